@@ -19,8 +19,5 @@ function bundle(input: Record<string, string>, dir: string): RolldownOptions {
 
 export default defineConfig([
   bundle({ main: "action/main.ts" }, "action/dist"),
-  bundle(
-    { "cutover-agent": "agent/main.ts", cutover: "agent/cli/main.ts", launch: "agent/launch.ts" },
-    "agent/dist",
-  ),
+  bundle({ "cutover-agent": "agent/main.ts", cutover: "agent/cli/main.ts", launch: "agent/launch.ts" }, "agent/dist"),
 ]);

@@ -1,0 +1,215 @@
+import type { Readable } from "node:stream";
+import type { Config } from "../shared/config.ts";
+import type { Manifest } from "../shared/manifest.ts";
+import type { CommandEnvironment } from "./service.ts";
+import type { AppSettings } from "./settings.ts";
+
+/**
+ * What the deploy code (agent/deploy) needs and the host code (agent/host) supplies. The two never import each other;
+ * agent/main.ts joins them. Every method throws CutoverError for what a person can act on.
+ */
+export interface Ports {
+  clock: Clock;
+  apps: Apps;
+  states: StateStore;
+  releases: Releases;
+  environments: Environments;
+  privileged: Privileged;
+  traffic: Traffic;
+  probe: HealthProbe;
+  connections: Connections;
+  logs: InstanceLogs;
+}
+
+/** Time is an argument, so that tests of waiting take milliseconds. `now` in milliseconds since the epoch. */
+export interface Clock {
+  now(): number;
+  /** @throws the signal's reason when it is aborted first */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** What the host's owner wrote about each app. Read anew at each call, so an edit needs no restart. */
+export interface Apps {
+  names(): Promise<string[]>;
+  /** @throws CutoverError app_not_found, host_settings_invalid */
+  settings(app: string): Promise<AppSettings>;
+}
+
+/** state.json of each app: temp, fsync, rename, fsync of the directory. The deploy code parses what it gets. */
+export interface StateStore {
+  /** undefined where no state was written yet */
+  load(app: string): Promise<unknown>;
+  save(app: string, state: object): Promise<void>;
+}
+
+export interface UnpackOptions {
+  /** Called with the manifest before any file is written; what it throws refuses the bundle. */
+  accept(manifest: Manifest, digest: string): Promise<void>;
+  signal: AbortSignal;
+}
+
+export interface Releases {
+  /**
+   * Reads a bundle (zstd or gzip, told by magic bytes), checks each file against the manifest while writing it, and makes
+   * `releases/<id>` appear at the end by one rename. Whatever is refused leaves nothing.
+   * @throws CutoverError bundle_*, manifest_invalid, disk_full, aborted
+   */
+  unpack(app: string, bundle: Readable, options: UnpackOptions): Promise<{ manifest: Manifest; digest: string }>;
+  /** @throws CutoverError release_not_found */
+  manifest(app: string, release: string): Promise<Manifest>;
+  /** Also what an interrupted unpack left. No error when it is not there. */
+  remove(app: string, release: string): Promise<void>;
+  /** Durable: what was unpacked and built survives a power cut. */
+  sync(app: string, release: string): Promise<void>;
+  /** Points `previous`, then `current`, at releases (each by one rename), so that static files of both are found. */
+  publish(app: string, links: { current: string; previous: string | null }): Promise<void>;
+}
+
+export type OutputListener = (source: string, line: string) => void;
+
+export interface BuildContext {
+  app: string;
+  release: string;
+  manifest: Manifest;
+  onOutput: OutputListener;
+  signal: AbortSignal;
+  /** A release whose compiled bytecode may be reused for files that did not change. */
+  reuse: string | null;
+}
+
+export interface Environments {
+  /**
+   * Makes the release's virtual environment, or finds the one with the same key, links it as `venv`, compiles bytecode.
+   * @throws CutoverError python_not_found, environment_failed (evidence: pip's output), disk_full, aborted
+   */
+  build(context: BuildContext): Promise<{ key: string; reused: boolean }>;
+  /** Removes environments that none of these releases links to. */
+  collect(app: string, keptReleases: string[]): Promise<void>;
+}
+
+/** One supervised process of a run. */
+export interface Instance {
+  /** `web-0`, `web-1`, ... */
+  name: string;
+  /** The path that the instance binds, as /proc/net/unix shows it. */
+  socket: string;
+}
+
+/** A set of instances of one release. `run` is the release id, with `.2` and so on for a redeploy. */
+export interface RunSpec {
+  app: string;
+  run: string;
+  release: string;
+  config: Config;
+}
+
+export interface ProgramStatus {
+  /** The instance's name. */
+  name: string;
+  /** supervisor's word: STARTING, RUNNING, BACKOFF, EXITED, FATAL, STOPPING, STOPPED. */
+  state: string;
+  pid: number;
+  /** How long it has been up, in milliseconds; 0 when it is not. */
+  uptime: number;
+  /** supervisor's description of why it is not running, empty otherwise. */
+  detail: string;
+}
+
+/**
+ * The border between what faces the network and what is allowed to act on the host. In embedded mode both sides are one
+ * process; each method is one typed request of the later second process, which reads the host's files itself and renders
+ * every file itself.
+ */
+export interface Privileged {
+  /** Directories, owners and modes of an app. Idempotent. @throws CutoverError socket_path_too_long */
+  prepareApp(app: string): Promise<void>;
+  /** The instances that a run has, and the paths that they bind. Pure. */
+  instances(spec: RunSpec): Instance[];
+  /**
+   * Runs a command of the repository in the release, as the app's user, with the release's environment.
+   * @returns the exit code @throws CutoverError aborted, timed_out
+   */
+  runCommand(spec: RunSpec, command: CommandRequest): Promise<number>;
+  /** How a command of a run is started by hand: directory, environment with the app's secrets, user. */
+  commandEnvironment(spec: RunSpec): Promise<CommandEnvironment>;
+  /** After this the app's user can no longer write to the release. */
+  sealRelease(app: string, release: string): Promise<void>;
+  /** Writes launch files and programs of a run and starts them. Idempotent. @throws CutoverError supervisor_* */
+  startPrograms(spec: RunSpec): Promise<void>;
+  /** undefined where supervisor does not know the run. @throws CutoverError supervisor_unreachable */
+  programs(app: string, run: string): Promise<ProgramStatus[] | undefined>;
+  /** Stops a run's programs and waits for their end, removes them from supervisor, with their sockets and launch files. Idempotent. */
+  removePrograms(app: string, run: string): Promise<void>;
+  /** Runs that have a program file or a run directory on this host, also ones that no state knows. */
+  runs(app: string): Promise<string[]>;
+  /**
+   * Writes the app's nginx site where its text changes, tests it, reloads; puts the old one back when nginx refuses it.
+   * @throws CutoverError nginx_config_broken, nginx_unreachable
+   */
+  writeSite(app: string, config: Config): Promise<{ changed: boolean }>;
+  /** Takes away the app's site and its directories. Idempotent. */
+  removeApp(app: string): Promise<void>;
+}
+
+export interface CommandRequest {
+  argv: string[];
+  timeoutMs: number;
+  onOutput: OutputListener;
+  /** The name that output lines carry. */
+  source: string;
+  signal: AbortSignal;
+}
+
+/** A run's part of the traffic: its instances and how many of the 60 slots they hold together. */
+export interface Share {
+  run: string;
+  instances: Instance[];
+  slots: number;
+}
+
+/** What moves visitors from one run to another: slots now; ports with an upstream file and a reload later. */
+export interface Traffic {
+  /** Makes sure that nginx's upstream has what it points at, also before a first release. Idempotent. */
+  prepare(app: string): Promise<void>;
+  /** Gives all traffic to these runs, by one rename. Idempotent. */
+  assign(app: string, shares: Share[]): Promise<void>;
+  /** How many slots point at each socket. */
+  assigned(app: string): Promise<Map<string, number>>;
+  /** Resolves when no request can reach an unassigned instance any more (old nginx workers gone; at once for slots). */
+  settled(app: string, signal?: AbortSignal): Promise<void>;
+  /** Removes what earlier assignments left. */
+  tidy(app: string): Promise<void>;
+}
+
+export type HealthAnswer =
+  | { kind: "status"; status: number; body: string; location: string | undefined }
+  | { kind: "unreachable"; reason: string };
+
+export interface HealthProbe {
+  /** One request to one instance, in the protocol that it speaks. Never throws for what the instance does. */
+  check(instance: Instance, request: HealthRequest): Promise<HealthAnswer>;
+}
+
+export interface HealthRequest {
+  path: string;
+  host: string;
+  timeoutMs: number;
+}
+
+export interface Connections {
+  /** Open connections by socket path: accepted, and waiting in the backlog. */
+  count(sockets: string[]): Promise<Map<string, number>>;
+}
+
+export interface InstanceLogs {
+  /** The last lines of each instance's log, for the reason of a failure. */
+  tail(app: string, run: string, lines: number): Promise<{ source: string; text: string }[]>;
+  /** Removes the logs of runs other than these. */
+  collect(app: string, keptRuns: string[]): Promise<void>;
+}
+
+/** Tokens that were used. Not part of Ports: the HTTP side needs it, deploy code knows no tokens. */
+export interface SpentTokens {
+  /** Records the id on disk before it returns. @returns false when it was recorded before */
+  spend(jti: string, expires: number): Promise<boolean>;
+}

@@ -1,0 +1,57 @@
+import type { Readable } from "node:stream";
+import type { Accepted, Actor, AppView, DeploymentEvent, DeploymentView } from "../shared/protocol.ts";
+
+/**
+ * What callers may ask of the agent, whoever they are: agent/deploy implements it, agent/http puts HTTP in front of it.
+ * Each method throws CutoverError. A call that returns `Accepted` goes on in the background; its events tell the rest.
+ */
+export interface Service {
+  /** Resolves when the bundle is verified and unpacked. The same bundle sent again gets the deployment it already has. */
+  deploy(app: string, request: DeployRequest): Promise<Accepted>;
+  activate(app: string, release: string, request: CallRequest): Promise<Accepted>;
+  redeploy(app: string, release: string | "live", request: CallRequest): Promise<Accepted>;
+  rollback(app: string, request: CallRequest): Promise<Accepted>;
+  /** Undoes a deployment that has not cut over, also a staged one. @throws already_cut_over */
+  abort(deployment: string): Promise<DeploymentView>;
+
+  deployment(id: string): Promise<DeploymentView>;
+  /** Resolves when the deployment is at rest, or after `waitMs`. */
+  settled(id: string, waitMs: number, signal: AbortSignal): Promise<DeploymentView>;
+  /** Events with an id above `after`, those of the past first; ends after the `end` event. */
+  events(id: string, after: number, signal: AbortSignal): AsyncIterable<DeploymentEvent>;
+
+  apps(): Promise<string[]>;
+  app(app: string): Promise<AppView>;
+  /** The last lines of the live run's instances, or of another run's. */
+  logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]>;
+  /** How a command of the live release runs: for `cutover exec`. Holds the app's secrets, so only for the admin socket. */
+  environment(app: string): Promise<CommandEnvironment>;
+  /** Stops and removes everything of an app but its settings file. */
+  removeApp(app: string): Promise<void>;
+}
+
+export interface CallRequest {
+  by: Actor;
+  /** How long to wait for another deployment of the app to end, in milliseconds. */
+  waitMs: number;
+  signal: AbortSignal;
+}
+
+export interface DeployRequest extends CallRequest {
+  /** Called once, when the app is free for this deployment: from then on the bundle is read. */
+  body(): Readable;
+  /** What the token was signed for; undefined for a local operator. @throws manifest_mismatch */
+  digest: string | undefined;
+  /** false: stop when the release is healthy, and keep it staged. */
+  activate: boolean;
+  /** false: another host of the same deploy has run it. */
+  releaseCommand: boolean;
+}
+
+export interface CommandEnvironment {
+  release: string;
+  directory: string;
+  env: Record<string, string>;
+  uid?: number;
+  gid?: number;
+}

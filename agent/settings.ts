@@ -1,0 +1,84 @@
+import { availableParallelism } from "node:os";
+import { z } from "zod";
+import { listenAddress, serverName } from "../shared/config.ts";
+
+/** agent.yml: what the host's owner says about the agent. Everything has a default for a Debian host. */
+export const agentSettingsSchema = z.strictObject({
+  /** Where the agent listens for the Action and curl. */
+  listen: z
+    .string()
+    .regex(/^(?:\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/, "address:port")
+    .default("127.0.0.1:7070"),
+  /** The authorities by which callers know this agent, as in their URL; a token names one of them. */
+  names: z.array(z.string().min(1)).default([]),
+  /** Certificate and key, PEM files. Without them the agent speaks plain HTTP, behind something that ends TLS. */
+  tls: z.strictObject({ certificate: z.string(), key: z.string() }).optional(),
+  data: z.string().default("/var/lib/cutover"),
+  socket: z.string().default("/run/cutover/agent.sock"),
+  supervisor: z
+    .strictObject({
+      socket: z.string().default("/run/supervisor.sock"),
+      conf_dir: z.string().default("/etc/supervisor/conf.d"),
+    })
+    .prefault({}),
+  nginx: z
+    .strictObject({
+      binary: z.string().default("nginx"),
+      conf_dir: z.string().default("/etc/nginx/conf.d"),
+      /** Another main configuration than the binary's own. */
+      conf: z.string().optional(),
+      /** The group of nginx's workers, which must reach the sockets. */
+      group: z.string().default("www-data"),
+    })
+    .prefault({}),
+  /** Where python3 and python3.X are looked for, in this order. */
+  python_path: z.array(z.string()).default(["/usr/local/bin", "/usr/bin", "/bin"]),
+  limits: z
+    .strictObject({
+      /** Bytes of a bundle's files together. */
+      bundle: z
+        .int()
+        .min(1)
+        .default(4 * 1024 ** 3),
+      /** Free bytes that must remain after unpacking. */
+      free: z
+        .int()
+        .min(0)
+        .default(256 * 1024 ** 2),
+      /** pip runs and hashing at the same time. */
+      jobs: z.int().min(1).default(availableParallelism()),
+    })
+    .prefault({}),
+  log_level: z.enum(["debug", "info", "warn", "error"]).default("info"),
+});
+export type AgentSettings = z.output<typeof agentSettingsSchema>;
+
+export const grant = z.enum(["deploy", "activate", "redeploy", "rollback", "abort", "read"]);
+export type Grant = z.output<typeof grant>;
+
+/** apps/<app>.yml: what the host's owner says about one app. */
+export const appSettingsSchema = z.strictObject({
+  /** The user that the app's processes, build steps and release commands run as. Not used by an agent without root. */
+  user: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_-]{0,31}$/, "a user of this host")
+    .optional(),
+  trust: z
+    .array(
+      z.strictObject({
+        /** The public line that `cutover keygen` printed. */
+        key: z.string().regex(/^ed25519:[A-Za-z0-9_-]{43}$/, "ed25519: and 43 characters, as `cutover keygen` prints"),
+        comment: z.string().max(200).optional(),
+        /** What tokens of this key may do; everything unless given. */
+        allow: z.array(grant).min(1).default(["deploy", "activate", "redeploy", "rollback", "abort", "read"]),
+      }),
+    )
+    .default([]),
+  /** Addresses that the app's site may listen on, and does unless cutover.yml chooses among them. */
+  listen: z.array(listenAddress).min(1).default([80]),
+  /** Domains that the app may serve; *.example.com covers its subdomains, * everything. Without any: the default server. */
+  domains: z.array(z.union([serverName, z.literal("*")])).default([]),
+  /** NAME=value lines, above the environment of cutover.yml. Default: <app>.env beside this file. */
+  env_file: z.string().optional(),
+});
+export type AppSettings = z.output<typeof appSettingsSchema> & { app: string; file: string };

@@ -1,0 +1,102 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { configSchema } from "./config.ts";
+import { CutoverError } from "./errors.ts";
+import { appName, releaseId } from "./names.ts";
+
+export const manifestName = "manifest.json";
+
+export const manifestLimits = { files: 200_000, bytes: 64 * 1024 * 1024, depth: 64, part: 255, path: 1024 } as const;
+
+/** The areas of a bundle: the project, its collected static files by URL path, its vendored wheels. */
+export const areas = ["app", "static", "wheels"] as const;
+
+/** Says what is wrong with a bundle path, or undefined when it obeys the grammar. Lengths are in UTF-8 bytes. */
+export function pathFault(path: string): string | undefined {
+  if (Buffer.byteLength(path) > manifestLimits.path) return `longer than ${manifestLimits.path} bytes`;
+  if (!path.isWellFormed()) return "not valid Unicode";
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
+  if (/[\u0000-\u001f\u007f-\u009f\\]/.test(path)) return "has a backslash or a control character";
+  const parts = path.split("/");
+  if (parts.length > manifestLimits.depth) return `deeper than ${manifestLimits.depth}`;
+  if (parts.length < 2 || !areas.some((area) => area === parts[0])) return `not below ${areas.join("/, ")}/`;
+  for (const part of parts) {
+    if (part === "" || part === "." || part === "..") return "has an empty, . or .. part";
+    if (Buffer.byteLength(part) > manifestLimits.part) return `has a part longer than ${manifestLimits.part} bytes`;
+  }
+  return undefined;
+}
+
+const bundlePath = z.string().superRefine((path, context) => {
+  const fault = pathFault(path);
+  if (fault !== undefined) context.addIssue({ code: "custom", message: `path ${fault}` });
+});
+
+const manifestFile = z.strictObject({
+  path: bundlePath,
+  mode: z.union([z.literal(0o644), z.literal(0o755)]),
+  size: z.int().min(0),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+export const manifestSchema = z
+  .strictObject({
+    format: z.literal(1),
+    app: appName,
+    release: releaseId,
+    /** owner/name on GitHub; empty for a bundle that was made elsewhere. */
+    repository: z.string().max(200),
+    /** 40 hex digits, or empty where the project is no git checkout. */
+    commit: z.string().regex(/^(?:[0-9a-f]{40})?$/),
+    created: z.iso.datetime(),
+    config: configSchema,
+    files: z.array(manifestFile).max(manifestLimits.files),
+  })
+  .superRefine(({ files }, context) => {
+    const seen = new Set<string>();
+    for (const [index, { path }] of files.entries()) {
+      const before = files[index - 1]?.path;
+      if (before !== undefined && comparePaths(before, path) >= 0) {
+        context.addIssue({ code: "custom", path: ["files", index, "path"], message: "not sorted, or twice" });
+      }
+      for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
+        if (seen.has(path.slice(0, end))) {
+          context.addIssue({ code: "custom", path: ["files", index, "path"], message: "lies below a file" });
+        }
+      }
+      seen.add(path);
+    }
+  });
+
+export type Manifest = z.output<typeof manifestSchema>;
+export type ManifestFile = z.output<typeof manifestFile>;
+
+/** The order of a bundle's files: by UTF-8 bytes, the same in every locale. */
+export function comparePaths(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+export function encodeManifest(manifest: Manifest): Buffer {
+  return Buffer.from(`${JSON.stringify(manifest)}\n`);
+}
+
+/** `sha256:` and 64 hex digits, of the exact bytes of manifest.json. This is what a token signs. */
+export function manifestDigest(bytes: Uint8Array): string {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
+
+/** @throws CutoverError manifest_invalid, naming the first ten faults */
+export function parseManifest(bytes: Uint8Array): Manifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new CutoverError("manifest_invalid", "manifest.json is not JSON in UTF-8.", { cause });
+  }
+  const result = manifestSchema.safeParse(value);
+  if (result.success) return result.data;
+  const faults = result.error.issues.slice(0, 10).map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+  throw new CutoverError("manifest_invalid", `manifest.json does not obey the format: ${faults.join("; ")}`, {
+    fix: "Deploy with an Action and an agent of the same major version.",
+  });
+}

@@ -1,0 +1,161 @@
+import { z } from "zod";
+import { deploymentId } from "./audience.ts";
+import { appName, digest, releaseId, runId } from "./names.ts";
+
+/** What the agent and those who call it say to each other. Times are ISO 8601 in UTC, durations milliseconds. */
+export const protocolVersion = 1;
+
+/** A deployment's states, in their order. Up to `healthy` a failure undoes; from `cut_over` it finishes forward. */
+export const deploymentStates = [
+  "received",
+  "verified",
+  "unpacked",
+  "built",
+  "released",
+  "started",
+  "healthy",
+  "cut_over",
+  "drained",
+  "retired",
+  "done",
+] as const;
+export const deploymentState = z.enum(deploymentStates);
+export type DeploymentState = z.output<typeof deploymentState>;
+
+/** `staged`: healthy, without traffic, and at rest until it is activated, aborted or replaced. */
+export const outcome = z.enum(["running", "succeeded", "staged", "failed", "aborted"]);
+export type Outcome = z.output<typeof outcome>;
+
+export const deploymentKind = z.enum(["deploy", "activate", "redeploy", "rollback"]);
+export type DeploymentKind = z.output<typeof deploymentKind>;
+
+/** An RFC 9457 problem document. `code` is one of shared/errors.ts, kept open so that an older client reads a newer agent. */
+export const problem = z.object({
+  type: z.string().default("about:blank"),
+  title: z.string(),
+  status: z.int(),
+  code: z.string(),
+  detail: z.string(),
+  unchanged: z.string().optional(),
+  fix: z.string().optional(),
+  evidence: z.array(z.object({ source: z.string(), text: z.string() })).optional(),
+});
+export type Problem = z.output<typeof problem>;
+
+/** Who holds a deployment: what the token said, or the local operator. */
+export const actor = z.object({
+  subject: z.string(),
+  repository: z.string().optional(),
+  run_url: z.string().optional(),
+});
+export type Actor = z.output<typeof actor>;
+
+export const phase = z.object({ state: deploymentState, took: z.number() });
+
+export const deploymentView = z.object({
+  id: deploymentId,
+  app: appName,
+  kind: deploymentKind,
+  release: releaseId,
+  state: deploymentState,
+  outcome,
+  by: actor,
+  started: z.iso.datetime(),
+  finished: z.iso.datetime().optional(),
+  phases: z.array(phase),
+  /** Requests still open on the old instances when they were stopped. */
+  cut: z.int().optional(),
+  failure: problem.optional(),
+});
+export type DeploymentView = z.output<typeof deploymentView>;
+
+const eventBase = { id: z.int().min(1), at: z.iso.datetime() };
+
+/** One line of a deployment's events. `id` counts from 1 without gaps, so that a follower can resume after any. */
+export const deploymentEvent = z.discriminatedUnion("type", [
+  /** A state was reached; `took` since the one before. */
+  z.object({
+    ...eventBase,
+    type: z.literal("state"),
+    state: deploymentState,
+    took: z.number(),
+    note: z.string().optional(),
+  }),
+  /** Output of pip, the release command or an instance. Untrusted text, without its newline. */
+  z.object({ ...eventBase, type: z.literal("output"), source: z.string(), line: z.string() }),
+  /** Something worth a line for a person: what is being waited for, what was replaced. */
+  z.object({ ...eventBase, type: z.literal("notice"), message: z.string() }),
+  /** The last event: how it ended. */
+  z.object({ ...eventBase, type: z.literal("end"), deployment: deploymentView }),
+]);
+export type DeploymentEvent = z.output<typeof deploymentEvent>;
+
+export const accepted = z.object({ deployment: deploymentId, release: releaseId });
+export type Accepted = z.output<typeof accepted>;
+
+export const releaseState = z.enum(["unpacked", "staged", "live", "good", "rolled_back", "failed"]);
+export type ReleaseState = z.output<typeof releaseState>;
+
+export const releaseView = z.object({
+  id: releaseId,
+  state: releaseState,
+  digest,
+  commit: z.string(),
+  repository: z.string(),
+  created: z.iso.datetime(),
+  /** When it first had traffic. */
+  live_at: z.iso.datetime().optional(),
+});
+export type ReleaseView = z.output<typeof releaseView>;
+
+export const instanceView = z.object({
+  name: z.string(),
+  run: runId,
+  /** supervisor's own word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED. */
+  state: z.string(),
+  pid: z.int().optional(),
+  uptime: z.number().optional(),
+  connections: z.int(),
+  slots: z.int(),
+});
+
+export const appView = z.object({
+  app: appName,
+  live: runId.nullable(),
+  staged: runId.nullable(),
+  /** The run before the live one, still up for `keep_warm`, and until when. */
+  warm: z.object({ run: runId, until: z.iso.datetime() }).nullable(),
+  previous: releaseId.nullable(),
+  urls: z.array(z.string()),
+  held: z.string().optional(),
+  instances: z.array(instanceView),
+  releases: z.array(releaseView),
+  deployment: deploymentView.nullable(),
+});
+export type AppView = z.output<typeof appView>;
+
+export const healthView = z.object({
+  name: z.literal("cutover-agent"),
+  version: z.string(),
+  protocol: z.int(),
+});
+
+export const activateBody = z.strictObject({ weight: z.literal(100).default(100) });
+export const redeployBody = z.strictObject({ release: releaseId.optional() });
+
+/** The paths of the HTTP interface, in one place for the agent, the Action and the command line. */
+export const routes = {
+  health: () => "/healthz",
+  releases: (app: string) => `/v1/apps/${app}/releases`,
+  activate: (app: string, release: string) => `/v1/apps/${app}/releases/${release}/activate`,
+  redeploy: (app: string) => `/v1/apps/${app}/redeploy`,
+  rollback: (app: string) => `/v1/apps/${app}/rollback`,
+  app: (app: string) => `/v1/apps/${app}`,
+  apps: () => "/v1/apps",
+  deployment: (id: string) => `/v1/deployments/${id}`,
+  events: (id: string) => `/v1/deployments/${id}/events`,
+  abort: (id: string) => `/v1/deployments/${id}/abort`,
+  /** Only on the admin socket. */
+  environment: (app: string) => `/v1/apps/${app}/environment`,
+  logs: (app: string) => `/v1/apps/${app}/logs`,
+} as const;
