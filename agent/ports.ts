@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import type { Config } from "../shared/config.ts";
 import type { Manifest } from "../shared/manifest.ts";
+import type { DeploymentEvent } from "../shared/protocol.ts";
 import type { CommandEnvironment } from "./service.ts";
 import type { AppSettings } from "./settings.ts";
 
@@ -19,6 +20,7 @@ export interface Ports {
   probe: HealthProbe;
   connections: Connections;
   logs: InstanceLogs;
+  events: EventFiles;
 }
 
 /** Time is an argument, so that tests of waiting take milliseconds. `now` in milliseconds since the epoch. */
@@ -61,7 +63,10 @@ export interface Releases {
   remove(app: string, release: string): Promise<void>;
   /** Durable: what was unpacked and built survives a power cut. */
   sync(app: string, release: string): Promise<void>;
-  /** Points `previous`, then `current`, at releases (each by one rename), so that static files of both are found. */
+  /**
+   * Points `previous`, then `current`, at releases (each by one rename), so that static files of both are found.
+   * `previous: null` leaves that link as it is.
+   */
   publish(app: string, links: { current: string; previous: string | null }): Promise<void>;
 }
 
@@ -206,6 +211,15 @@ export interface InstanceLogs {
   tail(app: string, run: string, lines: number): Promise<{ source: string; text: string }[]>;
   /** Removes the logs of runs other than these. */
   collect(app: string, keptRuns: string[]): Promise<void>;
+}
+
+/** A deployment's events on disk, so that a follower can resume after the agent was restarted. */
+export interface EventFiles {
+  append(app: string, deployment: string, event: DeploymentEvent): void;
+  /** Empty when there are none; a torn last line is left out. */
+  read(app: string, deployment: string): Promise<DeploymentEvent[]>;
+  /** Removes the events of deployments other than these. */
+  collect(app: string, keptDeployments: string[]): Promise<void>;
 }
 
 /** Tokens that were used. Not part of Ports: the HTTP side needs it, deploy code knows no tokens. */

@@ -120,8 +120,8 @@ export const configSchema = z
     release: z.strictObject({ command, timeout: duration.default("10m") }).optional(),
     env: z.record(environmentName, environmentValue).default({}),
     drain: z.strictObject({ timeout: duration.default("30s") }).prefault({}),
-    /** How many good releases stay on the host, the live one among them. */
-    keep: z.int().min(1).max(100).default(5),
+    /** How many good releases stay on the host: the live one, the one whose static files pages still ask for, and more. */
+    keep: z.int().min(2).max(100).default(5),
     /** How long the old release's instances stay up after the cutover, for a rollback without a start. */
     keep_warm: duration.default("60s"),
     /** What not to pack, in the syntax of .gitignore, beside .git, caches and virtual environments. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { deploymentId } from "./audience.ts";
+import type { CutoverError } from "./errors.ts";
 import { appName, digest, releaseId, runId } from "./names.ts";
 
 /** What the agent and those who call it say to each other. Times are ISO 8601 in UTC, durations milliseconds. */
@@ -29,16 +30,31 @@ export type Outcome = z.output<typeof outcome>;
 export const deploymentKind = z.enum(["deploy", "activate", "redeploy", "rollback"]);
 export type DeploymentKind = z.output<typeof deploymentKind>;
 
-/** An RFC 9457 problem document. `code` is one of shared/errors.ts, kept open so that an older client reads a newer agent. */
-export const problem = z.object({
-  type: z.string().default("about:blank"),
-  title: z.string(),
-  status: z.int(),
+/** Why something failed, for a person. `code` is one of shared/errors.ts, kept open so that an older client reads a newer agent. */
+export const failure = z.object({
   code: z.string(),
   detail: z.string(),
   unchanged: z.string().optional(),
   fix: z.string().optional(),
   evidence: z.array(z.object({ source: z.string(), text: z.string() })).optional(),
+});
+export type Failure = z.output<typeof failure>;
+
+export function toFailure({ code, message, unchanged, fix, evidence }: CutoverError): Failure {
+  return {
+    code,
+    detail: message,
+    ...(unchanged !== undefined && { unchanged }),
+    ...(fix !== undefined && { fix }),
+    ...(evidence.length > 0 && { evidence }),
+  };
+}
+
+/** The same as the answer to a call: an RFC 9457 problem document. */
+export const problem = failure.extend({
+  type: z.string().default("about:blank"),
+  title: z.string(),
+  status: z.int(),
 });
 export type Problem = z.output<typeof problem>;
 
@@ -56,7 +72,8 @@ export const deploymentView = z.object({
   id: deploymentId,
   app: appName,
   kind: deploymentKind,
-  release: releaseId,
+  /** Absent until a deploy's manifest was read. */
+  release: releaseId.optional(),
   state: deploymentState,
   outcome,
   by: actor,
@@ -65,7 +82,7 @@ export const deploymentView = z.object({
   phases: z.array(phase),
   /** Requests still open on the old instances when they were stopped. */
   cut: z.int().optional(),
-  failure: problem.optional(),
+  failure: failure.optional(),
 });
 export type DeploymentView = z.output<typeof deploymentView>;
 
@@ -138,6 +155,17 @@ export const healthView = z.object({
   name: z.literal("cutover-agent"),
   version: z.string(),
   protocol: z.int(),
+});
+
+/** Answers that only the admin socket gives. `environmentView` holds the app's secrets. */
+export const appsView = z.object({ apps: z.array(appName) });
+export const logsView = z.object({ logs: z.array(z.object({ source: z.string(), text: z.string() })) });
+export const environmentView = z.object({
+  release: releaseId,
+  directory: z.string(),
+  env: z.record(z.string(), z.string()),
+  uid: z.int().optional(),
+  gid: z.int().optional(),
 });
 
 export const activateBody = z.strictObject({ weight: z.literal(100).default(100) });

@@ -1,0 +1,66 @@
+import type { Config } from "../../shared/config.ts";
+import { releaseOfRun } from "../../shared/names.ts";
+import type { AppView, DeploymentView } from "../../shared/protocol.ts";
+import type { Ports } from "../ports.ts";
+import type { AppSettings } from "../settings.ts";
+import { type AppState, rollbackTarget } from "./state.ts";
+import { runSpec } from "./work.ts";
+
+interface Parts {
+  ports: Ports;
+  settings: AppSettings;
+  state: AppState;
+  running: DeploymentView | undefined;
+}
+
+type InstanceView = AppView["instances"][number];
+
+/** How an app stands: what is in its state, what supervisor and the kernel say of its instances, where its slots point. */
+export async function viewApp({ ports, settings, state, running }: Parts): Promise<AppView> {
+  const runs = [state.live, state.staged?.run, state.warm?.run].filter((run) => typeof run === "string");
+  const instances: InstanceView[] = [];
+  for (const run of runs) instances.push(...(await viewRun(ports, state, run)));
+  const live = state.live === null ? undefined : await runSpec({ ports, state }, state.live);
+  return {
+    app: state.app,
+    live: state.live,
+    staged: state.staged?.run ?? null,
+    warm: state.warm,
+    previous: rollbackTarget(state) ?? null,
+    urls: urlsOf(live?.config, settings),
+    ...(state.held !== null && { held: state.held }),
+    instances,
+    releases: state.releases.toReversed(),
+    deployment: running ?? state.history[0] ?? null,
+  };
+}
+
+async function viewRun(ports: Ports, state: AppState, run: string): Promise<InstanceView[]> {
+  const spec = await runSpec({ ports, state }, run);
+  const instances = ports.privileged.instances({ ...spec, release: releaseOfRun(run) });
+  const programs = (await ports.privileged.programs(state.app, run)) ?? [];
+  const connections = await ports.connections.count(instances.map(({ socket }) => socket));
+  const slots = await ports.traffic.assigned(state.app);
+  return instances.map(({ name, socket }) => {
+    const program = programs.find((candidate) => candidate.name === name);
+    return {
+      name,
+      run,
+      state: program?.state ?? "UNKNOWN",
+      ...(program !== undefined && program.pid > 0 && { pid: program.pid, uptime: program.uptime }),
+      connections: connections.get(socket) ?? 0,
+      slots: slots.get(socket) ?? 0,
+    };
+  });
+}
+
+function urlsOf(config: Config | undefined, settings: AppSettings): string[] {
+  const names = (config?.site.server_name ?? settings.domains).filter((name) => name !== "_" && !name.startsWith("*"));
+  return (config?.site.listen ?? settings.listen).flatMap((address) => {
+    const text = String(address);
+    const port = text.slice(text.lastIndexOf(":") + 1);
+    const host = text.includes(":") ? text.slice(0, text.lastIndexOf(":")) : "localhost";
+    const suffix = port === "80" ? "/" : `:${port}/`;
+    return (names.length > 0 ? names : [host]).map((name) => `http://${name}${suffix}`);
+  });
+}

@@ -1,0 +1,98 @@
+import { asCutoverError, CutoverError } from "../../shared/errors.ts";
+import { finishForward } from "./cutover.ts";
+import { prune } from "./retire.ts";
+import { remember } from "./state.ts";
+import { undo } from "./undo.ts";
+import { reach, runSpec, saveJournal, type Work } from "./work.ts";
+
+const forwardAttempts = 3;
+const forwardPauseMs = 500;
+
+/** Runs a deployment's story to one of its ends, and writes that end. Never throws: how it ended is in the events. */
+export async function carryOut(work: Work, story: () => Promise<"succeeded" | "staged">): Promise<void> {
+  const { deployment, log } = work;
+  try {
+    await end(work, await story());
+  } catch (thrown) {
+    log.warn({ err: thrown, state: deployment.state }, "deployment did not go through");
+    if (hasCutOver(work)) await goOn(work, thrown);
+    else await takeBack(work, thrown);
+  }
+}
+
+/** From the journal's intent on, not only from the moved slots: what may have moved is finished, never undone. */
+export function hasCutOver({ state }: Pick<Work, "state">): boolean {
+  const at = state.journal?.deployment.state;
+  return at === "cut_over" || at === "drained" || at === "retired" || at === "done";
+}
+
+async function end(work: Work, outcome: "succeeded" | "staged"): Promise<void> {
+  const { ports, state, deployment, log } = work;
+  if (outcome === "succeeded") {
+    const keep = state.live === null ? Number.POSITIVE_INFINITY : (await runSpec(work, state.live)).config.keep;
+    // A release that could not be removed is taken again by the next prune; the deployment itself is done.
+    await prune({ ports, state }, keep).catch((err: unknown) => log.warn({ err }, "prune failed"));
+    await reach(work, "done");
+  }
+  deployment.conclude(outcome);
+  await close(work);
+}
+
+async function close({ ports, state, deployment }: Work): Promise<void> {
+  remember(state, deployment.view);
+  // Refused before it touched the host: then the host is not touched now either.
+  if (state.journal !== null) {
+    state.journal = null;
+    await ports.states.save(state.app, state);
+  }
+  deployment.announce();
+}
+
+/**
+ * Undoes a deployment that has not cut over. When even that fails (supervisord is down), the journal stays, and the next
+ * start of the agent or the next deployment takes it up.
+ */
+export async function takeBack(work: Work, thrown: unknown): Promise<void> {
+  const { ports, state, deployment, log } = work;
+  const reason = deployment.signal.aborted ? deployment.signal.reason : thrown;
+  deployment.conclude(asCutoverError(reason).code === "aborted" ? "aborted" : "failed", reason);
+  try {
+    await undo({ ports, state });
+    await close(work);
+  } catch (err) {
+    log.error({ err }, "undo failed; it is tried again by the next start or deployment");
+    await saveJournal(work).catch((failed: unknown) => log.error({ err: failed }, "the journal could not be written"));
+    deployment.announce();
+  }
+}
+
+/** Once the cutover has begun there is no way but forward: again a few times, then the next start of the agent goes on. */
+async function goOn(work: Work, thrown: unknown): Promise<void> {
+  const { ports, state, deployment, log, stopping } = work;
+  let reason = thrown;
+  for (let attempt = 1; attempt <= forwardAttempts; attempt++) {
+    if (stopping.aborted || state.journal === null) return;
+    try {
+      const spec = await runSpec(work, state.journal.run);
+      await finishForward(work, spec, deployment.view.kind === "rollback");
+      return await end(work, "succeeded");
+    } catch (err) {
+      reason = err;
+      log.warn({ err, attempt }, "finishing forward failed");
+      await ports.clock.sleep(forwardPauseMs, stopping).catch(() => {});
+    }
+  }
+  deployment.conclude("failed", afterCutover(reason));
+  await saveJournal(work).catch((err: unknown) => log.error({ err }, "the journal could not be written"));
+  deployment.announce();
+}
+
+function afterCutover(reason: unknown): CutoverError {
+  const { code, message, fix, evidence, cause } = asCutoverError(reason);
+  return new CutoverError(code, `After the cutover had begun: ${message}`, {
+    unchanged: "The site serves the old or the new release; both are still up.",
+    fix: `${fix ?? "See the agent's log."} The agent finishes this deployment at its next start or before the next deployment.`,
+    evidence,
+    cause,
+  });
+}

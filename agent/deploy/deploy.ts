@@ -1,0 +1,186 @@
+import { argv } from "../../shared/command.ts";
+import { milliseconds } from "../../shared/duration.ts";
+import { CutoverError } from "../../shared/errors.ts";
+import type { Manifest } from "../../shared/manifest.ts";
+import { releaseOfRun } from "../../shared/names.ts";
+import type { RunSpec } from "../ports.ts";
+import type { DeployRequest } from "../service.ts";
+import { bringLive } from "./cutover.ts";
+import { waitHealthy } from "./health.ts";
+import { permit } from "./permit.ts";
+import { retire } from "./retire.ts";
+import { addRelease, findRelease, liveRelease, setReleaseState } from "./state.ts";
+import { reach, runSpec, saveJournal, type Work } from "./work.ts";
+
+/** The main job, first half: from a body to a release on disk, every byte of it named by the token. */
+export async function receive(work: Work, request: DeployRequest): Promise<Manifest> {
+  const { ports, state, deployment } = work;
+  const { manifest } = await ports.releases.unpack(state.app, request.body(), {
+    signal: deployment.signal,
+    accept: async (manifest, digest) => {
+      accept(work, request, manifest, digest);
+      await ports.privileged.prepareApp(state.app);
+      addRelease(state, manifest, digest);
+      const run = manifest.release;
+      state.journal = { deployment: deployment.view, run, from: state.live, brought: true, attempts: 0 };
+      await reach(work, "verified");
+    },
+  });
+  await reach(work, "unpacked");
+  return manifest;
+}
+
+/** Whether this bundle may become a release here; nothing has been written yet. */
+function accept(
+  { state, settings, deployment }: Work,
+  request: DeployRequest,
+  manifest: Manifest,
+  digest: string,
+): void {
+  const unchanged = "Nothing was unpacked; the live release goes on serving.";
+  if (request.digest !== undefined && request.digest !== digest) {
+    throw new CutoverError("manifest_mismatch", "The bundle's manifest is not the one that the token was signed for.", {
+      unchanged,
+      fix: "Sign a token for the digest of this bundle: the `digest` output of the Action.",
+    });
+  }
+  if (manifest.app !== state.app || manifest.config.app !== state.app) {
+    throw new CutoverError("manifest_mismatch", `The bundle is for the app ${manifest.app}, not for ${state.app}.`, {
+      unchanged,
+      fix: "Set `app` in cutover.yml to the name that the host knows.",
+    });
+  }
+  permit(manifest.config, settings);
+  const known = findRelease(state, manifest.release);
+  if (known !== undefined && known.state !== "failed") {
+    throw new CutoverError(
+      "release_exists",
+      `The host already has a release ${manifest.release}, and it is ${known.state}.`,
+      {
+        unchanged,
+        fix:
+          known.digest === digest
+            ? "Use `activate` or `redeploy` to give it traffic, or pack again for a new release."
+            : "Pack again: another bundle took this release id.",
+      },
+    );
+  }
+  deployment.named(manifest.release);
+}
+
+/** The main job, second half: build, release command, start, health, then traffic unless it is only staged. */
+export async function deploy(work: Work, manifest: Manifest, request: DeployRequest): Promise<"succeeded" | "staged"> {
+  const spec: RunSpec = {
+    app: work.state.app,
+    run: manifest.release,
+    release: manifest.release,
+    config: manifest.config,
+  };
+  await build(work, manifest);
+  await releaseCommand(work, spec, request.releaseCommand);
+  await bringUp(work, spec);
+  if (!request.activate) return stage(work, spec);
+  await bringLive(work, spec, false);
+  return "succeeded";
+}
+
+/** Traffic to a release that is on the host: staged, live before, or the live one again on fresh instances. */
+export async function deployAgain(
+  work: Work,
+  run: string,
+  how: { up: boolean; rollback: boolean },
+): Promise<"succeeded"> {
+  const { ports, state, deployment } = work;
+  const brought = false;
+  state.journal = { deployment: deployment.view, run, from: state.live, brought, attempts: 0 };
+  await saveJournal(work);
+  const spec = await runSpec(work, run);
+  permit(spec.config, work.settings);
+  await ports.privileged.prepareApp(state.app);
+  if (how.up) {
+    await waitHealthy(work, spec);
+    await reach(work, "healthy");
+  } else {
+    await bringUp(work, spec);
+  }
+  await bringLive(work, spec, how.rollback);
+  return "succeeded";
+}
+
+async function build(work: Work, manifest: Manifest): Promise<void> {
+  const { ports, state, deployment } = work;
+  const { app } = state;
+  const { release } = manifest;
+  const onOutput = (source: string, line: string) => deployment.output(source, line);
+  const reuse = liveRelease(state);
+  const context = { app, release, manifest, onOutput, signal: deployment.signal, reuse };
+  const { key, reused } = await ports.environments.build(context);
+  await ports.privileged.sealRelease(app, release);
+  await reach(work, "built", reused ? `environment ${key} reused` : `environment ${key} made`);
+}
+
+async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promise<void> {
+  const { ports, deployment } = work;
+  const { release } = spec.config;
+  if (release === undefined) return reach(work, "released", "no release command");
+  if (!wanted) return reach(work, "released", "the release command ran on another host");
+  const last: string[] = [];
+  const code = await ports.privileged.runCommand(spec, {
+    argv: argv(release.command),
+    timeoutMs: milliseconds(release.timeout),
+    source: "release",
+    signal: deployment.signal,
+    onOutput: (source, line) => {
+      deployment.output(source, line);
+      last.push(line);
+      if (last.length > 60) last.shift();
+    },
+  });
+  if (code !== 0) {
+    throw new CutoverError("release_command_failed", `The release command ended with exit code ${code}.`, {
+      unchanged: "The live release goes on serving. What the command itself did before it failed, stays done.",
+      fix: "Its output is below. Correct it and deploy again.",
+      evidence: [{ source: "release", text: last.join("\n") }],
+    });
+  }
+  await reach(work, "released");
+}
+
+async function bringUp(work: Work, spec: RunSpec): Promise<void> {
+  await makeRoom(work, spec);
+  await work.ports.privileged.startPrograms(spec);
+  await reach(work, "started");
+  await waitHealthy(work, spec);
+  await reach(work, "healthy");
+}
+
+/** At most two releases run at a time: what is still warm is retired, what was staged is replaced. */
+async function makeRoom(work: Work, spec: RunSpec): Promise<void> {
+  const { ports, state, deployment } = work;
+  if (state.warm !== null && state.warm.run !== spec.run) {
+    const { run } = state.warm;
+    const cut = await retire(work, run);
+    if (cut > 0) deployment.cut(cut);
+    state.warm = null;
+    deployment.notice(`${run} was warm and is retired`);
+  }
+  if (state.staged !== null && state.staged.run !== spec.run) {
+    const { run } = state.staged;
+    const release = releaseOfRun(run);
+    await ports.privileged.removePrograms(state.app, run);
+    await ports.releases.remove(state.app, release);
+    setReleaseState(state, release, "failed");
+    state.staged = null;
+    deployment.notice(`${run} was staged and is replaced`);
+  }
+  await saveJournal(work);
+}
+
+async function stage(work: Work, spec: RunSpec): Promise<"staged"> {
+  const { state, deployment, ports } = work;
+  deployment.signal.throwIfAborted();
+  await ports.releases.sync(spec.app, spec.release);
+  state.staged = { run: spec.run, deployment: deployment.id };
+  setReleaseState(state, spec.release, "staged");
+  return "staged";
+}

@@ -1,0 +1,179 @@
+import { randomBytes } from "node:crypto";
+import { asCutoverError, CutoverError } from "../../shared/errors.ts";
+import {
+  type Actor,
+  type DeploymentEvent,
+  type DeploymentKind,
+  type DeploymentState,
+  type DeploymentView,
+  deploymentStates,
+  type Outcome,
+  toFailure,
+} from "../../shared/protocol.ts";
+import type { Clock, EventFiles } from "../ports.ts";
+
+/** What an event is before it has its number and time. */
+type EventBody = DeploymentEvent extends infer E ? (E extends DeploymentEvent ? Omit<E, "id" | "at"> : never) : never;
+
+interface DeploymentParts {
+  clock: Clock;
+  files: EventFiles;
+  view: DeploymentView;
+  /** Events of an earlier life of the agent. */
+  past?: DeploymentEvent[];
+}
+
+/** One deployment while it runs: where it stands, its events and those who follow them, and whether it was aborted. */
+export class Deployment {
+  readonly #clock: Clock;
+  readonly #files: EventFiles;
+  readonly #events: DeploymentEvent[];
+  readonly #abort = new AbortController();
+  #view: DeploymentView;
+  #last: number;
+  #changed = Promise.withResolvers<void>();
+  /** What the token was signed for: the same bundle sent again is the same deployment. */
+  digest: string | undefined;
+
+  constructor({ clock, files, view, past = [] }: DeploymentParts) {
+    this.#clock = clock;
+    this.#files = files;
+    this.#view = view;
+    this.#events = past;
+    this.#last = clock.now();
+  }
+
+  static start(parts: {
+    clock: Clock;
+    files: EventFiles;
+    app: string;
+    kind: DeploymentKind;
+    release?: string;
+    by: Actor;
+  }): Deployment {
+    const { clock, files, app, kind, release, by } = parts;
+    const view: DeploymentView = {
+      id: randomBytes(16).toString("base64url"),
+      app,
+      kind,
+      ...(release !== undefined && { release }),
+      state: "received",
+      outcome: "running",
+      by,
+      started: new Date(clock.now()).toISOString(),
+      phases: [],
+    };
+    return new Deployment({ clock, files, view });
+  }
+
+  get id(): string {
+    return this.#view.id;
+  }
+
+  get app(): string {
+    return this.#view.app;
+  }
+
+  get view(): DeploymentView {
+    return structuredClone(this.#view);
+  }
+
+  get state(): DeploymentState {
+    return this.#view.state;
+  }
+
+  get outcome(): Outcome {
+    return this.#view.outcome;
+  }
+
+  /** Aborted when the deployment was, for whatever reason. Not looked at after the cutover. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get beforeCutover(): boolean {
+    return deploymentStates.indexOf(this.#view.state) < deploymentStates.indexOf("cut_over");
+  }
+
+  abort(reason: CutoverError): void {
+    this.#abort.abort(reason);
+  }
+
+  /** Time since the last state counts from now: waiting for the lock is nobody's phase. */
+  restartClock(): void {
+    this.#last = this.#clock.now();
+  }
+
+  named(release: string): void {
+    this.#view.release = release;
+  }
+
+  reached(state: DeploymentState, note?: string): void {
+    const now = this.#clock.now();
+    const took = now - this.#last;
+    this.#last = now;
+    this.#view.state = state;
+    this.#view.phases.push({ state, took });
+    this.#emit({ type: "state", state, took, ...(note !== undefined && { note }) });
+  }
+
+  notice(message: string): void {
+    this.#emit({ type: "notice", message });
+  }
+
+  output(source: string, line: string): void {
+    this.#emit({ type: "output", source, line });
+  }
+
+  cut(requests: number): void {
+    this.#view.cut = (this.#view.cut ?? 0) + requests;
+  }
+
+  /** How it ended. Followers hear of it from `announce`, when it is on disk. */
+  conclude(outcome: Exclude<Outcome, "running">, thrown?: unknown): void {
+    this.#view.outcome = outcome;
+    this.#view.finished = new Date(this.#clock.now()).toISOString();
+    if (thrown !== undefined) this.#view.failure = toFailure(asCutoverError(thrown));
+  }
+
+  /** The last event; nothing comes after it but a staged release's abort. */
+  announce(): void {
+    this.#emit({ type: "end", deployment: this.view });
+  }
+
+  /** Events after the given one, those of the past first, until the last or until the signal. */
+  async *follow(after: number, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
+    let index = this.#events.findIndex(({ id }) => id > after);
+    if (index < 0) index = this.#events.length;
+    const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    while (!signal.aborted) {
+      const event = this.#events[index];
+      if (event !== undefined) {
+        index++;
+        yield event;
+        if (event.type === "end" && index >= this.#events.length) return;
+      } else {
+        await Promise.race([this.#changed.promise, stopped]);
+      }
+    }
+  }
+
+  #emit(body: EventBody): void {
+    const event: DeploymentEvent = {
+      ...body,
+      id: (this.#events.at(-1)?.id ?? 0) + 1,
+      at: new Date(this.#clock.now()).toISOString(),
+    };
+    this.#events.push(event);
+    this.#files.append(this.app, this.id, event);
+    const { resolve } = this.#changed;
+    this.#changed = Promise.withResolvers();
+    resolve();
+  }
+}
+
+export function aborted(by: string): CutoverError {
+  return new CutoverError("aborted", `The deployment was aborted by ${by} before the cutover.`, {
+    unchanged: "The live release goes on serving; what was started is stopped again.",
+  });
+}

@@ -1,0 +1,417 @@
+import type { Logger } from "pino";
+import { CutoverError } from "../../shared/errors.ts";
+import { releaseOfRun } from "../../shared/names.ts";
+import type { Accepted, AppView, DeploymentEvent, DeploymentKind, DeploymentView } from "../../shared/protocol.ts";
+import type { Ports } from "../ports.ts";
+import type { CallRequest, CommandEnvironment, DeployRequest, Service } from "../service.ts";
+import { viewApp } from "./app-view.ts";
+import { carryOut, hasCutOver, takeBack } from "./conclude.ts";
+import { deploy, deployAgain, receive } from "./deploy.ts";
+import { aborted, Deployment } from "./deployment.ts";
+import { AppLocks } from "./lock.ts";
+import { assertNotHeld, recover } from "./recover.ts";
+import { prune, retire } from "./retire.ts";
+import { type AppState, findRelease, liveRelease, loadState, nextRun, rollbackTarget, runsInUse } from "./state.ts";
+import { runSpec, type Work } from "./work.ts";
+
+const unchanged = "Nothing was changed.";
+/** After a retire that failed, and while a deployment holds the app. */
+const retireAgainMs = 30_000;
+
+interface Parts {
+  ports: Ports;
+  log: Logger;
+}
+
+interface Start {
+  kind: DeploymentKind;
+  release?: string;
+  digest?: string | undefined;
+}
+
+/** The agent's service: takes calls, holds one deployment an app, runs the stories in the background. */
+export class Deployments implements Service {
+  readonly #ports: Ports;
+  readonly #log: Logger;
+  readonly #locks: AppLocks;
+  readonly #states = new Map<string, AppState>();
+  /** Deployments of this life of the agent, by id; those that ended are found in their app's history too. */
+  readonly #deployments = new Map<string, Deployment>();
+  readonly #running = new Map<string, { deployment: Deployment; ended: Promise<void> }>();
+  readonly #stopping = new AbortController();
+  readonly #retireTimers = new Map<string, NodeJS.Timeout>();
+
+  constructor({ ports, log }: Parts) {
+    this.#ports = ports;
+    this.#log = log;
+    this.#locks = new AppLocks(ports.clock);
+  }
+
+  /** At start: finishes or undoes what was interrupted, app by app. An app that cannot be recovered does not stop the others. */
+  async recoverAll(): Promise<void> {
+    for (const app of await this.#ports.apps.names()) {
+      const unlock = this.#locks.tryAcquire(app, () => undefined);
+      if (unlock === undefined) continue;
+      try {
+        await this.#recover(app, await this.#state(app));
+      } catch (err) {
+        this.#log.error({ err, app }, "the app could not be recovered");
+      } finally {
+        unlock();
+      }
+      await this.#scheduleRetire(app);
+    }
+  }
+
+  /** Aborts what has not cut over and waits for its undo; what has cut over is left to the next start. */
+  async close(): Promise<void> {
+    for (const timer of this.#retireTimers.values()) clearTimeout(timer);
+    const reason = new CutoverError("agent_stopping", "The agent is shutting down.", {
+      unchanged: "The live release goes on serving.",
+      fix: "Deploy again when the agent is back.",
+    });
+    this.#stopping.abort(reason);
+    const running = [...this.#running.values()];
+    for (const { deployment } of running) deployment.abort(reason);
+    await Promise.all(running.map(({ ended }) => ended));
+  }
+
+  async deploy(app: string, request: DeployRequest): Promise<Accepted> {
+    await this.#ports.apps.settings(app);
+    const again = await this.#sameBundle(app, request.digest);
+    if (again !== undefined) return again;
+    const { work, unlock } = await this.#open(app, { kind: "deploy", digest: request.digest }, request);
+    const lost = () => work.deployment.abort(aborted("the sender, whose connection was lost"));
+    request.signal.addEventListener("abort", lost, { once: true });
+    try {
+      const manifest = await receive(work, request);
+      request.signal.removeEventListener("abort", lost);
+      this.#background(work, unlock, () => deploy(work, manifest, request));
+      return { deployment: work.deployment.id, release: manifest.release };
+    } catch (thrown) {
+      await takeBack(work, thrown);
+      await this.#closed(work, unlock);
+      throw thrown;
+    }
+  }
+
+  async activate(app: string, release: string, request: CallRequest): Promise<Accepted> {
+    return this.#again(app, { kind: "activate", release }, request, (state) => {
+      const known = this.#servable(state, release);
+      if (liveRelease(state) === release && state.live !== null) return { run: state.live, up: true };
+      if (state.staged !== null && releaseOfRun(state.staged.run) === release)
+        return { run: state.staged.run, up: true };
+      if (state.warm !== null && releaseOfRun(state.warm.run) === release) return { run: state.warm.run, up: true };
+      return { run: nextRun(known, runsInUse(state)), up: false };
+    });
+  }
+
+  async redeploy(app: string, release: string | "live", request: CallRequest): Promise<Accepted> {
+    const start = release === "live" ? {} : { release };
+    return this.#again(app, { kind: "redeploy", ...start }, request, (state) => {
+      const wanted = release === "live" ? liveRelease(state) : release;
+      if (wanted === null) throw nothingLive(app);
+      return { run: nextRun(this.#servable(state, wanted), runsInUse(state)), up: false };
+    });
+  }
+
+  async rollback(app: string, request: CallRequest): Promise<Accepted> {
+    return this.#again(app, { kind: "rollback" }, request, (state) => {
+      if (state.live === null) throw nothingLive(app);
+      const target = rollbackTarget(state);
+      if (target === undefined) {
+        throw new CutoverError("nothing_to_roll_back_to", `${app} has no good release before ${liveRelease(state)}.`, {
+          unchanged: "The live release goes on serving.",
+          fix: "See `cutover releases`; give a certain release traffic with `cutover activate`.",
+        });
+      }
+      if (state.warm !== null && releaseOfRun(state.warm.run) === target) return { run: state.warm.run, up: true };
+      return { run: nextRun(target, runsInUse(state)), up: false };
+    });
+  }
+
+  async abort(id: string): Promise<DeploymentView> {
+    const running = [...this.#running.values()].find(({ deployment }) => deployment.id === id);
+    if (running !== undefined) {
+      const state = await this.#state(running.deployment.app);
+      if (hasCutOver({ state })) throw tooLate(id);
+      running.deployment.abort(aborted("a call"));
+      await running.ended;
+      return running.deployment.view;
+    }
+    const view = await this.deployment(id);
+    const state = await this.#state(view.app);
+    if (state.staged?.deployment !== id) throw tooLate(id);
+    return this.#unstage(view);
+  }
+
+  async deployment(id: string): Promise<DeploymentView> {
+    const known = this.#deployments.get(id);
+    if (known !== undefined) return known.view;
+    for (const app of await this.apps()) {
+      const state = await this.#state(app).catch(() => undefined);
+      const view = state?.history.find((past) => past.id === id);
+      if (view !== undefined) return view;
+    }
+    throw new CutoverError("deployment_not_found", `The agent knows no deployment ${id}.`, {
+      unchanged,
+      fix: "Deployments are remembered for the last 20 of an app.",
+    });
+  }
+
+  async settled(id: string, waitMs: number, signal: AbortSignal): Promise<DeploymentView> {
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), waitMs);
+    try {
+      const either = AbortSignal.any([signal, timeout.signal]);
+      for await (const event of this.events(id, 0, either)) if (event.type === "end") break;
+    } finally {
+      clearTimeout(timer);
+    }
+    return this.deployment(id);
+  }
+
+  async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
+    const known = this.#deployments.get(id);
+    if (known !== undefined) {
+      yield* known.follow(after, signal);
+      return;
+    }
+    const view = await this.deployment(id);
+    const past = await this.#ports.events.read(view.app, id);
+    for (const event of past) if (event.id > after) yield event;
+  }
+
+  apps(): Promise<string[]> {
+    return this.#ports.apps.names();
+  }
+
+  async app(app: string): Promise<AppView> {
+    const settings = await this.#ports.apps.settings(app);
+    const state = await this.#state(app);
+    return viewApp({ ports: this.#ports, settings, state, running: this.#running.get(app)?.deployment.view });
+  }
+
+  async logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]> {
+    const state = await this.#state(app);
+    const wanted = run ?? state.live;
+    if (wanted === null) throw nothingLive(app);
+    return this.#ports.logs.tail(app, wanted, lines);
+  }
+
+  async environment(app: string): Promise<CommandEnvironment> {
+    const state = await this.#state(app);
+    if (state.live === null) throw nothingLive(app);
+    return this.#ports.privileged.commandEnvironment(await runSpec({ ports: this.#ports, state }, state.live));
+  }
+
+  async removeApp(app: string): Promise<void> {
+    const unlock = await this.#locks.acquire(
+      app,
+      () => this.#running.get(app)?.deployment.view,
+      0,
+      this.#stopping.signal,
+    );
+    try {
+      for (const run of await this.#ports.privileged.runs(app)) await this.#ports.privileged.removePrograms(app, run);
+      await this.#ports.privileged.removeApp(app);
+      this.#states.delete(app);
+    } finally {
+      unlock();
+    }
+  }
+
+  async #state(app: string): Promise<AppState> {
+    const known = this.#states.get(app);
+    if (known !== undefined) return known;
+    await this.#ports.apps.settings(app);
+    const state = await loadState(this.#ports.states, app);
+    const first = this.#states.get(app) ?? state;
+    this.#states.set(app, first);
+    return first;
+  }
+
+  /** The app's lock, its state with nothing left over in it, and a deployment to begin with. */
+  async #open(app: string, start: Start, request: CallRequest): Promise<{ work: Work; unlock: () => void }> {
+    this.#stopping.signal.throwIfAborted();
+    const { clock, events, apps } = this.#ports;
+    const settings = await apps.settings(app);
+    const { kind, release, digest } = start;
+    const named = release === undefined ? {} : { release };
+    const deployment = Deployment.start({ clock, files: events, app, kind, by: request.by, ...named });
+    deployment.digest = digest;
+    const signal = AbortSignal.any([request.signal, this.#stopping.signal]);
+    const unlock = await this.#locks.acquire(app, () => deployment.view, request.waitMs, signal);
+    try {
+      const state = await this.#state(app);
+      assertNotHeld(state);
+      if (state.journal !== null) await this.#recover(app, state);
+      const log = this.#log.child({ app, deployment: deployment.id, kind });
+      log.info({ by: request.by }, "deployment begins");
+      const work: Work = { ports: this.#ports, settings, state, deployment, log, stopping: this.#stopping.signal };
+      this.#deployments.set(deployment.id, deployment);
+      const { promise: ended, resolve } = Promise.withResolvers<void>();
+      this.#running.set(app, { deployment, ended });
+      deployment.restartClock();
+      return {
+        work,
+        unlock: () => {
+          this.#running.delete(app);
+          unlock();
+          resolve();
+        },
+      };
+    } catch (thrown) {
+      unlock();
+      throw thrown;
+    }
+  }
+
+  async #again(
+    app: string,
+    start: Start,
+    request: CallRequest,
+    choose: (state: AppState) => { run: string; up: boolean },
+  ): Promise<Accepted> {
+    const same = this.#running.get(app)?.deployment.view;
+    if (start.kind === "activate" && same?.kind === "activate" && same.release === start.release && same.release) {
+      return { deployment: same.id, release: same.release };
+    }
+    const { work, unlock } = await this.#open(app, start, request);
+    let chosen: { run: string; up: boolean };
+    try {
+      chosen = choose(work.state);
+    } catch (thrown) {
+      await takeBack(work, thrown);
+      await this.#closed(work, unlock);
+      throw thrown;
+    }
+    const release = releaseOfRun(chosen.run);
+    work.deployment.named(release);
+    const how = { up: chosen.up, rollback: start.kind === "rollback" };
+    this.#background(work, unlock, () => deployAgain(work, chosen.run, how));
+    return { deployment: work.deployment.id, release };
+  }
+
+  /** A retried upload: the deployment that this bundle has already, or undefined when it has to be read. */
+  async #sameBundle(app: string, digest: string | undefined): Promise<Accepted | undefined> {
+    if (digest === undefined) return undefined;
+    const running = this.#running.get(app);
+    if (running?.deployment.digest === digest) {
+      const { id, release, phases } = running.deployment.view;
+      if (release !== undefined && phases.some(({ state }) => state === "unpacked")) return { deployment: id, release };
+      // The first sender's connection is lost, or there would be no second one.
+      running.deployment.abort(aborted("a second upload of the same bundle"));
+      await running.ended;
+      return undefined;
+    }
+    const state = await this.#state(app);
+    const known = state.releases.find((release) => release.digest === digest && release.state !== "failed");
+    const past = state.history.find(({ release, kind }) => kind === "deploy" && release === known?.id);
+    return known !== undefined && past !== undefined ? { deployment: past.id, release: known.id } : undefined;
+  }
+
+  #servable(state: AppState, release: string): string {
+    const record = findRelease(state, release);
+    if (record !== undefined && record.state !== "failed" && record.state !== "unpacked") return release;
+    const how = record === undefined ? "is not on this host" : `is ${record.state}`;
+    throw new CutoverError("release_not_found", `Release ${release} of ${state.app} ${how}.`, {
+      unchanged,
+      fix: "`cutover releases` lists those that can have traffic. One that failed or was pruned has to be deployed again.",
+    });
+  }
+
+  #background(work: Work, unlock: () => void, story: () => Promise<"succeeded" | "staged">): void {
+    void carryOut(work, story)
+      .catch((err: unknown) => work.log.error({ err }, "a deployment's end could not be written"))
+      .finally(() => this.#closed(work, unlock));
+  }
+
+  async #closed({ deployment, log }: Work, unlock: () => void): Promise<void> {
+    const { outcome, release, failure } = deployment.view;
+    log.info({ outcome, release, code: failure?.code }, "deployment ended");
+    unlock();
+    await this.#scheduleRetire(deployment.app).catch((err: unknown) => log.error({ err }, "retire was not scheduled"));
+  }
+
+  async #recover(app: string, state: AppState): Promise<void> {
+    const log = this.#log.child({ app });
+    const deployment = await recover({ ports: this.#ports, state, stopping: this.#stopping.signal }, log);
+    if (deployment === undefined) return;
+    this.#deployments.set(deployment.id, deployment);
+    log.info({ deployment: deployment.id, outcome: deployment.outcome }, "an interrupted deployment was taken up");
+  }
+
+  async #unstage(view: DeploymentView): Promise<DeploymentView> {
+    const by = { by: view.by, waitMs: 0, signal: this.#stopping.signal };
+    const unlock = await this.#locks.acquire(view.app, () => view, by.waitMs, by.signal);
+    try {
+      const state = await this.#state(view.app);
+      if (state.staged?.deployment !== view.id) throw tooLate(view.id);
+      const past = await this.#ports.events.read(view.app, view.id);
+      const { clock, events, apps } = this.#ports;
+      const deployment = this.#deployments.get(view.id) ?? new Deployment({ clock, files: events, view, past });
+      const { run } = state.staged;
+      state.journal = { deployment: deployment.view, run, from: state.live, brought: true, attempts: 0 };
+      await this.#ports.states.save(view.app, state);
+      const log = this.#log.child({ app: view.app, deployment: view.id });
+      const settings = await apps.settings(view.app);
+      const work: Work = { ports: this.#ports, settings, state, deployment, log, stopping: this.#stopping.signal };
+      await takeBack(work, aborted("a call"));
+      return deployment.view;
+    } finally {
+      unlock();
+    }
+  }
+
+  /** Housekeeping of `keep_warm`: retires the warm run when its time has come and no deployment holds the app. */
+  async #scheduleRetire(app: string): Promise<void> {
+    clearTimeout(this.#retireTimers.get(app));
+    const state = await this.#state(app);
+    if (state.warm === null || this.#stopping.signal.aborted) return;
+    const ms = Math.max(Date.parse(state.warm.until) - this.#ports.clock.now(), 0);
+    this.#retireTimers.set(
+      app,
+      setTimeout(() => void this.#retireWarm(app), ms),
+    );
+  }
+
+  async #retireWarm(app: string): Promise<void> {
+    const unlock = this.#locks.tryAcquire(app, () => undefined);
+    // The deployment that holds the app schedules this again when it ends.
+    if (unlock === undefined) return;
+    const log = this.#log.child({ app });
+    try {
+      const state = await this.#state(app);
+      if (state.warm === null || Date.parse(state.warm.until) > this.#ports.clock.now()) return;
+      const { run } = state.warm;
+      const cut = await retire({ ports: this.#ports, state }, run);
+      state.warm = null;
+      if (state.live !== null) {
+        const { config } = await runSpec({ ports: this.#ports, state }, state.live);
+        await prune({ ports: this.#ports, state }, config.keep);
+      }
+      await this.#ports.states.save(app, state);
+      log.info({ run, cut }, "warm run retired");
+    } catch (err) {
+      log.error({ err }, "the warm run could not be retired; it is tried again");
+      this.#retireTimers.set(
+        app,
+        setTimeout(() => void this.#retireWarm(app), retireAgainMs),
+      );
+    } finally {
+      unlock();
+    }
+  }
+}
+
+function nothingLive(app: string): CutoverError {
+  return new CutoverError("nothing_live", `${app} has no live release.`, { unchanged, fix: "Deploy it first." });
+}
+
+function tooLate(id: string): CutoverError {
+  return new CutoverError("already_cut_over", `Deployment ${id} has ended or has cut over, so it cannot be aborted.`, {
+    unchanged,
+    fix: "Use `rollback` to go back to the release before.",
+  });
+}

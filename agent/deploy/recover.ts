@@ -1,0 +1,85 @@
+import type { Logger } from "pino";
+import { CutoverError } from "../../shared/errors.ts";
+import type { Ports } from "../ports.ts";
+import { carryOut, hasCutOver, takeBack } from "./conclude.ts";
+import { finishForward } from "./cutover.ts";
+import { Deployment } from "./deployment.ts";
+import { type AppState, runsInUse } from "./state.ts";
+import { runSpec, type Work } from "./work.ts";
+
+const attemptLimit = 3;
+
+/**
+ * Takes up what an earlier life of the agent left: a deployment that had cut over is finished, another one undone, and
+ * runs that no state knows are removed. Called with the app's lock, at start and before a deployment.
+ * @returns the deployment that was taken up
+ */
+export async function recover(
+  { ports, state, stopping }: { ports: Ports; state: AppState; stopping: AbortSignal },
+  log: Logger,
+): Promise<Deployment | undefined> {
+  const { journal, app } = state;
+  if (journal === null) {
+    await removeStrangers({ ports, state });
+    return undefined;
+  }
+  journal.attempts++;
+  await ports.states.save(app, state);
+  const past = await ports.events.read(app, journal.deployment.id);
+  const view = { ...journal.deployment, outcome: "running" as const };
+  const deployment = new Deployment({ clock: ports.clock, files: ports.events, view, past });
+  const settings = await ports.apps.settings(app);
+  const work: Work = { ports, settings, state, deployment, log, stopping };
+  if (hasCutOver(work)) {
+    deployment.notice("The agent was restarted; the deployment had cut over and is finished now");
+    await carryOut(work, async () => {
+      await finishForward(work, await runSpec(work, journal.run), view.kind === "rollback");
+      return "succeeded";
+    });
+  } else {
+    deployment.notice("The agent was restarted before the cutover; the deployment is undone");
+    await takeBack(work, interrupted());
+  }
+  await holdAfter(attemptLimit, { ports, state }, log);
+  if (state.journal === null) await removeStrangers({ ports, state });
+  return deployment;
+}
+
+/** A deployment that can be neither finished nor undone three times holds the app until a person has looked. */
+async function holdAfter(
+  limit: number,
+  { ports, state }: { ports: Ports; state: AppState },
+  log: Logger,
+): Promise<void> {
+  if (state.journal === null) {
+    if (state.held === null) return;
+    state.held = null;
+  } else if (state.journal.attempts >= limit) {
+    const { id, state: at } = state.journal.deployment;
+    state.held = `deployment ${id} stands at ${at} and could not be finished or undone ${state.journal.attempts} times`;
+    log.error({ app: state.app, held: state.held }, "app is held");
+  }
+  await ports.states.save(state.app, state);
+}
+
+export function assertNotHeld(state: AppState): void {
+  if (state.held === null) return;
+  throw new CutoverError("app_held", `${state.app} takes no deployments: ${state.held}.`, {
+    unchanged: "The live release goes on serving.",
+    fix: "Correct the cause, which the agent's log names, then restart the agent: it tries again once at each start.",
+  });
+}
+
+async function removeStrangers({ ports, state }: { ports: Ports; state: AppState }): Promise<void> {
+  const known = new Set(runsInUse(state));
+  for (const run of await ports.privileged.runs(state.app)) {
+    if (!known.has(run)) await ports.privileged.removePrograms(state.app, run);
+  }
+}
+
+function interrupted(): CutoverError {
+  return new CutoverError("agent_stopping", "The agent stopped in the middle of this deployment, before the cutover.", {
+    unchanged: "The live release went on serving; what was started is removed.",
+    fix: "Deploy again.",
+  });
+}

@@ -1,0 +1,159 @@
+import { z } from "zod";
+import { CutoverError } from "../../shared/errors.ts";
+import type { Manifest } from "../../shared/manifest.ts";
+import { appName, releaseOfRun, runId } from "../../shared/names.ts";
+import { type DeploymentView, deploymentView, type ReleaseState, releaseView } from "../../shared/protocol.ts";
+import type { StateStore } from "../ports.ts";
+
+/** What a deployment must still know when the agent comes back after a crash in the middle of it. */
+const journalSchema = z.strictObject({
+  deployment: deploymentView,
+  run: runId,
+  /** The run that was live when the deployment began, and will drain. */
+  from: runId.nullable(),
+  /** The release came with this deployment, so undoing removes it. */
+  brought: z.boolean(),
+  /** How often a start of the agent has taken this deployment up again. */
+  attempts: z.int().min(0),
+});
+export type Journal = z.output<typeof journalSchema>;
+
+const appStateSchema = z.strictObject({
+  format: z.literal(1),
+  app: appName,
+  live: runId.nullable(),
+  staged: z.strictObject({ run: runId, deployment: z.string() }).nullable(),
+  /** The run before the live one, up for `keep_warm`. */
+  warm: z.strictObject({ run: runId, until: z.iso.datetime() }).nullable(),
+  releases: z.array(releaseView),
+  journal: journalSchema.nullable(),
+  /** Why the app takes no deployments until a person has looked at it. */
+  held: z.string().nullable(),
+  /** The last deployments that ended, newest first. */
+  history: z.array(deploymentView),
+});
+
+/** state.json of one app: the journal from which an interrupted deployment is finished or undone. */
+export type AppState = z.output<typeof appStateSchema>;
+export type ReleaseRecord = AppState["releases"][number];
+
+const historyLength = 20;
+
+export function emptyState(app: string): AppState {
+  return {
+    format: 1,
+    app,
+    live: null,
+    staged: null,
+    warm: null,
+    releases: [],
+    journal: null,
+    held: null,
+    history: [],
+  };
+}
+
+/** @throws CutoverError app_held when the file is torn or of a newer format */
+export async function loadState(states: StateStore, app: string): Promise<AppState> {
+  const value = await states.load(app);
+  if (value === undefined) return emptyState(app);
+  const result = appStateSchema.safeParse(value);
+  if (result.success) return result.data;
+  throw new CutoverError("app_held", `The state file of ${app} cannot be read by this version of the agent.`, {
+    unchanged: "The live release goes on serving.",
+    fix: "Run the agent version that wrote it, or restore the file from a backup.",
+    cause: result.error,
+  });
+}
+
+export function findRelease(state: AppState, release: string): ReleaseRecord | undefined {
+  return state.releases.find(({ id }) => id === release);
+}
+
+export function liveRelease(state: AppState): string | null {
+  return state.live === null ? null : releaseOfRun(state.live);
+}
+
+/** Newest last by when it first had traffic; a release that comes again with the same bytes replaces its record. */
+export function addRelease(state: AppState, manifest: Manifest, manifestDigest: string): void {
+  state.releases = state.releases.filter(({ id }) => id !== manifest.release);
+  state.releases.push({
+    id: manifest.release,
+    state: "unpacked",
+    digest: manifestDigest,
+    commit: manifest.commit,
+    repository: manifest.repository,
+    created: manifest.created,
+  });
+}
+
+export function setReleaseState(state: AppState, release: string, to: ReleaseState): void {
+  const record = findRelease(state, release);
+  if (record !== undefined) record.state = to;
+}
+
+/**
+ * What traffic to `run` means for everyone's state: it is live, what was live is good again or rolled back, and its
+ * instances are warm until `warmUntil`.
+ */
+export function setLive(state: AppState, run: string, change: { now: Date; warmUntil: Date; rollback: boolean }): void {
+  const before = state.live;
+  const release = releaseOfRun(run);
+  const leaving = liveRelease(state);
+  if (leaving !== null && leaving !== release) {
+    setReleaseState(state, leaving, change.rollback ? "rolled_back" : "good");
+  }
+  setReleaseState(state, release, "live");
+  const record = findRelease(state, release);
+  if (record !== undefined) record.live_at ??= change.now.toISOString();
+  state.live = run;
+  if (state.staged?.run === run) state.staged = null;
+  if (before !== null && before !== run) state.warm = { run: before, until: change.warmUntil.toISOString() };
+  else if (state.warm?.run === run) state.warm = null;
+}
+
+/** The last good release before what is live, by when it first had traffic: relative to what is live, not to what was newest. */
+export function rollbackTarget(state: AppState): string | undefined {
+  const live = liveRelease(state);
+  const liveAt = live === null ? undefined : findRelease(state, live)?.live_at;
+  if (liveAt === undefined) return undefined;
+  return state.releases
+    .filter((release) => release.state === "good" && release.live_at !== undefined && release.live_at < liveAt)
+    .toSorted((a, b) => ((a.live_at ?? "") < (b.live_at ?? "") ? 1 : -1))
+    .at(0)?.id;
+}
+
+/** A name for a second set of instances of a release, one that no run in use has. */
+export function nextRun(release: string, taken: Iterable<string>): string {
+  const used = new Set(taken);
+  if (!used.has(release)) return release;
+  let number = 2;
+  while (used.has(`${release}.${number}`)) number++;
+  return `${release}.${number}`;
+}
+
+export function runsInUse(state: AppState): string[] {
+  return [state.live, state.staged?.run, state.warm?.run, state.journal?.run].filter((run) => typeof run === "string");
+}
+
+export function remember(state: AppState, deployment: DeploymentView): void {
+  state.history = [deployment, ...state.history.filter(({ id }) => id !== deployment.id)].slice(0, historyLength);
+}
+
+/**
+ * Which releases stay: the newest `keep` good ones (the live one among them), what was rolled back between those, and
+ * whatever has instances.
+ */
+export function keptReleases(state: AppState, keep: number): string[] {
+  const kept = new Set(runsInUse(state).map(releaseOfRun));
+  const served = state.releases
+    .filter(({ state: is }) => is === "live" || is === "good" || is === "rolled_back")
+    .toSorted((a, b) => ((a.live_at ?? "") < (b.live_at ?? "") ? 1 : -1));
+  let good = 0;
+  for (const release of served) {
+    if (good >= keep) break;
+    kept.add(release.id);
+    if (release.state !== "rolled_back") good++;
+  }
+  return [...kept];
+}

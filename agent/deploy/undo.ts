@@ -1,0 +1,32 @@
+import { releaseOfRun } from "../../shared/names.ts";
+import type { Ports } from "../ports.ts";
+import { type AppState, findRelease, setReleaseState } from "./state.ts";
+import { runSpec } from "./work.ts";
+
+/**
+ * Takes back a deployment that has not cut over: its instances, their programs, and the release it brought. Logs stay.
+ * Each step may be done twice, so that a crash in the middle is no matter.
+ */
+export async function undo({ ports, state }: { ports: Ports; state: AppState }): Promise<void> {
+  const { app, journal } = state;
+  if (journal === null) return;
+  // A rollback to a run that is still warm has started nothing.
+  if (journal.run !== state.warm?.run && journal.run !== state.live) {
+    await ports.privileged.removePrograms(app, journal.run);
+  }
+  if (state.staged?.run === journal.run) state.staged = null;
+  const release = releaseOfRun(journal.run);
+  const was = findRelease(state, release)?.state;
+  if (journal.brought || was === "staged" || was === "unpacked") {
+    await ports.releases.remove(app, release);
+    setReleaseState(state, release, "failed");
+  }
+  await restoreSite({ ports, state });
+}
+
+/** The site's text is written before the cutover, so an undo writes the live release's again; unchanged text costs nothing. */
+async function restoreSite({ ports, state }: { ports: Ports; state: AppState }): Promise<void> {
+  if (state.live === null) return;
+  const { config } = await runSpec({ ports, state }, state.live);
+  await ports.privileged.writeSite(state.app, config);
+}

@@ -1,0 +1,46 @@
+import type { Logger } from "pino";
+import type { Config } from "../../shared/config.ts";
+import { releaseOfRun } from "../../shared/names.ts";
+import type { DeploymentState } from "../../shared/protocol.ts";
+import type { Ports, RunSpec } from "../ports.ts";
+import type { AppSettings } from "../settings.ts";
+import type { Deployment } from "./deployment.ts";
+import type { AppState } from "./state.ts";
+
+/** What every step of a deployment has at hand. Only the holder of the app's lock has one. */
+export interface Work {
+  ports: Ports;
+  settings: AppSettings;
+  state: AppState;
+  deployment: Deployment;
+  log: Logger;
+  /** Aborted when the agent shuts down: what has cut over is then left to the next start, which finishes it. */
+  stopping: AbortSignal;
+}
+
+/** Says that a state was reached, and writes the journal before the next step has an effect. */
+export async function reach(work: Work, state: DeploymentState, note?: string): Promise<void> {
+  work.deployment.reached(state, note);
+  await saveJournal(work);
+}
+
+/** @param intent a state that is about to be entered, for the one step that cannot be undone */
+export async function saveJournal({ ports, state, deployment }: Work, intent?: DeploymentState): Promise<void> {
+  if (state.journal !== null) {
+    const view = deployment.view;
+    state.journal.deployment = intent === undefined ? view : { ...view, state: intent };
+  }
+  await ports.states.save(state.app, state);
+}
+
+export async function runSpec({ ports, state }: Pick<Work, "ports" | "state">, run: string): Promise<RunSpec> {
+  const release = releaseOfRun(run);
+  const { config } = await ports.releases.manifest(state.app, release);
+  return { app: state.app, run, release, config };
+}
+
+/** The name by which the app is asked for its health: what a visitor would ask for. */
+export function healthHost(config: Config, settings: AppSettings): string {
+  const names = [...(config.site.server_name ?? []), ...settings.domains];
+  return config.health.host ?? names.find((name) => name !== "_" && !name.startsWith("*")) ?? "localhost";
+}
