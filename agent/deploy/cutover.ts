@@ -4,7 +4,7 @@ import type { RunSpec } from "../ports.ts";
 import { assertRunning } from "./health.ts";
 import { retire } from "./retire.ts";
 import { findRelease, setLive } from "./state.ts";
-import { reach, runSpec, saveJournal, type Work } from "./work.ts";
+import { reach, runSpec, saveJournal, sum, type Work } from "./work.ts";
 
 export const allSlots = 60;
 const drainPollMs = 50;
@@ -91,10 +91,4 @@ async function retireOld(work: Work, spec: RunSpec): Promise<void> {
   } else if (state.warm !== null) {
     deployment.notice(`${state.warm.run} stays warm until ${state.warm.until}`);
   }
-}
-
-export function sum(counts: Map<string, number>): number {
-  let total = 0;
-  for (const count of counts.values()) total += count;
-  return total;
 }

@@ -10,13 +10,13 @@ import { deploy, deployAgain, receive } from "./deploy.ts";
 import { aborted, Deployment } from "./deployment.ts";
 import { AppLocks } from "./lock.ts";
 import { assertNotHeld, recover } from "./recover.ts";
-import { prune, retire } from "./retire.ts";
 import { type AppState, findRelease, liveRelease, loadState, nextRun, rollbackTarget, runsInUse } from "./state.ts";
+import { WarmRuns } from "./warm.ts";
 import { runSpec, type Work } from "./work.ts";
 
 const unchanged = "Nothing was changed.";
-/** After a retire that failed, and while a deployment holds the app. */
-const retireAgainMs = 30_000;
+/** Ended deployments whose events stay in memory; older ones are read from their files. */
+const endedInMemory = 100;
 
 interface Parts {
   ports: Ports;
@@ -39,12 +39,13 @@ export class Deployments implements Service {
   readonly #deployments = new Map<string, Deployment>();
   readonly #running = new Map<string, { deployment: Deployment; ended: Promise<void> }>();
   readonly #stopping = new AbortController();
-  readonly #retireTimers = new Map<string, NodeJS.Timeout>();
+  readonly #warm: WarmRuns;
 
   constructor({ ports, log }: Parts) {
     this.#ports = ports;
     this.#log = log;
     this.#locks = new AppLocks(ports.clock);
+    this.#warm = new WarmRuns({ ports, locks: this.#locks, log, stateOf: (app) => this.#state(app) });
   }
 
   /** At start: finishes or undoes what was interrupted, app by app. An app that cannot be recovered does not stop the others. */
@@ -59,13 +60,13 @@ export class Deployments implements Service {
       } finally {
         unlock();
       }
-      await this.#scheduleRetire(app);
+      await this.#warm.schedule(app).catch((err: unknown) => this.#log.error({ err, app }, "retire was not scheduled"));
     }
   }
 
   /** Aborts what has not cut over and waits for its undo; what has cut over is left to the next start. */
   async close(): Promise<void> {
-    for (const timer of this.#retireTimers.values()) clearTimeout(timer);
+    this.#warm.close();
     const reason = new CutoverError("agent_stopping", "The agent is shutting down.", {
       unchanged: "The live release goes on serving.",
       fix: "Deploy again when the agent is back.",
@@ -331,7 +332,9 @@ export class Deployments implements Service {
     const { outcome, release, failure } = deployment.view;
     log.info({ outcome, release, code: failure?.code }, "deployment ended");
     unlock();
-    await this.#scheduleRetire(deployment.app).catch((err: unknown) => log.error({ err }, "retire was not scheduled"));
+    await this.#warm.schedule(deployment.app).catch((err: unknown) => log.error({ err }, "retire was not scheduled"));
+    const ended = [...this.#deployments.values()].filter((known) => known.outcome !== "running");
+    for (const { id } of ended.slice(0, -endedInMemory)) this.#deployments.delete(id);
   }
 
   async #recover(app: string, state: AppState): Promise<void> {
@@ -359,46 +362,6 @@ export class Deployments implements Service {
       const work: Work = { ports: this.#ports, settings, state, deployment, log, stopping: this.#stopping.signal };
       await takeBack(work, aborted("a call"));
       return deployment.view;
-    } finally {
-      unlock();
-    }
-  }
-
-  /** Housekeeping of `keep_warm`: retires the warm run when its time has come and no deployment holds the app. */
-  async #scheduleRetire(app: string): Promise<void> {
-    clearTimeout(this.#retireTimers.get(app));
-    const state = await this.#state(app);
-    if (state.warm === null || this.#stopping.signal.aborted) return;
-    const ms = Math.max(Date.parse(state.warm.until) - this.#ports.clock.now(), 0);
-    this.#retireTimers.set(
-      app,
-      setTimeout(() => void this.#retireWarm(app), ms),
-    );
-  }
-
-  async #retireWarm(app: string): Promise<void> {
-    const unlock = this.#locks.tryAcquire(app, () => undefined);
-    // The deployment that holds the app schedules this again when it ends.
-    if (unlock === undefined) return;
-    const log = this.#log.child({ app });
-    try {
-      const state = await this.#state(app);
-      if (state.warm === null || Date.parse(state.warm.until) > this.#ports.clock.now()) return;
-      const { run } = state.warm;
-      const cut = await retire({ ports: this.#ports, state }, run);
-      state.warm = null;
-      if (state.live !== null) {
-        const { config } = await runSpec({ ports: this.#ports, state }, state.live);
-        await prune({ ports: this.#ports, state }, config.keep);
-      }
-      await this.#ports.states.save(app, state);
-      log.info({ run, cut }, "warm run retired");
-    } catch (err) {
-      log.error({ err }, "the warm run could not be retired; it is tried again");
-      this.#retireTimers.set(
-        app,
-        setTimeout(() => void this.#retireWarm(app), retireAgainMs),
-      );
     } finally {
       unlock();
     }

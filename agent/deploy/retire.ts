@@ -1,7 +1,6 @@
 import type { Ports } from "../ports.ts";
-import { sum } from "./cutover.ts";
 import { type AppState, keptReleases, runsInUse } from "./state.ts";
-import { runSpec } from "./work.ts";
+import { runSpec, sum } from "./work.ts";
 
 interface Site {
   ports: Ports;

@@ -25,6 +25,7 @@ const appStateSchema = z.strictObject({
   staged: z.strictObject({ run: runId, deployment: z.string() }).nullable(),
   /** The run before the live one, up for `keep_warm`. */
   warm: z.strictObject({ run: runId, until: z.iso.datetime() }).nullable(),
+  /** In the order in which they first had traffic; those that never had any stand where they arrived. No clock decides this order. */
   releases: z.array(releaseView),
   journal: journalSchema.nullable(),
   /** Why the app takes no deployments until a person has looked at it. */
@@ -74,7 +75,7 @@ export function liveRelease(state: AppState): string | null {
   return state.live === null ? null : releaseOfRun(state.live);
 }
 
-/** Newest last by when it first had traffic; a release that comes again with the same bytes replaces its record. */
+/** A release that failed and comes again with the same id replaces its record. */
 export function addRelease(state: AppState, manifest: Manifest, manifestDigest: string): void {
   state.releases = state.releases.filter(({ id }) => id !== manifest.release);
   state.releases.push({
@@ -105,22 +106,20 @@ export function setLive(state: AppState, run: string, change: { now: Date; warmU
   }
   setReleaseState(state, release, "live");
   const record = findRelease(state, release);
-  if (record !== undefined) record.live_at ??= change.now.toISOString();
+  if (record !== undefined && record.live_at === undefined) {
+    record.live_at = change.now.toISOString();
+    state.releases = [...state.releases.filter(({ id }) => id !== release), record];
+  }
   state.live = run;
   if (state.staged?.run === run) state.staged = null;
   if (before !== null && before !== run) state.warm = { run: before, until: change.warmUntil.toISOString() };
   else if (state.warm?.run === run) state.warm = null;
 }
 
-/** The last good release before what is live, by when it first had traffic: relative to what is live, not to what was newest. */
+/** The last good release before what is live: relative to what is live, not to what is newest. */
 export function rollbackTarget(state: AppState): string | undefined {
-  const live = liveRelease(state);
-  const liveAt = live === null ? undefined : findRelease(state, live)?.live_at;
-  if (liveAt === undefined) return undefined;
-  return state.releases
-    .filter((release) => release.state === "good" && release.live_at !== undefined && release.live_at < liveAt)
-    .toSorted((a, b) => ((a.live_at ?? "") < (b.live_at ?? "") ? 1 : -1))
-    .at(0)?.id;
+  const live = state.releases.findIndex(({ id }) => id === liveRelease(state));
+  return state.releases.slice(0, Math.max(live, 0)).findLast((release) => release.state === "good")?.id;
 }
 
 /** A name for a second set of instances of a release, one that no run in use has. */
@@ -146,12 +145,10 @@ export function remember(state: AppState, deployment: DeploymentView): void {
  */
 export function keptReleases(state: AppState, keep: number): string[] {
   const kept = new Set(runsInUse(state).map(releaseOfRun));
-  const served = state.releases
-    .filter(({ state: is }) => is === "live" || is === "good" || is === "rolled_back")
-    .toSorted((a, b) => ((a.live_at ?? "") < (b.live_at ?? "") ? 1 : -1));
   let good = 0;
-  for (const release of served) {
+  for (const release of state.releases.toReversed()) {
     if (good >= keep) break;
+    if (release.live_at === undefined) continue;
     kept.add(release.id);
     if (release.state !== "rolled_back") good++;
   }

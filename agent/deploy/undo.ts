@@ -1,6 +1,7 @@
 import { releaseOfRun } from "../../shared/names.ts";
+import { type DeploymentState, deploymentStates } from "../../shared/protocol.ts";
 import type { Ports } from "../ports.ts";
-import { type AppState, findRelease, setReleaseState } from "./state.ts";
+import { type AppState, findRelease, type Journal, setReleaseState } from "./state.ts";
 import { runSpec } from "./work.ts";
 
 /**
@@ -10,8 +11,7 @@ import { runSpec } from "./work.ts";
 export async function undo({ ports, state }: { ports: Ports; state: AppState }): Promise<void> {
   const { app, journal } = state;
   if (journal === null) return;
-  // A rollback to a run that is still warm has started nothing.
-  if (journal.run !== state.warm?.run && journal.run !== state.live) {
+  if (mayHaveStarted(state, journal)) {
     await ports.privileged.removePrograms(app, journal.run);
   }
   if (state.staged?.run === journal.run) state.staged = null;
@@ -22,6 +22,19 @@ export async function undo({ ports, state }: { ports: Ports; state: AppState }):
     setReleaseState(state, release, "failed");
   }
   await restoreSite({ ports, state });
+}
+
+/**
+ * A rollback to a run that is still warm has started nothing, and neither has a bundle that was refused while it came:
+ * undoing those must not depend on supervisor.
+ */
+function mayHaveStarted(state: AppState, { run, brought, deployment }: Journal): boolean {
+  if (run === state.warm?.run || run === state.live) return false;
+  return !brought || deployment.outcome === "staged" || reached(deployment.state, "released");
+}
+
+function reached(state: DeploymentState, wanted: DeploymentState): boolean {
+  return deploymentStates.indexOf(state) >= deploymentStates.indexOf(wanted);
 }
 
 /** The site's text is written before the cutover, so an undo writes the live release's again; unchanged text costs nothing. */

@@ -44,3 +44,9 @@ export function healthHost(config: Config, settings: AppSettings): string {
   const names = [...(config.site.server_name ?? []), ...settings.domains];
   return config.health.host ?? names.find((name) => name !== "_" && !name.startsWith("*")) ?? "localhost";
 }
+
+export function sum(counts: Map<string, number>): number {
+  let total = 0;
+  for (const count of counts.values()) total += count;
+  return total;
+}

@@ -1,0 +1,77 @@
+import type { Logger } from "pino";
+import type { Ports } from "../ports.ts";
+import type { AppLocks } from "./lock.ts";
+import { prune, retire } from "./retire.ts";
+import type { AppState } from "./state.ts";
+import { runSpec } from "./work.ts";
+
+const againMs = 30_000;
+/** A longer timer would fire at once; the check when it fires sets the next. */
+const longestTimerMs = 2 ** 31 - 1;
+
+interface Parts {
+  ports: Ports;
+  locks: AppLocks;
+  log: Logger;
+  stateOf(app: string): Promise<AppState>;
+}
+
+/** Housekeeping of `keep_warm`: retires a warm run when its time has come and no deployment holds the app. */
+export class WarmRuns {
+  readonly #parts: Parts;
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  #closed = false;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Called whenever a deployment has ended, and at start. */
+  async schedule(app: string): Promise<void> {
+    const { ports, stateOf } = this.#parts;
+    const { warm } = await stateOf(app);
+    if (warm !== null) this.#after(app, Math.max(Date.parse(warm.until) - ports.clock.now(), 0));
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+  }
+
+  #after(app: string, ms: number): void {
+    clearTimeout(this.#timers.get(app));
+    if (this.#closed) return;
+    this.#timers.set(
+      app,
+      setTimeout(() => void this.#retire(app), Math.min(ms, longestTimerMs)),
+    );
+  }
+
+  async #retire(app: string): Promise<void> {
+    const { ports, locks, stateOf } = this.#parts;
+    const log = this.#parts.log.child({ app });
+    const unlock = locks.tryAcquire(app, () => undefined);
+    // The deployment that holds the app schedules this again when it ends.
+    if (unlock === undefined) return;
+    try {
+      const state = await stateOf(app);
+      if (state.warm === null) return;
+      const left = Date.parse(state.warm.until) - ports.clock.now();
+      if (left > 0) return this.#after(app, left);
+      const { run } = state.warm;
+      const cut = await retire({ ports, state }, run);
+      state.warm = null;
+      if (state.live !== null) {
+        const { config } = await runSpec({ ports, state }, state.live);
+        await prune({ ports, state }, config.keep);
+      }
+      await ports.states.save(app, state);
+      log.info({ run, cut }, "warm run retired");
+    } catch (err) {
+      log.error({ err }, "the warm run could not be retired; it is tried again");
+      this.#after(app, againMs);
+    } finally {
+      unlock();
+    }
+  }
+}

@@ -1,0 +1,215 @@
+import { Readable } from "node:stream";
+import { setImmediate } from "node:timers/promises";
+import type { HealthAnswer, Instance, Ports, ProgramStatus, RunSpec, Share } from "../../agent/ports.ts";
+import type { DeployRequest } from "../../agent/service.ts";
+import { appSettingsSchema } from "../../agent/settings.ts";
+import { configSchema } from "../../shared/config.ts";
+import { CutoverError } from "../../shared/errors.ts";
+import type { Manifest } from "../../shared/manifest.ts";
+import type { DeploymentEvent } from "../../shared/protocol.ts";
+
+/**
+ * A host in memory, behind the same interfaces as the real one. It records every effect by name, in order, and fails the
+ * effects that a test names. Its clock only moves when somebody sleeps. Its disk (`disk`) outlives a restart of the agent.
+ */
+export class FakeHost {
+  readonly effects: string[] = [];
+  /** Effects that throw, by their recorded text. */
+  readonly failing = new Map<string, Error>();
+  /** What instances of a release answer; 200 unless set. */
+  readonly answers = new Map<string, HealthAnswer>();
+  /** supervisor's word for programs of a release; RUNNING unless set. */
+  readonly programStates = new Map<string, string>();
+  readonly connections = new Map<string, number>();
+  readonly disk = {
+    state: new Map<string, string>(),
+    releases: new Map<string, Manifest>(),
+    programs: new Set<string>(),
+    slots: "",
+    events: new Map<string, DeploymentEvent[]>(),
+  };
+  settings = appSettingsSchema.parse({ domains: ["shop.example.com"] });
+  releaseCommandCode = 0;
+  /** Called after each effect, for a test that acts in the middle. */
+  onEffect: (effect: string) => void = () => {};
+  #now = Date.parse("2026-11-21T10:00:00Z");
+  #sleepers: { until: number; wake: () => void }[] = [];
+
+  async effect(name: string): Promise<void> {
+    await setImmediate();
+    const failure = this.failing.get(name);
+    if (failure !== undefined) throw failure;
+    this.effects.push(name);
+    this.onEffect(name);
+  }
+
+  get ports(): Ports {
+    const { disk } = this;
+    const instances = ({ run, config }: Pick<RunSpec, "run" | "config">): Instance[] =>
+      Array.from({ length: config.server.instances }, (_, index) => ({
+        name: `web-${index}`,
+        socket: `${run}/web-${index}.sock`,
+      }));
+    return {
+      clock: {
+        now: () => this.#now,
+        sleep: (ms, signal) => this.#sleep(ms, signal),
+      },
+      apps: {
+        names: async () => ["shop"],
+        settings: async (app) => {
+          if (app !== "shop") throw new CutoverError("app_not_found", `no app ${app}`);
+          return { ...this.settings, app, file: "/etc/cutover/apps/shop.yml" };
+        },
+      },
+      states: {
+        load: async (app) => {
+          const text = disk.state.get(app);
+          return text === undefined ? undefined : JSON.parse(text);
+        },
+        save: async (app, state) => {
+          disk.state.set(app, JSON.stringify(state));
+        },
+      },
+      releases: {
+        unpack: async (_app, bundle, { accept, signal }) => {
+          const chunks: Buffer[] = [];
+          for await (const chunk of bundle) chunks.push(Buffer.from(chunk));
+          signal.throwIfAborted();
+          const { manifest, digest } = JSON.parse(Buffer.concat(chunks).toString());
+          await accept(manifest, digest);
+          await this.effect(`release.unpack ${manifest.release}`);
+          disk.releases.set(manifest.release, manifest);
+          return { manifest, digest };
+        },
+        manifest: async (_app, release) => {
+          const manifest = disk.releases.get(release);
+          if (manifest === undefined) throw new CutoverError("release_not_found", release);
+          return manifest;
+        },
+        remove: async (_app, release) => {
+          if (disk.releases.delete(release)) await this.effect(`release.remove ${release}`);
+        },
+        sync: async () => {},
+        publish: async (_app, { current, previous }) => this.effect(`publish ${current} after ${previous}`),
+      },
+      environments: {
+        build: async ({ release, signal }) => {
+          signal.throwIfAborted();
+          await this.effect(`environment.build ${release}`);
+          return { key: "k", reused: false };
+        },
+        collect: async () => {},
+      },
+      privileged: {
+        prepareApp: async () => {},
+        instances,
+        commandEnvironment: async ({ release }) => ({ release, directory: "/", env: {} }),
+        runCommand: async ({ release }, { argv, onOutput, source }) => {
+          await this.effect(`release.command ${release}: ${argv.join(" ")}`);
+          onOutput(source, "the command's output");
+          return this.releaseCommandCode;
+        },
+        sealRelease: async () => {},
+        startPrograms: async ({ run }) => {
+          await this.effect(`programs.start ${run}`);
+          disk.programs.add(run);
+        },
+        programs: async (_app, run) => (disk.programs.has(run) ? this.#programs(run) : undefined),
+        removePrograms: async (_app, run) => {
+          await this.effect(`programs.remove ${run}`);
+          disk.programs.delete(run);
+        },
+        runs: async () => [...disk.programs],
+        writeSite: async () => {
+          await this.effect("site.write");
+          return { changed: false };
+        },
+        removeApp: async () => this.effect("app.remove"),
+      },
+      traffic: {
+        prepare: async () => {},
+        assign: async (_app, shares: Share[]) => {
+          const text = shares.map(({ run, slots }) => `${run}:${slots}`).join(" ");
+          await this.effect(`slots.swap ${text}`);
+          disk.slots = text;
+        },
+        assigned: async () => new Map(),
+        settled: async () => {},
+        tidy: async () => {},
+      },
+      probe: {
+        check: async ({ socket }) => {
+          await setImmediate();
+          const run = socket.slice(0, socket.indexOf("/"));
+          const ok: HealthAnswer = { kind: "status", status: 200, body: "", location: undefined };
+          return this.answers.get(run) ?? ok;
+        },
+      },
+      connections: {
+        count: async (sockets) => new Map(sockets.map((path) => [path, this.connections.get(path) ?? 0])),
+      },
+      logs: {
+        tail: async (_app, run) => [{ source: "web-0", text: `log of ${run}` }],
+        collect: async () => {},
+      },
+      events: {
+        append: (_app, id, event) => void disk.events.set(id, [...(disk.events.get(id) ?? []), event]),
+        read: async (_app, id) => disk.events.get(id) ?? [],
+        collect: async () => {},
+      },
+    };
+  }
+
+  /** Polls of under ten seconds move the clock; whoever sleeps longer wakes when they have moved it far enough. */
+  async #sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const until = this.#now + ms;
+    this.#sleepers.push({ until, wake: resolve });
+    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+    if (ms < 10_000) void setImmediate().then(() => this.#moveTo(until));
+    return promise;
+  }
+
+  #moveTo(time: number): void {
+    this.#now = Math.max(this.#now, time);
+    for (const { until, wake } of this.#sleepers) if (until <= this.#now) wake();
+    this.#sleepers = this.#sleepers.filter(({ until }) => until > this.#now);
+  }
+
+  #programs(run: string): ProgramStatus[] {
+    const state = this.programStates.get(run) ?? "RUNNING";
+    return ["web-0", "web-1"].map((name, index) => ({ name, state, pid: 100 + index, uptime: 1, detail: "" }));
+  }
+
+  /** A deploy of a tiny bundle: only the manifest matters to the deploy code. */
+  request(release: string, settings: object = {}, more: Partial<DeployRequest> = {}): DeployRequest {
+    const manifest = this.manifest(release, settings);
+    const digest = digestOf(release);
+    return {
+      body: () => Readable.from([JSON.stringify({ manifest, digest })]),
+      digest,
+      activate: true,
+      releaseCommand: true,
+      by: { subject: "test" },
+      waitMs: 0,
+      signal: new AbortController().signal,
+      ...more,
+    };
+  }
+
+  manifest(release: string, settings: object = {}): Manifest {
+    const config = configSchema.parse({
+      app: "shop",
+      server: { kind: "gunicorn", app: "shop.wsgi:application" },
+      ...settings,
+    });
+    const made = { format: 1 as const, repository: "acme/shop", commit: "", created: "2026-11-21T10:00:00Z" };
+    return { ...made, app: "shop", release, config, files: [] };
+  }
+}
+
+export function digestOf(release: string): string {
+  return `sha256:${Buffer.from(release).toString("hex").padEnd(64, "0").slice(0, 64)}`;
+}
