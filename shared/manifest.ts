@@ -91,12 +91,17 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
-    throw new CutoverError("manifest_invalid", "manifest.json is not JSON in UTF-8.", { cause });
+    throw new CutoverError("manifest_invalid", "manifest.json is not JSON in UTF-8.", {
+      unchanged: "Nothing was changed.",
+      fix: "Pack the bundle anew with the Action.",
+      cause,
+    });
   }
   const result = manifestSchema.safeParse(value);
   if (result.success) return result.data;
   const faults = result.error.issues.slice(0, 10).map((issue) => `${issue.path.join(".")}: ${issue.message}`);
   throw new CutoverError("manifest_invalid", `manifest.json does not obey the format: ${faults.join("; ")}`, {
+    unchanged: "Nothing was changed.",
     fix: "Deploy with an Action and an agent of the same major version.",
   });
 }

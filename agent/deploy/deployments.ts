@@ -1,7 +1,7 @@
-import type { Logger } from "pino";
 import { CutoverError } from "../../shared/errors.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { Accepted, AppView, DeploymentEvent, DeploymentKind, DeploymentView } from "../../shared/protocol.ts";
+import type { Logger } from "../logger.ts";
 import type { Ports } from "../ports.ts";
 import type { CallRequest, CommandEnvironment, DeployRequest, Service } from "../service.ts";
 import { viewApp } from "./app-view.ts";

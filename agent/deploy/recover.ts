@@ -1,5 +1,5 @@
-import type { Logger } from "pino";
 import { CutoverError } from "../../shared/errors.ts";
+import type { Logger } from "../logger.ts";
 import type { Ports } from "../ports.ts";
 import { carryOut, hasCutOver, takeBack } from "./conclude.ts";
 import { finishForward } from "./cutover.ts";

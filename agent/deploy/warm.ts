@@ -1,4 +1,4 @@
-import type { Logger } from "pino";
+import type { Logger } from "../logger.ts";
 import type { Ports } from "../ports.ts";
 import type { AppLocks } from "./lock.ts";
 import { prune, retire } from "./retire.ts";

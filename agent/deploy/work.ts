@@ -1,7 +1,7 @@
-import type { Logger } from "pino";
 import type { Config } from "../../shared/config.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { DeploymentState } from "../../shared/protocol.ts";
+import type { Logger } from "../logger.ts";
 import type { Ports, RunSpec } from "../ports.ts";
 import type { AppSettings } from "../settings.ts";
 import type { Deployment } from "./deployment.ts";

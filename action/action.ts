@@ -1,0 +1,34 @@
+import { asCutoverError } from "../shared/errors.ts";
+import type { Effects } from "./effects.ts";
+import { execute } from "./exec.ts";
+import { readInputs } from "./inputs.ts";
+import { newJobReport } from "./job-report.ts";
+import { annotateFailures, failedHosts, type Publication, publish, sentences } from "./report.ts";
+import { run } from "./run.ts";
+import { stopSignal } from "./stop.ts";
+
+export interface ActionParts extends Pick<Effects, "env" | "now" | "log" | "connect"> {
+  publication: Publication;
+}
+
+/**
+ * Reads the inputs, does the job, reports it.
+ * @returns undefined when it went well, `annotated` when failed hosts have their annotations, or the failure's text
+ */
+export async function runAction({ publication, ...effects }: ActionParts): Promise<string | undefined> {
+  const { env, log, now } = effects;
+  const report = newJobReport("deploy", now());
+  try {
+    const inputs = readInputs(env);
+    report.command = inputs.command;
+    if (inputs.signingKey !== "") log.mask(inputs.signingKey);
+    const { signal, release } = stopSignal(inputs.timeoutMs);
+    await run(inputs, { ...effects, exec: execute, signal }, report).finally(release);
+  } catch (thrown) {
+    report.failure = asCutoverError(thrown);
+  }
+  await publish(report, log, publication);
+  if (report.failure === undefined) return undefined;
+  annotateFailures(report, log);
+  return failedHosts(report).length > 0 ? "annotated" : sentences(report.failure);
+}

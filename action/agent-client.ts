@@ -1,0 +1,219 @@
+import { stat } from "node:fs/promises";
+import pRetry from "p-retry";
+import type { z } from "zod";
+import { CutoverError } from "../shared/errors.ts";
+import {
+  type Accepted,
+  accepted,
+  type DeploymentEvent,
+  type DeploymentView,
+  deploymentView,
+  healthView,
+  protocolVersion,
+  routes,
+} from "../shared/protocol.ts";
+import { explain, isPassing, neverArrived, Refusal } from "./agent-errors.ts";
+import { type EventSource, followEvents } from "./events.ts";
+import { type Call, type CallBody, call, readText } from "./http.ts";
+
+export interface ClientTiming {
+  /** How often a call that may be repeated is repeated, with twice the time before each. */
+  retries: number;
+  firstDelayMs: number;
+  /** How long an answer to a short call may take. */
+  answerMs: number;
+  /** How long a silent stream of events is trusted. */
+  eventsIdleMs: number;
+  /** How long a follower looks for an agent that it has lost. */
+  lostAfterMs: number;
+}
+
+export const usualTiming: ClientTiming = {
+  retries: 4,
+  firstDelayMs: 500,
+  answerMs: 60_000,
+  eventsIdleMs: 60_000,
+  lostAfterMs: 120_000,
+};
+
+export interface Upload {
+  app: string;
+  bundle: string;
+  releaseCommand: boolean;
+  waitMs: number;
+  /** Asked anew for each attempt: an agent takes a token once. */
+  token(): Promise<string>;
+  onProgress(sent: number, size: number): void;
+  signal: AbortSignal;
+}
+
+export interface Command {
+  path: string;
+  body?: object;
+  waitMs: number;
+  token(): Promise<string>;
+  signal: AbortSignal;
+  /** The same call again does no harm. */
+  repeatable: boolean;
+}
+
+/** One agent, by the address that the workflow gave. Every method throws CutoverError. */
+export class AgentClient {
+  /** The authority of the address: the host in a token's audience, and the name in the log. */
+  readonly host: string;
+  readonly #url: URL;
+  readonly #timing: ClientTiming;
+
+  constructor(url: URL, timing: ClientTiming = usualTiming) {
+    this.#url = url;
+    this.host = url.host;
+    this.#timing = timing;
+  }
+
+  /** Makes sure that an agent answers that speaks as this Action does. @throws agent_unreachable, agent_incompatible */
+  async check(signal: AbortSignal): Promise<void> {
+    const answer = await this.#retry(signal, isPassing, () =>
+      this.#text({ method: "GET", path: routes.health(), signal }),
+    );
+    const health = healthView.safeParse(parseJson(answer)).data;
+    if (health?.protocol === protocolVersion) return;
+    const what =
+      health === undefined
+        ? `What answers at ${this.host} is not a cutover agent.`
+        : `The agent at ${this.host} is version ${health.version}, with protocol ${health.protocol}; this Action speaks protocol ${protocolVersion}.`;
+    throw new CutoverError("agent_incompatible", what, {
+      unchanged: "Nothing was sent to this host.",
+      fix:
+        health === undefined ? "Check the address in hosts." : "Use an Action and an agent of the same major version.",
+    });
+  }
+
+  /** Sends a bundle, to be staged. Repeated where the connection broke: the agent knows a bundle that it has. */
+  async upload({ app, bundle, releaseCommand, waitMs, token, onProgress, signal }: Upload): Promise<Accepted> {
+    const { size } = await stat(bundle);
+    const query = new URLSearchParams({
+      activate: "false",
+      release_command: String(releaseCommand),
+      wait: seconds(waitMs),
+    });
+    const body: CallBody = {
+      kind: "file",
+      path: bundle,
+      size,
+      continueMs: waitMs + 30_000,
+      onProgress: (sent) => onProgress(sent, size),
+    };
+    const path = `${routes.releases(app)}?${query}`;
+    return this.#post(path, { body, token, signal, waitMs, repeat: isPassing });
+  }
+
+  /** A command without a bundle, which goes on after the answer. */
+  async command({ path, body, waitMs, token, signal, repeatable }: Command): Promise<Accepted> {
+    const text = JSON.stringify(body ?? {});
+    const repeat = repeatable ? isPassing : neverArrived;
+    const query = new URLSearchParams({ wait: seconds(waitMs) });
+    return this.#post(`${path}?${query}`, { body: { kind: "json", text }, token, signal, waitMs, repeat });
+  }
+
+  /** Undoes a deployment that has not cut over. @throws already_cut_over */
+  async abort(deployment: string, token: () => Promise<string>, signal: AbortSignal): Promise<DeploymentView> {
+    return this.#retry(signal, isPassing, async () => {
+      const headers = await bearer(token);
+      const path = routes.abort(deployment);
+      const text = await this.#text({ method: "POST", path, headers, body: { kind: "json", text: "{}" }, signal });
+      return this.#parse(deploymentView, text);
+    });
+  }
+
+  /** A deployment's events to their end, over as many connections as it takes. */
+  events(deployment: string, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
+    const source: EventSource = {
+      open: (after) =>
+        this.#answer({
+          method: "GET",
+          path: routes.events(deployment),
+          headers: { accept: "application/x-ndjson", ...(after > 0 && { "last-event-id": String(after) }) },
+          idleMs: this.#timing.eventsIdleMs,
+          signal,
+        }),
+      host: this.host,
+      delayMs: this.#timing.firstDelayMs,
+      lostAfterMs: this.#timing.lostAfterMs,
+      signal,
+    };
+    return followEvents(source);
+  }
+
+  async #post(path: string, options: PostOptions): Promise<Accepted> {
+    const { body, token, signal, waitMs, repeat } = options;
+    return this.#retry(signal, repeat, async () => {
+      const headers = await bearer(token);
+      // The answer comes when the bundle is unpacked, or when the app is free.
+      const idleMs = waitMs + 5 * this.#timing.answerMs;
+      return this.#parse(accepted, await this.#text({ method: "POST", path, headers, body, idleMs, signal }));
+    });
+  }
+
+  async #retry<T>(signal: AbortSignal, repeat: (thrown: unknown) => boolean, attempt: () => Promise<T>): Promise<T> {
+    try {
+      return await pRetry(attempt, {
+        retries: this.#timing.retries,
+        minTimeout: this.#timing.firstDelayMs,
+        shouldRetry: ({ error }) => repeat(error),
+        signal,
+      });
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw explain(thrown, this.host);
+    }
+  }
+
+  async #text(request: ClientCall): Promise<string> {
+    return readText(await this.#answer(request));
+  }
+
+  async #answer({ path, idleMs = this.#timing.answerMs, ...request }: ClientCall) {
+    const answer = await call({ ...request, idleMs, url: new URL(path, this.#url) });
+    const status = answer.statusCode ?? 0;
+    if (status >= 200 && status < 300) return answer;
+    throw new Refusal(status, await readText(answer));
+  }
+
+  #parse<S extends z.ZodType>(schema: S, text: string): z.output<S> {
+    const result = schema.safeParse(parseJson(text));
+    if (result.success) return result.data;
+    throw new CutoverError(
+      "agent_incompatible",
+      `The agent at ${this.host} gave an answer that this Action cannot read.`,
+      {
+        fix: "Use an Action and an agent of the same major version.",
+      },
+    );
+  }
+}
+
+interface PostOptions {
+  body: CallBody;
+  token(): Promise<string>;
+  signal: AbortSignal;
+  waitMs: number;
+  repeat: (thrown: unknown) => boolean;
+}
+
+type ClientCall = Omit<Call, "url" | "idleMs"> & { path: string; idleMs?: number };
+
+async function bearer(token: () => Promise<string>): Promise<Record<string, string>> {
+  return { authorization: `Bearer ${await token()}` };
+}
+
+function seconds(ms: number): string {
+  return String(Math.ceil(ms / 1000));
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

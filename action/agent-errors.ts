@@ -1,0 +1,84 @@
+import { CutoverError } from "../shared/errors.ts";
+import { fromProblem } from "../shared/problem.ts";
+import { type Failure, failure } from "../shared/protocol.ts";
+
+/** An answer other than the one that was asked for, before it is known whether trying again may help. */
+export class Refusal extends Error {
+  readonly status: number;
+  /** undefined when it was no problem document: then it came from a proxy rather than from the agent. */
+  readonly problem: Failure | undefined;
+
+  constructor(status: number, text: string) {
+    super(`HTTP ${status}`);
+    this.status = status;
+    this.problem = parseProblem(text);
+  }
+}
+
+function parseProblem(text: string): Failure | undefined {
+  try {
+    return failure.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The agent is between two starts, or a proxy before it has lost it. */
+export function isPassing(thrown: unknown): boolean {
+  if (!(thrown instanceof Refusal)) return isNetworkFault(thrown) && !isTlsFault(thrown);
+  if (thrown.problem !== undefined) return thrown.problem.code === "agent_stopping";
+  return thrown.status === 502 || thrown.status === 503 || thrown.status === 504;
+}
+
+/** The request cannot have reached the agent, so even a call that must not happen twice may be tried again. */
+export function neverArrived(thrown: unknown): boolean {
+  if (thrown instanceof Refusal) return thrown.problem?.code === "agent_stopping";
+  return ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
+}
+
+function isNetworkFault(thrown: unknown): boolean {
+  return codeOf(thrown) !== "" && !(thrown instanceof CutoverError);
+}
+
+function isTlsFault(thrown: unknown): boolean {
+  return /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|EPROTO/.test(codeOf(thrown));
+}
+
+function codeOf(thrown: unknown): string {
+  return (thrown as NodeJS.ErrnoException | null)?.code ?? "";
+}
+
+/** Whatever a call threw, as an error for a person. */
+export function explain(thrown: unknown, host: string): CutoverError {
+  if (thrown instanceof CutoverError) return thrown;
+  if (thrown instanceof Refusal) return explainRefusal(thrown, host);
+  if (isTlsFault(thrown)) {
+    return new CutoverError("agent_unreachable", `No secure connection to ${host}: ${messageOf(thrown)}.`, {
+      unchanged: "Nothing was changed on this host.",
+      fix: "Give the agent a certificate for this name. For a certificate authority of your own, set NODE_EXTRA_CA_CERTS in `env` of the job. An agent without TLS has an address that starts with http://.",
+      cause: thrown,
+    });
+  }
+  return new CutoverError("agent_unreachable", `No agent answers at ${host}: ${messageOf(thrown)}.`, {
+    unchanged: "Nothing was changed on this host by this call.",
+    fix: "Check that cutover-agent runs there, that it listens on this address and port, and that the firewall lets this runner through.",
+    cause: thrown,
+  });
+}
+
+function explainRefusal({ status, problem }: Refusal, host: string): CutoverError {
+  if (problem !== undefined) return fromProblem(problem);
+  const lost = status === 502 || status === 503 || status === 504;
+  const code = lost ? "agent_unreachable" : "agent_incompatible";
+  return new CutoverError(code, `What answers at ${host} is not the agent: HTTP ${status}.`, {
+    unchanged: "Nothing was changed on this host by this call.",
+    fix: lost
+      ? "Check that cutover-agent runs behind the proxy that answers at this address."
+      : "Check the address, and the proxy before the agent if there is one: it must pass /healthz and /v1/ on as they are.",
+  });
+}
+
+function messageOf(thrown: unknown): string {
+  if (thrown instanceof AggregateError) return thrown.errors.map(messageOf).join("; ");
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -1,0 +1,108 @@
+import { createHash } from "node:crypto";
+import { createWriteStream } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { constants, createZstdCompress } from "node:zlib";
+import { CutoverError } from "../shared/errors.ts";
+import {
+  encodeManifest,
+  type Manifest,
+  type ManifestFile,
+  manifestDigest,
+  manifestLimits,
+  manifestName,
+} from "../shared/manifest.ts";
+import { Batch } from "./batch.ts";
+import { openFile } from "./file-bytes.ts";
+import type { PackFile } from "./project.ts";
+import { endOfArchive, entryHeader, padding } from "./tar.ts";
+
+export interface Packed {
+  manifest: Manifest;
+  digest: string;
+  /** The bundle's path. */
+  bundle: string;
+}
+
+/**
+ * Writes the bundle: manifest.json, then the files in its order, as a tar in zstd. The same manifest and files give the
+ * same bytes. What a failure has written is removed.
+ * @throws CutoverError file_changed, naming the file
+ */
+export async function writeBundle(manifest: Manifest, files: PackFile[], directory: string, signal: AbortSignal) {
+  const bytes = encodeManifest(manifest);
+  if (bytes.length > manifestLimits.bytes) throw tooMuchToList(bytes.length);
+  const sources = new Map(files.map((file) => [file.path, file.source]));
+  const bundle = join(directory, `cutover-${manifest.app}-${manifest.release}.tar.zst`);
+  const compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3 }, chunkSize: 1024 * 1024 });
+  const archive = Readable.from(tarBytes(bytes, manifest.files, sources), { highWaterMark: 2 });
+  try {
+    await pipeline(archive, compress, createWriteStream(bundle), { signal });
+  } catch (thrown) {
+    await rm(bundle, { force: true });
+    signal.throwIfAborted();
+    throw thrown;
+  }
+  return { manifest, digest: manifestDigest(bytes), bundle } satisfies Packed;
+}
+
+function* tarBytes(manifest: Buffer, files: ManifestFile[], sources: Map<string, string>): Generator<Buffer> {
+  const batch = new Batch();
+  for (const block of entryHeader(manifestName, manifest.length, 0o644)) yield* batch.add(block);
+  yield* batch.add(manifest);
+  yield* batch.add(padding(manifest.length));
+  for (const file of files) {
+    for (const block of entryHeader(file.path, file.size, file.mode)) yield* batch.add(block);
+    yield* addContent(batch, file, sources.get(file.path) ?? "");
+    yield* batch.add(padding(file.size));
+  }
+  yield* batch.add(endOfArchive);
+  yield* batch.flush();
+}
+
+/** The file is hashed once more while it is packed: what the token signs is what is sent, or nothing is. */
+function* addContent(batch: Batch, file: ManifestFile, source: string): Generator<Buffer> {
+  const sum = createHash("sha256");
+  let size = 0;
+  try {
+    using opened = openFile(source);
+    for (;;) {
+      const read = yield* batch.fill((into) => opened.read(into));
+      if (read.length === 0) break;
+      size += read.length;
+      if (size > file.size) throw changed(file.path);
+      sum.update(read);
+    }
+  } catch (thrown) {
+    throw unreadable(file.path, thrown);
+  }
+  if (size !== file.size || sum.digest("hex") !== file.sha256) throw changed(file.path);
+}
+
+function changed(path: string): CutoverError {
+  return new CutoverError("file_changed", `${path} changed while it was being packed.`, {
+    unchanged: "Nothing was sent.",
+    fix: "Let no other process write to the project during this step, then run it again.",
+  });
+}
+
+/** What reading a file threw. One that was there a moment ago and is gone has changed. */
+export function unreadable(path: string, thrown: unknown): CutoverError {
+  if (thrown instanceof CutoverError) return thrown;
+  const { code, message } = thrown as NodeJS.ErrnoException;
+  if (code === "ENOENT" || code === "ELOOP") return changed(path);
+  return new CutoverError("path_not_allowed", `${path} cannot be read: ${code ?? message}.`, {
+    unchanged: "Nothing was sent.",
+    fix: "Make it readable for the job's user, or leave it out with `exclude` in cutover.yml.",
+    cause: thrown,
+  });
+}
+
+function tooMuchToList(bytes: number): CutoverError {
+  return new CutoverError("path_not_allowed", `The manifest would have ${bytes} bytes: too many files.`, {
+    unchanged: "Nothing was sent.",
+    fix: "Leave out what the app does not need with `exclude` in cutover.yml.",
+  });
+}

@@ -1,0 +1,98 @@
+import { spawn } from "node:child_process";
+import { constants } from "node:fs";
+import { access } from "node:fs/promises";
+import { delimiter, isAbsolute, join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+
+export interface ExecRequest {
+  argv: string[];
+  cwd: string;
+  env: NodeJS.ProcessEnv;
+  /** Each line of output as it comes. */
+  onLine?: (line: string) => void;
+  signal: AbortSignal;
+}
+
+export interface ExecResult {
+  code: number;
+  stdout: string;
+  /** Both streams as they came, the last 64 KiB of it. */
+  output: string;
+}
+
+/** @throws the signal's reason when it is aborted; what `spawn` throws when the program cannot be started */
+export type Exec = (request: ExecRequest) => Promise<ExecResult>;
+
+const kept = 64 * 1024;
+
+/**
+ * Runs a program without a shell, in a process group of its own: on abort the children that pip or a build started end
+ * with it, which @actions/exec, having no signal, could not do.
+ */
+export const execute: Exec = async ({ argv, cwd, env, onLine, signal }) => {
+  signal.throwIfAborted();
+  const [program, ...args] = argv;
+  const child = spawn(program ?? "", args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const stop = () => killGroup(child.pid);
+  signal.addEventListener("abort", stop, { once: true });
+  const stdout: string[] = [];
+  let output = "";
+  const keep = (line: string) => {
+    output = `${output}${line}\n`.slice(-kept);
+    onLine?.(line);
+  };
+  const lines = [
+    readLines(child.stdout, (line) => {
+      stdout.push(line);
+      keep(line);
+    }),
+    readLines(child.stderr, keep),
+  ];
+  try {
+    const code = await new Promise<number>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (exit) => resolve(exit ?? 1));
+    });
+    await Promise.all(lines);
+    signal.throwIfAborted();
+    return { code, stdout: stdout.join("\n"), output };
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+};
+
+async function readLines(stream: Readable, each: (line: string) => void): Promise<void> {
+  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) each(line);
+}
+
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+/** The program's path as a shell would find it; undefined when PATH has none. */
+export async function which(program: string, cwd: string, path: string | undefined): Promise<string | undefined> {
+  const candidates = program.includes("/")
+    ? [isAbsolute(program) ? program : join(cwd, program)]
+    : (path ?? "").split(delimiter).map((folder) => join(folder === "" ? "." : folder, program));
+  for (const candidate of candidates) {
+    try {
+      await access(candidate, constants.X_OK);
+      return candidate;
+    } catch {
+      // The next one.
+    }
+  }
+  return undefined;
+}
+
+/** The environment for pip and for the project's commands: without this step's inputs and the job's own tokens. */
+export function childEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const hidden = /^(?:INPUT_|ACTIONS_ID_TOKEN_REQUEST_|ACTIONS_RUNTIME_TOKEN$)/;
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));
+}

@@ -1,0 +1,290 @@
+import type { Operation } from "../shared/audience.ts";
+import { asCutoverError, CutoverError, type ErrorCode } from "../shared/errors.ts";
+import { fromProblem } from "../shared/problem.ts";
+import {
+  type DeploymentEvent,
+  type DeploymentState,
+  type DeploymentView,
+  deploymentStates,
+  routes,
+} from "../shared/protocol.ts";
+import type { AgentClient } from "./agent-client.ts";
+import { activities, type HostLog } from "./host-log.ts";
+import type { HostReport } from "./job-report.ts";
+import type { TokenSource } from "./sign.ts";
+
+export interface HostParts {
+  app: string;
+  client: AgentClient;
+  tokens: TokenSource;
+  log: HostLog;
+  waitMs: number;
+  now(): number;
+}
+
+export interface Bundle {
+  path: string;
+  digest: string;
+  release: string;
+}
+
+export interface StageOptions {
+  releaseCommand: boolean;
+  signal: AbortSignal;
+  onState?(state: DeploymentState): void;
+}
+
+/** An activation has two ends: the traffic has moved, and the old instances are gone. */
+export interface Activation {
+  finished: Promise<void>;
+}
+
+/** Going back, or again after a lost answer, may have to wait for this job's own deployment to drain. */
+const ownDeploymentMs = 120_000;
+
+/** One host's way through the job; what happens is written into its report. */
+export class HostRun {
+  readonly report: HostReport;
+  readonly client: AgentClient;
+  readonly #parts: HostParts;
+  /** The deployment that an abort would undo. */
+  #deployment: string | undefined;
+  /** The one that left the release staged: its end, unlike an activation's, still leaves something to undo. */
+  #staged: string | undefined;
+  #activity = "deploy";
+  #going = "";
+  #finished: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: HostParts) {
+    this.#parts = parts;
+    this.client = parts.client;
+    this.report = { host: parts.client.host, outcome: "not_started", phases: [] };
+  }
+
+  /** Makes sure that an agent is there before anything is done that takes time. */
+  async check(signal: AbortSignal): Promise<void> {
+    try {
+      await this.client.check(signal);
+    } catch (thrown) {
+      this.#fail(signal, thrown);
+      throw thrown;
+    }
+  }
+
+  /** Makes the release ready and healthy, without traffic. */
+  async stage(bundle: Bundle, { releaseCommand, signal, onState }: StageOptions): Promise<void> {
+    await this.#recorded(signal, async () => {
+      const { app, client, log, waitMs, now } = this.#parts;
+      this.report.release = bundle.release;
+      this.#activity = "upload";
+      const start = now();
+      const { deployment } = await client.upload({
+        app,
+        bundle: bundle.path,
+        releaseCommand,
+        waitMs,
+        token: () => this.#token({ name: "deploy", digest: bundle.digest }),
+        onProgress: (sent, size) => log.progress(sent, size),
+        signal,
+      });
+      this.#deployment = deployment;
+      this.#addPhase("upload", start, now() - start);
+      const view = await this.#follow(deployment, signal, onState);
+      if (view.outcome !== "staged") throw endedBadly(view);
+      this.#staged = deployment;
+      this.report.outcome = "staged";
+    });
+  }
+
+  /** Resolves when the traffic has moved. @throws CutoverError when it has not */
+  async activate(release: string, signal: AbortSignal): Promise<Activation> {
+    this.report.release = release;
+    const { deployment } = await this.#recorded(signal, () =>
+      this.#command(routes.activate(this.#parts.app, release), { name: "activate", release }, signal, {
+        body: { weight: 100 },
+        repeatable: true,
+        waitMs: Math.max(this.#parts.waitMs, ownDeploymentMs),
+      }),
+    );
+    const moved = Promise.withResolvers<void>();
+    const finished = this.#recorded(signal, () =>
+      this.#toSuccess(deployment, signal, (state) => {
+        if (state === "cut_over") {
+          this.report.outcome = "succeeded";
+          moved.resolve();
+        }
+      }),
+    );
+    this.#finished = finished.then(moved.resolve, moved.reject);
+    await moved.promise;
+    return { finished };
+  }
+
+  /** Fresh instances of a release, or of the live one. */
+  async redeploy(release: string | undefined, signal: AbortSignal): Promise<void> {
+    await this.#recorded(signal, async () => {
+      const operation: Operation = { name: "redeploy", release: release ?? "live" };
+      const body = release === undefined ? {} : { release };
+      const { deployment } = await this.#command(routes.redeploy(this.#parts.app), operation, signal, { body });
+      await this.#toSuccess(deployment, signal);
+      this.report.outcome = "succeeded";
+    });
+  }
+
+  async rollback(signal: AbortSignal): Promise<void> {
+    await this.#recorded(signal, async () => {
+      const { deployment } = await this.#command(routes.rollback(this.#parts.app), { name: "rollback" }, signal, {});
+      await this.#toSuccess(deployment, signal);
+      this.report.outcome = "succeeded";
+    });
+  }
+
+  /** Takes back an activation of this job: a failure of that is a note, the job's failure is another host's. */
+  async goBack(signal: AbortSignal): Promise<void> {
+    const { log } = this.#parts;
+    const { release } = this.report;
+    // The agent does one deployment of an app at a time, so this one's drain comes first in any case.
+    await this.#finished;
+    log.line("goes back to the release before");
+    this.#going = "go back: ";
+    try {
+      const { deployment } = await this.#command(routes.rollback(this.#parts.app), { name: "rollback" }, signal, {
+        waitMs: ownDeploymentMs,
+      });
+      await this.#toSuccess(deployment, signal);
+      this.report.outcome = "rolled_back";
+    } catch (thrown) {
+      const reason = thrown instanceof CutoverError ? thrown.message : String(thrown);
+      this.report.note = `${release} has the traffic: going back failed. ${reason}`;
+      if (release !== undefined) this.report.release = release;
+      log.line(this.report.note);
+    }
+  }
+
+  /** Undoes what this host has begun and not cut over; nothing where there is nothing to undo. */
+  async abort(signal: AbortSignal): Promise<void> {
+    const { client, log } = this.#parts;
+    const failed = this.report.outcome === "failed";
+    // Undoing an activation leaves the release staged, so that goes afterwards.
+    for (const deployment of new Set([this.#deployment, this.#staged])) {
+      if (deployment === undefined) continue;
+      try {
+        await client.abort(deployment, () => this.#token({ name: "abort", deployment }), signal);
+        if (!failed) this.report.outcome = "aborted";
+      } catch (thrown) {
+        if (failed || (thrown instanceof CutoverError && isOver(thrown.code))) continue;
+        this.report.note = `It could not be aborted: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+        log.line(this.report.note);
+      }
+    }
+    if (this.report.outcome === "aborted") log.line("aborted; the release before goes on serving");
+  }
+
+  /** Whether an abort would find something. */
+  get undecided(): boolean {
+    const { outcome } = this.report;
+    return (this.#deployment ?? this.#staged) !== undefined && outcome !== "succeeded" && outcome !== "rolled_back";
+  }
+
+  async #command(
+    path: string,
+    operation: Operation,
+    signal: AbortSignal,
+    options: { body?: object; repeatable?: boolean; waitMs?: number },
+  ) {
+    const { client, waitMs } = this.#parts;
+    const accepted = await client.command({
+      path,
+      body: options.body ?? {},
+      waitMs: options.waitMs ?? waitMs,
+      repeatable: options.repeatable ?? false,
+      token: () => this.#token(operation),
+      signal,
+    });
+    this.#deployment = accepted.deployment;
+    this.report.release = accepted.release;
+    return accepted;
+  }
+
+  #token(operation: Operation): Promise<string> {
+    const { tokens, app, client } = this.#parts;
+    return tokens.token({ host: client.host, app, operation });
+  }
+
+  async #toSuccess(deployment: string, signal: AbortSignal, onState?: (state: DeploymentState) => void) {
+    const view = await this.#follow(deployment, signal, onState);
+    if (view.outcome !== "succeeded") throw endedBadly(view);
+  }
+
+  async #follow(deployment: string, signal: AbortSignal, onState?: (state: DeploymentState) => void) {
+    this.#activity = "deploy";
+    for await (const event of this.client.events(deployment, signal)) {
+      if (event.type === "end") {
+        if (event.deployment.cut !== undefined) this.report.cut = event.deployment.cut;
+        if (event.deployment.outcome !== "staged") this.#deployment = undefined;
+        return event.deployment;
+      }
+      this.#show(event);
+      if (event.type === "state") onState?.(event.state);
+    }
+    throw new CutoverError("internal", `The events of ${this.report.host} ended without an end.`);
+  }
+
+  #show(event: Exclude<DeploymentEvent, { type: "end" }>): void {
+    const { log } = this.#parts;
+    switch (event.type) {
+      case "output":
+        log.output(this.#activity, `${event.source} | ${event.line}`);
+        return;
+      case "notice":
+        log.output(this.#activity, event.message);
+        return;
+      case "state":
+        this.#addPhase(activities[event.state], Date.parse(event.at) - event.took, event.took, event.note);
+        this.#activity = activityAfter(event.state);
+    }
+  }
+
+  #addPhase(activity: string, start: number, took: number, note?: string): void {
+    const name = `${this.#going}${activity}`;
+    this.report.phases.push({ name, start, took });
+    this.#parts.log.phase(name, took, note);
+  }
+
+  /** A failure is this host's own unless the job was stopped from outside. */
+  async #recorded<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    if (this.report.outcome === "not_started") this.report.outcome = "unknown";
+    try {
+      return await work();
+    } catch (thrown) {
+      this.#parts.log.flush(this.#activity);
+      this.#fail(signal, thrown);
+      throw thrown;
+    }
+  }
+
+  #fail(signal: AbortSignal, thrown: unknown): void {
+    if (signal.aborted) return;
+    const failure = asCutoverError(thrown);
+    this.report.outcome = failure.code === "aborted" ? "aborted" : "failed";
+    this.report.failure = failure;
+  }
+}
+
+function activityAfter(state: DeploymentState): string {
+  const next = deploymentStates[deploymentStates.indexOf(state) + 1];
+  return next === undefined ? "finish" : activities[next];
+}
+
+function endedBadly(view: DeploymentView): CutoverError {
+  if (view.failure !== undefined) return fromProblem(view.failure);
+  const code: ErrorCode = view.outcome === "aborted" ? "aborted" : "internal";
+  return new CutoverError(code, `The deployment ended as ${view.outcome}, after the state ${view.state}.`, {
+    fix: "Look at the agent's log on the host.",
+  });
+}
+
+/** The deployment has ended by itself, or its traffic has moved: nothing is left to undo. */
+function isOver(code: ErrorCode): boolean {
+  return code === "already_cut_over" || code === "deployment_not_found";
+}

@@ -1,0 +1,135 @@
+import { parseArgsStringToArgv } from "string-argv";
+import { z } from "zod";
+import { duration, milliseconds } from "../shared/duration.ts";
+import { CutoverError } from "../shared/errors.ts";
+import { releaseId } from "../shared/names.ts";
+
+export const commands = ["deploy", "stage", "activate", "redeploy", "rollback"] as const;
+export type Command = (typeof commands)[number];
+
+/** Every input of action.yml, by its name there, with the default that stands there. */
+export const inputDefaults = {
+  hosts: "",
+  config: "cutover.yml",
+  "working-directory": ".",
+  command: "deploy",
+  release: "",
+  "signing-key": "",
+  "dry-run": "false",
+  timeout: "20m",
+  wait: "0s",
+  "pip-arguments": "",
+} as const;
+export type InputName = keyof typeof inputDefaults;
+
+export interface Inputs {
+  hosts: URL[];
+  config: string;
+  workingDirectory: string;
+  command: Command;
+  release: string | undefined;
+  signingKey: string;
+  dryRun: boolean;
+  timeoutMs: number;
+  waitMs: number;
+  pipArguments: string[];
+}
+
+const host = z.string().transform((line, context) => {
+  const fault = hostFault(line);
+  if (fault === undefined) return new URL(line);
+  context.addIssue({ code: "custom", message: `${quoted(line)} ${fault}` });
+  return z.NEVER;
+});
+
+function hostFault(line: string): string | undefined {
+  const url = URL.parse(line);
+  if (url === null || !/^https?:\/\//i.test(line)) {
+    return "is no address of an agent; write it as https://web1.example.com:7070";
+  }
+  if (url.username !== "" || url.password !== "") return "must not hold a user name or password";
+  if (url.pathname !== "/" || url.search !== "" || url.hash !== "") return "must end after the port";
+  return undefined;
+}
+
+/** Inputs reach an error message; whoever put a password into an address must not find it in the log. */
+function quoted(text: string): string {
+  return JSON.stringify(text.replace(/\/\/[^/@]*@/, "//***@"));
+}
+
+const release = z.union([z.literal("").transform(() => undefined), releaseId], {
+  error: "is not a release id; they look like 20261121T103000Z-3f2c1ab",
+});
+
+/** What an agent takes. */
+const longestWaitMs = 3_600_000;
+
+const limit = duration.transform(milliseconds);
+
+const schema = z
+  .object({
+    hosts: z
+      .string()
+      .transform((text) => text.split(/[\n,]/).map((line) => line.trim()))
+      .transform((lines) => lines.filter((line) => line !== ""))
+      .pipe(z.array(host)),
+    config: z.string().min(1, "must name a file"),
+    "working-directory": z.string().min(1, "must name a directory"),
+    command: z.enum(commands, { error: `must be one of ${commands.join(", ")}` }),
+    release,
+    "signing-key": z.string(),
+    "dry-run": z.enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true"),
+    timeout: limit.refine((ms) => ms > 0, "must be longer than 0s"),
+    wait: limit.refine((ms) => ms <= longestWaitMs, "must be at most 1h"),
+    "pip-arguments": z.string().transform((text) => parseArgsStringToArgv(text)),
+  })
+  .superRefine((value, context) => {
+    const issue = (name: InputName, message: string) => context.addIssue({ code: "custom", path: [name], message });
+    const names = value.hosts.map((url) => url.host);
+    const packs = value.command === "deploy" || value.command === "stage";
+    if (names.length === 0 && !value["dry-run"]) issue("hosts", "must name at least one agent");
+    for (const name of new Set(names.filter((each, index) => names.indexOf(each) !== index))) {
+      issue("hosts", `${name} stands twice`);
+    }
+    if (value.command === "activate" && value.release === undefined) {
+      issue("release", "is required for the command activate");
+    }
+    if (value.release !== undefined && value.command !== "activate" && value.command !== "redeploy") {
+      issue("release", `is not taken by the command ${value.command}`);
+    }
+    if (value["dry-run"] && !packs) issue("dry-run", `does nothing for the command ${value.command}`);
+  });
+
+/**
+ * Reads the inputs as the runner passes them (`INPUT_<NAME>` in the environment, absent or empty means the default).
+ * @throws CutoverError input_invalid, naming every wrong input
+ */
+export function readInputs(env: NodeJS.ProcessEnv): Inputs {
+  const texts = Object.entries(inputDefaults).map(([name, fallback]) => {
+    const text = env[`INPUT_${name.toUpperCase()}`]?.trim();
+    return [name, text === undefined || text === "" ? fallback : text];
+  });
+  const result = schema.safeParse(Object.fromEntries(texts));
+  if (!result.success) throw refusal(result.error);
+  const { data } = result;
+  return {
+    hosts: data.hosts,
+    config: data.config,
+    workingDirectory: data["working-directory"],
+    command: data.command,
+    release: data.release,
+    signingKey: data["signing-key"],
+    dryRun: data["dry-run"],
+    timeoutMs: data.timeout,
+    waitMs: data.wait,
+    pipArguments: data["pip-arguments"],
+  };
+}
+
+function refusal(error: z.ZodError): CutoverError {
+  const lines = error.issues.map(({ path, message }) => `Input ${String(path[0])}: ${message}`);
+  return new CutoverError("input_invalid", lines.join("\n"), {
+    unchanged: "Nothing was sent.",
+    fix: "Correct `with:` of this step. The inputs are described in action.yml.",
+  });
+}

@@ -1,0 +1,20 @@
+import * as core from "@actions/core";
+import { runAction } from "./action.ts";
+import { AgentClient } from "./agent-client.ts";
+import { Log } from "./log.ts";
+
+const failure = await runAction({
+  env: process.env,
+  now: Date.now,
+  log: new Log(core),
+  connect: (url) => new AgentClient(url),
+  publication: {
+    setOutput: core.setOutput,
+    writeSummary: async (text) => {
+      if (process.env.GITHUB_STEP_SUMMARY) await core.summary.addRaw(text).write();
+    },
+  },
+});
+// A host that failed has an annotation of its own; setFailed would add a second one for the same thing.
+if (failure === "annotated") process.exitCode = core.ExitCode.Failure;
+else if (failure !== undefined) core.setFailed(failure);

@@ -1,0 +1,97 @@
+import { deploymentStates } from "../shared/protocol.ts";
+import type { Bundle, HostRun } from "./host-run.ts";
+
+/**
+ * The order in which hosts are done. Each function throws the first failure, when what it has begun elsewhere is undone;
+ * the hosts' reports say how each came out.
+ */
+
+export interface StageRequest {
+  bundle: Bundle;
+  /** The app has a release command: it runs on the first host alone, before the others begin. */
+  releaseCommand: boolean;
+  signal: AbortSignal;
+}
+
+/** Everything staged everywhere, then the traffic moved host by host. */
+export async function deployAll(hosts: HostRun[], request: StageRequest): Promise<void> {
+  await stageAll(hosts, request);
+  await activateAll(hosts, request.bundle.release, request.signal);
+}
+
+/** Makes the release ready on every host, or on none. */
+export async function stageAll(hosts: HostRun[], { bundle, releaseCommand, signal }: StageRequest): Promise<void> {
+  const others = new AbortController();
+  const stop = AbortSignal.any([signal, others.signal]);
+  const started: Promise<void>[] = [];
+  const start = (host: HostRun, withCommand: boolean, onReleased?: () => void) => {
+    const onState = (state: (typeof deploymentStates)[number]) => {
+      if (deploymentStates.indexOf(state) >= deploymentStates.indexOf("released")) onReleased?.();
+    };
+    started.push(host.stage(bundle, { releaseCommand: withCommand, signal: stop, onState }));
+  };
+  try {
+    const [first, ...rest] = hosts;
+    if (first !== undefined && releaseCommand) {
+      const released = Promise.withResolvers<void>();
+      start(first, true, released.resolve);
+      await Promise.race([released.promise, ...started]);
+      for (const host of rest) start(host, false);
+    } else {
+      for (const host of hosts) start(host, false);
+    }
+    await Promise.all(started);
+  } catch (thrown) {
+    others.abort(thrown);
+    await Promise.allSettled(started);
+    await abortAll(hosts, signal);
+    throw thrown;
+  }
+}
+
+/** Moves the traffic host by host. If one fails, those before it go back and those after it are aborted. */
+export async function activateAll(hosts: HostRun[], release: string, signal: AbortSignal): Promise<void> {
+  const done: HostRun[] = [];
+  const finishing: Promise<void>[] = [];
+  try {
+    for (const host of hosts) {
+      const { finished } = await host.activate(release, signal);
+      // Looked at below; until then it must not count as unhandled.
+      finished.catch(() => undefined);
+      finishing.push(finished);
+      done.push(host);
+    }
+  } catch (thrown) {
+    // After a cancel there is no time left to go back; what has cut over stays.
+    if (!signal.aborted) {
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(goBackMs)]);
+      await Promise.all(done.map((host) => host.goBack(limit)));
+    }
+    await abortAll(hosts, signal);
+    throw thrown;
+  }
+  const ends = await Promise.allSettled(finishing);
+  const failed = ends.find((end) => end.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
+
+/** One host after the other; the first failure leaves those after it as they are. */
+export async function oneByOne(hosts: HostRun[], each: (host: HostRun) => Promise<void>, signal: AbortSignal) {
+  try {
+    for (const host of hosts) await each(host);
+  } catch (thrown) {
+    await abortAll(hosts, signal);
+    throw thrown;
+  }
+}
+
+const goBackMs = 300_000;
+/** GitHub kills a cancelled job ten seconds after it has asked it to end. */
+const cancelledAbortMs = 7000;
+const failedAbortMs = 60_000;
+
+async function abortAll(hosts: HostRun[], cancelled: AbortSignal): Promise<void> {
+  const isCancelled = cancelled.aborted && cancelled.reason?.code === "aborted";
+  const signal = AbortSignal.timeout(isCancelled ? cancelledAbortMs : failedAbortMs);
+  await Promise.allSettled(hosts.filter((host) => host.undecided).map((host) => host.abort(signal)));
+}

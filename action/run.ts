@@ -1,0 +1,135 @@
+import { tmpdir } from "node:os";
+import { resolve } from "node:path";
+import type { Config } from "../shared/config.ts";
+import type { AgentClient } from "./agent-client.ts";
+import { buildVenv } from "./build-venv.ts";
+import { writeBundle } from "./bundle-writer.ts";
+import { collectStatic } from "./collect.ts";
+import { readConfig, siteUrl } from "./config.ts";
+import type { Effects } from "./effects.ts";
+import { HostLog } from "./host-log.ts";
+import { type Bundle, HostRun } from "./host-run.ts";
+import type { Inputs } from "./inputs.ts";
+import type { JobReport } from "./job-report.ts";
+import { listFiles, makeManifest } from "./pack.ts";
+import { inPhase } from "./phase.ts";
+import { findCommit, releaseTime } from "./release.ts";
+import { activateAll, deployAll, oneByOne, stageAll } from "./rollout.ts";
+import { checkServerApp, checkServerAppPacked } from "./server-app.ts";
+import { type TokenSource, tokenSource } from "./sign.ts";
+import { type VendoredWheels, vendorWheels, type WheelsContext, wheelsMode } from "./wheels.ts";
+
+/** What the steps of a job share. */
+export interface Job {
+  inputs: Inputs;
+  effects: Effects;
+  report: JobReport;
+  config: Config;
+  /** The project. */
+  directory: string;
+}
+
+/** The whole job. What is known of it stands in the report at every moment, also when it throws a CutoverError. */
+export async function run(inputs: Inputs, effects: Effects, report: JobReport): Promise<void> {
+  const directory = resolve(effects.env.GITHUB_WORKSPACE ?? ".", inputs.workingDirectory);
+  const config = await readConfig(directory, inputs.config);
+  report.app = config.app;
+  report.url = siteUrl(config);
+  const job: Job = { inputs, effects, report, config, directory };
+  if (inputs.dryRun) await pack(job);
+  else await roll(job);
+}
+
+async function roll(job: Job): Promise<void> {
+  const { inputs, effects, config } = job;
+  const { command, release } = inputs;
+  const { signal } = effects;
+  const { signingKey } = inputs;
+  const mask = (secret: string) => effects.log.mask(secret);
+  const tokens = await tokenSource({ signingKey, env: effects.env, now: effects.now, mask });
+  const clients = inputs.hosts.map((url) => effects.connect(url));
+  const hosts = clients.map((client) => hostRun(job, client, tokens, clients.length === 1));
+  job.report.hosts = hosts.map((host) => host.report);
+  const packs = command === "deploy" || command === "stage";
+  if (packs) checkServerApp(config, job.directory);
+  await checkAll(hosts, signal);
+  switch (command) {
+    case "deploy":
+      return deployAll(hosts, { bundle: await pack(job), releaseCommand: config.release !== undefined, signal });
+    case "stage":
+      return stageAll(hosts, { bundle: await pack(job), releaseCommand: config.release !== undefined, signal });
+    case "activate":
+      job.report.release = release ?? "";
+      return activateAll(hosts, release ?? "", signal);
+    case "redeploy":
+      return oneByOne(hosts, (host) => host.redeploy(release, signal), signal);
+    case "rollback":
+      return oneByOne(hosts, (host) => host.rollback(signal), signal);
+  }
+}
+
+/** All agents that are missing are told together. */
+async function checkAll(hosts: HostRun[], signal: AbortSignal): Promise<void> {
+  const checks = await Promise.allSettled(hosts.map((host) => host.check(signal)));
+  const failed = checks.find((check) => check.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
+
+function hostRun({ inputs, effects, config }: Job, client: AgentClient, tokens: TokenSource, alone: boolean): HostRun {
+  const log = new HostLog(effects.log, client.host, alone);
+  return new HostRun({ app: config.app, client, tokens, log, waitMs: inputs.waitMs, now: effects.now });
+}
+
+/** From the project to a bundle on this runner's disk. */
+async function pack(job: Job): Promise<Bundle> {
+  const { effects, report, directory } = job;
+  const { env, now, exec, signal } = effects;
+  checkServerApp(job.config, directory);
+  const { config, wheels } = await withWheels(job);
+  if (config.static.some(({ collect }) => collect !== undefined)) {
+    await inPhase(job, "collect static files", () => collect(job, config, wheels));
+  }
+  const { manifest, files } = await inPhase(job, "manifest", async () => {
+    const listed = listFiles(config, directory, wheels?.files ?? []);
+    checkServerAppPacked(config, directory, listed);
+    const made = releaseTime(env, now());
+    const commit = await findCommit(directory, env, exec, signal);
+    const repository = env.GITHUB_REPOSITORY ?? "";
+    return { files: listed, manifest: makeManifest({ config, files: listed, made, repository, commit }) };
+  });
+  const into = env.RUNNER_TEMP ?? tmpdir();
+  const packed = await inPhase(job, "pack", () => writeBundle(manifest, files, into, signal));
+  report.release = manifest.release;
+  report.digest = packed.digest;
+  report.bundle = packed.bundle;
+  effects.log.line(`Packed ${files.length} files as ${manifest.release}, manifest ${packed.digest}.`);
+  return { path: packed.bundle, digest: packed.digest, release: manifest.release };
+}
+
+/** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */
+async function withWheels(job: Job): Promise<{ config: Config; wheels: VendoredWheels | undefined }> {
+  const { config, directory, effects } = job;
+  const mode = wheelsMode(config, directory);
+  const python = { ...config.python, wheels: mode };
+  if (mode !== "vendor") return { config: { ...config, python }, wheels: undefined };
+  const wheels = await inPhase(job, "wheels", () => vendorWheels(config, wheelsContext(job)));
+  effects.log.line(`${wheels.files.length} wheels ${wheels.reused ? "of an earlier run" : "from pip"}.`);
+  const version = config.python.version ?? (wheels.platformSpecific ? wheels.version : undefined);
+  return { config: { ...config, python: { ...python, ...(version !== undefined && { version }) } }, wheels };
+}
+
+async function collect(job: Job, config: Config, wheels: VendoredWheels | undefined): Promise<void> {
+  const context = wheelsContext(job);
+  const { interpreter } = wheels ?? {};
+  const bin =
+    wheels === undefined || interpreter === undefined
+      ? undefined
+      : await buildVenv(config, wheels, interpreter, context);
+  await collectStatic(config, { ...context, bin });
+}
+
+function wheelsContext({ inputs, effects, directory }: Job): WheelsContext {
+  const { env, exec, signal, log } = effects;
+  const onLine = (line: string) => log.untrusted(line);
+  return { directory, env, exec, signal, pipArguments: inputs.pipArguments, onLine };
+}

@@ -1,0 +1,166 @@
+import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { createInterface } from "node:readline/promises";
+import type { Command } from "commander";
+import { z } from "zod";
+import { asCutoverError, CutoverError } from "../../shared/errors.ts";
+import { appName } from "../../shared/names.ts";
+import { appsView, appView, routes } from "../../shared/protocol.ts";
+import { appSettingsSchema } from "../settings.ts";
+import { type AppFile, renderAppFile } from "./app-file.ts";
+import type { AgentClient } from "./client.ts";
+import { type Context, contextOf, newCommand, usageError } from "./context.ts";
+import type { Terminal } from "./terminal.ts";
+import { type AppRow, renderApps } from "./view.ts";
+
+/** `app add`, `app list`, `app remove`: what the host's owner does. */
+export function appCommand(terminal: Terminal): Command {
+  return newCommand("app", "add, list or remove the apps of this host", "cutover app list")
+    .addCommand(addCommand(terminal))
+    .addCommand(listCommand(terminal))
+    .addCommand(removeCommand(terminal));
+}
+
+interface AddOptions {
+  user?: string;
+  key?: string[];
+  listen?: string[];
+  domain?: string[];
+}
+
+const collect = (value: string, before: string[] = []) => [...before, value];
+
+function addCommand(terminal: Terminal): Command {
+  return newCommand(
+    "add",
+    "let an app be deployed to this host: writes its settings file",
+    "cutover app add shop --user shop --key ed25519:... --listen 80 --domain shop.example.com",
+  )
+    .argument("<app>", "the app's name, as in its cutover.yml")
+    .option("--user <user>", "the user that the app runs as")
+    .option("--key <line>", "a public key that may deploy it; may be given several times", collect)
+    .option("--listen <address>", "a port, or address:port, that its site may listen on; several times", collect)
+    .option("--domain <name>", "a domain that it may serve; several times", collect)
+    .action(async (app: string, options: AddOptions, command: Command) => {
+      const context = contextOf(command, terminal);
+      const settings = settingsOf(app, options);
+      const file = context.places.appFile(app);
+      await writeAppFile(app, file, renderAppFile(app, settings));
+      context.show({ app, file, ...settings }, () => renderAdded(app, file, settings));
+    });
+}
+
+function settingsOf(app: string, { user, key, listen, domain }: AddOptions): AppFile {
+  if (!appName.safeParse(app).success) throw usageError(`${app} is no name for an app: 1 to 32 of a-z, 0-9 and -.`);
+  const settings = {
+    ...(user !== undefined && { user }),
+    trust: (key ?? []).map((line) => ({ key: line })),
+    ...(listen !== undefined && { listen: listen.map((text) => (/^\d+$/.test(text) ? Number(text) : text)) }),
+    ...(domain !== undefined && { domains: domain }),
+  };
+  const result = appSettingsSchema.safeParse(settings);
+  if (result.success) return settings;
+  const flags: Record<string, string> = { user: "--user", trust: "--key", listen: "--listen", domains: "--domain" };
+  const faults = result.error.issues.map((issue) => `${flags[String(issue.path[0])] ?? ""}: ${reasonOf(issue)}`);
+  throw usageError([...new Set(faults)].join("\n"));
+}
+
+function reasonOf(issue: z.core.$ZodIssue): string {
+  return issue.code === "invalid_union"
+    ? [...new Set(issue.errors.flat().map(({ message }) => message))].join(", or ")
+    : issue.message;
+}
+
+async function writeAppFile(app: string, file: string, text: string): Promise<void> {
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text, { flag: "wx", mode: 0o644 });
+    // Whatever the umask: the agent is another user and reads it.
+    await chmod(file, 0o644);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "EEXIST") {
+      throw new CutoverError("app_exists", `The host already has an app ${app}: ${file}`, {
+        unchanged: "The file is as it was.",
+        fix: "Edit the file; the agent reads it anew at each call.",
+        cause,
+      });
+    }
+    throw new CutoverError("host_settings_invalid", `The settings file cannot be written: ${message}`, {
+      unchanged: "No app was added.",
+      fix: "Run it as root, or give another directory with --config or --embedded.",
+      cause,
+    });
+  }
+}
+
+function renderAdded(app: string, file: string, { trust = [], user }: AppFile): string {
+  const steps = [
+    ...(trust.length === 0
+      ? [`Nobody may deploy it yet: make a key with \`cutover keygen\` and put its public line under \`trust\`.`]
+      : []),
+    ...(user === undefined ? [] : [`The user ${user} must exist: \`adduser --system --group ${user}\`.`]),
+    `Secrets of the app go into ${file.replace(/\.yml$/, ".env")} (NAME=value lines, mode 0600).`,
+    `Deploy from the workflow with \`app: ${app}\` in cutover.yml, then look at \`cutover status ${app}\`.`,
+  ];
+  return `Added ${app}: ${file}\n\nWhat comes next:\n${steps.map((step) => `  - ${step}\n`).join("")}`;
+}
+
+function listCommand(terminal: Terminal): Command {
+  return newCommand("list", "list the apps of this host", "cutover app list").action(
+    async (_options, command: Command) => {
+      const context = contextOf(command, terminal);
+      const client = await context.client();
+      const { apps } = await client.call(appsView, "GET", routes.apps());
+      const rows = await Promise.all(apps.map((app) => rowOf(client, app)));
+      context.show(rows, () => renderApps(rows, context.view()));
+    },
+  );
+}
+
+// One app with broken settings must not hide the others.
+async function rowOf(client: AgentClient, app: string): Promise<AppRow> {
+  try {
+    return { app, view: await client.call(appView, "GET", routes.app(app)) };
+  } catch (thrown) {
+    return { app, problem: asCutoverError(thrown).message };
+  }
+}
+
+function removeCommand(terminal: Terminal): Command {
+  return newCommand(
+    "remove",
+    "take an app off this host, with its releases and its site",
+    "cutover app remove shop --yes",
+  )
+    .argument("<app>", "the app")
+    .option("--yes", "do not ask")
+    .action(async (app: string, options: { yes?: boolean }, command: Command) => {
+      const context = contextOf(command, terminal);
+      const client = await context.client();
+      await client.call(appView, "GET", routes.app(app));
+      if (options.yes !== true && !(await confirmed(context, app))) {
+        context.show({ app, removed: false }, () => "Nothing was removed.");
+        return;
+      }
+      await client.call(z.undefined(), "DELETE", routes.app(app));
+      const file = context.places.appFile(app);
+      await rm(file, { force: true });
+      context.show({ app, removed: true, file }, () => `Removed ${app} with its releases, its site and ${file}.`);
+    });
+}
+
+async function confirmed({ terminal }: Context, app: string): Promise<boolean> {
+  const { stdin, stdout } = terminal;
+  if (stdin.isTTY !== true)
+    throw usageError(`This stops ${app} and deletes it. Without a terminal to ask on, say so with --yes.`);
+  const questions = createInterface({ input: stdin, output: stdout });
+  try {
+    const answer = await questions.question(
+      `Stop ${app} and delete its releases, environments and site from this host? [y/N] `,
+    );
+    return /^y(?:es)?$/i.test(answer.trim());
+  } finally {
+    questions.close();
+  }
+}

@@ -1,0 +1,57 @@
+import { Command, InvalidArgumentError } from "commander";
+import { AgentClient } from "./client.ts";
+import { type GlobalOptions, Places } from "./places.ts";
+import { print, printJson, type Style, styleFor, type Terminal } from "./terminal.ts";
+import type { ViewOptions } from "./view.ts";
+
+/** What a command works with: the terminal, the places of the host, the agent. */
+export interface Context {
+  terminal: Terminal;
+  places: Places;
+  json: boolean;
+  style: Style;
+  client(): Promise<AgentClient>;
+  view(): ViewOptions;
+  /** A JSON document, or the text that a person reads. */
+  show(value: unknown, text: () => string): void;
+}
+
+export function contextOf(command: Command, terminal: Terminal): Context {
+  const options = command.optsWithGlobals<GlobalOptions>();
+  const places = new Places(options, terminal.env);
+  const json = options.json === true;
+  const style = styleFor(terminal.stdout, terminal.env);
+  return {
+    terminal,
+    places,
+    json,
+    style,
+    client: async () => new AgentClient(await places.socket()),
+    view: () => ({ style, now: terminal.now() }),
+    show(value, text) {
+      if (json) printJson(terminal, value);
+      else print(terminal, text());
+    },
+  };
+}
+
+/** A command with the options that all have, and an example in its help. */
+export function newCommand(name: string, description: string, example: string): Command {
+  return withGlobalOptions(new Command(name).description(description)).addHelpText(
+    "after",
+    `\nExample:\n  $ ${example}`,
+  );
+}
+
+export function withGlobalOptions(command: Command): Command {
+  return command
+    .option("--json", "print JSON, for scripts")
+    .option("--socket <path>", "the agent's admin socket (default: the one in agent.yml)")
+    .option("--config <dir>", "the directory of agent.yml and apps/ (default: /etc/cutover)")
+    .option("--embedded <dir>", "an agent started with --embedded <dir> (default: $CUTOVER_EMBEDDED)");
+}
+
+/** A wrong argument: its message goes to the person, and the command ends with 2. */
+export function usageError(message: string): InvalidArgumentError {
+  return new InvalidArgumentError(message);
+}

@@ -1,0 +1,127 @@
+import type { Command } from "commander";
+import { accepted, appsView, appView, deploymentView, routes } from "../../shared/protocol.ts";
+import { type Context, contextOf, newCommand, usageError } from "./context.ts";
+import { follow } from "./follow.ts";
+import type { Terminal } from "./terminal.ts";
+import { renderApps, renderReleases, renderStatus } from "./view.ts";
+
+export type SetExit = (code: number) => void;
+
+/** `status`, `releases`, and the commands that move traffic. */
+export function deploymentCommands(terminal: Terminal, setExit: SetExit): Command[] {
+  return [
+    statusCommand(terminal),
+    releasesCommand(terminal),
+    movingCommand(terminal, setExit, {
+      name: "rollback",
+      description: "go back to the last good release before the live one",
+      example: "cutover rollback shop",
+      call: (app) => ({ path: routes.rollback(app) }),
+    }),
+    movingCommand(terminal, setExit, {
+      name: "redeploy",
+      description: "start a release again on fresh instances: for new secrets, or when it hangs",
+      example: "cutover redeploy shop",
+      release: "[release]",
+      call: (app, release) => ({ path: routes.redeploy(app), body: release === undefined ? {} : { release } }),
+    }),
+    movingCommand(terminal, setExit, {
+      name: "activate",
+      description: "give the traffic to a staged or an earlier release",
+      example: "cutover activate shop 20261121T103000Z-3f2c1ab",
+      release: "<release>",
+      call: (app, release = "") => ({ path: routes.activate(app, encodeURIComponent(release)), body: {} }),
+    }),
+    abortCommand(terminal, setExit),
+  ];
+}
+
+function statusCommand(terminal: Terminal): Command {
+  return newCommand("status", "what is live, staged and running", "cutover status shop")
+    .argument("[app]", "one app; all unless given")
+    .action(async (app: string | undefined, _options, command: Command) => {
+      const context = contextOf(command, terminal);
+      const client = await context.client();
+      const view = (name: string) => client.call(appView, "GET", routes.app(encodeURIComponent(name)));
+      if (app !== undefined) {
+        const one = await view(app);
+        context.show(one, () => renderStatus(one, context.view()));
+        return;
+      }
+      const { apps } = await client.call(appsView, "GET", routes.apps());
+      const all = await Promise.all(apps.map(view));
+      context.show(all, () =>
+        all.length === 0
+          ? renderApps([], context.view())
+          : all.map((one) => renderStatus(one, context.view())).join("\n"),
+      );
+    });
+}
+
+function releasesCommand(terminal: Terminal): Command {
+  return newCommand("releases", "the releases that the host has of an app", "cutover releases shop")
+    .argument("<app>", "the app")
+    .action(async (app: string, _options, command: Command) => {
+      const context = contextOf(command, terminal);
+      const client = await context.client();
+      const view = await client.call(appView, "GET", routes.app(encodeURIComponent(app)));
+      context.show(view.releases, () =>
+        view.releases.length === 0 ? `${app} has no releases yet.` : renderReleases(view, context.view()),
+      );
+    });
+}
+
+interface Moving {
+  name: string;
+  description: string;
+  example: string;
+  release?: "[release]" | "<release>";
+  call(app: string, release: string | undefined): { path: string; body?: object };
+}
+
+interface MovingOptions {
+  wait?: number;
+  follow: boolean;
+}
+
+function movingCommand(terminal: Terminal, setExit: SetExit, moving: Moving): Command {
+  const command = newCommand(moving.name, moving.description, moving.example)
+    .argument("<app>", "the app")
+    .option("--wait <seconds>", "how long to wait while another deployment of the app runs", secondsOf)
+    .option("--no-follow", "return as soon as the agent has begun");
+  if (moving.release !== undefined) command.argument(moving.release, "the release, as `cutover releases` lists it");
+  return command.action(async (app: string, ...rest: unknown[]) => {
+    const release = moving.release !== undefined && typeof rest[0] === "string" ? rest[0] : undefined;
+    const context = contextOf(command, terminal);
+    setExit(await move(context, moving.call(encodeURIComponent(app), release), command.opts<MovingOptions>()));
+  });
+}
+
+async function move(context: Context, call: { path: string; body?: object }, options: MovingOptions): Promise<number> {
+  const client = await context.client();
+  const path = options.wait === undefined ? call.path : `${call.path}?wait=${options.wait}`;
+  const begun = await client.call(accepted, "POST", path, call.body);
+  if (options.follow) return follow(context, client, begun);
+  context.show(begun, () => `Begun with ${begun.release} (${begun.deployment}).`);
+  return 0;
+}
+
+function abortCommand(terminal: Terminal, setExit: SetExit): Command {
+  return newCommand("abort", "undo a deployment that has not cut over", "cutover abort 3vV2yq0bS0qk8Jt5n1xWZA")
+    .argument("<deployment>", "its id, as `cutover status` shows it")
+    .action(async (deployment: string, _options, command: Command) => {
+      const context = contextOf(command, terminal);
+      const client = await context.client();
+      const view = await client.call(deploymentView, "POST", routes.abort(encodeURIComponent(deployment)));
+      context.show(
+        view,
+        () => `The deployment of ${view.app} is ${view.outcome === "running" ? "being undone" : view.outcome}.`,
+      );
+      setExit(view.outcome === "succeeded" ? 1 : 0);
+    });
+}
+
+function secondsOf(text: string): number {
+  if (!/^\d{1,4}$/.test(text) || Number(text) > 3600) throw usageError("0 to 3600 seconds.");
+  return Number(text);
+}

@@ -1,0 +1,72 @@
+import { Command, CommanderError } from "commander";
+import { asCutoverError } from "../../shared/errors.ts";
+import { toFailure } from "../../shared/protocol.ts";
+import { appCommand } from "./apps.ts";
+import { withGlobalOptions } from "./context.ts";
+import { deploymentCommands, type SetExit } from "./deployments.ts";
+import { inspectCommands } from "./inspect.ts";
+import { keyCommands } from "./keys.ts";
+import { styleFor, type Terminal } from "./terminal.ts";
+import { renderFailure } from "./view.ts";
+
+/** 0: done; 1: it failed; 2: the command line is wrong. `exec` passes on the command's own code. */
+const exits = { done: 0, failed: 1, usage: 2 } as const;
+
+/** Runs one command line of `cutover`. Never throws. @returns the exit code */
+export async function runCli(argv: string[], terminal: Terminal, version: string): Promise<number> {
+  let exit: number = exits.done;
+  const program = createProgram(terminal, version, (code) => {
+    exit = code;
+  });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return exit;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) {
+      // What commander found out itself it has also said itself; what a command says comes here unsaid.
+      if (thrown.code === "commander.invalidArgument" && !thrown.message.startsWith("error: ")) {
+        terminal.stderr.write(`error: ${thrown.message}\n`);
+      }
+      return thrown.exitCode === 0 ? exits.done : exits.usage;
+    }
+    const error = asCutoverError(thrown);
+    const own = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+    const text = own.includes("--json")
+      ? `${JSON.stringify(toFailure(error), null, 2)}\n`
+      : renderFailure(error, styleFor(terminal.stderr, terminal.env));
+    terminal.stderr.write(text);
+    return exits.failed;
+  }
+}
+
+function createProgram(terminal: Terminal, version: string, setExit: SetExit): Command {
+  const program = withGlobalOptions(new Command("cutover"))
+    .description("Looks after the apps that cutover deploys to this host.")
+    .version(version)
+    .enablePositionalOptions()
+    .addHelpText("after", "\nExample:\n  $ cutover status\n  $ cutover help redeploy");
+  const commands = [
+    ...deploymentCommands(terminal, setExit),
+    ...inspectCommands(terminal, setExit),
+    appCommand(terminal),
+    ...keyCommands(terminal),
+  ];
+  for (const command of commands) program.addCommand(command);
+  everyCommand(program, (command) => {
+    command.exitOverride();
+    command.configureOutput({
+      writeOut: (text) => void terminal.stdout.write(text),
+      writeErr: (text) => void terminal.stderr.write(text),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+      getOutHelpWidth: () => 100,
+      getErrHelpWidth: () => 100,
+    });
+  });
+  return program;
+}
+
+function everyCommand(command: Command, act: (command: Command) => void): void {
+  act(command);
+  for (const child of command.commands) everyCommand(child, act);
+}

@@ -1,0 +1,204 @@
+import prettyMs from "pretty-ms";
+import { releaseOfRun } from "../../shared/names.ts";
+import type { AppView, DeploymentEvent, DeploymentState, DeploymentView, ReleaseView } from "../../shared/protocol.ts";
+import { renderTable } from "./table.ts";
+import { type Style, safe } from "./terminal.ts";
+
+/** What the commands show to a person. Pure: text in, text out. */
+export interface ViewOptions {
+  style: Style;
+  /** Milliseconds since the epoch. */
+  now: number;
+}
+
+const stateWords: Record<DeploymentState, string> = {
+  received: "received",
+  verified: "bundle verified",
+  unpacked: "unpacked",
+  built: "environment built",
+  released: "release command done",
+  started: "instances started",
+  healthy: "all instances healthy",
+  cut_over: "traffic moved",
+  drained: "old instances drained",
+  retired: "old release retired",
+  done: "done",
+};
+
+export function renderStatus(view: AppView, { style, now }: ViewOptions): string {
+  const lines = [style("bold", view.app), ...facts(view, { style, now })];
+  if (view.instances.length > 0) lines.push("", renderInstances(view, { style, now }));
+  if (view.releases.length > 0) lines.push("", renderReleases(view, { style, now }));
+  return `${lines.join("\n")}\n`;
+}
+
+function facts(view: AppView, { style, now }: ViewOptions): string[] {
+  const rows: [string, string][] = [
+    ["live", view.live === null ? style("dim", "nothing yet") : style("green", view.live)],
+  ];
+  if (view.staged !== null) rows.push(["staged", `${style("cyan", view.staged)}, without traffic`]);
+  if (view.warm !== null) {
+    const left = Math.max(0, Date.parse(view.warm.until) - now);
+    rows.push(["warm", `${view.warm.run}, for another ${short(left)}: a rollback to it is immediate`]);
+  }
+  if (view.previous !== null) rows.push(["previous", view.previous]);
+  for (const [index, url] of view.urls.entries()) rows.push([index === 0 ? "serves" : "", safe(url)]);
+  if (view.held !== undefined) rows.push(["held", style("red", safe(view.held))]);
+  if (view.deployment !== null) rows.push(["last", deploymentLine(view.deployment, { style, now })]);
+  return rows.map(([name, value]) => `  ${name.padEnd(9)} ${value}`);
+}
+
+function deploymentLine(view: DeploymentView, { style, now }: ViewOptions): string {
+  const began = Date.parse(view.started);
+  const by = safe(view.by.repository ?? view.by.subject);
+  const word = view.outcome === "running" ? `${view.outcome}, ${stateWords[view.state]}` : view.outcome;
+  const colour =
+    view.outcome === "failed" || view.outcome === "aborted" ? "red" : view.outcome === "running" ? "yellow" : "green";
+  return `${view.kind} ${style(colour, word)}, ${short(now - began)} ago, by ${by} (${view.id})`;
+}
+
+function renderInstances({ instances }: AppView, { style }: ViewOptions): string {
+  const rows = instances.map((one) => [
+    safe(one.name),
+    one.run,
+    style(one.state === "RUNNING" ? "green" : one.state === "STARTING" ? "yellow" : "red", safe(one.state)),
+    one.uptime === undefined ? "" : short(one.uptime),
+    String(one.connections),
+    String(one.slots),
+    one.pid === undefined ? "" : String(one.pid),
+  ]);
+  return indent(renderTable(["instance", "run", "state", "up", "open", "slots", "pid"], rows, [3, 4, 5, 6]));
+}
+
+export function renderReleases({ releases, live }: Pick<AppView, "releases" | "live">, options: ViewOptions): string {
+  const current = live === null ? undefined : releaseOfRun(live);
+  const rows = releases.map((release) => releaseRow(release, release.id === current, options));
+  return indent(renderTable(["release", "state", "made", "live", "commit", "repository"], rows));
+}
+
+function releaseRow(release: ReleaseView, live: boolean, { style, now }: ViewOptions): string[] {
+  const colours = {
+    live: "green",
+    staged: "cyan",
+    failed: "red",
+    rolled_back: "yellow",
+    good: "dim",
+    unpacked: "dim",
+  } as const;
+  return [
+    live ? style("bold", release.id) : release.id,
+    style(colours[release.state], release.state.replace("_", " ")),
+    `${short(now - Date.parse(release.created))} ago`,
+    release.live_at === undefined ? "never" : `${short(now - Date.parse(release.live_at))} ago`,
+    safe(release.commit.slice(0, 7)),
+    safe(release.repository),
+  ];
+}
+
+export interface AppRow {
+  app: string;
+  view?: AppView;
+  /** Why the agent cannot tell more about it. */
+  problem?: string;
+}
+
+export function renderApps(rows: AppRow[], { style, now }: ViewOptions): string {
+  if (rows.length === 0) return "No apps yet. Add one with `cutover app add`; its help shows an example.\n";
+  const cells = rows.map(({ app, view, problem }) => {
+    if (view === undefined)
+      return [style("bold", app), style("red", safe(problem ?? "").split("\n", 1)[0] ?? ""), "", ""];
+    const running = view.instances.filter(({ slots, state }) => slots > 0 && state === "RUNNING").length;
+    const serving = view.instances.filter(({ slots }) => slots > 0).length;
+    const deployment = view.deployment;
+    return [
+      style("bold", app),
+      view.live ?? style("dim", "nothing yet"),
+      serving === 0 ? "" : style(running === serving ? "green" : "red", `${running} of ${serving}`),
+      deployment === null
+        ? ""
+        : `${deployment.kind} ${deployment.outcome}, ${short(now - Date.parse(deployment.started))} ago`,
+    ];
+  });
+  return `${renderTable(["app", "live", "running", "last deployment"], cells)}\n`;
+}
+
+/** One line for each event as it happens; the failure and its evidence at the end. */
+export function renderEvent(event: DeploymentEvent, { style }: Pick<ViewOptions, "style">): string {
+  switch (event.type) {
+    case "state": {
+      const took = style("dim", prettyMs(Math.round(event.took)).padStart(8));
+      const note = event.note === undefined ? "" : style("dim", ` (${safe(event.note)})`);
+      return `${took}  ${stateWords[event.state]}${note}\n`;
+    }
+    case "output":
+      return style("dim", `          ${oneLine(event.source)} | ${oneLine(event.line)}`).concat("\n");
+    case "notice":
+      return `          ${oneLine(event.message)}\n`;
+    case "end":
+      return renderEnd(event.deployment, style);
+  }
+}
+
+function renderEnd(view: DeploymentView, style: Style): string {
+  const release = view.release ?? "the release";
+  const whole = view.finished === undefined ? "" : ` in ${short(Date.parse(view.finished) - Date.parse(view.started))}`;
+  const cut = view.cut === undefined || view.cut === 0 ? "" : `, ${view.cut} requests were cut at the drain limit`;
+  switch (view.outcome) {
+    case "succeeded":
+      return `${style("green", `${view.kind}: ${release} is live`)}${whole}${cut}\n`;
+    case "staged":
+      return `${style("cyan", `${view.kind}: ${release} is staged, without traffic`)}${whole}\n`;
+    case "running":
+      return `${view.kind}: ${release} is still running\n`;
+    case "failed":
+    case "aborted": {
+      const { failure } = view;
+      const head = style("red", `${view.kind}: ${release} ${view.outcome}${whole}`);
+      return failure === undefined
+        ? `${head}\n`
+        : `${head}\n${renderFailure({ ...failure, message: failure.detail }, style)}`;
+    }
+  }
+}
+
+interface FailureText {
+  code: string;
+  message: string;
+  unchanged?: string | undefined;
+  fix?: string | undefined;
+  evidence?: { source: string; text: string }[] | undefined;
+}
+
+/** What happened, what did not change, what to do, and what backs it. */
+export function renderFailure(error: FailureText, style: Style): string {
+  const lines = [`${style("red", "error")} ${style("dim", `[${safe(error.code)}]`)} ${safe(error.message)}`];
+  if (error.unchanged !== undefined) lines.push(safe(error.unchanged));
+  if (error.fix !== undefined) lines.push(`${style("bold", "fix:")} ${safe(error.fix)}`);
+  for (const { source, text } of error.evidence ?? []) {
+    lines.push("", style("dim", `--- ${oneLine(source)}`), safe(text).trimEnd());
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+export function renderLogs(logs: { source: string; text: string }[], style: Style): string {
+  if (logs.length === 0) return "The instances have written nothing yet.\n";
+  return logs
+    .map(({ source, text }) => `${style("bold", `==> ${oneLine(source)} <==`)}\n${safe(text).trimEnd()}\n`)
+    .join("\n");
+}
+
+function oneLine(text: string): string {
+  return safe(text).replace(/\n/g, " ");
+}
+
+function short(ms: number): string {
+  const rounded = ms < 1000 ? Math.round(Math.max(0, ms)) : Math.round(ms / 100) * 100;
+  return prettyMs(rounded, { unitCount: 2, secondsDecimalDigits: rounded < 60_000 ? 1 : 0 });
+}
+
+function indent(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => (line === "" ? line : `  ${line}`))
+    .join("\n");
+}

@@ -1,0 +1,43 @@
+/** Takes exact numbers of bytes out of a stream of pieces. Holds one piece, or what was asked for, never more. */
+export class ByteSource {
+  readonly #pieces: AsyncIterator<Buffer>;
+  #piece: Buffer = Buffer.alloc(0);
+
+  constructor(pieces: AsyncIterable<Buffer>) {
+    this.#pieces = pieces[Symbol.asyncIterator]();
+  }
+
+  /** At least one byte and at most `limit`; undefined at the end. */
+  async some(limit: number): Promise<Buffer | undefined> {
+    while (this.#piece.length === 0) {
+      const { value, done } = await this.#pieces.next();
+      if (done) return undefined;
+      this.#piece = value;
+    }
+    const taken = this.#piece.subarray(0, limit);
+    this.#piece = this.#piece.subarray(taken.length);
+    return taken;
+  }
+
+  /** Exactly `size` bytes; undefined when the stream ends before. */
+  async take(size: number): Promise<Buffer | undefined> {
+    if (size <= this.#piece.length) {
+      const taken = this.#piece.subarray(0, size);
+      this.#piece = this.#piece.subarray(size);
+      return taken;
+    }
+    const parts: Buffer[] = [];
+    for (let left = size; left > 0; ) {
+      const part = await this.some(left);
+      if (part === undefined) return undefined;
+      parts.push(part);
+      left -= part.length;
+    }
+    return Buffer.concat(parts, size);
+  }
+
+  /** Lets go of the stream, also in the middle. */
+  async close(): Promise<void> {
+    await this.#pieces.return?.();
+  }
+}

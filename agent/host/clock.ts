@@ -1,0 +1,17 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Clock } from "../ports.ts";
+
+/** The machine's own time. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  async sleep(ms, signal) {
+    signal?.throwIfAborted();
+    try {
+      await delay(ms, undefined, signal === undefined ? {} : { signal });
+    } catch (error) {
+      // Timers reject with their own AbortError; callers want to know why they were stopped.
+      signal?.throwIfAborted();
+      throw error;
+    }
+  },
+};

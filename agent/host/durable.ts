@@ -1,0 +1,44 @@
+import { open, rename, rm, symlink } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** After this, what was renamed into the directory or made in it survives a power cut. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/**
+ * The file holds the old text or the new one at any moment, also across a power cut. One writer at a time: the temporary
+ * file has a fixed name, so that crashes do not heap up files.
+ */
+export async function writeDurably(path: string, text: string, mode: number): Promise<void> {
+  const temporary = `${path}.tmp`;
+  await rm(temporary, { force: true });
+  try {
+    const file = await open(temporary, "wx", mode);
+    try {
+      await file.chmod(mode);
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (thrown) {
+    await rm(temporary, { force: true });
+    throw thrown;
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** Points a symlink elsewhere by one rename, so that there is no moment without it. One writer at a time. */
+export async function pointSymlink(path: string, target: string): Promise<void> {
+  const temporary = `${path}.tmp`;
+  await rm(temporary, { force: true });
+  await symlink(target, temporary);
+  await rename(temporary, path);
+}

@@ -1,0 +1,142 @@
+import { join } from "node:path";
+
+/** Where everything of embedded mode lies. Short names: a socket's path has 107 bytes. */
+export function embeddedLayout(dir: string) {
+  const etc = join(dir, "etc");
+  const log = join(dir, "log");
+  return {
+    etc,
+    agentSettings: join(etc, "agent.yml"),
+    apps: join(etc, "apps"),
+    data: join(dir, "data"),
+    agentSocket: join(dir, "agent.sock"),
+    log,
+    temporary: join(dir, "tmp"),
+    supervisor: {
+      conf: join(etc, "supervisor", "supervisord.conf"),
+      confDir: join(etc, "supervisor", "conf.d"),
+      socket: join(dir, "supervisor.sock"),
+      pidFile: join(dir, "supervisord.pid"),
+      log: join(log, "supervisord.log"),
+    },
+    nginx: {
+      conf: join(etc, "nginx", "nginx.conf"),
+      confDir: join(etc, "nginx", "conf.d"),
+      pidFile: join(dir, "nginx.pid"),
+      log: join(log, "nginx-error.log"),
+    },
+  };
+}
+
+export type EmbeddedLayout = ReturnType<typeof embeddedLayout>;
+
+/** supervisord.conf: its socket for its owner alone, and no inet server. */
+export function renderSupervisordConf({ supervisor, log }: EmbeddedLayout, isRoot: boolean): string {
+  return `; Written by cutover. Changes are lost.
+[unix_http_server]
+file=${supervisor.socket}
+chmod=0700
+
+[supervisord]
+logfile=${supervisor.log}
+logfile_maxbytes=10MB
+logfile_backups=1
+pidfile=${supervisor.pidFile}
+childlogdir=${log}
+directory=${log}
+${isRoot ? "user=root\n" : ""}
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisorctl]
+serverurl=unix://${supervisor.socket}
+
+[include]
+files = conf.d/*.conf
+`;
+}
+
+/** nginx.conf: everything that it writes lies in the directory, and the apps' sites are included. */
+export function renderNginxConf({ nginx, temporary }: EmbeddedLayout, isRoot: boolean): string {
+  const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+  return `# Written by cutover. Changes are lost.
+${isRoot ? "user root root;\n" : ""}worker_processes 2;
+pid ${nginx.pidFile};
+error_log ${nginx.log} warn;
+
+events {
+    worker_connections 1024;
+}
+
+http {
+${paths.map((name) => `    ${name}_temp_path ${join(temporary, name)};`).join("\n")}
+    access_log off;
+    server_tokens off;
+    sendfile on;
+    tcp_nopush on;
+    gzip on;
+    gzip_min_length 1k;
+    gzip_types text/css text/plain text/javascript application/javascript application/json application/xml image/svg+xml;
+    default_type application/octet-stream;
+    types {
+${Object.entries(mimeTypes)
+  .map(([type, extensions]) => `        ${type} ${extensions};`)
+  .join("\n")}
+    }
+    include ${nginx.confDir}/*.conf;
+}
+`;
+}
+
+const mimeTypes = {
+  "text/html": "html htm",
+  "text/css": "css",
+  "text/plain": "txt",
+  "text/javascript": "js mjs",
+  "text/xml": "xml",
+  "application/json": "json map webmanifest",
+  "application/pdf": "pdf",
+  "application/wasm": "wasm",
+  "application/zip": "zip",
+  "audio/mpeg": "mp3",
+  "font/woff": "woff",
+  "font/woff2": "woff2",
+  "font/ttf": "ttf",
+  "font/otf": "otf",
+  "image/avif": "avif",
+  "image/gif": "gif",
+  "image/jpeg": "jpg jpeg",
+  "image/png": "png",
+  "image/svg+xml": "svg",
+  "image/webp": "webp",
+  "image/x-icon": "ico",
+  "video/mp4": "mp4",
+  "video/webm": "webm",
+};
+
+export interface EmbeddedDefaults {
+  listen: string;
+  names: string[];
+}
+
+/** agent.yml as it is first written; whoever starts the agent may then change it. */
+export function renderAgentSettings(
+  layout: EmbeddedLayout,
+  { listen, names }: EmbeddedDefaults,
+  nginx: { binary: string; group: string },
+): string {
+  return `# Written by cutover-agent --embedded when there was none. Yours to change.
+listen: ${JSON.stringify(listen)}
+names: ${JSON.stringify(names)}
+data: ${JSON.stringify(layout.data)}
+socket: ${JSON.stringify(layout.agentSocket)}
+supervisor:
+  socket: ${JSON.stringify(layout.supervisor.socket)}
+  conf_dir: ${JSON.stringify(layout.supervisor.confDir)}
+nginx:
+  binary: ${JSON.stringify(nginx.binary)}
+  conf_dir: ${JSON.stringify(layout.nginx.confDir)}
+  conf: ${JSON.stringify(layout.nginx.conf)}
+  group: ${JSON.stringify(nginx.group)}
+`;
+}

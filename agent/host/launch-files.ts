@@ -1,0 +1,32 @@
+import { open, rm } from "node:fs/promises";
+
+/** What the launcher reads: how to become the program. The environment holds the app's secrets. */
+export interface LaunchFile {
+  argv: string[];
+  env: Record<string, string>;
+  directory: string;
+  umask: number;
+  /** A socket that a killed predecessor may have left; removed before the start. */
+  socket: string;
+}
+
+export function encodeLaunchFile(launch: LaunchFile): string {
+  return `${JSON.stringify(launch)}\n`;
+}
+
+/**
+ * Writes a launch file anew: for its owner and one group alone (mode 0640), before a byte of it is written. It is created
+ * exclusively, because the directory belongs to the app's user, who could have put a link there.
+ */
+export async function writeLaunchFile(path: string, launch: LaunchFile, gid: number | undefined): Promise<void> {
+  await rm(path, { force: true });
+  const file = await open(path, "wx", 0o600);
+  try {
+    if (gid !== undefined) await file.chown(0, gid);
+    await file.chmod(0o640);
+    await file.writeFile(encodeLaunchFile(launch));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,42 @@
+import { join } from "node:path";
+
+/** Where everything of one app lies below the data directory. Pure: nothing is made or looked at. */
+export function appLayout(data: string, app: string) {
+  const home = join(data, "apps", app);
+  const releases = join(home, "releases");
+  const venvs = join(home, "venvs");
+  const run = join(home, "run");
+  const logs = join(home, "logs");
+  const release = (id: string) => join(releases, id);
+  return {
+    home,
+    releases,
+    release,
+    /** Where a release is while it is unpacked; the dot keeps it apart from every release id. */
+    partial: (id: string) => join(releases, `.${id}.partial`),
+    manifest: (id: string) => join(release(id), "manifest.json"),
+    app: (id: string) => join(release(id), "app"),
+    static: (id: string) => join(release(id), "static"),
+    wheels: (id: string) => join(release(id), "wheels"),
+    /** The release's link to its environment. */
+    releaseVenv: (id: string) => join(release(id), "venv"),
+    venvs,
+    venv: (key: string) => join(venvs, key),
+    run,
+    /** Sockets and launch files of one run. */
+    runDir: (runId: string) => join(run, runId),
+    /** A symlink to the directory of slots in use. */
+    slots: join(home, "slots"),
+    current: join(home, "current"),
+    previous: join(home, "previous"),
+    /** What must outlive releases, such as uploads. */
+    shared: join(home, "shared"),
+    state: join(home, "state.json"),
+    logs,
+    runLogs: (runId: string) => join(logs, "runs", runId),
+    /** Files of events, one for each deployment. */
+    deployments: join(logs, "deployments"),
+  };
+}
+
+export type AppLayout = ReturnType<typeof appLayout>;

@@ -1,0 +1,256 @@
+import { readlink, rm, stat } from "node:fs/promises";
+import { dirname, join, relative, resolve, sep } from "node:path";
+import type { Config } from "../../shared/config.ts";
+import { appName, releaseId, runId } from "../../shared/names.ts";
+import type { Apps, Clock, CommandRequest, Instance, Privileged, ProgramStatus, RunSpec } from "../ports.ts";
+import type { CommandEnvironment } from "../service.ts";
+import type { AgentSettings, AppSettings } from "../settings.ts";
+import { systemClock } from "./clock.ts";
+import { syncDirectory } from "./durable.ts";
+import { readSecrets, runEnvironment } from "./environment.ts";
+import { writeLaunchFile } from "./launch-files.ts";
+import { type AppLayout, appLayout } from "./layout.ts";
+import { Nginx } from "./nginx.ts";
+import { grantedSite, renderSite } from "./nginx-site.ts";
+import { listIfThere } from "./optional-file.ts";
+import { giveTree, sealTree } from "./ownership.ts";
+import { launchFilePath, logFilePath, renderPrograms, runOfProgramsFile } from "./programs.ts";
+import { checkSocketPath, makeDirectory, runInstances } from "./run-files.ts";
+import { addPrograms, dropPrograms, programStatus, type RunPrograms } from "./run-programs.ts";
+import { serverArguments } from "./servers.ts";
+import { slotCount, slotName } from "./slots.ts";
+import { runStep, type StepRunner } from "./step.ts";
+import { Supervisor } from "./supervisor.ts";
+import { type AppUser, appUser, groupId } from "./users.ts";
+
+export interface LocalPrivilegedOptions {
+  settings: AgentSettings;
+  apps: Apps;
+  /** The file of the launcher: agent/launch.ts, or the built launch.mjs. */
+  launcher: string;
+  /** The node that runs the launcher; this process's own unless given. */
+  node?: string;
+  /** Embedded mode: an app without `user` runs as whoever runs the agent, also as root. */
+  ownUser?: boolean;
+  clock?: Clock;
+}
+
+/** What processes of an app get for new files: no rights for others, so a socket opens to nginx's group alone. */
+const processUmask = 0o007;
+
+/** Acts on this host directly, as the user that runs the agent: root, or in embedded mode anyone. */
+export class LocalPrivileged implements Privileged {
+  readonly #options: LocalPrivilegedOptions;
+  readonly #clock: Clock;
+  readonly #supervisor: Supervisor;
+  readonly #nginx: Nginx;
+
+  constructor(options: LocalPrivilegedOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    const { supervisor, nginx } = options.settings;
+    this.#supervisor = new Supervisor({ socket: supervisor.socket, confDir: supervisor.conf_dir });
+    this.#nginx = new Nginx({ binary: nginx.binary, confDir: nginx.conf_dir, conf: nginx.conf, clock: this.#clock });
+  }
+
+  async prepareApp(app: string): Promise<void> {
+    const layout = this.#layout(app);
+    // As long as a run's sockets get: many redeploys of one release, and the last of sixty instances.
+    checkSocketPath(`${layout.runDir("20000101T000000Z-0000000.99")}/web-${slotCount - 1}.sock`);
+    checkSocketPath(`${layout.slots}/${slotName(slotCount - 1)}`);
+    const { other } = await this.#user(app);
+    // Others may pass, to the files and sockets whose own modes let them, but not look around.
+    await makeDirectory(layout.home, 0o711);
+    await makeDirectory(layout.run, 0o711);
+    await makeDirectory(layout.releases, 0o755);
+    // Its user may add environments, and the sticky bit keeps it from replacing sealed ones, which are root's.
+    await makeDirectory(layout.venvs, other === undefined ? 0o755 : 0o1775, other && { uid: 0, gid: other.gid });
+    await makeDirectory(layout.shared, 0o750, other);
+    await makeDirectory(layout.logs, 0o750);
+    await makeDirectory(layout.deployments, 0o750);
+  }
+
+  instances({ app, run, config }: RunSpec): Instance[] {
+    return runInstances(this.#layout(app), runId.parse(run), config);
+  }
+
+  async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {
+    const { directory: cwd, env, uid, gid } = await this.commandEnvironment(spec);
+    const { argv, timeoutMs, signal, source, onOutput } = command;
+    return runStep({
+      argv,
+      cwd,
+      env,
+      timeoutMs,
+      signal,
+      onLine: (line) => onOutput(source, line),
+      ...(uid !== undefined && { uid }),
+      ...(gid !== undefined && { gid }),
+    });
+  }
+
+  async commandEnvironment(spec: RunSpec): Promise<CommandEnvironment> {
+    const settings = await this.#options.apps.settings(spec.app);
+    const user = await this.#user(spec.app, settings);
+    return {
+      release: spec.release,
+      directory: this.#layout(spec.app).app(releaseId.parse(spec.release)),
+      env: await this.#environment(spec, settings, user),
+      ...user.other,
+    };
+  }
+
+  /** Runs build steps as the app's user, to whom it first gives the release or environment that a step works in. */
+  stepRunner(): StepRunner {
+    return async (app, step) => {
+      const { other } = await this.#user(app);
+      if (other === undefined) return runStep(step);
+      const tree = buildTree(this.#layout(app), step.cwd);
+      if (tree !== undefined && (await stat(tree)).uid !== other.uid) await giveTree(tree, other);
+      return runStep({ ...step, ...other });
+    };
+  }
+
+  /** Without another user there is nobody to seal it against. */
+  async sealRelease(app: string, release: string): Promise<void> {
+    const { other } = await this.#user(app);
+    if (other === undefined) return;
+    const layout = this.#layout(app);
+    await sealTree(layout.release(releaseId.parse(release)));
+    const venv = await readlink(layout.releaseVenv(release)).catch(() => undefined);
+    if (venv === undefined) return;
+    const target = resolve(layout.release(release), venv);
+    if (dirname(target) === layout.venvs && (await stat(target)).uid !== 0) await sealTree(target);
+  }
+
+  async startPrograms(spec: RunSpec): Promise<void> {
+    const { app, run } = spec;
+    const { node = process.execPath, launcher } = this.#options;
+    const layout = this.#layout(app);
+    const instances = this.instances(spec);
+    for (const { socket } of instances) checkSocketPath(socket);
+    const user = await this.#user(app);
+    await this.#writeRun(spec, instances, user);
+    const text = renderPrograms({
+      app,
+      run,
+      node,
+      launcher,
+      user: user.other === undefined ? undefined : user.name,
+      instances: instances.map(({ name }) => ({
+        name,
+        launchFile: launchFilePath(layout, run, name),
+        logFile: logFilePath(layout, run, name),
+      })),
+    });
+    await addPrograms(this.#programs(app, run), text);
+  }
+
+  /** What supervisord needs at its next start, also after a power cut: the run's directory, launch files, log directory. */
+  async #writeRun(spec: RunSpec, instances: Instance[], user: AppUser): Promise<void> {
+    const { app, run, release } = spec;
+    const layout = this.#layout(app);
+    const settings = await this.#options.apps.settings(app);
+    const nginxGroup = await groupId(this.#options.settings.nginx.group);
+    await makeDirectory(
+      layout.runDir(run),
+      // New sockets get the directory's group, which is nginx's.
+      0o2750,
+      nginxGroup === undefined ? undefined : { uid: user.other?.uid ?? 0, gid: nginxGroup },
+    );
+    await makeDirectory(layout.runLogs(run), 0o750);
+    const directory = layout.app(releaseId.parse(release));
+    for (const { name, socket } of instances) {
+      const place = { directory, venv: layout.releaseVenv(release), socket, instance: name };
+      const launch = {
+        argv: serverArguments(spec.config, place),
+        env: await this.#environment(spec, settings, user, name),
+        directory,
+        umask: processUmask,
+        socket,
+      };
+      await writeLaunchFile(launchFilePath(layout, run, name), launch, user.other?.gid);
+    }
+    for (const made of [
+      layout.runDir(run),
+      layout.run,
+      layout.runLogs(run),
+      dirname(layout.runLogs(run)),
+      layout.logs,
+    ]) {
+      await syncDirectory(made);
+    }
+  }
+
+  async programs(app: string, run: string): Promise<ProgramStatus[] | undefined> {
+    return programStatus(this.#programs(app, run));
+  }
+
+  async removePrograms(app: string, run: string): Promise<void> {
+    await dropPrograms(this.#programs(app, run), this.#clock);
+    // Last, because runs() finds an unfinished removal by it.
+    await rm(this.#layout(app).runDir(run), { recursive: true, force: true });
+  }
+
+  async runs(app: string): Promise<string[]> {
+    const files = await listIfThere(this.#options.settings.supervisor.conf_dir);
+    const directories = await listIfThere(this.#layout(app).run);
+    const found = [
+      ...files.map((name) => runOfProgramsFile(app, name)),
+      ...directories.filter((name) => runId.safeParse(name).success),
+    ];
+    return [...new Set(found)].filter((run) => run !== undefined).toSorted();
+  }
+
+  async writeSite(app: string, config: Config): Promise<{ changed: boolean }> {
+    const settings = await this.#options.apps.settings(app);
+    const text = renderSite({ app, layout: this.#layout(app), config, ...grantedSite(config, settings) });
+    return this.#nginx.writeSite(app, text);
+  }
+
+  async removeApp(app: string): Promise<void> {
+    await this.#nginx.removeSite(appName.parse(app));
+    for (const run of await this.runs(app)) await this.removePrograms(app, run);
+    await rm(this.#layout(app).home, { recursive: true, force: true });
+  }
+
+  #programs(app: string, run: string): RunPrograms {
+    const { conf_dir: confDir } = this.#options.settings.supervisor;
+    return { app: appName.parse(app), run: runId.parse(run), confDir, supervisor: this.#supervisor };
+  }
+
+  /** Names become paths here, so this side of the border checks them itself. */
+  #layout(app: string): AppLayout {
+    return appLayout(this.#options.settings.data, appName.parse(app));
+  }
+
+  async #user(app: string, settings?: AppSettings): Promise<AppUser> {
+    return appUser(settings ?? (await this.#options.apps.settings(app)), this.#options.ownUser ?? false);
+  }
+
+  async #environment(spec: RunSpec, settings: AppSettings, user: AppUser, instance?: string) {
+    const { env_file: file = join(dirname(settings.file), `${spec.app}.env`) } = settings;
+    const layout = this.#layout(spec.app);
+    return runEnvironment({
+      app: spec.app,
+      release: spec.release,
+      run: spec.run,
+      venv: layout.releaseVenv(releaseId.parse(spec.release)),
+      shared: layout.shared,
+      home: user.home,
+      user: user.name,
+      config: spec.config.env,
+      secrets: await readSecrets(file, settings.env_file !== undefined),
+      ...(instance !== undefined && { instance }),
+    });
+  }
+}
+
+/** The release or the environment that a path lies in. */
+function buildTree({ releases, venvs }: AppLayout, path: string): string | undefined {
+  for (const parent of [releases, venvs]) {
+    const [name, ...rest] = relative(parent, path).split(sep);
+    if (name !== undefined && name !== "" && name !== ".." && !rest.includes("..")) return join(parent, name);
+  }
+  return undefined;
+}

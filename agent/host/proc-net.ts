@@ -1,0 +1,27 @@
+import { readFile } from "node:fs/promises";
+import type { Connections } from "../ports.ts";
+
+/** Socket states in /proc/net/unix: accepted, and connected but still in the listener's backlog. */
+const open = new Set(["03", "02"]);
+
+/**
+ * Counts connections by the path that their listener was bound to. A line is
+ * `Num: RefCount Protocol Flags Type St Inode Path`; the client's end of a connection has no path.
+ */
+export function countConnections(table: string, sockets: string[]): Map<string, number> {
+  const counts = new Map(sockets.map((socket) => [socket, 0]));
+  for (const line of table.split("\n")) {
+    const [, state, path] = /^\S+ \S+ \S+ \S+ \S+ (\S+) +\d+ (.+)$/.exec(line) ?? [];
+    if (state === undefined || path === undefined || !open.has(state)) continue;
+    const count = counts.get(path);
+    if (count !== undefined) counts.set(path, count + 1);
+  }
+  return counts;
+}
+
+/** The kernel's own table: also what a process does not tell about itself. */
+export class ProcNetConnections implements Connections {
+  async count(sockets: string[]): Promise<Map<string, number>> {
+    return countConnections(await readFile("/proc/net/unix", "utf8"), sockets);
+  }
+}

@@ -1,0 +1,51 @@
+import { mkdir, readFile } from "node:fs/promises";
+import { CutoverError } from "../../shared/errors.ts";
+import type { StateStore } from "../ports.ts";
+import { writeDurably } from "./durable.ts";
+import { appLayout } from "./layout.ts";
+
+/** state.json of each app, for the agent's user alone. Saves of one app follow each other in the order of the calls. */
+export class StateFiles implements StateStore {
+  readonly #data: string;
+  readonly #saves = new Map<string, Promise<void>>();
+
+  constructor(data: string) {
+    this.#data = data;
+  }
+
+  /** @throws CutoverError app_held, where the file is no JSON: guessing could take a live release for a leftover */
+  async load(app: string): Promise<unknown> {
+    await this.#saves.get(app)?.catch(() => undefined);
+    const file = appLayout(this.#data, app).state;
+    let text: string;
+    try {
+      text = await readFile(file, "utf8");
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw thrown;
+    }
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new CutoverError("app_held", `The state of ${app} cannot be read: ${file} is not JSON.`, {
+        unchanged: "The live release goes on serving.",
+        fix: `Put ${file} back from a backup, or look at what runs, move the file away and deploy again.`,
+        cause,
+      });
+    }
+  }
+
+  async save(app: string, state: object): Promise<void> {
+    const { home, state: file } = appLayout(this.#data, app);
+    const text = `${JSON.stringify(state, null, 2)}\n`;
+    const before = this.#saves.get(app) ?? Promise.resolve();
+    const save = before
+      .catch(() => undefined)
+      .then(async () => {
+        await mkdir(home, { recursive: true });
+        await writeDurably(file, text, 0o600);
+      });
+    this.#saves.set(app, save);
+    await save;
+  }
+}

@@ -1,0 +1,122 @@
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
+import { constants } from "node:os";
+import type { Readable } from "node:stream";
+import prettyMs from "pretty-ms";
+import { CutoverError } from "../../shared/errors.ts";
+import { abortion } from "./abortion.ts";
+import { LineSplitter } from "./lines.ts";
+
+/** One command of a build or a release, as a list of words. No shell reads it. */
+export interface StepRequest {
+  argv: string[];
+  cwd: string;
+  /** The whole environment: nothing of the agent's own gets through. */
+  env: Record<string, string>;
+  uid?: number;
+  gid?: number;
+  timeoutMs: number;
+  /** How long the processes have after SIGTERM, before SIGKILL; 5 s unless given. */
+  graceMs?: number;
+  signal: AbortSignal;
+  /** Output and errors, line by line as they come. Untrusted text. */
+  onLine(line: string): void;
+}
+
+/** Runs a step as the user that belongs to the app. */
+export type StepRunner = (app: string, step: StepRequest) => Promise<number>;
+
+/** How long output may still come from a process that left the step's group and outlives it. */
+const lastOutputMs = 500;
+/** The longest time that a timer takes, about 24 days. */
+const longestTimer = 2 ** 31 - 1;
+
+/**
+ * Runs a command to its end. What it started is ended with it, so a step leaves nothing running.
+ * @returns the exit code; 128 and the signal's number where a signal ended it, 127 or 126 where it could not be started
+ * @throws CutoverError aborted, timed_out
+ */
+export async function runStep(request: StepRequest): Promise<number> {
+  const { argv, signal, timeoutMs, graceMs = 5000 } = request;
+  if (signal.aborted) throw abortion(signal);
+  const child = start(request);
+  let tooSlow = false;
+  let killing: NodeJS.Timeout | undefined;
+  const stop = () => {
+    endGroup(child, "SIGTERM");
+    killing ??= setTimeout(() => endGroup(child, "SIGKILL"), graceMs);
+  };
+  const limit = setTimeout(
+    () => {
+      tooSlow = true;
+      stop();
+    },
+    Math.min(timeoutMs, longestTimer),
+  );
+  signal.addEventListener("abort", stop);
+  try {
+    const code = await ended(child, request);
+    if (signal.aborted) throw abortion(signal);
+    if (tooSlow) throw timedOut(argv[0] ?? "", timeoutMs);
+    return code;
+  } finally {
+    signal.removeEventListener("abort", stop);
+    clearTimeout(limit);
+    clearTimeout(killing);
+  }
+}
+
+function start({ argv, cwd, env, uid, gid }: StepRequest): ChildProcessByStdio<null, Readable, Readable> {
+  const [command = "", ...rest] = argv;
+  return spawn(command, rest, {
+    cwd,
+    env,
+    // A process group of its own, so that all of it can be ended.
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+    ...(uid !== undefined && { uid }),
+    ...(gid !== undefined && { gid }),
+  });
+}
+
+async function ended(child: ChildProcessByStdio<null, Readable, Readable>, request: StepRequest): Promise<number> {
+  const lines = [child.stdout, child.stderr].map((stream) => {
+    const splitter = new LineSplitter(request.onLine);
+    stream.on("data", (bytes: Buffer) => splitter.write(bytes));
+    return splitter;
+  });
+  const closed = new Promise((resolve) => child.once("close", resolve));
+  const code = await new Promise<number>((resolve) => {
+    child.once("error", (error: NodeJS.ErrnoException) => {
+      request.onLine(`cannot start ${request.argv[0]} in ${request.cwd}: ${error.code ?? error.message}`);
+      resolve(error.code === "EACCES" ? 126 : 127);
+    });
+    child.once("exit", (code, by) => resolve(code ?? 128 + (by === null ? 0 : constants.signals[by])));
+  });
+  endGroup(child, "SIGKILL");
+  const patience = setTimeout(() => {
+    child.stdout.destroy();
+    child.stderr.destroy();
+  }, lastOutputMs);
+  await closed;
+  clearTimeout(patience);
+  for (const splitter of lines) splitter.end();
+  return code;
+}
+
+function endGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch (thrown) {
+    // Everything in the group has ended, or what is left in it belongs to another user.
+    const code = (thrown as NodeJS.ErrnoException).code;
+    if (code !== "ESRCH" && code !== "EPERM") throw thrown;
+  }
+}
+
+function timedOut(command: string, timeoutMs: number): CutoverError {
+  return new CutoverError("timed_out", `${command} was ended after ${prettyMs(timeoutMs)}.`, {
+    unchanged: "The live release goes on serving.",
+    fix: "Find out what it waits for, or give it more time.",
+  });
+}

@@ -1,0 +1,80 @@
+import { CutoverError, type ErrorCode } from "../../shared/errors.ts";
+import { toProblem } from "../../shared/problem.ts";
+import type { Problem } from "../../shared/protocol.ts";
+
+/** The one place where an error's code becomes an HTTP status. */
+export const statuses: Record<ErrorCode, number> = {
+  input_invalid: 400,
+  config_not_found: 400,
+  config_not_yaml: 400,
+  config_invalid: 400,
+  server_app_not_found: 422,
+  symlink_outside: 422,
+  file_changed: 422,
+  path_not_allowed: 422,
+  collect_failed: 422,
+  wheels_failed: 422,
+  python_not_found: 422,
+  signing_key_invalid: 400,
+  agent_unreachable: 502,
+  agent_incompatible: 502,
+  timed_out: 408,
+  unauthorized: 401,
+  forbidden: 403,
+  request_invalid: 400,
+  bundle_invalid: 422,
+  bundle_truncated: 422,
+  bundle_altered: 422,
+  bundle_too_long: 422,
+  bundle_unexpected_entry: 422,
+  bundle_too_large: 413,
+  manifest_invalid: 422,
+  manifest_mismatch: 403,
+  host_settings_invalid: 500,
+  disk_full: 507,
+  listen_not_allowed: 403,
+  domain_not_allowed: 403,
+  socket_path_too_long: 500,
+  app_not_found: 404,
+  app_exists: 409,
+  app_held: 423,
+  release_not_found: 404,
+  release_exists: 409,
+  deployment_not_found: 404,
+  deployment_in_progress: 409,
+  already_cut_over: 409,
+  nothing_live: 409,
+  nothing_to_roll_back_to: 409,
+  aborted: 409,
+  environment_failed: 422,
+  release_command_failed: 422,
+  instance_died: 422,
+  health_failed: 422,
+  health_timeout: 422,
+  supervisor_unreachable: 503,
+  supervisor_config_broken: 503,
+  nginx_config_broken: 503,
+  nginx_unreachable: 503,
+  agent_stopping: 503,
+  internal: 500,
+};
+
+/**
+ * What the caller learns of an error. Of one that nobody expected that is only where to look: its text may hold
+ * anything, and the log has it with the cause.
+ */
+export function problemOf(thrown: unknown, reference: string): Problem {
+  if (thrown instanceof CutoverError && thrown.code !== "internal") return toProblem(thrown, statuses[thrown.code]);
+  const error = new CutoverError("internal", `The agent met an error that it did not expect (${reference}).`, {
+    fix: `The agent's log on the host tells more: look for ${reference}.`,
+  });
+  return toProblem(error, statuses.internal);
+}
+
+/** An answer with another status than its code's usual one, such as 404 for a path that does not exist. */
+export function problemResponse(problem: Problem, headers: Record<string, string> = {}): Response {
+  return new Response(`${JSON.stringify(problem)}\n`, {
+    status: problem.status,
+    headers: { "content-type": "application/problem+json", "cache-control": "no-store", ...headers },
+  });
+}

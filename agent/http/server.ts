@@ -1,0 +1,170 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { ListenOptions } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import { CutoverError } from "../../shared/errors.ts";
+import type { HttpApp } from "./app.ts";
+
+export interface ServerTimes {
+  /** How long a client may take for its headers. */
+  headersMs: number;
+  /** How long an answer to an unread body stays open, for the client to read it before the connection closes. */
+  lingerMs: number;
+}
+
+export const defaultTimes: ServerTimes = { headersMs: 10_000, lingerMs: 2_000 };
+
+export interface ServerOptions {
+  app: HttpApp;
+  /** PEM texts. Without them the server speaks plain HTTP. */
+  tls?: { certificate: string; key: string };
+  times?: Partial<ServerTimes>;
+}
+
+export interface RunningServer {
+  /** Where it listens: `127.0.0.1:7070`, or the socket's path. */
+  address: string;
+  /** The port, 0 for a unix socket. */
+  port: number;
+  /** Takes no more calls; those that still run after `graceMs` are cut. */
+  close(graceMs?: number): Promise<void>;
+}
+
+/** Serves callers on the network. @throws CutoverError host_settings_invalid */
+export async function startServer(
+  listen: { host: string; port: number },
+  options: ServerOptions,
+): Promise<RunningServer> {
+  const server = createHttpServer(options);
+  await listening(server, listen, `${listen.host}:${listen.port}`);
+  return running(server);
+}
+
+/** The node server of an app, not yet listening. */
+export function createHttpServer({ app, tls, times }: ServerOptions): Server {
+  const { headersMs, lingerMs } = { ...defaultTimes, ...times };
+  const listener = requestListener(app, lingerMs);
+  // A big upload may take hours: not its length of time but its rate is watched, in RequestBody.
+  const settings = {
+    headersTimeout: headersMs,
+    requestTimeout: 0,
+    connectionsCheckingInterval: Math.min(headersMs, 5_000),
+  };
+  const server = tls === undefined ? createServer(settings) : secureServer(settings, tls);
+  server.on("request", listener);
+  // Heard, so that node does not ask for a body by itself before anybody was authorised.
+  server.on("checkContinue", listener);
+  return server;
+}
+
+function secureServer(settings: object, tls: { certificate: string; key: string }): Server {
+  try {
+    return createTlsServer({ ...settings, cert: tls.certificate, key: tls.key });
+  } catch (cause) {
+    throw new CutoverError("host_settings_invalid", "The TLS certificate and key of agent.yml do not work together.", {
+      unchanged: "The agent did not start; the sites go on serving.",
+      fix: "Look at both PEM files: the key must be the certificate's own, without a passphrase.",
+      cause,
+    });
+  }
+}
+
+function requestListener(app: HttpApp, lingerMs: number): RequestListener {
+  const listener = getRequestListener(
+    async (request, env) => {
+      const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse };
+      // A client that breaks off while nobody listens must not end the process.
+      incoming.on("error", () => undefined);
+      const response = await app.fetch(request, { incoming, outgoing });
+      return incoming.complete || !hasBody(incoming) ? response : closing(response, incoming, lingerMs);
+    },
+    { overrideGlobalObjects: false, autoCleanupIncoming: false },
+  );
+  return (incoming, outgoing) => void listener(incoming, outgoing);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}
+
+/**
+ * An answer before the end of the body. Closing at once would reset the connection under a client that still sends, and
+ * take the answer away before it is read; so its last step waits until the client has closed, or `lingerMs`.
+ */
+async function closing(response: Response, incoming: IncomingMessage, lingerMs: number): Promise<Response> {
+  const body = new Uint8Array(await response.arrayBuffer());
+  const headers = new Headers(response.headers);
+  headers.set("connection", "close");
+  headers.set("content-length", String(body.length));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, lingerMs);
+  incoming.socket.once("close", resolve);
+  let sent = false;
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        if (!sent) {
+          sent = true;
+          controller.enqueue(body);
+          return;
+        }
+        await promise;
+        clearTimeout(timer);
+        controller.close();
+      },
+      cancel: () => clearTimeout(timer),
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(stream, { status: response.status, headers });
+}
+
+/** @throws CutoverError host_settings_invalid */
+export async function listening(server: Server, where: ListenOptions, shown: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen(where, resolve);
+  try {
+    await promise;
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const reasons: Record<string, string> = {
+      EADDRINUSE: "something else listens there",
+      EACCES: "that takes more rights than the agent has",
+      EADDRNOTAVAIL: "this host has no such address",
+      ENOTFOUND: "this name has no address",
+    };
+    throw new CutoverError(
+      "host_settings_invalid",
+      `The agent cannot listen on ${shown}: ${reasons[code ?? ""] ?? code}.`,
+      {
+        unchanged: "The agent did not start; the sites go on serving.",
+        fix: "Stop the other program, or change `listen` (or `socket`) in agent.yml.",
+        cause,
+      },
+    );
+  } finally {
+    server.off("error", reject);
+  }
+}
+
+export function running(server: Server): RunningServer {
+  const address = server.address();
+  const unix = typeof address === "string" || address === null;
+  return {
+    address: unix
+      ? (address ?? "")
+      : address.family === "IPv6"
+        ? `[${address.address}]:${address.port}`
+        : `${address.address}:${address.port}`,
+    port: unix ? 0 : address.port,
+    async close(graceMs = 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+      server.close(() => resolve());
+      server.closeIdleConnections();
+      await promise;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import {
+  accessSync,
+  closeSync,
+  constants,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  unlinkSync,
+} from "node:fs";
+import { join, resolve } from "node:path";
+import type { LaunchFile } from "./host/launch-files.ts";
+
+/**
+ * What supervisor starts for each instance: reads the launch file named on the command line, and becomes the program in
+ * it. The process id, the user and the signals stay those that supervisor knows. Ends with 127 where that fails.
+ */
+function launch(file: string | undefined): never {
+  if (file === undefined) throw new Error("no launch file was named");
+  const { argv, env, directory, umask, socket } = JSON.parse(readFileSync(file, "utf8")) as LaunchFile;
+  process.umask(umask);
+  process.chdir(directory);
+  removeStaleSocket(socket);
+  const [name] = argv;
+  if (name === undefined || process.execve === undefined) throw new Error("there is no program to start");
+  return process.execve(findProgram(name, env.PATH ?? ""), argv, env);
+}
+
+/** Not every server removes what its killed predecessor left, and then could not bind. */
+function removeStaleSocket(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
+}
+
+function findProgram(name: string, path: string): string {
+  const places = name.includes("/") ? [resolve(name)] : path.split(":").map((directory) => join(directory, name));
+  const program = places.find(isExecutable);
+  if (program === undefined) throw new Error(`there is no program ${name}${name.includes("/") ? "" : ` in ${path}`}`);
+  checkFormat(program);
+  return program;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** What the kernel would refuse to start: process.execve then does not throw but aborts, with a dump of memory. */
+function checkFormat(program: string): void {
+  const head = Buffer.alloc(256);
+  const file = openSync(program, "r");
+  readSync(file, head, 0, head.length, 0);
+  closeSync(file);
+  if (head.toString("latin1", 0, 4) === "\x7fELF") return;
+  const interpreter = /^#![ \t]*(\S+)/.exec(head.toString("latin1"))?.[1];
+  if (interpreter === undefined) throw new Error(`${program} is neither a program nor a script that starts with #!`);
+  if (!isExecutable(interpreter)) throw new Error(`${program} wants to be run by ${interpreter}, which is not there`);
+}
+
+try {
+  launch(process.argv[2]);
+} catch (error) {
+  process.stderr.write(`cutover: cannot start: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(127);
+}

@@ -1,0 +1,164 @@
+#!/usr/bin/env node
+import { readFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { Command } from "commander";
+import packageJson from "../package.json" with { type: "json" };
+import { asCutoverError } from "../shared/errors.ts";
+import { Deployments } from "./deploy/deployments.ts";
+import { AppsDirectory, readAgentSettings } from "./host/apps-dir.ts";
+import { systemClock } from "./host/clock.ts";
+import { startEmbedded } from "./host/embedded.ts";
+import { EventFilesOnDisk } from "./host/event-files.ts";
+import { SocketProbe } from "./host/health.ts";
+import { SupervisorLogs } from "./host/instance-logs.ts";
+import { launcherFile } from "./host/launcher.ts";
+import { LocalPrivileged } from "./host/privileged.ts";
+import { ProcNetConnections } from "./host/proc-net.ts";
+import { PythonEnvironments } from "./host/python.ts";
+import { ReleaseDirectories } from "./host/releases.ts";
+import { Slots } from "./host/slots.ts";
+import { SpentTokensFile } from "./host/spent-tokens.ts";
+import { StateFiles } from "./host/state-file.ts";
+import { startAdminServer } from "./http/admin-server.ts";
+import { createHttpApp } from "./http/app.ts";
+import { localOperator, tokenAuthorizer } from "./http/auth.ts";
+import { startServer } from "./http/server.ts";
+import { createLogger } from "./logger.ts";
+import type { Ports } from "./ports.ts";
+import type { AgentSettings } from "./settings.ts";
+
+const { version } = packageJson;
+/** Calls that still run at shut-down, such as followers of events, get this long. */
+const graceMs = 2000;
+
+interface Options {
+  config: string;
+  embedded?: string;
+  listen?: string;
+}
+
+/** Where the agent's files are, and what ends with it: nothing on a host, nginx and supervisord in embedded mode. */
+interface Host {
+  settings: AgentSettings;
+  appsDir: string;
+  embedded: boolean;
+  stop(): Promise<void>;
+}
+
+async function openHost({ config, embedded, listen }: Options): Promise<Host> {
+  if (embedded !== undefined) {
+    const host = await startEmbedded(resolve(embedded), listen === undefined ? {} : { listen });
+    return { ...host, embedded: true };
+  }
+  const settings = await readAgentSettings(config);
+  return { settings, appsDir: join(dirname(resolve(config)), "apps"), embedded: false, stop: async () => {} };
+}
+
+function createPorts({ settings, appsDir, embedded }: Host): Ports {
+  const { data, limits } = settings;
+  const apps = new AppsDirectory(appsDir);
+  const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile(), ownUser: embedded });
+  return {
+    clock: systemClock,
+    apps,
+    states: new StateFiles(data),
+    releases: new ReleaseDirectories({ data, limits }),
+    environments: new PythonEnvironments({
+      data,
+      pythonPath: settings.python_path,
+      jobs: limits.jobs,
+      runStep: privileged.stepRunner(),
+    }),
+    privileged,
+    traffic: new Slots(data),
+    probe: new SocketProbe(version),
+    connections: new ProcNetConnections(),
+    logs: new SupervisorLogs(data, settings.supervisor.conf_dir),
+    events: new EventFilesOnDisk(data),
+  };
+}
+
+async function readTls({ tls }: AgentSettings): Promise<{ tls?: { certificate: string; key: string } }> {
+  if (tls === undefined) return {};
+  const [certificate, key] = await Promise.all([readFile(tls.certificate, "utf8"), readFile(tls.key, "utf8")]);
+  return { tls: { certificate, key } };
+}
+
+async function run(options: Options): Promise<void> {
+  const host = await openHost(options);
+  try {
+    await serve(host);
+  } finally {
+    await host.stop();
+  }
+}
+
+async function serve(host: Host): Promise<void> {
+  const { settings } = host;
+  const logger = createLogger(settings.log_level);
+  const ports = createPorts(host);
+  const service = new Deployments({ ports, log: logger });
+  const common = { service, logger, version };
+
+  // First, since it refuses to start beside another agent: nothing may be recovered by two.
+  const local = createHttpApp({ ...common, authorize: localOperator(), admin: true });
+  const admin = await startAdminServer({ path: settings.socket, app: local });
+  const servers = [admin];
+  try {
+    await service.recoverAll();
+    const authorize = tokenAuthorizer({
+      apps: ports.apps,
+      spent: await openSpent(settings),
+      names: names(settings),
+      logger,
+    });
+    const app = createHttpApp({ ...common, authorize });
+    const server = await startServer(address(settings), { app, ...(await readTls(settings)) });
+    servers.unshift(server);
+    logger.info({ version, listen: server.address, names: names(settings), socket: admin.address }, "ready");
+    const signal = await nextSignal();
+    logger.info({ signal }, "stopping");
+  } finally {
+    const closed = servers.map((server) => server.close(graceMs));
+    await service.close();
+    await Promise.all(closed);
+    logger.info("stopped");
+  }
+}
+
+function openSpent({ data }: AgentSettings): Promise<SpentTokensFile> {
+  return SpentTokensFile.open(join(data, "spent-tokens"));
+}
+
+/** Without names of its own the agent answers to the address that it listens on. */
+function names({ names, listen }: AgentSettings): string[] {
+  return names.length > 0 ? names : [listen];
+}
+
+function address({ listen }: AgentSettings): { host: string; port: number } {
+  const separator = listen.lastIndexOf(":");
+  return { host: listen.slice(0, separator).replace(/^\[|\]$/g, ""), port: Number(listen.slice(separator + 1)) };
+}
+
+function nextSignal(): Promise<NodeJS.Signals> {
+  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, resolve);
+  return promise;
+}
+
+const program = new Command("cutover-agent")
+  .description("Takes releases from the cutover Action and moves this host's traffic to them.")
+  .version(version)
+  .option("--config <file>", "the agent's settings; its apps are in apps/ beside it", "/etc/cutover/agent.yml")
+  .option("--embedded <dir>", "run an own supervisord and nginx under this directory, as this user")
+  .option("--listen <address:port>", "for the first start of --embedded: where it listens")
+  .addHelpText("after", "\nExample:\n  $ cutover-agent --embedded ./try --listen 127.0.0.1:7070");
+
+try {
+  await run(program.parse().opts<Options>());
+} catch (thrown) {
+  const { code, message, unchanged, fix } = asCutoverError(thrown);
+  const lines = [`cutover-agent: ${message} [${code}]`, unchanged, fix].filter((line) => line !== undefined);
+  process.stderr.write(`${lines.join("\n")}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,99 @@
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { type LaunchFile, writeLaunchFile } from "../../../agent/host/launch-files.ts";
+import { launcherFile } from "../../../agent/host/launcher.ts";
+import { scratch } from "./scratch.ts";
+
+function launch(...args: string[]): Promise<{ pid: number | undefined; code: number | null; out: string; err: string }> {
+  const child: ChildProcessWithoutNullStreams = spawn(process.execPath, [launcherFile(), ...args], {
+    env: { INHERITED: "1" },
+  });
+  let out = "";
+  let err = "";
+  child.stdout.on("data", (text) => (out += text));
+  child.stderr.on("data", (text) => (err += text));
+  return new Promise((resolve) => child.once("close", (code) => resolve({ pid: child.pid, code, out, err })));
+}
+
+function launchFile(parts: Partial<LaunchFile>): string {
+  const dir = scratch();
+  const file = join(dir, "web-0.json");
+  const launch = { argv: ["true"], env: { PATH: "/usr/bin:/bin" }, directory: dir, umask: 7, socket: join(dir, "s") };
+  writeFileSync(file, JSON.stringify({ ...launch, ...parts }));
+  return file;
+}
+
+const report = `import json, os, sys
+json.dump({"pid": os.getpid(), "env": dict(os.environ), "argv": sys.argv, "cwd": os.getcwd(), "umask": os.umask(0)}, sys.stdout)`;
+
+test("it becomes the program: same process, the environment to the letter, no warning", async () => {
+  const env = {
+    PATH: "/usr/bin:/bin",
+    QUOTES: `it's "100%" %(here)s \\ $HOME`,
+    LINES: "one\ntwo\n",
+    UNICODE: "grüße 🐍",
+    EMPTY: "",
+  };
+  const argv = ["python3", "-E", "-c", report, "a b", '"', "%", "ü\n"];
+  const { pid, code, out, err } = await launch(launchFile({ argv, env, directory: "/usr", umask: 0o027 }));
+  expect(err).toBe("");
+  expect(code).toBe(0);
+  const { env: seen, ...rest } = JSON.parse(out);
+  // Python adds the first one by itself in the C locale.
+  const { LC_CTYPE: _, ...own } = seen;
+  expect(own).toEqual(env);
+  expect(rest).toEqual({ pid, argv: ["-c", ...argv.slice(4)], cwd: "/usr", umask: 0o027 });
+});
+
+test("a socket that a killed predecessor left is removed, and nothing else of that name", async () => {
+  const dir = scratch();
+  const socket = join(dir, "left.sock");
+  const server = createServer().listen(socket);
+  await new Promise((resolve) => server.once("listening", resolve));
+  onTestFinished(() => void server.close());
+  expect((await launch(launchFile({ socket }))).code).toBe(0);
+  expect(existsSync(socket)).toBe(false);
+  mkdirSync(socket);
+  expect((await launch(launchFile({ socket }))).code).toBe(0);
+  expect(existsSync(socket)).toBe(true);
+});
+
+test.each<[string, Partial<LaunchFile>, string]>([
+  ["a program that is not there", { argv: ["no-such-program"] }, "no program no-such-program in /usr/bin:/bin"],
+  ["a path that is not there", { argv: ["/no/such"] }, "no program /no/such"],
+  ["a directory that is not there", { directory: "/no/such" }, "/no/such"],
+  ["no program", { argv: [] }, "no program to start"],
+])("%s ends with 127 and a line", async (_, parts, message) => {
+  const { code, out, err } = await launch(launchFile(parts));
+  expect({ code, out, lines: err.split("\n").length }).toEqual({ code: 127, out: "", lines: 2 });
+  expect(err).toContain(`cutover: cannot start: `);
+  expect(err).toContain(message);
+});
+
+test("scripts that the kernel would refuse are told apart, without a dump", async () => {
+  const dir = scratch();
+  writeFileSync(join(dir, "moved"), "#!/no/such/python\n", { mode: 0o755 });
+  writeFileSync(join(dir, "text"), "print(1)\n", { mode: 0o755 });
+  const run = (name: string) => launch(launchFile({ argv: [`./${name}`], directory: dir }));
+  expect(await run("moved")).toMatchObject({ code: 127, err: expect.stringContaining("run by /no/such/python") });
+  expect(await run("text")).toMatchObject({ code: 127, err: expect.stringContaining("#!") });
+});
+
+test("without a launch file, or with a broken one, it says so", async () => {
+  expect(await launch()).toMatchObject({ code: 127, err: "cutover: cannot start: no launch file was named\n" });
+  const file = join(scratch(), "x.json");
+  writeFileSync(file, "{");
+  expect((await launch(file)).code).toBe(127);
+});
+
+test("a launch file is for its owner and group, and replaces what lies there without following it", async () => {
+  const dir = scratch();
+  const file = join(dir, "web-0.json");
+  const launch = { argv: ["true"], env: {}, directory: "/", umask: 7, socket: "/s" };
+  await writeLaunchFile(file, launch, undefined);
+  await writeLaunchFile(file, launch, undefined);
+  expect((statSync(file).mode & 0o7777).toString(8)).toBe("640");
+});

@@ -1,0 +1,45 @@
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { type Config, configSchema } from "../../../shared/config.ts";
+import type { RunSpec } from "../../../agent/ports.ts";
+
+export const release = "20261121T103000Z-3f2c1ab";
+
+/** A directory with a short path that every user may enter, removed when the test ends. */
+export function scratch(): string {
+  const dir = mkdtempSync(join(tmpdir(), "c-"));
+  chmodSync(dir, 0o755);
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+export function testConfig(parts: object = {}): Config {
+  return configSchema.parse({ app: "shop", server: { kind: "gunicorn", app: "shop:app", workers: 1 }, ...parts });
+}
+
+export function testSpec(config: Config, run = release): RunSpec {
+  return { app: "shop", run, release, config };
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** Asks until it is true, for at most ten seconds. */
+export async function eventually(question: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!(await question())) {
+    if (Date.now() > deadline) throw new Error(`not within ten seconds: ${question}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

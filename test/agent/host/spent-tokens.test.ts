@@ -1,0 +1,86 @@
+import { appendFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { SpentTokensFile, type SpentTokensOptions } from "../../../agent/host/spent-tokens.ts";
+
+let directory: string;
+let file: string;
+const open: SpentTokensFile[] = [];
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "cutover-spent-"));
+  file = join(directory, "agent/spent-tokens");
+});
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.close();
+  await rm(directory, { recursive: true });
+});
+
+async function openFile(options?: SpentTokensOptions): Promise<SpentTokensFile> {
+  const tokens = await SpentTokensFile.open(file, options);
+  open.push(tokens);
+  return tokens;
+}
+
+const soon = () => Date.now() + 60_000;
+const lines = async () => (await readFile(file, "utf8")).split("\n").length - 1;
+
+test("an id is spent once, and is on disk when that is said", async () => {
+  const tokens = await openFile();
+  expect(await tokens.spend("a", soon())).toBe(true);
+  expect(await lines()).toBe(1);
+  expect(await tokens.spend("a", soon())).toBe(false);
+  expect(await tokens.spend("b", soon())).toBe(true);
+});
+
+test("of many calls at once with one token, one is the first", async () => {
+  const tokens = await openFile();
+  const results = await Promise.all(Array.from({ length: 20 }, () => tokens.spend("a", soon())));
+  expect(results.filter((first) => first)).toHaveLength(1);
+});
+
+test("an id stays spent when the agent is killed and starts again", async () => {
+  await (await openFile()).spend("a", soon());
+  const again = await openFile();
+  expect(await again.spend("a", soon())).toBe(false);
+});
+
+test("a line that a power cut tore does not take the next one with it", async () => {
+  await (await openFile()).spend("a", soon());
+  await appendFile(file, `${soon()} torn`);
+  const again = await openFile();
+  await again.spend("b", soon());
+  const third = await openFile();
+  expect([await third.spend("a", soon()), await third.spend("b", soon())]).toEqual([false, false]);
+});
+
+test("an id with newlines in it is one line", async () => {
+  const tokens = await openFile();
+  await tokens.spend(`x\n${soon()} ${"A".repeat(43)}`, soon());
+  expect(await lines()).toBe(1);
+});
+
+test("expired ids are dropped at the start, and now and then", async () => {
+  let now = 1_000_000;
+  const tokens = await openFile({ now: () => now });
+  await Promise.all(Array.from({ length: 300 }, (_, index) => tokens.spend(`a${index}`, now + 1000)));
+  expect(await lines()).toBe(300);
+  now += 5000;
+  for (let index = 0; index < 150; index++) await tokens.spend(`b${index}`, now + 1000);
+  expect(await lines()).toBeLessThan(300);
+  now += 5000;
+  await openFile({ now: () => now });
+  expect(await lines()).toBe(0);
+  expect(await readdir(join(directory, "agent"))).toEqual(["spent-tokens"]);
+});
+
+test("there is a bound, and expired ids make room", async () => {
+  let now = 1_000_000;
+  const tokens = await openFile({ now: () => now, limit: 2 });
+  await tokens.spend("a", now + 1000);
+  await tokens.spend("b", now + 1000);
+  await expect(tokens.spend("c", now + 1000)).rejects.toMatchObject({ code: "internal" });
+  now += 5000;
+  expect(await tokens.spend("c", now + 1000)).toBe(true);
+});

@@ -1,0 +1,48 @@
+import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { appLayout } from "../../../agent/host/layout.ts";
+import { StateFiles } from "../../../agent/host/state-file.ts";
+import { scratch } from "./scratch.ts";
+
+describe("a state", () => {
+  test("is undefined before it was saved, and then what was saved last", async () => {
+    const data = scratch();
+    const states = new StateFiles(data);
+    expect(await states.load("shop")).toBeUndefined();
+    await Promise.all([1, 2, 3].map((count) => states.save("shop", { count })));
+    expect(await states.load("shop")).toEqual({ count: 3 });
+    expect(await new StateFiles(data).load("shop")).toEqual({ count: 3 });
+  });
+
+  test("is for the agent alone, and leaves no other file", async () => {
+    const data = scratch();
+    const { home, state } = appLayout(data, "shop");
+    mkdirSync(home, { recursive: true });
+    writeFileSync(`${state}.tmp`, "{ torn by a cra");
+    await new StateFiles(data).save("shop", {});
+    expect(statSync(state).mode & 0o777).toBe(0o600);
+    expect(readdirSync(home)).toEqual(["state.json"]);
+  });
+
+  test("that is torn holds the app, naming the file", async () => {
+    const data = scratch();
+    const { home, state } = appLayout(data, "shop");
+    mkdirSync(home, { recursive: true });
+    writeFileSync(state, '{"live": ');
+    await expect(new StateFiles(data).load("shop")).rejects.toMatchObject({
+      code: "app_held",
+      message: expect.stringContaining(state),
+      fix: expect.stringContaining(state),
+    });
+  });
+
+  test("that cannot be written is an error, and the next one is tried", async () => {
+    const data = scratch();
+    const states = new StateFiles(data);
+    const { home, state } = appLayout(data, "shop");
+    mkdirSync(state, { recursive: true });
+    await expect(states.save("shop", {})).rejects.toThrow();
+    expect(readdirSync(home)).toEqual(["state.json"]);
+    await expect(states.save("shop", {})).rejects.toThrow();
+  });
+});

@@ -1,0 +1,312 @@
+import { createHmac, randomUUID } from "node:crypto";
+import { SignJWT } from "jose";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { keyIssuer, signToken } from "../../../shared/key.ts";
+import { fakeDigest } from "../../fakes/service.ts";
+import { hostName, newKey, startTestAgent, type TestAgent, type TestKey } from "./support.ts";
+
+const bundle = "a bundle, as far as the fake service is concerned";
+const digest = fakeDigest(bundle);
+const release = "20261121T103000Z-3f2c1ab";
+const audience = `cutover/v1/${hostName}/shop/deploy/${digest}`;
+
+let key: TestKey;
+let agent: TestAgent;
+
+beforeEach(async () => {
+  key = await newKey();
+  agent = await startTestAgent({ trust: [{ key: key.publicLine }] });
+});
+afterEach(() => agent.close());
+
+const seconds = () => Math.floor(Date.now() / 1000);
+
+function post(path: string, authorization: string | undefined, body: string = bundle): Promise<Response> {
+  return fetch(`${agent.url}${path}`, {
+    method: "POST",
+    body,
+    headers: authorization === undefined ? {} : { authorization },
+  });
+}
+
+interface Parts {
+  claims?: Record<string, unknown>;
+  header?: Record<string, unknown>;
+  signer?: TestKey;
+}
+
+function token({ claims = {}, header = {}, signer = key }: Parts = {}): Promise<string> {
+  const now = seconds();
+  const payload = {
+    iss: keyIssuer,
+    aud: audience,
+    iat: now,
+    nbf: now,
+    exp: now + 300,
+    jti: randomUUID(),
+    sub: "ci",
+    ...claims,
+  };
+  const kept = Object.fromEntries(Object.entries(payload).filter(([, value]) => value !== undefined));
+  return new SignJWT(kept)
+    .setProtectedHeader({ alg: "EdDSA", kid: signer.signer.kid, ...header })
+    .sign(signer.signer.key);
+}
+
+test("a good token deploys, and its claims say who did it", async () => {
+  const claims = {
+    sub: "repo:acme/shop",
+    repository: "acme/shop",
+    run_url: "https://github.com/acme/shop/actions/runs/1",
+  };
+  const good = await signToken(key.signer, audience, claims);
+  const response = await post("/v1/apps/shop/releases?activate=false&release_command=false&wait=5", `Bearer ${good}`);
+  expect(response.status).toBe(202);
+  expect(await response.json()).toMatchObject({ release: "20261121T110000Z-1234567" });
+  expect(agent.service.received).toBe(bundle.length);
+  expect(agent.service.calls).toEqual([
+    {
+      method: "deploy",
+      app: "shop",
+      waitMs: 5000,
+      by: {
+        subject: "repo:acme/shop",
+        repository: "acme/shop",
+        run_url: "https://github.com/acme/shop/actions/runs/1",
+      },
+      detail: { digest, activate: false, releaseCommand: false },
+    },
+  ]);
+});
+
+test("each call takes the token that names it", async () => {
+  const begun = agent.service.begin("shop", "deploy", release);
+  const calls: [string, string, string, number][] = [
+    ["POST", `/v1/apps/shop/releases/${release}/activate`, `activate/${release}`, 202],
+    ["POST", "/v1/apps/shop/redeploy", "redeploy/live", 202],
+    ["POST", "/v1/apps/shop/rollback", "rollback", 202],
+    ["POST", `/v1/deployments/${begun.deployment}/abort`, `abort/${begun.deployment}`, 200],
+    ["GET", "/v1/apps/shop", "read", 200],
+  ];
+  for (const [method, path, operation, status] of calls) {
+    const signed = await signToken(key.signer, `cutover/v1/${hostName}/shop/${operation}`, { sub: "ci" });
+    const response = await fetch(`${agent.url}${path}`, { method, headers: { authorization: `Bearer ${signed}` } });
+    expect([path, response.status]).toEqual([path, status]);
+  }
+});
+
+const far = () => seconds() + 86_400;
+const refused: [string, string, () => Promise<string | undefined>][] = [
+  ["no token", "token_missing", async () => undefined],
+  ["another scheme", "token_malformed", async () => `Basic ${await token()}`],
+  ["two tokens", "token_malformed", async () => `Bearer ${await token()}, Bearer ${await token()}`],
+  ["an empty token", "token_malformed", async () => "Bearer "],
+  ["two parts", "token_malformed", async () => `Bearer ${(await token()).split(".").slice(0, 2).join(".")}`],
+  [
+    "a header that is not JSON",
+    "token_malformed",
+    async () => `Bearer bm90.${(await token()).split(".").slice(1).join(".")}`,
+  ],
+  [
+    "a token that is too long",
+    "token_malformed",
+    async () => `Bearer ${await token({ claims: { sub: "x".repeat(9000) } })}`,
+  ],
+  ["an untrusted key", "key_unknown", async () => `Bearer ${await token({ signer: await newKey() })}`],
+  ["no kid", "key_unknown", async () => `Bearer ${await token({ header: { kid: undefined } })}`],
+  [
+    "another key under a trusted kid",
+    "signature_invalid",
+    async () => `Bearer ${await token({ signer: await newKey(), header: { kid: key.signer.kid } })}`,
+  ],
+  ["a changed signature", "signature_invalid", async () => `Bearer ${(await token()).replace(/.{6}$/, "AAAAAA")}`],
+  [
+    "a changed payload",
+    "signature_invalid",
+    async () => {
+      const [header, payload = "", signature] = (await token()).split(".");
+      const claims = JSON.parse(Buffer.from(payload, "base64url").toString());
+      return `Bearer ${header}.${Buffer.from(JSON.stringify({ ...claims, sub: "root" })).toString("base64url")}.${signature}`;
+    },
+  ],
+  [
+    "alg none",
+    "algorithm_refused",
+    async () => {
+      const [, payload] = (await token()).split(".");
+      return `Bearer ${Buffer.from(JSON.stringify({ alg: "none", kid: key.signer.kid })).toString("base64url")}.${payload}.AA`;
+    },
+  ],
+  [
+    "HMAC with the public key as its secret",
+    "algorithm_refused",
+    async () => {
+      const [, payload] = (await token()).split(".");
+      const input = `${Buffer.from(JSON.stringify({ alg: "HS256", kid: key.signer.kid })).toString("base64url")}.${payload}`;
+      return `Bearer ${input}.${createHmac("sha256", key.publicLine).update(input).digest("base64url")}`;
+    },
+  ],
+  [
+    "another issuer",
+    "claim_invalid",
+    async () => `Bearer ${await token({ claims: { iss: "https://token.actions.githubusercontent.com" } })}`,
+  ],
+  ["no issuer", "claim_invalid", async () => `Bearer ${await token({ claims: { iss: undefined } })}`],
+  ["no audience", "audience_malformed", async () => `Bearer ${await token({ claims: { aud: undefined } })}`],
+  [
+    "a list of audiences with the right one in it",
+    "audience_malformed",
+    async () => `Bearer ${await token({ claims: { aud: [audience] } })}`,
+  ],
+  [
+    "another host",
+    "host_unknown",
+    async () => `Bearer ${await token({ claims: { aud: audience.replace("web1", "web2") } })}`,
+  ],
+  [
+    "the host without its port",
+    "host_unknown",
+    async () => `Bearer ${await token({ claims: { aud: audience.replace(":7070", "") } })}`,
+  ],
+  [
+    "another app",
+    "audience_mismatch",
+    async () => `Bearer ${await token({ claims: { aud: audience.replace("/shop/", "/blog/") } })}`,
+  ],
+  [
+    "another operation",
+    "audience_mismatch",
+    async () => `Bearer ${await token({ claims: { aud: `cutover/v1/${hostName}/shop/read` } })}`,
+  ],
+  [
+    "activate for a deploy",
+    "audience_mismatch",
+    async () => `Bearer ${await token({ claims: { aud: `cutover/v1/${hostName}/shop/activate/${release}` } })}`,
+  ],
+  ["a longer audience", "audience_malformed", async () => `Bearer ${await token({ claims: { aud: `${audience}0` } })}`],
+  [
+    "another version of the audience",
+    "audience_malformed",
+    async () => `Bearer ${await token({ claims: { aud: audience.replace("v1", "v2") } })}`,
+  ],
+  [
+    "a digest in capitals",
+    "audience_malformed",
+    async () =>
+      `Bearer ${await token({ claims: { aud: audience.toUpperCase().replace("CUTOVER/V1", "cutover/v1") } })}`,
+  ],
+  [
+    "expired",
+    "expired",
+    async () => `Bearer ${await token({ claims: { iat: seconds() - 400, exp: seconds() - 31 } })}`,
+  ],
+  ["no expiry", "claim_invalid", async () => `Bearer ${await token({ claims: { exp: undefined } })}`],
+  ["an expiry far away", "lifetime_too_long", async () => `Bearer ${await token({ claims: { exp: far() } })}`],
+  [
+    "an expiry that is a text",
+    "claim_invalid",
+    async () => `Bearer ${await token({ claims: { exp: String(far()) } })}`,
+  ],
+  [
+    "old, although not expired",
+    "expired",
+    async () => `Bearer ${await token({ claims: { iat: seconds() - 700, exp: seconds() + 60 } })}`,
+  ],
+  [
+    "made in the future",
+    "claim_invalid",
+    async () => `Bearer ${await token({ claims: { iat: seconds() + 90, exp: seconds() + 300 } })}`,
+  ],
+  ["not valid yet", "claim_invalid", async () => `Bearer ${await token({ claims: { nbf: seconds() + 90 } })}`],
+  ["no time of making", "claim_invalid", async () => `Bearer ${await token({ claims: { iat: undefined } })}`],
+  ["no id", "claim_invalid", async () => `Bearer ${await token({ claims: { jti: undefined } })}`],
+  ["an empty id", "claim_invalid", async () => `Bearer ${await token({ claims: { jti: "" } })}`],
+  ["an id that is no text", "claim_invalid", async () => `Bearer ${await token({ claims: { jti: 7 } })}`],
+  [
+    "a critical header that nobody knows",
+    "signature_invalid",
+    async () => {
+      const [, payload, signature] = (await token()).split(".");
+      const header = { alg: "EdDSA", kid: key.signer.kid, crit: ["exp"], exp: 1 };
+      return `Bearer ${Buffer.from(JSON.stringify(header)).toString("base64url")}.${payload}.${signature}`;
+    },
+  ],
+];
+
+test.each(refused)("refused: %s", async (_name, reason, make) => {
+  const authorization = await make();
+  const response = await post("/v1/apps/shop/releases", authorization);
+  const text = await response.text();
+  expect(response.status).toBe(401);
+  expect(JSON.parse(text)).toMatchObject({ code: "unauthorized", status: 401 });
+  expect(agent.log()).toContain(`"reason":"${reason}"`);
+  expect(agent.service.calls).toEqual([]);
+  expect(agent.spent.ids.size).toBe(0);
+  expectNothingOf(authorization, agent.log() + text);
+});
+
+// A signature or a whole payload in a log could be used again, so not even a part of the token may stand there.
+function expectNothingOf(authorization: string | undefined, text: string): void {
+  const parts = (authorization?.split(/[ .,]+/) ?? []).filter((part) => part.length > 20);
+  for (const part of parts) expect(text).not.toContain(part.slice(0, 20));
+}
+
+test("an app that the host does not have is answered as an untrusted key is", async () => {
+  const aud = audience.replace("/shop/", "/blog/");
+  const unknown = await post("/v1/apps/blog/releases", `Bearer ${await token({ claims: { aud } })}`);
+  const untrusted = await post("/v1/apps/shop/releases", `Bearer ${await token({ signer: await newKey() })}`);
+  expect(unknown.status).toBe(401);
+  expect(await unknown.json()).toEqual(await untrusted.json());
+  expect(agent.log()).toContain('"reason":"app_unknown"');
+});
+
+test("the log tells the audience that was expected and the one that came", async () => {
+  const aud = `cutover/v1/${hostName}/shop/rollback`;
+  const response = await fetch(`${agent.url}/v1/apps/shop`, {
+    headers: { authorization: `Bearer ${await token({ claims: { aud } })}` },
+  });
+  expect(response.status).toBe(401);
+  expect(agent.log()).toContain(`"expected":"cutover/v1/${hostName}/shop/read","got":"${aud}"`);
+});
+
+test("a token is good once", async () => {
+  const authorization = `Bearer ${await token()}`;
+  expect((await post("/v1/apps/shop/releases", authorization)).status).toBe(202);
+  const second = await post("/v1/apps/shop/releases", authorization);
+  expect(second.status).toBe(403);
+  expect(await second.json()).toMatchObject({ code: "forbidden" });
+  expect(agent.log()).toContain('"reason":"spent"');
+  expect(agent.service.calls).toHaveLength(1);
+});
+
+test("a key may do only what it is allowed, and a refused token is not used up", async () => {
+  const limited = await startTestAgent({ trust: [{ key: key.publicLine, allow: ["read"] }] });
+  try {
+    const response = await fetch(`${limited.url}/v1/apps/shop/releases`, {
+      method: "POST",
+      body: bundle,
+      headers: { authorization: `Bearer ${await token()}` },
+    });
+    expect(response.status).toBe(403);
+    expect(limited.log()).toContain('"reason":"grant_missing"');
+    expect(limited.service.calls).toEqual([]);
+    expect(limited.spent.ids.size).toBe(0);
+  } finally {
+    await limited.close();
+  }
+});
+
+test("a redeploy is of the release that the token names", async () => {
+  const signed = await signToken(key.signer, `cutover/v1/${hostName}/shop/redeploy/live`, { sub: "ci" });
+  const response = await post("/v1/apps/shop/redeploy", `Bearer ${signed}`, JSON.stringify({ release }));
+  expect(response.status).toBe(403);
+  expect(agent.service.calls).toEqual([]);
+});
+
+test("an abort token is for one deployment", async () => {
+  const one = agent.service.begin("shop", "deploy", release);
+  const other = agent.service.begin("shop", "deploy", release);
+  const signed = await signToken(key.signer, `cutover/v1/${hostName}/shop/abort/${one.deployment}`, { sub: "ci" });
+  expect((await post(`/v1/deployments/${other.deployment}/abort`, `Bearer ${signed}`, "")).status).toBe(401);
+  expect((await post(`/v1/deployments/${one.deployment}/abort`, `Bearer ${signed}`, "")).status).toBe(200);
+});

@@ -1,0 +1,297 @@
+import { createHash, randomBytes } from "node:crypto";
+import { EventEmitter, once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
+import { zstdDecompressSync } from "node:zlib";
+import { jwtVerify } from "jose";
+import { type Audience, formatAudience, type Operation } from "../../shared/audience.ts";
+import type { ErrorCode } from "../../shared/errors.ts";
+import { generateKey, importPublicLine, keyAlgorithm, keyIssuer, type TrustedKey } from "../../shared/key.ts";
+import { type Manifest, parseManifest } from "../../shared/manifest.ts";
+import {
+  type DeploymentEvent,
+  type DeploymentKind,
+  type DeploymentState,
+  type DeploymentView,
+  type Failure,
+  protocolVersion,
+} from "../../shared/protocol.ts";
+
+export interface FakeAgentOptions {
+  /** Shared by the agents of a test: what happened, in order, each with the agent's name. */
+  journal?: string[];
+  name?: string;
+  protocol?: number;
+  /** A deployment of this kind ends as failed instead of reaching this state. */
+  failAt?: { kind: DeploymentKind; state: DeploymentState; failure: Failure };
+  /** A deployment of this kind stays before this state until it is aborted. */
+  holdAt?: { kind: DeploymentKind; state: DeploymentState };
+  /** Uploads are refused with this, before the body. */
+  refuseUpload?: { status: number; code: ErrorCode; detail: string };
+  /** So many commands are answered 503 first. */
+  unavailable?: number;
+  /** The first stream of events breaks after so many. */
+  breakEventsAfter?: number;
+  /** Printed by each deployment before its third state. */
+  output?: string[];
+}
+
+class FakeDeployment {
+  readonly id = randomBytes(16).toString("base64url");
+  readonly events: DeploymentEvent[] = [];
+  readonly changed = new EventEmitter().setMaxListeners(0);
+  readonly kind: DeploymentKind;
+  readonly release: string;
+  state: DeploymentState = "received";
+  outcome: DeploymentView["outcome"] = "running";
+  failure: Failure | undefined;
+
+  constructor(kind: DeploymentKind, release: string) {
+    this.kind = kind;
+    this.release = release;
+  }
+
+  add(event: object): void {
+    const base = { id: this.events.length + 1, at: new Date().toISOString() };
+    this.events.push({ ...base, ...event } as DeploymentEvent);
+    this.changed.emit("change");
+  }
+
+  reach(state: DeploymentState): void {
+    this.state = state;
+    this.add({ type: "state", state, took: 1 });
+  }
+
+  end(outcome: DeploymentView["outcome"], failure?: Failure): void {
+    this.outcome = outcome;
+    this.failure = failure;
+    this.add({ type: "end", deployment: this.view });
+  }
+
+  get view(): DeploymentView {
+    const { id, kind, release, state, outcome, failure } = this;
+    const facts = { id, app: "shop", kind, release, state, outcome, by: { subject: "test" }, phases: [] };
+    return { ...facts, started: new Date().toISOString(), ...(failure && { failure }) };
+  }
+}
+
+const paths: Record<DeploymentKind, DeploymentState[]> = {
+  deploy: ["received", "verified", "unpacked", "built", "released", "started", "healthy"],
+  activate: ["healthy", "cut_over", "drained", "done"],
+  redeploy: ["started", "healthy", "cut_over", "drained", "done"],
+  rollback: ["healthy", "cut_over", "drained", "done"],
+};
+
+/** An agent that speaks the real protocol over real HTTP, with real tokens, and deploys nothing. */
+export class FakeAgent {
+  readonly url: URL;
+  readonly privatePem: string;
+  readonly manifests: Manifest[] = [];
+  readonly subjects: string[] = [];
+  /** How many bytes of bundles were received. */
+  received = 0;
+  readonly #server: Server;
+  readonly #key: TrustedKey;
+  readonly #options: FakeAgentOptions;
+  readonly #deployments = new Map<string, FakeDeployment>();
+  readonly #spent = new Set<string>();
+  #unavailable: number;
+  #breakAfter: number | undefined;
+
+  private constructor(server: Server, key: TrustedKey, privatePem: string, options: FakeAgentOptions) {
+    this.#server = server;
+    this.#key = key;
+    this.privatePem = privatePem;
+    this.#options = options;
+    this.#unavailable = options.unavailable ?? 0;
+    this.#breakAfter = options.breakEventsAfter;
+    this.url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const answer = (request: IncomingMessage, response: ServerResponse) => {
+      this.#answer(request, response).catch((thrown: unknown) => {
+        if (response.headersSent) response.destroy();
+        else problem(response, 500, { code: "internal", detail: String(thrown) });
+      });
+    };
+    server.on("request", answer);
+    server.on("checkContinue", answer);
+  }
+
+  static async start(options: FakeAgentOptions = {}, pair?: { privatePem: string; publicLine: string }) {
+    const { privatePem, publicLine } = pair ?? (await generateKey());
+    const key = await importPublicLine(publicLine);
+    if (key === undefined) throw new Error("not a public line");
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return new FakeAgent(server, key, privatePem, options);
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #note(what: string): void {
+    const { journal, name } = this.#options;
+    journal?.push(name === undefined ? what : `${name} ${what}`);
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pathname, searchParams } = new URL(request.url ?? "/", this.url);
+    const [, , scope, app = "", part, release, verb] = pathname.split("/");
+    if (pathname === "/healthz") {
+      return json(response, 200, {
+        name: "cutover-agent",
+        version: "9.9.9",
+        protocol: this.#options.protocol ?? protocolVersion,
+      });
+    }
+    if (scope === "deployments" && part === "events") return this.#stream(app, request, response);
+    if (request.method === "POST" && this.#unavailable > 0) {
+      this.#unavailable--;
+      response.writeHead(503).end("try later");
+      return;
+    }
+    if (scope === "deployments" && part === "abort") return this.#abort(app, request, response);
+    if (part === "releases" && verb === undefined) return this.#upload(app, searchParams, request, response);
+    if (part === "releases") {
+      return this.#command("activate", app, { name: "activate", release: release ?? "" }, request, response);
+    }
+    if (part === "redeploy")
+      return this.#command("redeploy", app, { name: "redeploy", release: "live" }, request, response);
+    if (part === "rollback") return this.#command("rollback", app, { name: "rollback" }, request, response);
+    problem(response, 404, { code: "request_invalid", detail: "no such call" });
+  }
+
+  /** The token, checked for exactly this audience and spent. A deploy's digest is taken from it and compared later. */
+  async #authorised(request: IncomingMessage, app: string, operation?: Operation): Promise<string | undefined> {
+    const token = request.headers.authorization?.replace("Bearer ", "") ?? "";
+    const { payload } = await jwtVerify(token, this.#key.key, { algorithms: [keyAlgorithm], issuer: keyIssuer });
+    const audience = String(payload.aud);
+    const base: Omit<Audience, "operation"> = { host: this.url.host, app };
+    const right =
+      operation === undefined
+        ? audience.startsWith(`cutover/v1/${base.host}/${app}/deploy/sha256:`)
+        : audience === formatAudience({ ...base, operation });
+    if (!right || this.#spent.has(payload.jti ?? "")) return undefined;
+    this.#spent.add(payload.jti ?? "");
+    this.subjects.push(payload.sub ?? "");
+    return audience.split("/").at(-1);
+  }
+
+  async #upload(app: string, query: URLSearchParams, request: IncomingMessage, response: ServerResponse) {
+    const digest = await this.#authorised(request, app);
+    if (digest === undefined) return problem(response, 401, { code: "unauthorized", detail: "no" });
+    const { refuseUpload } = this.#options;
+    if (refuseUpload !== undefined) {
+      const { status, ...failure } = refuseUpload;
+      return problem(response, status, failure);
+    }
+    response.writeContinue();
+    const body = await buffer(request);
+    this.received += body.length;
+    const manifest = firstEntry(zstdDecompressSync(body));
+    if (`sha256:${createHash("sha256").update(manifest).digest("hex")}` !== digest) {
+      return problem(response, 403, { code: "manifest_mismatch", detail: "another manifest" });
+    }
+    const parsed = parseManifest(manifest);
+    this.manifests.push(parsed);
+    this.#note(`upload activate=${query.get("activate")} release_command=${query.get("release_command")}`);
+    this.#start("deploy", parsed.release, response);
+  }
+
+  async #command(
+    kind: DeploymentKind,
+    app: string,
+    operation: Operation,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ) {
+    if ((await this.#authorised(request, app, operation)) === undefined) {
+      return problem(response, 401, { code: "unauthorized", detail: "no" });
+    }
+    this.#note(kind);
+    const release = operation.name === "activate" ? operation.release : "20261121T103000Z-3f2c1ab";
+    this.#start(kind, release, response);
+  }
+
+  #start(kind: DeploymentKind, release: string, response: ServerResponse): void {
+    const deployment = new FakeDeployment(kind, release);
+    this.#deployments.set(deployment.id, deployment);
+    json(response, 202, { deployment: deployment.id, release });
+    void this.#play(deployment);
+  }
+
+  async #play(deployment: FakeDeployment): Promise<void> {
+    const { failAt, holdAt, output = [] } = this.#options;
+    const { kind } = deployment;
+    for (const [index, state] of paths[kind].entries()) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      if (deployment.outcome !== "running") return;
+      if (index === 2) for (const line of output) deployment.add({ type: "output", source: "pip", line });
+      if (holdAt?.kind === kind && holdAt.state === state) return;
+      if (failAt?.kind === kind && failAt.state === state) {
+        this.#note(`${kind} failed`);
+        return deployment.end("failed", failAt.failure);
+      }
+      deployment.reach(state);
+      this.#note(`${kind} ${state}`);
+    }
+    deployment.end(kind === "deploy" ? "staged" : "succeeded");
+  }
+
+  async #abort(id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const deployment = this.#deployments.get(id);
+    if (deployment === undefined) return problem(response, 404, { code: "deployment_not_found", detail: "none" });
+    if ((await this.#authorised(request, "shop", { name: "abort", deployment: id })) === undefined) {
+      return problem(response, 401, { code: "unauthorized", detail: "no" });
+    }
+    this.#note(`abort ${deployment.kind}`);
+    if (deployment.outcome === "running") deployment.end("aborted");
+    json(response, 200, { ...deployment.view, outcome: "aborted" });
+  }
+
+  async #stream(id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const deployment = this.#deployments.get(id);
+    if (deployment === undefined) return problem(response, 404, { code: "deployment_not_found", detail: "none" });
+    let sent = Number(request.headers["last-event-id"] ?? 0);
+    response.writeHead(200, { "content-type": "application/x-ndjson" });
+    response.write("\n");
+    for (;;) {
+      for (const event of deployment.events.slice(sent)) {
+        if (this.#breakAfter !== undefined && sent >= this.#breakAfter) {
+          this.#breakAfter = undefined;
+          this.#note("events broken");
+          response.write('{"id":');
+          response.destroy();
+          return;
+        }
+        response.write(`${JSON.stringify(event)}\n`);
+        sent++;
+        if (event.type === "end") return void response.end();
+      }
+      if (deployment.events.length === sent) await once(deployment.changed, "change");
+    }
+  }
+}
+
+function firstEntry(tar: Buffer): Buffer {
+  const size = Number.parseInt(tar.toString("latin1", 124, 135), 8);
+  return tar.subarray(512, 512 + size);
+}
+
+function json(response: ServerResponse, status: number, value: object): void {
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
+}
+
+function problem(response: ServerResponse, status: number, failure: Failure): void {
+  const body = { type: "about:blank", title: failure.code, status, ...failure };
+  response.writeHead(status, { "content-type": "application/problem+json", connection: "close" });
+  response.end(JSON.stringify(body));
+}

@@ -1,0 +1,54 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { expect, test } from "vitest";
+
+/** What each folder may import of ours, beside itself. agent/main.ts alone wires. */
+const rules: [folder: string, may: string[]][] = [
+  ["shared/", []],
+  ["action/", ["shared/"]],
+  ["agent/deploy/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
+  ["agent/host/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts"]],
+  ["agent/http/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
+  ["agent/cli/", ["shared/", "agent/settings.ts", "agent/service.ts", "package.json"]],
+  ["agent/", ["shared/", "agent/", "package.json"]],
+];
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .map((file) => join(folder, file))
+    .filter((file) => file.endsWith(".ts") && !file.includes("dist/"));
+}
+
+function imports(file: string): string[] {
+  const text = readFileSync(file, "utf8");
+  return [...text.matchAll(/(?:from|import)\s+"(\.[^"]+)"|import\("(\.[^"]+)"\)/g)].map(([, a, b]) =>
+    normalize(join(dirname(file), a ?? b ?? "")),
+  );
+}
+
+const files = [...sources("shared"), ...sources("action"), ...sources("agent")];
+
+test.each(files)("%s imports only what its folder may", (file) => {
+  const [folder, may] = rules.find(([prefix]) => file.startsWith(prefix)) ?? ["", []];
+  const strangers = imports(file).filter((target) => ![folder, ...may].some((prefix) => target.startsWith(prefix)));
+  expect(strangers).toEqual([]);
+});
+
+test("nothing imports in a circle", () => {
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (file: string, trail: string[]): void => {
+    if (trail.includes(file)) circles.push([...trail.slice(trail.indexOf(file)), file].join(" -> "));
+    if (done.has(file) || trail.includes(file)) return;
+    for (const target of valueImports(file)) visit(target, [...trail, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  expect(circles).toEqual([]);
+});
+
+/** Type imports are gone when the program runs, so two files may know each other's types. */
+function valueImports(file: string): string[] {
+  const text = readFileSync(file, "utf8").replaceAll(/import type [^;]*;/g, "");
+  return [...text.matchAll(/from\s+"(\.[^"]+)"/g)].map(([, target]) => normalize(join(dirname(file), target ?? "")));
+}

