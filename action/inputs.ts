@@ -57,9 +57,12 @@ function quoted(text: string): string {
   return JSON.stringify(text.replace(/\/\/[^/@]*@/, "//***@"));
 }
 
-const release = z.union([z.literal("").transform(() => undefined), releaseId], {
-  error: "is not a release id; they look like 20261121T103000Z-3f2c1ab",
-});
+const release = z
+  .string()
+  .refine((text) => text === "" || releaseId.safeParse(text).success, {
+    error: "is not a release id; they look like 20261121T103000Z-3f2c1ab",
+  })
+  .transform((text) => (text === "" ? undefined : text));
 
 /** What an agent takes. */
 const longestWaitMs = 3_600_000;

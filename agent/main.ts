@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
-import { asCutoverError } from "../shared/errors.ts";
+import { asCutoverError, CutoverError } from "../shared/errors.ts";
 import { Deployments } from "./deploy/deployments.ts";
 import { AppsDirectory, readAgentSettings } from "./host/apps-dir.ts";
 import { systemClock } from "./host/clock.ts";
@@ -80,8 +80,20 @@ function createPorts({ settings, appsDir, embedded }: Host): Ports {
 
 async function readTls({ tls }: AgentSettings): Promise<{ tls?: { certificate: string; key: string } }> {
   if (tls === undefined) return {};
-  const [certificate, key] = await Promise.all([readFile(tls.certificate, "utf8"), readFile(tls.key, "utf8")]);
-  return { tls: { certificate, key } };
+  try {
+    const [certificate, key] = await Promise.all([readFile(tls.certificate, "utf8"), readFile(tls.key, "utf8")]);
+    return { tls: { certificate, key } };
+  } catch (cause) {
+    throw new CutoverError(
+      "host_settings_invalid",
+      `A TLS file of agent.yml cannot be read: ${(cause as Error).message}`,
+      {
+        unchanged: "The agent did not start; the sites go on serving.",
+        fix: "Correct tls.certificate and tls.key in agent.yml.",
+        cause,
+      },
+    );
+  }
 }
 
 async function run(options: Options): Promise<void> {
@@ -104,11 +116,12 @@ async function serve(host: Host): Promise<void> {
   const local = createHttpApp({ ...common, authorize: localOperator(), admin: true });
   const admin = await startAdminServer({ path: settings.socket, app: local });
   const servers = [admin];
+  const spent = await SpentTokensFile.open(join(settings.data, "spent-tokens"));
   try {
     await service.recoverAll();
     const authorize = tokenAuthorizer({
       apps: ports.apps,
-      spent: await openSpent(settings),
+      spent,
       names: names(settings),
       logger,
     });
@@ -122,12 +135,9 @@ async function serve(host: Host): Promise<void> {
     const closed = servers.map((server) => server.close(graceMs));
     await service.close();
     await Promise.all(closed);
+    await spent.close();
     logger.info("stopped");
   }
-}
-
-function openSpent({ data }: AgentSettings): Promise<SpentTokensFile> {
-  return SpentTokensFile.open(join(data, "spent-tokens"));
 }
 
 /** Without names of its own the agent answers to the address that it listens on. */

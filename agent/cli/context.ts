@@ -47,7 +47,7 @@ export function withGlobalOptions(command: Command): Command {
   return command
     .option("--json", "print JSON, for scripts")
     .option("--socket <path>", "the agent's admin socket (default: the one in agent.yml)")
-    .option("--config <dir>", "the directory of agent.yml and apps/ (default: /etc/cutover)")
+    .option("--config <path>", "the directory of agent.yml and apps/, or agent.yml itself (default: /etc/cutover)")
     .option("--embedded <dir>", "an agent started with --embedded <dir> (default: $CUTOVER_EMBEDDED)");
 }
 

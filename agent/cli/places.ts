@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { parseYamlFile } from "../../shared/yaml-file.ts";
 import { agentSettingsSchema } from "../settings.ts";
 
@@ -23,7 +23,9 @@ export class Places {
 
   /** The directory of agent.yml and apps/. */
   get config(): string {
-    if (this.#options.config !== undefined) return resolve(this.#options.config);
+    const { config } = this.#options;
+    // The --config of cutover-agent is the file, so the file is taken here too.
+    if (config !== undefined) return resolve(config.endsWith("agent.yml") ? dirname(config) : config);
     return this.#embedded === undefined ? "/etc/cutover" : join(resolve(this.#embedded), "etc");
   }
 

@@ -151,7 +151,8 @@ export class Deployment {
       if (event !== undefined) {
         index++;
         yield event;
-        if (event.type === "end" && index >= this.#events.length) return;
+      } else if (this.#events.at(-1)?.type === "end") {
+        return;
       } else {
         await Promise.race([this.#changed.promise, stopped]);
       }

@@ -26,7 +26,7 @@ export interface EmbeddedOptions {
   listen?: string;
   /** For a first agent.yml; the address that it listens on unless given. */
   names?: string[];
-  /** Where supervisord and nginx are looked for, before the host's usual directories. */
+  /** Where supervisord and nginx are looked for; the host's usual directories unless given. */
   path?: string;
   clock?: Clock;
 }
@@ -46,7 +46,7 @@ export interface Embedded {
 export async function startEmbedded(dir: string, options: EmbeddedOptions = {}): Promise<Embedded> {
   const { clock = systemClock, path = toolPath } = options;
   const layout = embeddedLayout(checkedDirectory(dir));
-  const programs = await findPrograms(`${path}:${toolPath}`);
+  const programs = await findPrograms(path);
   await writeFiles(layout, programs.nginx, options);
   const settings = await readAgentSettings(layout.agentSettings);
   const supervisor = new Supervisor({

@@ -65,13 +65,13 @@ async function pip(request: VenvRequest, options: string[], env: Record<string, 
   const { interpreter, directory } = request;
   const target = ["--python", join(directory, "bin", "python")];
   const quiet = ["--no-input", "--disable-pip-version-check", "--no-cache-dir", "--progress-bar", "off"];
-  await step(
-    request,
-    "pip",
-    [interpreter.path, "-I", "-m", "pip", ...target, "install", ...quiet, ...options],
-    env,
-    cwd,
-  );
+  const argv = [interpreter.path, "-I", "-m", "pip", ...target, "install", ...quiet, ...options];
+  try {
+    await step(request, "pip", argv, env, cwd);
+  } catch (thrown) {
+    if (thrown instanceof CutoverError && thrown.code === "environment_failed") await refuseOldPip(interpreter, thrown);
+    throw thrown;
+  }
 }
 
 /** Asked only when pip failed, because the answer takes a quarter of a second. */

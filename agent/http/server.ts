@@ -83,7 +83,9 @@ function requestListener(app: HttpApp, lingerMs: number): RequestListener {
   return (incoming, outgoing) => void listener(incoming, outgoing);
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
+// A GET's body means nothing, and its answer may be a stream of events that must not be gathered.
+function hasBody({ method, headers }: IncomingMessage): boolean {
+  if (method === "GET" || method === "HEAD") return false;
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 

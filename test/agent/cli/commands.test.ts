@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { appSettingsSchema } from "../../../agent/settings.ts";
 import { generateKey } from "../../../shared/key.ts";
@@ -276,4 +276,13 @@ test("exec says so when there is no such command", async () => {
   const { exit, err } = await host.run(["exec", "shop", "pyhton"]);
   expect(exit).toBe(1);
   expect(err).toContain(`pyhton cannot be run in ${release}: there is no such command.`);
+});
+
+test("the socket is the one of agent.yml where none is given", async () => {
+  await host.startAgent();
+  await writeFile(host.path("agent.yml"), `socket: ${host.path("agent.sock")}\n`);
+  for (const config of [host.directory, host.path("agent.yml")]) {
+    const { exit } = await host.run(["status", "--config", config], { env: { CUTOVER_EMBEDDED: "" } });
+    expect(exit).toBe(0);
+  }
 });

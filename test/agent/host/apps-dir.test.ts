@@ -7,7 +7,8 @@ import { scratch } from "./scratch.ts";
 test("apps are the files of that form, read anew at each call", async () => {
   const dir = scratch();
   const apps = new AppsDirectory(dir);
-  for (const name of ["shop.yml", "blog.yml", "Bad_Name.yml", "shop.env", "note.txt"]) writeFileSync(join(dir, name), "");
+  for (const name of ["shop.yml", "blog.yml", "Bad_Name.yml", "shop.env", "note.txt"])
+    writeFileSync(join(dir, name), "");
   expect(await apps.names()).toEqual(["blog", "shop"]);
   expect(await apps.settings("shop")).toEqual({
     app: "shop",

@@ -7,7 +7,9 @@ import { type LaunchFile, writeLaunchFile } from "../../../agent/host/launch-fil
 import { launcherFile } from "../../../agent/host/launcher.ts";
 import { scratch } from "./scratch.ts";
 
-function launch(...args: string[]): Promise<{ pid: number | undefined; code: number | null; out: string; err: string }> {
+function launch(
+  ...args: string[]
+): Promise<{ pid: number | undefined; code: number | null; out: string; err: string }> {
   const child: ChildProcessWithoutNullStreams = spawn(process.execPath, [launcherFile(), ...args], {
     env: { INHERITED: "1" },
   });

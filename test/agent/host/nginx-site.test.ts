@@ -85,7 +85,9 @@ test.each([
   ["least_conn", "    least_conn;\n"],
   ["url_hash", "    hash $request_uri consistent;\n"],
 ])("balance %s", (balance, line) => {
-  expect(renderSite({ ...input, config: testConfig({ site: { balance } }) })).toContain(`upstream cutover-shop {\n${line}`);
+  expect(renderSite({ ...input, config: testConfig({ site: { balance } }) })).toContain(
+    `upstream cutover-shop {\n${line}`,
+  );
 });
 
 test("without a name it is the default server of its addresses", () => {
@@ -104,7 +106,9 @@ test.each(["/srv/$home", '/srv/"x', "/srv/a\nb", "/srv/a\u007f", "/srv/\\x", "/s
 );
 
 test.each(["$host", "a;b", "a b", "a{", "~^a", '"a"'])("the name %j is refused", (name) => {
-  expect(() => renderSite({ ...input, serverNames: [name] })).toThrow(expect.objectContaining({ code: "config_invalid" }));
+  expect(() => renderSite({ ...input, serverNames: [name] })).toThrow(
+    expect.objectContaining({ code: "config_invalid" }),
+  );
 });
 
 const settings = (parts: Partial<AppSettings>): AppSettings => ({

@@ -3,8 +3,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { type Config, configSchema } from "../../../shared/config.ts";
 import type { RunSpec } from "../../../agent/ports.ts";
+import { type Config, configSchema } from "../../../shared/config.ts";
 
 export const release = "20261121T103000Z-3f2c1ab";
 

@@ -27,7 +27,9 @@ test("answers become plain values", () => {
   expect(decodeResponse(answer("<array><data>\n<value><int>1</int></value>\n</data></array>"))).toEqual([1]);
   expect(
     decodeResponse(
-      answer("<struct>\n<member>\n<name>pid</name>\n<value><int>7</int></value>\n</member>\n<member>\n<name>of</name>\n<value><array><data>\n<value><string>a</string></value>\n<value><string>1</string></value>\n</data></array></value>\n</member>\n</struct>"),
+      answer(
+        "<struct>\n<member>\n<name>pid</name>\n<value><int>7</int></value>\n</member>\n<member>\n<name>of</name>\n<value><array><data>\n<value><string>a</string></value>\n<value><string>1</string></value>\n</data></array></value>\n</member>\n</struct>",
+      ),
     ),
   ).toEqual({ pid: 7, of: ["a", "1"] });
 });

@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { text } from "node:stream/consumers";
+import { describe, expect, it } from "vitest";
+import { FakeAgent, type FakeAgentOptions } from "../fakes/agent.ts";
+import { Workspace } from "./workspace.ts";
+
+const config = `app: shop
+server: { kind: gunicorn, app: "shop.wsgi:application" }
+site: { server_name: [shop.example.com], listen: [8443] }
+`;
+
+function workspace(files: Record<string, string> = {}): Workspace {
+  const project = { "p/cutover.yml": config, "p/shop/wsgi.py": "application = 1\n" };
+  return new Workspace({ output: "", summary: "", "temp/x": "", ...project, ...files });
+}
+
+/** The Action as the runner starts it, from its source: a clean environment, inputs as variables, files for its results. */
+function start(space: Workspace, inputs: Record<string, string>): ChildProcess {
+  const env: NodeJS.ProcessEnv = {
+    PATH: "/usr/bin:/bin",
+    GITHUB_WORKSPACE: space.at("p"),
+    GITHUB_OUTPUT: space.at("output"),
+    GITHUB_STEP_SUMMARY: space.at("summary"),
+    GITHUB_REPOSITORY: "example/shop",
+    GITHUB_REF: "refs/heads/main",
+    GITHUB_SHA: "3f2c1ab".padEnd(40, "0"),
+    RUNNER_TEMP: space.at("temp"),
+  };
+  for (const [name, value] of Object.entries(inputs)) env[`INPUT_${name.toUpperCase()}`] = value;
+  return spawn(process.execPath, ["action/main.ts"], { env, stdio: ["ignore", "pipe", "inherit"] });
+}
+
+async function finish(child: ChildProcess, space: Workspace) {
+  if (child.stdout === null) throw new Error("no output");
+  const exit = once(child, "close");
+  const log = await text(child.stdout);
+  const [code] = (await exit) as [number];
+  const outputs: Record<string, string> = {};
+  const pattern = /^([\w-]+)<<(\S+)\n([\s\S]*?)\n\2$/gm;
+  for (const [, name = "", , value = ""] of readFileSync(space.at("output"), "utf8").matchAll(pattern))
+    outputs[name] = value;
+  return { code, log, outputs, summary: readFileSync(space.at("summary"), "utf8") };
+}
+
+async function runWith(space: Workspace, options: FakeAgentOptions, inputs: Record<string, string> = {}) {
+  await using agent = await FakeAgent.start(options);
+  const child = start(space, { hosts: agent.url.href, "signing-key": agent.privatePem, ...inputs });
+  return { ...(await finish(child, space)), host: agent.url.host, subjects: agent.subjects };
+}
+
+function annotations(log: string): string[] {
+  return log.split("\n").filter((line) => line.startsWith("::error"));
+}
+
+describe("the Action", () => {
+  it("deploys, and leaves outputs and a summary", async () => {
+    using space = workspace();
+    const { code, outputs, summary, host, log, subjects } = await runWith(space, {
+      output: ["::error::from the host"],
+    });
+    expect(code).toBe(0);
+    expect(outputs).toMatchObject({ url: "http://shop.example.com:8443/", digest: expect.stringMatching(/^sha256:/) });
+    expect(outputs.release).toMatch(/^\d{8}T\d{6}Z-3f2c1ab$/);
+    expect(JSON.parse(outputs.result ?? "")[host]).toMatchObject({ outcome: "succeeded", release: outputs.release });
+    expect(summary).toContain("<b>live</b>");
+    expect(annotations(log)).toEqual([]);
+    expect(log).toContain("pip | ::error::from the host");
+    expect(subjects[0]).toBe("example/shop@refs/heads/main");
+  });
+
+  it("annotates a failed host once, with cause and fix, and keeps the evidence in the log", async () => {
+    using space = workspace();
+    const failure = {
+      code: "health_failed",
+      detail: "web-0 answered 500.",
+      fix: "Read the traceback.",
+      evidence: [{ source: "web-0", text: "Traceback (most recent call last)\n::error::x" }],
+    };
+    const { code, log, outputs, summary, host } = await runWith(space, {
+      failAt: { kind: "deploy", state: "healthy", failure },
+    });
+    expect(code).toBe(1);
+    expect(annotations(log).filter((line) => line !== "::error::x")).toEqual([
+      `::error title=${host.replace(":", "%3A")}%3A health_failed::web-0 answered 500.%0ARead the traceback.`,
+    ]);
+    expect(log).toContain("Traceback (most recent call last)");
+    expect(JSON.parse(outputs.result ?? "")[host]).toMatchObject({
+      outcome: "failed",
+      error: { code: "health_failed" },
+    });
+    expect(outputs.digest).toMatch(/^sha256:/);
+    expect(summary).toContain("health_failed");
+  });
+
+  it("packs and checks in a dry run, and needs neither key nor hosts for it", async () => {
+    using space = workspace();
+    const { code, outputs } = await finish(start(space, { "dry-run": "true" }), space);
+    expect(code).toBe(0);
+    expect(readFileSync(outputs.bundle ?? "").length).toBeGreaterThan(100);
+    expect(outputs.result).toBe("{}");
+  });
+
+  it.each([
+    ["config_not_found", { config: "missing.yml" }, {}, "There is no missing.yml"],
+    ["config_not_yaml", {}, { "p/cutover.yml": "app: [" }, "cutover.yml:1:"],
+    ["config_invalid", {}, { "p/cutover.yml": "app: Shop\nservr: {}\n" }, "cutover.yml:2:1: servr: unknown key"],
+    ["server_app_not_found", {}, { "p/cutover.yml": config.replace("wsgi:", "wsg:") }, "shop/wsg.py"],
+    ["signing_key_invalid", { "signing-key": "x" }, {}, "not an Ed25519 private key"],
+    ["signing_key_invalid", { "signing-key": "" }, {}, "no signing key"],
+    ["input_invalid", { command: "push" }, {}, "Input command"],
+  ])("fails with %s before anything is sent", async (code, inputs, files, part) => {
+    using space = workspace(files);
+    const result = await runWith(space, {}, inputs);
+    expect(result.code).toBe(1);
+    expect(annotations(result.log)).toHaveLength(1);
+    expect(annotations(result.log)[0]).toContain(part);
+    expect(result.summary).toContain(`<b>${code}</b>`);
+    expect(result.subjects).toEqual([]);
+  });
+
+  it("aborts what has not cut over when it is interrupted, and reports that", async () => {
+    using space = workspace();
+    const journal: string[] = [];
+    const options: FakeAgentOptions = { journal, holdAt: { kind: "deploy", state: "healthy" } };
+    await using agent = await FakeAgent.start(options);
+    const child = start(space, { hosts: agent.url.href, "signing-key": agent.privatePem });
+    const finished = finish(child, space);
+    while (!journal.includes("deploy started")) await new Promise((resolve) => setTimeout(resolve, 10));
+    child.kill("SIGINT");
+    const { code, outputs, log } = await finished;
+    expect(code).toBe(1);
+    expect(journal.at(-1)).toBe("abort deploy");
+    expect(JSON.parse(outputs.result ?? "")[agent.url.host].outcome).toBe("aborted");
+    expect(annotations(log)).toHaveLength(1);
+  });
+
+  it("ends with timed_out at its limit", async () => {
+    using space = workspace();
+    const held: FakeAgentOptions = { holdAt: { kind: "deploy", state: "healthy" } };
+    const { code, log, summary } = await runWith(space, held, { timeout: "1500ms" });
+    expect(code).toBe(1);
+    expect(log).toContain("The limit of 1.5 s was reached.");
+    expect(summary).toContain("<b>timed_out</b>");
+  });
+});

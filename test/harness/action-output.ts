@@ -1,0 +1,57 @@
+/** What the runner makes of an action's output files and of the commands in its log. */
+
+export interface Annotation {
+  level: "error" | "warning" | "notice";
+  title: string;
+  message: string;
+}
+
+/** The name=value and name<<delimiter forms of GITHUB_OUTPUT. @throws Error for what the runner would refuse */
+export function parseFileCommands(text: string): Record<string, string> {
+  const values: Record<string, string> = {};
+  const lines = text.split(/\r?\n/);
+  for (let index = 0; index < lines.length; index++) {
+    const line = lines[index] ?? "";
+    if (line === "") continue;
+    const [, name, form, rest] = /^([^=<]+)(=|<<)(.*)$/.exec(line) ?? [];
+    if (name === undefined || rest === undefined) throw new Error(`not a file command: ${line}`);
+    if (form === "=") {
+      values[name] = rest;
+      continue;
+    }
+    const end = lines.indexOf(rest, index + 1);
+    if (end === -1) throw new Error(`${name} does not end with ${rest}`);
+    values[name] = lines.slice(index + 1, end).join("\n");
+    index = end;
+  }
+  return values;
+}
+
+/** Annotations and masks, in their order; lines between `::stop-commands::` and its token are only text. */
+export function annotationsOf(log: string[]): { annotations: Annotation[]; masked: string[] } {
+  const annotations: Annotation[] = [];
+  const masked: string[] = [];
+  let stopped: string | undefined;
+  for (const line of log) {
+    const [, command, properties = "", message = ""] = /^\s*::([^ :]+)(?: ([^:]*(?::(?!:)[^:]*)*))?::(.*)$/.exec(line) ?? [];
+    if (command === undefined) continue;
+    if (stopped !== undefined) {
+      if (command === stopped) stopped = undefined;
+    } else if (command === "stop-commands") stopped = message;
+    else if (command === "add-mask") masked.push(unescaped(message));
+    else if (command === "error" || command === "warning" || command === "notice") {
+      const title = /(?:^|,)title=([^,]*)/.exec(properties)?.[1] ?? "";
+      annotations.push({ level: command, title: unescaped(title), message: unescaped(message) });
+    }
+  }
+  return { annotations, masked };
+}
+
+function unescaped(text: string): string {
+  return text
+    .replaceAll("%0D", "\r")
+    .replaceAll("%0A", "\n")
+    .replaceAll("%3A", ":")
+    .replaceAll("%2C", ",")
+    .replaceAll("%25", "%");
+}

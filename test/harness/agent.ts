@@ -1,0 +1,173 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { stringify } from "yaml";
+import type { z } from "zod";
+import type { appSettingsSchema } from "../../agent/settings.ts";
+import { type AppView, appView } from "../../shared/protocol.ts";
+import { agentProgram, cutoverProgram, node, systemPath } from "./places.ts";
+import { freePorts } from "./ports.ts";
+import { processesOfPidFiles, processId } from "./processes.ts";
+import { endOf, type Finished, runProgram } from "./run.ts";
+import { Scratch } from "./scratch.ts";
+
+export interface AgentOptions {
+  /** Part of the temporary directory's name. */
+  name?: string;
+  env?: Record<string, string>;
+}
+
+export interface Key {
+  /** What the Action gets as `signing-key`. */
+  privatePem: string;
+  publicLine: string;
+  file: string;
+}
+
+export interface NewApp {
+  app?: string;
+  key: Key;
+  /** Ports of 127.0.0.1 that the site may listen on. */
+  ports: number[];
+  domains?: string[];
+}
+
+/** Starts the built agent in embedded mode, in a temporary directory of its own, and returns when it answers. */
+export async function startAgent(options: AgentOptions = {}): Promise<EmbeddedAgent> {
+  const [port = 0] = await freePorts(1);
+  const agent = new EmbeddedAgent(port, options);
+  try {
+    await agent.start();
+    return agent;
+  } catch (error) {
+    await agent[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** The built agent with an nginx and a supervisord of its own. Disposing of it ends all of them and removes their files. */
+export class EmbeddedAgent implements AsyncDisposable {
+  readonly scratch: Scratch;
+  /** The agent's own directory, `--embedded DIR`. */
+  readonly directory: string;
+  /** As the Action's input `hosts` takes it. */
+  readonly url: string;
+  readonly #env: NodeJS.ProcessEnv;
+  #child: ChildProcess | undefined;
+  #ended: Promise<number> = Promise.resolve(0);
+  #log = "";
+
+  constructor(port: number, { name = "agent", env = {} }: AgentOptions) {
+    this.scratch = new Scratch(name);
+    this.directory = join(this.scratch.path, "host");
+    this.url = `http://127.0.0.1:${port}`;
+    this.#env = { PATH: systemPath, HOME: this.scratch.path, LANG: "C.UTF-8", ...env };
+  }
+
+  /** What the agent printed. */
+  get log(): string {
+    return this.#log;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Again after `kill` or `end`, over the same directory. @throws Error with its log when it does not answer */
+  async start(): Promise<void> {
+    await mkdir(this.directory, { recursive: true });
+    const argv = [agentProgram, "--embedded", this.directory, "--listen", new URL(this.url).host];
+    const child = spawn(node, argv, { cwd: this.scratch.path, env: this.#env, stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        this.#log += text;
+      });
+    }
+    this.#ended = endOf(child);
+    if (child.pid !== undefined) this.scratch.adopt(processId(child.pid));
+    await this.#answers();
+    this.#adoptDaemons();
+  }
+
+  async #answers(): Promise<void> {
+    const deadline = performance.now() + 30_000;
+    let ended: number | undefined;
+    this.#ended.then(
+      (code) => {
+        ended = code;
+      },
+      () => {
+        ended = -1;
+      },
+    );
+    while (ended === undefined && performance.now() < deadline) {
+      const answer = await fetch(`${this.url}/healthz`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined);
+      await answer?.body?.cancel();
+      if (answer?.ok) return;
+      await sleep(25);
+    }
+    const how = ended === undefined ? "does not answer" : `ended with exit code ${ended}`;
+    throw new Error(`the agent ${how}:\n${this.#log}`);
+  }
+
+  // nginx and supervisord outlive a killed agent, and their children outlive a killed supervisord.
+  #adoptDaemons(): void {
+    for (const process of processesOfPidFiles(this.directory)) this.scratch.adopt(process);
+  }
+
+  /** As a crash would end it: nginx and supervisord go on. */
+  async kill(): Promise<void> {
+    this.#child?.kill("SIGKILL");
+    await this.#ended;
+  }
+
+  /** Asks the agent to end, with its nginx and supervisord. @returns its exit code */
+  async end(signal: "SIGINT" | "SIGTERM" = "SIGTERM"): Promise<number> {
+    this.#child?.kill(signal);
+    return this.#ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child?.kill("SIGTERM");
+    // supervisord gives the instances ten seconds before it kills them.
+    await Promise.race([this.#ended.catch(() => undefined), sleep(15_000, undefined, { ref: false })]);
+    await this.scratch[Symbol.asyncDispose]();
+  }
+
+  /** Runs `cutover` for this agent. */
+  cutover(...args: string[]): Promise<Finished> {
+    const env = { ...this.#env, CUTOVER_EMBEDDED: this.directory };
+    return runProgram([node, cutoverProgram, ...args], { cwd: this.scratch.path, env });
+  }
+
+  async newKey(name = "deploy"): Promise<Key> {
+    const file = join(this.scratch.path, `${name}.key`);
+    const { public: publicLine } = JSON.parse(await this.#checked("keygen", file, "--json")) as { public: string };
+    return { file, publicLine, privatePem: await readFile(file, "utf8") };
+  }
+
+  async addApp({ app = "shop", key, ports, domains = [] }: NewApp): Promise<void> {
+    const listen = ports.flatMap((port) => ["--listen", `127.0.0.1:${port}`]);
+    const names = domains.flatMap((domain) => ["--domain", domain]);
+    await this.#checked("app", "add", app, "--key", key.publicLine, ...listen, ...names);
+  }
+
+  /** Writes apps/<app>.yml as the host's owner would with an editor. */
+  async writeAppSettings(app: string, settings: z.input<typeof appSettingsSchema>): Promise<void> {
+    const directory = join(this.directory, "etc", "apps");
+    await mkdir(directory, { recursive: true });
+    await writeFile(join(directory, `${app}.yml`), stringify(settings));
+  }
+
+  async appView(app = "shop"): Promise<AppView> {
+    return appView.parse(JSON.parse(await this.#checked("status", app, "--json")));
+  }
+
+  async #checked(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.cutover(...args);
+    if (code !== 0) throw new Error(`cutover ${args.join(" ")} ended with exit code ${code}:\n${stderr}${stdout}`);
+    return stdout;
+  }
+}

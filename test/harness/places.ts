@@ -1,0 +1,25 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+export const repository = fileURLToPath(new URL("../..", import.meta.url));
+
+export const actionFile = join(repository, "action.yml");
+export const agentProgram = join(repository, "agent/dist/cutover-agent.mjs");
+export const cutoverProgram = join(repository, "agent/dist/cutover.mjs");
+
+const wheels = join(repository, "test/.cache/wheels");
+
+/** Debian's own programs first: another python3 earlier in PATH would know no Debian package. */
+export const systemPath = "/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin";
+
+/** Node 24, whatever node runs first in PATH. */
+export const node = process.execPath;
+
+/** Variables with which pip finds Django and gunicorn without an index. Makes the wheels where they are not there yet. */
+export async function offlinePip(): Promise<Record<string, string>> {
+  const script = join(repository, "test/wheels.py");
+  await promisify(execFile)("/usr/bin/python3", [script, wheels, "Django", "gunicorn"]);
+  return { PIP_NO_INDEX: "1", PIP_FIND_LINKS: wheels };
+}
