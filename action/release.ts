@@ -1,17 +1,17 @@
+import { getExecOutput } from "@actions/exec";
 import { newReleaseId } from "../shared/names.ts";
-import { childEnvironment, type Exec } from "./exec.ts";
 
 const commitPattern = /^[0-9a-f]{40}$/;
 
 /** The commit that is packed: GITHUB_SHA, or what git says of the project; empty where neither knows one. */
-export async function findCommit(directory: string, env: NodeJS.ProcessEnv, exec: Exec, signal: AbortSignal) {
+export async function findCommit(directory: string, env: NodeJS.ProcessEnv): Promise<string> {
   if (commitPattern.test(env.GITHUB_SHA ?? "")) return env.GITHUB_SHA ?? "";
-  const argv = ["git", "rev-parse", "--verify", "HEAD"];
   try {
-    const { code, stdout } = await exec({ argv, cwd: directory, env: childEnvironment(env), signal });
-    return code === 0 && commitPattern.test(stdout.trim()) ? stdout.trim() : "";
+    const options = { cwd: directory, silent: true, ignoreReturnCode: true };
+    const { exitCode, stdout } = await getExecOutput("git", ["rev-parse", "--verify", "HEAD"], options);
+    return exitCode === 0 && commitPattern.test(stdout.trim()) ? stdout.trim() : "";
   } catch {
-    signal.throwIfAborted();
+    // No git on this runner: the manifest's own hash stands in.
     return "";
   }
 }

@@ -48,6 +48,7 @@ async function roll(job: Job): Promise<void> {
   const mask = (secret: string) => effects.log.mask(secret);
   const tokens = await tokenSource({ signingKey, env: effects.env, now: effects.now, mask });
   const clients = inputs.hosts.map((url) => effects.connect(url));
+  for (const url of inputs.hosts) warnOfPlainHttp(url, effects);
   const hosts = clients.map((client) => hostRun(job, client, tokens, clients.length === 1));
   job.report.hosts = hosts.map((host) => host.report);
   const packs = command === "deploy" || command === "stage";
@@ -68,6 +69,12 @@ async function roll(job: Job): Promise<void> {
   }
 }
 
+/** A token is good for one call on one host, but what a bundle holds could be read on the way. */
+function warnOfPlainHttp({ protocol, hostname, host }: URL, { log }: Effects): void {
+  if (protocol === "https:" || hostname === "localhost" || hostname.startsWith("127.") || hostname === "[::1]") return;
+  log.line(`${host}: without https, what is sent can be read on the way. Give the agent a certificate.`);
+}
+
 /** All agents that are missing are told together. */
 async function checkAll(hosts: HostRun[], signal: AbortSignal): Promise<void> {
   const checks = await Promise.allSettled(hosts.map((host) => host.check(signal)));
@@ -83,7 +90,7 @@ function hostRun({ inputs, effects, config }: Job, client: AgentClient, tokens: 
 /** From the project to a bundle on this runner's disk. */
 async function pack(job: Job): Promise<Bundle> {
   const { effects, report, directory } = job;
-  const { env, now, exec, signal } = effects;
+  const { env, now, signal } = effects;
   checkServerApp(job.config, directory);
   const { config, wheels } = await withWheels(job);
   if (config.static.some(({ collect }) => collect !== undefined)) {
@@ -93,7 +100,7 @@ async function pack(job: Job): Promise<Bundle> {
     const listed = listFiles(config, directory, wheels?.files ?? []);
     checkServerAppPacked(config, directory, listed);
     const made = releaseTime(env, now());
-    const commit = await findCommit(directory, env, exec, signal);
+    const commit = await findCommit(directory, env);
     const repository = env.GITHUB_REPOSITORY ?? "";
     return { files: listed, manifest: makeManifest({ config, files: listed, made, repository, commit }) };
   });

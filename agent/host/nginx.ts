@@ -26,6 +26,8 @@ const siteMode = 0o644;
 export class Nginx {
   readonly #options: NginxOptions;
   readonly #clock: Clock;
+  /** One at a time: a site that is refused must not make the test of another app's site fail. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: NginxOptions) {
     this.#options = options;
@@ -37,7 +39,22 @@ export class Nginx {
    * already. What nginx refuses is replaced by what was there before.
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
-  async writeSite(app: string, text: string): Promise<{ changed: boolean }> {
+  writeSite(app: string, text: string): Promise<{ changed: boolean }> {
+    return this.#inTurn(() => this.#writeSite(app, text));
+  }
+
+  /** Takes an app's site away. An nginx that does not run needs no reload for that. */
+  removeSite(app: string): Promise<void> {
+    return this.#inTurn(() => this.#removeSite(app));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #writeSite(app: string, text: string): Promise<{ changed: boolean }> {
     const file = this.#siteFile(app);
     const present = await readIfThere(file);
     const loaded = await this.#loadedSite(file, present);
@@ -57,8 +74,7 @@ export class Nginx {
     return { changed: true };
   }
 
-  /** Takes an app's site away. An nginx that does not run needs no reload for that. */
-  async removeSite(app: string): Promise<void> {
+  async #removeSite(app: string): Promise<void> {
     const file = this.#siteFile(app);
     const loaded = await this.#loadedSite(file, await readIfThere(file));
     if (loaded === undefined && (await readIfThere(file)) === undefined) return;

@@ -44,19 +44,19 @@ export class Supervisor {
 
   /** The process id of supervisord itself. */
   async pid(): Promise<number> {
-    return z.int().parse(await this.#call("getPID"));
+    return this.#call(z.int(), "getPID");
   }
 
   /** Reads the configuration files anew. Nothing is started or stopped by it. */
   async reloadConfig(): Promise<{ added: string[]; changed: string[]; removed: string[] }> {
-    const [[added, changed, removed]] = changes.parse(await this.#call("reloadConfig"));
+    const [[added, changed, removed]] = await this.#call(changes, "reloadConfig");
     return { added, changed, removed };
   }
 
   /** @returns false where the group was there already */
   async addProcessGroup(name: string): Promise<boolean> {
     try {
-      await this.#call("addProcessGroup", name);
+      await this.#call(z.unknown(), "addProcessGroup", name);
       return true;
     } catch (error) {
       if (isFault(error, fault.alreadyAdded)) return false;
@@ -70,18 +70,18 @@ export class Supervisor {
    * supervisord's loop, up to a second.
    */
   async startProcessGroup(name: string): Promise<void> {
-    await this.#call("startProcessGroup", name, false);
+    await this.#call(z.unknown(), "startProcessGroup", name, false);
   }
 
   /** Sends each process of the group its stop signal and returns at once. @returns false where there is no such group */
   async stopProcessGroup(name: string): Promise<boolean> {
-    return this.#known(this.#call("stopProcessGroup", name, false));
+    return this.#known(this.#call(z.unknown(), "stopProcessGroup", name, false));
   }
 
   /** @returns `running` where a process of the group has not ended yet */
   async removeProcessGroup(name: string): Promise<"removed" | "unknown" | "running"> {
     try {
-      return (await this.#known(this.#call("removeProcessGroup", name))) ? "removed" : "unknown";
+      return (await this.#known(this.#call(z.unknown(), "removeProcessGroup", name))) ? "removed" : "unknown";
     } catch (error) {
       if (isFault(error, fault.stillRunning)) return "running";
       throw error;
@@ -89,7 +89,7 @@ export class Supervisor {
   }
 
   async getAllProcessInfo(): Promise<ProcessInfo[]> {
-    return z.array(processInfo).parse(await this.#call("getAllProcessInfo"));
+    return this.#call(z.array(processInfo), "getAllProcessInfo");
   }
 
   /** The processes of a group, in the order of their names; undefined where there is no such group. */
@@ -100,7 +100,7 @@ export class Supervisor {
 
   /** Asks supervisord to stop its programs and end. */
   async shutdown(): Promise<void> {
-    await this.#call("shutdown");
+    await this.#call(z.unknown(), "shutdown");
   }
 
   async #known(call: Promise<unknown>): Promise<boolean> {
@@ -113,10 +113,10 @@ export class Supervisor {
     }
   }
 
-  async #call(method: string, ...params: XmlRpcValue[]): Promise<XmlRpcValue> {
+  async #call<T>(answer: z.ZodType<T>, method: string, ...params: XmlRpcValue[]): Promise<T> {
     const { socket, timeoutMs = 10_000 } = this.#options;
     try {
-      return await callXmlRpc({ socket, path: "/RPC2", timeoutMs }, `supervisor.${method}`, params);
+      return answer.parse(await callXmlRpc({ socket, path: "/RPC2", timeoutMs }, `supervisor.${method}`, params));
     } catch (error) {
       throw await this.#explain(method, error);
     }
@@ -125,14 +125,15 @@ export class Supervisor {
   async #explain(method: string, error: unknown): Promise<CutoverError> {
     const { socket, confDir } = this.#options;
     if (error instanceof XmlRpcFault && error.faultCode === fault.cantReread) {
+      const message = plain(error.message);
       const file = brokenPlace(error.message) ?? (await suspect(confDir, error.message));
       return new CutoverError(
         "supervisor_config_broken",
-        `supervisord cannot read its configuration${file === undefined ? "" : ` (${file})`}: ${plain(error.message)}`,
+        `supervisord cannot read its configuration${file === undefined ? "" : ` (${file})`}: ${message}`,
         {
           unchanged: "supervisord goes on running the programs that it has.",
           fix: `Correct or remove ${file ?? `the file under ${confDir} that the message is about`}. Until then supervisord would not start after a reboot either.`,
-          cause: error,
+          cause: new XmlRpcFault(error.faultCode, message),
         },
       );
     }
@@ -165,9 +166,20 @@ function isFault(error: unknown, code: number): boolean {
   return cause instanceof XmlRpcFault && cause.faultCode === code;
 }
 
-/** A fault's text is `CANT_REREAD: <message>`; a parser's message goes over several lines. */
+/**
+ * A fault's text is `CANT_REREAD: <message>`. The message quotes what it does not like, which may be a line with somebody's
+ * password, and it goes into a workflow's log: only names of files, sections and options stay.
+ */
 function plain(message: string): string {
-  return message.replace(/^[A-Z_]+: /, "").replaceAll(/\s*\n\s*/g, " ");
+  const text = message.replace(/^[A-Z_]+: /, "");
+  const value = /^Format string .* for '([\w:.-]+)' (?:contains names|is badly formatted)/s.exec(text)?.[1];
+  if (value !== undefined) return `${value} has a % that is not doubled, or an unknown %(name)s.`;
+  const [head = ""] = text.split("\n");
+  return head
+    .replace(/\bin value '.*'(?= in section |$)/, "in a value")
+    .replace(/'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/g, (quoted) =>
+      /^'(?:\/[^']*\.(?:conf|ini)|[a-z-]+:[\w:.-]+)'$/.test(quoted) ? quoted : "'...'",
+    );
 }
 
 /** The file and line, or the section, that supervisor's message names. */

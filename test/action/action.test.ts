@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
+import { parseManifest } from "../../shared/manifest.ts";
 import { FakeAgent, type FakeAgentOptions } from "../fakes/agent.ts";
+import { pythonVersion, wheelhouse } from "./wheelhouse.ts";
 import { Workspace } from "./workspace.ts";
 
 const config = `app: shop
@@ -17,7 +19,7 @@ function workspace(files: Record<string, string> = {}): Workspace {
 }
 
 /** The Action as the runner starts it, from its source: a clean environment, inputs as variables, files for its results. */
-function start(space: Workspace, inputs: Record<string, string>): ChildProcess {
+function start(space: Workspace, inputs: Record<string, string>, more: NodeJS.ProcessEnv = {}): ChildProcess {
   const env: NodeJS.ProcessEnv = {
     PATH: "/usr/bin:/bin",
     GITHUB_WORKSPACE: space.at("p"),
@@ -27,6 +29,7 @@ function start(space: Workspace, inputs: Record<string, string>): ChildProcess {
     GITHUB_REF: "refs/heads/main",
     GITHUB_SHA: "3f2c1ab".padEnd(40, "0"),
     RUNNER_TEMP: space.at("temp"),
+    ...more,
   };
   for (const [name, value] of Object.entries(inputs)) env[`INPUT_${name.toUpperCase()}`] = value;
   return spawn(process.execPath, ["action/main.ts"], { env, stdio: ["ignore", "pipe", "inherit"] });
@@ -100,6 +103,40 @@ describe("the Action", () => {
     expect(code).toBe(0);
     expect(readFileSync(outputs.bundle ?? "").length).toBeGreaterThan(100);
     expect(outputs.result).toBe("{}");
+  });
+
+  it("packs wheels, and collects static files with them, and tells the host what was decided", async () => {
+    const version = pythonVersion();
+    using space = wheelhouse(
+      `cp${version.replace(".", "")}-none-linux_${process.arch === "arm64" ? "aarch64" : "x86_64"}`,
+    );
+    const collect = "import os, greeting; os.makedirs('static'); open('static/a.txt', 'w').write(greeting.TEXT)";
+    const entry = JSON.stringify({ url: "/static/", from: "static", collect: ["python", "-c", collect] });
+    space.write("p/cutover.yml", `${config}static: [${entry}]\n`);
+    space.write("p/shop/wsgi.py", "application = 1\n");
+    for (const file of ["output", "summary", "temp/x"]) space.write(file, "");
+    const inputs = { "dry-run": "true", "pip-arguments": "--no-index --find-links ../house" };
+    const { code, outputs, log } = await finish(start(space, inputs), space);
+    expect(log).toContain("::group::collect static files");
+    expect(code).toBe(0);
+    const read = (name: string) =>
+      execFileSync("tar", ["--zstd", "-xOf", outputs.bundle ?? "", name], { encoding: "utf8" });
+    expect(read("static/static/a.txt")).toBe("hello");
+    const manifest = parseManifest(Buffer.from(read("manifest.json")));
+    expect(manifest.config.python).toMatchObject({ wheels: "vendor", version });
+    expect(manifest.files.filter(({ path }) => path.startsWith("wheels/"))).toHaveLength(1);
+  });
+
+  it("makes the same bundle twice where SOURCE_DATE_EPOCH says when", async () => {
+    using space = workspace();
+    const epoch = { SOURCE_DATE_EPOCH: "1795257000" };
+    const first = await finish(start(space, { "dry-run": "true" }, epoch), space);
+    const bytes = readFileSync(first.outputs.bundle ?? "");
+    space.write("output", "");
+    const second = await finish(start(space, { "dry-run": "true" }, epoch), space);
+    expect(first.outputs.release).toBe("20261121T103000Z-3f2c1ab");
+    expect(second.outputs.digest).toBe(first.outputs.digest);
+    expect(readFileSync(second.outputs.bundle ?? "").equals(bytes)).toBe(true);
   });
 
   it.each([

@@ -1,26 +1,9 @@
-import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { buildVenv } from "../../action/build-venv.ts";
 import { execute } from "../../action/exec.ts";
 import { pipCommand, vendorWheels, type WheelsContext, wheelsMode } from "../../action/wheels.ts";
+import { wheelhouse } from "./wheelhouse.ts";
 import { configOf, never, refusal, refusalCode, Workspace } from "./workspace.ts";
-
-/** A wheel is a zip with a package and three text files about it. */
-const wheelMaker = `
-import sys, zipfile
-folder, tag = sys.argv[1:]
-with zipfile.ZipFile(f"{folder}/greeting-1.0-{tag}.whl", "w") as z:
-    z.writestr("greeting.py", "TEXT = 'hello'\\n")
-    z.writestr("greeting-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: greeting\\nVersion: 1.0\\n")
-    z.writestr("greeting-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: {tag}\\n")
-    z.writestr("greeting-1.0.dist-info/RECORD", "greeting.py,,\\ngreeting-1.0.dist-info/METADATA,,\\ngreeting-1.0.dist-info/WHEEL,,\\ngreeting-1.0.dist-info/RECORD,,\\n")
-`;
-
-function wheelhouse(): Workspace {
-  const space = new Workspace({ "p/requirements.txt": "greeting\n", "house/x": "" });
-  execFileSync("/usr/bin/python3", ["-c", wheelMaker, space.at("house"), "py3-none-any"]);
-  return space;
-}
 
 function context(space: Workspace, env: NodeJS.ProcessEnv = {}) {
   const lines: string[] = [];

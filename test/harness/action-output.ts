@@ -33,7 +33,7 @@ export function annotationsOf(log: string[]): { annotations: Annotation[]; maske
   const masked: string[] = [];
   let stopped: string | undefined;
   for (const line of log) {
-    const [, command, properties = "", message = ""] = /^\s*::([^ :]+)(?: ([^:]*(?::(?!:)[^:]*)*))?::(.*)$/.exec(line) ?? [];
+    const [, command, properties = "", message = ""] = /^\s*::([^ :]+)(?: ([^:]*))?::(.*)$/.exec(line) ?? [];
     if (command === undefined) continue;
     if (stopped !== undefined) {
       if (command === stopped) stopped = undefined;

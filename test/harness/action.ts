@@ -14,7 +14,7 @@ export interface ActionRun {
   inputs: Record<string, string>;
   /** The workspace: where the project was checked out. */
   cwd: string;
-  /** More of the step's environment. */
+  /** More of the step's environment. RUNNER_TEMP, which holds the bundle, is gone after the run unless given here. */
   env?: Record<string, string>;
   /** Each line of its log as it comes. */
   onLine?: (line: string) => void;
@@ -130,7 +130,10 @@ function runnerEnvironment(directory: string, workspace: string): Record<string,
 }
 
 /** @throws Error for an input that action.yml does not declare, of which the runner would only warn */
-export function inputEnvironment(declared: ActionYaml["inputs"], given: Record<string, string>): Record<string, string> {
+export function inputEnvironment(
+  declared: ActionYaml["inputs"],
+  given: Record<string, string>,
+): Record<string, string> {
   const unknown = Object.keys(given).filter((name) => !(name in declared));
   if (unknown.length > 0) throw new Error(`action.yml has no input ${unknown.join(", ")}`);
   return Object.fromEntries(

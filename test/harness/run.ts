@@ -9,7 +9,10 @@ export interface Finished {
 }
 
 /** Runs a program to its end. Never throws for its exit code. */
-export async function runProgram(argv: string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Finished> {
+export async function runProgram(
+  argv: string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<Finished> {
   const [program = "", ...args] = argv;
   const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
   const ended = endOf(child);

@@ -32,7 +32,10 @@ function shop(version: () => string): RequestListener {
     if (url.pathname === "/upload") {
       response.end(await receipt(request));
     } else {
-      setTimeout(() => response.end(`${version()} 7 20261121T103000Z-3f2c1ab\n`), Number(url.searchParams.get("ms") ?? 0));
+      setTimeout(
+        () => response.end(`${version()} 7 20261121T103000Z-3f2c1ab\n`),
+        Number(url.searchParams.get("ms") ?? 0),
+      );
     }
   };
 }
@@ -156,10 +159,12 @@ describe("the load", () => {
   it("runs in a process of its own as well", async () => {
     const { url } = await serve(shop(() => "v3"));
     const load = keep(await startLoadProcess({ url, rate: 100, shares: all, slowMs: 100 }));
-    await expect.poll(() => load.snapshot().latest, { timeout: 5000 }).toEqual({
-      version: "v3",
-      release: "20261121T103000Z-3f2c1ab",
-    });
+    await expect
+      .poll(() => load.snapshot().latest, { timeout: 5000 })
+      .toEqual({
+        version: "v3",
+        release: "20261121T103000Z-3f2c1ab",
+      });
     const report = await load.stop();
     expect(report.failures).toEqual([]);
     expect(report.sent).toBe(report.ok + report.failed);

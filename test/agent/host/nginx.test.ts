@@ -8,7 +8,7 @@ import { Nginx } from "../../../agent/host/nginx.ts";
 import { renderSite } from "../../../agent/host/nginx-site.ts";
 import { Slots } from "../../../agent/host/slots.ts";
 import { embeddedHost } from "./embedded-host.ts";
-import { scratch, testConfig } from "./scratch.ts";
+import { freePort, scratch, testConfig } from "./scratch.ts";
 
 async function host() {
   const made = await embeddedHost();
@@ -125,4 +125,17 @@ test("real nginx serves the rendered site: slots move without a reload, static f
   expect(await (await fetch(`http://127.0.0.1:${port}/static/old.css`)).text()).toBe("old.css");
   expect((await fetch(`http://127.0.0.1:${port}/static/none.css`)).status).toBe(404);
   expect((await fetch(`http://127.0.0.1:${port}/static/..%2f..%2f..%2fstate.json`)).status).toBe(400);
+});
+
+test("sites that are written at the same time do not spoil each other", async () => {
+  const { nginx, port, confDir } = await host();
+  const second = await freePort();
+  const results = await Promise.allSettled([
+    nginx.writeSite("bad", "nonsense;"),
+    nginx.writeSite("shop", answering(port, "shop")),
+    nginx.writeSite("blog", answering(second, "blog")),
+  ]);
+  expect(results.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
+  expect([await ask(port), await ask(second)]).toEqual(["shop", "blog"]);
+  expect(readdirSync(confDir).toSorted()).toEqual(["cutover-blog.conf", "cutover-shop.conf"]);
 });

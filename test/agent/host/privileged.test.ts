@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { startEmbedded } from "../../../agent/host/embedded.ts";
 import { SocketProbe } from "../../../agent/host/health.ts";
 import { SupervisorLogs } from "../../../agent/host/instance-logs.ts";
 import { launcherFile } from "../../../agent/host/launcher.ts";
@@ -310,4 +311,30 @@ test.runIf(isRoot)("root's agent runs no app as root, and knows its users", asyn
     code: "host_settings_invalid",
     message: expect.stringContaining("no-such-group"),
   });
+});
+
+test("after a restart of everything supervisord and nginx bring the live run back by themselves", async () => {
+  const host = await embeddedHost();
+  const { privileged, embedded, port, dir } = host;
+  await privileged.prepareApp("shop");
+  unpack(host);
+  const spec = testSpec(testConfig({ env: { VALUE: "hello" } }));
+  await privileged.startPrograms(spec);
+  await healthy(privileged, spec);
+  const share = { run: release, instances: privileged.instances(spec), slots: 60 };
+  await new Slots(embedded.settings.data).assign("shop", [share]);
+  await privileged.writeSite("shop", spec.config);
+  const pids = (await privileged.programs("shop", release))?.map(({ pid }) => pid) ?? [];
+  await embedded.stop();
+  for (const pid of pids) expect(await processRuns(pid)).toBe(false);
+  // Sockets as a power cut leaves them: there, and nobody listens.
+  for (const { socket } of share.instances) {
+    execFileSync("/usr/bin/python3", [
+      "-c",
+      `import socket; socket.socket(socket.AF_UNIX).bind(${JSON.stringify(socket)})`,
+    ]);
+  }
+  await startEmbedded(dir);
+  const ask = () => fetch(`http://127.0.0.1:${port}/`).then((response) => response.text());
+  await eventually(async () => (await ask()) === "hello");
 });
