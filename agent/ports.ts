@@ -58,7 +58,7 @@ export interface Releases {
    */
   unpack(app: string, bundle: Readable, options: UnpackOptions): Promise<{ manifest: Manifest; digest: string }>;
   /** @throws CutoverError release_not_found */
-  manifest(app: string, release: string): Promise<Manifest>;
+  config(app: string, release: string): Promise<Config>;
   /** Also what an interrupted unpack left. No error when it is not there. */
   remove(app: string, release: string): Promise<void>;
   /** Durable: what was unpacked and built survives a power cut. */

@@ -80,7 +80,10 @@ const python = z.strictObject({
 });
 
 const staticFiles = z.strictObject({
-  url: plain(255).regex(/^\/(?:[A-Za-z0-9._~-]+\/)+$/, "a URL path such as /static/, with a slash at both ends"),
+  url: plain(255).regex(
+    /^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)+$/,
+    "a URL path such as /static/, with a slash at both ends and no .. in it",
+  ),
   /** Run by the Action in the project before packing. */
   collect: command.optional(),
   /** The folder, inside the project, that holds the files. */

@@ -35,7 +35,7 @@ export async function saveJournal({ ports, state, deployment }: Work, intent?: D
 
 export async function runSpec({ ports, state }: Pick<Work, "ports" | "state">, run: string): Promise<RunSpec> {
   const release = releaseOfRun(run);
-  const { config } = await ports.releases.manifest(state.app, release);
+  const config = await ports.releases.config(state.app, release);
   return { app: state.app, run, release, config };
 }
 

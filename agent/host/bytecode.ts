@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync } from "node:fs";
+import { constants, copyFileSync, mkdirSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join, posix } from "node:path";
 import { type Manifest, parseManifest } from "../../shared/manifest.ts";
@@ -22,7 +22,8 @@ const timeoutMs = 10 * 60_000;
 
 /**
  * Compiles a release's Python files, so that the first request does not. Unchanged files get the bytecode of an earlier
- * release as a hard link: the importer puts the new path into the code that it loads.
+ * release: the importer puts the new path into the code that it loads. It is copied, not linked: this release is the app's
+ * user's while it is built, and a link would make the live release's file so too.
  *
  * The host's interpreter compiles, isolated, not the environment's: that would run the .pth files of the repository's
  * wheels. The bytecode is not checked against its source when loaded: a release never changes, and its files carry the
@@ -34,7 +35,7 @@ const timeoutMs = 10 * 60_000;
 export async function compileRelease(request: BytecodeRequest): Promise<{ compiled: number; reused: number }> {
   const { context, layout } = request;
   const sources = context.manifest.files.filter(({ path }) => path.startsWith("app/") && path.endsWith(".py"));
-  const reused = new Set(await linkUnchanged(request, sources));
+  const reused = new Set(await copyUnchanged(request, sources));
   const left = sources.filter(({ path }) => !reused.has(path));
   if (left.length > 0)
     await compile(
@@ -44,7 +45,7 @@ export async function compileRelease(request: BytecodeRequest): Promise<{ compil
   return { compiled: left.length, reused: reused.size };
 }
 
-async function linkUnchanged(request: BytecodeRequest, sources: Manifest["files"]): Promise<string[]> {
+async function copyUnchanged(request: BytecodeRequest, sources: Manifest["files"]): Promise<string[]> {
   const { context, layout, interpreter } = request;
   const { reuse, release } = context;
   if (reuse === null || reuse === release) return [];
@@ -54,7 +55,7 @@ async function linkUnchanged(request: BytecodeRequest, sources: Manifest["files"
     .filter(({ path, sha256 }) => {
       if (before.get(path) !== sha256) return false;
       const bytecode = bytecodePath(path, interpreter.cacheTag);
-      return link(join(layout.release(reuse), bytecode), join(layout.release(release), bytecode), made);
+      return copy(join(layout.release(reuse), bytecode), join(layout.release(release), bytecode), made);
     })
     .map(({ path }) => path);
 }
@@ -68,13 +69,13 @@ async function digestsOf(manifest: string): Promise<Map<string, string>> {
   }
 }
 
-/** false where it cannot be linked: nothing was compiled there, or the kernel protects another user's file. */
-function link(from: string, to: string, made: Set<string>): boolean {
+/** false where nothing was compiled. */
+function copy(from: string, to: string, made: Set<string>): boolean {
   const directory = posix.dirname(to);
   try {
     if (!made.has(directory)) mkdirSync(directory, { recursive: true, mode: 0o755 });
     made.add(directory);
-    linkSync(from, to);
+    copyFileSync(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
     return true;
   } catch {
     return false;

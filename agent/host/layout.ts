@@ -15,6 +15,8 @@ export function appLayout(data: string, app: string) {
     /** Where a release is while it is unpacked; the dot keeps it apart from every release id. */
     partial: (id: string) => join(releases, `.${id}.partial`),
     manifest: (id: string) => join(release(id), "manifest.json"),
+    /** The configuration alone: read at every turn, where a manifest of many files takes long to check. */
+    config: (id: string) => join(release(id), "config.json"),
     app: (id: string) => join(release(id), "app"),
     static: (id: string) => join(release(id), "static"),
     wheels: (id: string) => join(release(id), "wheels"),

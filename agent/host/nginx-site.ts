@@ -1,7 +1,6 @@
 import type { Config } from "../../shared/config.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
-import type { AppSettings } from "../settings.ts";
 import type { AppLayout } from "./layout.ts";
 import { slotCount, slotName } from "./slots.ts";
 
@@ -17,41 +16,6 @@ export interface SiteInput {
 
 export function siteFileName(app: string): string {
   return `cutover-${app}.conf`;
-}
-
-/**
- * What the site of an app listens on and answers to: what cutover.yml asks for among what the host allows.
- * @throws CutoverError listen_not_allowed, domain_not_allowed
- */
-export function grantedSite(
-  config: Config,
-  settings: AppSettings,
-): { listen: (string | number)[]; serverNames: string[] } {
-  const { listen, server_name: names } = config.site;
-  const refusal = { unchanged: "Nothing was changed." };
-  for (const address of listen ?? []) {
-    if (settings.listen.some((allowed) => String(allowed) === String(address))) continue;
-    throw new CutoverError("listen_not_allowed", `The host does not let ${settings.app} listen on ${address}.`, {
-      ...refusal,
-      fix: `Take it out of site.listen in cutover.yml, or let the host's owner add it to \`listen\` in ${settings.file}: listen: [${[...settings.listen, address].join(", ")}]`,
-    });
-  }
-  for (const name of names ?? []) {
-    if (settings.domains.some((allowed) => covers(allowed, name))) continue;
-    throw new CutoverError("domain_not_allowed", `The host does not let ${settings.app} serve ${name}.`, {
-      ...refusal,
-      fix: `Take it out of site.server_name in cutover.yml, or let the host's owner add it to \`domains\` in ${settings.file}: domains: [${[...settings.domains, name].join(", ")}]`,
-    });
-  }
-  return {
-    listen: listen ?? settings.listen,
-    serverNames: names ?? settings.domains.filter((domain) => domain !== "*"),
-  };
-}
-
-function covers(allowed: string, name: string): boolean {
-  if (allowed === "*" || allowed === name) return true;
-  return allowed.startsWith("*.") && name.endsWith(allowed.slice(1)) && name !== allowed.slice(2);
 }
 
 /**

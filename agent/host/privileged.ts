@@ -2,6 +2,7 @@ import { readlink, rm, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import type { Config } from "../../shared/config.ts";
 import { appName, releaseId, runId } from "../../shared/names.ts";
+import { permit } from "../permit.ts";
 import type { Apps, Clock, CommandRequest, Instance, Privileged, ProgramStatus, RunSpec } from "../ports.ts";
 import type { CommandEnvironment } from "../service.ts";
 import type { AgentSettings, AppSettings } from "../settings.ts";
@@ -11,7 +12,7 @@ import { readSecrets, runEnvironment } from "./environment.ts";
 import { writeLaunchFile } from "./launch-files.ts";
 import { type AppLayout, appLayout } from "./layout.ts";
 import { Nginx } from "./nginx.ts";
-import { grantedSite, renderSite } from "./nginx-site.ts";
+import { renderSite } from "./nginx-site.ts";
 import { listIfThere } from "./optional-file.ts";
 import { giveTree, sealTree } from "./ownership.ts";
 import { launchFilePath, logFilePath, renderPrograms, runOfProgramsFile } from "./programs.ts";
@@ -204,7 +205,7 @@ export class LocalPrivileged implements Privileged {
 
   async writeSite(app: string, config: Config): Promise<{ changed: boolean }> {
     const settings = await this.#options.apps.settings(app);
-    const text = renderSite({ app, layout: this.#layout(app), config, ...grantedSite(config, settings) });
+    const text = renderSite({ app, layout: this.#layout(app), config, ...permit(config, settings) });
     return this.#nginx.writeSite(app, text);
   }
 

@@ -43,8 +43,9 @@ export class ReleaseWriter {
     chmodSync(root, 0o755);
   }
 
-  manifest(bytes: Buffer): void {
+  manifest(bytes: Buffer, config: Config): void {
     this.#write(manifestName, 0o644, bytes);
+    this.#write("config.json", 0o644, Buffer.from(`${JSON.stringify(config)}\n`));
   }
 
   /** @returns the sha256 of what was written */

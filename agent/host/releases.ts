@@ -5,8 +5,9 @@ import { relative } from "node:path";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
 import prettyBytes from "pretty-bytes";
+import { type Config, configSchema } from "../../shared/config.ts";
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
-import { type Manifest, parseManifest } from "../../shared/manifest.ts";
+import type { Manifest } from "../../shared/manifest.ts";
 import type { Releases, UnpackOptions } from "../ports.ts";
 import { abortion } from "./abortion.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
@@ -47,7 +48,7 @@ export class ReleaseDirectories implements Releases {
         partial = layout.partial(manifest.release);
         await rm(partial, { recursive: true, force: true });
         const writer = new ReleaseWriter(partial, manifest.created);
-        writer.manifest(bytes);
+        writer.manifest(bytes, manifest.config);
         accepted = { manifest, digest, writer };
       },
       file: (file, content) => {
@@ -71,10 +72,9 @@ export class ReleaseDirectories implements Releases {
     }
   }
 
-  async manifest(app: string, release: string): Promise<Manifest> {
-    const file = appLayout(this.#data, app).manifest(release);
+  async config(app: string, release: string): Promise<Config> {
     try {
-      return parseManifest(await readFile(file));
+      return configSchema.parse(JSON.parse(await readFile(appLayout(this.#data, app).config(release), "utf8")));
     } catch (thrown) {
       const code = (thrown as NodeJS.ErrnoException).code;
       if (code !== "ENOENT" && code !== "ENOTDIR") throw thrown;
@@ -108,8 +108,7 @@ export class ReleaseDirectories implements Releases {
   async publish(app: string, { current, previous }: { current: string; previous: string | null }): Promise<void> {
     const layout = appLayout(this.#data, app);
     const target = (release: string) => relative(layout.home, layout.release(release));
-    if (previous === null) await rm(layout.previous, { force: true });
-    else await pointSymlink(layout.previous, target(previous));
+    if (previous !== null) await pointSymlink(layout.previous, target(previous));
     await pointSymlink(layout.current, target(current));
     await syncDirectory(layout.home);
   }

@@ -43,7 +43,9 @@ async function installWheels(request: VenvRequest, lines: string): Promise<void>
   const { context, layout } = request;
   // In the release's directory, where the app's user can read it; not among the project's files.
   const file = join(layout.release(context.release), ".requirements.txt");
-  await writeFile(file, lines, { mode: 0o644 });
+  // The directory may be the app's user's by now: a link that stands there is not followed.
+  await rm(file, { force: true });
+  await writeFile(file, lines, { mode: 0o644, flag: "wx" });
   try {
     // `--no-index` and `--only-binary` alone still take URLs and local projects; with hashes pip takes nothing but these files.
     const only = ["--no-index", "--find-links", layout.wheels(context.release), "--only-binary", ":all:"];

@@ -82,10 +82,10 @@ export class FakeHost {
           disk.releases.set(manifest.release, manifest);
           return { manifest, digest };
         },
-        manifest: async (_app, release) => {
+        config: async (_app, release) => {
           const manifest = disk.releases.get(release);
           if (manifest === undefined) throw new CutoverError("release_not_found", release);
-          return manifest;
+          return manifest.config;
         },
         remove: async (_app, release) => {
           if (disk.releases.delete(release)) await this.effect(`release.remove ${release}`);

@@ -6,8 +6,11 @@ import { expect, test } from "vitest";
 const rules: [folder: string, may: string[]][] = [
   ["shared/", []],
   ["action/", ["shared/"]],
-  ["agent/deploy/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
-  ["agent/host/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts"]],
+  [
+    "agent/deploy/",
+    ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts", "agent/permit.ts"],
+  ],
+  ["agent/host/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/permit.ts"]],
   ["agent/http/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
   ["agent/cli/", ["shared/", "agent/settings.ts", "agent/service.ts", "package.json"]],
   ["agent/", ["shared/", "agent/", "package.json"]],

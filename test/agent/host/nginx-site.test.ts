@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { grantedSite, renderSite, type SiteInput } from "../../../agent/host/nginx-site.ts";
-import type { AppSettings } from "../../../agent/settings.ts";
+import { renderSite, type SiteInput } from "../../../agent/host/nginx-site.ts";
 import { testConfig } from "./scratch.ts";
 
 const layout = { home: "/var/lib/cutover/apps/shop", slots: "/var/lib/cutover/apps/shop/slots" };
@@ -108,36 +107,5 @@ test.each(["/srv/$home", '/srv/"x', "/srv/a\nb", "/srv/a\u007f", "/srv/\\x", "/s
 test.each(["$host", "a;b", "a b", "a{", "~^a", '"a"'])("the name %j is refused", (name) => {
   expect(() => renderSite({ ...input, serverNames: [name] })).toThrow(
     expect.objectContaining({ code: "config_invalid" }),
-  );
-});
-
-const settings = (parts: Partial<AppSettings>): AppSettings => ({
-  app: "shop",
-  file: "/etc/cutover/apps/shop.yml",
-  trust: [],
-  listen: [80],
-  domains: [],
-  ...parts,
-});
-
-test("a repository gets what the host allows, unless it chooses among it", () => {
-  const host = settings({ listen: [80, "[::]:80"], domains: ["example.com", "*.example.com"] });
-  expect(grantedSite(testConfig(), host)).toEqual({
-    listen: [80, "[::]:80"],
-    serverNames: ["example.com", "*.example.com"],
-  });
-  const config = testConfig({ site: { listen: [80], server_name: ["a.example.com"] } });
-  expect(grantedSite(config, host)).toEqual({ listen: [80], serverNames: ["a.example.com"] });
-  expect(grantedSite(testConfig(), settings({ domains: ["*"] })).serverNames).toEqual([]);
-});
-
-test("a repository does not get what the host does not allow", () => {
-  const listening = testConfig({ site: { listen: [80, 8080] } });
-  expect(() => grantedSite(listening, settings({}))).toThrow(
-    expect.objectContaining({ code: "listen_not_allowed", fix: expect.stringContaining("listen: [80, 8080]") }),
-  );
-  const named = testConfig({ site: { server_name: ["evil-example.com"] } });
-  expect(() => grantedSite(named, settings({ domains: ["*.example.com"] }))).toThrow(
-    expect.objectContaining({ code: "domain_not_allowed" }),
   );
 });

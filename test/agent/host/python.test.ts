@@ -1,5 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync, symlinkSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
@@ -61,7 +71,13 @@ describe("an environment", () => {
     expect(readlinkSync(layout.releaseVenv(first))).toBe(`../../venvs/${key}`);
     expect(python(first, "-c", "import greeting_kit; print(greeting_kit.WORD)")).toBe("good day\n");
     expect(lines.some((line) => line.startsWith("pip: "))).toBe(true);
-    expect(readdirSync(layout.release(first)).sort()).toEqual(["app", "manifest.json", "venv", "wheels"]);
+    expect(readdirSync(layout.release(first)).sort()).toEqual([
+      "app",
+      "config.json",
+      "manifest.json",
+      "venv",
+      "wheels",
+    ]);
   });
 
   test("is shared by releases with the same wheels and remade for others", async () => {
@@ -199,10 +215,14 @@ describe("bytecode", () => {
     const { build, python, layout } = host();
     await build({ files, config: none });
     const changed = { ...files, "app/changed.py": "VALUE = 2\n" };
-    await build({ files: changed, config: none, release: second }, { reuse: first });
     const [before, after] = [layout.app(first), layout.app(second)];
-    expect(statSync(pyc(after, "same")).ino).toBe(statSync(pyc(before, "same")).ino);
-    expect(statSync(pyc(after, "changed")).ino).not.toBe(statSync(pyc(before, "changed")).ino);
+    // Bytes after the code are nothing to Python, and show which files were copied.
+    for (const name of ["same", "changed"]) appendFileSync(pyc(before, name), "mark");
+    await build({ files: changed, config: none, release: second }, { reuse: first });
+    expect(readFileSync(pyc(after, "same")).subarray(-4).toString()).toBe("mark");
+    expect(readFileSync(pyc(after, "changed")).subarray(-4).toString()).not.toBe("mark");
+    // A copy: whoever may write to the new release while it is built must not reach the live one.
+    expect(statSync(pyc(after, "same")).ino).not.toBe(statSync(pyc(before, "same")).ino);
     const script =
       "import changed, same, traceback\nprint(changed.VALUE, same.__cached__)\ntry: same.fail()\nexcept ValueError: print(traceback.format_exc())";
     const output = python(second, "-B", "-c", script);
