@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { copyShop } from "../fixtures/shop.ts";
-import { runAction } from "../harness/action.ts";
+import { startAction } from "../harness/action.ts";
 import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
 import { offlinePip } from "../harness/places.ts";
 import { freePorts } from "../harness/ports.ts";
@@ -38,20 +38,25 @@ async function openStage(stack: AsyncDisposableStack, signal: AbortSignal): Prom
   return { agent, key, project, site: `http://127.0.0.1:${port}` };
 }
 
-async function deploy({ agent, key, project }: Stage, version: string): Promise<void> {
+async function deploy({ agent, key, project }: Stage, version: string, signal: AbortSignal): Promise<void> {
   await copyShop(project.path, { version });
   const begun = performance.now();
-  const result = await runAction({
+  const action = startAction({
     inputs: { hosts: agent.url, "signing-key": key.privatePem },
     cwd: project.path,
     env: await offlinePip(),
     onLine: showPhase,
   });
+  const cancel = () => action.signal("SIGINT");
+  signal.addEventListener("abort", cancel, { once: true });
+  const result = await action.result;
+  signal.removeEventListener("abort", cancel);
+  signal.throwIfAborted();
   if (result.exitCode !== 0) {
     print(result.stdout);
     throw new Error(`the deploy of ${version} failed`);
   }
-  step(styled("bold", `${version} is live`), duration(performance.now() - begun), result.outputs["release"]);
+  step(styled("bold", `${version} is live`), duration(performance.now() - begun), result.outputs.release);
 }
 
 /** The Action ends each phase with a line `<phase> took <time>`, and a host's phases begin with its address. */
@@ -60,12 +65,12 @@ function showPhase(line: string): void {
   if (phase !== undefined && took !== undefined) step(phase, took, host === undefined ? "runner" : "host");
 }
 
-async function deployUnderLoad(stage: Stage, load: Load, version: string): Promise<void> {
+async function deployUnderLoad(stage: Stage, load: Load, version: string, signal: AbortSignal): Promise<void> {
   heading(`Deploying ${version}, with ${rate} requests a second on the site`);
   const before = load.snapshot();
-  await deploy(stage, version);
+  await deploy(stage, version, signal);
   // Two-second requests that began before the end have ended by then.
-  await sleep(2500);
+  await sleep(2500, undefined, { signal });
   const after = load.snapshot();
   const failed = after.failed - before.failed;
   const sent = (after.sent - before.sent).toLocaleString("en");
@@ -97,16 +102,16 @@ async function demo(exit: boolean, signal: AbortSignal): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const stage = await openStage(stack, signal);
   heading("Deploying v1, the first release");
-  await deploy(stage, "v1");
+  await deploy(stage, "v1", signal);
   const load = stack.use(await startLoadProcess({ url: stage.site, rate }));
   for (const version of ["v2", "v3"]) {
     signal.throwIfAborted();
-    await deployUnderLoad(stage, load, version);
+    await deployUnderLoad(stage, load, version, signal);
   }
   await summarize(load);
   heading("Have a look");
   fact(`${styled("bold", `${stage.site}/`)}  the shop; leave it open while you deploy`);
-  fact(`CUTOVER_EMBEDDED=${stage.agent.directory} node agent/dist/cutover.mjs status`);
+  fact(`CUTOVER_EMBEDDED=${stage.agent.directory} node_modules/.bin/node agent/dist/cutover.mjs status`);
   if (exit) return;
   print(`\n${styled("dim", "Running until Ctrl-C.")}`);
   if (!signal.aborted) await once(signal, "abort");
@@ -114,12 +119,18 @@ async function demo(exit: boolean, signal: AbortSignal): Promise<void> {
 
 const { values } = parseArgs({ options: { exit: { type: "boolean", default: false } } });
 const stop = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {
+    // Whoever insists gets the quick end: what is left is killed and removed while this process exits.
+    if (stop.signal.aborted) process.exit(130);
+    stop.abort();
+    print(styled("dim", "\nStopping ..."));
+  });
+}
 try {
   await demo(values.exit, stop.signal);
 } catch (error) {
-  if (stop.signal.aborted) process.exitCode = 130;
-  else throw error;
-} finally {
-  if (stop.signal.aborted || values.exit) print(styled("dim", "Everything is stopped and removed."));
+  if (!stop.signal.aborted) print(styled("red", error instanceof Error ? error.message : String(error)));
+  process.exitCode = stop.signal.aborted ? 130 : 1;
 }
+print(styled("dim", "Everything is stopped and removed."));

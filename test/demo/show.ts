@@ -1,7 +1,7 @@
 import { styleText } from "node:util";
 
-const colours =
-  process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb";
+const { NO_COLOR, TERM } = process.env;
+const colours = process.stdout.isTTY === true && (NO_COLOR ?? "") === "" && TERM !== "dumb";
 
 export type Format = "bold" | "dim" | "red" | "green" | "cyan";
 

@@ -161,6 +161,16 @@ export class EmbeddedAgent implements AsyncDisposable {
     await writeFile(join(directory, `${app}.yml`), stringify(settings));
   }
 
+  /** Writes apps/<app>.env, each value in quotes that it does not hold itself. */
+  async writeSecrets(app: string, secrets: Record<string, string>): Promise<void> {
+    const lines = Object.entries(secrets).map(([name, value]) => {
+      const quote = ["`", '"', "'"].find((candidate) => !value.includes(candidate));
+      if (quote === undefined) throw new Error(`${name} holds every kind of quote`);
+      return `${name}=${quote}${value}${quote}\n`;
+    });
+    await writeFile(join(this.directory, "etc", "apps", `${app}.env`), lines.join(""), { mode: 0o600 });
+  }
+
   async appView(app = "shop"): Promise<AppView> {
     return appView.parse(JSON.parse(await this.#checked("status", app, "--json")));
   }
