@@ -77,7 +77,29 @@ export class EmbeddedAgent implements AsyncDisposable {
   /** Again after `kill` or `end`, over the same directory. @throws Error with its log when it does not answer */
   async start(): Promise<void> {
     await mkdir(this.directory, { recursive: true });
-    const argv = [agentProgram, "--embedded", this.directory, "--listen", new URL(this.url).host];
+    await this.#run(["--embedded", this.directory, "--listen", new URL(this.url).host]);
+  }
+
+  /**
+   * Over the nginx and supervisord of the embedded mode, as over a host's own: by agent.yml, nginx's workers as www-data,
+   * the app as a user of its own.
+   */
+  async startAsOnHost(user: string): Promise<void> {
+    await this.kill();
+    const file = (name: string) => join(this.directory, "etc", name);
+    const edit = async (name: string, change: (text: string) => string) =>
+      writeFile(file(name), change(await readFile(file(name), "utf8")));
+    await edit("apps/shop.yml", (text) => `${text}user: ${user}\n`);
+    await edit("agent.yml", (text) => text.replace(/group: .*/, "group: www-data"));
+    await edit("nginx/nginx.conf", (text) => text.replace("user root root;", "user www-data;"));
+    const nginx = ["nginx", "-c", file("nginx/nginx.conf"), "-s", "reload"];
+    const { code, stderr } = await runProgram(nginx, { env: this.#env });
+    if (code !== 0) throw new Error(`nginx did not reload: ${stderr}`);
+    await this.#run(["--config", file("agent.yml")]);
+  }
+
+  async #run(options: string[]): Promise<void> {
+    const argv = [agentProgram, ...options];
     const child = spawn(node, argv, { cwd: this.scratch.path, env: this.#env, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {

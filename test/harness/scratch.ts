@@ -25,6 +25,11 @@ export class Scratch implements AsyncDisposable {
     if (process !== undefined) this.#processes.push(process);
   }
 
+  /** Before a test kills something whose children would then be nobody's: all that runs now ends with the directory. */
+  remember(): void {
+    this.#processes.push(...this.processes());
+  }
+
   processes(): ProcessId[] {
     return withDescendants([...this.#processes, ...processesOfPidFiles(this.path)]);
   }

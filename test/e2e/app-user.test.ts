@@ -1,0 +1,68 @@
+import { lstat, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Fleet, get, staticFilesOf, versionOf } from "./hosts.ts";
+
+/**
+ * As on a real host: an agent of root's, with agent.yml, an nginx and a supervisord that are not its own, and an app of
+ * another user's. Debian has the user `nobody`, and its nginx workers are www-data.
+ */
+let fleet: Fleet;
+const user = "nobody";
+
+beforeAll(async () => {
+  fleet = await Fleet.start(1);
+  await host().agent.startAsOnHost(user);
+});
+afterAll(() => fleet?.[Symbol.asyncDispose]());
+
+function host() {
+  const [first] = fleet.hosts;
+  if (first === undefined) throw new Error("no host");
+  return first;
+}
+
+async function ownerOf(pid: number): Promise<number> {
+  return Number(/^Uid:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
+}
+
+const nobody = 65534;
+const command = `sh -c 'id -un > "$CUTOVER_SHARED/ran-as"; touch written-by-command 2>/dev/null || echo read-only > "$CUTOVER_SHARED/release"'`;
+
+test("instances, build steps and the release command run as the app's user, on files that it cannot write", async () => {
+  const { agent, site } = host();
+  for (const version of ["v1", "v2"]) {
+    const { outputs } = await fleet.deploy({ version, config: { release: { command }, keep_warm: "0s" } });
+    expect(await versionOf(site)).toMatchObject({ version, release: outputs.release });
+  }
+  const home = join(agent.directory, "data/apps/shop");
+  expect(await readFile(join(home, "shared/ran-as"), "utf8")).toBe(`${user}\n`);
+  expect(await readFile(join(home, "shared/release"), "utf8")).toBe("read-only\n");
+
+  const { instances, live } = await agent.appView();
+  for (const { pid = 0 } of instances) expect(await ownerOf(pid)).toBe(nobody);
+  const [environment = ""] = await readdir(join(home, "venvs"));
+  for (const path of [`releases/${live}`, `releases/${live}/app/shop/wsgi.py`, `venvs/${environment}/bin/python`]) {
+    const { uid, mode } = await lstat(join(home, path));
+    expect([path, uid]).toEqual([path, 0]);
+    if ((mode & 0o170000) !== 0o120000) expect([path, mode & 0o022]).toEqual([path, 0]);
+  }
+  expect((await lstat(join(home, "state.json"))).mode & 0o077).toBe(0);
+});
+
+test("nginx's workers reach the sockets and the static files", async () => {
+  const { site } = host();
+  const files = await staticFilesOf(site);
+  expect(files.length).toBeGreaterThan(0);
+  for (const path of files) expect((await get(site, path)).status).toBe(200);
+});
+
+test("an app without a user is refused, since it would run as root", async () => {
+  const { agent } = host();
+  await agent.writeAppSettings("shop", { trust: [{ key: host().key.publicLine }], listen: [8080] });
+  await fleet.checkout({ version: "v3" });
+  const { exitCode, annotations } = await fleet.action();
+  expect(exitCode).toBe(1);
+  expect(annotations.map(({ title }) => title).join()).toContain("host_settings_invalid");
+  expect((await versionOf(host().site)).version).toBe("v2");
+});
