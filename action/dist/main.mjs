@@ -1,11 +1,11 @@
 import { createRequire } from "node:module";
-import * as os$1 from "os";
-import os$2, { EOL } from "os";
+import * as os$2 from "os";
+import os, { EOL } from "os";
 import * as crypto$1 from "crypto";
 import * as fs$1 from "fs";
 import I, { constants, promises } from "fs";
 import * as path from "path";
-import ar, { dirname, parse as parse$1 } from "path";
+import ar, { dirname, parse } from "path";
 import * as http from "http";
 import * as https from "https";
 import * as events from "events";
@@ -22,7 +22,7 @@ import * as child from "child_process";
 import { setTimeout as setTimeout$1 } from "timers";
 import { spawn } from "node:child_process";
 import Br, { closeSync, constants as constants$2, createReadStream, createWriteStream, existsSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, statSync } from "node:fs";
-import ro, { access as access$1, mkdir as mkdir$1, readFile, rm as rm$1, stat as stat$1, writeFile as writeFile$1 } from "node:fs/promises";
+import ro, { access, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import Pr, { basename, delimiter, dirname as dirname$1, isAbsolute, join, posix, resolve, sep, win32 } from "node:path";
 import { createInterface } from "node:readline";
 import { tmpdir } from "node:os";
@@ -40,14 +40,14 @@ var __getOwnPropNames = Object.getOwnPropertyNames;
 var __getProtoOf = Object.getPrototypeOf;
 var __hasOwnProp = Object.prototype.hasOwnProperty;
 var __commonJSMin = (cb, mod) => () => (mod || (cb((mod = { exports: {} }).exports, mod, mod.exports), cb = null), mod.exports);
-var __exportAll = (all, flags) => {
-	let target = Object.setPrototypeOf({}, null);
+var __exportAll = (all, no_symbols) => {
+	let target = {};
 	for (var name in all) __defProp(target, name, {
 		get: all[name],
 		enumerable: true
 	});
-	if (!(flags & 1)) __defProp(target, Symbol.toStringTag, { value: "Module" });
-	return flags & 2 ? target : Object.preventExtensions(target);
+	if (!no_symbols) __defProp(target, Symbol.toStringTag, { value: "Module" });
+	return target;
 };
 var __copyProps = (to, from, except, desc) => {
 	if (from && typeof from === "object" || typeof from === "function") for (var keys = __getOwnPropNames(from), i = 0, n = keys.length, key; i < n; i++) {
@@ -127,7 +127,7 @@ function toCommandProperties(annotationProperties) {
 */
 function issueCommand(command, properties, message) {
 	const cmd = new Command(command, properties, message);
-	process.stdout.write(cmd.toString() + os$1.EOL);
+	process.stdout.write(cmd.toString() + os$2.EOL);
 }
 function issue$1(name, message = "") {
 	issueCommand(name, {}, message);
@@ -169,14 +169,14 @@ function issueFileCommand(command, message) {
 	const filePath = process.env[`GITHUB_${command}`];
 	if (!filePath) throw new Error(`Unable to find environment variable for file command ${command}`);
 	if (!fs$1.existsSync(filePath)) throw new Error(`Missing file at path: ${filePath}`);
-	fs$1.appendFileSync(filePath, `${toCommandValue(message)}${os$1.EOL}`, { encoding: "utf8" });
+	fs$1.appendFileSync(filePath, `${toCommandValue(message)}${os$2.EOL}`, { encoding: "utf8" });
 }
 function prepareKeyValueMessage(key, value) {
 	const delimiter = `ghadelimiter_${crypto$1.randomUUID()}`;
 	const convertedValue = toCommandValue(value);
 	if (key.includes(delimiter)) throw new Error(`Unexpected input: name should not contain the delimiter "${delimiter}"`);
 	if (convertedValue.includes(delimiter)) throw new Error(`Unexpected input: value should not contain the delimiter "${delimiter}"`);
-	return `${key}<<${delimiter}${os$1.EOL}${convertedValue}${os$1.EOL}${delimiter}`;
+	return `${key}<<${delimiter}${os$2.EOL}${convertedValue}${os$2.EOL}${delimiter}`;
 }
 // node_modules/@actions/http-client/lib/proxy.js
 function getProxyUrl(reqUrl) {
@@ -6279,7 +6279,7 @@ var require_client_h2 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 		});
 		return {
 			version: "h2",
-			defaultPipelining: 1e400,
+			defaultPipelining: Infinity,
 			write(...args) {
 				return writeH2(client, ...args);
 			},
@@ -9668,7 +9668,7 @@ var require_pending_interceptors_formatter = /* @__PURE__ */ __commonJSMin(((exp
 				"Status code": statusCode,
 				Persistent: persist ? PERSISTENT : NOT_PERSISTENT,
 				Invocations: timesInvoked,
-				Remaining: persist ? 1e400 : times - timesInvoked
+				Remaining: persist ? Infinity : times - timesInvoked
 			}));
 			this.logger.table(withPrettyHeaders);
 			return this.transform.read().toString();
@@ -10118,7 +10118,7 @@ var require_dns = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 			pick: interceptorOpts?.pick ?? null,
 			dualStack,
 			affinity,
-			maxItems: interceptorOpts?.maxItems ?? 1e400
+			maxItems: interceptorOpts?.maxItems ?? Infinity
 		});
 		return (dispatch) => {
 			return function dnsInterceptor(origDispatchOpts, handler) {
@@ -13199,7 +13199,7 @@ var require_cache = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 			}
 			return true;
 		}
-		#internalMatchAll(request, options, maxResponses = 1e400) {
+		#internalMatchAll(request, options, maxResponses = Infinity) {
 			let r = null;
 			if (request !== void 0) {
 				if (request instanceof Request) {
@@ -16860,10 +16860,7 @@ var OidcClient = class OidcClient {
 		return __awaiter$7(this, void 0, void 0, function* () {
 			try {
 				let id_token_url = OidcClient.getIDTokenUrl();
-				if (audience) {
-					const encodedAudience = encodeURIComponent(audience);
-					id_token_url = `${id_token_url}&audience=${encodedAudience}`;
-				}
+				if (audience) id_token_url = `${id_token_url}&audience=${encodeURIComponent(audience)}`;
 				debug(`ID token url is ${id_token_url}`);
 				const id_token = yield OidcClient.getCall(id_token_url);
 				setSecret(id_token);
@@ -16902,7 +16899,7 @@ var __awaiter$6 = function(thisArg, _arguments, P, generator) {
 		step((generator = generator.apply(thisArg, _arguments || [])).next());
 	});
 };
-const { access, appendFile, writeFile } = promises;
+const { access: access$1, appendFile, writeFile: writeFile$1 } = promises;
 const SUMMARY_ENV_VAR = "GITHUB_STEP_SUMMARY";
 var Summary = class {
 	constructor() {
@@ -16920,7 +16917,7 @@ var Summary = class {
 			const pathFromEnv = process.env[SUMMARY_ENV_VAR];
 			if (!pathFromEnv) throw new Error(`Unable to find environment variable for $${SUMMARY_ENV_VAR}. Check if your runtime environment supports job summaries.`);
 			try {
-				yield access(pathFromEnv, constants.R_OK | constants.W_OK);
+				yield access$1(pathFromEnv, constants.R_OK | constants.W_OK);
 			} catch (_a) {
 				throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`);
 			}
@@ -16953,7 +16950,7 @@ var Summary = class {
 		return __awaiter$6(this, void 0, void 0, function* () {
 			const overwrite = !!(options === null || options === void 0 ? void 0 : options.overwrite);
 			const filePath = yield this.filePath();
-			yield (overwrite ? writeFile : appendFile)(filePath, this._buffer, { encoding: "utf8" });
+			yield (overwrite ? writeFile$1 : appendFile)(filePath, this._buffer, { encoding: "utf8" });
 			return this.emptyBuffer();
 		});
 	}
@@ -17221,13 +17218,13 @@ var __awaiter$5 = function(thisArg, _arguments, P, generator) {
 		step((generator = generator.apply(thisArg, _arguments || [])).next());
 	});
 };
-const { chmod, copyFile, lstat, mkdir, open: open$1, readdir, rename, rm, rmdir, stat, symlink, unlink } = fs$1.promises;
+const { chmod, copyFile, lstat, mkdir: mkdir$1, open: open$1, readdir, rename, rm: rm$1, rmdir, stat: stat$1, symlink, unlink } = fs$1.promises;
 const IS_WINDOWS$1 = process.platform === "win32";
 fs$1.constants.O_RDONLY;
 function exists(fsPath) {
 	return __awaiter$5(this, void 0, void 0, function* () {
 		try {
-			yield stat(fsPath);
+			yield stat$1(fsPath);
 		} catch (err) {
 			if (err.code === "ENOENT") return false;
 			throw err;
@@ -17255,7 +17252,7 @@ function tryGetExecutablePath(filePath, extensions) {
 	return __awaiter$5(this, void 0, void 0, function* () {
 		let stats = void 0;
 		try {
-			stats = yield stat(filePath);
+			stats = yield stat$1(filePath);
 		} catch (err) {
 			if (err.code !== "ENOENT") console.log(`Unexpected error attempting to determine if executable file exists '${filePath}': ${err}`);
 		}
@@ -17270,7 +17267,7 @@ function tryGetExecutablePath(filePath, extensions) {
 			filePath = originalFilePath + extension;
 			stats = void 0;
 			try {
-				stats = yield stat(filePath);
+				stats = yield stat$1(filePath);
 			} catch (err) {
 				if (err.code !== "ENOENT") console.log(`Unexpected error attempting to determine if executable file exists '${filePath}': ${err}`);
 			}
@@ -17450,11 +17447,11 @@ var ToolRunner = class extends events.EventEmitter {
 	_processLineBuffer(data, strBuffer, onLine) {
 		try {
 			let s = strBuffer + data.toString();
-			let n = s.indexOf(os$1.EOL);
+			let n = s.indexOf(os$2.EOL);
 			while (n > -1) {
 				onLine(s.substring(0, n));
-				s = s.substring(n + os$1.EOL.length);
-				n = s.indexOf(os$1.EOL);
+				s = s.substring(n + os$2.EOL.length);
+				n = s.indexOf(os$2.EOL);
 			}
 			return s;
 		} catch (err) {
@@ -17594,7 +17591,7 @@ var ToolRunner = class extends events.EventEmitter {
 				this._debug("arguments:");
 				for (const arg of this.args) this._debug(`   ${arg}`);
 				const optionsNonNull = this._cloneExecOptions(this.options);
-				if (!optionsNonNull.silent && optionsNonNull.outStream) optionsNonNull.outStream.write(this._getCommandString(optionsNonNull) + os$1.EOL);
+				if (!optionsNonNull.silent && optionsNonNull.outStream) optionsNonNull.outStream.write(this._getCommandString(optionsNonNull) + os$2.EOL);
 				const state = new ExecState(optionsNonNull, this.toolPath);
 				state.on("debug", (message) => {
 					this._debug(message);
@@ -17896,8 +17893,8 @@ const getLinuxInfo = () => __awaiter$1(void 0, void 0, void 0, function* () {
 		version
 	};
 });
-const platform = os$2.platform();
-const arch = os$2.arch();
+const platform = os.platform();
+const arch = os.arch();
 const isWindows = platform === "win32";
 const isMacOS = platform === "darwin";
 const isLinux = platform === "linux";
@@ -18098,7 +18095,7 @@ function getBooleanInput(name, options) {
 */
 function setOutput(name, value) {
 	if (process.env["GITHUB_OUTPUT"] || "") return issueFileCommand("OUTPUT", prepareKeyValueMessage(name, value));
-	process.stdout.write(os$1.EOL);
+	process.stdout.write(os$2.EOL);
 	issueCommand("set-output", { name }, toCommandValue(value));
 }
 /**
@@ -18160,7 +18157,7 @@ function notice(message, properties = {}) {
 * @param message info message
 */
 function info(message) {
-	process.stdout.write(message + os$1.EOL);
+	process.stdout.write(message + os$2.EOL);
 }
 /**
 * Begin an output group.
@@ -18372,7 +18369,7 @@ function killGroup(pid) {
 async function which(program, cwd, path) {
 	const candidates = program.includes("/") ? [isAbsolute(program) ? program : join(cwd, program)] : (path ?? "").split(delimiter).map((folder) => join(folder === "" ? "." : folder, program));
 	for (const candidate of candidates) try {
-		await access$1(candidate, constants$2.X_OK);
+		await access(candidate, constants$2.X_OK);
 		return candidate;
 	} catch {}
 }
@@ -23281,7 +23278,7 @@ const initializer = (inst, issues) => {
 };
 const ZodRealError = /*@__PURE__*/ $constructor("ZodError", initializer, void 0, { Parent: Error });
 // node_modules/zod/v4/classic/parse.js
-const parse = /* @__PURE__ */ _parse(ZodRealError);
+const parse$1 = /* @__PURE__ */ _parse(ZodRealError);
 const parseAsync = /* @__PURE__ */ _parseAsync(ZodRealError);
 const safeParse = /* @__PURE__ */ _safeParse(ZodRealError);
 const safeParseAsync = /* @__PURE__ */ _safeParseAsync(ZodRealError);
@@ -23412,7 +23409,7 @@ const ZodType = /*@__PURE__*/ $constructor("ZodType", (inst, def) => {
 		own(this, "~standard", value);
 	},
 	parse: function _parse(data, params) {
-		return parse(this, data, params, { callee: _parse });
+		return parse$1(this, data, params, { callee: _parse });
 	},
 	parseAsync: async function _parseAsync(data, params) {
 		return await parseAsync(this, data, params, { callee: _parseAsync });
@@ -24450,7 +24447,7 @@ function prettyMilliseconds(milliseconds, options) {
 		}
 	}
 	const separator = options.colonNotation ? ":" : " ";
-	if (typeof options.unitCount === "number") result = result.slice(0, Math.max(options.unitCount, 1) || 1e400);
+	if (typeof options.unitCount === "number") result = result.slice(0, Math.max(options.unitCount, 1) || Infinity);
 	const output = result.length === 0 ? "0" + (options.verbose ? " milliseconds" : "ms") : result.join(separator);
 	return /[1-9]/v.test(output) ? sign + output : output;
 }
@@ -24725,21 +24722,21 @@ const marker = ".complete";
 */
 async function cached(directory, reuse, build) {
 	if (reuse && existsSync(join(directory, marker))) return { reused: true };
-	await rm$1(directory, {
+	await rm(directory, {
 		recursive: true,
 		force: true
 	});
-	await mkdir$1(directory, { recursive: true });
+	await mkdir(directory, { recursive: true });
 	await build(directory);
-	await writeFile$1(join(directory, marker), "");
+	await writeFile(join(directory, marker), "");
 	return { reused: false };
 }
 /** A directory in a repository must not be committed by accident. */
 async function hideFromGit(project) {
 	const directory = join(project, cacheDirectory);
-	await mkdir$1(directory, { recursive: true });
+	await mkdir(directory, { recursive: true });
 	const file = join(directory, ".gitignore");
-	if (await readFile(file, "utf8").catch(() => "") !== "*\n") await writeFile$1(file, "*\n");
+	if (await readFile(file, "utf8").catch(() => "") !== "*\n") await writeFile(file, "*\n");
 }
 // action/build-venv.ts
 /**
@@ -26671,7 +26668,7 @@ var vn = (s) => {
 var Qi = (s, t) => {
 	let e = new Map(t.map((o) => [mt(o), !0])), i = s.filter, r = 100, n = (o, h = "", a = 0) => {
 		if (a >= r) return e.set(o, !1), !1;
-		let l = h || parse$1(o).root || ".", c;
+		let l = h || parse(o).root || ".", c;
 		if (o === l) c = !1;
 		else {
 			let d = e.get(o);
@@ -26756,7 +26753,7 @@ var ss = Symbol("lstat");
 var si = Symbol("onlstat");
 var rs = Symbol("onread");
 var ns = Symbol("onreadlink");
-var os = Symbol("openfile");
+var os$1 = Symbol("openfile");
 var hs = Symbol("onopenfile");
 var pt = Symbol("close");
 var ri = Symbol("mode");
@@ -26895,9 +26892,9 @@ var de = class extends A {
 			this.linkCache.set(t, this.absolute);
 		}
 		if (this[fe](), this.stat.size === 0) return this.end();
-		this[os]();
+		this[os$1]();
 	}
-	[os]() {
+	[os$1]() {
 		I.open(this.absolute, "r", (t, e) => {
 			if (t) return this.emit("error", t);
 			this[hs](e);
@@ -26967,7 +26964,7 @@ var ni = class extends de {
 	[is]() {
 		this[ns](I.readlinkSync(this.absolute));
 	}
-	[os]() {
+	[os$1]() {
 		this[hs](I.openSync(this.absolute, "r"));
 	}
 	[ii]() {
@@ -28430,7 +28427,7 @@ async function writeBundle(manifest, files, directory, signal) {
 	try {
 		await pipeline(archive, compress, createWriteStream(bundle), { signal });
 	} catch (thrown) {
-		await rm$1(bundle, { force: true });
+		await rm(bundle, { force: true });
 		signal.throwIfAborted();
 		throw thrown;
 	}
@@ -28602,7 +28599,7 @@ var require_fastest_levenshtein = /* @__PURE__ */ __commonJSMin(((exports) => {
 	};
 	exports.distance = distance;
 	var closest = function(str, arr) {
-		var min_distance = 1e400;
+		var min_distance = Infinity;
 		var min_index = 0;
 		for (var i = 0; i < arr.length; i++) {
 			var dist = distance(str, arr[i]);
@@ -38410,8 +38407,8 @@ async function pRetry(input, options = {}) {
 	if (Object.hasOwn(options, "forever")) throw new Error("The `forever` option is no longer supported. For many use-cases, you can set `retries: Infinity` instead.");
 	options.factor ??= 2;
 	options.minTimeout ??= 1e3;
-	options.maxTimeout ??= 1e400;
-	options.maxRetryTime ??= 1e400;
+	options.maxTimeout ??= Infinity;
+	options.maxRetryTime ??= Infinity;
 	options.randomize ??= false;
 	options.onFailedAttempt ??= () => {};
 	options.shouldRetry ??= () => true;
@@ -38734,7 +38731,7 @@ var AgentClient = class {
 	}
 	/** Sends a bundle, to be staged. Repeated where the connection broke: the agent knows a bundle that it has. */
 	async upload({ app, bundle, releaseCommand, waitMs, token, onProgress, signal }) {
-		const { size } = await stat$1(bundle);
+		const { size } = await stat(bundle);
 		const query = new URLSearchParams({
 			activate: "false",
 			release_command: String(releaseCommand),

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, it } from "vitest";
 import type { Fault } from "../fixtures/shop.ts";
+import { offlinePip } from "../harness/places.ts";
 import { BadHost } from "./bad-host.ts";
 import { type Expected, expectFailedHost } from "./bad-result.ts";
 
@@ -59,7 +60,7 @@ const releases: [string, Fault, Expected][] = [
     {
       code: "health_failed",
       says: [/web-[01] answered 400/, unchanged, "ALLOWED_HOSTS: add shop.example.com there"],
-      log: ["Invalid HTTP_HOST header: 'shop.example.com'", traceback, "DisallowedHost"],
+      log: ["Invalid HTTP_HOST header: 'shop.example.com'", "response of web-"],
     },
   ],
   [
@@ -77,5 +78,30 @@ describe("a release that", () => {
     const project = await host.project({ version: "v2", fault });
     const result = await host.unchangedBy(() => host.run(project));
     expectFailedHost(result, host.name, expected);
+  });
+
+  it("has a release command that fails is not started, and the job shows what the command said", async () => {
+    const script = "import sys; print('relation shop_order does not exist'); sys.exit(3)";
+    const project = await host.project({ version: "v2", config: { release: { command: ["python", "-c", script] } } });
+    const result = await host.unchangedBy(() => host.run(project));
+    expectFailedHost(result, host.name, {
+      code: "release_command_failed",
+      says: ["The release command ended with exit code 3", unchanged, "Correct it and deploy again"],
+      log: ["--- release", "relation shop_order does not exist"],
+    });
+  });
+
+  it("needs other wheels and does not start leaves no environment behind", async () => {
+    const project = await host.project({
+      version: "v2",
+      fault: "missing-module",
+      config: { python: { wheels: "vendor" } },
+    });
+    const result = await host.unchangedBy(async () => host.run(project, { env: await offlinePip() }));
+    expectFailedHost(result, host.name, {
+      code: "instance_died",
+      says: [unchanged],
+      log: [/environment \w+ made/, traceback, "No module named 'payment_gateway'"],
+    });
   });
 });
