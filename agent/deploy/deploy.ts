@@ -146,15 +146,20 @@ async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promi
   await reach(work, "released");
 }
 
+/** Stopping what is still warm takes a second or more, so it happens while the new instances start. */
 async function bringUp(work: Work, spec: RunSpec): Promise<void> {
-  await makeRoom(work, spec);
+  const results = await Promise.allSettled([makeRoom(work, spec), startHealthy(work, spec)]);
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+async function startHealthy(work: Work, spec: RunSpec): Promise<void> {
   await work.ports.privileged.startPrograms(spec);
   await reach(work, "started");
   await waitHealthy(work, spec);
   await reach(work, "healthy");
 }
 
-/** At most two releases run at a time: what is still warm is retired, what was staged is replaced. */
+/** No more than two releases stay up: what is still warm is retired, what was staged is replaced. */
 async function makeRoom(work: Work, spec: RunSpec): Promise<void> {
   const { ports, state, deployment } = work;
   if (state.warm !== null && state.warm.run !== spec.run) {
