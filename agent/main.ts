@@ -1,7 +1,8 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=2
+// The agent shares small hosts with the apps: so small a young generation keeps tens of megabytes free, also while a
+// bundle of a gigabyte streams through, and costs no time there.
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { setFlagsFromString } from "node:v8";
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { asCutoverError, CutoverError } from "../shared/errors.ts";
@@ -27,10 +28,6 @@ import { startServer } from "./http/server.ts";
 import { createLogger } from "./logger.ts";
 import type { Ports } from "./ports.ts";
 import type { AgentSettings } from "./settings.ts";
-
-// The agent shares small hosts with the apps: a young generation that never grows keeps tens of megabytes free, also
-// while a bundle of a gigabyte streams through, and costs no time there.
-setFlagsFromString("--semi-space-growth-factor=1");
 
 const { version } = packageJson;
 /** Calls that still run at shut-down, such as followers of events, get this long. */

@@ -5,7 +5,8 @@ import { type AppState, findRelease, type Journal, setReleaseState } from "./sta
 import { runSpec } from "./work.ts";
 
 /**
- * Takes back a deployment that has not cut over: its instances, their programs, and the release it brought. Logs stay.
+ * Takes back a deployment that has not cut over: its instances, their programs, and the release it brought, with an
+ * environment that was made for it alone. Logs stay.
  * Each step may be done twice, so that a crash in the middle is no matter.
  */
 export async function undo({ ports, state }: { ports: Ports; state: AppState }): Promise<void> {
@@ -20,6 +21,11 @@ export async function undo({ ports, state }: { ports: Ports; state: AppState }):
   if (journal.brought || was === "staged" || was === "unpacked") {
     await ports.releases.remove(app, release);
     setReleaseState(state, release, "failed");
+    const onDisk = state.releases.filter((known) => known.state !== "failed");
+    await ports.environments.collect(
+      app,
+      onDisk.map(({ id }) => id),
+    );
   }
   await restoreSite({ ports, state });
 }

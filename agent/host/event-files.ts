@@ -17,8 +17,12 @@ export class EventFilesOnDisk implements EventFiles {
     const { home, deployments } = appLayout(this.#data, app);
     // A bundle that is refused before the app has a directory leaves nothing behind, also no events.
     if (!existsSync(home)) return;
-    mkdirSync(deployments, { recursive: true, mode: 0o750 });
-    appendFileSync(join(deployments, `${deployment}.ndjson`), `${JSON.stringify(event)}\n`, { mode: 0o640 });
+    try {
+      mkdirSync(deployments, { recursive: true, mode: 0o750 });
+      appendFileSync(join(deployments, `${deployment}.ndjson`), `${JSON.stringify(event)}\n`, { mode: 0o640 });
+    } catch {
+      // On a full disk the deployment must still be undone and its followers told, which memory is enough for.
+    }
   }
 
   async read(app: string, deployment: string): Promise<DeploymentEvent[]> {

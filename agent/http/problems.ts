@@ -1,4 +1,4 @@
-import { CutoverError, type ErrorCode } from "../../shared/errors.ts";
+import { asCutoverError, CutoverError, type ErrorCode } from "../../shared/errors.ts";
 import { toProblem } from "../../shared/problem.ts";
 import type { Problem } from "../../shared/protocol.ts";
 
@@ -64,7 +64,8 @@ export const statuses: Record<ErrorCode, number> = {
  * anything, and the log has it with the cause.
  */
 export function problemOf(thrown: unknown, reference: string): Problem {
-  if (thrown instanceof CutoverError && thrown.code !== "internal") return toProblem(thrown, statuses[thrown.code]);
+  const known = asCutoverError(thrown);
+  if (known.code !== "internal") return toProblem(known, statuses[known.code]);
   const error = new CutoverError("internal", `The agent met an error that it did not expect (${reference}).`, {
     fix: `The agent's log on the host tells more: look for ${reference}.`,
   });

@@ -11,6 +11,7 @@ import { copyShop, type ShopOptions } from "../fixtures/shop.ts";
 import { type ActionResult, type ActionRun, type RunningAction, startAction } from "../harness/action.ts";
 import { EmbeddedAgent, type Key } from "../harness/agent.ts";
 import { freePorts } from "../harness/ports.ts";
+import { SmallDisk, type SmallDiskSize } from "./bad-disk.ts";
 import { snapshotHost, versionSeen } from "./host-snapshot.ts";
 
 export interface BadHostOptions {
@@ -18,8 +19,8 @@ export interface BadHostOptions {
   name: string;
   /** Keys of agent.yml in place of those that embedded mode writes. */
   settings?: z.input<typeof agentSettingsSchema>;
-  /** Called with the agent's directory before its first start. */
-  prepare?: (directory: string) => Promise<void>;
+  /** A disk of its own for the agent's data, of so many bytes and so many files. */
+  disk?: SmallDiskSize;
 }
 
 type Inputs = Partial<Pick<ActionRun, "inputs" | "env" | "onLine">>;
@@ -39,29 +40,32 @@ export class BadHost implements AsyncDisposable {
   readonly key: Key;
   /** The port that the app may listen on. */
   readonly port: number;
+  readonly #disk: SmallDisk | undefined;
   #projects = 0;
 
-  private constructor(agent: EmbeddedAgent, key: Key, port: number) {
+  private constructor(agent: EmbeddedAgent, key: Key, port: number, disk: SmallDisk | undefined) {
     this.agent = agent;
     this.key = key;
     this.port = port;
+    this.#disk = disk;
   }
 
-  static async start({ name, settings, prepare }: BadHostOptions): Promise<BadHost> {
+  static async start({ name, settings, disk: size }: BadHostOptions): Promise<BadHost> {
     const [agentPort = 0, port = 0] = await freePorts(2);
     const agent = new EmbeddedAgent(agentPort, { name });
+    let disk: SmallDisk | undefined;
     try {
-      await prepare?.(agent.directory);
+      if (size !== undefined) disk = SmallDisk.mount(embeddedLayout(agent.directory).data, size);
       await agent.start();
       if (settings !== undefined) await changeSettings(agent, settings);
       const key = await agent.newKey();
       await agent.addApp({ key, ports: [port] });
-      const host = new BadHost(agent, key, port);
+      const host = new BadHost(agent, key, port, disk);
       const { exitCode, stdout } = await host.run(await host.project());
       if (exitCode !== 0) throw new Error(`v1 could not be deployed:\n${stdout}`);
       return host;
     } catch (error) {
-      await agent[Symbol.asyncDispose]();
+      await tearDown(agent, disk);
       throw error;
     }
   }
@@ -115,8 +119,17 @@ export class BadHost implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.agent[Symbol.asyncDispose]();
+    await tearDown(this.agent, this.#disk);
   }
+}
+
+/** The directory can be removed only when nothing is mounted in it. */
+async function tearDown(agent: EmbeddedAgent, disk: SmallDisk | undefined): Promise<void> {
+  if (disk !== undefined) {
+    await Promise.race([agent.end(), sleep(15_000, undefined, { ref: false })]);
+    disk[Symbol.dispose]();
+  }
+  await agent[Symbol.asyncDispose]();
 }
 
 /** The agent reads agent.yml when it starts. */
@@ -147,4 +160,10 @@ export function watchSite(site: string): { seen(): string[]; stop(): Promise<voi
       await watching;
     },
   };
+}
+
+/** Tells when a line of a job's log holds the text. */
+export function lineSeen(text: string): { onLine: (line: string) => void; seen: Promise<void> } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { onLine: (line) => line.includes(text) && resolve(), seen: promise };
 }

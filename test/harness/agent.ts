@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stringify } from "yaml";
 import type { z } from "zod";
@@ -62,7 +62,7 @@ export class EmbeddedAgent implements AsyncDisposable {
     this.scratch = new Scratch(name);
     this.directory = join(this.scratch.path, "host");
     this.url = `http://127.0.0.1:${port}`;
-    this.#env = { PATH: systemPath, HOME: this.scratch.path, LANG: "C.UTF-8", ...env };
+    this.#env = { PATH: `${dirname(node)}:${systemPath}`, HOME: this.scratch.path, LANG: "C.UTF-8", ...env };
   }
 
   /** What the agent printed. */
@@ -99,8 +99,12 @@ export class EmbeddedAgent implements AsyncDisposable {
   }
 
   async #run(options: string[]): Promise<void> {
-    const argv = [agentProgram, ...options];
-    const child = spawn(node, argv, { cwd: this.scratch.path, env: this.#env, stdio: ["ignore", "pipe", "pipe"] });
+    // By its own first line, which says with which flags node runs it.
+    const child = spawn(agentProgram, options, {
+      cwd: this.scratch.path,
+      env: this.#env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => {

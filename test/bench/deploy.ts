@@ -1,0 +1,80 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parse } from "yaml";
+import { print } from "../demo/show.ts";
+import { type HealthQuestion, measureBoot } from "./boot.ts";
+import { untilIdle } from "./machine.ts";
+import { changeOneFile, type ProjectSize, writeProject } from "./project.ts";
+import { configure, Site } from "./site.ts";
+import { count, size, type Table, time, verdict } from "./table.ts";
+import { median, medianPhases, type Phase } from "./timeline.ts";
+
+/** Milliseconds throughout. */
+export interface DeployFigures {
+  project: ProjectSize;
+  /** The first deploy of all, which gets the wheels and makes the environments. */
+  first: number;
+  rounds: { total: number; boot: number; phases: Phase[] }[];
+  total: number;
+  boot: number;
+  /** The median of what each deploy took longer than the boot beside it. */
+  overhead: number;
+  phases: Phase[];
+}
+
+const rounds = 7;
+export const overheadTarget = 1500;
+
+/** Deploys of one changed file, each beside a boot of the same app without cutover. */
+export async function measureDeploys(): Promise<DeployFigures> {
+  await using site = await Site.open("market");
+  const directory = site.project.path;
+  const project = writeProject(directory);
+  // As deploys are that come further apart than keep_warm: the instances before the live ones are gone.
+  configure(directory, { keep_warm: "0s" });
+  const { health } = parse(readFileSync(join(directory, "cutover.yml"), "utf8")) as { health: HealthQuestion };
+  const { begun, cutOver } = await site.deploy();
+  print(`  first deploy: ${time(cutOver - begun)}`);
+  const measured: DeployFigures["rounds"] = [];
+  for (let round = 0; round < rounds; round++) {
+    await untilIdle();
+    const boot = await measureBoot(await site.liveRunDirectory(), health);
+    await sleep(500);
+    await untilIdle();
+    changeOneFile(directory, round + 2);
+    const deploy = await site.deploy();
+    const total = deploy.cutOver - deploy.begun;
+    measured.push({ total, boot, phases: deploy.phases });
+    print(
+      `  round ${round + 1} of ${rounds}: deploy ${time(total)}, boot ${time(boot)}, over boot ${time(total - boot)}`,
+    );
+  }
+  return { project, first: cutOver - begun, rounds: measured, ...summary(measured) };
+}
+
+export function summary(rounds: DeployFigures["rounds"]) {
+  return {
+    total: median(rounds.map(({ total }) => total)),
+    boot: median(rounds.map(({ boot }) => boot)),
+    overhead: median(rounds.map(({ total, boot }) => total - boot)),
+    phases: medianPhases(rounds.map(({ phases }) => phases)),
+  };
+}
+
+export function deployTable({ project, rounds, first, total, boot, overhead, phases }: DeployFigures): Table {
+  return {
+    title: `Deploy of one changed file: a Django project of ${count(project.files)} files, ${size(project.bytes)}, wheels unchanged`,
+    head: ["phase", "time"],
+    rows: [
+      ...phases.map(({ name, ms }) => [name, time(ms)]),
+      ["from starting the Action to the last slot moved", time(total)],
+      ["the app's own boot, without cutover", time(boot)],
+      ["over boot", time(overhead)],
+    ],
+    notes: [
+      verdict(overhead <= overheadTarget, `Target boot + ${time(overheadTarget)}`),
+      `Medians of ${rounds.length} deploys, alternating with boots; the first deploy of all took ${time(first)}.`,
+    ],
+  };
+}

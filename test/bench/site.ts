@@ -1,0 +1,134 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse, stringify } from "yaml";
+import { EventFilesOnDisk } from "../../agent/host/event-files.ts";
+import { appLayout } from "../../agent/host/layout.ts";
+import type { DeploymentEvent } from "../../shared/protocol.ts";
+import { type ActionResult, runAction } from "../harness/action.ts";
+import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
+import { offlinePip } from "../harness/places.ts";
+import { freePorts } from "../harness/ports.ts";
+import { Scratch } from "../harness/scratch.ts";
+import { type Phase, phaseEnds, phasesFrom, reachedAt, type TimedLine } from "./timeline.ts";
+
+/** One deploy as it was seen from outside; times in milliseconds since the epoch. */
+export interface MeasuredDeploy {
+  /** The Action's process was started. */
+  begun: number;
+  /** The host had the beginning of the bundle. */
+  reachedHost: number;
+  /** The last slot had moved. */
+  cutOver: number;
+  /** The Action had ended. */
+  ended: number;
+  phases: Phase[];
+  /** Requests that were cut when the old instances stopped. */
+  cut: number;
+  result: ActionResult;
+}
+
+/** A host with one app, and the project that is deployed to it with the built Action. */
+export class Site implements AsyncDisposable {
+  readonly app: string;
+  readonly agent: EmbeddedAgent;
+  readonly project: Scratch;
+  readonly url: string;
+  readonly #key: Key;
+  readonly #pip: Record<string, string>;
+  readonly #events: EventFilesOnDisk;
+
+  private constructor(parts: {
+    app: string;
+    agent: EmbeddedAgent;
+    project: Scratch;
+    port: number;
+    key: Key;
+    pip: Record<string, string>;
+  }) {
+    this.app = parts.app;
+    this.agent = parts.agent;
+    this.project = parts.project;
+    this.url = `http://127.0.0.1:${parts.port}`;
+    this.#key = parts.key;
+    this.#pip = parts.pip;
+    this.#events = new EventFilesOnDisk(join(parts.agent.directory, "data"));
+  }
+
+  static async open(app: string): Promise<Site> {
+    await using stack = new AsyncDisposableStack();
+    const project = stack.use(new Scratch("project"));
+    const agent = stack.use(await startAgent({ name: "bench" }));
+    const key = await agent.newKey();
+    const [port = 0] = await freePorts(1);
+    await agent.addApp({ app, key, ports: [port] });
+    const pip = await offlinePip();
+    stack.move();
+    return new Site({ app, agent, project, port, key, pip });
+  }
+
+  /** Where the files of the app's instances lie. */
+  async liveRunDirectory(): Promise<string> {
+    const { live } = await this.agent.appView(this.app);
+    return this.#layout.runDir(live ?? "");
+  }
+
+  /** @throws Error with the Action's log when the deploy fails */
+  async deploy(): Promise<MeasuredDeploy> {
+    const known = new Set(this.#deployments());
+    const log: TimedLine[] = [];
+    const begun = Date.now();
+    const result = await runAction({
+      inputs: { hosts: this.agent.url, "signing-key": this.#key.privatePem },
+      cwd: this.project.path,
+      env: this.#pip,
+      onLine: (line) => log.push({ at: Date.now(), line }),
+    });
+    const ended = Date.now();
+    if (result.exitCode !== 0) throw new Error(`a deploy failed:\n${result.stdout}`);
+    const fresh = this.#deployments().filter((id) => !known.has(id));
+    const events = await Promise.all(fresh.map((id) => this.#events.read(this.app, id)));
+    const stage = events.find((each) => reachedAt(each, "verified") !== undefined) ?? [];
+    const activate = events.find((each) => reachedAt(each, "cut_over") !== undefined) ?? [];
+    return {
+      ...times(begun, ended, stage, activate),
+      phases: phasesFrom(begun, phaseEnds(log, stage, activate)),
+      result,
+    };
+  }
+
+  #deployments(): string[] {
+    return namesIn(this.#layout.deployments).map((name) => name.replace(/\.ndjson$/, ""));
+  }
+
+  get #layout() {
+    return appLayout(join(this.agent.directory, "data"), this.app);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.agent[Symbol.asyncDispose]();
+    await this.project[Symbol.asyncDispose]();
+  }
+}
+
+function times(begun: number, ended: number, stage: DeploymentEvent[], activate: DeploymentEvent[]) {
+  const verified = stage.find((event) => event.type === "state" && event.state === "verified");
+  const cutOver = reachedAt(activate, "cut_over");
+  const end = activate.at(-1);
+  if (verified?.type !== "state" || cutOver === undefined) throw new Error("a deploy left no events of its own");
+  const cut = end?.type === "end" ? (end.deployment.cut ?? 0) : 0;
+  return { begun, ended, cutOver, reachedHost: Date.parse(verified.at) - verified.took, cut };
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+/** Sets keys of a project's cutover.yml. */
+export function configure(project: string, keys: Record<string, unknown>): void {
+  const file = join(project, "cutover.yml");
+  writeFileSync(file, stringify({ ...(parse(readFileSync(file, "utf8")) as object), ...keys }));
+}

@@ -1,0 +1,165 @@
+import { request } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { formatAudience } from "../../shared/audience.ts";
+import { importPrivateKey, signToken } from "../../shared/key.ts";
+import { accepted, deploymentView, type Problem, problem, routes } from "../../shared/protocol.ts";
+import { type Bundle, type BundleInput, compress, makeBundle } from "../fixtures/bundle.ts";
+import { BadHost } from "./bad-host.ts";
+
+let host: BadHost;
+beforeAll(async () => {
+  host = await BadHost.start({ name: "bad" });
+});
+afterAll(() => host?.[Symbol.asyncDispose]());
+
+const files = {
+  "app/shop.py": "application = None\n",
+  "app/shop/prices.csv": "tea,3\n".repeat(400),
+  "app/zz.txt": "the last one\n",
+};
+const python = { wheels: "none", system_site_packages: true };
+
+function bundleOf(input: BundleInput = {}): Bundle {
+  return makeBundle({ files, config: { python, health: { timeout: "3s" } }, ...input });
+}
+
+/** A token for just this bundle, as the Action would get it. */
+async function tokenFor(digest: string): Promise<string> {
+  const key = await importPrivateKey(host.key.privatePem);
+  const audience = formatAudience({ host: host.name, app: "shop", operation: { name: "deploy", digest } });
+  return signToken(key, audience, { sub: "test" });
+}
+
+async function upload(body: Buffer, digest: string): Promise<Response> {
+  return fetch(`${host.agent.url}${routes.releases("shop")}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${await tokenFor(digest)}`, "content-type": "application/zstd" },
+    body: new Uint8Array(body),
+  });
+}
+
+async function refused(body: Buffer, digest: string): Promise<Problem> {
+  const answer = await upload(body, digest);
+  expect(answer.headers.get("content-type")).toContain("application/problem+json");
+  const told = problem.parse(await answer.json());
+  expect(told.status).toBe(answer.status);
+  expect(told.unchanged).toMatch(/^Nothing/);
+  expect(told.fix).toBeDefined();
+  return told;
+}
+
+async function expectRefused(body: Buffer, digest: string, wanted: { code: string; detail: RegExp }): Promise<void> {
+  const { code, detail } = await host.unchangedBy(() => refused(body, digest));
+  expect(code).toBe(wanted.code);
+  expect(detail).toMatch(wanted.detail);
+}
+
+describe("a bundle is refused whole, and nothing of it is kept,", () => {
+  it("when it is truncated: cut off in its compressed stream", async () => {
+    const { bytes, digest } = bundleOf();
+    const half = bytes.subarray(0, bytes.length / 2);
+    await expectRefused(half, digest, { code: "bundle_truncated", detail: /ended early/ });
+  });
+
+  it("when it is truncated: its last file is missing", async () => {
+    const { bytes, digest } = bundleOf({ changeEntries: (entries) => entries.slice(0, -1), end: Buffer.alloc(0) });
+    await expectRefused(bytes, digest, { code: "bundle_truncated", detail: /app\/zz\.txt is missing or cut off/ });
+  });
+
+  it("when it is truncated: the connection breaks before its end", async () => {
+    const { bytes, digest } = bundleOf();
+    const authorization = `Bearer ${await tokenFor(digest)}`;
+    const said = host.agent.log.length;
+    await host.unchangedBy(async () => {
+      const call = request(`${host.agent.url}${routes.releases("shop")}`, {
+        method: "POST",
+        headers: { authorization, "content-length": bytes.length },
+      });
+      call.on("error", () => undefined);
+      call.write(bytes.subarray(0, -10));
+      while (!host.agent.log.slice(said).includes('"msg":"deployment begins"')) await sleep(20);
+      call.destroy();
+      while (!host.agent.log.slice(said).includes('"msg":"deployment ended"')) await sleep(20);
+    });
+    expect(host.agent.log.slice(said)).toMatch(/"code":"(?:bundle_truncated|aborted)","msg":"deployment ended"/);
+  });
+
+  it("when one byte of a file is altered", async () => {
+    const { tar, digest } = bundleOf();
+    tar[tar.indexOf("tea,3")] = 0x54;
+    await expectRefused(compress(tar), digest, {
+      code: "bundle_altered",
+      detail: /app\/shop\/prices\.csv differs from the manifest/,
+    });
+  });
+
+  it("when one byte of its manifest is altered", async () => {
+    const { tar, digest } = bundleOf();
+    tar[tar.indexOf("example/shop")] = 0x45;
+    await expectRefused(compress(tar), digest, { code: "manifest_mismatch", detail: /not the one that the token/ });
+  });
+
+  it("when any one byte of its compressed stream is altered", async () => {
+    const { bytes, digest } = bundleOf();
+    const codes = await host.unchangedBy(async () => {
+      const found = new Set<string>();
+      for (let at = 0; at < bytes.length; at += 37) {
+        const altered = Buffer.from(bytes);
+        altered[at] = (altered[at] ?? 0) ^ 0x10;
+        found.add((await refused(altered, digest)).code);
+      }
+      return [...found];
+    });
+    expect(codes).toContain("bundle_altered");
+    expect(codes.filter((code) => !/^(?:bundle|manifest)_/.test(code))).toEqual([]);
+  });
+
+  it("when it goes on after its last file", async () => {
+    const { bytes, digest } = bundleOf({ end: Buffer.concat([Buffer.alloc(1024), Buffer.from("and more")]) });
+    await expectRefused(bytes, digest, { code: "bundle_too_long", detail: /goes on after its last file/ });
+  });
+
+  it("when it goes on after its compressed stream", async () => {
+    const { bytes, digest } = bundleOf();
+    const longer = Buffer.concat([bytes, Buffer.from("and more")]);
+    await expectRefused(longer, digest, { code: "bundle_too_long", detail: /after the end of its compressed stream/ });
+  });
+
+  it("when a file is longer than the manifest says", async () => {
+    const { bytes, digest } = bundleOf({
+      changeEntries: (entries) =>
+        entries.map((entry) =>
+          entry.path === "app/zz.txt" ? { ...entry, content: Buffer.from("the last one, and more\n") } : entry,
+        ),
+    });
+    await expectRefused(bytes, digest, {
+      code: "bundle_unexpected_entry",
+      detail: /app\/zz\.txt with 23 bytes instead of 13/,
+    });
+  });
+
+  it.each([
+    ["before its files", 1],
+    ["between its files", 2],
+    ["after its files", 4],
+  ])("when it holds a file that the manifest lacks, %s", async (_, place) => {
+    const stranger = { path: "app/backdoor.py", content: Buffer.from("import os\n") };
+    const { bytes, digest } = bundleOf({ changeEntries: (entries) => entries.toSpliced(place, 0, stranger) });
+    await expectRefused(bytes, digest, { code: "bundle_unexpected_entry", detail: /"app\/backdoor\.py"/ });
+  });
+});
+
+describe("the same bundle undamaged", () => {
+  it("is taken, and undone because it cannot start", async () => {
+    const { bytes, digest } = bundleOf();
+    const view = await host.unchangedBy(async () => {
+      const answer = await upload(bytes, digest);
+      expect(answer.status).toBe(202);
+      const { deployment } = accepted.parse(await answer.json());
+      const settled = await fetch(`${host.agent.url}${routes.deployment(deployment)}?wait=30`);
+      return deploymentView.parse(await settled.json());
+    });
+    expect(view).toMatchObject({ outcome: "failed", failure: { code: "instance_died" } });
+  });
+});

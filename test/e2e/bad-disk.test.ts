@@ -1,0 +1,78 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { embeddedLayout } from "../../agent/host/embedded-files.ts";
+import { fillBytes, fillFiles, mayMount } from "./bad-disk.ts";
+import { BadHost, changeSettings } from "./bad-host.ts";
+import { expectFailedHost } from "./bad-result.ts";
+import { versionSeen } from "./host-snapshot.ts";
+
+let host: BadHost;
+afterAll(() => host?.[Symbol.asyncDispose]());
+
+const unchanged = /the live release goes on serving/i;
+
+async function expectDiskFull(project: string, says: (string | RegExp)[]): Promise<void> {
+  const result = await host.unchangedBy(() => host.run(project));
+  expectFailedHost(result, host.name, { code: "disk_full", says });
+}
+
+async function expectDeploys(version: string): Promise<void> {
+  const { exitCode, stdout } = await host.run(await host.project({ version }));
+  expect(exitCode, stdout).toBe(0);
+  expect(await versionSeen(host.site)).toContain(` ${version} `);
+}
+
+// The host's own disk cannot be filled, so where nothing can be mounted only the reserve is tried.
+if (mayMount()) {
+  describe("a full disk refuses a deploy", () => {
+    beforeAll(async () => {
+      host = await BadHost.start({
+        name: "disk",
+        disk: { bytes: 16 * 1024 * 1024, files: 1500 },
+        settings: { limits: { free: 1024 * 1024 } },
+      });
+    });
+    const data = () => embeddedLayout(host.agent.directory).data;
+
+    it("that is larger than what is free, before anything is written", async () => {
+      const project = await host.project({ version: "v2" });
+      writeFileSync(join(project, "catalogue.bin"), randomBytes(15 * 1024 * 1024));
+      await expectDiskFull(project, [
+        /The release needs 16\.\d MB with the reserve; 1\d.* are free/,
+        unchanged,
+        "limits.free",
+      ]);
+    });
+
+    it("where the files run out while it is unpacked", async () => {
+      const project = await host.project({ version: "v2" });
+      mkdirSync(join(project, "pages"));
+      for (let page = 0; page < 200; page++) writeFileSync(join(project, "pages", `${page}.txt`), "page\n");
+      using _ = fillFiles(data(), 100);
+      await expectDiskFull(project, ["The disk is full", "Free disk space on the host"]);
+    });
+
+    it("where not a byte is free, and the next one works when there is room again", async () => {
+      const project = await host.project({ version: "v2" });
+      {
+        using _ = fillBytes(data());
+        await expectDiskFull(project, [/disk/]);
+        await expectDiskFull(project, [/disk/]);
+      }
+      await expectDeploys("v3");
+    });
+  });
+} else {
+  describe("a full disk refuses a deploy", () => {
+    beforeAll(async () => {
+      host = await BadHost.start({ name: "disk" });
+    });
+
+    it("that would leave less than the reserve, before anything is written", async () => {
+      await changeSettings(host.agent, { limits: { free: Number.MAX_SAFE_INTEGER } });
+      await expectDiskFull(await host.project({ version: "v2" }), ["with the reserve", unchanged, "limits.free"]);
+    });
+  });
+}

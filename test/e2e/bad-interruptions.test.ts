@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ActionResult } from "../harness/action.ts";
+import { freePorts } from "../harness/ports.ts";
+import { BadHost, changeSettings, lineSeen, watchSite } from "./bad-host.ts";
+import { HoldingProxy } from "./bad-proxy.ts";
+import { expectFailedHost, resultOf } from "./bad-result.ts";
+import { snapshotHost, versionSeen } from "./host-snapshot.ts";
+
+let host: BadHost;
+beforeAll(async () => {
+  host = await BadHost.start({ name: "bad" });
+});
+afterAll(() => host?.[Symbol.asyncDispose]());
+
+/** Answers, but is never well: it is in its health check for as long as the test needs. */
+const unwell = { version: "v2", fault: "answers-500", config: { health: { path: "/", timeout: "60s" } } } as const;
+
+async function expectDeploys(version: string): Promise<void> {
+  const { exitCode, stdout } = await host.run(await host.project({ version }));
+  expect(exitCode, stdout).toBe(0);
+  expect(await versionSeen(host.site)).toContain(` ${version} `);
+}
+
+function expectCancelled(result: ActionResult, name = host.name): void {
+  expect.soft(result.exitCode).toBe(1);
+  expect.soft(resultOf(result)[name]).toMatchObject({ outcome: "aborted" });
+  expect.soft(resultOf(result)[name]?.note).toBeUndefined();
+  expect
+    .soft(result.annotations.map(({ message }) => message))
+    .toEqual([expect.stringContaining("The job was cancelled.")]);
+  expect.soft(result.summary).toContain("<b>aborted</b>");
+}
+
+describe("a job that is cancelled", () => {
+  it("during the health check leaves nothing", async () => {
+    const project = await host.project(unwell);
+    const result = await host.unchangedBy(async () => {
+      const { onLine, seen } = lineSeen("waiting for 200-399");
+      const action = host.begin(project, { onLine });
+      await seen;
+      return action.cancel();
+    });
+    expectCancelled(result);
+  });
+
+  it("while an instance does not even answer leaves nothing", async () => {
+    const project = await host.project({ ...unwell, fault: "never-answers" });
+    const result = await host.unchangedBy(async () => {
+      const { onLine, seen } = lineSeen("start the instances took");
+      const action = host.begin(project, { onLine });
+      await seen;
+      return action.cancel();
+    });
+    expectCancelled(result);
+  });
+
+  it("between the upload's last byte and the answer leaves nothing", async () => {
+    const [port = 0] = await freePorts(1);
+    const proxy = new HoldingProxy(port, Number(new URL(host.agent.url).port));
+    await using _ = proxy;
+    await proxy.listen();
+    const through = `127.0.0.1:${port}`;
+    await changeSettings(host.agent, { names: [host.name, through] });
+    const project = await host.project({ version: "v2" });
+    const result = await host.unchangedBy(async () => {
+      const action = host.begin(project, { inputs: { hosts: proxy.url } });
+      expect(await proxy.held).toContain("HTTP/1.1 202 ");
+      return action.cancel();
+    });
+    expectCancelled(result, through);
+  });
+});
+
+describe("an agent that is killed in the middle of a deploy", () => {
+  const moments = [
+    ["the health check", unwell, "waiting for 200-399"],
+    [
+      "the release command",
+      {
+        version: "v2",
+        config: { release: { command: ["python", "-c", "print('begins', flush=True); import time; time.sleep(300)"] } },
+      },
+      "release | begins",
+    ],
+  ] as const;
+
+  it.each(moments)(
+    "during %s leaves the site serving, undoes it when it is back, and the next deploy works",
+    async (_, options, line) => {
+      const project = await host.project(options);
+      const before = await snapshotHost(host.agent, host.site);
+      const result = await host.unchangedBy(async () => {
+        const { onLine, seen } = lineSeen(line);
+        const action = host.begin(project, { onLine });
+        await seen;
+        await host.agent.kill();
+        expect(await versionSeen(host.site)).toBe(before.visitorsSee);
+        await host.agent.start();
+        return action.result;
+      });
+      expectFailedHost(result, host.name, {
+        code: "agent_stopping",
+        says: [
+          "The agent stopped in the middle of this deployment",
+          "The live release went on serving",
+          "Deploy again",
+        ],
+      });
+      const watch = watchSite(host.site);
+      await expectDeploys(`after-${line.length}`);
+      await watch.stop();
+      expect(watch.seen().filter((seen) => !seen.startsWith("200 "))).toEqual([]);
+    },
+  );
+});
