@@ -10,7 +10,8 @@ import { deploy, deployAgain, receive } from "./deploy.ts";
 import { aborted, Deployment } from "./deployment.ts";
 import { AppLocks } from "./lock.ts";
 import { assertNotHeld, recover } from "./recover.ts";
-import { type AppState, findRelease, liveRelease, loadState, nextRun, rollbackTarget, runsInUse } from "./state.ts";
+import { type AppState, loadState } from "./state.ts";
+import { activateTarget, nothingLive, redeployTarget, rollbackRun, type Target } from "./target.ts";
 import { WarmRuns } from "./warm.ts";
 import { runSpec, type Work } from "./work.ts";
 
@@ -97,38 +98,19 @@ export class Deployments implements Service {
   }
 
   async activate(app: string, release: string, request: CallRequest): Promise<Accepted> {
-    return this.#again(app, { kind: "activate", release }, request, (state) => {
-      const known = this.#servable(state, release);
-      if (liveRelease(state) === release && state.live !== null) return { run: state.live, up: true };
-      if (state.staged !== null && releaseOfRun(state.staged.run) === release)
-        return { run: state.staged.run, up: true };
-      if (state.warm !== null && releaseOfRun(state.warm.run) === release) return { run: state.warm.run, up: true };
-      return { run: nextRun(known, runsInUse(state)), up: false };
-    });
+    const same = this.#running.get(app)?.deployment.view;
+    // A call that is sent again because its answer was lost.
+    if (same?.kind === "activate" && same.release === release) return { deployment: same.id, release };
+    return this.#again(app, { kind: "activate", release }, request, (state) => activateTarget(state, release));
   }
 
   async redeploy(app: string, release: string | "live", request: CallRequest): Promise<Accepted> {
     const start = release === "live" ? {} : { release };
-    return this.#again(app, { kind: "redeploy", ...start }, request, (state) => {
-      const wanted = release === "live" ? liveRelease(state) : release;
-      if (wanted === null) throw nothingLive(app);
-      return { run: nextRun(this.#servable(state, wanted), runsInUse(state)), up: false };
-    });
+    return this.#again(app, { kind: "redeploy", ...start }, request, (state) => redeployTarget(state, release));
   }
 
   async rollback(app: string, request: CallRequest): Promise<Accepted> {
-    return this.#again(app, { kind: "rollback" }, request, (state) => {
-      if (state.live === null) throw nothingLive(app);
-      const target = rollbackTarget(state);
-      if (target === undefined) {
-        throw new CutoverError("nothing_to_roll_back_to", `${app} has no good release before ${liveRelease(state)}.`, {
-          unchanged: "The live release goes on serving.",
-          fix: "See `cutover releases`; give a certain release traffic with `cutover activate`.",
-        });
-      }
-      if (state.warm !== null && releaseOfRun(state.warm.run) === target) return { run: state.warm.run, up: true };
-      return { run: nextRun(target, runsInUse(state)), up: false };
-    });
+    return this.#again(app, { kind: "rollback" }, request, rollbackRun);
   }
 
   async abort(id: string): Promise<DeploymentView> {
@@ -272,25 +254,21 @@ export class Deployments implements Service {
     app: string,
     start: Start,
     request: CallRequest,
-    choose: (state: AppState) => { run: string; up: boolean },
+    choose: (state: AppState) => Target,
   ): Promise<Accepted> {
-    const same = this.#running.get(app)?.deployment.view;
-    if (start.kind === "activate" && same?.kind === "activate" && same.release === start.release && same.release) {
-      return { deployment: same.id, release: same.release };
-    }
     const { work, unlock } = await this.#open(app, start, request);
-    let chosen: { run: string; up: boolean };
+    let target: Target;
     try {
-      chosen = choose(work.state);
+      target = choose(work.state);
     } catch (thrown) {
       await takeBack(work, thrown);
       await this.#closed(work, unlock);
       throw thrown;
     }
-    const release = releaseOfRun(chosen.run);
+    const release = releaseOfRun(target.run);
     work.deployment.named(release);
-    const how = { up: chosen.up, rollback: start.kind === "rollback" };
-    this.#background(work, unlock, () => deployAgain(work, chosen.run, how));
+    const how = { up: target.up, rollback: start.kind === "rollback" };
+    this.#background(work, unlock, () => deployAgain(work, target.run, how));
     return { deployment: work.deployment.id, release };
   }
 
@@ -310,16 +288,6 @@ export class Deployments implements Service {
     const known = state.releases.find((release) => release.digest === digest && release.state !== "failed");
     const past = state.history.find(({ release, kind }) => kind === "deploy" && release === known?.id);
     return known !== undefined && past !== undefined ? { deployment: past.id, release: known.id } : undefined;
-  }
-
-  #servable(state: AppState, release: string): string {
-    const record = findRelease(state, release);
-    if (record !== undefined && record.state !== "failed" && record.state !== "unpacked") return release;
-    const how = record === undefined ? "is not on this host" : `is ${record.state}`;
-    throw new CutoverError("release_not_found", `Release ${release} of ${state.app} ${how}.`, {
-      unchanged,
-      fix: "`cutover releases` lists those that can have traffic. One that failed or was pruned has to be deployed again.",
-    });
   }
 
   #background(work: Work, unlock: () => void, story: () => Promise<"succeeded" | "staged">): void {
@@ -366,10 +334,6 @@ export class Deployments implements Service {
       unlock();
     }
   }
-}
-
-function nothingLive(app: string): CutoverError {
-  return new CutoverError("nothing_live", `${app} has no live release.`, { unchanged, fix: "Deploy it first." });
 }
 
 function tooLate(id: string): CutoverError {
