@@ -4,7 +4,9 @@ import type { z } from "zod";
 import { CutoverError } from "../shared/errors.ts";
 import {
   type Accepted,
+  type AppView,
   accepted,
+  appView,
   type DeploymentEvent,
   type DeploymentView,
   deploymentView,
@@ -122,6 +124,14 @@ export class AgentClient {
       const path = routes.abort(deployment);
       const text = await this.#text({ method: "POST", path, headers, body: { kind: "json", text: "{}" }, signal });
       return this.#parse(deploymentView, text);
+    });
+  }
+
+  /** How an app stands on this host. */
+  async app(app: string, token: () => Promise<string>, signal: AbortSignal): Promise<AppView> {
+    return this.#retry(signal, isPassing, async () => {
+      const headers = await bearer(token);
+      return this.#parse(appView, await this.#text({ method: "GET", path: routes.app(app), headers, signal }));
     });
   }
 

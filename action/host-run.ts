@@ -51,6 +51,8 @@ export class HostRun {
   #deployment: string | undefined;
   /** The one that left the release staged: its end, unlike an activation's, still leaves something to undo. */
   #staged: string | undefined;
+  /** The release of an upload whose answer has not come: the host may have a deployment of it. */
+  #unanswered: string | undefined;
   #activity = "deploy";
   #going = "";
   #finished: Promise<unknown> = Promise.resolve();
@@ -78,7 +80,8 @@ export class HostRun {
       this.report.release = bundle.release;
       this.#activity = "upload";
       const start = now();
-      const { deployment } = await client.upload({
+      this.#unanswered = bundle.release;
+      const upload = client.upload({
         app,
         bundle: bundle.path,
         releaseCommand,
@@ -87,6 +90,12 @@ export class HostRun {
         onProgress: (sent, size) => log.progress(sent, size),
         signal,
       });
+      const { deployment } = await upload.catch((thrown: unknown) => {
+        // A refusal is an answer too; only where none came may something be left on the host.
+        if (!signal.aborted && !isLost(thrown)) this.#unanswered = undefined;
+        throw thrown;
+      });
+      this.#unanswered = undefined;
       this.#deployment = deployment;
       this.#addPhase("upload", start, now() - start);
       const view = await this.#follow(deployment, signal, onState);
@@ -165,8 +174,9 @@ export class HostRun {
   async abort(signal: AbortSignal): Promise<void> {
     const { client, log } = this.#parts;
     const failed = this.report.outcome === "failed";
+    const unanswered = await this.#findUnanswered(signal);
     // Undoing an activation leaves the release staged, so that goes afterwards.
-    for (const deployment of new Set([this.#deployment, this.#staged])) {
+    for (const deployment of new Set([unanswered, this.#deployment, this.#staged])) {
       if (deployment === undefined) continue;
       try {
         await client.abort(deployment, () => this.#token({ name: "abort", deployment }), signal);
@@ -180,10 +190,32 @@ export class HostRun {
     if (this.report.outcome === "aborted") log.line("aborted; the release before goes on serving");
   }
 
+  /**
+   * The deployment of an upload that got no answer. Where the host has none, the lost connection has undone it, or it
+   * never began.
+   */
+  async #findUnanswered(signal: AbortSignal): Promise<string | undefined> {
+    if (this.#unanswered === undefined) return undefined;
+    const { app, client, log } = this.#parts;
+    try {
+      const { deployment } = await client.app(app, () => this.#token({ name: "read" }), signal);
+      if (deployment?.release === this.#unanswered && isOpen(deployment)) return deployment.id;
+      if (this.report.outcome === "unknown") this.report.outcome = "aborted";
+    } catch (thrown) {
+      this.report.note = `Whether it has the release is not known: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+      log.line(this.report.note);
+    }
+    return undefined;
+  }
+
   /** Whether an abort would find something. */
   get undecided(): boolean {
     const { outcome } = this.report;
-    return (this.#deployment ?? this.#staged) !== undefined && outcome !== "succeeded" && outcome !== "rolled_back";
+    return (
+      (this.#deployment ?? this.#staged ?? this.#unanswered) !== undefined &&
+      outcome !== "succeeded" &&
+      outcome !== "rolled_back"
+    );
   }
 
   async #command(
@@ -282,6 +314,14 @@ function endedBadly(view: DeploymentView): CutoverError {
   return new CutoverError(code, `The deployment ended as ${view.outcome}, after the state ${view.state}.`, {
     fix: "Look at the agent's log on the host.",
   });
+}
+
+function isLost(thrown: unknown): boolean {
+  return thrown instanceof CutoverError && thrown.code === "agent_unreachable";
+}
+
+function isOpen({ outcome }: DeploymentView): boolean {
+  return outcome === "running" || outcome === "staged";
 }
 
 /** The deployment has ended by itself, or its traffic has moved: nothing is left to undo. */

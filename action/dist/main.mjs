@@ -36463,7 +36463,7 @@ const instanceView = object({
 	connections: int(),
 	slots: int()
 });
-object({
+const appView = object({
 	app: appName,
 	live: runId.nullable(),
 	staged: runId.nullable(),
@@ -36539,6 +36539,8 @@ var HostRun = class {
 	#deployment;
 	/** The one that left the release staged: its end, unlike an activation's, still leaves something to undo. */
 	#staged;
+	/** The release of an upload whose answer has not come: the host may have a deployment of it. */
+	#unanswered;
 	#activity = "deploy";
 	#going = "";
 	#finished = Promise.resolve();
@@ -36567,6 +36569,7 @@ var HostRun = class {
 			this.report.release = bundle.release;
 			this.#activity = "upload";
 			const start = now();
+			this.#unanswered = bundle.release;
 			const { deployment } = await client.upload({
 				app,
 				bundle: bundle.path,
@@ -36578,7 +36581,11 @@ var HostRun = class {
 				}),
 				onProgress: (sent, size) => log.progress(sent, size),
 				signal
+			}).catch((thrown) => {
+				if (!signal.aborted && !isLost(thrown)) this.#unanswered = void 0;
+				throw thrown;
 			});
+			this.#unanswered = void 0;
 			this.#deployment = deployment;
 			this.#addPhase("upload", start, now() - start);
 			const view = await this.#follow(deployment, signal, onState);
@@ -36651,7 +36658,12 @@ var HostRun = class {
 	async abort(signal) {
 		const { client, log } = this.#parts;
 		const failed = this.report.outcome === "failed";
-		for (const deployment of /* @__PURE__ */ new Set([this.#deployment, this.#staged])) {
+		const unanswered = await this.#findUnanswered(signal);
+		for (const deployment of /* @__PURE__ */ new Set([
+			unanswered,
+			this.#deployment,
+			this.#staged
+		])) {
 			if (deployment === void 0) continue;
 			try {
 				await client.abort(deployment, () => this.#token({
@@ -36667,10 +36679,26 @@ var HostRun = class {
 		}
 		if (this.report.outcome === "aborted") log.line("aborted; the release before goes on serving");
 	}
+	/**
+	* The deployment of an upload that got no answer. Where the host has none, the lost connection has undone it, or it
+	* never began.
+	*/
+	async #findUnanswered(signal) {
+		if (this.#unanswered === void 0) return void 0;
+		const { app, client, log } = this.#parts;
+		try {
+			const { deployment } = await client.app(app, () => this.#token({ name: "read" }), signal);
+			if (deployment?.release === this.#unanswered && isOpen(deployment)) return deployment.id;
+			if (this.report.outcome === "unknown") this.report.outcome = "aborted";
+		} catch (thrown) {
+			this.report.note = `Whether it has the release is not known: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+			log.line(this.report.note);
+		}
+	}
 	/** Whether an abort would find something. */
 	get undecided() {
 		const { outcome } = this.report;
-		return (this.#deployment ?? this.#staged) !== void 0 && outcome !== "succeeded" && outcome !== "rolled_back";
+		return (this.#deployment ?? this.#staged ?? this.#unanswered) !== void 0 && outcome !== "succeeded" && outcome !== "rolled_back";
 	}
 	async #command(path, operation, signal, options) {
 		const { client, waitMs } = this.#parts;
@@ -36759,6 +36787,12 @@ function activityAfter(state) {
 function endedBadly(view) {
 	if (view.failure !== void 0) return fromProblem(view.failure);
 	return new CutoverError(view.outcome === "aborted" ? "aborted" : "internal", `The deployment ended as ${view.outcome}, after the state ${view.state}.`, { fix: "Look at the agent's log on the host." });
+}
+function isLost(thrown) {
+	return thrown instanceof CutoverError && thrown.code === "agent_unreachable";
+}
+function isOpen({ outcome }) {
+	return outcome === "running" || outcome === "staged";
 }
 /** The deployment has ended by itself, or its traffic has moved: nothing is left to undo. */
 function isOver(code) {
@@ -38785,6 +38819,18 @@ var AgentClient = class {
 				signal
 			});
 			return this.#parse(deploymentView, text);
+		});
+	}
+	/** How an app stands on this host. */
+	async app(app, token, signal) {
+		return this.#retry(signal, isPassing, async () => {
+			const headers = await bearer(token);
+			return this.#parse(appView, await this.#text({
+				method: "GET",
+				path: routes.app(app),
+				headers,
+				signal
+			}));
 		});
 	}
 	/** A deployment's events to their end, over as many connections as it takes. */

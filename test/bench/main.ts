@@ -44,7 +44,7 @@ const parts: Record<string, Part> = {
 };
 
 async function bench(names: string[], markdown: boolean): Promise<void> {
-  process.env["TMPDIR"] = chooseDirectory();
+  process.env.TMPDIR = chooseDirectory();
   const machine = await describeMachine();
   print(machineLine(machine));
   const results: Record<string, object> = {};

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { embeddedLayout } from "../../agent/host/embedded-files.ts";
 import { fillBytes, fillFiles, mayMount } from "./bad-disk.ts";
-import { BadHost, changeSettings } from "./bad-host.ts";
+import { BadHost } from "./bad-host.ts";
 import { expectFailedHost } from "./bad-result.ts";
 import { versionSeen } from "./host-snapshot.ts";
 
@@ -71,7 +71,7 @@ if (mayMount()) {
     });
 
     it("that would leave less than the reserve, before anything is written", async () => {
-      await changeSettings(host.agent, { limits: { free: Number.MAX_SAFE_INTEGER } });
+      await host.changeSettings({ limits: { free: Number.MAX_SAFE_INTEGER } });
       await expectDiskFull(await host.project({ version: "v2" }), ["with the reserve", unchanged, "limits.free"]);
     });
   });

@@ -103,6 +103,11 @@ export class BadHost implements AsyncDisposable {
     return this.begin(cwd, inputs).result;
   }
 
+  async changeSettings(settings: z.input<typeof agentSettingsSchema>): Promise<void> {
+    await changeSettings(this.agent, settings);
+    while (!(await versionSeen(this.site)).startsWith("200 ")) await sleep(50);
+  }
+
   /** Does the work and sees that the host is afterwards as before, and that every visitor meanwhile got the old release. */
   async unchangedBy<T>(work: () => Promise<T>): Promise<T> {
     const before = await snapshotHost(this.agent, this.site);
@@ -132,11 +137,8 @@ async function tearDown(agent: EmbeddedAgent, disk: SmallDisk | undefined): Prom
   await agent[Symbol.asyncDispose]();
 }
 
-/** The agent reads agent.yml when it starts. */
-export async function changeSettings(
-  agent: EmbeddedAgent,
-  settings: z.input<typeof agentSettingsSchema>,
-): Promise<void> {
+/** The agent reads agent.yml when it starts; its nginx and supervisord start anew with it. */
+async function changeSettings(agent: EmbeddedAgent, settings: z.input<typeof agentSettingsSchema>): Promise<void> {
   await agent.end();
   const file = embeddedLayout(agent.directory).agentSettings;
   await writeFile(file, stringify({ ...parse(await readFile(file, "utf8")), ...settings }));

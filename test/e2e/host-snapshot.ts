@@ -1,8 +1,9 @@
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join, relative } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type AppState, loadState } from "../../agent/deploy/state.ts";
 import { embeddedLayout } from "../../agent/host/embedded-files.ts";
-import { Supervisor } from "../../agent/host/supervisor.ts";
+import { type ProcessInfo, Supervisor } from "../../agent/host/supervisor.ts";
 import type { EmbeddedAgent } from "../harness/agent.ts";
 import { type ProcessId, processId } from "../harness/processes.ts";
 
@@ -24,7 +25,7 @@ export interface HostSnapshot {
 export async function snapshotHost(agent: EmbeddedAgent, site: string, app = "shop"): Promise<HostSnapshot> {
   const { data, supervisor, nginx } = embeddedLayout(agent.directory);
   const client = new Supervisor({ socket: supervisor.socket, confDir: supervisor.confDir });
-  const programs = await client.getAllProcessInfo();
+  const programs = await startedPrograms(client);
   const visitorsSee = await versionSeen(site);
   return {
     disk: describeTree(data),
@@ -36,6 +37,15 @@ export async function snapshotHost(agent: EmbeddedAgent, site: string, app = "sh
     processes: processesOf(agent),
     visitorsSee,
   };
+}
+
+/** A program counts as running only after a second, however soon it answers. */
+async function startedPrograms(client: Supervisor): Promise<ProcessInfo[]> {
+  for (;;) {
+    const programs = await client.getAllProcessInfo();
+    if (programs.every(({ statename }) => statename !== "STARTING")) return programs;
+    await sleep(50);
+  }
 }
 
 /** Without the worker's process id, which differs from answer to answer. */

@@ -53,13 +53,12 @@ export class Fleet implements AsyncDisposable {
     return copyShop(this.workspace, options);
   }
 
-  async action(inputs: Record<string, string> = {}, onLine?: (line: string) => void): Promise<ActionResult> {
+  async action(inputs: Record<string, string> = {}, env: Record<string, string> = {}): Promise<ActionResult> {
     const signingKey = this.hosts[0]?.key.privatePem ?? "";
     return runAction({
       inputs: { hosts: this.urls, "signing-key": signingKey, ...inputs },
       cwd: this.workspace,
-      env: await offlinePip(),
-      ...(onLine !== undefined && { onLine }),
+      env: { ...(await offlinePip()), ...env },
     });
   }
 
