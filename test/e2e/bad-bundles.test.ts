@@ -1,5 +1,6 @@
 import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { zstdDecompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { formatAudience } from "../../shared/audience.ts";
 import { importPrivateKey, signToken } from "../../shared/key.ts";
@@ -21,7 +22,7 @@ const files = {
 const python = { wheels: "none", system_site_packages: true };
 
 function bundleOf(input: BundleInput = {}): Bundle {
-  return makeBundle({ files, config: { python, health: { timeout: "3s" } }, ...input });
+  return makeBundle({ files, config: { python }, ...input });
 }
 
 /** A token for just this bundle, as the Action would get it. */
@@ -53,6 +54,14 @@ async function expectRefused(body: Buffer, digest: string, wanted: { code: strin
   const { code, detail } = await host.unchangedBy(() => refused(body, digest));
   expect(code).toBe(wanted.code);
   expect(detail).toMatch(wanted.detail);
+}
+
+function decompressesTo(bytes: Buffer, tar: Buffer): boolean {
+  try {
+    return zstdDecompressSync(bytes).equals(tar);
+  } catch {
+    return false;
+  }
 }
 
 describe("a bundle is refused whole, and nothing of it is kept,", () => {
@@ -101,13 +110,14 @@ describe("a bundle is refused whole, and nothing of it is kept,", () => {
   });
 
   it("when any one byte of its compressed stream is altered", async () => {
-    const { bytes, digest } = bundleOf();
+    const { bytes, tar, digest } = bundleOf();
     const codes = await host.unchangedBy(async () => {
       const found = new Set<string>();
       for (let at = 0; at < bytes.length; at += 37) {
         const altered = Buffer.from(bytes);
         altered[at] = (altered[at] ?? 0) ^ 0x10;
-        found.add((await refused(altered, digest)).code);
+        // zstd has a few spare bits: what decompresses to the same archive is the same bundle.
+        if (!decompressesTo(altered, tar)) found.add((await refused(altered, digest)).code);
       }
       return [...found];
     });

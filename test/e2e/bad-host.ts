@@ -28,7 +28,7 @@ type Inputs = Partial<Pick<ActionRun, "inputs" | "env" | "onLine">>;
 /** Quick to deploy: the distribution's Django, and nothing left warm that would change by itself later. */
 const quick: NonNullable<ShopOptions["config"]> = {
   server: { kind: "gunicorn", app: "shop.wsgi:application", instances: 2, workers: 1, threads: 4 },
-  health: { path: "/", host: "shop.example.com", timeout: "3s" },
+  health: { path: "/", host: "shop.example.com" },
   python: { wheels: "none", system_site_packages: true },
   release: undefined,
   keep_warm: "0s",

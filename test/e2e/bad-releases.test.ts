@@ -75,7 +75,10 @@ const releases: [string, Fault, Expected][] = [
 
 describe("a release that", () => {
   it.each(releases)("%s leaves the old one serving, and the job says why", async (_, fault, expected) => {
-    const project = await host.project({ version: "v2", fault });
+    // Long enough for an instance to start while other tests run, where it is to answer before the limit.
+    const timeout = fault === "never-answers" ? "3s" : "6s";
+    const health = { path: "/", host: "shop.example.com", timeout };
+    const project = await host.project({ version: "v2", fault, config: { health } });
     const result = await host.unchangedBy(() => host.run(project));
     expectFailedHost(result, host.name, expected);
   });
