@@ -42,6 +42,8 @@ export interface Upload {
   app: string;
   bundle: string;
   releaseCommand: boolean;
+  /** How long the host keeps the app for this deployment once it is staged, from the last time it is asked for. */
+  leaseMs: number;
   waitMs: number;
   /** Asked anew for each attempt: an agent takes a token once. */
   token(): Promise<string>;
@@ -91,12 +93,13 @@ export class AgentClient {
   }
 
   /** Sends a bundle, to be staged. Repeated where the connection broke: the agent knows a bundle that it has. */
-  async upload({ app, bundle, releaseCommand, waitMs, token, onProgress, signal }: Upload): Promise<Accepted> {
+  async upload({ app, bundle, releaseCommand, leaseMs, waitMs, token, onProgress, signal }: Upload): Promise<Accepted> {
     const { size } = await stat(bundle);
     const query = new URLSearchParams({
       activate: "false",
       release_command: String(releaseCommand),
       wait: seconds(waitMs),
+      lease: seconds(leaseMs),
     });
     const body: CallBody = {
       kind: "file",
@@ -125,6 +128,13 @@ export class AgentClient {
       const text = await this.#text({ method: "POST", path, headers, body: { kind: "json", text: "{}" }, signal });
       return this.#parse(deploymentView, text);
     });
+  }
+
+  /** How a deployment stands; asking keeps the app leased to it. */
+  async deployment(id: string, signal: AbortSignal): Promise<DeploymentView> {
+    return this.#retry(signal, isPassing, async () =>
+      this.#parse(deploymentView, await this.#text({ method: "GET", path: routes.deployment(id), signal })),
+    );
   }
 
   /** How an app stands on this host. */

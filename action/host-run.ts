@@ -30,6 +30,7 @@ export interface Bundle {
 
 export interface StageOptions {
   releaseCommand: boolean;
+  leaseMs: number;
   signal: AbortSignal;
   onState?(state: DeploymentState): void;
 }
@@ -53,6 +54,7 @@ export class HostRun {
   #staged: string | undefined;
   /** The release of an upload whose answer has not come: the host may have a deployment of it. */
   #unanswered: string | undefined;
+  #lease: NodeJS.Timeout | undefined;
   #activity = "deploy";
   #going = "";
   #finished: Promise<unknown> = Promise.resolve();
@@ -74,7 +76,7 @@ export class HostRun {
   }
 
   /** Makes the release ready and healthy, without traffic. */
-  async stage(bundle: Bundle, { releaseCommand, signal, onState }: StageOptions): Promise<void> {
+  async stage(bundle: Bundle, { releaseCommand, leaseMs, signal, onState }: StageOptions): Promise<void> {
     await this.#recorded(signal, async () => {
       const { app, client, log, waitMs, now } = this.#parts;
       this.report.release = bundle.release;
@@ -85,6 +87,7 @@ export class HostRun {
         app,
         bundle: bundle.path,
         releaseCommand,
+        leaseMs,
         waitMs,
         token: () => this.#token({ name: "deploy", digest: bundle.digest }),
         onProgress: (sent, size) => log.progress(sent, size),
@@ -102,12 +105,24 @@ export class HostRun {
       if (view.outcome !== "staged") throw endedBadly(view);
       this.#staged = deployment;
       this.report.outcome = "staged";
+      this.#keepLease(deployment, leaseMs, signal);
     });
+  }
+
+  /** While other hosts still stage, this one must not take another deployment. */
+  #keepLease(deployment: string, leaseMs: number, signal: AbortSignal): void {
+    if (leaseMs === 0) return;
+    const renew = () => {
+      // An agent that does not answer now is asked again; one that never does fails the activation.
+      this.client.deployment(deployment, signal).catch(() => undefined);
+    };
+    this.#lease = setInterval(renew, leaseMs / 4).unref();
   }
 
   /** Resolves when the traffic has moved. @throws CutoverError when it has not */
   async activate(release: string, signal: AbortSignal): Promise<Activation> {
     this.report.release = release;
+    clearInterval(this.#lease);
     const { deployment } = await this.#recorded(signal, () =>
       this.#command(routes.activate(this.#parts.app, release), { name: "activate", release }, signal, {
         body: { weight: 100 },
@@ -173,6 +188,7 @@ export class HostRun {
   /** Undoes what this host has begun and not cut over; nothing where there is nothing to undo. */
   async abort(signal: AbortSignal): Promise<void> {
     const { client, log } = this.#parts;
+    clearInterval(this.#lease);
     const failed = this.report.outcome === "failed";
     const unanswered = await this.#findUnanswered(signal);
     // Undoing an activation leaves the release staged, so that goes afterwards.

@@ -13,14 +13,21 @@ export interface StageRequest {
   signal: AbortSignal;
 }
 
+/** Long enough for a host that is busy, short enough for whoever comes after a job that was killed. */
+const leaseMs = 60_000;
+
 /** Everything staged everywhere, then the traffic moved host by host. */
 export async function deployAll(hosts: HostRun[], request: StageRequest): Promise<void> {
-  await stageAll(hosts, request);
+  await stageAll(hosts, request, leaseMs);
   await activateAll(hosts, request.bundle.release, request.signal);
 }
 
-/** Makes the release ready on every host, or on none. */
-export async function stageAll(hosts: HostRun[], { bundle, releaseCommand, signal }: StageRequest): Promise<void> {
+/**
+ * Makes the release ready on every host, or on none.
+ * @param leaseMs how long each host keeps the app for this job's activation, renewed while the job goes on; 0 for none
+ */
+export async function stageAll(hosts: HostRun[], request: StageRequest, leaseMs = 0): Promise<void> {
+  const { bundle, releaseCommand, signal } = request;
   const others = new AbortController();
   const stop = AbortSignal.any([signal, others.signal]);
   const started: Promise<void>[] = [];
@@ -28,7 +35,7 @@ export async function stageAll(hosts: HostRun[], { bundle, releaseCommand, signa
     const onState = (state: (typeof deploymentStates)[number]) => {
       if (deploymentStates.indexOf(state) >= deploymentStates.indexOf("released")) onReleased?.();
     };
-    started.push(host.stage(bundle, { releaseCommand: withCommand, signal: stop, onState }));
+    started.push(host.stage(bundle, { releaseCommand: withCommand, leaseMs, signal: stop, onState }));
   };
   try {
     const [first, ...rest] = hosts;

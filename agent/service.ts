@@ -46,6 +46,11 @@ export interface DeployRequest extends CallRequest {
   activate: boolean;
   /** false: another host of the same deploy has run it. */
   releaseCommand: boolean;
+  /**
+   * With `activate: false`: how long the app is kept for this deployment's activation after it is staged, in milliseconds,
+   * counted anew whenever somebody asks for the deployment. 0 keeps nothing.
+   */
+  leaseMs: number;
 }
 
 export interface CommandEnvironment {

@@ -36541,6 +36541,7 @@ var HostRun = class {
 	#staged;
 	/** The release of an upload whose answer has not come: the host may have a deployment of it. */
 	#unanswered;
+	#lease;
 	#activity = "deploy";
 	#going = "";
 	#finished = Promise.resolve();
@@ -36563,7 +36564,7 @@ var HostRun = class {
 		}
 	}
 	/** Makes the release ready and healthy, without traffic. */
-	async stage(bundle, { releaseCommand, signal, onState }) {
+	async stage(bundle, { releaseCommand, leaseMs, signal, onState }) {
 		await this.#recorded(signal, async () => {
 			const { app, client, log, waitMs, now } = this.#parts;
 			this.report.release = bundle.release;
@@ -36574,6 +36575,7 @@ var HostRun = class {
 				app,
 				bundle: bundle.path,
 				releaseCommand,
+				leaseMs,
 				waitMs,
 				token: () => this.#token({
 					name: "deploy",
@@ -36592,11 +36594,21 @@ var HostRun = class {
 			if (view.outcome !== "staged") throw endedBadly(view);
 			this.#staged = deployment;
 			this.report.outcome = "staged";
+			this.#keepLease(deployment, leaseMs, signal);
 		});
+	}
+	/** While other hosts still stage, this one must not take another deployment. */
+	#keepLease(deployment, leaseMs, signal) {
+		if (leaseMs === 0) return;
+		const renew = () => {
+			this.client.deployment(deployment, signal).catch(() => void 0);
+		};
+		this.#lease = setInterval(renew, leaseMs / 4).unref();
 	}
 	/** Resolves when the traffic has moved. @throws CutoverError when it has not */
 	async activate(release, signal) {
 		this.report.release = release;
+		clearInterval(this.#lease);
 		const { deployment } = await this.#recorded(signal, () => this.#command(routes.activate(this.#parts.app, release), {
 			name: "activate",
 			release
@@ -36657,6 +36669,7 @@ var HostRun = class {
 	/** Undoes what this host has begun and not cut over; nothing where there is nothing to undo. */
 	async abort(signal) {
 		const { client, log } = this.#parts;
+		clearInterval(this.#lease);
 		const failed = this.report.outcome === "failed";
 		const unanswered = await this.#findUnanswered(signal);
 		for (const deployment of /* @__PURE__ */ new Set([
@@ -36893,13 +36906,19 @@ async function inPhase({ effects, report }, name, work) {
 	}
 }
 // action/rollout.ts
+/** Long enough for a host that is busy, short enough for whoever comes after a job that was killed. */
+const leaseMs = 6e4;
 /** Everything staged everywhere, then the traffic moved host by host. */
 async function deployAll(hosts, request) {
-	await stageAll(hosts, request);
+	await stageAll(hosts, request, leaseMs);
 	await activateAll(hosts, request.bundle.release, request.signal);
 }
-/** Makes the release ready on every host, or on none. */
-async function stageAll(hosts, { bundle, releaseCommand, signal }) {
+/**
+* Makes the release ready on every host, or on none.
+* @param leaseMs how long each host keeps the app for this job's activation, renewed while the job goes on; 0 for none
+*/
+async function stageAll(hosts, request, leaseMs = 0) {
+	const { bundle, releaseCommand, signal } = request;
 	const others = new AbortController();
 	const stop = AbortSignal.any([signal, others.signal]);
 	const started = [];
@@ -36909,6 +36928,7 @@ async function stageAll(hosts, { bundle, releaseCommand, signal }) {
 		};
 		started.push(host.stage(bundle, {
 			releaseCommand: withCommand,
+			leaseMs,
 			signal: stop,
 			onState
 		}));
@@ -38764,12 +38784,13 @@ var AgentClient = class {
 		});
 	}
 	/** Sends a bundle, to be staged. Repeated where the connection broke: the agent knows a bundle that it has. */
-	async upload({ app, bundle, releaseCommand, waitMs, token, onProgress, signal }) {
+	async upload({ app, bundle, releaseCommand, leaseMs, waitMs, token, onProgress, signal }) {
 		const { size } = await stat(bundle);
 		const query = new URLSearchParams({
 			activate: "false",
 			release_command: String(releaseCommand),
-			wait: seconds(waitMs)
+			wait: seconds(waitMs),
+			lease: seconds(leaseMs)
 		});
 		const body = {
 			kind: "file",
@@ -38820,6 +38841,14 @@ var AgentClient = class {
 			});
 			return this.#parse(deploymentView, text);
 		});
+	}
+	/** How a deployment stands; asking keeps the app leased to it. */
+	async deployment(id, signal) {
+		return this.#retry(signal, isPassing, async () => this.#parse(deploymentView, await this.#text({
+			method: "GET",
+			path: routes.deployment(id),
+			signal
+		})));
 	}
 	/** How an app stands on this host. */
 	async app(app, token, signal) {

@@ -8,6 +8,7 @@ import { viewApp } from "./app-view.ts";
 import { carryOut, hasCutOver, takeBack } from "./conclude.ts";
 import { deploy, deployAgain, receive } from "./deploy.ts";
 import { aborted, Deployment } from "./deployment.ts";
+import { Leases } from "./lease.ts";
 import { AppLocks } from "./lock.ts";
 import { assertNotHeld, recover } from "./recover.ts";
 import { type AppState, loadState } from "./state.ts";
@@ -23,6 +24,9 @@ interface Parts {
   ports: Ports;
   log: Logger;
 }
+
+/** Ends a deployment's hold on its app; with milliseconds, the app stays leased to it. */
+type Unlock = (leaseMs?: number) => void;
 
 interface Start {
   kind: DeploymentKind;
@@ -41,6 +45,7 @@ export class Deployments implements Service {
   readonly #running = new Map<string, { deployment: Deployment; ended: Promise<void> }>();
   readonly #stopping = new AbortController();
   readonly #warm: WarmRuns;
+  readonly #leases = new Leases();
 
   constructor({ ports, log }: Parts) {
     this.#ports = ports;
@@ -61,13 +66,14 @@ export class Deployments implements Service {
       } finally {
         unlock();
       }
-      await this.#warm.schedule(app).catch((err: unknown) => this.#log.error({ err, app }, "retire was not scheduled"));
+      await this.#scheduleRetire(app);
     }
   }
 
   /** Aborts what has not cut over and waits for its undo; what has cut over is left to the next start. */
   async close(): Promise<void> {
     this.#warm.close();
+    this.#leases.close();
     const reason = new CutoverError("agent_stopping", "The agent is shutting down.", {
       unchanged: "The live release goes on serving.",
       fix: "Deploy again when the agent is back.",
@@ -88,7 +94,7 @@ export class Deployments implements Service {
     try {
       const manifest = await receive(work, request);
       request.signal.removeEventListener("abort", lost);
-      this.#background(work, unlock, () => deploy(work, manifest, request));
+      this.#background(work, this.#leased(work, unlock, request.leaseMs), () => deploy(work, manifest, request));
       return { deployment: work.deployment.id, release: manifest.release };
     } catch (thrown) {
       await takeBack(work, thrown);
@@ -129,6 +135,7 @@ export class Deployments implements Service {
   }
 
   async deployment(id: string): Promise<DeploymentView> {
+    this.#leases.renew(id);
     const known = this.#deployments.get(id);
     if (known !== undefined) return known.view;
     for (const app of await this.apps()) {
@@ -215,7 +222,7 @@ export class Deployments implements Service {
   }
 
   /** The app's lock, its state with nothing left over in it, and a deployment to begin with. */
-  async #open(app: string, start: Start, request: CallRequest): Promise<{ work: Work; unlock: () => void }> {
+  async #open(app: string, start: Start, request: CallRequest): Promise<{ work: Work; unlock: Unlock }> {
     this.#stopping.signal.throwIfAborted();
     const { clock, events, apps } = this.#ports;
     const settings = await apps.settings(app);
@@ -224,6 +231,7 @@ export class Deployments implements Service {
     const deployment = Deployment.start({ clock, files: events, app, kind, by: request.by, ...named });
     deployment.digest = digest;
     const signal = AbortSignal.any([request.signal, this.#stopping.signal]);
+    if (kind === "activate") await this.#endLease(app, release);
     const unlock = await this.#locks.acquire(app, () => deployment.view, request.waitMs, signal);
     try {
       const state = await this.#state(app);
@@ -238,9 +246,10 @@ export class Deployments implements Service {
       deployment.restartClock();
       return {
         work,
-        unlock: () => {
+        unlock: (lease) => {
           this.#running.delete(app);
-          unlock();
+          if (lease === undefined) unlock();
+          else this.#leases.grant(app, deployment.id, lease, () => this.#free(app, unlock));
           resolve();
         },
       };
@@ -248,6 +257,22 @@ export class Deployments implements Service {
       unlock();
       throw thrown;
     }
+  }
+
+  /** At the end of a deployment that leaves a staged release, its job keeps the app for the activation. */
+  #leased({ deployment }: Work, unlock: Unlock, ms: number): Unlock {
+    return () => unlock(ms > 0 && deployment.outcome === "staged" ? ms : undefined);
+  }
+
+  /** The activation of a staged release takes the app over from the deployment that staged it. */
+  async #endLease(app: string, release: string | undefined): Promise<void> {
+    const { staged } = await this.#state(app);
+    if (staged !== null && releaseOfRun(staged.run) === release) this.#leases.end(app, staged.deployment);
+  }
+
+  #free(app: string, unlock: () => void): void {
+    unlock();
+    void this.#scheduleRetire(app);
   }
 
   async #again(
@@ -290,19 +315,23 @@ export class Deployments implements Service {
     return known !== undefined && past !== undefined ? { deployment: past.id, release: known.id } : undefined;
   }
 
-  #background(work: Work, unlock: () => void, story: () => Promise<"succeeded" | "staged">): void {
+  #background(work: Work, unlock: Unlock, story: () => Promise<"succeeded" | "staged">): void {
     void carryOut(work, story)
       .catch((err: unknown) => work.log.error({ err }, "a deployment's end could not be written"))
       .finally(() => this.#closed(work, unlock));
   }
 
-  async #closed({ deployment, log }: Work, unlock: () => void): Promise<void> {
+  async #closed({ deployment, log }: Work, unlock: Unlock): Promise<void> {
     const { outcome, release, failure } = deployment.view;
     log.info({ outcome, release, code: failure?.code }, "deployment ended");
     unlock();
-    await this.#warm.schedule(deployment.app).catch((err: unknown) => log.error({ err }, "retire was not scheduled"));
+    await this.#scheduleRetire(deployment.app);
     const ended = [...this.#deployments.values()].filter((known) => known.outcome !== "running");
     for (const { id } of ended.slice(0, -endedInMemory)) this.#deployments.delete(id);
+  }
+
+  async #scheduleRetire(app: string): Promise<void> {
+    await this.#warm.schedule(app).catch((err: unknown) => this.#log.error({ err, app }, "retire was not scheduled"));
   }
 
   async #recover(app: string, state: AppState): Promise<void> {
@@ -314,8 +343,8 @@ export class Deployments implements Service {
   }
 
   async #unstage(view: DeploymentView): Promise<DeploymentView> {
-    const by = { by: view.by, waitMs: 0, signal: this.#stopping.signal };
-    const unlock = await this.#locks.acquire(view.app, () => view, by.waitMs, by.signal);
+    this.#leases.end(view.app, view.id);
+    const unlock = await this.#locks.acquire(view.app, () => view, 0, this.#stopping.signal);
     try {
       const state = await this.#state(view.app);
       if (state.staged?.deployment !== view.id) throw tooLate(view.id);

@@ -5,6 +5,8 @@ import type { HealthAnswer, Instance, RunSpec } from "../ports.ts";
 import { healthHost, type Work } from "./work.ts";
 
 const pollMs = 50;
+/** An instance that answers is up: asking it more often would only fill its log with the same traceback. */
+const answeredPollMs = 500;
 const watchMs = 200;
 const logLines = 60;
 const unchanged = "The live release goes on serving; the new instances were stopped and removed.";
@@ -61,7 +63,7 @@ async function probeUntilHealthy(work: Work, spec: RunSpec, instance: Instance, 
     }
     // The limit cuts the last check short: what the instance answered before tells more than that.
     if (clock.now() >= deadline) throw unhealthy(instance, last ?? answer, { path, host, expect, timeout });
-    await clock.sleep(pollMs, signal);
+    await clock.sleep(answer.kind === "status" ? answeredPollMs : pollMs, signal);
   }
 }
 

@@ -63,7 +63,8 @@ export class AppLocks {
 function inProgress(app: string, view: DeploymentView | undefined): CutoverError {
   const who = view === undefined ? "housekeeping" : `${view.kind} ${view.id} of ${view.by.subject}`;
   const run = view?.by.run_url === undefined ? "" : ` (${view.by.run_url})`;
-  const since = view === undefined ? "" : `, since ${view.started}, now at state ${view.state}`;
+  const now = view?.outcome === "staged" ? "staged, and kept for its activation" : `now at state ${view?.state}`;
+  const since = view === undefined ? "" : `, since ${view.started}, ${now}`;
   return new CutoverError("deployment_in_progress", `${app} is held by ${who}${run}${since}.`, {
     unchanged,
     fix: "Run it again when that one has ended, or let it wait: input `wait` of the Action, `--wait` of the command, `?wait=` of the call.",

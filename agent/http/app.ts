@@ -68,6 +68,7 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
       digest: allowed.operation?.name === "deploy" ? allowed.operation.digest : undefined,
       activate: query.activate,
       releaseCommand: query.release_command,
+      leaseMs: query.lease * 1000,
     });
     return acceptedResponse(c, result);
   });

@@ -5,6 +5,8 @@ import { appName, releaseId, runId } from "../../shared/names.ts";
 
 /** Nobody waits longer than this for another deployment, nor for a deployment's end, in one call. */
 export const maxWaitSeconds = 3600;
+/** A lease is renewed by asking, so it need not be long; and whoever stops asking must not keep an app for long. */
+const maxLeaseSeconds = 300;
 
 const seconds = z.coerce.number().int().min(0).max(maxWaitSeconds);
 const yesOrNo = z.enum(["true", "false"]).transform((text) => text === "true");
@@ -14,6 +16,7 @@ export const deployQuery = z.strictObject({
   wait: seconds.default(0),
   activate: yesOrNo.default(true),
   release_command: yesOrNo.default(true),
+  lease: seconds.max(maxLeaseSeconds).default(0),
 });
 export const logsQuery = z.strictObject({
   lines: z.coerce.number().int().min(1).max(10_000).default(100),

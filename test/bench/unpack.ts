@@ -101,6 +101,7 @@ async function throughAgent(agent: EmbeddedAgent, key: Key, { path, digest }: Bi
       app: bigApp,
       bundle: path,
       releaseCommand: false,
+      leaseMs: 0,
       waitMs: 0,
       token: () => tokenFor({ name: "deploy", digest }),
       onProgress: () => undefined,

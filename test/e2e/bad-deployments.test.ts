@@ -16,17 +16,14 @@ beforeAll(async () => {
 afterAll(() => host?.[Symbol.asyncDispose]());
 
 /** A deploy that stands in its release command until it is told to go on. */
-async function beginHeld(
-  version: string,
-  inputs: Record<string, string> = {},
-): Promise<{ action: RunningAction; goOn: () => Promise<void> }> {
+async function beginHeld(version: string): Promise<{ action: RunningAction; goOn: () => Promise<void> }> {
   const flag = join(appLayout(embeddedLayout(host.agent.directory).data, "shop").shared, version);
   const exists = `os.path.exists(os.path.join(os.environ["CUTOVER_SHARED"], "${version}"))`;
   // One process all the time: what a shell starts would come and go between two looks at the host.
   const script = `import os, time; print("held", flush=True); [time.sleep(0.05) for _ in iter(lambda: ${exists}, True)]`;
   const project = await host.project({ version, config: { release: { command: ["python", "-c", script] } } });
   const { onLine, seen } = lineSeen("release | held");
-  const action = host.begin(project, { inputs, onLine });
+  const action = host.begin(project, { onLine });
   await seen;
   return { action, goOn: () => writeFile(flag, "") };
 }
@@ -53,7 +50,7 @@ describe("of two deployments at once", () => {
   });
 
   it("the second waits when the input `wait` asks for it, and goes through", async () => {
-    const { action: first, goOn } = await beginHeld("v4", { command: "stage" });
+    const { action: first, goOn } = await beginHeld("v4");
     const order: string[] = [];
     const { onLine, seen } = lineSeen("Packed ");
     const project = await host.project({ version: "v5" });

@@ -192,6 +192,7 @@ export class FakeHost {
       digest,
       activate: true,
       releaseCommand: true,
+      leaseMs: 0,
       by: { subject: "test" },
       waitMs: 0,
       signal: new AbortController().signal,

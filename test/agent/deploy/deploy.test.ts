@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import { Deployments } from "../../../agent/deploy/deployments.ts";
@@ -9,6 +10,7 @@ const v1 = "20261121T100000Z-1111111";
 const v2 = "20261121T100100Z-2222222";
 const v3 = "20261121T100200Z-3333333";
 const v4 = "20261121T100300Z-4444444";
+const v5 = "20261121T100400Z-5555555";
 const warm = { keep_warm: "1h" };
 const cold = { keep_warm: "0s" };
 const call = { by: { subject: "test" }, waitMs: 0, signal: new AbortController().signal };
@@ -169,6 +171,28 @@ test("a staged release has no traffic until it is activated, and an abort takes 
   expect(await agent.abort(second.id)).toMatchObject({ outcome: "aborted" });
   expect(await agent.app("shop")).toMatchObject({ live: v2, staged: null });
   expect([...host.disk.releases.keys()]).toEqual([v1, v2]);
+});
+
+test("between its stage and its activation a job keeps the app, and not longer than it asks for its deployment", async () => {
+  const { host, agent } = await hostWith([v1]);
+  const lease = { activate: false, leaseMs: 200 };
+  const staged = await ended(agent, agent.deploy("shop", host.request(v2, warm, lease)));
+  expect(await codeOf(agent.deploy("shop", host.request(v3)))).toBe("deployment_in_progress");
+  for (let asked = 0; asked < 4; asked++) {
+    await sleep(100);
+    await agent.deployment(staged.id);
+  }
+  expect(await codeOf(agent.rollback("shop", call))).toBe("deployment_in_progress");
+  expect(await ended(agent, agent.activate("shop", v2, call))).toMatchObject({ outcome: "succeeded" });
+
+  const abandoned = await ended(agent, agent.deploy("shop", host.request(v3, warm, lease)));
+  expect(abandoned.outcome).toBe("staged");
+  await sleep(400);
+  expect(await ended(agent, agent.deploy("shop", host.request(v4)))).toMatchObject({ outcome: "succeeded" });
+
+  const aborted = await ended(agent, agent.deploy("shop", host.request(v5, warm, lease)));
+  expect(await agent.abort(aborted.id)).toMatchObject({ outcome: "aborted" });
+  expect(await ended(agent, agent.rollback("shop", call))).toMatchObject({ outcome: "succeeded" });
 });
 
 test("a rollback within keep_warm starts nothing", async () => {

@@ -1,0 +1,46 @@
+interface Lease {
+  deployment: string;
+  ms: number;
+  timer: NodeJS.Timeout;
+  /** Frees the app's lock. */
+  unlock(): void;
+}
+
+/**
+ * Between its stage and its activation a job keeps the app, so that no other deployment replaces what it has staged. The
+ * lease lasts only as long as the job goes on asking for its deployment: a job that was killed leaves no lock behind.
+ */
+export class Leases {
+  readonly #leases = new Map<string, Lease>();
+
+  grant(app: string, deployment: string, ms: number, unlock: () => void): void {
+    this.end(app);
+    this.#leases.set(app, { deployment, ms, unlock, timer: this.#timer(app, ms) });
+  }
+
+  /** Somebody who knows the deployment's id has asked for it. */
+  renew(deployment: string): void {
+    for (const [app, lease] of this.#leases) {
+      if (lease.deployment !== deployment) continue;
+      clearTimeout(lease.timer);
+      lease.timer = this.#timer(app, lease.ms);
+    }
+  }
+
+  /** @param deployment only the lease of this deployment */
+  end(app: string, deployment?: string): void {
+    const lease = this.#leases.get(app);
+    if (lease === undefined || (deployment !== undefined && lease.deployment !== deployment)) return;
+    clearTimeout(lease.timer);
+    this.#leases.delete(app);
+    lease.unlock();
+  }
+
+  close(): void {
+    for (const app of [...this.#leases.keys()]) this.end(app);
+  }
+
+  #timer(app: string, ms: number): NodeJS.Timeout {
+    return setTimeout(() => this.end(app), ms);
+  }
+}
