@@ -10,7 +10,7 @@ import {
   unlinkSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
-import type { LaunchFile } from "./host/launch-files.ts";
+import type { LaunchFile } from "./host/supervisor/launch-files.ts";
 
 /**
  * What supervisor starts for each instance: reads the launch file named on the command line, and becomes the program in

@@ -9,19 +9,19 @@ import type { AgentSettings, AppSettings } from "../settings.ts";
 import { systemClock } from "./clock.ts";
 import { syncDirectory } from "./durable.ts";
 import { readSecrets, runEnvironment } from "./environment.ts";
-import { writeLaunchFile } from "./launch-files.ts";
 import { type AppLayout, appLayout } from "./layout.ts";
-import { Nginx } from "./nginx.ts";
-import { renderSite } from "./nginx-site.ts";
+import { Nginx } from "./nginx/nginx.ts";
+import { renderSite } from "./nginx/nginx-site.ts";
+import { slotCount, slotName } from "./nginx/slots.ts";
 import { listIfThere } from "./optional-file.ts";
 import { giveTree, sealTree } from "./ownership.ts";
-import { launchFilePath, logFilePath, renderPrograms, runOfProgramsFile } from "./programs.ts";
-import { checkSocketPath, makeDirectory, runInstances } from "./run-files.ts";
-import { addPrograms, dropPrograms, programStatus, type RunPrograms } from "./run-programs.ts";
-import { serverArguments } from "./servers.ts";
-import { slotCount, slotName } from "./slots.ts";
 import { runStep, type StepRunner } from "./step.ts";
-import { Supervisor } from "./supervisor.ts";
+import { writeLaunchFile } from "./supervisor/launch-files.ts";
+import { launchFilePath, logFilePath, renderPrograms, runOfProgramsFile } from "./supervisor/programs.ts";
+import { checkSocketPath, makeDirectory, runInstances } from "./supervisor/run-files.ts";
+import { addPrograms, dropPrograms, programStatus, type RunPrograms } from "./supervisor/run-programs.ts";
+import { serverArguments } from "./supervisor/servers.ts";
+import { Supervisor } from "./supervisor/supervisor.ts";
 import { type AppUser, appUser, groupId } from "./users.ts";
 
 export interface LocalPrivilegedOptions {

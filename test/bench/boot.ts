@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { LaunchFile } from "../../agent/host/launch-files.ts";
+import type { LaunchFile } from "../../agent/host/supervisor/launch-files.ts";
 import { processId } from "../harness/processes.ts";
 import { Scratch } from "../harness/scratch.ts";
 

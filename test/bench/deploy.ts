@@ -73,7 +73,7 @@ export function deployTable({ project, rounds, first, total, boot, overhead, pha
       ["over boot", time(overhead)],
     ],
     notes: [
-      verdict(overhead <= overheadTarget, `Target boot + ${time(overheadTarget)}`),
+      `${verdict(overhead <= overheadTarget, `Target boot + ${time(overheadTarget)}`)}.`,
       `Medians of ${rounds.length} deploys, alternating with boots; the first deploy of all took ${time(first)}.`,
     ],
   };

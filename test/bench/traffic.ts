@@ -95,7 +95,7 @@ export function trafficTable(figures: TrafficFigures): Table {
       quick("while the Action packs, on the same two cores", runner),
     ],
     notes: [
-      verdict(failed === 0, "Target 0 failed"),
+      `${verdict(failed === 0, "Target 0 failed")}.`,
       `${count(get)} quick GETs, ${count(post)} POSTs, ${count(slow)} two-second requests, ${count(upload)} two-second uploads;`,
       "half of them on kept connections, half on fresh ones, none repeated, each timed from when it was due.",
       `${versions} versions answered; ${cut} requests cut; the generator itself was up to ${time(generatorLagP99)} late (p99).`,

@@ -2,8 +2,8 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AppState, loadState } from "../../agent/deploy/state.ts";
-import { embeddedLayout } from "../../agent/host/embedded-files.ts";
-import { type ProcessInfo, Supervisor } from "../../agent/host/supervisor.ts";
+import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { type ProcessInfo, Supervisor } from "../../agent/host/supervisor/supervisor.ts";
 import type { EmbeddedAgent } from "../harness/agent.ts";
 import { type ProcessId, processId } from "../harness/processes.ts";
 

@@ -2,9 +2,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { AppsDirectory } from "../../../agent/host/apps-dir.ts";
-import { type Embedded, startEmbedded } from "../../../agent/host/embedded.ts";
-import { launcherFile } from "../../../agent/host/launcher.ts";
+import { type Embedded, startEmbedded } from "../../../agent/host/embedded/embedded.ts";
 import { LocalPrivileged } from "../../../agent/host/privileged.ts";
+import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
 import { freePort, scratch } from "./scratch.ts";
 
 export interface EmbeddedHost {

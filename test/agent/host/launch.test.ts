@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { type LaunchFile, writeLaunchFile } from "../../../agent/host/launch-files.ts";
-import { launcherFile } from "../../../agent/host/launcher.ts";
+import { type LaunchFile, writeLaunchFile } from "../../../agent/host/supervisor/launch-files.ts";
+import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
 import { scratch } from "./scratch.ts";
 
 function launch(

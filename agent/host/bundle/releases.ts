@@ -1,0 +1,146 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rename, rm, statfs } from "node:fs/promises";
+import { relative } from "node:path";
+import type { Readable } from "node:stream";
+import { promisify } from "node:util";
+import prettyBytes from "pretty-bytes";
+import { type Config, configSchema } from "../../../shared/config.ts";
+import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
+import type { Manifest } from "../../../shared/manifest.ts";
+import type { Releases, UnpackOptions } from "../../ports.ts";
+import { abortion } from "../abortion.ts";
+import { pointSymlink, syncDirectory } from "../durable.ts";
+import { type AppLayout, appLayout } from "../layout.ts";
+import { type BundleSink, readBundle } from "./bundle-reader.ts";
+import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
+import { ReleaseWriter } from "./release-writer.ts";
+
+export interface ReleaseDirectoriesOptions {
+  data: string;
+  limits: {
+    /** Bytes of a bundle's files together. */
+    bundle: number;
+    /** Free bytes that must remain after unpacking. */
+    free: number;
+  };
+}
+
+/** Releases as directories below `<data>/apps/<app>/releases`. */
+export class ReleaseDirectories implements Releases {
+  readonly #data: string;
+  readonly #limits: ReleaseDirectoriesOptions["limits"];
+
+  constructor({ data, limits }: ReleaseDirectoriesOptions) {
+    this.#data = data;
+    this.#limits = limits;
+  }
+
+  async unpack(app: string, bundle: Readable, options: UnpackOptions): Promise<{ manifest: Manifest; digest: string }> {
+    const layout = appLayout(this.#data, app);
+    let partial: string | undefined;
+    let accepted: { manifest: Manifest; digest: string; writer: ReleaseWriter } | undefined;
+    const sink: BundleSink = {
+      manifest: async (manifest, digest, bytes) => {
+        await options.accept(manifest, digest);
+        if (options.signal.aborted) throw abortion(options.signal);
+        await this.#checkRoom(layout, manifest);
+        partial = layout.partial(manifest.release);
+        await rm(partial, { recursive: true, force: true });
+        const writer = new ReleaseWriter(partial, manifest.created);
+        writer.manifest(bytes, manifest.config);
+        accepted = { manifest, digest, writer };
+      },
+      file: (file, content) => {
+        if (accepted === undefined) throw new Error("a file came before the manifest");
+        return accepted.writer.file(file, content);
+      },
+    };
+    try {
+      await readBundle(decompressed(bundle, options.signal), sink);
+      if (accepted === undefined || partial === undefined) throw new Error("a bundle was read without its manifest");
+      const { manifest, digest, writer } = accepted;
+      if (options.signal.aborted) throw abortion(options.signal);
+      writer.linkStatic(manifest.config.static);
+      refuseExisting(layout, manifest.release);
+      await rename(partial, layout.release(manifest.release));
+      await syncDirectory(layout.releases);
+      return { manifest, digest };
+    } catch (thrown) {
+      if (partial !== undefined) await rm(partial, { recursive: true, force: true });
+      throw asCutoverError(thrown);
+    }
+  }
+
+  async config(app: string, release: string): Promise<Config> {
+    try {
+      return configSchema.parse(JSON.parse(await readFile(appLayout(this.#data, app).config(release), "utf8")));
+    } catch (thrown) {
+      const code = (thrown as NodeJS.ErrnoException).code;
+      if (code !== "ENOENT" && code !== "ENOTDIR") throw thrown;
+      throw new CutoverError("release_not_found", `The host has no release ${release} of ${app}.`, {
+        unchanged: "Nothing was changed.",
+        fix: `List what there is with \`cutover releases ${app}\`; older releases are removed after \`keep\` deploys.`,
+        cause: thrown,
+      });
+    }
+  }
+
+  async remove(app: string, release: string): Promise<void> {
+    const layout = appLayout(this.#data, app);
+    const partial = layout.partial(release);
+    await rm(partial, { recursive: true, force: true });
+    // Moved away first: a release that is there is there whole, also when the removal is interrupted.
+    try {
+      await rename(layout.release(release), partial);
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return;
+      throw thrown;
+    }
+    await rm(partial, { recursive: true, force: true });
+  }
+
+  /** One `sync -f` (syncfs) in place of an fsync for each of thousands of files. */
+  async sync(app: string, release: string): Promise<void> {
+    await promisify(execFile)("sync", ["-f", appLayout(this.#data, app).release(release)]);
+  }
+
+  async publish(app: string, { current, previous }: { current: string; previous: string | null }): Promise<void> {
+    const layout = appLayout(this.#data, app);
+    const target = (release: string) => relative(layout.home, layout.release(release));
+    if (previous !== null) await pointSymlink(layout.previous, target(previous));
+    await pointSymlink(layout.current, target(current));
+    await syncDirectory(layout.home);
+  }
+
+  async #checkRoom(layout: AppLayout, { release, files }: Manifest): Promise<void> {
+    const total = files.reduce((sum, { size }) => sum + size, 0);
+    if (total > this.#limits.bundle) {
+      const message = `The bundle's files have ${prettyBytes(total)}; this host takes ${prettyBytes(this.#limits.bundle)}.`;
+      throw new CutoverError("bundle_too_large", message, {
+        unchanged: bundleUnchanged,
+        fix: "Leave out what the app does not need, with `exclude` in cutover.yml, or raise `limits.bundle` in agent.yml.",
+      });
+    }
+    refuseExisting(layout, release);
+    await mkdir(layout.releases, { recursive: true });
+    const { bavail, bsize } = await statfs(layout.releases);
+    const free = bavail * bsize;
+    const needed = files.reduce((sum, { size }) => sum + Math.ceil(size / bsize) * bsize, this.#limits.free);
+    if (needed > free) {
+      const message = `The release needs ${prettyBytes(needed)} with the reserve; ${prettyBytes(free)} are free.`;
+      throw new CutoverError("disk_full", message, {
+        unchanged: bundleUnchanged,
+        fix: "Free disk space on the host, lower `keep` in cutover.yml, or `limits.free` in agent.yml.",
+      });
+    }
+  }
+}
+
+function refuseExisting(layout: AppLayout, release: string): void {
+  if (!existsSync(layout.release(release))) return;
+  throw new CutoverError("release_exists", `The host already has a release ${release}.`, {
+    unchanged: bundleUnchanged,
+    fix: "Pack again: each packing gets an id of its own. To start the one that is there again, use `redeploy`.",
+  });
+}

@@ -1,0 +1,250 @@
+import { open, readlink, rm, stat } from "node:fs/promises";
+import { isAbsolute, join } from "node:path";
+import { CutoverError } from "../../../shared/errors.ts";
+import type { Clock } from "../../ports.ts";
+import { systemClock } from "../clock.ts";
+import { syncDirectory, writeDurably } from "../durable.ts";
+import { readIfThere } from "../optional-file.ts";
+import { childrenOf, commandLine, processRuns, readPidFile } from "../processes.ts";
+import { runTool, type ToolResult } from "../run-tool.ts";
+import { siteFileName } from "./nginx-site.ts";
+
+export interface NginxOptions {
+  binary: string;
+  /** The directory of site files, which the main configuration includes. */
+  confDir: string;
+  /** Another main configuration than the binary's own. */
+  conf?: string | undefined;
+  /** How long a reload may take, in milliseconds. */
+  timeoutMs?: number;
+  clock?: Clock;
+}
+
+const siteMode = 0o644;
+
+/** The host's nginx: its sites, its test, its reload. */
+export class Nginx {
+  readonly #options: NginxOptions;
+  readonly #clock: Clock;
+  /** One at a time: a site that is refused must not make the test of another app's site fail. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: NginxOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /**
+   * Makes nginx serve an app's site with this text, and returns when its new workers do. Nothing happens where it does
+   * already. What nginx refuses is replaced by what was there before.
+   * @throws CutoverError nginx_config_broken, nginx_unreachable
+   */
+  writeSite(app: string, text: string): Promise<{ changed: boolean }> {
+    return this.#inTurn(() => this.#writeSite(app, text));
+  }
+
+  /** Takes an app's site away. An nginx that does not run needs no reload for that. */
+  removeSite(app: string): Promise<void> {
+    return this.#inTurn(() => this.#removeSite(app));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #writeSite(app: string, text: string): Promise<{ changed: boolean }> {
+    const file = this.#siteFile(app);
+    const present = await readIfThere(file);
+    const loaded = await this.#loadedSite(file, present);
+    if (present === text && loaded === text) return { changed: false };
+    // Kept until the reload is done: after a crash in between the file alone would look as if nginx had read it.
+    await writeDurably(beforeFile(file), loaded ?? "", siteMode);
+    await writeDurably(file, text, siteMode);
+    try {
+      await this.#reload(file);
+    } catch (error) {
+      if (loaded === undefined) await rm(file, { force: true });
+      else await writeDurably(file, loaded, siteMode);
+      await this.#forget(file);
+      throw error;
+    }
+    await this.#forget(file);
+    return { changed: true };
+  }
+
+  async #removeSite(app: string): Promise<void> {
+    const file = this.#siteFile(app);
+    const loaded = await this.#loadedSite(file, await readIfThere(file));
+    if (loaded === undefined && (await readIfThere(file)) === undefined) return;
+    await rm(file, { force: true });
+    await this.#forget(file);
+    try {
+      await this.#reload();
+    } catch (error) {
+      if (!(error instanceof CutoverError && error.code === "nginx_unreachable")) throw error;
+    }
+  }
+
+  #siteFile(app: string): string {
+    return join(this.#options.confDir, siteFileName(app));
+  }
+
+  /** The site that nginx has: what was there before, where a write did not come to its end. */
+  async #loadedSite(file: string, present: string | undefined): Promise<string | undefined> {
+    const before = await readIfThere(beforeFile(file));
+    if (before === undefined) return present;
+    return before === "" ? undefined : before;
+  }
+
+  async #forget(file: string): Promise<void> {
+    await rm(beforeFile(file), { force: true });
+    await syncDirectory(this.#options.confDir);
+  }
+
+  async #reload(needed?: string): Promise<void> {
+    const configuration = await this.#test();
+    if (needed !== undefined && !configuration.includes(`# configuration file ${needed}:`)) {
+      throw new CutoverError("nginx_config_broken", `nginx does not read ${needed}.`, {
+        unchanged: "nginx goes on with the configuration that it has.",
+        fix: `Put \`include ${this.#options.confDir}/*.conf;\` into the http block of nginx's main configuration, or set nginx.conf_dir in agent.yml to a directory that is included.`,
+      });
+    }
+    const master = await this.#master(configuration);
+    const before = new Set(await workers(master, false));
+    const log = await ErrorLog.at(master);
+    this.#signal(master);
+    const deadline = this.#clock.now() + (this.#options.timeoutMs ?? 20_000);
+    // The new workers run, and of the old ones each is gone or accepts no more: only then every new connection is served
+    // by the new configuration.
+    for (;;) {
+      const serving = await workers(master, true);
+      if (serving.length > 0 && serving.every((pid) => !before.has(pid))) return;
+      const complaint = await log?.complaint();
+      if (complaint !== undefined) throw refusedConfig(complaint);
+      if (!(await processRuns(master))) throw unreachable("nginx ended while it was reloading.");
+      if (this.#clock.now() > deadline) throw unreachable("nginx did not start new workers after a reload.");
+      await this.#clock.sleep(10);
+    }
+  }
+
+  /** Tests the configuration. @returns all of its text */
+  async #test(): Promise<string> {
+    const { code, stdout, stderr } = await this.#run("-T");
+    if (code !== 0) throw refusedConfig(stderr);
+    return stdout;
+  }
+
+  async #run(option: string): Promise<ToolResult> {
+    const { binary, conf } = this.#options;
+    try {
+      return await runTool(binary, [option, "-q", ...(conf === undefined ? [] : ["-c", conf])]);
+    } catch (cause) {
+      throw new CutoverError("nginx_unreachable", `nginx could not be started as \`${binary}\`.`, {
+        unchanged: "The site is as it was.",
+        fix: "Install nginx (`apt-get install nginx`), or set nginx.binary in agent.yml to its path.",
+        cause,
+      });
+    }
+  }
+
+  async #master(configuration: string): Promise<number> {
+    const file = await this.#pidFile(configuration);
+    const pid = await readPidFile(file);
+    if (pid === undefined || !(await processRuns(pid))) throw unreachable(`nginx is not running (pid file ${file}).`);
+    return pid;
+  }
+
+  async #pidFile(configuration: string): Promise<string> {
+    const named = /^[ \t]*pid[ \t]+"?([^";\n]+)"?[ \t]*;/m.exec(configuration)?.[1];
+    if (named !== undefined && isAbsolute(named)) return named;
+    const { stderr: built } = await this.#run("-V");
+    const prefix = /--prefix=(\S+)/.exec(built)?.[1] ?? "/usr/local/nginx";
+    return join(prefix, named ?? /--pid-path=(\S+)/.exec(built)?.[1] ?? "logs/nginx.pid");
+  }
+
+  #signal(master: number): void {
+    try {
+      process.kill(master, "SIGHUP");
+    } catch (cause) {
+      throw unreachable("nginx could not be told to reload.", cause);
+    }
+  }
+}
+
+/** Not *.conf, so nginx does not include it. */
+function beforeFile(file: string): string {
+  return `${file}.before`;
+}
+
+/** The worker processes of a master; those that still accept connections, or all. */
+async function workers(master: number, serving: boolean): Promise<number[]> {
+  const pids = await childrenOf(master);
+  const titles = await Promise.all(pids.map(commandLine));
+  return pids.filter((_, index) => {
+    const title = titles[index] ?? "";
+    return title.startsWith("nginx: worker process") && !(serving && title.endsWith("is shutting down"));
+  });
+}
+
+/** What a running master says about a configuration that it tested well but cannot use, such as an address in use. */
+class ErrorLog {
+  readonly #path: string;
+  readonly #start: number;
+
+  private constructor(path: string, start: number) {
+    this.#path = path;
+    this.#start = start;
+  }
+
+  /** nginx points its standard error at its error log; undefined where that is no file. */
+  static async at(master: number): Promise<ErrorLog | undefined> {
+    const path = await readlink(`/proc/${master}/fd/2`).catch(() => "");
+    const status = await stat(path).catch(() => undefined);
+    return status?.isFile() ? new ErrorLog(path, status.size) : undefined;
+  }
+
+  async complaint(): Promise<string | undefined> {
+    const file = await open(this.#path, "r");
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(65_536), 0, 65_536, this.#start);
+      const lines = buffer.toString("utf8", 0, bytesRead).split("\n");
+      // It tries five times, half a second apart, before it gives up.
+      return lines.some((line) => line.includes("still could not bind()"))
+        ? lines.filter((line) => line.includes("[emerg]")).join("\n")
+        : lines.find((line) => line.includes("[emerg]") && !line.includes("bind()"));
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+function refusedConfig(output: string): CutoverError {
+  const messages = output.split("\n").filter((line) => line.includes("[emerg]") || line.includes("[crit]"));
+  const message = (messages[0] ?? output.trim().split("\n")[0] ?? "")
+    .replace(/^.*?\[(?:emerg|crit)\] /, "")
+    .replace(/^\d+#\d+: /, "");
+  const place = / in (\S+:\d+)$/.exec(message)?.[1];
+  return new CutoverError("nginx_config_broken", `nginx refuses its configuration: ${message}`, {
+    unchanged: "nginx goes on with the configuration that it has; the site's file is as it was.",
+    fix: place === undefined ? fixFor(message) : `Look at ${place}. ${fixFor(message)}`,
+    evidence: [{ source: "nginx", text: output.trim().slice(-4000) }],
+  });
+}
+
+function fixFor(message: string): string {
+  if (message.includes("bind()")) return "Another program has this address: stop it, or choose another `listen`.";
+  if (message.includes("duplicate default server")) {
+    return "Give the app a domain in its settings, or take the other default server out (on Debian: sites-enabled/default).";
+  }
+  return "Correct it, check with `nginx -t`, and deploy again.";
+}
+
+function unreachable(message: string, cause?: unknown): CutoverError {
+  return new CutoverError("nginx_unreachable", message, {
+    unchanged: "The site's file is as it was.",
+    fix: "Start nginx (`systemctl start nginx`), look at its error log, and see that the agent may signal it.",
+    cause,
+  });
+}

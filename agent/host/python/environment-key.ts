@@ -1,0 +1,62 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join, posix } from "node:path";
+import type { Manifest } from "../../../shared/manifest.ts";
+import type { Interpreter } from "./interpreter.ts";
+import { type Wheel, wheelsOf } from "./wheels.ts";
+
+/** What an environment is made of: wheels out of the bundle, the repository's requirements from an index, or nothing. */
+export type EnvironmentContent =
+  | { mode: "vendor"; wheels: Wheel[] }
+  | { mode: "index"; requirements: string; digests: string[] }
+  | { mode: "none" };
+
+/** @param app the release's directory `app` */
+export async function environmentContent(manifest: Manifest, app: string): Promise<EnvironmentContent> {
+  const { wheels: mode, requirements } = manifest.config.python;
+  if (mode === "none") return { mode };
+  if (mode === "index") {
+    return { mode, requirements, digests: await requirementDigests(manifest, app, posix.normalize(requirements)) };
+  }
+  const wheels = wheelsOf(manifest);
+  return wheels.length === 0 ? { mode: "none" } : { mode: "vendor", wheels };
+}
+
+/** 16 hex digits; releases with the same key share an environment. */
+export function environmentKey(
+  { real, version }: Interpreter,
+  systemSitePackages: boolean,
+  content: EnvironmentContent,
+): string {
+  const parts = [real, version, systemSitePackages, content.mode, ...contentParts(content)];
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
+}
+
+function contentParts(content: EnvironmentContent): string[] {
+  switch (content.mode) {
+    case "vendor":
+      return content.wheels.flatMap(({ file, sha256 }) => [file, sha256]);
+    case "index":
+      return [content.requirements, ...content.digests];
+    case "none":
+      return [];
+  }
+}
+
+/** The digests of a requirements file and of those that it includes; the release's own id where it names the project itself. */
+async function requirementDigests(manifest: Manifest, app: string, first: string): Promise<string[]> {
+  const known = new Map(manifest.files.map(({ path, sha256 }) => [path, sha256]));
+  const digests = new Map<string, string>();
+  const queue = [first];
+  for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
+    const digest = known.get(`app/${file}`);
+    if (digest === undefined || digests.has(file)) continue;
+    digests.set(file, digest);
+    for (const line of (await readFile(join(app, file), "utf8")).split(/\r?\n/)) {
+      const [, included] = /^\s*(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)/.exec(line) ?? [];
+      if (included !== undefined) queue.push(posix.join(posix.dirname(file), included));
+      else if (/^\s*(?!#)(?:-e\b|--editable\b|\.|\S*\/)|file:/.test(line)) digests.set(line, manifest.release);
+    }
+  }
+  return [...digests].sort().flat();
+}

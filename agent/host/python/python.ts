@@ -1,0 +1,105 @@
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readlink, rm, writeFile } from "node:fs/promises";
+import { basename, join, relative } from "node:path";
+import { asCutoverError } from "../../../shared/errors.ts";
+import type { BuildContext, Environments } from "../../ports.ts";
+import { pointSymlink } from "../durable.ts";
+import { type AppLayout, appLayout } from "../layout.ts";
+import type { StepRunner } from "../step.ts";
+import { compileRelease } from "./bytecode.ts";
+import { environmentContent, environmentKey } from "./environment-key.ts";
+import { findInterpreter } from "./interpreter.ts";
+import { makeVenv, type VenvRequest } from "./venv.ts";
+
+export interface PythonEnvironmentsOptions {
+  data: string;
+  /** Where python3 and python3.X are looked for, in this order. */
+  pythonPath: string[];
+  /** How many processes may compile bytecode at the same time. */
+  jobs: number;
+  runStep: StepRunner;
+}
+
+/** Written last, so an environment without it is one that was not finished. */
+const marker = ".complete";
+
+/** Virtual environments below `<data>/apps/<app>/venvs`, one for each key, shared by the releases that need the same. */
+export class PythonEnvironments implements Environments {
+  readonly #options: PythonEnvironmentsOptions;
+  /** Builds under way, by directory. */
+  readonly #builds = new Map<string, Promise<boolean>>();
+
+  constructor(options: PythonEnvironmentsOptions) {
+    this.#options = options;
+  }
+
+  async build(context: BuildContext): Promise<{ key: string; reused: boolean }> {
+    const { data, pythonPath, jobs, runStep } = this.#options;
+    const { app, release, manifest } = context;
+    const layout = appLayout(data, app);
+    const { version, system_site_packages } = manifest.config.python;
+    try {
+      const interpreter = await findInterpreter(pythonPath, version);
+      const content = await environmentContent(manifest, layout.app(release));
+      const key = environmentKey(interpreter, system_site_packages, content);
+      const directory = layout.venv(key);
+      const reused = await this.#ensure({ context, layout, interpreter, content, directory, runStep });
+      await pointSymlink(layout.releaseVenv(release), relative(layout.release(release), directory));
+      await compileRelease({ context, layout, interpreter, jobs, runStep });
+      return { key, reused };
+    } catch (thrown) {
+      throw asCutoverError(thrown);
+    }
+  }
+
+  async collect(app: string, keptReleases: string[]): Promise<void> {
+    const layout = appLayout(this.#options.data, app);
+    const kept = new Set(await Promise.all(keptReleases.map((release) => linkedKey(layout, release))));
+    for (const key of await readdir(layout.venvs).catch(() => [])) {
+      const directory = layout.venv(key);
+      if (!kept.has(key) && !this.#builds.has(directory)) await removeVenv(directory);
+    }
+  }
+
+  /** @returns whether the environment was there already */
+  async #ensure(request: VenvRequest): Promise<boolean> {
+    const { directory } = request;
+    for (let other = this.#builds.get(directory); other !== undefined; other = this.#builds.get(directory)) {
+      // Its failure is its own: this one tries again.
+      await other.catch(() => false);
+    }
+    if (existsSync(join(directory, marker))) return true;
+    const build = makeAnew(request);
+    this.#builds.set(directory, build);
+    try {
+      return await build;
+    } finally {
+      this.#builds.delete(directory);
+    }
+  }
+}
+
+async function makeAnew(request: VenvRequest): Promise<false> {
+  const { directory, layout } = request;
+  await removeVenv(directory);
+  await mkdir(layout.venvs, { recursive: true });
+  try {
+    await makeVenv(request);
+    await writeFile(join(directory, marker), "");
+  } catch (thrown) {
+    await removeVenv(directory);
+    throw thrown;
+  }
+  return false;
+}
+
+/** The marker first, so that an interrupted removal leaves no environment that looks finished. */
+async function removeVenv(directory: string): Promise<void> {
+  await rm(join(directory, marker), { force: true });
+  await rm(directory, { recursive: true, force: true });
+}
+
+async function linkedKey(layout: AppLayout, release: string): Promise<string | undefined> {
+  const target = await readlink(layout.releaseVenv(release)).catch(() => undefined);
+  return target === undefined ? undefined : basename(target);
+}

@@ -1,0 +1,41 @@
+import { chmod, chown, mkdir } from "node:fs/promises";
+import type { Config } from "../../../shared/config.ts";
+import { CutoverError } from "../../../shared/errors.ts";
+import type { Instance } from "../../ports.ts";
+import type { AppLayout } from "../layout.ts";
+import { instanceNames } from "./servers.ts";
+
+/** The kernel's limit for a unix socket's path, without its final NUL. */
+export const socketPathBytes = 107;
+
+/** The instances of a run, with the sockets that they bind. */
+export function runInstances(layout: AppLayout, run: string, config: Config): Instance[] {
+  return instanceNames(config).map((name) => ({ name, socket: `${layout.runDir(run)}/${name}.sock` }));
+}
+
+/** @throws CutoverError socket_path_too_long */
+export function checkSocketPath(path: string): void {
+  const length = Buffer.byteLength(path);
+  if (length <= socketPathBytes) return;
+  throw new CutoverError(
+    "socket_path_too_long",
+    `A unix socket's path has at most ${socketPathBytes} bytes, and this one would have ${length}: ${path}`,
+    {
+      unchanged: "Nothing was changed.",
+      fix: `Give the app a shorter name, or let \`data\` in agent.yml be a path at least ${length - socketPathBytes} bytes shorter.`,
+    },
+  );
+}
+
+export interface DirectoryOwner {
+  uid: number;
+  gid: number;
+}
+
+/** Makes a directory, or gives the one that is there this mode and owner. */
+export async function makeDirectory(path: string, mode: number, owner?: DirectoryOwner): Promise<void> {
+  await mkdir(path, { recursive: true });
+  if (owner !== undefined) await chown(path, owner.uid, owner.gid);
+  // After the owner, and apart from mkdir: neither the umask nor a change of owner takes a bit away.
+  await chmod(path, mode);
+}

@@ -1,0 +1,96 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { CutoverError } from "../../../shared/errors.ts";
+import type { Clock, ProgramStatus } from "../../ports.ts";
+import { syncDirectory, writeDurably } from "../durable.ts";
+import { readIfThere } from "../optional-file.ts";
+import { groupName, programsFileName, stopSeconds } from "./programs.ts";
+import type { ProcessInfo, Supervisor } from "./supervisor.ts";
+
+export interface RunPrograms {
+  app: string;
+  run: string;
+  confDir: string;
+  supervisor: Supervisor;
+}
+
+/**
+ * Puts a run's programs into supervisor and starts what does not run. A file that supervisor cannot read is taken back.
+ * @throws CutoverError supervisor_config_broken, supervisor_unreachable
+ */
+export async function addPrograms({ app, run, confDir, supervisor }: RunPrograms, text: string): Promise<void> {
+  const group = groupName(app, run);
+  const file = join(confDir, programsFileName(app, run));
+  const before = await readIfThere(file);
+  if (before !== text) await writeDurably(file, text, 0o644);
+  try {
+    await supervisor.reloadConfig();
+    await supervisor.addProcessGroup(group);
+  } catch (error) {
+    if (before === undefined) await rm(file, { force: true });
+    throw error;
+  }
+  await supervisor.startProcessGroup(group);
+}
+
+/** undefined where supervisor has no such group. */
+export async function programStatus({ app, run, supervisor }: RunPrograms): Promise<ProgramStatus[] | undefined> {
+  return (await supervisor.groupInfo(groupName(app, run)))?.map(toStatus);
+}
+
+/**
+ * supervisor's words for a program. One that ends before `startsecs` shows BACKOFF (`Exited too quickly`), is started
+ * again after 1, 2 and 3 s, and then stays FATAL; one that ends later shows EXITED until the next turn of the loop.
+ */
+function toStatus({ name, statename, pid, start, now, spawnerr }: ProcessInfo): ProgramStatus {
+  const up = statename === "RUNNING" || statename === "STARTING" || statename === "STOPPING";
+  return {
+    name,
+    state: statename,
+    pid,
+    uptime: up ? Math.max(0, now - start) * 1000 : 0,
+    detail: up ? "" : spawnerr,
+  };
+}
+
+const ended = new Set(["STOPPED", "EXITED", "FATAL", "UNKNOWN"]);
+
+/** Stops a run's programs, waits for their end, and leaves nothing of them in supervisor nor in its files. */
+export async function dropPrograms(programs: RunPrograms, clock: Clock): Promise<void> {
+  const { app, run, confDir, supervisor } = programs;
+  const group = groupName(app, run);
+  await stopPrograms(programs, clock);
+  await rm(join(confDir, programsFileName(app, run)), { force: true });
+  await syncDirectory(confDir);
+  try {
+    await supervisor.reloadConfig();
+  } catch (error) {
+    // Another file's fault must not keep the old release: the group goes all the same, and its file is gone already.
+    if (!(error instanceof CutoverError && error.code === "supervisor_config_broken")) throw error;
+  }
+  // A program that ended by itself may have been started again in the meantime.
+  while ((await supervisor.removeProcessGroup(group)) === "running") await stopPrograms(programs, clock);
+}
+
+async function stopPrograms({ app, run, supervisor }: RunPrograms, clock: Clock): Promise<void> {
+  const group = groupName(app, run);
+  // supervisor kills by itself after the stop time; its loop turns at each of our questions.
+  const deadline = clock.now() + stopSeconds * 1000 + 10_000;
+  for (;;) {
+    const processes = (await supervisor.groupInfo(group)) ?? [];
+    if (processes.every(({ statename }) => ended.has(statename))) return;
+    if (processes.some(({ statename }) => !ended.has(statename) && statename !== "STOPPING")) {
+      await supervisor.stopProcessGroup(group);
+    }
+    if (clock.now() > deadline) {
+      const names = processes
+        .filter(({ statename }) => !ended.has(statename))
+        .map(({ name, pid }) => `${name} (${pid})`);
+      throw new CutoverError("internal", `supervisord could not stop ${names.join(", ")} of ${group}.`, {
+        unchanged: "What has the traffic keeps it.",
+        fix: "Look at these processes on the host (a process in uninterruptible sleep cannot be killed), then deploy again.",
+      });
+    }
+    await clock.sleep(20);
+  }
+}
