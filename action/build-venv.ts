@@ -29,7 +29,7 @@ export async function buildVenv(
 
 function installCommand(interpreter: Interpreter, python: string, wheels: VendoredWheels): string[] {
   const pip = [interpreter.program, "-m", "pip", "--python", python, "install"];
-  const options = ["--no-index", "--no-deps", "--no-compile", "--quiet"];
+  const options = ["--no-index", "--no-deps", "--quiet"];
   return [...pip, ...options, ...wheels.files.map(({ source }) => source)];
 }
 

@@ -6,17 +6,9 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createZstdCompress } from "node:zlib";
 import { CutoverError } from "../shared/errors.ts";
-import {
-  encodeManifest,
-  type Manifest,
-  type ManifestFile,
-  manifestDigest,
-  manifestLimits,
-  manifestName,
-} from "../shared/manifest.ts";
+import { encodeManifest, type Manifest, manifestDigest, manifestLimits, manifestName } from "../shared/manifest.ts";
 import { Batch } from "./batch.ts";
-import { openFile } from "./file-bytes.ts";
-import type { PackFile } from "./project.ts";
+import { openFile, type ReadFile, stampOf } from "./file-bytes.ts";
 import { endOfArchive, entryHeader, padding } from "./tar.ts";
 
 export interface Packed {
@@ -31,13 +23,12 @@ export interface Packed {
  * same bytes. What a failure has written is removed.
  * @throws CutoverError file_changed, naming the file
  */
-export async function writeBundle(manifest: Manifest, files: PackFile[], directory: string, signal: AbortSignal) {
+export async function writeBundle(manifest: Manifest, files: ReadFile[], directory: string, signal: AbortSignal) {
   const bytes = encodeManifest(manifest);
   if (bytes.length > manifestLimits.bytes) throw tooMuchToList(bytes.length);
-  const sources = new Map(files.map((file) => [file.path, file.source]));
   const bundle = join(directory, `cutover-${manifest.app}-${manifest.release}.tar.zst`);
   const compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3 }, chunkSize: 1024 * 1024 });
-  const archive = Readable.from(tarBytes(bytes, manifest.files, sources), { highWaterMark: 2 });
+  const archive = Readable.from(tarBytes(bytes, files), { highWaterMark: 2 });
   try {
     await pipeline(archive, compress, createWriteStream(bundle), { signal });
   } catch (thrown) {
@@ -48,37 +39,44 @@ export async function writeBundle(manifest: Manifest, files: PackFile[], directo
   return { manifest, digest: manifestDigest(bytes), bundle } satisfies Packed;
 }
 
-function* tarBytes(manifest: Buffer, files: ManifestFile[], sources: Map<string, string>): Generator<Buffer> {
+function* tarBytes(manifest: Buffer, files: ReadFile[]): Generator<Buffer> {
   const batch = new Batch();
   for (const block of entryHeader(manifestName, manifest.length, 0o644)) yield* batch.add(block);
   yield* batch.add(manifest);
   yield* batch.add(padding(manifest.length));
   for (const file of files) {
     for (const block of entryHeader(file.path, file.size, file.mode)) yield* batch.add(block);
-    yield* addContent(batch, file, sources.get(file.path) ?? "");
+    yield* addContent(batch, file);
     yield* batch.add(padding(file.size));
   }
   yield* batch.add(endOfArchive);
   yield* batch.flush();
 }
 
-/** The file is hashed once more while it is packed: what the token signs is what is sent, or nothing is. */
-function* addContent(batch: Batch, file: ManifestFile, source: string): Generator<Buffer> {
-  const sum = createHash("sha256");
-  let size = 0;
+/** What the token signs is what is sent, or nothing is: a file that was touched since it was hashed is hashed again. */
+function* addContent(batch: Batch, file: ReadFile): Generator<Buffer> {
   try {
-    using opened = openFile(source);
-    for (;;) {
-      const read = yield* batch.fill((into) => opened.read(into));
-      if (read.length === 0) break;
-      size += read.length;
-      if (size > file.size) throw changed(file.path);
-      sum.update(read);
-    }
+    const untouched = stampOf(file.source) === file.stamp;
+    if (untouched && file.bytes !== undefined) yield* batch.add(file.bytes);
+    else yield* addAgain(batch, file, !untouched);
   } catch (thrown) {
     throw unreadable(file.path, thrown);
   }
-  if (size !== file.size || sum.digest("hex") !== file.sha256) throw changed(file.path);
+}
+
+function* addAgain(batch: Batch, file: ReadFile, check: boolean): Generator<Buffer> {
+  const sum = check ? createHash("sha256") : undefined;
+  let size = 0;
+  using opened = openFile(file.source);
+  for (;;) {
+    const read = yield* batch.fill((into) => opened.read(into));
+    if (read.length === 0) break;
+    size += read.length;
+    if (size > file.size) throw changed(file.path);
+    sum?.update(read);
+  }
+  if (size !== file.size || (sum !== undefined && sum.digest("hex") !== file.sha256)) throw changed(file.path);
+  if (stampOf(file.source) !== file.stamp && !check) throw changed(file.path);
 }
 
 function changed(path: string): CutoverError {

@@ -30,7 +30,7 @@ async function collect(config: Config, entry: StaticEntry, command: string | str
   const { directory, bin, exec, onLine, signal } = context;
   const inherited = childEnvironment(context.env);
   const path = [bin, inherited.PATH].filter((part) => part !== undefined).join(delimiter);
-  const env = { ...inherited, ...config.env, PATH: path, PYTHONDONTWRITEBYTECODE: "1" };
+  const env = { ...inherited, ...config.env, PATH: path };
   const words = argv(command);
   const [name = "", ...args] = words;
   const fallback = name === "python" ? await which("python3", directory, path) : undefined;

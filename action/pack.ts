@@ -1,15 +1,16 @@
 import { createHash } from "node:crypto";
 import type { Config } from "../shared/config.ts";
-import { comparePaths, type Manifest, type ManifestFile } from "../shared/manifest.ts";
+import { comparePaths, type Manifest } from "../shared/manifest.ts";
 import { type Packed, unreadable, writeBundle } from "./bundle-writer.ts";
 import { collectedFolders, staticFiles } from "./collect.ts";
-import { hashFile, newScratch } from "./file-bytes.ts";
+import { type ReadFile, readFiles } from "./file-bytes.ts";
 import { alwaysExcluded, type PackFile, walkFiles } from "./project.ts";
 import { releaseIdFor } from "./release.ts";
 
 export interface ManifestRequest {
   config: Config;
-  files: PackFile[];
+  /** In the bundle's order. */
+  files: ReadFile[];
   made: Date;
   repository: string;
   commit: string;
@@ -17,16 +18,31 @@ export interface ManifestRequest {
 
 /** Every file of the bundle: the project, its static files, its wheels. @throws CutoverError as the walk does */
 export function listFiles(config: Config, directory: string, wheels: PackFile[]): PackFile[] {
-  const exclude = [...alwaysExcluded, ...config.exclude, ...collectedFolders(config)];
-  const app = walkFiles({ root: directory, directory, area: "app", exclude });
-  return [...app, ...staticFiles(config, directory), ...wheels];
+  return [...listProject(config, directory), ...staticFiles(config, directory), ...wheels];
 }
 
-/** Hashes the files and writes down what the bundle holds. @throws CutoverError file_changed, path_not_allowed */
+/** The project's own files, which can be read while others are still being collected. */
+export function listProject(config: Config, directory: string): PackFile[] {
+  const exclude = [...alwaysExcluded, ...config.exclude, ...collectedFolders(config)];
+  return walkFiles({ root: directory, directory, area: "app", exclude });
+}
+
+/**
+ * Reads what will be packed, in the bundle's order.
+ * @param known files that were read before, while static files were collected
+ * @throws CutoverError file_changed, path_not_allowed
+ */
+export function readForBundle(files: PackFile[], known: ReadFile[] = []): ReadFile[] {
+  return readFiles(
+    files.toSorted((a, b) => comparePaths(a.path, b.path)),
+    unreadable,
+    known,
+  );
+}
+
+/** Writes down what the bundle holds. */
 export function makeManifest({ config, files, made, repository, commit }: ManifestRequest): Manifest {
-  const sorted = files.toSorted((a, b) => comparePaths(a.path, b.path));
-  const scratch = newScratch();
-  const described = sorted.map((file) => describe(file, scratch));
+  const described = files.map(({ path, mode, size, sha256 }) => ({ path, mode, size, sha256 }));
   const content = createHash("sha256")
     .update(JSON.stringify([config, described]))
     .digest("hex");
@@ -40,14 +56,6 @@ export function makeManifest({ config, files, made, repository, commit }: Manife
     config,
     files: described,
   };
-}
-
-function describe({ path, source, mode }: PackFile, scratch: Buffer): ManifestFile {
-  try {
-    return { path, mode, ...hashFile(source, scratch) };
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
 }
 
 export interface PackRequest {
@@ -65,6 +73,6 @@ export interface PackRequest {
 
 /** A project as it stands, in a bundle: what remains of the Action's work once static files and wheels are there. */
 export async function packProject(request: PackRequest): Promise<Packed> {
-  const files = listFiles(request.config, request.directory, request.wheels);
+  const files = readForBundle(listFiles(request.config, request.directory, request.wheels));
   return writeBundle(makeManifest({ ...request, files }), files, request.into, request.signal);
 }

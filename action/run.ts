@@ -7,12 +7,15 @@ import { writeBundle } from "./bundle-writer.ts";
 import { collectStatic } from "./collect.ts";
 import { readConfig, siteUrl } from "./config.ts";
 import type { Effects } from "./effects.ts";
+import type { Exec } from "./exec.ts";
+import type { ReadFile } from "./file-bytes.ts";
 import { HostLog } from "./host-log.ts";
 import { type Bundle, HostRun } from "./host-run.ts";
 import type { Inputs } from "./inputs.ts";
 import type { JobReport } from "./job-report.ts";
-import { listFiles, makeManifest } from "./pack.ts";
+import { listFiles, listProject, makeManifest, readForBundle } from "./pack.ts";
 import { inPhase } from "./phase.ts";
+import type { PackFile } from "./project.ts";
 import { findCommit, releaseTime } from "./release.ts";
 import { activateAll, deployAll, oneByOne, stageAll } from "./rollout.ts";
 import { checkServerApp, checkServerAppPacked } from "./server-app.ts";
@@ -93,16 +96,15 @@ async function pack(job: Job): Promise<Bundle> {
   const { env, now, signal } = effects;
   checkServerApp(job.config, directory);
   const { config, wheels } = await withWheels(job);
-  if (config.static.some(({ collect }) => collect !== undefined)) {
-    await inPhase(job, "collect static files", () => collect(job, config, wheels));
-  }
+  const early = await collectAndRead(job, config, wheels);
   const { manifest, files } = await inPhase(job, "manifest", async () => {
     const listed = listFiles(config, directory, wheels?.files ?? []);
     checkServerAppPacked(config, directory, listed);
+    const files = readForBundle(listed, early);
     const made = releaseTime(env, now());
     const commit = await findCommit(directory, env);
     const repository = env.GITHUB_REPOSITORY ?? "";
-    return { files: listed, manifest: makeManifest({ config, files: listed, made, repository, commit }) };
+    return { files, manifest: makeManifest({ config, files, made, repository, commit }) };
   });
   const into = env.RUNNER_TEMP ?? tmpdir();
   const packed = await inPhase(job, "pack", () => writeBundle(manifest, files, into, signal));
@@ -125,14 +127,30 @@ async function withWheels(job: Job): Promise<{ config: Config; wheels: VendoredW
   return { config: { ...config, python: { ...python, ...(version !== undefined && { version }) } }, wheels };
 }
 
-async function collect(job: Job, config: Config, wheels: VendoredWheels | undefined): Promise<void> {
-  const context = wheelsContext(job);
-  const { interpreter } = wheels ?? {};
-  const bin =
-    wheels === undefined || interpreter === undefined
-      ? undefined
-      : await buildVenv(config, wheels, interpreter, context);
-  await collectStatic(config, { ...context, bin });
+/** The project's own files are read while its static files are collected; what the collecting changes is read again. */
+async function collectAndRead(job: Job, config: Config, wheels: VendoredWheels | undefined): Promise<ReadFile[]> {
+  if (config.static.every(({ collect }) => collect === undefined)) return [];
+  return inPhase(job, "collect static files", async () => {
+    const context = wheelsContext(job);
+    const bin = wheels?.interpreter && (await buildVenv(config, wheels, wheels.interpreter, context));
+    let read: ReadFile[] = [];
+    const exec: Exec = (request) => {
+      const running = context.exec(request);
+      if (read.length === 0) read = readEarly(config, job.directory, wheels?.files ?? []);
+      return running;
+    };
+    await collectStatic(config, { ...context, bin, exec });
+    return read;
+  });
+}
+
+/** What cannot be read now, since the command is changing it, is read after the command, and only then is it an error. */
+function readEarly(config: Config, directory: string, wheels: PackFile[]): ReadFile[] {
+  try {
+    return readForBundle([...listProject(config, directory), ...wheels]);
+  } catch {
+    return [];
+  }
 }
 
 function wheelsContext({ inputs, effects, directory }: Job): WheelsContext {

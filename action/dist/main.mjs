@@ -21,7 +21,7 @@ import { StringDecoder } from "string_decoder";
 import * as child from "child_process";
 import { setTimeout as setTimeout$1 } from "timers";
 import { spawn } from "node:child_process";
-import Br, { closeSync, constants as constants$2, createReadStream, createWriteStream, existsSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, statSync } from "node:fs";
+import Br, { closeSync, constants as constants$2, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import ro, { access, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import Pr, { basename, delimiter, dirname as dirname$1, isAbsolute, join, posix, resolve, sep, win32 } from "node:path";
 import { createInterface } from "node:readline";
@@ -24772,7 +24772,6 @@ function installCommand(interpreter, python, wheels) {
 	const options = [
 		"--no-index",
 		"--no-deps",
-		"--no-compile",
 		"--quiet"
 	];
 	return [
@@ -25045,41 +25044,80 @@ var Batch = class {
 	}
 };
 // action/file-bytes.ts
+/** Content that is kept between manifest and packing: a usual project as a whole, and of a huge one a part. */
+const keptBytes = 67108864;
+const scratchBytes = 1048576;
+/**
+* Reads and hashes files. Synchronous, like the walk: 3,000 small files take a tenth of a second, and the promises took
+* seven times as long.
+* @param known files that were read before: those that did not change since are not read again
+* @throws what reading throws, after `onError` had its say
+*/
+function readFiles(files, onError, known = []) {
+	const before = new Map(known.map((file) => [file.source, file]));
+	const scratch = Buffer.allocUnsafe(scratchBytes);
+	let room = keptBytes - known.reduce((sum, { bytes }) => sum + (bytes?.length ?? 0), 0);
+	return files.map((file) => {
+		try {
+			const earlier = before.get(file.source);
+			if (earlier !== void 0 && stampOf(file.source) === earlier.stamp) return {
+				...earlier,
+				...file
+			};
+			const read = readOne(file, scratch, room);
+			room -= read.bytes?.length ?? 0;
+			return read;
+		} catch (thrown) {
+			throw onError(file.path, thrown);
+		}
+	});
+}
+function readOne(file, scratch, room) {
+	using opened = openFile(file.source);
+	const stats = opened.stats();
+	const whole = stats.size <= BigInt(room) ? Buffer.allocUnsafe(Number(stats.size)) : void 0;
+	const facts = whole === void 0 ? hashPieces(opened, scratch) : hashWhole(opened, whole);
+	return {
+		...file,
+		...facts,
+		stamp: stamp(stats),
+		bytes: whole?.subarray(0, facts.size)
+	};
+}
+function hashWhole(opened, into) {
+	let size = 0;
+	for (let read = -1; read !== 0 && size < into.length; size += read) read = opened.read(into.subarray(size));
+	return {
+		size,
+		sha256: hash("sha256", into.subarray(0, size), "hex")
+	};
+}
+function hashPieces(opened, scratch) {
+	const sum = createHash("sha256");
+	let size = 0;
+	for (let read = opened.read(scratch); read !== 0; read = opened.read(scratch)) {
+		sum.update(scratch.subarray(0, read));
+		size += read;
+	}
+	return {
+		size,
+		sha256: sum.digest("hex")
+	};
+}
+function stampOf(path) {
+	return stamp(lstatSync(path, { bigint: true }));
+}
+function stamp({ dev, ino, size, mtimeNs, ctimeNs }) {
+	return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
+}
 /** The walk has resolved symlinks, so a link that is here now was put here since, and is not followed. */
 function openFile(path) {
 	const file = openSync(path, constants$2.O_RDONLY | constants$2.O_NOFOLLOW);
 	return {
+		stats: () => fstatSync(file, { bigint: true }),
 		read: (into) => readSync(file, into, 0, into.length, null),
 		[Symbol.dispose]: () => closeSync(file)
 	};
-}
-/** A buffer that one file after the other is read into while they are hashed. */
-function newScratch() {
-	return Buffer.allocUnsafe(1048576);
-}
-/**
-* Size and hash of a file. Synchronous, like the walk: 3,000 small files take a tenth of a second, and the promises
-* took seven times as long.
-*/
-function hashFile(path, scratch) {
-	using file = openFile(path);
-	const first = file.read(scratch);
-	let next = first === 0 ? 0 : file.read(scratch.subarray(first));
-	if (next === 0 && first < scratch.length) return {
-		size: first,
-		sha256: hash("sha256", scratch.subarray(0, first), "hex")
-	};
-	const sum = createHash("sha256").update(scratch.subarray(0, first + next));
-	let size = first + next;
-	while (true) {
-		next = file.read(scratch);
-		if (next === 0) return {
-			size,
-			sha256: sum.digest("hex")
-		};
-		sum.update(scratch.subarray(0, next));
-		size += next;
-	}
 }
 // node_modules/tar/dist/esm/index.min.js
 var zr = Object.defineProperty;
@@ -28417,13 +28455,12 @@ function padding(size) {
 async function writeBundle(manifest, files, directory, signal) {
 	const bytes = encodeManifest(manifest);
 	if (bytes.length > manifestLimits.bytes) throw tooMuchToList(bytes.length);
-	const sources = new Map(files.map((file) => [file.path, file.source]));
 	const bundle = join(directory, `cutover-${manifest.app}-${manifest.release}.tar.zst`);
 	const compress = createZstdCompress({
 		params: { [constants$1.ZSTD_c_compressionLevel]: 3 },
 		chunkSize: 1048576
 	});
-	const archive = Readable.from(tarBytes(bytes, manifest.files, sources), { highWaterMark: 2 });
+	const archive = Readable.from(tarBytes(bytes, files), { highWaterMark: 2 });
 	try {
 		await pipeline(archive, compress, createWriteStream(bundle), { signal });
 	} catch (thrown) {
@@ -28437,36 +28474,42 @@ async function writeBundle(manifest, files, directory, signal) {
 		bundle
 	};
 }
-function* tarBytes(manifest, files, sources) {
+function* tarBytes(manifest, files) {
 	const batch = new Batch();
 	for (const block of entryHeader(manifestName, manifest.length, 420)) yield* batch.add(block);
 	yield* batch.add(manifest);
 	yield* batch.add(padding(manifest.length));
 	for (const file of files) {
 		for (const block of entryHeader(file.path, file.size, file.mode)) yield* batch.add(block);
-		yield* addContent(batch, file, sources.get(file.path) ?? "");
+		yield* addContent(batch, file);
 		yield* batch.add(padding(file.size));
 	}
 	yield* batch.add(endOfArchive);
 	yield* batch.flush();
 }
-/** The file is hashed once more while it is packed: what the token signs is what is sent, or nothing is. */
-function* addContent(batch, file, source) {
-	const sum = createHash("sha256");
-	let size = 0;
+/** What the token signs is what is sent, or nothing is: a file that was touched since it was hashed is hashed again. */
+function* addContent(batch, file) {
 	try {
-		using opened = openFile(source);
-		for (;;) {
-			const read = yield* batch.fill((into) => opened.read(into));
-			if (read.length === 0) break;
-			size += read.length;
-			if (size > file.size) throw changed(file.path);
-			sum.update(read);
-		}
+		const untouched = stampOf(file.source) === file.stamp;
+		if (untouched && file.bytes !== void 0) yield* batch.add(file.bytes);
+		else yield* addAgain(batch, file, !untouched);
 	} catch (thrown) {
 		throw unreadable(file.path, thrown);
 	}
-	if (size !== file.size || sum.digest("hex") !== file.sha256) throw changed(file.path);
+}
+function* addAgain(batch, file, check) {
+	const sum = check ? createHash("sha256") : void 0;
+	let size = 0;
+	using opened = openFile(file.source);
+	for (;;) {
+		const read = yield* batch.fill((into) => opened.read(into));
+		if (read.length === 0) break;
+		size += read.length;
+		if (size > file.size) throw changed(file.path);
+		sum?.update(read);
+	}
+	if (size !== file.size || sum !== void 0 && sum.digest("hex") !== file.sha256) throw changed(file.path);
+	if (stampOf(file.source) !== file.stamp && !check) throw changed(file.path);
 }
 function changed(path) {
 	return new CutoverError("file_changed", `${path} changed while it was being packed.`, {
@@ -35996,17 +36039,16 @@ function addFile(walk, source, relative, stats = statSync(source)) {
 // action/collect.ts
 /** Runs the `collect` commands, in the project, in their order. @throws CutoverError collect_failed */
 async function collectStatic(config, context) {
-	for (const entry of config.static) if (entry.collect !== void 0) await collect$1(config, entry, entry.collect, context);
+	for (const entry of config.static) if (entry.collect !== void 0) await collect(config, entry, entry.collect, context);
 }
-async function collect$1(config, entry, command, context) {
+async function collect(config, entry, command, context) {
 	const { directory, bin, exec, onLine, signal } = context;
 	const inherited = childEnvironment(context.env);
 	const path = [bin, inherited.PATH].filter((part) => part !== void 0).join(delimiter);
 	const env = {
 		...inherited,
 		...config.env,
-		PATH: path,
-		PYTHONDONTWRITEBYTECODE: "1"
+		PATH: path
 	};
 	const words = argv(command);
 	const [name = "", ...args] = words;
@@ -36844,25 +36886,40 @@ function releaseIdFor(made, commit, contentHash) {
 /** Every file of the bundle: the project, its static files, its wheels. @throws CutoverError as the walk does */
 function listFiles(config, directory, wheels) {
 	return [
-		...walkFiles({
-			root: directory,
-			directory,
-			area: "app",
-			exclude: [
-				...alwaysExcluded,
-				...config.exclude,
-				...collectedFolders(config)
-			]
-		}),
+		...listProject(config, directory),
 		...staticFiles(config, directory),
 		...wheels
 	];
 }
-/** Hashes the files and writes down what the bundle holds. @throws CutoverError file_changed, path_not_allowed */
+/** The project's own files, which can be read while others are still being collected. */
+function listProject(config, directory) {
+	return walkFiles({
+		root: directory,
+		directory,
+		area: "app",
+		exclude: [
+			...alwaysExcluded,
+			...config.exclude,
+			...collectedFolders(config)
+		]
+	});
+}
+/**
+* Reads what will be packed, in the bundle's order.
+* @param known files that were read before, while static files were collected
+* @throws CutoverError file_changed, path_not_allowed
+*/
+function readForBundle(files, known = []) {
+	return readFiles(files.toSorted((a, b) => comparePaths(a.path, b.path)), unreadable, known);
+}
+/** Writes down what the bundle holds. */
 function makeManifest({ config, files, made, repository, commit }) {
-	const sorted = files.toSorted((a, b) => comparePaths(a.path, b.path));
-	const scratch = newScratch();
-	const described = sorted.map((file) => describe(file, scratch));
+	const described = files.map(({ path, mode, size, sha256 }) => ({
+		path,
+		mode,
+		size,
+		sha256
+	}));
 	const content = createHash("sha256").update(JSON.stringify([config, described])).digest("hex");
 	return {
 		format: 1,
@@ -36874,17 +36931,6 @@ function makeManifest({ config, files, made, repository, commit }) {
 		config,
 		files: described
 	};
-}
-function describe({ path, source, mode }, scratch) {
-	try {
-		return {
-			path,
-			mode,
-			...hashFile(source, scratch)
-		};
-	} catch (cause) {
-		throw unreadable(path, cause);
-	}
 }
 // action/phase.ts
 /** One step of the Action itself: a group in the log, and a time in the report. */
@@ -38182,18 +38228,19 @@ async function pack(job) {
 	const { env, now, signal } = effects;
 	checkServerApp(job.config, directory);
 	const { config, wheels } = await withWheels(job);
-	if (config.static.some(({ collect }) => collect !== void 0)) await inPhase(job, "collect static files", () => collect(job, config, wheels));
+	const early = await collectAndRead(job, config, wheels);
 	const { manifest, files } = await inPhase(job, "manifest", async () => {
 		const listed = listFiles(config, directory, wheels?.files ?? []);
 		checkServerAppPacked(config, directory, listed);
+		const files = readForBundle(listed, early);
 		const made = releaseTime(env, now());
 		const commit = await findCommit(directory, env);
 		const repository = env.GITHUB_REPOSITORY ?? "";
 		return {
-			files: listed,
+			files,
 			manifest: makeManifest({
 				config,
-				files: listed,
+				files,
 				made,
 				repository,
 				commit
@@ -38241,14 +38288,33 @@ async function withWheels(job) {
 		wheels
 	};
 }
-async function collect(job, config, wheels) {
-	const context = wheelsContext(job);
-	const { interpreter } = wheels ?? {};
-	const bin = wheels === void 0 || interpreter === void 0 ? void 0 : await buildVenv(config, wheels, interpreter, context);
-	await collectStatic(config, {
-		...context,
-		bin
+/** The project's own files are read while its static files are collected; what the collecting changes is read again. */
+async function collectAndRead(job, config, wheels) {
+	if (config.static.every(({ collect }) => collect === void 0)) return [];
+	return inPhase(job, "collect static files", async () => {
+		const context = wheelsContext(job);
+		const bin = wheels?.interpreter && await buildVenv(config, wheels, wheels.interpreter, context);
+		let read = [];
+		const exec = (request) => {
+			const running = context.exec(request);
+			if (read.length === 0) read = readEarly(config, job.directory, wheels?.files ?? []);
+			return running;
+		};
+		await collectStatic(config, {
+			...context,
+			bin,
+			exec
+		});
+		return read;
 	});
+}
+/** What cannot be read now, since the command is changing it, is read after the command, and only then is it an error. */
+function readEarly(config, directory, wheels) {
+	try {
+		return readForBundle([...listProject(config, directory), ...wheels]);
+	} catch {
+		return [];
+	}
 }
 function wheelsContext({ inputs, effects, directory }) {
 	const { env, exec, signal, log } = effects;

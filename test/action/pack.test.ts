@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { writeBundle } from "../../action/bundle-writer.ts";
-import { listFiles, makeManifest, packProject } from "../../action/pack.ts";
+import { listFiles, makeManifest, packProject, readForBundle } from "../../action/pack.ts";
 import { encodeManifest, parseManifest } from "../../shared/manifest.ts";
 import { configOf, never, refusal, Workspace } from "./workspace.ts";
 
@@ -64,12 +64,13 @@ describe("a bundle", () => {
 
   it("names its release after the content where there is no commit", async () => {
     using space = project();
-    const files = listFiles(config, space.at("p"), []);
-    const request = { config, files, made, commit: "", repository: "" };
-    const before = makeManifest(request).release;
-    expect(makeManifest(request).release).toBe(before);
+    const files = readForBundle(listFiles(config, space.at("p"), []));
+    const request = { config, made, commit: "", repository: "" };
+    const before = makeManifest({ ...request, files }).release;
+    expect(makeManifest({ ...request, files }).release).toBe(before);
     space.write("p/empty", "no longer");
-    expect(makeManifest(request).release).not.toBe(before);
+    const changed = readForBundle(listFiles(config, space.at("p"), []), files);
+    expect(makeManifest({ ...request, files: changed }).release).not.toBe(before);
   });
 
   it.each([
@@ -78,7 +79,7 @@ describe("a bundle", () => {
     ["has shrunk", (path: string) => writeFileSync(path, "")],
   ])("is not made when a file %s since the manifest was", async (_, change) => {
     using space = project();
-    const files = listFiles(config, space.at("p"), []);
+    const files = readForBundle(listFiles(config, space.at("p"), []));
     const manifest = makeManifest({ config, files, made, commit, repository: "" });
     change(space.at("p/shop/wsgi.py"));
     const error = await refusal(() => writeBundle(manifest, files, space.at("out"), never));
@@ -89,7 +90,7 @@ describe("a bundle", () => {
 
   it("is not made when a file is gone since the manifest was", async () => {
     using space = project();
-    const files = listFiles(config, space.at("p"), []);
+    const files = readForBundle(listFiles(config, space.at("p"), []));
     const manifest = makeManifest({ config, files, made, commit, repository: "" });
     execFileSync("rm", [space.at("p/über.txt")]);
     expect((await refusal(() => writeBundle(manifest, files, space.at("out"), never))).code).toBe("file_changed");
@@ -97,7 +98,7 @@ describe("a bundle", () => {
 
   it("has a manifest that obeys the format", () => {
     using space = project();
-    const files = listFiles(config, space.at("p"), []);
+    const files = readForBundle(listFiles(config, space.at("p"), []));
     const manifest = makeManifest({ config, files, made, commit, repository: "" });
     expect(parseManifest(encodeManifest(manifest))).toEqual(manifest);
   });

@@ -4,7 +4,7 @@ import { writeBundle } from "../../action/bundle-writer.ts";
 import { HostLog } from "../../action/host-log.ts";
 import { type Bundle, HostRun } from "../../action/host-run.ts";
 import { Log } from "../../action/log.ts";
-import { listFiles, makeManifest } from "../../action/pack.ts";
+import { listFiles, makeManifest, readForBundle } from "../../action/pack.ts";
 import { activateAll, deployAll, oneByOne, stageAll } from "../../action/rollout.ts";
 import { tokenSource } from "../../action/sign.ts";
 import { CutoverError } from "../../shared/errors.ts";
@@ -48,7 +48,7 @@ async function smallBundle(): Promise<Bundle> {
   const space = new Workspace({ "p/shop/wsgi.py": "application = 1\n" });
   open.push(space);
   const config = configOf();
-  const files = listFiles(config, space.at("p"), []);
+  const files = readForBundle(listFiles(config, space.at("p"), []));
   const made = new Date("2026-11-21T10:30:00Z");
   const manifest = makeManifest({ config, files, made, commit: "3f2c1ab".padEnd(40, "0"), repository: "" });
   const { bundle, digest } = await writeBundle(manifest, files, space.path, never);
