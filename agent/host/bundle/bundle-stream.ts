@@ -13,7 +13,8 @@ type Compression = keyof typeof magic;
 
 /** 8 MiB: what zstd's ordinary levels (up to 19) need. A frame that asks for more would choose the agent's memory. */
 const windowLog = 23;
-const chunkSize = Number(process.env.HB_CHUNK ?? 256) * 1024;
+/** Smaller pieces cost time. Larger ones wait in tens of megabytes for the garbage collector, which counts their small handles. */
+const chunkSize = 128 * 1024;
 
 /**
  * A bundle's archive, decompressed, in pieces. The body is read only as fast as the pieces are taken, and is left open
@@ -27,17 +28,7 @@ export async function* decompressed(body: Readable, signal: AbortSignal): AsyncG
     const inflater = addAbortSignal(signal, createInflater(compression));
     const all = firstThen(first, pieces);
     pipeline(compression === "zstd" ? oneFrame(all) : all, inflater, () => undefined);
-    let since = 0;
-    const volume = Number(process.env.HB_VOL ?? 0);
-    const type = process.env.HB_TYPE ?? "minor";
-    for await (const piece of inflater) {
-      yield piece;
-      since += piece.length;
-      if (volume > 0 && since >= volume) {
-        since = 0;
-        (globalThis as any).gc?.({ type, execution: "sync" });
-      }
-    }
+    yield* inflater;
   } catch (thrown) {
     throw refusal(thrown, signal);
   }

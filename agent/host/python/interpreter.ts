@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
-import { access, readdir } from "node:fs/promises";
+import { access, readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { z } from "zod";
@@ -26,20 +26,41 @@ print(json.dumps({"real": os.path.realpath(sys.executable), "version": platform.
 /** The agent's own environment is none of an interpreter's business. */
 export const interpreterEnvironment = { PATH: "/usr/local/bin:/usr/bin:/bin", LANG: "C.UTF-8", HOME: "/nonexistent" };
 
-/**
- * The Python that a release runs on: `python3.11` for version 3.11, otherwise the host's `python3`.
- * @throws CutoverError python_not_found, which lists those that are there
- */
-export async function findInterpreter(directories: string[], version: string | undefined): Promise<Interpreter> {
-  const names = version === undefined ? ["python3"] : [`python${version}`, "python3"];
-  for (const name of names) {
-    for (const directory of directories) {
-      const interpreter = await ask(join(directory, name));
-      if (interpreter === undefined) continue;
-      if (version === undefined || interpreter.version.startsWith(`${version}.`)) return interpreter;
-    }
+/** The Pythons of some directories. What each says of itself is remembered: a deploy would start one only to hear it again. */
+export class Interpreters {
+  readonly #directories: string[];
+  readonly #answers = new Map<string, { file: string; interpreter: Interpreter }>();
+
+  constructor(directories: string[]) {
+    this.#directories = directories;
   }
-  throw await notFound(directories, version);
+
+  /**
+   * The Python that a release runs on: `python3.11` for version 3.11, otherwise the host's `python3`.
+   * @throws CutoverError python_not_found, which lists those that are there
+   */
+  async find(version: string | undefined): Promise<Interpreter> {
+    const names = version === undefined ? ["python3"] : [`python${version}`, "python3"];
+    for (const name of names) {
+      for (const directory of this.#directories) {
+        const interpreter = await this.#ask(join(directory, name));
+        if (interpreter === undefined) continue;
+        if (version === undefined || interpreter.version.startsWith(`${version}.`)) return interpreter;
+      }
+    }
+    throw await notFound(this.#directories, version);
+  }
+
+  async #ask(path: string): Promise<Interpreter | undefined> {
+    const file = await fileBehind(path);
+    if (file === undefined) return undefined;
+    const known = this.#answers.get(path);
+    if (known?.file === file.state) return known.interpreter;
+    const interpreter = await ask(path);
+    // A script in front of Python, as pyenv has it, may start another one tomorrow without being changed itself.
+    if (interpreter?.real === file.real) this.#answers.set(path, { file: file.state, interpreter });
+    return interpreter;
+  }
 }
 
 /** pip's version for an interpreter of the host, as numbers; undefined where it has none. */
@@ -53,13 +74,25 @@ export async function pipVersion({ path }: Interpreter): Promise<[number, number
   }
 }
 
-async function ask(path: string): Promise<Interpreter | undefined> {
+/** The file that a path leads to, and its state: an upgrade of Python writes another one. Undefined where none can be run. */
+async function fileBehind(path: string): Promise<{ real: string; state: string } | undefined> {
   try {
     await access(path, constants.X_OK);
+    const real = await realpath(path);
+    // The time of the inode's own change: unlike the file's time, a package cannot set it back.
+    const { dev, ino, size, ctimeMs } = await stat(real);
+    return { real, state: [real, dev, ino, size, ctimeMs].join(" ") };
+  } catch {
+    return undefined;
+  }
+}
+
+async function ask(path: string): Promise<Interpreter | undefined> {
+  try {
     const { stdout } = await run(path, ["-I", "-c", question], { env: interpreterEnvironment, timeout: 10_000 });
     return { path, ...answer.parse(JSON.parse(stdout)) };
   } catch {
-    // Not there, or not a Python that works here.
+    // Not a Python that works here.
     return undefined;
   }
 }

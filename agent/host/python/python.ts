@@ -8,7 +8,7 @@ import { type AppLayout, appLayout } from "../layout.ts";
 import type { StepRunner } from "../step.ts";
 import { compileRelease } from "./bytecode.ts";
 import { environmentContent, environmentKey } from "./environment-key.ts";
-import { findInterpreter } from "./interpreter.ts";
+import { Interpreters } from "./interpreter.ts";
 import { makeVenv, type VenvRequest } from "./venv.ts";
 
 export interface PythonEnvironmentsOptions {
@@ -26,20 +26,22 @@ const marker = ".complete";
 /** Virtual environments below `<data>/apps/<app>/venvs`, one for each key, shared by the releases that need the same. */
 export class PythonEnvironments implements Environments {
   readonly #options: PythonEnvironmentsOptions;
+  readonly #interpreters: Interpreters;
   /** Builds under way, by directory. */
   readonly #builds = new Map<string, Promise<boolean>>();
 
   constructor(options: PythonEnvironmentsOptions) {
     this.#options = options;
+    this.#interpreters = new Interpreters(options.pythonPath);
   }
 
   async build(context: BuildContext): Promise<{ key: string; reused: boolean }> {
-    const { data, pythonPath, jobs, runStep } = this.#options;
+    const { data, jobs, runStep } = this.#options;
     const { app, release, manifest } = context;
     const layout = appLayout(data, app);
     const { version, system_site_packages } = manifest.config.python;
     try {
-      const interpreter = await findInterpreter(pythonPath, version);
+      const interpreter = await this.#interpreters.find(version);
       const content = await environmentContent(manifest, layout.app(release));
       const key = environmentKey(interpreter, system_site_packages, content);
       const directory = layout.venv(key);
