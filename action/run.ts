@@ -1,5 +1,6 @@
+import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Config } from "../shared/config.ts";
 import type { AgentClient } from "./agent-client.ts";
 import { buildVenv } from "./build-venv.ts";
@@ -147,7 +148,9 @@ async function collectAndRead(job: Job, config: Config, wheels: VendoredWheels |
 /** What cannot be read now, since the command is changing it, is read after the command, and only then is it an error. */
 function readEarly(config: Config, directory: string, wheels: PackFile[]): ReadFile[] {
   try {
-    return readForBundle([...listProject(config, directory), ...wheels]);
+    const kept = config.static.every(({ from }) => existsSync(join(directory, from)));
+    // Static files of an earlier run: most of them will come out the same.
+    return readForBundle(kept ? listFiles(config, directory, wheels) : [...listProject(config, directory), ...wheels]);
   } catch {
     return [];
   }

@@ -38311,7 +38311,7 @@ async function collectAndRead(job, config, wheels) {
 /** What cannot be read now, since the command is changing it, is read after the command, and only then is it an error. */
 function readEarly(config, directory, wheels) {
 	try {
-		return readForBundle([...listProject(config, directory), ...wheels]);
+		return readForBundle(config.static.every(({ from }) => existsSync(join(directory, from))) ? listFiles(config, directory, wheels) : [...listProject(config, directory), ...wheels]);
 	} catch {
 		return [];
 	}
