@@ -175,11 +175,11 @@ test("a staged release has no traffic until it is activated, and an abort takes 
 
 test("between its stage and its activation a job keeps the app, and not longer than it asks for its deployment", async () => {
   const { host, agent } = await hostWith([v1]);
-  const lease = { activate: false, leaseMs: 200 };
+  const lease = { activate: false, leaseMs: 1000 };
   const staged = await ended(agent, agent.deploy("shop", host.request(v2, warm, lease)));
   expect(await codeOf(agent.deploy("shop", host.request(v3)))).toBe("deployment_in_progress");
   for (let asked = 0; asked < 4; asked++) {
-    await sleep(100);
+    await sleep(300);
     await agent.deployment(staged.id);
   }
   expect(await codeOf(agent.rollback("shop", call))).toBe("deployment_in_progress");
@@ -187,7 +187,7 @@ test("between its stage and its activation a job keeps the app, and not longer t
 
   const abandoned = await ended(agent, agent.deploy("shop", host.request(v3, warm, lease)));
   expect(abandoned.outcome).toBe("staged");
-  await sleep(400);
+  await sleep(1500);
   expect(await ended(agent, agent.deploy("shop", host.request(v4)))).toMatchObject({ outcome: "succeeded" });
 
   const aborted = await ended(agent, agent.deploy("shop", host.request(v5, warm, lease)));
