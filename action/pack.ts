@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Config } from "../shared/config.ts";
 import { comparePaths, type Manifest } from "../shared/manifest.ts";
-import { type Packed, unreadable, writeBundle } from "./bundle-writer.ts";
+import { unreadable } from "./bundle-writer.ts";
 import { collectedFolders, staticFiles } from "./collect.ts";
 import { type ReadFile, readFiles } from "./file-bytes.ts";
 import { alwaysExcluded, type PackFile, walkFiles } from "./project.ts";
@@ -56,23 +56,4 @@ export function makeManifest({ config, files, made, repository, commit }: Manife
     config,
     files: described,
   };
-}
-
-export interface PackRequest {
-  config: Config;
-  /** The project. */
-  directory: string;
-  wheels: PackFile[];
-  made: Date;
-  repository: string;
-  commit: string;
-  /** Where the bundle goes. */
-  into: string;
-  signal: AbortSignal;
-}
-
-/** A project as it stands, in a bundle: what remains of the Action's work once static files and wheels are there. */
-export async function packProject(request: PackRequest): Promise<Packed> {
-  const files = readForBundle(listFiles(request.config, request.directory, request.wheels));
-  return writeBundle(makeManifest({ ...request, files }), files, request.into, request.signal);
 }

@@ -45,7 +45,7 @@ export const agentSettingsSchema = z.strictObject({
         .int()
         .min(0)
         .default(256 * 1024 ** 2),
-      /** pip runs and hashing at the same time. */
+      /** Processes that compile bytecode at the same time. */
       jobs: z.int().min(1).default(availableParallelism()),
     })
     .prefault({}),

@@ -90,7 +90,7 @@ async function goOn(work: Work, thrown: unknown): Promise<void> {
 function afterCutover(reason: unknown): CutoverError {
   const { code, message, fix, evidence, cause } = asCutoverError(reason);
   return new CutoverError(code, `After the cutover had begun: ${message}`, {
-    unchanged: "The site serves the old or the new release; both are still up.",
+    unchanged: "The site serves the old or the new release.",
     fix: `${fix ?? "See the agent's log."} The agent finishes this deployment at its next start or before the next deployment.`,
     evidence,
     cause,

@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { writeBundle } from "../../action/bundle-writer.ts";
-import { listFiles, makeManifest, packProject, readForBundle } from "../../action/pack.ts";
+import { listFiles, makeManifest, readForBundle } from "../../action/pack.ts";
 import { encodeManifest, parseManifest } from "../../shared/manifest.ts";
+import { packProject } from "../harness/pack.ts";
 import { configOf, never, refusal, Workspace } from "./workspace.ts";
 
 const made = new Date("2026-11-21T10:30:00Z");

@@ -1,8 +1,8 @@
 import { createCipheriv } from "node:crypto";
 import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { packProject } from "../../action/pack.ts";
 import { configSchema } from "../../shared/config.ts";
+import { packProject } from "../harness/pack.ts";
 
 export const bigApp = "big";
 
