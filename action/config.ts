@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Config, configSchema } from "../shared/config.ts";
+import { type Config, configSchema, siteOf } from "../shared/config.ts";
+import { portOf } from "../shared/config-site.ts";
 import { CutoverError } from "../shared/errors.ts";
 import { parseYamlFile } from "../shared/yaml-file.ts";
 
@@ -25,10 +26,11 @@ export function configFault(key: string, message: string, fix: string): CutoverE
 }
 
 /** Where visitors find the site, as far as cutover.yml says; empty when it names no domain. */
-export function siteUrl({ site }: Config): string {
+export function siteUrl(config: Config): string {
+  const site = siteOf(config);
   const name = site.server_name?.find((each) => /^[a-z0-9]/.test(each));
   if (name === undefined) return "";
-  const ports = (site.listen ?? []).map((address) => Number(String(address).replace(/^.*:/, "")));
+  const ports = (site.listen ?? []).map(portOf);
   const port = ports.includes(443) ? 443 : (ports[0] ?? 80);
   if (port === 443) return `https://${name}/`;
   return port === 80 ? `http://${name}/` : `http://${name}:${port}/`;

@@ -21,7 +21,7 @@ function launch(file: string | undefined): never {
   const { argv, env, directory, umask, socket } = JSON.parse(readFileSync(file, "utf8")) as LaunchFile;
   process.umask(umask);
   process.chdir(directory);
-  removeStaleSocket(socket);
+  if (socket !== undefined) removeStaleSocket(socket);
   const [name] = argv;
   if (name === undefined || process.execve === undefined) throw new Error("there is no program to start");
   return process.execve(findProgram(name, env.PATH ?? ""), argv, env);

@@ -13,7 +13,6 @@ import { systemClock } from "./host/clock.ts";
 import { startEmbedded } from "./host/embedded/embedded.ts";
 import { EventFilesOnDisk } from "./host/event-files.ts";
 import { SocketProbe } from "./host/health.ts";
-import { Slots } from "./host/nginx/slots.ts";
 import { LocalPrivileged } from "./host/privileged.ts";
 import { ProcNetConnections } from "./host/proc-net.ts";
 import { PythonEnvironments } from "./host/python/python.ts";
@@ -21,6 +20,7 @@ import { SpentTokensFile } from "./host/spent-tokens.ts";
 import { StateFiles } from "./host/state-file.ts";
 import { SupervisorLogs } from "./host/supervisor/instance-logs.ts";
 import { launcherFile } from "./host/supervisor/launcher.ts";
+import { NginxTraffic } from "./host/traffic.ts";
 import { startAdminServer } from "./http/admin-server.ts";
 import { createHttpApp } from "./http/app.ts";
 import { localOperator, tokenAuthorizer } from "./http/auth.ts";
@@ -72,7 +72,7 @@ function createPorts({ settings, appsDir, embedded }: Host): Ports {
       runStep: privileged.stepRunner(),
     }),
     privileged,
-    traffic: new Slots(data),
+    traffic: new NginxTraffic(data, privileged),
     probe: new SocketProbe(version),
     connections: new ProcNetConnections(),
     logs: new SupervisorLogs(data, settings.supervisor.conf_dir),

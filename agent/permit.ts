@@ -1,4 +1,4 @@
-import type { Config } from "../shared/config.ts";
+import { type Config, siteOf } from "../shared/config.ts";
 import { CutoverError } from "../shared/errors.ts";
 import type { AppSettings } from "./settings.ts";
 
@@ -16,7 +16,8 @@ const unchanged = "Nothing was unpacked; the live release goes on serving.";
  * that writes the site.
  * @throws CutoverError listen_not_allowed, domain_not_allowed, with the line of the host file that would allow it
  */
-export function permit({ site }: Pick<Config, "site">, settings: AppSettings): PermittedSite {
+export function permit(config: Pick<Config, "site">, settings: AppSettings): PermittedSite {
+  const site = siteOf(config);
   const addresses = settings.listen.map(String);
   const address = site.listen?.find((wanted) => !addresses.includes(String(wanted)));
   if (address !== undefined) {

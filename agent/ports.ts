@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import type { Config } from "../shared/config.ts";
+import type { Protocol } from "../shared/config-server.ts";
 import type { Manifest } from "../shared/manifest.ts";
 import type { DeploymentEvent } from "../shared/protocol.ts";
 import type { CommandEnvironment } from "./service.ts";
@@ -63,11 +64,18 @@ export interface Releases {
   remove(app: string, release: string): Promise<void>;
   /** Durable: what was unpacked and built survives a power cut. */
   sync(app: string, release: string): Promise<void>;
-  /**
-   * Points `previous`, then `current`, at releases (each by one rename), so that static files of both are found.
-   * `previous: null` leaves that link as it is.
-   */
-  publish(app: string, links: { current: string; previous: string | null }): Promise<void>;
+  /** Points links at releases, each by one rename, so that the static files of all of them are found. */
+  publish(app: string, links: PublishedLinks): Promise<void>;
+}
+
+/** null takes a link away; one that is not named stays as it is. Done in this order. */
+export interface PublishedLinks {
+  previous?: string;
+  current?: string;
+  /** The release that has a part of the traffic. */
+  canary?: string | null;
+  /** The release that is ready, with or without traffic. */
+  staged?: string | null;
 }
 
 export type OutputListener = (source: string, line: string) => void;
@@ -96,8 +104,9 @@ export interface Environments {
 export interface Instance {
   /** `web-0`, `web-1`, ... */
   name: string;
-  /** The path that the instance binds, as /proc/net/unix shows it. */
-  socket: string;
+  /** Where it listens, as nginx names it: `unix:` and the path that it binds, or `127.0.0.1:` and its port. */
+  address: string;
+  protocol: Protocol;
 }
 
 /** A set of instances of one release. `run` is the release id, with `.2` and so on for a redeploy. */
@@ -128,8 +137,12 @@ export interface ProgramStatus {
 export interface Privileged {
   /** Directories, owners and modes of an app. Idempotent. @throws CutoverError socket_path_too_long */
   prepareApp(app: string): Promise<void>;
-  /** The instances that a run has, and the paths that they bind. Pure. */
-  instances(spec: RunSpec): Instance[];
+  /**
+   * The instances that a run has, and where they listen. The ports of a run are chosen when this is first asked, and kept
+   * until its programs are removed.
+   * @throws CutoverError ports_not_allowed, ports_exhausted
+   */
+  instances(spec: RunSpec): Promise<Instance[]>;
   /**
    * Runs a command of the repository in the release, as the app's user, with the release's environment.
    * @returns the exit code @throws CutoverError aborted, timed_out
@@ -148,10 +161,14 @@ export interface Privileged {
   /** Runs that have a program file or a run directory on this host, also ones that no state knows. */
   runs(app: string): Promise<string[]>;
   /**
-   * Writes the app's nginx site where its text changes, tests it, reloads; puts the old one back when nginx refuses it.
+   * Writes the app's nginx files where their text changes, tests them, reloads; puts the old ones back when nginx refuses.
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
-  writeSite(app: string, config: Config): Promise<{ changed: boolean }>;
+  writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }>;
+  /** The 60 servers of each of the app's upstreams as nginx has them; empty where it has none. */
+  upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }>;
+  /** Whether nginx workers from before the last reload still serve: those may open connections to what was moved away. */
+  oldWorkers(): Promise<boolean>;
   /** Takes away the app's site and its directories. Idempotent. */
   removeApp(app: string): Promise<void>;
 }
@@ -165,6 +182,19 @@ export interface CommandRequest {
   signal: AbortSignal;
 }
 
+/** What an app's nginx files are made of. `main` is null before a first release has traffic. */
+export interface SiteRequest {
+  main: SitePart | null;
+  preview: SitePart | null;
+}
+
+/** One upstream and its server block. */
+export interface SitePart {
+  config: Config;
+  /** The port of each slot, or null for a slot whose link leads to a socket. */
+  slots: (number | null)[];
+}
+
 /** A run's part of the traffic: its instances and how many of the 60 slots they hold together. */
 export interface Share {
   run: string;
@@ -172,17 +202,28 @@ export interface Share {
   slots: number;
 }
 
-/** What moves visitors from one run to another: slots now; ports with an upstream file and a reload later. */
+/** Where visitors of one site go. The configuration is that of the release whose site it is. */
+export interface RoutePart {
+  config: Config;
+  shares: Share[];
+}
+
+export interface Route {
+  /** null before a first release has traffic. */
+  main: RoutePart | null;
+  /** What shows the staged release, or the live one while nothing is staged; null where no preview is configured. */
+  preview: RoutePart | null;
+}
+
+/** What moves visitors from one run to another: links to sockets, without a reload; or ports in nginx's upstream, with one. */
 export interface Traffic {
-  /** Makes sure that nginx's upstream has what it points at, also before a first release. Idempotent. */
-  prepare(app: string): Promise<void>;
-  /** Gives all traffic to these runs, by one rename. Idempotent. */
-  assign(app: string, shares: Share[]): Promise<void>;
-  /** How many slots point at each socket. */
+  /** Makes nginx send visitors there: all of them, or where it fails none. Idempotent. @throws CutoverError nginx_* */
+  route(app: string, route: Route): Promise<{ reloaded: boolean }>;
+  /** How many slots lead to each address. */
   assigned(app: string): Promise<Map<string, number>>;
-  /** Resolves when no request can reach an unassigned instance any more (old nginx workers gone; at once for slots). */
-  settled(app: string, signal?: AbortSignal): Promise<void>;
-  /** Removes what earlier assignments left. */
+  /** Whether no request can reach an instance without slots any more. `ports`: one of the two sides listens on ports. */
+  settled(app: string, how: { ports: boolean }): Promise<boolean>;
+  /** Removes what earlier routes left. */
   tidy(app: string): Promise<void>;
 }
 
@@ -202,8 +243,8 @@ export interface HealthRequest {
 }
 
 export interface Connections {
-  /** Open connections by socket path: accepted, and waiting in the backlog. */
-  count(sockets: string[]): Promise<Map<string, number>>;
+  /** Open connections by address: accepted, and waiting in the backlog. */
+  count(addresses: string[]): Promise<Map<string, number>>;
 }
 
 export interface InstanceLogs {

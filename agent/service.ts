@@ -8,7 +8,7 @@ import type { Accepted, Actor, AppView, DeploymentEvent, DeploymentView } from "
 export interface Service {
   /** Resolves when the bundle is verified and unpacked. The same bundle sent again gets the deployment it already has. */
   deploy(app: string, request: DeployRequest): Promise<Accepted>;
-  activate(app: string, release: string, request: CallRequest): Promise<Accepted>;
+  activate(app: string, release: string, request: ActivateRequest): Promise<Accepted>;
   redeploy(app: string, release: string | "live", request: CallRequest): Promise<Accepted>;
   rollback(app: string, request: CallRequest): Promise<Accepted>;
   /** Undoes a deployment that has not cut over, also a staged one. @throws already_cut_over */
@@ -35,6 +35,11 @@ export interface CallRequest {
   /** How long to wait for another deployment of the app to end, in milliseconds. */
   waitMs: number;
   signal: AbortSignal;
+}
+
+export interface ActivateRequest extends CallRequest {
+  /** What part of the traffic it gets, in percent; below 100 only for the staged release. @throws canary_impossible */
+  weight: number;
 }
 
 export interface DeployRequest extends CallRequest {

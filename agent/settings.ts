@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
-import { listenAddress, serverName } from "../shared/config.ts";
+import { listenAddress, serverName } from "../shared/config-values.ts";
 
 /** agent.yml: what the host's owner says about the agent. Everything has a default for a Debian host. */
 export const agentSettingsSchema = z.strictObject({

@@ -79,6 +79,8 @@ export const deploymentView = z.object({
   by: actor,
   started: z.iso.datetime(),
   finished: z.iso.datetime().optional(),
+  /** Of an activation: what part of the traffic the release was given, in percent. */
+  weight: z.int().optional(),
   phases: z.array(phase),
   /** Requests still open on the old instances when they were stopped. */
   cut: z.int().optional(),
@@ -140,6 +142,8 @@ export const appView = z.object({
   app: appName,
   live: runId.nullable(),
   staged: runId.nullable(),
+  /** What part of the traffic the staged run has, in percent. */
+  weight: z.int().default(0),
   /** The run before the live one, still up for `keep_warm`, and until when. */
   warm: z.object({ run: runId, until: z.iso.datetime() }).nullable(),
   previous: releaseId.nullable(),
@@ -168,7 +172,8 @@ export const environmentView = z.object({
   gid: z.int().optional(),
 });
 
-export const activateBody = z.strictObject({ weight: z.literal(100).default(100) });
+/** `weight` in percent: below 100 the staged release is a canary beside the live one. */
+export const activateBody = z.strictObject({ weight: z.int().min(1).max(100).default(100) });
 export const redeployBody = z.strictObject({ release: releaseId.optional() });
 
 /** The paths of the HTTP interface, in one place for the agent, the Action and the command line. */

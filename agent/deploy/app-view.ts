@@ -1,4 +1,5 @@
-import type { Config } from "../../shared/config.ts";
+import { type Config, siteOf } from "../../shared/config.ts";
+import { portOf } from "../../shared/config-site.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { AppView, DeploymentView } from "../../shared/protocol.ts";
 import type { Ports } from "../ports.ts";
@@ -25,6 +26,7 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
     app: state.app,
     live: state.live,
     staged: state.staged?.run ?? null,
+    weight: state.staged?.weight ?? 0,
     warm: state.warm,
     previous: rollbackTarget(state) ?? null,
     urls: urlsOf(live?.config, settings),
@@ -37,30 +39,33 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
 
 async function viewRun(ports: Ports, state: AppState, run: string): Promise<InstanceView[]> {
   const spec = await runSpec({ ports, state }, run);
-  const instances = ports.privileged.instances({ ...spec, release: releaseOfRun(run) });
+  const instances = await ports.privileged.instances({ ...spec, release: releaseOfRun(run) });
   const programs = (await ports.privileged.programs(state.app, run)) ?? [];
-  const connections = await ports.connections.count(instances.map(({ socket }) => socket));
+  const connections = await ports.connections.count(instances.map(({ address }) => address));
   const slots = await ports.traffic.assigned(state.app);
-  return instances.map(({ name, socket }) => {
+  return instances.map(({ name, address }) => {
     const program = programs.find((candidate) => candidate.name === name);
     return {
       name,
       run,
       state: program?.state ?? "UNKNOWN",
       ...(program !== undefined && program.pid > 0 && { pid: program.pid, uptime: program.uptime }),
-      connections: connections.get(socket) ?? 0,
-      slots: slots.get(socket) ?? 0,
+      connections: connections.get(address) ?? 0,
+      slots: slots.get(address) ?? 0,
     };
   });
 }
 
 function urlsOf(config: Config | undefined, settings: AppSettings): string[] {
-  const names = (config?.site.server_name ?? settings.domains).filter((name) => name !== "_" && !name.startsWith("*"));
-  return (config?.site.listen ?? settings.listen).flatMap((address) => {
-    const text = String(address);
-    const port = text.slice(text.lastIndexOf(":") + 1);
+  if (config?.site === "none") return [];
+  const site = config && siteOf(config);
+  const names = (site?.server_name ?? settings.domains).filter((name) => name !== "_" && !name.startsWith("*"));
+  return (site?.listen ?? settings.listen).flatMap((address) => {
+    const [text = "", ssl] = String(address).split(" ");
+    const port = portOf(address);
     const host = text.includes(":") ? text.slice(0, text.lastIndexOf(":")) : "localhost";
-    const suffix = port === "80" ? "/" : `:${port}/`;
-    return (names.length > 0 ? names : [host]).map((name) => `http://${name}${suffix}`);
+    const scheme = ssl === undefined ? "http" : "https";
+    const suffix = port === (ssl === undefined ? 80 : 443) ? "/" : `:${port}/`;
+    return (names.length > 0 ? names : [host]).map((name) => `${scheme}://${name}${suffix}`);
   });
 }

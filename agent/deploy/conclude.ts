@@ -8,8 +8,11 @@ import { reach, runSpec, saveJournal, type Work } from "./work.ts";
 const forwardAttempts = 3;
 const forwardPauseMs = 500;
 
+/** How a story ends well: all traffic moved, none, or a part of it. */
+export type Ending = "succeeded" | "staged" | "canary";
+
 /** Runs a deployment's story to one of its ends, and writes that end. Never throws: how it ended is in the events. */
-export async function carryOut(work: Work, story: () => Promise<"succeeded" | "staged">): Promise<void> {
+export async function carryOut(work: Work, story: () => Promise<Ending>): Promise<void> {
   const { deployment, log } = work;
   try {
     await end(work, await story());
@@ -26,15 +29,15 @@ export function hasCutOver({ state }: Pick<Work, "state">): boolean {
   return at === "cut_over" || at === "drained" || at === "retired" || at === "done";
 }
 
-async function end(work: Work, outcome: "succeeded" | "staged"): Promise<void> {
+async function end(work: Work, ending: Ending): Promise<void> {
   const { ports, state, deployment, log } = work;
-  if (outcome === "succeeded") {
+  if (ending === "succeeded") {
     const keep = state.live === null ? Number.POSITIVE_INFINITY : (await runSpec(work, state.live)).config.keep;
     // A release that could not be removed is taken again by the next prune; the deployment itself is done.
     await prune({ ports, state }, keep).catch((err: unknown) => log.warn({ err }, "prune failed"));
     await reach(work, "done");
   }
-  deployment.conclude(outcome);
+  deployment.conclude(ending === "canary" ? "succeeded" : ending);
   await close(work);
 }
 
@@ -53,11 +56,11 @@ async function close({ ports, state, deployment }: Work): Promise<void> {
  * start of the agent or the next deployment takes it up.
  */
 export async function takeBack(work: Work, thrown: unknown): Promise<void> {
-  const { ports, state, deployment, log } = work;
+  const { deployment, log } = work;
   const reason = deployment.signal.aborted ? deployment.signal.reason : thrown;
   deployment.conclude(asCutoverError(reason).code === "aborted" ? "aborted" : "failed", reason);
   try {
-    await undo({ ports, state });
+    await undo(work);
     await close(work);
   } catch (err) {
     log.error({ err }, "undo failed; it is tried again by the next start or deployment");

@@ -1,78 +1,75 @@
 import { milliseconds } from "../../shared/duration.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { RunSpec } from "../ports.ts";
+import { drainRun } from "./drain.ts";
 import { assertRunning } from "./health.ts";
 import { retire } from "./retire.ts";
+import { allSlots, routeFor } from "./route.ts";
 import { findRelease, setLive } from "./state.ts";
-import { reach, runSpec, saveJournal, sum, type Work } from "./work.ts";
-
-export const allSlots = 60;
-const drainPollMs = 50;
+import { reach, runSpec, saveJournal, type Work } from "./work.ts";
 
 /** From a healthy run to one that has the traffic. Before it a failure undoes; once it has begun, it finishes. */
 export async function bringLive(work: Work, spec: RunSpec, rollback: boolean): Promise<void> {
   const { ports, deployment } = work;
-  await ports.traffic.prepare(spec.app);
-  const { changed } = await ports.privileged.writeSite(spec.app, spec.config);
-  if (changed) deployment.notice("nginx was reloaded, since the site's text changed");
   await assertRunning(work, spec);
   await ports.releases.sync(spec.app, spec.release);
   deployment.signal.throwIfAborted();
   await finishForward(work, spec, rollback);
 }
 
-/** The part that is never undone, also taken up again after a crash; each of its effects may safely be done twice. */
+/** The part that is not undone once the traffic has moved, also taken up again after a crash; each of its effects may safely be done twice. */
 export async function finishForward(work: Work, spec: RunSpec, rollback: boolean): Promise<void> {
   await cutOver(work, spec, rollback);
-  await drain(work);
+  await drain(work, spec);
   await retireOld(work, spec);
 }
 
 /**
- * Moves the traffic. Static files come first, so that a page from either release finds its assets at every moment;
- * then one rename moves all slots.
+ * Moves the traffic. Static files come first, so that a page from either release finds its assets at every moment.
+ * @throws CutoverError nginx_* where nginx refuses: then nothing has moved, and the deployment is undone
  */
 async function cutOver(work: Work, spec: RunSpec, rollback: boolean): Promise<void> {
-  const { ports, state } = work;
+  const { ports, state, deployment } = work;
+  const staged = state.staged?.run === spec.run ? null : state.staged;
   await saveJournal(work, "cut_over");
-  await ports.releases.publish(spec.app, { current: spec.release, previous: leavingRelease(work, spec) });
-  await ports.traffic.assign(spec.app, [
-    { run: spec.run, instances: ports.privileged.instances(spec), slots: allSlots },
-  ]);
+  await ports.releases.publish(spec.app, { current: spec.release, ...leavingRelease(work, spec) });
+  try {
+    const { reloaded } = await ports.traffic.route(spec.app, await routeFor(work, { live: spec.run, staged }));
+    if (reloaded) deployment.notice("nginx was reloaded, since its files for the app changed");
+  } catch (thrown) {
+    if (state.live !== spec.run && !(await hasTraffic(work, spec))) await saveJournal(work, deployment.state);
+    throw thrown;
+  }
+  await ports.releases.publish(spec.app, { canary: null, ...(staged === null && { staged: null }) });
   const now = ports.clock.now();
   const warmUntil = new Date(now + milliseconds(spec.config.keep_warm));
   setLive(state, spec.run, { now: new Date(now), warmUntil, rollback });
   await reach(work, "cut_over");
 }
 
-/** The release whose static files pages still ask for; null when the same release only gets fresh instances. */
-function leavingRelease({ state }: Work, spec: RunSpec): string | null {
-  const from = state.journal?.from ?? null;
-  const release = from === null ? null : releaseOfRun(from);
-  return release === spec.release ? null : release;
+/** A canary has had a part of it before: what counts is whether all of it has moved. */
+async function hasTraffic({ ports }: Work, spec: RunSpec): Promise<boolean> {
+  const slots = await ports.traffic.assigned(spec.app);
+  const own = (await ports.privileged.instances(spec)).map(({ address }) => slots.get(address) ?? 0);
+  return own.reduce((total, count) => total + count, 0) === allSlots;
 }
 
-/** Waits until the old instances' last connection is gone, or the limit is reached. Counted, not guessed. */
-async function drain(work: Work): Promise<void> {
-  const { ports, state, deployment, stopping } = work;
+/** The release whose static files pages still ask for; none when the same release only gets fresh instances. */
+function leavingRelease({ state }: Work, spec: RunSpec): { previous?: string } {
+  const from = state.journal?.from ?? null;
+  const release = from === null ? null : releaseOfRun(from);
+  return release === null || release === spec.release ? {} : { previous: release };
+}
+
+async function drain(work: Work, to: RunSpec): Promise<void> {
+  const { state, deployment } = work;
   const old = state.warm?.run;
   if (old === undefined || !(await isUp(work, old))) return reach(work, "drained", "there was nothing to drain");
   const spec = await runSpec(work, old);
-  const sockets = ports.privileged.instances(spec).map(({ socket }) => socket);
-  await ports.traffic.settled(spec.app, stopping);
-  const deadline = ports.clock.now() + milliseconds(spec.config.drain.timeout);
-  let quiet = 0;
-  for (;;) {
-    const open = sum(await ports.connections.count(sockets));
-    // Twice in a row: a worker that had looked up the old slot just before the rename connects within microseconds.
-    quiet = open === 0 ? quiet + 1 : 0;
-    if (quiet === 2) return reach(work, "drained");
-    if (ports.clock.now() >= deadline) {
-      deployment.notice(`${open} requests were still open on the old instances after ${spec.config.drain.timeout}`);
-      return reach(work, "drained", `limit reached with ${open} open`);
-    }
-    await ports.clock.sleep(drainPollMs, stopping);
-  }
+  const open = await drainRun(work, spec, to.config);
+  if (open === 0) return reach(work, "drained");
+  deployment.notice(`${open} requests were still open on the old instances after ${spec.config.drain.timeout}`);
+  await reach(work, "drained", `limit reached with ${open} open`);
 }
 
 async function isUp({ ports, state }: Work, run: string): Promise<boolean> {

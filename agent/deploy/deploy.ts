@@ -2,14 +2,14 @@ import { argv } from "../../shared/command.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
-import { releaseOfRun } from "../../shared/names.ts";
 import { permit } from "../permit.ts";
 import type { RunSpec } from "../ports.ts";
 import type { DeployRequest } from "../service.ts";
 import { bringLive } from "./cutover.ts";
 import { waitHealthy } from "./health.ts";
 import { retire } from "./retire.ts";
-import { addRelease, findRelease, liveRelease, setReleaseState } from "./state.ts";
+import { assertCanary, replaceStaged, setWeight, stage } from "./staged.ts";
+import { addRelease, findRelease, liveRelease } from "./state.ts";
 import { reach, runSpec, saveJournal, type Work } from "./work.ts";
 
 /** The main job, first half: from a body to a release on disk, every byte of it named by the token. */
@@ -84,12 +84,15 @@ export async function deploy(work: Work, manifest: Manifest, request: DeployRequ
   return "succeeded";
 }
 
-/** Traffic to a release that is on the host: staged, live before, or the live one again on fresh instances. */
+/**
+ * Traffic to a release that is on the host: staged, live before, or the live one again on fresh instances.
+ * @param how `up`: its instances are; `weight`: in percent, below 100 for a canary
+ */
 export async function deployAgain(
   work: Work,
   run: string,
-  how: { up: boolean; rollback: boolean },
-): Promise<"succeeded"> {
+  { up, rollback, weight }: { up: boolean; rollback: boolean; weight: number },
+): Promise<"succeeded" | "canary"> {
   const { ports, state, deployment } = work;
   const brought = false;
   state.journal = { deployment: deployment.view, run, from: state.live, brought, attempts: 0 };
@@ -97,13 +100,16 @@ export async function deployAgain(
   const spec = await runSpec(work, run);
   permit(spec.config, work.settings);
   await ports.privileged.prepareApp(state.app);
-  if (how.up) {
+  if (weight < 100) await assertCanary(work, spec);
+  if (up) {
+    if (state.staged !== null && state.staged.weight > 0 && state.staged.run !== run) await replaceStaged(work);
     await waitHealthy(work, spec);
     await reach(work, "healthy");
   } else {
     await bringUp(work, spec);
   }
-  await bringLive(work, spec, how.rollback);
+  if (weight < 100) return setWeight(work, spec, weight);
+  await bringLive(work, spec, rollback);
   return "succeeded";
 }
 
@@ -161,7 +167,7 @@ async function startHealthy(work: Work, spec: RunSpec): Promise<void> {
 
 /** No more than two releases stay up: what is still warm is retired, what was staged is replaced. */
 async function makeRoom(work: Work, spec: RunSpec): Promise<void> {
-  const { ports, state, deployment } = work;
+  const { state, deployment } = work;
   if (state.warm !== null && state.warm.run !== spec.run) {
     const { run } = state.warm;
     const cut = await retire(work, run);
@@ -169,23 +175,6 @@ async function makeRoom(work: Work, spec: RunSpec): Promise<void> {
     state.warm = null;
     deployment.notice(`${run} was warm and is retired`);
   }
-  if (state.staged !== null && state.staged.run !== spec.run) {
-    const { run } = state.staged;
-    const release = releaseOfRun(run);
-    await ports.privileged.removePrograms(state.app, run);
-    await ports.releases.remove(state.app, release);
-    setReleaseState(state, release, "failed");
-    state.staged = null;
-    deployment.notice(`${run} was staged and is replaced`);
-  }
+  if (state.staged !== null && state.staged.run !== spec.run) await replaceStaged(work);
   await saveJournal(work);
-}
-
-async function stage(work: Work, spec: RunSpec): Promise<"staged"> {
-  const { state, deployment, ports } = work;
-  deployment.signal.throwIfAborted();
-  await ports.releases.sync(spec.app, spec.release);
-  state.staged = { run: spec.run, deployment: deployment.id };
-  setReleaseState(state, spec.release, "staged");
-  return "staged";
 }

@@ -49,14 +49,16 @@ export class Deployment {
     app: string;
     kind: DeploymentKind;
     release?: string;
+    weight?: number;
     by: Actor;
   }): Deployment {
-    const { clock, files, app, kind, release, by } = parts;
+    const { clock, files, app, kind, release, weight, by } = parts;
     const view: DeploymentView = {
       id: randomBytes(16).toString("base64url"),
       app,
       kind,
       ...(release !== undefined && { release }),
+      ...(weight !== undefined && { weight }),
       state: "received",
       outcome: "running",
       by,

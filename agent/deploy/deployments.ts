@@ -3,9 +3,9 @@ import { releaseOfRun } from "../../shared/names.ts";
 import type { Accepted, AppView, DeploymentEvent, DeploymentKind, DeploymentView } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
 import type { Ports } from "../ports.ts";
-import type { CallRequest, CommandEnvironment, DeployRequest, Service } from "../service.ts";
+import type { ActivateRequest, CallRequest, CommandEnvironment, DeployRequest, Service } from "../service.ts";
 import { viewApp } from "./app-view.ts";
-import { carryOut, hasCutOver, takeBack } from "./conclude.ts";
+import { carryOut, type Ending, hasCutOver, takeBack } from "./conclude.ts";
 import { deploy, deployAgain, receive } from "./deploy.ts";
 import { aborted, Deployment } from "./deployment.ts";
 import { Leases } from "./lease.ts";
@@ -32,6 +32,8 @@ interface Start {
   kind: DeploymentKind;
   release?: string;
   digest?: string | undefined;
+  /** Of an activation, in percent. */
+  weight?: number;
 }
 
 /** The agent's service: takes calls, holds one deployment an app, runs the stories in the background. */
@@ -103,11 +105,14 @@ export class Deployments implements Service {
     }
   }
 
-  async activate(app: string, release: string, request: CallRequest): Promise<Accepted> {
+  async activate(app: string, release: string, request: ActivateRequest): Promise<Accepted> {
+    const { weight } = request;
     const same = this.#running.get(app)?.deployment.view;
     // A call that is sent again because its answer was lost.
-    if (same?.kind === "activate" && same.release === release) return { deployment: same.id, release };
-    return this.#again(app, { kind: "activate", release }, request, (state) => activateTarget(state, release));
+    if (same?.kind === "activate" && same.release === release && same.weight === weight) {
+      return { deployment: same.id, release };
+    }
+    return this.#again(app, { kind: "activate", release, weight }, request, (state) => activateTarget(state, release));
   }
 
   async redeploy(app: string, release: string | "live", request: CallRequest): Promise<Accepted> {
@@ -226,8 +231,8 @@ export class Deployments implements Service {
     this.#stopping.signal.throwIfAborted();
     const { clock, events, apps } = this.#ports;
     const settings = await apps.settings(app);
-    const { kind, release, digest } = start;
-    const named = release === undefined ? {} : { release };
+    const { kind, release, digest, weight } = start;
+    const named = { ...(release !== undefined && { release }), ...(weight !== undefined && { weight }) };
     const deployment = Deployment.start({ clock, files: events, app, kind, by: request.by, ...named });
     deployment.digest = digest;
     const signal = AbortSignal.any([request.signal, this.#stopping.signal]);
@@ -292,7 +297,7 @@ export class Deployments implements Service {
     }
     const release = releaseOfRun(target.run);
     work.deployment.named(release);
-    const how = { up: target.up, rollback: start.kind === "rollback" };
+    const how = { up: target.up, rollback: start.kind === "rollback", weight: start.weight ?? 100 };
     this.#background(work, unlock, () => deployAgain(work, target.run, how));
     return { deployment: work.deployment.id, release };
   }
@@ -315,7 +320,7 @@ export class Deployments implements Service {
     return known !== undefined && past !== undefined ? { deployment: past.id, release: known.id } : undefined;
   }
 
-  #background(work: Work, unlock: Unlock, story: () => Promise<"succeeded" | "staged">): void {
+  #background(work: Work, unlock: Unlock, story: () => Promise<Ending>): void {
     void carryOut(work, story)
       .catch((err: unknown) => work.log.error({ err }, "a deployment's end could not be written"))
       .finally(() => this.#closed(work, unlock));

@@ -16,7 +16,7 @@ const unchanged = "The live release goes on serving; the new instances were stop
  * @throws CutoverError instance_died as soon as one ends; health_failed or health_timeout at the time limit
  */
 export async function waitHealthy(work: Work, spec: RunSpec): Promise<void> {
-  const instances = work.ports.privileged.instances(spec);
+  const instances = await work.ports.privileged.instances(spec);
   const settled = new AbortController();
   const signal = AbortSignal.any([settled.signal, work.deployment.signal]);
   try {

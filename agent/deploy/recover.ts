@@ -4,6 +4,7 @@ import type { Ports } from "../ports.ts";
 import { carryOut, hasCutOver, takeBack } from "./conclude.ts";
 import { finishForward } from "./cutover.ts";
 import { Deployment } from "./deployment.ts";
+import { restoreTraffic } from "./route.ts";
 import { type AppState, runsInUse } from "./state.ts";
 import { runSpec, type Work } from "./work.ts";
 
@@ -20,6 +21,8 @@ export async function recover(
 ): Promise<Deployment | undefined> {
   const { journal, app } = state;
   if (journal === null) {
+    // A canary's share that was being given back may not have moved yet.
+    await restoreTraffic({ ports, state });
     await removeStrangers({ ports, state });
     return undefined;
   }

@@ -13,8 +13,8 @@ interface Site {
  */
 export async function retire({ ports, state }: Site, run: string): Promise<number> {
   const spec = await runSpec({ ports, state }, run);
-  const sockets = ports.privileged.instances(spec).map(({ socket }) => socket);
-  const open = sum(await ports.connections.count(sockets));
+  const addresses = (await ports.privileged.instances(spec)).map(({ address }) => address);
+  const open = sum(await ports.connections.count(addresses));
   await ports.privileged.removePrograms(state.app, run);
   return open;
 }

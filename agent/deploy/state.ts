@@ -22,7 +22,8 @@ const appStateSchema = z.strictObject({
   format: z.literal(1),
   app: appName,
   live: runId.nullable(),
-  staged: z.strictObject({ run: runId, deployment: z.string() }).nullable(),
+  /** `weight`: what part of the traffic it has, in percent. */
+  staged: z.strictObject({ run: runId, deployment: z.string(), weight: z.int().min(0).max(99).default(0) }).nullable(),
   /** The run before the live one, up for `keep_warm`. */
   warm: z.strictObject({ run: runId, until: z.iso.datetime() }).nullable(),
   /** In the order in which they first had traffic; those that never had any stand where they arrived. No clock decides this order. */

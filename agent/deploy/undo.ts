@@ -1,17 +1,20 @@
 import { releaseOfRun } from "../../shared/names.ts";
 import { type DeploymentState, deploymentStates } from "../../shared/protocol.ts";
-import type { Ports } from "../ports.ts";
-import { type AppState, findRelease, type Journal, setReleaseState } from "./state.ts";
-import { runSpec } from "./work.ts";
+import { withdraw } from "./staged.ts";
+import { type AppState, findRelease, type Journal, liveRelease, rollbackTarget, setReleaseState } from "./state.ts";
+import type { Work } from "./work.ts";
 
 /**
  * Takes back a deployment that has not cut over: its instances, their programs, and the release it brought, with an
  * environment that was made for it alone. Logs stay.
  * Each step may be done twice, so that a crash in the middle is no matter.
  */
-export async function undo({ ports, state }: { ports: Ports; state: AppState }): Promise<void> {
+export async function undo(site: Pick<Work, "ports" | "state" | "stopping">): Promise<void> {
+  const { ports, state } = site;
   const { app, journal } = state;
   if (journal === null) return;
+  if (state.staged?.run === journal.run) await withdraw(site);
+  await restoreLinks(site);
   if (mayHaveStarted(state, journal)) {
     await ports.privileged.removePrograms(app, journal.run);
   }
@@ -27,7 +30,14 @@ export async function undo({ ports, state }: { ports: Ports; state: AppState }):
       onDisk.map(({ id }) => id),
     );
   }
-  await restoreSite({ ports, state });
+}
+
+/** A cutover that nginx refused had published the release's static files before. */
+async function restoreLinks({ ports, state }: Pick<Work, "ports" | "state">): Promise<void> {
+  const current = liveRelease(state);
+  if (current === null) return;
+  const previous = rollbackTarget(state);
+  await ports.releases.publish(state.app, { current, ...(previous !== undefined && { previous }) });
 }
 
 /**
@@ -41,11 +51,4 @@ function mayHaveStarted(state: AppState, { run, brought, deployment }: Journal):
 
 function reached(state: DeploymentState, wanted: DeploymentState): boolean {
   return deploymentStates.indexOf(state) >= deploymentStates.indexOf(wanted);
-}
-
-/** The site's text is written before the cutover, so an undo writes the live release's again; unchanged text costs nothing. */
-async function restoreSite({ ports, state }: { ports: Ports; state: AppState }): Promise<void> {
-  if (state.live === null) return;
-  const { config } = await runSpec({ ports, state }, state.live);
-  await ports.privileged.writeSite(state.app, config);
 }

@@ -1,4 +1,4 @@
-import type { Config } from "../../shared/config.ts";
+import { type Config, siteOf } from "../../shared/config.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { DeploymentState } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
@@ -41,7 +41,7 @@ export async function runSpec({ ports, state }: Pick<Work, "ports" | "state">, r
 
 /** The name by which the app is asked for its health: what a visitor would ask for. */
 export function healthHost(config: Config, settings: AppSettings): string {
-  const names = [...(config.site.server_name ?? []), ...settings.domains];
+  const names = [...(siteOf(config).server_name ?? []), ...settings.domains];
   return config.health.host ?? names.find((name) => name !== "_" && !name.startsWith("*")) ?? "localhost";
 }
 

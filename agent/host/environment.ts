@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { parseEnv } from "node:util";
-import { environmentName } from "../../shared/config.ts";
+import { environmentName } from "../../shared/config-values.ts";
 import { CutoverError } from "../../shared/errors.ts";
 
 export interface EnvironmentParts {

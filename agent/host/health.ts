@@ -1,5 +1,6 @@
 import { request } from "node:http";
 import type { HealthAnswer, HealthProbe, HealthRequest, Instance } from "../ports.ts";
+import { parseAddress } from "./address.ts";
 
 /** How much of an answer's body is kept: enough for the title of an error page or a traceback's end. */
 const excerptBytes = 2048;
@@ -18,7 +19,7 @@ export class SocketProbe implements HealthProbe {
       const signal = AbortSignal.timeout(timeoutMs);
       const call = request(
         {
-          socketPath: instance.socket,
+          ...destination(instance),
           path,
           agent: false,
           signal,
@@ -55,6 +56,11 @@ export class SocketProbe implements HealthProbe {
       call.end();
     });
   }
+}
+
+function destination({ address }: Instance): { socketPath: string } | { host: string; port: number } {
+  const place = parseAddress(address);
+  return "socket" in place ? { socketPath: place.socket } : { host: "127.0.0.1", port: place.port };
 }
 
 function explain(error: NodeJS.ErrnoException): string {

@@ -27,10 +27,8 @@ export function appLayout(data: string, app: string) {
     run,
     /** Sockets and launch files of one run. */
     runDir: (runId: string) => join(run, runId),
-    /** A symlink to the directory of slots in use. */
-    slots: join(home, "slots"),
-    current: join(home, "current"),
-    previous: join(home, "previous"),
+    /** A symlink to a release, for nginx to find its static files by. */
+    published: (link: "current" | "canary" | "previous" | "staged") => join(home, link),
     /** What must outlive releases, such as uploads. */
     shared: join(home, "shared"),
     state: join(home, "state.json"),

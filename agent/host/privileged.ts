@@ -1,19 +1,39 @@
 import { readlink, rm, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
-import type { Config } from "../../shared/config.ts";
+import { type Config, siteOf } from "../../shared/config.ts";
+import { protocolOf } from "../../shared/config-server.ts";
 import { appName, releaseId, runId } from "../../shared/names.ts";
 import { permit } from "../permit.ts";
-import type { Apps, Clock, CommandRequest, Instance, Privileged, ProgramStatus, RunSpec } from "../ports.ts";
+import type {
+  Apps,
+  Clock,
+  CommandRequest,
+  Instance,
+  Privileged,
+  ProgramStatus,
+  RunSpec,
+  SitePart,
+  SiteRequest,
+} from "../ports.ts";
 import type { CommandEnvironment } from "../service.ts";
 import type { AgentSettings, AppSettings } from "../settings.ts";
+import { parseAddress } from "./address.ts";
 import { systemClock } from "./clock.ts";
 import { syncDirectory } from "./durable.ts";
 import { readSecrets, runEnvironment } from "./environment.ts";
 import { type AppLayout, appLayout } from "./layout.ts";
 import { Nginx } from "./nginx/nginx.ts";
-import { renderSite } from "./nginx/nginx-site.ts";
-import { slotCount, slotName } from "./nginx/slots.ts";
-import { listIfThere } from "./optional-file.ts";
+import { type PreviewServer, renderSite, siteFileName } from "./nginx/nginx-site.ts";
+import {
+  mainUpstream,
+  previewUpstream,
+  renderUpstreams,
+  serversOf,
+  type UpstreamInput,
+  upstreamFileName,
+} from "./nginx/nginx-upstream.ts";
+import { SlotLinks, slotCount, slotLink } from "./nginx/slots.ts";
+import { listIfThere, readIfThere } from "./optional-file.ts";
 import { giveTree, sealTree } from "./ownership.ts";
 import { runStep, type StepRunner } from "./step.ts";
 import { writeLaunchFile } from "./supervisor/launch-files.ts";
@@ -58,7 +78,6 @@ export class LocalPrivileged implements Privileged {
     const layout = this.#layout(app);
     // As long as a run's sockets get: many redeploys of one release, and the last of sixty instances.
     checkSocketPath(`${layout.runDir("20000101T000000Z-0000000.99")}/web-${slotCount - 1}.sock`);
-    checkSocketPath(`${layout.slots}/${slotName(slotCount - 1)}`);
     const { other } = await this.#user(app);
     // Others may pass, to the files and sockets whose own modes let them, but not look around.
     await makeDirectory(layout.home, 0o711);
@@ -71,7 +90,7 @@ export class LocalPrivileged implements Privileged {
     await makeDirectory(layout.deployments, 0o750);
   }
 
-  instances({ app, run, config }: RunSpec): Instance[] {
+  async instances({ app, run, config }: RunSpec): Promise<Instance[]> {
     return runInstances(this.#layout(app), runId.parse(run), config);
   }
 
@@ -128,8 +147,7 @@ export class LocalPrivileged implements Privileged {
     const { app, run } = spec;
     const { node = process.execPath, launcher } = this.#options;
     const layout = this.#layout(app);
-    const instances = this.instances(spec);
-    for (const { socket } of instances) checkSocketPath(socket);
+    const instances = await this.instances(spec);
     const user = await this.#user(app);
     await this.#writeRun(spec, instances, user);
     const text = renderPrograms({
@@ -161,14 +179,14 @@ export class LocalPrivileged implements Privileged {
     );
     await makeDirectory(layout.runLogs(run), 0o750);
     const directory = layout.app(releaseId.parse(release));
-    for (const { name, socket } of instances) {
-      const place = { directory, venv: layout.releaseVenv(release), socket, instance: name };
+    for (const { name, address } of instances) {
+      const place = { directory, venv: layout.releaseVenv(release), address: parseAddress(address), instance: name };
       const launch = {
         argv: serverArguments(spec.config, place),
         env: await this.#environment(spec, settings, user, name),
         directory,
         umask: processUmask,
-        socket,
+        ...("socket" in place.address && { socket: place.address.socket }),
       };
       await writeLaunchFile(launchFilePath(layout, run, name), launch, user.other?.gid);
     }
@@ -203,14 +221,39 @@ export class LocalPrivileged implements Privileged {
     return [...new Set(found)].filter((run) => run !== undefined).toSorted();
   }
 
-  async writeSite(app: string, config: Config): Promise<{ changed: boolean }> {
+  async writeSite(app: string, { main, preview }: SiteRequest): Promise<{ changed: boolean }> {
     const settings = await this.#options.apps.settings(app);
-    const text = renderSite({ app, layout: this.#layout(app), config, ...permit(config, settings) });
-    return this.#nginx.writeSite(app, text);
+    const { home } = this.#layout(app);
+    const links = new SlotLinks(this.#options.settings.data);
+    const upstreams: UpstreamInput[] = [];
+    const add = (name: string, which: "main" | "preview", part: SitePart) =>
+      upstreams.push({ name, part, links: links.path(app, slotLink(which, protocolOf(part.config.server))) });
+    if (main !== null) add(mainUpstream(app), "main", main);
+    if (preview !== null) add(previewUpstream(app), "preview", preview);
+    const site = renderSite({
+      app,
+      home,
+      main: main && { config: main.config, ...permit(main.config, settings) },
+      preview: preview && previewServer(preview.config),
+    });
+    return this.#nginx.write([
+      { name: siteFileName(app), text: site },
+      { name: upstreamFileName(app), text: upstreams.length === 0 ? undefined : renderUpstreams(upstreams) },
+    ]);
+  }
+
+  async upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }> {
+    const file = join(this.#options.settings.nginx.conf_dir, upstreamFileName(appName.parse(app)));
+    const text = (await readIfThere(file)) ?? "";
+    return { main: serversOf(text, mainUpstream(app)), preview: serversOf(text, previewUpstream(app)) };
+  }
+
+  oldWorkers(): Promise<boolean> {
+    return this.#nginx.oldWorkers();
   }
 
   async removeApp(app: string): Promise<void> {
-    await this.#nginx.removeSite(appName.parse(app));
+    await this.#nginx.remove([siteFileName(appName.parse(app)), upstreamFileName(app)]);
     for (const run of await this.runs(app)) await this.removePrograms(app, run);
     await rm(this.#layout(app).home, { recursive: true, force: true });
   }
@@ -245,6 +288,11 @@ export class LocalPrivileged implements Privileged {
       ...(instance !== undefined && { instance }),
     });
   }
+}
+
+function previewServer(config: Config): PreviewServer | null {
+  const listen = siteOf(config).preview?.listen;
+  return listen === undefined ? null : { config, listen };
 }
 
 /** The release or the environment that a path lies in. */

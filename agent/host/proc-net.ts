@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Connections } from "../ports.ts";
+import { parseAddress } from "./address.ts";
 
 /** Socket states in /proc/net/unix: accepted, and connected but still in the listener's backlog. */
 const open = new Set(["03", "02"]);
@@ -21,7 +22,14 @@ export function countConnections(table: string, sockets: string[]): Map<string, 
 
 /** The kernel's own table: also what a process does not tell about itself. */
 export class ProcNetConnections implements Connections {
-  async count(sockets: string[]): Promise<Map<string, number>> {
-    return countConnections(await readFile("/proc/net/unix", "utf8"), sockets);
+  async count(addresses: string[]): Promise<Map<string, number>> {
+    const sockets = new Map(
+      addresses.flatMap((address) => {
+        const place = parseAddress(address);
+        return "socket" in place ? [[place.socket, address] as const] : [];
+      }),
+    );
+    const counts = countConnections(await readFile("/proc/net/unix", "utf8"), [...sockets.keys()]);
+    return new Map([...sockets].map(([socket, address]) => [address, counts.get(socket) ?? 0]));
   }
 }

@@ -78,8 +78,9 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
     const release = params.releaseParam(c.req.param("release"));
     const { wait } = params.checked(params.callQuery, c.req.query(), "query");
     const allowed = await authorize(options, c, name, { name: "activate", release });
-    params.checked(activateBody, await readJson(c.env), "body");
-    return acceptedResponse(c, await service.activate(name, release, callRequest(c, allowed, wait)));
+    const { weight } = params.checked(activateBody, await readJson(c.env), "body");
+    const request = { ...callRequest(c, allowed, wait), weight };
+    return acceptedResponse(c, await service.activate(name, release, request));
   });
 
   app.post(routes.redeploy(":app"), async (c) => {

@@ -45,10 +45,11 @@ export class FakeHost {
 
   get ports(): Ports {
     const { disk } = this;
-    const instances = ({ run, config }: Pick<RunSpec, "run" | "config">): Instance[] =>
+    const instances = async ({ run, config }: Pick<RunSpec, "run" | "config">): Promise<Instance[]> =>
       Array.from({ length: config.server.instances }, (_, index) => ({
         name: `web-${index}`,
-        socket: `${run}/web-${index}.sock`,
+        address: `unix:${run}/web-${index}.sock`,
+        protocol: protocolOf(config.server),
       }));
     return {
       clock: {
@@ -91,7 +92,11 @@ export class FakeHost {
           if (disk.releases.delete(release)) await this.effect(`release.remove ${release}`);
         },
         sync: async () => {},
-        publish: async (_app, { current, previous }) => this.effect(`publish ${current} after ${previous}`),
+        publish: async (_app, links) => {
+          if (links.current !== undefined)
+            await this.effect(`publish ${links.current} after ${links.previous ?? null}`);
+          if (typeof links.canary === "string") await this.effect(`publish canary ${links.canary}`);
+        },
       },
       environments: {
         build: async ({ release, signal }) => {
@@ -121,27 +126,26 @@ export class FakeHost {
           disk.programs.delete(run);
         },
         runs: async () => [...disk.programs],
-        writeSite: async () => {
-          await this.effect("site.write");
-          return { changed: false };
-        },
+        writeSite: async () => ({ changed: false }),
+        upstreamServers: async () => ({ main: [], preview: [] }),
+        oldWorkers: async () => false,
         removeApp: async () => this.effect("app.remove"),
       },
       traffic: {
-        prepare: async () => {},
-        assign: async (_app, shares: Share[]) => {
-          const text = shares.map(({ run, slots }) => `${run}:${slots}`).join(" ");
-          await this.effect(`slots.swap ${text}`);
+        route: async (_app, { main }) => {
+          const text = (main?.shares ?? []).map(({ run, slots }) => `${run}:${slots}`).join(" ");
+          if (text !== disk.slots) await this.effect(`slots.swap ${text}`);
           disk.slots = text;
+          return { reloaded: false };
         },
-        assigned: async () => new Map(),
-        settled: async () => {},
+        assigned: async () => this.#assigned(),
+        settled: async () => true,
         tidy: async () => {},
       },
       probe: {
-        check: async ({ socket }) => {
+        check: async ({ address }) => {
           await setImmediate();
-          const run = socket.slice(0, socket.indexOf("/"));
+          const run = address.slice("unix:".length, address.indexOf("/"));
           const ok: HealthAnswer = { kind: "status", status: 200, body: "", location: undefined };
           return this.answers.get(run) ?? ok;
         },
@@ -181,6 +185,15 @@ export class FakeHost {
   #programs(run: string): ProgramStatus[] {
     const state = this.programStates.get(run) ?? "RUNNING";
     return ["web-0", "web-1"].map((name, index) => ({ name, state, pid: 100 + index, uptime: 1, detail: "" }));
+  }
+
+  /** As if each run had one instance in its traffic. */
+  #assigned(): Map<string, number> {
+    const shares = this.disk.slots.split(" ").flatMap((text) => /^(.+):(\d+)$/.exec(text) ?? []);
+    const counts = new Map<string, number>();
+    for (let at = 0; at + 2 < shares.length; at += 3)
+      counts.set(`unix:${shares[at + 1]}/web-0.sock`, Number(shares[at + 2]));
+    return counts;
   }
 
   /** A deploy of a tiny bundle: only the manifest matters to the deploy code. */

@@ -8,7 +8,7 @@ import prettyBytes from "pretty-bytes";
 import { type Config, configSchema } from "../../../shared/config.ts";
 import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
 import type { Manifest } from "../../../shared/manifest.ts";
-import type { Releases, UnpackOptions } from "../../ports.ts";
+import type { PublishedLinks, Releases, UnpackOptions } from "../../ports.ts";
 import { abortion } from "../abortion.ts";
 import { pointSymlink, syncDirectory } from "../durable.ts";
 import { type AppLayout, appLayout } from "../layout.ts";
@@ -105,11 +105,15 @@ export class ReleaseDirectories implements Releases {
     await promisify(execFile)("sync", ["-f", appLayout(this.#data, app).release(release)]);
   }
 
-  async publish(app: string, { current, previous }: { current: string; previous: string | null }): Promise<void> {
+  async publish(app: string, links: PublishedLinks): Promise<void> {
     const layout = appLayout(this.#data, app);
-    const target = (release: string) => relative(layout.home, layout.release(release));
-    if (previous !== null) await pointSymlink(layout.previous, target(previous));
-    await pointSymlink(layout.current, target(current));
+    for (const name of ["previous", "current", "canary", "staged"] as const) {
+      const release = links[name];
+      if (release === undefined) continue;
+      const link = layout.published(name);
+      if (release === null) await rm(link, { force: true });
+      else await pointSymlink(link, relative(layout.home, layout.release(release)));
+    }
     await syncDirectory(layout.home);
   }
 

@@ -1,17 +1,29 @@
-import type { Config } from "../../../shared/config.ts";
+import { type Config, siteOf } from "../../../shared/config.ts";
+import { protocolOf } from "../../../shared/config-server.ts";
+import type { ListenAddress } from "../../../shared/config-values.ts";
 import { milliseconds } from "../../../shared/duration.ts";
-import { CutoverError } from "../../../shared/errors.ts";
-import type { AppLayout } from "../layout.ts";
-import { slotCount, slotName } from "./slots.ts";
+import { mainUpstream, previewUpstream } from "./nginx-upstream.ts";
+import { block, plain, quoted } from "./nginx-values.ts";
 
 /** What a site's text is made of. Every value is checked again while rendering. */
 export interface SiteInput {
   app: string;
-  layout: Pick<AppLayout, "home" | "slots">;
-  listen: (string | number)[];
+  /** The app's directory on the host. */
+  home: string;
+  main: MainServer | null;
+  preview: PreviewServer | null;
+}
+
+export interface MainServer {
+  config: Config;
+  listen: ListenAddress[];
   /** Empty: the default server of its addresses. */
   serverNames: string[];
-  config: Pick<Config, "static" | "site">;
+}
+
+export interface PreviewServer {
+  config: Config;
+  listen: ListenAddress;
 }
 
 export function siteFileName(app: string): string {
@@ -19,101 +31,74 @@ export function siteFileName(app: string): string {
 }
 
 /**
- * The exact text of an app's site.
+ * The exact text of an app's site; undefined where cutover has no server block to write.
  * @throws CutoverError config_invalid for a value that nginx could read as something else than a value
  */
-export function renderSite({ app, layout, listen, serverNames, config }: SiteInput): string {
-  const upstream = `cutover-${app}`;
-  const { client_max_body_size: bodySize, balance } = config.site;
-  const lines = [
-    "# Written by cutover. Changes are lost.",
-    `upstream ${upstream} {`,
-    ...indent(balancing(balance)),
-    // Links to instances: moving them is the cutover, and nginx is not told. A slot is never taken out for its failures.
-    ...indent(
-      Array.from(
-        { length: slotCount },
-        (_, slot) => `server ${quoted(`unix:${layout.slots}/${slotName(slot)}`)} max_fails=0;`,
-      ),
-    ),
-    "}",
-    "",
-    "server {",
-    ...indent([
-      ...listen.map((address) => `listen ${plain(address)}${serverNames.length === 0 ? " default_server" : ""};`),
-      `server_name ${serverNames.length === 0 ? "_" : serverNames.map(plain).join(" ")};`,
-      `client_max_body_size ${plain(bodySize)};`,
-      ...config.static.flatMap(({ url, expires }) => staticLocation(layout.home, url, expires)),
-      "",
-      "location / {",
-      ...indent([
-        `proxy_pass http://${upstream};`,
-        "proxy_http_version 1.1;",
-        "proxy_set_header Host $http_host;",
-        "proxy_set_header X-Real-IP $remote_addr;",
-        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-        "proxy_set_header X-Forwarded-Proto $scheme;",
-        "proxy_redirect off;",
-        "proxy_next_upstream error;",
-      ]),
-      "}",
-    ]),
-    "}",
+export function renderSite({ app, home, main, preview }: SiteInput): string | undefined {
+  const servers = [
+    ...(main === null || main.config.site === "none" ? [] : [mainServer(app, home, main)]),
+    ...(preview === null ? [] : [previewServer(app, home, preview)]),
   ];
-  return `${lines.join("\n")}\n`;
+  if (servers.length === 0) return undefined;
+  return ["# Written by cutover. Changes are lost.", ...servers.map((lines) => lines.join("\n"))]
+    .join("\n")
+    .concat("\n");
 }
 
-function balancing(balance: Config["site"]["balance"]): string[] {
-  switch (balance) {
-    case "round_robin":
-      return [];
-    case "ip_hash":
-      return ["ip_hash;"];
-    case "least_conn":
-      return ["least_conn;"];
-    case "url_hash":
-      return ["hash $request_uri consistent;"];
+function mainServer(app: string, home: string, { config, listen, serverNames }: MainServer): string[] {
+  const isDefault = serverNames.length === 0;
+  return block("server", [
+    ...listen.map((address) => `listen ${plain(address)}${isDefault ? " default_server" : ""};`),
+    `server_name ${isDefault ? "_" : serverNames.map(plain).join(" ")};`,
+    ...locations(home, config, mainUpstream(app), ["current", "canary", "previous"]),
+  ]);
+}
+
+function previewServer(app: string, home: string, { config, listen }: PreviewServer): string[] {
+  return block("server", [
+    `listen ${plain(listen)};`,
+    ...locations(home, config, previewUpstream(app), ["staged", "current"]),
+  ]);
+}
+
+function locations(home: string, config: Config, upstream: string, releases: string[]): string[] {
+  return [
+    `client_max_body_size ${plain(siteOf(config).client_max_body_size)};`,
+    ...config.static.flatMap(({ url, expires }) => staticLocation(home, url, expires, releases)),
+    "",
+    ...block("location /", passing(config, upstream)),
+  ];
+}
+
+function passing(config: Config, upstream: string): string[] {
+  if (protocolOf(config.server) === "uwsgi") {
+    return ["include uwsgi_params;", `uwsgi_pass ${upstream};`, "uwsgi_next_upstream error;"];
   }
+  return [
+    `proxy_pass http://${upstream};`,
+    "proxy_http_version 1.1;",
+    "proxy_set_header Host $http_host;",
+    "proxy_set_header X-Real-IP $remote_addr;",
+    "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+    "proxy_set_header X-Forwarded-Proto $scheme;",
+    "proxy_redirect off;",
+    "proxy_next_upstream error;",
+  ];
 }
 
-/** Files of the live release, then those of the one before it, for pages that were loaded just before a cutover. */
-function staticLocation(home: string, url: string, expires: string): string[] {
+/** Files of the live release, then of the canary, then of the one before, for pages that were loaded just before a cutover. */
+function staticLocation(home: string, url: string, expires: string, releases: string[]): string[] {
   return [
     "",
-    `location ^~ ${quoted(url)} {`,
-    ...indent([
+    ...block(`location ^~ ${quoted(url)}`, [
       `root ${quoted(home)};`,
-      "try_files /current/static$uri /previous/static$uri =404;",
+      `try_files ${releases.map((release) => `/${release}/static$uri`).join(" ")} =404;`,
       ...(expires === "off" ? [] : [`expires ${plain(expiry(expires))};`]),
     ]),
-    "}",
   ];
 }
 
 /** nginx counts `expires` in whole seconds. */
 function expiry(expires: string): string {
   return expires.endsWith("ms") ? `${Math.ceil(milliseconds(expires) / 1000)}s` : expires;
-}
-
-const indent = (lines: string[]) => lines.map((line) => (line === "" ? "" : `    ${line}`));
-
-/** A value that needs no quotes: nothing in it ends a token or starts a variable. */
-function plain(value: string | number): string {
-  const text = String(value);
-  if (!/^[A-Za-z0-9._:*[\]-]+$/.test(text)) throw refused(text);
-  return text;
-}
-
-/** Quotes stop everything but variables, for which nginx has no escape. */
-function quoted(value: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
-  if (value === "" || /[\u0000-\u001f\u007f$"'\\]/.test(value)) throw refused(value);
-  return `"${value}"`;
-}
-
-function refused(value: string): CutoverError {
-  return new CutoverError("config_invalid", `nginx's configuration cannot hold this value: ${JSON.stringify(value)}.`, {
-    unchanged: "Nothing was changed.",
-    fix: "Use a value without $, quotes, backslashes, spaces and control characters.",
-  });
 }

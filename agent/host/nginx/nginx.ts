@@ -7,7 +7,6 @@ import { syncDirectory, writeDurably } from "../durable.ts";
 import { readIfThere } from "../optional-file.ts";
 import { childrenOf, commandLine, processRuns, readPidFile } from "../processes.ts";
 import { runTool, type ToolResult } from "../run-tool.ts";
-import { siteFileName } from "./nginx-site.ts";
 
 export interface NginxOptions {
   binary: string;
@@ -22,7 +21,20 @@ export interface NginxOptions {
 
 const siteMode = 0o644;
 
-/** The host's nginx: its sites, its test, its reload. */
+/** A file below conf_dir; without text it is to be gone. */
+export interface SiteFile {
+  name: string;
+  text: string | undefined;
+}
+
+interface FileState {
+  path: string;
+  text: string | undefined;
+  present: string | undefined;
+  loaded: string | undefined;
+}
+
+/** The host's nginx: its files, its test, its reload. */
 export class Nginx {
   readonly #options: NginxOptions;
   readonly #clock: Clock;
@@ -35,17 +47,24 @@ export class Nginx {
   }
 
   /**
-   * Makes nginx serve an app's site with this text, and returns when its new workers do. Nothing happens where it does
-   * already. What nginx refuses is replaced by what was there before.
+   * Makes nginx work with these files, and returns when its new workers do. Nothing happens where it does already. When nginx
+   * refuses them, all of them are again what they were before.
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
-  writeSite(app: string, text: string): Promise<{ changed: boolean }> {
-    return this.#inTurn(() => this.#writeSite(app, text));
+  write(files: SiteFile[]): Promise<{ changed: boolean }> {
+    return this.#inTurn(() => this.#write(files));
   }
 
-  /** Takes an app's site away. An nginx that does not run needs no reload for that. */
-  removeSite(app: string): Promise<void> {
-    return this.#inTurn(() => this.#removeSite(app));
+  /** Takes files away. An nginx that does not run needs no reload for that. */
+  remove(names: string[]): Promise<void> {
+    return this.#inTurn(() => this.#remove(names));
+  }
+
+  /** Whether workers from before the last reload still finish what they have. */
+  async oldWorkers(): Promise<boolean> {
+    const master = await this.#master(await this.#test());
+    const [all, serving] = [await workers(master, false), await workers(master, true)];
+    return all.length > serving.length;
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -54,59 +73,61 @@ export class Nginx {
     return turn;
   }
 
-  async #writeSite(app: string, text: string): Promise<{ changed: boolean }> {
-    const file = this.#siteFile(app);
-    const present = await readIfThere(file);
-    const loaded = await this.#loadedSite(file, present);
-    if (present === text && loaded === text) return { changed: false };
-    // Kept until the reload is done: after a crash in between the file alone would look as if nginx had read it.
-    await writeDurably(beforeFile(file), loaded ?? "", siteMode);
-    await writeDurably(file, text, siteMode);
+  async #write(wanted: SiteFile[]): Promise<{ changed: boolean }> {
+    const files = await Promise.all(wanted.map((file) => this.#stateOf(file)));
+    const changing = files.filter(({ text, present, loaded }) => present !== text || loaded !== text);
+    if (changing.length === 0) return { changed: false };
+    // Kept until the reload is done: after a crash in between the files alone would look as if nginx had read them.
+    for (const { path, loaded } of changing) await writeDurably(beforeFile(path), loaded ?? "", siteMode);
+    for (const { path, text } of changing) await this.#put(path, text);
     try {
-      await this.#reload(file);
+      await this.#reload(changing.filter(({ text }) => text !== undefined).map(({ path }) => path));
     } catch (error) {
-      if (loaded === undefined) await rm(file, { force: true });
-      else await writeDurably(file, loaded, siteMode);
-      await this.#forget(file);
+      for (const { path, loaded } of changing) await this.#put(path, loaded);
+      await this.#forget(changing);
       throw error;
     }
-    await this.#forget(file);
+    await this.#forget(changing);
     return { changed: true };
   }
 
-  async #removeSite(app: string): Promise<void> {
-    const file = this.#siteFile(app);
-    const loaded = await this.#loadedSite(file, await readIfThere(file));
-    if (loaded === undefined && (await readIfThere(file)) === undefined) return;
-    await rm(file, { force: true });
-    await this.#forget(file);
+  async #remove(names: string[]): Promise<void> {
+    const files = await Promise.all(names.map((name) => this.#stateOf({ name, text: undefined })));
+    const there = files.filter(({ present, loaded }) => present !== undefined || loaded !== undefined);
+    if (there.length === 0) return;
+    for (const { path } of there) await rm(path, { force: true });
+    await this.#forget(there);
     try {
-      await this.#reload();
+      await this.#reload([]);
     } catch (error) {
       if (!(error instanceof CutoverError && error.code === "nginx_unreachable")) throw error;
     }
   }
 
-  #siteFile(app: string): string {
-    return join(this.#options.confDir, siteFileName(app));
+  /** What is in a file, and what nginx has of it: what was there before, where a write did not come to its end. */
+  async #stateOf({ name, text }: SiteFile): Promise<FileState> {
+    const path = join(this.#options.confDir, name);
+    const present = await readIfThere(path);
+    const before = await readIfThere(beforeFile(path));
+    const loaded = before === undefined ? present : before === "" ? undefined : before;
+    return { path, text, present, loaded };
   }
 
-  /** The site that nginx has: what was there before, where a write did not come to its end. */
-  async #loadedSite(file: string, present: string | undefined): Promise<string | undefined> {
-    const before = await readIfThere(beforeFile(file));
-    if (before === undefined) return present;
-    return before === "" ? undefined : before;
+  async #put(path: string, text: string | undefined): Promise<void> {
+    if (text === undefined) await rm(path, { force: true });
+    else await writeDurably(path, text, siteMode);
   }
 
-  async #forget(file: string): Promise<void> {
-    await rm(beforeFile(file), { force: true });
+  async #forget(files: FileState[]): Promise<void> {
+    for (const { path } of files) await rm(beforeFile(path), { force: true });
     await syncDirectory(this.#options.confDir);
   }
 
-  async #reload(needed?: string): Promise<void> {
+  async #reload(needed: string[]): Promise<void> {
     const configuration = await this.#test();
-    if (needed !== undefined && !configuration.includes(`# configuration file ${needed}:`)) {
-      throw new CutoverError("nginx_config_broken", `nginx does not read ${needed}.`, {
+    const unread = needed.find((path) => !configuration.includes(`# configuration file ${path}:`));
+    if (unread !== undefined) {
+      throw new CutoverError("nginx_config_broken", `nginx does not read ${unread}.`, {
         unchanged: "nginx goes on with the configuration that it has.",
         fix: `Put \`include ${this.#options.confDir}/*.conf;\` into the http block of nginx's main configuration, or set nginx.conf_dir in agent.yml to a directory that is included.`,
       });

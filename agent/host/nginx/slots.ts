@@ -1,7 +1,8 @@
 import { mkdir, readdir, readlink, rm, symlink } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
+import type { Protocol } from "../../../shared/config-server.ts";
 import { CutoverError } from "../../../shared/errors.ts";
-import type { Share, Traffic } from "../../ports.ts";
+import type { Share } from "../../ports.ts";
 import { pointSymlink, syncDirectory } from "../durable.ts";
 import { appLayout } from "../layout.ts";
 import { listIfThere } from "../optional-file.ts";
@@ -13,31 +14,39 @@ export function slotName(slot: number): string {
 }
 
 /**
- * The socket of each slot. Shares lie one after the other on a fixed permutation of the slots, so each is spread over all
+ * The address of each slot. Shares lie one after the other on a fixed permutation of the slots, so each is spread over all
  * of them, and one that grows at the cost of the share before it only takes slots: with ip_hash no visitor goes back.
  * @throws CutoverError internal unless the shares take all slots
  */
-export function slotSockets(shares: Share[]): string[] {
+export function slotAddresses(shares: Share[]): string[] {
   const sum = shares.reduce((total, { slots }) => total + slots, 0);
   if (sum !== slotCount || shares.some(({ slots, instances }) => slots < 0 || (slots > 0 && instances.length === 0))) {
     throw new CutoverError("internal", `Shares of the traffic must take ${slotCount} slots, and take ${sum}.`);
   }
-  const sockets = new Array<string>(slotCount).fill("");
+  const addresses = new Array<string>(slotCount).fill("");
   let place = 0;
   for (const { slots, instances } of shares) {
     for (const end = place + slots; place < end; place++) {
       // By the place and not by a count inside the share: so a slot keeps its instance while shares grow and shrink.
-      sockets[(place * 37) % slotCount] = instances[place % instances.length]?.socket ?? "";
+      addresses[(place * 37) % slotCount] = instances[place % instances.length]?.address ?? "";
     }
   }
-  return sockets;
+  return addresses;
 }
 
-/** What slots point at before a first release: nothing. nginx answers 502 then. */
-const nowhere = "none";
+/**
+ * The link to a directory of slots. The protocol is part of its name: when a release speaks another one than the release
+ * before, nginx changes over from one link to the other together with the way it speaks.
+ */
+export type SlotLink = "slots" | "slots-uwsgi" | "preview" | "preview-uwsgi";
 
-/** Moves traffic by one rename of the symlink `slots`; nginx is not told. */
-export class Slots implements Traffic {
+export function slotLink(upstream: "main" | "preview", protocol: Protocol): SlotLink {
+  const name = upstream === "main" ? "slots" : "preview";
+  return protocol === "http" ? name : `${name}-${protocol}`;
+}
+
+/** The directories of slots: 60 symlinks to sockets each, and one symlink that says which directory counts. */
+export class SlotLinks {
   readonly #data: string;
 
   /** @param data the agent's data directory */
@@ -45,58 +54,36 @@ export class Slots implements Traffic {
     this.#data = data;
   }
 
-  async prepare(app: string): Promise<void> {
-    const { home, run } = appLayout(this.#data, app);
-    await mkdir(home, { recursive: true });
-    if ((await this.#current(app)) === undefined) {
-      await this.#point(app, new Array<string>(slotCount).fill(join(run, nowhere)));
-    }
+  path(app: string, link: SlotLink): string {
+    return join(appLayout(this.#data, app).home, link);
   }
 
-  async assign(app: string, shares: Share[]): Promise<void> {
-    const sockets = slotSockets(shares);
-    const now = await this.#sockets(app);
-    if (now.length === slotCount && now.every((socket, slot) => socket === sockets[slot])) return;
-    await this.#point(app, sockets);
-  }
-
-  async assigned(app: string): Promise<Map<string, number>> {
-    const { run } = appLayout(this.#data, app);
-    const counts = new Map<string, number>();
-    for (const socket of await this.#sockets(app)) {
-      if (socket !== undefined && socket !== join(run, nowhere)) counts.set(socket, (counts.get(socket) ?? 0) + 1);
-    }
-    return counts;
-  }
-
-  /** At once: nginx follows the link at each connect. */
-  async settled(_app: string, signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
-  }
-
-  async tidy(app: string): Promise<void> {
+  /**
+   * Makes a directory whose slots lead to these sockets, and returns what makes it count: one rename. Until then nothing has
+   * changed. undefined where it is so already.
+   */
+  async prepare(app: string, link: SlotLink, sockets: string[]): Promise<(() => Promise<void>) | undefined> {
+    const now = await this.sockets(app, link);
+    if (now.length === slotCount && now.every((socket, slot) => socket === sockets[slot])) return undefined;
     const { home } = appLayout(this.#data, app);
-    const current = await this.#current(app);
-    for (const name of await listIfThere(home)) {
-      if (/^slots\.(?:\d+|tmp)$/.test(name) && name !== current)
-        await rm(join(home, name), { recursive: true, force: true });
-    }
+    const numbers = (await readdir(home)).map((name) => Number(numbered(link).exec(name)?.[1] ?? 0));
+    const name = `${link}.${Math.max(0, ...numbers) + 1}`;
+    const directory = join(home, name);
+    await mkdir(directory, { mode: 0o755 });
+    await Promise.all(
+      sockets.map((socket, slot) => symlink(relative(directory, socket), join(directory, slotName(slot)))),
+    );
+    await syncDirectory(directory);
+    return async () => {
+      await pointSymlink(join(home, link), name);
+      await syncDirectory(home);
+    };
   }
 
-  /** The name of the directory in use, or undefined before the first. */
-  async #current(app: string): Promise<string | undefined> {
-    try {
-      return await readlink(appLayout(this.#data, app).slots);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      throw error;
-    }
-  }
-
-  /** The socket that each slot points at. */
-  async #sockets(app: string): Promise<(string | undefined)[]> {
+  /** The socket that each slot leads to; empty before the first time. */
+  async sockets(app: string, link: SlotLink): Promise<(string | undefined)[]> {
     const { home } = appLayout(this.#data, app);
-    const current = await this.#current(app);
+    const current = await this.#current(app, link);
     if (current === undefined) return [];
     const directory = resolve(home, current);
     return Promise.all(
@@ -107,17 +94,29 @@ export class Slots implements Traffic {
     );
   }
 
-  async #point(app: string, sockets: string[]): Promise<void> {
-    const { home, slots } = appLayout(this.#data, app);
-    const numbers = (await readdir(home)).map((name) => Number(/^slots\.(\d+)$/.exec(name)?.[1] ?? 0));
-    const name = `slots.${Math.max(0, ...numbers) + 1}`;
-    const directory = join(home, name);
-    await mkdir(directory, { mode: 0o755 });
-    await Promise.all(
-      sockets.map((socket, slot) => symlink(relative(directory, socket), join(directory, slotName(slot)))),
-    );
-    await syncDirectory(directory);
-    await pointSymlink(slots, name);
-    await syncDirectory(home);
+  /** Removes the directories that no link leads to. */
+  async tidy(app: string): Promise<void> {
+    const { home } = appLayout(this.#data, app);
+    for (const link of ["slots", "slots-uwsgi", "preview", "preview-uwsgi"] as const) {
+      const current = await this.#current(app, link);
+      for (const name of await listIfThere(home)) {
+        if (name === current || !(numbered(link).test(name) || name === `${link}.tmp`)) continue;
+        await rm(join(home, name), { recursive: true, force: true });
+      }
+    }
   }
+
+  /** The name of the directory in use, or undefined before the first. */
+  async #current(app: string, link: SlotLink): Promise<string | undefined> {
+    try {
+      return await readlink(this.path(app, link));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+}
+
+function numbered(link: SlotLink): RegExp {
+  return new RegExp(`^${link}\\.(\\d+)$`);
 }

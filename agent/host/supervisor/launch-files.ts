@@ -7,7 +7,7 @@ export interface LaunchFile {
   directory: string;
   umask: number;
   /** A socket that a killed predecessor may have left; removed before the start. */
-  socket: string;
+  socket?: string;
 }
 
 export function encodeLaunchFile(launch: LaunchFile): string {

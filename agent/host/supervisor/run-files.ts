@@ -1,7 +1,9 @@
 import { chmod, chown, mkdir } from "node:fs/promises";
 import type { Config } from "../../../shared/config.ts";
+import { protocolOf } from "../../../shared/config-server.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Instance } from "../../ports.ts";
+import { socketAddress } from "../address.ts";
 import type { AppLayout } from "../layout.ts";
 import { instanceNames } from "./servers.ts";
 
@@ -10,7 +12,12 @@ export const socketPathBytes = 107;
 
 /** The instances of a run, with the sockets that they bind. */
 export function runInstances(layout: AppLayout, run: string, config: Config): Instance[] {
-  return instanceNames(config).map((name) => ({ name, socket: `${layout.runDir(run)}/${name}.sock` }));
+  const protocol = protocolOf(config.server);
+  return instanceNames(config).map((name) => ({
+    name,
+    address: socketAddress(`${layout.runDir(run)}/${name}.sock`),
+    protocol,
+  }));
 }
 
 /** @throws CutoverError socket_path_too_long */

@@ -1,12 +1,13 @@
 import { parseArgsStringToArgv } from "string-argv";
 import type { Config } from "../../../shared/config.ts";
+import type { Address } from "../address.ts";
 
 export interface ServerPlace {
   /** The release's project directory, by its real path. */
   directory: string;
   venv: string;
-  /** The path that the instance binds. */
-  socket: string;
+  /** Where the instance listens. */
+  address: Address;
   /** `web-0`, `web-1`, ... */
   instance: string;
 }
@@ -21,18 +22,18 @@ export function serverArguments({ server }: Config, place: ServerPlace): string[
   switch (server.kind) {
     case "gunicorn":
       return gunicorn(server, place);
-    case "command":
+    default:
       return command(server, place);
   }
 }
 
-function gunicorn(server: Config["server"], { venv, socket, instance }: ServerPlace): string[] {
+function gunicorn(server: Config["server"], { venv, address, instance }: ServerPlace): string[] {
   return [
     `${venv}/bin/python`,
     "-m",
     "gunicorn",
     "--bind",
-    `unix:${socket}`,
+    "socket" in address ? `unix:${address.socket}` : `127.0.0.1:${address.port}`,
     "--workers",
     String(server.workers),
     "--threads",
@@ -49,11 +50,12 @@ function gunicorn(server: Config["server"], { venv, socket, instance }: ServerPl
   ];
 }
 
-function command(server: Config["server"], { socket, instance }: ServerPlace): string[] {
-  const values: Record<string, string> = { socket, instance, workers: String(server.workers) };
+function command(server: Config["server"], { address, instance }: ServerPlace): string[] {
+  const place = "socket" in address ? { socket: address.socket } : { port: String(address.port) };
+  const values: Record<string, string> = { ...place, instance, workers: String(server.workers) };
   return commandWords(server.command ?? []).map((word) =>
     // One pass, so that braces inside a value are never replaced again.
-    word.replace(/\{(socket|instance|workers)\}/g, (whole, name: string) => values[name] ?? whole),
+    word.replace(/\{(socket|port|instance|workers)\}/g, (whole, name: string) => values[name] ?? whole),
   );
 }
 

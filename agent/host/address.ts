@@ -1,0 +1,15 @@
+/** An instance's address as nginx names it. */
+export type Address = { socket: string } | { port: number };
+
+export function socketAddress(path: string): string {
+  return `unix:${path}`;
+}
+
+export function portAddress(port: number): string {
+  return `127.0.0.1:${port}`;
+}
+
+export function parseAddress(address: string): Address {
+  if (address.startsWith("unix:")) return { socket: address.slice("unix:".length) };
+  return { port: Number(address.slice(address.lastIndexOf(":") + 1)) };
+}

@@ -1,0 +1,96 @@
+import { z } from "zod";
+import { command, plain } from "./config-values.ts";
+
+export const serverKinds = ["gunicorn", "uwsgi", "tornado", "aiohttp", "uvicorn", "command"] as const;
+export type ServerKind = (typeof serverKinds)[number];
+
+/** What an instance speaks with nginx. */
+export type Protocol = "http" | "uwsgi";
+
+export const serverSchema = z
+  .strictObject({
+    kind: z.enum(serverKinds),
+    /** Where the application is: package.module:attribute. */
+    app: plain(255)
+      .regex(/^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(.*\))?$/, "module:attribute, such as shop.wsgi:application")
+      .optional(),
+    /** For kinds `command`, `tornado` and `aiohttp`; {socket}, {port}, {instance} and {workers} are replaced. */
+    command: command.optional(),
+    /** Supervised processes; each is an upstream member. */
+    instances: z.int().min(1).max(60).default(2),
+    /** Worker processes inside one instance. */
+    workers: z.int().min(1).max(64).default(2),
+    threads: z.int().min(1).max(128).default(1),
+    /** socket: moving the traffic needs no nginx reload. port: it does. */
+    bind: z.enum(["socket", "port"]).default("socket"),
+    /** What the instances speak; `uwsgi` is the default of kind uwsgi, `http` that of all others. */
+    protocol: z.enum(["http", "uwsgi"]).optional(),
+  })
+  .superRefine((server, context) => {
+    for (const { path, message } of serverFaults(server)) context.addIssue({ code: "custom", path, message });
+  });
+export type Server = z.output<typeof serverSchema>;
+
+export function protocolOf({ kind, protocol }: Pick<Server, "kind" | "protocol">): Protocol {
+  return protocol ?? (kind === "uwsgi" ? "uwsgi" : "http");
+}
+
+interface Fault {
+  path: string[];
+  message: string;
+}
+
+/** What each kind is told its application by. */
+const takes = {
+  gunicorn: { app: "needed", command: "refused" },
+  uwsgi: { app: "needed", command: "refused" },
+  uvicorn: { app: "needed", command: "refused" },
+  aiohttp: { app: "or command", command: "or app" },
+  tornado: { app: "refused", command: "needed" },
+  command: { app: "refused", command: "needed" },
+} as const satisfies Record<ServerKind, { app: string; command: string }>;
+
+const appExamples: Partial<Record<ServerKind, string>> = {
+  gunicorn: "shop.wsgi:application",
+  uwsgi: "shop.wsgi:application",
+  uvicorn: "shop.asgi:application",
+  aiohttp: "shop.main:make_app",
+};
+
+function serverFaults(server: Server): Fault[] {
+  const { kind, app, command, bind, threads, protocol } = server;
+  const rule = takes[kind];
+  const faults: Fault[] = [];
+  const fault = (path: string[], message: string) => faults.push({ path, message });
+  if (rule.app === "needed" && app === undefined) {
+    fault([], `kind ${kind} needs \`app\`, such as ${appExamples[kind]}`);
+  }
+  if (rule.command === "needed" && command === undefined) fault([], `kind ${kind} needs \`command\``);
+  if (rule.app === "refused" && app !== undefined) fault(["app"], `kind ${kind} takes \`command\`, not \`app\``);
+  if (rule.command === "refused" && command !== undefined)
+    fault(["command"], `kind ${kind} takes \`app\`, not \`command\``);
+  if (kind === "aiohttp" && (app === undefined) === (command === undefined)) {
+    fault([], `kind aiohttp needs either \`app\`, such as ${appExamples.aiohttp}, or \`command\``);
+  }
+  if (command !== undefined) faults.push(...placeholderFaults(command, bind));
+  if (threads !== 1 && kind !== "gunicorn" && kind !== "uwsgi") {
+    fault(["threads"], `kind ${kind} has no threads; only gunicorn and uwsgi have`);
+  }
+  if (protocol === "uwsgi" && kind !== "uwsgi" && kind !== "command") {
+    fault(["protocol"], `kind ${kind} speaks http; only uwsgi and command can speak uwsgi`);
+  }
+  return faults;
+}
+
+function placeholderFaults(command: string | string[], bind: Server["bind"]): Fault[] {
+  const words = [command].flat();
+  const holds = (name: string) => words.some((word) => word.includes(`{${name}}`));
+  const [wanted, other] = bind === "socket" ? (["socket", "port"] as const) : (["port", "socket"] as const);
+  if (holds(other)) {
+    const message = `holds {${other}}, and the instances listen on a ${bind === "socket" ? "unix socket" : "port"}: write {${wanted}}, or \`bind: ${other}\``;
+    return [{ path: ["command"], message }];
+  }
+  if (holds(wanted)) return [];
+  const what = bind === "socket" ? "the path" : "the port";
+  return [{ path: ["command"], message: `must contain {${wanted}}, ${what} that the instance listens on` }];
+}

@@ -1,0 +1,70 @@
+import { z } from "zod";
+import { duration } from "./duration.ts";
+
+/** The kinds of value that cutover.yml and the host's files are made of, each with the one grammar that it has everywhere. */
+
+/** One line of text, without control characters. */
+export const plain = (max: number) =>
+  z
+    .string()
+    .min(1)
+    .max(max)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
+    .regex(/^[^\u0000-\u001f\u007f]*$/, "no newline or other control character");
+
+/** Split into words as a shell would, but never given to a shell. A list is taken word by word as it stands. */
+export const command = z.union([plain(4096), z.array(plain(4096)).min(1).max(256)]);
+export type Command = z.output<typeof command>;
+
+export const relativePath = plain(1024).regex(
+  /^(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))(?!.*\\).*$/,
+  "a path inside the project, without ..",
+);
+
+export const urlPath = plain(1024).regex(/^\/[^\s"'\\$;{}<>#]*$/, "a URL path that starts with /");
+
+/** The URL of a location that files are served below. */
+export const folderUrl = plain(255).regex(
+  /^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)+$/,
+  "a URL path such as /static/, with a slash at both ends and no .. in it",
+);
+
+/** How long a browser may keep a file, in the words of nginx's `expires`. */
+export const expires = z.union([duration, z.enum(["max", "off"])]);
+
+/** A host name as nginx's server_name takes it, without its regular expressions and variables. */
+export const serverName = z
+  .string()
+  .max(253)
+  .regex(/^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/, "a host name in lower case, or *.example.com");
+
+export const port = z.int().min(1).max(65535);
+
+const hostAndPort = String.raw`(?:(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]+\]|localhost):)?\d{1,5}`;
+
+/** A port, or address:port; with `ssl` behind it where nginx ends TLS there. The words are those of nginx's listen. */
+export const listenAddress = z.union([
+  port,
+  z
+    .string()
+    .regex(new RegExp(`^${hostAndPort}(?: ssl)?$`), 'a port, address:port, or either with ssl, such as "443 ssl"'),
+]);
+export type ListenAddress = z.output<typeof listenAddress>;
+
+/** Another host's server as nginx's upstream takes it: name or address, and port. */
+export const serverAddress = z
+  .string()
+  .max(255)
+  .regex(/^(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\]):\d{1,5}$/, "host:port, such as 10.0.0.11:8000");
+
+/** nginx's size: bytes, or with k, m or g behind it. 0 is no limit. */
+export const size = z.string().regex(/^\d{1,6}[kKmMgG]?$/, "a size such as 50m");
+
+export const environmentName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "letters, digits and _, and no digit first");
+
+export const environmentValue = z
+  .string({ error: "a text; put numbers and yes/no in quotes" })
+  .max(65536)
+  .refine((value) => !value.includes("\0"), "no NUL character");
