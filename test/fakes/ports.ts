@@ -1,9 +1,10 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import type { HealthAnswer, Instance, Ports, ProgramStatus, RunSpec, Share } from "../../agent/ports.ts";
+import type { HealthAnswer, Instance, Ports, ProgramStatus, RunSpec } from "../../agent/ports.ts";
 import type { DeployRequest } from "../../agent/service.ts";
 import { appSettingsSchema } from "../../agent/settings.ts";
 import { configSchema } from "../../shared/config.ts";
+import { protocolOf } from "../../shared/config-server.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import type { DeploymentEvent } from "../../shared/protocol.ts";
@@ -21,11 +22,14 @@ export class FakeHost {
   /** supervisor's word for programs of a release; RUNNING unless set. */
   readonly programStates = new Map<string, string>();
   readonly connections = new Map<string, number>();
+  /** The process id of a run's first instance; 100 unless set. */
+  readonly pids = new Map<string, number>();
   readonly disk = {
     state: new Map<string, string>(),
     releases: new Map<string, Manifest>(),
     programs: new Set<string>(),
     slots: "",
+    links: {} as Record<string, string | null>,
     events: new Map<string, DeploymentEvent[]>(),
   };
   settings = appSettingsSchema.parse({ domains: ["shop.example.com"] });
@@ -93,9 +97,13 @@ export class FakeHost {
         },
         sync: async () => {},
         publish: async (_app, links) => {
-          if (links.current !== undefined)
-            await this.effect(`publish ${links.current} after ${links.previous ?? null}`);
-          if (typeof links.canary === "string") await this.effect(`publish canary ${links.canary}`);
+          const { current, previous, ...others } = links;
+          if (current !== undefined && current !== disk.links.current) {
+            await this.effect(`publish ${current} after ${previous ?? null}`);
+          }
+          const changed = Object.entries(others).filter(([name, release]) => (disk.links[name] ?? null) !== release);
+          for (const [name, release] of changed) await this.effect(`publish ${name} ${release}`);
+          for (const [name, release] of Object.entries(links)) disk.links[name] = release;
         },
       },
       environments: {
@@ -184,7 +192,8 @@ export class FakeHost {
 
   #programs(run: string): ProgramStatus[] {
     const state = this.programStates.get(run) ?? "RUNNING";
-    return ["web-0", "web-1"].map((name, index) => ({ name, state, pid: 100 + index, uptime: 1, detail: "" }));
+    const first = this.pids.get(run) ?? 100;
+    return ["web-0", "web-1"].map((name, index) => ({ name, state, pid: first + index, uptime: 1, detail: "" }));
   }
 
   /** As if each run had one instance in its traffic. */
