@@ -135,6 +135,7 @@ export class HostRun {
       this.#toSuccess(deployment, signal, (state) => {
         if (state === "cut_over") {
           this.report.outcome = "succeeded";
+          delete this.report.note;
           moved.resolve();
         }
       }),
@@ -142,6 +143,33 @@ export class HostRun {
     this.#finished = finished.then(moved.resolve, moved.reject);
     await moved.promise;
     return { finished };
+  }
+
+  /** Gives the staged release a part of the traffic, in percent. It stays staged, so an abort takes it back. */
+  async shift(release: string, weight: number, signal: AbortSignal): Promise<void> {
+    await this.#recorded(signal, async () => {
+      this.#going = `${weight} %: `;
+      try {
+        const path = routes.activate(this.#parts.app, release);
+        const options = { body: { weight }, repeatable: true };
+        const { deployment } = await this.#command(path, { name: "activate", release }, signal, options);
+        await this.#toSuccess(deployment, signal);
+        this.report.outcome = "staged";
+        this.report.note = `It has ${weight} % of the traffic.`;
+      } finally {
+        this.#going = "";
+      }
+    });
+  }
+
+  /** Makes sure that what this host has staged still is. @throws CutoverError canary_failed, with what the agent saw */
+  async assertStaged(signal: AbortSignal): Promise<void> {
+    const deployment = this.#staged;
+    if (deployment === undefined) return;
+    await this.#recorded(signal, async () => {
+      const view = await this.client.deployment(deployment, signal);
+      if (view.outcome !== "staged") throw endedBadly(view);
+    });
   }
 
   /** Fresh instances of a release, or of the live one. */

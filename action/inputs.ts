@@ -3,6 +3,7 @@ import { z } from "zod";
 import { duration, milliseconds } from "../shared/duration.ts";
 import { CutoverError } from "../shared/errors.ts";
 import { releaseId } from "../shared/names.ts";
+import { type CanaryStep, canarySteps } from "./canary.ts";
 
 export const commands = ["deploy", "stage", "activate", "redeploy", "rollback"] as const;
 export type Command = (typeof commands)[number];
@@ -14,6 +15,9 @@ export const inputDefaults = {
   "working-directory": ".",
   command: "deploy",
   release: "",
+  weight: "100",
+  canary: "",
+  "canary-check": "",
   "signing-key": "",
   "dry-run": "false",
   timeout: "20m",
@@ -28,6 +32,11 @@ export interface Inputs {
   workingDirectory: string;
   command: Command;
   release: string | undefined;
+  /** Of an activation, in percent. */
+  weight: number;
+  /** Steps below 100. */
+  canary: CanaryStep[];
+  canaryCheck: string[];
   signingKey: string;
   dryRun: boolean;
   timeoutMs: number;
@@ -80,6 +89,12 @@ const schema = z
     "working-directory": z.string().min(1, "must name a directory"),
     command: z.enum(commands, { error: `must be one of ${commands.join(", ")}` }),
     release,
+    weight: z
+      .string()
+      .regex(/^(?:100|[1-9]\d?)$/, "must be 1 to 100, in percent")
+      .transform(Number),
+    canary: canarySteps,
+    "canary-check": z.string().transform((text) => parseArgsStringToArgv(text)),
     "signing-key": z.string(),
     "dry-run": z.enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true"),
     timeout: limit.refine((ms) => ms > 0, "must be longer than 0s"),
@@ -99,6 +114,18 @@ const schema = z
     }
     if (value.release !== undefined && value.command !== "activate" && value.command !== "redeploy") {
       issue("release", `is not taken by the command ${value.command}`);
+    }
+    if (value.weight !== 100 && value.command !== "activate") {
+      issue("weight", `is not taken by the command ${value.command}; for a deploy in steps use canary`);
+    }
+    if (value.canary.length > 0 && value.command !== "deploy") {
+      issue("canary", `is not taken by the command ${value.command}`);
+    }
+    if (value.canary.reduce((sum, { holdMs }) => sum + holdMs, 0) >= value.timeout) {
+      issue("canary", "takes longer than the input timeout allows for the whole job");
+    }
+    if (value["canary-check"].length > 0 && value.canary.length === 0) {
+      issue("canary-check", "does nothing without canary");
     }
     if (value["dry-run"] && !packs) issue("dry-run", `does nothing for the command ${value.command}`);
   });
@@ -121,6 +148,9 @@ export function readInputs(env: NodeJS.ProcessEnv): Inputs {
     workingDirectory: data["working-directory"],
     command: data.command,
     release: data.release,
+    weight: data.weight,
+    canary: data.canary.filter(({ weight }) => weight < 100),
+    canaryCheck: data["canary-check"],
     signingKey: data["signing-key"],
     dryRun: data["dry-run"],
     timeoutMs: data.timeout,

@@ -5,10 +5,11 @@ import type { Config } from "../shared/config.ts";
 import type { AgentClient } from "./agent-client.ts";
 import { buildVenv } from "./build-venv.ts";
 import { writeBundle } from "./bundle-writer.ts";
+import { checkFailed, raiseCanary } from "./canary.ts";
 import { collectStatic } from "./collect.ts";
 import { readConfig, siteUrl } from "./config.ts";
 import type { Effects } from "./effects.ts";
-import type { Exec } from "./exec.ts";
+import { childEnvironment, type Exec } from "./exec.ts";
 import type { ReadFile } from "./file-bytes.ts";
 import { HostLog } from "./host-log.ts";
 import { type Bundle, HostRun } from "./host-run.ts";
@@ -60,17 +61,42 @@ async function roll(job: Job): Promise<void> {
   await checkAll(hosts, signal);
   switch (command) {
     case "deploy":
-      return deployAll(hosts, { bundle: await pack(job), releaseCommand: config.release !== undefined, signal });
+      return deployAll(hosts, {
+        bundle: await pack(job),
+        releaseCommand: config.release !== undefined,
+        raise: inputs.canary.length > 0 ? (all) => raise(job, all) : undefined,
+        signal,
+      });
     case "stage":
       return stageAll(hosts, { bundle: await pack(job), releaseCommand: config.release !== undefined, signal });
     case "activate":
       job.report.release = release ?? "";
-      return activateAll(hosts, release ?? "", signal);
+      if (inputs.weight === 100) return activateAll(hosts, release ?? "", signal);
+      return oneByOne(hosts, (host) => host.shift(release ?? "", inputs.weight, signal), signal);
     case "redeploy":
       return oneByOne(hosts, (host) => host.redeploy(release, signal), signal);
     case "rollback":
       return oneByOne(hosts, (host) => host.rollback(signal), signal);
   }
+}
+
+/** The steps of a gray release, each followed by the workflow's own check. */
+function raise({ inputs, effects, report, directory }: Job, hosts: HostRun[]): Promise<void> {
+  const { signal, log, env } = effects;
+  const release = report.release ?? "";
+  const check = async (weight: number) => {
+    if (inputs.canaryCheck.length === 0) return;
+    const variables = { CUTOVER_RELEASE: release, CUTOVER_WEIGHT: String(weight) };
+    const { code, output } = await effects.exec({
+      argv: inputs.canaryCheck,
+      cwd: directory,
+      env: { ...childEnvironment(env), ...variables },
+      onLine: (line) => log.untrusted(line),
+      signal,
+    });
+    if (code !== 0) throw checkFailed(weight, code, output);
+  };
+  return raiseCanary(hosts, { release, steps: inputs.canary, check, say: (line) => log.line(line), signal });
 }
 
 /** A token is good for one call on one host, but what a bundle holds could be read on the way. */

@@ -144,6 +144,8 @@ export const appView = z.object({
   staged: runId.nullable(),
   /** What part of the traffic the staged run has, in percent. */
   weight: z.int().default(0),
+  /** The deployment whose abort takes the staged run away. */
+  staged_by: deploymentId.nullable().default(null),
   /** The run before the live one, still up for `keep_warm`, and until when. */
   warm: z.object({ run: runId, until: z.iso.datetime() }).nullable(),
   previous: releaseId.nullable(),

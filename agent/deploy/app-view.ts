@@ -27,6 +27,7 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
     live: state.live,
     staged: state.staged?.run ?? null,
     weight: state.staged?.weight ?? 0,
+    staged_by: state.staged?.deployment ?? null,
     warm: state.warm,
     previous: rollbackTarget(state) ?? null,
     urls: urlsOf(live?.config, settings),

@@ -29,6 +29,8 @@ export interface FakeAgentOptions {
   holdAt?: { kind: DeploymentKind; state: DeploymentState };
   /** Uploads are refused with this, before the body. */
   refuseUpload?: { status: number; code: ErrorCode; detail: string };
+  /** What is staged fails as soon as it has this part of the traffic, in percent. */
+  canaryFailsAt?: number;
   /** So many commands are answered 503 first. */
   unavailable?: number;
   /** The first stream of events breaks after so many. */
@@ -152,6 +154,10 @@ export class FakeAgent {
         protocol: this.#options.protocol ?? protocolVersion,
       });
     }
+    if (scope === "deployments" && part === undefined) {
+      const known = this.#deployments.get(app);
+      if (known !== undefined) return json(response, 200, known.view);
+    }
     if (scope === "deployments" && part === "events") return this.#stream(app, request, response);
     if (request.method === "POST" && this.#unavailable > 0) {
       this.#unavailable--;
@@ -216,9 +222,23 @@ export class FakeAgent {
     if ((await this.#authorised(request, app, operation)) === undefined) {
       return problem(response, 401, { code: "unauthorized", detail: "no" });
     }
-    this.#note(kind);
+    const { weight = 100 } = JSON.parse((await buffer(request)).toString() || "{}") as { weight?: number };
+    this.#note(weight === 100 ? kind : `${kind} ${weight}`);
+    if (weight < 100) return this.#shift(weight, operation, response);
     const release = operation.name === "activate" ? operation.release : "20261121T103000Z-3f2c1ab";
     this.#start(kind, release, response);
+  }
+
+  #shift(weight: number, operation: Operation, response: ServerResponse): void {
+    const release = operation.name === "activate" ? operation.release : "";
+    const deployment = new FakeDeployment("activate", release);
+    this.#deployments.set(deployment.id, deployment);
+    json(response, 202, { deployment: deployment.id, release });
+    deployment.reach("healthy");
+    deployment.end("succeeded");
+    if (weight !== this.#options.canaryFailsAt) return;
+    const staged = [...this.#deployments.values()].find(({ outcome }) => outcome === "staged");
+    staged?.end("failed", { code: "canary_failed", detail: "web-0 answered 500 to GET /" });
   }
 
   #start(kind: DeploymentKind, release: string, response: ServerResponse): void {
