@@ -32,7 +32,7 @@ export async function measureBoot(runDirectory: string, health: HealthQuestion):
 }
 
 function start({ argv, env, directory, socket }: LaunchFile, ownSocket: string, scratch: Scratch): string {
-  const [program = "", ...args] = argv.map((word) => word.replace(socket, ownSocket));
+  const [program = "", ...args] = argv.map((word) => (socket === undefined ? word : word.replace(socket, ownSocket)));
   const child = spawn(program, args, { cwd: directory, env, stdio: "ignore" });
   child.once("error", () => undefined);
   if (child.pid !== undefined) scratch.adopt(processId(child.pid));

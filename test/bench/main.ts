@@ -4,13 +4,14 @@ import { parseArgs } from "node:util";
 import { heading, print } from "../demo/show.ts";
 import { repository } from "../harness/places.ts";
 import { deployTable, measureDeploys } from "./deploy.ts";
+import { grayTable, measureGray } from "./gray.ts";
 import { chooseDirectory, describeMachine, type Machine, machineLine } from "./machine.ts";
 import { renderMarkdown, renderText, type Table } from "./table.ts";
 import { measureTraffic, trafficTable } from "./traffic.ts";
 import { measureUnpack, unpackTable } from "./unpack.ts";
 
 /**
- * Measures what the README claims: `npm run bench`, or one part of it: `npm run bench -- deploy`, `load`, `unpack`.
+ * Measures what the README claims: `npm run bench`, or one part of it: `npm run bench -- deploy`, `load`, `gray`, `unpack`.
  * Writes bench-results.json; `--markdown` prints the tables for the README as well.
  */
 
@@ -32,6 +33,13 @@ const parts: Record<string, Part> = {
     async measure() {
       const figures = await measureTraffic();
       return { figures, table: trafficTable(figures) };
+    },
+  },
+  gray: {
+    what: "A gray release",
+    async measure() {
+      const figures = await measureGray();
+      return { figures, table: grayTable(figures) };
     },
   },
   unpack: {
@@ -76,7 +84,7 @@ const { values, positionals } = parseArgs({
 const unknown = positionals.filter((name) => !(name in parts));
 if (unknown.length > 0) {
   process.stderr.write(
-    `bench: no part ${unknown.join(", ")}. Usage: npm run bench -- [deploy] [load] [unpack] [--markdown]\n`,
+    `bench: no part ${unknown.join(", ")}. Usage: npm run bench -- [deploy] [load] [gray] [unpack] [--markdown]\n`,
   );
   process.exit(2);
 }
