@@ -43,6 +43,8 @@ export async function measureGray(): Promise<GrayFigures> {
   const project = site.project.path;
   const steps: Step[] = [];
   const windows: TimeWindow[] = [];
+  /** When the shares were counted, as fast as this machine can ask. */
+  const busy: TimeWindow[] = [];
   await copyShop(project, { version: "v1", config: { site: { balance: "round_robin" } } });
   await site.deploy();
   await untilIdle();
@@ -64,7 +66,9 @@ export async function measureGray(): Promise<GrayFigures> {
       const from = Date.now();
       await site.act({ command: "activate", release: outputs.release ?? "", weight: String(weight) });
       windows.push({ from, to: Date.now() });
+      const asking = Date.now();
       const answers = await askAsClients(site.url, siteName, requests);
+      busy.push({ from: asking, to: Date.now() });
       const back = [...before].filter(([client, version]) => version === fresh && answers.get(client) !== fresh).length;
       steps.push({ balance, weight, share: shareOf(answers, fresh), back });
       before = answers;
@@ -74,8 +78,9 @@ export async function measureGray(): Promise<GrayFigures> {
     await site.act({ command: "activate", release: outputs.release ?? "" });
   }
   const report = await load.stop();
-  const { inside, outside } = splitLatency(report, "get", windows);
-  return { steps, requests, sent: report.sent, failed: report.failed, reloads, quiet: outside, step: inside };
+  const quiet = splitLatency(report, "get", [...windows, ...busy]).outside;
+  const step = splitLatency(report, "get", windows).inside;
+  return { steps, requests, sent: report.sent, failed: report.failed, reloads, quiet, step };
 }
 
 export function grayTable({ steps, requests: asked, sent, failed, reloads, quiet, step }: GrayFigures): Table {
