@@ -18251,6 +18251,7 @@ const errorCodes = {
 	bundle_too_large: "The bundle is larger than the host allows.",
 	manifest_invalid: "The manifest does not obey the format.",
 	manifest_mismatch: "The manifest is not the one that the token was signed for.",
+	base_unusable: "The host does not have what a thin bundle leaves out.",
 	host_settings_invalid: "A settings file of the host is wrong.",
 	disk_full: "The host has too little free disk.",
 	listen_not_allowed: "The host does not allow this app the address that it asks for.",
@@ -36521,6 +36522,16 @@ const appView = object({
 	releases: array(releaseView),
 	deployment: deploymentView.nullable()
 });
+object({
+	release: releaseId,
+	digest: digest$1,
+	files: array(object({
+		path: string(),
+		mode: union([literal(420), literal(493)]),
+		size: number(),
+		sha256: string()
+	}))
+});
 const healthView = object({
 	name: literal("cutover-agent"),
 	version: string(),
@@ -36544,6 +36555,7 @@ strictObject({ release: releaseId.optional() });
 const routes = {
 	health: () => "/healthz",
 	releases: (app) => `/v1/apps/${app}/releases`,
+	files: (app, release) => `/v1/apps/${app}/releases/${release}/files`,
 	activate: (app, release) => `/v1/apps/${app}/releases/${release}/activate`,
 	redeploy: (app) => `/v1/apps/${app}/redeploy`,
 	rollback: (app) => `/v1/apps/${app}/rollback`,
