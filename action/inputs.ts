@@ -16,6 +16,7 @@ export const inputDefaults = {
   release: "",
   "signing-key": "",
   "dry-run": "false",
+  thin: "true",
   timeout: "20m",
   wait: "0s",
   "pip-arguments": "",
@@ -30,6 +31,8 @@ export interface Inputs {
   release: string | undefined;
   signingKey: string;
   dryRun: boolean;
+  /** Leave out of the bundle what a host has in its live release. */
+  thin: boolean;
   timeoutMs: number;
   waitMs: number;
   pipArguments: string[];
@@ -69,6 +72,8 @@ const longestWaitMs = 3_600_000;
 
 const limit = duration.transform(milliseconds);
 
+const trueOrFalse = z.enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true");
+
 const schema = z
   .object({
     hosts: z
@@ -81,7 +86,8 @@ const schema = z
     command: z.enum(commands, { error: `must be one of ${commands.join(", ")}` }),
     release,
     "signing-key": z.string(),
-    "dry-run": z.enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true"),
+    "dry-run": trueOrFalse,
+    thin: trueOrFalse,
     timeout: limit.refine((ms) => ms > 0, "must be longer than 0s"),
     wait: limit.refine((ms) => ms <= longestWaitMs, "must be at most 1h"),
     "pip-arguments": z.string().transform((text) => parseArgsStringToArgv(text)),
@@ -123,6 +129,7 @@ export function readInputs(env: NodeJS.ProcessEnv): Inputs {
     release: data.release,
     signingKey: data["signing-key"],
     dryRun: data["dry-run"],
+    thin: data.thin,
     timeoutMs: data.timeout,
     waitMs: data.wait,
     pipArguments: data["pip-arguments"],
