@@ -122,10 +122,15 @@ async function pack(job: Job, hosts: HostRun[]): Promise<Bundle> {
 function tellPacked({ report, effects }: Job, { path, base, files }: Archive, all: number): void {
   // The whole one is good for any host.
   if (base === undefined || report.bundle === undefined) report.bundle = path;
-  const [sent, of] = [files, all].map((count) => count.toLocaleString("en"));
+  const [sent, of] = [files, all].map(grouped);
   const release = `${report.release}, manifest ${report.digest}`;
   if (base === undefined) effects.log.line(`Packed ${of} files as ${release}.`);
   else effects.log.line(`Packed ${sent} of ${of} files as ${release}; hosts with ${base} have the others.`);
+}
+
+/** 2,947. By hand, since the first toLocaleString of a process takes ten milliseconds. */
+function grouped(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 
 /** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */

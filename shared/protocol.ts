@@ -159,19 +159,16 @@ export interface FilesView {
   digest: string;
   files: ManifestFile[];
 }
-/** The files are only looked up in, so they are checked for their shape alone. */
+/** The thousands of files are only compared with, so their shape is enough, and they need not be copied. */
 export const filesView = z.object({
   release: releaseId,
   digest,
-  files: z.array(
-    z.object({
-      path: z.string(),
-      mode: z.union([z.literal(0o644), z.literal(0o755)]),
-      size: z.number(),
-      sha256: z.string(),
-    }),
-  ),
+  files: z.custom<ManifestFile[]>((value) => Array.isArray(value) && value.every(looksLikeFile)),
 }) satisfies z.ZodType<FilesView>;
+
+function looksLikeFile(value: Partial<ManifestFile> | null): boolean {
+  return typeof value?.path === "string" && typeof value.sha256 === "string";
+}
 
 export const healthView = z.object({
   name: z.literal("cutover-agent"),

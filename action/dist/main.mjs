@@ -22105,6 +22105,17 @@ function _array(Class, element, params) {
 	});
 }
 // @__NO_SIDE_EFFECTS__
+function _custom(Class, fn, _params) {
+	const norm = normalizeParams(_params);
+	norm.abort ?? (norm.abort = true);
+	return new Class({
+		type: "custom",
+		check: "custom",
+		fn,
+		...norm
+	});
+}
+// @__NO_SIDE_EFFECTS__
 function _refine(Class, fn, _params) {
 	return new Class({
 		type: "custom",
@@ -24174,6 +24185,9 @@ const ZodCustom = /*@__PURE__*/ $constructor("ZodCustom", (inst, def) => {
 	ZodType.init(inst, def);
 	inst._zod.processJSONSchema = (ctx, json, params) => customProcessor(inst, ctx, json, params);
 });
+function custom(fn, _params) {
+	return /* @__PURE__ */ _custom(ZodCustom, fn ?? (() => true), _params);
+}
 function refine(fn, _params = {}) {
 	return /* @__PURE__ */ _refine(ZodCustom, fn, _params);
 }
@@ -25018,8 +25032,14 @@ function leftOutOver(base) {
 }
 /** The order of a bundle's files: by UTF-8 bytes, the same in every locale. */
 function comparePaths(a, b) {
-	return Buffer.compare(Buffer.from(a), Buffer.from(b));
+	const end = Math.min(a.length, b.length);
+	let at = 0;
+	while (at < end && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+	if (at === end) return a.length - b.length;
+	const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)];
+	return x < firstSurrogate && y < firstSurrogate ? x - y : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
+const firstSurrogate = 55296;
 function encodeManifest(manifest) {
 	return Buffer.from(`${JSON.stringify(manifest)}\n`);
 }
@@ -36579,17 +36599,15 @@ const appView = object({
 	releases: array(releaseView),
 	deployment: deploymentView.nullable()
 });
-/** The files are only looked up in, so they are checked for their shape alone. */
+/** The thousands of files are only compared with, so their shape is enough, and they need not be copied. */
 const filesView = object({
 	release: releaseId,
 	digest: digest$1,
-	files: array(object({
-		path: string(),
-		mode: union([literal(420), literal(493)]),
-		size: number(),
-		sha256: string()
-	}))
+	files: custom((value) => Array.isArray(value) && value.every(looksLikeFile))
 });
+function looksLikeFile(value) {
+	return typeof value?.path === "string" && typeof value.sha256 === "string";
+}
 const healthView = object({
 	name: literal("cutover-agent"),
 	version: string(),
@@ -38397,10 +38415,14 @@ async function pack(job, hosts) {
 }
 function tellPacked({ report, effects }, { path, base, files }, all) {
 	if (base === void 0 || report.bundle === void 0) report.bundle = path;
-	const [sent, of] = [files, all].map((count) => count.toLocaleString("en"));
+	const [sent, of] = [files, all].map(grouped);
 	const release = `${report.release}, manifest ${report.digest}`;
 	if (base === void 0) effects.log.line(`Packed ${of} files as ${release}.`);
 	else effects.log.line(`Packed ${sent} of ${of} files as ${release}; hosts with ${base} have the others.`);
+}
+/** 2,947. By hand, since the first toLocaleString of a process takes ten milliseconds. */
+function grouped(count) {
+	return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 /** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */
 async function withWheels(job) {

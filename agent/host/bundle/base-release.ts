@@ -14,6 +14,9 @@ import { storedFiles } from "./stored-manifest.ts";
 const plainFile = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const readPiece = promisify(read);
 
+/** Each piece of a large file costs two turns of the thread pool. */
+const pieceSize = 4 * wholeFile;
+
 /** How much is copied with synchronous calls before others have their turn. */
 const turn = { files: 100, bytes: 4 * 1024 * 1024 } as const;
 
@@ -27,7 +30,7 @@ export class BaseRelease implements BundleBase {
   readonly #root: string;
   readonly #signal: AbortSignal;
   /** One for all files: whoever gets a piece is done with it before the next. */
-  readonly #scratch = Buffer.allocUnsafeSlow(wholeFile);
+  readonly #scratch = Buffer.allocUnsafeSlow(pieceSize);
   #turn = { files: 0, bytes: 0 };
 
   private constructor(release: string, root: string, files: ManifestFile[], signal: AbortSignal) {
