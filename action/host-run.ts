@@ -9,29 +9,16 @@ import {
   routes,
 } from "../shared/protocol.ts";
 import type { AgentClient } from "./agent-client.ts";
-import { activities, type HostLog } from "./host-log.ts";
+import type { Bundle } from "./bundle.ts";
+import { activities } from "./host-log.ts";
+import { HostUpload, type HostUploadParts, type SendOptions } from "./host-upload.ts";
 import type { HostReport } from "./job-report.ts";
-import type { TokenSource } from "./sign.ts";
 
-export interface HostParts {
-  app: string;
-  client: AgentClient;
-  tokens: TokenSource;
-  log: HostLog;
-  waitMs: number;
+export interface HostParts extends HostUploadParts {
   now(): number;
 }
 
-export interface Bundle {
-  path: string;
-  digest: string;
-  release: string;
-}
-
-export interface StageOptions {
-  releaseCommand: boolean;
-  leaseMs: number;
-  signal: AbortSignal;
+export interface StageOptions extends SendOptions {
   onState?(state: DeploymentState): void;
 }
 
@@ -47,6 +34,8 @@ const ownDeploymentMs = 120_000;
 export class HostRun {
   readonly report: HostReport;
   readonly client: AgentClient;
+  /** Its way to the bundle. */
+  readonly upload: HostUpload;
   readonly #parts: HostParts;
   /** The deployment that an abort would undo. */
   #deployment: string | undefined;
@@ -62,6 +51,7 @@ export class HostRun {
   constructor(parts: HostParts) {
     this.#parts = parts;
     this.client = parts.client;
+    this.upload = new HostUpload(parts);
     this.report = { host: parts.client.host, outcome: "not_started", phases: [] };
   }
 
@@ -78,21 +68,12 @@ export class HostRun {
   /** Makes the release ready and healthy, without traffic. */
   async stage(bundle: Bundle, { releaseCommand, leaseMs, signal, onState }: StageOptions): Promise<void> {
     await this.#recorded(signal, async () => {
-      const { app, client, log, waitMs, now } = this.#parts;
+      const { now } = this.#parts;
       this.report.release = bundle.release;
       this.#activity = "upload";
       const start = now();
       this.#unanswered = bundle.release;
-      const upload = client.upload({
-        app,
-        bundle: bundle.path,
-        releaseCommand,
-        leaseMs,
-        waitMs,
-        token: () => this.#token({ name: "deploy", digest: bundle.digest }),
-        onProgress: (sent, size) => log.progress(sent, size),
-        signal,
-      });
+      const upload = this.upload.send(bundle, { releaseCommand, leaseMs, signal });
       const { deployment } = await upload.catch((thrown: unknown) => {
         // A refusal is an answer too; only where none came may something be left on the host.
         if (!signal.aborted && !isLost(thrown)) this.#unanswered = undefined;

@@ -20,6 +20,7 @@ export const inputDefaults = {
   "canary-check": "",
   "signing-key": "",
   "dry-run": "false",
+  thin: "true",
   timeout: "20m",
   wait: "0s",
   "pip-arguments": "",
@@ -39,6 +40,8 @@ export interface Inputs {
   canaryCheck: string[];
   signingKey: string;
   dryRun: boolean;
+  /** Leave out of the bundle what a host has in its live release. */
+  thin: boolean;
   timeoutMs: number;
   waitMs: number;
   pipArguments: string[];
@@ -78,6 +81,8 @@ const longestWaitMs = 3_600_000;
 
 const limit = duration.transform(milliseconds);
 
+const trueOrFalse = z.enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true");
+
 const schema = z
   .object({
     hosts: z
@@ -96,7 +101,8 @@ const schema = z
     canary: canarySteps,
     "canary-check": z.string().transform((text) => parseArgsStringToArgv(text)),
     "signing-key": z.string(),
-    "dry-run": z.enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true"),
+    "dry-run": trueOrFalse,
+    thin: trueOrFalse,
     timeout: limit.refine((ms) => ms > 0, "must be longer than 0s"),
     wait: limit.refine((ms) => ms <= longestWaitMs, "must be at most 1h"),
     "pip-arguments": z.string().transform((text) => parseArgsStringToArgv(text)),
@@ -153,6 +159,7 @@ export function readInputs(env: NodeJS.ProcessEnv): Inputs {
     canaryCheck: data["canary-check"],
     signingKey: data["signing-key"],
     dryRun: data["dry-run"],
+    thin: data.thin,
     timeoutMs: data.timeout,
     waitMs: data.wait,
     pipArguments: data["pip-arguments"],

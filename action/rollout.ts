@@ -1,5 +1,6 @@
 import { deploymentStates } from "../shared/protocol.ts";
-import type { Bundle, HostRun } from "./host-run.ts";
+import type { Bundle } from "./bundle.ts";
+import type { HostRun } from "./host-run.ts";
 
 /**
  * The order in which hosts are done. Each function throws the first failure, when what it has begun elsewhere is undone;

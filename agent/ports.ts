@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type { Config } from "../shared/config.ts";
 import type { Protocol } from "../shared/config-server.ts";
 import type { Manifest } from "../shared/manifest.ts";
-import type { DeploymentEvent } from "../shared/protocol.ts";
+import type { DeploymentEvent, FilesView } from "../shared/protocol.ts";
 import type { CommandEnvironment } from "./service.ts";
 import type { AppSettings } from "./settings.ts";
 
@@ -48,18 +48,23 @@ export interface StateStore {
 export interface UnpackOptions {
   /** Called with the manifest before any file is written; what it throws refuses the bundle. */
   accept(manifest: Manifest, digest: string): Promise<void>;
+  /** The release whose files a thin bundle leaves out; undefined for a whole one. */
+  base?: string | undefined;
   signal: AbortSignal;
 }
 
 export interface Releases {
   /**
    * Reads a bundle (zstd or gzip, told by magic bytes), checks each file against the manifest while writing it, and makes
-   * `releases/<id>` appear at the end by one rename. Whatever is refused leaves nothing.
-   * @throws CutoverError bundle_*, manifest_invalid, disk_full, aborted
+   * `releases/<id>` appear at the end by one rename. What a thin bundle leaves out is copied from its base, and checked
+   * as the rest is. Whatever is refused leaves nothing.
+   * @throws CutoverError bundle_*, base_unusable, manifest_invalid, disk_full, aborted
    */
   unpack(app: string, bundle: Readable, options: UnpackOptions): Promise<{ manifest: Manifest; digest: string }>;
   /** @throws CutoverError release_not_found */
   config(app: string, release: string): Promise<Config>;
+  /** What a release's manifest says of its files. @throws CutoverError release_not_found */
+  files(app: string, release: string): Promise<FilesView>;
   /** Also what an interrupted unpack left. No error when it is not there. */
   remove(app: string, release: string): Promise<void>;
   /** Durable: what was unpacked and built survives a power cut. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { deploymentId } from "./audience.ts";
 import type { CutoverError } from "./errors.ts";
+import type { ManifestFile } from "./manifest.ts";
 import { appName, digest, releaseId, runId } from "./names.ts";
 
 /** What the agent and those who call it say to each other. Times are ISO 8601 in UTC, durations milliseconds. */
@@ -157,6 +158,24 @@ export const appView = z.object({
 });
 export type AppView = z.output<typeof appView>;
 
+/** What a release holds, file by file: nothing of its configuration, since its environment may be in there. */
+export interface FilesView {
+  release: string;
+  /** The digest of its manifest. */
+  digest: string;
+  files: ManifestFile[];
+}
+/** The thousands of files are only compared with, so their shape is enough, and they need not be copied. */
+export const filesView = z.object({
+  release: releaseId,
+  digest,
+  files: z.custom<ManifestFile[]>((value) => Array.isArray(value) && value.every(looksLikeFile)),
+}) satisfies z.ZodType<FilesView>;
+
+function looksLikeFile(value: Partial<ManifestFile> | null): boolean {
+  return typeof value?.path === "string" && typeof value.sha256 === "string";
+}
+
 export const healthView = z.object({
   name: z.literal("cutover-agent"),
   version: z.string(),
@@ -182,6 +201,7 @@ export const redeployBody = z.strictObject({ release: releaseId.optional() });
 export const routes = {
   health: () => "/healthz",
   releases: (app: string) => `/v1/apps/${app}/releases`,
+  files: (app: string, release: string) => `/v1/apps/${app}/releases/${release}/files`,
   activate: (app: string, release: string) => `/v1/apps/${app}/releases/${release}/activate`,
   redeploy: (app: string) => `/v1/apps/${app}/redeploy`,
   rollback: (app: string) => `/v1/apps/${app}/rollback`,

@@ -18252,6 +18252,7 @@ const errorCodes = {
 	bundle_too_large: "The bundle is larger than the host allows.",
 	manifest_invalid: "The manifest does not obey the format.",
 	manifest_mismatch: "The manifest is not the one that the token was signed for.",
+	base_unusable: "The host does not have what a thin bundle leaves out.",
 	host_settings_invalid: "A settings file of the host is wrong.",
 	disk_full: "The host has too little free disk.",
 	listen_not_allowed: "The host does not allow this app the address that it asks for.",
@@ -22111,6 +22112,17 @@ function _array(Class, element, params) {
 	});
 }
 // @__NO_SIDE_EFFECTS__
+function _custom(Class, fn, _params) {
+	const norm = normalizeParams(_params);
+	norm.abort ?? (norm.abort = true);
+	return new Class({
+		type: "custom",
+		check: "custom",
+		fn,
+		...norm
+	});
+}
+// @__NO_SIDE_EFFECTS__
 function _refine(Class, fn, _params) {
 	return new Class({
 		type: "custom",
@@ -24180,6 +24192,9 @@ const ZodCustom = /*@__PURE__*/ $constructor("ZodCustom", (inst, def) => {
 	ZodType.init(inst, def);
 	inst._zod.processJSONSchema = (ctx, json, params) => customProcessor(inst, ctx, json, params);
 });
+function custom(fn, _params) {
+	return /* @__PURE__ */ _custom(ZodCustom, fn ?? (() => true), _params);
+}
 function refine(fn, _params = {}) {
 	return /* @__PURE__ */ _refine(ZodCustom, fn, _params);
 }
@@ -24297,6 +24312,7 @@ const inputDefaults = {
 	"canary-check": "",
 	"signing-key": "",
 	"dry-run": "false",
+	thin: "true",
 	timeout: "20m",
 	wait: "0s",
 	"pip-arguments": ""
@@ -24324,6 +24340,7 @@ const release = string().refine((text) => text === "" || releaseId.safeParse(tex
 /** What an agent takes. */
 const longestWaitMs = 36e5;
 const limit = duration.transform(milliseconds);
+const trueOrFalse = _enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true");
 const schema = object({
 	hosts: string().transform((text) => text.split(/[\n,]/).map((line) => line.trim())).transform((lines) => lines.filter((line) => line !== "")).pipe(array(host)),
 	config: string().min(1, "must name a file"),
@@ -24334,7 +24351,8 @@ const schema = object({
 	canary: canarySteps,
 	"canary-check": string().transform((text) => parseArgsStringToArgv(text)),
 	"signing-key": string(),
-	"dry-run": _enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true"),
+	"dry-run": trueOrFalse,
+	thin: trueOrFalse,
 	timeout: limit.refine((ms) => ms > 0, "must be longer than 0s"),
 	wait: limit.refine((ms) => ms <= longestWaitMs, "must be at most 1h"),
 	"pip-arguments": string().transform((text) => parseArgsStringToArgv(text))
@@ -24379,6 +24397,7 @@ function readInputs(env) {
 		canaryCheck: data["canary-check"],
 		signingKey: data["signing-key"],
 		dryRun: data["dry-run"],
+		thin: data.thin,
 		timeoutMs: data.timeout,
 		waitMs: data.wait,
 		pipArguments: data["pip-arguments"]
@@ -25266,10 +25285,27 @@ strictObject({
 		seen.add(path);
 	}
 });
+/**
+* What a thin bundle leaves out: the files that its base's manifest has too, alike in path, mode, size and sha256. One rule
+* for both sides, so that the archive of a manifest over a base can be only one.
+*/
+function leftOutOver(base) {
+	const before = new Map(base.map((file) => [file.path, file]));
+	return ({ path, mode, size, sha256 }) => {
+		const same = before.get(path);
+		return same !== void 0 && same.sha256 === sha256 && same.size === size && same.mode === mode;
+	};
+}
 /** The order of a bundle's files: by UTF-8 bytes, the same in every locale. */
 function comparePaths(a, b) {
-	return Buffer.compare(Buffer.from(a), Buffer.from(b));
+	const end = Math.min(a.length, b.length);
+	let at = 0;
+	while (at < end && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+	if (at === end) return a.length - b.length;
+	const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)];
+	return x < firstSurrogate && y < firstSurrogate ? x - y : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
+const firstSurrogate = 55296;
 function encodeManifest(manifest) {
 	return Buffer.from(`${JSON.stringify(manifest)}\n`);
 }
@@ -28714,31 +28750,24 @@ function padding(size) {
 }
 // action/bundle-writer.ts
 /**
-* Writes the bundle: manifest.json, then the files in its order, as a tar in zstd. The same manifest and files give the
-* same bytes. What a failure has written is removed.
-* @throws CutoverError file_changed, naming the file
+* Writes a bundle: manifest.json, then files in its order, as a tar in zstd. The same manifest and files give the same
+* bytes. What a failure has written is removed.
+* @throws CutoverError file_changed, naming the file; path_not_allowed
 */
-async function writeBundle(manifest, files, directory, signal) {
-	const bytes = encodeManifest(manifest);
-	if (bytes.length > manifestLimits.bytes) throw tooMuchToList(bytes.length);
-	const bundle = join(directory, `cutover-${manifest.app}-${manifest.release}.tar.zst`);
+async function writeBundle({ manifest, files, path, signal }) {
+	if (manifest.length > manifestLimits.bytes) throw tooMuchToList(manifest.length);
 	const compress = createZstdCompress({
 		params: { [constants$1.ZSTD_c_compressionLevel]: 3 },
 		chunkSize: 1048576
 	});
-	const archive = Readable.from(tarBytes(bytes, files), { highWaterMark: 2 });
+	const archive = Readable.from(tarBytes(manifest, files), { highWaterMark: 2 });
 	try {
-		await pipeline(archive, compress, createWriteStream(bundle), { signal });
+		await pipeline(archive, compress, createWriteStream(path), { signal });
 	} catch (thrown) {
-		await rm(bundle, { force: true });
+		await rm(path, { force: true });
 		signal.throwIfAborted();
 		throw thrown;
 	}
-	return {
-		manifest,
-		digest: manifestDigest(bytes),
-		bundle
-	};
 }
 function* tarBytes(manifest, files) {
 	const batch = new Batch();
@@ -28800,6 +28829,55 @@ function tooMuchToList(bytes) {
 		fix: "Leave out what the app does not need with `exclude` in cutover.yml."
 	});
 }
+// action/bundle.ts
+/**
+* What a job sends: one manifest, which is what tokens are signed for, in as many archives as its hosts need. Each is
+* written when the first host asks for it.
+*/
+var Bundle = class {
+	release;
+	digest;
+	#parts;
+	#manifest;
+	#archives = /* @__PURE__ */ new Map();
+	constructor(parts) {
+		this.#parts = parts;
+		this.release = parts.manifest.release;
+		this.#manifest = encodeManifest(parts.manifest);
+		this.digest = manifestDigest(this.#manifest);
+	}
+	/**
+	* For a host that has the files of `base`, or for any host.
+	* @throws CutoverError file_changed, path_not_allowed
+	*/
+	archive(base) {
+		const key = base?.digest ?? "whole";
+		const known = this.#archives.get(key) ?? this.#write(base);
+		this.#archives.set(key, known);
+		return known;
+	}
+	async #write(base) {
+		const { manifest, files, directory, signal, onPacked } = this.#parts;
+		const leftOut = leftOutOver(base?.files ?? []);
+		const sent = files.filter((file) => !leftOut(file));
+		if (base !== void 0 && sent.length === files.length) return this.archive();
+		const thin = base === void 0 ? "" : `.thin-${base.digest.slice(7).slice(0, 12)}`;
+		const path = join(directory, `cutover-${manifest.app}-${manifest.release}${thin}.tar.zst`);
+		await writeBundle({
+			manifest: this.#manifest,
+			files: sent,
+			path,
+			signal
+		});
+		const archive = {
+			path,
+			base: base?.release,
+			files: sent.length
+		};
+		onPacked(archive);
+		return archive;
+	}
+};
 // shared/command.ts
 /** The words of a command: a text is split as a shell would split it, without a shell; a list stands as it is. */
 function argv(command) {
@@ -36794,6 +36872,15 @@ const appView = object({
 	releases: array(releaseView),
 	deployment: deploymentView.nullable()
 });
+/** The thousands of files are only compared with, so their shape is enough, and they need not be copied. */
+const filesView = object({
+	release: releaseId,
+	digest: digest$1,
+	files: custom((value) => Array.isArray(value) && value.every(looksLikeFile))
+});
+function looksLikeFile(value) {
+	return typeof value?.path === "string" && typeof value.sha256 === "string";
+}
 const healthView = object({
 	name: literal("cutover-agent"),
 	version: string(),
@@ -36817,6 +36904,7 @@ strictObject({ release: releaseId.optional() });
 const routes = {
 	health: () => "/healthz",
 	releases: (app) => `/v1/apps/${app}/releases`,
+	files: (app, release) => `/v1/apps/${app}/releases/${release}/files`,
 	activate: (app, release) => `/v1/apps/${app}/releases/${release}/activate`,
 	redeploy: (app) => `/v1/apps/${app}/redeploy`,
 	rollback: (app) => `/v1/apps/${app}/rollback`,
@@ -36842,6 +36930,74 @@ function fromProblem({ code, detail, unchanged, fix, evidence }) {
 function isErrorCode(code) {
 	return Object.hasOwn(errorCodes, code);
 }
+// action/host-upload.ts
+/**
+* How one host gets the bundle: without the files that it has in its live release, or whole. Whatever goes wrong with the
+* first is no reason to fail, since there is the second.
+*/
+var HostUpload = class {
+	#parts;
+	/** The files of the live release, or why they are not known; undefined where everything is sent. */
+	#base;
+	constructor(parts) {
+		this.#parts = parts;
+	}
+	/** Asks for the files of the live release. The answer is waited for when the bundle is packed. */
+	askForBase(signal) {
+		const { app, client } = this.#parts;
+		this.#base = client.liveFiles(app, () => this.#token({ name: "read" }), signal).catch(asCutoverError);
+	}
+	/** The archive that this host gets, packed unless another host has the same. @throws CutoverError as packing does */
+	async archive(bundle, signal) {
+		const base = await this.#base;
+		signal.throwIfAborted();
+		if (!(base instanceof CutoverError)) return bundle.archive(base);
+		this.#sendEverything(base);
+		return bundle.archive();
+	}
+	/** @throws CutoverError as the agent refuses it */
+	async send(bundle, options) {
+		const archive = await this.archive(bundle, options.signal);
+		try {
+			return await this.#send(bundle, archive, options);
+		} catch (thrown) {
+			if (archive.base === void 0 || !isBaseUnusable(thrown)) throw thrown;
+			this.#sendEverything(thrown);
+			return this.#send(bundle, await bundle.archive(), options);
+		}
+	}
+	#send({ digest }, archive, options) {
+		const { app, client, log, waitMs } = this.#parts;
+		return client.upload({
+			app,
+			archive,
+			...options,
+			waitMs,
+			token: () => this.#token({
+				name: "deploy",
+				digest
+			}),
+			onProgress: (sent, size) => log.progress(sent, size)
+		});
+	}
+	#sendEverything(reason) {
+		this.#base = void 0;
+		if (reason.code === "nothing_live") return;
+		const why = reason.code === "forbidden" ? "the key is not allowed to `read` there" : reason.message;
+		this.#parts.log.line(`everything is sent: ${why.replace(/\.$/, "")}.`);
+	}
+	#token(operation) {
+		const { tokens, app, client } = this.#parts;
+		return tokens.token({
+			host: client.host,
+			app,
+			operation
+		});
+	}
+};
+function isBaseUnusable(thrown) {
+	return thrown instanceof CutoverError && thrown.code === "base_unusable";
+}
 // action/host-run.ts
 /** Going back, or again after a lost answer, may have to wait for this job's own deployment to drain. */
 const ownDeploymentMs = 12e4;
@@ -36849,6 +37005,8 @@ const ownDeploymentMs = 12e4;
 var HostRun = class {
 	report;
 	client;
+	/** Its way to the bundle. */
+	upload;
 	#parts;
 	/** The deployment that an abort would undo. */
 	#deployment;
@@ -36863,6 +37021,7 @@ var HostRun = class {
 	constructor(parts) {
 		this.#parts = parts;
 		this.client = parts.client;
+		this.upload = new HostUpload(parts);
 		this.report = {
 			host: parts.client.host,
 			outcome: "not_started",
@@ -36881,22 +37040,14 @@ var HostRun = class {
 	/** Makes the release ready and healthy, without traffic. */
 	async stage(bundle, { releaseCommand, leaseMs, signal, onState }) {
 		await this.#recorded(signal, async () => {
-			const { app, client, log, waitMs, now } = this.#parts;
+			const { now } = this.#parts;
 			this.report.release = bundle.release;
 			this.#activity = "upload";
 			const start = now();
 			this.#unanswered = bundle.release;
-			const { deployment } = await client.upload({
-				app,
-				bundle: bundle.path,
+			const { deployment } = await this.upload.send(bundle, {
 				releaseCommand,
 				leaseMs,
-				waitMs,
-				token: () => this.#token({
-					name: "deploy",
-					digest: bundle.digest
-				}),
-				onProgress: (sent, size) => log.progress(sent, size),
 				signal
 			}).catch((thrown) => {
 				if (!signal.aborted && !isLost(thrown)) this.#unanswered = void 0;
@@ -38473,7 +38624,7 @@ async function run(inputs, effects, report) {
 		config,
 		directory
 	};
-	if (inputs.dryRun) await pack(job);
+	if (inputs.dryRun) await pack(job, []);
 	else await roll(job);
 }
 async function roll(job) {
@@ -38492,17 +38643,19 @@ async function roll(job) {
 	for (const url of inputs.hosts) warnOfPlainHttp(url, effects);
 	const hosts = clients.map((client) => hostRun(job, client, tokens, clients.length === 1));
 	job.report.hosts = hosts.map((host) => host.report);
-	if (command === "deploy" || command === "stage") checkServerApp(config, job.directory);
+	const packs = command === "deploy" || command === "stage";
+	if (packs) checkServerApp(config, job.directory);
 	await checkAll(hosts, signal);
+	if (packs && inputs.thin) for (const { upload } of hosts) upload.askForBase(signal);
 	switch (command) {
 		case "deploy": return deployAll(hosts, {
-			bundle: await pack(job),
+			bundle: await pack(job, hosts),
 			releaseCommand: config.release !== void 0,
 			raise: inputs.canary.length > 0 ? (all) => raise(job, all) : void 0,
 			signal
 		});
 		case "stage": return stageAll(hosts, {
-			bundle: await pack(job),
+			bundle: await pack(job, hosts),
 			releaseCommand: config.release !== void 0,
 			signal
 		});
@@ -38565,42 +38718,54 @@ function hostRun({ inputs, effects, config }, client, tokens, alone) {
 		now: effects.now
 	});
 }
-/** From the project to a bundle on this runner's disk. */
-async function pack(job) {
+/** From the project to archives on this runner's disk, one for each set of files that the hosts have. */
+async function pack(job, hosts) {
 	const { effects, report, directory } = job;
 	const { env, now, signal } = effects;
 	checkServerApp(job.config, directory);
 	const { config, wheels } = await withWheels(job);
 	const early = await collectAndRead(job, config, wheels);
-	const { manifest, files } = await inPhase(job, "manifest", async () => {
+	const bundle = await inPhase(job, "manifest", async () => {
 		const listed = listFiles(config, directory, wheels?.files ?? []);
 		checkServerAppPacked(config, directory, listed);
 		const files = readForBundle(listed, early);
 		const made = releaseTime(env, now());
 		const commit = await findCommit(directory, env);
 		const repository = env.GITHUB_REPOSITORY ?? "";
-		return {
+		const manifest = makeManifest({
+			config,
 			files,
-			manifest: makeManifest({
-				config,
-				files,
-				made,
-				repository,
-				commit
-			})
-		};
+			made,
+			repository,
+			commit
+		});
+		const onPacked = (archive) => tellPacked(job, archive, files.length);
+		return new Bundle({
+			manifest,
+			files,
+			directory: env.RUNNER_TEMP ?? tmpdir(),
+			signal,
+			onPacked
+		});
 	});
-	const into = env.RUNNER_TEMP ?? tmpdir();
-	const packed = await inPhase(job, "pack", () => writeBundle(manifest, files, into, signal));
-	report.release = manifest.release;
-	report.digest = packed.digest;
-	report.bundle = packed.bundle;
-	effects.log.line(`Packed ${files.length} files as ${manifest.release}, manifest ${packed.digest}.`);
-	return {
-		path: packed.bundle,
-		digest: packed.digest,
-		release: manifest.release
-	};
+	report.release = bundle.release;
+	report.digest = bundle.digest;
+	await inPhase(job, "pack", async () => {
+		if (hosts.length === 0) await bundle.archive();
+		await Promise.all(hosts.map(({ upload }) => upload.archive(bundle, signal)));
+	});
+	return bundle;
+}
+function tellPacked({ report, effects }, { path, base, files }, all) {
+	if (base === void 0 || report.bundle === void 0) report.bundle = path;
+	const [sent, of] = [files, all].map(grouped);
+	const release = `${report.release}, manifest ${report.digest}`;
+	if (base === void 0) effects.log.line(`Packed ${of} files as ${release}.`);
+	else effects.log.line(`Packed ${sent} of ${of} files as ${release}; hosts with ${base} have the others.`);
+}
+/** 2,947. By hand, since the first toLocaleString of a process takes ten milliseconds. */
+function grouped(count) {
+	return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 /** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */
 async function withWheels(job) {
@@ -39164,6 +39329,7 @@ const usualTiming = {
 	retries: 4,
 	firstDelayMs: 500,
 	answerMs: 6e4,
+	filesMs: 1e4,
 	eventsIdleMs: 6e4,
 	lostAfterMs: 12e4
 };
@@ -39193,17 +39359,18 @@ var AgentClient = class {
 		});
 	}
 	/** Sends a bundle, to be staged. Repeated where the connection broke: the agent knows a bundle that it has. */
-	async upload({ app, bundle, releaseCommand, leaseMs, waitMs, token, onProgress, signal }) {
-		const { size } = await stat(bundle);
+	async upload({ app, archive, releaseCommand, leaseMs, waitMs, token, onProgress, signal }) {
+		const { size } = await stat(archive.path);
 		const query = new URLSearchParams({
 			activate: "false",
 			release_command: String(releaseCommand),
 			wait: seconds(waitMs),
-			lease: seconds(leaseMs)
+			lease: seconds(leaseMs),
+			...archive.base !== void 0 && { base: archive.base }
 		});
 		const body = {
 			kind: "file",
-			path: bundle,
+			path: archive.path,
 			size,
 			continueMs: waitMs + 3e4,
 			onProgress: (sent) => onProgress(sent, size)
@@ -39270,6 +39437,26 @@ var AgentClient = class {
 				signal
 			}));
 		});
+	}
+	/** The files of the release that this host has live. Asked once, with little patience: the job can do without. */
+	async liveFiles(app, token, signal) {
+		try {
+			const headers = await bearer(token);
+			const call = {
+				method: "GET",
+				path: routes.files(app, "live"),
+				headers,
+				signal
+			};
+			const answer = await this.#answer({
+				...call,
+				idleMs: this.#timing.filesMs
+			});
+			return this.#parse(filesView, await readText(answer, manifestLimits.bytes));
+		} catch (thrown) {
+			signal.throwIfAborted();
+			throw explain(thrown, this.host);
+		}
 	}
 	/** A deployment's events to their end, over as many connections as it takes. */
 	events(deployment, signal) {

@@ -1,6 +1,13 @@
 import { CutoverError } from "../../shared/errors.ts";
 import { releaseOfRun } from "../../shared/names.ts";
-import type { Accepted, AppView, DeploymentEvent, DeploymentKind, DeploymentView } from "../../shared/protocol.ts";
+import type {
+  Accepted,
+  AppView,
+  DeploymentEvent,
+  DeploymentKind,
+  DeploymentView,
+  FilesView,
+} from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
 import type { Ports } from "../ports.ts";
 import type { ActivateRequest, CallRequest, CommandEnvironment, DeployRequest, Service } from "../service.ts";
@@ -12,7 +19,7 @@ import { Leases } from "./lease.ts";
 import { AppLocks } from "./lock.ts";
 import { assertNotHeld, recover } from "./recover.ts";
 import { type AppState, loadState } from "./state.ts";
-import { activateTarget, nothingLive, redeployTarget, rollbackRun, type Target } from "./target.ts";
+import { activateTarget, nothingLive, redeployTarget, rollbackRun, servableRelease, type Target } from "./target.ts";
 import { WarmRuns } from "./warm.ts";
 import { CanaryWatch } from "./watch.ts";
 import { runSpec, type Work } from "./work.ts";
@@ -195,6 +202,10 @@ export class Deployments implements Service {
     const settings = await this.#ports.apps.settings(app);
     const state = await this.#state(app);
     return viewApp({ ports: this.#ports, settings, state, running: this.#running.get(app)?.deployment.view });
+  }
+
+  async files(app: string, release: string | "live"): Promise<FilesView> {
+    return this.#ports.releases.files(app, servableRelease(await this.#state(app), release));
   }
 
   async logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]> {

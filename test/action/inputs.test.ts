@@ -18,7 +18,7 @@ describe("the inputs", () => {
 
   it("are parsed, with their defaults where they are absent or empty", () => {
     const inputs = readInputs({ ...hosts, INPUT_RELEASE: "", "INPUT_PIP-ARGUMENTS": "--find-links 'a b'" });
-    expect(inputs).toMatchObject({ command: "deploy", dryRun: false, timeoutMs: 1_200_000, waitMs: 0 });
+    expect(inputs).toMatchObject({ command: "deploy", dryRun: false, thin: true, timeoutMs: 1_200_000, waitMs: 0 });
     expect(inputs.hosts.map(({ host }) => host)).toEqual(["web1.example.com:7070", "web2.example.com:7070"]);
     expect(inputs.pipArguments).toEqual(["--find-links", "a b"]);
   });

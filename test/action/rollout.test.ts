@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { AgentClient, usualTiming } from "../../action/agent-client.ts";
-import { writeBundle } from "../../action/bundle-writer.ts";
+import { Bundle } from "../../action/bundle.ts";
 import { type CanaryRequest, checkFailed, raiseCanary } from "../../action/canary.ts";
 import { HostLog } from "../../action/host-log.ts";
-import { type Bundle, HostRun } from "../../action/host-run.ts";
+import { HostRun } from "../../action/host-run.ts";
 import { Log } from "../../action/log.ts";
 import { listFiles, makeManifest, readForBundle } from "../../action/pack.ts";
 import { activateAll, deployAll, oneByOne, stageAll } from "../../action/rollout.ts";
@@ -52,8 +52,7 @@ async function smallBundle(): Promise<Bundle> {
   const files = readForBundle(listFiles(config, space.at("p"), []));
   const made = new Date("2026-11-21T10:30:00Z");
   const manifest = makeManifest({ config, files, made, commit: "3f2c1ab".padEnd(40, "0"), repository: "" });
-  const { bundle, digest } = await writeBundle(manifest, files, space.path, never);
-  return { path: bundle, digest, release: manifest.release };
+  return new Bundle({ manifest, files, directory: space.path, signal: never, onPacked: () => undefined });
 }
 
 /** A gray release whose steps take no time. */

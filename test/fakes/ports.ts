@@ -77,13 +77,13 @@ export class FakeHost {
         },
       },
       releases: {
-        unpack: async (_app, bundle, { accept, signal }) => {
+        unpack: async (_app, bundle, { accept, base, signal }) => {
           const chunks: Buffer[] = [];
           for await (const chunk of bundle) chunks.push(Buffer.from(chunk));
           signal.throwIfAborted();
           const { manifest, digest } = JSON.parse(Buffer.concat(chunks).toString());
           await accept(manifest, digest);
-          await this.effect(`release.unpack ${manifest.release}`);
+          await this.effect(`release.unpack ${manifest.release}${base === undefined ? "" : ` over ${base}`}`);
           disk.releases.set(manifest.release, manifest);
           return { manifest, digest };
         },
@@ -91,6 +91,11 @@ export class FakeHost {
           const manifest = disk.releases.get(release);
           if (manifest === undefined) throw new CutoverError("release_not_found", release);
           return manifest.config;
+        },
+        files: async (_app, release) => {
+          const manifest = disk.releases.get(release);
+          if (manifest === undefined) throw new CutoverError("release_not_found", release);
+          return { release, digest: digestOf(release), files: manifest.files };
         },
         remove: async (_app, release) => {
           if (disk.releases.delete(release)) await this.effect(`release.remove ${release}`);
@@ -212,6 +217,7 @@ export class FakeHost {
     return {
       body: () => Readable.from([JSON.stringify({ manifest, digest })]),
       digest,
+      base: undefined,
       activate: true,
       releaseCommand: true,
       leaseMs: 0,

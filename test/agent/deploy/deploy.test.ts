@@ -250,3 +250,34 @@ test("a bundle for another digest or another app is refused", async () => {
   expect(await codeOf(agent.deploy("shop", other))).toBe("manifest_mismatch");
   expect(await codeOf(agent.deploy("shop", host.request(v2, { app: "other" })))).toBe("manifest_mismatch");
 });
+
+test("a thin bundle takes its files from a release that is live, good or staged, and from no other", async () => {
+  const { host, agent } = await hostWith([v1, v2], cold);
+  for (const [release, base] of [
+    [v3, v2],
+    [v4, v1],
+  ] as const) {
+    expect(await ended(agent, agent.deploy("shop", host.request(release, cold, { base })))).toMatchObject({
+      outcome: "succeeded",
+    });
+    expect(host.effects).toContain(`release.unpack ${release} over ${base}`);
+  }
+  expect(await ended(agent, agent.rollback("shop", call))).toMatchObject({ outcome: "succeeded" });
+  for (const base of [v4, v5]) {
+    expect(await codeOf(agent.deploy("shop", host.request(v5, cold, { base })))).toBe("base_unusable");
+  }
+  expect(host.effects.filter((effect) => effect.startsWith(`release.unpack ${v5}`))).toEqual([]);
+  expect((await agent.app("shop")).live).toBe(v3);
+  // The same bundle as a whole is taken afterwards, as the Action sends it.
+  expect(await ended(agent, agent.deploy("shop", host.request(v5, cold)))).toMatchObject({ outcome: "succeeded" });
+});
+
+test("the files of a release are told while it can have traffic, also those of the live one by that name", async () => {
+  const host = new FakeHost();
+  const agent = agentOn(host);
+  expect(await codeOf(agent.files("shop", "live"))).toBe("nothing_live");
+  for (const release of [v1, v2]) await ended(agent, agent.deploy("shop", host.request(release, cold)));
+  expect(await agent.files("shop", "live")).toMatchObject({ release: v2, digest: expect.stringMatching(/^sha256:/) });
+  expect(await agent.files("shop", v1)).toMatchObject({ release: v1, files: [] });
+  expect(await codeOf(agent.files("shop", v3))).toBe("release_not_found");
+});
