@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { argv } from "../../../shared/command.ts";
 import type { Config, Process } from "../../../shared/config.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { runId } from "../../../shared/names.ts";
@@ -8,7 +9,6 @@ import type { AppLayout } from "../layout.ts";
 import { listIfThere } from "../optional-file.ts";
 import { groupName, ownerOfProgramsFile, processOfLaunchFile } from "./programs.ts";
 import { type RunPrograms, stopMs, toStatus } from "./run-programs.ts";
-import { commandWords } from "./servers.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 interface Place {
@@ -70,7 +70,7 @@ export function processOf(config: Config, name: string): Process {
 
 /** The argument list of one program: `{instance}` is its name, and `{run}` tells it from the old one beside it. */
 export function processArguments({ command }: Process, values: { instance: string; run: string }): string[] {
-  return commandWords(command).map((word) =>
+  return argv(command).map((word) =>
     word.replace(/\{(instance|run)\}/g, (_, name: "instance" | "run") => values[name]),
   );
 }
