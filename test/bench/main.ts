@@ -8,6 +8,7 @@ import { chooseDirectory, describeMachine, type Machine, machineLine } from "./m
 import { renderMarkdown, renderText, type Table } from "./table.ts";
 import { measureTraffic, trafficTable } from "./traffic.ts";
 import { measureUnpack, unpackTable } from "./unpack.ts";
+import { measureWorker, workerTable } from "./worker.ts";
 
 /**
  * Measures what the README claims: `npm run bench`, or one part of it: `npm run bench -- deploy`, `load`, `unpack`.
@@ -39,6 +40,13 @@ const parts: Record<string, Part> = {
     async measure() {
       const figures = await measureUnpack();
       return { figures, table: unpackTable(figures) };
+    },
+  },
+  worker: {
+    what: "Deploys under a stream of jobs",
+    async measure() {
+      const figures = await measureWorker();
+      return { figures, table: workerTable(figures) };
     },
   },
 };
@@ -76,7 +84,7 @@ const { values, positionals } = parseArgs({
 const unknown = positionals.filter((name) => !(name in parts));
 if (unknown.length > 0) {
   process.stderr.write(
-    `bench: no part ${unknown.join(", ")}. Usage: npm run bench -- [deploy] [load] [unpack] [--markdown]\n`,
+    `bench: no part ${unknown.join(", ")}. Usage: npm run bench -- [${Object.keys(parts).join("] [")}] [--markdown]\n`,
   );
   process.exit(2);
 }
