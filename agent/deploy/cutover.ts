@@ -23,7 +23,8 @@ export async function bringLive(work: Work, spec: RunSpec, rollback: boolean): P
 export async function finishForward(work: Work, spec: RunSpec, rollback: boolean): Promise<void> {
   await cutOver(work, spec, rollback);
   const tell = (message: string) => work.deployment.notice(message);
-  const ends = await Promise.allSettled([drain(work, spec), reconcileProcesses(work, spec, tell)]);
+  const handedOver = reconcileProcesses(work, spec, { tell, signal: work.stopping });
+  const ends = await Promise.allSettled([drain(work, spec), handedOver]);
   for (const end of ends) if (end.status === "rejected") throw end.reason;
   await retireOld(work, spec);
 }

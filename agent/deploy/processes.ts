@@ -7,7 +7,7 @@ import { runSpec, type Work } from "./work.ts";
 
 /** What `processes:` of cutover.yml names: programs that serve no HTTP, beside the web instances of the live run. */
 
-type Site = Pick<Work, "ports" | "state" | "stopping">;
+type Site = Pick<Work, "ports" | "state">;
 
 /**
  * Starts the processes of a run that is about to get all of the traffic, and sees that they stay up. First those that may
@@ -37,9 +37,14 @@ export async function startProcesses(work: Work, spec: RunSpec): Promise<void> {
  * Makes the processes of this run run, and no others: the old ones finish what they have in hand, for as long as their
  * `stop_timeout` lets them. Does nothing where that is so already; may be cut short and done again.
  * @param wanted null: none shall run
+ * @param how `signal` gives up the wait for the old ones, which have been asked to stop by then
  */
-export async function reconcileProcesses(site: Site, wanted: RunSpec | null, tell: Tell): Promise<void> {
-  const { ports, state, stopping } = site;
+export async function reconcileProcesses(
+  site: Site,
+  wanted: RunSpec | null,
+  { tell, signal }: { tell: Tell; signal?: AbortSignal },
+): Promise<void> {
+  const { ports, state } = site;
   const groups = await ports.privileged.processes(state.app);
   const names = Object.keys(wanted?.config.processes ?? {});
   const own = groups.filter(({ run, process }) => run === wanted?.run && names.includes(process));
@@ -49,7 +54,7 @@ export async function reconcileProcesses(site: Site, wanted: RunSpec | null, tel
   const halted = own.filter(({ programs }) => programs.some(({ state }) => state === "STOPPING"));
   const first = [...others.filter(({ process }) => alone.has(process)), ...halted];
   const asked = await ask(site, [...others, ...halted]);
-  // Not given up when the agent shuts down: until then nothing of the kind runs.
+  // Never given up: until then nothing of the kind runs.
   await waitForEnd(site, first, { asked, tell });
   for (const name of names) {
     const group = own.find(({ process }) => process === name);
@@ -58,11 +63,11 @@ export async function reconcileProcesses(site: Site, wanted: RunSpec | null, tel
     tell(`${name} of ${wanted.run} is started again`);
   }
   const rest = others.filter((group) => !first.includes(group));
-  await waitForEnd(site, rest, { asked, tell, signal: stopping });
+  await waitForEnd(site, rest, { asked, tell, ...(signal !== undefined && { signal }) });
 }
 
 /** The processes that one of these runs wants to be there once. Runs of releases that are not known want nothing. */
-async function aloneIn(site: Pick<Work, "ports" | "state">, all: string[]): Promise<Set<string>> {
+async function aloneIn(site: Site, all: string[]): Promise<Set<string>> {
   const alone = new Set<string>();
   for (const run of new Set(all)) {
     if ((findRelease(site.state, releaseOfRun(run))?.state ?? "failed") === "failed") continue;

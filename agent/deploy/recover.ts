@@ -25,7 +25,8 @@ export async function recover(
     // A canary's share that was being given back may not have moved yet.
     await restoreTraffic({ ports, state });
     const live = state.live === null ? null : await runSpec({ ports, state }, state.live);
-    await reconcileProcesses({ ports, state, stopping }, live, (message) => log.info({ message }, "processes"));
+    const tell = (message: string) => log.info({ message }, "processes");
+    await reconcileProcesses({ ports, state }, live, { tell, signal: stopping });
     await removeStrangers({ ports, state });
     return undefined;
   }

@@ -19,7 +19,7 @@ export async function undo(site: Pick<Work, "ports" | "state" | "stopping" | "de
   // Before the run goes: until then a process that is there once may not run at all.
   if (reached(journal.deployment.state, "healthy")) {
     const live = state.live === null ? null : await runSpec(site, state.live);
-    await reconcileProcesses(site, live, (message) => deployment.notice(message));
+    await reconcileProcesses(site, live, { tell: (message) => deployment.notice(message) });
   }
   if (mayHaveStarted(state, journal)) {
     await ports.privileged.removePrograms(app, journal.run);

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { appLayout } from "../../agent/host/layout.ts";
 import { print } from "../demo/show.ts";
+import { systemPath } from "../harness/places.ts";
 import { Redis } from "../harness/redis.ts";
+import { runProgram } from "../harness/run.ts";
 import { beatsTogether, celeryProject, type JobReport, JobStream, longestWaits } from "../load/jobs.ts";
 import { untilIdle } from "./machine.ts";
 import { Site } from "./site.ts";
@@ -12,6 +14,7 @@ import { median } from "./timeline.ts";
 
 /** Milliseconds throughout. */
 export interface WorkerFigures {
+  versions: string;
   deploys: number;
   rate: number;
   sent: number;
@@ -54,10 +57,18 @@ export async function measureWorker(): Promise<WorkerFigures> {
     await sleep(pauseMs);
     print(`  deploy ${number} of ${deploys}: ${time(ended - begun)}, ${count(jobs.sent)} jobs sent`);
   }
-  return workerFigures(await jobs.stop(), windows);
+  return { versions: await versions(), ...workerFigures(await jobs.stop(), windows) };
 }
 
-export function workerFigures(report: JobReport, windows: { from: number; to: number }[]): WorkerFigures {
+async function versions(): Promise<string> {
+  const code =
+    "import celery, kombu, redis; print(f'Celery {celery.__version__}, kombu {kombu.__version__}, redis-py {redis.__version__}')";
+  const python = await runProgram(["/usr/bin/python3", "-c", code], { env: { PATH: systemPath } });
+  const server = await runProgram(["redis-server", "--version"], { env: { PATH: systemPath } });
+  return `${python.stdout.trim()}, Redis ${/v=(\S+)/.exec(server.stdout)?.[1] ?? "?"}`;
+}
+
+export function workerFigures(report: JobReport, windows: { from: number; to: number }[]) {
   return {
     deploys: windows.length,
     rate,
@@ -70,7 +81,7 @@ export function workerFigures(report: JobReport, windows: { from: number; to: nu
     deploy: median(windows.map(({ from, to }) => to - from)),
     beatsTogether: beatsTogether(report.beats).length,
     longestTickGap: report.longestTickGap,
-  };
+  } satisfies Omit<WorkerFigures, "versions">;
 }
 
 export function workerTable(figures: WorkerFigures): Table {
@@ -91,7 +102,8 @@ export function workerTable(figures: WorkerFigures): Table {
     ],
     notes: [
       `${verdict(refused + lost + cut === 0, "Target 0 lost, 0 cut")}; ${verdict(together === 0, "never two beats at once")}.`,
-      "Jobs take 0.2 to 1 s. The longest wait is of a job that the old worker got from Redis while it stopped, and gave back.",
+      `${figures.versions}. Jobs take 0.2 to 1 s.`,
+      "The longest wait is of a job that the old worker got from Redis while it stopped, and gave back.",
     ],
   };
 }

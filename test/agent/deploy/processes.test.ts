@@ -216,6 +216,21 @@ test("an abort while the old beat is being stopped starts it again", async () =>
   expect(running(host)).toEqual([`${v1} beat`, `${v1} worker`]);
 });
 
+test("an agent that shuts down in the middle undoes all of it first, however long the new worker takes", async () => {
+  const { host, agent } = await hostWith([v1]);
+  host.stopTimes.set("worker", 50_000);
+  const begun = new Promise<void>((resolve) => {
+    host.onEffect = (effect) => effect === `process.start ${v2} beat` && resolve();
+  });
+  await agent.deploy("shop", host.request(v2, cold));
+  await begun;
+  await agent.close();
+  expect([...host.disk.processes.keys()].toSorted()).toEqual([`${v1} beat`, `${v1} worker`]);
+  expect(running(host)).toEqual([`${v1} beat`, `${v1} worker`]);
+  expect([...host.disk.programs]).toEqual([v1]);
+  expect(JSON.parse(host.disk.state.get("shop") ?? "{}").journal).toBeNull();
+});
+
 test("a bundle that is refused asks supervisor for nothing", async () => {
   const { host, agent } = await hostWith([v1]);
   host.failing.set(`environment.build ${v2}`, new CutoverError("environment_failed", "pip"));
@@ -244,8 +259,8 @@ test("an app that is removed takes its processes with it", async () => {
 });
 
 /** A host whose agent was killed at the named effect, which did not happen: that agent's later writes go to a disk nobody reads. */
-async function killedAt(effect: string, break_?: (host: FakeHost) => void) {
-  const { host, agent } = await hostWith([v1]);
+async function killedAt(effect: string, break_?: (host: FakeHost) => void, settings: object = cold) {
+  const { host, agent } = await hostWith([v1], settings);
   const after = new FakeHost();
   break_?.(host);
   const killed = new Promise<void>((resolve) => {
@@ -255,7 +270,7 @@ async function killedAt(effect: string, break_?: (host: FakeHost) => void) {
       resolve();
     };
   });
-  const second = agent.deploy("shop", host.request(v2, cold)).catch(() => undefined);
+  const second = agent.deploy("shop", host.request(v2, settings)).catch(() => undefined);
   await killed;
   await second;
   const journal = JSON.parse(after.disk.state.get("shop") ?? "{}").journal;
@@ -334,4 +349,17 @@ test("an agent that starts removes processes of runs that it does not know, and 
   host.effects.length = 0;
   await agent.recoverAll();
   expect(host.effects).toEqual([]);
+});
+
+test("a worker that takes hours over its job does not hold up the start of the agent", async () => {
+  const { host } = await killedAt(`slots.swap ${v2}:60`, undefined, {
+    ...cold,
+    processes: { worker: { ...worker, stop_timeout: "4h" } },
+  });
+  host.stopTimes.set("worker", 3 * 3_600_000);
+  const agent = agentOn(host);
+  await agent.recoverAll();
+  expect(host.disk.slots).toBe(`${v2}:60`);
+  expect(host.disk.processes.has(`${v1} worker`)).toBe(true);
+  await agent.close();
 });
