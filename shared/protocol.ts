@@ -131,6 +131,8 @@ export type ReleaseView = z.output<typeof releaseView>;
 export const instanceView = z.object({
   name: z.string(),
   run: runId,
+  /** The process of cutover.yml that it belongs to; absent for a web instance. */
+  process: z.string().optional(),
   /** supervisor's own word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED. */
   state: z.string(),
   pid: z.int().optional(),

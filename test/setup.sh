@@ -46,7 +46,7 @@ install_node_modules() {
 }
 
 missing_packages() {
-  wanted="supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd"
+  wanted="supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd celery python3-redis redis-server"
   # Any flavour of nginx will do.
   PATH="$PATH:/usr/sbin:/sbin" command -v nginx >/dev/null || printf 'nginx-light '
   # shellcheck disable=SC2086 # the list is meant to be split
@@ -59,7 +59,7 @@ missing_packages() {
 install_packages() {
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     fail "this is not Debian. The demo, the tests and the benchmark run on Debian 12 or later (a container will do), with:
-  nginx-light supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd"
+  nginx-light supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd celery python3-redis redis-server"
   fi
   missing=$(missing_packages)
   if [ -z "$missing" ]; then return; fi

@@ -66,8 +66,8 @@ function renderInstances({ instances }: AppView, { style }: ViewOptions): string
     one.run,
     style(one.state === "RUNNING" ? "green" : one.state === "STARTING" ? "yellow" : "red", safe(one.state)),
     one.uptime === undefined ? "" : short(one.uptime),
-    String(one.connections),
-    String(one.slots),
+    one.process === undefined ? String(one.connections) : "",
+    one.process === undefined ? String(one.slots) : "",
     one.pid === undefined ? "" : String(one.pid),
   ]);
   return indent(renderTable(["instance", "run", "state", "up", "open", "slots", "pid"], rows, [3, 4, 5, 6]));

@@ -3,6 +3,7 @@ import { releaseOfRun } from "../../shared/names.ts";
 import type { RunSpec } from "../ports.ts";
 import { drainRun } from "./drain.ts";
 import { assertRunning } from "./health.ts";
+import { reconcileProcesses, startProcesses } from "./processes.ts";
 import { retire } from "./retire.ts";
 import { allSlots, routeFor } from "./route.ts";
 import { findRelease, setLive } from "./state.ts";
@@ -11,8 +12,9 @@ import { reach, runSpec, saveJournal, type Work } from "./work.ts";
 /** From a healthy run to one that has the traffic. Before it a failure undoes; once it has begun, it finishes. */
 export async function bringLive(work: Work, spec: RunSpec, rollback: boolean): Promise<void> {
   const { ports, deployment } = work;
-  await assertRunning(work, spec);
   await ports.releases.sync(spec.app, spec.release);
+  await startProcesses(work, spec);
+  await assertRunning(work, spec);
   deployment.signal.throwIfAborted();
   await finishForward(work, spec, rollback);
 }
@@ -20,7 +22,10 @@ export async function bringLive(work: Work, spec: RunSpec, rollback: boolean): P
 /** The part that is not undone once the traffic has moved, also taken up again after a crash; each of its effects may safely be done twice. */
 export async function finishForward(work: Work, spec: RunSpec, rollback: boolean): Promise<void> {
   await cutOver(work, spec, rollback);
-  await drain(work, spec);
+  const tell = (message: string) => work.deployment.notice(message);
+  const handedOver = reconcileProcesses(work, spec, { tell, signal: work.stopping });
+  const ends = await Promise.allSettled([drain(work, spec), handedOver]);
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
   await retireOld(work, spec);
 }
 

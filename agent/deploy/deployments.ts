@@ -25,6 +25,8 @@ import { CanaryWatch } from "./watch.ts";
 import { runSpec, type Work } from "./work.ts";
 
 const unchanged = "Nothing was changed.";
+/** How long a start waits for recoveries: an old worker may take an hour over its job, and its app stays locked for that time. */
+const recoveryPatienceMs = 60_000;
 /** Ended deployments whose events stay in memory; older ones are read from their files. */
 const endedInMemory = 100;
 
@@ -74,6 +76,12 @@ export class Deployments implements Service {
 
   /** At start: finishes or undoes what was interrupted, app by app. An app that cannot be recovered does not stop the others. */
   async recoverAll(): Promise<void> {
+    const done = new AbortController();
+    const all = this.#recoverEach().finally(() => done.abort());
+    await Promise.race([all, this.#ports.clock.sleep(recoveryPatienceMs, done.signal).catch(() => all)]);
+  }
+
+  async #recoverEach(): Promise<void> {
     for (const app of await this.#ports.apps.names()) {
       const unlock = this.#locks.tryAcquire(app, () => undefined);
       if (unlock === undefined) continue;

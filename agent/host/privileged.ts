@@ -1,6 +1,6 @@
 import { readlink, rm, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
-import { type Config, siteOf } from "../../shared/config.ts";
+import { type Config, processName, siteOf } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { appName, releaseId, runId } from "../../shared/names.ts";
 import { permit } from "../permit.ts";
@@ -10,6 +10,7 @@ import type {
   CommandRequest,
   Instance,
   Privileged,
+  ProcessGroup,
   ProgramStatus,
   RunSpec,
   SitePart,
@@ -37,9 +38,24 @@ import { listIfThere, readIfThere } from "./optional-file.ts";
 import { giveTree, sealTree } from "./ownership.ts";
 import { runStep, type StepRunner } from "./step.ts";
 import { writeLaunchFile } from "./supervisor/launch-files.ts";
-import { launchFilePath, logFilePath, renderPrograms, runOfProgramsFile } from "./supervisor/programs.ts";
+import {
+  processArguments,
+  processGroups,
+  processOf,
+  processOwners,
+  removeLaunchFiles,
+} from "./supervisor/process-groups.ts";
+import {
+  launchFilePath,
+  logFilePath,
+  type ProgramsInput,
+  processPrograms,
+  processStop,
+  renderPrograms,
+  runOfProgramsFile,
+} from "./supervisor/programs.ts";
 import { checkSocketPath, makeDirectory, runInstances } from "./supervisor/run-files.ts";
-import { addPrograms, dropPrograms, programStatus, type RunPrograms } from "./supervisor/run-programs.ts";
+import { addPrograms, dropPrograms, programStatus, type RunPrograms, stopSoon } from "./supervisor/run-programs.ts";
 import { serverArguments } from "./supervisor/servers.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
 import { type AppUser, appUser, groupId } from "./users.ts";
@@ -145,24 +161,64 @@ export class LocalPrivileged implements Privileged {
 
   async startPrograms(spec: RunSpec): Promise<void> {
     const { app, run } = spec;
-    const { node = process.execPath, launcher } = this.#options;
-    const layout = this.#layout(app);
     const instances = await this.instances(spec);
     const user = await this.#user(app);
     await this.#writeRun(spec, instances, user);
-    const text = renderPrograms({
+    const names = instances.map(({ name }) => name);
+    await addPrograms(this.#programs(app, run), renderPrograms(this.#programsInput(spec, user, names)));
+  }
+
+  #programsInput({ app, run }: RunSpec, user: AppUser, names: string[]): ProgramsInput {
+    const { node = process.execPath, launcher } = this.#options;
+    const layout = this.#layout(app);
+    return {
       app,
       run,
       node,
       launcher,
       user: user.other === undefined ? undefined : user.name,
-      instances: instances.map(({ name }) => ({
+      instances: names.map((name) => ({
         name,
         launchFile: launchFilePath(layout, run, name),
         logFile: logFilePath(layout, run, name),
       })),
-    });
-    await addPrograms(this.#programs(app, run), text);
+    };
+  }
+
+  async startProcess(spec: RunSpec, name: string): Promise<void> {
+    const { app, run } = spec;
+    const entry = processOf(spec.config, name);
+    const names = processPrograms(name, entry);
+    const user = await this.#user(app);
+    const settings = await this.#options.apps.settings(app);
+    await this.#makeRunDirectories(spec, user);
+    const layout = this.#layout(app);
+    for (const instance of names) {
+      const launch = {
+        argv: processArguments(entry, { instance, run }),
+        env: await this.#environment(spec, settings, user, instance),
+        directory: layout.app(releaseId.parse(spec.release)),
+        umask: processUmask,
+      };
+      await writeLaunchFile(launchFilePath(layout, run, instance), launch, user.other?.gid);
+    }
+    await this.#syncRunDirectories(spec);
+    const input = { ...this.#programsInput(spec, user, names), process: { name, stop: processStop(entry) } };
+    await addPrograms(this.#programs(app, run, name), renderPrograms(input));
+  }
+
+  async processes(app: string): Promise<ProcessGroup[]> {
+    return processGroups(this.#processPlace(app));
+  }
+
+  async stopProcess(app: string, run: string, name: string): Promise<void> {
+    await stopSoon(this.#programs(app, run, name));
+  }
+
+  async removeProcess(app: string, run: string, name: string): Promise<void> {
+    const programs = this.#programs(app, run, name);
+    await dropPrograms(programs, this.#clock);
+    await removeLaunchFiles(programs, this.#layout(app));
   }
 
   /** What supervisord needs at its next start, also after a power cut: the run's directory, launch files, log directory. */
@@ -170,14 +226,7 @@ export class LocalPrivileged implements Privileged {
     const { app, run, release } = spec;
     const layout = this.#layout(app);
     const settings = await this.#options.apps.settings(app);
-    const nginxGroup = await groupId(this.#options.settings.nginx.group);
-    await makeDirectory(
-      layout.runDir(run),
-      // New sockets get the directory's group, which is nginx's.
-      0o2750,
-      nginxGroup === undefined ? undefined : { uid: user.other?.uid ?? 0, gid: nginxGroup },
-    );
-    await makeDirectory(layout.runLogs(run), 0o750);
+    await this.#makeRunDirectories(spec, user);
     const directory = layout.app(releaseId.parse(release));
     for (const { name, address } of instances) {
       const place = { directory, venv: layout.releaseVenv(release), address: parseAddress(address), instance: name };
@@ -190,6 +239,23 @@ export class LocalPrivileged implements Privileged {
       };
       await writeLaunchFile(launchFilePath(layout, run, name), launch, user.other?.gid);
     }
+    await this.#syncRunDirectories(spec);
+  }
+
+  async #makeRunDirectories({ app, run }: RunSpec, user: AppUser): Promise<void> {
+    const layout = this.#layout(app);
+    const nginxGroup = await groupId(this.#options.settings.nginx.group);
+    await makeDirectory(
+      layout.runDir(run),
+      // New sockets get the directory's group, which is nginx's.
+      0o2750,
+      nginxGroup === undefined ? undefined : { uid: user.other?.uid ?? 0, gid: nginxGroup },
+    );
+    await makeDirectory(layout.runLogs(run), 0o750);
+  }
+
+  async #syncRunDirectories({ app, run }: RunSpec): Promise<void> {
+    const layout = this.#layout(app);
     for (const made of [
       layout.runDir(run),
       layout.run,
@@ -206,6 +272,8 @@ export class LocalPrivileged implements Privileged {
   }
 
   async removePrograms(app: string, run: string): Promise<void> {
+    const owners = (await processOwners(this.#processPlace(app))).filter((owner) => owner.run === run);
+    for (const { process: name } of owners) await this.removeProcess(app, run, name);
     await dropPrograms(this.#programs(app, run), this.#clock);
     // Last, because runs() finds an unfinished removal by it.
     await rm(this.#layout(app).runDir(run), { recursive: true, force: true });
@@ -258,9 +326,15 @@ export class LocalPrivileged implements Privileged {
     await rm(this.#layout(app).home, { recursive: true, force: true });
   }
 
-  #programs(app: string, run: string): RunPrograms {
+  #programs(app: string, run: string, process?: string): RunPrograms {
     const { conf_dir: confDir } = this.#options.settings.supervisor;
-    return { app: appName.parse(app), run: runId.parse(run), confDir, supervisor: this.#supervisor };
+    const programs = { app: appName.parse(app), run: runId.parse(run), confDir, supervisor: this.#supervisor };
+    return process === undefined ? programs : { ...programs, process: processName.parse(process) };
+  }
+
+  #processPlace(app: string) {
+    const { conf_dir: confDir } = this.#options.settings.supervisor;
+    return { app: appName.parse(app), layout: this.#layout(app), confDir, supervisor: this.#supervisor };
   }
 
   /** Names become paths here, so this side of the border checks them itself. */

@@ -9,6 +9,7 @@ import { chooseDirectory, describeMachine, type Machine, machineLine } from "./m
 import { renderMarkdown, renderText, type Table } from "./table.ts";
 import { measureTraffic, trafficTable } from "./traffic.ts";
 import { measureUnpack, unpackTable } from "./unpack.ts";
+import { measureWorker, workerTable } from "./worker.ts";
 
 /**
  * Measures what the README claims: `npm run bench`, or one part of it: `npm run bench -- deploy`, `load`, `gray`, `unpack`.
@@ -49,6 +50,13 @@ const parts: Record<string, Part> = {
       return { figures, table: unpackTable(figures) };
     },
   },
+  worker: {
+    what: "Deploys under a stream of jobs",
+    async measure() {
+      const figures = await measureWorker();
+      return { figures, table: workerTable(figures) };
+    },
+  },
 };
 
 async function bench(names: string[], markdown: boolean): Promise<void> {
@@ -84,7 +92,7 @@ const { values, positionals } = parseArgs({
 const unknown = positionals.filter((name) => !(name in parts));
 if (unknown.length > 0) {
   process.stderr.write(
-    `bench: no part ${unknown.join(", ")}. Usage: npm run bench -- [deploy] [load] [gray] [unpack] [--markdown]\n`,
+    `bench: no part ${unknown.join(", ")}. Usage: npm run bench -- [${Object.keys(parts).join("] [")}] [--markdown]\n`,
   );
   process.exit(2);
 }

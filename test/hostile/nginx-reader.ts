@@ -88,12 +88,16 @@ class Reader {
 
 function escaped(sign: string): string {
   const named: Record<string, string> = { n: "\n", r: "\r", t: "\t" };
-  return named[sign] ?? ('"\'\\'.includes(sign) ? sign : `\\${sign}`);
+  return named[sign] ?? ("\"'\\".includes(sign) ? sign : `\\${sign}`);
 }
 
 /** The shape of a configuration: the same for two texts that differ only in their values. */
 export function shapeOf(directives: Directive[]): unknown {
-  return directives.map(({ words, block }) => [words[0], words.length, ...(block === undefined ? [] : [shapeOf(block)])]);
+  return directives.map(({ words, block }) => [
+    words[0],
+    words.length,
+    ...(block === undefined ? [] : [shapeOf(block)]),
+  ]);
 }
 
 /** All words, in their order. */
