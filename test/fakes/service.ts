@@ -36,6 +36,8 @@ export function fakeAppView(app = "shop"): AppView {
     app,
     live,
     staged: null,
+    weight: 0,
+    staged_by: null,
     warm: null,
     previous: before,
     urls: ["http://shop.example.com/"],

@@ -45,6 +45,7 @@ export const hostileValues: readonly string[] = [
   // Variables and expansions
   "$host",
   "$",
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is to arrive as it stands
   "${host}",
   "a$request_uri",
   "$http_x",
