@@ -4,6 +4,7 @@ import {
   constants,
   lstatSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   statSync,
@@ -21,10 +22,48 @@ function launch(file: string | undefined): never {
   const { argv, env, directory, umask, socket } = JSON.parse(readFileSync(file, "utf8")) as LaunchFile;
   process.umask(umask);
   process.chdir(directory);
+  endLeftovers(env);
   if (socket !== undefined) removeStaleSocket(socket);
   const [name] = argv;
   if (name === undefined || process.execve === undefined) throw new Error("there is no program to start");
   return process.execve(findProgram(name, env.PATH ?? ""), argv, env);
+}
+
+/** How long what a predecessor left may finish its requests, and then how long it may take to die. */
+const graceMs = 3000;
+
+/**
+ * Workers of a predecessor that was killed serve on, and keep its port: they are asked to end, then made to. They are told
+ * by their environment, and only this user's processes can be looked at.
+ */
+function endLeftovers(env: Record<string, string>): void {
+  if (env.CUTOVER_INSTANCE === undefined) return;
+  const marks = ["CUTOVER_SHARED", "CUTOVER_RUN", "CUTOVER_INSTANCE"].map((name) => `${name}=${env[name]}`);
+  const left = () => readdirSync("/proc").filter((name) => /^\d+$/.test(name) && belongsTo(name, marks));
+  for (const pid of left()) send(Number(pid), "SIGTERM");
+  const deadline = performance.now() + graceMs;
+  for (let pids = left(); pids.length > 0 && performance.now() < deadline + graceMs; pids = left()) {
+    if (performance.now() > deadline) for (const pid of pids) send(Number(pid), "SIGKILL");
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+  }
+}
+
+/** This process has supervisord's environment, and one that has ended and is not reaped has none. */
+function belongsTo(pid: string, marks: string[]): boolean {
+  try {
+    const values = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+    return marks.every((mark) => values.includes(mark));
+  } catch {
+    return false;
+  }
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It ended by itself in between, or belongs to another user.
+  }
 }
 
 /** Not every server removes what its killed predecessor left, and then could not bind. */

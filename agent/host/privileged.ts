@@ -1,9 +1,11 @@
+import { existsSync } from "node:fs";
 import { readlink, rm, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { type Config, siteOf } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { appName, releaseId, runId } from "../../shared/names.ts";
 import { permit } from "../permit.ts";
+import { allowedPorts, permitPorts } from "../permit-ports.ts";
 import type {
   Apps,
   Clock,
@@ -35,6 +37,7 @@ import {
 import { SlotLinks, slotCount, slotLink } from "./nginx/slots.ts";
 import { listIfThere, readIfThere } from "./optional-file.ts";
 import { giveTree, sealTree } from "./ownership.ts";
+import { type PortRequest, RunPorts } from "./run-ports.ts";
 import { runStep, type StepRunner } from "./step.ts";
 import { writeLaunchFile } from "./supervisor/launch-files.ts";
 import { launchFilePath, logFilePath, renderPrograms, runOfProgramsFile } from "./supervisor/programs.ts";
@@ -65,12 +68,14 @@ export class LocalPrivileged implements Privileged {
   readonly #clock: Clock;
   readonly #supervisor: Supervisor;
   readonly #nginx: Nginx;
+  readonly #ports: RunPorts;
 
   constructor(options: LocalPrivilegedOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     const { supervisor, nginx } = options.settings;
     this.#supervisor = new Supervisor({ socket: supervisor.socket, confDir: supervisor.conf_dir });
+    this.#ports = new RunPorts(options.settings.data);
     this.#nginx = new Nginx({ binary: nginx.binary, confDir: nginx.conf_dir, conf: nginx.conf, clock: this.#clock });
   }
 
@@ -90,8 +95,10 @@ export class LocalPrivileged implements Privileged {
     await makeDirectory(layout.deployments, 0o750);
   }
 
-  async instances({ app, run, config }: RunSpec): Promise<Instance[]> {
-    return runInstances(this.#layout(app), runId.parse(run), config);
+  async instances(spec: RunSpec): Promise<Instance[]> {
+    const { app, run, config } = spec;
+    const ports = config.server.bind === "port" ? await this.#ports.of(this.#portRequest(spec)) : [];
+    return runInstances(this.#layout(app), runId.parse(run), config, ports);
   }
 
   async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {
@@ -147,6 +154,9 @@ export class LocalPrivileged implements Privileged {
     const { app, run } = spec;
     const { node = process.execPath, launcher } = this.#options;
     const layout = this.#layout(app);
+    if (spec.config.server.bind === "port" && (await this.programs(app, run)) === undefined) {
+      await this.#ports.free(this.#portRequest(spec));
+    }
     const instances = await this.instances(spec);
     const user = await this.#user(app);
     await this.#writeRun(spec, instances, user);
@@ -179,8 +189,10 @@ export class LocalPrivileged implements Privileged {
     );
     await makeDirectory(layout.runLogs(run), 0o750);
     const directory = layout.app(releaseId.parse(release));
+    const venv = layout.releaseVenv(release);
+    const ownUwsgi = existsSync(join(venv, "bin", "uwsgi"));
     for (const { name, address } of instances) {
-      const place = { directory, venv: layout.releaseVenv(release), address: parseAddress(address), instance: name };
+      const place = { directory, venv, address: parseAddress(address), instance: name, ownUwsgi };
       const launch = {
         argv: serverArguments(spec.config, place),
         env: await this.#environment(spec, settings, user, name),
@@ -207,6 +219,7 @@ export class LocalPrivileged implements Privileged {
 
   async removePrograms(app: string, run: string): Promise<void> {
     await dropPrograms(this.#programs(app, run), this.#clock);
+    await this.#ports.forget(app, run);
     // Last, because runs() finds an unfinished removal by it.
     await rm(this.#layout(app).runDir(run), { recursive: true, force: true });
   }
@@ -217,6 +230,7 @@ export class LocalPrivileged implements Privileged {
     const found = [
       ...files.map((name) => runOfProgramsFile(app, name)),
       ...directories.filter((name) => runId.safeParse(name).success),
+      ...(await this.#ports.runs(app)),
     ];
     return [...new Set(found)].filter((run) => run !== undefined).toSorted();
   }
@@ -261,6 +275,19 @@ export class LocalPrivileged implements Privileged {
   #programs(app: string, run: string): RunPrograms {
     const { conf_dir: confDir } = this.#options.settings.supervisor;
     return { app: appName.parse(app), run: runId.parse(run), confDir, supervisor: this.#supervisor };
+  }
+
+  #portRequest({ app, run, config }: RunSpec): PortRequest {
+    return {
+      app: appName.parse(app),
+      run: runId.parse(run),
+      count: config.server.instances,
+      allowed: async () => {
+        const settings = await this.#options.apps.settings(app);
+        permitPorts(config, settings);
+        return { ports: allowedPorts(settings), file: settings.file };
+      },
+    };
   }
 
   /** Names become paths here, so this side of the border checks them itself. */
