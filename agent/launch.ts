@@ -4,7 +4,6 @@ import {
   constants,
   lstatSync,
   openSync,
-  readdirSync,
   readFileSync,
   readSync,
   statSync,
@@ -12,6 +11,7 @@ import {
 } from "node:fs";
 import { join, resolve } from "node:path";
 import type { LaunchFile } from "./host/supervisor/launch-files.ts";
+import { processesOf, signalEach } from "./host/supervisor/leftovers.ts";
 
 /**
  * What supervisor starts for each instance: reads the launch file named on the command line, and becomes the program in
@@ -32,37 +32,21 @@ function launch(file: string | undefined): never {
 /** How long what a predecessor left may finish its requests, and then how long it may take to die. */
 const graceMs = 3000;
 
-/**
- * Workers of a predecessor that was killed serve on, and keep its port: they are asked to end, then made to. They are told
- * by their environment, and only this user's processes can be looked at.
- */
-function endLeftovers(env: Record<string, string>): void {
-  if (env.CUTOVER_INSTANCE === undefined) return;
-  const marks = ["CUTOVER_SHARED", "CUTOVER_RUN", "CUTOVER_INSTANCE"].map((name) => `${name}=${env[name]}`);
-  const left = () => readdirSync("/proc").filter((name) => /^\d+$/.test(name) && belongsTo(name, marks));
-  for (const pid of left()) send(Number(pid), "SIGTERM");
+/** Workers of a predecessor that was killed serve on, and keep its port: they are asked to end, then made to. */
+function endLeftovers({
+  CUTOVER_SHARED: shared,
+  CUTOVER_RUN: run,
+  CUTOVER_INSTANCE: instance,
+}: LaunchFile["env"]): void {
+  if (shared === undefined || run === undefined || instance === undefined) return;
+  // This process itself has supervisord's environment until it becomes the program.
+  const left = () => processesOf({ shared, run, instance });
+  let pids = left();
+  signalEach(pids, "SIGTERM");
   const deadline = performance.now() + graceMs;
-  for (let pids = left(); pids.length > 0 && performance.now() < deadline + graceMs; pids = left()) {
-    if (performance.now() > deadline) for (const pid of pids) send(Number(pid), "SIGKILL");
+  for (; pids.length > 0 && performance.now() < deadline + graceMs; pids = left()) {
+    if (performance.now() > deadline) signalEach(pids, "SIGKILL");
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
-  }
-}
-
-/** This process has supervisord's environment, and one that has ended and is not reaped has none. */
-function belongsTo(pid: string, marks: string[]): boolean {
-  try {
-    const values = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-    return marks.every((mark) => values.includes(mark));
-  } catch {
-    return false;
-  }
-}
-
-function send(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It ended by itself in between, or belongs to another user.
   }
 }
 

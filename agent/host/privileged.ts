@@ -40,6 +40,7 @@ import { giveTree, sealTree } from "./ownership.ts";
 import { type PortRequest, RunPorts } from "./run-ports.ts";
 import { runStep, type StepRunner } from "./step.ts";
 import { writeLaunchFile } from "./supervisor/launch-files.ts";
+import { processesOf, signalEach } from "./supervisor/leftovers.ts";
 import { launchFilePath, logFilePath, renderPrograms, runOfProgramsFile } from "./supervisor/programs.ts";
 import { checkSocketPath, makeDirectory, runInstances } from "./supervisor/run-files.ts";
 import { addPrograms, dropPrograms, programStatus, type RunPrograms } from "./supervisor/run-programs.ts";
@@ -219,6 +220,8 @@ export class LocalPrivileged implements Privileged {
 
   async removePrograms(app: string, run: string): Promise<void> {
     await dropPrograms(this.#programs(app, run), this.#clock);
+    // Its programs had their time to end; what supervisor does not see of them must not go on.
+    signalEach(processesOf({ shared: this.#layout(app).shared, run }), "SIGKILL");
     await this.#ports.forget(app, run);
     // Last, because runs() finds an unfinished removal by it.
     await rm(this.#layout(app).runDir(run), { recursive: true, force: true });
