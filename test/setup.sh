@@ -46,7 +46,8 @@ install_node_modules() {
 }
 
 missing_packages() {
-  wanted="supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd"
+  wanted="supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd
+  uwsgi-core uwsgi-plugin-python3 python3-tornado python3-aiohttp python3-uvicorn python3-fastapi"
   # Any flavour of nginx will do.
   PATH="$PATH:/usr/sbin:/sbin" command -v nginx >/dev/null || printf 'nginx-light '
   # shellcheck disable=SC2086 # the list is meant to be split
@@ -59,7 +60,8 @@ missing_packages() {
 install_packages() {
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     fail "this is not Debian. The demo, the tests and the benchmark run on Debian 12 or later (a container will do), with:
-  nginx-light supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd"
+  nginx-light supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd
+  uwsgi-core uwsgi-plugin-python3 python3-tornado python3-aiohttp python3-uvicorn python3-fastapi"
   fi
   missing=$(missing_packages)
   if [ -z "$missing" ]; then return; fi

@@ -159,6 +159,9 @@ export class LocalPrivileged implements Privileged {
       await this.#ports.free(this.#portRequest(spec));
     }
     const instances = await this.instances(spec);
+    for (const place of instances.map(({ address }) => parseAddress(address))) {
+      if ("socket" in place) checkSocketPath(place.socket);
+    }
     const user = await this.#user(app);
     await this.#writeRun(spec, instances, user);
     const text = renderPrograms({
