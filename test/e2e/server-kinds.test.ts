@@ -117,7 +117,7 @@ test.each(["socket", "port"] as const)("from HTTP to the uwsgi protocol, and bac
 test("what clients that keep their connections lose when instances are on ports is measured", async () => {
   await addApp("art");
   await deploy("django-gunicorn", "v1");
-  const report = await underLoad({ fresh: 0 }, async () => {
+  const report = await underLoad({ fresh: 0, rate: 200 }, async () => {
     for (const version of ["v2", "v3"]) await deploy("django-gunicorn", version);
   });
   console.log(
