@@ -90,6 +90,22 @@ test.each(stacks)(
   },
 );
 
+test("a host that allows no ports refuses them before anything is unpacked, and the live release goes on", async () => {
+  const [port = 0] = await freePorts(1);
+  await agent.addApp({ app: "art", key, ports: [port] });
+  url = `http://127.0.0.1:${port}`;
+  await deploy("django-gunicorn", "v1", { server: { bind: "socket" } });
+  const before = await agent.appView("art");
+  const directory = join(scratch.path, "checkout");
+  await copyStack(directory, "django-gunicorn", { version: "v2" });
+  const { outcome, failure, release } = await deployProject(agent, directory);
+  expect({ outcome, release }).toEqual({ outcome: "failed", release: undefined });
+  expect(failure).toMatchObject({ code: "ports_not_allowed", fix: expect.stringContaining("etc/apps/art.yml") });
+  expect((await agent.appView("art")).releases).toEqual(before.releases);
+  expect(await answer("/version")).toMatch(/^v1 /);
+  expect((await agent.cutover("app", "remove", "art", "--yes")).code).toBe(0);
+});
+
 test("from a socket to a port, and back", async () => {
   await addApp("art");
   await deploy("django-gunicorn", "v1", { server: { bind: "socket" } });

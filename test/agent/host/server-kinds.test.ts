@@ -1,9 +1,11 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { SocketProbe } from "../../../agent/host/health.ts";
 import { appLayout } from "../../../agent/host/layout.ts";
+import { LocalPrivileged } from "../../../agent/host/privileged.ts";
+import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
 import { processesOf } from "../../../agent/host/supervisor/leftovers.ts";
 import type { HealthAnswer, RunSpec } from "../../../agent/ports.ts";
 import { freePortRange } from "../../harness/ports.ts";
@@ -159,6 +161,37 @@ test.each(kinds.map(([name, server, processes]) => ({ name, bind: "socket", serv
     // Python's resource tracker ends by itself, a moment after those that it serves.
     await eventually(async () => after.every(({ pid }) => group(pid).length === 0));
     expect(await privileged.runs("shop")).toEqual([]);
+  },
+);
+
+/** Whether a user may connect to a socket. */
+function mayConnect(user: string, socket: string): boolean {
+  const [uid, gid] = ["-u", "-g"].map((option) => Number(execFileSync("id", [option, user], { encoding: "utf8" })));
+  const code = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])";
+  // Not by this process's groups, which spawn would leave it.
+  const drop = ["--reuid", String(uid), "--regid", String(gid), "--clear-groups"];
+  return spawnSync("setpriv", [...drop, "/usr/bin/python3", "-c", code, socket]).status === 0;
+}
+
+const onSockets = kinds.filter(([, server]) => server.bind === undefined);
+test.runIf(process.geteuid?.() === 0).each(onSockets.map(([name, server]) => ({ name, server })))(
+  "$name runs as the app's own user, and nginx's workers alone reach its sockets",
+  async ({ server }) => {
+    const { host, spec } = await startHost({ ...server, instances: 1 });
+    const { embedded, apps } = host;
+    writeFileSync(join(embedded.appsDir, "shop.yml"), "user: nobody\n");
+    const settings = { ...embedded.settings, nginx: { ...embedded.settings.nginx, group: "www-data" } };
+    const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile() });
+    await privileged.prepareApp("shop");
+    await privileged.startPrograms(spec);
+    await healthy({ ...host, privileged }, spec);
+    const [instance] = await privileged.instances(spec);
+    const [program] = (await privileged.programs("shop", release)) ?? [];
+    const nobody = Number(execFileSync("id", ["-u", "nobody"], { encoding: "utf8" }));
+    for (const pid of group(program?.pid ?? 0)) expect(statSync(`/proc/${pid}`).uid).toBe(nobody);
+    const socket = instance?.address.slice("unix:".length) ?? "";
+    expect(["www-data", "nobody", "daemon"].map((user) => mayConnect(user, socket))).toEqual([true, true, false]);
+    await privileged.removePrograms("shop", release);
   },
 );
 
