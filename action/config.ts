@@ -1,11 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { completeServer, describeDetection, kindUnknown } from "../shared/complete-server.ts";
 import { type Config, configSchema, siteOf } from "../shared/config.ts";
 import { portOf } from "../shared/config-site.ts";
 import type { Detection } from "../shared/detect-kind.ts";
 import { CutoverError } from "../shared/errors.ts";
 import { parseYamlFile } from "../shared/yaml-file.ts";
-import { completeServer, describeDetection, kindUnknown, projectFiles } from "./server-kind.ts";
+import { projectFiles } from "./project-files.ts";
 
 /**
  * Reads cutover.yml, with what it leaves out about its server filled in from the project.

@@ -1,22 +1,7 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { serverKinds } from "../shared/config-server.ts";
-import { type Candidate, type Detection, detectKind, type GivenServer } from "../shared/detect-kind.ts";
-import { CutoverError } from "../shared/errors.ts";
-import type { ProjectFiles } from "../shared/project-clues.ts";
-
-/** A project on this machine. */
-export function projectFiles(directory: string): ProjectFiles {
-  const isFile = (path: string) => statSync(join(directory, path), { throwIfNoEntry: false })?.isFile() ?? false;
-  return {
-    exists: isFile,
-    read: (path) => (isFile(path) ? readFileSync(join(directory, path), "utf8") : undefined),
-    folders: () =>
-      readdirSync(directory, { withFileTypes: true })
-        .flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
-        .toSorted(),
-  };
-}
+import { serverKinds } from "./config-server.ts";
+import { type Candidate, type Detection, detectKind, type GivenServer } from "./detect-kind.ts";
+import { CutoverError } from "./errors.ts";
+import type { ProjectFiles } from "./project-clues.ts";
 
 export interface Completed {
   /** cutover.yml with what was found put in. */
