@@ -1,9 +1,11 @@
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import type { DeploymentView } from "../../shared/protocol.ts";
+import { type DeploymentView, routes } from "../../shared/protocol.ts";
 import { copyStack, type Stack, type StackOptions, stacks } from "../fixtures/stacks.ts";
 import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
-import { deployProject } from "../harness/deploy.ts";
+import { deployProject, finished } from "../harness/deploy.ts";
 import { freePortRange, freePorts } from "../harness/ports.ts";
 import { Scratch } from "../harness/scratch.ts";
 import type { LoadOptions } from "../load/options.ts";
@@ -33,12 +35,21 @@ afterAll(() => agent?.[Symbol.asyncDispose]());
 beforeEach(async () => {
   const made = new Scratch("stack");
   scratch = made;
-  return () => made[Symbol.asyncDispose]();
+  return async () => {
+    await made[Symbol.asyncDispose]();
+    for (const app of added.splice(0)) {
+      const { code, stderr } = await agent.cutover("app", "remove", app, "--yes");
+      expect(code, stderr).toBe(0);
+    }
+  };
 });
 
-async function addApp(app: string): Promise<void> {
+const added: string[] = [];
+
+async function addApp(app: string, portRange?: string): Promise<void> {
   const [port = 0] = await freePorts(1);
-  await agent.addApp({ app, key, ports: [port], portRange: await freePortRange(30) });
+  await agent.addApp({ app, key, ports: [port], ...(portRange !== undefined && { portRange }) });
+  added.push(app);
   url = `http://127.0.0.1:${port}`;
 }
 
@@ -75,7 +86,7 @@ function expectNoFailure(report: LoadReport, versions: string[]): void {
 test.each(stacks)(
   "%s changes from one version to the next, and no visitor on a new connection notices",
   async (stack) => {
-    await addApp(apps[stack]);
+    await addApp(apps[stack], await freePortRange(30));
     await deploy(stack, "v1");
     expect(await answer("/")).toMatch(/<p>v1 web-\d \d+ http/);
     expect(await answer("/static/site.css")).toContain("font-family");
@@ -86,39 +97,65 @@ test.each(stacks)(
     expectNoFailure(report, ["v1", "v2"]);
     const { instances, live } = await agent.appView(apps[stack]);
     expect(instances.every(({ run, state }) => run === live && state === "RUNNING")).toBe(true);
-    expect((await agent.cutover("app", "remove", apps[stack], "--yes")).code).toBe(0);
   },
 );
 
 test("a host that allows no ports refuses them before anything is unpacked, and the live release goes on", async () => {
-  const [port = 0] = await freePorts(1);
-  await agent.addApp({ app: "art", key, ports: [port] });
-  url = `http://127.0.0.1:${port}`;
+  await addApp("art");
   await deploy("django-gunicorn", "v1", { server: { bind: "socket" } });
   const before = await agent.appView("art");
   const directory = join(scratch.path, "checkout");
   await copyStack(directory, "django-gunicorn", { version: "v2" });
-  const { outcome, failure, release } = await deployProject(agent, directory);
-  expect({ outcome, release }).toEqual({ outcome: "failed", release: undefined });
-  expect(failure).toMatchObject({ code: "ports_not_allowed", fix: expect.stringContaining("etc/apps/art.yml") });
+  const refused = deployProject(agent, directory);
+  await expect(refused).rejects.toThrow(/403 .*ports_not_allowed.*etc\/apps\/art\.yml/);
   expect((await agent.appView("art")).releases).toEqual(before.releases);
   expect(await answer("/version")).toMatch(/^v1 /);
-  expect((await agent.cutover("app", "remove", "art", "--yes")).code).toBe(0);
+});
+
+test("on ports a rollback, a redeploy and a canary cost no visitor anything, and ports are given back", async () => {
+  await addApp("art", await freePortRange(30));
+  const warm = { keep_warm: "60s" };
+  await deploy("django-gunicorn", "v1", warm);
+  const shares = async () => {
+    const { instances, live, staged } = await agent.appView("art");
+    const of = (run: string | null) => instances.filter((each) => each.run === run).map(({ slots }) => slots);
+    return [of(live), of(staged)];
+  };
+  const report = await underLoad({}, async () => {
+    await deploy("django-gunicorn", "v2", warm);
+    expect((await agent.cutover("rollback", "art")).code).toBe(0);
+    expect(await answer("/version")).toMatch(/^v1 /);
+    expect((await agent.cutover("redeploy", "art")).code).toBe(0);
+    const directory = join(scratch.path, "checkout");
+    await copyStack(directory, "django-gunicorn", { version: "v3", config: { keep_warm: "0s" } });
+    const { release = "" } = await deployProject(agent, directory, { activate: false });
+    const activate = (weight: number) =>
+      finished(agent, routes.activate("art", release), Readable.from([JSON.stringify({ weight })]));
+    expect(await activate(50)).toMatchObject({ outcome: "succeeded" });
+    expect(await shares()).toEqual([
+      [15, 15],
+      [15, 15],
+    ]);
+    expect(await activate(100)).toMatchObject({ outcome: "succeeded" });
+  });
+  expectNoFailure(report, ["v1", "v2", "v3"]);
+  expect(await shares()).toEqual([[30, 30], []]);
+  const kept = await readdir(join(agent.directory, "data/apps/art/ports"));
+  expect(kept).toEqual([`${(await agent.appView("art")).live}.json`]);
 });
 
 test("from a socket to a port, and back", async () => {
-  await addApp("art");
+  await addApp("art", await freePortRange(30));
   await deploy("django-gunicorn", "v1", { server: { bind: "socket" } });
   const report = await underLoad({}, async () => {
     await deploy("django-gunicorn", "v2", { server: { bind: "port" } });
     await deploy("django-gunicorn", "v3", { server: { bind: "socket" } });
   });
   expectNoFailure(report, ["v1", "v2", "v3"]);
-  expect((await agent.cutover("app", "remove", "art", "--yes")).code).toBe(0);
 });
 
 test.each(["socket", "port"] as const)("from HTTP to the uwsgi protocol, and back, on a %s", async (bind) => {
-  await addApp("mysite");
+  await addApp("mysite", await freePortRange(30));
   const uwsgi = { server: { bind } };
   const http = { server: { bind, protocol: "http" } } as const;
   await deploy("django-uwsgi", "v1", http);
@@ -127,11 +164,10 @@ test.each(["socket", "port"] as const)("from HTTP to the uwsgi protocol, and bac
     await deploy("django-uwsgi", "v3", http);
   });
   expectNoFailure(report, ["v1", "v2", "v3"]);
-  expect((await agent.cutover("app", "remove", "mysite", "--yes")).code).toBe(0);
 });
 
 test("what clients that keep their connections lose when instances are on ports is measured", async () => {
-  await addApp("art");
+  await addApp("art", await freePortRange(30));
   await deploy("django-gunicorn", "v1");
   const report = await underLoad({ fresh: 0, rate: 200 }, async () => {
     for (const version of ["v2", "v3"]) await deploy("django-gunicorn", version);
@@ -141,5 +177,4 @@ test("what clients that keep their connections lose when instances are on ports 
   );
   // What a reload costs is the connection, never an answer: nobody gets an error page.
   expect(report.failures.filter(({ reason }) => reason.startsWith("status"))).toEqual([]);
-  expect((await agent.cutover("app", "remove", "art", "--yes")).code).toBe(0);
 });

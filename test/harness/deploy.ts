@@ -12,7 +12,11 @@ import { packProject } from "./pack.ts";
 import { systemPath } from "./places.ts";
 
 /** Packs a project that needs no wheels and deploys it over the admin socket. @returns how it ended, whichever way */
-export async function deployProject(agent: EmbeddedAgent, directory: string): Promise<DeploymentView> {
+export async function deployProject(
+  agent: EmbeddedAgent,
+  directory: string,
+  { activate = true }: { activate?: boolean } = {},
+): Promise<DeploymentView> {
   const { signal } = new AbortController();
   const config = await readConfig(directory, "cutover.yml");
   const env = { PATH: systemPath };
@@ -21,9 +25,12 @@ export async function deployProject(agent: EmbeddedAgent, directory: string): Pr
     ...{ config, directory, wheels: [], made: new Date(), repository: "", commit: "" },
     ...{ into: agent.scratch.path, signal },
   });
-  const { deployment } = accepted.parse(
-    await call(agent, "POST", routes.releases(config.app), createReadStream(bundle)),
-  );
+  return finished(agent, `${routes.releases(config.app)}?activate=${activate}`, createReadStream(bundle));
+}
+
+/** Makes a call that begins a deployment, and waits for how it ends. */
+export async function finished(agent: EmbeddedAgent, path: string, body: Readable): Promise<DeploymentView> {
+  const { deployment } = accepted.parse(await call(agent, "POST", path, body));
   for (;;) {
     const view = deploymentView.parse(await call(agent, "GET", `${routes.deployment(deployment)}?wait=60`));
     if (view.outcome !== "running") return view;
