@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -142,6 +142,31 @@ test("on ports a rollback, a redeploy and a canary cost no visitor anything, and
   expect(await shares()).toEqual([[30, 30], []]);
   const kept = await readdir(join(agent.directory, "data/apps/art/ports"));
   expect(kept).toEqual([`${(await agent.appView("art")).live}.json`]);
+});
+
+test.each([
+  ["started", "v1"],
+  ["cut_over", "v2"],
+] as const)("an agent that is killed at %s goes on with %s, and no port is lost", async (state, version) => {
+  await addApp("art", await freePortRange(6));
+  await deploy("django-gunicorn", "v1");
+  const home = join(agent.directory, "data/apps/art");
+  const report = await underLoad({}, async () => {
+    const directory = join(scratch.path, "checkout");
+    await copyStack(directory, "django-gunicorn", { version: "v2", config: { keep_warm: "0s" } });
+    const deploying = deployProject(agent, directory).catch(() => undefined);
+    const reached = async () => JSON.parse(await readFile(join(home, "state.json"), "utf8")).journal?.deployment.state;
+    while ((await reached()) !== state) await new Promise((resolve) => setTimeout(resolve, 2));
+    agent.scratch.remember();
+    await agent.kill();
+    await deploying;
+    await agent.start();
+    expect(await answer("/version")).toContain(`${version} `);
+  });
+  expectNoFailure(report, version === "v1" ? ["v1"] : ["v1", "v2"]);
+  expect(await readdir(join(home, "ports"))).toEqual([`${(await agent.appView("art")).live}.json`]);
+  await deploy("django-gunicorn", "v3");
+  expect(await answer("/version")).toContain("v3 ");
 });
 
 test("from a socket to a port, and back", async () => {

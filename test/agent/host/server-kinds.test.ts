@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { SocketProbe } from "../../../agent/host/health.ts";
 import { appLayout } from "../../../agent/host/layout.ts";
 import { LocalPrivileged } from "../../../agent/host/privileged.ts";
+import { SupervisorLogs } from "../../../agent/host/supervisor/instance-logs.ts";
 import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
 import { processesOf } from "../../../agent/host/supervisor/leftovers.ts";
 import type { HealthAnswer, RunSpec } from "../../../agent/ports.ts";
@@ -128,7 +129,8 @@ const kinds: [name: string, server: Record<string, unknown>, processes: number][
   ["uvicorn with workers", { ...asgi, workers: 2 }, 4],
   ["uvicorn with workers", { ...asgi, workers: 2, bind: "port" }, 4],
   ["aiohttp", { kind: "aiohttp", app: "aio:make_app" }, 1],
-  ["aiohttp", { kind: "aiohttp", app: "aio:application", bind: "port" }, 1],
+  ["aiohttp with the application itself", { kind: "aiohttp", app: "aio:application" }, 1],
+  ["aiohttp", { kind: "aiohttp", app: "aio:without_parameters", bind: "port" }, 1],
   ["aiohttp by a command", { kind: "aiohttp", command: "python aio.py --path={socket}" }, 1],
   ["tornado", { kind: "tornado", command: "python torn.py --port={port}", bind: "port" }, 1],
   ["tornado", { kind: "tornado", command: "python torn.py --socket={socket}" }, 1],
@@ -194,6 +196,20 @@ test.runIf(process.geteuid?.() === 0).each(onSockets.map(([name, server]) => ({ 
     await privileged.removePrograms("shop", release);
   },
 );
+
+test("the environment's own uwsgi is taken where it has one, and needs no plugin", async () => {
+  const { host, spec } = await startHost({ kind: "uwsgi", ...wsgi, workers: 1 });
+  const venv = appLayout(host.embedded.settings.data, "shop").releaseVenv(release);
+  // pip's has Python built in; here it is Debian's, told so by a script.
+  const script = '#!/bin/sh\necho "own uwsgi: $1"\nexec /usr/bin/uwsgi --plugin python3 "$@"\n';
+  writeFileSync(join(venv, "bin/uwsgi"), script, { mode: 0o755 });
+  await host.privileged.startPrograms(spec);
+  await healthy(host, spec);
+  const { data, supervisor } = host.embedded.settings;
+  const logs = await new SupervisorLogs(data, supervisor.conf_dir).tail("shop", release, 200);
+  expect(logs.map(({ text }) => text.includes("own uwsgi: --socket"))).toEqual([true, true]);
+  await host.privileged.removePrograms("shop", release);
+});
 
 test("an instance whose port was taken after it was chosen does not come up, and the run goes as well", async () => {
   // Another program is faster.
