@@ -37,7 +37,7 @@ export interface Job {
 /** The whole job. What is known of it stands in the report at every moment, also when it throws a CutoverError. */
 export async function run(inputs: Inputs, effects: Effects, report: JobReport): Promise<void> {
   const directory = resolve(effects.env.GITHUB_WORKSPACE ?? ".", inputs.workingDirectory);
-  const config = await readConfig(directory, inputs.config);
+  const config = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
   report.app = config.app;
   report.url = siteUrl(config);
   const job: Job = { inputs, effects, report, config, directory };

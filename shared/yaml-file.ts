@@ -16,6 +16,7 @@ export interface YamlErrors {
 
 /**
  * Parses a settings file and checks it; all that is wrong with it is told together, each fault with line and column.
+ * @param change puts in what a file may leave out
  * @throws CutoverError with `errors.notYaml` or `errors.invalid`; its message has one `file:line:column: ...` a line
  */
 export function parseYamlFile<S extends z.ZodType>(
@@ -23,12 +24,13 @@ export function parseYamlFile<S extends z.ZodType>(
   file: string,
   schema: S,
   errors: YamlErrors,
+  change: (value: unknown) => unknown = (value) => value,
 ): z.output<S> {
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: true });
   const syntax = document.errors.map(({ pos, message }) => ({ ...position(counter, pos[0]), message }));
   if (syntax.length > 0) throw refusal(errors.notYaml, file, syntax);
-  const result = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {}, { reportInput: false });
+  const result = schema.safeParse(change(document.toJS({ maxAliasCount: 100 }) ?? {}), { reportInput: false });
   if (result.success) return result.data;
   throw refusal(
     errors.invalid,

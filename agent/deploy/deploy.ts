@@ -3,6 +3,7 @@ import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import { permit } from "../permit.ts";
+import { permitPorts } from "../permit-ports.ts";
 import type { RunSpec } from "../ports.ts";
 import type { DeployRequest } from "../service.ts";
 import { bringLive } from "./cutover.ts";
@@ -65,6 +66,7 @@ function accept(
     });
   }
   permit(manifest.config, settings);
+  permitPorts(manifest.config, settings);
   const known = findRelease(state, manifest.release);
   if (known !== undefined && known.state !== "failed") {
     throw new CutoverError(
@@ -113,6 +115,7 @@ export async function deployAgain(
   await saveJournal(work);
   const spec = await runSpec(work, run);
   permit(spec.config, work.settings);
+  permitPorts(spec.config, work.settings);
   await ports.privileged.prepareApp(state.app);
   if (weight < 100) await assertCanary(work, spec);
   if (up) {

@@ -1,9 +1,11 @@
+import { existsSync } from "node:fs";
 import { readlink, rm, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { type Config, processName, siteOf } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { appName, releaseId, runId } from "../../shared/names.ts";
 import { permit } from "../permit.ts";
+import { allowedPorts, permitPorts } from "../permit-ports.ts";
 import type {
   Apps,
   Clock,
@@ -36,8 +38,10 @@ import {
 import { SlotLinks, slotCount, slotLink } from "./nginx/slots.ts";
 import { listIfThere, readIfThere } from "./optional-file.ts";
 import { giveTree, sealTree } from "./ownership.ts";
+import { type PortRequest, RunPorts } from "./run-ports.ts";
 import { runStep, type StepRunner } from "./step.ts";
 import { writeLaunchFile } from "./supervisor/launch-files.ts";
+import { processesOf, signalEach } from "./supervisor/leftovers.ts";
 import {
   processArguments,
   processGroups,
@@ -81,12 +85,14 @@ export class LocalPrivileged implements Privileged {
   readonly #clock: Clock;
   readonly #supervisor: Supervisor;
   readonly #nginx: Nginx;
+  readonly #ports: RunPorts;
 
   constructor(options: LocalPrivilegedOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     const { supervisor, nginx } = options.settings;
     this.#supervisor = new Supervisor({ socket: supervisor.socket, confDir: supervisor.conf_dir });
+    this.#ports = new RunPorts(options.settings.data);
     this.#nginx = new Nginx({ binary: nginx.binary, confDir: nginx.conf_dir, conf: nginx.conf, clock: this.#clock });
   }
 
@@ -106,8 +112,10 @@ export class LocalPrivileged implements Privileged {
     await makeDirectory(layout.deployments, 0o750);
   }
 
-  async instances({ app, run, config }: RunSpec): Promise<Instance[]> {
-    return runInstances(this.#layout(app), runId.parse(run), config);
+  async instances(spec: RunSpec): Promise<Instance[]> {
+    const { app, run, config } = spec;
+    const ports = config.server.bind === "port" ? await this.#ports.of(this.#portRequest(spec)) : [];
+    return runInstances(this.#layout(app), runId.parse(run), config, ports);
   }
 
   async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {
@@ -161,7 +169,13 @@ export class LocalPrivileged implements Privileged {
 
   async startPrograms(spec: RunSpec): Promise<void> {
     const { app, run } = spec;
+    if (spec.config.server.bind === "port" && (await this.programs(app, run)) === undefined) {
+      await this.#ports.free(this.#portRequest(spec));
+    }
     const instances = await this.instances(spec);
+    for (const place of instances.map(({ address }) => parseAddress(address))) {
+      if ("socket" in place) checkSocketPath(place.socket);
+    }
     const user = await this.#user(app);
     await this.#writeRun(spec, instances, user);
     const names = instances.map(({ name }) => name);
@@ -228,8 +242,10 @@ export class LocalPrivileged implements Privileged {
     const settings = await this.#options.apps.settings(app);
     await this.#makeRunDirectories(spec, user);
     const directory = layout.app(releaseId.parse(release));
+    const venv = layout.releaseVenv(release);
+    const ownUwsgi = existsSync(join(venv, "bin", "uwsgi"));
     for (const { name, address } of instances) {
-      const place = { directory, venv: layout.releaseVenv(release), address: parseAddress(address), instance: name };
+      const place = { directory, venv, address: parseAddress(address), instance: name, ownUwsgi };
       const launch = {
         argv: serverArguments(spec.config, place),
         env: await this.#environment(spec, settings, user, name),
@@ -275,6 +291,9 @@ export class LocalPrivileged implements Privileged {
     const owners = (await processOwners(this.#processPlace(app))).filter((owner) => owner.run === run);
     for (const { process: name } of owners) await this.removeProcess(app, run, name);
     await dropPrograms(this.#programs(app, run), this.#clock);
+    // Its programs had their time to end; what supervisor does not see of them must not go on.
+    signalEach(processesOf({ shared: this.#layout(app).shared, run }), "SIGKILL");
+    await this.#ports.forget(app, run);
     // Last, because runs() finds an unfinished removal by it.
     await rm(this.#layout(app).runDir(run), { recursive: true, force: true });
   }
@@ -285,6 +304,7 @@ export class LocalPrivileged implements Privileged {
     const found = [
       ...files.map((name) => runOfProgramsFile(app, name)),
       ...directories.filter((name) => runId.safeParse(name).success),
+      ...(await this.#ports.runs(app)),
     ];
     return [...new Set(found)].filter((run) => run !== undefined).toSorted();
   }
@@ -335,6 +355,19 @@ export class LocalPrivileged implements Privileged {
   #processPlace(app: string) {
     const { conf_dir: confDir } = this.#options.settings.supervisor;
     return { app: appName.parse(app), layout: this.#layout(app), confDir, supervisor: this.#supervisor };
+  }
+
+  #portRequest({ app, run, config }: RunSpec): PortRequest {
+    return {
+      app: appName.parse(app),
+      run: runId.parse(run),
+      count: config.server.instances,
+      allowed: async () => {
+        const settings = await this.#options.apps.settings(app);
+        permitPorts(config, settings);
+        return { ports: allowedPorts(settings), file: settings.file };
+      },
+    };
   }
 
   /** Names become paths here, so this side of the border checks them itself. */

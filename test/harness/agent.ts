@@ -33,6 +33,8 @@ export interface NewApp {
   /** Ports of 127.0.0.1 that the site may listen on. */
   ports: number[];
   domains?: string[];
+  /** For instances with `bind: port`. */
+  portRange?: string;
 }
 
 /** Starts the built agent in embedded mode, in a temporary directory of its own, and returns when it answers. */
@@ -180,10 +182,11 @@ export class EmbeddedAgent implements AsyncDisposable {
     return { file, publicLine, privatePem: await readFile(file, "utf8") };
   }
 
-  async addApp({ app = "shop", key, ports, domains = [] }: NewApp): Promise<void> {
+  async addApp({ app = "shop", key, ports, domains = [], portRange }: NewApp): Promise<void> {
     const listen = ports.flatMap((port) => ["--listen", `127.0.0.1:${port}`]);
     const names = domains.flatMap((domain) => ["--domain", domain]);
-    await this.#checked("app", "add", app, "--key", key.publicLine, ...listen, ...names);
+    const range = portRange === undefined ? [] : ["--ports", portRange];
+    await this.#checked("app", "add", app, "--key", key.publicLine, ...listen, ...names, ...range);
   }
 
   /** Changes keys of apps/<app>.yml as the host's owner would with an editor. */

@@ -19,6 +19,7 @@ import {
   renderAgentSettings,
   renderNginxConf,
   renderSupervisordConf,
+  renderUwsgiParams,
 } from "./embedded-files.ts";
 
 export interface EmbeddedOptions {
@@ -114,6 +115,7 @@ async function writeFiles(layout: EmbeddedLayout, nginx: string, options: Embedd
   for (const directory of directories) await mkdir(directory, { recursive: true });
   await writeIfOther(layout.supervisor.conf, renderSupervisordConf(layout, isRoot));
   await writeIfOther(layout.nginx.conf, renderNginxConf(layout, isRoot));
+  await writeIfOther(layout.nginx.uwsgiParams, renderUwsgiParams());
   if ((await readIfThere(layout.agentSettings)) === undefined) {
     // Its nginx runs as root, as the agent does; without root there is only one's own group.
     const text = renderAgentSettings(layout, { listen, names }, { binary: nginx, group: "root" });

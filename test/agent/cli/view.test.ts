@@ -114,6 +114,7 @@ test("an app's file has a reason beside each line", () => {
       user: "shop",
       trust: [{ key, comment: 'the "shop" workflow' }],
       domains: ["shop.example.com"],
+      ports: ["9000-9049", "9100-9149"],
     }),
   ).toBe(`# What this host allows the app shop. Read anew at each call: an edit needs no restart.
 
@@ -131,6 +132,9 @@ trust:
 
 # The domains that it may serve. Without any it may be the default server of its addresses.
 domains: ["shop.example.com"]
+
+# Ports of 127.0.0.1 for its instances, where its cutover.yml says \`bind: port\`.
+ports: ["9000-9049", "9100-9149"]
 
 # NAME=value lines, such as passwords, above the environment of cutover.yml. This file if not given: shop.env
 # env_file: shop.env
