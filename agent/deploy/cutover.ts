@@ -71,8 +71,13 @@ async function drain(work: Work, to: RunSpec): Promise<void> {
   const old = state.warm?.run;
   if (old === undefined || !(await isUp(work, old))) return reach(work, "drained", "there was nothing to drain");
   const spec = await runSpec(work, old);
-  const open = await drainRun(work, spec, to.config);
-  if (open === 0) return reach(work, "drained");
+  const { open, settled } = await drainRun(work, spec, to.config);
+  if (!settled) {
+    deployment.notice(
+      `nginx's workers from before the reload still serve somebody after ${spec.config.drain.timeout}: a download, a WebSocket, or an upload that would find its instance gone`,
+    );
+  }
+  if (open === 0) return reach(work, "drained", settled ? undefined : "limit reached with old nginx workers");
   deployment.notice(`${open} requests were still open on the old instances after ${spec.config.drain.timeout}`);
   await reach(work, "drained", `limit reached with ${open} open`);
 }

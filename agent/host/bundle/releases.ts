@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, statfs } from "node:fs/promises";
+import { mkdir, readFile, readlink, rename, rm, statfs } from "node:fs/promises";
 import { relative } from "node:path";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
@@ -108,14 +108,18 @@ export class ReleaseDirectories implements Releases {
 
   async publish(app: string, links: PublishedLinks): Promise<void> {
     const layout = appLayout(this.#data, app);
+    let changed = false;
     for (const name of ["previous", "current", "canary", "staged"] as const) {
       const release = links[name];
       if (release === undefined) continue;
       const link = layout.published(name);
-      if (release === null) await rm(link, { force: true });
-      else await pointSymlink(link, relative(layout.home, layout.release(release)));
+      const target = release === null ? undefined : relative(layout.home, layout.release(release));
+      if ((await readlink(link).catch(() => undefined)) === target) continue;
+      if (target === undefined) await rm(link, { force: true });
+      else await pointSymlink(link, target);
+      changed = true;
     }
-    await syncDirectory(layout.home);
+    if (changed) await syncDirectory(layout.home);
   }
 
   async #checkRoom(layout: AppLayout, { release, files }: Manifest): Promise<void> {
