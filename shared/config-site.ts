@@ -12,6 +12,9 @@ import {
 } from "./config-values.ts";
 import { duration } from "./duration.ts";
 
+/** A path that nginx is told: it has no escape for a variable's $. */
+const servedPath = relativePath.regex(/^[^$]*$/, "no $, which nginx would read as a variable");
+
 export const staticSchema = z.strictObject({
   url: folderUrl,
   /** Run by the Action in the project before packing. */
@@ -29,7 +32,7 @@ export const staticSchema = z.strictObject({
 export const sharedSchema = z.strictObject({
   url: folderUrl,
   /** The folder below shared/. */
-  from: relativePath,
+  from: servedPath,
   expires: expires.default("off"),
 });
 
@@ -84,7 +87,7 @@ export const siteSchema = z
     /** Headers that every response gets. */
     add_header: z.record(z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}),
     /** A page of the project, shown for 502, 503 and 504; cutover's own unless given. */
-    error_page: relativePath.optional(),
+    error_page: servedPath.optional(),
     access_log: z.boolean().default(true),
     balance: z.enum(["round_robin", "ip_hash", "least_conn", "url_hash"]).default("round_robin"),
     /** This host's instances together, beside the weights of `peers`. */

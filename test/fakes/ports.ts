@@ -1,12 +1,13 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import type { HealthAnswer, Instance, Ports, ProgramStatus, RunSpec, Share } from "../../agent/ports.ts";
+import type { HealthAnswer, Instance, Ports, ProgramStatus, RunSpec } from "../../agent/ports.ts";
 import type { DeployRequest } from "../../agent/service.ts";
 import { appSettingsSchema } from "../../agent/settings.ts";
 import { configSchema } from "../../shared/config.ts";
+import { protocolOf } from "../../shared/config-server.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
-import type { DeploymentEvent } from "../../shared/protocol.ts";
+import type { DeploymentEvent, MaintenanceView } from "../../shared/protocol.ts";
 
 /**
  * A host in memory, behind the same interfaces as the real one. It records every effect by name, in order, and fails the
@@ -27,6 +28,7 @@ export class FakeHost {
     programs: new Set<string>(),
     slots: "",
     events: new Map<string, DeploymentEvent[]>(),
+    maintenance: undefined as MaintenanceView | undefined,
   };
   settings = appSettingsSchema.parse({ domains: ["shop.example.com"] });
   releaseCommandCode = 0;
@@ -126,6 +128,7 @@ export class FakeHost {
           disk.programs.delete(run);
         },
         runs: async () => [...disk.programs],
+        checkSite: async () => {},
         writeSite: async () => ({ changed: false }),
         upstreamServers: async () => ({ main: [], preview: [] }),
         oldWorkers: async () => false,
@@ -161,6 +164,17 @@ export class FakeHost {
         append: (_app, id, event) => void disk.events.set(id, [...(disk.events.get(id) ?? []), event]),
         read: async (_app, id) => disk.events.get(id) ?? [],
         collect: async () => {},
+      },
+      maintenance: {
+        state: async () => this.disk.maintenance,
+        begin: async (_app, allow) => {
+          await this.effect(`maintenance.begin ${allow.join(" ")}`);
+          this.disk.maintenance = { since: new Date(this.#now).toISOString(), allow };
+        },
+        end: async () => {
+          await this.effect("maintenance.end");
+          this.disk.maintenance = undefined;
+        },
       },
     };
   }

@@ -10,6 +10,7 @@ import type {
   DeploymentEvent,
   DeploymentKind,
   DeploymentView,
+  MaintenanceView,
 } from "../../shared/protocol.ts";
 
 type EventBody = DeploymentEvent extends infer E ? (E extends DeploymentEvent ? Omit<E, "id" | "at"> : never) : never;
@@ -35,6 +36,7 @@ export function fakeAppView(app = "shop"): AppView {
     app,
     live,
     staged: null,
+    weight: 0,
     warm: null,
     previous: before,
     urls: ["http://shop.example.com/"],
@@ -176,6 +178,14 @@ export class FakeService implements Service {
     const environment = this.environments.get(app);
     if (environment === undefined) throw new CutoverError("nothing_live", `${app} has no live release.`);
     return environment;
+  }
+
+  async maintain(app: string, closed: { allow: string[] } | null): Promise<MaintenanceView | undefined> {
+    this.#called("maintain", app, undefined, closed);
+    const { maintenance: _, ...open } = this.#view(app);
+    const maintenance = closed === null ? undefined : { since: fakeTimes.made, allow: closed.allow };
+    this.views.set(app, { ...open, ...(maintenance && { maintenance }) });
+    return maintenance;
   }
 
   async removeApp(app: string): Promise<void> {
