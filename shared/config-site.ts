@@ -37,7 +37,10 @@ export const sharedSchema = z.strictObject({
 });
 
 /** What nginx takes inside double quotes as it stands, but for the quote and the backslash, which are escaped. */
-const headerValue = plain(4096).regex(/^[^$]*$/, "no $, which nginx would read as a variable");
+const headerValue = plain(4000)
+  .regex(/^[^$]*$/, "no $, which nginx would read as a variable")
+  // nginx reads its files through a buffer of 4,096 bytes, which has to hold the whole value.
+  .refine((value) => Buffer.byteLength(value.replace(/["\\]/g, "\\$&")) <= 4000, "longer than nginx can read");
 
 const preview = z.strictObject({
   /** An address of its own, among those that the host allows. */

@@ -13,15 +13,15 @@ export function names(app: string) {
   return {
     app,
     /** The Connection header for the instance. */
-    connection: variable(app, "connection"),
+    connection: variable(app, "conn"),
     /** 1 while the site is closed for maintenance to this visitor. */
-    closed: variable(app, "closed"),
+    closed: variable(app, "shut"),
     /** The upstream of this visitor, where a cookie or a header chooses it. */
-    upstream: variable(app, "upstream"),
+    upstream: variable(app, "to"),
     /** The same by the header alone, where a cookie may choose too. */
-    header: variable(app, "header"),
+    header: variable(app, "via"),
     /** The link to the release whose static files come first. */
-    release: variable(app, "release"),
+    release: variable(app, "files"),
   };
 }
 

@@ -59,26 +59,23 @@ function previewChoice({ app, upstream, header, release }: Names, live: Config, 
   const preview = shown && siteOf(shown).preview;
   if (shown === undefined || preview === undefined || protocolOf(shown.server) !== protocolOf(live.server)) return [];
   const chosen = previewUpstream(app);
-  const [name = "", value = ""] = preview.header?.split(": ") ?? [];
-  const [cookie = "", crumb = ""] = preview.cookie?.split("=") ?? [];
-  const byHeader = plain(name).toLowerCase().replaceAll("-", "_");
-  const ways = [
-    ...(preview.header === undefined
-      ? []
-      : [block(`map $http_${byHeader} ${preview.cookie === undefined ? upstream : header}`, pick(app, value, chosen))]),
-    ...(preview.cookie === undefined
-      ? []
-      : [
-          block(
-            `map $cookie_${plain(cookie)} ${upstream}`,
-            pick(preview.header === undefined ? app : header, crumb, chosen),
-          ),
-        ]),
-  ];
-  if (ways.length === 0) return [];
-  return [...ways, block(`map ${upstream} ${release}`, ["default current;", `${quoted(chosen)} staged;`])];
+  const maps: string[][] = [];
+  // Of two ways the second begins with what the first has found.
+  let found: string = app;
+  if (preview.header !== undefined) {
+    const [name = "", value = ""] = preview.header.split(": ");
+    const to = preview.cookie === undefined ? upstream : header;
+    maps.push(pick(`$http_${plain(name).toLowerCase().replaceAll("-", "_")}`, to, value, { found, chosen }));
+    found = to;
+  }
+  if (preview.cookie !== undefined) {
+    const [name = "", value = ""] = preview.cookie.split("=");
+    maps.push(pick(`$cookie_${plain(name)}`, upstream, value, { found, chosen }));
+  }
+  if (maps.length === 0) return [];
+  return [...maps, block(`map ${upstream} ${release}`, ["default current;", `${quoted(chosen)} staged;`])];
 }
 
-function pick(otherwise: string, value: string, chosen: string): string[] {
-  return [`default ${otherwise};`, `"~^${plain(value)}$" ${chosen};`];
+function pick(from: string, to: string, value: string, { found, chosen }: { found: string; chosen: string }): string[] {
+  return block(`map ${from} ${to}`, [`default ${found};`, `"~^${plain(value)}$" ${chosen};`]);
 }

@@ -36,7 +36,7 @@ export function quotedText(value: string): string {
 
 /**
  * The name of a variable that belongs to one app. A word has no underscore and a name of an app neither, so two apps never
- * have the same variable.
+ * have the same variable. A word has at most five letters: nginx's table of variables takes 46 in all.
  */
 export function variable(app: string, word: string): `$${string}` {
   return `$cutover_${plain(app).replaceAll("-", "_")}_${word}`;

@@ -1,0 +1,477 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { expect, onTestFinished, test } from "vitest";
+import { eventually, freePort } from "../scratch.ts";
+import { ask, backend, nobody, type SiteHost, saying, siteHost, uwsgiBackend } from "./site-host.ts";
+
+const seen = (answer: { headers: Record<string, unknown> }) => JSON.parse(String(answer.headers["x-seen"]));
+
+/** What nginx itself reads: its configuration, file by file. */
+function loaded({ settings }: SiteHost): string {
+  return execFileSync("/usr/sbin/nginx", ["-T", "-q", "-c", settings.nginx.conf ?? ""], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+}
+
+test("the instances are told who asked, for which host, and how", async () => {
+  const host = await siteHost();
+  await host.serve({}, [await backend(saying("v1"))]);
+  const answer = await ask(host.port, "/a?b=%20", {
+    headers: { host: "shop.example.com:81", "x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https" },
+    from: "127.4.5.6",
+  });
+  expect(answer).toMatchObject({ status: 200, text: "v1" });
+  expect(seen(answer)).toMatchObject({
+    host: "shop.example.com:81",
+    "x-real-ip": "127.4.5.6",
+    "x-forwarded-for": "203.0.113.9, 127.4.5.6",
+    "x-forwarded-proto": "http",
+    connection: "close",
+    url: "/a?b=%20",
+  });
+});
+
+test("several addresses, and names beside the default server", async () => {
+  const host = await siteHost();
+  const second = await freePort();
+  host.allow({ listen: [`127.0.0.1:${host.port}`, `127.0.0.1:${second}`], domains: ["shop.example.com"] });
+  const instance = await backend(saying("v1"));
+  await host.serve({ site: { server_name: ["shop.example.com"] } }, [instance]);
+  for (const port of [host.port, second]) {
+    expect((await ask(port, "/", { headers: { host: "shop.example.com" } })).text).toBe("v1");
+  }
+  await host.serve({ site: { listen: [`127.0.0.1:${second}`] } }, [instance]);
+  expect((await ask(second)).text).toBe("v1");
+  await expect(ask(host.port)).rejects.toThrow();
+});
+
+test("client_max_body_size: one byte more is 413", async () => {
+  const host = await siteHost();
+  await host.serve({ site: { client_max_body_size: "1k" } }, [await backend(saying("v1"))]);
+  expect((await ask(host.port, "/", { method: "POST", body: "x".repeat(1024) })).status).toBe(200);
+  expect((await ask(host.port, "/", { method: "POST", body: "x".repeat(1025) })).status).toBe(413);
+});
+
+test("client_body_timeout: a body that stops coming is given up", async () => {
+  const host = await siteHost();
+  await host.serve({ site: { client_body_timeout: "50ms" } }, [await backend(saying("v1"))]);
+  const socket = connect(host.port, "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nx");
+  let text = "";
+  for await (const chunk of socket) text += String(chunk);
+  expect(text).toMatch(/^(?:HTTP\/1.1 408|$)/);
+});
+
+test("proxy_read_timeout: a silent instance is 504", async () => {
+  const host = await siteHost();
+  await host.serve({ site: { proxy_read_timeout: "50ms", proxy_connect_timeout: "7s", proxy_send_timeout: "8s" } }, [
+    await backend(() => undefined),
+  ]);
+  expect((await ask(host.port)).status).toBe(504);
+  const text = loaded(host);
+  expect(text).toContain("proxy_connect_timeout 7s;");
+  expect(text).toContain("proxy_send_timeout 8s;");
+});
+
+test("proxy_buffering: nginx takes an answer over for a slow reader", async () => {
+  const host = await siteHost();
+  let whole = false;
+  const instance = await backend((_request, response) => {
+    // More than the buffers of all sockets take together.
+    response.end(Buffer.alloc(32 * 1024 ** 2), () => {
+      whole = true;
+    });
+  });
+  await host.serve({}, [instance]);
+  const socket = connect(host.port, "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  socket.pause();
+  socket.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  await eventually(async () => whole);
+});
+
+test("proxy_buffering off: what an instance writes arrives at once", async () => {
+  const host = await siteHost();
+  let finish = (): void => undefined;
+  const instance = await backend((_request, response) => {
+    response.write("first");
+    finish = () => void response.end("last");
+  });
+  await host.serve({ site: { proxy_buffering: false } }, [instance]);
+  const socket = connect(host.port, "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  socket.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  let text = "";
+  for await (const chunk of socket) {
+    text += String(chunk);
+    if (text.includes("first") && !text.includes("last")) finish();
+  }
+  expect(text).toMatch(/first[\s\S]*last/);
+});
+
+test.each([true, false])(
+  "proxy_request_buffering %s: whether an instance sees a body before it is complete",
+  async (buffering) => {
+    const host = await siteHost();
+    let begun = false;
+    const instance = await backend((request, response) => {
+      begun = true;
+      request.resume().on("end", () => response.end("whole"));
+    });
+    await host.serve({ site: { proxy_request_buffering: buffering } }, [instance]);
+    const socket = connect(host.port, "127.0.0.1");
+    onTestFinished(() => void socket.destroy());
+    socket.write("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nab");
+    if (!buffering) await eventually(async () => begun);
+    // A second request is answered by then: what is not buffered would have begun.
+    else expect((await ask(host.port, "/", { method: "POST", body: "x" })).text).toBe("whole");
+    begun = buffering ? false : begun;
+    socket.write("cd");
+    let text = "";
+    for await (const chunk of socket) text += String(chunk);
+    expect(text).toContain("whole");
+    expect(begun).toBe(true);
+  },
+);
+
+test("upgrade: a WebSocket gets through, and only then; other connections end with their answer", async () => {
+  const host = await siteHost();
+  const instance = await backend(saying("v1"));
+  instance.server.on("upgrade", (_request, socket) => {
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    socket.pipe(socket);
+  });
+  const shake = async (): Promise<string> => {
+    const socket = connect(host.port, "127.0.0.1");
+    onTestFinished(() => void socket.destroy());
+    socket.write("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nping");
+    let text = "";
+    for await (const chunk of socket) {
+      text += String(chunk);
+      if (text.endsWith("ping") || text.endsWith("v1")) break;
+    }
+    return text;
+  };
+  await host.serve({ site: { upgrade: true } }, [instance]);
+  expect(await shake()).toMatch(/^HTTP\/1.1 101 [\s\S]*ping$/);
+  expect(seen(await ask(host.port))).toMatchObject({ connection: "close" });
+  await host.serve({ site: {} }, [instance]);
+  expect(await shake()).toMatch(/^HTTP\/1.1 200 /);
+});
+
+test("gzip: text of 1 kB and more is compressed, for who takes it, and caches are told", async () => {
+  const host = await siteHost();
+  const instance = await backend(({ url }, response) => {
+    response.setHeader("content-type", url === "/png" ? "image/png" : "application/json; charset=utf-8");
+    response.setHeader("content-length", url === "/short" ? 10 : 5000);
+    response.end("x".repeat(url === "/short" ? 10 : 5000));
+  });
+  const headers = { "accept-encoding": "gzip", via: "1.1 a proxy" };
+  await host.serve({ site: {} }, [instance]);
+  expect((await ask(host.port, "/", { headers })).headers["content-encoding"]).toBeUndefined();
+  await host.serve({ site: { gzip: true } }, [instance]);
+  const zipped = await ask(host.port, "/", { headers });
+  expect(zipped.headers).toMatchObject({ "content-encoding": "gzip", vary: "Accept-Encoding" });
+  expect(gunzipSync(zipped.body)).toHaveLength(5000);
+  for (const path of ["/short", "/png"]) {
+    expect((await ask(host.port, path, { headers })).headers["content-encoding"]).toBeUndefined();
+  }
+  expect((await ask(host.port)).headers["content-encoding"]).toBeUndefined();
+});
+
+test("add_header: on every response, also of errors and files, exactly as it is written", async () => {
+  const host = await siteHost();
+  host.file("releases/a/static/static/app.1a2b3c4d5e6f.css", "a");
+  host.file("releases/a/static/static/app.css", "a");
+  host.link("current", "a");
+  const values = {
+    "X-Quotes": `it's "quoted" \\ \\n \\" and \\`,
+    "X-Signs": "a; } { # % { \\t ümläut",
+    "Access-Control-Allow-Origin": "*",
+  };
+  const instance = await backend(({ url }, response) => {
+    response.writeHead(url === "/" ? 200 : 500);
+    response.end();
+  });
+  const site = { static: [{ url: "/static/", from: "s", expires: "1h" }], site: { add_header: values } };
+  const check = async (path: string, status: number) => {
+    const answer = await ask(host.port, path);
+    expect([path, answer.status]).toEqual([path, status]);
+    for (const [name, value] of Object.entries(values)) {
+      expect(Buffer.from(String(answer.headers[name.toLowerCase()]), "latin1").toString()).toBe(value);
+    }
+  };
+  await host.serve(site, [instance]);
+  await check("/", 200);
+  await check("/500", 500);
+  await check("/static/app.css", 200);
+  await check("/static/app.1a2b3c4d5e6f.css", 200);
+  await check("/static/none.css", 404);
+  await host.serve(site, [nobody()]);
+  await check("/", 502);
+});
+
+test("access_log and error_log: a pair of files for each app, or no access log", async () => {
+  const host = await siteHost();
+  await host.serve({}, [nobody()]);
+  const [access, errors] = [host.log("cutover-shop.access.log"), host.log("cutover-shop.error.log")];
+  await ask(host.port, "/logged");
+  await eventually(async () => readFileSync(access, "utf8").includes('"GET /logged HTTP/1.1" 502'));
+  expect(readFileSync(errors, "utf8")).toContain("No such file or directory");
+  await host.serve({ site: { access_log: false } }, [nobody()]);
+  await ask(host.port, "/unseen");
+  await eventually(async () => readFileSync(errors, "utf8").includes("/unseen"));
+  expect(readFileSync(access, "utf8")).not.toContain("/unseen");
+});
+
+test("static: files of the live release, the canary's, the one before; hashed names are for good", async () => {
+  const host = await siteHost();
+  for (const [release, name] of [
+    ["new", "new.css"],
+    ["canary", "canary.css"],
+    ["old", "old.css"],
+  ] as const) {
+    host.file(`releases/${release}/static/static/${name}`, name);
+    host.file(`releases/${release}/static/static/all.css`, release);
+    host.file(`releases/${release}/static/static/${release}.0123456789ab.js`, release);
+    host.file(`releases/${release}/static/plain/a.0123456789ab.js`, release);
+  }
+  host.link("current", "new");
+  host.link("canary", "canary");
+  host.link("previous", "old");
+  const parts = [
+    { url: "/static/", from: "s", expires: "24h" },
+    { url: "/plain/", from: "p", immutable: false },
+  ];
+  await host.serve({ static: parts }, [nobody()]);
+  for (const [path, text] of [
+    ["new.css", "new.css"],
+    ["canary.css", "canary.css"],
+    ["old.css", "old.css"],
+    ["all.css", "new"],
+  ]) {
+    const answer = await ask(host.port, `/static/${path}`);
+    expect([answer.status, answer.text, answer.headers["cache-control"]]).toEqual([200, text, "max-age=86400"]);
+  }
+  for (const release of ["new", "canary", "old"]) {
+    const { status, text, headers } = await ask(host.port, `/static/${release}.0123456789ab.js`);
+    expect([status, text, headers["cache-control"]]).toEqual([200, release, "public, max-age=31536000, immutable"]);
+    expect(headers.expires).toBeUndefined();
+  }
+  const missing = await ask(host.port, "/static/none.0123456789ab.js");
+  expect([missing.status, missing.headers["cache-control"]]).toEqual([404, undefined]);
+  expect((await ask(host.port, "/plain/a.0123456789ab.js")).headers["cache-control"]).toBeUndefined();
+  for (const path of ["/static/..%2f..%2f..%2fstate.json", "/static/%2e%2e/%2e%2e/%2e%2e/%2e%2e/state.json"]) {
+    expect((await ask(host.port, path)).status).toBe(400);
+  }
+});
+
+test.each(["app.0123456789ab.css", "0123456789ab.css", "app-0123456789abcdef.js.map", "a_0123456789ab.woff2"])(
+  "%s counts as hashed",
+  async (name) => {
+    const host = await siteHost();
+    host.file(`releases/a/static/static/${name}`, "a");
+    host.link("current", "a");
+    await host.serve({ static: [{ url: "/static/", from: "s" }] }, [nobody()]);
+    expect((await ask(host.port, `/static/${name}`)).headers["cache-control"]).toContain("immutable");
+  },
+);
+
+test("names that only look hashed are not immutable", async () => {
+  const host = await siteHost();
+  const names = [
+    "app.0123456789a.css",
+    "app.0123456789AB.css",
+    "app.0123456789abz.css",
+    "0123456789ab",
+    "x0123456789ab.js",
+  ];
+  for (const name of names) host.file(`releases/a/static/static/${name}`, "a");
+  host.link("current", "a");
+  await host.serve({ static: [{ url: "/static/", from: "s" }] }, [nobody()]);
+  for (const name of names) {
+    const { status, headers } = await ask(host.port, `/static/${name}`);
+    expect([name, status, headers["cache-control"]]).toEqual([name, 200, undefined]);
+  }
+});
+
+test("gzip_static: the compressed file beside it, for who takes it, out of the same release", async () => {
+  const host = await siteHost();
+  host.file("releases/a/static/static/app.css", "plain");
+  host.file("releases/a/static/static/app.css.gz", gzipSync("zipped"));
+  host.file("releases/a/static/static/app.0123456789ab.js", "plain");
+  host.file("releases/a/static/static/app.0123456789ab.js.gz", gzipSync("zipped"));
+  host.link("current", "a");
+  const headers = { "accept-encoding": "gzip" };
+  for (const wanted of [true, false]) {
+    await host.serve({ static: [{ url: "/static/", from: "s", gzip_static: wanted }] }, [nobody()]);
+    for (const [path, type] of [
+      ["/static/app.css", "text/css"],
+      ["/static/app.0123456789ab.js", "text/javascript"],
+    ] as const) {
+      const answer = await ask(host.port, path, { headers });
+      expect(answer.headers["content-type"]).toBe(type);
+      if (wanted) expect(gunzipSync(answer.body).toString()).toBe("zipped");
+      else expect(answer.text).toBe("plain");
+      expect((await ask(host.port, path)).text).toBe("plain");
+    }
+  }
+});
+
+test("shared: files that outlive releases, and nothing beside them", async () => {
+  const host = await siteHost();
+  host.file("shared/up loads/a.txt", "uploaded");
+  host.file("shared/db.sqlite3", "secret");
+  host.file("state.json", "secret");
+  await host.serve({ shared: [{ url: "/media/", from: "up loads", expires: "1h" }] }, [await backend(saying("app"))]);
+  const answer = await ask(host.port, "/media/a.txt");
+  expect([answer.status, answer.text, answer.headers["cache-control"]]).toEqual([200, "uploaded", "max-age=3600"]);
+  expect((await ask(host.port, "/media/")).status).toBe(403);
+  expect((await ask(host.port, "/media/none.txt")).status).toBe(404);
+  for (const path of [
+    "/media/..%2fdb.sqlite3",
+    "/media/%2e%2e/db.sqlite3",
+    "/media../db.sqlite3",
+    "/media/../db.sqlite3",
+  ]) {
+    expect((await ask(host.port, path)).text).not.toContain("secret");
+  }
+});
+
+test.runIf(process.geteuid?.() === 0)("shared: a symlink leads only to what its own owner has", async () => {
+  const host = await siteHost();
+  host.file("shared/media/own.txt", "own");
+  host.file("secret.txt", "secret");
+  const media = join(host.home, "shared", "media");
+  symlinkSync("own.txt", join(media, "good"));
+  symlinkSync("../../secret.txt", join(media, "bad"));
+  execFileSync("chown", ["-R", "-h", "65534", join(host.home, "shared")]);
+  await host.serve({ shared: [{ url: "/media/", from: "media" }] }, [nobody()]);
+  expect((await ask(host.port, "/media/good")).text).toBe("own");
+  expect((await ask(host.port, "/media/bad")).status).toBe(403);
+});
+
+test("while nothing answers there is a page, and the status stays", async () => {
+  const host = await siteHost();
+  await host.serve({}, [nobody()]);
+  for (const [method, path] of [
+    ["GET", "/"],
+    ["POST", "/form"],
+    ["GET", "/app.css"],
+  ] as const) {
+    const answer = await ask(host.port, path, { method });
+    expect([answer.status, answer.headers["content-type"], answer.headers["retry-after"]]).toEqual([
+      502,
+      "text/html",
+      "30",
+    ]);
+    expect(answer.text).toContain("<h1>Not available</h1>");
+  }
+});
+
+test("error_page: a file of the live release, for every method; without the file cutover's own page", async () => {
+  const host = await siteHost();
+  host.file("releases/a/app/errors/it's 50x.html", "<h1>ours</h1>");
+  host.link("current", "a");
+  const silent = await backend(() => undefined);
+  const site = { error_page: "errors/it's 50x.html", proxy_read_timeout: "50ms" };
+  for (const [instances, status] of [
+    [[nobody()], 502],
+    [[silent], 504],
+  ] as const) {
+    await host.serve({ site }, [...instances]);
+    for (const method of ["GET", "POST", "DELETE"]) {
+      const answer = await ask(host.port, "/", { method });
+      expect([answer.status, answer.text, answer.headers["content-type"]]).toEqual([
+        status,
+        "<h1>ours</h1>",
+        "text/html",
+      ]);
+      expect(answer.headers["retry-after"]).toBe("30");
+    }
+  }
+  expect((await ask(host.port, "/cutover-unavailable")).status).toBe(404);
+  host.link("current", "none");
+  const own = await ask(host.port, "/", { method: "POST" });
+  expect([own.status, own.text]).toEqual([504, expect.stringContaining("Not available")]);
+});
+
+test("proxy_intercept_errors: the page replaces the app's own 500 and above, and nothing below", async () => {
+  const host = await siteHost();
+  const instance = await backend(({ url }, response) => {
+    response.writeHead(Number(url?.slice(1)));
+    response.end("a traceback");
+  });
+  for (const [intercept, text] of [
+    [false, "a traceback"],
+    [true, "Not available"],
+  ] as const) {
+    await host.serve({ site: { proxy_intercept_errors: intercept } }, [instance]);
+    for (const status of [500, 503]) {
+      const answer = await ask(host.port, `/${status}`);
+      expect([answer.status, answer.text]).toEqual([status, expect.stringContaining(text)]);
+    }
+    expect(await ask(host.port, "/404")).toMatchObject({ status: 404, text: "a traceback" });
+  }
+});
+
+test("site none: only the upstream, for a server block by hand", async () => {
+  const host = await siteHost();
+  const { conf_dir: confDir } = host.settings.nginx;
+  const instance = await backend(saying("v1"));
+  await host.serve({}, [instance]);
+  expect(existsSync(join(confDir, "cutover-shop.conf"))).toBe(true);
+  const other = await freePort();
+  writeFileSync(
+    join(confDir, "by-hand.conf"),
+    `server { listen 127.0.0.1:${other}; location / { proxy_pass http://shop; proxy_set_header X-Hand made; } }\n`,
+  );
+  await host.serve({ site: "none" }, [instance]);
+  expect(existsSync(join(confDir, "cutover-shop.conf"))).toBe(false);
+  await expect(ask(host.port)).rejects.toThrow();
+  expect(seen(await ask(other))).toMatchObject({ "x-hand": "made" });
+  const next = await backend(saying("v2"));
+  expect(await host.serve({ site: "none" }, [next])).toEqual({ reloaded: false });
+  expect((await ask(other)).text).toBe("v2");
+});
+
+test("uwsgi: an instance is told all that it needs, and answers", async () => {
+  const host = await siteHost();
+  const instance = await uwsgiBackend();
+  const parts = {
+    server: { kind: "uwsgi", app: "hello:app" },
+    site: { proxy_read_timeout: "7s", proxy_buffering: false },
+  };
+  await host.serve(parts, [instance]);
+  const answer = await ask(host.port, "/a%20b?c=d", {
+    method: "POST",
+    body: "body",
+    headers: { host: "shop.example.com:81", "x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https" },
+    from: "127.4.5.6",
+  });
+  expect([answer.status, JSON.parse(answer.text)]).toMatchObject([
+    200,
+    {
+      body: "body",
+      REQUEST_METHOD: "POST",
+      PATH_INFO: "/a b",
+      QUERY_STRING: "c=d",
+      REQUEST_URI: "/a%20b?c=d",
+      SERVER_PROTOCOL: "HTTP/1.1",
+      SERVER_PORT: String(host.port),
+      REMOTE_ADDR: "127.4.5.6",
+      HTTP_HOST: "shop.example.com:81",
+      HTTP_X_REAL_IP: "127.4.5.6",
+      HTTP_X_FORWARDED_FOR: "203.0.113.9, 127.4.5.6",
+      HTTP_X_FORWARDED_PROTO: "http",
+    },
+  ]);
+  const text = loaded(host);
+  expect(text).toContain("uwsgi_read_timeout 7s;");
+  expect(text).toContain("uwsgi_buffering off;");
+});
