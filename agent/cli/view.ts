@@ -46,7 +46,7 @@ function facts(view: AppView, { style, now }: ViewOptions): string[] {
   if (view.maintenance !== undefined) {
     const { since, allow } = view.maintenance;
     const who = allow.length === 0 ? "" : `, but for ${allow.map(safe).join(", ")}`;
-    rows.push(["closed", style("yellow", `for maintenance, since ${short(now - Date.parse(since))}${who}`)]);
+    rows.push(["closed", style("yellow", `for maintenance, since ${short(now - Date.parse(since))} ago${who}`)]);
   }
   if (view.held !== undefined) rows.push(["held", style("red", safe(view.held))]);
   if (view.deployment !== null) rows.push(["last", deploymentLine(view.deployment, { style, now })]);

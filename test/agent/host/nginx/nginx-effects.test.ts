@@ -4,7 +4,10 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
-import { eventually, freePort } from "../scratch.ts";
+import { Nginx } from "../../../../agent/host/nginx/nginx.ts";
+import { renderSite } from "../../../../agent/host/nginx/nginx-site.ts";
+import { renderUpstreams } from "../../../../agent/host/nginx/nginx-upstream.ts";
+import { eventually, freePort, testConfig } from "../scratch.ts";
 import { ask, backend, nobody, type SiteHost, saying, siteHost, uwsgiBackend } from "./site-host.ts";
 
 const seen = (answer: { headers: Record<string, unknown> }) => JSON.parse(String(answer.headers["x-seen"]));
@@ -438,6 +441,31 @@ test("site none: only the upstream, for a server block by hand", async () => {
   const next = await backend(saying("v2"));
   expect(await host.serve({ site: "none" }, [next])).toEqual({ reloaded: false });
   expect((await ask(other)).text).toBe("v2");
+});
+
+test("an app of the longest name: nginx takes all of its variables", async () => {
+  const host = await siteHost();
+  const app = "a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-pq";
+  const { conf, conf_dir: confDir, binary, log_dir: logDir } = host.settings.nginx;
+  const preview = { cookie: "preview=blue", header: "X-Preview: blue" };
+  const config = testConfig({ app, site: { upgrade: true, preview, balance: "least_conn" } });
+  const listen = [`127.0.0.1:${host.port}`];
+  const nginx = new Nginx({ binary, conf, confDir });
+  const site = renderSite({
+    ...{ app, home: host.home, logDir, nginx: await nginx.features() },
+    main: { config, listen, serverNames: [], tls: undefined, acmeChallenge: undefined },
+    preview: { config, tls: undefined },
+  });
+  const part = { config, slots: new Array<null>(60).fill(null) };
+  const upstreams = renderUpstreams([
+    { name: app, part, links: join(host.home, "slots"), peers: true },
+    { name: `${app}.preview`, part, links: join(host.home, "preview"), peers: false },
+  ]);
+  await nginx.write([
+    { name: "cutover-long.conf", text: site },
+    { name: "cutover-long.upstream.conf", text: upstreams },
+  ]);
+  expect((await ask(host.port)).status).toBe(502);
 });
 
 test("uwsgi: an instance is told all that it needs, and answers", async () => {

@@ -26,10 +26,12 @@ interface HostOptions {
   nginx?: object;
   /** What becomes of embedded mode's nginx.conf. */
   conf?: (text: string) => string;
+  /** Where that says its pid is, if it says so anew. */
+  pidFile?: string;
 }
 
 /** A real nginx of one test, with the code that writes its sites, and no supervisord. */
-export async function siteHost({ nginx = {}, conf: change = (text) => text }: HostOptions = {}) {
+export async function siteHost({ nginx = {}, conf: change = (text) => text, pidFile }: HostOptions = {}) {
   const dir = scratch();
   const layout = embeddedLayout(dir);
   for (const made of [layout.apps, layout.data, layout.log, layout.temporary, layout.nginx.confDir]) {
@@ -52,7 +54,7 @@ export async function siteHost({ nginx = {}, conf: change = (text) => text }: Ho
   const allow = (keys: object = {}): void =>
     writeFileSync(join(layout.apps, "shop.yml"), stringify({ listen: [`127.0.0.1:${port}`], ...keys }));
   allow();
-  await startNginx(layout.nginx.pidFile, conf, settings.nginx);
+  await startNginx(pidFile ?? layout.nginx.pidFile, conf, settings.nginx);
 
   return {
     dir,
