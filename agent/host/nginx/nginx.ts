@@ -277,6 +277,9 @@ function fixFor(message: string): string {
   if (message.includes("duplicate default server")) {
     return "Give the app a domain in its settings, or take the other default server out (on Debian: sites-enabled/default).";
   }
+  if (/open\(\) "[^"]+\.log" failed/.test(message)) {
+    return "Make the directory, or set nginx.log_dir in agent.yml to the one of nginx's logs.";
+  }
   return "Correct it, check with `nginx -t`, and deploy again.";
 }
 
