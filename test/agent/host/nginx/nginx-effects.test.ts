@@ -142,6 +142,19 @@ test.each([true, false])(
   },
 );
 
+/** Asks for a WebSocket and says something over it. @returns all that came back until it did */
+async function shake(port: number): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  socket.write("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nping");
+  let text = "";
+  for await (const chunk of socket) {
+    text += String(chunk);
+    if (text.endsWith("ping") || text.endsWith("v1")) break;
+  }
+  return text;
+}
+
 test("upgrade: a WebSocket gets through, and only then; other connections end with their answer", async () => {
   const host = await siteHost();
   const instance = await backend(saying("v1"));
@@ -149,22 +162,18 @@ test("upgrade: a WebSocket gets through, and only then; other connections end wi
     socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     socket.pipe(socket);
   });
-  const shake = async (): Promise<string> => {
-    const socket = connect(host.port, "127.0.0.1");
-    onTestFinished(() => void socket.destroy());
-    socket.write("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nping");
-    let text = "";
-    for await (const chunk of socket) {
-      text += String(chunk);
-      if (text.endsWith("ping") || text.endsWith("v1")) break;
-    }
-    return text;
-  };
   await host.serve({ site: { upgrade: true } }, [instance]);
-  expect(await shake()).toMatch(/^HTTP\/1.1 101 [\s\S]*ping$/);
+  expect(await shake(host.port)).toMatch(/^HTTP\/1.1 101 [\s\S]*ping$/);
   expect(seen(await ask(host.port))).toMatchObject({ connection: "close" });
   await host.serve({ site: {} }, [instance]);
-  expect(await shake()).toMatch(/^HTTP\/1.1 200 /);
+  expect(await shake(host.port)).toMatch(/^HTTP\/1.1 200 /);
+});
+
+test("a WebSocket gets through to an instance that speaks uwsgi, too", async () => {
+  const host = await siteHost();
+  const instance = await uwsgiBackend({ upgrade: true });
+  await host.serve({ server: { kind: "uwsgi", app: "shop:app" }, site: { upgrade: true } }, [instance]);
+  expect(await shake(host.port)).toMatch(/^HTTP\/1.1 101 [\s\S]*ping$/);
 });
 
 test("gzip: text of 1 kB and more is compressed, for who takes it, and caches are told", async () => {
@@ -261,12 +270,13 @@ test("site none: only the upstream, for a server block by hand", async () => {
   expect((await ask(other)).text).toBe("v2");
 });
 
-test("an app of the longest name: nginx takes all of its variables", async () => {
+test("an app of the longest name with the most peers: nginx's tables take all of it", async () => {
   const host = await siteHost();
   const app = "a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-pq";
   const { conf, conf_dir: confDir, binary, log_dir: logDir } = host.settings.nginx;
   const preview = { cookie: "preview=blue", header: "X-Preview: blue" };
-  const config = testConfig({ app, site: { upgrade: true, preview, balance: "least_conn" } });
+  const peers = Array.from({ length: 32 }, (_, n) => ({ server: `127.0.0.1:${n + 1}`, weight: n + 1 }));
+  const config = testConfig({ app, site: { upgrade: true, preview, balance: "least_conn", peers } });
   const listen = [`127.0.0.1:${host.port}`];
   const nginx = new Nginx({ binary, conf, confDir });
   const site = renderSite({

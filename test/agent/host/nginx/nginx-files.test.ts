@@ -149,6 +149,20 @@ test.runIf(process.geteuid?.() === 0)("shared: a symlink leads only to what its 
   expect((await ask(host.port, "/media/bad")).status).toBe(403);
 });
 
+test.each([`it's "so"; } # {`, "100% %2e ~ * ?", "ümläut (1) [2] | & >"])(
+  "a folder and a page whose name is %j are found by exactly this name",
+  async (name) => {
+    const host = await siteHost();
+    host.file(`shared/${name}/a.txt`, "uploaded");
+    host.file(`releases/a/app/${name}/50x.html`, "<h1>ours</h1>");
+    host.link("current", "a");
+    const site = { error_page: `${name}/50x.html` };
+    await host.serve({ shared: [{ url: "/media/", from: name }], site }, [nobody()]);
+    expect((await ask(host.port, "/media/a.txt")).text).toBe("uploaded");
+    expect((await ask(host.port)).text).toBe("<h1>ours</h1>");
+  },
+);
+
 test("while nothing answers there is a page, and the status stays", async () => {
   const host = await siteHost();
   await host.serve({}, [nobody()]);

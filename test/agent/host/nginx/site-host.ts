@@ -127,7 +127,8 @@ export async function backend(
 }
 
 /** A server that speaks uwsgi on a unix socket: it answers with what it was sent, as JSON. */
-export async function uwsgiBackend(path = join(scratch(), "web-0.sock")): Promise<Instance> {
+export async function uwsgiBackend({ upgrade = false } = {}): Promise<Instance> {
+  const path = join(scratch(), "web-0.sock");
   const server = createRawServer((socket) => {
     let got = Buffer.alloc(0);
     socket.on("error", () => undefined);
@@ -145,6 +146,13 @@ export async function uwsgiBackend(path = join(scratch(), "web-0.sock")): Promis
         vars[key ?? ""] = value ?? "";
       }
       const body = got.subarray(end);
+      if (upgrade) {
+        socket.removeAllListeners("data");
+        socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        socket.write(body);
+        socket.pipe(socket);
+        return;
+      }
       if (body.length < Number(vars.CONTENT_LENGTH ?? "0")) return;
       const text = JSON.stringify({ ...vars, body: body.toString() });
       socket.end(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n${text}`);
