@@ -8,13 +8,13 @@ import { Nginx } from "../../../../agent/host/nginx/nginx.ts";
 import { renderSite } from "../../../../agent/host/nginx/nginx-site.ts";
 import { renderUpstreams } from "../../../../agent/host/nginx/nginx-upstream.ts";
 import { eventually, freePort, testConfig } from "../scratch.ts";
-import { ask, backend, nobody, type SiteHost, saying, siteHost, uwsgiBackend } from "./site-host.ts";
+import { ask, backend, nginxProgram, nobody, type SiteHost, saying, siteHost, uwsgiBackend } from "./site-host.ts";
 
 const seen = (answer: { headers: Record<string, unknown> }) => JSON.parse(String(answer.headers["x-seen"]));
 
 /** What nginx itself reads: its configuration, file by file. */
 function loaded({ settings }: SiteHost): string {
-  return execFileSync("/usr/sbin/nginx", ["-T", "-q", "-c", settings.nginx.conf ?? ""], {
+  return execFileSync(nginxProgram(), ["-T", "-q", "-c", settings.nginx.conf ?? ""], {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "ignore"],
   });

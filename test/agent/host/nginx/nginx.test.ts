@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { Nginx } from "../../../../agent/host/nginx/nginx.ts";
 import { processRuns, readPidFile } from "../../../../agent/host/processes.ts";
 import { eventually, freePort, scratch } from "../scratch.ts";
-import { ask, backend, saying, siteHost } from "./site-host.ts";
+import { ask, backend, nginxProgram, saying, siteHost } from "./site-host.ts";
 
 async function host() {
   const made = await siteHost();
@@ -145,7 +145,7 @@ test("sites that are written at the same time do not spoil each other", async ()
 test("another binary with a prefix of its own, as OpenResty is: relative paths, and a directory behind a link", async () => {
   const prefix = scratch();
   const [binary, confDir] = [join(prefix, "openresty"), join(prefix, "linked")];
-  symlinkSync("/usr/sbin/nginx", binary);
+  symlinkSync(nginxProgram(), binary);
   mkdirSync(join(prefix, "sites"));
   mkdirSync(join(prefix, "logs"));
   symlinkSync("sites", confDir);

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingHttpHeaders, type RequestListener, request, type Server } from "node:http";
 import { request as secureRequest } from "node:https";
 import { createServer as createRawServer } from "node:net";
@@ -20,6 +20,16 @@ import { agentSettingsSchema } from "../../../../agent/settings.ts";
 import type { Config } from "../../../../shared/config.ts";
 import { protocolOf } from "../../../../shared/config-server.ts";
 import { eventually, freePort, scratch, testConfig } from "../scratch.ts";
+
+/** The nginx of this machine, as the code under test finds it. */
+export function nginxProgram(): string {
+  const found = toolPath
+    .split(":")
+    .map((directory) => join(directory, "nginx"))
+    .find((path) => existsSync(path));
+  if (found === undefined) throw new Error("no nginx");
+  return found;
+}
 
 interface HostOptions {
   /** Keys of agent.yml under nginx, beside those of embedded mode. */
