@@ -25,15 +25,3 @@ test("an app that the host does not have cannot be closed", async () => {
   await expect(agentOn(host).maintain("blog", { allow: [] })).rejects.toMatchObject({ code: "app_not_found" });
   expect(host.effects).toEqual([]);
 });
-
-test("what a site needs of the host is asked before anything is unpacked", async () => {
-  const host = new FakeHost();
-  const ports = host.ports;
-  const refusal = Object.assign(new Error("no certificate"), { code: "certificate_missing" });
-  ports.privileged.checkSite = async () => {
-    throw refusal;
-  };
-  const agent = new Deployments({ ports, log: pino({ level: "silent" }) });
-  await expect(agent.deploy("shop", host.request(release))).rejects.toThrow("no certificate");
-  expect(host.effects).toEqual([]);
-});

@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { symlinkSync } from "node:fs";
+import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { MaintenanceFiles } from "../../../../agent/host/maintenance.ts";
-import { ask, backend, nobody, saying, siteHost } from "./site-host.ts";
+import { scratch, testConfig } from "../scratch.ts";
+import { ask, backend, nginxProgram, nobody, saying, siteHost } from "./site-host.ts";
 
 test("what the host's nginx remembers of files does not outlive a cutover or hide maintenance", async () => {
   const host = await siteHost({ conf: (text) => text.replace("http {", "http {\nopen_file_cache max=100;\n") });
@@ -114,6 +115,24 @@ test("gzip_static: the compressed file beside it, for who takes it, out of the s
       expect((await ask(host.port, path)).text).toBe("plain");
     }
   }
+});
+
+test("gzip_static is refused, before anything is unpacked, where nginx was built without it", async () => {
+  const binary = join(scratch(), "nginx");
+  writeFileSync(
+    binary,
+    `#!/bin/sh\nif [ "$1" = -V ]; then echo "nginx version: nginx/1.22.1" >&2; exit; fi\nexec ${nginxProgram()} "$@"\n`,
+    { mode: 0o755 },
+  );
+  const host = await siteHost({ nginx: { binary } });
+  const files = { url: "/static/", from: "s" };
+  await host.privileged.checkSite("shop", testConfig({ static: [files] }));
+  const asking = testConfig({ static: [{ ...files, gzip_static: true }] });
+  await expect(host.privileged.checkSite("shop", asking)).rejects.toMatchObject({
+    code: "config_invalid",
+    fix: expect.stringContaining("--with-http_gzip_static_module"),
+  });
+  expect(await host.serve({ static: [files] }, [nobody()])).toEqual({ reloaded: true });
 });
 
 test("shared: files that outlive releases, and nothing beside them", async () => {

@@ -4,6 +4,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { expect, test } from "vitest";
+import { MaintenanceFiles } from "../../../../agent/host/maintenance.ts";
 import { freePort, testConfig } from "../scratch.ts";
 import { ask, backend, nobody, saying, siteHost } from "./site-host.ts";
 
@@ -76,6 +77,9 @@ test("ACME's answers are given over plain HTTP, also where everything else is se
     expect([answer.status, answer.text, answer.headers["content-type"]]).toEqual([200, "answer", "text/plain"]);
     expect((await ask(host.port, "/.well-known/acme-challenge/none")).status).toBe(404);
   }
+  await new MaintenanceFiles(host.settings.data).begin("shop", []);
+  expect((await ask(host.port)).status).toBe(503);
+  expect((await ask(host.port, "/.well-known/acme-challenge/token")).text).toBe("answer");
   await host.privileged.prepareApp("shop");
   const site = { site: { listen: [`127.0.0.1:${host.port}`] } };
   await host.serve(site, [nobody()]);
