@@ -13,6 +13,7 @@ import { systemClock } from "./host/clock.ts";
 import { startEmbedded } from "./host/embedded/embedded.ts";
 import { EventFilesOnDisk } from "./host/event-files.ts";
 import { SocketProbe } from "./host/health.ts";
+import { MaintenanceFiles } from "./host/maintenance.ts";
 import { LocalPrivileged } from "./host/privileged.ts";
 import { ProcNetConnections } from "./host/proc-net.ts";
 import { PythonEnvironments } from "./host/python/python.ts";
@@ -77,6 +78,7 @@ function createPorts({ settings, appsDir, embedded }: Host): Ports {
     connections: new ProcNetConnections(),
     logs: new SupervisorLogs(data, settings.supervisor.conf_dir),
     events: new EventFilesOnDisk(data),
+    maintenance: new MaintenanceFiles(data),
   };
 }
 

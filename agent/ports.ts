@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type { Config } from "../shared/config.ts";
 import type { Protocol } from "../shared/config-server.ts";
 import type { Manifest } from "../shared/manifest.ts";
-import type { DeploymentEvent, FilesView } from "../shared/protocol.ts";
+import type { DeploymentEvent, FilesView, MaintenanceView } from "../shared/protocol.ts";
 import type { CommandEnvironment } from "./service.ts";
 import type { AppSettings } from "./settings.ts";
 
@@ -22,6 +22,7 @@ export interface Ports {
   connections: Connections;
   logs: InstanceLogs;
   events: EventFiles;
+  maintenance: Maintenance;
 }
 
 /** Time is an argument, so that tests of waiting take milliseconds. `now` in milliseconds since the epoch. */
@@ -192,6 +193,12 @@ export interface Privileged {
   /** Runs that have a program file or a run directory on this host, also ones that no state knows. */
   runs(app: string): Promise<string[]>;
   /**
+   * Whether the host has what a site needs, before anything of its release is unpacked.
+   * @throws CutoverError listen_not_allowed, domain_not_allowed, peer_not_allowed, certificate_missing, config_invalid,
+   * nginx_unreachable
+   */
+  checkSite(app: string, config: Config): Promise<void>;
+  /**
    * Writes the app's nginx files where their text changes, tests them, reloads; puts the old ones back when nginx refuses.
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
@@ -283,6 +290,16 @@ export interface InstanceLogs {
   tail(app: string, run: string, lines: number): Promise<{ source: string; text: string }[]>;
   /** Removes the logs of runs other than these. */
   collect(app: string, keptRuns: string[]): Promise<void>;
+}
+
+/** Closes an app's site to visitors and opens it again, at once and without a reload. Stays across restarts and deploys. */
+export interface Maintenance {
+  /** undefined while the site is open. */
+  state(app: string): Promise<MaintenanceView | undefined>;
+  /** @param allow addresses of visitors who are let through, instead of those before */
+  begin(app: string, allow: string[]): Promise<void>;
+  /** No error when the site is open. */
+  end(app: string): Promise<void>;
 }
 
 /** A deployment's events on disk, so that a follower can resume after the agent was restarted. */

@@ -1,5 +1,13 @@
 import type { Readable } from "node:stream";
-import type { Accepted, Actor, AppView, DeploymentEvent, DeploymentView, FilesView } from "../shared/protocol.ts";
+import type {
+  Accepted,
+  Actor,
+  AppView,
+  DeploymentEvent,
+  DeploymentView,
+  FilesView,
+  MaintenanceView,
+} from "../shared/protocol.ts";
 
 /**
  * What callers may ask of the agent, whoever they are: agent/deploy implements it, agent/http puts HTTP in front of it.
@@ -28,6 +36,12 @@ export interface Service {
   logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]>;
   /** How a command of the live release runs: for `cutover exec`. Holds the app's secrets, so only for the admin socket. */
   environment(app: string): Promise<CommandEnvironment>;
+  /**
+   * Closes the site to all visitors but those with these addresses, or changes who is let through; null opens it. Has nothing
+   * to do with deployments, so it waits for none.
+   * @returns how it stands then @throws request_invalid
+   */
+  maintain(app: string, closed: { allow: string[] } | null): Promise<MaintenanceView | undefined>;
   /** Stops and removes everything of an app but its settings file. */
   removeApp(app: string): Promise<void>;
 }

@@ -1,6 +1,12 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
-import { listenAddress, serverName } from "../shared/config-values.ts";
+import { listenAddress, serverAddress, serverName } from "../shared/config-values.ts";
+
+/** A file or a directory of the host that nginx is told. */
+const hostPath = z
+  .string()
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
+  .regex(/^\/[^\u0000-\u001f\u007f$"'\\]*$/, "an absolute path without $, quotes and backslashes");
 
 /** agent.yml: what the host's owner says about the agent. Everything has a default for a Debian host. */
 export const agentSettingsSchema = z.strictObject({
@@ -27,6 +33,10 @@ export const agentSettingsSchema = z.strictObject({
       conf_dir: z.string().default("/etc/nginx/conf.d"),
       /** Another main configuration than the binary's own. */
       conf: z.string().optional(),
+      /** Another prefix than the binary's own: what relative paths in its configuration start from. */
+      prefix: z.string().optional(),
+      /** Where each app gets its access log and its error log. */
+      log_dir: hostPath.default("/var/log/nginx"),
       /** The group of nginx's workers, which must reach the sockets. */
       group: z.string().default("www-data"),
     })
@@ -94,6 +104,14 @@ export const appSettingsSchema = z.strictObject({
   domains: z.array(z.union([serverName, z.literal("*")])).default([]),
   /** Ports of 127.0.0.1 for instances with `bind: port`: a range or several. Without it the app has sockets alone. */
   ports: z.union([portRange, z.array(portRange).min(1).max(16)]).optional(),
+  /** The certificate, with its chain, and the key of addresses with ssl: PEM files. */
+  tls: z.strictObject({ certificate: hostPath, key: hostPath }).optional(),
+  /** The directory in which an ACME client leaves its answers: what certbot calls its webroot. */
+  acme_challenge: hostPath.optional(),
+  /** Addresses that a preview of the staged release may have for itself. */
+  preview: z.array(listenAddress).default([]),
+  /** Servers of other hosts that the app may pass requests to. */
+  peers: z.array(serverAddress).default([]),
   /** NAME=value lines, above the environment of cutover.yml. Default: <app>.env beside this file. */
   env_file: z.string().optional(),
 });

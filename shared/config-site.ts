@@ -12,6 +12,9 @@ import {
 } from "./config-values.ts";
 import { duration } from "./duration.ts";
 
+/** A path that nginx is told: it has no escape for a variable's $. */
+const servedPath = relativePath.regex(/^[^$]*$/, "no $, which nginx would read as a variable");
+
 export const staticSchema = z.strictObject({
   url: folderUrl,
   /** Run by the Action in the project before packing. */
@@ -29,12 +32,15 @@ export const staticSchema = z.strictObject({
 export const sharedSchema = z.strictObject({
   url: folderUrl,
   /** The folder below shared/. */
-  from: relativePath,
+  from: servedPath,
   expires: expires.default("off"),
 });
 
 /** What nginx takes inside double quotes as it stands, but for the quote and the backslash, which are escaped. */
-const headerValue = plain(4096).regex(/^[^$]*$/, "no $, which nginx would read as a variable");
+const headerValue = plain(4000)
+  .regex(/^[^$]*$/, "no $, which nginx would read as a variable")
+  // nginx reads its files through a buffer of 4,096 bytes, which has to hold the whole value.
+  .refine((value) => Buffer.byteLength(value.replace(/["\\]/g, "\\$&")) <= 4000, "longer than nginx can read");
 
 const preview = z.strictObject({
   /** An address of its own, among those that the host allows. */
@@ -84,7 +90,7 @@ export const siteSchema = z
     /** Headers that every response gets. */
     add_header: z.record(z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}),
     /** A page of the project, shown for 502, 503 and 504; cutover's own unless given. */
-    error_page: relativePath.optional(),
+    error_page: servedPath.optional(),
     access_log: z.boolean().default(true),
     balance: z.enum(["round_robin", "ip_hash", "least_conn", "url_hash"]).default("round_robin"),
     /** This host's instances together, beside the weights of `peers`. */

@@ -141,6 +141,10 @@ export const instanceView = z.object({
   slots: z.int(),
 });
 
+/** Closed to all visitors but those with these addresses. */
+export const maintenanceView = z.object({ since: z.iso.datetime(), allow: z.array(z.string()) });
+export type MaintenanceView = z.output<typeof maintenanceView>;
+
 export const appView = z.object({
   app: appName,
   live: runId.nullable(),
@@ -154,6 +158,8 @@ export const appView = z.object({
   previous: releaseId.nullable(),
   urls: z.array(z.string()),
   held: z.string().optional(),
+  /** Absent while the site is open. */
+  maintenance: maintenanceView.optional(),
   instances: z.array(instanceView),
   releases: z.array(releaseView),
   deployment: deploymentView.nullable(),
@@ -197,6 +203,7 @@ export const environmentView = z.object({
 
 /** `weight` in percent: below 100 the staged release is a canary beside the live one. */
 export const activateBody = z.strictObject({ weight: z.int().min(1).max(100).default(100) });
+export const maintenanceBody = z.strictObject({ allow: z.array(z.string().max(64)).max(256).default([]) });
 export const redeployBody = z.strictObject({ release: releaseId.optional() });
 
 /** The paths of the HTTP interface, in one place for the agent, the Action and the command line. */
@@ -215,4 +222,5 @@ export const routes = {
   /** Only on the admin socket. */
   environment: (app: string) => `/v1/apps/${app}/environment`,
   logs: (app: string) => `/v1/apps/${app}/logs`,
+  maintenance: (app: string) => `/v1/apps/${app}/maintenance`,
 } as const;

@@ -15,7 +15,7 @@ export class AgentClient {
   /** @throws CutoverError agent_unreachable, agent_incompatible, and what the agent answers */
   async call<S extends z.ZodType>(
     schema: S,
-    method: "GET" | "POST" | "DELETE",
+    method: "GET" | "POST" | "PUT" | "DELETE",
     path: string,
     body?: object,
   ): Promise<z.output<S>> {

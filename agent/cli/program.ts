@@ -6,6 +6,7 @@ import { withGlobalOptions } from "./context.ts";
 import { deploymentCommands, type SetExit } from "./deployments.ts";
 import { inspectCommands } from "./inspect.ts";
 import { keyCommands } from "./keys.ts";
+import { maintenanceCommand } from "./maintenance.ts";
 import { styleFor, type Terminal } from "./terminal.ts";
 import { renderFailure } from "./view.ts";
 
@@ -48,6 +49,7 @@ function createProgram(terminal: Terminal, version: string, setExit: SetExit): C
   const commands = [
     ...deploymentCommands(terminal, setExit),
     ...inspectCommands(terminal, setExit),
+    maintenanceCommand(terminal),
     appCommand(terminal),
     ...keyCommands(terminal),
   ];

@@ -46,6 +46,11 @@ function facts(view: AppView, { style, now }: ViewOptions): string[] {
   }
   if (view.previous !== null) rows.push(["previous", view.previous]);
   for (const [index, url] of view.urls.entries()) rows.push([index === 0 ? "serves" : "", safe(url)]);
+  if (view.maintenance !== undefined) {
+    const { since, allow } = view.maintenance;
+    const who = allow.length === 0 ? "" : `, but for ${allow.map(safe).join(", ")}`;
+    rows.push(["closed", style("yellow", `for maintenance, since ${short(now - Date.parse(since))} ago${who}`)]);
+  }
   if (view.held !== undefined) rows.push(["held", style("red", safe(view.held))]);
   if (view.deployment !== null) rows.push(["last", deploymentLine(view.deployment, { style, now })]);
   return rows.map(([name, value]) => `  ${name.padEnd(9)} ${value}`);

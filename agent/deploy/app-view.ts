@@ -23,6 +23,7 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
   for (const run of runs) instances.push(...(await viewRun(ports, state, run)));
   for (const group of await ports.privileged.processes(state.app)) instances.push(...viewProcess(group));
   const live = state.live === null ? undefined : await runSpec({ ports, state }, state.live);
+  const maintenance = await ports.maintenance.state(state.app);
   return {
     app: state.app,
     live: state.live,
@@ -33,6 +34,7 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
     previous: rollbackTarget(state) ?? null,
     urls: urlsOf(live?.config, settings),
     ...(state.held !== null && { held: state.held }),
+    ...(maintenance !== undefined && { maintenance }),
     instances,
     releases: state.releases.toReversed(),
     deployment: running ?? state.history[0] ?? null,

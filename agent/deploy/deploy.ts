@@ -23,6 +23,7 @@ export async function receive(work: Work, request: DeployRequest): Promise<Manif
     base,
     accept: async (manifest, digest) => {
       accept(work, request, manifest, digest);
+      await ports.privileged.checkSite(state.app, manifest.config);
       await ports.privileged.prepareApp(state.app);
       addRelease(state, manifest, digest);
       const run = manifest.release;
@@ -116,6 +117,7 @@ export async function deployAgain(
   const spec = await runSpec(work, run);
   permit(spec.config, work.settings);
   permitPorts(spec.config, work.settings);
+  await ports.privileged.checkSite(state.app, spec.config);
   await ports.privileged.prepareApp(state.app);
   if (weight < 100) await assertCanary(work, spec);
   if (up) {

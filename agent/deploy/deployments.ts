@@ -7,6 +7,7 @@ import type {
   DeploymentKind,
   DeploymentView,
   FilesView,
+  MaintenanceView,
 } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
 import type { Ports } from "../ports.ts";
@@ -227,6 +228,15 @@ export class Deployments implements Service {
     const state = await this.#state(app);
     if (state.live === null) throw nothingLive(app);
     return this.#ports.privileged.commandEnvironment(await runSpec({ ports: this.#ports, state }, state.live));
+  }
+
+  async maintain(app: string, closed: { allow: string[] } | null): Promise<MaintenanceView | undefined> {
+    const { apps, maintenance, privileged } = this.#ports;
+    await apps.settings(app);
+    // An app that was never deployed has no directory yet.
+    if (closed !== null) await privileged.prepareApp(app);
+    await (closed === null ? maintenance.end(app) : maintenance.begin(app, closed.allow));
+    return maintenance.state(app);
   }
 
   async removeApp(app: string): Promise<void> {

@@ -35,6 +35,8 @@ export function appLayout(data: string, app: string) {
     published: (link: "current" | "canary" | "previous" | "staged") => join(home, link),
     /** What must outlive releases, such as uploads. */
     shared: join(home, "shared"),
+    /** What nginx looks at to know whether the site is closed for maintenance. */
+    maintenance: join(home, "maintenance"),
     state: join(home, "state.json"),
     logs,
     runLogs: (runId: string) => join(logs, "runs", runId),

@@ -1,10 +1,8 @@
 import { existsSync } from "node:fs";
 import { readlink, rm, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
-import { type Config, processName, siteOf } from "../../shared/config.ts";
-import { protocolOf } from "../../shared/config-server.ts";
+import { type Config, processName } from "../../shared/config.ts";
 import { appName, releaseId, runId } from "../../shared/names.ts";
-import { permit } from "../permit.ts";
 import { allowedPorts, permitPorts } from "../permit-ports.ts";
 import type {
   Apps,
@@ -15,7 +13,6 @@ import type {
   ProcessGroup,
   ProgramStatus,
   RunSpec,
-  SitePart,
   SiteRequest,
 } from "../ports.ts";
 import type { CommandEnvironment } from "../service.ts";
@@ -25,20 +22,11 @@ import { systemClock } from "./clock.ts";
 import { syncDirectory } from "./durable.ts";
 import { readSecrets, runEnvironment } from "./environment.ts";
 import { type AppLayout, appLayout } from "./layout.ts";
-import { Nginx } from "./nginx/nginx.ts";
-import { type PreviewServer, renderSite, siteFileName } from "./nginx/nginx-site.ts";
-import {
-  mainUpstream,
-  previewUpstream,
-  renderUpstreams,
-  serversOf,
-  type UpstreamInput,
-  upstreamFileName,
-} from "./nginx/nginx-upstream.ts";
-import { SlotLinks, slotCount, slotLink } from "./nginx/slots.ts";
-import { listIfThere, readIfThere } from "./optional-file.ts";
+import { slotCount } from "./nginx/slots.ts";
+import { listIfThere } from "./optional-file.ts";
 import { giveTree, sealTree } from "./ownership.ts";
 import { type PortRequest, RunPorts } from "./run-ports.ts";
+import { Sites } from "./site.ts";
 import { runStep, type StepRunner } from "./step.ts";
 import { writeLaunchFile } from "./supervisor/launch-files.ts";
 import { processesOf, signalEach } from "./supervisor/leftovers.ts";
@@ -84,16 +72,16 @@ export class LocalPrivileged implements Privileged {
   readonly #options: LocalPrivilegedOptions;
   readonly #clock: Clock;
   readonly #supervisor: Supervisor;
-  readonly #nginx: Nginx;
   readonly #ports: RunPorts;
+  readonly #sites: Sites;
 
   constructor(options: LocalPrivilegedOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    const { supervisor, nginx } = options.settings;
+    const { supervisor } = options.settings;
     this.#supervisor = new Supervisor({ socket: supervisor.socket, confDir: supervisor.conf_dir });
     this.#ports = new RunPorts(options.settings.data);
-    this.#nginx = new Nginx({ binary: nginx.binary, confDir: nginx.conf_dir, conf: nginx.conf, clock: this.#clock });
+    this.#sites = new Sites(options.settings, this.#clock);
   }
 
   async prepareApp(app: string): Promise<void> {
@@ -107,7 +95,13 @@ export class LocalPrivileged implements Privileged {
     await makeDirectory(layout.releases, 0o755);
     // Its user may add environments, and the sticky bit keeps it from replacing sealed ones, which are root's.
     await makeDirectory(layout.venvs, other === undefined ? 0o755 : 0o1775, other && { uid: 0, gid: other.gid });
-    await makeDirectory(layout.shared, 0o750, other);
+    // New files in it get the directory's group, which is nginx's, for what `shared` in cutover.yml serves.
+    const gid = other && (await groupId(this.#options.settings.nginx.group));
+    await makeDirectory(
+      layout.shared,
+      gid === undefined ? 0o750 : 0o2750,
+      other && { ...other, gid: gid ?? other.gid },
+    );
     await makeDirectory(layout.logs, 0o750);
     await makeDirectory(layout.deployments, 0o750);
   }
@@ -309,39 +303,24 @@ export class LocalPrivileged implements Privileged {
     return [...new Set(found)].filter((run) => run !== undefined).toSorted();
   }
 
-  async writeSite(app: string, { main, preview }: SiteRequest): Promise<{ changed: boolean }> {
-    const settings = await this.#options.apps.settings(app);
-    const { home } = this.#layout(app);
-    const links = new SlotLinks(this.#options.settings.data);
-    const upstreams: UpstreamInput[] = [];
-    const add = (name: string, which: "main" | "preview", part: SitePart) =>
-      upstreams.push({ name, part, links: links.path(app, slotLink(which, protocolOf(part.config.server))) });
-    if (main !== null) add(mainUpstream(app), "main", main);
-    if (preview !== null) add(previewUpstream(app), "preview", preview);
-    const site = renderSite({
-      app,
-      home,
-      main: main && { config: main.config, ...permit(main.config, settings) },
-      preview: preview && previewServer(preview.config),
-    });
-    return this.#nginx.write([
-      { name: siteFileName(app), text: site },
-      { name: upstreamFileName(app), text: upstreams.length === 0 ? undefined : renderUpstreams(upstreams) },
-    ]);
+  async checkSite(app: string, config: Config): Promise<void> {
+    await this.#sites.check(config, await this.#options.apps.settings(app));
+  }
+
+  async writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }> {
+    return this.#sites.write(await this.#options.apps.settings(app), site);
   }
 
   async upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }> {
-    const file = join(this.#options.settings.nginx.conf_dir, upstreamFileName(appName.parse(app)));
-    const text = (await readIfThere(file)) ?? "";
-    return { main: serversOf(text, mainUpstream(app)), preview: serversOf(text, previewUpstream(app)) };
+    return this.#sites.servers(appName.parse(app));
   }
 
   oldWorkers(): Promise<boolean> {
-    return this.#nginx.oldWorkers();
+    return this.#sites.oldWorkers();
   }
 
   async removeApp(app: string): Promise<void> {
-    await this.#nginx.remove([siteFileName(appName.parse(app)), upstreamFileName(app)]);
+    await this.#sites.remove(appName.parse(app));
     for (const run of await this.runs(app)) await this.removePrograms(app, run);
     await rm(this.#layout(app).home, { recursive: true, force: true });
   }
@@ -395,11 +374,6 @@ export class LocalPrivileged implements Privileged {
       ...(instance !== undefined && { instance }),
     });
   }
-}
-
-function previewServer(config: Config): PreviewServer | null {
-  const listen = siteOf(config).preview?.listen;
-  return listen === undefined ? null : { config, listen };
 }
 
 /** The release or the environment that a path lies in. */

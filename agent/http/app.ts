@@ -3,7 +3,14 @@ import { type Context, Hono } from "hono";
 import type { Operation } from "../../shared/audience.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { toProblem } from "../../shared/problem.ts";
-import { type Accepted, activateBody, protocolVersion, redeployBody, routes } from "../../shared/protocol.ts";
+import {
+  type Accepted,
+  activateBody,
+  maintenanceBody,
+  protocolVersion,
+  redeployBody,
+  routes,
+} from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
 import type { CallRequest, Service } from "../service.ts";
 import type { Authorize, Authorized, Wanted } from "./auth.ts";
@@ -172,6 +179,17 @@ function addAdminCalls(app: HttpApp, options: HttpAppOptions): void {
   app.get(routes.environment(":app"), async (c) => {
     const environment = await service.environment(params.appParam(c.req.param("app")));
     return c.json(environment, 200, { "cache-control": "no-store" });
+  });
+
+  app.put(routes.maintenance(":app"), async (c) => {
+    const name = params.appParam(c.req.param("app"));
+    const { allow } = params.checked(maintenanceBody, await readJson(c.env), "body");
+    return c.json(await service.maintain(name, { allow }));
+  });
+
+  app.delete(routes.maintenance(":app"), async (c) => {
+    await service.maintain(params.appParam(c.req.param("app")), null);
+    return c.body(null, 204);
   });
 
   app.delete(routes.app(":app"), async (c) => {

@@ -8,7 +8,7 @@ import { protocolOf } from "../../shared/config-server.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
-import type { DeploymentEvent } from "../../shared/protocol.ts";
+import type { DeploymentEvent, MaintenanceView } from "../../shared/protocol.ts";
 
 /** One of a run's processes on the fake host: how many programs of it there are, and since when it is asked to stop. */
 interface FakeProcess {
@@ -48,6 +48,7 @@ export class FakeHost {
     slots: "",
     links: {} as Record<string, string | null>,
     events: new Map<string, DeploymentEvent[]>(),
+    maintenance: undefined as MaintenanceView | undefined,
   };
   settings = appSettingsSchema.parse({ domains: ["shop.example.com"] });
   releaseCommandCode = 0;
@@ -177,6 +178,7 @@ export class FakeHost {
         runs: async () => [
           ...new Set([...disk.programs, ...[...disk.processes.values()].map((process) => process.run)]),
         ],
+        checkSite: async () => {},
         writeSite: async () => ({ changed: false }),
         upstreamServers: async () => ({ main: [], preview: [] }),
         oldWorkers: async () => false,
@@ -213,6 +215,17 @@ export class FakeHost {
         append: (_app, id, event) => void disk.events.set(id, [...(disk.events.get(id) ?? []), event]),
         read: async (_app, id) => disk.events.get(id) ?? [],
         collect: async () => {},
+      },
+      maintenance: {
+        state: async () => this.disk.maintenance,
+        begin: async (_app, allow) => {
+          await this.effect(`maintenance.begin ${allow.join(" ")}`);
+          this.disk.maintenance = { since: new Date(this.#now).toISOString(), allow };
+        },
+        end: async () => {
+          await this.effect("maintenance.end");
+          this.disk.maintenance = undefined;
+        },
       },
     };
   }

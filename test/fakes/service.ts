@@ -11,6 +11,7 @@ import type {
   DeploymentKind,
   DeploymentView,
   FilesView,
+  MaintenanceView,
 } from "../../shared/protocol.ts";
 
 type EventBody = DeploymentEvent extends infer E ? (E extends DeploymentEvent ? Omit<E, "id" | "at"> : never) : never;
@@ -189,6 +190,14 @@ export class FakeService implements Service {
     const environment = this.environments.get(app);
     if (environment === undefined) throw new CutoverError("nothing_live", `${app} has no live release.`);
     return environment;
+  }
+
+  async maintain(app: string, closed: { allow: string[] } | null): Promise<MaintenanceView | undefined> {
+    this.#called("maintain", app, undefined, closed);
+    const { maintenance: _, ...open } = this.#view(app);
+    const maintenance = closed === null ? undefined : { since: fakeTimes.made, allow: closed.allow };
+    this.views.set(app, { ...open, ...(maintenance && { maintenance }) });
+    return maintenance;
   }
 
   async removeApp(app: string): Promise<void> {

@@ -75,9 +75,6 @@ ${paths.map((name) => `    ${name}_temp_path ${join(temporary, name)};`).join("\
     server_tokens off;
     sendfile on;
     tcp_nopush on;
-    gzip on;
-    gzip_min_length 1k;
-    gzip_types text/css text/plain text/javascript application/javascript application/json application/xml image/svg+xml;
     default_type application/octet-stream;
     types {
 ${Object.entries(mimeTypes)
@@ -162,6 +159,7 @@ nginx:
   binary: ${JSON.stringify(nginx.binary)}
   conf_dir: ${JSON.stringify(layout.nginx.confDir)}
   conf: ${JSON.stringify(layout.nginx.conf)}
+  log_dir: ${JSON.stringify(layout.log)}
   group: ${JSON.stringify(nginx.group)}
 `;
 }

@@ -1,29 +1,26 @@
 import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
-import type { ListenAddress } from "../../../shared/config-values.ts";
-import { milliseconds } from "../../../shared/duration.ts";
-import { mainUpstream, previewUpstream } from "./nginx-upstream.ts";
+import type { PermittedSite } from "../../permit.ts";
+import type { NginxFeatures } from "./nginx-features.ts";
+import { type Names, names, type Places } from "./nginx-names.ts";
+import { mainServers, previewServer } from "./nginx-server.ts";
+import { previewUpstream } from "./nginx-upstream.ts";
 import { block, plain, quoted } from "./nginx-values.ts";
 
 /** What a site's text is made of. Every value is checked again while rendering. */
-export interface SiteInput {
+export interface SiteInput extends Places {
   app: string;
-  /** The app's directory on the host. */
-  home: string;
   main: MainServer | null;
   preview: PreviewServer | null;
+  nginx: NginxFeatures;
 }
 
-export interface MainServer {
+export interface MainServer extends PermittedSite {
   config: Config;
-  listen: ListenAddress[];
-  /** Empty: the default server of its addresses. */
-  serverNames: string[];
 }
 
-export interface PreviewServer {
+export interface PreviewServer extends Pick<PermittedSite, "tls"> {
   config: Config;
-  listen: ListenAddress;
 }
 
 export function siteFileName(app: string): string {
@@ -34,71 +31,51 @@ export function siteFileName(app: string): string {
  * The exact text of an app's site; undefined where cutover has no server block to write.
  * @throws CutoverError config_invalid for a value that nginx could read as something else than a value
  */
-export function renderSite({ app, home, main, preview }: SiteInput): string | undefined {
+export function renderSite({ app, home, logDir, main, preview, nginx }: SiteInput): string | undefined {
+  const own = main?.config.site === "none" ? null : main;
+  const known = names(app);
+  const choice = own === null ? [] : previewChoice(known, own.config, preview?.config);
+  const context = { app, home, logDir, nginx, names: known };
   const servers = [
-    ...(main === null || main.config.site === "none" ? [] : [mainServer(app, home, main)]),
-    ...(preview === null ? [] : [previewServer(app, home, preview)]),
+    ...(own === null ? [] : mainServers({ ...context, chosen: choice.length > 0 }, own)),
+    ...(preview === null ? [] : previewServer(context, preview)),
   ];
   if (servers.length === 0) return undefined;
-  return ["# Written by cutover. Changes are lost.", ...servers.map((lines) => lines.join("\n"))]
-    .join("\n")
-    .concat("\n");
+  const upgrades = [own, preview].some((server) => server !== null && siteOf(server.config).upgrade);
+  const blocks = [...(upgrades ? [connectionMap(known)] : []), ...choice, ...servers];
+  return `# Written by cutover. Changes are lost.\n${blocks.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }
 
-function mainServer(app: string, home: string, { config, listen, serverNames }: MainServer): string[] {
-  const isDefault = serverNames.length === 0;
-  return block("server", [
-    ...listen.map((address) => `listen ${plain(address)}${isDefault ? " default_server" : ""};`),
-    `server_name ${isDefault ? "_" : serverNames.map(plain).join(" ")};`,
-    ...locations(home, config, mainUpstream(app), ["current", "canary", "previous"]),
-  ]);
+/** What nginx tells the instance about the connection: to be upgraded, or gone after the answer, as without upgrades. */
+function connectionMap({ connection }: Names): string[] {
+  return block(`map $http_upgrade ${connection}`, ["default upgrade;", '"" close;']);
 }
 
-function previewServer(app: string, home: string, { config, listen }: PreviewServer): string[] {
-  return block("server", [
-    `listen ${plain(listen)};`,
-    ...locations(home, config, previewUpstream(app), ["staged", "current"]),
-  ]);
-}
-
-function locations(home: string, config: Config, upstream: string, releases: string[]): string[] {
-  return [
-    `client_max_body_size ${plain(siteOf(config).client_max_body_size)};`,
-    ...config.static.flatMap(({ url, expires }) => staticLocation(home, url, expires, releases)),
-    "",
-    ...block("location /", passing(config, upstream)),
-  ];
-}
-
-function passing(config: Config, upstream: string): string[] {
-  if (protocolOf(config.server) === "uwsgi") {
-    return ["include uwsgi_params;", `uwsgi_pass ${upstream};`, "uwsgi_next_upstream error;"];
+/**
+ * Who sends the cookie or the header of the preview is passed to its upstream. Regular expressions, since a map compares
+ * strings without regard to case.
+ */
+function previewChoice({ app, upstream, header, release }: Names, live: Config, shown: Config | undefined): string[][] {
+  const preview = shown && siteOf(shown).preview;
+  if (shown === undefined || preview === undefined || protocolOf(shown.server) !== protocolOf(live.server)) return [];
+  const chosen = previewUpstream(app);
+  const maps: string[][] = [];
+  // Of two ways the second begins with what the first has found.
+  let found: string = app;
+  if (preview.header !== undefined) {
+    const [name = "", value = ""] = preview.header.split(": ");
+    const to = preview.cookie === undefined ? upstream : header;
+    maps.push(pick(`$http_${plain(name).toLowerCase().replaceAll("-", "_")}`, to, value, { found, chosen }));
+    found = to;
   }
-  return [
-    `proxy_pass http://${upstream};`,
-    "proxy_http_version 1.1;",
-    "proxy_set_header Host $http_host;",
-    "proxy_set_header X-Real-IP $remote_addr;",
-    "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-    "proxy_set_header X-Forwarded-Proto $scheme;",
-    "proxy_redirect off;",
-    "proxy_next_upstream error;",
-  ];
+  if (preview.cookie !== undefined) {
+    const [name = "", value = ""] = preview.cookie.split("=");
+    maps.push(pick(`$cookie_${plain(name)}`, upstream, value, { found, chosen }));
+  }
+  if (maps.length === 0) return [];
+  return [...maps, block(`map ${upstream} ${release}`, ["default current;", `${quoted(chosen)} staged;`])];
 }
 
-/** Files of the live release, then of the canary, then of the one before, for pages that were loaded just before a cutover. */
-function staticLocation(home: string, url: string, expires: string, releases: string[]): string[] {
-  return [
-    "",
-    ...block(`location ^~ ${quoted(url)}`, [
-      `root ${quoted(home)};`,
-      `try_files ${releases.map((release) => `/${release}/static$uri`).join(" ")} =404;`,
-      ...(expires === "off" ? [] : [`expires ${plain(expiry(expires))};`]),
-    ]),
-  ];
-}
-
-/** nginx counts `expires` in whole seconds. */
-function expiry(expires: string): string {
-  return expires.endsWith("ms") ? `${Math.ceil(milliseconds(expires) / 1000)}s` : expires;
+function pick(from: string, to: string, value: string, { found, chosen }: { found: string; chosen: string }): string[] {
+  return block(`map ${from} ${to}`, [`default ${found};`, `"~^${plain(value)}$" ${chosen};`]);
 }

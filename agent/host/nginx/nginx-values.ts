@@ -16,16 +16,35 @@ export function plain(value: string | number): string {
   return text;
 }
 
-/** Quotes stop everything but variables, for which nginx has no escape. @throws CutoverError config_invalid */
+/** A path or an address of this host in quotes, which stop everything but variables. @throws CutoverError config_invalid */
 export function quoted(value: string): string {
+  if (/["'\\]/.test(value)) throw refused(value);
+  return quotedText(value);
+}
+
+/** A path of this host with one of nginx's variables behind it. @throws CutoverError config_invalid */
+export function quotedWith(path: string, variable: `$${string}`): string {
+  return `${quoted(path).slice(0, -1)}${variable}"`;
+}
+
+/** Any text but a variable's $, for which nginx has no escape. @throws CutoverError config_invalid */
+export function quotedText(value: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
-  if (value === "" || /[\u0000-\u001f\u007f$"'\\]/.test(value)) throw refused(value);
-  return `"${value}"`;
+  if (value === "" || /[\u0000-\u001f\u007f$]/.test(value)) throw refused(value);
+  return `"${value.replace(/["\\]/g, "\\$&")}"`;
+}
+
+/**
+ * The name of a variable that belongs to one app. A word has no underscore and a name of an app neither, so two apps never
+ * have the same variable. A word has at most five letters: nginx's table of variables takes 46 in all.
+ */
+export function variable(app: string, word: string): `$${string}` {
+  return `$cutover_${plain(app).replaceAll("-", "_")}_${word}`;
 }
 
 function refused(value: string): CutoverError {
   return new CutoverError("config_invalid", `nginx's configuration cannot hold this value: ${JSON.stringify(value)}.`, {
     unchanged: "Nothing was changed.",
-    fix: "Use a value without $, quotes, backslashes, spaces and control characters.",
+    fix: "Use a value without $ and control characters; in paths and addresses of the host also without quotes and backslashes.",
   });
 }

@@ -1,4 +1,4 @@
-import { open, readlink, rm, stat } from "node:fs/promises";
+import { open, readlink, realpath, rm, stat } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Clock } from "../../ports.ts";
@@ -7,6 +7,7 @@ import { syncDirectory, writeDurably } from "../durable.ts";
 import { readIfThere } from "../optional-file.ts";
 import { childrenOf, commandLine, processRuns, readPidFile } from "../processes.ts";
 import { runTool, type ToolResult } from "../run-tool.ts";
+import { type NginxFeatures, parseFeatures } from "./nginx-features.ts";
 
 export interface NginxOptions {
   binary: string;
@@ -14,6 +15,8 @@ export interface NginxOptions {
   confDir: string;
   /** Another main configuration than the binary's own. */
   conf?: string | undefined;
+  /** Another prefix than the binary's own. */
+  prefix?: string | undefined;
   /** How long a reload may take, in milliseconds. */
   timeoutMs?: number;
   clock?: Clock;
@@ -65,6 +68,12 @@ export class Nginx {
     const master = await this.#master(await this.#test());
     const [all, serving] = [await workers(master, false), await workers(master, true)];
     return all.length > serving.length;
+  }
+
+  /** Asked each time, since nginx may be replaced while the agent runs. @throws CutoverError nginx_unreachable */
+  async features(): Promise<NginxFeatures> {
+    const { stderr } = await this.#run("-V");
+    return parseFeatures(stderr);
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -125,7 +134,7 @@ export class Nginx {
 
   async #reload(needed: string[]): Promise<void> {
     const configuration = await this.#test();
-    const unread = needed.find((path) => !configuration.includes(`# configuration file ${path}:`));
+    const unread = await notRead(configuration, needed);
     if (unread !== undefined) {
       throw new CutoverError("nginx_config_broken", `nginx does not read ${unread}.`, {
         unchanged: "nginx goes on with the configuration that it has.",
@@ -158,9 +167,10 @@ export class Nginx {
   }
 
   async #run(option: string): Promise<ToolResult> {
-    const { binary, conf } = this.#options;
+    const { binary, conf, prefix } = this.#options;
+    const places = [...(prefix === undefined ? [] : ["-p", prefix]), ...(conf === undefined ? [] : ["-c", conf])];
     try {
-      return await runTool(binary, [option, "-q", ...(conf === undefined ? [] : ["-c", conf])]);
+      return await runTool(binary, [option, "-q", ...places]);
     } catch (cause) {
       throw new CutoverError("nginx_unreachable", `nginx could not be started as \`${binary}\`.`, {
         unchanged: "The site is as it was.",
@@ -181,7 +191,7 @@ export class Nginx {
     const named = /^[ \t]*pid[ \t]+"?([^";\n]+)"?[ \t]*;/m.exec(configuration)?.[1];
     if (named !== undefined && isAbsolute(named)) return named;
     const { stderr: built } = await this.#run("-V");
-    const prefix = /--prefix=(\S+)/.exec(built)?.[1] ?? "/usr/local/nginx";
+    const prefix = this.#options.prefix ?? /--prefix=(\S+)/.exec(built)?.[1] ?? "/usr/local/nginx";
     return join(prefix, named ?? /--pid-path=(\S+)/.exec(built)?.[1] ?? "logs/nginx.pid");
   }
 
@@ -192,6 +202,14 @@ export class Nginx {
       throw unreachable("nginx could not be told to reload.", cause);
     }
   }
+}
+
+/** A file that the configuration does not include, by whatever way through links it names its directory. */
+async function notRead(configuration: string, needed: string[]): Promise<string | undefined> {
+  const named = [...configuration.matchAll(/^# configuration file (.+):$/gm)].map(([, path = ""]) => path);
+  const read = new Set(await Promise.all(named.map((path) => realpath(path).catch(() => path))));
+  for (const path of needed) if (!read.has(await realpath(path))) return path;
+  return undefined;
 }
 
 /** Not *.conf, so nginx does not include it. */
@@ -258,6 +276,9 @@ function fixFor(message: string): string {
   if (message.includes("bind()")) return "Another program has this address: stop it, or choose another `listen`.";
   if (message.includes("duplicate default server")) {
     return "Give the app a domain in its settings, or take the other default server out (on Debian: sites-enabled/default).";
+  }
+  if (/open\(\) "[^"]+\.log" failed/.test(message)) {
+    return "Make the directory, or set nginx.log_dir in agent.yml to the one of nginx's logs.";
   }
   return "Correct it, check with `nginx -t`, and deploy again.";
 }

@@ -66,6 +66,9 @@ test("every command has help with an example, and takes --json", async () => {
     "abort",
     "logs",
     "exec",
+    "maintenance",
+    "maintenance on",
+    "maintenance off",
     "app",
     "app add",
     "app list",
@@ -155,7 +158,7 @@ test("app add tells all that is wrong with its options, and writes nothing", asy
   expect(exit).toBe(2);
   expect(err).toContain("--user: a user of this host");
   expect(err).toContain("--key: ed25519: and 43 characters");
-  expect(err).toContain("--listen: a port, or address:port");
+  expect(err).toContain("--listen: a port, address:port, or either with ssl");
   await expect(stat(host.path("etc"))).rejects.toThrow();
 });
 

@@ -10,7 +10,7 @@ test("apps are the files of that form, read anew at each call", async () => {
   for (const name of ["shop.yml", "blog.yml", "Bad_Name.yml", "shop.env", "note.txt"])
     writeFileSync(join(dir, name), "");
   expect(await apps.names()).toEqual(["blog", "shop"]);
-  expect(await apps.settings("shop")).toEqual({
+  expect(await apps.settings("shop")).toMatchObject({
     app: "shop",
     file: join(dir, "shop.yml"),
     trust: [],

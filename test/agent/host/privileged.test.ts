@@ -5,13 +5,13 @@ import { expect, test } from "vitest";
 import { startEmbedded } from "../../../agent/host/embedded/embedded.ts";
 import { SocketProbe } from "../../../agent/host/health.ts";
 import { appLayout } from "../../../agent/host/layout.ts";
-import { Slots } from "../../../agent/host/nginx/slots.ts";
 import { LocalPrivileged } from "../../../agent/host/privileged.ts";
 import { childrenOf, processRuns } from "../../../agent/host/processes.ts";
 import { SupervisorLogs } from "../../../agent/host/supervisor/instance-logs.ts";
 import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
 import { stopSeconds } from "../../../agent/host/supervisor/programs.ts";
 import { Supervisor } from "../../../agent/host/supervisor/supervisor.ts";
+import { NginxTraffic } from "../../../agent/host/traffic.ts";
 import type { Privileged, RunSpec } from "../../../agent/ports.ts";
 import { type EmbeddedHost, embeddedHost } from "./embedded-host.ts";
 import { eventually, release, scratch, testConfig, testSpec } from "./scratch.ts";
@@ -42,6 +42,13 @@ const healthy = (privileged: Privileged, spec: RunSpec) =>
     );
     return (await Promise.all(checks)).every((answer) => answer.kind === "status" && answer.status === 200);
   });
+
+/** All visitors to a run. */
+async function serve({ embedded, privileged }: Pick<EmbeddedHost, "embedded" | "privileged">, spec: RunSpec) {
+  const shares = [{ run: spec.run, instances: await privileged.instances(spec), slots: 60 }];
+  const traffic = new NginxTraffic(embedded.settings.data, privileged);
+  return traffic.route("shop", { main: { config: spec.config, shares }, preview: null });
+}
 
 const supervisorOf = ({ embedded }: EmbeddedHost) => {
   const { socket, conf_dir: confDir } = embedded.settings.supervisor;
@@ -217,16 +224,22 @@ test("the site is written by what the host allows, and an app is removed as a wh
   await privileged.prepareApp("shop");
   unpack(host);
   const spec = testSpec(testConfig({ env: { VALUE: "hello" } }));
-  const slots = new Slots(embedded.settings.data);
-  await slots.prepare("shop");
   await privileged.startPrograms(spec);
   await healthy(privileged, spec);
-  expect(await privileged.writeSite("shop", spec.config)).toEqual({ changed: true });
-  expect(await privileged.writeSite("shop", spec.config)).toEqual({ changed: false });
-  await slots.assign("shop", [{ run: release, instances: privileged.instances(spec), slots: 60 }]);
+  const site = { main: { config: spec.config, slots: new Array<null>(60).fill(null) }, preview: null };
+  expect(await privileged.upstreamServers("shop")).toEqual({ main: [], preview: [] });
+  expect(await privileged.writeSite("shop", site)).toEqual({ changed: true });
+  expect(await privileged.writeSite("shop", site)).toEqual({ changed: false });
+  const { home } = appLayout(embedded.settings.data, "shop");
+  const { main, preview } = await privileged.upstreamServers("shop");
+  expect([main.length, main[59], preview]).toEqual([60, `unix:${home}/slots/59`, []]);
+  expect(await serve(host, spec)).toEqual({ reloaded: false });
   expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("hello");
   const asking = testConfig({ site: { listen: [port + 1] } });
-  await expect(privileged.writeSite("shop", asking)).rejects.toMatchObject({ code: "listen_not_allowed" });
+  await expect(privileged.checkSite("shop", asking)).rejects.toMatchObject({ code: "listen_not_allowed" });
+  await expect(privileged.writeSite("shop", { ...site, main: { ...site.main, config: asking } })).rejects.toMatchObject(
+    { code: "listen_not_allowed" },
+  );
   await privileged.removeApp("shop");
   expect(existsSync(appLayout(embedded.settings.data, "shop").home)).toBe(false);
   expect(readdirSync(embedded.settings.nginx.conf_dir)).toEqual([]);
@@ -271,22 +284,28 @@ test.runIf(isRoot)(
     for (const target of ["built", "new", "../venv/new", "../../../venvs/key/bin/new"])
       expect(await run(["touch", target])).not.toBe(0);
     expect(await run(["mv", "../../../venvs/key", "../../../venvs/other"])).not.toBe(0);
-    expect(await run(["touch", join(layout.shared, "upload")])).toBe(0);
+    // As an instance's own umask makes it: for others nothing, for nginx what the directory's group gives.
+    expect(await run(["sh", "-c", `umask 007; mkdir ${layout.shared}/media; echo hi > ${layout.shared}/media/a`])).toBe(
+      0,
+    );
 
     await privileged.startPrograms(spec);
     await healthy(privileged, spec);
     const [program] = (await privileged.programs("shop", release)) ?? [];
-    const nobody = statSync(join(layout.shared, "upload"));
+    const ids = (flag: string) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" }));
+    const nobody = { uid: ids("-u"), gid: ids("-g") };
     expect(statSync(`/proc/${program?.pid}`).uid).toBe(nobody.uid);
     const modes = (path: string) => (statSync(path).mode & 0o7777).toString(8);
     const nginxGroup = Number(execFileSync("getent", ["group", "www-data"], { encoding: "utf8" }).split(":")[2]);
-    expect([modes(layout.home), modes(layout.runDir(release)), modes(layout.shared)]).toEqual(["711", "2750", "750"]);
+    expect([modes(layout.home), modes(layout.runDir(release)), modes(layout.shared)]).toEqual(["711", "2750", "2750"]);
     expect(statSync(layout.runDir(release))).toMatchObject({ uid: nobody.uid, gid: nginxGroup });
     const launchFile = join(layout.runDir(release), "web-0.json");
     expect([modes(launchFile), statSync(launchFile).uid, statSync(launchFile).gid]).toEqual(["640", 0, nobody.gid]);
 
-    await new Slots(settings.data).assign("shop", [{ run: release, instances: privileged.instances(spec), slots: 60 }]);
-    await privileged.writeSite("shop", spec.config);
+    expect(statSync(join(layout.shared, "media", "a"))).toMatchObject({ uid: nobody.uid, gid: nginxGroup });
+    const shared = testConfig({ ...spec.config, shared: [{ url: "/media/", from: "media" }] });
+    await serve({ embedded: { ...embedded, settings }, privileged }, { ...spec, config: shared });
+    expect(await (await fetch(`http://127.0.0.1:${port}/media/a`)).text()).toBe("hi\n");
     expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("hello");
     expect(existsSync(join(dir, "data"))).toBe(true);
     await privileged.removeApp("shop");
@@ -323,18 +342,14 @@ test("after a restart of everything supervisord and nginx bring the live run bac
   const spec = testSpec(testConfig({ env: { VALUE: "hello" } }));
   await privileged.startPrograms(spec);
   await healthy(privileged, spec);
-  const share = { run: release, instances: privileged.instances(spec), slots: 60 };
-  await new Slots(embedded.settings.data).assign("shop", [share]);
-  await privileged.writeSite("shop", spec.config);
+  await serve(host, spec);
   const pids = (await privileged.programs("shop", release))?.map(({ pid }) => pid) ?? [];
   await embedded.stop();
   for (const pid of pids) expect(await processRuns(pid)).toBe(false);
   // Sockets as a power cut leaves them: there, and nobody listens.
-  for (const { socket } of share.instances) {
-    execFileSync("/usr/bin/python3", [
-      "-c",
-      `import socket; socket.socket(socket.AF_UNIX).bind(${JSON.stringify(socket)})`,
-    ]);
+  for (const { address } of await privileged.instances(spec)) {
+    const socket = JSON.stringify(address.slice("unix:".length));
+    execFileSync("/usr/bin/python3", ["-c", `import socket; socket.socket(socket.AF_UNIX).bind(${socket})`]);
   }
   await startEmbedded(dir);
   const ask = () => fetch(`http://127.0.0.1:${port}/`).then((response) => response.text());

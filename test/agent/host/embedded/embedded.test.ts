@@ -25,6 +25,7 @@ test("it starts both, takes over what runs, and stop leaves no process", async (
     listen: "127.0.0.1:7171",
     names: ["127.0.0.1:7171"],
     data: join(dir, "data"),
+    nginx: { log_dir: join(dir, "log") },
   });
   const pids = await pidsOf(dir);
   const second = await startEmbedded(dir, { listen: "127.0.0.1:9999" });

@@ -1,0 +1,195 @@
+import { type Config, siteOf } from "../../../shared/config.ts";
+import { portOf, type Site } from "../../../shared/config-site.ts";
+import type { ListenAddress } from "../../../shared/config-values.ts";
+import { isSecure, type PermittedSite } from "../../permit.ts";
+import { errorPage, errorPages } from "./nginx-errors.ts";
+import { atLeast, type NginxFeatures } from "./nginx-features.ts";
+import { headers, passing, sharedLocation, staticLocation } from "./nginx-locations.ts";
+import type { Names, Places } from "./nginx-names.ts";
+import type { MainServer, PreviewServer } from "./nginx-site.ts";
+import { mainUpstream, previewUpstream } from "./nginx-upstream.ts";
+import { block, plain, quoted, quotedWith } from "./nginx-values.ts";
+
+/** What the server blocks of one site have in common. */
+export interface ServerContext extends Places {
+  app: string;
+  nginx: NginxFeatures;
+  names: Names;
+}
+
+/** The site: one server block, or one for TLS and one that sends all others there. */
+export function mainServers(context: ServerContext & { chosen: boolean }, main: MainServer): string[][] {
+  const { config, listen } = main;
+  const secure = listen.filter(isSecure);
+  const open = listen.filter((address) => !isSecure(address));
+  const redirects = siteOf(config).https_redirect && secure.length > 0 && open.length > 0;
+  return redirects
+    ? [redirectServer(context, main, open, secure), siteServer(context, main, secure)]
+    : [siteServer(context, main, listen)];
+}
+
+function siteServer(
+  context: ServerContext & { chosen: boolean },
+  { config, serverNames, tls, acmeChallenge }: MainServer,
+  listen: ListenAddress[],
+): string[] {
+  const { names, chosen } = context;
+  return block("server", [
+    ...listening(context, listen, serverNames, tls),
+    ...logs(context, siteOf(config), context.app),
+    ...options(context, config),
+    ...maintenance(context),
+    ...errorPages(siteOf(config)),
+    ...(listen.every(isSecure) ? [] : acmeLocation(acmeChallenge)),
+    ...locations(context, config, {
+      upstream: chosen ? names.upstream : mainUpstream(context.app),
+      releases: [...(chosen ? [`/${names.release}`] : []), "/current", "/canary", "/previous"],
+      closed: names.closed,
+    }),
+  ]);
+}
+
+/** The staged release, and the live one while none is staged. Maintenance does not close it: it is for looking at what comes. */
+export function previewServer(context: ServerContext, { config, tls }: PreviewServer): string[][] {
+  const site = siteOf(config);
+  if (site.preview?.listen === undefined) return [];
+  const server = block("server", [
+    ...listening(context, [site.preview.listen], [], tls),
+    ...logs(context, site, previewUpstream(context.app)),
+    ...options(context, config),
+    ...errorPages(site),
+    ...locations(context, config, {
+      upstream: previewUpstream(context.app),
+      releases: ["/staged", "/current"],
+      closed: undefined,
+    }),
+  ]);
+  return [server];
+}
+
+/** The port of the URL is that of nginx's own address, 443 where there are several. */
+function redirectServer(
+  context: ServerContext,
+  { config, serverNames, tls, acmeChallenge }: MainServer,
+  open: ListenAddress[],
+  secure: ListenAddress[],
+): string[] {
+  const ports = secure.map(portOf);
+  const port = ports.includes(443) ? 443 : ports[0];
+  return block("server", [
+    ...listening(context, open, serverNames, tls),
+    ...logs(context, siteOf(config), context.app),
+    ...headers(siteOf(config)),
+    ...acmeLocation(acmeChallenge),
+    "",
+    ...block("location /", [`return 301 https://$host${port === 443 ? "" : `:${port}`}$request_uri;`]),
+  ]);
+}
+
+function listening(
+  { app, nginx }: ServerContext,
+  listen: ListenAddress[],
+  serverNames: string[],
+  tls: PermittedSite["tls"],
+): string[] {
+  const isDefault = serverNames.length === 0;
+  const http2 = listen.some(isSecure) && nginx.modules.has("http_v2_module");
+  // A directive of its own since 1.25.1, and a word of listen before.
+  const http2Directive = http2 && atLeast(nginx, 1, 25, 1);
+  const lines = listen.map((address) => {
+    const [place = "", ssl] = String(address).split(" ");
+    const words = [
+      plain(place),
+      ...(isDefault ? ["default_server"] : []),
+      ...(ssl === undefined ? [] : ["ssl", ...(http2 && !http2Directive ? ["http2"] : [])]),
+    ];
+    return `listen ${words.join(" ")};`;
+  });
+  return [
+    ...lines,
+    `server_name ${isDefault ? "_" : serverNames.map(plain).join(" ")};`,
+    ...(http2Directive ? ["http2 on;"] : []),
+    ...(tls === undefined || !listen.some(isSecure)
+      ? []
+      : [
+          `ssl_certificate ${quoted(tls.certificate)};`,
+          `ssl_certificate_key ${quoted(tls.key)};`,
+          "ssl_protocols TLSv1.2 TLSv1.3;",
+          `ssl_session_cache shared:cutover-${plain(app)}:2m;`,
+          "ssl_session_timeout 1d;",
+        ]),
+  ];
+}
+
+function logs({ logDir }: ServerContext, { access_log: access }: Site, name: string): string[] {
+  const file = (kind: string) => quoted(`${logDir}/cutover-${name}.${kind}.log`);
+  return [`access_log ${access ? file("access") : "off"};`, `error_log ${file("error")};`];
+}
+
+function options({ nginx }: ServerContext, config: Config): string[] {
+  const site = siteOf(config);
+  return [
+    `client_max_body_size ${plain(site.client_max_body_size)};`,
+    `client_body_timeout ${plain(site.client_body_timeout)};`,
+    // What nginx would remember of a file is by its path, and the path of a release's file leads through a link that moves.
+    "open_file_cache off;",
+    ...(site.gzip ? gzip : []),
+    // A reload closes idle connections; with this only those that have been idle for a while.
+    ...(config.server.bind === "port" && atLeast(nginx, 1, 27, 4) ? ["keepalive_min_timeout 5s;"] : []),
+    ...headers(site),
+  ];
+}
+
+const gzip = [
+  "gzip on;",
+  "gzip_min_length 1k;",
+  "gzip_vary on;",
+  "gzip_proxied any;",
+  "gzip_types text/plain text/css text/javascript text/xml application/javascript application/json application/manifest+json application/xml application/rss+xml image/svg+xml;",
+];
+
+/** Files that `cutover maintenance` makes and takes away, so that nginx needs no reload for it. */
+function maintenance({ home, names: { closed } }: ServerContext): string[] {
+  const set = (path: string, value: 0 | 1) => block(`if (-f ${path})`, [`set ${closed} ${value};`]);
+  return [
+    "",
+    `set ${closed} 0;`,
+    ...set(quoted(`${home}/maintenance/on`), 1),
+    ...set(quotedWith(`${home}/maintenance/allow/`, "$remote_addr"), 0),
+  ];
+}
+
+/** An ACME client's answers are asked for over plain HTTP, also where everything else is sent to https. */
+function acmeLocation(directory: string | undefined): string[] {
+  if (directory === undefined) return [];
+  return [
+    "",
+    ...block('location ^~ "/.well-known/acme-challenge/"', [
+      `root ${quoted(directory)};`,
+      "default_type text/plain;",
+      "try_files $uri =404;",
+    ]),
+  ];
+}
+
+interface Served {
+  upstream: string;
+  /** Links to releases below the app's directory, in the order in which their static files are looked for. */
+  releases: string[];
+  closed: string | undefined;
+}
+
+function locations(context: ServerContext, config: Config, { upstream, releases, closed }: Served): string[] {
+  const site = siteOf(config);
+  return [
+    ...config.static.flatMap((one) => ["", ...staticLocation(context.home, one, releases, site)]),
+    ...config.shared.flatMap((one) => ["", ...sharedLocation(context.home, one)]),
+    "",
+    ...block("location /", [
+      ...(closed === undefined ? [] : block(`if (${closed})`, ["return 503;"])),
+      ...passing(config, upstream, context.names),
+    ]),
+    "",
+    ...errorPage(context.home, site, releases, closed),
+  ];
+}
