@@ -1,7 +1,7 @@
-import { closest } from "fastest-levenshtein";
 import { type Document, isMap, isScalar, LineCounter, parseDocument } from "yaml";
-import { z } from "zod";
+import type { z } from "zod";
 import { CutoverError, type ErrorCode } from "./errors.ts";
+import { type Fault, faultsOf, type YamlPath } from "./yaml-faults.ts";
 
 export interface YamlFault {
   line: number;
@@ -14,6 +14,11 @@ export interface YamlErrors {
   invalid: ErrorCode;
 }
 
+/** A file's value, or everything that is wrong with it: what keeps it from being YAML, or what the schema has against it. */
+export type YamlResult<T> =
+  | { kind: "good"; value: T; at(path: YamlPath): { line: number; column: number } }
+  | { kind: "not yaml" | "invalid"; faults: YamlFault[] };
+
 /**
  * Parses a settings file and checks it; all that is wrong with it is told together, each fault with line and column.
  * @throws CutoverError with `errors.notYaml` or `errors.invalid`; its message has one `file:line:column: ...` a line
@@ -24,57 +29,99 @@ export function parseYamlFile<S extends z.ZodType>(
   schema: S,
   errors: YamlErrors,
 ): z.output<S> {
+  const result = readYaml(text, schema);
+  if (result.kind === "good") return result.value;
+  throw yamlRefusal(result.kind === "not yaml" ? errors.notYaml : errors.invalid, file, result.faults);
+}
+
+/** The same without an error. Faults come in the order of the file. @param change puts in what a file may leave out */
+export function readYaml<S extends z.ZodType>(
+  text: string,
+  schema: S,
+  change: (value: unknown) => unknown = (value) => value,
+): YamlResult<z.output<S>> {
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: true });
   const syntax = document.errors.map(({ pos, message }) => ({ ...position(counter, pos[0]), message }));
-  if (syntax.length > 0) throw refusal(errors.notYaml, file, syntax);
-  const result = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {}, { reportInput: false });
-  if (result.success) return result.data;
-  throw refusal(
-    errors.invalid,
-    file,
-    result.error.issues.flatMap((issue) => locate(issue, document, counter, schema)),
-  );
+  if (syntax.length > 0) return { kind: "not yaml", faults: inOrder(syntax) };
+  let input: unknown;
+  try {
+    input = document.toJS({ maxAliasCount: 100 }) ?? {};
+  } catch (error) {
+    // An alias to nothing, or one that grows without end.
+    return { kind: "not yaml", faults: [{ line: 1, column: 1, message: (error as Error).message }] };
+  }
+  const at = (path: YamlPath) => position(counter, offsetOf(document, path));
+  const checked = schema.safeParse(change(input), { reportInput: false });
+  if (checked.success) return { kind: "good", value: checked.data, at };
+  const faults = [...faultsOf(checked.error, input, schema)];
+  faults.push(...hiddenFaults(faults, change(input), schema));
+  return { kind: "invalid", faults: inOrder(faults.map((fault) => ({ ...at(fault.path), message: worded(fault) }))) };
 }
 
-function refusal(code: ErrorCode, file: string, faults: YamlFault[]): CutoverError {
-  const lines = faults
-    .toSorted((a, b) => a.line - b.line || a.column - b.column)
-    .map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
+export function yamlRefusal(code: ErrorCode, file: string, faults: YamlFault[]): CutoverError {
+  const lines = faults.map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
   return new CutoverError(code, lines.join("\n"), {
     unchanged: "Nothing was changed.",
     fix: lines.length === 1 ? "Correct this line." : `Correct these ${lines.length} places.`,
   });
 }
 
-function locate(issue: z.core.$ZodIssue, document: Document, counter: LineCounter, schema: z.ZodType): YamlFault[] {
-  const path = issue.path.filter((part) => typeof part !== "symbol");
-  if (issue.code === "unrecognized_keys") {
-    const known = knownKeys(schema, path);
-    return issue.keys.map((key) => ({
-      ...position(counter, offsetOf(document, [...path, key])),
-      message: `${[...path, key].join(".")}: unknown key${suggestion(key, known)}`,
-    }));
-  }
-  const where = path.length === 0 ? "" : `${path.join(".")}: `;
-  const missing = issue.code === "invalid_type" && !document.hasIn(path);
-  const message = missing ? "is required and missing" : plainMessage(issue);
-  return [{ ...position(counter, offsetOf(document, path)), message: `${where}${message}` }];
+function worded({ path, message }: Fault): string {
+  if (path.length > 0) return `${path.join(".")}: ${message}`;
+  return message.startsWith("expected ") ? `the file must hold keys and their values: ${message}` : message;
 }
 
-function plainMessage(issue: z.core.$ZodIssue): string {
-  if (issue.code === "invalid_format" && issue.format === "regex" && issue.message.startsWith("Invalid string")) {
-    return `must match ${issue.pattern ?? "the allowed form"}`;
+function inOrder(faults: YamlFault[]): YamlFault[] {
+  return faults.toSorted((a, b) => a.line - b.line || a.column - b.column);
+}
+
+/**
+ * Where a mapping has a fault of its own, zod does not look at pairs of its keys: they are looked at without what is wrong.
+ * A pair is not judged where a choice in the same mapping is open, or where its message is about what was taken out.
+ */
+function hiddenFaults(known: Fault[], input: unknown, schema: z.ZodType): Fault[] {
+  const places = known.filter(({ kind, path }) => kind !== "pair" && path.length > 0);
+  if (places.length === 0) return [];
+  const rest = structuredClone(input);
+  // From the back, so that a list's earlier indexes stay what they are.
+  for (const { path } of places.toReversed()) remove(rest, path);
+  const again = schema.safeParse(rest, { reportInput: false });
+  if (again.success) return [];
+  return faultsOf(again.error, rest, schema).filter((fault) => {
+    if (fault.kind !== "pair" || known.some((one) => same(one, fault))) return false;
+    return !places.some(({ path, kind }) => {
+      const beside = path.slice(0, -1).every((part, index) => fault.path[index] === part);
+      const key = path.at(-1);
+      const indexed = typeof key === "number" || path.some((part) => typeof part === "number");
+      return beside && (kind === "choice" || indexed || mentions(fault, String(key)));
+    });
+  });
+}
+
+function same(a: Fault, b: Fault): boolean {
+  return a.message === b.message && a.path.join("\0") === b.path.join("\0");
+}
+
+function mentions({ message, path }: Fault, key: string): boolean {
+  const quoted = [...message.matchAll(/`([^`]*)`/g)].flatMap(([, text = ""]) => text.split(/\W+/));
+  return path.at(-1) === key || quoted.includes(key);
+}
+
+function remove(value: unknown, path: YamlPath): void {
+  const last = path.at(-1);
+  let parent = value;
+  for (const part of path.slice(0, -1)) {
+    if (parent === null || typeof parent !== "object") return;
+    parent = (parent as Record<string | number, unknown>)[part];
   }
-  if (issue.code === "invalid_union") {
-    const messages = issue.errors.flat().map((inner) => inner.message.replace(/^Invalid input: /, ""));
-    return [...new Set(messages)].join(", or ") || issue.message;
-  }
-  return issue.message.replace(/^Invalid (?:input|option): /, "");
+  if (parent === null || typeof parent !== "object" || last === undefined) return;
+  if (Array.isArray(parent)) parent.splice(Number(last), 1);
+  else delete (parent as Record<string | number, unknown>)[last];
 }
 
 /** The offset of a key (rather than of its value), or of the nearest parent that is there. */
-function offsetOf(document: Document, path: (string | number)[]): number {
+function offsetOf(document: Document, path: YamlPath): number {
   for (let length = path.length; length > 0; length--) {
     const parent = document.getIn(path.slice(0, length - 1), true) ?? document.contents;
     const last = path[length - 1];
@@ -93,21 +140,4 @@ function offsetOf(document: Document, path: (string | number)[]): number {
 function position(counter: LineCounter, offset: number): { line: number; column: number } {
   const { line, col } = counter.linePos(offset);
   return { line: Math.max(line, 1), column: Math.max(col, 1) };
-}
-
-function suggestion(key: string, known: string[]): string {
-  if (known.length === 0) return "";
-  const nearest = closest(key, known);
-  return `; allowed here: ${known.join(", ")}. Did you mean ${nearest}?`;
-}
-
-interface JsonSchema {
-  properties?: Record<string, JsonSchema>;
-  items?: JsonSchema;
-}
-
-function knownKeys(schema: z.ZodType, path: (string | number)[]): string[] {
-  let node: JsonSchema | undefined = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema;
-  for (const part of path) node = typeof part === "number" ? node?.items : node?.properties?.[part];
-  return Object.keys(node?.properties ?? {});
 }
