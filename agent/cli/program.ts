@@ -4,6 +4,7 @@ import { toFailure } from "../../shared/protocol.ts";
 import { appCommand } from "./apps.ts";
 import { withGlobalOptions } from "./context.ts";
 import { deploymentCommands, type SetExit } from "./deployments.ts";
+import { envCommand } from "./env.ts";
 import { inspectCommands } from "./inspect.ts";
 import { keyCommands } from "./keys.ts";
 import { styleFor, type Terminal } from "./terminal.ts";
@@ -49,6 +50,7 @@ function createProgram(terminal: Terminal, version: string, setExit: SetExit): C
     ...deploymentCommands(terminal, setExit),
     ...inspectCommands(terminal, setExit),
     appCommand(terminal),
+    envCommand(terminal),
     ...keyCommands(terminal),
   ];
   for (const command of commands) program.addCommand(command);

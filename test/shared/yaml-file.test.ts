@@ -135,7 +135,7 @@ static:
     "9:3 site.banana:",
     "12:32 site.peers.0.backup:",
     "13:14 site.preview.listen:",
-    "16:5 static.1.url:",
+    "16:7 static.1.url:",
   ]);
 });
 
