@@ -50,7 +50,8 @@ export function describedKeys(readme: string): Map<string, string> {
 export function configJsonSchema(readme: string): object {
   const { $schema, ...schema } = z.toJSONSchema(configSchema, { io: "input", target: "draft-2020-12" });
   const root = schema as Node;
-  // The Action finds it out where the file does not say it.
+  // The Action finds out what the file does not say of its server.
+  root.required = root.required?.filter((key) => key !== "server") ?? [];
   const server = root.properties?.server;
   if (server?.required !== undefined) server.required = server.required.filter((key) => key !== "kind");
   describe(root, "", describedKeys(readme));

@@ -21,6 +21,7 @@ export type YamlResult<T> =
 
 /**
  * Parses a settings file and checks it; all that is wrong with it is told together, each fault with line and column.
+ * @param complete puts in what the file may leave out
  * @throws CutoverError with `errors.notYaml` or `errors.invalid`; its message has one `file:line:column: ...` a line
  */
 export function parseYamlFile<S extends z.ZodType>(
@@ -28,17 +29,18 @@ export function parseYamlFile<S extends z.ZodType>(
   file: string,
   schema: S,
   errors: YamlErrors,
+  complete?: (value: unknown) => unknown,
 ): z.output<S> {
-  const result = readYaml(text, schema);
+  const result = readYaml(text, schema, complete);
   if (result.kind === "good") return result.value;
   throw yamlRefusal(result.kind === "not yaml" ? errors.notYaml : errors.invalid, file, result.faults);
 }
 
-/** The same without an error. Faults come in the order of the file. @param change puts in what a file may leave out */
+/** The same without an error. Faults come in the order of the file. */
 export function readYaml<S extends z.ZodType>(
   text: string,
   schema: S,
-  change: (value: unknown) => unknown = (value) => value,
+  complete: (value: unknown) => unknown = (value) => value,
 ): YamlResult<z.output<S>> {
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: true });
@@ -46,16 +48,16 @@ export function readYaml<S extends z.ZodType>(
   if (syntax.length > 0) return { kind: "not yaml", faults: inOrder(syntax) };
   let input: unknown;
   try {
-    input = document.toJS({ maxAliasCount: 100 }) ?? {};
+    input = complete(document.toJS({ maxAliasCount: 100 }) ?? {});
   } catch (error) {
     // An alias to nothing, or one that grows without end.
     return { kind: "not yaml", faults: [{ line: 1, column: 1, message: (error as Error).message }] };
   }
   const at = (path: YamlPath) => position(counter, offsetOf(document, path));
-  const checked = schema.safeParse(change(input), { reportInput: false });
+  const checked = schema.safeParse(input, { reportInput: false });
   if (checked.success) return { kind: "good", value: checked.data, at };
   const faults = [...faultsOf(checked.error, input, schema)];
-  faults.push(...hiddenFaults(faults, change(input), schema));
+  faults.push(...hiddenFaults(faults, input, schema));
   return { kind: "invalid", faults: inOrder(faults.map((fault) => ({ ...at(fault.path), message: worded(fault) }))) };
 }
 

@@ -2,9 +2,11 @@ import { Command, CommanderError } from "commander";
 import { asCutoverError } from "../../shared/errors.ts";
 import { toFailure } from "../../shared/protocol.ts";
 import { appCommand } from "./apps.ts";
+import { checkCommand } from "./check.ts";
 import { withGlobalOptions } from "./context.ts";
 import { deploymentCommands, type SetExit } from "./deployments.ts";
 import { envCommand } from "./env.ts";
+import { initCommand } from "./init.ts";
 import { inspectCommands } from "./inspect.ts";
 import { keyCommands } from "./keys.ts";
 import { styleFor, type Terminal } from "./terminal.ts";
@@ -42,7 +44,7 @@ export async function runCli(argv: string[], terminal: Terminal, version: string
 
 function createProgram(terminal: Terminal, version: string, setExit: SetExit): Command {
   const program = withGlobalOptions(new Command("cutover"))
-    .description("Looks after the apps that cutover deploys to this host.")
+    .description("Looks after the apps that cutover deploys to this host, and prepares projects for it.")
     .version(version)
     .enablePositionalOptions()
     .addHelpText("after", "\nExample:\n  $ cutover status\n  $ cutover help redeploy");
@@ -52,6 +54,8 @@ function createProgram(terminal: Terminal, version: string, setExit: SetExit): C
     appCommand(terminal),
     envCommand(terminal),
     ...keyCommands(terminal),
+    initCommand(terminal, version),
+    checkCommand(terminal, setExit),
   ];
   for (const command of commands) program.addCommand(command);
   everyCommand(program, (command) => {

@@ -42,6 +42,7 @@ const server = { kind: "gunicorn", app: "shop.wsgi:application" };
 test.each([
   ["the sample project's file", parse(readFileSync("test/fixtures/shop/cutover.yml", "utf8"))],
   ["a file without a kind, which the Action finds out", { app: "shop", server: { app: "shop.wsgi:application" } }],
+  ["the smallest file", { app: "shop" }],
   ["no site", { app: "shop", server, site: "none" }],
   ["addresses of both types", { app: "shop", server, site: { listen: [80, "443 ssl"] } }],
   ["commands of both types", { app: "shop", server, processes: { a: { command: "x y" }, b: { command: ["x", "y"] } } }],
@@ -54,7 +55,7 @@ test.each([
   ["a wrong kind", { app: "shop", server: { kind: "gunicron" } }],
   ["a wrong name of a process", { app: "shop", server, processes: { web: { command: "x" } } }],
   ["a number in env", { app: "shop", server, env: { SIZE: 20 } }],
-  ["no server", { app: "shop" }],
+  ["no app", { server }],
 ])("the schema refuses %s", (_, value) => {
   expect(schema.safeParse(value).success).toBe(false);
 });
