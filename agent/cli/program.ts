@@ -5,6 +5,7 @@ import { appCommand } from "./apps.ts";
 import { checkCommand } from "./check.ts";
 import { withGlobalOptions } from "./context.ts";
 import { deploymentCommands, type SetExit } from "./deployments.ts";
+import { doctorCommand } from "./doctor.ts";
 import { envCommand } from "./env.ts";
 import { initCommand } from "./init.ts";
 import { inspectCommands } from "./inspect.ts";
@@ -56,6 +57,7 @@ function createProgram(terminal: Terminal, version: string, setExit: SetExit): C
     ...keyCommands(terminal),
     initCommand(terminal, version),
     checkCommand(terminal, setExit),
+    doctorCommand(terminal, setExit, version),
   ];
   for (const command of commands) program.addCommand(command);
   everyCommand(program, (command) => {

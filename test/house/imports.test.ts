@@ -13,7 +13,12 @@ const rules: [folder: string, may: string[]][] = [
   ["agent/host/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/permit.ts"]],
   ["agent/http/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
   // Of agent/host the command line has the one function with which a file is written durably.
-  ["agent/cli/", ["shared/", "agent/settings.ts", "agent/service.ts", "agent/host/durable.ts", "package.json"]],
+  [
+    "agent/cli/",
+    ["shared/", "agent/settings.ts", "agent/service.ts", "agent/host/durable.ts", "agent/doctor/", "package.json"],
+  ],
+  // Looks at the host with the hands of agent/host, and decides nothing of a deploy.
+  ["agent/doctor/", ["shared/", "agent/settings.ts", "agent/ports.ts", "agent/host/"]],
   ["agent/", ["shared/", "agent/", "package.json"]],
 ];
 

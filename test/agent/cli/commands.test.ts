@@ -150,7 +150,7 @@ test("app add tells all that is wrong with its options, and writes nothing", asy
   expect(exit).toBe(2);
   expect(err).toContain("--user: a user of this host");
   expect(err).toContain("--key: ed25519: and 43 characters");
-  expect(err).toContain("--listen: a port, or address:port");
+  expect(err).toContain("--listen: a port, address:port");
   await expect(stat(host.path("etc"))).rejects.toThrow();
 });
 

@@ -1,0 +1,76 @@
+import { statfs } from "node:fs/promises";
+import { Interpreters, pipVersion } from "../host/python/interpreter.ts";
+import { groupId } from "../host/users.ts";
+import type { AgentSettings } from "../settings.ts";
+import type { AgentFacts, AppFacts, HostFacts, PythonFacts } from "./facts.ts";
+import { gatherApps, strayEnvFiles } from "./gather-apps.ts";
+import { gatherCertificates } from "./gather-certificates.ts";
+import { gatherNginx } from "./gather-nginx.ts";
+import { gatherSupervisor } from "./gather-supervisor.ts";
+
+export interface GatherOptions {
+  settings: AgentSettings;
+  appsDir: string;
+  agent: AgentFacts;
+  version: string;
+  now: number;
+}
+
+/** Looks at the host, changes nothing, and judges nothing. */
+export async function gather({ settings, appsDir, agent, version, now }: GatherOptions): Promise<HostFacts> {
+  const apps = await gatherApps(appsDir, settings);
+  const [nginx, supervisor, pythons, disk] = await Promise.all([
+    gatherNginx(settings),
+    gatherSupervisor(settings),
+    gatherPythons(settings, apps),
+    gatherDisk(settings.data),
+  ]);
+  return {
+    now,
+    version,
+    settings,
+    agent,
+    apps,
+    strayEnvFiles: await strayEnvFiles(appsDir, apps),
+    nginx,
+    ownGroup: await gatherGroup(settings.nginx.group),
+    supervisor,
+    certificates: await gatherCertificates(settings, apps, nginx.configuration),
+    pythons,
+    disk,
+  };
+}
+
+async function gatherGroup(group: string): Promise<HostFacts["ownGroup"]> {
+  const gid = await groupId(group).catch(() => "none" as const);
+  return gid ?? "not root";
+}
+
+async function gatherPythons({ python_path }: AgentSettings, apps: AppFacts[]): Promise<PythonFacts[]> {
+  const interpreters = new Interpreters(python_path);
+  // What a first deploy gets that asks for no version, and what the live releases ask for.
+  const versions = new Set([
+    undefined,
+    ...apps.flatMap(({ live }) => (live === undefined ? [] : [live.python.version])),
+  ]);
+  return Promise.all(
+    [...versions].map(async (version) => {
+      const found = await interpreters.find(version).catch(() => undefined);
+      return {
+        version,
+        apps: apps.filter(({ live }) => live !== undefined && live.python.version === version).map(({ app }) => app),
+        found: found && { path: found.path, version: found.version, pip: await pipVersion(found) },
+      };
+    }),
+  );
+}
+
+/** Of the data directory, or of the nearest one above it that is there. */
+async function gatherDisk(data: string): Promise<HostFacts["disk"]> {
+  for (let path = data; ; path = path.slice(0, path.lastIndexOf("/"))) {
+    const found = await statfs(path || "/").catch(() => undefined);
+    if (found !== undefined)
+      return { path: data, free: found.bavail * found.bsize, inodes: found.files === 0 ? Infinity : found.ffree };
+    if (path === "" || path === "/") return undefined;
+  }
+}
