@@ -13,7 +13,7 @@ export function nginxRuns({ nginx, settings }: HostFacts): Finding[] {
       }),
     ];
   }
-  // Which of its logs doctor's own user may not write says nothing about nginx.
+  // Not [alert]: that doctor's user may not write nginx's log says nothing about nginx.
   const messages = test.output
     .split("\n")
     .filter((line) => /\[(?:emerg|crit|warn)\]/.test(line))
