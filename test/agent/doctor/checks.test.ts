@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { checks, judge } from "../../../agent/doctor/checks.ts";
 import type { HostFacts, NginxFacts, SupervisorFacts } from "../../../agent/doctor/facts.ts";
@@ -589,4 +589,13 @@ test("an address is the same however it is written", () => {
     ];
     expect(judge({ ...facts, settings, apps })).toHaveLength(1);
   }
+});
+
+test("the README's table of pits names checks that there are", () => {
+  const pits = readFileSync("README.md", "utf8").split("## Pits of the hand-made way")[1]?.split("\n## ")[0] ?? "";
+  const named = [...pits.matchAll(/doctor: (`[^|;]+?)(?:[;|]| tells| walks)/g)].flatMap(([, names = ""]) =>
+    [...names.matchAll(/`([a-z-]+)`/g)].map(([, name = ""]) => name),
+  );
+  expect(named.length).toBeGreaterThan(10);
+  for (const name of named) expect(Object.keys(checks)).toContain(name);
 });
