@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import pRetry from "p-retry";
 import type { z } from "zod";
 import { CutoverError } from "../shared/errors.ts";
+import { manifestLimits } from "../shared/manifest.ts";
 import {
   type Accepted,
   type AppView,
@@ -10,11 +11,14 @@ import {
   type DeploymentEvent,
   type DeploymentView,
   deploymentView,
+  type FilesView,
+  filesView,
   healthView,
   protocolVersion,
   routes,
 } from "../shared/protocol.ts";
 import { explain, isPassing, neverArrived, Refusal } from "./agent-errors.ts";
+import type { Archive } from "./bundle.ts";
 import { type EventSource, followEvents } from "./events.ts";
 import { type Call, type CallBody, call, readText } from "./http.ts";
 
@@ -24,6 +28,8 @@ export interface ClientTiming {
   firstDelayMs: number;
   /** How long an answer to a short call may take. */
   answerMs: number;
+  /** How long an agent may be silent when it is asked for the files of a release. */
+  filesMs: number;
   /** How long a silent stream of events is trusted. */
   eventsIdleMs: number;
   /** How long a follower looks for an agent that it has lost. */
@@ -34,13 +40,14 @@ export const usualTiming: ClientTiming = {
   retries: 4,
   firstDelayMs: 500,
   answerMs: 60_000,
+  filesMs: 10_000,
   eventsIdleMs: 60_000,
   lostAfterMs: 120_000,
 };
 
 export interface Upload {
   app: string;
-  bundle: string;
+  archive: Pick<Archive, "path" | "base">;
   releaseCommand: boolean;
   /** How long the host keeps the app for this deployment once it is staged, from the last time it is asked for. */
   leaseMs: number;
@@ -93,17 +100,27 @@ export class AgentClient {
   }
 
   /** Sends a bundle, to be staged. Repeated where the connection broke: the agent knows a bundle that it has. */
-  async upload({ app, bundle, releaseCommand, leaseMs, waitMs, token, onProgress, signal }: Upload): Promise<Accepted> {
-    const { size } = await stat(bundle);
+  async upload({
+    app,
+    archive,
+    releaseCommand,
+    leaseMs,
+    waitMs,
+    token,
+    onProgress,
+    signal,
+  }: Upload): Promise<Accepted> {
+    const { size } = await stat(archive.path);
     const query = new URLSearchParams({
       activate: "false",
       release_command: String(releaseCommand),
       wait: seconds(waitMs),
       lease: seconds(leaseMs),
+      ...(archive.base !== undefined && { base: archive.base }),
     });
     const body: CallBody = {
       kind: "file",
-      path: bundle,
+      path: archive.path,
       size,
       continueMs: waitMs + 30_000,
       onProgress: (sent) => onProgress(sent, size),
@@ -143,6 +160,19 @@ export class AgentClient {
       const headers = await bearer(token);
       return this.#parse(appView, await this.#text({ method: "GET", path: routes.app(app), headers, signal }));
     });
+  }
+
+  /** The files of the release that this host has live. Asked once, with little patience: the job can do without. */
+  async liveFiles(app: string, token: () => Promise<string>, signal: AbortSignal): Promise<FilesView> {
+    try {
+      const headers = await bearer(token);
+      const call: ClientCall = { method: "GET", path: routes.files(app, "live"), headers, signal };
+      const answer = await this.#answer({ ...call, idleMs: this.#timing.filesMs });
+      return this.#parse(filesView, await readText(answer, manifestLimits.bytes));
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw explain(thrown, this.host);
+    }
   }
 
   /** A deployment's events to their end, over as many connections as it takes. */

@@ -1,42 +1,40 @@
 import { createHash } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createZstdCompress } from "node:zlib";
 import { CutoverError } from "../shared/errors.ts";
-import { encodeManifest, type Manifest, manifestDigest, manifestLimits, manifestName } from "../shared/manifest.ts";
+import { manifestLimits, manifestName } from "../shared/manifest.ts";
 import { Batch } from "./batch.ts";
 import { openFile, type ReadFile, stampOf } from "./file-bytes.ts";
 import { endOfArchive, entryHeader, padding } from "./tar.ts";
 
-export interface Packed {
-  manifest: Manifest;
-  digest: string;
-  /** The bundle's path. */
-  bundle: string;
+export interface BundleRequest {
+  /** manifest.json. */
+  manifest: Buffer;
+  /** In the manifest's order: all of its files, or those that a thin bundle's base lacks. */
+  files: ReadFile[];
+  path: string;
+  signal: AbortSignal;
 }
 
 /**
- * Writes the bundle: manifest.json, then the files in its order, as a tar in zstd. The same manifest and files give the
- * same bytes. What a failure has written is removed.
- * @throws CutoverError file_changed, naming the file
+ * Writes a bundle: manifest.json, then files in its order, as a tar in zstd. The same manifest and files give the same
+ * bytes. What a failure has written is removed.
+ * @throws CutoverError file_changed, naming the file; path_not_allowed
  */
-export async function writeBundle(manifest: Manifest, files: ReadFile[], directory: string, signal: AbortSignal) {
-  const bytes = encodeManifest(manifest);
-  if (bytes.length > manifestLimits.bytes) throw tooMuchToList(bytes.length);
-  const bundle = join(directory, `cutover-${manifest.app}-${manifest.release}.tar.zst`);
+export async function writeBundle({ manifest, files, path, signal }: BundleRequest): Promise<void> {
+  if (manifest.length > manifestLimits.bytes) throw tooMuchToList(manifest.length);
   const compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3 }, chunkSize: 1024 * 1024 });
-  const archive = Readable.from(tarBytes(bytes, files), { highWaterMark: 2 });
+  const archive = Readable.from(tarBytes(manifest, files), { highWaterMark: 2 });
   try {
-    await pipeline(archive, compress, createWriteStream(bundle), { signal });
+    await pipeline(archive, compress, createWriteStream(path), { signal });
   } catch (thrown) {
-    await rm(bundle, { force: true });
+    await rm(path, { force: true });
     signal.throwIfAborted();
     throw thrown;
   }
-  return { manifest, digest: manifestDigest(bytes), bundle } satisfies Packed;
 }
 
 function* tarBytes(manifest: Buffer, files: ReadFile[]): Generator<Buffer> {

@@ -9,29 +9,16 @@ import {
   routes,
 } from "../shared/protocol.ts";
 import type { AgentClient } from "./agent-client.ts";
-import { activities, type HostLog } from "./host-log.ts";
+import type { Bundle } from "./bundle.ts";
+import { activities } from "./host-log.ts";
+import { HostUpload, type HostUploadParts, type SendOptions } from "./host-upload.ts";
 import type { HostReport } from "./job-report.ts";
-import type { TokenSource } from "./sign.ts";
 
-export interface HostParts {
-  app: string;
-  client: AgentClient;
-  tokens: TokenSource;
-  log: HostLog;
-  waitMs: number;
+export interface HostParts extends HostUploadParts {
   now(): number;
 }
 
-export interface Bundle {
-  path: string;
-  digest: string;
-  release: string;
-}
-
-export interface StageOptions {
-  releaseCommand: boolean;
-  leaseMs: number;
-  signal: AbortSignal;
+export interface StageOptions extends SendOptions {
   onState?(state: DeploymentState): void;
 }
 
@@ -47,6 +34,8 @@ const ownDeploymentMs = 120_000;
 export class HostRun {
   readonly report: HostReport;
   readonly client: AgentClient;
+  /** Its way to the bundle. */
+  readonly upload: HostUpload;
   readonly #parts: HostParts;
   /** The deployment that an abort would undo. */
   #deployment: string | undefined;
@@ -62,6 +51,7 @@ export class HostRun {
   constructor(parts: HostParts) {
     this.#parts = parts;
     this.client = parts.client;
+    this.upload = new HostUpload(parts);
     this.report = { host: parts.client.host, outcome: "not_started", phases: [] };
   }
 
@@ -78,21 +68,12 @@ export class HostRun {
   /** Makes the release ready and healthy, without traffic. */
   async stage(bundle: Bundle, { releaseCommand, leaseMs, signal, onState }: StageOptions): Promise<void> {
     await this.#recorded(signal, async () => {
-      const { app, client, log, waitMs, now } = this.#parts;
+      const { now } = this.#parts;
       this.report.release = bundle.release;
       this.#activity = "upload";
       const start = now();
       this.#unanswered = bundle.release;
-      const upload = client.upload({
-        app,
-        bundle: bundle.path,
-        releaseCommand,
-        leaseMs,
-        waitMs,
-        token: () => this.#token({ name: "deploy", digest: bundle.digest }),
-        onProgress: (sent, size) => log.progress(sent, size),
-        signal,
-      });
+      const upload = this.upload.send(bundle, { releaseCommand, leaseMs, signal });
       const { deployment } = await upload.catch((thrown: unknown) => {
         // A refusal is an answer too; only where none came may something be left on the host.
         if (!signal.aborted && !isLost(thrown)) this.#unanswered = undefined;
@@ -135,6 +116,7 @@ export class HostRun {
       this.#toSuccess(deployment, signal, (state) => {
         if (state === "cut_over") {
           this.report.outcome = "succeeded";
+          delete this.report.note;
           moved.resolve();
         }
       }),
@@ -142,6 +124,33 @@ export class HostRun {
     this.#finished = finished.then(moved.resolve, moved.reject);
     await moved.promise;
     return { finished };
+  }
+
+  /** Gives the staged release a part of the traffic, in percent. It stays staged, so an abort takes it back. */
+  async shift(release: string, weight: number, signal: AbortSignal): Promise<void> {
+    await this.#recorded(signal, async () => {
+      this.#going = `${weight} %: `;
+      try {
+        const path = routes.activate(this.#parts.app, release);
+        const options = { body: { weight }, repeatable: true };
+        const { deployment } = await this.#command(path, { name: "activate", release }, signal, options);
+        await this.#toSuccess(deployment, signal);
+        this.report.outcome = "staged";
+        this.report.note = `It has ${weight} % of the traffic.`;
+      } finally {
+        this.#going = "";
+      }
+    });
+  }
+
+  /** Makes sure that what this host has staged still is. @throws CutoverError canary_failed, with what the agent saw */
+  async assertStaged(signal: AbortSignal): Promise<void> {
+    const deployment = this.#staged;
+    if (deployment === undefined) return;
+    await this.#recorded(signal, async () => {
+      const view = await this.client.deployment(deployment, signal);
+      if (view.outcome !== "staged") throw endedBadly(view);
+    });
   }
 
   /** Fresh instances of a release, or of the live one. */

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { duration, milliseconds } from "../shared/duration.ts";
 import { CutoverError } from "../shared/errors.ts";
 import { releaseId } from "../shared/names.ts";
+import { type CanaryStep, canarySteps } from "./canary.ts";
 
 export const commands = ["deploy", "stage", "activate", "redeploy", "rollback"] as const;
 export type Command = (typeof commands)[number];
@@ -14,8 +15,12 @@ export const inputDefaults = {
   "working-directory": ".",
   command: "deploy",
   release: "",
+  weight: "100",
+  canary: "",
+  "canary-check": "",
   "signing-key": "",
   "dry-run": "false",
+  thin: "true",
   timeout: "20m",
   wait: "0s",
   "pip-arguments": "",
@@ -28,8 +33,15 @@ export interface Inputs {
   workingDirectory: string;
   command: Command;
   release: string | undefined;
+  /** Of an activation, in percent. */
+  weight: number;
+  /** Steps below 100. */
+  canary: CanaryStep[];
+  canaryCheck: string[];
   signingKey: string;
   dryRun: boolean;
+  /** Leave out of the bundle what a host has in its live release. */
+  thin: boolean;
   timeoutMs: number;
   waitMs: number;
   pipArguments: string[];
@@ -69,6 +81,8 @@ const longestWaitMs = 3_600_000;
 
 const limit = duration.transform(milliseconds);
 
+const trueOrFalse = z.enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true");
+
 const schema = z
   .object({
     hosts: z
@@ -80,8 +94,15 @@ const schema = z
     "working-directory": z.string().min(1, "must name a directory"),
     command: z.enum(commands, { error: `must be one of ${commands.join(", ")}` }),
     release,
+    weight: z
+      .string()
+      .regex(/^(?:100|[1-9]\d?)$/, "must be 1 to 100, in percent")
+      .transform(Number),
+    canary: canarySteps,
+    "canary-check": z.string().transform((text) => parseArgsStringToArgv(text)),
     "signing-key": z.string(),
-    "dry-run": z.enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true"),
+    "dry-run": trueOrFalse,
+    thin: trueOrFalse,
     timeout: limit.refine((ms) => ms > 0, "must be longer than 0s"),
     wait: limit.refine((ms) => ms <= longestWaitMs, "must be at most 1h"),
     "pip-arguments": z.string().transform((text) => parseArgsStringToArgv(text)),
@@ -99,6 +120,18 @@ const schema = z
     }
     if (value.release !== undefined && value.command !== "activate" && value.command !== "redeploy") {
       issue("release", `is not taken by the command ${value.command}`);
+    }
+    if (value.weight !== 100 && value.command !== "activate") {
+      issue("weight", `is not taken by the command ${value.command}; for a deploy in steps use canary`);
+    }
+    if (value.canary.length > 0 && value.command !== "deploy") {
+      issue("canary", `is not taken by the command ${value.command}`);
+    }
+    if (value.canary.reduce((sum, { holdMs }) => sum + holdMs, 0) >= value.timeout) {
+      issue("canary", "takes longer than the input timeout allows for the whole job");
+    }
+    if (value["canary-check"].length > 0 && value.canary.length === 0) {
+      issue("canary-check", "does nothing without canary");
     }
     if (value["dry-run"] && !packs) issue("dry-run", `does nothing for the command ${value.command}`);
   });
@@ -121,8 +154,12 @@ export function readInputs(env: NodeJS.ProcessEnv): Inputs {
     workingDirectory: data["working-directory"],
     command: data.command,
     release: data.release,
+    weight: data.weight,
+    canary: data.canary.filter(({ weight }) => weight < 100),
+    canaryCheck: data["canary-check"],
     signingKey: data["signing-key"],
     dryRun: data["dry-run"],
+    thin: data.thin,
     timeoutMs: data.timeout,
     waitMs: data.wait,
     pipArguments: data["pip-arguments"],

@@ -1,5 +1,6 @@
 import { deploymentStates } from "../shared/protocol.ts";
-import type { Bundle, HostRun } from "./host-run.ts";
+import type { Bundle } from "./bundle.ts";
+import type { HostRun } from "./host-run.ts";
 
 /**
  * The order in which hosts are done. Each function throws the first failure, when what it has begun elsewhere is undone;
@@ -13,12 +14,23 @@ export interface StageRequest {
   signal: AbortSignal;
 }
 
+export interface DeployRequest extends StageRequest {
+  /** Gives the staged release a part of the traffic first. What it throws takes all of it back. */
+  raise?: ((hosts: HostRun[]) => Promise<void>) | undefined;
+}
+
 /** Long enough for a host that is busy, short enough for whoever comes after a job that was killed. */
 const leaseMs = 60_000;
 
-/** Everything staged everywhere, then the traffic moved host by host. */
-export async function deployAll(hosts: HostRun[], request: StageRequest): Promise<void> {
+/** Everything staged everywhere, then the traffic moved host by host, in steps where there are some. */
+export async function deployAll(hosts: HostRun[], request: DeployRequest): Promise<void> {
   await stageAll(hosts, request, leaseMs);
+  try {
+    await request.raise?.(hosts);
+  } catch (thrown) {
+    await abortAll(hosts, request.signal);
+    throw thrown;
+  }
   await activateAll(hosts, request.bundle.release, request.signal);
 }
 

@@ -4,14 +4,15 @@ import { join, resolve } from "node:path";
 import type { Config } from "../shared/config.ts";
 import type { AgentClient } from "./agent-client.ts";
 import { buildVenv } from "./build-venv.ts";
-import { writeBundle } from "./bundle-writer.ts";
+import { type Archive, Bundle } from "./bundle.ts";
+import { checkFailed, raiseCanary } from "./canary.ts";
 import { collectStatic } from "./collect.ts";
 import { readConfig, siteUrl } from "./config.ts";
 import type { Effects } from "./effects.ts";
-import type { Exec } from "./exec.ts";
+import { childEnvironment, type Exec } from "./exec.ts";
 import type { ReadFile } from "./file-bytes.ts";
 import { HostLog } from "./host-log.ts";
-import { type Bundle, HostRun } from "./host-run.ts";
+import { HostRun } from "./host-run.ts";
 import type { Inputs } from "./inputs.ts";
 import type { JobReport } from "./job-report.ts";
 import { listFiles, listProject, makeManifest, readForBundle } from "./pack.ts";
@@ -36,11 +37,11 @@ export interface Job {
 /** The whole job. What is known of it stands in the report at every moment, also when it throws a CutoverError. */
 export async function run(inputs: Inputs, effects: Effects, report: JobReport): Promise<void> {
   const directory = resolve(effects.env.GITHUB_WORKSPACE ?? ".", inputs.workingDirectory);
-  const config = await readConfig(directory, inputs.config);
+  const config = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
   report.app = config.app;
   report.url = siteUrl(config);
   const job: Job = { inputs, effects, report, config, directory };
-  if (inputs.dryRun) await pack(job);
+  if (inputs.dryRun) await pack(job, []);
   else await roll(job);
 }
 
@@ -58,19 +59,45 @@ async function roll(job: Job): Promise<void> {
   const packs = command === "deploy" || command === "stage";
   if (packs) checkServerApp(config, job.directory);
   await checkAll(hosts, signal);
+  if (packs && inputs.thin) for (const { upload } of hosts) upload.askForBase(signal);
   switch (command) {
     case "deploy":
-      return deployAll(hosts, { bundle: await pack(job), releaseCommand: config.release !== undefined, signal });
+      return deployAll(hosts, {
+        bundle: await pack(job, hosts),
+        releaseCommand: config.release !== undefined,
+        raise: inputs.canary.length > 0 ? (all) => raise(job, all) : undefined,
+        signal,
+      });
     case "stage":
-      return stageAll(hosts, { bundle: await pack(job), releaseCommand: config.release !== undefined, signal });
+      return stageAll(hosts, { bundle: await pack(job, hosts), releaseCommand: config.release !== undefined, signal });
     case "activate":
       job.report.release = release ?? "";
-      return activateAll(hosts, release ?? "", signal);
+      if (inputs.weight === 100) return activateAll(hosts, release ?? "", signal);
+      return oneByOne(hosts, (host) => host.shift(release ?? "", inputs.weight, signal), signal);
     case "redeploy":
       return oneByOne(hosts, (host) => host.redeploy(release, signal), signal);
     case "rollback":
       return oneByOne(hosts, (host) => host.rollback(signal), signal);
   }
+}
+
+/** The steps of a gray release, each followed by the workflow's own check. */
+function raise({ inputs, effects, report, directory }: Job, hosts: HostRun[]): Promise<void> {
+  const { signal, log, env } = effects;
+  const release = report.release ?? "";
+  const check = async (weight: number) => {
+    if (inputs.canaryCheck.length === 0) return;
+    const variables = { CUTOVER_RELEASE: release, CUTOVER_WEIGHT: String(weight) };
+    const { code, output } = await effects.exec({
+      argv: inputs.canaryCheck,
+      cwd: directory,
+      env: { ...childEnvironment(env), ...variables },
+      onLine: (line) => log.untrusted(line),
+      signal,
+    });
+    if (code !== 0) throw checkFailed(weight, code, output);
+  };
+  return raiseCanary(hosts, { release, steps: inputs.canary, check, say: (line) => log.line(line), signal });
 }
 
 /** A token is good for one call on one host, but what a bundle holds could be read on the way. */
@@ -91,29 +118,45 @@ function hostRun({ inputs, effects, config }: Job, client: AgentClient, tokens: 
   return new HostRun({ app: config.app, client, tokens, log, waitMs: inputs.waitMs, now: effects.now });
 }
 
-/** From the project to a bundle on this runner's disk. */
-async function pack(job: Job): Promise<Bundle> {
+/** From the project to archives on this runner's disk, one for each set of files that the hosts have. */
+async function pack(job: Job, hosts: HostRun[]): Promise<Bundle> {
   const { effects, report, directory } = job;
   const { env, now, signal } = effects;
   checkServerApp(job.config, directory);
   const { config, wheels } = await withWheels(job);
   const early = await collectAndRead(job, config, wheels);
-  const { manifest, files } = await inPhase(job, "manifest", async () => {
+  const bundle = await inPhase(job, "manifest", async () => {
     const listed = listFiles(config, directory, wheels?.files ?? []);
     checkServerAppPacked(config, directory, listed);
     const files = readForBundle(listed, early);
     const made = releaseTime(env, now());
     const commit = await findCommit(directory, env);
     const repository = env.GITHUB_REPOSITORY ?? "";
-    return { files, manifest: makeManifest({ config, files, made, repository, commit }) };
+    const manifest = makeManifest({ config, files, made, repository, commit });
+    const onPacked = (archive: Archive) => tellPacked(job, archive, files.length);
+    return new Bundle({ manifest, files, directory: env.RUNNER_TEMP ?? tmpdir(), signal, onPacked });
   });
-  const into = env.RUNNER_TEMP ?? tmpdir();
-  const packed = await inPhase(job, "pack", () => writeBundle(manifest, files, into, signal));
-  report.release = manifest.release;
-  report.digest = packed.digest;
-  report.bundle = packed.bundle;
-  effects.log.line(`Packed ${files.length} files as ${manifest.release}, manifest ${packed.digest}.`);
-  return { path: packed.bundle, digest: packed.digest, release: manifest.release };
+  report.release = bundle.release;
+  report.digest = bundle.digest;
+  await inPhase(job, "pack", async () => {
+    if (hosts.length === 0) await bundle.archive();
+    await Promise.all(hosts.map(({ upload }) => upload.archive(bundle, signal)));
+  });
+  return bundle;
+}
+
+function tellPacked({ report, effects }: Job, { path, base, files }: Archive, all: number): void {
+  // The whole one is good for any host.
+  if (base === undefined || report.bundle === undefined) report.bundle = path;
+  const [sent, of] = [files, all].map(grouped);
+  const release = `${report.release}, manifest ${report.digest}`;
+  if (base === undefined) effects.log.line(`Packed ${of} files as ${release}.`);
+  else effects.log.line(`Packed ${sent} of ${of} files as ${release}; hosts with ${base} have the others.`);
+}
+
+/** 2,947. By hand, since the first toLocaleString of a process takes ten milliseconds. */
+function grouped(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 
 /** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */

@@ -10,8 +10,8 @@ import type { PackFile } from "./project.ts";
  * @throws CutoverError server_app_not_found
  */
 export function checkServerApp(config: Config, directory: string): void {
-  const { kind, app } = config.server;
-  if (kind !== "gunicorn" || app === undefined) return;
+  const { app } = config.server;
+  if (app === undefined) return;
   const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
   const parts = module.split(".");
   const candidates = [`${parts.join("/")}.py`, `${parts.join("/")}/__init__.py`];
@@ -26,7 +26,7 @@ export function checkServerApp(config: Config, directory: string): void {
     `server.app is ${app}, but the project holds neither ${candidates.join(" nor ")}.`,
     {
       unchanged: "Nothing was sent.",
-      fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the WSGI callable.",
+      fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it.",
     },
   );
 }
@@ -53,7 +53,7 @@ function mayComeFromElsewhere({ python }: Config, directory: string): boolean {
  * @throws CutoverError server_app_not_found
  */
 export function checkServerAppPacked(config: Config, directory: string, files: PackFile[]): void {
-  const module = config.server.kind === "gunicorn" ? config.server.app?.split(":", 1)[0] : undefined;
+  const module = config.server.app?.split(":", 1)[0];
   if (module === undefined) return;
   const stem = module.replaceAll(".", "/");
   const candidates = [`${stem}.py`, `${stem}/__init__.py`].filter((path) => existsSync(join(directory, path)));

@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { join, resolve } from "node:path";
 import type { LaunchFile } from "./host/supervisor/launch-files.ts";
+import { processesOf, signalEach } from "./host/supervisor/leftovers.ts";
 
 /**
  * What supervisor starts for each instance: reads the launch file named on the command line, and becomes the program in
@@ -21,10 +22,32 @@ function launch(file: string | undefined): never {
   const { argv, env, directory, umask, socket } = JSON.parse(readFileSync(file, "utf8")) as LaunchFile;
   process.umask(umask);
   process.chdir(directory);
+  endLeftovers(env);
   if (socket !== undefined) removeStaleSocket(socket);
   const [name] = argv;
   if (name === undefined || process.execve === undefined) throw new Error("there is no program to start");
   return process.execve(findProgram(name, env.PATH ?? ""), argv, env);
+}
+
+/** How long what a predecessor left may finish its requests, and then how long it may take to die. */
+const graceMs = 3000;
+
+/** Workers of a predecessor that was killed serve on, and keep its port: they are asked to end, then made to. */
+function endLeftovers({
+  CUTOVER_SHARED: shared,
+  CUTOVER_RUN: run,
+  CUTOVER_INSTANCE: instance,
+}: LaunchFile["env"]): void {
+  if (shared === undefined || run === undefined || instance === undefined) return;
+  // This process itself has supervisord's environment until it becomes the program.
+  const left = () => processesOf({ shared, run, instance });
+  let pids = left();
+  signalEach(pids, "SIGTERM");
+  const deadline = performance.now() + graceMs;
+  for (; pids.length > 0 && performance.now() < deadline + graceMs; pids = left()) {
+    if (performance.now() > deadline) signalEach(pids, "SIGKILL");
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+  }
 }
 
 /** Not every server removes what its killed predecessor left, and then could not bind. */

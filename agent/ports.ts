@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type { Config } from "../shared/config.ts";
 import type { Protocol } from "../shared/config-server.ts";
 import type { Manifest } from "../shared/manifest.ts";
-import type { DeploymentEvent } from "../shared/protocol.ts";
+import type { DeploymentEvent, FilesView } from "../shared/protocol.ts";
 import type { CommandEnvironment } from "./service.ts";
 import type { AppSettings } from "./settings.ts";
 
@@ -48,18 +48,23 @@ export interface StateStore {
 export interface UnpackOptions {
   /** Called with the manifest before any file is written; what it throws refuses the bundle. */
   accept(manifest: Manifest, digest: string): Promise<void>;
+  /** The release whose files a thin bundle leaves out; undefined for a whole one. */
+  base?: string | undefined;
   signal: AbortSignal;
 }
 
 export interface Releases {
   /**
    * Reads a bundle (zstd or gzip, told by magic bytes), checks each file against the manifest while writing it, and makes
-   * `releases/<id>` appear at the end by one rename. Whatever is refused leaves nothing.
-   * @throws CutoverError bundle_*, manifest_invalid, disk_full, aborted
+   * `releases/<id>` appear at the end by one rename. What a thin bundle leaves out is copied from its base, and checked
+   * as the rest is. Whatever is refused leaves nothing.
+   * @throws CutoverError bundle_*, base_unusable, manifest_invalid, disk_full, aborted
    */
   unpack(app: string, bundle: Readable, options: UnpackOptions): Promise<{ manifest: Manifest; digest: string }>;
   /** @throws CutoverError release_not_found */
   config(app: string, release: string): Promise<Config>;
+  /** What a release's manifest says of its files. @throws CutoverError release_not_found */
+  files(app: string, release: string): Promise<FilesView>;
   /** Also what an interrupted unpack left. No error when it is not there. */
   remove(app: string, release: string): Promise<void>;
   /** Durable: what was unpacked and built survives a power cut. */
@@ -129,6 +134,21 @@ export interface ProgramStatus {
   detail: string;
 }
 
+export interface ProcessProgram extends ProgramStatus {
+  /** How it ended last: by a signal, which may be a kill, and not by itself. */
+  signalled: boolean;
+}
+
+/** What is on the host of one of a run's processes, those of `processes:` in cutover.yml. */
+export interface ProcessGroup {
+  run: string;
+  process: string;
+  /** How long its programs have between the stop signal and the kill, in milliseconds. */
+  stopMs: number;
+  /** Empty where supervisor does not know the group. */
+  programs: ProcessProgram[];
+}
+
 /**
  * The border between what faces the network and what is allowed to act on the host. In embedded mode both sides are one
  * process; each method is one typed request of the later second process, which reads the host's files itself and renders
@@ -156,7 +176,18 @@ export interface Privileged {
   startPrograms(spec: RunSpec): Promise<void>;
   /** undefined where supervisor does not know the run. @throws CutoverError supervisor_unreachable */
   programs(app: string, run: string): Promise<ProgramStatus[] | undefined>;
-  /** Stops a run's programs and waits for their end, removes them from supervisor, with their sockets and launch files. Idempotent. */
+  /** Writes launch files and programs of one of a run's processes and starts those that do not run. Idempotent. @throws CutoverError supervisor_* */
+  startProcess(spec: RunSpec, process: string): Promise<void>;
+  /**
+   * The processes of all runs that have a file on this host, also of runs that no state knows. supervisor is asked only
+   * where there are any. @throws CutoverError supervisor_unreachable
+   */
+  processes(app: string): Promise<ProcessGroup[]>;
+  /** Sends the stop signal to the programs of a process and returns at once. Idempotent: it is sent once. */
+  stopProcess(app: string, run: string, process: string): Promise<void>;
+  /** Waits for the end of a process's programs, which it stops, and leaves nothing of them. Idempotent. */
+  removeProcess(app: string, run: string, process: string): Promise<void>;
+  /** Stops a run's programs, its processes too, and waits for their end, removes them from supervisor, with their sockets and launch files. Idempotent. */
   removePrograms(app: string, run: string): Promise<void>;
   /** Runs that have a program file or a run directory on this host, also ones that no state knows. */
   runs(app: string): Promise<string[]>;

@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { Accepted, Actor, AppView, DeploymentEvent, DeploymentView } from "../shared/protocol.ts";
+import type { Accepted, Actor, AppView, DeploymentEvent, DeploymentView, FilesView } from "../shared/protocol.ts";
 
 /**
  * What callers may ask of the agent, whoever they are: agent/deploy implements it, agent/http puts HTTP in front of it.
@@ -22,6 +22,8 @@ export interface Service {
 
   apps(): Promise<string[]>;
   app(app: string): Promise<AppView>;
+  /** The files of a release, so that a bundle can leave out what stays the same. @throws nothing_live, release_not_found */
+  files(app: string, release: string | "live"): Promise<FilesView>;
   /** The last lines of the live run's instances, or of another run's. */
   logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]>;
   /** How a command of the live release runs: for `cutover exec`. Holds the app's secrets, so only for the admin socket. */
@@ -47,6 +49,8 @@ export interface DeployRequest extends CallRequest {
   body(): Readable;
   /** What the token was signed for; undefined for a local operator. @throws manifest_mismatch */
   digest: string | undefined;
+  /** The release over which the bundle is thin; undefined for a whole one. @throws base_unusable */
+  base: string | undefined;
   /** false: stop when the release is healthy, and keep it staged. */
   activate: boolean;
   /** false: another host of the same deploy has run it. */

@@ -56,6 +56,20 @@ export type AgentSettings = z.output<typeof agentSettingsSchema>;
 export const grant = z.enum(["deploy", "activate", "redeploy", "rollback", "abort", "read"]);
 export type Grant = z.output<typeof grant>;
 
+/** A range of ports, both ends in it. Below 1024 only root may listen. */
+const portRange = z
+  .string({ error: 'a range in quotes, such as "9000-9099"' })
+  .regex(/^\d{4,5}-\d{4,5}$/, 'a range such as "9000-9099"')
+  .refine((text) => {
+    const { first, last } = parsePortRange(text);
+    return first >= 1024 && first <= last && last <= 65535;
+  }, "a range of ports from 1024 to 65535, the lower one first");
+
+export function parsePortRange(text: string): { first: number; last: number } {
+  const [first = Number.NaN, last = Number.NaN] = text.split("-").map(Number);
+  return { first, last };
+}
+
 /** apps/<app>.yml: what the host's owner says about one app. */
 export const appSettingsSchema = z.strictObject({
   /** The user that the app's processes, build steps and release commands run as. Not used by an agent without root. */
@@ -78,6 +92,8 @@ export const appSettingsSchema = z.strictObject({
   listen: z.array(listenAddress).min(1).default([80]),
   /** Domains that the app may serve; *.example.com covers its subdomains, * everything. Without any: the default server. */
   domains: z.array(z.union([serverName, z.literal("*")])).default([]),
+  /** Ports of 127.0.0.1 for instances with `bind: port`: a range or several. Without it the app has sockets alone. */
+  ports: z.union([portRange, z.array(portRange).min(1).max(16)]).optional(),
   /** NAME=value lines, above the environment of cutover.yml. Default: <app>.env beside this file. */
   env_file: z.string().optional(),
 });

@@ -58,7 +58,7 @@ export function configJsonSchema(readme: string): object {
   return { $schema, $id: schemaUrl("main"), title: "cutover.yml", description: "How cutover deploys an app.", ...root };
 }
 
-/** Paths as the README writes them: `static[].url`, `processes.<name>.command`. */
+/** Paths as the README writes them: `static[].url`, `processes.*.command`. */
 function describe(node: Node, path: string, texts: Map<string, string>): void {
   for (const [key, child] of Object.entries(node.properties ?? {})) {
     const at = path === "" ? key : `${path}.${key}`;
@@ -69,7 +69,7 @@ function describe(node: Node, path: string, texts: Map<string, string>): void {
   if (node.items !== undefined) describe(node.items, `${path}[]`, texts);
   for (const branch of node.anyOf ?? []) describe(branch, path, texts);
   const { additionalProperties: others } = node;
-  if (typeof others === "object") describe(others, `${path}.<name>`, texts);
+  if (typeof others === "object") describe(others, `${path}.*`, texts);
 }
 
 /** The text of the committed file. */

@@ -37,6 +37,7 @@ const python = z.strictObject({
 /** A process that serves no HTTP: a queue's worker, a scheduler. */
 const process = z
   .strictObject({
+    /** With `{instance}` (`worker-0`) and `{run}`, which tells the new one from the old one beside it. */
     command,
     instances: z.int().min(1).max(60).default(1),
     /** true: the new one starts before the old one is asked to stop. false: never two at once. */
@@ -54,7 +55,7 @@ const process = z
   });
 export type Process = z.output<typeof process>;
 
-const processName = z
+export const processName = z
   .string()
   .regex(/^(?!web$)[a-z][a-z0-9-]{0,31}$/, "a name of lower-case letters, digits and -, other than web");
 

@@ -34,6 +34,7 @@ export const errorCodes = {
   bundle_too_large: "The bundle is larger than the host allows.",
   manifest_invalid: "The manifest does not obey the format.",
   manifest_mismatch: "The manifest is not the one that the token was signed for.",
+  base_unusable: "The host does not have what a thin bundle leaves out.",
   // The host
   host_settings_invalid: "A settings file of the host is wrong.",
   environment_invalid: "A variable cannot be put into the app's environment file.",

@@ -71,10 +71,30 @@ export const manifestSchema = z
 export type Manifest = z.output<typeof manifestSchema>;
 export type ManifestFile = z.output<typeof manifestFile>;
 
+/**
+ * What a thin bundle leaves out: the files that its base's manifest has too, alike in path, mode, size and sha256. One rule
+ * for both sides, so that the archive of a manifest over a base can be only one.
+ */
+export function leftOutOver(base: readonly ManifestFile[]): (file: ManifestFile) => boolean {
+  const before = new Map(base.map((file) => [file.path, file]));
+  return ({ path, mode, size, sha256 }) => {
+    const same = before.get(path);
+    return same !== undefined && same.sha256 === sha256 && same.size === size && same.mode === mode;
+  };
+}
+
 /** The order of a bundle's files: by UTF-8 bytes, the same in every locale. */
 export function comparePaths(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  const end = Math.min(a.length, b.length);
+  let at = 0;
+  while (at < end && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+  if (at === end) return a.length - b.length;
+  const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)];
+  // From surrogates on, UTF-16 has another order; up to there bytes need not be made, tens of thousands of times in a sort.
+  return x < firstSurrogate && y < firstSurrogate ? x - y : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
+
+const firstSurrogate = 0xd800;
 
 export function encodeManifest(manifest: Manifest): Buffer {
   return Buffer.from(`${JSON.stringify(manifest)}\n`);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { deploymentId } from "./audience.ts";
 import type { CutoverError } from "./errors.ts";
+import type { ManifestFile } from "./manifest.ts";
 import { appName, digest, releaseId, runId } from "./names.ts";
 
 /** What the agent and those who call it say to each other. Times are ISO 8601 in UTC, durations milliseconds. */
@@ -130,6 +131,8 @@ export type ReleaseView = z.output<typeof releaseView>;
 export const instanceView = z.object({
   name: z.string(),
   run: runId,
+  /** The process of cutover.yml that it belongs to; absent for a web instance. */
+  process: z.string().optional(),
   /** supervisor's own word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED. */
   state: z.string(),
   pid: z.int().optional(),
@@ -144,6 +147,8 @@ export const appView = z.object({
   staged: runId.nullable(),
   /** What part of the traffic the staged run has, in percent. */
   weight: z.int().default(0),
+  /** The deployment whose abort takes the staged run away. */
+  staged_by: deploymentId.nullable().default(null),
   /** The run before the live one, still up for `keep_warm`, and until when. */
   warm: z.object({ run: runId, until: z.iso.datetime() }).nullable(),
   previous: releaseId.nullable(),
@@ -154,6 +159,24 @@ export const appView = z.object({
   deployment: deploymentView.nullable(),
 });
 export type AppView = z.output<typeof appView>;
+
+/** What a release holds, file by file: nothing of its configuration, since its environment may be in there. */
+export interface FilesView {
+  release: string;
+  /** The digest of its manifest. */
+  digest: string;
+  files: ManifestFile[];
+}
+/** The thousands of files are only compared with, so their shape is enough, and they need not be copied. */
+export const filesView = z.object({
+  release: releaseId,
+  digest,
+  files: z.custom<ManifestFile[]>((value) => Array.isArray(value) && value.every(looksLikeFile)),
+}) satisfies z.ZodType<FilesView>;
+
+function looksLikeFile(value: Partial<ManifestFile> | null): boolean {
+  return typeof value?.path === "string" && typeof value.sha256 === "string";
+}
 
 export const healthView = z.object({
   name: z.literal("cutover-agent"),
@@ -180,6 +203,7 @@ export const redeployBody = z.strictObject({ release: releaseId.optional() });
 export const routes = {
   health: () => "/healthz",
   releases: (app: string) => `/v1/apps/${app}/releases`,
+  files: (app: string, release: string) => `/v1/apps/${app}/releases/${release}/files`,
   activate: (app: string, release: string) => `/v1/apps/${app}/releases/${release}/activate`,
   redeploy: (app: string) => `/v1/apps/${app}/redeploy`,
   rollback: (app: string) => `/v1/apps/${app}/rollback`,

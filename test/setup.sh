@@ -45,8 +45,14 @@ install_node_modules() {
   printf '%s\n' "$lock" >"$stamp"
 }
 
+# What the demo needs, and what the tests and the benchmark need beside it.
+wanted="supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd"
+if [ "${1-}" != demo ]; then
+  wanted="$wanted uwsgi-core uwsgi-plugin-python3 python3-tornado python3-aiohttp python3-uvicorn python3-fastapi"
+  wanted="$wanted celery python3-redis redis-server"
+fi
+
 missing_packages() {
-  wanted="supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd"
   # Any flavour of nginx will do.
   PATH="$PATH:/usr/sbin:/sbin" command -v nginx >/dev/null || printf 'nginx-light '
   # shellcheck disable=SC2086 # the list is meant to be split
@@ -59,7 +65,7 @@ missing_packages() {
 install_packages() {
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     fail "this is not Debian. The demo, the tests and the benchmark run on Debian 12 or later (a container will do), with:
-  nginx-light supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd"
+  nginx-light $wanted"
   fi
   missing=$(missing_packages)
   if [ -z "$missing" ]; then return; fi

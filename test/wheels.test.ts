@@ -22,8 +22,9 @@ it("makes wheels that pip resolves and installs without an index, and that Djang
   const wheel = ["wheel", "--requirement", "requirements.txt", "--wheel-dir", "vendored"];
   await run([python, "-m", "pip", ...wheel], path, pip);
   const wheels = readdirSync(join(path, "vendored"));
-  expect(wheels.map((name) => name.split("-")[0]).toSorted()).toEqual(
-    ["Django", "asgiref", "gunicorn", "pytz", "setuptools", "sqlparse"].toSorted(),
+  // And typing_extensions, where another Debian package brought it along: asgiref's package may have it, and need not.
+  expect(wheels.map((name) => name.split("-")[0])).toEqual(
+    expect.arrayContaining(["Django", "asgiref", "gunicorn", "pytz", "setuptools", "sqlparse"]),
   );
   await run([python, "-m", "venv", "--without-pip", "venv"], path);
   const options = ["--no-index", "--no-deps", "--only-binary", ":all:", "--no-compile", "--quiet"];

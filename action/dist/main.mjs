@@ -25,12 +25,12 @@ import Br, { closeSync, constants as constants$2, createReadStream, createWriteS
 import ro, { access, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import Pr, { basename, delimiter, dirname as dirname$1, isAbsolute, join, posix, resolve, sep, win32 } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as setTimeout$2 } from "node:timers/promises";
 import { tmpdir } from "node:os";
 import { pipeline } from "node:stream/promises";
 import { StringDecoder as StringDecoder$1 } from "node:string_decoder";
 import { Buffer as Buffer$1 } from "buffer";
 import en, * as Ps from "zlib";
-import { setTimeout as setTimeout$2 } from "node:timers/promises";
 import { request as request$1 } from "node:https";
 // \0rolldown/runtime.js
 var __create = Object.create;
@@ -18229,6 +18229,7 @@ const errorCodes = {
 	config_not_found: "There is no cutover.yml where it was looked for.",
 	config_not_yaml: "cutover.yml is not YAML.",
 	config_invalid: "cutover.yml has unknown keys, wrong types or impossible pairs.",
+	kind_unknown: "cutover.yml names no server.kind, and the project does not tell it.",
 	server_app_not_found: "The project does not contain what server.app names.",
 	symlink_outside: "A symlink in the project leaves the project.",
 	file_changed: "A file changed while it was being packed.",
@@ -18251,10 +18252,15 @@ const errorCodes = {
 	bundle_too_large: "The bundle is larger than the host allows.",
 	manifest_invalid: "The manifest does not obey the format.",
 	manifest_mismatch: "The manifest is not the one that the token was signed for.",
+	base_unusable: "The host does not have what a thin bundle leaves out.",
 	host_settings_invalid: "A settings file of the host is wrong.",
 	disk_full: "The host has too little free disk.",
 	listen_not_allowed: "The host does not allow this app the address that it asks for.",
 	domain_not_allowed: "The host does not allow this app the domain that it asks for.",
+	ports_not_allowed: "The host does not allow this app instances on ports.",
+	ports_exhausted: "The app's range of ports has too few free ones.",
+	peer_not_allowed: "The host does not allow this app to pass requests to that server.",
+	certificate_missing: "The host has no certificate for an address with ssl.",
 	socket_path_too_long: "A socket path would be longer than the kernel allows.",
 	app_not_found: "The host has no such app.",
 	app_exists: "The host already has an app of this name.",
@@ -18267,6 +18273,8 @@ const errorCodes = {
 	nothing_live: "The app has no live release.",
 	nothing_to_roll_back_to: "There is no good release before the live one.",
 	aborted: "The deployment was aborted before the cutover.",
+	canary_impossible: "The release cannot have a part of the traffic.",
+	canary_failed: "The canary did not answer its health check, and the traffic went back.",
 	environment_failed: "pip could not install the requirements on the host.",
 	release_command_failed: "The release command failed.",
 	instance_died: "A new instance ended while it was starting.",
@@ -22104,6 +22112,17 @@ function _array(Class, element, params) {
 	});
 }
 // @__NO_SIDE_EFFECTS__
+function _custom(Class, fn, _params) {
+	const norm = normalizeParams(_params);
+	norm.abort ?? (norm.abort = true);
+	return new Class({
+		type: "custom",
+		check: "custom",
+		fn,
+		...norm
+	});
+}
+// @__NO_SIDE_EFFECTS__
 function _refine(Class, fn, _params) {
 	return new Class({
 		type: "custom",
@@ -24173,6 +24192,9 @@ const ZodCustom = /*@__PURE__*/ $constructor("ZodCustom", (inst, def) => {
 	ZodType.init(inst, def);
 	inst._zod.processJSONSchema = (ctx, json, params) => customProcessor(inst, ctx, json, params);
 });
+function custom(fn, _params) {
+	return /* @__PURE__ */ _custom(ZodCustom, fn ?? (() => true), _params);
+}
 function refine(fn, _params = {}) {
 	return /* @__PURE__ */ _refine(ZodCustom, fn, _params);
 }
@@ -24212,6 +24234,64 @@ const digest$1 = string().regex(/^sha256:[0-9a-f]{64}$/);
 function newReleaseId(made, commitOrDigest) {
 	return `${made.toISOString().replace(/[-:]|\.\d+/g, "")}-${commitOrDigest.slice(0, 7)}`;
 }
+// action/canary.ts
+const step = /^(\d{1,3})(?:@(\d{1,6}(?:ms|s|m|h|d)))?$/;
+/** `5@2m, 25@5m, 100`: rising weights, each with the time for which it stays; 100 ends it. Empty for none. */
+const canarySteps = string().transform((text, context) => {
+	const parts = text.split(",").map((part) => part.trim());
+	if (text === "") return [];
+	const fault = (message) => {
+		context.addIssue({
+			code: "custom",
+			message
+		});
+		return NEVER;
+	};
+	const steps = [];
+	for (const part of parts) {
+		const [, weight, hold] = step.exec(part) ?? [];
+		if (weight === void 0) return fault(`${JSON.stringify(part)} is no step; write them as 5@2m, 25@5m, 100`);
+		steps.push({
+			weight: Number(weight),
+			holdMs: hold === void 0 ? 0 : milliseconds(hold)
+		});
+	}
+	const wrong = steps.find(({ weight }) => weight < 1 || weight > 100);
+	if (wrong !== void 0) return fault(`a weight is 1 to 100 percent, not ${wrong.weight}`);
+	if (steps.some(({ weight }, index) => weight <= (steps[index - 1]?.weight ?? 0))) return fault("each step must have more of the traffic than the one before");
+	if (steps.at(-1)?.weight !== 100) return fault("the last step must be 100");
+	return steps;
+});
+const lookEveryMs = 5e3;
+/**
+* Gives the staged release more and more of the traffic on all hosts. Each agent follows its own canary's health; here it is
+* asked whether all of them still are what they were.
+* @throws CutoverError canary_failed and what `check` throws
+*/
+async function raiseCanary(hosts, { release, steps, check, say, signal }) {
+	for (const { weight, holdMs } of steps) {
+		for (const host of hosts) await host.shift(release, weight, signal);
+		say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1e3} s`}.`);
+		const end = performance.now() + holdMs;
+		for (;;) {
+			await Promise.all(hosts.map((host) => host.assertStaged(signal)));
+			const left = end - performance.now();
+			if (left <= 0) break;
+			await setTimeout$2(Math.min(left, lookEveryMs), void 0, { signal }).catch(() => signal.throwIfAborted());
+		}
+		await check(weight);
+	}
+}
+function checkFailed(weight, code, output) {
+	return new CutoverError("canary_failed", `The command in canary-check ended with exit code ${code}, with ${weight} % of the traffic on the new release.`, {
+		unchanged: "All traffic went back to the live release; the canary was drained, stopped and removed.",
+		fix: "Its output is below. Correct it and deploy again.",
+		evidence: [{
+			source: "canary-check",
+			text: output
+		}]
+	});
+}
 // action/inputs.ts
 const commands = [
 	"deploy",
@@ -24227,8 +24307,12 @@ const inputDefaults = {
 	"working-directory": ".",
 	command: "deploy",
 	release: "",
+	weight: "100",
+	canary: "",
+	"canary-check": "",
 	"signing-key": "",
 	"dry-run": "false",
+	thin: "true",
 	timeout: "20m",
 	wait: "0s",
 	"pip-arguments": ""
@@ -24256,14 +24340,19 @@ const release = string().refine((text) => text === "" || releaseId.safeParse(tex
 /** What an agent takes. */
 const longestWaitMs = 36e5;
 const limit = duration.transform(milliseconds);
+const trueOrFalse = _enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true");
 const schema = object({
 	hosts: string().transform((text) => text.split(/[\n,]/).map((line) => line.trim())).transform((lines) => lines.filter((line) => line !== "")).pipe(array(host)),
 	config: string().min(1, "must name a file"),
 	"working-directory": string().min(1, "must name a directory"),
 	command: _enum(commands, { error: `must be one of ${commands.join(", ")}` }),
 	release,
+	weight: string().regex(/^(?:100|[1-9]\d?)$/, "must be 1 to 100, in percent").transform(Number),
+	canary: canarySteps,
+	"canary-check": string().transform((text) => parseArgsStringToArgv(text)),
 	"signing-key": string(),
-	"dry-run": _enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true"),
+	"dry-run": trueOrFalse,
+	thin: trueOrFalse,
 	timeout: limit.refine((ms) => ms > 0, "must be longer than 0s"),
 	wait: limit.refine((ms) => ms <= longestWaitMs, "must be at most 1h"),
 	"pip-arguments": string().transform((text) => parseArgsStringToArgv(text))
@@ -24279,6 +24368,10 @@ const schema = object({
 	for (const name of new Set(names.filter((each, index) => names.indexOf(each) !== index))) issue("hosts", `${name} stands twice`);
 	if (value.command === "activate" && value.release === void 0) issue("release", "is required for the command activate");
 	if (value.release !== void 0 && value.command !== "activate" && value.command !== "redeploy") issue("release", `is not taken by the command ${value.command}`);
+	if (value.weight !== 100 && value.command !== "activate") issue("weight", `is not taken by the command ${value.command}; for a deploy in steps use canary`);
+	if (value.canary.length > 0 && value.command !== "deploy") issue("canary", `is not taken by the command ${value.command}`);
+	if (value.canary.reduce((sum, { holdMs }) => sum + holdMs, 0) >= value.timeout) issue("canary", "takes longer than the input timeout allows for the whole job");
+	if (value["canary-check"].length > 0 && value.canary.length === 0) issue("canary-check", "does nothing without canary");
 	if (value["dry-run"] && !packs) issue("dry-run", `does nothing for the command ${value.command}`);
 });
 /**
@@ -24299,8 +24392,12 @@ function readInputs(env) {
 		workingDirectory: data["working-directory"],
 		command: data.command,
 		release: data.release,
+		weight: data.weight,
+		canary: data.canary.filter(({ weight }) => weight < 100),
+		canaryCheck: data["canary-check"],
 		signingKey: data["signing-key"],
 		dryRun: data["dry-run"],
+		thin: data.thin,
 		timeoutMs: data.timeout,
 		waitMs: data.wait,
 		pipArguments: data["pip-arguments"]
@@ -24802,33 +24899,221 @@ async function run$1(argv, { directory, env, exec, onLine, signal }) {
 		}]
 	});
 }
-// shared/config.ts
-/**
-* The definition of cutover.yml. What is parsed is also what the manifest carries, so parsing a checked configuration
-* again gives the same one: no transforms, only checks and defaults. Names are nginx's, supervisor's and gunicorn's own.
-*/
+// shared/config-values.ts
+/** The kinds of value that cutover.yml and the host's files are made of, each with the one grammar that it has everywhere. */
+/** One line of text, without control characters. */
 const plain = (max) => string().min(1).max(max).regex(/^[^\u0000-\u001f\u007f]*$/, "no newline or other control character");
 /** Split into words as a shell would, but never given to a shell. A list is taken word by word as it stands. */
 const command = union([plain(4096), array(plain(4096)).min(1).max(256)]);
 const relativePath = plain(1024).regex(/^(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))(?!.*\\).*$/, "a path inside the project, without ..");
 const urlPath = plain(1024).regex(/^\/[^\s"'\\$;{}<>#]*$/, "a URL path that starts with /");
+/** The URL of a location that files are served below. */
+const folderUrl = plain(255).regex(/^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)+$/, "a URL path such as /static/, with a slash at both ends and no .. in it");
+/** How long a browser may keep a file, in the words of nginx's `expires`. */
+const expires = union([duration, _enum(["max", "off"])]);
 /** A host name as nginx's server_name takes it, without its regular expressions and variables. */
 const serverName = string().max(253).regex(/^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/, "a host name in lower case, or *.example.com");
-/** A port, or address:port as nginx's listen takes them. */
-const listenAddress = union([int().min(1).max(65535), string().regex(/^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]+\]|localhost):\d{1,5}$/, "a port, or address:port")]);
-const server = strictObject({
-	kind: _enum(["gunicorn", "command"]),
-	/** Where the WSGI callable is: package.module:attribute. */
+const port = int().min(1).max(65535);
+const hostAndPort = String.raw`(?:(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]+\]|localhost):)?\d{1,5}`;
+/** A port, or address:port; with `ssl` behind it where nginx ends TLS there. The words are those of nginx's listen. */
+const listenAddress = union([port, string().regex(new RegExp(`^${hostAndPort}(?: ssl)?$`), "a port, address:port, or either with ssl, such as \"443 ssl\"")]);
+/** Another host's server as nginx's upstream takes it: name or address, and port. */
+const serverAddress = string().max(255).regex(/^(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\]):\d{1,5}$/, "host:port, such as 10.0.0.11:8000");
+/** nginx's size: bytes, or with k, m or g behind it. 0 is no limit. */
+const size = string().regex(/^\d{1,6}[kKmMgG]?$/, "a size such as 50m");
+const environmentName = string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "letters, digits and _, and no digit first");
+const environmentValue = string({ error: "a text; put numbers and yes/no in quotes" }).max(65536).refine((value) => !value.includes("\0"), "no NUL character");
+const serverSchema = strictObject({
+	kind: _enum([
+		"gunicorn",
+		"uwsgi",
+		"tornado",
+		"aiohttp",
+		"uvicorn",
+		"command"
+	]),
+	/** Where the application is: package.module:attribute. */
 	app: plain(255).regex(/^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(.*\))?$/, "module:attribute, such as shop.wsgi:application").optional(),
-	/** For kind `command`; {socket}, {instance} and {workers} are replaced. */
+	/** For kinds `command`, `tornado` and `aiohttp`; {socket}, {port}, {instance} and {workers} are replaced. */
 	command: command.optional(),
 	/** Supervised processes; each is an upstream member. */
 	instances: int().min(1).max(60).default(2),
 	/** Worker processes inside one instance. */
 	workers: int().min(1).max(64).default(2),
 	threads: int().min(1).max(128).default(1),
-	bind: _enum(["socket"]).default("socket")
+	/** socket: moving the traffic needs no nginx reload. port: it does. */
+	bind: _enum(["socket", "port"]).default("socket"),
+	/** What the instances speak; `uwsgi` is the default of kind uwsgi, `http` that of all others. */
+	protocol: _enum(["http", "uwsgi"]).optional()
+}).superRefine((server, context) => {
+	for (const { path, message } of serverFaults(server)) context.addIssue({
+		code: "custom",
+		path,
+		message
+	});
 });
+/** What each kind is told its application by. */
+const takes = {
+	gunicorn: {
+		app: "needed",
+		command: "refused"
+	},
+	uwsgi: {
+		app: "needed",
+		command: "refused"
+	},
+	uvicorn: {
+		app: "needed",
+		command: "refused"
+	},
+	aiohttp: {
+		app: "or command",
+		command: "or app"
+	},
+	tornado: {
+		app: "refused",
+		command: "needed"
+	},
+	command: {
+		app: "refused",
+		command: "needed"
+	}
+};
+const appExamples = {
+	gunicorn: "shop.wsgi:application",
+	uwsgi: "shop.wsgi:application",
+	uvicorn: "shop.asgi:application",
+	aiohttp: "shop.main:make_app"
+};
+function serverFaults(server) {
+	const { kind, app, command, bind, threads, protocol } = server;
+	const rule = takes[kind];
+	const faults = [];
+	const fault = (path, message) => faults.push({
+		path,
+		message
+	});
+	if (rule.app === "needed" && app === void 0) fault([], `kind ${kind} needs \`app\`, such as ${appExamples[kind]}`);
+	if (rule.command === "needed" && command === void 0) fault([], `kind ${kind} needs \`command\``);
+	if (rule.app === "refused" && app !== void 0) fault(["app"], `kind ${kind} takes \`command\`, not \`app\``);
+	if (rule.command === "refused" && command !== void 0) fault(["command"], `kind ${kind} takes \`app\`, not \`command\``);
+	if (kind === "aiohttp" && app === void 0 === (command === void 0)) fault([], `kind aiohttp needs either \`app\`, such as ${appExamples.aiohttp}, or \`command\``);
+	if (command !== void 0) faults.push(...placeholderFaults(command, bind));
+	if (threads !== 1 && kind !== "gunicorn" && kind !== "uwsgi") fault(["threads"], `kind ${kind} has no threads; only gunicorn and uwsgi have`);
+	if (protocol === "uwsgi" && kind !== "uwsgi" && kind !== "command") fault(["protocol"], `kind ${kind} speaks http; only uwsgi and command can speak uwsgi`);
+	return faults;
+}
+function placeholderFaults(command, bind) {
+	const words = [command].flat();
+	const holds = (name) => words.some((word) => word.includes(`{${name}}`));
+	const [wanted, other] = bind === "socket" ? ["socket", "port"] : ["port", "socket"];
+	if (holds(other)) return [{
+		path: ["command"],
+		message: `holds {${other}}, and the instances listen on a ${bind === "socket" ? "unix socket" : "port"}: write {${wanted}}, or \`bind: ${other}\``
+	}];
+	if (holds(wanted)) return [];
+	return [{
+		path: ["command"],
+		message: `must contain {${wanted}}, ${bind === "socket" ? "the path" : "the port"} that the instance listens on`
+	}];
+}
+// shared/config-site.ts
+const staticSchema = strictObject({
+	url: folderUrl,
+	/** Run by the Action in the project before packing. */
+	collect: command.optional(),
+	/** The folder, inside the project, that holds the files. */
+	from: relativePath,
+	expires: expires.default("off"),
+	/** Names that carry a hash of their content (12 hex digits or more) may be kept for a year without asking again. */
+	immutable: boolean().default(true),
+	/** Serve name.gz, where it lies beside name, to who takes gzip. */
+	gzip_static: boolean().default(false)
+});
+/** Files that outlive releases, such as uploads: below `shared/` on the host. */
+const sharedSchema = strictObject({
+	url: folderUrl,
+	/** The folder below shared/. */
+	from: relativePath,
+	expires: expires.default("off")
+});
+/** What nginx takes inside double quotes as it stands, but for the quote and the backslash, which are escaped. */
+const headerValue = plain(4096).regex(/^[^$]*$/, "no $, which nginx would read as a variable");
+const preview = strictObject({
+	/** An address of its own, among those that the host allows. */
+	listen: listenAddress.optional(),
+	/** name=value: who sends this cookie sees the staged release on the ordinary address. */
+	cookie: string().regex(/^[a-z][a-z0-9_]{0,63}=[A-Za-z0-9_-]{1,128}$/, "name=value, such as preview=blue").optional(),
+	/** Name: value: likewise with a request header. */
+	header: string().regex(/^[A-Za-z][A-Za-z0-9-]{0,63}: [A-Za-z0-9_-]{1,128}$/, "Name: value, such as \"X-Preview: blue\"").optional()
+});
+const peer = strictObject({
+	/** Another host's instance or nginx, among those that the host allows. */
+	server: serverAddress,
+	/** Beside the weight of this host's instances together, which is `site.weight`. */
+	weight: int().min(1).max(100).default(1),
+	/** Asked only when nothing here answers. */
+	backup: boolean().default(false)
+});
+const siteSchema = strictObject({
+	/** Addresses that nginx listens on, among those the host allows; all of those unless given. */
+	listen: array(listenAddress).min(1).max(16).optional(),
+	server_name: array(serverName).min(1).max(64).optional(),
+	/** Where the site listens with ssl, requests without it are sent there. */
+	https_redirect: boolean().default(true),
+	client_max_body_size: size.default("50m"),
+	client_body_timeout: duration.default("60s"),
+	/** For uwsgi these three are uwsgi_connect_timeout and so on. */
+	proxy_connect_timeout: duration.default("60s"),
+	proxy_read_timeout: duration.default("60s"),
+	proxy_send_timeout: duration.default("60s"),
+	proxy_buffering: boolean().default(true),
+	proxy_request_buffering: boolean().default(true),
+	/** The error page also replaces what the app itself answers with 500 and above. */
+	proxy_intercept_errors: boolean().default(false),
+	/** Pass WebSocket upgrades on. */
+	upgrade: boolean().default(false),
+	/** Compress text of 1 kB and more. */
+	gzip: boolean().default(false),
+	/** Headers that every response gets. */
+	add_header: record(string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}),
+	/** A page of the project, shown for 502, 503 and 504; cutover's own unless given. */
+	error_page: relativePath.optional(),
+	access_log: boolean().default(true),
+	balance: _enum([
+		"round_robin",
+		"ip_hash",
+		"least_conn",
+		"url_hash"
+	]).default("round_robin"),
+	/** This host's instances together, beside the weights of `peers`. */
+	weight: int().min(1).max(100).default(1),
+	peers: array(peer).max(32).default([]),
+	preview: preview.optional()
+}).superRefine(({ balance, peers, preview, listen }, context) => {
+	const fault = (path, message) => context.addIssue({
+		code: "custom",
+		path,
+		message
+	});
+	for (const [index, { backup }] of peers.entries()) if (backup && balance !== "round_robin" && balance !== "least_conn") fault([
+		"peers",
+		index,
+		"backup"
+	], `nginx has no backup servers with \`balance: ${balance}\``);
+	if (preview !== void 0 && Object.values(preview).every((way) => way === void 0)) fault(["preview"], "needs `listen`, `cookie` or `header`");
+	const previewPort = preview?.listen === void 0 ? void 0 : portOf(preview.listen);
+	if (previewPort !== void 0 && listen?.some((address) => portOf(address) === previewPort)) fault(["preview", "listen"], "is an address of the site itself");
+});
+/** The port of an address as `listen` takes it. */
+function portOf(address) {
+	return Number(/(\d+)(?: ssl)?$/.exec(String(address))?.[1]);
+}
+// shared/config.ts
+/**
+* The definition of cutover.yml. What is parsed is also what the manifest carries, so parsing a checked configuration
+* again gives the same one: no transforms, only checks and defaults. Names are nginx's, supervisor's and gunicorn's own.
+*/
 const health = strictObject({
 	path: urlPath.default("/"),
 	/** The Host header of the check; the site's first name unless given. */
@@ -24847,40 +25132,48 @@ const python = strictObject({
 	requirements: relativePath.default("requirements.txt"),
 	system_site_packages: boolean().default(false)
 });
-const staticFiles$1 = strictObject({
-	url: plain(255).regex(/^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)+$/, "a URL path such as /static/, with a slash at both ends and no .. in it"),
-	/** Run by the Action in the project before packing. */
-	collect: command.optional(),
-	/** The folder, inside the project, that holds the files. */
-	from: relativePath,
-	expires: union([duration, _enum(["max", "off"])]).default("off")
+/** A process that serves no HTTP: a queue's worker, a scheduler. */
+const process$1 = strictObject({
+	command,
+	instances: int().min(1).max(60).default(1),
+	/** true: the new one starts before the old one is asked to stop. false: never two at once. */
+	overlap: boolean().default(true),
+	/** What asks it to stop, and how long it may take to finish what it has in hand. */
+	stop_signal: _enum([
+		"TERM",
+		"INT",
+		"QUIT",
+		"HUP",
+		"USR1",
+		"USR2"
+	]).default("TERM"),
+	stop_timeout: duration.default("60s"),
+	/** How long a new one has to stay up to count as started well. */
+	stay_up: duration.default("5s")
+}).superRefine(({ overlap, instances }, context) => {
+	if (overlap || instances === 1) return;
+	context.addIssue({
+		code: "custom",
+		path: ["instances"],
+		message: "a process without overlap is there once, so it has one instance"
+	});
 });
-const site = strictObject({
-	/** Addresses that nginx listens on, among those the host allows; all of those unless given. */
-	listen: array(listenAddress).min(1).max(16).optional(),
-	server_name: array(serverName).min(1).max(64).optional(),
-	client_max_body_size: string().regex(/^\d{1,6}[kmg]?$/, "a size such as 50m").default("50m"),
-	balance: _enum([
-		"round_robin",
-		"ip_hash",
-		"least_conn",
-		"url_hash"
-	]).default("round_robin")
-});
-const environmentName = string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "letters, digits and _, and no digit first");
-const environmentValue = string({ error: "a text; put numbers and yes/no in quotes" }).max(65536).refine((value) => !value.includes("\0"), "no NUL character");
+const processName = string().regex(/^(?!web$)[a-z][a-z0-9-]{0,31}$/, "a name of lower-case letters, digits and -, other than web");
 const configSchema = strictObject({
 	app: appName,
-	server,
+	server: serverSchema,
 	health: health.prefault({}),
 	python: python.prefault({}),
-	static: array(staticFiles$1).max(16).default([]),
-	site: site.prefault({}),
+	static: array(staticSchema).max(16).default([]),
+	shared: array(sharedSchema).max(16).default([]),
+	/** none: the server block is the owner's own, with `proxy_pass http://<app>`; cutover writes the upstream alone. */
+	site: union([literal("none"), siteSchema]).prefault({}),
 	/** Run once for a deploy, on the first host, before any instance of the release starts. */
 	release: strictObject({
 		command,
 		timeout: duration.default("10m")
 	}).optional(),
+	processes: record(processName, process$1).default({}),
 	env: record(environmentName, environmentValue).default({}),
 	drain: strictObject({ timeout: duration.default("30s") }).prefault({}),
 	/** How many good releases stay on the host: the live one, the one whose static files pages still ask for, and more. */
@@ -24890,40 +25183,32 @@ const configSchema = strictObject({
 	/** What not to pack, in the syntax of .gitignore, beside .git, caches and virtual environments. */
 	exclude: array(plain(1024)).max(256).default([])
 }).superRefine((config, context) => {
-	const { kind, app, command } = config.server;
-	if (kind === "gunicorn" && app === void 0) context.addIssue({
-		code: "custom",
-		path: ["server"],
-		message: "kind gunicorn needs `app`, such as shop.wsgi:application"
-	});
-	if (kind === "gunicorn" && command !== void 0) context.addIssue({
-		code: "custom",
-		path: ["server", "command"],
-		message: "only kind command takes `command`"
-	});
-	if (kind === "command") {
-		if (command === void 0) context.addIssue({
-			code: "custom",
-			path: ["server"],
-			message: "kind command needs `command`"
-		});
-		else if (![command].flat().some((word) => word.includes("{socket}"))) context.addIssue({
-			code: "custom",
-			path: ["server", "command"],
-			message: "must contain {socket}, the path that the instance listens on"
-		});
-	}
-	const urls = config.static.map(({ url }) => url);
-	for (const [index, url] of urls.entries()) if (urls.indexOf(url) !== index) context.addIssue({
-		code: "custom",
+	const places = [...config.static.map(({ url }, index) => ({
+		url,
 		path: [
 			"static",
 			index,
 			"url"
-		],
+		]
+	})), ...config.shared.map(({ url }, index) => ({
+		url,
+		path: [
+			"shared",
+			index,
+			"url"
+		]
+	}))];
+	const urls = places.map(({ url }) => url);
+	for (const [index, { url, path }] of places.entries()) if (urls.indexOf(url) !== index) context.addIssue({
+		code: "custom",
+		path,
 		message: `${url} stands twice`
 	});
 });
+/** The site's options: nginx's server block is cutover's unless `site` is none, and then the upstream still has defaults. */
+function siteOf({ site }) {
+	return site === "none" ? siteSchema.parse({}) : site;
+}
 // shared/manifest.ts
 const manifestName = "manifest.json";
 const manifestLimits = {
@@ -25000,10 +25285,27 @@ strictObject({
 		seen.add(path);
 	}
 });
+/**
+* What a thin bundle leaves out: the files that its base's manifest has too, alike in path, mode, size and sha256. One rule
+* for both sides, so that the archive of a manifest over a base can be only one.
+*/
+function leftOutOver(base) {
+	const before = new Map(base.map((file) => [file.path, file]));
+	return ({ path, mode, size, sha256 }) => {
+		const same = before.get(path);
+		return same !== void 0 && same.sha256 === sha256 && same.size === size && same.mode === mode;
+	};
+}
 /** The order of a bundle's files: by UTF-8 bytes, the same in every locale. */
 function comparePaths(a, b) {
-	return Buffer.compare(Buffer.from(a), Buffer.from(b));
+	const end = Math.min(a.length, b.length);
+	let at = 0;
+	while (at < end && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+	if (at === end) return a.length - b.length;
+	const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)];
+	return x < firstSurrogate && y < firstSurrogate ? x - y : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
+const firstSurrogate = 55296;
 function encodeManifest(manifest) {
 	return Buffer.from(`${JSON.stringify(manifest)}\n`);
 }
@@ -28448,31 +28750,24 @@ function padding(size) {
 }
 // action/bundle-writer.ts
 /**
-* Writes the bundle: manifest.json, then the files in its order, as a tar in zstd. The same manifest and files give the
-* same bytes. What a failure has written is removed.
-* @throws CutoverError file_changed, naming the file
+* Writes a bundle: manifest.json, then files in its order, as a tar in zstd. The same manifest and files give the same
+* bytes. What a failure has written is removed.
+* @throws CutoverError file_changed, naming the file; path_not_allowed
 */
-async function writeBundle(manifest, files, directory, signal) {
-	const bytes = encodeManifest(manifest);
-	if (bytes.length > manifestLimits.bytes) throw tooMuchToList(bytes.length);
-	const bundle = join(directory, `cutover-${manifest.app}-${manifest.release}.tar.zst`);
+async function writeBundle({ manifest, files, path, signal }) {
+	if (manifest.length > manifestLimits.bytes) throw tooMuchToList(manifest.length);
 	const compress = createZstdCompress({
 		params: { [constants$1.ZSTD_c_compressionLevel]: 3 },
 		chunkSize: 1048576
 	});
-	const archive = Readable.from(tarBytes(bytes, files), { highWaterMark: 2 });
+	const archive = Readable.from(tarBytes(manifest, files), { highWaterMark: 2 });
 	try {
-		await pipeline(archive, compress, createWriteStream(bundle), { signal });
+		await pipeline(archive, compress, createWriteStream(path), { signal });
 	} catch (thrown) {
-		await rm(bundle, { force: true });
+		await rm(path, { force: true });
 		signal.throwIfAborted();
 		throw thrown;
 	}
-	return {
-		manifest,
-		digest: manifestDigest(bytes),
-		bundle
-	};
 }
 function* tarBytes(manifest, files) {
 	const batch = new Batch();
@@ -28534,6 +28829,55 @@ function tooMuchToList(bytes) {
 		fix: "Leave out what the app does not need with `exclude` in cutover.yml."
 	});
 }
+// action/bundle.ts
+/**
+* What a job sends: one manifest, which is what tokens are signed for, in as many archives as its hosts need. Each is
+* written when the first host asks for it.
+*/
+var Bundle = class {
+	release;
+	digest;
+	#parts;
+	#manifest;
+	#archives = /* @__PURE__ */ new Map();
+	constructor(parts) {
+		this.#parts = parts;
+		this.release = parts.manifest.release;
+		this.#manifest = encodeManifest(parts.manifest);
+		this.digest = manifestDigest(this.#manifest);
+	}
+	/**
+	* For a host that has the files of `base`, or for any host.
+	* @throws CutoverError file_changed, path_not_allowed
+	*/
+	archive(base) {
+		const key = base?.digest ?? "whole";
+		const known = this.#archives.get(key) ?? this.#write(base);
+		this.#archives.set(key, known);
+		return known;
+	}
+	async #write(base) {
+		const { manifest, files, directory, signal, onPacked } = this.#parts;
+		const leftOut = leftOutOver(base?.files ?? []);
+		const sent = files.filter((file) => !leftOut(file));
+		if (base !== void 0 && sent.length === files.length) return this.archive();
+		const thin = base === void 0 ? "" : `.thin-${base.digest.slice(7).slice(0, 12)}`;
+		const path = join(directory, `cutover-${manifest.app}-${manifest.release}${thin}.tar.zst`);
+		await writeBundle({
+			manifest: this.#manifest,
+			files: sent,
+			path,
+			signal
+		});
+		const archive = {
+			path,
+			base: base?.release,
+			files: sent.length
+		};
+		onPacked(archive);
+		return archive;
+	}
+};
 // shared/command.ts
 /** The words of a command: a text is split as a shell would split it, without a shell; a list stands as it is. */
 function argv(command) {
@@ -35352,10 +35696,11 @@ function configFault(key, message, fix) {
 	});
 }
 /** Where visitors find the site, as far as cutover.yml says; empty when it names no domain. */
-function siteUrl({ site }) {
+function siteUrl(config) {
+	const site = siteOf(config);
 	const name = site.server_name?.find((each) => /^[a-z0-9]/.test(each));
 	if (name === void 0) return "";
-	const ports = (site.listen ?? []).map((address) => Number(String(address).replace(/^.*:/, "")));
+	const ports = (site.listen ?? []).map(portOf);
 	const port = ports.includes(443) ? 443 : ports[0] ?? 80;
 	if (port === 443) return `https://${name}/`;
 	return port === 80 ? `http://${name}/` : `http://${name}:${port}/`;
@@ -36439,6 +36784,8 @@ const deploymentView = object({
 	by: actor,
 	started: datetime(),
 	finished: datetime().optional(),
+	/** Of an activation: what part of the traffic the release was given, in percent. */
+	weight: int().optional(),
 	phases: array(phase),
 	/** Requests still open on the old instances when they were stopped. */
 	cut: int().optional(),
@@ -36509,6 +36856,10 @@ const appView = object({
 	app: appName,
 	live: runId.nullable(),
 	staged: runId.nullable(),
+	/** What part of the traffic the staged run has, in percent. */
+	weight: int().default(0),
+	/** The deployment whose abort takes the staged run away. */
+	staged_by: deploymentId.nullable().default(null),
 	/** The run before the live one, still up for `keep_warm`, and until when. */
 	warm: object({
 		run: runId,
@@ -36521,6 +36872,15 @@ const appView = object({
 	releases: array(releaseView),
 	deployment: deploymentView.nullable()
 });
+/** The thousands of files are only compared with, so their shape is enough, and they need not be copied. */
+const filesView = object({
+	release: releaseId,
+	digest: digest$1,
+	files: custom((value) => Array.isArray(value) && value.every(looksLikeFile))
+});
+function looksLikeFile(value) {
+	return typeof value?.path === "string" && typeof value.sha256 === "string";
+}
 const healthView = object({
 	name: literal("cutover-agent"),
 	version: string(),
@@ -36538,12 +36898,13 @@ object({
 	uid: int().optional(),
 	gid: int().optional()
 });
-strictObject({ weight: literal(100).default(100) });
+strictObject({ weight: int().min(1).max(100).default(100) });
 strictObject({ release: releaseId.optional() });
 /** The paths of the HTTP interface, in one place for the agent, the Action and the command line. */
 const routes = {
 	health: () => "/healthz",
 	releases: (app) => `/v1/apps/${app}/releases`,
+	files: (app, release) => `/v1/apps/${app}/releases/${release}/files`,
 	activate: (app, release) => `/v1/apps/${app}/releases/${release}/activate`,
 	redeploy: (app) => `/v1/apps/${app}/redeploy`,
 	rollback: (app) => `/v1/apps/${app}/rollback`,
@@ -36569,6 +36930,74 @@ function fromProblem({ code, detail, unchanged, fix, evidence }) {
 function isErrorCode(code) {
 	return Object.hasOwn(errorCodes, code);
 }
+// action/host-upload.ts
+/**
+* How one host gets the bundle: without the files that it has in its live release, or whole. Whatever goes wrong with the
+* first is no reason to fail, since there is the second.
+*/
+var HostUpload = class {
+	#parts;
+	/** The files of the live release, or why they are not known; undefined where everything is sent. */
+	#base;
+	constructor(parts) {
+		this.#parts = parts;
+	}
+	/** Asks for the files of the live release. The answer is waited for when the bundle is packed. */
+	askForBase(signal) {
+		const { app, client } = this.#parts;
+		this.#base = client.liveFiles(app, () => this.#token({ name: "read" }), signal).catch(asCutoverError);
+	}
+	/** The archive that this host gets, packed unless another host has the same. @throws CutoverError as packing does */
+	async archive(bundle, signal) {
+		const base = await this.#base;
+		signal.throwIfAborted();
+		if (!(base instanceof CutoverError)) return bundle.archive(base);
+		this.#sendEverything(base);
+		return bundle.archive();
+	}
+	/** @throws CutoverError as the agent refuses it */
+	async send(bundle, options) {
+		const archive = await this.archive(bundle, options.signal);
+		try {
+			return await this.#send(bundle, archive, options);
+		} catch (thrown) {
+			if (archive.base === void 0 || !isBaseUnusable(thrown)) throw thrown;
+			this.#sendEverything(thrown);
+			return this.#send(bundle, await bundle.archive(), options);
+		}
+	}
+	#send({ digest }, archive, options) {
+		const { app, client, log, waitMs } = this.#parts;
+		return client.upload({
+			app,
+			archive,
+			...options,
+			waitMs,
+			token: () => this.#token({
+				name: "deploy",
+				digest
+			}),
+			onProgress: (sent, size) => log.progress(sent, size)
+		});
+	}
+	#sendEverything(reason) {
+		this.#base = void 0;
+		if (reason.code === "nothing_live") return;
+		const why = reason.code === "forbidden" ? "the key is not allowed to `read` there" : reason.message;
+		this.#parts.log.line(`everything is sent: ${why.replace(/\.$/, "")}.`);
+	}
+	#token(operation) {
+		const { tokens, app, client } = this.#parts;
+		return tokens.token({
+			host: client.host,
+			app,
+			operation
+		});
+	}
+};
+function isBaseUnusable(thrown) {
+	return thrown instanceof CutoverError && thrown.code === "base_unusable";
+}
 // action/host-run.ts
 /** Going back, or again after a lost answer, may have to wait for this job's own deployment to drain. */
 const ownDeploymentMs = 12e4;
@@ -36576,6 +37005,8 @@ const ownDeploymentMs = 12e4;
 var HostRun = class {
 	report;
 	client;
+	/** Its way to the bundle. */
+	upload;
 	#parts;
 	/** The deployment that an abort would undo. */
 	#deployment;
@@ -36590,6 +37021,7 @@ var HostRun = class {
 	constructor(parts) {
 		this.#parts = parts;
 		this.client = parts.client;
+		this.upload = new HostUpload(parts);
 		this.report = {
 			host: parts.client.host,
 			outcome: "not_started",
@@ -36608,22 +37040,14 @@ var HostRun = class {
 	/** Makes the release ready and healthy, without traffic. */
 	async stage(bundle, { releaseCommand, leaseMs, signal, onState }) {
 		await this.#recorded(signal, async () => {
-			const { app, client, log, waitMs, now } = this.#parts;
+			const { now } = this.#parts;
 			this.report.release = bundle.release;
 			this.#activity = "upload";
 			const start = now();
 			this.#unanswered = bundle.release;
-			const { deployment } = await client.upload({
-				app,
-				bundle: bundle.path,
+			const { deployment } = await this.upload.send(bundle, {
 				releaseCommand,
 				leaseMs,
-				waitMs,
-				token: () => this.#token({
-					name: "deploy",
-					digest: bundle.digest
-				}),
-				onProgress: (sent, size) => log.progress(sent, size),
 				signal
 			}).catch((thrown) => {
 				if (!signal.aborted && !isLost(thrown)) this.#unanswered = void 0;
@@ -36663,12 +37087,44 @@ var HostRun = class {
 		const finished = this.#recorded(signal, () => this.#toSuccess(deployment, signal, (state) => {
 			if (state === "cut_over") {
 				this.report.outcome = "succeeded";
+				delete this.report.note;
 				moved.resolve();
 			}
 		}));
 		this.#finished = finished.then(moved.resolve, moved.reject);
 		await moved.promise;
 		return { finished };
+	}
+	/** Gives the staged release a part of the traffic, in percent. It stays staged, so an abort takes it back. */
+	async shift(release, weight, signal) {
+		await this.#recorded(signal, async () => {
+			this.#going = `${weight} %: `;
+			try {
+				const path = routes.activate(this.#parts.app, release);
+				const options = {
+					body: { weight },
+					repeatable: true
+				};
+				const { deployment } = await this.#command(path, {
+					name: "activate",
+					release
+				}, signal, options);
+				await this.#toSuccess(deployment, signal);
+				this.report.outcome = "staged";
+				this.report.note = `It has ${weight} % of the traffic.`;
+			} finally {
+				this.#going = "";
+			}
+		});
+	}
+	/** Makes sure that what this host has staged still is. @throws CutoverError canary_failed, with what the agent saw */
+	async assertStaged(signal) {
+		const deployment = this.#staged;
+		if (deployment === void 0) return;
+		await this.#recorded(signal, async () => {
+			const view = await this.client.deployment(deployment, signal);
+			if (view.outcome !== "staged") throw endedBadly(view);
+		});
 	}
 	/** Fresh instances of a release, or of the live one. */
 	async redeploy(release, signal) {
@@ -36954,9 +37410,15 @@ async function inPhase({ effects, report }, name, work) {
 // action/rollout.ts
 /** Long enough for a host that is busy, short enough for whoever comes after a job that was killed. */
 const leaseMs = 6e4;
-/** Everything staged everywhere, then the traffic moved host by host. */
+/** Everything staged everywhere, then the traffic moved host by host, in steps where there are some. */
 async function deployAll(hosts, request) {
 	await stageAll(hosts, request, leaseMs);
+	try {
+		await request.raise?.(hosts);
+	} catch (thrown) {
+		await abortAll(hosts, request.signal);
+		throw thrown;
+	}
 	await activateAll(hosts, request.bundle.release, request.signal);
 }
 /**
@@ -38162,7 +38624,7 @@ async function run(inputs, effects, report) {
 		config,
 		directory
 	};
-	if (inputs.dryRun) await pack(job);
+	if (inputs.dryRun) await pack(job, []);
 	else await roll(job);
 }
 async function roll(job) {
@@ -38181,25 +38643,59 @@ async function roll(job) {
 	for (const url of inputs.hosts) warnOfPlainHttp(url, effects);
 	const hosts = clients.map((client) => hostRun(job, client, tokens, clients.length === 1));
 	job.report.hosts = hosts.map((host) => host.report);
-	if (command === "deploy" || command === "stage") checkServerApp(config, job.directory);
+	const packs = command === "deploy" || command === "stage";
+	if (packs) checkServerApp(config, job.directory);
 	await checkAll(hosts, signal);
+	if (packs && inputs.thin) for (const { upload } of hosts) upload.askForBase(signal);
 	switch (command) {
 		case "deploy": return deployAll(hosts, {
-			bundle: await pack(job),
+			bundle: await pack(job, hosts),
 			releaseCommand: config.release !== void 0,
+			raise: inputs.canary.length > 0 ? (all) => raise(job, all) : void 0,
 			signal
 		});
 		case "stage": return stageAll(hosts, {
-			bundle: await pack(job),
+			bundle: await pack(job, hosts),
 			releaseCommand: config.release !== void 0,
 			signal
 		});
 		case "activate":
 			job.report.release = release ?? "";
-			return activateAll(hosts, release ?? "", signal);
+			if (inputs.weight === 100) return activateAll(hosts, release ?? "", signal);
+			return oneByOne(hosts, (host) => host.shift(release ?? "", inputs.weight, signal), signal);
 		case "redeploy": return oneByOne(hosts, (host) => host.redeploy(release, signal), signal);
 		case "rollback": return oneByOne(hosts, (host) => host.rollback(signal), signal);
 	}
+}
+/** The steps of a gray release, each followed by the workflow's own check. */
+function raise({ inputs, effects, report, directory }, hosts) {
+	const { signal, log, env } = effects;
+	const release = report.release ?? "";
+	const check = async (weight) => {
+		if (inputs.canaryCheck.length === 0) return;
+		const variables = {
+			CUTOVER_RELEASE: release,
+			CUTOVER_WEIGHT: String(weight)
+		};
+		const { code, output } = await effects.exec({
+			argv: inputs.canaryCheck,
+			cwd: directory,
+			env: {
+				...childEnvironment(env),
+				...variables
+			},
+			onLine: (line) => log.untrusted(line),
+			signal
+		});
+		if (code !== 0) throw checkFailed(weight, code, output);
+	};
+	return raiseCanary(hosts, {
+		release,
+		steps: inputs.canary,
+		check,
+		say: (line) => log.line(line),
+		signal
+	});
 }
 /** A token is good for one call on one host, but what a bundle holds could be read on the way. */
 function warnOfPlainHttp({ protocol, hostname, host }, { log }) {
@@ -38222,42 +38718,54 @@ function hostRun({ inputs, effects, config }, client, tokens, alone) {
 		now: effects.now
 	});
 }
-/** From the project to a bundle on this runner's disk. */
-async function pack(job) {
+/** From the project to archives on this runner's disk, one for each set of files that the hosts have. */
+async function pack(job, hosts) {
 	const { effects, report, directory } = job;
 	const { env, now, signal } = effects;
 	checkServerApp(job.config, directory);
 	const { config, wheels } = await withWheels(job);
 	const early = await collectAndRead(job, config, wheels);
-	const { manifest, files } = await inPhase(job, "manifest", async () => {
+	const bundle = await inPhase(job, "manifest", async () => {
 		const listed = listFiles(config, directory, wheels?.files ?? []);
 		checkServerAppPacked(config, directory, listed);
 		const files = readForBundle(listed, early);
 		const made = releaseTime(env, now());
 		const commit = await findCommit(directory, env);
 		const repository = env.GITHUB_REPOSITORY ?? "";
-		return {
+		const manifest = makeManifest({
+			config,
 			files,
-			manifest: makeManifest({
-				config,
-				files,
-				made,
-				repository,
-				commit
-			})
-		};
+			made,
+			repository,
+			commit
+		});
+		const onPacked = (archive) => tellPacked(job, archive, files.length);
+		return new Bundle({
+			manifest,
+			files,
+			directory: env.RUNNER_TEMP ?? tmpdir(),
+			signal,
+			onPacked
+		});
 	});
-	const into = env.RUNNER_TEMP ?? tmpdir();
-	const packed = await inPhase(job, "pack", () => writeBundle(manifest, files, into, signal));
-	report.release = manifest.release;
-	report.digest = packed.digest;
-	report.bundle = packed.bundle;
-	effects.log.line(`Packed ${files.length} files as ${manifest.release}, manifest ${packed.digest}.`);
-	return {
-		path: packed.bundle,
-		digest: packed.digest,
-		release: manifest.release
-	};
+	report.release = bundle.release;
+	report.digest = bundle.digest;
+	await inPhase(job, "pack", async () => {
+		if (hosts.length === 0) await bundle.archive();
+		await Promise.all(hosts.map(({ upload }) => upload.archive(bundle, signal)));
+	});
+	return bundle;
+}
+function tellPacked({ report, effects }, { path, base, files }, all) {
+	if (base === void 0 || report.bundle === void 0) report.bundle = path;
+	const [sent, of] = [files, all].map(grouped);
+	const release = `${report.release}, manifest ${report.digest}`;
+	if (base === void 0) effects.log.line(`Packed ${of} files as ${release}.`);
+	else effects.log.line(`Packed ${sent} of ${of} files as ${release}; hosts with ${base} have the others.`);
+}
+/** 2,947. By hand, since the first toLocaleString of a process takes ten milliseconds. */
+function grouped(count) {
+	return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 /** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */
 async function withWheels(job) {
@@ -38821,6 +39329,7 @@ const usualTiming = {
 	retries: 4,
 	firstDelayMs: 500,
 	answerMs: 6e4,
+	filesMs: 1e4,
 	eventsIdleMs: 6e4,
 	lostAfterMs: 12e4
 };
@@ -38850,17 +39359,18 @@ var AgentClient = class {
 		});
 	}
 	/** Sends a bundle, to be staged. Repeated where the connection broke: the agent knows a bundle that it has. */
-	async upload({ app, bundle, releaseCommand, leaseMs, waitMs, token, onProgress, signal }) {
-		const { size } = await stat(bundle);
+	async upload({ app, archive, releaseCommand, leaseMs, waitMs, token, onProgress, signal }) {
+		const { size } = await stat(archive.path);
 		const query = new URLSearchParams({
 			activate: "false",
 			release_command: String(releaseCommand),
 			wait: seconds(waitMs),
-			lease: seconds(leaseMs)
+			lease: seconds(leaseMs),
+			...archive.base !== void 0 && { base: archive.base }
 		});
 		const body = {
 			kind: "file",
-			path: bundle,
+			path: archive.path,
 			size,
 			continueMs: waitMs + 3e4,
 			onProgress: (sent) => onProgress(sent, size)
@@ -38927,6 +39437,26 @@ var AgentClient = class {
 				signal
 			}));
 		});
+	}
+	/** The files of the release that this host has live. Asked once, with little patience: the job can do without. */
+	async liveFiles(app, token, signal) {
+		try {
+			const headers = await bearer(token);
+			const call = {
+				method: "GET",
+				path: routes.files(app, "live"),
+				headers,
+				signal
+			};
+			const answer = await this.#answer({
+				...call,
+				idleMs: this.#timing.filesMs
+			});
+			return this.#parse(filesView, await readText(answer, manifestLimits.bytes));
+		} catch (thrown) {
+			signal.throwIfAborted();
+			throw explain(thrown, this.host);
+		}
 	}
 	/** A deployment's events to their end, over as many connections as it takes. */
 	events(deployment, signal) {

@@ -4,7 +4,7 @@ import type { appSettingsSchema } from "../settings.ts";
 export type AppFile = z.input<typeof appSettingsSchema>;
 
 /** The text of a new apps/<app>.yml, with a reason beside each line. Values are written as JSON strings, which YAML reads. */
-export function renderAppFile(app: string, { user, trust = [], listen, domains }: AppFile): string {
+export function renderAppFile(app: string, { user, trust = [], listen, domains, ports }: AppFile): string {
   const quoted = (values: (string | number)[]) => `[${values.map((value) => JSON.stringify(value)).join(", ")}]`;
   const keys = trust.flatMap(({ key, comment }) => [
     `  - key: ${JSON.stringify(key)}`,
@@ -25,6 +25,11 @@ export function renderAppFile(app: string, { user, trust = [], listen, domains }
     "",
     "# The domains that it may serve. Without any it may be the default server of its addresses.",
     domains === undefined ? '# domains: ["shop.example.com", "*.shop.example.com"]' : `domains: ${quoted(domains)}`,
+    "",
+    "# Ports of 127.0.0.1 for its instances, where its cutover.yml says `bind: port`.",
+    ports === undefined
+      ? '# ports: "9000-9099"'
+      : `ports: ${typeof ports === "string" ? JSON.stringify(ports) : quoted(ports)}`,
     "",
     `# NAME=value lines, such as passwords, above the environment of cutover.yml. This file if not given: ${app}.env`,
     `# env_file: ${app}.env`,

@@ -26,6 +26,7 @@ interface AddOptions {
   key?: string[];
   listen?: string[];
   domain?: string[];
+  ports?: string[];
 }
 
 const collect = (value: string, before: string[] = []) => [...before, value];
@@ -41,6 +42,7 @@ function addCommand(terminal: Terminal): Command {
     .option("--key <line>", "a public key that may deploy it; may be given several times", collect)
     .option("--listen <address>", "a port, or address:port, that its site may listen on; several times", collect)
     .option("--domain <name>", "a domain that it may serve; several times", collect)
+    .option("--ports <range>", "ports for its instances, such as 9000-9099, for `bind: port`; several times", collect)
     .action(async (app: string, options: AddOptions, command: Command) => {
       const context = contextOf(command, terminal);
       const settings = settingsOf(app, options);
@@ -50,17 +52,24 @@ function addCommand(terminal: Terminal): Command {
     });
 }
 
-function settingsOf(app: string, { user, key, listen, domain }: AddOptions): AppFile {
+function settingsOf(app: string, { user, key, listen, domain, ports }: AddOptions): AppFile {
   if (!appName.safeParse(app).success) throw usageError(`${app} is no name for an app: 1 to 32 of a-z, 0-9 and -.`);
   const settings = {
     ...(user !== undefined && { user }),
     trust: (key ?? []).map((line) => ({ key: line })),
     ...(listen !== undefined && { listen: listen.map((text) => (/^\d+$/.test(text) ? Number(text) : text)) }),
     ...(domain !== undefined && { domains: domain }),
+    ...(ports !== undefined && { ports: ports.length === 1 ? ports[0] : ports }),
   };
   const result = appSettingsSchema.safeParse(settings);
   if (result.success) return settings;
-  const flags: Record<string, string> = { user: "--user", trust: "--key", listen: "--listen", domains: "--domain" };
+  const flags: Record<string, string> = {
+    user: "--user",
+    trust: "--key",
+    listen: "--listen",
+    domains: "--domain",
+    ports: "--ports",
+  };
   const faults = result.error.issues.map((issue) => `${flags[String(issue.path[0])] ?? ""}: ${reasonOf(issue)}`);
   throw usageError([...new Set(faults)].join("\n"));
 }

@@ -1,7 +1,8 @@
+import { completeServer, kindUnknown } from "../../shared/complete-server.ts";
 import { configSchema } from "../../shared/config.ts";
+import type { Detection } from "../../shared/detect-kind.ts";
 import { type Project, projectFaults } from "../../shared/project.ts";
-import { readYaml } from "../../shared/yaml-file.ts";
-import { detect } from "./detect.ts";
+import { readYaml, type YamlFault } from "../../shared/yaml-file.ts";
 
 export interface CheckFault {
   line: number;
@@ -19,9 +20,16 @@ export interface CheckResult {
 
 /** All that is wrong with a cutover.yml, by itself and beside its project. */
 export function checkConfig(text: string, project: Project): CheckResult {
-  const read = readYaml(text, configSchema, (value) => withDetected(value, project));
+  let detection: Detection | undefined;
+  const read = readYaml(text, configSchema, (value) => {
+    const completed = completeServer(value, project);
+    detection = completed.detection;
+    return completed.value;
+  });
   if (read.kind !== "good") {
-    return { faults: read.faults.map((fault) => ({ ...fault, severity: "error" as const })) };
+    return {
+      faults: read.faults.map((fault) => ({ ...fault, ...told(fault, detection), severity: "error" as const })),
+    };
   }
   const faults = projectFaults(read.value, project).map(({ path, message, severity }) => ({
     ...read.at(path),
@@ -32,17 +40,9 @@ export function checkConfig(text: string, project: Project): CheckResult {
   return { app: read.value.app, kind: read.value.server.kind, faults: sorted };
 }
 
-/** A file may leave its server out; the Action finds it in the project as we do here. */
-function withDetected(value: unknown, project: Project): unknown {
-  if (!isMapping(value)) return value;
-  const { server = {} } = value;
-  if (!isMapping(server) || server.kind !== undefined) return value;
-  const found = detect(project);
-  if (found === undefined) return value;
-  const { why: _, ...parts } = found;
-  return { ...value, server: { ...parts, ...server } };
-}
-
-function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/** Of a server that is left open, also what was looked for in the project. */
+function told({ message }: YamlFault, detection: Detection | undefined): { message: string } {
+  const open = /^server(?:\.kind)?: is required and missing/.test(message);
+  if (!open || detection === undefined || detection.found) return { message };
+  return { message: `server.kind: ${kindUnknown("the file", detection).message}` };
 }

@@ -1,5 +1,7 @@
 import type { Command } from "commander";
+import { CutoverError } from "../../shared/errors.ts";
 import { accepted, appsView, appView, deploymentView, routes } from "../../shared/protocol.ts";
+import type { AgentClient } from "./client.ts";
 import { type Context, contextOf, newCommand, usageError } from "./context.ts";
 import { follow } from "./follow.ts";
 import type { Terminal } from "./terminal.ts";
@@ -28,9 +30,13 @@ export function deploymentCommands(terminal: Terminal, setExit: SetExit): Comman
     movingCommand(terminal, setExit, {
       name: "activate",
       description: "give the traffic to a staged or an earlier release",
-      example: "cutover activate shop 20261121T103000Z-3f2c1ab",
+      example: "cutover activate shop 20261121T103000Z-3f2c1ab --weight 25",
       release: "<release>",
-      call: (app, release = "") => ({ path: routes.activate(app, encodeURIComponent(release)), body: {} }),
+      weight: true,
+      call: (app, release = "", weight = 100) => ({
+        path: routes.activate(app, encodeURIComponent(release)),
+        body: { weight },
+      }),
     }),
     abortCommand(terminal, setExit),
   ];
@@ -76,11 +82,13 @@ interface Moving {
   description: string;
   example: string;
   release?: "[release]" | "<release>";
-  call(app: string, release: string | undefined): { path: string; body?: object };
+  weight?: boolean;
+  call(app: string, release: string | undefined, weight: number | undefined): { path: string; body?: object };
 }
 
 interface MovingOptions {
   wait?: number;
+  weight?: number;
   follow: boolean;
 }
 
@@ -90,10 +98,15 @@ function movingCommand(terminal: Terminal, setExit: SetExit, moving: Moving): Co
     .option("--wait <seconds>", "how long to wait while another deployment of the app runs", secondsOf)
     .option("--no-follow", "return as soon as the agent has begun");
   if (moving.release !== undefined) command.argument(moving.release, "the release, as `cutover releases` lists it");
+  if (moving.weight === true) {
+    const text = "give a staged release only this part of the traffic, in percent; an abort takes it back";
+    command.option("--weight <percent>", text, percentOf);
+  }
   return command.action(async (app: string, ...rest: unknown[]) => {
     const release = moving.release !== undefined && typeof rest[0] === "string" ? rest[0] : undefined;
     const context = contextOf(command, terminal);
-    setExit(await move(context, moving.call(encodeURIComponent(app), release), command.opts<MovingOptions>()));
+    const options = command.opts<MovingOptions>();
+    setExit(await move(context, moving.call(encodeURIComponent(app), release, options.weight), options));
   });
 }
 
@@ -107,11 +120,13 @@ async function move(context: Context, call: { path: string; body?: object }, opt
 }
 
 function abortCommand(terminal: Terminal, setExit: SetExit): Command {
-  return newCommand("abort", "undo a deployment that has not cut over", "cutover abort 3vV2yq0bS0qk8Jt5n1xWZA")
-    .argument("<deployment>", "its id, as `cutover status` shows it")
-    .action(async (deployment: string, _options, command: Command) => {
+  const text = "undo a deployment that has not cut over, also a staged release or a canary";
+  return newCommand("abort", text, "cutover abort shop")
+    .argument("<app or deployment>", "the app, for what it has running or staged; or a deployment's id")
+    .action(async (named: string, _options, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
+      const deployment = await deploymentOf(client, named);
       const view = await client.call(deploymentView, "POST", routes.abort(encodeURIComponent(deployment)));
       context.show(
         view,
@@ -119,6 +134,24 @@ function abortCommand(terminal: Terminal, setExit: SetExit): Command {
       );
       setExit(view.outcome === "succeeded" ? 1 : 0);
     });
+}
+
+/** A deployment's id as it stands, or that of what an app has running or staged. */
+async function deploymentOf(client: AgentClient, named: string): Promise<string> {
+  const { apps } = await client.call(appsView, "GET", routes.apps());
+  if (!apps.includes(named)) return named;
+  const { app, deployment, staged_by } = await client.call(appView, "GET", routes.app(encodeURIComponent(named)));
+  const id = deployment?.outcome === "running" ? deployment.id : staged_by;
+  if (id !== null) return id;
+  throw new CutoverError("deployment_not_found", `${app} has nothing running and nothing staged.`, {
+    unchanged: "Nothing was changed.",
+    fix: "To go back to the release before, use `cutover rollback`.",
+  });
+}
+
+function percentOf(text: string): number {
+  if (!/^(?:100|[1-9]\d?)$/.test(text)) throw usageError("1 to 100 percent.");
+  return Number(text);
 }
 
 function secondsOf(text: string): number {

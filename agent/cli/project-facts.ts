@@ -1,15 +1,16 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
+import { describeCandidate } from "../../shared/complete-server.ts";
+import { type Candidate, detectKind } from "../../shared/detect-kind.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Project } from "../../shared/project.ts";
-import { type Detected, detect } from "./detect.ts";
 import { projectIn } from "./project.ts";
 import type { ProjectFacts } from "./project-files.ts";
 
 /** What a person says instead of what would be found. */
 export interface Said {
   name?: string;
-  server?: Detected;
+  server?: Candidate;
   domain?: string;
 }
 
@@ -25,17 +26,15 @@ const usualPython = "3.11";
 /** @throws CutoverError kind_unknown */
 export function projectFacts(directory: string, said: Said, version: string): Found {
   const project = projectIn(directory);
-  const server = said.server ?? detect(project);
-  if (server === undefined) throw kindUnknown(directory);
+  const { why, ...server } = said.server ?? detected(directory, project);
   const root = repositoryOf(directory) ?? directory;
-  const { why, ...parts } = server;
   const django = djangoOf(project);
   return {
     root,
     facts: {
       app: said.name ?? nameOf(directory),
-      server: parts,
-      why: why.join(", "),
+      server,
+      why: [...new Set(why)].join(", "),
       ...django,
       ...(said.domain !== undefined && { domain: said.domain }),
       python: /^(3\.\d{1,2})(?:\.|\s*$)/m.exec(project.read(".python-version") ?? "")?.[1] ?? usualPython,
@@ -83,9 +82,17 @@ function branchOf(repository: Project): string {
   return "main";
 }
 
-function kindUnknown(directory: string): CutoverError {
-  return new CutoverError("kind_unknown", `Nothing in ${directory} tells what serves this project.`, {
+/** @throws CutoverError kind_unknown */
+function detected(directory: string, project: Project): Candidate {
+  const detection = detectKind(project);
+  if (detection.found) return { ...detection.server, why: detection.why };
+  const { candidates, looked } = detection;
+  const message =
+    candidates.length === 0
+      ? `Nothing in ${directory} tells what serves this project. Looked for: ${looked.join("; ")}.`
+      : `${directory} tells more than one server: ${candidates.map(describeCandidate).join("; ")}.`;
+  throw new CutoverError("kind_unknown", message, {
     unchanged: "Nothing was written.",
-    fix: "Run it in the project's directory, beside manage.py, or say it: --kind gunicorn --app shop.wsgi:application, or --kind command --command 'python main.py --socket {socket}'.",
+    fix: "Say it: --kind gunicorn --app shop.wsgi:application, or --kind command --command 'python main.py --socket {socket}'.",
   });
 }

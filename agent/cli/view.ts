@@ -36,7 +36,10 @@ function facts(view: AppView, { style, now }: ViewOptions): string[] {
   const rows: [string, string][] = [
     ["live", view.live === null ? style("dim", "nothing yet") : style("green", view.live)],
   ];
-  if (view.staged !== null) rows.push(["staged", `${style("cyan", view.staged)}, without traffic`]);
+  if (view.staged !== null) {
+    const part = view.weight === 0 ? "without traffic" : `with ${view.weight} % of the traffic`;
+    rows.push([view.weight === 0 ? "staged" : "canary", `${style("cyan", view.staged)}, ${part}`]);
+  }
   if (view.warm !== null) {
     const left = Math.max(0, Date.parse(view.warm.until) - now);
     rows.push(["warm", `${view.warm.run}, for another ${short(left)}: a rollback to it is immediate`]);
@@ -63,8 +66,8 @@ function renderInstances({ instances }: AppView, { style }: ViewOptions): string
     one.run,
     style(one.state === "RUNNING" ? "green" : one.state === "STARTING" ? "yellow" : "red", safe(one.state)),
     one.uptime === undefined ? "" : short(one.uptime),
-    String(one.connections),
-    String(one.slots),
+    one.process === undefined ? String(one.connections) : "",
+    one.process === undefined ? String(one.slots) : "",
     one.pid === undefined ? "" : String(one.pid),
   ]);
   return indent(renderTable(["instance", "run", "state", "up", "open", "slots", "pid"], rows, [3, 4, 5, 6]));
@@ -144,8 +147,11 @@ function renderEnd(view: DeploymentView, style: Style): string {
   const whole = view.finished === undefined ? "" : ` in ${short(Date.parse(view.finished) - Date.parse(view.started))}`;
   const cut = view.cut === undefined || view.cut === 0 ? "" : `, ${view.cut} requests were cut at the drain limit`;
   switch (view.outcome) {
-    case "succeeded":
-      return `${style("green", `${view.kind}: ${release} is live`)}${whole}${cut}\n`;
+    case "succeeded": {
+      const weight = view.weight ?? 100;
+      const part = weight === 100 ? "is live" : `has ${weight} % of the traffic`;
+      return `${style("green", `${view.kind}: ${release} ${part}`)}${whole}${cut}\n`;
+    }
     case "staged":
       return `${style("cyan", `${view.kind}: ${release} is staged, without traffic`)}${whole}\n`;
     case "running":

@@ -2,7 +2,7 @@ import { type Config, siteOf } from "../../shared/config.ts";
 import { portOf } from "../../shared/config-site.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { AppView, DeploymentView } from "../../shared/protocol.ts";
-import type { Ports } from "../ports.ts";
+import type { Ports, ProcessGroup } from "../ports.ts";
 import type { AppSettings } from "../settings.ts";
 import { type AppState, rollbackTarget } from "./state.ts";
 import { runSpec } from "./work.ts";
@@ -21,12 +21,14 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
   const runs = [state.live, state.staged?.run, state.warm?.run].filter((run) => typeof run === "string");
   const instances: InstanceView[] = [];
   for (const run of runs) instances.push(...(await viewRun(ports, state, run)));
+  for (const group of await ports.privileged.processes(state.app)) instances.push(...viewProcess(group));
   const live = state.live === null ? undefined : await runSpec({ ports, state }, state.live);
   return {
     app: state.app,
     live: state.live,
     staged: state.staged?.run ?? null,
     weight: state.staged?.weight ?? 0,
+    staged_by: state.staged?.deployment ?? null,
     warm: state.warm,
     previous: rollbackTarget(state) ?? null,
     urls: urlsOf(live?.config, settings),
@@ -54,6 +56,19 @@ async function viewRun(ports: Ports, state: AppState, run: string): Promise<Inst
       slots: slots.get(address) ?? 0,
     };
   });
+}
+
+/** Also an old one that still finishes its job. */
+function viewProcess({ run, process, programs }: ProcessGroup): InstanceView[] {
+  return programs.map(({ name, state, pid, uptime }) => ({
+    name,
+    run,
+    process,
+    state,
+    ...(pid > 0 && { pid, uptime }),
+    connections: 0,
+    slots: 0,
+  }));
 }
 
 function urlsOf(config: Config | undefined, settings: AppSettings): string[] {

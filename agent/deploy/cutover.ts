@@ -3,6 +3,7 @@ import { releaseOfRun } from "../../shared/names.ts";
 import type { RunSpec } from "../ports.ts";
 import { drainRun } from "./drain.ts";
 import { assertRunning } from "./health.ts";
+import { reconcileProcesses, startProcesses } from "./processes.ts";
 import { retire } from "./retire.ts";
 import { allSlots, routeFor } from "./route.ts";
 import { findRelease, setLive } from "./state.ts";
@@ -11,8 +12,9 @@ import { reach, runSpec, saveJournal, type Work } from "./work.ts";
 /** From a healthy run to one that has the traffic. Before it a failure undoes; once it has begun, it finishes. */
 export async function bringLive(work: Work, spec: RunSpec, rollback: boolean): Promise<void> {
   const { ports, deployment } = work;
-  await assertRunning(work, spec);
   await ports.releases.sync(spec.app, spec.release);
+  await startProcesses(work, spec);
+  await assertRunning(work, spec);
   deployment.signal.throwIfAborted();
   await finishForward(work, spec, rollback);
 }
@@ -20,7 +22,10 @@ export async function bringLive(work: Work, spec: RunSpec, rollback: boolean): P
 /** The part that is not undone once the traffic has moved, also taken up again after a crash; each of its effects may safely be done twice. */
 export async function finishForward(work: Work, spec: RunSpec, rollback: boolean): Promise<void> {
   await cutOver(work, spec, rollback);
-  await drain(work, spec);
+  const tell = (message: string) => work.deployment.notice(message);
+  const handedOver = reconcileProcesses(work, spec, { tell, signal: work.stopping });
+  const ends = await Promise.allSettled([drain(work, spec), handedOver]);
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
   await retireOld(work, spec);
 }
 
@@ -66,8 +71,13 @@ async function drain(work: Work, to: RunSpec): Promise<void> {
   const old = state.warm?.run;
   if (old === undefined || !(await isUp(work, old))) return reach(work, "drained", "there was nothing to drain");
   const spec = await runSpec(work, old);
-  const open = await drainRun(work, spec, to.config);
-  if (open === 0) return reach(work, "drained");
+  const { open, settled } = await drainRun(work, spec, to.config);
+  if (!settled) {
+    deployment.notice(
+      `nginx's workers from before the reload still serve somebody after ${spec.config.drain.timeout}: a download, a WebSocket, or an upload that would find its instance gone`,
+    );
+  }
+  if (open === 0) return reach(work, "drained", settled ? undefined : "limit reached with old nginx workers");
   deployment.notice(`${open} requests were still open on the old instances after ${spec.config.drain.timeout}`);
   await reach(work, "drained", `limit reached with ${open} open`);
 }

@@ -3,20 +3,24 @@ import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import { permit } from "../permit.ts";
+import { permitPorts } from "../permit-ports.ts";
 import type { RunSpec } from "../ports.ts";
 import type { DeployRequest } from "../service.ts";
 import { bringLive } from "./cutover.ts";
 import { waitHealthy } from "./health.ts";
 import { retire } from "./retire.ts";
 import { assertCanary, replaceStaged, setWeight, stage } from "./staged.ts";
-import { addRelease, findRelease, liveRelease } from "./state.ts";
+import { type AppState, addRelease, findRelease, liveRelease } from "./state.ts";
 import { reach, runSpec, saveJournal, type Work } from "./work.ts";
 
 /** The main job, first half: from a body to a release on disk, every byte of it named by the token. */
 export async function receive(work: Work, request: DeployRequest): Promise<Manifest> {
   const { ports, state, deployment } = work;
+  const { base } = request;
+  if (base !== undefined) assertBase(state, base);
   const { manifest } = await ports.releases.unpack(state.app, request.body(), {
     signal: deployment.signal,
+    base,
     accept: async (manifest, digest) => {
       accept(work, request, manifest, digest);
       await ports.privileged.prepareApp(state.app);
@@ -28,6 +32,17 @@ export async function receive(work: Work, request: DeployRequest): Promise<Manif
   });
   await reach(work, "unpacked");
   return manifest;
+}
+
+/** Whether a thin bundle may take files from this release: one that is still the app's user's may be half written. */
+function assertBase(state: AppState, base: string): void {
+  const record = findRelease(state, base);
+  if (record !== undefined && ["live", "good", "staged"].includes(record.state)) return;
+  const how = record === undefined ? "is not on this host" : `is ${record.state}`;
+  throw new CutoverError("base_unusable", `The bundle leaves out files of the release ${base}, which ${how}.`, {
+    unchanged: "Nothing was unpacked; the live release goes on serving.",
+    fix: "Send the whole bundle, as the Action then does by itself.",
+  });
 }
 
 /** Whether this bundle may become a release here; nothing has been written yet. */
@@ -51,6 +66,7 @@ function accept(
     });
   }
   permit(manifest.config, settings);
+  permitPorts(manifest.config, settings);
   const known = findRelease(state, manifest.release);
   if (known !== undefined && known.state !== "failed") {
     throw new CutoverError(
@@ -99,6 +115,7 @@ export async function deployAgain(
   await saveJournal(work);
   const spec = await runSpec(work, run);
   permit(spec.config, work.settings);
+  permitPorts(spec.config, work.settings);
   await ports.privileged.prepareApp(state.app);
   if (weight < 100) await assertCanary(work, spec);
   if (up) {

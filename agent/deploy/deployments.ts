@@ -1,6 +1,13 @@
 import { CutoverError } from "../../shared/errors.ts";
 import { releaseOfRun } from "../../shared/names.ts";
-import type { Accepted, AppView, DeploymentEvent, DeploymentKind, DeploymentView } from "../../shared/protocol.ts";
+import type {
+  Accepted,
+  AppView,
+  DeploymentEvent,
+  DeploymentKind,
+  DeploymentView,
+  FilesView,
+} from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
 import type { Ports } from "../ports.ts";
 import type { ActivateRequest, CallRequest, CommandEnvironment, DeployRequest, Service } from "../service.ts";
@@ -12,11 +19,14 @@ import { Leases } from "./lease.ts";
 import { AppLocks } from "./lock.ts";
 import { assertNotHeld, recover } from "./recover.ts";
 import { type AppState, loadState } from "./state.ts";
-import { activateTarget, nothingLive, redeployTarget, rollbackRun, type Target } from "./target.ts";
+import { activateTarget, nothingLive, redeployTarget, rollbackRun, servableRelease, type Target } from "./target.ts";
 import { WarmRuns } from "./warm.ts";
+import { CanaryWatch } from "./watch.ts";
 import { runSpec, type Work } from "./work.ts";
 
 const unchanged = "Nothing was changed.";
+/** How long a start waits for recoveries: an old worker may take an hour over its job, and its app stays locked for that time. */
+const recoveryPatienceMs = 60_000;
 /** Ended deployments whose events stay in memory; older ones are read from their files. */
 const endedInMemory = 100;
 
@@ -25,8 +35,13 @@ interface Parts {
   log: Logger;
 }
 
-/** Ends a deployment's hold on its app; with milliseconds, the app stays leased to it. */
-type Unlock = (leaseMs?: number) => void;
+/** Ends a deployment's hold on its app; with a lease, the app stays with the deployment that has staged a release. */
+type Unlock = (lease?: Lease) => void;
+
+interface Lease {
+  deployment: string;
+  ms: number;
+}
 
 interface Start {
   kind: DeploymentKind;
@@ -47,17 +62,26 @@ export class Deployments implements Service {
   readonly #running = new Map<string, { deployment: Deployment; ended: Promise<void> }>();
   readonly #stopping = new AbortController();
   readonly #warm: WarmRuns;
+  readonly #canaries: CanaryWatch;
   readonly #leases = new Leases();
 
   constructor({ ports, log }: Parts) {
     this.#ports = ports;
     this.#log = log;
     this.#locks = new AppLocks(ports.clock);
-    this.#warm = new WarmRuns({ ports, locks: this.#locks, log, stateOf: (app) => this.#state(app) });
+    const stateOf = (app: string) => this.#state(app);
+    this.#warm = new WarmRuns({ ports, locks: this.#locks, log, stateOf });
+    this.#canaries = new CanaryWatch({ ports, log, stateOf, fail: (id, reason) => this.#failCanary(id, reason) });
   }
 
   /** At start: finishes or undoes what was interrupted, app by app. An app that cannot be recovered does not stop the others. */
   async recoverAll(): Promise<void> {
+    const done = new AbortController();
+    const all = this.#recoverEach().finally(() => done.abort());
+    await Promise.race([all, this.#ports.clock.sleep(recoveryPatienceMs, done.signal).catch(() => all)]);
+  }
+
+  async #recoverEach(): Promise<void> {
     for (const app of await this.#ports.apps.names()) {
       const unlock = this.#locks.tryAcquire(app, () => undefined);
       if (unlock === undefined) continue;
@@ -68,13 +92,14 @@ export class Deployments implements Service {
       } finally {
         unlock();
       }
-      await this.#scheduleRetire(app);
+      await this.#schedule(app);
     }
   }
 
   /** Aborts what has not cut over and waits for its undo; what has cut over is left to the next start. */
   async close(): Promise<void> {
     this.#warm.close();
+    this.#canaries.close();
     this.#leases.close();
     const reason = new CutoverError("agent_stopping", "The agent is shutting down.", {
       unchanged: "The live release goes on serving.",
@@ -136,7 +161,7 @@ export class Deployments implements Service {
     const view = await this.deployment(id);
     const state = await this.#state(view.app);
     if (state.staged?.deployment !== id) throw tooLate(id);
-    return this.#unstage(view);
+    return this.#unstage(view, aborted("a call"));
   }
 
   async deployment(id: string): Promise<DeploymentView> {
@@ -187,6 +212,10 @@ export class Deployments implements Service {
     return viewApp({ ports: this.#ports, settings, state, running: this.#running.get(app)?.deployment.view });
   }
 
+  async files(app: string, release: string | "live"): Promise<FilesView> {
+    return this.#ports.releases.files(app, servableRelease(await this.#state(app), release));
+  }
+
   async logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]> {
     const state = await this.#state(app);
     const wanted = run ?? state.live;
@@ -227,7 +256,11 @@ export class Deployments implements Service {
   }
 
   /** The app's lock, its state with nothing left over in it, and a deployment to begin with. */
-  async #open(app: string, start: Start, request: CallRequest): Promise<{ work: Work; unlock: Unlock }> {
+  async #open(
+    app: string,
+    start: Start,
+    request: CallRequest,
+  ): Promise<{ work: Work; unlock: Unlock; lease: Lease | undefined }> {
     this.#stopping.signal.throwIfAborted();
     const { clock, events, apps } = this.#ports;
     const settings = await apps.settings(app);
@@ -236,8 +269,10 @@ export class Deployments implements Service {
     const deployment = Deployment.start({ clock, files: events, app, kind, by: request.by, ...named });
     deployment.digest = digest;
     const signal = AbortSignal.any([request.signal, this.#stopping.signal]);
-    if (kind === "activate") await this.#endLease(app, release);
-    const unlock = await this.#locks.acquire(app, () => deployment.view, request.waitMs, signal);
+    const lease = kind === "activate" ? await this.#endLease(app, release) : undefined;
+    let holder = deployment.id;
+    const holds = () => this.#deployments.get(holder)?.view ?? deployment.view;
+    const unlock = await this.#locks.acquire(app, holds, request.waitMs, signal);
     try {
       const state = await this.#state(app);
       assertNotHeld(state);
@@ -251,10 +286,12 @@ export class Deployments implements Service {
       deployment.restartClock();
       return {
         work,
+        lease,
         unlock: (lease) => {
           this.#running.delete(app);
+          holder = lease?.deployment ?? holder;
           if (lease === undefined) unlock();
-          else this.#leases.grant(app, deployment.id, lease, () => this.#free(app, unlock));
+          else this.#leases.grant(app, lease.deployment, lease.ms, () => this.#free(app, unlock));
           resolve();
         },
       };
@@ -266,18 +303,25 @@ export class Deployments implements Service {
 
   /** At the end of a deployment that leaves a staged release, its job keeps the app for the activation. */
   #leased({ deployment }: Work, unlock: Unlock, ms: number): Unlock {
-    return () => unlock(ms > 0 && deployment.outcome === "staged" ? ms : undefined);
+    return () => unlock(ms > 0 && deployment.outcome === "staged" ? { deployment: deployment.id, ms } : undefined);
   }
 
   /** The activation of a staged release takes the app over from the deployment that staged it. */
-  async #endLease(app: string, release: string | undefined): Promise<void> {
+  async #endLease(app: string, release: string | undefined): Promise<Lease | undefined> {
     const { staged } = await this.#state(app);
-    if (staged !== null && releaseOfRun(staged.run) === release) this.#leases.end(app, staged.deployment);
+    if (staged === null || releaseOfRun(staged.run) !== release) return undefined;
+    const ms = this.#leases.end(app, staged.deployment);
+    return ms === undefined ? undefined : { deployment: staged.deployment, ms };
+  }
+
+  /** While a canary has a part of the traffic, its job keeps the app for the next step. */
+  #stillLeased(work: Work, unlock: Unlock, lease: Lease | undefined): Unlock {
+    return () => unlock(work.state.staged?.deployment === lease?.deployment ? lease : undefined);
   }
 
   #free(app: string, unlock: () => void): void {
     unlock();
-    void this.#scheduleRetire(app);
+    void this.#schedule(app);
   }
 
   async #again(
@@ -286,7 +330,8 @@ export class Deployments implements Service {
     request: CallRequest,
     choose: (state: AppState) => Target,
   ): Promise<Accepted> {
-    const { work, unlock } = await this.#open(app, start, request);
+    const { work, lease, ...opened } = await this.#open(app, start, request);
+    const unlock = this.#stillLeased(work, opened.unlock, lease);
     let target: Target;
     try {
       target = choose(work.state);
@@ -330,13 +375,21 @@ export class Deployments implements Service {
     const { outcome, release, failure } = deployment.view;
     log.info({ outcome, release, code: failure?.code }, "deployment ended");
     unlock();
-    await this.#scheduleRetire(deployment.app);
+    await this.#schedule(deployment.app);
     const ended = [...this.#deployments.values()].filter((known) => known.outcome !== "running");
     for (const { id } of ended.slice(0, -endedInMemory)) this.#deployments.delete(id);
   }
 
-  async #scheduleRetire(app: string): Promise<void> {
+  /** What goes on beside the deployments. */
+  async #schedule(app: string): Promise<void> {
     await this.#warm.schedule(app).catch((err: unknown) => this.#log.error({ err, app }, "retire was not scheduled"));
+    await this.#canaries
+      .schedule(app)
+      .catch((err: unknown) => this.#log.error({ err, app }, "the canary is not watched"));
+  }
+
+  async #failCanary(id: string, reason: CutoverError): Promise<void> {
+    await this.#unstage(await this.deployment(id), reason);
   }
 
   async #recover(app: string, state: AppState): Promise<void> {
@@ -347,7 +400,7 @@ export class Deployments implements Service {
     log.info({ deployment: deployment.id, outcome: deployment.outcome }, "an interrupted deployment was taken up");
   }
 
-  async #unstage(view: DeploymentView): Promise<DeploymentView> {
+  async #unstage(view: DeploymentView, reason: CutoverError): Promise<DeploymentView> {
     this.#leases.end(view.app, view.id);
     const unlock = await this.#locks.acquire(view.app, () => view, 0, this.#stopping.signal);
     try {
@@ -362,7 +415,9 @@ export class Deployments implements Service {
       const log = this.#log.child({ app: view.app, deployment: view.id });
       const settings = await apps.settings(view.app);
       const work: Work = { ports: this.#ports, settings, state, deployment, log, stopping: this.#stopping.signal };
-      await takeBack(work, aborted("a call"));
+      this.#deployments.set(deployment.id, deployment);
+      await takeBack(work, reason);
+      await this.#schedule(view.app);
       return deployment.view;
     } finally {
       unlock();

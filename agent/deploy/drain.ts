@@ -6,16 +6,22 @@ import { sum, type Work } from "./work.ts";
 
 const drainPollMs = 50;
 
+export interface Drained {
+  /** Requests that are still open. */
+  open: number;
+  /** false: workers of nginx from before a reload are still there, and may hold an upload for the run. */
+  settled: boolean;
+}
+
 /**
  * Waits until the last connection of a run that has no traffic any more is gone, or its limit is reached. Counted, not guessed.
  * @param to the configuration of what has the traffic now
- * @returns how many requests are still open
  */
 export async function drainRun(
   { ports, stopping }: Pick<Work, "ports" | "stopping">,
   spec: RunSpec,
   to: Config,
-): Promise<number> {
+): Promise<Drained> {
   const addresses = (await ports.privileged.instances(spec)).map(({ address }) => address);
   const how = { ports: needsReload(spec.config, to) };
   const deadline = ports.clock.now() + milliseconds(spec.config.drain.timeout);
@@ -25,8 +31,7 @@ export async function drainRun(
     const open = sum(await ports.connections.count(addresses));
     // Twice in a row: a worker that had looked up the old slot just before the rename connects within microseconds.
     quiet = open === 0 && settled ? quiet + 1 : 0;
-    if (quiet === 2) return 0;
-    if (ports.clock.now() >= deadline) return open;
+    if (quiet === 2 || ports.clock.now() >= deadline) return { open, settled };
     await ports.clock.sleep(drainPollMs, stopping);
   }
 }

@@ -27,13 +27,17 @@ export class Leases {
     }
   }
 
-  /** @param deployment only the lease of this deployment */
-  end(app: string, deployment?: string): void {
+  /**
+   * @param deployment only the lease of this deployment
+   * @returns how long the lease was, in milliseconds; undefined where there was none
+   */
+  end(app: string, deployment?: string): number | undefined {
     const lease = this.#leases.get(app);
-    if (lease === undefined || (deployment !== undefined && lease.deployment !== deployment)) return;
+    if (lease === undefined || (deployment !== undefined && lease.deployment !== deployment)) return undefined;
     clearTimeout(lease.timer);
     this.#leases.delete(app);
     lease.unlock();
+    return lease.ms;
   }
 
   close(): void {

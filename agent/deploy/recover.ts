@@ -4,6 +4,7 @@ import type { Ports } from "../ports.ts";
 import { carryOut, hasCutOver, takeBack } from "./conclude.ts";
 import { finishForward } from "./cutover.ts";
 import { Deployment } from "./deployment.ts";
+import { reconcileProcesses } from "./processes.ts";
 import { restoreTraffic } from "./route.ts";
 import { type AppState, runsInUse } from "./state.ts";
 import { runSpec, type Work } from "./work.ts";
@@ -23,6 +24,9 @@ export async function recover(
   if (journal === null) {
     // A canary's share that was being given back may not have moved yet.
     await restoreTraffic({ ports, state });
+    const live = state.live === null ? null : await runSpec({ ports, state }, state.live);
+    const tell = (message: string) => log.info({ message }, "processes");
+    await reconcileProcesses({ ports, state }, live, { tell, signal: stopping });
     await removeStrangers({ ports, state });
     return undefined;
   }

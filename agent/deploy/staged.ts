@@ -68,7 +68,7 @@ export async function withdraw(site: Site): Promise<number> {
   await ports.traffic.route(app, await routeFor(site, { live, staged: null }));
   await ports.releases.publish(app, { canary: null, staged: null });
   if (staged.weight === 0 || live === null) return 0;
-  return drainRun(site, await runSpec(site, staged.run), (await runSpec(site, live)).config);
+  return (await drainRun(site, await runSpec(site, staged.run), (await runSpec(site, live)).config)).open;
 }
 
 /** Removes what is staged, with its release, for another to take its place. */

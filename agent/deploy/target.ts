@@ -17,10 +17,7 @@ export function activateTarget(state: AppState, release: string): Target {
 
 /** @throws CutoverError nothing_live, release_not_found */
 export function redeployTarget(state: AppState, release: string | "live"): Target {
-  const wanted = release === "live" ? liveRelease(state) : release;
-  if (wanted === null) throw nothingLive(state.app);
-  assertServable(state, wanted);
-  return fresh(state, wanted);
+  return fresh(state, servableRelease(state, release));
 }
 
 /** @throws CutoverError nothing_live, nothing_to_roll_back_to */
@@ -39,6 +36,14 @@ export function rollbackRun(state: AppState): Target {
   }
   const warm = state.warm?.run;
   return warm !== undefined && releaseOfRun(warm) === release ? { run: warm, up: true } : fresh(state, release);
+}
+
+/** A release of this host that can have traffic, by its id or as the live one. @throws CutoverError nothing_live, release_not_found */
+export function servableRelease(state: AppState, release: string | "live"): string {
+  const wanted = release === "live" ? liveRelease(state) : release;
+  if (wanted === null) throw nothingLive(state.app);
+  assertServable(state, wanted);
+  return wanted;
 }
 
 function fresh(state: AppState, release: string): Target {

@@ -1,20 +1,26 @@
 import { releaseOfRun } from "../../shared/names.ts";
 import { type DeploymentState, deploymentStates } from "../../shared/protocol.ts";
+import { reconcileProcesses } from "./processes.ts";
 import { withdraw } from "./staged.ts";
 import { type AppState, findRelease, type Journal, liveRelease, rollbackTarget, setReleaseState } from "./state.ts";
-import type { Work } from "./work.ts";
+import { runSpec, type Work } from "./work.ts";
 
 /**
  * Takes back a deployment that has not cut over: its instances, their programs, and the release it brought, with an
  * environment that was made for it alone. Logs stay.
  * Each step may be done twice, so that a crash in the middle is no matter.
  */
-export async function undo(site: Pick<Work, "ports" | "state" | "stopping">): Promise<void> {
-  const { ports, state } = site;
+export async function undo(site: Pick<Work, "ports" | "state" | "stopping" | "deployment">): Promise<void> {
+  const { ports, state, deployment } = site;
   const { app, journal } = state;
   if (journal === null) return;
   if (state.staged?.run === journal.run) await withdraw(site);
   await restoreLinks(site);
+  // Before the run goes: until then a process that is there once may not run at all.
+  if (reached(journal.deployment.state, "healthy")) {
+    const live = state.live === null ? null : await runSpec(site, state.live);
+    await reconcileProcesses(site, live, { tell: (message) => deployment.notice(message) });
+  }
   if (mayHaveStarted(state, journal)) {
     await ports.privileged.removePrograms(app, journal.run);
   }

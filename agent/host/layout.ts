@@ -6,6 +6,7 @@ export function appLayout(data: string, app: string) {
   const releases = join(home, "releases");
   const venvs = join(home, "venvs");
   const run = join(home, "run");
+  const ports = join(home, "ports");
   const logs = join(home, "logs");
   const release = (id: string) => join(releases, id);
   return {
@@ -27,6 +28,9 @@ export function appLayout(data: string, app: string) {
     run,
     /** Sockets and launch files of one run. */
     runDir: (runId: string) => join(run, runId),
+    /** The ports that runs have; not below run/, which is the app user's. */
+    ports,
+    runPorts: (runId: string) => join(ports, `${runId}.json`),
     /** A symlink to a release, for nginx to find its static files by. */
     published: (link: "current" | "canary" | "previous" | "staged") => join(home, link),
     /** What must outlive releases, such as uploads. */

@@ -1,15 +1,18 @@
+import { existsSync } from "node:fs";
 import { readlink, rm, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
-import { type Config, siteOf } from "../../shared/config.ts";
+import { type Config, processName, siteOf } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { appName, releaseId, runId } from "../../shared/names.ts";
 import { permit } from "../permit.ts";
+import { allowedPorts, permitPorts } from "../permit-ports.ts";
 import type {
   Apps,
   Clock,
   CommandRequest,
   Instance,
   Privileged,
+  ProcessGroup,
   ProgramStatus,
   RunSpec,
   SitePart,
@@ -35,11 +38,28 @@ import {
 import { SlotLinks, slotCount, slotLink } from "./nginx/slots.ts";
 import { listIfThere, readIfThere } from "./optional-file.ts";
 import { giveTree, sealTree } from "./ownership.ts";
+import { type PortRequest, RunPorts } from "./run-ports.ts";
 import { runStep, type StepRunner } from "./step.ts";
 import { writeLaunchFile } from "./supervisor/launch-files.ts";
-import { launchFilePath, logFilePath, renderPrograms, runOfProgramsFile } from "./supervisor/programs.ts";
+import { processesOf, signalEach } from "./supervisor/leftovers.ts";
+import {
+  processArguments,
+  processGroups,
+  processOf,
+  processOwners,
+  removeLaunchFiles,
+} from "./supervisor/process-groups.ts";
+import {
+  launchFilePath,
+  logFilePath,
+  type ProgramsInput,
+  processPrograms,
+  processStop,
+  renderPrograms,
+  runOfProgramsFile,
+} from "./supervisor/programs.ts";
 import { checkSocketPath, makeDirectory, runInstances } from "./supervisor/run-files.ts";
-import { addPrograms, dropPrograms, programStatus, type RunPrograms } from "./supervisor/run-programs.ts";
+import { addPrograms, dropPrograms, programStatus, type RunPrograms, stopSoon } from "./supervisor/run-programs.ts";
 import { serverArguments } from "./supervisor/servers.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
 import { type AppUser, appUser, groupId } from "./users.ts";
@@ -65,12 +85,14 @@ export class LocalPrivileged implements Privileged {
   readonly #clock: Clock;
   readonly #supervisor: Supervisor;
   readonly #nginx: Nginx;
+  readonly #ports: RunPorts;
 
   constructor(options: LocalPrivilegedOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     const { supervisor, nginx } = options.settings;
     this.#supervisor = new Supervisor({ socket: supervisor.socket, confDir: supervisor.conf_dir });
+    this.#ports = new RunPorts(options.settings.data);
     this.#nginx = new Nginx({ binary: nginx.binary, confDir: nginx.conf_dir, conf: nginx.conf, clock: this.#clock });
   }
 
@@ -90,8 +112,10 @@ export class LocalPrivileged implements Privileged {
     await makeDirectory(layout.deployments, 0o750);
   }
 
-  async instances({ app, run, config }: RunSpec): Promise<Instance[]> {
-    return runInstances(this.#layout(app), runId.parse(run), config);
+  async instances(spec: RunSpec): Promise<Instance[]> {
+    const { app, run, config } = spec;
+    const ports = config.server.bind === "port" ? await this.#ports.of(this.#portRequest(spec)) : [];
+    return runInstances(this.#layout(app), runId.parse(run), config, ports);
   }
 
   async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {
@@ -145,24 +169,70 @@ export class LocalPrivileged implements Privileged {
 
   async startPrograms(spec: RunSpec): Promise<void> {
     const { app, run } = spec;
-    const { node = process.execPath, launcher } = this.#options;
-    const layout = this.#layout(app);
+    if (spec.config.server.bind === "port" && (await this.programs(app, run)) === undefined) {
+      await this.#ports.free(this.#portRequest(spec));
+    }
     const instances = await this.instances(spec);
+    for (const place of instances.map(({ address }) => parseAddress(address))) {
+      if ("socket" in place) checkSocketPath(place.socket);
+    }
     const user = await this.#user(app);
     await this.#writeRun(spec, instances, user);
-    const text = renderPrograms({
+    const names = instances.map(({ name }) => name);
+    await addPrograms(this.#programs(app, run), renderPrograms(this.#programsInput(spec, user, names)));
+  }
+
+  #programsInput({ app, run }: RunSpec, user: AppUser, names: string[]): ProgramsInput {
+    const { node = process.execPath, launcher } = this.#options;
+    const layout = this.#layout(app);
+    return {
       app,
       run,
       node,
       launcher,
       user: user.other === undefined ? undefined : user.name,
-      instances: instances.map(({ name }) => ({
+      instances: names.map((name) => ({
         name,
         launchFile: launchFilePath(layout, run, name),
         logFile: logFilePath(layout, run, name),
       })),
-    });
-    await addPrograms(this.#programs(app, run), text);
+    };
+  }
+
+  async startProcess(spec: RunSpec, name: string): Promise<void> {
+    const { app, run } = spec;
+    const entry = processOf(spec.config, name);
+    const names = processPrograms(name, entry);
+    const user = await this.#user(app);
+    const settings = await this.#options.apps.settings(app);
+    await this.#makeRunDirectories(spec, user);
+    const layout = this.#layout(app);
+    for (const instance of names) {
+      const launch = {
+        argv: processArguments(entry, { instance, run }),
+        env: await this.#environment(spec, settings, user, instance),
+        directory: layout.app(releaseId.parse(spec.release)),
+        umask: processUmask,
+      };
+      await writeLaunchFile(launchFilePath(layout, run, instance), launch, user.other?.gid);
+    }
+    await this.#syncRunDirectories(spec);
+    const input = { ...this.#programsInput(spec, user, names), process: { name, stop: processStop(entry) } };
+    await addPrograms(this.#programs(app, run, name), renderPrograms(input));
+  }
+
+  async processes(app: string): Promise<ProcessGroup[]> {
+    return processGroups(this.#processPlace(app));
+  }
+
+  async stopProcess(app: string, run: string, name: string): Promise<void> {
+    await stopSoon(this.#programs(app, run, name));
+  }
+
+  async removeProcess(app: string, run: string, name: string): Promise<void> {
+    const programs = this.#programs(app, run, name);
+    await dropPrograms(programs, this.#clock);
+    await removeLaunchFiles(programs, this.#layout(app));
   }
 
   /** What supervisord needs at its next start, also after a power cut: the run's directory, launch files, log directory. */
@@ -170,17 +240,12 @@ export class LocalPrivileged implements Privileged {
     const { app, run, release } = spec;
     const layout = this.#layout(app);
     const settings = await this.#options.apps.settings(app);
-    const nginxGroup = await groupId(this.#options.settings.nginx.group);
-    await makeDirectory(
-      layout.runDir(run),
-      // New sockets get the directory's group, which is nginx's.
-      0o2750,
-      nginxGroup === undefined ? undefined : { uid: user.other?.uid ?? 0, gid: nginxGroup },
-    );
-    await makeDirectory(layout.runLogs(run), 0o750);
+    await this.#makeRunDirectories(spec, user);
     const directory = layout.app(releaseId.parse(release));
+    const venv = layout.releaseVenv(release);
+    const ownUwsgi = existsSync(join(venv, "bin", "uwsgi"));
     for (const { name, address } of instances) {
-      const place = { directory, venv: layout.releaseVenv(release), address: parseAddress(address), instance: name };
+      const place = { directory, venv, address: parseAddress(address), instance: name, ownUwsgi };
       const launch = {
         argv: serverArguments(spec.config, place),
         env: await this.#environment(spec, settings, user, name),
@@ -190,6 +255,23 @@ export class LocalPrivileged implements Privileged {
       };
       await writeLaunchFile(launchFilePath(layout, run, name), launch, user.other?.gid);
     }
+    await this.#syncRunDirectories(spec);
+  }
+
+  async #makeRunDirectories({ app, run }: RunSpec, user: AppUser): Promise<void> {
+    const layout = this.#layout(app);
+    const nginxGroup = await groupId(this.#options.settings.nginx.group);
+    await makeDirectory(
+      layout.runDir(run),
+      // New sockets get the directory's group, which is nginx's.
+      0o2750,
+      nginxGroup === undefined ? undefined : { uid: user.other?.uid ?? 0, gid: nginxGroup },
+    );
+    await makeDirectory(layout.runLogs(run), 0o750);
+  }
+
+  async #syncRunDirectories({ app, run }: RunSpec): Promise<void> {
+    const layout = this.#layout(app);
     for (const made of [
       layout.runDir(run),
       layout.run,
@@ -206,7 +288,12 @@ export class LocalPrivileged implements Privileged {
   }
 
   async removePrograms(app: string, run: string): Promise<void> {
+    const owners = (await processOwners(this.#processPlace(app))).filter((owner) => owner.run === run);
+    for (const { process: name } of owners) await this.removeProcess(app, run, name);
     await dropPrograms(this.#programs(app, run), this.#clock);
+    // Its programs had their time to end; what supervisor does not see of them must not go on.
+    signalEach(processesOf({ shared: this.#layout(app).shared, run }), "SIGKILL");
+    await this.#ports.forget(app, run);
     // Last, because runs() finds an unfinished removal by it.
     await rm(this.#layout(app).runDir(run), { recursive: true, force: true });
   }
@@ -217,6 +304,7 @@ export class LocalPrivileged implements Privileged {
     const found = [
       ...files.map((name) => runOfProgramsFile(app, name)),
       ...directories.filter((name) => runId.safeParse(name).success),
+      ...(await this.#ports.runs(app)),
     ];
     return [...new Set(found)].filter((run) => run !== undefined).toSorted();
   }
@@ -258,9 +346,28 @@ export class LocalPrivileged implements Privileged {
     await rm(this.#layout(app).home, { recursive: true, force: true });
   }
 
-  #programs(app: string, run: string): RunPrograms {
+  #programs(app: string, run: string, process?: string): RunPrograms {
     const { conf_dir: confDir } = this.#options.settings.supervisor;
-    return { app: appName.parse(app), run: runId.parse(run), confDir, supervisor: this.#supervisor };
+    const programs = { app: appName.parse(app), run: runId.parse(run), confDir, supervisor: this.#supervisor };
+    return process === undefined ? programs : { ...programs, process: processName.parse(process) };
+  }
+
+  #processPlace(app: string) {
+    const { conf_dir: confDir } = this.#options.settings.supervisor;
+    return { app: appName.parse(app), layout: this.#layout(app), confDir, supervisor: this.#supervisor };
+  }
+
+  #portRequest({ app, run, config }: RunSpec): PortRequest {
+    return {
+      app: appName.parse(app),
+      run: runId.parse(run),
+      count: config.server.instances,
+      allowed: async () => {
+        const settings = await this.#options.apps.settings(app);
+        permitPorts(config, settings);
+        return { ports: allowedPorts(settings), file: settings.file };
+      },
+    };
   }
 
   /** Names become paths here, so this side of the border checks them itself. */

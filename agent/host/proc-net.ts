@@ -20,16 +20,78 @@ export function countConnections(table: string, sockets: string[]): Map<string, 
   return counts;
 }
 
-/** The kernel's own table: also what a process does not tell about itself. */
+export interface TcpSocket {
+  /** This end's address as the kernel writes it: hex, each word in the machine's byte order. */
+  address: string;
+  port: number;
+  /** Two hex digits. */
+  state: string;
+  /** Bytes that the other end has not confirmed. */
+  unsent: number;
+}
+
+/** Lines of /proc/net/tcp and tcp6: `sl local_address rem_address st tx_queue:rx_queue ...`. */
+export function parseTcpTable(table: string): TcpSocket[] {
+  return [...table.matchAll(/^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ ([0-9A-F]{2}) ([0-9A-F]+):/gm)].map(
+    ([, address = "", port = "", state = "", unsent = ""]) => ({
+      address,
+      port: Number.parseInt(port, 16),
+      state,
+      unsent: Number.parseInt(unsent, 16),
+    }),
+  );
+}
+
+/** Empty where the machine has no such protocol. */
+export async function tcpSockets(): Promise<TcpSocket[]> {
+  const tables = await Promise.all(
+    ["/proc/net/tcp", "/proc/net/tcp6"].map((file) => readFile(file, "utf8").catch(() => "")),
+  );
+  return tables.flatMap(parseTcpTable);
+}
+
+/** 127.0.0.1, and the same as a listener on [::] sees it. */
+const loopback = new Set(["0100007F", "0000000000000000FFFF00000100007F"]);
+
+export const tcpStates = { established: "01", synReceived: "03", finWait1: "04", timeWait: "06", closeWait: "08" };
+
+/**
+ * Counts connections by their listener's port. The listener's end alone has that port as its own; one that waits in the
+ * backlog counts too. With `synReceived` the backlog is full, and the client takes itself for connected.
+ */
+export function countTcpConnections(sockets: TcpSocket[], ports: number[]): Map<number, number> {
+  const counts = new Map(ports.map((port) => [port, 0]));
+  const { established, closeWait, synReceived, finWait1 } = tcpStates;
+  for (const { address, port, state, unsent } of sockets) {
+    const count = counts.get(port);
+    if (count === undefined || !loopback.has(address)) continue;
+    const isOpen = state === established || state === closeWait || state === synReceived;
+    if (isOpen || (state === finWait1 && unsent > 0)) counts.set(port, count + 1);
+  }
+  return counts;
+}
+
+/** The kernel's own tables: also what a process does not tell about itself. */
 export class ProcNetConnections implements Connections {
   async count(addresses: string[]): Promise<Map<string, number>> {
-    const sockets = new Map(
-      addresses.flatMap((address) => {
+    const sockets: string[] = [];
+    const ports: number[] = [];
+    for (const place of addresses.map(parseAddress)) {
+      if ("socket" in place) sockets.push(place.socket);
+      else ports.push(place.port);
+    }
+    const bySocket = sockets.length === 0 ? undefined : countConnections(await unixTable(), sockets);
+    const byPort = ports.length === 0 ? undefined : countTcpConnections(await tcpSockets(), ports);
+    return new Map(
+      addresses.map((address) => {
         const place = parseAddress(address);
-        return "socket" in place ? [[place.socket, address] as const] : [];
+        const count = "socket" in place ? bySocket?.get(place.socket) : byPort?.get(place.port);
+        return [address, count ?? 0];
       }),
     );
-    const counts = countConnections(await readFile("/proc/net/unix", "utf8"), [...sockets.keys()]);
-    return new Map([...sockets].map(([socket, address]) => [address, counts.get(socket) ?? 0]));
   }
+}
+
+function unixTable(): Promise<string> {
+  return readFile("/proc/net/unix", "utf8");
 }

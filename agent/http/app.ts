@@ -66,6 +66,7 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
       ...callRequest(c, allowed, query.wait),
       body: () => new RequestBody(c.env, bodyRate),
       digest: allowed.operation?.name === "deploy" ? allowed.operation.digest : undefined,
+      base: query.base,
       activate: query.activate,
       releaseCommand: query.release_command,
       leaseMs: query.lease * 1000,
@@ -119,6 +120,14 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
     const name = params.appParam(c.req.param("app"));
     await authorize(options, c, name, { name: "read" });
     return c.json(await service.app(name));
+  });
+
+  app.get(routes.files(":app", ":release"), async (c) => {
+    const name = params.appParam(c.req.param("app"));
+    const release = c.req.param("release");
+    const wanted = release === "live" ? release : params.releaseParam(release);
+    await authorize(options, c, name, { name: "read" });
+    return c.json(await service.files(name, wanted));
   });
 
   app.get(routes.deployment(":id"), async (c) => {

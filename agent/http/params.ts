@@ -17,6 +17,7 @@ export const deployQuery = z.strictObject({
   activate: yesOrNo.default(true),
   release_command: yesOrNo.default(true),
   lease: seconds.max(maxLeaseSeconds).default(0),
+  base: releaseId.optional(),
 });
 export const logsQuery = z.strictObject({
   lines: z.coerce.number().int().min(1).max(10_000).default(100),

@@ -32,6 +32,7 @@ export const statuses: Record<ErrorCode, number> = {
   bundle_too_large: 413,
   manifest_invalid: 422,
   manifest_mismatch: 403,
+  base_unusable: 409,
   host_settings_invalid: 500,
   environment_invalid: 400,
   disk_full: 507,

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
@@ -47,10 +48,16 @@ async function finish(child: ChildProcess, space: Workspace) {
   return { code, log, outputs, summary: readFileSync(space.at("summary"), "utf8") };
 }
 
-async function runWith(space: Workspace, options: FakeAgentOptions, inputs: Record<string, string> = {}) {
+async function runWith(
+  space: Workspace,
+  options: FakeAgentOptions,
+  inputs: Record<string, string> = {},
+  env: NodeJS.ProcessEnv = {},
+) {
   await using agent = await FakeAgent.start(options);
-  const child = start(space, { hosts: agent.url.href, "signing-key": agent.privatePem, ...inputs });
-  return { ...(await finish(child, space)), host: agent.url.host, subjects: agent.subjects };
+  const child = start(space, { hosts: agent.url.href, "signing-key": agent.privatePem, ...inputs }, env);
+  const { subjects, archives } = agent;
+  return { ...(await finish(child, space)), host: agent.url.host, subjects, archives };
 }
 
 function annotations(log: string): string[] {
@@ -103,6 +110,33 @@ describe("the Action", () => {
     expect(code).toBe(0);
     expect(readFileSync(outputs.bundle ?? "").length).toBeGreaterThan(100);
     expect(outputs.result).toBe("{}");
+  });
+
+  it("leaves out what the host has, unless `thin` is false, and says where a bundle is that any host takes", async () => {
+    const text = "application = 1\n";
+    const sha256 = createHash("sha256").update(text).digest("hex");
+    const kept = { path: "app/shop/wsgi.py", mode: 0o644 as const, size: text.length, sha256 };
+    const live = { release: "20261120T090000Z-1111111", digest: `sha256:${"a".repeat(64)}`, files: [kept] };
+    const epoch = { SOURCE_DATE_EPOCH: "1795257000" };
+    const release = "20261121T103000Z-3f2c1ab";
+
+    using space = workspace({ "p/shop/a.py": "a = 1\n" });
+    const thin = await runWith(space, { live }, {}, epoch);
+    expect(thin.log).toContain(`Packed 2 of 3 files as ${release}, manifest ${thin.outputs.digest}; hosts with`);
+    expect(thin.archives).toEqual([["app/cutover.yml", "app/shop/a.py"]]);
+    expect(thin.outputs.bundle).toMatch(/\.thin-a{12}\.tar\.zst$/);
+
+    space.write("output", "");
+    const whole = await runWith(space, { live }, { thin: "false" }, epoch);
+    expect(whole.log).toContain(`Packed 3 files as ${release}, manifest ${thin.outputs.digest}.`);
+    expect(whole.archives).toEqual([["app/cutover.yml", "app/shop/a.py", "app/shop/wsgi.py"]]);
+    expect(whole.outputs.bundle).not.toContain("thin");
+    expect(whole.subjects).toHaveLength(thin.subjects.length - 1);
+
+    space.write("output", "");
+    const refused = await runWith(space, { live, baseUnusable: true }, {}, epoch);
+    expect(refused.code).toBe(0);
+    expect(refused.outputs.bundle).toBe(whole.outputs.bundle);
   });
 
   it("packs wheels, and collects static files with them, and tells the host what was decided", async () => {

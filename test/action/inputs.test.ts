@@ -18,9 +18,23 @@ describe("the inputs", () => {
 
   it("are parsed, with their defaults where they are absent or empty", () => {
     const inputs = readInputs({ ...hosts, INPUT_RELEASE: "", "INPUT_PIP-ARGUMENTS": "--find-links 'a b'" });
-    expect(inputs).toMatchObject({ command: "deploy", dryRun: false, timeoutMs: 1_200_000, waitMs: 0 });
+    expect(inputs).toMatchObject({ command: "deploy", dryRun: false, thin: true, timeoutMs: 1_200_000, waitMs: 0 });
     expect(inputs.hosts.map(({ host }) => host)).toEqual(["web1.example.com:7070", "web2.example.com:7070"]);
     expect(inputs.pipArguments).toEqual(["--find-links", "a b"]);
+  });
+
+  it("take a gray release in steps", () => {
+    const inputs = readInputs({
+      ...hosts,
+      INPUT_CANARY: "5@2m, 25@5m,50, 100",
+      "INPUT_CANARY-CHECK": "sh check.sh 'a b'",
+    });
+    expect(inputs.canary).toEqual([
+      { weight: 5, holdMs: 120_000 },
+      { weight: 25, holdMs: 300_000 },
+      { weight: 50, holdMs: 0 },
+    ]);
+    expect(inputs.canaryCheck).toEqual(["sh", "check.sh", "a b"]);
   });
 
   it("are refused all together", async () => {
@@ -39,6 +53,16 @@ describe("the inputs", () => {
     [{ ...hosts, INPUT_COMMAND: "activate", INPUT_RELEASE: "v2" }, "release: is not a release id"],
     [{ ...hosts, INPUT_COMMAND: "rollback", "INPUT_DRY-RUN": "true" }, "dry-run"],
     [{ ...hosts, INPUT_WAIT: "2h" }, "at most 1h"],
+    [{ ...hosts, INPUT_CANARY: "0@1m, 100" }, "canary: a weight is 1 to 100 percent, not 0"],
+    [{ ...hosts, INPUT_CANARY: "5@1m, 101" }, "canary: a weight is 1 to 100 percent, not 101"],
+    [{ ...hosts, INPUT_CANARY: "25, 5, 100" }, "canary: each step must have more"],
+    [{ ...hosts, INPUT_CANARY: "5@1m, 25@1m" }, "canary: the last step must be 100"],
+    [{ ...hosts, INPUT_CANARY: "5 percent" }, 'canary: "5 percent" is no step'],
+    [{ ...hosts, INPUT_CANARY: "5@20m, 100" }, "canary: takes longer than the input timeout"],
+    [{ ...hosts, INPUT_CANARY: "5@1m, 100", INPUT_COMMAND: "stage" }, "canary: is not taken"],
+    [{ ...hosts, "INPUT_CANARY-CHECK": "curl x" }, "canary-check: does nothing without canary"],
+    [{ ...hosts, INPUT_WEIGHT: "25" }, "weight: is not taken by the command deploy"],
+    [{ ...hosts, INPUT_WEIGHT: "0", INPUT_COMMAND: "activate" }, "weight: must be 1 to 100"],
   ])("that cannot go together are refused: %j", async (env, part) => {
     expect((await refusal(() => readInputs(env))).message).toContain(part);
   });

@@ -2,10 +2,9 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { writeBundle } from "../../action/bundle-writer.ts";
 import { listFiles, makeManifest, readForBundle } from "../../action/pack.ts";
 import { encodeManifest, parseManifest } from "../../shared/manifest.ts";
-import { packProject } from "../harness/pack.ts";
+import { packFiles, packProject } from "../harness/pack.ts";
 import { configOf, never, refusal, Workspace } from "./workspace.ts";
 
 const made = new Date("2026-11-21T10:30:00Z");
@@ -83,7 +82,7 @@ describe("a bundle", () => {
     const files = readForBundle(listFiles(config, space.at("p"), []));
     const manifest = makeManifest({ config, files, made, commit, repository: "" });
     change(space.at("p/shop/wsgi.py"));
-    const error = await refusal(() => writeBundle(manifest, files, space.at("out"), never));
+    const error = await refusal(() => packFiles(manifest, files, space.at("out"), never));
     expect(error.code).toBe("file_changed");
     expect(error.message).toContain("app/shop/wsgi.py");
     expect(readdirSync(space.at("out"))).toEqual(["x"]);
@@ -94,7 +93,7 @@ describe("a bundle", () => {
     const files = readForBundle(listFiles(config, space.at("p"), []));
     const manifest = makeManifest({ config, files, made, commit, repository: "" });
     execFileSync("rm", [space.at("p/über.txt")]);
-    expect((await refusal(() => writeBundle(manifest, files, space.at("out"), never))).code).toBe("file_changed");
+    expect((await refusal(() => packFiles(manifest, files, space.at("out"), never))).code).toBe("file_changed");
   });
 
   it("has a manifest that obeys the format", () => {

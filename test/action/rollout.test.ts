@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { AgentClient, usualTiming } from "../../action/agent-client.ts";
-import { writeBundle } from "../../action/bundle-writer.ts";
+import { Bundle } from "../../action/bundle.ts";
+import { type CanaryRequest, checkFailed, raiseCanary } from "../../action/canary.ts";
 import { HostLog } from "../../action/host-log.ts";
-import { type Bundle, HostRun } from "../../action/host-run.ts";
+import { HostRun } from "../../action/host-run.ts";
 import { Log } from "../../action/log.ts";
 import { listFiles, makeManifest, readForBundle } from "../../action/pack.ts";
 import { activateAll, deployAll, oneByOne, stageAll } from "../../action/rollout.ts";
@@ -51,8 +52,14 @@ async function smallBundle(): Promise<Bundle> {
   const files = readForBundle(listFiles(config, space.at("p"), []));
   const made = new Date("2026-11-21T10:30:00Z");
   const manifest = makeManifest({ config, files, made, commit: "3f2c1ab".padEnd(40, "0"), repository: "" });
-  const { bundle, digest } = await writeBundle(manifest, files, space.path, never);
-  return { path: bundle, digest, release: manifest.release };
+  return new Bundle({ manifest, files, directory: space.path, signal: never, onPacked: () => undefined });
+}
+
+/** A gray release whose steps take no time. */
+function raising(request: Partial<CanaryRequest> & Pick<CanaryRequest, "release">) {
+  const steps = [5, 25, 50].map((weight) => ({ weight, holdMs: 0 }));
+  const check = async () => {};
+  return (hosts: HostRun[]) => raiseCanary(hosts, { steps, check, say: () => {}, signal: never, ...request });
 }
 
 function outcomes(hosts: HostRun[]) {
@@ -77,6 +84,43 @@ describe("a deploy to several hosts", () => {
     expect(journal.indexOf("b upload activate=false release_command=false")).toBeGreaterThan(
       journal.indexOf("a deploy released"),
     );
+  });
+
+  it("gives a canary its steps on all hosts, and only then all of the traffic", async () => {
+    const { journal, hosts, bundle } = await fleet({}, {});
+    const checked: number[] = [];
+    const check = async (weight: number) => void checked.push(weight);
+    const raise = raising({ release: bundle.release, check });
+    await deployAll(hosts, { bundle, releaseCommand: false, signal: never, raise });
+    const moves = journal.filter((line) => /^. activate(?: \d+)?$/.test(line));
+    const steps = [5, 25, 50].flatMap((weight) => [`a activate ${weight}`, `b activate ${weight}`]);
+    expect(moves).toEqual([...steps, "a activate", "b activate"]);
+    expect(checked).toEqual([5, 25, 50]);
+    expect(outcomes(hosts)).toEqual(["succeeded", "succeeded"]);
+    expect(hosts.map(({ report }) => report.note)).toEqual([undefined, undefined]);
+  });
+
+  it("takes a canary away everywhere when one host's fails its checks", async () => {
+    const { journal, hosts, bundle } = await fleet({}, { canaryFailsAt: 25 });
+    const raise = raising({ release: bundle.release });
+    const failed = refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: never, raise }));
+    expect((await failed).code).toBe("canary_failed");
+    expect(outcomes(hosts)).toEqual(["aborted", "failed"]);
+    expect(journal).toContain("a abort deploy");
+    expect(journal.filter((line) => line.endsWith("activate 50") || line.endsWith("activate"))).toEqual([]);
+  });
+
+  it("takes a canary away everywhere when the workflow's own check fails", async () => {
+    const { journal, hosts, bundle } = await fleet({}, {});
+    const check = async (weight: number) => {
+      if (weight === 25) throw checkFailed(weight, 1, "the shop sells nothing");
+    };
+    const raise = raising({ release: bundle.release, check });
+    const error = await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: never, raise }));
+    expect(error.code).toBe("canary_failed");
+    expect(error.evidence).toEqual([{ source: "canary-check", text: "the shop sells nothing" }]);
+    expect(outcomes(hosts)).toEqual(["aborted", "aborted"]);
+    expect(journal.filter((line) => line.endsWith("abort deploy"))).toHaveLength(2);
   });
 
   it("sends nothing to the others when the release command failed on the first", async () => {

@@ -43,6 +43,17 @@ describe("what server.app names", () => {
     expect(() => checkServerApp(call, space.path)).not.toThrow();
   });
 
+  it.each(["uwsgi", "uvicorn", "aiohttp"])("is missed for kind %s too", async (kind) => {
+    using space = new Workspace({ "README.md": "" });
+    const server = { kind, app: "shop.main:app" };
+    expect(await refusalCode(() => checkServerApp(configOf({ server }), space.path))).toBe("server_app_not_found");
+    space.write("shop/main.py", "app = 1\n");
+    expect(() => checkServerApp(configOf({ server }), space.path)).not.toThrow();
+    expect(await refusalCode(() => checkServerAppPacked(configOf({ server }), space.path, []))).toBe(
+      "server_app_not_found",
+    );
+  });
+
   it("is missed where it is excluded from packing", async () => {
     using space = new Workspace({ "shop/wsgi.py": "application = 1\n" });
     expect(await refusalCode(() => checkServerAppPacked(config, space.path, []))).toBe("server_app_not_found");

@@ -6,6 +6,7 @@ import { renderMarkdown, renderText, time } from "./table.ts";
 import { median, medianPhases, phaseEnds, phasesFrom, reachedAt } from "./timeline.ts";
 import { trafficFigures } from "./traffic.ts";
 import { summary as unpackSummary } from "./unpack.ts";
+import { workerFigures } from "./worker.ts";
 
 const epoch = Date.parse("2026-11-21T10:00:00.000Z");
 
@@ -121,6 +122,34 @@ it("quick requests count to what went on when they were due", () => {
   expect(figures.runner).toMatchObject({ count: 2, max: 7 });
   expect(figures.host).toMatchObject({ count: 1, max: 9 });
   expect(figures).toMatchObject({ sent: 6, failed: 1, cut: 2, reasons: { "post, kept: ECONNRESET": 1 } });
+});
+
+it("a job's wait counts to what went on when it was sent", () => {
+  const report = {
+    sent: 3,
+    refused: ["9: answered 502"],
+    lost: [2],
+    cut: [],
+    twice: [1],
+    waits: [
+      { at: 50, ms: 4 },
+      { at: 150, ms: 900 },
+    ],
+    beats: [
+      { pid: 1, from: 0, to: 100 },
+      { pid: 2, from: 90, to: 200 },
+    ],
+    longestTickGap: 1200,
+  };
+  expect(workerFigures(report, [{ from: 100, to: 300 }])).toMatchObject({
+    refused: 1,
+    lost: 1,
+    cut: 0,
+    twice: 1,
+    longestWait: { between: 4, during: 900 },
+    deploy: 200,
+    beatsTogether: 1,
+  });
 });
 
 it("reads memory from the kernel's text", () => {

@@ -23,7 +23,9 @@ export async function measureBoot(runDirectory: string, health: HealthQuestion):
   await using scratch = new Scratch("boot");
   const launches = readdirSync(runDirectory)
     .filter((name) => name.endsWith(".json"))
-    .map((name) => JSON.parse(readFileSync(join(runDirectory, name), "utf8")) as LaunchFile);
+    .map((name) => JSON.parse(readFileSync(join(runDirectory, name), "utf8")) as LaunchFile)
+    // Processes serve nothing that could answer.
+    .filter((launch): launch is ServingFile => launch.socket !== undefined);
   if (launches.length === 0) throw new Error(`${runDirectory} has no launch files`);
   const begun = performance.now();
   const sockets = launches.map((launch, index) => start(launch, join(scratch.path, `${index}.sock`), scratch));
@@ -31,7 +33,9 @@ export async function measureBoot(runDirectory: string, health: HealthQuestion):
   return performance.now() - begun;
 }
 
-function start({ argv, env, directory, socket }: LaunchFile, ownSocket: string, scratch: Scratch): string {
+type ServingFile = LaunchFile & { socket: string };
+
+function start({ argv, env, directory, socket }: ServingFile, ownSocket: string, scratch: Scratch): string {
   const [program = "", ...args] = argv.map((word) => word.replace(socket, ownSocket));
   const child = spawn(program, args, { cwd: directory, env, stdio: "ignore" });
   child.once("error", () => undefined);

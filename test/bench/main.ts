@@ -4,13 +4,15 @@ import { parseArgs } from "node:util";
 import { heading, print } from "../demo/show.ts";
 import { repository } from "../harness/places.ts";
 import { deployTable, measureDeploys } from "./deploy.ts";
+import { grayTable, measureGray } from "./gray.ts";
 import { chooseDirectory, describeMachine, type Machine, machineLine } from "./machine.ts";
 import { renderMarkdown, renderText, type Table } from "./table.ts";
 import { measureTraffic, trafficTable } from "./traffic.ts";
 import { measureUnpack, unpackTable } from "./unpack.ts";
+import { measureWorker, workerTable } from "./worker.ts";
 
 /**
- * Measures what the README claims: `npm run bench`, or one part of it: `npm run bench -- deploy`, `load`, `unpack`.
+ * Measures what the README claims: `npm run bench`, or one part of it: `npm run bench -- deploy`, `load`, `gray`, `unpack`.
  * Writes bench-results.json; `--markdown` prints the tables for the README as well.
  */
 
@@ -34,11 +36,25 @@ const parts: Record<string, Part> = {
       return { figures, table: trafficTable(figures) };
     },
   },
+  gray: {
+    what: "A gray release",
+    async measure() {
+      const figures = await measureGray();
+      return { figures, table: grayTable(figures) };
+    },
+  },
   unpack: {
     what: "A bundle of 1 GB",
     async measure() {
       const figures = await measureUnpack();
       return { figures, table: unpackTable(figures) };
+    },
+  },
+  worker: {
+    what: "Deploys under a stream of jobs",
+    async measure() {
+      const figures = await measureWorker();
+      return { figures, table: workerTable(figures) };
     },
   },
 };
@@ -76,7 +92,7 @@ const { values, positionals } = parseArgs({
 const unknown = positionals.filter((name) => !(name in parts));
 if (unknown.length > 0) {
   process.stderr.write(
-    `bench: no part ${unknown.join(", ")}. Usage: npm run bench -- [deploy] [load] [unpack] [--markdown]\n`,
+    `bench: no part ${unknown.join(", ")}. Usage: npm run bench -- [${Object.keys(parts).join("] [")}] [--markdown]\n`,
   );
   process.exit(2);
 }

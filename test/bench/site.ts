@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { EventFilesOnDisk } from "../../agent/host/event-files.ts";
 import { appLayout } from "../../agent/host/layout.ts";
+import { childrenOf } from "../../agent/host/processes.ts";
 import type { DeploymentEvent } from "../../shared/protocol.ts";
 import { type ActionResult, runAction } from "../harness/action.ts";
 import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
@@ -94,6 +95,22 @@ export class Site implements AsyncDisposable {
       phases: phasesFrom(begun, phaseEnds(log, stage, activate)),
       result,
     };
+  }
+
+  /** One step of a workflow. @throws Error with its log when it fails */
+  async act(inputs: Record<string, string>): Promise<ActionResult> {
+    const result = await runAction({
+      inputs: { hosts: this.agent.url, "signing-key": this.#key.privatePem, ...inputs },
+      cwd: this.project.path,
+      env: this.#pip,
+    });
+    if (result.exitCode !== 0) throw new Error(`a step failed:\n${result.stdout}`);
+    return result;
+  }
+
+  /** Others after each reload. */
+  async nginxWorkers(): Promise<number[]> {
+    return (await childrenOf(await this.agent.nginxPid())).toSorted();
   }
 
   #deployments(): string[] {

@@ -99,7 +99,7 @@ async function throughAgent(agent: EmbeddedAgent, key: Key, { path, digest }: Bi
   const { result, anonymous } = await anonymousPeak(pid, () =>
     client.upload({
       app: bigApp,
-      bundle: path,
+      archive: { path, base: undefined },
       releaseCommand: false,
       leaseMs: 0,
       waitMs: 0,

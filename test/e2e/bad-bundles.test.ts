@@ -1,9 +1,13 @@
+import { readFile, writeFile } from "node:fs/promises";
 import { request } from "node:http";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { zstdDecompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { appLayout } from "../../agent/host/layout.ts";
 import { formatAudience } from "../../shared/audience.ts";
 import { importPrivateKey, signToken } from "../../shared/key.ts";
+import { parseManifest } from "../../shared/manifest.ts";
 import { accepted, deploymentView, type Problem, problem, routes } from "../../shared/protocol.ts";
 import { type Bundle, type BundleInput, compress, makeBundle } from "../fixtures/bundle.ts";
 import { BadHost } from "./bad-host.ts";
@@ -32,16 +36,16 @@ async function tokenFor(digest: string): Promise<string> {
   return signToken(key, audience, { sub: "test" });
 }
 
-async function upload(body: Buffer, digest: string): Promise<Response> {
-  return fetch(`${host.agent.url}${routes.releases("shop")}`, {
+async function upload(body: Buffer, digest: string, query = ""): Promise<Response> {
+  return fetch(`${host.agent.url}${routes.releases("shop")}${query}`, {
     method: "POST",
     headers: { authorization: `Bearer ${await tokenFor(digest)}`, "content-type": "application/zstd" },
     body: new Uint8Array(body),
   });
 }
 
-async function refused(body: Buffer, digest: string): Promise<Problem> {
-  const answer = await upload(body, digest);
+async function refused(body: Buffer, digest: string, query = ""): Promise<Problem> {
+  const answer = await upload(body, digest, query);
   expect(answer.headers.get("content-type")).toContain("application/problem+json");
   const told = problem.parse(await answer.json());
   expect(told.status).toBe(answer.status);
@@ -157,6 +161,43 @@ describe("a bundle is refused whole, and nothing of it is kept,", () => {
     const stranger = { path: "app/backdoor.py", content: Buffer.from("import os\n") };
     const { bytes, digest } = bundleOf({ changeEntries: (entries) => entries.toSpliced(place, 0, stranger) });
     await expectRefused(bytes, digest, { code: "bundle_unexpected_entry", detail: /"app\/backdoor\.py"/ });
+  });
+});
+
+describe("a thin bundle is refused whole, and nothing of it is kept,", () => {
+  const liveManifest = async () => {
+    const { live } = await host.agent.appView();
+    const { release } = appLayout(join(host.agent.directory, "data"), "shop");
+    return parseManifest(await readFile(join(release(live ?? ""), "manifest.json")));
+  };
+
+  it("when the host has no such release", async () => {
+    const { bytes, digest } = bundleOf();
+    const told = await host.unchangedBy(() => refused(bytes, digest, "?base=20260101T000000Z-0000000"));
+    expect(told).toMatchObject({ code: "base_unusable", status: 409, detail: expect.stringContaining("not on this") });
+  });
+
+  it("when a file of its base is no longer what it was", async () => {
+    const base = await liveManifest();
+    const file = base.files.find(({ path }) => path === "app/manage.py");
+    if (file === undefined) throw new Error("the shop has no manage.py");
+    const directory = join(appLayout(join(host.agent.directory, "data"), "shop").release(base.release), "app");
+    const content = await readFile(join(directory, "manage.py"));
+    const { bytes, digest } = bundleOf({ files: { ...files, "app/manage.py": { content, mode: file.mode } }, base });
+    await writeFile(join(directory, "manage.py"), "# changed on the host\n");
+    try {
+      const told = await host.unchangedBy(() => refused(bytes, digest, `?base=${base.release}`));
+      expect(told).toMatchObject({ code: "base_unusable", detail: expect.stringContaining("app/manage.py") });
+    } finally {
+      await writeFile(join(directory, "manage.py"), content);
+    }
+  });
+
+  it("when it leaves out what its base does not have", async () => {
+    const { release } = await liveManifest();
+    const { bytes, digest } = bundleOf({ changeEntries: (entries) => entries.toSpliced(1, 1) });
+    const told = await host.unchangedBy(() => refused(bytes, digest, `?base=${release}`));
+    expect(told.code).toBe("bundle_unexpected_entry");
   });
 });
 

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { copyShop, type ShopOptions } from "../fixtures/shop.ts";
 import { type ActionResult, runAction } from "../harness/action.ts";
-import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
+import { type AppSettingsFile, type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
 import { offlinePip } from "../harness/places.ts";
 import { freePorts } from "../harness/ports.ts";
 import { Scratch } from "../harness/scratch.ts";
@@ -21,10 +21,11 @@ export class Fleet implements AsyncDisposable {
   readonly #scratch = new Scratch("shop");
   readonly hosts: Host[] = [];
 
-  static async start(count: number): Promise<Fleet> {
+  /** @param settings what the host's owner writes into apps/shop.yml beside what `cutover app add` does */
+  static async start(count: number, settings: AppSettingsFile = {}): Promise<Fleet> {
     const fleet = new Fleet();
     try {
-      for (let index = 0; index < count; index++) await fleet.#addHost(fleet.hosts[0]?.key);
+      for (let index = 0; index < count; index++) await fleet.#addHost(fleet.hosts[0]?.key, settings);
       return fleet;
     } catch (error) {
       await fleet[Symbol.asyncDispose]();
@@ -33,12 +34,13 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** All hosts trust the same key, as those of one repository do. */
-  async #addHost(shared: Key | undefined): Promise<void> {
+  async #addHost(shared: Key | undefined, settings: AppSettingsFile): Promise<void> {
     const agent = await startAgent();
     const [port = 0] = await freePorts(1);
     const key = shared ?? (await agent.newKey());
     this.hosts.push({ agent, key, site: `http://127.0.0.1:${port}` });
     await agent.addApp({ key, ports: [port], domains: [siteName] });
+    if (Object.keys(settings).length > 0) await agent.changeAppSettings("shop", settings);
   }
 
   get workspace(): string {

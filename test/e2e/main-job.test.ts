@@ -118,6 +118,7 @@ describe("a workflow step puts a Django release live, and no request fails", () 
     const { stdout, summary, outputs, masked } = await fleet.deploy({ version: "v5", config: cold });
     const secrets = [...masked, ...key.privatePem.split("\n").filter((line) => line.length > 20)];
     expect(masked.filter((text) => text.startsWith("eyJ")).map((token) => String(decodeJwt(token).aud))).toEqual([
+      expect.stringMatching(/\/shop\/read$/),
       expect.stringMatching(/\/shop\/deploy\/sha256:/),
       expect.stringMatching(/\/shop\/activate\//),
     ]);

@@ -15,6 +15,7 @@ import {
   type DeploymentState,
   type DeploymentView,
   type Failure,
+  type FilesView,
   protocolVersion,
 } from "../../shared/protocol.ts";
 
@@ -29,6 +30,14 @@ export interface FakeAgentOptions {
   holdAt?: { kind: DeploymentKind; state: DeploymentState };
   /** Uploads are refused with this, before the body. */
   refuseUpload?: { status: number; code: ErrorCode; detail: string };
+  /** What is staged fails as soon as it has this part of the traffic, in percent. */
+  canaryFailsAt?: number;
+  /** What is told of the live release; nothing is live without it. */
+  live?: FilesView;
+  /** Asked for the live release's files, the agent answers with this, or never. */
+  refuseFiles?: { status: number; code: ErrorCode; detail: string } | "silence";
+  /** Thin bundles are refused at their headers. */
+  baseUnusable?: boolean;
   /** So many commands are answered 503 first. */
   unavailable?: number;
   /** The first stream of events breaks after so many. */
@@ -91,6 +100,8 @@ export class FakeAgent {
   readonly subjects: string[] = [];
   /** How many bytes of bundles were received. */
   received = 0;
+  /** The paths that each archive held, without its manifest. */
+  readonly archives: string[][] = [];
   readonly #server: Server;
   readonly #key: TrustedKey;
   readonly #options: FakeAgentOptions;
@@ -152,6 +163,10 @@ export class FakeAgent {
         protocol: this.#options.protocol ?? protocolVersion,
       });
     }
+    if (scope === "deployments" && part === undefined) {
+      const known = this.#deployments.get(app);
+      if (known !== undefined) return json(response, 200, known.view);
+    }
     if (scope === "deployments" && part === "events") return this.#stream(app, request, response);
     if (request.method === "POST" && this.#unavailable > 0) {
       this.#unavailable--;
@@ -159,6 +174,7 @@ export class FakeAgent {
       return;
     }
     if (scope === "deployments" && part === "abort") return this.#abort(app, request, response);
+    if (verb === "files") return this.#files(app, request, response);
     if (part === "releases" && verb === undefined) return this.#upload(app, searchParams, request, response);
     if (part === "releases") {
       return this.#command("activate", app, { name: "activate", release: release ?? "" }, request, response);
@@ -193,17 +209,38 @@ export class FakeAgent {
       const { status, ...failure } = refuseUpload;
       return problem(response, status, failure);
     }
+    const base = query.get("base");
+    if (base !== null && this.#options.baseUnusable === true) {
+      this.#note("thin bundle refused");
+      return problem(response, 409, { code: "base_unusable", detail: `The host has no ${base}.` });
+    }
     response.writeContinue();
     const body = await buffer(request);
     this.received += body.length;
-    const manifest = firstEntry(zstdDecompressSync(body));
+    const [{ content: manifest } = { content: Buffer.alloc(0) }, ...entries] = entriesOf(zstdDecompressSync(body));
+    this.archives.push(entries.map(({ path }) => path));
     if (`sha256:${createHash("sha256").update(manifest).digest("hex")}` !== digest) {
       return problem(response, 403, { code: "manifest_mismatch", detail: "another manifest" });
     }
     const parsed = parseManifest(manifest);
     this.manifests.push(parsed);
-    this.#note(`upload activate=${query.get("activate")} release_command=${query.get("release_command")}`);
+    const over = base === null ? "" : ` base=${base}`;
+    this.#note(`upload activate=${query.get("activate")} release_command=${query.get("release_command")}${over}`);
     this.#start("deploy", parsed.release, response);
+  }
+
+  async #files(app: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { live, refuseFiles } = this.#options;
+    if (refuseFiles === "silence") return;
+    if (refuseFiles !== undefined) {
+      const { status, ...failure } = refuseFiles;
+      return problem(response, status, failure);
+    }
+    if ((await this.#authorised(request, app, { name: "read" })) === undefined) {
+      return problem(response, 401, { code: "unauthorized", detail: "no" });
+    }
+    if (live === undefined) return problem(response, 409, { code: "nothing_live", detail: "nothing is live" });
+    json(response, 200, live);
   }
 
   async #command(
@@ -216,9 +253,23 @@ export class FakeAgent {
     if ((await this.#authorised(request, app, operation)) === undefined) {
       return problem(response, 401, { code: "unauthorized", detail: "no" });
     }
-    this.#note(kind);
+    const { weight = 100 } = JSON.parse((await buffer(request)).toString() || "{}") as { weight?: number };
+    this.#note(weight === 100 ? kind : `${kind} ${weight}`);
+    if (weight < 100) return this.#shift(weight, operation, response);
     const release = operation.name === "activate" ? operation.release : "20261121T103000Z-3f2c1ab";
     this.#start(kind, release, response);
+  }
+
+  #shift(weight: number, operation: Operation, response: ServerResponse): void {
+    const release = operation.name === "activate" ? operation.release : "";
+    const deployment = new FakeDeployment("activate", release);
+    this.#deployments.set(deployment.id, deployment);
+    json(response, 202, { deployment: deployment.id, release });
+    deployment.reach("healthy");
+    deployment.end("succeeded");
+    if (weight !== this.#options.canaryFailsAt) return;
+    const staged = [...this.#deployments.values()].find(({ outcome }) => outcome === "staged");
+    staged?.end("failed", { code: "canary_failed", detail: "web-0 answered 500 to GET /" });
   }
 
   #start(kind: DeploymentKind, release: string, response: ServerResponse): void {
@@ -281,9 +332,16 @@ export class FakeAgent {
   }
 }
 
-function firstEntry(tar: Buffer): Buffer {
-  const size = Number.parseInt(tar.toString("latin1", 124, 135), 8);
-  return tar.subarray(512, 512 + size);
+/** Of a small archive: paths that ustar holds, sizes of eleven digits. */
+function entriesOf(tar: Buffer): { path: string; content: Buffer }[] {
+  const entries: { path: string; content: Buffer }[] = [];
+  for (let at = 0; tar[at] !== 0; ) {
+    const path = tar.toString("utf8", at, tar.indexOf(0, at));
+    const size = Number.parseInt(tar.toString("latin1", at + 124, at + 135), 8);
+    entries.push({ path, content: tar.subarray(at + 512, at + 512 + size) });
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+  return entries;
 }
 
 function json(response: ServerResponse, status: number, value: object): void {

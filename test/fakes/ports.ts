@@ -1,12 +1,23 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import type { HealthAnswer, Instance, Ports, ProgramStatus, RunSpec, Share } from "../../agent/ports.ts";
+import type { HealthAnswer, Instance, Ports, ProcessGroup, ProgramStatus, RunSpec } from "../../agent/ports.ts";
 import type { DeployRequest } from "../../agent/service.ts";
 import { appSettingsSchema } from "../../agent/settings.ts";
 import { configSchema } from "../../shared/config.ts";
+import { protocolOf } from "../../shared/config-server.ts";
+import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import type { DeploymentEvent } from "../../shared/protocol.ts";
+
+/** One of a run's processes on the fake host: how many programs of it there are, and since when it is asked to stop. */
+interface FakeProcess {
+  run: string;
+  process: string;
+  instances: number;
+  stopMs: number;
+  asked: number | undefined;
+}
 
 /**
  * A host in memory, behind the same interfaces as the real one. It records every effect by name, in order, and fails the
@@ -21,11 +32,21 @@ export class FakeHost {
   /** supervisor's word for programs of a release; RUNNING unless set. */
   readonly programStates = new Map<string, string>();
   readonly connections = new Map<string, number>();
+  /** The process id of a run's first instance; 100 unless set. */
+  readonly pids = new Map<string, number>();
+  /** supervisor's word for a run's process, by `run process`; RUNNING unless set. */
+  readonly processStates = new Map<string, string>();
+  /** How often a run's process was restarted, by `run process`. */
+  readonly restarts = new Map<string, number>();
+  /** How long a process takes to end when it is asked to, by its name; nothing unless set. */
+  readonly stopTimes = new Map<string, number>();
   readonly disk = {
     state: new Map<string, string>(),
     releases: new Map<string, Manifest>(),
     programs: new Set<string>(),
+    processes: new Map<string, FakeProcess>(),
     slots: "",
+    links: {} as Record<string, string | null>,
     events: new Map<string, DeploymentEvent[]>(),
   };
   settings = appSettingsSchema.parse({ domains: ["shop.example.com"] });
@@ -73,13 +94,13 @@ export class FakeHost {
         },
       },
       releases: {
-        unpack: async (_app, bundle, { accept, signal }) => {
+        unpack: async (_app, bundle, { accept, base, signal }) => {
           const chunks: Buffer[] = [];
           for await (const chunk of bundle) chunks.push(Buffer.from(chunk));
           signal.throwIfAborted();
           const { manifest, digest } = JSON.parse(Buffer.concat(chunks).toString());
           await accept(manifest, digest);
-          await this.effect(`release.unpack ${manifest.release}`);
+          await this.effect(`release.unpack ${manifest.release}${base === undefined ? "" : ` over ${base}`}`);
           disk.releases.set(manifest.release, manifest);
           return { manifest, digest };
         },
@@ -88,14 +109,23 @@ export class FakeHost {
           if (manifest === undefined) throw new CutoverError("release_not_found", release);
           return manifest.config;
         },
+        files: async (_app, release) => {
+          const manifest = disk.releases.get(release);
+          if (manifest === undefined) throw new CutoverError("release_not_found", release);
+          return { release, digest: digestOf(release), files: manifest.files };
+        },
         remove: async (_app, release) => {
           if (disk.releases.delete(release)) await this.effect(`release.remove ${release}`);
         },
         sync: async () => {},
         publish: async (_app, links) => {
-          if (links.current !== undefined)
-            await this.effect(`publish ${links.current} after ${links.previous ?? null}`);
-          if (typeof links.canary === "string") await this.effect(`publish canary ${links.canary}`);
+          const { current, previous, ...others } = links;
+          if (current !== undefined && current !== disk.links.current) {
+            await this.effect(`publish ${current} after ${previous ?? null}`);
+          }
+          const changed = Object.entries(others).filter(([name, release]) => (disk.links[name] ?? null) !== release);
+          for (const [name, release] of changed) await this.effect(`publish ${name} ${release}`);
+          for (const [name, release] of Object.entries(links)) disk.links[name] = release;
         },
       },
       environments: {
@@ -121,11 +151,32 @@ export class FakeHost {
           disk.programs.add(run);
         },
         programs: async (_app, run) => (disk.programs.has(run) ? this.#programs(run) : undefined),
+        startProcess: async ({ run, config }, process) => {
+          const { instances, stop_timeout } = config.processes[process] ?? {};
+          if (instances === undefined || stop_timeout === undefined) throw new Error(`no process ${process}`);
+          await this.effect(`process.start ${run} ${process}`);
+          const stopMs = milliseconds(stop_timeout);
+          disk.processes.set(`${run} ${process}`, { run, process, instances, stopMs, asked: undefined });
+        },
+        processes: async () => [...disk.processes.values()].map((process) => this.#process(process)),
+        stopProcess: async (_app, run, name) => {
+          const process = disk.processes.get(`${run} ${name}`);
+          if (process === undefined || this.#process(process).programs[0]?.state !== "RUNNING") return;
+          await this.effect(`process.stop ${run} ${name}`);
+          process.asked = this.#now;
+        },
+        removeProcess: async (_app, run, name) => {
+          await this.effect(`process.remove ${run} ${name}`);
+          disk.processes.delete(`${run} ${name}`);
+        },
         removePrograms: async (_app, run) => {
           await this.effect(`programs.remove ${run}`);
           disk.programs.delete(run);
+          for (const [key, process] of disk.processes) if (process.run === run) disk.processes.delete(key);
         },
-        runs: async () => [...disk.programs],
+        runs: async () => [
+          ...new Set([...disk.programs, ...[...disk.processes.values()].map((process) => process.run)]),
+        ],
         writeSite: async () => ({ changed: false }),
         upstreamServers: async () => ({ main: [], preview: [] }),
         oldWorkers: async () => false,
@@ -154,7 +205,8 @@ export class FakeHost {
         count: async (sockets) => new Map(sockets.map((path) => [path, this.connections.get(path) ?? 0])),
       },
       logs: {
-        tail: async (_app, run) => [{ source: "web-0", text: `log of ${run}` }],
+        tail: async (_app, run) =>
+          ["web-0", "worker-0", "beat-0"].map((source) => ({ source, text: `log of ${source} of ${run}` })),
         collect: async () => {},
       },
       events: {
@@ -184,7 +236,29 @@ export class FakeHost {
 
   #programs(run: string): ProgramStatus[] {
     const state = this.programStates.get(run) ?? "RUNNING";
-    return ["web-0", "web-1"].map((name, index) => ({ name, state, pid: 100 + index, uptime: 1, detail: "" }));
+    const first = this.pids.get(run) ?? 100;
+    return ["web-0", "web-1"].map((name, index) => ({ name, state, pid: first + index, uptime: 1, detail: "" }));
+  }
+
+  #process({ run, process, instances, stopMs, asked }: FakeProcess): ProcessGroup {
+    const key = `${run} ${process}`;
+    const takes = this.stopTimes.get(process) ?? 0;
+    const waited = asked === undefined ? 0 : this.#now - asked;
+    const over = waited >= Math.min(takes, stopMs);
+    const state = asked === undefined ? (this.processStates.get(key) ?? "RUNNING") : over ? "STOPPED" : "STOPPING";
+    const pid = 200 + (this.restarts.get(key) ?? 0);
+    const programs = Array.from({ length: instances }, (_, index) => {
+      const up = state === "RUNNING" || state === "STARTING";
+      return {
+        name: `${process}-${index}`,
+        state,
+        pid: up ? pid : 0,
+        uptime: 1,
+        detail: "",
+        signalled: takes > stopMs,
+      };
+    });
+    return { run, process, stopMs, programs };
   }
 
   /** As if each run had one instance in its traffic. */
@@ -203,6 +277,7 @@ export class FakeHost {
     return {
       body: () => Readable.from([JSON.stringify({ manifest, digest })]),
       digest,
+      base: undefined,
       activate: true,
       releaseCommand: true,
       leaseMs: 0,

@@ -10,6 +10,7 @@ import type {
   DeploymentEvent,
   DeploymentKind,
   DeploymentView,
+  FilesView,
 } from "../../shared/protocol.ts";
 
 type EventBody = DeploymentEvent extends infer E ? (E extends DeploymentEvent ? Omit<E, "id" | "at"> : never) : never;
@@ -35,6 +36,8 @@ export function fakeAppView(app = "shop"): AppView {
     app,
     live,
     staged: null,
+    weight: 0,
+    staged_by: null,
     warm: null,
     previous: before,
     urls: ["http://shop.example.com/"],
@@ -90,8 +93,8 @@ export class FakeService implements Service {
   }
 
   async deploy(app: string, request: DeployRequest): Promise<Accepted> {
-    const { digest, activate, releaseCommand } = request;
-    this.#called("deploy", app, request, { digest, activate, releaseCommand });
+    const { digest, base, activate, releaseCommand } = request;
+    this.#called("deploy", app, request, { digest, ...(base && { base }), activate, releaseCommand });
     await this.beforeBody(request);
     const hash = createHash("sha256");
     let bytes = 0;
@@ -163,6 +166,16 @@ export class FakeService implements Service {
 
   async app(app: string): Promise<AppView> {
     return this.#view(app);
+  }
+
+  async files(app: string, release: string | "live"): Promise<FilesView> {
+    const { live, releases } = this.#view(app);
+    const wanted = release === "live" ? live : release;
+    if (wanted === null) throw new CutoverError("nothing_live", `${app} has no live release.`);
+    const found = releases.find(({ id }) => id === wanted);
+    if (found === undefined) throw new CutoverError("release_not_found", `The host has no release ${wanted}.`);
+    const file = { path: "app/shop/wsgi.py", mode: 0o644 as const, size: 3, sha256: "b".repeat(64) };
+    return { release: wanted, digest: found.digest, files: [file] };
   }
 
   async logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]> {

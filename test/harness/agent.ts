@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import type { z } from "zod";
 import type { appSettingsSchema } from "../../agent/settings.ts";
 import { type AppView, appView } from "../../shared/protocol.ts";
@@ -11,6 +11,8 @@ import { freePorts } from "./ports.ts";
 import { processesOfPidFiles, processId } from "./processes.ts";
 import { endOf, type Finished, runProgram } from "./run.ts";
 import { Scratch } from "./scratch.ts";
+
+export type AppSettingsFile = z.input<typeof appSettingsSchema>;
 
 export interface AgentOptions {
   /** Part of the temporary directory's name. */
@@ -31,6 +33,8 @@ export interface NewApp {
   /** Ports of 127.0.0.1 that the site may listen on. */
   ports: number[];
   domains?: string[];
+  /** For instances with `bind: port`. */
+  portRange?: string;
 }
 
 /** Starts the built agent in embedded mode, in a temporary directory of its own, and returns when it answers. */
@@ -143,6 +147,10 @@ export class EmbeddedAgent implements AsyncDisposable {
     for (const process of processesOfPidFiles(this.directory)) this.scratch.adopt(process);
   }
 
+  async nginxPid(): Promise<number> {
+    return Number(await readFile(join(this.directory, "nginx.pid"), "utf8"));
+  }
+
   /** As a crash would end it: nginx and supervisord go on. */
   async kill(): Promise<void> {
     this.#child?.kill("SIGKILL");
@@ -174,14 +182,21 @@ export class EmbeddedAgent implements AsyncDisposable {
     return { file, publicLine, privatePem: await readFile(file, "utf8") };
   }
 
-  async addApp({ app = "shop", key, ports, domains = [] }: NewApp): Promise<void> {
+  async addApp({ app = "shop", key, ports, domains = [], portRange }: NewApp): Promise<void> {
     const listen = ports.flatMap((port) => ["--listen", `127.0.0.1:${port}`]);
     const names = domains.flatMap((domain) => ["--domain", domain]);
-    await this.#checked("app", "add", app, "--key", key.publicLine, ...listen, ...names);
+    const range = portRange === undefined ? [] : ["--ports", portRange];
+    await this.#checked("app", "add", app, "--key", key.publicLine, ...listen, ...names, ...range);
+  }
+
+  /** Changes keys of apps/<app>.yml as the host's owner would with an editor. */
+  async changeAppSettings(app: string, settings: AppSettingsFile): Promise<void> {
+    const file = join(this.directory, "etc", "apps", `${app}.yml`);
+    await this.writeAppSettings(app, { ...(parse(await readFile(file, "utf8")) as AppSettingsFile), ...settings });
   }
 
   /** Writes apps/<app>.yml as the host's owner would with an editor. */
-  async writeAppSettings(app: string, settings: z.input<typeof appSettingsSchema>): Promise<void> {
+  async writeAppSettings(app: string, settings: AppSettingsFile): Promise<void> {
     const directory = join(this.directory, "etc", "apps");
     await mkdir(directory, { recursive: true });
     await writeFile(join(directory, `${app}.yml`), stringify(settings));

@@ -1,7 +1,9 @@
-import { type Packed, writeBundle } from "../../action/bundle-writer.ts";
+import { Bundle } from "../../action/bundle.ts";
+import type { ReadFile } from "../../action/file-bytes.ts";
 import { listFiles, makeManifest, readForBundle } from "../../action/pack.ts";
 import type { PackFile } from "../../action/project.ts";
 import type { Config } from "../../shared/config.ts";
+import type { Manifest } from "../../shared/manifest.ts";
 
 export interface PackRequest {
   config: Config;
@@ -16,8 +18,21 @@ export interface PackRequest {
   signal: AbortSignal;
 }
 
-/** A project as it stands, in a bundle, by the steps that the Action takes once static files and wheels are there. */
+export interface Packed {
+  manifest: Manifest;
+  digest: string;
+  /** The bundle's path. */
+  bundle: string;
+}
+
+/** A project as it stands, in a whole bundle, by the steps that the Action takes once static files and wheels are there. */
 export async function packProject(request: PackRequest): Promise<Packed> {
   const files = readForBundle(listFiles(request.config, request.directory, request.wheels));
-  return writeBundle(makeManifest({ ...request, files }), files, request.into, request.signal);
+  return packFiles(makeManifest({ ...request, files }), files, request.into, request.signal);
+}
+
+export async function packFiles(manifest: Manifest, files: ReadFile[], directory: string, signal: AbortSignal) {
+  const bundle = new Bundle({ manifest, files, directory, signal, onPacked: () => undefined });
+  const { path } = await bundle.archive();
+  return { manifest, digest: bundle.digest, bundle: path } satisfies Packed;
 }

@@ -18,15 +18,17 @@ function table(name: string): Map<string, string> {
 interface JsonSchema {
   properties?: Record<string, JsonSchema>;
   items?: JsonSchema;
+  additionalProperties?: JsonSchema;
   default?: unknown;
 }
 
-/** Every key that holds a value, as a dotted path; `[]` for the items of a list. */
+/** Every key that holds a value, as a dotted path; `[]` for the items of a list, `*` for a name of the reader's own. */
 function leaves(node: JsonSchema, path = ""): [string, JsonSchema][] {
   const properties = Object.entries(node.properties ?? {});
   if (properties.length > 0) {
     return properties.flatMap(([key, value]) => leaves(value, path === "" ? key : `${path}.${key}`));
   }
+  if (node.additionalProperties?.properties !== undefined) return leaves(node.additionalProperties, `${path}.*`);
   return node.items?.properties !== undefined ? leaves(node.items, `${path}[]`) : [[path, node]];
 }
 

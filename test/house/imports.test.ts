@@ -8,9 +8,20 @@ const rules: [folder: string, may: string[]][] = [
   ["action/", ["shared/"]],
   [
     "agent/deploy/",
-    ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts", "agent/permit.ts"],
+    [
+      "shared/",
+      "agent/ports.ts",
+      "agent/service.ts",
+      "agent/settings.ts",
+      "agent/logger.ts",
+      "agent/permit.ts",
+      "agent/permit-ports.ts",
+    ],
   ],
-  ["agent/host/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/permit.ts"]],
+  [
+    "agent/host/",
+    ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/permit.ts", "agent/permit-ports.ts"],
+  ],
   ["agent/http/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
   // Of agent/host the command line has the one function with which a file is written durably.
   [

@@ -21,7 +21,7 @@ test("every section, and every key of the README's table, is described at its pl
       visit(child, at);
     }
     for (const inner of [node.items, ...(node.anyOf ?? [])]) if (inner !== undefined) visit(inner, path);
-    if (typeof node.additionalProperties === "object") visit(node.additionalProperties, `${path}.<name>`);
+    if (typeof node.additionalProperties === "object") visit(node.additionalProperties, `${path}.*`);
   };
   visit(JSON.parse(text), "");
   for (const [key, what] of describedKeys(readme))

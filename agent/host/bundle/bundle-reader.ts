@@ -14,41 +14,52 @@ import { ByteSource } from "./byte-source.ts";
 
 /** What is done with a bundle's parts, in their order. */
 export interface BundleSink {
-  /** Called first; what it throws refuses the bundle. */
-  manifest(manifest: Manifest, digest: string, bytes: Buffer): Promise<void>;
+  /** Called first; what it throws refuses the bundle. @returns the base of a thin bundle */
+  manifest(manifest: Manifest, digest: string, bytes: Buffer): Promise<BundleBase | undefined>;
   /** Takes the file's bytes from `content` to the end and returns their sha256 in hex. */
   file(file: ManifestFile, content: FileContent): Promise<string> | string;
+}
+
+/** Where the files are that a thin bundle leaves out. */
+export interface BundleBase {
+  /** Then the archive must not hold the file. */
+  has(file: ManifestFile): boolean;
+  /** Gives the file to the sink as the base has it. @throws when that is not what the manifest says */
+  copy(file: ManifestFile, sink: BundleSink): Promise<void>;
 }
 
 /** A file's bytes: all at once where they are at hand, otherwise piece by piece. */
 export type FileContent = { whole: Buffer } | { pieces: AsyncIterable<Buffer> };
 
 const block = 512;
-/** Up to here a file is put together in memory, so that one call writes it. */
-const wholeFile = 256 * 1024;
+/** Up to this size a file is put together in memory, so that one call writes it. */
+export const wholeFile = 256 * 1024;
 /** GNU tar fills up its last record, so this much may follow the two blocks that end an archive. */
 const endPadding = 10 * 1024;
 const regularFile = 0x30;
 const paxHeader = 0x78;
 
 /**
- * Reads an archive against its own manifest: each entry must be the manifest's next file, and nothing may stand before,
- * between or after. node-tar decodes the header blocks; its parser is not used, since it puts up with entries after the
+ * Reads an archive against its own manifest: each entry must be the manifest's next file that the base does not have, and
+ * nothing may stand before, between or after. node-tar decodes the header blocks; its parser is not used, since it puts up with entries after the
  * end and missing ends, and keeps what follows the end in memory.
  * @throws CutoverError bundle_*, manifest_invalid
  */
 export async function readBundle(archive: AsyncIterable<Buffer>, sink: BundleSink): Promise<void> {
   const source = new ByteSource(archive);
   try {
-    const manifest = await readManifest(source, sink);
-    for (const file of manifest.files) await readFile(source, file, sink);
+    const { files, base } = await readManifest(source, sink);
+    for (const file of files) {
+      if (base?.has(file)) await base.copy(file, sink);
+      else await readFile(source, file, sink);
+    }
     await readEnd(source);
   } finally {
     await source.close();
   }
 }
 
-async function readManifest(source: ByteSource, sink: BundleSink): Promise<Manifest> {
+async function readManifest(source: ByteSource, sink: BundleSink) {
   const entry = decode(await take(source, block, "before its first entry"), "bundle_invalid");
   checkEntry(entry, manifestName, undefined);
   const size = entry.header.size ?? 0;
@@ -61,8 +72,8 @@ async function readManifest(source: ByteSource, sink: BundleSink): Promise<Manif
   const bytes = Buffer.from(await take(source, size, "in manifest.json"));
   await readPadding(source, size, manifestName);
   const manifest = parseManifest(bytes);
-  await sink.manifest(manifest, manifestDigest(bytes), bytes);
-  return manifest;
+  const base = await sink.manifest(manifest, manifestDigest(bytes), bytes);
+  return { files: manifest.files, base };
 }
 
 async function readFile(source: ByteSource, file: ManifestFile, sink: BundleSink): Promise<void> {

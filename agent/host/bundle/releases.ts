@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, statfs } from "node:fs/promises";
+import { mkdir, readFile, readlink, rename, rm, statfs } from "node:fs/promises";
 import { relative } from "node:path";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
@@ -8,13 +8,16 @@ import prettyBytes from "pretty-bytes";
 import { type Config, configSchema } from "../../../shared/config.ts";
 import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
 import type { Manifest } from "../../../shared/manifest.ts";
+import type { FilesView } from "../../../shared/protocol.ts";
 import type { PublishedLinks, Releases, UnpackOptions } from "../../ports.ts";
 import { abortion } from "../abortion.ts";
 import { pointSymlink, syncDirectory } from "../durable.ts";
 import { type AppLayout, appLayout } from "../layout.ts";
+import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
 import { ReleaseWriter } from "./release-writer.ts";
+import { storedFiles } from "./stored-manifest.ts";
 
 export interface ReleaseDirectoriesOptions {
   data: string;
@@ -38,18 +41,20 @@ export class ReleaseDirectories implements Releases {
 
   async unpack(app: string, bundle: Readable, options: UnpackOptions): Promise<{ manifest: Manifest; digest: string }> {
     const layout = appLayout(this.#data, app);
+    const { base, signal } = options;
     let partial: string | undefined;
     let accepted: { manifest: Manifest; digest: string; writer: ReleaseWriter } | undefined;
     const sink: BundleSink = {
       manifest: async (manifest, digest, bytes) => {
         await options.accept(manifest, digest);
-        if (options.signal.aborted) throw abortion(options.signal);
+        if (signal.aborted) throw abortion(signal);
         await this.#checkRoom(layout, manifest);
         partial = layout.partial(manifest.release);
         await rm(partial, { recursive: true, force: true });
         const writer = new ReleaseWriter(partial, manifest.created);
         writer.manifest(bytes, manifest.config);
         accepted = { manifest, digest, writer };
+        return base === undefined ? undefined : BaseRelease.open(layout, base, signal);
       },
       file: (file, content) => {
         if (accepted === undefined) throw new Error("a file came before the manifest");
@@ -57,10 +62,10 @@ export class ReleaseDirectories implements Releases {
       },
     };
     try {
-      await readBundle(decompressed(bundle, options.signal), sink);
+      await readBundle(decompressed(bundle, signal), sink);
       if (accepted === undefined || partial === undefined) throw new Error("a bundle was read without its manifest");
       const { manifest, digest, writer } = accepted;
-      if (options.signal.aborted) throw abortion(options.signal);
+      if (signal.aborted) throw abortion(signal);
       writer.linkStatic(manifest.config.static);
       refuseExisting(layout, manifest.release);
       await rename(partial, layout.release(manifest.release));
@@ -73,17 +78,13 @@ export class ReleaseDirectories implements Releases {
   }
 
   async config(app: string, release: string): Promise<Config> {
-    try {
-      return configSchema.parse(JSON.parse(await readFile(appLayout(this.#data, app).config(release), "utf8")));
-    } catch (thrown) {
-      const code = (thrown as NodeJS.ErrnoException).code;
-      if (code !== "ENOENT" && code !== "ENOTDIR") throw thrown;
-      throw new CutoverError("release_not_found", `The host has no release ${release} of ${app}.`, {
-        unchanged: "Nothing was changed.",
-        fix: `List what there is with \`cutover releases ${app}\`; older releases are removed after \`keep\` deploys.`,
-        cause: thrown,
-      });
-    }
+    const path = appLayout(this.#data, app).config(release);
+    return unlessGone(app, release, async () => configSchema.parse(JSON.parse(await readFile(path, "utf8"))));
+  }
+
+  async files(app: string, release: string): Promise<FilesView> {
+    const path = appLayout(this.#data, app).manifest(release);
+    return { release, ...(await unlessGone(app, release, () => storedFiles(path))) };
   }
 
   async remove(app: string, release: string): Promise<void> {
@@ -107,14 +108,18 @@ export class ReleaseDirectories implements Releases {
 
   async publish(app: string, links: PublishedLinks): Promise<void> {
     const layout = appLayout(this.#data, app);
+    let changed = false;
     for (const name of ["previous", "current", "canary", "staged"] as const) {
       const release = links[name];
       if (release === undefined) continue;
       const link = layout.published(name);
-      if (release === null) await rm(link, { force: true });
-      else await pointSymlink(link, relative(layout.home, layout.release(release)));
+      const target = release === null ? undefined : relative(layout.home, layout.release(release));
+      if ((await readlink(link).catch(() => undefined)) === target) continue;
+      if (target === undefined) await rm(link, { force: true });
+      else await pointSymlink(link, target);
+      changed = true;
     }
-    await syncDirectory(layout.home);
+    if (changed) await syncDirectory(layout.home);
   }
 
   async #checkRoom(layout: AppLayout, { release, files }: Manifest): Promise<void> {
@@ -138,6 +143,20 @@ export class ReleaseDirectories implements Releases {
         fix: "Free disk space on the host, lower `keep` in cutover.yml, or `limits.free` in agent.yml.",
       });
     }
+  }
+}
+
+async function unlessGone<T>(app: string, release: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (thrown) {
+    const code = (thrown as NodeJS.ErrnoException).code;
+    if (code !== "ENOENT" && code !== "ENOTDIR") throw thrown;
+    throw new CutoverError("release_not_found", `The host has no release ${release} of ${app}.`, {
+      unchanged: "Nothing was changed.",
+      fix: `List what there is with \`cutover releases ${app}\`; older releases are removed after \`keep\` deploys.`,
+      cause: thrown,
+    });
   }
 }
 

@@ -22,6 +22,7 @@ export function embeddedLayout(dir: string) {
     nginx: {
       conf: join(etc, "nginx", "nginx.conf"),
       confDir: join(etc, "nginx", "conf.d"),
+      uwsgiParams: join(etc, "nginx", "uwsgi_params"),
       pidFile: join(dir, "nginx.pid"),
       log: join(log, "nginx-error.log"),
     },
@@ -87,6 +88,30 @@ ${Object.entries(mimeTypes)
 }
 `;
 }
+
+/** The file of this name that nginx's packages bring, which a site with the uwsgi protocol includes. */
+export function renderUwsgiParams(): string {
+  return Object.entries(uwsgiParams)
+    .map(([name, value]) => `uwsgi_param ${name} ${value};\n`)
+    .join("");
+}
+
+const uwsgiParams = {
+  QUERY_STRING: "$query_string",
+  REQUEST_METHOD: "$request_method",
+  CONTENT_TYPE: "$content_type",
+  CONTENT_LENGTH: "$content_length",
+  REQUEST_URI: "$request_uri",
+  PATH_INFO: "$document_uri",
+  DOCUMENT_ROOT: "$document_root",
+  SERVER_PROTOCOL: "$server_protocol",
+  REQUEST_SCHEME: "$scheme",
+  HTTPS: "$https if_not_empty",
+  REMOTE_ADDR: "$remote_addr",
+  REMOTE_PORT: "$remote_port",
+  SERVER_PORT: "$server_port",
+  SERVER_NAME: "$server_name",
+};
 
 const mimeTypes = {
   "text/html": "html htm",

@@ -6,10 +6,10 @@ import type { AgentSettings } from "../../settings.ts";
 import { readAgentSettings } from "../apps-dir.ts";
 import { systemClock } from "../clock.ts";
 import { writeDurably } from "../durable.ts";
-import { readIfThere } from "../optional-file.ts";
+import { listIfThere, readIfThere } from "../optional-file.ts";
 import { childrenOf, commandLine, processRuns, readPidFile } from "../processes.ts";
 import { toolPath } from "../run-tool.ts";
-import { stopSeconds } from "../supervisor/programs.ts";
+import { stopSeconds, stopSecondsOf } from "../supervisor/programs.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
 import { startDetached } from "./detached.ts";
 import {
@@ -19,6 +19,7 @@ import {
   renderAgentSettings,
   renderNginxConf,
   renderSupervisordConf,
+  renderUwsgiParams,
 } from "./embedded-files.ts";
 
 export interface EmbeddedOptions {
@@ -114,6 +115,7 @@ async function writeFiles(layout: EmbeddedLayout, nginx: string, options: Embedd
   for (const directory of directories) await mkdir(directory, { recursive: true });
   await writeIfOther(layout.supervisor.conf, renderSupervisordConf(layout, isRoot));
   await writeIfOther(layout.nginx.conf, renderNginxConf(layout, isRoot));
+  await writeIfOther(layout.nginx.uwsgiParams, renderUwsgiParams());
   if ((await readIfThere(layout.agentSettings)) === undefined) {
     // Its nginx runs as root, as the agent does; without root there is only one's own group.
     const text = renderAgentSettings(layout, { listen, names }, { binary: nginx, group: "root" });
@@ -226,10 +228,17 @@ async function stopSupervisord({ supervisor }: EmbeddedLayout, client: Superviso
   const pid = await client.pid().catch(() => undefined);
   if (pid === undefined) return;
   await client.shutdown();
-  if (await ends(pid, (stopSeconds + 10) * 1000, clock)) return;
+  if (await ends(pid, ((await longestStop(supervisor.confDir)) + 10) * 1000, clock)) return;
   throw new CutoverError("supervisor_unreachable", `supervisord (${pid}) did not end.`, {
     fix: `Look into its log (${supervisor.log}) for the program that it waits for.`,
   });
+}
+
+/** The most seconds that a program may take to end. */
+async function longestStop(confDir: string): Promise<number> {
+  const files = (await listIfThere(confDir)).map((name) => join(confDir, name));
+  const texts = await Promise.all(files.map(readIfThere));
+  return Math.max(stopSeconds, ...texts.map((text) => stopSecondsOf(text ?? "")));
 }
 
 async function ends(pid: number, patienceMs: number, clock: Clock): Promise<boolean> {

@@ -1,8 +1,9 @@
 import { constants, copyFileSync, mkdirSync } from "node:fs";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join, posix } from "node:path";
-import { type Manifest, parseManifest } from "../../../shared/manifest.ts";
+import type { Manifest } from "../../../shared/manifest.ts";
 import type { BuildContext } from "../../ports.ts";
+import { storedFiles } from "../bundle/stored-manifest.ts";
 import type { AppLayout } from "../layout.ts";
 import type { StepRunner } from "../step.ts";
 import { type Interpreter, interpreterEnvironment } from "./interpreter.ts";
@@ -62,7 +63,7 @@ async function copyUnchanged(request: BytecodeRequest, sources: Manifest["files"
 
 async function digestsOf(manifest: string): Promise<Map<string, string>> {
   try {
-    return new Map(parseManifest(await readFile(manifest)).files.map(({ path, sha256 }) => [path, sha256]));
+    return new Map((await storedFiles(manifest)).files.map(({ path, sha256 }) => [path, sha256]));
   } catch {
     // Removed meanwhile: then everything is compiled.
     return new Map();

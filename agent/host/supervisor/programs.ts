@@ -1,8 +1,26 @@
+import { type Process, processName } from "../../../shared/config.ts";
+import { milliseconds } from "../../../shared/duration.ts";
 import { runId } from "../../../shared/names.ts";
 import type { AppLayout } from "../layout.ts";
 
-/** Seconds between the stop signal and the kill. */
+/** Seconds between the stop signal and the kill of a web instance. */
 export const stopSeconds = 10;
+
+/** How programs are asked to end, and when they are made to. */
+export interface StopRule {
+  signal: string;
+  seconds: number;
+  /** Whether what a program has started gets the signal too. */
+  asGroup: boolean;
+}
+
+/** uWSGI and its kind leave workers behind unless all of them are asked. */
+const webStop: StopRule = { signal: "TERM", seconds: stopSeconds, asGroup: true };
+
+/** Celery's children must not be asked themselves: its main process lets them finish the job that they have in hand. */
+export function processStop({ stop_signal, stop_timeout }: Process): StopRule {
+  return { signal: stop_signal, seconds: Math.ceil(milliseconds(stop_timeout) / 1000), asGroup: false };
+}
 
 export interface ProgramsInput {
   app: string;
@@ -12,25 +30,59 @@ export interface ProgramsInput {
   launcher: string;
   /** The user that the programs run as; without it they run as supervisord does. */
   user?: string | undefined;
+  /** The process of cutover.yml that these are the programs of; without it they are the web instances. */
+  process?: { name: string; stop: StopRule };
   instances: { name: string; launchFile: string; logFile: string }[];
 }
 
-/** The group's name in supervisor. Run ids may have a dot, which supervisor allows in names (not space, `:` and `/`). */
-export function groupName(app: string, run: string): string {
-  return `cutover-${app}-${run}`;
+/**
+ * The group's name in supervisor. Run ids may have a dot, which supervisor allows in names (not space, `:` and `/`), and
+ * neither run ids nor processes have a `+`.
+ */
+export function groupName(app: string, run: string, process?: string): string {
+  return `cutover-${app}-${run}${process === undefined ? "" : `+${process}`}`;
 }
 
-export function programsFileName(app: string, run: string): string {
-  return `${groupName(app, run)}.conf`;
+export function programsFileName(app: string, run: string, process?: string): string {
+  return `${groupName(app, run, process)}.conf`;
 }
 
-/** The run whose programs a file of this name holds; undefined for another app's file and for files that are not ours. */
-export function runOfProgramsFile(app: string, fileName: string): string | undefined {
+/** Whose programs a file holds: a run's web instances, or those of one of its processes. */
+export interface ProgramsOwner {
+  run: string;
+  process?: string;
+}
+
+/** undefined for another app's file and for files that are not ours. */
+export function ownerOfProgramsFile(app: string, fileName: string): ProgramsOwner | undefined {
   const prefix = `cutover-${app}-`;
   if (!fileName.startsWith(prefix) || !fileName.endsWith(".conf")) return undefined;
-  const run = fileName.slice(prefix.length, -".conf".length);
+  const [run = "", process, ...rest] = fileName.slice(prefix.length, -".conf".length).split("+");
   // App names are lower case and run ids have a T and a Z, so `shop` never takes a file of `shop-2`.
-  return runId.safeParse(run).success ? run : undefined;
+  if (!runId.safeParse(run).success || rest.length > 0) return undefined;
+  if (process === undefined) return { run };
+  return processName.safeParse(process).success ? { run, process } : undefined;
+}
+
+export function runOfProgramsFile(app: string, fileName: string): string | undefined {
+  return ownerOfProgramsFile(app, fileName)?.run;
+}
+
+/** `worker-0`, `worker-1`, ...: the names of a process's programs. */
+export function processPrograms(process: string, { instances }: Process): string[] {
+  return Array.from({ length: instances }, (_, index) => `${process}-${index}`);
+}
+
+/** The process that a launch file belongs to; undefined for one of a web instance, and for other files. */
+export function processOfLaunchFile(fileName: string): string | undefined {
+  const process = /^(.+)-\d+\.json$/.exec(fileName)?.[1];
+  return processName.safeParse(process).success ? process : undefined;
+}
+
+/** Seconds between the stop signal and the kill, as a programs file has them. */
+export function stopSecondsOf(text: string): number {
+  const seconds = /^stopwaitsecs=(\d+)$/m.exec(text)?.[1];
+  return seconds === undefined ? stopSeconds : Number(seconds);
 }
 
 /**
@@ -38,7 +90,8 @@ export function runOfProgramsFile(app: string, fileName: string): string | undef
  * @throws RangeError for a path that supervisor's file cannot hold
  */
 export function renderPrograms(input: ProgramsInput): string {
-  const group = groupName(input.app, input.run);
+  const group = groupName(input.app, input.run, input.process?.name);
+  const stop = input.process?.stop ?? webStop;
   // Sections of all files share one namespace and a later file wins in silence, so a section carries the whole name.
   const section = (name: string) => `${group}-${name}`;
   const head = [
@@ -55,9 +108,9 @@ export function renderPrograms(input: ProgramsInput): string {
     "autostart=true",
     "autorestart=true",
     "startsecs=1",
-    "stopsignal=TERM",
-    `stopwaitsecs=${stopSeconds}`,
-    "stopasgroup=true",
+    `stopsignal=${stop.signal}`,
+    `stopwaitsecs=${stop.seconds}`,
+    `stopasgroup=${stop.asGroup}`,
     "killasgroup=true",
     "redirect_stderr=true",
     `stdout_logfile=${path(logFile)}`,

@@ -3,21 +3,21 @@ import type { Config } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Instance } from "../../ports.ts";
-import { socketAddress } from "../address.ts";
+import { portAddress, socketAddress } from "../address.ts";
 import type { AppLayout } from "../layout.ts";
 import { instanceNames } from "./servers.ts";
 
 /** The kernel's limit for a unix socket's path, without its final NUL. */
 export const socketPathBytes = 107;
 
-/** The instances of a run, with the sockets that they bind. */
-export function runInstances(layout: AppLayout, run: string, config: Config): Instance[] {
+/** @param ports one for each instance, where the configuration says `bind: port` */
+export function runInstances(layout: AppLayout, run: string, config: Config, ports: number[] = []): Instance[] {
   const protocol = protocolOf(config.server);
-  return instanceNames(config).map((name) => ({
-    name,
-    address: socketAddress(`${layout.runDir(run)}/${name}.sock`),
-    protocol,
-  }));
+  return instanceNames(config).map((name, index) => {
+    const port = config.server.bind === "port" ? ports[index] : undefined;
+    const address = port === undefined ? socketAddress(`${layout.runDir(run)}/${name}.sock`) : portAddress(port);
+    return { name, address, protocol };
+  });
 }
 
 /** @throws CutoverError socket_path_too_long */

@@ -4,12 +4,14 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { Clock, ProgramStatus } from "../../ports.ts";
 import { syncDirectory, writeDurably } from "../durable.ts";
 import { readIfThere } from "../optional-file.ts";
-import { groupName, programsFileName, stopSeconds } from "./programs.ts";
+import { groupName, programsFileName, stopSecondsOf } from "./programs.ts";
 import type { ProcessInfo, Supervisor } from "./supervisor.ts";
 
 export interface RunPrograms {
   app: string;
   run: string;
+  /** One of the run's processes; without it the programs are its web instances. */
+  process?: string;
   confDir: string;
   supervisor: Supervisor;
 }
@@ -18,9 +20,10 @@ export interface RunPrograms {
  * Puts a run's programs into supervisor and starts what does not run. A file that supervisor cannot read is taken back.
  * @throws CutoverError supervisor_config_broken, supervisor_unreachable
  */
-export async function addPrograms({ app, run, confDir, supervisor }: RunPrograms, text: string): Promise<void> {
-  const group = groupName(app, run);
-  const file = join(confDir, programsFileName(app, run));
+export async function addPrograms(programs: RunPrograms, text: string): Promise<void> {
+  const { app, run, process, supervisor } = programs;
+  const group = groupName(app, run, process);
+  const file = programsFile(programs);
   const before = await readIfThere(file);
   if (before !== text) await writeDurably(file, text, 0o644);
   try {
@@ -33,6 +36,10 @@ export async function addPrograms({ app, run, confDir, supervisor }: RunPrograms
   await supervisor.startProcessGroup(group);
 }
 
+export function programsFile({ app, run, process, confDir }: RunPrograms): string {
+  return join(confDir, programsFileName(app, run, process));
+}
+
 /** undefined where supervisor has no such group. */
 export async function programStatus({ app, run, supervisor }: RunPrograms): Promise<ProgramStatus[] | undefined> {
   return (await supervisor.groupInfo(groupName(app, run)))?.map(toStatus);
@@ -42,7 +49,7 @@ export async function programStatus({ app, run, supervisor }: RunPrograms): Prom
  * supervisor's words for a program. One that ends before `startsecs` shows BACKOFF (`Exited too quickly`), is started
  * again after 1, 2 and 3 s, and then stays FATAL; one that ends later shows EXITED until the next turn of the loop.
  */
-function toStatus({ name, statename, pid, start, now, spawnerr }: ProcessInfo): ProgramStatus {
+export function toStatus({ name, statename, pid, start, now, spawnerr }: ProcessInfo): ProgramStatus {
   const up = statename === "RUNNING" || statename === "STARTING" || statename === "STOPPING";
   return {
     name,
@@ -53,14 +60,19 @@ function toStatus({ name, statename, pid, start, now, spawnerr }: ProcessInfo): 
   };
 }
 
+/** Asks a run's programs to end and does not wait for it. */
+export async function stopSoon({ app, run, process, supervisor }: RunPrograms): Promise<void> {
+  await supervisor.stopProcessGroup(groupName(app, run, process));
+}
+
 const ended = new Set(["STOPPED", "EXITED", "FATAL", "UNKNOWN"]);
 
 /** Stops a run's programs, waits for their end, and leaves nothing of them in supervisor nor in its files. */
 export async function dropPrograms(programs: RunPrograms, clock: Clock): Promise<void> {
-  const { app, run, confDir, supervisor } = programs;
-  const group = groupName(app, run);
+  const { app, run, process, confDir, supervisor } = programs;
+  const group = groupName(app, run, process);
   await stopPrograms(programs, clock);
-  await rm(join(confDir, programsFileName(app, run)), { force: true });
+  await rm(programsFile(programs), { force: true });
   await syncDirectory(confDir);
   try {
     await supervisor.reloadConfig();
@@ -72,10 +84,16 @@ export async function dropPrograms(programs: RunPrograms, clock: Clock): Promise
   while ((await supervisor.removeProcessGroup(group)) === "running") await stopPrograms(programs, clock);
 }
 
-async function stopPrograms({ app, run, supervisor }: RunPrograms, clock: Clock): Promise<void> {
-  const group = groupName(app, run);
+/** Milliseconds between the stop signal and the kill: what supervisor goes by, and not what a release says by now. */
+export async function stopMs(programs: RunPrograms): Promise<number> {
+  return stopSecondsOf((await readIfThere(programsFile(programs))) ?? "") * 1000;
+}
+
+async function stopPrograms(programs: RunPrograms, clock: Clock): Promise<void> {
+  const { app, run, process, supervisor } = programs;
+  const group = groupName(app, run, process);
   // supervisor kills by itself after the stop time; its loop turns at each of our questions.
-  const deadline = clock.now() + stopSeconds * 1000 + 10_000;
+  const deadline = clock.now() + (await stopMs(programs)) + 10_000;
   for (;;) {
     const processes = (await supervisor.groupInfo(group)) ?? [];
     if (processes.every(({ statename }) => ended.has(statename))) return;

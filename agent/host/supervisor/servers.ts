@@ -1,5 +1,6 @@
-import { parseArgsStringToArgv } from "string-argv";
+import { argv } from "../../../shared/command.ts";
 import type { Config } from "../../../shared/config.ts";
+import { protocolOf } from "../../../shared/config-server.ts";
 import type { Address } from "../address.ts";
 
 export interface ServerPlace {
@@ -10,30 +11,44 @@ export interface ServerPlace {
   address: Address;
   /** `web-0`, `web-1`, ... */
   instance: string;
+  /** Whether the environment brings a uwsgi of its own; otherwise it is the distribution's. */
+  ownUwsgi: boolean;
 }
+
+type Server = Config["server"];
 
 /** `web-0`, `web-1`, ...: the names of a release's instances. */
 export function instanceNames(config: Config): string[] {
   return Array.from({ length: config.server.instances }, (_, index) => `web-${index}`);
 }
 
-/** The argument list that starts one instance; the first word is a path, or a name looked up in the instance's PATH. */
+/**
+ * The argument list that starts one instance; the first word is a path, or a name looked up in the instance's PATH. Ports
+ * are those of 127.0.0.1 alone: what is outside comes through nginx.
+ */
 export function serverArguments({ server }: Config, place: ServerPlace): string[] {
   switch (server.kind) {
     case "gunicorn":
       return gunicorn(server, place);
-    default:
+    case "uwsgi":
+      return uwsgi(server, place);
+    case "uvicorn":
+      return uvicorn(server, place);
+    case "aiohttp":
+      return server.command === undefined ? aiohttp(server, place) : command(server, place);
+    case "tornado":
+    case "command":
       return command(server, place);
   }
 }
 
-function gunicorn(server: Config["server"], { venv, address, instance }: ServerPlace): string[] {
+function gunicorn(server: Server, { venv, address, instance }: ServerPlace): string[] {
   return [
     `${venv}/bin/python`,
     "-m",
     "gunicorn",
     "--bind",
-    "socket" in address ? `unix:${address.socket}` : `127.0.0.1:${address.port}`,
+    "socket" in address ? `unix:${address.socket}` : hostAndPort(address),
     "--workers",
     String(server.workers),
     "--threads",
@@ -50,16 +65,89 @@ function gunicorn(server: Config["server"], { venv, address, instance }: ServerP
   ];
 }
 
-function command(server: Config["server"], { address, instance }: ServerPlace): string[] {
+/** What uWSGI reads of a request's line and headers: as much as nginx takes of them by default. */
+const uwsgiBuffer = 32_768;
+
+function uwsgi(server: Server, { venv, address, ownUwsgi }: ServerPlace): string[] {
+  const listen = protocolOf(server) === "http" ? "--http-socket" : "--socket";
+  return [
+    // pip builds Python into uwsgi; Debian's uwsgi is a host for plugins.
+    ...(ownUwsgi ? [`${venv}/bin/uwsgi`] : ["uwsgi", "--plugin", "python3"]),
+    listen,
+    "socket" in address ? address.socket : hostAndPort(address),
+    // As with gunicorn the directory is the gate.
+    ...("socket" in address ? ["--chmod-socket=666"] : []),
+    "--master",
+    "--die-on-term",
+    // A worker without its master serves on where nobody sees it.
+    "--no-orphans",
+    "--need-app",
+    "--single-interpreter",
+    "--enable-threads",
+    "--processes",
+    String(server.workers),
+    "--threads",
+    String(server.threads),
+    "--buffer-size",
+    String(uwsgiBuffer),
+    // nginx has the access log.
+    "--disable-logging",
+    "--virtualenv",
+    venv,
+    "--module",
+    server.app ?? "",
+  ];
+}
+
+function uvicorn(server: Server, { venv, address }: ServerPlace): string[] {
+  return [
+    `${venv}/bin/python`,
+    "-m",
+    "uvicorn",
+    ...("socket" in address ? ["--uds", address.socket] : ["--host", "127.0.0.1", "--port", String(address.port)]),
+    // With one worker there is no second process that only watches it.
+    ...(server.workers === 1 ? [] : ["--workers", String(server.workers)]),
+    // Nobody but nginx gets here, and the visitor's address and scheme are what nginx says.
+    "--proxy-headers",
+    "--forwarded-allow-ips",
+    "*",
+    // nginx has the access log.
+    "--no-access-log",
+    server.app ?? "",
+  ];
+}
+
+/**
+ * Not `python -m aiohttp.web`: that listens on a port besides the socket that it is given. As there, the function gets a
+ * list of arguments, which is empty here; one without parameters is good too, and so is the application itself.
+ */
+const aiohttpProgram = `
+import inspect, sys
+from importlib import import_module
+from aiohttp import web
+module, _, name = sys.argv[1].partition(":")
+app = getattr(import_module(module), name)
+if not isinstance(app, web.Application):
+    app = app([]) if inspect.signature(app).parameters else app()
+place = {"path": sys.argv[3]} if sys.argv[2] == "socket" else {"host": "127.0.0.1", "port": int(sys.argv[3])}
+web.run_app(app, print=None, **place)
+`;
+
+function aiohttp(server: Server, { venv, address }: ServerPlace): string[] {
+  const listen = "socket" in address ? ["socket", address.socket] : ["port", String(address.port)];
+  return [`${venv}/bin/python`, "-c", aiohttpProgram, server.app ?? "", ...listen];
+}
+
+/** `python` is the environment's, whose programs come first in the instance's PATH. */
+function command(server: Server, { address, instance }: ServerPlace): string[] {
   const place = "socket" in address ? { socket: address.socket } : { port: String(address.port) };
   const values: Record<string, string> = { ...place, instance, workers: String(server.workers) };
-  return commandWords(server.command ?? []).map((word) =>
+  return argv(server.command ?? []).map((word) =>
     // One pass, so that braces inside a value are never replaced again.
     word.replace(/\{(socket|port|instance|workers)\}/g, (whole, name: string) => values[name] ?? whole),
   );
 }
 
-/** The words of a command: split as a shell would, without its expansions; a list is taken as it stands. */
-export function commandWords(command: string | string[]): string[] {
-  return typeof command === "string" ? parseArgsStringToArgv(command) : command;
+function hostAndPort({ port }: { port: number }): string {
+  return `127.0.0.1:${port}`;
 }

@@ -123,6 +123,18 @@ test("app add writes a file that the agent reads, once", async () => {
   expect(await readFile(host.path("etc/apps/blog.yml"), "utf8")).toBe(text);
 });
 
+test("app add writes the ports of instances, one range or several", async () => {
+  const { exit } = await host.run(["app", "add", "blog", "--ports", "9000-9099"]);
+  expect(exit).toBe(0);
+  const text = await readFile(host.path("etc/apps/blog.yml"), "utf8");
+  expect(parseYamlFile(text, "blog.yml", appSettingsSchema, errors).ports).toBe("9000-9099");
+  expect((await host.run(["app", "add", "shop", "--ports", "9100-9109", "--ports", "9200-9209"])).exit).toBe(0);
+  const several = await readFile(host.path("etc/apps/shop.yml"), "utf8");
+  expect(parseYamlFile(several, "shop.yml", appSettingsSchema, errors).ports).toEqual(["9100-9109", "9200-9209"]);
+  const wrong = await host.run(["app", "add", "wiki", "--ports", "9000"]);
+  expect([wrong.exit, wrong.err]).toEqual([2, expect.stringContaining("--ports: a range such as")]);
+});
+
 test("app add without anything is a file to fill in", async () => {
   const { exit, out } = await host.run(["app", "add", "blog"]);
   expect(exit).toBe(0);

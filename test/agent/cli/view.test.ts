@@ -19,6 +19,16 @@ test("status of an app that serves, with a staged release and one that is warm",
       instances: [
         ...view.instances,
         { name: "web-0", run: "20261121T110000Z-1234567", state: "BACKOFF", connections: 0, slots: 0 },
+        {
+          name: "beat-0",
+          run: release,
+          process: "beat",
+          state: "RUNNING",
+          pid: 4003,
+          uptime: 61_000,
+          connections: 0,
+          slots: 0,
+        },
       ],
       deployment: {
         id: "3vV2yq0bS0qk8Jt5n1xWZA",
@@ -47,6 +57,7 @@ test("status of an app that serves, with a staged release and one that is warm",
   web-0     20261121T103000Z-3f2c1ab  RUNNING  1m 1s     2     30  4001
   web-1     20261121T103000Z-3f2c1ab  RUNNING  1m 1s     0     30  4002
   web-0     20261121T110000Z-1234567  BACKOFF            0      0
+  beat-0    20261121T103000Z-3f2c1ab  RUNNING  1m 1s               4003
 
   release                   state  made       live       commit   repository
   20261121T103000Z-3f2c1ab  live   10m ago    9m ago     3f2c1ab  acme/shop
@@ -103,6 +114,7 @@ test("an app's file has a reason beside each line", () => {
       user: "shop",
       trust: [{ key, comment: 'the "shop" workflow' }],
       domains: ["shop.example.com"],
+      ports: ["9000-9049", "9100-9149"],
     }),
   ).toBe(`# What this host allows the app shop. Read anew at each call: an edit needs no restart.
 
@@ -120,6 +132,9 @@ trust:
 
 # The domains that it may serve. Without any it may be the default server of its addresses.
 domains: ["shop.example.com"]
+
+# Ports of 127.0.0.1 for its instances, where its cutover.yml says \`bind: port\`.
+ports: ["9000-9049", "9100-9149"]
 
 # NAME=value lines, such as passwords, above the environment of cutover.yml. This file if not given: shop.env
 # env_file: shop.env

@@ -60,7 +60,6 @@ test("nothing that a visitor sees changes until the new instances are healthy", 
     `release.unpack ${v2}`,
     `environment.build ${v2}`,
     `programs.start ${v2}`,
-    "site.write",
     `publish ${v2} after ${v1}`,
     `slots.swap ${v2}:60`,
   ]);
@@ -161,7 +160,7 @@ test("a staged release has no traffic until it is activated, and an abort takes 
   expect(staged.outcome).toBe("staged");
   expect(host.disk.slots).toBe(`${v1}:60`);
   expect(await agent.app("shop")).toMatchObject({ live: v1, staged: v2 });
-  expect(await ended(agent, agent.activate("shop", v2, call))).toMatchObject({
+  expect(await ended(agent, agent.activate("shop", v2, { ...call, weight: 100 }))).toMatchObject({
     outcome: "succeeded",
     kind: "activate",
   });
@@ -183,7 +182,9 @@ test("between its stage and its activation a job keeps the app, and not longer t
     await agent.deployment(staged.id);
   }
   expect(await codeOf(agent.rollback("shop", call))).toBe("deployment_in_progress");
-  expect(await ended(agent, agent.activate("shop", v2, call))).toMatchObject({ outcome: "succeeded" });
+  expect(await ended(agent, agent.activate("shop", v2, { ...call, weight: 100 }))).toMatchObject({
+    outcome: "succeeded",
+  });
 
   const abandoned = await ended(agent, agent.deploy("shop", host.request(v3, warm, lease)));
   expect(abandoned.outcome).toBe("staged");
@@ -199,7 +200,7 @@ test("a rollback within keep_warm starts nothing", async () => {
   const { host, agent } = await hostWith([v1, v2]);
   host.effects.length = 0;
   expect(await ended(agent, agent.rollback("shop", call))).toMatchObject({ outcome: "succeeded", release: v1 });
-  expect(host.effects).toEqual(["site.write", `publish ${v1} after ${v2}`, `slots.swap ${v1}:60`]);
+  expect(host.effects).toEqual([`publish ${v1} after ${v2}`, `slots.swap ${v1}:60`]);
 });
 
 test("a rollback goes to the last good release before what is live, and never to one that was rolled back", async () => {
@@ -220,7 +221,7 @@ test("a redeploy is a second run of the same release, and the first one is retir
 
 test("requests that are still open at the drain limit are counted when they are cut", async () => {
   const { host, agent } = await hostWith([v1], cold);
-  host.connections.set(`${v1}/web-0.sock`, 3);
+  host.connections.set(`unix:${v1}/web-0.sock`, 3);
   const view = await ended(agent, agent.deploy("shop", host.request(v2, cold)));
   expect(view).toMatchObject({ outcome: "succeeded", cut: 3 });
 });
@@ -249,4 +250,35 @@ test("a bundle for another digest or another app is refused", async () => {
   const other = host.request(v2, warm, { digest: `sha256:${"a".repeat(64)}` });
   expect(await codeOf(agent.deploy("shop", other))).toBe("manifest_mismatch");
   expect(await codeOf(agent.deploy("shop", host.request(v2, { app: "other" })))).toBe("manifest_mismatch");
+});
+
+test("a thin bundle takes its files from a release that is live, good or staged, and from no other", async () => {
+  const { host, agent } = await hostWith([v1, v2], cold);
+  for (const [release, base] of [
+    [v3, v2],
+    [v4, v1],
+  ] as const) {
+    expect(await ended(agent, agent.deploy("shop", host.request(release, cold, { base })))).toMatchObject({
+      outcome: "succeeded",
+    });
+    expect(host.effects).toContain(`release.unpack ${release} over ${base}`);
+  }
+  expect(await ended(agent, agent.rollback("shop", call))).toMatchObject({ outcome: "succeeded" });
+  for (const base of [v4, v5]) {
+    expect(await codeOf(agent.deploy("shop", host.request(v5, cold, { base })))).toBe("base_unusable");
+  }
+  expect(host.effects.filter((effect) => effect.startsWith(`release.unpack ${v5}`))).toEqual([]);
+  expect((await agent.app("shop")).live).toBe(v3);
+  // The same bundle as a whole is taken afterwards, as the Action sends it.
+  expect(await ended(agent, agent.deploy("shop", host.request(v5, cold)))).toMatchObject({ outcome: "succeeded" });
+});
+
+test("the files of a release are told while it can have traffic, also those of the live one by that name", async () => {
+  const host = new FakeHost();
+  const agent = agentOn(host);
+  expect(await codeOf(agent.files("shop", "live"))).toBe("nothing_live");
+  for (const release of [v1, v2]) await ended(agent, agent.deploy("shop", host.request(release, cold)));
+  expect(await agent.files("shop", "live")).toMatchObject({ release: v2, digest: expect.stringMatching(/^sha256:/) });
+  expect(await agent.files("shop", v1)).toMatchObject({ release: v1, files: [] });
+  expect(await codeOf(agent.files("shop", v3))).toBe("release_not_found");
 });

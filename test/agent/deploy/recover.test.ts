@@ -32,7 +32,7 @@ async function killedAfter(effect: string): Promise<{ host: FakeHost; deployment
   return { host: after, deployment: journal.deployment.id };
 }
 
-test.each([`release.unpack ${v2}`, `environment.build ${v2}`, `programs.start ${v2}`, "site.write"])(
+test.each([`release.unpack ${v2}`, `environment.build ${v2}`, `programs.start ${v2}`])(
   "killed after %s: the deployment is undone at the next start, and the next deploy works",
   async (effect) => {
     const { host, deployment } = await killedAfter(effect);

@@ -63,6 +63,31 @@ test("a socket that a killed predecessor left is removed, and nothing else of th
   expect(existsSync(socket)).toBe(true);
 });
 
+test("what a killed predecessor left is ended, and nothing of another instance", async () => {
+  const mine = {
+    CUTOVER_SHARED: "/d/apps/shop/shared",
+    CUTOVER_RUN: "20261121T103000Z-3f2c1ab",
+    CUTOVER_INSTANCE: "web-0",
+  };
+  const sleeper = (env: Record<string, string>, code: string) => {
+    const child = spawn("/usr/bin/python3", ["-c", `${code}; print(1, flush=True); import time; time.sleep(600)`], {
+      env,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const ended = new Promise((resolve) => child.once("exit", (_, signal) => resolve(signal)));
+    return { child, ended, ready: new Promise((resolve) => child.stdout.once("data", resolve)) };
+  };
+  const worker = sleeper(mine, "0");
+  const stubborn = sleeper(mine, "import signal; signal.signal(15, signal.SIG_IGN)");
+  const other = sleeper({ ...mine, CUTOVER_INSTANCE: "web-1" }, "0");
+  await Promise.all([worker, stubborn, other].map(({ ready }) => ready));
+  expect((await launch(launchFile({ env: { PATH: "/usr/bin:/bin", ...mine } }))).code).toBe(0);
+  expect(await worker.ended).toBe("SIGTERM");
+  expect(await stubborn.ended).toBe("SIGKILL");
+  expect(other.child.exitCode ?? other.child.signalCode).toBeNull();
+});
+
 test.each<[string, Partial<LaunchFile>, string]>([
   ["a program that is not there", { argv: ["no-such-program"] }, "no program no-such-program in /usr/bin:/bin"],
   ["a path that is not there", { argv: ["/no/such"] }, "no program /no/such"],

@@ -37,7 +37,9 @@ function unpack({ embedded }: EmbeddedHost): void {
 
 const healthy = (privileged: Privileged, spec: RunSpec) =>
   eventually(async () => {
-    const checks = privileged.instances(spec).map((i) => probe.check(i, { path: "/", host: "x", timeoutMs: 500 }));
+    const checks = (await privileged.instances(spec)).map((i) =>
+      probe.check(i, { path: "/", host: "x", timeoutMs: 500 }),
+    );
     return (await Promise.all(checks)).every((answer) => answer.kind === "status" && answer.status === 200);
   });
 
@@ -55,7 +57,7 @@ test("a run starts, answers, is known, and its removal leaves nothing", async ()
   const spec = testSpec(testConfig({ env: { VALUE: `it's "100%" ; #\nü` } }), `${release}.2`);
   await privileged.startPrograms(spec);
   await healthy(privileged, spec);
-  const [first] = privileged.instances(spec);
+  const [first] = await privileged.instances(spec);
   expect(await probe.check(first!, { path: "/", host: "x", timeoutMs: 500 })).toMatchObject({
     body: spec.config.env.VALUE,
   });

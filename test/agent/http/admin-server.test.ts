@@ -11,7 +11,7 @@ import { createHttpApp } from "../../../agent/http/app.ts";
 import { localOperator } from "../../../agent/http/auth.ts";
 import type { RunningServer } from "../../../agent/http/server.ts";
 import { createLogger } from "../../../agent/logger.ts";
-import { appsView, environmentView, logsView, routes } from "../../../shared/protocol.ts";
+import { appsView, environmentView, filesView, logsView, routes } from "../../../shared/protocol.ts";
 import { FakeService } from "../../fakes/service.ts";
 
 let directory: string;
@@ -53,6 +53,9 @@ test("local operators call without a token, and have calls of their own", async 
   expect(await client.call(environmentView, "GET", routes.environment("shop"))).toMatchObject({
     env: { A: "b" },
     uid: 1,
+  });
+  expect(await client.call(filesView, "GET", routes.files("shop", "live"))).toMatchObject({
+    release: "20261121T103000Z-3f2c1ab",
   });
   await client.call(z.undefined(), "DELETE", routes.app("shop"));
   expect(service.calls).toContainEqual({ method: "removeApp", app: "shop" });

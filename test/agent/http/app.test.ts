@@ -126,6 +126,35 @@ test("waiting for a deployment ends with the deployment", async () => {
   expect(await (await waiting).json()).toMatchObject({ outcome: "succeeded" });
 });
 
+test("the files of a release are told, and nothing of its configuration", async () => {
+  for (const name of ["live", release]) {
+    const response = await fetch(`${agent.url}/v1/apps/shop/releases/${name}/files`);
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({
+      release,
+      digest: `sha256:${"a".repeat(64)}`,
+      files: [{ path: "app/shop/wsgi.py", mode: 0o644, size: 3, sha256: "b".repeat(64) }],
+    });
+  }
+});
+
+test.each([
+  ["latest", "release_not_found", 404],
+  ["20261121T103000Z-0000000", "release_not_found", 404],
+])("the files of the release %s are those of none", async (name, code, status) => {
+  const path = `/v1/apps/shop/releases/${name}/files`;
+  expect(await problemOf(path, {})).toMatchObject({ code, status });
+});
+
+test("the base of a thin bundle is told to the service, and must be a release's id", async () => {
+  const base = "20261120T090000Z-9d8e7f6";
+  const upload = (query: string) => fetch(`${agent.url}/v1/apps/shop/releases?${query}`, { method: "POST", body: "x" });
+  expect((await upload(`base=${base}`)).status).toBe(202);
+  expect(agent.service.calls).toMatchObject([{ method: "deploy", detail: { base } }]);
+  expect((await upload("base=live")).status).toBe(400);
+  expect(agent.service.calls).toHaveLength(1);
+});
+
 test.each(["/v1/apps", "/v1/apps/shop/logs", "/v1/apps/shop/environment"])(
   "%s is only for local operators",
   async (path) => {

@@ -87,6 +87,8 @@ test("each call takes the token that names it", async () => {
     ["POST", "/v1/apps/shop/rollback", "rollback", 202],
     ["POST", `/v1/deployments/${begun.deployment}/abort`, `abort/${begun.deployment}`, 200],
     ["GET", "/v1/apps/shop", "read", 200],
+    ["GET", "/v1/apps/shop/releases/live/files", "read", 200],
+    ["GET", `/v1/apps/shop/releases/${release}/files`, "read", 200],
   ];
   for (const [method, path, operation, status] of calls) {
     const signed = await signToken(key.signer, `cutover/v1/${hostName}/shop/${operation}`, { sub: "ci" });
@@ -293,6 +295,25 @@ test("a key may do only what it is allowed, and a refused token is not used up",
     expect(limited.spent.ids.size).toBe(0);
   } finally {
     await limited.close();
+  }
+});
+
+test("a release's files are not told without a token that may read, nor whether there is such a release", async () => {
+  const deployer = await startTestAgent({ trust: [{ key: key.publicLine, allow: ["deploy"] }] });
+  const ask = async (name: string, operation?: string) => {
+    const signed =
+      operation && (await signToken(key.signer, `cutover/v1/${hostName}/shop/${operation}`, { sub: "ci" }));
+    const headers = signed === undefined ? {} : { authorization: `Bearer ${signed}` };
+    return (await fetch(`${deployer.url}/v1/apps/shop/releases/${name}/files`, { headers })).status;
+  };
+  try {
+    for (const name of ["live", release, "20261121T103000Z-0000000"]) {
+      expect(await ask(name)).toBe(401);
+      expect(await ask(name, `activate/${release}`)).toBe(401);
+      expect(await ask(name, "read")).toBe(403);
+    }
+  } finally {
+    await deployer.close();
   }
 });
 

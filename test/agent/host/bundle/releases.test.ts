@@ -444,15 +444,17 @@ describe("releases", () => {
     await unpack(makeBundle({ files }).bytes);
     await unpack(makeBundle({ files, release: next }).bytes);
     await releases.sync("shop", id);
-    await releases.publish("shop", { current: id, previous: null });
+    await releases.publish("shop", { current: id });
     await releases.publish("shop", { current: next, previous: id });
-    expect([readlinkSync(layout.current), readlinkSync(layout.previous)]).toEqual([
-      `releases/${next}`,
-      `releases/${id}`,
-    ]);
-    expect(existsSync(join(layout.current, "static/static/site.css"))).toBe(true);
+    const [current, previous, canary] = (["current", "previous", "canary"] as const).map(layout.published);
+    expect([readlinkSync(current ?? ""), readlinkSync(previous ?? "")]).toEqual([`releases/${next}`, `releases/${id}`]);
+    expect(existsSync(join(current ?? "", "static/static/site.css"))).toBe(true);
     // A redeploy of the same release: the pages that are out there still ask for the files of the one before.
-    await releases.publish("shop", { current: next, previous: null });
-    expect(readlinkSync(layout.previous)).toBe(`releases/${id}`);
+    await releases.publish("shop", { current: next });
+    expect(readlinkSync(previous ?? "")).toBe(`releases/${id}`);
+    await releases.publish("shop", { canary: id });
+    expect(readlinkSync(canary ?? "")).toBe(`releases/${id}`);
+    await releases.publish("shop", { canary: null, staged: null });
+    expect(existsSync(canary ?? "")).toBe(false);
   });
 });

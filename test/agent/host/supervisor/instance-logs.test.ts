@@ -32,8 +32,11 @@ test("logs of a run that supervisor has a file for stay: supervisord would not s
   const data = scratch();
   const confDir = scratch();
   const layout = appLayout(data, "shop");
-  for (const run of [release, `${release}.2`, `${release}.3`]) mkdirSync(layout.runLogs(run), { recursive: true });
+  for (const run of [release, `${release}.2`, `${release}.3`, `${release}.4`])
+    mkdirSync(layout.runLogs(run), { recursive: true });
   writeFileSync(join(confDir, programsFileName("shop", `${release}.2`)), "");
+  writeFileSync(join(confDir, programsFileName("shop", `${release}.4`, "worker")), "");
   await new SupervisorLogs(data, confDir).collect("shop", [`${release}.3`]);
-  expect(readdirSync(join(layout.runLogs(release), "..")).toSorted()).toEqual([`${release}.2`, `${release}.3`]);
+  const left = readdirSync(join(layout.runLogs(release), "..")).toSorted();
+  expect(left).toEqual([`${release}.2`, `${release}.3`, `${release}.4`]);
 });

@@ -1,0 +1,120 @@
+import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { promisify } from "node:util";
+import { CutoverError } from "../../../shared/errors.ts";
+import { leftOutOver, type ManifestFile } from "../../../shared/manifest.ts";
+import { abortion } from "../abortion.ts";
+import type { AppLayout } from "../layout.ts";
+import { type BundleBase, type BundleSink, wholeFile } from "./bundle-reader.ts";
+import { bundleUnchanged } from "./bundle-stream.ts";
+import { storedFiles } from "./stored-manifest.ts";
+
+/** Without O_NONBLOCK a pipe that was put in a file's place would stop the agent until somebody writes to it. */
+const plainFile = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const readPiece = promisify(read);
+
+/** Each piece of a large file costs two turns of the thread pool. */
+const pieceSize = 4 * wholeFile;
+
+/** How much is copied with synchronous calls before others have their turn. */
+const turn = { files: 100, bytes: 4 * 1024 * 1024 } as const;
+
+/**
+ * The release over which a bundle is thin. Its files are copied, never linked: nginx's ETag depends on a file's time, and
+ * the app's user owns the new release while it is built.
+ */
+export class BaseRelease implements BundleBase {
+  readonly has: (file: ManifestFile) => boolean;
+  readonly #release: string;
+  readonly #root: string;
+  readonly #signal: AbortSignal;
+  /** One for all files: whoever gets a piece is done with it before the next. */
+  readonly #scratch = Buffer.allocUnsafeSlow(pieceSize);
+  #turn = { files: 0, bytes: 0 };
+
+  private constructor(release: string, root: string, files: ManifestFile[], signal: AbortSignal) {
+    this.#release = release;
+    this.#root = root;
+    this.has = leftOutOver(files);
+    this.#signal = signal;
+  }
+
+  /** @throws CutoverError base_unusable */
+  static async open(layout: AppLayout, release: string, signal: AbortSignal): Promise<BaseRelease> {
+    try {
+      const { files } = await storedFiles(layout.manifest(release));
+      return new BaseRelease(release, layout.release(release), files, signal);
+    } catch (cause) {
+      throw unusable(release, "whose manifest cannot be read", cause);
+    }
+  }
+
+  /** @throws CutoverError base_unusable, aborted */
+  async copy(file: ManifestFile, sink: BundleSink): Promise<void> {
+    const opened = this.#open(file);
+    try {
+      const content =
+        file.size <= wholeFile ? { whole: this.#whole(opened, file) } : { pieces: this.#pieces(opened, file) };
+      if ((await sink.file(file, content)) !== file.sha256) throw this.#differs(file);
+    } finally {
+      closeSync(opened);
+    }
+    await this.#takeTurns(file.size);
+  }
+
+  #open(file: ManifestFile): number {
+    let opened: number;
+    try {
+      opened = openSync(join(this.#root, file.path), plainFile);
+    } catch (cause) {
+      throw this.#differs(file, cause);
+    }
+    const status = fstatSync(opened);
+    if (status.isFile() && status.size === file.size) return opened;
+    closeSync(opened);
+    throw this.#differs(file);
+  }
+
+  #whole(opened: number, file: ManifestFile): Buffer {
+    const whole = this.#scratch.subarray(0, file.size);
+    for (let at = 0; at < whole.length; ) {
+      const count = readSync(opened, whole, at, whole.length - at, null);
+      if (count === 0) throw this.#differs(file);
+      at += count;
+    }
+    return whole;
+  }
+
+  async *#pieces(opened: number, file: ManifestFile): AsyncGenerator<Buffer> {
+    for (let left = file.size; left > 0; ) {
+      if (this.#signal.aborted) throw abortion(this.#signal);
+      const { bytesRead } = await readPiece(opened, this.#scratch, 0, Math.min(left, this.#scratch.length), null);
+      if (bytesRead === 0) throw this.#differs(file);
+      left -= bytesRead;
+      yield this.#scratch.subarray(0, bytesRead);
+    }
+  }
+
+  /** Thousands of files would otherwise hold up every other call for as long as they take together. */
+  async #takeTurns(size: number): Promise<void> {
+    this.#turn.files++;
+    this.#turn.bytes += size;
+    if (this.#turn.files < turn.files && this.#turn.bytes < turn.bytes) return;
+    this.#turn = { files: 0, bytes: 0 };
+    await setImmediate();
+    if (this.#signal.aborted) throw abortion(this.#signal);
+  }
+
+  #differs({ path }: ManifestFile, cause?: unknown): CutoverError {
+    return unusable(this.#release, `where ${path} is no longer what was unpacked`, cause);
+  }
+}
+
+function unusable(release: string, how: string, cause: unknown): CutoverError {
+  return new CutoverError("base_unusable", `The bundle leaves out files of the release ${release}, ${how}.`, {
+    unchanged: bundleUnchanged,
+    fix: "Send the whole bundle, as the Action then does by itself, and look on the host for what writes to releases.",
+    cause,
+  });
+}

@@ -1,0 +1,84 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { argv } from "../../../shared/command.ts";
+import type { Config, Process } from "../../../shared/config.ts";
+import { CutoverError } from "../../../shared/errors.ts";
+import { runId } from "../../../shared/names.ts";
+import type { ProcessGroup } from "../../ports.ts";
+import type { AppLayout } from "../layout.ts";
+import { listIfThere } from "../optional-file.ts";
+import { groupName, ownerOfProgramsFile, processOfLaunchFile } from "./programs.ts";
+import { type RunPrograms, stopMs, toStatus } from "./run-programs.ts";
+import type { Supervisor } from "./supervisor.ts";
+
+interface Place {
+  app: string;
+  layout: AppLayout;
+  confDir: string;
+  supervisor: Supervisor;
+}
+
+/** The processes of all runs, as supervisor has them; it is not asked where no file names any. */
+export async function processGroups(place: Place): Promise<ProcessGroup[]> {
+  const owners = await processOwners(place);
+  if (owners.length === 0) return [];
+  const { app, confDir, supervisor } = place;
+  const known = await supervisor.getAllProcessInfo();
+  const groupOf = async ({ run, process }: Owner): Promise<ProcessGroup> => {
+    const group = groupName(app, run, process);
+    const programs = known
+      .filter((info) => info.group === group)
+      .map((info) => ({ ...toStatus(info), signalled: info.exitstatus < 0 }));
+    return { run, process, programs, stopMs: await stopMs({ app, run, process, confDir, supervisor }) };
+  };
+  return Promise.all(owners.map(groupOf));
+}
+
+interface Owner {
+  run: string;
+  process: string;
+}
+
+/**
+ * By the programs files, and by the launch files, which are written before those and removed after: so whatever was begun
+ * is found again.
+ */
+export async function processOwners({ app, layout, confDir }: Omit<Place, "supervisor">): Promise<Owner[]> {
+  const found = new Map<string, Owner>();
+  const add = (run: string, process: string | undefined) => {
+    if (process !== undefined) found.set(groupName(app, run, process), { run, process });
+  };
+  for (const file of await listIfThere(confDir)) {
+    const owner = ownerOfProgramsFile(app, file);
+    if (owner !== undefined) add(owner.run, owner.process);
+  }
+  for (const run of await listIfThere(layout.run)) {
+    if (!runId.safeParse(run).success) continue;
+    for (const file of await listIfThere(layout.runDir(run))) add(run, processOfLaunchFile(file));
+  }
+  return [...found.values()].toSorted((a, b) =>
+    groupName(app, a.run, a.process) < groupName(app, b.run, b.process) ? -1 : 1,
+  );
+}
+
+/** @throws CutoverError internal for a process that the release does not have */
+export function processOf(config: Config, name: string): Process {
+  const process = Object.hasOwn(config.processes, name) ? config.processes[name] : undefined;
+  if (process !== undefined) return process;
+  throw new CutoverError("internal", `The release has no process ${name}.`);
+}
+
+/** The argument list of one program: `{instance}` is its name, and `{run}` tells it from the old one beside it. */
+export function processArguments({ command }: Process, values: { instance: string; run: string }): string[] {
+  return argv(command).map((word) =>
+    word.replace(/\{(instance|run)\}/g, (_, name: "instance" | "run") => values[name]),
+  );
+}
+
+/** Last of all: an unfinished removal is found by these. */
+export async function removeLaunchFiles({ run, process }: RunPrograms, layout: AppLayout): Promise<void> {
+  const directory = layout.runDir(run);
+  for (const file of await listIfThere(directory)) {
+    if (processOfLaunchFile(file) === process) await rm(join(directory, file), { force: true });
+  }
+}

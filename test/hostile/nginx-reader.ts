@@ -1,0 +1,106 @@
+/** A directive as nginx reads it: its words without quotes and escapes, and the block behind it. */
+export interface Directive {
+  words: string[];
+  block?: Directive[];
+}
+
+/**
+ * Reads a configuration by the rules of nginx's own reader (ngx_conf_read_token): words end at white space, `;` and `{`;
+ * quotes count only where a word begins; a backslash takes the next character as it is, but for n, r and t.
+ * @throws Error where nginx would refuse it
+ */
+export function readNginx(text: string): Directive[] {
+  const reader = new Reader(text);
+  const directives = reader.block();
+  if (!reader.atEnd) throw new Error(`unexpected } at ${reader.position}`);
+  return directives;
+}
+
+class Reader {
+  readonly #text: string;
+  position = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  get atEnd(): boolean {
+    return this.position >= this.#text.length;
+  }
+
+  block(): Directive[] {
+    const directives: Directive[] = [];
+    let words: string[] = [];
+    for (;;) {
+      this.#skip();
+      const sign = this.#text[this.position];
+      if (sign === undefined || sign === "}") {
+        if (words.length > 0) throw new Error(`a directive without its end: ${words.join(" ")}`);
+        return directives;
+      }
+      if (sign === ";" || sign === "{") {
+        if (words.length === 0) throw new Error(`nothing before ${sign} at ${this.position}`);
+        this.position++;
+        directives.push(sign === ";" ? { words } : { words, block: this.#closed() });
+        words = [];
+      } else words.push(this.#word());
+    }
+  }
+
+  #closed(): Directive[] {
+    const inner = this.block();
+    if (this.#text[this.position] !== "}") throw new Error("a block without its end");
+    this.position++;
+    return inner;
+  }
+
+  #skip(): void {
+    for (;;) {
+      while (/\s/.test(this.#text[this.position] ?? "x")) this.position++;
+      if (this.#text[this.position] !== "#") return;
+      while (!this.atEnd && this.#text[this.position] !== "\n") this.position++;
+    }
+  }
+
+  #word(): string {
+    const first = this.#text[this.position];
+    const quote = first === '"' || first === "'" ? first : undefined;
+    if (quote !== undefined) this.position++;
+    let word = "";
+    for (;;) {
+      const sign = this.#text[this.position];
+      if (sign === undefined) throw new Error(`a word without its end: ${word}`);
+      if (sign === "\\") {
+        word += escaped(this.#text[this.position + 1] ?? "");
+        this.position += 2;
+      } else if (quote === undefined ? /[\s;{]/.test(sign) : sign === quote) {
+        if (quote === undefined) return word;
+        this.position++;
+        if (!/[\s;{)]/.test(this.#text[this.position] ?? "")) throw new Error(`unexpected text after ${quote}${word}`);
+        return word;
+      } else {
+        word += sign;
+        this.position++;
+      }
+    }
+  }
+}
+
+function escaped(sign: string): string {
+  const named: Record<string, string> = { n: "\n", r: "\r", t: "\t" };
+  return named[sign] ?? ("\"'\\".includes(sign) ? sign : `\\${sign}`);
+}
+
+/** The shape of a configuration: the same for two texts that differ only in their values. */
+export function shapeOf(directives: Directive[]): unknown {
+  return directives.map(({ words, block }) => [
+    words[0],
+    words.length,
+    ...(block === undefined ? [] : [shapeOf(block)]),
+  ]);
+}
+
+/** All words, in their order. */
+export function wordsOf(directives: Directive[]): string[] {
+  return directives.flatMap(({ words, block }) => [...words, ...wordsOf(block ?? [])]);
+}
