@@ -1,16 +1,12 @@
 import { argv } from "./command.ts";
 import type { Config } from "./config.ts";
 import { type EnvValues, reservedNames } from "./env-file.ts";
+import { type ProjectFiles, requirementNames } from "./project-clues.ts";
+import { missingServerApp } from "./server-app.ts";
 import type { YamlPath } from "./yaml-faults.ts";
 
-/** A project's files, by paths relative to it. */
-export interface Project {
-  exists(path: string): boolean;
-  /** undefined where there is no such file. */
-  read(path: string): string | undefined;
-  /** Names of the folders at its top, in their order. */
-  folders(): string[];
-}
+/** A project's files. `exists` says yes to folders too. */
+export type Project = ProjectFiles;
 
 /** What shows only beside the project. A warning may be well meant; an error cannot work. */
 export interface ProjectFault {
@@ -35,32 +31,14 @@ export function projectFaults(config: Config, project: Project): ProjectFault[] 
 const error = (path: YamlPath, message: string): ProjectFault => ({ severity: "error", path, message });
 const warning = (path: YamlPath, message: string): ProjectFault => ({ severity: "warning", path, message });
 
-/**
- * A module that comes from the requirements cannot be looked at, so only a package of the project, or a project without
- * requirements, can be found wanting.
- */
 function serverAppFaults(config: Config, project: Project): ProjectFault[] {
-  const { app } = config.server;
-  if (app === undefined) return [];
-  const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
-  const stem = module.replaceAll(".", "/");
-  const candidates = [`${stem}.py`, `${stem}/__init__.py`];
-  const found = candidates.find((path) => project.exists(path));
-  const path = ["server", "app"];
-  if (found === undefined) {
-    const top = module.split(".", 1)[0] ?? "";
-    const own = project.exists(top) || project.exists(`${top}.py`);
-    if (!own && mayComeFromElsewhere(config, project)) return [];
-    return [error(path, `${app}: the project holds neither ${candidates.join(" nor ")}`)];
-  }
-  const name = attribute.split(".", 1)[0] ?? "";
-  // A star import or a module's __getattr__ can supply any name.
-  if (new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(project.read(found) ?? "")) return [];
-  return [error(path, `${app}: ${found} has no \`${name}\``)];
-}
-
-function mayComeFromElsewhere({ python }: Config, project: Project): boolean {
-  return python.system_site_packages || (python.wheels !== "none" && project.exists(python.requirements));
+  const missing = missingServerApp(config, project);
+  if (missing === undefined) return [];
+  const message =
+    missing.what === "module"
+      ? `${missing.app}: the project holds neither ${missing.candidates.join(" nor ")}`
+      : `${missing.app}: ${missing.file} has no \`${missing.name}\``;
+  return [error(["server", "app"], message)];
 }
 
 /** Of a command that starts Python on a file of the project, that file. */
@@ -94,30 +72,23 @@ function staticFaults(config: Config, project: Project): ProjectFault[] {
 }
 
 /** The server comes out of the requirements, as everything else that the app imports. */
-const packages = {
-  gunicorn: /^gunicorn\b/im,
-  uwsgi: /^(?:py)?uwsgi\b/im,
-  tornado: /^tornado\b/im,
-  aiohttp: /^aiohttp\b/im,
-  uvicorn: /^uvicorn\b/im,
-} as const;
-
 function requirementsFaults({ python, server }: Config, project: Project): ProjectFault[] {
   if (python.wheels === "none" || python.system_site_packages) return [];
-  const text = project.read(python.requirements);
-  if (text === undefined) {
-    if (python.wheels !== undefined || python.requirements !== "requirements.txt") {
-      return [error(["python", "requirements"], `the project has no ${python.requirements}`)];
+  const { requirements } = python;
+  const { kind } = server;
+  if (!project.exists(requirements)) {
+    if (python.wheels !== undefined || requirements !== "requirements.txt") {
+      return [error(["python", "requirements"], `the project has no ${requirements}`)];
     }
-    return server.kind === "command"
+    return kind === "command"
       ? []
-      : [warning(["server", "kind"], `the project has no requirements.txt, so ${server.kind} will not be installed`)];
+      : [warning(["server", "kind"], `the project has no requirements.txt, so ${kind} will not be installed`)];
   }
-  // What another file brings in is not read here.
-  const known = server.kind === "command" || /^\s*-/m.test(text) || packages[server.kind].test(text);
+  const names = requirementNames(project, requirements) ?? new Set();
+  const known = kind === "command" || names.has(kind) || (kind === "uwsgi" && names.has("pyuwsgi"));
   return known
     ? []
-    : [warning(["server", "kind"], `${python.requirements} does not name ${server.kind}, which the instances run on`)];
+    : [warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on`)];
 }
 
 function errorPageFaults({ site }: Config, project: Project): ProjectFault[] {

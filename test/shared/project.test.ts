@@ -6,7 +6,7 @@ function project(files: Record<string, string>): Project {
   return {
     exists: (path) => Object.keys(files).some((file) => file === path || file.startsWith(`${path}/`)),
     read: (path) => files[path],
-    folders: () => [],
+    folders: () => [...new Set(Object.keys(files).flatMap((file) => file.split("/").slice(0, -1).slice(0, 1)))],
   };
 }
 
@@ -104,7 +104,7 @@ test.each([
 test("what comes out of the requirements, or is made in ways that cannot be seen, is no fault", () => {
   expect(faults({ server: { kind: "gunicorn", app: "elsewhere.wsgi:app" } })).toEqual([]);
   expect(faults({}, { ...good, "shop/wsgi.py": "from x import *" })).toEqual([]);
-  expect(faults({}, { ...good, "requirements.txt": "-r base.txt" })).toEqual([]);
+  expect(faults({}, { ...good, "requirements.txt": "-r base.txt", "base.txt": "Gunicorn[gevent]>=20" })).toEqual([]);
   expect(faults({ python: { system_site_packages: true } }, { "shop/wsgi.py": "application = 1" })).toEqual([]);
   expect(faults({ server: { kind: "command", command: "bin/serve {socket}" } }, {})).toEqual([]);
 });

@@ -60,6 +60,22 @@ test("the README's first deploy shows what init writes", async () => {
   }
 });
 
+test.each([
+  ["django-gunicorn", "gunicorn"],
+  ["django-uwsgi", "uwsgi"],
+  ["tornado", "tornado"],
+  ["aiohttp", "aiohttp"],
+  ["asgi", "uvicorn"],
+])("init knows the stack %s, and check finds what it writes good", async (stack, kind) => {
+  const directory = host.path(stack);
+  await cp(`test/fixtures/stacks/${stack}`, directory, { recursive: true });
+  await rm(join(directory, "cutover.yml"), { force: true });
+  expect(await host.run(["init", directory])).toMatchObject({ exit: 0, err: "" });
+  expect(parse(await readFile(join(directory, "cutover.yml"), "utf8")).server.kind).toBe(kind);
+  const { exit, out } = await host.run(["check", join(directory, "cutover.yml"), "--json"]);
+  expect([exit, JSON.parse(out)]).toMatchObject([0, { ok: true, kind, faults: [] }]);
+});
+
 test("init overwrites nothing, and prints without writing", async () => {
   await writeFile(join(shop, "cutover.yml"), "mine\n");
   const { exit, err } = await host.run(["init", shop]);
