@@ -94,6 +94,39 @@ interface Entry {
   lineEnd: number;
 }
 
+/** Lines that say something else than they seem to, without any value: the reader complains of nothing. */
+export function envFileFaults(text: string): { line: number; message: string }[] {
+  const found = entries(text);
+  const read = parseEnvFile(text);
+  const lineOf = (offset: number) => text.slice(0, offset).split("\n").length;
+  const faults = found.flatMap(({ start, end, lineEnd }): { line: number; message: string }[] => {
+    const name = entryName(text, start);
+    const fault = nameFault(name);
+    const line = lineOf(start);
+    if (fault !== undefined) {
+      const told = environmentName.safeParse(name).success ? name : "what stands before the =";
+      return [{ line, message: `${told} ${fault}` }];
+    }
+    const lines = text.slice(start, end).split("\n").slice(1);
+    if (lines.some((each) => /^\s*(?:export\s+)?[A-Za-z_]\w*=/.test(each))) {
+      return [
+        { line, message: `the quote that opens here goes on to line ${lineOf(lineEnd - 1)}, over other variables` },
+      ];
+    }
+    if (Object.hasOwn(read, name)) return [];
+    return [{ line, message: `${name} is not set: the value of the line before it is empty or its quote is open` }];
+  });
+  const inside = (offset: number) => found.some(({ start, lineEnd }) => offset >= start && offset < lineEnd);
+  let offset = 0;
+  for (const line of text.split("\n")) {
+    if (!inside(offset) && line.trim() !== "" && !/^\s*#/.test(line)) {
+      faults.push({ line: lineOf(offset), message: "is not NAME=value" });
+    }
+    offset += line.length + 1;
+  }
+  return faults.toSorted((a, b) => a.line - b.line);
+}
+
 /** The lines that set something, as the reader finds them: a quoted value goes on to its quote, over lines. */
 function entries(text: string): Entry[] {
   const found: Entry[] = [];

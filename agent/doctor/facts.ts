@@ -37,7 +37,8 @@ export interface AppFacts {
   faults: string[];
   /** undefined where its settings name no user, or one that the host does not have. */
   user: Identity | undefined;
-  env: { path: string; named: boolean; entry: Entry | undefined };
+  /** Its file of secrets. `faults` hold no value. */
+  env: { path: string; named: boolean; entry: Entry | undefined; faults: { line: number; message: string }[] };
   /** Of the live release. */
   live: Config | undefined;
   /** Its directory, and the sockets of its runs. */

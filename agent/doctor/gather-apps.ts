@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Config, configSchema } from "../../shared/config.ts";
+import { envFileFaults } from "../../shared/env-file.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { AppsDirectory } from "../host/apps-dir.ts";
 import { appLayout } from "../host/layout.ts";
@@ -27,7 +28,12 @@ async function gatherApp(app: string, apps: AppsDirectory, appsDir: string, agen
     settings,
     faults,
     user: settings?.user === undefined ? undefined : await identityOf(settings.user),
-    env: { path: env, named: settings?.env_file !== undefined, entry: await entryOf(env) },
+    env: {
+      path: env,
+      named: settings?.env_file !== undefined,
+      entry: await entryOf(env),
+      faults: envFileFaults(await readFile(env, "utf8").catch(() => "")),
+    },
     live: await liveConfig(join(layout.published("current"), "config.json")),
     home: layout.home,
     ways: await Promise.all([layout.home, ...files].map(wayTo)),

@@ -1,6 +1,6 @@
 import { parseEnv } from "node:util";
 import { expect, test } from "vitest";
-import { changeEnvFile, nameFault, valueFault } from "../../shared/env-file.ts";
+import { changeEnvFile, envFileFaults, nameFault, valueFault } from "../../shared/env-file.ts";
 import { seededRandom } from "../harness/random.ts";
 
 const values = [
@@ -105,4 +105,24 @@ DB_PASSWORD="it's new"
 test("a file with an open quote is left as it is", () => {
   expect(changeEnvFile('A="open\nB=1\n', { C: 'x" y' })).toBeUndefined();
   expect(changeEnvFile('A="open\nB=1\n', { B: undefined })).toBe('A="open\n');
+});
+
+test.each([
+  ["# c\n\nA=1 # x\nexport B='two\nlines'\nC=", []],
+  ["A=   \nB=hunter2\n", [[2, "B is not set: the value of the line before"]]],
+  ['A="open\nB=hunter2\nC="x"\n', [[1, "the quote that opens here goes on to line 3"]]],
+  ["hunter2\nA=1\n", [[1, "is not NAME=value"]]],
+  [
+    "PATH=/x\nmy hunter2=1\n",
+    [
+      [1, "PATH is set by cutover"],
+      [2, "what stands before the = is no name"],
+    ],
+  ],
+])("lines that say something else than they seem to: %j", (text, expected) => {
+  const faults = envFileFaults(text);
+  expect(faults).toEqual(
+    expected.map(([line, message]) => ({ line, message: expect.stringContaining(String(message)) })),
+  );
+  expect(JSON.stringify(faults)).not.toContain("hunter2");
 });

@@ -27,10 +27,10 @@ function appOfSite(file: string): string | undefined {
   return named(/^cutover-([a-z0-9-]+)(?:\.[a-z]+)?\.conf$/.exec(file)?.[1]);
 }
 
-/** The run, or the name of a process, stands behind the app's; ids of runs have capitals, which no app has. */
+/** Behind the app's name stands the run's, which has capitals as no app's has, and a process's behind a plus. */
 function appOfPrograms(file: string): string | undefined {
-  const [, app, rest = ""] = /^cutover-([a-z0-9-]+?)-(\d{8}T.*)\.conf$/.exec(file) ?? [];
-  return runId.safeParse(rest.replace(/-[a-z].*$/, "")).success ? named(app) : undefined;
+  const [, app, run] = /^cutover-([a-z0-9-]+?)-(\d{8}T[^+]*)(?:\+[a-z0-9-]+)?\.conf$/.exec(file) ?? [];
+  return runId.safeParse(run).success ? named(app) : undefined;
 }
 
 function named(app: string | undefined): string | undefined {

@@ -29,7 +29,9 @@ export function nginxRuns({ nginx, settings }: HostFacts): Finding[] {
       }),
     ];
   }
-  const said = messages.map((message) =>
+  // Of too many connections nginx-limits tells more.
+  const other = messages.filter((message) => !message.includes("exceed open file resource limit"));
+  const said = other.map((message) =>
     warning("nginx-runs", {
       what: `nginx warns about its configuration: ${message}`,
       why: /conflicting server name/.test(message)

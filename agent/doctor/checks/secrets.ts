@@ -15,8 +15,16 @@ export function secrets({ apps, strayEnvFiles }: HostFacts): Finding[] {
           }),
         ];
       }
-      if ((env.entry.mode & 0o077) === 0) return [];
+      const lines = env.faults.map(({ line, message }) =>
+        warning("secrets", {
+          what: `${env.path}:${line}: ${message}.`,
+          why: `${app} does not get what the line seems to give it, and nothing fails.`,
+          fix: "Correct the line, or set the variable with `cutover env set`, which reads back what it writes.",
+        }),
+      );
+      if ((env.entry.mode & 0o077) === 0) return lines;
       return [
+        ...lines,
         error("secrets", {
           what: `${env.path} holds secrets, and others than its owner may use it (${described(env.entry)}).`,
           why: "Every user and every app of this host could read the passwords.",

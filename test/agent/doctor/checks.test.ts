@@ -4,7 +4,17 @@ import { checks, judge } from "../../../agent/doctor/checks.ts";
 import type { HostFacts, NginxFacts, SupervisorFacts } from "../../../agent/doctor/facts.ts";
 import { parseIni } from "../../../agent/doctor/ini.ts";
 import { agentSettingsSchema } from "../../../agent/settings.ts";
-import { appFacts, appSettings, configuration, entry, healthyHost, liveConfig, now, supervisorConf } from "./facts.ts";
+import {
+  appFacts,
+  appSettings,
+  configuration,
+  entry,
+  env,
+  healthyHost,
+  liveConfig,
+  now,
+  supervisorConf,
+} from "./facts.ts";
 
 const host = healthyHost();
 const nginx = (parts: Partial<NginxFacts>) => healthyHost({ nginx: { ...host.nginx, ...parts } });
@@ -83,7 +93,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
   ],
   [
     "secrets that others may read",
-    app({ env: { path: "/e.env", named: false, entry: entry("/e.env", 0o100640) } }),
+    app({ env: env({ path: "/e.env", named: false, entry: entry("/e.env", 0o100640) }) }),
     "secrets",
     "error",
     /0640/,
@@ -91,11 +101,19 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
   ],
   [
     "secrets that are named and not there",
-    app({ env: { path: "/e.env", named: true, entry: undefined } }),
+    app({ env: env({ path: "/e.env", named: true, entry: undefined }) }),
     "secrets",
     "error",
     /not there/,
     /cutover env set shop/,
+  ],
+  [
+    "a line of secrets that says something else",
+    app({ env: env({ path: "/e.env", faults: [{ line: 3, message: "B is not set" }] }) }),
+    "secrets",
+    "warning",
+    /e\.env:3: B is not set\./,
+    /cutover env set/,
   ],
   [
     "secrets of nobody",
@@ -532,6 +550,14 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     "leftovers",
     "warning",
     /belongs to my-blog/,
+    /remove/,
+  ],
+  [
+    "a worker of an app that is gone",
+    supervisor({ files: ["cutover-blog-20261121T103000Z-3f2c1ab+worker.conf"] }),
+    "leftovers",
+    "warning",
+    /belongs to blog/,
     /remove/,
   ],
   [

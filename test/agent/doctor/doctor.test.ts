@@ -49,7 +49,6 @@ test("an nginx.conf without the include, with too many connections, and then one
   expect(await found()).toEqual([
     finding("nginx-include", new RegExp(`${layout.nginx.conf} does not include`)),
     finding("nginx-limits", /worker_connections is 65535, and worker_rlimit_nofile is 1024/),
-    finding("nginx-runs", /exceed/, "warning"),
   ]);
   await edit(layout.nginx.conf, (text) => text.replace("tcp_nopush on;", "tcp_nopush perhaps;"));
   const line =

@@ -33,6 +33,11 @@ export function appSettings(parts: object = {}) {
   return { ...appSettingsSchema.parse({ user: "shop", domains: ["shop.example.com"], ...parts }), app: "shop", file };
 }
 
+export function env(parts: Partial<AppFacts["env"]>): AppFacts["env"] {
+  const path = "/etc/cutover/apps/shop.env";
+  return { path, named: false, entry: entry(path, 0o100600), faults: [], ...parts };
+}
+
 export function appFacts(parts: Partial<AppFacts> = {}): AppFacts {
   const home = "/var/lib/cutover/apps/shop";
   return {
@@ -41,7 +46,7 @@ export function appFacts(parts: Partial<AppFacts> = {}): AppFacts {
     settings: appSettings(),
     faults: [],
     user: { name: "shop", uid: 1001, gids: [1001] },
-    env: { path: "/etc/cutover/apps/shop.env", named: false, entry: entry("/etc/cutover/apps/shop.env", 0o100600) },
+    env: env({}),
     live: liveConfig(),
     home,
     ways: [
