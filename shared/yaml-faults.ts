@@ -78,6 +78,9 @@ function alternatives(path: YamlPath, issues: Issue[], value: unknown): Fault {
 function merged(messages: string[]): string {
   const types = messages.map((message) => /^expected (.+), received (.+)$/.exec(message));
   const received = types[0]?.[2];
+  // A message of the definition's own says more than the names of types.
+  const own = messages.filter((_, index) => types[index] === null);
+  if (own.length > 0 && own.length < messages.length) return merged(own);
   if (types.length < 2 || types.some((type) => type === null)) return [...new Set(messages)].join(", or ");
   return `expected ${types.map((type) => type?.[1]).join(" or ")}, received ${received}`;
 }

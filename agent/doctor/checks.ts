@@ -1,4 +1,5 @@
 import { agent } from "./checks/agent.ts";
+import { appPorts } from "./checks/app-ports.ts";
 import { appSettings } from "./checks/app-settings.ts";
 import { appUsers } from "./checks/app-users.ts";
 import { certificates } from "./checks/certificates.ts";
@@ -27,6 +28,7 @@ export const checks: Record<string, Check> = {
   agent,
   "app-settings": appSettings,
   "app-users": appUsers,
+  "app-ports": appPorts,
   secrets,
   "nginx-runs": nginxRuns,
   "nginx-include": nginxInclude,

@@ -21,6 +21,8 @@ export interface HostFacts {
   supervisor: SupervisorFacts;
   certificates: CertificateFacts[];
   pythons: PythonFacts[];
+  /** The ports that the kernel gives to outgoing connections. */
+  ephemeral: { first: number; last: number } | undefined;
   /** undefined where the data directory is on no file system that tells. */
   disk: { path: string; free: number; inodes: number } | undefined;
 }

@@ -1,4 +1,4 @@
-import { statfs } from "node:fs/promises";
+import { readFile, statfs } from "node:fs/promises";
 import { Interpreters, pipVersion } from "../host/python/interpreter.ts";
 import { groupId } from "../host/users.ts";
 import type { AgentSettings } from "../settings.ts";
@@ -37,8 +37,15 @@ export async function gather({ settings, appsDir, agent, version, now }: GatherO
     supervisor,
     certificates: await gatherCertificates(settings, apps, nginx.configuration),
     pythons,
+    ephemeral: await gatherEphemeral(),
     disk,
   };
+}
+
+async function gatherEphemeral(): Promise<HostFacts["ephemeral"]> {
+  const text = await readFile("/proc/sys/net/ipv4/ip_local_port_range", "utf8").catch(() => "");
+  const [first, last] = text.trim().split(/\s+/).map(Number);
+  return first === undefined || last === undefined ? undefined : { first, last };
 }
 
 async function gatherGroup(group: string): Promise<HostFacts["ownGroup"]> {

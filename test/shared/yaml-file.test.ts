@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { appSettingsSchema } from "../../agent/settings.ts";
 import { configSchema } from "../../shared/config.ts";
 import { siteSchema } from "../../shared/config-site.ts";
 import { parseYamlFile, readYaml } from "../../shared/yaml-file.ts";
@@ -180,4 +181,11 @@ test("a good file tells where its keys stand", () => {
   const result = readYaml(`${head}static:\n  - { url: /s/, from: s }\n`, configSchema);
   expect(result.kind === "good" && result.at(["static", 0, "from"])).toEqual({ line: 4, column: 17 });
   expect(result.kind === "good" && result.at(["site", "listen"])).toEqual({ line: 1, column: 1 });
+});
+
+test("a message of the definition's own is told rather than the types of a union", () => {
+  const result = readYaml("ports: 9000\n", appSettingsSchema);
+  expect(result.kind === "invalid" && result.faults).toEqual([
+    { line: 1, column: 1, message: 'ports: a range in quotes, such as "9000-9099"' },
+  ]);
 });

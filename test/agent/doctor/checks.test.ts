@@ -92,6 +92,35 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /useradd/,
   ],
   [
+    "ports of two apps that meet",
+    healthyHost({
+      apps: [
+        appFacts({ settings: appSettings({ ports: "9000-9099" }) }),
+        appFacts({ app: "blog", file: "/blog.yml", settings: appSettings({ ports: ["8000-8001", "9099-9200"] }) }),
+      ],
+    }),
+    "app-ports",
+    "error",
+    /9099-9200 of blog are also those of shop \(.*shop\.yml\)/,
+    /`ports` in \/blog\.yml/,
+  ],
+  [
+    "ports of an app that are a site's",
+    app({ settings: appSettings({ ports: "9000-9099", listen: ["127.0.0.1:9001"] }) }),
+    "app-ports",
+    "error",
+    /also those of the site of shop/,
+    /a range of its own/,
+  ],
+  [
+    "ports that the kernel gives away",
+    app({ settings: appSettings({ ports: "40000-40099" }) }),
+    "app-ports",
+    "warning",
+    /outgoing connections \(32768-60999\)/,
+    /below 32768/,
+  ],
+  [
     "secrets that others may read",
     app({ env: env({ path: "/e.env", named: false, entry: entry("/e.env", 0o100640) }) }),
     "secrets",
