@@ -10,6 +10,8 @@ export interface Fault {
   message: string;
   /** What kind of fault: only `pair` is about several keys together. */
   kind: "key" | "value" | "choice" | "pair";
+  /** One of the words that a choice is among. */
+  example?: string;
 }
 
 type Issue = z.core.$ZodIssue;
@@ -65,13 +67,14 @@ function alternatives(path: YamlPath, issues: Issue[], value: unknown): Fault {
   const words = issues.flatMap((issue) => (issue.code === "invalid_value" ? issue.values.map(String) : []));
   // Where one branch has the value's type, the others, which have not, have nothing to say.
   const others = issues.filter(({ code }) => code !== "invalid_value");
-  const near = others.filter(({ code }) => code !== "invalid_type");
-  const said = (near.length > 0 ? near : others).map(plainMessage);
+  const typed = others.filter(({ code }) => code !== "invalid_type");
+  const said = (typed.length > 0 ? typed : others).map(plainMessage);
   const choice = words.length === 0 ? [] : [words.length === 1 ? `${words[0]}` : `one of ${words.join(", ")}`];
   if (words.length === 0) return { path, kind: "value", message: merged(said) };
   const what = typeof value === "string" && value.length <= 60 ? `${JSON.stringify(value)} is not allowed; ` : "";
   const message = `${what}allowed here: ${[...choice, ...said.map((text) => text.replace(/^expected (.+), received .+$/, "$1"))].join(", or ")}`;
-  return { path, kind: "choice", message: `${message}${typeof value === "string" ? nearest(value, words) : ""}` };
+  const near = typeof value === "string" ? nearest(value, words) : "";
+  return { path, kind: "choice", message: `${message}${near}`, example: words[0] ?? "" };
 }
 
 /** `expected string, received number` and `expected array, received number` in one. */
@@ -86,8 +89,10 @@ function merged(messages: string[]): string {
 }
 
 function missing(path: YamlPath, issue: Issue): Fault {
-  const words = issue.code === "invalid_value" ? `; one of ${issue.values.join(", ")}` : "";
-  return { path, kind: "choice", message: `is required and missing${words}` };
+  const message = "is required and missing";
+  if (issue.code !== "invalid_value") return { path, kind: "value", message };
+  const words = issue.values.map(String);
+  return { path, kind: "choice", message: `${message}; one of ${words.join(", ")}`, example: words[0] ?? "" };
 }
 
 function unknownKey(path: YamlPath, known: string[]): Fault {

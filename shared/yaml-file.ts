@@ -78,39 +78,50 @@ function inOrder(faults: YamlFault[]): YamlFault[] {
   return faults.toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
 
+/** What stands in for a wrong value while pairs are looked at: one of these fits nearly every key. */
+const standIns = ["cutover-stand-in", "/cutover-stand-in/", "cutover_stand:in", 1, true, "1s", [], {}];
+
 /**
- * Where a mapping has a fault of its own, zod does not look at pairs of its keys: they are looked at without what is wrong.
- * A pair is not judged where a choice in the same mapping is open, or where its message is about what was taken out.
+ * Where a mapping has a fault of its own, zod does not look at pairs of its keys: they are looked at with something else in
+ * the wrong places. A pair is not judged where a choice in the same mapping is open, or where it is about what stands in.
  */
 function hiddenFaults(known: Fault[], input: unknown, schema: z.ZodType): Fault[] {
   const places = known.filter(({ kind, path }) => kind !== "pair" && path.length > 0);
   if (places.length === 0) return [];
   const rest = structuredClone(input);
-  // From the back, so that a list's earlier indexes stay what they are.
-  for (const { path } of places.toReversed()) remove(rest, path);
-  const again = schema.safeParse(rest, { reportInput: false });
-  if (again.success) return [];
-  return faultsOf(again.error, rest, schema).filter((fault) => {
-    if (fault.kind !== "pair" || known.some((one) => same(one, fault))) return false;
-    return !places.some(({ path, kind }) => {
-      const beside = path.slice(0, -1).every((part, index) => fault.path[index] === part);
-      const key = path.at(-1);
-      const indexed = typeof key === "number" || path.some((part) => typeof part === "number");
-      return beside && (kind === "choice" || indexed || mentions(fault, String(key)));
-    });
-  });
+  let found: Fault[] = known;
+  for (const standIn of standIns) {
+    for (const { path, kind, example } of found) {
+      if (kind === "key") put(rest, path, undefined);
+      else if (kind !== "pair") put(rest, path, example ?? standIn);
+    }
+    const again = schema.safeParse(rest, { reportInput: false });
+    found = again.success ? [] : faultsOf(again.error, rest, schema);
+    if (found.every(({ kind }) => kind === "pair")) break;
+  }
+  return found.filter(
+    (fault) =>
+      fault.kind === "pair" &&
+      !/cutover.stand/.test(fault.message) &&
+      !known.some((one) => same(one, fault)) &&
+      !places.some((place) => spoils(place, fault)),
+  );
 }
 
 function same(a: Fault, b: Fault): boolean {
   return a.message === b.message && a.path.join("\0") === b.path.join("\0");
 }
 
-function mentions({ message, path }: Fault, key: string): boolean {
-  const quoted = [...message.matchAll(/`([^`]*)`/g)].flatMap(([, text = ""]) => text.split(/\W+/));
-  return path.at(-1) === key || quoted.includes(key);
+/** Whether a pair cannot be judged for a wrong value in the same mapping. */
+function spoils({ path, kind }: Fault, pair: Fault): boolean {
+  const key = String(path.at(-1));
+  if (!path.slice(0, -1).every((part, index) => pair.path[index] === part)) return false;
+  const quoted = [...pair.message.matchAll(/`([^`]*)`/g)].flatMap(([, text = ""]) => text.split(/\W+/));
+  return kind === "choice" || pair.path.join("\0") === path.join("\0") || (kind !== "key" && quoted.includes(key));
 }
 
-function remove(value: unknown, path: YamlPath): void {
+/** Into a place of a value; without anything to put there the key goes. */
+function put(value: unknown, path: YamlPath, what: unknown): void {
   const last = path.at(-1);
   let parent = value;
   for (const part of path.slice(0, -1)) {
@@ -118,8 +129,8 @@ function remove(value: unknown, path: YamlPath): void {
     parent = (parent as Record<string | number, unknown>)[part];
   }
   if (parent === null || typeof parent !== "object" || last === undefined) return;
-  if (Array.isArray(parent)) parent.splice(Number(last), 1);
-  else delete (parent as Record<string | number, unknown>)[last];
+  if (what === undefined) delete (parent as Record<string | number, unknown>)[last];
+  else (parent as Record<string | number, unknown>)[last] = structuredClone(what);
 }
 
 /** The offset of a key (rather than of its value), or of the nearest parent that is there. */

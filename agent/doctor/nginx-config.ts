@@ -39,11 +39,20 @@ export function parseNginx(text: string, file: string): Directive[] {
   let words: string[] = [];
   let line = 1;
   let start = 1;
+  /** OpenResty's blocks of Lua hold no directives: only their braces count. */
+  let lua = 0;
   const token = /\n|[ \t\r]+|#[^\n]*|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|[;{}]|(?:\$\{[^}]*\}|\\.|[^\s;{}"'\\])+/gs;
   for (const match of text.matchAll(token)) {
     const [found] = match;
     const newlines = found.split("\n").length - 1;
-    if (found === ";" || found === "{") {
+    if (lua > 0) {
+      if (found === "{") lua++;
+      if (found === "}") lua--;
+    } else if (found === "{" && words[0]?.endsWith("_by_lua_block")) {
+      stack.at(-1)?.push({ name: words[0], args: words.slice(1), file, line: start });
+      words = [];
+      lua = 1;
+    } else if (found === ";" || found === "{") {
       const [name = "", ...args] = words;
       const directive: Directive = { name, args, file, line: start };
       stack.at(-1)?.push(directive);

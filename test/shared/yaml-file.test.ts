@@ -108,7 +108,7 @@ test("a kind that is missing or misspelt is told with all there are", () => {
 
 test("all faults of a file together: keys, values, choices and pairs", () => {
   expect(
-    faults(`app: shop
+    faults(`app: Shop
 server:
   kind: tornado
   instances: many
@@ -126,6 +126,7 @@ static:
   - { url: /a/, from: y }
 `).map((line) => line.split(" ", 2).join(" ")),
   ).toEqual([
+    "1:1 app:",
     "4:3 server.instances:",
     "5:3 server.threads:",
     "6:3 server.worker:",
@@ -145,6 +146,13 @@ test("a pair is not judged by what is wrong itself", () => {
     '2:26 server.bind: "prt" is not allowed; allowed here: one of socket, port. Did you mean port?',
   ]);
   expect(faults(`${head}site: { preview: { listen: x } }`)).toHaveLength(1);
+  expect(faults(`${head}static: [{ url: s, from: a }, { url: t, from: 5 }]`)).toHaveLength(3);
+  expect(faults(`${head}processes: { a: { command: x, overlap: 5, instances: 2 } }`)).toHaveLength(1);
+  expect(faults("app: 5\nserver: { knd: gunicorn, app: 'a:b' }").map((line) => line.split(" ", 2)[1])).toEqual([
+    "app:",
+    "server.kind:",
+    "server.knd:",
+  ]);
 });
 
 test.each([

@@ -37,6 +37,20 @@ http {
   expect(settingOf(directives, "events", "worker_connections")).toBeUndefined();
 });
 
+test("OpenResty's Lua is passed over", () => {
+  const text = `http {
+    init_by_lua_block { local t = { a = "}" }; if t then server = 1 end }
+    server { content_by_lua_block { ngx.say({ "listen 1;" }) } listen 2; }
+}
+events { }`;
+  const directives = parseNginx(text, "n.conf");
+  expect(directives.map(({ name, line }) => [name, line])).toEqual([
+    ["http", 1],
+    ["events", 5],
+  ]);
+  expect(find(directives, "listen").map(({ directive }) => directive.args)).toEqual([["2"]]);
+});
+
 test("an include is followed by what it includes, relative to the main configuration", () => {
   const dump = `nginx: the configuration file is ok
 # configuration file /etc/nginx/nginx.conf:
