@@ -6,6 +6,7 @@ import type { AgentFacts, AppFacts, HostFacts, PythonFacts } from "./facts.ts";
 import { gatherApps, strayEnvFiles } from "./gather-apps.ts";
 import { gatherCertificates } from "./gather-certificates.ts";
 import { gatherNginx } from "./gather-nginx.ts";
+import { entryOf } from "./gather-paths.ts";
 import { gatherSupervisor } from "./gather-supervisor.ts";
 
 export interface GatherOptions {
@@ -33,7 +34,7 @@ export async function gather({ settings, appsDir, agent, version, now }: GatherO
     apps,
     strayEnvFiles: await strayEnvFiles(appsDir, apps),
     nginx,
-    ownGroup: await gatherGroup(settings.nginx.group),
+    ownGroup: await gatherGroup(settings),
     supervisor,
     certificates: await gatherCertificates(settings, apps, nginx.configuration),
     pythons,
@@ -48,8 +49,11 @@ async function gatherEphemeral(): Promise<HostFacts["ephemeral"]> {
   return first === undefined || last === undefined ? undefined : { first, last };
 }
 
-async function gatherGroup(group: string): Promise<HostFacts["ownGroup"]> {
-  const gid = await groupId(group).catch(() => "none" as const);
+/** Whoever runs doctor, it is about the agent: what it made belongs to its user. */
+async function gatherGroup({ data, nginx }: AgentSettings): Promise<HostFacts["ownGroup"]> {
+  const made = await entryOf(data);
+  if (made !== undefined && made.uid !== 0) return "not root";
+  const gid = await groupId(nginx.group).catch(() => "none" as const);
   return gid ?? "not root";
 }
 

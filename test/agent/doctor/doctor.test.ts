@@ -228,6 +228,13 @@ test.runIf(process.geteuid?.() === 0)(
     execFileSync("nginx", ["-c", layout.nginx.conf, "-e", layout.nginx.log, "-s", "reload"]);
     await edit(layout.agentSettings, (text) => text.replace(/group: .*/, "group: www-data"));
     await eventually(async () => (await found()).length === 0);
+    await edit(layout.agentSettings, (text) => text.replace(/group: .*/, "group: daemon"));
+    expect(await found()).toEqual([finding("socket-ways", /not in the group daemon/)]);
+    // An agent of an ordinary user cannot give its files to a group, whoever runs doctor.
+    await chown(layout.data, 65534, 65534);
+    expect(await found()).toEqual([]);
+    await chown(layout.data, 0, 0);
+    await edit(layout.agentSettings, (text) => text.replace(/group: .*/, "group: www-data"));
     await chmod(layout.data, 0o700);
     const [closed, ...others] = await found();
     expect(closed).toEqual(finding("socket-ways", new RegExp(`nginx's workers may not pass ${layout.data} \\(0700`)));
