@@ -24923,15 +24923,17 @@ const serverAddress = string().max(255).regex(/^(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\
 const size = string().regex(/^\d{1,6}[kKmMgG]?$/, "a size such as 50m");
 const environmentName = string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "letters, digits and _, and no digit first");
 const environmentValue = string({ error: "a text; put numbers and yes/no in quotes" }).max(65536).refine((value) => !value.includes("\0"), "no NUL character");
+// shared/config-server.ts
+const serverKinds = [
+	"gunicorn",
+	"uwsgi",
+	"tornado",
+	"aiohttp",
+	"uvicorn",
+	"command"
+];
 const serverSchema = strictObject({
-	kind: _enum([
-		"gunicorn",
-		"uwsgi",
-		"tornado",
-		"aiohttp",
-		"uvicorn",
-		"command"
-	]),
+	kind: _enum(serverKinds),
 	/** Where the application is: package.module:attribute. */
 	app: plain(255).regex(/^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(.*\))?$/, "module:attribute, such as shop.wsgi:application").optional(),
 	/** For kinds `command`, `tornado` and `aiohttp`; {socket}, {port}, {instance} and {workers} are replaced. */
@@ -25134,6 +25136,7 @@ const python = strictObject({
 });
 /** A process that serves no HTTP: a queue's worker, a scheduler. */
 const process$1 = strictObject({
+	/** With `{instance}` (`worker-0`) and `{run}`, which tells the new one from the old one beside it. */
 	command,
 	instances: int().min(1).max(60).default(1),
 	/** true: the new one starts before the old one is asked to stop. false: never two at once. */
@@ -28882,6 +28885,408 @@ var Bundle = class {
 /** The words of a command: a text is split as a shell would split it, without a shell; a list stands as it is. */
 function argv(command) {
 	return typeof command === "string" ? parseArgsStringToArgv(command) : command;
+}
+// shared/project-clues.ts
+/** Names of what the requirements ask for, in lower case; undefined where the project has none. */
+function requirementNames(files, file) {
+	const names = /* @__PURE__ */ new Set();
+	const seen = /* @__PURE__ */ new Set();
+	const read = (path) => {
+		if (seen.has(path)) return;
+		seen.add(path);
+		for (const line of (files.read(path) ?? "").split("\n")) {
+			const included = /^\s*(?:-r|--requirement)[\s=]*([^\s#]+)/.exec(line)?.[1];
+			if (included !== void 0) read(joined(folderOf(path), included));
+			const name = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)/.exec(line)?.[1];
+			if (name !== void 0) names.add(normal(name));
+		}
+	};
+	const pyproject = files.read("pyproject.toml");
+	const dependencies = /^dependencies\s*=\s*\[([\s\S]*?)\][ \t]*$/m.exec(pyproject ?? "")?.[1];
+	for (const [, name = ""] of (dependencies ?? "").matchAll(/["']\s*([A-Za-z0-9][A-Za-z0-9._-]*)/g)) names.add(normal(name));
+	if (files.exists(file)) read(file);
+	else if (dependencies === void 0) return void 0;
+	return names;
+}
+/** The WSGI and ASGI applications of a Django project, by its settings or by the files that startproject makes. */
+function djangoApplications(files) {
+	const manage = files.read("manage.py");
+	if (manage === void 0 || !/django/i.test(manage)) return void 0;
+	const settings = /DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']/.exec(manage)?.[1];
+	const find = (kind) => djangoApplication(files, settings, kind);
+	const [wsgi, asgi] = [find("wsgi"), find("asgi")];
+	return {
+		...wsgi && { wsgi },
+		...asgi && { asgi }
+	};
+}
+function djangoApplication(files, settings, kind) {
+	for (const file of settings === void 0 ? [] : settingsFiles(settings)) {
+		const [, module, attribute] = new RegExp(`^${kind.toUpperCase()}_APPLICATION\\s*=\\s*["']([\\w.]+)\\.(\\w+)["']`, "m").exec(files.read(file) ?? "") ?? [];
+		if (module !== void 0) return {
+			app: `${module}:${attribute}`,
+			file
+		};
+	}
+	const file = [settings?.split(".")[0], ...files.folders()].filter((name) => name !== void 0).map((name) => `${name}/${kind}.py`).find((path) => files.exists(path));
+	return file === void 0 ? void 0 : {
+		app: `${moduleOf(file)}:application`,
+		file
+	};
+}
+/** A module, or a package whose settings are split. */
+function settingsFiles(module) {
+	const path = module.replaceAll(".", "/");
+	const split = path.replace(/[^/]+$/, "base");
+	return [
+		`${path}.py`,
+		`${path}/__init__.py`,
+		`${path}/base.py`,
+		`${split}.py`
+	];
+}
+const scripts = [
+	"app.py",
+	"main.py",
+	"server.py",
+	"wsgi.py",
+	"asgi.py"
+];
+const strangers = /* @__PURE__ */ new Set([
+	"test",
+	"tests",
+	"docs",
+	"doc",
+	"example",
+	"examples",
+	"scripts",
+	"venv",
+	"node_modules"
+]);
+/** Files that may hold an application: those names at the top, or else one folder below. */
+function scriptsOf(files) {
+	const inside = files.folders().filter((folder) => !strangers.has(folder) && !folder.startsWith(".")).flatMap((folder) => scripts.map((name) => `${folder}/${name}`));
+	return [scripts, inside].map((paths) => paths.filter((path) => files.exists(path)));
+}
+const imports = [
+	["tornado", /^\s*(?:import tornado\.(?:web|httpserver)|from tornado(?:\.web)? import |from tornado\.httpserver )/m],
+	["aiohttp", /^\s*(?:from aiohttp import .*\bweb\b|import aiohttp\.web|from aiohttp\.web import )/m],
+	["fastapi", /^\s*(?:from fastapi import|import fastapi)\b/m],
+	["starlette", /^\s*from starlette\.applications import\b/m],
+	["flask", /^\s*(?:from flask import|import flask)\b/m]
+];
+/** What a file is an application of, by what it imports. */
+function frameworkOf(text) {
+	return imports.find(([, pattern]) => pattern.test(text))?.[0];
+}
+/** The name of what is made by calling one of these classes at the top of a file, or of a function that makes it. */
+function madeIn(text, classes) {
+	const made = new RegExp(`^(\\w+)(?:\\s*:[^=\\n]+)?\\s*=\\s*(?:[\\w.]+\\.)?(?:${classes.join("|")})\\(`, "m").exec(text)?.[1];
+	if (made !== void 0) return {
+		name: made,
+		called: false
+	};
+	const factory = /^(?:async )?def ((?:make|create|init|build|get)_?(?:app|application))\(/m.exec(text)?.[1];
+	return factory === void 0 ? void 0 : {
+		name: factory,
+		called: true
+	};
+}
+function moduleOf(file) {
+	return file.replace(/\.py$/, "").replaceAll("/", ".");
+}
+function normal(name) {
+	return name.toLowerCase().replace(/[._-]+/g, "-");
+}
+function folderOf(path) {
+	return path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";
+}
+function joined(folder, path) {
+	const parts = [];
+	for (const part of `${folder}${path}`.split("/")) if (part === "..") parts.pop();
+	else if (part !== "." && part !== "") parts.push(part);
+	return parts.join("/");
+}
+// shared/detect-kind.ts
+/** What serves a project, as far as its files tell. Pure: it asks the files that it is given, and nothing else. */
+function detectKind(files, given = {}, options = {}) {
+	const requirements = options.requirements ?? "requirements.txt";
+	const clues = {
+		files,
+		names: requirementNames(files, requirements),
+		requirements,
+		systemPackages: options.systemPackages ?? false
+	};
+	const candidates = (given.command === void 0 ? ofProject(clues, given) : [ofCommand(clues, given.command)]).filter(({ kind }) => given.kind === void 0 || kind === given.kind);
+	const [first, ...others] = distinct(candidates);
+	if (first === void 0 || others.length > 0) return {
+		found: false,
+		candidates: distinct(candidates),
+		looked: lookedFor(clues)
+	};
+	const { why, ...server } = first;
+	return {
+		found: true,
+		server,
+		why
+	};
+}
+function ofProject(clues, given) {
+	const found = [...ofDjango(clues), ...clues.files.exists("manage.py") ? [] : ofScripts(clues, given)];
+	const { app } = given;
+	if (app === void 0) return found;
+	return (found.length > 0 ? found : servers(clues, [
+		"gunicorn",
+		"uwsgi",
+		"uvicorn"
+	])).filter(({ kind }) => kind !== "tornado").map(({ kind, why }) => ({
+		kind,
+		app,
+		why
+	}));
+}
+function ofCommand({ files }, command) {
+	const script = argv(command).find((word) => word.endsWith(".py"));
+	const framework = script === void 0 ? void 0 : frameworkOf(files.read(script) ?? "");
+	if (framework === "tornado" || framework === "aiohttp") return {
+		kind: framework,
+		why: [`${script} imports ${framework}`]
+	};
+	return {
+		kind: "command",
+		why: ["there is a server.command"]
+	};
+}
+function ofDjango(clues) {
+	const django = djangoApplications(clues.files);
+	if (django === void 0) return [];
+	const { wsgi, asgi } = django;
+	return servers(clues, [
+		"gunicorn",
+		"uwsgi",
+		"uvicorn"
+	]).flatMap(({ kind, why, app: named }) => {
+		const application = kind === "uvicorn" ? asgi : wsgi;
+		const app = named ?? application?.app;
+		if (app === void 0) return [];
+		return [{
+			kind,
+			app,
+			why: [
+				"manage.py is Django's",
+				...application ? [application.file] : [],
+				...why
+			]
+		}];
+	});
+}
+/** Which of these servers the project brings: by a file of its own, or by its requirements. */
+function servers({ files, names, requirements, systemPackages }, kinds) {
+	const ini = kinds.includes("uwsgi") ? ["uwsgi.ini", "uWSGI.ini"].find((file) => files.exists(file)) : void 0;
+	if (ini !== void 0) {
+		const app = /^\s*(?:module|wsgi)\s*=\s*([\w.]+:\w+)\s*$/m.exec(files.read(ini) ?? "")?.[1];
+		return [{
+			kind: "uwsgi",
+			...app !== void 0 && { app },
+			why: [`there is ${ini}`]
+		}];
+	}
+	const named = kinds.filter((kind) => names?.has(kind) || kind === "uwsgi" && names?.has("pyuwsgi"));
+	if (named.length > 0) return named.map((kind) => ({
+		kind,
+		why: [`${requirements} has ${kind}`]
+	}));
+	const [usual] = kinds;
+	if (usual === void 0 || names !== void 0 && !systemPackages) return [];
+	return [{
+		kind: usual,
+		why: ["no requirements name a server"]
+	}];
+}
+/** What lies at the top of the project counts before what lies below, and wsgi.py and asgi.py before what they import. */
+function ofScripts(clues, { bind }) {
+	for (const scripts of scriptsOf(clues.files)) {
+		const texts = scripts.map((file) => ({
+			file,
+			text: clues.files.read(file) ?? ""
+		}));
+		const gateways = texts.flatMap((script) => ofGateway(clues, script));
+		const found = gateways.length > 0 ? gateways : texts.flatMap((script) => ofFramework(clues, script, bind));
+		if (found.length > 0) return found;
+	}
+	return [];
+}
+function ofFramework(clues, { file, text }, bind) {
+	const framework = frameworkOf(text);
+	const why = [`${file} imports ${framework}`];
+	switch (framework) {
+		case void 0: return [];
+		case "tornado":
+		case "aiohttp": {
+			const listens = commandOf(file, text, bind);
+			if (listens !== void 0) {
+				const { option, ...rest } = listens;
+				return [{
+					kind: framework,
+					...rest,
+					why: [...why, `it takes ${option}`]
+				}];
+			}
+			const made = framework === "aiohttp" ? madeIn(text, ["Application"]) : void 0;
+			return made === void 0 ? [] : [{
+				kind: framework,
+				app: `${moduleOf(file)}:${made.name}`,
+				why
+			}];
+		}
+		case "fastapi":
+		case "starlette": {
+			const made = madeIn(text, ["FastAPI", "Starlette"]);
+			if (made === void 0 || made.called) return [];
+			return [{
+				kind: "uvicorn",
+				app: `${moduleOf(file)}:${made.name}`,
+				why
+			}];
+		}
+		case "flask": {
+			const made = madeIn(text, ["Flask"]);
+			if (made === void 0) return [];
+			const app = `${moduleOf(file)}:${made.name}${made.called ? "()" : ""}`;
+			return servers(clues, ["gunicorn", "uwsgi"]).map((server) => ({
+				...server,
+				app,
+				why: [...why, ...server.why]
+			}));
+		}
+	}
+}
+/** wsgi.py and asgi.py of whatever framework. */
+function ofGateway(clues, { file, text }) {
+	const kind = /(?:^|\/)(wsgi|asgi)\.py$/.exec(file)?.[1];
+	const name = /^(application|app)\s*=/m.exec(text)?.[1] ?? /^from .* import (?:.*\b)?(application|app)\b/m.exec(text)?.[1];
+	if (kind === void 0 || name === void 0) return [];
+	const app = `${moduleOf(file)}:${name}`;
+	return servers(clues, kind === "wsgi" ? ["gunicorn", "uwsgi"] : ["uvicorn"]).map((server) => ({
+		...server,
+		app: server.app ?? app,
+		why: [file, ...server.why]
+	}));
+}
+/** How a script that listens by itself is told where, by the option that it reads. */
+function commandOf(file, text, bind) {
+	const takes = (option) => text.includes(`"--${option}"`) || text.includes(`'--${option}'`) || new RegExp(`define\\(\\s*["']${option}["']`).test(text);
+	const socket = [
+		"path",
+		"socket",
+		"unix-socket",
+		"uds"
+	].find(takes);
+	if (socket !== void 0 && bind !== "port") return {
+		command: `python ${file} --${socket}={socket}`,
+		option: `--${socket}`
+	};
+	if (!takes("port") || bind === "socket") return void 0;
+	return {
+		command: `python ${file} --port={port}`,
+		option: "--port",
+		bind: "port"
+	};
+}
+function distinct(candidates) {
+	const key = ({ kind, app, command }) => JSON.stringify([
+		kind,
+		app,
+		command
+	]);
+	return candidates.filter((one, index) => candidates.findIndex((other) => key(other) === key(one)) === index);
+}
+function lookedFor({ requirements, names }) {
+	return [
+		"manage.py with the WSGI or ASGI application of its settings",
+		"app.py, main.py, server.py, wsgi.py and asgi.py, here and one folder below, with Flask, FastAPI, Starlette, Tornado or aiohttp",
+		names === void 0 ? `${requirements}, which is not there` : `gunicorn, uwsgi or uvicorn in ${requirements}`,
+		"uwsgi.ini"
+	];
+}
+// shared/complete-server.ts
+/** Looks for `server.kind`, and for the application, where cutover.yml leaves them out. It need not be right otherwise. */
+function completeServer(value, files) {
+	if (!isMap$1(value)) return { value };
+	const { server = {}, python } = value;
+	if (!isMap$1(server)) return { value };
+	const given = givenServer(server);
+	const complete = given.kind !== void 0 && (given.app !== void 0 || given.command !== void 0);
+	const wrong = Object.keys(given).length < [
+		"kind",
+		"app",
+		"command",
+		"bind"
+	].filter((key) => key in server).length;
+	if (complete || wrong) return { value };
+	const { requirements, system_site_packages: system } = isMap$1(python) ? python : {};
+	const detection = detectKind(files, given, {
+		...typeof requirements === "string" && { requirements },
+		systemPackages: system === true
+	});
+	if (!detection.found) return given.kind === void 0 ? {
+		value,
+		detection
+	} : { value };
+	return {
+		value: {
+			...value,
+			server: {
+				...detection.server,
+				...server
+			}
+		},
+		detection
+	};
+}
+/** One line about what was found, and why. */
+function describeDetection({ server, why }) {
+	const { kind, app, command, bind } = server;
+	return `cutover.yml leaves its server open; found ${[
+		`kind: ${kind}`,
+		app && `app: ${app}`,
+		command && `command: ${command}`,
+		bind && `bind: ${bind}`
+	].filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
+}
+function kindUnknown(file, { candidates, looked }) {
+	const several = candidates.map(({ why, ...server }) => `${line(server)} (${why.join(", ")})`);
+	const message = several.length === 0 ? `${file} names no server.kind, and the project does not tell it. Looked for: ${looked.join("; ")}.` : `${file} names no server.kind, and the project tells more than one: ${several.join("; ")}.`;
+	const [first] = candidates;
+	return new CutoverError("kind_unknown", message, {
+		unchanged: "Nothing was sent.",
+		fix: `Write it into ${file}, such as: server: { ${line(first ?? {
+			kind: "gunicorn",
+			app: "shop.wsgi:application"
+		})} }. The kinds are ${serverKinds.join(", ")}.`
+	});
+}
+function line({ kind, app, command, bind }) {
+	const parts = [`kind: ${kind}`];
+	if (app !== void 0) parts.push(`app: ${JSON.stringify(app)}`);
+	if (command !== void 0) parts.push(`command: ${JSON.stringify(command)}`);
+	if (bind !== void 0) parts.push(`bind: ${bind}`);
+	return parts.join(", ");
+}
+function givenServer({ kind, app, command, bind }) {
+	const known = serverKinds.find((each) => each === kind);
+	return {
+		...known !== void 0 && { kind: known },
+		...typeof app === "string" && { app },
+		...(typeof command === "string" || isTexts(command)) && { command },
+		...(bind === "socket" || bind === "port") && { bind }
+	};
+}
+function isMap$1(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+function isTexts(value) {
+	return Array.isArray(value) && value.every((each) => typeof each === "string");
 }
 // node_modules/fastest-levenshtein/mod.js
 var require_fastest_levenshtein = /* @__PURE__ */ __commonJSMin(((exports) => {
@@ -35587,9 +35992,10 @@ var import_fastest_levenshtein = require_fastest_levenshtein();
 var import_dist = require_dist();
 /**
 * Parses a settings file and checks it; all that is wrong with it is told together, each fault with line and column.
+* @param change puts in what a file may leave out
 * @throws CutoverError with `errors.notYaml` or `errors.invalid`; its message has one `file:line:column: ...` a line
 */
-function parseYamlFile(text, file, schema, errors) {
+function parseYamlFile(text, file, schema, errors, change = (value) => value) {
 	const counter = new import_dist.LineCounter();
 	const document = (0, import_dist.parseDocument)(text, {
 		lineCounter: counter,
@@ -35601,7 +36007,7 @@ function parseYamlFile(text, file, schema, errors) {
 		message
 	}));
 	if (syntax.length > 0) throw refusal(errors.notYaml, file, syntax);
-	const result = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {}, { reportInput: false });
+	const result = schema.safeParse(change(document.toJS({ maxAliasCount: 100 }) ?? {}), { reportInput: false });
 	if (result.success) return result.data;
 	throw refusal(errors.invalid, file, result.error.issues.flatMap((issue) => locate(issue, document, counter, schema)));
 }
@@ -35670,24 +36076,52 @@ function knownKeys(schema, path) {
 	for (const part of path) node = typeof part === "number" ? node?.items : node?.properties?.[part];
 	return Object.keys(node?.properties ?? {});
 }
+// action/project-files.ts
+/** A project on this machine. */
+function projectFiles(directory) {
+	const isFile = (path) => statSync(join(directory, path), { throwIfNoEntry: false })?.isFile() ?? false;
+	return {
+		exists: isFile,
+		read: (path) => isFile(path) ? readFileSync(join(directory, path), "utf8") : void 0,
+		folders: () => readdirSync(directory, { withFileTypes: true }).flatMap((entry) => entry.isDirectory() ? [entry.name] : []).toSorted()
+	};
+}
 // action/config.ts
-/** @throws CutoverError config_not_found, config_not_yaml, config_invalid */
-async function readConfig(directory, name) {
+/**
+* Reads cutover.yml, with what it leaves out about its server filled in from the project.
+* @param onDetected gets one line about what was filled in
+* @throws CutoverError config_not_found, config_not_yaml, config_invalid, kind_unknown
+*/
+async function readConfig(directory, name, onDetected = () => {}) {
 	let text;
 	try {
 		text = await readFile(join(directory, name), "utf8");
 	} catch (cause) {
 		throw new CutoverError("config_not_found", `There is no ${name} in ${directory}.`, {
 			unchanged: "Nothing was sent.",
-			fix: "Check the inputs working-directory and config, and that actions/checkout ran before this step. The smallest file has `app` and `server`.",
+			fix: "Check the inputs working-directory and config, and that actions/checkout ran before this step. The smallest file has `app` alone, where the project tells its server.",
 			cause
 		});
 	}
-	return parseYamlFile(text, name, configSchema, {
-		notYaml: "config_not_yaml",
-		invalid: "config_invalid"
-	});
+	let detection;
+	const complete = (value) => {
+		const completed = completeServer(value, projectFiles(directory));
+		detection = completed.detection;
+		return completed.value;
+	};
+	try {
+		const config = parseYamlFile(text, name, configSchema, faults, complete);
+		if (detection?.found) onDetected(describeDetection(detection));
+		return config;
+	} catch (thrown) {
+		if (thrown instanceof CutoverError && thrown.code === faults.invalid && !thrown.message.includes("\n") && detection?.found === false) throw kindUnknown(name, detection);
+		throw thrown;
+	}
 }
+const faults = {
+	notYaml: "config_not_yaml",
+	invalid: "config_invalid"
+};
 /** A fault of cutover.yml that shows only beside the project. */
 function configFault(key, message, fix) {
 	return new CutoverError("config_invalid", `cutover.yml: ${key}: ${message}`, {
@@ -36845,6 +37279,8 @@ const releaseView = object({
 const instanceView = object({
 	name: string(),
 	run: runId,
+	/** The process of cutover.yml that it belongs to; absent for a web instance. */
+	process: string().optional(),
 	/** supervisor's own word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED. */
 	state: string(),
 	pid: int().optional(),
@@ -37504,8 +37940,8 @@ async function abortAll(hosts, cancelled) {
 * @throws CutoverError server_app_not_found
 */
 function checkServerApp(config, directory) {
-	const { kind, app } = config.server;
-	if (kind !== "gunicorn" || app === void 0) return;
+	const { app } = config.server;
+	if (app === void 0) return;
 	const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
 	const parts = module.split(".");
 	const candidates = [`${parts.join("/")}.py`, `${parts.join("/")}/__init__.py`];
@@ -37517,7 +37953,7 @@ function checkServerApp(config, directory) {
 	if (!ownsPackage(directory, parts[0] ?? "") && mayComeFromElsewhere(config, directory)) return;
 	throw new CutoverError("server_app_not_found", `server.app is ${app}, but the project holds neither ${candidates.join(" nor ")}.`, {
 		unchanged: "Nothing was sent.",
-		fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the WSGI callable."
+		fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it."
 	});
 }
 function checkAttribute(app, file, name, text) {
@@ -37538,7 +37974,7 @@ function mayComeFromElsewhere({ python }, directory) {
 * @throws CutoverError server_app_not_found
 */
 function checkServerAppPacked(config, directory, files) {
-	const module = config.server.kind === "gunicorn" ? config.server.app?.split(":", 1)[0] : void 0;
+	const module = config.server.app?.split(":", 1)[0];
 	if (module === void 0) return;
 	const stem = module.replaceAll(".", "/");
 	const candidates = [`${stem}.py`, `${stem}/__init__.py`].filter((path) => existsSync(join(directory, path)));
@@ -38614,7 +39050,7 @@ function pipCommand(python, version, requirements, into) {
 /** The whole job. What is known of it stands in the report at every moment, also when it throws a CutoverError. */
 async function run(inputs, effects, report) {
 	const directory = resolve(effects.env.GITHUB_WORKSPACE ?? ".", inputs.workingDirectory);
-	const config = await readConfig(directory, inputs.config);
+	const config = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
 	report.app = config.app;
 	report.url = siteUrl(config);
 	const job = {

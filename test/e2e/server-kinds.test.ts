@@ -2,8 +2,9 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { type DeploymentView, routes } from "../../shared/protocol.ts";
+import { routes } from "../../shared/protocol.ts";
 import { copyStack, type Stack, type StackOptions, stacks } from "../fixtures/stacks.ts";
+import { runAction } from "../harness/action.ts";
 import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
 import { deployProject, finished } from "../harness/deploy.ts";
 import { freePortRange, freePorts } from "../harness/ports.ts";
@@ -53,13 +54,17 @@ async function addApp(app: string, portRange?: string): Promise<void> {
   url = `http://127.0.0.1:${port}`;
 }
 
-/** Old instances go as soon as they are drained: a request too early or too late would fail. */
-async function deploy(stack: Stack, version: string, config: StackOptions["config"] = {}): Promise<DeploymentView> {
-  const directory = join(scratch.path, "checkout");
-  await copyStack(directory, stack, { version, config: { keep_warm: "0s", ...config } });
-  const view = await deployProject(agent, directory);
-  expect(view, JSON.stringify(view.failure, undefined, 2)).toMatchObject({ outcome: "succeeded" });
-  return view;
+/**
+ * By the built Action. Old instances go as soon as they are drained: a request too early or too late would fail.
+ * @returns the host's part of the Action's result
+ */
+async function deploy(stack: Stack, version: string, config: StackOptions["config"] = {}): Promise<{ cut?: number }> {
+  const cwd = join(scratch.path, "checkout");
+  await copyStack(cwd, stack, { version, config: { keep_warm: "0s", ...config } });
+  const inputs = { hosts: agent.url, "signing-key": key.privatePem };
+  const { exitCode, stdout, outputs } = await runAction({ inputs, cwd });
+  expect(exitCode, stdout).toBe(0);
+  return JSON.parse(outputs.result ?? "")[new URL(agent.url).host];
 }
 
 const answer = async (path: string) => (await fetch(`${url}${path}`)).text();
