@@ -37,7 +37,7 @@ export function describeDetection({ server, why }: Detection & { found: true }):
 }
 
 export function kindUnknown(file: string, { candidates, looked }: Detection & { found: false }): CutoverError {
-  const several = candidates.map(({ why, ...server }) => `${line(server)} (${why.join(", ")})`);
+  const several = candidates.map(describeCandidate);
   const message =
     several.length === 0
       ? `${file} names no server.kind, and the project does not tell it. Looked for: ${looked.join("; ")}.`
@@ -48,6 +48,10 @@ export function kindUnknown(file: string, { candidates, looked }: Detection & { 
     unchanged: "Nothing was sent.",
     fix: `Write it into ${file}, such as: server: { ${example} }. The kinds are ${serverKinds.join(", ")}.`,
   });
+}
+
+export function describeCandidate({ why, ...server }: Candidate): string {
+  return `${line(server)} (${why.join(", ")})`;
 }
 
 function line({ kind, app, command, bind }: Omit<Candidate, "why">): string {

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { duration } from "./duration.ts";
 
 /** The kinds of value that cutover.yml and the host's files are made of, each with the one grammar that it has everywhere. */
 
@@ -30,7 +29,9 @@ export const folderUrl = plain(255).regex(
 );
 
 /** How long a browser may keep a file, in the words of nginx's `expires`. */
-export const expires = z.union([duration, z.enum(["max", "off"])]);
+export const expires = z
+  .string()
+  .regex(/^(?:\d{1,6}(?:ms|s|m|h|d)|max|off)$/, "a duration such as 24h, or max, or off");
 
 /** A host name as nginx's server_name takes it, without its regular expressions and variables. */
 export const serverName = z

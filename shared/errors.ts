@@ -17,6 +17,7 @@ export const errorCodes = {
   wheels_failed: "pip could not get or build the wheels for the requirements.",
   python_not_found: "The Python interpreter that the configuration names is not on this machine.",
   signing_key_invalid: "The signing key is missing or cannot be read.",
+  file_exists: "A file is already there, and is not overwritten.",
   // The way to the host
   agent_unreachable: "No agent answers at this address.",
   agent_incompatible: "What answers there is not an agent of a version that this Action can talk to.",
@@ -36,6 +37,7 @@ export const errorCodes = {
   base_unusable: "The host does not have what a thin bundle leaves out.",
   // The host
   host_settings_invalid: "A settings file of the host is wrong.",
+  environment_invalid: "A variable cannot be put into the app's environment file.",
   disk_full: "The host has too little free disk.",
   listen_not_allowed: "The host does not allow this app the address that it asks for.",
   domain_not_allowed: "The host does not allow this app the domain that it asks for.",

@@ -1,7 +1,7 @@
-import { closest } from "fastest-levenshtein";
 import { type Document, isMap, isScalar, LineCounter, parseDocument } from "yaml";
-import { z } from "zod";
+import type { z } from "zod";
 import { CutoverError, type ErrorCode } from "./errors.ts";
+import { type Fault, faultsOf, type YamlPath } from "./yaml-faults.ts";
 
 export interface YamlFault {
   line: number;
@@ -14,9 +14,14 @@ export interface YamlErrors {
   invalid: ErrorCode;
 }
 
+/** A file's value, or everything that is wrong with it: what keeps it from being YAML, or what the schema has against it. */
+export type YamlResult<T> =
+  | { kind: "good"; value: T; at(path: YamlPath): { line: number; column: number } }
+  | { kind: "not yaml" | "invalid"; faults: YamlFault[] };
+
 /**
  * Parses a settings file and checks it; all that is wrong with it is told together, each fault with line and column.
- * @param change puts in what a file may leave out
+ * @param complete puts in what the file may leave out
  * @throws CutoverError with `errors.notYaml` or `errors.invalid`; its message has one `file:line:column: ...` a line
  */
 export function parseYamlFile<S extends z.ZodType>(
@@ -24,59 +29,112 @@ export function parseYamlFile<S extends z.ZodType>(
   file: string,
   schema: S,
   errors: YamlErrors,
-  change: (value: unknown) => unknown = (value) => value,
+  complete?: (value: unknown) => unknown,
 ): z.output<S> {
+  const result = readYaml(text, schema, complete);
+  if (result.kind === "good") return result.value;
+  throw yamlRefusal(result.kind === "not yaml" ? errors.notYaml : errors.invalid, file, result.faults);
+}
+
+/** The same without an error. Faults come in the order of the file. */
+export function readYaml<S extends z.ZodType>(
+  text: string,
+  schema: S,
+  complete: (value: unknown) => unknown = (value) => value,
+): YamlResult<z.output<S>> {
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, uniqueKeys: true });
   const syntax = document.errors.map(({ pos, message }) => ({ ...position(counter, pos[0]), message }));
-  if (syntax.length > 0) throw refusal(errors.notYaml, file, syntax);
-  const result = schema.safeParse(change(document.toJS({ maxAliasCount: 100 }) ?? {}), { reportInput: false });
-  if (result.success) return result.data;
-  throw refusal(
-    errors.invalid,
-    file,
-    result.error.issues.flatMap((issue) => locate(issue, document, counter, schema)),
-  );
+  if (syntax.length > 0) return { kind: "not yaml", faults: inOrder(syntax) };
+  let input: unknown;
+  try {
+    input = complete(document.toJS({ maxAliasCount: 100 }) ?? {});
+  } catch (error) {
+    // An alias to nothing, or one that grows without end.
+    return { kind: "not yaml", faults: [{ line: 1, column: 1, message: (error as Error).message }] };
+  }
+  const at = (path: YamlPath) => position(counter, offsetOf(document, path));
+  const checked = schema.safeParse(input, { reportInput: false });
+  if (checked.success) return { kind: "good", value: checked.data, at };
+  const faults = [...faultsOf(checked.error, input, schema)];
+  faults.push(...hiddenFaults(faults, input, schema));
+  return { kind: "invalid", faults: inOrder(faults.map((fault) => ({ ...at(fault.path), message: worded(fault) }))) };
 }
 
-function refusal(code: ErrorCode, file: string, faults: YamlFault[]): CutoverError {
-  const lines = faults
-    .toSorted((a, b) => a.line - b.line || a.column - b.column)
-    .map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
+export function yamlRefusal(code: ErrorCode, file: string, faults: YamlFault[]): CutoverError {
+  const lines = faults.map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
   return new CutoverError(code, lines.join("\n"), {
     unchanged: "Nothing was changed.",
     fix: lines.length === 1 ? "Correct this line." : `Correct these ${lines.length} places.`,
   });
 }
 
-function locate(issue: z.core.$ZodIssue, document: Document, counter: LineCounter, schema: z.ZodType): YamlFault[] {
-  const path = issue.path.filter((part) => typeof part !== "symbol");
-  if (issue.code === "unrecognized_keys") {
-    const known = knownKeys(schema, path);
-    return issue.keys.map((key) => ({
-      ...position(counter, offsetOf(document, [...path, key])),
-      message: `${[...path, key].join(".")}: unknown key${suggestion(key, known)}`,
-    }));
-  }
-  const where = path.length === 0 ? "" : `${path.join(".")}: `;
-  const missing = issue.code === "invalid_type" && !document.hasIn(path);
-  const message = missing ? "is required and missing" : plainMessage(issue);
-  return [{ ...position(counter, offsetOf(document, path)), message: `${where}${message}` }];
+function worded({ path, message }: Fault): string {
+  if (path.length > 0) return `${path.join(".")}: ${message}`;
+  return message.startsWith("expected ") ? `the file must hold keys and their values: ${message}` : message;
 }
 
-function plainMessage(issue: z.core.$ZodIssue): string {
-  if (issue.code === "invalid_format" && issue.format === "regex" && issue.message.startsWith("Invalid string")) {
-    return `must match ${issue.pattern ?? "the allowed form"}`;
+function inOrder(faults: YamlFault[]): YamlFault[] {
+  return faults.toSorted((a, b) => a.line - b.line || a.column - b.column);
+}
+
+/** What stands in for a wrong value while pairs are looked at: one of these fits nearly every key. */
+const standIns = ["cutover-stand-in", "/cutover-stand-in/", "cutover_stand:in", 1, true, "1s", [], {}];
+
+/**
+ * Where a mapping has a fault of its own, zod does not look at pairs of its keys: they are looked at with something else in
+ * the wrong places. A pair is not judged where a choice in the same mapping is open, or where it is about what stands in.
+ */
+function hiddenFaults(known: Fault[], input: unknown, schema: z.ZodType): Fault[] {
+  const places = known.filter(({ kind, path }) => kind !== "pair" && path.length > 0);
+  if (places.length === 0) return [];
+  const rest = structuredClone(input);
+  let found: Fault[] = known;
+  for (const standIn of standIns) {
+    for (const { path, kind, example } of found) {
+      if (kind === "key") put(rest, path, undefined);
+      else if (kind !== "pair") put(rest, path, example ?? standIn);
+    }
+    const again = schema.safeParse(rest, { reportInput: false });
+    found = again.success ? [] : faultsOf(again.error, rest, schema);
+    if (found.every(({ kind }) => kind === "pair")) break;
   }
-  if (issue.code === "invalid_union") {
-    const messages = issue.errors.flat().map((inner) => inner.message.replace(/^Invalid input: /, ""));
-    return [...new Set(messages)].join(", or ") || issue.message;
+  return found.filter(
+    (fault) =>
+      fault.kind === "pair" &&
+      !/cutover.stand/.test(fault.message) &&
+      !known.some((one) => same(one, fault)) &&
+      !places.some((place) => spoils(place, fault)),
+  );
+}
+
+function same(a: Fault, b: Fault): boolean {
+  return a.message === b.message && a.path.join("\0") === b.path.join("\0");
+}
+
+/** Whether a pair cannot be judged for a wrong value in the same mapping. */
+function spoils({ path, kind }: Fault, pair: Fault): boolean {
+  const key = String(path.at(-1));
+  if (!path.slice(0, -1).every((part, index) => pair.path[index] === part)) return false;
+  const quoted = [...pair.message.matchAll(/`([^`]*)`/g)].flatMap(([, text = ""]) => text.split(/\W+/));
+  return kind === "choice" || pair.path.join("\0") === path.join("\0") || (kind !== "key" && quoted.includes(key));
+}
+
+/** Into a place of a value; without anything to put there the key goes. */
+function put(value: unknown, path: YamlPath, what: unknown): void {
+  const last = path.at(-1);
+  let parent = value;
+  for (const part of path.slice(0, -1)) {
+    if (parent === null || typeof parent !== "object") return;
+    parent = (parent as Record<string | number, unknown>)[part];
   }
-  return issue.message.replace(/^Invalid (?:input|option): /, "");
+  if (parent === null || typeof parent !== "object" || last === undefined) return;
+  if (what === undefined) delete (parent as Record<string | number, unknown>)[last];
+  else (parent as Record<string | number, unknown>)[last] = structuredClone(what);
 }
 
 /** The offset of a key (rather than of its value), or of the nearest parent that is there. */
-function offsetOf(document: Document, path: (string | number)[]): number {
+function offsetOf(document: Document, path: YamlPath): number {
   for (let length = path.length; length > 0; length--) {
     const parent = document.getIn(path.slice(0, length - 1), true) ?? document.contents;
     const last = path[length - 1];
@@ -95,21 +153,4 @@ function offsetOf(document: Document, path: (string | number)[]): number {
 function position(counter: LineCounter, offset: number): { line: number; column: number } {
   const { line, col } = counter.linePos(offset);
   return { line: Math.max(line, 1), column: Math.max(col, 1) };
-}
-
-function suggestion(key: string, known: string[]): string {
-  if (known.length === 0) return "";
-  const nearest = closest(key, known);
-  return `; allowed here: ${known.join(", ")}. Did you mean ${nearest}?`;
-}
-
-interface JsonSchema {
-  properties?: Record<string, JsonSchema>;
-  items?: JsonSchema;
-}
-
-function knownKeys(schema: z.ZodType, path: (string | number)[]): string[] {
-  let node: JsonSchema | undefined = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema;
-  for (const part of path) node = typeof part === "number" ? node?.items : node?.properties?.[part];
-  return Object.keys(node?.properties ?? {});
 }

@@ -18,7 +18,7 @@ import { EventEmitter as EventEmitter$1, once } from "node:events";
 import { constants as constants$1, createZstdCompress } from "node:zlib";
 import { createHash, hash, randomBytes, randomUUID } from "node:crypto";
 import { StringDecoder } from "string_decoder";
-import * as child from "child_process";
+import * as child$1 from "child_process";
 import { setTimeout as setTimeout$1 } from "timers";
 import { spawn } from "node:child_process";
 import Br, { closeSync, constants as constants$2, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, statSync } from "node:fs";
@@ -17598,7 +17598,7 @@ var ToolRunner = class extends events.EventEmitter {
 				});
 				if (this.options.cwd && !(yield exists(this.options.cwd))) return reject(/* @__PURE__ */ new Error(`The cwd: ${this.options.cwd} does not exist!`));
 				const fileName = this._getSpawnFileName();
-				const cp = child.spawn(fileName, this._getSpawnArgs(optionsNonNull), this._getSpawnOptions(this.options, fileName));
+				const cp = child$1.spawn(fileName, this._getSpawnArgs(optionsNonNull), this._getSpawnOptions(this.options, fileName));
 				let stdbuffer = "";
 				if (cp.stdout) cp.stdout.on("data", (data) => {
 					if (this.options.listeners && this.options.listeners.stdout) this.options.listeners.stdout(data);
@@ -18238,6 +18238,7 @@ const errorCodes = {
 	wheels_failed: "pip could not get or build the wheels for the requirements.",
 	python_not_found: "The Python interpreter that the configuration names is not on this machine.",
 	signing_key_invalid: "The signing key is missing or cannot be read.",
+	file_exists: "A file is already there, and is not overwritten.",
 	agent_unreachable: "No agent answers at this address.",
 	agent_incompatible: "What answers there is not an agent of a version that this Action can talk to.",
 	timed_out: "The time limit was reached.",
@@ -18254,6 +18255,7 @@ const errorCodes = {
 	manifest_mismatch: "The manifest is not the one that the token was signed for.",
 	base_unusable: "The host does not have what a thin bundle leaves out.",
 	host_settings_invalid: "A settings file of the host is wrong.",
+	environment_invalid: "A variable cannot be put into the app's environment file.",
 	disk_full: "The host has too little free disk.",
 	listen_not_allowed: "The host does not allow this app the address that it asks for.",
 	domain_not_allowed: "The host does not allow this app the domain that it asks for.",
@@ -24384,7 +24386,7 @@ function readInputs(env) {
 		return [name, text === void 0 || text === "" ? fallback : text];
 	});
 	const result = schema.safeParse(Object.fromEntries(texts));
-	if (!result.success) throw refusal$1(result.error);
+	if (!result.success) throw refusal(result.error);
 	const { data } = result;
 	return {
 		hosts: data.hosts,
@@ -24403,7 +24405,7 @@ function readInputs(env) {
 		pipArguments: data["pip-arguments"]
 	};
 }
-function refusal$1(error) {
+function refusal(error) {
 	return new CutoverError("input_invalid", error.issues.map(({ path, message }) => `Input ${String(path[0])}: ${message}`).join("\n"), {
 		unchanged: "Nothing was sent.",
 		fix: "Correct `with:` of this step. The inputs are described in action.yml."
@@ -24910,7 +24912,7 @@ const urlPath = plain(1024).regex(/^\/[^\s"'\\$;{}<>#]*$/, "a URL path that star
 /** The URL of a location that files are served below. */
 const folderUrl = plain(255).regex(/^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)+$/, "a URL path such as /static/, with a slash at both ends and no .. in it");
 /** How long a browser may keep a file, in the words of nginx's `expires`. */
-const expires = union([duration, _enum(["max", "off"])]);
+const expires = string().regex(/^(?:\d{1,6}(?:ms|s|m|h|d)|max|off)$/, "a duration such as 24h, or max, or off");
 /** A host name as nginx's server_name takes it, without its regular expressions and variables. */
 const serverName = string().max(253).regex(/^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/, "a host name in lower case, or *.example.com");
 const port = int().min(1).max(65535);
@@ -25020,6 +25022,8 @@ function placeholderFaults(command, bind) {
 	}];
 }
 // shared/config-site.ts
+/** A path that nginx is told: it has no escape for a variable's $. */
+const servedPath = relativePath.regex(/^[^$]*$/, "no $, which nginx would read as a variable");
 const staticSchema = strictObject({
 	url: folderUrl,
 	/** Run by the Action in the project before packing. */
@@ -25036,11 +25040,11 @@ const staticSchema = strictObject({
 const sharedSchema = strictObject({
 	url: folderUrl,
 	/** The folder below shared/. */
-	from: relativePath,
+	from: servedPath,
 	expires: expires.default("off")
 });
 /** What nginx takes inside double quotes as it stands, but for the quote and the backslash, which are escaped. */
-const headerValue = plain(4096).regex(/^[^$]*$/, "no $, which nginx would read as a variable");
+const headerValue = plain(4e3).regex(/^[^$]*$/, "no $, which nginx would read as a variable").refine((value) => Buffer.byteLength(value.replace(/["\\]/g, "\\$&")) <= 4e3, "longer than nginx can read");
 const preview = strictObject({
 	/** An address of its own, among those that the host allows. */
 	listen: listenAddress.optional(),
@@ -25080,7 +25084,7 @@ const siteSchema = strictObject({
 	/** Headers that every response gets. */
 	add_header: record(string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}),
 	/** A page of the project, shown for 502, 503 and 504; cutover's own unless given. */
-	error_page: relativePath.optional(),
+	error_page: servedPath.optional(),
 	access_log: boolean().default(true),
 	balance: _enum([
 		"round_robin",
@@ -29255,7 +29259,7 @@ function describeDetection({ server, why }) {
 	].filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
 }
 function kindUnknown(file, { candidates, looked }) {
-	const several = candidates.map(({ why, ...server }) => `${line(server)} (${why.join(", ")})`);
+	const several = candidates.map(describeCandidate);
 	const message = several.length === 0 ? `${file} names no server.kind, and the project does not tell it. Looked for: ${looked.join("; ")}.` : `${file} names no server.kind, and the project tells more than one: ${several.join("; ")}.`;
 	const [first] = candidates;
 	return new CutoverError("kind_unknown", message, {
@@ -29265,6 +29269,9 @@ function kindUnknown(file, { candidates, looked }) {
 			app: "shop.wsgi:application"
 		})} }. The kinds are ${serverKinds.join(", ")}.`
 	});
+}
+function describeCandidate({ why, ...server }) {
+	return `${line(server)} (${why.join(", ")})`;
 }
 function line({ kind, app, command, bind }) {
 	const parts = [`kind: ${kind}`];
@@ -29288,122 +29295,6 @@ function isMap$1(value) {
 function isTexts(value) {
 	return Array.isArray(value) && value.every((each) => typeof each === "string");
 }
-// node_modules/fastest-levenshtein/mod.js
-var require_fastest_levenshtein = /* @__PURE__ */ __commonJSMin(((exports) => {
-	exports.__esModule = true;
-	exports.distance = exports.closest = void 0;
-	var peq = /* @__PURE__ */ new Uint32Array(65536);
-	var myers_32 = function(a, b) {
-		var n = a.length;
-		var m = b.length;
-		var lst = 1 << n - 1;
-		var pv = -1;
-		var mv = 0;
-		var sc = n;
-		var i = n;
-		while (i--) peq[a.charCodeAt(i)] |= 1 << i;
-		for (i = 0; i < m; i++) {
-			var eq = peq[b.charCodeAt(i)];
-			var xv = eq | mv;
-			eq |= (eq & pv) + pv ^ pv;
-			mv |= ~(eq | pv);
-			pv &= eq;
-			if (mv & lst) sc++;
-			if (pv & lst) sc--;
-			mv = mv << 1 | 1;
-			pv = pv << 1 | ~(xv | mv);
-			mv &= xv;
-		}
-		i = n;
-		while (i--) peq[a.charCodeAt(i)] = 0;
-		return sc;
-	};
-	var myers_x = function(b, a) {
-		var n = a.length;
-		var m = b.length;
-		var mhc = [];
-		var phc = [];
-		var hsize = Math.ceil(n / 32);
-		var vsize = Math.ceil(m / 32);
-		for (var i = 0; i < hsize; i++) {
-			phc[i] = -1;
-			mhc[i] = 0;
-		}
-		var j = 0;
-		for (; j < vsize - 1; j++) {
-			var mv_1 = 0;
-			var pv_1 = -1;
-			var start_1 = j * 32;
-			var vlen_1 = Math.min(32, m) + start_1;
-			for (var k = start_1; k < vlen_1; k++) peq[b.charCodeAt(k)] |= 1 << k;
-			for (var i = 0; i < n; i++) {
-				var eq = peq[a.charCodeAt(i)];
-				var pb = phc[i / 32 | 0] >>> i & 1;
-				var mb = mhc[i / 32 | 0] >>> i & 1;
-				var xv = eq | mv_1;
-				var xh = ((eq | mb) & pv_1) + pv_1 ^ pv_1 | eq | mb;
-				var ph = mv_1 | ~(xh | pv_1);
-				var mh = pv_1 & xh;
-				if (ph >>> 31 ^ pb) phc[i / 32 | 0] ^= 1 << i;
-				if (mh >>> 31 ^ mb) mhc[i / 32 | 0] ^= 1 << i;
-				ph = ph << 1 | pb;
-				mh = mh << 1 | mb;
-				pv_1 = mh | ~(xv | ph);
-				mv_1 = ph & xv;
-			}
-			for (var k = start_1; k < vlen_1; k++) peq[b.charCodeAt(k)] = 0;
-		}
-		var mv = 0;
-		var pv = -1;
-		var start = j * 32;
-		var vlen = Math.min(32, m - start) + start;
-		for (var k = start; k < vlen; k++) peq[b.charCodeAt(k)] |= 1 << k;
-		var score = m;
-		for (var i = 0; i < n; i++) {
-			var eq = peq[a.charCodeAt(i)];
-			var pb = phc[i / 32 | 0] >>> i & 1;
-			var mb = mhc[i / 32 | 0] >>> i & 1;
-			var xv = eq | mv;
-			var xh = ((eq | mb) & pv) + pv ^ pv | eq | mb;
-			var ph = mv | ~(xh | pv);
-			var mh = pv & xh;
-			score += ph >>> m - 1 & 1;
-			score -= mh >>> m - 1 & 1;
-			if (ph >>> 31 ^ pb) phc[i / 32 | 0] ^= 1 << i;
-			if (mh >>> 31 ^ mb) mhc[i / 32 | 0] ^= 1 << i;
-			ph = ph << 1 | pb;
-			mh = mh << 1 | mb;
-			pv = mh | ~(xv | ph);
-			mv = ph & xv;
-		}
-		for (var k = start; k < vlen; k++) peq[b.charCodeAt(k)] = 0;
-		return score;
-	};
-	var distance = function(a, b) {
-		if (a.length < b.length) {
-			var tmp = b;
-			b = a;
-			a = tmp;
-		}
-		if (b.length === 0) return a.length;
-		if (a.length <= 32) return myers_32(a, b);
-		return myers_x(a, b);
-	};
-	exports.distance = distance;
-	var closest = function(str, arr) {
-		var min_distance = Infinity;
-		var min_index = 0;
-		for (var i = 0; i < arr.length; i++) {
-			var dist = distance(str, arr[i]);
-			if (dist < min_distance) {
-				min_distance = dist;
-				min_index = i;
-			}
-		}
-		return arr[min_index];
-	};
-	exports.closest = closest;
-}));
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = /* @__PURE__ */ __commonJSMin(((exports) => {
 	const ALIAS = Symbol.for("yaml.alias");
@@ -35987,15 +35878,275 @@ var require_dist = /* @__PURE__ */ __commonJSMin(((exports) => {
 	exports.visit = visit.visit;
 	exports.visitAsync = visit.visitAsync;
 }));
-// shared/yaml-file.ts
-var import_fastest_levenshtein = require_fastest_levenshtein();
+// node_modules/fastest-levenshtein/mod.js
+var require_fastest_levenshtein = /* @__PURE__ */ __commonJSMin(((exports) => {
+	exports.__esModule = true;
+	exports.distance = exports.closest = void 0;
+	var peq = /* @__PURE__ */ new Uint32Array(65536);
+	var myers_32 = function(a, b) {
+		var n = a.length;
+		var m = b.length;
+		var lst = 1 << n - 1;
+		var pv = -1;
+		var mv = 0;
+		var sc = n;
+		var i = n;
+		while (i--) peq[a.charCodeAt(i)] |= 1 << i;
+		for (i = 0; i < m; i++) {
+			var eq = peq[b.charCodeAt(i)];
+			var xv = eq | mv;
+			eq |= (eq & pv) + pv ^ pv;
+			mv |= ~(eq | pv);
+			pv &= eq;
+			if (mv & lst) sc++;
+			if (pv & lst) sc--;
+			mv = mv << 1 | 1;
+			pv = pv << 1 | ~(xv | mv);
+			mv &= xv;
+		}
+		i = n;
+		while (i--) peq[a.charCodeAt(i)] = 0;
+		return sc;
+	};
+	var myers_x = function(b, a) {
+		var n = a.length;
+		var m = b.length;
+		var mhc = [];
+		var phc = [];
+		var hsize = Math.ceil(n / 32);
+		var vsize = Math.ceil(m / 32);
+		for (var i = 0; i < hsize; i++) {
+			phc[i] = -1;
+			mhc[i] = 0;
+		}
+		var j = 0;
+		for (; j < vsize - 1; j++) {
+			var mv_1 = 0;
+			var pv_1 = -1;
+			var start_1 = j * 32;
+			var vlen_1 = Math.min(32, m) + start_1;
+			for (var k = start_1; k < vlen_1; k++) peq[b.charCodeAt(k)] |= 1 << k;
+			for (var i = 0; i < n; i++) {
+				var eq = peq[a.charCodeAt(i)];
+				var pb = phc[i / 32 | 0] >>> i & 1;
+				var mb = mhc[i / 32 | 0] >>> i & 1;
+				var xv = eq | mv_1;
+				var xh = ((eq | mb) & pv_1) + pv_1 ^ pv_1 | eq | mb;
+				var ph = mv_1 | ~(xh | pv_1);
+				var mh = pv_1 & xh;
+				if (ph >>> 31 ^ pb) phc[i / 32 | 0] ^= 1 << i;
+				if (mh >>> 31 ^ mb) mhc[i / 32 | 0] ^= 1 << i;
+				ph = ph << 1 | pb;
+				mh = mh << 1 | mb;
+				pv_1 = mh | ~(xv | ph);
+				mv_1 = ph & xv;
+			}
+			for (var k = start_1; k < vlen_1; k++) peq[b.charCodeAt(k)] = 0;
+		}
+		var mv = 0;
+		var pv = -1;
+		var start = j * 32;
+		var vlen = Math.min(32, m - start) + start;
+		for (var k = start; k < vlen; k++) peq[b.charCodeAt(k)] |= 1 << k;
+		var score = m;
+		for (var i = 0; i < n; i++) {
+			var eq = peq[a.charCodeAt(i)];
+			var pb = phc[i / 32 | 0] >>> i & 1;
+			var mb = mhc[i / 32 | 0] >>> i & 1;
+			var xv = eq | mv;
+			var xh = ((eq | mb) & pv) + pv ^ pv | eq | mb;
+			var ph = mv | ~(xh | pv);
+			var mh = pv & xh;
+			score += ph >>> m - 1 & 1;
+			score -= mh >>> m - 1 & 1;
+			if (ph >>> 31 ^ pb) phc[i / 32 | 0] ^= 1 << i;
+			if (mh >>> 31 ^ mb) mhc[i / 32 | 0] ^= 1 << i;
+			ph = ph << 1 | pb;
+			mh = mh << 1 | mb;
+			pv = mh | ~(xv | ph);
+			mv = ph & xv;
+		}
+		for (var k = start; k < vlen; k++) peq[b.charCodeAt(k)] = 0;
+		return score;
+	};
+	var distance = function(a, b) {
+		if (a.length < b.length) {
+			var tmp = b;
+			b = a;
+			a = tmp;
+		}
+		if (b.length === 0) return a.length;
+		if (a.length <= 32) return myers_32(a, b);
+		return myers_x(a, b);
+	};
+	exports.distance = distance;
+	var closest = function(str, arr) {
+		var min_distance = Infinity;
+		var min_index = 0;
+		for (var i = 0; i < arr.length; i++) {
+			var dist = distance(str, arr[i]);
+			if (dist < min_distance) {
+				min_distance = dist;
+				min_index = i;
+			}
+		}
+		return arr[min_index];
+	};
+	exports.closest = closest;
+}));
+// shared/yaml-faults.ts
 var import_dist = require_dist();
+var import_fastest_levenshtein = require_fastest_levenshtein();
+/** Every fault that zod found in a value, unions opened: of their branches the one that the value is meant for speaks. */
+function faultsOf(error, input, schema) {
+	return error.issues.flatMap((issue) => faultsOfIssue(issue, [], input, schema));
+}
+function faultsOfIssue(issue, parent, input, schema) {
+	const path = [...parent, ...issue.path.filter((part) => typeof part !== "symbol")];
+	const value = valueAt(input, path);
+	switch (issue.code) {
+		case "unrecognized_keys": return issue.keys.map((key) => unknownKey([...path, key], knownKeys(schema, path)));
+		case "invalid_key": {
+			const name = String(path.at(-1));
+			const reasons = issue.issues.map(({ message }) => message).join(", ");
+			return [{
+				path,
+				kind: "key",
+				message: `${JSON.stringify(name)} is no name for it; allowed: ${reasons}`
+			}];
+		}
+		case "invalid_union": {
+			if (value === void 0) return [missing(path, issue)];
+			const branch = meantBranch(issue.errors);
+			if (branch !== void 0) return branch.flatMap((inner) => faultsOfIssue(inner, path, input, schema));
+			return [alternatives(path, issue.errors.flat(), value)];
+		}
+		case "invalid_type":
+		case "invalid_value":
+			if (value === void 0) return [missing(path, issue)];
+			return [alternatives(path, [issue], value)];
+		case "custom": return [{
+			path,
+			kind: "pair",
+			message: issue.message
+		}];
+		default: return [{
+			path,
+			kind: "value",
+			message: plainMessage(issue)
+		}];
+	}
+}
+/**
+* The branch that a mapping or a list got into, rather than one whose type it has not; of several the one where the faults
+* lie deepest, then the one with the fewest.
+*/
+function meantBranch(branches) {
+	const entered = branches.filter((issues) => issues.every(({ path, code }) => path.length > 0 || inside.has(code)));
+	const depth = (issues) => Math.max(...issues.map(({ path }) => path.length));
+	return entered.toSorted((a, b) => depth(b) - depth(a) || a.length - b.length)[0];
+}
+/** Faults of a whole mapping that say that it was meant to be this one. */
+const inside = /* @__PURE__ */ new Set(["unrecognized_keys", "custom"]);
+/** One scalar that is none of what is allowed: everything that is, and the nearest of the words that are. */
+function alternatives(path, issues, value) {
+	const words = issues.flatMap((issue) => issue.code === "invalid_value" ? issue.values.map(String) : []);
+	const others = issues.filter(({ code }) => code !== "invalid_value");
+	const typed = others.filter(({ code }) => code !== "invalid_type");
+	const said = (typed.length > 0 ? typed : others).map(plainMessage);
+	const choice = words.length === 0 ? [] : [words.length === 1 ? `${words[0]}` : `one of ${words.join(", ")}`];
+	if (words.length === 0) return {
+		path,
+		kind: "value",
+		message: merged(said)
+	};
+	return {
+		path,
+		kind: "choice",
+		message: `${`${typeof value === "string" && value.length <= 60 ? `${JSON.stringify(value)} is not allowed; ` : ""}allowed here: ${[...choice, ...said.map((text) => text.replace(/^expected (.+), received .+$/, "$1"))].join(", or ")}`}${typeof value === "string" ? nearest(value, words) : ""}`,
+		example: words[0] ?? ""
+	};
+}
+/** `expected string, received number` and `expected array, received number` in one. */
+function merged(messages) {
+	const types = messages.map((message) => /^expected (.+), received (.+)$/.exec(message));
+	const received = types[0]?.[2];
+	const own = messages.filter((_, index) => types[index] === null);
+	if (own.length > 0 && own.length < messages.length) return merged(own);
+	if (types.length < 2 || types.some((type) => type === null)) return [...new Set(messages)].join(", or ");
+	return `expected ${types.map((type) => type?.[1]).join(" or ")}, received ${received}`;
+}
+function missing(path, issue) {
+	const message = "is required and missing";
+	if (issue.code !== "invalid_value") return {
+		path,
+		kind: "value",
+		message
+	};
+	const words = issue.values.map(String);
+	return {
+		path,
+		kind: "choice",
+		message: `${message}; one of ${words.join(", ")}`,
+		example: words[0] ?? ""
+	};
+}
+function unknownKey(path, known) {
+	return {
+		path,
+		kind: "key",
+		message: `unknown key${known.length === 0 ? "" : `; allowed here: ${known.join(", ")}`}${nearest(String(path.at(-1)), known)}`
+	};
+}
+/** Empty where nothing is near enough to have been meant. */
+function nearest(word, known) {
+	if (known.length === 0) return "";
+	const lower = known.map((each) => each.toLowerCase());
+	const found = (0, import_fastest_levenshtein.closest)(word.toLowerCase(), lower);
+	return (0, import_fastest_levenshtein.distance)(word.toLowerCase(), found) <= Math.max(2, Math.ceil(found.length / 3)) ? `. Did you mean ${known[lower.indexOf(found)]}?` : "";
+}
+function plainMessage(issue) {
+	if (issue.code === "invalid_format" && issue.format === "regex" && issue.message.startsWith("Invalid string")) return `must match ${issue.pattern ?? "the allowed form"}`;
+	return issue.message.replace(/^Invalid (?:input|option): /, "").replace(/^Too (?:small|big): expected (?:number|string|array|object) to (?:be|have) /, "must be ").replace(/^must be >=/, "must be at least ").replace(/^must be <=/, "must be at most ").replace(/received null$/, "received nothing");
+}
+function valueAt(input, path) {
+	let value = input;
+	for (const part of path) {
+		if (value === null || typeof value !== "object") return void 0;
+		value = value[part];
+	}
+	return value;
+}
+function knownKeys(schema, path) {
+	let nodes = opened(toJSONSchema(schema, {
+		io: "input",
+		unrepresentable: "any"
+	}));
+	for (const part of path) nodes = nodes.flatMap((node) => opened(child(node, part)));
+	return [...new Set(nodes.flatMap((node) => Object.keys(node.properties ?? {})))];
+}
+function child(node, part) {
+	if (typeof part === "number") return node.items;
+	const { properties, additionalProperties: others } = node;
+	return properties?.[part] ?? (typeof others === "object" ? others : void 0);
+}
+function opened(node) {
+	if (node === void 0) return [];
+	return node.anyOf === void 0 ? [node] : node.anyOf.flatMap(opened);
+}
+// shared/yaml-file.ts
 /**
 * Parses a settings file and checks it; all that is wrong with it is told together, each fault with line and column.
-* @param change puts in what a file may leave out
+* @param complete puts in what the file may leave out
 * @throws CutoverError with `errors.notYaml` or `errors.invalid`; its message has one `file:line:column: ...` a line
 */
-function parseYamlFile(text, file, schema, errors, change = (value) => value) {
+function parseYamlFile(text, file, schema, errors, complete) {
+	const result = readYaml(text, schema, complete);
+	if (result.kind === "good") return result.value;
+	throw yamlRefusal(result.kind === "not yaml" ? errors.notYaml : errors.invalid, file, result.faults);
+}
+/** The same without an error. Faults come in the order of the file. */
+function readYaml(text, schema, complete = (value) => value) {
 	const counter = new import_dist.LineCounter();
 	const document = (0, import_dist.parseDocument)(text, {
 		lineCounter: counter,
@@ -36006,41 +36157,104 @@ function parseYamlFile(text, file, schema, errors, change = (value) => value) {
 		...position(counter, pos[0]),
 		message
 	}));
-	if (syntax.length > 0) throw refusal(errors.notYaml, file, syntax);
-	const result = schema.safeParse(change(document.toJS({ maxAliasCount: 100 }) ?? {}), { reportInput: false });
-	if (result.success) return result.data;
-	throw refusal(errors.invalid, file, result.error.issues.flatMap((issue) => locate(issue, document, counter, schema)));
+	if (syntax.length > 0) return {
+		kind: "not yaml",
+		faults: inOrder(syntax)
+	};
+	let input;
+	try {
+		input = complete(document.toJS({ maxAliasCount: 100 }) ?? {});
+	} catch (error) {
+		return {
+			kind: "not yaml",
+			faults: [{
+				line: 1,
+				column: 1,
+				message: error.message
+			}]
+		};
+	}
+	const at = (path) => position(counter, offsetOf(document, path));
+	const checked = schema.safeParse(input, { reportInput: false });
+	if (checked.success) return {
+		kind: "good",
+		value: checked.data,
+		at
+	};
+	const faults = [...faultsOf(checked.error, input, schema)];
+	faults.push(...hiddenFaults(faults, input, schema));
+	return {
+		kind: "invalid",
+		faults: inOrder(faults.map((fault) => ({
+			...at(fault.path),
+			message: worded(fault)
+		})))
+	};
 }
-function refusal(code, file, faults) {
-	const lines = faults.toSorted((a, b) => a.line - b.line || a.column - b.column).map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
+function yamlRefusal(code, file, faults) {
+	const lines = faults.map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);
 	return new CutoverError(code, lines.join("\n"), {
 		unchanged: "Nothing was changed.",
 		fix: lines.length === 1 ? "Correct this line." : `Correct these ${lines.length} places.`
 	});
 }
-function locate(issue, document, counter, schema) {
-	const path = issue.path.filter((part) => typeof part !== "symbol");
-	if (issue.code === "unrecognized_keys") {
-		const known = knownKeys(schema, path);
-		return issue.keys.map((key) => ({
-			...position(counter, offsetOf(document, [...path, key])),
-			message: `${[...path, key].join(".")}: unknown key${suggestion(key, known)}`
-		}));
-	}
-	const where = path.length === 0 ? "" : `${path.join(".")}: `;
-	const message = issue.code === "invalid_type" && !document.hasIn(path) ? "is required and missing" : plainMessage(issue);
-	return [{
-		...position(counter, offsetOf(document, path)),
-		message: `${where}${message}`
-	}];
+function worded({ path, message }) {
+	if (path.length > 0) return `${path.join(".")}: ${message}`;
+	return message.startsWith("expected ") ? `the file must hold keys and their values: ${message}` : message;
 }
-function plainMessage(issue) {
-	if (issue.code === "invalid_format" && issue.format === "regex" && issue.message.startsWith("Invalid string")) return `must match ${issue.pattern ?? "the allowed form"}`;
-	if (issue.code === "invalid_union") {
-		const messages = issue.errors.flat().map((inner) => inner.message.replace(/^Invalid input: /, ""));
-		return [...new Set(messages)].join(", or ") || issue.message;
+function inOrder(faults) {
+	return faults.toSorted((a, b) => a.line - b.line || a.column - b.column);
+}
+/** What stands in for a wrong value while pairs are looked at: one of these fits nearly every key. */
+const standIns = [
+	"cutover-stand-in",
+	"/cutover-stand-in/",
+	"cutover_stand:in",
+	1,
+	true,
+	"1s",
+	[],
+	{}
+];
+/**
+* Where a mapping has a fault of its own, zod does not look at pairs of its keys: they are looked at with something else in
+* the wrong places. A pair is not judged where a choice in the same mapping is open, or where it is about what stands in.
+*/
+function hiddenFaults(known, input, schema) {
+	const places = known.filter(({ kind, path }) => kind !== "pair" && path.length > 0);
+	if (places.length === 0) return [];
+	const rest = structuredClone(input);
+	let found = known;
+	for (const standIn of standIns) {
+		for (const { path, kind, example } of found) if (kind === "key") put(rest, path, void 0);
+		else if (kind !== "pair") put(rest, path, example ?? standIn);
+		const again = schema.safeParse(rest, { reportInput: false });
+		found = again.success ? [] : faultsOf(again.error, rest, schema);
+		if (found.every(({ kind }) => kind === "pair")) break;
 	}
-	return issue.message.replace(/^Invalid (?:input|option): /, "");
+	return found.filter((fault) => fault.kind === "pair" && !/cutover.stand/.test(fault.message) && !known.some((one) => same(one, fault)) && !places.some((place) => spoils(place, fault)));
+}
+function same(a, b) {
+	return a.message === b.message && a.path.join("\0") === b.path.join("\0");
+}
+/** Whether a pair cannot be judged for a wrong value in the same mapping. */
+function spoils({ path, kind }, pair) {
+	const key = String(path.at(-1));
+	if (!path.slice(0, -1).every((part, index) => pair.path[index] === part)) return false;
+	const quoted = [...pair.message.matchAll(/`([^`]*)`/g)].flatMap(([, text = ""]) => text.split(/\W+/));
+	return kind === "choice" || pair.path.join("\0") === path.join("\0") || kind !== "key" && quoted.includes(key);
+}
+/** Into a place of a value; without anything to put there the key goes. */
+function put(value, path, what) {
+	const last = path.at(-1);
+	let parent = value;
+	for (const part of path.slice(0, -1)) {
+		if (parent === null || typeof parent !== "object") return;
+		parent = parent[part];
+	}
+	if (parent === null || typeof parent !== "object" || last === void 0) return;
+	if (what === void 0) delete parent[last];
+	else parent[last] = structuredClone(what);
 }
 /** The offset of a key (rather than of its value), or of the nearest parent that is there. */
 function offsetOf(document, path) {
@@ -36062,19 +36276,6 @@ function position(counter, offset) {
 		line: Math.max(line, 1),
 		column: Math.max(col, 1)
 	};
-}
-function suggestion(key, known) {
-	if (known.length === 0) return "";
-	const nearest = (0, import_fastest_levenshtein.closest)(key, known);
-	return `; allowed here: ${known.join(", ")}. Did you mean ${nearest}?`;
-}
-function knownKeys(schema, path) {
-	let node = toJSONSchema(schema, {
-		io: "input",
-		unrepresentable: "any"
-	});
-	for (const part of path) node = typeof part === "number" ? node?.items : node?.properties?.[part];
-	return Object.keys(node?.properties ?? {});
 }
 // action/project-files.ts
 /** A project on this machine. */
@@ -37288,6 +37489,11 @@ const instanceView = object({
 	connections: int(),
 	slots: int()
 });
+/** Closed to all visitors but those with these addresses. */
+const maintenanceView = object({
+	since: datetime(),
+	allow: array(string())
+});
 const appView = object({
 	app: appName,
 	live: runId.nullable(),
@@ -37304,6 +37510,8 @@ const appView = object({
 	previous: releaseId.nullable(),
 	urls: array(string()),
 	held: string().optional(),
+	/** Absent while the site is open. */
+	maintenance: maintenanceView.optional(),
 	instances: array(instanceView),
 	releases: array(releaseView),
 	deployment: deploymentView.nullable()
@@ -37335,6 +37543,7 @@ object({
 	gid: int().optional()
 });
 strictObject({ weight: int().min(1).max(100).default(100) });
+strictObject({ allow: array(string().max(64)).max(256).default([]) });
 strictObject({ release: releaseId.optional() });
 /** The paths of the HTTP interface, in one place for the agent, the Action and the command line. */
 const routes = {
@@ -37351,7 +37560,8 @@ const routes = {
 	abort: (id) => `/v1/deployments/${id}/abort`,
 	/** Only on the admin socket. */
 	environment: (app) => `/v1/apps/${app}/environment`,
-	logs: (app) => `/v1/apps/${app}/logs`
+	logs: (app) => `/v1/apps/${app}/logs`,
+	maintenance: (app) => `/v1/apps/${app}/maintenance`
 };
 // shared/problem.ts
 /** The error again at the caller's side. A code that this version does not know becomes `internal` and stays in the message. */
@@ -37933,41 +38143,57 @@ async function abortAll(hosts, cancelled) {
 	const signal = AbortSignal.timeout(isCancelled ? cancelledAbortMs : failedAbortMs);
 	await Promise.allSettled(hosts.filter((host) => host.undecided).map((host) => host.abort(signal)));
 }
+// shared/server-app.ts
+/**
+* Whether the project holds what `server.app` names; undefined where it does, or may. A module that comes from the
+* requirements cannot be looked at, so only a package of the project, or a project without requirements, can be found wanting.
+*/
+function missingServerApp({ server, python }, project) {
+	const { app } = server;
+	if (app === void 0) return void 0;
+	const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
+	const stem = module.replaceAll(".", "/");
+	const candidates = [`${stem}.py`, `${stem}/__init__.py`];
+	const file = candidates.find((path) => project.exists(path));
+	if (file === void 0) {
+		const top = module.split(".", 1)[0] ?? "";
+		const own = project.folders().includes(top) || project.exists(`${top}.py`);
+		const elsewhere = python.system_site_packages || python.wheels !== "none" && project.exists(python.requirements);
+		return !own && elsewhere ? void 0 : {
+			what: "module",
+			app,
+			candidates
+		};
+	}
+	const name = attribute.split(".", 1)[0] ?? "";
+	return new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(project.read(file) ?? "") ? void 0 : {
+		what: "attribute",
+		app,
+		file,
+		name
+	};
+}
 // action/server-app.ts
 /**
-* Looks for what `server.app` names, before anything is built or sent. A module that comes from the requirements cannot
-* be looked at here, so only a package of the project, or a project without requirements, can be found wanting.
+* Looks for what `server.app` names, before anything is built or sent.
 * @throws CutoverError server_app_not_found
 */
 function checkServerApp(config, directory) {
-	const { app } = config.server;
-	if (app === void 0) return;
-	const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
-	const parts = module.split(".");
-	const candidates = [`${parts.join("/")}.py`, `${parts.join("/")}/__init__.py`];
-	const found = candidates.find((candidate) => existsSync(join(directory, candidate)));
-	if (found !== void 0) {
-		checkAttribute(app, found, attribute.split(".", 1)[0] ?? "", readFileSync(join(directory, found), "utf8"));
-		return;
+	const missing = missingServerApp(config, projectFiles(directory));
+	switch (missing?.what) {
+		case void 0: return;
+		case "module": throw new CutoverError("server_app_not_found", `server.app is ${missing.app}, but the project holds neither ${missing.candidates.join(" nor ")}.`, {
+			unchanged: "Nothing was sent.",
+			fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it."
+		});
+		case "attribute": {
+			const { app, file, name } = missing;
+			throw new CutoverError("server_app_not_found", `server.app is ${app}, but ${file} has no \`${name}\`.`, {
+				unchanged: "Nothing was sent.",
+				fix: `Correct the name after the colon in cutover.yml, or define \`${name}\` in ${file}.`
+			});
+		}
 	}
-	if (!ownsPackage(directory, parts[0] ?? "") && mayComeFromElsewhere(config, directory)) return;
-	throw new CutoverError("server_app_not_found", `server.app is ${app}, but the project holds neither ${candidates.join(" nor ")}.`, {
-		unchanged: "Nothing was sent.",
-		fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it."
-	});
-}
-function checkAttribute(app, file, name, text) {
-	if (new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(text)) return;
-	throw new CutoverError("server_app_not_found", `server.app is ${app}, but ${file} has no \`${name}\`.`, {
-		unchanged: "Nothing was sent.",
-		fix: `Correct the name after the colon in cutover.yml, or define \`${name}\` in ${file}.`
-	});
-}
-function ownsPackage(directory, name) {
-	return existsSync(join(directory, name)) || existsSync(join(directory, `${name}.py`));
-}
-function mayComeFromElsewhere({ python }, directory) {
-	return python.system_site_packages || python.wheels !== "none" && existsSync(join(directory, python.requirements));
 }
 /**
 * The same question once the files to pack are known: `exclude` may have taken the module away.

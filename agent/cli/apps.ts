@@ -109,7 +109,7 @@ function renderAdded(app: string, file: string, { trust = [], user }: AppFile): 
       ? [`Nobody may deploy it yet: make a key with \`cutover keygen\` and put its public line under \`trust\`.`]
       : []),
     ...(user === undefined ? [] : [`The user ${user} must exist: \`adduser --system --group ${user}\`.`]),
-    `Secrets of the app go into ${file.replace(/\.yml$/, ".env")} (NAME=value lines, mode 0600).`,
+    `Secrets of the app: \`cutover env set ${app} NAME\`. They go into ${file.replace(/\.yml$/, ".env")}.`,
     `Deploy from the workflow with \`app: ${app}\` in cutover.yml, then look at \`cutover status ${app}\`.`,
   ];
   return `Added ${app}: ${file}\n\nWhat comes next:\n${steps.map((step) => `  - ${step}\n`).join("")}`;

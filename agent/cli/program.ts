@@ -2,8 +2,12 @@ import { Command, CommanderError } from "commander";
 import { asCutoverError } from "../../shared/errors.ts";
 import { toFailure } from "../../shared/protocol.ts";
 import { appCommand } from "./apps.ts";
+import { checkCommand } from "./check.ts";
 import { withGlobalOptions } from "./context.ts";
 import { deploymentCommands, type SetExit } from "./deployments.ts";
+import { doctorCommand } from "./doctor.ts";
+import { envCommand } from "./env.ts";
+import { initCommand } from "./init.ts";
 import { inspectCommands } from "./inspect.ts";
 import { keyCommands } from "./keys.ts";
 import { maintenanceCommand } from "./maintenance.ts";
@@ -42,7 +46,7 @@ export async function runCli(argv: string[], terminal: Terminal, version: string
 
 function createProgram(terminal: Terminal, version: string, setExit: SetExit): Command {
   const program = withGlobalOptions(new Command("cutover"))
-    .description("Looks after the apps that cutover deploys to this host.")
+    .description("Looks after the apps that cutover deploys to this host, and prepares projects for it.")
     .version(version)
     .enablePositionalOptions()
     .addHelpText("after", "\nExample:\n  $ cutover status\n  $ cutover help redeploy");
@@ -51,7 +55,11 @@ function createProgram(terminal: Terminal, version: string, setExit: SetExit): C
     ...inspectCommands(terminal, setExit),
     maintenanceCommand(terminal),
     appCommand(terminal),
+    envCommand(terminal),
     ...keyCommands(terminal),
+    initCommand(terminal, version),
+    checkCommand(terminal, setExit),
+    doctorCommand(terminal, setExit, version),
   ];
   for (const command of commands) program.addCommand(command);
   everyCommand(program, (command) => {

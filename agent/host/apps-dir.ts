@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { CutoverError } from "../../shared/errors.ts";
 import { appName } from "../../shared/names.ts";
 import { parseYamlFile } from "../../shared/yaml-file.ts";
@@ -37,7 +37,10 @@ export class AppsDirectory implements Apps {
         fix: `On the host, run \`cutover app add ${appName.safeParse(app).success ? app : "<app>"}\`, or correct \`app\` in cutover.yml.`,
       });
     }
-    return { ...parseYamlFile(text, file, appSettingsSchema, faults), app, file };
+    const settings = parseYamlFile(text, file, appSettingsSchema, faults);
+    const { env_file: secrets } = settings;
+    // Beside the settings, wherever the agent was started.
+    return { ...settings, ...(secrets !== undefined && { env_file: resolve(this.#directory, secrets) }), app, file };
   }
 }
 

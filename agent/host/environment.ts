@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { parseEnv } from "node:util";
 import { environmentName } from "../../shared/config-values.ts";
+import { parseEnvFile, type reservedNames } from "../../shared/env-file.ts";
 import { CutoverError } from "../../shared/errors.ts";
 
 export interface EnvironmentParts {
@@ -24,16 +24,19 @@ export interface EnvironmentParts {
  * both what cutover sets.
  */
 export function runEnvironment(parts: EnvironmentParts): Record<string, string> {
-  return {
-    LANG: "C.UTF-8",
-    ...parts.config,
-    ...parts.secrets,
+  const own: Record<(typeof reservedNames)[number], string> = {
     PATH: `${parts.venv}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
     VIRTUAL_ENV: parts.venv,
     HOME: parts.home,
     USER: parts.user,
     LOGNAME: parts.user,
     PYTHONUNBUFFERED: "1",
+  };
+  return {
+    LANG: "C.UTF-8",
+    ...parts.config,
+    ...parts.secrets,
+    ...own,
     CUTOVER_APP: parts.app,
     CUTOVER_RELEASE: parts.release,
     CUTOVER_RUN: parts.run,
@@ -58,7 +61,7 @@ export async function readSecrets(file: string, required: boolean): Promise<Reco
       cause,
     });
   }
-  const values = parseEnv(text) as Record<string, string>;
+  const values = parseEnvFile(text);
   for (const [name, value] of Object.entries(values)) {
     if (environmentName.safeParse(name).success && !value.includes("\0")) continue;
     throw new CutoverError("host_settings_invalid", `${file} has a line that is not NAME=value.`, {

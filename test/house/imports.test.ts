@@ -23,7 +23,13 @@ const rules: [folder: string, may: string[]][] = [
     ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/permit.ts", "agent/permit-ports.ts"],
   ],
   ["agent/http/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
-  ["agent/cli/", ["shared/", "agent/settings.ts", "agent/service.ts", "package.json"]],
+  // Of agent/host the command line has the one function with which a file is written durably.
+  [
+    "agent/cli/",
+    ["shared/", "agent/settings.ts", "agent/service.ts", "agent/host/durable.ts", "agent/doctor/", "package.json"],
+  ],
+  // Looks at the host with the hands of agent/host, and decides nothing of a deploy.
+  ["agent/doctor/", ["shared/", "agent/settings.ts", "agent/ports.ts", "agent/host/"]],
   ["agent/", ["shared/", "agent/", "package.json"]],
 ];
 

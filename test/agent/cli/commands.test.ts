@@ -75,6 +75,13 @@ test("every command has help with an example, and takes --json", async () => {
     "app remove",
     "keygen",
     "token",
+    "env",
+    "env set",
+    "env unset",
+    "env list",
+    "init",
+    "check",
+    "doctor",
   ];
   for (const name of names) {
     const { exit, out } = await host.run([...name.split(" "), "--help"]);

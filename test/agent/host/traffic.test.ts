@@ -28,10 +28,12 @@ class FakeNginx implements Pick<Privileged, "writeSite" | "upstreamServers" | "o
     const path = (which: "main" | "preview", config: Config) =>
       links.path(app, slotLink(which, protocolOf(config.server)));
     const text = renderUpstreams([
-      ...(main === null ? [] : [{ name: mainUpstream(app), part: main, peers: [], links: path("main", main.config) }]),
+      ...(main === null
+        ? []
+        : [{ name: mainUpstream(app), part: main, peers: false, links: path("main", main.config) }]),
       ...(preview === null
         ? []
-        : [{ name: previewUpstream(app), part: preview, peers: [], links: path("preview", preview.config) }]),
+        : [{ name: previewUpstream(app), part: preview, peers: false, links: path("preview", preview.config) }]),
     ]);
     if (text === this.text) return { changed: false };
     this.linkAtWrite.push((await links.sockets(app, "slots"))[0]);

@@ -1,0 +1,53 @@
+import { agent } from "./checks/agent.ts";
+import { appPorts } from "./checks/app-ports.ts";
+import { appSettings } from "./checks/app-settings.ts";
+import { appUsers } from "./checks/app-users.ts";
+import { certificates } from "./checks/certificates.ts";
+import { defaultServer } from "./checks/default-server.ts";
+import { disk } from "./checks/disk.ts";
+import { leftovers } from "./checks/leftovers.ts";
+import { nginxInclude } from "./checks/nginx-include.ts";
+import { nginxLimits } from "./checks/nginx-limits.ts";
+import { nginxModules } from "./checks/nginx-modules.ts";
+import { nginxRuns } from "./checks/nginx-runs.ts";
+import { pythons } from "./checks/pythons.ts";
+import { secondSupervisord } from "./checks/second-supervisord.ts";
+import { secrets } from "./checks/secrets.ts";
+import { socketWays } from "./checks/socket-ways.ts";
+import { supervisorInclude } from "./checks/supervisor-include.ts";
+import { supervisorLimits } from "./checks/supervisor-limits.ts";
+import { supervisorRuns } from "./checks/supervisor-runs.ts";
+import type { HostFacts } from "./facts.ts";
+import type { Finding } from "./finding.ts";
+
+/** Each is a function of the facts in a file of its own; a new one needs a line here. */
+export type Check = (facts: HostFacts) => Finding[];
+
+/** In the order in which they are told. */
+export const checks: Record<string, Check> = {
+  agent,
+  "app-settings": appSettings,
+  "app-users": appUsers,
+  "app-ports": appPorts,
+  secrets,
+  "nginx-runs": nginxRuns,
+  "nginx-include": nginxInclude,
+  "nginx-limits": nginxLimits,
+  "nginx-modules": nginxModules,
+  "default-server": defaultServer,
+  "socket-ways": socketWays,
+  "supervisor-runs": supervisorRuns,
+  "supervisor-include": supervisorInclude,
+  "second-supervisord": secondSupervisord,
+  "supervisor-limits": supervisorLimits,
+  pythons,
+  certificates,
+  disk,
+  leftovers,
+};
+
+/** Errors before warnings. */
+export function judge(facts: HostFacts): Finding[] {
+  const found = Object.values(checks).flatMap((check) => check(facts));
+  return found.toSorted((a, b) => Number(a.severity === "warning") - Number(b.severity === "warning"));
+}

@@ -1,0 +1,40 @@
+import type { HostFacts } from "../facts.ts";
+import { error, type Finding, warning } from "../finding.ts";
+import { described } from "../permissions.ts";
+
+const day = 86_400_000;
+
+export function certificates({ certificates, now }: HostFacts): Finding[] {
+  return certificates.flatMap(({ named, certificate, key, problem, expires, keyEntry }): Finding[] => {
+    const found: Finding[] = [];
+    const why =
+      "Browsers and the Action refuse a certificate that is not in order, and nginx does not start without it.";
+    if (problem !== undefined) {
+      found.push(
+        error("certificates", {
+          what: `${problem} (${named}).`,
+          why,
+          fix: "Correct the path, or renew the certificate with its key.",
+        }),
+      );
+    }
+    const left = expires === undefined ? undefined : Math.floor((expires - now) / day);
+    if (left !== undefined && left < 14) {
+      const make = left < 0 ? error : warning;
+      const when = left < 0 ? `expired ${-left} days ago` : `expires in ${left} days`;
+      const fix =
+        "Renew it now, see why that did not happen by itself (`certbot renew --dry-run`), and reload nginx or restart the agent.";
+      found.push(make("certificates", { what: `${certificate} ${when} (${named}).`, why, fix }));
+    }
+    if (key !== undefined && keyEntry !== undefined && (keyEntry.mode & 0o007) !== 0) {
+      found.push(
+        error("certificates", {
+          what: `${key} is a private key that every user may use (${described(keyEntry)}; ${named}).`,
+          why: "Whoever reads it can pose as this host.",
+          fix: `\`chmod o-rwx ${key}\`, and renew the certificate with a new key.`,
+        }),
+      );
+    }
+    return found;
+  });
+}

@@ -1,0 +1,34 @@
+import { join } from "node:path";
+import type { HostFacts } from "../facts.ts";
+import { error, type Finding } from "../finding.ts";
+import { matchesGlob } from "../globs.ts";
+import { find, includePath } from "../nginx-config.ts";
+
+/** The sites that cutover writes are read: an include of conf_dir stands in the http block. */
+export function nginxInclude({ nginx, settings }: HostFacts): Finding[] {
+  const { configuration, main, files } = nginx;
+  const { conf_dir: directory } = settings.nginx;
+  if (files === undefined) {
+    return [
+      error("nginx-include", {
+        what: `${directory}, where nginx's sites are to go, is no directory.`,
+        why: "The first deploy of an app writes its site there.",
+        fix: `Make it (\`mkdir -p ${directory}\`), or set nginx.conf_dir in agent.yml.`,
+      }),
+    ];
+  }
+  if (main === undefined || configuration.length === 0) return [];
+  const site = join(directory, "cutover-app.conf");
+  const read = find(configuration, "include").some(
+    ({ directive, around }) =>
+      around.join(" ") === "http" && matchesGlob(includePath(main, directive.args[0] ?? ""), site),
+  );
+  if (read) return [];
+  return [
+    error("nginx-include", {
+      what: `${main} does not include ${directory}/*.conf in its http block.`,
+      why: "nginx would never read the sites that cutover writes.",
+      fix: `Put \`include ${directory}/*.conf;\` into the http block, or set nginx.conf_dir in agent.yml to a directory that is included.`,
+    }),
+  ];
+}

@@ -1,0 +1,51 @@
+import type { HostFacts } from "../facts.ts";
+import { error, type Finding } from "../finding.ts";
+
+/** supervisord answers where agent.yml says that it does. */
+export function supervisorRuns({ supervisor, settings }: HostFacts): Finding[] {
+  const { socket } = settings.supervisor;
+  const others = supervisor.daemons.filter((daemon) => daemon.socket !== undefined && daemon.socket !== socket);
+  const elsewhere = others.map((daemon) => `${daemon.socket} (pid ${daemon.pid})`).join(", ");
+  const why = "It starts the releases and keeps them alive; no deploy works without it.";
+  const start = "Start it: `systemctl start supervisor`.";
+  const other =
+    elsewhere === ""
+      ? ""
+      : ` A supervisord answers on ${elsewhere}: if it is the right one, set supervisor.socket in agent.yml.`;
+  switch (supervisor.socket) {
+    case "answers":
+      return [];
+    case "absent":
+      return [
+        error("supervisor-runs", {
+          what: `supervisord is not running: there is no ${socket}.`,
+          why,
+          fix: `${start}${other}`,
+        }),
+      ];
+    case "stale":
+      return [
+        error("supervisor-runs", {
+          what: `${socket} is stale: the file is there, and nobody listens on it.`,
+          why: `A supervisord that was killed leaves it behind, and some then refuse to start. ${why}`,
+          fix: `Remove it (\`rm ${socket}\`), then start supervisord (\`systemctl start supervisor\`).${other}`,
+        }),
+      ];
+    case "denied":
+      return [
+        error("supervisor-runs", {
+          what: `${socket} may not be opened by whom doctor runs as.`,
+          why,
+          fix: "Run doctor and the agent as root, or as the user that owns the socket.",
+        }),
+      ];
+    case "broken":
+      return [
+        error("supervisor-runs", {
+          what: `What listens on ${socket} does not answer as supervisord does.`,
+          why,
+          fix: `Look into supervisord's log, restart it, and check supervisor.socket in agent.yml.${other}`,
+        }),
+      ];
+  }
+}

@@ -1,0 +1,40 @@
+import { join } from "node:path";
+import { CutoverError } from "../../shared/errors.ts";
+import { readAgentSettings } from "../host/apps-dir.ts";
+import type { AgentSettings } from "../settings.ts";
+import { judge } from "./checks.ts";
+import type { AgentFacts } from "./facts.ts";
+import { error, type Finding } from "./finding.ts";
+import { gather } from "./gather.ts";
+
+export interface DoctorOptions {
+  /** The directory of agent.yml and apps/. */
+  config: string;
+  version: string;
+  now: number;
+  /** Asks the agent, which may be down: doctor needs it for nothing else. */
+  askAgent(socket: string): Promise<AgentFacts>;
+}
+
+/** What is wrong with this host. Looks only; what it says to do is for a person. */
+export async function examine({ config, version, now, askAgent }: DoctorOptions): Promise<Finding[]> {
+  const file = join(config, "agent.yml");
+  const settings = await readAgentSettings(file).catch((thrown: unknown) => {
+    if (thrown instanceof CutoverError) return thrown;
+    throw thrown;
+  });
+  // Without it there is no knowing where everything else is.
+  if (settings instanceof CutoverError) return faultsOf(settings);
+  const agent = await askAgent((settings satisfies AgentSettings).socket);
+  return judge(await gather({ settings, appsDir: join(config, "apps"), agent, version, now }));
+}
+
+function faultsOf({ message }: CutoverError): Finding[] {
+  return message.split("\n").map((what) =>
+    error("agent-settings", {
+      what,
+      why: "The agent does not start with this file, and nothing else was looked at.",
+      fix: "Correct the line, then run doctor again.",
+    }),
+  );
+}

@@ -1,0 +1,13 @@
+/** Whether a path is one that a glob of nginx or supervisor names: * and ? do not cross a slash. */
+export function matchesGlob(pattern: string, path: string): boolean {
+  const source = pattern
+    .replace(/[.+^${}()|\\]/g, "\\$&")
+    .replaceAll("*", "[^/]*")
+    .replaceAll("?", "[^/]");
+  try {
+    return new RegExp(`^${source}$`).test(path);
+  } catch {
+    // A bracket that is not closed.
+    return pattern === path;
+  }
+}

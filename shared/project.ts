@@ -1,0 +1,106 @@
+import { argv } from "./command.ts";
+import type { Config } from "./config.ts";
+import { type EnvValues, reservedNames } from "./env-file.ts";
+import { type ProjectFiles, requirementNames } from "./project-clues.ts";
+import { missingServerApp } from "./server-app.ts";
+import type { YamlPath } from "./yaml-faults.ts";
+
+/** A project's files. `exists` says yes to folders too. */
+export type Project = ProjectFiles;
+
+/** What shows only beside the project. A warning may be well meant; an error cannot work. */
+export interface ProjectFault {
+  severity: "error" | "warning";
+  /** The key that it is about. */
+  path: YamlPath;
+  message: string;
+}
+
+/** All that a checked configuration gets wrong about the project. Runs nothing. */
+export function projectFaults(config: Config, project: Project): ProjectFault[] {
+  return [
+    ...serverAppFaults(config, project),
+    ...commandFaults(config, project),
+    ...staticFaults(config, project),
+    ...requirementsFaults(config, project),
+    ...errorPageFaults(config, project),
+    ...reservedFaults(config.env),
+  ];
+}
+
+const error = (path: YamlPath, message: string): ProjectFault => ({ severity: "error", path, message });
+const warning = (path: YamlPath, message: string): ProjectFault => ({ severity: "warning", path, message });
+
+function serverAppFaults(config: Config, project: Project): ProjectFault[] {
+  const missing = missingServerApp(config, project);
+  if (missing === undefined) return [];
+  const message =
+    missing.what === "module"
+      ? `${missing.app}: the project holds neither ${missing.candidates.join(" nor ")}`
+      : `${missing.app}: ${missing.file} has no \`${missing.name}\``;
+  return [error(["server", "app"], message)];
+}
+
+/** Of a command that starts Python on a file of the project, that file. */
+function commandFaults(config: Config, project: Project): ProjectFault[] {
+  const commands: [YamlPath, string | string[] | undefined][] = [
+    [["server", "command"], config.server.command],
+    [["release", "command"], config.release?.command],
+    ...config.static.map(({ collect }, index): [YamlPath, typeof collect] => [["static", index, "collect"], collect]),
+    ...Object.entries(config.processes).map(([name, { command }]): [YamlPath, typeof command] => [
+      ["processes", name, "command"],
+      command,
+    ]),
+  ];
+  return commands.flatMap(([path, command]) => {
+    const [program = "", script = ""] = command === undefined ? [] : argv(command);
+    const own = /^python[\d.]*$/.test(program) && /^[^-{/][^{]*\.py$/.test(script);
+    return own && !project.exists(script) ? [error(path, `the project holds no ${script}`)] : [];
+  });
+}
+
+function staticFaults(config: Config, project: Project): ProjectFault[] {
+  return config.static.flatMap(({ from, collect }, index) => {
+    const path = ["static", index, "from"];
+    if (/^(?:\.\/*)+$/.test(from))
+      return [error(path, "is the whole project; name the folder of the static files alone")];
+    if (collect !== undefined || project.exists(from)) return [];
+    return [
+      error(path, `the project has no folder ${from}; correct it, or give the command that makes it as \`collect\``),
+    ];
+  });
+}
+
+/** The server comes out of the requirements, as everything else that the app imports. */
+function requirementsFaults({ python, server }: Config, project: Project): ProjectFault[] {
+  if (python.wheels === "none" || python.system_site_packages) return [];
+  const { requirements } = python;
+  const { kind } = server;
+  if (!project.exists(requirements)) {
+    if (python.wheels !== undefined || requirements !== "requirements.txt") {
+      return [error(["python", "requirements"], `the project has no ${requirements}`)];
+    }
+    return kind === "command"
+      ? []
+      : [warning(["server", "kind"], `the project has no requirements.txt, so ${kind} will not be installed`)];
+  }
+  const names = requirementNames(project, requirements) ?? new Set();
+  const known = kind === "command" || names.has(kind) || (kind === "uwsgi" && names.has("pyuwsgi"));
+  return known
+    ? []
+    : [warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on`)];
+}
+
+function errorPageFaults({ site }: Config, project: Project): ProjectFault[] {
+  const page = site === "none" ? undefined : site.error_page;
+  return page === undefined || project.exists(page)
+    ? []
+    : [error(["site", "error_page"], `the project has no ${page}`)];
+}
+
+function reservedFaults(env: EnvValues): ProjectFault[] {
+  const names = Object.keys(env).filter(
+    (name) => name.startsWith("CUTOVER_") || (reservedNames as readonly string[]).includes(name),
+  );
+  return names.map((name) => warning(["env", name], "has no effect: cutover sets it itself"));
+}

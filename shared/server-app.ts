@@ -1,0 +1,30 @@
+import type { Config } from "./config.ts";
+import type { ProjectFiles } from "./project-clues.ts";
+
+/** What `server.app` names and the project does not have: the module, or the application in it. */
+export type MissingApp =
+  | { what: "module"; app: string; candidates: [string, string] }
+  | { what: "attribute"; app: string; file: string; name: string };
+
+/**
+ * Whether the project holds what `server.app` names; undefined where it does, or may. A module that comes from the
+ * requirements cannot be looked at, so only a package of the project, or a project without requirements, can be found wanting.
+ */
+export function missingServerApp({ server, python }: Config, project: ProjectFiles): MissingApp | undefined {
+  const { app } = server;
+  if (app === undefined) return undefined;
+  const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
+  const stem = module.replaceAll(".", "/");
+  const candidates: [string, string] = [`${stem}.py`, `${stem}/__init__.py`];
+  const file = candidates.find((path) => project.exists(path));
+  if (file === undefined) {
+    const top = module.split(".", 1)[0] ?? "";
+    const own = project.folders().includes(top) || project.exists(`${top}.py`);
+    const elsewhere = python.system_site_packages || (python.wheels !== "none" && project.exists(python.requirements));
+    return !own && elsewhere ? undefined : { what: "module", app, candidates };
+  }
+  const name = attribute.split(".", 1)[0] ?? "";
+  // A star import or a module's __getattr__ can supply any name.
+  const there = new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(project.read(file) ?? "");
+  return there ? undefined : { what: "attribute", app, file, name };
+}

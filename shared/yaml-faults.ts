@@ -1,0 +1,155 @@
+import { closest, distance } from "fastest-levenshtein";
+import { z } from "zod";
+
+/** A place in a settings file, as keys and list indexes. */
+export type YamlPath = (string | number)[];
+
+/** What is wrong, at which key. */
+export interface Fault {
+  path: YamlPath;
+  message: string;
+  /** What kind of fault: only `pair` is about several keys together. */
+  kind: "key" | "value" | "choice" | "pair";
+  /** One of the words that a choice is among. */
+  example?: string;
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** Every fault that zod found in a value, unions opened: of their branches the one that the value is meant for speaks. */
+export function faultsOf(error: z.ZodError, input: unknown, schema: z.ZodType): Fault[] {
+  return error.issues.flatMap((issue) => faultsOfIssue(issue, [], input, schema));
+}
+
+function faultsOfIssue(issue: Issue, parent: YamlPath, input: unknown, schema: z.ZodType): Fault[] {
+  const path = [...parent, ...issue.path.filter((part) => typeof part !== "symbol")];
+  const value = valueAt(input, path);
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return issue.keys.map((key) => unknownKey([...path, key], knownKeys(schema, path)));
+    case "invalid_key": {
+      const name = String(path.at(-1));
+      const reasons = issue.issues.map(({ message }) => message).join(", ");
+      return [{ path, kind: "key", message: `${JSON.stringify(name)} is no name for it; allowed: ${reasons}` }];
+    }
+    case "invalid_union": {
+      if (value === undefined) return [missing(path, issue)];
+      const branch = meantBranch(issue.errors);
+      if (branch !== undefined) return branch.flatMap((inner) => faultsOfIssue(inner, path, input, schema));
+      return [alternatives(path, issue.errors.flat(), value)];
+    }
+    case "invalid_type":
+    case "invalid_value":
+      if (value === undefined) return [missing(path, issue)];
+      return [alternatives(path, [issue], value)];
+    case "custom":
+      return [{ path, kind: "pair", message: issue.message }];
+    default:
+      return [{ path, kind: "value", message: plainMessage(issue) }];
+  }
+}
+
+/**
+ * The branch that a mapping or a list got into, rather than one whose type it has not; of several the one where the faults
+ * lie deepest, then the one with the fewest.
+ */
+function meantBranch(branches: Issue[][]): Issue[] | undefined {
+  const entered = branches.filter((issues) => issues.every(({ path, code }) => path.length > 0 || inside.has(code)));
+  const depth = (issues: Issue[]) => Math.max(...issues.map(({ path }) => path.length));
+  return entered.toSorted((a, b) => depth(b) - depth(a) || a.length - b.length)[0];
+}
+
+/** Faults of a whole mapping that say that it was meant to be this one. */
+const inside = new Set<Issue["code"]>(["unrecognized_keys", "custom"]);
+
+/** One scalar that is none of what is allowed: everything that is, and the nearest of the words that are. */
+function alternatives(path: YamlPath, issues: Issue[], value: unknown): Fault {
+  const words = issues.flatMap((issue) => (issue.code === "invalid_value" ? issue.values.map(String) : []));
+  // Where one branch has the value's type, the others, which have not, have nothing to say.
+  const others = issues.filter(({ code }) => code !== "invalid_value");
+  const typed = others.filter(({ code }) => code !== "invalid_type");
+  const said = (typed.length > 0 ? typed : others).map(plainMessage);
+  const choice = words.length === 0 ? [] : [words.length === 1 ? `${words[0]}` : `one of ${words.join(", ")}`];
+  if (words.length === 0) return { path, kind: "value", message: merged(said) };
+  const what = typeof value === "string" && value.length <= 60 ? `${JSON.stringify(value)} is not allowed; ` : "";
+  const message = `${what}allowed here: ${[...choice, ...said.map((text) => text.replace(/^expected (.+), received .+$/, "$1"))].join(", or ")}`;
+  const near = typeof value === "string" ? nearest(value, words) : "";
+  return { path, kind: "choice", message: `${message}${near}`, example: words[0] ?? "" };
+}
+
+/** `expected string, received number` and `expected array, received number` in one. */
+function merged(messages: string[]): string {
+  const types = messages.map((message) => /^expected (.+), received (.+)$/.exec(message));
+  const received = types[0]?.[2];
+  // A message of the definition's own says more than the names of types.
+  const own = messages.filter((_, index) => types[index] === null);
+  if (own.length > 0 && own.length < messages.length) return merged(own);
+  if (types.length < 2 || types.some((type) => type === null)) return [...new Set(messages)].join(", or ");
+  return `expected ${types.map((type) => type?.[1]).join(" or ")}, received ${received}`;
+}
+
+function missing(path: YamlPath, issue: Issue): Fault {
+  const message = "is required and missing";
+  if (issue.code !== "invalid_value") return { path, kind: "value", message };
+  const words = issue.values.map(String);
+  return { path, kind: "choice", message: `${message}; one of ${words.join(", ")}`, example: words[0] ?? "" };
+}
+
+function unknownKey(path: YamlPath, known: string[]): Fault {
+  const allowed = known.length === 0 ? "" : `; allowed here: ${known.join(", ")}`;
+  return { path, kind: "key", message: `unknown key${allowed}${nearest(String(path.at(-1)), known)}` };
+}
+
+/** Empty where nothing is near enough to have been meant. */
+export function nearest(word: string, known: string[]): string {
+  if (known.length === 0) return "";
+  const lower = known.map((each) => each.toLowerCase());
+  const found = closest(word.toLowerCase(), lower);
+  const near = distance(word.toLowerCase(), found) <= Math.max(2, Math.ceil(found.length / 3));
+  return near ? `. Did you mean ${known[lower.indexOf(found)]}?` : "";
+}
+
+function plainMessage(issue: Issue): string {
+  if (issue.code === "invalid_format" && issue.format === "regex" && issue.message.startsWith("Invalid string")) {
+    return `must match ${issue.pattern ?? "the allowed form"}`;
+  }
+  const text = issue.message.replace(/^Invalid (?:input|option): /, "");
+  return text
+    .replace(/^Too (?:small|big): expected (?:number|string|array|object) to (?:be|have) /, "must be ")
+    .replace(/^must be >=/, "must be at least ")
+    .replace(/^must be <=/, "must be at most ")
+    .replace(/received null$/, "received nothing");
+}
+
+function valueAt(input: unknown, path: YamlPath): unknown {
+  let value = input;
+  for (const part of path) {
+    if (value === null || typeof value !== "object") return undefined;
+    value = (value as Record<string | number, unknown>)[part];
+  }
+  return value;
+}
+
+interface JsonSchema {
+  properties?: Record<string, JsonSchema>;
+  additionalProperties?: JsonSchema | boolean;
+  items?: JsonSchema;
+  anyOf?: JsonSchema[];
+}
+
+function knownKeys(schema: z.ZodType, path: YamlPath): string[] {
+  let nodes = opened(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema);
+  for (const part of path) nodes = nodes.flatMap((node) => opened(child(node, part)));
+  return [...new Set(nodes.flatMap((node) => Object.keys(node.properties ?? {})))];
+}
+
+function child(node: JsonSchema, part: string | number): JsonSchema | undefined {
+  if (typeof part === "number") return node.items;
+  const { properties, additionalProperties: others } = node;
+  return properties?.[part] ?? (typeof others === "object" ? others : undefined);
+}
+
+function opened(node: JsonSchema | undefined): JsonSchema[] {
+  if (node === undefined) return [];
+  return node.anyOf === undefined ? [node] : node.anyOf.flatMap(opened);
+}

@@ -1,0 +1,110 @@
+import { expect, test } from "vitest";
+import { configSchema } from "../../shared/config.ts";
+import { type Project, projectFaults } from "../../shared/project.ts";
+
+function project(files: Record<string, string>): Project {
+  return {
+    exists: (path) => Object.keys(files).some((file) => file === path || file.startsWith(`${path}/`)),
+    read: (path) => files[path],
+    folders: () => [...new Set(Object.keys(files).flatMap((file) => file.split("/").slice(0, -1).slice(0, 1)))],
+  };
+}
+
+const good = {
+  "shop/urls.py": "",
+  "shop/wsgi.py": "application = 1",
+  "manage.py": "",
+  "requirements.txt": "Django\ngunicorn==20\n",
+};
+const server = { kind: "gunicorn", app: "shop.wsgi:application" };
+
+function faults(config: object, files: Record<string, string> = good): string[] {
+  return projectFaults(configSchema.parse({ app: "shop", server, ...config }), project(files)).map(
+    ({ severity, path, message }) => `${severity} ${path.join(".")}: ${message}`,
+  );
+}
+
+test("a project that has all that its file names", () => {
+  const config = {
+    static: [{ url: "/s/", from: "collected", collect: "python manage.py collectstatic" }],
+    release: { command: "python manage.py migrate" },
+    processes: { worker: { command: "celery -A shop worker" } },
+    site: { error_page: "shop/wsgi.py" },
+  };
+  expect(faults(config)).toEqual([]);
+});
+
+test.each([
+  [
+    "a module that is not there",
+    {},
+    { ...good, "shop/wsgi.py": undefined },
+    /^error server.app: shop.wsgi:application: the project holds neither shop\/wsgi.py nor shop\/wsgi\/__init__.py$/,
+  ],
+  [
+    "an attribute that is not there",
+    {},
+    { ...good, "shop/wsgi.py": "app = 1" },
+    /^error server.app: .*shop\/wsgi.py has no `application`$/,
+  ],
+  [
+    "a script that is not there",
+    { release: { command: "python migrate.py" } },
+    good,
+    /^error release.command: the project holds no migrate.py$/,
+  ],
+  [
+    "a process's script",
+    { processes: { beat: { command: ["python3", "jobs/beat.py"] } } },
+    good,
+    /^error processes.beat.command: .*jobs\/beat.py$/,
+  ],
+  [
+    "the folder of static files",
+    { static: [{ url: "/s/", from: "assets" }] },
+    good,
+    /^error static.0.from: the project has no folder assets;/,
+  ],
+  [
+    "the whole project as static files",
+    { static: [{ url: "/s/", from: "./" }] },
+    good,
+    /^error static.0.from: is the whole project/,
+  ],
+  ["an error page", { site: { error_page: "50x.html" } }, good, /^error site.error_page: the project has no 50x.html$/],
+  [
+    "requirements that are named",
+    { python: { requirements: "deploy.txt" } },
+    good,
+    /^error python.requirements: the project has no deploy.txt$/,
+  ],
+  [
+    "requirements without the server",
+    {},
+    { ...good, "requirements.txt": "Django\n" },
+    /^warning server.kind: requirements.txt does not name gunicorn/,
+  ],
+  [
+    "no requirements",
+    {},
+    { ...good, "requirements.txt": undefined },
+    /^warning server.kind: .*gunicorn will not be installed$/,
+  ],
+  [
+    "an environment that cutover sets",
+    { env: { PATH: "/bin", CUTOVER_APP: "x" } },
+    good,
+    /^warning env.PATH: has no effect/,
+  ],
+] as const)("%s", (_, config, files, expected) => {
+  const there = Object.fromEntries(Object.entries(files).filter(([, text]) => text !== undefined));
+  expect(faults(config, there as Record<string, string>).join("\n")).toMatch(new RegExp(expected.source, "m"));
+});
+
+test("what comes out of the requirements, or is made in ways that cannot be seen, is no fault", () => {
+  expect(faults({ server: { kind: "gunicorn", app: "elsewhere.wsgi:app" } })).toEqual([]);
+  expect(faults({}, { ...good, "shop/wsgi.py": "from x import *" })).toEqual([]);
+  expect(faults({}, { ...good, "requirements.txt": "-r base.txt", "base.txt": "Gunicorn[gevent]>=20" })).toEqual([]);
+  expect(faults({ python: { system_site_packages: true } }, { "shop/wsgi.py": "application = 1" })).toEqual([]);
+  expect(faults({ server: { kind: "command", command: "bin/serve {socket}" } }, {})).toEqual([]);
+});
