@@ -41,6 +41,8 @@ interface FileState {
 export class Nginx {
   readonly #options: NginxOptions;
   readonly #clock: Clock;
+  /** nginx's pid file, once it is known. */
+  #pidPath: string | undefined;
   /** One at a time: a site that is refused must not make the test of another app's site fail. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -63,9 +65,13 @@ export class Nginx {
     return this.#inTurn(() => this.#remove(names));
   }
 
-  /** Whether workers from before the last reload still finish what they have. */
+  /**
+   * Whether workers from before the last reload still finish what they have. Asked many times while something drains, and
+   * also where another site's file has become wrong since: so the configuration is read only to find the master.
+   */
   async oldWorkers(): Promise<boolean> {
-    const master = await this.#master(await this.#test());
+    const master = await readPidFile(this.#pidPath ?? (await this.#findPidFile()));
+    if (master === undefined || !(await processRuns(master))) return false;
     const [all, serving] = [await workers(master, false), await workers(master, true)];
     return all.length > serving.length;
   }
@@ -182,9 +188,17 @@ export class Nginx {
 
   async #master(configuration: string): Promise<number> {
     const file = await this.#pidFile(configuration);
+    this.#pidPath = file;
     const pid = await readPidFile(file);
     if (pid === undefined || !(await processRuns(pid))) throw unreachable(`nginx is not running (pid file ${file}).`);
     return pid;
+  }
+
+  async #findPidFile(): Promise<string> {
+    const { code, stdout } = await this.#run("-T");
+    const file = await this.#pidFile(stdout);
+    if (code === 0) this.#pidPath = file;
+    return file;
   }
 
   async #pidFile(configuration: string): Promise<string> {
