@@ -2,6 +2,9 @@ import { z } from "zod";
 
 /** The kinds of value that cutover.yml and the host's files are made of, each with the one grammar that it has everywhere. */
 
+/** Half of a surrogate pair has no bytes of its own: what would arrive is another character. */
+const wellFormed = (text: string) => text.isWellFormed();
+
 /** One line of text, without control characters. */
 export const plain = (max: number) =>
   z
@@ -9,7 +12,8 @@ export const plain = (max: number) =>
     .min(1)
     .max(max)
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
-    .regex(/^[^\u0000-\u001f\u007f]*$/, "no newline or other control character");
+    .regex(/^[^\u0000-\u001f\u007f]*$/, "no newline or other control character")
+    .refine(wellFormed, "no half of a Unicode pair");
 
 /** Split into words as a shell would, but never given to a shell. A list is taken word by word as it stands. */
 export const command = z.union([plain(4096), z.array(plain(4096)).min(1).max(256)]);
@@ -20,7 +24,11 @@ export const relativePath = plain(1024).regex(
   "a path inside the project, without ..",
 );
 
-export const urlPath = plain(1024).regex(/^\/[^\s"'\\$;{}<>#]*$/, "a URL path that starts with /");
+/** As it is sent: what else a path holds is written in it as %XX. */
+export const urlPath = plain(1024).regex(
+  /^\/(?:(?![\s"'\\$;{}<>#])[!-~])*$/,
+  "a URL path that starts with /, with other than plain characters as %XX",
+);
 
 /** The URL of a location that files are served below. */
 export const folderUrl = plain(255).regex(
@@ -41,7 +49,8 @@ export const serverName = z
 
 export const port = z.int().min(1).max(65535);
 
-const hostAndPort = String.raw`(?:(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]+\]|localhost):)?\d{1,5}`;
+const portText = "(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])";
+const hostAndPort = `(?:(?:\\d{1,3}(?:\\.\\d{1,3}){3}|\\[[0-9a-f:]+\\]|localhost):)?${portText}`;
 
 /** A port, or address:port; with `ssl` behind it where nginx ends TLS there. The words are those of nginx's listen. */
 export const listenAddress = z.union([
@@ -56,7 +65,10 @@ export type ListenAddress = z.output<typeof listenAddress>;
 export const serverAddress = z
   .string()
   .max(255)
-  .regex(/^(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\]):\d{1,5}$/, "host:port, such as 10.0.0.11:8000");
+  .regex(
+    new RegExp(`^(?:[a-z0-9-]+(?:\\.[a-z0-9-]+)*|\\[[0-9a-f:]+\\]):${portText}$`),
+    "host:port, such as 10.0.0.11:8000",
+  );
 
 /** nginx's size: bytes, or with k, m or g behind it. 0 is no limit. */
 export const size = z.string().regex(/^\d{1,6}[kKmMgG]?$/, "a size such as 50m");
@@ -68,4 +80,5 @@ export const environmentName = z
 export const environmentValue = z
   .string({ error: "a text; put numbers and yes/no in quotes" })
   .max(65536)
-  .refine((value) => !value.includes("\0"), "no NUL character");
+  .refine((value) => !value.includes("\0"), "no NUL character")
+  .refine(wellFormed, "no half of a Unicode pair");

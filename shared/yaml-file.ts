@@ -1,4 +1,4 @@
-import { type Document, isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { type Document, isMap, isScalar, LineCounter, parseDocument, visit } from "yaml";
 import type { z } from "zod";
 import { CutoverError, type ErrorCode } from "./errors.ts";
 import { type Fault, faultsOf, type YamlPath } from "./yaml-faults.ts";
@@ -55,10 +55,24 @@ export function readYaml<S extends z.ZodType>(
   }
   const at = (path: YamlPath) => position(counter, offsetOf(document, path));
   const checked = schema.safeParse(input, { reportInput: false });
-  if (checked.success) return { kind: "good", value: checked.data, at };
-  const faults = [...faultsOf(checked.error, input, schema)];
+  const lost = lostKeys(document, counter);
+  if (checked.success && lost.length === 0) return { kind: "good", value: checked.data, at };
+  const faults = checked.error === undefined ? [] : [...faultsOf(checked.error, input, schema)];
   faults.push(...hiddenFaults(faults, input, schema));
-  return { kind: "invalid", faults: inOrder(faults.map((fault) => ({ ...at(fault.path), message: worded(fault) }))) };
+  const told = faults.map((fault) => ({ ...at(fault.path), message: worded(fault) }));
+  return { kind: "invalid", faults: inOrder([...told, ...lost]) };
+}
+
+/** A key that no JavaScript object keeps would get lost without a word. */
+function lostKeys(document: Document, counter: LineCounter): YamlFault[] {
+  const lost: YamlFault[] = [];
+  visit(document, {
+    Pair(_, { key }) {
+      if (!isScalar(key) || key.value !== "__proto__") return;
+      lost.push({ ...position(counter, key.range?.[0] ?? 0), message: "__proto__: a name that cannot be used" });
+    },
+  });
+  return lost;
 }
 
 export function yamlRefusal(code: ErrorCode, file: string, faults: YamlFault[]): CutoverError {

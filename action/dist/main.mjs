@@ -24903,12 +24903,15 @@ async function run$1(argv, { directory, env, exec, onLine, signal }) {
 }
 // shared/config-values.ts
 /** The kinds of value that cutover.yml and the host's files are made of, each with the one grammar that it has everywhere. */
+/** Half of a surrogate pair has no bytes of its own: what would arrive is another character. */
+const wellFormed = (text) => text.isWellFormed();
 /** One line of text, without control characters. */
-const plain = (max) => string().min(1).max(max).regex(/^[^\u0000-\u001f\u007f]*$/, "no newline or other control character");
+const plain = (max) => string().min(1).max(max).regex(/^[^\u0000-\u001f\u007f]*$/, "no newline or other control character").refine(wellFormed, "no half of a Unicode pair");
 /** Split into words as a shell would, but never given to a shell. A list is taken word by word as it stands. */
 const command = union([plain(4096), array(plain(4096)).min(1).max(256)]);
 const relativePath = plain(1024).regex(/^(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))(?!.*\\).*$/, "a path inside the project, without ..");
-const urlPath = plain(1024).regex(/^\/[^\s"'\\$;{}<>#]*$/, "a URL path that starts with /");
+/** As it is sent: what else a path holds is written in it as %XX. */
+const urlPath = plain(1024).regex(/^\/(?:(?![\s"'\\$;{}<>#])[!-~])*$/, "a URL path that starts with /, with other than plain characters as %XX");
 /** The URL of a location that files are served below. */
 const folderUrl = plain(255).regex(/^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)+$/, "a URL path such as /static/, with a slash at both ends and no .. in it");
 /** How long a browser may keep a file, in the words of nginx's `expires`. */
@@ -24916,15 +24919,16 @@ const expires = string().regex(/^(?:\d{1,6}(?:ms|s|m|h|d)|max|off)$/, "a duratio
 /** A host name as nginx's server_name takes it, without its regular expressions and variables. */
 const serverName = string().max(253).regex(/^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/, "a host name in lower case, or *.example.com");
 const port = int().min(1).max(65535);
-const hostAndPort = String.raw`(?:(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]+\]|localhost):)?\d{1,5}`;
+const portText = "(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])";
+const hostAndPort = `(?:(?:\\d{1,3}(?:\\.\\d{1,3}){3}|\\[[0-9a-f:]+\\]|localhost):)?${portText}`;
 /** A port, or address:port; with `ssl` behind it where nginx ends TLS there. The words are those of nginx's listen. */
 const listenAddress = union([port, string().regex(new RegExp(`^${hostAndPort}(?: ssl)?$`), "a port, address:port, or either with ssl, such as \"443 ssl\"")]);
 /** Another host's server as nginx's upstream takes it: name or address, and port. */
-const serverAddress = string().max(255).regex(/^(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:]+\]):\d{1,5}$/, "host:port, such as 10.0.0.11:8000");
+const serverAddress = string().max(255).regex(new RegExp(`^(?:[a-z0-9-]+(?:\\.[a-z0-9-]+)*|\\[[0-9a-f:]+\\]):${portText}$`), "host:port, such as 10.0.0.11:8000");
 /** nginx's size: bytes, or with k, m or g behind it. 0 is no limit. */
 const size = string().regex(/^\d{1,6}[kKmMgG]?$/, "a size such as 50m");
 const environmentName = string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "letters, digits and _, and no digit first");
-const environmentValue = string({ error: "a text; put numbers and yes/no in quotes" }).max(65536).refine((value) => !value.includes("\0"), "no NUL character");
+const environmentValue = string({ error: "a text; put numbers and yes/no in quotes" }).max(65536).refine((value) => !value.includes("\0"), "no NUL character").refine(wellFormed, "no half of a Unicode pair");
 // shared/config-server.ts
 const serverKinds = [
 	"gunicorn",
@@ -36176,20 +36180,33 @@ function readYaml(text, schema, complete = (value) => value) {
 	}
 	const at = (path) => position(counter, offsetOf(document, path));
 	const checked = schema.safeParse(input, { reportInput: false });
-	if (checked.success) return {
+	const lost = lostKeys(document, counter);
+	if (checked.success && lost.length === 0) return {
 		kind: "good",
 		value: checked.data,
 		at
 	};
-	const faults = [...faultsOf(checked.error, input, schema)];
+	const faults = checked.error === void 0 ? [] : [...faultsOf(checked.error, input, schema)];
 	faults.push(...hiddenFaults(faults, input, schema));
 	return {
 		kind: "invalid",
-		faults: inOrder(faults.map((fault) => ({
+		faults: inOrder([...faults.map((fault) => ({
 			...at(fault.path),
 			message: worded(fault)
-		})))
+		})), ...lost])
 	};
+}
+/** A key that no JavaScript object keeps would get lost without a word. */
+function lostKeys(document, counter) {
+	const lost = [];
+	(0, import_dist.visit)(document, { Pair(_, { key }) {
+		if (!(0, import_dist.isScalar)(key) || key.value !== "__proto__") return;
+		lost.push({
+			...position(counter, key.range?.[0] ?? 0),
+			message: "__proto__: a name that cannot be used"
+		});
+	} });
+	return lost;
 }
 function yamlRefusal(code, file, faults) {
 	const lines = faults.map(({ line, column, message }) => `${file}:${line}:${column}: ${message}`);

@@ -93,11 +93,12 @@ function escaped(sign: string): string {
 
 /** The shape of a configuration: the same for two texts that differ only in their values. */
 export function shapeOf(directives: Directive[]): unknown {
-  return directives.map(({ words, block }) => [
-    words[0],
-    words.length,
-    ...(block === undefined ? [] : [shapeOf(block)]),
-  ]);
+  return directives.map(({ words, block }) => {
+    const [first = ""] = words;
+    // In a map a line begins with a value.
+    const name = /^[a-z_]+$/.test(first) ? first : "a value";
+    return [name, words.length, ...(block === undefined ? [] : [shapeOf(block)])];
+  });
 }
 
 /** All words, in their order. */
