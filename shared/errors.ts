@@ -41,6 +41,7 @@ export const errorCodes = {
   disk_full: "The host has too little free disk.",
   listen_not_allowed: "The host does not allow this app the address that it asks for.",
   domain_not_allowed: "The host does not allow this app the domain that it asks for.",
+  address_in_use: "Another program listens where the site wants to.",
   ports_not_allowed: "The host does not allow this app instances on ports.",
   ports_exhausted: "The app's range of ports has too few free ones.",
   peer_not_allowed: "The host does not allow this app to pass requests to that server.",

@@ -304,7 +304,9 @@ export class LocalPrivileged implements Privileged {
   }
 
   async checkSite(app: string, config: Config): Promise<void> {
-    await this.#sites.check(config, await this.#options.apps.settings(app));
+    const settings = await this.#options.apps.settings(app);
+    await this.#sites.check(config, settings);
+    await this.#sites.checkFree(config, settings);
   }
 
   async writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }> {

@@ -3,6 +3,8 @@ import { access } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
+import { portOf } from "../../shared/config-site.ts";
+import type { ListenAddress } from "../../shared/config-values.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { isSecure, type PermittedSite, permit } from "../permit.ts";
 import type { Clock, SitePart, SiteRequest } from "../ports.ts";
@@ -20,6 +22,8 @@ import {
 } from "./nginx/nginx-upstream.ts";
 import { SlotLinks, slotLink } from "./nginx/slots.ts";
 import { readIfThere } from "./optional-file.ts";
+import { tcpSockets } from "./proc-net.ts";
+import { listenedPorts, takenAddresses } from "./taken-addresses.ts";
 
 /** An app's files of nginx: its server blocks and its upstreams, by what cutover.yml asks for and the host allows. */
 export class Sites {
@@ -43,6 +47,23 @@ export class Sites {
     if ([...permitted.listen, ...preview].some(isSecure) && config.site !== "none") await checkCertificate(settings);
     if (config.static.some(({ gzip_static: wanted }) => wanted)) await this.#checkGzipStatic(config.app);
     return permitted;
+  }
+
+  /**
+   * Whether nginx can listen where a site wants to. What nginx itself listens on is no obstacle: sites share addresses.
+   * @throws CutoverError address_in_use
+   */
+  async checkFree(config: Config, settings: AppSettings): Promise<void> {
+    if (config.site === "none") return;
+    const wanted = [...permit(config, settings).listen, ...previewListen(config)];
+    const taken = takenAddresses(wanted, await tcpSockets());
+    if (taken.length === 0) return;
+    const present = (await readIfThere(join(this.#settings.nginx.conf_dir, siteFileName(settings.app)))) ?? "";
+    const own = listenedPorts(present);
+    if (taken.every((address) => own.has(portOf(address)))) return;
+    const ports = listenedPorts(await this.#nginx.configuration());
+    const strange = taken.find((address) => !ports.has(portOf(address)));
+    if (strange !== undefined) throw addressInUse(strange, previewListen(config).includes(strange), settings);
   }
 
   async write(settings: AppSettings, { main, preview }: SiteRequest): Promise<{ changed: boolean }> {
@@ -97,6 +118,14 @@ export class Sites {
 
 function previewListen({ site }: Config) {
   return site === "none" || site.preview?.listen === undefined ? [] : [site.preview.listen];
+}
+
+function addressInUse(address: ListenAddress, preview: boolean, { app, file }: AppSettings): CutoverError {
+  const [key, hostKey] = preview ? ["site.preview.listen", "preview"] : ["site.listen", "listen"];
+  return new CutoverError("address_in_use", `${key} of ${app} is ${address}, and another program listens there.`, {
+    unchanged: "Nothing was unpacked; the live release goes on serving.",
+    fix: `See which one with \`ss -ltnp\` on the host. Stop it, or choose another address in cutover.yml, among those that ${file} allows: ${hostKey}: [...]`,
+  });
 }
 
 /** nginx's master reads them, as the user that writes the site. @throws CutoverError certificate_missing */

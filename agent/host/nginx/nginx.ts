@@ -76,6 +76,11 @@ export class Nginx {
     return all.length > serving.length;
   }
 
+  /** All of its text. @throws CutoverError nginx_config_broken, nginx_unreachable */
+  configuration(): Promise<string> {
+    return this.#test();
+  }
+
   /** Asked each time, since nginx may be replaced while the agent runs. @throws CutoverError nginx_unreachable */
   async features(): Promise<NginxFeatures> {
     const { stderr } = await this.#run("-V");
