@@ -5,6 +5,7 @@ import { z } from "zod";
 import { agentSettingsSchema, appSettingsSchema } from "../../agent/settings.ts";
 import { configSchema } from "../../shared/config.ts";
 import { errorCodes } from "../../shared/errors.ts";
+import { type JsonSchema, leaves } from "./schema-leaves.ts";
 
 const readme = readFileSync("README.md", "utf8");
 
@@ -13,27 +14,6 @@ function table(name: string): Map<string, string> {
   const text = readme.split(`<!-- reference:${name} -->`)[1]?.split(`<!-- /reference:${name} -->`)[0] ?? "";
   const rows = text.split("\n").filter((line) => line.startsWith("| `"));
   return new Map(rows.map((row) => [row.split("`")[1] ?? "", row]));
-}
-
-interface JsonSchema {
-  properties?: Record<string, JsonSchema>;
-  items?: JsonSchema;
-  additionalProperties?: JsonSchema;
-  anyOf?: JsonSchema[];
-  default?: unknown;
-}
-
-/** Every key that holds a value, as a dotted path; `[]` for the items of a list, `*` for a name of the reader's own. */
-function leaves(node: JsonSchema, path = ""): [string, JsonSchema][] {
-  // A word or keys, such as `site`: the key itself, and those keys.
-  const keyed = node.anyOf?.find(({ properties }) => properties !== undefined);
-  if (keyed !== undefined) return [[path, node], ...leaves(keyed, path)];
-  const properties = Object.entries(node.properties ?? {});
-  if (properties.length > 0) {
-    return properties.flatMap(([key, value]) => leaves(value, path === "" ? key : `${path}.${key}`));
-  }
-  if (node.additionalProperties?.properties !== undefined) return leaves(node.additionalProperties, `${path}.*`);
-  return node.items?.properties !== undefined ? leaves(node.items, `${path}[]`) : [[path, node]];
 }
 
 function keysOf(schema: z.ZodType): [string, JsonSchema][] {

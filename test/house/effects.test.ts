@@ -1,0 +1,90 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { configSchema } from "../../shared/config.ts";
+import { type JsonSchema, leaves } from "./schema-leaves.ts";
+
+/** For each key of cutover.yml the test that sees its effect in nginx, in supervisor or in the app: file and title. */
+const host = "test/agent/host";
+const nginx = `${host}/nginx`;
+const effects: Record<string, [file: string, title: string]> = {
+  app: ["test/e2e/main-job.test.ts", "under load, again and again"],
+  "server.kind": [`${host}/server-kinds.test.ts`, "the environment's own uwsgi is taken"],
+  "server.app": ["test/e2e/server-kinds.test.ts", "changes from one version to the next"],
+  "server.command": ["test/e2e/other-ways.test.ts", "any program that serves HTTP on a socket"],
+  "server.instances": ["test/e2e/other-ways.test.ts", "any program that serves HTTP on a socket"],
+  "server.workers": [`${host}/server-kinds.test.ts`, "$name on a $bind answers, comes back when it is killed"],
+  "server.threads": [`${host}/server-kinds.test.ts`, "$name on a $bind answers, comes back when it is killed"],
+  "server.bind": ["test/e2e/server-kinds.test.ts", "from a socket to a port, and back"],
+  "server.protocol": ["test/e2e/server-kinds.test.ts", "from HTTP to the uwsgi protocol, and back"],
+  "health.path": [`${host}/health.test.ts`, "one request, as nginx would send it"],
+  "health.host": [`${host}/health.test.ts`, "one request, as nginx would send it"],
+  "health.expect": ["test/agent/deploy/deploy.test.ts", "is undone and the old one goes on"],
+  "health.timeout": ["test/agent/deploy/deploy.test.ts", "nothing that a visitor sees changes until"],
+  "python.version": [`${host}/python/python.test.ts`, "for a Python that the host lacks"],
+  "python.wheels": [`${host}/python/python.test.ts`, "gets the vendored wheels, and only those"],
+  "python.requirements": [`${host}/python/python.test.ts`, "comes from the repository's requirements in mode index"],
+  "python.system_site_packages": [`${host}/python/python.test.ts`, "sees the distribution's packages only when asked"],
+  "static[].url": [`${nginx}/nginx-files.test.ts`, "static: files of the live release"],
+  "static[].collect": ["test/action/collect.test.ts", "are collected without a shell"],
+  "static[].from": ["test/action/collect.test.ts", "are collected without a shell"],
+  "static[].expires": [`${nginx}/nginx-files.test.ts`, "static: files of the live release"],
+  "static[].immutable": [`${nginx}/nginx-files.test.ts`, "names that only look hashed are not immutable"],
+  "static[].gzip_static": [`${nginx}/nginx-files.test.ts`, "gzip_static: the compressed file beside it"],
+  "shared[].url": [`${nginx}/nginx-files.test.ts`, "shared: files that outlive releases"],
+  "shared[].from": [`${nginx}/nginx-files.test.ts`, "shared: files that outlive releases"],
+  "shared[].expires": [`${nginx}/nginx-files.test.ts`, "shared: files that outlive releases"],
+  site: [`${nginx}/nginx-effects.test.ts`, "site none: only the upstream"],
+  "site.listen": [`${nginx}/nginx-effects.test.ts`, "several addresses, and names"],
+  "site.server_name": [`${nginx}/nginx-effects.test.ts`, "several addresses, and names"],
+  "site.https_redirect": [`${nginx}/nginx-tls.test.ts`, "https_redirect false: both serve"],
+  "site.client_max_body_size": [`${nginx}/nginx-effects.test.ts`, "client_max_body_size: one byte more is 413"],
+  "site.client_body_timeout": [`${nginx}/nginx-effects.test.ts`, "client_body_timeout: a body that stops"],
+  "site.proxy_connect_timeout": [`${nginx}/nginx-site.test.ts`, "a site with everything, exactly"],
+  "site.proxy_read_timeout": [`${nginx}/nginx-effects.test.ts`, "proxy_read_timeout: a silent instance is 504"],
+  "site.proxy_send_timeout": [`${nginx}/nginx-site.test.ts`, "a site with everything, exactly"],
+  "site.proxy_buffering": [`${nginx}/nginx-effects.test.ts`, "proxy_buffering off: what an instance writes"],
+  "site.proxy_request_buffering": [`${nginx}/nginx-effects.test.ts`, "proxy_request_buffering"],
+  "site.proxy_intercept_errors": [`${nginx}/nginx-files.test.ts`, "proxy_intercept_errors: the page replaces"],
+  "site.upgrade": [`${nginx}/nginx-effects.test.ts`, "upgrade: a WebSocket gets through"],
+  "site.gzip": [`${nginx}/nginx-effects.test.ts`, "gzip: text of 1 kB and more"],
+  "site.add_header": [`${nginx}/nginx-effects.test.ts`, "add_header: on every response"],
+  "site.error_page": [`${nginx}/nginx-files.test.ts`, "error_page: a file of the live release"],
+  "site.access_log": [`${nginx}/nginx-effects.test.ts`, "access_log and error_log"],
+  "site.balance": [`${nginx}/nginx-upstream.test.ts`, "each gets its share of real requests"],
+  "site.weight": [`${nginx}/nginx-upstream.test.ts`, "each gets its share of real requests"],
+  "site.peers[].server": [`${nginx}/nginx-upstream.test.ts`, "each gets its share of real requests"],
+  "site.peers[].weight": [`${nginx}/nginx-upstream.test.ts`, "each gets its share of real requests"],
+  "site.peers[].backup": [`${nginx}/nginx-upstream.test.ts`, "a backup is asked only when nothing else answers"],
+  "site.preview.listen": ["test/e2e/gray.test.ts", "is looked at on its own address and by cookie"],
+  "site.preview.cookie": ["test/e2e/gray.test.ts", "is looked at on its own address and by cookie"],
+  "site.preview.header": [`${nginx}/nginx-preview.test.ts`, "preview by cookie and by header"],
+  "release.command": ["test/e2e/several-hosts.test.ts", "the release command runs once, on the first"],
+  "release.timeout": [`${host}/step.test.ts`, "ends at its time limit"],
+  "processes.*.command": ["test/e2e/processes.test.ts", "no job is lost or cut over ten deploys"],
+  "processes.*.instances": [`${host}/supervisor/processes.test.ts`, "a process runs as the web instances do"],
+  "processes.*.overlap": ["test/e2e/processes.test.ts", "beat is never there twice"],
+  "processes.*.stop_signal": [`${host}/supervisor/programs.test.ts`, "the file of a process, exactly"],
+  "processes.*.stop_timeout": [`${host}/supervisor/processes.test.ts`, "a process that does not end in time is killed"],
+  "processes.*.stay_up": ["test/agent/deploy/processes.test.ts", "new processes are proven before the cutover"],
+  env: ["test/hostile/cutover-yml.test.ts", "a program gets its words and its environment exactly"],
+  "drain.timeout": ["test/agent/deploy/deploy.test.ts", "requests that are still open at the drain limit"],
+  keep: ["test/agent/deploy/deploy.test.ts", "only `keep` good releases stay"],
+  keep_warm: ["test/agent/deploy/deploy.test.ts", "a rollback within keep_warm starts nothing"],
+  exclude: ["test/action/project.test.ts", "and what is excluded"],
+};
+
+test("every key of cutover.yml has a test that sees its effect, and no other stands here", () => {
+  const schema = z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" }) as JsonSchema;
+  expect(Object.keys(effects)).toEqual(leaves(schema).map(([key]) => key));
+});
+
+test.each(Object.entries(effects))("the test for %s is there", (_key, [file, title]) => {
+  const titles = readFileSync(file, "utf8")
+    .split("\n")
+    .filter((line) => /\b(?:test|it)(?:\.each)?\(|^\s*(?:\]\)\()?["`']/.test(line));
+  expect(
+    titles.some((line) => line.includes(title)),
+    `${file}: ${title}`,
+  ).toBe(true);
+});
