@@ -4,6 +4,7 @@ import { appSettings } from "./checks/app-settings.ts";
 import { appUsers } from "./checks/app-users.ts";
 import { certificates } from "./checks/certificates.ts";
 import { defaultServer } from "./checks/default-server.ts";
+import { directories } from "./checks/directories.ts";
 import { disk } from "./checks/disk.ts";
 import { leftovers } from "./checks/leftovers.ts";
 import { nginxInclude } from "./checks/nginx-include.ts";
@@ -42,6 +43,7 @@ export const checks: Record<string, Check> = {
   "supervisor-limits": supervisorLimits,
   pythons,
   certificates,
+  directories,
   disk,
   leftovers,
 };

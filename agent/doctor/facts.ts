@@ -20,6 +20,8 @@ export interface HostFacts {
   ownGroup: number | "none" | "not root";
   supervisor: SupervisorFacts;
   certificates: CertificateFacts[];
+  /** Those that the settings name and nginx needs. */
+  directories: { named: string; path: string; purpose: string; entry: Entry | undefined }[];
   pythons: PythonFacts[];
   /** The ports that the kernel gives to outgoing connections. */
   ephemeral: { first: number; last: number } | undefined;

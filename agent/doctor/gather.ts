@@ -37,6 +37,7 @@ export async function gather({ settings, appsDir, agent, version, now }: GatherO
     ownGroup: await gatherGroup(settings),
     supervisor,
     certificates: await gatherCertificates(settings, apps, nginx.configuration),
+    directories: await gatherDirectories(settings, apps),
     pythons,
     ephemeral: await gatherEphemeral(),
     disk,
@@ -55,6 +56,20 @@ async function gatherGroup({ data, nginx }: AgentSettings): Promise<HostFacts["o
   if (made !== undefined && made.uid !== 0) return "not root";
   const gid = await groupId(nginx.group).catch(() => "none" as const);
   return gid ?? "not root";
+}
+
+async function gatherDirectories({ nginx }: AgentSettings, apps: AppFacts[]): Promise<HostFacts["directories"]> {
+  const logs = {
+    named: "nginx.log_dir in agent.yml",
+    path: nginx.log_dir,
+    purpose: "nginx refuses every site that logs there, so no deploy gets through.",
+  };
+  const answers = apps.flatMap(({ file, settings }) => {
+    const path = settings?.acme_challenge;
+    const purpose = "The ACME client cannot leave its answers, and the certificate is not renewed.";
+    return path === undefined ? [] : [{ named: `acme_challenge in ${file}`, path, purpose }];
+  });
+  return Promise.all([logs, ...answers].map(async (each) => ({ ...each, entry: await entryOf(each.path) })));
 }
 
 async function gatherPythons({ python_path }: AgentSettings, apps: AppFacts[]): Promise<PythonFacts[]> {

@@ -145,6 +145,28 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /cutover env set/,
   ],
   [
+    "a directory of logs that is not there",
+    healthyHost({
+      directories: [
+        { named: "nginx.log_dir in agent.yml", path: "/l", purpose: "nginx refuses it.", entry: undefined },
+      ],
+    }),
+    "directories",
+    "error",
+    /\/l, which is nginx\.log_dir in agent\.yml, is not there/,
+    /mkdir -p \/l/,
+  ],
+  [
+    "a directory for ACME that is a file",
+    healthyHost({
+      directories: [{ named: "acme_challenge", path: "/a", purpose: "No renewal.", entry: entry("/a", 0o100644) }],
+    }),
+    "directories",
+    "error",
+    /no directory/,
+    /mkdir -p \/a/,
+  ],
+  [
     "secrets of nobody",
     healthyHost({ strayEnvFiles: ["/etc/cutover/apps/old.env"] }),
     "secrets",

@@ -1,0 +1,16 @@
+import type { HostFacts } from "../facts.ts";
+import { error, type Finding } from "../finding.ts";
+
+const typeBits = 0o170000;
+const directory = 0o040000;
+
+export function directories({ directories }: HostFacts): Finding[] {
+  return directories.flatMap(({ named, path, purpose, entry }) => {
+    if (entry !== undefined && (entry.mode & typeBits) === directory) return [];
+    return error("directories", {
+      what: `${path}, which is ${named}, is ${entry === undefined ? "not there" : "no directory"}.`,
+      why: purpose,
+      fix: `\`mkdir -p ${path}\`, or name another directory.`,
+    });
+  });
+}
