@@ -25,7 +25,7 @@ export async function tokenSource({ signingKey, env, now, mask }: TokenSourceReq
     throw new CutoverError("signing_key_invalid", "There is no signing key.", {
       unchanged: "Nothing was sent.",
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the line of a workflow, as it must stand there
-      fix: "Make one with `cutover keygen`, store the private half as a secret of the repository or its environment, and pass it: `signing-key: ${{ secrets.CUTOVER_KEY }}`. A workflow from a fork gets no secrets.",
+      fix: "Make one with `cutover keygen`, store the private half as a secret of the repository or its environment, and pass it: `signing-key: ${{ secrets.CUTOVER_SIGNING_KEY }}`. A workflow from a fork gets no secrets.",
     });
   }
   const key = await importPrivateKey(signingKey);

@@ -39081,7 +39081,7 @@ async function signToken(signer, audience, claims, now = Date.now()) {
 async function tokenSource({ signingKey, env, now, mask }) {
 	if (signingKey === "") throw new CutoverError("signing_key_invalid", "There is no signing key.", {
 		unchanged: "Nothing was sent.",
-		fix: "Make one with `cutover keygen`, store the private half as a secret of the repository or its environment, and pass it: `signing-key: ${{ secrets.CUTOVER_KEY }}`. A workflow from a fork gets no secrets."
+		fix: "Make one with `cutover keygen`, store the private half as a secret of the repository or its environment, and pass it: `signing-key: ${{ secrets.CUTOVER_SIGNING_KEY }}`. A workflow from a fork gets no secrets."
 	});
 	const key = await importPrivateKey(signingKey);
 	const claims = claimsOf(env);
