@@ -25,12 +25,12 @@ import Br, { closeSync, constants as constants$2, createReadStream, createWriteS
 import ro, { access, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import Pr, { basename, delimiter, dirname as dirname$1, isAbsolute, join, posix, resolve, sep, win32 } from "node:path";
 import { createInterface } from "node:readline";
-import { setTimeout as setTimeout$2 } from "node:timers/promises";
 import { tmpdir } from "node:os";
 import { pipeline } from "node:stream/promises";
 import { StringDecoder as StringDecoder$1 } from "node:string_decoder";
 import { Buffer as Buffer$1 } from "buffer";
 import en, * as Ps from "zlib";
+import { setTimeout as setTimeout$2 } from "node:timers/promises";
 import { request as request$1 } from "node:https";
 // \0rolldown/runtime.js
 var __create = Object.create;
@@ -24237,7 +24237,7 @@ const digest$1 = string().regex(/^sha256:[0-9a-f]{64}$/);
 function newReleaseId(made, commitOrDigest) {
 	return `${made.toISOString().replace(/[-:]|\.\d+/g, "")}-${commitOrDigest.slice(0, 7)}`;
 }
-// action/canary.ts
+// action/canary-steps.ts
 const step = /^(\d{1,3})(?:@(\d{1,6}(?:ms|s|m|h|d)))?$/;
 /** `5@2m, 25@5m, 100`: rising weights, each with the time for which it stays; 100 ends it. Empty for none. */
 const canarySteps = string().transform((text, context) => {
@@ -24265,36 +24265,6 @@ const canarySteps = string().transform((text, context) => {
 	if (steps.at(-1)?.weight !== 100) return fault("the last step must be 100");
 	return steps;
 });
-const lookEveryMs = 5e3;
-/**
-* Gives the staged release more and more of the traffic on all hosts. Each agent follows its own canary's health; here it is
-* asked whether all of them still are what they were.
-* @throws CutoverError canary_failed and what `check` throws
-*/
-async function raiseCanary(hosts, { release, steps, check, say, signal }) {
-	for (const { weight, holdMs } of steps) {
-		for (const host of hosts) await host.shift(release, weight, signal);
-		say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1e3} s`}.`);
-		const end = performance.now() + holdMs;
-		for (;;) {
-			await Promise.all(hosts.map((host) => host.assertStaged(signal)));
-			const left = end - performance.now();
-			if (left <= 0) break;
-			await setTimeout$2(Math.min(left, lookEveryMs), void 0, { signal }).catch(() => signal.throwIfAborted());
-		}
-		await check(weight);
-	}
-}
-function checkFailed(weight, code, output) {
-	return new CutoverError("canary_failed", `The command in canary-check ended with exit code ${code}, with ${weight} % of the traffic on the new release.`, {
-		unchanged: "All traffic went back to the live release; the canary was drained, stopped and removed.",
-		fix: "Its output is below. Correct it and deploy again.",
-		evidence: [{
-			source: "canary-check",
-			text: output
-		}]
-	});
-}
 // action/inputs.ts
 const commands = [
 	"deploy",
@@ -28890,6 +28860,37 @@ var Bundle = class {
 		return archive;
 	}
 };
+// action/canary.ts
+const lookEveryMs = 5e3;
+/**
+* Gives the staged release more and more of the traffic on all hosts. Each agent follows its own canary's health; here it is
+* asked whether all of them still are what they were.
+* @throws CutoverError canary_failed and what `check` throws
+*/
+async function raiseCanary(hosts, { release, steps, check, say, signal }) {
+	for (const { weight, holdMs } of steps) {
+		for (const host of hosts) await host.shift(release, weight, signal);
+		say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1e3} s`}.`);
+		const end = performance.now() + holdMs;
+		for (;;) {
+			await Promise.all(hosts.map((host) => host.assertStaged(signal)));
+			const left = end - performance.now();
+			if (left <= 0) break;
+			await setTimeout$2(Math.min(left, lookEveryMs), void 0, { signal }).catch(() => signal.throwIfAborted());
+		}
+		await check(weight);
+	}
+}
+function checkFailed(weight, code, output) {
+	return new CutoverError("canary_failed", `The command in canary-check ended with exit code ${code}, with ${weight} % of the traffic on the new release.`, {
+		unchanged: "All traffic went back to the live release; the canary was drained, stopped and removed.",
+		fix: "Its output is below. Correct it and deploy again.",
+		evidence: [{
+			source: "canary-check",
+			text: output
+		}]
+	});
+}
 // shared/command.ts
 /** The words of a command: a text is split as a shell would split it, without a shell; a list stands as it is. */
 function argv(command) {

@@ -6,9 +6,16 @@ import { errorPage, errorPages } from "./nginx-errors.ts";
 import { atLeast, type NginxFeatures } from "./nginx-features.ts";
 import { headers, passing, sharedLocation, staticLocation } from "./nginx-locations.ts";
 import type { Names, Places } from "./nginx-names.ts";
-import type { MainServer, PreviewServer } from "./nginx-site.ts";
 import { mainUpstream, previewUpstream } from "./nginx-upstream.ts";
 import { block, plain, quoted, quotedWith } from "./nginx-values.ts";
+
+export interface MainServer extends PermittedSite {
+  config: Config;
+}
+
+export interface PreviewServer extends Pick<PermittedSite, "tls"> {
+  config: Config;
+}
 
 /** What the server blocks of one site have in common. */
 export interface ServerContext extends Places {

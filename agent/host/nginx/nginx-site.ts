@@ -1,9 +1,8 @@
 import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
-import type { PermittedSite } from "../../permit.ts";
 import type { NginxFeatures } from "./nginx-features.ts";
 import { type Names, names, type Places } from "./nginx-names.ts";
-import { mainServers, previewServer } from "./nginx-server.ts";
+import { type MainServer, mainServers, type PreviewServer, previewServer } from "./nginx-server.ts";
 import { previewUpstream } from "./nginx-upstream.ts";
 import { block, plain, quoted } from "./nginx-values.ts";
 
@@ -13,14 +12,6 @@ export interface SiteInput extends Places {
   main: MainServer | null;
   preview: PreviewServer | null;
   nginx: NginxFeatures;
-}
-
-export interface MainServer extends PermittedSite {
-  config: Config;
-}
-
-export interface PreviewServer extends Pick<PermittedSite, "tls"> {
-  config: Config;
 }
 
 export function siteFileName(app: string): string {

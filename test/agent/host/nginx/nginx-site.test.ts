@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type MainServer, renderSite, type SiteInput } from "../../../../agent/host/nginx/nginx-site.ts";
+import type { MainServer } from "../../../../agent/host/nginx/nginx-server.ts";
+import { renderSite, type SiteInput } from "../../../../agent/host/nginx/nginx-site.ts";
 import { testConfig } from "../scratch.ts";
 
 const main = (parts: object = {}, more: Partial<MainServer> = {}): MainServer => ({
