@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type { Config } from "../shared/config.ts";
 import type { Protocol } from "../shared/config-server.ts";
 import type { Manifest } from "../shared/manifest.ts";
-import type { DeploymentEvent, FilesView, MaintenanceView } from "../shared/protocol.ts";
+import type { AuditEntry, DeploymentEvent, FilesView, MaintenanceView } from "../shared/protocol.ts";
 import type { CommandEnvironment } from "./service.ts";
 import type { AppSettings } from "./settings.ts";
 
@@ -309,6 +309,22 @@ export interface EventFiles {
   read(app: string, deployment: string): Promise<DeploymentEvent[]>;
   /** Removes the events of deployments other than these. */
   collect(app: string, keptDeployments: string[]): Promise<void>;
+}
+
+export interface AuditQuery {
+  app?: string | undefined;
+  /** Milliseconds since the epoch. */
+  since?: number | undefined;
+  /** The last so many. */
+  limit: number;
+}
+
+/** Who did what, when, with what result. Only ever appended to; the oldest files go when there are too many. */
+export interface AuditLog {
+  /** Resolves when the line is on disk. Never throws: that the log cannot be written must not keep a site from being rolled back. */
+  record(entry: Omit<AuditEntry, "at">): Promise<void>;
+  /** Oldest first; a torn line is left out. */
+  read(query: AuditQuery): Promise<AuditEntry[]>;
 }
 
 /** Tokens that were used. Not part of Ports: the HTTP side needs it, deploy code knows no tokens. */

@@ -146,6 +146,12 @@ export class ReleaseDirectories implements Releases {
   }
 }
 
+/** Free bytes on a path's file system, for whoever is not root. */
+export async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize;
+}
+
 async function unlessGone<T>(app: string, release: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
