@@ -46,15 +46,30 @@ export interface StateStore {
   save(app: string, state: object): Promise<void>;
 }
 
+/** Bytes that are missing for a release, the reserve counted among what is needed. */
+export interface Shortage {
+  needed: number;
+  free: number;
+}
+
+/** Makes room for a release. @throws CutoverError disk_full where it cannot */
+export type MakeRoom = (shortage: Shortage) => Promise<void>;
+
 export interface UnpackOptions {
   /** Called with the manifest before any file is written; what it throws refuses the bundle. */
   accept(manifest: Manifest, digest: string): Promise<void>;
   /** The release whose files a thin bundle leaves out; undefined for a whole one. */
   base?: string | undefined;
+  /** Called when the manifest's files do not fit, before any is written; without it they are refused. */
+  makeRoom?: MakeRoom;
   signal: AbortSignal;
 }
 
 export interface Releases {
+  /** Asked before a body of so many bytes is read: what is less than a release needs is too little all the more. */
+  assertRoom(app: string, bytes: number, makeRoom: MakeRoom): Promise<void>;
+  /** The bytes that removing these releases would give, with the environments that only they use. Nothing is removed. */
+  gain(app: string, releases: string[]): Promise<number>;
   /**
    * Reads a bundle (zstd or gzip, told by magic bytes), checks each file against the manifest while writing it, and makes
    * `releases/<id>` appear at the end by one rename. What a thin bundle leaves out is copied from its base, and checked
