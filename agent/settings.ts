@@ -30,7 +30,8 @@ const webhook = z
     events: z
       .array(z.enum(["succeeded", "staged", "failed", "aborted"]))
       .min(1)
-      .default(["succeeded", "staged", "failed", "aborted"]),
+      // The Action stages each release before it activates it, which is of interest to few.
+      .default(["succeeded", "failed", "aborted"]),
     /** A file with the secret that signs what is sent. */
     secret_file: hostPath.optional(),
     /** Plain http also beyond this host. */
