@@ -26,7 +26,7 @@ async function expectDeploys(version: string): Promise<void> {
 
 // The host's own disk cannot be filled, so where nothing can be mounted only the reserve is tried.
 if (mayMount()) {
-  describe("a full disk refuses a deploy", () => {
+  describe("a full disk refuses a deploy, and the site serves on", () => {
     beforeAll(async () => {
       host = await BadHost.start({
         name: "disk",
@@ -87,7 +87,7 @@ if (mayMount()) {
     }, 120_000);
   });
 } else {
-  describe("a full disk refuses a deploy", () => {
+  describe("a full disk refuses a deploy, and the site serves on", () => {
     beforeAll(async () => {
       host = await BadHost.start({ name: "disk" });
     });

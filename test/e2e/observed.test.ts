@@ -87,6 +87,9 @@ test("the history survives a kill: what was begun is there, a torn line is not, 
   appendFileSync(join(data, "audit", "audit.ndjson"), '{"at":"2026-11-21T10:00:00.000Z","ev');
   await host.agent.start();
   await running.result;
+  expect(host.agent.log).toMatch(
+    new RegExp(`"deployment":"${begun.deployment}".*an interrupted deployment was taken up`),
+  );
   expect((await history()).filter(({ deployment }) => deployment === begun.deployment)).toMatchObject([
     { event: "begun", what: "deploy" },
     { event: "ended", what: "deploy", outcome: "failed", code: "agent_stopping" },

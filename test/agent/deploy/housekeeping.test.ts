@@ -29,6 +29,43 @@ async function refusal(promise: Promise<unknown>): Promise<CutoverError> {
   return thrown as CutoverError;
 }
 
+test("pruning is by state and by `keep`: good ones beyond it go, what is in use stays", async () => {
+  const { host, deploy, there } = await hostWith(3, { keep_warm: "1h", keep: 2 });
+  // The third is live and the second warm.
+  expect(there()).toEqual([2, 3].map(id));
+  host.answers.set(id(4), { kind: "status", status: 500, body: "", location: undefined });
+  expect(await deploy(4)).toMatchObject({ outcome: "failed" });
+  expect(await deploy(5, { activate: false })).toMatchObject({ outcome: "staged" });
+  // A failed release is gone at once, and a staged one is not counted.
+  expect(there()).toEqual([2, 3, 5].map(id));
+  expect(await deploy(6)).toMatchObject({ outcome: "succeeded" });
+  expect(there()).toEqual([3, 6].map(id));
+});
+
+test("environments, logs and events go with what used them", async () => {
+  const host = new FakeHost();
+  const kept: Record<string, string[]> = {};
+  const { ports } = host;
+  ports.environments.collect = async (_app, releases) => {
+    kept.environments = releases;
+  };
+  ports.logs.collect = async (_app, runs) => {
+    kept.logs = runs;
+  };
+  ports.events.collect = async (_app, deployments) => {
+    kept.events = deployments;
+  };
+  const agent = new Deployments({ ports, log: pino({ level: "silent" }) });
+  for (let number = 1; number <= 4; number++) {
+    const { deployment } = await agent.deploy("shop", host.request(id(number), { keep_warm: "0s", keep: 2 }));
+    await agent.settled(deployment, 10_000, new AbortController().signal);
+  }
+  expect(kept.environments?.toSorted()).toEqual([3, 4].map(id));
+  expect([...new Set(kept.logs)].toSorted()).toEqual([3, 4].map(id));
+  expect(kept.events).toHaveLength(4);
+  await agent.close();
+});
+
 test("the disk is checked before an upload is read: needed, free, and what pruning would give", async () => {
   const { host, deploy, there } = await hostWith(4);
   host.diskBytes = 45;
@@ -97,7 +134,7 @@ test("a first deployment that does not fit says so", async () => {
   expect(there()).toEqual([]);
 });
 
-test("a command that prints without end fills neither the memory nor the events", async () => {
+test("logs are bounded by size: a command that prints without end fills neither the memory nor the events", async () => {
   const host = new FakeHost();
   const { ports } = host;
   ports.privileged.runCommand = async (_spec, { onOutput, source }) => {

@@ -52,7 +52,7 @@ async function observedAgent(options: Partial<HttpAppOptions> = {}) {
   };
 }
 
-test("all log lines of a deployment have its id, and the call that began it names it", async () => {
+test("one id goes through the log: all lines of a deployment have it, and the call that began it names it", async () => {
   const agent = await observedAgent();
   const { deployment } = await agent.deploy(v1);
   const lines = agent.log().filter((line) => line.deployment === deployment);
