@@ -8,7 +8,8 @@ import packageJson from "../package.json" with { type: "json" };
 import { asCutoverError, CutoverError } from "../shared/errors.ts";
 import { Deployments } from "./deploy/deployments.ts";
 import { AppsDirectory, readAgentSettings } from "./host/apps-dir.ts";
-import { ReleaseDirectories } from "./host/bundle/releases.ts";
+import { AuditFiles } from "./host/audit-files.ts";
+import { freeBytes, ReleaseDirectories } from "./host/bundle/releases.ts";
 import { systemClock } from "./host/clock.ts";
 import { startEmbedded } from "./host/embedded/embedded.ts";
 import { EventFilesOnDisk } from "./host/event-files.ts";
@@ -25,9 +26,14 @@ import { NginxTraffic } from "./host/traffic.ts";
 import { startAdminServer } from "./http/admin-server.ts";
 import { createHttpApp } from "./http/app.ts";
 import { localOperator, tokenAuthorizer } from "./http/auth.ts";
+import { createMetricsApp } from "./http/metrics.ts";
 import { startServer } from "./http/server.ts";
-import { createLogger } from "./logger.ts";
-import type { Ports } from "./ports.ts";
+import { createLogger, type Logger } from "./logger.ts";
+import { AuditWithRefusals, endOf } from "./observe/audited.ts";
+import { Metrics } from "./observe/metrics.ts";
+import { ObservedEvents } from "./observe/observed-events.ts";
+import { Webhooks } from "./observe/webhooks.ts";
+import type { EventFiles, Ports } from "./ports.ts";
 import type { AgentSettings } from "./settings.ts";
 
 const { version } = packageJson;
@@ -57,7 +63,7 @@ async function openHost({ config, embedded, listen }: Options): Promise<Host> {
   return { settings, appsDir: join(dirname(resolve(config)), "apps"), embedded: false, stop: async () => {} };
 }
 
-function createPorts({ settings, appsDir, embedded }: Host): Ports {
+function createPorts({ settings, appsDir, embedded }: Host, events: EventFiles): Ports {
   const { data, limits } = settings;
   const apps = new AppsDirectory(appsDir);
   const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile(), ownUser: embedded });
@@ -77,7 +83,7 @@ function createPorts({ settings, appsDir, embedded }: Host): Ports {
     probe: new SocketProbe(version),
     connections: new ProcNetConnections(),
     logs: new SupervisorLogs(data, settings.supervisor.conf_dir),
-    events: new EventFilesOnDisk(data),
+    events,
     maintenance: new MaintenanceFiles(data),
   };
 }
@@ -112,12 +118,14 @@ async function run(options: Options): Promise<void> {
 async function serve(host: Host): Promise<void> {
   const { settings } = host;
   const logger = createLogger(settings.log_level);
-  const ports = createPorts(host);
-  const service = new Deployments({ ports, log: logger });
-  const common = { service, logger, version };
+  const events = new ObservedEvents(new EventFilesOnDisk(settings.data));
+  const ports = createPorts(host, events);
+  const service = new Deployments({ ports, log: logger, onCut: (app, requests) => metrics.cut(app, requests) });
+  const { metrics, audit, closeObservers } = observe(host, { events, service, apps: ports.apps, logger });
+  const common = { service, logger, version, audit };
 
   // First, since it refuses to start beside another agent: nothing may be recovered by two.
-  const local = createHttpApp({ ...common, authorize: localOperator(), admin: true });
+  const local = createHttpApp({ ...common, authorize: localOperator(), admin: true, metrics: () => metrics.render() });
   const admin = await startAdminServer({ path: settings.socket, app: local });
   const servers = [admin];
   const spent = await SpentTokensFile.open(join(settings.data, "spent-tokens"));
@@ -129,9 +137,14 @@ async function serve(host: Host): Promise<void> {
       names: names(settings),
       logger,
     });
-    const app = createHttpApp({ ...common, authorize });
-    const server = await startServer(address(settings), { app, ...(await readTls(settings)) });
+    const watched = settings.metrics === true ? { metrics: () => metrics.render() } : {};
+    const app = createHttpApp({ ...common, authorize, ...watched });
+    const server = await startServer(address(settings.listen), { app, ...(await readTls(settings)) });
     servers.unshift(server);
+    if (typeof settings.metrics === "string") {
+      const app = createMetricsApp({ logger, metrics: () => metrics.render() });
+      servers.push(await startServer(address(settings.metrics), { app }));
+    }
     logger.info({ version, listen: server.address, names: names(settings), socket: admin.address }, "ready");
     const signal = await nextSignal();
     logger.info({ signal }, "stopping");
@@ -139,9 +152,46 @@ async function serve(host: Host): Promise<void> {
     const closed = servers.map((server) => server.close(graceMs));
     await service.close();
     await Promise.all(closed);
+    await closeObservers();
     await spent.close();
     logger.info("stopped");
   }
+}
+
+interface Observed {
+  events: ObservedEvents;
+  service: Deployments;
+  apps: Ports["apps"];
+  logger: Logger;
+}
+
+/** Who hears of what deployments do, and of their ends. */
+function observe({ settings }: Host, { events, service, apps, logger }: Observed) {
+  const metrics = new Metrics({ service, version, freeBytes: () => freeBytes(settings.data) });
+  const onError = (err: unknown) => logger.error({ err }, "the audit log could not be written");
+  const files = new AuditFiles(settings.data, { onError });
+  const audit = new AuditWithRefusals(files, (reason) => metrics.refused(reason));
+  const webhooks = new Webhooks({
+    webhooks: settings.webhooks,
+    apps,
+    host: names(settings)[0] ?? settings.listen,
+    log: logger,
+    onResult: (result) => metrics.webhook(result),
+  });
+  events.listen((app, event) => metrics.event(app, event));
+  events.listen((_app, event) => {
+    const entry = endOf(event);
+    if (entry !== undefined) void audit.record(entry);
+  });
+  events.listen((app, event) => webhooks.event(app, event));
+  return {
+    metrics,
+    audit,
+    async closeObservers(): Promise<void> {
+      await webhooks.close(graceMs);
+      await files.close();
+    },
+  };
 }
 
 /** Without names of its own the agent answers to the address that it listens on. */
@@ -149,7 +199,7 @@ function names({ names, listen }: AgentSettings): string[] {
   return names.length > 0 ? names : [listen];
 }
 
-function address({ listen }: AgentSettings): { host: string; port: number } {
+function address(listen: string): { host: string; port: number } {
   const separator = listen.lastIndexOf(":");
   return { host: listen.slice(0, separator).replace(/^\[|\]$/g, ""), port: Number(listen.slice(separator + 1)) };
 }

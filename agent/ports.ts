@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type { Config } from "../shared/config.ts";
 import type { Protocol } from "../shared/config-server.ts";
 import type { Manifest } from "../shared/manifest.ts";
-import type { DeploymentEvent, FilesView, MaintenanceView } from "../shared/protocol.ts";
+import type { AuditEntry, DeploymentEvent, FilesView, MaintenanceView } from "../shared/protocol.ts";
 import type { CommandEnvironment } from "./service.ts";
 import type { AppSettings } from "./settings.ts";
 
@@ -46,15 +46,30 @@ export interface StateStore {
   save(app: string, state: object): Promise<void>;
 }
 
+/** Bytes that are missing for a release, the reserve counted among what is needed. */
+export interface Shortage {
+  needed: number;
+  free: number;
+}
+
+/** Makes room for a release. @throws CutoverError disk_full where it cannot */
+export type MakeRoom = (shortage: Shortage) => Promise<void>;
+
 export interface UnpackOptions {
   /** Called with the manifest before any file is written; what it throws refuses the bundle. */
   accept(manifest: Manifest, digest: string): Promise<void>;
   /** The release whose files a thin bundle leaves out; undefined for a whole one. */
   base?: string | undefined;
+  /** Called when the manifest's files do not fit, before any is written; without it they are refused. */
+  makeRoom?: MakeRoom;
   signal: AbortSignal;
 }
 
 export interface Releases {
+  /** Asked before a body of so many bytes is read: what is less than a release needs is too little all the more. */
+  assertRoom(app: string, bytes: number, makeRoom: MakeRoom): Promise<void>;
+  /** The bytes that removing these releases would give, with the environments that only they use. Nothing is removed. */
+  gain(app: string, releases: string[]): Promise<number>;
   /**
    * Reads a bundle (zstd or gzip, told by magic bytes), checks each file against the manifest while writing it, and makes
    * `releases/<id>` appear at the end by one rename. What a thin bundle leaves out is copied from its base, and checked
@@ -309,6 +324,22 @@ export interface EventFiles {
   read(app: string, deployment: string): Promise<DeploymentEvent[]>;
   /** Removes the events of deployments other than these. */
   collect(app: string, keptDeployments: string[]): Promise<void>;
+}
+
+export interface AuditQuery {
+  app?: string | undefined;
+  /** Milliseconds since the epoch. */
+  since?: number | undefined;
+  /** The last so many. */
+  limit: number;
+}
+
+/** Who did what, when, with what result. Only ever appended to; the oldest files go when there are too many. */
+export interface AuditLog {
+  /** Resolves when the line is on disk. Never throws: that the log cannot be written must not keep a site from being rolled back. */
+  record(entry: Omit<AuditEntry, "at">): Promise<void>;
+  /** Oldest first; a torn line is left out. */
+  read(query: AuditQuery): Promise<AuditEntry[]>;
 }
 
 /** Tokens that were used. Not part of Ports: the HTTP side needs it, deploy code knows no tokens. */

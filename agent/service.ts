@@ -51,6 +51,10 @@ export interface CallRequest {
   /** How long to wait for another deployment of the app to end, in milliseconds. */
   waitMs: number;
   signal: AbortSignal;
+  /** What the call's own line in the log has, for the deployment's lines to name it. */
+  reference?: string;
+  /** Told of the deployment that the call begins, and waited for, before that has any effect. Must not throw. */
+  begun?(deployment: string): Promise<void>;
 }
 
 export interface ActivateRequest extends CallRequest {
@@ -61,6 +65,8 @@ export interface ActivateRequest extends CallRequest {
 export interface DeployRequest extends CallRequest {
   /** Called once, when the app is free for this deployment: from then on the bundle is read. */
   body(): Readable;
+  /** How many bytes the body has; undefined where the sender does not say. */
+  length?: number | undefined;
   /** What the token was signed for; undefined for a local operator. @throws manifest_mismatch */
   digest: string | undefined;
   /** The release over which the bundle is thin; undefined for a whole one. @throws base_unusable */

@@ -8,13 +8,52 @@ const hostPath = z
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
   .regex(/^\/[^\u0000-\u001f\u007f$"'\\]*$/, "an absolute path without $, quotes and backslashes");
 
+/** On the network where the agent listens: `address:port`. */
+const networkAddress = z.string().regex(/^(?:\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/, "address:port");
+
+export function isLoopback({ hostname }: URL): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+}
+
+/** Never shown in a message: a chat's address is all that it takes to write there. */
+const webhookUrl = z.string().refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), {
+  error: "an https:// address",
+});
+
+/** Who is told how deployments ended. */
+const webhook = z
+  .strictObject({
+    url: webhookUrl.optional(),
+    /** A file that holds the address, for one that is a secret. */
+    url_file: hostPath.optional(),
+    kind: z.enum(["json", "slack"]).default("json"),
+    events: z
+      .array(z.enum(["succeeded", "staged", "failed", "aborted"]))
+      .min(1)
+      // The Action stages each release before it activates it, which is of interest to few.
+      .default(["succeeded", "failed", "aborted"]),
+    /** A file with the secret that signs what is sent. */
+    secret_file: hostPath.optional(),
+    /** Plain http also beyond this host. */
+    insecure: z.boolean().default(false),
+  })
+  .refine(({ url, url_file }) => (url === undefined) !== (url_file === undefined), {
+    error: "needs either url or url_file",
+  })
+  .refine(({ url, insecure }) => url === undefined || insecure || !isPlain(url), {
+    path: ["url"],
+    error: "plain http goes only to this host itself, unless `insecure: true` says otherwise",
+  });
+export type Webhook = z.output<typeof webhook>;
+
+function isPlain(url: string): boolean {
+  return URL.canParse(url) && new URL(url).protocol === "http:" && !isLoopback(new URL(url));
+}
+
 /** agent.yml: what the host's owner says about the agent. Everything has a default for a Debian host. */
 export const agentSettingsSchema = z.strictObject({
   /** Where the agent listens for the Action and curl. */
-  listen: z
-    .string()
-    .regex(/^(?:\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/, "address:port")
-    .default("127.0.0.1:7070"),
+  listen: networkAddress.default("127.0.0.1:7070"),
   /** The authorities by which callers know this agent, as in their URL; a token names one of them. */
   names: z.array(z.string().min(1)).default([]),
   /** Certificate and key, PEM files. Without them the agent speaks plain HTTP, behind something that ends TLS. */
@@ -59,6 +98,10 @@ export const agentSettingsSchema = z.strictObject({
       jobs: z.int().min(1).default(availableParallelism()),
     })
     .prefault({}),
+  /** Where `GET /metrics` answers beside the admin socket: with the calls of `listen`, or at an address of its own. */
+  metrics: z.union([z.boolean(), networkAddress]).default(false),
+  /** Told of every app's deployments. */
+  webhooks: z.array(webhook).default([]),
   log_level: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });
 export type AgentSettings = z.output<typeof agentSettingsSchema>;
@@ -114,5 +157,7 @@ export const appSettingsSchema = z.strictObject({
   peers: z.array(serverAddress).default([]),
   /** NAME=value lines, above the environment of cutover.yml. Default: <app>.env beside this file. */
   env_file: z.string().optional(),
+  /** Told of this app's deployments, beside those of agent.yml. */
+  webhooks: z.array(webhook).default([]),
 });
 export type AppSettings = z.output<typeof appSettingsSchema> & { app: string; file: string };

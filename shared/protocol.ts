@@ -85,6 +85,8 @@ export const deploymentView = z.object({
   phases: z.array(phase),
   /** Requests still open on the old instances when they were stopped. */
   cut: z.int().optional(),
+  /** Requests that were open on the old instances when the traffic left them, and ended by themselves. */
+  drained: z.int().optional(),
   failure: failure.optional(),
 });
 export type DeploymentView = z.output<typeof deploymentView>;
@@ -190,8 +192,35 @@ export const healthView = z.object({
   protocol: z.int(),
 });
 
+/**
+ * One line of the audit log. `begun` and `ended`: of a deployment; `done`: a call that is none; `refused`: a call that
+ * changed nothing. A refused caller without a valid token has no name, and what it asked for is only its word.
+ */
+export const auditEntry = z.object({
+  at: z.iso.datetime(),
+  event: z.enum(["begun", "ended", "done", "refused"]),
+  /** A deployment's kind, or another call: abort, maintenance_on, maintenance_off, remove_app, read. */
+  what: z.string(),
+  app: z.string(),
+  by: actor.optional(),
+  deployment: z.string().optional(),
+  release: z.string().optional(),
+  weight: z.int().optional(),
+  outcome: outcome.optional(),
+  /** Of the error with which it ended or was refused. */
+  code: z.string().optional(),
+  /** Why a token was refused. */
+  reason: z.string().optional(),
+  /** Milliseconds from the deployment's beginning to its end. */
+  took: z.number().optional(),
+  /** What the call's line in the agent's log has. */
+  reference: z.string().optional(),
+});
+export type AuditEntry = z.output<typeof auditEntry>;
+
 /** Answers that only the admin socket gives. `environmentView` holds the app's secrets. */
 export const appsView = z.object({ apps: z.array(appName) });
+export const historyView = z.object({ entries: z.array(auditEntry) });
 export const logsView = z.object({ logs: z.array(z.object({ source: z.string(), text: z.string() })) });
 export const environmentView = z.object({
   release: releaseId,
@@ -209,6 +238,8 @@ export const redeployBody = z.strictObject({ release: releaseId.optional() });
 /** The paths of the HTTP interface, in one place for the agent, the Action and the command line. */
 export const routes = {
   health: () => "/healthz",
+  /** On the network only where agent.yml says so. */
+  metrics: () => "/metrics",
   releases: (app: string) => `/v1/apps/${app}/releases`,
   files: (app: string, release: string) => `/v1/apps/${app}/releases/${release}/files`,
   activate: (app: string, release: string) => `/v1/apps/${app}/releases/${release}/activate`,
@@ -221,6 +252,7 @@ export const routes = {
   abort: (id: string) => `/v1/deployments/${id}/abort`,
   /** Only on the admin socket. */
   environment: (app: string) => `/v1/apps/${app}/environment`,
+  history: () => "/v1/history",
   logs: (app: string) => `/v1/apps/${app}/logs`,
   maintenance: (app: string) => `/v1/apps/${app}/maintenance`,
 } as const;

@@ -37443,6 +37443,8 @@ const deploymentView = object({
 	phases: array(phase),
 	/** Requests still open on the old instances when they were stopped. */
 	cut: int().optional(),
+	/** Requests that were open on the old instances when the traffic left them, and ended by themselves. */
+	drained: int().optional(),
 	failure: failure$1.optional()
 });
 const eventBase = {
@@ -37549,7 +37551,37 @@ const healthView = object({
 	version: string(),
 	protocol: int()
 });
+/**
+* One line of the audit log. `begun` and `ended`: of a deployment; `done`: a call that is none; `refused`: a call that
+* changed nothing. A refused caller without a valid token has no name, and what it asked for is only its word.
+*/
+const auditEntry = object({
+	at: datetime(),
+	event: _enum([
+		"begun",
+		"ended",
+		"done",
+		"refused"
+	]),
+	/** A deployment's kind, or another call: abort, maintenance_on, maintenance_off, remove_app, read. */
+	what: string(),
+	app: string(),
+	by: actor.optional(),
+	deployment: string().optional(),
+	release: string().optional(),
+	weight: int().optional(),
+	outcome: outcome.optional(),
+	/** Of the error with which it ended or was refused. */
+	code: string().optional(),
+	/** Why a token was refused. */
+	reason: string().optional(),
+	/** Milliseconds from the deployment's beginning to its end. */
+	took: number().optional(),
+	/** What the call's line in the agent's log has. */
+	reference: string().optional()
+});
 object({ apps: array(appName) });
+object({ entries: array(auditEntry) });
 object({ logs: array(object({
 	source: string(),
 	text: string()
@@ -37567,6 +37599,8 @@ strictObject({ release: releaseId.optional() });
 /** The paths of the HTTP interface, in one place for the agent, the Action and the command line. */
 const routes = {
 	health: () => "/healthz",
+	/** On the network only where agent.yml says so. */
+	metrics: () => "/metrics",
 	releases: (app) => `/v1/apps/${app}/releases`,
 	files: (app, release) => `/v1/apps/${app}/releases/${release}/files`,
 	activate: (app, release) => `/v1/apps/${app}/releases/${release}/activate`,
@@ -37579,6 +37613,7 @@ const routes = {
 	abort: (id) => `/v1/deployments/${id}/abort`,
 	/** Only on the admin socket. */
 	environment: (app) => `/v1/apps/${app}/environment`,
+	history: () => "/v1/history",
 	logs: (app) => `/v1/apps/${app}/logs`,
 	maintenance: (app) => `/v1/apps/${app}/maintenance`
 };

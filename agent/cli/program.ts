@@ -7,6 +7,7 @@ import { withGlobalOptions } from "./context.ts";
 import { deploymentCommands, type SetExit } from "./deployments.ts";
 import { doctorCommand } from "./doctor.ts";
 import { envCommand } from "./env.ts";
+import { historyCommand } from "./history.ts";
 import { initCommand } from "./init.ts";
 import { inspectCommands } from "./inspect.ts";
 import { keyCommands } from "./keys.ts";
@@ -53,6 +54,7 @@ function createProgram(terminal: Terminal, version: string, setExit: SetExit): C
   const commands = [
     ...deploymentCommands(terminal, setExit),
     ...inspectCommands(terminal, setExit),
+    historyCommand(terminal),
     maintenanceCommand(terminal),
     appCommand(terminal),
     envCommand(terminal),

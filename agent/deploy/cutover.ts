@@ -71,7 +71,8 @@ async function drain(work: Work, to: RunSpec): Promise<void> {
   const old = state.warm?.run;
   if (old === undefined || !(await isUp(work, old))) return reach(work, "drained", "there was nothing to drain");
   const spec = await runSpec(work, old);
-  const { open, settled } = await drainRun(work, spec, to.config);
+  const { open, settled, ended } = await drainRun(work, spec, to.config);
+  if (ended > 0) deployment.drained(ended);
   if (!settled) {
     deployment.notice(
       `nginx's workers from before the reload still serve somebody after ${spec.config.drain.timeout}: a download, a WebSocket, or an upload that would find its instance gone`,

@@ -9,6 +9,7 @@ import type { DeployRequest } from "../service.ts";
 import { bringLive } from "./cutover.ts";
 import { waitHealthy } from "./health.ts";
 import { retire } from "./retire.ts";
+import { roomMaker } from "./room.ts";
 import { assertCanary, replaceStaged, setWeight, stage } from "./staged.ts";
 import { type AppState, addRelease, findRelease, liveRelease } from "./state.ts";
 import { reach, runSpec, saveJournal, type Work } from "./work.ts";
@@ -18,9 +19,13 @@ export async function receive(work: Work, request: DeployRequest): Promise<Manif
   const { ports, state, deployment } = work;
   const { base } = request;
   if (base !== undefined) assertBase(state, base);
+  const makeRoom = roomMaker(work, base);
+  // Before the body is asked for: a sender that waits for that sends nothing in vain.
+  if (request.length !== undefined) await ports.releases.assertRoom(state.app, request.length, makeRoom);
   const { manifest } = await ports.releases.unpack(state.app, request.body(), {
     signal: deployment.signal,
     base,
+    makeRoom,
     accept: async (manifest, digest) => {
       accept(work, request, manifest, digest);
       await ports.privileged.checkSite(state.app, manifest.config);

@@ -15,6 +15,10 @@ import type { Clock, EventFiles } from "../ports.ts";
 /** What an event is before it has its number and time. */
 type EventBody = DeploymentEvent extends infer E ? (E extends DeploymentEvent ? Omit<E, "id" | "at"> : never) : never;
 
+/** Characters of output that a deployment keeps, and what each line counts beside its own. */
+const outputLimit = 4 * 1024 ** 2;
+const perLine = 100;
+
 interface DeploymentParts {
   clock: Clock;
   files: EventFiles;
@@ -31,6 +35,7 @@ export class Deployment {
   readonly #abort = new AbortController();
   #view: DeploymentView;
   #last: number;
+  #output = 0;
   #changed = Promise.withResolvers<void>();
   /** What the token was signed for: the same bundle sent again is the same deployment. */
   digest: string | undefined;
@@ -123,12 +128,20 @@ export class Deployment {
     this.#emit({ type: "notice", message });
   }
 
+  /** A command that prints without end must fill neither the memory nor the disk. */
   output(source: string, line: string): void {
-    this.#emit({ type: "output", source, line });
+    if (this.#output > outputLimit) return;
+    this.#output += line.length + perLine;
+    if (this.#output <= outputLimit) this.#emit({ type: "output", source, line });
+    else this.notice("there was more output than is kept: the rest is left out");
   }
 
   cut(requests: number): void {
     this.#view.cut = (this.#view.cut ?? 0) + requests;
+  }
+
+  drained(requests: number): void {
+    this.#view.drained = (this.#view.drained ?? 0) + requests;
   }
 
   /** How it ended. Followers hear of it from `announce`, when it is on disk. */

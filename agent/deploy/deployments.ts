@@ -34,6 +34,8 @@ const endedInMemory = 100;
 interface Parts {
   ports: Ports;
   log: Logger;
+  /** Told of requests that were cut after their deployment had ended, when its warm run was retired. */
+  onCut?: (app: string, requests: number) => void;
 }
 
 /** Ends a deployment's hold on its app; with a lease, the app stays with the deployment that has staged a release. */
@@ -66,12 +68,12 @@ export class Deployments implements Service {
   readonly #canaries: CanaryWatch;
   readonly #leases = new Leases();
 
-  constructor({ ports, log }: Parts) {
+  constructor({ ports, log, onCut = () => {} }: Parts) {
     this.#ports = ports;
     this.#log = log;
     this.#locks = new AppLocks(ports.clock);
     const stateOf = (app: string) => this.#state(app);
-    this.#warm = new WarmRuns({ ports, locks: this.#locks, log, stateOf });
+    this.#warm = new WarmRuns({ ports, locks: this.#locks, log, stateOf, onCut });
     this.#canaries = new CanaryWatch({ ports, log, stateOf, fail: (id, reason) => this.#failCanary(id, reason) });
   }
 
@@ -287,8 +289,15 @@ export class Deployments implements Service {
       const state = await this.#state(app);
       assertNotHeld(state);
       if (state.journal !== null) await this.#recover(app, state);
-      const log = this.#log.child({ app, deployment: deployment.id, kind });
+      const { reference } = request;
+      const log = this.#log.child({
+        app,
+        deployment: deployment.id,
+        kind,
+        ...(reference !== undefined && { reference }),
+      });
       log.info({ by: request.by }, "deployment begins");
+      await request.begun?.(deployment.id);
       const work: Work = { ports: this.#ports, settings, state, deployment, log, stopping: this.#stopping.signal };
       this.#deployments.set(deployment.id, deployment);
       const { promise: ended, resolve } = Promise.withResolvers<void>();
@@ -422,7 +431,7 @@ export class Deployments implements Service {
       const { run } = state.staged;
       state.journal = { deployment: deployment.view, run, from: state.live, brought: true, attempts: 0 };
       await this.#ports.states.save(view.app, state);
-      const log = this.#log.child({ app: view.app, deployment: view.id });
+      const log = this.#log.child({ app: view.app, deployment: view.id, kind: view.kind });
       const settings = await apps.settings(view.app);
       const work: Work = { ports: this.#ports, settings, state, deployment, log, stopping: this.#stopping.signal };
       this.#deployments.set(deployment.id, deployment);

@@ -9,6 +9,8 @@ const drainPollMs = 50;
 export interface Drained {
   /** Requests that are still open. */
   open: number;
+  /** Requests that were open at first and have ended by themselves. */
+  ended: number;
   /** false: workers of nginx from before a reload are still there, and may hold an upload for the run. */
   settled: boolean;
 }
@@ -26,12 +28,16 @@ export async function drainRun(
   const how = { ports: needsReload(spec.config, to) };
   const deadline = ports.clock.now() + milliseconds(spec.config.drain.timeout);
   let quiet = 0;
+  let first: number | undefined;
   for (;;) {
     const settled = await ports.traffic.settled(spec.app, how);
     const open = sum(await ports.connections.count(addresses));
+    first ??= open;
     // Twice in a row: a worker that had looked up the old slot just before the rename connects within microseconds.
     quiet = open === 0 && settled ? quiet + 1 : 0;
-    if (quiet === 2 || ports.clock.now() >= deadline) return { open, settled };
+    if (quiet === 2 || ports.clock.now() >= deadline) {
+      return { open, settled, ended: Math.max(first - open, 0) };
+    }
     await ports.clock.sleep(drainPollMs, stopping);
   }
 }

@@ -36,7 +36,8 @@ export async function recover(
   const view = { ...journal.deployment, outcome: "running" as const };
   const deployment = new Deployment({ clock: ports.clock, files: ports.events, view, past });
   const settings = await ports.apps.settings(app);
-  const work: Work = { ports, settings, state, deployment, log, stopping };
+  const ownLog = log.child({ deployment: view.id, kind: view.kind });
+  const work: Work = { ports, settings, state, deployment, log: ownLog, stopping };
   if (hasCutOver(work)) {
     deployment.notice("The agent was restarted; the deployment had cut over and is finished now");
     await carryOut(work, async () => {
@@ -47,7 +48,7 @@ export async function recover(
     deployment.notice("The agent was restarted before the cutover; the deployment is undone");
     await takeBack(work, interrupted());
   }
-  await holdAfter(attemptLimit, { ports, state }, log);
+  await holdAfter(attemptLimit, { ports, state }, ownLog);
   if (state.journal === null) await removeStrangers({ ports, state });
   return deployment;
 }

@@ -14,6 +14,7 @@ interface Parts {
   locks: AppLocks;
   log: Logger;
   stateOf(app: string): Promise<AppState>;
+  onCut(app: string, requests: number): void;
 }
 
 /** Housekeeping of `keep_warm`: retires a warm run when its time has come and no deployment holds the app. */
@@ -60,6 +61,7 @@ export class WarmRuns {
       if (left > 0) return this.#after(app, left);
       const { run } = state.warm;
       const cut = await retire({ ports, state }, run);
+      if (cut > 0) this.#parts.onCut(app, cut);
       state.warm = null;
       if (state.live !== null) {
         const { config } = await runSpec({ ports, state }, state.live);

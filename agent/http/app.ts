@@ -12,9 +12,12 @@ import {
   routes,
 } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
+import type { AuditLog } from "../ports.ts";
 import type { CallRequest, Service } from "../service.ts";
+import { Audit } from "./audit.ts";
 import type { Authorize, Authorized, Wanted } from "./auth.ts";
 import { type EventFormat, eventResponse, heartbeatMs } from "./events.ts";
+import { type MetricsText, metricsResponse } from "./metrics.ts";
 import * as params from "./params.ts";
 import { problemOf, problemResponse } from "./problems.ts";
 import { type BodyRate, defaultBodyRate, type HttpBindings, RequestBody, readJson } from "./request-body.ts";
@@ -27,13 +30,20 @@ export interface HttpAppOptions {
   version: string;
   /** Also the calls that only a local operator has: they give away secrets or take everything away. */
   admin?: boolean;
+  /** Unless given, nobody keeps a record. */
+  audit?: AuditLog;
+  /** What `GET /metrics` answers; unless given, there is no such call here. */
+  metrics?: MetricsText;
   bodyRate?: BodyRate;
   heartbeatMs?: number;
 }
 
+/** Whoever may open the admin socket. */
+const operator = { subject: "local operator" };
+
 interface Env {
   Bindings: HttpBindings;
-  Variables: { reference: string; actor?: string };
+  Variables: { reference: string; deployment?: string; audit: Audit };
 }
 type Call = Context<Env>;
 
@@ -44,8 +54,11 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   const app: HttpApp = new Hono<Env>();
   app.use(async (c, next) => {
     const started = performance.now();
-    c.set("reference", randomUUID().slice(0, 8));
+    const reference = randomUUID().slice(0, 8);
+    c.set("reference", reference);
+    c.set("audit", new Audit(options.audit, reference));
     await next();
+    await c.get("audit").answered(c.error);
     logCall(options.logger, c, performance.now() - started);
   });
   app.onError((thrown, c) => refuse(options.logger, c, thrown));
@@ -58,6 +71,8 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   });
   addCommands(app, options);
   addViews(app, options);
+  const { metrics } = options;
+  if (metrics !== undefined) app.get(routes.metrics(), () => metricsResponse(metrics));
   if (options.admin === true) addAdminCalls(app, options);
   return app;
 }
@@ -77,6 +92,7 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
       activate: query.activate,
       releaseCommand: query.release_command,
       leaseMs: query.lease * 1000,
+      length: params.lengthHeader(c.req.header("content-length")),
     });
     return acceptedResponse(c, result);
   });
@@ -87,6 +103,7 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
     const { wait } = params.checked(params.callQuery, c.req.query(), "query");
     const allowed = await authorize(options, c, name, { name: "activate", release });
     const { weight } = params.checked(activateBody, await readJson(c.env), "body");
+    c.get("audit").asks({ weight });
     const request = { ...callRequest(c, allowed, wait), weight };
     return acceptedResponse(c, await service.activate(name, release, request));
   });
@@ -111,6 +128,8 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
     const deployment = params.deploymentParam(c.req.param("id"));
     params.checked(params.noQuery, c.req.query(), "query");
     const { app: name } = await service.deployment(deployment);
+    c.set("deployment", deployment);
+    c.get("audit").asks({ deployment });
     await authorize(options, c, name, { name: "abort", deployment });
     return c.json(await service.abort(deployment));
   });
@@ -139,6 +158,7 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
 
   app.get(routes.deployment(":id"), async (c) => {
     const id = params.deploymentParam(c.req.param("id"));
+    c.set("deployment", id);
     const { wait } = params.checked(params.callQuery, c.req.query(), "query");
     const view = wait === 0 ? service.deployment(id) : service.settled(id, wait * 1000, c.req.raw.signal);
     return c.json(await view);
@@ -146,6 +166,7 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
 
   app.get(routes.events(":id"), async (c) => {
     const id = params.deploymentParam(c.req.param("id"));
+    c.set("deployment", id);
     const query = params.checked(params.eventsQuery, c.req.query(), "query");
     const resume = params.checked(params.eventsQuery, { after: c.req.header("last-event-id") }, "query");
     const format: EventFormat = c.req.header("accept")?.includes("text/event-stream") === true ? "sse" : "ndjson";
@@ -158,7 +179,8 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
       heartbeatMs: options.heartbeatMs ?? heartbeatMs,
       onGone: () => gone.abort(),
       onError: (thrown) => {
-        if (!signal.aborted) options.logger.error({ err: thrown, reference: c.get("reference") }, "events broke off");
+        if (!signal.aborted)
+          options.logger.error({ err: thrown, deployment: id, reference: c.get("reference") }, "events broke off");
         c.env.outgoing.destroy();
       },
     });
@@ -169,6 +191,11 @@ function addAdminCalls(app: HttpApp, options: HttpAppOptions): void {
   const { service } = options;
 
   app.get(routes.apps(), async (c) => c.json({ apps: await service.apps() }));
+
+  app.get(routes.history(), async (c) => {
+    const query = params.checked(params.historyQuery, c.req.query(), "query");
+    return c.json({ entries: (await options.audit?.read(query)) ?? [] });
+  });
 
   app.get(routes.logs(":app"), async (c) => {
     const name = params.appParam(c.req.param("app"));
@@ -183,29 +210,45 @@ function addAdminCalls(app: HttpApp, options: HttpAppOptions): void {
 
   app.put(routes.maintenance(":app"), async (c) => {
     const name = params.appParam(c.req.param("app"));
+    c.get("audit").asks({ what: "maintenance_on", app: name, by: operator });
     const { allow } = params.checked(maintenanceBody, await readJson(c.env), "body");
     return c.json(await service.maintain(name, { allow }));
   });
 
   app.delete(routes.maintenance(":app"), async (c) => {
-    await service.maintain(params.appParam(c.req.param("app")), null);
+    const name = params.appParam(c.req.param("app"));
+    c.get("audit").asks({ what: "maintenance_off", app: name, by: operator });
+    await service.maintain(name, null);
     return c.body(null, 204);
   });
 
   app.delete(routes.app(":app"), async (c) => {
-    await service.removeApp(params.appParam(c.req.param("app")));
+    const name = params.appParam(c.req.param("app"));
+    c.get("audit").asks({ what: "remove_app", app: name, by: operator });
+    await service.removeApp(name);
     return c.body(null, 204);
   });
 }
 
 async function authorize(options: HttpAppOptions, c: Call, app: string, wanted: Wanted): Promise<Authorized> {
+  const audit = c.get("audit");
+  audit.asks({ what: wanted.name, app, ...("release" in wanted && { release: wanted.release }) });
   const allowed = await options.authorize({ app, wanted, authorization: c.req.header("authorization") });
-  c.set("actor", allowed.actor.subject);
+  audit.asks({ by: allowed.actor });
   return allowed;
 }
 
 function callRequest(c: Call, { actor }: Authorized, waitSeconds: number): CallRequest {
-  return { by: actor, waitMs: waitSeconds * 1000, signal: c.req.raw.signal };
+  return {
+    by: actor,
+    waitMs: waitSeconds * 1000,
+    signal: c.req.raw.signal,
+    reference: c.get("reference"),
+    begun: (deployment) => {
+      c.set("deployment", deployment);
+      return c.get("audit").begun(deployment);
+    },
+  };
 }
 
 function assertSigned(operation: Operation | undefined, release: string): void {
@@ -221,29 +264,35 @@ function assertSigned(operation: Operation | undefined, release: string): void {
 }
 
 function acceptedResponse(c: Call, result: Accepted): Response {
+  // Also of a call that was sent again, and gets the deployment that it has already.
+  c.set("deployment", result.deployment);
   return c.json(result, 202, { location: routes.deployment(result.deployment) });
 }
 
 function refuse(logger: Logger, c: Call, thrown: unknown): Response {
   const reference = c.get("reference");
+  const deployment = c.get("deployment");
+  const names = { reference, ...(deployment !== undefined && { deployment }) };
   const problem = problemOf(thrown, reference);
-  if (problem.code === "internal") logger.error({ err: thrown, reference }, "a call failed unexpectedly");
-  else logger.debug({ err: thrown, reference }, "a call was refused");
+  if (problem.code === "internal") logger.error({ err: thrown, ...names }, "a call failed unexpectedly");
+  else logger.debug({ err: thrown, ...names }, "a call was refused");
   return problemResponse(problem, problem.status === 401 ? { "www-authenticate": "Bearer" } : {});
 }
 
 // The path alone: a query may carry what does not belong into a log.
 function logCall(logger: Logger, c: Call, ms: number): void {
   const { method, path } = c.req;
-  const level = path === routes.health() ? "debug" : "info";
-  const by = c.get("actor");
+  const level = path === routes.health() || path === routes.metrics() ? "debug" : "info";
+  const by = c.get("audit").actor;
+  const deployment = c.get("deployment");
   logger[level](
     {
       method,
       path,
       status: c.res.status,
       ms: Math.round(ms),
-      ...(by !== undefined && { actor: by }),
+      ...(by !== undefined && { actor: by.subject }),
+      ...(deployment !== undefined && { deployment }),
       reference: c.get("reference"),
     },
     "call",

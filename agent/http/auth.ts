@@ -114,7 +114,7 @@ export function tokenAuthorizer(options: TokenAuthorizerOptions): Authorize {
       if (!(thrown instanceof Refusal)) throw thrown;
       const { reason, details } = thrown;
       options.logger.warn({ reason, app: call.app, wanted: call.wanted.name, ...details }, "token refused");
-      throw reason === "grant_missing" || reason === "spent" ? forbidden() : unauthorized();
+      throw reason === "grant_missing" || reason === "spent" ? forbidden(thrown) : unauthorized(thrown);
     }
     return { actor: actorOf(verification.payload), operation: verification.operation };
   };
@@ -125,7 +125,13 @@ export function localOperator(): Authorize {
   return async () => ({ actor: { subject: "local operator" }, operation: undefined });
 }
 
-export function unauthorized(): CutoverError {
+/** Why a call's token was refused, for the host's files; undefined where the error is another one. */
+export function refusalOf(thrown: unknown): RefusalReason | undefined {
+  const cause = thrown instanceof CutoverError ? thrown.cause : undefined;
+  return cause instanceof Refusal ? cause.reason : undefined;
+}
+
+export function unauthorized(cause?: unknown): CutoverError {
   return new CutoverError(
     "unauthorized",
     "The agent refused the token: either it has no app of this name, or the token does not prove what this call needs " +
@@ -133,17 +139,19 @@ export function unauthorized(): CutoverError {
     {
       unchanged: "Nothing was changed.",
       fix: "On the host, `cutover app list` shows the apps and the agent's log tells the exact reason; the app's settings file lists the keys that it trusts.",
+      cause,
     },
   );
 }
 
-function forbidden(): CutoverError {
+function forbidden(cause: unknown): CutoverError {
   return new CutoverError(
     "forbidden",
     "The token is genuine, but either its key may not do this here, or the token was used before: each is good for one call.",
     {
       unchanged: "Nothing was changed.",
       fix: "Make a new token for each call. What a key may do stands under `allow` in the app's settings file on the host; the agent's log tells the exact reason.",
+      cause,
     },
   );
 }
@@ -220,7 +228,7 @@ async function signatureAndTimesHold(so: Verification): Promise<void> {
     });
     so.payload = payload;
   } catch (thrown) {
-    throw refusalOf(thrown);
+    throw refusalOfJose(thrown);
   }
 }
 
@@ -247,7 +255,7 @@ async function tokenIsFresh(so: Verification): Promise<void> {
   if (!(await so.options.spent.spend(`${so.key.kid}/${jti}`, expires))) throw new Refusal("spent");
 }
 
-function refusalOf(thrown: unknown): Refusal {
+function refusalOfJose(thrown: unknown): Refusal {
   if (thrown instanceof errors.JWTExpired) return new Refusal("expired", { claim: thrown.claim });
   if (thrown instanceof errors.JWTClaimValidationFailed) return new Refusal("claim_invalid", { claim: thrown.claim });
   if (thrown instanceof errors.JOSEAlgNotAllowed) return new Refusal("algorithm_refused");

@@ -23,6 +23,11 @@ export const logsQuery = z.strictObject({
   lines: z.coerce.number().int().min(1).max(10_000).default(100),
   run: runId.optional(),
 });
+export const historyQuery = z.strictObject({
+  app: appName.optional(),
+  since: z.iso.datetime().transform(Date.parse).optional(),
+  limit: z.coerce.number().int().min(1).max(10_000).default(200),
+});
 export const eventsQuery = z.strictObject({ after: z.coerce.number().int().min(0).optional() });
 export const noQuery = z.strictObject({});
 
@@ -37,6 +42,11 @@ export function releaseParam(text: string | undefined): string {
 
 export function deploymentParam(text: string | undefined): string {
   return named(deploymentId, text, "deployment_not_found", "a deployment's id");
+}
+
+/** undefined where the sender does not say. */
+export function lengthHeader(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
 function named(schema: z.ZodType<string>, text: string | undefined, code: ErrorCode, what: string): string {

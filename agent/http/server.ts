@@ -141,7 +141,7 @@ export async function listening(server: Server, where: ListenOptions, shown: str
       `The agent cannot listen on ${shown}: ${reasons[code ?? ""] ?? code}.`,
       {
         unchanged: "The agent did not start; the sites go on serving.",
-        fix: "Stop the other program, or change `listen` (or `socket`) in agent.yml.",
+        fix: "Stop the other program, or change `listen` (or `metrics`, or `socket`) in agent.yml.",
         cause,
       },
     );

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
 import { fillBytes, fillFiles, mayMount } from "./bad-disk.ts";
-import { BadHost } from "./bad-host.ts";
+import { BadHost, watchSite } from "./bad-host.ts";
 import { expectFailedHost } from "./bad-result.ts";
 import { versionSeen } from "./host-snapshot.ts";
 
@@ -26,7 +26,7 @@ async function expectDeploys(version: string): Promise<void> {
 
 // The host's own disk cannot be filled, so where nothing can be mounted only the reserve is tried.
 if (mayMount()) {
-  describe("a full disk refuses a deploy", () => {
+  describe("a full disk refuses a deploy, and the site serves on", () => {
     beforeAll(async () => {
       host = await BadHost.start({
         name: "disk",
@@ -40,10 +40,14 @@ if (mayMount()) {
       const project = await host.project({ version: "v2" });
       writeFileSync(join(project, "catalogue.bin"), randomBytes(15 * 1024 * 1024));
       await expectDiskFull(project, [
-        /The release needs 16\.\d MB with the reserve; 1\d.* are free/,
+        /The release needs 16\.\d MB with the reserve; 1\d.* are free, and no older release can be removed/,
         unchanged,
+        "cutover releases shop",
         "limits.free",
       ]);
+      // Found out before the upload: the agent has read nothing of it.
+      const { releases } = await host.agent.appView();
+      expect(releases.map(({ state }) => state)).toEqual(["live"]);
     });
 
     it("where the files run out while it is unpacked", async () => {
@@ -63,9 +67,27 @@ if (mayMount()) {
       }
       await expectDeploys("v3");
     });
+
+    it("but older releases that make enough room go first, and every visitor is served", async () => {
+      const watch = watchSite(host.site);
+      const names = ["v4", "v5", "v6", "v7", "v8"];
+      for (const version of names) {
+        const project = await host.project({ version, config: { keep: 3 } });
+        writeFileSync(join(project, "catalogue.bin"), randomBytes(4 * 1024 * 1024));
+        const { exitCode, stdout } = await host.run(project);
+        expect(exitCode, stdout).toBe(0);
+        if (version === "v8") expect(stdout).toMatch(/older releases were removed to make room: \d.* MB/);
+      }
+      await watch.stop();
+      // Each answer is a release's, one after the other, and none is a failure.
+      expect(watch.seen().every((seen) => seen.startsWith("200 v"))).toBe(true);
+      const { releases, previous } = await host.agent.appView();
+      expect(releases.filter(({ state }) => state === "live" || state === "good")).toHaveLength(3);
+      expect(previous).not.toBeNull();
+    }, 120_000);
   });
 } else {
-  describe("a full disk refuses a deploy", () => {
+  describe("a full disk refuses a deploy, and the site serves on", () => {
     beforeAll(async () => {
       host = await BadHost.start({ name: "disk" });
     });

@@ -55,8 +55,8 @@ export async function versionSeen(site: string): Promise<string> {
   return `${answer.status} ${version} ${release}`;
 }
 
-/** What may change: events and logs, the history of deployments, and the tokens that were used. */
-const kept = new Set(["logs", "state.json", "spent-tokens"]);
+/** What may change: events and logs, the history of deployments, the tokens that were used, and the audit log. */
+const kept = new Set(["logs", "state.json", "spent-tokens", "audit"]);
 
 function describeTree(root: string): Record<string, string> {
   const found: Record<string, string> = {};

@@ -1,6 +1,14 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import type { HealthAnswer, Instance, Ports, ProcessGroup, ProgramStatus, RunSpec } from "../../agent/ports.ts";
+import type {
+  HealthAnswer,
+  Instance,
+  MakeRoom,
+  Ports,
+  ProcessGroup,
+  ProgramStatus,
+  RunSpec,
+} from "../../agent/ports.ts";
 import type { DeployRequest } from "../../agent/service.ts";
 import { appSettingsSchema } from "../../agent/settings.ts";
 import { configSchema } from "../../shared/config.ts";
@@ -52,6 +60,9 @@ export class FakeHost {
   };
   settings = appSettingsSchema.parse({ domains: ["shop.example.com"] });
   releaseCommandCode = 0;
+  /** What each release takes of the disk, and how much the disk has. */
+  releaseBytes = 10;
+  diskBytes = Number.POSITIVE_INFINITY;
   /** Called after each effect, for a test that acts in the middle. */
   onEffect: (effect: string) => void = () => {};
   #now = Date.parse("2026-11-21T10:00:00Z");
@@ -95,16 +106,20 @@ export class FakeHost {
         },
       },
       releases: {
-        unpack: async (_app, bundle, { accept, base, signal }) => {
+        unpack: async (_app, bundle, { accept, base, makeRoom, signal }) => {
           const chunks: Buffer[] = [];
           for await (const chunk of bundle) chunks.push(Buffer.from(chunk));
           signal.throwIfAborted();
           const { manifest, digest } = JSON.parse(Buffer.concat(chunks).toString());
           await accept(manifest, digest);
+          await this.#fits(this.releaseBytes, makeRoom);
           await this.effect(`release.unpack ${manifest.release}${base === undefined ? "" : ` over ${base}`}`);
           disk.releases.set(manifest.release, manifest);
           return { manifest, digest };
         },
+        assertRoom: async (_app, bytes, makeRoom) => this.#fits(bytes, makeRoom),
+        gain: async (_app, releases) =>
+          releases.filter((release) => disk.releases.has(release)).length * this.releaseBytes,
         config: async (_app, release) => {
           const manifest = disk.releases.get(release);
           if (manifest === undefined) throw new CutoverError("release_not_found", release);
@@ -228,6 +243,11 @@ export class FakeHost {
         },
       },
     };
+  }
+
+  async #fits(needed: number, makeRoom?: MakeRoom): Promise<void> {
+    const free = this.diskBytes - this.disk.releases.size * this.releaseBytes;
+    if (needed > free) await makeRoom?.({ needed, free });
   }
 
   /** Polls of under ten seconds move the clock; whoever sleeps longer wakes when they have moved it far enough. */

@@ -23,6 +23,7 @@ const rules: [folder: string, may: string[]][] = [
     ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/permit.ts", "agent/permit-ports.ts"],
   ],
   ["agent/http/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
+  ["agent/observe/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
   // Of agent/host the command line has the one function with which a file is written durably.
   [
     "agent/cli/",

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, readlink, rename, rm, statfs } from "node:fs/promises";
-import { relative } from "node:path";
+import { dirname, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
 import prettyBytes from "pretty-bytes";
@@ -9,13 +9,14 @@ import { type Config, configSchema } from "../../../shared/config.ts";
 import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
 import type { Manifest } from "../../../shared/manifest.ts";
 import type { FilesView } from "../../../shared/protocol.ts";
-import type { PublishedLinks, Releases, UnpackOptions } from "../../ports.ts";
+import type { MakeRoom, PublishedLinks, Releases, Shortage, UnpackOptions } from "../../ports.ts";
 import { abortion } from "../abortion.ts";
 import { pointSymlink, syncDirectory } from "../durable.ts";
 import { type AppLayout, appLayout } from "../layout.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
+import { gainOf } from "./release-sizes.ts";
 import { ReleaseWriter } from "./release-writer.ts";
 import { storedFiles } from "./stored-manifest.ts";
 
@@ -48,7 +49,7 @@ export class ReleaseDirectories implements Releases {
       manifest: async (manifest, digest, bytes) => {
         await options.accept(manifest, digest);
         if (signal.aborted) throw abortion(signal);
-        await this.#checkRoom(layout, manifest);
+        await this.#checkRoom(layout, manifest, options.makeRoom);
         partial = layout.partial(manifest.release);
         await rm(partial, { recursive: true, force: true });
         const writer = new ReleaseWriter(partial, manifest.created);
@@ -122,7 +123,16 @@ export class ReleaseDirectories implements Releases {
     if (changed) await syncDirectory(layout.home);
   }
 
-  async #checkRoom(layout: AppLayout, { release, files }: Manifest): Promise<void> {
+  async assertRoom(app: string, bytes: number, makeRoom: MakeRoom): Promise<void> {
+    const { releases } = appLayout(this.#data, app);
+    await assertFits(deepestThere(releases), bytes + this.#limits.free, makeRoom);
+  }
+
+  async gain(app: string, releases: string[]): Promise<number> {
+    return gainOf(appLayout(this.#data, app), releases);
+  }
+
+  async #checkRoom(layout: AppLayout, { release, files }: Manifest, makeRoom?: MakeRoom): Promise<void> {
     const total = files.reduce((sum, { size }) => sum + size, 0);
     if (total > this.#limits.bundle) {
       const message = `The bundle's files have ${prettyBytes(total)}; this host takes ${prettyBytes(this.#limits.bundle)}.`;
@@ -133,17 +143,41 @@ export class ReleaseDirectories implements Releases {
     }
     refuseExisting(layout, release);
     await mkdir(layout.releases, { recursive: true });
-    const { bavail, bsize } = await statfs(layout.releases);
-    const free = bavail * bsize;
+    const { bsize } = await statfs(layout.releases);
     const needed = files.reduce((sum, { size }) => sum + Math.ceil(size / bsize) * bsize, this.#limits.free);
-    if (needed > free) {
-      const message = `The release needs ${prettyBytes(needed)} with the reserve; ${prettyBytes(free)} are free.`;
-      throw new CutoverError("disk_full", message, {
-        unchanged: bundleUnchanged,
-        fix: "Free disk space on the host, lower `keep` in cutover.yml, or `limits.free` in agent.yml.",
-      });
-    }
+    await assertFits(layout.releases, needed, makeRoom);
   }
+}
+
+/** Asked again after room was made, since the estimate of what it would give may have been wrong. */
+async function assertFits(path: string, needed: number, makeRoom?: MakeRoom): Promise<void> {
+  const free = await freeBytes(path);
+  if (needed <= free) return;
+  await makeRoom?.({ needed, free });
+  const now = await freeBytes(path);
+  if (needed > now) throw diskFull({ needed, free: now });
+}
+
+function diskFull({ needed, free }: Shortage): CutoverError {
+  return new CutoverError(
+    "disk_full",
+    `The release needs ${prettyBytes(needed)} with the reserve; ${prettyBytes(free)} are free.`,
+    {
+      unchanged: bundleUnchanged,
+      fix: "Free disk space on the host, lower `keep` in cutover.yml, or `limits.free` in agent.yml.",
+    },
+  );
+}
+
+/** The app's own directories are made by its first deployment. */
+function deepestThere(path: string): string {
+  for (let at = path; ; at = dirname(at)) if (existsSync(at) || at === "/") return at;
+}
+
+/** Free bytes on a path's file system, for whoever is not root. */
+export async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(path);
+  return bavail * bsize;
 }
 
 async function unlessGone<T>(app: string, release: string, read: () => Promise<T>): Promise<T> {

@@ -9,6 +9,7 @@ import { createHttpApp } from "../../../agent/http/app.ts";
 import { localOperator } from "../../../agent/http/auth.ts";
 import type { RunningServer } from "../../../agent/http/server.ts";
 import { createLogger } from "../../../agent/logger.ts";
+import { AuditInMemory } from "../../fakes/audit.ts";
 import { FakeService, fakeTimes } from "../../fakes/service.ts";
 
 export interface Ran {
@@ -31,6 +32,7 @@ export interface RunOptions {
 export class TestHost {
   readonly directory: string;
   readonly service = new FakeService();
+  readonly audit = new AuditInMemory();
   #server: RunningServer | undefined;
 
   private constructor(directory: string) {
@@ -52,6 +54,7 @@ export class TestHost {
       logger: createLogger("silent"),
       version: "1.2.3",
       admin: true,
+      audit: this.audit,
     });
     this.#server = await startAdminServer({ path: this.path("agent.sock"), app });
   }

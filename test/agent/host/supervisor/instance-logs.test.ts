@@ -28,7 +28,7 @@ test("the end is bounded, however long the lines are", async () => {
   expect(await tailFile(file, 50)).toBe("");
 });
 
-test("logs of a run that supervisor has a file for stay: supervisord would not start without them", async () => {
+test("logs of removed runs are collected, but those of a run that supervisor has a file for stay: supervisord would not start without them", async () => {
   const data = scratch();
   const confDir = scratch();
   const layout = appLayout(data, "shop");

@@ -1,0 +1,82 @@
+import { createHmac } from "node:crypto";
+import prettyMs from "pretty-ms";
+import type { DeploymentView } from "../../shared/protocol.ts";
+
+/** What a receiver is told of a deployment's end. No evidence: that is output of the app, and may hold its secrets. */
+export function jsonBody(view: DeploymentView, host: string): string {
+  const { id, app, kind, release, weight, outcome, by, started, finished, phases, cut, drained, failure } = view;
+  const { code, detail, unchanged, fix } = failure ?? {};
+  const body = {
+    event: outcome,
+    host,
+    app,
+    deployment: id,
+    kind,
+    release,
+    weight,
+    by,
+    started,
+    finished,
+    took: tookOf(view),
+    phases,
+    cut,
+    drained,
+    ...(failure !== undefined && { failure: { code, detail, unchanged, fix } }),
+  };
+  return JSON.stringify(body);
+}
+
+const words: Record<DeploymentView["kind"], string> = {
+  deploy: "Deploy",
+  activate: "Activation",
+  redeploy: "Redeploy",
+  rollback: "Rollback",
+};
+
+/** One message as Slack's incoming webhooks take it, and those of Mattermost and Rocket.Chat. */
+export function slackBody(view: DeploymentView, host: string): string {
+  const { app, kind, release, weight, outcome, by, failure, cut = 0 } = view;
+  const took = tookOf(view);
+  const icon = {
+    succeeded: ":white_check_mark:",
+    staged: ":hourglass:",
+    running: "",
+    failed: ":x:",
+    aborted: ":no_entry:",
+  };
+  const what = `${words[kind]} of *${slackText(app)}* on ${slackText(host)}`;
+  const part = weight === undefined || weight === 100 ? "" : ` with ${weight} % of the traffic`;
+  const time = took === undefined ? "" : ` in ${prettyMs(took)}`;
+  const lines = [
+    `${icon[outcome]} ${what}${part}: *${outcome}*${time}`,
+    ...(release === undefined ? [] : [`Release \`${slackText(release)}\``]),
+    `By ${slackText(by.repository ?? by.subject)}${by.run_url === undefined ? "" : `: <${slackLink(by.run_url)}|run>`}`,
+    ...(cut === 0 ? [] : [`${cut} requests were cut`]),
+    ...(failure === undefined ? [] : [`\`${slackText(failure.code)}\` ${slackText(failure.detail)}`]),
+    ...(failure?.unchanged === undefined ? [] : [slackText(failure.unchanged)]),
+  ];
+  return JSON.stringify({ text: lines.join("\n") });
+}
+
+/** What a receiver computes again: HMAC-SHA256, in hex, over the timestamp, a dot and the body as it came. */
+export function signature(secret: string, timestamp: number, body: string): string {
+  return `v1=${createHmac("sha256", secret).update(`${timestamp}.${body}`).digest("hex")}`;
+}
+
+function tookOf({ started, finished }: DeploymentView): number | undefined {
+  return finished === undefined ? undefined : Date.parse(finished) - Date.parse(started);
+}
+
+/** Nothing in it may become a link, a mention or a command. */
+function slackText(text: string): string {
+  return text
+    .slice(0, 1000)
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll("`", "'");
+}
+
+function slackLink(url: string): string {
+  return encodeURI(url).replaceAll("|", "%7C").replaceAll("<", "%3C").replaceAll(">", "%3E");
+}

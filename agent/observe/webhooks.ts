@@ -1,0 +1,178 @@
+import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { request as requestHttp } from "node:http";
+import { request as requestHttps } from "node:https";
+import pRetry, { AbortError } from "p-retry";
+import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
+import type { Logger } from "../logger.ts";
+import type { Apps } from "../ports.ts";
+import { isLoopback, type Webhook } from "../settings.ts";
+import { jsonBody, signature, slackBody } from "./webhook-body.ts";
+
+interface WebhooksParts {
+  /** Those of agent.yml: told of every app. */
+  webhooks: Webhook[];
+  /** For those of each app's own file. */
+  apps: Pick<Apps, "settings">;
+  /** How this host is named in what is sent. */
+  host: string;
+  log: Logger;
+  onResult(result: "delivered" | "failed"): void;
+  limits?: Partial<WebhookLimits>;
+}
+
+export interface WebhookLimits {
+  /** For one attempt. */
+  attemptMs: number;
+  retries: number;
+  /** Before the first retry; each further pause is three times as long. */
+  pauseMs: number;
+  /** That are under way at the same time; those beyond are dropped, and the log says so. */
+  atOnce: number;
+}
+
+const defaultLimits: WebhookLimits = { attemptMs: 10_000, retries: 4, pauseMs: 1000, atOnce: 100 };
+
+/**
+ * Tells others how deployments ended: in the background, so that no deployment waits for them or fails with them. What is
+ * under way when the agent stops is given up.
+ */
+export class Webhooks {
+  readonly #parts: WebhooksParts;
+  readonly #limits: WebhookLimits;
+  readonly #closing = new AbortController();
+  readonly #underway = new Set<Promise<void>>();
+
+  constructor(parts: WebhooksParts) {
+    this.#parts = parts;
+    this.#limits = { ...defaultLimits, ...parts.limits };
+  }
+
+  event(_app: string, event: DeploymentEvent): void {
+    if (event.type !== "end" || this.#closing.signal.aborted) return;
+    const telling: Promise<void> = this.#tell(event.deployment).finally(() => this.#underway.delete(telling));
+    this.#underway.add(telling);
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    while (this.#underway.size > 0) await Promise.all(this.#underway);
+  }
+
+  /** The end of what a stopping agent has just undone gets one attempt of `graceMs`. */
+  async close(graceMs = 0): Promise<void> {
+    const timer = setTimeout(() => this.#closing.abort(new Error("the agent stops")), graceMs);
+    await this.settled();
+    clearTimeout(timer);
+    this.#closing.abort(new Error("the agent stops"));
+  }
+
+  async #tell(view: DeploymentView): Promise<void> {
+    const { apps, webhooks, log } = this.#parts;
+    const own = await apps.settings(view.app).then(
+      (settings) => settings.webhooks,
+      () => [],
+    );
+    const named = [
+      ...webhooks.map((hook, index) => ({ hook, name: `agent.yml webhooks[${index}]` })),
+      ...own.map((hook, index) => ({ hook, name: `apps/${view.app}.yml webhooks[${index}]` })),
+    ].filter(({ hook }) => view.outcome !== "running" && hook.events.includes(view.outcome));
+    await Promise.all(
+      named.map(async ({ hook, name }) => {
+        // The place in the file, never the address: whoever knows a chat's address may write into it.
+        const about = { app: view.app, deployment: view.id, webhook: name };
+        try {
+          if (this.#underway.size > this.#limits.atOnce) throw new Undelivered("too many webhooks are under way");
+          await this.#deliver(hook, view);
+          this.#parts.onResult("delivered");
+          log.debug(about, "webhook delivered");
+        } catch (thrown) {
+          this.#parts.onResult("failed");
+          log.warn({ ...about, reason: reasonOf(thrown) }, "webhook not delivered");
+        }
+      }),
+    );
+  }
+
+  async #deliver(hook: Webhook, view: DeploymentView): Promise<void> {
+    const { host } = this.#parts;
+    const { retries, pauseMs } = this.#limits;
+    const url = await addressOf(hook);
+    const body = hook.kind === "slack" ? slackBody(view, host) : jsonBody(view, host);
+    const delivery = randomUUID();
+    const headers = { "cutover-event": view.outcome, "cutover-delivery": delivery };
+    await pRetry(async () => this.#post(url, { ...headers, ...(await signed(hook, body)) }, body), {
+      retries,
+      factor: 3,
+      minTimeout: pauseMs,
+      randomize: true,
+      signal: this.#closing.signal,
+    });
+  }
+
+  async #post(url: URL, headers: Record<string, string>, body: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const request = (url.protocol === "https:" ? requestHttps : requestHttp)(url, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        "content-length": String(Buffer.byteLength(body)),
+        "user-agent": "cutover-agent",
+        ...headers,
+      },
+      agent: false,
+      signal: AbortSignal.any([AbortSignal.timeout(this.#limits.attemptMs), this.#closing.signal]),
+    });
+    request.on("error", reject);
+    request.on("response", (response) => {
+      resolve(response.statusCode ?? 0);
+      // Nothing in the answer matters, and it may be without end.
+      response.on("error", () => {});
+      response.destroy();
+    });
+    request.end(body);
+    const status = await promise;
+    if (status >= 200 && status < 300) return;
+    const refused = new Undelivered(`it answered ${status}`);
+    if (status >= 500 || status === 408 || status === 429) throw refused;
+    throw new AbortError(refused);
+  }
+}
+
+/** Signed anew at each attempt, so that a receiver may refuse what is old. */
+async function signed({ secret_file: file }: Webhook, body: string): Promise<Record<string, string>> {
+  if (file === undefined) return {};
+  const secret = (await readHostFile(file, "secret_file")).trim();
+  if (secret === "") throw new AbortError(new Undelivered("its secret_file is empty"));
+  const timestamp = Math.floor(Date.now() / 1000);
+  return { "cutover-timestamp": String(timestamp), "cutover-signature": signature(secret, timestamp, body) };
+}
+
+async function addressOf(hook: Webhook): Promise<URL> {
+  const text = hook.url ?? (await readHostFile(hook.url_file ?? "", "url_file")).trim();
+  if (!URL.canParse(text)) throw new Undelivered("its url_file holds no URL");
+  const url = new URL(text);
+  const plain = url.protocol === "http:" && (hook.insecure || isLoopback(url));
+  if (url.protocol === "https:" || plain) return url;
+  throw new Undelivered("its address is not https");
+}
+
+async function readHostFile(file: string, key: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    throw new AbortError(new Undelivered(`its ${key} cannot be read: ${(cause as NodeJS.ErrnoException).code}`));
+  }
+}
+
+/** A reason in our own words, which hold no address. */
+class Undelivered extends Error {}
+
+/** Only what is known to hold no address: our own words, or the system's code. */
+function reasonOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return "unknown";
+  if (thrown instanceof Undelivered) return thrown.message;
+  if (thrown.name === "AbortError") return thrown.cause instanceof Error ? thrown.cause.message : "no answer in time";
+  const { code } = thrown as NodeJS.ErrnoException;
+  return code ?? thrown.name;
+}

@@ -1,0 +1,111 @@
+import { createHmac } from "node:crypto";
+import { appendFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import type { AuditEntry } from "../../shared/protocol.ts";
+import { readMetrics } from "../agent/observe/format.ts";
+import { freePorts } from "../harness/ports.ts";
+import { BadHost } from "./bad-host.ts";
+
+let host: BadHost;
+let metricsPort = 0;
+const got: { body: string; signature: string; timestamp: string }[] = [];
+const receiver = createServer(async (request, response) => {
+  let body = "";
+  for await (const chunk of request) body += chunk;
+  const { "cutover-signature": signature, "cutover-timestamp": timestamp } = request.headers;
+  got.push({ body, signature: String(signature), timestamp: String(timestamp) });
+  response.writeHead(204).end();
+});
+
+beforeAll(async () => {
+  await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  [metricsPort = 0] = await freePorts(1);
+  host = await BadHost.start({ name: "observed", settings: { metrics: `127.0.0.1:${metricsPort}` } });
+  const secret_file = join(host.agent.scratch.path, "secret");
+  writeFileSync(secret_file, "s3cret\n", { mode: 0o600 });
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/T0P5ECRET`;
+  await host.agent.changeAppSettings("shop", { webhooks: [{ url, secret_file }] });
+});
+afterAll(async () => {
+  await host?.[Symbol.asyncDispose]();
+  receiver.closeAllConnections();
+  receiver.close();
+});
+
+async function history(...args: string[]): Promise<AuditEntry[]> {
+  return JSON.parse((await host.agent.cutover("history", "shop", "--json", ...args)).stdout);
+}
+
+test("metrics answer at the address that agent.yml gives them, and not with the other calls", async () => {
+  const samples = readMetrics(await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text());
+  expect(samples.get('cutover_deployments_total{app="shop",kind="deploy",result="staged"}')).toBe(1);
+  expect(samples.get('cutover_deployments_total{app="shop",kind="activate",result="succeeded"}')).toBe(1);
+  expect(samples.get('cutover_instances_up{app="shop",role="live"}')).toBe(2);
+  expect(samples.get('cutover_slots{app="shop",role="live"}')).toBe(60);
+  expect(samples.get("cutover_disk_free_bytes")).toBeGreaterThan(0);
+  expect((await fetch(`${host.agent.url}/metrics`)).status).toBe(404);
+});
+
+test("a deploy is in the history with who did it, and a webhook tells of it", async () => {
+  const { exitCode, stdout } = await host.run(await host.project({ version: "v2" }));
+  expect(exitCode, stdout).toBe(0);
+  const ended = (await history("--since", "1h")).findLast(({ event }) => event === "ended");
+  expect(ended).toMatchObject({
+    what: "activate",
+    app: "shop",
+    outcome: "succeeded",
+    by: { subject: expect.any(String) },
+  });
+  while (got.length === 0) await sleep(20);
+  const [{ body, signature, timestamp } = { body: "", signature: "", timestamp: "" }] = got;
+  expect(JSON.parse(body)).toMatchObject({ event: "succeeded", app: "shop", deployment: ended?.deployment });
+  expect(signature).toBe(`v1=${createHmac("sha256", "s3cret").update(`${timestamp}.${body}`).digest("hex")}`);
+  expect(host.agent.log).not.toContain("T0P5ECRET");
+  const lines = host.agent.log.split("\n").filter((line) => line.includes(`"deployment":"${ended?.deployment}"`));
+  expect(
+    lines.filter((line) => /"msg":"(?:deployment begins|deployment ended|call)"/.test(line)).length,
+  ).toBeGreaterThan(2);
+});
+
+test("the history survives a kill: what was begun is there, a torn line is not, and the end comes after it", async () => {
+  const release = { command: "sleep 60", timeout: "5m" };
+  const running = host.begin(await host.project({ version: "v3", config: { release } }));
+  let begun: AuditEntry | undefined;
+  while (begun === undefined) {
+    await sleep(50);
+    const last = (await history()).at(-1);
+    const { deployment } = await host.agent.appView();
+    if (last?.event === "begun" && deployment?.state === "built") begun = last;
+  }
+  await host.agent.kill();
+  const { data } = embeddedLayout(host.agent.directory);
+  appendFileSync(join(data, "audit", "audit.ndjson"), '{"at":"2026-11-21T10:00:00.000Z","ev');
+  await host.agent.start();
+  await running.result;
+  expect(host.agent.log).toMatch(
+    new RegExp(`"deployment":"${begun.deployment}".*an interrupted deployment was taken up`),
+  );
+  expect((await history()).filter(({ deployment }) => deployment === begun.deployment)).toMatchObject([
+    { event: "begun", what: "deploy" },
+    { event: "ended", what: "deploy", outcome: "failed", code: "agent_stopping" },
+  ]);
+  const { stdout } = await host.agent.cutover("history", "shop");
+  expect(stdout).toMatch(/failed \[agent_stopping\]/);
+}, 60_000);
+
+test("a refused call is in the history with its reason", async () => {
+  const { status } = await fetch(`${host.agent.url}/v1/apps/shop/rollback`, {
+    method: "POST",
+    headers: { authorization: "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.AAAA" },
+  });
+  expect(status).toBe(401);
+  while (!(await history()).some(({ event }) => event === "refused")) await sleep(50);
+  const refused = (await history()).findLast(({ event }) => event === "refused");
+  expect(refused).toMatchObject({ what: "rollback", code: "unauthorized", reason: expect.any(String) });
+  expect(JSON.stringify(refused)).not.toContain("eyJ");
+});
