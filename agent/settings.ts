@@ -9,7 +9,7 @@ const hostPath = z
   .regex(/^\/[^\u0000-\u001f\u007f$"'\\]*$/, "an absolute path without $, quotes and backslashes");
 
 /** On the network where the agent listens: `address:port`. */
-const networkAddress = z.string().regex(/^(?:\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/, "address:port");
+const networkAddress = /^(?:\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/;
 
 export function isLoopback({ hostname }: URL): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
@@ -53,7 +53,7 @@ function isPlain(url: string): boolean {
 /** agent.yml: what the host's owner says about the agent. Everything has a default for a Debian host. */
 export const agentSettingsSchema = z.strictObject({
   /** Where the agent listens for the Action and curl. */
-  listen: networkAddress.default("127.0.0.1:7070"),
+  listen: z.string().regex(networkAddress, "address:port").default("127.0.0.1:7070"),
   /** The authorities by which callers know this agent, as in their URL; a token names one of them. */
   names: z.array(z.string().min(1)).default([]),
   /** Certificate and key, PEM files. Without them the agent speaks plain HTTP, behind something that ends TLS. */
@@ -99,7 +99,7 @@ export const agentSettingsSchema = z.strictObject({
     })
     .prefault({}),
   /** Where `GET /metrics` answers beside the admin socket: with the calls of `listen`, or at an address of its own. */
-  metrics: z.union([z.boolean(), networkAddress]).default(false),
+  metrics: z.union([z.boolean(), z.string().regex(networkAddress, "true, false or address:port")]).default(false),
   /** Told of every app's deployments. */
   webhooks: z.array(webhook).default([]),
   log_level: z.enum(["debug", "info", "warn", "error"]).default("info"),

@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { appendFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -37,6 +37,12 @@ afterAll(async () => {
   receiver.close();
 });
 
+async function overSocket(socketPath: string, path: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  get({ socketPath, path }, async (response) => resolve((await response.toArray()).join(""))).on("error", reject);
+  return promise;
+}
+
 async function history(...args: string[]): Promise<AuditEntry[]> {
   return JSON.parse((await host.agent.cutover("history", "shop", "--json", ...args)).stdout);
 }
@@ -49,6 +55,8 @@ test("metrics answer at the address that agent.yml gives them, and not with the 
   expect(samples.get('cutover_slots{app="shop",role="live"}')).toBe(60);
   expect(samples.get("cutover_disk_free_bytes")).toBeGreaterThan(0);
   expect((await fetch(`${host.agent.url}/metrics`)).status).toBe(404);
+  const local = await overSocket(join(host.agent.directory, "agent.sock"), "/metrics");
+  expect([...readMetrics(local).keys()]).toEqual([...samples.keys()]);
 });
 
 test("a deploy is in the history with who did it, and a webhook tells of it", async () => {

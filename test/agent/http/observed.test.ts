@@ -11,6 +11,7 @@ import { ObservedEvents } from "../../../agent/observe/observed-events.ts";
 import { signToken } from "../../../shared/key.ts";
 import { AuditInMemory } from "../../fakes/audit.ts";
 import { FakeHost } from "../../fakes/ports.ts";
+import { FakeService } from "../../fakes/service.ts";
 import { hostName, newKey, startTestAgent } from "./support.ts";
 
 const v1 = "20261121T100000Z-1111111";
@@ -40,6 +41,12 @@ async function observedAgent(options: Partial<HttpAppOptions> = {}) {
     host,
     audit,
     url,
+    /** Resolves when every deployment that was begun has ended. */
+    async settled(): Promise<void> {
+      const { entries } = audit;
+      const ids = (event: string) => entries.filter((entry) => entry.event === event).map((entry) => entry.deployment);
+      while (ids("begun").some((id) => !ids("ended").includes(id))) await sleep(5);
+    },
     log: () => lines.map((line) => JSON.parse(line)),
     async deploy(release: string): Promise<{ status: number; deployment: string }> {
       const chunks: Buffer[] = [];
@@ -88,7 +95,7 @@ test("the audit log says who did what, with which result", async () => {
   const first = await agent.deploy(v1);
   const second = await agent.deploy(v2);
   await fetch(`${agent.url}/v1/apps/shop/rollback`, { method: "POST" });
-  while (agent.audit.entries.length < 6) await sleep(5);
+  await agent.settled();
   await fetch(`${agent.url}/v1/apps/shop/rollback`, { method: "POST" });
   await fetch(`${agent.url}/v1/apps/shop/maintenance`, { method: "PUT" });
   await fetch(`${agent.url}/v1/apps/shop/maintenance`, { method: "DELETE" });
@@ -193,4 +200,26 @@ test("the history is told on the admin socket alone", async () => {
   }
   const closed = await observedAgent();
   expect((await fetch(`${closed.url}/v1/history`)).status).toBe(404);
+});
+
+test("every call that changes something is in the audit log, done or refused", async () => {
+  const agent = await observedAgent({ admin: true });
+  const { deployment } = await agent.deploy(v1);
+  const { routes } = createHttpApp({
+    service: new FakeService(),
+    logger: createLogger("silent"),
+    version: "1.2.3",
+    authorize: localOperator(),
+    admin: true,
+  });
+  const changing = routes.filter(({ method }) => ["POST", "PUT", "DELETE"].includes(method));
+  expect(changing.length).toBeGreaterThan(7);
+  for (const { method, path } of changing) {
+    const before = agent.audit.entries.length;
+    const at = path.replace(":app", "shop").replace(":release", v1).replace(":id", deployment);
+    await fetch(`${agent.url}${at}`, { method });
+    expect(agent.audit.entries.length, `${method} ${path}`).toBeGreaterThan(before);
+    // The next one needs the app's lock.
+    await agent.settled();
+  }
 });
