@@ -59,6 +59,7 @@ export const errorCodes = {
   aborted: "The deployment was aborted before the cutover.",
   canary_impossible: "The release cannot have a part of the traffic.",
   canary_failed: "The canary did not answer its health check, and the traffic went back.",
+  watch_failed: "The release failed while it was watched after the cutover.",
   // Building, starting, moving
   environment_failed: "pip could not install the requirements on the host.",
   release_command_failed: "The release command failed.",

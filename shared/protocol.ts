@@ -125,6 +125,10 @@ export const releaseView = z.object({
   created: z.iso.datetime(),
   /** When it first had traffic. */
   live_at: z.iso.datetime().optional(),
+  /** It ran its release command, which no rollback undoes. */
+  commanded: z.boolean().optional(),
+  /** Kept on the host until it is unpinned. */
+  pinned: z.boolean().optional(),
 });
 export type ReleaseView = z.output<typeof releaseView>;
 

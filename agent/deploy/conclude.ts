@@ -1,4 +1,5 @@
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
+import { fromProblem } from "../../shared/problem.ts";
 import { finishForward } from "./cutover.ts";
 import { prune } from "./retire.ts";
 import { remember } from "./state.ts";
@@ -35,9 +36,11 @@ async function end(work: Work, ending: Ending): Promise<void> {
     const keep = state.live === null ? Number.POSITIVE_INFINITY : (await runSpec(work, state.live)).config.keep;
     // A release that could not be removed is taken again by the next prune; the deployment itself is done.
     await prune({ ports, state }, keep).catch((err: unknown) => log.warn({ err }, "prune failed"));
-    await reach(work, "done");
+    if (state.journal?.verdict === undefined) await reach(work, "done");
   }
-  deployment.conclude(ending === "canary" ? "succeeded" : ending);
+  const verdict = state.journal?.verdict;
+  if (verdict !== undefined) deployment.conclude("failed", fromProblem(verdict.failure));
+  else deployment.conclude(ending === "canary" ? "succeeded" : ending);
   await close(work);
 }
 

@@ -150,6 +150,10 @@ async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promi
   if (release === undefined) return reach(work, "released", "no release command");
   if (!wanted) return reach(work, "released", "the release command ran on another host");
   const last: string[] = [];
+  // Written down before it runs: one that was cut short has done something too.
+  const record = findRelease(work.state, spec.release);
+  if (record !== undefined) record.commanded = true;
+  await saveJournal(work);
   const code = await ports.privileged.runCommand(spec, {
     argv: argv(release.command),
     timeoutMs: milliseconds(release.timeout),

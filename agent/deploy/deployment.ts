@@ -29,6 +29,7 @@ export class Deployment {
   readonly #files: EventFiles;
   readonly #events: DeploymentEvent[];
   readonly #abort = new AbortController();
+  readonly #watch = new AbortController();
   #view: DeploymentView;
   #last: number;
   #changed = Promise.withResolvers<void>();
@@ -99,6 +100,15 @@ export class Deployment {
 
   abort(reason: CutoverError): void {
     this.#abort.abort(reason);
+  }
+
+  /** Aborted when what has cut over is not watched any longer. */
+  get watchEnded(): AbortSignal {
+    return this.#watch.signal;
+  }
+
+  endWatch(): void {
+    this.#watch.abort();
   }
 
   /** Time since the last state counts from now: waiting for the lock is nobody's phase. */

@@ -38,7 +38,9 @@ export async function recover(
   const settings = await ports.apps.settings(app);
   const work: Work = { ports, settings, state, deployment, log, stopping };
   if (hasCutOver(work)) {
-    deployment.notice("The agent was restarted; the deployment had cut over and is finished now");
+    deployment.notice(
+      "The agent was restarted; the deployment had cut over and is finished now, without a further watch",
+    );
     await carryOut(work, async () => {
       await finishForward(work, await runSpec(work, journal.run), view.kind === "rollback");
       return "succeeded";

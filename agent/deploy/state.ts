@@ -2,7 +2,7 @@ import { z } from "zod";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import { appName, releaseOfRun, runId } from "../../shared/names.ts";
-import { type DeploymentView, deploymentView, type ReleaseState, releaseView } from "../../shared/protocol.ts";
+import { type DeploymentView, deploymentView, failure, type ReleaseState, releaseView } from "../../shared/protocol.ts";
 import type { StateStore } from "../ports.ts";
 
 /** What a deployment must still know when the agent comes back after a crash in the middle of it. */
@@ -15,6 +15,8 @@ const journalSchema = z.strictObject({
   brought: z.boolean(),
   /** How often a start of the agent has taken this deployment up again. */
   attempts: z.int().min(0),
+  /** Why the release failed after the cutover, and whether the traffic goes back to `from`. */
+  verdict: z.strictObject({ failure, back: z.boolean() }).optional(),
 });
 export type Journal = z.output<typeof journalSchema>;
 

@@ -56,6 +56,7 @@ export const statuses: Record<ErrorCode, number> = {
   aborted: 409,
   canary_impossible: 409,
   canary_failed: 422,
+  watch_failed: 422,
   environment_failed: 422,
   release_command_failed: 422,
   instance_died: 422,
