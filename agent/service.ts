@@ -18,7 +18,7 @@ export interface Service {
   deploy(app: string, request: DeployRequest): Promise<Accepted>;
   activate(app: string, release: string, request: ActivateRequest): Promise<Accepted>;
   redeploy(app: string, release: string | "live", request: CallRequest): Promise<Accepted>;
-  rollback(app: string, request: CallRequest): Promise<Accepted>;
+  rollback(app: string, request: RollbackRequest): Promise<Accepted>;
   /** Undoes a deployment that has not cut over, also a staged one. @throws already_cut_over */
   abort(deployment: string): Promise<DeploymentView>;
 
@@ -51,6 +51,11 @@ export interface CallRequest {
   /** How long to wait for another deployment of the app to end, in milliseconds. */
   waitMs: number;
   signal: AbortSignal;
+}
+
+export interface RollbackRequest extends CallRequest {
+  /** Only while this release is live. @throws not_live */
+  from?: string | undefined;
 }
 
 export interface ActivateRequest extends CallRequest {

@@ -208,6 +208,8 @@ export const environmentView = z.object({
 /** `weight` in percent: below 100 the staged release is a canary beside the live one. */
 export const activateBody = z.strictObject({ weight: z.int().min(1).max(100).default(100) });
 export const maintenanceBody = z.strictObject({ allow: z.array(z.string().max(64)).max(256).default([]) });
+/** `from`: only while that release is live. Whoever goes back from a release must not go back further than that. */
+export const rollbackBody = z.strictObject({ from: releaseId.optional() });
 export const redeployBody = z.strictObject({ release: releaseId.optional() });
 
 /** The paths of the HTTP interface, in one place for the agent, the Action and the command line. */

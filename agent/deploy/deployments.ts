@@ -11,7 +11,14 @@ import type {
 } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
 import type { Ports } from "../ports.ts";
-import type { ActivateRequest, CallRequest, CommandEnvironment, DeployRequest, Service } from "../service.ts";
+import type {
+  ActivateRequest,
+  CallRequest,
+  CommandEnvironment,
+  DeployRequest,
+  RollbackRequest,
+  Service,
+} from "../service.ts";
 import { viewApp } from "./app-view.ts";
 import { carryOut, type Ending, hasCutOver, takeBack } from "./conclude.ts";
 import { deploy, deployAgain, receive } from "./deploy.ts";
@@ -19,7 +26,7 @@ import { aborted, Deployment } from "./deployment.ts";
 import { Leases } from "./lease.ts";
 import { AppLocks } from "./lock.ts";
 import { assertNotHeld, recover } from "./recover.ts";
-import { type AppState, loadState } from "./state.ts";
+import { type AppState, liveRelease, loadState } from "./state.ts";
 import { activateTarget, nothingLive, redeployTarget, rollbackRun, servableRelease, type Target } from "./target.ts";
 import { WarmRuns } from "./warm.ts";
 import { CanaryWatch } from "./watch.ts";
@@ -146,8 +153,16 @@ export class Deployments implements Service {
     return this.#again(app, { kind: "redeploy", ...start }, request, (state) => redeployTarget(state, release));
   }
 
-  async rollback(app: string, request: CallRequest): Promise<Accepted> {
-    return this.#again(app, { kind: "rollback" }, request, rollbackRun);
+  async rollback(app: string, request: RollbackRequest): Promise<Accepted> {
+    const running = this.#running.get(app);
+    const state = await this.#state(app);
+    let { from } = request;
+    if (running !== undefined && hasCutOver({ state })) {
+      // Meant is what is live now, which may go back by itself before this call has its turn.
+      from ??= liveRelease(state) ?? undefined;
+      if (request.waitMs > 0) running.deployment.endWatch();
+    }
+    return this.#again(app, { kind: "rollback" }, request, (state) => rollbackRun(state, from));
   }
 
   async abort(id: string): Promise<DeploymentView> {

@@ -20,9 +20,18 @@ export function redeployTarget(state: AppState, release: string | "live"): Targe
   return fresh(state, servableRelease(state, release));
 }
 
-/** @throws CutoverError nothing_live, nothing_to_roll_back_to */
-export function rollbackRun(state: AppState): Target {
+/**
+ * @param from only while this release is live
+ * @throws CutoverError nothing_live, not_live, nothing_to_roll_back_to
+ */
+export function rollbackRun(state: AppState, from?: string): Target {
   if (state.live === null) throw nothingLive(state.app);
+  if (from !== undefined && from !== liveRelease(state)) {
+    throw new CutoverError("not_live", `${from} is not live any more: ${liveRelease(state)} is.`, {
+      unchanged: "Nothing was changed by this call.",
+      fix: "Look at `cutover status`. To go back from what is live now, roll back again.",
+    });
+  }
   const release = rollbackTarget(state);
   if (release === undefined) {
     throw new CutoverError(

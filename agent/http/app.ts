@@ -9,6 +9,7 @@ import {
   maintenanceBody,
   protocolVersion,
   redeployBody,
+  rollbackBody,
   routes,
 } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
@@ -104,7 +105,8 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
     const name = params.appParam(c.req.param("app"));
     const { wait } = params.checked(params.callQuery, c.req.query(), "query");
     const allowed = await authorize(options, c, name, { name: "rollback" });
-    return acceptedResponse(c, await service.rollback(name, callRequest(c, allowed, wait)));
+    const { from } = params.checked(rollbackBody, await readJson(c.env), "body");
+    return acceptedResponse(c, await service.rollback(name, { ...callRequest(c, allowed, wait), from }));
   });
 
   app.post(routes.abort(":id"), async (c) => {

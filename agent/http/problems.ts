@@ -52,6 +52,7 @@ export const statuses: Record<ErrorCode, number> = {
   deployment_in_progress: 409,
   already_cut_over: 409,
   nothing_live: 409,
+  not_live: 409,
   nothing_to_roll_back_to: 409,
   aborted: 409,
   canary_impossible: 409,
