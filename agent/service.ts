@@ -7,6 +7,8 @@ import type {
   DeploymentView,
   FilesView,
   MaintenanceView,
+  ReleaseView,
+  RepairView,
 } from "../shared/protocol.ts";
 
 /**
@@ -42,6 +44,13 @@ export interface Service {
    * @returns how it stands then @throws request_invalid
    */
   maintain(app: string, closed: { allow: string[] } | null): Promise<MaintenanceView | undefined>;
+  /** Keeps a release on the host whatever `keep` says, or no longer. @throws release_not_found */
+  pin(app: string, release: string, pinned: boolean): Promise<ReleaseView>;
+  /**
+   * Tries at once again what is held, and makes a state that cannot be read anew from what is on the host.
+   * @throws deployment_in_progress
+   */
+  repair(app: string): Promise<RepairView>;
   /** Stops and removes everything of an app but its settings file. */
   removeApp(app: string): Promise<void>;
 }

@@ -2,7 +2,7 @@ import { asCutoverError, CutoverError } from "../../shared/errors.ts";
 import { fromProblem } from "../../shared/problem.ts";
 import { finishForward } from "./cutover.ts";
 import { prune } from "./retire.ts";
-import { remember } from "./state.ts";
+import { findRelease, liveRelease, remember } from "./state.ts";
 import { undo } from "./undo.ts";
 import { reach, runSpec, saveJournal, type Work } from "./work.ts";
 
@@ -39,6 +39,11 @@ async function end(work: Work, ending: Ending): Promise<void> {
     if (state.journal?.verdict === undefined) await reach(work, "done");
   }
   const verdict = state.journal?.verdict;
+  const live = findRelease(state, liveRelease(state) ?? "");
+  if (ending === "succeeded" && live !== undefined) {
+    if (verdict?.back === false) live.unwell = true;
+    else if (verdict === undefined) delete live.unwell;
+  }
   if (verdict !== undefined) deployment.conclude("failed", fromProblem(verdict.failure));
   else deployment.conclude(ending === "canary" ? "succeeded" : ending);
   await close(work);
@@ -66,6 +71,7 @@ export async function takeBack(work: Work, thrown: unknown): Promise<void> {
     await undo(work);
     await close(work);
   } catch (err) {
+    deployment.trouble = asCutoverError(err).message;
     log.error({ err }, "undo failed; it is tried again by the next start or deployment");
     await saveJournal(work).catch((failed: unknown) => log.error({ err: failed }, "the journal could not be written"));
     deployment.announce();
@@ -88,6 +94,7 @@ async function goOn(work: Work, thrown: unknown): Promise<void> {
       await ports.clock.sleep(forwardPauseMs, stopping).catch(() => {});
     }
   }
+  deployment.trouble = asCutoverError(reason).message;
   deployment.conclude("failed", afterCutover(reason));
   await saveJournal(work).catch((err: unknown) => log.error({ err }, "the journal could not be written"));
   deployment.announce();

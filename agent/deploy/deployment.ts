@@ -35,6 +35,8 @@ export class Deployment {
   #changed = Promise.withResolvers<void>();
   /** What the token was signed for: the same bundle sent again is the same deployment. */
   digest: string | undefined;
+  /** Why it could be neither finished nor undone yet. */
+  trouble: string | undefined;
 
   constructor({ clock, files, view, past = [] }: DeploymentParts) {
     this.#clock = clock;

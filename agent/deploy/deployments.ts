@@ -8,6 +8,8 @@ import type {
   DeploymentView,
   FilesView,
   MaintenanceView,
+  ReleaseView,
+  RepairView,
 } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
 import type { Ports } from "../ports.ts";
@@ -25,9 +27,18 @@ import { deploy, deployAgain, receive } from "./deploy.ts";
 import { aborted, Deployment } from "./deployment.ts";
 import { Leases } from "./lease.ts";
 import { AppLocks } from "./lock.ts";
-import { assertNotHeld, recover } from "./recover.ts";
-import { type AppState, liveRelease, loadState } from "./state.ts";
-import { activateTarget, nothingLive, redeployTarget, rollbackRun, servableRelease, type Target } from "./target.ts";
+import { describeFound, stateFromHost } from "./rebuild.ts";
+import { assertNotHeld, describeRepair, recover } from "./recover.ts";
+import { type AppState, assertNeverLive, findRelease, liveRelease, loadState } from "./state.ts";
+import {
+  activateTarget,
+  assertServable,
+  nothingLive,
+  redeployTarget,
+  rollbackRun,
+  servableRelease,
+  type Target,
+} from "./target.ts";
 import { WarmRuns } from "./warm.ts";
 import { CanaryWatch } from "./watch.ts";
 import { runSpec, type Work } from "./work.ts";
@@ -224,7 +235,7 @@ export class Deployments implements Service {
 
   async app(app: string): Promise<AppView> {
     const settings = await this.#ports.apps.settings(app);
-    const state = await this.#state(app);
+    const state = await this.#state(app).catch((thrown: unknown) => this.#unreadable(app, thrown));
     return viewApp({ ports: this.#ports, settings, state, running: this.#running.get(app)?.deployment.view });
   }
 
@@ -254,6 +265,51 @@ export class Deployments implements Service {
     return maintenance.state(app);
   }
 
+  async pin(app: string, release: string, pinned: boolean): Promise<ReleaseView> {
+    const state = await this.#state(app);
+    assertServable(state, release);
+    const record = findRelease(state, release);
+    if (record === undefined) throw new CutoverError("internal", `${release} has no record.`);
+    if (pinned) record.pinned = true;
+    else delete record.pinned;
+    await this.#ports.states.save(app, state);
+    return record;
+  }
+
+  async repair(app: string): Promise<RepairView> {
+    await this.#ports.apps.settings(app);
+    const holder = () => this.#running.get(app)?.deployment.view;
+    const unlock = await this.#locks.acquire(app, holder, 0, this.#stopping.signal);
+    const done: string[] = [];
+    try {
+      const state = await this.#state(app).catch((thrown: unknown) => this.#rebuild(app, thrown, done));
+      const journal = state.journal?.deployment.id;
+      const { held } = state;
+      if (journal === undefined) state.held = null;
+      const deployment = await this.#recover(app, state);
+      done.push(...describeRepair(state, deployment));
+      if (state.held !== held) await this.#ports.states.save(app, state);
+      this.#log.info({ app, done, held: state.held }, "repaired");
+      return { app, done, ...(state.held !== null && { held: state.held }) };
+    } finally {
+      unlock();
+      await this.#schedule(app);
+    }
+  }
+
+  /** What cannot be read is kept beside the new file, for a person to look at. */
+  async #rebuild(app: string, thrown: unknown, done: string[]): Promise<AppState> {
+    if (!(thrown instanceof CutoverError) || thrown.code !== "app_held") throw thrown;
+    const state = await stateFromHost(this.#ports, app);
+    const copy = await this.#ports.states.keepCopy(app);
+    await this.#ports.states.save(app, state);
+    this.#states.set(app, state);
+    done.push(thrown.message);
+    if (copy !== undefined) done.push(`kept what could not be read as ${copy}`);
+    done.push(...describeFound(state), "wrote the state anew");
+    return state;
+  }
+
   async removeApp(app: string): Promise<void> {
     const unlock = await this.#locks.acquire(
       app,
@@ -275,6 +331,7 @@ export class Deployments implements Service {
     if (known !== undefined) return known;
     await this.#ports.apps.settings(app);
     const state = await loadState(this.#ports.states, app);
+    if (state.releases.length === 0) await assertNeverLive(this.#ports.releases, app);
     const first = this.#states.get(app) ?? state;
     this.#states.set(app, first);
     return first;
@@ -300,8 +357,12 @@ export class Deployments implements Service {
     const unlock = await this.#locks.acquire(app, holds, request.waitMs, signal);
     try {
       const state = await this.#state(app);
-      assertNotHeld(state);
-      if (state.journal !== null) await this.#recover(app, state);
+      if (state.held !== null) assertNotHeld(state);
+      if (state.journal !== null) {
+        const recovered = await this.#recover(app, state);
+        // Its journal must not be written over.
+        assertNotHeld(state, recovered?.trouble);
+      }
       const log = this.#log.child({ app, deployment: deployment.id, kind });
       log.info({ by: request.by }, "deployment begins");
       const work: Work = { ports: this.#ports, settings, state, deployment, log, stopping: this.#stopping.signal };
@@ -417,12 +478,20 @@ export class Deployments implements Service {
     await this.#unstage(await this.deployment(id), reason);
   }
 
-  async #recover(app: string, state: AppState): Promise<void> {
+  /** Also an app whose state cannot be read is shown as it stands on the host. */
+  async #unreadable(app: string, thrown: unknown): Promise<AppState> {
+    if (!(thrown instanceof CutoverError) || thrown.code !== "app_held") throw thrown;
+    const state = await stateFromHost(this.#ports, app);
+    return { ...state, held: thrown.message };
+  }
+
+  async #recover(app: string, state: AppState): Promise<Deployment | undefined> {
     const log = this.#log.child({ app });
     const deployment = await recover({ ports: this.#ports, state, stopping: this.#stopping.signal }, log);
-    if (deployment === undefined) return;
+    if (deployment === undefined) return undefined;
     this.#deployments.set(deployment.id, deployment);
     log.info({ deployment: deployment.id, outcome: deployment.outcome }, "an interrupted deployment was taken up");
+    return deployment;
   }
 
   async #unstage(view: DeploymentView, reason: CutoverError): Promise<DeploymentView> {

@@ -1,3 +1,4 @@
+import { notUndone } from "../../shared/release-commands.ts";
 import type { RunSpec } from "../ports.ts";
 import { drainRun } from "./drain.ts";
 import { reconcileProcesses } from "./processes.ts";
@@ -43,8 +44,4 @@ export async function goBack(work: Work, spec: RunSpec): Promise<void> {
   await ports.privileged.removePrograms(spec.app, spec.run);
   if (state.warm?.run === spec.run) state.warm = null;
   await ports.states.save(spec.app, state);
-}
-
-export function notUndone(release: string): string {
-  return `${release} ran its release command; going back does not undo what that did`;
 }

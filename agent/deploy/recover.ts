@@ -49,7 +49,7 @@ export async function recover(
     deployment.notice("The agent was restarted before the cutover; the deployment is undone");
     await takeBack(work, interrupted());
   }
-  await holdAfter(attemptLimit, { ports, state }, log);
+  await holdAfter(attemptLimit, { ports, state, trouble: deployment.trouble }, log);
   if (state.journal === null) await removeStrangers({ ports, state });
   return deployment;
 }
@@ -57,7 +57,7 @@ export async function recover(
 /** A deployment that can be neither finished nor undone three times holds the app until a person has looked. */
 async function holdAfter(
   limit: number,
-  { ports, state }: { ports: Ports; state: AppState },
+  { ports, state, trouble }: { ports: Ports; state: AppState; trouble: string | undefined },
   log: Logger,
 ): Promise<void> {
   if (state.journal === null) {
@@ -65,18 +65,37 @@ async function holdAfter(
     state.held = null;
   } else if (state.journal.attempts >= limit) {
     const { id, state: at } = state.journal.deployment;
-    state.held = `deployment ${id} stands at ${at} and could not be finished or undone ${state.journal.attempts} times`;
+    const times = `${state.journal.attempts} times`;
+    const why = trouble === undefined ? "" : `, at last because: ${trouble}`;
+    state.held = `deployment ${id} stands at ${at} and could not be finished or undone ${times}${why}`;
     log.error({ app: state.app, held: state.held }, "app is held");
   }
   await ports.states.save(state.app, state);
 }
 
-export function assertNotHeld(state: AppState): void {
-  if (state.held === null) return;
-  throw new CutoverError("app_held", `${state.app} takes no deployments: ${state.held}.`, {
+export function assertNotHeld({ app, held, journal }: AppState, trouble?: string): void {
+  if (held === null && journal === null) return;
+  const open = `deployment ${journal?.deployment.id} could not be finished or undone yet${trouble === undefined ? "" : `: ${trouble}`}`;
+  throw new CutoverError("app_held", `${app} takes no deployments: ${(held ?? open).replace(/\.$/, "")}.`, {
     unchanged: "The live release goes on serving.",
-    fix: "Correct the cause, which the agent's log names, then restart the agent: it tries again once at each start.",
+    fix: `Correct the cause, then run \`cutover repair ${app}\` on the host. The agent also tries again at each start.`,
   });
+}
+
+/** What taking up an app again has come to, for the person who asked for it. */
+export function describeRepair({ journal, live }: AppState, deployment: Deployment | undefined): string[] {
+  if (deployment === undefined) {
+    return [`no deployment was left open; traffic and programs are as the state says: ${live ?? "nothing"} is live`];
+  }
+  const { id, kind, release = "a release" } = deployment.view;
+  const what = `the ${kind} ${id} of ${release}`;
+  if (journal !== null)
+    return [`tried again, and could not finish or undo ${what}: ${deployment.trouble ?? "see the log"}`];
+  return [
+    deployment.outcome === "succeeded"
+      ? `finished ${what}`
+      : `ended ${what} as ${deployment.outcome}; ${live ?? "nothing"} is live`,
+  ];
 }
 
 async function removeStrangers({ ports, state }: { ports: Ports; state: AppState }): Promise<void> {

@@ -59,7 +59,8 @@ function fresh(state: AppState, release: string): Target {
   return { run: nextRun(release, runsInUse(state)), up: false };
 }
 
-function assertServable(state: AppState, release: string): void {
+/** @throws CutoverError release_not_found */
+export function assertServable(state: AppState, release: string): void {
   const record = findRelease(state, release);
   if (record !== undefined && record.state !== "failed" && record.state !== "unpacked") return;
   const how = record === undefined ? "is not on this host" : `is ${record.state}`;

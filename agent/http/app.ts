@@ -169,6 +169,8 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
 
 function addAdminCalls(app: HttpApp, options: HttpAppOptions): void {
   const { service } = options;
+  const pin = (c: Call, pinned: boolean) =>
+    service.pin(params.appParam(c.req.param("app")), params.releaseParam(c.req.param("release")), pinned);
 
   app.get(routes.apps(), async (c) => c.json({ apps: await service.apps() }));
 
@@ -193,6 +195,16 @@ function addAdminCalls(app: HttpApp, options: HttpAppOptions): void {
     await service.maintain(params.appParam(c.req.param("app")), null);
     return c.body(null, 204);
   });
+
+  app.put(routes.pin(":app", ":release"), async (c) => {
+    return c.json(await pin(c, true));
+  });
+
+  app.delete(routes.pin(":app", ":release"), async (c) => {
+    return c.json(await pin(c, false));
+  });
+
+  app.post(routes.repair(":app"), async (c) => c.json(await service.repair(params.appParam(c.req.param("app")))));
 
   app.delete(routes.app(":app"), async (c) => {
     await service.removeApp(params.appParam(c.req.param("app")));
