@@ -95,7 +95,8 @@ async function goOn(work: Work, thrown: unknown): Promise<void> {
     }
   }
   deployment.trouble = asCutoverError(reason).message;
-  deployment.conclude("failed", afterCutover(reason));
+  const verdict = state.journal?.verdict;
+  deployment.conclude("failed", verdict === undefined ? afterCutover(reason) : fromProblem(verdict.failure));
   await saveJournal(work).catch((err: unknown) => log.error({ err }, "the journal could not be written"));
   deployment.announce();
 }

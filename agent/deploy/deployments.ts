@@ -27,8 +27,8 @@ import { deploy, deployAgain, receive } from "./deploy.ts";
 import { aborted, Deployment } from "./deployment.ts";
 import { Leases } from "./lease.ts";
 import { AppLocks } from "./lock.ts";
-import { describeFound, stateFromHost } from "./rebuild.ts";
-import { assertNotHeld, describeRepair, recover } from "./recover.ts";
+import { assertNotHeld, recover } from "./recover.ts";
+import { heldState, repair } from "./repair.ts";
 import { type AppState, assertNeverLive, findRelease, liveRelease, loadState } from "./state.ts";
 import {
   activateTarget,
@@ -235,7 +235,7 @@ export class Deployments implements Service {
 
   async app(app: string): Promise<AppView> {
     const settings = await this.#ports.apps.settings(app);
-    const state = await this.#state(app).catch((thrown: unknown) => this.#unreadable(app, thrown));
+    const state = await this.#state(app).catch((thrown: unknown) => heldState(this.#ports, app, thrown));
     return viewApp({ ports: this.#ports, settings, state, running: this.#running.get(app)?.deployment.view });
   }
 
@@ -280,34 +280,20 @@ export class Deployments implements Service {
     await this.#ports.apps.settings(app);
     const holder = () => this.#running.get(app)?.deployment.view;
     const unlock = await this.#locks.acquire(app, holder, 0, this.#stopping.signal);
-    const done: string[] = [];
     try {
-      const state = await this.#state(app).catch((thrown: unknown) => this.#rebuild(app, thrown, done));
-      const journal = state.journal?.deployment.id;
-      const { held } = state;
-      if (journal === undefined) state.held = null;
-      const deployment = await this.#recover(app, state);
-      done.push(...describeRepair(state, deployment));
-      if (state.held !== held) await this.#ports.states.save(app, state);
-      this.#log.info({ app, done, held: state.held }, "repaired");
-      return { app, done, ...(state.held !== null && { held: state.held }) };
+      const view = await repair({
+        ports: this.#ports,
+        app,
+        state: () => this.#state(app),
+        adopt: (state) => this.#states.set(app, state),
+        recover: (state) => this.#recover(app, state),
+      });
+      this.#log.info(view, "repaired");
+      return view;
     } finally {
       unlock();
       await this.#schedule(app);
     }
-  }
-
-  /** What cannot be read is kept beside the new file, for a person to look at. */
-  async #rebuild(app: string, thrown: unknown, done: string[]): Promise<AppState> {
-    if (!(thrown instanceof CutoverError) || thrown.code !== "app_held") throw thrown;
-    const state = await stateFromHost(this.#ports, app);
-    const copy = await this.#ports.states.keepCopy(app);
-    await this.#ports.states.save(app, state);
-    this.#states.set(app, state);
-    done.push(thrown.message);
-    if (copy !== undefined) done.push(`kept what could not be read as ${copy}`);
-    done.push(...describeFound(state), "wrote the state anew");
-    return state;
   }
 
   async removeApp(app: string): Promise<void> {
@@ -476,13 +462,6 @@ export class Deployments implements Service {
 
   async #failCanary(id: string, reason: CutoverError): Promise<void> {
     await this.#unstage(await this.deployment(id), reason);
-  }
-
-  /** Also an app whose state cannot be read is shown as it stands on the host. */
-  async #unreadable(app: string, thrown: unknown): Promise<AppState> {
-    if (!(thrown instanceof CutoverError) || thrown.code !== "app_held") throw thrown;
-    const state = await stateFromHost(this.#ports, app);
-    return { ...state, held: thrown.message };
   }
 
   async #recover(app: string, state: AppState): Promise<Deployment | undefined> {

@@ -48,12 +48,15 @@ export async function programFault(
 export async function healthFault(ports: Ports, settings: AppSettings, spec: RunSpec): Promise<string | undefined> {
   const { path, expect } = spec.config.health;
   const request = { path, host: healthHost(spec.config, settings), timeoutMs: checkMs };
-  for (const instance of await ports.privileged.instances(spec)) {
+  const instances = await ports.privileged.instances(spec);
+  // All at once: those that hang must not add up.
+  const faults = instances.map(async (instance) => {
     const answer = await ports.probe.check(instance, request);
     if (answer.kind === "unreachable") return `${instance.name} did not answer GET ${path}: ${answer.reason}`;
     if (!statusExpected(expect, answer.status)) return `${instance.name} answered ${answer.status} to GET ${path}`;
-  }
-  return undefined;
+    return undefined;
+  });
+  return (await Promise.all(faults)).find((fault) => fault !== undefined);
 }
 
 /** The last lines of a run's logs, for the reason of a failure. */

@@ -32,7 +32,8 @@ export async function watchLive({ ports, settings, deployment, stopping }: Work,
   const pids = new Map<string, number>();
   deployment.notice(`${spec.run} is watched for ${watch}: when it fails, the deployment does`);
   let failures = 0;
-  for (let step = 0; ports.clock.now() < until && !signal.aborted; step++) {
+  // What has begun to fail is looked at until it is clear, also past the end.
+  for (let step = 0; (ports.clock.now() < until || failures > 0) && !signal.aborted; step++) {
     // A supervisord that does not answer says nothing of the release; its instances still do.
     const ended = await programFault(ports, spec, pids).catch(() => undefined);
     if (ended !== undefined) return ended;
@@ -43,7 +44,7 @@ export async function watchLive({ ports, settings, deployment, stopping }: Work,
       if (fault !== undefined) deployment.notice(`a check failed: ${fault}`);
     }
     const left = until - ports.clock.now();
-    await ports.clock.sleep(Math.min(pollMs, Math.max(left, 1)), signal).catch(() => undefined);
+    await ports.clock.sleep(left > 0 ? Math.min(pollMs, left) : pollMs, signal).catch(() => undefined);
   }
   stopping.throwIfAborted();
   return undefined;
@@ -74,7 +75,8 @@ async function whyNotBack(work: Work, spec: RunSpec, from: string | null): Promi
   if (from === null || from === spec.run) {
     return `There is no release to go back to: ${spec.run} keeps the traffic.`;
   }
-  if ((await ports.privileged.programs(state.app, from)) === undefined) {
+  // Where supervisor does not answer, the old instances' own answers tell.
+  if ((await ports.privileged.programs(state.app, from).catch(() => [])) === undefined) {
     return `${from} is no longer up: ${spec.run} keeps the traffic.`;
   }
   const old = await runSpec(work, from);

@@ -82,22 +82,6 @@ export function assertNotHeld({ app, held, journal }: AppState, trouble?: string
   });
 }
 
-/** What taking up an app again has come to, for the person who asked for it. */
-export function describeRepair({ journal, live }: AppState, deployment: Deployment | undefined): string[] {
-  if (deployment === undefined) {
-    return [`no deployment was left open; traffic and programs are as the state says: ${live ?? "nothing"} is live`];
-  }
-  const { id, kind, release = "a release" } = deployment.view;
-  const what = `the ${kind} ${id} of ${release}`;
-  if (journal !== null)
-    return [`tried again, and could not finish or undo ${what}: ${deployment.trouble ?? "see the log"}`];
-  return [
-    deployment.outcome === "succeeded"
-      ? `finished ${what}`
-      : `ended ${what} as ${deployment.outcome}; ${live ?? "nothing"} is live`,
-  ];
-}
-
 async function removeStrangers({ ports, state }: { ports: Ports; state: AppState }): Promise<void> {
   const known = new Set(runsInUse(state));
   for (const run of await ports.privileged.runs(state.app)) {

@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { deploymentEvent } from "../../shared/protocol.ts";
 import { startLoadProcess } from "../load/process.ts";
 import { BadHost } from "./bad-host.ts";
-import { expectFailedHost } from "./bad-result.ts";
-import { siteName, versionOf } from "./hosts.ts";
+import { expectFailedHost, resultOf } from "./bad-result.ts";
+import { Fleet, siteName, versionOf } from "./hosts.ts";
 
 describe("a release that dies three seconds after it is live", () => {
   let host: BadHost;
@@ -63,5 +64,42 @@ describe("a release that dies three seconds after it is live", () => {
     expect(exitCode, stdout).toBe(0);
     expect(stdout).toContain("is watched for 1s");
     expect((await versionOf(host.site)).version).toBe("v3");
+  });
+});
+
+describe("a release that dies on one of two hosts", () => {
+  let fleet: Fleet;
+  beforeAll(async () => {
+    fleet = await Fleet.start(2);
+    await fleet.deploy({ version: "v1" });
+  });
+  afterAll(() => fleet?.[Symbol.asyncDispose]());
+
+  test("goes back on both: on the one by itself, on the other by the job, which does not wait for the watch", async () => {
+    const [first, second] = fleet.hosts;
+    if (first === undefined || second === undefined) throw new Error("no hosts");
+    await fleet.checkout({ version: "v2", fault: "dies-live", config: { watch: "1h" } });
+    const job = fleet.action();
+    // Visitors, of whom the release dies, come to the second host alone.
+    const seen = new Set<string>();
+    const done = new AbortController();
+    const visits = (async () => {
+      while (!done.signal.aborted) {
+        seen.add((await versionOf(second.site).catch(() => ({ version: "failed" }))).version);
+        await sleep(50);
+      }
+    })();
+    const result = await job.finally(() => done.abort());
+    await visits;
+    expect(result.exitCode, result.stdout).toBe(1);
+    expect(seen).toContain("v2");
+    expect(resultOf(result)).toMatchObject({
+      [new URL(first.agent.url).host]: { outcome: "rolled_back" },
+      [new URL(second.agent.url).host]: { outcome: "failed", error: { code: "watch_failed" } },
+    });
+    for (const { site, agent } of fleet.hosts) {
+      expect((await versionOf(site)).version).toBe("v1");
+      expect((await agent.appView()).releases.map(({ state }) => state)).toEqual(["rolled_back", "live"]);
+    }
   });
 });
