@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { expect, test } from "vitest";
 import { Deployments } from "../../../agent/deploy/deployments.ts";
 import { configSchema } from "../../../shared/config.ts";
+import { CutoverError } from "../../../shared/errors.ts";
 import type { Accepted, DeploymentEvent, DeploymentView } from "../../../shared/protocol.ts";
 import { FakeHost } from "../../fakes/ports.ts";
 
@@ -113,6 +114,38 @@ test("fewer than three failed checks in a row are a moment's load", async () => 
     host.answers.get = (run) => (run === v2 && ++asked > 2 ? undefined : get(run));
   });
   expect(view.outcome).toBe("succeeded");
+});
+
+test("a check that fails at the end of the watch is followed until it is clear", async () => {
+  const { view } = await deployed((host) => {
+    const start = host.ports.clock.now();
+    const get = host.answers.get.bind(host.answers);
+    host.answers.get = (run) => (run === v2 && host.ports.clock.now() - start >= 28_000 ? sick : get(run));
+  });
+  expect(view).toMatchObject({ outcome: "failed", failure: { code: "watch_failed" } });
+});
+
+test("a supervisord that does not answer is no fault of the release, and no hindrance to its way back", async () => {
+  const dead = new CutoverError("supervisor_unreachable", "supervisord does not answer");
+  const well = await deployed((host) => {
+    host.programStates.get = () => {
+      throw dead;
+    };
+    setTimeout(() => Reflect.deleteProperty(host.programStates, "get"), 1);
+  });
+  expect(well.view).toMatchObject({ outcome: "succeeded" });
+  const { host, agent, view } = await deployed((host) => {
+    host.answers.set(v2, sick);
+    host.failing.set(`programs.remove ${v2}`, dead);
+  });
+  expect(host.disk.slots).toBe(`${v1}:60`);
+  expect(view).toMatchObject({ outcome: "failed", failure: { code: "watch_failed" } });
+  await agent.close();
+  host.failing.clear();
+  const next = agentOn(host);
+  await next.recoverAll();
+  expect([...host.disk.programs]).toEqual([v1]);
+  expect(await next.app("shop")).toMatchObject({ live: v1, deployment: { failure: { code: "watch_failed" } } });
 });
 
 test("the old release stays warm while it is watched, also with `keep_warm: 0s`", async () => {
