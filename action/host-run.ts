@@ -176,22 +176,30 @@ export class HostRun {
   async goBack(signal: AbortSignal): Promise<void> {
     const { log } = this.#parts;
     const { release } = this.report;
-    // The agent does one deployment of an app at a time, so this one's drain comes first in any case.
-    await this.#finished;
     log.line("goes back to the release before");
-    this.#going = "go back: ";
     try {
+      // The agent does one deployment of an app at a time: this waits for the drain of the job's own, and ends its watch.
       const { deployment } = await this.#command(routes.rollback(this.#parts.app), { name: "rollback" }, signal, {
+        body: release === undefined ? {} : { from: release },
         waitMs: ownDeploymentMs,
       });
+      await this.#finished;
+      this.#going = "go back: ";
       await this.#toSuccess(deployment, signal);
       this.report.outcome = "rolled_back";
     } catch (thrown) {
+      // Its own watch was faster.
+      if (thrown instanceof CutoverError && thrown.code === "not_live") return await this.#ended();
       const reason = thrown instanceof CutoverError ? thrown.message : String(thrown);
       this.report.note = `${release} has the traffic: going back failed. ${reason}`;
       if (release !== undefined) this.report.release = release;
       log.line(this.report.note);
     }
+  }
+
+  async #ended(): Promise<void> {
+    await this.#finished;
+    this.#parts.log.line("has gone back by itself");
   }
 
   /** Undoes what this host has begun and not cut over; nothing where there is nothing to undo. */

@@ -1,3 +1,4 @@
+import { CutoverError } from "../shared/errors.ts";
 import { deploymentStates } from "../shared/protocol.ts";
 import type { Bundle } from "./bundle.ts";
 import type { HostRun } from "./host-run.ts";
@@ -68,23 +69,32 @@ export async function stageAll(hosts: HostRun[], request: StageRequest, leaseMs 
   }
 }
 
-/** Moves the traffic host by host. If one fails, those before it go back and those after it are aborted. */
+/**
+ * Moves the traffic host by host. If one fails, those before it go back and those after it are aborted; also when it
+ * fails after that, while its host watches it.
+ */
 export async function activateAll(hosts: HostRun[], release: string, signal: AbortSignal): Promise<void> {
   const done: HostRun[] = [];
   const finishing: Promise<void>[] = [];
+  let unwell: unknown;
   try {
     for (const host of hosts) {
+      if (unwell !== undefined) throw unwell;
       const { finished } = await host.activate(release, signal);
       // Looked at below; until then it must not count as unhandled.
-      finished.catch(() => undefined);
+      finished.catch((thrown: unknown) => {
+        if (failedWatch(thrown)) unwell ??= thrown;
+      });
       finishing.push(finished);
       done.push(host);
     }
+    await Promise.all(finishing.map((finished) => finished.catch(throwFailedWatch)));
   } catch (thrown) {
     // After a cancel there is no time left to go back; what has cut over stays.
     if (!signal.aborted) {
       const limit = AbortSignal.any([signal, AbortSignal.timeout(goBackMs)]);
-      await Promise.all(done.map((host) => host.goBack(limit)));
+      const serving = done.filter(({ report }) => report.outcome !== "failed");
+      await Promise.all(serving.map((host) => host.goBack(limit)));
     }
     await abortAll(hosts, signal);
     throw thrown;
@@ -92,6 +102,15 @@ export async function activateAll(hosts: HostRun[], release: string, signal: Abo
   const ends = await Promise.allSettled(finishing);
   const failed = ends.find((end) => end.status === "rejected");
   if (failed !== undefined) throw failed.reason;
+}
+
+/** The host has gone back by itself. After any other failure so late it serves the new release, as the others do. */
+function failedWatch(thrown: unknown): boolean {
+  return thrown instanceof CutoverError && thrown.code === "watch_failed";
+}
+
+function throwFailedWatch(thrown: unknown): void {
+  if (failedWatch(thrown)) throw thrown;
 }
 
 /** One host after the other; the first failure leaves those after it as they are. */

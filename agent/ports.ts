@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type { Config } from "../shared/config.ts";
 import type { Protocol } from "../shared/config-server.ts";
 import type { Manifest } from "../shared/manifest.ts";
-import type { AuditEntry, DeploymentEvent, FilesView, MaintenanceView } from "../shared/protocol.ts";
+import type { AuditEntry, DeploymentEvent, FilesView, MaintenanceView, ReleaseView } from "../shared/protocol.ts";
 import type { CommandEnvironment } from "./service.ts";
 import type { AppSettings } from "./settings.ts";
 
@@ -44,6 +44,8 @@ export interface StateStore {
   /** undefined where no state was written yet */
   load(app: string): Promise<unknown>;
   save(app: string, state: object): Promise<void>;
+  /** Copies the file beside itself, however it looks. @returns where to; undefined where there is none */
+  keepCopy(app: string): Promise<string | undefined>;
 }
 
 /** Bytes that are missing for a release, the reserve counted among what is needed. */
@@ -79,15 +81,23 @@ export interface Releases {
   unpack(app: string, bundle: Readable, options: UnpackOptions): Promise<{ manifest: Manifest; digest: string }>;
   /** @throws CutoverError release_not_found */
   config(app: string, release: string): Promise<Config>;
+  /** As it was unpacked. @throws CutoverError release_not_found, manifest_invalid */
+  manifest(app: string, release: string): Promise<Manifest>;
   /** What a release's manifest says of its files. @throws CutoverError release_not_found */
   files(app: string, release: string): Promise<FilesView>;
   /** Also what an interrupted unpack left. No error when it is not there. */
   remove(app: string, release: string): Promise<void>;
+  /** What is there of releases, whole ones, in no order. One whose manifest cannot be read is left out. */
+  list(app: string): Promise<StoredRelease[]>;
+  /** Where the links point that `publish` makes. */
+  published(app: string): Promise<{ current: string | null; previous: string | null }>;
   /** Durable: what was unpacked and built survives a power cut. */
   sync(app: string, release: string): Promise<void>;
   /** Points links at releases, each by one rename, so that the static files of all of them are found. */
   publish(app: string, links: PublishedLinks): Promise<void>;
 }
+
+export type StoredRelease = Pick<ReleaseView, "id" | "digest" | "commit" | "repository" | "created">;
 
 /** null takes a link away; one that is not named stays as it is. Done in this order. */
 export interface PublishedLinks {
@@ -109,6 +119,8 @@ export interface BuildContext {
   signal: AbortSignal;
   /** A release whose compiled bytecode may be reused for files that did not change. */
   reuse: string | null;
+  /** The release had traffic before, and is no longer the app user's to write: only its environment is made again. */
+  sealed?: boolean;
 }
 
 export interface Environments {
@@ -117,6 +129,8 @@ export interface Environments {
    * @throws CutoverError python_not_found, environment_failed (evidence: pip's output), disk_full, aborted
    */
   build(context: BuildContext): Promise<{ key: string; reused: boolean }>;
+  /** Whether a release has its environment still. */
+  present(app: string, release: string): Promise<boolean>;
   /** Removes environments that none of these releases links to. */
   collect(app: string, keptReleases: string[]): Promise<void>;
 }

@@ -7,6 +7,8 @@ import type {
   DeploymentView,
   FilesView,
   MaintenanceView,
+  ReleaseView,
+  RepairView,
 } from "../shared/protocol.ts";
 
 /**
@@ -18,7 +20,7 @@ export interface Service {
   deploy(app: string, request: DeployRequest): Promise<Accepted>;
   activate(app: string, release: string, request: ActivateRequest): Promise<Accepted>;
   redeploy(app: string, release: string | "live", request: CallRequest): Promise<Accepted>;
-  rollback(app: string, request: CallRequest): Promise<Accepted>;
+  rollback(app: string, request: RollbackRequest): Promise<Accepted>;
   /** Undoes a deployment that has not cut over, also a staged one. @throws already_cut_over */
   abort(deployment: string): Promise<DeploymentView>;
 
@@ -42,6 +44,13 @@ export interface Service {
    * @returns how it stands then @throws request_invalid
    */
   maintain(app: string, closed: { allow: string[] } | null): Promise<MaintenanceView | undefined>;
+  /** Keeps a release on the host whatever `keep` says, or no longer. @throws release_not_found */
+  pin(app: string, release: string, pinned: boolean): Promise<ReleaseView>;
+  /**
+   * Tries at once again what is held, and makes a state that cannot be read anew from what is on the host.
+   * @throws deployment_in_progress
+   */
+  repair(app: string): Promise<RepairView>;
   /** Stops and removes everything of an app but its settings file. */
   removeApp(app: string): Promise<void>;
 }
@@ -55,6 +64,11 @@ export interface CallRequest {
   reference?: string;
   /** Told of the deployment that the call begins, and waited for, before that has any effect. Must not throw. */
   begun?(deployment: string): Promise<void>;
+}
+
+export interface RollbackRequest extends CallRequest {
+  /** Only while this release is live. @throws not_live */
+  from?: string | undefined;
 }
 
 export interface ActivateRequest extends CallRequest {

@@ -78,6 +78,8 @@ export const configSchema = z
     keep: z.int().min(2).max(100).default(5),
     /** How long the old release's instances stay up after the cutover, for a rollback without a start. */
     keep_warm: duration.default("60s"),
+    /** How long a release is followed after the cutover; the old instances stay up at least as long. 0s: not at all. */
+    watch: duration.default("30s"),
     /** What not to pack, in the syntax of .gitignore, beside .git, caches and virtual environments. */
     exclude: z.array(plain(1024)).max(256).default([]),
   })

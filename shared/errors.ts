@@ -56,10 +56,12 @@ export const errorCodes = {
   deployment_in_progress: "Another deployment of this app is running.",
   already_cut_over: "The deployment has cut over, so it can no longer be aborted.",
   nothing_live: "The app has no live release.",
+  not_live: "The release is not the live one any more.",
   nothing_to_roll_back_to: "There is no good release before the live one.",
   aborted: "The deployment was aborted before the cutover.",
   canary_impossible: "The release cannot have a part of the traffic.",
   canary_failed: "The canary did not answer its health check, and the traffic went back.",
+  watch_failed: "The release failed while it was watched after the cutover.",
   // Building, starting, moving
   environment_failed: "pip could not install the requirements on the host.",
   release_command_failed: "The release command failed.",

@@ -127,6 +127,12 @@ export const releaseView = z.object({
   created: z.iso.datetime(),
   /** When it first had traffic. */
   live_at: z.iso.datetime().optional(),
+  /** It ran its release command, which no rollback undoes. */
+  commanded: z.boolean().optional(),
+  /** Kept on the host until it is unpinned. */
+  pinned: z.boolean().optional(),
+  /** It failed while it was watched, and nothing was there to go back to. */
+  unwell: z.boolean().optional(),
 });
 export type ReleaseView = z.output<typeof releaseView>;
 
@@ -230,9 +236,15 @@ export const environmentView = z.object({
   gid: z.int().optional(),
 });
 
+/** What a repair did, in order; `held` where the app takes no deployments all the same. */
+export const repairView = z.object({ app: appName, done: z.array(z.string()), held: z.string().optional() });
+export type RepairView = z.output<typeof repairView>;
+
 /** `weight` in percent: below 100 the staged release is a canary beside the live one. */
 export const activateBody = z.strictObject({ weight: z.int().min(1).max(100).default(100) });
 export const maintenanceBody = z.strictObject({ allow: z.array(z.string().max(64)).max(256).default([]) });
+/** `from`: only while that release is live. Whoever goes back from a release must not go back further than that. */
+export const rollbackBody = z.strictObject({ from: releaseId.optional() });
 export const redeployBody = z.strictObject({ release: releaseId.optional() });
 
 /** The paths of the HTTP interface, in one place for the agent, the Action and the command line. */
@@ -255,4 +267,6 @@ export const routes = {
   history: () => "/v1/history",
   logs: (app: string) => `/v1/apps/${app}/logs`,
   maintenance: (app: string) => `/v1/apps/${app}/maintenance`,
+  pin: (app: string, release: string) => `/v1/apps/${app}/releases/${release}/pin`,
+  repair: (app: string) => `/v1/apps/${app}/repair`,
 } as const;

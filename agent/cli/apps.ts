@@ -1,6 +1,5 @@
 import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { z } from "zod";
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
@@ -9,6 +8,7 @@ import { appsView, appView, routes } from "../../shared/protocol.ts";
 import { appSettingsSchema } from "../settings.ts";
 import { type AppFile, renderAppFile } from "./app-file.ts";
 import type { AgentClient } from "./client.ts";
+import { confirm } from "./confirm.ts";
 import { type Context, contextOf, newCommand, usageError } from "./context.ts";
 import type { Terminal } from "./terminal.ts";
 import { type AppRow, renderApps } from "./view.ts";
@@ -160,16 +160,7 @@ function removeCommand(terminal: Terminal): Command {
 }
 
 async function confirmed({ terminal }: Context, app: string): Promise<boolean> {
-  const { stdin, stdout } = terminal;
-  if (stdin.isTTY !== true)
+  if (terminal.stdin.isTTY !== true)
     throw usageError(`This stops ${app} and deletes it. Without a terminal to ask on, say so with --yes.`);
-  const questions = createInterface({ input: stdin, output: stdout });
-  try {
-    const answer = await questions.question(
-      `Stop ${app} and delete its releases, environments and site from this host? [y/N] `,
-    );
-    return /^y(?:es)?$/i.test(answer.trim());
-  } finally {
-    questions.close();
-  }
+  return confirm(terminal, `Stop ${app} and delete its releases, environments and site from this host?`);
 }

@@ -1,7 +1,10 @@
 import type { Command } from "commander";
 import { CutoverError } from "../../shared/errors.ts";
+import { releaseOfRun } from "../../shared/names.ts";
 import { accepted, appsView, appView, deploymentView, routes } from "../../shared/protocol.ts";
+import { commandsSince, notUndone } from "../../shared/release-commands.ts";
 import type { AgentClient } from "./client.ts";
+import { confirm } from "./confirm.ts";
 import { type Context, contextOf, newCommand, usageError } from "./context.ts";
 import { follow } from "./follow.ts";
 import type { Terminal } from "./terminal.ts";
@@ -19,6 +22,7 @@ export function deploymentCommands(terminal: Terminal, setExit: SetExit): Comman
       description: "go back to the last good release before the live one",
       example: "cutover rollback shop",
       call: (app) => ({ path: routes.rollback(app) }),
+      before: confirmRollback,
     }),
     movingCommand(terminal, setExit, {
       name: "redeploy",
@@ -84,12 +88,15 @@ interface Moving {
   release?: "[release]" | "<release>";
   weight?: boolean;
   call(app: string, release: string | undefined, weight: number | undefined): { path: string; body?: object };
+  /** What a person should know first; with it the command has --yes. @returns false when they would rather not */
+  before?(context: Context, app: string, options: MovingOptions): Promise<boolean>;
 }
 
 interface MovingOptions {
   wait?: number;
   weight?: number;
   follow: boolean;
+  yes?: boolean;
 }
 
 function movingCommand(terminal: Terminal, setExit: SetExit, moving: Moving): Command {
@@ -102,12 +109,29 @@ function movingCommand(terminal: Terminal, setExit: SetExit, moving: Moving): Co
     const text = "give a staged release only this part of the traffic, in percent; an abort takes it back";
     command.option("--weight <percent>", text, percentOf);
   }
+  if (moving.before !== undefined) command.option("--yes", "do not ask");
   return command.action(async (app: string, ...rest: unknown[]) => {
     const release = moving.release !== undefined && typeof rest[0] === "string" ? rest[0] : undefined;
     const context = contextOf(command, terminal);
     const options = command.opts<MovingOptions>();
+    if ((await moving.before?.(context, app, options)) === false) {
+      context.show({ app, begun: false }, () => "Nothing was changed.");
+      return;
+    }
     setExit(await move(context, moving.call(encodeURIComponent(app), release, options.weight), options));
   });
+}
+
+/** A rollback moves code, not data: what a release command did to a database stays. */
+async function confirmRollback(context: Context, app: string, { yes }: MovingOptions): Promise<boolean> {
+  const { terminal } = context;
+  const client = await context.client();
+  const { releases, live, previous } = await client.call(appView, "GET", routes.app(encodeURIComponent(app)));
+  if (live === null || previous === null) return true;
+  const over = commandsSince(releases.toReversed(), previous, releaseOfRun(live));
+  for (const release of over) terminal.stderr.write(`Note: ${notUndone(release)}.\n`);
+  if (over.length === 0 || yes === true || context.json || terminal.stdin.isTTY !== true) return true;
+  return confirm(terminal, `Roll ${app} back to ${previous}?`);
 }
 
 async function move(context: Context, call: { path: string; body?: object }, options: MovingOptions): Promise<number> {

@@ -12,6 +12,7 @@ import { initCommand } from "./init.ts";
 import { inspectCommands } from "./inspect.ts";
 import { keyCommands } from "./keys.ts";
 import { maintenanceCommand } from "./maintenance.ts";
+import { upkeepCommands } from "./repair.ts";
 import { styleFor, type Terminal } from "./terminal.ts";
 import { renderFailure } from "./view.ts";
 
@@ -53,6 +54,7 @@ function createProgram(terminal: Terminal, version: string, setExit: SetExit): C
     .addHelpText("after", "\nExample:\n  $ cutover status\n  $ cutover help redeploy");
   const commands = [
     ...deploymentCommands(terminal, setExit),
+    ...upkeepCommands(terminal, setExit),
     ...inspectCommands(terminal, setExit),
     historyCommand(terminal),
     maintenanceCommand(terminal),

@@ -95,7 +95,7 @@ function releaseRow(release: ReleaseView, live: boolean, { style, now }: ViewOpt
   } as const;
   return [
     live ? style("bold", release.id) : release.id,
-    style(colours[release.state], release.state.replace("_", " ")),
+    style(colours[release.state], release.state.replace("_", " ")) + (release.pinned === true ? ", pinned" : ""),
     `${short(now - Date.parse(release.created))} ago`,
     release.live_at === undefined ? "never" : `${short(now - Date.parse(release.live_at))} ago`,
     safe(release.commit.slice(0, 7)),

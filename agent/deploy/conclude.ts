@@ -1,7 +1,8 @@
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
+import { fromProblem } from "../../shared/problem.ts";
 import { finishForward } from "./cutover.ts";
 import { prune } from "./retire.ts";
-import { remember } from "./state.ts";
+import { findRelease, liveRelease, remember } from "./state.ts";
 import { undo } from "./undo.ts";
 import { reach, runSpec, saveJournal, type Work } from "./work.ts";
 
@@ -35,9 +36,16 @@ async function end(work: Work, ending: Ending): Promise<void> {
     const keep = state.live === null ? Number.POSITIVE_INFINITY : (await runSpec(work, state.live)).config.keep;
     // A release that could not be removed is taken again by the next prune; the deployment itself is done.
     await prune({ ports, state }, keep).catch((err: unknown) => log.warn({ err }, "prune failed"));
-    await reach(work, "done");
+    if (state.journal?.verdict === undefined) await reach(work, "done");
   }
-  deployment.conclude(ending === "canary" ? "succeeded" : ending);
+  const verdict = state.journal?.verdict;
+  const live = findRelease(state, liveRelease(state) ?? "");
+  if (ending === "succeeded" && live !== undefined) {
+    if (verdict?.back === false) live.unwell = true;
+    else if (verdict === undefined) delete live.unwell;
+  }
+  if (verdict !== undefined) deployment.conclude("failed", fromProblem(verdict.failure));
+  else deployment.conclude(ending === "canary" ? "succeeded" : ending);
   await close(work);
 }
 
@@ -63,6 +71,7 @@ export async function takeBack(work: Work, thrown: unknown): Promise<void> {
     await undo(work);
     await close(work);
   } catch (err) {
+    deployment.trouble = asCutoverError(err).message;
     log.error({ err }, "undo failed; it is tried again by the next start or deployment");
     await saveJournal(work).catch((failed: unknown) => log.error({ err: failed }, "the journal could not be written"));
     deployment.announce();
@@ -85,7 +94,9 @@ async function goOn(work: Work, thrown: unknown): Promise<void> {
       await ports.clock.sleep(forwardPauseMs, stopping).catch(() => {});
     }
   }
-  deployment.conclude("failed", afterCutover(reason));
+  deployment.trouble = asCutoverError(reason).message;
+  const verdict = state.journal?.verdict;
+  deployment.conclude("failed", verdict === undefined ? afterCutover(reason) : fromProblem(verdict.failure));
   await saveJournal(work).catch((err: unknown) => log.error({ err }, "the journal could not be written"));
   deployment.announce();
 }

@@ -2,7 +2,9 @@ import { milliseconds } from "../../shared/duration.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { RunSpec } from "../ports.ts";
 import { drainRun } from "./drain.ts";
+import { goBack, moveBack } from "./go-back.ts";
 import { assertRunning } from "./health.ts";
+import { isWatched, judge, watchLive } from "./live-watch.ts";
 import { reconcileProcesses, startProcesses } from "./processes.ts";
 import { retire } from "./retire.ts";
 import { allSlots, routeFor } from "./route.ts";
@@ -19,14 +21,45 @@ export async function bringLive(work: Work, spec: RunSpec, rollback: boolean): P
   await finishForward(work, spec, rollback);
 }
 
-/** The part that is not undone once the traffic has moved, also taken up again after a crash; each of its effects may safely be done twice. */
+/**
+ * The part that is not undone once the traffic has moved, also taken up again after a crash; each of its effects may
+ * safely be done twice. What fails while it is watched gets a verdict in the journal, and where it can, it goes back.
+ */
 export async function finishForward(work: Work, spec: RunSpec, rollback: boolean): Promise<void> {
-  await cutOver(work, spec, rollback);
-  const tell = (message: string) => work.deployment.notice(message);
-  const handedOver = reconcileProcesses(work, spec, { tell, signal: work.stopping });
-  const ends = await Promise.allSettled([drain(work, spec), handedOver]);
-  for (const end of ends) if (end.status === "rejected") throw end.reason;
+  if (work.state.journal?.verdict?.back !== true) {
+    await cutOver(work, spec, rollback);
+    await settle(work, spec);
+  }
+  if (work.state.journal?.verdict?.back === true) return goBack(work, spec);
   await retireOld(work, spec);
+}
+
+/** What follows the cutover, all at once: the old instances drain, the processes are handed over, the new run is watched. */
+async function settle(work: Work, spec: RunSpec): Promise<void> {
+  const goingBack = new AbortController();
+  const stopping = AbortSignal.any([work.stopping, goingBack.signal]);
+  const tell = (message: string) => work.deployment.notice(message);
+  const handedOver = reconcileProcesses(work, spec, { tell, signal: stopping });
+  const others = Promise.allSettled([drain({ ...work, stopping }, spec), handedOver]);
+  let watched: PromiseSettledResult<void>;
+  try {
+    if (isWatched(work, spec)) await watch(work, spec);
+    watched = { status: "fulfilled", value: undefined };
+  } catch (reason) {
+    watched = { status: "rejected", reason };
+  }
+  if (work.state.journal?.verdict?.back === true) goingBack.abort(new Error("the traffic goes back"));
+  const ends = [watched, ...(await others)];
+  if (goingBack.signal.aborted) return;
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
+}
+
+async function watch(work: Work, spec: RunSpec): Promise<void> {
+  const fault = await watchLive(work, spec);
+  if (fault === undefined) return;
+  const { back } = await judge(work, spec, fault);
+  // At once, whatever the processes are still waiting for. Where it fails, it is tried again.
+  if (back) await moveBack(work, spec).catch((err: unknown) => work.log.warn({ err }, "the traffic did not go back"));
 }
 
 /**
@@ -47,7 +80,8 @@ async function cutOver(work: Work, spec: RunSpec, rollback: boolean): Promise<vo
   }
   await ports.releases.publish(spec.app, { canary: null, ...(staged === null && { staged: null }) });
   const now = ports.clock.now();
-  const warmUntil = new Date(now + milliseconds(spec.config.keep_warm));
+  const { keep_warm, watch } = spec.config;
+  const warmUntil = new Date(now + Math.max(milliseconds(keep_warm), milliseconds(watch)));
   setLive(state, spec.run, { now: new Date(now), warmUntil, rollback });
   await reach(work, "cut_over");
 }
@@ -88,7 +122,7 @@ async function isUp({ ports, state }: Work, run: string): Promise<boolean> {
   return (await ports.privileged.programs(state.app, run)) !== undefined;
 }
 
-/** With `keep_warm` the old instances stay up, and housekeeping retires them later. */
+/** With `keep_warm` the old instances stay up, and housekeeping retires them later. Those of a watch are not needed any more. */
 async function retireOld(work: Work, spec: RunSpec): Promise<void> {
   const { state, deployment } = work;
   if (state.warm !== null && milliseconds(spec.config.keep_warm) === 0) {

@@ -2,6 +2,7 @@ import { argv } from "../../shared/command.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
+import { commandsSince, notUndone } from "../../shared/release-commands.ts";
 import { permit } from "../permit.ts";
 import { permitPorts } from "../permit-ports.ts";
 import type { RunSpec } from "../ports.ts";
@@ -125,11 +126,15 @@ export async function deployAgain(
   await ports.privileged.checkSite(state.app, spec.config);
   await ports.privileged.prepareApp(state.app);
   if (weight < 100) await assertCanary(work, spec);
+  for (const release of commandsSince(state.releases, spec.release, liveRelease(state))) {
+    deployment.notice(notUndone(release));
+  }
   if (up) {
     if (state.staged !== null && state.staged.weight > 0 && state.staged.run !== run) await replaceStaged(work);
     await waitHealthy(work, spec);
     await reach(work, "healthy");
   } else {
+    await restoreEnvironment(work, spec);
     await bringUp(work, spec);
   }
   if (weight < 100) return setWeight(work, spec, weight);
@@ -149,12 +154,29 @@ async function build(work: Work, manifest: Manifest): Promise<void> {
   await reach(work, "built", reused ? `environment ${key} reused` : `environment ${key} made`);
 }
 
+/** An environment may have been collected since the release had traffic; its wheels are still there. */
+async function restoreEnvironment(work: Work, { app, release }: RunSpec): Promise<void> {
+  const { ports, deployment } = work;
+  if (await ports.environments.present(app, release)) return;
+  deployment.notice(`the environment of ${release} was removed; it is built again`);
+  const manifest = await ports.releases.manifest(app, release);
+  const onOutput = (source: string, line: string) => deployment.output(source, line);
+  const context = { app, release, manifest, onOutput, signal: deployment.signal, reuse: null, sealed: true };
+  const { key } = await ports.environments.build(context);
+  await ports.privileged.sealRelease(app, release);
+  await reach(work, "built", `environment ${key} made again`);
+}
+
 async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promise<void> {
   const { ports, deployment } = work;
   const { release } = spec.config;
   if (release === undefined) return reach(work, "released", "no release command");
   if (!wanted) return reach(work, "released", "the release command ran on another host");
   const last: string[] = [];
+  // Written down before it runs: one that was cut short has done something too.
+  const record = findRelease(work.state, spec.release);
+  if (record !== undefined) record.commanded = true;
+  await saveJournal(work);
   const code = await ports.privileged.runCommand(spec, {
     argv: argv(release.command),
     timeoutMs: milliseconds(release.timeout),

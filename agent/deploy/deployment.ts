@@ -33,12 +33,15 @@ export class Deployment {
   readonly #files: EventFiles;
   readonly #events: DeploymentEvent[];
   readonly #abort = new AbortController();
+  readonly #watch = new AbortController();
   #view: DeploymentView;
   #last: number;
   #output = 0;
   #changed = Promise.withResolvers<void>();
   /** What the token was signed for: the same bundle sent again is the same deployment. */
   digest: string | undefined;
+  /** Why it could be neither finished nor undone yet. */
+  trouble: string | undefined;
 
   constructor({ clock, files, view, past = [] }: DeploymentParts) {
     this.#clock = clock;
@@ -104,6 +107,15 @@ export class Deployment {
 
   abort(reason: CutoverError): void {
     this.#abort.abort(reason);
+  }
+
+  /** Aborted when what has cut over is not watched any longer. */
+  get watchEnded(): AbortSignal {
+    return this.#watch.signal;
+  }
+
+  endWatch(): void {
+    this.#watch.abort();
   }
 
   /** Time since the last state counts from now: waiting for the lock is nobody's phase. */

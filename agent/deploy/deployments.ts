@@ -8,10 +8,19 @@ import type {
   DeploymentView,
   FilesView,
   MaintenanceView,
+  ReleaseView,
+  RepairView,
 } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
 import type { Ports } from "../ports.ts";
-import type { ActivateRequest, CallRequest, CommandEnvironment, DeployRequest, Service } from "../service.ts";
+import type {
+  ActivateRequest,
+  CallRequest,
+  CommandEnvironment,
+  DeployRequest,
+  RollbackRequest,
+  Service,
+} from "../service.ts";
 import { viewApp } from "./app-view.ts";
 import { carryOut, type Ending, hasCutOver, takeBack } from "./conclude.ts";
 import { deploy, deployAgain, receive } from "./deploy.ts";
@@ -19,8 +28,17 @@ import { aborted, Deployment } from "./deployment.ts";
 import { Leases } from "./lease.ts";
 import { AppLocks } from "./lock.ts";
 import { assertNotHeld, recover } from "./recover.ts";
-import { type AppState, loadState } from "./state.ts";
-import { activateTarget, nothingLive, redeployTarget, rollbackRun, servableRelease, type Target } from "./target.ts";
+import { heldState, repair } from "./repair.ts";
+import { type AppState, assertNeverLive, findRelease, liveRelease, loadState } from "./state.ts";
+import {
+  activateTarget,
+  assertServable,
+  nothingLive,
+  redeployTarget,
+  rollbackRun,
+  servableRelease,
+  type Target,
+} from "./target.ts";
 import { WarmRuns } from "./warm.ts";
 import { CanaryWatch } from "./watch.ts";
 import { runSpec, type Work } from "./work.ts";
@@ -148,8 +166,16 @@ export class Deployments implements Service {
     return this.#again(app, { kind: "redeploy", ...start }, request, (state) => redeployTarget(state, release));
   }
 
-  async rollback(app: string, request: CallRequest): Promise<Accepted> {
-    return this.#again(app, { kind: "rollback" }, request, rollbackRun);
+  async rollback(app: string, request: RollbackRequest): Promise<Accepted> {
+    const running = this.#running.get(app);
+    const state = await this.#state(app);
+    let { from } = request;
+    if (running !== undefined && hasCutOver({ state })) {
+      // Meant is what is live now, which may go back by itself before this call has its turn.
+      from ??= liveRelease(state) ?? undefined;
+      if (request.waitMs > 0) running.deployment.endWatch();
+    }
+    return this.#again(app, { kind: "rollback" }, request, (state) => rollbackRun(state, from));
   }
 
   async abort(id: string): Promise<DeploymentView> {
@@ -211,7 +237,7 @@ export class Deployments implements Service {
 
   async app(app: string): Promise<AppView> {
     const settings = await this.#ports.apps.settings(app);
-    const state = await this.#state(app);
+    const state = await this.#state(app).catch((thrown: unknown) => heldState(this.#ports, app, thrown));
     return viewApp({ ports: this.#ports, settings, state, running: this.#running.get(app)?.deployment.view });
   }
 
@@ -241,6 +267,37 @@ export class Deployments implements Service {
     return maintenance.state(app);
   }
 
+  async pin(app: string, release: string, pinned: boolean): Promise<ReleaseView> {
+    const state = await this.#state(app);
+    assertServable(state, release);
+    const record = findRelease(state, release);
+    if (record === undefined) throw new CutoverError("internal", `${release} has no record.`);
+    if (pinned) record.pinned = true;
+    else delete record.pinned;
+    await this.#ports.states.save(app, state);
+    return record;
+  }
+
+  async repair(app: string): Promise<RepairView> {
+    await this.#ports.apps.settings(app);
+    const holder = () => this.#running.get(app)?.deployment.view;
+    const unlock = await this.#locks.acquire(app, holder, 0, this.#stopping.signal);
+    try {
+      const view = await repair({
+        ports: this.#ports,
+        app,
+        state: () => this.#state(app),
+        adopt: (state) => this.#states.set(app, state),
+        recover: (state) => this.#recover(app, state),
+      });
+      this.#log.info(view, "repaired");
+      return view;
+    } finally {
+      unlock();
+      await this.#schedule(app);
+    }
+  }
+
   async removeApp(app: string): Promise<void> {
     const unlock = await this.#locks.acquire(
       app,
@@ -262,6 +319,7 @@ export class Deployments implements Service {
     if (known !== undefined) return known;
     await this.#ports.apps.settings(app);
     const state = await loadState(this.#ports.states, app);
+    if (state.releases.length === 0) await assertNeverLive(this.#ports.releases, app);
     const first = this.#states.get(app) ?? state;
     this.#states.set(app, first);
     return first;
@@ -287,8 +345,12 @@ export class Deployments implements Service {
     const unlock = await this.#locks.acquire(app, holds, request.waitMs, signal);
     try {
       const state = await this.#state(app);
-      assertNotHeld(state);
-      if (state.journal !== null) await this.#recover(app, state);
+      if (state.held !== null) assertNotHeld(state);
+      if (state.journal !== null) {
+        const recovered = await this.#recover(app, state);
+        // Its journal must not be written over.
+        assertNotHeld(state, recovered?.trouble);
+      }
       const { reference } = request;
       const log = this.#log.child({
         app,
@@ -411,12 +473,13 @@ export class Deployments implements Service {
     await this.#unstage(await this.deployment(id), reason);
   }
 
-  async #recover(app: string, state: AppState): Promise<void> {
+  async #recover(app: string, state: AppState): Promise<Deployment | undefined> {
     const log = this.#log.child({ app });
     const deployment = await recover({ ports: this.#ports, state, stopping: this.#stopping.signal }, log);
-    if (deployment === undefined) return;
+    if (deployment === undefined) return undefined;
     this.#deployments.set(deployment.id, deployment);
     log.info({ deployment: deployment.id, outcome: deployment.outcome }, "an interrupted deployment was taken up");
+    return deployment;
   }
 
   async #unstage(view: DeploymentView, reason: CutoverError): Promise<DeploymentView> {

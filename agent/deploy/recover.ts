@@ -39,7 +39,9 @@ export async function recover(
   const ownLog = log.child({ deployment: view.id, kind: view.kind });
   const work: Work = { ports, settings, state, deployment, log: ownLog, stopping };
   if (hasCutOver(work)) {
-    deployment.notice("The agent was restarted; the deployment had cut over and is finished now");
+    deployment.notice(
+      "The agent was restarted; the deployment had cut over and is finished now, without a further watch",
+    );
     await carryOut(work, async () => {
       await finishForward(work, await runSpec(work, journal.run), view.kind === "rollback");
       return "succeeded";
@@ -48,7 +50,7 @@ export async function recover(
     deployment.notice("The agent was restarted before the cutover; the deployment is undone");
     await takeBack(work, interrupted());
   }
-  await holdAfter(attemptLimit, { ports, state }, ownLog);
+  await holdAfter(attemptLimit, { ports, state, trouble: deployment.trouble }, ownLog);
   if (state.journal === null) await removeStrangers({ ports, state });
   return deployment;
 }
@@ -56,7 +58,7 @@ export async function recover(
 /** A deployment that can be neither finished nor undone three times holds the app until a person has looked. */
 async function holdAfter(
   limit: number,
-  { ports, state }: { ports: Ports; state: AppState },
+  { ports, state, trouble }: { ports: Ports; state: AppState; trouble: string | undefined },
   log: Logger,
 ): Promise<void> {
   if (state.journal === null) {
@@ -64,17 +66,20 @@ async function holdAfter(
     state.held = null;
   } else if (state.journal.attempts >= limit) {
     const { id, state: at } = state.journal.deployment;
-    state.held = `deployment ${id} stands at ${at} and could not be finished or undone ${state.journal.attempts} times`;
+    const times = `${state.journal.attempts} times`;
+    const why = trouble === undefined ? "" : `, at last because: ${trouble}`;
+    state.held = `deployment ${id} stands at ${at} and could not be finished or undone ${times}${why}`;
     log.error({ app: state.app, held: state.held }, "app is held");
   }
   await ports.states.save(state.app, state);
 }
 
-export function assertNotHeld(state: AppState): void {
-  if (state.held === null) return;
-  throw new CutoverError("app_held", `${state.app} takes no deployments: ${state.held}.`, {
+export function assertNotHeld({ app, held, journal }: AppState, trouble?: string): void {
+  if (held === null && journal === null) return;
+  const open = `deployment ${journal?.deployment.id} could not be finished or undone yet${trouble === undefined ? "" : `: ${trouble}`}`;
+  throw new CutoverError("app_held", `${app} takes no deployments: ${(held ?? open).replace(/\.$/, "")}.`, {
     unchanged: "The live release goes on serving.",
-    fix: "Correct the cause, which the agent's log names, then restart the agent: it tries again once at each start.",
+    fix: `Correct the cause, then run \`cutover repair ${app}\` on the host. The agent also tries again at each start.`,
   });
 }
 

@@ -22,12 +22,13 @@ export async function retire({ ports, state }: Site, run: string): Promise<numbe
 /** Removes what no kept release needs: releases, environments, logs, events. What is in use is never touched. */
 export async function prune({ ports, state }: Site, keep: number): Promise<void> {
   const { app } = state;
-  const kept = keptReleases(state, keep);
   const failed = state.releases.filter((release) => release.state === "failed");
-  const remembered = new Set([...kept, ...failed.slice(-keep).map(({ id }) => id)]);
   for (const { id } of state.releases) {
-    if (!kept.includes(id)) await ports.releases.remove(app, id);
+    // Asked each time: one may be pinned meanwhile.
+    if (!keptReleases(state, keep).includes(id)) await ports.releases.remove(app, id);
   }
+  const kept = keptReleases(state, keep);
+  const remembered = new Set([...kept, ...failed.slice(-keep).map(({ id }) => id)]);
   state.releases = state.releases.filter(({ id }) => remembered.has(id));
   await ports.environments.collect(app, kept);
   await ports.logs.collect(app, [...remembered, ...runsInUse(state)]);

@@ -2,8 +2,8 @@ import { z } from "zod";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import { appName, releaseOfRun, runId } from "../../shared/names.ts";
-import { type DeploymentView, deploymentView, type ReleaseState, releaseView } from "../../shared/protocol.ts";
-import type { StateStore } from "../ports.ts";
+import { type DeploymentView, deploymentView, failure, type ReleaseState, releaseView } from "../../shared/protocol.ts";
+import type { Releases, StateStore } from "../ports.ts";
 
 /** What a deployment must still know when the agent comes back after a crash in the middle of it. */
 const journalSchema = z.strictObject({
@@ -15,6 +15,8 @@ const journalSchema = z.strictObject({
   brought: z.boolean(),
   /** How often a start of the agent has taken this deployment up again. */
   attempts: z.int().min(0),
+  /** Why the release failed after the cutover, and whether the traffic goes back to `from`. */
+  verdict: z.strictObject({ failure, back: z.boolean() }).optional(),
 });
 export type Journal = z.output<typeof journalSchema>;
 
@@ -56,15 +58,27 @@ export function emptyState(app: string): AppState {
 }
 
 /** @throws CutoverError app_held when the file is torn or of a newer format */
-export async function loadState(states: StateStore, app: string): Promise<AppState> {
+export async function loadState(states: Pick<StateStore, "load">, app: string): Promise<AppState> {
   const value = await states.load(app);
   if (value === undefined) return emptyState(app);
   const result = appStateSchema.safeParse(value);
   if (result.success) return result.data;
   throw new CutoverError("app_held", `The state file of ${app} cannot be read by this version of the agent.`, {
     unchanged: "The live release goes on serving.",
-    fix: "Run the agent version that wrote it, or restore the file from a backup.",
+    fix: `Run the agent version that wrote it, or \`cutover repair ${app}\`, which makes it anew from what is on the host.`,
     cause: result.error,
+  });
+}
+
+/**
+ * An app without a state is one that was never deployed, or its file is gone: then the live release would be taken for
+ * a leftover. @throws CutoverError app_held
+ */
+export async function assertNeverLive(releases: Pick<Releases, "published">, app: string): Promise<void> {
+  if ((await releases.published(app)).current === null) return;
+  throw new CutoverError("app_held", `The state file of ${app} is gone, and the host has a release that was live.`, {
+    unchanged: "The live release goes on serving.",
+    fix: `Put it back from a backup, or run \`cutover repair ${app}\`, which makes it anew from what is on the host.`,
   });
 }
 
@@ -103,7 +117,8 @@ export function setLive(state: AppState, run: string, change: { now: Date; warmU
   const release = releaseOfRun(run);
   const leaving = liveRelease(state);
   if (leaving !== null && leaving !== release) {
-    setReleaseState(state, leaving, change.rollback ? "rolled_back" : "good");
+    const unwell = findRelease(state, leaving)?.unwell === true;
+    setReleaseState(state, leaving, change.rollback || unwell ? "rolled_back" : "good");
   }
   setReleaseState(state, release, "live");
   const record = findRelease(state, release);
@@ -141,8 +156,8 @@ export function remember(state: AppState, deployment: DeploymentView): void {
 }
 
 /**
- * Which releases stay: the newest `keep` good ones (the live one among them), what was rolled back between those, and
- * whatever has instances.
+ * Which releases stay: the newest `keep` good ones (the live one among them), what was rolled back between those, what
+ * is pinned, and whatever has instances.
  */
 export function keptReleases(state: AppState, keep: number): string[] {
   const kept = new Set(runsInUse(state).map(releaseOfRun));
@@ -153,5 +168,6 @@ export function keptReleases(state: AppState, keep: number): string[] {
     kept.add(release.id);
     if (release.state !== "rolled_back") good++;
   }
+  for (const { id, pinned } of state.releases) if (pinned === true) kept.add(id);
   return [...kept];
 }

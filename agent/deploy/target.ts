@@ -20,9 +20,18 @@ export function redeployTarget(state: AppState, release: string | "live"): Targe
   return fresh(state, servableRelease(state, release));
 }
 
-/** @throws CutoverError nothing_live, nothing_to_roll_back_to */
-export function rollbackRun(state: AppState): Target {
+/**
+ * @param from only while this release is live
+ * @throws CutoverError nothing_live, not_live, nothing_to_roll_back_to
+ */
+export function rollbackRun(state: AppState, from?: string): Target {
   if (state.live === null) throw nothingLive(state.app);
+  if (from !== undefined && from !== liveRelease(state)) {
+    throw new CutoverError("not_live", `${from} is not live any more: ${liveRelease(state)} is.`, {
+      unchanged: "Nothing was changed by this call.",
+      fix: "Look at `cutover status`. To go back from what is live now, roll back again.",
+    });
+  }
   const release = rollbackTarget(state);
   if (release === undefined) {
     throw new CutoverError(
@@ -50,7 +59,8 @@ function fresh(state: AppState, release: string): Target {
   return { run: nextRun(release, runsInUse(state)), up: false };
 }
 
-function assertServable(state: AppState, release: string): void {
+/** @throws CutoverError release_not_found */
+export function assertServable(state: AppState, release: string): void {
   const record = findRelease(state, release);
   if (record !== undefined && record.state !== "failed" && record.state !== "unpacked") return;
   const how = record === undefined ? "is not on this host" : `is ${record.state}`;

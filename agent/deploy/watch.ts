@@ -1,16 +1,9 @@
-import { statusExpected } from "../../shared/config.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Ports, RunSpec } from "../ports.ts";
-import type { AppSettings } from "../settings.ts";
+import { checkEveryMs, failuresInARow, faultOf, lastLogLines } from "./fault.ts";
 import type { AppState } from "./state.ts";
-import { healthHost, runSpec } from "./work.ts";
-
-const everyMs = 2000;
-/** A check that fails once may be a moment's load; this many in a row are a fault. */
-const failuresInARow = 3;
-const checkMs = 5000;
-const logLines = 60;
+import { runSpec } from "./work.ts";
 
 interface Parts {
   ports: Ports;
@@ -55,7 +48,7 @@ export class CanaryWatch {
       const spec = await runSpec({ ports, state: await stateOf(app) }, run);
       const settings = await ports.apps.settings(app);
       for (let failures = 0; failures < failuresInARow; ) {
-        await ports.clock.sleep(everyMs, signal);
+        await ports.clock.sleep(checkEveryMs, signal);
         const fault = await faultOf(ports, settings, spec, pids);
         signal.throwIfAborted();
         failures = fault === undefined ? 0 : failures + 1;
@@ -71,36 +64,10 @@ export class CanaryWatch {
   }
 }
 
-/** What is wrong with a run that serves; undefined when nothing is. A restart counts: it has cut what was in hand. */
-async function faultOf(
-  ports: Ports,
-  settings: AppSettings,
-  { app, run, config, ...spec }: RunSpec,
-  pids: Map<string, number>,
-): Promise<string | undefined> {
-  const programs = await ports.privileged.programs(app, run);
-  if (programs === undefined) return "supervisor does not know its instances";
-  for (const { name, state, pid } of programs) {
-    if (state !== "RUNNING") return `${name} is ${state}`;
-    const first = pids.get(name) ?? pid;
-    pids.set(name, first);
-    if (first !== pid) return `${name} was restarted`;
-  }
-  const { path, expect } = config.health;
-  const request = { path, host: healthHost(config, settings), timeoutMs: checkMs };
-  for (const instance of await ports.privileged.instances({ app, run, config, ...spec })) {
-    const answer = await ports.probe.check(instance, request);
-    if (answer.kind === "unreachable") return `${instance.name} did not answer GET ${path}: ${answer.reason}`;
-    if (!statusExpected(expect, answer.status)) return `${instance.name} answered ${answer.status} to GET ${path}`;
-  }
-  return undefined;
-}
-
-async function canaryFailed(ports: Ports, { app, run, release }: RunSpec, fault: string): Promise<CutoverError> {
-  const evidence = await ports.logs.tail(app, run, logLines).catch(() => []);
-  return new CutoverError("canary_failed", `The canary ${release} failed its checks: ${fault}.`, {
+async function canaryFailed(ports: Ports, spec: RunSpec, fault: string): Promise<CutoverError> {
+  return new CutoverError("canary_failed", `The canary ${spec.release} failed its checks: ${fault}.`, {
     unchanged: "All traffic went back to the live release; the canary was drained, stopped and removed.",
     fix: "Look at its instances' logs below. Correct it and deploy again.",
-    evidence: evidence.filter(({ text }) => text.trim() !== ""),
+    evidence: await lastLogLines(ports, spec),
   });
 }

@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { CutoverError } from "../../shared/errors.ts";
 import type { StateStore } from "../ports.ts";
 import { writeDurably } from "./durable.ts";
@@ -29,10 +29,22 @@ export class StateFiles implements StateStore {
     } catch (cause) {
       throw new CutoverError("app_held", `The state of ${app} cannot be read: ${file} is not JSON.`, {
         unchanged: "The live release goes on serving.",
-        fix: `Put ${file} back from a backup, or look at what runs, move the file away and deploy again.`,
+        fix: `Run \`cutover repair ${app}\`, which makes it anew from what is on the host, or put ${file} back from a backup.`,
         cause,
       });
     }
+  }
+
+  async keepCopy(app: string): Promise<string | undefined> {
+    const file = appLayout(this.#data, app).state;
+    const copy = `${file}.before-repair`;
+    try {
+      await copyFile(file, copy);
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw thrown;
+    }
+    return copy;
   }
 
   async save(app: string, state: object): Promise<void> {

@@ -1,53 +1,40 @@
 import { randomUUID } from "node:crypto";
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import type { Operation } from "../../shared/audience.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { toProblem } from "../../shared/problem.ts";
 import {
   type Accepted,
   activateBody,
-  maintenanceBody,
   protocolVersion,
   redeployBody,
+  rollbackBody,
   routes,
 } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
-import type { AuditLog } from "../ports.ts";
-import type { CallRequest, Service } from "../service.ts";
+import type { CallRequest } from "../service.ts";
+import { type AdminCallsOptions, addAdminCalls } from "./admin-calls.ts";
 import { Audit } from "./audit.ts";
 import type { Authorize, Authorized, Wanted } from "./auth.ts";
+import type { Call, Env, HttpApp } from "./call.ts";
 import { type EventFormat, eventResponse, heartbeatMs } from "./events.ts";
 import { type MetricsText, metricsResponse } from "./metrics.ts";
 import * as params from "./params.ts";
 import { problemOf, problemResponse } from "./problems.ts";
-import { type BodyRate, defaultBodyRate, type HttpBindings, RequestBody, readJson } from "./request-body.ts";
+import { type BodyRate, defaultBodyRate, RequestBody, readJson } from "./request-body.ts";
 
-export interface HttpAppOptions {
-  service: Service;
+export interface HttpAppOptions extends AdminCallsOptions {
   authorize: Authorize;
   logger: Logger;
   /** The agent's version, for /healthz. */
   version: string;
   /** Also the calls that only a local operator has: they give away secrets or take everything away. */
   admin?: boolean;
-  /** Unless given, nobody keeps a record. */
-  audit?: AuditLog;
   /** What `GET /metrics` answers; unless given, there is no such call here. */
   metrics?: MetricsText;
   bodyRate?: BodyRate;
   heartbeatMs?: number;
 }
-
-/** Whoever may open the admin socket. */
-const operator = { subject: "local operator" };
-
-interface Env {
-  Bindings: HttpBindings;
-  Variables: { reference: string; deployment?: string; audit: Audit };
-}
-type Call = Context<Env>;
-
-export type HttpApp = Hono<Env>;
 
 /** The HTTP interface of the design's table, over any Service. */
 export function createHttpApp(options: HttpAppOptions): HttpApp {
@@ -121,7 +108,8 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
     const name = params.appParam(c.req.param("app"));
     const { wait } = params.checked(params.callQuery, c.req.query(), "query");
     const allowed = await authorize(options, c, name, { name: "rollback" });
-    return acceptedResponse(c, await service.rollback(name, callRequest(c, allowed, wait)));
+    const { from } = params.checked(rollbackBody, await readJson(c.env), "body");
+    return acceptedResponse(c, await service.rollback(name, { ...callRequest(c, allowed, wait), from }));
   });
 
   app.post(routes.abort(":id"), async (c) => {
@@ -184,49 +172,6 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
         c.env.outgoing.destroy();
       },
     });
-  });
-}
-
-function addAdminCalls(app: HttpApp, options: HttpAppOptions): void {
-  const { service } = options;
-
-  app.get(routes.apps(), async (c) => c.json({ apps: await service.apps() }));
-
-  app.get(routes.history(), async (c) => {
-    const query = params.checked(params.historyQuery, c.req.query(), "query");
-    return c.json({ entries: (await options.audit?.read(query)) ?? [] });
-  });
-
-  app.get(routes.logs(":app"), async (c) => {
-    const name = params.appParam(c.req.param("app"));
-    const { lines, run } = params.checked(params.logsQuery, c.req.query(), "query");
-    return c.json({ logs: await service.logs(name, lines, run) });
-  });
-
-  app.get(routes.environment(":app"), async (c) => {
-    const environment = await service.environment(params.appParam(c.req.param("app")));
-    return c.json(environment, 200, { "cache-control": "no-store" });
-  });
-
-  app.put(routes.maintenance(":app"), async (c) => {
-    const name = params.appParam(c.req.param("app"));
-    c.get("audit").asks({ what: "maintenance_on", app: name, by: operator });
-    const { allow } = params.checked(maintenanceBody, await readJson(c.env), "body");
-    return c.json(await service.maintain(name, { allow }));
-  });
-
-  app.delete(routes.maintenance(":app"), async (c) => {
-    const name = params.appParam(c.req.param("app"));
-    c.get("audit").asks({ what: "maintenance_off", app: name, by: operator });
-    await service.maintain(name, null);
-    return c.body(null, 204);
-  });
-
-  app.delete(routes.app(":app"), async (c) => {
-    const name = params.appParam(c.req.param("app"));
-    c.get("audit").asks({ what: "remove_app", app: name, by: operator });
-    await service.removeApp(name);
-    return c.body(null, 204);
   });
 }
 

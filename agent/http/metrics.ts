@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { routes } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
-import type { HttpApp } from "./app.ts";
+import type { HttpApp } from "./call.ts";
 import { problemOf, problemResponse } from "./problems.ts";
 
 /** Renders what a monitor is told. */

@@ -3,7 +3,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { ListenOptions } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { CutoverError } from "../../shared/errors.ts";
-import type { HttpApp } from "./app.ts";
+import type { HttpApp } from "./call.ts";
 
 export interface ServerTimes {
   /** How long a client may take for its headers. */

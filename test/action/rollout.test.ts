@@ -16,6 +16,11 @@ import { configOf, never, refusal, Workspace } from "./workspace.ts";
 
 const quick = { ...usualTiming, firstDelayMs: 5, lostAfterMs: 200 };
 const failure = { code: "health_failed", detail: "web-0 answered 500", fix: "Read the traceback." };
+const watchFailed = {
+  code: "watch_failed",
+  detail: "It failed after the cutover.",
+  evidence: [{ source: "web-0", text: "Traceback" }],
+};
 const open: (Disposable | AsyncDisposable)[] = [];
 
 afterEach(async () => {
@@ -157,6 +162,35 @@ describe("a deploy to several hosts", () => {
     expect(journal).toContain("a rollback done");
     expect(journal).toContain("b abort deploy");
     expect(journal).toContain("c abort deploy");
+  });
+
+  it("goes back everywhere when one host's release fails its watch, and that host has gone back by itself", async () => {
+    const failAt = { kind: "activate", state: "drained", failure: watchFailed } as const;
+    const { journal, hosts, bundle } = await fleet({}, { failAt }, {});
+    const error = await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: never }));
+    expect(error).toMatchObject({ code: "watch_failed", evidence: [{ source: "web-0", text: "Traceback" }] });
+    expect(outcomes(hosts)[1]).toBe("failed");
+    expect(journal).toContain(`a rollback from ${bundle.release}`);
+    expect(outcomes(hosts)[0]).toBe("rolled_back");
+    // By then it had cut over, or it was not asked to.
+    expect(outcomes(hosts)[2]).toMatch(/^(?:rolled_back|aborted)$/);
+    expect(journal.filter((line) => line.startsWith("b rollback"))).toEqual([]);
+  });
+
+  it("asks no host to go back that its own watch has taken back", async () => {
+    const failAt = { kind: "activate", state: "drained", failure: watchFailed } as const;
+    const refuseRollback = { status: 409, code: "not_live", detail: "It is not live any more." } as const;
+    const { hosts, bundle } = await fleet({ failAt, refuseRollback }, { failAt, refuseRollback });
+    await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: never }));
+    expect(outcomes(hosts)[0]).toBe("failed");
+    expect(hosts.map(({ report }) => report.note)).toEqual([undefined, undefined]);
+  });
+
+  it("leaves the others where they are when one fails after its cutover in another way: it serves the new release too", async () => {
+    const { journal, hosts, bundle } = await fleet({ failAt: { kind: "activate", state: "drained", failure } }, {});
+    await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: never }));
+    expect(outcomes(hosts)).toEqual(["failed", "succeeded"]);
+    expect(journal.filter((line) => line.includes("rollback"))).toEqual([]);
   });
 
   it("aborts what has not cut over when the job is cancelled", async () => {

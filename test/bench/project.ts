@@ -76,6 +76,7 @@ const config = {
   server: { kind: "gunicorn", app: "market.wsgi:application", instances: 2, workers: 1, threads: 16 },
   health: { path: "/version", host: "localhost" },
   static: [{ url: "/static/", collect: "python manage.py collectstatic --noinput --verbosity 0", from: "staticfiles" }],
+  watch: "0s",
   // They are collected: the app itself does not read them.
   exclude: ["/assets/"],
 };

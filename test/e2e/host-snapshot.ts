@@ -85,7 +85,7 @@ function describe(path: string): string {
 /** A release that failed is remembered by its name, which is history and no release of the host's. */
 async function settledState(data: string, app: string): Promise<HostSnapshot["state"]> {
   const load = async () => JSON.parse(readFileSync(join(data, "apps", app, "state.json"), "utf8")) as unknown;
-  const { live, staged, warm, releases, journal, held } = await loadState({ load, save: async () => {} }, app);
+  const { live, staged, warm, releases, journal, held } = await loadState({ load }, app);
   return { live, staged, warm, journal, held, releases: releases.filter(({ state }) => state !== "failed") };
 }
 

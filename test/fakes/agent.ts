@@ -32,6 +32,8 @@ export interface FakeAgentOptions {
   refuseUpload?: { status: number; code: ErrorCode; detail: string };
   /** What is staged fails as soon as it has this part of the traffic, in percent. */
   canaryFailsAt?: number;
+  /** Rollbacks are refused with this. */
+  refuseRollback?: { status: number; code: ErrorCode; detail: string };
   /** What is told of the live release; nothing is live without it. */
   live?: FilesView;
   /** Asked for the live release's files, the agent answers with this, or never. */
@@ -253,8 +255,14 @@ export class FakeAgent {
     if ((await this.#authorised(request, app, operation)) === undefined) {
       return problem(response, 401, { code: "unauthorized", detail: "no" });
     }
-    const { weight = 100 } = JSON.parse((await buffer(request)).toString() || "{}") as { weight?: number };
-    this.#note(weight === 100 ? kind : `${kind} ${weight}`);
+    type Body = { weight?: number; from?: string };
+    const { weight = 100, from } = JSON.parse((await buffer(request)).toString() || "{}") as Body;
+    this.#note(`${kind}${weight === 100 ? "" : ` ${weight}`}${from === undefined ? "" : ` from ${from}`}`);
+    const { refuseRollback } = this.#options;
+    if (kind === "rollback" && refuseRollback !== undefined) {
+      const { status, ...failure } = refuseRollback;
+      return problem(response, status, failure);
+    }
     if (weight < 100) return this.#shift(weight, operation, response);
     const release = operation.name === "activate" ? operation.release : "20261121T103000Z-3f2c1ab";
     this.#start(kind, release, response);

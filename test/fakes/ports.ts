@@ -63,6 +63,8 @@ export class FakeHost {
   /** What each release takes of the disk, and how much the disk has. */
   releaseBytes = 10;
   diskBytes = Number.POSITIVE_INFINITY;
+  /** Releases whose environment somebody removed. */
+  readonly prunedEnvironments = new Set<string>();
   /** Called after each effect, for a test that acts in the middle. */
   onEffect: (effect: string) => void = () => {};
   #now = Date.parse("2026-11-21T10:00:00Z");
@@ -99,7 +101,17 @@ export class FakeHost {
       states: {
         load: async (app) => {
           const text = disk.state.get(app);
-          return text === undefined ? undefined : JSON.parse(text);
+          try {
+            return text === undefined ? undefined : JSON.parse(text);
+          } catch (cause) {
+            throw new CutoverError("app_held", `The state of ${app} cannot be read: it is not JSON.`, { cause });
+          }
+        },
+        keepCopy: async (app) => {
+          const text = disk.state.get(app);
+          if (text === undefined) return undefined;
+          disk.state.set(`${app}.before-repair`, text);
+          return "state.json.before-repair";
         },
         save: async (app, state) => {
           disk.state.set(app, JSON.stringify(state));
@@ -125,6 +137,11 @@ export class FakeHost {
           if (manifest === undefined) throw new CutoverError("release_not_found", release);
           return manifest.config;
         },
+        manifest: async (_app, release) => {
+          const manifest = disk.releases.get(release);
+          if (manifest === undefined) throw new CutoverError("release_not_found", release);
+          return manifest;
+        },
         files: async (_app, release) => {
           const manifest = disk.releases.get(release);
           if (manifest === undefined) throw new CutoverError("release_not_found", release);
@@ -133,6 +150,11 @@ export class FakeHost {
         remove: async (_app, release) => {
           if (disk.releases.delete(release)) await this.effect(`release.remove ${release}`);
         },
+        list: async () =>
+          [...disk.releases.values()].map(({ release, commit, repository, created }) => {
+            return { id: release, digest: digestOf(release), commit, repository, created };
+          }),
+        published: async () => ({ current: disk.links.current ?? null, previous: disk.links.previous ?? null }),
         sync: async () => {},
         publish: async (_app, links) => {
           const { current, previous, ...others } = links;
@@ -148,8 +170,10 @@ export class FakeHost {
         build: async ({ release, signal }) => {
           signal.throwIfAborted();
           await this.effect(`environment.build ${release}`);
+          this.prunedEnvironments.delete(release);
           return { key: "k", reused: false };
         },
+        present: async (_app, release) => !this.prunedEnvironments.has(release),
         collect: async () => {},
       },
       privileged: {

@@ -12,6 +12,8 @@ import type {
   DeploymentView,
   FilesView,
   MaintenanceView,
+  ReleaseView,
+  RepairView,
 } from "../../shared/protocol.ts";
 
 type EventBody = DeploymentEvent extends infer E ? (E extends DeploymentEvent ? Omit<E, "id" | "at"> : never) : never;
@@ -198,6 +200,21 @@ export class FakeService implements Service {
     const maintenance = closed === null ? undefined : { since: fakeTimes.made, allow: closed.allow };
     this.views.set(app, { ...open, ...(maintenance && { maintenance }) });
     return maintenance;
+  }
+
+  async pin(app: string, release: string, pinned: boolean): Promise<ReleaseView> {
+    this.#called("pin", app, undefined, { release, pinned });
+    const record = this.#view(app).releases.find(({ id }) => id === release);
+    if (record === undefined) throw new CutoverError("release_not_found", `The host has no release ${release}.`);
+    if (pinned) record.pinned = true;
+    else delete record.pinned;
+    return record;
+  }
+
+  async repair(app: string): Promise<RepairView> {
+    this.#called("repair", app);
+    const { held } = this.#view(app);
+    return { app, done: ["tried again"], ...(held !== undefined && { held }) };
   }
 
   async removeApp(app: string): Promise<void> {

@@ -71,6 +71,7 @@ const effects: Record<string, [file: string, title: string]> = {
   "drain.timeout": ["test/agent/deploy/deploy.test.ts", "requests that are still open at the drain limit"],
   keep: ["test/agent/deploy/deploy.test.ts", "only `keep` good releases stay"],
   keep_warm: ["test/agent/deploy/deploy.test.ts", "a rollback within keep_warm starts nothing"],
+  watch: ["test/agent/deploy/live-watch.test.ts", "an instance that was restarted while it is watched counts at once"],
   exclude: ["test/action/project.test.ts", "and what is excluded"],
 };
 

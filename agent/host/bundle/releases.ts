@@ -1,18 +1,20 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, readlink, rename, rm, statfs } from "node:fs/promises";
-import { dirname, relative } from "node:path";
+import { basename, dirname, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
 import prettyBytes from "pretty-bytes";
 import { type Config, configSchema } from "../../../shared/config.ts";
 import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
-import type { Manifest } from "../../../shared/manifest.ts";
+import { type Manifest, manifestDigest, parseManifest } from "../../../shared/manifest.ts";
+import { releaseId } from "../../../shared/names.ts";
 import type { FilesView } from "../../../shared/protocol.ts";
-import type { MakeRoom, PublishedLinks, Releases, Shortage, UnpackOptions } from "../../ports.ts";
+import type { MakeRoom, PublishedLinks, Releases, Shortage, StoredRelease, UnpackOptions } from "../../ports.ts";
 import { abortion } from "../abortion.ts";
 import { pointSymlink, syncDirectory } from "../durable.ts";
 import { type AppLayout, appLayout } from "../layout.ts";
+import { listIfThere } from "../optional-file.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
@@ -83,6 +85,11 @@ export class ReleaseDirectories implements Releases {
     return unlessGone(app, release, async () => configSchema.parse(JSON.parse(await readFile(path, "utf8"))));
   }
 
+  async manifest(app: string, release: string): Promise<Manifest> {
+    const path = appLayout(this.#data, app).manifest(release);
+    return unlessGone(app, release, async () => parseManifest(await readFile(path)));
+  }
+
   async files(app: string, release: string): Promise<FilesView> {
     const path = appLayout(this.#data, app).manifest(release);
     return { release, ...(await unlessGone(app, release, () => storedFiles(path))) };
@@ -100,6 +107,30 @@ export class ReleaseDirectories implements Releases {
       throw thrown;
     }
     await rm(partial, { recursive: true, force: true });
+  }
+
+  async list(app: string): Promise<StoredRelease[]> {
+    const layout = appLayout(this.#data, app);
+    const names = (await listIfThere(layout.releases)).filter((name) => releaseId.safeParse(name).success);
+    const read = async (name: string): Promise<StoredRelease[]> => {
+      try {
+        const bytes = await readFile(layout.manifest(name));
+        const { release, commit, repository, created } = parseManifest(bytes);
+        return release === name ? [{ id: name, digest: manifestDigest(bytes), commit, repository, created }] : [];
+      } catch {
+        return [];
+      }
+    };
+    return (await Promise.all(names.map(read))).flat();
+  }
+
+  async published(app: string): Promise<{ current: string | null; previous: string | null }> {
+    const layout = appLayout(this.#data, app);
+    const target = async (link: "current" | "previous") => {
+      const path = await readlink(layout.published(link)).catch(() => undefined);
+      return path === undefined ? null : basename(path);
+    };
+    return { current: await target("current"), previous: await target("previous") };
   }
 
   /** One `sync -f` (syncfs) in place of an fsync for each of thousands of files. */

@@ -47,11 +47,18 @@ export class PythonEnvironments implements Environments {
       const directory = layout.venv(key);
       const reused = await this.#ensure({ context, layout, interpreter, content, directory, runStep });
       await pointSymlink(layout.releaseVenv(release), relative(layout.release(release), directory));
-      await compileRelease({ context, layout, interpreter, jobs, runStep });
+      // Its bytecode is part of the release, and was made before it was sealed.
+      if (context.sealed !== true) await compileRelease({ context, layout, interpreter, jobs, runStep });
       return { key, reused };
     } catch (thrown) {
       throw asCutoverError(thrown);
     }
+  }
+
+  async present(app: string, release: string): Promise<boolean> {
+    const layout = appLayout(this.#options.data, app);
+    const key = await linkedKey(layout, release);
+    return key !== undefined && existsSync(join(layout.venv(key), marker));
   }
 
   async collect(app: string, keptReleases: string[]): Promise<void> {

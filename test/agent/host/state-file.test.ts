@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { appLayout } from "../../../agent/host/layout.ts";
 import { StateFiles } from "../../../agent/host/state-file.ts";
@@ -34,6 +34,19 @@ describe("a state", () => {
       message: expect.stringContaining(state),
       fix: expect.stringContaining(state),
     });
+  });
+
+  test("is kept beside itself before it is made anew, however it looks", async () => {
+    const data = scratch();
+    const { home, state } = appLayout(data, "shop");
+    const states = new StateFiles(data);
+    expect(await states.keepCopy("shop")).toBeUndefined();
+    mkdirSync(home, { recursive: true });
+    writeFileSync(state, '{"live": ');
+    const copy = await states.keepCopy("shop");
+    expect(copy).toBe(`${state}.before-repair`);
+    expect(readFileSync(copy ?? "", "utf8")).toBe('{"live": ');
+    expect(readFileSync(state, "utf8")).toBe('{"live": ');
   });
 
   test("that cannot be written is an error, and the next one is tried", async () => {

@@ -162,6 +162,23 @@ test.each(["/v1/apps", "/v1/apps/shop/logs", "/v1/apps/shop/environment"])(
   },
 );
 
+test.each([
+  ["PUT", "/v1/apps/shop/releases/20261120T090000Z-9d8e7f6/pin"],
+  ["DELETE", "/v1/apps/shop/releases/20261120T090000Z-9d8e7f6/pin"],
+  ["POST", "/v1/apps/shop/repair"],
+])("%s %s is there only on the admin socket", async (method, path) => {
+  expect((await fetch(`${agent.url}${path}`, { method })).status).toBe(404);
+  expect(agent.service.calls).toEqual([]);
+});
+
+test("a rollback may name the release that it leaves", async () => {
+  const path = "/v1/apps/shop/rollback";
+  expect(await problemOf(path, { method: "POST", body: '{"from":"latest"}' })).toMatchObject({
+    code: "request_invalid",
+  });
+  expect(agent.service.calls).toEqual([]);
+});
+
 test("an app can be removed only on the admin socket", async () => {
   expect((await fetch(`${agent.url}/v1/apps/shop`, { method: "DELETE" })).status).toBe(404);
   expect(agent.service.views.has("shop")).toBe(true);

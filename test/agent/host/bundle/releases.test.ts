@@ -439,6 +439,23 @@ describe("releases", () => {
     await expect(releases.config("shop", id)).rejects.toMatchObject({ code: "release_not_found" });
   });
 
+  test("are listed with what their manifests say, whole ones alone, and told where the links point", async () => {
+    const { unpack, releases, layout } = host();
+    expect([await releases.list("shop"), await releases.published("shop")]).toEqual([
+      [],
+      { current: null, previous: null },
+    ]);
+    await unpack(makeBundle({ files }).bytes);
+    const { manifest, digest } = await unpack(makeBundle({ files, release: next }).bytes);
+    mkdirSync(layout.partial("20261121T120000Z-3f2c1ad"));
+    writeFileSync(layout.manifest(id), "{ torn");
+    const { commit, repository, created } = manifest;
+    expect(await releases.list("shop")).toEqual([{ id: next, digest, commit, repository, created }]);
+    expect(await releases.manifest("shop", next)).toEqual(manifest);
+    await releases.publish("shop", { current: next, previous: id });
+    expect(await releases.published("shop")).toEqual({ current: next, previous: id });
+  });
+
   test("are published by links that nginx follows", async () => {
     const { unpack, releases, layout } = host();
     await unpack(makeBundle({ files }).bytes);

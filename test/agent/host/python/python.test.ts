@@ -122,6 +122,19 @@ describe("an environment", () => {
     expect(existsSync(layout.release(first))).toBe(true);
   });
 
+  test("that was removed is made again for a sealed release, from its own wheels and without its bytecode", async () => {
+    const { build, environments, layout, python, steps } = host();
+    const { context, key } = await build(vendored({ "app/shop.py": "x = 1\n" }));
+    expect(await environments.present("shop", first)).toBe(true);
+    await environments.collect("shop", []);
+    expect([existsSync(layout.venv(key)), await environments.present("shop", first)]).toEqual([false, false]);
+    steps.length = 0;
+    expect(await environments.build({ ...context, sealed: true })).toEqual({ key, reused: false });
+    expect(await environments.present("shop", first)).toBe(true);
+    expect(python(first, "-c", "import greeting_kit; print(greeting_kit.WORD)")).toBe("good day\n");
+    expect(steps.filter((argv) => argv.includes("compileall"))).toEqual([]);
+  });
+
   test("reads nothing of the repository's requirements when wheels are vendored", async () => {
     const { build, python } = host();
     const hostile = "-e .\n--find-links /\nevil @ file:///nowhere/evil-1-py3-none-any.whl\n";

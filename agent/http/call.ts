@@ -1,0 +1,12 @@
+import type { Context, Hono } from "hono";
+import type { Audit } from "./audit.ts";
+import type { HttpBindings } from "./request-body.ts";
+
+/** What every call has at hand. */
+export interface Env {
+  Bindings: HttpBindings;
+  Variables: { reference: string; deployment?: string; audit: Audit };
+}
+
+export type Call = Context<Env>;
+export type HttpApp = Hono<Env>;

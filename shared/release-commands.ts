@@ -1,0 +1,17 @@
+import type { ReleaseView } from "./protocol.ts";
+
+/**
+ * Releases that ran their release command after the one that shall have the traffic again: what they did there stays.
+ * @param releases in the order in which they first had traffic
+ */
+export function commandsSince(releases: readonly ReleaseView[], target: string, live: string | null): string[] {
+  const from = releases.findIndex(({ id }) => id === target);
+  const to = releases.findIndex(({ id }) => id === live);
+  if (from < 0) return [];
+  return releases.slice(from + 1, to + 1).flatMap(({ id, commanded }) => (commanded === true ? [id] : []));
+}
+
+/** What a person should know before and when traffic goes back over such a release. */
+export function notUndone(release: string): string {
+  return `release ${release} ran its release command; a rollback does not undo it`;
+}
