@@ -1,4 +1,4 @@
-import { lstat, readdir, readFile } from "node:fs/promises";
+import { lstat, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Fleet, get, staticFilesOf, versionOf } from "./hosts.ts";
@@ -55,6 +55,23 @@ test("nginx's workers reach the sockets and the static files", async () => {
   const files = await staticFilesOf(site);
   expect(files.length).toBeGreaterThan(0);
   for (const path of files) expect((await get(site, path)).status).toBe(200);
+});
+
+test("an environment that was pruned is built again for a release that the app's user cannot write any more", async () => {
+  const { agent, site } = host();
+  const home = join(agent.directory, "data/apps/shop");
+  await rm(join(home, "venvs"), { recursive: true });
+  for (const version of ["v1", "v2"]) {
+    const { code, stdout } = await (version === "v1"
+      ? agent.cutover("rollback", "shop")
+      : agent.cutover("activate", "shop", (await agent.appView()).releases[0]?.id ?? ""));
+    expect(code, stdout).toBe(0);
+    expect(stdout.includes("it is built again")).toBe(version === "v1");
+    expect((await versionOf(site)).version).toBe(version);
+  }
+  const [environment = ""] = await readdir(join(home, "venvs"));
+  const { uid, mode } = await lstat(join(home, "venvs", environment, "bin"));
+  expect([uid, mode & 0o022]).toEqual([0, 0]);
 });
 
 test("an app without a user is refused, since it would run as root", async () => {
