@@ -7,6 +7,7 @@ import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { asCutoverError, CutoverError } from "../shared/errors.ts";
 import { Deployments } from "./deploy/deployments.ts";
+import { armFaults } from "./effects.ts";
 import { AppsDirectory, readAgentSettings } from "./host/apps-dir.ts";
 import { ReleaseDirectories } from "./host/bundle/releases.ts";
 import { systemClock } from "./host/clock.ts";
@@ -101,6 +102,8 @@ async function readTls({ tls }: AgentSettings): Promise<{ tls?: { certificate: s
 }
 
 async function run(options: Options): Promise<void> {
+  const { CUTOVER_FAULTS: faults } = process.env;
+  if (faults !== undefined) armFaults(faults, { embedded: options.embedded !== undefined });
   const host = await openHost(options);
   try {
     await serve(host);

@@ -1,5 +1,7 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { CutoverError } from "../../shared/errors.ts";
+import { deploymentState } from "../../shared/protocol.ts";
+import { type Effect, effect } from "../effects.ts";
 import type { StateStore } from "../ports.ts";
 import { writeDurably } from "./durable.ts";
 import { appLayout } from "./layout.ts";
@@ -43,9 +45,14 @@ export class StateFiles implements StateStore {
       .catch(() => undefined)
       .then(async () => {
         await mkdir(home, { recursive: true });
-        await writeDurably(file, text, 0o600);
+        await effect(effectOf(state), () => writeDurably(file, text, 0o600));
       });
     this.#saves.set(app, save);
     await save;
   }
+}
+
+function effectOf(state: { journal?: { deployment?: { state?: unknown } } | null }): Effect {
+  const at = deploymentState.safeParse(state.journal?.deployment?.state);
+  return `state.write:${at.data ?? "idle"}`;
 }

@@ -20,7 +20,15 @@ const rules: [folder: string, may: string[]][] = [
   ],
   [
     "agent/host/",
-    ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/permit.ts", "agent/permit-ports.ts"],
+    [
+      "shared/",
+      "agent/effects.ts",
+      "agent/ports.ts",
+      "agent/service.ts",
+      "agent/settings.ts",
+      "agent/permit.ts",
+      "agent/permit-ports.ts",
+    ],
   ],
   ["agent/http/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
   // Of agent/host the command line has the one function with which a file is written durably.

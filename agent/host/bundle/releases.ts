@@ -9,6 +9,7 @@ import { type Config, configSchema } from "../../../shared/config.ts";
 import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
 import type { Manifest } from "../../../shared/manifest.ts";
 import type { FilesView } from "../../../shared/protocol.ts";
+import { effect, effectNow } from "../../effects.ts";
 import type { PublishedLinks, Releases, UnpackOptions } from "../../ports.ts";
 import { abortion } from "../abortion.ts";
 import { pointSymlink, syncDirectory } from "../durable.ts";
@@ -52,13 +53,14 @@ export class ReleaseDirectories implements Releases {
         partial = layout.partial(manifest.release);
         await rm(partial, { recursive: true, force: true });
         const writer = new ReleaseWriter(partial, manifest.created);
-        writer.manifest(bytes, manifest.config);
+        effectNow("bundle.spool", () => writer.manifest(bytes, manifest.config));
         accepted = { manifest, digest, writer };
         return base === undefined ? undefined : BaseRelease.open(layout, base, signal);
       },
       file: (file, content) => {
         if (accepted === undefined) throw new Error("a file came before the manifest");
-        return accepted.writer.file(file, content);
+        const { writer } = accepted;
+        return effectNow("bundle.file", () => writer.file(file, content), file.path);
       },
     };
     try {
@@ -68,11 +70,13 @@ export class ReleaseDirectories implements Releases {
       if (signal.aborted) throw abortion(signal);
       writer.linkStatic(manifest.config.static);
       refuseExisting(layout, manifest.release);
-      await rename(partial, layout.release(manifest.release));
+      const [from, to] = [partial, layout.release(manifest.release)];
+      await effect("release.rename", () => rename(from, to));
       await syncDirectory(layout.releases);
       return { manifest, digest };
     } catch (thrown) {
-      if (partial !== undefined) await rm(partial, { recursive: true, force: true });
+      const path = partial;
+      if (path !== undefined) await effect("bundle.drop", () => rm(path, { recursive: true, force: true }));
       throw asCutoverError(thrown);
     }
   }
@@ -93,17 +97,18 @@ export class ReleaseDirectories implements Releases {
     await rm(partial, { recursive: true, force: true });
     // Moved away first: a release that is there is there whole, also when the removal is interrupted.
     try {
-      await rename(layout.release(release), partial);
+      await effect("release.aside", () => rename(layout.release(release), partial));
     } catch (thrown) {
       if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return;
       throw thrown;
     }
-    await rm(partial, { recursive: true, force: true });
+    await effect("release.remove", () => rm(partial, { recursive: true, force: true }));
   }
 
   /** One `sync -f` (syncfs) in place of an fsync for each of thousands of files. */
   async sync(app: string, release: string): Promise<void> {
-    await promisify(execFile)("sync", ["-f", appLayout(this.#data, app).release(release)]);
+    const path = appLayout(this.#data, app).release(release);
+    await effect("release.sync", () => promisify(execFile)("sync", ["-f", path]), path);
   }
 
   async publish(app: string, links: PublishedLinks): Promise<void> {
@@ -115,8 +120,11 @@ export class ReleaseDirectories implements Releases {
       const link = layout.published(name);
       const target = release === null ? undefined : relative(layout.home, layout.release(release));
       if ((await readlink(link).catch(() => undefined)) === target) continue;
-      if (target === undefined) await rm(link, { force: true });
-      else await pointSymlink(link, target);
+      await effect(
+        "links.publish",
+        () => (target === undefined ? rm(link, { force: true }) : pointSymlink(link, target)),
+        link,
+      );
       changed = true;
     }
     if (changed) await syncDirectory(layout.home);
