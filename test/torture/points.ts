@@ -1,0 +1,52 @@
+import { type Effect, effects, type Fault } from "../../agent/effects.ts";
+import type { Strike, TortureHost } from "./host.ts";
+import { type Operation, operations } from "./operations.ts";
+import { ends } from "./strike.ts";
+
+export interface Point {
+  operation: Operation;
+  strike: Strike;
+}
+
+/** What an operation does to the host, in its order, effects that come several times as often. */
+export type Recording = Map<Operation, Effect[]>;
+
+/** Does each operation once and undisturbed, so that no effect is forgotten. */
+export async function record(host: TortureHost, which: Operation[] = operations): Promise<Recording> {
+  const recording: Recording = new Map();
+  for (const operation of which) {
+    await operation.prepare?.(host);
+    host.takeEffects();
+    await ends(host, operation.run(host));
+    await host.settles(30_000);
+    recording.set(operation, effectsIn(host.takeEffects()));
+    await host.deploy();
+    await host.rollback();
+  }
+  return recording;
+}
+
+function effectsIn(lines: string[]): Effect[] {
+  return lines.flatMap((line) => {
+    const [when, name] = line.split(" ");
+    return when === "before" ? effects.filter((effect) => effect === name) : [];
+  });
+}
+
+/** How each effect can fail: supervisord's answers get lost on the way, the others meet a fault of the system. */
+export function faultsOf(effect: Effect): Fault[] {
+  const kills: Fault[] = ["kill-before", "kill-after"];
+  if (/^programs\.(reload|add|start|stop|remove)$/.test(effect)) return [...kills, "lose"];
+  const errors = ["fail-ENOSPC", "fail-EIO", "fail-EMFILE"] as const;
+  return [...kills, errors[effects.indexOf(effect) % errors.length] ?? "fail-EIO"];
+}
+
+/** Every effect of every operation, the first time that it comes; with `once`, each effect in the first operation that has it. */
+export function pointsOf(recording: Recording, { once = false }: { once?: boolean } = {}): Point[] {
+  const known = new Set<Effect>();
+  return [...recording].flatMap(([operation, seen]) => {
+    const own = [...new Set(seen)].filter((effect) => !(once && known.has(effect)));
+    for (const effect of own) known.add(effect);
+    return own.flatMap((effect) => faultsOf(effect).map((fault) => ({ operation, strike: { effect, fault } })));
+  });
+}
