@@ -28,6 +28,9 @@ import { runSpec, type Work } from "./work.ts";
 const unchanged = "Nothing was changed.";
 /** How long a start waits for recoveries: an old worker may take an hour over its job, and its app stays locked for that time. */
 const recoveryPatienceMs = 60_000;
+/** A recovery that meets a moment's fault is tried again: the next start may be weeks away. */
+const recoveryAttempts = 3;
+const recoveryPauseMs = 500;
 /** Ended deployments whose events stay in memory; older ones are read from their files. */
 const endedInMemory = 100;
 
@@ -86,13 +89,16 @@ export class Deployments implements Service {
     for (const app of await this.#ports.apps.names()) {
       const unlock = this.#locks.tryAcquire(app, () => undefined);
       if (unlock === undefined) continue;
-      try {
-        await this.#recover(app, await this.#state(app));
-      } catch (err) {
-        this.#log.error({ err, app }, "the app could not be recovered");
-      } finally {
-        unlock();
+      for (let attempt = 1; attempt <= recoveryAttempts; attempt++) {
+        try {
+          await this.#recover(app, await this.#state(app));
+          break;
+        } catch (err) {
+          this.#log.error({ err, app, attempt }, "the app could not be recovered");
+          if (attempt < recoveryAttempts) await this.#ports.clock.sleep(recoveryPauseMs);
+        }
       }
+      unlock();
       await this.#schedule(app);
     }
   }

@@ -36,6 +36,8 @@ export async function undo(site: Pick<Work, "ports" | "state" | "stopping" | "de
       onDisk.map(({ id }) => id),
     );
   }
+  // Slots that were prepared and did not come to count.
+  await ports.traffic.tidy(app);
 }
 
 /** A cutover that nginx refused had published the release's static files before. */

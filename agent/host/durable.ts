@@ -42,6 +42,11 @@ export async function writeDurably(path: string, text: string, mode: number): Pr
   await syncDirectory(dirname(path));
 }
 
+/** What a killed agent left of a write. Only where nobody writes the file now. */
+export async function removeUnfinished(path: string): Promise<void> {
+  await rm(`${path}.tmp`, { force: true });
+}
+
 /** Points a symlink elsewhere by one rename, so that there is no moment without it. One writer at a time. */
 export async function pointSymlink(path: string, target: string): Promise<void> {
   const temporary = `${path}.tmp`;

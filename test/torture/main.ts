@@ -1,9 +1,11 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import prettyMs from "pretty-ms";
-import type { Effect } from "../../agent/effects.ts";
 import { type Bind, binds, TortureHost } from "./host.ts";
 import { operations } from "./operations.ts";
 import { pointsOf, record } from "./points.ts";
+import { soak } from "./soak.ts";
 import { killDuring, type Result, strikeIn } from "./strike.ts";
 
 /** `npm run torture`: kills and fails the agent at each of its effects, and sees what becomes of the site. */
@@ -18,6 +20,10 @@ const { values } = parseArgs({
     bind: { type: "string" },
     /** So many kills at random times instead. */
     random: { type: "string" },
+    /** A directory for the journals of kill points, for test/agent/deploy/journals.test.ts. */
+    journals: { type: "string" },
+    /** So many deploys in a row under load instead, every tenth broken, every fifth killed. */
+    soak: { type: "string" },
   },
 });
 
@@ -25,17 +31,22 @@ const results: Result[] = [];
 const begun = performance.now();
 for (const bind of binds.filter((each) => each.includes(values.bind ?? ""))) {
   await using host = await TortureHost.start(bind);
-  if (values.random === undefined) await allPoints(host);
-  else await atRandom(host, Number(values.random));
+  if (values.soak !== undefined) process.exitCode = (await soak(host, Number(values.soak))) ? 0 : 1;
+  else if (values.random !== undefined) await atRandom(host, Number(values.random));
+  else await allPoints(host);
 }
-const bad = results.filter(({ faults }) => faults.length > 0);
-const requests = results.reduce((sum, result) => sum + result.requests, 0);
-const longest = Math.max(0, ...results.map(({ recoveryMs }) => recoveryMs));
-console.log(
-  `${results.length} points, ${bad.length} of them not as they must be; ${requests} requests; ` +
-    `longest recovery ${prettyMs(longest)}; took ${prettyMs(performance.now() - begun)}`,
-);
-process.exitCode = bad.length === 0 ? 0 : 1;
+if (values.soak === undefined) sumUp();
+
+function sumUp(): void {
+  const bad = results.filter(({ faults }) => faults.length > 0);
+  const requests = results.reduce((sum, result) => sum + result.requests, 0);
+  const longest = Math.max(0, ...results.map(({ recoveryMs }) => recoveryMs));
+  console.log(
+    `${results.length} points, ${bad.length} of them not as they must be; ${requests} requests; ` +
+      `longest recovery ${prettyMs(longest)}; took ${prettyMs(performance.now() - begun)}`,
+  );
+  process.exitCode = bad.length === 0 ? 0 : 1;
+}
 
 async function allPoints(host: TortureHost): Promise<void> {
   const wanted = operations.filter(({ name }) => values.operation === undefined || name === values.operation);
@@ -43,7 +54,17 @@ async function allPoints(host: TortureHost): Promise<void> {
     ({ strike }) => strike.effect.includes(values.only ?? "") && strike.fault.includes(values.fault ?? ""),
   );
   console.log(`bind ${host.bind}: ${points.length} points`);
-  for (const { operation, strike } of points) say(host.bind, await strikeIn(host, operation, strike));
+  for (const { operation, strike } of points) {
+    const result = await strikeIn(host, operation, strike);
+    say(host.bind, result);
+    if (values.journals !== undefined && result.journal !== undefined) {
+      const name = `${operation.name} ${host.bind} ${result.journal.journal?.deployment.state ?? "idle"}`;
+      await writeFile(
+        join(values.journals, `${name.replaceAll(" ", "-")}.json`),
+        `${JSON.stringify({ ...result.journal, history: [] }, null, 2)}\n`,
+      );
+    }
+  }
 }
 
 async function atRandom(host: TortureHost, count: number): Promise<void> {
@@ -60,10 +81,11 @@ async function atRandom(host: TortureHost, count: number): Promise<void> {
 function say(bind: Bind, result: Result): void {
   results.push(result);
   const { operation, strike, struck, faults, recoveryMs, requests } = result;
-  const effect: Effect | "any time" = strike?.effect ?? "any time";
+  const time = strike?.time === undefined || strike.time === 1 ? "" : ` ${strike.time}`;
+  const effect = strike === undefined ? "any time" : `${strike.effect}${time}`;
   const how = strike?.fault ?? "kill";
   const verdict = !struck ? "not reached" : faults.length === 0 ? "well" : "NOT WELL";
-  const columns = [bind.padEnd(6), operation.padEnd(22), effect.padEnd(23), how.padEnd(12), verdict.padEnd(11)];
+  const columns = [bind.padEnd(6), operation.padEnd(22), effect.padEnd(25), how.padEnd(12), verdict.padEnd(11)];
   console.log(`${columns.join(" ")} ${prettyMs(Math.round(recoveryMs)).padStart(7)} ${String(requests).padStart(5)}`);
   for (const fault of faults) console.log(`       ${fault}`);
 }

@@ -41,12 +41,20 @@ export function faultsOf(effect: Effect): Fault[] {
   return [...kills, errors[effects.indexOf(effect) % errors.length] ?? "fail-EIO"];
 }
 
-/** Every effect of every operation, the first time that it comes; with `once`, each effect in the first operation that has it. */
+/** Where it matters which of several it is: what is written, which link. Of the others the first stands for all. */
+const eachTime: readonly Effect[] = ["durable.rename", "links.publish", "slots.swap", "run.remove", "release.aside"];
+
+/** Every effect of every operation; with `once`, each effect in the first operation that has it. */
 export function pointsOf(recording: Recording, { once = false }: { once?: boolean } = {}): Point[] {
   const known = new Set<Effect>();
   return [...recording].flatMap(([operation, seen]) => {
     const own = [...new Set(seen)].filter((effect) => !(once && known.has(effect)));
     for (const effect of own) known.add(effect);
-    return own.flatMap((effect) => faultsOf(effect).map((fault) => ({ operation, strike: { effect, fault } })));
+    const times = (effect: Effect) => (eachTime.includes(effect) ? seen.filter((each) => each === effect).length : 1);
+    return own.flatMap((effect) =>
+      Array.from({ length: times(effect) }, (_, index) => index + 1).flatMap((time) =>
+        faultsOf(effect).map((fault) => ({ operation, strike: { effect, fault, time } })),
+      ),
+    );
   });
 }

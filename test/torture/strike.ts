@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { AppState } from "../../agent/deploy/state.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import { snapshotHost } from "../e2e/host-snapshot.ts";
 import { type Strike, succeeded, type TortureHost } from "./host.ts";
@@ -16,6 +17,8 @@ export interface Result {
   /** From the agent's start, or the operation's end where it was not killed, until nothing was left to do. */
   recoveryMs: number;
   requests: number;
+  /** state.json as a killed agent left it. */
+  journal: AppState | undefined;
 }
 
 /** How long an agent may take to finish or undo by itself. Far more than it needs: other things run on a test's machine. */
@@ -56,13 +59,16 @@ async function around(
   const prober = new Prober(host.site);
   let seen: Seen = { requests: 0, releases: new Set(), failures: [] };
   let struck = false;
+  let journal: AppState | undefined;
   let recoveryMs = 0;
   try {
     await operation.prepare?.(host);
     const before = await releasesOf(host);
     prober.start();
     struck = await act();
+    const state = await host.state();
     const { began, restarted } = await startedAgain(host);
+    if (restarted) journal = state;
     if (!(await host.settles(patienceMs))) faults.push(`not settled: ${await unsettled(host)}`);
     recoveryMs = performance.now() - began;
     seen = await prober.stop();
@@ -80,7 +86,7 @@ async function around(
     await prober.stop();
     host.disarm();
   }
-  return { operation: operation.name, strike, struck, faults, recoveryMs, requests: seen.requests };
+  return { operation: operation.name, strike, struck, faults, recoveryMs, requests: seen.requests, journal };
 }
 
 /** The releases that visitors may get: what is live, and a canary. */
