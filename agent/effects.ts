@@ -56,11 +56,12 @@ const named = [
   "events.collect",
   "logs.collect",
   "token.spend",
-  // Within each file that is written durably
+  // Within each file and link that is written durably
   "durable.write",
   "durable.sync",
   "durable.rename",
   "durable.sync-directory",
+  "durable.link",
 ] as const;
 
 /** state.json is written before each step, and is named by the state that it tells of; `idle` is the end of a deployment. */

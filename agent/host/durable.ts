@@ -52,5 +52,5 @@ export async function pointSymlink(path: string, target: string): Promise<void> 
   const temporary = `${path}.tmp`;
   await rm(temporary, { force: true });
   await symlink(target, temporary);
-  await rename(temporary, path);
+  await effect("durable.link", () => rename(temporary, path), path);
 }

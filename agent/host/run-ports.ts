@@ -5,7 +5,7 @@ import { z } from "zod";
 import { CutoverError } from "../../shared/errors.ts";
 import { appName, runId } from "../../shared/names.ts";
 import { effect } from "../effects.ts";
-import { syncDirectory, writeDurably } from "./durable.ts";
+import { removeUnfinished, syncDirectory, writeDurably } from "./durable.ts";
 import { appLayout } from "./layout.ts";
 import { listIfThere, readIfThere } from "./optional-file.ts";
 import { tcpSockets, tcpStates } from "./proc-net.ts";
@@ -54,6 +54,7 @@ export class RunPorts {
       const { ports, runPorts } = appLayout(this.#data, app);
       if ((await listIfThere(ports)).length === 0) return;
       await effect("ports.release", () => rm(runPorts(run), { force: true }));
+      await removeUnfinished(runPorts(run));
       await syncDirectory(ports);
     });
   }

@@ -1,10 +1,12 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import prettyMs from "pretty-ms";
+import { type Effect, effects } from "../../agent/effects.ts";
 import { type Bind, binds, TortureHost } from "./host.ts";
 import { operations } from "./operations.ts";
-import { pointsOf, record } from "./points.ts";
+import { pointsOf, type Recording, record } from "./points.ts";
 import { soak } from "./soak.ts";
 import { killDuring, type Result, strikeIn } from "./strike.ts";
 
@@ -13,13 +15,16 @@ const { values } = parseArgs({
   options: {
     /** Each effect in one operation alone. */
     once: { type: "boolean", default: false },
-    /** Only these effects, operations, ways and binds, by a part of their names. */
-    only: { type: "string" },
+    /** Only these operations, with commas between them. */
     operation: { type: "string" },
+    /** Only these effects, ways and binds, by a part of their names. */
+    only: { type: "string" },
     fault: { type: "string" },
     bind: { type: "string" },
     /** So many kills at random times instead. */
     random: { type: "string" },
+    /** Does each operation undisturbed instead, and writes which effects it has into reached.json. */
+    record: { type: "boolean", default: false },
     /** A directory for the journals of kill points, for test/agent/deploy/journals.test.ts. */
     journals: { type: "string" },
     /** So many deploys in a row under load instead, every tenth broken, every fifth killed. */
@@ -27,15 +32,26 @@ const { values } = parseArgs({
   },
 });
 
+const reachedFile = fileURLToPath(new URL("reached.json", import.meta.url));
+const reached: Record<string, Effect[]> = {};
 const results: Result[] = [];
 const begun = performance.now();
 for (const bind of binds.filter((each) => each.includes(values.bind ?? ""))) {
   await using host = await TortureHost.start(bind);
   if (values.soak !== undefined) process.exitCode = (await soak(host, Number(values.soak))) ? 0 : 1;
   else if (values.random !== undefined) await atRandom(host, Number(values.random));
+  else if (values.record) keep(await record(host));
   else await allPoints(host);
 }
-if (values.soak === undefined) sumUp();
+if (values.record) await writeFile(reachedFile, `${JSON.stringify(reached, null, 2)}\n`);
+else if (values.soak === undefined) sumUp();
+
+function keep(recording: Recording): void {
+  for (const [{ name }, seen] of recording) {
+    const all = new Set([...(reached[name] ?? []), ...seen]);
+    reached[name] = effects.filter((effect) => all.has(effect));
+  }
+}
 
 function sumUp(): void {
   const bad = results.filter(({ faults }) => faults.length > 0);
@@ -49,7 +65,8 @@ function sumUp(): void {
 }
 
 async function allPoints(host: TortureHost): Promise<void> {
-  const wanted = operations.filter(({ name }) => values.operation === undefined || name === values.operation);
+  const names = values.operation?.split(",");
+  const wanted = operations.filter(({ name }) => names?.includes(name) !== false);
   const points = pointsOf(await record(host, wanted), { once: values.once }).filter(
     ({ strike }) => strike.effect.includes(values.only ?? "") && strike.fault.includes(values.fault ?? ""),
   );

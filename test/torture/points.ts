@@ -8,6 +8,15 @@ export interface Point {
   strike: Strike;
 }
 
+/** Effects that no operation has, with the reason. */
+export const unreached: Partial<Record<Effect, string>> = {
+  "app.remove": "it takes away what the torture needs; test/e2e and test/agent remove apps",
+  "token.spend":
+    "operations come over the admin socket, which knows no tokens; spent-tokens.test.ts has its own crashes",
+  "state.write:received": "a deployment is first written when it is verified",
+  "state.write:done": "",
+};
+
 /** What an operation does to the host, in its order, effects that come several times as often. */
 export type Recording = Map<Operation, Effect[]>;
 
@@ -42,7 +51,14 @@ export function faultsOf(effect: Effect): Fault[] {
 }
 
 /** Where it matters which of several it is: what is written, which link. Of the others the first stands for all. */
-const eachTime: readonly Effect[] = ["durable.rename", "links.publish", "slots.swap", "run.remove", "release.aside"];
+const eachTime: readonly Effect[] = [
+  "durable.rename",
+  "durable.link",
+  "links.publish",
+  "slots.swap",
+  "run.remove",
+  "release.aside",
+];
 
 /** Every effect of every operation; with `once`, each effect in the first operation that has it. */
 export function pointsOf(recording: Recording, { once = false }: { once?: boolean } = {}): Point[] {

@@ -21,6 +21,7 @@ export interface Result {
   journal: AppState | undefined;
 }
 
+const later = "after the next deploy and rollback: ";
 /** How long an agent may take to finish or undo by itself. Far more than it needs: other things run on a test's machine. */
 const patienceMs = 30_000;
 
@@ -56,12 +57,15 @@ async function around(
   act: () => Promise<boolean>,
 ): Promise<Result> {
   const faults: string[] = [];
+  const known = new Set<string>();
   const prober = new Prober(host.site);
   let seen: Seen = { requests: 0, releases: new Set(), failures: [] };
   let struck = false;
   let journal: AppState | undefined;
   let recoveryMs = 0;
   try {
+    // What an earlier point has left over is that point's fault alone.
+    for (const left of await leftovers(host)) known.add(left);
     await operation.prepare?.(host);
     const before = await releasesOf(host);
     prober.start();
@@ -77,9 +81,9 @@ async function around(
     const bad = seen.failures.filter((failure) => operation.visitorsMaySee?.test(failure) !== true);
     if (bad.length > 0) faults.push(`${bad.length} of ${seen.requests} requests failed: ${bad[0]}`);
     for (const release of seen.releases) if (!visible.has(release)) faults.push(`visitors saw ${release}`);
-    faults.push(...(await atRest(host)));
+    faults.push(...(await atRest(host)).filter((left) => !known.has(left)));
     if (restarted) faults.push(...(await unchangedByAnotherStart(host)));
-    faults.push(...(await goesOn(host)));
+    faults.push(...(await goesOn(host)).filter((left) => !known.has(left.replace(later, ""))));
   } catch (error) {
     faults.push(`the test could not go on: ${(error as Error).message}`);
   } finally {
@@ -141,5 +145,5 @@ async function goesOn(host: TortureHost): Promise<string[]> {
   const back = succeeded(await host.rollback());
   const now = await releaseOf(host.site);
   if (now !== back.release) faults.push(`rolled back to ${back.release} and ${now} answers`);
-  return [...faults, ...(await atRest(host)).map((left) => `after the next deploy and rollback: ${left}`)];
+  return [...faults, ...(await atRest(host)).map((left) => `${later}${left}`)];
 }

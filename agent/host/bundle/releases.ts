@@ -12,7 +12,7 @@ import type { FilesView } from "../../../shared/protocol.ts";
 import { effect, effectNow } from "../../effects.ts";
 import type { PublishedLinks, Releases, UnpackOptions } from "../../ports.ts";
 import { abortion } from "../abortion.ts";
-import { pointSymlink, syncDirectory } from "../durable.ts";
+import { pointSymlink, removeUnfinished, syncDirectory } from "../durable.ts";
 import { type AppLayout, appLayout } from "../layout.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
@@ -118,6 +118,7 @@ export class ReleaseDirectories implements Releases {
       const release = links[name];
       if (release === undefined) continue;
       const link = layout.published(name);
+      await removeUnfinished(link);
       const target = release === null ? undefined : relative(layout.home, layout.release(release));
       if ((await readlink(link).catch(() => undefined)) === target) continue;
       await effect(

@@ -91,11 +91,11 @@ export class Nginx {
     const changing = files.filter(({ text, present, loaded }) => present !== text || loaded !== text);
     if (changing.length === 0) return { changed: false };
     // Kept until the reload is done: after a crash in between the files alone would look as if nginx had read them.
-    for (const { path, loaded } of changing) {
-      await effect("nginx.keep", () => writeDurably(beforeFile(path), loaded ?? "", siteMode), path);
-    }
-    for (const { path, text, effect: name } of changing) await effect(name, () => this.#put(path, text));
     try {
+      for (const { path, loaded } of changing) {
+        await effect("nginx.keep", () => writeDurably(beforeFile(path), loaded ?? "", siteMode), path);
+      }
+      for (const { path, text, effect: name } of changing) await effect(name, () => this.#put(path, text));
       await this.#reload(changing.filter(({ text }) => text !== undefined).map(({ path }) => path));
     } catch (error) {
       for (const { path, loaded } of changing) await this.#put(path, loaded);

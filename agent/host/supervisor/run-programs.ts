@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import { effect } from "../../effects.ts";
 import type { Clock, ProgramStatus } from "../../ports.ts";
-import { syncDirectory, writeDurably } from "../durable.ts";
+import { removeUnfinished, syncDirectory, writeDurably } from "../durable.ts";
 import { readIfThere } from "../optional-file.ts";
 import { groupName, programsFileName, stopSecondsOf } from "./programs.ts";
 import type { ProcessInfo, Supervisor } from "./supervisor.ts";
@@ -73,7 +73,9 @@ export async function dropPrograms(programs: RunPrograms, clock: Clock): Promise
   const { app, run, process, confDir, supervisor } = programs;
   const group = groupName(app, run, process);
   await stopPrograms(programs, clock);
-  await effect("programs.unlink", () => rm(programsFile(programs), { force: true }));
+  const file = programsFile(programs);
+  await effect("programs.unlink", () => rm(file, { force: true }));
+  await removeUnfinished(file);
   await syncDirectory(confDir);
   try {
     await supervisor.reloadConfig();
