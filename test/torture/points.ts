@@ -13,8 +13,6 @@ export const unreached: Partial<Record<Effect, string>> = {
   "app.remove": "it takes away what the torture needs; test/e2e and test/agent remove apps",
   "token.spend":
     "operations come over the admin socket, which knows no tokens; spent-tokens.test.ts has its own crashes",
-  "state.write:received": "a deployment is first written when it is verified",
-  "state.write:done": "",
 };
 
 /** What an operation does to the host, in its order, effects that come several times as often. */
@@ -69,7 +67,11 @@ export function pointsOf(recording: Recording, { once = false }: { once?: boolea
     const times = (effect: Effect) => (eachTime.includes(effect) ? seen.filter((each) => each === effect).length : 1);
     return own.flatMap((effect) =>
       Array.from({ length: times(effect) }, (_, index) => index + 1).flatMap((time) =>
-        faultsOf(effect).map((fault) => ({ operation, strike: { effect, fault, time } })),
+        // Of a file's own steps the interesting one is between its temporary file and its name.
+        (time > 1 && effect.startsWith("durable.") ? ["kill-before" as const] : faultsOf(effect)).map((fault) => ({
+          operation,
+          strike: { effect, fault, time },
+        })),
       ),
     );
   });
