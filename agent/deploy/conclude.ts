@@ -40,6 +40,8 @@ async function end(work: Work, ending: Ending): Promise<void> {
       .catch(tidied)
       .catch((err: unknown) => log.warn({ err }, "prune failed"));
     await reach(work, "done");
+  } else {
+    await ports.traffic.tidy(state.app).catch((err: unknown) => log.warn({ err }, "unused slots stay"));
   }
   deployment.conclude(ending === "canary" ? "succeeded" : ending);
   await close(work);

@@ -10,6 +10,7 @@ import type { z } from "zod";
 import { readConfig } from "../../action/config.ts";
 import { type AppState, loadState } from "../../agent/deploy/state.ts";
 import type { Effect, Fault } from "../../agent/effects.ts";
+import { startEmbedded } from "../../agent/host/embedded/embedded.ts";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
 import type { configSchema } from "../../shared/config.ts";
 import { type DeploymentView, routes } from "../../shared/protocol.ts";
@@ -17,7 +18,9 @@ import { EmbeddedAgent } from "../harness/agent.ts";
 import { call, finished } from "../harness/deploy.ts";
 import { packProject } from "../harness/pack.ts";
 import { freePortRange, freePorts } from "../harness/ports.ts";
+import { processesOfPidFiles, signalAll, waitForEnd } from "../harness/processes.ts";
 import { Scratch } from "../harness/scratch.ts";
+import { releaseOf } from "./prober.ts";
 
 export const binds = ["socket", "port"] as const;
 export type Bind = (typeof binds)[number];
@@ -35,8 +38,11 @@ export interface ReleaseOptions {
   /** A requirements file of its own, so that an environment has to be built. */
   newEnvironment?: boolean;
   activate?: boolean;
+  /** The bundle is long, and only a part of it is sent. */
+  cut?: boolean;
 }
 
+const fillerBytes = 1_000_000;
 const source = fileURLToPath(new URL("app", import.meta.url));
 
 /** An embedded agent with a small app, whose effects can be struck, and whose state is looked at from outside. */
@@ -108,16 +114,21 @@ export class TortureHost implements AsyncDisposable {
     return succeeded(await this.tryDeploy(options));
   }
 
-  async tryDeploy({ config, newEnvironment = false, activate = true }: ReleaseOptions = {}): Promise<DeploymentView> {
-    const bundle = await this.pack({ config: config ?? {}, newEnvironment });
+  async tryDeploy(options: ReleaseOptions = {}): Promise<DeploymentView> {
+    const { config, newEnvironment = false, activate = true, cut = false } = options;
+    const bundle = await this.pack({ config: config ?? {}, newEnvironment, cut });
     try {
-      return await finished(this.agent, `${routes.releases("shop")}?activate=${activate}`, createReadStream(bundle));
+      return await finished(
+        this.agent,
+        `${routes.releases("shop")}?activate=${activate}`,
+        createReadStream(bundle, cut ? { end: fillerBytes / 2 } : {}),
+      );
     } finally {
       await rm(bundle, { force: true });
     }
   }
 
-  async pack({ config, newEnvironment }: Pick<ReleaseOptions, "config" | "newEnvironment">): Promise<string> {
+  async pack({ config, newEnvironment, cut }: Omit<ReleaseOptions, "activate">): Promise<string> {
     const directory = join(this.agent.scratch.path, `project-${this.#projects++}`);
     await mkdir(directory);
     await cp(source, directory, { recursive: true });
@@ -127,6 +138,7 @@ export class TortureHost implements AsyncDisposable {
     if (newEnvironment) {
       await writeFile(join(directory, "requirements.txt"), `# ${randomBytes(8).toString("hex")}\n`);
     }
+    if (cut) await writeFile(join(directory, "filler"), randomBytes(fillerBytes));
     const settings: z.input<typeof configSchema> = {
       ...{ app: "shop", server, python: { wheels }, keep: 3, keep_warm: "0s" },
       ...{ release: { command: "python -c pass" }, health: { path: "/", timeout: "20s" }, ...config },
@@ -161,6 +173,29 @@ export class TortureHost implements AsyncDisposable {
   async maintain(on: boolean): Promise<void> {
     const { code, stderr } = await this.agent.cutover("maintenance", on ? "on" : "off", "shop");
     if (code !== 0) throw new Error(stderr);
+  }
+
+  /** As a power cut ends the host, and as it comes up again: nginx and supervisord, and nothing of the agent. */
+  async reboot(): Promise<void> {
+    const { scratch, directory } = this.agent;
+    scratch.remember();
+    await this.agent.kill();
+    const all = scratch.processes();
+    signalAll(all, "SIGKILL");
+    await waitForEnd(all, 10_000);
+    await startEmbedded(directory);
+    for (const process of processesOfPidFiles(directory)) scratch.adopt(process);
+  }
+
+  /** The release that answers, as soon as one does; else what comes instead. */
+  async serves(ms: number): Promise<string> {
+    const deadline = performance.now() + ms;
+    for (;;) {
+      const answer = await releaseOf(this.site).catch((error: Error) => error);
+      if (typeof answer === "string") return answer;
+      if (performance.now() > deadline) return answer.message;
+      await sleep(50);
+    }
   }
 
   /** Waits until no deployment and no housekeeping is left over. @returns false where that does not come */

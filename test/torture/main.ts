@@ -5,8 +5,9 @@ import { parseArgs } from "node:util";
 import prettyMs from "pretty-ms";
 import { type Effect, effects } from "../../agent/effects.ts";
 import { type Bind, binds, TortureHost } from "./host.ts";
-import { operations } from "./operations.ts";
+import { type Operation, operations } from "./operations.ts";
 import { pointsOf, type Recording, record } from "./points.ts";
+import known from "./reached.json" with { type: "json" };
 import { soak } from "./soak.ts";
 import { killDuring, type Result, strikeIn } from "./strike.ts";
 
@@ -21,6 +22,8 @@ const { values } = parseArgs({
     only: { type: "string" },
     fault: { type: "string" },
     bind: { type: "string" },
+    /** At each kill everything of the host is killed, and comes back without the agent at first. */
+    reboot: { type: "boolean", default: false },
     /** So many kills at random times instead. */
     random: { type: "string" },
     /** Does each operation undisturbed instead, and writes which effects it has into reached.json. */
@@ -33,18 +36,28 @@ const { values } = parseArgs({
 });
 
 const reachedFile = fileURLToPath(new URL("reached.json", import.meta.url));
-const reached: Record<string, Effect[]> = {};
+const reached = Object.fromEntries(
+  operations.map(({ name }) => [
+    name,
+    values.operation === undefined ? [] : ((known as Record<string, Effect[]>)[name] ?? []),
+  ]),
+);
 const results: Result[] = [];
 const begun = performance.now();
 for (const bind of binds.filter((each) => each.includes(values.bind ?? ""))) {
   await using host = await TortureHost.start(bind);
   if (values.soak !== undefined) process.exitCode = (await soak(host, Number(values.soak))) ? 0 : 1;
   else if (values.random !== undefined) await atRandom(host, Number(values.random));
-  else if (values.record) keep(await record(host));
+  else if (values.record) keep(await record(host, wanted()));
   else await allPoints(host);
 }
 if (values.record) await writeFile(reachedFile, `${JSON.stringify(reached, null, 2)}\n`);
 else if (values.soak === undefined) sumUp();
+
+function wanted(): Operation[] {
+  const names = values.operation?.split(",");
+  return operations.filter(({ name }) => names?.includes(name) !== false);
+}
 
 function keep(recording: Recording): void {
   for (const [{ name }, seen] of recording) {
@@ -65,14 +78,12 @@ function sumUp(): void {
 }
 
 async function allPoints(host: TortureHost): Promise<void> {
-  const names = values.operation?.split(",");
-  const wanted = operations.filter(({ name }) => names?.includes(name) !== false);
-  const points = pointsOf(await record(host, wanted), { once: values.once }).filter(
+  const points = pointsOf(await record(host, wanted()), { once: values.once }).filter(
     ({ strike }) => strike.effect.includes(values.only ?? "") && strike.fault.includes(values.fault ?? ""),
   );
   console.log(`bind ${host.bind}: ${points.length} points`);
   for (const { operation, strike } of points) {
-    const result = await strikeIn(host, operation, strike);
+    const result = await strikeIn(host, operation, strike, { reboot: values.reboot });
     say(host.bind, result);
     if (values.journals !== undefined && result.journal !== undefined) {
       const name = `${operation.name} ${host.bind} ${result.journal.journal?.deployment.state ?? "idle"}`;

@@ -49,6 +49,11 @@ export const operations: Operation[] = [
         config: { env: { BROKEN: "yes" }, health: { path: "/", timeout: "1s" } },
       }),
   },
+  {
+    name: "other site",
+    run: (host) => host.tryDeploy({ config: { site: { client_max_body_size: `${2 + (Date.now() % 900)}m` } } }),
+  },
+  { name: "cut upload", run: (host) => host.tryDeploy({ cut: true }) },
   { name: "stage", run: (host) => host.tryDeploy({ activate: false }) },
   {
     name: "activate",

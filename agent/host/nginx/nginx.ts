@@ -1,11 +1,11 @@
 import { open, readlink, realpath, rm, stat } from "node:fs/promises";
-import { isAbsolute, join } from "node:path";
+import { basename, isAbsolute, join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import { type Effect, effect } from "../../effects.ts";
 import type { Clock } from "../../ports.ts";
 import { systemClock } from "../clock.ts";
-import { syncDirectory, writeDurably } from "../durable.ts";
-import { readIfThere } from "../optional-file.ts";
+import { removeUnfinished, syncDirectory, writeDurably } from "../durable.ts";
+import { listIfThere, readIfThere } from "../optional-file.ts";
 import { childrenOf, commandLine, processRuns, readPidFile } from "../processes.ts";
 import { runTool, type ToolResult } from "../run-tool.ts";
 import { type NginxFeatures, parseFeatures } from "./nginx-features.ts";
@@ -89,7 +89,10 @@ export class Nginx {
   async #write(wanted: SiteFile[]): Promise<{ changed: boolean }> {
     const files = await Promise.all(wanted.map((file) => this.#stateOf(file)));
     const changing = files.filter(({ text, present, loaded }) => present !== text || loaded !== text);
-    if (changing.length === 0) return { changed: false };
+    if (changing.length === 0) {
+      await this.#clearUnfinished(files);
+      return { changed: false };
+    }
     // Kept until the reload is done: after a crash in between the files alone would look as if nginx had read them.
     try {
       for (const { path, loaded } of changing) {
@@ -126,6 +129,17 @@ export class Nginx {
     const before = await readIfThere(beforeFile(path));
     const loaded = before === undefined ? present : before === "" ? undefined : before;
     return { path, effect, text, present, loaded };
+  }
+
+  /** What a killed agent left beside files that are as they should be. */
+  async #clearUnfinished(files: FileState[]): Promise<void> {
+    const left = await listIfThere(this.#options.confDir);
+    for (const { path } of files) {
+      for (const file of [path, beforeFile(path)])
+        if (left.includes(`${basename(file)}.tmp`)) await removeUnfinished(file);
+    }
+    const kept = files.filter(({ path }) => left.includes(basename(beforeFile(path))));
+    if (kept.length > 0) await this.#forget(kept);
   }
 
   async #put(path: string, text: string | undefined): Promise<void> {
