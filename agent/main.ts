@@ -23,7 +23,7 @@ import { StateFiles } from "./host/state-file.ts";
 import { SupervisorLogs } from "./host/supervisor/instance-logs.ts";
 import { launcherFile } from "./host/supervisor/launcher.ts";
 import { NginxTraffic } from "./host/traffic.ts";
-import { startAdminServer } from "./http/admin-server.ts";
+import { AnotherAgent, startAdminServer } from "./http/admin-server.ts";
 import { createHttpApp } from "./http/app.ts";
 import { localOperator, tokenAuthorizer } from "./http/auth.ts";
 import { startServer } from "./http/server.ts";
@@ -105,10 +105,15 @@ async function run(options: Options): Promise<void> {
   const { CUTOVER_FAULTS: faults } = process.env;
   if (faults !== undefined) armFaults(faults, { embedded: options.embedded !== undefined });
   const host = await openHost(options);
+  let another = false;
   try {
     await serve(host);
+  } catch (thrown) {
+    another = thrown instanceof AnotherAgent;
+    throw thrown;
   } finally {
-    await host.stop();
+    // The nginx and supervisord of an embedded agent that was there before are not this one's to stop.
+    if (!another) await host.stop();
   }
 }
 

@@ -427,8 +427,10 @@ export class Deployments implements Service {
       const deployment = this.#deployments.get(view.id) ?? new Deployment({ clock, files: events, view, past });
       const { run } = state.staged;
       state.journal = { deployment: deployment.view, run, from: state.live, brought: true, attempts: 0 };
-      await this.#ports.states.save(view.app, state);
       const log = this.#log.child({ app: view.app, deployment: view.id });
+      // It goes on all the same: the undo writes the state again before each of its steps.
+      const unwritten = (err: unknown) => log.error({ err }, "the journal could not be written");
+      await this.#ports.states.save(view.app, state).catch(unwritten);
       const settings = await apps.settings(view.app);
       const work: Work = { ports: this.#ports, settings, state, deployment, log, stopping: this.#stopping.signal };
       this.#deployments.set(deployment.id, deployment);

@@ -96,9 +96,7 @@ async function allPoints(host: TortureHost): Promise<void> {
 }
 
 async function atRandom(host: TortureHost, count: number): Promise<void> {
-  const choices = operations.filter(
-    ({ name, visitorsMaySee }) => !name.startsWith("rec") && visitorsMaySee === undefined,
-  );
+  const choices = operations.filter(({ starts, visitorsMaySee }) => starts !== true && visitorsMaySee === undefined);
   for (let index = 0; index < count; index++) {
     const operation = choices[Math.floor(Math.random() * choices.length)] ?? operations[0];
     if (operation === undefined) return;

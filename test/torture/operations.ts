@@ -8,6 +8,8 @@ export interface Operation {
   prepare?(host: TortureHost): Promise<void>;
   /** Ends when the operation has, well or not; the agent may be killed in it. */
   run(host: TortureHost): Promise<unknown>;
+  /** It begins with the agent ended. */
+  starts?: boolean;
   /** Answers beside 200 that visitors may get. */
   visitorsMaySee?: RegExp;
 }
@@ -34,6 +36,7 @@ function recovery(name: string, before: Parameters<TortureHost["arm"]>[0]): Oper
       await Promise.race([host.tryDeploy().catch(() => undefined), host.agent.ended]);
       await host.agent.ended;
     },
+    starts: true,
     run: (host) => host.agent.start(),
   };
 }

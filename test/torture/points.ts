@@ -24,7 +24,7 @@ export async function record(host: TortureHost, which: Operation[] = operations)
   for (const operation of which) {
     await operation.prepare?.(host);
     host.takeEffects();
-    await ends(host, operation.run(host));
+    await ends(host, operation);
     await host.settles(30_000);
     recording.set(operation, effectsIn(host.takeEffects()));
     await host.deploy();

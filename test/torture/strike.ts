@@ -37,8 +37,9 @@ export async function strikeIn(
 ): Promise<Result> {
   return around(host, operation, strike, async (prober, faults) => {
     host.arm(strike);
-    await ends(host, operation.run(host));
+    await ends(host, operation);
     const struck = host.disarm();
+    if (struck && strike.fault.startsWith("kill")) await host.agent.ended;
     if (reboot && struck && !strike.fault.startsWith("fail")) {
       await prober.stop();
       await host.reboot();
@@ -58,14 +59,15 @@ export async function killDuring(host: TortureHost, operation: Operation, afterM
     const running = operation.run(host).catch(() => undefined);
     await Promise.race([running, sleep(afterMs)]);
     await host.agent.kill();
-    await ends(host, running);
+    await running;
     return true;
   });
 }
 
-/** The operation has ended, well or not, or the agent was killed in it. */
-export async function ends(host: TortureHost, running: Promise<unknown>): Promise<void> {
-  await Promise.race([running.catch(() => undefined), host.agent.ended]);
+/** Does the operation until it has ended, well or not, or the agent was killed in it. */
+export async function ends(host: TortureHost, operation: Operation): Promise<void> {
+  const before = operation.starts === true ? new Promise<never>(() => {}) : host.agent.ended;
+  await Promise.race([operation.run(host).catch(() => undefined), before]);
 }
 
 async function around(

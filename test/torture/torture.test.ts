@@ -1,9 +1,12 @@
 import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { effects } from "../../agent/effects.ts";
+import { armFaults, effects } from "../../agent/effects.ts";
+import { agentProgram, node, systemPath } from "../harness/places.ts";
+import { runProgram } from "../harness/run.ts";
 import { type Bind, binds, type Strike, TortureHost } from "./host.ts";
 import { operations } from "./operations.ts";
 import { unreached } from "./points.ts";
+import { releaseOf } from "./prober.ts";
 import reached from "./reached.json" with { type: "json" };
 import { soak } from "./soak.ts";
 import { strikeIn } from "./strike.ts";
@@ -103,3 +106,22 @@ test("ten deploys under load, one broken and one killed, lose no request and lea
   await using host = await TortureHost.start("socket");
   expect(await soak(host, 10)).toBe(true);
 }, 120_000);
+
+test("a second agent over the same directory refuses to start, and the first one's site goes on", async () => {
+  await using host = await TortureHost.start("socket");
+  const { directory, pid } = host.agent;
+  const { code, stderr } = await runProgram([agentProgram, "--embedded", directory], {
+    env: { PATH: `${dirname(node)}:${systemPath}` },
+  });
+  expect(code).toBe(1);
+  expect(stderr).toContain("Another agent answers");
+  expect(host.agent.pid).toBe(pid);
+  expect(await releaseOf(host.site)).toBe((await host.state()).live);
+  await host.deploy();
+});
+
+test("an agent on a real host refuses to start with faults", () => {
+  expect(() => armFaults("/tmp", { embedded: false })).toThrow(
+    expect.objectContaining({ code: "host_settings_invalid" }),
+  );
+});
