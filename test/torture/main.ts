@@ -32,6 +32,8 @@ const { values } = parseArgs({
     journals: { type: "string" },
     /** So many deploys in a row under load instead, every tenth broken, every fifth killed. */
     soak: { type: "string" },
+    /** Requests a second of that load. */
+    rate: { type: "string", default: "200" },
   },
 });
 
@@ -46,7 +48,8 @@ const results: Result[] = [];
 const begun = performance.now();
 for (const bind of binds.filter((each) => each.includes(values.bind ?? ""))) {
   await using host = await TortureHost.start(bind);
-  if (values.soak !== undefined) process.exitCode = (await soak(host, Number(values.soak))) ? 0 : 1;
+  if (values.soak !== undefined)
+    process.exitCode = (await soak(host, Number(values.soak), Number(values.rate))) ? 0 : 1;
   else if (values.random !== undefined) await atRandom(host, Number(values.random));
   else if (values.record) keep(await record(host, wanted()));
   else await allPoints(host);

@@ -4,13 +4,12 @@ import { startLoadProcess } from "../load/process.ts";
 import type { TortureHost } from "./host.ts";
 import { leftovers } from "./leftovers.ts";
 
-const rate = 200;
-
 /**
  * Deploys in a row under load: every tenth is broken on purpose, every fifth is killed somewhere on its way.
+ * @param rate requests a second
  * @returns whether no request failed, nothing was left over, and every other deploy went through
  */
-export async function soak(host: TortureHost, count: number): Promise<boolean> {
+export async function soak(host: TortureHost, count: number, rate = 200): Promise<boolean> {
   const load = await startLoadProcess({ url: host.site, rate, slowMs: 1000, longestMs: 60 * 60_000 });
   const counts = { succeeded: 0, broken: 0, killed: 0, unexpected: 0, leftovers: 0 };
   const memory: number[] = [];
