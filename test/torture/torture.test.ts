@@ -61,6 +61,17 @@ describe.each(binds)("with instances on a %s", (bind) => {
     expect(requests).toBeGreaterThan(0);
   });
 
+  const powerCuts: Strike[] = [
+    { fault: "kill-after", effect: "programs.write" },
+    { fault: "kill-before", effect: bind === "socket" ? "slots.swap" : "nginx.reload" },
+    { fault: "kill-after", effect: bind === "socket" ? "slots.swap" : "nginx.reload" },
+  ];
+  test.each(powerCuts)("a power cut at $fault $effect: the site serves without the agent", async (strike) => {
+    const deploy = operations.find(({ name }) => name === "deploy");
+    if (deploy === undefined) throw new Error("no deploy");
+    expect(await strikeIn(host, deploy, strike, { reboot: true })).toMatchObject({ faults: [], struck: true });
+  });
+
   test("what is written is on the disk before what comes after it counts on it", async () => {
     host.takeEffects();
     await host.deploy();
