@@ -7,6 +7,7 @@ import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { asCutoverError, CutoverError } from "../shared/errors.ts";
 import { Deployments } from "./deploy/deployments.ts";
+import { armFaults } from "./effects.ts";
 import { AppsDirectory, readAgentSettings } from "./host/apps-dir.ts";
 import { AuditFiles } from "./host/audit-files.ts";
 import { freeBytes, ReleaseDirectories } from "./host/bundle/releases.ts";
@@ -23,7 +24,7 @@ import { StateFiles } from "./host/state-file.ts";
 import { SupervisorLogs } from "./host/supervisor/instance-logs.ts";
 import { launcherFile } from "./host/supervisor/launcher.ts";
 import { NginxTraffic } from "./host/traffic.ts";
-import { startAdminServer } from "./http/admin-server.ts";
+import { AnotherAgent, startAdminServer } from "./http/admin-server.ts";
 import { createHttpApp } from "./http/app.ts";
 import { localOperator, tokenAuthorizer } from "./http/auth.ts";
 import { createMetricsApp } from "./http/metrics.ts";
@@ -107,11 +108,18 @@ async function readTls({ tls }: AgentSettings): Promise<{ tls?: { certificate: s
 }
 
 async function run(options: Options): Promise<void> {
+  const { CUTOVER_FAULTS: faults } = process.env;
+  if (faults !== undefined) armFaults(faults, { embedded: options.embedded !== undefined });
   const host = await openHost(options);
+  let another = false;
   try {
     await serve(host);
+  } catch (thrown) {
+    another = thrown instanceof AnotherAgent;
+    throw thrown;
   } finally {
-    await host.stop();
+    // The nginx and supervisord of an embedded agent that was there before are not this one's to stop.
+    if (!another) await host.stop();
   }
 }
 

@@ -18274,10 +18274,12 @@ const errorCodes = {
 	deployment_in_progress: "Another deployment of this app is running.",
 	already_cut_over: "The deployment has cut over, so it can no longer be aborted.",
 	nothing_live: "The app has no live release.",
+	not_live: "The release is not the live one any more.",
 	nothing_to_roll_back_to: "There is no good release before the live one.",
 	aborted: "The deployment was aborted before the cutover.",
 	canary_impossible: "The release cannot have a part of the traffic.",
 	canary_failed: "The canary did not answer its health check, and the traffic went back.",
+	watch_failed: "The release failed while it was watched after the cutover.",
 	environment_failed: "pip could not install the requirements on the host.",
 	release_command_failed: "The release command failed.",
 	instance_died: "A new instance ended while it was starting.",
@@ -25162,6 +25164,8 @@ const configSchema = strictObject({
 	keep: int().min(2).max(100).default(5),
 	/** How long the old release's instances stay up after the cutover, for a rollback without a start. */
 	keep_warm: duration.default("60s"),
+	/** How long a release is followed after the cutover; the old instances stay up at least as long. 0s: not at all. */
+	watch: duration.default("30s"),
 	/** What not to pack, in the syntax of .gitignore, beside .git, caches and virtual environments. */
 	exclude: array(plain(1024)).max(256).default([])
 }).superRefine((config, context) => {
@@ -37496,7 +37500,13 @@ const releaseView = object({
 	repository: string(),
 	created: datetime(),
 	/** When it first had traffic. */
-	live_at: datetime().optional()
+	live_at: datetime().optional(),
+	/** It ran its release command, which no rollback undoes. */
+	commanded: boolean().optional(),
+	/** Kept on the host until it is unpinned. */
+	pinned: boolean().optional(),
+	/** It failed while it was watched, and nothing was there to go back to. */
+	unwell: boolean().optional()
 });
 const instanceView = object({
 	name: string(),
@@ -37593,8 +37603,14 @@ object({
 	uid: int().optional(),
 	gid: int().optional()
 });
+object({
+	app: appName,
+	done: array(string()),
+	held: string().optional()
+});
 strictObject({ weight: int().min(1).max(100).default(100) });
 strictObject({ allow: array(string().max(64)).max(256).default([]) });
+strictObject({ from: releaseId.optional() });
 strictObject({ release: releaseId.optional() });
 /** The paths of the HTTP interface, in one place for the agent, the Action and the command line. */
 const routes = {
@@ -37615,7 +37631,9 @@ const routes = {
 	environment: (app) => `/v1/apps/${app}/environment`,
 	history: () => "/v1/history",
 	logs: (app) => `/v1/apps/${app}/logs`,
-	maintenance: (app) => `/v1/apps/${app}/maintenance`
+	maintenance: (app) => `/v1/apps/${app}/maintenance`,
+	pin: (app, release) => `/v1/apps/${app}/releases/${release}/pin`,
+	repair: (app) => `/v1/apps/${app}/repair`
 };
 // shared/problem.ts
 /** The error again at the caller's side. A code that this version does not know becomes `internal` and stays in the message. */
@@ -37850,19 +37868,27 @@ var HostRun = class {
 	async goBack(signal) {
 		const { log } = this.#parts;
 		const { release } = this.report;
-		await this.#finished;
 		log.line("goes back to the release before");
-		this.#going = "go back: ";
 		try {
-			const { deployment } = await this.#command(routes.rollback(this.#parts.app), { name: "rollback" }, signal, { waitMs: ownDeploymentMs });
+			const { deployment } = await this.#command(routes.rollback(this.#parts.app), { name: "rollback" }, signal, {
+				body: release === void 0 ? {} : { from: release },
+				waitMs: ownDeploymentMs
+			});
+			await this.#finished;
+			this.#going = "go back: ";
 			await this.#toSuccess(deployment, signal);
 			this.report.outcome = "rolled_back";
 		} catch (thrown) {
+			if (thrown instanceof CutoverError && thrown.code === "not_live") return await this.#ended();
 			const reason = thrown instanceof CutoverError ? thrown.message : String(thrown);
 			this.report.note = `${release} has the traffic: going back failed. ${reason}`;
 			if (release !== void 0) this.report.release = release;
 			log.line(this.report.note);
 		}
+	}
+	async #ended() {
+		await this.#finished;
+		this.#parts.log.line("has gone back by itself");
 	}
 	/** Undoes what this host has begun and not cut over; nothing where there is nothing to undo. */
 	async abort(signal) {
@@ -38157,27 +38183,43 @@ async function stageAll(hosts, request, leaseMs = 0) {
 		throw thrown;
 	}
 }
-/** Moves the traffic host by host. If one fails, those before it go back and those after it are aborted. */
+/**
+* Moves the traffic host by host. If one fails, those before it go back and those after it are aborted; also when it
+* fails after that, while its host watches it.
+*/
 async function activateAll(hosts, release, signal) {
 	const done = [];
 	const finishing = [];
+	let unwell;
 	try {
 		for (const host of hosts) {
+			if (unwell !== void 0) throw unwell;
 			const { finished } = await host.activate(release, signal);
-			finished.catch(() => void 0);
+			finished.catch((thrown) => {
+				if (failedWatch(thrown)) unwell ??= thrown;
+			});
 			finishing.push(finished);
 			done.push(host);
 		}
+		await Promise.all(finishing.map((finished) => finished.catch(throwFailedWatch)));
 	} catch (thrown) {
 		if (!signal.aborted) {
 			const limit = AbortSignal.any([signal, AbortSignal.timeout(goBackMs)]);
-			await Promise.all(done.map((host) => host.goBack(limit)));
+			const serving = done.filter(({ report }) => report.outcome !== "failed");
+			await Promise.all(serving.map((host) => host.goBack(limit)));
 		}
 		await abortAll(hosts, signal);
 		throw thrown;
 	}
 	const failed = (await Promise.allSettled(finishing)).find((end) => end.status === "rejected");
 	if (failed !== void 0) throw failed.reason;
+}
+/** The host has gone back by itself. After any other failure so late it serves the new release, as the others do. */
+function failedWatch(thrown) {
+	return thrown instanceof CutoverError && thrown.code === "watch_failed";
+}
+function throwFailedWatch(thrown) {
+	if (failedWatch(thrown)) throw thrown;
 }
 /** One host after the other; the first failure leaves those after it as they are. */
 async function oneByOne(hosts, each, signal) {

@@ -6,8 +6,9 @@ import { findRelease, liveRelease, remember } from "./state.ts";
 import { undo } from "./undo.ts";
 import { reach, runSpec, saveJournal, type Work } from "./work.ts";
 
-const forwardAttempts = 3;
-const forwardPauseMs = 500;
+/** A full disk or a lost answer may be a moment's: this often an end is tried before it is left to the next start. */
+const attempts = 3;
+const pauseMs = 500;
 
 /** How a story ends well: all traffic moved, none, or a part of it. */
 export type Ending = "succeeded" | "staged" | "canary";
@@ -34,9 +35,14 @@ async function end(work: Work, ending: Ending): Promise<void> {
   const { ports, state, deployment, log } = work;
   if (ending === "succeeded") {
     const keep = state.live === null ? Number.POSITIVE_INFINITY : (await runSpec(work, state.live)).config.keep;
-    // A release that could not be removed is taken again by the next prune; the deployment itself is done.
-    await prune({ ports, state }, keep).catch((err: unknown) => log.warn({ err }, "prune failed"));
+    // What cannot be removed at the second try either is taken again by the next prune; the deployment itself is done.
+    const tidied = () => prune({ ports, state }, keep);
+    await tidied()
+      .catch(tidied)
+      .catch((err: unknown) => log.warn({ err }, "prune failed"));
     if (state.journal?.verdict === undefined) await reach(work, "done");
+  } else {
+    await ports.traffic.tidy(state.app).catch((err: unknown) => log.warn({ err }, "unused slots stay"));
   }
   const verdict = state.journal?.verdict;
   const live = findRelease(state, liveRelease(state) ?? "");
@@ -52,37 +58,48 @@ async function end(work: Work, ending: Ending): Promise<void> {
 async function close({ ports, state, deployment }: Work): Promise<void> {
   remember(state, deployment.view);
   // Refused before it touched the host: then the host is not touched now either.
-  if (state.journal !== null) {
+  const { journal } = state;
+  if (journal !== null) {
     state.journal = null;
-    await ports.states.save(state.app, state);
+    try {
+      await ports.states.save(state.app, state);
+    } catch (thrown) {
+      // It is still in the file, and whoever tries again must know.
+      state.journal = journal;
+      throw thrown;
+    }
   }
   deployment.announce();
 }
 
 /**
- * Undoes a deployment that has not cut over. When even that fails (supervisord is down), the journal stays, and the next
+ * Undoes a deployment that has not cut over. When even that fails again and again (supervisord is down), the journal stays, and the next
  * start of the agent or the next deployment takes it up.
  */
 export async function takeBack(work: Work, thrown: unknown): Promise<void> {
-  const { deployment, log } = work;
+  const { ports, deployment, log, stopping } = work;
   const reason = deployment.signal.aborted ? deployment.signal.reason : thrown;
   deployment.conclude(asCutoverError(reason).code === "aborted" ? "aborted" : "failed", reason);
-  try {
-    await undo(work);
-    await close(work);
-  } catch (err) {
-    deployment.trouble = asCutoverError(err).message;
-    log.error({ err }, "undo failed; it is tried again by the next start or deployment");
-    await saveJournal(work).catch((failed: unknown) => log.error({ err: failed }, "the journal could not be written"));
-    deployment.announce();
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    try {
+      await undo(work);
+      return await close(work);
+    } catch (err) {
+      deployment.trouble = asCutoverError(err).message;
+      log.error({ err, attempt }, "undo failed");
+      if (attempt < attempts) await ports.clock.sleep(pauseMs, stopping).catch(() => {});
+    }
   }
+  log.error("undo is tried again by the next start or deployment");
+  await saveJournal(work).catch((failed: unknown) => log.error({ err: failed }, "the journal could not be written"));
+  deployment.announce();
 }
 
 /** Once the cutover has begun there is no way but forward: again a few times, then the next start of the agent goes on. */
 async function goOn(work: Work, thrown: unknown): Promise<void> {
   const { ports, state, deployment, log, stopping } = work;
   let reason = thrown;
-  for (let attempt = 1; attempt <= forwardAttempts; attempt++) {
+  for (let attempt = 1; attempt <= attempts; attempt++) {
     if (stopping.aborted || state.journal === null) return;
     try {
       const spec = await runSpec(work, state.journal.run);
@@ -91,7 +108,7 @@ async function goOn(work: Work, thrown: unknown): Promise<void> {
     } catch (err) {
       reason = err;
       log.warn({ err, attempt }, "finishing forward failed");
-      await ports.clock.sleep(forwardPauseMs, stopping).catch(() => {});
+      await ports.clock.sleep(pauseMs, stopping).catch(() => {});
     }
   }
   deployment.trouble = asCutoverError(reason).message;

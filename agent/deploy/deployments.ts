@@ -46,6 +46,9 @@ import { runSpec, type Work } from "./work.ts";
 const unchanged = "Nothing was changed.";
 /** How long a start waits for recoveries: an old worker may take an hour over its job, and its app stays locked for that time. */
 const recoveryPatienceMs = 60_000;
+/** A recovery that meets a moment's fault is tried again: the next start may be weeks away. */
+const recoveryAttempts = 3;
+const recoveryPauseMs = 500;
 /** Ended deployments whose events stay in memory; older ones are read from their files. */
 const endedInMemory = 100;
 
@@ -106,13 +109,16 @@ export class Deployments implements Service {
     for (const app of await this.#ports.apps.names()) {
       const unlock = this.#locks.tryAcquire(app, () => undefined);
       if (unlock === undefined) continue;
-      try {
-        await this.#recover(app, await this.#state(app));
-      } catch (err) {
-        this.#log.error({ err, app }, "the app could not be recovered");
-      } finally {
-        unlock();
+      for (let attempt = 1; attempt <= recoveryAttempts; attempt++) {
+        try {
+          await this.#recover(app, await this.#state(app));
+          break;
+        } catch (err) {
+          this.#log.error({ err, app, attempt }, "the app could not be recovered");
+          if (attempt < recoveryAttempts) await this.#ports.clock.sleep(recoveryPauseMs);
+        }
       }
+      unlock();
       await this.#schedule(app);
     }
   }
@@ -493,8 +499,10 @@ export class Deployments implements Service {
       const deployment = this.#deployments.get(view.id) ?? new Deployment({ clock, files: events, view, past });
       const { run } = state.staged;
       state.journal = { deployment: deployment.view, run, from: state.live, brought: true, attempts: 0 };
-      await this.#ports.states.save(view.app, state);
       const log = this.#log.child({ app: view.app, deployment: view.id, kind: view.kind });
+      // It goes on all the same: the undo writes the state again before each of its steps.
+      const unwritten = (err: unknown) => log.error({ err }, "the journal could not be written");
+      await this.#ports.states.save(view.app, state).catch(unwritten);
       const settings = await apps.settings(view.app);
       const work: Work = { ports: this.#ports, settings, state, deployment, log, stopping: this.#stopping.signal };
       this.#deployments.set(deployment.id, deployment);

@@ -2,7 +2,7 @@ import { releaseOfRun } from "../../shared/names.ts";
 import { type DeploymentState, deploymentStates } from "../../shared/protocol.ts";
 import { reconcileProcesses } from "./processes.ts";
 import { withdraw } from "./staged.ts";
-import { type AppState, findRelease, type Journal, liveRelease, rollbackTarget, setReleaseState } from "./state.ts";
+import { type AppState, findRelease, type Journal, rollbackTarget, setReleaseState } from "./state.ts";
 import { runSpec, type Work } from "./work.ts";
 
 /**
@@ -15,7 +15,8 @@ export async function undo(site: Pick<Work, "ports" | "state" | "stopping" | "de
   const { app, journal } = state;
   if (journal === null) return;
   if (state.staged?.run === journal.run) await withdraw(site);
-  await restoreLinks(site);
+  const others = { ...state, staged: state.staged?.run === journal.run ? null : state.staged };
+  await restoreLinks({ ports, state: others });
   // Before the run goes: until then a process that is there once may not run at all.
   if (reached(journal.deployment.state, "healthy")) {
     const live = state.live === null ? null : await runSpec(site, state.live);
@@ -36,14 +37,18 @@ export async function undo(site: Pick<Work, "ports" | "state" | "stopping" | "de
       onDisk.map(({ id }) => id),
     );
   }
+  // Slots that were prepared and did not come to count.
+  await ports.traffic.tidy(app);
 }
 
 /** A cutover that nginx refused had published the release's static files before. */
 async function restoreLinks({ ports, state }: Pick<Work, "ports" | "state">): Promise<void> {
-  const current = liveRelease(state);
-  if (current === null) return;
+  const { app, staged, live } = state;
+  // Also that of a release which was about to be staged.
+  if (staged === null) await ports.releases.publish(app, { canary: null, staged: null });
+  if (live === null) return;
   const previous = rollbackTarget(state);
-  await ports.releases.publish(state.app, { current, ...(previous !== undefined && { previous }) });
+  await ports.releases.publish(app, { current: releaseOfRun(live), ...(previous !== undefined && { previous }) });
 }
 
 /**

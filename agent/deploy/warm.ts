@@ -5,7 +5,7 @@ import { prune, retire } from "./retire.ts";
 import type { AppState } from "./state.ts";
 import { runSpec } from "./work.ts";
 
-const againMs = 30_000;
+const againMs = 5000;
 /** A longer timer would fire at once; the check when it fires sets the next. */
 const longestTimerMs = 2 ** 31 - 1;
 

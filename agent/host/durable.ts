@@ -1,14 +1,21 @@
 import { open, rename, rm, symlink } from "node:fs/promises";
 import { dirname } from "node:path";
+import { effect } from "../effects.ts";
 
 /** After this, what was renamed into the directory or made in it survives a power cut. */
 export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  await effect(
+    "durable.sync-directory",
+    async () => {
+      const directory = await open(path, "r");
+      try {
+        await directory.sync();
+      } finally {
+        await directory.close();
+      }
+    },
+    path,
+  );
 }
 
 /**
@@ -22,12 +29,12 @@ export async function writeDurably(path: string, text: string, mode: number): Pr
     const file = await open(temporary, "wx", mode);
     try {
       await file.chmod(mode);
-      await file.writeFile(text);
-      await file.sync();
+      await effect("durable.write", () => file.writeFile(text), path);
+      await effect("durable.sync", () => file.sync(), path);
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
+    await effect("durable.rename", () => rename(temporary, path), path);
   } catch (thrown) {
     await rm(temporary, { force: true });
     throw thrown;
@@ -35,10 +42,15 @@ export async function writeDurably(path: string, text: string, mode: number): Pr
   await syncDirectory(dirname(path));
 }
 
+/** What a killed agent left of a write. Only where nobody writes the file now. */
+export async function removeUnfinished(path: string): Promise<void> {
+  await rm(`${path}.tmp`, { force: true });
+}
+
 /** Points a symlink elsewhere by one rename, so that there is no moment without it. One writer at a time. */
 export async function pointSymlink(path: string, target: string): Promise<void> {
   const temporary = `${path}.tmp`;
   await rm(temporary, { force: true });
   await symlink(target, temporary);
-  await rename(temporary, path);
+  await effect("durable.link", () => rename(temporary, path), path);
 }

@@ -2,6 +2,7 @@ import { appendFileSync, existsSync, mkdirSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type DeploymentEvent, deploymentEvent } from "../../shared/protocol.ts";
+import { effect, effectNow } from "../effects.ts";
 import type { EventFiles } from "../ports.ts";
 import { appLayout } from "./layout.ts";
 
@@ -19,7 +20,8 @@ export class EventFilesOnDisk implements EventFiles {
     if (!existsSync(home)) return;
     try {
       mkdirSync(deployments, { recursive: true, mode: 0o750 });
-      appendFileSync(join(deployments, `${deployment}.ndjson`), `${JSON.stringify(event)}\n`, { mode: 0o640 });
+      const file = join(deployments, `${deployment}.ndjson`);
+      effectNow("events.append", () => appendFileSync(file, `${JSON.stringify(event)}\n`, { mode: 0o640 }));
     } catch {
       // On a full disk the deployment must still be undone and its followers told, which memory is enough for.
     }
@@ -35,7 +37,9 @@ export class EventFilesOnDisk implements EventFiles {
     const { deployments } = appLayout(this.#data, app);
     const kept = new Set(keptDeployments.map((id) => `${id}.ndjson`));
     const files = await readdir(deployments).catch(() => []);
-    for (const file of files) if (!kept.has(file)) await rm(join(deployments, file), { force: true });
+    for (const file of files) {
+      if (!kept.has(file)) await effect("events.collect", () => rm(join(deployments, file), { force: true }));
+    }
   }
 }
 

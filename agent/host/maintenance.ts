@@ -3,6 +3,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { join } from "node:path";
 import { CutoverError } from "../../shared/errors.ts";
 import type { MaintenanceView } from "../../shared/protocol.ts";
+import { effect } from "../effects.ts";
 import type { Maintenance } from "../ports.ts";
 import { syncDirectory, writeDurably } from "./durable.ts";
 import { appLayout } from "./layout.ts";
@@ -40,14 +41,16 @@ export class MaintenanceFiles implements Maintenance {
     for (const name of names) await writeDurably(join(files.allow, name), "", 0o644);
     for (const name of await listIfThere(files.allow)) if (!names.has(name)) await rm(join(files.allow, name));
     // Last, so that who is let through is so from the first moment on.
-    if ((await this.state(app)) === undefined) await writeDurably(files.on, "", 0o644);
+    if ((await this.state(app)) === undefined) {
+      await effect("maintenance.begin", () => writeDurably(files.on, "", 0o644));
+    }
   }
 
   async end(app: string): Promise<void> {
     const { directory, on } = this.#files(app);
     if ((await this.state(app)) === undefined) return;
     // First, so that the site is open also where the rest is not done any more.
-    await rm(on, { force: true });
+    await effect("maintenance.end", () => rm(on, { force: true }));
     await syncDirectory(directory);
     await rm(directory, { recursive: true, force: true });
   }

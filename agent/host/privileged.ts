@@ -3,6 +3,7 @@ import { readlink, rm, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { type Config, processName } from "../../shared/config.ts";
 import { appName, releaseId, runId } from "../../shared/names.ts";
+import { effect } from "../effects.ts";
 import { allowedPorts, permitPorts } from "../permit-ports.ts";
 import type {
   Apps,
@@ -90,7 +91,7 @@ export class LocalPrivileged implements Privileged {
     checkSocketPath(`${layout.runDir("20000101T000000Z-0000000.99")}/web-${slotCount - 1}.sock`);
     const { other } = await this.#user(app);
     // Others may pass, to the files and sockets whose own modes let them, but not look around.
-    await makeDirectory(layout.home, 0o711);
+    await effect("app.prepare", () => makeDirectory(layout.home, 0o711));
     await makeDirectory(layout.run, 0o711);
     await makeDirectory(layout.releases, 0o755);
     // Its user may add environments, and the sticky bit keeps it from replacing sealed ones, which are root's.
@@ -115,16 +116,17 @@ export class LocalPrivileged implements Privileged {
   async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {
     const { directory: cwd, env, uid, gid } = await this.commandEnvironment(spec);
     const { argv, timeoutMs, signal, source, onOutput } = command;
-    return runStep({
+    const step = {
       argv,
       cwd,
       env,
       timeoutMs,
       signal,
-      onLine: (line) => onOutput(source, line),
+      onLine: (line: string) => onOutput(source, line),
       ...(uid !== undefined && { uid }),
       ...(gid !== undefined && { gid }),
-    });
+    };
+    return effect("release.command", () => runStep(step));
   }
 
   async commandEnvironment(spec: RunSpec): Promise<CommandEnvironment> {
@@ -255,12 +257,9 @@ export class LocalPrivileged implements Privileged {
   async #makeRunDirectories({ app, run }: RunSpec, user: AppUser): Promise<void> {
     const layout = this.#layout(app);
     const nginxGroup = await groupId(this.#options.settings.nginx.group);
-    await makeDirectory(
-      layout.runDir(run),
-      // New sockets get the directory's group, which is nginx's.
-      0o2750,
-      nginxGroup === undefined ? undefined : { uid: user.other?.uid ?? 0, gid: nginxGroup },
-    );
+    const owner = nginxGroup === undefined ? undefined : { uid: user.other?.uid ?? 0, gid: nginxGroup };
+    // New sockets get the directory's group, which is nginx's.
+    await effect("run.prepare", () => makeDirectory(layout.runDir(run), 0o2750, owner));
     await makeDirectory(layout.runLogs(run), 0o750);
   }
 
@@ -289,7 +288,8 @@ export class LocalPrivileged implements Privileged {
     signalEach(processesOf({ shared: this.#layout(app).shared, run }), "SIGKILL");
     await this.#ports.forget(app, run);
     // Last, because runs() finds an unfinished removal by it.
-    await rm(this.#layout(app).runDir(run), { recursive: true, force: true });
+    const directory = this.#layout(app).runDir(run);
+    await effect("run.remove", () => rm(directory, { recursive: true, force: true }));
   }
 
   async runs(app: string): Promise<string[]> {
@@ -324,7 +324,8 @@ export class LocalPrivileged implements Privileged {
   async removeApp(app: string): Promise<void> {
     await this.#sites.remove(appName.parse(app));
     for (const run of await this.runs(app)) await this.removePrograms(app, run);
-    await rm(this.#layout(app).home, { recursive: true, force: true });
+    const { home } = this.#layout(app);
+    await effect("app.remove", () => rm(home, { recursive: true, force: true }));
   }
 
   #programs(app: string, run: string, process?: string): RunPrograms {

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import { CutoverError } from "../../shared/errors.ts";
 import { appName, runId } from "../../shared/names.ts";
-import { syncDirectory, writeDurably } from "./durable.ts";
+import { effect } from "../effects.ts";
+import { removeUnfinished, syncDirectory, writeDurably } from "./durable.ts";
 import { appLayout } from "./layout.ts";
 import { listIfThere, readIfThere } from "./optional-file.ts";
 import { tcpSockets, tcpStates } from "./proc-net.ts";
@@ -52,7 +53,8 @@ export class RunPorts {
     return this.#inTurn(async () => {
       const { ports, runPorts } = appLayout(this.#data, app);
       if ((await listIfThere(ports)).length === 0) return;
-      await rm(runPorts(run), { force: true });
+      await effect("ports.release", () => rm(runPorts(run), { force: true }));
+      await removeUnfinished(runPorts(run));
       await syncDirectory(ports);
     });
   }
@@ -93,7 +95,8 @@ export class RunPorts {
     if (found.length < count) throw exhausted({ app, count, free: found.length, range, taken, file });
     const { ports: directory, runPorts } = appLayout(this.#data, app);
     await makeDirectory(directory, 0o755);
-    await writeDurably(runPorts(run), `${JSON.stringify({ ports: found })}\n`, 0o644);
+    const text = `${JSON.stringify({ ports: found })}\n`;
+    await effect("ports.reserve", () => writeDurably(runPorts(run), text, 0o644));
     return found;
   }
 

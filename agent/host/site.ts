@@ -82,8 +82,12 @@ export class Sites {
       nginx: await this.#nginx.features(),
     });
     return this.#nginx.write([
-      { name: siteFileName(app), text: site },
-      { name: upstreamFileName(app), text: upstreams.length === 0 ? undefined : renderUpstreams(upstreams) },
+      { name: siteFileName(app), effect: "site.write", text: site },
+      {
+        name: upstreamFileName(app),
+        effect: "upstream.write",
+        text: upstreams.length === 0 ? undefined : renderUpstreams(upstreams),
+      },
     ]);
   }
 

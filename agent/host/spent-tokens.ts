@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
+import { effect } from "../effects.ts";
 import type { SpentTokens } from "../ports.ts";
 
 export interface SpentTokensOptions {
@@ -54,7 +55,7 @@ export class SpentTokensFile implements SpentTokens {
     }
     // Set before the write: of two calls at once with one token, the second is refused. It stays set if the write fails.
     this.#expiries.set(id, expires);
-    const written = this.#queue.then(() => this.#record(id, expires));
+    const written = this.#queue.then(() => effect("token.spend", () => this.#record(id, expires)));
     this.#queue = written.catch(() => undefined);
     await written;
     return true;

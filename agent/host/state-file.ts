@@ -1,7 +1,9 @@
 import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { CutoverError } from "../../shared/errors.ts";
+import { deploymentState } from "../../shared/protocol.ts";
+import { type Effect, effect } from "../effects.ts";
 import type { StateStore } from "../ports.ts";
-import { writeDurably } from "./durable.ts";
+import { removeUnfinished, writeDurably } from "./durable.ts";
 import { appLayout } from "./layout.ts";
 
 /** state.json of each app, for the agent's user alone. Saves of one app follow each other in the order of the calls. */
@@ -15,8 +17,10 @@ export class StateFiles implements StateStore {
 
   /** @throws CutoverError app_held, where the file is no JSON: guessing could take a live release for a leftover */
   async load(app: string): Promise<unknown> {
-    await this.#saves.get(app)?.catch(() => undefined);
     const file = appLayout(this.#data, app).state;
+    const saved = this.#saves.get(app);
+    if (saved === undefined) await removeUnfinished(file);
+    else await saved.catch(() => undefined);
     let text: string;
     try {
       text = await readFile(file, "utf8");
@@ -55,9 +59,14 @@ export class StateFiles implements StateStore {
       .catch(() => undefined)
       .then(async () => {
         await mkdir(home, { recursive: true });
-        await writeDurably(file, text, 0o600);
+        await effect(effectOf(state), () => writeDurably(file, text, 0o600));
       });
     this.#saves.set(app, save);
     await save;
   }
+}
+
+function effectOf(state: { journal?: { deployment?: { state?: unknown } } | null }): Effect {
+  const at = deploymentState.safeParse(state.journal?.deployment?.state);
+  return `state.write:${at.data ?? "idle"}`;
 }

@@ -11,6 +11,16 @@ export interface AdminSocketOptions extends ServerOptions {
   gid?: number;
 }
 
+/** Whatever belongs to the host is the other agent's, and goes on. */
+export class AnotherAgent extends CutoverError {
+  constructor(path: string) {
+    super("host_settings_invalid", `Another agent answers on ${path}.`, {
+      unchanged: "The agent did not start; the sites go on serving.",
+      fix: "Stop it before this one starts, or give this one another `socket`.",
+    });
+  }
+}
+
 /** Linux keeps 108 bytes for a socket's path, the closing zero among them. */
 const maxPathBytes = 107;
 
@@ -57,12 +67,7 @@ async function removeStale(path: string): Promise<void> {
   if (found === undefined) return;
   if (!found.isSocket())
     throw refusal(`${path} is there and is no socket.`, "Move it away, or change `socket` in agent.yml.");
-  if (await answers(path)) {
-    throw refusal(
-      `Another agent answers on ${path}.`,
-      "Stop it before this one starts, or give this one another `socket`.",
-    );
-  }
+  if (await answers(path)) throw new AnotherAgent(path);
   await unlink(path);
 }
 

@@ -33,10 +33,15 @@ export async function snapshotHost(agent: EmbeddedAgent, site: string, app = "sh
     programs: programs.map(({ group, name, statename, pid }) => `${group}:${name} ${statename} ${pid}`).sort(),
     programFiles: readTexts(supervisor.confDir),
     sites: readTexts(nginx.confDir),
-    slots: readlinkSync(join(data, "apps", app, "slots")),
+    slots: linkTarget(join(data, "apps", app, "slots")),
     processes: processesOf(agent),
     visitorsSee,
   };
+}
+
+/** Empty where there is none, as for an app that has had ports alone. */
+function linkTarget(path: string): string {
+  return lstatSync(path, { throwIfNoEntry: false }) === undefined ? "" : readlinkSync(path);
 }
 
 /** A program counts as running only after a second, however soon it answers. */

@@ -78,6 +78,11 @@ export class EmbeddedAgent implements AsyncDisposable {
     return this.#child?.pid;
   }
 
+  /** The exit code, when it has ended. */
+  get ended(): Promise<number> {
+    return this.#ended;
+  }
+
   /** Again after `kill` or `end`, over the same directory. @throws Error with its log when it does not answer */
   async start(): Promise<void> {
     await mkdir(this.directory, { recursive: true });

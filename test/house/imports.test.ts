@@ -20,7 +20,15 @@ const rules: [folder: string, may: string[]][] = [
   ],
   [
     "agent/host/",
-    ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/permit.ts", "agent/permit-ports.ts"],
+    [
+      "shared/",
+      "agent/effects.ts",
+      "agent/ports.ts",
+      "agent/service.ts",
+      "agent/settings.ts",
+      "agent/permit.ts",
+      "agent/permit-ports.ts",
+    ],
   ],
   ["agent/http/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
   ["agent/observe/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],

@@ -10,9 +10,10 @@ import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
 import { type Manifest, manifestDigest, parseManifest } from "../../../shared/manifest.ts";
 import { releaseId } from "../../../shared/names.ts";
 import type { FilesView } from "../../../shared/protocol.ts";
+import { effect, effectNow } from "../../effects.ts";
 import type { MakeRoom, PublishedLinks, Releases, Shortage, StoredRelease, UnpackOptions } from "../../ports.ts";
 import { abortion } from "../abortion.ts";
-import { pointSymlink, syncDirectory } from "../durable.ts";
+import { pointSymlink, removeUnfinished, syncDirectory } from "../durable.ts";
 import { type AppLayout, appLayout } from "../layout.ts";
 import { listIfThere } from "../optional-file.ts";
 import { BaseRelease } from "./base-release.ts";
@@ -55,13 +56,14 @@ export class ReleaseDirectories implements Releases {
         partial = layout.partial(manifest.release);
         await rm(partial, { recursive: true, force: true });
         const writer = new ReleaseWriter(partial, manifest.created);
-        writer.manifest(bytes, manifest.config);
+        effectNow("bundle.spool", () => writer.manifest(bytes, manifest.config));
         accepted = { manifest, digest, writer };
         return base === undefined ? undefined : BaseRelease.open(layout, base, signal);
       },
       file: (file, content) => {
         if (accepted === undefined) throw new Error("a file came before the manifest");
-        return accepted.writer.file(file, content);
+        const { writer } = accepted;
+        return effectNow("bundle.file", () => writer.file(file, content), file.path);
       },
     };
     try {
@@ -71,11 +73,13 @@ export class ReleaseDirectories implements Releases {
       if (signal.aborted) throw abortion(signal);
       writer.linkStatic(manifest.config.static);
       refuseExisting(layout, manifest.release);
-      await rename(partial, layout.release(manifest.release));
+      const [from, to] = [partial, layout.release(manifest.release)];
+      await effect("release.rename", () => rename(from, to));
       await syncDirectory(layout.releases);
       return { manifest, digest };
     } catch (thrown) {
-      if (partial !== undefined) await rm(partial, { recursive: true, force: true });
+      const path = partial;
+      if (path !== undefined) await effect("bundle.drop", () => rm(path, { recursive: true, force: true }));
       throw asCutoverError(thrown);
     }
   }
@@ -101,12 +105,12 @@ export class ReleaseDirectories implements Releases {
     await rm(partial, { recursive: true, force: true });
     // Moved away first: a release that is there is there whole, also when the removal is interrupted.
     try {
-      await rename(layout.release(release), partial);
+      await effect("release.aside", () => rename(layout.release(release), partial));
     } catch (thrown) {
       if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return;
       throw thrown;
     }
-    await rm(partial, { recursive: true, force: true });
+    await effect("release.remove", () => rm(partial, { recursive: true, force: true }));
   }
 
   async list(app: string): Promise<StoredRelease[]> {
@@ -135,7 +139,8 @@ export class ReleaseDirectories implements Releases {
 
   /** One `sync -f` (syncfs) in place of an fsync for each of thousands of files. */
   async sync(app: string, release: string): Promise<void> {
-    await promisify(execFile)("sync", ["-f", appLayout(this.#data, app).release(release)]);
+    const path = appLayout(this.#data, app).release(release);
+    await effect("release.sync", () => promisify(execFile)("sync", ["-f", path]), path);
   }
 
   async publish(app: string, links: PublishedLinks): Promise<void> {
@@ -145,10 +150,14 @@ export class ReleaseDirectories implements Releases {
       const release = links[name];
       if (release === undefined) continue;
       const link = layout.published(name);
+      await removeUnfinished(link);
       const target = release === null ? undefined : relative(layout.home, layout.release(release));
       if ((await readlink(link).catch(() => undefined)) === target) continue;
-      if (target === undefined) await rm(link, { force: true });
-      else await pointSymlink(link, target);
+      await effect(
+        "links.publish",
+        () => (target === undefined ? rm(link, { force: true }) : pointSymlink(link, target)),
+        link,
+      );
       changed = true;
     }
     if (changed) await syncDirectory(layout.home);

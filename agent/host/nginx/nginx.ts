@@ -1,10 +1,11 @@
 import { open, readlink, realpath, rm, stat } from "node:fs/promises";
-import { isAbsolute, join } from "node:path";
+import { basename, isAbsolute, join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
+import { type Effect, effect } from "../../effects.ts";
 import type { Clock } from "../../ports.ts";
 import { systemClock } from "../clock.ts";
-import { syncDirectory, writeDurably } from "../durable.ts";
-import { readIfThere } from "../optional-file.ts";
+import { removeUnfinished, syncDirectory, writeDurably } from "../durable.ts";
+import { listIfThere, readIfThere } from "../optional-file.ts";
 import { childrenOf, commandLine, processRuns, readPidFile } from "../processes.ts";
 import { runTool, type ToolResult } from "../run-tool.ts";
 import { type NginxFeatures, parseFeatures } from "./nginx-features.ts";
@@ -27,11 +28,14 @@ const siteMode = 0o644;
 /** A file below conf_dir; without text it is to be gone. */
 export interface SiteFile {
   name: string;
+  /** The name of its writing; `site.write` unless given. */
+  effect?: Effect;
   text: string | undefined;
 }
 
 interface FileState {
   path: string;
+  effect: Effect;
   text: string | undefined;
   present: string | undefined;
   loaded: string | undefined;
@@ -96,11 +100,16 @@ export class Nginx {
   async #write(wanted: SiteFile[]): Promise<{ changed: boolean }> {
     const files = await Promise.all(wanted.map((file) => this.#stateOf(file)));
     const changing = files.filter(({ text, present, loaded }) => present !== text || loaded !== text);
-    if (changing.length === 0) return { changed: false };
+    if (changing.length === 0) {
+      await this.#clearUnfinished(files);
+      return { changed: false };
+    }
     // Kept until the reload is done: after a crash in between the files alone would look as if nginx had read them.
-    for (const { path, loaded } of changing) await writeDurably(beforeFile(path), loaded ?? "", siteMode);
-    for (const { path, text } of changing) await this.#put(path, text);
     try {
+      for (const { path, loaded } of changing) {
+        await effect("nginx.keep", () => writeDurably(beforeFile(path), loaded ?? "", siteMode), path);
+      }
+      for (const { path, text, effect: name } of changing) await effect(name, () => this.#put(path, text));
       await this.#reload(changing.filter(({ text }) => text !== undefined).map(({ path }) => path));
     } catch (error) {
       for (const { path, loaded } of changing) await this.#put(path, loaded);
@@ -125,12 +134,23 @@ export class Nginx {
   }
 
   /** What is in a file, and what nginx has of it: what was there before, where a write did not come to its end. */
-  async #stateOf({ name, text }: SiteFile): Promise<FileState> {
+  async #stateOf({ name, text, effect = "site.write" }: SiteFile): Promise<FileState> {
     const path = join(this.#options.confDir, name);
     const present = await readIfThere(path);
     const before = await readIfThere(beforeFile(path));
     const loaded = before === undefined ? present : before === "" ? undefined : before;
-    return { path, text, present, loaded };
+    return { path, effect, text, present, loaded };
+  }
+
+  /** What a killed agent left beside files that are as they should be. */
+  async #clearUnfinished(files: FileState[]): Promise<void> {
+    const left = await listIfThere(this.#options.confDir);
+    for (const { path } of files) {
+      for (const file of [path, beforeFile(path)])
+        if (left.includes(`${basename(file)}.tmp`)) await removeUnfinished(file);
+    }
+    const kept = files.filter(({ path }) => left.includes(basename(beforeFile(path))));
+    if (kept.length > 0) await this.#forget(kept);
   }
 
   async #put(path: string, text: string | undefined): Promise<void> {
@@ -139,7 +159,9 @@ export class Nginx {
   }
 
   async #forget(files: FileState[]): Promise<void> {
-    for (const { path } of files) await rm(beforeFile(path), { force: true });
+    for (const { path } of files) {
+      await effect("nginx.forget", () => rm(beforeFile(path), { force: true }), path);
+    }
     await syncDirectory(this.#options.confDir);
   }
 
@@ -155,7 +177,7 @@ export class Nginx {
     const master = await this.#master(configuration);
     const before = new Set(await workers(master, false));
     const log = await ErrorLog.at(master);
-    this.#signal(master);
+    await effect("nginx.reload", async () => this.#signal(master));
     const deadline = this.#clock.now() + (this.#options.timeoutMs ?? 20_000);
     // The new workers run, and of the old ones each is gone or accepts no more: only then every new connection is served
     // by the new configuration.

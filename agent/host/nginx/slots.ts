@@ -2,6 +2,7 @@ import { mkdir, readdir, readlink, rm, symlink } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import type { Protocol } from "../../../shared/config-server.ts";
 import { CutoverError } from "../../../shared/errors.ts";
+import { effect } from "../../effects.ts";
 import type { Share } from "../../ports.ts";
 import { pointSymlink, syncDirectory } from "../durable.ts";
 import { appLayout } from "../layout.ts";
@@ -69,13 +70,15 @@ export class SlotLinks {
     const numbers = (await readdir(home)).map((name) => Number(numbered(link).exec(name)?.[1] ?? 0));
     const name = `${link}.${Math.max(0, ...numbers) + 1}`;
     const directory = join(home, name);
-    await mkdir(directory, { mode: 0o755 });
-    await Promise.all(
-      sockets.map((socket, slot) => symlink(relative(directory, socket), join(directory, slotName(slot)))),
-    );
-    await syncDirectory(directory);
+    await effect("slots.prepare", async () => {
+      await mkdir(directory, { mode: 0o755 });
+      await Promise.all(
+        sockets.map((socket, slot) => symlink(relative(directory, socket), join(directory, slotName(slot)))),
+      );
+      await syncDirectory(directory);
+    });
     return async () => {
-      await pointSymlink(join(home, link), name);
+      await effect("slots.swap", () => pointSymlink(join(home, link), name), link);
       await syncDirectory(home);
     };
   }
@@ -101,7 +104,7 @@ export class SlotLinks {
       const current = await this.#current(app, link);
       for (const name of await listIfThere(home)) {
         if (name === current || !(numbered(link).test(name) || name === `${link}.tmp`)) continue;
-        await rm(join(home, name), { recursive: true, force: true });
+        await effect("slots.tidy", () => rm(join(home, name), { recursive: true, force: true }), name);
       }
     }
   }

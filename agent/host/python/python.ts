@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readlink, rm, writeFile } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import { asCutoverError } from "../../../shared/errors.ts";
+import { effect } from "../../effects.ts";
 import type { BuildContext, Environments } from "../../ports.ts";
 import { pointSymlink } from "../durable.ts";
 import { type AppLayout, appLayout } from "../layout.ts";
@@ -46,9 +47,11 @@ export class PythonEnvironments implements Environments {
       const key = environmentKey(interpreter, system_site_packages, content);
       const directory = layout.venv(key);
       const reused = await this.#ensure({ context, layout, interpreter, content, directory, runStep });
-      await pointSymlink(layout.releaseVenv(release), relative(layout.release(release), directory));
+      const link = relative(layout.release(release), directory);
+      await effect("environment.link", () => pointSymlink(layout.releaseVenv(release), link));
       // Its bytecode is part of the release, and was made before it was sealed.
-      if (context.sealed !== true) await compileRelease({ context, layout, interpreter, jobs, runStep });
+      const compiled = () => compileRelease({ context, layout, interpreter, jobs, runStep });
+      if (context.sealed !== true) await effect("environment.bytecode", compiled);
       return { key, reused };
     } catch (thrown) {
       throw asCutoverError(thrown);
@@ -66,7 +69,8 @@ export class PythonEnvironments implements Environments {
     const kept = new Set(await Promise.all(keptReleases.map((release) => linkedKey(layout, release))));
     for (const key of await readdir(layout.venvs).catch(() => [])) {
       const directory = layout.venv(key);
-      if (!kept.has(key) && !this.#builds.has(directory)) await removeVenv(directory);
+      if (kept.has(key) || this.#builds.has(directory)) continue;
+      await effect("environment.remove", () => removeVenv(directory));
     }
   }
 
@@ -93,8 +97,8 @@ async function makeAnew(request: VenvRequest): Promise<false> {
   await removeVenv(directory);
   await mkdir(layout.venvs, { recursive: true });
   try {
-    await makeVenv(request);
-    await writeFile(join(directory, marker), "");
+    await effect("environment.build", () => makeVenv(request));
+    await effect("environment.complete", () => writeFile(join(directory, marker), ""));
   } catch (thrown) {
     await removeVenv(directory);
     throw thrown;

@@ -1,5 +1,6 @@
 import { open, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { effect } from "../../effects.ts";
 import type { InstanceLogs } from "../../ports.ts";
 import { appLayout } from "../layout.ts";
 import { listIfThere } from "../optional-file.ts";
@@ -54,7 +55,8 @@ export class SupervisorLogs implements InstanceLogs {
     const programmed = (await listIfThere(this.#confDir)).map((name) => runOfProgramsFile(app, name));
     const kept = new Set<string | undefined>([...keptRuns, ...programmed]);
     for (const run of await listIfThere(parent)) {
-      if (!kept.has(run)) await rm(join(parent, run), { recursive: true, force: true });
+      if (kept.has(run)) continue;
+      await effect("logs.collect", () => rm(join(parent, run), { recursive: true, force: true }));
     }
   }
 }

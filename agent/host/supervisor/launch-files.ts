@@ -1,4 +1,5 @@
 import { open, rm } from "node:fs/promises";
+import { effect } from "../../effects.ts";
 
 /** What the launcher reads: how to become the program. The environment holds the app's secrets. */
 export interface LaunchFile {
@@ -24,7 +25,7 @@ export async function writeLaunchFile(path: string, launch: LaunchFile, gid: num
   try {
     if (gid !== undefined) await file.chown(0, gid);
     await file.chmod(0o640);
-    await file.writeFile(encodeLaunchFile(launch));
+    await effect("launch.write", () => file.writeFile(encodeLaunchFile(launch)), path);
     await file.sync();
   } finally {
     await file.close();

@@ -4,6 +4,7 @@ import { argv } from "../../../shared/command.ts";
 import type { Config, Process } from "../../../shared/config.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { runId } from "../../../shared/names.ts";
+import { effect } from "../../effects.ts";
 import type { ProcessGroup } from "../../ports.ts";
 import type { AppLayout } from "../layout.ts";
 import { listIfThere } from "../optional-file.ts";
@@ -79,6 +80,7 @@ export function processArguments({ command }: Process, values: { instance: strin
 export async function removeLaunchFiles({ run, process }: RunPrograms, layout: AppLayout): Promise<void> {
   const directory = layout.runDir(run);
   for (const file of await listIfThere(directory)) {
-    if (processOfLaunchFile(file) === process) await rm(join(directory, file), { force: true });
+    if (processOfLaunchFile(file) !== process) continue;
+    await effect("process.unlink", () => rm(join(directory, file), { force: true }));
   }
 }

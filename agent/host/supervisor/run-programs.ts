@@ -1,8 +1,9 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
+import { effect } from "../../effects.ts";
 import type { Clock, ProgramStatus } from "../../ports.ts";
-import { syncDirectory, writeDurably } from "../durable.ts";
+import { removeUnfinished, syncDirectory, writeDurably } from "../durable.ts";
 import { readIfThere } from "../optional-file.ts";
 import { groupName, programsFileName, stopSecondsOf } from "./programs.ts";
 import type { ProcessInfo, Supervisor } from "./supervisor.ts";
@@ -25,7 +26,7 @@ export async function addPrograms(programs: RunPrograms, text: string): Promise<
   const group = groupName(app, run, process);
   const file = programsFile(programs);
   const before = await readIfThere(file);
-  if (before !== text) await writeDurably(file, text, 0o644);
+  if (before !== text) await effect("programs.write", () => writeDurably(file, text, 0o644));
   try {
     await supervisor.reloadConfig();
     await supervisor.addProcessGroup(group);
@@ -72,7 +73,9 @@ export async function dropPrograms(programs: RunPrograms, clock: Clock): Promise
   const { app, run, process, confDir, supervisor } = programs;
   const group = groupName(app, run, process);
   await stopPrograms(programs, clock);
-  await rm(programsFile(programs), { force: true });
+  const file = programsFile(programs);
+  await effect("programs.unlink", () => rm(file, { force: true }));
+  await removeUnfinished(file);
   await syncDirectory(confDir);
   try {
     await supervisor.reloadConfig();

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { CutoverError } from "../../../shared/errors.ts";
+import { type Effect, effect } from "../../effects.ts";
 import { listIfThere } from "../optional-file.ts";
 import { callXmlRpc, XmlRpcFault, type XmlRpcValue } from "./xml-rpc.ts";
 
@@ -23,6 +24,15 @@ const processInfo = z.object({
 export type ProcessInfo = z.output<typeof processInfo>;
 
 const changes = z.tuple([z.tuple([z.array(z.string()), z.array(z.string()), z.array(z.string())])]);
+
+/** The calls that do something. */
+const effectOf: Record<string, Effect> = {
+  reloadConfig: "programs.reload",
+  addProcessGroup: "programs.add",
+  startProcessGroup: "programs.start",
+  stopProcessGroup: "programs.stop",
+  removeProcessGroup: "programs.remove",
+};
 
 export interface SupervisorOptions {
   socket: string;
@@ -116,7 +126,9 @@ export class Supervisor {
   async #call<T>(answer: z.ZodType<T>, method: string, ...params: XmlRpcValue[]): Promise<T> {
     const { socket, timeoutMs = 10_000 } = this.#options;
     try {
-      return answer.parse(await callXmlRpc({ socket, path: "/RPC2", timeoutMs }, `supervisor.${method}`, params));
+      const call = () => callXmlRpc({ socket, path: "/RPC2", timeoutMs }, `supervisor.${method}`, params);
+      const name = effectOf[method];
+      return answer.parse(await (name === undefined ? call() : effect(name, call)));
     } catch (error) {
       throw await this.#explain(method, error);
     }

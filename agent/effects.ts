@@ -1,0 +1,164 @@
+import { appendFileSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { CutoverError } from "../shared/errors.ts";
+import { type DeploymentState, deploymentStates } from "../shared/protocol.ts";
+
+/**
+ * What the agent does to a host, each effect by its name, so that a test can kill the agent or fail it exactly there and
+ * see what becomes of the site (test/torture). In production an effect is a plain call of its work.
+ */
+const named = [
+  // The app and a bundle's way to a release
+  "app.prepare",
+  "app.remove",
+  "bundle.spool",
+  "bundle.file",
+  "bundle.drop",
+  "release.rename",
+  "release.sync",
+  "release.aside",
+  "release.remove",
+  "release.command",
+  // Its environment
+  "environment.build",
+  "environment.complete",
+  "environment.link",
+  "environment.bytecode",
+  "environment.remove",
+  // Its instances and processes: files, and supervisord's calls
+  "ports.reserve",
+  "ports.release",
+  "run.prepare",
+  "launch.write",
+  "programs.write",
+  "programs.reload",
+  "programs.add",
+  "programs.start",
+  "programs.stop",
+  "programs.unlink",
+  "programs.remove",
+  "process.unlink",
+  "run.remove",
+  // Traffic
+  "links.publish",
+  "slots.prepare",
+  "slots.swap",
+  "slots.tidy",
+  "nginx.keep",
+  "site.write",
+  "upstream.write",
+  "nginx.reload",
+  "nginx.forget",
+  "maintenance.begin",
+  "maintenance.end",
+  // What is remembered
+  "events.append",
+  "events.collect",
+  "logs.collect",
+  "token.spend",
+  // Within each file and link that is written durably
+  "durable.write",
+  "durable.sync",
+  "durable.rename",
+  "durable.sync-directory",
+  "durable.link",
+] as const;
+
+/** state.json is written before each step, and is named by the state that it tells of; `idle` is the end of a deployment. */
+type StateEffect = `state.write:${DeploymentState | "idle"}`;
+export type Effect = (typeof named)[number] | StateEffect;
+
+export const effects: readonly Effect[] = [
+  ...named,
+  ...[...deploymentStates, "idle" as const].map((state): StateEffect => `state.write:${state}`),
+];
+
+/**
+ * What happens at an effect: the agent is killed before or after it, it fails with an error of the system, or it happens
+ * and its answer is lost.
+ */
+export type Fault = "kill-before" | "kill-after" | "lose" | `fail-${"ENOSPC" | "EIO" | "EMFILE"}`;
+
+/** The directory with the file `fault`, which says what is to happen once, and `effects`, which gets a line for each effect. */
+let faults: string | undefined;
+
+/**
+ * For tests alone: from now on effects look into this directory. `fault` holds `<fault> <effect>`, or with ` <n>` its n-th
+ * time from then on, and is removed when it strikes.
+ * @throws CutoverError host_settings_invalid on a real host, where nothing may kill the agent on purpose
+ */
+export function armFaults(directory: string, { embedded }: { embedded: boolean }): void {
+  if (!embedded) {
+    throw new CutoverError("host_settings_invalid", "CUTOVER_FAULTS is set, which is for tests of --embedded alone.", {
+      unchanged: "The agent did not start; the sites go on serving.",
+      fix: "Take CUTOVER_FAULTS out of the agent's environment.",
+    });
+  }
+  faults = directory;
+}
+
+/** @param what of several of the name, such as a file's path */
+export function effect<T>(name: Effect, work: () => Promise<T>, what = ""): Promise<T> {
+  return faults === undefined ? work() : faulty(new FaultDirectory(faults), name, what, work);
+}
+
+/** The same for what is done at once. */
+export function effectNow<T>(name: Effect, work: () => T, what = ""): T {
+  if (faults === undefined) return work();
+  const directory = new FaultDirectory(faults);
+  const fault = directory.before(name, what);
+  const result = work();
+  directory.after(name, what, fault);
+  return result;
+}
+
+async function faulty<T>(directory: FaultDirectory, name: Effect, what: string, work: () => Promise<T>): Promise<T> {
+  const fault = directory.before(name, what);
+  const result = await work();
+  directory.after(name, what, fault);
+  return result;
+}
+
+class FaultDirectory {
+  readonly #fault: string;
+  readonly #log: string;
+
+  constructor(directory: string) {
+    this.#fault = join(directory, "fault");
+    this.#log = join(directory, "effects");
+  }
+
+  before(name: Effect, what: string): Fault | undefined {
+    appendFileSync(this.#log, `before ${name} ${what}\n`);
+    const fault = this.#struck(name);
+    if (fault === "kill-before") process.kill(process.pid, "SIGKILL");
+    if (fault?.startsWith("fail-")) throw systemError(fault.slice("fail-".length), name);
+    return fault;
+  }
+
+  after(name: Effect, what: string, fault: Fault | undefined): void {
+    appendFileSync(this.#log, `after ${name} ${what}\n`);
+    if (fault === "kill-after") process.kill(process.pid, "SIGKILL");
+    if (fault === "lose") throw systemError("ECONNRESET", name);
+  }
+
+  /** Each time counts the file's number down; at the last the file goes, and the fault strikes. */
+  #struck(name: Effect): Fault | undefined {
+    let text: string;
+    try {
+      text = readFileSync(this.#fault, "utf8");
+    } catch {
+      return undefined;
+    }
+    const [fault, wanted, times = "1"] = text.trim().split(" ");
+    if (wanted !== name) return undefined;
+    rmSync(this.#fault);
+    if (Number(times) === 1) return fault as Fault;
+    appendFileSync(this.#fault, `${fault} ${wanted} ${Number(times) - 1}\n`);
+    return undefined;
+  }
+}
+
+function systemError(code: string, name: Effect): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${code}: on purpose, at ${name}`), { code });
+}

@@ -1,0 +1,43 @@
+import { existsSync } from "node:fs";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { ReleaseDirectories } from "../../../agent/host/bundle/releases.ts";
+import { appLayout } from "../../../agent/host/layout.ts";
+import { RunPorts } from "../../../agent/host/run-ports.ts";
+import { StateFiles } from "../../../agent/host/state-file.ts";
+import { Scratch } from "../../harness/scratch.ts";
+
+/** What an agent that was killed between a temporary file and its name left behind; the torture found that it stayed. */
+
+const run = "20261121T100000Z-1111111";
+let scratch: Scratch;
+let layout: ReturnType<typeof appLayout>;
+
+beforeEach(async () => {
+  scratch = new Scratch("unfinished");
+  layout = appLayout(scratch.path, "shop");
+  await mkdir(layout.ports, { recursive: true });
+});
+afterEach(() => scratch[Symbol.asyncDispose]());
+
+test("a state that was not written to its end goes when the state is read first", async () => {
+  await writeFile(`${layout.state}.tmp`, "{");
+  expect(await new StateFiles(scratch.path).load("shop")).toBeUndefined();
+  expect(existsSync(`${layout.state}.tmp`)).toBe(false);
+});
+
+test("ports that were not written to their end go with the run", async () => {
+  await writeFile(`${layout.runPorts(run)}.tmp`, "{");
+  await new RunPorts(scratch.path).forget("shop", run);
+  expect(existsSync(`${layout.runPorts(run)}.tmp`)).toBe(false);
+});
+
+test("a link that was not put in its place goes when the links are published again", async () => {
+  await mkdir(layout.release(run), { recursive: true });
+  const releases = new ReleaseDirectories({ data: scratch.path, limits: { bundle: 1, free: 0 } });
+  await releases.publish("shop", { current: run });
+  await symlink("releases/other", `${layout.published("current")}.tmp`);
+  await releases.publish("shop", { current: run });
+  expect(existsSync(layout.published("current"))).toBe(true);
+  await expect(symlink("free", `${layout.published("current")}.tmp`)).resolves.toBeUndefined();
+});

@@ -1,0 +1,49 @@
+"""A small web app that starts quickly: one file, no packages. Says which release it is; speaks what test/load asks."""
+
+import hashlib
+import http.server
+import os
+import socket
+import socketserver
+import sys
+import time
+import urllib.parse
+
+RELEASE = os.environ["CUTOVER_RELEASE"]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        url = urllib.parse.urlsplit(self.path)
+        if os.environ.get("BROKEN") == "yes":
+            return self.answer(500, "broken on purpose")
+        if url.path == "/slow":
+            time.sleep(int(urllib.parse.parse_qs(url.query)["ms"][0]) / 1000)
+        self.answer(200, f"shop {os.getpid()} {RELEASE}\n")
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.answer(200, f"{len(body)} {hashlib.sha256(body).hexdigest()}\n")
+
+    def answer(self, status, text):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *args):
+        pass
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 256
+
+    def __init__(self, where):
+        if not where.isdigit():
+            self.address_family = socket.AF_UNIX
+        super().__init__(("127.0.0.1", int(where)) if where.isdigit() else where, Handler)
+
+
+Server(sys.argv[1]).serve_forever()

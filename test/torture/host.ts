@@ -1,0 +1,228 @@
+import { randomBytes } from "node:crypto";
+import { createReadStream, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { stringify } from "yaml";
+import type { z } from "zod";
+import { readConfig } from "../../action/config.ts";
+import { type AppState, loadState } from "../../agent/deploy/state.ts";
+import type { Effect, Fault } from "../../agent/effects.ts";
+import { startEmbedded } from "../../agent/host/embedded/embedded.ts";
+import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import type { configSchema } from "../../shared/config.ts";
+import { type DeploymentView, routes } from "../../shared/protocol.ts";
+import { EmbeddedAgent } from "../harness/agent.ts";
+import { call, finished } from "../harness/deploy.ts";
+import { packProject } from "../harness/pack.ts";
+import { freePortRange, freePorts } from "../harness/ports.ts";
+import { processesOfPidFiles, signalAll, waitForEnd } from "../harness/processes.ts";
+import { Scratch } from "../harness/scratch.ts";
+import { releaseOf } from "./prober.ts";
+
+export const binds = ["socket", "port"] as const;
+export type Bind = (typeof binds)[number];
+
+export interface Strike {
+  fault: Fault;
+  effect: Effect;
+  /** At which time of the effect; the first unless given. */
+  time?: number;
+}
+
+export interface ReleaseOptions {
+  /** Keys of cutover.yml. */
+  config?: Partial<z.input<typeof configSchema>>;
+  /** A requirements file of its own, so that an environment has to be built. */
+  newEnvironment?: boolean;
+  activate?: boolean;
+  /** The bundle is long, and only a part of it is sent. */
+  cut?: boolean;
+}
+
+const fillerBytes = 1_000_000;
+const source = fileURLToPath(new URL("app", import.meta.url));
+
+/** An embedded agent with a small app, whose effects can be struck, and whose state is looked at from outside. */
+export class TortureHost implements AsyncDisposable {
+  readonly agent: EmbeddedAgent;
+  readonly bind: Bind;
+  readonly site: string;
+  readonly #faults: Scratch;
+  #projects = 0;
+
+  private constructor(agent: EmbeddedAgent, faults: Scratch, { bind, site }: { bind: Bind; site: string }) {
+    this.agent = agent;
+    this.#faults = faults;
+    this.bind = bind;
+    this.site = site;
+  }
+
+  static async start(bind: Bind): Promise<TortureHost> {
+    const faults = new Scratch("faults");
+    const [agentPort = 0, port = 0] = await freePorts(2);
+    const agent = new EmbeddedAgent(agentPort, { name: `torture-${bind}`, env: { CUTOVER_FAULTS: faults.path } });
+    const host = new TortureHost(agent, faults, { bind, site: `http://127.0.0.1:${port}` });
+    try {
+      await agent.start();
+      const portRange = bind === "port" ? { portRange: await freePortRange(24) } : {};
+      await agent.addApp({ key: await agent.newKey(), ports: [port], ...portRange });
+      await host.deploy();
+      await host.deploy();
+      return host;
+    } catch (error) {
+      await host[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  get data(): string {
+    return embeddedLayout(this.agent.directory).data;
+  }
+
+  /** From now on the effect is struck, once. */
+  arm({ fault, effect, time = 1 }: Strike): void {
+    writeFileSync(join(this.#faults.path, "fault"), `${fault} ${effect} ${time}\n`);
+  }
+
+  /** @returns whether it had struck */
+  disarm(): boolean {
+    const file = join(this.#faults.path, "fault");
+    const struck = !existsSync(file);
+    rmSync(file, { force: true });
+    return struck;
+  }
+
+  /** What the agent did since the last time it was asked: `before slots.swap slots`, `after slots.swap slots`. */
+  takeEffects(): string[] {
+    const file = join(this.#faults.path, "effects");
+    if (!existsSync(file)) return [];
+    const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+    rmSync(file);
+    return lines;
+  }
+
+  async state(): Promise<AppState> {
+    const file = join(this.data, "apps", "shop", "state.json");
+    return loadState({ load: async () => JSON.parse(readFileSync(file, "utf8")) }, "shop");
+  }
+
+  /** @throws Error unless it succeeds */
+  async deploy(options: ReleaseOptions = {}): Promise<DeploymentView> {
+    return succeeded(await this.tryDeploy(options));
+  }
+
+  async tryDeploy(options: ReleaseOptions = {}): Promise<DeploymentView> {
+    const { config, newEnvironment = false, activate = true, cut = false } = options;
+    const bundle = await this.pack({ config: config ?? {}, newEnvironment, cut });
+    try {
+      return await finished(
+        this.agent,
+        `${routes.releases("shop")}?activate=${activate}`,
+        createReadStream(bundle, cut ? { end: fillerBytes / 2 } : {}),
+      );
+    } finally {
+      await rm(bundle, { force: true });
+    }
+  }
+
+  async pack({ config, newEnvironment, cut }: Omit<ReleaseOptions, "activate">): Promise<string> {
+    const directory = join(this.agent.scratch.path, `project-${this.#projects++}`);
+    await mkdir(directory);
+    await cp(source, directory, { recursive: true });
+    const where = this.bind === "socket" ? "{socket}" : "{port}";
+    const server = { kind: "command", command: `python app.py ${where}`, instances: 2, bind: this.bind } as const;
+    const wheels = newEnvironment ? "index" : "none";
+    if (newEnvironment) {
+      await writeFile(join(directory, "requirements.txt"), `# ${randomBytes(8).toString("hex")}\n`);
+    }
+    if (cut) await writeFile(join(directory, "filler"), randomBytes(fillerBytes));
+    const settings: z.input<typeof configSchema> = {
+      ...{ app: "shop", server, python: { wheels }, keep: 3, keep_warm: "0s", watch: "0s" },
+      ...{ release: { command: "python -c pass" }, health: { path: "/", timeout: "20s" }, ...config },
+    };
+    await writeFile(join(directory, "cutover.yml"), stringify(settings));
+    const commit = randomBytes(20).toString("hex");
+    const { bundle } = await packProject({
+      config: await readConfig(directory, "cutover.yml"),
+      ...{ directory, wheels: [], made: new Date(), repository: "", commit },
+      ...{ into: this.agent.scratch.path, signal: new AbortController().signal },
+    });
+    await rm(directory, { recursive: true });
+    return bundle;
+  }
+
+  async activate(release: string, weight = 100): Promise<DeploymentView> {
+    return finished(this.agent, routes.activate("shop", release), json({ weight }));
+  }
+
+  async rollback(): Promise<DeploymentView> {
+    return finished(this.agent, routes.rollback("shop"), json({}));
+  }
+
+  async redeploy(): Promise<DeploymentView> {
+    return finished(this.agent, routes.redeploy("shop"), json({}));
+  }
+
+  async abort(deployment: string): Promise<unknown> {
+    return call(this.agent, "POST", routes.abort(deployment), json({}));
+  }
+
+  async maintain(on: boolean): Promise<void> {
+    const { code, stderr } = await this.agent.cutover("maintenance", on ? "on" : "off", "shop");
+    if (code !== 0) throw new Error(stderr);
+  }
+
+  /** As a power cut ends the host, and as it comes up again: nginx and supervisord, and nothing of the agent. */
+  async reboot(): Promise<void> {
+    const { scratch, directory } = this.agent;
+    scratch.remember();
+    await this.agent.kill();
+    const all = scratch.processes();
+    signalAll(all, "SIGKILL");
+    await waitForEnd(all, 10_000);
+    await startEmbedded(directory);
+    for (const process of processesOfPidFiles(directory)) scratch.adopt(process);
+  }
+
+  /** The release that answers, as soon as one does; else what comes instead. */
+  async serves(ms: number): Promise<string> {
+    const deadline = performance.now() + ms;
+    for (;;) {
+      const answer = await releaseOf(this.site).catch((error: Error) => error);
+      if (typeof answer === "string") return answer;
+      if (performance.now() > deadline) return answer.message;
+      await sleep(50);
+    }
+  }
+
+  /** Waits until no deployment and no housekeeping is left over. @returns false where that does not come */
+  async settles(ms: number): Promise<boolean> {
+    const deadline = performance.now() + ms;
+    for (;;) {
+      const { journal, held, warm } = await this.state();
+      if (journal === null && held === null && (warm === null || Date.parse(warm.until) > Date.now() + 30_000)) {
+        return true;
+      }
+      if (performance.now() > deadline) return false;
+      await sleep(20);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.agent[Symbol.asyncDispose]();
+    await this.#faults[Symbol.asyncDispose]();
+  }
+}
+
+function json(value: object): Readable {
+  return Readable.from([Buffer.from(JSON.stringify(value))]);
+}
+
+/** @throws Error with the reason unless it ended well */
+export function succeeded(view: DeploymentView): DeploymentView {
+  if (view.outcome === "succeeded" || view.outcome === "staged") return view;
+  throw new Error(`${view.kind} ${view.release} ${view.outcome}: ${view.failure?.code} ${view.failure?.detail}`);
+}

@@ -1,0 +1,100 @@
+import { readdirSync, readlinkSync } from "node:fs";
+import { basename, join } from "node:path";
+import { keptReleases, runsInUse } from "../../agent/deploy/state.ts";
+import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { Supervisor } from "../../agent/host/supervisor/supervisor.ts";
+import type { TortureHost } from "./host.ts";
+
+/** What is on a host at rest that its state does not know, and what its state knows that is not there; empty when all is well. */
+export async function leftovers(host: TortureHost): Promise<string[]> {
+  const state = await host.state();
+  const { supervisor, nginx } = embeddedLayout(host.agent.directory);
+  const home = join(host.data, "apps", "shop");
+  const runs = runsInUse(state);
+  const releases = state.releases.filter(({ state }) => state !== "failed").map(({ id }) => id);
+  const client = new Supervisor({ socket: supervisor.socket, confDir: supervisor.confDir });
+  const programs = await client.getAllProcessInfo();
+  const web = (run: string) => `cutover-shop-${run}`;
+  const ofRun = (name: string) => runs.some((run) => name === web(run) || name.startsWith(`${web(run)}+`));
+  const published = ["current", "previous", "canary", "staged"];
+  const links = published.filter((name) => names(home).includes(name));
+  const venvs = releases.map((release) => basename(target(join(home, "releases", release, "venv"))));
+  const linked = names(home).filter((name) => /^(slots|preview)(-uwsgi)?$/.test(name));
+  const slots = linked.map((name) => target(join(home, name)));
+  const expectedLinks = [
+    ...(state.live === null ? [] : ["current"]),
+    ...(state.staged === null ? [] : ["staged"]),
+    ...(state.staged !== null && state.staged.weight > 0 ? ["canary"] : []),
+  ];
+  return [
+    ...compare("group of supervisor", new Set(programs.map(({ group }) => group)), runs.map(web), ofRun),
+    ...programs.filter(({ statename }) => statename !== "RUNNING" && statename !== "STARTING").map(notRunning),
+    ...compare(
+      "programs file",
+      names(supervisor.confDir),
+      runs.map((run) => `${web(run)}.conf`),
+      (name) => ofRun(name.replace(/\.conf$/, "")),
+    ),
+    ...compare(
+      "maintenance directory",
+      names(home).filter((name) => name === "maintenance"),
+      [],
+    ),
+    ...compare("run directory", names(join(home, "run")), runs),
+    ...compare("ports file", names(join(home, "ports")), host.bind === "port" ? runs.map((run) => `${run}.json`) : []),
+    ...compare("release", names(join(home, "releases")), releases),
+    ...compare("environment", names(join(home, "venvs")), [...new Set(venvs)]),
+    ...compare(
+      "link",
+      links.filter((name) => name !== "previous"),
+      expectedLinks,
+    ),
+    ...links
+      .map((name) => target(join(home, name)))
+      .filter((path) => !releases.includes(basename(path)))
+      .map((path) => `a link leads to ${path}, which is not there`),
+    ...names(home)
+      .filter((name) => /^(slots|preview)(-uwsgi)?\.\d+$/.test(name) && !slots.includes(name))
+      .map((name) => `slot directory ${name}`),
+    ...[home, host.data, nginx.confDir, supervisor.confDir, ...releases.map((id) => join(home, "releases", id))]
+      .flatMap((directory) => names(directory).map((name) => join(directory, name)))
+      .filter((path) => /\.(tmp|new|before|partial)$/.test(path))
+      .map((path) => `temporary file ${path}`),
+    ...releases
+      .filter((id) => !keptReleases(state, 4).includes(id))
+      .map((id) => `release ${id} that no \`keep\` keeps`),
+  ];
+}
+
+function notRunning({ group, name, statename }: { group: string; name: string; statename: string }): string {
+  return `${group}:${name} is ${statename}`;
+}
+
+function compare(
+  what: string,
+  found: Iterable<string>,
+  wanted: string[],
+  known = (name: string) => wanted.includes(name),
+) {
+  const all = new Set(found);
+  return [
+    ...[...all].filter((name) => !known(name)).map((name) => `${what} ${name} that nothing knows`),
+    ...wanted.filter((name) => !all.has(name)).map((name) => `${what} ${name} is missing`),
+  ];
+}
+
+function names(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+function target(link: string): string {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,62 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { startLoadProcess } from "../load/process.ts";
+import type { TortureHost } from "./host.ts";
+import { leftovers } from "./leftovers.ts";
+
+/**
+ * Deploys in a row under load: every tenth is broken on purpose, every fifth is killed somewhere on its way.
+ * @param rate requests a second
+ * @returns whether no request failed, nothing was left over, and every other deploy went through
+ */
+export async function soak(host: TortureHost, count: number, rate = 200): Promise<boolean> {
+  const load = await startLoadProcess({ url: host.site, rate, slowMs: 1000, longestMs: 60 * 60_000 });
+  const counts = { succeeded: 0, broken: 0, killed: 0, unexpected: 0, leftovers: 0 };
+  const memory: number[] = [];
+  try {
+    for (let deploy = 1; deploy <= count; deploy++) {
+      const broken = deploy % 10 === 0;
+      const killed = !broken && deploy % 5 === 0;
+      const config = broken ? { env: { BROKEN: "yes" }, health: { path: "/", timeout: "1s" } } : {};
+      const ending = host.tryDeploy({ config }).then(
+        ({ outcome }) => outcome,
+        () => "lost" as const,
+      );
+      if (killed) {
+        await sleep(Math.random() * 1500);
+        await host.agent.kill();
+        await ending;
+        await host.agent.start();
+        counts.killed++;
+      } else if ((await ending) === (broken ? "failed" : "succeeded")) counts[broken ? "broken" : "succeeded"]++;
+      else counts.unexpected++;
+      if (!(await host.settles(30_000))) counts.unexpected++;
+      const left = await leftovers(host);
+      counts.leftovers += left.length;
+      for (const what of left) console.log(`deploy ${deploy}: ${what}`);
+      memory.push(residentBytes(host.agent.pid));
+      if (deploy % 10 === 0) console.log(`${deploy} deploys: ${JSON.stringify(counts)}, ${megabytes(memory.at(-1))}`);
+    }
+  } finally {
+    const report = await load.stop();
+    const { failed } = report;
+    console.log(
+      `bind ${host.bind}: ${count} deploys, ${report.sent} requests, ${failed} failed, ${counts.leftovers} leftovers`,
+    );
+    for (const failure of report.failures.slice(0, 10)) console.log(JSON.stringify(failure));
+    console.log(
+      `the agent's memory: at most ${megabytes(Math.max(...memory))}, at the end ${megabytes(memory.at(-1))}`,
+    );
+    counts.unexpected += failed;
+  }
+  return counts.unexpected + counts.leftovers === 0;
+}
+
+function residentBytes(pid: number | undefined): number {
+  const text = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024;
+}
+
+function megabytes(bytes = 0): string {
+  return `${Math.round(bytes / 1024 / 1024)} MB`;
+}

@@ -1,0 +1,172 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { AppState } from "../../agent/deploy/state.ts";
+import { releaseOfRun } from "../../shared/names.ts";
+import { snapshotHost } from "../e2e/host-snapshot.ts";
+import { type Strike, succeeded, type TortureHost } from "./host.ts";
+import { leftovers } from "./leftovers.ts";
+import type { Operation } from "./operations.ts";
+import { Prober, releaseOf, type Seen } from "./prober.ts";
+
+export interface Result {
+  operation: string;
+  strike: Strike | undefined;
+  /** Whether the effect came by. */
+  struck: boolean;
+  /** What was not as it must be; empty when all was well. */
+  faults: string[];
+  /** From the agent's start, or the operation's end where it was not killed, until nothing was left to do. */
+  recoveryMs: number;
+  requests: number;
+  /** state.json as a killed agent left it. */
+  journal: AppState | undefined;
+}
+
+const later = "after the next deploy and rollback: ";
+/** How long an agent may take to finish or undo by itself. Far more than it needs: other things run on a test's machine. */
+const patienceMs = 30_000;
+
+/**
+ * Does the operation with one of its effects struck, and looks at everything that must hold afterwards.
+ * @param how `reboot`: when the agent is killed, so is all else of the host, and comes back without the agent at first
+ */
+export async function strikeIn(
+  host: TortureHost,
+  operation: Operation,
+  strike: Strike,
+  { reboot = false } = {},
+): Promise<Result> {
+  return around(host, operation, strike, async (prober, faults) => {
+    host.arm(strike);
+    await ends(host, operation);
+    const struck = host.disarm();
+    if (struck && strike.fault.startsWith("kill")) await host.agent.ended;
+    if (reboot && struck && !strike.fault.startsWith("fail")) {
+      await prober.stop();
+      await host.reboot();
+      const { live, journal } = await host.state();
+      const may = [live, journal?.run].filter((run) => typeof run === "string").map(releaseOfRun);
+      const serves = await host.serves(patienceMs);
+      if (!may.includes(serves)) faults.push(`after the reboot, without the agent: ${serves}`);
+      prober.start();
+    }
+    return struck;
+  });
+}
+
+/** Does the operation and kills the agent some time after its begin. */
+export async function killDuring(host: TortureHost, operation: Operation, afterMs: number): Promise<Result> {
+  return around(host, operation, undefined, async () => {
+    const running = operation.run(host).catch(() => undefined);
+    await Promise.race([running, sleep(afterMs)]);
+    await host.agent.kill();
+    await running;
+    return true;
+  });
+}
+
+/** Does the operation until it has ended, well or not, or the agent was killed in it. */
+export async function ends(host: TortureHost, operation: Operation): Promise<void> {
+  const before = operation.starts === true ? new Promise<never>(() => {}) : host.agent.ended;
+  await Promise.race([operation.run(host).catch(() => undefined), before]);
+}
+
+async function around(
+  host: TortureHost,
+  operation: Operation,
+  strike: Strike | undefined,
+  act: (prober: Prober, faults: string[]) => Promise<boolean>,
+): Promise<Result> {
+  const faults: string[] = [];
+  const known = new Set<string>();
+  const prober = new Prober(host.site);
+  let seen: Seen = { requests: 0, releases: new Set(), failures: [] };
+  let struck = false;
+  let journal: AppState | undefined;
+  let recoveryMs = 0;
+  try {
+    // What an earlier point has left over is that point's fault alone.
+    for (const left of await leftovers(host)) known.add(left);
+    await operation.prepare?.(host);
+    const before = await releasesOf(host);
+    prober.start();
+    struck = await act(prober, faults);
+    const state = await host.state();
+    const { began, restarted } = await startedAgain(host);
+    if (restarted) journal = state;
+    if (!(await host.settles(patienceMs))) faults.push(`not settled: ${await unsettled(host)}`);
+    recoveryMs = performance.now() - began;
+    seen = await prober.stop();
+    const after = await releasesOf(host);
+    const visible = new Set([...before, ...after]);
+    const bad = seen.failures.filter((failure) => operation.visitorsMaySee?.test(failure) !== true);
+    if (bad.length > 0) faults.push(`${bad.length} of ${seen.requests} requests failed: ${bad[0]}`);
+    for (const release of seen.releases) if (!visible.has(release)) faults.push(`visitors saw ${release}`);
+    faults.push(...(await atRest(host)).filter((left) => !known.has(left)));
+    if (restarted) faults.push(...(await unchangedByAnotherStart(host)));
+    faults.push(...(await goesOn(host)).filter((left) => !known.has(left.replace(later, ""))));
+  } catch (error) {
+    faults.push(`the test could not go on: ${(error as Error).message}`);
+  } finally {
+    await prober.stop();
+    host.disarm();
+  }
+  return { operation: operation.name, strike, struck, faults, recoveryMs, requests: seen.requests, journal };
+}
+
+/** The releases that visitors may get: what is live, and a canary. */
+async function releasesOf(host: TortureHost): Promise<string[]> {
+  const { live, staged, journal } = await host.state();
+  return [live, staged?.run, journal?.run].filter((run) => typeof run === "string").map(releaseOfRun);
+}
+
+async function startedAgain(host: TortureHost): Promise<{ began: number; restarted: boolean }> {
+  const alive = await Promise.race([host.agent.ended.then(() => false), sleep(50).then(() => true)]);
+  const began = performance.now();
+  if (!alive) await host.agent.start();
+  return { began, restarted: !alive };
+}
+
+async function unsettled(host: TortureHost): Promise<string> {
+  const { journal, held, warm } = await host.state();
+  return JSON.stringify({ at: journal?.deployment.state, attempts: journal?.attempts, held, warm });
+}
+
+async function atRest(host: TortureHost): Promise<string[]> {
+  const left = await leftovers(host);
+  const { live, staged } = await host.state();
+  const serves = await releaseOf(host.site).catch((error: Error) => error.message);
+  const may = [live, staged !== null && staged.weight > 0 ? staged.run : null].flatMap((run) => run ?? []);
+  return may.map(releaseOfRun).includes(serves) ? left : [...left, `${live} is live and ${serves} answers`];
+}
+
+/** An agent that starts where nothing is left to do does nothing. */
+async function unchangedByAnotherStart(host: TortureHost): Promise<string[]> {
+  // Beside a canary it is chance who answers.
+  const look = async () => ({ ...(await snapshotHost(host.agent, host.site)), visitorsSee: "" });
+  const before = await look();
+  await host.agent.kill();
+  await host.agent.start();
+  const after = await look();
+  if (JSON.stringify(after) === JSON.stringify(before)) return [];
+  return [`another start changes: ${JSON.stringify(differences(before, after)).slice(0, 600)}`];
+}
+
+function differences(before: object, after: object): unknown[] {
+  return Object.entries(after).flatMap(([name, value]) => {
+    const was = (before as Record<string, unknown>)[name];
+    if (JSON.stringify(was) === JSON.stringify(value)) return [];
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return [{ name, was, is: value }];
+    return differences(was as object, value).concat(Object.keys(was as object).filter((key) => !(key in value)));
+  });
+}
+
+/** The next deploy works, and so does a rollback, which also makes the host as it was for the next point. */
+async function goesOn(host: TortureHost): Promise<string[]> {
+  const { release } = await host.deploy();
+  const seen = await releaseOf(host.site);
+  const faults = seen === release ? [] : [`${release} was deployed and ${seen} answers`];
+  const back = succeeded(await host.rollback());
+  const now = await releaseOf(host.site);
+  if (now !== back.release) faults.push(`rolled back to ${back.release} and ${now} answers`);
+  return [...faults, ...(await atRest(host)).map((left) => `${later}${left}`)];
+}

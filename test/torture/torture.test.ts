@@ -1,0 +1,138 @@
+import { dirname } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { armFaults, effects } from "../../agent/effects.ts";
+import { agentProgram, node, systemPath } from "../harness/places.ts";
+import { runProgram } from "../harness/run.ts";
+import { type Bind, binds, type Strike, TortureHost } from "./host.ts";
+import { operations } from "./operations.ts";
+import { unreached } from "./points.ts";
+import { releaseOf } from "./prober.ts";
+import reached from "./reached.json" with { type: "json" };
+import { soak } from "./soak.ts";
+import { strikeIn } from "./strike.ts";
+
+/** The points at which the site is nearest to being lost. All of them: `npm run torture`. */
+const selection: Record<Bind, [operation: string, ...strikes: Strike[]][]> = {
+  socket: [
+    [
+      "deploy",
+      { fault: "kill-before", effect: "slots.swap" },
+      { fault: "kill-after", effect: "slots.swap" },
+      { fault: "kill-before", effect: "durable.rename", time: 3 },
+      { fault: "kill-after", effect: "programs.start" },
+      { fault: "lose", effect: "programs.remove" },
+      { fault: "fail-ENOSPC", effect: "state.write:healthy" },
+    ],
+    ["abort", { fault: "fail-ENOSPC", effect: "slots.swap" }],
+    ["recovery that undoes", { fault: "kill-after", effect: "release.aside" }],
+  ],
+  port: [
+    [
+      "deploy",
+      { fault: "kill-before", effect: "nginx.reload" },
+      { fault: "kill-after", effect: "nginx.reload" },
+      { fault: "fail-EIO", effect: "upstream.write" },
+      { fault: "kill-after", effect: "ports.reserve" },
+    ],
+    ["recovery that finishes", { fault: "kill-before", effect: "programs.remove" }],
+  ],
+};
+
+test("every effect is reached by an operation of the torture, or a reason says why not", () => {
+  const seen = new Set(Object.values(reached).flat());
+  expect(effects.filter((effect) => !seen.has(effect))).toEqual(Object.keys(unreached));
+  expect(Object.keys(reached)).toEqual(operations.map(({ name }) => name));
+});
+
+describe.each(binds)("with instances on a %s", (bind) => {
+  let host: TortureHost;
+  beforeAll(async () => {
+    host = await TortureHost.start(bind);
+  });
+  afterAll(() => host?.[Symbol.asyncDispose]());
+
+  const points = selection[bind].flatMap(([name, ...strikes]) => strikes.map((strike) => ({ name, ...strike })));
+  test.each(points)("$fault $effect in $name: the site serves, nothing is left, the next works", async (point) => {
+    const operation = operations.find(({ name }) => name === point.name);
+    if (operation === undefined) throw new Error(`no operation ${point.name}`);
+    const { struck, faults, requests } = await strikeIn(host, operation, point);
+    expect(faults).toEqual([]);
+    expect(struck).toBe(true);
+    expect(requests).toBeGreaterThan(0);
+  });
+
+  const powerCuts: Strike[] = [
+    { fault: "kill-after", effect: "programs.write" },
+    { fault: "kill-before", effect: bind === "socket" ? "slots.swap" : "nginx.reload" },
+    { fault: "kill-after", effect: bind === "socket" ? "slots.swap" : "nginx.reload" },
+  ];
+  test.each(powerCuts)("a power cut at $fault $effect: the site serves without the agent", async (strike) => {
+    const deploy = operations.find(({ name }) => name === "deploy");
+    if (deploy === undefined) throw new Error("no deploy");
+    expect(await strikeIn(host, deploy, strike, { reboot: true })).toMatchObject({ faults: [], struck: true });
+  });
+
+  test("what is written is on the disk before what comes after it counts on it", async () => {
+    host.takeEffects();
+    await host.deploy();
+    const lines = host.takeEffects().map((line) => line.split(" "));
+    const at = (when: string, effect: string, what?: string, from = 0) => {
+      const found = lines.findIndex(
+        ([w, name, path], index) => index >= from && w === when && name === effect && (what ?? path) === path,
+      );
+      expect(found, `${when} ${effect} ${what ?? ""}`).toBeGreaterThanOrEqual(0);
+      return found;
+    };
+    for (const [index, [when, effect, path = ""]] of lines.entries()) {
+      if (when !== "after" || effect !== "durable.rename") continue;
+      // Its bytes before its name, and its name before the write is told to be done.
+      expect(at("after", "durable.sync", path)).toBeLessThan(index);
+      expect(
+        lines
+          .slice(index)
+          .some(([w, name, what]) => w === "after" && name === "durable.sync-directory" && what === dirname(path)),
+      ).toBe(true);
+    }
+    const intent = at("after", "state.write:cut_over");
+    expect(at("after", "release.rename")).toBeLessThan(at("before", "state.write:unpacked"));
+    expect(at("after", "state.write:released")).toBeLessThan(at("before", "programs.start"));
+    expect(at("after", "programs.write")).toBeLessThan(at("before", "programs.add"));
+    expect(at("after", "release.sync")).toBeLessThan(intent);
+    expect(intent).toBeLessThan(at("before", "links.publish"));
+    if (bind === "socket") {
+      const swap = at("before", "slots.swap");
+      expect(intent).toBeLessThan(swap);
+      expect(at("after", "slots.prepare")).toBeLessThan(swap);
+      expect(lines.slice(swap).findIndex(([, name]) => name === "durable.sync-directory")).toBeGreaterThan(0);
+    } else {
+      expect(intent).toBeLessThan(at("before", "upstream.write"));
+      expect(at("after", "nginx.keep")).toBeLessThan(at("before", "upstream.write"));
+      expect(at("after", "upstream.write")).toBeLessThan(at("before", "nginx.reload"));
+    }
+    expect(at("after", "state.write:drained")).toBeLessThan(at("before", "programs.remove"));
+  });
+});
+
+test("ten deploys under load, one broken and one killed, lose no request and leave nothing", async () => {
+  await using host = await TortureHost.start("socket");
+  expect(await soak(host, 10)).toBe(true);
+}, 120_000);
+
+test("a second agent over the same directory refuses to start, and the first one's site goes on", async () => {
+  await using host = await TortureHost.start("socket");
+  const { directory, pid } = host.agent;
+  const { code, stderr } = await runProgram([agentProgram, "--embedded", directory], {
+    env: { PATH: `${dirname(node)}:${systemPath}` },
+  });
+  expect(code).toBe(1);
+  expect(stderr).toContain("Another agent answers");
+  expect(host.agent.pid).toBe(pid);
+  expect(await releaseOf(host.site)).toBe((await host.state()).live);
+  await host.deploy();
+});
+
+test("an agent on a real host refuses to start with faults", () => {
+  expect(() => armFaults("/tmp", { embedded: false })).toThrow(
+    expect.objectContaining({ code: "host_settings_invalid" }),
+  );
+});
