@@ -48,6 +48,15 @@ export class WarmRuns {
     );
   }
 
+  async #pruned(state: AppState): Promise<void> {
+    const { ports } = this.#parts;
+    if (state.live !== null) {
+      const { config } = await runSpec({ ports, state }, state.live);
+      await prune({ ports, state }, config.keep);
+    }
+    await ports.states.save(state.app, state);
+  }
+
   async #retire(app: string): Promise<void> {
     const { ports, locks, stateOf } = this.#parts;
     const log = this.#parts.log.child({ app });
@@ -63,11 +72,9 @@ export class WarmRuns {
       const cut = await retire({ ports, state }, run);
       if (cut > 0) this.#parts.onCut(app, cut);
       state.warm = null;
-      if (state.live !== null) {
-        const { config } = await runSpec({ ports, state }, state.live);
-        await prune({ ports, state }, config.keep);
-      }
-      await ports.states.save(app, state);
+      // The run is gone by now: a moment's fault must not leave it in the file, to be looked for by the next start.
+      const finish = () => this.#pruned(state);
+      await finish().catch(finish);
       log.info({ run, cut }, "warm run retired");
     } catch (err) {
       log.error({ err }, "the warm run could not be retired; it is tried again");

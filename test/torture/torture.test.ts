@@ -24,6 +24,7 @@ const selection: Record<Bind, [operation: string, ...strikes: Strike[]][]> = {
       { fault: "fail-ENOSPC", effect: "state.write:healthy" },
     ],
     ["abort", { fault: "fail-ENOSPC", effect: "slots.swap" }],
+    ["retire", { fault: "fail-EMFILE", effect: "state.write:idle" }],
     ["recovery that undoes", { fault: "kill-after", effect: "release.aside" }],
   ],
   port: [
