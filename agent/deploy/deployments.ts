@@ -25,6 +25,7 @@ import { viewApp } from "./app-view.ts";
 import { carryOut, type Ending, hasCutOver, takeBack } from "./conclude.ts";
 import { deploy, deployAgain, receive } from "./deploy.ts";
 import { aborted, Deployment } from "./deployment.ts";
+import { KnownDeployments } from "./known-deployments.ts";
 import { Leases } from "./lease.ts";
 import { AppLocks } from "./lock.ts";
 import { assertNotHeld, recover } from "./recover.ts";
@@ -49,8 +50,6 @@ const recoveryPatienceMs = 60_000;
 /** A recovery that meets a moment's fault is tried again: the next start may be weeks away. */
 const recoveryAttempts = 3;
 const recoveryPauseMs = 500;
-/** Ended deployments whose events stay in memory; older ones are read from their files. */
-const endedInMemory = 100;
 
 interface Parts {
   ports: Ports;
@@ -81,8 +80,7 @@ export class Deployments implements Service {
   readonly #log: Logger;
   readonly #locks: AppLocks;
   readonly #states = new Map<string, AppState>();
-  /** Deployments of this life of the agent, by id; those that ended are found in their app's history too. */
-  readonly #deployments = new Map<string, Deployment>();
+  readonly #known: KnownDeployments;
   readonly #running = new Map<string, { deployment: Deployment; ended: Promise<void> }>();
   readonly #stopping = new AbortController();
   readonly #warm: WarmRuns;
@@ -94,6 +92,7 @@ export class Deployments implements Service {
     this.#log = log;
     this.#locks = new AppLocks(ports.clock);
     const stateOf = (app: string) => this.#state(app);
+    this.#known = new KnownDeployments({ ports, stateOf });
     this.#warm = new WarmRuns({ ports, locks: this.#locks, log, stateOf, onCut });
     this.#canaries = new CanaryWatch({ ports, log, stateOf, fail: (id, reason) => this.#failCanary(id, reason) });
   }
@@ -201,40 +200,17 @@ export class Deployments implements Service {
 
   async deployment(id: string): Promise<DeploymentView> {
     this.#leases.renew(id);
-    const known = this.#deployments.get(id);
-    if (known !== undefined) return known.view;
-    for (const app of await this.apps()) {
-      const state = await this.#state(app).catch(() => undefined);
-      const view = state?.history.find((past) => past.id === id);
-      if (view !== undefined) return view;
-    }
-    throw new CutoverError("deployment_not_found", `The agent knows no deployment ${id}.`, {
-      unchanged,
-      fix: "Deployments are remembered for the last 20 of an app.",
-    });
+    return this.#known.view(id);
   }
 
   async settled(id: string, waitMs: number, signal: AbortSignal): Promise<DeploymentView> {
-    const timeout = new AbortController();
-    const timer = setTimeout(() => timeout.abort(), waitMs);
-    try {
-      const either = AbortSignal.any([signal, timeout.signal]);
-      for await (const event of this.events(id, 0, either)) if (event.type === "end") break;
-    } finally {
-      clearTimeout(timer);
-    }
-    return this.deployment(id);
+    const view = await this.#known.settled(id, waitMs, signal);
+    this.#leases.renew(id);
+    return view;
   }
 
-  async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
-    const known = this.#deployments.get(id);
-    if (known !== undefined) {
-      yield* known.follow(after, signal);
-      return;
-    }
-    const view = await this.deployment(id);
-    const past = await this.#ports.events.read(view.app, id);
-    for (const event of past) if (event.id > after) yield event;
+  events(id: string, after: number, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
+    return this.#known.events(id, after, signal);
   }
 
   apps(): Promise<string[]> {
@@ -347,7 +323,7 @@ export class Deployments implements Service {
     const signal = AbortSignal.any([request.signal, this.#stopping.signal]);
     const lease = kind === "activate" ? await this.#endLease(app, release) : undefined;
     let holder = deployment.id;
-    const holds = () => this.#deployments.get(holder)?.view ?? deployment.view;
+    const holds = () => this.#known.recent(holder)?.view ?? deployment.view;
     const unlock = await this.#locks.acquire(app, holds, request.waitMs, signal);
     try {
       const state = await this.#state(app);
@@ -367,7 +343,7 @@ export class Deployments implements Service {
       log.info({ by: request.by }, "deployment begins");
       await request.begun?.(deployment.id);
       const work: Work = { ports: this.#ports, settings, state, deployment, log, stopping: this.#stopping.signal };
-      this.#deployments.set(deployment.id, deployment);
+      this.#known.add(deployment);
       const { promise: ended, resolve } = Promise.withResolvers<void>();
       this.#running.set(app, { deployment, ended });
       deployment.restartClock();
@@ -463,8 +439,7 @@ export class Deployments implements Service {
     log.info({ outcome, release, code: failure?.code }, "deployment ended");
     unlock();
     await this.#schedule(deployment.app);
-    const ended = [...this.#deployments.values()].filter((known) => known.outcome !== "running");
-    for (const { id } of ended.slice(0, -endedInMemory)) this.#deployments.delete(id);
+    this.#known.forgetOld();
   }
 
   /** What goes on beside the deployments. */
@@ -483,7 +458,7 @@ export class Deployments implements Service {
     const log = this.#log.child({ app });
     const deployment = await recover({ ports: this.#ports, state, stopping: this.#stopping.signal }, log);
     if (deployment === undefined) return undefined;
-    this.#deployments.set(deployment.id, deployment);
+    this.#known.add(deployment);
     log.info({ deployment: deployment.id, outcome: deployment.outcome }, "an interrupted deployment was taken up");
     return deployment;
   }
@@ -496,7 +471,7 @@ export class Deployments implements Service {
       if (state.staged?.deployment !== view.id) throw tooLate(view.id);
       const past = await this.#ports.events.read(view.app, view.id);
       const { clock, events, apps } = this.#ports;
-      const deployment = this.#deployments.get(view.id) ?? new Deployment({ clock, files: events, view, past });
+      const deployment = this.#known.recent(view.id) ?? new Deployment({ clock, files: events, view, past });
       const { run } = state.staged;
       state.journal = { deployment: deployment.view, run, from: state.live, brought: true, attempts: 0 };
       const log = this.#log.child({ app: view.app, deployment: view.id, kind: view.kind });
@@ -505,7 +480,7 @@ export class Deployments implements Service {
       await this.#ports.states.save(view.app, state).catch(unwritten);
       const settings = await apps.settings(view.app);
       const work: Work = { ports: this.#ports, settings, state, deployment, log, stopping: this.#stopping.signal };
-      this.#deployments.set(deployment.id, deployment);
+      this.#known.add(deployment);
       await takeBack(work, reason);
       await this.#schedule(view.app);
       return deployment.view;
