@@ -48,10 +48,15 @@ async function history(...args: string[]): Promise<AuditEntry[]> {
 }
 
 test("metrics answer at the address that agent.yml gives them, and not with the other calls", async () => {
-  const samples = readMetrics(await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text());
+  const read = async () => readMetrics(await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text());
+  let samples = await read();
+  // For supervisor an instance is up when it has been for a second.
+  while (samples.get('cutover_instances_up{app="shop",role="live"}') !== 2) {
+    await sleep(50);
+    samples = await read();
+  }
   expect(samples.get('cutover_deployments_total{app="shop",kind="deploy",result="staged"}')).toBe(1);
   expect(samples.get('cutover_deployments_total{app="shop",kind="activate",result="succeeded"}')).toBe(1);
-  expect(samples.get('cutover_instances_up{app="shop",role="live"}')).toBe(2);
   expect(samples.get('cutover_slots{app="shop",role="live"}')).toBe(60);
   expect(samples.get("cutover_disk_free_bytes")).toBeGreaterThan(0);
   expect((await fetch(`${host.agent.url}/metrics`)).status).toBe(404);
