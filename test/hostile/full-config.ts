@@ -39,6 +39,7 @@ function common(app: string): Record<string, unknown> {
     env: { ENVNAME: "envvalue" },
     drain: { timeout: "83s" },
     keep_warm: "84s",
+    watch: "85s",
     exclude: ["excludedname"],
   };
 }
