@@ -9,6 +9,7 @@ import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
 import { deployProject, finished } from "../harness/deploy.ts";
 import { freePortRange, freePorts } from "../harness/ports.ts";
 import { Scratch } from "../harness/scratch.ts";
+import { askAsClients, shareOf } from "../load/clients.ts";
 import type { LoadOptions } from "../load/options.ts";
 import { startLoadProcess } from "../load/process.ts";
 import { describeReport, type LoadReport } from "../load/report.ts";
@@ -172,6 +173,40 @@ test.each([
   expect(await readdir(join(home, "ports"))).toEqual([`${(await agent.appView("art")).live}.json`]);
   await deploy("django-gunicorn", "v3");
   expect(await answer("/version")).toContain("v3 ");
+});
+
+test("any command changes from one version to the next, too", async () => {
+  await addApp("art");
+  const command =
+    "python -m gunicorn --bind unix:{socket} --umask 0 --workers {workers} --threads 8 artproject.wsgi:application";
+  const server = { kind: "command", command, app: undefined, threads: undefined, bind: "socket" } as const;
+  await deploy("django-gunicorn", "v1", { server });
+  expectNoFailure(await underLoad({}, async () => void (await deploy("django-gunicorn", "v2", { server }))), [
+    "v1",
+    "v2",
+  ]);
+});
+
+test("a gray release of instances that speak uwsgi: the same visitor stays on the new version", async () => {
+  await addApp("mysite");
+  const config = { site: { balance: "ip_hash" } } as const;
+  await deploy("django-uwsgi", "v1", config);
+  const cwd = join(scratch.path, "checkout");
+  await copyStack(cwd, "django-uwsgi", { version: "v2", config: { keep_warm: "0s", ...config } });
+  const inputs = { hosts: agent.url, "signing-key": key.privatePem };
+  const { outputs } = await runAction({ inputs: { ...inputs, command: "stage" }, cwd });
+  const report = await underLoad({}, async () => {
+    let before = new Map<number, string>();
+    for (const weight of [25, 50, 100]) {
+      const step = { command: "activate", release: outputs.release ?? "", weight: String(weight) };
+      expect((await runAction({ inputs: { ...inputs, ...step }, cwd })).exitCode).toBe(0);
+      const answers = await askAsClients(url, "localhost", 1000);
+      expect(Math.abs(shareOf(answers, "v2") - weight)).toBeLessThanOrEqual(3);
+      expect([...before].filter(([client, version]) => version === "v2" && answers.get(client) !== "v2")).toEqual([]);
+      before = answers;
+    }
+  });
+  expect(report.failures.slice(0, 10), describeReport(report)).toEqual([]);
 });
 
 test("from a socket to a port, and back", async () => {
