@@ -109,6 +109,8 @@ export class Deployments implements Service {
     stopping.addEventListener("abort", stopped, { once: true });
     try {
       const manifest = await receive(work, request);
+      // Also where it was aborted at the very end: its sender has no answer yet, and sends it again.
+      work.deployment.signal.throwIfAborted();
       request.signal.removeEventListener("abort", lost);
       stopping.removeEventListener("abort", stopped);
       const { activate, releaseCommand, leaseMs } = request;
