@@ -285,7 +285,8 @@ export class LocalPrivileged implements Privileged {
     for (const { process: name } of owners) await this.removeProcess(app, run, name);
     await dropPrograms(this.#programs(app, run), this.#clock);
     // Its programs had their time to end; what supervisor does not see of them must not go on.
-    signalEach(processesOf({ shared: this.#layout(app).shared, run }), "SIGKILL");
+    const left = processesOf({ shared: this.#layout(app).shared, run });
+    await effect("run.kill", async () => signalEach(left, "SIGKILL"));
     await this.#ports.forget(app, run);
     // Last, because runs() finds an unfinished removal by it.
     const directory = this.#layout(app).runDir(run);

@@ -38,7 +38,7 @@ export class SpentTokensFile implements SpentTokens {
     const tokens = new SpentTokensFile(file, options);
     await mkdir(dirname(file), { recursive: true });
     await tokens.#load();
-    await tokens.#rewrite();
+    await effect("token.rewrite", () => tokens.#rewrite());
     return tokens;
   }
 

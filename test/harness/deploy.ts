@@ -41,10 +41,15 @@ export async function finished(agent: EmbeddedAgent, path: string, body: Readabl
 export function call(agent: EmbeddedAgent, method: string, path: string, body?: Readable): Promise<unknown> {
   const socketPath = join(agent.directory, "agent.sock");
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, method, path, agent: false }, async (response) => {
-      const answer = await text(response);
-      if (response.statusCode !== undefined && response.statusCode < 300) resolve(JSON.parse(answer));
-      else reject(new Error(`${method} ${path}: ${response.statusCode} ${answer}`));
+    const outgoing = request({ socketPath, method, path, agent: false }, (response) => {
+      text(response)
+        .then((answer) => {
+          if (response.statusCode === 204) resolve(undefined);
+          else if (response.statusCode !== undefined && response.statusCode < 300) resolve(JSON.parse(answer));
+          else reject(new Error(`${method} ${path}: ${response.statusCode} ${answer}`));
+        })
+        // Broken off in the middle of the answer.
+        .catch(reject);
     });
     outgoing.on("error", reject);
     if (body === undefined) outgoing.end();

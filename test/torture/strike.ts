@@ -1,3 +1,4 @@
+import { availableParallelism, loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AppState } from "../../agent/deploy/state.ts";
 import { releaseOfRun } from "../../shared/names.ts";
@@ -22,8 +23,19 @@ export interface Result {
 }
 
 const later = "after the next deploy and rollback: ";
-/** How long an agent may take to finish or undo by itself. Far more than it needs: other things run on a test's machine. */
+/** How long is waited for an agent to finish or undo by itself; what takes longer than `recoveryLimitMs` is a fault all the same. */
 const patienceMs = 30_000;
+const recoveryLimitMs = 5000;
+
+/** How many programs want each processor, over the last minute. */
+function load(): string {
+  return ((loadavg()[0] ?? 0) / availableParallelism()).toFixed(1);
+}
+
+/** On a machine that others keep busy everything takes as many times longer as there are programs for a processor. */
+function allowedMs(): number {
+  return recoveryLimitMs * Math.max(1, Number(load()));
+}
 
 /**
  * Does the operation with one of its effects struck, and looks at everything that must hold afterwards.
@@ -40,7 +52,7 @@ export async function strikeIn(
     await ends(host, operation);
     const struck = host.disarm();
     if (struck && strike.fault.startsWith("kill")) await host.agent.ended;
-    if (reboot && struck && !strike.fault.startsWith("fail")) {
+    if (reboot && struck && strike.fault.startsWith("kill")) {
       await prober.stop();
       await host.reboot();
       const { live, journal } = await host.state();
@@ -66,8 +78,11 @@ export async function killDuring(host: TortureHost, operation: Operation, afterM
 
 /** Does the operation until it has ended, well or not, or the agent was killed in it. */
 export async function ends(host: TortureHost, operation: Operation): Promise<void> {
+  const running = operation.run(host).catch(() => undefined);
   const before = operation.starts === true ? new Promise<never>(() => {}) : host.agent.ended;
-  await Promise.race([operation.run(host).catch(() => undefined), before]);
+  await Promise.race([running, before]);
+  // Its calls break off with the agent.
+  await Promise.race([running, sleep(1000)]);
 }
 
 async function around(
@@ -86,15 +101,20 @@ async function around(
   try {
     // What an earlier point has left over is that point's fault alone.
     for (const left of await leftovers(host)) known.add(left);
+    const earlier = await releasesOf(host);
     await operation.prepare?.(host);
-    const before = await releasesOf(host);
+    const before = await releasesOf(host).catch(() => earlier);
     prober.start();
     struck = await act(prober, faults);
-    const state = await host.state();
+    const state = await host.state().catch(() => undefined);
     const { began, restarted } = await startedAgain(host);
     if (restarted) journal = state;
+    await operation.finish?.(host);
     if (!(await host.settles(patienceMs))) faults.push(`not settled: ${await unsettled(host)}`);
     recoveryMs = performance.now() - began;
+    if (recoveryMs > allowedMs())
+      faults.push(`it took ${Math.round(recoveryMs)} ms to recover, at a load of ${load()}`);
+    if (!(await host.stepsEnd(patienceMs))) faults.push("a step of the build goes on and on");
     seen = await prober.stop();
     const after = await releasesOf(host);
     const visible = new Set([...before, ...after]);

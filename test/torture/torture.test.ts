@@ -1,8 +1,9 @@
 import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { armFaults, effects } from "../../agent/effects.ts";
+import { armFaults, type Effect, effects } from "../../agent/effects.ts";
 import { agentProgram, node, systemPath } from "../harness/places.ts";
 import { runProgram } from "../harness/run.ts";
+import type { Logged } from "./effect-log.ts";
 import { type Bind, binds, type Strike, TortureHost } from "./host.ts";
 import { operations } from "./operations.ts";
 import { unreached } from "./points.ts";
@@ -76,22 +77,21 @@ describe.each(binds)("with instances on a %s", (bind) => {
   test("what is written is on the disk before what comes after it counts on it", async () => {
     host.takeEffects();
     await host.deploy();
-    const lines = host.takeEffects().map((line) => line.split(" "));
-    const at = (when: string, effect: string, what?: string, from = 0) => {
+    const lines = host.takeEffects();
+    const at = (when: Logged["when"], effect: Effect, what?: string, from = 0) => {
       const found = lines.findIndex(
-        ([w, name, path], index) => index >= from && w === when && name === effect && (what ?? path) === path,
+        (line, index) =>
+          index >= from && line.when === when && line.effect === effect && (what ?? line.what) === line.what,
       );
       expect(found, `${when} ${effect} ${what ?? ""}`).toBeGreaterThanOrEqual(0);
       return found;
     };
-    for (const [index, [when, effect, path = ""]] of lines.entries()) {
+    for (const [index, { when, effect, what: path }] of lines.entries()) {
       if (when !== "after" || effect !== "durable.rename") continue;
       // Its bytes before its name, and its name before the write is told to be done.
       expect(at("after", "durable.sync", path)).toBeLessThan(index);
       expect(
-        lines
-          .slice(index)
-          .some(([w, name, what]) => w === "after" && name === "durable.sync-directory" && what === dirname(path)),
+        lines.slice(index).some((line) => isAfter(line, "durable.sync-directory") && line.what === dirname(path)),
       ).toBe(true);
     }
     const intent = at("after", "state.write:cut_over");
@@ -104,7 +104,7 @@ describe.each(binds)("with instances on a %s", (bind) => {
       const swap = at("before", "slots.swap");
       expect(intent).toBeLessThan(swap);
       expect(at("after", "slots.prepare")).toBeLessThan(swap);
-      expect(lines.slice(swap).findIndex(([, name]) => name === "durable.sync-directory")).toBeGreaterThan(0);
+      expect(lines.slice(swap).findIndex((line) => isAfter(line, "durable.sync-directory"))).toBeGreaterThan(0);
     } else {
       expect(intent).toBeLessThan(at("before", "upstream.write"));
       expect(at("after", "nginx.keep")).toBeLessThan(at("before", "upstream.write"));
@@ -113,6 +113,10 @@ describe.each(binds)("with instances on a %s", (bind) => {
     expect(at("after", "state.write:drained")).toBeLessThan(at("before", "programs.remove"));
   });
 });
+
+function isAfter({ when, effect }: Logged, wanted: Effect): boolean {
+  return when === "after" && effect === wanted;
+}
 
 test("ten deploys under load, one broken and one killed, lose no request and leave nothing", async () => {
   await using host = await TortureHost.start("socket");

@@ -54,7 +54,7 @@ export class ReleaseDirectories implements Releases {
         if (signal.aborted) throw abortion(signal);
         await this.#checkRoom(layout, manifest, options.makeRoom);
         partial = layout.partial(manifest.release);
-        await rm(partial, { recursive: true, force: true });
+        await this.#clear(partial);
         const writer = new ReleaseWriter(partial, manifest.created);
         effectNow("bundle.spool", () => writer.manifest(bytes, manifest.config));
         accepted = { manifest, digest, writer };
@@ -71,7 +71,7 @@ export class ReleaseDirectories implements Releases {
       if (accepted === undefined || partial === undefined) throw new Error("a bundle was read without its manifest");
       const { manifest, digest, writer } = accepted;
       if (signal.aborted) throw abortion(signal);
-      writer.linkStatic(manifest.config.static);
+      effectNow("bundle.static", () => writer.linkStatic(manifest.config.static));
       refuseExisting(layout, manifest.release);
       const [from, to] = [partial, layout.release(manifest.release)];
       await effect("release.rename", () => rename(from, to));
@@ -102,7 +102,7 @@ export class ReleaseDirectories implements Releases {
   async remove(app: string, release: string): Promise<void> {
     const layout = appLayout(this.#data, app);
     const partial = layout.partial(release);
-    await rm(partial, { recursive: true, force: true });
+    await this.#clear(partial);
     // Moved away first: a release that is there is there whole, also when the removal is interrupted.
     try {
       await effect("release.aside", () => rename(layout.release(release), partial));
@@ -170,6 +170,11 @@ export class ReleaseDirectories implements Releases {
 
   async gain(app: string, releases: string[]): Promise<number> {
     return gainOf(appLayout(this.#data, app), releases);
+  }
+
+  /** What an upload or a removal that was cut short has left. */
+  async #clear(partial: string): Promise<void> {
+    if (existsSync(partial)) await effect("bundle.clear", () => rm(partial, { recursive: true, force: true }));
   }
 
   async #checkRoom(layout: AppLayout, { release, files }: Manifest, makeRoom?: MakeRoom): Promise<void> {

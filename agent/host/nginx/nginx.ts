@@ -112,7 +112,7 @@ export class Nginx {
       for (const { path, text, effect: name } of changing) await effect(name, () => this.#put(path, text));
       await this.#reload(changing.filter(({ text }) => text !== undefined).map(({ path }) => path));
     } catch (error) {
-      for (const { path, loaded } of changing) await this.#put(path, loaded);
+      for (const { path, loaded } of changing) await effect("site.restore", () => this.#put(path, loaded), path);
       await this.#forget(changing);
       throw error;
     }
@@ -124,7 +124,7 @@ export class Nginx {
     const files = await Promise.all(names.map((name) => this.#stateOf({ name, text: undefined })));
     const there = files.filter(({ present, loaded }) => present !== undefined || loaded !== undefined);
     if (there.length === 0) return;
-    for (const { path } of there) await rm(path, { force: true });
+    for (const { path } of there) await effect("site.remove", () => rm(path, { force: true }), path);
     await this.#forget(there);
     try {
       await this.#reload([]);

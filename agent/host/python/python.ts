@@ -94,13 +94,14 @@ export class PythonEnvironments implements Environments {
 
 async function makeAnew(request: VenvRequest): Promise<false> {
   const { directory, layout } = request;
-  await removeVenv(directory);
+  const clear = () => effect("environment.clear", () => removeVenv(directory));
+  await clear();
   await mkdir(layout.venvs, { recursive: true });
   try {
     await effect("environment.build", () => makeVenv(request));
     await effect("environment.complete", () => writeFile(join(directory, marker), ""));
   } catch (thrown) {
-    await removeVenv(directory);
+    await clear();
     throw thrown;
   }
   return false;

@@ -21,12 +21,12 @@ export function encodeLaunchFile(launch: LaunchFile): string {
  */
 export async function writeLaunchFile(path: string, launch: LaunchFile, gid: number | undefined): Promise<void> {
   await rm(path, { force: true });
-  const file = await open(path, "wx", 0o600);
+  const file = await effect("launch.create", () => open(path, "wx", 0o600), path);
   try {
     if (gid !== undefined) await file.chown(0, gid);
     await file.chmod(0o640);
     await effect("launch.write", () => file.writeFile(encodeLaunchFile(launch)), path);
-    await file.sync();
+    await effect("launch.sync", () => file.sync(), path);
   } finally {
     await file.close();
   }

@@ -2,6 +2,7 @@ import { chmod, chown, mkdir } from "node:fs/promises";
 import type { Config } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import { CutoverError } from "../../../shared/errors.ts";
+import { effect } from "../../effects.ts";
 import type { Instance } from "../../ports.ts";
 import { portAddress, socketAddress } from "../address.ts";
 import type { AppLayout } from "../layout.ts";
@@ -41,7 +42,7 @@ export interface DirectoryOwner {
 
 /** Makes a directory, or gives the one that is there this mode and owner. */
 export async function makeDirectory(path: string, mode: number, owner?: DirectoryOwner): Promise<void> {
-  await mkdir(path, { recursive: true });
+  await effect("directory.make", () => mkdir(path, { recursive: true }), path);
   if (owner !== undefined) await chown(path, owner.uid, owner.gid);
   // After the owner, and apart from mkdir: neither the umask nor a change of owner takes a bit away.
   await chmod(path, mode);

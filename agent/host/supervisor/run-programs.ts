@@ -31,7 +31,7 @@ export async function addPrograms(programs: RunPrograms, text: string): Promise<
     await supervisor.reloadConfig();
     await supervisor.addProcessGroup(group);
   } catch (error) {
-    if (before === undefined) await rm(file, { force: true });
+    if (before === undefined) await effect("programs.unlink", () => rm(file, { force: true }));
     throw error;
   }
   await supervisor.startProcessGroup(group);
