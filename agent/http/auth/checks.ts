@@ -110,7 +110,7 @@ async function issuerIsTrusted(so: Verification): Promise<void> {
   const signer =
     claimed.iss === keyIssuer
       ? await keySigner(trust, header.kid)
-      : githubSigner(call.app, trust, String(claimed.iss), parts.github);
+      : githubSigner(call.app, trust, claimed.iss, parts.github);
   if (signer === undefined) {
     const keys = trust.some(({ key }) => key !== undefined) ? [keyIssuer] : [];
     throw new Refusal("issuer_untrusted", {

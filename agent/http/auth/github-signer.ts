@@ -30,10 +30,10 @@ export function trustedIssuers(trust: readonly Trusted[], { issuers }: GithubPar
 export function githubSigner(
   app: string,
   trust: readonly Trusted[],
-  iss: string,
+  iss: unknown,
   parts: GithubParts,
 ): Signer | undefined {
-  if (!trustedIssuers(trust, parts).includes(iss)) return undefined;
+  if (typeof iss !== "string" || !trustedIssuers(trust, parts).includes(iss)) return undefined;
   const issuer = parts.issuers.find((each) => each.issuer === iss);
   if (issuer === undefined) return undefined;
   const entries = trust.flatMap(({ github, allow }) =>
