@@ -16,6 +16,8 @@ import { systemClock } from "./host/clock.ts";
 import { startEmbedded } from "./host/embedded/embedded.ts";
 import { EventFilesOnDisk } from "./host/event-files.ts";
 import { SocketProbe } from "./host/health.ts";
+import { IssuerKeyFiles } from "./host/issuer-keys.ts";
+import { LearntRepositoriesFile } from "./host/learnt-repositories.ts";
 import { MaintenanceFiles } from "./host/maintenance.ts";
 import { LocalPrivileged } from "./host/privileged.ts";
 import { ProcNetConnections } from "./host/proc-net.ts";
@@ -27,7 +29,9 @@ import { launcherFile } from "./host/supervisor/launcher.ts";
 import { NginxTraffic } from "./host/traffic.ts";
 import { AnotherAgent, startAdminServer } from "./http/admin-server.ts";
 import { createHttpApp } from "./http/app.ts";
-import { localOperator, tokenAuthorizer } from "./http/auth.ts";
+import { localOperator, tokenAuthorizer } from "./http/auth/authorize.ts";
+import { TrustBook } from "./http/auth/trust-view.ts";
+import { CallLimiter } from "./http/call-limits.ts";
 import { createMetricsApp } from "./http/metrics.ts";
 import { startServer } from "./http/server.ts";
 import { createLogger, type Logger } from "./logger.ts";
@@ -134,9 +138,18 @@ async function serve(host: Host): Promise<void> {
   const service = new Deployments({ ports, log: logger, onCut: (app, requests) => metrics.cut(app, requests) });
   const { metrics, audit, closeObservers } = observe(host, { events, service, apps: ports.apps, logger });
   const common = { service, logger, version, audit };
+  const { github, limits, data } = settings;
+  const learnt = new LearntRepositoriesFile(data);
+  const trust = new TrustBook(ports.apps, learnt, github);
 
   // First, since it refuses to start beside another agent: nothing may be recovered by two.
-  const local = createHttpApp({ ...common, authorize: localOperator(), admin: true, metrics: () => metrics.render() });
+  const local = createHttpApp({
+    ...common,
+    authorize: localOperator(),
+    admin: true,
+    trust,
+    metrics: () => metrics.render(),
+  });
   const admin = await startAdminServer({ path: settings.socket, app: local });
   const servers = [admin];
   const spent = await SpentTokensFile.open(join(settings.data, "spent-tokens"));
@@ -146,11 +159,13 @@ async function serve(host: Host): Promise<void> {
       apps: ports.apps,
       spent,
       names: names(settings),
+      github: { issuers: github, learnt, keys: issuerKeys(settings, logger) },
       logger,
     });
     const watched = settings.metrics === true ? { metrics: () => metrics.render() } : {};
-    const app = createHttpApp({ ...common, authorize, ...watched });
-    const server = await startServer(address(settings.listen), { app, ...(await readTls(settings)) });
+    const app = createHttpApp({ ...common, authorize, ...watched, limiter: new CallLimiter({ limits }) });
+    const connections = { ...limits, onFull: (about: object) => logger.warn(about, "connections are refused") };
+    const server = await startServer(address(settings.listen), { app, connections, ...(await readTls(settings)) });
     servers.unshift(server);
     if (typeof settings.metrics === "string") {
       const app = createMetricsApp({ logger, metrics: () => metrics.render() });
@@ -168,6 +183,12 @@ async function serve(host: Host): Promise<void> {
     await spent.close();
     logger.info("stopped");
   }
+}
+
+function issuerKeys({ data, github }: AgentSettings, logger: Logger): IssuerKeyFiles {
+  const onTrouble = (issuer: string, detail: string) =>
+    logger.warn({ issuer, detail }, "trouble with an issuer's keys");
+  return new IssuerKeyFiles({ data, issuers: github, onTrouble });
 }
 
 interface Observed {
