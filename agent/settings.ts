@@ -50,6 +50,8 @@ function isPlain(url: string): boolean {
   return URL.canParse(url) && new URL(url).protocol === "http:" && !isLoopback(new URL(url));
 }
 
+const userName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "a user of this host");
+
 /** agent.yml: what the host's owner says about the agent. Everything has a default for a Debian host. */
 export const agentSettingsSchema = z.strictObject({
   /** Where the agent listens for the Action and curl. */
@@ -60,6 +62,10 @@ export const agentSettingsSchema = z.strictObject({
   tls: z.strictObject({ certificate: z.string(), key: z.string() }).optional(),
   data: z.string().default("/var/lib/cutover"),
   socket: z.string().default("/run/cutover/agent.sock"),
+  /** Where the helper answers an agent that is not root. */
+  helper: z.string().default("/run/cutover/helper.sock"),
+  /** The user that the agent runs as beside a helper: the only one but root that the helper answers. */
+  agent_user: userName.default("cutover-agent"),
   supervisor: z
     .strictObject({
       socket: z.string().default("/run/supervisor.sock"),
@@ -96,6 +102,18 @@ export const agentSettingsSchema = z.strictObject({
         .default(256 * 1024 ** 2),
       /** Processes that compile bytecode at the same time. */
       jobs: z.int().min(1).default(availableParallelism()),
+      /** Bytes of memory that a process of a build step or a release command may fill. */
+      step_memory: z
+        .int()
+        .min(64 * 1024 ** 2)
+        .default(4 * 1024 ** 3),
+      /** Processes and threads that the app's user may have while a step runs, its instances among them. */
+      step_tasks: z.int().min(16).default(4096),
+      /** Bytes of the largest file that a step may write. */
+      step_file: z
+        .int()
+        .min(1024 ** 2)
+        .default(4 * 1024 ** 3),
     })
     .prefault({}),
   /** Where `GET /metrics` answers beside the admin socket: with the calls of `listen`, or at an address of its own. */
@@ -126,10 +144,7 @@ export function parsePortRange(text: string): { first: number; last: number } {
 /** apps/<app>.yml: what the host's owner says about one app. */
 export const appSettingsSchema = z.strictObject({
   /** The user that the app's processes, build steps and release commands run as. Not used by an agent without root. */
-  user: z
-    .string()
-    .regex(/^[a-z_][a-z0-9_-]{0,31}$/, "a user of this host")
-    .optional(),
+  user: userName.optional(),
   trust: z
     .array(
       z.strictObject({

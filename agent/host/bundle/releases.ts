@@ -16,6 +16,7 @@ import { abortion } from "../abortion.ts";
 import { pointSymlink, removeUnfinished, syncDirectory } from "../durable.ts";
 import { type AppLayout, appLayout } from "../layout.ts";
 import { listIfThere } from "../optional-file.ts";
+import { removeTree } from "../ownership.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
@@ -102,7 +103,7 @@ export class ReleaseDirectories implements Releases {
   async remove(app: string, release: string): Promise<void> {
     const layout = appLayout(this.#data, app);
     const partial = layout.partial(release);
-    await rm(partial, { recursive: true, force: true });
+    await removeTree(partial);
     // Moved away first: a release that is there is there whole, also when the removal is interrupted.
     try {
       await effect("release.aside", () => rename(layout.release(release), partial));
@@ -110,7 +111,7 @@ export class ReleaseDirectories implements Releases {
       if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return;
       throw thrown;
     }
-    await effect("release.remove", () => rm(partial, { recursive: true, force: true }));
+    await effect("release.remove", () => removeTree(partial));
   }
 
   async list(app: string): Promise<StoredRelease[]> {
