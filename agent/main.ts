@@ -85,6 +85,7 @@ function createPorts({ settings, appsDir, embedded }: Host, events: EventFiles):
       pythonPath: settings.python_path,
       jobs: limits.jobs,
       runStep: privileged.stepRunner(),
+      trees: privileged.buildTrees(),
     }),
     privileged,
     traffic: new NginxTraffic(data, privileged),

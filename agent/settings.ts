@@ -75,6 +75,7 @@ const githubIssuer = z.strictObject({
 export type GithubIssuer = z.output<typeof githubIssuer>;
 
 const githubDotCom = { issuer: "https://token.actions.githubusercontent.com", server: "https://github.com" } as const;
+const userName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "a user of this host");
 
 /** agent.yml: what the host's owner says about the agent. Everything has a default for a Debian host. */
 export const agentSettingsSchema = z.strictObject({
@@ -86,6 +87,10 @@ export const agentSettingsSchema = z.strictObject({
   tls: z.strictObject({ certificate: z.string(), key: z.string() }).optional(),
   data: z.string().default("/var/lib/cutover"),
   socket: z.string().default("/run/cutover/agent.sock"),
+  /** Where the helper answers an agent that is not root. */
+  helper: z.string().default("/run/cutover/helper.sock"),
+  /** The user that the agent runs as beside a helper: the only one but root that the helper answers. */
+  agent_user: userName.default("cutover-agent"),
   supervisor: z
     .strictObject({
       socket: z.string().default("/run/supervisor.sock"),
@@ -129,6 +134,18 @@ export const agentSettingsSchema = z.strictObject({
       calls_per_address: z.int().min(1).default(50),
       /** Refused tokens a minute from one address; after that its calls with a token are refused unread. */
       refusals_per_address: z.int().min(1).default(20),
+      /** Bytes of memory that a process of a build step or a release command may fill. */
+      step_memory: z
+        .int()
+        .min(64 * 1024 ** 2)
+        .default(4 * 1024 ** 3),
+      /** Processes and threads that the app's user may have while a step runs, its instances among them. */
+      step_tasks: z.int().min(16).default(4096),
+      /** Bytes of the largest file that a step may write. */
+      step_file: z
+        .int()
+        .min(1024 ** 2)
+        .default(4 * 1024 ** 3),
     })
     .prefault({}),
   /** Whose ID tokens count, beside keys; the first where an app's trust names none. */
@@ -209,10 +226,7 @@ export function parsePortRange(text: string): { first: number; last: number } {
 /** apps/<app>.yml: what the host's owner says about one app. */
 export const appSettingsSchema = z.strictObject({
   /** The user that the app's processes, build steps and release commands run as. Not used by an agent without root. */
-  user: z
-    .string()
-    .regex(/^[a-z_][a-z0-9_-]{0,31}$/, "a user of this host")
-    .optional(),
+  user: userName.optional(),
   trust: z.array(trusted).default([]),
   /** Addresses that the app's site may listen on, and does unless cutover.yml chooses among them. */
   listen: z.array(listenAddress).min(1).default([80]),

@@ -269,6 +269,7 @@ test.runIf(isRoot)(
     };
 
     // A build step may write to its release; the sealed release stays as it is.
+    await privileged.buildTrees().give("shop", layout.release(release));
     const step = privileged.stepRunner();
     const build = {
       cwd: layout.app(release),
@@ -299,7 +300,7 @@ test.runIf(isRoot)(
     const nginxGroup = Number(execFileSync("getent", ["group", "www-data"], { encoding: "utf8" }).split(":")[2]);
     expect([modes(layout.home), modes(layout.runDir(release)), modes(layout.shared)]).toEqual(["711", "2750", "2750"]);
     expect(statSync(layout.runDir(release))).toMatchObject({ uid: nobody.uid, gid: nginxGroup });
-    const launchFile = join(layout.runDir(release), "web-0.json");
+    const launchFile = join(layout.launchDir(release), "web-0.json");
     expect([modes(launchFile), statSync(launchFile).uid, statSync(launchFile).gid]).toEqual(["640", 0, nobody.gid]);
 
     expect(statSync(join(layout.shared, "media", "a"))).toMatchObject({ uid: nobody.uid, gid: nginxGroup });
