@@ -108,7 +108,9 @@ test("a run that cannot start shows why, keeps its log, and goes as well", async
   const { privileged, embedded } = host;
   await privileged.prepareApp("shop");
   unpack(host);
-  const spec = testSpec(testConfig({ server: { kind: "gunicorn", app: "nothing_here:app", instances: 1 } }));
+  // Ends in less than the second after which supervisor would call it started.
+  const command = ["python3", "-c", "import nothing_here", "{socket}"];
+  const spec = testSpec(testConfig({ server: { kind: "command", command, instances: 1 } }));
   await privileged.startPrograms(spec);
   await eventually(async () => (await privileged.programs("shop", release))?.[0]?.state === "BACKOFF");
   expect(await privileged.programs("shop", release)).toEqual([
