@@ -9,6 +9,8 @@ import packageJson from "../package.json" with { type: "json" };
 import { asCutoverError, CutoverError } from "../shared/errors.ts";
 import { Deployments } from "./deploy/deployments.ts";
 import { armFaults } from "./effects.ts";
+import { HelperClient } from "./helper/client.ts";
+import { RemoteEnvironments, RemoteLogs, RemotePrivileged, RemoteReleases } from "./helper/remote.ts";
 import { AppsDirectory, readAgentSettings } from "./host/apps-dir.ts";
 import { AuditFiles } from "./host/audit-files.ts";
 import { freeBytes, ReleaseDirectories } from "./host/bundle/releases.ts";
@@ -71,15 +73,27 @@ async function openHost({ config, embedded, listen }: Options): Promise<Host> {
   return { settings, appsDir: join(dirname(resolve(config)), "apps"), embedded: false, stop: async () => {} };
 }
 
-function createPorts({ settings, appsDir, embedded }: Host, events: EventFiles): Ports {
-  const { data, limits } = settings;
+/** What only root may do, or what the agent itself may, where it is root or a host of its own. */
+function openBorder({ settings, embedded, appsDir }: Host) {
+  const { data, limits, supervisor } = settings;
   const apps = new AppsDirectory(appsDir);
+  if (!embedded && process.geteuid?.() !== 0) {
+    const helper = new HelperClient({ path: settings.helper, version });
+    const privileged = new RemotePrivileged(helper);
+    return {
+      apps,
+      privileged,
+      environments: new RemoteEnvironments(helper),
+      releases: new RemoteReleases({ data, limits }, helper),
+      logs: new RemoteLogs(data, supervisor.conf_dir, helper),
+      prepare: () => privileged.prepareHost(),
+      close: () => helper.close(),
+    };
+  }
   const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile(), ownUser: embedded });
   return {
-    clock: systemClock,
     apps,
-    states: new StateFiles(data),
-    releases: new ReleaseDirectories({ data, limits }),
+    privileged,
     environments: new PythonEnvironments({
       data,
       pythonPath: settings.python_path,
@@ -87,12 +101,23 @@ function createPorts({ settings, appsDir, embedded }: Host, events: EventFiles):
       runStep: privileged.stepRunner(),
       trees: privileged.buildTrees(),
     }),
-    privileged,
+    releases: new ReleaseDirectories({ data, limits }),
+    logs: new SupervisorLogs(data, supervisor.conf_dir),
+    prepare: async () => {},
+    close: () => {},
+  };
+}
+
+function createPorts({ settings }: Host, border: ReturnType<typeof openBorder>, events: EventFiles): Ports {
+  const { data } = settings;
+  const { apps, privileged, environments, releases, logs } = border;
+  return {
+    ...{ apps, privileged, environments, releases, logs, events },
+    clock: systemClock,
+    states: new StateFiles(data),
     traffic: new NginxTraffic(data, privileged),
     probe: new SocketProbe(version),
     connections: new ProcNetConnections(),
-    logs: new SupervisorLogs(data, settings.supervisor.conf_dir),
-    events,
     maintenance: new MaintenanceFiles(data),
   };
 }
@@ -135,7 +160,9 @@ async function serve(host: Host): Promise<void> {
   const { settings } = host;
   const logger = createLogger(settings.log_level);
   const events = new ObservedEvents(new EventFilesOnDisk(settings.data));
-  const ports = createPorts(host, events);
+  const border = openBorder(host);
+  await border.prepare();
+  const ports = createPorts(host, border, events);
   const service = new Deployments({ ports, log: logger, onCut: (app, requests) => metrics.cut(app, requests) });
   const { metrics, audit, closeObservers } = observe(host, { events, service, apps: ports.apps, logger });
   const common = { service, logger, version, audit };
@@ -182,6 +209,7 @@ async function serve(host: Host): Promise<void> {
     await Promise.all(closed);
     await closeObservers();
     await spent.close();
+    border.close();
     logger.info("stopped");
   }
 }

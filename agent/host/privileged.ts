@@ -27,7 +27,7 @@ import type { BuildTrees } from "./python/python.ts";
 import { Sites } from "./site.ts";
 import type { StepRunner } from "./step.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
-import { type AppUser, appUser } from "./users.ts";
+import { appUser, assertNotAgent } from "./users.ts";
 
 export interface LocalPrivilegedOptions {
   settings: AgentSettings;
@@ -183,11 +183,9 @@ export class LocalPrivileged implements Privileged {
 
   async #app(app: string): Promise<HostApp> {
     const settings = await this.#options.apps.settings(app);
-    return { settings, layout: this.#layout(app), user: await this.#user(settings) };
-  }
-
-  #user(settings: HostApp["settings"]): Promise<AppUser> {
-    return appUser(settings, this.#options.ownUser ?? false);
+    const user = await appUser(settings, this.#options.ownUser ?? false);
+    assertNotAgent(settings, user, this.#options.agent);
+    return { settings, layout: this.#layout(app), user };
   }
 
   /** Names become paths here, so this side of the border checks them itself. */
