@@ -12,6 +12,8 @@ export interface SpentTokensOptions {
   limit?: number;
 }
 
+/** A clock that jumped ahead by so much and is set right again brings no spent token back. */
+const clockSpareMs = 24 * 60 * 60_000;
 /** Lines that may lie in the file beyond twice the unexpired ones before it is rewritten. */
 const slack = 100;
 
@@ -47,6 +49,7 @@ export class SpentTokensFile implements SpentTokens {
     const id = createHash("sha256").update(jti).digest("base64url");
     if (this.#expiries.has(id)) return false;
     if (this.#expiries.size >= this.#limit) this.#forgetExpired();
+    if (this.#expiries.size >= this.#limit) this.#forgetExpired(0);
     if (this.#expiries.size >= this.#limit) {
       throw new CutoverError("internal", `More than ${this.#limit} tokens were used within their lifetime.`, {
         unchanged: "Nothing was changed.",
@@ -78,8 +81,9 @@ export class SpentTokensFile implements SpentTokens {
     }
   }
 
-  #forgetExpired(): void {
-    const now = this.#now();
+  /** @param spareMs how long past their end they are kept: where the host's clock goes back, they are good again */
+  #forgetExpired(spareMs = clockSpareMs): void {
+    const now = this.#now() - spareMs;
     for (const [id, expires] of this.#expiries) if (expires < now) this.#expiries.delete(id);
   }
 

@@ -178,7 +178,7 @@ export class Nginx {
     const before = new Set(await workers(master, false));
     const log = await ErrorLog.at(master);
     await effect("nginx.reload", async () => this.#signal(master));
-    const deadline = this.#clock.now() + (this.#options.timeoutMs ?? 20_000);
+    const deadline = this.#clock.elapsed() + (this.#options.timeoutMs ?? 20_000);
     // The new workers run, and of the old ones each is gone or accepts no more: only then every new connection is served
     // by the new configuration.
     for (;;) {
@@ -187,7 +187,7 @@ export class Nginx {
       const complaint = await log?.complaint();
       if (complaint !== undefined) throw refusedConfig(complaint);
       if (!(await processRuns(master))) throw unreachable("nginx ended while it was reloading.");
-      if (this.#clock.now() > deadline) throw unreachable("nginx did not start new workers after a reload.");
+      if (this.#clock.elapsed() > deadline) throw unreachable("nginx did not start new workers after a reload.");
       await this.#clock.sleep(10);
     }
   }
