@@ -15,7 +15,7 @@ import { systemPath } from "./places.ts";
 export async function deployProject(
   agent: EmbeddedAgent,
   directory: string,
-  { activate = true }: { activate?: boolean } = {},
+  { activate = true, send = createReadStream }: { activate?: boolean; send?: (bundle: string) => Readable } = {},
 ): Promise<DeploymentView> {
   const { signal } = new AbortController();
   const config = await readConfig(directory, "cutover.yml");
@@ -25,7 +25,7 @@ export async function deployProject(
     ...{ config, directory, wheels: [], made: new Date(), repository: "", commit: "" },
     ...{ into: agent.scratch.path, signal },
   });
-  return finished(agent, `${routes.releases(config.app)}?activate=${activate}`, createReadStream(bundle));
+  return finished(agent, `${routes.releases(config.app)}?activate=${activate}`, send(bundle));
 }
 
 /** Makes a call that begins a deployment, and waits for how it ends. */
