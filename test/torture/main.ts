@@ -33,7 +33,7 @@ const { values } = parseArgs({
     record: { type: "boolean", default: false },
     /** A directory for the journals of kill points, for test/agent/deploy/journals.test.ts. */
     journals: { type: "string" },
-    /** So many deploys in a row under load instead, every tenth broken, every fifth killed. */
+    /** So many deploys in a row instead under five hundred requests each, every tenth broken, every fifth killed. */
     soak: { type: "string" },
     /** Requests a second of that load. */
     rate: { type: "string", default: "200" },
@@ -52,7 +52,8 @@ const begun = performance.now();
 for (const bind of binds.filter((each) => each.includes(values.bind ?? ""))) {
   await using host = await TortureHost.start(bind);
   if (values.soak !== undefined) {
-    if (!(await soak(host, Number(values.soak), Number(values.rate)))) process.exitCode = 1;
+    const deploys = Number(values.soak);
+    if (!(await soak(host, { deploys, rate: Number(values.rate), requests: deploys * 500 }))) process.exitCode = 1;
   } else if (values.random !== undefined) await allOf(bind, host, randomKills(Number(values.random)));
   else if (values.record) keep(await record(host, wanted()));
   else await allOf(bind, host, await points(host));
