@@ -27,6 +27,8 @@ const { values } = parseArgs({
     reboot: { type: "boolean", default: false },
     /** On so many hosts at the same time; each waits more than it works. */
     jobs: { type: "string", default: "2" },
+    /** Says only how many points there are. */
+    count: { type: "boolean", default: false },
     /** So many kills at random times instead. */
     random: { type: "string" },
     /** Does each operation undisturbed instead, and writes which effects it has into reached.json. */
@@ -86,6 +88,7 @@ type Task = (host: TortureHost) => Promise<Result>;
 /** Each host takes the next task when it is done with one. */
 async function allOf(bind: Bind, host: TortureHost, tasks: Task[]): Promise<void> {
   console.log(`bind ${bind}: ${tasks.length} points`);
+  if (values.count) return;
   const left = [...tasks];
   const work = async (own: TortureHost) => {
     for (let task = left.shift(); task !== undefined; task = left.shift()) {
