@@ -47,6 +47,7 @@ const named = [
   "programs.remove",
   "process.unlink",
   "run.kill",
+  "launch.remove",
   "run.remove",
   // Traffic
   "links.publish",

@@ -3,6 +3,7 @@
 // is collected often, which frees the buffers that passed, and few arenas keep little of what was freed. Neither costs time.
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { asCutoverError, CutoverError } from "../shared/errors.ts";
@@ -15,6 +16,8 @@ import { systemClock } from "./host/clock.ts";
 import { startEmbedded } from "./host/embedded/embedded.ts";
 import { EventFilesOnDisk } from "./host/event-files.ts";
 import { SocketProbe } from "./host/health.ts";
+import { IssuerKeyFiles } from "./host/issuer-keys.ts";
+import { LearntRepositoriesFile } from "./host/learnt-repositories.ts";
 import { MaintenanceFiles } from "./host/maintenance.ts";
 import { LocalPrivileged } from "./host/privileged.ts";
 import { ProcNetConnections } from "./host/proc-net.ts";
@@ -26,7 +29,9 @@ import { launcherFile } from "./host/supervisor/launcher.ts";
 import { NginxTraffic } from "./host/traffic.ts";
 import { AnotherAgent, startAdminServer } from "./http/admin-server.ts";
 import { createHttpApp } from "./http/app.ts";
-import { localOperator, tokenAuthorizer } from "./http/auth.ts";
+import { localOperator, tokenAuthorizer } from "./http/auth/authorize.ts";
+import { TrustBook } from "./http/auth/trust-view.ts";
+import { CallLimiter } from "./http/call-limits.ts";
 import { createMetricsApp } from "./http/metrics.ts";
 import { startServer } from "./http/server.ts";
 import { createLogger, type Logger } from "./logger.ts";
@@ -40,6 +45,8 @@ import type { AgentSettings } from "./settings.ts";
 const { version } = packageJson;
 /** Calls that still run at shut-down, such as followers of events, get this long. */
 const graceMs = 2000;
+/** How long deployments have to reach a safe point. One that does not is taken up as if the agent had been killed. */
+const safePointMs = 7500;
 
 interface Options {
   config: string;
@@ -78,6 +85,7 @@ function createPorts({ settings, appsDir, embedded }: Host, events: EventFiles):
       pythonPath: settings.python_path,
       jobs: limits.jobs,
       runStep: privileged.stepRunner(),
+      trees: privileged.buildTrees(),
     }),
     privileged,
     traffic: new NginxTraffic(data, privileged),
@@ -131,9 +139,18 @@ async function serve(host: Host): Promise<void> {
   const service = new Deployments({ ports, log: logger, onCut: (app, requests) => metrics.cut(app, requests) });
   const { metrics, audit, closeObservers } = observe(host, { events, service, apps: ports.apps, logger });
   const common = { service, logger, version, audit };
+  const { github, limits, data } = settings;
+  const learnt = new LearntRepositoriesFile(data);
+  const trust = new TrustBook(ports.apps, learnt, github);
 
   // First, since it refuses to start beside another agent: nothing may be recovered by two.
-  const local = createHttpApp({ ...common, authorize: localOperator(), admin: true, metrics: () => metrics.render() });
+  const local = createHttpApp({
+    ...common,
+    authorize: localOperator(),
+    admin: true,
+    trust,
+    metrics: () => metrics.render(),
+  });
   const admin = await startAdminServer({ path: settings.socket, app: local });
   const servers = [admin];
   const spent = await SpentTokensFile.open(join(settings.data, "spent-tokens"));
@@ -143,11 +160,13 @@ async function serve(host: Host): Promise<void> {
       apps: ports.apps,
       spent,
       names: names(settings),
+      github: { issuers: github, learnt, keys: issuerKeys(settings, logger) },
       logger,
     });
     const watched = settings.metrics === true ? { metrics: () => metrics.render() } : {};
-    const app = createHttpApp({ ...common, authorize, ...watched });
-    const server = await startServer(address(settings.listen), { app, ...(await readTls(settings)) });
+    const app = createHttpApp({ ...common, authorize, ...watched, limiter: new CallLimiter({ limits }) });
+    const connections = { ...limits, onFull: (about: object) => logger.warn(about, "connections are refused") };
+    const server = await startServer(address(settings.listen), { app, connections, ...(await readTls(settings)) });
     servers.unshift(server);
     if (typeof settings.metrics === "string") {
       const app = createMetricsApp({ logger, metrics: () => metrics.render() });
@@ -158,12 +177,19 @@ async function serve(host: Host): Promise<void> {
     logger.info({ signal }, "stopping");
   } finally {
     const closed = servers.map((server) => server.close(graceMs));
-    await service.close();
+    const patience = sleep(safePointMs, "late", { ref: false });
+    if ((await Promise.race([service.close(), patience])) === "late") logger.warn("a deployment is left in the middle");
     await Promise.all(closed);
     await closeObservers();
     await spent.close();
     logger.info("stopped");
   }
+}
+
+function issuerKeys({ data, github }: AgentSettings, logger: Logger): IssuerKeyFiles {
+  const onTrouble = (issuer: string, detail: string) =>
+    logger.warn({ issuer, detail }, "trouble with an issuer's keys");
+  return new IssuerKeyFiles({ data, issuers: github, onTrouble });
 }
 
 interface Observed {
@@ -226,6 +252,11 @@ const program = new Command("cutover-agent")
   .option("--listen <address:port>", "for the first start of --embedded: where it listens")
   .addHelpText("after", "\nExample:\n  $ cutover-agent --embedded ./try --listen 127.0.0.1:7070");
 
+/** What was left in the middle, and what only waits, does not keep a process that has done its last work. */
+function leave(): void {
+  setTimeout(() => process.exit(), 100).unref();
+}
+
 try {
   await run(program.parse().opts<Options>());
 } catch (thrown) {
@@ -234,3 +265,4 @@ try {
   process.stderr.write(`${lines.join("\n")}\n`);
   process.exitCode = 1;
 }
+leave();

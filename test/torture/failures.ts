@@ -52,6 +52,7 @@ const failures: Record<NamedEffect, readonly Failure[]> = {
   "process.unlink": removing,
   // Signals fail only where there is nobody to take them.
   "run.kill": [],
+  "launch.remove": clearing,
   "run.remove": clearing,
   "links.publish": writing,
   "slots.prepare": making,

@@ -16,6 +16,7 @@ import { abortion } from "../abortion.ts";
 import { pointSymlink, removeUnfinished, syncDirectory } from "../durable.ts";
 import { type AppLayout, appLayout } from "../layout.ts";
 import { listIfThere } from "../optional-file.ts";
+import { removeTree } from "../ownership.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
@@ -110,7 +111,7 @@ export class ReleaseDirectories implements Releases {
       if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return;
       throw thrown;
     }
-    await effect("release.remove", () => rm(partial, { recursive: true, force: true }));
+    await effect("release.remove", () => removeTree(partial));
   }
 
   async list(app: string): Promise<StoredRelease[]> {
@@ -174,7 +175,7 @@ export class ReleaseDirectories implements Releases {
 
   /** What an upload or a removal that was cut short has left. */
   async #clear(partial: string): Promise<void> {
-    if (existsSync(partial)) await effect("bundle.clear", () => rm(partial, { recursive: true, force: true }));
+    if (existsSync(partial)) await effect("bundle.clear", () => removeTree(partial));
   }
 
   async #checkRoom(layout: AppLayout, { release, files }: Manifest, makeRoom?: MakeRoom): Promise<void> {

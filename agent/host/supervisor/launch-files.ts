@@ -16,8 +16,8 @@ export function encodeLaunchFile(launch: LaunchFile): string {
 }
 
 /**
- * Writes a launch file anew: for its owner and one group alone (mode 0640), before a byte of it is written. It is created
- * exclusively, because the directory belongs to the app's user, who could have put a link there.
+ * Writes a launch file anew: for its owner and one group alone (mode 0640), before a byte of it is written. Its
+ * directory is root's, so nobody can put anything in its place.
  */
 export async function writeLaunchFile(path: string, launch: LaunchFile, gid: number | undefined): Promise<void> {
   await rm(path, { force: true });
