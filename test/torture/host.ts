@@ -1,33 +1,24 @@
-import { randomBytes } from "node:crypto";
 import { createReadStream, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { stringify } from "yaml";
-import type { z } from "zod";
-import { readConfig } from "../../action/config.ts";
 import { type AppState, loadState } from "../../agent/deploy/state.ts";
 import type { Effect, Fault } from "../../agent/effects.ts";
 import { startEmbedded } from "../../agent/host/embedded/embedded.ts";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
 import { formatAudience } from "../../shared/audience.ts";
-import type { configSchema } from "../../shared/config.ts";
 import { importPrivateKey, signToken } from "../../shared/key.ts";
 import { accepted, type DeploymentView, routes } from "../../shared/protocol.ts";
 import { processesIn } from "../e2e/host-snapshot.ts";
 import { EmbeddedAgent, type Key } from "../harness/agent.ts";
 import { call, finished } from "../harness/deploy.ts";
-import { packProject } from "../harness/pack.ts";
 import { freePortRange, freePorts } from "../harness/ports.ts";
 import { processesOfPidFiles, signalAll, waitForEnd } from "../harness/processes.ts";
 import { Scratch } from "../harness/scratch.ts";
+import { type Bind, cutAt, packRelease, type ReleaseOptions } from "./bundles.ts";
 import { type Logged, takeEffectLog } from "./effect-log.ts";
 import { releaseOf } from "./prober.ts";
-
-export const binds = ["socket", "port"] as const;
-export type Bind = (typeof binds)[number];
 
 export interface Strike {
   fault: Fault;
@@ -36,27 +27,12 @@ export interface Strike {
   time?: number;
 }
 
-export interface ReleaseOptions {
-  /** Keys of cutover.yml. */
-  config?: Partial<z.input<typeof configSchema>>;
-  /** A requirements file of its own, so that an environment has to be built. */
-  newEnvironment?: boolean;
-  activate?: boolean;
-  /** Another app than the one that visitors ask for. */
-  app?: string;
-  /** The bundle is long, and only a part of it is sent. */
-  cut?: boolean;
-}
-
 interface Places {
   bind: Bind;
   /** Where the site listens, and where another app's would. */
   ports: [number, number];
   portRange: string | undefined;
 }
-
-const fillerBytes = 1_000_000;
-const source = fileURLToPath(new URL("app", import.meta.url));
 
 /** An embedded agent with a small app, whose effects can be struck, and whose state is looked at from outside. */
 export class TortureHost implements AsyncDisposable {
@@ -67,7 +43,6 @@ export class TortureHost implements AsyncDisposable {
   readonly #otherPort: number;
   readonly #portRange: string | undefined;
   #key: Key = { privatePem: "", publicLine: "", file: "" };
-  #projects = 0;
 
   private constructor(agent: EmbeddedAgent, faults: Scratch, { bind, ports, portRange }: Places) {
     this.agent = agent;
@@ -134,42 +109,17 @@ export class TortureHost implements AsyncDisposable {
 
   async tryDeploy(options: ReleaseOptions = {}): Promise<DeploymentView> {
     const { config, newEnvironment = false, activate = true, app = "shop", cut = false } = options;
-    const bundle = await this.pack({ config: config ?? {}, newEnvironment, app, cut });
+    const { path: into } = this.agent.scratch;
+    const bundle = await packRelease(into, { bind: this.bind, config: config ?? {}, newEnvironment, app, cut });
     try {
       return await finished(
         this.agent,
         `${routes.releases(app)}?activate=${activate}`,
-        createReadStream(bundle, cut ? { end: fillerBytes / 2 } : {}),
+        createReadStream(bundle, cut ? { end: cutAt } : {}),
       );
     } finally {
       await rm(bundle, { force: true });
     }
-  }
-
-  async pack({ config, newEnvironment, app, cut }: Required<Omit<ReleaseOptions, "activate">>): Promise<string> {
-    const directory = join(this.agent.scratch.path, `project-${this.#projects++}`);
-    await mkdir(directory);
-    await cp(source, directory, { recursive: true });
-    const where = this.bind === "socket" ? "{socket}" : "{port}";
-    const server = { kind: "command", command: `python app.py ${where}`, instances: 2, bind: this.bind } as const;
-    const wheels = newEnvironment ? "index" : "none";
-    if (newEnvironment) {
-      await writeFile(join(directory, "requirements.txt"), `# ${randomBytes(8).toString("hex")}\n`);
-    }
-    if (cut) await writeFile(join(directory, "filler"), randomBytes(fillerBytes));
-    const settings: z.input<typeof configSchema> = {
-      ...{ app, server, python: { wheels }, keep: 3, keep_warm: "0s", watch: "0s" },
-      ...{ release: { command: "python -c pass" }, health: { path: "/", timeout: "20s" }, ...config },
-    };
-    await writeFile(join(directory, "cutover.yml"), stringify(settings));
-    const commit = randomBytes(20).toString("hex");
-    const { bundle } = await packProject({
-      config: await readConfig(directory, "cutover.yml"),
-      ...{ directory, wheels: [], made: new Date(), repository: "", commit },
-      ...{ into: this.agent.scratch.path, signal: new AbortController().signal },
-    });
-    await rm(directory, { recursive: true });
-    return bundle;
   }
 
   async activate(release: string, weight = 100): Promise<DeploymentView> {

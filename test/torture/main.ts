@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import prettyMs from "pretty-ms";
 import { type Effect, effects } from "../../agent/effects.ts";
-import { type Bind, binds, TortureHost } from "./host.ts";
+import { type Bind, binds } from "./bundles.ts";
+import { TortureHost } from "./host.ts";
 import { type Operation, operations } from "./operations.ts";
 import { namesIn, pointsOf, type Recording, record } from "./points.ts";
 import known from "./reached.json" with { type: "json" };
@@ -27,13 +28,15 @@ const { values } = parseArgs({
     reboot: { type: "boolean", default: false },
     /** On so many hosts at the same time; each waits more than it works. */
     jobs: { type: "string", default: "2" },
+    /** Says only how many points there are. */
+    count: { type: "boolean", default: false },
     /** So many kills at random times instead. */
     random: { type: "string" },
     /** Does each operation undisturbed instead, and writes which effects it has into reached.json. */
     record: { type: "boolean", default: false },
     /** A directory for the journals of kill points, for test/agent/deploy/journals.test.ts. */
     journals: { type: "string" },
-    /** So many deploys in a row under load instead, every tenth broken, every fifth killed. */
+    /** So many deploys in a row instead under five hundred requests each, every tenth broken, every fifth killed. */
     soak: { type: "string" },
     /** Requests a second of that load. */
     rate: { type: "string", default: "200" },
@@ -52,7 +55,8 @@ const begun = performance.now();
 for (const bind of binds.filter((each) => each.includes(values.bind ?? ""))) {
   await using host = await TortureHost.start(bind);
   if (values.soak !== undefined) {
-    if (!(await soak(host, Number(values.soak), Number(values.rate)))) process.exitCode = 1;
+    const deploys = Number(values.soak);
+    if (!(await soak(host, { deploys, rate: Number(values.rate), requests: deploys * 500 }))) process.exitCode = 1;
   } else if (values.random !== undefined) await allOf(bind, host, randomKills(Number(values.random)));
   else if (values.record) keep(await record(host, wanted()));
   else await allOf(bind, host, await points(host));
@@ -85,6 +89,7 @@ type Task = (host: TortureHost) => Promise<Result>;
 /** Each host takes the next task when it is done with one. */
 async function allOf(bind: Bind, host: TortureHost, tasks: Task[]): Promise<void> {
   console.log(`bind ${bind}: ${tasks.length} points`);
+  if (values.count) return;
   const left = [...tasks];
   const work = async (own: TortureHost) => {
     for (let task = left.shift(); task !== undefined; task = left.shift()) {

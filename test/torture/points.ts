@@ -49,6 +49,9 @@ export function namesIn(log: Logged[]): Effect[] {
   return effects.filter((effect) => seen.has(effect));
 }
 
+/** What each file, link and line is made of, wherever it is: these are struck in the first operation that has them. */
+const parts = /^(durable|directory|audit|events)\.|^launch\.(create|sync)$/;
+
 /** Where it matters which of several it is: what is written, which link. Of the others the first stands for all. */
 const eachTime: readonly Effect[] = [
   ...effects.filter((effect) => effect.startsWith("state.write:")),
@@ -64,23 +67,47 @@ const eachTime: readonly Effect[] = [
 
 /**
  * Every effect of every operation: killed before and after it, and failed. Each way in which an effect can fail comes in
- * the first operation that has it, and one of them in each of the others. Two kills at the same moment are one point.
+ * the first operation that has it, and one of them in each of the others. Two kills at the same moment are one point, and
+ * of operations that begin alike the first stands for what they share.
  * @param how `once`: each effect in the first operation that has it; `kills`: no failures
  */
 export function pointsOf(recording: Recording, { once = false, kills = false } = {}): Point[] {
   const known = new Set<Effect>();
+  const begun: Effect[][] = [];
   return [...recording].flatMap(([operation, log], turn) => {
-    const own = namesIn(log).filter((effect) => !(once && known.has(effect)));
-    const first = new Set(own.filter((effect) => !known.has(effect)));
+    const all = namesIn(log);
+    const first = new Set(all.filter((effect) => !known.has(effect)));
+    const shared = operation.prepare === undefined ? sharedWith(begun, log) : new Set<string>();
+    const own = all.filter((effect) => first.has(effect) || !(once || parts.test(effect)));
+    const isNew = ({ effect, time }: Strike) => first.has(effect) || !shared.has(`${effect} ${time}`);
+    const killed = killsIn(log.filter(({ effect }) => own.includes(effect))).filter(isNew);
     const failed = own.flatMap((effect): Strike[] => {
-      const all = failuresOf(effect);
-      const chosen = first.has(effect) ? all : all.slice(turn % all.length).slice(0, 1);
-      return chosen.map((fault) => ({ effect, fault, time: 1 }));
+      const ways = failuresOf(effect);
+      const chosen = first.has(effect) ? ways : ways.slice(turn % ways.length).slice(0, 1);
+      return chosen.map((fault) => ({ effect, fault, time: 1 })).filter(isNew);
     });
-    for (const effect of own) known.add(effect);
-    const killed = killsIn(log).filter(({ effect }) => own.includes(effect));
+    for (const effect of all) known.add(effect);
+    if (operation.prepare === undefined) begun.push(beginningOf(log));
     return [...killed, ...(kills ? [] : failed)].map((strike) => ({ operation, strike }));
   });
+}
+
+/** The effects that are not parts of others, in the order in which they begin. */
+function beginningOf(log: Logged[]): Effect[] {
+  return log.filter(({ when, effect }) => when === "before" && !parts.test(effect)).map(({ effect }) => effect);
+}
+
+/** What an operation does exactly as one before it: each effect with its number. The last of them may end otherwise. */
+function sharedWith(begun: Effect[][], log: Logged[]): Set<string> {
+  const own = beginningOf(log);
+  const lengths = begun.map((other) => own.findIndex((effect, index) => other[index] !== effect));
+  const longest = Math.max(0, ...lengths.map((length) => (length < 0 ? own.length : length)));
+  const times = new Map<Effect, number>();
+  const shared = own.slice(0, Math.max(0, longest - 1)).map((effect) => {
+    times.set(effect, (times.get(effect) ?? 0) + 1);
+    return `${effect} ${times.get(effect)}`;
+  });
+  return new Set(shared);
 }
 
 /** Further apart than this, in milliseconds, two effects may find the host changed although nothing was done to it. */
@@ -98,7 +125,9 @@ function killsIn(log: Logged[]): Strike[] {
     times[when].set(effect, time);
     const done = when === "after" && last?.when === "before";
     if (last === undefined || done || Math.abs(at - last.at) > sameMomentMs) struck = false;
-    if (!struck && (time === 1 || eachTime.includes(effect))) {
+    // Of a file's own steps the interesting one is between its temporary file and its name.
+    const again = eachTime.includes(effect) && !(effect.startsWith("durable.") && when === "after");
+    if (!struck && (time === 1 || again)) {
       kills.push({ effect, fault: `kill-${when}`, time });
       struck = true;
     }

@@ -47,7 +47,7 @@ export async function strikeIn(
   strike: Strike,
   { reboot = false } = {},
 ): Promise<Result> {
-  return around(host, operation, strike, async (prober, faults) => {
+  return around(host, operation, strike, async ({ prober, faults, before }) => {
     host.arm(strike);
     await ends(host, operation);
     const struck = host.disarm();
@@ -55,10 +55,11 @@ export async function strikeIn(
     if (reboot && struck && strike.fault.startsWith("kill")) {
       await prober.stop();
       await host.reboot();
-      const { live, journal } = await host.state();
-      const may = [live, journal?.run].filter((run) => typeof run === "string").map(releaseOfRun);
-      const serves = await host.serves(patienceMs);
-      if (!may.includes(serves)) faults.push(`after the reboot, without the agent: ${serves}`);
+      const may = [...before, ...(await releasesOf(host).catch(() => []))];
+      const serves = await host.serves(operation.visitorsMaySee === undefined ? patienceMs : 1000);
+      if (!may.includes(serves) && operation.visitorsMaySee?.test(serves) !== true) {
+        faults.push(`after the reboot, without the agent: ${serves}`);
+      }
       prober.start();
     }
     return struck;
@@ -89,7 +90,7 @@ async function around(
   host: TortureHost,
   operation: Operation,
   strike: Strike | undefined,
-  act: (prober: Prober, faults: string[]) => Promise<boolean>,
+  act: (around: { prober: Prober; faults: string[]; before: string[] }) => Promise<boolean>,
 ): Promise<Result> {
   const faults: string[] = [];
   const known = new Set<string>();
@@ -105,7 +106,7 @@ async function around(
     await operation.prepare?.(host);
     const before = await releasesOf(host).catch(() => earlier);
     prober.start();
-    struck = await act(prober, faults);
+    struck = await act({ prober, faults, before });
     const state = await host.state().catch(() => undefined);
     const { began, restarted } = await startedAgain(host);
     if (restarted) journal = state;
@@ -175,6 +176,11 @@ function differences(before: object, after: object): unknown[] {
   return Object.entries(after).flatMap(([name, value]) => {
     const was = (before as Record<string, unknown>)[name];
     if (JSON.stringify(was) === JSON.stringify(value)) return [];
+    if (Array.isArray(value) && Array.isArray(was)) {
+      return [
+        { name, gone: was.filter((each) => !value.includes(each)), came: value.filter((each) => !was.includes(each)) },
+      ];
+    }
     if (typeof value !== "object" || value === null || Array.isArray(value)) return [{ name, was, is: value }];
     return differences(was as object, value).concat(Object.keys(was as object).filter((key) => !(key in value)));
   });

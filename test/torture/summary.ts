@@ -1,5 +1,5 @@
 import prettyMs from "pretty-ms";
-import type { Bind } from "./host.ts";
+import type { Bind } from "./bundles.ts";
 import type { Result } from "./strike.ts";
 
 export type BoundResult = Result & { bind: Bind };
