@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse, stringify } from "yaml";
 import type { z } from "zod";
-import type { appSettingsSchema } from "../../agent/settings.ts";
+import type { agentSettingsSchema, appSettingsSchema } from "../../agent/settings.ts";
 import { type AppView, appView } from "../../shared/protocol.ts";
 import { agentProgram, cutoverProgram, node, systemPath } from "./places.ts";
 import { freePorts } from "./ports.ts";
@@ -219,6 +219,14 @@ export class EmbeddedAgent implements AsyncDisposable {
     const names = domains.flatMap((domain) => ["--domain", domain]);
     const range = portRange === undefined ? [] : ["--ports", portRange];
     await this.#checked("app", "add", app, "--key", key.publicLine, ...listen, ...names, ...range);
+  }
+
+  /** Changes keys of agent.yml as the host's owner would, and starts the agent anew. */
+  async changeAgentSettings(settings: z.input<typeof agentSettingsSchema>): Promise<void> {
+    const file = join(this.directory, "etc", "agent.yml");
+    await writeFile(file, stringify({ ...(parse(await readFile(file, "utf8")) as object), ...settings }));
+    await this.kill();
+    await this.start();
   }
 
   /** Changes keys of apps/<app>.yml as the host's owner would with an editor. */

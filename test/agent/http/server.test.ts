@@ -188,7 +188,7 @@ test("with a certificate it speaks TLS", async () => {
   await promisify(execFile)("openssl", [...making, ...names, "-out", certificateFile, "-keyout", keyFile]);
   const certificate = await readFile(certificateFile, "utf8");
   const tls = { certificate, key: await readFile(keyFile, "utf8") };
-  const server = await startServer({ host: "127.0.0.1", port: 0 }, { app: agent.app, tls });
+  const server = await startServer({ host: "127.0.0.1", port: 0 }, { app: agent.app, tls, times: { headersMs: 500 } });
   open.push(server);
   const options = {
     host: "127.0.0.1",
@@ -202,4 +202,8 @@ test("with a certificate it speaks TLS", async () => {
   expect(response.statusCode).toBe(200);
   response.resume();
   await once(response, "end");
+  // A client that never begins with TLS is not waited for either.
+  const silent = connect(server.port, "127.0.0.1");
+  open.push({ close: () => silent.destroy() });
+  await once(silent.resume(), "close");
 });
