@@ -18,6 +18,8 @@ export interface AgentOptions {
   /** Part of the temporary directory's name. */
   name?: string;
   env?: Record<string, string>;
+  /** `https` where agent.yml will have a certificate: then its log tells that it is ready. */
+  scheme?: "http" | "https";
 }
 
 export interface Key {
@@ -62,10 +64,10 @@ export class EmbeddedAgent implements AsyncDisposable {
   #ended: Promise<number> = Promise.resolve(0);
   #log = "";
 
-  constructor(port: number, { name = "agent", env = {} }: AgentOptions) {
+  constructor(port: number, { name = "agent", env = {}, scheme = "http" }: AgentOptions) {
     this.scratch = new Scratch(name);
     this.directory = join(this.scratch.path, "host");
-    this.url = `http://127.0.0.1:${port}`;
+    this.url = `${scheme}://127.0.0.1:${port}`;
     this.#env = { PATH: `${dirname(node)}:${systemPath}`, HOME: this.scratch.path, LANG: "C.UTF-8", ...env };
   }
 
@@ -108,6 +110,7 @@ export class EmbeddedAgent implements AsyncDisposable {
   }
 
   async #run(options: string[]): Promise<void> {
+    const said = this.#log.length;
     // By its own first line, which says with which flags node runs it.
     const child = spawn(agentProgram, options, {
       cwd: this.scratch.path,
@@ -122,11 +125,11 @@ export class EmbeddedAgent implements AsyncDisposable {
     }
     this.#ended = endOf(child);
     if (child.pid !== undefined) this.scratch.adopt(processId(child.pid));
-    await this.#answers();
+    await this.#answers(said);
     this.#adoptDaemons();
   }
 
-  async #answers(): Promise<void> {
+  async #answers(said: number): Promise<void> {
     const deadline = performance.now() + 30_000;
     let ended: number | undefined;
     this.#ended.then(
@@ -138,6 +141,7 @@ export class EmbeddedAgent implements AsyncDisposable {
       },
     );
     while (ended === undefined && performance.now() < deadline) {
+      if (this.#log.slice(said).includes('"msg":"ready"') && this.url.startsWith("https:")) return;
       const answer = await fetch(`${this.url}/healthz`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined);
       await answer?.body?.cancel();
       if (answer?.ok) return;
