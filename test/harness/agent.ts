@@ -19,6 +19,8 @@ export interface AgentOptions {
   /** Part of the temporary directory's name. */
   name?: string;
   env?: Record<string, string>;
+  /** `https` where agent.yml will have a certificate: then its log tells that it is ready. */
+  scheme?: "http" | "https";
 }
 
 export interface Key {
@@ -66,10 +68,10 @@ export class EmbeddedAgent implements AsyncDisposable {
   #ended: Promise<number> = Promise.resolve(0);
   #log = "";
 
-  constructor(port: number, { name = "agent", env = {} }: AgentOptions) {
+  constructor(port: number, { name = "agent", env = {}, scheme = "http" }: AgentOptions) {
     this.scratch = new Scratch(name);
     this.directory = join(this.scratch.path, "host");
-    this.url = `http://127.0.0.1:${port}`;
+    this.url = `${scheme}://127.0.0.1:${port}`;
     this.#env = { PATH: `${dirname(node)}:${systemPath}`, HOME: this.scratch.path, LANG: "C.UTF-8", ...env };
   }
 
@@ -134,6 +136,7 @@ export class EmbeddedAgent implements AsyncDisposable {
   async #run(options: string[], before: string[] = []): Promise<void> {
     this.#options = options;
     this.#before = before;
+    const said = this.#log.length;
     // By its own first line, which says with which flags node runs it.
     const [program = "", ...args] = [...before, this.#program, ...options];
     const child = spawn(program, args, {
@@ -149,11 +152,11 @@ export class EmbeddedAgent implements AsyncDisposable {
     }
     this.#ended = endOf(child);
     if (child.pid !== undefined) this.scratch.adopt(processId(child.pid));
-    await this.#answers();
+    await this.#answers(said);
     this.#adoptDaemons();
   }
 
-  async #answers(): Promise<void> {
+  async #answers(said: number): Promise<void> {
     const deadline = performance.now() + 30_000;
     let ended: number | undefined;
     this.#ended.then(
@@ -165,6 +168,7 @@ export class EmbeddedAgent implements AsyncDisposable {
       },
     );
     while (ended === undefined && performance.now() < deadline) {
+      if (this.#log.slice(said).includes('"msg":"ready"') && this.url.startsWith("https:")) return;
       const answer = await fetch(`${this.url}/healthz`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined);
       await answer?.body?.cancel();
       if (answer?.ok) return;
