@@ -135,13 +135,15 @@ async function serve(host: Host): Promise<void> {
   const { metrics, audit, closeObservers } = observe(host, { events, service, apps: ports.apps, logger });
   const common = { service, logger, version, audit };
 
+  // Heard from the very beginning: what is taken up again may be asked to stop at once.
+  const asked = nextSignal();
   // First, since it refuses to start beside another agent: nothing may be recovered by two.
   const local = createHttpApp({ ...common, authorize: localOperator(), admin: true, metrics: () => metrics.render() });
   const admin = await startAdminServer({ path: settings.socket, app: local });
   const servers = [admin];
   const spent = await SpentTokensFile.open(join(settings.data, "spent-tokens"));
   try {
-    await service.recoverAll();
+    await Promise.race([service.recoverAll(), asked]);
     const authorize = tokenAuthorizer({
       apps: ports.apps,
       spent,
@@ -157,7 +159,7 @@ async function serve(host: Host): Promise<void> {
       servers.push(await startServer(address(settings.metrics), { app }));
     }
     logger.info({ version, listen: server.address, names: names(settings), socket: admin.address }, "ready");
-    const signal = await nextSignal();
+    const signal = await asked;
     logger.info({ signal }, "stopping");
   } finally {
     const closed = servers.map((server) => server.close(graceMs));

@@ -219,17 +219,19 @@ async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promi
   const record = findRelease(work.state, spec.release);
   if (record !== undefined) record.commanded = true;
   await saveJournal(work);
-  const code = await ports.privileged.runCommand(spec, {
+  const ended = new AbortController();
+  const command = ports.privileged.runCommand(spec, {
     argv: argv(release.command),
     timeoutMs: milliseconds(release.timeout),
     source: "release",
-    signal: AbortSignal.any([deployment.signal, commandLimit(work)]),
+    signal: AbortSignal.any([deployment.signal, commandLimit(work, ended.signal)]),
     onOutput: (source, line) => {
       deployment.output(source, line);
       last.push(line);
       if (last.length > 60) last.shift();
     },
   });
+  const code = await command.finally(() => ended.abort());
   if (code !== 0) {
     throw new CutoverError("release_command_failed", `The release command ended with exit code ${code}.`, {
       unchanged: "The live release goes on serving. What the command itself did before it failed, stays done.",
@@ -244,11 +246,11 @@ async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promi
  * A command may not be able to run twice, so it is never left half done for the next start: an agent that shuts down waits
  * a while for its end, and then ends it, which undoes the deployment.
  */
-function commandLimit({ ports, stopping }: Work): AbortSignal {
+function commandLimit({ ports, stopping }: Work, ended: AbortSignal): AbortSignal {
   const limit = new AbortController();
   const end = () => limit.abort(cutShort());
-  const wait = () => void ports.clock.sleep(commandPatienceMs).then(end);
-  stopping.addEventListener("abort", wait, { once: true });
+  const wait = () => ports.clock.sleep(commandPatienceMs, ended).then(end, () => undefined);
+  stopping.addEventListener("abort", wait, { once: true, signal: ended });
   return limit.signal;
 }
 

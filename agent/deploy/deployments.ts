@@ -160,6 +160,8 @@ export class Deployments implements Service {
       if (hasCutOver({ state })) throw tooLate(id);
       running.deployment.abort(aborted("a call"));
       await running.ended;
+      // It was left for the next start just before: there it can be aborted.
+      if (running.deployment.outcome === "running") throw this.#turns.stopping.reason;
       return running.deployment.view;
     }
     const view = await this.deployment(id);
