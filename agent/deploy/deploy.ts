@@ -11,6 +11,7 @@ import type { RunSpec } from "../ports.ts";
 import type { DeployRequest } from "../service.ts";
 import { bringLive } from "./cutover.ts";
 import { waitHealthy } from "./health.ts";
+import { isPause } from "./pause.ts";
 import { retire } from "./retire.ts";
 import { roomMaker } from "./room.ts";
 import { assertCanary, replaceStaged, setWeight, stage } from "./staged.ts";
@@ -268,8 +269,19 @@ function cutShort(): CutoverError {
 /** Stopping what is still warm takes a second or more, so it happens while the new instances start. */
 async function bringUp(work: Work, spec: RunSpec): Promise<void> {
   work.stopping.throwIfAborted();
-  const results = await Promise.allSettled([makeRoom(work, spec), startHealthy(work, spec)]);
-  for (const result of results) if (result.status === "rejected") throw result.reason;
+  const cleared = failureOf(makeRoom(work, spec));
+  const started = await failureOf(startHealthy(work, spec));
+  // An agent that shuts down does not wait for what is being retired: it is retired again when the deployment goes on.
+  if (started !== undefined && isPause(work, started.reason)) throw started.reason;
+  const failure = (await cleared) ?? started;
+  if (failure !== undefined) throw failure.reason;
+}
+
+function failureOf(work: Promise<void>): Promise<{ reason: unknown } | undefined> {
+  return work.then(
+    () => undefined,
+    (reason: unknown) => ({ reason }),
+  );
 }
 
 async function startHealthy(work: Work, spec: RunSpec): Promise<void> {
