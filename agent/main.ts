@@ -153,6 +153,8 @@ async function serve(host: Host): Promise<void> {
   const learnt = new LearntRepositoriesFile(data);
   const trust = new TrustBook(ports.apps, learnt, github);
 
+  // Heard from the very beginning: what is taken up again may be asked to stop at once.
+  const asked = nextSignal();
   // First, since it refuses to start beside another agent: nothing may be recovered by two.
   const local = createHttpApp({
     ...common,
@@ -165,7 +167,7 @@ async function serve(host: Host): Promise<void> {
   const servers = [admin];
   const spent = await SpentTokensFile.open(join(settings.data, "spent-tokens"));
   try {
-    await service.recoverAll();
+    await Promise.race([service.recoverAll(), asked]);
     const authorize = tokenAuthorizer({
       apps: ports.apps,
       spent,
@@ -183,7 +185,7 @@ async function serve(host: Host): Promise<void> {
       servers.push(await startServer(address(settings.metrics), { app }));
     }
     logger.info({ version, listen: server.address, names: names(settings), socket: admin.address }, "ready");
-    const signal = await nextSignal();
+    const signal = await asked;
     logger.info({ signal }, "stopping");
   } finally {
     const closed = servers.map((server) => server.close(graceMs));

@@ -82,12 +82,13 @@ export class Nginx {
 
   /** @throws CutoverError nginx_unreachable where it does not run, as far as its configuration tells */
   async assertRuns(): Promise<void> {
-    const file = this.#pidPath ?? (await this.#findPidFile());
+    if (this.#pidPath !== undefined && (await masterRuns(this.#pidPath))) return;
+    // It may have been given another place since.
+    this.#pidPath = undefined;
+    const file = await this.#findPidFile();
     // What nginx refuses does not name the pid file: then the one that runs may well go on.
-    if (this.#pidPath === undefined) return;
-    const master = await readPidFile(file);
-    if (master === undefined || !(await processRuns(master)))
-      throw unreachable(`nginx is not running (pid file ${file}).`);
+    if (this.#pidPath === undefined || (await masterRuns(file))) return;
+    throw unreachable(`nginx is not running (pid file ${file}).`);
   }
 
   /** All of its text. @throws CutoverError nginx_config_broken, nginx_unreachable */
@@ -257,6 +258,11 @@ export class Nginx {
       throw unreachable("nginx could not be told to reload.", cause);
     }
   }
+}
+
+async function masterRuns(pidFile: string): Promise<boolean> {
+  const pid = await readPidFile(pidFile);
+  return pid !== undefined && (await processRuns(pid));
 }
 
 /** A file that the configuration does not include, by whatever way through links it names its directory. */

@@ -153,6 +153,40 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /cutover env set/,
   ],
   [
+    "a webhook's file that cannot be read",
+    healthyHost({
+      webhookFiles: [
+        {
+          named: "webhooks[0].url_file in agent.yml",
+          path: "/e/chat",
+          problem: "cannot be read: ENOENT",
+          entry: undefined,
+        },
+      ],
+    }),
+    "webhooks",
+    "warning",
+    /\/e\/chat cannot be read: ENOENT \(webhooks\[0\]\.url_file in agent\.yml\)/,
+    /0600/,
+  ],
+  [
+    "a webhook's secret that others may read",
+    healthyHost({
+      webhookFiles: [
+        {
+          named: "webhooks[1].secret_file in apps/shop.yml",
+          path: "/e/secret",
+          problem: undefined,
+          entry: entry("/e/secret", 0o100644),
+        },
+      ],
+    }),
+    "webhooks",
+    "error",
+    /\/e\/secret is a secret.*0644/,
+    /chmod 0600 \/e\/secret/,
+  ],
+  [
     "a directory of logs that is not there",
     healthyHost({
       directories: [
