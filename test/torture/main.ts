@@ -88,7 +88,7 @@ type Task = (host: TortureHost) => Promise<Result>;
 
 /** Each host takes the next task when it is done with one. */
 async function allOf(bind: Bind, host: TortureHost, tasks: Task[]): Promise<void> {
-  console.log(`bind ${bind}: ${tasks.length} points`);
+  console.log(`bind ${bind}: ${tasks.length} points, from ${prettyMs(performance.now() - begun)} on`);
   if (values.count) return;
   const left = [...tasks];
   const work = async (own: TortureHost) => {
