@@ -69,6 +69,15 @@ function wanted(): Operation[] {
   return operations.filter(({ name }) => names?.includes(name) !== false);
 }
 
+/** What the operations before these have, when not all are done: what the whole matrix strikes there is not struck here. */
+function earlierThan(which: Operation[]): Effect[] {
+  const before = operations.slice(
+    0,
+    operations.findIndex((operation) => which.includes(operation)),
+  );
+  return before.flatMap(({ name }) => (known as Record<string, Effect[]>)[name] ?? []);
+}
+
 function keep(recording: Recording): void {
   for (const [{ name }, log] of recording) {
     const all = new Set([...(reached[name] ?? []), ...namesIn(log)]);
@@ -107,7 +116,7 @@ async function allOf(bind: Bind, host: TortureHost, tasks: Task[]): Promise<void
 
 async function points(host: TortureHost): Promise<Task[]> {
   const { once, reboot, only = "", fault = "" } = values;
-  const all = pointsOf(await record(host, wanted()), { once, kills: reboot });
+  const all = pointsOf(await record(host, wanted()), { once, kills: reboot, earlier: earlierThan(wanted()) });
   return all
     .filter(({ strike }) => strike.effect.includes(only) && strike.fault.includes(fault))
     .filter(({ operation }) => !reboot || operation.noReboot === undefined)

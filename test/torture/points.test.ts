@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Effect } from "../../agent/effects.ts";
 import type { Logged } from "./effect-log.ts";
+import { operations } from "./operations.ts";
 import { pointsOf, type Recording } from "./points.ts";
 
 /** Effects one after the other, `gap` milliseconds apart. */
@@ -39,16 +40,16 @@ test("where time passes between two effects, both kills are struck: the host may
 });
 
 test("each way to fail comes in the first operation that has the effect, and one of them in every third of the others", () => {
-  const others = ["a", "b", "c", "d", "e", "f"];
+  const [first = "", ...others] = operations.slice(0, 7).map(({ name }) => name);
   const which = recording(
-    ["stage", log(["slots.tidy"]), "prepared"],
+    [first, log(["slots.tidy"]), "prepared"],
     ...others.map((name): [string, Logged[], "prepared"] => [name, log(["slots.tidy"]), "prepared"]),
   );
   const fails = struck(which, "fail");
-  expect(fails.slice(0, 2)).toEqual(["stage: fail-EIO slots.tidy 1", "stage: fail-EMFILE slots.tidy 1"]);
+  expect(fails.slice(0, 2)).toEqual(["deploy: fail-EIO slots.tidy 1", "deploy: fail-EMFILE slots.tidy 1"]);
   expect(fails).toHaveLength(4);
   expect(struck(which, "fail", { kills: true })).toEqual([]);
-  expect(struck(which, "kill", { once: true }).every((point) => point.startsWith("stage"))).toBe(true);
+  expect(struck(which, "kill", { once: true }).every((point) => point.startsWith("deploy"))).toBe(true);
 });
 
 test("an operation that begins and ends as one before it is struck where they differ", () => {

@@ -69,12 +69,17 @@ const eachTime: readonly Effect[] = [
  * Every effect of every operation, killed before and after it. Each way in which an effect can fail comes in the first
  * operation that has it, and one of them in every third of the others. Two kills at the same moment are one point, and of
  * operations that begin or end alike the first stands for what they share.
- * @param how `once`: each effect in the first operation that has it; `kills`: no failures
+ * @param how `once`: each effect in the first operation that has it; `kills`: no failures; `earlier`: what operations before
+ * these have, which are not done now
  */
-export function pointsOf(recording: Recording, { once = false, kills = false } = {}): Point[] {
-  const known = new Set<Effect>();
+export function pointsOf(
+  recording: Recording,
+  { once = false, kills = false, earlier = [] }: { once?: boolean; kills?: boolean; earlier?: Effect[] } = {},
+): Point[] {
+  const known = new Set<Effect>(earlier);
   const begun: Effect[][] = [];
-  return [...recording].flatMap(([operation, log], turn) => {
+  return [...recording].flatMap(([operation, log]) => {
+    const turn = operations.findIndex(({ name }) => name === operation.name);
     const all = namesIn(log);
     const first = new Set(all.filter((effect) => !known.has(effect)));
     const shared = operation.prepare === undefined ? sharedWith(begun, log) : new Set<string>();
