@@ -24,6 +24,8 @@ const { values } = parseArgs({
     only: { type: "string" },
     fault: { type: "string" },
     bind: { type: "string" },
+    /** `2/4`: the second of every four points, so that several runs make the whole. */
+    part: { type: "string", default: "1/1" },
     /** At each kill everything of the host is killed, and comes back without the agent at first. */
     reboot: { type: "boolean", default: false },
     /** On so many hosts at the same time; each waits more than it works. */
@@ -116,10 +118,12 @@ async function allOf(bind: Bind, host: TortureHost, tasks: Task[]): Promise<void
 
 async function points(host: TortureHost): Promise<Task[]> {
   const { once, reboot, only = "", fault = "" } = values;
+  const [part, parts] = values.part.split("/");
   const all = pointsOf(await record(host, wanted()), { once, kills: reboot, earlier: earlierThan(wanted()) });
   return all
     .filter(({ strike }) => strike.effect.includes(only) && strike.fault.includes(fault))
     .filter(({ operation }) => !reboot || operation.noReboot === undefined)
+    .filter((_, index) => index % Number(parts) === Number(part) - 1)
     .map(({ operation, strike }) => async (own) => {
       const result = await strikeIn(own, operation, strike, { reboot });
       await keepJournal(host.bind, result);
