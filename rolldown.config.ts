@@ -19,7 +19,12 @@ function bundle(input: Record<string, string>, dir: string): RolldownOptions {
 export const actionBundle = bundle({ main: "action/main.ts" }, "action/dist");
 
 export const agentBundle = bundle(
-  { "cutover-agent": "agent/main.ts", cutover: "agent/cli/main.ts", launch: "agent/launch.ts" },
+  {
+    "cutover-agent": "agent/main.ts",
+    "cutover-helper": "agent/helper/main.ts",
+    cutover: "agent/cli/main.ts",
+    launch: "agent/launch.ts",
+  },
   "agent/dist",
 );
 

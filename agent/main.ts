@@ -1,13 +1,15 @@
 #!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=1
 // The agent shares small hosts with the apps, also while a bundle of a gigabyte streams through: a small young generation
 // is collected often, which frees the buffers that passed, and few arenas keep little of what was freed. Neither costs time.
-import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
-import { asCutoverError, CutoverError } from "../shared/errors.ts";
+import { asCutoverError } from "../shared/errors.ts";
 import { Deployments } from "./deploy/deployments.ts";
 import { armFaults } from "./effects.ts";
+import { HelperClient } from "./helper/client.ts";
+import { RemoteEnvironments, RemoteLogs, RemotePrivileged, RemoteReleases } from "./helper/remote.ts";
 import { AppsDirectory, readAgentSettings } from "./host/apps-dir.ts";
 import { AuditFiles } from "./host/audit-files.ts";
 import { freeBytes, ReleaseDirectories } from "./host/bundle/releases.ts";
@@ -25,25 +27,29 @@ import { SpentTokensFile } from "./host/spent-tokens.ts";
 import { StateFiles } from "./host/state-file.ts";
 import { SupervisorLogs } from "./host/supervisor/instance-logs.ts";
 import { launcherFile } from "./host/supervisor/launcher.ts";
+import { readTlsPair, tlsPaths, watchTlsFiles } from "./host/tls-files.ts";
 import { NginxTraffic } from "./host/traffic.ts";
 import { AnotherAgent, startAdminServer } from "./http/admin-server.ts";
 import { createHttpApp } from "./http/app.ts";
 import { localOperator, tokenAuthorizer } from "./http/auth/authorize.ts";
 import { TrustBook } from "./http/auth/trust-view.ts";
+import type { HttpApp } from "./http/call.ts";
 import { CallLimiter } from "./http/call-limits.ts";
 import { createMetricsApp } from "./http/metrics.ts";
-import { startServer } from "./http/server.ts";
+import { type NetworkServer, startServer } from "./http/server.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { AuditWithRefusals, endOf } from "./observe/audited.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { ObservedEvents } from "./observe/observed-events.ts";
 import { Webhooks } from "./observe/webhooks.ts";
 import type { EventFiles, Ports } from "./ports.ts";
-import type { AgentSettings } from "./settings.ts";
+import { type AgentSettings, allowedAddresses } from "./settings.ts";
 
 const { version } = packageJson;
 /** Calls that still run at shut-down, such as followers of events, get this long. */
 const graceMs = 2000;
+/** How long deployments have to reach a safe point. One that does not is taken up as if the agent had been killed. */
+const safePointMs = 7500;
 
 interface Options {
   config: string;
@@ -68,47 +74,53 @@ async function openHost({ config, embedded, listen }: Options): Promise<Host> {
   return { settings, appsDir: join(dirname(resolve(config)), "apps"), embedded: false, stop: async () => {} };
 }
 
-function createPorts({ settings, appsDir, embedded }: Host, events: EventFiles): Ports {
-  const { data, limits } = settings;
+/** What only root may do, or what the agent itself may, where it is root or a host of its own. */
+function openBorder({ settings, embedded, appsDir }: Host) {
+  const { data, limits, supervisor } = settings;
   const apps = new AppsDirectory(appsDir);
+  if (!embedded && process.geteuid?.() !== 0) {
+    const helper = new HelperClient({ path: settings.helper, version });
+    const privileged = new RemotePrivileged(helper);
+    return {
+      apps,
+      privileged,
+      environments: new RemoteEnvironments(helper),
+      releases: new RemoteReleases({ data, limits }, helper),
+      logs: new RemoteLogs(data, supervisor.conf_dir, helper),
+      prepare: () => privileged.prepareHost(),
+      close: () => helper.close(),
+    };
+  }
   const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile(), ownUser: embedded });
   return {
-    clock: systemClock,
     apps,
-    states: new StateFiles(data),
-    releases: new ReleaseDirectories({ data, limits }),
+    privileged,
     environments: new PythonEnvironments({
       data,
       pythonPath: settings.python_path,
       jobs: limits.jobs,
       runStep: privileged.stepRunner(),
+      trees: privileged.buildTrees(),
     }),
-    privileged,
-    traffic: new NginxTraffic(data, privileged),
-    probe: new SocketProbe(version),
-    connections: new ProcNetConnections(),
-    logs: new SupervisorLogs(data, settings.supervisor.conf_dir),
-    events,
-    maintenance: new MaintenanceFiles(data),
+    releases: new ReleaseDirectories({ data, limits }),
+    logs: new SupervisorLogs(data, supervisor.conf_dir),
+    prepare: async () => {},
+    close: () => {},
   };
 }
 
-async function readTls({ tls }: AgentSettings): Promise<{ tls?: { certificate: string; key: string } }> {
-  if (tls === undefined) return {};
-  try {
-    const [certificate, key] = await Promise.all([readFile(tls.certificate, "utf8"), readFile(tls.key, "utf8")]);
-    return { tls: { certificate, key } };
-  } catch (cause) {
-    throw new CutoverError(
-      "host_settings_invalid",
-      `A TLS file of agent.yml cannot be read: ${(cause as Error).message}`,
-      {
-        unchanged: "The agent did not start; the sites go on serving.",
-        fix: "Correct tls.certificate and tls.key in agent.yml.",
-        cause,
-      },
-    );
-  }
+function createPorts({ settings }: Host, border: ReturnType<typeof openBorder>, events: EventFiles): Ports {
+  const { data } = settings;
+  const { apps, privileged, environments, releases, logs } = border;
+  return {
+    ...{ apps, privileged, environments, releases, logs, events },
+    clock: systemClock,
+    states: new StateFiles(data),
+    traffic: new NginxTraffic(data, privileged),
+    probe: new SocketProbe(version),
+    connections: new ProcNetConnections(),
+    maintenance: new MaintenanceFiles(data),
+  };
 }
 
 async function run(options: Options): Promise<void> {
@@ -131,7 +143,9 @@ async function serve(host: Host): Promise<void> {
   const { settings } = host;
   const logger = createLogger(settings.log_level);
   const events = new ObservedEvents(new EventFilesOnDisk(settings.data));
-  const ports = createPorts(host, events);
+  const border = openBorder(host);
+  await border.prepare();
+  const ports = createPorts(host, border, events);
   const service = new Deployments({ ports, log: logger, onCut: (app, requests) => metrics.cut(app, requests) });
   const { metrics, audit, closeObservers } = observe(host, { events, service, apps: ports.apps, logger });
   const common = { service, logger, version, audit };
@@ -161,8 +175,8 @@ async function serve(host: Host): Promise<void> {
     });
     const watched = settings.metrics === true ? { metrics: () => metrics.render() } : {};
     const app = createHttpApp({ ...common, authorize, ...watched, limiter: new CallLimiter({ limits }) });
-    const connections = { ...limits, onFull: (about: object) => logger.warn(about, "connections are refused") };
-    const server = await startServer(address(settings.listen), { app, connections, ...(await readTls(settings)) });
+    const { server, unwatch } = await listenOn(settings, { app, logger, metrics });
+    using _watch = unwatch;
     servers.unshift(server);
     if (typeof settings.metrics === "string") {
       const app = createMetricsApp({ logger, metrics: () => metrics.render() });
@@ -173,10 +187,12 @@ async function serve(host: Host): Promise<void> {
     logger.info({ signal }, "stopping");
   } finally {
     const closed = servers.map((server) => server.close(graceMs));
-    await service.close();
+    const patience = sleep(safePointMs, "late", { ref: false });
+    if ((await Promise.race([service.close(), patience])) === "late") logger.warn("a deployment is left in the middle");
     await Promise.all(closed);
     await closeObservers();
     await spent.close();
+    border.close();
     logger.info("stopped");
   }
 }
@@ -185,6 +201,44 @@ function issuerKeys({ data, github }: AgentSettings, logger: Logger): IssuerKeyF
   const onTrouble = (issuer: string, detail: string) =>
     logger.warn({ issuer, detail }, "trouble with an issuer's keys");
   return new IssuerKeyFiles({ data, issuers: github, onTrouble });
+}
+
+/** How often the agent looks whether its certificate was renewed. */
+const tlsLookMs = 5_000;
+
+async function listenOn(
+  settings: AgentSettings,
+  { app, logger, metrics }: { app: HttpApp; logger: Logger; metrics: Metrics },
+): Promise<{ server: NetworkServer; unwatch: Disposable }> {
+  const allowed = allowedAddresses(settings.allow);
+  const onRefused = (from: string) => {
+    metrics.refused("address_not_allowed");
+    logger.debug({ from }, "connection refused: agent.yml does not allow its address");
+  };
+  const connections = { ...settings.limits, onFull: (about: object) => logger.warn(about, "connections are refused") };
+  const options = { app, allowed, onRefused, connections };
+  if (settings.tls === undefined) {
+    const server = await startServer(address(settings.listen), options);
+    return { server, unwatch: { [Symbol.dispose]: () => undefined } };
+  }
+  const paths = tlsPaths(settings.tls, process.env.CREDENTIALS_DIRECTORY);
+  const tls = await readTlsPair(paths);
+  const server = await startServer(address(settings.listen), { ...options, tls });
+  metrics.certificate(tls.certificate);
+  const unwatch = watchTlsFiles(tls, {
+    paths,
+    everyMs: tlsLookMs,
+    renewed(pair) {
+      server.renewTls(pair);
+      metrics.certificate(pair.certificate);
+      logger.info({ certificate: paths.certificate }, "certificate renewed");
+    },
+    broken(err) {
+      metrics.certificateBroken();
+      logger.error({ err }, "the renewed certificate cannot be used; the one of before stays");
+    },
+  });
+  return { server, unwatch };
 }
 
 interface Observed {
@@ -247,6 +301,11 @@ const program = new Command("cutover-agent")
   .option("--listen <address:port>", "for the first start of --embedded: where it listens")
   .addHelpText("after", "\nExample:\n  $ cutover-agent --embedded ./try --listen 127.0.0.1:7070");
 
+/** What was left in the middle, and what only waits, does not keep a process that has done its last work. */
+function leave(): void {
+  setTimeout(() => process.exit(), 100).unref();
+}
+
 try {
   await run(program.parse().opts<Options>());
 } catch (thrown) {
@@ -255,3 +314,4 @@ try {
   process.stderr.write(`${lines.join("\n")}\n`);
   process.exitCode = 1;
 }
+leave();

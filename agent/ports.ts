@@ -28,7 +28,10 @@ export interface Ports {
 
 /** Time is an argument, so that tests of waiting take milliseconds. `now` in milliseconds since the epoch. */
 export interface Clock {
+  /** Milliseconds since the epoch, for what is written down. Somebody may set the host's clock at any time. */
   now(): number;
+  /** Milliseconds that only ever go forward, for limits and durations. */
+  elapsed(): number;
   /** @throws the signal's reason when it is aborted first */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }

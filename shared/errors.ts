@@ -74,6 +74,8 @@ export const errorCodes = {
   supervisor_config_broken: "supervisord cannot read its configuration.",
   nginx_config_broken: "nginx refuses its configuration.",
   nginx_unreachable: "nginx is not running or could not be reloaded.",
+  helper_unreachable: "The agent's helper, which acts as root, does not answer.",
+  helper_refused: "The helper refused what the agent asked of it.",
   agent_stopping: "The agent is shutting down.",
   internal: "cutover met a condition that it did not expect.",
 } as const;

@@ -6,7 +6,6 @@ import {
   type DeploymentKind,
   type DeploymentState,
   type DeploymentView,
-  deploymentStates,
   type Outcome,
   toFailure,
 } from "../../shared/protocol.ts";
@@ -48,7 +47,7 @@ export class Deployment {
     this.#files = files;
     this.#view = view;
     this.#events = past;
-    this.#last = clock.now();
+    this.#last = clock.elapsed();
   }
 
   static start(parts: {
@@ -101,8 +100,9 @@ export class Deployment {
     return this.#abort.signal;
   }
 
-  get beforeCutover(): boolean {
-    return deploymentStates.indexOf(this.#view.state) < deploymentStates.indexOf("cut_over");
+  /** Whether it has reached this state, in this life of the agent or in an earlier one. */
+  has(state: DeploymentState): boolean {
+    return this.#view.phases.some((phase) => phase.state === state);
   }
 
   abort(reason: CutoverError): void {
@@ -120,15 +120,17 @@ export class Deployment {
 
   /** Time since the last state counts from now: waiting for the lock is nobody's phase. */
   restartClock(): void {
-    this.#last = this.#clock.now();
+    this.#last = this.#clock.elapsed();
   }
 
   named(release: string): void {
     this.#view.release = release;
   }
 
+  /** Only once: what is done again after a restart is no news. */
   reached(state: DeploymentState, note?: string): void {
-    const now = this.#clock.now();
+    if (this.has(state)) return;
+    const now = this.#clock.elapsed();
     const took = now - this.#last;
     this.#last = now;
     this.#view.state = state;

@@ -2,7 +2,7 @@ import { statusExpected } from "../../shared/config.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError, type Evidence } from "../../shared/errors.ts";
 import type { HealthAnswer, Instance, RunSpec } from "../ports.ts";
-import { healthHost, type Work } from "./work.ts";
+import { healthHost, interruption, type Work } from "./work.ts";
 
 const pollMs = 50;
 /** An instance that answers is up: asking it more often would only fill its log with the same traceback. */
@@ -18,13 +18,13 @@ const unchanged = "The live release goes on serving; the new instances were stop
 export async function waitHealthy(work: Work, spec: RunSpec): Promise<void> {
   const instances = await work.ports.privileged.instances(spec);
   const settled = new AbortController();
-  const signal = AbortSignal.any([settled.signal, work.deployment.signal]);
+  const signal = AbortSignal.any([settled.signal, interruption(work)]);
   try {
     const watched = watchPrograms(work, spec, signal);
     const probed = Promise.all(instances.map((instance) => probeUntilHealthy(work, spec, instance, signal)));
     await Promise.race([probed, watched]);
   } catch (thrown) {
-    work.deployment.signal.throwIfAborted();
+    interruption(work).throwIfAborted();
     if (!(thrown instanceof CutoverError)) throw thrown;
     const evidence = [...thrown.evidence, ...(await lastLines(work, spec))];
     const { unchanged, fix } = thrown;
@@ -48,12 +48,12 @@ async function probeUntilHealthy(work: Work, spec: RunSpec, instance: Instance, 
   const { clock, probe } = work.ports;
   const { path, expect, timeout } = spec.config.health;
   const host = healthHost(spec.config, work.settings);
-  const deadline = clock.now() + milliseconds(timeout);
+  const deadline = clock.elapsed() + milliseconds(timeout);
   let told = "";
   let last: HealthAnswer | undefined;
   for (;;) {
     signal.throwIfAborted();
-    const answer = await probe.check(instance, { path, host, timeoutMs: Math.max(deadline - clock.now(), 1) });
+    const answer = await probe.check(instance, { path, host, timeoutMs: Math.max(deadline - clock.elapsed(), 1) });
     if (answer.kind === "status") {
       last = answer;
       if (statusExpected(expect, answer.status)) return;
@@ -62,7 +62,7 @@ async function probeUntilHealthy(work: Work, spec: RunSpec, instance: Instance, 
       told = news;
     }
     // The limit cuts the last check short: what the instance answered before tells more than that.
-    if (clock.now() >= deadline) throw unhealthy(instance, last ?? answer, { path, host, expect, timeout });
+    if (clock.elapsed() >= deadline) throw unhealthy(instance, last ?? answer, { path, host, expect, timeout });
     await clock.sleep(answer.kind === "status" ? answeredPollMs : pollMs, signal);
   }
 }

@@ -70,6 +70,8 @@ export const statuses: Record<ErrorCode, number> = {
   supervisor_config_broken: 503,
   nginx_config_broken: 503,
   nginx_unreachable: 503,
+  helper_unreachable: 503,
+  helper_refused: 500,
   agent_stopping: 503,
   internal: 500,
 };
