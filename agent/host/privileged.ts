@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { readlink, rm, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { type Config, processName } from "../../shared/config.ts";
+import { type Mask, maskUrls, maskValues } from "../../shared/mask.ts";
 import { appName, releaseId, runId } from "../../shared/names.ts";
 import { effect } from "../effects.ts";
 import { allowedPorts, permitPorts } from "../permit-ports.ts";
@@ -115,6 +116,7 @@ export class LocalPrivileged implements Privileged {
 
   async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {
     const { directory: cwd, env, uid, gid } = await this.commandEnvironment(spec);
+    const mask = await this.#mask(spec.app);
     const { argv, timeoutMs, signal, source, onOutput } = command;
     const step = {
       argv,
@@ -122,11 +124,15 @@ export class LocalPrivileged implements Privileged {
       env,
       timeoutMs,
       signal,
-      onLine: (line: string) => onOutput(source, line),
+      onLine: (line: string) => onOutput(source, mask(line)),
       ...(uid !== undefined && { uid }),
       ...(gid !== undefined && { gid }),
     };
     return effect("release.command", () => runStep(step));
+  }
+
+  async maskSecrets(app: string, texts: string[]): Promise<string[]> {
+    return texts.map(await this.#mask(app));
   }
 
   async commandEnvironment(spec: RunSpec): Promise<CommandEnvironment> {
@@ -142,7 +148,9 @@ export class LocalPrivileged implements Privileged {
 
   /** Runs build steps as the app's user, to whom it first gives the release or environment that a step works in. */
   stepRunner(): StepRunner {
-    return async (app, step) => {
+    return async (app, asked) => {
+      // It gets none of the app's secrets, but a requirements file may hold addresses with a password.
+      const step = { ...asked, onLine: (line: string) => asked.onLine(maskUrls(line)) };
       const { other } = await this.#user(app);
       if (other === undefined) return runStep(step);
       const tree = buildTree(this.#layout(app), step.cwd);
@@ -361,8 +369,16 @@ export class LocalPrivileged implements Privileged {
     return appUser(settings ?? (await this.#options.apps.settings(app)), this.#options.ownUser ?? false);
   }
 
+  async #mask(app: string): Promise<Mask> {
+    const mask = maskValues(Object.values(await this.#secrets(await this.#options.apps.settings(app))));
+    return (text) => maskUrls(mask(text));
+  }
+
+  #secrets({ app, file, env_file }: AppSettings): Promise<Record<string, string>> {
+    return readSecrets(env_file ?? join(dirname(file), `${app}.env`), env_file !== undefined);
+  }
+
   async #environment(spec: RunSpec, settings: AppSettings, user: AppUser, instance?: string) {
-    const { env_file: file = join(dirname(settings.file), `${spec.app}.env`) } = settings;
     const layout = this.#layout(spec.app);
     return runEnvironment({
       app: spec.app,
@@ -373,7 +389,7 @@ export class LocalPrivileged implements Privileged {
       home: user.home,
       user: user.name,
       config: spec.config.env,
-      secrets: await readSecrets(file, settings.env_file !== undefined),
+      secrets: await this.#secrets(settings),
       ...(instance !== undefined && { instance }),
     });
   }
