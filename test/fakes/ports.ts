@@ -185,6 +185,7 @@ export class FakeHost {
         prepareApp: async () => {},
         instances,
         commandEnvironment: async ({ release }) => ({ release, directory: "/", env: {} }),
+        maskSecrets: async (_app, texts) => texts,
         runCommand: async ({ release }, { argv, onOutput, source }) => {
           await this.effect(`release.command ${release}: ${argv.join(" ")}`);
           onOutput(source, "the command's output");
