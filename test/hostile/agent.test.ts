@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, symlinkSync, writ
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { HelperHost, type Talk } from "../harness/helper-host.ts";
+import { type Answer, HelperHost, type Talk } from "../harness/helper-host.ts";
 import { helperProgram, node, repository, systemPath } from "../harness/places.ts";
 import { processId } from "../harness/processes.ts";
 import { runProgram } from "../harness/run.ts";
