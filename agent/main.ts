@@ -35,6 +35,7 @@ import { Metrics } from "./observe/metrics.ts";
 import { ObservedEvents } from "./observe/observed-events.ts";
 import { Webhooks } from "./observe/webhooks.ts";
 import type { EventFiles, Ports } from "./ports.ts";
+import { ServiceManager } from "./service-manager.ts";
 import type { AgentSettings } from "./settings.ts";
 
 const { version } = packageJson;
@@ -129,6 +130,7 @@ async function serve(host: Host): Promise<void> {
   const events = new ObservedEvents(new EventFilesOnDisk(settings.data));
   const ports = createPorts(host, events);
   const service = new Deployments({ ports, log: logger, onCut: (app, requests) => metrics.cut(app, requests) });
+  const manager = new ServiceManager(process.env, (err) => logger.warn({ err }, "systemd could not be told"));
   const { metrics, audit, closeObservers } = observe(host, { events, service, apps: ports.apps, logger });
   const common = { service, logger, version, audit };
 
@@ -154,9 +156,11 @@ async function serve(host: Host): Promise<void> {
       servers.push(await startServer(address(settings.metrics), { app }));
     }
     logger.info({ version, listen: server.address, names: names(settings), socket: admin.address }, "ready");
+    void manager.ready();
     const signal = await nextSignal();
     logger.info({ signal }, "stopping");
   } finally {
+    await manager.stopping();
     const closed = servers.map((server) => server.close(graceMs));
     await service.close();
     await Promise.all(closed);

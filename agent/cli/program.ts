@@ -46,7 +46,8 @@ export async function runCli(argv: string[], terminal: Terminal, version: string
   }
 }
 
-function createProgram(terminal: Terminal, version: string, setExit: SetExit): Command {
+/** All commands. @param setExit called by one that ends with another code than 0 */
+export function createProgram(terminal: Terminal, version: string, setExit: SetExit): Command {
   const program = withGlobalOptions(new Command("cutover"))
     .description("Looks after the apps that cutover deploys to this host, and prepares projects for it.")
     .version(version)
