@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes the tree that the lab's hosts start from, once: a bare Debian of this machine's release, with what the agent's
-# package depends on in apt's cache, so that a host without a network installs it. As root; in a mount namespace of its own.
+# Makes what the lab's hosts start from, once: `tree`, a bare Debian of this machine's release, with what the agent's package
+# depends on in apt's cache, so that a host without a network installs it; and `depends`, what that installation adds to the
+# tree, for hosts that are to have it already. As root; in a mount namespace of its own.
 set -eu
 target=$1
 bare=systemd,systemd-sysv,dbus,iproute2
@@ -16,7 +17,7 @@ if [ "${2-}" != inside ]; then exec unshare --mount --propagation private -- sh 
 mirror=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
   sed -n "s/^$VERSION_CODENAME main //p" | head -n 1)
 mkdir -p "$target"
-rm -rf "$target/complete" "$target/tree" "$target/debootstrap"
+rm -rf "$target/complete" "$target/tree" "$target/depends"
 tree=$target/tree
 # shellcheck disable=SC2086 # without a mirror debootstrap has its own
 debootstrap --variant=minbase "--include=$bare" "$VERSION_CODENAME" "$tree" $mirror
@@ -31,4 +32,17 @@ chroot "$tree" apt-get -q -y --download-only install $depends
 umount "$tree/proc"
 # A host has its own.
 rm -f "$tree/etc/resolv.conf" "$tree/etc/hostname" "$tree/etc/machine-id"
+
+mkdir -p "$target/depends" "$target/work" "$target/root"
+root=$target/root
+mount -t overlay -o "lowerdir=$tree,upperdir=$target/depends,workdir=$target/work" overlay "$root"
+mount -t proc proc "$root/proc"
+# Nothing starts here: services belong to this machine as long as no host has booted.
+printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+chmod 0755 "$root/usr/sbin/policy-rc.d"
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get -q -y install $depends
+rm -f "$root/usr/sbin/policy-rc.d" "$root/etc/machine-id"
+umount "$root/proc" "$root"
+rm -rf "$target/work" "$root"
 printf '%s\n' "$stamp" >"$target/complete"

@@ -32,11 +32,11 @@ export class LabHost {
     this.#directory = join(lab.directory, name);
   }
 
-  /** Makes its files out of the base tree. */
-  async create(base: string): Promise<void> {
+  /** Makes its files. @param base trees that it starts from, the uppermost first */
+  async create(base: string[]): Promise<void> {
     const [upper, work, root] = ["upper", "work", "root"].map((name) => join(this.#directory, name));
     await this.#inside("mkdir", "-p", upper ?? "", work ?? "", root ?? "");
-    const options = `lowerdir=${base},upperdir=${upper},workdir=${work}`;
+    const options = `lowerdir=${base.join(":")},upperdir=${upper},workdir=${work}`;
     await this.#inside("mount", "-t", "overlay", "-o", options, "overlay", root ?? "");
     await this.write("/etc/hostname", `${this.name}\n`);
     await this.write("/etc/systemd/network/10-lab.network", network(this.address));

@@ -29,14 +29,18 @@ export class Lab implements AsyncDisposable {
     this.hosts = hosts;
   }
 
-  /** Returns when all are up. */
-  static async start(count: number): Promise<Lab> {
+  /**
+   * Returns when all are up.
+   * @param bare without nginx, supervisor and Python: what the agent's package depends on is only in apt's cache
+   */
+  static async start(count: number, { bare = false } = {}): Promise<Lab> {
     const namespaces = await Namespaces.open();
+    const tree = join(base, "tree");
     try {
       const hosts = Array.from({ length: count }, (_, index) => {
         return new LabHost(namespaces, `web${index + 1}`, `192.0.2.${11 + index}`);
       });
-      await Promise.all(hosts.map((host) => host.create(join(base, "tree"))));
+      await Promise.all(hosts.map((host) => host.create(bare ? [tree] : [join(base, "depends"), tree])));
       await Promise.all(hosts.map((host) => host.boot()));
       return new Lab(namespaces, hosts);
     } catch (error) {
