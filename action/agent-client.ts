@@ -23,9 +23,12 @@ import { type EventSource, followEvents } from "./events.ts";
 import { type Call, type CallBody, call, readText } from "./http.ts";
 
 export interface ClientTiming {
-  /** How often a call that may be repeated is repeated, with twice the time before each. */
+  /** How often a call that may be repeated is repeated, with twice the time before each, up to `longestDelayMs`. */
   retries: number;
+  /** The same with an agent that has answered before: one that is being upgraded needs 10 s to end, and then starts again. */
+  retriesWhenKnown: number;
   firstDelayMs: number;
+  longestDelayMs: number;
   /** How long an answer to a short call may take. */
   answerMs: number;
   /** How long an agent may be silent when it is asked for the files of a release. */
@@ -38,7 +41,9 @@ export interface ClientTiming {
 
 export const usualTiming: ClientTiming = {
   retries: 4,
+  retriesWhenKnown: 10,
   firstDelayMs: 500,
+  longestDelayMs: 5000,
   answerMs: 60_000,
   filesMs: 10_000,
   eventsIdleMs: 60_000,
@@ -74,6 +79,7 @@ export class AgentClient {
   readonly host: string;
   readonly #url: URL;
   readonly #timing: ClientTiming;
+  #known = false;
 
   constructor(url: URL, timing: ClientTiming = usualTiming) {
     this.#url = url;
@@ -87,6 +93,7 @@ export class AgentClient {
       this.#text({ method: "GET", path: routes.health(), signal }),
     );
     const health = healthView.safeParse(parseJson(answer)).data;
+    this.#known = health !== undefined;
     if (health?.protocol === protocolVersion) return;
     const what =
       health === undefined
@@ -207,8 +214,9 @@ export class AgentClient {
   async #retry<T>(signal: AbortSignal, repeat: (thrown: unknown) => boolean, attempt: () => Promise<T>): Promise<T> {
     try {
       return await pRetry(attempt, {
-        retries: this.#timing.retries,
+        retries: this.#known ? this.#timing.retriesWhenKnown : this.#timing.retries,
         minTimeout: this.#timing.firstDelayMs,
+        maxTimeout: this.#timing.longestDelayMs,
         shouldRetry: ({ error }) => repeat(error),
         signal,
       });

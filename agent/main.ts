@@ -3,6 +3,7 @@
 // is collected often, which frees the buffers that passed, and few arenas keep little of what was freed. Neither costs time.
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { asCutoverError, CutoverError } from "../shared/errors.ts";
@@ -41,6 +42,8 @@ import type { AgentSettings } from "./settings.ts";
 const { version } = packageJson;
 /** Calls that still run at shut-down, such as followers of events, get this long. */
 const graceMs = 2000;
+/** How long deployments have to reach a safe point. One that does not is taken up as if the agent had been killed. */
+const safePointMs = 7500;
 
 interface Options {
   config: string;
@@ -162,7 +165,8 @@ async function serve(host: Host): Promise<void> {
   } finally {
     await manager.stopping();
     const closed = servers.map((server) => server.close(graceMs));
-    await service.close();
+    const patience = sleep(safePointMs, "late", { ref: false });
+    if ((await Promise.race([service.close(), patience])) === "late") logger.warn("a deployment is left in the middle");
     await Promise.all(closed);
     await closeObservers();
     await spent.close();
@@ -230,6 +234,11 @@ const program = new Command("cutover-agent")
   .option("--listen <address:port>", "for the first start of --embedded: where it listens")
   .addHelpText("after", "\nExample:\n  $ cutover-agent --embedded ./try --listen 127.0.0.1:7070");
 
+/** What was left in the middle, and what only waits, does not keep a process that has done its last work. */
+function leave(): void {
+  setTimeout(() => process.exit(), 100).unref();
+}
+
 try {
   await run(program.parse().opts<Options>());
 } catch (thrown) {
@@ -238,3 +247,4 @@ try {
   process.stderr.write(`${lines.join("\n")}\n`);
   process.exitCode = 1;
 }
+leave();

@@ -1,8 +1,9 @@
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
 import { fromProblem } from "../../shared/problem.ts";
 import { finishForward } from "./cutover.ts";
+import { isPause, pause } from "./pause.ts";
 import { prune } from "./retire.ts";
-import { findRelease, liveRelease, remember } from "./state.ts";
+import { findRelease, liveRelease, type Onward, remember } from "./state.ts";
 import { undo } from "./undo.ts";
 import { reach, runSpec, saveJournal, type Work } from "./work.ts";
 
@@ -13,12 +14,16 @@ const pauseMs = 500;
 /** How a story ends well: all traffic moved, none, or a part of it. */
 export type Ending = "succeeded" | "staged" | "canary";
 
-/** Runs a deployment's story to one of its ends, and writes that end. Never throws: how it ended is in the events. */
-export async function carryOut(work: Work, story: () => Promise<Ending>): Promise<void> {
+/**
+ * Runs a deployment's story to one of its ends, and writes that end. Never throws: how it ended is in the events.
+ * @param onward what the next start goes on with, where the agent shuts down in the middle
+ */
+export async function carryOut(work: Work, story: () => Promise<Ending>, onward?: Onward): Promise<void> {
   const { deployment, log } = work;
   try {
     await end(work, await story());
   } catch (thrown) {
+    if (onward !== undefined && isPause(work, thrown)) return pause(work, onward);
     log.warn({ err: thrown, state: deployment.state }, "deployment did not go through");
     if (hasCutOver(work)) await goOn(work, thrown);
     else await takeBack(work, thrown);

@@ -5,20 +5,35 @@ import { drainRun } from "./drain.ts";
 import { goBack, moveBack } from "./go-back.ts";
 import { assertRunning } from "./health.ts";
 import { isWatched, judge, watchLive } from "./live-watch.ts";
+import { isPause } from "./pause.ts";
 import { reconcileProcesses, startProcesses } from "./processes.ts";
 import { retire } from "./retire.ts";
 import { allSlots, routeFor } from "./route.ts";
 import { findRelease, setLive } from "./state.ts";
-import { reach, runSpec, saveJournal, type Work } from "./work.ts";
+import { interruption, reach, runSpec, saveJournal, type Work } from "./work.ts";
 
 /** From a healthy run to one that has the traffic. Before it a failure undoes; once it has begun, it finishes. */
 export async function bringLive(work: Work, spec: RunSpec, rollback: boolean): Promise<void> {
-  const { ports, deployment } = work;
+  const { ports } = work;
   await ports.releases.sync(spec.app, spec.release);
-  await startProcesses(work, spec);
+  await startOrGiveBack(work, spec);
   await assertRunning(work, spec);
-  deployment.signal.throwIfAborted();
+  interruption(work).throwIfAborted();
   await finishForward(work, spec, rollback);
+}
+
+/** While no agent runs, the processes are those of the run that has the traffic. */
+async function startOrGiveBack(work: Work, spec: RunSpec): Promise<void> {
+  const { state, deployment } = work;
+  try {
+    await startProcesses(work, spec);
+  } catch (thrown) {
+    if (isPause(work, thrown)) {
+      const live = state.live === null ? null : await runSpec(work, state.live);
+      await reconcileProcesses(work, live, { tell: (message) => deployment.notice(message) });
+    }
+    throw thrown;
+  }
 }
 
 /**

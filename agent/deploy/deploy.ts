@@ -1,3 +1,4 @@
+import prettyMs from "pretty-ms";
 import { argv } from "../../shared/command.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
@@ -13,7 +14,10 @@ import { retire } from "./retire.ts";
 import { roomMaker } from "./room.ts";
 import { assertCanary, replaceStaged, setWeight, stage } from "./staged.ts";
 import { type AppState, addRelease, findRelease, liveRelease } from "./state.ts";
-import { reach, runSpec, saveJournal, type Work } from "./work.ts";
+import { interruption, reach, runSpec, saveJournal, type Work } from "./work.ts";
+
+/** How long an agent that shuts down waits for a release command. */
+const commandPatienceMs = 4000;
 
 /** The main job, first half: from a body to a release on disk, every byte of it named by the token. */
 export async function receive(work: Work, request: DeployRequest): Promise<Manifest> {
@@ -38,6 +42,26 @@ export async function receive(work: Work, request: DeployRequest): Promise<Manif
     },
   });
   await reach(work, "unpacked");
+  return manifest;
+}
+
+/**
+ * The manifest of a release that was unpacked before the agent was started again: still the one that the token was signed
+ * for, and still allowed. Until it is sealed its files are the app's user's.
+ */
+export async function unpacked(work: Work, release: string): Promise<Manifest> {
+  const { ports, state, settings } = work;
+  const { digest } = await ports.releases.files(state.app, release);
+  if (digest !== findRelease(state, release)?.digest) {
+    throw new CutoverError("manifest_mismatch", `The manifest of ${release} was changed on the host.`, {
+      unchanged: "The live release goes on serving.",
+      fix: "Deploy again. See what the build steps of the project write: nothing of it belongs outside of its own files.",
+    });
+  }
+  const manifest = await ports.releases.manifest(state.app, release);
+  permit(manifest.config, settings);
+  permitPorts(manifest.config, settings);
+  await ports.privileged.checkSite(state.app, manifest.config);
   return manifest;
 }
 
@@ -91,16 +115,24 @@ function accept(
   deployment.named(manifest.release);
 }
 
-/** The main job, second half: build, release command, start, health, then traffic unless it is only staged. */
-export async function deploy(work: Work, manifest: Manifest, request: DeployRequest): Promise<"succeeded" | "staged"> {
+/**
+ * The main job, second half: build, release command, start, health, then traffic unless it is only staged. An agent that
+ * shuts down leaves it between two steps, and its next start calls this again, which goes on there.
+ */
+export async function deploy(
+  work: Work,
+  manifest: Manifest,
+  request: Pick<DeployRequest, "activate" | "releaseCommand">,
+): Promise<"succeeded" | "staged"> {
+  const { deployment } = work;
   const spec: RunSpec = {
     app: work.state.app,
     run: manifest.release,
     release: manifest.release,
     config: manifest.config,
   };
-  await build(work, manifest);
-  await releaseCommand(work, spec, request.releaseCommand);
+  if (!deployment.has("built")) await build(work, manifest);
+  if (!deployment.has("released")) await releaseCommand(work, spec, request.releaseCommand);
   await bringUp(work, spec);
   if (!request.activate) return stage(work, spec);
   await bringLive(work, spec, false);
@@ -148,7 +180,8 @@ async function build(work: Work, manifest: Manifest): Promise<void> {
   const { release } = manifest;
   const onOutput = (source: string, line: string) => deployment.output(source, line);
   const reuse = liveRelease(state);
-  const context = { app, release, manifest, onOutput, signal: deployment.signal, reuse };
+  // Only half of an environment is thrown away and made anew, so an agent that shuts down need not wait for pip.
+  const context = { app, release, manifest, onOutput, signal: interruption(work), reuse };
   const { key, reused } = await ports.environments.build(context);
   await ports.privileged.sealRelease(app, release);
   await reach(work, "built", reused ? `environment ${key} reused` : `environment ${key} made`);
@@ -161,7 +194,7 @@ async function restoreEnvironment(work: Work, { app, release }: RunSpec): Promis
   deployment.notice(`the environment of ${release} was removed; it is built again`);
   const manifest = await ports.releases.manifest(app, release);
   const onOutput = (source: string, line: string) => deployment.output(source, line);
-  const context = { app, release, manifest, onOutput, signal: deployment.signal, reuse: null, sealed: true };
+  const context = { app, release, manifest, onOutput, signal: interruption(work), reuse: null, sealed: true };
   const { key } = await ports.environments.build(context);
   await ports.privileged.sealRelease(app, release);
   await reach(work, "built", `environment ${key} made again`);
@@ -173,6 +206,7 @@ async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promi
   if (release === undefined) return reach(work, "released", "no release command");
   if (!wanted) return reach(work, "released", "the release command ran on another host");
   const last: string[] = [];
+  work.stopping.throwIfAborted();
   // Written down before it runs: one that was cut short has done something too.
   const record = findRelease(work.state, spec.release);
   if (record !== undefined) record.commanded = true;
@@ -181,7 +215,7 @@ async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promi
     argv: argv(release.command),
     timeoutMs: milliseconds(release.timeout),
     source: "release",
-    signal: deployment.signal,
+    signal: AbortSignal.any([deployment.signal, commandLimit(work)]),
     onOutput: (source, line) => {
       deployment.output(source, line);
       last.push(line);
@@ -198,8 +232,32 @@ async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promi
   await reach(work, "released");
 }
 
+/**
+ * A command may not be able to run twice, so it is never left half done for the next start: an agent that shuts down waits
+ * a while for its end, and then ends it, which undoes the deployment.
+ */
+function commandLimit({ ports, stopping }: Work): AbortSignal {
+  const limit = new AbortController();
+  const end = () => limit.abort(cutShort());
+  const wait = () => void ports.clock.sleep(commandPatienceMs).then(end);
+  stopping.addEventListener("abort", wait, { once: true });
+  return limit.signal;
+}
+
+function cutShort(): CutoverError {
+  return new CutoverError(
+    "release_command_failed",
+    `The agent was shut down, and the release command did not end within ${prettyMs(commandPatienceMs)} of that: it was ended.`,
+    {
+      unchanged: "The live release goes on serving. What the command itself did until then, stays done.",
+      fix: "See what the command had done. Deploying again runs it again, from its beginning.",
+    },
+  );
+}
+
 /** Stopping what is still warm takes a second or more, so it happens while the new instances start. */
 async function bringUp(work: Work, spec: RunSpec): Promise<void> {
+  work.stopping.throwIfAborted();
   const results = await Promise.allSettled([makeRoom(work, spec), startHealthy(work, spec)]);
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }

@@ -6,7 +6,6 @@ import {
   type DeploymentKind,
   type DeploymentState,
   type DeploymentView,
-  deploymentStates,
   type Outcome,
   toFailure,
 } from "../../shared/protocol.ts";
@@ -101,8 +100,9 @@ export class Deployment {
     return this.#abort.signal;
   }
 
-  get beforeCutover(): boolean {
-    return deploymentStates.indexOf(this.#view.state) < deploymentStates.indexOf("cut_over");
+  /** Whether it has reached this state, in this life of the agent or in an earlier one. */
+  has(state: DeploymentState): boolean {
+    return this.#view.phases.some((phase) => phase.state === state);
   }
 
   abort(reason: CutoverError): void {
@@ -127,7 +127,9 @@ export class Deployment {
     this.#view.release = release;
   }
 
+  /** Only once: what is done again after a restart is no news. */
   reached(state: DeploymentState, note?: string): void {
+    if (this.has(state)) return;
     const now = this.#clock.now();
     const took = now - this.#last;
     this.#last = now;

@@ -2,7 +2,7 @@ import { statusExpected } from "../../shared/config.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError, type Evidence } from "../../shared/errors.ts";
 import type { HealthAnswer, Instance, RunSpec } from "../ports.ts";
-import { healthHost, type Work } from "./work.ts";
+import { healthHost, interruption, type Work } from "./work.ts";
 
 const pollMs = 50;
 /** An instance that answers is up: asking it more often would only fill its log with the same traceback. */
@@ -18,13 +18,13 @@ const unchanged = "The live release goes on serving; the new instances were stop
 export async function waitHealthy(work: Work, spec: RunSpec): Promise<void> {
   const instances = await work.ports.privileged.instances(spec);
   const settled = new AbortController();
-  const signal = AbortSignal.any([settled.signal, work.deployment.signal]);
+  const signal = AbortSignal.any([settled.signal, interruption(work)]);
   try {
     const watched = watchPrograms(work, spec, signal);
     const probed = Promise.all(instances.map((instance) => probeUntilHealthy(work, spec, instance, signal)));
     await Promise.race([probed, watched]);
   } catch (thrown) {
-    work.deployment.signal.throwIfAborted();
+    interruption(work).throwIfAborted();
     if (!(thrown instanceof CutoverError)) throw thrown;
     const evidence = [...thrown.evidence, ...(await lastLines(work, spec))];
     const { unchanged, fix } = thrown;

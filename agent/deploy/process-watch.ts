@@ -3,7 +3,7 @@ import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError, type Evidence } from "../../shared/errors.ts";
 import type { ProcessProgram, RunSpec } from "../ports.ts";
 import { ofProcess } from "./process-end.ts";
-import type { Work } from "./work.ts";
+import { interruption, type Work } from "./work.ts";
 
 const pollMs = 100;
 const logLines = 60;
@@ -14,9 +14,10 @@ const logLines = 60;
  */
 export async function startAndWatch(work: Work, spec: RunSpec, names: string[]): Promise<void> {
   const { ports, deployment } = work;
+  const signal = interruption(work);
   const wanted = names.map((name) => ({ name, time: entryOf(spec, name).stay_up }));
   for (const { name, time } of wanted) {
-    deployment.signal.throwIfAborted();
+    signal.throwIfAborted();
     await ports.privileged.startProcess(spec, name);
     deployment.notice(`${name} is started and has to stay up for ${time}`);
   }
@@ -34,7 +35,7 @@ export async function startAndWatch(work: Work, spec: RunSpec, names: string[]):
       if (running && ports.clock.now() - begun >= milliseconds(time)) settled.add(name);
     }
     left = wanted.filter(({ name }) => !settled.has(name));
-    if (left.length > 0) await ports.clock.sleep(pollMs, deployment.signal);
+    if (left.length > 0) await ports.clock.sleep(pollMs, signal);
   }
 }
 

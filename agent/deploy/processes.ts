@@ -3,7 +3,7 @@ import type { RunSpec } from "../ports.ts";
 import { ask, ofProcess, runs, type Tell, waitForEnd } from "./process-end.ts";
 import { startAndWatch } from "./process-watch.ts";
 import { findRelease } from "./state.ts";
-import { runSpec, type Work } from "./work.ts";
+import { interruption, runSpec, type Work } from "./work.ts";
 
 /** What `processes:` of cutover.yml names: programs that serve no HTTP, beside the web instances of the live run. */
 
@@ -29,7 +29,8 @@ export async function startProcesses(work: Work, spec: RunSpec): Promise<void> {
   const late = names.filter((name) => alone.has(name));
   const leaving = old.filter(({ process }) => late.includes(process));
   const asked = await ask(work, leaving);
-  await waitForEnd(work, leaving, { asked, signal: deployment.signal, tell: (message) => deployment.notice(message) });
+  const tell = (message: string) => deployment.notice(message);
+  await waitForEnd(work, leaving, { asked, signal: interruption(work), tell });
   await startAndWatch(work, spec, late);
 }
 

@@ -31,6 +31,8 @@ export async function recover(
     return undefined;
   }
   journal.attempts++;
+  // Whoever could go on has done so before.
+  delete journal.onward;
   await ports.states.save(app, state);
   const past = await ports.events.read(app, journal.deployment.id);
   const view = { ...journal.deployment, outcome: "running" as const };

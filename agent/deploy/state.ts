@@ -5,6 +5,19 @@ import { appName, releaseOfRun, runId } from "../../shared/names.ts";
 import { type DeploymentView, deploymentView, failure, type ReleaseState, releaseView } from "../../shared/protocol.ts";
 import type { Releases, StateStore } from "../ports.ts";
 
+/** What is left to do of a deployment that an agent which shut down has left at a safe point, for the next start. */
+const onwardSchema = z.union([
+  z.strictObject({
+    story: z.literal("deploy"),
+    activate: z.boolean(),
+    releaseCommand: z.boolean(),
+    leaseMs: z.number(),
+  }),
+  /** `up`: the instances were, before it began. */
+  z.strictObject({ story: z.literal("again"), up: z.boolean() }),
+]);
+export type Onward = z.output<typeof onwardSchema>;
+
 /** What a deployment must still know when the agent comes back after a crash in the middle of it. */
 const journalSchema = z.strictObject({
   deployment: deploymentView,
@@ -17,6 +30,8 @@ const journalSchema = z.strictObject({
   attempts: z.int().min(0),
   /** Why the release failed after the cutover, and whether the traffic goes back to `from`. */
   verdict: z.strictObject({ failure, back: z.boolean() }).optional(),
+  /** Only while no agent runs, and only where the last one was asked to end: after a kill what has not cut over is undone. */
+  onward: onwardSchema.optional(),
 });
 export type Journal = z.output<typeof journalSchema>;
 

@@ -14,8 +14,13 @@ export interface Work {
   state: AppState;
   deployment: Deployment;
   log: Logger;
-  /** Aborted when the agent shuts down: what has cut over is then left to the next start, which finishes it. */
+  /** Aborted when the agent shuts down: the deployment then stops at its next safe point, and the next start goes on from there. */
   stopping: AbortSignal;
+}
+
+/** Ends what only waits: the deployment was aborted, or the agent shuts down. */
+export function interruption({ deployment, stopping }: Pick<Work, "deployment" | "stopping">): AbortSignal {
+  return AbortSignal.any([deployment.signal, stopping]);
 }
 
 /** Says that a state was reached, and writes the journal before the next step has an effect. */

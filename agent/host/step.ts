@@ -15,7 +15,7 @@ export interface StepRequest {
   uid?: number;
   gid?: number;
   timeoutMs: number;
-  /** How long the processes have after SIGTERM, before SIGKILL; 5 s unless given. */
+  /** How long the processes have after SIGTERM, before SIGKILL; 3 s unless given. */
   graceMs?: number;
   signal: AbortSignal;
   /** Output and errors, line by line as they come. Untrusted text. */
@@ -36,7 +36,7 @@ const longestTimer = 2 ** 31 - 1;
  * @throws CutoverError aborted, timed_out
  */
 export async function runStep(request: StepRequest): Promise<number> {
-  const { argv, signal, timeoutMs, graceMs = 5000 } = request;
+  const { argv, signal, timeoutMs, graceMs = 3000 } = request;
   if (signal.aborted) throw abortion(signal);
   const child = start(request);
   let tooSlow = false;

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse, stringify } from "yaml";
 import type { z } from "zod";
@@ -59,6 +59,8 @@ export class EmbeddedAgent implements AsyncDisposable {
   readonly url: string;
   readonly #env: NodeJS.ProcessEnv;
   #child: ChildProcess | undefined;
+  #program = agentProgram;
+  #options: string[] = [];
   #ended: Promise<number> = Promise.resolve(0);
   #log = "";
 
@@ -107,9 +109,16 @@ export class EmbeddedAgent implements AsyncDisposable {
     await this.#run(["--config", file("agent.yml")]);
   }
 
+  /** Again after `end` or `kill`, as it was started last; as another version, which an upgrade puts in its place. */
+  async startAgain(version?: string): Promise<void> {
+    if (version !== undefined) this.#program = await otherVersion(version, join(this.scratch.path, `agent-${version}`));
+    await this.#run(this.#options);
+  }
+
   async #run(options: string[]): Promise<void> {
+    this.#options = options;
     // By its own first line, which says with which flags node runs it.
-    const child = spawn(agentProgram, options, {
+    const child = spawn(this.#program, options, {
       cwd: this.scratch.path,
       env: this.#env,
       stdio: ["ignore", "pipe", "pipe"],
@@ -226,4 +235,14 @@ export class EmbeddedAgent implements AsyncDisposable {
     if (code !== 0) throw new Error(`cutover ${args.join(" ")} ended with exit code ${code}:\n${stderr}${stdout}`);
     return stdout;
   }
+}
+
+/** A copy of the built agent that calls itself another version. @returns its program */
+async function otherVersion(version: string, directory: string): Promise<string> {
+  await cp(dirname(agentProgram), directory, { recursive: true });
+  for (const name of (await readdir(directory)).filter((file) => file.endsWith(".mjs"))) {
+    const text = await readFile(join(directory, name), "utf8");
+    await writeFile(join(directory, name), text.replace(/^\tversion: "[\d.]+"/m, `\tversion: "${version}"`));
+  }
+  return join(directory, basename(agentProgram));
 }

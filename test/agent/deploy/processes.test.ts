@@ -216,19 +216,24 @@ test("an abort while the old beat is being stopped starts it again", async () =>
   expect(running(host)).toEqual([`${v1} beat`, `${v1} worker`]);
 });
 
-test("an agent that shuts down in the middle undoes all of it first, however long the new worker takes", async () => {
+test("an agent that shuts down in the middle gives the live run its processes back, and the next start goes on", async () => {
   const { host, agent } = await hostWith([v1]);
   host.stopTimes.set("worker", 50_000);
   const begun = new Promise<void>((resolve) => {
     host.onEffect = (effect) => effect === `process.start ${v2} beat` && resolve();
   });
-  await agent.deploy("shop", host.request(v2, cold));
+  const accepted = await agent.deploy("shop", host.request(v2, cold));
   await begun;
   await agent.close();
   expect([...host.disk.processes.keys()].toSorted()).toEqual([`${v1} beat`, `${v1} worker`]);
   expect(running(host)).toEqual([`${v1} beat`, `${v1} worker`]);
-  expect([...host.disk.programs]).toEqual([v1]);
-  expect(JSON.parse(host.disk.state.get("shop") ?? "{}").journal).toBeNull();
+  expect([...host.disk.programs]).toEqual([v1, v2]);
+
+  const next = agentOn(host);
+  await next.recoverAll();
+  expect(await ended(next, Promise.resolve(accepted))).toMatchObject({ outcome: "succeeded" });
+  expect(running(host)).toEqual([`${v2} beat`, `${v2} worker`]);
+  expect([...host.disk.programs]).toEqual([v2]);
 });
 
 test("a bundle that is refused asks supervisor for nothing", async () => {

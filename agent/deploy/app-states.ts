@@ -1,0 +1,33 @@
+import type { Ports } from "../ports.ts";
+import { type AppState, assertNeverLive, loadState } from "./state.ts";
+
+/** The state of each app, read once: what is in memory is what the file has, or is about to get. */
+export class AppStates {
+  readonly #ports: Pick<Ports, "apps" | "states" | "releases">;
+  readonly #states = new Map<string, AppState>();
+
+  constructor(ports: Pick<Ports, "apps" | "states" | "releases">) {
+    this.#ports = ports;
+  }
+
+  /** @throws CutoverError app_not_found, app_held */
+  async of(app: string): Promise<AppState> {
+    const known = this.#states.get(app);
+    if (known !== undefined) return known;
+    await this.#ports.apps.settings(app);
+    const state = await loadState(this.#ports.states, app);
+    if (state.releases.length === 0) await assertNeverLive(this.#ports.releases, app);
+    const first = this.#states.get(app) ?? state;
+    this.#states.set(app, first);
+    return first;
+  }
+
+  /** Takes a state that was made anew for the app's own. */
+  adopt(app: string, state: AppState): void {
+    this.#states.set(app, state);
+  }
+
+  forget(app: string): void {
+    this.#states.delete(app);
+  }
+}
