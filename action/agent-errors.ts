@@ -36,6 +36,11 @@ export function neverArrived(thrown: unknown): boolean {
   return ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
 }
 
+/** The whole host is away, not only the agent: another attempt helps less, and other hosts may be waiting. */
+export function isAway(thrown: unknown): boolean {
+  return ["EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
+}
+
 function isNetworkFault(thrown: unknown): boolean {
   return codeOf(thrown) !== "" && !(thrown instanceof CutoverError);
 }

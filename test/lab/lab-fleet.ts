@@ -106,6 +106,18 @@ export class LabFleet implements AsyncDisposable {
     return version;
   }
 
+  /** The same for a host that comes up: as soon as it answers with a version. @throws Error after half a minute */
+  async serves(host: LabHost): Promise<string> {
+    const deadline = performance.now() + 30_000;
+    for (;;) {
+      try {
+        return await this.version(host);
+      } catch (thrown) {
+        if (performance.now() > deadline) throw thrown;
+      }
+    }
+  }
+
   versions(): Promise<string[]> {
     return Promise.all(this.hosts.map((host) => this.version(host)));
   }
