@@ -98,20 +98,20 @@ export class LabFleet implements AsyncDisposable {
     return JSON.parse(stdout) as Answer;
   }
 
-  /** What a visitor sees: `v1`. @throws Error with what came instead */
-  async version(host: LabHost): Promise<string> {
+  /** What `/version` answers. @throws Error with what came instead */
+  async visit(host: LabHost): Promise<{ version: string; release: string }> {
     const { status, text } = await this.get(host, "/version");
-    const version = /^(\S+) \d+ \S+\s*$/.exec(text)?.[1];
-    if (status !== 200 || version === undefined) throw new Error(`status ${status}: ${text.slice(0, 200)}`);
-    return version;
+    const [, version, release] = /^(\S+) \d+ (\S+)\s*$/.exec(text) ?? [];
+    if (status === 200 && version !== undefined && release !== undefined) return { version, release };
+    throw new Error(`status ${status}: ${text.slice(0, 200)}`);
   }
 
-  /** The same for a host that comes up: as soon as it answers with a version. @throws Error after half a minute */
-  async serves(host: LabHost): Promise<string> {
+  /** The same of a host that comes up: as soon as it answers. @throws Error after half a minute */
+  async firstVisit(host: LabHost): Promise<{ version: string; release: string }> {
     const deadline = performance.now() + 30_000;
     for (;;) {
       try {
-        return await this.version(host);
+        return await this.visit(host);
       } catch (thrown) {
         if (performance.now() > deadline) throw thrown;
       }
@@ -119,7 +119,7 @@ export class LabFleet implements AsyncDisposable {
   }
 
   versions(): Promise<string[]> {
-    return Promise.all(this.hosts.map((host) => this.version(host)));
+    return Promise.all(this.hosts.map(async (host) => (await this.visit(host)).version));
   }
 
   /** Visitors of a host, from the lab's network. */

@@ -111,6 +111,12 @@ export class LabHost {
     return join(`/proc/${this.#lab.pid}/root`, this.#directory, "root", file);
   }
 
+  /** The same as its own processes see it: with /run, and only while it is up. */
+  runningPath(file: string): string {
+    if (this.#init === undefined) throw new Error(`${this.name} is not up`);
+    return join(`/proc/${this.#init.pid}/root`, file);
+  }
+
   read(file: string): Promise<string> {
     return readFile(this.path(file), "utf8");
   }
