@@ -18,7 +18,10 @@ function bundle(input: Record<string, string>, dir: string): RolldownOptions {
 
 export const actionBundle = bundle({ main: "action/main.ts" }, "action/dist");
 
-export const agentBundle = bundle({ "cutover-agent": "agent/main.ts", cutover: "agent/cli/main.ts" }, "agent/dist");
+export const agentBundle = bundle(
+  { "cutover-agent": "agent/main.ts", "cutover-helper": "agent/helper/main.ts", cutover: "agent/cli/main.ts" },
+  "agent/dist",
+);
 
 /** One file by itself: it stays on the host when the rest is removed. Built after the others, which empty the directory. */
 const launcher = bundle({ launch: "agent/launch.ts" }, "agent/dist");

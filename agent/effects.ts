@@ -11,15 +11,21 @@ const named = [
   // The app and a bundle's way to a release
   "app.prepare",
   "app.remove",
+  "directory.make",
+  "bundle.clear",
   "bundle.spool",
   "bundle.file",
+  "bundle.static",
   "bundle.drop",
   "release.rename",
   "release.sync",
   "release.aside",
   "release.remove",
   "release.command",
+  "tree.give",
+  "tree.seal",
   // Its environment
+  "environment.clear",
   "environment.build",
   "environment.complete",
   "environment.link",
@@ -29,7 +35,9 @@ const named = [
   "ports.reserve",
   "ports.release",
   "run.prepare",
+  "launch.create",
   "launch.write",
+  "launch.sync",
   "programs.write",
   "programs.reload",
   "programs.add",
@@ -38,6 +46,8 @@ const named = [
   "programs.unlink",
   "programs.remove",
   "process.unlink",
+  "run.kill",
+  "launch.remove",
   "run.remove",
   // Traffic
   "links.publish",
@@ -47,37 +57,51 @@ const named = [
   "nginx.keep",
   "site.write",
   "upstream.write",
+  "site.restore",
+  "site.remove",
   "nginx.reload",
   "nginx.forget",
+  "maintenance.allow",
   "maintenance.begin",
   "maintenance.end",
+  "maintenance.remove",
   // What is remembered
   "events.append",
   "events.collect",
   "logs.collect",
+  "audit.open",
+  "audit.append",
+  "audit.rotate",
   "token.spend",
+  "token.rewrite",
+  "state.copy",
   // Within each file and link that is written durably
+  "durable.clear",
+  "durable.create",
   "durable.write",
   "durable.sync",
   "durable.rename",
   "durable.sync-directory",
+  "durable.symlink",
   "durable.link",
 ] as const;
-
-/** state.json is written before each step, and is named by the state that it tells of; `idle` is the end of a deployment. */
-type StateEffect = `state.write:${DeploymentState | "idle"}`;
-export type Effect = (typeof named)[number] | StateEffect;
-
-export const effects: readonly Effect[] = [
-  ...named,
-  ...[...deploymentStates, "idle" as const].map((state): StateEffect => `state.write:${state}`),
-];
+export type NamedEffect = (typeof named)[number];
 
 /**
- * What happens at an effect: the agent is killed before or after it, it fails with an error of the system, or it happens
- * and its answer is lost.
+ * state.json is written before each step, and is named by the state that it tells of: `verdict` from when a watch has
+ * failed, `idle` where no deployment is open.
  */
-export type Fault = "kill-before" | "kill-after" | "lose" | `fail-${"ENOSPC" | "EIO" | "EMFILE"}`;
+const written = [...deploymentStates, "verdict", "idle"] as const;
+type StateEffect = `state.write:${DeploymentState | "verdict" | "idle"}`;
+export type Effect = NamedEffect | StateEffect;
+
+export const effects: readonly Effect[] = [...named, ...written.map((state): StateEffect => `state.write:${state}`)];
+
+/**
+ * What happens at an effect: the agent is killed before or after it, it fails with an error of the system before it has
+ * happened, or it happens and its answer is lost.
+ */
+export type Fault = "kill-before" | "kill-after" | "lose" | `fail-${"ENOSPC" | "EIO" | "EMFILE" | "ECONNRESET"}`;
 
 /** The directory with the file `fault`, which says what is to happen once, and `effects`, which gets a line for each effect. */
 let faults: string | undefined;
@@ -129,7 +153,7 @@ class FaultDirectory {
   }
 
   before(name: Effect, what: string): Fault | undefined {
-    appendFileSync(this.#log, `before ${name} ${what}\n`);
+    this.#tell("before", name, what);
     const fault = this.#struck(name);
     if (fault === "kill-before") process.kill(process.pid, "SIGKILL");
     if (fault?.startsWith("fail-")) throw systemError(fault.slice("fail-".length), name);
@@ -137,9 +161,14 @@ class FaultDirectory {
   }
 
   after(name: Effect, what: string, fault: Fault | undefined): void {
-    appendFileSync(this.#log, `after ${name} ${what}\n`);
+    this.#tell("after", name, what);
     if (fault === "kill-after") process.kill(process.pid, "SIGKILL");
     if (fault === "lose") throw systemError("ECONNRESET", name);
+  }
+
+  /** The time in milliseconds tells which effects follow each other without a wait between them. */
+  #tell(when: "before" | "after", name: Effect, what: string): void {
+    appendFileSync(this.#log, `${performance.now().toFixed(1)} ${when} ${name} ${what}\n`);
   }
 
   /** Each time counts the file's number down; at the last the file goes, and the fault strikes. */

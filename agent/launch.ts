@@ -15,11 +15,14 @@ import { processesOf, signalEach } from "./host/supervisor/leftovers.ts";
 
 /**
  * What supervisor starts for each instance: reads the launch file named on the command line, and becomes the program in
- * it. The process id, the user and the signals stay those that supervisor knows. Ends with 127 where that fails.
+ * it. The process id, the user and the signals stay those that supervisor knows. Ends with 127 where that fails. With `-` it
+ * reads its standard input: a command of a release has no file, which a crash could leave behind.
  */
 function launch(file: string | undefined): never {
   if (file === undefined) throw new Error("no launch file was named");
-  const { argv, env, directory, umask, socket } = JSON.parse(readFileSync(file, "utf8")) as LaunchFile;
+  const { argv, env, directory, umask, socket } = JSON.parse(
+    readFileSync(file === "-" ? 0 : file, "utf8"),
+  ) as LaunchFile;
   process.umask(umask);
   process.chdir(directory);
   endLeftovers(env);

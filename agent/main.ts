@@ -9,6 +9,8 @@ import packageJson from "../package.json" with { type: "json" };
 import { asCutoverError, CutoverError } from "../shared/errors.ts";
 import { Deployments } from "./deploy/deployments.ts";
 import { armFaults } from "./effects.ts";
+import { HelperClient } from "./helper/client.ts";
+import { RemoteEnvironments, RemoteLogs, RemotePrivileged, RemoteReleases } from "./helper/remote.ts";
 import { AppsDirectory, readAgentSettings } from "./host/apps-dir.ts";
 import { AuditFiles } from "./host/audit-files.ts";
 import { freeBytes, ReleaseDirectories } from "./host/bundle/releases.ts";
@@ -16,6 +18,8 @@ import { systemClock } from "./host/clock.ts";
 import { startEmbedded } from "./host/embedded/embedded.ts";
 import { EventFilesOnDisk } from "./host/event-files.ts";
 import { SocketProbe } from "./host/health.ts";
+import { IssuerKeyFiles } from "./host/issuer-keys.ts";
+import { LearntRepositoriesFile } from "./host/learnt-repositories.ts";
 import { MaintenanceFiles } from "./host/maintenance.ts";
 import { LocalPrivileged } from "./host/privileged.ts";
 import { ProcNetConnections } from "./host/proc-net.ts";
@@ -27,7 +31,9 @@ import { launcherFile } from "./host/supervisor/launcher.ts";
 import { NginxTraffic } from "./host/traffic.ts";
 import { AnotherAgent, startAdminServer } from "./http/admin-server.ts";
 import { createHttpApp } from "./http/app.ts";
-import { localOperator, tokenAuthorizer } from "./http/auth.ts";
+import { localOperator, tokenAuthorizer } from "./http/auth/authorize.ts";
+import { TrustBook } from "./http/auth/trust-view.ts";
+import { CallLimiter } from "./http/call-limits.ts";
 import { createMetricsApp } from "./http/metrics.ts";
 import { startServer } from "./http/server.ts";
 import { createLogger, type Logger } from "./logger.ts";
@@ -68,27 +74,51 @@ async function openHost({ config, embedded, listen }: Options): Promise<Host> {
   return { settings, appsDir: join(dirname(resolve(config)), "apps"), embedded: false, stop: async () => {} };
 }
 
-function createPorts({ settings, appsDir, embedded }: Host, events: EventFiles): Ports {
-  const { data, limits } = settings;
+/** What only root may do, or what the agent itself may, where it is root or a host of its own. */
+function openBorder({ settings, embedded, appsDir }: Host) {
+  const { data, limits, supervisor } = settings;
   const apps = new AppsDirectory(appsDir);
+  if (!embedded && process.geteuid?.() !== 0) {
+    const helper = new HelperClient({ path: settings.helper, version });
+    const privileged = new RemotePrivileged(helper);
+    return {
+      apps,
+      privileged,
+      environments: new RemoteEnvironments(helper),
+      releases: new RemoteReleases({ data, limits }, helper),
+      logs: new RemoteLogs(data, supervisor.conf_dir, helper),
+      prepare: () => privileged.prepareHost(),
+      close: () => helper.close(),
+    };
+  }
   const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile(), ownUser: embedded });
   return {
-    clock: systemClock,
     apps,
-    states: new StateFiles(data),
-    releases: new ReleaseDirectories({ data, limits }),
+    privileged,
     environments: new PythonEnvironments({
       data,
       pythonPath: settings.python_path,
       jobs: limits.jobs,
       runStep: privileged.stepRunner(),
+      trees: privileged.buildTrees(),
     }),
-    privileged,
+    releases: new ReleaseDirectories({ data, limits }),
+    logs: new SupervisorLogs(data, supervisor.conf_dir),
+    prepare: async () => {},
+    close: () => {},
+  };
+}
+
+function createPorts({ settings }: Host, border: ReturnType<typeof openBorder>, events: EventFiles): Ports {
+  const { data } = settings;
+  const { apps, privileged, environments, releases, logs } = border;
+  return {
+    ...{ apps, privileged, environments, releases, logs, events },
+    clock: systemClock,
+    states: new StateFiles(data),
     traffic: new NginxTraffic(data, privileged),
     probe: new SocketProbe(version),
     connections: new ProcNetConnections(),
-    logs: new SupervisorLogs(data, settings.supervisor.conf_dir),
-    events,
     maintenance: new MaintenanceFiles(data),
   };
 }
@@ -131,14 +161,25 @@ async function serve(host: Host): Promise<void> {
   const { settings } = host;
   const logger = createLogger(settings.log_level);
   const events = new ObservedEvents(new EventFilesOnDisk(settings.data));
-  const ports = createPorts(host, events);
+  const border = openBorder(host);
+  await border.prepare();
+  const ports = createPorts(host, border, events);
   const service = new Deployments({ ports, log: logger, onCut: (app, requests) => metrics.cut(app, requests) });
   const manager = new ServiceManager(process.env, (err) => logger.warn({ err }, "systemd could not be told"));
   const { metrics, audit, closeObservers } = observe(host, { events, service, apps: ports.apps, logger });
   const common = { service, logger, version, audit };
+  const { github, limits, data } = settings;
+  const learnt = new LearntRepositoriesFile(data);
+  const trust = new TrustBook(ports.apps, learnt, github);
 
   // First, since it refuses to start beside another agent: nothing may be recovered by two.
-  const local = createHttpApp({ ...common, authorize: localOperator(), admin: true, metrics: () => metrics.render() });
+  const local = createHttpApp({
+    ...common,
+    authorize: localOperator(),
+    admin: true,
+    trust,
+    metrics: () => metrics.render(),
+  });
   const admin = await startAdminServer({ path: settings.socket, app: local });
   const servers = [admin];
   const spent = await SpentTokensFile.open(join(settings.data, "spent-tokens"));
@@ -148,11 +189,13 @@ async function serve(host: Host): Promise<void> {
       apps: ports.apps,
       spent,
       names: names(settings),
+      github: { issuers: github, learnt, keys: issuerKeys(settings, logger) },
       logger,
     });
     const watched = settings.metrics === true ? { metrics: () => metrics.render() } : {};
-    const app = createHttpApp({ ...common, authorize, ...watched });
-    const server = await startServer(address(settings.listen), { app, ...(await readTls(settings)) });
+    const app = createHttpApp({ ...common, authorize, ...watched, limiter: new CallLimiter({ limits }) });
+    const connections = { ...limits, onFull: (about: object) => logger.warn(about, "connections are refused") };
+    const server = await startServer(address(settings.listen), { app, connections, ...(await readTls(settings)) });
     servers.unshift(server);
     if (typeof settings.metrics === "string") {
       const app = createMetricsApp({ logger, metrics: () => metrics.render() });
@@ -170,8 +213,15 @@ async function serve(host: Host): Promise<void> {
     await Promise.all(closed);
     await closeObservers();
     await spent.close();
+    border.close();
     logger.info("stopped");
   }
+}
+
+function issuerKeys({ data, github }: AgentSettings, logger: Logger): IssuerKeyFiles {
+  const onTrouble = (issuer: string, detail: string) =>
+    logger.warn({ issuer, detail }, "trouble with an issuer's keys");
+  return new IssuerKeyFiles({ data, issuers: github, onTrouble });
 }
 
 interface Observed {

@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import type { CryptoKey } from "jose";
 import type { Config } from "../shared/config.ts";
 import type { Protocol } from "../shared/config-server.ts";
 import type { Manifest } from "../shared/manifest.ts";
@@ -27,7 +28,10 @@ export interface Ports {
 
 /** Time is an argument, so that tests of waiting take milliseconds. `now` in milliseconds since the epoch. */
 export interface Clock {
+  /** Milliseconds since the epoch, for what is written down. Somebody may set the host's clock at any time. */
   now(): number;
+  /** Milliseconds that only ever go forward, for limits and durations. */
+  elapsed(): number;
   /** @throws the signal's reason when it is aborted first */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
@@ -356,8 +360,48 @@ export interface AuditLog {
   read(query: AuditQuery): Promise<AuditEntry[]>;
 }
 
-/** Tokens that were used. Not part of Ports: the HTTP side needs it, deploy code knows no tokens. */
+/**
+ * `spent`: it was recorded before. `clock_behind`: the clock was set back behind tokens that are forgotten, so nobody can
+ * tell any more whether it was.
+ */
+export type Spending = "recorded" | "spent" | "clock_behind";
+
+/** Tokens that were used. Not part of Ports, as the two after it: the HTTP side needs them, deploy code knows no tokens. */
 export interface SpentTokens {
-  /** Records the id on disk before it returns. @returns false when it was recorded before */
-  spend(jti: string, expires: number): Promise<boolean>;
+  /** Records the id on disk before it returns. @param expires in milliseconds since the epoch */
+  spend(jti: string, expires: number): Promise<Spending>;
+}
+
+export type IssuerKey =
+  | { kind: "key"; key: CryptoKey }
+  | { kind: "unknown" }
+  /** It cannot be asked, and what it said before is too old, or it never said anything. */
+  | { kind: "unavailable"; detail: string };
+
+/** The public keys of a token issuer whose address the host's owner knows. */
+export interface IssuerKeys {
+  find(issuer: string, kid: string): Promise<IssuerKey>;
+}
+
+/** GitHub gives a name to another repository after the first is gone; these ids never. */
+export interface RepositoryIds {
+  repository_id: string;
+  owner_id: string;
+}
+
+export interface LearntRepository extends RepositoryIds {
+  issuer: string;
+  repository: string;
+  /** When, in ISO 8601. */
+  learnt: string;
+}
+
+/** Ids of repositories that an app's settings trust by name alone. */
+export interface LearntRepositories {
+  /** @throws CutoverError host_settings_invalid, where what was learnt cannot be read: it is not learnt again by itself */
+  list(app: string): Promise<LearntRepository[]>;
+  /** On disk before it returns; of several at once the first counts. @returns what counts now */
+  learn(app: string, repository: LearntRepository): Promise<LearntRepository>;
+  /** What is learnt of an app goes with it. */
+  forget(app: string): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { listenAddress, serverAddress, serverName } from "../shared/config-values.ts";
+import { duration } from "../shared/duration.ts";
 
 /** A file or a directory of the host that nginx is told. */
 const hostPath = z
@@ -50,6 +51,32 @@ function isPlain(url: string): boolean {
   return URL.canParse(url) && new URL(url).protocol === "http:" && !isLoopback(new URL(url));
 }
 
+/** An address whose answer is believed: nobody on the way may change it, unless there is no way. */
+const trustedUrl = z.string().refine((text) => URL.canParse(text) && isTrusted(new URL(text), text), {
+  error: "an https:// address without user, query and slash at its end; plain http only to this host itself",
+});
+
+function isTrusted(url: URL, text: string): boolean {
+  const secure = url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url));
+  return secure && url.username === "" && url.password === "" && !/[?#]|\/$/.test(text);
+}
+
+/** A GitHub whose ID tokens count where an app trusts one of its repositories. A token never says where its keys are. */
+const githubIssuer = z.strictObject({
+  /** `iss` of its tokens, exactly. GHES: https://HOST/_services/token; GHE.com: https://token.actions.SUBDOMAIN.ghe.com */
+  issuer: trustedUrl,
+  /** Where its public keys are. Default: `/.well-known/jwks` below the issuer. */
+  jwks: trustedUrl.optional(),
+  /** Where a run's page is, for people. */
+  server: trustedUrl,
+  /** How long its keys are believed while it cannot be asked for them. */
+  keys_age: duration.default("3d"),
+});
+export type GithubIssuer = z.output<typeof githubIssuer>;
+
+const githubDotCom = { issuer: "https://token.actions.githubusercontent.com", server: "https://github.com" } as const;
+const userName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "a user of this host");
+
 /** agent.yml: what the host's owner says about the agent. Everything has a default for a Debian host. */
 export const agentSettingsSchema = z.strictObject({
   /** Where the agent listens for the Action and curl. */
@@ -60,6 +87,10 @@ export const agentSettingsSchema = z.strictObject({
   tls: z.strictObject({ certificate: z.string(), key: z.string() }).optional(),
   data: z.string().default("/var/lib/cutover"),
   socket: z.string().default("/run/cutover/agent.sock"),
+  /** Where the helper answers an agent that is not root. */
+  helper: z.string().default("/run/cutover/helper.sock"),
+  /** The user that the agent runs as beside a helper: the only one but root that the helper answers. */
+  agent_user: userName.default("cutover-agent"),
   supervisor: z
     .strictObject({
       socket: z.string().default("/run/supervisor.sock"),
@@ -96,8 +127,29 @@ export const agentSettingsSchema = z.strictObject({
         .default(256 * 1024 ** 2),
       /** Processes that compile bytecode at the same time. */
       jobs: z.int().min(1).default(availableParallelism()),
+      /** Connections from the network at the same time, in all and from one address. */
+      connections: z.int().min(1).default(512),
+      connections_per_address: z.int().min(1).default(128),
+      /** Calls a second from one address, on average. */
+      calls_per_address: z.int().min(1).default(50),
+      /** Refused tokens a minute from one address; after that its calls with a token are refused unread. */
+      refusals_per_address: z.int().min(1).default(20),
+      /** Bytes of memory that a process of a build step or a release command may fill. */
+      step_memory: z
+        .int()
+        .min(64 * 1024 ** 2)
+        .default(4 * 1024 ** 3),
+      /** Processes and threads that the app's user may have while a step runs, its instances among them. */
+      step_tasks: z.int().min(16).default(4096),
+      /** Bytes of the largest file that a step may write. */
+      step_file: z
+        .int()
+        .min(1024 ** 2)
+        .default(4 * 1024 ** 3),
     })
     .prefault({}),
+  /** Whose ID tokens count, beside keys; the first where an app's trust names none. */
+  github: z.array(githubIssuer).prefault([githubDotCom]),
   /** Where `GET /metrics` answers beside the admin socket: with the calls of `listen`, or at an address of its own. */
   metrics: z.union([z.boolean(), z.string().regex(networkAddress, "true, false or address:port")]).default(false),
   /** Told of every app's deployments. */
@@ -108,6 +160,54 @@ export type AgentSettings = z.output<typeof agentSettingsSchema>;
 
 export const grant = z.enum(["deploy", "activate", "redeploy", "rollback", "abort", "read"]);
 export type Grant = z.output<typeof grant>;
+
+/** Never reused, other than names. */
+const githubId = z
+  .string({ error: 'an id in quotes, such as "1296269"' })
+  .regex(/^\d{1,20}$/, 'an id of digits, such as "1296269"');
+
+/** One repository of GitHub, and from where in it. Everything that is named must be equal; nothing is a pattern. */
+const githubTrust = z
+  .strictObject({
+    repository: z.string().regex(/^[A-Za-z0-9-]{1,64}\/[A-Za-z0-9._-]{1,100}$/, "owner/name"),
+    /** Learnt at the first call that is accepted, unless given. */
+    repository_id: githubId.optional(),
+    owner_id: githubId.optional(),
+    environment: z.string().min(1).max(255).optional(),
+    ref: z
+      .string()
+      .regex(/^refs\/(?:heads|tags)\/[^\s*?[\]\\^~:]{1,250}$/, "a whole ref without patterns, such as refs/heads/main")
+      .optional(),
+    /** Every branch, tag and environment of the repository. */
+    any_ref: z.boolean().default(false),
+    /** Events that may start it. Unless given, all but pull_request and its kin. */
+    events: z
+      .array(z.string().regex(/^[a-z_]{1,40}$/, "an event such as push"))
+      .min(1)
+      .optional(),
+    /** One of agent.yml's `github`; the first unless given. */
+    issuer: trustedUrl.optional(),
+  })
+  .refine(({ environment, ref, any_ref }) => any_ref !== (environment !== undefined || ref !== undefined), {
+    error: "needs environment or ref, or `any_ref: true` for every branch of the repository",
+  });
+export type GithubTrust = z.output<typeof githubTrust>;
+
+/** Whose tokens count for an app, and for what. */
+const trusted = z
+  .strictObject({
+    /** The public line that `cutover keygen` printed. */
+    key: z
+      .string()
+      .regex(/^ed25519:[A-Za-z0-9_-]{43}$/, "ed25519: and 43 characters, as `cutover keygen` prints")
+      .optional(),
+    github: githubTrust.optional(),
+    comment: z.string().max(200).optional(),
+    /** What its tokens may do; everything unless given. */
+    allow: z.array(grant).min(1).default(["deploy", "activate", "redeploy", "rollback", "abort", "read"]),
+  })
+  .refine(({ key, github }) => (key === undefined) !== (github === undefined), { error: "needs either key or github" });
+export type Trusted = z.output<typeof trusted>;
 
 /** A range of ports, both ends in it. Below 1024 only root may listen. */
 const portRange = z
@@ -126,21 +226,8 @@ export function parsePortRange(text: string): { first: number; last: number } {
 /** apps/<app>.yml: what the host's owner says about one app. */
 export const appSettingsSchema = z.strictObject({
   /** The user that the app's processes, build steps and release commands run as. Not used by an agent without root. */
-  user: z
-    .string()
-    .regex(/^[a-z_][a-z0-9_-]{0,31}$/, "a user of this host")
-    .optional(),
-  trust: z
-    .array(
-      z.strictObject({
-        /** The public line that `cutover keygen` printed. */
-        key: z.string().regex(/^ed25519:[A-Za-z0-9_-]{43}$/, "ed25519: and 43 characters, as `cutover keygen` prints"),
-        comment: z.string().max(200).optional(),
-        /** What tokens of this key may do; everything unless given. */
-        allow: z.array(grant).min(1).default(["deploy", "activate", "redeploy", "rollback", "abort", "read"]),
-      }),
-    )
-    .default([]),
+  user: userName.optional(),
+  trust: z.array(trusted).default([]),
   /** Addresses that the app's site may listen on, and does unless cutover.yml chooses among them. */
   listen: z.array(listenAddress).min(1).default([80]),
   /** Domains that the app may serve; *.example.com covers its subdomains, * everything. Without any: the default server. */

@@ -16,7 +16,8 @@ export const errorCodes = {
   collect_failed: "The command that collects static files failed.",
   wheels_failed: "pip could not get or build the wheels for the requirements.",
   python_not_found: "The Python interpreter that the configuration names is not on this machine.",
-  signing_key_invalid: "The signing key is missing or cannot be read.",
+  signing_key_invalid: "The signing key cannot be read.",
+  id_token_unavailable: "GitHub gave the workflow no ID token.",
   file_exists: "A file is already there, and is not overwritten.",
   // The way to the host
   agent_unreachable: "No agent answers at this address.",
@@ -24,6 +25,7 @@ export const errorCodes = {
   timed_out: "The time limit was reached.",
   unauthorized: "The agent refused the token.",
   forbidden: "The token is genuine, but it does not allow this call.",
+  too_many_calls: "Too many calls, or refused tokens, came from one address.",
   request_invalid: "The request has a wrong path, query or body.",
   // The bundle
   bundle_invalid: "The body is not a bundle that cutover reads.",
@@ -72,6 +74,8 @@ export const errorCodes = {
   supervisor_config_broken: "supervisord cannot read its configuration.",
   nginx_config_broken: "nginx refuses its configuration.",
   nginx_unreachable: "nginx is not running or could not be reloaded.",
+  helper_unreachable: "The agent's helper, which acts as root, does not answer.",
+  helper_refused: "The helper refused what the agent asked of it.",
   agent_stopping: "The agent is shutting down.",
   internal: "cutover met a condition that it did not expect.",
 } as const;

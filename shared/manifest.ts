@@ -3,10 +3,23 @@ import { z } from "zod";
 import { configSchema } from "./config.ts";
 import { CutoverError } from "./errors.ts";
 import { appName, releaseId } from "./names.ts";
+import { parsePlainJson } from "./plain-json.ts";
 
 export const manifestName = "manifest.json";
 
-export const manifestLimits = { files: 200_000, bytes: 64 * 1024 * 1024, depth: 64, part: 255, path: 1024 } as const;
+export const manifestLimits = {
+  files: 200_000,
+  directories: 200_000,
+  bytes: 64 * 1024 * 1024,
+  depth: 64,
+  part: 255,
+  path: 1024,
+  /** Bytes of one file: what eleven octal digits of a tar header hold. */
+  file: 0o77777777777,
+} as const;
+
+/** Five parts a file, and room for the configuration. */
+const jsonLimits = { depth: 16, parts: 5 * manifestLimits.files + 100_000 } as const;
 
 /** The areas of a bundle: the project, its collected static files by URL path, its vendored wheels. */
 export const areas = ["app", "static", "wheels"] as const;
@@ -35,38 +48,60 @@ const bundlePath = z.string().superRefine((path, context) => {
 const manifestFile = z.strictObject({
   path: bundlePath,
   mode: z.union([z.literal(0o644), z.literal(0o755)]),
-  size: z.int().min(0),
+  size: z.int().min(0).max(manifestLimits.file),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
-export const manifestSchema = z
-  .strictObject({
-    format: z.literal(1),
-    app: appName,
-    release: releaseId,
-    /** owner/name on GitHub; empty for a bundle that was made elsewhere. */
-    repository: z.string().max(200),
-    /** 40 hex digits, or empty where the project is no git checkout. */
-    commit: z.string().regex(/^(?:[0-9a-f]{40})?$/),
-    created: z.iso.datetime(),
-    config: configSchema,
-    files: z.array(manifestFile).max(manifestLimits.files),
-  })
-  .superRefine(({ files }, context) => {
-    const seen = new Set<string>();
-    for (const [index, { path }] of files.entries()) {
-      const before = files[index - 1]?.path;
-      if (before !== undefined && comparePaths(before, path) >= 0) {
-        context.addIssue({ code: "custom", path: ["files", index, "path"], message: "not sorted, or twice" });
+/** Reading stops at so many, since a list of wrong entries would else make hundreds of megabytes of faults. */
+const faultLimit = 10;
+
+/** One by one, since a schema of an array goes on to its last entry. */
+const manifestFiles = z
+  .array(z.unknown())
+  .max(manifestLimits.files)
+  .transform((entries, context): ManifestFile[] => {
+    const files: ManifestFile[] = [];
+    for (const [index, entry] of entries.entries()) {
+      const { data, error } = manifestFile.safeParse(entry);
+      if (data !== undefined) files.push(data);
+      for (const { path, message } of error?.issues ?? []) {
+        context.addIssue({ code: "custom", path: [index, ...path], message });
       }
+      if (context.issues.length >= faultLimit) break;
+    }
+    return files;
+  })
+  .superRefine((files, context) => {
+    const seen = new Set<string>();
+    const directories = new Set<string>();
+    for (const [index, { path }] of files.entries()) {
+      const fault = (message: string) => context.addIssue({ code: "custom", path: [index, "path"], message });
+      const before = files[index - 1]?.path;
+      if (before !== undefined && comparePaths(before, path) >= 0) fault("not sorted, or twice");
       for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
-        if (seen.has(path.slice(0, end))) {
-          context.addIssue({ code: "custom", path: ["files", index, "path"], message: "lies below a file" });
-        }
+        const directory = path.slice(0, end);
+        if (directories.has(directory)) break;
+        directories.add(directory);
+        if (seen.has(directory)) fault("lies below a file");
       }
       seen.add(path);
+      if (directories.size > manifestLimits.directories) fault(`more than ${manifestLimits.directories} directories`);
+      if (context.issues.length >= faultLimit || directories.size > manifestLimits.directories) break;
     }
   });
+
+export const manifestSchema = z.strictObject({
+  format: z.literal(1),
+  app: appName,
+  release: releaseId,
+  /** owner/name on GitHub; empty for a bundle that was made elsewhere. */
+  repository: z.string().max(200),
+  /** 40 hex digits, or empty where the project is no git checkout. */
+  commit: z.string().regex(/^(?:[0-9a-f]{40})?$/),
+  created: z.iso.datetime(),
+  config: configSchema,
+  files: manifestFiles,
+});
 
 export type Manifest = z.output<typeof manifestSchema>;
 export type ManifestFile = z.output<typeof manifestFile>;
@@ -107,21 +142,26 @@ export function manifestDigest(bytes: Uint8Array): string {
 
 /** @throws CutoverError manifest_invalid, naming the first ten faults */
 export function parseManifest(bytes: Uint8Array): Manifest {
-  let value: unknown;
+  const value = parsed(bytes);
+  const result = manifestSchema.safeParse(value);
+  if (result.success) return result.data;
+  const faults = result.error.issues
+    .slice(0, faultLimit)
+    .map(({ path, message }) => `${path.join(".")}: ${message}`.slice(0, 300));
+  throw new CutoverError("manifest_invalid", `manifest.json does not obey the format: ${faults.join("; ")}`, {
+    unchanged: "Nothing was changed.",
+    fix: "Deploy with an Action and an agent of the same major version.",
+  });
+}
+
+function parsed(bytes: Uint8Array): unknown {
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return parsePlainJson(bytes, jsonLimits);
   } catch (cause) {
-    throw new CutoverError("manifest_invalid", "manifest.json is not JSON in UTF-8.", {
+    throw new CutoverError("manifest_invalid", `manifest.json cannot be read: ${(cause as Error).message}.`, {
       unchanged: "Nothing was changed.",
       fix: "Pack the bundle anew with the Action.",
       cause,
     });
   }
-  const result = manifestSchema.safeParse(value);
-  if (result.success) return result.data;
-  const faults = result.error.issues.slice(0, 10).map((issue) => `${issue.path.join(".")}: ${issue.message}`);
-  throw new CutoverError("manifest_invalid", `manifest.json does not obey the format: ${faults.join("; ")}`, {
-    unchanged: "Nothing was changed.",
-    fix: "Deploy with an Action and an agent of the same major version.",
-  });
 }

@@ -236,6 +236,32 @@ export const environmentView = z.object({
   gid: z.int().optional(),
 });
 
+/** Whom an app trusts. Of a repository, ids that were learnt at `learnt` or that stand in the app's settings. */
+export const trustView = z.object({
+  app: appName,
+  trust: z.array(
+    z.object({
+      key: z.string().optional(),
+      github: z
+        .object({
+          repository: z.string(),
+          issuer: z.string(),
+          repository_id: z.string().optional(),
+          owner_id: z.string().optional(),
+          learnt: z.iso.datetime().optional(),
+          environment: z.string().optional(),
+          ref: z.string().optional(),
+          any_ref: z.boolean().optional(),
+          events: z.array(z.string()).optional(),
+        })
+        .optional(),
+      comment: z.string().optional(),
+      allow: z.array(z.string()),
+    }),
+  ),
+});
+export type TrustView = z.output<typeof trustView>;
+
 /** What a repair did, in order; `held` where the app takes no deployments all the same. */
 export const repairView = z.object({ app: appName, done: z.array(z.string()), held: z.string().optional() });
 export type RepairView = z.output<typeof repairView>;
@@ -268,5 +294,6 @@ export const routes = {
   logs: (app: string) => `/v1/apps/${app}/logs`,
   maintenance: (app: string) => `/v1/apps/${app}/maintenance`,
   pin: (app: string, release: string) => `/v1/apps/${app}/releases/${release}/pin`,
+  trust: (app: string) => `/v1/apps/${app}/trust`,
   repair: (app: string) => `/v1/apps/${app}/repair`,
 } as const;

@@ -18237,13 +18237,15 @@ const errorCodes = {
 	collect_failed: "The command that collects static files failed.",
 	wheels_failed: "pip could not get or build the wheels for the requirements.",
 	python_not_found: "The Python interpreter that the configuration names is not on this machine.",
-	signing_key_invalid: "The signing key is missing or cannot be read.",
+	signing_key_invalid: "The signing key cannot be read.",
+	id_token_unavailable: "GitHub gave the workflow no ID token.",
 	file_exists: "A file is already there, and is not overwritten.",
 	agent_unreachable: "No agent answers at this address.",
 	agent_incompatible: "What answers there is not an agent of a version that this Action can talk to.",
 	timed_out: "The time limit was reached.",
 	unauthorized: "The agent refused the token.",
 	forbidden: "The token is genuine, but it does not allow this call.",
+	too_many_calls: "Too many calls, or refused tokens, came from one address.",
 	request_invalid: "The request has a wrong path, query or body.",
 	bundle_invalid: "The body is not a bundle that cutover reads.",
 	bundle_truncated: "The bundle ended early.",
@@ -25195,15 +25197,21 @@ const configSchema = strictObject({
 function siteOf({ site }) {
 	return site === "none" ? siteSchema.parse({}) : site;
 }
+// shared/plain-json.ts
+const [quote, backslash, comma, openArray, closeArray, openObject, closeObject] = Buffer.from("\"\\,[]{}");
 // shared/manifest.ts
 const manifestName = "manifest.json";
 const manifestLimits = {
 	files: 2e5,
+	directories: 2e5,
 	bytes: 67108864,
 	depth: 64,
 	part: 255,
-	path: 1024
+	path: 1024,
+	/** Bytes of one file: what eleven octal digits of a tar header hold. */
+	file: 8589934591
 };
+5 * manifestLimits.files + 1e5;
 /** The areas of a bundle: the project, its collected static files by URL path, its vendored wheels. */
 const areas = [
 	"app",
@@ -25232,8 +25240,46 @@ const manifestFile = strictObject({
 		});
 	}),
 	mode: union([literal(420), literal(493)]),
-	size: int().min(0),
+	size: int().min(0).max(manifestLimits.file),
 	sha256: string().regex(/^[0-9a-f]{64}$/)
+});
+/** Reading stops at so many, since a list of wrong entries would else make hundreds of megabytes of faults. */
+const faultLimit = 10;
+/** One by one, since a schema of an array goes on to its last entry. */
+const manifestFiles = array(unknown()).max(manifestLimits.files).transform((entries, context) => {
+	const files = [];
+	for (const [index, entry] of entries.entries()) {
+		const { data, error } = manifestFile.safeParse(entry);
+		if (data !== void 0) files.push(data);
+		for (const { path, message } of error?.issues ?? []) context.addIssue({
+			code: "custom",
+			path: [index, ...path],
+			message
+		});
+		if (context.issues.length >= faultLimit) break;
+	}
+	return files;
+}).superRefine((files, context) => {
+	const seen = /* @__PURE__ */ new Set();
+	const directories = /* @__PURE__ */ new Set();
+	for (const [index, { path }] of files.entries()) {
+		const fault = (message) => context.addIssue({
+			code: "custom",
+			path: [index, "path"],
+			message
+		});
+		const before = files[index - 1]?.path;
+		if (before !== void 0 && comparePaths(before, path) >= 0) fault("not sorted, or twice");
+		for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
+			const directory = path.slice(0, end);
+			if (directories.has(directory)) break;
+			directories.add(directory);
+			if (seen.has(directory)) fault("lies below a file");
+		}
+		seen.add(path);
+		if (directories.size > manifestLimits.directories) fault(`more than ${manifestLimits.directories} directories`);
+		if (context.issues.length >= faultLimit || directories.size > manifestLimits.directories) break;
+	}
 });
 strictObject({
 	format: literal(1),
@@ -25245,31 +25291,7 @@ strictObject({
 	commit: string().regex(/^(?:[0-9a-f]{40})?$/),
 	created: datetime(),
 	config: configSchema,
-	files: array(manifestFile).max(manifestLimits.files)
-}).superRefine(({ files }, context) => {
-	const seen = /* @__PURE__ */ new Set();
-	for (const [index, { path }] of files.entries()) {
-		const before = files[index - 1]?.path;
-		if (before !== void 0 && comparePaths(before, path) >= 0) context.addIssue({
-			code: "custom",
-			path: [
-				"files",
-				index,
-				"path"
-			],
-			message: "not sorted, or twice"
-		});
-		for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) if (seen.has(path.slice(0, end))) context.addIssue({
-			code: "custom",
-			path: [
-				"files",
-				index,
-				"path"
-			],
-			message: "lies below a file"
-		});
-		seen.add(path);
-	}
+	files: manifestFiles
 });
 /**
 * What a thin bundle leaves out: the files that its base's manifest has too, alike in path, mode, size and sha256. One rule
@@ -37605,6 +37627,25 @@ object({
 });
 object({
 	app: appName,
+	trust: array(object({
+		key: string().optional(),
+		github: object({
+			repository: string(),
+			issuer: string(),
+			repository_id: string().optional(),
+			owner_id: string().optional(),
+			learnt: datetime().optional(),
+			environment: string().optional(),
+			ref: string().optional(),
+			any_ref: boolean().optional(),
+			events: array(string()).optional()
+		}).optional(),
+		comment: string().optional(),
+		allow: array(string())
+	}))
+});
+object({
+	app: appName,
 	done: array(string()),
 	held: string().optional()
 });
@@ -37633,6 +37674,7 @@ const routes = {
 	logs: (app) => `/v1/apps/${app}/logs`,
 	maintenance: (app) => `/v1/apps/${app}/maintenance`,
 	pin: (app, release) => `/v1/apps/${app}/releases/${release}/pin`,
+	trust: (app) => `/v1/apps/${app}/trust`,
 	repair: (app) => `/v1/apps/${app}/repair`
 };
 // shared/problem.ts
@@ -40085,7 +40127,9 @@ async function readText(answer, limit = 4194304) {
 // action/agent-client.ts
 const usualTiming = {
 	retries: 4,
+	retriesWhenKnown: 10,
 	firstDelayMs: 500,
+	longestDelayMs: 5e3,
 	answerMs: 6e4,
 	filesMs: 1e4,
 	eventsIdleMs: 6e4,
@@ -40097,6 +40141,7 @@ var AgentClient = class {
 	host;
 	#url;
 	#timing;
+	#known = false;
 	constructor(url, timing = usualTiming) {
 		this.#url = url;
 		this.host = url.host;
@@ -40110,6 +40155,7 @@ var AgentClient = class {
 			signal
 		}));
 		const health = healthView.safeParse(parseJson(answer)).data;
+		this.#known = health !== void 0;
 		if (health?.protocol === 1) return;
 		throw new CutoverError("agent_incompatible", health === void 0 ? `What answers at ${this.host} is not a cutover agent.` : `The agent at ${this.host} is version ${health.version}, with protocol ${health.protocol}; this Action speaks protocol 1.`, {
 			unchanged: "Nothing was sent to this host.",
@@ -40253,8 +40299,9 @@ var AgentClient = class {
 	async #retry(signal, repeat, attempt) {
 		try {
 			return await pRetry(attempt, {
-				retries: this.#timing.retries,
+				retries: this.#known ? this.#timing.retriesWhenKnown : this.#timing.retries,
 				minTimeout: this.#timing.firstDelayMs,
+				maxTimeout: this.#timing.longestDelayMs,
 				shouldRetry: ({ error }) => repeat(error),
 				signal
 			});

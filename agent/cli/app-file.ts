@@ -6,8 +6,8 @@ export type AppFile = z.input<typeof appSettingsSchema>;
 /** The text of a new apps/<app>.yml, with a reason beside each line. Values are written as JSON strings, which YAML reads. */
 export function renderAppFile(app: string, { user, trust = [], listen, domains, ports }: AppFile): string {
   const quoted = (values: (string | number)[]) => `[${values.map((value) => JSON.stringify(value)).join(", ")}]`;
-  const keys = trust.flatMap(({ key, comment }) => [
-    `  - key: ${JSON.stringify(key)}`,
+  const keys = trust.flatMap(({ key, github, comment }) => [
+    ...(github === undefined ? [`  - key: ${JSON.stringify(key)}`] : ["  - github:", ...githubLines(github)]),
     ...(comment === undefined ? [] : [`    comment: ${JSON.stringify(comment)}`]),
     "    # allow: [deploy, activate, redeploy, rollback, abort, read]   # everything, unless it stands here",
   ]);
@@ -17,7 +17,7 @@ export function renderAppFile(app: string, { user, trust = [], listen, domains, 
     "# The user that the app's processes, build steps and release command run as.",
     user === undefined ? `# user: ${app}` : `user: ${JSON.stringify(user)}`,
     "",
-    "# The keys whose tokens may deploy it: public lines of `cutover keygen`.",
+    "# Who may deploy it: workflows of a repository (`github`), or the holder of a key that `cutover keygen` made (`key`).",
     ...(keys.length === 0 ? ["trust: []"] : ["trust:", ...keys]),
     "",
     "# The addresses that its site may listen on.",
@@ -35,4 +35,25 @@ export function renderAppFile(app: string, { user, trust = [], listen, domains, 
     `# env_file: ${app}.env`,
   ];
   return `${lines.join("\n")}\n`;
+}
+
+type GithubLines = NonNullable<NonNullable<AppFile["trust"]>[number]["github"]>;
+
+function githubLines({ repository_id, owner_id, environment, ref, ...github }: GithubLines): string[] {
+  const id = (name: string, value: string | undefined) =>
+    value === undefined
+      ? `      # ${name}: learnt at the first call that is accepted`
+      : `      ${name}: ${JSON.stringify(value)}`;
+  const line = (name: string, value: unknown) =>
+    value === undefined ? [] : [`      ${name}: ${JSON.stringify(value)}`];
+  return [
+    `      repository: ${JSON.stringify(github.repository)}`,
+    id("repository_id", repository_id),
+    id("owner_id", owner_id),
+    ...line("environment", environment),
+    ...line("ref", ref),
+    ...line("any_ref", github.any_ref),
+    ...line("issuer", github.issuer),
+    "      # events: [push, workflow_dispatch]   # all but pull_request and its kin, unless it stands here",
+  ];
 }

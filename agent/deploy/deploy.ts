@@ -1,5 +1,6 @@
 import prettyMs from "pretty-ms";
 import { argv } from "../../shared/command.ts";
+import type { Config } from "../../shared/config.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
@@ -33,7 +34,7 @@ export async function receive(work: Work, request: DeployRequest): Promise<Manif
     makeRoom,
     accept: async (manifest, digest) => {
       accept(work, request, manifest, digest);
-      await ports.privileged.checkSite(state.app, manifest.config);
+      await assertReady(work, manifest.release, manifest.config);
       await ports.privileged.prepareApp(state.app);
       addRelease(state, manifest, digest);
       const run = manifest.release;
@@ -61,8 +62,15 @@ export async function unpacked(work: Work, release: string): Promise<Manifest> {
   const manifest = await ports.releases.manifest(state.app, release);
   permit(manifest.config, settings);
   permitPorts(manifest.config, settings);
-  await ports.privileged.checkSite(state.app, manifest.config);
+  await assertReady(work, release, manifest.config);
   return manifest;
+}
+
+/** Asked first, so that neither a build nor a release command is done in vain. @throws CutoverError supervisor_*, nginx_*, and others */
+async function assertReady({ ports, state }: Work, run: string, config: Config): Promise<void> {
+  await ports.privileged.checkSite(state.app, config);
+  // What it answers is no matter: that it answers is.
+  await ports.privileged.programs(state.app, run);
 }
 
 /** Whether a thin bundle may take files from this release: one that is still the app's user's may be half written. */
@@ -155,7 +163,7 @@ export async function deployAgain(
   const spec = await runSpec(work, run);
   permit(spec.config, work.settings);
   permitPorts(spec.config, work.settings);
-  await ports.privileged.checkSite(state.app, spec.config);
+  await assertReady(work, run, spec.config);
   await ports.privileged.prepareApp(state.app);
   if (weight < 100) await assertCanary(work, spec);
   for (const release of commandsSince(state.releases, spec.release, liveRelease(state))) {

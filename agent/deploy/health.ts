@@ -48,12 +48,12 @@ async function probeUntilHealthy(work: Work, spec: RunSpec, instance: Instance, 
   const { clock, probe } = work.ports;
   const { path, expect, timeout } = spec.config.health;
   const host = healthHost(spec.config, work.settings);
-  const deadline = clock.now() + milliseconds(timeout);
+  const deadline = clock.elapsed() + milliseconds(timeout);
   let told = "";
   let last: HealthAnswer | undefined;
   for (;;) {
     signal.throwIfAborted();
-    const answer = await probe.check(instance, { path, host, timeoutMs: Math.max(deadline - clock.now(), 1) });
+    const answer = await probe.check(instance, { path, host, timeoutMs: Math.max(deadline - clock.elapsed(), 1) });
     if (answer.kind === "status") {
       last = answer;
       if (statusExpected(expect, answer.status)) return;
@@ -62,7 +62,7 @@ async function probeUntilHealthy(work: Work, spec: RunSpec, instance: Instance, 
       told = news;
     }
     // The limit cuts the last check short: what the instance answered before tells more than that.
-    if (clock.now() >= deadline) throw unhealthy(instance, last ?? answer, { path, host, expect, timeout });
+    if (clock.elapsed() >= deadline) throw unhealthy(instance, last ?? answer, { path, host, expect, timeout });
     await clock.sleep(answer.kind === "status" ? answeredPollMs : pollMs, signal);
   }
 }

@@ -38,7 +38,7 @@ export class AppLocks {
     waitMs: number,
     signal: AbortSignal,
   ): Promise<() => void> {
-    const deadline = this.#clock.now() + waitMs;
+    const deadline = this.#clock.elapsed() + waitMs;
     for (;;) {
       signal.throwIfAborted();
       const release = this.tryAcquire(app, holder);
@@ -46,7 +46,7 @@ export class AppLocks {
       const current = this.#holders.get(app);
       const view = current?.view();
       // Housekeeping (a retire) takes seconds and is nobody's deployment: it is waited for, never reported.
-      const left = view === undefined ? Math.max(waitMs, 60_000) : deadline - this.#clock.now();
+      const left = view === undefined ? Math.max(waitMs, 60_000) : deadline - this.#clock.elapsed();
       if (left <= 0) throw inProgress(app, view);
       await this.#freedWithin(current?.freed, left, signal);
     }

@@ -21,7 +21,7 @@ export async function startAndWatch(work: Work, spec: RunSpec, names: string[]):
     await ports.privileged.startProcess(spec, name);
     deployment.notice(`${name} is started and has to stay up for ${time}`);
   }
-  const begun = ports.clock.now();
+  const begun = ports.clock.elapsed();
   const pids = new Map<string, number>();
   let left = wanted;
   while (left.length > 0) {
@@ -32,7 +32,7 @@ export async function startAndWatch(work: Work, spec: RunSpec, names: string[]):
       const why = programs.length === 0 ? `${name}: supervisor does not know it` : whyDown(programs, pids);
       if (why !== undefined) throw died(why, time, await lastLines(work, spec, name));
       const running = programs.every(({ state }) => state === "RUNNING");
-      if (running && ports.clock.now() - begun >= milliseconds(time)) settled.add(name);
+      if (running && ports.clock.elapsed() - begun >= milliseconds(time)) settled.add(name);
     }
     left = wanted.filter(({ name }) => !settled.has(name));
     if (left.length > 0) await ports.clock.sleep(pollMs, signal);

@@ -6,7 +6,8 @@ import { finishForward } from "./cutover.ts";
 import { Deployment } from "./deployment.ts";
 import { reconcileProcesses } from "./processes.ts";
 import { restoreTraffic } from "./route.ts";
-import { type AppState, runsInUse } from "./state.ts";
+import type { AppState } from "./state.ts";
+import { removeStrangers } from "./strangers.ts";
 import { runSpec, type Work } from "./work.ts";
 
 const attemptLimit = 3;
@@ -27,7 +28,7 @@ export async function recover(
     const live = state.live === null ? null : await runSpec({ ports, state }, state.live);
     const tell = (message: string) => log.info({ message }, "processes");
     await reconcileProcesses({ ports, state }, live, { tell, signal: stopping });
-    await removeStrangers({ ports, state });
+    await removeStrangers({ ports, state, stopping });
     return undefined;
   }
   journal.attempts++;
@@ -53,7 +54,7 @@ export async function recover(
     await takeBack(work, interrupted());
   }
   await holdAfter(attemptLimit, { ports, state, trouble: deployment.trouble }, ownLog);
-  if (state.journal === null) await removeStrangers({ ports, state });
+  if (state.journal === null) await removeStrangers({ ports, state, stopping });
   return deployment;
 }
 
@@ -83,13 +84,6 @@ export function assertNotHeld({ app, held, journal }: AppState, trouble?: string
     unchanged: "The live release goes on serving.",
     fix: `Correct the cause, then run \`cutover repair ${app}\` on the host. The agent also tries again at each start.`,
   });
-}
-
-async function removeStrangers({ ports, state }: { ports: Ports; state: AppState }): Promise<void> {
-  const known = new Set(runsInUse(state));
-  for (const run of await ports.privileged.runs(state.app)) {
-    if (!known.has(run)) await ports.privileged.removePrograms(state.app, run);
-  }
 }
 
 function interrupted(): CutoverError {

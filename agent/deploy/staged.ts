@@ -5,6 +5,7 @@ import type { RunSpec } from "../ports.ts";
 import { drainRun } from "./drain.ts";
 import { allSlots, canarySlots, restoreTraffic, routeFor } from "./route.ts";
 import { setReleaseState } from "./state.ts";
+import { removeStrangers } from "./strangers.ts";
 import { runSpec, saveJournal, type Work } from "./work.ts";
 
 /** A release that is ready beside the live one: without traffic, or as a canary with a part of it. */
@@ -71,17 +72,18 @@ export async function withdraw(site: Site): Promise<number> {
   return (await drainRun(site, await runSpec(site, staged.run), (await runSpec(site, live)).config)).open;
 }
 
-/** Removes what is staged, with its release, for another to take its place. */
+/**
+ * Removes what is staged, with its release, for another to take its place. It is written off first: whatever cuts this
+ * short then finds a run that the state does not know, and takes it away to the end.
+ */
 export async function replaceStaged(work: Work): Promise<void> {
-  const { ports, state, deployment } = work;
+  const { state, deployment } = work;
   if (state.staged === null) return;
   const { run } = state.staged;
-  const release = releaseOfRun(run);
-  const open = await withdraw(work);
-  if (open > 0) deployment.cut(open);
-  await ports.privileged.removePrograms(state.app, run);
-  await ports.releases.remove(state.app, release);
-  setReleaseState(state, release, "failed");
+  setReleaseState(state, releaseOfRun(run), "failed");
   state.staged = null;
+  await saveJournal(work);
+  const open = await removeStrangers(work);
+  if (open > 0) deployment.cut(open);
   deployment.notice(`${run} was staged and is replaced`);
 }

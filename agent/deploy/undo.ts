@@ -3,6 +3,7 @@ import { type DeploymentState, deploymentStates } from "../../shared/protocol.ts
 import { reconcileProcesses } from "./processes.ts";
 import { withdraw } from "./staged.ts";
 import { type AppState, findRelease, type Journal, rollbackTarget, setReleaseState } from "./state.ts";
+import { removeStrangers } from "./strangers.ts";
 import { runSpec, type Work } from "./work.ts";
 
 /**
@@ -31,12 +32,15 @@ export async function undo(site: Pick<Work, "ports" | "state" | "stopping" | "de
   if (journal.brought || was === "staged" || was === "unpacked") {
     await ports.releases.remove(app, release);
     setReleaseState(state, release, "failed");
-    const onDisk = state.releases.filter((known) => known.state !== "failed");
-    await ports.environments.collect(
-      app,
-      onDisk.map(({ id }) => id),
-    );
   }
+  // What it was replacing has lost its place all the same.
+  const cut = await removeStrangers(site);
+  if (cut > 0) deployment.cut(cut);
+  const onDisk = state.releases.filter((known) => known.state !== "failed");
+  await ports.environments.collect(
+    app,
+    onDisk.map(({ id }) => id),
+  );
   // Slots that were prepared and did not come to count.
   await ports.traffic.tidy(app);
 }

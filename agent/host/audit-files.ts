@@ -1,6 +1,7 @@
 import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { type AuditEntry, auditEntry } from "../../shared/protocol.ts";
+import { effect } from "../effects.ts";
 import type { AuditLog, AuditQuery } from "../ports.ts";
 import { syncDirectory } from "./durable.ts";
 
@@ -116,14 +117,16 @@ class Series {
     try {
       const bytes = Buffer.from(lines.join(""));
       if (this.#handle !== undefined && this.#size > 0 && this.#size + bytes.length > this.#parts.bytes) {
-        await this.#rotate();
+        await effect("audit.rotate", () => this.#rotate());
       }
       const handle = await this.#opened();
-      for (let offset = 0; offset < bytes.length; ) {
-        offset += (await handle.write(bytes, offset)).bytesWritten;
-      }
-      this.#size += bytes.length;
-      await handle.datasync();
+      await effect("audit.append", async () => {
+        for (let offset = 0; offset < bytes.length; ) {
+          offset += (await handle.write(bytes, offset)).bytesWritten;
+        }
+        this.#size += bytes.length;
+        await handle.datasync();
+      });
     } catch (error) {
       this.#parts.onError(error);
       // A torn line may lie at the end now: opening the file again closes it.
@@ -137,7 +140,7 @@ class Series {
     const { directory } = this.#parts;
     await mkdir(directory, { recursive: true, mode: 0o750 });
     // Read as well, to see how the last life of the agent left it.
-    const handle = await open(this.#path(0), "a+", 0o640);
+    const handle = await effect("audit.open", () => open(this.#path(0), "a+", 0o640));
     try {
       await handle.chmod(0o640);
       const { size } = await handle.stat();

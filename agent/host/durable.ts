@@ -1,3 +1,4 @@
+import { lstatSync } from "node:fs";
 import { open, rename, rm, symlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { effect } from "../effects.ts";
@@ -24,9 +25,9 @@ export async function syncDirectory(path: string): Promise<void> {
  */
 export async function writeDurably(path: string, text: string, mode: number): Promise<void> {
   const temporary = `${path}.tmp`;
-  await rm(temporary, { force: true });
+  await removeUnfinished(path);
   try {
-    const file = await open(temporary, "wx", mode);
+    const file = await effect("durable.create", () => open(temporary, "wx", mode), path);
     try {
       await file.chmod(mode);
       await effect("durable.write", () => file.writeFile(text), path);
@@ -36,7 +37,7 @@ export async function writeDurably(path: string, text: string, mode: number): Pr
     }
     await effect("durable.rename", () => rename(temporary, path), path);
   } catch (thrown) {
-    await rm(temporary, { force: true });
+    await removeUnfinished(path);
     throw thrown;
   }
   await syncDirectory(dirname(path));
@@ -44,13 +45,15 @@ export async function writeDurably(path: string, text: string, mode: number): Pr
 
 /** What a killed agent left of a write. Only where nobody writes the file now. */
 export async function removeUnfinished(path: string): Promise<void> {
-  await rm(`${path}.tmp`, { force: true });
+  const temporary = `${path}.tmp`;
+  if (lstatSync(temporary, { throwIfNoEntry: false }) === undefined) return;
+  await effect("durable.clear", () => rm(temporary, { force: true }), path);
 }
 
 /** Points a symlink elsewhere by one rename, so that there is no moment without it. One writer at a time. */
 export async function pointSymlink(path: string, target: string): Promise<void> {
   const temporary = `${path}.tmp`;
-  await rm(temporary, { force: true });
-  await symlink(target, temporary);
+  await removeUnfinished(path);
+  await effect("durable.symlink", () => symlink(target, temporary), path);
   await effect("durable.link", () => rename(temporary, path), path);
 }

@@ -6,6 +6,7 @@ export function appLayout(data: string, app: string) {
   const releases = join(home, "releases");
   const venvs = join(home, "venvs");
   const run = join(home, "run");
+  const launches = join(home, "launch");
   const ports = join(home, "ports");
   const logs = join(home, "logs");
   const release = (id: string) => join(releases, id);
@@ -26,8 +27,11 @@ export function appLayout(data: string, app: string) {
     venvs,
     venv: (key: string) => join(venvs, key),
     run,
-    /** Sockets and launch files of one run. */
+    /** The sockets of one run, and whatever else the app's user puts there. */
     runDir: (runId: string) => join(run, runId),
+    /** The launch files of one run, in directories that are nobody else's to change. */
+    launches,
+    launchDir: (runId: string) => join(launches, runId),
     /** The ports that runs have; not below run/, which is the app user's. */
     ports,
     runPorts: (runId: string) => join(ports, `${runId}.json`),
@@ -39,6 +43,7 @@ export function appLayout(data: string, app: string) {
     maintenance: join(home, "maintenance"),
     state: join(home, "state.json"),
     logs,
+    allRunLogs: join(logs, "runs"),
     runLogs: (runId: string) => join(logs, "runs", runId),
     /** Files of events, one for each deployment. */
     deployments: join(logs, "deployments"),

@@ -35,11 +35,13 @@ export class MaintenanceFiles implements Maintenance {
   async begin(app: string, allow: string[]): Promise<void> {
     const files = this.#files(app);
     const names = new Set(allow.flatMap(namesOf));
-    await mkdir(files.allow, { recursive: true });
-    // nginx's workers pass through, whatever the umask.
-    for (const directory of [files.directory, files.allow]) await chmod(directory, 0o755);
-    for (const name of names) await writeDurably(join(files.allow, name), "", 0o644);
-    for (const name of await listIfThere(files.allow)) if (!names.has(name)) await rm(join(files.allow, name));
+    await effect("maintenance.allow", async () => {
+      await mkdir(files.allow, { recursive: true });
+      // nginx's workers pass through, whatever the umask.
+      for (const directory of [files.directory, files.allow]) await chmod(directory, 0o755);
+      for (const name of names) await writeDurably(join(files.allow, name), "", 0o644);
+      for (const name of await listIfThere(files.allow)) if (!names.has(name)) await rm(join(files.allow, name));
+    });
     // Last, so that who is let through is so from the first moment on.
     if ((await this.state(app)) === undefined) {
       await effect("maintenance.begin", () => writeDurably(files.on, "", 0o644));
@@ -52,7 +54,7 @@ export class MaintenanceFiles implements Maintenance {
     // First, so that the site is open also where the rest is not done any more.
     await effect("maintenance.end", () => rm(on, { force: true }));
     await syncDirectory(directory);
-    await rm(directory, { recursive: true, force: true });
+    await effect("maintenance.remove", () => rm(directory, { recursive: true, force: true }));
   }
 
   #files(app: string) {

@@ -1,10 +1,7 @@
-import { existsSync } from "node:fs";
-import { readlink, rm, stat } from "node:fs/promises";
-import { dirname, join, relative, resolve, sep } from "node:path";
-import { type Config, processName } from "../../shared/config.ts";
-import { appName, releaseId, runId } from "../../shared/names.ts";
-import { effect } from "../effects.ts";
-import { allowedPorts, permitPorts } from "../permit-ports.ts";
+import { readlink } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import type { Config } from "../../shared/config.ts";
+import { appName, releaseId } from "../../shared/names.ts";
 import type {
   Apps,
   Clock,
@@ -17,41 +14,20 @@ import type {
   SiteRequest,
 } from "../ports.ts";
 import type { CommandEnvironment } from "../service.ts";
-import type { AgentSettings, AppSettings } from "../settings.ts";
-import { parseAddress } from "./address.ts";
+import type { AgentSettings } from "../settings.ts";
+import { commandEnvironment, type HostApp, runCommand } from "./app-commands.ts";
+import { AppDirectories } from "./app-directories.ts";
+import { AppPrograms } from "./app-programs.ts";
+import { AppSteps } from "./app-steps.ts";
+import { AppTrees } from "./app-trees.ts";
 import { systemClock } from "./clock.ts";
-import { syncDirectory } from "./durable.ts";
-import { readSecrets, runEnvironment } from "./environment.ts";
 import { type AppLayout, appLayout } from "./layout.ts";
-import { slotCount } from "./nginx/slots.ts";
-import { listIfThere } from "./optional-file.ts";
-import { giveTree, sealTree } from "./ownership.ts";
-import { type PortRequest, RunPorts } from "./run-ports.ts";
+import type { Owner } from "./ownership.ts";
+import type { BuildTrees } from "./python/python.ts";
 import { Sites } from "./site.ts";
-import { runStep, type StepRunner } from "./step.ts";
-import { writeLaunchFile } from "./supervisor/launch-files.ts";
-import { processesOf, signalEach } from "./supervisor/leftovers.ts";
-import {
-  processArguments,
-  processGroups,
-  processOf,
-  processOwners,
-  removeLaunchFiles,
-} from "./supervisor/process-groups.ts";
-import {
-  launchFilePath,
-  logFilePath,
-  type ProgramsInput,
-  processPrograms,
-  processStop,
-  renderPrograms,
-  runOfProgramsFile,
-} from "./supervisor/programs.ts";
-import { checkSocketPath, makeDirectory, runInstances } from "./supervisor/run-files.ts";
-import { addPrograms, dropPrograms, programStatus, type RunPrograms, stopSoon } from "./supervisor/run-programs.ts";
-import { serverArguments } from "./supervisor/servers.ts";
+import type { StepRunner } from "./step.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
-import { type AppUser, appUser, groupId } from "./users.ts";
+import { appUser, assertNotAgent } from "./users.ts";
 
 export interface LocalPrivilegedOptions {
   settings: AgentSettings;
@@ -62,245 +38,123 @@ export interface LocalPrivilegedOptions {
   node?: string;
   /** Embedded mode: an app without `user` runs as whoever runs the agent, also as root. */
   ownUser?: boolean;
+  /** In the helper: the user of the agent, which is another process. */
+  agent?: Owner;
   clock?: Clock;
 }
 
-/** What processes of an app get for new files: no rights for others, so a socket opens to nginx's group alone. */
-const processUmask = 0o007;
-
-/** Acts on this host directly, as the user that runs the agent: root, or in embedded mode anyone. */
+/** Acts on this host directly, as the user that runs this process: root, or in embedded mode anyone. */
 export class LocalPrivileged implements Privileged {
   readonly #options: LocalPrivilegedOptions;
-  readonly #clock: Clock;
-  readonly #supervisor: Supervisor;
-  readonly #ports: RunPorts;
+  readonly #directories: AppDirectories;
+  readonly #programs: AppPrograms;
+  readonly #trees: AppTrees;
+  readonly #steps: AppSteps;
   readonly #sites: Sites;
 
   constructor(options: LocalPrivilegedOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
-    const { supervisor } = options.settings;
-    this.#supervisor = new Supervisor({ socket: supervisor.socket, confDir: supervisor.conf_dir });
-    this.#ports = new RunPorts(options.settings.data);
-    this.#sites = new Sites(options.settings, this.#clock);
+    const { settings, apps, agent, clock = systemClock } = options;
+    const { data, supervisor, limits } = settings;
+    const confDir = supervisor.conf_dir;
+    const launcher = { node: options.node ?? process.execPath, file: options.launcher };
+    this.#directories = new AppDirectories({ settings, agent });
+    this.#programs = new AppPrograms({
+      ...{ data, confDir, apps, clock, launcher },
+      directories: this.#directories,
+      supervisor: new Supervisor({ socket: supervisor.socket, confDir }),
+    });
+    this.#trees = new AppTrees(agent);
+    this.#steps = new AppSteps({ limits, launcher });
+    this.#sites = new Sites(settings, clock);
+  }
+
+  prepareHost(): Promise<void> {
+    return this.#directories.prepareHost();
   }
 
   async prepareApp(app: string): Promise<void> {
-    const layout = this.#layout(app);
-    // As long as a run's sockets get: many redeploys of one release, and the last of sixty instances.
-    checkSocketPath(`${layout.runDir("20000101T000000Z-0000000.99")}/web-${slotCount - 1}.sock`);
-    const { other } = await this.#user(app);
-    // Others may pass, to the files and sockets whose own modes let them, but not look around.
-    await effect("app.prepare", () => makeDirectory(layout.home, 0o711));
-    await makeDirectory(layout.run, 0o711);
-    await makeDirectory(layout.releases, 0o755);
-    // Its user may add environments, and the sticky bit keeps it from replacing sealed ones, which are root's.
-    await makeDirectory(layout.venvs, other === undefined ? 0o755 : 0o1775, other && { uid: 0, gid: other.gid });
-    // New files in it get the directory's group, which is nginx's, for what `shared` in cutover.yml serves.
-    const gid = other && (await groupId(this.#options.settings.nginx.group));
-    await makeDirectory(
-      layout.shared,
-      gid === undefined ? 0o750 : 0o2750,
-      other && { ...other, gid: gid ?? other.gid },
-    );
-    await makeDirectory(layout.logs, 0o750);
-    await makeDirectory(layout.deployments, 0o750);
+    const { layout, user } = await this.#app(app);
+    await this.#directories.prepare(layout, user);
   }
 
-  async instances(spec: RunSpec): Promise<Instance[]> {
-    const { app, run, config } = spec;
-    const ports = config.server.bind === "port" ? await this.#ports.of(this.#portRequest(spec)) : [];
-    return runInstances(this.#layout(app), runId.parse(run), config, ports);
+  instances(spec: RunSpec): Promise<Instance[]> {
+    return this.#programs.instances(spec);
   }
 
   async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {
-    const { directory: cwd, env, uid, gid } = await this.commandEnvironment(spec);
-    const { argv, timeoutMs, signal, source, onOutput } = command;
-    const step = {
-      argv,
-      cwd,
-      env,
-      timeoutMs,
-      signal,
-      onLine: (line: string) => onOutput(source, line),
-      ...(uid !== undefined && { uid }),
-      ...(gid !== undefined && { gid }),
-    };
-    return effect("release.command", () => runStep(step));
+    return runCommand(await this.#app(spec.app), this.#steps, spec, command);
   }
 
   async commandEnvironment(spec: RunSpec): Promise<CommandEnvironment> {
-    const settings = await this.#options.apps.settings(spec.app);
-    const user = await this.#user(spec.app, settings);
-    return {
-      release: spec.release,
-      directory: this.#layout(spec.app).app(releaseId.parse(spec.release)),
-      env: await this.#environment(spec, settings, user),
-      ...user.other,
-    };
+    return commandEnvironment(await this.#app(spec.app), spec);
   }
 
-  /** Runs build steps as the app's user, to whom it first gives the release or environment that a step works in. */
+  /** Runs build steps as the app's user. */
   stepRunner(): StepRunner {
-    return async (app, step) => {
-      const { other } = await this.#user(app);
-      if (other === undefined) return runStep(step);
-      const tree = buildTree(this.#layout(app), step.cwd);
-      if (tree !== undefined && (await stat(tree)).uid !== other.uid) await giveTree(tree, other);
-      return runStep({ ...step, ...other });
+    return async (app, step) => this.#steps.build((await this.#app(app)).user, step);
+  }
+
+  /** Gives what is built to the app's user, and takes it back. */
+  buildTrees(): BuildTrees {
+    return {
+      give: async (app, tree) => this.#trees.give((await this.#app(app)).user, tree),
+      make: async (app, directory) => this.#trees.make((await this.#app(app)).user, directory),
+      seal: async (app, tree) => this.#trees.seal((await this.#app(app)).user, tree),
     };
   }
 
-  /** Without another user there is nobody to seal it against. */
   async sealRelease(app: string, release: string): Promise<void> {
-    const { other } = await this.#user(app);
-    if (other === undefined) return;
-    const layout = this.#layout(app);
-    await sealTree(layout.release(releaseId.parse(release)));
+    const { layout, user } = await this.#app(app);
+    const tree = layout.release(releaseId.parse(release));
+    await this.#trees.seal(user, tree);
     const venv = await readlink(layout.releaseVenv(release)).catch(() => undefined);
     if (venv === undefined) return;
-    const target = resolve(layout.release(release), venv);
-    if (dirname(target) === layout.venvs && (await stat(target)).uid !== 0) await sealTree(target);
+    const target = resolve(tree, venv);
+    if (dirname(target) === layout.venvs) await this.#trees.seal(user, target);
+  }
+
+  /** Whether nobody but root can change a release. */
+  async isSealed(app: string, release: string): Promise<boolean> {
+    const { layout, user } = await this.#app(app);
+    return this.#trees.sealed(user, layout.release(releaseId.parse(release)));
   }
 
   async startPrograms(spec: RunSpec): Promise<void> {
-    const { app, run } = spec;
-    if (spec.config.server.bind === "port" && (await this.programs(app, run)) === undefined) {
-      await this.#ports.free(this.#portRequest(spec));
-    }
-    const instances = await this.instances(spec);
-    for (const place of instances.map(({ address }) => parseAddress(address))) {
-      if ("socket" in place) checkSocketPath(place.socket);
-    }
-    const user = await this.#user(app);
-    await this.#writeRun(spec, instances, user);
-    const names = instances.map(({ name }) => name);
-    await addPrograms(this.#programs(app, run), renderPrograms(this.#programsInput(spec, user, names)));
+    await this.#programs.start(await this.#app(spec.app), spec);
   }
 
-  #programsInput({ app, run }: RunSpec, user: AppUser, names: string[]): ProgramsInput {
-    const { node = process.execPath, launcher } = this.#options;
-    const layout = this.#layout(app);
-    return {
-      app,
-      run,
-      node,
-      launcher,
-      user: user.other === undefined ? undefined : user.name,
-      instances: names.map((name) => ({
-        name,
-        launchFile: launchFilePath(layout, run, name),
-        logFile: logFilePath(layout, run, name),
-      })),
-    };
+  programs(app: string, run: string): Promise<ProgramStatus[] | undefined> {
+    return this.#programs.programs(app, run);
   }
 
   async startProcess(spec: RunSpec, name: string): Promise<void> {
-    const { app, run } = spec;
-    const entry = processOf(spec.config, name);
-    const names = processPrograms(name, entry);
-    const user = await this.#user(app);
-    const settings = await this.#options.apps.settings(app);
-    await this.#makeRunDirectories(spec, user);
-    const layout = this.#layout(app);
-    for (const instance of names) {
-      const launch = {
-        argv: processArguments(entry, { instance, run }),
-        env: await this.#environment(spec, settings, user, instance),
-        directory: layout.app(releaseId.parse(spec.release)),
-        umask: processUmask,
-      };
-      await writeLaunchFile(launchFilePath(layout, run, instance), launch, user.other?.gid);
-    }
-    await this.#syncRunDirectories(spec);
-    const input = { ...this.#programsInput(spec, user, names), process: { name, stop: processStop(entry) } };
-    await addPrograms(this.#programs(app, run, name), renderPrograms(input));
+    await this.#programs.startProcess(await this.#app(spec.app), spec, name);
   }
 
-  async processes(app: string): Promise<ProcessGroup[]> {
-    return processGroups(this.#processPlace(app));
+  processes(app: string): Promise<ProcessGroup[]> {
+    return this.#programs.processes(app);
   }
 
-  async stopProcess(app: string, run: string, name: string): Promise<void> {
-    await stopSoon(this.#programs(app, run, name));
+  stopProcess(app: string, run: string, name: string): Promise<void> {
+    return this.#programs.stopProcess(app, run, name);
   }
 
-  async removeProcess(app: string, run: string, name: string): Promise<void> {
-    const programs = this.#programs(app, run, name);
-    await dropPrograms(programs, this.#clock);
-    await removeLaunchFiles(programs, this.#layout(app));
+  removeProcess(app: string, run: string, name: string): Promise<void> {
+    return this.#programs.removeProcess(app, run, name);
   }
 
-  /** What supervisord needs at its next start, also after a power cut: the run's directory, launch files, log directory. */
-  async #writeRun(spec: RunSpec, instances: Instance[], user: AppUser): Promise<void> {
-    const { app, run, release } = spec;
-    const layout = this.#layout(app);
-    const settings = await this.#options.apps.settings(app);
-    await this.#makeRunDirectories(spec, user);
-    const directory = layout.app(releaseId.parse(release));
-    const venv = layout.releaseVenv(release);
-    const ownUwsgi = existsSync(join(venv, "bin", "uwsgi"));
-    for (const { name, address } of instances) {
-      const place = { directory, venv, address: parseAddress(address), instance: name, ownUwsgi };
-      const launch = {
-        argv: serverArguments(spec.config, place),
-        env: await this.#environment(spec, settings, user, name),
-        directory,
-        umask: processUmask,
-        ...("socket" in place.address && { socket: place.address.socket }),
-      };
-      await writeLaunchFile(launchFilePath(layout, run, name), launch, user.other?.gid);
-    }
-    await this.#syncRunDirectories(spec);
+  removePrograms(app: string, run: string): Promise<void> {
+    return this.#programs.remove(app, run);
   }
 
-  async #makeRunDirectories({ app, run }: RunSpec, user: AppUser): Promise<void> {
-    const layout = this.#layout(app);
-    const nginxGroup = await groupId(this.#options.settings.nginx.group);
-    const owner = nginxGroup === undefined ? undefined : { uid: user.other?.uid ?? 0, gid: nginxGroup };
-    // New sockets get the directory's group, which is nginx's.
-    await effect("run.prepare", () => makeDirectory(layout.runDir(run), 0o2750, owner));
-    await makeDirectory(layout.runLogs(run), 0o750);
+  runs(app: string): Promise<string[]> {
+    return this.#programs.runs(app);
   }
 
-  async #syncRunDirectories({ app, run }: RunSpec): Promise<void> {
-    const layout = this.#layout(app);
-    for (const made of [
-      layout.runDir(run),
-      layout.run,
-      layout.runLogs(run),
-      dirname(layout.runLogs(run)),
-      layout.logs,
-    ]) {
-      await syncDirectory(made);
-    }
-  }
-
-  async programs(app: string, run: string): Promise<ProgramStatus[] | undefined> {
-    return programStatus(this.#programs(app, run));
-  }
-
-  async removePrograms(app: string, run: string): Promise<void> {
-    const owners = (await processOwners(this.#processPlace(app))).filter((owner) => owner.run === run);
-    for (const { process: name } of owners) await this.removeProcess(app, run, name);
-    await dropPrograms(this.#programs(app, run), this.#clock);
-    // Its programs had their time to end; what supervisor does not see of them must not go on.
-    signalEach(processesOf({ shared: this.#layout(app).shared, run }), "SIGKILL");
-    await this.#ports.forget(app, run);
-    // Last, because runs() finds an unfinished removal by it.
-    const directory = this.#layout(app).runDir(run);
-    await effect("run.remove", () => rm(directory, { recursive: true, force: true }));
-  }
-
-  async runs(app: string): Promise<string[]> {
-    const files = await listIfThere(this.#options.settings.supervisor.conf_dir);
-    const directories = await listIfThere(this.#layout(app).run);
-    const found = [
-      ...files.map((name) => runOfProgramsFile(app, name)),
-      ...directories.filter((name) => runId.safeParse(name).success),
-      ...(await this.#ports.runs(app)),
-    ];
-    return [...new Set(found)].filter((run) => run !== undefined).toSorted();
+  /** The ports that the app's runs have. */
+  ports(app: string): Promise<number[]> {
+    return this.#programs.ports(app);
   }
 
   async checkSite(app: string, config: Config): Promise<void> {
@@ -324,66 +178,18 @@ export class LocalPrivileged implements Privileged {
   async removeApp(app: string): Promise<void> {
     await this.#sites.remove(appName.parse(app));
     for (const run of await this.runs(app)) await this.removePrograms(app, run);
-    const { home } = this.#layout(app);
-    await effect("app.remove", () => rm(home, { recursive: true, force: true }));
+    await this.#directories.remove(this.#layout(app));
   }
 
-  #programs(app: string, run: string, process?: string): RunPrograms {
-    const { conf_dir: confDir } = this.#options.settings.supervisor;
-    const programs = { app: appName.parse(app), run: runId.parse(run), confDir, supervisor: this.#supervisor };
-    return process === undefined ? programs : { ...programs, process: processName.parse(process) };
-  }
-
-  #processPlace(app: string) {
-    const { conf_dir: confDir } = this.#options.settings.supervisor;
-    return { app: appName.parse(app), layout: this.#layout(app), confDir, supervisor: this.#supervisor };
-  }
-
-  #portRequest({ app, run, config }: RunSpec): PortRequest {
-    return {
-      app: appName.parse(app),
-      run: runId.parse(run),
-      count: config.server.instances,
-      allowed: async () => {
-        const settings = await this.#options.apps.settings(app);
-        permitPorts(config, settings);
-        return { ports: allowedPorts(settings), file: settings.file };
-      },
-    };
+  async #app(app: string): Promise<HostApp> {
+    const settings = await this.#options.apps.settings(app);
+    const user = await appUser(settings, this.#options.ownUser ?? false);
+    assertNotAgent(settings, user, this.#options.agent);
+    return { settings, layout: this.#layout(app), user };
   }
 
   /** Names become paths here, so this side of the border checks them itself. */
   #layout(app: string): AppLayout {
     return appLayout(this.#options.settings.data, appName.parse(app));
   }
-
-  async #user(app: string, settings?: AppSettings): Promise<AppUser> {
-    return appUser(settings ?? (await this.#options.apps.settings(app)), this.#options.ownUser ?? false);
-  }
-
-  async #environment(spec: RunSpec, settings: AppSettings, user: AppUser, instance?: string) {
-    const { env_file: file = join(dirname(settings.file), `${spec.app}.env`) } = settings;
-    const layout = this.#layout(spec.app);
-    return runEnvironment({
-      app: spec.app,
-      release: spec.release,
-      run: spec.run,
-      venv: layout.releaseVenv(releaseId.parse(spec.release)),
-      shared: layout.shared,
-      home: user.home,
-      user: user.name,
-      config: spec.config.env,
-      secrets: await readSecrets(file, settings.env_file !== undefined),
-      ...(instance !== undefined && { instance }),
-    });
-  }
-}
-
-/** The release or the environment that a path lies in. */
-function buildTree({ releases, venvs }: AppLayout, path: string): string | undefined {
-  for (const parent of [releases, venvs]) {
-    const [name, ...rest] = relative(parent, path).split(sep);
-    if (name !== undefined && name !== "" && name !== ".." && !rest.includes("..")) return join(parent, name);
-  }
-  return undefined;
 }

@@ -5,11 +5,11 @@ import { z } from "zod";
 import { CutoverError } from "../../shared/errors.ts";
 import { appName, runId } from "../../shared/names.ts";
 import { effect } from "../effects.ts";
+import { makeDirectory } from "./directory.ts";
 import { removeUnfinished, syncDirectory, writeDurably } from "./durable.ts";
 import { appLayout } from "./layout.ts";
 import { listIfThere, readIfThere } from "./optional-file.ts";
 import { tcpSockets, tcpStates } from "./proc-net.ts";
-import { makeDirectory } from "./supervisor/run-files.ts";
 
 /** The file of a run's ports: web-0 has the first, web-1 the second. */
 const portsFile = z.strictObject({ ports: z.array(z.int().min(1).max(65535)) });
@@ -65,6 +65,12 @@ export class RunPorts {
     return files.map((file) => file.replace(/\.json$/, "")).filter((run) => runId.safeParse(run).success);
   }
 
+  /** All ports that runs of an app have. */
+  async ofApp(app: string): Promise<number[]> {
+    const files = await Promise.all((await this.runs(app)).map((run) => this.#read(app, run)));
+    return files.flatMap((ports) => ports ?? []);
+  }
+
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(work);
     this.#last = turn.catch(() => undefined);
@@ -94,7 +100,7 @@ export class RunPorts {
     }
     if (found.length < count) throw exhausted({ app, count, free: found.length, range, taken, file });
     const { ports: directory, runPorts } = appLayout(this.#data, app);
-    await makeDirectory(directory, 0o755);
+    await makeDirectory(directory, { mode: 0o755 });
     const text = `${JSON.stringify({ ports: found })}\n`;
     await effect("ports.reserve", () => writeDurably(runPorts(run), text, 0o644));
     return found;

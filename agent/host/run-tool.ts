@@ -13,9 +13,13 @@ export interface ToolResult {
  * Runs a tool of the host to its end, with nothing but a PATH in its environment.
  * @throws the system's error where it cannot be started
  */
-export function runTool(program: string, args: string[], path = toolPath): Promise<ToolResult> {
+export function runTool(
+  program: string,
+  args: string[],
+  { path = toolPath, timeoutMs = 60_000 }: { path?: string; timeoutMs?: number } = {},
+): Promise<ToolResult> {
   return new Promise((resolve, reject) => {
-    const options = { env: { PATH: path, LC_ALL: "C" }, timeout: 60_000, maxBuffer: 64 * 1024 * 1024 };
+    const options = { env: { PATH: path, LC_ALL: "C" }, timeout: timeoutMs, maxBuffer: 64 * 1024 * 1024 };
     execFile(program, args, options, (error, stdout, stderr) => {
       if (error === null) resolve({ code: 0, stdout, stderr });
       else if (typeof error.code === "number") resolve({ code: error.code, stdout, stderr });

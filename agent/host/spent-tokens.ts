@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises
 import { dirname } from "node:path";
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
 import { effect } from "../effects.ts";
-import type { SpentTokens } from "../ports.ts";
+import type { Spending, SpentTokens } from "../ports.ts";
 
 export interface SpentTokensOptions {
   /** Milliseconds since the epoch. */
@@ -12,18 +12,23 @@ export interface SpentTokensOptions {
   limit?: number;
 }
 
+/** How long expired ones are kept: a clock that jumped ahead by less and is set right again refuses no other token. */
+const clockSpareMs = 24 * 60 * 60_000;
 /** Lines that may lie in the file beyond twice the unexpired ones before it is rewritten. */
 const slack = 100;
 
 /**
  * The tokens that were used, one `<expiry> <hash of the id>` a line. A line is on disk before `spend` returns, so a token
  * stays spent across a crash. Ids are hashed: a line has a fixed length and nothing of a caller's text gets into the file.
+ * What has expired is forgotten, but not up to when: `forgotten <expiry>` is the last of those, and a token that expires no
+ * later is refused. While the clock runs forward it has expired by then; where the clock was set back, it may be one of them.
  */
 export class SpentTokensFile implements SpentTokens {
   readonly #file: string;
   readonly #now: () => number;
   readonly #limit: number;
   readonly #expiries = new Map<string, number>();
+  #forgotten = 0;
   #handle: FileHandle | undefined;
   #lines = 0;
   #queue: Promise<unknown> = Promise.resolve();
@@ -38,15 +43,17 @@ export class SpentTokensFile implements SpentTokens {
     const tokens = new SpentTokensFile(file, options);
     await mkdir(dirname(file), { recursive: true });
     await tokens.#load();
-    await tokens.#rewrite();
+    await effect("token.rewrite", () => tokens.#rewrite());
     return tokens;
   }
 
   /** @param expires when the token can no longer be valid, in milliseconds since the epoch */
-  async spend(jti: string, expires: number): Promise<boolean> {
+  async spend(jti: string, expires: number): Promise<Spending> {
     const id = createHash("sha256").update(jti).digest("base64url");
-    if (this.#expiries.has(id)) return false;
+    if (this.#expiries.has(id)) return "spent";
+    if (expires <= this.#forgotten) return "clock_behind";
     if (this.#expiries.size >= this.#limit) this.#forgetExpired();
+    if (this.#expiries.size >= this.#limit) this.#forgetExpired(0);
     if (this.#expiries.size >= this.#limit) {
       throw new CutoverError("internal", `More than ${this.#limit} tokens were used within their lifetime.`, {
         unchanged: "Nothing was changed.",
@@ -58,7 +65,7 @@ export class SpentTokensFile implements SpentTokens {
     const written = this.#queue.then(() => effect("token.spend", () => this.#record(id, expires)));
     this.#queue = written.catch(() => undefined);
     await written;
-    return true;
+    return "recorded";
   }
 
   async close(): Promise<void> {
@@ -75,12 +82,20 @@ export class SpentTokensFile implements SpentTokens {
     for (const line of text.split("\n")) {
       const [, expires, id] = /^(\d{1,16}) ([A-Za-z0-9_-]{43})$/.exec(line) ?? [];
       if (id !== undefined) this.#expiries.set(id, Number(expires));
+      const [, forgotten] = /^forgotten (\d{1,16})$/.exec(line) ?? [];
+      if (forgotten !== undefined) this.#forgotten = Math.max(this.#forgotten, Number(forgotten));
     }
   }
 
-  #forgetExpired(): void {
-    const now = this.#now();
-    for (const [id, expires] of this.#expiries) if (expires < now) this.#expiries.delete(id);
+  /** @param spareMs how long past their end they are kept, so that a clock that is set back refuses the spent ones alone */
+  #forgetExpired(spareMs = clockSpareMs): void {
+    const now = this.#now() - spareMs;
+    for (const [id, expires] of this.#expiries) {
+      if (expires >= now) continue;
+      // Its line stays in the file until the next rewrite, which writes the mark as well.
+      this.#expiries.delete(id);
+      this.#forgotten = Math.max(this.#forgotten, expires);
+    }
   }
 
   async #record(id: string, expires: number): Promise<void> {
@@ -111,7 +126,8 @@ export class SpentTokensFile implements SpentTokens {
     const handle = await open(temporary, "w", 0o600);
     try {
       const lines = [...this.#expiries].map(([id, expires]) => `${expires} ${id}\n`);
-      await handle.writeFile(lines.join(""));
+      const mark = this.#forgotten === 0 ? "" : `forgotten ${this.#forgotten}\n`;
+      await handle.writeFile(mark + lines.join(""));
       await handle.sync();
       await rename(temporary, this.#file);
       await syncDirectory(dirname(this.#file));

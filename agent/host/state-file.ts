@@ -43,7 +43,7 @@ export class StateFiles implements StateStore {
     const file = appLayout(this.#data, app).state;
     const copy = `${file}.before-repair`;
     try {
-      await copyFile(file, copy);
+      await effect("state.copy", () => copyFile(file, copy));
     } catch (thrown) {
       if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw thrown;
@@ -58,15 +58,18 @@ export class StateFiles implements StateStore {
     const save = before
       .catch(() => undefined)
       .then(async () => {
-        await mkdir(home, { recursive: true });
-        await effect(effectOf(state), () => writeDurably(file, text, 0o600));
+        await effect(effectOf(state), async () => {
+          await mkdir(home, { recursive: true });
+          await writeDurably(file, text, 0o600);
+        });
       });
     this.#saves.set(app, save);
     await save;
   }
 }
 
-function effectOf(state: { journal?: { deployment?: { state?: unknown } } | null }): Effect {
+function effectOf(state: { journal?: { deployment?: { state?: unknown }; verdict?: unknown } | null }): Effect {
+  if (state.journal?.verdict !== undefined) return "state.write:verdict";
   const at = deploymentState.safeParse(state.journal?.deployment?.state);
   return `state.write:${at.data ?? "idle"}`;
 }

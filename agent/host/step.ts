@@ -1,6 +1,6 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import { constants } from "node:os";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import prettyMs from "pretty-ms";
 import { CutoverError } from "../../shared/errors.ts";
 import { abortion } from "./abortion.ts";
@@ -12,8 +12,10 @@ export interface StepRequest {
   cwd: string;
   /** The whole environment: nothing of the agent's own gets through. */
   env: Record<string, string>;
-  uid?: number;
-  gid?: number;
+  /** Whether it needs the network; it has none where it can be kept from it and this is not set. */
+  network?: boolean;
+  /** What it reads; nothing unless given. */
+  input?: string;
   timeoutMs: number;
   /** How long the processes have after SIGTERM, before SIGKILL; 3 s unless given. */
   graceMs?: number;
@@ -22,7 +24,7 @@ export interface StepRequest {
   onLine(line: string): void;
 }
 
-/** Runs a step as the user that belongs to the app. */
+/** Runs a step as the user that belongs to the app. @returns its exit code */
 export type StepRunner = (app: string, step: StepRequest) => Promise<number>;
 
 /** How long output may still come from a process that left the step's group and outlives it. */
@@ -65,20 +67,18 @@ export async function runStep(request: StepRequest): Promise<number> {
   }
 }
 
-function start({ argv, cwd, env, uid, gid }: StepRequest): ChildProcessByStdio<null, Readable, Readable> {
+type StepProcess = ChildProcessByStdio<Writable, Readable, Readable>;
+
+function start({ argv, cwd, env, input = "" }: StepRequest): StepProcess {
   const [command = "", ...rest] = argv;
-  return spawn(command, rest, {
-    cwd,
-    env,
-    // A process group of its own, so that all of it can be ended.
-    detached: true,
-    stdio: ["ignore", "pipe", "pipe"],
-    ...(uid !== undefined && { uid }),
-    ...(gid !== undefined && { gid }),
-  });
+  // A process group of its own, so that all of it can be ended.
+  const child = spawn(command, rest, { cwd, env, detached: true, stdio: ["pipe", "pipe", "pipe"] });
+  // It may end without having read it.
+  child.stdin.on("error", () => undefined).end(input);
+  return child;
 }
 
-async function ended(child: ChildProcessByStdio<null, Readable, Readable>, request: StepRequest): Promise<number> {
+async function ended(child: StepProcess, request: StepRequest): Promise<number> {
   const lines = [child.stdout, child.stderr].map((stream) => {
     const splitter = new LineSplitter(request.onLine);
     stream.on("data", (bytes: Buffer) => splitter.write(bytes));

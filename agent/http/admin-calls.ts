@@ -1,6 +1,7 @@
 import { maintenanceBody, routes } from "../../shared/protocol.ts";
 import type { AuditLog } from "../ports.ts";
 import type { Service } from "../service.ts";
+import type { TrustBook } from "./auth/trust-view.ts";
 import type { Call, HttpApp } from "./call.ts";
 import * as params from "./params.ts";
 import { readJson } from "./request-body.ts";
@@ -9,6 +10,8 @@ export interface AdminCallsOptions {
   service: Service;
   /** Unless given, nobody keeps a record. */
   audit?: AuditLog;
+  /** Unless given, nobody tells whom an app trusts. */
+  trust?: Pick<TrustBook, "view" | "forget">;
 }
 
 /** Whoever may open the admin socket. */
@@ -42,6 +45,10 @@ export function addAdminCalls(app: HttpApp, options: AdminCallsOptions): void {
     return c.json(environment, 200, { "cache-control": "no-store" });
   });
 
+  const { trust } = options;
+  if (trust !== undefined)
+    app.get(routes.trust(":app"), async (c) => c.json(await trust.view(params.appParam(c.req.param("app")))));
+
   app.put(routes.maintenance(":app"), async (c) => {
     const name = params.appParam(c.req.param("app"));
     c.get("audit").asks({ what: "maintenance_on", app: name, by: operator });
@@ -70,6 +77,7 @@ export function addAdminCalls(app: HttpApp, options: AdminCallsOptions): void {
     const name = params.appParam(c.req.param("app"));
     c.get("audit").asks({ what: "remove_app", app: name, by: operator });
     await service.removeApp(name);
+    await options.trust?.forget(name);
     return c.body(null, 204);
   });
 }

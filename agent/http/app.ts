@@ -15,8 +15,10 @@ import type { Logger } from "../logger.ts";
 import type { CallRequest } from "../service.ts";
 import { type AdminCallsOptions, addAdminCalls } from "./admin-calls.ts";
 import { Audit } from "./audit.ts";
-import type { Authorize, Authorized, Wanted } from "./auth.ts";
+import type { Authorize, Authorized, Wanted } from "./auth/authorize.ts";
 import type { Call, Env, HttpApp } from "./call.ts";
+import type { CallLimiter } from "./call-limits.ts";
+import { TooManyCalls } from "./call-limits.ts";
 import { type EventFormat, eventResponse, heartbeatMs } from "./events.ts";
 import { type MetricsText, metricsResponse } from "./metrics.ts";
 import * as params from "./params.ts";
@@ -33,6 +35,8 @@ export interface HttpAppOptions extends AdminCallsOptions {
   /** What `GET /metrics` answers; unless given, there is no such call here. */
   metrics?: MetricsText;
   bodyRate?: BodyRate;
+  /** Counts callers by address; unless given, nobody does. */
+  limiter?: CallLimiter;
   heartbeatMs?: number;
 }
 
@@ -44,6 +48,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     const reference = randomUUID().slice(0, 8);
     c.set("reference", reference);
     c.set("audit", new Audit(options.audit, reference));
+    options.limiter?.admit(addressOf(c));
     await next();
     await c.get("audit").answered(c.error);
     logCall(options.logger, c, performance.now() - started);
@@ -178,9 +183,21 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
 async function authorize(options: HttpAppOptions, c: Call, app: string, wanted: Wanted): Promise<Authorized> {
   const audit = c.get("audit");
   audit.asks({ what: wanted.name, app, ...("release" in wanted && { release: wanted.release }) });
-  const allowed = await options.authorize({ app, wanted, authorization: c.req.header("authorization") });
+  const good = options.limiter?.tries(addressOf(c));
+  const allowed = await options
+    .authorize({ app, wanted, authorization: c.req.header("authorization") })
+    .catch((thrown: unknown) => {
+      // A genuine token that may not do this is no guess.
+      if (!(thrown instanceof CutoverError) || thrown.code !== "unauthorized") good?.();
+      throw thrown;
+    });
+  good?.();
   audit.asks({ by: allowed.actor });
   return allowed;
+}
+
+function addressOf(c: Call): string | undefined {
+  return c.env.incoming.socket.remoteAddress;
 }
 
 function callRequest(c: Call, { actor }: Authorized, waitSeconds: number): CallRequest {
@@ -221,7 +238,10 @@ function refuse(logger: Logger, c: Call, thrown: unknown): Response {
   const problem = problemOf(thrown, reference);
   if (problem.code === "internal") logger.error({ err: thrown, ...names }, "a call failed unexpectedly");
   else logger.debug({ err: thrown, ...names }, "a call was refused");
-  return problemResponse(problem, problem.status === 401 ? { "www-authenticate": "Bearer" } : {});
+  return problemResponse(problem, {
+    ...(problem.status === 401 && { "www-authenticate": "Bearer" }),
+    ...(thrown instanceof TooManyCalls && { "retry-after": String(thrown.retryAfterSeconds) }),
+  });
 }
 
 // The path alone: a query may carry what does not belong into a log.

@@ -1,7 +1,7 @@
 import { asCutoverError } from "../../shared/errors.ts";
 import type { Actor, AuditEntry } from "../../shared/protocol.ts";
 import type { AuditLog } from "../ports.ts";
-import { refusalOf } from "./auth.ts";
+import { refusalOf } from "./auth/refusal.ts";
 
 type Asked = Partial<Pick<AuditEntry, "what" | "app" | "by" | "deployment" | "release" | "weight">>;
 

@@ -4,6 +4,7 @@ import type { ListenOptions } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { CutoverError } from "../../shared/errors.ts";
 import type { HttpApp } from "./call.ts";
+import { type ConnectionLimitOptions, limitConnections } from "./connection-limits.ts";
 
 export interface ServerTimes {
   /** How long a client may take for its headers. */
@@ -19,6 +20,8 @@ export interface ServerOptions {
   /** PEM texts. Without them the server speaks plain HTTP. */
   tls?: { certificate: string; key: string };
   times?: Partial<ServerTimes>;
+  /** Unless given, as many connections as the system allows. */
+  connections?: ConnectionLimitOptions;
 }
 
 export interface RunningServer {
@@ -41,7 +44,7 @@ export async function startServer(
 }
 
 /** The node server of an app, not yet listening. */
-export function createHttpServer({ app, tls, times }: ServerOptions): Server {
+export function createHttpServer({ app, tls, times, connections }: ServerOptions): Server {
   const { headersMs, lingerMs } = { ...defaultTimes, ...times };
   const listener = requestListener(app, lingerMs);
   // A big upload may take hours: not its length of time but its rate is watched, in RequestBody.
@@ -50,16 +53,17 @@ export function createHttpServer({ app, tls, times }: ServerOptions): Server {
     requestTimeout: 0,
     connectionsCheckingInterval: Math.min(headersMs, 5_000),
   };
-  const server = tls === undefined ? createServer(settings) : secureServer(settings, tls);
+  const server = tls === undefined ? createServer(settings) : secureServer(settings, tls, headersMs);
+  if (connections !== undefined) limitConnections(server, connections);
   server.on("request", listener);
   // Heard, so that node does not ask for a body by itself before anybody was authorised.
   server.on("checkContinue", listener);
   return server;
 }
 
-function secureServer(settings: object, tls: { certificate: string; key: string }): Server {
+function secureServer(settings: object, tls: { certificate: string; key: string }, headersMs: number): Server {
   try {
-    return createTlsServer({ ...settings, cert: tls.certificate, key: tls.key });
+    return createTlsServer({ ...settings, cert: tls.certificate, key: tls.key, handshakeTimeout: headersMs });
   } catch (cause) {
     throw new CutoverError("host_settings_invalid", "The TLS certificate and key of agent.yml do not work together.", {
       unchanged: "The agent did not start; the sites go on serving.",

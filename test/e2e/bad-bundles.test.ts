@@ -10,6 +10,7 @@ import { importPrivateKey, signToken } from "../../shared/key.ts";
 import { parseManifest } from "../../shared/manifest.ts";
 import { accepted, deploymentView, type Problem, problem, routes } from "../../shared/protocol.ts";
 import { type Bundle, type BundleInput, compress, makeBundle } from "../fixtures/bundle.ts";
+import { archives } from "../hostile/archives/index.ts";
 import { BadHost } from "./bad-host.ts";
 
 let host: BadHost;
@@ -198,6 +199,27 @@ describe("a thin bundle is refused whole, and nothing of it is kept,", () => {
     const { bytes, digest } = bundleOf({ changeEntries: (entries) => entries.toSpliced(1, 1) });
     const told = await host.unchangedBy(() => refused(bytes, digest, `?base=${release}`));
     expect(told.code).toBe("bundle_unexpected_entry");
+  });
+});
+
+describe("every third of the archives of test/hostile", () => {
+  it("is refused by a running agent for the same reason, and the host is as before", async () => {
+    const third = Object.values(archives)
+      .flat()
+      .filter((_, index) => index % 3 === 0);
+    await host.unchangedBy(async () => {
+      for (const { name, code, reason, make } of third) {
+        const { body, digest } = make();
+        const told = await refused(body, digest);
+        expect({ name, code: told.code, detail: told.detail }).toEqual({
+          name,
+          code,
+          detail: expect.stringMatching(reason),
+        });
+      }
+    });
+    const health = await fetch(`${host.agent.url}${routes.health()}`);
+    expect(health.status).toBe(200);
   });
 });
 

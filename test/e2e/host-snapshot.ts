@@ -104,13 +104,17 @@ function readTexts(directory: string): Record<string, string> {
  * command line tells.
  */
 function processesOf(agent: EmbeddedAgent): string[] {
-  const found = new Map(agent.scratch.processes().map((each) => [each.pid, each]));
-  for (const pid of readdirSync("/proc").map(Number)) {
-    const process = pid > 0 && !found.has(pid) && belongsTo(pid, agent.directory) ? processId(pid) : undefined;
-    if (process !== undefined) found.set(pid, process);
-  }
+  const found = new Map(
+    [...processesIn(agent.directory), ...agent.scratch.processes()].map((each) => [each.pid, each]),
+  );
   if (agent.pid !== undefined) found.delete(agent.pid);
   return [...found.values()].map(describeProcess).sort();
+}
+
+/** What has a directory as its own or in its command line. */
+export function processesIn(directory: string): ProcessId[] {
+  const pids = readdirSync("/proc").map(Number);
+  return pids.flatMap((pid) => (pid > 0 && belongsTo(pid, directory) ? (processId(pid) ?? []) : []));
 }
 
 function belongsTo(pid: number, directory: string): boolean {

@@ -65,6 +65,8 @@ export class FakeHost {
   diskBytes = Number.POSITIVE_INFINITY;
   /** Releases whose environment somebody removed. */
   readonly prunedEnvironments = new Set<string>();
+  /** By how much somebody has set the host's clock off, in milliseconds. */
+  clockOff = 0;
   /** Called after each effect, for a test that acts in the middle. */
   onEffect: (effect: string) => void = () => {};
   #now = Date.parse("2026-11-21T10:00:00Z");
@@ -88,7 +90,8 @@ export class FakeHost {
       }));
     return {
       clock: {
-        now: () => this.#now,
+        now: () => this.#now + this.clockOff,
+        elapsed: () => this.#now,
         sleep: (ms, signal) => this.#sleep(ms, signal),
       },
       apps: {

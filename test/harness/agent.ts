@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse, stringify } from "yaml";
@@ -11,6 +11,7 @@ import { freePorts } from "./ports.ts";
 import { processesOfPidFiles, processId } from "./processes.ts";
 import { endOf, type Finished, runProgram } from "./run.ts";
 import { Scratch } from "./scratch.ts";
+import { asAgent, type HelperSocket, listenForHelper, twoProcessSettings, users } from "./two-processes.ts";
 
 export type AppSettingsFile = z.input<typeof appSettingsSchema>;
 
@@ -61,6 +62,7 @@ export class EmbeddedAgent implements AsyncDisposable {
   #child: ChildProcess | undefined;
   #program = agentProgram;
   #options: string[] = [];
+  #before: string[] = [];
   #ended: Promise<number> = Promise.resolve(0);
   #log = "";
 
@@ -96,29 +98,45 @@ export class EmbeddedAgent implements AsyncDisposable {
    * the app as a user of its own.
    */
   async startAsOnHost(user: string): Promise<void> {
+    await this.#leaveEmbedded(user, (text) => text.replace(/group: .*/, "group: www-data"));
+    await this.#run(["--config", join(this.directory, "etc/agent.yml")]);
+  }
+
+  /** The same with an agent of its own user, and the helper that acts as root for it. */
+  async startWithHelper(): Promise<HelperSocket> {
+    await this.#leaveEmbedded(users.app, (text) => twoProcessSettings(text, this.directory));
+    // What root's agent has made so far; nothing was deployed yet.
+    await rm(join(this.directory, "data"), { recursive: true });
+    const helper = await listenForHelper(this.scratch, this.directory);
+    await this.#run(["--config", join(this.directory, "etc/agent.yml")], asAgent());
+    return helper;
+  }
+
+  async #leaveEmbedded(user: string, change: (text: string) => string): Promise<void> {
     await this.kill();
     const file = (name: string) => join(this.directory, "etc", name);
     const edit = async (name: string, change: (text: string) => string) =>
       writeFile(file(name), change(await readFile(file(name), "utf8")));
     await edit("apps/shop.yml", (text) => `${text}user: ${user}\n`);
-    await edit("agent.yml", (text) => text.replace(/group: .*/, "group: www-data"));
+    await edit("agent.yml", change);
     await edit("nginx/nginx.conf", (text) => text.replace("user root root;", "user www-data;"));
     const nginx = ["nginx", "-c", file("nginx/nginx.conf"), "-s", "reload"];
     const { code, stderr } = await runProgram(nginx, { env: this.#env });
     if (code !== 0) throw new Error(`nginx did not reload: ${stderr}`);
-    await this.#run(["--config", file("agent.yml")]);
   }
 
   /** Again after `end` or `kill`, as it was started last; as another version, which an upgrade puts in its place. */
   async startAgain(version?: string): Promise<void> {
     if (version !== undefined) this.#program = await otherVersion(version, join(this.scratch.path, `agent-${version}`));
-    await this.#run(this.#options);
+    await this.#run(this.#options, this.#before);
   }
 
-  async #run(options: string[]): Promise<void> {
+  async #run(options: string[], before: string[] = []): Promise<void> {
     this.#options = options;
+    this.#before = before;
     // By its own first line, which says with which flags node runs it.
-    const child = spawn(this.#program, options, {
+    const [program = "", ...args] = [...before, this.#program, ...options];
+    const child = spawn(program, args, {
       cwd: this.scratch.path,
       env: this.#env,
       stdio: ["ignore", "pipe", "pipe"],

@@ -15,7 +15,7 @@ import { systemPath } from "./places.ts";
 export async function deployProject(
   agent: EmbeddedAgent,
   directory: string,
-  { activate = true }: { activate?: boolean } = {},
+  { activate = true, send = createReadStream }: { activate?: boolean; send?: (bundle: string) => Readable } = {},
 ): Promise<DeploymentView> {
   const { signal } = new AbortController();
   const config = await readConfig(directory, "cutover.yml");
@@ -25,7 +25,7 @@ export async function deployProject(
     ...{ config, directory, wheels: [], made: new Date(), repository: "", commit: "" },
     ...{ into: agent.scratch.path, signal },
   });
-  return finished(agent, `${routes.releases(config.app)}?activate=${activate}`, createReadStream(bundle));
+  return finished(agent, `${routes.releases(config.app)}?activate=${activate}`, send(bundle));
 }
 
 /** Makes a call that begins a deployment, and waits for how it ends. */
@@ -50,10 +50,15 @@ export function call(
 ): Promise<unknown> {
   const socketPath = join(agent.directory, "agent.sock");
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, method, path, agent: false }, async (response) => {
-      const answer = await text(response);
-      if (response.statusCode !== undefined && response.statusCode < 300) resolve(JSON.parse(answer));
-      else reject(new Error(`${method} ${path}: ${response.statusCode} ${answer}`));
+    const outgoing = request({ socketPath, method, path, agent: false }, (response) => {
+      text(response)
+        .then((answer) => {
+          if (response.statusCode === 204) resolve(undefined);
+          else if (response.statusCode !== undefined && response.statusCode < 300) resolve(JSON.parse(answer));
+          else reject(new Error(`${method} ${path}: ${response.statusCode} ${answer}`));
+        })
+        // Broken off in the middle of the answer.
+        .catch(reject);
     });
     outgoing.on("error", reject);
     if (body === undefined) outgoing.end();

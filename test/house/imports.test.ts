@@ -39,6 +39,19 @@ const rules: [folder: string, may: string[]][] = [
   ],
   // Looks at the host with the hands of agent/host, and decides nothing of a deploy.
   ["agent/doctor/", ["shared/", "agent/settings.ts", "agent/ports.ts", "agent/host/"]],
+  // The second process: agent/host's hands behind a socket, and the agent's end of it.
+  [
+    "agent/helper/",
+    [
+      "shared/",
+      "agent/ports.ts",
+      "agent/service.ts",
+      "agent/settings.ts",
+      "agent/logger.ts",
+      "agent/host/",
+      "package.json",
+    ],
+  ],
   ["agent/", ["shared/", "agent/", "package.json"]],
 ];
 

@@ -1,29 +1,24 @@
-import { randomBytes } from "node:crypto";
 import { createReadStream, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { stringify } from "yaml";
-import type { z } from "zod";
-import { readConfig } from "../../action/config.ts";
 import { type AppState, loadState } from "../../agent/deploy/state.ts";
 import type { Effect, Fault } from "../../agent/effects.ts";
 import { startEmbedded } from "../../agent/host/embedded/embedded.ts";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
-import type { configSchema } from "../../shared/config.ts";
-import { type DeploymentView, routes } from "../../shared/protocol.ts";
-import { EmbeddedAgent } from "../harness/agent.ts";
+import { formatAudience } from "../../shared/audience.ts";
+import { importPrivateKey, signToken } from "../../shared/key.ts";
+import { accepted, type DeploymentView, routes } from "../../shared/protocol.ts";
+import { processesIn } from "../e2e/host-snapshot.ts";
+import { EmbeddedAgent, type Key } from "../harness/agent.ts";
 import { call, finished } from "../harness/deploy.ts";
-import { packProject } from "../harness/pack.ts";
 import { freePortRange, freePorts } from "../harness/ports.ts";
 import { processesOfPidFiles, signalAll, waitForEnd } from "../harness/processes.ts";
 import { Scratch } from "../harness/scratch.ts";
+import { type Bind, cutAt, packRelease, type ReleaseOptions } from "./bundles.ts";
+import { type Logged, takeEffectLog } from "./effect-log.ts";
 import { releaseOf } from "./prober.ts";
-
-export const binds = ["socket", "port"] as const;
-export type Bind = (typeof binds)[number];
 
 export interface Strike {
   fault: Fault;
@@ -32,18 +27,12 @@ export interface Strike {
   time?: number;
 }
 
-export interface ReleaseOptions {
-  /** Keys of cutover.yml. */
-  config?: Partial<z.input<typeof configSchema>>;
-  /** A requirements file of its own, so that an environment has to be built. */
-  newEnvironment?: boolean;
-  activate?: boolean;
-  /** The bundle is long, and only a part of it is sent. */
-  cut?: boolean;
+interface Places {
+  bind: Bind;
+  /** Where the site listens, and where another app's would. */
+  ports: [number, number];
+  portRange: string | undefined;
 }
-
-const fillerBytes = 1_000_000;
-const source = fileURLToPath(new URL("app", import.meta.url));
 
 /** An embedded agent with a small app, whose effects can be struck, and whose state is looked at from outside. */
 export class TortureHost implements AsyncDisposable {
@@ -51,24 +40,29 @@ export class TortureHost implements AsyncDisposable {
   readonly bind: Bind;
   readonly site: string;
   readonly #faults: Scratch;
-  #projects = 0;
+  readonly #otherPort: number;
+  readonly #portRange: string | undefined;
+  #key: Key = { privatePem: "", publicLine: "", file: "" };
 
-  private constructor(agent: EmbeddedAgent, faults: Scratch, { bind, site }: { bind: Bind; site: string }) {
+  private constructor(agent: EmbeddedAgent, faults: Scratch, { bind, ports, portRange }: Places) {
     this.agent = agent;
     this.#faults = faults;
     this.bind = bind;
-    this.site = site;
+    this.site = `http://127.0.0.1:${ports[0]}`;
+    this.#otherPort = ports[1];
+    this.#portRange = portRange;
   }
 
   static async start(bind: Bind): Promise<TortureHost> {
     const faults = new Scratch("faults");
-    const [agentPort = 0, port = 0] = await freePorts(2);
+    const [agentPort = 0, port = 0, otherPort = 0] = await freePorts(3);
+    const portRange = bind === "port" ? await freePortRange(24) : undefined;
     const agent = new EmbeddedAgent(agentPort, { name: `torture-${bind}`, env: { CUTOVER_FAULTS: faults.path } });
-    const host = new TortureHost(agent, faults, { bind, site: `http://127.0.0.1:${port}` });
+    const host = new TortureHost(agent, faults, { bind, ports: [port, otherPort], portRange });
     try {
       await agent.start();
-      const portRange = bind === "port" ? { portRange: await freePortRange(24) } : {};
-      await agent.addApp({ key: await agent.newKey(), ports: [port], ...portRange });
+      host.#key = await agent.newKey();
+      await agent.addApp({ key: host.#key, ports: [port], ...(portRange !== undefined && { portRange }) });
       await host.deploy();
       await host.deploy();
       return host;
@@ -95,18 +89,17 @@ export class TortureHost implements AsyncDisposable {
     return struck;
   }
 
-  /** What the agent did since the last time it was asked: `before slots.swap slots`, `after slots.swap slots`. */
-  takeEffects(): string[] {
-    const file = join(this.#faults.path, "effects");
-    if (!existsSync(file)) return [];
-    const lines = readFileSync(file, "utf8").trimEnd().split("\n");
-    rmSync(file);
-    return lines;
+  /** What the agent did since the last time it was asked. */
+  takeEffects(): Logged[] {
+    return takeEffectLog(join(this.#faults.path, "effects"));
+  }
+
+  get #stateFile(): string {
+    return join(this.data, "apps", "shop", "state.json");
   }
 
   async state(): Promise<AppState> {
-    const file = join(this.data, "apps", "shop", "state.json");
-    return loadState({ load: async () => JSON.parse(readFileSync(file, "utf8")) }, "shop");
+    return loadState({ load: async () => JSON.parse(readFileSync(this.#stateFile, "utf8")) }, "shop");
   }
 
   /** @throws Error unless it succeeds */
@@ -115,43 +108,18 @@ export class TortureHost implements AsyncDisposable {
   }
 
   async tryDeploy(options: ReleaseOptions = {}): Promise<DeploymentView> {
-    const { config, newEnvironment = false, activate = true, cut = false } = options;
-    const bundle = await this.pack({ config: config ?? {}, newEnvironment, cut });
+    const { config, newEnvironment = false, activate = true, app = "shop", cut = false } = options;
+    const { path: into } = this.agent.scratch;
+    const bundle = await packRelease(into, { bind: this.bind, config: config ?? {}, newEnvironment, app, cut });
     try {
       return await finished(
         this.agent,
-        `${routes.releases("shop")}?activate=${activate}`,
-        createReadStream(bundle, cut ? { end: fillerBytes / 2 } : {}),
+        `${routes.releases(app)}?activate=${activate}`,
+        createReadStream(bundle, cut ? { end: cutAt } : {}),
       );
     } finally {
       await rm(bundle, { force: true });
     }
-  }
-
-  async pack({ config, newEnvironment, cut }: Omit<ReleaseOptions, "activate">): Promise<string> {
-    const directory = join(this.agent.scratch.path, `project-${this.#projects++}`);
-    await mkdir(directory);
-    await cp(source, directory, { recursive: true });
-    const where = this.bind === "socket" ? "{socket}" : "{port}";
-    const server = { kind: "command", command: `python app.py ${where}`, instances: 2, bind: this.bind } as const;
-    const wheels = newEnvironment ? "index" : "none";
-    if (newEnvironment) {
-      await writeFile(join(directory, "requirements.txt"), `# ${randomBytes(8).toString("hex")}\n`);
-    }
-    if (cut) await writeFile(join(directory, "filler"), randomBytes(fillerBytes));
-    const settings: z.input<typeof configSchema> = {
-      ...{ app: "shop", server, python: { wheels }, keep: 3, keep_warm: "0s", watch: "0s" },
-      ...{ release: { command: "python -c pass" }, health: { path: "/", timeout: "20s" }, ...config },
-    };
-    await writeFile(join(directory, "cutover.yml"), stringify(settings));
-    const commit = randomBytes(20).toString("hex");
-    const { bundle } = await packProject({
-      config: await readConfig(directory, "cutover.yml"),
-      ...{ directory, wheels: [], made: new Date(), repository: "", commit },
-      ...{ into: this.agent.scratch.path, signal: new AbortController().signal },
-    });
-    await rm(directory, { recursive: true });
-    return bundle;
   }
 
   async activate(release: string, weight = 100): Promise<DeploymentView> {
@@ -170,9 +138,75 @@ export class TortureHost implements AsyncDisposable {
     return call(this.agent, "POST", routes.abort(deployment), json({}));
   }
 
+  async pin(release: string, pinned: boolean): Promise<unknown> {
+    return call(this.agent, pinned ? "PUT" : "DELETE", routes.pin("shop", release));
+  }
+
+  async repair(): Promise<void> {
+    await call(this.agent, "POST", routes.repair("shop"), json({}));
+  }
+
+  /** As an agent holds an app when it could not recover it; the next start tries once more. */
+  async hold(): Promise<void> {
+    const state = await this.state();
+    if (state.journal !== null) state.journal.attempts = 3;
+    writeFileSync(this.#stateFile, JSON.stringify({ ...state, held: "it could not be undone 3 times" }));
+  }
+
+  tearState(): void {
+    writeFileSync(this.#stateFile, readFileSync(this.#stateFile, "utf8").slice(0, 200));
+  }
+
+  /** Another site's file that nginx refuses. */
+  breakNginx(broken: boolean): void {
+    const file = join(embeddedLayout(this.agent.directory).nginx.confDir, "zz-another-site.conf");
+    if (broken) writeFileSync(file, "this is no directive;\n");
+    else rmSync(file, { force: true });
+  }
+
   async maintain(on: boolean): Promise<void> {
-    const { code, stderr } = await this.agent.cutover("maintenance", on ? "on" : "off", "shop");
+    await this.command("maintenance", on ? "on" : "off", "shop");
+  }
+
+  /** @throws Error with what it printed unless it succeeds */
+  async command(...args: string[]): Promise<void> {
+    const { code, stderr } = await this.agent.cutover(...args);
     if (code !== 0) throw new Error(stderr);
+  }
+
+  /** As the Action would: over HTTP, with a token. */
+  async rollbackByToken(): Promise<void> {
+    const { host } = new URL(this.agent.url);
+    const audience = formatAudience({ host, app: "shop", operation: { name: "rollback" } });
+    const token = await signToken(await importPrivateKey(this.#key.privatePem), audience, { sub: "torture" });
+    const answer = await fetch(this.agent.url + routes.rollback("shop"), {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: "{}",
+    });
+    const { deployment } = accepted.parse(await answer.json());
+    await call(this.agent, "GET", `${routes.deployment(deployment)}?wait=60`);
+  }
+
+  /** Another app on the host, with a release that is live. */
+  async addApp(app: string): Promise<void> {
+    const trust = [{ key: this.#key.publicLine }];
+    const settings = { trust, listen: [`127.0.0.1:${this.#otherPort}`] };
+    await this.agent.writeAppSettings(
+      app,
+      this.#portRange === undefined ? settings : { ...settings, ports: this.#portRange },
+    );
+    succeeded(await this.tryDeploy({ app }));
+  }
+
+  async removeApp(app: string): Promise<void> {
+    if (!existsSync(this.settingsFile(app))) return;
+    await call(this.agent, "DELETE", routes.app(app));
+    rmSync(this.settingsFile(app));
+  }
+
+  settingsFile(app: string): string {
+    return join(this.agent.directory, "etc", "apps", `${app}.yml`);
   }
 
   /** As a power cut ends the host, and as it comes up again: nginx and supervisord, and nothing of the agent. */
@@ -206,6 +240,21 @@ export class TortureHost implements AsyncDisposable {
       if (journal === null && held === null && (warm === null || Date.parse(warm.until) > Date.now() + 30_000)) {
         return true;
       }
+      if (performance.now() > deadline) return false;
+      await sleep(20);
+    }
+  }
+
+  /**
+   * Waits for build steps whose agent was killed. On a host systemd ends them with it.
+   * @returns false where they do not end
+   */
+  async stepsEnd(ms: number): Promise<boolean> {
+    const { scratch, directory, pid } = this.agent;
+    const deadline = performance.now() + ms;
+    for (;;) {
+      const known = new Set([pid, ...scratch.processes().map((each) => each.pid)]);
+      if (processesIn(directory).every((each) => known.has(each.pid))) return true;
       if (performance.now() > deadline) return false;
       await sleep(20);
     }

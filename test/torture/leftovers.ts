@@ -27,6 +27,12 @@ export async function leftovers(host: TortureHost): Promise<string[]> {
     ...(state.staged !== null && state.staged.weight > 0 ? ["canary"] : []),
   ];
   return [
+    ...compare("app", names(join(host.data, "apps")), ["shop"]),
+    ...compare(
+      "site's file",
+      names(nginx.confDir),
+      names(nginx.confDir).filter((name) => name.startsWith("cutover-shop")),
+    ),
     ...compare("group of supervisor", new Set(programs.map(({ group }) => group)), runs.map(web), ofRun),
     ...programs.filter(({ statename }) => statename !== "RUNNING" && statename !== "STARTING").map(notRunning),
     ...compare(

@@ -4,12 +4,14 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import prettyMs from "pretty-ms";
 import { type Effect, effects } from "../../agent/effects.ts";
-import { type Bind, binds, TortureHost } from "./host.ts";
+import { type Bind, binds } from "./bundles.ts";
+import { TortureHost } from "./host.ts";
 import { type Operation, operations } from "./operations.ts";
-import { pointsOf, type Recording, record } from "./points.ts";
+import { namesIn, pointsOf, type Recording, record } from "./points.ts";
 import known from "./reached.json" with { type: "json" };
 import { soak } from "./soak.ts";
 import { killDuring, type Result, strikeIn } from "./strike.ts";
+import { type BoundResult, describeAll, describeResult } from "./summary.ts";
 
 /** `npm run torture`: kills and fails the agent at each of its effects, and sees what becomes of the site. */
 const { values } = parseArgs({
@@ -24,13 +26,17 @@ const { values } = parseArgs({
     bind: { type: "string" },
     /** At each kill everything of the host is killed, and comes back without the agent at first. */
     reboot: { type: "boolean", default: false },
+    /** On so many hosts at the same time; each waits more than it works. */
+    jobs: { type: "string", default: "2" },
+    /** Says only how many points there are. */
+    count: { type: "boolean", default: false },
     /** So many kills at random times instead. */
     random: { type: "string" },
     /** Does each operation undisturbed instead, and writes which effects it has into reached.json. */
     record: { type: "boolean", default: false },
     /** A directory for the journals of kill points, for test/agent/deploy/journals.test.ts. */
     journals: { type: "string" },
-    /** So many deploys in a row under load instead, every tenth broken, every fifth killed. */
+    /** So many deploys in a row instead under five hundred requests each, every tenth broken, every fifth killed. */
     soak: { type: "string" },
     /** Requests a second of that load. */
     rate: { type: "string", default: "200" },
@@ -44,15 +50,16 @@ const reached = Object.fromEntries(
     values.operation === undefined ? [] : ((known as Record<string, Effect[]>)[name] ?? []),
   ]),
 );
-const results: Result[] = [];
+const results: BoundResult[] = [];
 const begun = performance.now();
 for (const bind of binds.filter((each) => each.includes(values.bind ?? ""))) {
   await using host = await TortureHost.start(bind);
-  if (values.soak !== undefined)
-    process.exitCode = (await soak(host, Number(values.soak), Number(values.rate))) ? 0 : 1;
-  else if (values.random !== undefined) await atRandom(host, Number(values.random));
+  if (values.soak !== undefined) {
+    const deploys = Number(values.soak);
+    if (!(await soak(host, { deploys, rate: Number(values.rate), requests: deploys * 500 }))) process.exitCode = 1;
+  } else if (values.random !== undefined) await allOf(bind, host, randomKills(Number(values.random)));
   else if (values.record) keep(await record(host, wanted()));
-  else await allPoints(host);
+  else await allOf(bind, host, await points(host));
 }
 if (values.record) await writeFile(reachedFile, `${JSON.stringify(reached, null, 2)}\n`);
 else if (values.soak === undefined) sumUp();
@@ -63,58 +70,66 @@ function wanted(): Operation[] {
 }
 
 function keep(recording: Recording): void {
-  for (const [{ name }, seen] of recording) {
-    const all = new Set([...(reached[name] ?? []), ...seen]);
+  for (const [{ name }, log] of recording) {
+    const all = new Set([...(reached[name] ?? []), ...namesIn(log)]);
     reached[name] = effects.filter((effect) => all.has(effect));
   }
 }
 
 function sumUp(): void {
-  const bad = results.filter(({ faults }) => faults.length > 0);
-  const requests = results.reduce((sum, result) => sum + result.requests, 0);
-  const longest = Math.max(0, ...results.map(({ recoveryMs }) => recoveryMs));
-  console.log(
-    `${results.length} points, ${bad.length} of them not as they must be; ${requests} requests; ` +
-      `longest recovery ${prettyMs(longest)}; took ${prettyMs(performance.now() - begun)}`,
-  );
-  process.exitCode = bad.length === 0 ? 0 : 1;
+  const ms = performance.now() - begun;
+  const each = prettyMs(Math.round(ms / Math.max(results.length, 1)));
+  console.log(`\n${describeAll(results)}\ntook ${prettyMs(ms)}, ${each} a point, with ${values.jobs} hosts at once`);
+  if (results.some(({ faults }) => faults.length > 0)) process.exitCode = 1;
 }
 
-async function allPoints(host: TortureHost): Promise<void> {
-  const points = pointsOf(await record(host, wanted()), { once: values.once }).filter(
-    ({ strike }) => strike.effect.includes(values.only ?? "") && strike.fault.includes(values.fault ?? ""),
-  );
-  console.log(`bind ${host.bind}: ${points.length} points`);
-  for (const { operation, strike } of points) {
-    const result = await strikeIn(host, operation, strike, { reboot: values.reboot });
-    say(host.bind, result);
-    if (values.journals !== undefined && result.journal !== undefined) {
-      const name = `${operation.name} ${host.bind} ${result.journal.journal?.deployment.state ?? "idle"}`;
-      await writeFile(
-        join(values.journals, `${name.replaceAll(" ", "-")}.json`),
-        `${JSON.stringify({ ...result.journal, history: [] }, null, 2)}\n`,
-      );
+/** What is done to a host, and how it came out. */
+type Task = (host: TortureHost) => Promise<Result>;
+
+/** Each host takes the next task when it is done with one. */
+async function allOf(bind: Bind, host: TortureHost, tasks: Task[]): Promise<void> {
+  console.log(`bind ${bind}: ${tasks.length} points`);
+  if (values.count) return;
+  const left = [...tasks];
+  const work = async (own: TortureHost) => {
+    for (let task = left.shift(); task !== undefined; task = left.shift()) {
+      const result = { bind, ...(await task(own)) };
+      results.push(result);
+      console.log(describeResult(result));
     }
-  }
+  };
+  const more = Array.from({ length: Math.min(Number(values.jobs), tasks.length) - 1 }, async () => {
+    await using other = await TortureHost.start(bind);
+    await work(other);
+  });
+  await Promise.all([work(host), ...more]);
 }
 
-async function atRandom(host: TortureHost, count: number): Promise<void> {
+async function points(host: TortureHost): Promise<Task[]> {
+  const { once, reboot, only = "", fault = "" } = values;
+  const all = pointsOf(await record(host, wanted()), { once, kills: reboot });
+  return all
+    .filter(({ strike }) => strike.effect.includes(only) && strike.fault.includes(fault))
+    .filter(({ operation }) => !reboot || operation.noReboot === undefined)
+    .map(({ operation, strike }) => async (own) => {
+      const result = await strikeIn(own, operation, strike, { reboot });
+      await keepJournal(host.bind, result);
+      return result;
+    });
+}
+
+async function keepJournal(bind: Bind, { operation, journal }: Result): Promise<void> {
+  if (values.journals === undefined || journal === undefined) return;
+  const name = `${operation} ${bind} ${journal.journal?.deployment.state ?? "idle"}`;
+  const text = JSON.stringify({ ...journal, history: [] }, null, 2);
+  await writeFile(join(values.journals, `${name.replaceAll(" ", "-")}.json`), `${text}\n`);
+}
+
+function randomKills(count: number): Task[] {
   const choices = operations.filter(({ starts, visitorsMaySee }) => starts !== true && visitorsMaySee === undefined);
-  for (let index = 0; index < count; index++) {
-    const operation = choices[Math.floor(Math.random() * choices.length)] ?? operations[0];
-    if (operation === undefined) return;
-    say(host.bind, await killDuring(host, operation, Math.random() * 1500));
-  }
-}
-
-function say(bind: Bind, result: Result): void {
-  results.push(result);
-  const { operation, strike, struck, faults, recoveryMs, requests } = result;
-  const time = strike?.time === undefined || strike.time === 1 ? "" : ` ${strike.time}`;
-  const effect = strike === undefined ? "any time" : `${strike.effect}${time}`;
-  const how = strike?.fault ?? "kill";
-  const verdict = !struck ? "not reached" : faults.length === 0 ? "well" : "NOT WELL";
-  const columns = [bind.padEnd(6), operation.padEnd(22), effect.padEnd(25), how.padEnd(12), verdict.padEnd(11)];
-  console.log(`${columns.join(" ")} ${prettyMs(Math.round(recoveryMs)).padStart(7)} ${String(requests).padStart(5)}`);
-  for (const fault of faults) console.log(`       ${fault}`);
+  return Array.from({ length: count }, () => async (host) => {
+    const operation = choices[Math.floor(Math.random() * choices.length)];
+    if (operation === undefined) throw new Error("no operation can be killed at any time");
+    return killDuring(host, operation, Math.random() * 1500);
+  });
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { succeeded, type TortureHost } from "./host.ts";
+import { releaseOfRun } from "../../shared/names.ts";
+import { type Strike, succeeded, type TortureHost } from "./host.ts";
 
 /** Something that is done to a host while one of its effects is struck. */
 export interface Operation {
@@ -8,8 +9,12 @@ export interface Operation {
   prepare?(host: TortureHost): Promise<void>;
   /** Ends when the operation has, well or not; the agent may be killed in it. */
   run(host: TortureHost): Promise<unknown>;
+  /** What a person does when it did not end well; the agent runs again by then. Does nothing where it did. */
+  finish?(host: TortureHost): Promise<void>;
   /** It begins with the agent ended. */
   starts?: boolean;
+  /** Why a reboot in its middle says nothing. */
+  noReboot?: string;
   /** Answers beside 200 that visitors may get. */
   visitorsMaySee?: RegExp;
 }
@@ -28,17 +33,22 @@ const stage = async (host: TortureHost): Promise<string> => {
 const stagedRelease = async (host: TortureHost): Promise<string> => (await host.state()).staged?.run ?? "";
 
 /** Kills the agent at an effect of a deploy and starts it again, which recovers; that start is what is struck. */
-function recovery(name: string, before: Parameters<TortureHost["arm"]>[0]): Operation {
+function recovery(name: string, before: Strike): Operation {
   return {
     name,
-    async prepare(host) {
-      host.arm(before);
-      await Promise.race([host.tryDeploy().catch(() => undefined), host.agent.ended]);
-      await host.agent.ended;
-    },
+    prepare: (host) => killedIn(host, before),
     starts: true,
     run: (host) => host.agent.start(),
   };
+}
+
+/** An instance of this release ends by itself as soon as visitors have come to it. */
+const unwell = { env: { ENDS_WITH_VISITORS: "web-0" } };
+
+async function killedIn(host: TortureHost, strike: Strike): Promise<void> {
+  host.arm(strike);
+  await Promise.race([host.tryDeploy().catch(() => undefined), host.agent.ended]);
+  await host.agent.ended;
 }
 
 export const operations: Operation[] = [
@@ -88,7 +98,34 @@ export const operations: Operation[] = [
     prepare: async (host) => void (await host.deploy({ config: { keep_warm: "10m" } })),
     run: (host) => host.rollback(),
   },
+  { name: "rollback by token", run: (host) => host.rollbackByToken() },
   { name: "redeploy", run: (host) => host.redeploy() },
+  {
+    name: "watch that fails",
+    prepare: async (host) => void (await host.deploy()),
+    run: (host) => host.tryDeploy({ config: { ...unwell, watch: "20s" } }),
+  },
+  {
+    name: "canary that fails",
+    prepare: async (host) => void succeeded(await host.tryDeploy({ activate: false, config: unwell })),
+    async run(host) {
+      await host.activate(await stagedRelease(host), 50);
+      await Promise.race([canaryIsGone(host), host.agent.ended]);
+    },
+    finish: (host) => canaryIsGone(host),
+  },
+  {
+    name: "prune",
+    prepare: async (host) => void (await host.deploy({ newEnvironment: true })),
+    run: (host) => host.tryDeploy({ config: { keep: 1 } }),
+  },
+  {
+    name: "pin",
+    async run(host) {
+      const { live } = await host.state();
+      for (const pinned of [true, false]) await host.pin(releaseOfRun(live ?? ""), pinned);
+    },
+  },
   {
     name: "retire",
     prepare: async (host) => void (await host.deploy({ config: { keep_warm: "2s" } })),
@@ -100,8 +137,45 @@ export const operations: Operation[] = [
     prepare: async (host) => void (await host.deploy({ config: { processes } })),
     run: (host) => host.tryDeploy({ config: { processes } }),
   },
+  {
+    name: "refused by nginx",
+    noReboot: "with another site's broken file nginx does not start, whoever wrote it",
+    async run(host) {
+      host.breakNginx(true);
+      await host
+        .tryDeploy({ config: { site: { client_max_body_size: "1500m" } } })
+        .finally(() => host.breakNginx(false));
+    },
+  },
+  {
+    name: "repair",
+    async prepare(host) {
+      await host.agent.kill();
+      host.tearState();
+      await host.agent.start();
+    },
+    run: (host) => host.repair(),
+    finish: async (host) => void (await host.state().catch(() => host.repair())),
+  },
+  {
+    name: "app removal",
+    prepare: (host) => host.addApp("other"),
+    run: (host) => host.removeApp("other"),
+    finish: (host) => host.removeApp("other"),
+  },
   recovery("recovery that undoes", { fault: "kill-after", effect: "state.write:started" }),
   recovery("recovery that finishes", { fault: "kill-before", effect: "state.write:drained" }),
+  recovery("recovery of an upload", { fault: "kill-after", effect: "bundle.file" }),
+  recovery("recovery of a torn write", { fault: "kill-before", effect: "durable.rename", time: 3 }),
+  {
+    name: "recovery of a held app",
+    async prepare(host) {
+      await killedIn(host, { fault: "kill-after", effect: "state.write:started" });
+      await host.hold();
+    },
+    starts: true,
+    run: (host) => host.agent.start(),
+  },
   {
     name: "maintenance",
     async run(host) {
@@ -111,6 +185,11 @@ export const operations: Operation[] = [
     visitorsMaySee: /^status 503$/,
   },
 ];
+
+async function canaryIsGone(host: TortureHost): Promise<void> {
+  const deadline = performance.now() + 60_000;
+  while ((await host.state()).staged !== null && performance.now() < deadline) await sleep(20);
+}
 
 async function warmIsGone(host: TortureHost): Promise<void> {
   const deadline = performance.now() + 60_000;

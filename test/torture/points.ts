@@ -1,6 +1,10 @@
-import { type Effect, effects, type Fault } from "../../agent/effects.ts";
+import prettyMs from "pretty-ms";
+import { type Effect, effects } from "../../agent/effects.ts";
+import type { Logged } from "./effect-log.ts";
+import { failuresOf } from "./failures.ts";
 import type { Strike, TortureHost } from "./host.ts";
 import { type Operation, operations } from "./operations.ts";
+import { Prober } from "./prober.ts";
 import { ends } from "./strike.ts";
 
 export interface Point {
@@ -10,69 +14,124 @@ export interface Point {
 
 /** Effects that no operation has, with the reason. */
 export const unreached: Partial<Record<Effect, string>> = {
-  "app.remove": "it takes away what the torture needs; test/e2e and test/agent remove apps",
-  "token.spend":
-    "operations come over the admin socket, which knows no tokens; spent-tokens.test.ts has its own crashes",
+  "tree.give": "the embedded mode runs an app as its own user, so there is nobody to give it to; test/lab has users",
+  "tree.seal": "the same",
+  "audit.rotate": "it comes once in four megabytes of lines; audit-files.test.ts rotates small ones",
 };
 
 /** What an operation does to the host, in its order, effects that come several times as often. */
-export type Recording = Map<Operation, Effect[]>;
+export type Recording = Map<Operation, Logged[]>;
 
 /** Does each operation once and undisturbed, so that no effect is forgotten. */
 export async function record(host: TortureHost, which: Operation[] = operations): Promise<Recording> {
   const recording: Recording = new Map();
+  const prober = new Prober(host.site);
   for (const operation of which) {
+    const begun = performance.now();
     await operation.prepare?.(host);
     host.takeEffects();
+    prober.start();
     await ends(host, operation);
+    await operation.finish?.(host);
     await host.settles(30_000);
-    recording.set(operation, effectsIn(host.takeEffects()));
+    await prober.stop();
+    recording.set(operation, host.takeEffects());
     await host.deploy();
     await host.rollback();
+    console.log(`recorded ${operation.name} on ${host.bind} in ${prettyMs(performance.now() - begun)}`);
   }
   return recording;
 }
 
-function effectsIn(lines: string[]): Effect[] {
-  return lines.flatMap((line) => {
-    const [when, name] = line.split(" ");
-    return when === "before" ? effects.filter((effect) => effect === name) : [];
-  });
+/** The effects of a recording by name, in the order of the list of all. */
+export function namesIn(log: Logged[]): Effect[] {
+  const seen = new Set(log.map(({ effect }) => effect));
+  return effects.filter((effect) => seen.has(effect));
 }
 
-/** How each effect can fail: supervisord's answers get lost on the way, the others meet a fault of the system. */
-export function faultsOf(effect: Effect): Fault[] {
-  const kills: Fault[] = ["kill-before", "kill-after"];
-  if (/^programs\.(reload|add|start|stop|remove)$/.test(effect)) return [...kills, "lose"];
-  const errors = ["fail-ENOSPC", "fail-EIO", "fail-EMFILE"] as const;
-  return [...kills, errors[effects.indexOf(effect) % errors.length] ?? "fail-EIO"];
-}
+/** What each file, link and line is made of, wherever it is: these are struck in the first operation that has them. */
+const parts = /^(durable|directory|audit|events)\.|^launch\.(create|sync)$/;
 
 /** Where it matters which of several it is: what is written, which link. Of the others the first stands for all. */
 const eachTime: readonly Effect[] = [
+  ...effects.filter((effect) => effect.startsWith("state.write:")),
   "durable.rename",
   "durable.link",
   "links.publish",
   "slots.swap",
+  "programs.unlink",
+  "programs.remove",
   "run.remove",
   "release.aside",
 ];
 
-/** Every effect of every operation; with `once`, each effect in the first operation that has it. */
-export function pointsOf(recording: Recording, { once = false }: { once?: boolean } = {}): Point[] {
+/**
+ * Every effect of every operation: killed before and after it, and failed. Each way in which an effect can fail comes in
+ * the first operation that has it, and one of them in each of the others. Two kills at the same moment are one point, and
+ * of operations that begin alike the first stands for what they share.
+ * @param how `once`: each effect in the first operation that has it; `kills`: no failures
+ */
+export function pointsOf(recording: Recording, { once = false, kills = false } = {}): Point[] {
   const known = new Set<Effect>();
-  return [...recording].flatMap(([operation, seen]) => {
-    const own = [...new Set(seen)].filter((effect) => !(once && known.has(effect)));
-    for (const effect of own) known.add(effect);
-    const times = (effect: Effect) => (eachTime.includes(effect) ? seen.filter((each) => each === effect).length : 1);
-    return own.flatMap((effect) =>
-      Array.from({ length: times(effect) }, (_, index) => index + 1).flatMap((time) =>
-        // Of a file's own steps the interesting one is between its temporary file and its name.
-        (time > 1 && effect.startsWith("durable.") ? ["kill-before" as const] : faultsOf(effect)).map((fault) => ({
-          operation,
-          strike: { effect, fault, time },
-        })),
-      ),
-    );
+  const begun: Effect[][] = [];
+  return [...recording].flatMap(([operation, log], turn) => {
+    const all = namesIn(log);
+    const first = new Set(all.filter((effect) => !known.has(effect)));
+    const shared = operation.prepare === undefined ? sharedWith(begun, log) : new Set<string>();
+    const own = all.filter((effect) => first.has(effect) || !(once || parts.test(effect)));
+    const isNew = ({ effect, time }: Strike) => first.has(effect) || !shared.has(`${effect} ${time}`);
+    const killed = killsIn(log.filter(({ effect }) => own.includes(effect))).filter(isNew);
+    const failed = own.flatMap((effect): Strike[] => {
+      const ways = failuresOf(effect);
+      const chosen = first.has(effect) ? ways : ways.slice(turn % ways.length).slice(0, 1);
+      return chosen.map((fault) => ({ effect, fault, time: 1 })).filter(isNew);
+    });
+    for (const effect of all) known.add(effect);
+    if (operation.prepare === undefined) begun.push(beginningOf(log));
+    return [...killed, ...(kills ? [] : failed)].map((strike) => ({ operation, strike }));
   });
+}
+
+/** The effects that are not parts of others, in the order in which they begin. */
+function beginningOf(log: Logged[]): Effect[] {
+  return log.filter(({ when, effect }) => when === "before" && !parts.test(effect)).map(({ effect }) => effect);
+}
+
+/** What an operation does exactly as one before it: each effect with its number. The last of them may end otherwise. */
+function sharedWith(begun: Effect[][], log: Logged[]): Set<string> {
+  const own = beginningOf(log);
+  const lengths = begun.map((other) => own.findIndex((effect, index) => other[index] !== effect));
+  const longest = Math.max(0, ...lengths.map((length) => (length < 0 ? own.length : length)));
+  const times = new Map<Effect, number>();
+  const shared = own.slice(0, Math.max(0, longest - 1)).map((effect) => {
+    times.set(effect, (times.get(effect) ?? 0) + 1);
+    return `${effect} ${times.get(effect)}`;
+  });
+  return new Set(shared);
+}
+
+/** Further apart than this, in milliseconds, two effects may find the host changed although nothing was done to it. */
+const sameMomentMs = 10;
+
+/** Between the end of an effect and the begin of the next nothing is done to the host: there one kill stands for all. */
+function killsIn(log: Logged[]): Strike[] {
+  const times = { before: new Map<Effect, number>(), after: new Map<Effect, number>() };
+  const kills: Strike[] = [];
+  let last: Logged | undefined;
+  let struck = false;
+  for (const line of log) {
+    const { at, when, effect } = line;
+    const time = (times[when].get(effect) ?? 0) + 1;
+    times[when].set(effect, time);
+    const done = when === "after" && last?.when === "before";
+    if (last === undefined || done || Math.abs(at - last.at) > sameMomentMs) struck = false;
+    // Of a file's own steps the interesting one is between its temporary file and its name.
+    const again = eachTime.includes(effect) && !(effect.startsWith("durable.") && when === "after");
+    if (!struck && (time === 1 || again)) {
+      kills.push({ effect, fault: `kill-${when}`, time });
+      struck = true;
+    }
+    last = line;
+  }
+  return kills;
 }

@@ -4,13 +4,27 @@ import { startLoadProcess } from "../load/process.ts";
 import type { TortureHost } from "./host.ts";
 import { leftovers } from "./leftovers.ts";
 
+export interface SoakOptions {
+  deploys: number;
+  /** Requests a second. */
+  rate?: number;
+  /** At least so many in all; deploys wait for them. */
+  requests?: number;
+}
+
+/** Requests a second on kept connections alone. */
+const keptRate = 50;
+
 /**
- * Deploys in a row under load: every tenth is broken on purpose, every fifth is killed somewhere on its way.
- * @param rate requests a second
+ * Deploys in a row under load: every tenth is broken on purpose, every fifth is killed somewhere on its way. With ports each
+ * reload of nginx closes idle connections that clients keep: a load apart from the other tells what that costs.
  * @returns whether no request failed, nothing was left over, and every other deploy went through
  */
-export async function soak(host: TortureHost, count: number, rate = 200): Promise<boolean> {
-  const load = await startLoadProcess({ url: host.site, rate, slowMs: 1000, longestMs: 60 * 60_000 });
+export async function soak(host: TortureHost, options: SoakOptions): Promise<boolean> {
+  const { deploys: count, rate = 200, requests = 0 } = options;
+  const common = { url: host.site, slowMs: 1000, longestMs: 60 * 60_000 };
+  const load = await startLoadProcess({ ...common, rate, ...(host.bind === "port" && { fresh: 1 }) });
+  const kept = host.bind === "port" ? await startLoadProcess({ ...common, rate: keptRate, fresh: 0 }) : undefined;
   const counts = { succeeded: 0, broken: 0, killed: 0, unexpected: 0, leftovers: 0 };
   const memory: number[] = [];
   try {
@@ -35,6 +49,7 @@ export async function soak(host: TortureHost, count: number, rate = 200): Promis
       counts.leftovers += left.length;
       for (const what of left) console.log(`deploy ${deploy}: ${what}`);
       memory.push(residentBytes(host.agent.pid));
+      while (load.snapshot().sent < (requests / count) * deploy) await sleep(50);
       if (deploy % 10 === 0) console.log(`${deploy} deploys: ${JSON.stringify(counts)}, ${megabytes(memory.at(-1))}`);
     }
   } finally {
@@ -44,8 +59,14 @@ export async function soak(host: TortureHost, count: number, rate = 200): Promis
       `bind ${host.bind}: ${count} deploys, ${report.sent} requests, ${failed} failed, ${counts.leftovers} leftovers`,
     );
     for (const failure of report.failures.slice(0, 10)) console.log(JSON.stringify(failure));
+    if (kept !== undefined) {
+      const report = await kept.stop();
+      const reasons = [...new Set(report.failures.map(({ reason }) => reason))].join(", ");
+      console.log(`on kept connections: ${report.sent} requests, ${report.failed} failed (${reasons})`);
+    }
     console.log(
-      `the agent's memory: at most ${megabytes(Math.max(...memory))}, at the end ${megabytes(memory.at(-1))}`,
+      `the agent's memory: ${megabytes(memory[9])} after the tenth deploy, at most ${megabytes(Math.max(...memory))}, ` +
+        `at the end ${megabytes(memory.at(-1))}`,
     );
     counts.unexpected += failed;
   }

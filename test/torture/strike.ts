@@ -1,3 +1,4 @@
+import { availableParallelism, loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AppState } from "../../agent/deploy/state.ts";
 import { releaseOfRun } from "../../shared/names.ts";
@@ -22,8 +23,19 @@ export interface Result {
 }
 
 const later = "after the next deploy and rollback: ";
-/** How long an agent may take to finish or undo by itself. Far more than it needs: other things run on a test's machine. */
+/** How long is waited for an agent to finish or undo by itself; what takes longer than `recoveryLimitMs` is a fault all the same. */
 const patienceMs = 30_000;
+const recoveryLimitMs = 5000;
+
+/** How many programs want each processor, over the last minute. */
+function load(): string {
+  return ((loadavg()[0] ?? 0) / availableParallelism()).toFixed(1);
+}
+
+/** On a machine that others keep busy everything takes as many times longer as there are programs for a processor. */
+function allowedMs(): number {
+  return recoveryLimitMs * Math.max(1, Number(load()));
+}
 
 /**
  * Does the operation with one of its effects struck, and looks at everything that must hold afterwards.
@@ -35,18 +47,19 @@ export async function strikeIn(
   strike: Strike,
   { reboot = false } = {},
 ): Promise<Result> {
-  return around(host, operation, strike, async (prober, faults) => {
+  return around(host, operation, strike, async ({ prober, faults, before }) => {
     host.arm(strike);
     await ends(host, operation);
     const struck = host.disarm();
     if (struck && strike.fault.startsWith("kill")) await host.agent.ended;
-    if (reboot && struck && !strike.fault.startsWith("fail")) {
+    if (reboot && struck && strike.fault.startsWith("kill")) {
       await prober.stop();
       await host.reboot();
-      const { live, journal } = await host.state();
-      const may = [live, journal?.run].filter((run) => typeof run === "string").map(releaseOfRun);
-      const serves = await host.serves(patienceMs);
-      if (!may.includes(serves)) faults.push(`after the reboot, without the agent: ${serves}`);
+      const may = [...before, ...(await releasesOf(host).catch(() => []))];
+      const serves = await host.serves(operation.visitorsMaySee === undefined ? patienceMs : 1000);
+      if (!may.includes(serves) && operation.visitorsMaySee?.test(serves) !== true) {
+        faults.push(`after the reboot, without the agent: ${serves}`);
+      }
       prober.start();
     }
     return struck;
@@ -66,15 +79,18 @@ export async function killDuring(host: TortureHost, operation: Operation, afterM
 
 /** Does the operation until it has ended, well or not, or the agent was killed in it. */
 export async function ends(host: TortureHost, operation: Operation): Promise<void> {
+  const running = operation.run(host).catch(() => undefined);
   const before = operation.starts === true ? new Promise<never>(() => {}) : host.agent.ended;
-  await Promise.race([operation.run(host).catch(() => undefined), before]);
+  await Promise.race([running, before]);
+  // Its calls break off with the agent.
+  await Promise.race([running, sleep(1000)]);
 }
 
 async function around(
   host: TortureHost,
   operation: Operation,
   strike: Strike | undefined,
-  act: (prober: Prober, faults: string[]) => Promise<boolean>,
+  act: (around: { prober: Prober; faults: string[]; before: string[] }) => Promise<boolean>,
 ): Promise<Result> {
   const faults: string[] = [];
   const known = new Set<string>();
@@ -86,15 +102,20 @@ async function around(
   try {
     // What an earlier point has left over is that point's fault alone.
     for (const left of await leftovers(host)) known.add(left);
+    const earlier = await releasesOf(host);
     await operation.prepare?.(host);
-    const before = await releasesOf(host);
+    const before = await releasesOf(host).catch(() => earlier);
     prober.start();
-    struck = await act(prober, faults);
-    const state = await host.state();
+    struck = await act({ prober, faults, before });
+    const state = await host.state().catch(() => undefined);
     const { began, restarted } = await startedAgain(host);
     if (restarted) journal = state;
+    await operation.finish?.(host);
     if (!(await host.settles(patienceMs))) faults.push(`not settled: ${await unsettled(host)}`);
     recoveryMs = performance.now() - began;
+    if (recoveryMs > allowedMs())
+      faults.push(`it took ${Math.round(recoveryMs)} ms to recover, at a load of ${load()}`);
+    if (!(await host.stepsEnd(patienceMs))) faults.push("a step of the build goes on and on");
     seen = await prober.stop();
     const after = await releasesOf(host);
     const visible = new Set([...before, ...after]);
@@ -155,6 +176,11 @@ function differences(before: object, after: object): unknown[] {
   return Object.entries(after).flatMap(([name, value]) => {
     const was = (before as Record<string, unknown>)[name];
     if (JSON.stringify(was) === JSON.stringify(value)) return [];
+    if (Array.isArray(value) && Array.isArray(was)) {
+      return [
+        { name, gone: was.filter((each) => !value.includes(each)), came: value.filter((each) => !was.includes(each)) },
+      ];
+    }
     if (typeof value !== "object" || value === null || Array.isArray(value)) return [{ name, was, is: value }];
     return differences(was as object, value).concat(Object.keys(was as object).filter((key) => !(key in value)));
   });

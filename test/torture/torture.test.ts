@@ -1,9 +1,11 @@
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { armFaults, effects } from "../../agent/effects.ts";
+import { armFaults, type Effect, effects } from "../../agent/effects.ts";
 import { agentProgram, node, systemPath } from "../harness/places.ts";
 import { runProgram } from "../harness/run.ts";
-import { type Bind, binds, type Strike, TortureHost } from "./host.ts";
+import { type Bind, binds } from "./bundles.ts";
+import type { Logged } from "./effect-log.ts";
+import { type Strike, TortureHost } from "./host.ts";
 import { operations } from "./operations.ts";
 import { unreached } from "./points.ts";
 import { releaseOf } from "./prober.ts";
@@ -76,36 +78,55 @@ describe.each(binds)("with instances on a %s", (bind) => {
   test("what is written is on the disk before what comes after it counts on it", async () => {
     host.takeEffects();
     await host.deploy();
-    const lines = host.takeEffects().map((line) => line.split(" "));
-    const at = (when: string, effect: string, what?: string, from = 0) => {
+    const lines = host.takeEffects();
+    const at = (when: Logged["when"], effect: Effect, what?: string, from = 0) => {
       const found = lines.findIndex(
-        ([w, name, path], index) => index >= from && w === when && name === effect && (what ?? path) === path,
+        (line, index) =>
+          index >= from && line.when === when && line.effect === effect && (what ?? line.what) === line.what,
       );
       expect(found, `${when} ${effect} ${what ?? ""}`).toBeGreaterThanOrEqual(0);
       return found;
     };
-    for (const [index, [when, effect, path = ""]] of lines.entries()) {
+    for (const [index, { when, effect, what: path }] of lines.entries()) {
       if (when !== "after" || effect !== "durable.rename") continue;
       // Its bytes before its name, and its name before the write is told to be done.
       expect(at("after", "durable.sync", path)).toBeLessThan(index);
       expect(
-        lines
-          .slice(index)
-          .some(([w, name, what]) => w === "after" && name === "durable.sync-directory" && what === dirname(path)),
+        lines.slice(index).some((line) => isAfter(line, "durable.sync-directory") && line.what === dirname(path)),
       ).toBe(true);
     }
-    const intent = at("after", "state.write:cut_over");
-    expect(at("after", "release.rename")).toBeLessThan(at("before", "state.write:unpacked"));
+    const synced = (directory: string, from: number) => at("after", "durable.sync-directory", directory, from);
+    const home = join(host.data, "apps", "shop");
+    // The bundle: written, then named, then counted on.
+    const renamed = at("after", "release.rename");
+    expect(at("after", "bundle.spool")).toBeLessThan(renamed);
+    expect(synced(join(home, "releases"), renamed)).toBeLessThan(at("before", "state.write:unpacked"));
+    expect(at("after", "release.sync")).toBeLessThan(at("before", "state.write:cut_over"));
+    // What supervisord reads at its next start, before it is told of it.
+    const added = at("before", "programs.add");
+    for (const line of lines.filter((each) => isAfter(each, "launch.write"))) {
+      expect(at("after", "launch.sync", line.what)).toBeLessThan(added);
+    }
+    expect(synced(join(home, "run"), at("after", "launch.write"))).toBeLessThan(added);
+    expect(at("after", "programs.write")).toBeLessThan(added);
     expect(at("after", "state.write:released")).toBeLessThan(at("before", "programs.start"));
-    expect(at("after", "programs.write")).toBeLessThan(at("before", "programs.add"));
-    expect(at("after", "release.sync")).toBeLessThan(intent);
+    // The intent, then the links, then the traffic, then that it has moved.
+    const intent = at("after", "state.write:cut_over");
+    const published = at("after", "links.publish", undefined, intent);
     expect(intent).toBeLessThan(at("before", "links.publish"));
     if (bind === "socket") {
       const swap = at("before", "slots.swap");
+      expect(synced(home, published)).toBeLessThan(swap);
       expect(intent).toBeLessThan(swap);
-      expect(at("after", "slots.prepare")).toBeLessThan(swap);
-      expect(lines.slice(swap).findIndex(([, name]) => name === "durable.sync-directory")).toBeGreaterThan(0);
+      const prepared = at("before", "slots.prepare");
+      const slots = lines.findIndex(
+        (line, index) => index > prepared && isAfter(line, "durable.sync-directory") && /\/slots\.\d+$/.test(line.what),
+      );
+      expect(slots).toBeGreaterThan(prepared);
+      expect(slots).toBeLessThan(swap);
+      expect(synced(home, swap)).toBeLessThan(at("before", "state.write:cut_over", undefined, swap));
     } else {
+      expect(synced(home, published)).toBeLessThan(at("before", "nginx.reload"));
       expect(intent).toBeLessThan(at("before", "upstream.write"));
       expect(at("after", "nginx.keep")).toBeLessThan(at("before", "upstream.write"));
       expect(at("after", "upstream.write")).toBeLessThan(at("before", "nginx.reload"));
@@ -114,9 +135,13 @@ describe.each(binds)("with instances on a %s", (bind) => {
   });
 });
 
+function isAfter({ when, effect }: Logged, wanted: Effect): boolean {
+  return when === "after" && effect === wanted;
+}
+
 test("ten deploys under load, one broken and one killed, lose no request and leave nothing", async () => {
   await using host = await TortureHost.start("socket");
-  expect(await soak(host, 10)).toBe(true);
+  expect(await soak(host, { deploys: 10 })).toBe(true);
 }, 120_000);
 
 test("a second agent over the same directory refuses to start, and the first one's site goes on", async () => {

@@ -1,5 +1,5 @@
-import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, constants, fstatSync, lstatSync, openSync, read, readSync } from "node:fs";
+import { join, posix } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
 import { CutoverError } from "../../../shared/errors.ts";
@@ -31,6 +31,8 @@ export class BaseRelease implements BundleBase {
   readonly #signal: AbortSignal;
   /** One for all files: whoever gets a piece is done with it before the next. */
   readonly #scratch = Buffer.allocUnsafeSlow(pieceSize);
+  /** Those that were seen to be directories and no symlinks, all the way from the release's own. */
+  readonly #directories = new Set<string>(["."]);
   #turn = { files: 0, bytes: 0 };
 
   private constructor(release: string, root: string, files: ManifestFile[], signal: AbortSignal) {
@@ -66,14 +68,28 @@ export class BaseRelease implements BundleBase {
   #open(file: ManifestFile): number {
     let opened: number;
     try {
+      // Looked at before it is opened: a build step could have put a symlink to /dev in a directory's place, and opening a
+      // device is an act in itself.
+      if (!this.#isDirectory(posix.dirname(file.path)) || !this.#status(file.path).isFile()) throw this.#differs(file);
       opened = openSync(join(this.#root, file.path), plainFile);
     } catch (cause) {
-      throw this.#differs(file, cause);
+      throw cause instanceof CutoverError ? cause : this.#differs(file, cause);
     }
     const status = fstatSync(opened);
     if (status.isFile() && status.size === file.size) return opened;
     closeSync(opened);
     throw this.#differs(file);
+  }
+
+  #isDirectory(path: string): boolean {
+    if (this.#directories.has(path)) return true;
+    if (!this.#isDirectory(posix.dirname(path)) || !this.#status(path).isDirectory()) return false;
+    this.#directories.add(path);
+    return true;
+  }
+
+  #status(path: string) {
+    return lstatSync(join(this.#root, path));
   }
 
   #whole(opened: number, file: ManifestFile): Buffer {

@@ -126,6 +126,13 @@ function refusal(thrown: unknown, signal: AbortSignal): unknown {
       cause: thrown,
     });
   }
+  if (code === "ZSTD_error_dictionary_wrong") {
+    return new CutoverError("bundle_invalid", "The bundle was compressed with a dictionary.", {
+      unchanged: bundleUnchanged,
+      fix: "Compress it without one.",
+      cause: thrown,
+    });
+  }
   if (code.startsWith("Z_") || code.startsWith("ZSTD_")) {
     return new CutoverError("bundle_altered", "The bundle's compressed stream is damaged.", {
       unchanged: bundleUnchanged,

@@ -16,6 +16,7 @@ import { abortion } from "../abortion.ts";
 import { pointSymlink, removeUnfinished, syncDirectory } from "../durable.ts";
 import { type AppLayout, appLayout } from "../layout.ts";
 import { listIfThere } from "../optional-file.ts";
+import { removeTree } from "../ownership.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
@@ -54,7 +55,7 @@ export class ReleaseDirectories implements Releases {
         if (signal.aborted) throw abortion(signal);
         await this.#checkRoom(layout, manifest, options.makeRoom);
         partial = layout.partial(manifest.release);
-        await rm(partial, { recursive: true, force: true });
+        await this.#clear(partial);
         const writer = new ReleaseWriter(partial, manifest.created);
         effectNow("bundle.spool", () => writer.manifest(bytes, manifest.config));
         accepted = { manifest, digest, writer };
@@ -71,7 +72,7 @@ export class ReleaseDirectories implements Releases {
       if (accepted === undefined || partial === undefined) throw new Error("a bundle was read without its manifest");
       const { manifest, digest, writer } = accepted;
       if (signal.aborted) throw abortion(signal);
-      writer.linkStatic(manifest.config.static);
+      effectNow("bundle.static", () => writer.linkStatic(manifest.config.static));
       refuseExisting(layout, manifest.release);
       const [from, to] = [partial, layout.release(manifest.release)];
       await effect("release.rename", () => rename(from, to));
@@ -102,7 +103,7 @@ export class ReleaseDirectories implements Releases {
   async remove(app: string, release: string): Promise<void> {
     const layout = appLayout(this.#data, app);
     const partial = layout.partial(release);
-    await rm(partial, { recursive: true, force: true });
+    await this.#clear(partial);
     // Moved away first: a release that is there is there whole, also when the removal is interrupted.
     try {
       await effect("release.aside", () => rename(layout.release(release), partial));
@@ -110,7 +111,7 @@ export class ReleaseDirectories implements Releases {
       if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return;
       throw thrown;
     }
-    await effect("release.remove", () => rm(partial, { recursive: true, force: true }));
+    await effect("release.remove", () => removeTree(partial));
   }
 
   async list(app: string): Promise<StoredRelease[]> {
@@ -170,6 +171,11 @@ export class ReleaseDirectories implements Releases {
 
   async gain(app: string, releases: string[]): Promise<number> {
     return gainOf(appLayout(this.#data, app), releases);
+  }
+
+  /** What an upload or a removal that was cut short has left. */
+  async #clear(partial: string): Promise<void> {
+    if (existsSync(partial)) await effect("bundle.clear", () => removeTree(partial));
   }
 
   async #checkRoom(layout: AppLayout, { release, files }: Manifest, makeRoom?: MakeRoom): Promise<void> {

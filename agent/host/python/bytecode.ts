@@ -1,7 +1,4 @@
-import { constants, copyFileSync, mkdirSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
 import { join, posix } from "node:path";
-import type { Manifest } from "../../../shared/manifest.ts";
 import type { BuildContext } from "../../ports.ts";
 import { storedFiles } from "../bundle/stored-manifest.ts";
 import type { AppLayout } from "../layout.ts";
@@ -17,92 +14,93 @@ export interface BytecodeRequest {
   runStep: StepRunner;
 }
 
-/** From here on more processes are quicker than one, in spite of their start. */
-const manyFiles = 200;
 const timeoutMs = 10 * 60_000;
+
+/**
+ * Takes over what can be, compiles the rest, and prints how many that were. From 200 files on more processes are quicker
+ * than one, in spite of their start. A file that does not compile is left alone: projects carry templates and code for
+ * other Pythons.
+ */
+const program = `
+import compileall, json, multiprocessing, os, py_compile, sys
+from functools import partial
+
+def copied(old, new):
+    try:
+        os.makedirs(os.path.dirname(new), mode=0o755, exist_ok=True)
+        with open(old, "rb") as source, open(new, "xb") as target:
+            target.write(source.read())
+        return True
+    except OSError:
+        return False
+
+work = json.load(sys.stdin)
+left = work["compile"] + [path for path, old, new in work["copy"] if not copied(old, new)]
+unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+one = partial(compileall.compile_file, quiet=2, invalidation_mode=unchecked)
+if work["jobs"] > 1 and len(left) >= 200:
+    with multiprocessing.get_context("fork").Pool(work["jobs"]) as pool:
+        pool.map(one, left)
+else:
+    for path in left:
+        one(path)
+print(len(left))
+`;
 
 /**
  * Compiles a release's Python files, so that the first request does not. Unchanged files get the bytecode of an earlier
  * release: the importer puts the new path into the code that it loads. It is copied, not linked: this release is the app's
- * user's while it is built, and a link would make the live release's file so too.
+ * user's while it is built, and a link would make the live release's file so too. And it is copied by that user: whoever
+ * else wrote into its directories could be led out of them.
  *
  * The host's interpreter compiles, isolated, not the environment's: that would run the .pth files of the repository's
  * wheels. The bytecode is not checked against its source when loaded: a release never changes, and its files carry the
  * time of their bundle, by which Python's ordinary check could not tell two versions apart.
- *
- * A file that does not compile is left alone: projects carry templates and code for other Pythons.
  * @returns how many files were compiled and how many took over
  */
 export async function compileRelease(request: BytecodeRequest): Promise<{ compiled: number; reused: number }> {
-  const { context, layout } = request;
+  const { context, layout, interpreter, jobs, runStep } = request;
+  const release = layout.release(context.release);
   const sources = context.manifest.files.filter(({ path }) => path.startsWith("app/") && path.endsWith(".py"));
-  const reused = new Set(await copyUnchanged(request, sources));
-  const left = sources.filter(({ path }) => !reused.has(path));
-  if (left.length > 0)
-    await compile(
-      request,
-      left.map(({ path }) => join(layout.release(context.release), path)),
-    );
-  return { compiled: left.length, reused: reused.size };
+  const before = await earlierFiles(request);
+  const [copy, compile]: [string[][], string[]] = [[], []];
+  for (const { path, sha256 } of sources) {
+    const bytecode = bytecodePath(path, interpreter.cacheTag);
+    if (before?.digests.get(path) !== sha256) compile.push(join(release, path));
+    else copy.push([join(release, path), join(before.release, bytecode), join(release, bytecode)]);
+  }
+  if (sources.length === 0) return { compiled: 0, reused: 0 };
+  let compiled = 0;
+  await runStep(context.app, {
+    argv: [interpreter.path, "-I", "-c", program],
+    cwd: release,
+    env: interpreterEnvironment,
+    input: JSON.stringify({ compile, copy, jobs }),
+    timeoutMs,
+    signal: context.signal,
+    onLine: (line) => {
+      if (/^\d+$/.test(line)) compiled = Number(line);
+      else context.onOutput("compileall", line);
+    },
+  });
+  return { compiled, reused: sources.length - compiled };
 }
 
-async function copyUnchanged(request: BytecodeRequest, sources: Manifest["files"]): Promise<string[]> {
-  const { context, layout, interpreter } = request;
-  const { reuse, release } = context;
-  if (reuse === null || reuse === release) return [];
-  const before = await digestsOf(layout.manifest(reuse));
-  const made = new Set<string>();
-  return sources
-    .filter(({ path, sha256 }) => {
-      if (before.get(path) !== sha256) return false;
-      const bytecode = bytecodePath(path, interpreter.cacheTag);
-      return copy(join(layout.release(reuse), bytecode), join(layout.release(release), bytecode), made);
-    })
-    .map(({ path }) => path);
-}
-
-async function digestsOf(manifest: string): Promise<Map<string, string>> {
+/** What is there of the release whose bytecode may be taken over. */
+async function earlierFiles({
+  context: { reuse, release },
+  layout,
+}: BytecodeRequest): Promise<{ release: string; digests: Map<string, string> } | undefined> {
+  if (reuse === null || reuse === release) return undefined;
   try {
-    return new Map((await storedFiles(manifest)).files.map(({ path, sha256 }) => [path, sha256]));
+    const { files } = await storedFiles(layout.manifest(reuse));
+    return { release: layout.release(reuse), digests: new Map(files.map(({ path, sha256 }) => [path, sha256])) };
   } catch {
     // Removed meanwhile: then everything is compiled.
-    return new Map();
-  }
-}
-
-/** false where nothing was compiled. */
-function copy(from: string, to: string, made: Set<string>): boolean {
-  const directory = posix.dirname(to);
-  try {
-    if (!made.has(directory)) mkdirSync(directory, { recursive: true, mode: 0o755 });
-    made.add(directory);
-    copyFileSync(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-    return true;
-  } catch {
-    return false;
+    return undefined;
   }
 }
 
 function bytecodePath(source: string, cacheTag: string): string {
   return posix.join(posix.dirname(source), "__pycache__", `${posix.basename(source, ".py")}.${cacheTag}.pyc`);
-}
-
-async function compile(request: BytecodeRequest, files: string[]): Promise<void> {
-  const { context, layout, interpreter, jobs, runStep } = request;
-  const list = join(layout.release(context.release), ".sources");
-  await writeFile(list, files.map((file) => `${file}\n`).join(""), { mode: 0o644 });
-  const parallel = files.length >= manyFiles && jobs > 1 ? ["-j", String(jobs)] : [];
-  const options = ["-qq", "--invalidation-mode", "unchecked-hash", ...parallel, "-i", list];
-  try {
-    await runStep(context.app, {
-      argv: [interpreter.path, "-I", "-m", "compileall", ...options],
-      cwd: layout.release(context.release),
-      env: interpreterEnvironment,
-      timeoutMs,
-      signal: context.signal,
-      onLine: (line) => context.onOutput("compileall", line),
-    });
-  } finally {
-    await rm(list, { force: true });
-  }
 }

@@ -1,9 +1,12 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join, posix } from "node:path";
+import { posix } from "node:path";
 import type { Manifest } from "../../../shared/manifest.ts";
+import { readWithin } from "../read-within.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { type Wheel, wheelsOf } from "./wheels.ts";
+
+/** Bytes of one requirements file, with the hashes of hundreds of packages. */
+const largestRequirements = 16 * 1024 * 1024;
 
 /** What an environment is made of: wheels out of the bundle, the repository's requirements from an index, or nothing. */
 export type EnvironmentContent =
@@ -12,11 +15,11 @@ export type EnvironmentContent =
   | { mode: "none" };
 
 /** @param app the release's directory `app` */
-export async function environmentContent(manifest: Manifest, app: string): Promise<EnvironmentContent> {
+export function environmentContent(manifest: Manifest, app: string): EnvironmentContent {
   const { wheels: mode, requirements } = manifest.config.python;
   if (mode === "none") return { mode };
   if (mode === "index") {
-    return { mode, requirements, digests: await requirementDigests(manifest, app, posix.normalize(requirements)) };
+    return { mode, requirements, digests: requirementDigests(manifest, app, posix.normalize(requirements)) };
   }
   const wheels = wheelsOf(manifest);
   return wheels.length === 0 ? { mode: "none" } : { mode: "vendor", wheels };
@@ -44,7 +47,7 @@ function contentParts(content: EnvironmentContent): string[] {
 }
 
 /** The digests of a requirements file and of those that it includes; the release's own id where it names the project itself. */
-async function requirementDigests(manifest: Manifest, app: string, first: string): Promise<string[]> {
+function requirementDigests(manifest: Manifest, app: string, first: string): string[] {
   const known = new Map(manifest.files.map(({ path, sha256 }) => [path, sha256]));
   const digests = new Map<string, string>();
   const queue = [first];
@@ -52,7 +55,7 @@ async function requirementDigests(manifest: Manifest, app: string, first: string
     const digest = known.get(`app/${file}`);
     if (digest === undefined || digests.has(file)) continue;
     digests.set(file, digest);
-    for (const line of (await readFile(join(app, file), "utf8")).split(/\r?\n/)) {
+    for (const line of readWithin(app, file, largestRequirements).toString("utf8").split(/\r?\n/)) {
       const [, included] = /^\s*(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)/.exec(line) ?? [];
       if (included !== undefined) queue.push(posix.join(posix.dirname(file), included));
       else if (/^\s*(?!#)(?:-e\b|--editable\b|\.|\S*\/)|file:/.test(line)) digests.set(line, manifest.release);

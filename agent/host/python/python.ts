@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, lstatSync } from "node:fs";
 import { mkdir, readdir, readlink, rm, writeFile } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import { asCutoverError } from "../../../shared/errors.ts";
@@ -6,6 +6,7 @@ import { effect } from "../../effects.ts";
 import type { BuildContext, Environments } from "../../ports.ts";
 import { pointSymlink } from "../durable.ts";
 import { type AppLayout, appLayout } from "../layout.ts";
+import { removeTree } from "../ownership.ts";
 import type { StepRunner } from "../step.ts";
 import { compileRelease } from "./bytecode.ts";
 import { environmentContent, environmentKey } from "./environment-key.ts";
@@ -19,9 +20,21 @@ export interface PythonEnvironmentsOptions {
   /** How many processes may compile bytecode at the same time. */
   jobs: number;
   runStep: StepRunner;
+  trees: BuildTrees;
 }
 
-/** Written last, so an environment without it is one that was not finished. */
+/** Whose a release or an environment is while it is built, and after. */
+export interface BuildTrees {
+  /** Gives a release to the app's user. */
+  give(app: string, tree: string): Promise<void>;
+  /** Makes an empty directory for the app's user. */
+  make(app: string, directory: string): Promise<void>;
+  /** Takes it from the app's user, who can only read it from then on. */
+  seal(app: string, tree: string): Promise<void>;
+}
+
+const venvKey = /^[0-9a-z]{1,64}$/;
+/** Written last, when it was sealed, so an environment without it is one that was not finished. */
 const marker = ".complete";
 
 /** Virtual environments below `<data>/apps/<app>/venvs`, one for each key, shared by the releases that need the same. */
@@ -37,15 +50,16 @@ export class PythonEnvironments implements Environments {
   }
 
   async build(context: BuildContext): Promise<{ key: string; reused: boolean }> {
-    const { data, jobs, runStep } = this.#options;
+    const { data, jobs, runStep, trees } = this.#options;
     const { app, release, manifest } = context;
     const layout = appLayout(data, app);
     const { version, system_site_packages } = manifest.config.python;
     try {
       const interpreter = await this.#interpreters.find(version);
-      const content = await environmentContent(manifest, layout.app(release));
+      const content = environmentContent(manifest, layout.app(release));
       const key = environmentKey(interpreter, system_site_packages, content);
       const directory = layout.venv(key);
+      if (context.sealed !== true) await trees.give(app, layout.release(release));
       const reused = await this.#ensure({ context, layout, interpreter, content, directory, runStep });
       const link = relative(layout.release(release), directory);
       await effect("environment.link", () => pointSymlink(layout.releaseVenv(release), link));
@@ -61,7 +75,7 @@ export class PythonEnvironments implements Environments {
   async present(app: string, release: string): Promise<boolean> {
     const layout = appLayout(this.#options.data, app);
     const key = await linkedKey(layout, release);
-    return key !== undefined && existsSync(join(layout.venv(key), marker));
+    return key !== undefined && isFinished(layout.venv(key));
   }
 
   async collect(app: string, keptReleases: string[]): Promise<void> {
@@ -81,8 +95,8 @@ export class PythonEnvironments implements Environments {
       // Its failure is its own: this one tries again.
       await other.catch(() => false);
     }
-    if (existsSync(join(directory, marker))) return true;
-    const build = makeAnew(request);
+    if (isFinished(directory)) return true;
+    const build = makeAnew(request, this.#options.trees);
     this.#builds.set(directory, build);
     try {
       return await build;
@@ -92,15 +106,20 @@ export class PythonEnvironments implements Environments {
   }
 }
 
-async function makeAnew(request: VenvRequest): Promise<false> {
-  const { directory, layout } = request;
-  await removeVenv(directory);
+async function makeAnew(request: VenvRequest, trees: BuildTrees): Promise<false> {
+  const { context, directory, layout } = request;
+  const clear = () => effect("environment.clear", () => removeVenv(directory));
+  await clear();
   await mkdir(layout.venvs, { recursive: true });
   try {
+    await trees.make(context.app, directory);
     await effect("environment.build", () => makeVenv(request));
-    await effect("environment.complete", () => writeFile(join(directory, marker), ""));
+    await trees.seal(context.app, directory);
+    // The app's user may have put something there, such as a link, while the directory was its own.
+    await rm(join(directory, marker), { recursive: true, force: true });
+    await effect("environment.complete", () => writeFile(join(directory, marker), "", { flag: "wx" }));
   } catch (thrown) {
-    await removeVenv(directory);
+    await clear();
     throw thrown;
   }
   return false;
@@ -109,10 +128,18 @@ async function makeAnew(request: VenvRequest): Promise<false> {
 /** The marker first, so that an interrupted removal leaves no environment that looks finished. */
 async function removeVenv(directory: string): Promise<void> {
   await rm(join(directory, marker), { force: true });
-  await rm(directory, { recursive: true, force: true });
+  await removeTree(directory);
 }
 
+/** In an unfinished one the app's user could put a marker of its own. */
+function isFinished(directory: string): boolean {
+  const owner = lstatSync(directory, { throwIfNoEntry: false })?.uid;
+  return owner === process.geteuid?.() && existsSync(join(directory, marker));
+}
+
+/** undefined for a link that cutover did not make. */
 async function linkedKey(layout: AppLayout, release: string): Promise<string | undefined> {
   const target = await readlink(layout.releaseVenv(release)).catch(() => undefined);
-  return target === undefined ? undefined : basename(target);
+  const key = target === undefined ? "" : basename(target);
+  return venvKey.test(key) ? key : undefined;
 }

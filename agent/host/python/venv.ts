@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { BuildContext } from "../../ports.ts";
 import type { AppLayout } from "../layout.ts";
-import type { StepRunner } from "../step.ts";
+import type { StepRequest, StepRunner } from "../step.ts";
 import type { EnvironmentContent } from "./environment-key.ts";
 import { type Interpreter, interpreterEnvironment, pipVersion } from "./interpreter.ts";
 import { requirementLines } from "./wheels.ts";
@@ -50,7 +50,7 @@ async function installWheels(request: VenvRequest, lines: string): Promise<void>
     // `--no-index` and `--only-binary` alone still take URLs and local projects; with hashes pip takes nothing but these files.
     const only = ["--no-index", "--find-links", layout.wheels(context.release), "--only-binary", ":all:"];
     const exact = ["--no-deps", "--require-hashes", "--ignore-installed", "-r", file];
-    await pip(request, [...only, ...exact], { PIP_CONFIG_FILE: "/dev/null" });
+    await pip(request, [...only, ...exact], { env: { PIP_CONFIG_FILE: "/dev/null" } });
   } finally {
     await rm(file, { force: true });
   }
@@ -60,16 +60,18 @@ async function installWheels(request: VenvRequest, lines: string): Promise<void>
 async function installRequirements(request: VenvRequest, requirements: string): Promise<void> {
   // pip takes the local paths in a requirements file as relative to where it runs.
   const cwd = request.layout.app(request.context.release);
-  await pip(request, ["-r", join(cwd, requirements)], {}, cwd);
+  await pip(request, ["-r", join(cwd, requirements)], { cwd, network: true });
 }
 
-async function pip(request: VenvRequest, options: string[], env: Record<string, string>, cwd?: string): Promise<void> {
+type StepPlace = Partial<Pick<StepRequest, "env" | "cwd" | "network">>;
+
+async function pip(request: VenvRequest, options: string[], place: StepPlace): Promise<void> {
   const { interpreter, directory } = request;
   const target = ["--python", join(directory, "bin", "python")];
   const quiet = ["--no-input", "--disable-pip-version-check", "--no-cache-dir", "--progress-bar", "off"];
   const argv = [interpreter.path, "-I", "-m", "pip", ...target, "install", ...quiet, ...options];
   try {
-    await step(request, "pip", argv, env, cwd);
+    await step(request, "pip", argv, place);
   } catch (thrown) {
     if (thrown instanceof CutoverError && thrown.code === "environment_failed") await refuseOldPip(interpreter, thrown);
     throw thrown;
@@ -89,18 +91,14 @@ async function refuseOldPip(interpreter: Interpreter, cause: unknown): Promise<v
   });
 }
 
-async function step(
-  request: VenvRequest,
-  source: string,
-  argv: string[],
-  env: Record<string, string> = {},
-  cwd = request.layout.release(request.context.release),
-): Promise<void> {
-  const { context, runStep } = request;
+async function step(request: VenvRequest, source: string, argv: string[], place: StepPlace = {}): Promise<void> {
+  const { context, layout, runStep } = request;
+  const { env = {}, cwd = layout.release(context.release), network = false } = place;
   const last: string[] = [];
   const code = await runStep(context.app, {
     argv,
     cwd,
+    network,
     env: { ...interpreterEnvironment, ...env },
     timeoutMs,
     signal: context.signal,

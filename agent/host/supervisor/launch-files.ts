@@ -16,17 +16,17 @@ export function encodeLaunchFile(launch: LaunchFile): string {
 }
 
 /**
- * Writes a launch file anew: for its owner and one group alone (mode 0640), before a byte of it is written. It is created
- * exclusively, because the directory belongs to the app's user, who could have put a link there.
+ * Writes a launch file anew: for its owner and one group alone (mode 0640), before a byte of it is written. Its
+ * directory is root's, so nobody can put anything in its place.
  */
 export async function writeLaunchFile(path: string, launch: LaunchFile, gid: number | undefined): Promise<void> {
   await rm(path, { force: true });
-  const file = await open(path, "wx", 0o600);
+  const file = await effect("launch.create", () => open(path, "wx", 0o600), path);
   try {
     if (gid !== undefined) await file.chown(0, gid);
     await file.chmod(0o640);
     await effect("launch.write", () => file.writeFile(encodeLaunchFile(launch)), path);
-    await file.sync();
+    await effect("launch.sync", () => file.sync(), path);
   } finally {
     await file.close();
   }

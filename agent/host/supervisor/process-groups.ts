@@ -53,9 +53,9 @@ export async function processOwners({ app, layout, confDir }: Omit<Place, "super
     const owner = ownerOfProgramsFile(app, file);
     if (owner !== undefined) add(owner.run, owner.process);
   }
-  for (const run of await listIfThere(layout.run)) {
+  for (const run of await listIfThere(layout.launches)) {
     if (!runId.safeParse(run).success) continue;
-    for (const file of await listIfThere(layout.runDir(run))) add(run, processOfLaunchFile(file));
+    for (const file of await listIfThere(layout.launchDir(run))) add(run, processOfLaunchFile(file));
   }
   return [...found.values()].toSorted((a, b) =>
     groupName(app, a.run, a.process) < groupName(app, b.run, b.process) ? -1 : 1,
@@ -78,7 +78,7 @@ export function processArguments({ command }: Process, values: { instance: strin
 
 /** Last of all: an unfinished removal is found by these. */
 export async function removeLaunchFiles({ run, process }: RunPrograms, layout: AppLayout): Promise<void> {
-  const directory = layout.runDir(run);
+  const directory = layout.launchDir(run);
   for (const file of await listIfThere(directory)) {
     if (processOfLaunchFile(file) !== process) continue;
     await effect("process.unlink", () => rm(join(directory, file), { force: true }));

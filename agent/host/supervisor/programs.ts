@@ -136,7 +136,7 @@ function path(text: string): string {
 
 /** Where a run's launch file of an instance lies. */
 export function launchFilePath(layout: AppLayout, run: string, instance: string): string {
-  return `${layout.runDir(run)}/${instance}.json`;
+  return `${layout.launchDir(run)}/${instance}.json`;
 }
 
 /** Where the output of an instance goes. */

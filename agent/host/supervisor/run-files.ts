@@ -1,4 +1,3 @@
-import { chmod, chown, mkdir } from "node:fs/promises";
 import type { Config } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import { CutoverError } from "../../../shared/errors.ts";
@@ -32,17 +31,4 @@ export function checkSocketPath(path: string): void {
       fix: `Give the app a shorter name, or let \`data\` in agent.yml be a path at least ${length - socketPathBytes} bytes shorter.`,
     },
   );
-}
-
-export interface DirectoryOwner {
-  uid: number;
-  gid: number;
-}
-
-/** Makes a directory, or gives the one that is there this mode and owner. */
-export async function makeDirectory(path: string, mode: number, owner?: DirectoryOwner): Promise<void> {
-  await mkdir(path, { recursive: true });
-  if (owner !== undefined) await chown(path, owner.uid, owner.gid);
-  // After the owner, and apart from mkdir: neither the umask nor a change of owner takes a bit away.
-  await chmod(path, mode);
 }

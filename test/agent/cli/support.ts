@@ -6,7 +6,7 @@ import { runCli } from "../../../agent/cli/program.ts";
 import type { Terminal } from "../../../agent/cli/terminal.ts";
 import { startAdminServer } from "../../../agent/http/admin-server.ts";
 import { createHttpApp } from "../../../agent/http/app.ts";
-import { localOperator } from "../../../agent/http/auth.ts";
+import { localOperator } from "../../../agent/http/auth/authorize.ts";
 import type { RunningServer } from "../../../agent/http/server.ts";
 import { createLogger } from "../../../agent/logger.ts";
 import { AuditInMemory } from "../../fakes/audit.ts";

@@ -108,7 +108,9 @@ test("a run that cannot start shows why, keeps its log, and goes as well", async
   const { privileged, embedded } = host;
   await privileged.prepareApp("shop");
   unpack(host);
-  const spec = testSpec(testConfig({ server: { kind: "gunicorn", app: "nothing_here:app", instances: 1 } }));
+  // Ends in less than the second after which supervisor would call it started.
+  const command = ["python3", "-c", "import nothing_here", "{socket}"];
+  const spec = testSpec(testConfig({ server: { kind: "command", command, instances: 1 } }));
   await privileged.startPrograms(spec);
   await eventually(async () => (await privileged.programs("shop", release))?.[0]?.state === "BACKOFF");
   expect(await privileged.programs("shop", release)).toEqual([
@@ -269,6 +271,7 @@ test.runIf(isRoot)(
     };
 
     // A build step may write to its release; the sealed release stays as it is.
+    await privileged.buildTrees().give("shop", layout.release(release));
     const step = privileged.stepRunner();
     const build = {
       cwd: layout.app(release),
@@ -299,7 +302,7 @@ test.runIf(isRoot)(
     const nginxGroup = Number(execFileSync("getent", ["group", "www-data"], { encoding: "utf8" }).split(":")[2]);
     expect([modes(layout.home), modes(layout.runDir(release)), modes(layout.shared)]).toEqual(["711", "2750", "2750"]);
     expect(statSync(layout.runDir(release))).toMatchObject({ uid: nobody.uid, gid: nginxGroup });
-    const launchFile = join(layout.runDir(release), "web-0.json");
+    const launchFile = join(layout.launchDir(release), "web-0.json");
     expect([modes(launchFile), statSync(launchFile).uid, statSync(launchFile).gid]).toEqual(["640", 0, nobody.gid]);
 
     expect(statSync(join(layout.shared, "media", "a"))).toMatchObject({ uid: nobody.uid, gid: nginxGroup });

@@ -8,7 +8,7 @@ import { z } from "zod";
 import { AgentClient } from "../../../agent/cli/client.ts";
 import { startAdminServer } from "../../../agent/http/admin-server.ts";
 import { createHttpApp } from "../../../agent/http/app.ts";
-import { localOperator } from "../../../agent/http/auth.ts";
+import { localOperator } from "../../../agent/http/auth/authorize.ts";
 import type { RunningServer } from "../../../agent/http/server.ts";
 import { createLogger } from "../../../agent/logger.ts";
 import { appsView, environmentView, filesView, logsView, routes } from "../../../shared/protocol.ts";

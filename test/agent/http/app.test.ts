@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { localOperator } from "../../../agent/http/auth.ts";
+import { localOperator } from "../../../agent/http/auth/authorize.ts";
 import { statuses } from "../../../agent/http/problems.ts";
 import { CutoverError, errorCodes } from "../../../shared/errors.ts";
 import { startTestAgent, type TestAgent } from "./support.ts";

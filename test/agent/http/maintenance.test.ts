@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import { localOperator } from "../../../agent/http/auth.ts";
+import { localOperator } from "../../../agent/http/auth/authorize.ts";
 import { startTestAgent, type TestAgent } from "./support.ts";
 
 const path = "/v1/apps/shop/maintenance";

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { Deployments } from "../../../agent/deploy/deployments.ts";
 import { createHttpApp, type HttpAppOptions } from "../../../agent/http/app.ts";
-import { localOperator } from "../../../agent/http/auth.ts";
+import { localOperator } from "../../../agent/http/auth/authorize.ts";
 import { createMetricsApp } from "../../../agent/http/metrics.ts";
 import { startServer } from "../../../agent/http/server.ts";
 import { createLogger } from "../../../agent/logger.ts";

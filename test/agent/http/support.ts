@@ -1,9 +1,10 @@
+import type { z } from "zod";
 import { createHttpApp, type HttpAppOptions } from "../../../agent/http/app.ts";
-import { type TokenAuthorizerOptions, tokenAuthorizer } from "../../../agent/http/auth.ts";
-import { type RunningServer, type ServerTimes, startServer } from "../../../agent/http/server.ts";
+import { type TokenAuthorizerOptions, tokenAuthorizer } from "../../../agent/http/auth/authorize.ts";
+import { type RunningServer, type ServerOptions, type ServerTimes, startServer } from "../../../agent/http/server.ts";
 import { createLogger } from "../../../agent/logger.ts";
-import type { SpentTokens } from "../../../agent/ports.ts";
-import { type AppSettings, appSettingsSchema } from "../../../agent/settings.ts";
+import type { IssuerKeys, LearntRepositories, LearntRepository, Spending, SpentTokens } from "../../../agent/ports.ts";
+import { type AppSettings, agentSettingsSchema, appSettingsSchema } from "../../../agent/settings.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { generateKey, importPrivateKey, type SigningKey } from "../../../shared/key.ts";
 import { FakeService } from "../../fakes/service.ts";
@@ -24,16 +25,40 @@ export async function newKey(): Promise<TestKey> {
 export class SpentInMemory implements SpentTokens {
   readonly ids = new Set<string>();
 
-  async spend(jti: string): Promise<boolean> {
-    if (this.ids.has(jti)) return false;
+  async spend(jti: string): Promise<Spending> {
+    if (this.ids.has(jti)) return "spent";
     this.ids.add(jti);
-    return true;
+    return "recorded";
   }
 }
+
+/** What was learnt of repositories, in memory; the real file is tested in learnt-repositories.test.ts. */
+export class LearntInMemory implements LearntRepositories {
+  readonly all = new Map<string, LearntRepository[]>();
+
+  async list(app: string): Promise<LearntRepository[]> {
+    return this.all.get(app) ?? [];
+  }
+
+  async learn(app: string, repository: LearntRepository): Promise<LearntRepository> {
+    const known = await this.list(app);
+    const same = known.find((each) => each.repository === repository.repository && each.issuer === repository.issuer);
+    if (same === undefined) this.all.set(app, [...known, repository]);
+    return same ?? repository;
+  }
+
+  async forget(app: string): Promise<void> {
+    this.all.delete(app);
+  }
+}
+
+/** No issuer at all: for tests of what keys sign. */
+const noKeys: IssuerKeys = { find: async () => ({ kind: "unknown" }) };
 
 export interface TestAgent {
   service: FakeService;
   spent: SpentInMemory;
+  learnt: LearntInMemory;
   /** Every line that was logged so far. */
   log(): string;
   settings: Map<string, AppSettings>;
@@ -48,13 +73,20 @@ export interface TestAgentOptions {
   http?: Partial<HttpAppOptions>;
   auth?: Partial<TokenAuthorizerOptions>;
   times?: Partial<ServerTimes>;
-  trust?: { key: string; allow?: string[] }[];
+  trust?: z.input<typeof appSettingsSchema>["trust"];
+  /** Whose ID tokens count; nobody's unless given. */
+  github?: { issuers: z.input<typeof agentSettingsSchema>["github"]; keys: IssuerKeys };
+  /** Of the server: how many connections. */
+  connections?: ServerOptions["connections"];
 }
 
 /** The agent's HTTP side on a loopback port: real server, real tokens, a service in memory. */
-export async function startTestAgent({ http, auth, times, trust = [] }: TestAgentOptions = {}): Promise<TestAgent> {
+export async function startTestAgent(options: TestAgentOptions = {}): Promise<TestAgent> {
+  const { http, auth, times, trust = [], github, connections } = options;
   const service = new FakeService();
   const spent = new SpentInMemory();
+  const learnt = new LearntInMemory();
+  const { github: issuers } = agentSettingsSchema.parse({ github: github?.issuers ?? [] });
   const lines: string[] = [];
   const logger = createLogger("debug", { write: (line: string) => void lines.push(line) });
   const settings = new Map([
@@ -67,12 +99,27 @@ export async function startTestAgent({ http, auth, times, trust = [] }: TestAgen
       return found;
     },
   };
-  const authorize = tokenAuthorizer({ apps, spent, names: [hostName, "127.0.0.1:7070"], logger, ...auth });
+  const authorize = tokenAuthorizer({
+    apps,
+    spent,
+    names: [hostName, "127.0.0.1:7070"],
+    github: { issuers, learnt, keys: github?.keys ?? noKeys },
+    logger,
+    ...auth,
+  });
   const app = createHttpApp({ service, authorize, logger, version: "1.2.3", ...http });
-  const server = await startServer({ host: "127.0.0.1", port: 0 }, { app, ...(times && { times }) });
+  const server = await startServer(
+    { host: "127.0.0.1", port: 0 },
+    {
+      app,
+      ...(times && { times }),
+      ...(connections && { connections }),
+    },
+  );
   return {
     service,
     spent,
+    learnt,
     log: () => lines.join(""),
     settings,
     app,

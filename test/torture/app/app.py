@@ -6,6 +6,7 @@ import os
 import socket
 import socketserver
 import sys
+import threading
 import time
 import urllib.parse
 
@@ -15,6 +16,8 @@ RELEASE = os.environ["CUTOVER_RELEASE"]
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
+        if url.path == "/version" and os.environ.get("ENDS_WITH_VISITORS") == os.environ["CUTOVER_INSTANCE"]:
+            threading.Thread(target=server.shutdown).start()
         if os.environ.get("BROKEN") == "yes":
             return self.answer(500, "broken on purpose")
         if url.path == "/slow":
@@ -36,7 +39,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    daemon_threads = True
+    # What is in hand is answered before the program ends.
+    daemon_threads = False
     allow_reuse_address = True
     request_queue_size = 256
 
@@ -46,4 +50,6 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().__init__(("127.0.0.1", int(where)) if where.isdigit() else where, Handler)
 
 
-Server(sys.argv[1]).serve_forever()
+server = Server(sys.argv[1])
+server.serve_forever()
+server.server_close()

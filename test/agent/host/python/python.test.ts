@@ -39,6 +39,12 @@ function host(pythonPath = ["/usr/local/bin", "/usr/bin", "/bin"]) {
       steps.push(step.argv);
       return runStep(step);
     },
+    // Without another user there is nobody to give anything to.
+    trees: {
+      give: async () => undefined,
+      make: async (_app, directory) => void mkdirSync(directory),
+      seal: async () => undefined,
+    },
   });
   const lines: string[] = [];
   async function build(input: BundleInput, change: Partial<BuildContext> = {}) {
@@ -132,7 +138,7 @@ describe("an environment", () => {
     expect(await environments.build({ ...context, sealed: true })).toEqual({ key, reused: false });
     expect(await environments.present("shop", first)).toBe(true);
     expect(python(first, "-c", "import greeting_kit; print(greeting_kit.WORD)")).toBe("good day\n");
-    expect(steps.filter((argv) => argv.includes("compileall"))).toEqual([]);
+    expect(steps.filter((argv) => argv.join(" ").includes("compileall"))).toEqual([]);
   });
 
   test("reads nothing of the repository's requirements when wheels are vendored", async () => {

@@ -71,13 +71,13 @@ test("a process runs as the web instances do, is known, and its removal leaves n
   for (const { pid } of before ?? []) expect(await processRuns(pid)).toBe(false);
   expect((await privileged.processes("shop")).map(({ process }) => process)).toEqual(["beat"]);
   expect(readdirSync(embedded.settings.supervisor.conf_dir)).toEqual([`cutover-shop-${spec.run}+beat.conf`]);
-  const { runDir } = appLayout(embedded.settings.data, "shop");
-  expect(readdirSync(runDir(spec.run))).toEqual(["beat-0.json"]);
+  const { runDir, launchDir } = appLayout(embedded.settings.data, "shop");
+  expect(readdirSync(launchDir(spec.run))).toEqual(["beat-0.json"]);
   await privileged.removeProcess("shop", spec.run, "worker");
 
   await privileged.removePrograms("shop", spec.run);
   expect(await privileged.processes("shop")).toEqual([]);
-  expect(existsSync(runDir(spec.run))).toBe(false);
+  expect([existsSync(runDir(spec.run)), existsSync(launchDir(spec.run))]).toEqual([false, false]);
   expect(readdirSync(embedded.settings.supervisor.conf_dir)).toEqual([]);
 });
 
@@ -124,8 +124,8 @@ test("whatever an interrupted removal or start has left is found again", async (
   const file = join(confDir, `cutover-shop-${spec.run}+worker.conf`);
   const text = readFileSync(file, "utf8");
   await privileged.removeProcess("shop", spec.run, "worker");
-  const { runDir } = appLayout(embedded.settings.data, "shop");
-  writeFileSync(join(runDir(spec.run), "worker-0.json"), "{}");
+  const { launchDir } = appLayout(embedded.settings.data, "shop");
+  writeFileSync(join(launchDir(spec.run), "worker-0.json"), "{}");
   expect(await privileged.processes("shop")).toEqual([
     { run: spec.run, process: "worker", stopMs: 10_000, programs: [] },
   ]);

@@ -1,0 +1,55 @@
+import { dirname, join } from "node:path";
+import { releaseId } from "../../shared/names.ts";
+import { effect } from "../effects.ts";
+import type { CommandRequest, RunSpec } from "../ports.ts";
+import type { CommandEnvironment } from "../service.ts";
+import type { AppSettings } from "../settings.ts";
+import type { AppSteps } from "./app-steps.ts";
+import { readSecrets, runEnvironment } from "./environment.ts";
+import type { AppLayout } from "./layout.ts";
+import type { AppUser } from "./users.ts";
+
+/** An app as this side of the border knows it: by the host's own files. */
+export interface HostApp {
+  layout: AppLayout;
+  settings: AppSettings;
+  user: AppUser;
+}
+
+/** Runs a command of the repository in its release, with the release's environment. */
+export async function runCommand(
+  app: HostApp,
+  steps: AppSteps,
+  spec: RunSpec,
+  { argv, timeoutMs, signal, source, onOutput }: CommandRequest,
+): Promise<number> {
+  const { directory: cwd, env } = await commandEnvironment(app, spec);
+  const onLine = (line: string) => onOutput(source, line);
+  return effect("release.command", () => steps.command(app.user, { argv, cwd, env, timeoutMs, signal, onLine }));
+}
+
+export async function commandEnvironment(app: HostApp, spec: RunSpec): Promise<CommandEnvironment> {
+  return {
+    release: spec.release,
+    directory: app.layout.app(releaseId.parse(spec.release)),
+    env: await specEnvironment(app, spec),
+    ...app.user.other,
+  };
+}
+
+/** The environment of a run's commands, or of one of its instances. @throws CutoverError host_settings_invalid */
+export async function specEnvironment({ layout, settings, user }: HostApp, spec: RunSpec, instance?: string) {
+  const { env_file: file = join(dirname(settings.file), `${spec.app}.env`) } = settings;
+  return runEnvironment({
+    app: spec.app,
+    release: spec.release,
+    run: spec.run,
+    venv: layout.releaseVenv(releaseId.parse(spec.release)),
+    shared: layout.shared,
+    home: user.home,
+    user: user.name,
+    config: spec.config.env,
+    secrets: await readSecrets(file, settings.env_file !== undefined),
+    ...(instance !== undefined && { instance }),
+  });
+}

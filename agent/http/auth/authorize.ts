@@ -1,0 +1,51 @@
+import type { Operation } from "../../../shared/audience.ts";
+import type { Actor } from "../../../shared/protocol.ts";
+import type { Logger } from "../../logger.ts";
+import { type Call, type CheckParts, checks, type Verification } from "./checks.ts";
+import type { GithubParts } from "./github-signer.ts";
+import { publicError, Refusal } from "./refusal.ts";
+
+export type { Wanted } from "./checks.ts";
+
+export interface Authorized {
+  actor: Actor;
+  /** What the token was signed for; undefined for a local operator, who may do anything. */
+  operation: Operation | undefined;
+}
+
+/** @throws CutoverError unauthorized, forbidden */
+export type Authorize = (call: Call) => Promise<Authorized>;
+
+export interface TokenAuthorizerOptions extends Omit<CheckParts, "now" | "github"> {
+  github: Pick<GithubParts, "issuers" | "keys" | "learnt">;
+  logger: Logger;
+  /** Milliseconds since the epoch. */
+  now?: () => number;
+}
+
+/** Verifies tokens: one path for every call and signer. The reason of a refusal goes to the log, never to the caller. */
+export function tokenAuthorizer({ logger, now = Date.now, github, ...options }: TokenAuthorizerOptions): Authorize {
+  const onLearnt: GithubParts["onLearnt"] = (app, learnt) =>
+    logger.warn(
+      { app, ...learnt },
+      "a repository that is trusted by name was seen first: only these ids count from now on",
+    );
+  const parts: CheckParts = { ...options, now, github: { ...github, now, onLearnt } };
+  return async (call) => {
+    const verification = { call, parts } as Verification;
+    try {
+      for (const check of checks) await check(verification);
+    } catch (thrown) {
+      if (!(thrown instanceof Refusal)) throw thrown;
+      const { reason, details } = thrown;
+      logger.warn({ reason, app: call.app, wanted: call.wanted.name, ...details }, "token refused");
+      throw publicError(thrown);
+    }
+    return { actor: verification.identity.actor, operation: verification.operation };
+  };
+}
+
+/** For the admin socket: whoever may open it may call. */
+export function localOperator(): Authorize {
+  return async () => ({ actor: { subject: "local operator" }, operation: undefined });
+}

@@ -1,0 +1,114 @@
+import type { IssuerKeys, LearntRepositories, LearntRepository } from "../../ports.ts";
+import type { GithubIssuer, GithubTrust, Grant, Trusted } from "../../settings.ts";
+import { type Difference, difference, type GithubClaims, githubActor, readGithubClaims } from "./github-claims.ts";
+import { Refusal, short } from "./refusal.ts";
+import type { Identity, Signer } from "./signer.ts";
+
+export interface GithubParts {
+  /** Of agent.yml; the first where a trust names none. */
+  issuers: readonly GithubIssuer[];
+  keys: IssuerKeys;
+  learnt: LearntRepositories;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Told of each repository whose ids were learnt. */
+  onLearnt(app: string, repository: LearntRepository): void;
+}
+
+interface Entry {
+  trust: GithubTrust;
+  allow: readonly Grant[];
+}
+
+/** Whose tokens an app trusts among the issuers of agent.yml. */
+export function trustedIssuers(trust: readonly Trusted[], { issuers }: GithubParts): string[] {
+  const named = trust.flatMap(({ github }) => (github === undefined ? [] : [github.issuer ?? issuers[0]?.issuer]));
+  return issuers.map(({ issuer }) => issuer).filter((issuer) => named.includes(issuer));
+}
+
+/** ID tokens of GitHub's own workflows; undefined where the app trusts no repository of this issuer. */
+export function githubSigner(
+  app: string,
+  trust: readonly Trusted[],
+  iss: unknown,
+  parts: GithubParts,
+): Signer | undefined {
+  if (typeof iss !== "string" || !trustedIssuers(trust, parts).includes(iss)) return undefined;
+  const issuer = parts.issuers.find((each) => each.issuer === iss);
+  if (issuer === undefined) return undefined;
+  const entries = trust.flatMap(({ github, allow }) =>
+    github !== undefined && (github.issuer ?? parts.issuers[0]?.issuer) === iss ? [{ trust: github, allow }] : [],
+  );
+  return {
+    name: iss,
+    issuer: iss,
+    algorithm: "RS256",
+    requiredClaims: ["nbf"],
+    async key(kid) {
+      const found = await parts.keys.find(iss, kid);
+      switch (found.kind) {
+        case "key":
+          return found.key;
+        case "unknown":
+          throw new Refusal("key_unknown", { kid: short(kid), issuer: iss });
+        case "unavailable":
+          throw new Refusal("keys_unavailable", { issuer: iss, detail: found.detail });
+      }
+    },
+    async identify(payload) {
+      const claims = readGithubClaims(payload);
+      const learnt = await learntOf(app, parts, iss, claims.repository);
+      return identityOf(claims, entries, learnt, { app, issuer, parts });
+    },
+  };
+}
+
+async function learntOf(app: string, { learnt }: GithubParts, issuer: string, repository: string) {
+  const all = await learnt.list(app);
+  return all.find((each) => each.issuer === issuer && each.repository === repository);
+}
+
+interface About {
+  app: string;
+  issuer: GithubIssuer;
+  parts: GithubParts;
+}
+
+/** Of several entries that match, each adds what it allows. */
+function identityOf(
+  claims: GithubClaims,
+  entries: Entry[],
+  learnt: LearntRepository | undefined,
+  about: About,
+): Identity {
+  const compared = entries.map((entry) => ({ ...entry, differs: difference(entry.trust, claims, learnt) }));
+  const matching = compared.filter(({ differs }) => differs === undefined);
+  if (matching.length === 0) throw mismatch(compared.flatMap(({ differs }) => differs ?? []));
+  const byName = matching.some(({ trust }) => trust.repository_id === undefined || trust.owner_id === undefined);
+  return {
+    actor: githubActor(claims, about.issuer.server),
+    allow: matching.flatMap(({ allow }) => allow),
+    ...(byName && learnt === undefined && { accepted: () => learn(claims, about) }),
+  };
+}
+
+async function learn(claims: GithubClaims, { app, issuer, parts }: About): Promise<void> {
+  const { repository, repository_id, repository_owner_id: owner_id } = claims;
+  const learnt = new Date(parts.now()).toISOString();
+  const found = { issuer: issuer.issuer, repository, repository_id, owner_id, learnt };
+  const kept = await parts.learnt.learn(app, found);
+  // Another call was faster, of what had the name before or after.
+  if (kept.repository_id !== repository_id) {
+    throw mismatch([{ claim: "repository_id", expected: kept.repository_id, got: repository_id }]);
+  }
+  if (kept.owner_id !== owner_id) {
+    throw mismatch([{ claim: "repository_owner_id", expected: kept.owner_id, got: owner_id }]);
+  }
+  parts.onLearnt(app, kept);
+}
+
+/** With one trusted repository the log line says it flat; with several, for each. */
+function mismatch(differences: Difference[]): Refusal {
+  const [first, ...others] = differences;
+  return new Refusal("identity_mismatch", others.length === 0 ? { ...first } : { trusted: differences });
+}

@@ -1,0 +1,43 @@
+import type { JWTPayload } from "jose";
+import { importPublicLine, keyAlgorithm, keyIssuer, type TrustedKey } from "../../../shared/key.ts";
+import type { Actor } from "../../../shared/protocol.ts";
+import type { Trusted } from "../../settings.ts";
+import { Refusal, short } from "./refusal.ts";
+import type { Signer } from "./signer.ts";
+
+/** Tokens of a key of one's own; undefined where the app trusts none of this `kid`. */
+export async function keySigner(trust: readonly Trusted[], kid: unknown): Promise<Signer | undefined> {
+  const lines = trust.flatMap(({ key, allow }) => (key === undefined ? [] : [{ key, allow }]));
+  if (lines.length === 0) return undefined;
+  const keys = await Promise.all(
+    lines.map(async ({ key, allow }) => ({ trusted: await importPublicLine(key), allow })),
+  );
+  const meant = keys.filter((each): each is typeof each & { trusted: TrustedKey } => each.trusted?.kid === kid);
+  return {
+    // With the key's own id in it, so that the holder of one key cannot use up the tokens of another.
+    name: String(meant[0]?.trusted.kid),
+    issuer: keyIssuer,
+    algorithm: keyAlgorithm,
+    requiredClaims: [],
+    async key() {
+      const [first] = meant;
+      if (first === undefined) throw new Refusal("key_unknown", { kid: short(kid), trusted: lines.length });
+      return first.trusted.key;
+    },
+    async identify(claims) {
+      return { actor: actorOf(claims), allow: meant.flatMap(({ allow }) => allow) };
+    },
+  };
+}
+
+/** Signed, but chosen by the key's holder: cut to a length, and only an https address counts as a run. */
+function actorOf({ sub, repository, run_url }: JWTPayload): Actor {
+  const text = (value: unknown) => (typeof value === "string" && value !== "" ? value.slice(0, 300) : undefined);
+  const run = text(run_url);
+  const from = text(repository);
+  return {
+    subject: text(sub) ?? "holder of a key",
+    ...(from !== undefined && { repository: from }),
+    ...(run?.startsWith("https://") === true && { run_url: run }),
+  };
+}

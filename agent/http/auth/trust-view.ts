@@ -1,0 +1,54 @@
+import type { TrustView } from "../../../shared/protocol.ts";
+import type { Apps, LearntRepositories, LearntRepository } from "../../ports.ts";
+import type { GithubIssuer, GithubTrust } from "../../settings.ts";
+
+/** Whom an app trusts, with what was learnt of repositories that are trusted by name. For the host's owner. */
+export class TrustBook {
+  readonly #apps: Pick<Apps, "settings">;
+  readonly #learnt: LearntRepositories;
+  readonly #issuers: readonly GithubIssuer[];
+
+  constructor(apps: Pick<Apps, "settings">, learnt: LearntRepositories, issuers: readonly GithubIssuer[]) {
+    this.#apps = apps;
+    this.#learnt = learnt;
+    this.#issuers = issuers;
+  }
+
+  /** @throws CutoverError app_not_found, host_settings_invalid */
+  async view(app: string): Promise<TrustView> {
+    const { trust } = await this.#apps.settings(app);
+    const learnt = await this.#learnt.list(app);
+    return {
+      app,
+      trust: trust.map(({ key, github, comment, allow }) => ({
+        allow,
+        ...(key !== undefined && { key }),
+        ...(comment !== undefined && { comment }),
+        ...(github !== undefined && { github: this.#repository(github, learnt) }),
+      })),
+    };
+  }
+
+  /** What was learnt of an app goes with it. */
+  forget(app: string): Promise<void> {
+    return this.#learnt.forget(app);
+  }
+
+  #repository(trust: GithubTrust, all: LearntRepository[]) {
+    const issuer = trust.issuer ?? this.#issuers[0]?.issuer ?? "";
+    const learnt = all.find((each) => each.issuer === issuer && each.repository === trust.repository);
+    const { repository_id = learnt?.repository_id, owner_id = learnt?.owner_id } = trust;
+    const whole = trust.repository_id !== undefined && trust.owner_id !== undefined;
+    return {
+      repository: trust.repository,
+      issuer,
+      ...(repository_id !== undefined && { repository_id }),
+      ...(owner_id !== undefined && { owner_id }),
+      ...(!whole && learnt !== undefined && { learnt: learnt.learnt }),
+      ...(trust.environment !== undefined && { environment: trust.environment }),
+      ...(trust.ref !== undefined && { ref: trust.ref }),
+      ...(trust.any_ref && { any_ref: true }),
+      ...(trust.events !== undefined && { events: trust.events }),
+    };
+  }
+}

@@ -1,0 +1,44 @@
+import type { Server, Socket } from "node:net";
+import { addressKey } from "./address-key.ts";
+
+export interface ConnectionLimits {
+  connections: number;
+  connections_per_address: number;
+}
+
+export interface ConnectionLimitOptions extends ConnectionLimits {
+  keyOf?: (remote: string | undefined) => string | undefined;
+  /** Told that connections are being refused, at most once a minute. */
+  onFull?: (about: { address: string; open: number }) => void;
+}
+
+const tellMs = 60_000;
+
+/** Closes a connection too many before a byte of it is read, TLS's among them. */
+export function limitConnections(server: Server, options: ConnectionLimitOptions): void {
+  const { connections, connections_per_address: perAddress, keyOf = addressKey, onFull } = options;
+  const byAddress = new Map<string, number>();
+  let open = 0;
+  let told = Number.NEGATIVE_INFINITY;
+  server.on("connection", (socket: Socket) => {
+    const key = keyOf(socket.remoteAddress);
+    const here = key === undefined ? 0 : (byAddress.get(key) ?? 0);
+    if (open >= connections || here >= perAddress) {
+      socket.destroy();
+      if (performance.now() - told > tellMs) {
+        told = performance.now();
+        onFull?.({ address: key ?? "this host", open });
+      }
+      return;
+    }
+    open += 1;
+    if (key !== undefined) byAddress.set(key, here + 1);
+    socket.once("close", () => {
+      open -= 1;
+      if (key === undefined) return;
+      const left = (byAddress.get(key) ?? 1) - 1;
+      if (left === 0) byAddress.delete(key);
+      else byAddress.set(key, left);
+    });
+  });
+}

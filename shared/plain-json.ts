@@ -1,0 +1,64 @@
+/** How much structure a JSON text may have, counted before it is parsed: a parser makes gigabytes of a few megabytes of brackets. */
+export interface JsonLimits {
+  depth: number;
+  /** Arrays, objects and commas together. */
+  parts: number;
+}
+
+/**
+ * A JSON text in the one form that `JSON.stringify` gives it, with a newline behind: no byte order mark, no key twice, no
+ * second way to write the same value. So two readers of the same bytes cannot see two things.
+ * @throws Error that says what is wrong
+ */
+export function parsePlainJson(bytes: Uint8Array, limits: JsonLimits): unknown {
+  checkStructure(bytes, limits);
+  const text = decode(bytes);
+  const value = parse(text);
+  if (`${JSON.stringify(value)}\n` !== text) {
+    throw new Error("it is not as JSON.stringify writes it: a key stands twice, or there is more than values");
+  }
+  return value;
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new Error("it is not UTF-8", { cause });
+  }
+}
+
+function parse(text: string): unknown {
+  if (text.startsWith("\ufeff")) throw new Error("it begins with a byte order mark");
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Error("it is not JSON", { cause });
+  }
+}
+
+const [quote, backslash, comma, openArray, closeArray, openObject, closeObject] = Buffer.from('"\\,[]{}');
+
+function checkStructure(bytes: Uint8Array, limits: JsonLimits): void {
+  let depth = 0;
+  let parts = 0;
+  let inString = false;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (inString) {
+      if (byte === backslash) at++;
+      else if (byte === quote) inString = false;
+    } else if (byte === quote) {
+      inString = true;
+    } else if (byte === comma) {
+      parts++;
+    } else if (byte === openArray || byte === openObject) {
+      parts++;
+      depth++;
+    } else if (byte === closeArray || byte === closeObject) {
+      depth--;
+    }
+    if (depth > limits.depth) throw new Error(`it is nested deeper than ${limits.depth}`);
+    if (parts > limits.parts) throw new Error(`it has more than ${limits.parts} values`);
+  }
+}

@@ -1,0 +1,25 @@
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { type Effect, effects } from "../../agent/effects.ts";
+
+/** A line of what an agent that was started with CUTOVER_FAULTS wrote down. */
+export interface Logged {
+  /** Milliseconds since that agent's start. */
+  at: number;
+  when: "before" | "after";
+  effect: Effect;
+  /** Which of several of the name, such as a path. */
+  what: string;
+}
+
+/** The lines since the last time, which are then gone. */
+export function takeEffectLog(file: string): Logged[] {
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+  rmSync(file);
+  return lines.flatMap((line) => {
+    const [at = "", when, name, what = ""] = line.split(" ");
+    const effect = effects.find((each) => each === name);
+    if (effect === undefined || (when !== "before" && when !== "after")) return [];
+    return [{ at: Number(at), when, effect, what }];
+  });
+}

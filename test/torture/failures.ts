@@ -1,0 +1,98 @@
+import type { Effect, Fault, NamedEffect } from "../../agent/effects.ts";
+
+/** What can go wrong at an effect by itself, beside the agent's being killed. */
+type Failure = Exclude<Fault, "kill-before" | "kill-after">;
+
+/** Opens or makes a file, starts a program: no room, or too many files are open. */
+const making: readonly Failure[] = ["fail-ENOSPC", "fail-EMFILE"];
+/** Writes what is open already. */
+const writing: readonly Failure[] = ["fail-ENOSPC", "fail-EIO"];
+const removing: readonly Failure[] = ["fail-EIO"];
+/** Walks through a tree to remove it. */
+const clearing: readonly Failure[] = ["fail-EIO", "fail-EMFILE"];
+const whole: readonly Failure[] = ["fail-ENOSPC", "fail-EIO", "fail-EMFILE"];
+/** A call to supervisord: it does not arrive, it has no socket to go by, or its answer is lost. */
+const calling: readonly Failure[] = ["fail-ECONNRESET", "lose", "fail-EMFILE"];
+
+const failures: Record<NamedEffect, readonly Failure[]> = {
+  "app.prepare": writing,
+  "app.remove": clearing,
+  "directory.make": writing,
+  "bundle.clear": clearing,
+  "bundle.spool": whole,
+  "bundle.file": whole,
+  "bundle.static": making,
+  "bundle.drop": clearing,
+  "release.rename": writing,
+  "release.sync": clearing,
+  "release.aside": writing,
+  "release.remove": clearing,
+  "release.command": making,
+  "tree.give": making,
+  "tree.seal": making,
+  "environment.clear": clearing,
+  "environment.build": whole,
+  "environment.complete": making,
+  "environment.link": writing,
+  "environment.bytecode": whole,
+  "environment.remove": clearing,
+  "ports.reserve": whole,
+  "ports.release": removing,
+  "run.prepare": writing,
+  "launch.create": making,
+  "launch.write": writing,
+  "launch.sync": writing,
+  "programs.write": whole,
+  "programs.reload": calling,
+  "programs.add": calling,
+  "programs.start": calling,
+  "programs.stop": calling,
+  "programs.unlink": removing,
+  "programs.remove": calling,
+  "process.unlink": removing,
+  // Signals fail only where there is nobody to take them.
+  "run.kill": [],
+  "launch.remove": clearing,
+  "run.remove": clearing,
+  "links.publish": writing,
+  "slots.prepare": making,
+  "slots.swap": writing,
+  "slots.tidy": clearing,
+  "nginx.keep": whole,
+  "site.write": whole,
+  "upstream.write": whole,
+  "site.restore": whole,
+  "site.remove": removing,
+  // The signal goes through; what the new workers say is read from files.
+  "nginx.reload": ["lose", "fail-EMFILE"],
+  "nginx.forget": removing,
+  "maintenance.allow": writing,
+  "maintenance.begin": whole,
+  "maintenance.end": removing,
+  "maintenance.remove": clearing,
+  "events.append": whole,
+  "events.collect": removing,
+  "logs.collect": clearing,
+  "audit.open": making,
+  "audit.append": writing,
+  "audit.rotate": writing,
+  "token.spend": whole,
+  "token.rewrite": whole,
+  "state.copy": making,
+  "durable.clear": removing,
+  "durable.create": making,
+  "durable.write": writing,
+  "durable.sync": writing,
+  "durable.rename": writing,
+  "durable.sync-directory": clearing,
+  "durable.symlink": writing,
+  "durable.link": writing,
+};
+
+export function failuresOf(effect: Effect): readonly Failure[] {
+  return isNamed(effect) ? failures[effect] : whole;
+}
+
+function isNamed(effect: Effect): effect is NamedEffect {
+  return Object.hasOwn(failures, effect);
+}
