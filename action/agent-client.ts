@@ -77,12 +77,13 @@ export interface Command {
 export class AgentClient {
   /** The authority of the address: the host in a token's audience, and the name in the log. */
   readonly host: string;
-  readonly #url: URL;
+  readonly #url: string;
   readonly #timing: ClientTiming;
   #known = false;
 
   constructor(url: URL, timing: ClientTiming = usualTiming) {
-    this.#url = url;
+    // Behind a proxy the agent may lie below a path.
+    this.#url = url.href.replace(/\/+$/, "");
     this.host = url.host;
     this.#timing = timing;
   }
@@ -234,7 +235,7 @@ export class AgentClient {
   }
 
   async #answer({ path, idleMs = this.#timing.answerMs, ...request }: ClientCall) {
-    const answer = await call({ ...request, idleMs, url: new URL(path, this.#url) });
+    const answer = await call({ ...request, idleMs, url: new URL(`${this.#url}${path}`) });
     const status = answer.statusCode ?? 0;
     if (status >= 200 && status < 300) return answer;
     throw new Refusal(status, await readText(answer));

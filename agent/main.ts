@@ -1,12 +1,11 @@
 #!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=1
 // The agent shares small hosts with the apps, also while a bundle of a gigabyte streams through: a small young generation
 // is collected often, which frees the buffers that passed, and few arenas keep little of what was freed. Neither costs time.
-import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
-import { asCutoverError, CutoverError } from "../shared/errors.ts";
+import { asCutoverError } from "../shared/errors.ts";
 import { Deployments } from "./deploy/deployments.ts";
 import { armFaults } from "./effects.ts";
 import { HelperClient } from "./helper/client.ts";
@@ -28,14 +27,16 @@ import { SpentTokensFile } from "./host/spent-tokens.ts";
 import { StateFiles } from "./host/state-file.ts";
 import { SupervisorLogs } from "./host/supervisor/instance-logs.ts";
 import { launcherFile } from "./host/supervisor/launcher.ts";
+import { readTlsPair, tlsPaths, watchTlsFiles } from "./host/tls-files.ts";
 import { NginxTraffic } from "./host/traffic.ts";
 import { AnotherAgent, startAdminServer } from "./http/admin-server.ts";
 import { createHttpApp } from "./http/app.ts";
 import { localOperator, tokenAuthorizer } from "./http/auth/authorize.ts";
 import { TrustBook } from "./http/auth/trust-view.ts";
+import type { HttpApp } from "./http/call.ts";
 import { CallLimiter } from "./http/call-limits.ts";
 import { createMetricsApp } from "./http/metrics.ts";
-import { startServer } from "./http/server.ts";
+import { type NetworkServer, startServer } from "./http/server.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { AuditWithRefusals, endOf } from "./observe/audited.ts";
 import { Metrics } from "./observe/metrics.ts";
@@ -43,7 +44,7 @@ import { ObservedEvents } from "./observe/observed-events.ts";
 import { Webhooks } from "./observe/webhooks.ts";
 import type { EventFiles, Ports } from "./ports.ts";
 import { ServiceManager } from "./service-manager.ts";
-import type { AgentSettings } from "./settings.ts";
+import { type AgentSettings, allowedAddresses } from "./settings.ts";
 
 const { version } = packageJson;
 /** Calls that still run at shut-down, such as followers of events, get this long. */
@@ -123,24 +124,6 @@ function createPorts({ settings }: Host, border: ReturnType<typeof openBorder>, 
   };
 }
 
-async function readTls({ tls }: AgentSettings): Promise<{ tls?: { certificate: string; key: string } }> {
-  if (tls === undefined) return {};
-  try {
-    const [certificate, key] = await Promise.all([readFile(tls.certificate, "utf8"), readFile(tls.key, "utf8")]);
-    return { tls: { certificate, key } };
-  } catch (cause) {
-    throw new CutoverError(
-      "host_settings_invalid",
-      `A TLS file of agent.yml cannot be read: ${(cause as Error).message}`,
-      {
-        unchanged: "The agent did not start; the sites go on serving.",
-        fix: "Correct tls.certificate and tls.key in agent.yml.",
-        cause,
-      },
-    );
-  }
-}
-
 async function run(options: Options): Promise<void> {
   const { CUTOVER_FAULTS: faults } = process.env;
   if (faults !== undefined) armFaults(faults, { embedded: options.embedded !== undefined });
@@ -194,8 +177,8 @@ async function serve(host: Host): Promise<void> {
     });
     const watched = settings.metrics === true ? { metrics: () => metrics.render() } : {};
     const app = createHttpApp({ ...common, authorize, ...watched, limiter: new CallLimiter({ limits }) });
-    const connections = { ...limits, onFull: (about: object) => logger.warn(about, "connections are refused") };
-    const server = await startServer(address(settings.listen), { app, connections, ...(await readTls(settings)) });
+    const { server, unwatch } = await listenOn(settings, { app, logger, metrics });
+    using _watch = unwatch;
     servers.unshift(server);
     if (typeof settings.metrics === "string") {
       const app = createMetricsApp({ logger, metrics: () => metrics.render() });
@@ -222,6 +205,44 @@ function issuerKeys({ data, github }: AgentSettings, logger: Logger): IssuerKeyF
   const onTrouble = (issuer: string, detail: string) =>
     logger.warn({ issuer, detail }, "trouble with an issuer's keys");
   return new IssuerKeyFiles({ data, issuers: github, onTrouble });
+}
+
+/** How often the agent looks whether its certificate was renewed. */
+const tlsLookMs = 5_000;
+
+async function listenOn(
+  settings: AgentSettings,
+  { app, logger, metrics }: { app: HttpApp; logger: Logger; metrics: Metrics },
+): Promise<{ server: NetworkServer; unwatch: Disposable }> {
+  const allowed = allowedAddresses(settings.allow);
+  const onRefused = (from: string) => {
+    metrics.refused("address_not_allowed");
+    logger.debug({ from }, "connection refused: agent.yml does not allow its address");
+  };
+  const connections = { ...settings.limits, onFull: (about: object) => logger.warn(about, "connections are refused") };
+  const options = { app, allowed, onRefused, connections };
+  if (settings.tls === undefined) {
+    const server = await startServer(address(settings.listen), options);
+    return { server, unwatch: { [Symbol.dispose]: () => undefined } };
+  }
+  const paths = tlsPaths(settings.tls, process.env.CREDENTIALS_DIRECTORY);
+  const tls = await readTlsPair(paths);
+  const server = await startServer(address(settings.listen), { ...options, tls });
+  metrics.certificate(tls.certificate);
+  const unwatch = watchTlsFiles(tls, {
+    paths,
+    everyMs: tlsLookMs,
+    renewed(pair) {
+      server.renewTls(pair);
+      metrics.certificate(pair.certificate);
+      logger.info({ certificate: paths.certificate }, "certificate renewed");
+    },
+    broken(err) {
+      metrics.certificateBroken();
+      logger.error({ err }, "the renewed certificate cannot be used; the one of before stays");
+    },
+  });
+  return { server, unwatch };
 }
 
 interface Observed {

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse, stringify } from "yaml";
 import type { z } from "zod";
-import type { appSettingsSchema } from "../../agent/settings.ts";
+import type { agentSettingsSchema, appSettingsSchema } from "../../agent/settings.ts";
 import { type AppView, appView } from "../../shared/protocol.ts";
 import { agentProgram, cutoverProgram, node, systemPath } from "./places.ts";
 import { freePorts } from "./ports.ts";
@@ -19,6 +19,8 @@ export interface AgentOptions {
   /** Part of the temporary directory's name. */
   name?: string;
   env?: Record<string, string>;
+  /** `https` where agent.yml will have a certificate: then its log tells that it is ready. */
+  scheme?: "http" | "https";
 }
 
 export interface Key {
@@ -66,10 +68,10 @@ export class EmbeddedAgent implements AsyncDisposable {
   #ended: Promise<number> = Promise.resolve(0);
   #log = "";
 
-  constructor(port: number, { name = "agent", env = {} }: AgentOptions) {
+  constructor(port: number, { name = "agent", env = {}, scheme = "http" }: AgentOptions) {
     this.scratch = new Scratch(name);
     this.directory = join(this.scratch.path, "host");
-    this.url = `http://127.0.0.1:${port}`;
+    this.url = `${scheme}://127.0.0.1:${port}`;
     this.#env = { PATH: `${dirname(node)}:${systemPath}`, HOME: this.scratch.path, LANG: "C.UTF-8", ...env };
   }
 
@@ -134,6 +136,7 @@ export class EmbeddedAgent implements AsyncDisposable {
   async #run(options: string[], before: string[] = []): Promise<void> {
     this.#options = options;
     this.#before = before;
+    const said = this.#log.length;
     // By its own first line, which says with which flags node runs it.
     const [program = "", ...args] = [...before, this.#program, ...options];
     const child = spawn(program, args, {
@@ -149,11 +152,11 @@ export class EmbeddedAgent implements AsyncDisposable {
     }
     this.#ended = endOf(child);
     if (child.pid !== undefined) this.scratch.adopt(processId(child.pid));
-    await this.#answers();
+    await this.#answers(said);
     this.#adoptDaemons();
   }
 
-  async #answers(): Promise<void> {
+  async #answers(said: number): Promise<void> {
     const deadline = performance.now() + 30_000;
     let ended: number | undefined;
     this.#ended.then(
@@ -165,6 +168,7 @@ export class EmbeddedAgent implements AsyncDisposable {
       },
     );
     while (ended === undefined && performance.now() < deadline) {
+      if (this.#log.slice(said).includes('"msg":"ready"') && this.url.startsWith("https:")) return;
       const answer = await fetch(`${this.url}/healthz`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined);
       await answer?.body?.cancel();
       if (answer?.ok) return;
@@ -219,6 +223,14 @@ export class EmbeddedAgent implements AsyncDisposable {
     const names = domains.flatMap((domain) => ["--domain", domain]);
     const range = portRange === undefined ? [] : ["--ports", portRange];
     await this.#checked("app", "add", app, "--key", key.publicLine, ...listen, ...names, ...range);
+  }
+
+  /** Changes keys of agent.yml as the host's owner would, and starts the agent anew. */
+  async changeAgentSettings(settings: z.input<typeof agentSettingsSchema>): Promise<void> {
+    const file = join(this.directory, "etc", "agent.yml");
+    await writeFile(file, stringify({ ...(parse(await readFile(file, "utf8")) as object), ...settings }));
+    await this.kill();
+    await this.start();
   }
 
   /** Changes keys of apps/<app>.yml as the host's owner would with an editor. */

@@ -60,6 +60,14 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /systemctl restart/,
   ],
   [
+    "an agent that speaks plain HTTP beyond this host",
+    healthyHost({ settings: agentSettingsSchema.parse({ listen: "0.0.0.0:7070", insecure: true }) }),
+    "agent",
+    "warning",
+    /plain HTTP at 0\.0\.0\.0:7070/,
+    /Write `tls`/,
+  ],
+  [
     "settings of an app with a fault",
     app({ settings: undefined, faults: ["shop.yml:3:1: usr: unknown key"] }),
     "app-settings",
@@ -644,6 +652,13 @@ test("errors come before warnings", () => {
     "warning",
     "warning",
   ]);
+});
+
+test.each([
+  { listen: "127.0.0.1:7070", insecure: true },
+  { listen: "0.0.0.0:7070", insecure: true, tls: { certificate: "/a.pem", key: "/a.key" } },
+])("an agent that nobody can listen to on the way is no finding: %j", (settings) => {
+  expect(judge(healthyHost({ settings: agentSettingsSchema.parse(settings) }))).toEqual([]);
 });
 
 test("an agent of an ordinary user gives nothing to nginx's group", () => {
