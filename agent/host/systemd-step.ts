@@ -48,6 +48,11 @@ export function systemdWords(step: SystemdStep): string[] {
   ];
 }
 
+/** The words of a tool that needs what the unit of this process, where it says that it is of one, is kept from. */
+export function asHost(words: string[], { CUTOVER_UNIT: unit }: NodeJS.ProcessEnv): string[] {
+  return unit === undefined ? words : ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--", ...words];
+}
+
 /** What client and shell get themselves. */
 export const systemdEnvironment = { PATH: toolPath };
 
