@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { createProgram } from "../agent/cli/program.ts";
-import * as units from "../agent/install/units.ts";
+import { installedFiles, packagePlaces } from "../agent/install/files.ts";
 import {
   type PackageFile,
   packageName,
@@ -73,12 +73,7 @@ async function filesOf({ version, architecture, date }: PackageOptions): Promise
     { ...local(`${lib}/node`, node.program), mode: 0o755 },
     ...programs.map((name) => local(`${lib}/${name}`, `agent/dist/${name}`)),
     { ...text("usr/bin/cutover", renderCommand("cutover.mjs")), mode: 0o755 },
-    text(`usr/lib/systemd/system/${units.agentUnit}`, units.renderAgentUnit(installation)),
-    text(`usr/lib/systemd/system/${units.helperSocketUnit}`, units.renderHelperSocket()),
-    text(`usr/lib/systemd/system/${units.helperUnit}`, units.renderHelperUnit(installation)),
-    text(`usr/lib/sysusers.d/${packageName}.conf`, units.renderSysusers()),
-    text(`usr/lib/tmpfiles.d/${packageName}.conf`, units.renderTmpfiles()),
-    text("etc/cutover/agent.yml", units.renderAgentYml()),
+    ...installedFiles(installation, packagePlaces).map(({ path, text: content }) => text(path.slice(1), content)),
     zipped("usr/share/man/man8/cutover.8.gz", renderManPage(command, { section: 8, version })),
     zipped(`usr/share/man/man8/${packageName}.8.gz`, await readFile("packaging/debian/cutover-agent.8", "utf8")),
     text(`${doc}/copyright`, `${await readFile("packaging/debian/copyright", "utf8")}License: MIT\n${folded}`),

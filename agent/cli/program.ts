@@ -13,6 +13,7 @@ import { inspectCommands } from "./inspect.ts";
 import { keyCommands } from "./keys.ts";
 import { maintenanceCommand } from "./maintenance.ts";
 import { upkeepCommands } from "./repair.ts";
+import { setupCommand } from "./setup.ts";
 import { styleFor, type Terminal } from "./terminal.ts";
 import { renderFailure } from "./view.ts";
 
@@ -65,6 +66,7 @@ export function createProgram(terminal: Terminal, version: string, setExit: SetE
     initCommand(terminal, version),
     checkCommand(terminal, setExit),
     doctorCommand(terminal, setExit, version),
+    setupCommand(terminal),
   ];
   for (const command of commands) program.addCommand(command);
   everyCommand(program, (command) => {

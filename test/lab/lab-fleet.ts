@@ -1,5 +1,6 @@
 import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { stringify } from "yaml";
 import { makePackage } from "../../packaging/package.ts";
 import { generateKey } from "../../shared/key.ts";
 import { copyShop, type ShopOptions } from "../fixtures/shop.ts";
@@ -11,6 +12,7 @@ import type { Load } from "../load/load.ts";
 import { startLoadProcess } from "../load/process.ts";
 import { Lab } from "./lab.ts";
 import type { LabHost } from "./lab-host.ts";
+import { LabTokens } from "./lab-tokens.ts";
 
 export const siteName = "shop.example.com";
 /** Any will do, as long as it is the same. */
@@ -29,6 +31,7 @@ export class LabFleet implements AsyncDisposable {
   readonly #scratch = new Scratch("lab-shop");
   /** All hosts trust it, as those of one repository do. */
   readonly #key: GeneratedKey;
+  #tokens: LabTokens | undefined;
 
   private constructor(lab: Lab, key: GeneratedKey) {
     this.lab = lab;
@@ -61,14 +64,23 @@ export class LabFleet implements AsyncDisposable {
     await host.check("apt-get", "install", "-y", inHost);
   }
 
+  /** From now on jobs have GitHub's tokens and no key. Before `addShop`, so that the hosts know its issuer. */
+  async useTokens(): Promise<void> {
+    this.#tokens = await LabTokens.start(this.lab);
+  }
+
   /** What the owner of a host does once: its address and name for the agent, a user and settings for the app. */
   async addShop(host: LabHost): Promise<void> {
     const address = `${host.address}:7070`;
-    await host.write("/etc/cutover/agent.yml", `listen: ${address}\nnames: ["${address}"]\ninsecure: true\n`);
+    const github = this.#tokens && [{ issuer: this.#tokens.issuer, server: "https://github.com" }];
+    const settings = { listen: address, names: [address], insecure: true, ...(github && { github }) };
+    await host.write("/etc/cutover/agent.yml", stringify(settings));
     await host.check("systemctl", "restart", "cutover-agent");
     await host.check("useradd", "--system", "shop");
-    const owner = ["--user", "shop", "--key", this.#key.publicLine];
-    await host.check("cutover", "app", "add", "shop", ...owner, "--listen", "80", "--domain", siteName);
+    const signer =
+      github === undefined ? ["--key", this.#key.publicLine] : ["--github", "acme/shop", "--environment", "production"];
+    const site = ["--user", "shop", "--listen", "80", "--domain", siteName];
+    await host.check("cutover", "app", "add", "shop", ...signer, ...site);
   }
 
   /** Checks a version out and starts the built Action in the lab's network. */
@@ -79,8 +91,8 @@ export class LabFleet implements AsyncDisposable {
       cwd: this.workspace,
       through: this.lab.namespaces.inNetwork,
       ...run,
-      inputs: { hosts, "signing-key": this.#key.privatePem, ...run.inputs },
-      env: { ...(await offlinePip()), ...run.env },
+      inputs: { hosts, ...(this.#tokens === undefined && { "signing-key": this.#key.privatePem }), ...run.inputs },
+      env: { ...(await offlinePip()), ...this.#tokens?.env, ...run.env },
     });
   }
 
@@ -128,6 +140,7 @@ export class LabFleet implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.lab[Symbol.asyncDispose]();
+    await this.#tokens?.[Symbol.asyncDispose]();
     await this.#scratch[Symbol.asyncDispose]();
   }
 }

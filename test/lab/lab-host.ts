@@ -83,15 +83,20 @@ export class LabHost {
     throw new Error(`${this.name} did not boot:\n${this.#console}`);
   }
 
+  /** Its systemd, as this machine counts. @throws Error when it is off */
+  get firstProcess(): number {
+    if (this.#init === undefined) throw new Error(`${this.name} is not up`);
+    return this.#init.pid;
+  }
+
   get running(): boolean {
     return this.#init !== undefined && isRunning(this.#init);
   }
 
   /** Words to put before a command that is to run in this host. */
   get inHost(): string[] {
-    if (this.#init === undefined) throw new Error(`${this.name} is not up`);
     const env = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-    return ["nsenter", "-a", "-t", String(this.#init.pid), "--", "env", "-i", ...env];
+    return ["nsenter", "-a", "-t", String(this.firstProcess), "--", "env", "-i", ...env];
   }
 
   /** Runs a command in the host to its end, whatever its exit code. */
@@ -113,8 +118,7 @@ export class LabHost {
 
   /** The same as its own processes see it: with /run, and only while it is up. */
   runningPath(file: string): string {
-    if (this.#init === undefined) throw new Error(`${this.name} is not up`);
-    return join(`/proc/${this.#init.pid}/root`, file);
+    return join(`/proc/${this.firstProcess}/root`, file);
   }
 
   read(file: string): Promise<string> {

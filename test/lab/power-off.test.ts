@@ -22,7 +22,7 @@ describeLab("the power of a host goes while a deployment", () => {
     await fleet.install(host(), await fleet.package());
     await fleet.addShop(host());
     live = await app.deploy(host());
-  });
+  }, 300_000);
   afterAll(async () => {
     await fleet?.[Symbol.asyncDispose]();
     await app[Symbol.asyncDispose]();
