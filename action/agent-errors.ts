@@ -36,6 +36,11 @@ export function neverArrived(thrown: unknown): boolean {
   return ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
 }
 
+/** The whole host is away, not only the agent: another attempt helps less, and other hosts may be waiting. */
+export function isAway(thrown: unknown): boolean {
+  return ["EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
+}
+
 /** Refused before anything of the call was looked at. */
 function isNotNow({ code }: Failure): boolean {
   return code === "agent_stopping" || code === "too_many_calls";

@@ -43,6 +43,7 @@ import { Metrics } from "./observe/metrics.ts";
 import { ObservedEvents } from "./observe/observed-events.ts";
 import { Webhooks } from "./observe/webhooks.ts";
 import type { EventFiles, Ports } from "./ports.ts";
+import { ServiceManager } from "./service-manager.ts";
 import { type AgentSettings, allowedAddresses } from "./settings.ts";
 
 const { version } = packageJson;
@@ -147,6 +148,7 @@ async function serve(host: Host): Promise<void> {
   await border.prepare();
   const ports = createPorts(host, border, events);
   const service = new Deployments({ ports, log: logger, onCut: (app, requests) => metrics.cut(app, requests) });
+  const manager = new ServiceManager(process.env, (err) => logger.warn({ err }, "systemd could not be told"));
   const { metrics, audit, closeObservers } = observe(host, { events, service, apps: ports.apps, logger });
   const common = { service, logger, version, audit };
   const { github, limits, data } = settings;
@@ -185,9 +187,11 @@ async function serve(host: Host): Promise<void> {
       servers.push(await startServer(address(settings.metrics), { app }));
     }
     logger.info({ version, listen: server.address, names: names(settings), socket: admin.address }, "ready");
+    void manager.ready();
     const signal = await asked;
     logger.info({ signal }, "stopping");
   } finally {
+    await manager.stopping();
     const closed = servers.map((server) => server.close(graceMs));
     const patience = sleep(safePointMs, "late", { ref: false });
     if ((await Promise.race([service.close(), patience])) === "late") logger.warn("a deployment is left in the middle");

@@ -39,6 +39,7 @@ export const errorCodes = {
   base_unusable: "The host does not have what a thin bundle leaves out.",
   // The host
   host_settings_invalid: "A settings file of the host is wrong.",
+  setup_impossible: "This host cannot be set up as it is.",
   environment_invalid: "A variable cannot be put into the app's environment file.",
   disk_full: "The host has too little free disk.",
   listen_not_allowed: "The host does not allow this app the address that it asks for.",

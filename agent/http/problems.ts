@@ -36,6 +36,7 @@ export const statuses: Record<ErrorCode, number> = {
   manifest_mismatch: 403,
   base_unusable: 409,
   host_settings_invalid: 500,
+  setup_impossible: 500,
   environment_invalid: 400,
   disk_full: 507,
   listen_not_allowed: 403,

@@ -8,6 +8,7 @@ import { removeUnfinished, syncDirectory, writeDurably } from "../durable.ts";
 import { listIfThere, readIfThere } from "../optional-file.ts";
 import { childrenOf, commandLine, processRuns, readPidFile } from "../processes.ts";
 import { runTool, type ToolResult } from "../run-tool.ts";
+import { asHost } from "../systemd-step.ts";
 import { type NginxFeatures, parseFeatures } from "./nginx-features.ts";
 
 export interface NginxOptions {
@@ -218,7 +219,9 @@ export class Nginx {
     const { binary, conf, prefix } = this.#options;
     const places = [...(prefix === undefined ? [] : ["-p", prefix]), ...(conf === undefined ? [] : ["-c", conf])];
     try {
-      return await runTool(binary, [option, "-q", ...places]);
+      // It looks names up, binds and opens logs: whatever the host has and a helper's unit has not.
+      const [program = "", ...words] = asHost([binary, option, "-q", ...places], process.env);
+      return await runTool(program, words);
     } catch (cause) {
       throw new CutoverError("nginx_unreachable", `nginx could not be started as \`${binary}\`.`, {
         unchanged: "The site is as it was.",
