@@ -46,9 +46,9 @@ const ids = [
 ];
 
 function each(name: string, values: readonly unknown[], of: (value: unknown) => Omit<HostileCase, "name" | "refused">) {
-  return values.map((value) => ({
+  return values.map((value, index) => ({
     ...of(value),
-    name: `${name} ${JSON.stringify(value)?.slice(0, 60)}`,
+    name: `${name} ${index + 1}, ${JSON.stringify(value)?.slice(0, 60)}`,
     refused: "helper_refused",
   }));
 }

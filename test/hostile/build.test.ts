@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeWheel } from "../fixtures/wheel.ts";
 import { HelperHost, type Talk } from "../harness/helper-host.ts";
 import { repository } from "../harness/places.ts";
+import { runningWith, uniqueNap } from "../harness/processes.ts";
 import { describeFiles } from "../harness/tree.ts";
 import { idsOf, users } from "../harness/two-processes.ts";
 
@@ -33,8 +34,7 @@ let listening: [string, number];
 const listener = createServer((socket) => socket.destroy());
 const server = { kind: "gunicorn", app: "shop:application" };
 const sealed = "20261121T100000Z-0000000";
-/** Seconds that no other process of this machine sleeps. */
-const nap = 86_000 + Math.floor(Math.random() * 9999);
+const nap = uniqueNap();
 const evil = () => readFileSync(join(repository, "test/hostile/evil.py"), "utf8");
 const app = idsOf(users.app);
 
@@ -145,18 +145,8 @@ function expectRefused(all: Evil[], vectors: string[], { network }: { network: b
     expect(found.status.slice(0, 1)).toEqual(["0000000000000000"]);
     expect(found.status.at(-1)).toBe("1");
   }
-  expect(sleepers()).toEqual([]);
+  expect(runningWith("sleep", nap)).toEqual([]);
   expect(snapshot()).toEqual(before);
-}
-
-function sleepers(): string[] {
-  return readdirSync("/proc").filter((pid) => {
-    try {
-      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(`sleep\0${nap}`);
-    } catch {
-      return false;
-    }
-  });
 }
 
 const evilFiles = (directory: string) => ({
