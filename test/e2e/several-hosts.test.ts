@@ -183,7 +183,8 @@ describe("without a stored key, by GitHub's ID tokens", () => {
     const { agent } = first();
     const port = Number(new URL(agent.url).port);
     const sockets = Array.from({ length: 40 }, () => connect(port, "127.0.0.1").on("error", () => undefined));
-    const closed = sockets.map((socket) => once(socket.resume(), "close"));
+    // Not `once`, which throws where the connection was reset.
+    const closed = sockets.map((socket) => new Promise((resolve) => socket.resume().once("close", resolve)));
     await Promise.any(closed);
     expect(agent.log).toContain('"msg":"connections are refused"');
     for (const socket of sockets) socket.destroy();
