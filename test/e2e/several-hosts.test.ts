@@ -99,7 +99,8 @@ describe("without a stored key, by GitHub's ID tokens", () => {
   beforeAll(async () => {
     tokens = await TokenServer.start();
     for (const { agent, port } of fleet.hosts) {
-      await agent.changeAgentSettings({ github: [{ issuer: tokens.issuer, server: "https://github.com" }] });
+      const github = [{ issuer: tokens.issuer, server: "https://github.com" }];
+      await agent.changeAgentSettings({ github, limits: { connections: 30 } });
       await rm(join(agent.directory, "etc/apps/shop.yml"));
       const where = ["--listen", `127.0.0.1:${port}`, "--domain", siteName];
       const trust = ["--github", "acme/shop", "--environment", "production"];
@@ -176,6 +177,19 @@ describe("without a stored key, by GitHub's ID tokens", () => {
     } finally {
       tokens.state = "up";
     }
+  });
+
+  test("connections beyond the limit of agent.yml are closed, and the next ones are served", async () => {
+    const { agent } = first();
+    const port = Number(new URL(agent.url).port);
+    const sockets = Array.from({ length: 40 }, () => connect(port, "127.0.0.1").on("error", () => undefined));
+    // Not `once`, which throws where the connection was reset.
+    const closed = sockets.map((socket) => new Promise((resolve) => socket.resume().once("close", resolve)));
+    await Promise.any(closed);
+    expect(agent.log).toContain('"msg":"connections are refused"');
+    for (const socket of sockets) socket.destroy();
+    await Promise.all(closed);
+    expect((await get(agent.url, "/healthz")).status).toBe(200);
   });
 
   test("a second upload of an app is refused before its body is read, and told who holds the app", async () => {

@@ -215,6 +215,9 @@ test("what was learnt and cannot be read refuses the call", async () => {
   expect(refusals(agent)).toMatchObject([
     { reason: "settings_invalid", detail: expect.stringContaining("cannot be read") },
   ]);
+  const trust = [{ github: { repository, ...ids, environment } }];
+  agent.settings.set("shop", { ...appSettingsSchema.parse({ trust }), app: "shop", file: "shop.yml" });
+  expect(await call(agent)).toBe(200);
 });
 
 test("an app without a trusted repository asks no issuer for keys", async () => {
