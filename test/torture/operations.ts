@@ -98,7 +98,7 @@ export const operations: Operation[] = [
     prepare: async (host) => void (await host.deploy({ config: { keep_warm: "10m" } })),
     run: (host) => host.rollback(),
   },
-  { name: "rollback by token", run: (host) => host.rollbackByToken() },
+  { name: "read by token", run: (host) => host.readByToken() },
   { name: "redeploy", run: (host) => host.redeploy() },
   {
     name: "watch that fails",
@@ -116,8 +116,11 @@ export const operations: Operation[] = [
   },
   {
     name: "prune",
-    prepare: async (host) => void (await host.deploy({ newEnvironment: true })),
-    run: (host) => host.tryDeploy({ config: { keep: 1 } }),
+    async prepare(host) {
+      await host.deploy({ newEnvironment: true });
+      await host.deploy();
+    },
+    run: (host) => host.tryDeploy({ config: { keep: 2 } }),
   },
   {
     name: "pin",
