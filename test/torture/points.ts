@@ -31,7 +31,9 @@ export async function record(host: TortureHost, which: Operation[] = operations)
     await operation.prepare?.(host);
     host.takeEffects();
     prober.start();
-    await ends(host, operation);
+    const { name } = operation;
+    const told = (error: Error) => console.log(`${name} on ${host.bind} ends with: ${error.message}`);
+    await ends(host, { ...operation, run: (host) => operation.run(host).catch(told) });
     await operation.finish?.(host);
     await host.settles(30_000);
     await prober.stop();
