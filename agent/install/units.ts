@@ -62,6 +62,8 @@ export function renderAgentUnit({ node, programs, webGroup }: Installation): str
       `LoadCredential=keys:${credentials}`,
       "Restart=always",
       "RestartSec=1",
+      "# The agent ends what it has started itself, at a safe point.",
+      "KillMode=mixed",
       "# A deployment that a crash cut short is finished or undone first.",
       "TimeoutStartSec=15min",
       "TimeoutStopSec=30",

@@ -92,7 +92,7 @@ describeLab("the Debian package on a bare host", () => {
         await host().check("systemctl", "kill", "--signal=SIGKILL", "cutover-agent");
         await expect.poll(restarts, { timeout: minutes }).toBe(1);
         await expect.poll(() => property("ActiveState"), { timeout: minutes }).toBe("active");
-        await host().check("kill", "-STOP", await property("MainPID"));
+        await host().check("systemctl", "kill", "--signal=SIGSTOP", "cutover-agent");
         await expect.poll(restarts, { timeout: minutes, interval: 500 }).toBe(2);
         await expect.poll(() => property("ActiveState"), { timeout: minutes }).toBe("active");
       });
