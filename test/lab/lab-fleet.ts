@@ -57,11 +57,16 @@ export class LabFleet implements AsyncDisposable {
     return makePackage({ version, architecture, date, into: this.#scratch.path, compression: "none" });
   }
 
-  /** `apt install ./cutover-agent_*.deb`. */
-  async install(host: LabHost, file: string): Promise<void> {
+  /** @returns where the package is on the host */
+  async copyPackage(host: LabHost, file: string): Promise<string> {
     const inHost = join("/root", basename(file));
     await copyFile(file, host.path(inHost));
-    await host.check("apt-get", "install", "-y", inHost);
+    return inHost;
+  }
+
+  /** `apt install ./cutover-agent_*.deb`. */
+  async install(host: LabHost, file: string): Promise<void> {
+    await host.check("apt-get", "install", "-y", await this.copyPackage(host, file));
   }
 
   /** From now on jobs have GitHub's tokens and no key. Before `addShop`, so that the hosts know its issuer. */

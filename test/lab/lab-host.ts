@@ -8,7 +8,7 @@ import { descendantNamed, type Namespaces } from "./namespaces.ts";
 
 /** What a shell in a host finds. */
 const environment = {
-  PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+  PATH: "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
   LANG: "C.UTF-8",
   HOME: "/root",
   DEBIAN_FRONTEND: "noninteractive",
