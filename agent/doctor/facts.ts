@@ -13,6 +13,8 @@ export interface HostFacts {
   settings: AgentSettings;
   agent: AgentFacts;
   apps: AppFacts[];
+  /** undefined on a host whose agent is one process. */
+  helper: HelperFacts | undefined;
   /** Files of secrets beside the apps' settings that belong to no app. */
   strayEnvFiles: string[];
   nginx: NginxFacts;
@@ -32,6 +34,17 @@ export interface HostFacts {
 
 /** How the agent answers on its socket, or the reason why it does not. */
 export type AgentFacts = { socket: string } & ({ version: string } | { failure: string });
+
+export interface HelperFacts {
+  path: string;
+  /** The agent's; undefined where the host does not have it. */
+  user: Identity | undefined;
+  socket: Entry | undefined;
+  /** Those of the host's files that are there, with their directories. */
+  settings: Entry[];
+  /** Those in which the agent may make entries, as far as they are there. */
+  directories: Entry[];
+}
 
 export interface AppFacts {
   app: string;

@@ -5,6 +5,7 @@ import type { AgentSettings } from "../settings.ts";
 import type { AgentFacts, AppFacts, HostFacts, PythonFacts } from "./facts.ts";
 import { gatherApps, strayEnvFiles } from "./gather-apps.ts";
 import { gatherCertificates } from "./gather-certificates.ts";
+import { gatherHelper } from "./gather-helper.ts";
 import { gatherNginx } from "./gather-nginx.ts";
 import { entryOf } from "./gather-paths.ts";
 import { gatherSupervisor } from "./gather-supervisor.ts";
@@ -33,6 +34,7 @@ export async function gather({ settings, appsDir, agent, version, now }: GatherO
     settings,
     agent,
     apps,
+    helper: await gatherHelper(settings, appsDir, apps),
     strayEnvFiles: await strayEnvFiles(appsDir, apps),
     nginx,
     ownGroup: await gatherGroup(settings),

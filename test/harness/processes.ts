@@ -109,7 +109,7 @@ export function runningWith(...words: string[]): string[] {
   });
 }
 
-/** Seconds that no other process of this machine sleeps, so that it can be found by them. */
+/** Seconds that no other process of this machine sleeps, so that it can be found by them; and is gone soon in any case. */
 export function uniqueNap(): string {
-  return String(86_000 + Math.floor(Math.random() * 999_999));
+  return `90.${Math.floor(Math.random() * 1e9)}`;
 }

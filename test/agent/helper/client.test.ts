@@ -1,11 +1,15 @@
+import { once } from "node:events";
 import { lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import { duplexPair } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { HelperClient } from "../../../agent/helper/client.ts";
+import { serveConnection } from "../../../agent/helper/connection.ts";
 import { RemoteEnvironments, RemotePrivileged, RemoteReleases } from "../../../agent/helper/remote.ts";
 import { childrenOf } from "../../../agent/host/processes.ts";
+import { createLogger } from "../../../agent/logger.ts";
 import packageJson from "../../../package.json" with { type: "json" };
 import { parseManifest } from "../../../shared/manifest.ts";
 import { HelperHost } from "../../harness/helper-host.ts";
@@ -132,6 +136,16 @@ test("without use the connection ends, and the helper with it", async () => {
   await noHelper();
   expect(await asked.upstreamServers("shop")).toEqual({ main: [], preview: [] });
   await noHelper();
+});
+
+test("what does not end with its connection is not waited for without end", async () => {
+  const [ours, theirs] = duplexPair();
+  const acts = { answer: () => new Promise(() => undefined) };
+  const served = serveConnection(theirs, { acts, version, logger: createLogger("silent"), lastMs: 50 });
+  ours.write(`${JSON.stringify({ id: 1, method: "oldWorkers", params: {} })}\n`);
+  await once(ours, "data");
+  ours.end();
+  await served;
 });
 
 test("no helper, and one of another version, are told apart", async () => {
