@@ -19,11 +19,15 @@ function bundle(input: Record<string, string>, dir: string): RolldownOptions {
 export const actionBundle = bundle({ main: "action/main.ts" }, "action/dist");
 
 export const agentBundle = bundle(
-  { "cutover-agent": "agent/main.ts", cutover: "agent/cli/main.ts", launch: "agent/launch.ts" },
+  { "cutover-agent": "agent/main.ts", "cutover-helper": "agent/helper/main.ts", cutover: "agent/cli/main.ts" },
   "agent/dist",
 );
 
-/** The set-up builds the agent alone: action/dist is committed, and a test compares it with the sources. */
-const chosen: Record<string, RolldownOptions[]> = { action: [actionBundle], agent: [agentBundle] };
+/** One file by itself: it stays on the host when the rest is removed. Built after the others, which empty the directory. */
+const launcher = bundle({ launch: "agent/launch.ts" }, "agent/dist");
+const launcherBundle = { ...launcher, output: { ...launcher.output, cleanDir: false } };
 
-export default defineConfig(chosen[process.env.CUTOVER_BUILD ?? ""] ?? [actionBundle, agentBundle]);
+/** The set-up builds the agent alone: action/dist is committed, and a test compares it with the sources. */
+const chosen: Record<string, RolldownOptions[]> = { action: [actionBundle], agent: [agentBundle, launcherBundle] };
+
+export default defineConfig(chosen[process.env.CUTOVER_BUILD ?? ""] ?? [actionBundle, agentBundle, launcherBundle]);

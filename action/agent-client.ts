@@ -17,7 +17,7 @@ import {
   protocolVersion,
   routes,
 } from "../shared/protocol.ts";
-import { explain, isPassing, neverArrived, Refusal } from "./agent-errors.ts";
+import { explain, isAway, isPassing, neverArrived, Refusal } from "./agent-errors.ts";
 import type { Archive } from "./bundle.ts";
 import { type EventSource, followEvents } from "./events.ts";
 import { type Call, type CallBody, call, readText } from "./http.ts";
@@ -77,12 +77,13 @@ export interface Command {
 export class AgentClient {
   /** The authority of the address: the host in a token's audience, and the name in the log. */
   readonly host: string;
-  readonly #url: URL;
+  readonly #url: string;
   readonly #timing: ClientTiming;
   #known = false;
 
   constructor(url: URL, timing: ClientTiming = usualTiming) {
-    this.#url = url;
+    // Behind a proxy the agent may lie below a path.
+    this.#url = url.href.replace(/\/+$/, "");
     this.host = url.host;
     this.#timing = timing;
   }
@@ -146,7 +147,9 @@ export class AgentClient {
 
   /** Undoes a deployment that has not cut over. @throws already_cut_over */
   async abort(deployment: string, token: () => Promise<string>, signal: AbortSignal): Promise<DeploymentView> {
-    return this.#retry(signal, isPassing, async () => {
+    // A host that is away is not waited for: there the deployment's lease ends.
+    const repeat = (thrown: unknown) => isPassing(thrown) && !isAway(thrown);
+    return this.#retry(signal, repeat, async () => {
       const headers = await bearer(token);
       const path = routes.abort(deployment);
       const text = await this.#text({ method: "POST", path, headers, body: { kind: "json", text: "{}" }, signal });
@@ -217,7 +220,8 @@ export class AgentClient {
         retries: this.#known ? this.#timing.retriesWhenKnown : this.#timing.retries,
         minTimeout: this.#timing.firstDelayMs,
         maxTimeout: this.#timing.longestDelayMs,
-        shouldRetry: ({ error }) => repeat(error),
+        shouldRetry: ({ error, attemptNumber }) =>
+          repeat(error) && (attemptNumber <= this.#timing.retries || !isAway(error)),
         signal,
       });
     } catch (thrown) {
@@ -231,7 +235,7 @@ export class AgentClient {
   }
 
   async #answer({ path, idleMs = this.#timing.answerMs, ...request }: ClientCall) {
-    const answer = await call({ ...request, idleMs, url: new URL(path, this.#url) });
+    const answer = await call({ ...request, idleMs, url: new URL(`${this.#url}${path}`) });
     const status = answer.statusCode ?? 0;
     if (status >= 200 && status < 300) return answer;
     throw new Refusal(status, await readText(answer));

@@ -26,14 +26,24 @@ function parseProblem(text: string): Failure | undefined {
 /** The agent is between two starts, or a proxy before it has lost it. */
 export function isPassing(thrown: unknown): boolean {
   if (!(thrown instanceof Refusal)) return isNetworkFault(thrown) && !isTlsFault(thrown);
-  if (thrown.problem !== undefined) return thrown.problem.code === "agent_stopping";
+  if (thrown.problem !== undefined) return isNotNow(thrown.problem);
   return thrown.status === 502 || thrown.status === 503 || thrown.status === 504;
 }
 
 /** The request cannot have reached the agent, so even a call that must not happen twice may be tried again. */
 export function neverArrived(thrown: unknown): boolean {
-  if (thrown instanceof Refusal) return thrown.problem?.code === "agent_stopping";
+  if (thrown instanceof Refusal) return thrown.problem !== undefined && isNotNow(thrown.problem);
   return ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
+}
+
+/** The whole host is away, not only the agent: another attempt helps less, and other hosts may be waiting. */
+export function isAway(thrown: unknown): boolean {
+  return ["EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
+}
+
+/** Refused before anything of the call was looked at. */
+function isNotNow({ code }: Failure): boolean {
+  return code === "agent_stopping" || code === "too_many_calls";
 }
 
 function isNetworkFault(thrown: unknown): boolean {

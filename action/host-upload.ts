@@ -76,7 +76,7 @@ export class HostUpload {
     this.#base = undefined;
     // Nobody needs to be told of a first deploy.
     if (reason.code === "nothing_live") return;
-    const why = reason.code === "forbidden" ? "the key is not allowed to `read` there" : reason.message;
+    const why = reason.code === "forbidden" ? "the token is not allowed to `read` there" : reason.message;
     this.#parts.log.line(`everything is sent: ${why.replace(/\.$/, "")}.`);
   }
 

@@ -47,6 +47,7 @@ export async function call({ method, url, headers = {}, body, idleMs, signal }: 
     request.once("response", resolve);
     request.once("error", reject);
   });
+  limitConnecting(request);
   request.setTimeout(idleMs, () => request.destroy(new IdleError(idleMs)));
   try {
     if (body?.kind === "file") await sendFile(request, answer, body, signal);
@@ -57,6 +58,26 @@ export async function call({ method, url, headers = {}, body, idleMs, signal }: 
     request.destroy();
     signal.throwIfAborted();
     throw thrown;
+  }
+}
+
+/** Three attempts of the kernel's, the last after three seconds. A host that is cut off answers none; it would make dozens. */
+const connectMs = 5000;
+
+function limitConnecting(request: ClientRequest): void {
+  request.once("socket", (socket) => {
+    if (!socket.connecting) return;
+    const timer = setTimeout(() => request.destroy(new ConnectError()), connectMs);
+    socket.once("connect", () => clearTimeout(timer));
+    request.once("close", () => clearTimeout(timer));
+  });
+}
+
+class ConnectError extends Error {
+  /** As when the network itself says so. */
+  readonly code = "EHOSTUNREACH";
+  constructor() {
+    super(`no connection within ${connectMs / 1000} s`);
   }
 }
 

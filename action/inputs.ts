@@ -60,7 +60,7 @@ function hostFault(line: string): string | undefined {
     return "is no address of an agent; write it as https://web1.example.com:7070";
   }
   if (url.username !== "" || url.password !== "") return "must not hold a user name or password";
-  if (url.pathname !== "/" || url.search !== "" || url.hash !== "") return "must end after the port";
+  if (url.search !== "" || url.hash !== "") return "must end after the port or the path";
   return undefined;
 }
 

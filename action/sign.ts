@@ -1,11 +1,8 @@
 import { type Audience, formatAudience } from "../shared/audience.ts";
-import { CutoverError } from "../shared/errors.ts";
 import { type Claims, importPrivateKey, signToken } from "../shared/key.ts";
+import { githubTokens } from "./github-tokens.ts";
 
-/**
- * Where tokens come from: a key today. GitHub's OIDC is a second implementation of this, asked with the same audience;
- * `run.ts` asks for each token only when it is needed, since GitHub's live five minutes.
- */
+/** Where tokens come from: GitHub, or a key. Each is asked for only when it is needed, since GitHub's live five minutes. */
 export interface TokenSource {
   /** A token for one call on one host. @throws CutoverError */
   token(audience: Audience): Promise<string>;
@@ -19,15 +16,9 @@ export interface TokenSourceRequest {
   mask(secret: string): void;
 }
 
-/** @throws CutoverError signing_key_invalid */
+/** @throws CutoverError signing_key_invalid, id_token_unavailable */
 export async function tokenSource({ signingKey, env, now, mask }: TokenSourceRequest): Promise<TokenSource> {
-  if (signingKey === "") {
-    throw new CutoverError("signing_key_invalid", "There is no signing key.", {
-      unchanged: "Nothing was sent.",
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: the line of a workflow, as it must stand there
-      fix: "Make one with `cutover keygen`, store the private half as a secret of the repository or its environment, and pass it: `signing-key: ${{ secrets.CUTOVER_SIGNING_KEY }}`. A workflow from a fork gets no secrets.",
-    });
-  }
+  if (signingKey === "") return githubTokens({ env, mask });
   const key = await importPrivateKey(signingKey);
   const claims = claimsOf(env);
   return {

@@ -1,32 +1,17 @@
 #!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=1
 // The agent shares small hosts with the apps, also while a bundle of a gigabyte streams through: a small young generation
 // is collected often, which frees the buffers that passed, and few arenas keep little of what was freed. Neither costs time.
-import { readFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
-import { asCutoverError, CutoverError } from "../shared/errors.ts";
+import { asCutoverError } from "../shared/errors.ts";
 import { Deployments } from "./deploy/deployments.ts";
 import { armFaults } from "./effects.ts";
-import { AppsDirectory, readAgentSettings } from "./host/apps-dir.ts";
-import { AuditFiles } from "./host/audit-files.ts";
-import { freeBytes, ReleaseDirectories } from "./host/bundle/releases.ts";
-import { systemClock } from "./host/clock.ts";
-import { startEmbedded } from "./host/embedded/embedded.ts";
 import { EventFilesOnDisk } from "./host/event-files.ts";
-import { SocketProbe } from "./host/health.ts";
 import { IssuerKeyFiles } from "./host/issuer-keys.ts";
 import { LearntRepositoriesFile } from "./host/learnt-repositories.ts";
-import { MaintenanceFiles } from "./host/maintenance.ts";
-import { LocalPrivileged } from "./host/privileged.ts";
-import { ProcNetConnections } from "./host/proc-net.ts";
-import { PythonEnvironments } from "./host/python/python.ts";
 import { SpentTokensFile } from "./host/spent-tokens.ts";
-import { StateFiles } from "./host/state-file.ts";
-import { SupervisorLogs } from "./host/supervisor/instance-logs.ts";
-import { launcherFile } from "./host/supervisor/launcher.ts";
-import { NginxTraffic } from "./host/traffic.ts";
 import { AnotherAgent, startAdminServer } from "./http/admin-server.ts";
 import { createHttpApp } from "./http/app.ts";
 import { localOperator, tokenAuthorizer } from "./http/auth/authorize.ts";
@@ -35,12 +20,12 @@ import { CallLimiter } from "./http/call-limits.ts";
 import { createMetricsApp } from "./http/metrics.ts";
 import { startServer } from "./http/server.ts";
 import { createLogger, type Logger } from "./logger.ts";
-import { AuditWithRefusals, endOf } from "./observe/audited.ts";
-import { Metrics } from "./observe/metrics.ts";
 import { ObservedEvents } from "./observe/observed-events.ts";
-import { Webhooks } from "./observe/webhooks.ts";
-import type { EventFiles, Ports } from "./ports.ts";
+import { ServiceManager } from "./service-manager.ts";
 import type { AgentSettings } from "./settings.ts";
+import { createPorts, type Host, type HostOptions, openBorder, openHost } from "./wire/host.ts";
+import { address, listenOn, names } from "./wire/listen.ts";
+import { observe } from "./wire/observe.ts";
 
 const { version } = packageJson;
 /** Calls that still run at shut-down, such as followers of events, get this long. */
@@ -48,74 +33,7 @@ const graceMs = 2000;
 /** How long deployments have to reach a safe point. One that does not is taken up as if the agent had been killed. */
 const safePointMs = 7500;
 
-interface Options {
-  config: string;
-  embedded?: string;
-  listen?: string;
-}
-
-/** Where the agent's files are, and what ends with it: nothing on a host, nginx and supervisord in embedded mode. */
-interface Host {
-  settings: AgentSettings;
-  appsDir: string;
-  embedded: boolean;
-  stop(): Promise<void>;
-}
-
-async function openHost({ config, embedded, listen }: Options): Promise<Host> {
-  if (embedded !== undefined) {
-    const host = await startEmbedded(resolve(embedded), listen === undefined ? {} : { listen });
-    return { ...host, embedded: true };
-  }
-  const settings = await readAgentSettings(config);
-  return { settings, appsDir: join(dirname(resolve(config)), "apps"), embedded: false, stop: async () => {} };
-}
-
-function createPorts({ settings, appsDir, embedded }: Host, events: EventFiles): Ports {
-  const { data, limits } = settings;
-  const apps = new AppsDirectory(appsDir);
-  const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile(), ownUser: embedded });
-  return {
-    clock: systemClock,
-    apps,
-    states: new StateFiles(data),
-    releases: new ReleaseDirectories({ data, limits }),
-    environments: new PythonEnvironments({
-      data,
-      pythonPath: settings.python_path,
-      jobs: limits.jobs,
-      runStep: privileged.stepRunner(),
-      trees: privileged.buildTrees(),
-    }),
-    privileged,
-    traffic: new NginxTraffic(data, privileged),
-    probe: new SocketProbe(version),
-    connections: new ProcNetConnections(),
-    logs: new SupervisorLogs(data, settings.supervisor.conf_dir),
-    events,
-    maintenance: new MaintenanceFiles(data),
-  };
-}
-
-async function readTls({ tls }: AgentSettings): Promise<{ tls?: { certificate: string; key: string } }> {
-  if (tls === undefined) return {};
-  try {
-    const [certificate, key] = await Promise.all([readFile(tls.certificate, "utf8"), readFile(tls.key, "utf8")]);
-    return { tls: { certificate, key } };
-  } catch (cause) {
-    throw new CutoverError(
-      "host_settings_invalid",
-      `A TLS file of agent.yml cannot be read: ${(cause as Error).message}`,
-      {
-        unchanged: "The agent did not start; the sites go on serving.",
-        fix: "Correct tls.certificate and tls.key in agent.yml.",
-        cause,
-      },
-    );
-  }
-}
-
-async function run(options: Options): Promise<void> {
+async function run(options: HostOptions): Promise<void> {
   const { CUTOVER_FAULTS: faults } = process.env;
   if (faults !== undefined) armFaults(faults, { embedded: options.embedded !== undefined });
   const host = await openHost(options);
@@ -135,14 +53,25 @@ async function serve(host: Host): Promise<void> {
   const { settings } = host;
   const logger = createLogger(settings.log_level);
   const events = new ObservedEvents(new EventFilesOnDisk(settings.data));
-  const ports = createPorts(host, events);
+  const border = openBorder(host, version);
+  await border.prepare();
+  const ports = createPorts(host, { border, events, version });
   const service = new Deployments({ ports, log: logger, onCut: (app, requests) => metrics.cut(app, requests) });
-  const { metrics, audit, closeObservers } = observe(host, { events, service, apps: ports.apps, logger });
+  const manager = new ServiceManager(process.env, (err) => logger.warn({ err }, "systemd could not be told"));
+  const { metrics, audit, closeObservers } = observe(settings, {
+    version,
+    events,
+    service,
+    apps: ports.apps,
+    logger,
+  });
   const common = { service, logger, version, audit };
   const { github, limits, data } = settings;
   const learnt = new LearntRepositoriesFile(data);
   const trust = new TrustBook(ports.apps, learnt, github);
 
+  // Heard from the very beginning: what is taken up again may be asked to stop at once.
+  const asked = nextSignal();
   // First, since it refuses to start beside another agent: nothing may be recovered by two.
   const local = createHttpApp({
     ...common,
@@ -155,7 +84,7 @@ async function serve(host: Host): Promise<void> {
   const servers = [admin];
   const spent = await SpentTokensFile.open(join(settings.data, "spent-tokens"));
   try {
-    await service.recoverAll();
+    await Promise.race([service.recoverAll(), asked]);
     const authorize = tokenAuthorizer({
       apps: ports.apps,
       spent,
@@ -165,23 +94,31 @@ async function serve(host: Host): Promise<void> {
     });
     const watched = settings.metrics === true ? { metrics: () => metrics.render() } : {};
     const app = createHttpApp({ ...common, authorize, ...watched, limiter: new CallLimiter({ limits }) });
-    const connections = { ...limits, onFull: (about: object) => logger.warn(about, "connections are refused") };
-    const server = await startServer(address(settings.listen), { app, connections, ...(await readTls(settings)) });
+    const { server, unwatch } = await listenOn(settings, {
+      app,
+      logger,
+      metrics,
+      credentials: process.env.CREDENTIALS_DIRECTORY,
+    });
+    using _watch = unwatch;
     servers.unshift(server);
     if (typeof settings.metrics === "string") {
       const app = createMetricsApp({ logger, metrics: () => metrics.render() });
       servers.push(await startServer(address(settings.metrics), { app }));
     }
     logger.info({ version, listen: server.address, names: names(settings), socket: admin.address }, "ready");
-    const signal = await nextSignal();
+    void manager.ready();
+    const signal = await asked;
     logger.info({ signal }, "stopping");
   } finally {
+    await manager.stopping();
     const closed = servers.map((server) => server.close(graceMs));
     const patience = sleep(safePointMs, "late", { ref: false });
     if ((await Promise.race([service.close(), patience])) === "late") logger.warn("a deployment is left in the middle");
     await Promise.all(closed);
     await closeObservers();
     await spent.close();
+    border.close();
     logger.info("stopped");
   }
 }
@@ -190,52 +127,6 @@ function issuerKeys({ data, github }: AgentSettings, logger: Logger): IssuerKeyF
   const onTrouble = (issuer: string, detail: string) =>
     logger.warn({ issuer, detail }, "trouble with an issuer's keys");
   return new IssuerKeyFiles({ data, issuers: github, onTrouble });
-}
-
-interface Observed {
-  events: ObservedEvents;
-  service: Deployments;
-  apps: Ports["apps"];
-  logger: Logger;
-}
-
-/** Who hears of what deployments do, and of their ends. */
-function observe({ settings }: Host, { events, service, apps, logger }: Observed) {
-  const metrics = new Metrics({ service, version, freeBytes: () => freeBytes(settings.data) });
-  const onError = (err: unknown) => logger.error({ err }, "the audit log could not be written");
-  const files = new AuditFiles(settings.data, { onError });
-  const audit = new AuditWithRefusals(files, (reason) => metrics.refused(reason));
-  const webhooks = new Webhooks({
-    webhooks: settings.webhooks,
-    apps,
-    host: names(settings)[0] ?? settings.listen,
-    log: logger,
-    onResult: (result) => metrics.webhook(result),
-  });
-  events.listen((app, event) => metrics.event(app, event));
-  events.listen((_app, event) => {
-    const entry = endOf(event);
-    if (entry !== undefined) void audit.record(entry);
-  });
-  events.listen((app, event) => webhooks.event(app, event));
-  return {
-    metrics,
-    audit,
-    async closeObservers(): Promise<void> {
-      await webhooks.close(graceMs);
-      await files.close();
-    },
-  };
-}
-
-/** Without names of its own the agent answers to the address that it listens on. */
-function names({ names, listen }: AgentSettings): string[] {
-  return names.length > 0 ? names : [listen];
-}
-
-function address(listen: string): { host: string; port: number } {
-  const separator = listen.lastIndexOf(":");
-  return { host: listen.slice(0, separator).replace(/^\[|\]$/g, ""), port: Number(listen.slice(separator + 1)) };
 }
 
 function nextSignal(): Promise<NodeJS.Signals> {
@@ -258,7 +149,7 @@ function leave(): void {
 }
 
 try {
-  await run(program.parse().opts<Options>());
+  await run(program.parse().opts<HostOptions>());
 } catch (thrown) {
   const { code, message, unchanged, fix } = asCutoverError(thrown);
   const lines = [`cutover-agent: ${message} [${code}]`, unchanged, fix].filter((line) => line !== undefined);

@@ -1,3 +1,4 @@
+import { BlockList, isIP } from "node:net";
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { listenAddress, serverAddress, serverName } from "../shared/config-values.ts";
@@ -76,15 +77,49 @@ export type GithubIssuer = z.output<typeof githubIssuer>;
 
 const githubDotCom = { issuer: "https://token.actions.githubusercontent.com", server: "https://github.com" } as const;
 const userName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "a user of this host");
+/** An absolute path, or the name of a credential that systemd gives to the agent's unit. */
+const tlsFile = z
+  .string()
+  .regex(/^(?:\/.+|[A-Za-z0-9._-]{1,255})$/, "an absolute path, or the name of a systemd credential of the unit")
+  .refine((text) => text !== "." && text !== "..", { error: "the name of a file" });
+
+/** An address or a network, as `10.0.0.0/8` and `2001:db8::/32`. */
+const network = z.string().refine((text) => networkOf(text) !== undefined, {
+  error: "an IPv4 or IPv6 address, or a network such as 10.0.0.0/8",
+});
+
+function networkOf(text: string): { address: string; prefix: number; family: "ipv4" | "ipv6" } | undefined {
+  const [, address = "", length] = /^([0-9a-fA-F:.]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const version = isIP(address);
+  const longest = version === 4 ? 32 : 128;
+  const prefix = length === undefined ? longest : Number(length);
+  if (version === 0 || prefix > longest) return undefined;
+  return { address, prefix, family: version === 4 ? "ipv4" : "ipv6" };
+}
+
+/** Tells whether an address may reach the agent; every one may where the list is empty. */
+export function allowedAddresses(allow: readonly string[]): (address: string) => boolean {
+  if (allow.length === 0) return () => true;
+  const listed = new BlockList();
+  for (const text of allow) {
+    const found = networkOf(text);
+    if (found !== undefined) listed.addSubnet(found.address, found.prefix, found.family);
+  }
+  return (address) => listed.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+}
 
 /** agent.yml: what the host's owner says about the agent. Everything has a default for a Debian host. */
-export const agentSettingsSchema = z.strictObject({
+const agentSettings = z.strictObject({
   /** Where the agent listens for the Action and curl. */
   listen: z.string().regex(networkAddress, "address:port").default("127.0.0.1:7070"),
   /** The authorities by which callers know this agent, as in their URL; a token names one of them. */
   names: z.array(z.string().min(1)).default([]),
   /** Certificate and key, PEM files. Without them the agent speaks plain HTTP, behind something that ends TLS. */
-  tls: z.strictObject({ certificate: z.string(), key: z.string() }).optional(),
+  tls: z.strictObject({ certificate: tlsFile, key: tlsFile }).optional(),
+  /** Plain HTTP also beyond this host. */
+  insecure: z.boolean().default(false),
+  /** From where connections to `listen` are taken. Without any: from everywhere. */
+  allow: z.array(network).default([]),
   data: z.string().default("/var/lib/cutover"),
   socket: z.string().default("/run/cutover/agent.sock"),
   /** Where the helper answers an agent that is not root. */
@@ -156,6 +191,15 @@ export const agentSettingsSchema = z.strictObject({
   webhooks: z.array(webhook).default([]),
   log_level: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });
+
+export const agentSettingsSchema = agentSettings.refine(
+  ({ listen, tls, insecure }) => tls !== undefined || insecure || isLoopback(new URL(`http://${listen}`)),
+  {
+    path: ["listen"],
+    error:
+      "plain HTTP goes only to this host itself: write `tls`, or listen on 127.0.0.1 behind nginx; `insecure: true` says otherwise",
+  },
+);
 export type AgentSettings = z.output<typeof agentSettingsSchema>;
 
 export const grant = z.enum(["deploy", "activate", "redeploy", "rollback", "abort", "read"]);

@@ -39,6 +39,7 @@ export const errorCodes = {
   base_unusable: "The host does not have what a thin bundle leaves out.",
   // The host
   host_settings_invalid: "A settings file of the host is wrong.",
+  setup_impossible: "This host cannot be set up as it is.",
   environment_invalid: "A variable cannot be put into the app's environment file.",
   disk_full: "The host has too little free disk.",
   listen_not_allowed: "The host does not allow this app the address that it asks for.",
@@ -74,6 +75,8 @@ export const errorCodes = {
   supervisor_config_broken: "supervisord cannot read its configuration.",
   nginx_config_broken: "nginx refuses its configuration.",
   nginx_unreachable: "nginx is not running or could not be reloaded.",
+  helper_unreachable: "The agent's helper, which acts as root, does not answer.",
+  helper_refused: "The helper refused what the agent asked of it.",
   agent_stopping: "The agent is shutting down.",
   internal: "cutover met a condition that it did not expect.",
 } as const;

@@ -18291,6 +18291,8 @@ const errorCodes = {
 	supervisor_config_broken: "supervisord cannot read its configuration.",
 	nginx_config_broken: "nginx refuses its configuration.",
 	nginx_unreachable: "nginx is not running or could not be reloaded.",
+	helper_unreachable: "The agent's helper, which acts as root, does not answer.",
+	helper_refused: "The helper refused what the agent asked of it.",
 	agent_stopping: "The agent is shutting down.",
 	internal: "cutover met a condition that it did not expect."
 };
@@ -24307,7 +24309,7 @@ function hostFault(line) {
 	const url = URL.parse(line);
 	if (url === null || !/^https?:\/\//i.test(line)) return "is no address of an agent; write it as https://web1.example.com:7070";
 	if (url.username !== "" || url.password !== "") return "must not hold a user name or password";
-	if (url.pathname !== "/" || url.search !== "" || url.hash !== "") return "must end after the port";
+	if (url.search !== "" || url.hash !== "") return "must end after the port or the path";
 }
 /** Inputs reach an error message; whoever put a password into an address must not find it in the log. */
 function quoted(text) {
@@ -37743,7 +37745,7 @@ var HostUpload = class {
 	#sendEverything(reason) {
 		this.#base = void 0;
 		if (reason.code === "nothing_live") return;
-		const why = reason.code === "forbidden" ? "the key is not allowed to `read` there" : reason.message;
+		const why = reason.code === "forbidden" ? "the token is not allowed to `read` there" : reason.message;
 		this.#parts.log.line(`everything is sent: ${why.replace(/\.$/, "")}.`);
 	}
 	#token(operation) {
@@ -39196,12 +39198,390 @@ async function signToken(signer, audience, claims, now = Date.now()) {
 		typ: "JWT"
 	}).setIssuer(keyIssuer).setAudience(audience).setIssuedAt(seconds).setNotBefore(seconds).setExpirationTime(seconds + 300).setJti(randomUUID()).sign(signer.key);
 }
-// action/sign.ts
-/** @throws CutoverError signing_key_invalid */
-async function tokenSource({ signingKey, env, now, mask }) {
-	if (signingKey === "") throw new CutoverError("signing_key_invalid", "There is no signing key.", {
+// node_modules/is-network-error/index.js
+const objectToString = Object.prototype.toString;
+const isError = (value) => objectToString.call(value) === "[object Error]";
+const errorMessages = /* @__PURE__ */ new Set([
+	"network error",
+	"NetworkError when attempting to fetch resource.",
+	"The Internet connection appears to be offline.",
+	"Network request failed",
+	"fetch failed",
+	"terminated",
+	" A network error occurred.",
+	"Network connection lost"
+]);
+function isNetworkError(error) {
+	if (!(error && isError(error) && error.name === "TypeError" && typeof error.message === "string")) return false;
+	const { message, stack } = error;
+	if (message === "Load failed" || message.startsWith("Load failed (") && message.endsWith(")")) return stack === void 0 || "__sentry_captured__" in error;
+	if (message.startsWith("error sending request for url")) return true;
+	if (message === "Failed to fetch" || message.startsWith("Failed to fetch (") && message.endsWith(")")) return true;
+	return errorMessages.has(message);
+}
+// node_modules/p-retry/index.js
+function validateRetries(retries) {
+	if (typeof retries === "number") {
+		if (retries < 0) throw new TypeError("Expected `retries` to be a non-negative number.");
+		if (Number.isNaN(retries)) throw new TypeError("Expected `retries` to be a valid number or Infinity, got NaN.");
+		if (Number.isFinite(retries) && !Number.isInteger(retries)) throw new TypeError("Expected `retries` to be a non-negative integer or Infinity.");
+	} else if (retries !== void 0) throw new TypeError("Expected `retries` to be a number or Infinity.");
+}
+function validateNumberOption(name, value, { allowInfinity = false } = {}) {
+	if (typeof value !== "number" || Number.isNaN(value)) throw new TypeError(`Expected \`${name}\` to be a number${allowInfinity ? " or Infinity" : ""}.`);
+	if (!allowInfinity && !Number.isFinite(value)) throw new TypeError(`Expected \`${name}\` to be a finite number.`);
+	if (value < 0) throw new TypeError(`Expected \`${name}\` to be \u{2265} 0.`);
+}
+function validateOption(name, value, type) {
+	if (value === void 0 || value === null) return;
+	if (typeof value !== type) throw new TypeError(`Expected \`${name}\` to be a ${type}.`);
+}
+function validateSignal(value) {
+	if (value === void 0 || value === null) return;
+	if (typeof value.throwIfAborted !== "function" || typeof value.addEventListener !== "function" || typeof value.removeEventListener !== "function") throw new TypeError("Expected `signal` to be an AbortSignal.");
+}
+var AbortError = class AbortError extends Error {
+	constructor(message) {
+		super(typeof message === "string" ? message : void 0);
+		this.name = "AbortError";
+		if (message instanceof Error) {
+			this.originalError = message;
+			({message} = message);
+		} else {
+			this.originalError = new Error(message);
+			({message} = this.originalError);
+			Error.captureStackTrace?.(this.originalError, AbortError);
+		}
+		this.message = message;
+	}
+};
+const maximumDelay = 2 ** 31 - 1;
+function calculateDelay(retriesConsumed, options) {
+	if (options.minTimeout === 0) return 0;
+	const attempt = retriesConsumed + 1;
+	const random = options.randomize ? Math.random() + 1 : 1;
+	const timeout = Math.round(random * options.minTimeout * options.factor ** (attempt - 1));
+	return Math.min(timeout, Math.ceil(options.maxTimeout), maximumDelay);
+}
+function calculateRemainingTime(start, max) {
+	return Number.isFinite(max) ? max - (performance.now() - start) : max;
+}
+async function delayForRetry(delay, options) {
+	if (delay <= 0) return;
+	await new Promise((resolve, reject) => {
+		const onAbort = () => {
+			clearTimeout(timeoutToken);
+			reject(options.signal.reason);
+		};
+		const timeoutToken = setTimeout(() => {
+			options.signal?.removeEventListener("abort", onAbort);
+			resolve();
+		}, delay);
+		if (options.unref) timeoutToken.unref?.();
+		options.signal?.addEventListener("abort", onAbort, { once: true });
+	});
+}
+function stringifyThrownValue(value) {
+	try {
+		return String(value);
+	} catch {
+		return Object.prototype.toString.call(value);
+	}
+}
+function unwrapAbortError(error) {
+	let cause = error;
+	while (cause instanceof AbortError && cause.originalError instanceof Error) cause = cause.originalError;
+	return cause;
+}
+async function onAttemptFailure({ error, attemptNumber, retriesConsumed, startTime, options }) {
+	const abortIfNeeded = () => {
+		options.signal?.throwIfAborted();
+	};
+	const normalizedError = error instanceof Error ? error : /* @__PURE__ */ new TypeError(`Non-error was thrown: "${stringifyThrownValue(error)}". You should only throw errors.`);
+	abortIfNeeded();
+	if (normalizedError instanceof AbortError) throw unwrapAbortError(normalizedError);
+	const retriesLeft = options.retries - retriesConsumed;
+	const isRetriableError = !(normalizedError instanceof TypeError) || isNetworkError(normalizedError);
+	const timeLeft = calculateRemainingTime(startTime, options.maxRetryTime);
+	const delayTime = isRetriableError && timeLeft > 0 && retriesLeft > 0 ? calculateDelay(retriesConsumed, options) : 0;
+	const consumeRetryContext = Object.freeze({
+		error: normalizedError,
+		attemptNumber,
+		retriesLeft,
+		retriesConsumed,
+		retryDelay: delayTime
+	});
+	const consumeRetry = await options.shouldConsumeRetry(consumeRetryContext) ?? true;
+	abortIfNeeded();
+	const effectiveDelay = consumeRetry ? delayTime : 0;
+	const context = Object.freeze({
+		error: normalizedError,
+		attemptNumber,
+		retriesLeft,
+		retriesConsumed,
+		retryDelay: effectiveDelay
+	});
+	await options.onFailedAttempt(context);
+	abortIfNeeded();
+	const remainingTime = calculateRemainingTime(startTime, options.maxRetryTime);
+	if (!isRetriableError || remainingTime <= 0 || retriesLeft <= 0) throw normalizedError;
+	const shouldRetry = await options.shouldRetry(context);
+	abortIfNeeded();
+	if (!shouldRetry) throw normalizedError;
+	const remainingTimeAfterShouldRetry = calculateRemainingTime(startTime, options.maxRetryTime);
+	if (remainingTimeAfterShouldRetry <= 0) throw normalizedError;
+	if (!consumeRetry) return false;
+	await delayForRetry(Math.min(effectiveDelay, remainingTimeAfterShouldRetry), options);
+	return true;
+}
+async function pRetry(input, options = {}) {
+	options = { ...options };
+	options.retries ??= 10;
+	validateRetries(options.retries);
+	if (Object.hasOwn(options, "forever")) throw new Error("The `forever` option is no longer supported. For many use-cases, you can set `retries: Infinity` instead.");
+	options.factor ??= 2;
+	options.minTimeout ??= 1e3;
+	options.maxTimeout ??= Infinity;
+	options.maxRetryTime ??= Infinity;
+	options.randomize ??= false;
+	options.onFailedAttempt ??= () => {};
+	options.shouldRetry ??= () => true;
+	options.shouldConsumeRetry ??= () => true;
+	validateOption("onFailedAttempt", options.onFailedAttempt, "function");
+	validateOption("shouldRetry", options.shouldRetry, "function");
+	validateOption("shouldConsumeRetry", options.shouldConsumeRetry, "function");
+	validateOption("randomize", options.randomize, "boolean");
+	validateOption("unref", options.unref, "boolean");
+	validateSignal(options.signal);
+	validateNumberOption("factor", options.factor);
+	validateNumberOption("minTimeout", options.minTimeout);
+	validateNumberOption("maxTimeout", options.maxTimeout, { allowInfinity: true });
+	validateNumberOption("maxRetryTime", options.maxRetryTime, { allowInfinity: true });
+	if (options.factor === 0) options.factor = 1;
+	options.signal?.throwIfAborted();
+	let attemptNumber = 0;
+	let retriesConsumed = 0;
+	const startTime = performance.now();
+	while (retriesConsumed <= options.retries) {
+		attemptNumber++;
+		try {
+			options.signal?.throwIfAborted();
+			const result = await input(attemptNumber);
+			options.signal?.throwIfAborted();
+			return result;
+		} catch (error) {
+			if (await onAttemptFailure({
+				error,
+				attemptNumber,
+				retriesConsumed,
+				startTime,
+				options
+			})) retriesConsumed++;
+		}
+	}
+	throw new Error("Retry attempts exhausted without throwing an error.");
+}
+// action/http.ts
+/**
+* One request with node's own client, which can wait for 100 Continue; the agent comes from @actions/http-client, so
+* that https_proxy and no_proxy count.
+*/
+async function call({ method, url, headers = {}, body, idleMs, signal }) {
+	signal.throwIfAborted();
+	const options = {
+		method,
+		agent: new HttpClient("cutover", [], { keepAlive: false }).getAgent(url.href),
+		signal,
+		headers: {
+			connection: "close",
+			...headers,
+			...bodyHeaders(body)
+		}
+	};
+	const request$2 = (url.protocol === "https:" ? request$1 : request)(url, options);
+	const answer = new Promise((resolve, reject) => {
+		request$2.once("response", resolve);
+		request$2.once("error", reject);
+	});
+	request$2.setTimeout(idleMs, () => request$2.destroy(new IdleError(idleMs)));
+	try {
+		if (body?.kind === "file") await sendFile(request$2, answer, body, signal);
+		else request$2.end(body?.text);
+		return await answer;
+	} catch (thrown) {
+		answer.catch(() => void 0);
+		request$2.destroy();
+		signal.throwIfAborted();
+		throw thrown;
+	}
+}
+var IdleError = class extends Error {
+	code = "ETIMEDOUT";
+	constructor(ms) {
+		super(`nothing came for ${Math.round(ms / 1e3)} s`);
+	}
+};
+function bodyHeaders(body) {
+	switch (body?.kind) {
+		case void 0: return {};
+		case "json": return {
+			"content-type": "application/json",
+			"content-length": String(Buffer.byteLength(body.text))
+		};
+		case "file": return {
+			"content-type": "application/zstd",
+			"content-length": String(body.size),
+			expect: "100-continue"
+		};
+	}
+}
+function continued(request, answer, ms) {
+	return new Promise((resolve, reject) => {
+		const timer = setTimeout(() => resolve(true), ms);
+		const settle = (value) => {
+			clearTimeout(timer);
+			resolve(value);
+		};
+		request.once("continue", () => settle(true));
+		answer.then(() => settle(false), (thrown) => {
+			clearTimeout(timer);
+			reject(thrown);
+		});
+	});
+}
+/** Stops as soon as there is an answer: one that comes early refuses the rest. */
+async function sendFile(request, answer, body, signal) {
+	request.flushHeaders();
+	if (!await continued(request, answer, body.continueMs)) return void (await answer).once("close", () => request.destroy());
+	let answered = false;
+	const stop = () => {
+		answered = true;
+	};
+	answer.then(stop, stop);
+	let sent = 0;
+	for await (const chunk of createReadStream(body.path, {
+		highWaterMark: 262144,
+		signal
+	})) {
+		if (answered) return;
+		if (!request.write(chunk)) await Promise.race([once(request, "drain", { signal }), answer]);
+		sent += chunk.length;
+		body.onProgress(sent);
+	}
+	request.end();
+}
+/** A whole answer's text, refused above a limit that no answer of an agent reaches. */
+async function readText(answer, limit = 4194304) {
+	const chunks = [];
+	let size = 0;
+	for await (const chunk of answer) {
+		size += chunk.length;
+		if (size > limit) {
+			answer.destroy();
+			break;
+		}
+		chunks.push(chunk);
+	}
+	return Buffer.concat(chunks).toString("utf8");
+}
+// action/github-tokens.ts
+const usualTimes = {
+	answerMs: 1e4,
+	tokenMs: 45e3,
+	retries: 5,
+	firstDelayMs: 500
+};
+const answer = object({ value: string().regex(/^[\w-]+\.[\w-]+\.[\w-]+$/) });
+/**
+* ID tokens that GitHub signs for this job: no secret is stored anywhere. Asked for here and not with core.getIDToken,
+* which would print its mask, and so the token, while a host's output has stopped the runner's commands.
+* @throws CutoverError id_token_unavailable, where the workflow may not ask for one
+*/
+function githubTokens({ env, mask, times }) {
+	const { ACTIONS_ID_TOKEN_REQUEST_URL: address = "", ACTIONS_ID_TOKEN_REQUEST_TOKEN: bearer = "" } = env;
+	if (address === "" || bearer === "" || !URL.canParse(address)) throw notPermitted(env);
+	const { answerMs, tokenMs, retries, firstDelayMs } = {
+		...usualTimes,
+		...times
+	};
+	async function ask(url, signal) {
+		const response = await call({
+			method: "GET",
+			url,
+			headers: {
+				authorization: `Bearer ${bearer}`,
+				accept: "application/json"
+			},
+			idleMs: answerMs,
+			signal
+		});
+		const text = await readText(response, 65536);
+		if (response.statusCode !== 200) throw new Unanswered(`HTTP ${response.statusCode}`, response.statusCode ?? 0);
+		const parsed = answer.safeParse(parseJson$1(text));
+		if (!parsed.success) throw new Unanswered("an answer without a token", 0);
+		mask(parsed.data.value);
+		return parsed.data.value;
+	}
+	return { async token(audience) {
+		const url = new URL(address);
+		url.searchParams.set("audience", formatAudience(audience));
+		const signal = AbortSignal.timeout(tokenMs);
+		try {
+			return await pRetry(() => ask(url, signal), {
+				retries,
+				minTimeout: firstDelayMs,
+				shouldRetry: ({ error }) => isPassing$1(error),
+				signal
+			});
+		} catch (thrown) {
+			throw unanswered(thrown, audience.host);
+		}
+	} };
+}
+var Unanswered = class extends Error {
+	status;
+	constructor(message, status) {
+		super(message);
+		this.status = status;
+	}
+};
+/** A connection that broke, or a server that is between two starts; a refusal stays one. */
+function isPassing$1(error) {
+	return !(error instanceof Unanswered) || error.status >= 500 || error.status === 429;
+}
+function notPermitted({ GITHUB_EVENT_NAME: event = "", GITHUB_REPOSITORY: repository = "" }) {
+	return new CutoverError("id_token_unavailable", `GitHub gives this job no ID token, and there is no signing key.${event.startsWith("pull_request") ? ` This run is of a ${event}: to one from a fork GitHub gives no ID token whatever the workflow says, and no secret either. Deploy on a push, or by hand.` : ""}`, {
 		unchanged: "Nothing was sent.",
-		fix: "Make one with `cutover keygen`, store the private half as a secret of the repository or its environment, and pass it: `signing-key: ${{ secrets.CUTOVER_SIGNING_KEY }}`. A workflow from a fork gets no secrets."
+		fix: `Add these four lines to the job in the workflow (and on each host: \`cutover app add APP --github ${repository === "" ? "OWNER/NAME" : repository} --environment production\`):\n${[
+			"    environment: production",
+			"    permissions:",
+			"      contents: read",
+			"      id-token: write"
+		].join("\n")}\nWith a key instead: \`signing-key\` is empty here. Is the secret that it names there, in this repository or its environment?`
+	});
+}
+function unanswered(thrown, host) {
+	const reason = thrown instanceof Error ? thrown.message : String(thrown);
+	const refused = thrown instanceof Unanswered && thrown.status >= 400 && thrown.status < 500;
+	return new CutoverError("id_token_unavailable", `GitHub gave no ID token for ${host}: ${reason}.`, {
+		unchanged: "Nothing was changed on this host by this call.",
+		fix: refused ? "The job may have run for longer than its right to ask for tokens lasts. Run it again." : "Look at https://www.githubstatus.com, then run the job again.",
+		cause: thrown
+	});
+}
+function parseJson$1(text) {
+	try {
+		return JSON.parse(text);
+	} catch {
+		return;
+	}
+}
+// action/sign.ts
+/** @throws CutoverError signing_key_invalid, id_token_unavailable */
+async function tokenSource({ signingKey, env, now, mask }) {
+	if (signingKey === "") return githubTokens({
+		env,
+		mask
 	});
 	const key = await importPrivateKey(signingKey);
 	const claims = claimsOf(env);
@@ -39692,189 +40072,6 @@ async function runAction({ publication, ...effects }) {
 	annotateFailures(report, log);
 	return failedHosts(report).length > 0 ? "annotated" : sentences(report.failure);
 }
-// node_modules/is-network-error/index.js
-const objectToString = Object.prototype.toString;
-const isError = (value) => objectToString.call(value) === "[object Error]";
-const errorMessages = /* @__PURE__ */ new Set([
-	"network error",
-	"NetworkError when attempting to fetch resource.",
-	"The Internet connection appears to be offline.",
-	"Network request failed",
-	"fetch failed",
-	"terminated",
-	" A network error occurred.",
-	"Network connection lost"
-]);
-function isNetworkError(error) {
-	if (!(error && isError(error) && error.name === "TypeError" && typeof error.message === "string")) return false;
-	const { message, stack } = error;
-	if (message === "Load failed" || message.startsWith("Load failed (") && message.endsWith(")")) return stack === void 0 || "__sentry_captured__" in error;
-	if (message.startsWith("error sending request for url")) return true;
-	if (message === "Failed to fetch" || message.startsWith("Failed to fetch (") && message.endsWith(")")) return true;
-	return errorMessages.has(message);
-}
-// node_modules/p-retry/index.js
-function validateRetries(retries) {
-	if (typeof retries === "number") {
-		if (retries < 0) throw new TypeError("Expected `retries` to be a non-negative number.");
-		if (Number.isNaN(retries)) throw new TypeError("Expected `retries` to be a valid number or Infinity, got NaN.");
-		if (Number.isFinite(retries) && !Number.isInteger(retries)) throw new TypeError("Expected `retries` to be a non-negative integer or Infinity.");
-	} else if (retries !== void 0) throw new TypeError("Expected `retries` to be a number or Infinity.");
-}
-function validateNumberOption(name, value, { allowInfinity = false } = {}) {
-	if (typeof value !== "number" || Number.isNaN(value)) throw new TypeError(`Expected \`${name}\` to be a number${allowInfinity ? " or Infinity" : ""}.`);
-	if (!allowInfinity && !Number.isFinite(value)) throw new TypeError(`Expected \`${name}\` to be a finite number.`);
-	if (value < 0) throw new TypeError(`Expected \`${name}\` to be \u{2265} 0.`);
-}
-function validateOption(name, value, type) {
-	if (value === void 0 || value === null) return;
-	if (typeof value !== type) throw new TypeError(`Expected \`${name}\` to be a ${type}.`);
-}
-function validateSignal(value) {
-	if (value === void 0 || value === null) return;
-	if (typeof value.throwIfAborted !== "function" || typeof value.addEventListener !== "function" || typeof value.removeEventListener !== "function") throw new TypeError("Expected `signal` to be an AbortSignal.");
-}
-var AbortError = class AbortError extends Error {
-	constructor(message) {
-		super(typeof message === "string" ? message : void 0);
-		this.name = "AbortError";
-		if (message instanceof Error) {
-			this.originalError = message;
-			({message} = message);
-		} else {
-			this.originalError = new Error(message);
-			({message} = this.originalError);
-			Error.captureStackTrace?.(this.originalError, AbortError);
-		}
-		this.message = message;
-	}
-};
-const maximumDelay = 2 ** 31 - 1;
-function calculateDelay(retriesConsumed, options) {
-	if (options.minTimeout === 0) return 0;
-	const attempt = retriesConsumed + 1;
-	const random = options.randomize ? Math.random() + 1 : 1;
-	const timeout = Math.round(random * options.minTimeout * options.factor ** (attempt - 1));
-	return Math.min(timeout, Math.ceil(options.maxTimeout), maximumDelay);
-}
-function calculateRemainingTime(start, max) {
-	return Number.isFinite(max) ? max - (performance.now() - start) : max;
-}
-async function delayForRetry(delay, options) {
-	if (delay <= 0) return;
-	await new Promise((resolve, reject) => {
-		const onAbort = () => {
-			clearTimeout(timeoutToken);
-			reject(options.signal.reason);
-		};
-		const timeoutToken = setTimeout(() => {
-			options.signal?.removeEventListener("abort", onAbort);
-			resolve();
-		}, delay);
-		if (options.unref) timeoutToken.unref?.();
-		options.signal?.addEventListener("abort", onAbort, { once: true });
-	});
-}
-function stringifyThrownValue(value) {
-	try {
-		return String(value);
-	} catch {
-		return Object.prototype.toString.call(value);
-	}
-}
-function unwrapAbortError(error) {
-	let cause = error;
-	while (cause instanceof AbortError && cause.originalError instanceof Error) cause = cause.originalError;
-	return cause;
-}
-async function onAttemptFailure({ error, attemptNumber, retriesConsumed, startTime, options }) {
-	const abortIfNeeded = () => {
-		options.signal?.throwIfAborted();
-	};
-	const normalizedError = error instanceof Error ? error : /* @__PURE__ */ new TypeError(`Non-error was thrown: "${stringifyThrownValue(error)}". You should only throw errors.`);
-	abortIfNeeded();
-	if (normalizedError instanceof AbortError) throw unwrapAbortError(normalizedError);
-	const retriesLeft = options.retries - retriesConsumed;
-	const isRetriableError = !(normalizedError instanceof TypeError) || isNetworkError(normalizedError);
-	const timeLeft = calculateRemainingTime(startTime, options.maxRetryTime);
-	const delayTime = isRetriableError && timeLeft > 0 && retriesLeft > 0 ? calculateDelay(retriesConsumed, options) : 0;
-	const consumeRetryContext = Object.freeze({
-		error: normalizedError,
-		attemptNumber,
-		retriesLeft,
-		retriesConsumed,
-		retryDelay: delayTime
-	});
-	const consumeRetry = await options.shouldConsumeRetry(consumeRetryContext) ?? true;
-	abortIfNeeded();
-	const effectiveDelay = consumeRetry ? delayTime : 0;
-	const context = Object.freeze({
-		error: normalizedError,
-		attemptNumber,
-		retriesLeft,
-		retriesConsumed,
-		retryDelay: effectiveDelay
-	});
-	await options.onFailedAttempt(context);
-	abortIfNeeded();
-	const remainingTime = calculateRemainingTime(startTime, options.maxRetryTime);
-	if (!isRetriableError || remainingTime <= 0 || retriesLeft <= 0) throw normalizedError;
-	const shouldRetry = await options.shouldRetry(context);
-	abortIfNeeded();
-	if (!shouldRetry) throw normalizedError;
-	const remainingTimeAfterShouldRetry = calculateRemainingTime(startTime, options.maxRetryTime);
-	if (remainingTimeAfterShouldRetry <= 0) throw normalizedError;
-	if (!consumeRetry) return false;
-	await delayForRetry(Math.min(effectiveDelay, remainingTimeAfterShouldRetry), options);
-	return true;
-}
-async function pRetry(input, options = {}) {
-	options = { ...options };
-	options.retries ??= 10;
-	validateRetries(options.retries);
-	if (Object.hasOwn(options, "forever")) throw new Error("The `forever` option is no longer supported. For many use-cases, you can set `retries: Infinity` instead.");
-	options.factor ??= 2;
-	options.minTimeout ??= 1e3;
-	options.maxTimeout ??= Infinity;
-	options.maxRetryTime ??= Infinity;
-	options.randomize ??= false;
-	options.onFailedAttempt ??= () => {};
-	options.shouldRetry ??= () => true;
-	options.shouldConsumeRetry ??= () => true;
-	validateOption("onFailedAttempt", options.onFailedAttempt, "function");
-	validateOption("shouldRetry", options.shouldRetry, "function");
-	validateOption("shouldConsumeRetry", options.shouldConsumeRetry, "function");
-	validateOption("randomize", options.randomize, "boolean");
-	validateOption("unref", options.unref, "boolean");
-	validateSignal(options.signal);
-	validateNumberOption("factor", options.factor);
-	validateNumberOption("minTimeout", options.minTimeout);
-	validateNumberOption("maxTimeout", options.maxTimeout, { allowInfinity: true });
-	validateNumberOption("maxRetryTime", options.maxRetryTime, { allowInfinity: true });
-	if (options.factor === 0) options.factor = 1;
-	options.signal?.throwIfAborted();
-	let attemptNumber = 0;
-	let retriesConsumed = 0;
-	const startTime = performance.now();
-	while (retriesConsumed <= options.retries) {
-		attemptNumber++;
-		try {
-			options.signal?.throwIfAborted();
-			const result = await input(attemptNumber);
-			options.signal?.throwIfAborted();
-			return result;
-		} catch (error) {
-			if (await onAttemptFailure({
-				error,
-				attemptNumber,
-				retriesConsumed,
-				startTime,
-				options
-			})) retriesConsumed++;
-		}
-	}
-	throw new Error("Retry attempts exhausted without throwing an error.");
-}
 // action/agent-errors.ts
 /** An answer other than the one that was asked for, before it is known whether trying again may help. */
 var Refusal = class extends Error {
@@ -39897,12 +40094,12 @@ function parseProblem(text) {
 /** The agent is between two starts, or a proxy before it has lost it. */
 function isPassing(thrown) {
 	if (!(thrown instanceof Refusal)) return isNetworkFault(thrown) && !isTlsFault(thrown);
-	if (thrown.problem !== void 0) return thrown.problem.code === "agent_stopping";
+	if (thrown.problem !== void 0) return isNotNow(thrown.problem);
 	return thrown.status === 502 || thrown.status === 503 || thrown.status === 504;
 }
 /** The request cannot have reached the agent, so even a call that must not happen twice may be tried again. */
 function neverArrived(thrown) {
-	if (thrown instanceof Refusal) return thrown.problem?.code === "agent_stopping";
+	if (thrown instanceof Refusal) return thrown.problem !== void 0 && isNotNow(thrown.problem);
 	return [
 		"ECONNREFUSED",
 		"ENOTFOUND",
@@ -39910,6 +40107,10 @@ function neverArrived(thrown) {
 		"EHOSTUNREACH",
 		"ENETUNREACH"
 	].includes(codeOf(thrown));
+}
+/** Refused before anything of the call was looked at. */
+function isNotNow({ code }) {
+	return code === "agent_stopping" || code === "too_many_calls";
 }
 function isNetworkFault(thrown) {
 	return codeOf(thrown) !== "" && !(thrown instanceof CutoverError);
@@ -40021,109 +40222,6 @@ function lost(host, cause) {
 		cause
 	});
 }
-// action/http.ts
-/**
-* One request with node's own client, which can wait for 100 Continue; the agent comes from @actions/http-client, so
-* that https_proxy and no_proxy count.
-*/
-async function call({ method, url, headers = {}, body, idleMs, signal }) {
-	signal.throwIfAborted();
-	const options = {
-		method,
-		agent: new HttpClient("cutover", [], { keepAlive: false }).getAgent(url.href),
-		signal,
-		headers: {
-			connection: "close",
-			...headers,
-			...bodyHeaders(body)
-		}
-	};
-	const request$2 = (url.protocol === "https:" ? request$1 : request)(url, options);
-	const answer = new Promise((resolve, reject) => {
-		request$2.once("response", resolve);
-		request$2.once("error", reject);
-	});
-	request$2.setTimeout(idleMs, () => request$2.destroy(new IdleError(idleMs)));
-	try {
-		if (body?.kind === "file") await sendFile(request$2, answer, body, signal);
-		else request$2.end(body?.text);
-		return await answer;
-	} catch (thrown) {
-		answer.catch(() => void 0);
-		request$2.destroy();
-		signal.throwIfAborted();
-		throw thrown;
-	}
-}
-var IdleError = class extends Error {
-	code = "ETIMEDOUT";
-	constructor(ms) {
-		super(`nothing came for ${Math.round(ms / 1e3)} s`);
-	}
-};
-function bodyHeaders(body) {
-	switch (body?.kind) {
-		case void 0: return {};
-		case "json": return {
-			"content-type": "application/json",
-			"content-length": String(Buffer.byteLength(body.text))
-		};
-		case "file": return {
-			"content-type": "application/zstd",
-			"content-length": String(body.size),
-			expect: "100-continue"
-		};
-	}
-}
-function continued(request, answer, ms) {
-	return new Promise((resolve, reject) => {
-		const timer = setTimeout(() => resolve(true), ms);
-		const settle = (value) => {
-			clearTimeout(timer);
-			resolve(value);
-		};
-		request.once("continue", () => settle(true));
-		answer.then(() => settle(false), (thrown) => {
-			clearTimeout(timer);
-			reject(thrown);
-		});
-	});
-}
-/** Stops as soon as there is an answer: one that comes early refuses the rest. */
-async function sendFile(request, answer, body, signal) {
-	request.flushHeaders();
-	if (!await continued(request, answer, body.continueMs)) return void (await answer).once("close", () => request.destroy());
-	let answered = false;
-	const stop = () => {
-		answered = true;
-	};
-	answer.then(stop, stop);
-	let sent = 0;
-	for await (const chunk of createReadStream(body.path, {
-		highWaterMark: 262144,
-		signal
-	})) {
-		if (answered) return;
-		if (!request.write(chunk)) await Promise.race([once(request, "drain", { signal }), answer]);
-		sent += chunk.length;
-		body.onProgress(sent);
-	}
-	request.end();
-}
-/** A whole answer's text, refused above a limit that no answer of an agent reaches. */
-async function readText(answer, limit = 4194304) {
-	const chunks = [];
-	let size = 0;
-	for await (const chunk of answer) {
-		size += chunk.length;
-		if (size > limit) {
-			answer.destroy();
-			break;
-		}
-		chunks.push(chunk);
-	}
-	return Buffer.concat(chunks).toString("utf8");
-}
 // action/agent-client.ts
 const usualTiming = {
 	retries: 4,
@@ -40143,7 +40241,7 @@ var AgentClient = class {
 	#timing;
 	#known = false;
 	constructor(url, timing = usualTiming) {
-		this.#url = url;
+		this.#url = url.href.replace(/\/+$/, "");
 		this.host = url.host;
 		this.#timing = timing;
 	}
@@ -40317,7 +40415,7 @@ var AgentClient = class {
 		const answer = await call({
 			...request,
 			idleMs,
-			url: new URL(path, this.#url)
+			url: new URL(`${this.#url}${path}`)
 		});
 		const status = answer.statusCode ?? 0;
 		if (status >= 200 && status < 300) return answer;

@@ -98,18 +98,17 @@ function exists(path: string): CutoverError {
 }
 
 function rendered(files: { path: string }[], faults: CheckFault[], facts: ProjectFacts, context: Context): string {
-  const { app, domain } = facts;
+  const { app, domain, repository = "OWNER/NAME" } = facts;
   const address = domain === undefined ? "" : ` --domain ${domain}`;
   const steps = [
     'On each host, once: install the agent, as the README says under "On the host".',
-    "On one of them: `cutover keygen shop.key`. The file is the workflow's secret, its public line goes to every host:",
-    "  gh secret set CUTOVER_SIGNING_KEY --env production < shop.key",
-    "  gh variable set CUTOVER_HOSTS --env production --body https://web1.example.com:7070",
     `On each host: \`useradd --system --create-home ${app}\`, and`,
-    `  cutover app add ${app} --user ${app} --key ed25519:... --listen 80${address}`,
+    `  cutover app add ${app} --user ${app} --github ${repository} --environment production --listen 80${address}`,
     `  cutover env set ${app} SECRET_KEY, and what else is secret; \`cutover doctor\` says whether the host is ready`,
-    "Commit the two files and push.",
-  ].map((line) => line.replaceAll("shop.key", `${app}.key`));
+    "In the repository's settings make the environment `production`, and say where the hosts are:",
+    "  gh variable set CUTOVER_HOSTS --env production --body https://web1.example.com:7070",
+    "Commit the two files and push. Hosts that cannot reach GitHub take a key instead: `cutover keygen --help`.",
+  ];
   return [
     ...files.map(({ path }) => `Wrote ${path}`),
     ...faults.map((fault) => renderFault(files[0]?.path ?? "", fault, context)),

@@ -13,6 +13,7 @@ import { inspectCommands } from "./inspect.ts";
 import { keyCommands } from "./keys.ts";
 import { maintenanceCommand } from "./maintenance.ts";
 import { upkeepCommands } from "./repair.ts";
+import { setupCommand } from "./setup.ts";
 import { styleFor, type Terminal } from "./terminal.ts";
 import { renderFailure } from "./view.ts";
 
@@ -46,7 +47,8 @@ export async function runCli(argv: string[], terminal: Terminal, version: string
   }
 }
 
-function createProgram(terminal: Terminal, version: string, setExit: SetExit): Command {
+/** All commands. @param setExit called by one that ends with another code than 0 */
+export function createProgram(terminal: Terminal, version: string, setExit: SetExit): Command {
   const program = withGlobalOptions(new Command("cutover"))
     .description("Looks after the apps that cutover deploys to this host, and prepares projects for it.")
     .version(version)
@@ -64,6 +66,7 @@ function createProgram(terminal: Terminal, version: string, setExit: SetExit): C
     initCommand(terminal, version),
     checkCommand(terminal, setExit),
     doctorCommand(terminal, setExit, version),
+    setupCommand(terminal),
   ];
   for (const command of commands) program.addCommand(command);
   everyCommand(program, (command) => {

@@ -29,6 +29,7 @@ export function projectFacts(directory: string, said: Said, version: string): Fo
   const { why, ...server } = said.server ?? detected(directory, project);
   const root = repositoryOf(directory) ?? directory;
   const django = djangoOf(project);
+  const repository = repositoryNameOf(projectIn(root));
   return {
     root,
     facts: {
@@ -37,6 +38,7 @@ export function projectFacts(directory: string, said: Said, version: string): Fo
       why: [...new Set(why)].join(", "),
       ...django,
       ...(said.domain !== undefined && { domain: said.domain }),
+      ...(repository !== undefined && { repository }),
       python: /^(3\.\d{1,2})(?:\.|\s*$)/m.exec(project.read(".python-version") ?? "")?.[1] ?? usualPython,
       branch: branchOf(projectIn(root)),
       folder: relative(root, directory),
@@ -80,6 +82,13 @@ function branchOf(repository: Project): string {
     if (branch !== undefined) return branch;
   }
   return "main";
+}
+
+/** Of the remote origin, on whatever GitHub: git@host:owner/name.git, https://host/owner/name. */
+function repositoryNameOf(repository: Project): string | undefined {
+  const [, origin = ""] = /^\[remote "origin"\]\n((?:[ \t].*\n?)*)/m.exec(repository.read(".git/config") ?? "") ?? [];
+  const path = /^\s*url\s*=\s*(?:\w+:\/\/[^/\s]+\/|[\w.-]+@[\w.-]+:)(\S+)\s*$/m.exec(origin)?.[1] ?? "";
+  return /^([A-Za-z0-9-]+\/[A-Za-z0-9._-]+?)(?:\.git)?\/?$/.exec(path)?.[1];
 }
 
 /** @throws CutoverError kind_unknown */

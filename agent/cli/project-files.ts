@@ -18,6 +18,8 @@ export interface ProjectFacts {
   branch: string;
   /** The project's folder in the repository; empty at its top. */
   folder: string;
+  /** On GitHub, such as acme/shop; absent where its remote does not tell. */
+  repository?: string;
   /** Of cutover itself. */
   version: string;
 }
@@ -74,14 +76,15 @@ export function renderWorkflow({ app, python, branch, folder, version }: Project
     ["  push:", "the branch that is live"],
     [`    branches: [${scalar(branch)}]`, "each push to it is a deploy"],
     ["permissions:", "of the job's own token"],
-    ["  contents: read", "to check the repository out; nothing else"],
+    ["  contents: read", "to check the repository out"],
+    ["  id-token: write", "GitHub signs who deploys what; no secret is stored"],
     ["concurrency:", "what must not run at the same time"],
     [`  group: deploy-${app}`, "one deploy at a time"],
     ["  cancel-in-progress: false", "one that has begun is finished"],
     ["jobs:", "one is enough"],
     ["  deploy:", "its name"],
     ["    runs-on: ubuntu-24.04", "wheels are chosen for Linux hosts"],
-    ["    environment: production", "its secrets, variables and reviewers"],
+    ["    environment: production", "what the hosts trust; its variables and reviewers"],
     ["    steps:", "from a fresh machine to a live release"],
     ["      - uses: actions/checkout@v5", "the project"],
     ["      - uses: actions/setup-python@v6", "collects static files, gets wheels"],
@@ -91,7 +94,6 @@ export function renderWorkflow({ app, python, branch, folder, version }: Project
     ["        with:"],
     ...(folder === "" ? [] : [[`          working-directory: ${scalar(folder)}`, "where cutover.yml lies"] as Line]),
     ["          hosts: $" + "{{ vars.CUTOVER_HOSTS }}", "such as https://web1.example.com:7070, one a line"],
-    ["          signing-key: $" + "{{ secrets.CUTOVER_SIGNING_KEY }}", "the file that `cutover keygen` wrote"],
   ]);
 }
 

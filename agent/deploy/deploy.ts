@@ -1,5 +1,6 @@
 import prettyMs from "pretty-ms";
 import { argv } from "../../shared/command.ts";
+import type { Config } from "../../shared/config.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
@@ -10,6 +11,7 @@ import type { RunSpec } from "../ports.ts";
 import type { DeployRequest } from "../service.ts";
 import { bringLive } from "./cutover.ts";
 import { waitHealthy } from "./health.ts";
+import { isPause } from "./pause.ts";
 import { retire } from "./retire.ts";
 import { roomMaker } from "./room.ts";
 import { assertCanary, replaceStaged, setWeight, stage } from "./staged.ts";
@@ -33,7 +35,7 @@ export async function receive(work: Work, request: DeployRequest): Promise<Manif
     makeRoom,
     accept: async (manifest, digest) => {
       accept(work, request, manifest, digest);
-      await ports.privileged.checkSite(state.app, manifest.config);
+      await assertReady(work, manifest.release, manifest.config);
       await ports.privileged.prepareApp(state.app);
       addRelease(state, manifest, digest);
       const run = manifest.release;
@@ -61,8 +63,15 @@ export async function unpacked(work: Work, release: string): Promise<Manifest> {
   const manifest = await ports.releases.manifest(state.app, release);
   permit(manifest.config, settings);
   permitPorts(manifest.config, settings);
-  await ports.privileged.checkSite(state.app, manifest.config);
+  await assertReady(work, release, manifest.config);
   return manifest;
+}
+
+/** Asked first, so that neither a build nor a release command is done in vain. @throws CutoverError supervisor_*, nginx_*, and others */
+async function assertReady({ ports, state }: Work, run: string, config: Config): Promise<void> {
+  await ports.privileged.checkSite(state.app, config);
+  // What it answers is no matter: that it answers is.
+  await ports.privileged.programs(state.app, run);
 }
 
 /** Whether a thin bundle may take files from this release: one that is still the app's user's may be half written. */
@@ -155,7 +164,7 @@ export async function deployAgain(
   const spec = await runSpec(work, run);
   permit(spec.config, work.settings);
   permitPorts(spec.config, work.settings);
-  await ports.privileged.checkSite(state.app, spec.config);
+  await assertReady(work, run, spec.config);
   await ports.privileged.prepareApp(state.app);
   if (weight < 100) await assertCanary(work, spec);
   for (const release of commandsSince(state.releases, spec.release, liveRelease(state))) {
@@ -211,17 +220,19 @@ async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promi
   const record = findRelease(work.state, spec.release);
   if (record !== undefined) record.commanded = true;
   await saveJournal(work);
-  const code = await ports.privileged.runCommand(spec, {
+  const ended = new AbortController();
+  const command = ports.privileged.runCommand(spec, {
     argv: argv(release.command),
     timeoutMs: milliseconds(release.timeout),
     source: "release",
-    signal: AbortSignal.any([deployment.signal, commandLimit(work)]),
+    signal: AbortSignal.any([deployment.signal, commandLimit(work, ended.signal)]),
     onOutput: (source, line) => {
       deployment.output(source, line);
       last.push(line);
       if (last.length > 60) last.shift();
     },
   });
+  const code = await command.finally(() => ended.abort());
   if (code !== 0) {
     throw new CutoverError("release_command_failed", `The release command ended with exit code ${code}.`, {
       unchanged: "The live release goes on serving. What the command itself did before it failed, stays done.",
@@ -236,11 +247,11 @@ async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promi
  * A command may not be able to run twice, so it is never left half done for the next start: an agent that shuts down waits
  * a while for its end, and then ends it, which undoes the deployment.
  */
-function commandLimit({ ports, stopping }: Work): AbortSignal {
+function commandLimit({ ports, stopping }: Work, ended: AbortSignal): AbortSignal {
   const limit = new AbortController();
   const end = () => limit.abort(cutShort());
-  const wait = () => void ports.clock.sleep(commandPatienceMs).then(end);
-  stopping.addEventListener("abort", wait, { once: true });
+  const wait = () => ports.clock.sleep(commandPatienceMs, ended).then(end, () => undefined);
+  stopping.addEventListener("abort", wait, { once: true, signal: ended });
   return limit.signal;
 }
 
@@ -258,8 +269,19 @@ function cutShort(): CutoverError {
 /** Stopping what is still warm takes a second or more, so it happens while the new instances start. */
 async function bringUp(work: Work, spec: RunSpec): Promise<void> {
   work.stopping.throwIfAborted();
-  const results = await Promise.allSettled([makeRoom(work, spec), startHealthy(work, spec)]);
-  for (const result of results) if (result.status === "rejected") throw result.reason;
+  const cleared = failureOf(makeRoom(work, spec));
+  const started = await failureOf(startHealthy(work, spec));
+  // An agent that shuts down does not wait for what is being retired: it is retired again when the deployment goes on.
+  if (started !== undefined && isPause(work, started.reason)) throw started.reason;
+  const failure = (await cleared) ?? started;
+  if (failure !== undefined) throw failure.reason;
+}
+
+function failureOf(work: Promise<void>): Promise<{ reason: unknown } | undefined> {
+  return work.then(
+    () => undefined,
+    (reason: unknown) => ({ reason }),
+  );
 }
 
 async function startHealthy(work: Work, spec: RunSpec): Promise<void> {

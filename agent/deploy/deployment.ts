@@ -47,7 +47,7 @@ export class Deployment {
     this.#files = files;
     this.#view = view;
     this.#events = past;
-    this.#last = clock.now();
+    this.#last = clock.elapsed();
   }
 
   static start(parts: {
@@ -120,7 +120,7 @@ export class Deployment {
 
   /** Time since the last state counts from now: waiting for the lock is nobody's phase. */
   restartClock(): void {
-    this.#last = this.#clock.now();
+    this.#last = this.#clock.elapsed();
   }
 
   named(release: string): void {
@@ -130,7 +130,7 @@ export class Deployment {
   /** Only once: what is done again after a restart is no news. */
   reached(state: DeploymentState, note?: string): void {
     if (this.has(state)) return;
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     const took = now - this.#last;
     this.#last = now;
     this.#view.state = state;

@@ -26,7 +26,7 @@ export async function drainRun(
 ): Promise<Drained> {
   const addresses = (await ports.privileged.instances(spec)).map(({ address }) => address);
   const how = { ports: needsReload(spec.config, to) };
-  const deadline = ports.clock.now() + milliseconds(spec.config.drain.timeout);
+  const deadline = ports.clock.elapsed() + milliseconds(spec.config.drain.timeout);
   let quiet = 0;
   let first: number | undefined;
   for (;;) {
@@ -35,7 +35,7 @@ export async function drainRun(
     first ??= open;
     // Twice in a row: a worker that had looked up the old slot just before the rename connects within microseconds.
     quiet = open === 0 && settled ? quiet + 1 : 0;
-    if (quiet === 2 || ports.clock.now() >= deadline) {
+    if (quiet === 2 || ports.clock.elapsed() >= deadline) {
       return { open, settled, ended: Math.max(first - open, 0) };
     }
     await ports.clock.sleep(drainPollMs, stopping);

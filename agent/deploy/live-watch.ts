@@ -28,12 +28,12 @@ export function isWatched({ state, deployment }: Work, { config }: RunSpec): boo
 export async function watchLive({ ports, settings, deployment, stopping }: Work, spec: RunSpec) {
   const { watch } = spec.config;
   const signal = AbortSignal.any([stopping, deployment.watchEnded]);
-  const until = ports.clock.now() + milliseconds(watch);
+  const until = ports.clock.elapsed() + milliseconds(watch);
   const pids = new Map<string, number>();
   deployment.notice(`${spec.run} is watched for ${watch}: when it fails, the deployment does`);
   let failures = 0;
   // What has begun to fail is looked at until it is clear, also past the end.
-  for (let step = 0; (ports.clock.now() < until || failures > 0) && !signal.aborted; step++) {
+  for (let step = 0; (ports.clock.elapsed() < until || failures > 0) && !signal.aborted; step++) {
     // A supervisord that does not answer says nothing of the release; its instances still do.
     const ended = await programFault(ports, spec, pids).catch(() => undefined);
     if (ended !== undefined) return ended;
@@ -43,7 +43,7 @@ export async function watchLive({ ports, settings, deployment, stopping }: Work,
       if (failures === failuresInARow) return `${fault}, ${failuresInARow} times in a row`;
       if (fault !== undefined) deployment.notice(`a check failed: ${fault}`);
     }
-    const left = until - ports.clock.now();
+    const left = until - ports.clock.elapsed();
     await ports.clock.sleep(left > 0 ? Math.min(pollMs, left) : pollMs, signal).catch(() => undefined);
   }
   stopping.throwIfAborted();

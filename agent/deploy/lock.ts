@@ -1,5 +1,5 @@
 import { CutoverError } from "../../shared/errors.ts";
-import type { DeploymentView } from "../../shared/protocol.ts";
+import type { Actor, DeploymentView } from "../../shared/protocol.ts";
 import type { Clock } from "../ports.ts";
 
 const unchanged = "Nothing was changed by this call.";
@@ -38,7 +38,7 @@ export class AppLocks {
     waitMs: number,
     signal: AbortSignal,
   ): Promise<() => void> {
-    const deadline = this.#clock.now() + waitMs;
+    const deadline = this.#clock.elapsed() + waitMs;
     for (;;) {
       signal.throwIfAborted();
       const release = this.tryAcquire(app, holder);
@@ -46,7 +46,7 @@ export class AppLocks {
       const current = this.#holders.get(app);
       const view = current?.view();
       // Housekeeping (a retire) takes seconds and is nobody's deployment: it is waited for, never reported.
-      const left = view === undefined ? Math.max(waitMs, 60_000) : deadline - this.#clock.now();
+      const left = view === undefined ? Math.max(waitMs, 60_000) : deadline - this.#clock.elapsed();
       if (left <= 0) throw inProgress(app, view);
       await this.#freedWithin(current?.freed, left, signal);
     }
@@ -61,7 +61,7 @@ export class AppLocks {
 }
 
 function inProgress(app: string, view: DeploymentView | undefined): CutoverError {
-  const who = view === undefined ? "housekeeping" : `${view.kind} ${view.id} of ${view.by.subject}`;
+  const who = view === undefined ? "housekeeping" : `${view.kind} ${view.id} of ${nameOf(view.by)}`;
   const run = view?.by.run_url === undefined ? "" : ` (${view.by.run_url})`;
   const now = view?.outcome === "staged" ? "staged, and kept for its activation" : `now at state ${view?.state}`;
   const since = view === undefined ? "" : `, since ${view.started}, ${now}`;
@@ -69,4 +69,9 @@ function inProgress(app: string, view: DeploymentView | undefined): CutoverError
     unchanged,
     fix: "Run it again when that one has ended, or let it wait: input `wait` of the Action, `--wait` of the command, `?wait=` of the call.",
   });
+}
+
+/** With the repository, where the subject of its token does not say it. */
+function nameOf({ subject, repository }: Actor): string {
+  return repository === undefined || subject.includes(repository) ? subject : `${subject} in ${repository}`;
 }

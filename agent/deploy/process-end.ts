@@ -24,7 +24,7 @@ export function ofProcess(run: string, process: string) {
 /** @returns when they were asked */
 export async function ask({ ports, state }: Pick<Work, "ports" | "state">, groups: ProcessGroup[]): Promise<number> {
   for (const { run, process } of groups) await ports.privileged.stopProcess(state.app, run, process);
-  return ports.clock.now();
+  return ports.clock.elapsed();
 }
 
 /** Waits until these have ended, and removes each as soon as it has: what a reboot finds must not start it again. */
@@ -36,7 +36,7 @@ export async function waitForEnd(
   let left = groups;
   while (left.length > 0) {
     const now = await ports.privileged.processes(state.app);
-    const waited = ports.clock.now() - asked;
+    const waited = ports.clock.elapsed() - asked;
     for (const group of left) {
       const { run, process, stopMs } = group;
       const programs = now.find(ofProcess(run, process))?.programs ?? [];

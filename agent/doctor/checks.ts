@@ -18,6 +18,7 @@ import { socketWays } from "./checks/socket-ways.ts";
 import { supervisorInclude } from "./checks/supervisor-include.ts";
 import { supervisorLimits } from "./checks/supervisor-limits.ts";
 import { supervisorRuns } from "./checks/supervisor-runs.ts";
+import { webhooks } from "./checks/webhooks.ts";
 import type { HostFacts } from "./facts.ts";
 import type { Finding } from "./finding.ts";
 
@@ -43,6 +44,7 @@ export const checks: Record<string, Check> = {
   "supervisor-limits": supervisorLimits,
   pythons,
   certificates,
+  webhooks,
   directories,
   disk,
   leftovers,

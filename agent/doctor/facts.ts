@@ -20,6 +20,7 @@ export interface HostFacts {
   ownGroup: number | "none" | "not root";
   supervisor: SupervisorFacts;
   certificates: CertificateFacts[];
+  webhookFiles: WebhookFileFacts[];
   /** Those that the settings name and nginx needs. */
   directories: { named: string; path: string; purpose: string; entry: Entry | undefined }[];
   pythons: PythonFacts[];
@@ -97,6 +98,15 @@ export interface CertificateFacts {
   /** Milliseconds since the epoch. */
   expires: number | undefined;
   keyEntry: Entry | undefined;
+}
+
+export interface WebhookFileFacts {
+  /** Where it is named: `webhooks[0].url_file in agent.yml`. */
+  named: string;
+  path: string;
+  /** Why it cannot be used. What it holds is nowhere in the facts. */
+  problem: string | undefined;
+  entry: Entry | undefined;
 }
 
 /** What the host has for one version that something asks for; without one it is the host's python3. */

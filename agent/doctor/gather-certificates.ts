@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { tlsPaths } from "../host/tls-files.ts";
 import type { AgentSettings } from "../settings.ts";
 import type { AppFacts, CertificateFacts } from "./facts.ts";
 import { entryOf } from "./gather-paths.ts";
@@ -17,7 +18,7 @@ export async function gatherCertificates(
   configuration: Directive[],
 ): Promise<CertificateFacts[]> {
   const named: Named[] = [
-    ...(settings.tls === undefined ? [] : [{ named: "tls in agent.yml", ...settings.tls }]),
+    ...(settings.tls === undefined ? [] : [{ named: "tls in agent.yml", ...tlsPaths(settings.tls) }]),
     ...apps.flatMap(ofApp),
     ...configuration.flatMap(ofNginx),
   ];

@@ -8,6 +8,7 @@ import { gatherCertificates } from "./gather-certificates.ts";
 import { gatherNginx } from "./gather-nginx.ts";
 import { entryOf } from "./gather-paths.ts";
 import { gatherSupervisor } from "./gather-supervisor.ts";
+import { gatherWebhookFiles } from "./gather-webhooks.ts";
 
 export interface GatherOptions {
   settings: AgentSettings;
@@ -37,6 +38,7 @@ export async function gather({ settings, appsDir, agent, version, now }: GatherO
     ownGroup: await gatherGroup(settings),
     supervisor,
     certificates: await gatherCertificates(settings, apps, nginx.configuration),
+    webhookFiles: await gatherWebhookFiles(settings, apps),
     directories: await gatherDirectories(settings, apps),
     pythons,
     ephemeral: await gatherEphemeral(),

@@ -170,7 +170,7 @@ class IssuerKeySet {
 
   /** What cannot be read, or is of another address, is as good as nothing: the issuer is asked. */
   async #load(): Promise<void> {
-    await removeUnfinished(this.#file);
+    await removeUnfinished(this.#file).catch(() => undefined);
     const text = await readFile(this.#file, "utf8").catch(() => "{}");
     const kept = keptKeys.safeParse(parsed(text)).data;
     if (kept?.issuer === this.#issuer && kept.jwks === this.#url) this.#keep(kept.keys, kept.fetched);

@@ -15,7 +15,7 @@ import type {
 } from "../ports.ts";
 import type { CommandEnvironment } from "../service.ts";
 import type { AgentSettings } from "../settings.ts";
-import { commandEnvironment, type HostApp, runCommand } from "./app-commands.ts";
+import { commandEnvironment, type HostApp, runCommand, secretsMask } from "./app-commands.ts";
 import { AppDirectories } from "./app-directories.ts";
 import { AppPrograms } from "./app-programs.ts";
 import { AppSteps } from "./app-steps.ts";
@@ -27,7 +27,7 @@ import type { BuildTrees } from "./python/python.ts";
 import { Sites } from "./site.ts";
 import type { StepRunner } from "./step.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
-import { type AppUser, appUser } from "./users.ts";
+import { appUser, assertNotAgent } from "./users.ts";
 
 export interface LocalPrivilegedOptions {
   settings: AgentSettings;
@@ -84,6 +84,10 @@ export class LocalPrivileged implements Privileged {
 
   async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {
     return runCommand(await this.#app(spec.app), this.#steps, spec, command);
+  }
+
+  async maskSecrets(app: string, texts: string[]): Promise<string[]> {
+    return texts.map(await secretsMask(await this.#app(app)));
   }
 
   async commandEnvironment(spec: RunSpec): Promise<CommandEnvironment> {
@@ -183,11 +187,9 @@ export class LocalPrivileged implements Privileged {
 
   async #app(app: string): Promise<HostApp> {
     const settings = await this.#options.apps.settings(app);
-    return { settings, layout: this.#layout(app), user: await this.#user(settings) };
-  }
-
-  #user(settings: HostApp["settings"]): Promise<AppUser> {
-    return appUser(settings, this.#options.ownUser ?? false);
+    const user = await appUser(settings, this.#options.ownUser ?? false);
+    assertNotAgent(settings, user, this.#options.agent);
+    return { settings, layout: this.#layout(app), user };
   }
 
   /** Names become paths here, so this side of the border checks them itself. */

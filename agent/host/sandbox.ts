@@ -4,6 +4,7 @@ import type { AgentSettings } from "../settings.ts";
 import { runTool, toolPath } from "./run-tool.ts";
 import type { StepRequest } from "./step.ts";
 import { encodeLaunchFile } from "./supervisor/launch-files.ts";
+import { systemdEnvironment, systemdWords } from "./systemd-step.ts";
 
 /** What a step may do to the host that it runs on. */
 export interface Confinement {
@@ -21,6 +22,8 @@ export interface SandboxTools {
   prlimit?: string | undefined;
   /** Only where the kernel lets this process make namespaces. */
   unshare?: string | undefined;
+  /** Where the host's systemd can be asked: its name for the unit that this process is of, if it is of one that says so. */
+  systemd?: { unit: string | undefined } | undefined;
 }
 
 /** The first process of the namespace, so that the step is not it: that one would not end at a signal. */
@@ -34,6 +37,7 @@ export function confined(step: StepRequest, { user, network, limits, launcher }:
     return { ...step, argv: [...locked, ...limited, ...step.argv] };
   }
   const { argv, cwd, env, ...rest } = step;
+  if (tools.systemd !== undefined) return asUnit(step, { user, network, limits, launcher }, tools.systemd.unit);
   const drop = ["--reuid", String(user.uid), "--regid", String(user.gid), "--clear-groups"];
   const bare = ["--no-new-privs", "--inh-caps=-all", "--ambient-caps=-all"];
   const apart = tools.unshare === undefined ? [] : [tools.unshare, ...namespaceOptions(network), "--", ...first];
@@ -44,6 +48,22 @@ export function confined(step: StepRequest, { user, network, limits, launcher }:
   const launch = encodeLaunchFile({ argv, env, directory: cwd, umask: 0o022 });
   const last = [launcher.node, launcher.file, "-"];
   return { ...rest, cwd: "/", env: { PATH: toolPath }, argv: [...outer, ...last], input: launch };
+}
+
+/** The same by the host's systemd. Words can be seen by all: a repository's environment goes in by standard input. */
+function asUnit(
+  { argv, env, cwd, ...rest }: StepRequest,
+  { user, network, limits, launcher }: Confinement & { user: { uid: number; gid: number } },
+  askedBy: string | undefined,
+): StepRequest {
+  const { timeoutMs, graceMs } = rest;
+  const unit = { user, network, limits, timeoutMs, graceMs, askedBy, ownTmp: launcher === undefined };
+  if (launcher === undefined) {
+    return { ...rest, cwd: "/", env: systemdEnvironment, argv: systemdWords({ ...unit, argv, env, cwd }) };
+  }
+  const launch = encodeLaunchFile({ argv, env, directory: cwd, umask: 0o022 });
+  const words = systemdWords({ ...unit, argv: [launcher.node, launcher.file, "-"], env: systemdEnvironment, cwd: "/" });
+  return { ...rest, cwd: "/", env: systemdEnvironment, argv: words, input: launch };
 }
 
 /** --kill-child: whatever the step started ends with it, also what left its session. */
@@ -67,6 +87,8 @@ export function sandboxTools(): Promise<SandboxTools> {
 
 async function findTools(): Promise<SandboxTools> {
   const [setpriv, prlimit, unshare] = await Promise.all(["setpriv", "prlimit", "unshare"].map(findTool));
+  const systemd = process.geteuid?.() === 0 ? await findSystemd() : undefined;
+  if (systemd !== undefined) return { setpriv, prlimit, systemd };
   const separate = unshare !== undefined && process.geteuid?.() === 0 && (await namespacesWork(unshare));
   return { setpriv, prlimit, unshare: separate ? unshare : undefined };
 }
@@ -81,6 +103,20 @@ async function findTool(name: string): Promise<string | undefined> {
     if (there) return path;
   }
   return undefined;
+}
+
+/** systemd-run waits for a unit's end by the system bus. */
+async function findSystemd(): Promise<SandboxTools["systemd"]> {
+  const wanted = [findTool("systemd-run"), there("/run/systemd/system"), there("/run/dbus/system_bus_socket")];
+  const found = await Promise.all(wanted);
+  return found.every(Boolean) ? { unit: process.env.CUTOVER_UNIT } : undefined;
+}
+
+function there(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Containers often do not allow it. */

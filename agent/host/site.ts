@@ -50,10 +50,11 @@ export class Sites {
   }
 
   /**
-   * Whether nginx can listen where a site wants to. What nginx itself listens on is no obstacle: sites share addresses.
-   * @throws CutoverError address_in_use
+   * Whether nginx runs and can listen where a site wants to. What nginx itself listens on is no obstacle: sites share addresses.
+   * @throws CutoverError nginx_unreachable, address_in_use
    */
   async checkFree(config: Config, settings: AppSettings): Promise<void> {
+    await this.#nginx.assertRuns();
     if (config.site === "none") return;
     const wanted = [...permit(config, settings).listen, ...previewListen(config)];
     const taken = takenAddresses(wanted, await tcpSockets());

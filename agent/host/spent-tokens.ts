@@ -12,6 +12,8 @@ export interface SpentTokensOptions {
   limit?: number;
 }
 
+/** How long expired ones are kept: a clock that jumped ahead by less and is set right again refuses no other token. */
+const clockSpareMs = 24 * 60 * 60_000;
 /** Lines that may lie in the file beyond twice the unexpired ones before it is rewritten. */
 const slack = 100;
 
@@ -51,6 +53,7 @@ export class SpentTokensFile implements SpentTokens {
     if (this.#expiries.has(id)) return "spent";
     if (expires <= this.#forgotten) return "clock_behind";
     if (this.#expiries.size >= this.#limit) this.#forgetExpired();
+    if (this.#expiries.size >= this.#limit) this.#forgetExpired(0);
     if (this.#expiries.size >= this.#limit) {
       throw new CutoverError("internal", `More than ${this.#limit} tokens were used within their lifetime.`, {
         unchanged: "Nothing was changed.",
@@ -84,8 +87,9 @@ export class SpentTokensFile implements SpentTokens {
     }
   }
 
-  #forgetExpired(): void {
-    const now = this.#now();
+  /** @param spareMs how long past their end they are kept, so that a clock that is set back refuses the spent ones alone */
+  #forgetExpired(spareMs = clockSpareMs): void {
+    const now = this.#now() - spareMs;
     for (const [id, expires] of this.#expiries) {
       if (expires >= now) continue;
       // Its line stays in the file until the next rewrite, which writes the mark as well.

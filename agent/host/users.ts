@@ -43,7 +43,20 @@ export async function appUser(settings: AppSettings, ownUser: boolean): Promise<
       },
     );
   }
+  if (Number(uid) === 0) throw mustNot(settings, "run as root");
   return { name, home, other: { uid: Number(uid), gid: Number(gid) } };
+}
+
+/** @throws CutoverError host_settings_invalid where an app would be the agent itself */
+export function assertNotAgent(settings: AppSettings, { other }: AppUser, agent: { uid: number } | undefined): void {
+  if (agent !== undefined && other?.uid === agent.uid) throw mustNot(settings, "run as the agent's own user");
+}
+
+function mustNot({ file, user, app }: AppSettings, what: string): CutoverError {
+  return new CutoverError("host_settings_invalid", `${file} names the user ${user}, and an app must not ${what}.`, {
+    unchanged: "Nothing was changed.",
+    fix: `Make one of its own (\`useradd --system --create-home ${app}\`) and write \`user: ${app}\` into ${file}.`,
+  });
 }
 
 /**
@@ -62,6 +75,12 @@ export async function groupId(group: string): Promise<number | undefined> {
       fix: "Set nginx.group in agent.yml to the group of nginx's workers (on Debian www-data).",
     },
   );
+}
+
+/** undefined where this host has no user of the name. */
+export async function userIds(user: string): Promise<{ uid: number; gid: number } | undefined> {
+  const [, , uid, gid] = (await lookUp("passwd", user)) ?? [];
+  return uid === undefined || gid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) };
 }
 
 /** One entry of the host's user database, also where it is LDAP; undefined where there is none of this name. */

@@ -36,6 +36,7 @@ export const statuses: Record<ErrorCode, number> = {
   manifest_mismatch: 403,
   base_unusable: 409,
   host_settings_invalid: 500,
+  setup_impossible: 500,
   environment_invalid: 400,
   disk_full: 507,
   listen_not_allowed: 403,
@@ -70,6 +71,8 @@ export const statuses: Record<ErrorCode, number> = {
   supervisor_config_broken: 503,
   nginx_config_broken: 503,
   nginx_unreachable: 503,
+  helper_unreachable: 503,
+  helper_refused: 500,
   agent_stopping: 503,
   internal: 500,
 };

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
-import type { ListenOptions } from "node:net";
+import { createServer as createTlsServer, Server as TlsServer } from "node:https";
+import type { ListenOptions, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { CutoverError } from "../../shared/errors.ts";
 import type { HttpApp } from "./call.ts";
@@ -15,10 +15,19 @@ export interface ServerTimes {
 
 export const defaultTimes: ServerTimes = { headersMs: 10_000, lingerMs: 2_000 };
 
+export interface TlsTexts {
+  certificate: string;
+  key: string;
+}
+
 export interface ServerOptions {
   app: HttpApp;
   /** PEM texts. Without them the server speaks plain HTTP. */
-  tls?: { certificate: string; key: string };
+  tls?: TlsTexts;
+  /** Connections from other addresses are closed before a byte of them is read. */
+  allowed?: (address: string) => boolean;
+  /** Told of each connection that was closed so. */
+  onRefused?: (address: string) => void;
   times?: Partial<ServerTimes>;
   /** Unless given, as many connections as the system allows. */
   connections?: ConnectionLimitOptions;
@@ -33,18 +42,28 @@ export interface RunningServer {
   close(graceMs?: number): Promise<void>;
 }
 
+export interface NetworkServer extends RunningServer {
+  /** From the next connection on; those that are open go on with what they have. */
+  renewTls(tls: TlsTexts): void;
+}
+
 /** Serves callers on the network. @throws CutoverError host_settings_invalid */
 export async function startServer(
   listen: { host: string; port: number },
   options: ServerOptions,
-): Promise<RunningServer> {
+): Promise<NetworkServer> {
   const server = createHttpServer(options);
   await listening(server, listen, `${listen.host}:${listen.port}`);
-  return running(server);
+  return {
+    ...running(server),
+    renewTls(tls) {
+      if (server instanceof TlsServer) server.setSecureContext(secureContext(tls));
+    },
+  };
 }
 
 /** The node server of an app, not yet listening. */
-export function createHttpServer({ app, tls, times, connections }: ServerOptions): Server {
+export function createHttpServer({ app, tls, times, connections, allowed, onRefused }: ServerOptions): Server {
   const { headersMs, lingerMs } = { ...defaultTimes, ...times };
   const listener = requestListener(app, lingerMs);
   // A big upload may take hours: not its length of time but its rate is watched, in RequestBody.
@@ -55,15 +74,17 @@ export function createHttpServer({ app, tls, times, connections }: ServerOptions
   };
   const server = tls === undefined ? createServer(settings) : secureServer(settings, tls, headersMs);
   if (connections !== undefined) limitConnections(server, connections);
+  // After it, so that it comes before it: what is refused takes no place.
+  if (allowed !== undefined) refuseOthers(server, allowed, onRefused);
   server.on("request", listener);
   // Heard, so that node does not ask for a body by itself before anybody was authorised.
   server.on("checkContinue", listener);
   return server;
 }
 
-function secureServer(settings: object, tls: { certificate: string; key: string }, headersMs: number): Server {
+function secureServer(settings: object, tls: TlsTexts, headersMs: number): Server {
   try {
-    return createTlsServer({ ...settings, cert: tls.certificate, key: tls.key, handshakeTimeout: headersMs });
+    return createTlsServer({ ...settings, ...secureContext(tls), handshakeTimeout: headersMs });
   } catch (cause) {
     throw new CutoverError("host_settings_invalid", "The TLS certificate and key of agent.yml do not work together.", {
       unchanged: "The agent did not start; the sites go on serving.",
@@ -71,6 +92,24 @@ function secureServer(settings: object, tls: { certificate: string; key: string 
       cause,
     });
   }
+}
+
+function secureContext({ certificate, key }: TlsTexts) {
+  return { cert: certificate, key, minVersion: "TLSv1.2" } as const;
+}
+
+/** Before all others who hear of a connection, so that neither a handshake nor a request begins. */
+function refuseOthers(
+  server: Server,
+  allowed: (address: string) => boolean,
+  onRefused?: (address: string) => void,
+): void {
+  server.prependListener("connection", (socket: Socket) => {
+    const { remoteAddress } = socket;
+    if (remoteAddress !== undefined && allowed(remoteAddress)) return;
+    socket.destroy();
+    if (remoteAddress !== undefined) onRefused?.(remoteAddress);
+  });
 }
 
 function requestListener(app: HttpApp, lingerMs: number): RequestListener {

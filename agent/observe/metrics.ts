@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { asCutoverError } from "../../shared/errors.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { AppView, DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
@@ -31,6 +32,7 @@ export class Metrics {
   readonly #webhooks = new Counter();
   /** What was counted of the last deployments, for those that end twice: a staged one that is aborted, one whose undo is tried again. */
   readonly #ended = new Map<string, { outcome: string; cut: number; drained: number }>();
+  #certificate: { expires: number; readable: boolean } | undefined;
   #rendering: Promise<string> | undefined;
 
   constructor(parts: MetricsParts) {
@@ -48,6 +50,16 @@ export class Metrics {
 
   refused(reason: string): void {
     this.#refused.add({ reason });
+  }
+
+  /** @param pem of the certificate that the agent uses from now on */
+  certificate(pem: string): void {
+    this.#certificate = { expires: Date.parse(new X509Certificate(pem).validTo) / 1000, readable: true };
+  }
+
+  /** What lies where the certificate should be cannot be used; the one of before is. */
+  certificateBroken(): void {
+    if (this.#certificate !== undefined) this.#certificate.readable = false;
   }
 
   webhook(result: "delivered" | "failed"): void {
@@ -119,11 +131,29 @@ export class Metrics {
       ...(free === undefined
         ? []
         : [gauge("cutover_disk_free_bytes", "Free bytes where the releases lie.", [{ labels: {}, value: free }])]),
+      ...certificateGauges(this.#certificate),
       ...counters.map(([name, help, samples]): Family => ({ name, help, type: "counter", samples })),
       phases,
       ...gauges.families(),
     ]);
   }
+}
+
+function certificateGauges(certificate: { expires: number; readable: boolean } | undefined): Family[] {
+  if (certificate === undefined) return [];
+  const one = (value: number) => [{ labels: {}, value }];
+  return [
+    gauge(
+      "cutover_certificate_expiry_timestamp_seconds",
+      "When the agent's certificate expires.",
+      one(certificate.expires),
+    ),
+    gauge(
+      "cutover_certificate_readable",
+      "Whether its files can be used: 0 where a renewal is broken.",
+      one(certificate.readable ? 1 : 0),
+    ),
+  ];
 }
 
 function gauge(name: string, help: string, samples: Sample[]): Family {

@@ -179,7 +179,7 @@ describe("the Action", () => {
     ["config_invalid", {}, { "p/cutover.yml": "app: Shop\nservr: {}\n" }, "cutover.yml:2:1: servr: unknown key"],
     ["server_app_not_found", {}, { "p/cutover.yml": config.replace("wsgi:", "wsg:") }, "shop/wsg.py"],
     ["signing_key_invalid", { "signing-key": "x" }, {}, "not an Ed25519 private key"],
-    ["signing_key_invalid", { "signing-key": "" }, {}, "no signing key"],
+    ["id_token_unavailable", { "signing-key": "" }, {}, "id-token: write"],
     ["input_invalid", { command: "push" }, {}, "Input command"],
   ])("fails with %s before anything is sent", async (code, inputs, files, part) => {
     using space = workspace(files);

@@ -123,7 +123,7 @@ describe("a host's bundle", () => {
     [
       "the key may not read",
       { refuseFiles: { status: 403, code: "forbidden", detail: "long" } },
-      "web: everything is sent: the key is not allowed to `read` there.",
+      "web: everything is sent: the token is not allowed to `read` there.",
     ],
     [
       "the token is refused",

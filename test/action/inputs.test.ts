@@ -47,7 +47,8 @@ describe("the inputs", () => {
   it.each([
     [{}, "hosts"],
     [{ INPUT_HOSTS: "https://a:1\nhttps://a:1" }, "a:1 stands twice"],
-    [{ INPUT_HOSTS: "https://a:1/x" }, "must end after the port"],
+    [{ INPUT_HOSTS: "https://a:1/x?y=1" }, "must end after the port or the path"],
+    [{ INPUT_HOSTS: "https://a:1/x\nhttps://a:1/y" }, "a:1 stands twice"],
     [{ ...hosts, INPUT_COMMAND: "activate" }, "release: is required"],
     [{ ...hosts, INPUT_RELEASE: "20261121T103000Z-3f2c1ab" }, "release: is not taken"],
     [{ ...hosts, INPUT_COMMAND: "activate", INPUT_RELEASE: "v2" }, "release: is not a release id"],

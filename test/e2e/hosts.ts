@@ -14,6 +14,8 @@ export interface Host {
   key: Key;
   /** The site, as a visitor knows it. */
   site: string;
+  /** Where that is. */
+  port: number;
 }
 
 /** A repository's checkout and the hosts that it is deployed to. */
@@ -38,7 +40,7 @@ export class Fleet implements AsyncDisposable {
     const agent = await startAgent();
     const [port = 0] = await freePorts(1);
     const key = shared ?? (await agent.newKey());
-    this.hosts.push({ agent, key, site: `http://127.0.0.1:${port}` });
+    this.hosts.push({ agent, key, site: `http://127.0.0.1:${port}`, port });
     await agent.addApp({ key, ports: [port], domains: [siteName] });
     if (Object.keys(settings).length > 0) await agent.changeAppSettings("shop", settings);
   }

@@ -1,7 +1,10 @@
+import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Fleet, versionOf } from "./hosts.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { TokenServer } from "../fakes/token-server.ts";
+import { Fleet, get, siteName, versionOf } from "./hosts.ts";
 
 let fleet: Fleet;
 const migrate = { release: { command: `sh -c 'echo ran >> "$CUTOVER_SHARED/ran"'` }, keep_warm: "10m" } as const;
@@ -10,6 +13,12 @@ beforeAll(async () => {
   fleet = await Fleet.start(2);
 });
 afterAll(() => fleet?.[Symbol.asyncDispose]());
+
+function first() {
+  const [host] = fleet.hosts;
+  if (host === undefined) throw new Error("no host");
+  return host;
+}
 
 function versions(): Promise<string[]> {
   return Promise.all(fleet.hosts.map(async ({ site }) => (await versionOf(site)).version));
@@ -74,4 +83,143 @@ test("if an activation fails, the hosts that were done go back", async () => {
   }
   await fleet.deploy({ version: "v4", config: migrate });
   expect(await versions()).toEqual(["v4", "v4"]);
+});
+
+describe("without a stored key, by GitHub's ID tokens", () => {
+  let tokens: TokenServer;
+  /** As the runner starts a job with `id-token: write`, and without a signing key. */
+  const action = (inputs: Record<string, string> = {}, env: Record<string, string> = tokens.env) =>
+    fleet.action({ "signing-key": "", ...inputs }, env);
+
+  async function read(token: string): Promise<number> {
+    const url = `${first().agent.url}/v1/apps/shop`;
+    return (await fetch(url, { headers: { authorization: `Bearer ${token}` } })).status;
+  }
+
+  beforeAll(async () => {
+    tokens = await TokenServer.start();
+    for (const { agent, port } of fleet.hosts) {
+      const github = [{ issuer: tokens.issuer, server: "https://github.com" }];
+      await agent.changeAgentSettings({ github, limits: { connections: 30 } });
+      await rm(join(agent.directory, "etc/apps/shop.yml"));
+      const where = ["--listen", `127.0.0.1:${port}`, "--domain", siteName];
+      const trust = ["--github", "acme/shop", "--environment", "production"];
+      const added = await agent.cutover("app", "add", "shop", ...trust, ...where);
+      expect(added.stdout).toContain("they are learnt at the first call that is accepted, and no others count");
+    }
+  });
+  afterAll(() => tokens?.[Symbol.asyncDispose]());
+
+  test("a deploy asks GitHub for one token a host and call, and the hosts learn the repository's ids", async () => {
+    const { agent } = first();
+    await fleet.checkout({ version: "v5", config: migrate });
+    const { exitCode, stdout, masked, summary, outputs } = await action();
+    expect(exitCode, stdout).toBe(0);
+    expect(await versions()).toEqual(["v5", "v5"]);
+    for (const { agent } of fleet.hosts) {
+      const mine = tokens.given.filter((audience) =>
+        audience.startsWith(`cutover/v1/${new URL(agent.url).host}/shop/`),
+      );
+      expect(mine.map((audience) => audience.split("/")[4])).toEqual(["read", "deploy", "activate"]);
+    }
+    const secrets = masked.filter((text) => text.startsWith("eyJ"));
+    expect(secrets).toHaveLength(tokens.given.length);
+    const log = stdout.replaceAll(/^::add-mask::.*$/gm, "");
+    for (const text of [...secrets, tokens.requestToken]) {
+      for (const place of [log, summary, JSON.stringify(outputs), agent.log]) expect(place.includes(text)).toBe(false);
+    }
+    const { deployment } = await agent.appView();
+    expect(deployment?.by).toEqual({
+      subject: "acme/shop@refs/heads/main by octocat",
+      repository: "acme/shop",
+      run_url: "https://github.com/acme/shop/actions/runs/4711/attempts/1",
+    });
+    expect((await agent.cutover("app", "show", "shop")).stdout).toContain(
+      "ids: repository 1296269, owner 583231, learnt 2",
+    );
+    tokens.claims = { ...tokens.claims, repository_id: "1" };
+    expect((await action({ command: "redeploy" })).exitCode).toBe(1);
+    expect(agent.log).toContain('"claim":"repository_id","expected":"1296269","got":"1"');
+    tokens.claims = { ...tokens.claims, repository_id: "1296269" };
+  });
+
+  test("a gray release in steps, and a rollback", async () => {
+    await fleet.checkout({ version: "v6", config: migrate });
+    const raised = await action({ canary: "50@100ms, 100" });
+    expect(raised.exitCode, raised.stdout).toBe(0);
+    expect(await versions()).toEqual(["v6", "v6"]);
+    const back = await action({ command: "rollback" });
+    expect(back.exitCode, back.stdout).toBe(0);
+    expect(await versions()).toEqual(["v5", "v5"]);
+  });
+
+  test("without the permission the step fails at once with the lines to add", async () => {
+    const { exitCode, annotations } = await action({}, {});
+    expect(exitCode).toBe(1);
+    expect(annotations.map(({ message }) => message).join()).toContain(
+      "    environment: production\n    permissions:\n      contents: read\n      id-token: write\n",
+    );
+  });
+
+  test("a token that was used before the agent was killed with SIGKILL is refused after it, with GitHub out of reach", async () => {
+    const { agent, site } = first();
+    const audience = `cutover/v1/${new URL(agent.url).host}/shop/read`;
+    const [used, fresh] = [await tokens.sign(audience), await tokens.sign(audience)];
+    expect(await read(used)).toBe(200);
+    await agent.kill();
+    tokens.state = "down";
+    await agent.start();
+    try {
+      // The keys are those on disk.
+      expect([await read(used), await read(fresh)]).toEqual([403, 200]);
+      expect(agent.log).toContain('"reason":"spent"');
+      expect((await get(site, "/version")).status).toBe(200);
+    } finally {
+      tokens.state = "up";
+    }
+  });
+
+  test("connections beyond the limit of agent.yml are closed, and the next ones are served", async () => {
+    const { agent } = first();
+    const port = Number(new URL(agent.url).port);
+    const sockets = Array.from({ length: 40 }, () => connect(port, "127.0.0.1").on("error", () => undefined));
+    // Not `once`, which throws where the connection was reset.
+    const closed = sockets.map((socket) => new Promise((resolve) => socket.resume().once("close", resolve)));
+    await Promise.any(closed);
+    expect(agent.log).toContain('"msg":"connections are refused"');
+    for (const socket of sockets) socket.destroy();
+    await Promise.all(closed);
+    expect((await get(agent.url, "/healthz")).status).toBe(200);
+  });
+
+  test("a second upload of an app is refused before its body is read, and told who holds the app", async () => {
+    const { agent } = first();
+    const upload = async (digest: string) => {
+      const authorization = `Authorization: Bearer ${await tokens.sign(`cutover/v1/${new URL(agent.url).host}/shop/deploy/sha256:${digest.repeat(64)}`)}`;
+      const socket = connect(Number(new URL(agent.url).port), "127.0.0.1").setEncoding("utf8");
+      const head = [
+        "POST /v1/apps/shop/releases HTTP/1.1",
+        "Host: x",
+        authorization,
+        "Content-Length: 1000000",
+        "Expect: 100-continue",
+      ];
+      socket.write(`${head.join("\r\n")}\r\n\r\n`);
+      return socket;
+    };
+    const held = await upload("a");
+    expect(String((await once(held, "data"))[0])).toContain("100 Continue");
+    const second = await upload("b");
+    try {
+      const answer = String((await once(second, "data"))[0]);
+      expect(answer).toMatch(/^HTTP\/1.1 409 /);
+      expect(answer).toContain("deployment_in_progress");
+      expect(answer).toContain(
+        "of acme/shop@refs/heads/main by octocat (https://github.com/acme/shop/actions/runs/4711",
+      );
+    } finally {
+      held.destroy();
+      second.destroy();
+    }
+  });
 });

@@ -112,7 +112,7 @@ test("a key that may not read deploys, and sends everything", async () => {
   try {
     const { packed, stdout } = await deploy({ version: "v6" }, { hosts: agent.url });
     expect(packed).toEqual({ thin: [], whole: [expect.any(Number)] });
-    expect(stdout).toContain("everything is sent: the key is not allowed to `read` there.");
+    expect(stdout).toContain("everything is sent: the token is not allowed to `read` there.");
     expect((await versionOf(site)).version).toBe("v6");
   } finally {
     await writeFile(settings, text);

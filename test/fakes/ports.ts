@@ -59,12 +59,16 @@ export class FakeHost {
     maintenance: undefined as MaintenanceView | undefined,
   };
   settings = appSettingsSchema.parse({ domains: ["shop.example.com"] });
+  /** Those that the host has. */
+  apps = ["shop"];
   releaseCommandCode = 0;
   /** What each release takes of the disk, and how much the disk has. */
   releaseBytes = 10;
   diskBytes = Number.POSITIVE_INFINITY;
   /** Releases whose environment somebody removed. */
   readonly prunedEnvironments = new Set<string>();
+  /** By how much somebody has set the host's clock off, in milliseconds. */
+  clockOff = 0;
   /** Called after each effect, for a test that acts in the middle. */
   onEffect: (effect: string) => void = () => {};
   #now = Date.parse("2026-11-21T10:00:00Z");
@@ -88,13 +92,14 @@ export class FakeHost {
       }));
     return {
       clock: {
-        now: () => this.#now,
+        now: () => this.#now + this.clockOff,
+        elapsed: () => this.#now,
         sleep: (ms, signal) => this.#sleep(ms, signal),
       },
       apps: {
-        names: async () => ["shop"],
+        names: async () => this.apps,
         settings: async (app) => {
-          if (app !== "shop") throw new CutoverError("app_not_found", `no app ${app}`);
+          if (!this.apps.includes(app)) throw new CutoverError("app_not_found", `no app ${app}`);
           return { ...this.settings, app, file: "/etc/cutover/apps/shop.yml" };
         },
       },
@@ -180,6 +185,7 @@ export class FakeHost {
         prepareApp: async () => {},
         instances,
         commandEnvironment: async ({ release }) => ({ release, directory: "/", env: {} }),
+        maskSecrets: async (_app, texts) => texts,
         runCommand: async ({ release }, { argv, onOutput, source }) => {
           await this.effect(`release.command ${release}: ${argv.join(" ")}`);
           onOutput(source, "the command's output");
@@ -352,7 +358,7 @@ export class FakeHost {
       ...settings,
     });
     const made = { format: 1 as const, repository: "acme/shop", commit: "", created: "2026-11-21T10:00:00Z" };
-    return { ...made, app: "shop", release, config, files: [] };
+    return { ...made, app: config.app, release, config, files: [] };
   }
 }
 

@@ -43,6 +43,7 @@ const words = [
 export function changeArchive(tar: Buffer, chance: Chance): Buffer {
   const blocks: Buffer[] = [];
   for (let at = 0; at < tar.length; at += block) blocks.push(tar.subarray(at, at + block));
+  if (blocks.length === 0) return stranger(chance);
   const at = chance.below(blocks.length);
   const other = chance.below(blocks.length);
   switch (chance.below(8)) {

@@ -18,6 +18,8 @@ export interface ActionRun {
   env?: Record<string, string>;
   /** Each line of its log as it comes. */
   onLine?: (line: string) => void;
+  /** Words before its command line, such as those that enter another network. */
+  through?: string[];
 }
 
 export interface ActionResult {
@@ -50,14 +52,15 @@ export function runAction(run: ActionRun): Promise<ActionResult> {
   return startAction(run).result;
 }
 
-export function startAction({ inputs, cwd, env = {}, onLine }: ActionRun): RunningAction {
+export function startAction({ inputs, cwd, env = {}, onLine, through = [] }: ActionRun): RunningAction {
   const { runs, inputs: declared } = parse(readFileSync(actionFile, "utf8")) as ActionYaml;
   if (runs.using !== "node24" || Number(process.versions.node.split(".")[0]) !== 24) {
     throw new Error(`action.yml wants ${runs.using}, and this is Node ${process.versions.node}`);
   }
   const scratch = new Scratch("runner");
   const files = prepareFiles(scratch.path);
-  const child = spawn(node, [join(dirname(actionFile), runs.main)], {
+  const [program = node, ...words] = [...through, node, join(dirname(actionFile), runs.main)];
+  const child = spawn(program, words, {
     cwd,
     env: { ...runnerEnvironment(scratch.path, cwd), ...files, ...inputEnvironment(declared, inputs), ...env },
     stdio: ["ignore", "pipe", "pipe"],

@@ -1,16 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse, stringify } from "yaml";
 import type { z } from "zod";
-import type { appSettingsSchema } from "../../agent/settings.ts";
+import type { agentSettingsSchema, appSettingsSchema } from "../../agent/settings.ts";
 import { type AppView, appView } from "../../shared/protocol.ts";
 import { agentProgram, cutoverProgram, node, systemPath } from "./places.ts";
 import { freePorts } from "./ports.ts";
 import { processesOfPidFiles, processId } from "./processes.ts";
 import { endOf, type Finished, runProgram } from "./run.ts";
 import { Scratch } from "./scratch.ts";
+import { asAgent, type HelperSocket, listenForHelper, twoProcessSettings, users } from "./two-processes.ts";
 
 export type AppSettingsFile = z.input<typeof appSettingsSchema>;
 
@@ -18,6 +19,8 @@ export interface AgentOptions {
   /** Part of the temporary directory's name. */
   name?: string;
   env?: Record<string, string>;
+  /** `https` where agent.yml will have a certificate: then its log tells that it is ready. */
+  scheme?: "http" | "https";
 }
 
 export interface Key {
@@ -61,13 +64,14 @@ export class EmbeddedAgent implements AsyncDisposable {
   #child: ChildProcess | undefined;
   #program = agentProgram;
   #options: string[] = [];
+  #before: string[] = [];
   #ended: Promise<number> = Promise.resolve(0);
   #log = "";
 
-  constructor(port: number, { name = "agent", env = {} }: AgentOptions) {
+  constructor(port: number, { name = "agent", env = {}, scheme = "http" }: AgentOptions) {
     this.scratch = new Scratch(name);
     this.directory = join(this.scratch.path, "host");
-    this.url = `http://127.0.0.1:${port}`;
+    this.url = `${scheme}://127.0.0.1:${port}`;
     this.#env = { PATH: `${dirname(node)}:${systemPath}`, HOME: this.scratch.path, LANG: "C.UTF-8", ...env };
   }
 
@@ -96,29 +100,46 @@ export class EmbeddedAgent implements AsyncDisposable {
    * the app as a user of its own.
    */
   async startAsOnHost(user: string): Promise<void> {
+    await this.#leaveEmbedded(user, (text) => text.replace(/group: .*/, "group: www-data"));
+    await this.#run(["--config", join(this.directory, "etc/agent.yml")]);
+  }
+
+  /** The same with an agent of its own user, and the helper that acts as root for it. */
+  async startWithHelper(): Promise<HelperSocket> {
+    await this.#leaveEmbedded(users.app, (text) => twoProcessSettings(text, this.directory));
+    // What root's agent has made so far; nothing was deployed yet.
+    await rm(join(this.directory, "data"), { recursive: true });
+    const helper = await listenForHelper(this.scratch, this.directory);
+    await this.#run(["--config", join(this.directory, "etc/agent.yml")], asAgent());
+    return helper;
+  }
+
+  async #leaveEmbedded(user: string, change: (text: string) => string): Promise<void> {
     await this.kill();
     const file = (name: string) => join(this.directory, "etc", name);
     const edit = async (name: string, change: (text: string) => string) =>
       writeFile(file(name), change(await readFile(file(name), "utf8")));
     await edit("apps/shop.yml", (text) => `${text}user: ${user}\n`);
-    await edit("agent.yml", (text) => text.replace(/group: .*/, "group: www-data"));
+    await edit("agent.yml", change);
     await edit("nginx/nginx.conf", (text) => text.replace("user root root;", "user www-data;"));
     const nginx = ["nginx", "-c", file("nginx/nginx.conf"), "-s", "reload"];
     const { code, stderr } = await runProgram(nginx, { env: this.#env });
     if (code !== 0) throw new Error(`nginx did not reload: ${stderr}`);
-    await this.#run(["--config", file("agent.yml")]);
   }
 
   /** Again after `end` or `kill`, as it was started last; as another version, which an upgrade puts in its place. */
   async startAgain(version?: string): Promise<void> {
     if (version !== undefined) this.#program = await otherVersion(version, join(this.scratch.path, `agent-${version}`));
-    await this.#run(this.#options);
+    await this.#run(this.#options, this.#before);
   }
 
-  async #run(options: string[]): Promise<void> {
+  async #run(options: string[], before: string[] = []): Promise<void> {
     this.#options = options;
+    this.#before = before;
+    const said = this.#log.length;
     // By its own first line, which says with which flags node runs it.
-    const child = spawn(this.#program, options, {
+    const [program = "", ...args] = [...before, this.#program, ...options];
+    const child = spawn(program, args, {
       cwd: this.scratch.path,
       env: this.#env,
       stdio: ["ignore", "pipe", "pipe"],
@@ -131,11 +152,11 @@ export class EmbeddedAgent implements AsyncDisposable {
     }
     this.#ended = endOf(child);
     if (child.pid !== undefined) this.scratch.adopt(processId(child.pid));
-    await this.#answers();
+    await this.#answers(said);
     this.#adoptDaemons();
   }
 
-  async #answers(): Promise<void> {
+  async #answers(said: number): Promise<void> {
     const deadline = performance.now() + 30_000;
     let ended: number | undefined;
     this.#ended.then(
@@ -147,6 +168,7 @@ export class EmbeddedAgent implements AsyncDisposable {
       },
     );
     while (ended === undefined && performance.now() < deadline) {
+      if (this.#log.slice(said).includes('"msg":"ready"') && this.url.startsWith("https:")) return;
       const answer = await fetch(`${this.url}/healthz`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined);
       await answer?.body?.cancel();
       if (answer?.ok) return;
@@ -201,6 +223,14 @@ export class EmbeddedAgent implements AsyncDisposable {
     const names = domains.flatMap((domain) => ["--domain", domain]);
     const range = portRange === undefined ? [] : ["--ports", portRange];
     await this.#checked("app", "add", app, "--key", key.publicLine, ...listen, ...names, ...range);
+  }
+
+  /** Changes keys of agent.yml as the host's owner would, and starts the agent anew. */
+  async changeAgentSettings(settings: z.input<typeof agentSettingsSchema>): Promise<void> {
+    const file = join(this.directory, "etc", "agent.yml");
+    await writeFile(file, stringify({ ...(parse(await readFile(file, "utf8")) as object), ...settings }));
+    await this.kill();
+    await this.start();
   }
 
   /** Changes keys of apps/<app>.yml as the host's owner would with an editor. */

@@ -15,7 +15,7 @@ import { systemPath } from "./places.ts";
 export async function deployProject(
   agent: EmbeddedAgent,
   directory: string,
-  { activate = true }: { activate?: boolean } = {},
+  { activate = true, send = createReadStream }: { activate?: boolean; send?: (bundle: string) => Readable } = {},
 ): Promise<DeploymentView> {
   const { signal } = new AbortController();
   const config = await readConfig(directory, "cutover.yml");
@@ -25,11 +25,15 @@ export async function deployProject(
     ...{ config, directory, wheels: [], made: new Date(), repository: "", commit: "" },
     ...{ into: agent.scratch.path, signal },
   });
-  return finished(agent, `${routes.releases(config.app)}?activate=${activate}`, createReadStream(bundle));
+  return finished(agent, `${routes.releases(config.app)}?activate=${activate}`, send(bundle));
 }
 
 /** Makes a call that begins a deployment, and waits for how it ends. */
-export async function finished(agent: EmbeddedAgent, path: string, body: Readable): Promise<DeploymentView> {
+export async function finished(
+  agent: Pick<EmbeddedAgent, "directory">,
+  path: string,
+  body: Readable,
+): Promise<DeploymentView> {
   const { deployment } = accepted.parse(await call(agent, "POST", path, body));
   for (;;) {
     const view = deploymentView.parse(await call(agent, "GET", `${routes.deployment(deployment)}?wait=60`));
@@ -38,7 +42,12 @@ export async function finished(agent: EmbeddedAgent, path: string, body: Readabl
 }
 
 /** A call on the admin socket. @throws Error with what was answered instead of 2xx */
-export function call(agent: EmbeddedAgent, method: string, path: string, body?: Readable): Promise<unknown> {
+export function call(
+  agent: Pick<EmbeddedAgent, "directory">,
+  method: string,
+  path: string,
+  body?: Readable,
+): Promise<unknown> {
   const socketPath = join(agent.directory, "agent.sock");
   return new Promise((resolve, reject) => {
     const outgoing = request({ socketPath, method, path, agent: false }, (response) => {

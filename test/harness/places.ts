@@ -7,6 +7,7 @@ export const repository = fileURLToPath(new URL("../..", import.meta.url));
 
 export const actionFile = join(repository, "action.yml");
 export const agentProgram = join(repository, "agent/dist/cutover-agent.mjs");
+export const helperProgram = join(repository, "agent/dist/cutover-helper.mjs");
 export const cutoverProgram = join(repository, "agent/dist/cutover.mjs");
 
 const wheels = join(repository, "test/.cache/wheels");

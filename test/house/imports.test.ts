@@ -35,10 +35,33 @@ const rules: [folder: string, may: string[]][] = [
   // Of agent/host the command line has the one function with which a file is written durably.
   [
     "agent/cli/",
-    ["shared/", "agent/settings.ts", "agent/service.ts", "agent/host/durable.ts", "agent/doctor/", "package.json"],
+    [
+      "shared/",
+      "agent/settings.ts",
+      "agent/service.ts",
+      "agent/host/durable.ts",
+      "agent/doctor/",
+      "agent/install/",
+      "package.json",
+    ],
   ],
   // Looks at the host with the hands of agent/host, and decides nothing of a deploy.
   ["agent/doctor/", ["shared/", "agent/settings.ts", "agent/ports.ts", "agent/host/"]],
+  // What a host has beside the programs; the Debian package is made with it too.
+  ["agent/install/", ["shared/", "agent/host/durable.ts", "agent/host/run-tool.ts"]],
+  // The second process: agent/host's hands behind a socket, and the agent's end of it.
+  [
+    "agent/helper/",
+    [
+      "shared/",
+      "agent/ports.ts",
+      "agent/service.ts",
+      "agent/settings.ts",
+      "agent/logger.ts",
+      "agent/host/",
+      "package.json",
+    ],
+  ],
   ["agent/", ["shared/", "agent/", "package.json"]],
 ];
 

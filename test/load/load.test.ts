@@ -152,7 +152,7 @@ describe("the load", () => {
   });
 
   it("stays on this machine", () => {
-    expect(() => startLoad({ url: "http://192.0.2.1" })).toThrow("this machine alone");
+    expect(() => startLoad({ url: "http://198.51.100.1" })).toThrow("this machine alone");
     expect(() => startLoad({ url: "http://127.0.0.1:1", rate: Number.NaN })).toThrow("rate must be");
   });
 
@@ -172,7 +172,7 @@ describe("the load", () => {
   });
 
   it("says so when its process cannot start", async () => {
-    await expect(startLoadProcess({ url: "http://192.0.2.1" })).rejects.toThrow("this machine alone");
+    await expect(startLoadProcess({ url: "http://198.51.100.1" })).rejects.toThrow("this machine alone");
   });
 });
 

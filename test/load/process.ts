@@ -10,10 +10,14 @@ type Message = ({ type: "snapshot" } & LoadSnapshot) | { type: "report"; report:
 const program = fileURLToPath(new URL("main.ts", import.meta.url));
 const nothing: LoadSnapshot = { elapsedMs: 0, sent: 0, ok: 0, failed: 0, inFlight: 0, latest: undefined };
 
-/** The same load from another process, so that what the caller does meanwhile is not in the latencies. Resolves when it runs. */
-export async function startLoadProcess(options: LoadOptions): Promise<Load> {
+/**
+ * The same load from another process, so that what the caller does meanwhile is not in the latencies. Resolves when it runs.
+ * @param through words before its command line, such as those that enter another network
+ */
+export async function startLoadProcess(options: LoadOptions, through: string[] = []): Promise<Load> {
   const { timeoutMs, slowMs } = checkOptions(options);
-  const child = spawn(process.execPath, [program, JSON.stringify(options)], { stdio: ["pipe", "pipe", "inherit"] });
+  const [command = "", ...words] = [...through, process.execPath, program, JSON.stringify(options)];
+  const child = spawn(command, words, { stdio: ["pipe", "pipe", "inherit"] });
   // A pipe to a process that is gone is no news: its end is reported below.
   child.stdin.on("error", () => undefined);
   let latest = nothing;

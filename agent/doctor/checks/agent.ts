@@ -1,7 +1,23 @@
+import { isLoopback } from "../../settings.ts";
 import type { HostFacts } from "../facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
-export function agent({ agent, version }: HostFacts): Finding[] {
+export function agent({ agent, version, settings }: HostFacts): Finding[] {
+  return [...runs({ agent, version }), ...speaks(settings)];
+}
+
+function speaks({ listen, tls, insecure }: HostFacts["settings"]): Finding[] {
+  if (!insecure || tls !== undefined || isLoopback(new URL(`http://${listen}`))) return [];
+  return [
+    warning("agent", {
+      what: `The agent speaks plain HTTP at ${listen}, since agent.yml has \`insecure: true\`.`,
+      why: "Who listens on the way can use a token before the agent does, and sees what is deployed.",
+      fix: "Write `tls` into agent.yml, or listen on 127.0.0.1 behind nginx.",
+    }),
+  ];
+}
+
+function runs({ agent, version }: Pick<HostFacts, "agent" | "version">): Finding[] {
   if ("failure" in agent) {
     return [
       error("agent", {

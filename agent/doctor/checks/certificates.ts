@@ -23,7 +23,7 @@ export function certificates({ certificates, now }: HostFacts): Finding[] {
       const make = left < 0 ? error : warning;
       const when = left < 0 ? `expired ${-left} days ago` : `expires in ${left} days`;
       const fix =
-        "Renew it now, see why that did not happen by itself (`certbot renew --dry-run`), and reload nginx or restart the agent.";
+        "Renew it now, see why that did not happen by itself (`certbot renew --dry-run`), and reload nginx; the agent sees it without.";
       found.push(make("certificates", { what: `${certificate} ${when} (${named}).`, why, fix }));
     }
     if (key !== undefined && keyEntry !== undefined && (keyEntry.mode & 0o007) !== 0) {

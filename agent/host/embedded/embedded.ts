@@ -139,10 +139,10 @@ async function startNginx({ nginx, log }: EmbeddedLayout, program: string, clock
     ["-c", nginx.conf, "-e", nginx.log, "-g", "daemon off;"],
     join(log, "nginx.out"),
   );
-  const deadline = clock.now() + 10_000;
+  const deadline = clock.elapsed() + 10_000;
   while ((await readPidFile(nginx.pidFile)) !== daemon.pid || (await childrenOf(daemon.pid)).length === 0) {
     const said = await daemon.ended();
-    if (said !== undefined || clock.now() > deadline)
+    if (said !== undefined || clock.elapsed() > deadline)
       throw nginxDidNotStart(said ?? "it has no workers yet", nginx.confDir);
     await clock.sleep(10);
   }
@@ -174,14 +174,14 @@ async function stopNginx(layout: EmbeddedLayout, clock: Clock): Promise<void> {
 
 /** Whether a supervisord of this directory is up; one that is still starting or ending is waited for. */
 async function supervisordRuns({ supervisor }: EmbeddedLayout, client: Supervisor, clock: Clock): Promise<boolean> {
-  const deadline = clock.now() + 10_000;
+  const deadline = clock.elapsed() + 10_000;
   for (;;) {
     const answering = await client.pid().catch(() => undefined);
     if (answering !== undefined) return true;
     const pid = await readPidFile(supervisor.pidFile);
     const runs = pid !== undefined && (await processRuns(pid)) && (await commandLine(pid)).includes(supervisor.conf);
     if (!runs) return false;
-    if (clock.now() > deadline) {
+    if (clock.elapsed() > deadline) {
       throw new CutoverError(
         "supervisor_unreachable",
         `supervisord runs (${pid}), but does not answer on ${supervisor.socket}.`,
@@ -204,7 +204,7 @@ async function startSupervisord(
   // One that was killed leaves its socket behind.
   await rm(supervisor.socket, { force: true });
   const daemon = await startDetached(program, ["-n", "-s", "-c", supervisor.conf], join(log, "supervisord.out"));
-  const deadline = clock.now() + 10_000;
+  const deadline = clock.elapsed() + 10_000;
   while ((await client.pid().catch(() => undefined)) === undefined) {
     const said = await daemon.ended();
     if (said !== undefined) {
@@ -214,7 +214,7 @@ async function startSupervisord(
         evidence: [{ source: "supervisord", text: said.slice(-4000) }],
       });
     }
-    if (clock.now() > deadline) {
+    if (clock.elapsed() > deadline) {
       throw new CutoverError("supervisor_unreachable", "supervisord started, but does not answer.", {
         unchanged: "Nothing was changed.",
         fix: `Look into its log: ${supervisor.log}.`,
@@ -242,9 +242,9 @@ async function longestStop(confDir: string): Promise<number> {
 }
 
 async function ends(pid: number, patienceMs: number, clock: Clock): Promise<boolean> {
-  const deadline = clock.now() + patienceMs;
+  const deadline = clock.elapsed() + patienceMs;
   while (await processRuns(pid)) {
-    if (clock.now() > deadline) return false;
+    if (clock.elapsed() > deadline) return false;
     await clock.sleep(20);
   }
   return true;

@@ -8,6 +8,7 @@ import { removeUnfinished, syncDirectory, writeDurably } from "../durable.ts";
 import { listIfThere, readIfThere } from "../optional-file.ts";
 import { childrenOf, commandLine, processRuns, readPidFile } from "../processes.ts";
 import { runTool, type ToolResult } from "../run-tool.ts";
+import { asHost } from "../systemd-step.ts";
 import { type NginxFeatures, parseFeatures } from "./nginx-features.ts";
 
 export interface NginxOptions {
@@ -82,6 +83,17 @@ export class Nginx {
     return all.length > serving.length;
   }
 
+  /** @throws CutoverError nginx_unreachable where it does not run, as far as its configuration tells */
+  async assertRuns(): Promise<void> {
+    if (this.#pidPath !== undefined && (await masterRuns(this.#pidPath))) return;
+    // It may have been given another place since.
+    this.#pidPath = undefined;
+    const file = await this.#findPidFile();
+    // What nginx refuses does not name the pid file: then the one that runs may well go on.
+    if (this.#pidPath === undefined || (await masterRuns(file))) return;
+    throw unreachable(`nginx is not running (pid file ${file}).`);
+  }
+
   /** All of its text. @throws CutoverError nginx_config_broken, nginx_unreachable */
   configuration(): Promise<string> {
     return this.#test();
@@ -113,7 +125,10 @@ export class Nginx {
         await effect("nginx.keep", () => writeDurably(beforeFile(path), loaded ?? "", siteMode), path);
       }
       for (const { path, text, effect: name } of changing) await effect(name, () => this.#put(path, text));
-      await this.#reload(changing.filter(({ text }) => text !== undefined).map(({ path }) => path));
+      await this.#reload(
+        changing.filter(({ text }) => text !== undefined).map(({ path }) => path),
+        files.map(({ path }) => path),
+      );
     } catch (error) {
       for (const { path, loaded } of changing) await effect("site.restore", () => this.#put(path, loaded), path);
       await this.#readAgain(changing, error);
@@ -131,7 +146,7 @@ export class Nginx {
     for (const { path } of there) await effect("site.remove", () => rm(path, { force: true }), path);
     await this.#forget(there);
     try {
-      await this.#reload([]);
+      await this.#reload([], []);
     } catch (error) {
       if (!(error instanceof CutoverError && error.code === "nginx_unreachable")) throw error;
     }
@@ -145,7 +160,10 @@ export class Nginx {
     const refused = error instanceof CutoverError && error.code === "nginx_config_broken";
     if (refused || !this.#told) return;
     try {
-      await this.#reload([]);
+      await this.#reload(
+        [],
+        files.map(({ path }) => path),
+      );
     } catch {
       for (const { path, text } of files) await writeDurably(beforeFile(path), text ?? "", siteMode);
       throw error;
@@ -184,9 +202,10 @@ export class Nginx {
     await syncDirectory(this.#options.confDir);
   }
 
-  async #reload(needed: string[]): Promise<void> {
+  /** @param own the files of the app that this is done for */
+  async #reload(needed: string[], own: string[]): Promise<void> {
     this.#told = false;
-    const configuration = await this.#test();
+    const configuration = await this.#test(own);
     const unread = await notRead(configuration, needed);
     if (unread !== undefined) {
       throw new CutoverError("nginx_config_broken", `nginx does not read ${unread}.`, {
@@ -199,24 +218,24 @@ export class Nginx {
     const log = await ErrorLog.at(master);
     this.#told = true;
     await effect("nginx.reload", async () => this.#signal(master));
-    const deadline = this.#clock.now() + (this.#options.timeoutMs ?? 20_000);
+    const deadline = this.#clock.elapsed() + (this.#options.timeoutMs ?? 20_000);
     // The new workers run, and of the old ones each is gone or accepts no more: only then every new connection is served
     // by the new configuration.
     for (;;) {
       const serving = await workers(master, true);
       if (serving.length > 0 && serving.every((pid) => !before.has(pid))) return;
       const complaint = await log?.complaint();
-      if (complaint !== undefined) throw refusedConfig(complaint);
+      if (complaint !== undefined) throw refusedConfig(complaint, own);
       if (!(await processRuns(master))) throw unreachable("nginx ended while it was reloading.");
-      if (this.#clock.now() > deadline) throw unreachable("nginx did not start new workers after a reload.");
+      if (this.#clock.elapsed() > deadline) throw unreachable("nginx did not start new workers after a reload.");
       await this.#clock.sleep(10);
     }
   }
 
   /** Tests the configuration. @returns all of its text */
-  async #test(): Promise<string> {
+  async #test(own: string[] = []): Promise<string> {
     const { code, stdout, stderr } = await this.#run("-T");
-    if (code !== 0) throw refusedConfig(stderr);
+    if (code !== 0) throw refusedConfig(stderr, own);
     return stdout;
   }
 
@@ -224,7 +243,9 @@ export class Nginx {
     const { binary, conf, prefix } = this.#options;
     const places = [...(prefix === undefined ? [] : ["-p", prefix]), ...(conf === undefined ? [] : ["-c", conf])];
     try {
-      return await runTool(binary, [option, "-q", ...places]);
+      // It looks names up, binds and opens logs: whatever the host has and a helper's unit has not.
+      const [program = "", ...words] = asHost([binary, option, "-q", ...places], process.env);
+      return await runTool(program, words);
     } catch (cause) {
       throw new CutoverError("nginx_unreachable", `nginx could not be started as \`${binary}\`.`, {
         unchanged: "The site is as it was.",
@@ -264,6 +285,11 @@ export class Nginx {
       throw unreachable("nginx could not be told to reload.", cause);
     }
   }
+}
+
+async function masterRuns(pidFile: string): Promise<boolean> {
+  const pid = await readPidFile(pidFile);
+  return pid !== undefined && (await processRuns(pid));
 }
 
 /** A file that the configuration does not include, by whatever way through links it names its directory. */
@@ -321,15 +347,21 @@ class ErrorLog {
   }
 }
 
-function refusedConfig(output: string): CutoverError {
+/** @param own the app's files: a fault in another one is somebody else's to mend */
+function refusedConfig(output: string, own: string[]): CutoverError {
   const messages = output.split("\n").filter((line) => line.includes("[emerg]") || line.includes("[crit]"));
   const message = (messages[0] ?? output.trim().split("\n")[0] ?? "")
     .replace(/^.*?\[(?:emerg|crit)\] /, "")
     .replace(/^\d+#\d+: /, "");
-  const place = / in (\S+:\d+)$/.exec(message)?.[1];
+  const [, file, line] = / in (\S+):(\d+)$/.exec(message) ?? [];
+  const foreign = file !== undefined && !own.some((path) => basename(path) === basename(file));
+  const place = file === undefined ? "" : `Look at ${file}:${line}. `;
+  const whose = foreign
+    ? "This file is not the app's: until it is right, nginx reloads for no site, nor would it start. "
+    : "";
   return new CutoverError("nginx_config_broken", `nginx refuses its configuration: ${message}`, {
     unchanged: "nginx goes on with the configuration that it has; the site's file is as it was.",
-    fix: place === undefined ? fixFor(message) : `Look at ${place}. ${fixFor(message)}`,
+    fix: `${place}${whose}${fixFor(message)}`,
     evidence: [{ source: "nginx", text: output.trim().slice(-4000) }],
   });
 }

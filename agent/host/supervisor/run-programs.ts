@@ -96,14 +96,14 @@ async function stopPrograms(programs: RunPrograms, clock: Clock): Promise<void> 
   const { app, run, process, supervisor } = programs;
   const group = groupName(app, run, process);
   // supervisor kills by itself after the stop time; its loop turns at each of our questions.
-  const deadline = clock.now() + (await stopMs(programs)) + 10_000;
+  const deadline = clock.elapsed() + (await stopMs(programs)) + 10_000;
   for (;;) {
     const processes = (await supervisor.groupInfo(group)) ?? [];
     if (processes.every(({ statename }) => ended.has(statename))) return;
     if (processes.some(({ statename }) => !ended.has(statename) && statename !== "STOPPING")) {
       await supervisor.stopProcessGroup(group);
     }
-    if (clock.now() > deadline) {
+    if (clock.elapsed() > deadline) {
       const names = processes
         .filter(({ statename }) => !ended.has(statename))
         .map(({ name, pid }) => `${name} (${pid})`);

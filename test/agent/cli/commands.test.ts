@@ -75,6 +75,7 @@ test("every command has help with an example, and takes --json", async () => {
     "app",
     "app add",
     "app list",
+    "app show",
     "app remove",
     "keygen",
     "token",
@@ -127,6 +128,56 @@ test("app add writes a file that the agent reads, once", async () => {
     `error [app_exists] The host already has an app blog: ${host.path("etc/apps/blog.yml")}`,
   ]);
   expect(await readFile(host.path("etc/apps/blog.yml"), "utf8")).toBe(text);
+});
+
+test("app add for a repository says what is learnt and what the job needs", async () => {
+  const argv = ["app", "add", "blog", "--github", "acme/blog", "--environment", "production"];
+  const added = await host.run(argv);
+  expect([added.exit, added.err]).toEqual([0, ""]);
+  expect(added.out).toContain("The ids of acme/blog are not given: they are learnt at the first call that is accepted");
+  expect(added.out).toContain("`permissions: { contents: read, id-token: write }` and `environment: production`");
+  const text = await readFile(host.path("etc/apps/blog.yml"), "utf8");
+  expect(text).toContain("      # repository_id: learnt at the first call that is accepted\n");
+  expect(parseYamlFile(text, "blog.yml", appSettingsSchema, errors).trust).toEqual([
+    {
+      github: { repository: "acme/blog", environment: "production", any_ref: false },
+      allow: ["deploy", "activate", "redeploy", "rollback", "abort", "read"],
+    },
+  ]);
+});
+
+test("app add for a repository takes its ids, a ref, another GitHub, and a key beside it", async () => {
+  const { publicLine } = await generateKey();
+  const issuer = "https://ghes.example.com/_services/token";
+  const ids = ["--repository-id", "1296269", "--owner-id", "583231"];
+  const argv = ["app", "add", "blog", "--github", "acme/blog", "--ref", "refs/heads/main", ...ids, "--issuer", issuer];
+  const added = await host.run([...argv, "--key", publicLine]);
+  expect([added.exit, added.err]).toEqual([0, ""]);
+  expect(added.out).not.toContain("learnt");
+  const text = await readFile(host.path("etc/apps/blog.yml"), "utf8");
+  const repository = {
+    repository: "acme/blog",
+    repository_id: "1296269",
+    owner_id: "583231",
+    ref: "refs/heads/main",
+    issuer,
+  };
+  expect(parseYamlFile(text, "blog.yml", appSettingsSchema, errors).trust).toMatchObject([
+    { github: repository },
+    { key: publicLine },
+  ]);
+});
+
+test.each([
+  [["--github", "acme/blog"], "--github: give --environment NAME or --ref refs/heads/main, or --any-ref"],
+  [["--github", "acme/blog", "--environment", "x", "--any-ref"], "--github: give --environment NAME"],
+  [["--github", "blog", "--environment", "x"], "--github: owner/name"],
+  [["--github", "acme/blog", "--ref", "main"], "--ref: a whole ref without patterns"],
+  [["--github", "acme/blog", "--any-ref", "--repository-id", "x"], "--repository-id: an id of digits"],
+  [["--environment", "production"], "belong to --github"],
+])("app add refuses %j", async (options, reason) => {
+  const { exit, err } = await host.run(["app", "add", "blog", ...options]);
+  expect([exit, err]).toEqual([2, expect.stringContaining(reason)]);
 });
 
 test("app add writes the ports of instances, one range or several", async () => {
@@ -211,6 +262,17 @@ test("rollback shows each phase with its time as it happens", async () => {
   expect(host.service.calls).toEqual([
     { method: "rollback", app: "shop", by: { subject: "local operator" }, waitMs: 7000 },
   ]);
+});
+
+test("--wait is how long a command waits for another deployment of the app, and without it none does", async () => {
+  await host.startAgent();
+  host.service.script = [{ type: "state", state: "healthy", took: 1 }];
+  const onOutput = () => host.service.finish(host.service.began.at(-1) ?? "", "succeeded");
+  for (const wait of [[], ["--wait", "90"]]) {
+    const { exit, err } = await host.run(["redeploy", "shop", ...wait], { onOutput });
+    expect([exit, err]).toEqual([0, ""]);
+  }
+  expect(host.service.calls.map(({ waitMs }) => waitMs)).toEqual([0, 90_000]);
 });
 
 test("a deployment that fails ends with 1, its cause, the fix and the last lines", async () => {

@@ -33,14 +33,29 @@ test("init writes two files that check finds good, and says what comes next", as
   expect(checked).toEqual({ exit: 0, err: "", out: `${shop}/cutover.yml is good: shop on gunicorn.\n` });
   const workflow = parse(await read(".github/workflows/deploy.yml"));
   expect(workflow).toMatchObject({
-    permissions: { contents: "read" },
+    permissions: { contents: "read", "id-token": "write" },
     concurrency: { group: "deploy-shop", "cancel-in-progress": false },
     jobs: { deploy: { environment: "production" } },
   });
   expect(workflow.jobs.deploy.steps.at(-1)).toEqual({
     uses: "cutover/cutover@v1.2.3",
-    with: { hosts: "$" + "{{ vars.CUTOVER_HOSTS }}", "signing-key": "$" + "{{ secrets.CUTOVER_SIGNING_KEY }}" },
+    with: { hosts: "$" + "{{ vars.CUTOVER_HOSTS }}" },
   });
+});
+
+test.each([
+  ["https://github.com/acme/shop.git", "acme/shop"],
+  ["git@github.com:acme/shop.git", "acme/shop"],
+  ["ssh://git@ghes.example.com:2222/acme/my.shop", "acme/my.shop"],
+  ["/srv/git", "OWNER/NAME"],
+])("init reads the repository's name out of the remote %s", async (url, name) => {
+  await mkdir(join(shop, ".git"), { recursive: true });
+  await writeFile(
+    join(shop, ".git/config"),
+    `[core]\n\tbare = false\n[remote "origin"]\n\turl = ${url}\n\tfetch = x\n`,
+  );
+  const { out } = await host.run(["init", shop]);
+  expect(out).toContain(`--github ${name} --environment production`);
 });
 
 test("every line that init writes has a comment, but for the schema's and those that only open a step", async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { renderAppFile } from "../../../agent/cli/app-file.ts";
 import { type Style, safe, styleFor } from "../../../agent/cli/terminal.ts";
+import { renderTrust } from "../../../agent/cli/trust.ts";
 import { renderApps, renderEvent, renderReleases, renderStatus } from "../../../agent/cli/view.ts";
 import { fakeAppView, fakeTimes } from "../../fakes/service.ts";
 
@@ -121,7 +122,7 @@ test("an app's file has a reason beside each line", () => {
 # The user that the app's processes, build steps and release command run as.
 user: "shop"
 
-# The keys whose tokens may deploy it: public lines of \`cutover keygen\`.
+# Who may deploy it: workflows of a repository (\`github\`), or the holder of a key that \`cutover keygen\` made (\`key\`).
 trust:
   - key: "${key}"
     comment: "the \\"shop\\" workflow"
@@ -139,4 +140,40 @@ ports: ["9000-9049", "9100-9149"]
 # NAME=value lines, such as passwords, above the environment of cutover.yml. This file if not given: shop.env
 # env_file: shop.env
 `);
+});
+
+test("whom an app trusts is shown with the ids that count, and where they come from", () => {
+  const issuer = "https://token.actions.githubusercontent.com";
+  const ids = { repository_id: "1296269", owner_id: "583231" };
+  const allow = ["deploy", "read"];
+  const shown = renderTrust({
+    app: "shop",
+    trust: [
+      { github: { repository: "acme/shop", issuer, ...ids, environment: "production", learnt: fakeTimes.made }, allow },
+      {
+        github: { repository: "acme/blog", issuer, ref: "refs/heads/main", events: ["push"] },
+        allow,
+        comment: "staging\u001b[2J",
+      },
+      { key: `ed25519:${"A".repeat(43)}`, allow: ["read"] },
+    ],
+  });
+  expect(shown).toBe(`github acme/shop
+  ids: repository 1296269, owner 583231, learnt 2026-11-21T10:30:00.000Z: no others count
+  environment: production
+  events: all but pull_request and its kin
+  issuer: ${issuer}
+  may: deploy, read
+
+github acme/blog (staging)
+  ids: learnt at the first call that is accepted; until then the name alone counts
+  ref: refs/heads/main
+  events: push
+  issuer: ${issuer}
+  may: deploy, read
+
+key ed25519:${"A".repeat(43)}
+  may: read
+`);
+  expect(renderTrust({ app: "shop", trust: [] })).toContain("trust no repository and no key");
 });

@@ -60,6 +60,14 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /systemctl restart/,
   ],
   [
+    "an agent that speaks plain HTTP beyond this host",
+    healthyHost({ settings: agentSettingsSchema.parse({ listen: "0.0.0.0:7070", insecure: true }) }),
+    "agent",
+    "warning",
+    /plain HTTP at 0\.0\.0\.0:7070/,
+    /Write `tls`/,
+  ],
+  [
     "settings of an app with a fault",
     app({ settings: undefined, faults: ["shop.yml:3:1: usr: unknown key"] }),
     "app-settings",
@@ -143,6 +151,40 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     "warning",
     /e\.env:3: B is not set\./,
     /cutover env set/,
+  ],
+  [
+    "a webhook's file that cannot be read",
+    healthyHost({
+      webhookFiles: [
+        {
+          named: "webhooks[0].url_file in agent.yml",
+          path: "/e/chat",
+          problem: "cannot be read: ENOENT",
+          entry: undefined,
+        },
+      ],
+    }),
+    "webhooks",
+    "warning",
+    /\/e\/chat cannot be read: ENOENT \(webhooks\[0\]\.url_file in agent\.yml\)/,
+    /0600/,
+  ],
+  [
+    "a webhook's secret that others may read",
+    healthyHost({
+      webhookFiles: [
+        {
+          named: "webhooks[1].secret_file in apps/shop.yml",
+          path: "/e/secret",
+          problem: undefined,
+          entry: entry("/e/secret", 0o100644),
+        },
+      ],
+    }),
+    "webhooks",
+    "error",
+    /\/e\/secret is a secret.*0644/,
+    /chmod 0600 \/e\/secret/,
   ],
   [
     "a directory of logs that is not there",
@@ -644,6 +686,13 @@ test("errors come before warnings", () => {
     "warning",
     "warning",
   ]);
+});
+
+test.each([
+  { listen: "127.0.0.1:7070", insecure: true },
+  { listen: "0.0.0.0:7070", insecure: true, tls: { certificate: "/a.pem", key: "/a.key" } },
+])("an agent that nobody can listen to on the way is no finding: %j", (settings) => {
+  expect(judge(healthyHost({ settings: agentSettingsSchema.parse(settings) }))).toEqual([]);
 });
 
 test("an agent of an ordinary user gives nothing to nginx's group", () => {

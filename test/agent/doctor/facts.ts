@@ -92,6 +92,7 @@ export function healthyHost(parts: Partial<HostFacts> = {}): HostFacts {
       files: ["cutover-shop-20261121T103000Z-3f2c1ab.conf", "celery.conf"],
     },
     certificates: [],
+    webhookFiles: [],
     directories: [],
     pythons: [
       { version: undefined, apps: ["shop"], found: { path: "/usr/bin/python3", version: "3.11.2", pip: [23, 0] } },

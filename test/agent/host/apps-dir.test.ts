@@ -38,3 +38,32 @@ test("a wrong settings file is told with its line", async () => {
 test("without agent.yml everything has its default", async () => {
   expect(await readAgentSettings(join(scratch(), "agent.yml"))).toMatchObject({ data: "/var/lib/cutover" });
 });
+
+test.each([
+  ["listen: 0.0.0.0:7070\n", "plain HTTP goes only to this host itself"],
+  ['listen: "[::]:7070"\n', "plain HTTP goes only to this host itself"],
+  ["listen: web1.example.com:7070\n", "plain HTTP goes only to this host itself"],
+  ["allow: [10.0.0.0/33]\n", "an IPv4 or IPv6 address, or a network"],
+  ["allow: [example.com]\n", "an IPv4 or IPv6 address, or a network"],
+  ["tls: { certificate: ../web.pem, key: /etc/web.key }\n", "a systemd credential"],
+])("agent.yml with %j is refused", async (text, reason) => {
+  const file = join(scratch(), "agent.yml");
+  writeFileSync(file, text);
+  await expect(readAgentSettings(file)).rejects.toMatchObject({
+    code: "host_settings_invalid",
+    message: expect.stringContaining(reason),
+  });
+});
+
+test.each([
+  "listen: 127.0.0.1:7070\n",
+  'listen: "[::1]:7070"\n',
+  "listen: localhost:7070\n",
+  "listen: 0.0.0.0:7070\ninsecure: true\n",
+  "listen: 0.0.0.0:7070\ntls: { certificate: web.pem, key: web.key }\n",
+  'allow: ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::1"]\n',
+])("agent.yml with %j is taken", async (text) => {
+  const file = join(scratch(), "agent.yml");
+  writeFileSync(file, text);
+  await readAgentSettings(file);
+});

@@ -63,15 +63,30 @@ test("an id with newlines in it is one line", async () => {
   expect(await lines()).toBe(1);
 });
 
+const day = 24 * 60 * 60_000;
+
+test("a clock that jumps an hour ahead and is set back brings no spent token back", async () => {
+  const begun = Date.now();
+  let now = begun;
+  const tokens = await openFile({ now: () => now });
+  expect(await tokens.spend("a", begun + 600_000)).toBe("recorded");
+  now += 3_600_000;
+  for (let index = 0; index < 250; index++) await tokens.spend(`b${index}`, now + 1000);
+  const restarted = await openFile({ now: () => now });
+  now = begun;
+  expect(await restarted.spend("a", begun + 600_000)).toBe("spent");
+  expect(await restarted.spend("c", begun + 600_000)).toBe("recorded");
+});
+
 test("expired ids are dropped at the start, and now and then", async () => {
   let now = 1_000_000;
   const tokens = await openFile({ now: () => now });
   await Promise.all(Array.from({ length: 300 }, (_, index) => tokens.spend(`a${index}`, now + 1000)));
   expect(await lines()).toBe(300);
-  now += 5000;
+  now += day + 5000;
   for (let index = 0; index < 150; index++) await tokens.spend(`b${index}`, now + 1000);
   expect(await lines()).toBeLessThan(300);
-  now += 5000;
+  now += day + 5000;
   await openFile({ now: () => now });
   // The mark up to which tokens are forgotten.
   expect(await lines()).toBe(1);
@@ -111,9 +126,9 @@ describe("a clock that is set back opens nothing", () => {
 
   test("nor after a restart that forgot it", async () => {
     await (await openFile({ now: () => now })).spend("a", now + 1000);
-    now += 5000;
+    now += day + 5000;
     await openFile({ now: () => now });
-    now -= 5000;
+    now -= day + 5000;
     expect(await (await openFile({ now: () => now })).spend("a", now + 1000)).toBe("clock_behind");
   });
 

@@ -1,17 +1,17 @@
-import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { get } from "node:https";
+import { mkdtemp, rm } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { afterEach, expect, test, vi } from "vitest";
 import { startServer } from "../../../agent/http/server.ts";
+import { allowedAddresses } from "../../../agent/settings.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { signToken } from "../../../shared/key.ts";
 import { fakeDigest } from "../../fakes/service.ts";
+import { makeCertificate } from "../../harness/certificate.ts";
 import { hostName, newKey, startTestAgent, type TestAgent, type TestAgentOptions } from "./support.ts";
 
 const bundle = Buffer.alloc(300_000, "bundle ");
@@ -118,6 +118,20 @@ test("a body that comes too slowly is cut", async () => {
   expect(client.text()).toMatch(/^HTTP\/1.1 408 /);
 });
 
+test("a slow body that keeps the rate is taken, however long it takes", async () => {
+  const { agent, authorization } = await agentWithToken({
+    http: { bodyRate: { bytesPerSecond: 1000, windowMs: 100 } },
+    times: { headersMs: 200 },
+  });
+  const client = await rawClient(agent, [sized, authorization]);
+  // Longer than every limit of time that there is, and well above the rate.
+  for (let sent = 0; sent < bundle.length; sent += 20_000) {
+    client.socket.write(bundle.subarray(sent, sent + 20_000));
+    await sleep(50);
+  }
+  await vi.waitUntil(() => client.text().includes("HTTP/1.1 202 "), { timeout: 5000 });
+});
+
 test("time in which the service does not read does not count against the client", async () => {
   const { agent, authorization } = await agentWithToken({
     http: { bodyRate: { bytesPerSecond: 1_000_000, windowMs: 50 } },
@@ -178,28 +192,106 @@ test("a certificate that is none is named", async () => {
   });
 });
 
-test("with a certificate it speaks TLS", async () => {
-  const { agent } = await agentWithToken();
+async function certificates(...names: string[]) {
   const directory = await mkdtemp(join(tmpdir(), "cutover-tls-"));
   open.push({ close: () => rm(directory, { recursive: true }) });
-  const [certificateFile, keyFile] = [join(directory, "certificate.pem"), join(directory, "key.pem")];
-  const making = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
-  const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
-  await promisify(execFile)("openssl", [...making, ...names, "-out", certificateFile, "-keyout", keyFile]);
-  const certificate = await readFile(certificateFile, "utf8");
-  const tls = { certificate, key: await readFile(keyFile, "utf8") };
-  const server = await startServer({ host: "127.0.0.1", port: 0 }, { app: agent.app, tls });
+  return Promise.all(names.map((name) => makeCertificate(directory, name)));
+}
+
+async function secured(options: ConnectionOptions): Promise<TLSSocket> {
+  const socket = connectTls({ host: "127.0.0.1", servername: "localhost", rejectUnauthorized: false, ...options });
+  open.push({ close: () => socket.destroy() });
+  await once(socket, "secureConnect");
+  return socket;
+}
+
+async function statusOver(socket: TLSSocket): Promise<string> {
+  socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const [data] = await once(socket, "data");
+  return String(data).split("\r\n")[0] ?? "";
+}
+
+const subjectOf = (socket: TLSSocket) => socket.getPeerCertificate().subject.CN;
+
+test("with a certificate it speaks TLS 1.2 and later, and nothing before", async () => {
+  const { agent } = await agentWithToken();
+  const [web] = await certificates("web");
+  const server = await startServer({ host: "127.0.0.1", port: 0 }, { app: agent.app, tls: web! });
   open.push(server);
-  const options = {
-    host: "127.0.0.1",
-    port: server.port,
-    servername: "localhost",
-    path: "/healthz",
-    ca: certificate,
-    agent: false,
-  };
-  const [response] = await once(get(options), "response");
-  expect(response.statusCode).toBe(200);
-  response.resume();
-  await once(response, "end");
+  const { port } = server;
+  const trusting = await secured({ port, rejectUnauthorized: true, ca: web?.certificate });
+  expect(await statusOver(trusting)).toBe("HTTP/1.1 200 OK");
+  expect((await secured({ port, maxVersion: "TLSv1.2" })).getProtocol()).toBe("TLSv1.2");
+  // Ciphers that the client itself would refuse otherwise.
+  const old = secured({ port, minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" });
+  await expect(old).rejects.toMatchObject({ code: "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION" });
+});
+
+test("a client that never begins with TLS is not waited for", async () => {
+  const { agent } = await agentWithToken();
+  const [web] = await certificates("web");
+  const server = await startServer(
+    { host: "127.0.0.1", port: 0 },
+    { app: agent.app, tls: web!, times: { headersMs: 500 } },
+  );
+  open.push(server);
+  const silent = connect(server.port, "127.0.0.1");
+  open.push({ close: () => silent.destroy() });
+  await once(silent.resume(), "close");
+});
+
+test("a renewed certificate is used from the next connection on, and those that are open go on", async () => {
+  const { agent } = await agentWithToken();
+  const [first, second] = await certificates("first", "second");
+  const server = await startServer({ host: "127.0.0.1", port: 0 }, { app: agent.app, tls: first! });
+  open.push(server);
+  const { port } = server;
+  const kept = await secured({ port });
+  expect([subjectOf(kept), await statusOver(kept)]).toEqual(["first", "HTTP/1.1 200 OK"]);
+  server.renewTls(second!);
+  expect(await statusOver(kept)).toBe("HTTP/1.1 200 OK");
+  const next = await secured({ port });
+  expect([subjectOf(next), await statusOver(next)]).toEqual(["second", "HTTP/1.1 200 OK"]);
+  await expect(
+    secured({ port, maxVersion: "TLSv1.1", minVersion: "TLSv1", ciphers: "DEFAULT@SECLEVEL=0" }),
+  ).rejects.toThrow();
+});
+
+test.each(["plain", "TLS"])("an address that is not allowed is refused before a byte is read: %s", async (kind) => {
+  const { agent } = await agentWithToken();
+  const [web] = await certificates("web");
+  const refused: string[] = [];
+  const tls = kind === "TLS" ? { tls: web! } : {};
+  const allowed = allowedAddresses(["127.0.0.2", "10.0.0.0/8"]);
+  const onRefused = (address: string) => void refused.push(address);
+  const server = await startServer({ host: "127.0.0.1", port: 0 }, { app: agent.app, allowed, onRefused, ...tls });
+  open.push(server);
+  const stranger = connect({ port: server.port, host: "127.0.0.1" });
+  stranger.on("error", () => undefined);
+  const got: Buffer[] = [];
+  stranger.on("data", (data) => got.push(data));
+  stranger.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await once(stranger, "close");
+  expect([got, refused]).toEqual([[], ["127.0.0.1"]]);
+  const friend = connect({ port: server.port, host: "127.0.0.1", localAddress: "127.0.0.2" });
+  open.push({ close: () => friend.destroy() });
+  const secure = kind === "TLS" ? connectTls({ socket: friend, rejectUnauthorized: false }) : friend;
+  secure.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const [answer] = await once(secure, "data");
+  expect(String(answer)).toMatch(/^HTTP\/1.1 200 OK/);
+});
+
+test.each([
+  [["10.0.0.0/8"], "10.1.2.3", true],
+  [["10.0.0.0/8"], "11.0.0.1", false],
+  [["10.0.0.0/8"], "::ffff:10.1.2.3", true],
+  [["10.0.0.0/8"], "::ffff:11.0.0.1", false],
+  [["192.0.2.7"], "192.0.2.7", true],
+  [["192.0.2.7"], "192.0.2.8", false],
+  [["2001:db8::/32"], "2001:db8:1::1", true],
+  [["2001:db8::/32"], "2001:db9::1", false],
+  [["2001:db8::1"], "10.0.0.1", false],
+  [[], "203.0.113.9", true],
+])("of %j %s is allowed: %s", (allow, address, expected) => {
+  expect(allowedAddresses(allow)(address)).toBe(expected);
 });

@@ -7,6 +7,8 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { Accepted } from "../../../shared/protocol.ts";
 import { FakeHost } from "../../fakes/ports.ts";
 import { FakeService } from "../../fakes/service.ts";
+import { makeCertificate } from "../../harness/certificate.ts";
+import { scratch } from "../host/scratch.ts";
 import { readMetrics } from "./format.ts";
 
 const v1 = "20261121T100000Z-1111111";
@@ -129,4 +131,19 @@ test("a deployment that ends twice with the same result counts once", async () =
   const samples = readMetrics(await metrics.render());
   expect(samples.get('cutover_deployments_total{app="shop",kind="deploy",result="failed"}')).toBe(1);
   expect(samples.get('cutover_requests_cut_total{app="shop"}')).toBe(2);
+});
+
+test("when the agent's certificate expires, and whether a renewal is broken", async () => {
+  const { metrics, read } = watchedAgent(new FakeHost());
+  expect([...(await read()).keys()].filter((name) => name.startsWith("cutover_certificate"))).toEqual([]);
+  const directory = scratch();
+  const { certificate } = await makeCertificate(directory, "web");
+  metrics.certificate(certificate);
+  const expiry = (await read()).get("cutover_certificate_expiry_timestamp_seconds") ?? 0;
+  expect(Math.round((expiry - Date.now() / 1000) / 3600)).toBe(48);
+  expect((await read()).get("cutover_certificate_readable")).toBe(1);
+  metrics.certificateBroken();
+  expect((await read()).get("cutover_certificate_readable")).toBe(0);
+  metrics.certificate(certificate);
+  expect((await read()).get("cutover_certificate_readable")).toBe(1);
 });

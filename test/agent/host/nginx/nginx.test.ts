@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
+import { systemClock } from "../../../../agent/host/clock.ts";
 import { Nginx } from "../../../../agent/host/nginx/nginx.ts";
 import { processRuns, readPidFile } from "../../../../agent/host/processes.ts";
 import { eventually, freePort, scratch } from "../scratch.ts";
@@ -116,7 +117,8 @@ test("what goes wrong after nginx was told: it reads the old site again, before 
       failing = false;
     });
   };
-  const unlucky = new Nginx({ binary: nginxProgram(), conf, confDir, clock: { now: Date.now, sleep: failingOnce } });
+  const clock = { ...systemClock, sleep: failingOnce };
+  const unlucky = new Nginx({ binary: nginxProgram(), conf, confDir, clock });
   await expect(unlucky.write(one(answering(port, "new")))).rejects.toThrow("EMFILE");
   expect(readFileSync(file, "utf8")).toBe(answering(port, "old"));
   expect(await said(port)).toBe("old");

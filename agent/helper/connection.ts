@@ -1,0 +1,94 @@
+import type { Duplex } from "node:stream";
+import { setImmediate } from "node:timers/promises";
+import { asCutoverError, type CutoverError } from "../../shared/errors.ts";
+import { toFailure } from "../../shared/protocol.ts";
+import type { Logger } from "../logger.ts";
+import { type HelperActs, refused } from "./acts.ts";
+import { Lines } from "./lines.ts";
+import { type HelperAnswer, type HelperRequest, helperMessage, longestRequest, mostAtOnce } from "./requests.ts";
+
+export interface ConnectionOptions {
+  acts: Pick<HelperActs, "answer">;
+  version: string;
+  logger: Logger;
+}
+
+/** Bytes of answers that the agent has not read: lines of output are left out from the first, and all ends at the second. */
+const unread = { output: 4 * 1024 * 1024, end: 32 * 1024 * 1024 } as const;
+
+/** Serves one connection until it ends; what still runs then is ended and waited for. */
+export function serveConnection(socket: Duplex, { acts, version, logger }: ConnectionOptions): Promise<void> {
+  const running = new Map<number, { abort: AbortController; done: Promise<void> }>();
+  const lines = new Lines(longestRequest);
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+
+  const send = (answer: HelperAnswer) => {
+    if (socket.writableLength > unread.end) socket.destroy();
+    if (!socket.destroyed) socket.write(`${JSON.stringify(answer)}\n`);
+  };
+  const fail = (id: number, error: CutoverError) => {
+    logger.warn({ err: error, id }, "not done");
+    send({ id, error: toFailure(error) });
+  };
+
+  const serve = async (request: HelperRequest, signal: AbortSignal) => {
+    const { id, method } = request;
+    const onOutput = (source: string, line: string) => {
+      if (socket.writableLength < unread.output) send({ id, output: [source, line] });
+    };
+    try {
+      send({ id, result: await acts.answer(request, { onOutput, signal }) });
+      logger.debug({ id, method }, "done");
+    } catch (thrown) {
+      fail(id, asCutoverError(thrown));
+    } finally {
+      running.delete(id);
+    }
+  };
+
+  const take = (line: string) => {
+    const message = helperMessage.safeParse(parsed(line));
+    if (!message.success) fail(idOf(parsed(line)), refused("it is no request of its list"));
+    else if ("cancel" in message.data) running.get(message.data.cancel)?.abort.abort();
+    else begin(message.data);
+  };
+
+  const begin = (request: HelperRequest) => {
+    const { id } = request;
+    const abort = new AbortController();
+    if (running.has(id)) fail(0, refused(`the id ${id} is in use`));
+    else if (running.size >= mostAtOnce) fail(id, refused(`more than ${mostAtOnce} requests at once`));
+    else running.set(id, { abort, done: setImmediate().then(() => serve(request, abort.signal)) });
+  };
+
+  socket.on("data", (bytes: Buffer) => {
+    try {
+      for (const line of lines.add(bytes)) take(line);
+    } catch (error) {
+      fail(0, refused(error instanceof RangeError ? error.message : "it could not be read"));
+      socket.destroy();
+    }
+  });
+  for (const event of ["end", "close", "error"] as const) socket.once(event, () => end());
+  send({ helper: version });
+  return ended.then(async () => {
+    const left = [...running.values()];
+    for (const { abort } of left) abort.abort();
+    await Promise.all(left.map(({ done }) => done));
+    socket.destroy();
+  });
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+/** So that the agent knows which of its requests was meant, where it can be told. */
+function idOf(message: unknown): number {
+  const id = (message as { id?: unknown } | null | undefined)?.id;
+  return typeof id === "number" && Number.isSafeInteger(id) ? id : 0;
+}

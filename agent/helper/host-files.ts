@@ -1,0 +1,36 @@
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { CutoverError } from "../../shared/errors.ts";
+import type { Apps } from "../ports.ts";
+import type { AppSettings } from "../settings.ts";
+
+/** The host's files as the helper reads them: only while nobody but root can have written them. */
+export class RootApps implements Apps {
+  readonly #apps: Apps;
+
+  constructor(apps: Apps) {
+    this.#apps = apps;
+  }
+
+  names(): Promise<string[]> {
+    return this.#apps.names();
+  }
+
+  async settings(app: string): Promise<AppSettings> {
+    const settings = await this.#apps.settings(app);
+    await assertRoots(settings.file);
+    return settings;
+  }
+}
+
+/** A file and its directory; one that is not there decides nothing. @throws CutoverError host_settings_invalid */
+export async function assertRoots(file: string): Promise<void> {
+  for (const path of [dirname(file), file]) {
+    const found = await stat(path).catch(() => undefined);
+    if (found === undefined || (found.uid === 0 && (found.mode & 0o022) === 0)) continue;
+    throw new CutoverError("host_settings_invalid", `${path} can be changed by others than root.`, {
+      unchanged: "Nothing was changed.",
+      fix: `\`chown root ${path} && chmod go-w ${path}\`, after a look at what stands there.`,
+    });
+  }
+}

@@ -1,0 +1,190 @@
+/** Where the programs of an installation lie. Paths without spaces and `%`, which units would need quoted. */
+export interface Installation {
+  /** The node that runs them. */
+  node: string;
+  /** The directory with cutover-agent.mjs and its kind. */
+  programs: string;
+  /** The group of nginx's workers: it reaches the instances' sockets, for which the agent asks too. */
+  webGroup: string;
+}
+
+export const agentUser = "cutover-agent";
+export const agentUnit = "cutover-agent.service";
+export const helperSocketUnit = "cutover-helper.socket";
+export const helperUnit = "cutover-helper@.service";
+
+const settings = "/etc/cutover";
+const data = "/var/lib/cutover";
+const runtime = "/run/cutover";
+/** Files that root alone can read; a running agent finds them below $CREDENTIALS_DIRECTORY. */
+const credentials = `${settings}/credentials`;
+
+/** What neither the agent nor the helper ever needs. */
+const neverNeeded = [
+  "DevicePolicy=closed",
+  "KeyringMode=private",
+  "LockPersonality=yes",
+  // Not MemoryDenyWriteExecute: node compiles to memory.
+  "NoNewPrivileges=yes",
+  "PrivateDevices=yes",
+  "ProtectClock=yes",
+  "ProtectControlGroups=yes",
+  "ProtectHome=yes",
+  "ProtectHostname=yes",
+  "ProtectKernelLogs=yes",
+  "ProtectKernelModules=yes",
+  "ProtectKernelTunables=yes",
+  "RestrictNamespaces=yes",
+  "RestrictRealtime=yes",
+  "SystemCallArchitectures=native",
+];
+
+/** The network side: a user of its own, no capability, and nothing to write but its own directories. */
+export function renderAgentUnit({ node, programs, webGroup }: Installation): string {
+  return unit({
+    Unit: [
+      "Description=cutover agent: takes releases and moves the traffic to them",
+      "Documentation=man:cutover-agent(8)",
+      `Wants=network-online.target ${helperSocketUnit}`,
+      `After=network-online.target nginx.service supervisor.service ${helperSocketUnit}`,
+      "# Restart= goes on for as long as it takes.",
+      "StartLimitIntervalSec=0",
+    ],
+    Service: [
+      "Type=notify",
+      "# systemd-notify speaks for node, which cannot write to systemd's socket itself.",
+      "NotifyAccess=all",
+      `ExecStart=${node} --max-semi-space-size=1 ${programs}/cutover-agent.mjs`,
+      "Environment=MALLOC_ARENA_MAX=2",
+      `User=${agentUser}`,
+      `Group=${agentUser}`,
+      `SupplementaryGroups=${webGroup}`,
+      `LoadCredential=keys:${credentials}`,
+      "Restart=always",
+      "RestartSec=1",
+      "# The agent ends what it has started itself, at a safe point.",
+      "KillMode=mixed",
+      "# A deployment that a crash cut short is finished or undone first.",
+      "TimeoutStartSec=15min",
+      "TimeoutStopSec=30",
+      "WatchdogSec=90",
+      "MemoryHigh=384M",
+      "MemoryMax=512M",
+      "TasksMax=256",
+      "LimitCORE=0",
+      "OOMScoreAdjust=200",
+      "# nginx's workers pass through the slots that it makes.",
+      "UMask=0022",
+      "",
+      "AmbientCapabilities=",
+      "CapabilityBoundingSet=",
+      ...neverNeeded,
+      "PrivateTmp=yes",
+      "PrivateUsers=yes",
+      "ProtectProc=invisible",
+      "# Not ProcSubset=pid: open connections are counted in /proc/net.",
+      "ProtectSystem=strict",
+      `ReadWritePaths=${data} ${runtime}`,
+      "RemoveIPC=yes",
+      "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+      "RestrictSUIDSGID=yes",
+      "SystemCallFilter=@system-service",
+      "SystemCallFilter=~@privileged @resources @setuid @keyring",
+      "SystemCallErrorNumber=EPERM",
+    ],
+    Install: ["WantedBy=multi-user.target"],
+  });
+}
+
+/** Only the agent may open it. */
+export function renderHelperSocket(): string {
+  return unit({
+    Unit: ["Description=cutover helper: does for the agent what only root may", "Documentation=man:cutover-agent(8)"],
+    Socket: [
+      `ListenStream=${runtime}/helper.sock`,
+      "SocketUser=root",
+      `SocketGroup=${agentUser}`,
+      "SocketMode=0660",
+      "DirectoryMode=0755",
+      "Accept=yes",
+      "MaxConnections=128",
+      "RemoveOnStop=yes",
+    ],
+    Install: ["WantedBy=sockets.target"],
+  });
+}
+
+/** One process for a connection, which ends with it. */
+export function renderHelperUnit({ node, programs }: Installation): string {
+  return unit({
+    Unit: [
+      "Description=cutover helper: does for the agent what only root may",
+      "Documentation=man:cutover-agent(8)",
+      "CollectMode=inactive-or-failed",
+    ],
+    Service: [
+      `ExecStart=${node} --max-semi-space-size=1 ${programs}/cutover-helper.mjs --config ${settings}/agent.yml --peer %i`,
+      "Environment=MALLOC_ARENA_MAX=2 CUTOVER_UNIT=%n",
+      "StandardInput=socket",
+      "StandardOutput=journal",
+      "StandardError=journal",
+      "MemoryMax=1G",
+      "LimitCORE=0",
+      "# The program has its own; files are made with it.",
+      "UMask=0077",
+      "",
+      "# Files of other users, their processes, and whose those are. Steps of an app's user, and nginx -t, are units of their own.",
+      "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SYS_PTRACE",
+      ...neverNeeded,
+      "PrivateTmp=yes",
+      "ProtectProc=invisible",
+      "ProtectSystem=strict",
+      `ReadWritePaths=${data} ${runtime} ${runtime}-helper -/etc/nginx -/etc/supervisor -/var/log/nginx`,
+      "# It looks which ports are free, and sends nothing.",
+      "RestrictAddressFamilies=AF_UNIX AF_INET",
+      "IPAddressDeny=any",
+      "SystemCallFilter=@system-service",
+      "SystemCallFilter=~@keyring @resources",
+      "SystemCallErrorNumber=EPERM",
+    ],
+  });
+}
+
+/** The agent's user, for systemd-sysusers. */
+export function renderSysusers(): string {
+  return `u ${agentUser} - "cutover agent" ${data}\n`;
+}
+
+/** The directories, for systemd-tmpfiles. */
+export function renderTmpfiles(): string {
+  const lines = [
+    `d ${settings} 0755 root root -`,
+    `d ${settings}/apps 0755 root root -`,
+    `d ${credentials} 0700 root root -`,
+    `d ${data} 1771 root ${agentUser} -`,
+    `d ${runtime} 0755 ${agentUser} ${agentUser} -`,
+    `d ${runtime}-helper 0700 root root -`,
+  ];
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+/** agent.yml of a new installation: the defaults, and what most hosts change. */
+export function renderAgentYml(): string {
+  return `# What this host's owner says about the cutover agent: \`man cutover-agent\`, and "The host's files" in the README.
+# \`systemctl restart cutover-agent\` after an edit; the apps do not notice.
+
+# Where the agent listens for the workflow. Beyond this host it needs a certificate, its own or that of a proxy before it.
+listen: 127.0.0.1:7070
+
+# The names by which the workflow's \`hosts\` knows it. A token is good for one of them alone.
+# names: [web1.example.com:7070]
+
+# tls: { certificate: /etc/ssl/web1.pem, key: /etc/ssl/web1.key }
+`;
+}
+
+function unit(sections: Record<string, string[]>): string {
+  return Object.entries(sections)
+    .map(([name, lines]) => `[${name}]\n${lines.map((line) => `${line}\n`).join("")}`)
+    .join("\n");
+}

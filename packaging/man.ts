@@ -1,0 +1,55 @@
+import type { Command } from "commander";
+
+/** A page of the manual out of a command's own help, so that the two cannot differ. */
+export function renderManPage(program: Command, { section, version }: { section: number; version: string }): string {
+  const name = program.name();
+  const lines = [
+    `.TH ${name.toUpperCase()} ${section} "" "cutover ${version}" "cutover"`,
+    ".SH NAME",
+    `${roff(name)} \\- ${roff(lowerFirst(program.description()))}`,
+    ".SH SYNOPSIS",
+    `.B ${roff(name)}`,
+    roff(program.usage()),
+    ...optionsOf(program, ".SH OPTIONS"),
+    ...(program.commands.length === 0
+      ? []
+      : [".SH COMMANDS", ...program.commands.flatMap((each) => command(each, name))]),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function command(each: Command, prefix: string): string[] {
+  const name = `${prefix} ${each.name()}`;
+  if (each.commands.length > 0) return each.commands.flatMap((child) => command(child, name));
+  const own = each.options.filter(({ long }) => !everywhere.includes(long ?? ""));
+  const words = each.registeredArguments.map((argument) =>
+    argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
+  );
+  return [
+    ".TP",
+    `.B ${roff(`${name} ${words.join(" ")}`.trim())}`,
+    `${roff(each.description())}.`,
+    ...own.flatMap(({ flags, description }) => [".RS", ".TP", `.B ${roff(flags)}`, roff(description), ".RE"]),
+  ];
+}
+
+/** Every command has them; they stand once, with the program's. */
+const everywhere = ["--json", "--socket", "--config", "--embedded"];
+
+function optionsOf(program: Command, heading: string): string[] {
+  const { options } = program;
+  if (options.length === 0) return [];
+  return [heading, ...options.flatMap(({ flags, description }) => [".TP", `.B ${roff(flags)}`, roff(description)])];
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1).replace(/\.$/, "");
+}
+
+/** Text that troff shows as it is: no escape, no request at the start of a line, hyphens that can be copied. */
+function roff(text: string): string {
+  return text
+    .replaceAll("\\", "\\e")
+    .replaceAll("-", "\\-")
+    .replace(/^([.'])/gm, "\\&$1");
+}

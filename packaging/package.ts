@@ -1,0 +1,128 @@
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
+import { createProgram } from "../agent/cli/program.ts";
+import { installedFiles, packagePlaces } from "../agent/install/files.ts";
+import {
+  type PackageFile,
+  packageName,
+  renderChangelog,
+  renderCommand,
+  renderConffiles,
+  renderControl,
+} from "./control.ts";
+import { bundledLicenses } from "./licenses.ts";
+import { renderManPage } from "./man.ts";
+import { type Architecture, nodeFor } from "./node.ts";
+
+export interface PackageOptions {
+  version: string;
+  architecture: Architecture;
+  /** Seconds since the epoch: the time of every file, so that the same sources give the same package. */
+  date: number;
+  /** The directory that gets it. */
+  into: string;
+  compression: "xz" | "none";
+}
+
+const lib = "usr/lib/cutover";
+const doc = `usr/share/doc/${packageName}`;
+const scripts = ["postinst", "prerm", "postrm"];
+
+/** Makes the Debian package out of agent/dist. @returns its path */
+export async function makePackage(options: PackageOptions): Promise<string> {
+  const { version, architecture, date, into, compression } = options;
+  const files = await filesOf(options);
+  const work = await mkdtemp(join(tmpdir(), "cutover-package-"));
+  try {
+    // Whatever the umask: the package's directories are the host's.
+    const root = join(work, "root");
+    for (const file of files) await put(root, file);
+    const installedSize = Math.ceil((await sizeOf(root, files)) / 1024);
+    const control: PackageFile[] = [
+      text("DEBIAN/control", renderControl({ version, architecture, installedSize })),
+      text("DEBIAN/conffiles", renderConffiles(files)),
+      text("DEBIAN/md5sums", await md5sums(root, files)),
+      ...scripts.map((name): PackageFile => ({ ...local(`DEBIAN/${name}`, `packaging/debian/${name}`), mode: 0o755 })),
+    ];
+    for (const file of control) await put(root, file);
+    await setTimes(root, date);
+    await mkdir(into, { recursive: true });
+    const made = join(into, `${packageName}_${version}_${architecture}.deb`);
+    const dpkg = ["--root-owner-group", `-Z${compression}`, "--build", root, resolve(made)];
+    await promisify(execFile)("dpkg-deb", dpkg, { env: { ...process.env, SOURCE_DATE_EPOCH: String(date) } });
+    return made;
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function filesOf({ version, architecture, date }: PackageOptions): Promise<PackageFile[]> {
+  const node = await nodeFor(architecture);
+  const installation = { node: `/${lib}/node`, programs: `/${lib}`, webGroup: "www-data" };
+  const programs = (await readdir("agent/dist")).filter((name) => name.endsWith(".mjs"));
+  const { env, stdin, stdout, stderr } = process;
+  const command = createProgram({ env, stdin, stdout, stderr, now: () => date * 1000 }, version, () => undefined);
+  const license = (await readFile("LICENSE", "utf8")).trim().split("\n").slice(4);
+  const folded = license.map((line) => ` ${line === "" ? "." : line}\n`).join("");
+  return [
+    { ...local(`${lib}/node`, node.program), mode: 0o755 },
+    ...programs.map((name) => local(`${lib}/${name}`, `agent/dist/${name}`)),
+    { ...text("usr/bin/cutover", renderCommand("cutover.mjs")), mode: 0o755 },
+    ...installedFiles(installation, packagePlaces).map(({ path, text: content }) => text(path.slice(1), content)),
+    zipped("usr/share/man/man8/cutover.8.gz", renderManPage(command, { section: 8, version })),
+    zipped(`usr/share/man/man8/${packageName}.8.gz`, await readFile("packaging/debian/cutover-agent.8", "utf8")),
+    text(`${doc}/copyright`, `${await readFile("packaging/debian/copyright", "utf8")}License: MIT\n${folded}`),
+    zipped(`${doc}/changelog.gz`, renderChangelog(version, date)),
+    zipped(`${doc}/licenses.gz`, await bundledLicenses(node.license)),
+  ];
+}
+
+function text(path: string, content: string): PackageFile {
+  return { path, mode: 0o644, content: { text: content } };
+}
+
+function local(path: string, file: string): PackageFile {
+  return { path, mode: 0o644, content: { file } };
+}
+
+function zipped(path: string, content: string): PackageFile {
+  return { path, mode: 0o644, content: { text: gzipSync(content, { level: 9 }) } };
+}
+
+async function put(root: string, { path, mode, content }: PackageFile): Promise<void> {
+  const target = join(root, path);
+  await mkdir(dirname(target), { recursive: true, mode: 0o755 });
+  if ("file" in content) await copyFile(content.file, target);
+  else await writeFile(target, content.text);
+  await chmod(target, mode);
+}
+
+async function sizeOf(root: string, files: PackageFile[]): Promise<number> {
+  const sizes = await Promise.all(files.map(async ({ path }) => (await stat(join(root, path))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/** What `dpkg --verify` compares. */
+async function md5sums(root: string, files: PackageFile[]): Promise<string> {
+  const lines = files
+    .filter(({ path }) => !path.startsWith("etc/"))
+    .map(async ({ path }) => {
+      const digest = createHash("md5").update(await readFile(join(root, path)));
+      return `${digest.digest("hex")}  ${path}\n`;
+    });
+  return (await Promise.all(lines)).join("");
+}
+
+async function setTimes(root: string, date: number): Promise<void> {
+  const names = await readdir(root, { recursive: true });
+  for (const path of [root, ...names.map((name) => join(root, name))]) {
+    // A directory made under another umask would be another package.
+    if ((await stat(path)).isDirectory()) await chmod(path, 0o755);
+    await utimes(path, date, date);
+  }
+}

@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { installedFiles, localPlaces, packagePlaces } from "../../../agent/install/files.ts";
+import { renderAgentUnit, renderHelperSocket, renderHelperUnit, renderTmpfiles } from "../../../agent/install/units.ts";
+
+const installation = { node: "/opt/node", programs: "/opt/cutover", webGroup: "nginx" };
+
+test("the agent runs as its own user, without a capability, and with a credential for each of root's files", () => {
+  const lines = renderAgentUnit(installation).split("\n");
+  expect(lines).toContain("ExecStart=/opt/node --max-semi-space-size=1 /opt/cutover/cutover-agent.mjs");
+  expect(lines).toContain("Type=notify");
+  expect(lines).toContain("User=cutover-agent");
+  expect(lines).toContain("SupplementaryGroups=nginx");
+  expect(lines).toContain("CapabilityBoundingSet=");
+  expect(lines).toContain("LoadCredential=keys:/etc/cutover/credentials");
+  expect(lines).toContain("ReadWritePaths=/var/lib/cutover /run/cutover");
+});
+
+test("neither unit has what breaks node or hides the connections", () => {
+  for (const text of [renderAgentUnit(installation), renderHelperUnit(installation)]) {
+    expect(text).not.toMatch(/^MemoryDenyWriteExecute=|^ProcSubset=pid/m);
+  }
+});
+
+test("the helper's socket is for the agent alone, and each connection has a helper that knows whose it is", () => {
+  const socket = renderHelperSocket().split("\n");
+  expect(socket).toContain("SocketMode=0660");
+  expect(socket).toContain("SocketGroup=cutover-agent");
+  expect(socket).toContain("Accept=yes");
+  const helper = renderHelperUnit(installation).split("\n");
+  expect(helper.some((line) => line.endsWith("--peer %i"))).toBe(true);
+  expect(helper).toContain("StandardInput=socket");
+  expect(helper).toContain("StandardOutput=journal");
+  expect(renderTmpfiles()).toContain("d /etc/cutover/credentials 0700 root root -\n");
+});
+
+test("the package and `cutover setup` install the same texts", () => {
+  const texts = (files: { path: string; text: string }[]) => files.map(({ text }) => text);
+  const packaged = installedFiles(installation, packagePlaces);
+  const local = installedFiles(installation, localPlaces);
+  expect(texts(packaged)).toEqual(texts(local));
+  expect(local.filter(({ owners }) => owners).map(({ path }) => path)).toEqual(["/etc/cutover/agent.yml"]);
+});

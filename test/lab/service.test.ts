@@ -1,0 +1,191 @@
+import { copyFile, cp, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { agentProgram, node } from "../harness/places.ts";
+import { describeLab } from "./describe-lab.ts";
+import { LabFleet } from "./lab-fleet.ts";
+import type { LabHost } from "./lab-host.ts";
+import { SmallApp } from "./small-app.ts";
+
+const minutes = 60_000;
+
+/** A bare Debian: without nginx, supervisor and Python. */
+describeLab("the Debian package on a bare host", () => {
+  let fleet: LabFleet;
+  let live: string;
+  const app = new SmallApp();
+  const host = () => fleet.hosts[0] as LabHost;
+  const property = async (name: string) =>
+    (await host().check("systemctl", "show", "--value", "-p", name, "cutover-agent")).trim();
+
+  beforeAll(async () => {
+    fleet = await LabFleet.start(1, { bare: true });
+  });
+  afterAll(async () => {
+    await fleet?.[Symbol.asyncDispose]();
+    await app[Symbol.asyncDispose]();
+  });
+
+  /** Nothing of what is done meanwhile may cost a visitor anything. */
+  async function underLoad(act: () => Promise<void>): Promise<void> {
+    const load = await fleet.load(host());
+    try {
+      await act();
+    } finally {
+      const report = await load.stop();
+      expect(report.failures, JSON.stringify(report.failures.slice(0, 5))).toEqual([]);
+      expect(report.ok).toBeGreaterThan(20);
+    }
+  }
+
+  test(
+    "is installed by apt with what it needs, and the first deploy works",
+    async () => {
+      await fleet.install(host(), await fleet.package());
+      await fleet.addShop(host());
+      live = await app.deploy(host());
+      expect(await fleet.visit(host())).toMatchObject({ release: live });
+      expect((await host().run("systemctl", "--failed", "--no-legend")).stdout).toBe("");
+      expect(await host().check("cutover", "status")).toContain("shop");
+    },
+    5 * minutes,
+  );
+
+  test(
+    "the agent has its own user, no capability and little of the host; the helper has what its work needs",
+    async () => {
+      const exposure = async (unit: string) => {
+        const { stdout } = await host().run("systemd-analyze", "security", "--no-pager", unit);
+        return Number(/Overall exposure level for \S+: ([\d.]+)/.exec(stdout)?.[1]);
+      };
+      expect(await exposure("cutover-agent.service")).toBeLessThanOrEqual(1.5);
+      expect(await exposure("cutover-helper@.service")).toBeLessThanOrEqual(2.5);
+      const status = await host().check("cat", `/proc/${await property("MainPID")}/status`);
+      expect(status).toMatch(/^CapEff:\s+0+$/m);
+      expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
+      expect(status).not.toMatch(/^Uid:\s+0\b/m);
+      // The helper ends when the agent has had nothing for it to do.
+      const helpers = () => host().run("systemctl", "list-units", "--no-legend", "cutover-helper@*");
+      await expect.poll(async () => (await helpers()).stdout, { timeout: minutes, interval: 1000 }).toBe("");
+    },
+    2 * minutes,
+  );
+
+  test("a credential that root alone can read reaches the agent", async () => {
+    await host().write("/etc/cutover/credentials/web1.key", "a key\n");
+    await host().check("chmod", "600", "/etc/cutover/credentials/web1.key");
+    await host().check("systemctl", "restart", "cutover-agent");
+    const file = "/run/credentials/cutover-agent.service/keys_web1.key";
+    expect(await host().check("setpriv", "--reuid=cutover-agent", "--clear-groups", "cat", file)).toBe("a key\n");
+    expect((await host().run("setpriv", "--reuid=shop", "--clear-groups", "cat", file)).code).not.toBe(0);
+  });
+
+  test(
+    "systemd starts an agent again that was killed or hangs, and the app does not notice",
+    async () => {
+      const unit = "/etc/systemd/system/cutover-agent.service.d/patience.conf";
+      await host().write(unit, "[Service]\nWatchdogSec=6\n");
+      await host().check("systemctl", "daemon-reload");
+      await underLoad(async () => {
+        await host().check("systemctl", "restart", "cutover-agent");
+        const restarts = async () => Number(await property("NRestarts"));
+        await host().check("systemctl", "kill", "--signal=SIGKILL", "cutover-agent");
+        await expect.poll(restarts, { timeout: minutes }).toBe(1);
+        await expect.poll(() => property("ActiveState"), { timeout: minutes }).toBe("active");
+        await host().check("systemctl", "kill", "--signal=SIGSTOP", "cutover-agent");
+        await expect.poll(restarts, { timeout: minutes, interval: 500 }).toBe(2);
+        await expect.poll(() => property("ActiveState"), { timeout: minutes }).toBe("active");
+      });
+      await host().check("rm", unit);
+      await host().check("systemctl", "daemon-reload");
+      live = await app.deploy(host());
+    },
+    4 * minutes,
+  );
+
+  test(
+    "an upgrade keeps the app serving and the owner's settings",
+    async () => {
+      const settings = await host().read("/etc/cutover/agent.yml");
+      const before = await property("MainPID");
+      const newer = await fleet.package("0.1.1");
+      await underLoad(() => fleet.install(host(), newer));
+      expect(await host().check("dpkg-query", "--status", "cutover-agent")).toMatch(/^Version: 0\.1\.1$/m);
+      expect(await property("MainPID")).not.toBe(before);
+      expect(await host().read("/etc/cutover/agent.yml")).toBe(settings);
+      live = await app.deploy(host());
+    },
+    2 * minutes,
+  );
+
+  test(
+    "removed, it leaves the app serving, also after a reboot; installed again, it goes on",
+    async () => {
+      await underLoad(async () => void (await host().check("apt-get", "remove", "-y", "cutover-agent")));
+      expect((await host().run("systemctl", "is-active", "cutover-agent")).stdout.trim()).not.toBe("active");
+      await host().reboot();
+      expect(await fleet.firstVisit(host())).toMatchObject({ release: live });
+      await underLoad(async () => fleet.install(host(), await fleet.package("0.1.1")));
+      live = await app.deploy(host());
+      expect(await fleet.visit(host())).toMatchObject({ release: live });
+    },
+    4 * minutes,
+  );
+
+  test(
+    "purged, it takes everything away but what the app's visitors left",
+    async () => {
+      await host().write("/var/lib/cutover/apps/shop/shared/upload.txt", "a photo\n");
+      const said = await host().check("apt-get", "purge", "-y", "cutover-agent");
+      expect(said).toContain("/var/lib/cutover/apps/shop/shared stays");
+      expect(await host().check("find", "/var/lib/cutover", "-type", "f")).toBe(
+        "/var/lib/cutover/apps/shop/shared/upload.txt\n",
+      );
+      const left =
+        "ls /etc/cutover /usr/lib/cutover /run/cutover /etc/nginx/conf.d/cutover* /etc/supervisor/conf.d/cutover* 2>/dev/null";
+      expect((await host().run("sh", "-c", left)).stdout).toBe("");
+      expect((await host().run("supervisorctl", "status")).stdout).toBe("");
+      await expect(fleet.visit(host())).rejects.toThrow("status 404");
+      // A new beginning, with what was left.
+      await fleet.install(host(), await fleet.package());
+      expect((await host().run("systemctl", "is-active", "cutover-agent")).stdout).toBe("active\n");
+      await host().check("apt-get", "purge", "-y", "cutover-agent");
+    },
+    4 * minutes,
+  );
+
+  test(
+    "`cutover setup` brings the same to a host without the package, says each thing, and does nothing twice",
+    async () => {
+      const programs = host().path("/opt/cutover");
+      await mkdir(programs, { recursive: true });
+      await cp(join(agentProgram, ".."), programs, { recursive: true });
+      await copyFile(node, host().path("/usr/local/bin/node"));
+      const setup = ["node", "/opt/cutover/cutover.mjs", "setup"];
+      expect(await host().check(...setup, "--dry-run")).toContain(
+        "would write  /etc/systemd/system/cutover-agent.service",
+      );
+      expect((await host().run("ls", "/etc/systemd/system/cutover-agent.service")).code).not.toBe(0);
+      expect(await host().check(...setup)).toContain("write  /etc/systemd/system/cutover-agent.service");
+      expect(await property("ActiveState")).toBe("active");
+      const pid = await property("MainPID");
+      expect(await host().check(...setup)).not.toContain("write  ");
+      expect(await property("MainPID")).toBe(pid);
+      await host().check("sh", "-c", 'printf "listen: 127.0.0.1:7070\\n" >/etc/cutover/agent.yml');
+      await host().check(
+        "node",
+        "/opt/cutover/cutover.mjs",
+        "app",
+        "add",
+        "shop",
+        "--user",
+        "shop",
+        "--domain",
+        "shop.example.com",
+      );
+      live = await app.deploy(host());
+      expect(await fleet.visit(host())).toMatchObject({ release: live });
+    },
+    3 * minutes,
+  );
+});
