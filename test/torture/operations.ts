@@ -188,6 +188,7 @@ export const operations: Operation[] = [
       await host.maintain(true);
       await host.maintain(false);
     },
+    finish: (host) => host.maintain(false),
     visitorsMaySee: /^status 503$/,
   },
 ];
