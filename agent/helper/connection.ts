@@ -80,7 +80,7 @@ export function serveConnection(socket: Duplex, options: ConnectionOptions): Pro
   return ended.then(async () => {
     const left = [...running.values()];
     for (const { abort } of left) abort.abort();
-    await Promise.race([Promise.all(left.map(({ done }) => done)), sleep(lastMs, undefined, { ref: false })]);
+    await Promise.race([Promise.all(left.map(({ done }) => done)), sleep(lastMs)]);
     socket.destroy();
   });
 }
