@@ -4,6 +4,7 @@ import { access } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { maskUrls } from "../shared/mask.ts";
 
 export interface ExecRequest {
   argv: string[];
@@ -38,7 +39,8 @@ export const execute: Exec = async ({ argv, cwd, env, onLine, signal }) => {
   signal.addEventListener("abort", stop, { once: true });
   const stdout: string[] = [];
   let output = "";
-  const keep = (line: string) => {
+  const keep = (said: string) => {
+    const line = maskUrls(said);
     output = `${output}${line}\n`.slice(-kept);
     onLine?.(line);
   };

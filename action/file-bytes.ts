@@ -1,5 +1,7 @@
 import { createHash, hash } from "node:crypto";
 import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
+import { CutoverError } from "../shared/errors.ts";
+import { manifestLimits } from "../shared/manifest.ts";
 import type { PackFile } from "./project.ts";
 
 /** A file as it was read for the manifest. */
@@ -43,9 +45,17 @@ export function readFiles(
   });
 }
 
+function tooLarge(path: string): CutoverError {
+  return new CutoverError("path_not_allowed", `${path} has 8 GiB or more.`, {
+    unchanged: "Nothing was sent.",
+    fix: "Leave it out with `exclude` in cutover.yml, and bring it to the host in another way.",
+  });
+}
+
 function readOne(file: PackFile, scratch: Buffer, room: number): ReadFile {
   using opened = openFile(file.source);
   const stats = opened.stats();
+  if (stats.size > manifestLimits.file) throw tooLarge(file.path);
   const keep = stats.size <= BigInt(room);
   const whole = keep ? Buffer.allocUnsafe(Number(stats.size)) : undefined;
   const facts = whole === undefined ? hashPieces(opened, scratch) : hashWhole(opened, whole);

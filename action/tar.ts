@@ -16,9 +16,8 @@ export function entryHeader(path: string, size: number, mode: 0o644 | 0o755): Bu
   const block = Buffer.alloc(512);
   const needsPax = header.encode(block) || !printableAscii.test(path);
   if (!needsPax) return [block];
-  // Only what ustar could not hold, so that the pax header is the same for a file whatever else is in its header.
-  const large = size > 0o77777777777 ? { size } : {};
-  return [new Pax({ path, ...large }).encode(), block];
+  // Its path alone: that is all that the agent takes there.
+  return [new Pax({ path }).encode(), block];
 }
 
 /** Zeros up to the next block of 512 bytes. */

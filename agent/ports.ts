@@ -202,6 +202,8 @@ export interface Privileged {
    * @returns the exit code @throws CutoverError aborted, timed_out
    */
   runCommand(spec: RunSpec, command: CommandRequest): Promise<number>;
+  /** Texts that the app printed, without the values of its secrets. Whoever may read them learns nothing but the texts. */
+  maskSecrets(app: string, texts: string[]): Promise<string[]>;
   /** How a command of a run is started by hand: directory, environment with the app's secrets, user. */
   commandEnvironment(spec: RunSpec): Promise<CommandEnvironment>;
   /** After this the app's user can no longer write to the release. */

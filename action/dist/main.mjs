@@ -18257,6 +18257,7 @@ const errorCodes = {
 	manifest_mismatch: "The manifest is not the one that the token was signed for.",
 	base_unusable: "The host does not have what a thin bundle leaves out.",
 	host_settings_invalid: "A settings file of the host is wrong.",
+	setup_impossible: "This host cannot be set up as it is.",
 	environment_invalid: "A variable cannot be put into the app's environment file.",
 	disk_full: "The host has too little free disk.",
 	listen_not_allowed: "The host does not allow this app the address that it asks for.",
@@ -18324,6 +18325,9 @@ function asCutoverError(thrown) {
 		cause: thrown
 	});
 }
+// shared/mask.ts
+/** Takes name and password out of addresses, as pip and git print them. A name alone may be a token. */
+const maskUrls = (text) => text.replace(/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@'"]+@/gi, "$1***@");
 // action/exec.ts
 /**
 * Runs a program without a shell, in a process group of its own: on abort the children that pip or a build started end
@@ -18346,7 +18350,8 @@ const execute = async ({ argv, cwd, env, onLine, signal }) => {
 	signal.addEventListener("abort", stop, { once: true });
 	const stdout = [];
 	let output = "";
-	const keep = (line) => {
+	const keep = (said) => {
+		const line = maskUrls(said);
 		output = `${output}${line}\n`.slice(-65536);
 		onLine?.(line);
 	};
@@ -25384,9 +25389,16 @@ function readFiles(files, onError, known = []) {
 		}
 	});
 }
+function tooLarge(path) {
+	return new CutoverError("path_not_allowed", `${path} has 8 GiB or more.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Leave it out with `exclude` in cutover.yml, and bring it to the host in another way."
+	});
+}
 function readOne(file, scratch, room) {
 	using opened = openFile(file.source);
 	const stats = opened.stats();
+	if (stats.size > manifestLimits.file) throw tooLarge(file.path);
 	const whole = stats.size <= BigInt(room) ? Buffer.allocUnsafe(Number(stats.size)) : void 0;
 	const facts = whole === void 0 ? hashPieces(opened, scratch) : hashWhole(opened, whole);
 	return {
@@ -28748,10 +28760,7 @@ function entryHeader(path, size, mode) {
 	});
 	const block = Buffer.alloc(512);
 	if (!(header.encode(block) || !printableAscii.test(path))) return [block];
-	return [new ft({
-		path,
-		...size > 8589934591 ? { size } : {}
-	}).encode(), block];
+	return [new ft({ path }).encode(), block];
 }
 /** Zeros up to the next block of 512 bytes. */
 function padding(size) {
@@ -39403,6 +39412,7 @@ async function call({ method, url, headers = {}, body, idleMs, signal }) {
 		request$2.once("response", resolve);
 		request$2.once("error", reject);
 	});
+	limitConnecting(request$2);
 	request$2.setTimeout(idleMs, () => request$2.destroy(new IdleError(idleMs)));
 	try {
 		if (body?.kind === "file") await sendFile(request$2, answer, body, signal);
@@ -39415,6 +39425,23 @@ async function call({ method, url, headers = {}, body, idleMs, signal }) {
 		throw thrown;
 	}
 }
+/** Three attempts of the kernel's, the last after three seconds. A host that is cut off answers none; it would make dozens. */
+const connectMs = 5e3;
+function limitConnecting(request) {
+	request.once("socket", (socket) => {
+		if (!socket.connecting) return;
+		const timer = setTimeout(() => request.destroy(new ConnectError()), connectMs);
+		socket.once("connect", () => clearTimeout(timer));
+		request.once("close", () => clearTimeout(timer));
+	});
+}
+var ConnectError = class extends Error {
+	/** As when the network itself says so. */
+	code = "EHOSTUNREACH";
+	constructor() {
+		super(`no connection within ${connectMs / 1e3} s`);
+	}
+};
 var IdleError = class extends Error {
 	code = "ETIMEDOUT";
 	constructor(ms) {
@@ -40108,6 +40135,10 @@ function neverArrived(thrown) {
 		"ENETUNREACH"
 	].includes(codeOf(thrown));
 }
+/** The whole host is away, not only the agent: another attempt helps less, and other hosts may be waiting. */
+function isAway(thrown) {
+	return ["EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
+}
 /** Refused before anything of the call was looked at. */
 function isNotNow({ code }) {
 	return code === "agent_stopping" || code === "too_many_calls";
@@ -40304,7 +40335,8 @@ var AgentClient = class {
 	}
 	/** Undoes a deployment that has not cut over. @throws already_cut_over */
 	async abort(deployment, token, signal) {
-		return this.#retry(signal, isPassing, async () => {
+		const repeat = (thrown) => isPassing(thrown) && !isAway(thrown);
+		return this.#retry(signal, repeat, async () => {
 			const headers = await bearer(token);
 			const path = routes.abort(deployment);
 			const text = await this.#text({
@@ -40400,7 +40432,7 @@ var AgentClient = class {
 				retries: this.#known ? this.#timing.retriesWhenKnown : this.#timing.retries,
 				minTimeout: this.#timing.firstDelayMs,
 				maxTimeout: this.#timing.longestDelayMs,
-				shouldRetry: ({ error }) => repeat(error),
+				shouldRetry: ({ error, attemptNumber }) => repeat(error) && (attemptNumber <= this.#timing.retries || !isAway(error)),
 				signal
 			});
 		} catch (thrown) {

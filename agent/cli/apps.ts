@@ -130,7 +130,9 @@ function reasonOf(issue: z.core.$ZodIssue): string {
 
 async function writeAppFile(app: string, file: string, text: string): Promise<void> {
   try {
-    await mkdir(dirname(file), { recursive: true });
+    const made = await mkdir(dirname(file), { recursive: true });
+    // A helper refuses settings that others could have written.
+    if (made !== undefined) await chmod(dirname(file), 0o755);
     await writeFile(file, text, { flag: "wx", mode: 0o644 });
     // Whatever the umask: the agent is another user and reads it.
     await chmod(file, 0o644);

@@ -11,6 +11,7 @@ import type { RunSpec } from "../ports.ts";
 import type { DeployRequest } from "../service.ts";
 import { bringLive } from "./cutover.ts";
 import { waitHealthy } from "./health.ts";
+import { isPause } from "./pause.ts";
 import { retire } from "./retire.ts";
 import { roomMaker } from "./room.ts";
 import { assertCanary, replaceStaged, setWeight, stage } from "./staged.ts";
@@ -219,17 +220,19 @@ async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promi
   const record = findRelease(work.state, spec.release);
   if (record !== undefined) record.commanded = true;
   await saveJournal(work);
-  const code = await ports.privileged.runCommand(spec, {
+  const ended = new AbortController();
+  const command = ports.privileged.runCommand(spec, {
     argv: argv(release.command),
     timeoutMs: milliseconds(release.timeout),
     source: "release",
-    signal: AbortSignal.any([deployment.signal, commandLimit(work)]),
+    signal: AbortSignal.any([deployment.signal, commandLimit(work, ended.signal)]),
     onOutput: (source, line) => {
       deployment.output(source, line);
       last.push(line);
       if (last.length > 60) last.shift();
     },
   });
+  const code = await command.finally(() => ended.abort());
   if (code !== 0) {
     throw new CutoverError("release_command_failed", `The release command ended with exit code ${code}.`, {
       unchanged: "The live release goes on serving. What the command itself did before it failed, stays done.",
@@ -244,11 +247,11 @@ async function releaseCommand(work: Work, spec: RunSpec, wanted: boolean): Promi
  * A command may not be able to run twice, so it is never left half done for the next start: an agent that shuts down waits
  * a while for its end, and then ends it, which undoes the deployment.
  */
-function commandLimit({ ports, stopping }: Work): AbortSignal {
+function commandLimit({ ports, stopping }: Work, ended: AbortSignal): AbortSignal {
   const limit = new AbortController();
   const end = () => limit.abort(cutShort());
-  const wait = () => void ports.clock.sleep(commandPatienceMs).then(end);
-  stopping.addEventListener("abort", wait, { once: true });
+  const wait = () => ports.clock.sleep(commandPatienceMs, ended).then(end, () => undefined);
+  stopping.addEventListener("abort", wait, { once: true, signal: ended });
   return limit.signal;
 }
 
@@ -266,8 +269,19 @@ function cutShort(): CutoverError {
 /** Stopping what is still warm takes a second or more, so it happens while the new instances start. */
 async function bringUp(work: Work, spec: RunSpec): Promise<void> {
   work.stopping.throwIfAborted();
-  const results = await Promise.allSettled([makeRoom(work, spec), startHealthy(work, spec)]);
-  for (const result of results) if (result.status === "rejected") throw result.reason;
+  const cleared = failureOf(makeRoom(work, spec));
+  const started = await failureOf(startHealthy(work, spec));
+  // An agent that shuts down does not wait for what is being retired: it is retired again when the deployment goes on.
+  if (started !== undefined && isPause(work, started.reason)) throw started.reason;
+  const failure = (await cleared) ?? started;
+  if (failure !== undefined) throw failure.reason;
+}
+
+function failureOf(work: Promise<void>): Promise<{ reason: unknown } | undefined> {
+  return work.then(
+    () => undefined,
+    (reason: unknown) => ({ reason }),
+  );
 }
 
 async function startHealthy(work: Work, spec: RunSpec): Promise<void> {

@@ -24,9 +24,10 @@ import { AppStates } from "./app-states.ts";
 import { viewApp } from "./app-view.ts";
 import { hasCutOver, takeBack } from "./conclude.ts";
 import { deploy, deployAgain, receive } from "./deploy.ts";
-import { aborted, Deployment } from "./deployment.ts";
+import { aborted } from "./deployment.ts";
 import { KnownDeployments } from "./known-deployments.ts";
 import { heldState, repair } from "./repair.ts";
+import { sameBundle } from "./same-bundle.ts";
 import { takeUpAll } from "./start-up.ts";
 import { type AppState, findRelease, liveRelease, type Onward } from "./state.ts";
 import {
@@ -39,11 +40,11 @@ import {
   type Target,
 } from "./target.ts";
 import { forActivation, forNextStep, type Start, Turns } from "./turns.ts";
+import { tooLate, unstage } from "./unstage.ts";
 import { WarmRuns } from "./warm.ts";
 import { CanaryWatch } from "./watch.ts";
-import { runSpec, type Work } from "./work.ts";
+import { runSpec } from "./work.ts";
 
-const unchanged = "Nothing was changed.";
 /** How long a start waits for recoveries: an old worker may take an hour over its job, and its app stays locked for that time. */
 const recoveryPatienceMs = 60_000;
 
@@ -97,7 +98,7 @@ export class Deployments implements Service {
 
   async deploy(app: string, request: DeployRequest): Promise<Accepted> {
     await this.#ports.apps.settings(app);
-    const again = await this.#sameBundle(app, request.digest);
+    const again = await sameBundle(this.#turns, this.#states, app, request.digest);
     if (again !== undefined) return again;
     const turn = await this.#turns.begin(app, { kind: "deploy", digest: request.digest }, request);
     const { work } = turn;
@@ -160,6 +161,8 @@ export class Deployments implements Service {
       if (hasCutOver({ state })) throw tooLate(id);
       running.deployment.abort(aborted("a call"));
       await running.ended;
+      // It was left for the next start just before: there it can be aborted.
+      if (running.deployment.outcome === "running") throw this.#turns.stopping.reason;
       return running.deployment.view;
     }
     const view = await this.deployment(id);
@@ -286,24 +289,6 @@ export class Deployments implements Service {
     return { deployment: work.deployment.id, release };
   }
 
-  /** A retried upload: the deployment that this bundle has already, or undefined when it has to be read. */
-  async #sameBundle(app: string, digest: string | undefined): Promise<Accepted | undefined> {
-    if (digest === undefined) return undefined;
-    const running = this.#turns.running(app);
-    if (running?.deployment.digest === digest) {
-      const { id, release, phases } = running.deployment.view;
-      if (release !== undefined && phases.some(({ state }) => state === "unpacked")) return { deployment: id, release };
-      // The first sender's connection is lost, or there would be no second one.
-      running.deployment.abort(aborted("a second upload of the same bundle"));
-      await running.ended;
-      return undefined;
-    }
-    const state = await this.#states.of(app);
-    const known = state.releases.find((release) => release.digest === digest && release.state !== "failed");
-    const past = state.history.find(({ release, kind }) => kind === "deploy" && release === known?.id);
-    return known !== undefined && past !== undefined ? { deployment: past.id, release: known.id } : undefined;
-  }
-
   /** What goes on beside the deployments. */
   async #schedule(app: string): Promise<void> {
     await this.#warm.schedule(app).catch((err: unknown) => this.#log.error({ err, app }, "retire was not scheduled"));
@@ -317,35 +302,9 @@ export class Deployments implements Service {
   }
 
   async #unstage(view: DeploymentView, reason: CutoverError): Promise<DeploymentView> {
-    this.#turns.endLease(view.app, view.id);
-    const unlock = await this.#turns.lock(view.app, () => view);
-    try {
-      const state = await this.#states.of(view.app);
-      if (state.staged?.deployment !== view.id) throw tooLate(view.id);
-      const past = await this.#ports.events.read(view.app, view.id);
-      const { clock, events, apps } = this.#ports;
-      const deployment = this.#known.recent(view.id) ?? new Deployment({ clock, files: events, view, past });
-      const { run } = state.staged;
-      state.journal = { deployment: deployment.view, run, from: state.live, brought: true, attempts: 0 };
-      const log = this.#log.child({ app: view.app, deployment: view.id, kind: view.kind });
-      // It goes on all the same: the undo writes the state again before each of its steps.
-      const unwritten = (err: unknown) => log.error({ err }, "the journal could not be written");
-      await this.#ports.states.save(view.app, state).catch(unwritten);
-      const settings = await apps.settings(view.app);
-      const work: Work = { ports: this.#ports, settings, state, deployment, log, stopping: this.#turns.stopping };
-      this.#known.add(deployment);
-      await takeBack(work, reason);
-      await this.#schedule(view.app);
-      return deployment.view;
-    } finally {
-      unlock();
-    }
+    const parts = { ports: this.#ports, log: this.#log, states: this.#states, known: this.#known, turns: this.#turns };
+    const undone = await unstage(parts, view, reason);
+    await this.#schedule(view.app);
+    return undone;
   }
-}
-
-function tooLate(id: string): CutoverError {
-  return new CutoverError("already_cut_over", `Deployment ${id} has ended or has cut over, so it cannot be aborted.`, {
-    unchanged,
-    fix: "Use `rollback` to go back to the release before.",
-  });
 }

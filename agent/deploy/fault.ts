@@ -62,5 +62,19 @@ export async function healthFault(ports: Ports, settings: AppSettings, spec: Run
 /** The last lines of a run's logs, for the reason of a failure. */
 export async function lastLogLines(ports: Ports, { app, run }: RunSpec): Promise<Evidence[]> {
   const tails = await ports.logs.tail(app, run, logLines).catch(() => []);
-  return tails.filter(({ text }) => text.trim() !== "");
+  return maskedEvidence(
+    ports,
+    app,
+    tails.filter(({ text }) => text.trim() !== ""),
+  );
+}
+
+/** What an app printed leaves the host without its secrets, or not at all. */
+export async function maskedEvidence(ports: Ports, app: string, evidence: Evidence[]): Promise<Evidence[]> {
+  const texts = evidence.map(({ text }) => text);
+  const masked = await ports.privileged.maskSecrets(app, texts).catch(() => undefined);
+  return evidence.map(({ source }, index) => ({
+    source,
+    text: masked?.[index] ?? "(left out: the app's secrets cannot be read, so they cannot be taken out of it)",
+  }));
 }

@@ -1,14 +1,14 @@
 import { statusExpected } from "../../shared/config.ts";
 import { milliseconds } from "../../shared/duration.ts";
-import { CutoverError, type Evidence } from "../../shared/errors.ts";
+import { CutoverError } from "../../shared/errors.ts";
 import type { HealthAnswer, Instance, RunSpec } from "../ports.ts";
+import { lastLogLines, maskedEvidence } from "./fault.ts";
 import { healthHost, interruption, type Work } from "./work.ts";
 
 const pollMs = 50;
 /** An instance that answers is up: asking it more often would only fill its log with the same traceback. */
 const answeredPollMs = 500;
 const watchMs = 200;
-const logLines = 60;
 const unchanged = "The live release goes on serving; the new instances were stopped and removed.";
 
 /**
@@ -26,9 +26,11 @@ export async function waitHealthy(work: Work, spec: RunSpec): Promise<void> {
   } catch (thrown) {
     interruption(work).throwIfAborted();
     if (!(thrown instanceof CutoverError)) throw thrown;
-    const evidence = [...thrown.evidence, ...(await lastLines(work, spec))];
+    const said = await maskedEvidence(work.ports, spec.app, [{ source: "", text: thrown.message }, ...thrown.evidence]);
+    const evidence = [...said.slice(1), ...(await lastLogLines(work.ports, spec))];
     const { unchanged, fix } = thrown;
-    throw new CutoverError(thrown.code, thrown.message, {
+    // A redirect's address is the app's own text too.
+    throw new CutoverError(thrown.code, said[0]?.text ?? thrown.message, {
       ...(unchanged !== undefined && { unchanged }),
       ...(fix !== undefined && { fix }),
       evidence,
@@ -37,11 +39,6 @@ export async function waitHealthy(work: Work, spec: RunSpec): Promise<void> {
   } finally {
     settled.abort();
   }
-}
-
-async function lastLines(work: Work, spec: RunSpec): Promise<Evidence[]> {
-  const tails = await work.ports.logs.tail(spec.app, spec.run, logLines);
-  return tails.filter(({ text }) => text.trim() !== "");
 }
 
 async function probeUntilHealthy(work: Work, spec: RunSpec, instance: Instance, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,5 @@
 import { CutoverError } from "../../shared/errors.ts";
-import type { DeploymentView } from "../../shared/protocol.ts";
+import type { Actor, DeploymentView } from "../../shared/protocol.ts";
 import type { Clock } from "../ports.ts";
 
 const unchanged = "Nothing was changed by this call.";
@@ -61,7 +61,7 @@ export class AppLocks {
 }
 
 function inProgress(app: string, view: DeploymentView | undefined): CutoverError {
-  const who = view === undefined ? "housekeeping" : `${view.kind} ${view.id} of ${view.by.subject}`;
+  const who = view === undefined ? "housekeeping" : `${view.kind} ${view.id} of ${nameOf(view.by)}`;
   const run = view?.by.run_url === undefined ? "" : ` (${view.by.run_url})`;
   const now = view?.outcome === "staged" ? "staged, and kept for its activation" : `now at state ${view?.state}`;
   const since = view === undefined ? "" : `, since ${view.started}, ${now}`;
@@ -69,4 +69,9 @@ function inProgress(app: string, view: DeploymentView | undefined): CutoverError
     unchanged,
     fix: "Run it again when that one has ended, or let it wait: input `wait` of the Action, `--wait` of the command, `?wait=` of the call.",
   });
+}
+
+/** With the repository, where the subject of its token does not say it. */
+function nameOf({ subject, repository }: Actor): string {
+  return repository === undefined || subject.includes(repository) ? subject : `${subject} in ${repository}`;
 }

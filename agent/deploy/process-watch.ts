@@ -2,11 +2,11 @@ import type { Process } from "../../shared/config.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError, type Evidence } from "../../shared/errors.ts";
 import type { ProcessProgram, RunSpec } from "../ports.ts";
+import { lastLogLines } from "./fault.ts";
 import { ofProcess } from "./process-end.ts";
 import { interruption, type Work } from "./work.ts";
 
 const pollMs = 100;
-const logLines = 60;
 
 /**
  * Starts processes of a run together. A process has no health check: it is taken for well when it has stayed up.
@@ -50,9 +50,9 @@ function whyDown(programs: ProcessProgram[], pids: Map<string, number>): string 
   return undefined;
 }
 
-async function lastLines({ ports }: Work, { app, run }: RunSpec, process: string): Promise<Evidence[]> {
-  const tails = await ports.logs.tail(app, run, logLines);
-  return tails.filter(({ source, text }) => source.replace(/-\d+$/, "") === process && text.trim() !== "");
+async function lastLines({ ports }: Work, spec: RunSpec, process: string): Promise<Evidence[]> {
+  const tails = await lastLogLines(ports, spec);
+  return tails.filter(({ source }) => source.replace(/-\d+$/, "") === process);
 }
 
 function died(why: string, time: string, evidence: Evidence[]): CutoverError {

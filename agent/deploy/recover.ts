@@ -53,7 +53,7 @@ export async function recover(
     deployment.notice("The agent was restarted before the cutover; the deployment is undone");
     await takeBack(work, interrupted());
   }
-  await holdAfter(attemptLimit, { ports, state, trouble: deployment.trouble }, ownLog);
+  await holdAfter(attemptLimit, { ports, state, deployment }, ownLog);
   if (state.journal === null) await removeStrangers({ ports, state, stopping });
   return deployment;
 }
@@ -61,13 +61,14 @@ export async function recover(
 /** A deployment that can be neither finished nor undone three times holds the app until a person has looked. */
 async function holdAfter(
   limit: number,
-  { ports, state, trouble }: { ports: Ports; state: AppState; trouble: string | undefined },
+  { ports, state, deployment }: { ports: Ports; state: AppState; deployment: Deployment },
   log: Logger,
 ): Promise<void> {
   if (state.journal === null) {
     if (state.held === null) return;
     state.held = null;
   } else if (state.journal.attempts >= limit) {
+    const { trouble } = deployment;
     const { id, state: at } = state.journal.deployment;
     const times = `${state.journal.attempts} times`;
     const why = trouble === undefined ? "" : `, at last because: ${trouble}`;
@@ -75,12 +76,20 @@ async function holdAfter(
     log.error({ app: state.app, held: state.held }, "app is held");
   }
   await ports.states.save(state.app, state);
+  if (state.held === null) return;
+  // Whoever is told how deployments end is told of this too: from now on all of them are refused.
+  deployment.conclude("failed", heldError(state.app, state.held));
+  deployment.announce();
 }
 
 export function assertNotHeld({ app, held, journal }: AppState, trouble?: string): void {
   if (held === null && journal === null) return;
   const open = `deployment ${journal?.deployment.id} could not be finished or undone yet${trouble === undefined ? "" : `: ${trouble}`}`;
-  throw new CutoverError("app_held", `${app} takes no deployments: ${(held ?? open).replace(/\.$/, "")}.`, {
+  throw heldError(app, held ?? open);
+}
+
+function heldError(app: string, why: string): CutoverError {
+  return new CutoverError("app_held", `${app} takes no deployments: ${why.replace(/\.$/, "")}.`, {
     unchanged: "The live release goes on serving.",
     fix: `Correct the cause, then run \`cutover repair ${app}\` on the host. The agent also tries again at each start.`,
   });

@@ -5,7 +5,6 @@ import { prune, retire } from "./retire.ts";
 import type { AppState } from "./state.ts";
 import { runSpec } from "./work.ts";
 
-const againMs = 5000;
 /** A longer timer would fire at once; the check when it fires sets the next. */
 const longestTimerMs = 2 ** 31 - 1;
 
@@ -15,12 +14,18 @@ interface Parts {
   log: Logger;
   stateOf(app: string): Promise<AppState>;
   onCut(app: string, requests: number): void;
+  againMs?: number;
 }
+
+/** A retired run that cannot be written down, or one that cannot be retired, is tried again after this. */
+const usualAgainMs = 5000;
 
 /** Housekeeping of `keep_warm`: retires a warm run when its time has come and no deployment holds the app. */
 export class WarmRuns {
   readonly #parts: Parts;
   readonly #timers = new Map<string, NodeJS.Timeout>();
+  /** Apps whose warm run is retired, and whose state file does not say so yet. */
+  readonly #unwritten = new Set<string>();
   #closed = false;
 
   constructor(parts: Parts) {
@@ -65,20 +70,24 @@ export class WarmRuns {
     if (unlock === undefined) return;
     try {
       const state = await stateOf(app);
-      if (state.warm === null) return;
-      const left = Date.parse(state.warm.until) - ports.clock.now();
-      if (left > 0) return this.#after(app, left);
-      const { run } = state.warm;
-      const cut = await retire({ ports, state }, run);
-      if (cut > 0) this.#parts.onCut(app, cut);
-      state.warm = null;
+      if (state.warm !== null) {
+        const left = Date.parse(state.warm.until) - ports.clock.now();
+        if (left > 0) return this.#after(app, left);
+        const { run } = state.warm;
+        const cut = await retire({ ports, state }, run);
+        if (cut > 0) this.#parts.onCut(app, cut);
+        state.warm = null;
+        this.#unwritten.add(app);
+        log.info({ run, cut }, "warm run retired");
+      }
+      if (!this.#unwritten.has(app)) return;
       // The run is gone by now: a moment's fault must not leave it in the file, to be looked for by the next start.
       const finish = () => this.#pruned(state);
       await finish().catch(finish);
-      log.info({ run, cut }, "warm run retired");
+      this.#unwritten.delete(app);
     } catch (err) {
       log.error({ err }, "the warm run could not be retired; it is tried again");
-      this.#after(app, againMs);
+      this.#after(app, this.#parts.againMs ?? usualAgainMs);
     } finally {
       unlock();
     }

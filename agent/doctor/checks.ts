@@ -6,6 +6,7 @@ import { certificates } from "./checks/certificates.ts";
 import { defaultServer } from "./checks/default-server.ts";
 import { directories } from "./checks/directories.ts";
 import { disk } from "./checks/disk.ts";
+import { helper } from "./checks/helper.ts";
 import { leftovers } from "./checks/leftovers.ts";
 import { nginxInclude } from "./checks/nginx-include.ts";
 import { nginxLimits } from "./checks/nginx-limits.ts";
@@ -18,6 +19,7 @@ import { socketWays } from "./checks/socket-ways.ts";
 import { supervisorInclude } from "./checks/supervisor-include.ts";
 import { supervisorLimits } from "./checks/supervisor-limits.ts";
 import { supervisorRuns } from "./checks/supervisor-runs.ts";
+import { webhooks } from "./checks/webhooks.ts";
 import type { HostFacts } from "./facts.ts";
 import type { Finding } from "./finding.ts";
 
@@ -27,6 +29,7 @@ export type Check = (facts: HostFacts) => Finding[];
 /** In the order in which they are told. */
 export const checks: Record<string, Check> = {
   agent,
+  helper,
   "app-settings": appSettings,
   "app-users": appUsers,
   "app-ports": appPorts,
@@ -43,6 +46,7 @@ export const checks: Record<string, Check> = {
   "supervisor-limits": supervisorLimits,
   pythons,
   certificates,
+  webhooks,
   directories,
   disk,
   leftovers,

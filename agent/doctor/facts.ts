@@ -13,6 +13,8 @@ export interface HostFacts {
   settings: AgentSettings;
   agent: AgentFacts;
   apps: AppFacts[];
+  /** undefined on a host whose agent is one process. */
+  helper: HelperFacts | undefined;
   /** Files of secrets beside the apps' settings that belong to no app. */
   strayEnvFiles: string[];
   nginx: NginxFacts;
@@ -20,6 +22,7 @@ export interface HostFacts {
   ownGroup: number | "none" | "not root";
   supervisor: SupervisorFacts;
   certificates: CertificateFacts[];
+  webhookFiles: WebhookFileFacts[];
   /** Those that the settings name and nginx needs. */
   directories: { named: string; path: string; purpose: string; entry: Entry | undefined }[];
   pythons: PythonFacts[];
@@ -31,6 +34,17 @@ export interface HostFacts {
 
 /** How the agent answers on its socket, or the reason why it does not. */
 export type AgentFacts = { socket: string } & ({ version: string } | { failure: string });
+
+export interface HelperFacts {
+  path: string;
+  /** The agent's; undefined where the host does not have it. */
+  user: Identity | undefined;
+  socket: Entry | undefined;
+  /** Those of the host's files that are there, with their directories. */
+  settings: Entry[];
+  /** Those in which the agent may make entries, as far as they are there. */
+  directories: Entry[];
+}
 
 export interface AppFacts {
   app: string;
@@ -97,6 +111,15 @@ export interface CertificateFacts {
   /** Milliseconds since the epoch. */
   expires: number | undefined;
   keyEntry: Entry | undefined;
+}
+
+export interface WebhookFileFacts {
+  /** Where it is named: `webhooks[0].url_file in agent.yml`. */
+  named: string;
+  path: string;
+  /** Why it cannot be used. What it holds is nowhere in the facts. */
+  problem: string | undefined;
+  entry: Entry | undefined;
 }
 
 /** What the host has for one version that something asks for; without one it is the host's python3. */

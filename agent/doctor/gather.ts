@@ -5,9 +5,11 @@ import type { AgentSettings } from "../settings.ts";
 import type { AgentFacts, AppFacts, HostFacts, PythonFacts } from "./facts.ts";
 import { gatherApps, strayEnvFiles } from "./gather-apps.ts";
 import { gatherCertificates } from "./gather-certificates.ts";
+import { gatherHelper } from "./gather-helper.ts";
 import { gatherNginx } from "./gather-nginx.ts";
 import { entryOf } from "./gather-paths.ts";
 import { gatherSupervisor } from "./gather-supervisor.ts";
+import { gatherWebhookFiles } from "./gather-webhooks.ts";
 
 export interface GatherOptions {
   settings: AgentSettings;
@@ -32,11 +34,13 @@ export async function gather({ settings, appsDir, agent, version, now }: GatherO
     settings,
     agent,
     apps,
+    helper: await gatherHelper(settings, appsDir, apps),
     strayEnvFiles: await strayEnvFiles(appsDir, apps),
     nginx,
     ownGroup: await gatherGroup(settings),
     supervisor,
     certificates: await gatherCertificates(settings, apps, nginx.configuration),
+    webhookFiles: await gatherWebhookFiles(settings, apps),
     directories: await gatherDirectories(settings, apps),
     pythons,
     ephemeral: await gatherEphemeral(),

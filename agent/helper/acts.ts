@@ -64,6 +64,8 @@ export class HelperActs {
         const command = { argv, timeoutMs, source: "release", ...context };
         return this.#ofSealed(spec, () => privileged.runCommand(spec, command));
       }
+      case "maskSecrets":
+        return privileged.maskSecrets(params.app, params.texts);
       case "commandEnvironment":
         return privileged.commandEnvironment(params);
       case "checkSite":

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { asCutoverError, type CutoverError } from "../../shared/errors.ts";
 import { toFailure } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
@@ -11,13 +11,19 @@ export interface ConnectionOptions {
   acts: Pick<HelperActs, "answer">;
   version: string;
   logger: Logger;
+  /** How long what runs may take to its end when the connection has ended, in milliseconds. */
+  lastMs?: number;
 }
 
 /** Bytes of answers that the agent has not read: lines of output are left out from the first, and all ends at the second. */
 const unread = { output: 4 * 1024 * 1024, end: 32 * 1024 * 1024 } as const;
 
-/** Serves one connection until it ends; what still runs then is ended and waited for. */
-export function serveConnection(socket: Duplex, { acts, version, logger }: ConnectionOptions): Promise<void> {
+/**
+ * Serves one connection until it ends; what still runs then is ended and waited for. Not without end: a program may have
+ * minutes to stop, the next helper waits for this one, and whatever is cut short is done again.
+ */
+export function serveConnection(socket: Duplex, options: ConnectionOptions): Promise<void> {
+  const { acts, version, logger, lastMs = 10_000 } = options;
   const running = new Map<number, { abort: AbortController; done: Promise<void> }>();
   const lines = new Lines(longestRequest);
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
@@ -74,7 +80,7 @@ export function serveConnection(socket: Duplex, { acts, version, logger }: Conne
   return ended.then(async () => {
     const left = [...running.values()];
     for (const { abort } of left) abort.abort();
-    await Promise.all(left.map(({ done }) => done));
+    await Promise.race([Promise.all(left.map(({ done }) => done)), sleep(lastMs, undefined, { ref: false })]);
     socket.destroy();
   });
 }

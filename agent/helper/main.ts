@@ -5,11 +5,15 @@
 //   output and error must be something else (StandardOutput=journal, StandardError=journal): its log goes to standard error.
 // - `cutover-helper --config /etc/cutover/agent.yml --peer %i`: %i ends with the user id of who connected (`<n>-<pid>-<uid>`).
 // - as root, with the capabilities to act for the apps' users: CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER
-//   CAP_FSETID CAP_KILL CAP_SETUID CAP_SETGID CAP_SYS_PTRACE (to see whose a process is) and CAP_SYS_ADMIN (namespaces of
-//   build steps). It writes to `data`, to nginx's and supervisor's conf_dir and to /run/cutover-helper (its lock).
+//   CAP_FSETID CAP_KILL CAP_SETUID CAP_SETGID CAP_SYS_PTRACE (to see whose a process is), CAP_SYS_ADMIN (namespaces of build
+//   steps) and CAP_NET_BIND_SERVICE (`nginx -t` binds what the sites listen on). Not with RestrictSUIDSGID (directories of
+//   sockets have the group's bit) nor with RestrictNamespaces of pid, mnt and net.
+// - where it may write to `data`, nginx's and supervisor's conf_dir, nginx's logs and pid file (for `nginx -t`), and
+//   /run/cutover-helper, its lock.
 //
-// It ends with its connection; the agent closes one that it has not used for 30 seconds. It needs node, util-linux and
-// coreutils. A helper that is killed takes the steps that it runs with it, and the next one starts when it is gone.
+// It ends with its connection, within ten seconds; the agent closes one that it has not used for 30 seconds. Only one is at
+// work at a time, others wait: a few connections are enough (MaxConnections=4). It needs node, util-linux and coreutils. A
+// helper that is killed takes the steps that it runs with it (KillMode=control-group does no harm).
 import { Socket } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { Command } from "commander";

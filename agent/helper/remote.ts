@@ -45,6 +45,10 @@ export class RemotePrivileged implements Privileged {
     return this.#helper.call({ method: "runCommand", params }, { signal, onOutput });
   }
 
+  maskSecrets(app: string, texts: string[]): Promise<string[]> {
+    return this.#helper.call({ method: "maskSecrets", params: { app, texts } });
+  }
+
   commandEnvironment(spec: RunSpec): Promise<CommandEnvironment> {
     return this.#helper.call({ method: "commandEnvironment", params: plain(spec) });
   }

@@ -59,6 +59,7 @@ export const helperRequest = z.discriminatedUnion("method", [
   request("stopProcess", ofProcess),
   request("removeProcess", ofProcess),
   request("runCommand", z.strictObject({ spec, argv, timeoutMs })),
+  request("maskSecrets", z.strictObject({ app: appName, texts: z.array(z.string().max(1_000_000)).max(1000) })),
   request("commandEnvironment", spec),
   request("checkSite", z.strictObject({ app: appName, config: configSchema })),
   request("writeSite", z.strictObject({ app: appName, site })),

@@ -1,4 +1,5 @@
 import { dirname, join } from "node:path";
+import { type Mask, maskUrls, maskValues } from "../../shared/mask.ts";
 import { releaseId } from "../../shared/names.ts";
 import { effect } from "../effects.ts";
 import type { CommandRequest, RunSpec } from "../ports.ts";
@@ -24,7 +25,8 @@ export async function runCommand(
   { argv, timeoutMs, signal, source, onOutput }: CommandRequest,
 ): Promise<number> {
   const { directory: cwd, env } = await commandEnvironment(app, spec);
-  const onLine = (line: string) => onOutput(source, line);
+  const mask = await secretsMask(app);
+  const onLine = (line: string) => onOutput(source, mask(line));
   return effect("release.command", () => steps.command(app.user, { argv, cwd, env, timeoutMs, signal, onLine }));
 }
 
@@ -37,9 +39,18 @@ export async function commandEnvironment(app: HostApp, spec: RunSpec): Promise<C
   };
 }
 
+/** Takes the app's secrets out of what it printed, and passwords out of addresses. */
+export async function secretsMask({ settings }: HostApp): Promise<Mask> {
+  const mask = maskValues(Object.values(await secretsOf(settings)));
+  return (text) => maskUrls(mask(text));
+}
+
+function secretsOf({ app, file, env_file }: AppSettings): Promise<Record<string, string>> {
+  return readSecrets(env_file ?? join(dirname(file), `${app}.env`), env_file !== undefined);
+}
+
 /** The environment of a run's commands, or of one of its instances. @throws CutoverError host_settings_invalid */
 export async function specEnvironment({ layout, settings, user }: HostApp, spec: RunSpec, instance?: string) {
-  const { env_file: file = join(dirname(settings.file), `${spec.app}.env`) } = settings;
   return runEnvironment({
     app: spec.app,
     release: spec.release,
@@ -49,7 +60,7 @@ export async function specEnvironment({ layout, settings, user }: HostApp, spec:
     home: user.home,
     user: user.name,
     config: spec.config.env,
-    secrets: await readSecrets(file, settings.env_file !== undefined),
+    secrets: await secretsOf(settings),
     ...(instance !== undefined && { instance }),
   });
 }

@@ -1,3 +1,4 @@
+import { maskUrls } from "../../shared/mask.ts";
 import type { AgentSettings } from "../settings.ts";
 import { confined, sandboxTools } from "./sandbox.ts";
 import { runStep, type StepRequest } from "./step.ts";
@@ -17,8 +18,10 @@ export class AppSteps {
   }
 
   /** A step of a build: its environment is cutover's own. */
-  async build({ other }: AppUser, step: StepRequest): Promise<number> {
+  async build({ other }: AppUser, asked: StepRequest): Promise<number> {
     const { limits } = this.#options;
+    // It gets none of the app's secrets, but a requirements file may hold addresses with a password.
+    const step = { ...asked, onLine: (line: string) => asked.onLine(maskUrls(line)) };
     const how = { user: other, network: step.network ?? false, limits };
     return runStep(confined(step, how, await sandboxTools()));
   }

@@ -15,7 +15,7 @@ import type {
 } from "../ports.ts";
 import type { CommandEnvironment } from "../service.ts";
 import type { AgentSettings } from "../settings.ts";
-import { commandEnvironment, type HostApp, runCommand } from "./app-commands.ts";
+import { commandEnvironment, type HostApp, runCommand, secretsMask } from "./app-commands.ts";
 import { AppDirectories } from "./app-directories.ts";
 import { AppPrograms } from "./app-programs.ts";
 import { AppSteps } from "./app-steps.ts";
@@ -84,6 +84,10 @@ export class LocalPrivileged implements Privileged {
 
   async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {
     return runCommand(await this.#app(spec.app), this.#steps, spec, command);
+  }
+
+  async maskSecrets(app: string, texts: string[]): Promise<string[]> {
+    return texts.map(await secretsMask(await this.#app(app)));
   }
 
   async commandEnvironment(spec: RunSpec): Promise<CommandEnvironment> {

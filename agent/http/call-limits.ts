@@ -15,7 +15,7 @@ export interface CallLimiterOptions {
   keyOf?: (remote: string | undefined) => string | undefined;
 }
 
-/** @throws by the limiter, with what the answer's Retry-After says */
+/** What the limiter throws, with what the answer's Retry-After says. */
 export class TooManyCalls extends CutoverError {
   readonly retryAfterSeconds: number;
 

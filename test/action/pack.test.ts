@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { listFiles, makeManifest, readForBundle } from "../../action/pack.ts";
 import { encodeManifest, parseManifest } from "../../shared/manifest.ts";
@@ -101,5 +101,13 @@ describe("a bundle", () => {
     const files = readForBundle(listFiles(config, space.at("p"), []));
     const manifest = makeManifest({ config, files, made, commit, repository: "" });
     expect(parseManifest(encodeManifest(manifest))).toEqual(manifest);
+  });
+
+  it("has no file of 8 GiB, which is told before it is read", async () => {
+    using space = project();
+    space.write("p/huge.bin", "");
+    truncateSync(space.at("p/huge.bin"), 8 * 1024 ** 3);
+    const { code, message } = await refusal(() => pack(space));
+    expect([code, message]).toEqual(["path_not_allowed", "app/huge.bin has 8 GiB or more."]);
   });
 });

@@ -256,6 +256,15 @@ describe("the way to a host", () => {
     expect(agents[0]?.manifests).toHaveLength(1);
   });
 
+  it("is tried again while an agent that has answered before is shutting down, for as long as an upgrade takes", async () => {
+    const stopping = { status: 503, code: "agent_stopping", detail: "The agent is shutting down.", times: 7 } as const;
+    const { hosts, bundle, agents } = await fleet({ refuseUpload: stopping });
+    await hosts[0]?.check(never);
+    await stageAll(hosts, { bundle, releaseCommand: false, signal: never });
+    expect(outcomes(hosts)).toEqual(["staged"]);
+    expect(agents[0]?.manifests).toHaveLength(1);
+  });
+
   it("sends nothing of a bundle that is refused at its headers, and does not try again", async () => {
     const refuseUpload = {
       status: 409,

@@ -159,5 +159,5 @@ describe("an agent with TLS of its own", () => {
     while (!agent.log.includes('"msg":"certificate renewed"')) await sleep(50);
     expect(await certificateShown()).toBe("second");
     expect(agent.pid).toBe(pid);
-  });
+  }, 120_000);
 });

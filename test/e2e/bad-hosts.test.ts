@@ -76,7 +76,7 @@ describe("a deploy is refused", () => {
     const result = await host.unchangedBy(() => host.run(project, { inputs: { "signing-key": privatePem } }));
     expectFailedHost(result, host.name, {
       code: "unauthorized",
-      says: ["a key that the app trusts", "Nothing was changed", "lists the keys that it trusts"],
+      says: ["a key that the app trusts", "Nothing was changed", "whom each one trusts"],
     });
     expect(host.agent.log.slice(said)).toContain('"reason":"key_unknown"');
   });

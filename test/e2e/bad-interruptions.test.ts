@@ -1,4 +1,7 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
 import type { ShopOptions } from "../fixtures/shop.ts";
 import type { ActionResult } from "../harness/action.ts";
 import { freePorts } from "../harness/ports.ts";
@@ -119,4 +122,21 @@ describe("an agent that is killed in the middle of a deploy", () => {
       expect(watch.seen().filter((seen) => !seen.startsWith("200 "))).toEqual([]);
     },
   );
+});
+
+describe("an agent that is asked to end in the middle of a deploy", () => {
+  it("goes on when it is back, although its own nginx and supervisord ended with it, and the job is green", async () => {
+    const shared = join(embeddedLayout(host.agent.directory).data, "apps/shop/shared");
+    const { onLine, seen } = lineSeen("waiting for 200-399");
+    const action = host.begin(await host.project({ version: "v8", fault: "answers-500-until-ready" }), { onLine });
+    await seen;
+    expect(await host.agent.end("SIGTERM")).toBe(0);
+    await writeFile(join(shared, "ready"), "");
+    await host.agent.start();
+    const { exitCode, stdout, outputs, annotations } = await action.result;
+    expect(exitCode, stdout).toBe(0);
+    expect(annotations).toEqual([]);
+    expect(stdout).toContain("The agent is back; the deployment goes on");
+    expect(await versionSeen(host.site)).toBe(`200 v8 ${outputs.release}`);
+  });
 });

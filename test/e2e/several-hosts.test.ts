@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { TokenServer } from "../fakes/token-server.ts";
 import { Fleet, get, siteName, versionOf } from "./hosts.ts";
 
@@ -99,7 +99,8 @@ describe("without a stored key, by GitHub's ID tokens", () => {
   beforeAll(async () => {
     tokens = await TokenServer.start();
     for (const { agent, port } of fleet.hosts) {
-      await agent.changeAgentSettings({ github: [{ issuer: tokens.issuer, server: "https://github.com" }] });
+      const github = [{ issuer: tokens.issuer, server: "https://github.com" }];
+      await agent.changeAgentSettings({ github, limits: { connections: 30 } });
       await rm(join(agent.directory, "etc/apps/shop.yml"));
       const where = ["--listen", `127.0.0.1:${port}`, "--domain", siteName];
       const trust = ["--github", "acme/shop", "--environment", "production"];
@@ -176,6 +177,23 @@ describe("without a stored key, by GitHub's ID tokens", () => {
     } finally {
       tokens.state = "up";
     }
+  });
+
+  test("connections beyond the limit of agent.yml are closed, and the next ones are served", async () => {
+    const { agent } = first();
+    const port = Number(new URL(agent.url).port);
+    const sockets = Array.from({ length: 40 }, () => connect(port, "127.0.0.1").on("error", () => undefined));
+    // Not `once`, which throws where the connection was reset.
+    const closed = sockets.map((socket) => new Promise((resolve) => socket.resume().once("close", resolve)));
+    try {
+      await Promise.any(closed);
+      await vi.waitUntil(() => agent.log.includes('"msg":"connections are refused"'), { timeout: 10_000 });
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      await Promise.all(closed);
+    }
+    // The agent hears of the ends in its own time.
+    await vi.waitFor(async () => expect((await get(agent.url, "/healthz")).status).toBe(200), { timeout: 10_000 });
   });
 
   test("a second upload of an app is refused before its body is read, and told who holds the app", async () => {

@@ -77,7 +77,7 @@ describe("upgrading the agent while an app is live costs no request", () => {
 
   it("also in the middle of a deploy, which goes on, and whose job is green", async () => {
     const { agent, site } = host();
-    const load = await startLoadProcess({ url: site, host: siteName, slowMs: 1000 });
+    const load = await startLoadProcess({ url: site, host: siteName, rate: 100, slowMs: 1000 });
     try {
       const before = await agent.appView();
       await upgrade();
@@ -103,9 +103,9 @@ describe("upgrading the agent while an app is live costs no request", () => {
     }
     const report = await load.stop();
     expect(report.failures, JSON.stringify(report.failures.slice(0, 5))).toEqual([]);
-    expect(report.sent).toBeGreaterThan(1000);
+    expect(report.sent).toBeGreaterThan(500);
     expect(report.versions.map(({ version }) => version)).toEqual(["v2", "v3", "v4", "v5"]);
-  });
+  }, 180_000);
 });
 
 describe("an agent that is asked to end", () => {

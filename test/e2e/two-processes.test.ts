@@ -1,6 +1,10 @@
+import { existsSync } from "node:fs";
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { childrenOf } from "../../agent/host/processes.ts";
+import { runningWith, uniqueNap } from "../harness/processes.ts";
 import { type HelperSocket, idsOf, users } from "../harness/two-processes.ts";
 import { Fleet, get, staticFilesOf, versionOf } from "./hosts.ts";
 
@@ -45,4 +49,45 @@ test("an agent without any right deploys, and what it deployed is root's and run
   }
   for (const path of await staticFilesOf(site)) expect((await get(site, path)).status).toBe(200);
   expect(helper.log()).toBe("");
+});
+
+test("a helper that is killed in the middle of a request ends the deploy alone, with a clear error", async () => {
+  const { site } = host();
+  const before = { runs: await readdir(join(home(), "run")), releases: await readdir(join(home(), "releases")) };
+  const nap = uniqueNap();
+  await fleet.checkout({
+    version: "v3",
+    config: { release: { command: `sh -c 'touch "$CUTOVER_SHARED/began"; setsid sleep ${nap}; :'` } },
+  });
+  const deploying = fleet.action();
+  const began = join(home(), "shared/began");
+  for (const end = Date.now() + 50_000; !existsSync(began) && Date.now() < end; ) await sleep(20);
+  for (const pid of await childrenOf(helper.pid)) process.kill(pid, "SIGKILL");
+  const { exitCode, stdout } = await deploying;
+  expect(exitCode).toBe(1);
+  expect(stdout).toContain("helper_unreachable");
+  expect(stdout).toContain("it ended in the middle of its work");
+  expect(runningWith("sleep", nap)).toEqual([]);
+  expect(await readdir(join(home(), "run"))).toEqual(before.runs);
+  expect(await readdir(join(home(), "releases"))).toEqual(before.releases);
+  expect((await versionOf(site)).version).toBe("v2");
+  await fleet.deploy({ version: "v4", config: { keep: 2, keep_warm: "0s" } });
+  expect((await versionOf(site)).version).toBe("v4");
+});
+
+test("a rollback, an agent that was killed, and the removal of the app leave what they should", async () => {
+  const { agent, site } = host();
+  expect(await readdir(join(home(), "releases"))).toHaveLength(2);
+  const { code, stdout, stderr } = await agent.cutover("rollback", "shop");
+  expect(code, `${stdout}${stderr}`).toBe(0);
+  expect((await versionOf(site)).version).toBe("v2");
+  await agent.kill();
+  await agent.startAgain();
+  expect((await agent.appView()).live).not.toBeNull();
+  expect((await versionOf(site)).version).toBe("v2");
+  const removed = await agent.cutover("app", "remove", "shop", "--yes");
+  expect(removed.code, `${removed.stdout}${removed.stderr}`).toBe(0);
+  expect(existsSync(home())).toBe(false);
+  expect(await readdir(join(agent.directory, "etc/supervisor/conf.d"))).toEqual([]);
+  expect(await readdir(join(agent.directory, "etc/nginx/conf.d"))).toEqual([]);
 });

@@ -28,8 +28,8 @@ export interface FakeAgentOptions {
   failAt?: { kind: DeploymentKind; state: DeploymentState; failure: Failure };
   /** A deployment of this kind stays before this state until it is aborted. */
   holdAt?: { kind: DeploymentKind; state: DeploymentState };
-  /** Uploads are refused with this, before the body. */
-  refuseUpload?: { status: number; code: ErrorCode; detail: string };
+  /** Uploads are refused with this, before the body; the first so many, or all. */
+  refuseUpload?: { status: number; code: ErrorCode; detail: string; times?: number };
   /** What is staged fails as soon as it has this part of the traffic, in percent. */
   canaryFailsAt?: number;
   /** Rollbacks are refused with this. */
@@ -106,6 +106,7 @@ export class FakeAgent {
   readonly archives: string[][] = [];
   readonly #server: Server;
   readonly #key: TrustedKey;
+  #refused = 0;
   readonly #options: FakeAgentOptions;
   readonly #deployments = new Map<string, FakeDeployment>();
   readonly #spent = new Set<string>();
@@ -207,8 +208,9 @@ export class FakeAgent {
     const digest = await this.#authorised(request, app);
     if (digest === undefined) return problem(response, 401, { code: "unauthorized", detail: "no" });
     const { refuseUpload } = this.#options;
-    if (refuseUpload !== undefined) {
-      const { status, ...failure } = refuseUpload;
+    if (refuseUpload !== undefined && this.#refused < (refuseUpload.times ?? Number.POSITIVE_INFINITY)) {
+      this.#refused++;
+      const { status, times: _, ...failure } = refuseUpload;
       return problem(response, status, failure);
     }
     const base = query.get("base");

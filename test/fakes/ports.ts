@@ -59,6 +59,8 @@ export class FakeHost {
     maintenance: undefined as MaintenanceView | undefined,
   };
   settings = appSettingsSchema.parse({ domains: ["shop.example.com"] });
+  /** Those that the host has. */
+  apps = ["shop"];
   releaseCommandCode = 0;
   /** What each release takes of the disk, and how much the disk has. */
   releaseBytes = 10;
@@ -95,9 +97,9 @@ export class FakeHost {
         sleep: (ms, signal) => this.#sleep(ms, signal),
       },
       apps: {
-        names: async () => ["shop"],
+        names: async () => this.apps,
         settings: async (app) => {
-          if (app !== "shop") throw new CutoverError("app_not_found", `no app ${app}`);
+          if (!this.apps.includes(app)) throw new CutoverError("app_not_found", `no app ${app}`);
           return { ...this.settings, app, file: "/etc/cutover/apps/shop.yml" };
         },
       },
@@ -183,6 +185,7 @@ export class FakeHost {
         prepareApp: async () => {},
         instances,
         commandEnvironment: async ({ release }) => ({ release, directory: "/", env: {} }),
+        maskSecrets: async (_app, texts) => texts,
         runCommand: async ({ release }, { argv, onOutput, source }) => {
           await this.effect(`release.command ${release}: ${argv.join(" ")}`);
           onOutput(source, "the command's output");
@@ -355,7 +358,7 @@ export class FakeHost {
       ...settings,
     });
     const made = { format: 1 as const, repository: "acme/shop", commit: "", created: "2026-11-21T10:00:00Z" };
-    return { ...made, app: "shop", release, config, files: [] };
+    return { ...made, app: config.app, release, config, files: [] };
   }
 }
 

@@ -96,3 +96,20 @@ export async function waitForEnd(processes: ProcessId[], ms: number): Promise<Pr
   }
   return left;
 }
+
+/** The command lines that hold these words, of whatever process, also one that nobody is the parent of. */
+export function runningWith(...words: string[]): string[] {
+  return readdirSync("/proc").flatMap((pid) => {
+    try {
+      const line = /^\d+$/.test(pid) ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : "";
+      return line.includes(words.join("\0")) ? [line] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Seconds that no other process of this machine sleeps, so that it can be found by them; and is gone soon in any case. */
+export function uniqueNap(): string {
+  return `90.${Math.floor(Math.random() * 1e9)}`;
+}

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { agentSettingsSchema, appSettingsSchema } from "../../agent/settings.ts";
 import { configSchema } from "../../shared/config.ts";
 import { errorCodes } from "../../shared/errors.ts";
+import { brokenLines, refusedRequests } from "../hostile/agent-cases.ts";
 import { type JsonSchema, leaves } from "./schema-leaves.ts";
 
 const readme = readFileSync("README.md", "utf8");
@@ -60,4 +61,14 @@ test.each([
 ] as const)("the README names every key of %s", (_file, schema) => {
   const text = readme.split("### The host's files")[1]?.split("### Errors")[0] ?? "";
   for (const [key] of keysOf(schema)) expect(text).toContain(`\`${key.replace(/^.*\[\]\./, "").replace(/\[\]$/, "")}`);
+});
+
+test("the README says how many requests of a hostile agent are tried", () => {
+  const rows = [...table("hostile-agent").values()].map((row) => Number(/\| (\d+) \|$/.exec(row)?.[1]));
+  expect(rows).toEqual([refusedRequests.length, brokenLines.length]);
+  const names = [
+    ...refusedRequests.map(({ name, method }) => `${name} (${method})`),
+    ...brokenLines.map(({ name }) => name),
+  ];
+  expect(new Set(names).size).toBe(names.length);
 });

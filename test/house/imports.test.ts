@@ -49,6 +49,8 @@ const rules: [folder: string, may: string[]][] = [
   ["agent/doctor/", ["shared/", "agent/settings.ts", "agent/ports.ts", "agent/host/"]],
   // What a host has beside the programs; the Debian package is made with it too.
   ["agent/install/", ["shared/", "agent/host/durable.ts", "agent/host/run-tool.ts"]],
+  // Makes the Debian package; nothing of it runs on a host.
+  ["agent/packaging/", ["agent/install/", "agent/cli/program.ts", "package.json"]],
   // The second process: agent/host's hands behind a socket, and the agent's end of it.
   [
     "agent/helper/",

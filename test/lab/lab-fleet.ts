@@ -1,7 +1,7 @@
 import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { stringify } from "yaml";
-import { makePackage } from "../../packaging/package.ts";
+import { makePackage } from "../../agent/packaging/package.ts";
 import { generateKey } from "../../shared/key.ts";
 import { copyShop, type ShopOptions } from "../fixtures/shop.ts";
 import { type ActionResult, type ActionRun, type RunningAction, startAction } from "../harness/action.ts";

@@ -9,7 +9,7 @@ import { startEmbedded } from "../../agent/host/embedded/embedded.ts";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
 import { formatAudience } from "../../shared/audience.ts";
 import { importPrivateKey, signToken } from "../../shared/key.ts";
-import { accepted, type DeploymentView, routes } from "../../shared/protocol.ts";
+import { type DeploymentView, routes } from "../../shared/protocol.ts";
 import { processesIn } from "../e2e/host-snapshot.ts";
 import { EmbeddedAgent, type Key } from "../harness/agent.ts";
 import { call, finished } from "../harness/deploy.ts";
@@ -175,17 +175,11 @@ export class TortureHost implements AsyncDisposable {
   }
 
   /** As the Action would: over HTTP, with a token. */
-  async rollbackByToken(): Promise<void> {
+  async readByToken(): Promise<void> {
     const { host } = new URL(this.agent.url);
-    const audience = formatAudience({ host, app: "shop", operation: { name: "rollback" } });
+    const audience = formatAudience({ host, app: "shop", operation: { name: "read" } });
     const token = await signToken(await importPrivateKey(this.#key.privatePem), audience, { sub: "torture" });
-    const answer = await fetch(this.agent.url + routes.rollback("shop"), {
-      method: "POST",
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      body: "{}",
-    });
-    const { deployment } = accepted.parse(await answer.json());
-    await call(this.agent, "GET", `${routes.deployment(deployment)}?wait=60`);
+    await fetch(this.agent.url + routes.app("shop"), { headers: { authorization: `Bearer ${token}` } });
   }
 
   /** Another app on the host, with a release that is live. */

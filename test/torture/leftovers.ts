@@ -1,5 +1,6 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { keptReleases, runsInUse } from "../../agent/deploy/state.ts";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
 import { Supervisor } from "../../agent/host/supervisor/supervisor.ts";
@@ -70,6 +71,15 @@ export async function leftovers(host: TortureHost): Promise<string[]> {
       .filter((id) => !keptReleases(state, 4).includes(id))
       .map((id) => `release ${id} that no \`keep\` keeps`),
   ];
+}
+
+/** Waits until supervisord has started what ended by itself. */
+export async function programsRun(host: TortureHost): Promise<void> {
+  const { socket, confDir } = embeddedLayout(host.agent.directory).supervisor;
+  const client = new Supervisor({ socket, confDir });
+  const deadline = performance.now() + 20_000;
+  const all = async () => (await client.getAllProcessInfo()).every(({ statename }) => statename === "RUNNING");
+  while (!(await all()) && performance.now() < deadline) await sleep(100);
 }
 
 function notRunning({ group, name, statename }: { group: string; name: string; statename: string }): string {

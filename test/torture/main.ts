@@ -24,6 +24,8 @@ const { values } = parseArgs({
     only: { type: "string" },
     fault: { type: "string" },
     bind: { type: "string" },
+    /** `2/4`: the second of every four points, so that several runs make the whole. */
+    part: { type: "string", default: "1/1" },
     /** At each kill everything of the host is killed, and comes back without the agent at first. */
     reboot: { type: "boolean", default: false },
     /** On so many hosts at the same time; each waits more than it works. */
@@ -69,6 +71,15 @@ function wanted(): Operation[] {
   return operations.filter(({ name }) => names?.includes(name) !== false);
 }
 
+/** What the operations before these have, when not all are done: what the whole matrix strikes there is not struck here. */
+function earlierThan(which: Operation[]): Effect[] {
+  const before = operations.slice(
+    0,
+    operations.findIndex((operation) => which.includes(operation)),
+  );
+  return before.flatMap(({ name }) => (known as Record<string, Effect[]>)[name] ?? []);
+}
+
 function keep(recording: Recording): void {
   for (const [{ name }, log] of recording) {
     const all = new Set([...(reached[name] ?? []), ...namesIn(log)]);
@@ -88,7 +99,7 @@ type Task = (host: TortureHost) => Promise<Result>;
 
 /** Each host takes the next task when it is done with one. */
 async function allOf(bind: Bind, host: TortureHost, tasks: Task[]): Promise<void> {
-  console.log(`bind ${bind}: ${tasks.length} points`);
+  console.log(`bind ${bind}: ${tasks.length} points, from ${prettyMs(performance.now() - begun)} on`);
   if (values.count) return;
   const left = [...tasks];
   const work = async (own: TortureHost) => {
@@ -107,10 +118,12 @@ async function allOf(bind: Bind, host: TortureHost, tasks: Task[]): Promise<void
 
 async function points(host: TortureHost): Promise<Task[]> {
   const { once, reboot, only = "", fault = "" } = values;
-  const all = pointsOf(await record(host, wanted()), { once, kills: reboot });
+  const [part, parts] = values.part.split("/");
+  const all = pointsOf(await record(host, wanted()), { once, kills: reboot, earlier: earlierThan(wanted()) });
   return all
     .filter(({ strike }) => strike.effect.includes(only) && strike.fault.includes(fault))
     .filter(({ operation }) => !reboot || operation.noReboot === undefined)
+    .filter((_, index) => index % Number(parts) === Number(part) - 1)
     .map(({ operation, strike }) => async (own) => {
       const result = await strikeIn(own, operation, strike, { reboot });
       await keepJournal(host.bind, result);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { releaseOfRun } from "../../shared/names.ts";
 import { type Strike, succeeded, type TortureHost } from "./host.ts";
+import { programsRun } from "./leftovers.ts";
 
 /** Something that is done to a host while one of its effects is struck. */
 export interface Operation {
@@ -42,8 +43,8 @@ function recovery(name: string, before: Strike): Operation {
   };
 }
 
-/** An instance of this release ends by itself as soon as visitors have come to it. */
-const unwell = { env: { ENDS_WITH_VISITORS: "web-0" } };
+/** An instance of such a release ends by itself as soon as visitors have come to it. */
+const unwell = (how: "once" | "always") => ({ env: { ENDS_WITH_VISITORS: how } });
 
 async function killedIn(host: TortureHost, strike: Strike): Promise<void> {
   host.arm(strike);
@@ -98,16 +99,18 @@ export const operations: Operation[] = [
     prepare: async (host) => void (await host.deploy({ config: { keep_warm: "10m" } })),
     run: (host) => host.rollback(),
   },
-  { name: "rollback by token", run: (host) => host.rollbackByToken() },
+  { name: "read by token", run: (host) => host.readByToken() },
   { name: "redeploy", run: (host) => host.redeploy() },
   {
     name: "watch that fails",
     prepare: async (host) => void (await host.deploy()),
-    run: (host) => host.tryDeploy({ config: { ...unwell, watch: "20s" } }),
+    run: (host) => host.tryDeploy({ config: { ...unwell("once"), watch: "20s" } }),
+    // Where the agent was killed, the release may stay live: it is not watched again.
+    finish: programsRun,
   },
   {
     name: "canary that fails",
-    prepare: async (host) => void succeeded(await host.tryDeploy({ activate: false, config: unwell })),
+    prepare: async (host) => void succeeded(await host.tryDeploy({ activate: false, config: unwell("always") })),
     async run(host) {
       await host.activate(await stagedRelease(host), 50);
       await Promise.race([canaryIsGone(host), host.agent.ended]);
@@ -116,8 +119,11 @@ export const operations: Operation[] = [
   },
   {
     name: "prune",
-    prepare: async (host) => void (await host.deploy({ newEnvironment: true })),
-    run: (host) => host.tryDeploy({ config: { keep: 1 } }),
+    async prepare(host) {
+      await host.deploy({ newEnvironment: true });
+      await host.deploy();
+    },
+    run: (host) => host.tryDeploy({ config: { keep: 2 } }),
   },
   {
     name: "pin",

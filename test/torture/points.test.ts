@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Effect } from "../../agent/effects.ts";
 import type { Logged } from "./effect-log.ts";
+import { operations } from "./operations.ts";
 import { pointsOf, type Recording } from "./points.ts";
 
 /** Effects one after the other, `gap` milliseconds apart. */
@@ -38,22 +39,27 @@ test("where time passes between two effects, both kills are struck: the host may
   expect(struck(recording(["deploy", log(["programs.start", "state.write:healthy"], 50)]), "kill")).toHaveLength(4);
 });
 
-test("each way to fail comes in the first operation that has the effect, and one of them in each other", () => {
-  const which = recording(["stage", log(["slots.tidy"]), "prepared"], ["abort", log(["slots.tidy"]), "prepared"]);
-  expect(struck(which, "fail")).toEqual([
-    "stage: fail-EIO slots.tidy 1",
-    "stage: fail-EMFILE slots.tidy 1",
-    "abort: fail-EMFILE slots.tidy 1",
-  ]);
+test("each way to fail comes in the first operation that has the effect, and one of them in every third of the others", () => {
+  const [first = "", ...others] = operations.slice(0, 7).map(({ name }) => name);
+  const which = recording(
+    [first, log(["slots.tidy"]), "prepared"],
+    ...others.map((name): [string, Logged[], "prepared"] => [name, log(["slots.tidy"]), "prepared"]),
+  );
+  const fails = struck(which, "fail");
+  expect(fails.slice(0, 2)).toEqual(["deploy: fail-EIO slots.tidy 1", "deploy: fail-EMFILE slots.tidy 1"]);
+  expect(fails).toHaveLength(4);
   expect(struck(which, "fail", { kills: true })).toEqual([]);
-  expect(struck(which, "kill", { once: true }).every((point) => point.startsWith("stage"))).toBe(true);
+  expect(struck(which, "kill", { once: true }).every((point) => point.startsWith("deploy"))).toBe(true);
 });
 
-test("an operation that begins as one before it is struck from where they part", () => {
+test("an operation that begins and ends as one before it is struck where they differ", () => {
   const which = recording(
-    ["deploy", log(["app.prepare", "run.prepare", "slots.swap"])],
-    ["stage", log(["app.prepare", "run.prepare", "slots.tidy"])],
+    ["deploy", log(["app.prepare", "run.prepare", "slots.swap", "run.kill", "run.remove"])],
+    ["new", log(["app.prepare", "run.prepare", "environment.build", "slots.swap", "run.kill", "run.remove"])],
   );
-  const own = struck(which, "kill").filter((point) => point.startsWith("stage"));
-  expect(own).toEqual(["stage: kill-after run.prepare 1", "stage: kill-after slots.tidy 1"]);
+  expect(struck(which, "kill").filter((point) => point.startsWith("new"))).toEqual([
+    "new: kill-after run.prepare 1",
+    "new: kill-after environment.build 1",
+    "new: kill-after slots.swap 1",
+  ]);
 });

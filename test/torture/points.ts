@@ -31,7 +31,9 @@ export async function record(host: TortureHost, which: Operation[] = operations)
     await operation.prepare?.(host);
     host.takeEffects();
     prober.start();
-    await ends(host, operation);
+    const { name } = operation;
+    const told = (error: Error) => console.log(`${name} on ${host.bind} ends with: ${error.message}`);
+    await ends(host, { ...operation, run: (host) => operation.run(host).catch(told) });
     await operation.finish?.(host);
     await host.settles(30_000);
     await prober.stop();
@@ -66,15 +68,20 @@ const eachTime: readonly Effect[] = [
 ];
 
 /**
- * Every effect of every operation: killed before and after it, and failed. Each way in which an effect can fail comes in
- * the first operation that has it, and one of them in each of the others. Two kills at the same moment are one point, and
- * of operations that begin alike the first stands for what they share.
- * @param how `once`: each effect in the first operation that has it; `kills`: no failures
+ * Every effect of every operation, killed before and after it. Each way in which an effect can fail comes in the first
+ * operation that has it, and one of them in every third of the others. Two kills at the same moment are one point, and of
+ * operations that begin or end alike the first stands for what they share.
+ * @param how `once`: each effect in the first operation that has it; `kills`: no failures; `earlier`: what operations before
+ * these have, which are not done now
  */
-export function pointsOf(recording: Recording, { once = false, kills = false } = {}): Point[] {
-  const known = new Set<Effect>();
+export function pointsOf(
+  recording: Recording,
+  { once = false, kills = false, earlier = [] }: { once?: boolean; kills?: boolean; earlier?: Effect[] } = {},
+): Point[] {
+  const known = new Set<Effect>(earlier);
   const begun: Effect[][] = [];
-  return [...recording].flatMap(([operation, log], turn) => {
+  return [...recording].flatMap(([operation, log]) => {
+    const turn = operations.findIndex(({ name }) => name === operation.name);
     const all = namesIn(log);
     const first = new Set(all.filter((effect) => !known.has(effect)));
     const shared = operation.prepare === undefined ? sharedWith(begun, log) : new Set<string>();
@@ -83,31 +90,41 @@ export function pointsOf(recording: Recording, { once = false, kills = false } =
     const killed = killsIn(log.filter(({ effect }) => own.includes(effect))).filter(isNew);
     const failed = own.flatMap((effect): Strike[] => {
       const ways = failuresOf(effect);
-      const chosen = first.has(effect) ? ways : ways.slice(turn % ways.length).slice(0, 1);
+      const one = (turn + effects.indexOf(effect)) % 3 === 0 ? [ways[turn % ways.length] ?? []].flat() : [];
+      const chosen = first.has(effect) ? ways : one;
       return chosen.map((fault) => ({ effect, fault, time: 1 })).filter(isNew);
     });
     for (const effect of all) known.add(effect);
-    if (operation.prepare === undefined) begun.push(beginningOf(log));
+    if (operation.prepare === undefined) begun.push(namesInTurn(log));
     return [...killed, ...(kills ? [] : failed)].map((strike) => ({ operation, strike }));
   });
 }
 
 /** The effects that are not parts of others, in the order in which they begin. */
-function beginningOf(log: Logged[]): Effect[] {
+function namesInTurn(log: Logged[]): Effect[] {
   return log.filter(({ when, effect }) => when === "before" && !parts.test(effect)).map(({ effect }) => effect);
 }
 
-/** What an operation does exactly as one before it: each effect with its number. The last of them may end otherwise. */
+/**
+ * What an operation does exactly as one before it, at its begin and at its end: each effect with its number. The one before
+ * they part may end otherwise.
+ */
 function sharedWith(begun: Effect[][], log: Logged[]): Set<string> {
-  const own = beginningOf(log);
-  const lengths = begun.map((other) => own.findIndex((effect, index) => other[index] !== effect));
-  const longest = Math.max(0, ...lengths.map((length) => (length < 0 ? own.length : length)));
+  const own = namesInTurn(log);
   const times = new Map<Effect, number>();
-  const shared = own.slice(0, Math.max(0, longest - 1)).map((effect) => {
+  const labels = own.map((effect) => {
     times.set(effect, (times.get(effect) ?? 0) + 1);
     return `${effect} ${times.get(effect)}`;
   });
-  return new Set(shared);
+  const begin = Math.max(0, ...begun.map((other) => alike(own, other) - 1));
+  const end = Math.max(0, ...begun.map((other) => alike(own.toReversed(), other.toReversed()) - 1));
+  return new Set(labels.filter((_, index) => index < begin || index >= own.length - end));
+}
+
+/** How many come first in both. */
+function alike(one: Effect[], other: Effect[]): number {
+  const parting = one.findIndex((effect, index) => other[index] !== effect);
+  return parting < 0 ? one.length : parting;
 }
 
 /** Further apart than this, in milliseconds, two effects may find the host changed although nothing was done to it. */

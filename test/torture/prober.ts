@@ -7,7 +7,7 @@ export interface Seen {
   failures: string[];
 }
 
-const everyMs = 20;
+const everyMs = 40;
 const timeoutMs = 20_000;
 
 /** Asks at fixed times, whatever became of the requests before, each on a connection of its own and once. */

@@ -105,6 +105,7 @@ async function around(
     const earlier = await releasesOf(host);
     await operation.prepare?.(host);
     const before = await releasesOf(host).catch(() => earlier);
+    const since = new Date();
     prober.start();
     struck = await act({ prober, faults, before });
     const state = await host.state().catch(() => undefined);
@@ -118,7 +119,7 @@ async function around(
     if (!(await host.stepsEnd(patienceMs))) faults.push("a step of the build goes on and on");
     seen = await prober.stop();
     const after = await releasesOf(host);
-    const visible = new Set([...before, ...after]);
+    const visible = new Set([...before, ...after, ...(await cameLive(host, since))]);
     const bad = seen.failures.filter((failure) => operation.visitorsMaySee?.test(failure) !== true);
     if (bad.length > 0) faults.push(`${bad.length} of ${seen.requests} requests failed: ${bad[0]}`);
     for (const release of seen.releases) if (!visible.has(release)) faults.push(`visitors saw ${release}`);
@@ -138,6 +139,12 @@ async function around(
 async function releasesOf(host: TortureHost): Promise<string[]> {
   const { live, staged, journal } = await host.state();
   return [live, staged?.run, journal?.run].filter((run) => typeof run === "string").map(releaseOfRun);
+}
+
+/** Releases that had traffic for the first time since then, also where it went back. */
+async function cameLive(host: TortureHost, since: Date): Promise<string[]> {
+  const { releases } = await host.state();
+  return releases.filter(({ live_at }) => live_at !== undefined && live_at >= since.toISOString()).map(({ id }) => id);
 }
 
 async function startedAgain(host: TortureHost): Promise<{ began: number; restarted: boolean }> {

@@ -48,6 +48,8 @@ export class Nginx {
   readonly #clock: Clock;
   /** nginx's pid file, once it is known. */
   #pidPath: string | undefined;
+  /** Whether the last reload got as far as nginx. */
+  #told = false;
   /** One at a time: a site that is refused must not make the test of another app's site fail. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -83,12 +85,13 @@ export class Nginx {
 
   /** @throws CutoverError nginx_unreachable where it does not run, as far as its configuration tells */
   async assertRuns(): Promise<void> {
-    const file = this.#pidPath ?? (await this.#findPidFile());
+    if (this.#pidPath !== undefined && (await masterRuns(this.#pidPath))) return;
+    // It may have been given another place since.
+    this.#pidPath = undefined;
+    const file = await this.#findPidFile();
     // What nginx refuses does not name the pid file: then the one that runs may well go on.
-    if (this.#pidPath === undefined) return;
-    const master = await readPidFile(file);
-    if (master === undefined || !(await processRuns(master)))
-      throw unreachable(`nginx is not running (pid file ${file}).`);
+    if (this.#pidPath === undefined || (await masterRuns(file))) return;
+    throw unreachable(`nginx is not running (pid file ${file}).`);
   }
 
   /** All of its text. @throws CutoverError nginx_config_broken, nginx_unreachable */
@@ -116,6 +119,7 @@ export class Nginx {
       return { changed: false };
     }
     // Kept until the reload is done: after a crash in between the files alone would look as if nginx had read them.
+    this.#told = false;
     try {
       for (const { path, loaded } of changing) {
         await effect("nginx.keep", () => writeDurably(beforeFile(path), loaded ?? "", siteMode), path);
@@ -127,6 +131,7 @@ export class Nginx {
       );
     } catch (error) {
       for (const { path, loaded } of changing) await effect("site.restore", () => this.#put(path, loaded), path);
+      await this.#readAgain(changing, error);
       await this.#forget(changing);
       throw error;
     }
@@ -144,6 +149,24 @@ export class Nginx {
       await this.#reload([], []);
     } catch (error) {
       if (!(error instanceof CutoverError && error.code === "nginx_unreachable")) throw error;
+    }
+  }
+
+  /**
+   * Where something went wrong after nginx had been told, it may serve what was just taken back. What it still may have when
+   * it cannot be told again is kept, so that the next write of the old text tells it.
+   */
+  async #readAgain(files: FileState[], error: unknown): Promise<void> {
+    const refused = error instanceof CutoverError && error.code === "nginx_config_broken";
+    if (refused || !this.#told) return;
+    try {
+      await this.#reload(
+        [],
+        files.map(({ path }) => path),
+      );
+    } catch {
+      for (const { path, text } of files) await writeDurably(beforeFile(path), text ?? "", siteMode);
+      throw error;
     }
   }
 
@@ -181,6 +204,7 @@ export class Nginx {
 
   /** @param own the files of the app that this is done for */
   async #reload(needed: string[], own: string[]): Promise<void> {
+    this.#told = false;
     const configuration = await this.#test(own);
     const unread = await notRead(configuration, needed);
     if (unread !== undefined) {
@@ -192,6 +216,7 @@ export class Nginx {
     const master = await this.#master(configuration);
     const before = new Set(await workers(master, false));
     const log = await ErrorLog.at(master);
+    this.#told = true;
     await effect("nginx.reload", async () => this.#signal(master));
     const deadline = this.#clock.elapsed() + (this.#options.timeoutMs ?? 20_000);
     // The new workers run, and of the old ones each is gone or accepts no more: only then every new connection is served
@@ -260,6 +285,11 @@ export class Nginx {
       throw unreachable("nginx could not be told to reload.", cause);
     }
   }
+}
+
+async function masterRuns(pidFile: string): Promise<boolean> {
+  const pid = await readPidFile(pidFile);
+  return pid !== undefined && (await processRuns(pid));
 }
 
 /** A file that the configuration does not include, by whatever way through links it names its directory. */

@@ -57,10 +57,16 @@ export function githubSigner(
     },
     async identify(payload) {
       const claims = readGithubClaims(payload);
-      const learnt = await learntOf(app, parts, iss, claims.repository);
+      // Where all ids are written down nothing else counts, whatever became of what was learnt.
+      const byName = entries.some(({ trust }) => isByName(trust));
+      const learnt = byName ? await learntOf(app, parts, iss, claims.repository) : undefined;
       return identityOf(claims, entries, learnt, { app, issuer, parts });
     },
   };
+}
+
+function isByName({ repository_id, owner_id }: GithubTrust): boolean {
+  return repository_id === undefined || owner_id === undefined;
 }
 
 async function learntOf(app: string, { learnt }: GithubParts, issuer: string, repository: string) {
@@ -84,7 +90,7 @@ function identityOf(
   const compared = entries.map((entry) => ({ ...entry, differs: difference(entry.trust, claims, learnt) }));
   const matching = compared.filter(({ differs }) => differs === undefined);
   if (matching.length === 0) throw mismatch(compared.flatMap(({ differs }) => differs ?? []));
-  const byName = matching.some(({ trust }) => trust.repository_id === undefined || trust.owner_id === undefined);
+  const byName = matching.some(({ trust }) => isByName(trust));
   return {
     actor: githubActor(claims, about.issuer.server),
     allow: matching.flatMap(({ allow }) => allow),

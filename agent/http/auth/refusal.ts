@@ -60,7 +60,7 @@ export function unauthorized(cause?: unknown): CutoverError {
       "(a repository or a key that the app trusts, this host's name, this app and call, not expired).",
     {
       unchanged: "Nothing was changed.",
-      fix: "On the host, `cutover app show` shows whom an app trusts, and the agent's log tells the exact reason: which claim of the token differs from what.",
+      fix: "On the host, `cutover app list` shows the apps, `cutover app show` whom each one trusts, and the agent's log tells the exact reason: which claim of the token differs from what.",
       cause,
     },
   );

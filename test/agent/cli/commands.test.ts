@@ -264,6 +264,17 @@ test("rollback shows each phase with its time as it happens", async () => {
   ]);
 });
 
+test("--wait is how long a command waits for another deployment of the app, and without it none does", async () => {
+  await host.startAgent();
+  host.service.script = [{ type: "state", state: "healthy", took: 1 }];
+  const onOutput = () => host.service.finish(host.service.began.at(-1) ?? "", "succeeded");
+  for (const wait of [[], ["--wait", "90"]]) {
+    const { exit, err } = await host.run(["redeploy", "shop", ...wait], { onOutput });
+    expect([exit, err]).toEqual([0, ""]);
+  }
+  expect(host.service.calls.map(({ waitMs }) => waitMs)).toEqual([0, 90_000]);
+});
+
 test("a deployment that fails ends with 1, its cause, the fix and the last lines", async () => {
   await host.startAgent();
   const failure = {

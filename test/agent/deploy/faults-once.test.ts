@@ -1,8 +1,12 @@
 import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { expect, test } from "vitest";
+import { AppStates } from "../../../agent/deploy/app-states.ts";
 import { Deployments } from "../../../agent/deploy/deployments.ts";
+import { AppLocks } from "../../../agent/deploy/lock.ts";
 import { type AppState, loadState } from "../../../agent/deploy/state.ts";
+import { WarmRuns } from "../../../agent/deploy/warm.ts";
 import type { Ports } from "../../../agent/ports.ts";
 import type { Accepted, DeploymentView } from "../../../shared/protocol.ts";
 import { FakeHost } from "../../fakes/ports.ts";
@@ -11,6 +15,8 @@ import { FakeHost } from "../../fakes/ports.ts";
 
 const v1 = "20261121T100000Z-1111111";
 const v2 = "20261121T100100Z-2222222";
+const v3 = "20261121T100200Z-3333333";
+const v4 = "20261121T100300Z-4444444";
 const cold = { keep_warm: "0s" };
 const call = { by: { subject: "test" }, waitMs: 0, signal: new AbortController().signal };
 const disk = () => Object.assign(new Error("EIO: i/o error, fsync"), { code: "EIO" });
@@ -28,17 +34,17 @@ function hostFailingOnce(): FakeHost {
   return Object.assign(new FakeHost(), { failing: new Once() });
 }
 
-/** The host's ports, where the first save of such a state fails. */
-function saveFailing(ports: Ports, when: (state: AppState) => boolean): Ports {
-  let failed = false;
+/** The host's ports, where the first saves of such a state fail. */
+function saveFailing(ports: Ports, when: (state: AppState) => boolean, times = 1): Ports {
+  let failed = 0;
   return {
     ...ports,
     states: {
       load: ports.states.load,
       keepCopy: ports.states.keepCopy,
       save: async (app, state) => {
-        if (!failed && when(state as AppState)) {
-          failed = true;
+        if (failed < times && when(state as AppState)) {
+          failed++;
           throw disk();
         }
         await ports.states.save(app, state);
@@ -95,4 +101,62 @@ test("an abort of a staged release whose journal cannot be written once is done 
   expect(await loadState(host.ports.states, "shop")).toMatchObject({ live: v1, staged: null, journal: null });
   expect([...host.disk.programs]).toEqual([v1]);
   await ended(agent, agent.redeploy("shop", "live", call));
+});
+
+test("a prune that fails once is done at the second try, and one that fails twice is no fault of the deployment", async () => {
+  const host = hostFailingOnce();
+  const agent = agentOn(host.ports);
+  const two = { ...cold, keep: 2 };
+  for (const release of [v1, v2]) await ended(agent, agent.deploy("shop", host.request(release, two)));
+  host.failing.set(`release.remove ${v1}`, disk());
+  expect(await ended(agent, agent.deploy("shop", host.request(v3, two)))).toMatchObject({ outcome: "succeeded" });
+  expect((await agent.app("shop")).releases.map(({ id }) => id)).toEqual([v3, v2]);
+
+  const { releases } = host.ports;
+  const failing = agentOn({ ...host.ports, releases: { ...releases, remove: async () => Promise.reject(disk()) } });
+  expect(await ended(failing, failing.deploy("shop", host.request(v4, two)))).toMatchObject({ outcome: "succeeded" });
+  // The next prune takes it.
+  const last = agentOn(host.ports);
+  await ended(last, last.redeploy("shop", "live", call));
+  expect((await last.app("shop")).releases.map(({ id }) => id)).toEqual([v4, v3]);
+});
+
+test("a retire whose save fails twice is tried again until it is in the file", async () => {
+  const host = new FakeHost();
+  const first = agentOn(host.ports);
+  const config = { keep_warm: "0s", watch: "0s" };
+  await ended(first, first.deploy("shop", host.request(v1, config)));
+  await first.close();
+  const state = await loadState(host.ports.states, "shop");
+  // Warm, and its time is over.
+  const until = new Date(host.ports.clock.now()).toISOString();
+  await host.ports.states.save("shop", { ...state, warm: { run: `${v1}.2`, until } });
+  host.disk.programs.add(`${v1}.2`);
+  const ports = saveFailing(host.ports, ({ warm }) => warm === null, 2);
+  const states = new AppStates(ports);
+  const locks = new AppLocks(ports.clock);
+  const log = pino({ level: "silent" });
+  const stateOf = (app: string) => states.of(app);
+  const warm = new WarmRuns({ ports, locks, log, stateOf, onCut: () => undefined, againMs: 1 });
+  await warm.schedule("shop");
+  while ((await loadState(host.ports.states, "shop")).warm !== null) await sleep(1);
+  warm.close();
+  expect([...host.disk.programs]).toEqual([v1]);
+  expect(host.effects.filter((effect) => effect === `programs.remove ${v1}.2`)).toHaveLength(1);
+});
+
+test("killed when it was about to be staged: no link leads to what is not there", async () => {
+  const host = new FakeHost();
+  const agent = agentOn(host.ports);
+  await ended(agent, agent.deploy("shop", host.request(v1, cold)));
+  const killed = new FakeHost();
+  host.onEffect = (effect) => {
+    if (effect === `publish staged ${v2}`) Object.assign(killed.disk, structuredClone(host.disk));
+  };
+  await ended(agent, agent.deploy("shop", host.request(v2, cold, { activate: false })));
+  expect(killed.disk.releases.has(v2)).toBe(true);
+  killed.disk.links.staged = v2;
+  await agentOn(killed.ports).recoverAll();
+  expect(killed.disk.links.staged).toBeNull();
+  expect([...killed.disk.releases.keys()]).toEqual([v1]);
 });

@@ -1,6 +1,7 @@
 import { pino } from "pino";
 import { describe, expect, test } from "vitest";
 import { Deployments } from "../../../agent/deploy/deployments.ts";
+import { ObservedEvents } from "../../../agent/observe/observed-events.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Accepted, DeploymentView } from "../../../shared/protocol.ts";
 import { FakeHost } from "../../fakes/ports.ts";
@@ -51,6 +52,27 @@ async function stuck(): Promise<FakeHost> {
 }
 
 describe("recovery", () => {
+  test("that gives up tells whoever listens for ends, as a webhook does, that the app is held", async () => {
+    const host = await stuck();
+    const ends: DeploymentView[] = [];
+    const events = new ObservedEvents(host.ports.events);
+    events.listen((_, event) => event.type === "end" && ends.push(event.deployment));
+    const start = () =>
+      new Deployments({ ports: { ...host.ports, events }, log: pino({ level: "silent" }) }).recoverAll();
+    await start();
+    await start();
+    expect(ends.map(({ failure }) => failure?.code)).not.toContain("app_held");
+    await start();
+    expect(ends.at(-1)).toMatchObject({
+      outcome: "failed",
+      failure: {
+        code: "app_held",
+        detail: expect.stringContaining("supervisord is down"),
+        fix: expect.stringContaining("cutover repair shop"),
+      },
+    });
+  });
+
   test("gives up after three attempts: the app is held, and status and log say why", async () => {
     const host = await stuck();
     const lines: string[] = [];

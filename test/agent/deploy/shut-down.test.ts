@@ -225,6 +225,29 @@ test("a staged release stays leased to its job, and a rollback, a redeploy and a
   await last.close();
 });
 
+test("an abort that comes too late for this life of the agent is for the next one", async () => {
+  const { host, agent } = await hostWith(v1);
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  host.onEffect = (effect) => {
+    if (effect !== `programs.start ${v2}`) return;
+    const closed = agent.close();
+    const { deployment } = JSON.parse(host.disk.state.get("shop") ?? "{}").journal;
+    agent.abort(deployment.id).then(resolve, resolve);
+    void closed;
+  };
+  const accepted = await agent.deploy("shop", host.request(v2, cold));
+  const answer = await promise;
+  const next = agentOn(host);
+  await next.recoverAll();
+  // Either it was aborted, or it says that it was not: never an answer that is taken for an abort of what goes on.
+  if ((answer as DeploymentView).outcome === "aborted") {
+    expect(await stateOf(host)).toMatchObject({ live: v1, journal: null });
+  } else {
+    expect(answer).toMatchObject({ code: "agent_stopping" });
+    expect(await next.abort(accepted.deployment)).toMatchObject({ outcome: "aborted" });
+  }
+});
+
 test("followers of a deployment are let go when it is left, to find it in the next life of the agent", async () => {
   const { host, agent } = await hostWith(v1);
   const closed = shutDownAt(host, agent, `programs.start ${v2}`);

@@ -11,6 +11,7 @@ import {
   entry,
   env,
   healthyHost,
+  helperFacts,
   liveConfig,
   now,
   supervisorConf,
@@ -42,6 +43,13 @@ test("every file of checks is in the list, under its own name", () => {
   expect(Object.keys(checks).toSorted()).toEqual(files.toSorted());
 });
 
+const two = (parts: Parameters<typeof helperFacts>[0], more: Partial<HostFacts> = {}) =>
+  healthyHost({ helper: helperFacts(parts), ...more });
+
+test("a healthy host with two processes has no findings", () => {
+  expect(judge(two({}))).toEqual([]);
+});
+
 const table: [name: string, facts: HostFacts, check: string, severity: string, what: RegExp, fix: RegExp][] = [
   [
     "an agent that is down",
@@ -50,6 +58,56 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     "error",
     /No agent answers on \/s/,
     /systemctl start cutover-agent/,
+  ],
+  [
+    "a host without the agent's user",
+    two({ user: undefined }),
+    "helper",
+    "error",
+    /no user cutover-agent/,
+    /useradd --system cutover-agent/,
+  ],
+  ["an agent's user that is root", two({ user: root }), "helper", "error", /must not be root/, /agent_user/],
+  ["a helper's socket that is not there", two({ socket: undefined }), "helper", "error", /not there/, /helper\.socket/],
+  [
+    "a helper's socket that is open to all",
+    two({ socket: entry("/run/cutover/helper.sock", 0o140666, 0, 990) }),
+    "helper",
+    "error",
+    /0666/,
+    /SocketMode=0660/,
+  ],
+  [
+    "settings that others than root can change",
+    two({ settings: [entry("/etc/cutover/apps/shop.yml", 0o100664)] }),
+    "helper",
+    "error",
+    /shop\.yml can be changed/,
+    /chmod go-w/,
+  ],
+  [
+    "a data directory that is the agent's",
+    two({ directories: [entry("/var/lib/cutover", 0o40755, 990, 990)] }),
+    "helper",
+    "error",
+    /\/var\/lib\/cutover is not root's/,
+    /chmod \+t/,
+  ],
+  [
+    "an app that is the agent's user",
+    two({}, { apps: [appFacts({ user: { name: "cutover-agent", uid: 990, gids: [990] } })] }),
+    "helper",
+    "error",
+    /shop would run as the agent's own user/,
+    /user: shop/,
+  ],
+  [
+    "two apps whose users have one group",
+    two({}, { apps: [appFacts(), appFacts({ app: "blog", user: { name: "blog", uid: 1002, gids: [1001] } })] }),
+    "helper",
+    "warning",
+    /blog and shop have users with the same group/,
+    /groupadd/,
   ],
   [
     "an agent of another version",
@@ -151,6 +209,40 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     "warning",
     /e\.env:3: B is not set\./,
     /cutover env set/,
+  ],
+  [
+    "a webhook's file that cannot be read",
+    healthyHost({
+      webhookFiles: [
+        {
+          named: "webhooks[0].url_file in agent.yml",
+          path: "/e/chat",
+          problem: "cannot be read: ENOENT",
+          entry: undefined,
+        },
+      ],
+    }),
+    "webhooks",
+    "warning",
+    /\/e\/chat cannot be read: ENOENT \(webhooks\[0\]\.url_file in agent\.yml\)/,
+    /0600/,
+  ],
+  [
+    "a webhook's secret that others may read",
+    healthyHost({
+      webhookFiles: [
+        {
+          named: "webhooks[1].secret_file in apps/shop.yml",
+          path: "/e/secret",
+          problem: undefined,
+          entry: entry("/e/secret", 0o100644),
+        },
+      ],
+    }),
+    "webhooks",
+    "error",
+    /\/e\/secret is a secret.*0644/,
+    /chmod 0600 \/e\/secret/,
   ],
   [
     "a directory of logs that is not there",

@@ -159,6 +159,23 @@ test("faults of agent.yml and of apps, all of them", async () => {
   ]);
 });
 
+test("files of webhooks that are not there, that are empty, and that everybody may read", async () => {
+  const { found, layout } = await host();
+  const file = (name: string) => join(layout.etc, name);
+  await writeFile(file("empty"), "\n", { mode: 0o600 });
+  await writeFile(file("chat"), "https://chat.example.com/hunter2\n");
+  await chmod(file("chat"), 0o644);
+  const hooks = `[{ url_file: ${file("chat")}, secret_file: ${file("empty")} }, { url_file: ${file("gone")} }]`;
+  await appendFile(layout.agentSettings, `webhooks: ${hooks}\n`);
+  const findings = await found();
+  expect(findings).toEqual([
+    finding("webhooks", /chat is a secret.*0644.*webhooks\[0\]\.url_file in agent\.yml/),
+    finding("webhooks", /empty is empty .*secret_file/, "warning"),
+    finding("webhooks", /gone cannot be read: ENOENT/, "warning"),
+  ]);
+  expect(JSON.stringify(findings)).not.toContain("hunter2");
+});
+
 test("secrets, left-over files, a Python that is not there", async () => {
   const { found, layout, dir } = await host();
   await writeFile(join(layout.apps, "shop.yml"), "domains: [shop.example.com]\n");

@@ -1,4 +1,4 @@
-import type { AppFacts, HostFacts } from "../../../agent/doctor/facts.ts";
+import type { AppFacts, HelperFacts, HostFacts } from "../../../agent/doctor/facts.ts";
 import { parseIni } from "../../../agent/doctor/ini.ts";
 import { parseNginxDump } from "../../../agent/doctor/nginx-config.ts";
 import { agentSettingsSchema, appSettingsSchema } from "../../../agent/settings.ts";
@@ -64,6 +64,18 @@ export function appFacts(parts: Partial<AppFacts> = {}): AppFacts {
   };
 }
 
+/** Of a host with an agent of its own user on which there is nothing to find. */
+export function helperFacts(parts: Partial<HelperFacts> = {}): HelperFacts {
+  return {
+    path: "/run/cutover/helper.sock",
+    user: { name: "cutover-agent", uid: 990, gids: [990, 33] },
+    socket: entry("/run/cutover/helper.sock", 0o140660, 0, 990),
+    settings: [entry("/etc/cutover/agent.yml", 0o100644), entry("/etc/cutover/apps", 0o40755)],
+    directories: [entry("/var/lib/cutover", 0o41771, 0, 990), entry("/var/lib/cutover/apps", 0o40755)],
+    ...parts,
+  };
+}
+
 /** A host on which there is nothing to find. */
 export function healthyHost(parts: Partial<HostFacts> = {}): HostFacts {
   return {
@@ -72,6 +84,7 @@ export function healthyHost(parts: Partial<HostFacts> = {}): HostFacts {
     settings: agentSettingsSchema.parse({}),
     agent: { socket: "/run/cutover/agent.sock", version: "1.2.3" },
     apps: [appFacts()],
+    helper: undefined,
     strayEnvFiles: [],
     nginx: {
       test: { ok: true, output: "nginx: configuration file /etc/nginx/nginx.conf test is successful\n" },
@@ -92,6 +105,7 @@ export function healthyHost(parts: Partial<HostFacts> = {}): HostFacts {
       files: ["cutover-shop-20261121T103000Z-3f2c1ab.conf", "celery.conf"],
     },
     certificates: [],
+    webhookFiles: [],
     directories: [],
     pythons: [
       { version: undefined, apps: ["shop"], found: { path: "/usr/bin/python3", version: "3.11.2", pip: [23, 0] } },

@@ -1,7 +1,9 @@
+import { execFile } from "node:child_process";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { IssuerKeyFiles, type KeyTimes } from "../../../agent/host/issuer-keys.ts";
 import { agentSettingsSchema, type GithubIssuer } from "../../../agent/settings.ts";
@@ -190,6 +192,21 @@ test.each(odd)("%s is no answer, and takes no more time or memory than it may", 
     detail: expect.stringContaining(reason),
   });
   expect(server.keysAsked).toBe(0);
+});
+
+test("an issuer behind a proxy is asked through it, where the agent's environment says so", async () => {
+  const asked: string[] = [];
+  const through = (proxy: Server) =>
+    proxy.on("request", (request, response) => {
+      asked.push(request.url ?? "");
+      response.end("{}");
+    });
+  await using proxy = await answering(through);
+  const script =
+    'import("./agent/host/fetch-json.ts").then((it) => it.fetchJson(process.argv[1], { ms: 5000, bytes: 100 }))';
+  const env = { PATH: process.env.PATH, NODE_USE_ENV_PROXY: "1", HTTP_PROXY: new URL(proxy.url).origin };
+  await promisify(execFile)(process.execPath, ["-e", script, "http://issuer.test/jwks"], { env });
+  expect(asked).toEqual(["http://issuer.test/jwks"]);
 });
 
 test("only what a key needs is kept of the answer", async () => {

@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
-import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ReleaseDirectories } from "../../../agent/host/bundle/releases.ts";
 import { appLayout } from "../../../agent/host/layout.ts";
+import { Nginx } from "../../../agent/host/nginx/nginx.ts";
 import { RunPorts } from "../../../agent/host/run-ports.ts";
 import { StateFiles } from "../../../agent/host/state-file.ts";
 import { Scratch } from "../../harness/scratch.ts";
@@ -40,4 +42,23 @@ test("a link that was not put in its place goes when the links are published aga
   await releases.publish("shop", { current: run });
   expect(existsSync(layout.published("current"))).toBe(true);
   await expect(symlink("free", `${layout.published("current")}.tmp`)).resolves.toBeUndefined();
+});
+
+test("a staged link that was not put in its place goes when nothing is staged", async () => {
+  const releases = new ReleaseDirectories({ data: scratch.path, limits: { bundle: 1, free: 0 } });
+  await mkdir(layout.home, { recursive: true });
+  await symlink("releases/other", `${layout.published("staged")}.tmp`);
+  await releases.publish("shop", { canary: null, staged: null });
+  expect(await readdir(layout.home)).not.toContain("staged.tmp");
+});
+
+test("what nginx had before a canary's step goes when its files are as they should be", async () => {
+  const name = "cutover-shop.upstream.conf";
+  for (const left of [name, `${name}.before`]) await writeFile(join(scratch.path, left), "upstream {}\n");
+  for (const left of [`${name}.tmp`, `${name}.before.tmp`]) await writeFile(join(scratch.path, left), "upstr");
+  // nginx has read what is there, so it is not asked for anything.
+  const nginx = new Nginx({ binary: "/bin/false", confDir: scratch.path });
+  const { changed } = await nginx.write([{ name, effect: "upstream.write", text: "upstream {}\n" }]);
+  expect(changed).toBe(false);
+  expect((await readdir(scratch.path)).filter((file) => file.startsWith(name))).toEqual([name]);
 });

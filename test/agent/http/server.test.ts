@@ -118,6 +118,20 @@ test("a body that comes too slowly is cut", async () => {
   expect(client.text()).toMatch(/^HTTP\/1.1 408 /);
 });
 
+test("a slow body that keeps the rate is taken, however long it takes", async () => {
+  const { agent, authorization } = await agentWithToken({
+    http: { bodyRate: { bytesPerSecond: 1000, windowMs: 100 } },
+    times: { headersMs: 200 },
+  });
+  const client = await rawClient(agent, [sized, authorization]);
+  // Longer than every limit of time that there is, and well above the rate.
+  for (let sent = 0; sent < bundle.length; sent += 20_000) {
+    client.socket.write(bundle.subarray(sent, sent + 20_000));
+    await sleep(50);
+  }
+  await vi.waitUntil(() => client.text().includes("HTTP/1.1 202 "), { timeout: 5000 });
+});
+
 test("time in which the service does not read does not count against the client", async () => {
   const { agent, authorization } = await agentWithToken({
     http: { bodyRate: { bytesPerSecond: 1_000_000, windowMs: 50 } },

@@ -41,7 +41,7 @@ export class LearntInMemory implements LearntRepositories {
   }
 
   async learn(app: string, repository: LearntRepository): Promise<LearntRepository> {
-    const known = await this.list(app);
+    const known = this.all.get(app) ?? [];
     const same = known.find((each) => each.repository === repository.repository && each.issuer === repository.issuer);
     if (same === undefined) this.all.set(app, [...known, repository]);
     return same ?? repository;

@@ -13,10 +13,20 @@ import urllib.parse
 RELEASE = os.environ["CUTOVER_RELEASE"]
 
 
+def ends():
+    """Whether the first visitor ends this instance: `always`, or `once` in a run's life."""
+    how = os.environ.get("ENDS_WITH_VISITORS")
+    mark = os.path.join(os.environ["CUTOVER_SHARED"], "ended-" + os.environ["CUTOVER_RUN"])
+    if how == "once" and not os.path.exists(mark):
+        open(mark, "w").close()
+        return True
+    return how == "always"
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
-        if url.path == "/version" and os.environ.get("ENDS_WITH_VISITORS") == os.environ["CUTOVER_INSTANCE"]:
+        if url.path == "/version" and os.environ["CUTOVER_INSTANCE"] == "web-0" and ends():
             threading.Thread(target=server.shutdown).start()
         if os.environ.get("BROKEN") == "yes":
             return self.answer(500, "broken on purpose")

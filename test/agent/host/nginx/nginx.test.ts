@@ -2,7 +2,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
+import { systemClock } from "../../../../agent/host/clock.ts";
 import { Nginx } from "../../../../agent/host/nginx/nginx.ts";
 import { processRuns, readPidFile } from "../../../../agent/host/processes.ts";
 import { eventually, freePort, scratch } from "../scratch.ts";
@@ -100,6 +102,27 @@ test("an address that another program has: the old site stays and serves", async
   });
   expect(readFileSync(file, "utf8")).toBe(answering(port, "old"));
   expect(await said(port)).toBe("old");
+});
+
+test("what goes wrong after nginx was told: it reads the old site again, before anybody counts on that", async () => {
+  const { conf, confDir, nginx, port, file } = await host();
+  await nginx.write(one(answering(port, "old")));
+  let failing = true;
+  const sleep = async () => {
+    await setTimeout(300);
+    if (failing) throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+  };
+  const failingOnce = async () => {
+    await sleep().finally(() => {
+      failing = false;
+    });
+  };
+  const clock = { ...systemClock, sleep: failingOnce };
+  const unlucky = new Nginx({ binary: nginxProgram(), conf, confDir, clock });
+  await expect(unlucky.write(one(answering(port, "new")))).rejects.toThrow("EMFILE");
+  expect(readFileSync(file, "utf8")).toBe(answering(port, "old"));
+  expect(await said(port)).toBe("old");
+  expect(readdirSync(confDir)).toEqual([name]);
 });
 
 test("a crash between the write and the reload is made good by the next write of the same text", async () => {

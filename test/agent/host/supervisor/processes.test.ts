@@ -7,6 +7,7 @@ import { LocalPrivileged } from "../../../../agent/host/privileged.ts";
 import { childrenOf, processRuns } from "../../../../agent/host/processes.ts";
 import { SupervisorLogs } from "../../../../agent/host/supervisor/instance-logs.ts";
 import { launcherFile } from "../../../../agent/host/supervisor/launcher.ts";
+import { programsFileName } from "../../../../agent/host/supervisor/programs.ts";
 import type { ProcessProgram, RunSpec } from "../../../../agent/ports.ts";
 import { type EmbeddedHost, embeddedHost } from "../embedded-host.ts";
 import { eventually, release, testConfig, testSpec } from "../scratch.ts";
@@ -47,6 +48,15 @@ async function logOf({ embedded }: EmbeddedHost, run: string, source: string): P
   const tails = await new SupervisorLogs(data, supervisor.conf_dir).tail("shop", run, 50);
   return tails.find((tail) => tail.source === source)?.text ?? "";
 }
+
+test("a programs file that was not written to its end goes with the run", async () => {
+  const { privileged, embedded } = await embeddedHost();
+  const confDir = embedded.settings.supervisor.conf_dir;
+  await privileged.prepareApp("shop");
+  writeFileSync(join(confDir, `${programsFileName("shop", release)}.tmp`), "[progr");
+  await privileged.removePrograms("shop", release);
+  expect(readdirSync(confDir)).toEqual([]);
+});
 
 test("a process runs as the web instances do, is known, and its removal leaves nothing of it", async () => {
   const { host, spec } = await hostWithWorker(0, { instances: 2, stop_timeout: "30s" });

@@ -94,6 +94,19 @@ test("another GitHub counts where a trust names it, with its own server and ids"
   expect(refusals(agent)).toMatchObject([{ reason: "issuer_untrusted", got: tokens.issuer, trusted: [ghes.issuer] }]);
 });
 
+test("what one GitHub may do is not what another may, and neither uses up the other's tokens", async () => {
+  const agent = await start([
+    { github: { repository, ...ids, environment } },
+    { github: { repository: "acme/blog", ...ids, environment, issuer: ghes.issuer } },
+  ]);
+  const elsewhere = { iss: ghes.issuer, repository: "acme/blog", jti: "same" };
+  expect(await call(agent, { claims: { ...elsewhere, repository } })).toBe(401);
+  expect(refusals(agent)).toMatchObject([{ claim: "repository", expected: "acme/blog", got: "acme/shop" }]);
+  expect(await call(agent, { claims: { jti: "same" } })).toBe(200);
+  expect(await call(agent, { claims: elsewhere })).toBe(200);
+  expect(await call(agent, { claims: elsewhere })).toBe(403);
+});
+
 test("deploying, activating, rolling back, reading and aborting are granted apart", async () => {
   const agent = await start([
     { github: { repository, ...ids, environment }, allow: ["deploy", "activate", "abort"] },
@@ -168,8 +181,12 @@ test("a call that is not allowed teaches nothing", async () => {
 
 test("of two first calls at once from two repositories of one name, one counts", async () => {
   const agent = await start([{ github: { repository, environment } }]);
-  const statuses = await Promise.all([call(agent), call(agent, { claims: { repository_id: "9" } })]);
-  expect(statuses.toSorted()).toEqual([200, 401]);
+  // Both look before either is learnt.
+  agent.learnt.list = async () => [];
+  const others = { claims: { repository_id: "9", repository_owner_id: "8" } };
+  const sameId = { claims: { repository_owner_id: "8" } };
+  expect([await call(agent), await call(agent, others), await call(agent, sameId)]).toEqual([200, 401, 401]);
+  expect(refusals(agent)).toMatchObject([{ claim: "repository_id" }, { claim: "repository_owner_id" }]);
 });
 
 test("one id that is given holds, and the other is learnt", async () => {
@@ -198,6 +215,9 @@ test("what was learnt and cannot be read refuses the call", async () => {
   expect(refusals(agent)).toMatchObject([
     { reason: "settings_invalid", detail: expect.stringContaining("cannot be read") },
   ]);
+  const trust = [{ github: { repository, ...ids, environment } }];
+  agent.settings.set("shop", { ...appSettingsSchema.parse({ trust }), app: "shop", file: "shop.yml" });
+  expect(await call(agent)).toBe(200);
 });
 
 test("an app without a trusted repository asks no issuer for keys", async () => {

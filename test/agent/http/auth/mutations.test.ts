@@ -71,10 +71,10 @@ function expectNothingOf({ authorization = [], path = "", headers = {} }: Attemp
   for (const part of parts) expect(seen).not.toContain(part.slice(0, 20));
 }
 
-interface Set_ {
+interface Kind {
   what: string;
   table: Mutation[];
-  set: () => Promise<{ options: TestAgentOptions; good: Good }>;
+  start: () => Promise<{ options: TestAgentOptions; good: Good }>;
 }
 
 function githubKeys(): NonNullable<TestAgentOptions["github"]> {
@@ -89,11 +89,11 @@ function githubKeys(): NonNullable<TestAgentOptions["github"]> {
 
 const ids = { repository: "acme/shop", repository_id: "1296269", owner_id: "583231" };
 
-const sets: Set_[] = [
+const kinds: Kind[] = [
   {
     what: "a key's",
     table: [...mutations, ...keyMutations],
-    async set() {
+    async start() {
       const key = await newKey();
       return { options: { trust: [{ key: key.publicLine }] }, good: await goodKey(key) };
     },
@@ -101,7 +101,7 @@ const sets: Set_[] = [
   {
     what: "GitHub's, of an environment",
     table: [...mutations, ...githubMutations],
-    async set() {
+    async start() {
       const trust = [{ github: { ...ids, environment: "production" } }];
       return { options: { trust, github: githubKeys() }, good: await goodGithub(tokens) };
     },
@@ -109,20 +109,20 @@ const sets: Set_[] = [
   {
     what: "GitHub's, of a branch",
     table: refMutations,
-    async set() {
+    async start() {
       const trust = [{ github: { ...ids, ref: "refs/heads/main", events: ["push", "workflow_dispatch"] } }];
       return { options: { trust, github: githubKeys() }, good: await goodGithub(tokens) };
     },
   },
 ];
 
-describe.each(sets)("a token is $what", ({ table, set }) => {
+describe.each(kinds)("a token is $what", ({ table, start }) => {
   let agent: TestAgent;
   let good: Good;
   let attackerUrl: string;
 
   beforeAll(async () => {
-    const made = await set();
+    const made = await start();
     good = made.good;
     agent = await startTestAgent(made.options);
     attackerUrl = `http://127.0.0.1:${(attacker.address() as AddressInfo).port}`;

@@ -22,6 +22,8 @@ afterAll(async () => {
   await scratch?.[Symbol.asyncDispose]();
 });
 
+const twoDays = 2 * 24 * 60 * 60_000;
+
 const kinds = [
   { kind: "a key", make: () => goodKey(key) },
   { kind: "GitHub", make: () => goodGithub(tokens) },
@@ -176,10 +178,11 @@ describe.each(kinds)("a used token of $kind is refused", ({ make }) => {
     const token = await good.sign();
     expect(await send(await start(), token)).toBe(202);
     await stop();
-    now += 400_000;
+    // So much later that it is forgotten at a start.
+    now += twoDays;
     await start();
     await stop();
-    now -= 400_000;
+    now -= twoDays;
     const agent = await start();
     expect(await send(agent, token)).toBe(403);
     expect(reasons(agent)).toEqual(["clock_behind"]);

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { createProgram } from "../agent/cli/program.ts";
-import { installedFiles, packagePlaces } from "../agent/install/files.ts";
+import { createProgram } from "../cli/program.ts";
+import { installedFiles, packagePlaces } from "../install/files.ts";
 import {
   type PackageFile,
   packageName,
@@ -47,7 +47,9 @@ export async function makePackage(options: PackageOptions): Promise<string> {
       text("DEBIAN/control", renderControl({ version, architecture, installedSize })),
       text("DEBIAN/conffiles", renderConffiles(files)),
       text("DEBIAN/md5sums", await md5sums(root, files)),
-      ...scripts.map((name): PackageFile => ({ ...local(`DEBIAN/${name}`, `packaging/debian/${name}`), mode: 0o755 })),
+      ...scripts.map(
+        (name): PackageFile => ({ ...local(`DEBIAN/${name}`, `agent/packaging/debian/${name}`), mode: 0o755 }),
+      ),
     ];
     for (const file of control) await put(root, file);
     await setTimes(root, date);
@@ -75,8 +77,8 @@ async function filesOf({ version, architecture, date }: PackageOptions): Promise
     { ...text("usr/bin/cutover", renderCommand("cutover.mjs")), mode: 0o755 },
     ...installedFiles(installation, packagePlaces).map(({ path, text: content }) => text(path.slice(1), content)),
     zipped("usr/share/man/man8/cutover.8.gz", renderManPage(command, { section: 8, version })),
-    zipped(`usr/share/man/man8/${packageName}.8.gz`, await readFile("packaging/debian/cutover-agent.8", "utf8")),
-    text(`${doc}/copyright`, `${await readFile("packaging/debian/copyright", "utf8")}License: MIT\n${folded}`),
+    zipped(`usr/share/man/man8/${packageName}.8.gz`, await readFile("agent/packaging/debian/cutover-agent.8", "utf8")),
+    text(`${doc}/copyright`, `${await readFile("agent/packaging/debian/copyright", "utf8")}License: MIT\n${folded}`),
     zipped(`${doc}/changelog.gz`, renderChangelog(version, date)),
     zipped(`${doc}/licenses.gz`, await bundledLicenses(node.license)),
   ];

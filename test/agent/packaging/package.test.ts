@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { chmod, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { makePackage } from "../../packaging/package.ts";
-import { runProgram } from "../harness/run.ts";
-import { Scratch } from "../harness/scratch.ts";
+import { makePackage } from "../../../agent/packaging/package.ts";
+import { runProgram } from "../../harness/run.ts";
+import { Scratch } from "../../harness/scratch.ts";
 
 const architecture = process.arch === "arm64" ? "arm64" : "amd64";
 

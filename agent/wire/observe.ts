@@ -1,0 +1,51 @@
+import type { Deployments } from "../deploy/deployments.ts";
+import { AuditFiles } from "../host/audit-files.ts";
+import { freeBytes } from "../host/bundle/releases.ts";
+import type { Logger } from "../logger.ts";
+import { AuditWithRefusals, endOf } from "../observe/audited.ts";
+import { Metrics } from "../observe/metrics.ts";
+import type { ObservedEvents } from "../observe/observed-events.ts";
+import { Webhooks } from "../observe/webhooks.ts";
+import type { Ports } from "../ports.ts";
+import type { AgentSettings } from "../settings.ts";
+import { names } from "./listen.ts";
+
+/** Webhooks that are under way at shut-down get this long. */
+const graceMs = 2000;
+
+interface Observed {
+  version: string;
+  events: ObservedEvents;
+  service: Deployments;
+  apps: Ports["apps"];
+  logger: Logger;
+}
+
+/** Who hears of what deployments do, and of their ends. */
+export function observe(settings: AgentSettings, { version, events, service, apps, logger }: Observed) {
+  const metrics = new Metrics({ service, version, freeBytes: () => freeBytes(settings.data) });
+  const onError = (err: unknown) => logger.error({ err }, "the audit log could not be written");
+  const files = new AuditFiles(settings.data, { onError });
+  const audit = new AuditWithRefusals(files, (reason) => metrics.refused(reason));
+  const webhooks = new Webhooks({
+    webhooks: settings.webhooks,
+    apps,
+    host: names(settings)[0] ?? settings.listen,
+    log: logger,
+    onResult: (result) => metrics.webhook(result),
+  });
+  events.listen((app, event) => metrics.event(app, event));
+  events.listen((_app, event) => {
+    const entry = endOf(event);
+    if (entry !== undefined) void audit.record(entry);
+  });
+  events.listen((app, event) => webhooks.event(app, event));
+  return {
+    metrics,
+    audit,
+    async closeObservers(): Promise<void> {
+      await webhooks.close(graceMs);
+      await files.close();
+    },
+  };
+}
