@@ -5,9 +5,10 @@
 //   output and error must be something else (StandardOutput=journal, StandardError=journal): its log goes to standard error.
 // - `cutover-helper --config /etc/cutover/agent.yml --peer %i`: %i ends with the user id of who connected (`<n>-<pid>-<uid>`).
 // - as root, with the capabilities to act for the apps' users: CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER
-//   CAP_FSETID CAP_KILL CAP_SETUID CAP_SETGID CAP_SYS_PTRACE (to see whose a process is), CAP_SYS_ADMIN (namespaces of build
-//   steps) and CAP_NET_BIND_SERVICE (`nginx -t` binds what the sites listen on). Not with RestrictSUIDSGID (directories of
-//   sockets have the group's bit) nor with RestrictNamespaces of pid, mnt and net.
+//   CAP_FSETID CAP_KILL and CAP_SYS_PTRACE (to see whose a process is). Not with RestrictSUIDSGID (directories of sockets have
+//   the group's bit). Where CUTOVER_UNIT names its unit, steps and nginx -t are units that systemd starts. Elsewhere they are
+//   its children: then it needs CAP_SETUID CAP_SETGID, CAP_SYS_ADMIN and namespaces (pid, mnt, net) of steps, and
+//   CAP_NET_BIND_SERVICE (`nginx -t` binds what the sites listen on).
 // - where it may write to `data`, nginx's and supervisor's conf_dir, nginx's logs and pid file (for `nginx -t`), and
 //   /run/cutover-helper, its lock.
 //
