@@ -43,7 +43,8 @@ export class SpentTokensFile implements SpentTokens {
     const tokens = new SpentTokensFile(file, options);
     await mkdir(dirname(file), { recursive: true });
     await tokens.#load();
-    await effect("token.rewrite", () => tokens.#rewrite());
+    // Where it cannot be written the agent starts all the same: the next token is refused unless it can be by then.
+    await effect("token.rewrite", () => tokens.#rewrite()).catch(() => undefined);
     return tokens;
   }
 

@@ -1,4 +1,4 @@
-import { open, readlink, realpath, rm, stat } from "node:fs/promises";
+import { open, readlink, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, isAbsolute, join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import { type Effect, effect } from "../../effects.ts";
@@ -130,7 +130,10 @@ export class Nginx {
         files.map(({ path }) => path),
       );
     } catch (error) {
-      for (const { path, loaded } of changing) await effect("site.restore", () => this.#put(path, loaded), path);
+      // Once more where it fails: what nginx refuses must not stay where its next start would read it.
+      for (const file of changing) {
+        await effect("site.restore", () => this.#restore(file), file.path).catch(() => this.#restore(file));
+      }
       await this.#readAgain(changing, error);
       await this.#forget(changing);
       throw error;
@@ -193,6 +196,15 @@ export class Nginx {
   async #put(path: string, text: string | undefined): Promise<void> {
     if (text === undefined) await rm(path, { force: true });
     else await writeDurably(path, text, siteMode);
+  }
+
+  /** By a rename of what was kept, which also a full disk has room for. */
+  async #restore({ path, loaded }: FileState): Promise<void> {
+    if (loaded === undefined) return rm(path, { force: true });
+    const kept = await readIfThere(beforeFile(path));
+    if (kept === undefined) return;
+    await rename(beforeFile(path), path);
+    await syncDirectory(this.#options.confDir);
   }
 
   async #forget(files: FileState[]): Promise<void> {

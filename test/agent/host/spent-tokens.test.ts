@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -55,6 +55,17 @@ test("a line that a power cut tore does not take the next one with it", async ()
   await again.spend("b", soon());
   const third = await openFile();
   expect([await third.spend("a", soon()), await third.spend("b", soon())]).toEqual(["spent", "spent"]);
+});
+
+test("a file that cannot be written lets the agent start, keeps what is spent, and refuses what it cannot write down", async () => {
+  const now = 1_000_000;
+  await (await openFile({ now: () => now })).spend("a", now + 1000);
+  await mkdir(`${file}.new`);
+  const tokens = await openFile({ now: () => now });
+  expect(await tokens.spend("a", now + 1000)).toBe("spent");
+  await expect(tokens.spend("b", now + 1000)).rejects.toMatchObject({ code: "internal" });
+  await rmdir(`${file}.new`);
+  expect(await tokens.spend("c", now + 1000)).toBe("recorded");
 });
 
 test("an id with newlines in it is one line", async () => {
