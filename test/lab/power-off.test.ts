@@ -58,11 +58,16 @@ describeLab("the power of a host goes while a deployment", () => {
       expect([live, packed.release]).toContain((await fleet.firstVisit(host())).release);
       live = await app.deploy(host());
       expect(await fleet.firstVisit(host())).toMatchObject({ release: live });
-      const programs = (await host().check("supervisorctl", "status")).trim().split("\n");
-      expect(programs.map((line) => line.split(/\s+/).slice(0, 2))).toEqual([
-        [`cutover-shop-${live}:web-0`, "RUNNING"],
-        [`cutover-shop-${live}:web-1`, "RUNNING"],
-      ]);
+      // Its own and nobody else's; supervisor calls one running that has been so for a second.
+      const programs = async () => {
+        const { stdout } = await host().run("supervisorctl", "status");
+        return stdout
+          .trim()
+          .split("\n")
+          .map((line) => line.split(/\s+/).slice(0, 2).join(" "));
+      };
+      const wanted = [0, 1].map((index) => `cutover-shop-${live}:web-${index} RUNNING`);
+      await expect.poll(programs, { timeout: 20_000 }).toEqual(wanted);
     },
   );
 
