@@ -237,7 +237,7 @@ function othersMayRead(file: string, root: string): boolean {
 }
 
 function kindOf(path: string): string {
-  if (/^apps\/shop\/run\/[^/]+\/[^/]+\.json$/.test(path)) return "launch file";
+  if (/^apps\/shop\/launch\/[^/]+\/[^/]+\.json$/.test(path)) return "launch file";
   if (/^apps\/shop\/logs\/.*\.log$/.test(path)) return "instance's log";
   return path;
 }

@@ -86,9 +86,10 @@ test("a release goes from the agent to the app's user to root, and its commands 
 
   const lines: string[] = [];
   const onOutput = (source: string, line: string) => lines.push(`${source}: ${line}`);
-  const code = "import os, sys; print(os.getcwd(), os.getuid(), os.environ['SECRET']); sys.exit(3)";
+  // Backwards, since it would be taken out as it is.
+  const code = "import os, sys; print(os.getcwd(), os.getuid(), os.environ['SECRET'][::-1]); sys.exit(3)";
   expect(await privileged.runCommand(testSpec(config), command(["python", "-c", code], { onOutput }))).toBe(3);
-  expect(lines).toEqual([`release: ${host.layout().app(release)} ${idsOf(users.app).uid} canary-of-shop`]);
+  expect(lines).toEqual([`release: ${host.layout().app(release)} ${idsOf(users.app).uid} pohs-fo-yranac`]);
 });
 
 test("errors arrive as they were thrown, and the connection goes on", async () => {
