@@ -1,3 +1,4 @@
+import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { Connections } from "../ports.ts";
 import { parseAddress } from "./address.ts";
@@ -30,9 +31,12 @@ export interface TcpSocket {
   unsent: number;
 }
 
-/** Lines of /proc/net/tcp and tcp6: `sl local_address rem_address st tx_queue:rx_queue ...`. */
+/**
+ * Lines of /proc/net/tcp and tcp6: `sl local_address rem_address st tx_queue:rx_queue ...`. Connections that are over
+ * (06, TIME_WAIT) are left out: nothing holds them, and behind a proxy there are tens of thousands.
+ */
 export function parseTcpTable(table: string): TcpSocket[] {
-  return [...table.matchAll(/^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ ([0-9A-F]{2}) ([0-9A-F]+):/gm)].map(
+  return [...table.matchAll(/^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ (?!06)([0-9A-F]{2}) ([0-9A-F]+):/gm)].map(
     ([, address = "", port = "", state = "", unsent = ""]) => ({
       address,
       port: Number.parseInt(port, 16),
@@ -44,16 +48,27 @@ export function parseTcpTable(table: string): TcpSocket[] {
 
 /** Empty where the machine has no such protocol. */
 export async function tcpSockets(): Promise<TcpSocket[]> {
-  const tables = await Promise.all(
-    ["/proc/net/tcp", "/proc/net/tcp6"].map((file) => readFile(file, "utf8").catch(() => "")),
-  );
-  return tables.flatMap(parseTcpTable);
+  const tables = ["/proc/net/tcp", "/proc/net/tcp6"].map((file) => socketsIn(file).catch(() => []));
+  return (await Promise.all(tables)).flat();
+}
+
+/** Piece by piece, since a table has megabytes where connections come and go. */
+async function socketsIn(file: string): Promise<TcpSocket[]> {
+  const found: TcpSocket[] = [];
+  let rest = "";
+  for await (const piece of createReadStream(file, "latin1")) {
+    const text = rest + piece;
+    const whole = text.lastIndexOf("\n") + 1;
+    found.push(...parseTcpTable(text.slice(0, whole)));
+    rest = text.slice(whole);
+  }
+  return found;
 }
 
 /** 127.0.0.1, and the same as a listener on [::] sees it. */
 const loopback = new Set(["0100007F", "0000000000000000FFFF00000100007F"]);
 
-export const tcpStates = { established: "01", synReceived: "03", finWait1: "04", timeWait: "06", closeWait: "08" };
+export const tcpStates = { established: "01", synReceived: "03", finWait1: "04", closeWait: "08" };
 
 /**
  * Counts connections by their listener's port. The listener's end alone has that port as its own; one that waits in the

@@ -9,7 +9,7 @@ import { makeDirectory } from "./directory.ts";
 import { removeUnfinished, syncDirectory, writeDurably } from "./durable.ts";
 import { appLayout } from "./layout.ts";
 import { listIfThere, readIfThere } from "./optional-file.ts";
-import { tcpSockets, tcpStates } from "./proc-net.ts";
+import { tcpSockets } from "./proc-net.ts";
 
 /** The file of a run's ports: web-0 has the first, web-1 the second. */
 const portsFile = z.strictObject({ ports: z.array(z.int().min(1).max(65535)) });
@@ -121,8 +121,7 @@ export class RunPorts {
 
 /** Ports that any socket of this machine has, on whatever address; not those of connections that are over. */
 async function usedPorts(): Promise<Set<number>> {
-  const sockets = await tcpSockets();
-  return new Set(sockets.filter(({ state }) => state !== tcpStates.timeWait).map(({ port }) => port));
+  return new Set((await tcpSockets()).map(({ port }) => port));
 }
 
 /** Finds what the kernel's table of connections does not show: a socket that is bound and does not listen yet. */
