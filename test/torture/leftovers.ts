@@ -6,8 +6,11 @@ import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
 import { Supervisor } from "../../agent/host/supervisor/supervisor.ts";
 import type { TortureHost } from "./host.ts";
 
-/** What is on a host at rest that its state does not know, and what its state knows that is not there; empty when all is well. */
-export async function leftovers(host: TortureHost): Promise<string[]> {
+/**
+ * What is on a host at rest that its state does not know, and what its state knows that is not there; empty when all is well.
+ * @param how `pruned`: false where releases that no `keep` keeps wait for the next deploy
+ */
+export async function leftovers(host: TortureHost, { pruned = true } = {}): Promise<string[]> {
   const state = await host.state();
   const { supervisor, nginx } = embeddedLayout(host.agent.directory);
   const home = join(host.data, "apps", "shop");
@@ -68,7 +71,7 @@ export async function leftovers(host: TortureHost): Promise<string[]> {
       .filter((path) => /\.(tmp|new|before|partial)$/.test(path))
       .map((path) => `temporary file ${path}`),
     ...releases
-      .filter((id) => !keptReleases(state, 4).includes(id))
+      .filter((id) => pruned && !keptReleases(state, 4).includes(id))
       .map((id) => `release ${id} that no \`keep\` keeps`),
   ];
 }

@@ -16,6 +16,8 @@ export interface Operation {
   starts?: boolean;
   /** Why a reboot in its middle says nothing. */
   noReboot?: string;
+  /** Why it may leave releases that no `keep` keeps for the next deploy to prune. */
+  prunesLater?: string;
   /** Answers beside 200 that visitors may get. */
   visitorsMaySee?: RegExp;
 }
@@ -155,6 +157,7 @@ export const operations: Operation[] = [
   },
   {
     name: "repair",
+    prunesLater: "which releases were rolled back is lost with the state, and a repair removes nothing on a guess",
     async prepare(host) {
       await host.agent.kill();
       host.tearState();

@@ -123,7 +123,8 @@ async function around(
     const bad = seen.failures.filter((failure) => operation.visitorsMaySee?.test(failure) !== true);
     if (bad.length > 0) faults.push(`${bad.length} of ${seen.requests} requests failed: ${bad[0]}`);
     for (const release of seen.releases) if (!visible.has(release)) faults.push(`visitors saw ${release}`);
-    faults.push(...(await atRest(host)).filter((left) => !known.has(left)));
+    const pruned = operation.prunesLater === undefined;
+    faults.push(...(await atRest(host, { pruned })).filter((left) => !known.has(left)));
     if (restarted) faults.push(...(await unchangedByAnotherStart(host)));
     faults.push(...(await goesOn(host)).filter((left) => !known.has(left.replace(later, ""))));
   } catch (error) {
@@ -159,8 +160,8 @@ async function unsettled(host: TortureHost): Promise<string> {
   return JSON.stringify({ at: journal?.deployment.state, attempts: journal?.attempts, held, warm });
 }
 
-async function atRest(host: TortureHost): Promise<string[]> {
-  const left = await leftovers(host);
+async function atRest(host: TortureHost, { pruned = true } = {}): Promise<string[]> {
+  const left = await leftovers(host, { pruned });
   const { live, staged } = await host.state();
   const serves = await releaseOf(host.site).catch((error: Error) => error.message);
   const may = [live, staged !== null && staged.weight > 0 ? staged.run : null].flatMap((run) => run ?? []);
