@@ -1,16 +1,10 @@
 import type { Operation } from "../shared/audience.ts";
 import { asCutoverError, CutoverError, type ErrorCode } from "../shared/errors.ts";
 import { fromProblem } from "../shared/problem.ts";
-import {
-  type DeploymentEvent,
-  type DeploymentState,
-  type DeploymentView,
-  deploymentStates,
-  routes,
-} from "../shared/protocol.ts";
+import { type DeploymentState, type DeploymentView, routes } from "../shared/protocol.ts";
 import type { AgentClient } from "./agent-client.ts";
 import type { Bundle } from "./bundle.ts";
-import { activities } from "./host-log.ts";
+import { HostProgress } from "./host-progress.ts";
 import { HostUpload, type HostUploadParts, type SendOptions } from "./host-upload.ts";
 import type { HostReport } from "./job-report.ts";
 
@@ -37,6 +31,7 @@ export class HostRun {
   /** Its way to the bundle. */
   readonly upload: HostUpload;
   readonly #parts: HostParts;
+  readonly #progress: HostProgress;
   /** The deployment that an abort would undo. */
   #deployment: string | undefined;
   /** The one that left the release staged: its end, unlike an activation's, still leaves something to undo. */
@@ -44,8 +39,6 @@ export class HostRun {
   /** The release of an upload whose answer has not come: the host may have a deployment of it. */
   #unanswered: string | undefined;
   #lease: NodeJS.Timeout | undefined;
-  #activity = "deploy";
-  #going = "";
   #finished: Promise<unknown> = Promise.resolve();
 
   constructor(parts: HostParts) {
@@ -53,6 +46,7 @@ export class HostRun {
     this.client = parts.client;
     this.upload = new HostUpload(parts);
     this.report = { host: parts.client.host, outcome: "not_started", phases: [] };
+    this.#progress = new HostProgress(parts.client, parts.log, this.report);
   }
 
   /** Makes sure that an agent is there before anything is done that takes time. */
@@ -70,7 +64,7 @@ export class HostRun {
     await this.#recorded(signal, async () => {
       const { now } = this.#parts;
       this.report.release = bundle.release;
-      this.#activity = "upload";
+      this.#progress.begin("upload");
       const start = now();
       this.#unanswered = bundle.release;
       const upload = this.upload.send(bundle, { releaseCommand, leaseMs, signal });
@@ -81,7 +75,7 @@ export class HostRun {
       });
       this.#unanswered = undefined;
       this.#deployment = deployment;
-      this.#addPhase("upload", start, now() - start);
+      this.#progress.phase("upload", start, now() - start);
       const view = await this.#follow(deployment, signal, onState);
       if (view.outcome !== "staged") throw endedBadly(view);
       this.#staged = deployment;
@@ -129,7 +123,7 @@ export class HostRun {
   /** Gives the staged release a part of the traffic, in percent. It stays staged, so an abort takes it back. */
   async shift(release: string, weight: number, signal: AbortSignal): Promise<void> {
     await this.#recorded(signal, async () => {
-      this.#going = `${weight} %: `;
+      this.#progress.prefix = `${weight} %: `;
       try {
         const path = routes.activate(this.#parts.app, release);
         const options = { body: { weight }, repeatable: true };
@@ -138,7 +132,7 @@ export class HostRun {
         this.report.outcome = "staged";
         this.report.note = `It has ${weight} % of the traffic.`;
       } finally {
-        this.#going = "";
+        this.#progress.prefix = "";
       }
     });
   }
@@ -184,7 +178,7 @@ export class HostRun {
         waitMs: ownDeploymentMs,
       });
       await this.#finished;
-      this.#going = "go back: ";
+      this.#progress.prefix = "go back: ";
       await this.#toSuccess(deployment, signal);
       this.report.outcome = "rolled_back";
     } catch (thrown) {
@@ -282,38 +276,9 @@ export class HostRun {
   }
 
   async #follow(deployment: string, signal: AbortSignal, onState?: (state: DeploymentState) => void) {
-    this.#activity = "deploy";
-    for await (const event of this.client.events(deployment, signal)) {
-      if (event.type === "end") {
-        if (event.deployment.cut !== undefined) this.report.cut = event.deployment.cut;
-        if (event.deployment.outcome !== "staged") this.#deployment = undefined;
-        return event.deployment;
-      }
-      this.#show(event);
-      if (event.type === "state") onState?.(event.state);
-    }
-    throw new CutoverError("internal", `The events of ${this.report.host} ended without an end.`);
-  }
-
-  #show(event: Exclude<DeploymentEvent, { type: "end" }>): void {
-    const { log } = this.#parts;
-    switch (event.type) {
-      case "output":
-        log.output(this.#activity, `${event.source} | ${event.line}`);
-        return;
-      case "notice":
-        log.output(this.#activity, event.message);
-        return;
-      case "state":
-        this.#addPhase(activities[event.state], Date.parse(event.at) - event.took, event.took, event.note);
-        this.#activity = activityAfter(event.state);
-    }
-  }
-
-  #addPhase(activity: string, start: number, took: number, note?: string): void {
-    const name = `${this.#going}${activity}`;
-    this.report.phases.push({ name, start, took });
-    this.#parts.log.phase(name, took, note);
+    const view = await this.#progress.follow(deployment, signal, onState);
+    if (view.outcome !== "staged") this.#deployment = undefined;
+    return view;
   }
 
   /** A failure is this host's own unless the job was stopped from outside. */
@@ -322,7 +287,7 @@ export class HostRun {
     try {
       return await work();
     } catch (thrown) {
-      this.#parts.log.flush(this.#activity);
+      this.#progress.flush();
       this.#fail(signal, thrown);
       throw thrown;
     }
@@ -334,11 +299,6 @@ export class HostRun {
     this.report.outcome = failure.code === "aborted" ? "aborted" : "failed";
     this.report.failure = failure;
   }
-}
-
-function activityAfter(state: DeploymentState): string {
-  const next = deploymentStates[deploymentStates.indexOf(state) + 1];
-  return next === undefined ? "finish" : activities[next];
 }
 
 function endedBadly(view: DeploymentView): CutoverError {

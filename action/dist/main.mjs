@@ -37701,6 +37701,71 @@ function fromProblem({ code, detail, unchanged, fix, evidence }) {
 function isErrorCode(code) {
 	return Object.hasOwn(errorCodes, code);
 }
+// action/host-progress.ts
+/** What one host does, as its deployments tell it: written into the log and the report while it happens. */
+var HostProgress = class {
+	#client;
+	#log;
+	#report;
+	#activity = "deploy";
+	#prefix = "";
+	constructor(client, log, report) {
+		this.#client = client;
+		this.#log = log;
+		this.#report = report;
+	}
+	/** What lines of output belong to from now on. */
+	begin(activity) {
+		this.#activity = activity;
+	}
+	/** Phases are named with this before them, such as `25 %: `, until it is empty again. */
+	set prefix(prefix) {
+		this.#prefix = prefix;
+	}
+	/** Output that has not been printed yet. */
+	flush() {
+		this.#log.flush(this.#activity);
+	}
+	phase(activity, start, took, note) {
+		const name = `${this.#prefix}${activity}`;
+		this.#report.phases.push({
+			name,
+			start,
+			took
+		});
+		this.#log.phase(name, took, note);
+	}
+	/** Shows a deployment's events until it has ended. */
+	async follow(deployment, signal, onState) {
+		this.#activity = "deploy";
+		for await (const event of this.#client.events(deployment, signal)) {
+			if (event.type === "end") {
+				if (event.deployment.cut !== void 0) this.#report.cut = event.deployment.cut;
+				return event.deployment;
+			}
+			this.#show(event);
+			if (event.type === "state") onState?.(event.state);
+		}
+		throw new CutoverError("internal", `The events of ${this.#report.host} ended without an end.`);
+	}
+	#show(event) {
+		switch (event.type) {
+			case "output":
+				this.#log.output(this.#activity, `${event.source} | ${event.line}`);
+				return;
+			case "notice":
+				this.#log.output(this.#activity, event.message);
+				return;
+			case "state":
+				this.phase(activities[event.state], Date.parse(event.at) - event.took, event.took, event.note);
+				this.#activity = activityAfter(event.state);
+		}
+	}
+};
+function activityAfter(state) {
+	const next = deploymentStates[deploymentStates.indexOf(state) + 1];
+	return next === void 0 ? "finish" : activities[next];
+}
 // action/host-upload.ts
 /**
 * How one host gets the bundle: without the files that it has in its live release, or whole. Whatever goes wrong with the
@@ -37779,6 +37844,7 @@ var HostRun = class {
 	/** Its way to the bundle. */
 	upload;
 	#parts;
+	#progress;
 	/** The deployment that an abort would undo. */
 	#deployment;
 	/** The one that left the release staged: its end, unlike an activation's, still leaves something to undo. */
@@ -37786,8 +37852,6 @@ var HostRun = class {
 	/** The release of an upload whose answer has not come: the host may have a deployment of it. */
 	#unanswered;
 	#lease;
-	#activity = "deploy";
-	#going = "";
 	#finished = Promise.resolve();
 	constructor(parts) {
 		this.#parts = parts;
@@ -37798,6 +37862,7 @@ var HostRun = class {
 			outcome: "not_started",
 			phases: []
 		};
+		this.#progress = new HostProgress(parts.client, parts.log, this.report);
 	}
 	/** Makes sure that an agent is there before anything is done that takes time. */
 	async check(signal) {
@@ -37813,7 +37878,7 @@ var HostRun = class {
 		await this.#recorded(signal, async () => {
 			const { now } = this.#parts;
 			this.report.release = bundle.release;
-			this.#activity = "upload";
+			this.#progress.begin("upload");
 			const start = now();
 			this.#unanswered = bundle.release;
 			const { deployment } = await this.upload.send(bundle, {
@@ -37826,7 +37891,7 @@ var HostRun = class {
 			});
 			this.#unanswered = void 0;
 			this.#deployment = deployment;
-			this.#addPhase("upload", start, now() - start);
+			this.#progress.phase("upload", start, now() - start);
 			const view = await this.#follow(deployment, signal, onState);
 			if (view.outcome !== "staged") throw endedBadly(view);
 			this.#staged = deployment;
@@ -37869,7 +37934,7 @@ var HostRun = class {
 	/** Gives the staged release a part of the traffic, in percent. It stays staged, so an abort takes it back. */
 	async shift(release, weight, signal) {
 		await this.#recorded(signal, async () => {
-			this.#going = `${weight} %: `;
+			this.#progress.prefix = `${weight} %: `;
 			try {
 				const path = routes.activate(this.#parts.app, release);
 				const options = {
@@ -37884,7 +37949,7 @@ var HostRun = class {
 				this.report.outcome = "staged";
 				this.report.note = `It has ${weight} % of the traffic.`;
 			} finally {
-				this.#going = "";
+				this.#progress.prefix = "";
 			}
 		});
 	}
@@ -37928,7 +37993,7 @@ var HostRun = class {
 				waitMs: ownDeploymentMs
 			});
 			await this.#finished;
-			this.#going = "go back: ";
+			this.#progress.prefix = "go back: ";
 			await this.#toSuccess(deployment, signal);
 			this.report.outcome = "rolled_back";
 		} catch (thrown) {
@@ -38017,40 +38082,9 @@ var HostRun = class {
 		if (view.outcome !== "succeeded") throw endedBadly(view);
 	}
 	async #follow(deployment, signal, onState) {
-		this.#activity = "deploy";
-		for await (const event of this.client.events(deployment, signal)) {
-			if (event.type === "end") {
-				if (event.deployment.cut !== void 0) this.report.cut = event.deployment.cut;
-				if (event.deployment.outcome !== "staged") this.#deployment = void 0;
-				return event.deployment;
-			}
-			this.#show(event);
-			if (event.type === "state") onState?.(event.state);
-		}
-		throw new CutoverError("internal", `The events of ${this.report.host} ended without an end.`);
-	}
-	#show(event) {
-		const { log } = this.#parts;
-		switch (event.type) {
-			case "output":
-				log.output(this.#activity, `${event.source} | ${event.line}`);
-				return;
-			case "notice":
-				log.output(this.#activity, event.message);
-				return;
-			case "state":
-				this.#addPhase(activities[event.state], Date.parse(event.at) - event.took, event.took, event.note);
-				this.#activity = activityAfter(event.state);
-		}
-	}
-	#addPhase(activity, start, took, note) {
-		const name = `${this.#going}${activity}`;
-		this.report.phases.push({
-			name,
-			start,
-			took
-		});
-		this.#parts.log.phase(name, took, note);
+		const view = await this.#progress.follow(deployment, signal, onState);
+		if (view.outcome !== "staged") this.#deployment = void 0;
+		return view;
 	}
 	/** A failure is this host's own unless the job was stopped from outside. */
 	async #recorded(signal, work) {
@@ -38058,7 +38092,7 @@ var HostRun = class {
 		try {
 			return await work();
 		} catch (thrown) {
-			this.#parts.log.flush(this.#activity);
+			this.#progress.flush();
 			this.#fail(signal, thrown);
 			throw thrown;
 		}
@@ -38070,10 +38104,6 @@ var HostRun = class {
 		this.report.failure = failure;
 	}
 };
-function activityAfter(state) {
-	const next = deploymentStates[deploymentStates.indexOf(state) + 1];
-	return next === void 0 ? "finish" : activities[next];
-}
 function endedBadly(view) {
 	if (view.failure !== void 0) return fromProblem(view.failure);
 	return new CutoverError(view.outcome === "aborted" ? "aborted" : "internal", `The deployment ended as ${view.outcome}, after the state ${view.state}.`, { fix: "Look at the agent's log on the host." });
