@@ -1,6 +1,6 @@
 import { siteOf } from "../../../shared/config.ts";
 import type { Site } from "../../../shared/config-site.ts";
-import type { SitePart } from "../../ports.ts";
+import type { SitePart } from "../../privileged.ts";
 import { portAddress } from "../address.ts";
 import { block, plain, quoted } from "./nginx-values.ts";
 import { slotCount, slotName } from "./slots.ts";

@@ -1,0 +1,184 @@
+import { realpath } from "node:fs/promises";
+import { isAbsolute, join } from "node:path";
+import { CutoverError } from "../../../shared/errors.ts";
+import { effect } from "../../effects.ts";
+import type { Clock } from "../../ports.ts";
+import { systemClock } from "../clock.ts";
+import { childrenOf, commandLine, processRuns, readPidFile } from "../processes.ts";
+import { runTool, type ToolResult } from "../run-tool.ts";
+import { asHost } from "../systemd-step.ts";
+import { ErrorLog } from "./error-log.ts";
+import { type NginxFeatures, parseFeatures } from "./nginx-features.ts";
+import { refusedConfig, unreachable } from "./nginx-refusal.ts";
+
+export interface NginxOptions {
+  binary: string;
+  /** The directory of site files, which the main configuration includes. */
+  confDir: string;
+  /** Another main configuration than the binary's own. */
+  conf?: string | undefined;
+  /** Another prefix than the binary's own. */
+  prefix?: string | undefined;
+  /** How long a reload may take, in milliseconds. */
+  timeoutMs?: number;
+  clock?: Clock;
+}
+
+export interface ReloadOptions {
+  /** Files that nginx must read. */
+  needed?: string[];
+  /** The files of the app that this is done for. */
+  own?: string[];
+  /** Called when nginx is told: from then on it may serve what its files say, whatever comes of it. */
+  onTold?(): void;
+}
+
+/** The nginx that runs on the host: its test, its reload, its workers. */
+export class NginxMaster {
+  readonly #options: NginxOptions;
+  readonly #clock: Clock;
+  /** nginx's pid file, once it is known. */
+  #pidPath: string | undefined;
+
+  constructor(options: NginxOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /**
+   * Whether workers from before the last reload still finish what they have. Asked many times while something drains, and
+   * also where another site's file has become wrong since: so the configuration is read only to find the master.
+   */
+  async oldWorkers(): Promise<boolean> {
+    const master = await readPidFile(this.#pidPath ?? (await this.#findPidFile()));
+    if (master === undefined || !(await processRuns(master))) return false;
+    const [all, serving] = [await workers(master, false), await workers(master, true)];
+    return all.length > serving.length;
+  }
+
+  /** @throws CutoverError nginx_unreachable where it does not run, as far as its configuration tells */
+  async assertRuns(): Promise<void> {
+    if (this.#pidPath !== undefined && (await masterRuns(this.#pidPath))) return;
+    // It may have been given another place since.
+    this.#pidPath = undefined;
+    const file = await this.#findPidFile();
+    // What nginx refuses does not name the pid file: then the one that runs may well go on.
+    if (this.#pidPath === undefined || (await masterRuns(file))) return;
+    throw unreachable(`nginx is not running (pid file ${file}).`);
+  }
+
+  /** Asked each time, since nginx may be replaced while the agent runs. @throws CutoverError nginx_unreachable */
+  async features(): Promise<NginxFeatures> {
+    const { stderr } = await this.#run("-V");
+    return parseFeatures(stderr);
+  }
+
+  /**
+   * Returns when only new workers serve new connections.
+   * @throws CutoverError nginx_config_broken, nginx_unreachable
+   */
+  async reload({ needed = [], own = [], onTold }: ReloadOptions = {}): Promise<void> {
+    const configuration = await this.test(own);
+    const unread = await notRead(configuration, needed);
+    if (unread !== undefined) {
+      throw new CutoverError("nginx_config_broken", `nginx does not read ${unread}.`, {
+        unchanged: "nginx goes on with the configuration that it has.",
+        fix: `Put \`include ${this.#options.confDir}/*.conf;\` into the http block of nginx's main configuration, or set nginx.conf_dir in agent.yml to a directory that is included.`,
+      });
+    }
+    const master = await this.#master(configuration);
+    const before = new Set(await workers(master, false));
+    const log = await ErrorLog.at(master);
+    onTold?.();
+    await effect("nginx.reload", async () => this.#signal(master));
+    const deadline = this.#clock.elapsed() + (this.#options.timeoutMs ?? 20_000);
+    // The new workers run, and of the old ones each is gone or accepts no more: only then every new connection is served
+    // by the new configuration.
+    for (;;) {
+      const serving = await workers(master, true);
+      if (serving.length > 0 && serving.every((pid) => !before.has(pid))) return;
+      const complaint = await log?.complaint();
+      if (complaint !== undefined) throw refusedConfig(complaint, own);
+      if (!(await processRuns(master))) throw unreachable("nginx ended while it was reloading.");
+      if (this.#clock.elapsed() > deadline) throw unreachable("nginx did not start new workers after a reload.");
+      await this.#clock.sleep(10);
+    }
+  }
+
+  /** Tests the configuration. @returns all of its text @throws CutoverError nginx_config_broken, nginx_unreachable */
+  async test(own: string[] = []): Promise<string> {
+    const { code, stdout, stderr } = await this.#run("-T");
+    if (code !== 0) throw refusedConfig(stderr, own);
+    return stdout;
+  }
+
+  async #run(option: string): Promise<ToolResult> {
+    const { binary, conf, prefix } = this.#options;
+    const places = [...(prefix === undefined ? [] : ["-p", prefix]), ...(conf === undefined ? [] : ["-c", conf])];
+    try {
+      // It looks names up, binds and opens logs: whatever the host has and a helper's unit has not.
+      const [program = "", ...words] = asHost([binary, option, "-q", ...places], process.env);
+      return await runTool(program, words);
+    } catch (cause) {
+      throw new CutoverError("nginx_unreachable", `nginx could not be started as \`${binary}\`.`, {
+        unchanged: "The site is as it was.",
+        fix: "Install nginx (`apt-get install nginx`), or set nginx.binary in agent.yml to its path.",
+        cause,
+      });
+    }
+  }
+
+  async #master(configuration: string): Promise<number> {
+    const file = await this.#pidFile(configuration);
+    this.#pidPath = file;
+    const pid = await readPidFile(file);
+    if (pid === undefined || !(await processRuns(pid))) throw unreachable(`nginx is not running (pid file ${file}).`);
+    return pid;
+  }
+
+  async #findPidFile(): Promise<string> {
+    const { code, stdout } = await this.#run("-T");
+    const file = await this.#pidFile(stdout);
+    if (code === 0) this.#pidPath = file;
+    return file;
+  }
+
+  async #pidFile(configuration: string): Promise<string> {
+    const named = /^[ \t]*pid[ \t]+"?([^";\n]+)"?[ \t]*;/m.exec(configuration)?.[1];
+    if (named !== undefined && isAbsolute(named)) return named;
+    const { stderr: built } = await this.#run("-V");
+    const prefix = this.#options.prefix ?? /--prefix=(\S+)/.exec(built)?.[1] ?? "/usr/local/nginx";
+    return join(prefix, named ?? /--pid-path=(\S+)/.exec(built)?.[1] ?? "logs/nginx.pid");
+  }
+
+  #signal(master: number): void {
+    try {
+      process.kill(master, "SIGHUP");
+    } catch (cause) {
+      throw unreachable("nginx could not be told to reload.", cause);
+    }
+  }
+}
+
+async function masterRuns(pidFile: string): Promise<boolean> {
+  const pid = await readPidFile(pidFile);
+  return pid !== undefined && (await processRuns(pid));
+}
+
+/** A file that the configuration does not include, by whatever way through links it names its directory. */
+async function notRead(configuration: string, needed: string[]): Promise<string | undefined> {
+  const named = [...configuration.matchAll(/^# configuration file (.+):$/gm)].map(([, path = ""]) => path);
+  const read = new Set(await Promise.all(named.map((path) => realpath(path).catch(() => path))));
+  for (const path of needed) if (!read.has(await realpath(path))) return path;
+  return undefined;
+}
+
+/** The worker processes of a master; those that still accept connections, or all. */
+async function workers(master: number, serving: boolean): Promise<number[]> {
+  const pids = await childrenOf(master);
+  const titles = await Promise.all(pids.map(commandLine));
+  return pids.filter((_, index) => {
+    const title = titles[index] ?? "";
+    return title.startsWith("nginx: worker process") && !(serving && title.endsWith("is shutting down"));
+  });
+}
