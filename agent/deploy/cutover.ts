@@ -1,6 +1,6 @@
 import { milliseconds } from "../../shared/duration.ts";
 import { releaseOfRun } from "../../shared/names.ts";
-import type { RunSpec } from "../ports.ts";
+import type { RunSpec } from "../privileged.ts";
 import { drainRun } from "./drain.ts";
 import { goBack, moveBack } from "./go-back.ts";
 import { assertRunning } from "./health.ts";

@@ -7,7 +7,7 @@ import type { Manifest } from "../../shared/manifest.ts";
 import { commandsSince, notUndone } from "../../shared/release-commands.ts";
 import { permit } from "../permit.ts";
 import { permitPorts } from "../permit-ports.ts";
-import type { RunSpec } from "../ports.ts";
+import type { RunSpec } from "../privileged.ts";
 import type { DeployRequest } from "../service.ts";
 import { bringLive } from "./cutover.ts";
 import { waitHealthy } from "./health.ts";

@@ -1,7 +1,7 @@
 import type { Config } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { milliseconds } from "../../shared/duration.ts";
-import type { RunSpec } from "../ports.ts";
+import type { RunSpec } from "../privileged.ts";
 import { sum, type Work } from "./work.ts";
 
 const drainPollMs = 50;

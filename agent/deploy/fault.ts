@@ -1,6 +1,7 @@
 import { statusExpected } from "../../shared/config.ts";
 import type { Evidence } from "../../shared/errors.ts";
-import type { Ports, RunSpec } from "../ports.ts";
+import type { Ports } from "../ports.ts";
+import type { RunSpec } from "../privileged.ts";
 import type { AppSettings } from "../settings.ts";
 import { healthHost } from "./work.ts";
 

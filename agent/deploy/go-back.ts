@@ -1,5 +1,5 @@
 import { notUndone } from "../../shared/release-commands.ts";
-import type { RunSpec } from "../ports.ts";
+import type { RunSpec } from "../privileged.ts";
 import { drainRun } from "./drain.ts";
 import { reconcileProcesses } from "./processes.ts";
 import { routeFor } from "./route.ts";

@@ -1,7 +1,8 @@
 import { statusExpected } from "../../shared/config.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
-import type { HealthAnswer, Instance, RunSpec } from "../ports.ts";
+import type { HealthAnswer } from "../ports.ts";
+import type { Instance, RunSpec } from "../privileged.ts";
 import { lastLogLines, maskedEvidence } from "./fault.ts";
 import { healthHost, interruption, type Work } from "./work.ts";
 

@@ -1,7 +1,8 @@
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { toFailure } from "../../shared/protocol.ts";
-import type { Ports, RunSpec } from "../ports.ts";
+import type { Ports } from "../ports.ts";
+import type { RunSpec } from "../privileged.ts";
 import { checkEveryMs, failuresInARow, healthFault, lastLogLines, programFault } from "./fault.ts";
 import { runSpec, saveJournal, type Work } from "./work.ts";
 

@@ -1,5 +1,5 @@
 import prettyMs from "pretty-ms";
-import type { ProcessGroup, ProcessProgram } from "../ports.ts";
+import type { ProcessGroup, ProcessProgram } from "../privileged.ts";
 import type { Work } from "./work.ts";
 
 /** How the programs of a process come to their end: asked once, and waited for while they finish what they have in hand. */

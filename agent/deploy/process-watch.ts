@@ -1,7 +1,7 @@
 import type { Process } from "../../shared/config.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError, type Evidence } from "../../shared/errors.ts";
-import type { ProcessProgram, RunSpec } from "../ports.ts";
+import type { ProcessProgram, RunSpec } from "../privileged.ts";
 import { lastLogLines } from "./fault.ts";
 import { ofProcess } from "./process-end.ts";
 import { interruption, type Work } from "./work.ts";

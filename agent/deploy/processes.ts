@@ -1,5 +1,5 @@
 import { releaseOfRun } from "../../shared/names.ts";
-import type { RunSpec } from "../ports.ts";
+import type { RunSpec } from "../privileged.ts";
 import { ask, ofProcess, runs, type Tell, waitForEnd } from "./process-end.ts";
 import { startAndWatch } from "./process-watch.ts";
 import { findRelease } from "./state.ts";

@@ -1,5 +1,6 @@
 import { siteOf } from "../../shared/config.ts";
-import type { Ports, Route, RoutePart, RunSpec } from "../ports.ts";
+import type { Ports, Route, RoutePart } from "../ports.ts";
+import type { RunSpec } from "../privileged.ts";
 import type { AppState } from "./state.ts";
 import { runSpec } from "./work.ts";
 

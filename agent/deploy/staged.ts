@@ -1,7 +1,7 @@
 import { protocolOf } from "../../shared/config-server.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { releaseOfRun } from "../../shared/names.ts";
-import type { RunSpec } from "../ports.ts";
+import type { RunSpec } from "../privileged.ts";
 import { drainRun } from "./drain.ts";
 import { allSlots, canarySlots, restoreTraffic, routeFor } from "./route.ts";
 import { setReleaseState } from "./state.ts";

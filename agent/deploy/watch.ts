@@ -1,6 +1,7 @@
 import { CutoverError } from "../../shared/errors.ts";
 import type { Logger } from "../logger.ts";
-import type { Ports, RunSpec } from "../ports.ts";
+import type { Ports } from "../ports.ts";
+import type { RunSpec } from "../privileged.ts";
 import { checkEveryMs, failuresInARow, faultOf, lastLogLines } from "./fault.ts";
 import type { AppState } from "./state.ts";
 import { runSpec } from "./work.ts";

@@ -5,7 +5,8 @@ import { releaseOfRun } from "../../shared/names.ts";
 import { appLayout } from "../host/layout.ts";
 import type { LocalPrivileged } from "../host/privileged.ts";
 import { readWithin } from "../host/read-within.ts";
-import type { Environments, InstanceLogs, OutputListener, Releases, RunSpec } from "../ports.ts";
+import type { Environments, InstanceLogs, Releases } from "../ports.ts";
+import type { OutputListener, RunSpec } from "../privileged.ts";
 import type { HelperRequest } from "./requests.ts";
 
 export interface HelperActsOptions {

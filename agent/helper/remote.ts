@@ -1,17 +1,16 @@
 import type { Config } from "../../shared/config.ts";
 import { ReleaseDirectories, type ReleaseDirectoriesOptions } from "../host/bundle/releases.ts";
 import { SupervisorLogs } from "../host/supervisor/instance-logs.ts";
+import type { BuildContext, Environments } from "../ports.ts";
 import type {
-  BuildContext,
   CommandRequest,
-  Environments,
   Instance,
   Privileged,
   ProcessGroup,
   ProgramStatus,
   RunSpec,
   SiteRequest,
-} from "../ports.ts";
+} from "../privileged.ts";
 import type { CommandEnvironment } from "../service.ts";
 import type { HelperClient } from "./client.ts";
 

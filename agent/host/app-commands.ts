@@ -2,7 +2,7 @@ import { dirname, join } from "node:path";
 import { type Mask, maskUrls, maskValues } from "../../shared/mask.ts";
 import { releaseId } from "../../shared/names.ts";
 import { effect } from "../effects.ts";
-import type { CommandRequest, RunSpec } from "../ports.ts";
+import type { CommandRequest, RunSpec } from "../privileged.ts";
 import type { CommandEnvironment } from "../service.ts";
 import type { AppSettings } from "../settings.ts";
 import type { AppSteps } from "./app-steps.ts";

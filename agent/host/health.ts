@@ -1,6 +1,7 @@
 import { type ClientRequest, type RequestOptions, request } from "node:http";
 import { connect } from "node:net";
-import type { HealthAnswer, HealthProbe, HealthRequest, Instance } from "../ports.ts";
+import type { HealthAnswer, HealthProbe, HealthRequest } from "../ports.ts";
+import type { Instance } from "../privileged.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { UwsgiExchange, uwsgiPacket, uwsgiVariables } from "./uwsgi-exchange.ts";
 

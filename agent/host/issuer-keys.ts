@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import { createLocalJWKSet, errors, type JSONWebKeySet, type LocalJWKSet } from "jose";
 import { z } from "zod";
 import { milliseconds } from "../../shared/duration.ts";
-import type { IssuerKey, IssuerKeys } from "../ports.ts";
 import type { GithubIssuer } from "../settings.ts";
+import type { IssuerKey, IssuerKeys } from "../token-stores.ts";
 import { removeUnfinished, writeDurably } from "./durable.ts";
 import { type FetchLimits, fetchJson } from "./fetch-json.ts";
 

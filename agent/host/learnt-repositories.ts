@@ -2,7 +2,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { CutoverError } from "../../shared/errors.ts";
-import type { LearntRepositories, LearntRepository } from "../ports.ts";
+import type { LearntRepositories, LearntRepository } from "../token-stores.ts";
 import { removeUnfinished, writeDurably } from "./durable.ts";
 
 const id = z.string().regex(/^\d{1,20}$/);

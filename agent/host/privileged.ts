@@ -2,9 +2,8 @@ import { readlink } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Config } from "../../shared/config.ts";
 import { appName, releaseId } from "../../shared/names.ts";
+import type { Apps, Clock } from "../ports.ts";
 import type {
-  Apps,
-  Clock,
   CommandRequest,
   Instance,
   Privileged,
@@ -12,7 +11,7 @@ import type {
   ProgramStatus,
   RunSpec,
   SiteRequest,
-} from "../ports.ts";
+} from "../privileged.ts";
 import type { CommandEnvironment } from "../service.ts";
 import type { AgentSettings } from "../settings.ts";
 import { commandEnvironment, type HostApp, runCommand, secretsMask } from "./app-commands.ts";

@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises
 import { dirname } from "node:path";
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
 import { effect } from "../effects.ts";
-import type { Spending, SpentTokens } from "../ports.ts";
+import type { Spending, SpentTokens } from "../token-stores.ts";
 
 export interface SpentTokensOptions {
   /** Milliseconds since the epoch. */

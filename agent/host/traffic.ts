@@ -1,5 +1,6 @@
 import { protocolOf } from "../../shared/config-server.ts";
-import type { Privileged, Route, RoutePart, SitePart, Traffic } from "../ports.ts";
+import type { Route, RoutePart, Traffic } from "../ports.ts";
+import type { Privileged, SitePart } from "../privileged.ts";
 import { parseAddress, socketAddress } from "./address.ts";
 import { type SlotLink, SlotLinks, slotAddresses, slotLink, slotName } from "./nginx/slots.ts";
 

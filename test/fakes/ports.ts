@@ -1,14 +1,7 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import type {
-  HealthAnswer,
-  Instance,
-  MakeRoom,
-  Ports,
-  ProcessGroup,
-  ProgramStatus,
-  RunSpec,
-} from "../../agent/ports.ts";
+import type { HealthAnswer, MakeRoom, Ports } from "../../agent/ports.ts";
+import type { Instance, ProcessGroup, ProgramStatus, RunSpec } from "../../agent/privileged.ts";
 import type { DeployRequest } from "../../agent/service.ts";
 import { appSettingsSchema } from "../../agent/settings.ts";
 import { configSchema } from "../../shared/config.ts";

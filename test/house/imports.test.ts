@@ -11,6 +11,7 @@ const rules: [folder: string, may: string[]][] = [
     [
       "shared/",
       "agent/ports.ts",
+      "agent/privileged.ts",
       "agent/service.ts",
       "agent/settings.ts",
       "agent/logger.ts",
@@ -24,13 +25,18 @@ const rules: [folder: string, may: string[]][] = [
       "shared/",
       "agent/effects.ts",
       "agent/ports.ts",
+      "agent/privileged.ts",
+      "agent/token-stores.ts",
       "agent/service.ts",
       "agent/settings.ts",
       "agent/permit.ts",
       "agent/permit-ports.ts",
     ],
   ],
-  ["agent/http/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
+  [
+    "agent/http/",
+    ["shared/", "agent/ports.ts", "agent/token-stores.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"],
+  ],
   ["agent/observe/", ["shared/", "agent/ports.ts", "agent/service.ts", "agent/settings.ts", "agent/logger.ts"]],
   // Of agent/host the command line has the one function with which a file is written durably.
   [
@@ -46,7 +52,10 @@ const rules: [folder: string, may: string[]][] = [
     ],
   ],
   // Looks at the host with the hands of agent/host, and decides nothing of a deploy.
-  ["agent/doctor/", ["shared/", "agent/settings.ts", "agent/ports.ts", "agent/host/"]],
+  [
+    "agent/doctor/",
+    ["shared/", "agent/settings.ts", "agent/ports.ts", "agent/privileged.ts", "agent/token-stores.ts", "agent/host/"],
+  ],
   // What a host has beside the programs; the Debian package is made with it too.
   ["agent/install/", ["shared/", "agent/host/durable.ts", "agent/host/run-tool.ts"]],
   // Makes the Debian package; nothing of it runs on a host.
@@ -57,6 +66,8 @@ const rules: [folder: string, may: string[]][] = [
     [
       "shared/",
       "agent/ports.ts",
+      "agent/privileged.ts",
+      "agent/token-stores.ts",
       "agent/service.ts",
       "agent/settings.ts",
       "agent/logger.ts",

@@ -5,7 +5,7 @@ import type { Config, Process } from "../../../shared/config.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { runId } from "../../../shared/names.ts";
 import { effect } from "../../effects.ts";
-import type { ProcessGroup } from "../../ports.ts";
+import type { ProcessGroup } from "../../privileged.ts";
 import type { AppLayout } from "../layout.ts";
 import { listIfThere } from "../optional-file.ts";
 import { groupName, ownerOfProgramsFile, processOfLaunchFile } from "./programs.ts";

@@ -1,7 +1,7 @@
 import type { Config } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import { CutoverError } from "../../../shared/errors.ts";
-import type { Instance } from "../../ports.ts";
+import type { Instance } from "../../privileged.ts";
 import { portAddress, socketAddress } from "../address.ts";
 import type { AppLayout } from "../layout.ts";
 import { instanceNames } from "./servers.ts";

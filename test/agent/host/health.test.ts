@@ -5,7 +5,7 @@ import { createServer as createTcpServer } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { SocketProbe } from "../../../agent/host/health.ts";
-import type { Instance } from "../../../agent/ports.ts";
+import type { Instance } from "../../../agent/privileged.ts";
 import type { Protocol } from "../../../shared/config-server.ts";
 import { eventually, freePort, scratch } from "./scratch.ts";
 

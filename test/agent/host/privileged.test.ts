@@ -12,7 +12,7 @@ import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
 import { stopSeconds } from "../../../agent/host/supervisor/programs.ts";
 import { Supervisor } from "../../../agent/host/supervisor/supervisor.ts";
 import { NginxTraffic } from "../../../agent/host/traffic.ts";
-import type { Privileged, RunSpec } from "../../../agent/ports.ts";
+import type { Privileged, RunSpec } from "../../../agent/privileged.ts";
 import { type EmbeddedHost, embeddedHost } from "./embedded-host.ts";
 import { eventually, release, scratch, testConfig, testSpec } from "./scratch.ts";
 

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { RunSpec } from "../../../agent/ports.ts";
+import type { RunSpec } from "../../../agent/privileged.ts";
 import { type Config, configSchema } from "../../../shared/config.ts";
 
 export const release = "20261121T103000Z-3f2c1ab";

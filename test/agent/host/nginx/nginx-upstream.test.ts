@@ -3,7 +3,7 @@ import { Agent, createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { renderUpstreams, serversOf } from "../../../../agent/host/nginx/nginx-upstream.ts";
-import type { SitePart } from "../../../../agent/ports.ts";
+import type { SitePart } from "../../../../agent/privileged.ts";
 import { testConfig } from "../scratch.ts";
 import { ask, backend, nobody, type SiteHost, siteHost } from "./site-host.ts";
 

@@ -15,7 +15,8 @@ import { childrenOf, processRuns, readPidFile } from "../../../../agent/host/pro
 import { toolPath } from "../../../../agent/host/run-tool.ts";
 import { launcherFile } from "../../../../agent/host/supervisor/launcher.ts";
 import { NginxTraffic } from "../../../../agent/host/traffic.ts";
-import type { Instance, RoutePart } from "../../../../agent/ports.ts";
+import type { RoutePart } from "../../../../agent/ports.ts";
+import type { Instance } from "../../../../agent/privileged.ts";
 import { agentSettingsSchema } from "../../../../agent/settings.ts";
 import type { Config } from "../../../../shared/config.ts";
 import { protocolOf } from "../../../../shared/config-server.ts";

@@ -8,7 +8,7 @@ import { childrenOf, processRuns } from "../../../../agent/host/processes.ts";
 import { SupervisorLogs } from "../../../../agent/host/supervisor/instance-logs.ts";
 import { launcherFile } from "../../../../agent/host/supervisor/launcher.ts";
 import { programsFileName } from "../../../../agent/host/supervisor/programs.ts";
-import type { ProcessProgram, RunSpec } from "../../../../agent/ports.ts";
+import type { ProcessProgram, RunSpec } from "../../../../agent/privileged.ts";
 import { type EmbeddedHost, embeddedHost } from "../embedded-host.ts";
 import { eventually, release, testConfig, testSpec } from "../scratch.ts";
 
