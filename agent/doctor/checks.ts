@@ -19,6 +19,7 @@ import { socketWays } from "./checks/socket-ways.ts";
 import { supervisorInclude } from "./checks/supervisor-include.ts";
 import { supervisorLimits } from "./checks/supervisor-limits.ts";
 import { supervisorRuns } from "./checks/supervisor-runs.ts";
+import { trustedIssuers } from "./checks/trusted-issuers.ts";
 import { webhooks } from "./checks/webhooks.ts";
 import type { HostFacts } from "./facts.ts";
 import type { Finding } from "./finding.ts";
@@ -31,6 +32,7 @@ export const checks: Record<string, Check> = {
   agent,
   helper,
   "app-settings": appSettings,
+  "trusted-issuers": trustedIssuers,
   "app-users": appUsers,
   "app-ports": appPorts,
   secrets,

@@ -134,6 +134,31 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /Correct/,
   ],
   [
+    "trust in an issuer that agent.yml does not name",
+    app({
+      settings: appSettings({
+        trust: [
+          { github: { repository: "acme/shop", any_ref: true, issuer: "https://ghes.example.com/_services/token" } },
+        ],
+      }),
+    }),
+    "trusted-issuers",
+    "error",
+    /acme\/shop at https:\/\/ghes\.example\.com\/_services\/token/,
+    /`github` in agent\.yml/,
+  ],
+  [
+    "trust in the first issuer where agent.yml has none",
+    healthyHost({
+      settings: { ...host.settings, github: [] },
+      apps: [appFacts({ settings: appSettings({ trust: [{ github: { repository: "acme/shop", any_ref: true } }] }) })],
+    }),
+    "trusted-issuers",
+    "error",
+    /the first issuer/,
+    /`github` in agent\.yml/,
+  ],
+  [
     "an app's user that is not there",
     app({ user: undefined }),
     "app-users",
