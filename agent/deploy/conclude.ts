@@ -47,7 +47,10 @@ async function end(work: Work, ending: Ending): Promise<void> {
       .catch((err: unknown) => log.warn({ err }, "prune failed"));
     if (state.journal?.verdict === undefined) await reach(work, "done");
   } else {
-    await ports.traffic.tidy(state.app).catch((err: unknown) => log.warn({ err }, "unused slots stay"));
+    const tidied = () => ports.traffic.tidy(state.app);
+    await tidied()
+      .catch(tidied)
+      .catch((err: unknown) => log.warn({ err }, "unused slots stay"));
   }
   const verdict = state.journal?.verdict;
   const live = findRelease(state, liveRelease(state) ?? "");

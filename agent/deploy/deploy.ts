@@ -291,16 +291,19 @@ async function startHealthy(work: Work, spec: RunSpec): Promise<void> {
   await reach(work, "healthy");
 }
 
-/** No more than two releases stay up: what is still warm is retired, what was staged is replaced. */
+/**
+ * No more than two releases stay up: what is still warm is retired, what was staged is replaced. Each is written off first:
+ * whatever cuts this short then finds a run that the state does not know, and takes it away to the end.
+ */
 async function makeRoom(work: Work, spec: RunSpec): Promise<void> {
   const { state, deployment } = work;
   if (state.warm !== null && state.warm.run !== spec.run) {
     const { run } = state.warm;
+    state.warm = null;
+    await saveJournal(work);
     const cut = await retire(work, run);
     if (cut > 0) deployment.cut(cut);
-    state.warm = null;
     deployment.notice(`${run} was warm and is retired`);
   }
   if (state.staged !== null && state.staged.run !== spec.run) await replaceStaged(work);
-  await saveJournal(work);
 }

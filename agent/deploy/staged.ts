@@ -72,10 +72,7 @@ export async function withdraw(site: Site): Promise<number> {
   return (await drainRun(site, await runSpec(site, staged.run), (await runSpec(site, live)).config)).open;
 }
 
-/**
- * Removes what is staged, with its release, for another to take its place. It is written off first: whatever cuts this
- * short then finds a run that the state does not know, and takes it away to the end.
- */
+/** Removes what is staged, with its release, for another to take its place. */
 export async function replaceStaged(work: Work): Promise<void> {
   const { state, deployment } = work;
   if (state.staged === null) return;

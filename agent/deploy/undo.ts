@@ -1,6 +1,7 @@
 import { releaseOfRun } from "../../shared/names.ts";
 import { type DeploymentState, deploymentStates } from "../../shared/protocol.ts";
 import { reconcileProcesses } from "./processes.ts";
+import { restoreTraffic } from "./route.ts";
 import { withdraw } from "./staged.ts";
 import { type AppState, findRelease, type Journal, rollbackTarget, setReleaseState } from "./state.ts";
 import { removeStrangers } from "./strangers.ts";
@@ -20,6 +21,8 @@ export async function undo(site: Pick<Work, "ports" | "state" | "stopping" | "de
   await restoreLinks({ ports, state: others });
   // Before the run goes: until then a process that is there once may not run at all.
   if (reached(journal.deployment.state, "healthy")) {
+    // A cutover that failed may have left nginx with the site of this release.
+    await restoreTraffic({ ports, state: others });
     const live = state.live === null ? null : await runSpec(site, state.live);
     await reconcileProcesses(site, live, { tell: (message) => deployment.notice(message) });
   }

@@ -25,6 +25,13 @@ const selection: Record<Bind, [operation: string, ...strikes: Strike[]][]> = {
       { fault: "lose", effect: "programs.remove" },
       { fault: "fail-ENOSPC", effect: "state.write:healthy" },
     ],
+    ["other site", { fault: "fail-EIO", effect: "nginx.forget" }],
+    ["canary", { fault: "fail-EMFILE", effect: "slots.tidy" }],
+    [
+      "deploy beside a warm run",
+      { fault: "kill-after", effect: "programs.stop" },
+      { fault: "fail-EIO", effect: "programs.unlink" },
+    ],
     ["abort", { fault: "fail-ENOSPC", effect: "slots.swap" }],
     ["retire", { fault: "fail-EMFILE", effect: "state.write:idle" }],
     ["recovery that undoes", { fault: "kill-after", effect: "release.aside" }],

@@ -74,11 +74,16 @@ export class Nginx {
     } catch (error) {
       for (const file of changing) await this.#files.restore(file);
       if (told && !isRefused(error)) await this.#readAgain(changing, error);
-      await this.#files.forget(changing);
+      await this.#forget(changing);
       throw error;
     }
-    await this.#files.forget(changing);
+    await this.#forget(changing);
     return { changed: true };
+  }
+
+  /** Once more where it fails: what is done by then must not look as if it were not. */
+  #forget(files: FileState[]): Promise<void> {
+    return this.#files.forget(files).catch(() => this.#files.forget(files));
   }
 
   async #remove(names: string[]): Promise<void> {
@@ -86,7 +91,7 @@ export class Nginx {
     const there = files.filter(({ present, loaded }) => present !== undefined || loaded !== undefined);
     if (there.length === 0) return;
     for (const file of there) await this.#files.remove(file);
-    await this.#files.forget(there);
+    await this.#forget(there);
     try {
       await this.#master.reload();
     } catch (error) {

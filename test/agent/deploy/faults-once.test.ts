@@ -73,6 +73,17 @@ test("an undo that fails once is done at the second try", async () => {
   expect([...host.disk.programs]).toEqual([v1]);
 });
 
+test("a warm run whose retiring fails once is gone all the same, with the deployment that this fails", async () => {
+  const host = hostFailingOnce();
+  const agent = agentOn(host.ports);
+  await ended(agent, agent.deploy("shop", host.request(v1, cold)));
+  await ended(agent, agent.deploy("shop", host.request(v2, { keep_warm: "10m" })));
+  host.failing.set(`programs.remove ${v1}`, disk());
+  expect(await ended(agent, agent.deploy("shop", host.request(v3, cold)))).toMatchObject({ outcome: "failed" });
+  expect(await loadState(host.ports.states, "shop")).toMatchObject({ live: v2, warm: null, journal: null });
+  expect([...host.disk.programs]).toEqual([v2]);
+});
+
 test("a deployment whose end cannot be written once is written as ended all the same", async () => {
   const host = new FakeHost();
   const agent = agentOn(saveFailing(host.ports, ({ live, journal }) => live === v1 && journal === null));
