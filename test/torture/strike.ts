@@ -125,7 +125,7 @@ async function around(
     for (const release of seen.releases) if (!visible.has(release)) faults.push(`visitors saw ${release}`);
     const pruned = operation.prunesLater === undefined;
     faults.push(...(await atRest(host, { pruned })).filter((left) => !known.has(left)));
-    if (restarted) faults.push(...(await unchangedByAnotherStart(host)));
+    faults.push(...(await unchangedByAnotherStart(host)));
     faults.push(...(await goesOn(host)).filter((left) => !known.has(left.replace(later, ""))));
   } catch (error) {
     faults.push(`the test could not go on: ${(error as Error).message}`);

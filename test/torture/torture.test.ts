@@ -25,7 +25,7 @@ const selection: Record<Bind, [operation: string, ...strikes: Strike[]][]> = {
       { fault: "lose", effect: "programs.remove" },
       { fault: "fail-ENOSPC", effect: "state.write:healthy" },
     ],
-    ["other site", { fault: "fail-EIO", effect: "nginx.forget" }],
+    ["other site", { fault: "fail-EIO", effect: "nginx.forget" }, { fault: "fail-EIO", effect: "slots.swap" }],
     ["canary", { fault: "fail-EMFILE", effect: "slots.tidy" }],
     [
       "deploy beside a warm run",
