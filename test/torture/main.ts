@@ -125,7 +125,7 @@ async function points(host: TortureHost): Promise<Task[]> {
     .filter(({ operation }) => !reboot || operation.noReboot === undefined)
     .filter((_, index) => index % Number(parts) === Number(part) - 1)
     .map(({ operation, strike }) => async (own) => {
-      const result = await strikeIn(own, operation, strike, { reboot });
+      const result = await strikeIn(own, operation, strike, { reboot, brief: reboot });
       await keepJournal(host.bind, result);
       return result;
     });
