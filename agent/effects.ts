@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CutoverError } from "../shared/errors.ts";
 import { type DeploymentState, deploymentStates } from "../shared/protocol.ts";
@@ -171,7 +171,7 @@ class FaultDirectory {
     appendFileSync(this.#log, `${performance.now().toFixed(1)} ${when} ${name} ${what}\n`);
   }
 
-  /** Each time counts the file's number down; at the last the file goes, and the fault strikes. */
+  /** Each time counts the file's number down, by a rename; at the last the file goes, and the fault strikes. */
   #struck(name: Effect): Fault | undefined {
     let text: string;
     try {
@@ -181,9 +181,12 @@ class FaultDirectory {
     }
     const [fault, wanted, times = "1"] = text.trim().split(" ");
     if (wanted !== name) return undefined;
-    rmSync(this.#fault);
-    if (Number(times) === 1) return fault as Fault;
-    appendFileSync(this.#fault, `${fault} ${wanted} ${Number(times) - 1}\n`);
+    if (Number(times) === 1) {
+      rmSync(this.#fault);
+      return fault as Fault;
+    }
+    writeFileSync(`${this.#fault}.tmp`, `${fault} ${wanted} ${Number(times) - 1}\n`);
+    renameSync(`${this.#fault}.tmp`, this.#fault);
     return undefined;
   }
 }

@@ -26,6 +26,8 @@ const later = "after the next deploy and rollback: ";
 /** How long is waited for an agent to finish or undo by itself; what takes longer than `recoveryLimitMs` is a fault all the same. */
 const patienceMs = 30_000;
 const recoveryLimitMs = 5000;
+/** No operation takes as long, also where it fails and on a busy machine. */
+const longestMs = 180_000;
 
 /** How many programs want each processor, over the last minute. */
 function load(): string {
@@ -52,7 +54,9 @@ export async function strikeIn(
     host.arm(strike);
     await ends(host, operation);
     const struck = host.disarm();
-    if (struck && strike.fault.startsWith("kill")) await host.agent.ended;
+    if (struck && strike.fault.startsWith("kill") && !(await endsSoon(host))) {
+      faults.push("the effect began, and the agent was not killed after it: the effect itself failed");
+    }
     if (reboot && struck && strike.fault.startsWith("kill")) {
       await prober.stop();
       await host.reboot();
@@ -65,6 +69,11 @@ export async function strikeIn(
     }
     return struck;
   });
+}
+
+/** A killed agent ends at once; its process may be seen to end a little later. */
+async function endsSoon(host: TortureHost): Promise<boolean> {
+  return Promise.race([host.agent.ended.then(() => true), sleep(10_000).then(() => false)]);
 }
 
 /** Does the operation and kills the agent some time after its begin. */
@@ -82,7 +91,10 @@ export async function killDuring(host: TortureHost, operation: Operation, afterM
 export async function ends(host: TortureHost, operation: Operation): Promise<void> {
   const running = operation.run(host).catch(() => undefined);
   const before = operation.starts === true ? new Promise<never>(() => {}) : host.agent.ended;
-  await Promise.race([running, before]);
+  const late = sleep(longestMs, "late", { ref: false });
+  if ((await Promise.race([running, before, late])) === "late") {
+    throw new Error(`the operation did not end within ${longestMs} ms`);
+  }
   // Its calls break off with the agent.
   await Promise.race([running, sleep(1000)]);
 }
