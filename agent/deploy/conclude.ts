@@ -66,14 +66,15 @@ async function end(work: Work, ending: Ending): Promise<void> {
 async function close({ ports, state, deployment }: Work): Promise<void> {
   remember(state, deployment.view);
   // Refused before it touched the host: then the host is not touched now either.
-  const { journal } = state;
+  const { journal, held } = state;
   if (journal !== null) {
-    state.journal = null;
+    // In one write: what held the app was this deployment.
+    Object.assign(state, { journal: null, held: null });
     try {
       await ports.states.save(state.app, state);
     } catch (thrown) {
       // It is still in the file, and whoever tries again must know.
-      state.journal = journal;
+      Object.assign(state, { journal, held });
       throw thrown;
     }
   }

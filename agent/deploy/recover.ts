@@ -64,10 +64,8 @@ async function holdAfter(
   { ports, state, deployment }: { ports: Ports; state: AppState; deployment: Deployment },
   log: Logger,
 ): Promise<void> {
-  if (state.journal === null) {
-    if (state.held === null) return;
-    state.held = null;
-  } else if (state.journal.attempts >= limit) {
+  if (state.journal === null) return;
+  if (state.journal.attempts >= limit) {
     const { trouble } = deployment;
     const { id, state: at } = state.journal.deployment;
     const times = `${state.journal.attempts} times`;

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { chmod, mkdir, rm, stat } from "node:fs/promises";
 import { isIPv4, isIPv6 } from "node:net";
 import { join } from "node:path";
@@ -32,7 +33,21 @@ export class MaintenanceFiles implements Maintenance {
     return { since, allow: names.filter((name) => !name.startsWith(mapped)).toSorted() };
   }
 
+  /** Where it fails, an open site stays open and has nothing of it. */
   async begin(app: string, allow: string[]): Promise<void> {
+    const { directory } = this.#files(app);
+    const open = (await this.state(app)) === undefined;
+    try {
+      await this.#allow(app, allow);
+      // Last, so that who is let through is so from the first moment on.
+      if (open) await effect("maintenance.begin", () => writeDurably(this.#files(app).on, "", 0o644));
+    } catch (thrown) {
+      if (open) await rm(directory, { recursive: true, force: true });
+      throw thrown;
+    }
+  }
+
+  async #allow(app: string, allow: string[]): Promise<void> {
     const files = this.#files(app);
     const names = new Set(allow.flatMap(namesOf));
     await effect("maintenance.allow", async () => {
@@ -42,19 +57,19 @@ export class MaintenanceFiles implements Maintenance {
       for (const name of names) await writeDurably(join(files.allow, name), "", 0o644);
       for (const name of await listIfThere(files.allow)) if (!names.has(name)) await rm(join(files.allow, name));
     });
-    // Last, so that who is let through is so from the first moment on.
-    if ((await this.state(app)) === undefined) {
-      await effect("maintenance.begin", () => writeDurably(files.on, "", 0o644));
-    }
   }
 
+  /** Also what a begin or an end that was cut short has left of a site that is open. */
   async end(app: string): Promise<void> {
     const { directory, on } = this.#files(app);
-    if ((await this.state(app)) === undefined) return;
-    // First, so that the site is open also where the rest is not done any more.
-    await effect("maintenance.end", () => rm(on, { force: true }));
-    await syncDirectory(directory);
-    await effect("maintenance.remove", () => rm(directory, { recursive: true, force: true }));
+    if ((await this.state(app)) !== undefined) {
+      // First, so that the site is open also where the rest is not done any more.
+      await effect("maintenance.end", () => rm(on, { force: true }));
+      await syncDirectory(directory);
+    }
+    if (existsSync(directory)) {
+      await effect("maintenance.remove", () => rm(directory, { recursive: true, force: true }));
+    }
   }
 
   #files(app: string) {

@@ -1,6 +1,7 @@
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import { Deployments } from "../../../agent/deploy/deployments.ts";
+import { type AppState, loadState } from "../../../agent/deploy/state.ts";
 import { FakeHost } from "../../fakes/ports.ts";
 
 const v1 = "20261121T100000Z-1111111";
@@ -80,6 +81,23 @@ test("events go on with the next number after a restart", async () => {
   const ids: number[] = [];
   for await (const event of agent.events(deployment, 0, never)) ids.push(event.id);
   expect(ids).toEqual(ids.map((_, index) => index + 1));
+});
+
+test("what held an app goes in one write with its deployment, so that a kill right after it holds nothing", async () => {
+  const { host } = await killedAfter(`programs.start ${v2}`);
+  host.failing.set(`programs.remove ${v2}`, new Error("supervisord is down"));
+  for (let start = 0; start < 3; start++) await agentOn(host).recoverAll();
+  expect((await loadState(host.ports.states, "shop")).held).not.toBeNull();
+  host.failing.clear();
+  const saved: AppState[] = [];
+  const save = async (app: string, state: object) => {
+    saved.push(structuredClone(state as AppState));
+    await host.ports.states.save(app, state);
+  };
+  const ports = { ...host.ports, states: { ...host.ports.states, save } };
+  await new Deployments({ ports, log: pino({ level: "silent" }) }).recoverAll();
+  expect(saved.at(-1)).toMatchObject({ journal: null, held: null });
+  expect(saved.filter(({ journal, held }) => journal === null && held !== null)).toEqual([]);
 });
 
 test("an app that can be neither finished nor undone is held after three starts, and says why", async () => {

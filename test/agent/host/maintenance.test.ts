@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { MaintenanceFiles } from "../../../agent/host/maintenance.ts";
@@ -41,6 +41,21 @@ test("maintenance closes the site at once and without a reload, and lets through
   await maintenance.end("shop");
   expect((await ask(host.port)).text).toBe("v2");
   expect(existsSync(join(host.home, "maintenance"))).toBe(false);
+});
+
+test("a begin that fails leaves the site open and nothing behind, and an end clears what a killed one left", async () => {
+  const data = scratch();
+  const maintenance = new MaintenanceFiles(data);
+  const directory = join(data, "apps/shop/maintenance");
+  // No file can be made where a directory has its name.
+  mkdirSync(join(directory, "on.tmp"), { recursive: true });
+  await expect(maintenance.begin("shop", ["127.0.0.7"])).rejects.toThrow();
+  expect(await maintenance.state("shop")).toBeUndefined();
+  expect(existsSync(directory)).toBe(false);
+
+  mkdirSync(join(directory, "allow"), { recursive: true });
+  await maintenance.end("shop");
+  expect(existsSync(directory)).toBe(false);
 });
 
 test("the project's own page is shown for maintenance too, with 503", async () => {
