@@ -23,11 +23,12 @@ export async function retire({ ports, state }: Site, run: string): Promise<numbe
 export async function prune({ ports, state }: Site, keep: number): Promise<void> {
   const { app } = state;
   const failed = state.releases.filter((release) => release.state === "failed");
+  const { previous } = await ports.releases.published(app);
   for (const { id } of state.releases) {
     // Asked each time: one may be pinned meanwhile.
-    if (!keptReleases(state, keep).includes(id)) await ports.releases.remove(app, id);
+    if (!keptReleases(state, keep, previous).includes(id)) await ports.releases.remove(app, id);
   }
-  const kept = keptReleases(state, keep);
+  const kept = keptReleases(state, keep, previous);
   const remembered = new Set([...kept, ...failed.slice(-keep).map(({ id }) => id)]);
   state.releases = state.releases.filter(({ id }) => remembered.has(id));
   await ports.environments.collect(app, kept);

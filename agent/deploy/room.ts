@@ -16,8 +16,9 @@ const fewest = 2;
 export function roomMaker(work: Work, base: string | undefined): MakeRoom {
   return async (shortage) => {
     const { ports, state, deployment } = work;
-    const keep = await keptMeanwhile(work, base);
-    const kept = new Set(keptReleases(state, keep));
+    const { previous } = await ports.releases.published(state.app);
+    const keep = await keptMeanwhile(work, { base, previous });
+    const kept = new Set(keptReleases(state, keep, previous));
     const leaving = state.releases.map(({ id }) => id).filter((id) => !kept.has(id));
     const gain = await ports.releases.gain(state.app, leaving);
     if (shortage.needed > shortage.free + gain) throw diskFull(state.app, shortage, gain);
@@ -28,11 +29,15 @@ export function roomMaker(work: Work, base: string | undefined): MakeRoom {
 }
 
 /** How many good releases stay. */
-async function keptMeanwhile({ ports, state }: Work, base: string | undefined): Promise<number> {
+async function keptMeanwhile(
+  { ports, state }: Work,
+  { base, previous }: { base: string | undefined; previous: string | null },
+): Promise<number> {
   if (state.live === null) return fewest;
   const { config } = await runSpec({ ports, state }, state.live);
   let keep = Math.max(config.keep - 1, fewest);
-  while (base !== undefined && keep < state.releases.length && !keptReleases(state, keep).includes(base)) keep++;
+  const stays = (release: string) => keptReleases(state, keep, previous).includes(release);
+  while (base !== undefined && keep < state.releases.length && !stays(base)) keep++;
   return keep;
 }
 

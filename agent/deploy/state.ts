@@ -171,17 +171,21 @@ export function remember(state: AppState, deployment: DeploymentView): void {
 }
 
 /**
- * Which releases stay: the newest `keep` good ones (the live one among them), what was rolled back between those, what
- * is pinned, and whatever has instances.
+ * Which releases stay: the newest `keep` good ones (the live one among them), as many of those that were rolled back
+ * between them, what is pinned, whatever has instances, and `previous`.
+ * @param previous the release whose static files pages may still ask for
  */
-export function keptReleases(state: AppState, keep: number): string[] {
+export function keptReleases(state: AppState, keep: number, previous: string | null): string[] {
   const kept = new Set(runsInUse(state).map(releaseOfRun));
   let good = 0;
-  for (const release of state.releases.toReversed()) {
+  let rolledBack = 0;
+  for (const { id, live_at, state: was } of state.releases.toReversed()) {
     if (good >= keep) break;
-    if (release.live_at === undefined) continue;
-    kept.add(release.id);
-    if (release.state !== "rolled_back") good++;
+    if (live_at === undefined) continue;
+    if (was !== "rolled_back") good++;
+    // Who deploys and goes back again and again must not fill the disk.
+    else if (++rolledBack > keep && id !== previous) continue;
+    kept.add(id);
   }
   for (const { id, pinned } of state.releases) if (pinned === true) kept.add(id);
   return [...kept];

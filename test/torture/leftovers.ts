@@ -25,6 +25,7 @@ export async function leftovers(host: TortureHost, { pruned = true } = {}): Prom
   const venvs = releases.map((release) => basename(target(join(home, "releases", release, "venv"))));
   const linked = names(home).filter((name) => /^(slots|preview)(-uwsgi)?$/.test(name));
   const slots = linked.map((name) => target(join(home, name)));
+  const kept = keptReleases(state, 4, basename(target(join(home, "previous"))));
   const expectedLinks = [
     ...(state.live === null ? [] : ["current"]),
     ...(state.staged === null ? [] : ["staged"]),
@@ -70,9 +71,7 @@ export async function leftovers(host: TortureHost, { pruned = true } = {}): Prom
       .flatMap((directory) => names(directory).map((name) => join(directory, name)))
       .filter((path) => /\.(tmp|new|before|partial)$/.test(path))
       .map((path) => `temporary file ${path}`),
-    ...releases
-      .filter((id) => pruned && !keptReleases(state, 4).includes(id))
-      .map((id) => `release ${id} that no \`keep\` keeps`),
+    ...releases.filter((id) => pruned && !kept.includes(id)).map((id) => `release ${id} that no \`keep\` keeps`),
   ];
 }
 

@@ -7,6 +7,7 @@ import { CutoverError } from "../../../shared/errors.ts";
 import { FakeHost } from "../../fakes/ports.ts";
 
 const cold = { keep_warm: "0s", keep: 5 };
+const call = { by: { subject: "test" }, waitMs: 0, signal: new AbortController().signal };
 const id = (number: number) => `20261121T10${String(number).padStart(2, "0")}00Z-1111111`;
 
 /** A host with so many releases of ten bytes, the last one live. */
@@ -20,7 +21,7 @@ async function hostWith(releases: number, settings: object = cold) {
   for (let number = 1; number <= releases; number++)
     expect(await deploy(number)).toMatchObject({ outcome: "succeeded" });
   const there = () => [...host.disk.releases.keys()].toSorted();
-  return { host, deploy, there };
+  return { host, agent, deploy, there };
 }
 
 async function refusal(promise: Promise<unknown>): Promise<CutoverError> {
@@ -40,6 +41,23 @@ test("pruning is by state and by `keep`: good ones beyond it go, what is in use 
   expect(there()).toEqual([2, 3, 5].map(id));
   expect(await deploy(6)).toMatchObject({ outcome: "succeeded" });
   expect(there()).toEqual([3, 6].map(id));
+});
+
+test("who deploys and goes back again and again keeps no more than `keep` of what was rolled back, and the one before", async () => {
+  const { host, agent, deploy, there } = await hostWith(2, { ...cold, keep: 3 });
+  const goBack = async () => {
+    const { deployment } = await agent.rollback("shop", call);
+    return agent.settled(deployment, 10_000, call.signal);
+  };
+  for (let number = 3; number <= 7; number++) {
+    await deploy(number);
+    expect(await goBack()).toMatchObject({ outcome: "succeeded", release: id(2) });
+  }
+  expect(there()).toEqual([1, 2, 5, 6, 7].map(id));
+  // The second was good, and pages of it are still open.
+  expect(await goBack()).toMatchObject({ outcome: "succeeded", release: id(1) });
+  expect(host.disk.links).toMatchObject({ current: id(1), previous: id(2) });
+  expect(there()).toEqual([1, 2, 5, 6, 7].map(id));
 });
 
 test("environments, logs and events go with what used them", async () => {
