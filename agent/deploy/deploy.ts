@@ -271,7 +271,7 @@ async function bringUp(work: Work, spec: RunSpec): Promise<void> {
   work.stopping.throwIfAborted();
   const cleared = failureOf(makeRoom(work, spec));
   const started = await failureOf(startHealthy(work, spec));
-  // An agent that shuts down does not wait for what is being retired: it is retired again when the deployment goes on.
+  // An agent that shuts down does not wait for what is being retired: the next start takes that away before it goes on.
   if (started !== undefined && isPause(work, started.reason)) throw started.reason;
   const failure = (await cleared) ?? started;
   if (failure !== undefined) throw failure.reason;

@@ -5,6 +5,7 @@ import { hasCutOver } from "./conclude.ts";
 import { finishForward } from "./cutover.ts";
 import { deploy, deployAgain, unpacked } from "./deploy.ts";
 import type { AppState, Journal, Onward } from "./state.ts";
+import { removeStrangers } from "./strangers.ts";
 import { forActivation, type Turn, type Turns } from "./turns.ts";
 import { runSpec } from "./work.ts";
 
@@ -78,6 +79,9 @@ async function story({ work }: Turn, journal: Journal, onward: Onward) {
     await finishForward(work, await runSpec(work, journal.run), journal.deployment.kind === "rollback");
     return "succeeded";
   }
+  // What it was retiring or replacing when the agent shut down.
+  const cut = await removeStrangers(work);
+  if (cut > 0) work.deployment.cut(cut);
   switch (onward.story) {
     case "deploy":
       return deploy(work, await unpacked(work, journal.run), onward);

@@ -69,6 +69,24 @@ test.each(beforeCutover)("shut down at %s: that step ends, and the next start go
   }
 });
 
+test("shut down while it retires what was warm: the next start takes that away to the end, and goes on", async () => {
+  const { host, agent } = await hostWith(v1);
+  await ended(agent, await agent.deploy("shop", host.request(v2, { keep_warm: "10m" })));
+  expect((await stateOf(host)).warm).toMatchObject({ run: v1 });
+  const closed = shutDownAt(host, agent, `programs.start ${v3}`);
+  const accepted = await agent.deploy("shop", host.request(v3, cold));
+  await closed;
+  expect((await stateOf(host)).journal).toMatchObject({ deployment: { outcome: "running" }, onward: {} });
+  // The process has ended before supervisord was done with it.
+  const left = new FakeHost();
+  Object.assign(left.disk, structuredClone(host.disk));
+  expect([...left.disk.programs]).toEqual([v1, v2, v3]);
+  const next = agentOn(left);
+  await next.recoverAll();
+  expect(await ended(next, accepted)).toMatchObject({ outcome: "succeeded", release: v3 });
+  expect([...left.disk.programs]).toEqual([v3]);
+});
+
 test("shut down during the health check: no time is lost, and the next start asks again", async () => {
   const { host, agent } = await hostWith(v1);
   host.answers.set(v2, { kind: "status", status: 500, body: "", location: undefined });
