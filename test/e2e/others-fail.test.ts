@@ -54,11 +54,20 @@ async function inHealthCheck(version: string): Promise<{ ended: ReturnType<typeo
   return { ended, ready: () => writeFile(shared("ready"), "") };
 }
 
+/** So many answers in a row: a supervisord that is back starts its programs in the place of those that outlived the one before. */
+const steady = 40;
+
 async function served(version: string): Promise<void> {
-  const deadline = performance.now() + 40_000;
+  const deadline = performance.now() + 120_000;
+  const running = async () => {
+    const { instances } = await host.agent.appView();
+    return instances.every(({ state }) => state === "RUNNING");
+  };
+  while (!(await running()) && performance.now() < deadline) await sleep(200);
   let seen = "";
-  while (!seen.startsWith(`200 ${version} `) && performance.now() < deadline) {
+  for (let inARow = 0; inARow < steady && performance.now() < deadline; ) {
     seen = await versionSeen(host.site).catch(String);
+    inARow = seen.startsWith(`200 ${version} `) ? inARow + 1 : 0;
     await sleep(50);
   }
   expect(seen).toMatch(`200 ${version} `);
