@@ -5,7 +5,10 @@ import { askAsClients, shareOf } from "../load/clients.ts";
 import { startLoadProcess } from "../load/process.ts";
 import { Fleet, get, siteName, staticFilesOf, versionOf } from "./hosts.ts";
 
-describe("a gray release: old and new code side by side on one host", () => {
+/** Ten thousand requests and more in each test, all of which are awaited, take as long as the machine needs: this finds only what hangs. */
+const timeout = 240_000;
+
+describe("a gray release: old and new code side by side on one host", { timeout }, () => {
   let fleet: Fleet;
   let preview: number;
   const host = () => {

@@ -46,7 +46,7 @@ export function checkOptions(options: LoadOptions): CheckedOptions {
     fresh: options.fresh ?? 0.5,
     host: options.host ?? url.host,
     slowMs: options.slowMs ?? 2000,
-    timeoutMs: options.timeoutMs ?? 60_000,
+    timeoutMs: options.timeoutMs ?? 15_000,
     maxInFlight: options.maxInFlight ?? 2000,
     longestMs: options.longestMs ?? 15 * 60_000,
     seed: options.seed ?? 1,
