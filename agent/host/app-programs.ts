@@ -115,7 +115,7 @@ export class AppPrograms {
   }
 
   stopProcess(app: string, run: string, name: string): Promise<void> {
-    return stopSoon(this.#programs(app, run, name));
+    return stopSoon(this.#programs(app, run, name), this.#options.clock);
   }
 
   async removeProcess(app: string, run: string, name: string): Promise<void> {

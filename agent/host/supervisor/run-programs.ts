@@ -6,6 +6,7 @@ import type { Clock } from "../../ports.ts";
 import type { ProgramStatus } from "../../privileged.ts";
 import { removeUnfinished, syncDirectory, writeDurably } from "../durable.ts";
 import { readIfThere } from "../optional-file.ts";
+import { commandLine, processStatus } from "../processes.ts";
 import { groupName, programsFileName, stopSecondsOf } from "./programs.ts";
 import type { ProcessInfo, Supervisor } from "./supervisor.ts";
 
@@ -63,8 +64,28 @@ export function toStatus({ name, statename, pid, start, now, spawnerr }: Process
 }
 
 /** Asks a run's programs to end and does not wait for it. */
-export async function stopSoon({ app, run, process, supervisor }: RunPrograms): Promise<void> {
-  await supervisor.stopProcessGroup(groupName(app, run, process));
+export async function stopSoon(programs: RunPrograms, clock: Clock): Promise<void> {
+  const { app, run, process, supervisor } = programs;
+  const group = groupName(app, run, process);
+  await askToEnd(supervisor, group, (await supervisor.groupInfo(group)) ?? [], clock);
+}
+
+/**
+ * A stop signal that comes between supervisord's fork and its exec is lost: Python's handler takes it there, and nobody
+ * sends it again until the stop time is over. So it waits for the exec, which takes milliseconds.
+ */
+async function askToEnd(supervisor: Supervisor, group: string, processes: ProcessInfo[], clock: Clock): Promise<void> {
+  const deadline = clock.elapsed() + 2000;
+  for (const { pid } of processes) {
+    while (clock.elapsed() < deadline && (await isFork(pid))) await clock.sleep(5);
+  }
+  await supervisor.stopProcessGroup(group);
+}
+
+/** Whether a process is still a copy of the one that made it. */
+async function isFork(pid: number): Promise<boolean> {
+  const parent = pid > 0 ? (await processStatus(pid))?.parent : undefined;
+  return parent !== undefined && (await commandLine(pid)) === (await commandLine(parent));
 }
 
 const ended = new Set(["STOPPED", "EXITED", "FATAL", "UNKNOWN"]);
@@ -102,7 +123,7 @@ async function stopPrograms(programs: RunPrograms, clock: Clock): Promise<void> 
     const processes = (await supervisor.groupInfo(group)) ?? [];
     if (processes.every(({ statename }) => ended.has(statename))) return;
     if (processes.some(({ statename }) => !ended.has(statename) && statename !== "STOPPING")) {
-      await supervisor.stopProcessGroup(group);
+      await askToEnd(supervisor, group, processes, clock);
     }
     if (clock.elapsed() > deadline) {
       const names = processes
