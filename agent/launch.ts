@@ -9,47 +9,79 @@ import {
   statSync,
   unlinkSync,
 } from "node:fs";
+import { connect } from "node:net";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { processStatus } from "./host/processes.ts";
 import type { LaunchFile } from "./host/supervisor/launch-files.ts";
-import { processesOf, signalEach } from "./host/supervisor/leftovers.ts";
+import { type Marks, processesOf, signalEach } from "./host/supervisor/leftovers.ts";
 
 /**
  * What supervisor starts for each instance: reads the launch file named on the command line, and becomes the program in
  * it. The process id, the user and the signals stay those that supervisor knows. Ends with 127 where that fails. With `-` it
  * reads its standard input: a command of a release has no file, which a crash could leave behind.
  */
-function launch(file: string | undefined): never {
+async function launch(file: string | undefined): Promise<never> {
   if (file === undefined) throw new Error("no launch file was named");
-  const { argv, env, directory, umask, socket } = JSON.parse(
+  const { argv, env, directory, umask, socket, after } = JSON.parse(
     readFileSync(file === "-" ? 0 : file, "utf8"),
   ) as LaunchFile;
   process.umask(umask);
   process.chdir(directory);
-  endLeftovers(env);
+  const marks = marksOf(env);
+  if (marks !== undefined) {
+    if (after !== undefined) await waitForTurn(marks, after);
+    await endLeftovers(marks);
+  }
   if (socket !== undefined) removeStaleSocket(socket);
   const [name] = argv;
   if (name === undefined || process.execve === undefined) throw new Error("there is no program to start");
   return process.execve(findProgram(name, env.PATH ?? ""), argv, env);
 }
 
+// This process itself has supervisord's environment until it becomes the program, so it has none of its marks.
+function marksOf({
+  CUTOVER_SHARED: shared,
+  CUTOVER_RUN: run,
+  CUTOVER_INSTANCE: instance,
+}: LaunchFile["env"]): Marks | undefined {
+  return shared === undefined || run === undefined || instance === undefined ? undefined : { shared, run, instance };
+}
+
+/**
+ * A supervisord that was killed and is back starts all instances at once, in the place of those that have gone on serving
+ * without it. One after the other they do that without a visitor's notice; where the one before does not come up, what was
+ * left goes on serving. supervisord ends this wait as it ends the program.
+ */
+async function waitForTurn(marks: Marks, { instance, address }: NonNullable<LaunchFile["after"]>): Promise<void> {
+  const before = { ...marks, instance };
+  const isSupervised = async (pid: number) => (await processStatus(pid))?.parent === process.ppid;
+  while (processesOf(marks).length > 0) {
+    const started = await Promise.all(processesOf(before).map(isSupervised));
+    if (started.includes(true) && (await listens(address))) return;
+    await sleep(100);
+  }
+}
+
+function listens(address: NonNullable<LaunchFile["after"]>["address"]): Promise<boolean> {
+  const options = "socket" in address ? { path: address.socket } : { host: "127.0.0.1", port: address.port };
+  return new Promise((resolve) => {
+    const connection = connect(options, () => resolve(true));
+    connection.on("connect", () => connection.destroy()).on("error", () => resolve(false));
+  });
+}
+
 /** How long what a predecessor left may finish its requests, and then how long it may take to die. */
 const graceMs = 3000;
 
 /** Workers of a predecessor that was killed serve on, and keep its port: they are asked to end, then made to. */
-function endLeftovers({
-  CUTOVER_SHARED: shared,
-  CUTOVER_RUN: run,
-  CUTOVER_INSTANCE: instance,
-}: LaunchFile["env"]): void {
-  if (shared === undefined || run === undefined || instance === undefined) return;
-  // This process itself has supervisord's environment until it becomes the program.
-  const left = () => processesOf({ shared, run, instance });
-  let pids = left();
+async function endLeftovers(marks: Marks): Promise<void> {
+  let pids = processesOf(marks);
   signalEach(pids, "SIGTERM");
   const deadline = performance.now() + graceMs;
-  for (; pids.length > 0 && performance.now() < deadline + graceMs; pids = left()) {
+  for (; pids.length > 0 && performance.now() < deadline + graceMs; pids = processesOf(marks)) {
     if (performance.now() > deadline) signalEach(pids, "SIGKILL");
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    await sleep(20);
   }
 }
 
@@ -88,7 +120,7 @@ function checkFormat(program: string): void {
 }
 
 try {
-  launch(process.argv[2]);
+  await launch(process.argv[2]);
 } catch (error) {
   process.stderr.write(`cutover: cannot start: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(127);

@@ -168,6 +168,8 @@ export const appView = z.object({
   held: z.string().optional(),
   /** Absent while the site is open. */
   maintenance: maintenanceView.optional(),
+  /** Why nothing is known of the instances' processes: supervisord does not answer. */
+  problem: z.string().optional(),
   instances: z.array(instanceView),
   releases: z.array(releaseView),
   deployment: deploymentView.nullable(),

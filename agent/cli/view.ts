@@ -52,6 +52,7 @@ function facts(view: AppView, { style, now }: ViewOptions): string[] {
     rows.push(["closed", style("yellow", `for maintenance, since ${short(now - Date.parse(since))} ago${who}`)]);
   }
   if (view.held !== undefined) rows.push(["held", style("red", safe(view.held))]);
+  if (view.problem !== undefined) rows.push(["problem", style("red", safe(view.problem))]);
   if (view.deployment !== null) rows.push(["last", deploymentLine(view.deployment, { style, now })]);
   return rows.map(([name, value]) => `  ${name.padEnd(9)} ${value}`);
 }
@@ -117,11 +118,12 @@ export function renderApps(rows: AppRow[], { style, now }: ViewOptions): string 
       return [style("bold", app), style("red", safe(problem ?? "").split("\n", 1)[0] ?? ""), "", ""];
     const running = view.instances.filter(({ slots, state }) => slots > 0 && state === "RUNNING").length;
     const serving = view.instances.filter(({ slots }) => slots > 0).length;
+    const part = `${running} of ${serving}`;
     const deployment = view.deployment;
     return [
       style("bold", app),
       view.live ?? style("dim", "nothing yet"),
-      serving === 0 ? "" : style(running === serving ? "green" : "red", `${running} of ${serving}`),
+      serving === 0 ? "" : style(running === serving ? "green" : "red", view.problem === undefined ? part : "unknown"),
       deployment === null
         ? ""
         : `${deployment.kind} ${deployment.outcome}, ${short(now - Date.parse(deployment.started))} ago`,

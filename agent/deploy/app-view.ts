@@ -1,5 +1,6 @@
 import { type Config, siteOf } from "../../shared/config.ts";
 import { portOf } from "../../shared/config-site.ts";
+import { CutoverError } from "../../shared/errors.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { AppView, DeploymentView } from "../../shared/protocol.ts";
 import type { Ports } from "../ports.ts";
@@ -17,12 +18,17 @@ interface Parts {
 
 type InstanceView = AppView["instances"][number];
 
-/** How an app stands: what is in its state, what supervisor and the kernel say of its instances, where its slots point. */
+/**
+ * How an app stands: what is in its state, what supervisor and the kernel say of its instances, where its slots point.
+ * Where supervisord does not answer, all the rest is told.
+ */
 export async function viewApp({ ports, settings, state, running }: Parts): Promise<AppView> {
   const runs = [state.live, state.staged?.run, state.warm?.run].filter((run) => typeof run === "string");
   const instances: InstanceView[] = [];
-  for (const run of runs) instances.push(...(await viewRun(ports, state, run)));
-  for (const group of await ports.privileged.processes(state.app)) instances.push(...viewProcess(group));
+  const supervisord = new Asked();
+  for (const run of runs) instances.push(...(await viewRun({ ports, state, supervisord }, run)));
+  const processes = await supervisord.ask(() => ports.privileged.processes(state.app));
+  for (const group of processes ?? []) instances.push(...viewProcess(group));
   const live = state.live === null ? undefined : await runSpec({ ports, state }, state.live);
   const maintenance = await ports.maintenance.state(state.app);
   return {
@@ -36,16 +42,39 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
     urls: urlsOf(live?.config, settings),
     ...(state.held !== null && { held: state.held }),
     ...(maintenance !== undefined && { maintenance }),
+    ...(supervisord.problem !== undefined && { problem: supervisord.problem }),
     instances,
     releases: state.releases.toReversed(),
     deployment: running ?? state.history[0] ?? null,
   };
 }
 
-async function viewRun(ports: Ports, state: AppState, run: string): Promise<InstanceView[]> {
+/** What does not answer once is not asked again: each question may take ten seconds. */
+class Asked {
+  problem: string | undefined;
+
+  async ask<T>(question: () => Promise<T>): Promise<T | undefined> {
+    if (this.problem !== undefined) return undefined;
+    try {
+      return await question();
+    } catch (thrown) {
+      if (!(thrown instanceof CutoverError && thrown.code === "supervisor_unreachable")) throw thrown;
+      this.problem = thrown.message;
+      return undefined;
+    }
+  }
+}
+
+interface RunParts {
+  ports: Ports;
+  state: AppState;
+  supervisord: Asked;
+}
+
+async function viewRun({ ports, state, supervisord }: RunParts, run: string): Promise<InstanceView[]> {
   const spec = await runSpec({ ports, state }, run);
   const instances = await ports.privileged.instances({ ...spec, release: releaseOfRun(run) });
-  const programs = (await ports.privileged.programs(state.app, run)) ?? [];
+  const programs = (await supervisord.ask(() => ports.privileged.programs(state.app, run))) ?? [];
   const connections = await ports.connections.count(instances.map(({ address }) => address));
   const slots = await ports.traffic.assigned(state.app);
   return instances.map(({ name, address }) => {

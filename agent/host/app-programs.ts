@@ -203,7 +203,8 @@ async function writeInstances(app: HostApp, spec: RunSpec, instances: Instance[]
   const directory = layout.app(releaseId.parse(spec.release));
   const venv = layout.releaseVenv(spec.release);
   const ownUwsgi = existsSync(join(venv, "bin", "uwsgi"));
-  for (const { name, address } of instances) {
+  for (const [index, { name, address }] of instances.entries()) {
+    const before = instances[index - 1];
     const place = { directory, venv, address: parseAddress(address), instance: name, ownUwsgi };
     const launch = {
       argv: serverArguments(spec.config, place),
@@ -211,6 +212,7 @@ async function writeInstances(app: HostApp, spec: RunSpec, instances: Instance[]
       directory,
       umask: processUmask,
       ...("socket" in place.address && { socket: place.address.socket }),
+      ...(before !== undefined && { after: { instance: before.name, address: parseAddress(before.address) } }),
     };
     await writeLaunchFile(launchFilePath(layout, spec.run, name), launch, user.other?.gid);
   }

@@ -194,7 +194,7 @@ class Gauges {
 
 function describe(gauges: Gauges, view: AppView): void {
   const { app, deployment } = view;
-  gauges.set("readable", { app }, 1);
+  gauges.set("readable", { app }, view.problem === undefined ? 1 : 0);
   gauges.set("held", { app }, view.held === undefined ? 0 : 1);
   gauges.set("maintenance", { app }, view.maintenance === undefined ? 0 : 1);
   gauges.set("weight", { app }, view.weight);
@@ -204,7 +204,7 @@ function describe(gauges: Gauges, view: AppView): void {
     gauges.set("succeeded", { app }, ["succeeded", "staged"].includes(deployment.outcome) ? 1 : 0);
   }
   describeReleases(gauges, view);
-  describeInstances(gauges, view);
+  if (view.problem === undefined) describeInstances(gauges, view);
 }
 
 function describeReleases(gauges: Gauges, { app, live, staged, releases }: AppView): void {

@@ -8,6 +8,8 @@ import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { processStatus } from "../../agent/host/processes.ts";
+import { processesOf } from "../../agent/host/supervisor/leftovers.ts";
 import { type DeploymentView, type Failure, problem } from "../../shared/protocol.ts";
 import type { ShopOptions } from "../fixtures/shop.ts";
 import { deployProject } from "../harness/deploy.ts";
@@ -54,23 +56,30 @@ async function inHealthCheck(version: string): Promise<{ ended: ReturnType<typeo
   return { ended, ready: () => writeFile(shared("ready"), "") };
 }
 
-/** So many answers in a row: a supervisord that is back starts its programs in the place of those that outlived the one before. */
-const steady = 40;
-
 async function served(version: string): Promise<void> {
   const deadline = performance.now() + 40_000;
-  const running = async () => {
-    const { instances } = await host.agent.appView();
-    return instances.every(({ state }) => state === "RUNNING");
-  };
-  while (!(await running()) && performance.now() < deadline) await sleep(200);
   let seen = "";
-  for (let inARow = 0; inARow < steady && performance.now() < deadline; ) {
+  while (!seen.startsWith(`200 ${version} `) && performance.now() < deadline) {
     seen = await versionSeen(host.site).catch(String);
-    inARow = seen.startsWith(`200 ${version} `) ? inARow + 1 : 0;
     await sleep(50);
   }
   expect(seen).toMatch(`200 ${version} `);
+}
+
+/** Until each live instance is a process that supervisord has started, and not one that outlived the supervisord before. */
+async function supervised(): Promise<void> {
+  const supervisord = await pidIn(layout().supervisor.pidFile);
+  const deadline = performance.now() + 40_000;
+  let parents: number[] = [];
+  while (parents.length < 2 && performance.now() < deadline) {
+    await sleep(100);
+    const { live } = await host.agent.appView();
+    const marks = { shared: join(layout().data, "apps/shop/shared"), run: live ?? "" };
+    const ofInstance = (instance: string) => Promise.all(processesOf({ ...marks, instance }).map(processStatus));
+    const found = await Promise.all(["web-0", "web-1"].map(ofInstance));
+    parents = found.flatMap((statuses) => statuses.find((status) => status?.parent === supervisord)?.parent ?? []);
+  }
+  expect(parents).toEqual([supervisord, supervisord]);
 }
 
 /** As systemd would start again what has ended; here the agent's embedded mode does. */
@@ -111,11 +120,18 @@ describe("supervisord", () => {
       fix: expect.stringContaining("Start supervisord"),
     });
     expect(await readdir(join(layout().data, "apps/shop/releases"))).toEqual(releases);
+    expect(await host.agent.appView()).toMatchObject({
+      live: expect.any(String),
+      problem: expect.stringContaining("supervisord is not running"),
+      instances: [{ state: "UNKNOWN" }, { state: "UNKNOWN" }],
+    });
+    await startAgain();
+    // Its programs take the place of those that outlived the one before, one after the other.
+    await supervised();
     await visitors.stop();
     expect(visitors.seen()).toHaveLength(1);
     expect(visitors.seen()[0]).toMatch(/^200 v2 /);
-    await startAgain();
-    await served("v2");
+    expect(await host.agent.appView()).not.toHaveProperty("problem");
   });
 
   it("dead in the middle of a deploy: the deploy fails, visitors are served, and it is undone when supervisord is back", async () => {
@@ -124,11 +140,11 @@ describe("supervisord", () => {
     host.agent.scratch.remember();
     process.kill(await pidIn(layout().supervisor.pidFile), "SIGKILL");
     const { outcome, failure } = await ended;
-    await visitors.stop();
-    expect(visitors.seen().map((seen) => seen.slice(0, 7))).toEqual(["200 v2 "]);
     expect({ outcome, code: failure?.code }).toEqual({ outcome: "failed", code: "supervisor_unreachable" });
     await startAgain();
-    await served("v2");
+    await supervised();
+    await visitors.stop();
+    expect(visitors.seen().map((seen) => seen.slice(0, 7))).toEqual(["200 v2 "]);
     const view = await host.agent.appView();
     expect(view.held).toBeUndefined();
     expect(new Set(view.instances.map(({ run }) => run))).toEqual(new Set([view.live]));

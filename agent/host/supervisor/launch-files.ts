@@ -1,5 +1,6 @@
 import { open, rm } from "node:fs/promises";
 import { effect } from "../../effects.ts";
+import type { Address } from "../address.ts";
 
 /** What the launcher reads: how to become the program. The environment holds the app's secrets. */
 export interface LaunchFile {
@@ -9,6 +10,8 @@ export interface LaunchFile {
   umask: number;
   /** A socket that a killed predecessor may have left; removed before the start. */
   socket?: string;
+  /** The web instance before this one: what was left of this one serves on until that one listens again. */
+  after?: { instance: string; address: Address };
 }
 
 export function encodeLaunchFile(launch: LaunchFile): string {

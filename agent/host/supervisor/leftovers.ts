@@ -11,7 +11,7 @@ export interface Marks {
 
 /**
  * Processes of an instance, as far as this user may look at them: workers outlive a master that was killed, and what made
- * itself a session of its own is not in supervisor's process group. Synchronous, for the launcher.
+ * itself a session of its own is not in supervisor's process group.
  */
 export function processesOf({ shared, run, instance }: Marks): number[] {
   const marks = [`CUTOVER_SHARED=${shared}`, `CUTOVER_RUN=${run}`];

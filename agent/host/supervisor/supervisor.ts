@@ -218,6 +218,7 @@ function reason(error: unknown): string {
   const { code, name } = error as NodeJS.ErrnoException;
   if (code === "ENOENT") return "supervisord is not running: its socket is not there";
   if (code === "ECONNREFUSED") return "supervisord is not running: nothing listens on its socket";
+  if (code === "EPIPE" || code === "ECONNRESET") return "supervisord ended, or was started anew, while it was asked";
   if (code === "EACCES") return "the agent may not open supervisord's socket";
   if (name === "AbortError" || name === "TimeoutError") return "supervisord did not answer in time";
   if (error instanceof XmlRpcFault) return "supervisord is shutting down";

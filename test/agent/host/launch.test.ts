@@ -1,7 +1,9 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { type LaunchFile, writeLaunchFile } from "../../../agent/host/supervisor/launch-files.ts";
 import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
@@ -86,6 +88,33 @@ test("what a killed predecessor left is ended, and nothing of another instance",
   expect(await worker.ended).toBe("SIGTERM");
   expect(await stubborn.ended).toBe("SIGKILL");
   expect(other.child.exitCode ?? other.child.signalCode).toBeNull();
+});
+
+test("what a killed predecessor left serves on until the instance before is up again", async () => {
+  const env = { CUTOVER_SHARED: "/d/apps/shop/shared", CUTOVER_RUN: "20261121T103000Z-3f2c1ab", PATH: "/usr/bin:/bin" };
+  const sleeper = (instance: string, command: string) => {
+    const child = spawn("/bin/sh", ["-c", command], { env: { ...env, CUTOVER_INSTANCE: instance }, stdio: "pipe" });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    return child;
+  };
+  const left = sleeper("web-1", "echo; exec sleep 60");
+  // As what outlived its supervisord: not a child of the launcher's parent.
+  const orphan = sleeper("web-0", "sleep 60 >&- 2>&- <&- & echo $!");
+  const pid = await new Promise<string>((resolve) => orphan.stdout.once("data", (text) => resolve(`${text}`)));
+  onTestFinished(() => void process.kill(Number(pid), "SIGKILL"));
+  const socket = join(scratch(), "web-0.sock");
+  const server = createServer().listen(socket);
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const launched = launch(
+    launchFile({ env: { ...env, CUTOVER_INSTANCE: "web-1" }, after: { instance: "web-0", address: { socket } } }),
+  );
+  await sleep(1000);
+  expect(left.exitCode ?? left.signalCode).toBeNull();
+  const begun = sleeper("web-0", "exec sleep 60");
+  expect((await launched).code).toBe(0);
+  expect(left.signalCode).toBe("SIGTERM");
+  expect(begun.exitCode ?? begun.signalCode).toBeNull();
 });
 
 test.each<[string, Partial<LaunchFile>, string]>([

@@ -106,17 +106,22 @@ test("requests that drained and requests that were cut are told apart", async ()
 test("an app that cannot be looked at hides no other, and one with a torn state file is held", async () => {
   const service = new FakeService();
   const metrics = new Metrics({ service, version: "1.2.3", freeBytes: async () => Promise.reject(new Error("gone")) });
-  service.apps = async () => ["torn", "down", "shop"];
+  service.apps = async () => ["torn", "down", "blind", "shop"];
   const { app } = service;
   service.app = async (name) => {
     if (name === "torn") throw new CutoverError("app_held", "The state file cannot be read.");
-    if (name === "down") throw new CutoverError("supervisor_unreachable", "supervisord does not answer.");
-    return app.call(service, name);
+    if (name === "down") throw new CutoverError("app_not_found", "Its settings are gone.");
+    const view = await app.call(service, "shop");
+    return name === "blind" ? { ...view, app: name, problem: "supervisord is not running." } : view;
   };
   const samples = readMetrics(await metrics.render());
   expect(samples.get('cutover_app_readable{app="torn"}')).toBe(0);
   expect(samples.get('cutover_app_held{app="torn"}')).toBe(1);
   expect(samples.get('cutover_app_readable{app="down"}')).toBe(0);
+  expect(samples.get('cutover_app_readable{app="blind"}')).toBe(0);
+  expect(samples.get('cutover_app_held{app="blind"}')).toBe(0);
+  expect(samples.has('cutover_instances_up{app="blind",role="live"}')).toBe(false);
+  expect(samples.get('cutover_app_readable{app="shop"}')).toBe(1);
   expect(samples.get('cutover_instances_up{app="shop",role="live"}')).toBe(2);
   expect(samples.has("cutover_disk_free_bytes")).toBe(false);
 });

@@ -44,6 +44,16 @@ test("a supervisord that is shutting down is not reachable", async () => {
   });
 });
 
+test("a supervisord that ends while it is asked is told apart from one that is not understood", async () => {
+  const dir = scratch();
+  const server = createServer(({ socket }) => socket.destroy()).listen(join(dir, "s"));
+  onTestFinished(() => void server.close());
+  await expect(new Supervisor({ socket: join(dir, "s"), confDir: dir }).pid()).rejects.toMatchObject({
+    code: "supervisor_unreachable",
+    message: expect.stringContaining("supervisord ended, or was started anew, while it was asked"),
+  });
+});
+
 test("what is there or gone already is an answer, not an error", async () => {
   expect(await (await faulty(90, "ALREADY_ADDED: x")).addProcessGroup("x")).toBe(false);
   expect(await (await faulty(10, "BAD_NAME: x")).stopProcessGroup("x")).toBe(false);
