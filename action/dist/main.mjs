@@ -37576,6 +37576,8 @@ const appView = object({
 	held: string().optional(),
 	/** Absent while the site is open. */
 	maintenance: maintenanceView.optional(),
+	/** Why nothing is known of the instances' processes: supervisord does not answer. */
+	problem: string().optional(),
 	instances: array(instanceView),
 	releases: array(releaseView),
 	deployment: deploymentView.nullable()
