@@ -98,7 +98,11 @@ export const operations: Operation[] = [
   { name: "rollback", prepare: async (host) => void (await host.deploy()), run: (host) => host.rollback() },
   {
     name: "warm rollback",
-    prepare: async (host) => void (await host.deploy({ config: { keep_warm: "10m" } })),
+    async prepare(host) {
+      // What it goes back to keeps nothing warm, whatever the point before has left.
+      await host.deploy();
+      await host.deploy({ config: { keep_warm: "10m" } });
+    },
     run: (host) => host.rollback(),
   },
   {

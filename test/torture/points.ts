@@ -38,8 +38,8 @@ export async function record(host: TortureHost, which: Operation[] = operations)
     await host.settles(30_000);
     await prober.stop();
     recording.set(operation, host.takeEffects());
-    await host.deploy();
-    await host.rollback();
+    // So that no operation finds another's site or configuration live.
+    for (let deploys = 0; deploys < 2; deploys++) await host.deploy();
     console.log(`recorded ${operation.name} on ${host.bind} in ${prettyMs(performance.now() - begun)}`);
   }
   return recording;
