@@ -1,8 +1,10 @@
 import * as core from "@actions/core";
+import { wakeThreadPool } from "../shared/thread-pool.ts";
 import { runAction } from "./action.ts";
 import { AgentClient } from "./agent-client.ts";
 import { Log } from "./log.ts";
 
+wakeThreadPool();
 const failure = await runAction({
   env: process.env,
   now: Date.now,

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { asCutoverError } from "../shared/errors.ts";
+import { wakeThreadPool } from "../shared/thread-pool.ts";
 import { Deployments } from "./deploy/deployments.ts";
 import { armFaults } from "./effects.ts";
 import { EventFilesOnDisk } from "./host/event-files.ts";
@@ -34,6 +35,7 @@ const graceMs = 2000;
 const safePointMs = 7500;
 
 async function run(options: HostOptions): Promise<void> {
+  using _awake = wakeThreadPool();
   const { CUTOVER_FAULTS: faults } = process.env;
   if (faults !== undefined) armFaults(faults, { embedded: options.embedded !== undefined });
   const host = await openHost(options);

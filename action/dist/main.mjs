@@ -20,9 +20,9 @@ import { createHash, hash, randomBytes, randomUUID } from "node:crypto";
 import { StringDecoder } from "string_decoder";
 import * as child$1 from "child_process";
 import { setTimeout as setTimeout$1 } from "timers";
+import Br, { closeSync, constants as constants$2, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, stat, statSync } from "node:fs";
 import { spawn } from "node:child_process";
-import Br, { closeSync, constants as constants$2, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, statSync } from "node:fs";
-import ro, { access, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import ro, { access, mkdir, readFile, rm, stat as stat$1, writeFile } from "node:fs/promises";
 import Pr, { basename, delimiter, dirname as dirname$1, isAbsolute, join, posix, resolve, sep, win32 } from "node:path";
 import { createInterface } from "node:readline";
 import { tmpdir } from "node:os";
@@ -17218,13 +17218,13 @@ var __awaiter$5 = function(thisArg, _arguments, P, generator) {
 		step((generator = generator.apply(thisArg, _arguments || [])).next());
 	});
 };
-const { chmod, copyFile, lstat, mkdir: mkdir$1, open: open$1, readdir, rename, rm: rm$1, rmdir, stat: stat$1, symlink, unlink } = fs$1.promises;
+const { chmod, copyFile, lstat, mkdir: mkdir$1, open: open$1, readdir, rename, rm: rm$1, rmdir, stat: stat$2, symlink, unlink } = fs$1.promises;
 const IS_WINDOWS$1 = process.platform === "win32";
 fs$1.constants.O_RDONLY;
 function exists(fsPath) {
 	return __awaiter$5(this, void 0, void 0, function* () {
 		try {
-			yield stat$1(fsPath);
+			yield stat$2(fsPath);
 		} catch (err) {
 			if (err.code === "ENOENT") return false;
 			throw err;
@@ -17252,7 +17252,7 @@ function tryGetExecutablePath(filePath, extensions) {
 	return __awaiter$5(this, void 0, void 0, function* () {
 		let stats = void 0;
 		try {
-			stats = yield stat$1(filePath);
+			stats = yield stat$2(filePath);
 		} catch (err) {
 			if (err.code !== "ENOENT") console.log(`Unexpected error attempting to determine if executable file exists '${filePath}': ${err}`);
 		}
@@ -17267,7 +17267,7 @@ function tryGetExecutablePath(filePath, extensions) {
 			filePath = originalFilePath + extension;
 			stats = void 0;
 			try {
-				stats = yield stat$1(filePath);
+				stats = yield stat$2(filePath);
 			} catch (err) {
 				if (err.code !== "ENOENT") console.log(`Unexpected error attempting to determine if executable file exists '${filePath}': ${err}`);
 			}
@@ -18218,6 +18218,16 @@ function getIDToken(aud) {
 	return __awaiter(this, void 0, void 0, function* () {
 		return yield OidcClient.getIDToken(aud);
 	});
+}
+// shared/thread-pool.ts
+/**
+* The C library before glibc 2.41 loses a wake-up now and then (https://sourceware.org/bugzilla/show_bug.cgi?id=25847): then
+* all threads of Node's pool sleep while a job waits, such as a read of a file, until the next job comes. A deployment that
+* waits for that job alone would stand still, so from now on one comes every second. It keeps no process from its end.
+*/
+function wakeThreadPool(everyMs = 1e3) {
+	const timer = setInterval(() => stat("/", () => void 0), everyMs).unref();
+	return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 // shared/errors.ts
 /**
@@ -40325,7 +40335,7 @@ var AgentClient = class {
 	}
 	/** Sends a bundle, to be staged. Repeated where the connection broke: the agent knows a bundle that it has. */
 	async upload({ app, archive, releaseCommand, leaseMs, waitMs, token, onProgress, signal }) {
-		const { size } = await stat(archive.path);
+		const { size } = await stat$1(archive.path);
 		const query = new URLSearchParams({
 			activate: "false",
 			release_command: String(releaseCommand),
@@ -40505,6 +40515,7 @@ function parseJson(text) {
 	}
 }
 // action/main.ts
+wakeThreadPool();
 const failure = await runAction({
 	env: process.env,
 	now: Date.now,

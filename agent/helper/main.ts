@@ -21,6 +21,7 @@ import { Command } from "commander";
 import { pino } from "pino";
 import packageJson from "../../package.json" with { type: "json" };
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
+import { wakeThreadPool } from "../../shared/thread-pool.ts";
 import { AppsDirectory, readAgentSettings } from "../host/apps-dir.ts";
 import { ReleaseDirectories } from "../host/bundle/releases.ts";
 import { LocalPrivileged } from "../host/privileged.ts";
@@ -42,6 +43,7 @@ interface Options {
 }
 
 async function run({ config, peer, lock }: Options): Promise<void> {
+  using _awake = wakeThreadPool();
   process.umask(0o022);
   process.chdir("/");
   const file = resolve(config);

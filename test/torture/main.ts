@@ -10,7 +10,7 @@ import { type Operation, operations } from "./operations.ts";
 import { namesIn, pointsOf, type Recording, record } from "./points.ts";
 import known from "./reached.json" with { type: "json" };
 import { soak } from "./soak.ts";
-import { killDuring, type Result, strikeIn } from "./strike.ts";
+import { couldNotGoOn, killDuring, type Result, strikeIn } from "./strike.ts";
 import { type BoundResult, describeAll, describeResult } from "./summary.ts";
 
 /** `npm run torture`: kills and fails the agent at each of its effects, and sees what becomes of the site. */
@@ -102,18 +102,25 @@ async function allOf(bind: Bind, host: TortureHost, tasks: Task[]): Promise<void
   console.log(`bind ${bind}: ${tasks.length} points, from ${prettyMs(performance.now() - begun)} on`);
   if (values.count) return;
   const left = [...tasks];
-  const work = async (own: TortureHost) => {
+  /** @returns whether a point has broken the host, which then must not spoil the next ones */
+  const work = async (own: TortureHost): Promise<boolean> => {
     for (let task = left.shift(); task !== undefined; task = left.shift()) {
       const result = { bind, ...(await task(own)) };
       results.push(result);
       console.log(describeResult(result));
+      if (result.faults.some((fault) => fault.startsWith(couldNotGoOn))) return true;
     }
+    return false;
   };
-  const more = Array.from({ length: Math.min(Number(values.jobs), tasks.length) - 1 }, async () => {
+  const withNew = async () => {
     await using other = await TortureHost.start(bind);
-    await work(other);
+    return work(other);
+  };
+  const jobs = Array.from({ length: Math.min(Number(values.jobs), tasks.length) }, async (_, index) => {
+    let broken = index === 0 ? await work(host) : await withNew();
+    while (broken && left.length > 0) broken = await withNew();
   });
-  await Promise.all([work(host), ...more]);
+  await Promise.all(jobs);
 }
 
 async function points(host: TortureHost): Promise<Task[]> {

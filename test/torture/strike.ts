@@ -23,6 +23,8 @@ export interface Result {
   journal: AppState | undefined;
 }
 
+/** How the fault of a point begins that has left its host in no state for another. */
+export const couldNotGoOn = "the test could not go on: ";
 const later = "after the next deploy and rollback: ";
 /** How long is waited for an agent to finish or undo by itself; what takes longer than `recoveryLimitMs` is a fault all the same. */
 const patienceMs = 30_000;
@@ -100,6 +102,12 @@ export async function ends(host: TortureHost, operation: Operation): Promise<voi
   await Promise.race([running, sleep(1000)]);
 }
 
+/** @throws Error where it takes longer than anything does */
+async function inTime<T>(work: Promise<T> | undefined, what: string): Promise<void> {
+  const late = sleep(longestMs, "late", { ref: false });
+  if ((await Promise.race([work, late])) === "late") throw new Error(`${what} did not end within ${longestMs} ms`);
+}
+
 interface Around {
   host: TortureHost;
   operation: Operation;
@@ -122,7 +130,7 @@ async function around(
     // What an earlier point has left over is that point's fault alone.
     for (const left of await leftovers(host)) known.add(left);
     const earlier = await releasesOf(host);
-    await operation.prepare?.(host);
+    await inTime(operation.prepare?.(host), "what the operation needs before");
     const before = await releasesOf(host).catch(() => earlier);
     const since = new Date();
     prober.start();
@@ -147,7 +155,7 @@ async function around(
     if (!brief) faults.push(...(await unchangedByAnotherStart(host)));
     if (!brief) faults.push(...(await goesOn(host)).filter((left) => !known.has(left.replace(later, ""))));
   } catch (error) {
-    faults.push(`the test could not go on: ${(error as Error).message}`);
+    faults.push(`${couldNotGoOn}${(error as Error).message}`);
   } finally {
     await prober.stop();
     host.disarm();

@@ -95,12 +95,14 @@ export class NginxMaster {
     // The new workers run, and of the old ones each is gone or accepts no more: only then every new connection is served
     // by the new configuration.
     for (;;) {
+      // Before it looks: what came in time is not late because the look took long.
+      const late = this.#clock.elapsed() > deadline;
       const serving = await workers(master, true);
       if (serving.length > 0 && serving.every((pid) => !before.has(pid))) return;
       const complaint = await log?.complaint();
       if (complaint !== undefined) throw refusedConfig(complaint, own);
       if (!(await processRuns(master))) throw unreachable("nginx ended while it was reloading.");
-      if (this.#clock.elapsed() > deadline) throw unreachable("nginx did not start new workers after a reload.");
+      if (late) throw unreachable("nginx did not start new workers after a reload.");
       await this.#clock.sleep(10);
     }
   }
