@@ -114,7 +114,7 @@ async function allOf(bind: Bind, host: TortureHost, tasks: Task[]): Promise<void
   };
   const withNew = async () => {
     await using other = await TortureHost.start(bind);
-    return work(other);
+    return await work(other);
   };
   const jobs = Array.from({ length: Math.min(Number(values.jobs), tasks.length) }, async (_, index) => {
     let broken = index === 0 ? await work(host) : await withNew();
