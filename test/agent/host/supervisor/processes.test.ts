@@ -64,7 +64,8 @@ test("a process runs as the web instances do, is known, and its removal leaves n
   expect(await privileged.processes("shop")).toEqual([]);
   await privileged.startProcess(spec, "worker");
   await privileged.startProcess(spec, "beat");
-  await eventually(async () => (await logOf(host, spec.run, "worker-1")) !== "");
+  // Its line comes word by word.
+  await eventually(async () => (await logOf(host, spec.run, "worker-1")).endsWith("{other}"));
   expect(await logOf(host, spec.run, "worker-1")).toBe(`worker-1 s3cret worker-1@${spec.run} {other}`);
   const groups = await privileged.processes("shop");
   expect(groups.map(({ run, process, stopMs }) => [run, process, stopMs])).toEqual([
