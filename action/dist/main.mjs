@@ -18221,9 +18221,10 @@ function getIDToken(aud) {
 }
 // shared/thread-pool.ts
 /**
-* The C library before glibc 2.41 loses a wake-up now and then (https://sourceware.org/bugzilla/show_bug.cgi?id=25847): then
-* all threads of Node's pool sleep while a job waits, such as a read of a file, until the next job comes. A deployment that
-* waits for that job alone would stand still, so from now on one comes every second. It keeps no process from its end.
+* Seen once: all threads of Node's pool slept while a job waited, such as a read of a file, until the next job came half an
+* hour later. It fits the wake-ups that glibc before 2.41 loses (https://sourceware.org/bugzilla/show_bug.cgi?id=25847), which
+* is not proven. A deployment that waits for one job alone would stand still, so from now on one comes every second. It keeps
+* no process from its end.
 */
 function wakeThreadPool(everyMs = 1e3) {
 	const timer = setInterval(() => stat("/", () => void 0), everyMs).unref();

@@ -2,7 +2,6 @@ import { availableParallelism, loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AppState } from "../../agent/deploy/state.ts";
 import { releaseOfRun } from "../../shared/names.ts";
-import { deploymentStates } from "../../shared/protocol.ts";
 import { snapshotHost } from "../e2e/host-snapshot.ts";
 import { type Strike, succeeded, type TortureHost } from "./host.ts";
 import { leftovers } from "./leftovers.ts";
@@ -31,8 +30,6 @@ const patienceMs = 30_000;
 const recoveryLimitMs = 5000;
 /** No operation takes as long, also where it fails and on a busy machine. */
 const longestMs = 180_000;
-
-const reachedHealthy = deploymentStates.slice(deploymentStates.indexOf("healthy"));
 
 /** How many programs want each processor, over the last minute. */
 function load(): string {
@@ -146,7 +143,8 @@ async function around(
     if (!(await host.stepsEnd(patienceMs))) faults.push("a step of the build goes on and on");
     seen = await prober.stop();
     const after = await releasesOf(host);
-    const visible = new Set([...before, ...after, ...(await cutOver(host, since))]);
+    const shown = await shownByLostReload(host, strike, since);
+    const visible = new Set([...before, ...after, ...shown, ...(await cameLive(host, since))]);
     const bad = seen.failures.filter((failure) => operation.visitorsMaySee?.test(failure) !== true);
     if (bad.length > 0) faults.push(`${bad.length} of ${seen.requests} requests failed: ${bad[0]}`);
     for (const release of seen.releases) if (!visible.has(release)) faults.push(`visitors saw ${release}`);
@@ -169,17 +167,18 @@ async function releasesOf(host: TortureHost): Promise<string[]> {
   return [live, staged?.run, journal?.run].filter((run) => typeof run === "string").map(releaseOfRun);
 }
 
-/**
- * Releases that had traffic for the first time since then, also where it went back, and those whose cutover failed: nginx may
- * have read that it is done before it was undone.
- */
-async function cutOver(host: TortureHost, since: Date): Promise<string[]> {
-  const { releases, history } = await host.state();
-  const live = releases.filter(({ live_at }) => live_at !== undefined && live_at >= since.toISOString());
-  const healthy = history.filter(
-    ({ state, started }) => reachedHealthy.includes(state) && started >= since.toISOString(),
-  );
-  return [...live.map(({ id }) => id), ...healthy.flatMap(({ release }) => release ?? [])];
+/** Releases that had traffic for the first time since then, also where it went back. */
+async function cameLive(host: TortureHost, since: Date): Promise<string[]> {
+  const { releases } = await host.state();
+  return releases.filter(({ live_at }) => live_at !== undefined && live_at >= since.toISOString()).map(({ id }) => id);
+}
+
+/** Where only the answer of a reload is lost, nginx has read the new release's site before it is undone: some may see it. */
+async function shownByLostReload(host: TortureHost, strike: Strike | undefined, since: Date): Promise<string[]> {
+  if (strike?.effect !== "nginx.reload" || strike.fault !== "lose") return [];
+  const { history } = await host.state();
+  const failed = history.filter(({ outcome, started }) => outcome === "failed" && started >= since.toISOString());
+  return failed.flatMap(({ release }) => release ?? []);
 }
 
 async function startedAgain(host: TortureHost): Promise<{ began: number; restarted: boolean }> {

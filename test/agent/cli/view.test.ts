@@ -66,6 +66,14 @@ test("status of an app that serves, with a staged release and one that is warm",
 `);
 });
 
+test("while supervisord does not answer, why is said, and no instance counts as down", () => {
+  const view = { ...fakeAppView(), problem: "supervisord is not running." };
+  expect(renderStatus(view, options)).toContain("  problem   supervisord is not running.\n");
+  const [, row] = renderApps([{ app: "shop", view }], options).split("\n");
+  expect(row).toContain("unknown");
+  expect(row).not.toMatch(/\d of \d/);
+});
+
 test("status of an app that nothing was deployed to", () => {
   const empty = { ...fakeAppView(), live: null, previous: null, urls: [], instances: [], releases: [] };
   expect(renderStatus(empty, options)).toBe("shop\n  live      nothing yet\n");
