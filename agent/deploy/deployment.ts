@@ -26,6 +26,11 @@ interface DeploymentParts {
   past?: DeploymentEvent[];
 }
 
+/** 128 random bits: who knows it may follow it. None begins with `-`, which a command line takes for an option. */
+export function newDeploymentId(): string {
+  return randomBytes(16).toString("base64url").replace(/^-/, "_");
+}
+
 /** One deployment while it runs: where it stands, its events and those who follow them, and whether it was aborted. */
 export class Deployment {
   readonly #clock: Clock;
@@ -61,7 +66,7 @@ export class Deployment {
   }): Deployment {
     const { clock, files, app, kind, release, weight, by } = parts;
     const view: DeploymentView = {
-      id: randomBytes(16).toString("base64url"),
+      id: newDeploymentId(),
       app,
       kind,
       ...(release !== undefined && { release }),

@@ -1,10 +1,11 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { zstdDecompressSync } from "node:zlib";
 import { jwtVerify } from "jose";
+import { newDeploymentId } from "../../agent/deploy/deployment.ts";
 import { type Audience, formatAudience, type Operation } from "../../shared/audience.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import { generateKey, importPublicLine, keyAlgorithm, keyIssuer, type TrustedKey } from "../../shared/key.ts";
@@ -49,7 +50,7 @@ export interface FakeAgentOptions {
 }
 
 class FakeDeployment {
-  readonly id = randomBytes(16).toString("base64url");
+  readonly id = newDeploymentId();
   readonly events: DeploymentEvent[] = [];
   readonly changed = new EventEmitter().setMaxListeners(0);
   readonly kind: DeploymentKind;

@@ -1,4 +1,5 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
+import { newDeploymentId } from "../../agent/deploy/deployment.ts";
 import type { CallRequest, CommandEnvironment, DeployRequest, Service } from "../../agent/service.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { manifestDigest } from "../../shared/manifest.ts";
@@ -226,7 +227,7 @@ export class FakeService implements Service {
   /** A running deployment, as a call would have begun it. */
   begin(app: string, kind: DeploymentKind, release: string, by: Actor = { subject: "test" }): Accepted {
     this.#view(app);
-    const id = randomBytes(16).toString("base64url");
+    const id = newDeploymentId();
     const view: DeploymentView = {
       id,
       app,
