@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { CutoverError } from "../../shared/errors.ts";
 import { releaseOfRun } from "../../shared/names.ts";
-import { accepted, appsView, appView, deploymentView, routes } from "../../shared/protocol.ts";
+import { accepted, appsView, appView, type DeploymentView, deploymentView, routes } from "../../shared/protocol.ts";
 import { commandsSince, notUndone } from "../../shared/release-commands.ts";
 import type { AgentClient } from "./client.ts";
 import { confirm } from "./confirm.ts";
@@ -152,12 +152,20 @@ function abortCommand(terminal: Terminal, setExit: SetExit): Command {
       const client = await context.client();
       const deployment = await deploymentOf(client, named);
       const view = await client.call(deploymentView, "POST", routes.abort(encodeURIComponent(deployment)));
-      context.show(
-        view,
-        () => `The deployment of ${view.app} is ${view.outcome === "running" ? "being undone" : view.outcome}.`,
-      );
+      const { staged_by } = await client.call(appView, "GET", routes.app(encodeURIComponent(view.app)));
+      context.show(view, () => aborted(view, staged_by));
       setExit(view.outcome === "succeeded" ? 1 : 0);
     });
+}
+
+/** @param stagedBy the deployment whose release the app still has staged */
+function aborted({ id, app, outcome }: DeploymentView, stagedBy: string | null): string {
+  if (outcome === "running") return `The deployment of ${app} is being undone.`;
+  if (id !== stagedBy) return `The deployment of ${app} is ${outcome}.`;
+  return (
+    `The deployment of ${app} is ${outcome}, but not undone to the end yet: \`cutover status ${app}\` tells what does not answer. ` +
+    "The agent does the rest at its next start or before the next deployment."
+  );
 }
 
 /** A deployment's id as it stands, or that of what an app has running or staged. */

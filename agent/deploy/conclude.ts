@@ -100,6 +100,9 @@ export async function takeBack(work: Work, thrown: unknown): Promise<void> {
     }
   }
   log.error("undo is tried again by the next start or deployment");
+  deployment.notice(
+    `it is not undone to the end yet: ${deployment.trouble} The agent does the rest at its next start or before the next deployment.`,
+  );
   await saveJournal(work).catch((failed: unknown) => log.error({ err: failed }, "the journal could not be written"));
   deployment.announce();
 }

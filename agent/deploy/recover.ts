@@ -1,4 +1,5 @@
 import { CutoverError } from "../../shared/errors.ts";
+import { fromProblem } from "../../shared/problem.ts";
 import type { Logger } from "../logger.ts";
 import type { Ports } from "../ports.ts";
 import { carryOut, hasCutOver, takeBack } from "./conclude.ts";
@@ -36,7 +37,9 @@ export async function recover(
   delete journal.onward;
   await ports.states.save(app, state);
   const past = await ports.events.read(app, journal.deployment.id);
-  const view = { ...journal.deployment, outcome: "running" as const };
+  // How it ended stands there where its undo, or its end, did not succeed before.
+  const { failure, finished, ...open } = journal.deployment;
+  const view = { ...open, outcome: "running" as const };
   const deployment = new Deployment({ clock: ports.clock, files: ports.events, view, past });
   const settings = await ports.apps.settings(app);
   const ownLog = log.child({ deployment: view.id, kind: view.kind });
@@ -51,7 +54,7 @@ export async function recover(
     });
   } else {
     deployment.notice("The agent was restarted before the cutover; the deployment is undone");
-    await takeBack(work, interrupted());
+    await takeBack(work, failure === undefined ? interrupted() : fromProblem(failure));
   }
   await holdAfter(attemptLimit, { ports, state, deployment }, ownLog);
   if (state.journal === null) await removeStrangers({ ports, state, stopping });

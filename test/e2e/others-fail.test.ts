@@ -125,6 +125,11 @@ describe("supervisord", () => {
       problem: expect.stringContaining("supervisord is not running"),
       instances: [{ state: "UNKNOWN" }, { state: "UNKNOWN" }],
     });
+    expect((await host.agent.cutover("releases", "shop")).code).toBe(0);
+    const removal = await host.agent.cutover("app", "remove", "shop", "--yes");
+    expect(removal.code).not.toBe(0);
+    expect(removal.stderr).toContain("supervisord is not running");
+    await served("v2");
     await startAgain();
     // Its programs take the place of those that outlived the one before, one after the other.
     await supervised();
@@ -148,6 +153,30 @@ describe("supervisord", () => {
     const view = await host.agent.appView();
     expect(view.held).toBeUndefined();
     expect(new Set(view.instances.map(({ run }) => run))).toEqual(new Set([view.live]));
+  });
+
+  it("dead while a release is staged: an abort says that it is not undone to the end, and the agent's next start does that", async () => {
+    expect(await deployProject(host.agent, await host.project({ version: "v3" }), { activate: false })).toMatchObject({
+      outcome: "staged",
+    });
+    host.agent.scratch.remember();
+    const supervisord = processId(await pidIn(layout().supervisor.pidFile));
+    process.kill(supervisord?.pid ?? 0, "SIGKILL");
+    await waitForEnd(supervisord === undefined ? [] : [supervisord], 5000);
+    const { code, stdout } = await host.agent.cutover("abort", "shop");
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: expect.stringContaining("aborted, but not undone to the end yet"),
+    });
+    await served("v2");
+    await startAgain();
+    await supervised();
+    const { live, staged, instances, deployment } = await host.agent.appView();
+    expect(staged).toBeNull();
+    expect(deployment?.outcome).toBe("aborted");
+    expect(new Set(instances.map(({ run }) => run))).toEqual(new Set([live]));
+    await served("v2");
+    expect(await deploy({ version: "v2" })).toMatchObject({ outcome: "succeeded" });
   });
 });
 

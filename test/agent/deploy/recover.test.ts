@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { expect, test } from "vitest";
 import { Deployments } from "../../../agent/deploy/deployments.ts";
 import { type AppState, loadState } from "../../../agent/deploy/state.ts";
+import { CutoverError } from "../../../shared/errors.ts";
 import { FakeHost } from "../../fakes/ports.ts";
 
 const v1 = "20261121T100000Z-1111111";
@@ -111,4 +112,37 @@ test("an app that can be neither finished nor undone is held after three starts,
   await agent.recoverAll();
   const again = await agent.deploy("shop", host.request(v2));
   expect(await agent.settled(again.deployment, 10_000, never)).toMatchObject({ outcome: "succeeded" });
+});
+
+test("a deployment that is undone at a later start keeps the reason for which it failed", async () => {
+  const { host } = await killedAfter(`slots.swap ${v2}:60`);
+  const v3 = "20261121T100200Z-3333333";
+  const agent = agentOn(host);
+  await agent.recoverAll();
+  const reason = new CutoverError("instance_died", "web-0 ended.");
+  host.failing.set(`programs.start ${v3}`, reason).set(`programs.remove ${v3}`, new Error("supervisord is down"));
+  const { deployment } = await agent.deploy("shop", host.request(v3));
+  await agent.settled(deployment, 10_000, never);
+  expect(host.disk.releases.has(v3)).toBe(true);
+  host.failing.clear();
+  const next = agentOn(host);
+  await next.recoverAll();
+  expect(host.disk.releases.has(v3)).toBe(false);
+  expect(await next.deployment(deployment)).toMatchObject({ outcome: "failed", failure: { code: "instance_died" } });
+});
+
+test("a deployment that is finished at a later start has no failure any more", async () => {
+  const { host } = await killedAfter(`slots.swap ${v2}:60`);
+  const v3 = "20261121T100200Z-3333333";
+  const agent = agentOn(host);
+  await agent.recoverAll();
+  host.failing.set(`programs.remove ${v2}`, new Error("supervisord is down"));
+  const { deployment } = await agent.deploy("shop", host.request(v3, { keep_warm: "0s" }));
+  expect(await agent.settled(deployment, 10_000, never)).toMatchObject({ outcome: "failed" });
+  host.failing.clear();
+  const next = agentOn(host);
+  await next.recoverAll();
+  const view = await next.deployment(deployment);
+  expect(view.outcome).toBe("succeeded");
+  expect(view).not.toHaveProperty("failure");
 });
