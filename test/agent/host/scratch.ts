@@ -1,10 +1,10 @@
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { RunSpec } from "../../../agent/privileged.ts";
 import { type Config, configSchema } from "../../../shared/config.ts";
+import { freePorts } from "../../harness/ports.ts";
 
 export const release = "20261121T103000Z-3f2c1ab";
 
@@ -24,15 +24,9 @@ export function testSpec(config: Config, run = release): RunSpec {
   return { app: "shop", run, release, config };
 }
 
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
+export async function freePort(): Promise<number> {
+  const [port = 0] = await freePorts(1);
+  return port;
 }
 
 /** Asks until it is true, for at most ten seconds. */
