@@ -100,8 +100,9 @@ export async function takeBack(work: Work, thrown: unknown): Promise<void> {
     }
   }
   log.error("undo is tried again by the next start or deployment");
+  const why = deployment.trouble?.replace(/\.$/, "");
   deployment.notice(
-    `it is not undone to the end yet: ${deployment.trouble} The agent does the rest at its next start or before the next deployment.`,
+    `not undone to the end yet: ${why}. The agent does the rest at its next start or before the next deployment`,
   );
   await saveJournal(work).catch((failed: unknown) => log.error({ err: failed }, "the journal could not be written"));
   deployment.announce();

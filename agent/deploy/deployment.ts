@@ -26,7 +26,7 @@ interface DeploymentParts {
   past?: DeploymentEvent[];
 }
 
-/** 128 random bits: who knows it may follow it. None begins with `-`, which a command line takes for an option. */
+/** 16 random bytes: who knows them may follow the deployment. None begins with `-`, which a command line takes for an option. */
 export function newDeploymentId(): string {
   return randomBytes(16).toString("base64url").replace(/^-/, "_");
 }

@@ -124,6 +124,11 @@ test("a deployment that is undone at a later start keeps the reason for which it
   const { deployment } = await agent.deploy("shop", host.request(v3));
   await agent.settled(deployment, 10_000, never);
   expect(host.disk.releases.has(v3)).toBe(true);
+  const notices: string[] = [];
+  for await (const event of agent.events(deployment, 0, never)) {
+    if (event.type === "notice") notices.push(event.message);
+  }
+  expect(notices.at(-1)).toMatch(/^not undone to the end yet: supervisord is down\. The agent does the rest /);
   host.failing.clear();
   const next = agentOn(host);
   await next.recoverAll();
