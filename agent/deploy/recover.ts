@@ -37,7 +37,7 @@ export async function recover(
   delete journal.onward;
   await ports.states.save(app, state);
   const past = await ports.events.read(app, journal.deployment.id);
-  // How it ended stands there where its undo, or its end, did not succeed before.
+  // Where its undo or its end did not succeed before, its failure is known already.
   const { failure, finished, ...open } = journal.deployment;
   const view = { ...open, outcome: "running" as const };
   const deployment = new Deployment({ clock: ports.clock, files: ports.events, view, past });

@@ -13,7 +13,7 @@ import { type DeploymentView, routes } from "../../shared/protocol.ts";
 import { processesIn } from "../e2e/host-snapshot.ts";
 import { EmbeddedAgent, type Key } from "../harness/agent.ts";
 import { call, finished } from "../harness/deploy.ts";
-import { freePortRange } from "../harness/ports.ts";
+import { freePortRange, freePorts } from "../harness/ports.ts";
 import { processesOfPidFiles, signalAll, waitForEnd } from "../harness/processes.ts";
 import { Scratch } from "../harness/scratch.ts";
 import { type Bind, cutAt, packRelease, type ReleaseOptions } from "./bundles.ts";
@@ -55,9 +55,7 @@ export class TortureHost implements AsyncDisposable {
 
   static async start(bind: Bind): Promise<TortureHost> {
     const faults = new Scratch("faults");
-    // None that the kernel gives to clients: while a host is down for a reboot, nobody else may get them.
-    const agentPort = Number.parseInt(await freePortRange(3), 10);
-    const [port, otherPort] = [agentPort + 1, agentPort + 2];
+    const [agentPort = 0, port = 0, otherPort = 0] = await freePorts(3);
     const portRange = bind === "port" ? await freePortRange(24) : undefined;
     const agent = new EmbeddedAgent(agentPort, { name: `torture-${bind}`, env: { CUTOVER_FAULTS: faults.path } });
     const host = new TortureHost(agent, faults, { bind, ports: [port, otherPort], portRange });
