@@ -12,7 +12,7 @@ import {
 import { connect } from "node:net";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { processStatus } from "./host/processes.ts";
+import { processStatus } from "./host/exec/processes.ts";
 import type { LaunchFile } from "./host/supervisor/launch-files.ts";
 import { type Marks, processesOf, signalEach } from "./host/supervisor/leftovers.ts";
 

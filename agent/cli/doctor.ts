@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { asCutoverError } from "../../shared/errors.ts";
 import { healthView, routes } from "../../shared/protocol.ts";
 import { examine } from "../doctor/doctor.ts";
-import type { AgentFacts } from "../doctor/facts.ts";
+import type { AgentFacts } from "../doctor/facts/facts.ts";
 import type { Finding } from "../doctor/finding.ts";
 import { AgentClient } from "./client.ts";
 import { contextOf, newCommand } from "./context.ts";

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { changeEnvFile } from "../../shared/env-file.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { parseYamlFile } from "../../shared/yaml-file.ts";
-import { syncDirectory } from "../host/durable.ts";
+import { syncDirectory } from "../host/store/durable.ts";
 import { appSettingsSchema } from "../settings.ts";
 import type { Places } from "./places.ts";
 

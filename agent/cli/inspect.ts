@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import type { Command } from "commander";
 import { CutoverError } from "../../shared/errors.ts";
 import { environmentView, logsView, routes } from "../../shared/protocol.ts";
-import type { CommandEnvironment } from "../service.ts";
+import type { CommandEnvironment } from "../contracts/service.ts";
 import { contextOf, newCommand, usageError } from "./context.ts";
 import type { SetExit } from "./deployments.ts";
 import type { Terminal } from "./terminal.ts";

@@ -1,4 +1,4 @@
-import type { Ports } from "../ports.ts";
+import type { Ports } from "../contracts/ports.ts";
 import { type AppState, assertNeverLive, loadState } from "./state.ts";
 
 /** The state of each app, read once: what is in memory is what the file has, or is about to get. */

@@ -3,11 +3,11 @@ import { portOf } from "../../shared/config-site.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { AppView, DeploymentView } from "../../shared/protocol.ts";
-import type { Ports } from "../ports.ts";
-import type { ProcessGroup } from "../privileged.ts";
+import type { Ports } from "../contracts/ports.ts";
+import type { ProcessGroup } from "../contracts/privileged.ts";
 import type { AppSettings } from "../settings.ts";
+import { runSpec } from "./context.ts";
 import { type AppState, rollbackTarget } from "./state.ts";
-import { runSpec } from "./work.ts";
 
 interface Parts {
   ports: Ports;

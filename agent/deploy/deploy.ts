@@ -5,18 +5,18 @@ import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import { commandsSince, notUndone } from "../../shared/release-commands.ts";
-import { permit } from "../permit.ts";
+import type { RunSpec } from "../contracts/privileged.ts";
+import type { DeployRequest } from "../contracts/service.ts";
+import { permit } from "../host-policy.ts";
 import { permitPorts } from "../permit-ports.ts";
-import type { RunSpec } from "../privileged.ts";
-import type { DeployRequest } from "../service.ts";
-import { bringLive } from "./cutover.ts";
-import { waitHealthy } from "./health.ts";
-import { isPause } from "./pause.ts";
-import { retire } from "./retire.ts";
-import { roomMaker } from "./room.ts";
-import { assertCanary, replaceStaged, setWeight, stage } from "./staged.ts";
+import { interruption, reach, runSpec, saveJournal, type Work } from "./context.ts";
+import { isPause } from "./recovery/pause.ts";
+import { roomMaker } from "./retention/disk-space.ts";
+import { retire } from "./retention/retire.ts";
 import { type AppState, addRelease, findRelease, liveRelease } from "./state.ts";
-import { interruption, reach, runSpec, saveJournal, type Work } from "./work.ts";
+import { bringLive } from "./steps/cutover.ts";
+import { waitHealthy } from "./steps/health.ts";
+import { assertCanary, replaceStaged, setWeight, stage } from "./steps/staged.ts";
 
 /** How long an agent that shuts down waits for a release command. */
 const commandPatienceMs = 4000;

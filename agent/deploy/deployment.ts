@@ -9,7 +9,7 @@ import {
   type Outcome,
   toFailure,
 } from "../../shared/protocol.ts";
-import type { Clock, EventFiles } from "../ports.ts";
+import type { Clock, EventFiles } from "../contracts/ports.ts";
 
 /** What an event is before it has its number and time. */
 type EventBody = DeploymentEvent extends infer E ? (E extends DeploymentEvent ? Omit<E, "id" | "at"> : never) : never;

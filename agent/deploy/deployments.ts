@@ -10,8 +10,7 @@ import type {
   ReleaseView,
   RepairView,
 } from "../../shared/protocol.ts";
-import type { Logger } from "../logger.ts";
-import type { Ports } from "../ports.ts";
+import type { Ports } from "../contracts/ports.ts";
 import type {
   ActivateRequest,
   CallRequest,
@@ -19,16 +18,21 @@ import type {
   DeployRequest,
   RollbackRequest,
   Service,
-} from "../service.ts";
+} from "../contracts/service.ts";
+import type { Logger } from "../logger.ts";
 import { AppStates } from "./app-states.ts";
 import { viewApp } from "./app-view.ts";
-import { hasCutOver, takeBack } from "./conclude.ts";
+import { runSpec } from "./context.ts";
 import { deploy, deployAgain, receive } from "./deploy.ts";
 import { aborted } from "./deployment.ts";
-import { KnownDeployments } from "./known-deployments.ts";
-import { heldState, repair } from "./repair.ts";
-import { sameBundle } from "./same-bundle.ts";
-import { takeUpAll } from "./start-up.ts";
+import { hasCutOver, takeBack } from "./finish.ts";
+import { sameBundle } from "./queue/idempotency.ts";
+import { forActivation, forNextStep, type Start, Turns } from "./queue/queue.ts";
+import { KnownDeployments } from "./queue/registry.ts";
+import { tooLate, unstage } from "./recovery/abort-staged.ts";
+import { heldState, repair } from "./recovery/repair.ts";
+import { takeUpAll } from "./recovery/resume.ts";
+import { WarmRuns } from "./retention/warm-retirement.ts";
 import { type AppState, findRelease, liveRelease, type Onward } from "./state.ts";
 import {
   activateTarget,
@@ -38,12 +42,8 @@ import {
   rollbackRun,
   servableRelease,
   type Target,
-} from "./target.ts";
-import { forActivation, forNextStep, type Start, Turns } from "./turns.ts";
-import { tooLate, unstage } from "./unstage.ts";
-import { WarmRuns } from "./warm.ts";
-import { CanaryWatch } from "./watch.ts";
-import { runSpec } from "./work.ts";
+} from "./steps/target.ts";
+import { CanaryWatch } from "./watch/canary-watch.ts";
 
 /** How long a start waits for recoveries: an old worker may take an hour over its job, and its app stays locked for that time. */
 const recoveryPatienceMs = 60_000;

@@ -3,7 +3,7 @@ import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import { appName, releaseOfRun, runId } from "../../shared/names.ts";
 import { type DeploymentView, deploymentView, failure, type ReleaseState, releaseView } from "../../shared/protocol.ts";
-import type { Releases, StateStore } from "../ports.ts";
+import type { Releases, StateStore } from "../contracts/ports.ts";
 
 /** What is left to do of a deployment that an agent which shut down has left at a safe point, for the next start. */
 const onwardSchema = z.union([

@@ -21,7 +21,7 @@ import { supervisorLimits } from "./checks/supervisor-limits.ts";
 import { supervisorRuns } from "./checks/supervisor-runs.ts";
 import { trustedIssuers } from "./checks/trusted-issuers.ts";
 import { webhooks } from "./checks/webhooks.ts";
-import type { HostFacts } from "./facts.ts";
+import type { HostFacts } from "./facts/facts.ts";
 import type { Finding } from "./finding.ts";
 
 /** Each is a function of the facts in a file of its own; a new one needs a line here. */

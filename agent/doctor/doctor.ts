@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { CutoverError } from "../../shared/errors.ts";
-import { readAgentSettings } from "../host/apps-dir.ts";
+import { readAgentSettings } from "../host/store/apps-dir.ts";
 import type { AgentSettings } from "../settings.ts";
 import { judge } from "./checks.ts";
-import type { AgentFacts } from "./facts.ts";
+import type { AgentFacts } from "./facts/facts.ts";
+import { gather } from "./facts/gather.ts";
 import { error, type Finding } from "./finding.ts";
-import { gather } from "./gather.ts";
 
 export interface DoctorOptions {
   /** The directory of agent.yml and apps/. */

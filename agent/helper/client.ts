@@ -1,8 +1,8 @@
 import { connect, type Socket } from "node:net";
 import { CutoverError } from "../../shared/errors.ts";
 import { fromProblem } from "../../shared/problem.ts";
-import { abortion } from "../host/abortion.ts";
-import type { OutputListener } from "../privileged.ts";
+import type { OutputListener } from "../contracts/privileged.ts";
+import { abortion } from "../host/exec/abort-reason.ts";
 import { Lines } from "./lines.ts";
 import { type HelperRequest, helperAnswer } from "./requests.ts";
 

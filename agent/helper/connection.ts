@@ -3,7 +3,7 @@ import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { asCutoverError, type CutoverError } from "../../shared/errors.ts";
 import { toFailure } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
-import { type HelperActs, refused } from "./acts.ts";
+import { type HelperActs, refused } from "./handlers.ts";
 import { Lines } from "./lines.ts";
 import { type HelperAnswer, type HelperRequest, helperMessage, longestRequest, mostAtOnce } from "./requests.ts";
 

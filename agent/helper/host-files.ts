@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { CutoverError } from "../../shared/errors.ts";
-import type { Apps } from "../ports.ts";
+import type { Apps } from "../contracts/ports.ts";
 import type { AppSettings } from "../settings.ts";
 
 /** The host's files as the helper reads them: only while nobody but root can have written them. */

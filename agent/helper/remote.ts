@@ -1,7 +1,5 @@
 import type { Config } from "../../shared/config.ts";
-import { ReleaseDirectories, type ReleaseDirectoriesOptions } from "../host/bundle/releases.ts";
-import { SupervisorLogs } from "../host/supervisor/instance-logs.ts";
-import type { BuildContext, Environments } from "../ports.ts";
+import type { BuildContext, Environments } from "../contracts/ports.ts";
 import type {
   CommandRequest,
   Instance,
@@ -10,8 +8,10 @@ import type {
   ProgramStatus,
   RunSpec,
   SiteRequest,
-} from "../privileged.ts";
-import type { CommandEnvironment } from "../service.ts";
+} from "../contracts/privileged.ts";
+import type { CommandEnvironment } from "../contracts/service.ts";
+import { ReleaseDirectories, type ReleaseDirectoriesOptions } from "../host/bundle/releases.ts";
+import { SupervisorLogs } from "../host/supervisor/instance-logs.ts";
 import type { HelperClient } from "./client.ts";
 
 /** The border of an agent that is not root: each method is one request to the helper. */

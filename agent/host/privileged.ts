@@ -2,7 +2,7 @@ import { readlink } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Config } from "../../shared/config.ts";
 import { appName, releaseId } from "../../shared/names.ts";
-import type { Apps, Clock } from "../ports.ts";
+import type { Apps, Clock } from "../contracts/ports.ts";
 import type {
   CommandRequest,
   Instance,
@@ -11,22 +11,22 @@ import type {
   ProgramStatus,
   RunSpec,
   SiteRequest,
-} from "../privileged.ts";
-import type { CommandEnvironment } from "../service.ts";
+} from "../contracts/privileged.ts";
+import type { CommandEnvironment } from "../contracts/service.ts";
 import type { AgentSettings } from "../settings.ts";
-import { commandEnvironment, type HostApp, runCommand, secretsMask } from "./app-commands.ts";
-import { AppDirectories } from "./app-directories.ts";
-import { AppPrograms } from "./app-programs.ts";
-import { AppSteps } from "./app-steps.ts";
-import { AppTrees } from "./app-trees.ts";
 import { systemClock } from "./clock.ts";
-import { type AppLayout, appLayout } from "./layout.ts";
-import type { Owner } from "./ownership.ts";
+import { commandEnvironment, type HostApp, runCommand, secretsMask } from "./exec/app-commands.ts";
+import { AppSteps } from "./exec/app-steps.ts";
+import type { StepRunner } from "./exec/step.ts";
+import { Sites } from "./nginx/site.ts";
+import type { Owner } from "./ownership/ownership.ts";
+import { AppTrees } from "./ownership/tree-owner.ts";
+import { appUser, assertNotAgent } from "./ownership/users.ts";
 import type { BuildTrees } from "./python/python.ts";
-import { Sites } from "./site.ts";
-import type { StepRunner } from "./step.ts";
+import { AppDirectories } from "./store/app-directories.ts";
+import { type AppLayout, appLayout } from "./store/layout.ts";
+import { AppPrograms } from "./supervisor/app-programs.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
-import { appUser, assertNotAgent } from "./users.ts";
 
 export interface LocalPrivilegedOptions {
   settings: AgentSettings;

@@ -1,6 +1,6 @@
 import { maintenanceBody, routes } from "../../shared/protocol.ts";
-import type { AuditLog } from "../ports.ts";
-import type { Service } from "../service.ts";
+import type { AuditLog } from "../contracts/ports.ts";
+import type { Service } from "../contracts/service.ts";
 import type { TrustBook } from "./auth/trust-view.ts";
 import type { Call, HttpApp } from "./call.ts";
 import * as params from "./params.ts";

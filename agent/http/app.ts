@@ -11,8 +11,8 @@ import {
   rollbackBody,
   routes,
 } from "../../shared/protocol.ts";
+import type { CallRequest } from "../contracts/service.ts";
 import type { Logger } from "../logger.ts";
-import type { CallRequest } from "../service.ts";
 import { type AdminCallsOptions, addAdminCalls } from "./admin-calls.ts";
 import { Audit } from "./audit.ts";
 import type { Authorize, Authorized, Wanted } from "./auth/authorize.ts";

@@ -1,6 +1,6 @@
 import { asCutoverError } from "../../shared/errors.ts";
 import type { Actor, AuditEntry } from "../../shared/protocol.ts";
-import type { AuditLog } from "../ports.ts";
+import type { AuditLog } from "../contracts/ports.ts";
 import { refusalOf } from "./auth/refusal.ts";
 
 type Asked = Partial<Pick<AuditEntry, "what" | "app" | "by" | "deployment" | "release" | "weight">>;

@@ -1,8 +1,8 @@
 import { access, mkdir, readFile, realpath, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { CutoverError } from "../../shared/errors.ts";
-import { writeDurably } from "../host/durable.ts";
-import { runTool } from "../host/run-tool.ts";
+import { runTool } from "../host/exec/run-tool.ts";
+import { writeDurably } from "../host/store/durable.ts";
 import { installedFiles, localPlaces, packagePlaces } from "./files.ts";
 import { agentUnit, helperSocketUnit, type Installation } from "./units.ts";
 

@@ -1,5 +1,5 @@
 import type { AuditEntry, DeploymentEvent } from "../../shared/protocol.ts";
-import type { AuditLog, AuditQuery } from "../ports.ts";
+import type { AuditLog, AuditQuery } from "../contracts/ports.ts";
 
 /** The audit log's line of a deployment that has ended; undefined for any other event. */
 export function endOf(event: DeploymentEvent): Omit<AuditEntry, "at"> | undefined {

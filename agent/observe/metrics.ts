@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { asCutoverError } from "../../shared/errors.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { AppView, DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
-import type { Service } from "../service.ts";
+import type { Service } from "../contracts/service.ts";
 import { Counter, type Family, Histogram, renderMetrics, type Sample } from "./prometheus.ts";
 
 interface MetricsParts {

@@ -1,5 +1,5 @@
 import type { DeploymentEvent } from "../../shared/protocol.ts";
-import type { EventFiles } from "../ports.ts";
+import type { EventFiles } from "../contracts/ports.ts";
 
 export type EventListener = (app: string, event: DeploymentEvent) => void;
 

@@ -4,8 +4,8 @@ import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import pRetry, { AbortError } from "p-retry";
 import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
+import type { Apps } from "../contracts/ports.ts";
 import type { Logger } from "../logger.ts";
-import type { Apps } from "../ports.ts";
 import { isLoopback, type Webhook } from "../settings.ts";
 import { jsonBody, signature, slackBody } from "./webhook-body.ts";
 

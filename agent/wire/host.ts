@@ -1,20 +1,20 @@
 import { dirname, join, resolve } from "node:path";
+import type { EventFiles, Ports } from "../contracts/ports.ts";
 import { HelperClient } from "../helper/client.ts";
 import { RemoteEnvironments, RemoteLogs, RemotePrivileged, RemoteReleases } from "../helper/remote.ts";
-import { AppsDirectory, readAgentSettings } from "../host/apps-dir.ts";
 import { ReleaseDirectories } from "../host/bundle/releases.ts";
 import { systemClock } from "../host/clock.ts";
 import { startEmbedded } from "../host/embedded/embedded.ts";
-import { SocketProbe } from "../host/health.ts";
-import { MaintenanceFiles } from "../host/maintenance.ts";
+import { SocketProbe } from "../host/net/health.ts";
+import { ProcNetConnections } from "../host/net/proc-net.ts";
+import { NginxTraffic } from "../host/nginx/traffic.ts";
 import { LocalPrivileged } from "../host/privileged.ts";
-import { ProcNetConnections } from "../host/proc-net.ts";
 import { PythonEnvironments } from "../host/python/python.ts";
-import { StateFiles } from "../host/state-file.ts";
+import { AppsDirectory, readAgentSettings } from "../host/store/apps-dir.ts";
+import { MaintenanceFiles } from "../host/store/maintenance.ts";
+import { StateFiles } from "../host/store/state-file.ts";
 import { SupervisorLogs } from "../host/supervisor/instance-logs.ts";
 import { launcherFile } from "../host/supervisor/launcher.ts";
-import { NginxTraffic } from "../host/traffic.ts";
-import type { EventFiles, Ports } from "../ports.ts";
 import type { AgentSettings } from "../settings.ts";
 
 export interface HostOptions {

@@ -1,4 +1,4 @@
-import { readTlsPair, tlsPaths, watchTlsFiles } from "../host/tls-files.ts";
+import { readTlsPair, tlsPaths, watchTlsFiles } from "../host/net/tls-files.ts";
 import type { HttpApp } from "../http/call.ts";
 import { type NetworkServer, startServer } from "../http/server.ts";
 import type { Logger } from "../logger.ts";

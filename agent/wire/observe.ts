@@ -1,12 +1,12 @@
+import type { Ports } from "../contracts/ports.ts";
 import type { Deployments } from "../deploy/deployments.ts";
-import { AuditFiles } from "../host/audit-files.ts";
 import { freeBytes } from "../host/bundle/releases.ts";
+import { AuditFiles } from "../host/store/audit-files.ts";
 import type { Logger } from "../logger.ts";
 import { AuditWithRefusals, endOf } from "../observe/audited.ts";
 import { Metrics } from "../observe/metrics.ts";
 import type { ObservedEvents } from "../observe/observed-events.ts";
 import { Webhooks } from "../observe/webhooks.ts";
-import type { Ports } from "../ports.ts";
 import type { AgentSettings } from "../settings.ts";
 import { names } from "./listen.ts";
 

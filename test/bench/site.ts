@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
-import { EventFilesOnDisk } from "../../agent/host/event-files.ts";
-import { appLayout } from "../../agent/host/layout.ts";
-import { childrenOf } from "../../agent/host/processes.ts";
+import { childrenOf } from "../../agent/host/exec/processes.ts";
+import { EventFilesOnDisk } from "../../agent/host/store/event-files.ts";
+import { appLayout } from "../../agent/host/store/layout.ts";
 import type { DeploymentEvent } from "../../shared/protocol.ts";
 import { type ActionResult, runAction } from "../harness/action.ts";
 import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";

@@ -1,7 +1,7 @@
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { appLayout } from "../../agent/host/layout.ts";
+import { appLayout } from "../../agent/host/store/layout.ts";
 import { print } from "../demo/show.ts";
 import { systemPath } from "../harness/places.ts";
 import { Redis } from "../harness/redis.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { zstdDecompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { appLayout } from "../../agent/host/layout.ts";
+import { appLayout } from "../../agent/host/store/layout.ts";
 import { formatAudience } from "../../shared/audience.ts";
 import { importPrivateKey, signToken } from "../../shared/key.ts";
 import { parseManifest } from "../../shared/manifest.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
-import { appLayout } from "../../agent/host/layout.ts";
+import { appLayout } from "../../agent/host/store/layout.ts";
 import type { ActionResult, RunningAction } from "../harness/action.ts";
 import { BadHost, lineSeen } from "./bad-host.ts";
 import { expectFailedHost } from "./bad-result.ts";

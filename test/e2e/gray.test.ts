@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { childrenOf } from "../../agent/host/processes.ts";
+import { childrenOf } from "../../agent/host/exec/processes.ts";
 import { freePorts } from "../harness/ports.ts";
 import { askAsClients, shareOf } from "../load/clients.ts";
 import { startLoadProcess } from "../load/process.ts";

@@ -1,6 +1,6 @@
 import { decodeJwt } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { processRuns } from "../../agent/host/processes.ts";
+import { processRuns } from "../../agent/host/exec/processes.ts";
 import { startLoadProcess } from "../load/process.ts";
 import { Fleet, get, siteName, staticFilesOf, versionOf } from "./hosts.ts";
 

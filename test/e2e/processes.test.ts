@@ -1,7 +1,7 @@
 import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { appLayout } from "../../agent/host/layout.ts";
+import { appLayout } from "../../agent/host/store/layout.ts";
 import { type ActionResult, runAction } from "../harness/action.ts";
 import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
 import { freePorts } from "../harness/ports.ts";

@@ -2,7 +2,7 @@ import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
-import { appLayout } from "../../agent/host/layout.ts";
+import { appLayout } from "../../agent/host/store/layout.ts";
 import type { ShopOptions } from "../fixtures/shop.ts";
 import { Scratch } from "../harness/scratch.ts";
 import { Fleet, get, type Host, staticFilesOf, versionOf } from "./hosts.ts";

@@ -3,7 +3,7 @@ import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { childrenOf } from "../../agent/host/processes.ts";
+import { childrenOf } from "../../agent/host/exec/processes.ts";
 import { runningWith, uniqueNap } from "../harness/processes.ts";
 import { type HelperSocket, idsOf, users } from "../harness/two-processes.ts";
 import { Fleet, get, staticFilesOf, versionOf } from "./hosts.ts";

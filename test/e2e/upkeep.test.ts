@@ -1,7 +1,7 @@
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
-import { appLayout } from "../../agent/host/layout.ts";
+import { appLayout } from "../../agent/host/store/layout.ts";
 import { BadHost, watchSite } from "./bad-host.ts";
 import { versionOf } from "./hosts.ts";
 

@@ -1,4 +1,4 @@
-import type { AuditLog, AuditQuery } from "../../agent/ports.ts";
+import type { AuditLog, AuditQuery } from "../../agent/contracts/ports.ts";
 import type { AuditEntry } from "../../shared/protocol.ts";
 
 /** An audit log in memory. */

@@ -1,8 +1,8 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import type { HealthAnswer, MakeRoom, Ports } from "../../agent/ports.ts";
-import type { Instance, ProcessGroup, ProgramStatus, RunSpec } from "../../agent/privileged.ts";
-import type { DeployRequest } from "../../agent/service.ts";
+import type { HealthAnswer, MakeRoom, Ports } from "../../agent/contracts/ports.ts";
+import type { Instance, ProcessGroup, ProgramStatus, RunSpec } from "../../agent/contracts/privileged.ts";
+import type { DeployRequest } from "../../agent/contracts/service.ts";
 import { appSettingsSchema } from "../../agent/settings.ts";
 import { configSchema } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";

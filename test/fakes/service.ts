@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
+import type { CallRequest, CommandEnvironment, DeployRequest, Service } from "../../agent/contracts/service.ts";
 import { newDeploymentId } from "../../agent/deploy/deployment.ts";
-import type { CallRequest, CommandEnvironment, DeployRequest, Service } from "../../agent/service.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { manifestDigest } from "../../shared/manifest.ts";
 import { releaseOfRun } from "../../shared/names.ts";

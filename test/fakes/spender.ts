@@ -1,4 +1,4 @@
-import { SpentTokensFile } from "../../agent/host/spent-tokens.ts";
+import { SpentTokensFile } from "../../agent/host/trust/used-tokens.ts";
 
 // Spends one id, says so, and lives on until it is killed: `spender.ts FILE ID EXPIRES`.
 const [file = "", id = "", expires = "0"] = process.argv.slice(2);

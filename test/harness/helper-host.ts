@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { stringify } from "yaml";
 import { ReleaseDirectories } from "../../agent/host/bundle/releases.ts";
-import { appLayout } from "../../agent/host/layout.ts";
+import { appLayout } from "../../agent/host/store/layout.ts";
 import { type BundleInput, makeBundle } from "../fixtures/bundle.ts";
 import { repository, systemPath } from "./places.ts";
 import { processId, withDescendants } from "./processes.ts";

@@ -66,12 +66,15 @@ const effects: Record<string, [file: string, title: string]> = {
   "processes.*.overlap": ["test/e2e/processes.test.ts", "beat is never there twice"],
   "processes.*.stop_signal": [`${host}/supervisor/programs.test.ts`, "the file of a process, exactly"],
   "processes.*.stop_timeout": [`${host}/supervisor/processes.test.ts`, "a process that does not end in time is killed"],
-  "processes.*.stay_up": ["test/agent/deploy/processes.test.ts", "new processes are proven before the cutover"],
+  "processes.*.stay_up": ["test/agent/deploy/steps/processes.test.ts", "new processes are proven before the cutover"],
   env: ["test/hostile/cutover-yml.test.ts", "a program gets its words and its environment exactly"],
   "drain.timeout": ["test/agent/deploy/deploy.test.ts", "requests that are still open at the drain limit"],
   keep: ["test/agent/deploy/deploy.test.ts", "only `keep` good releases stay"],
   keep_warm: ["test/agent/deploy/deploy.test.ts", "a rollback within keep_warm starts nothing"],
-  watch: ["test/agent/deploy/live-watch.test.ts", "an instance that was restarted while it is watched counts at once"],
+  watch: [
+    "test/agent/deploy/watch/live-watch.test.ts",
+    "an instance that was restarted while it is watched counts at once",
+  ],
   exclude: ["test/action/project.test.ts", "and what is excluded"],
 };
 

@@ -68,7 +68,7 @@ const rows: Record<string, [file: string, title: string]> = {
     "environments, logs and events go with what used them",
   ],
   "prune: logs by size": [`${deploy}/housekeeping.test.ts`, "logs are bounded by size"],
-  "prune: the audit log by size": ["test/agent/host/audit-files.test.ts", "the audit log is bounded: by size"],
+  "prune: the audit log by size": ["test/agent/host/store/audit-files.test.ts", "the audit log is bounded: by size"],
   "prune: fails for a moment": [`${deploy}/faults-once.test.ts`, "a prune that fails once is done at the second try"],
   "disk: needed, free, and what pruning would give": [
     `${deploy}/housekeeping.test.ts`,
@@ -108,11 +108,11 @@ const rows: Record<string, [file: string, title: string]> = {
     "a run that cannot start shows why",
   ],
   "port: of the site taken by a stranger": [
-    "test/agent/host/taken-addresses.test.ts",
+    "test/agent/host/net/taken-addresses.test.ts",
     "an address that another program has is refused before",
   ],
   "port: of an instance taken by a stranger": [
-    "test/agent/host/run-ports.test.ts",
+    "test/agent/host/net/run-ports.test.ts",
     "a port that was taken between the choice and the start",
   ],
   "clock: an hour forward or back in a deploy": [
@@ -127,7 +127,7 @@ const rows: Record<string, [file: string, title: string]> = {
     `${deploy}/clock-jumps.test.ts`,
     "waits as long as was asked, whatever the clock does",
   ],
-  "clock: spent tokens": ["test/agent/host/spent-tokens.test.ts", "brings no spent token back"],
+  "clock: spent tokens": ["test/agent/host/trust/used-tokens.test.ts", "brings no spent token back"],
   "memory: the agent's limit": [
     `${e2e}/others-fail.test.ts`,
     "reached in the middle of an upload ends the agent alone",

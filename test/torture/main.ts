@@ -36,7 +36,7 @@ const { values } = parseArgs({
     random: { type: "string" },
     /** Does each operation undisturbed instead, and writes which effects it has into reached.json. */
     record: { type: "boolean", default: false },
-    /** A directory for the journals of kill points, for test/agent/deploy/journals.test.ts. */
+    /** A directory for the journals of kill points, for test/agent/deploy/recovery/journals.test.ts. */
     journals: { type: "string" },
     /** So many deploys in a row instead under five hundred requests each, every tenth broken, every fifth killed. */
     soak: { type: "string" },

@@ -1,5 +1,5 @@
 import { isLoopback } from "../../settings.ts";
-import type { HostFacts } from "../facts.ts";
+import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
 export function agent({ agent, version, settings }: HostFacts): Finding[] {

@@ -1,5 +1,5 @@
 import { parsePortRange } from "../../settings.ts";
-import type { AppFacts, HostFacts } from "../facts.ts";
+import type { AppFacts, HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
 interface Range {

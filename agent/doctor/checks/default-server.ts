@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import type { HostFacts } from "../facts.ts";
+import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding } from "../finding.ts";
 import { find } from "../nginx-config.ts";
 

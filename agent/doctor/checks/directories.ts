@@ -1,4 +1,4 @@
-import type { HostFacts } from "../facts.ts";
+import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding } from "../finding.ts";
 
 const typeBits = 0o170000;

@@ -1,5 +1,5 @@
 import prettyBytes from "pretty-bytes";
-import type { HostFacts } from "../facts.ts";
+import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
 export function disk({ disk, settings }: HostFacts): Finding[] {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { appName, runId } from "../../../shared/names.ts";
-import type { HostFacts } from "../facts.ts";
+import type { HostFacts } from "../facts/facts.ts";
 import { type Finding, warning } from "../finding.ts";
 
 /** Files in our name for apps that the host does not have: somebody removed the settings and not the app. */

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { HostFacts } from "../facts.ts";
+import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding } from "../finding.ts";
 import { matchesGlob } from "../globs.ts";
 import { find, includePath } from "../nginx-config.ts";

@@ -1,6 +1,6 @@
 import type { Config } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
-import type { AppFacts, HostFacts } from "../facts.ts";
+import type { AppFacts, HostFacts } from "../facts/facts.ts";
 import { error, type Finding } from "../finding.ts";
 
 interface Need {

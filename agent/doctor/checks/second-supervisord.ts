@@ -1,4 +1,4 @@
-import type { HostFacts } from "../facts.ts";
+import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
 /** One supervisord has our programs: a second one would start them again, or take the port and the socket. */

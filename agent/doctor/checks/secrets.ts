@@ -1,4 +1,4 @@
-import type { HostFacts } from "../facts.ts";
+import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 import { described } from "../permissions.ts";
 

@@ -1,5 +1,5 @@
 import type { Config } from "../../../shared/config.ts";
-import type { HostFacts } from "../facts.ts";
+import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
 /** What supervisord opens for one program: pipes and a log. */

@@ -1,4 +1,4 @@
-import type { HostFacts } from "../facts.ts";
+import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding } from "../finding.ts";
 
 /** supervisord answers where agent.yml says that it does. */

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { addAbortSignal, pipeline, type Readable } from "node:stream";
 import { constants, createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from "node:zlib";
 import { CutoverError } from "../../../shared/errors.ts";
-import { abortion } from "../abortion.ts";
+import { abortion } from "../exec/abort-reason.ts";
 import { ZstdFrame } from "./zstd-frame.ts";
 
 /** Nothing was written where it could run, so this is true of every refusal of a bundle. */

@@ -1,7 +1,7 @@
 import { lstat, readdir, readlink } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { AppLayout } from "../layout.ts";
-import { listIfThere } from "../optional-file.ts";
+import type { AppLayout } from "../store/layout.ts";
+import { listIfThere } from "../store/read-if-exists.ts";
 
 /** What removing these releases would give in bytes: their files, and environments to which no other release has a link. */
 export async function gainOf(layout: AppLayout, releases: string[]): Promise<number> {

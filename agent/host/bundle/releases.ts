@@ -10,13 +10,20 @@ import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
 import { type Manifest, manifestDigest, parseManifest } from "../../../shared/manifest.ts";
 import { releaseId } from "../../../shared/names.ts";
 import type { FilesView } from "../../../shared/protocol.ts";
+import type {
+  MakeRoom,
+  PublishedLinks,
+  Releases,
+  Shortage,
+  StoredRelease,
+  UnpackOptions,
+} from "../../contracts/ports.ts";
 import { effect, effectNow } from "../../effects.ts";
-import type { MakeRoom, PublishedLinks, Releases, Shortage, StoredRelease, UnpackOptions } from "../../ports.ts";
-import { abortion } from "../abortion.ts";
-import { pointSymlink, removeUnfinished, syncDirectory } from "../durable.ts";
-import { type AppLayout, appLayout } from "../layout.ts";
-import { listIfThere } from "../optional-file.ts";
-import { removeTree } from "../ownership.ts";
+import { abortion } from "../exec/abort-reason.ts";
+import { removeTree } from "../ownership/ownership.ts";
+import { pointSymlink, removeUnfinished, syncDirectory } from "../store/durable.ts";
+import { type AppLayout, appLayout } from "../store/layout.ts";
+import { listIfThere } from "../store/read-if-exists.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { open, readFile } from "node:fs/promises";
-import { toolPath } from "../run-tool.ts";
+import { toolPath } from "../exec/run-tool.ts";
 
 export interface Detached {
   pid: number;

@@ -1,12 +1,12 @@
 import { realpath } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
+import type { Clock } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
-import type { Clock } from "../../ports.ts";
 import { systemClock } from "../clock.ts";
-import { childrenOf, commandLine, processRuns, readPidFile } from "../processes.ts";
-import { runTool, type ToolResult } from "../run-tool.ts";
-import { asHost } from "../systemd-step.ts";
+import { childrenOf, commandLine, processRuns, readPidFile } from "../exec/processes.ts";
+import { runTool, type ToolResult } from "../exec/run-tool.ts";
+import { asHost } from "../exec/systemd-step.ts";
 import { ErrorLog } from "./error-log.ts";
 import { type NginxFeatures, parseFeatures } from "./nginx-features.ts";
 import { refusedConfig, unreachable } from "./nginx-refusal.ts";

@@ -1,7 +1,7 @@
 import { type Config, siteOf } from "../../../shared/config.ts";
 import { portOf, type Site } from "../../../shared/config-site.ts";
 import type { ListenAddress } from "../../../shared/config-values.ts";
-import { isSecure, type PermittedSite } from "../../permit.ts";
+import { isSecure, type PermittedSite } from "../../host-policy.ts";
 import { errorPage, errorPages } from "./nginx-errors.ts";
 import { atLeast, type NginxFeatures } from "./nginx-features.ts";
 import { headers, passing, sharedLocation, staticLocation } from "./nginx-locations.ts";

@@ -1,7 +1,7 @@
 import { siteOf } from "../../../shared/config.ts";
 import type { Site } from "../../../shared/config-site.ts";
-import type { SitePart } from "../../privileged.ts";
-import { portAddress } from "../address.ts";
+import type { SitePart } from "../../contracts/privileged.ts";
+import { portAddress } from "../net/address.ts";
 import { block, plain, quoted } from "./nginx-values.ts";
 import { slotCount, slotName } from "./slots.ts";
 

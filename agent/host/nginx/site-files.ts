@@ -1,8 +1,8 @@
 import { rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type Effect, effect } from "../../effects.ts";
-import { removeUnfinished, syncDirectory, writeDurably } from "../durable.ts";
-import { listIfThere, readIfThere } from "../optional-file.ts";
+import { removeUnfinished, syncDirectory, writeDurably } from "../store/durable.ts";
+import { listIfThere, readIfThere } from "../store/read-if-exists.ts";
 
 const mode = 0o644;
 

@@ -2,11 +2,11 @@ import { mkdir, readdir, readlink, rm, symlink } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import type { Protocol } from "../../../shared/config-server.ts";
 import { CutoverError } from "../../../shared/errors.ts";
+import type { Share } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
-import type { Share } from "../../ports.ts";
-import { pointSymlink, syncDirectory } from "../durable.ts";
-import { appLayout } from "../layout.ts";
-import { listIfThere } from "../optional-file.ts";
+import { pointSymlink, syncDirectory } from "../store/durable.ts";
+import { appLayout } from "../store/layout.ts";
+import { listIfThere } from "../store/read-if-exists.ts";
 
 export const slotCount = 60;
 

@@ -1,8 +1,8 @@
 import { join, posix } from "node:path";
-import type { BuildContext } from "../../ports.ts";
+import type { BuildContext } from "../../contracts/ports.ts";
 import { storedFiles } from "../bundle/stored-manifest.ts";
-import type { AppLayout } from "../layout.ts";
-import type { StepRunner } from "../step.ts";
+import type { StepRunner } from "../exec/step.ts";
+import type { AppLayout } from "../store/layout.ts";
 import { type Interpreter, interpreterEnvironment } from "./interpreter.ts";
 
 export interface BytecodeRequest {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import type { Manifest } from "../../../shared/manifest.ts";
-import { readWithin } from "../read-within.ts";
+import { readWithin } from "../store/safe-read.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { type Wheel, wheelsOf } from "./wheels.ts";
 

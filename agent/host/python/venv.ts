@@ -1,9 +1,9 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
-import type { BuildContext } from "../../ports.ts";
-import type { AppLayout } from "../layout.ts";
-import type { StepRequest, StepRunner } from "../step.ts";
+import type { BuildContext } from "../../contracts/ports.ts";
+import type { StepRequest, StepRunner } from "../exec/step.ts";
+import type { AppLayout } from "../store/layout.ts";
 import type { EnvironmentContent } from "./environment-key.ts";
 import { type Interpreter, interpreterEnvironment, pipVersion } from "./interpreter.ts";
 import { requirementLines } from "./wheels.ts";

@@ -1,9 +1,9 @@
 import { open, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { InstanceLogs } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
-import type { InstanceLogs } from "../../ports.ts";
-import { appLayout } from "../layout.ts";
-import { listIfThere } from "../optional-file.ts";
+import { appLayout } from "../store/layout.ts";
+import { listIfThere } from "../store/read-if-exists.ts";
 import { runOfProgramsFile } from "./programs.ts";
 
 /** At most this much of a file's end is read, however long its lines are. */

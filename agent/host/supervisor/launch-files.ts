@@ -1,6 +1,6 @@
 import { open, rm } from "node:fs/promises";
 import { effect } from "../../effects.ts";
-import type { Address } from "../address.ts";
+import type { Address } from "../net/address.ts";
 
 /** What the launcher reads: how to become the program. The environment holds the app's secrets. */
 export interface LaunchFile {

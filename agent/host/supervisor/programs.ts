@@ -1,7 +1,7 @@
 import { type Process, processName } from "../../../shared/config.ts";
 import { milliseconds } from "../../../shared/duration.ts";
 import { runId } from "../../../shared/names.ts";
-import type { AppLayout } from "../layout.ts";
+import type { AppLayout } from "../store/layout.ts";
 
 /** Seconds between the stop signal and the kill of a web instance. */
 export const stopSeconds = 10;

@@ -1,9 +1,9 @@
 import type { Config } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import { CutoverError } from "../../../shared/errors.ts";
-import type { Instance } from "../../privileged.ts";
-import { portAddress, socketAddress } from "../address.ts";
-import type { AppLayout } from "../layout.ts";
+import type { Instance } from "../../contracts/privileged.ts";
+import { portAddress, socketAddress } from "../net/address.ts";
+import type { AppLayout } from "../store/layout.ts";
 import { instanceNames } from "./servers.ts";
 
 /** The kernel's limit for a unix socket's path, without its final NUL. */

@@ -1,12 +1,12 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
+import type { Clock } from "../../contracts/ports.ts";
+import type { ProgramStatus } from "../../contracts/privileged.ts";
 import { effect } from "../../effects.ts";
-import type { Clock } from "../../ports.ts";
-import type { ProgramStatus } from "../../privileged.ts";
-import { removeUnfinished, syncDirectory, writeDurably } from "../durable.ts";
-import { readIfThere } from "../optional-file.ts";
-import { commandLine, processStatus } from "../processes.ts";
+import { commandLine, processStatus } from "../exec/processes.ts";
+import { removeUnfinished, syncDirectory, writeDurably } from "../store/durable.ts";
+import { readIfThere } from "../store/read-if-exists.ts";
 import { groupName, programsFileName, stopSecondsOf } from "./programs.ts";
 import type { ProcessInfo, Supervisor } from "./supervisor.ts";
 

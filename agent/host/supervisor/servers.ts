@@ -1,7 +1,7 @@
 import { argv } from "../../../shared/command.ts";
 import type { Config } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
-import type { Address } from "../address.ts";
+import type { Address } from "../net/address.ts";
 
 export interface ServerPlace {
   /** The release's project directory, by its real path. */

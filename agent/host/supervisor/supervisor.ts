@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { CutoverError } from "../../../shared/errors.ts";
 import { type Effect, effect } from "../../effects.ts";
-import { listIfThere } from "../optional-file.ts";
+import { listIfThere } from "../store/read-if-exists.ts";
 import { callXmlRpc, XmlRpcFault, type XmlRpcValue } from "./xml-rpc.ts";
 
 /** supervisor's own numbers for what went wrong. */

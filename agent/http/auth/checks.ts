@@ -9,9 +9,9 @@ import {
 import { formatAudience, type Operation, parseAudience } from "../../../shared/audience.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { keyIssuer } from "../../../shared/key.ts";
-import type { Apps } from "../../ports.ts";
+import type { Apps } from "../../contracts/ports.ts";
+import type { SpentTokens } from "../../contracts/token-stores.ts";
 import type { AppSettings } from "../../settings.ts";
-import type { SpentTokens } from "../../token-stores.ts";
 import { type GithubParts, githubSigner, trustedIssuers } from "./github-signer.ts";
 import { keySigner } from "./key-signer.ts";
 import { Refusal, short } from "./refusal.ts";

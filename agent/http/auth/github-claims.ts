@@ -1,8 +1,8 @@
 import type { JWTPayload } from "jose";
 import { z } from "zod";
 import type { Actor } from "../../../shared/protocol.ts";
+import type { RepositoryIds } from "../../contracts/token-stores.ts";
 import type { GithubTrust } from "../../settings.ts";
-import type { RepositoryIds } from "../../token-stores.ts";
 import { Refusal, short } from "./refusal.ts";
 
 const text = z.string().min(1).max(400);

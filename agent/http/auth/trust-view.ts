@@ -1,7 +1,7 @@
 import type { TrustView } from "../../../shared/protocol.ts";
-import type { Apps } from "../../ports.ts";
+import type { Apps } from "../../contracts/ports.ts";
+import type { LearntRepositories, LearntRepository } from "../../contracts/token-stores.ts";
 import type { GithubIssuer, GithubTrust } from "../../settings.ts";
-import type { LearntRepositories, LearntRepository } from "../../token-stores.ts";
 
 /** Whom an app trusts, with what was learnt of repositories that are trusted by name. For the host's owner. */
 export class TrustBook {

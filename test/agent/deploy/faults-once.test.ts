@@ -2,12 +2,12 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { expect, test } from "vitest";
+import type { Ports } from "../../../agent/contracts/ports.ts";
 import { AppStates } from "../../../agent/deploy/app-states.ts";
 import { Deployments } from "../../../agent/deploy/deployments.ts";
-import { AppLocks } from "../../../agent/deploy/lock.ts";
+import { AppLocks } from "../../../agent/deploy/queue/lock.ts";
+import { WarmRuns } from "../../../agent/deploy/retention/warm-retirement.ts";
 import { type AppState, loadState } from "../../../agent/deploy/state.ts";
-import { WarmRuns } from "../../../agent/deploy/warm.ts";
-import type { Ports } from "../../../agent/ports.ts";
 import type { Accepted, DeploymentView } from "../../../shared/protocol.ts";
 import { FakeHost } from "../../fakes/ports.ts";
 

@@ -1,4 +1,4 @@
-import type { AppFacts, HelperFacts, HostFacts } from "../../../agent/doctor/facts.ts";
+import type { AppFacts, HelperFacts, HostFacts } from "../../../agent/doctor/facts/facts.ts";
 import { parseIni } from "../../../agent/doctor/ini.ts";
 import { parseNginxDump } from "../../../agent/doctor/nginx-config.ts";
 import { agentSettingsSchema, appSettingsSchema } from "../../../agent/settings.ts";

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { HelperClient } from "../../../agent/helper/client.ts";
 import { serveConnection } from "../../../agent/helper/connection.ts";
 import { RemoteEnvironments, RemotePrivileged, RemoteReleases } from "../../../agent/helper/remote.ts";
-import { childrenOf } from "../../../agent/host/processes.ts";
+import { childrenOf } from "../../../agent/host/exec/processes.ts";
 import { createLogger } from "../../../agent/logger.ts";
 import packageJson from "../../../package.json" with { type: "json" };
 import { parseManifest } from "../../../shared/manifest.ts";

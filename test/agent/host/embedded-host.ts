@@ -1,9 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { AppsDirectory } from "../../../agent/host/apps-dir.ts";
 import { type Embedded, startEmbedded } from "../../../agent/host/embedded/embedded.ts";
 import { LocalPrivileged } from "../../../agent/host/privileged.ts";
+import { AppsDirectory } from "../../../agent/host/store/apps-dir.ts";
 import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
 import { freePort, scratch } from "./scratch.ts";
 

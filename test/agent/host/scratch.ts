@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { RunSpec } from "../../../agent/privileged.ts";
+import type { RunSpec } from "../../../agent/contracts/privileged.ts";
 import { type Config, configSchema } from "../../../shared/config.ts";
 import { freePorts } from "../../harness/ports.ts";
 

@@ -3,10 +3,10 @@ import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ReleaseDirectories } from "../../../agent/host/bundle/releases.ts";
-import { appLayout } from "../../../agent/host/layout.ts";
+import { RunPorts } from "../../../agent/host/net/run-ports.ts";
 import { Nginx } from "../../../agent/host/nginx/nginx.ts";
-import { RunPorts } from "../../../agent/host/run-ports.ts";
-import { StateFiles } from "../../../agent/host/state-file.ts";
+import { appLayout } from "../../../agent/host/store/layout.ts";
+import { StateFiles } from "../../../agent/host/store/state-file.ts";
 import { Scratch } from "../../harness/scratch.ts";
 
 /** What an agent that was killed between a temporary file and its name left behind; the torture found that it stayed. */

@@ -1,16 +1,16 @@
 import type { z } from "zod";
-import { createHttpApp, type HttpAppOptions } from "../../../agent/http/app.ts";
-import { type TokenAuthorizerOptions, tokenAuthorizer } from "../../../agent/http/auth/authorize.ts";
-import { type RunningServer, type ServerOptions, type ServerTimes, startServer } from "../../../agent/http/server.ts";
-import { createLogger } from "../../../agent/logger.ts";
-import { type AppSettings, agentSettingsSchema, appSettingsSchema } from "../../../agent/settings.ts";
 import type {
   IssuerKeys,
   LearntRepositories,
   LearntRepository,
   Spending,
   SpentTokens,
-} from "../../../agent/token-stores.ts";
+} from "../../../agent/contracts/token-stores.ts";
+import { createHttpApp, type HttpAppOptions } from "../../../agent/http/app.ts";
+import { type TokenAuthorizerOptions, tokenAuthorizer } from "../../../agent/http/auth/authorize.ts";
+import { type RunningServer, type ServerOptions, type ServerTimes, startServer } from "../../../agent/http/server.ts";
+import { createLogger } from "../../../agent/logger.ts";
+import { type AppSettings, agentSettingsSchema, appSettingsSchema } from "../../../agent/settings.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { generateKey, importPrivateKey, type SigningKey } from "../../../shared/key.ts";
 import { FakeService } from "../../fakes/service.ts";

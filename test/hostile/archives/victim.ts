@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { ReleaseDirectories } from "../../../agent/host/bundle/releases.ts";
-import { type AppLayout, appLayout } from "../../../agent/host/layout.ts";
+import { type AppLayout, appLayout } from "../../../agent/host/store/layout.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Manifest } from "../../../shared/manifest.ts";
 import { makeBundle } from "../../fixtures/bundle.ts";

@@ -13,9 +13,9 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { gzipSync, constants as zlib, zstdCompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import type { UnpackOptions } from "../../../../agent/contracts/ports.ts";
 import { ReleaseDirectories } from "../../../../agent/host/bundle/releases.ts";
-import { appLayout } from "../../../../agent/host/layout.ts";
-import type { UnpackOptions } from "../../../../agent/ports.ts";
+import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { CutoverError, type ErrorCode } from "../../../../shared/errors.ts";
 import {
   type Bundle,

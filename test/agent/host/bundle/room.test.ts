@@ -2,9 +2,9 @@ import { linkSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "no
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { expect, test } from "vitest";
+import type { Shortage } from "../../../../agent/contracts/ports.ts";
 import { ReleaseDirectories } from "../../../../agent/host/bundle/releases.ts";
-import { appLayout } from "../../../../agent/host/layout.ts";
-import type { Shortage } from "../../../../agent/ports.ts";
+import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { CutoverError } from "../../../../shared/errors.ts";
 import { makeBundle } from "../../../fixtures/bundle.ts";
 import { scratch } from "../scratch.ts";

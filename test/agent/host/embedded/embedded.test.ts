@@ -8,7 +8,7 @@ import {
   renderNginxConf,
   renderSupervisordConf,
 } from "../../../../agent/host/embedded/embedded-files.ts";
-import { processRuns, readPidFile } from "../../../../agent/host/processes.ts";
+import { processRuns, readPidFile } from "../../../../agent/host/exec/processes.ts";
 import { Supervisor } from "../../../../agent/host/supervisor/supervisor.ts";
 import { eventually, scratch } from "../scratch.ts";
 

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../../../agent/host/clock.ts";
+import { processRuns, readPidFile } from "../../../../agent/host/exec/processes.ts";
 import { Nginx } from "../../../../agent/host/nginx/nginx.ts";
-import { processRuns, readPidFile } from "../../../../agent/host/processes.ts";
 import { eventually, freePort, scratch } from "../scratch.ts";
 import { ask, backend, nginxProgram, saying, siteHost } from "./site-host.ts";
 

@@ -3,9 +3,9 @@ import { mkdir } from "node:fs/promises";
 import { createServer, get } from "node:http";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { appLayout } from "../../../../agent/host/layout.ts";
+import type { Share } from "../../../../agent/contracts/ports.ts";
 import { SlotLinks, slotAddresses } from "../../../../agent/host/nginx/slots.ts";
-import type { Share } from "../../../../agent/ports.ts";
+import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { scratch } from "../scratch.ts";
 
 const share = (run: string, slots: number, count = 1): Share => ({

@@ -13,11 +13,11 @@ import {
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
+import type { BuildContext } from "../../../../agent/contracts/ports.ts";
 import { ReleaseDirectories } from "../../../../agent/host/bundle/releases.ts";
-import { appLayout } from "../../../../agent/host/layout.ts";
+import { runStep } from "../../../../agent/host/exec/step.ts";
 import { PythonEnvironments } from "../../../../agent/host/python/python.ts";
-import { runStep } from "../../../../agent/host/step.ts";
-import type { BuildContext } from "../../../../agent/ports.ts";
+import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { type BundleInput, makeBundle } from "../../../fixtures/bundle.ts";
 import { makeWheel } from "../../../fixtures/wheel.ts";
 import { scratch } from "../scratch.ts";

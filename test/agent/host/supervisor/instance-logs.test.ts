@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { appLayout } from "../../../../agent/host/layout.ts";
+import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { SupervisorLogs, tailFile } from "../../../../agent/host/supervisor/instance-logs.ts";
 import { programsFileName } from "../../../../agent/host/supervisor/programs.ts";
 import { release, scratch } from "../scratch.ts";

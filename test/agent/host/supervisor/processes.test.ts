@@ -1,14 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { ProcessProgram, RunSpec } from "../../../../agent/contracts/privileged.ts";
 import { startEmbedded } from "../../../../agent/host/embedded/embedded.ts";
-import { appLayout } from "../../../../agent/host/layout.ts";
+import { childrenOf, processRuns } from "../../../../agent/host/exec/processes.ts";
 import { LocalPrivileged } from "../../../../agent/host/privileged.ts";
-import { childrenOf, processRuns } from "../../../../agent/host/processes.ts";
+import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { SupervisorLogs } from "../../../../agent/host/supervisor/instance-logs.ts";
 import { launcherFile } from "../../../../agent/host/supervisor/launcher.ts";
 import { programsFileName } from "../../../../agent/host/supervisor/programs.ts";
-import type { ProcessProgram, RunSpec } from "../../../../agent/privileged.ts";
 import { type EmbeddedHost, embeddedHost } from "../embedded-host.ts";
 import { eventually, release, testConfig, testSpec } from "../scratch.ts";
 

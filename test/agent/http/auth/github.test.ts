@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { IssuerKeyFiles } from "../../../../agent/host/issuer-keys.ts";
+import { IssuerKeyFiles } from "../../../../agent/host/trust/issuer-keys.ts";
 import { createHttpApp } from "../../../../agent/http/app.ts";
 import { localOperator } from "../../../../agent/http/auth/authorize.ts";
 import { TrustBook } from "../../../../agent/http/auth/trust-view.ts";

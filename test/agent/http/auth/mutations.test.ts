@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, request, type Server } from "node:h
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { IssuerKeyFiles } from "../../../../agent/host/issuer-keys.ts";
+import { IssuerKeyFiles } from "../../../../agent/host/trust/issuer-keys.ts";
 import { agentSettingsSchema } from "../../../../agent/settings.ts";
 import { TokenServer } from "../../../fakes/token-server.ts";
 import { Scratch } from "../../../harness/scratch.ts";

@@ -1,8 +1,8 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { IssuerKeyFiles } from "../../../../agent/host/issuer-keys.ts";
-import { SpentTokensFile } from "../../../../agent/host/spent-tokens.ts";
+import { IssuerKeyFiles } from "../../../../agent/host/trust/issuer-keys.ts";
+import { SpentTokensFile } from "../../../../agent/host/trust/used-tokens.ts";
 import { agentSettingsSchema } from "../../../../agent/settings.ts";
 import { TokenServer } from "../../../fakes/token-server.ts";
 import { Scratch } from "../../../harness/scratch.ts";

@@ -1,0 +1,77 @@
+import { CutoverError } from "../../../shared/errors.ts";
+import type { DeploymentEvent, DeploymentView } from "../../../shared/protocol.ts";
+import type { Ports } from "../../contracts/ports.ts";
+import type { Deployment } from "../deployment.ts";
+import type { AppState } from "../state.ts";
+
+/** Ended deployments whose events stay in memory; older ones are read from their files. */
+const endedInMemory = 100;
+
+interface Parts {
+  ports: Pick<Ports, "apps" | "events">;
+  stateOf(app: string): Promise<AppState>;
+}
+
+/** What is known of deployments by their ids: those of this life of the agent, and those in their app's history. */
+export class KnownDeployments {
+  readonly #parts: Parts;
+  readonly #recent = new Map<string, Deployment>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  add(deployment: Deployment): void {
+    this.#recent.set(deployment.id, deployment);
+  }
+
+  /** One of this life of the agent. */
+  recent(id: string): Deployment | undefined {
+    return this.#recent.get(id);
+  }
+
+  /** @throws CutoverError deployment_not_found */
+  async view(id: string): Promise<DeploymentView> {
+    const known = this.#recent.get(id);
+    if (known !== undefined) return known.view;
+    for (const app of await this.#parts.ports.apps.names()) {
+      const state = await this.#parts.stateOf(app).catch(() => undefined);
+      const view = state?.history.find((past) => past.id === id);
+      if (view !== undefined) return view;
+    }
+    throw new CutoverError("deployment_not_found", `The agent knows no deployment ${id}.`, {
+      unchanged: "Nothing was changed.",
+      fix: "Deployments are remembered for the last 20 of an app.",
+    });
+  }
+
+  /** Resolves when the deployment is at rest, or after `waitMs`. */
+  async settled(id: string, waitMs: number, signal: AbortSignal): Promise<DeploymentView> {
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), waitMs);
+    try {
+      const either = AbortSignal.any([signal, timeout.signal]);
+      for await (const event of this.events(id, 0, either)) if (event.type === "end") break;
+    } finally {
+      clearTimeout(timer);
+    }
+    return this.view(id);
+  }
+
+  async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
+    const known = this.#recent.get(id);
+    if (known !== undefined) {
+      yield* known.follow(after, signal);
+      return;
+    }
+    const view = await this.view(id);
+    const past = await this.#parts.ports.events.read(view.app, id);
+    for (const event of past) if (event.id > after) yield event;
+  }
+
+  /** Keeps the newest in memory. */
+  forgetOld(): void {
+    const ended = [...this.#recent.values()].filter((known) => known.outcome !== "running");
+    for (const { id } of ended.slice(0, -endedInMemory)) this.#recent.delete(id);
+  }
+}

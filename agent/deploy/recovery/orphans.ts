@@ -1,0 +1,40 @@
+import { releaseOfRun } from "../../../shared/names.ts";
+import { runSpec, type Work } from "../context.ts";
+import { findRelease, runsInUse } from "../state.ts";
+import { drainRun } from "../steps/drain.ts";
+import { restoreTraffic } from "../steps/route.ts";
+
+type Site = Pick<Work, "ports" | "state" | "stopping">;
+
+/**
+ * Removes runs that the state does not know, such as a canary that was being replaced when the agent was killed, and the
+ * directories of releases that failed. May be cut short and done again.
+ * @returns how many requests were still open on them, and are cut
+ */
+export async function removeStrangers(site: Site): Promise<number> {
+  const { ports, state } = site;
+  const { app, staged } = state;
+  const known = new Set(runsInUse(state));
+  const strangers = (await ports.privileged.runs(app)).filter((run) => !known.has(run));
+  if (strangers.length > 0) await restoreTraffic(site);
+  if (staged === null) await ports.releases.publish(app, { canary: null, staged: null });
+  let open = 0;
+  for (const run of strangers) {
+    open += await drained(site, run);
+    await ports.privileged.removePrograms(app, run);
+  }
+  const busy = new Set(runsInUse(state).map(releaseOfRun));
+  const failed = state.releases.filter((release) => release.state === "failed" && !busy.has(release.id));
+  for (const { id } of failed) await ports.releases.remove(app, id);
+  return open;
+}
+
+async function drained(site: Site, run: string): Promise<number> {
+  const { ports, state } = site;
+  const { app, live } = state;
+  if (live === null || findRelease(state, releaseOfRun(run)) === undefined) return 0;
+  if ((await ports.privileged.programs(app, run)) === undefined) return 0;
+  // Its release may be gone already.
+  const spec = await runSpec(site, run).catch(() => undefined);
+  return spec === undefined ? 0 : (await drainRun(site, spec, (await runSpec(site, live)).config)).open;
+}

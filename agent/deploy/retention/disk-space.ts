@@ -1,0 +1,55 @@
+import prettyBytes from "pretty-bytes";
+import { CutoverError } from "../../../shared/errors.ts";
+import type { MakeRoom, Shortage } from "../../contracts/ports.ts";
+import { runSpec, type Work } from "../context.ts";
+import { keptReleases } from "../state.ts";
+import { prune } from "./retire.ts";
+
+/** What is live, and one to go back to: so many are kept at least while room is made. */
+const fewest = 2;
+
+/**
+ * Before a release is refused for want of disk, those are removed that its deployment would remove at its end. Only where
+ * that is enough: otherwise nothing is removed in vain.
+ * @param base the release whose files a thin bundle leaves out
+ */
+export function roomMaker(work: Work, base: string | undefined): MakeRoom {
+  return async (shortage) => {
+    const { ports, state, deployment } = work;
+    const { previous } = await ports.releases.published(state.app);
+    const keep = await keptMeanwhile(work, { base, previous });
+    const kept = new Set(keptReleases(state, keep, previous));
+    const leaving = state.releases.map(({ id }) => id).filter((id) => !kept.has(id));
+    const gain = await ports.releases.gain(state.app, leaving);
+    if (shortage.needed > shortage.free + gain) throw diskFull(state.app, shortage, gain);
+    await prune({ ports, state }, keep);
+    await ports.states.save(state.app, state);
+    deployment.notice(`older releases were removed to make room: ${prettyBytes(gain)}`);
+  };
+}
+
+/** How many good releases stay. */
+async function keptMeanwhile(
+  { ports, state }: Work,
+  { base, previous }: { base: string | undefined; previous: string | null },
+): Promise<number> {
+  if (state.live === null) return fewest;
+  const { config } = await runSpec({ ports, state }, state.live);
+  let keep = Math.max(config.keep - 1, fewest);
+  const stays = (release: string) => keptReleases(state, keep, previous).includes(release);
+  while (base !== undefined && keep < state.releases.length && !stays(base)) keep++;
+  return keep;
+}
+
+function diskFull(app: string, { needed, free }: Shortage, gain: number): CutoverError {
+  const size = (bytes: number) => prettyBytes(bytes);
+  const pruning = gain === 0 ? "no older release can be removed" : `removing older releases would give ${size(gain)}`;
+  return new CutoverError(
+    "disk_full",
+    `The release needs ${size(needed)} with the reserve; ${size(free)} are free, and ${pruning}.`,
+    {
+      unchanged: "Nothing was unpacked; the live release goes on serving.",
+      fix: `Free ${size(needed - free)} on the host's disk: \`cutover releases ${app}\` shows what is kept there. Or lower \`keep\` in cutover.yml, or \`limits.free\` in agent.yml, which is the reserve.`,
+    },
+  );
+}

@@ -1,0 +1,42 @@
+import type { Ports } from "../../contracts/ports.ts";
+import { runSpec, sum } from "../context.ts";
+import { type AppState, keptReleases, runsInUse } from "../state.ts";
+
+interface Site {
+  ports: Ports;
+  state: AppState;
+}
+
+/**
+ * Stops a run's instances and removes their programs.
+ * @returns how many requests were still open on them, and are cut
+ */
+export async function retire({ ports, state }: Site, run: string): Promise<number> {
+  const spec = await runSpec({ ports, state }, run);
+  const addresses = (await ports.privileged.instances(spec)).map(({ address }) => address);
+  const open = sum(await ports.connections.count(addresses));
+  await ports.privileged.removePrograms(state.app, run);
+  return open;
+}
+
+/** Removes what no kept release needs: releases, environments, logs, events. What is in use is never touched. */
+export async function prune({ ports, state }: Site, keep: number): Promise<void> {
+  const { app } = state;
+  const failed = state.releases.filter((release) => release.state === "failed");
+  const { previous } = await ports.releases.published(app);
+  for (const { id } of state.releases) {
+    // Asked each time: one may be pinned meanwhile.
+    if (!keptReleases(state, keep, previous).includes(id)) await ports.releases.remove(app, id);
+  }
+  const kept = keptReleases(state, keep, previous);
+  const remembered = new Set([...kept, ...failed.slice(-keep).map(({ id }) => id)]);
+  state.releases = state.releases.filter(({ id }) => remembered.has(id));
+  await ports.environments.collect(app, kept);
+  await ports.logs.collect(app, [...remembered, ...runsInUse(state)]);
+  const known = [
+    ...state.history.map(({ id }) => id),
+    ...(state.journal === null ? [] : [state.journal.deployment.id]),
+  ];
+  await ports.events.collect(app, known);
+  await ports.traffic.tidy(app);
+}

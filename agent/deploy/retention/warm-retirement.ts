@@ -1,0 +1,95 @@
+import type { Ports } from "../../contracts/ports.ts";
+import type { Logger } from "../../logger.ts";
+import { runSpec } from "../context.ts";
+import type { AppLocks } from "../queue/lock.ts";
+import type { AppState } from "../state.ts";
+import { prune, retire } from "./retire.ts";
+
+/** A longer timer would fire at once; the check when it fires sets the next. */
+const longestTimerMs = 2 ** 31 - 1;
+
+interface Parts {
+  ports: Ports;
+  locks: AppLocks;
+  log: Logger;
+  stateOf(app: string): Promise<AppState>;
+  onCut(app: string, requests: number): void;
+  againMs?: number;
+}
+
+/** A retired run that cannot be written down, or one that cannot be retired, is tried again after this. */
+const usualAgainMs = 5000;
+
+/** Housekeeping of `keep_warm`: retires a warm run when its time has come and no deployment holds the app. */
+export class WarmRuns {
+  readonly #parts: Parts;
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  /** Apps whose warm run is retired, and whose state file does not say so yet. */
+  readonly #unwritten = new Set<string>();
+  #closed = false;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Called whenever a deployment has ended, and at start. */
+  async schedule(app: string): Promise<void> {
+    const { ports, stateOf } = this.#parts;
+    const { warm } = await stateOf(app);
+    if (warm !== null) this.#after(app, Math.max(Date.parse(warm.until) - ports.clock.now(), 0));
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+  }
+
+  #after(app: string, ms: number): void {
+    clearTimeout(this.#timers.get(app));
+    if (this.#closed) return;
+    this.#timers.set(
+      app,
+      setTimeout(() => void this.#retire(app), Math.min(ms, longestTimerMs)),
+    );
+  }
+
+  async #pruned(state: AppState): Promise<void> {
+    const { ports } = this.#parts;
+    if (state.live !== null) {
+      const { config } = await runSpec({ ports, state }, state.live);
+      await prune({ ports, state }, config.keep);
+    }
+    await ports.states.save(state.app, state);
+  }
+
+  async #retire(app: string): Promise<void> {
+    const { ports, locks, stateOf } = this.#parts;
+    const log = this.#parts.log.child({ app });
+    const unlock = locks.tryAcquire(app, () => undefined);
+    // The deployment that holds the app schedules this again when it ends.
+    if (unlock === undefined) return;
+    try {
+      const state = await stateOf(app);
+      if (state.warm !== null) {
+        const left = Date.parse(state.warm.until) - ports.clock.now();
+        if (left > 0) return this.#after(app, left);
+        const { run } = state.warm;
+        const cut = await retire({ ports, state }, run);
+        if (cut > 0) this.#parts.onCut(app, cut);
+        state.warm = null;
+        this.#unwritten.add(app);
+        log.info({ run, cut }, "warm run retired");
+      }
+      if (!this.#unwritten.has(app)) return;
+      // The run is gone by now: a moment's fault must not leave it in the file, to be looked for by the next start.
+      const finish = () => this.#pruned(state);
+      await finish().catch(finish);
+      this.#unwritten.delete(app);
+    } catch (err) {
+      log.error({ err }, "the warm run could not be retired; it is tried again");
+      this.#after(app, this.#parts.againMs ?? usualAgainMs);
+    } finally {
+      unlock();
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import prettyMs from "pretty-ms";
+import type { ProcessGroup, ProcessProgram } from "../../contracts/privileged.ts";
+import type { Work } from "../context.ts";
+
+/** How the programs of a process come to their end: asked once, and waited for while they finish what they have in hand. */
+
+const pollMs = 100;
+/** supervisor kills when the stop time is over; what outlives that is reported by the removal. */
+const afterKillMs = 5000;
+
+const ended = new Set(["STOPPED", "EXITED", "FATAL", "UNKNOWN"]);
+
+export type Tell = (message: string) => void;
+
+/** Whether all of its programs are up, or supervisor is about to start them. */
+export function runs(group: ProcessGroup | undefined): boolean {
+  return group !== undefined && group.programs.length > 0 && group.programs.every(({ state }) => !ended.has(state));
+}
+
+export function ofProcess(run: string, process: string) {
+  return (group: ProcessGroup) => group.run === run && group.process === process;
+}
+
+/** @returns when they were asked */
+export async function ask({ ports, state }: Pick<Work, "ports" | "state">, groups: ProcessGroup[]): Promise<number> {
+  for (const { run, process } of groups) await ports.privileged.stopProcess(state.app, run, process);
+  return ports.clock.elapsed();
+}
+
+/** Waits until these have ended, and removes each as soon as it has: what a reboot finds must not start it again. */
+export async function waitForEnd(
+  { ports, state }: Pick<Work, "ports" | "state">,
+  groups: ProcessGroup[],
+  { asked, signal, tell }: { asked: number; signal?: AbortSignal; tell: Tell },
+): Promise<void> {
+  let left = groups;
+  while (left.length > 0) {
+    const now = await ports.privileged.processes(state.app);
+    const waited = ports.clock.elapsed() - asked;
+    for (const group of left) {
+      const { run, process, stopMs } = group;
+      const programs = now.find(ofProcess(run, process))?.programs ?? [];
+      const over = programs.every((program) => ended.has(program.state));
+      if (!over && waited < stopMs + afterKillMs) continue;
+      await ports.privileged.removeProcess(state.app, run, process);
+      left = left.filter((other) => other !== group);
+      if (runs(group)) tell(farewell(group, programs, waited));
+    }
+    if (left.length > 0) await ports.clock.sleep(pollMs, signal);
+  }
+}
+
+function farewell({ run, process, stopMs }: ProcessGroup, programs: ProcessProgram[], waited: number): string {
+  const killed = programs.filter(({ signalled }) => signalled && waited >= stopMs).map(({ name }) => name);
+  if (killed.length === 0) return `${process} of ${run} was asked to stop and ended; waited ${prettyMs(waited)} for it`;
+  const what = `${killed.join(", ")} of ${run} did not end within ${prettyMs(stopMs)} of its stop signal`;
+  return `${what} and had to be killed; what it had in hand is cut`;
+}

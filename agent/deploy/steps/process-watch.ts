@@ -1,0 +1,70 @@
+import type { Process } from "../../../shared/config.ts";
+import { milliseconds } from "../../../shared/duration.ts";
+import { CutoverError, type Evidence } from "../../../shared/errors.ts";
+import type { ProcessProgram, RunSpec } from "../../contracts/privileged.ts";
+import { interruption, type Work } from "../context.ts";
+import { lastLogLines } from "../watch/run-health.ts";
+import { ofProcess } from "./process-end.ts";
+
+const pollMs = 100;
+
+/**
+ * Starts processes of a run together. A process has no health check: it is taken for well when it has stayed up.
+ * @throws CutoverError instance_died, with its last log lines
+ */
+export async function startAndWatch(work: Work, spec: RunSpec, names: string[]): Promise<void> {
+  const { ports, deployment } = work;
+  const signal = interruption(work);
+  const wanted = names.map((name) => ({ name, time: entryOf(spec, name).stay_up }));
+  for (const { name, time } of wanted) {
+    signal.throwIfAborted();
+    await ports.privileged.startProcess(spec, name);
+    deployment.notice(`${name} is started and has to stay up for ${time}`);
+  }
+  const begun = ports.clock.elapsed();
+  const pids = new Map<string, number>();
+  let left = wanted;
+  while (left.length > 0) {
+    const groups = await ports.privileged.processes(spec.app);
+    const settled = new Set<string>();
+    for (const { name, time } of wanted) {
+      const programs = groups.find(ofProcess(spec.run, name))?.programs ?? [];
+      const why = programs.length === 0 ? `${name}: supervisor does not know it` : whyDown(programs, pids);
+      if (why !== undefined) throw died(why, time, await lastLines(work, spec, name));
+      const running = programs.every(({ state }) => state === "RUNNING");
+      if (running && ports.clock.elapsed() - begun >= milliseconds(time)) settled.add(name);
+    }
+    left = wanted.filter(({ name }) => !settled.has(name));
+    if (left.length > 0) await ports.clock.sleep(pollMs, signal);
+  }
+}
+
+/** @param pids the first pid seen of each program, filled here; another one later means that it ended and was restarted */
+function whyDown(programs: ProcessProgram[], pids: Map<string, number>): string | undefined {
+  for (const { name, state, pid, detail } of programs) {
+    if (state !== "STARTING" && state !== "RUNNING") return `${name}: ${detail === "" ? state : `${state}, ${detail}`}`;
+    const first = pids.get(name);
+    if (first !== undefined && pid !== 0 && pid !== first) return `${name}: it was restarted`;
+    if (pid !== 0) pids.set(name, pid);
+  }
+  return undefined;
+}
+
+async function lastLines({ ports }: Work, spec: RunSpec, process: string): Promise<Evidence[]> {
+  const tails = await lastLogLines(ports, spec);
+  return tails.filter(({ source }) => source.replace(/-\d+$/, "") === process);
+}
+
+function died(why: string, time: string, evidence: Evidence[]): CutoverError {
+  return new CutoverError("instance_died", `A new process did not stay up for ${time} (${why}).`, {
+    unchanged: "The live release goes on serving, and its processes run as before.",
+    fix: "The reason is in its log below. Correct it and deploy again.",
+    evidence,
+  });
+}
+
+function entryOf({ config }: RunSpec, name: string): Process {
+  const entry = config.processes[name];
+  if (entry === undefined) throw new CutoverError("internal", `The release has no process ${name}.`);
+  return entry;
+}

@@ -1,0 +1,53 @@
+import { siteOf } from "../../../shared/config.ts";
+import type { Ports, Route, RoutePart } from "../../contracts/ports.ts";
+import type { RunSpec } from "../../contracts/privileged.ts";
+import { runSpec } from "../context.ts";
+import type { AppState } from "../state.ts";
+
+export const allSlots = 60;
+
+/** How many of the slots a canary has at a weight in percent: at least one, and never all. */
+export function canarySlots(weight: number): number {
+  return Math.min(Math.max(Math.round((weight * allSlots) / 100), 1), allSlots - 1);
+}
+
+interface Site {
+  ports: Ports;
+  state: AppState;
+}
+
+/** Who shall have the traffic, and who stands ready beside it. */
+export type Holders = Pick<AppState, "live" | "staged">;
+
+/** Where visitors go: to the live run, in part to a canary, and on the preview address to what is staged. */
+export async function routeFor(site: Site, { live, staged }: Holders): Promise<Route> {
+  const liveSpec = live === null ? null : await runSpec(site, live);
+  const stagedSpec = staged === null ? null : await runSpec(site, staged.run);
+  const shown = stagedSpec ?? liveSpec;
+  return {
+    main: liveSpec && (await mainPart(site, liveSpec, stagedSpec, staged?.weight ?? 0)),
+    preview: shown && (await previewPart(site, shown)),
+  };
+}
+
+/** Makes nginx do what the state says. Idempotent. */
+export async function restoreTraffic(site: Site): Promise<void> {
+  const { ports, state } = site;
+  await ports.traffic.route(state.app, await routeFor(site, state));
+}
+
+async function mainPart(site: Site, live: RunSpec, canary: RunSpec | null, weight: number): Promise<RoutePart> {
+  const slots = canary === null || weight === 0 ? 0 : canarySlots(weight);
+  const shares = [await share(site, live, allSlots - slots)];
+  if (canary !== null && slots > 0) shares.push(await share(site, canary, slots));
+  return { config: live.config, shares };
+}
+
+async function previewPart(site: Site, spec: RunSpec): Promise<RoutePart | null> {
+  if (siteOf(spec.config).preview === undefined) return null;
+  return { config: spec.config, shares: [await share(site, spec, allSlots)] };
+}
+
+async function share({ ports }: Site, spec: RunSpec, slots: number) {
+  return { run: spec.run, instances: await ports.privileged.instances(spec), slots };
+}

@@ -1,0 +1,74 @@
+import { CutoverError } from "../../../shared/errors.ts";
+import type { Ports } from "../../contracts/ports.ts";
+import type { RunSpec } from "../../contracts/privileged.ts";
+import type { Logger } from "../../logger.ts";
+import { runSpec } from "../context.ts";
+import type { AppState } from "../state.ts";
+import { checkEveryMs, failuresInARow, faultOf, lastLogLines } from "./run-health.ts";
+
+interface Parts {
+  ports: Ports;
+  log: Logger;
+  stateOf(app: string): Promise<AppState>;
+  /** Takes the canary of this deployment back. */
+  fail(deployment: string, reason: CutoverError): Promise<void>;
+}
+
+/** Follows the health of each canary while it has a part of the traffic, whoever gave it that and wherever they are now. */
+export class CanaryWatch {
+  readonly #parts: Parts;
+  readonly #watched = new Map<string, { run: string; stop: AbortController }>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Called whenever a deployment has ended, and at start. */
+  async schedule(app: string): Promise<void> {
+    const { staged } = await this.#parts.stateOf(app);
+    const wanted = staged !== null && staged.weight > 0 ? staged.run : undefined;
+    const watched = this.#watched.get(app);
+    if (watched?.run === wanted) return;
+    watched?.stop.abort();
+    this.#watched.delete(app);
+    if (wanted === undefined || staged === null) return;
+    const stop = new AbortController();
+    this.#watched.set(app, { run: wanted, stop });
+    void this.#watch(app, wanted, staged.deployment, stop.signal);
+  }
+
+  close(): void {
+    for (const { stop } of this.#watched.values()) stop.abort();
+    this.#watched.clear();
+  }
+
+  async #watch(app: string, run: string, deployment: string, signal: AbortSignal): Promise<void> {
+    const { ports, log, stateOf, fail } = this.#parts;
+    const pids = new Map<string, number>();
+    try {
+      const spec = await runSpec({ ports, state: await stateOf(app) }, run);
+      const settings = await ports.apps.settings(app);
+      for (let failures = 0; failures < failuresInARow; ) {
+        await ports.clock.sleep(checkEveryMs, signal);
+        const fault = await faultOf(ports, settings, spec, pids);
+        signal.throwIfAborted();
+        failures = fault === undefined ? 0 : failures + 1;
+        if (fault === undefined) continue;
+        log.warn({ app, run, fault, failures }, "the canary's check failed");
+        if (failures === failuresInARow) await fail(deployment, await canaryFailed(ports, spec, fault));
+      }
+    } catch (err) {
+      if (!signal.aborted) log.error({ err, app, run }, "the canary could not be watched");
+    } finally {
+      if (this.#watched.get(app)?.run === run) this.#watched.delete(app);
+    }
+  }
+}
+
+async function canaryFailed(ports: Ports, spec: RunSpec, fault: string): Promise<CutoverError> {
+  return new CutoverError("canary_failed", `The canary ${spec.release} failed its checks: ${fault}.`, {
+    unchanged: "All traffic went back to the live release; the canary was drained, stopped and removed.",
+    fix: "Look at its instances' logs below. Correct it and deploy again.",
+    evidence: await lastLogLines(ports, spec),
+  });
+}

@@ -1,0 +1,81 @@
+import { statusExpected } from "../../../shared/config.ts";
+import type { Evidence } from "../../../shared/errors.ts";
+import type { Ports } from "../../contracts/ports.ts";
+import type { RunSpec } from "../../contracts/privileged.ts";
+import type { AppSettings } from "../../settings.ts";
+import { healthHost } from "../context.ts";
+
+/** What can be wrong with a run that serves: a canary, or what has just got all of the traffic. */
+
+/** A check that fails once may be a moment's load; this many in a row are a fault. */
+export const failuresInARow = 3;
+export const checkEveryMs = 2000;
+const checkMs = 5000;
+const logLines = 60;
+
+/** What is wrong with a run; undefined when nothing is. */
+export async function faultOf(
+  ports: Ports,
+  settings: AppSettings,
+  spec: RunSpec,
+  pids: Map<string, number>,
+): Promise<string | undefined> {
+  return (await programFault(ports, spec, pids)) ?? (await healthFault(ports, settings, spec));
+}
+
+/**
+ * What supervisor says against a run. A restart counts: it has cut what was in hand.
+ * @param pids the first pid seen of each program, filled here
+ */
+export async function programFault(
+  ports: Ports,
+  { app, run }: RunSpec,
+  pids: Map<string, number>,
+): Promise<string | undefined> {
+  const programs = await ports.privileged.programs(app, run);
+  if (programs === undefined) return "supervisor does not know its instances";
+  for (const { name, state, pid } of programs) {
+    // It answered its health check before supervisor's first second with it was over.
+    if (state !== "RUNNING" && state !== "STARTING") return `${name} is ${state}`;
+    if (pid === 0) continue;
+    const first = pids.get(name) ?? pid;
+    pids.set(name, first);
+    if (first !== pid) return `${name} was restarted`;
+  }
+  return undefined;
+}
+
+/** What the instances' own answers say against a run. */
+export async function healthFault(ports: Ports, settings: AppSettings, spec: RunSpec): Promise<string | undefined> {
+  const { path, expect } = spec.config.health;
+  const request = { path, host: healthHost(spec.config, settings), timeoutMs: checkMs };
+  const instances = await ports.privileged.instances(spec);
+  // All at once: those that hang must not add up.
+  const faults = instances.map(async (instance) => {
+    const answer = await ports.probe.check(instance, request);
+    if (answer.kind === "unreachable") return `${instance.name} did not answer GET ${path}: ${answer.reason}`;
+    if (!statusExpected(expect, answer.status)) return `${instance.name} answered ${answer.status} to GET ${path}`;
+    return undefined;
+  });
+  return (await Promise.all(faults)).find((fault) => fault !== undefined);
+}
+
+/** The last lines of a run's logs, for the reason of a failure. */
+export async function lastLogLines(ports: Ports, { app, run }: RunSpec): Promise<Evidence[]> {
+  const tails = await ports.logs.tail(app, run, logLines).catch(() => []);
+  return maskedEvidence(
+    ports,
+    app,
+    tails.filter(({ text }) => text.trim() !== ""),
+  );
+}
+
+/** What an app printed leaves the host without its secrets, or not at all. */
+export async function maskedEvidence(ports: Ports, app: string, evidence: Evidence[]): Promise<Evidence[]> {
+  const texts = evidence.map(({ text }) => text);
+  const masked = await ports.privileged.maskSecrets(app, texts).catch(() => undefined);
+  return evidence.map(({ source }, index) => ({
+    source,
+    text: masked?.[index] ?? "(left out: the app's secrets cannot be read, so they cannot be taken out of it)",
+  }));
+}

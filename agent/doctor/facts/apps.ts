@@ -1,0 +1,58 @@
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type Config, configSchema } from "../../../shared/config.ts";
+import { envFileFaults } from "../../../shared/env-file.ts";
+import { CutoverError } from "../../../shared/errors.ts";
+import { AppsDirectory } from "../../host/store/apps-dir.ts";
+import { appLayout } from "../../host/store/layout.ts";
+import type { AgentSettings, AppSettings } from "../../settings.ts";
+import type { AppFacts } from "./facts.ts";
+import { entryOf, identityOf, namesIn, socketsBelow, wayTo } from "./paths.ts";
+
+export async function gatherApps(appsDir: string, settings: AgentSettings): Promise<AppFacts[]> {
+  const apps = new AppsDirectory(appsDir);
+  const names = await apps.names().catch(() => []);
+  return Promise.all(names.map((app) => gatherApp(app, apps, appsDir, settings)));
+}
+
+async function gatherApp(app: string, apps: AppsDirectory, appsDir: string, agent: AgentSettings): Promise<AppFacts> {
+  const read = await apps.settings(app).catch((error: unknown) => error);
+  const settings = read instanceof Error ? undefined : (read as AppSettings);
+  const faults = read instanceof CutoverError ? read.message.split("\n") : read instanceof Error ? [String(read)] : [];
+  const layout = appLayout(agent.data, app);
+  const env = settings?.env_file ?? join(appsDir, `${app}.env`);
+  const files = [layout.published("current"), ...(await socketsBelow(layout.run))];
+  return {
+    app,
+    file: join(appsDir, `${app}.yml`),
+    settings,
+    faults,
+    user: settings?.user === undefined ? undefined : await identityOf(settings.user),
+    env: {
+      path: env,
+      named: settings?.env_file !== undefined,
+      entry: await entryOf(env),
+      faults: envFileFaults(await readFile(env, "utf8").catch(() => "")),
+    },
+    live: await liveConfig(join(layout.published("current"), "config.json")),
+    home: layout.home,
+    ways: await Promise.all([layout.home, ...files].map(wayTo)),
+  };
+}
+
+async function liveConfig(file: string): Promise<Config | undefined> {
+  try {
+    return configSchema.safeParse(JSON.parse(await readFile(file, "utf8"))).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Files of secrets whose app is gone. */
+export async function strayEnvFiles(appsDir: string, apps: AppFacts[]): Promise<string[]> {
+  const used = new Set(apps.map(({ env }) => env.path));
+  const files = ((await namesIn(appsDir)) ?? [])
+    .filter((name) => name.endsWith(".env"))
+    .map((name) => join(appsDir, name));
+  return files.filter((file) => !used.has(file) && dirname(file) === appsDir).toSorted();
+}

@@ -1,0 +1,106 @@
+import { readFile, statfs } from "node:fs/promises";
+import { groupId } from "../../host/ownership/users.ts";
+import { Interpreters, pipVersion } from "../../host/python/interpreter.ts";
+import type { AgentSettings } from "../../settings.ts";
+import { gatherApps, strayEnvFiles } from "./apps.ts";
+import { gatherCertificates } from "./certificates.ts";
+import type { AgentFacts, AppFacts, HostFacts, PythonFacts } from "./facts.ts";
+import { gatherHelper } from "./helper.ts";
+import { gatherNginx } from "./nginx.ts";
+import { entryOf } from "./paths.ts";
+import { gatherSupervisor } from "./supervisor.ts";
+import { gatherWebhookFiles } from "./webhooks.ts";
+
+export interface GatherOptions {
+  settings: AgentSettings;
+  appsDir: string;
+  agent: AgentFacts;
+  version: string;
+  now: number;
+}
+
+/** Looks at the host, changes nothing, and judges nothing. */
+export async function gather({ settings, appsDir, agent, version, now }: GatherOptions): Promise<HostFacts> {
+  const apps = await gatherApps(appsDir, settings);
+  const [nginx, supervisor, pythons, disk] = await Promise.all([
+    gatherNginx(settings),
+    gatherSupervisor(settings),
+    gatherPythons(settings, apps),
+    gatherDisk(settings.data),
+  ]);
+  return {
+    now,
+    version,
+    settings,
+    agent,
+    apps,
+    helper: await gatherHelper(settings, appsDir, apps),
+    strayEnvFiles: await strayEnvFiles(appsDir, apps),
+    nginx,
+    ownGroup: await gatherGroup(settings),
+    supervisor,
+    certificates: await gatherCertificates(settings, apps, nginx.configuration),
+    webhookFiles: await gatherWebhookFiles(settings, apps),
+    directories: await gatherDirectories(settings, apps),
+    pythons,
+    ephemeral: await gatherEphemeral(),
+    disk,
+  };
+}
+
+async function gatherEphemeral(): Promise<HostFacts["ephemeral"]> {
+  const text = await readFile("/proc/sys/net/ipv4/ip_local_port_range", "utf8").catch(() => "");
+  const [first, last] = text.trim().split(/\s+/).map(Number);
+  return first === undefined || last === undefined ? undefined : { first, last };
+}
+
+/** Whoever runs doctor, it is about the agent: what it made belongs to its user. */
+async function gatherGroup({ data, nginx }: AgentSettings): Promise<HostFacts["ownGroup"]> {
+  const made = await entryOf(data);
+  if (made !== undefined && made.uid !== 0) return "not root";
+  const gid = await groupId(nginx.group).catch(() => "none" as const);
+  return gid ?? "not root";
+}
+
+async function gatherDirectories({ nginx }: AgentSettings, apps: AppFacts[]): Promise<HostFacts["directories"]> {
+  const logs = {
+    named: "nginx.log_dir in agent.yml",
+    path: nginx.log_dir,
+    purpose: "nginx refuses every site that logs there, so no deploy gets through.",
+  };
+  const answers = apps.flatMap(({ file, settings }) => {
+    const path = settings?.acme_challenge;
+    const purpose = "The ACME client cannot leave its answers, and the certificate is not renewed.";
+    return path === undefined ? [] : [{ named: `acme_challenge in ${file}`, path, purpose }];
+  });
+  return Promise.all([logs, ...answers].map(async (each) => ({ ...each, entry: await entryOf(each.path) })));
+}
+
+async function gatherPythons({ python_path }: AgentSettings, apps: AppFacts[]): Promise<PythonFacts[]> {
+  const interpreters = new Interpreters(python_path);
+  // What a first deploy gets that asks for no version, and what the live releases ask for.
+  const versions = new Set([
+    undefined,
+    ...apps.flatMap(({ live }) => (live === undefined ? [] : [live.python.version])),
+  ]);
+  return Promise.all(
+    [...versions].map(async (version) => {
+      const found = await interpreters.find(version).catch(() => undefined);
+      return {
+        version,
+        apps: apps.filter(({ live }) => live !== undefined && live.python.version === version).map(({ app }) => app),
+        found: found && { path: found.path, version: found.version, pip: await pipVersion(found) },
+      };
+    }),
+  );
+}
+
+/** Of the data directory, or of the nearest one above it that is there. */
+async function gatherDisk(data: string): Promise<HostFacts["disk"]> {
+  for (let path = data; ; path = path.slice(0, path.lastIndexOf("/"))) {
+    const found = await statfs(path || "/").catch(() => undefined);
+    if (found !== undefined)
+      return { path: data, free: found.bavail * found.bsize, inodes: found.files === 0 ? Infinity : found.ffree };
+    if (path === "" || path === "/") return undefined;
+  }
+}

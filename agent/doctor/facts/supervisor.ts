@@ -1,0 +1,72 @@
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { CutoverError } from "../../../shared/errors.ts";
+import { Supervisor } from "../../host/supervisor/supervisor.ts";
+import type { AgentSettings } from "../../settings.ts";
+import { type Ini, parseIni } from "../ini.ts";
+import { expanded, includesDirectory } from "../supervisor-conf.ts";
+import type { SupervisorFacts } from "./facts.ts";
+import { namesIn } from "./paths.ts";
+import { limitOf, supervisords, umaskOf } from "./processes.ts";
+
+const usualFiles = ["/etc/supervisor/supervisord.conf", "/etc/supervisord.conf"];
+
+export async function gatherSupervisor({ supervisor }: AgentSettings): Promise<SupervisorFacts> {
+  const { socket, conf_dir: confDir } = supervisor;
+  const answer = await new Supervisor({ socket, confDir, timeoutMs: 5000 }).pid().catch(stateOf);
+  const running = await supervisords();
+  const daemons = await Promise.all(
+    running.map(async (daemon) => ({ ...daemon, ...(await placesOf(daemon.conf, confDir)) })),
+  );
+  const pid = typeof answer === "number" ? answer : undefined;
+  const own = running.find((daemon) => daemon.pid === pid)?.conf;
+  const candidates = own === undefined ? [join(dirname(confDir), "supervisord.conf"), ...usualFiles] : [own];
+  return {
+    socket: typeof answer === "number" ? "answers" : answer,
+    daemon:
+      pid === undefined
+        ? undefined
+        : {
+            pid,
+            openFiles: await limitOf(pid, "Max open files"),
+            processes: await limitOf(pid, "Max processes"),
+            umask: await umaskOf(pid),
+          },
+    daemons,
+    conf: await firstIni(candidates),
+    files: await namesIn(confDir),
+  };
+}
+
+function stateOf(error: unknown): Exclude<SupervisorFacts["socket"], "answers"> {
+  const cause = error instanceof CutoverError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+  switch (cause?.code) {
+    case "ENOENT":
+      return "absent";
+    case "ECONNREFUSED":
+      return "stale";
+    case "EACCES":
+      return "denied";
+    default:
+      return "broken";
+  }
+}
+
+async function firstIni(paths: string[]): Promise<{ path: string; ini: Ini } | undefined> {
+  for (const path of paths) {
+    const text = await readFile(path, "utf8").catch(() => undefined);
+    if (text !== undefined) return { path, ini: parseIni(text) };
+  }
+  return undefined;
+}
+
+/** The socket that a configuration names, and whether it reads our programs. */
+async function placesOf(
+  conf: string | undefined,
+  confDir: string,
+): Promise<{ socket: string | undefined; includes: boolean }> {
+  const read = await firstIni(conf === undefined ? usualFiles : [conf]);
+  if (read === undefined) return { socket: undefined, includes: false };
+  const socket = read.ini.get("unix_http_server")?.get("file");
+  return { socket: socket && expanded(socket, read.path), includes: includesDirectory(read, confDir) };
+}

@@ -1,0 +1,66 @@
+import { dirname, join } from "node:path";
+import { type Mask, maskUrls, maskValues } from "../../../shared/mask.ts";
+import { releaseId } from "../../../shared/names.ts";
+import type { CommandRequest, RunSpec } from "../../contracts/privileged.ts";
+import type { CommandEnvironment } from "../../contracts/service.ts";
+import { effect } from "../../effects.ts";
+import type { AppSettings } from "../../settings.ts";
+import type { AppUser } from "../ownership/users.ts";
+import type { AppLayout } from "../store/layout.ts";
+import type { AppSteps } from "./app-steps.ts";
+import { readSecrets, runEnvironment } from "./environment.ts";
+
+/** An app as this side of the border knows it: by the host's own files. */
+export interface HostApp {
+  layout: AppLayout;
+  settings: AppSettings;
+  user: AppUser;
+}
+
+/** Runs a command of the repository in its release, with the release's environment. */
+export async function runCommand(
+  app: HostApp,
+  steps: AppSteps,
+  spec: RunSpec,
+  { argv, timeoutMs, signal, source, onOutput }: CommandRequest,
+): Promise<number> {
+  const { directory: cwd, env } = await commandEnvironment(app, spec);
+  const mask = await secretsMask(app);
+  const onLine = (line: string) => onOutput(source, mask(line));
+  return effect("release.command", () => steps.command(app.user, { argv, cwd, env, timeoutMs, signal, onLine }));
+}
+
+export async function commandEnvironment(app: HostApp, spec: RunSpec): Promise<CommandEnvironment> {
+  return {
+    release: spec.release,
+    directory: app.layout.app(releaseId.parse(spec.release)),
+    env: await specEnvironment(app, spec),
+    ...app.user.other,
+  };
+}
+
+/** Takes the app's secrets out of what it printed, and passwords out of addresses. */
+export async function secretsMask({ settings }: HostApp): Promise<Mask> {
+  const mask = maskValues(Object.values(await secretsOf(settings)));
+  return (text) => maskUrls(mask(text));
+}
+
+function secretsOf({ app, file, env_file }: AppSettings): Promise<Record<string, string>> {
+  return readSecrets(env_file ?? join(dirname(file), `${app}.env`), env_file !== undefined);
+}
+
+/** The environment of a run's commands, or of one of its instances. @throws CutoverError host_settings_invalid */
+export async function specEnvironment({ layout, settings, user }: HostApp, spec: RunSpec, instance?: string) {
+  return runEnvironment({
+    app: spec.app,
+    release: spec.release,
+    run: spec.run,
+    venv: layout.releaseVenv(releaseId.parse(spec.release)),
+    shared: layout.shared,
+    home: user.home,
+    user: user.name,
+    config: spec.config.env,
+    secrets: await secretsOf(settings),
+    ...(instance !== undefined && { instance }),
+  });
+}

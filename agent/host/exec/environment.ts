@@ -1,0 +1,73 @@
+import { readFile } from "node:fs/promises";
+import { environmentName } from "../../../shared/config-values.ts";
+import { parseEnvFile, type reservedNames } from "../../../shared/env-file.ts";
+import { CutoverError } from "../../../shared/errors.ts";
+
+export interface EnvironmentParts {
+  app: string;
+  release: string;
+  run: string;
+  /** Absent for commands, which belong to no instance. */
+  instance?: string;
+  venv: string;
+  shared: string;
+  home: string;
+  user: string;
+  /** `env` of cutover.yml. */
+  config: Record<string, string>;
+  /** The host's file of secrets, parsed. */
+  secrets: Record<string, string>;
+}
+
+/**
+ * The whole environment of a run's processes, nothing inherited: cutover.yml's values, over them the host's secrets, over
+ * both what cutover sets.
+ */
+export function runEnvironment(parts: EnvironmentParts): Record<string, string> {
+  const own: Record<(typeof reservedNames)[number], string> = {
+    PATH: `${parts.venv}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    VIRTUAL_ENV: parts.venv,
+    HOME: parts.home,
+    USER: parts.user,
+    LOGNAME: parts.user,
+    PYTHONUNBUFFERED: "1",
+  };
+  return {
+    LANG: "C.UTF-8",
+    ...parts.config,
+    ...parts.secrets,
+    ...own,
+    CUTOVER_APP: parts.app,
+    CUTOVER_RELEASE: parts.release,
+    CUTOVER_RUN: parts.run,
+    ...(parts.instance === undefined ? {} : { CUTOVER_INSTANCE: parts.instance }),
+    CUTOVER_SHARED: parts.shared,
+  };
+}
+
+/**
+ * The values in a host's env file; none where the file is not there, unless the settings name it.
+ * @throws CutoverError host_settings_invalid, naming the line but never a value
+ */
+export async function readSecrets(file: string, required: boolean): Promise<Record<string, string>> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (cause) {
+    if (!required && (cause as NodeJS.ErrnoException).code === "ENOENT") return {};
+    throw new CutoverError("host_settings_invalid", `The file with the app's environment cannot be read: ${file}.`, {
+      unchanged: "Nothing was changed.",
+      fix: "Make the file, readable for the agent alone (mode 0600), or take `env_file` out of the app's settings.",
+      cause,
+    });
+  }
+  const values = parseEnvFile(text);
+  for (const [name, value] of Object.entries(values)) {
+    if (environmentName.safeParse(name).success && !value.includes("\0")) continue;
+    throw new CutoverError("host_settings_invalid", `${file} has a line that is not NAME=value.`, {
+      unchanged: "Nothing was changed.",
+      fix: "Write one NAME=value a line; names have letters, digits and _, and start with no digit.",
+    });
+  }
+  return values;
+}

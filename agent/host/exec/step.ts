@@ -1,0 +1,122 @@
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
+import { constants } from "node:os";
+import type { Readable, Writable } from "node:stream";
+import prettyMs from "pretty-ms";
+import { CutoverError } from "../../../shared/errors.ts";
+import { LineSplitter } from "../store/lines.ts";
+import { abortion } from "./abort-reason.ts";
+
+/** One command of a build or a release, as a list of words. No shell reads it. */
+export interface StepRequest {
+  argv: string[];
+  cwd: string;
+  /** The whole environment: nothing of the agent's own gets through. */
+  env: Record<string, string>;
+  /** Whether it needs the network; it has none where it can be kept from it and this is not set. */
+  network?: boolean;
+  /** What it reads; nothing unless given. */
+  input?: string;
+  timeoutMs: number;
+  /** How long the processes have after SIGTERM, before SIGKILL; 3 s unless given. */
+  graceMs?: number;
+  signal: AbortSignal;
+  /** Output and errors, line by line as they come. Untrusted text. */
+  onLine(line: string): void;
+}
+
+/** Runs a step as the user that belongs to the app. @returns its exit code */
+export type StepRunner = (app: string, step: StepRequest) => Promise<number>;
+
+/** How long output may still come from a process that left the step's group and outlives it. */
+const lastOutputMs = 500;
+/** The longest time that a timer takes, about 24 days. */
+const longestTimer = 2 ** 31 - 1;
+
+/**
+ * Runs a command to its end. What it started is ended with it, so a step leaves nothing running.
+ * @returns the exit code; 128 and the signal's number where a signal ended it, 127 or 126 where it could not be started
+ * @throws CutoverError aborted, timed_out
+ */
+export async function runStep(request: StepRequest): Promise<number> {
+  const { argv, signal, timeoutMs, graceMs = 3000 } = request;
+  if (signal.aborted) throw abortion(signal);
+  const child = start(request);
+  let tooSlow = false;
+  let killing: NodeJS.Timeout | undefined;
+  const stop = () => {
+    endGroup(child, "SIGTERM");
+    killing ??= setTimeout(() => endGroup(child, "SIGKILL"), graceMs);
+  };
+  const limit = setTimeout(
+    () => {
+      tooSlow = true;
+      stop();
+    },
+    Math.min(timeoutMs, longestTimer),
+  );
+  signal.addEventListener("abort", stop);
+  try {
+    const code = await ended(child, request);
+    if (signal.aborted) throw abortion(signal);
+    if (tooSlow) throw timedOut(argv[0] ?? "", timeoutMs);
+    return code;
+  } finally {
+    signal.removeEventListener("abort", stop);
+    clearTimeout(limit);
+    clearTimeout(killing);
+  }
+}
+
+type StepProcess = ChildProcessByStdio<Writable, Readable, Readable>;
+
+function start({ argv, cwd, env, input = "" }: StepRequest): StepProcess {
+  const [command = "", ...rest] = argv;
+  // A process group of its own, so that all of it can be ended.
+  const child = spawn(command, rest, { cwd, env, detached: true, stdio: ["pipe", "pipe", "pipe"] });
+  // It may end without having read it.
+  child.stdin.on("error", () => undefined).end(input);
+  return child;
+}
+
+async function ended(child: StepProcess, request: StepRequest): Promise<number> {
+  const lines = [child.stdout, child.stderr].map((stream) => {
+    const splitter = new LineSplitter(request.onLine);
+    stream.on("data", (bytes: Buffer) => splitter.write(bytes));
+    return splitter;
+  });
+  const closed = new Promise((resolve) => child.once("close", resolve));
+  const code = await new Promise<number>((resolve) => {
+    child.once("error", (error: NodeJS.ErrnoException) => {
+      request.onLine(`cannot start ${request.argv[0]} in ${request.cwd}: ${error.code ?? error.message}`);
+      resolve(error.code === "EACCES" ? 126 : 127);
+    });
+    child.once("exit", (code, by) => resolve(code ?? 128 + (by === null ? 0 : constants.signals[by])));
+  });
+  endGroup(child, "SIGKILL");
+  const patience = setTimeout(() => {
+    child.stdout.destroy();
+    child.stderr.destroy();
+  }, lastOutputMs);
+  await closed;
+  clearTimeout(patience);
+  for (const splitter of lines) splitter.end();
+  return code;
+}
+
+function endGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch (thrown) {
+    // Everything in the group has ended, or what is left in it belongs to another user.
+    const code = (thrown as NodeJS.ErrnoException).code;
+    if (code !== "ESRCH" && code !== "EPERM") throw thrown;
+  }
+}
+
+function timedOut(command: string, timeoutMs: number): CutoverError {
+  return new CutoverError("timed_out", `${command} was ended after ${prettyMs(timeoutMs)}.`, {
+    unchanged: "The live release goes on serving.",
+    fix: "Find out what it waits for, or give it more time.",
+  });
+}

@@ -1,0 +1,103 @@
+import { type ClientRequest, type RequestOptions, request } from "node:http";
+import { connect } from "node:net";
+import type { HealthAnswer, HealthProbe, HealthRequest } from "../../contracts/ports.ts";
+import type { Instance } from "../../contracts/privileged.ts";
+import { type Address, parseAddress } from "./address.ts";
+import { UwsgiExchange, uwsgiPacket, uwsgiVariables } from "./uwsgi-exchange.ts";
+
+/** How much of an answer's body is kept: enough for the title of an error page or a traceback's end. */
+const excerptBytes = 2048;
+
+/** One GET to an instance itself, as nginx would send it for a visitor who came by HTTPS: over HTTP or uwsgi, as it speaks. */
+export class SocketProbe implements HealthProbe {
+  readonly #userAgent: string;
+
+  /** @param version cutover's, for the User-Agent */
+  constructor(version: string) {
+    this.#userAgent = `cutover-health/${version}`;
+  }
+
+  check(instance: Instance, { path: wanted, host, timeoutMs }: HealthRequest): Promise<HealthAnswer> {
+    const signal = AbortSignal.timeout(timeoutMs);
+    // A browser would escape these too; node refuses to send them.
+    const path = wanted.replace(/[^\x21-\x7e]+/g, encodeURIComponent);
+    return new Promise((resolve) => {
+      const unreachable = (reason: string) => resolve({ kind: "unreachable", reason });
+      const options = {
+        ...this.#connection(instance, { path, host }),
+        path,
+        signal,
+        headers: {
+          Host: host,
+          "User-Agent": this.#userAgent,
+          Accept: "*/*",
+          // Django redirects or refuses otherwise where it is told to insist on HTTPS.
+          "X-Forwarded-Proto": "https",
+          Connection: "close",
+        },
+      };
+      let call: ClientRequest;
+      try {
+        call = request(options);
+      } catch (error) {
+        return unreachable(`the request cannot be sent: ${(error as Error).message}`);
+      }
+      call.on("response", (response) => {
+        const { statusCode = 0, headers } = response;
+        let body = Buffer.alloc(0);
+        const done = () => {
+          const text = body.subarray(0, excerptBytes).toString("utf8");
+          resolve({ kind: "status", status: statusCode, body: text, location: headers.location });
+          call.destroy();
+        };
+        response.on("data", (part: Buffer) => {
+          body = Buffer.concat([body, part]);
+          if (body.length >= excerptBytes) done();
+        });
+        response.on("end", done);
+        // The status stands, also where the body breaks off.
+        response.on("error", done);
+      });
+      call.on("error", (error) => {
+        unreachable(signal.aborted ? `no answer within ${timeoutMs} ms` : explain(error, instance));
+      });
+      call.end();
+    });
+  }
+
+  #connection({ address, protocol }: Instance, asked: { path: string; host: string }): RequestOptions {
+    const place = parseAddress(address);
+    if (protocol === "http")
+      return { agent: false, ...("socket" in place ? { socketPath: place.socket } : tcp(place)) };
+    const packet = uwsgiPacket(uwsgiVariables(asked, this.#userAgent));
+    return {
+      // No `agent` here, also not false: node would then connect by itself.
+      createConnection: () =>
+        new UwsgiExchange(connect("socket" in place ? { path: place.socket } : tcp(place)), packet),
+    };
+  }
+}
+
+function tcp({ port }: { port: number }): { host: string; port: number } {
+  return { host: "127.0.0.1", port };
+}
+
+function explain(error: NodeJS.ErrnoException, { address, protocol }: Instance): string {
+  switch (error.code) {
+    case "ENOENT":
+      return "its socket is not there yet";
+    case "ECONNREFUSED":
+      return `nothing listens on ${placeOf(parseAddress(address))}`;
+    case "EACCES":
+      return "the agent may not open its socket";
+    case "ECONNRESET":
+    case "EPIPE":
+      return `it closed the connection without an answer${protocol === "uwsgi" ? "; it is asked in the uwsgi protocol" : ""}`;
+    default:
+      return error.code?.startsWith("HPE_") ? "its answer is not HTTP" : error.message;
+  }
+}
+
+function placeOf(address: Address): string {
+  return "socket" in address ? "its socket" : `its port ${address.port}`;
+}

@@ -1,0 +1,112 @@
+import { createReadStream } from "node:fs";
+import { readFile } from "node:fs/promises";
+import type { Connections } from "../../contracts/ports.ts";
+import { parseAddress } from "./address.ts";
+
+/** Socket states in /proc/net/unix: accepted, and connected but still in the listener's backlog. */
+const open = new Set(["03", "02"]);
+
+/**
+ * Counts connections by the path that their listener was bound to. A line is
+ * `Num: RefCount Protocol Flags Type St Inode Path`; the client's end of a connection has no path.
+ */
+export function countConnections(table: string, sockets: string[]): Map<string, number> {
+  const counts = new Map(sockets.map((socket) => [socket, 0]));
+  for (const line of table.split("\n")) {
+    const [, state, path] = /^\S+ \S+ \S+ \S+ \S+ (\S+) +\d+ (.+)$/.exec(line) ?? [];
+    if (state === undefined || path === undefined || !open.has(state)) continue;
+    const count = counts.get(path);
+    if (count !== undefined) counts.set(path, count + 1);
+  }
+  return counts;
+}
+
+export interface TcpSocket {
+  /** This end's address as the kernel writes it: hex, each word in the machine's byte order. */
+  address: string;
+  port: number;
+  /** Two hex digits. */
+  state: string;
+  /** Bytes that the other end has not confirmed. */
+  unsent: number;
+}
+
+/**
+ * Lines of /proc/net/tcp and tcp6: `sl local_address rem_address st tx_queue:rx_queue ...`. Connections that are over
+ * (06, TIME_WAIT) are left out: nothing holds them, and behind a proxy there are tens of thousands.
+ */
+export function parseTcpTable(table: string): TcpSocket[] {
+  return [...table.matchAll(/^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ (?!06)([0-9A-F]{2}) ([0-9A-F]+):/gm)].map(
+    ([, address = "", port = "", state = "", unsent = ""]) => ({
+      address,
+      port: Number.parseInt(port, 16),
+      state,
+      unsent: Number.parseInt(unsent, 16),
+    }),
+  );
+}
+
+/** Empty where the machine has no such protocol. */
+export async function tcpSockets(): Promise<TcpSocket[]> {
+  const tables = ["/proc/net/tcp", "/proc/net/tcp6"].map((file) => socketsIn(file).catch(() => []));
+  return (await Promise.all(tables)).flat();
+}
+
+/** Piece by piece, since a table has megabytes where connections come and go. */
+async function socketsIn(file: string): Promise<TcpSocket[]> {
+  const found: TcpSocket[] = [];
+  let rest = "";
+  for await (const piece of createReadStream(file, "latin1")) {
+    const text = rest + piece;
+    const whole = text.lastIndexOf("\n") + 1;
+    found.push(...parseTcpTable(text.slice(0, whole)));
+    rest = text.slice(whole);
+  }
+  return found;
+}
+
+/** 127.0.0.1, and the same as a listener on [::] sees it. */
+const loopback = new Set(["0100007F", "0000000000000000FFFF00000100007F"]);
+
+export const tcpStates = { established: "01", synReceived: "03", finWait1: "04", closeWait: "08" };
+
+/**
+ * Counts connections by their listener's port. The listener's end alone has that port as its own; one that waits in the
+ * backlog counts too. With `synReceived` the backlog is full, and the client takes itself for connected.
+ */
+export function countTcpConnections(sockets: TcpSocket[], ports: number[]): Map<number, number> {
+  const counts = new Map(ports.map((port) => [port, 0]));
+  const { established, closeWait, synReceived, finWait1 } = tcpStates;
+  for (const { address, port, state, unsent } of sockets) {
+    const count = counts.get(port);
+    if (count === undefined || !loopback.has(address)) continue;
+    const isOpen = state === established || state === closeWait || state === synReceived;
+    if (isOpen || (state === finWait1 && unsent > 0)) counts.set(port, count + 1);
+  }
+  return counts;
+}
+
+/** The kernel's own tables: also what a process does not tell about itself. */
+export class ProcNetConnections implements Connections {
+  async count(addresses: string[]): Promise<Map<string, number>> {
+    const sockets: string[] = [];
+    const ports: number[] = [];
+    for (const place of addresses.map(parseAddress)) {
+      if ("socket" in place) sockets.push(place.socket);
+      else ports.push(place.port);
+    }
+    const bySocket = sockets.length === 0 ? undefined : countConnections(await unixTable(), sockets);
+    const byPort = ports.length === 0 ? undefined : countTcpConnections(await tcpSockets(), ports);
+    return new Map(
+      addresses.map((address) => {
+        const place = parseAddress(address);
+        const count = "socket" in place ? bySocket?.get(place.socket) : byPort?.get(place.port);
+        return [address, count ?? 0];
+      }),
+    );
+  }
+}
+
+function unixTable(): Promise<string> {
+  return readFile("/proc/net/unix", "utf8");
+}

@@ -1,0 +1,155 @@
+import { rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { z } from "zod";
+import { CutoverError } from "../../../shared/errors.ts";
+import { appName, runId } from "../../../shared/names.ts";
+import { effect } from "../../effects.ts";
+import { makeDirectory } from "../store/directory.ts";
+import { removeUnfinished, syncDirectory, writeDurably } from "../store/durable.ts";
+import { appLayout } from "../store/layout.ts";
+import { listIfThere, readIfThere } from "../store/read-if-exists.ts";
+import { tcpSockets } from "./proc-net.ts";
+
+/** The file of a run's ports: web-0 has the first, web-1 the second. */
+const portsFile = z.strictObject({ ports: z.array(z.int().min(1).max(65535)) });
+
+export interface PortRequest {
+  app: string;
+  run: string;
+  count: number;
+  /** Where the ports may be chosen from, asked only when some are to be chosen. @throws CutoverError ports_not_allowed */
+  allowed(): Promise<{ ports: number[]; file: string }>;
+}
+
+/** Which ports the runs of all apps of a host have. On disk, so that nginx and the programs agree also after a reboot. */
+export class RunPorts {
+  readonly #data: string;
+  /** One at a time: two runs must not choose the same. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @param data the agent's data directory */
+  constructor(data: string) {
+    this.#data = data;
+  }
+
+  /** The run's ports; chosen now where it has none. @throws CutoverError ports_not_allowed, ports_exhausted */
+  of(request: PortRequest): Promise<number[]> {
+    return this.#inTurn(async () => (await this.#read(request.app, request.run)) ?? this.#choose(request));
+  }
+
+  /** For a run that is about to start: where another program took one of its ports since, it gets others. */
+  free(request: PortRequest): Promise<number[]> {
+    return this.#inTurn(async () => {
+      const chosen = await this.#read(request.app, request.run);
+      if (chosen === undefined) return this.#choose(request);
+      const used = await usedPorts();
+      const free = await Promise.all(chosen.map(async (port) => !used.has(port) && (await canListen(port))));
+      return free.every(Boolean) ? chosen : this.#choose(request);
+    });
+  }
+
+  forget(app: string, run: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const { ports, runPorts } = appLayout(this.#data, app);
+      if ((await listIfThere(ports)).length === 0) return;
+      await effect("ports.release", () => rm(runPorts(run), { force: true }));
+      await removeUnfinished(runPorts(run));
+      await syncDirectory(ports);
+    });
+  }
+
+  /** The runs of an app that have ports. */
+  async runs(app: string): Promise<string[]> {
+    const files = await listIfThere(appLayout(this.#data, app).ports);
+    return files.map((file) => file.replace(/\.json$/, "")).filter((run) => runId.safeParse(run).success);
+  }
+
+  /** All ports that runs of an app have. */
+  async ofApp(app: string): Promise<number[]> {
+    const files = await Promise.all((await this.runs(app)).map((run) => this.#read(app, run)));
+    return files.flatMap((ports) => ports ?? []);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #read(app: string, run: string): Promise<number[] | undefined> {
+    const text = await readIfThere(appLayout(this.#data, app).runPorts(run));
+    return text === undefined ? undefined : portsFile.parse(JSON.parse(text)).ports;
+  }
+
+  async #choose({ app, run, count, allowed }: PortRequest): Promise<number[]> {
+    const { ports: range, file } = await allowed();
+    const reserved = await this.#reserved();
+    const own = reserved.get(range.findLast((port) => reserved.get(port)?.app === app) ?? 0);
+    // Not those that were given up last: behind what the app has now, and then from the start.
+    const start = own === undefined ? 0 : range.indexOf(own.port) + 1;
+    const used = await usedPorts();
+    const found: number[] = [];
+    const taken: string[] = [];
+    for (const port of [...range.slice(start), ...range.slice(0, start)]) {
+      if (found.length === count) break;
+      const holder = reserved.get(port);
+      if (holder !== undefined) taken.push(`${port} (${holder.app} ${holder.run})`);
+      else if (used.has(port) || !(await canListen(port))) taken.push(`${port} (another program)`);
+      else found.push(port);
+    }
+    if (found.length < count) throw exhausted({ app, count, free: found.length, range, taken, file });
+    const { ports: directory, runPorts } = appLayout(this.#data, app);
+    await makeDirectory(directory, { mode: 0o755 });
+    const text = `${JSON.stringify({ ports: found })}\n`;
+    await effect("ports.reserve", () => writeDurably(runPorts(run), text, 0o644));
+    return found;
+  }
+
+  /** Whose each port is, for all apps of the host. */
+  async #reserved(): Promise<Map<number, { port: number; app: string; run: string }>> {
+    const holders = new Map<number, { port: number; app: string; run: string }>();
+    const apps = (await listIfThere(join(this.#data, "apps"))).filter((name) => appName.safeParse(name).success);
+    for (const app of apps) {
+      for (const run of await this.runs(app)) {
+        for (const port of (await this.#read(app, run)) ?? []) holders.set(port, { port, app, run });
+      }
+    }
+    return holders;
+  }
+}
+
+/** Ports that any socket of this machine has, on whatever address; not those of connections that are over. */
+async function usedPorts(): Promise<Set<number>> {
+  return new Set((await tcpSockets()).map(({ port }) => port));
+}
+
+/** Finds what the kernel's table of connections does not show: a socket that is bound and does not listen yet. */
+function canListen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
+
+interface Shortage {
+  app: string;
+  count: number;
+  free: number;
+  range: number[];
+  taken: string[];
+  file: string;
+}
+
+function exhausted({ app, count, free, range, taken, file }: Shortage): CutoverError {
+  const shown = taken.slice(0, 20).join(", ") + (taken.length > 20 ? `, and ${taken.length - 20} more` : "");
+  return new CutoverError(
+    "ports_exhausted",
+    `${app} needs ${count} free ports, and ${free} of its ${range.length} are. Taken: ${shown}.`,
+    {
+      unchanged: "The live release goes on serving.",
+      fix: `Give it a larger range, or another: \`ports\` in ${file} on the host.`,
+    },
+  );
+}

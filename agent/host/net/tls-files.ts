@@ -1,0 +1,109 @@
+import { X509Certificate } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { createSecureContext } from "node:tls";
+import { CutoverError } from "../../../shared/errors.ts";
+import type { AgentSettings } from "../../settings.ts";
+
+/** PEM texts that work together. */
+export interface TlsPair {
+  certificate: string;
+  key: string;
+}
+
+type TlsSettings = NonNullable<AgentSettings["tls"]>;
+
+/** Where systemd puts the credentials of the agent's unit, for whoever looks from outside of it. */
+export const unitCredentials = "/run/credentials/cutover-agent.service";
+
+/** The paths of the two files: names without a slash are credentials that systemd gave to the unit. */
+export function tlsPaths(tls: TlsSettings, credentials = unitCredentials): TlsSettings {
+  const path = (name: string) => (name.startsWith("/") ? name : join(credentials, name));
+  return { certificate: path(tls.certificate), key: path(tls.key) };
+}
+
+/** @throws CutoverError host_settings_invalid, where a file cannot be read or the two do not work together */
+export async function readTlsPair(paths: TlsSettings): Promise<TlsPair> {
+  const [certificate, key] = await Promise.all([readPem(paths.certificate), readPem(paths.key)]);
+  try {
+    createSecureContext({ cert: certificate, key });
+    new X509Certificate(certificate);
+  } catch (cause) {
+    throw refusal("The TLS certificate and key of agent.yml do not work together.", cause);
+  }
+  return { certificate, key };
+}
+
+async function readPem(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw refusal(`A TLS file of agent.yml cannot be read: ${(cause as Error).message}.`, cause);
+  }
+}
+
+function refusal(message: string, cause: unknown): CutoverError {
+  return new CutoverError("host_settings_invalid", message, {
+    unchanged: "The agent did not start; the sites go on serving.",
+    fix:
+      "Correct tls.certificate and tls.key in agent.yml: absolute paths of PEM files, or names of credentials of the unit " +
+      "(LoadCredential=). The key must be the certificate's own, without a passphrase.",
+    cause,
+  });
+}
+
+export interface TlsWatch {
+  paths: TlsSettings;
+  /** The pair is another one, or can be used again. */
+  renewed(pair: TlsPair): void;
+  /** What is there cannot be used, so the pair of before stays. Told once for each reason. */
+  broken(error: CutoverError): void;
+  /** How often it is looked, in milliseconds. */
+  everyMs: number;
+}
+
+/**
+ * Looks again and again whether the files became others. By their status, since an ACME client may write into them,
+ * rename others over them or move a symlink on the way to them, and no watch of a directory sees all of that.
+ */
+export function watchTlsFiles(first: TlsPair, { paths, renewed, broken, everyMs }: TlsWatch): Disposable {
+  let used = first;
+  let seen = "";
+  let told = "";
+  let busy = false;
+  const look = async () => {
+    const stamp = await stampOf(paths);
+    if (stamp === seen && told === "") return;
+    seen = stamp;
+    try {
+      const pair = await readTlsPair(paths);
+      const wasBroken = told !== "";
+      told = "";
+      if (!wasBroken && pair.certificate === used.certificate && pair.key === used.key) return;
+      used = pair;
+      renewed(pair);
+    } catch (thrown) {
+      if (!(thrown instanceof CutoverError)) throw thrown;
+      if (told !== thrown.message) broken(thrown);
+      told = thrown.message;
+    }
+  };
+  const timer = setInterval(() => {
+    if (busy) return;
+    busy = true;
+    void look().finally(() => {
+      busy = false;
+    });
+  }, everyMs).unref();
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+async function stampOf({ certificate, key }: TlsSettings): Promise<string> {
+  const stamps = [certificate, key].map(async (path) => {
+    const status = await stat(path, { bigint: true }).catch(() => undefined);
+    return status === undefined
+      ? "absent"
+      : `${status.dev} ${status.ino} ${status.size} ${status.mtimeNs} ${status.ctimeNs}`;
+  });
+  return (await Promise.all(stamps)).join();
+}

@@ -1,0 +1,151 @@
+import { constants } from "node:fs";
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import type { Config } from "../../../shared/config.ts";
+import { protocolOf } from "../../../shared/config-server.ts";
+import { portOf } from "../../../shared/config-site.ts";
+import type { ListenAddress } from "../../../shared/config-values.ts";
+import { CutoverError } from "../../../shared/errors.ts";
+import type { Clock } from "../../contracts/ports.ts";
+import type { SitePart, SiteRequest } from "../../contracts/privileged.ts";
+import { isSecure, type PermittedSite, permit } from "../../host-policy.ts";
+import type { AgentSettings, AppSettings } from "../../settings.ts";
+import { tcpSockets } from "../net/proc-net.ts";
+import { listenedPorts, takenAddresses } from "../net/taken-addresses.ts";
+import { appLayout } from "../store/layout.ts";
+import { readIfThere } from "../store/read-if-exists.ts";
+import { Nginx } from "./nginx.ts";
+import { renderSite, siteFileName } from "./nginx-site.ts";
+import {
+  mainUpstream,
+  previewUpstream,
+  renderUpstreams,
+  serversOf,
+  type UpstreamInput,
+  upstreamFileName,
+} from "./nginx-upstream.ts";
+import { SlotLinks, slotLink } from "./slots.ts";
+
+/** An app's files of nginx: its server blocks and its upstreams, by what cutover.yml asks for and the host allows. */
+export class Sites {
+  readonly #settings: AgentSettings;
+  readonly #nginx: Nginx;
+
+  constructor(settings: AgentSettings, clock: Clock) {
+    this.#settings = settings;
+    const { binary, conf, conf_dir: confDir, prefix } = settings.nginx;
+    this.#nginx = new Nginx({ binary, confDir, conf, prefix, clock });
+  }
+
+  /**
+   * Whether the host has what a site needs.
+   * @throws CutoverError listen_not_allowed, domain_not_allowed, peer_not_allowed, certificate_missing, nginx_unreachable,
+   * config_invalid where this nginx cannot do what is asked for
+   */
+  async check(config: Config, settings: AppSettings): Promise<PermittedSite> {
+    const permitted = permit(config, settings);
+    const preview = previewListen(config);
+    if ([...permitted.listen, ...preview].some(isSecure) && config.site !== "none") await checkCertificate(settings);
+    if (config.static.some(({ gzip_static: wanted }) => wanted)) await this.#checkGzipStatic(config.app);
+    return permitted;
+  }
+
+  /**
+   * Whether nginx runs and can listen where a site wants to. What nginx itself listens on is no obstacle: sites share addresses.
+   * @throws CutoverError nginx_unreachable, address_in_use
+   */
+  async checkFree(config: Config, settings: AppSettings): Promise<void> {
+    await this.#nginx.assertRuns();
+    if (config.site === "none") return;
+    const wanted = [...permit(config, settings).listen, ...previewListen(config)];
+    const taken = takenAddresses(wanted, await tcpSockets());
+    if (taken.length === 0) return;
+    const present = (await readIfThere(join(this.#settings.nginx.conf_dir, siteFileName(settings.app)))) ?? "";
+    const own = listenedPorts(present);
+    if (taken.every((address) => own.has(portOf(address)))) return;
+    const ports = listenedPorts(await this.#nginx.configuration());
+    const strange = taken.find((address) => !ports.has(portOf(address)));
+    if (strange !== undefined) throw addressInUse(strange, previewListen(config).includes(strange), settings);
+  }
+
+  async write(settings: AppSettings, { main, preview }: SiteRequest): Promise<{ changed: boolean }> {
+    const { app } = settings;
+    const { home } = appLayout(this.#settings.data, app);
+    const upstreams = [
+      ...(main === null ? [] : [this.#upstream(app, "main", main)]),
+      ...(preview === null ? [] : [this.#upstream(app, "preview", preview)]),
+    ];
+    const site = renderSite({
+      app,
+      home,
+      logDir: this.#settings.nginx.log_dir,
+      main: main && { config: main.config, ...(await this.check(main.config, settings)) },
+      preview: preview && { config: preview.config, ...(await this.check(preview.config, settings)) },
+      nginx: await this.#nginx.features(),
+    });
+    return this.#nginx.write([
+      { name: siteFileName(app), effect: "site.write", text: site },
+      {
+        name: upstreamFileName(app),
+        effect: "upstream.write",
+        text: upstreams.length === 0 ? undefined : renderUpstreams(upstreams),
+      },
+    ]);
+  }
+
+  async servers(app: string): Promise<{ main: string[]; preview: string[] }> {
+    const text = (await readIfThere(join(this.#settings.nginx.conf_dir, upstreamFileName(app)))) ?? "";
+    return { main: serversOf(text, mainUpstream(app)), preview: serversOf(text, previewUpstream(app)) };
+  }
+
+  oldWorkers(): Promise<boolean> {
+    return this.#nginx.oldWorkers();
+  }
+
+  remove(app: string): Promise<void> {
+    return this.#nginx.remove([siteFileName(app), upstreamFileName(app)]);
+  }
+
+  #upstream(app: string, which: "main" | "preview", part: SitePart): UpstreamInput {
+    const links = new SlotLinks(this.#settings.data).path(app, slotLink(which, protocolOf(part.config.server)));
+    const name = which === "main" ? mainUpstream(app) : previewUpstream(app);
+    return { name, part, links, peers: which === "main" };
+  }
+
+  async #checkGzipStatic(app: string): Promise<void> {
+    const { modules } = await this.#nginx.features();
+    if (modules.has("http_gzip_static_module")) return;
+    throw new CutoverError("config_invalid", `The host's nginx has no gzip_static, which ${app} asks for.`, {
+      unchanged: "Nothing was unpacked; the live release goes on serving.",
+      fix: "Take `gzip_static` out of cutover.yml, or install an nginx that was built --with-http_gzip_static_module.",
+    });
+  }
+}
+
+function previewListen({ site }: Config) {
+  return site === "none" || site.preview?.listen === undefined ? [] : [site.preview.listen];
+}
+
+function addressInUse(address: ListenAddress, preview: boolean, { app, file }: AppSettings): CutoverError {
+  const [key, hostKey] = preview ? ["site.preview.listen", "preview"] : ["site.listen", "listen"];
+  return new CutoverError("address_in_use", `${key} of ${app} is ${address}, and another program listens there.`, {
+    unchanged: "Nothing was unpacked; the live release goes on serving.",
+    fix: `See which one with \`ss -ltnp\` on the host. Stop it, or choose another address in cutover.yml, among those that ${file} allows: ${hostKey}: [...]`,
+  });
+}
+
+/** nginx's master reads them, as the user that writes the site. @throws CutoverError certificate_missing */
+async function checkCertificate({ app, file, tls }: AppSettings): Promise<void> {
+  for (const [key, path] of Object.entries(tls ?? {})) {
+    try {
+      await access(path, constants.R_OK);
+    } catch (cause) {
+      const reason = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "is not there" : "cannot be read";
+      throw new CutoverError("certificate_missing", `The ${key} of ${app} ${reason}: ${path}`, {
+        unchanged: "Nothing was unpacked; the live release goes on serving.",
+        fix: `Put the file there, or correct it in ${file} on the host: tls: { certificate: FILE, key: FILE }`,
+        cause,
+      });
+    }
+  }
+}

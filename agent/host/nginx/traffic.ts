@@ -1,0 +1,98 @@
+import { protocolOf } from "../../../shared/config-server.ts";
+import type { Route, RoutePart, Traffic } from "../../contracts/ports.ts";
+import type { Privileged, SitePart } from "../../contracts/privileged.ts";
+import { parseAddress, socketAddress } from "../net/address.ts";
+import { type SlotLink, SlotLinks, slotAddresses, slotLink, slotName } from "./slots.ts";
+
+type Border = Pick<Privileged, "writeSite" | "upstreamServers" | "oldWorkers">;
+
+/**
+ * Moves visitors. A slot is a server of nginx's upstream: a link that leads to an instance's socket, moved by a rename; or
+ * an instance's port, moved by writing the upstream anew and reloading nginx.
+ */
+export class NginxTraffic implements Traffic {
+  readonly #links: SlotLinks;
+  readonly #privileged: Border;
+
+  /** @param data the agent's data directory */
+  constructor(data: string, privileged: Border) {
+    this.#links = new SlotLinks(data);
+    this.#privileged = privileged;
+  }
+
+  async route(app: string, route: Route): Promise<{ reloaded: boolean }> {
+    const main = route.main === null ? null : planned(route.main, "main");
+    const preview = route.preview === null ? null : planned(route.preview, "preview");
+    const servers = await this.#privileged.upstreamServers(app);
+    const used = [...servers.main, ...servers.preview];
+    const early: Move[] = [];
+    const late: Move[] = [];
+    for (const plan of [main, preview]) {
+      if (plan === null || plan.sockets === undefined) continue;
+      const move = await this.#links.prepare(app, plan.link, plan.sockets);
+      // Links that nginx does not use yet lead to the right place before it does; those that it uses move at the very end,
+      // so that a refusal by nginx leaves everything as it was.
+      if (move !== undefined)
+        (used.some((server) => server.startsWith(this.#base(app, plan.link))) ? late : early).push(move);
+    }
+    for (const move of early) await move();
+    const request = { main: main?.part ?? null, preview: preview?.part ?? null };
+    const { changed } = await this.#privileged.writeSite(app, request);
+    for (const move of late) await move();
+    return { reloaded: changed };
+  }
+
+  async assigned(app: string): Promise<Map<string, number>> {
+    const counts = new Map<string, number>();
+    const { main: servers } = await this.#privileged.upstreamServers(app);
+    const links = new Map<SlotLink, (string | undefined)[]>();
+    for (const [slot, server] of servers.entries()) {
+      const link = (["slots", "slots-uwsgi"] as const).find((each) => server === this.#slot(app, each, slot));
+      let address: string | undefined = server;
+      if (link !== undefined) {
+        const sockets = links.get(link) ?? (await this.#links.sockets(app, link));
+        links.set(link, sockets);
+        const socket = sockets[slot];
+        address = socket === undefined ? undefined : socketAddress(socket);
+      }
+      if (address !== undefined) counts.set(address, (counts.get(address) ?? 0) + 1);
+    }
+    return counts;
+  }
+
+  /** With sockets at once, since nginx follows the link at each connect; with ports when the workers from before are gone. */
+  async settled(_app: string, { ports }: { ports: boolean }): Promise<boolean> {
+    return !ports || !(await this.#privileged.oldWorkers());
+  }
+
+  async tidy(app: string): Promise<void> {
+    await this.#links.tidy(app);
+  }
+
+  #base(app: string, link: SlotLink): string {
+    return `${socketAddress(this.#links.path(app, link))}/`;
+  }
+
+  #slot(app: string, link: SlotLink, slot: number): string {
+    return `${this.#base(app, link)}${slotName(slot)}`;
+  }
+}
+
+type Move = () => Promise<void>;
+
+interface Plan {
+  part: SitePart;
+  link: SlotLink;
+  /** The socket of each slot; undefined where all of them are ports. */
+  sockets: string[] | undefined;
+}
+
+function planned({ config, shares }: RoutePart, upstream: "main" | "preview"): Plan {
+  const link = slotLink(upstream, protocolOf(config.server));
+  const addresses = slotAddresses(shares).map(parseAddress);
+  const slots = addresses.map((address) => ("port" in address ? address.port : null));
+  const any = addresses.find((address) => "socket" in address);
+  // A slot that is a port today may be a link tomorrow: its link leads to a socket of the route all the same.
+  const sockets = any && addresses.map((address) => ("socket" in address ? address.socket : any.socket));
+  return { part: { config, slots }, link, sockets };
+}

@@ -1,0 +1,69 @@
+import { join, resolve } from "node:path";
+import { CutoverError } from "../../../shared/errors.ts";
+import { appName } from "../../../shared/names.ts";
+import { parseYamlFile } from "../../../shared/yaml-file.ts";
+import type { Apps } from "../../contracts/ports.ts";
+import { type AgentSettings, type AppSettings, agentSettingsSchema, appSettingsSchema } from "../../settings.ts";
+import { listIfThere, readIfThere } from "./read-if-exists.ts";
+
+const faults = { notYaml: "host_settings_invalid", invalid: "host_settings_invalid" } as const;
+
+/** The directory with one `<app>.yml` for each app that the host's owner lets in. */
+export class AppsDirectory implements Apps {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  async names(): Promise<string[]> {
+    const files = await listIfThere(this.#directory).catch((error: unknown) => {
+      throw unreadable(this.#directory, error);
+    });
+    return files
+      .filter((file) => file.endsWith(".yml"))
+      .map((file) => file.slice(0, -".yml".length))
+      .filter((name) => appName.safeParse(name).success)
+      .toSorted();
+  }
+
+  async settings(app: string): Promise<AppSettings> {
+    const file = join(this.#directory, `${app}.yml`);
+    // Names come from URLs: one that is no name is no path either.
+    const text = appName.safeParse(app).success ? await readSettings(file) : undefined;
+    if (text === undefined) {
+      throw new CutoverError("app_not_found", `This host has no app ${JSON.stringify(app)}.`, {
+        unchanged: "Nothing was changed.",
+        fix: `On the host, run \`cutover app add ${appName.safeParse(app).success ? app : "<app>"}\`, or correct \`app\` in cutover.yml.`,
+      });
+    }
+    const settings = parseYamlFile(text, file, appSettingsSchema, faults);
+    const { env_file: secrets } = settings;
+    // Beside the settings, wherever the agent was started.
+    return { ...settings, ...(secrets !== undefined && { env_file: resolve(this.#directory, secrets) }), app, file };
+  }
+}
+
+/**
+ * The agent's own settings; all defaults where the file is not there.
+ * @throws CutoverError host_settings_invalid
+ */
+export async function readAgentSettings(file: string): Promise<AgentSettings> {
+  return parseYamlFile((await readSettings(file)) ?? "", file, agentSettingsSchema, faults);
+}
+
+async function readSettings(file: string): Promise<string | undefined> {
+  try {
+    return await readIfThere(file);
+  } catch (error) {
+    throw unreadable(file, error);
+  }
+}
+
+function unreadable(path: string, cause: unknown): CutoverError {
+  return new CutoverError("host_settings_invalid", `${path} cannot be read.`, {
+    unchanged: "Nothing was changed.",
+    fix: "Make it readable for the agent.",
+    cause,
+  });
+}

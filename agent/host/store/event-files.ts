@@ -1,0 +1,52 @@
+import { appendFileSync, existsSync, mkdirSync } from "node:fs";
+import { readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type DeploymentEvent, deploymentEvent } from "../../../shared/protocol.ts";
+import type { EventFiles } from "../../contracts/ports.ts";
+import { effect, effectNow } from "../../effects.ts";
+import { appLayout } from "./layout.ts";
+
+/** Events as NDJSON, one file a deployment. Not synced: losing the last lines in a power cut loses no promise. */
+export class EventFilesOnDisk implements EventFiles {
+  readonly #data: string;
+
+  constructor(data: string) {
+    this.#data = data;
+  }
+
+  append(app: string, deployment: string, event: DeploymentEvent): void {
+    const { home, deployments } = appLayout(this.#data, app);
+    // A bundle that is refused before the app has a directory leaves nothing behind, also no events.
+    if (!existsSync(home)) return;
+    try {
+      mkdirSync(deployments, { recursive: true, mode: 0o750 });
+      const file = join(deployments, `${deployment}.ndjson`);
+      effectNow("events.append", () => appendFileSync(file, `${JSON.stringify(event)}\n`, { mode: 0o640 }));
+    } catch {
+      // On a full disk the deployment must still be undone and its followers told, which memory is enough for.
+    }
+  }
+
+  async read(app: string, deployment: string): Promise<DeploymentEvent[]> {
+    const file = join(appLayout(this.#data, app).deployments, `${deployment}.ndjson`);
+    const text = await readFile(file, "utf8").catch(() => "");
+    return text.split("\n").flatMap(parseLine);
+  }
+
+  async collect(app: string, keptDeployments: string[]): Promise<void> {
+    const { deployments } = appLayout(this.#data, app);
+    const kept = new Set(keptDeployments.map((id) => `${id}.ndjson`));
+    const files = await readdir(deployments).catch(() => []);
+    for (const file of files) {
+      if (!kept.has(file)) await effect("events.collect", () => rm(join(deployments, file), { force: true }));
+    }
+  }
+}
+
+function parseLine(line: string): DeploymentEvent[] {
+  try {
+    return [deploymentEvent.parse(JSON.parse(line))];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,95 @@
+import { existsSync } from "node:fs";
+import { chmod, mkdir, rm, stat } from "node:fs/promises";
+import { isIPv4, isIPv6 } from "node:net";
+import { join } from "node:path";
+import { CutoverError } from "../../../shared/errors.ts";
+import type { MaintenanceView } from "../../../shared/protocol.ts";
+import type { Maintenance } from "../../contracts/ports.ts";
+import { effect } from "../../effects.ts";
+import { syncDirectory, writeDurably } from "./durable.ts";
+import { appLayout } from "./layout.ts";
+import { listIfThere } from "./read-if-exists.ts";
+
+/**
+ * Maintenance as files that nginx looks for at each request: `on`, and one in `allow/` for each address that is let through,
+ * named as nginx names it.
+ */
+export class MaintenanceFiles implements Maintenance {
+  readonly #data: string;
+
+  /** @param data the agent's data directory */
+  constructor(data: string) {
+    this.#data = data;
+  }
+
+  async state(app: string): Promise<MaintenanceView | undefined> {
+    const { on, allow } = this.#files(app);
+    const since = await stat(on).then(
+      ({ mtime }) => mtime.toISOString(),
+      () => undefined,
+    );
+    if (since === undefined) return undefined;
+    const names = await listIfThere(allow);
+    return { since, allow: names.filter((name) => !name.startsWith(mapped)).toSorted() };
+  }
+
+  /** Where it fails, an open site stays open and has nothing of it. */
+  async begin(app: string, allow: string[]): Promise<void> {
+    const { directory } = this.#files(app);
+    const open = (await this.state(app)) === undefined;
+    try {
+      await this.#allow(app, allow);
+      // Last, so that who is let through is so from the first moment on.
+      if (open) await effect("maintenance.begin", () => writeDurably(this.#files(app).on, "", 0o644));
+    } catch (thrown) {
+      if (open) await rm(directory, { recursive: true, force: true });
+      throw thrown;
+    }
+  }
+
+  async #allow(app: string, allow: string[]): Promise<void> {
+    const files = this.#files(app);
+    const names = new Set(allow.flatMap(namesOf));
+    await effect("maintenance.allow", async () => {
+      await mkdir(files.allow, { recursive: true });
+      // nginx's workers pass through, whatever the umask.
+      for (const directory of [files.directory, files.allow]) await chmod(directory, 0o755);
+      for (const name of names) await writeDurably(join(files.allow, name), "", 0o644);
+      for (const name of await listIfThere(files.allow)) if (!names.has(name)) await rm(join(files.allow, name));
+    });
+  }
+
+  /** Also what a begin or an end that was cut short has left of a site that is open. */
+  async end(app: string): Promise<void> {
+    const { directory, on } = this.#files(app);
+    if ((await this.state(app)) !== undefined) {
+      // First, so that the site is open also where the rest is not done any more.
+      await effect("maintenance.end", () => rm(on, { force: true }));
+      await syncDirectory(directory);
+    }
+    if (existsSync(directory)) {
+      await effect("maintenance.remove", () => rm(directory, { recursive: true, force: true }));
+    }
+  }
+
+  #files(app: string) {
+    const { maintenance: directory } = appLayout(this.#data, app);
+    return { directory, on: join(directory, "on"), allow: join(directory, "allow") };
+  }
+}
+
+/** How nginx names an IPv4 visitor on an address that takes both. */
+const mapped = "::ffff:";
+
+/** An address as nginx writes it in $remote_addr. @throws CutoverError request_invalid */
+function namesOf(address: string): string[] {
+  const text = address.toLowerCase();
+  const inner = text.startsWith(mapped) ? text.slice(mapped.length) : text;
+  if (isIPv4(inner)) return [inner, `${mapped}${inner}`];
+  // With a zone (fe80::1%eth0) it is one that nginx never writes.
+  if (isIPv6(text) && !text.includes("%")) return [new URL(`http://[${text}]`).hostname.slice(1, -1)];
+  throw new CutoverError("request_invalid", `${JSON.stringify(address)} is no IP address.`, {
+    unchanged: "The site is as open or as closed as it was.",
+    fix: "Give the address of a visitor as nginx sees it, such as 203.0.113.7 or 2001:db8::7.",
+  });
+}

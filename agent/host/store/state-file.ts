@@ -1,0 +1,75 @@
+import { copyFile, mkdir, readFile } from "node:fs/promises";
+import { CutoverError } from "../../../shared/errors.ts";
+import { deploymentState } from "../../../shared/protocol.ts";
+import type { StateStore } from "../../contracts/ports.ts";
+import { type Effect, effect } from "../../effects.ts";
+import { removeUnfinished, writeDurably } from "./durable.ts";
+import { appLayout } from "./layout.ts";
+
+/** state.json of each app, for the agent's user alone. Saves of one app follow each other in the order of the calls. */
+export class StateFiles implements StateStore {
+  readonly #data: string;
+  readonly #saves = new Map<string, Promise<void>>();
+
+  constructor(data: string) {
+    this.#data = data;
+  }
+
+  /** @throws CutoverError app_held, where the file is no JSON: guessing could take a live release for a leftover */
+  async load(app: string): Promise<unknown> {
+    const file = appLayout(this.#data, app).state;
+    const saved = this.#saves.get(app);
+    if (saved === undefined) await removeUnfinished(file);
+    else await saved.catch(() => undefined);
+    let text: string;
+    try {
+      text = await readFile(file, "utf8");
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw thrown;
+    }
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new CutoverError("app_held", `The state of ${app} cannot be read: ${file} is not JSON.`, {
+        unchanged: "The live release goes on serving.",
+        fix: `Run \`cutover repair ${app}\`, which makes it anew from what is on the host, or put ${file} back from a backup.`,
+        cause,
+      });
+    }
+  }
+
+  async keepCopy(app: string): Promise<string | undefined> {
+    const file = appLayout(this.#data, app).state;
+    const copy = `${file}.before-repair`;
+    try {
+      await effect("state.copy", () => copyFile(file, copy));
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw thrown;
+    }
+    return copy;
+  }
+
+  async save(app: string, state: object): Promise<void> {
+    const { home, state: file } = appLayout(this.#data, app);
+    const text = `${JSON.stringify(state, null, 2)}\n`;
+    const before = this.#saves.get(app) ?? Promise.resolve();
+    const save = before
+      .catch(() => undefined)
+      .then(async () => {
+        await effect(effectOf(state), async () => {
+          await mkdir(home, { recursive: true });
+          await writeDurably(file, text, 0o600);
+        });
+      });
+    this.#saves.set(app, save);
+    await save;
+  }
+}
+
+function effectOf(state: { journal?: { deployment?: { state?: unknown }; verdict?: unknown } | null }): Effect {
+  if (state.journal?.verdict !== undefined) return "state.write:verdict";
+  const at = deploymentState.safeParse(state.journal?.deployment?.state);
+  return `state.write:${at.data ?? "idle"}`;
+}

@@ -1,0 +1,191 @@
+import { createHash } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { createLocalJWKSet, errors, type JSONWebKeySet, type LocalJWKSet } from "jose";
+import { z } from "zod";
+import { milliseconds } from "../../../shared/duration.ts";
+import type { IssuerKey, IssuerKeys } from "../../contracts/token-stores.ts";
+import type { GithubIssuer } from "../../settings.ts";
+import { type FetchLimits, fetchJson } from "../net/fetch-json.ts";
+import { removeUnfinished, writeDurably } from "../store/durable.ts";
+
+export interface IssuerKeysOptions {
+  data: string;
+  issuers: readonly GithubIssuer[];
+  /** Told when an issuer could not be asked, or its keys not be kept. */
+  onTrouble?: (issuer: string, detail: string) => void;
+  now?: () => number;
+  times?: Partial<KeyTimes>;
+}
+
+export interface KeyTimes {
+  /** Keys of this age are used without asking. */
+  freshMs: number;
+  /** After an answer the issuer is left alone for so long, whatever keys are asked for. */
+  cooldownMs: number;
+  /** The same after a failure. */
+  retryMs: number;
+  fetch: FetchLimits;
+}
+
+const usualTimes: KeyTimes = {
+  freshMs: 3_600_000,
+  cooldownMs: 30_000,
+  retryMs: 5000,
+  fetch: { ms: 5000, bytes: 256 * 1024 },
+};
+
+/** Only what RS256 needs: other members, such as certificates, are of no use here. */
+const keySet = z.object({
+  keys: z
+    .array(
+      z.object({
+        kty: z.string(),
+        kid: z.string().optional(),
+        use: z.string().optional(),
+        alg: z.string().optional(),
+        n: z.string().optional(),
+        e: z.string().optional(),
+      }),
+    )
+    .min(1)
+    .max(100),
+});
+const keptKeys = z.object({ issuer: z.string(), jwks: z.string(), fetched: z.number(), keys: keySet });
+
+/** The public keys of the issuers in agent.yml, kept on disk for the times when an issuer cannot be reached. */
+export class IssuerKeyFiles implements IssuerKeys {
+  readonly #sets: Map<string, IssuerKeySet>;
+
+  constructor(options: IssuerKeysOptions) {
+    this.#sets = new Map(options.issuers.map((issuer) => [issuer.issuer, new IssuerKeySet(issuer, options)]));
+  }
+
+  async find(issuer: string, kid: string): Promise<IssuerKey> {
+    return (await this.#sets.get(issuer)?.find(kid)) ?? { kind: "unknown" };
+  }
+}
+
+interface Kept {
+  /** When the issuer said so, in milliseconds since the epoch. */
+  fetched: number;
+  select: LocalJWKSet;
+}
+
+class IssuerKeySet {
+  readonly #issuer: string;
+  readonly #url: string;
+  readonly #file: string;
+  readonly #maxAgeMs: number;
+  readonly #times: KeyTimes;
+  readonly #now: () => number;
+  readonly #onTrouble: (detail: string) => void;
+  #loaded: Promise<void> | undefined;
+  #kept: Kept | undefined;
+  #asking: Promise<void> | undefined;
+  #asked: { at: number; failure: string | undefined } | undefined;
+
+  constructor(issuer: GithubIssuer, { data, onTrouble = () => {}, now = Date.now, times }: IssuerKeysOptions) {
+    this.#issuer = issuer.issuer;
+    this.#url = issuer.jwks ?? `${issuer.issuer}/.well-known/jwks`;
+    // An address may be long and have any characters.
+    const name = createHash("sha256").update(this.#issuer).digest("hex").slice(0, 16);
+    this.#file = join(data, "issuer-keys", `${name}.json`);
+    this.#maxAgeMs = milliseconds(issuer.keys_age);
+    this.#times = { ...usualTimes, ...times };
+    this.#now = now;
+    this.#onTrouble = (detail) => onTrouble(this.#issuer, detail);
+  }
+
+  /** A key that is not there, or keys that are no longer fresh, are a reason to ask; a failure is none to forget. */
+  async find(kid: string): Promise<IssuerKey> {
+    this.#loaded ??= this.#load();
+    await this.#loaded;
+    const known = this.#isYounger(this.#times.freshMs) ? await this.#select(kid) : undefined;
+    if (known !== undefined) return { kind: "key", key: known };
+    await this.#ask();
+    if (!this.#isYounger(this.#maxAgeMs)) {
+      const old = this.#kept === undefined ? "it never answered" : "what it said before is too old";
+      return { kind: "unavailable", detail: `${this.#url}: ${this.#asked?.failure ?? "not asked again yet"}; ${old}` };
+    }
+    const key = await this.#select(kid);
+    return key === undefined ? { kind: "unknown" } : { kind: "key", key };
+  }
+
+  async #select(kid: string) {
+    try {
+      return await this.#kept?.select({ alg: "RS256", kid });
+    } catch (thrown) {
+      if (thrown instanceof errors.JWKSNoMatchingKey || thrown instanceof errors.JWKSMultipleMatchingKeys)
+        return undefined;
+      throw thrown;
+    }
+  }
+
+  /** A clock that was set back makes keys look as if they came from the future: those are as old as they are far away. */
+  #isYounger(ms: number): boolean {
+    return this.#kept !== undefined && Math.abs(this.#now() - this.#kept.fetched) < ms;
+  }
+
+  /** At most one question at a time, and none while the last one is recent: a flood of made-up key ids asks once. */
+  async #ask(): Promise<void> {
+    const { cooldownMs, retryMs } = this.#times;
+    if (this.#asking === undefined && this.#asked !== undefined) {
+      const pause = this.#asked.failure === undefined ? cooldownMs : retryMs;
+      if (Math.abs(this.#now() - this.#asked.at) < pause) return;
+    }
+    this.#asking ??= this.#fetch().finally(() => {
+      this.#asking = undefined;
+    });
+    await this.#asking;
+  }
+
+  async #fetch(): Promise<void> {
+    let failure: string | undefined;
+    try {
+      const keys = keySet.parse(await fetchJson(this.#url, this.#times.fetch));
+      this.#keep(keys, this.#now());
+      await this.#save(keys);
+    } catch (thrown) {
+      failure = thrown instanceof z.ZodError ? "its answer is no set of keys" : reasonOf(thrown);
+      this.#onTrouble(`${this.#url}: ${failure}`);
+    }
+    this.#asked = { at: this.#now(), failure };
+  }
+
+  #keep(keys: z.output<typeof keySet>, fetched: number): void {
+    this.#kept = { fetched, select: createLocalJWKSet(keys as JSONWebKeySet) };
+  }
+
+  /** Keys that cannot be kept count all the same: they were asked for just now. */
+  async #save(keys: z.output<typeof keySet>): Promise<void> {
+    const kept = { issuer: this.#issuer, jwks: this.#url, fetched: this.#kept?.fetched, keys };
+    try {
+      await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 });
+      await writeDurably(this.#file, `${JSON.stringify(kept)}\n`, 0o600);
+    } catch (thrown) {
+      this.#onTrouble(`its keys cannot be kept: ${reasonOf(thrown)}`);
+    }
+  }
+
+  /** What cannot be read, or is of another address, is as good as nothing: the issuer is asked. */
+  async #load(): Promise<void> {
+    await removeUnfinished(this.#file).catch(() => undefined);
+    const text = await readFile(this.#file, "utf8").catch(() => "{}");
+    const kept = keptKeys.safeParse(parsed(text)).data;
+    if (kept?.issuer === this.#issuer && kept.jwks === this.#url) this.#keep(kept.keys, kept.fetched);
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function reasonOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  return (thrown as NodeJS.ErrnoException).code ?? thrown.message;
+}

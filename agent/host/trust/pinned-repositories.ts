@@ -1,0 +1,91 @@
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { CutoverError } from "../../../shared/errors.ts";
+import type { LearntRepositories, LearntRepository } from "../../contracts/token-stores.ts";
+import { removeUnfinished, writeDurably } from "../store/durable.ts";
+
+const id = z.string().regex(/^\d{1,20}$/);
+const repositories = z.record(
+  z.string(),
+  z.array(
+    z.strictObject({
+      issuer: z.string(),
+      repository: z.string(),
+      repository_id: id,
+      owner_id: id,
+      learnt: z.iso.datetime(),
+    }),
+  ),
+);
+type Repositories = z.output<typeof repositories>;
+
+/** One file for all apps, beside what was spent: an app that was never deployed has no directory yet. */
+export class LearntRepositoriesFile implements LearntRepositories {
+  readonly #file: string;
+  #all: Promise<Repositories> | undefined;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(data: string) {
+    this.#file = join(data, "learnt-repositories.json");
+  }
+
+  async list(app: string): Promise<LearntRepository[]> {
+    const all = await this.#load();
+    return Object.hasOwn(all, app) ? (all[app] ?? []) : [];
+  }
+
+  learn(app: string, repository: LearntRepository): Promise<LearntRepository> {
+    return this.#alone(async () => {
+      const known = await this.list(app);
+      const same = known.find((each) => each.issuer === repository.issuer && each.repository === repository.repository);
+      if (same !== undefined) return same;
+      await this.#save({ ...(await this.#load()), [app]: [...known, repository] });
+      return repository;
+    });
+  }
+
+  forget(app: string): Promise<void> {
+    return this.#alone(async () => {
+      const { [app]: gone, ...others } = await this.#load();
+      if (gone !== undefined) await this.#save(others);
+    });
+  }
+
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(work);
+    this.#queue = done.catch(() => undefined);
+    return done;
+  }
+
+  async #save(all: Repositories): Promise<void> {
+    await mkdir(dirname(this.#file), { recursive: true });
+    await writeDurably(this.#file, `${JSON.stringify(all, null, 2)}\n`, 0o600);
+    this.#all = Promise.resolve(all);
+  }
+
+  async #load(): Promise<Repositories> {
+    this.#all ??= this.#read();
+    try {
+      return await this.#all;
+    } catch (thrown) {
+      this.#all = undefined;
+      throw thrown;
+    }
+  }
+
+  /** Taken for nothing it would be learnt anew, from whoever comes first. */
+  async #read(): Promise<Repositories> {
+    await removeUnfinished(this.#file);
+    try {
+      return repositories.parse(JSON.parse(await readFile(this.#file, "utf8")));
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === "ENOENT") return {};
+      throw new CutoverError("host_settings_invalid", `${this.#file} cannot be read.`, {
+        unchanged: "Nothing was changed.",
+        fix: "Write `repository_id` and `owner_id` into the settings file of each app that trusts a repository by name, then remove this file.",
+        cause,
+      });
+    }
+  }
+}

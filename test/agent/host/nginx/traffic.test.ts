@@ -1,0 +1,153 @@
+import { mkdirSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { RoutePart, Share } from "../../../../agent/contracts/ports.ts";
+import type { Instance, Privileged, SiteRequest } from "../../../../agent/contracts/privileged.ts";
+import { portAddress, socketAddress } from "../../../../agent/host/net/address.ts";
+import {
+  mainUpstream,
+  previewUpstream,
+  renderUpstreams,
+  serversOf,
+} from "../../../../agent/host/nginx/nginx-upstream.ts";
+import { SlotLinks, slotLink } from "../../../../agent/host/nginx/slots.ts";
+import { NginxTraffic } from "../../../../agent/host/nginx/traffic.ts";
+import { appLayout } from "../../../../agent/host/store/layout.ts";
+import { type Config, configSchema } from "../../../../shared/config.ts";
+import { protocolOf } from "../../../../shared/config-server.ts";
+import { scratch } from "../scratch.ts";
+
+/** nginx's side of the border: it keeps the upstream's text, and refuses it when told so. */
+class FakeNginx implements Pick<Privileged, "writeSite" | "upstreamServers" | "oldWorkers"> {
+  text = "";
+  refuses = false;
+  /** Where the link `slots` led when nginx was given a new text. */
+  readonly linkAtWrite: (string | undefined)[] = [];
+  readonly #data: string;
+
+  constructor(data: string) {
+    this.#data = data;
+  }
+
+  async writeSite(app: string, { main, preview }: SiteRequest): Promise<{ changed: boolean }> {
+    const links = new SlotLinks(this.#data);
+    const path = (which: "main" | "preview", config: Config) =>
+      links.path(app, slotLink(which, protocolOf(config.server)));
+    const text = renderUpstreams([
+      ...(main === null
+        ? []
+        : [{ name: mainUpstream(app), part: main, peers: false, links: path("main", main.config) }]),
+      ...(preview === null
+        ? []
+        : [{ name: previewUpstream(app), part: preview, peers: false, links: path("preview", preview.config) }]),
+    ]);
+    if (text === this.text) return { changed: false };
+    this.linkAtWrite.push((await links.sockets(app, "slots"))[0]);
+    if (this.refuses) throw new Error("nginx refuses");
+    this.text = text;
+    return { changed: true };
+  }
+
+  async upstreamServers(app: string) {
+    return { main: serversOf(this.text, mainUpstream(app)), preview: serversOf(this.text, previewUpstream(app)) };
+  }
+
+  async oldWorkers(): Promise<boolean> {
+    return true;
+  }
+}
+
+function host() {
+  const data = scratch();
+  const layout = appLayout(data, "shop");
+  mkdirSync(layout.home, { recursive: true });
+  const nginx = new FakeNginx(data);
+  const traffic = new NginxTraffic(data, nginx);
+  const config = (server: object = {}, site: object = {}) =>
+    configSchema.parse({ app: "shop", server: { kind: "gunicorn", app: "shop:app", ...server }, site });
+  const onSocket = (run: string): Instance => ({
+    name: "web-0",
+    address: socketAddress(join(layout.runDir(run), "web-0.sock")),
+    protocol: "http",
+  });
+  const onPort = (port: number): Instance => ({ name: "web-0", address: portAddress(port), protocol: "http" });
+  const share = (run: string, instance: Instance, slots = 60): Share => ({ run, instances: [instance], slots });
+  const route = (main: RoutePart | null, preview: RoutePart | null = null) => traffic.route("shop", { main, preview });
+  return { layout, nginx, traffic, config, onSocket, onPort, share, route };
+}
+
+test("between sockets the traffic moves by links alone", async () => {
+  const { nginx, traffic, config, onSocket, share, route } = host();
+  const [a, b] = [onSocket("a"), onSocket("b")];
+  expect(await route({ config: config(), shares: [share("a", a)] })).toEqual({ reloaded: true });
+  expect(await traffic.assigned("shop")).toEqual(new Map([[a.address, 60]]));
+  expect(await route({ config: config(), shares: [share("a", a, 45), share("b", b, 15)] })).toEqual({
+    reloaded: false,
+  });
+  expect(await traffic.assigned("shop")).toEqual(
+    new Map([
+      [a.address, 45],
+      [b.address, 15],
+    ]),
+  );
+  expect(await route({ config: config(), shares: [share("b", b)] })).toEqual({ reloaded: false });
+  expect(nginx.linkAtWrite).toHaveLength(1);
+});
+
+test("ports stand in nginx's upstream, in the same slots", async () => {
+  const { traffic, config, onPort, share, route } = host();
+  const onPorts = config({ bind: "port" });
+  expect(await route({ config: onPorts, shares: [share("a", onPort(9001))] })).toEqual({ reloaded: true });
+  const gray = { config: onPorts, shares: [share("a", onPort(9001), 57), share("b", onPort(9002), 3)] };
+  expect(await route(gray)).toEqual({ reloaded: true });
+  expect(await route(gray)).toEqual({ reloaded: false });
+  expect(await traffic.assigned("shop")).toEqual(
+    new Map([
+      ["127.0.0.1:9001", 57],
+      ["127.0.0.1:9002", 3],
+    ]),
+  );
+});
+
+test("from ports to sockets the links lead there before nginx looks at them", async () => {
+  const { layout, nginx, traffic, config, onSocket, onPort, share, route } = host();
+  await route({ config: config({ bind: "port" }), shares: [share("a", onPort(9001))] });
+  await route({ config: config(), shares: [share("b", onSocket("b"))] });
+  expect(nginx.linkAtWrite).toEqual([undefined, join(layout.runDir("b"), "web-0.sock")]);
+  expect(await traffic.assigned("shop")).toEqual(new Map([[onSocket("b").address, 60]]));
+});
+
+test("where nginx refuses, nobody's requests have moved", async () => {
+  const { nginx, traffic, config, onSocket, onPort, share, route } = host();
+  await route({ config: config(), shares: [share("a", onSocket("a"))] });
+  nginx.refuses = true;
+  const before = new Map([[onSocket("a").address, 60]]);
+  for (const main of [
+    { config: config({}, { balance: "ip_hash" }), shares: [share("b", onSocket("b"))] },
+    { config: config({ bind: "port" }), shares: [share("b", onPort(9001))] },
+    { config: config({ kind: "uwsgi" }), shares: [share("b", onSocket("b"))] },
+  ]) {
+    await expect(route(main)).rejects.toThrow("nginx refuses");
+    expect(await traffic.assigned("shop")).toEqual(before);
+  }
+});
+
+test("another protocol has links of its own, and the preview too", async () => {
+  const { layout, config, onSocket, share, route } = host();
+  await route({ config: config(), shares: [share("a", onSocket("a"))] });
+  const uwsgi = config({ kind: "uwsgi" });
+  await route(
+    { config: uwsgi, shares: [share("b", onSocket("b"))] },
+    { config: config(), shares: [share("c", onSocket("c"))] },
+  );
+  const leadsTo = (link: string) => readlinkSync(join(layout.home, link, "00"));
+  expect(leadsTo("slots")).toBe("../run/a/web-0.sock");
+  expect(leadsTo("slots-uwsgi")).toBe("../run/b/web-0.sock");
+  expect(leadsTo("preview")).toBe("../run/c/web-0.sock");
+});
+
+test("only with ports do nginx's old workers have to be gone", async () => {
+  const { traffic } = host();
+  expect(await traffic.settled("shop", { ports: false })).toBe(true);
+  expect(await traffic.settled("shop", { ports: true })).toBe(false);
+});
