@@ -1,9 +1,14 @@
 import pRetry from "p-retry";
 import { z } from "zod";
-import { formatAudience } from "../shared/audience.ts";
+import { type Audience, formatAudience } from "../shared/audience.ts";
 import { CutoverError } from "../shared/errors.ts";
 import { call, readText } from "./http.ts";
-import type { TokenSource } from "./sign.ts";
+
+/** Where tokens come from: GitHub, or a key. Each is asked for only when it is needed, since GitHub's live five minutes. */
+export interface TokenSource {
+  /** A token for one call on one host. @throws CutoverError */
+  token(audience: Audience): Promise<string>;
+}
 
 export interface GithubTokensRequest {
   env: NodeJS.ProcessEnv;

@@ -3,8 +3,8 @@ import { asCutoverError, CutoverError } from "../shared/errors.ts";
 import type { Accepted, FilesView } from "../shared/protocol.ts";
 import type { AgentClient } from "./agent-client.ts";
 import type { Archive, Bundle } from "./bundle.ts";
+import type { TokenSource } from "./github-tokens.ts";
 import type { HostLog } from "./host-log.ts";
-import type { TokenSource } from "./sign.ts";
 
 export interface HostUploadParts {
   app: string;

@@ -11,6 +11,7 @@ import { readConfig, siteUrl } from "./config.ts";
 import type { Effects } from "./effects.ts";
 import { childEnvironment, type Exec } from "./exec.ts";
 import type { ReadFile } from "./file-bytes.ts";
+import type { TokenSource } from "./github-tokens.ts";
 import { HostLog } from "./host-log.ts";
 import { HostRun } from "./host-run.ts";
 import type { Inputs } from "./inputs.ts";
@@ -21,7 +22,7 @@ import type { PackFile } from "./project.ts";
 import { findCommit, releaseTime } from "./release.ts";
 import { activateAll, deployAll, oneByOne, stageAll } from "./rollout.ts";
 import { checkServerApp, checkServerAppPacked } from "./server-app.ts";
-import { type TokenSource, tokenSource } from "./sign.ts";
+import { tokenSource } from "./sign.ts";
 import { type VendoredWheels, vendorWheels, type WheelsContext, wheelsMode } from "./wheels.ts";
 
 /** What the steps of a job share. */

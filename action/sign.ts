@@ -1,12 +1,6 @@
-import { type Audience, formatAudience } from "../shared/audience.ts";
+import { formatAudience } from "../shared/audience.ts";
 import { type Claims, importPrivateKey, signToken } from "../shared/key.ts";
-import { githubTokens } from "./github-tokens.ts";
-
-/** Where tokens come from: GitHub, or a key. Each is asked for only when it is needed, since GitHub's live five minutes. */
-export interface TokenSource {
-  /** A token for one call on one host. @throws CutoverError */
-  token(audience: Audience): Promise<string>;
-}
+import { githubTokens, type TokenSource } from "./github-tokens.ts";
 
 export interface TokenSourceRequest {
   signingKey: string;

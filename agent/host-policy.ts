@@ -1,7 +1,7 @@
 import { type Config, siteOf } from "../shared/config.ts";
 import type { ListenAddress } from "../shared/config-values.ts";
 import { CutoverError, type ErrorCode } from "../shared/errors.ts";
-import type { AppSettings } from "./settings.ts";
+import { type AppSettings, parsePortRange } from "./settings.ts";
 
 /** Where an app's site listens and what it answers to, with what of the host it needs for that. */
 export interface PermittedSite {
@@ -15,13 +15,22 @@ export interface PermittedSite {
 
 const unchanged = "Nothing was unpacked; the live release goes on serving.";
 
+/** Live, new, and one that is staged or still warm. */
+const runsAtOnce = 3;
+
 /**
- * A repository chooses only among what the host's owner allows. Asked before anything is unpacked, and again by the side
- * that writes the site.
- * @throws CutoverError listen_not_allowed, domain_not_allowed, peer_not_allowed, certificate_missing, with the line of the
- * host file that would allow it
+ * A repository chooses only among what the host's owner allows. Asked before anything is unpacked. The side that writes the
+ * site and chooses the ports asks again for its part.
+ * @throws CutoverError listen_not_allowed, domain_not_allowed, peer_not_allowed, certificate_missing, ports_not_allowed, with
+ * the line of the host file that would allow it
  */
-export function permit(config: Pick<Config, "site">, settings: AppSettings): PermittedSite {
+export function assertHostPolicy(config: Pick<Config, "site" | "server">, settings: AppSettings): void {
+  permittedSite(config, settings);
+  permittedPorts(config, settings);
+}
+
+/** @throws CutoverError listen_not_allowed, domain_not_allowed, peer_not_allowed, certificate_missing */
+export function permittedSite(config: Pick<Config, "site">, settings: AppSettings): PermittedSite {
   const site = siteOf(config);
   const own = config.site === "none" ? [] : (site.listen ?? settings.listen);
   const preview = site.preview?.listen === undefined ? [] : [site.preview.listen];
@@ -38,6 +47,36 @@ export function permit(config: Pick<Config, "site">, settings: AppSettings): Per
     tls: settings.tls,
     acmeChallenge: settings.acme_challenge,
   };
+}
+
+/** The ports that the host's owner lets an app's instances listen on, in their order. */
+export function allowedPorts({ ports = [] }: Pick<AppSettings, "ports">): number[] {
+  const all = [ports].flat().flatMap((range) => {
+    const { first, last } = parsePortRange(range);
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
+  return [...new Set(all)];
+}
+
+/**
+ * The ports that the app's instances may listen on. None are needed when they bind sockets.
+ * @throws CutoverError ports_not_allowed
+ */
+export function permittedPorts({ server }: Pick<Config, "server">, settings: AppSettings): number[] {
+  const allowed = allowedPorts(settings);
+  if (server.bind !== "port") return allowed;
+  const needed = server.instances * runsAtOnce;
+  const count = allowed.length;
+  if (count >= needed) return allowed;
+  const has = count === 0 ? "it allows none" : `it allows ${count}`;
+  throw new CutoverError(
+    "ports_not_allowed",
+    `${settings.app} needs ${needed} ports on the host for ${server.instances} instances, and ${has}: the live release, the new one, and one that is staged or still warm run at the same time.`,
+    {
+      unchanged,
+      fix: `In ${settings.file} on the host, write: ports: "9000-${9000 + Math.max(needed, 100) - 1}" (any range that nothing else uses), or \`bind: socket\` in cutover.yml.`,
+    },
+  );
 }
 
 /** Whether nginx ends TLS there. */

@@ -7,8 +7,7 @@ import type { Manifest } from "../../shared/manifest.ts";
 import { commandsSince, notUndone } from "../../shared/release-commands.ts";
 import type { RunSpec } from "../contracts/privileged.ts";
 import type { DeployRequest } from "../contracts/service.ts";
-import { permit } from "../host-policy.ts";
-import { permitPorts } from "../permit-ports.ts";
+import { assertHostPolicy } from "../host-policy.ts";
 import { interruption, reach, runSpec, saveJournal, type Work } from "./context.ts";
 import { isPause } from "./recovery/pause.ts";
 import { roomMaker } from "./retention/disk-space.ts";
@@ -61,8 +60,7 @@ export async function unpacked(work: Work, release: string): Promise<Manifest> {
     });
   }
   const manifest = await ports.releases.manifest(state.app, release);
-  permit(manifest.config, settings);
-  permitPorts(manifest.config, settings);
+  assertHostPolicy(manifest.config, settings);
   await assertReady(work, release, manifest.config);
   return manifest;
 }
@@ -105,8 +103,7 @@ function accept(
       fix: "Set `app` in cutover.yml to the name that the host knows.",
     });
   }
-  permit(manifest.config, settings);
-  permitPorts(manifest.config, settings);
+  assertHostPolicy(manifest.config, settings);
   const known = findRelease(state, manifest.release);
   if (known !== undefined && known.state !== "failed") {
     throw new CutoverError(
@@ -162,8 +159,7 @@ export async function deployAgain(
   state.journal = { deployment: deployment.view, run, from: state.live, brought, attempts: 0 };
   await saveJournal(work);
   const spec = await runSpec(work, run);
-  permit(spec.config, work.settings);
-  permitPorts(spec.config, work.settings);
+  assertHostPolicy(spec.config, work.settings);
   await assertReady(work, run, spec.config);
   await ports.privileged.prepareApp(state.app);
   if (weight < 100) await assertCanary(work, spec);

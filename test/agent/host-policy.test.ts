@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { permit } from "../../agent/host-policy.ts";
+import { allowedPorts, permittedPorts, permittedSite } from "../../agent/host-policy.ts";
 import { type AppSettings, appSettingsSchema } from "../../agent/settings.ts";
 import { type Config, configSchema } from "../../shared/config.ts";
 
@@ -24,7 +24,7 @@ test("a repository gets what the host allows, unless it chooses among it", () =>
     peers: ["10.0.0.11:8000"],
   });
   const given = { tls, acmeChallenge: "/var/www/letsencrypt" };
-  expect(permit(config(), host)).toEqual({
+  expect(permittedSite(config(), host)).toEqual({
     ...given,
     listen: [80, "[::]:80", "443 ssl"],
     serverNames: ["example.com", "*.example.com"],
@@ -35,8 +35,12 @@ test("a repository gets what the host allows, unless it chooses among it", () =>
     preview: { listen: 12001 },
     peers: [{ server: "10.0.0.11:8000" }],
   };
-  expect(permit(config({ site }), host)).toEqual({ ...given, listen: ["443 ssl", 80], serverNames: ["a.example.com"] });
-  expect(permit(config(), settings({ domains: ["*"] })).serverNames).toEqual([]);
+  expect(permittedSite(config({ site }), host)).toEqual({
+    ...given,
+    listen: ["443 ssl", 80],
+    serverNames: ["a.example.com"],
+  });
+  expect(permittedSite(config(), settings({ domains: ["*"] })).serverNames).toEqual([]);
 });
 
 const line = (text: string) => `In /etc/cutover/apps/shop.yml on the host, write: ${text}`;
@@ -80,13 +84,13 @@ test.each([
     "tls: { certificate: /etc/letsencrypt/live/NAME/fullchain.pem, key: /etc/letsencrypt/live/NAME/privkey.pem }",
   ],
 ])("site %j on a host with %j: %s", (site, host, code, wanted) => {
-  expect(() => permit(config({ site }), settings(host))).toThrow(
+  expect(() => permittedSite(config({ site }), settings(host))).toThrow(
     expect.objectContaining({ code, fix: line(wanted), unchanged: expect.stringContaining("Nothing was unpacked") }),
   );
 });
 
 test("a server block by hand asks for no address and no certificate", () => {
-  expect(() => permit(config({ site: "none" }), settings({ listen: ["443 ssl"] }))).not.toThrow();
+  expect(() => permittedSite(config({ site: "none" }), settings({ listen: ["443 ssl"] }))).not.toThrow();
 });
 
 test.each([
@@ -99,4 +103,37 @@ test.each([
   { acme_challenge: 'a"b' },
 ])("a host's file with %j is refused", (parts) => {
   expect(() => settings(parts)).toThrow();
+});
+
+const onPorts = (instances: number, bind = "port"): Config =>
+  configSchema.parse({ app: "shop", server: { kind: "gunicorn", app: "shop:app", bind, instances } });
+const withPorts = (ports?: AppSettings["ports"]): AppSettings => settings({ ports });
+
+test("the ports of one range, or of several, each once", () => {
+  expect(allowedPorts(withPorts("9000-9002"))).toEqual([9000, 9001, 9002]);
+  expect(allowedPorts(withPorts(["9000-9001", "9001-9001", "8000-8000"]))).toEqual([9000, 9001, 8000]);
+  expect(allowedPorts(withPorts())).toEqual([]);
+});
+
+test.each(["80-90", "9000", "9001-9000", "9000-70000", "a-b"])("%j is no range", (ports) => {
+  expect(appSettingsSchema.safeParse({ ports }).success).toBe(false);
+});
+
+test("instances on ports need three times as many: live, new, and one that is staged or warm", () => {
+  expect(() => permittedPorts(onPorts(2), withPorts("9000-9005"))).not.toThrow();
+  expect(() => permittedPorts(onPorts(2, "socket"), withPorts())).not.toThrow();
+  expect(() => permittedPorts(onPorts(2), withPorts())).toThrow(
+    expect.objectContaining({
+      code: "ports_not_allowed",
+      message: expect.stringContaining("needs 6 ports on the host for 2 instances, and it allows none"),
+      fix: expect.stringContaining('In /etc/cutover/apps/shop.yml on the host, write: ports: "9000-9099"'),
+    }),
+  );
+  expect(() => permittedPorts(onPorts(40), withPorts("9000-9099"))).toThrow(
+    expect.objectContaining({
+      code: "ports_not_allowed",
+      message: expect.stringContaining("needs 120 ports on the host for 40 instances, and it allows 100"),
+      fix: expect.stringContaining('ports: "9000-9119"'),
+    }),
+  );
 });

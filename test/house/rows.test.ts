@@ -7,35 +7,35 @@ const e2e = "test/e2e";
 const rows: Record<string, [file: string, title: string]> = {
   // Rollback, redeploy, abort, pin
   "rollback: relative to what is live": [
-    `${deploy}/going-back.test.ts`,
+    `${deploy}/watch/revert.test.ts`,
     "is relative to what is live, not to what is newest",
   ],
-  "rollback: only to good releases": [`${deploy}/going-back.test.ts`, "goes only to good releases"],
+  "rollback: only to good releases": [`${deploy}/watch/revert.test.ts`, "goes only to good releases"],
   "rollback: while a deploy is running": [
-    `${deploy}/going-back.test.ts`,
+    `${deploy}/watch/revert.test.ts`,
     "while a deploy is running is refused with the holder, or waits",
   ],
-  "rollback: twice in a row": [`${deploy}/going-back.test.ts`, "twice in a row goes back twice"],
+  "rollback: twice in a row": [`${deploy}/watch/revert.test.ts`, "twice in a row goes back twice"],
   "rollback: to a release whose environment was pruned": [
     `${e2e}/upkeep.test.ts`,
     "whose environment was pruned builds it again",
   ],
   "rollback: over a release command": ["test/agent/cli/upkeep.test.ts", "says so before it goes, and asks a person"],
-  "redeploy: relative to what is live": [`${deploy}/going-back.test.ts`, "is of what is live after a rollback"],
+  "redeploy: relative to what is live": [`${deploy}/watch/revert.test.ts`, "is of what is live after a rollback"],
   "redeploy: while a deploy is running": [
-    `${deploy}/going-back.test.ts`,
+    `${deploy}/watch/revert.test.ts`,
     "while a deploy is running is refused with the holder",
   ],
-  "redeploy: twice in a row": [`${deploy}/going-back.test.ts`, "twice in a row is two sets of fresh instances"],
+  "redeploy: twice in a row": [`${deploy}/watch/revert.test.ts`, "twice in a row is two sets of fresh instances"],
   "abort: of a running deploy": [
     `${deploy}/deploy.test.ts`,
     "an abort before the cutover undoes; after it, it is refused",
   ],
-  "abort: twice in a row": [`${deploy}/going-back.test.ts`, "an abort twice in a row is refused the second time"],
+  "abort: twice in a row": [`${deploy}/watch/revert.test.ts`, "an abort twice in a row is refused the second time"],
   "pin: keeps from pruning": [`${e2e}/upkeep.test.ts`, "a pinned release stays on the disk while others are pruned"],
-  "pin: while a deploy is running": [`${deploy}/going-back.test.ts`, "works while a deploy is running"],
+  "pin: while a deploy is running": [`${deploy}/watch/revert.test.ts`, "works while a deploy is running"],
   "pin: only of a good release": [
-    `${deploy}/going-back.test.ts`,
+    `${deploy}/watch/revert.test.ts`,
     "of a release that is not here, or that failed, is refused",
   ],
   // Locks
@@ -43,10 +43,13 @@ const rows: Record<string, [file: string, title: string]> = {
     `${e2e}/bad-deployments.test.ts`,
     "the second is told who holds the app, and changes nothing",
   ],
-  "lock: many apps at once": [`${deploy}/turns.test.ts`, "many apps are deployed at once, each by its own"],
-  "lock: the holder is named": [`${deploy}/turns.test.ts`, "is named with its repository, its run and since when"],
+  "lock: many apps at once": [`${deploy}/queue/queue.test.ts`, "many apps are deployed at once, each by its own"],
+  "lock: the holder is named": [
+    `${deploy}/queue/queue.test.ts`,
+    "is named with its repository, its run and since when",
+  ],
   "lock: the client is gone in an upload": [
-    `${deploy}/turns.test.ts`,
+    `${deploy}/queue/queue.test.ts`,
     "ends when its client is gone in the middle of an upload",
   ],
   "lock: the client is gone after the stage": [
@@ -55,26 +58,26 @@ const rows: Record<string, [file: string, title: string]> = {
   ],
   "lock: --wait": ["test/agent/cli/commands.test.ts", "--wait is how long a command waits"],
   "lock: wait of the Action": [`${e2e}/bad-deployments.test.ts`, "the second waits when the input `wait` asks for it"],
-  "lock: the turn comes, or the time is over": [`${deploy}/turns.test.ts`, "who waits gets the next turn"],
+  "lock: the turn comes, or the time is over": [`${deploy}/queue/queue.test.ts`, "who waits gets the next turn"],
   "lock: two agents on one directory": [
     "test/torture/torture.test.ts",
     "a second agent over the same directory refuses to start",
   ],
   // Housekeeping
-  "prune: by state and keep": [`${deploy}/housekeeping.test.ts`, "pruning is by state and by `keep`"],
+  "prune: by state and keep": [`${deploy}/retention/housekeeping.test.ts`, "pruning is by state and by `keep`"],
   "prune: venvs by use": ["test/agent/host/python/python.test.ts", "is removed when no kept release links to it"],
   "prune: logs and events with what used them": [
-    `${deploy}/housekeeping.test.ts`,
+    `${deploy}/retention/housekeeping.test.ts`,
     "environments, logs and events go with what used them",
   ],
-  "prune: logs by size": [`${deploy}/housekeeping.test.ts`, "logs are bounded by size"],
+  "prune: logs by size": [`${deploy}/retention/housekeeping.test.ts`, "logs are bounded by size"],
   "prune: the audit log by size": ["test/agent/host/store/audit-files.test.ts", "the audit log is bounded: by size"],
   "prune: fails for a moment": [`${deploy}/faults-once.test.ts`, "a prune that fails once is done at the second try"],
   "disk: needed, free, and what pruning would give": [
-    `${deploy}/housekeeping.test.ts`,
+    `${deploy}/retention/housekeeping.test.ts`,
     "the disk is checked before an upload is read",
   ],
-  "disk: pruning is not enough": [`${deploy}/housekeeping.test.ts`, "told also where it is not enough"],
+  "disk: pruning is not enough": [`${deploy}/retention/housekeeping.test.ts`, "told also where it is not enough"],
   "disk: pruning is enough": [`${e2e}/bad-disk.test.ts`, "but older releases that make enough room go first"],
   "disk: full": [`${e2e}/bad-disk.test.ts`, "where not a byte is free, and the next one works"],
   "disk: no files left": [`${e2e}/bad-disk.test.ts`, "where the files run out while it is unpacked"],
@@ -134,17 +137,17 @@ const rows: Record<string, [file: string, title: string]> = {
   ],
   // Shut-down
   "shut-down: each step before the cutover": [
-    `${deploy}/shut-down.test.ts`,
+    `${deploy}/recovery/shut-down.test.ts`,
     "that step ends, and the next start goes on after %s",
   ],
-  "shut-down: the health check": [`${deploy}/shut-down.test.ts`, "shut down during the health check"],
+  "shut-down: the health check": [`${deploy}/recovery/shut-down.test.ts`, "shut down during the health check"],
   "shut-down: after the cutover": [
-    `${deploy}/shut-down.test.ts`,
+    `${deploy}/recovery/shut-down.test.ts`,
     "the traffic has moved, and the next start watches and drains",
   ],
-  "shut-down: in an upload": [`${deploy}/shut-down.test.ts`, "a bundle that is still coming cannot go on"],
+  "shut-down: in an upload": [`${deploy}/recovery/shut-down.test.ts`, "a bundle that is still coming cannot go on"],
   "shut-down: in a hand-over of processes": [
-    `${deploy}/processes.test.ts`,
+    `${deploy}/steps/processes.test.ts`,
     "gives the live run its processes back, and the next start goes on",
   ],
   "shut-down: in a release command": [
@@ -152,7 +155,7 @@ const rows: Record<string, [file: string, title: string]> = {
     "waits for a release command only for a while, ends it",
   ],
   "shut-down: in a rollback, a redeploy, a canary's step": [
-    `${deploy}/shut-down.test.ts`,
+    `${deploy}/recovery/shut-down.test.ts`,
     "a rollback, a redeploy and a canary's step go on too",
   ],
   "shut-down: within 10 s, and the job is green": [
@@ -185,7 +188,7 @@ const rows: Record<string, [file: string, title: string]> = {
   "history: shows it": ["test/agent/cli/history.test.ts", "history shows who did what, when and with which result"],
   "webhooks: JSON, signed": ["test/agent/observe/webhooks.test.ts", "a webhook is sent as JSON, signed"],
   "webhooks: Slack": ["test/agent/observe/webhook-body.test.ts", "Slack gets a message"],
-  "webhooks: an app is held": [`${deploy}/repair.test.ts`, "that gives up tells whoever listens for ends"],
+  "webhooks: an app is held": [`${deploy}/recovery/repair.test.ts`, "that gives up tells whoever listens for ends"],
 };
 
 test.each(Object.entries(rows))("the test of %s is there", (_row, [file, title]) => {

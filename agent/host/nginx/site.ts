@@ -8,7 +8,7 @@ import type { ListenAddress } from "../../../shared/config-values.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Clock } from "../../contracts/ports.ts";
 import type { SitePart, SiteRequest } from "../../contracts/privileged.ts";
-import { isSecure, type PermittedSite, permit } from "../../host-policy.ts";
+import { isSecure, type PermittedSite, permittedSite } from "../../host-policy.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
 import { tcpSockets } from "../net/proc-net.ts";
 import { listenedPorts, takenAddresses } from "../net/taken-addresses.ts";
@@ -43,7 +43,7 @@ export class Sites {
    * config_invalid where this nginx cannot do what is asked for
    */
   async check(config: Config, settings: AppSettings): Promise<PermittedSite> {
-    const permitted = permit(config, settings);
+    const permitted = permittedSite(config, settings);
     const preview = previewListen(config);
     if ([...permitted.listen, ...preview].some(isSecure) && config.site !== "none") await checkCertificate(settings);
     if (config.static.some(({ gzip_static: wanted }) => wanted)) await this.#checkGzipStatic(config.app);
@@ -57,7 +57,7 @@ export class Sites {
   async checkFree(config: Config, settings: AppSettings): Promise<void> {
     await this.#nginx.assertRuns();
     if (config.site === "none") return;
-    const wanted = [...permit(config, settings).listen, ...previewListen(config)];
+    const wanted = [...permittedSite(config, settings).listen, ...previewListen(config)];
     const taken = takenAddresses(wanted, await tcpSockets());
     if (taken.length === 0) return;
     const present = (await readIfThere(join(this.#settings.nginx.conf_dir, siteFileName(settings.app)))) ?? "";

@@ -5,7 +5,7 @@ import { appName, releaseId, runId } from "../../../shared/names.ts";
 import type { Apps, Clock } from "../../contracts/ports.ts";
 import type { Instance, ProcessGroup, ProgramStatus, RunSpec } from "../../contracts/privileged.ts";
 import { effect } from "../../effects.ts";
-import { allowedPorts, permitPorts } from "../../permit-ports.ts";
+import { permittedPorts } from "../../host-policy.ts";
 import { type HostApp, specEnvironment } from "../exec/app-commands.ts";
 import { parseAddress } from "../net/address.ts";
 import { type PortRequest, RunPorts } from "../net/run-ports.ts";
@@ -180,8 +180,7 @@ export class AppPrograms {
       count: config.server.instances,
       allowed: async () => {
         const settings = await this.#options.apps.settings(app);
-        permitPorts(config, settings);
-        return { ports: allowedPorts(settings), file: settings.file };
+        return { ports: permittedPorts(config, settings), file: settings.file };
       },
     };
   }
