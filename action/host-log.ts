@@ -1,10 +1,10 @@
 import prettyBytes from "pretty-bytes";
 import prettyMilliseconds from "pretty-ms";
-import type { DeploymentState } from "../shared/protocol.ts";
+import type { ReportedState } from "../shared/deployment-states.ts";
 import type { Log } from "./log.ts";
 
 /** What is done on the way to each state, as a heading. */
-export const activities: Record<DeploymentState, string> = {
+export const activities: Record<ReportedState, string> = {
   received: "receive",
   verified: "verify",
   unpacked: "unpack",

@@ -1,10 +1,6 @@
+import { type ReportedState, reportedAfter } from "../shared/deployment-states.ts";
 import { CutoverError } from "../shared/errors.ts";
-import {
-  type DeploymentEvent,
-  type DeploymentState,
-  type DeploymentView,
-  deploymentStates,
-} from "../shared/protocol.ts";
+import type { DeploymentEvent, DeploymentView } from "../shared/protocol.ts";
 import type { AgentClient } from "./agent-client.ts";
 import { activities, type HostLog } from "./host-log.ts";
 import type { HostReport } from "./job-report.ts";
@@ -48,7 +44,7 @@ export class HostProgress {
   async follow(
     deployment: string,
     signal: AbortSignal,
-    onState?: (state: DeploymentState) => void,
+    onState?: (state: ReportedState) => void,
   ): Promise<DeploymentView> {
     this.#activity = "deploy";
     for await (const event of this.#client.events(deployment, signal)) {
@@ -77,7 +73,7 @@ export class HostProgress {
   }
 }
 
-function activityAfter(state: DeploymentState): string {
-  const next = deploymentStates[deploymentStates.indexOf(state) + 1];
+function activityAfter(state: ReportedState): string {
+  const next = reportedAfter(state);
   return next === undefined ? "finish" : activities[next];
 }

@@ -1,7 +1,8 @@
 import type { Operation } from "../shared/audience.ts";
+import type { ReportedState } from "../shared/deployment-states.ts";
 import { asCutoverError, CutoverError, type ErrorCode } from "../shared/errors.ts";
 import { fromProblem } from "../shared/problem.ts";
-import { type DeploymentState, type DeploymentView, routes } from "../shared/protocol.ts";
+import { type DeploymentView, routes } from "../shared/protocol.ts";
 import type { AgentClient } from "./agent-client.ts";
 import type { Bundle } from "./bundle.ts";
 import { HostProgress } from "./host-progress.ts";
@@ -13,7 +14,7 @@ export interface HostParts extends HostUploadParts {
 }
 
 export interface StageOptions extends SendOptions {
-  onState?(state: DeploymentState): void;
+  onState?(state: ReportedState): void;
 }
 
 /** An activation has two ends: the traffic has moved, and the old instances are gone. */
@@ -270,12 +271,12 @@ export class HostRun {
     return tokens.token({ host: client.host, app, operation });
   }
 
-  async #toSuccess(deployment: string, signal: AbortSignal, onState?: (state: DeploymentState) => void) {
+  async #toSuccess(deployment: string, signal: AbortSignal, onState?: (state: ReportedState) => void) {
     const view = await this.#follow(deployment, signal, onState);
     if (view.outcome !== "succeeded") throw endedBadly(view);
   }
 
-  async #follow(deployment: string, signal: AbortSignal, onState?: (state: DeploymentState) => void) {
+  async #follow(deployment: string, signal: AbortSignal, onState?: (state: ReportedState) => void) {
     const view = await this.#progress.follow(deployment, signal, onState);
     if (view.outcome !== "staged") this.#deployment = undefined;
     return view;

@@ -1,5 +1,5 @@
+import { isAtLeast, type ReportedState } from "../shared/deployment-states.ts";
 import { CutoverError } from "../shared/errors.ts";
-import { deploymentStates } from "../shared/protocol.ts";
 import type { Bundle } from "./bundle.ts";
 import type { HostRun } from "./host-run.ts";
 
@@ -45,8 +45,8 @@ export async function stageAll(hosts: HostRun[], request: StageRequest, leaseMs 
   const stop = AbortSignal.any([signal, others.signal]);
   const started: Promise<void>[] = [];
   const start = (host: HostRun, withCommand: boolean, onReleased?: () => void) => {
-    const onState = (state: (typeof deploymentStates)[number]) => {
-      if (deploymentStates.indexOf(state) >= deploymentStates.indexOf("released")) onReleased?.();
+    const onState = (state: ReportedState) => {
+      if (isAtLeast(state, "released")) onReleased?.();
     };
     started.push(host.stage(bundle, { releaseCommand: withCommand, leaseMs, signal: stop, onState }));
   };

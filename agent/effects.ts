@@ -1,7 +1,7 @@
 import { appendFileSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type DeploymentState, deploymentStates } from "../shared/deployment-states.ts";
 import { CutoverError } from "../shared/errors.ts";
-import { type DeploymentState, deploymentStates } from "../shared/protocol.ts";
 
 /**
  * What the agent does to a host, each effect by its name, so that a test can kill the agent or fail it exactly there and

@@ -53,6 +53,7 @@ export const errorCodes = {
   app_not_found: "The host has no such app.",
   app_exists: "The host already has an app of this name.",
   app_held: "The app takes no deployments until a person has looked at it.",
+  state_unreadable: "The app's state file is gone, torn or of a newer agent, so the app takes no deployments.",
   release_not_found: "The host does not have this release.",
   release_exists: "The host has another release with this id.",
   deployment_not_found: "The agent knows no such deployment.",

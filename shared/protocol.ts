@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { deploymentId } from "./audience.ts";
+import { reportedStates } from "./deployment-states.ts";
 import type { CutoverError } from "./errors.ts";
 import type { ManifestFile } from "./manifest.ts";
 import { appName, digest, releaseId, runId } from "./names.ts";
@@ -7,22 +8,7 @@ import { appName, digest, releaseId, runId } from "./names.ts";
 /** What the agent and those who call it say to each other. Times are ISO 8601 in UTC, durations milliseconds. */
 export const protocolVersion = 1;
 
-/** A deployment's states, in their order. Up to `healthy` a failure undoes; from `cut_over` it finishes forward. */
-export const deploymentStates = [
-  "received",
-  "verified",
-  "unpacked",
-  "built",
-  "released",
-  "started",
-  "healthy",
-  "cut_over",
-  "drained",
-  "retired",
-  "done",
-] as const;
-export const deploymentState = z.enum(deploymentStates);
-export type DeploymentState = z.output<typeof deploymentState>;
+const reportedState = z.enum(reportedStates);
 
 /** `staged`: healthy, without traffic, and at rest until it is activated, aborted or replaced. */
 export const outcome = z.enum(["running", "succeeded", "staged", "failed", "aborted"]);
@@ -67,7 +53,7 @@ export const actor = z.object({
 });
 export type Actor = z.output<typeof actor>;
 
-export const phase = z.object({ state: deploymentState, took: z.number() });
+export const phase = z.object({ state: reportedState, took: z.number() });
 
 export const deploymentView = z.object({
   id: deploymentId,
@@ -75,7 +61,7 @@ export const deploymentView = z.object({
   kind: deploymentKind,
   /** Absent until a deploy's manifest was read. */
   release: releaseId.optional(),
-  state: deploymentState,
+  state: reportedState,
   outcome,
   by: actor,
   started: z.iso.datetime(),
@@ -99,7 +85,7 @@ export const deploymentEvent = z.discriminatedUnion("type", [
   z.object({
     ...eventBase,
     type: z.literal("state"),
-    state: deploymentState,
+    state: reportedState,
     took: z.number(),
     note: z.string().optional(),
   }),

@@ -18282,6 +18282,7 @@ const errorCodes = {
 	app_not_found: "The host has no such app.",
 	app_exists: "The host already has an app of this name.",
 	app_held: "The app takes no deployments until a person has looked at it.",
+	state_unreadable: "The app's state file is gone, torn or of a newer agent, so the app takes no deployments.",
 	release_not_found: "The host does not have this release.",
 	release_exists: "The host has another release with this id.",
 	deployment_not_found: "The agent knows no such deployment.",
@@ -37419,22 +37420,34 @@ function formatOperation(operation) {
 }
 const deploymentId = string().regex(/^[A-Za-z0-9_-]{22}$/);
 union([releaseId, literal("live")]);
+/** In the order in which a deployment reaches them; it may leave some out. */
+const deploymentStates = Object.keys({
+	received: "undo",
+	verified: "undo",
+	unpacked: "undo",
+	built: "undo",
+	released: "undo",
+	started: "undo",
+	healthy: "undo",
+	/** The traffic is about to move, and may have moved. */
+	cutting_over: "finish",
+	/** All of the traffic has moved, and the state says so. */
+	cut_over: "finish",
+	drained: "finish",
+	retired: "finish",
+	done: "finish"
+});
+/** Whether a deployment that stands at `state` has reached `wanted`, or has gone past it. */
+function isAtLeast(state, wanted) {
+	return deploymentStates.indexOf(state) >= deploymentStates.indexOf(wanted);
+}
+const reportedStates = deploymentStates.filter((state) => state !== "cutting_over");
+/** What a deployment that has reached `state` reaches next, if it leaves nothing out. */
+function reportedAfter(state) {
+	return reportedStates[reportedStates.indexOf(state) + 1];
+}
 // shared/protocol.ts
-/** A deployment's states, in their order. Up to `healthy` a failure undoes; from `cut_over` it finishes forward. */
-const deploymentStates = [
-	"received",
-	"verified",
-	"unpacked",
-	"built",
-	"released",
-	"started",
-	"healthy",
-	"cut_over",
-	"drained",
-	"retired",
-	"done"
-];
-const deploymentState = _enum(deploymentStates);
+const reportedState = _enum(reportedStates);
 /** `staged`: healthy, without traffic, and at rest until it is activated, aborted or replaced. */
 const outcome = _enum([
 	"running",
@@ -37472,7 +37485,7 @@ const actor = object({
 	run_url: string().optional()
 });
 const phase = object({
-	state: deploymentState,
+	state: reportedState,
 	took: number()
 });
 const deploymentView = object({
@@ -37481,7 +37494,7 @@ const deploymentView = object({
 	kind: deploymentKind,
 	/** Absent until a deploy's manifest was read. */
 	release: releaseId.optional(),
-	state: deploymentState,
+	state: reportedState,
 	outcome,
 	by: actor,
 	started: datetime(),
@@ -37504,7 +37517,7 @@ const deploymentEvent = discriminatedUnion("type", [
 	object({
 		...eventBase,
 		type: literal("state"),
-		state: deploymentState,
+		state: reportedState,
 		took: number(),
 		note: string().optional()
 	}),
@@ -37776,7 +37789,7 @@ var HostProgress = class {
 	}
 };
 function activityAfter(state) {
-	const next = deploymentStates[deploymentStates.indexOf(state) + 1];
+	const next = reportedAfter(state);
 	return next === void 0 ? "finish" : activities[next];
 }
 // action/host-upload.ts
@@ -38254,7 +38267,7 @@ async function stageAll(hosts, request, leaseMs = 0) {
 	const started = [];
 	const start = (host, withCommand, onReleased) => {
 		const onState = (state) => {
-			if (deploymentStates.indexOf(state) >= deploymentStates.indexOf("released")) onReleased?.();
+			if (isAtLeast(state, "released")) onReleased?.();
 		};
 		started.push(host.stage(bundle, {
 			releaseCommand: withCommand,

@@ -1,6 +1,7 @@
 import prettyMs from "pretty-ms";
+import type { ReportedState } from "../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../shared/names.ts";
-import type { AppView, DeploymentEvent, DeploymentState, DeploymentView, ReleaseView } from "../../shared/protocol.ts";
+import type { AppView, DeploymentEvent, DeploymentView, ReleaseView } from "../../shared/protocol.ts";
 import { renderTable } from "./table.ts";
 import { type Style, safe } from "./terminal.ts";
 
@@ -11,7 +12,7 @@ export interface ViewOptions {
   now: number;
 }
 
-const stateWords: Record<DeploymentState, string> = {
+const stateWords: Record<ReportedState, string> = {
   received: "received",
   verified: "bundle verified",
   unpacked: "unpacked",

@@ -1,7 +1,8 @@
 import type { Ports } from "../contracts/ports.ts";
-import { type AppState, assertNeverLive, loadState } from "./state.ts";
+import type { AppState } from "./state.ts";
+import { assertNeverLive, loadState } from "./state-format.ts";
 
-/** The state of each app, read once: what is in memory is what the file has, or is about to get. */
+/** The state of each app, read once. Memory holds what the file has, or is about to get. */
 export class AppStates {
   readonly #ports: Pick<Ports, "apps" | "states" | "releases">;
   readonly #states = new Map<string, AppState>();
@@ -10,7 +11,7 @@ export class AppStates {
     this.#ports = ports;
   }
 
-  /** @throws CutoverError app_not_found, app_held */
+  /** @throws CutoverError app_not_found, state_unreadable */
   async of(app: string): Promise<AppState> {
     const known = this.#states.get(app);
     if (known !== undefined) return known;
@@ -22,7 +23,7 @@ export class AppStates {
     return first;
   }
 
-  /** Takes a state that was made anew for the app's own. */
+  /** From now on this is the app's state: it was reconstructed. */
   adopt(app: string, state: AppState): void {
     this.#states.set(app, state);
   }

@@ -19,8 +19,8 @@ interface Parts {
 type InstanceView = AppView["instances"][number];
 
 /**
- * How an app stands: what is in its state, what supervisor and the kernel say of its instances, where its slots point.
- * Where supervisord does not answer, all the rest is told.
+ * The status of an app: its state, what supervisor and the kernel say of its instances, where its slots lead. If supervisord
+ * does not answer, the view has all the rest.
  */
 export async function viewApp({ ports, settings, state, running }: Parts): Promise<AppView> {
   const runs = [state.live, state.staged?.run, state.warm?.run].filter((run) => typeof run === "string");
@@ -49,7 +49,7 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
   };
 }
 
-/** What does not answer once is not asked again: each question may take ten seconds. */
+/** A supervisord that does not answer once is not asked again: each question may take ten seconds. */
 class Asked {
   problem: string | undefined;
 

@@ -1,15 +1,14 @@
-import { type Config, siteOf } from "../../shared/config.ts";
+import type { ReportedState } from "../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../shared/names.ts";
-import type { DeploymentState } from "../../shared/protocol.ts";
 import type { Ports } from "../contracts/ports.ts";
 import type { RunSpec } from "../contracts/privileged.ts";
 import type { Logger } from "../logger.ts";
 import type { AppSettings } from "../settings.ts";
 import type { Deployment } from "./deployment.ts";
-import type { AppState } from "./state.ts";
+import { type AppState, updateJournal } from "./state.ts";
 
 /** What every step of a deployment has at hand. Only the holder of the app's lock has one. */
-export interface Work {
+export interface DeployContext {
   ports: Ports;
   settings: AppSettings;
   state: AppState;
@@ -19,40 +18,32 @@ export interface Work {
   stopping: AbortSignal;
 }
 
-/** Ends what only waits: the deployment was aborted, or the agent shuts down. */
-export function interruption({ deployment, stopping }: Pick<Work, "deployment" | "stopping">): AbortSignal {
+/** Aborted when a wait must end: somebody aborted the deployment, or the agent shuts down. */
+export function interruption({ deployment, stopping }: Pick<DeployContext, "deployment" | "stopping">): AbortSignal {
   return AbortSignal.any([deployment.signal, stopping]);
 }
 
-/** Says that a state was reached, and writes the journal before the next step has an effect. */
-export async function reach(work: Work, state: DeploymentState, note?: string): Promise<void> {
-  work.deployment.reached(state, note);
-  await saveJournal(work);
+/** Tells that a state was reached, and writes the journal before the next step has an effect. */
+export async function reach(context: DeployContext, state: ReportedState, note?: string): Promise<void> {
+  context.deployment.reached(state, note);
+  await saveJournal(context);
 }
 
-/** @param intent a state that is about to be entered, for the one step that cannot be undone */
-export async function saveJournal({ ports, state, deployment }: Work, intent?: DeploymentState): Promise<void> {
-  if (state.journal !== null) {
-    const view = deployment.view;
-    state.journal.deployment = intent === undefined ? view : { ...view, state: intent };
-  }
+/** Writes the state that the deployment has reached. */
+export async function saveJournal({ ports, state, deployment }: DeployContext): Promise<void> {
+  updateJournal(state, deployment.record);
   await ports.states.save(state.app, state);
 }
 
-export async function runSpec({ ports, state }: Pick<Work, "ports" | "state">, run: string): Promise<RunSpec> {
+/** Writes that the traffic is about to move. From here on, a kill makes the next agent finish the deployment. */
+export async function saveIntent({ ports, state, deployment }: DeployContext): Promise<void> {
+  updateJournal(state, { ...deployment.record, state: "cutting_over" });
+  await ports.states.save(state.app, state);
+}
+
+/** @throws CutoverError release_not_found */
+export async function runSpec({ ports, state }: Pick<DeployContext, "ports" | "state">, run: string): Promise<RunSpec> {
   const release = releaseOfRun(run);
   const config = await ports.releases.config(state.app, release);
   return { app: state.app, run, release, config };
-}
-
-/** The name by which the app is asked for its health: what a visitor would ask for. */
-export function healthHost(config: Config, settings: AppSettings): string {
-  const names = [...(siteOf(config).server_name ?? []), ...settings.domains];
-  return config.health.host ?? names.find((name) => name !== "_" && !name.startsWith("*")) ?? "localhost";
-}
-
-export function sum(counts: Map<string, number>): number {
-  let total = 0;
-  for (const count of counts.values()) total += count;
-  return total;
 }

@@ -1,44 +1,45 @@
 import { randomBytes } from "node:crypto";
+import { type DeploymentState, isAtLeast, type ReportedState, reported } from "../../shared/deployment-states.ts";
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
 import {
   type Actor,
   type DeploymentEvent,
   type DeploymentKind,
-  type DeploymentState,
   type DeploymentView,
   type Outcome,
   toFailure,
 } from "../../shared/protocol.ts";
 import type { Clock, EventFiles } from "../contracts/ports.ts";
+import type { DeploymentRecord } from "./state-format.ts";
 
 /** What an event is before it has its number and time. */
 type EventBody = DeploymentEvent extends infer E ? (E extends DeploymentEvent ? Omit<E, "id" | "at"> : never) : never;
 
-/** Characters of output that a deployment keeps, and what each line counts beside its own. */
+/** Characters of output that a deployment keeps, and what each line counts besides its own. */
 const outputLimit = 4 * 1024 ** 2;
 const perLine = 100;
 
 interface DeploymentParts {
   clock: Clock;
   files: EventFiles;
-  view: DeploymentView;
-  /** Events of an earlier life of the agent. */
+  record: DeploymentView | DeploymentRecord;
+  /** Events from before the agent was restarted. */
   past?: DeploymentEvent[];
 }
 
-/** 16 random bytes: who knows them may follow the deployment. None begins with `-`, which a command line takes for an option. */
+/** 16 random bytes: who knows them may follow the deployment. None begins with `-`, since a command line takes that for an option. */
 export function newDeploymentId(): string {
   return randomBytes(16).toString("base64url").replace(/^-/, "_");
 }
 
-/** One deployment while it runs: where it stands, its events and those who follow them, and whether it was aborted. */
+/** One deployment while it runs: its state, its events, who follows them, and whether it was aborted. */
 export class Deployment {
   readonly #clock: Clock;
   readonly #files: EventFiles;
   readonly #events: DeploymentEvent[];
   readonly #abort = new AbortController();
   readonly #watch = new AbortController();
-  #view: DeploymentView;
+  readonly #record: DeploymentRecord;
   #last: number;
   #output = 0;
   #changed = Promise.withResolvers<void>();
@@ -47,10 +48,10 @@ export class Deployment {
   /** Why it could be neither finished nor undone yet. */
   trouble: string | undefined;
 
-  constructor({ clock, files, view, past = [] }: DeploymentParts) {
+  constructor({ clock, files, record, past = [] }: DeploymentParts) {
     this.#clock = clock;
     this.#files = files;
-    this.#view = view;
+    this.#record = structuredClone(record);
     this.#events = past;
     this.#last = clock.elapsed();
   }
@@ -65,7 +66,7 @@ export class Deployment {
     by: Actor;
   }): Deployment {
     const { clock, files, app, kind, release, weight, by } = parts;
-    const view: DeploymentView = {
+    const record: DeploymentView = {
       id: newDeploymentId(),
       app,
       kind,
@@ -77,44 +78,57 @@ export class Deployment {
       started: new Date(clock.now()).toISOString(),
       phases: [],
     };
-    return new Deployment({ clock, files, view });
+    return new Deployment({ clock, files, record });
   }
 
   get id(): string {
-    return this.#view.id;
+    return this.#record.id;
   }
 
   get app(): string {
-    return this.#view.app;
+    return this.#record.app;
   }
 
+  /** For callers. */
   get view(): DeploymentView {
-    return structuredClone(this.#view);
+    return { ...structuredClone(this.#record), state: reported(this.#record.state) };
+  }
+
+  /** For the journal. */
+  get record(): DeploymentRecord {
+    return structuredClone(this.#record);
   }
 
   get state(): DeploymentState {
-    return this.#view.state;
+    return this.#record.state;
   }
 
   get outcome(): Outcome {
-    return this.#view.outcome;
+    return this.#record.outcome;
   }
 
-  /** Aborted when the deployment was, for whatever reason. Not looked at after the cutover. */
+  /** Aborted when the deployment is aborted, for any reason. Nobody looks at it after the cutover. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
-  /** Whether it has reached this state, in this life of the agent or in an earlier one. */
-  has(state: DeploymentState): boolean {
-    return this.#view.phases.some((phase) => phase.state === state);
+  /** Also when it got there before the agent was restarted. */
+  isAtLeast(state: DeploymentState): boolean {
+    return isAtLeast(this.#record.state, state);
   }
 
   abort(reason: CutoverError): void {
     this.#abort.abort(reason);
   }
 
-  /** Aborted when what has cut over is not watched any longer. */
+  /** Aborts the deployment when the signal is aborted, until the result is disposed. */
+  abortOn(signal: AbortSignal, reason: () => CutoverError): Disposable {
+    const abort = () => this.abort(reason());
+    signal.addEventListener("abort", abort, { once: true });
+    return { [Symbol.dispose]: () => signal.removeEventListener("abort", abort) };
+  }
+
+  /** Aborted when the live run is no longer watched. */
   get watchEnded(): AbortSignal {
     return this.#watch.signal;
   }
@@ -123,23 +137,23 @@ export class Deployment {
     this.#watch.abort();
   }
 
-  /** Time since the last state counts from now: waiting for the lock is nobody's phase. */
+  /** The time of the next state counts from now: waiting for the app's lock belongs to no phase. */
   restartClock(): void {
     this.#last = this.#clock.elapsed();
   }
 
   named(release: string): void {
-    this.#view.release = release;
+    this.#record.release = release;
   }
 
-  /** Only once: what is done again after a restart is no news. */
-  reached(state: DeploymentState, note?: string): void {
-    if (this.has(state)) return;
+  /** Told only once: what is done again after a restart is no news. */
+  reached(state: ReportedState, note?: string): void {
+    if (this.isAtLeast(state)) return;
     const now = this.#clock.elapsed();
     const took = now - this.#last;
     this.#last = now;
-    this.#view.state = state;
-    this.#view.phases.push({ state, took });
+    this.#record.state = state;
+    this.#record.phases.push({ state, took });
     this.#emit({ type: "state", state, took, ...(note !== undefined && { note }) });
   }
 
@@ -156,26 +170,26 @@ export class Deployment {
   }
 
   cut(requests: number): void {
-    this.#view.cut = (this.#view.cut ?? 0) + requests;
+    this.#record.cut = (this.#record.cut ?? 0) + requests;
   }
 
   drained(requests: number): void {
-    this.#view.drained = (this.#view.drained ?? 0) + requests;
+    this.#record.drained = (this.#record.drained ?? 0) + requests;
   }
 
   /** How it ended. Followers hear of it from `announce`, when it is on disk. */
   conclude(outcome: Exclude<Outcome, "running">, thrown?: unknown): void {
-    this.#view.outcome = outcome;
-    this.#view.finished = new Date(this.#clock.now()).toISOString();
-    if (thrown !== undefined) this.#view.failure = toFailure(asCutoverError(thrown));
+    this.#record.outcome = outcome;
+    this.#record.finished = new Date(this.#clock.now()).toISOString();
+    if (thrown !== undefined) this.#record.failure = toFailure(asCutoverError(thrown));
   }
 
-  /** The last event; nothing comes after it but a staged release's abort. */
+  /** The last event. Only the abort of a staged release comes after it. */
   announce(): void {
     this.#emit({ type: "end", deployment: this.view });
   }
 
-  /** Events after the given one, those of the past first, until the last or until the signal. */
+  /** Events after the given one, until the last event or until the signal. */
   async *follow(after: number, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
     let index = this.#events.findIndex(({ id }) => id > after);
     if (index < 0) index = this.#events.length;

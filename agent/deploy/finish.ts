@@ -1,80 +1,84 @@
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
 import { fromProblem } from "../../shared/problem.ts";
-import { reach, runSpec, saveJournal, type Work } from "./context.ts";
+import { type DeployContext, reach, runSpec, saveJournal } from "./context.ts";
+import { cutOver } from "./deploy.ts";
 import { isPause, pause } from "./recovery/pause.ts";
 import { undo } from "./recovery/undo.ts";
 import { prune } from "./retention/retire.ts";
-import { findRelease, liveRelease, type Onward, remember } from "./state.ts";
-import { finishForward } from "./steps/cutover.ts";
+import { closeJournal, liveRelease, markUnwell, mayHaveCutOver, remember } from "./state.ts";
+import type { ResumePoint } from "./state-format.ts";
 
-/** A full disk or a lost answer may be a moment's: this often an end is tried before it is left to the next start. */
+/** A full disk or a lost answer may pass: an end is tried this often before it is left to the next start. */
 const attempts = 3;
 const pauseMs = 500;
 
-/** How a story ends well: all traffic moved, none, or a part of it. */
+/** How a deployment's task ends well: all of the traffic moved, none of it, or a part. */
 export type Ending = "succeeded" | "staged" | "canary";
 
 /**
- * Runs a deployment's story to one of its ends, and writes that end. Never throws: how it ended is in the events.
- * @param onward what the next start goes on with, where the agent shuts down in the middle
+ * Runs a deployment's task to one of its ends, and writes that end. Never throws: the events say how it ended.
+ * @param resumePoint what the next start goes on with if the agent shuts down in the middle
  */
-export async function carryOut(work: Work, story: () => Promise<Ending>, onward?: Onward): Promise<void> {
-  const { deployment, log } = work;
+export async function runToEnd(
+  context: DeployContext,
+  task: () => Promise<Ending>,
+  resumePoint?: ResumePoint,
+): Promise<void> {
+  const { state, deployment, log } = context;
   try {
-    await end(work, await story());
+    await end(context, await task());
   } catch (thrown) {
-    if (onward !== undefined && isPause(work, thrown)) return pause(work, onward);
-    log.warn({ err: thrown, state: deployment.state }, "deployment did not go through");
-    if (hasCutOver(work)) await goOn(work, thrown);
-    else await takeBack(work, thrown);
+    if (resumePoint !== undefined && isPause(context, thrown)) return pause(context, resumePoint);
+    log.warn({ err: thrown, state: deployment.state }, "deployment failed");
+    if (mayHaveCutOver(state)) await finishForward(context, thrown);
+    else await failAndUndo(context, thrown);
   }
 }
 
-/** From the journal's intent on, not only from the moved slots: what may have moved is finished, never undone. */
-export function hasCutOver({ state }: Pick<Work, "state">): boolean {
-  const at = state.journal?.deployment.state;
-  return at === "cut_over" || at === "drained" || at === "retired" || at === "done";
-}
-
-async function end(work: Work, ending: Ending): Promise<void> {
-  const { ports, state, deployment, log } = work;
+async function end(context: DeployContext, ending: Ending): Promise<void> {
+  const { state, deployment } = context;
   if (ending === "succeeded") {
-    const keep = state.live === null ? Number.POSITIVE_INFINITY : (await runSpec(work, state.live)).config.keep;
-    // What cannot be removed at the second try either is taken again by the next prune; the deployment itself is done.
-    const tidied = () => prune({ ports, state }, keep);
-    await tidied()
-      .catch(tidied)
-      .catch((err: unknown) => log.warn({ err }, "prune failed"));
-    if (state.journal?.verdict === undefined) await reach(work, "done");
+    await tidyAfterCutover(context);
+    if (state.journal?.verdict === undefined) await reach(context, "done");
   } else {
-    const tidied = () => ports.traffic.tidy(state.app);
-    await tidied()
-      .catch(tidied)
-      .catch((err: unknown) => log.warn({ err }, "unused slots stay"));
+    await tidySlots(context);
   }
   const verdict = state.journal?.verdict;
-  const live = findRelease(state, liveRelease(state) ?? "");
-  if (ending === "succeeded" && live !== undefined) {
-    if (verdict?.back === false) live.unwell = true;
-    else if (verdict === undefined) delete live.unwell;
-  }
+  const live = liveRelease(state);
+  if (ending === "succeeded" && live !== null && verdict?.back !== true) markUnwell(state, live, verdict !== undefined);
   if (verdict !== undefined) deployment.conclude("failed", fromProblem(verdict.failure));
   else deployment.conclude(ending === "canary" ? "succeeded" : ending);
-  await close(work);
+  await close(context);
 }
 
-async function close({ ports, state, deployment }: Work): Promise<void> {
+/** What cannot be removed at the second try either is left to the next prune: the deployment itself is done. */
+async function tidyAfterCutover(context: DeployContext): Promise<void> {
+  const { ports, state, log } = context;
+  const keep = state.live === null ? Number.POSITIVE_INFINITY : (await runSpec(context, state.live)).config.keep;
+  const tidied = () => prune({ ports, state }, keep);
+  await tidied()
+    .catch(tidied)
+    .catch((err: unknown) => log.warn({ err }, "prune failed"));
+}
+
+async function tidySlots({ ports, state, log }: DeployContext): Promise<void> {
+  const tidied = () => ports.traffic.tidy(state.app);
+  await tidied()
+    .catch(tidied)
+    .catch((err: unknown) => log.warn({ err }, "unused slots stay"));
+}
+
+/** Writes the end. A deployment that was refused before it touched the host has no journal, and writes nothing. */
+async function close({ ports, state, deployment }: DeployContext): Promise<void> {
   remember(state, deployment.view);
-  // Refused before it touched the host: then the host is not touched now either.
-  const { journal, held } = state;
-  if (journal !== null) {
+  if (state.journal !== null) {
     // In one write: what held the app was this deployment.
-    Object.assign(state, { journal: null, held: null });
+    const reopen = closeJournal(state);
     try {
       await ports.states.save(state.app, state);
     } catch (thrown) {
-      // It is still in the file, and whoever tries again must know.
-      Object.assign(state, { journal, held });
+      // It is still in the file, and the next attempt must know.
+      reopen();
       throw thrown;
     }
   }
@@ -82,17 +86,17 @@ async function close({ ports, state, deployment }: Work): Promise<void> {
 }
 
 /**
- * Undoes a deployment that has not cut over. When even that fails again and again (supervisord is down), the journal stays, and the next
- * start of the agent or the next deployment takes it up.
+ * Undoes a deployment that has not cut over. If that fails again and again (supervisord is down), the journal stays, and the
+ * agent's next start or the next deployment undoes the rest.
  */
-export async function takeBack(work: Work, thrown: unknown): Promise<void> {
-  const { ports, deployment, log, stopping } = work;
+export async function failAndUndo(context: DeployContext, thrown: unknown): Promise<void> {
+  const { ports, deployment, log, stopping } = context;
   const reason = deployment.signal.aborted ? deployment.signal.reason : thrown;
   deployment.conclude(asCutoverError(reason).code === "aborted" ? "aborted" : "failed", reason);
   for (let attempt = 1; attempt <= attempts; attempt++) {
     try {
-      await undo(work);
-      return await close(work);
+      await undo(context);
+      return await close(context);
     } catch (err) {
       deployment.trouble = asCutoverError(err).message;
       log.error({ err, attempt }, "undo failed");
@@ -104,20 +108,20 @@ export async function takeBack(work: Work, thrown: unknown): Promise<void> {
   deployment.notice(
     `not undone to the end yet: ${why}. The agent does the rest at its next start or before the next deployment`,
   );
-  await saveJournal(work).catch((failed: unknown) => log.error({ err: failed }, "the journal could not be written"));
+  await saveJournal(context).catch((failed: unknown) => log.error({ err: failed }, "the journal could not be written"));
   deployment.announce();
 }
 
-/** Once the cutover has begun there is no way but forward: again a few times, then the next start of the agent goes on. */
-async function goOn(work: Work, thrown: unknown): Promise<void> {
-  const { ports, state, deployment, log, stopping } = work;
+/** Once the cutover has begun there is only the way forward: a few more tries, then the agent's next start goes on. */
+async function finishForward(context: DeployContext, thrown: unknown): Promise<void> {
+  const { ports, state, deployment, log, stopping } = context;
   let reason = thrown;
   for (let attempt = 1; attempt <= attempts; attempt++) {
     if (stopping.aborted || state.journal === null) return;
     try {
-      const spec = await runSpec(work, state.journal.run);
-      await finishForward(work, spec, deployment.view.kind === "rollback");
-      return await end(work, "succeeded");
+      const spec = await runSpec(context, state.journal.run);
+      await cutOver(context, spec, { rollback: deployment.view.kind === "rollback" });
+      return await end(context, "succeeded");
     } catch (err) {
       reason = err;
       log.warn({ err, attempt }, "finishing forward failed");
@@ -127,7 +131,7 @@ async function goOn(work: Work, thrown: unknown): Promise<void> {
   deployment.trouble = asCutoverError(reason).message;
   const verdict = state.journal?.verdict;
   deployment.conclude("failed", verdict === undefined ? afterCutover(reason) : fromProblem(verdict.failure));
-  await saveJournal(work).catch((err: unknown) => log.error({ err }, "the journal could not be written"));
+  await saveJournal(context).catch((err: unknown) => log.error({ err }, "the journal could not be written"));
   deployment.announce();
 }
 

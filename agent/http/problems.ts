@@ -50,6 +50,7 @@ export const statuses: Record<ErrorCode, number> = {
   app_not_found: 404,
   app_exists: 409,
   app_held: 423,
+  state_unreadable: 423,
   release_not_found: 404,
   release_exists: 409,
   deployment_not_found: 404,

@@ -97,7 +97,7 @@ export class Metrics {
         describe(gauges, await service.app(app));
       } catch (thrown) {
         gauges.set("readable", { app }, 0);
-        if (asCutoverError(thrown).code === "app_held") gauges.set("held", { app }, 1);
+        if (asCutoverError(thrown).code === "state_unreadable") gauges.set("held", { app }, 1);
       }
     }
     const counters: [string, string, Sample[]][] = [

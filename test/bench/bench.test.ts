@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { DeploymentEvent, DeploymentState } from "../../shared/protocol.ts";
+import type { ReportedState } from "../../shared/deployment-states.ts";
+import type { DeploymentEvent } from "../../shared/protocol.ts";
 import { summary as deploySummary } from "./deploy.ts";
 import { parseStatus } from "./memory.ts";
 import { renderMarkdown, renderText, time } from "./table.ts";
@@ -10,7 +11,7 @@ import { workerFigures } from "./worker.ts";
 
 const epoch = Date.parse("2026-11-21T10:00:00.000Z");
 
-function state(name: DeploymentState, at: number): DeploymentEvent {
+function state(name: ReportedState, at: number): DeploymentEvent {
   return { id: 1, at: new Date(epoch + at).toISOString(), type: "state", state: name, took: 0 };
 }
 

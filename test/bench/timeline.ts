@@ -1,4 +1,5 @@
-import type { DeploymentEvent, DeploymentState } from "../../shared/protocol.ts";
+import type { ReportedState } from "../../shared/deployment-states.ts";
+import type { DeploymentEvent } from "../../shared/protocol.ts";
 
 /** A line of the Action's log and when it came, in milliseconds since the epoch. */
 export interface TimedLine {
@@ -52,7 +53,7 @@ export function phaseEnds(log: TimedLine[], stage: DeploymentEvent[], activate: 
 }
 
 /** When a deployment reached a state, in milliseconds since the epoch. */
-export function reachedAt(events: DeploymentEvent[], state: DeploymentState): number | undefined {
+export function reachedAt(events: DeploymentEvent[], state: ReportedState): number | undefined {
   const event = events.find((each) => each.type === "state" && each.state === state);
   return event === undefined ? undefined : Date.parse(event.at);
 }

@@ -1,7 +1,8 @@
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type AppState, loadState } from "../../agent/deploy/state.ts";
+import type { AppState } from "../../agent/deploy/state.ts";
+import { loadState } from "../../agent/deploy/state-format.ts";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
 import { type ProcessInfo, Supervisor } from "../../agent/host/supervisor/supervisor.ts";
 import type { EmbeddedAgent } from "../harness/agent.ts";

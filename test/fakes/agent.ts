@@ -1,3 +1,4 @@
+import type { ReportedState } from "../../shared/deployment-states.ts";
 import { createHash } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -13,7 +14,6 @@ import { type Manifest, parseManifest } from "../../shared/manifest.ts";
 import {
   type DeploymentEvent,
   type DeploymentKind,
-  type DeploymentState,
   type DeploymentView,
   type Failure,
   type FilesView,
@@ -26,9 +26,9 @@ export interface FakeAgentOptions {
   name?: string;
   protocol?: number;
   /** A deployment of this kind ends as failed instead of reaching this state. */
-  failAt?: { kind: DeploymentKind; state: DeploymentState; failure: Failure };
+  failAt?: { kind: DeploymentKind; state: ReportedState; failure: Failure };
   /** A deployment of this kind stays before this state until it is aborted. */
-  holdAt?: { kind: DeploymentKind; state: DeploymentState };
+  holdAt?: { kind: DeploymentKind; state: ReportedState };
   /** Uploads are refused with this, before the body; the first so many, or all. */
   refuseUpload?: { status: number; code: ErrorCode; detail: string; times?: number };
   /** What is staged fails as soon as it has this part of the traffic, in percent. */
@@ -55,7 +55,7 @@ class FakeDeployment {
   readonly changed = new EventEmitter().setMaxListeners(0);
   readonly kind: DeploymentKind;
   readonly release: string;
-  state: DeploymentState = "received";
+  state: ReportedState = "received";
   outcome: DeploymentView["outcome"] = "running";
   failure: Failure | undefined;
 
@@ -70,7 +70,7 @@ class FakeDeployment {
     this.changed.emit("change");
   }
 
-  reach(state: DeploymentState): void {
+  reach(state: ReportedState): void {
     this.state = state;
     this.add({ type: "state", state, took: 1 });
   }
@@ -88,7 +88,7 @@ class FakeDeployment {
   }
 }
 
-const paths: Record<DeploymentKind, DeploymentState[]> = {
+const paths: Record<DeploymentKind, ReportedState[]> = {
   deploy: ["received", "verified", "unpacked", "built", "released", "started", "healthy"],
   activate: ["healthy", "cut_over", "drained", "done"],
   redeploy: ["started", "healthy", "cut_over", "drained", "done"],

@@ -1,14 +1,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { deploymentStates } from "../../shared/protocol.ts";
+import { reportedStates } from "../../shared/deployment-states.ts";
 import { describeLab } from "./describe-lab.ts";
 import { LabFleet } from "./lab-fleet.ts";
 import type { LabHost } from "./lab-host.ts";
 import { SmallApp } from "./small-app.ts";
 
 const events = "/var/lib/cutover/apps/shop/logs/deployments";
-const points = deploymentStates.filter((state) => state !== "done");
+const points = reportedStates.filter((state) => state !== "done");
 
 describeLab("the power of a host goes while a deployment", () => {
   let fleet: LabFleet;

@@ -3,7 +3,8 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type AppState, loadState } from "../../agent/deploy/state.ts";
+import type { AppState } from "../../agent/deploy/state.ts";
+import { loadState } from "../../agent/deploy/state-format.ts";
 import type { Effect, Fault } from "../../agent/effects.ts";
 import { startEmbedded } from "../../agent/host/embedded/embedded.ts";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
@@ -149,8 +150,8 @@ export class TortureHost implements AsyncDisposable {
   /** As an agent holds an app when it could not recover it; the next start tries once more. */
   async hold(): Promise<void> {
     const state = await this.state();
-    if (state.journal !== null) state.journal.attempts = 3;
-    writeFileSync(this.#stateFile, JSON.stringify({ ...state, held: "it could not be undone 3 times" }));
+    const journal = state.journal && { ...state.journal, attempts: 3 };
+    writeFileSync(this.#stateFile, JSON.stringify({ ...state, journal, held: "it could not be undone 3 times" }));
   }
 
   tearState(): void {

@@ -1,7 +1,8 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { keptReleases, runsInUse } from "../../agent/deploy/state.ts";
+import { keptReleases } from "../../agent/deploy/retention/kept-releases.ts";
+import { runsInUse } from "../../agent/deploy/state.ts";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
 import { Supervisor } from "../../agent/host/supervisor/supervisor.ts";
 import type { TortureHost } from "./host.ts";

@@ -1,21 +1,21 @@
 import type { Accepted } from "../../../shared/protocol.ts";
 import type { AppStates } from "../app-states.ts";
 import { aborted } from "../deployment.ts";
-import type { Turns } from "./queue.ts";
+import type { DeployQueue } from "./queue.ts";
 
-/** A retried upload: the deployment that this bundle has already, or undefined when it has to be read. */
-export async function sameBundle(
-  turns: Turns,
+/** An upload that is repeated: the deployment that this bundle has already; undefined if the bundle must be read. */
+export async function findSameBundle(
+  queue: DeployQueue,
   states: AppStates,
   app: string,
   digest: string | undefined,
 ): Promise<Accepted | undefined> {
   if (digest === undefined) return undefined;
-  const running = turns.running(app);
+  const running = queue.running(app);
   if (running?.deployment.digest === digest) {
     const { id, release } = running.deployment.view;
-    if (release !== undefined && running.deployment.has("unpacked")) return { deployment: id, release };
-    // The first sender's connection is lost, or there would be no second one.
+    if (release !== undefined && running.deployment.isAtLeast("unpacked")) return { deployment: id, release };
+    // There is a second upload because the first sender has lost its connection.
     running.deployment.abort(aborted("a second upload of the same bundle"));
     await running.ended;
     return undefined;

@@ -18,7 +18,7 @@ export class Leases {
     this.#leases.set(app, { deployment, ms, unlock, timer: this.#timer(app, ms) });
   }
 
-  /** Somebody who knows the deployment's id has asked for it. */
+  /** The job has asked for its deployment. */
   renew(deployment: string): void {
     for (const [app, lease] of this.#leases) {
       if (lease.deployment !== deployment) continue;
@@ -29,7 +29,7 @@ export class Leases {
 
   /**
    * @param deployment only the lease of this deployment
-   * @returns how long the lease was, in milliseconds; undefined where there was none
+   * @returns how long the lease was, in milliseconds; undefined if there was none
    */
   end(app: string, deployment?: string): number | undefined {
     const lease = this.#leases.get(app);

@@ -4,7 +4,7 @@ import type { Clock } from "../../contracts/ports.ts";
 
 const unchanged = "Nothing was changed by this call.";
 
-/** One deployment at a time for an app. A second one is told who holds it, and may wait. */
+/** One deployment at a time for an app. A second one is refused with the name of the holder, or waits. */
 export class AppLocks {
   readonly #holders = new Map<string, { view: () => DeploymentView | undefined; freed: Promise<void> }>();
   readonly #clock: Clock;
@@ -71,7 +71,7 @@ function inProgress(app: string, view: DeploymentView | undefined): CutoverError
   });
 }
 
-/** With the repository, where the subject of its token does not say it. */
+/** With the repository, if the token's subject does not name it. */
 function nameOf({ subject, repository }: Actor): string {
   return repository === undefined || subject.includes(repository) ? subject : `${subject} in ${repository}`;
 }

@@ -5,20 +5,21 @@ import type { Ports } from "../../contracts/ports.ts";
 import type { CallRequest } from "../../contracts/service.ts";
 import type { Logger } from "../../logger.ts";
 import type { AppStates } from "../app-states.ts";
-import type { Work } from "../context.ts";
+import type { DeployContext } from "../context.ts";
 import { Deployment } from "../deployment.ts";
-import { carryOut, type Ending } from "../finish.ts";
+import { type Ending, runToEnd } from "../finish.ts";
 import { assertNotHeld, recover } from "../recovery/recover.ts";
-import type { AppState, Onward } from "../state.ts";
+import type { AppState } from "../state.ts";
+import type { DeploymentRecord, ResumePoint } from "../state-format.ts";
 import { Leases } from "./lease.ts";
 import { AppLocks } from "./lock.ts";
-import type { KnownDeployments } from "./registry.ts";
+import type { DeploymentRegistry } from "./registry.ts";
 
 interface Parts {
   ports: Ports;
   log: Logger;
   states: AppStates;
-  known: KnownDeployments;
+  registry: DeploymentRegistry;
   /** Called when an app is free again. Must not throw. */
   onFree(app: string): Promise<void>;
 }
@@ -39,23 +40,23 @@ export interface Lease {
 
 /** A deployment that has its app for itself. */
 export interface Turn {
-  work: Work;
-  /** Of the deployment that had staged what this one activates, and kept the app for that. */
+  context: DeployContext;
+  /** Of the deployment that staged what this one activates, and kept the app for that. */
   lease: Lease | undefined;
-  /** With a lease, the app stays with the deployment that has staged a release. */
+  /** Frees the app. With a lease, the app stays with the deployment that has staged a release. */
   end(lease: Lease | undefined): void;
 }
 
 /** For whom the app is kept at the end of a turn, if for anybody. */
-type Keeps = () => Lease | undefined;
+type KeptFor = () => Lease | undefined;
 
 /** At the end of a deployment that leaves a staged release, its job keeps the app for the activation. */
-export function forActivation({ deployment }: Work, ms: number): Keeps {
+export function forActivation({ deployment }: DeployContext, ms: number): KeptFor {
   return () => (ms > 0 && deployment.outcome === "staged" ? { deployment: deployment.id, ms } : undefined);
 }
 
 /** While a canary has a part of the traffic, its job keeps the app for the next step. */
-export function forNextStep({ state }: Work, lease: Lease | undefined): Keeps {
+export function forNextStep({ state }: DeployContext, lease: Lease | undefined): KeptFor {
   return () => (state.staged?.deployment === lease?.deployment ? lease : undefined);
 }
 
@@ -64,8 +65,8 @@ interface Running {
   ended: Promise<void>;
 }
 
-/** Whose turn it is with an app: one deployment at a time, each with the app's lock, a state that holds nothing open, and its end. */
-export class Turns {
+/** One deployment at a time for an app. Each has the app's lock, a state with nothing open, and an end. */
+export class DeployQueue {
   readonly locks: AppLocks;
   readonly #parts: Parts;
   readonly #running = new Map<string, Running>();
@@ -108,13 +109,17 @@ export class Turns {
     this.#leases.renew(deployment);
   }
 
-  /** For what is no deployment of its own. @param holder whom another is told of, who comes meanwhile */
+  endLease(app: string, deployment: string): void {
+    this.#leases.end(app, deployment);
+  }
+
+  /** For work that is no deployment. @param holder the deployment that callers in between see as the holder */
   async lock(app: string, holder = () => this.holder(app)): Promise<() => void> {
     return this.locks.acquire(app, holder, 0, this.stopping);
   }
 
   holder(app: string): DeploymentView | undefined {
-    return this.#parts.known.recent(this.#holders.get(app) ?? "")?.view;
+    return this.#parts.registry.recent(this.#holders.get(app) ?? "")?.view;
   }
 
   /** @throws CutoverError deployment_in_progress, app_held, agent_stopping */
@@ -133,70 +138,66 @@ export class Turns {
     const unlock = await this.locks.acquire(app, holder, request.waitMs, signal);
     try {
       const state = await states.of(app);
-      if (state.held !== null) assertNotHeld(state);
-      if (state.journal !== null) {
-        const recovered = await this.recover(app, state);
-        // Its journal must not be written over.
-        assertNotHeld(state, recovered?.trouble);
-      }
+      await this.#assertFree(state);
       const { reference } = request;
       const names = { app, deployment: deployment.id, kind, ...(reference !== undefined && { reference }) };
-      const own = log.child(names);
-      own.info({ by: request.by }, "deployment begins");
+      const ownLog = log.child(names);
+      ownLog.info({ by: request.by }, "deployment begins");
       await request.begun?.(deployment.id);
-      const work: Work = { ports, settings, state, deployment, log: own, stopping: this.stopping };
       deployment.restartClock();
-      return this.#turn(work, lease, unlock);
+      return this.#turn({ ports, settings, state, deployment, log: ownLog, stopping: this.stopping }, lease, unlock);
     } catch (thrown) {
       unlock();
       throw thrown;
     }
   }
 
-  /** The turn of a deployment that an earlier life of the agent has left at a safe point. The caller has the app's lock. */
-  async again(state: AppState, view: DeploymentView, unlock: () => void): Promise<Turn> {
+  /** The turn of a deployment that the last agent left at a safe point. The caller has the app's lock. */
+  async resume(state: AppState, record: DeploymentRecord, unlock: () => void): Promise<Turn> {
     const { ports, log } = this.#parts;
-    const { app } = view;
-    const past = await ports.events.read(app, view.id);
+    const { app, id, kind } = record;
+    const past = await ports.events.read(app, id);
     const settings = await ports.apps.settings(app);
-    const deployment = new Deployment({ clock: ports.clock, files: ports.events, view, past });
-    deployment.digest = state.releases.find(({ id }) => id === view.release)?.digest;
-    const own = log.child({ app, deployment: view.id, kind: view.kind });
-    own.info({ state: view.state }, "deployment goes on");
-    const work: Work = { ports, settings, state, deployment, log: own, stopping: this.stopping };
-    return this.#turn(work, undefined, unlock);
+    const deployment = new Deployment({ clock: ports.clock, files: ports.events, record, past });
+    deployment.digest = state.releases.find((release) => release.id === record.release)?.digest;
+    const ownLog = log.child({ app, deployment: id, kind });
+    ownLog.info({ state: record.state }, "deployment goes on");
+    return this.#turn({ ports, settings, state, deployment, log: ownLog, stopping: this.stopping }, undefined, unlock);
   }
 
-  /** The deployment's story from here on, without its caller. */
-  background(turn: Turn, story: () => Promise<Ending>, onward: Onward, keeps?: Keeps): void {
-    const { work } = turn;
-    void carryOut(work, story, onward)
-      .catch((err: unknown) => work.log.error({ err }, "a deployment's end could not be written"))
-      .finally(() => this.ended(turn, keeps));
+  /** Runs the deployment's task to its end, without its caller, and frees the app then. */
+  background(turn: Turn, task: () => Promise<Ending>, resumePoint: ResumePoint, keptFor?: KeptFor): void {
+    const { context } = turn;
+    void runToEnd(context, task, resumePoint)
+      .catch((err: unknown) => context.log.error({ err }, "a deployment's end could not be written"))
+      .finally(() => this.ended(turn, keptFor));
   }
 
-  async ended({ work, end }: Turn, keeps: Keeps = () => undefined): Promise<void> {
-    const { known, onFree } = this.#parts;
-    const { outcome, release, failure } = work.deployment.view;
-    log(work, { outcome, release, code: failure?.code });
-    end(keeps());
-    await onFree(work.state.app);
-    known.forgetOld();
+  async ended({ context, end }: Turn, keptFor: KeptFor = () => undefined): Promise<void> {
+    const { registry, onFree } = this.#parts;
+    logEnd(context);
+    end(keptFor());
+    await onFree(context.state.app);
+    registry.forgetOld();
   }
 
-  /** Finishes or undoes what an earlier life of the agent has left. The caller has the app's lock. */
+  /** Finishes or undoes what an earlier agent left. The caller has the app's lock. */
   async recover(app: string, state: AppState): Promise<Deployment | undefined> {
-    const { ports, known } = this.#parts;
+    const { ports, registry } = this.#parts;
     const log = this.#parts.log.child({ app });
     const deployment = await recover({ ports, state, stopping: this.stopping }, log);
     if (deployment === undefined) return undefined;
-    known.add(deployment);
-    log.info({ deployment: deployment.id, outcome: deployment.outcome }, "an interrupted deployment was taken up");
+    registry.add(deployment);
+    log.info({ deployment: deployment.id, outcome: deployment.outcome }, "an interrupted deployment was recovered");
     return deployment;
   }
 
-  endLease(app: string, deployment: string): void {
-    this.#leases.end(app, deployment);
+  /** What is still open is recovered first: its journal must not be written over. @throws CutoverError app_held */
+  async #assertFree(state: AppState): Promise<void> {
+    if (state.held !== null) assertNotHeld(state);
+    if (state.journal === null) return;
+    const recovered = await this.recover(state.app, state);
+    assertNotHeld(state, recovered?.trouble);
   }
 
   /** The activation of a staged release takes the app over from the deployment that staged it. */
@@ -207,11 +208,11 @@ export class Turns {
     return ms === undefined ? undefined : { deployment: staged.deployment, ms };
   }
 
-  #turn(work: Work, lease: Lease | undefined, unlock: () => void): Turn {
-    const { deployment } = work;
+  #turn(context: DeployContext, lease: Lease | undefined, unlock: () => void): Turn {
+    const { deployment } = context;
     const { app } = deployment;
     const { promise: ended, resolve } = Promise.withResolvers<void>();
-    this.#parts.known.add(deployment);
+    this.#parts.registry.add(deployment);
     this.#running.set(app, { deployment, ended });
     this.#holders.set(app, deployment.id);
     const free = () => {
@@ -224,7 +225,7 @@ export class Turns {
       else this.#keep(app, kept, free);
       resolve();
     };
-    return { work, lease, end };
+    return { context, lease, end };
   }
 
   #keep(app: string, { deployment, ms }: Lease, free: () => void): void {
@@ -236,7 +237,9 @@ export class Turns {
   }
 }
 
-function log({ log, state }: Work, how: object): void {
+function logEnd({ log, state, deployment }: DeployContext): void {
+  const { outcome, release, failure } = deployment.view;
   const left = state.journal?.onward !== undefined;
-  log.info(how, left ? "deployment is left for the next start" : "deployment ended");
+  const message = left ? "deployment is left for the next start" : "deployment ended";
+  log.info({ outcome, release, code: failure?.code }, message);
 }

@@ -12,8 +12,8 @@ interface Parts {
   stateOf(app: string): Promise<AppState>;
 }
 
-/** What is known of deployments by their ids: those of this life of the agent, and those in their app's history. */
-export class KnownDeployments {
+/** Deployments by their ids: those since the agent started, and those in the history of their app. */
+export class DeploymentRegistry {
   readonly #parts: Parts;
   readonly #recent = new Map<string, Deployment>();
 
@@ -25,7 +25,7 @@ export class KnownDeployments {
     this.#recent.set(deployment.id, deployment);
   }
 
-  /** One of this life of the agent. */
+  /** A deployment since the agent started. */
   recent(id: string): Deployment | undefined {
     return this.#recent.get(id);
   }

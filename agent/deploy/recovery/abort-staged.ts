@@ -3,44 +3,45 @@ import type { DeploymentView } from "../../../shared/protocol.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { Logger } from "../../logger.ts";
 import type { AppStates } from "../app-states.ts";
-import type { Work } from "../context.ts";
+import type { DeployContext } from "../context.ts";
 import { Deployment } from "../deployment.ts";
-import { takeBack } from "../finish.ts";
-import type { Turns } from "../queue/queue.ts";
-import type { KnownDeployments } from "../queue/registry.ts";
+import { failAndUndo } from "../finish.ts";
+import type { DeployQueue } from "../queue/queue.ts";
+import type { DeploymentRegistry } from "../queue/registry.ts";
+import { openJournal } from "../state.ts";
 
 interface Parts {
   ports: Ports;
   log: Logger;
   states: AppStates;
-  known: KnownDeployments;
-  turns: Turns;
+  registry: DeploymentRegistry;
+  queue: DeployQueue;
 }
 
-/** Undoes a deployment that is at rest with its release staged: somebody aborts it, or its canary failed. @throws already_cut_over */
-export async function unstage(
-  { ports, states, known, turns, ...parts }: Parts,
+/** Undoes a deployment that has ended with its release staged: somebody aborts it, or its canary failed. @throws already_cut_over */
+export async function abortStaged(
+  { ports, states, registry, queue, ...parts }: Parts,
   view: DeploymentView,
   reason: CutoverError,
 ): Promise<DeploymentView> {
-  turns.endLease(view.app, view.id);
-  const unlock = await turns.lock(view.app, () => view);
+  queue.endLease(view.app, view.id);
+  const unlock = await queue.lock(view.app, () => view);
   try {
     const state = await states.of(view.app);
     if (state.staged?.deployment !== view.id) throw tooLate(view.id);
     const past = await ports.events.read(view.app, view.id);
     const { clock, events, apps } = ports;
-    const deployment = known.recent(view.id) ?? new Deployment({ clock, files: events, view, past });
+    const deployment = registry.recent(view.id) ?? new Deployment({ clock, files: events, record: view, past });
     const { run } = state.staged;
-    state.journal = { deployment: deployment.view, run, from: state.live, brought: true, attempts: 0 };
+    openJournal(state, deployment.record, { run, ownsRelease: true });
     const log = parts.log.child({ app: view.app, deployment: view.id, kind: view.kind });
-    // It goes on all the same: the undo writes the state again before each of its steps.
+    // A failure does not stop it: the undo writes the state again before each of its steps.
     const unwritten = (err: unknown) => log.error({ err }, "the journal could not be written");
     await ports.states.save(view.app, state).catch(unwritten);
     const settings = await apps.settings(view.app);
-    const work: Work = { ports, settings, state, deployment, log, stopping: turns.stopping };
-    known.add(deployment);
-    await takeBack(work, reason);
+    const context: DeployContext = { ports, settings, state, deployment, log, stopping: queue.stopping };
+    registry.add(deployment);
+    await failAndUndo(context, reason);
     return deployment.view;
   } finally {
     unlock();

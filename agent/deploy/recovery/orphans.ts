@@ -1,25 +1,25 @@
 import { releaseOfRun } from "../../../shared/names.ts";
-import { runSpec, type Work } from "../context.ts";
+import { type DeployContext, runSpec } from "../context.ts";
 import { findRelease, runsInUse } from "../state.ts";
 import { drainRun } from "../steps/drain.ts";
 import { restoreTraffic } from "../steps/route.ts";
 
-type Site = Pick<Work, "ports" | "state" | "stopping">;
+type Site = Pick<DeployContext, "ports" | "state" | "stopping">;
 
 /**
- * Removes runs that the state does not know, such as a canary that was being replaced when the agent was killed, and the
- * directories of releases that failed. May be cut short and done again.
- * @returns how many requests were still open on them, and are cut
+ * Removes orphans: runs on the host that the state does not know, such as a canary that was being replaced when the agent was
+ * killed, and the directories of releases that failed. May be interrupted and done again.
+ * @returns how many requests were still open on them, and were cut
  */
-export async function removeStrangers(site: Site): Promise<number> {
+export async function removeOrphans(site: Site): Promise<number> {
   const { ports, state } = site;
   const { app, staged } = state;
   const known = new Set(runsInUse(state));
-  const strangers = (await ports.privileged.runs(app)).filter((run) => !known.has(run));
-  if (strangers.length > 0) await restoreTraffic(site);
+  const orphans = (await ports.privileged.runs(app)).filter((run) => !known.has(run));
+  if (orphans.length > 0) await restoreTraffic(site);
   if (staged === null) await ports.releases.publish(app, { canary: null, staged: null });
   let open = 0;
-  for (const run of strangers) {
+  for (const run of orphans) {
     open += await drained(site, run);
     await ports.privileged.removePrograms(app, run);
   }

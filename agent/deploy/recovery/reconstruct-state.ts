@@ -1,10 +1,12 @@
 import { milliseconds } from "../../../shared/duration.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
+import type { ReleaseView } from "../../../shared/protocol.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import { runSpec } from "../context.ts";
-import { type AppState, emptyState } from "../state.ts";
+import type { AppState } from "../state.ts";
+import { emptyState } from "../state-format.ts";
 
-/** What a run that is on the host says of itself. */
+/** A run that was found on the host. */
 interface FoundRun {
   run: string;
   release: string;
@@ -14,35 +16,42 @@ interface FoundRun {
 
 /**
  * An app's state from what is on the host: its releases, its links, what supervisor runs, where the slots lead. Changes
- * nothing. What no file but the state tells is lost: history, pins, and which of the releases were rolled back.
+ * nothing. What only the state file tells is lost: history, pins, and which of the releases were rolled back.
  */
-export async function stateFromHost(ports: Ports, app: string): Promise<AppState> {
-  const state = emptyState(app);
+export async function reconstructState(ports: Ports, app: string): Promise<AppState> {
   const links = await ports.releases.published(app);
   const found = (await ports.releases.list(app)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
-  // Until their states are known they only have to be there, for their runs to be found.
-  state.releases = found.map((release) => ({ ...release, state: "good", live_at: release.created }));
+  // The right states are not known yet; until then the releases only have to be there, so that their runs are found.
+  const state: AppState = {
+    ...emptyState(app),
+    releases: found.map((release) => ({ ...release, state: "good", live_at: release.created })),
+  };
   const up = await runsOf(ports, state);
   const serving = up.filter(({ slots }) => slots > 0).toSorted((a, b) => b.slots - a.slots);
   const live = serving[0] ?? up.find(({ release }) => release === links.current);
-  for (const record of state.releases) {
-    const { config } = await runSpec({ ports, state }, record.id);
-    if (config.release !== undefined) record.commanded = true;
-    if (record.id === live?.release) record.state = "live";
-    // It came after what is live: staged, taken back, or given up. A rollback never goes there.
-    else if (live !== undefined && record.id > live.release) record.state = "rolled_back";
-  }
-  if (live === undefined) return state;
-  state.live = live.run;
-  // A canary loses its share and finishes what it has in hand; the release before can be gone back to.
+  const releases = await Promise.all(state.releases.map((record) => describe({ ports, state }, record, live)));
+  if (live === undefined) return { ...state, releases };
+  // A canary loses its share and finishes its requests; a rollback can go to the release before.
   const canary = serving.find(({ run }) => run !== live.run);
   const warm = canary ?? up.find(({ run, release }) => run !== live.run && release === links.previous);
-  if (warm !== undefined) {
-    const { config } = await runSpec({ ports, state }, live.run);
-    const until = new Date(ports.clock.now() + milliseconds(config.keep_warm)).toISOString();
-    state.warm = { run: warm.run, until };
-  }
-  return state;
+  if (warm === undefined) return { ...state, releases, live: live.run };
+  const { config } = await runSpec({ ports, state }, live.run);
+  const until = new Date(ports.clock.now() + milliseconds(config.keep_warm)).toISOString();
+  return { ...state, releases, live: live.run, warm: { run: warm.run, until } };
+}
+
+type Site = { ports: Ports; state: AppState };
+
+async function describe(site: Site, record: ReleaseView, live: FoundRun | undefined): Promise<ReleaseView> {
+  const { config } = await runSpec(site, record.id);
+  const commanded = config.release === undefined ? {} : { commanded: true };
+  return { ...record, ...commanded, state: stateOf(record.id, live) };
+}
+
+/** What came after the live release is staged, taken back or given up, so a rollback never goes there. */
+function stateOf(release: string, live: FoundRun | undefined): ReleaseView["state"] {
+  if (release === live?.release) return "live";
+  return live !== undefined && release > live.release ? "rolled_back" : "good";
 }
 
 async function runsOf(ports: Ports, state: AppState): Promise<FoundRun[]> {
@@ -53,8 +62,8 @@ async function runsOf(ports: Ports, state: AppState): Promise<FoundRun[]> {
     const release = releaseOfRun(run);
     if (!known.has(release) || (await ports.privileged.programs(state.app, run)) === undefined) continue;
     const instances = await ports.privileged.instances(await runSpec({ ports, state }, run));
-    const held = instances.reduce((total, { address }) => total + (slots.get(address) ?? 0), 0);
-    found.push({ run, release, slots: held });
+    const own = instances.reduce((total, { address }) => total + (slots.get(address) ?? 0), 0);
+    found.push({ run, release, slots: own });
   }
   return found;
 }
@@ -66,6 +75,6 @@ export function describeFound({ releases, live, warm }: AppState): string[] {
     live === null
       ? "found no release that runs: `cutover redeploy <app> <release>` starts one"
       : `found ${live} running with the traffic: it is live`,
-    ...(warm === null ? [] : [`found ${warm.run} up beside it: it is warm`]),
+    ...(warm === null ? [] : [`found ${warm.run} also up: it is warm`]),
   ];
 }

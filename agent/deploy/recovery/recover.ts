@@ -2,21 +2,21 @@ import { CutoverError } from "../../../shared/errors.ts";
 import { fromProblem } from "../../../shared/problem.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { Logger } from "../../logger.ts";
-import { runSpec, type Work } from "../context.ts";
+import { type DeployContext, runSpec } from "../context.ts";
+import { cutOver } from "../deploy.ts";
 import { Deployment } from "../deployment.ts";
-import { carryOut, hasCutOver, takeBack } from "../finish.ts";
-import type { AppState } from "../state.ts";
-import { finishForward } from "../steps/cutover.ts";
+import { failAndUndo, runToEnd } from "../finish.ts";
+import { type AppState, countAttempt, hold, mayHaveCutOver } from "../state.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
 import { restoreTraffic } from "../steps/route.ts";
-import { removeStrangers } from "./orphans.ts";
+import { removeOrphans } from "./orphans.ts";
 
 const attemptLimit = 3;
 
 /**
- * Takes up what an earlier life of the agent left: a deployment that had cut over is finished, another one undone, and
- * runs that no state knows are removed. Called with the app's lock, at start and before a deployment.
- * @returns the deployment that was taken up
+ * Recovers what an earlier agent left: a deployment that may have cut over is finished, any other is undone, and orphans are
+ * removed. Called with the app's lock, at start and before a deployment.
+ * @returns the deployment that was recovered
  */
 export async function recover(
   { ports, state, stopping }: { ports: Ports; state: AppState; stopping: AbortSignal },
@@ -24,40 +24,39 @@ export async function recover(
 ): Promise<Deployment | undefined> {
   const { journal, app } = state;
   if (journal === null) {
-    // A canary's share that was being given back may not have moved yet.
+    // The agent may have been killed while a canary's share went back.
     await restoreTraffic({ ports, state });
     const live = state.live === null ? null : await runSpec({ ports, state }, state.live);
     const tell = (message: string) => log.info({ message }, "processes");
     await reconcileProcesses({ ports, state }, live, { tell, signal: stopping });
-    await removeStrangers({ ports, state, stopping });
+    await removeOrphans({ ports, state, stopping });
     return undefined;
   }
-  journal.attempts++;
-  // Whoever could go on has done so before.
-  delete journal.onward;
+  // A resume point was either taken by now, or cannot be.
+  countAttempt(state);
   await ports.states.save(app, state);
   const past = await ports.events.read(app, journal.deployment.id);
-  // Where its undo or its end did not succeed before, its failure is known already.
+  // If its undo or its end did not succeed before, its failure is known already.
   const { failure, finished, ...open } = journal.deployment;
-  const view = { ...open, outcome: "running" as const };
-  const deployment = new Deployment({ clock: ports.clock, files: ports.events, view, past });
+  const record = { ...open, outcome: "running" as const };
+  const deployment = new Deployment({ clock: ports.clock, files: ports.events, record, past });
   const settings = await ports.apps.settings(app);
-  const ownLog = log.child({ deployment: view.id, kind: view.kind });
-  const work: Work = { ports, settings, state, deployment, log: ownLog, stopping };
-  if (hasCutOver(work)) {
+  const ownLog = log.child({ deployment: record.id, kind: record.kind });
+  const context: DeployContext = { ports, settings, state, deployment, log: ownLog, stopping };
+  if (mayHaveCutOver(state)) {
     deployment.notice(
       "The agent was restarted; the deployment had cut over and is finished now, without a further watch",
     );
-    await carryOut(work, async () => {
-      await finishForward(work, await runSpec(work, journal.run), view.kind === "rollback");
+    await runToEnd(context, async () => {
+      await cutOver(context, await runSpec(context, journal.run), { rollback: record.kind === "rollback" });
       return "succeeded";
     });
   } else {
     deployment.notice("The agent was restarted before the cutover; the deployment is undone");
-    await takeBack(work, failure === undefined ? interrupted() : fromProblem(failure));
+    await failAndUndo(context, failure === undefined ? interrupted() : fromProblem(failure));
   }
   await holdAfter(attemptLimit, { ports, state, deployment }, ownLog);
-  if (state.journal === null) await removeStrangers({ ports, state, stopping });
+  if (state.journal === null) await removeOrphans({ ports, state, stopping });
   return deployment;
 }
 
@@ -73,12 +72,12 @@ async function holdAfter(
     const { id, state: at } = state.journal.deployment;
     const times = `${state.journal.attempts} times`;
     const why = trouble === undefined ? "" : `, at last because: ${trouble}`;
-    state.held = `deployment ${id} stands at ${at} and could not be finished or undone ${times}${why}`;
+    hold(state, `deployment ${id} stands at ${at} and could not be finished or undone ${times}${why}`);
     log.error({ app: state.app, held: state.held }, "app is held");
   }
   await ports.states.save(state.app, state);
   if (state.held === null) return;
-  // Whoever is told how deployments end is told of this too: from now on all of them are refused.
+  // Webhooks and followers hear of it as a failure: from now on every deployment is refused.
   deployment.conclude("failed", heldError(state.app, state.held));
   deployment.announce();
 }

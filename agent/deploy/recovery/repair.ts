@@ -2,56 +2,56 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { RepairView } from "../../../shared/protocol.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { Deployment } from "../deployment.ts";
-import type { AppState } from "../state.ts";
-import { describeFound, stateFromHost } from "./reconstruct-state.ts";
+import { type AppState, unhold } from "../state.ts";
+import { describeFound, reconstructState } from "./reconstruct-state.ts";
 
 interface Parts {
   ports: Ports;
   app: string;
-  /** @throws CutoverError app_held where it cannot be read */
+  /** @throws CutoverError state_unreadable */
   state(): Promise<AppState>;
-  /** Takes a state that was made anew for the app's own. */
+  /** From now on this is the app's state. */
   adopt(state: AppState): void;
   recover(state: AppState): Promise<Deployment | undefined>;
 }
 
-/** Tries at once again what holds an app, and makes a state that cannot be read anew. Called with the app's lock. */
+/** Recovers an app that is held, and rebuilds a state that cannot be read. Called with the app's lock. */
 export async function repair(parts: Parts): Promise<RepairView> {
   const { app, ports } = parts;
   const done: string[] = [];
   const state = await parts.state().catch((thrown: unknown) => rebuild(parts, thrown, done));
   const { held, journal } = state;
-  if (journal === null) state.held = null;
+  if (journal === null) unhold(state);
   const deployment = await parts.recover(state);
   done.push(...describeRepair(state, deployment));
   if (state.held !== held) await ports.states.save(app, state);
   return { app, done, ...(state.held !== null && { held: state.held }) };
 }
 
-/** An app whose state cannot be read, as it stands on the host: to be looked at, never to be saved. */
+/** The status of an app whose state cannot be read, by what is on the host. Only to be looked at: it is not saved. */
 export async function heldState(ports: Ports, app: string, thrown: unknown): Promise<AppState> {
   if (!isUnreadable(thrown)) throw thrown;
-  return { ...(await stateFromHost(ports, app)), held: thrown.message };
+  return { ...(await reconstructState(ports, app)), held: thrown.message };
 }
 
-/** What cannot be read is kept beside the new file, for a person to look at. */
+/** The file that cannot be read is kept as a copy, for a person to look at. */
 async function rebuild({ ports, app, adopt }: Parts, thrown: unknown, done: string[]): Promise<AppState> {
   if (!isUnreadable(thrown)) throw thrown;
-  const state = await stateFromHost(ports, app);
+  const state = await reconstructState(ports, app);
   const copy = await ports.states.keepCopy(app);
   await ports.states.save(app, state);
   adopt(state);
   done.push(thrown.message);
   if (copy !== undefined) done.push(`kept what could not be read as ${copy}`);
-  done.push(...describeFound(state), "wrote the state anew");
+  done.push(...describeFound(state), "wrote a new state");
   return state;
 }
 
 function isUnreadable(thrown: unknown): thrown is CutoverError {
-  return thrown instanceof CutoverError && thrown.code === "app_held";
+  return thrown instanceof CutoverError && thrown.code === "state_unreadable";
 }
 
-/** What taking up an app again has come to, for the person who asked for it. */
+/** What the repair has done, for the person who asked for it. */
 function describeRepair({ journal, live }: AppState, deployment: Deployment | undefined): string[] {
   if (deployment === undefined) {
     return [`no deployment was left open; traffic and programs are as the state says: ${live ?? "nothing"} is live`];

@@ -1,15 +1,17 @@
 import type { Ports } from "../../contracts/ports.ts";
 import type { Logger } from "../../logger.ts";
+import { activate } from "../activate.ts";
 import type { AppStates } from "../app-states.ts";
-import { runSpec } from "../context.ts";
-import { deploy, deployAgain, unpacked } from "../deploy.ts";
-import { hasCutOver } from "../finish.ts";
-import { forActivation, type Turn, type Turns } from "../queue/queue.ts";
-import type { AppState, Journal, Onward } from "../state.ts";
-import { finishForward } from "../steps/cutover.ts";
-import { removeStrangers } from "./orphans.ts";
+import { type DeployContext, runSpec } from "../context.ts";
+import { cutOver, deploy } from "../deploy.ts";
+import type { Ending } from "../finish.ts";
+import { type DeployQueue, forActivation } from "../queue/queue.ts";
+import { type AppState, type Journal, mayHaveCutOver, takeUp } from "../state.ts";
+import type { ResumePoint } from "../state-format.ts";
+import { acceptedManifest } from "../steps/acceptance.ts";
+import { removeOrphans } from "./orphans.ts";
 
-/** A recovery that meets a moment's fault is tried again: the next start may be weeks away. */
+/** A recovery that meets a passing fault is tried again: the next start may be weeks away. */
 const attempts = 3;
 const pauseMs = 500;
 
@@ -17,34 +19,33 @@ interface Parts {
   ports: Ports;
   log: Logger;
   states: AppStates;
-  turns: Turns;
+  queue: DeployQueue;
   /** Called when an app is recovered. */
   onFree(app: string): Promise<void>;
 }
 
-/** What an agent finds at its start, app by app. One that cannot be recovered does not stop the others. */
-export async function takeUpAll(parts: Parts): Promise<void> {
+/** What an agent does at its start, app by app. An app that cannot be recovered does not stop the others. */
+export async function resumeAll(parts: Parts): Promise<void> {
   for (const app of await parts.ports.apps.names()) {
-    const unlock = parts.turns.locks.tryAcquire(app, () => parts.turns.holder(app));
+    const unlock = parts.queue.locks.tryAcquire(app, () => parts.queue.holder(app));
     if (unlock === undefined) continue;
-    if (await takeUp(parts, app, unlock)) continue;
+    if (await resumeApp(parts, app, unlock)) continue;
     unlock();
     await parts.onFree(app);
   }
 }
 
-/** @returns whether the app is still held, by a deployment that goes on in the background */
-async function takeUp({ ports, log, states, turns }: Parts, app: string, unlock: () => void): Promise<boolean> {
+/** @returns whether the app is still locked, by a deployment that goes on in the background */
+async function resumeApp({ ports, log, states, queue }: Parts, app: string, unlock: () => void): Promise<boolean> {
   for (let attempt = 1; attempt <= attempts; attempt++) {
     try {
       const state = await states.of(app);
-      const { journal } = state;
-      const onward = state.held === null ? journal?.onward : undefined;
-      if (journal === null || onward === undefined) {
-        await turns.recover(app, state);
+      const { journal, held } = state;
+      if (journal?.onward === undefined || held !== null) {
+        await queue.recover(app, state);
         return false;
       }
-      await goOn({ ports, turns }, { state, journal, onward }, unlock);
+      await resumeDeployment({ ports, queue }, { state, journal, resumePoint: journal.onward }, unlock);
       return true;
     } catch (err) {
       log.error({ err, app, attempt }, "the app could not be recovered");
@@ -54,40 +55,45 @@ async function takeUp({ ports, log, states, turns }: Parts, app: string, unlock:
   return false;
 }
 
-/** A deployment that an agent which shut down has left at a safe point. From here on a kill undoes it, as any other. */
-async function goOn(
-  { ports, turns }: Pick<Parts, "ports" | "turns">,
-  { state, journal, onward }: { state: AppState; journal: Journal; onward: Onward },
+interface Left {
+  state: AppState;
+  journal: Journal;
+  resumePoint: ResumePoint;
+}
+
+/** A deployment that an agent left at a safe point when it shut down. From here on a kill undoes it, as any other. */
+async function resumeDeployment(
+  { ports, queue }: Pick<Parts, "ports" | "queue">,
+  { state, journal, resumePoint }: Left,
   unlock: () => void,
 ): Promise<void> {
-  const { onward: _, ...rest } = journal;
-  state.journal = rest;
+  const putBack = takeUp(state);
   try {
     await ports.states.save(state.app, state);
-    const turn = await turns.again(state, journal.deployment, unlock);
-    turn.work.deployment.notice("The agent is back; the deployment goes on");
-    const leaseMs = onward.story === "deploy" ? onward.leaseMs : 0;
-    turns.background(turn, () => story(turn, rest, onward), onward, forActivation(turn.work, leaseMs));
+    const turn = await queue.resume(state, journal.deployment, unlock);
+    const { context } = turn;
+    context.deployment.notice("The agent is back; the deployment goes on");
+    const leaseMs = resumePoint.story === "deploy" ? resumePoint.leaseMs : 0;
+    queue.background(turn, () => goOn(context, journal, resumePoint), resumePoint, forActivation(context, leaseMs));
   } catch (thrown) {
-    state.journal = journal;
+    putBack();
     throw thrown;
   }
 }
 
-async function story({ work }: Turn, journal: Journal, onward: Onward) {
-  if (hasCutOver(work)) {
-    await finishForward(work, await runSpec(work, journal.run), journal.deployment.kind === "rollback");
+async function goOn(context: DeployContext, { run, deployment }: Journal, resumePoint: ResumePoint): Promise<Ending> {
+  const rollback = deployment.kind === "rollback";
+  if (mayHaveCutOver(context.state)) {
+    await cutOver(context, await runSpec(context, run), { rollback });
     return "succeeded";
   }
   // What it was retiring or replacing when the agent shut down.
-  const cut = await removeStrangers(work);
-  if (cut > 0) work.deployment.cut(cut);
-  switch (onward.story) {
+  const cut = await removeOrphans(context);
+  if (cut > 0) context.deployment.cut(cut);
+  switch (resumePoint.story) {
     case "deploy":
-      return deploy(work, await unpacked(work, journal.run), onward);
-    case "again": {
-      const rollback = journal.deployment.kind === "rollback";
-      return deployAgain(work, journal.run, { up: onward.up, rollback, weight: journal.deployment.weight ?? 100 });
-    }
+      return deploy(context, await acceptedManifest(context, run), resumePoint);
+    case "again":
+      return activate(context, run, { up: resumePoint.up, rollback, weight: deployment.weight ?? 100 });
   }
 }

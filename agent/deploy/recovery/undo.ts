@@ -1,27 +1,27 @@
+import { isAtLeast } from "../../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
-import { type DeploymentState, deploymentStates } from "../../../shared/protocol.ts";
-import { runSpec, type Work } from "../context.ts";
-import { type AppState, findRelease, type Journal, rollbackTarget, setReleaseState } from "../state.ts";
+import { type DeployContext, runSpec } from "../context.ts";
+import { type AppState, findRelease, type Journal, markFailed, rollbackTarget, unstage } from "../state.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
 import { restoreTraffic } from "../steps/route.ts";
-import { withdraw } from "../steps/staged.ts";
-import { removeStrangers } from "./orphans.ts";
+import { drainStaged } from "../steps/stage.ts";
+import { removeOrphans } from "./orphans.ts";
 
 /**
- * Takes back a deployment that has not cut over: its instances, their programs, and the release it brought, with an
- * environment that was made for it alone. Logs stay.
- * Each step may be done twice, so that a crash in the middle is no matter.
+ * Undoes a deployment that has not cut over: removes its instances, their programs, the release it brought, and an
+ * environment that was made for that release alone. Logs stay. Each step may safely happen twice, so a crash in the middle
+ * does no harm.
  */
-export async function undo(site: Pick<Work, "ports" | "state" | "stopping" | "deployment">): Promise<void> {
+export async function undo(site: Pick<DeployContext, "ports" | "state" | "stopping" | "deployment">): Promise<void> {
   const { ports, state, deployment } = site;
   const { app, journal } = state;
   if (journal === null) return;
-  if (state.staged?.run === journal.run) await withdraw(site);
+  if (state.staged?.run === journal.run) await drainStaged(site);
   const others = { ...state, staged: state.staged?.run === journal.run ? null : state.staged };
   await restoreLinks({ ports, state: others });
-  // Before the run goes: until then a process that is there once may not run at all.
-  if (reached(journal.deployment.state, "healthy")) {
-    // A cutover that failed may have left nginx with the site of this release.
+  // Before the run goes: a process that must not overlap may not run at all until then.
+  if (isAtLeast(journal.deployment.state, "healthy")) {
+    // A cutover that failed may have left the site of this release in nginx.
     await restoreTraffic({ ports, state: others });
     const live = state.live === null ? null : await runSpec(site, state.live);
     await reconcileProcesses(site, live, { tell: (message) => deployment.notice(message) });
@@ -29,27 +29,27 @@ export async function undo(site: Pick<Work, "ports" | "state" | "stopping" | "de
   if (mayHaveStarted(state, journal)) {
     await ports.privileged.removePrograms(app, journal.run);
   }
-  if (state.staged?.run === journal.run) state.staged = null;
+  if (state.staged?.run === journal.run) unstage(state);
   const release = releaseOfRun(journal.run);
   const was = findRelease(state, release)?.state;
   if (journal.brought || was === "staged" || was === "unpacked") {
     await ports.releases.remove(app, release);
-    setReleaseState(state, release, "failed");
+    markFailed(state, release);
   }
-  // What it was replacing has lost its place all the same.
-  const cut = await removeStrangers(site);
+  // What it was replacing is not in the state any more.
+  const cut = await removeOrphans(site);
   if (cut > 0) deployment.cut(cut);
   const onDisk = state.releases.filter((known) => known.state !== "failed");
   await ports.environments.collect(
     app,
     onDisk.map(({ id }) => id),
   );
-  // Slots that were prepared and did not come to count.
+  // Slots that were prepared and never used.
   await ports.traffic.tidy(app);
 }
 
-/** A cutover that nginx refused had published the release's static files before. */
-async function restoreLinks({ ports, state }: Pick<Work, "ports" | "state">): Promise<void> {
+/** A cutover that nginx refused has published the release's static files already. */
+async function restoreLinks({ ports, state }: Pick<DeployContext, "ports" | "state">): Promise<void> {
   const { app, staged, live } = state;
   // Also that of a release which was about to be staged.
   if (staged === null) await ports.releases.publish(app, { canary: null, staged: null });
@@ -64,9 +64,5 @@ async function restoreLinks({ ports, state }: Pick<Work, "ports" | "state">): Pr
  */
 function mayHaveStarted(state: AppState, { run, brought, deployment }: Journal): boolean {
   if (run === state.warm?.run || run === state.live) return false;
-  return !brought || deployment.outcome === "staged" || reached(deployment.state, "released");
-}
-
-function reached(state: DeploymentState, wanted: DeploymentState): boolean {
-  return deploymentStates.indexOf(state) >= deploymentStates.indexOf(wanted);
+  return !brought || deployment.outcome === "staged" || isAtLeast(deployment.state, "released");
 }

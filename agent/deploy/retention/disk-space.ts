@@ -1,23 +1,23 @@
 import prettyBytes from "pretty-bytes";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { MakeRoom, Shortage } from "../../contracts/ports.ts";
-import { runSpec, type Work } from "../context.ts";
-import { keptReleases } from "../state.ts";
+import { type DeployContext, runSpec } from "../context.ts";
+import { keptReleases } from "./kept-releases.ts";
 import { prune } from "./retire.ts";
 
-/** What is live, and one to go back to: so many are kept at least while room is made. */
+/** The live release and one to go back to are always kept. */
 const fewest = 2;
 
 /**
- * Before a release is refused for want of disk, those are removed that its deployment would remove at its end. Only where
- * that is enough: otherwise nothing is removed in vain.
+ * Frees disk space for a release: removes the releases that its deployment would remove at its end. If that is not enough,
+ * nothing is removed and the release is refused.
  * @param base the release whose files a thin bundle leaves out
  */
-export function roomMaker(work: Work, base: string | undefined): MakeRoom {
+export function freeSpaceFor(context: DeployContext, base: string | undefined): MakeRoom {
   return async (shortage) => {
-    const { ports, state, deployment } = work;
+    const { ports, state, deployment } = context;
     const { previous } = await ports.releases.published(state.app);
-    const keep = await keptMeanwhile(work, { base, previous });
+    const keep = await keptMeanwhile(context, { base, previous });
     const kept = new Set(keptReleases(state, keep, previous));
     const leaving = state.releases.map(({ id }) => id).filter((id) => !kept.has(id));
     const gain = await ports.releases.gain(state.app, leaving);
@@ -30,7 +30,7 @@ export function roomMaker(work: Work, base: string | undefined): MakeRoom {
 
 /** How many good releases stay. */
 async function keptMeanwhile(
-  { ports, state }: Work,
+  { ports, state }: DeployContext,
   { base, previous }: { base: string | undefined; previous: string | null },
 ): Promise<number> {
   if (state.live === null) return fewest;

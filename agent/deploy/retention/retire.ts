@@ -1,6 +1,8 @@
 import type { Ports } from "../../contracts/ports.ts";
-import { runSpec, sum } from "../context.ts";
-import { type AppState, keptReleases, runsInUse } from "../state.ts";
+import { runSpec } from "../context.ts";
+import { type AppState, keepReleases, runsInUse } from "../state.ts";
+import { countOpen } from "../steps/drain.ts";
+import { keptReleases } from "./kept-releases.ts";
 
 interface Site {
   ports: Ports;
@@ -14,7 +16,7 @@ interface Site {
 export async function retire({ ports, state }: Site, run: string): Promise<number> {
   const spec = await runSpec({ ports, state }, run);
   const addresses = (await ports.privileged.instances(spec)).map(({ address }) => address);
-  const open = sum(await ports.connections.count(addresses));
+  const open = await countOpen(ports, addresses);
   await ports.privileged.removePrograms(state.app, run);
   return open;
 }
@@ -25,12 +27,12 @@ export async function prune({ ports, state }: Site, keep: number): Promise<void>
   const failed = state.releases.filter((release) => release.state === "failed");
   const { previous } = await ports.releases.published(app);
   for (const { id } of state.releases) {
-    // Asked each time: one may be pinned meanwhile.
+    // Asked each time: somebody may pin one in between.
     if (!keptReleases(state, keep, previous).includes(id)) await ports.releases.remove(app, id);
   }
   const kept = keptReleases(state, keep, previous);
   const remembered = new Set([...kept, ...failed.slice(-keep).map(({ id }) => id)]);
-  state.releases = state.releases.filter(({ id }) => remembered.has(id));
+  keepReleases(state, remembered);
   await ports.environments.collect(app, kept);
   await ports.logs.collect(app, [...remembered, ...runsInUse(state)]);
   const known = [

@@ -2,7 +2,7 @@ import type { Ports } from "../../contracts/ports.ts";
 import type { Logger } from "../../logger.ts";
 import { runSpec } from "../context.ts";
 import type { AppLocks } from "../queue/lock.ts";
-import type { AppState } from "../state.ts";
+import { type AppState, forgetWarm } from "../state.ts";
 import { prune, retire } from "./retire.ts";
 
 /** A longer timer would fire at once; the check when it fires sets the next. */
@@ -17,14 +17,14 @@ interface Parts {
   againMs?: number;
 }
 
-/** A retired run that cannot be written down, or one that cannot be retired, is tried again after this. */
+/** A run that cannot be retired, or whose end cannot be written, is tried again after this time. */
 const usualAgainMs = 5000;
 
-/** Housekeeping of `keep_warm`: retires a warm run when its time has come and no deployment holds the app. */
-export class WarmRuns {
+/** Housekeeping of `keep_warm`: retires a warm run when its time is over and no deployment holds the app. */
+export class WarmRetirement {
   readonly #parts: Parts;
   readonly #timers = new Map<string, NodeJS.Timeout>();
-  /** Apps whose warm run is retired, and whose state file does not say so yet. */
+  /** Apps whose warm run is retired, but whose state file does not say so yet. */
   readonly #unwritten = new Set<string>();
   #closed = false;
 
@@ -76,12 +76,12 @@ export class WarmRuns {
         const { run } = state.warm;
         const cut = await retire({ ports, state }, run);
         if (cut > 0) this.#parts.onCut(app, cut);
-        state.warm = null;
+        forgetWarm(state);
         this.#unwritten.add(app);
         log.info({ run, cut }, "warm run retired");
       }
       if (!this.#unwritten.has(app)) return;
-      // The run is gone by now: a moment's fault must not leave it in the file, to be looked for by the next start.
+      // The run is gone by now. A passing fault must not leave it in the file, where the next start would look for it.
       const finish = () => this.#pruned(state);
       await finish().catch(finish);
       this.#unwritten.delete(app);

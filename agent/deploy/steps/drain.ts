@@ -1,26 +1,28 @@
 import type { Config } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import { milliseconds } from "../../../shared/duration.ts";
+import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
-import { sum, type Work } from "../context.ts";
+import type { DeployContext } from "../context.ts";
 
 const drainPollMs = 50;
 
 export interface Drained {
   /** Requests that are still open. */
   open: number;
-  /** Requests that were open at first and have ended by themselves. */
+  /** Requests that were open at the beginning and have ended by themselves. */
   ended: number;
-  /** false: workers of nginx from before a reload are still there, and may hold an upload for the run. */
+  /** false: nginx workers from before a reload still run, and may hold an upload for the run. */
   settled: boolean;
 }
 
 /**
- * Waits until the last connection of a run that has no traffic any more is gone, or its limit is reached. Counted, not guessed.
- * @param to the configuration of what has the traffic now
+ * Waits until the last connection of a run that has lost its traffic is gone, or its limit is reached. Connections are counted,
+ * not guessed.
+ * @param to the configuration of the run that has the traffic now
  */
 export async function drainRun(
-  { ports, stopping }: Pick<Work, "ports" | "stopping">,
+  { ports, stopping }: Pick<DeployContext, "ports" | "stopping">,
   spec: RunSpec,
   to: Config,
 ): Promise<Drained> {
@@ -31,7 +33,7 @@ export async function drainRun(
   let first: number | undefined;
   for (;;) {
     const settled = await ports.traffic.settled(spec.app, how);
-    const open = sum(await ports.connections.count(addresses));
+    const open = await countOpen(ports, addresses);
     first ??= open;
     // Twice in a row: a worker that had looked up the old slot just before the rename connects within microseconds.
     quiet = open === 0 && settled ? quiet + 1 : 0;
@@ -42,7 +44,14 @@ export async function drainRun(
   }
 }
 
-/** Whether traffic moves from the one to the other only by a reload of nginx, whose old workers then go on for a while. */
+/** Connections that are open to these addresses, which are requests: nginx keeps none open between two of them. */
+export async function countOpen({ connections }: Pick<Ports, "connections">, addresses: string[]): Promise<number> {
+  let open = 0;
+  for (const count of (await connections.count(addresses)).values()) open += count;
+  return open;
+}
+
+/** Whether traffic moves between these two only by a reload of nginx, whose old workers then go on for a while. */
 function needsReload(from: Config, to: Config): boolean {
   return [from, to].some(({ server }) => server.bind === "port") || protocolOf(from.server) !== protocolOf(to.server);
 }

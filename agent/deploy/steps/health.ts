@@ -3,34 +3,37 @@ import { milliseconds } from "../../../shared/duration.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { HealthAnswer } from "../../contracts/ports.ts";
 import type { Instance, RunSpec } from "../../contracts/privileged.ts";
-import { healthHost, interruption, type Work } from "../context.ts";
-import { lastLogLines, maskedEvidence } from "../watch/run-health.ts";
+import { type DeployContext, interruption } from "../context.ts";
+import { healthHost, lastLogLines, maskedEvidence } from "../watch/run-health.ts";
 
 const pollMs = 50;
-/** An instance that answers is up: asking it more often would only fill its log with the same traceback. */
+/** An instance that answers is up. Asking it more often would only fill its log with the same traceback. */
 const answeredPollMs = 500;
 const watchMs = 200;
 const unchanged = "The live release goes on serving; the new instances were stopped and removed.";
 
 /**
- * Resolves when every instance of the run has answered its health check with an expected status, on its own socket.
+ * Waits until every instance of the run has answered its health check with an expected status, on its own socket.
  * @throws CutoverError instance_died as soon as one ends; health_failed or health_timeout at the time limit
  */
-export async function waitHealthy(work: Work, spec: RunSpec): Promise<void> {
-  const instances = await work.ports.privileged.instances(spec);
+export async function waitHealthy(context: DeployContext, spec: RunSpec): Promise<void> {
+  const instances = await context.ports.privileged.instances(spec);
   const settled = new AbortController();
-  const signal = AbortSignal.any([settled.signal, interruption(work)]);
+  const signal = AbortSignal.any([settled.signal, interruption(context)]);
   try {
-    const watched = watchPrograms(work, spec, signal);
-    const probed = Promise.all(instances.map((instance) => probeUntilHealthy(work, spec, instance, signal)));
+    const watched = watchPrograms(context, spec, signal);
+    const probed = Promise.all(instances.map((instance) => probeUntilHealthy(context, spec, instance, signal)));
     await Promise.race([probed, watched]);
   } catch (thrown) {
-    interruption(work).throwIfAborted();
+    interruption(context).throwIfAborted();
     if (!(thrown instanceof CutoverError)) throw thrown;
-    const said = await maskedEvidence(work.ports, spec.app, [{ source: "", text: thrown.message }, ...thrown.evidence]);
-    const evidence = [...said.slice(1), ...(await lastLogLines(work.ports, spec))];
+    const said = await maskedEvidence(context.ports, spec.app, [
+      { source: "", text: thrown.message },
+      ...thrown.evidence,
+    ]);
+    const evidence = [...said.slice(1), ...(await lastLogLines(context.ports, spec))];
     const { unchanged, fix } = thrown;
-    // A redirect's address is the app's own text too.
+    // The app has also written a redirect's address.
     throw new CutoverError(thrown.code, said[0]?.text ?? thrown.message, {
       ...(unchanged !== undefined && { unchanged }),
       ...(fix !== undefined && { fix }),
@@ -42,10 +45,15 @@ export async function waitHealthy(work: Work, spec: RunSpec): Promise<void> {
   }
 }
 
-async function probeUntilHealthy(work: Work, spec: RunSpec, instance: Instance, signal: AbortSignal): Promise<void> {
-  const { clock, probe } = work.ports;
+async function probeUntilHealthy(
+  context: DeployContext,
+  spec: RunSpec,
+  instance: Instance,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, probe } = context.ports;
   const { path, expect, timeout } = spec.config.health;
-  const host = healthHost(spec.config, work.settings);
+  const host = healthHost(spec.config, context.settings);
   const deadline = clock.elapsed() + milliseconds(timeout);
   let told = "";
   let last: HealthAnswer | undefined;
@@ -56,10 +64,10 @@ async function probeUntilHealthy(work: Work, spec: RunSpec, instance: Instance, 
       last = answer;
       if (statusExpected(expect, answer.status)) return;
       const news = `${instance.name} answers ${answer.status} to GET ${path} with Host ${host}; waiting for ${expect}`;
-      if (news !== told) work.deployment.notice(news);
+      if (news !== told) context.deployment.notice(news);
       told = news;
     }
-    // The limit cuts the last check short: what the instance answered before tells more than that.
+    // The limit cuts the last check short, so the answer before says more.
     if (clock.elapsed() >= deadline) throw unhealthy(instance, last ?? answer, { path, host, expect, timeout });
     await clock.sleep(answer.kind === "status" ? answeredPollMs : pollMs, signal);
   }
@@ -107,12 +115,12 @@ function fixFor(status: number, host: string, path: string): string {
   return "Look at the instance's log below; set `health.path` if another page tells better whether the app is well.";
 }
 
-/** Ends only by throwing: an instance that ends while it starts will not become healthy by waiting. */
-async function watchPrograms(work: Work, spec: RunSpec, signal: AbortSignal): Promise<never> {
+/** Ends only by throwing: an instance that has ended does not become healthy if one waits. */
+async function watchPrograms(context: DeployContext, spec: RunSpec, signal: AbortSignal): Promise<never> {
   const pids = new Map<string, number>();
   for (;;) {
-    await assertRunning(work, spec, pids);
-    await work.ports.clock.sleep(watchMs, signal);
+    await assertRunning(context, spec, pids);
+    await context.ports.clock.sleep(watchMs, signal);
   }
 }
 
@@ -120,8 +128,12 @@ async function watchPrograms(work: Work, spec: RunSpec, signal: AbortSignal): Pr
  * @param pids the first pid seen of each instance, filled here; another one later means that it ended and was restarted
  * @throws CutoverError instance_died
  */
-export async function assertRunning(work: Work, spec: RunSpec, pids = new Map<string, number>()): Promise<void> {
-  const programs = await work.ports.privileged.programs(spec.app, spec.run);
+export async function assertRunning(
+  context: DeployContext,
+  spec: RunSpec,
+  pids = new Map<string, number>(),
+): Promise<void> {
+  const programs = await context.ports.privileged.programs(spec.app, spec.run);
   if (programs === undefined) throw died("the run", "supervisor does not know it");
   for (const { name, state, pid, detail } of programs) {
     if (state !== "STARTING" && state !== "RUNNING") {

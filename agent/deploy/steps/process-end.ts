@@ -1,11 +1,11 @@
 import prettyMs from "pretty-ms";
 import type { ProcessGroup, ProcessProgram } from "../../contracts/privileged.ts";
-import type { Work } from "../context.ts";
+import type { DeployContext } from "../context.ts";
 
-/** How the programs of a process come to their end: asked once, and waited for while they finish what they have in hand. */
+/** How the programs of a process end: they get one stop signal, and time to finish the job that they have in hand. */
 
 const pollMs = 100;
-/** supervisor kills when the stop time is over; what outlives that is reported by the removal. */
+/** supervisor kills when the stop time is over. The removal reports what outlives that. */
 const afterKillMs = 5000;
 
 const ended = new Set(["STOPPED", "EXITED", "FATAL", "UNKNOWN"]);
@@ -22,14 +22,17 @@ export function ofProcess(run: string, process: string) {
 }
 
 /** @returns when they were asked */
-export async function ask({ ports, state }: Pick<Work, "ports" | "state">, groups: ProcessGroup[]): Promise<number> {
+export async function ask(
+  { ports, state }: Pick<DeployContext, "ports" | "state">,
+  groups: ProcessGroup[],
+): Promise<number> {
   for (const { run, process } of groups) await ports.privileged.stopProcess(state.app, run, process);
   return ports.clock.elapsed();
 }
 
-/** Waits until these have ended, and removes each as soon as it has: what a reboot finds must not start it again. */
+/** Waits until these have ended, and removes each as soon as it has, so that a reboot does not start it again. */
 export async function waitForEnd(
-  { ports, state }: Pick<Work, "ports" | "state">,
+  { ports, state }: Pick<DeployContext, "ports" | "state">,
   groups: ProcessGroup[],
   { asked, signal, tell }: { asked: number; signal?: AbortSignal; tell: Tell },
 ): Promise<void> {

@@ -2,19 +2,19 @@ import type { Process } from "../../../shared/config.ts";
 import { milliseconds } from "../../../shared/duration.ts";
 import { CutoverError, type Evidence } from "../../../shared/errors.ts";
 import type { ProcessProgram, RunSpec } from "../../contracts/privileged.ts";
-import { interruption, type Work } from "../context.ts";
+import { type DeployContext, interruption } from "../context.ts";
 import { lastLogLines } from "../watch/run-health.ts";
 import { ofProcess } from "./process-end.ts";
 
 const pollMs = 100;
 
 /**
- * Starts processes of a run together. A process has no health check: it is taken for well when it has stayed up.
+ * Starts processes of a run together. A process has no health check: it is healthy when it has stayed up for `stay_up`.
  * @throws CutoverError instance_died, with its last log lines
  */
-export async function startAndWatch(work: Work, spec: RunSpec, names: string[]): Promise<void> {
-  const { ports, deployment } = work;
-  const signal = interruption(work);
+export async function startAndWatch(context: DeployContext, spec: RunSpec, names: string[]): Promise<void> {
+  const { ports, deployment } = context;
+  const signal = interruption(context);
   const wanted = names.map((name) => ({ name, time: entryOf(spec, name).stay_up }));
   for (const { name, time } of wanted) {
     signal.throwIfAborted();
@@ -30,7 +30,7 @@ export async function startAndWatch(work: Work, spec: RunSpec, names: string[]):
     for (const { name, time } of wanted) {
       const programs = groups.find(ofProcess(spec.run, name))?.programs ?? [];
       const why = programs.length === 0 ? `${name}: supervisor does not know it` : whyDown(programs, pids);
-      if (why !== undefined) throw died(why, time, await lastLines(work, spec, name));
+      if (why !== undefined) throw died(why, time, await lastLines(context, spec, name));
       const running = programs.every(({ state }) => state === "RUNNING");
       if (running && ports.clock.elapsed() - begun >= milliseconds(time)) settled.add(name);
     }
@@ -50,7 +50,7 @@ function whyDown(programs: ProcessProgram[], pids: Map<string, number>): string 
   return undefined;
 }
 
-async function lastLines({ ports }: Work, spec: RunSpec, process: string): Promise<Evidence[]> {
+async function lastLines({ ports }: DeployContext, spec: RunSpec, process: string): Promise<Evidence[]> {
   const tails = await lastLogLines(ports, spec);
   return tails.filter(({ source }) => source.replace(/-\d+$/, "") === process);
 }

@@ -1,44 +1,62 @@
 import { releaseOfRun } from "../../../shared/names.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
-import { interruption, runSpec, type Work } from "../context.ts";
+import { type DeployContext, interruption, runSpec } from "../context.ts";
+import { isPause } from "../recovery/pause.ts";
 import { findRelease } from "../state.ts";
 import { ask, ofProcess, runs, type Tell, waitForEnd } from "./process-end.ts";
 import { startAndWatch } from "./process-watch.ts";
 
-/** What `processes:` of cutover.yml names: programs that serve no HTTP, beside the web instances of the live run. */
+/** The programs of `processes:` in cutover.yml, which serve no HTTP: workers and schedulers of the live run. */
 
-type Site = Pick<Work, "ports" | "state">;
+type Site = Pick<DeployContext, "ports" | "state">;
 
 /**
- * Starts the processes of a run that is about to get all of the traffic, and sees that they stay up. First those that may
- * be there twice, beside the old ones; then the old one of each other is stopped before the new one starts.
+ * Starts the processes of a run that is about to get all of the traffic, and waits until they have stayed up. Those that may
+ * overlap start first, next to the old ones. Of each other process the old one is stopped before the new one starts.
  * @throws CutoverError instance_died; then `reconcileProcesses` with the live run undoes it
  */
-export async function startProcesses(work: Work, spec: RunSpec): Promise<void> {
-  const { ports, deployment } = work;
+async function startProcesses(context: DeployContext, spec: RunSpec): Promise<void> {
+  const { ports, deployment } = context;
   const groups = await ports.privileged.processes(spec.app);
   const names = Object.keys(spec.config.processes).filter((name) => !runs(groups.find(ofProcess(spec.run, name))));
   if (names.length === 0) return;
   const old = groups.filter(({ run }) => run !== spec.run);
-  const alone = await aloneIn(work, [spec.run, ...old.map(({ run }) => run)]);
+  const alone = await aloneIn(context, [spec.run, ...old.map(({ run }) => run)]);
   await startAndWatch(
-    work,
+    context,
     spec,
     names.filter((name) => !alone.has(name)),
   );
   const late = names.filter((name) => alone.has(name));
   const leaving = old.filter(({ process }) => late.includes(process));
-  const asked = await ask(work, leaving);
+  const asked = await ask(context, leaving);
   const tell = (message: string) => deployment.notice(message);
-  await waitForEnd(work, leaving, { asked, signal: interruption(work), tell });
-  await startAndWatch(work, spec, late);
+  await waitForEnd(context, leaving, { asked, signal: interruption(context), tell });
+  await startAndWatch(context, spec, late);
 }
 
 /**
- * Makes the processes of this run run, and no others: the old ones finish what they have in hand, for as long as their
- * `stop_timeout` lets them. Does nothing where that is so already; may be cut short and done again.
- * @param wanted null: none shall run
- * @param how `signal` gives up the wait for the old ones, which have been asked to stop by then
+ * Starts the processes of a run that is about to get all of the traffic. If the agent shuts down in the middle, those of the
+ * live run come back first: while no agent runs, the processes are those of the run that has the traffic.
+ */
+export async function startProcessesOrGiveBack(context: DeployContext, spec: RunSpec): Promise<void> {
+  const { state, deployment } = context;
+  try {
+    await startProcesses(context, spec);
+  } catch (thrown) {
+    if (isPause(context, thrown)) {
+      const live = state.live === null ? null : await runSpec(context, state.live);
+      await reconcileProcesses(context, live, { tell: (message) => deployment.notice(message) });
+    }
+    throw thrown;
+  }
+}
+
+/**
+ * Makes the processes of this run run, and no others. The old ones finish the job that they have in hand, within their
+ * `stop_timeout`. Does nothing if all is so already. May be interrupted and done again.
+ * @param wanted the run; null if no process shall run
+ * @param how `signal` ends the wait for the old ones, which have had their stop signal by then
  */
 export async function reconcileProcesses(
   site: Site,
@@ -51,11 +69,11 @@ export async function reconcileProcesses(
   const own = groups.filter(({ run, process }) => run === wanted?.run && names.includes(process));
   const others = groups.filter((group) => !own.includes(group));
   const alone = await aloneIn(site, [...(wanted === null ? [] : [wanted.run]), ...others.map(({ run }) => run)]);
-  // One that was being stopped when the agent was killed ends first, and is started anew then.
+  // A process that was being stopped when the agent was killed ends first, and starts again then.
   const halted = own.filter(({ programs }) => programs.some(({ state }) => state === "STOPPING"));
   const first = [...others.filter(({ process }) => alone.has(process)), ...halted];
   const asked = await ask(site, [...others, ...halted]);
-  // Never given up: until then nothing of the kind runs.
+  // This wait is never given up: until it ends, no such process runs.
   await waitForEnd(site, first, { asked, tell });
   for (const name of names) {
     const group = own.find(({ process }) => process === name);
@@ -67,7 +85,7 @@ export async function reconcileProcesses(
   await waitForEnd(site, rest, { asked, tell, ...(signal !== undefined && { signal }) });
 }
 
-/** The processes that one of these runs wants to be there once. Runs of releases that are not known want nothing. */
+/** The processes of these runs that must not overlap. Runs of unknown releases have none. */
 async function aloneIn(site: Site, all: string[]): Promise<Set<string>> {
   const alone = new Set<string>();
   for (const run of new Set(all)) {

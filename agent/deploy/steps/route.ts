@@ -16,10 +16,10 @@ interface Site {
   state: AppState;
 }
 
-/** Who shall have the traffic, and who stands ready beside it. */
+/** The run that gets the traffic, and the one that is staged. */
 export type Holders = Pick<AppState, "live" | "staged">;
 
-/** Where visitors go: to the live run, in part to a canary, and on the preview address to what is staged. */
+/** Where visitors go: to the live run, in part to a canary, and on the preview address to the staged run. */
 export async function routeFor(site: Site, { live, staged }: Holders): Promise<Route> {
   const liveSpec = live === null ? null : await runSpec(site, live);
   const stagedSpec = staged === null ? null : await runSpec(site, staged.run);

@@ -1,8 +1,8 @@
 import { CutoverError } from "../../../shared/errors.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
-import { type AppState, findRelease, liveRelease, nextRun, rollbackTarget, runsInUse } from "../state.ts";
+import { type AppState, findRelease, liveRelease, rollbackTarget, runsInUse } from "../state.ts";
 
-/** The run that a call wants to give the traffic, and whether its instances are up already. */
+/** The run that a call wants to make live, and whether its instances are up already. */
 export interface Target {
   run: string;
   up: boolean;
@@ -75,4 +75,13 @@ export function nothingLive(app: string): CutoverError {
     unchanged: "Nothing was changed.",
     fix: "Deploy it first.",
   });
+}
+
+/** A name for another set of instances of a release, which no run in use has. */
+function nextRun(release: string, taken: Iterable<string>): string {
+  const used = new Set(taken);
+  if (!used.has(release)) return release;
+  let number = 2;
+  while (used.has(`${release}.${number}`)) number++;
+  return `${release}.${number}`;
 }

@@ -14,7 +14,7 @@ interface Parts {
   fail(deployment: string, reason: CutoverError): Promise<void>;
 }
 
-/** Follows the health of each canary while it has a part of the traffic, whoever gave it that and wherever they are now. */
+/** Follows the health of each canary while it has a part of the traffic, also when the job that gave it that has ended. */
 export class CanaryWatch {
   readonly #parts: Parts;
   readonly #watched = new Map<string, { run: string; stop: AbortController }>();

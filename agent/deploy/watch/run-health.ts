@@ -1,19 +1,18 @@
-import { statusExpected } from "../../../shared/config.ts";
+import { type Config, siteOf, statusExpected } from "../../../shared/config.ts";
 import type { Evidence } from "../../../shared/errors.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import type { AppSettings } from "../../settings.ts";
-import { healthHost } from "../context.ts";
 
-/** What can be wrong with a run that serves: a canary, or what has just got all of the traffic. */
+/** What can be wrong with a run that serves: a canary, or the run that has just become live. */
 
-/** A check that fails once may be a moment's load; this many in a row are a fault. */
+/** One failed check may be a moment's load; so many in a row are a fault. */
 export const failuresInARow = 3;
 export const checkEveryMs = 2000;
 const checkMs = 5000;
 const logLines = 60;
 
-/** What is wrong with a run; undefined when nothing is. */
+/** What is wrong with a run, or undefined. */
 export async function faultOf(
   ports: Ports,
   settings: AppSettings,
@@ -24,7 +23,7 @@ export async function faultOf(
 }
 
 /**
- * What supervisor says against a run. A restart counts: it has cut what was in hand.
+ * What is wrong with a run by what supervisor says. A restart counts, since it has cut requests.
  * @param pids the first pid seen of each program, filled here
  */
 export async function programFault(
@@ -35,7 +34,7 @@ export async function programFault(
   const programs = await ports.privileged.programs(app, run);
   if (programs === undefined) return "supervisor does not know its instances";
   for (const { name, state, pid } of programs) {
-    // It answered its health check before supervisor's first second with it was over.
+    // STARTING is fine: a fast program answers its health check before supervisor's first second is over.
     if (state !== "RUNNING" && state !== "STARTING") return `${name} is ${state}`;
     if (pid === 0) continue;
     const first = pids.get(name) ?? pid;
@@ -45,12 +44,12 @@ export async function programFault(
   return undefined;
 }
 
-/** What the instances' own answers say against a run. */
+/** What is wrong with a run by what its instances answer. */
 export async function healthFault(ports: Ports, settings: AppSettings, spec: RunSpec): Promise<string | undefined> {
   const { path, expect } = spec.config.health;
   const request = { path, host: healthHost(spec.config, settings), timeoutMs: checkMs };
   const instances = await ports.privileged.instances(spec);
-  // All at once: those that hang must not add up.
+  // All at once: the times of those that hang must not add up.
   const faults = instances.map(async (instance) => {
     const answer = await ports.probe.check(instance, request);
     if (answer.kind === "unreachable") return `${instance.name} did not answer GET ${path}: ${answer.reason}`;
@@ -70,7 +69,7 @@ export async function lastLogLines(ports: Ports, { app, run }: RunSpec): Promise
   );
 }
 
-/** What an app printed leaves the host without its secrets, or not at all. */
+/** What an app has printed leaves the host without its secrets, or not at all. */
 export async function maskedEvidence(ports: Ports, app: string, evidence: Evidence[]): Promise<Evidence[]> {
   const texts = evidence.map(({ text }) => text);
   const masked = await ports.privileged.maskSecrets(app, texts).catch(() => undefined);
@@ -78,4 +77,10 @@ export async function maskedEvidence(ports: Ports, app: string, evidence: Eviden
     source,
     text: masked?.[index] ?? "(left out: the app's secrets cannot be read, so they cannot be taken out of it)",
   }));
+}
+
+/** The name by which the app is asked for its health: what a visitor would ask for. */
+export function healthHost(config: Config, settings: AppSettings): string {
+  const names = [...(siteOf(config).server_name ?? []), ...settings.domains];
+  return config.health.host ?? names.find((name) => name !== "_" && !name.startsWith("*")) ?? "localhost";
 }

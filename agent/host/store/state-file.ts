@@ -1,6 +1,6 @@
 import { copyFile, mkdir, readFile } from "node:fs/promises";
+import { deploymentStates } from "../../../shared/deployment-states.ts";
 import { CutoverError } from "../../../shared/errors.ts";
-import { deploymentState } from "../../../shared/protocol.ts";
 import type { StateStore } from "../../contracts/ports.ts";
 import { type Effect, effect } from "../../effects.ts";
 import { removeUnfinished, writeDurably } from "./durable.ts";
@@ -15,7 +15,7 @@ export class StateFiles implements StateStore {
     this.#data = data;
   }
 
-  /** @throws CutoverError app_held, where the file is no JSON: guessing could take a live release for a leftover */
+  /** @throws CutoverError state_unreadable if the file is no JSON: a guess could take a live release for a leftover */
   async load(app: string): Promise<unknown> {
     const file = appLayout(this.#data, app).state;
     const saved = this.#saves.get(app);
@@ -31,9 +31,9 @@ export class StateFiles implements StateStore {
     try {
       return JSON.parse(text);
     } catch (cause) {
-      throw new CutoverError("app_held", `The state of ${app} cannot be read: ${file} is not JSON.`, {
+      throw new CutoverError("state_unreadable", `The state of ${app} cannot be read: ${file} is not JSON.`, {
         unchanged: "The live release goes on serving.",
-        fix: `Run \`cutover repair ${app}\`, which makes it anew from what is on the host, or put ${file} back from a backup.`,
+        fix: `Run \`cutover repair ${app}\`, which rebuilds it from what is on the host, or put ${file} back from a backup.`,
         cause,
       });
     }
@@ -70,6 +70,6 @@ export class StateFiles implements StateStore {
 
 function effectOf(state: { journal?: { deployment?: { state?: unknown }; verdict?: unknown } | null }): Effect {
   if (state.journal?.verdict !== undefined) return "state.write:verdict";
-  const at = deploymentState.safeParse(state.journal?.deployment?.state);
-  return `state.write:${at.data ?? "idle"}`;
+  const at = deploymentStates.find((known) => known === state.journal?.deployment?.state);
+  return `state.write:${at ?? "idle"}`;
 }

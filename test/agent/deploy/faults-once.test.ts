@@ -6,8 +6,9 @@ import type { Ports } from "../../../agent/contracts/ports.ts";
 import { AppStates } from "../../../agent/deploy/app-states.ts";
 import { Deployments } from "../../../agent/deploy/deployments.ts";
 import { AppLocks } from "../../../agent/deploy/queue/lock.ts";
-import { WarmRuns } from "../../../agent/deploy/retention/warm-retirement.ts";
-import { type AppState, loadState } from "../../../agent/deploy/state.ts";
+import { WarmRetirement } from "../../../agent/deploy/retention/warm-retirement.ts";
+import type { AppState } from "../../../agent/deploy/state.ts";
+import { loadState } from "../../../agent/deploy/state-format.ts";
 import type { Accepted, DeploymentView } from "../../../shared/protocol.ts";
 import { FakeHost } from "../../fakes/ports.ts";
 
@@ -148,7 +149,7 @@ test("a retire whose save fails twice is tried again until it is in the file", a
   const locks = new AppLocks(ports.clock);
   const log = pino({ level: "silent" });
   const stateOf = (app: string) => states.of(app);
-  const warm = new WarmRuns({ ports, locks, log, stateOf, onCut: () => undefined, againMs: 1 });
+  const warm = new WarmRetirement({ ports, locks, log, stateOf, onCut: () => undefined, againMs: 1 });
   await warm.schedule("shop");
   while ((await loadState(host.ports.states, "shop")).warm !== null) await sleep(1);
   warm.close();

@@ -1,7 +1,7 @@
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import { Deployments } from "../../../agent/deploy/deployments.ts";
-import { loadState } from "../../../agent/deploy/state.ts";
+import { loadState } from "../../../agent/deploy/state-format.ts";
 import type { DeploymentView } from "../../../shared/protocol.ts";
 import { FakeHost } from "../../fakes/ports.ts";
 

@@ -109,7 +109,7 @@ test("an app that cannot be looked at hides no other, and one with a torn state 
   service.apps = async () => ["torn", "down", "blind", "shop"];
   const { app } = service;
   service.app = async (name) => {
-    if (name === "torn") throw new CutoverError("app_held", "The state file cannot be read.");
+    if (name === "torn") throw new CutoverError("state_unreadable", "The state file cannot be read.");
     if (name === "down") throw new CutoverError("app_not_found", "Its settings are gone.");
     const view = await app.call(service, "shop");
     return name === "blind" ? { ...view, app: name, problem: "supervisord is not running." } : view;

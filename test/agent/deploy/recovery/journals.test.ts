@@ -4,10 +4,10 @@ import { fileURLToPath } from "node:url";
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import { Deployments } from "../../../../agent/deploy/deployments.ts";
-import { hasCutOver } from "../../../../agent/deploy/finish.ts";
-import { type AppState, loadState, runsInUse } from "../../../../agent/deploy/state.ts";
+import { type AppState, mayHaveCutOver, runsInUse } from "../../../../agent/deploy/state.ts";
+import { loadState } from "../../../../agent/deploy/state-format.ts";
+import { isAtLeast } from "../../../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../../../shared/names.ts";
-import { deploymentStates } from "../../../../shared/protocol.ts";
 import { digestOf, FakeHost } from "../../../fakes/ports.ts";
 
 /**
@@ -22,13 +22,13 @@ function hostOf(state: AppState): FakeHost {
   const host = new FakeHost();
   const releases = state.releases.map((record) => ({ ...record, digest: digestOf(record.id) }));
   host.disk.state.set("shop", JSON.stringify({ ...state, releases }));
-  const at = deploymentStates.indexOf(state.journal?.deployment.state ?? "done");
+  const at = state.journal?.deployment.state ?? "done";
   for (const { id, state: how } of state.releases) {
-    if (how === "failed" || (how === "unpacked" && at < deploymentStates.indexOf("unpacked"))) continue;
+    if (how === "failed" || (how === "unpacked" && !isAtLeast(at, "unpacked"))) continue;
     host.disk.releases.set(id, host.manifest(id, { keep_warm: "0s" }));
   }
   for (const run of runsInUse(state)) {
-    if (run !== state.journal?.run || at >= deploymentStates.indexOf("released")) host.disk.programs.add(run);
+    if (run !== state.journal?.run || isAtLeast(at, "released")) host.disk.programs.add(run);
   }
   host.disk.slots = `${state.live}:60`;
   return host;
@@ -43,7 +43,7 @@ test.each(readdirSync(directory))("%s is finished or undone, and the next deploy
   if (left) await agent.settled(before.journal?.deployment.id ?? "", 10_000, new AbortController().signal);
   const after = await loadState(host.ports.states, "shop");
   expect(after).toMatchObject({ journal: null, held: null, warm: null });
-  expect(after.live).toBe(left || hasCutOver({ state: before }) ? before.journal?.run : before.live);
+  expect(after.live).toBe(left || mayHaveCutOver(before) ? before.journal?.run : before.live);
   expect(host.disk.slots).toContain(`${after.live}:`);
   expect([...host.disk.programs].toSorted()).toEqual(runsInUse(after).toSorted());
   expect(host.disk.releases.has(releaseOfRun(after.live ?? ""))).toBe(true);

@@ -1,7 +1,8 @@
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import { Deployments } from "../../../../agent/deploy/deployments.ts";
-import { type AppState, loadState } from "../../../../agent/deploy/state.ts";
+import type { AppState } from "../../../../agent/deploy/state.ts";
+import { loadState } from "../../../../agent/deploy/state-format.ts";
 import { CutoverError } from "../../../../shared/errors.ts";
 import { FakeHost } from "../../../fakes/ports.ts";
 

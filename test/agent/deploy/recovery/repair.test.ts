@@ -149,15 +149,15 @@ describe("`cutover repair`", () => {
       expect(host.disk.slots).toBe(`${v2}:60`);
       const view = await agent.app("shop");
       expect(view).toMatchObject({ live: v2, held: expect.stringMatching(/cannot be read|is gone/) });
-      expect((await refusal(agent.deploy("shop", host.request(v3)))).code).toBe("app_held");
-      expect((await refusal(agent.rollback("shop", call))).code).toBe("app_held");
+      expect((await refusal(agent.deploy("shop", host.request(v3)))).code).toBe("state_unreadable");
+      expect((await refusal(agent.rollback("shop", call))).code).toBe("state_unreadable");
       expect(host.disk.state.get("shop")).toBe(text);
 
       const { done, held } = await agent.repair("shop");
       expect(held).toBeUndefined();
       expect(done).toContain("found 2 releases on the host");
       expect(done).toContain(`found ${v2} running with the traffic: it is live`);
-      expect(done).toContain(`found ${v1} up beside it: it is warm`);
+      expect(done).toContain(`found ${v1} also up: it is warm`);
       expect(host.disk.state.get("shop.before-repair")).toBe(text);
       expect(host.effects).toEqual([]);
       expect(await agent.app("shop")).toMatchObject({

@@ -45,17 +45,17 @@ test("pruning is by state and by `keep`: good ones beyond it go, what is in use 
 
 test("who deploys and goes back again and again keeps no more than `keep` of what was rolled back, and the one before", async () => {
   const { host, agent, deploy, there } = await hostWith(2, { ...cold, keep: 3 });
-  const goBack = async () => {
+  const revert = async () => {
     const { deployment } = await agent.rollback("shop", call);
     return agent.settled(deployment, 10_000, call.signal);
   };
   for (let number = 3; number <= 7; number++) {
     await deploy(number);
-    expect(await goBack()).toMatchObject({ outcome: "succeeded", release: id(2) });
+    expect(await revert()).toMatchObject({ outcome: "succeeded", release: id(2) });
   }
   expect(there()).toEqual([1, 2, 5, 6, 7].map(id));
   // The second was good, and pages of it are still open.
-  expect(await goBack()).toMatchObject({ outcome: "succeeded", release: id(1) });
+  expect(await revert()).toMatchObject({ outcome: "succeeded", release: id(1) });
   expect(host.disk.links).toMatchObject({ current: id(1), previous: id(2) });
   expect(there()).toEqual([1, 2, 5, 6, 7].map(id));
 });

@@ -30,7 +30,7 @@ describe("a state", () => {
     mkdirSync(home, { recursive: true });
     writeFileSync(state, '{"live": ');
     await expect(new StateFiles(data).load("shop")).rejects.toMatchObject({
-      code: "app_held",
+      code: "state_unreadable",
       message: expect.stringContaining(state),
       fix: expect.stringContaining(state),
     });

@@ -2,42 +2,42 @@ import { protocolOf } from "../../../shared/config-server.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
-import { runSpec, saveJournal, type Work } from "../context.ts";
-import { removeStrangers } from "../recovery/orphans.ts";
-import { setReleaseState } from "../state.ts";
+import { type DeployContext, runSpec, saveJournal } from "../context.ts";
+import { removeOrphans } from "../recovery/orphans.ts";
+import { markFailed, markStaged, stageRun, unstage, weighStaged } from "../state.ts";
 import { drainRun } from "./drain.ts";
 import { allSlots, canarySlots, restoreTraffic, routeFor } from "./route.ts";
 
-/** A release that is ready beside the live one: without traffic, or as a canary with a part of it. */
+/** A release that is ready next to the live one: without traffic, or as a canary with a part of it. */
 
-export async function stage(work: Work, spec: RunSpec): Promise<"staged"> {
-  const { state, deployment, ports } = work;
+export async function stage(context: DeployContext, spec: RunSpec): Promise<"staged"> {
+  const { state, deployment, ports } = context;
   deployment.signal.throwIfAborted();
   await ports.releases.sync(spec.app, spec.release);
   await ports.releases.publish(spec.app, { staged: spec.release });
-  state.staged = { run: spec.run, deployment: deployment.id, weight: 0 };
-  await restoreTraffic(work);
-  setReleaseState(state, spec.release, "staged");
+  stageRun(state, spec.run, deployment.id);
+  await restoreTraffic(context);
+  markStaged(state, spec.release);
   return "staged";
 }
 
 /** Gives the staged run this percentage of the traffic. Its instances are healthy. */
-export async function setWeight(work: Work, spec: RunSpec, weight: number): Promise<"canary"> {
-  const { state, deployment, ports } = work;
-  await assertCanary(work, spec);
+export async function setWeight(context: DeployContext, spec: RunSpec, weight: number): Promise<"canary"> {
+  const { state, deployment, ports } = context;
+  await assertCanary(context, spec);
   deployment.signal.throwIfAborted();
-  if (state.staged !== null) state.staged = { ...state.staged, weight };
-  await saveJournal(work);
+  weighStaged(state, weight);
+  await saveJournal(context);
   await ports.releases.publish(spec.app, { canary: spec.release });
-  const { reloaded } = await ports.traffic.route(spec.app, await routeFor(work, state));
+  const { reloaded } = await ports.traffic.route(spec.app, await routeFor(context, state));
   if (reloaded) deployment.notice("nginx was reloaded, since the instances listen on ports");
   deployment.notice(`${spec.run} has ${weight} % of the traffic: ${canarySlots(weight)} of ${allSlots} slots`);
   return "canary";
 }
 
 /** @throws CutoverError canary_impossible */
-export async function assertCanary(work: Pick<Work, "ports" | "state">, spec: RunSpec): Promise<void> {
-  const { live, staged } = work.state;
+export async function assertCanary(context: Pick<DeployContext, "ports" | "state">, spec: RunSpec): Promise<void> {
+  const { live, staged } = context.state;
   const refuse = (why: string, fix: string) =>
     new CutoverError("canary_impossible", `${spec.release} cannot have a part of the traffic: ${why}.`, {
       unchanged: "Nothing was changed.",
@@ -46,7 +46,7 @@ export async function assertCanary(work: Pick<Work, "ports" | "state">, spec: Ru
   if (live === null) throw refuse("no release is live", "Activate it with all of the traffic.");
   if (staged?.run !== spec.run)
     throw refuse("it is not staged", "Stage it first, or activate it with all of the traffic.");
-  const { config } = await runSpec(work, live);
+  const { config } = await runSpec(context, live);
   const [from, to] = [protocolOf(config.server), protocolOf(spec.config.server)];
   if (from !== to) {
     const why = `it speaks ${to} and the live release ${from}, and one upstream speaks one protocol`;
@@ -54,17 +54,17 @@ export async function assertCanary(work: Pick<Work, "ports" | "state">, spec: Ru
   }
 }
 
-type Site = Pick<Work, "ports" | "state" | "stopping">;
+type Site = Pick<DeployContext, "ports" | "state" | "stopping">;
 
 /**
  * Gives the traffic of what is staged back to the live run, and waits until its last connection is gone.
  * @returns how many requests are still open on it
  */
-export async function withdraw(site: Site): Promise<number> {
+export async function drainStaged(site: Site): Promise<number> {
   const { ports, state } = site;
   const { app, staged, live } = state;
   if (staged === null) return 0;
-  state.staged = { ...staged, weight: 0 };
+  weighStaged(state, 0);
   await ports.states.save(app, state);
   await ports.traffic.route(app, await routeFor(site, { live, staged: null }));
   await ports.releases.publish(app, { canary: null, staged: null });
@@ -72,15 +72,15 @@ export async function withdraw(site: Site): Promise<number> {
   return (await drainRun(site, await runSpec(site, staged.run), (await runSpec(site, live)).config)).open;
 }
 
-/** Removes what is staged, with its release, for another to take its place. */
-export async function replaceStaged(work: Work): Promise<void> {
-  const { state, deployment } = work;
+/** Removes what is staged, and its release, so that another can take its place. */
+export async function removeStaged(context: DeployContext): Promise<void> {
+  const { state, deployment } = context;
   if (state.staged === null) return;
   const { run } = state.staged;
-  setReleaseState(state, releaseOfRun(run), "failed");
-  state.staged = null;
-  await saveJournal(work);
-  const open = await removeStrangers(work);
+  markFailed(state, releaseOfRun(run));
+  unstage(state);
+  await saveJournal(context);
+  const open = await removeOrphans(context);
   if (open > 0) deployment.cut(open);
   deployment.notice(`${run} was staged and is replaced`);
 }

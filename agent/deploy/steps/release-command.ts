@@ -1,0 +1,75 @@
+import prettyMs from "pretty-ms";
+import { argv } from "../../../shared/command.ts";
+import { milliseconds } from "../../../shared/duration.ts";
+import { CutoverError } from "../../../shared/errors.ts";
+import type { RunSpec } from "../../contracts/privileged.ts";
+import { type DeployContext, reach, saveJournal } from "../context.ts";
+import { markCommanded } from "../state.ts";
+
+/** How long an agent that shuts down waits for a release command. */
+const patienceMs = 4000;
+/** Lines of output in the reason of a failure. */
+const evidenceLines = 60;
+
+/**
+ * Runs the release command once for a deploy, before any instance starts.
+ * @param wanted false when it runs on another host of the same deploy
+ * @throws CutoverError release_command_failed
+ */
+export async function runReleaseCommand(context: DeployContext, spec: RunSpec, wanted: boolean): Promise<void> {
+  const { ports, state, deployment, stopping } = context;
+  const { release } = spec.config;
+  if (release === undefined) return reach(context, "released", "no release command");
+  if (!wanted) return reach(context, "released", "the release command ran on another host");
+  stopping.throwIfAborted();
+  // Written down before it runs: a command that was cut short has done something too.
+  markCommanded(state, spec.release);
+  await saveJournal(context);
+  const last: string[] = [];
+  const ended = new AbortController();
+  const command = ports.privileged.runCommand(spec, {
+    argv: argv(release.command),
+    timeoutMs: milliseconds(release.timeout),
+    source: "release",
+    signal: AbortSignal.any([deployment.signal, shutDownLimit(context, ended.signal)]),
+    onOutput: (source, line) => {
+      deployment.output(source, line);
+      last.push(line);
+      if (last.length > evidenceLines) last.shift();
+    },
+  });
+  const code = await command.finally(() => ended.abort());
+  if (code !== 0) throw failed(code, last);
+  await reach(context, "released");
+}
+
+/**
+ * A command may not be able to run twice, so it is never left half done for the next start. An agent that shuts down waits
+ * a while for its end, and then ends it, which undoes the deployment.
+ */
+function shutDownLimit({ ports, stopping }: DeployContext, ended: AbortSignal): AbortSignal {
+  const limit = new AbortController();
+  const end = () => limit.abort(cutShort());
+  const wait = () => ports.clock.sleep(patienceMs, ended).then(end, () => undefined);
+  stopping.addEventListener("abort", wait, { once: true, signal: ended });
+  return limit.signal;
+}
+
+function failed(code: number, lines: string[]): CutoverError {
+  return new CutoverError("release_command_failed", `The release command ended with exit code ${code}.`, {
+    unchanged: "The live release goes on serving. What the command itself did before it failed, stays done.",
+    fix: "Its output is below. Correct it and deploy again.",
+    evidence: [{ source: "release", text: lines.join("\n") }],
+  });
+}
+
+function cutShort(): CutoverError {
+  return new CutoverError(
+    "release_command_failed",
+    `The agent shut down, and the release command did not end within ${prettyMs(patienceMs)}: the agent ended it.`,
+    {
+      unchanged: "The live release goes on serving. What the command itself did until then, stays done.",
+      fix: "See what the command had done. Deploying again runs it again, from its beginning.",
+    },
+  );
+}
