@@ -3,6 +3,7 @@ import { CutoverError } from "../../../shared/errors.ts";
 import { toFailure } from "../../../shared/protocol.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
+import type { Logger } from "../../logger.ts";
 import { type DeployContext, runSpec, saveJournal } from "../context.ts";
 import { recordVerdict } from "../state.ts";
 import { checkEveryMs, failuresInARow, healthFault, lastLogLines, programFault } from "./run-health.ts";
@@ -27,7 +28,8 @@ export function isWatched({ state, deployment }: DeployContext, { config }: RunS
  * Watches the live run until the end of `watch`, or until a call waits that wants to roll back.
  * @returns what is wrong with the run, or undefined
  */
-export async function watchLive({ ports, settings, deployment, stopping }: DeployContext, spec: RunSpec) {
+export async function watchLive(context: DeployContext, spec: RunSpec): Promise<string | undefined> {
+  const { ports, settings, deployment, stopping, log } = context;
   const { watch } = spec.config;
   const signal = AbortSignal.any([stopping, deployment.watchEnded]);
   const until = ports.clock.elapsed() + milliseconds(watch);
@@ -37,7 +39,7 @@ export async function watchLive({ ports, settings, deployment, stopping }: Deplo
   // A check that has begun to fail is repeated until it is clear, also past the end.
   for (let step = 0; (ports.clock.elapsed() < until || failures > 0) && !signal.aborted; step++) {
     // If supervisord does not answer, that says nothing of the release; the instances still do.
-    const ended = await programFault(ports, spec, pids).catch(() => undefined);
+    const ended = await answerOf(() => programFault(ports, spec, pids), log);
     if (ended !== undefined) return ended;
     if (step % steps === 0) {
       const fault = await healthFault(ports, settings, spec);
@@ -46,7 +48,7 @@ export async function watchLive({ ports, settings, deployment, stopping }: Deplo
       if (fault !== undefined) deployment.notice(`a check failed: ${fault}`);
     }
     const left = until - ports.clock.elapsed();
-    await ports.clock.sleep(left > 0 ? Math.min(pollMs, left) : pollMs, signal).catch(() => undefined);
+    await sleepUntil(signal, () => ports.clock.sleep(left > 0 ? Math.min(pollMs, left) : pollMs, signal));
   }
   stopping.throwIfAborted();
   return undefined;
@@ -73,12 +75,13 @@ export async function judge(context: DeployContext, spec: RunSpec, fault: string
 
 /** Traffic never goes back to a run that is not well. */
 async function whyNotBack(context: DeployContext, spec: RunSpec, from: string | null): Promise<string | undefined> {
-  const { ports, settings, state, stopping } = context;
+  const { ports, settings, state, stopping, log } = context;
   if (from === null || from === spec.run) {
     return `There is no release to go back to: ${spec.run} keeps the traffic.`;
   }
   // If supervisor does not answer, the answers of the old instances decide.
-  if ((await ports.privileged.programs(state.app, from).catch(() => [])) === undefined) {
+  const known = await answerOf(async () => (await ports.privileged.programs(state.app, from)) !== undefined, log);
+  if (known === false) {
     return `${from} is no longer up: ${spec.run} keeps the traffic.`;
   }
   const old = await runSpec(context, from);
@@ -89,6 +92,29 @@ async function whyNotBack(context: DeployContext, spec: RunSpec, from: string | 
     if (fault === undefined) return undefined;
   }
   return `${from} is not well either (${fault}): ${spec.run} keeps the traffic.`;
+}
+
+/** What cannot be asked just now says nothing of a release. An error that nobody expects is in the log. */
+async function answerOf<T>(question: () => Promise<T>, log: Logger): Promise<T | undefined> {
+  try {
+    return await question();
+  } catch (err) {
+    if (!isUnreachable(err)) log.warn({ err }, "a question of the watch was not answered");
+    return undefined;
+  }
+}
+
+function isUnreachable(thrown: unknown): boolean {
+  return thrown instanceof CutoverError && ["supervisor_unreachable", "helper_unreachable"].includes(thrown.code);
+}
+
+/** The loop itself looks at the signal. */
+async function sleepUntil(signal: AbortSignal, sleep: () => Promise<void>): Promise<void> {
+  try {
+    await sleep();
+  } catch (thrown) {
+    if (!signal.aborted) throw thrown;
+  }
 }
 
 async function watchFailed(ports: Ports, spec: RunSpec, fault: string, unchanged: string): Promise<CutoverError> {
