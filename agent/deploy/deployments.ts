@@ -1,4 +1,4 @@
-import { CutoverError } from "../../shared/errors.ts";
+import type { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type {
@@ -22,9 +22,9 @@ import type {
 } from "../contracts/service.ts";
 import type { Logger } from "../logger.ts";
 import { activate } from "./activate.ts";
+import { AppOperations } from "./app-operations.ts";
 import { AppStates } from "./app-states.ts";
-import { viewApp } from "./app-view.ts";
-import { type DeployContext, runSpec } from "./context.ts";
+import type { DeployContext } from "./context.ts";
 import { deploy } from "./deploy.ts";
 import { aborted } from "./deployment.ts";
 import { failAndUndo } from "./finish.ts";
@@ -32,21 +32,12 @@ import { findSameBundle } from "./queue/idempotency.ts";
 import { DeployQueue, forActivation, forNextStep, type Start } from "./queue/queue.ts";
 import { DeploymentRegistry } from "./queue/registry.ts";
 import { abortStaged, tooLate } from "./recovery/abort-staged.ts";
-import { heldState, repair } from "./recovery/repair.ts";
 import { resumeAll } from "./recovery/resume.ts";
 import { WarmRetirement } from "./retention/warm-retirement.ts";
-import { type AppState, findRelease, liveRelease, mayHaveCutOver, pinRelease } from "./state.ts";
+import { type AppState, liveRelease, mayHaveCutOver } from "./state.ts";
 import type { ResumePoint } from "./state-format.ts";
 import { acceptBundle } from "./steps/acceptance.ts";
-import {
-  activateTarget,
-  assertServable,
-  nothingLive,
-  redeployTarget,
-  rollbackRun,
-  servableRelease,
-  type Target,
-} from "./steps/target.ts";
+import { activateTarget, redeployTarget, rollbackRun, type Target } from "./steps/target.ts";
 import { CanaryWatch } from "./watch/canary-watch.ts";
 
 /** How long a start waits for recoveries: an old worker may need an hour for its job, and its app stays locked until then. */
@@ -71,6 +62,7 @@ export class Deployments implements Service {
   readonly #queue: DeployQueue;
   readonly #warm: WarmRetirement;
   readonly #canaries: CanaryWatch;
+  readonly #operations: AppOperations;
   /** Aborted when nothing more happens in this process: followers of a deployment look for it at the next start. */
   readonly #closed = new AbortController();
 
@@ -82,6 +74,7 @@ export class Deployments implements Service {
     this.#registry = new DeploymentRegistry({ ports, stateOf });
     const parts = { ports, log, states: this.#states, registry: this.#registry };
     this.#queue = new DeployQueue({ ...parts, onFree: (app) => this.#schedule(app) });
+    this.#operations = new AppOperations({ ports, log, states: this.#states, queue: this.#queue });
     this.#warm = new WarmRetirement({ ports, locks: this.#queue.locks, log, stateOf, onCut });
     this.#canaries = new CanaryWatch({ ports, log, stateOf, fail: (id, reason) => this.#failCanary(id, reason) });
   }
@@ -188,76 +181,36 @@ export class Deployments implements Service {
     return this.#ports.apps.names();
   }
 
-  async app(app: string): Promise<AppView> {
-    const settings = await this.#ports.apps.settings(app);
-    const state = await this.#states.of(app).catch((thrown: unknown) => heldState(this.#ports, app, thrown));
-    return viewApp({ ports: this.#ports, settings, state, running: this.#queue.running(app)?.deployment.view });
+  app(app: string): Promise<AppView> {
+    return this.#operations.app(app);
   }
 
-  async files(app: string, release: string | "live"): Promise<FilesView> {
-    return this.#ports.releases.files(app, servableRelease(await this.#states.of(app), release));
+  files(app: string, release: string | "live"): Promise<FilesView> {
+    return this.#operations.files(app, release);
   }
 
-  async logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]> {
-    const state = await this.#states.of(app);
-    const wanted = run ?? state.live;
-    if (wanted === null) throw nothingLive(app);
-    return this.#ports.logs.tail(app, wanted, lines);
+  logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]> {
+    return this.#operations.logs(app, lines, run);
   }
 
-  async environment(app: string): Promise<CommandEnvironment> {
-    const state = await this.#states.of(app);
-    if (state.live === null) throw nothingLive(app);
-    return this.#ports.privileged.commandEnvironment(await runSpec({ ports: this.#ports, state }, state.live));
+  environment(app: string): Promise<CommandEnvironment> {
+    return this.#operations.environment(app);
   }
 
-  async maintain(app: string, closed: { allow: string[] } | null): Promise<MaintenanceView | undefined> {
-    const { apps, maintenance, privileged } = this.#ports;
-    await apps.settings(app);
-    // An app that was never deployed has no directory yet.
-    if (closed !== null) await privileged.prepareApp(app);
-    await (closed === null ? maintenance.end(app) : maintenance.begin(app, closed.allow));
-    return maintenance.state(app);
+  maintain(app: string, closed: { allow: string[] } | null): Promise<MaintenanceView | undefined> {
+    return this.#operations.maintain(app, closed);
   }
 
-  async pin(app: string, release: string, pinned: boolean): Promise<ReleaseView> {
-    const state = await this.#states.of(app);
-    assertServable(state, release);
-    const record = findRelease(state, release);
-    if (record === undefined) throw new CutoverError("internal", `${release} has no record.`);
-    pinRelease(state, release, pinned);
-    await this.#ports.states.save(app, state);
-    return record;
+  pin(app: string, release: string, pinned: boolean): Promise<ReleaseView> {
+    return this.#operations.pin(app, release, pinned);
   }
 
   async repair(app: string): Promise<RepairView> {
-    await this.#ports.apps.settings(app);
-    const unlock = await this.#queue.lock(app);
-    try {
-      const view = await repair({
-        ports: this.#ports,
-        app,
-        state: () => this.#states.of(app),
-        adopt: (state) => this.#states.adopt(app, state),
-        recover: (state) => this.#queue.recover(app, state),
-      });
-      this.#log.info(view, "repaired");
-      return view;
-    } finally {
-      unlock();
-      await this.#schedule(app);
-    }
+    return this.#operations.repair(app).finally(() => this.#schedule(app));
   }
 
-  async removeApp(app: string): Promise<void> {
-    const unlock = await this.#queue.lock(app);
-    try {
-      for (const run of await this.#ports.privileged.runs(app)) await this.#ports.privileged.removePrograms(app, run);
-      await this.#ports.privileged.removeApp(app);
-      this.#states.forget(app);
-    } finally {
-      unlock();
-    }
+  removeApp(app: string): Promise<void> {
+    return this.#operations.removeApp(app);
   }
 
   /**

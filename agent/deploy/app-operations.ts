@@ -1,0 +1,110 @@
+import { CutoverError } from "../../shared/errors.ts";
+import type { AppView, FilesView, MaintenanceView, ReleaseView, RepairView } from "../../shared/protocol.ts";
+import type { Ports } from "../contracts/ports.ts";
+import type { CommandEnvironment, Service } from "../contracts/service.ts";
+import type { Logger } from "../logger.ts";
+import type { AppStates } from "./app-states.ts";
+import { viewApp } from "./app-view.ts";
+import { runSpec } from "./context.ts";
+import type { DeployQueue } from "./queue/queue.ts";
+import { heldState, repair } from "./recovery/repair.ts";
+import { findRelease, pinRelease } from "./state.ts";
+import { assertServable, nothingLive, servableRelease } from "./steps/target.ts";
+
+type Operations = Omit<
+  Service,
+  "deploy" | "activate" | "redeploy" | "rollback" | "abort" | "deployment" | "settled" | "events" | "apps"
+>;
+
+interface Parts {
+  ports: Ports;
+  log: Logger;
+  states: AppStates;
+  queue: DeployQueue;
+}
+
+/** What can be asked of an app and done to it without a deployment. `Service` says what each does. */
+export class AppOperations implements Operations {
+  readonly #ports: Ports;
+  readonly #log: Logger;
+  readonly #states: AppStates;
+  readonly #queue: DeployQueue;
+
+  constructor({ ports, log, states, queue }: Parts) {
+    this.#ports = ports;
+    this.#log = log;
+    this.#states = states;
+    this.#queue = queue;
+  }
+
+  async app(app: string): Promise<AppView> {
+    const settings = await this.#ports.apps.settings(app);
+    const state = await this.#states.of(app).catch((thrown: unknown) => heldState(this.#ports, app, thrown));
+    return viewApp({ ports: this.#ports, settings, state, running: this.#queue.running(app)?.deployment.view });
+  }
+
+  async files(app: string, release: string | "live"): Promise<FilesView> {
+    return this.#ports.releases.files(app, servableRelease(await this.#states.of(app), release));
+  }
+
+  async logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]> {
+    const state = await this.#states.of(app);
+    const wanted = run ?? state.live;
+    if (wanted === null) throw nothingLive(app);
+    return this.#ports.logs.tail(app, wanted, lines);
+  }
+
+  async environment(app: string): Promise<CommandEnvironment> {
+    const state = await this.#states.of(app);
+    if (state.live === null) throw nothingLive(app);
+    return this.#ports.privileged.commandEnvironment(await runSpec({ ports: this.#ports, state }, state.live));
+  }
+
+  async maintain(app: string, closed: { allow: string[] } | null): Promise<MaintenanceView | undefined> {
+    const { apps, maintenance, privileged } = this.#ports;
+    await apps.settings(app);
+    // An app that was never deployed has no directory yet.
+    if (closed !== null) await privileged.prepareApp(app);
+    await (closed === null ? maintenance.end(app) : maintenance.begin(app, closed.allow));
+    return maintenance.state(app);
+  }
+
+  async pin(app: string, release: string, pinned: boolean): Promise<ReleaseView> {
+    const state = await this.#states.of(app);
+    assertServable(state, release);
+    const record = findRelease(state, release);
+    if (record === undefined) throw new CutoverError("internal", `${release} has no record.`);
+    pinRelease(state, release, pinned);
+    await this.#ports.states.save(app, state);
+    return record;
+  }
+
+  async repair(app: string): Promise<RepairView> {
+    await this.#ports.apps.settings(app);
+    const unlock = await this.#queue.lock(app);
+    try {
+      const view = await repair({
+        ports: this.#ports,
+        app,
+        state: () => this.#states.of(app),
+        adopt: (state) => this.#states.adopt(app, state),
+        recover: (state) => this.#queue.recover(app, state),
+      });
+      this.#log.info(view, "repaired");
+      return view;
+    } finally {
+      unlock();
+    }
+  }
+
+  async removeApp(app: string): Promise<void> {
+    const unlock = await this.#queue.lock(app);
+    try {
+      for (const run of await this.#ports.privileged.runs(app)) await this.#ports.privileged.removePrograms(app, run);
+      await this.#ports.privileged.removeApp(app);
+      this.#states.forget(app);
+    } finally {
+      unlock();
+    }
+  }
+}
