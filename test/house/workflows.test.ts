@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { parse } from "yaml";
 import { lintGithubFile } from "./github-linter.ts";
 import { brokenRules, parseWorkflow, usesOf } from "./workflow-rules.ts";
@@ -128,4 +128,51 @@ describe("ci.yml", () => {
     const { shard } = parse(text).jobs.test.strategy.matrix;
     expect(shard).toEqual(shard.map((_: string, index: number) => `${index + 1}/${shard.length}`));
   });
+});
+
+describe("release.yml", () => {
+  const { on, jobs } = parseWorkflow(read(`${folder}/release.yml`));
+
+  /** All jobs that have succeeded before one starts. */
+  function before(name: string): string[] {
+    const needs = [jobs[name]?.needs ?? []].flat();
+    return [...needs.flatMap(before), ...needs];
+  }
+
+  it("publishes last, after the tag was checked and all tests have passed", () => {
+    expect(before("publish")).toEqual(Object.keys(jobs).filter((name) => name !== "publish"));
+    expect(jobs.test?.uses).toBe("./.github/workflows/ci.yml");
+    expect(jobs.check?.steps.at(-1)?.run).toContain('npm run --silent release -- "$GITHUB_REF_NAME"');
+  });
+
+  it("starts for versions, and not for the major tag that it moves", () => {
+    expect(on).toEqual({ push: { tags: ["v*.*"] } });
+  });
+
+  it("gives a right to write to one job each, which runs no code of a package", () => {
+    const written = Object.entries(jobs).map(([name, { permissions }]) => [
+      name,
+      Object.entries(permissions ?? {}).flatMap(([right, access]) => (access === "write" ? [right] : [])),
+    ]);
+    const writers = written.filter(([, rights]) => rights?.length !== 0);
+    expect(writers).toEqual([
+      ["attest", ["attestations", "id-token"]],
+      ["publish", ["contents"]],
+    ]);
+    for (const job of [jobs.attest, jobs.publish]) {
+      for (const { run = "" } of job?.steps ?? []) expect(run).not.toMatch(/\b(npm|npx|node|pip)\b/);
+    }
+  });
+});
+
+test("Dependabot updates the npm packages and the actions, each in one pull request a week", () => {
+  const { updates } = parse(read(".github/dependabot.yml"));
+  expect(updates.map((one: { "package-ecosystem": string }) => one["package-ecosystem"])).toEqual([
+    "npm",
+    "github-actions",
+  ]);
+  for (const { schedule, groups } of updates) {
+    expect(schedule.interval).toBe("weekly");
+    expect(Object.values(groups)).toEqual([{ patterns: ["*"] }]);
+  }
 });
