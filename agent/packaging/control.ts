@@ -21,9 +21,14 @@ export interface ControlInput {
   installedSize: number;
 }
 
+/** A pre-release in Debian's order: 1.0.0~rc.1 comes before 1.0.0, while 1.0.0-rc.1 would come after it. */
+function debianVersion(version: string): string {
+  return version.replace("-", "~");
+}
+
 export function renderControl({ version, architecture, installedSize }: ControlInput): string {
   return `Package: ${packageName}
-Version: ${version}
+Version: ${debianVersion(version)}
 Architecture: ${architecture}
 Maintainer: The cutover authors <cutover@users.noreply.github.com>
 Installed-Size: ${installedSize}
@@ -44,7 +49,7 @@ export function renderConffiles(files: PackageFile[]): string {
 /** @param date seconds since the epoch */
 export function renderChangelog(version: string, date: number): string {
   const rfc2822 = new Date(date * 1000).toUTCString().replace("GMT", "+0000");
-  return `${packageName} (${version}) stable; urgency=medium
+  return `${packageName} (${debianVersion(version)}) stable; urgency=medium
 
   * See CHANGELOG.md: https://github.com/cutover/cutover/blob/main/CHANGELOG.md
 

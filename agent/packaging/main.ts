@@ -1,6 +1,6 @@
-import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import packageJson from "../../package.json" with { type: "json" };
+import { sourceDate } from "./date.ts";
 import { architectures } from "./node.ts";
 import { makePackage } from "./package.ts";
 
@@ -15,21 +15,13 @@ const { values } = parseArgs({
   },
 });
 
-/** Of the sources, so that whoever builds them gets the same bytes. */
-function date(): number {
-  const given =
-    process.env.SOURCE_DATE_EPOCH ?? execFileSync("git", ["log", "-1", "--format=%ct"], { encoding: "utf8" });
-  if (!/^\d+\s*$/.test(given)) throw new Error("set SOURCE_DATE_EPOCH to seconds since the epoch");
-  return Number(given);
-}
-
 for (const architecture of Object.keys(architectures) as (keyof typeof architectures)[]) {
   if ((values.architecture ?? architecture) !== architecture) continue;
   const compression = values.compression === "none" ? "none" : "xz";
   const made = await makePackage({
     version: packageJson.version,
     architecture,
-    date: date(),
+    date: sourceDate(),
     into: values.into,
     compression,
   });
