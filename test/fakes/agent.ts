@@ -1,4 +1,3 @@
-import type { ReportedState } from "../../shared/deployment-states.ts";
 import { createHash } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -8,6 +7,7 @@ import { zstdDecompressSync } from "node:zlib";
 import { jwtVerify } from "jose";
 import { newDeploymentId } from "../../agent/deploy/deployment.ts";
 import { type Audience, formatAudience, type Operation } from "../../shared/audience.ts";
+import type { ReportedState } from "../../shared/deployment-states.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import { generateKey, importPublicLine, keyAlgorithm, keyIssuer, type TrustedKey } from "../../shared/key.ts";
 import { type Manifest, parseManifest } from "../../shared/manifest.ts";

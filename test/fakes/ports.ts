@@ -102,7 +102,9 @@ export class FakeHost {
           try {
             return text === undefined ? undefined : JSON.parse(text);
           } catch (cause) {
-            throw new CutoverError("state_unreadable", `The state of ${app} cannot be read: it is not JSON.`, { cause });
+            throw new CutoverError("state_unreadable", `The state of ${app} cannot be read: it is not JSON.`, {
+              cause,
+            });
           }
         },
         keepCopy: async (app) => {
