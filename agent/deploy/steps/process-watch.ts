@@ -13,6 +13,7 @@ const pollMs = 100;
  * @throws CutoverError instance_died, with its last log lines
  */
 export async function startAndWatch(context: DeployContext, spec: RunSpec, names: string[]): Promise<void> {
+  if (names.length === 0) return;
   const { ports, deployment } = context;
   const signal = interruption(context);
   const wanted = names.map((name) => ({ name, time: entryOf(spec, name).stay_up }));
@@ -23,24 +24,25 @@ export async function startAndWatch(context: DeployContext, spec: RunSpec, names
   }
   const begun = ports.clock.elapsed();
   const pids = new Map<string, number>();
-  let left = wanted;
-  while (left.length > 0) {
+  for (;;) {
     const groups = await ports.privileged.processes(spec.app);
-    const settled = new Set<string>();
+    const up = ports.clock.elapsed() - begun;
+    let left = 0;
+    // Also those that have stayed up already, while another one is waited for.
     for (const { name, time } of wanted) {
       const programs = groups.find(ofProcess(spec.run, name))?.programs ?? [];
-      const why = programs.length === 0 ? `${name}: supervisor does not know it` : whyDown(programs, pids);
+      const why = whyDown(name, programs, pids);
       if (why !== undefined) throw died(why, time, await lastLines(context, spec, name));
-      const running = programs.every(({ state }) => state === "RUNNING");
-      if (running && ports.clock.elapsed() - begun >= milliseconds(time)) settled.add(name);
+      if (up < milliseconds(time) || programs.some(({ state }) => state !== "RUNNING")) left++;
     }
-    left = wanted.filter(({ name }) => !settled.has(name));
-    if (left.length > 0) await ports.clock.sleep(pollMs, signal);
+    if (left === 0) return;
+    await ports.clock.sleep(pollMs, signal);
   }
 }
 
 /** @param pids the first pid seen of each program, filled here; another one later means that it ended and was restarted */
-function whyDown(programs: ProcessProgram[], pids: Map<string, number>): string | undefined {
+function whyDown(process: string, programs: ProcessProgram[], pids: Map<string, number>): string | undefined {
+  if (programs.length === 0) return `${process}: supervisor does not know it`;
   for (const { name, state, pid, detail } of programs) {
     if (state !== "STARTING" && state !== "RUNNING") return `${name}: ${detail === "" ? state : `${state}, ${detail}`}`;
     const first = pids.get(name);

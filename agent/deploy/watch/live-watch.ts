@@ -29,29 +29,58 @@ export function isWatched({ state, deployment }: DeployContext, { config }: RunS
  * @returns what is wrong with the run, or undefined
  */
 export async function watchLive(context: DeployContext, spec: RunSpec): Promise<string | undefined> {
-  const { ports, settings, deployment, stopping, log } = context;
+  const { ports, deployment, stopping } = context;
   const { watch } = spec.config;
   const signal = AbortSignal.any([stopping, deployment.watchEnded]);
   const until = ports.clock.elapsed() + milliseconds(watch);
-  const pids = new Map<string, number>();
+  const checks = new LiveChecks(context, spec);
   deployment.notice(`${spec.run} is watched for ${watch}: when it fails, the deployment does`);
-  let failures = 0;
   // A check that has begun to fail is repeated until it is clear, also past the end.
-  for (let step = 0; (ports.clock.elapsed() < until || failures > 0) && !signal.aborted; step++) {
-    // If supervisord does not answer, that says nothing of the release; the instances still do.
-    const ended = await answerOf(() => programFault(ports, spec, pids), log);
-    if (ended !== undefined) return ended;
-    if (step % steps === 0) {
-      const fault = await healthFault(ports, settings, spec);
-      failures = fault === undefined ? 0 : failures + 1;
-      if (failures === failuresInARow) return `${fault}, ${failuresInARow} times in a row`;
-      if (fault !== undefined) deployment.notice(`a check failed: ${fault}`);
-    }
-    const left = until - ports.clock.elapsed();
-    await sleepUntil(signal, () => ports.clock.sleep(left > 0 ? Math.min(pollMs, left) : pollMs, signal));
+  for (let step = 0; (ports.clock.elapsed() < until || checks.failing) && !signal.aborted; step++) {
+    const fault = (await checks.programs()) ?? (step % steps === 0 ? await checks.health() : undefined);
+    if (fault !== undefined) return fault;
+    await sleepUntil(signal, () => ports.clock.sleep(pauseBefore(until - ports.clock.elapsed()), signal));
   }
   stopping.throwIfAborted();
   return undefined;
+}
+
+/** The two checks of a watch. Each returns what is wrong with the run, once that is certain. */
+class LiveChecks {
+  readonly #context: DeployContext;
+  readonly #spec: RunSpec;
+  readonly #pids = new Map<string, number>();
+  #failures = 0;
+
+  constructor(context: DeployContext, spec: RunSpec) {
+    this.#context = context;
+    this.#spec = spec;
+  }
+
+  /** Whether the last health check failed. */
+  get failing(): boolean {
+    return this.#failures > 0;
+  }
+
+  /** If supervisord does not answer, that says nothing of the release; the instances still do. */
+  programs(): Promise<string | undefined> {
+    const { ports, log } = this.#context;
+    return answerOf(() => programFault(ports, this.#spec, this.#pids), log);
+  }
+
+  async health(): Promise<string | undefined> {
+    const { ports, settings, deployment } = this.#context;
+    const fault = await healthFault(ports, settings, this.#spec);
+    this.#failures = fault === undefined ? 0 : this.#failures + 1;
+    if (this.#failures === failuresInARow) return `${fault}, ${failuresInARow} times in a row`;
+    if (fault !== undefined) deployment.notice(`a check failed: ${fault}`);
+    return undefined;
+  }
+}
+
+/** @param left milliseconds to the end of the watch */
+function pauseBefore(left: number): number {
+  return left > 0 ? Math.min(pollMs, left) : pollMs;
 }
 
 /** Writes into the journal that the release failed, and whether the traffic goes back. A restart does not decide again. */
