@@ -11,8 +11,8 @@ import { Deployments } from "./deploy/deployments.ts";
 import { armFaults } from "./effects.ts";
 import { EventFilesOnDisk } from "./host/store/event-files.ts";
 import { IssuerKeyFiles } from "./host/trust/issuer-keys.ts";
-import { LearntRepositoriesFile } from "./host/trust/pinned-repositories.ts";
-import { SpentTokensFile } from "./host/trust/used-tokens.ts";
+import { PinnedRepositoriesFile } from "./host/trust/pinned-repositories.ts";
+import { UsedTokensFile } from "./host/trust/used-tokens.ts";
 import { AnotherAgent, startAdminServer } from "./http/admin-server.ts";
 import { createHttpApp } from "./http/app.ts";
 import { localOperator, tokenAuthorizer } from "./http/auth/authorize.ts";
@@ -69,7 +69,7 @@ async function serve(host: Host): Promise<void> {
   });
   const common = { service, logger, version, audit };
   const { github, limits, data } = settings;
-  const learnt = new LearntRepositoriesFile(data);
+  const learnt = new PinnedRepositoriesFile(data);
   const trust = new TrustBook(ports.apps, learnt, github);
 
   // Heard from the very beginning: what is taken up again may be asked to stop at once.
@@ -84,7 +84,7 @@ async function serve(host: Host): Promise<void> {
   });
   const admin = await startAdminServer({ path: settings.socket, app: local });
   const servers = [admin];
-  const spent = await SpentTokensFile.open(join(settings.data, "spent-tokens"));
+  const spent = await UsedTokensFile.open(join(settings.data, "spent-tokens"));
   try {
     await Promise.race([service.recoverAll(), asked]);
     const authorize = tokenAuthorizer({

@@ -57,7 +57,7 @@ export interface Shortage {
 }
 
 /** Makes room for a release. @throws CutoverError disk_full where it cannot */
-export type MakeRoom = (shortage: Shortage) => Promise<void>;
+export type FreeSpace = (shortage: Shortage) => Promise<void>;
 
 export interface UnpackOptions {
   /** Called with the manifest before any file is written; what it throws refuses the bundle. */
@@ -65,15 +65,15 @@ export interface UnpackOptions {
   /** The release whose files a thin bundle leaves out; undefined for a whole one. */
   base?: string | undefined;
   /** Called when the manifest's files do not fit, before any is written; without it they are refused. */
-  makeRoom?: MakeRoom;
+  freeSpace?: FreeSpace;
   signal: AbortSignal;
 }
 
 export interface Releases {
   /** Asked before a body of so many bytes is read: what is less than a release needs is too little all the more. */
-  assertRoom(app: string, bytes: number, makeRoom: MakeRoom): Promise<void>;
+  assertSpace(app: string, bytes: number, freeSpace: FreeSpace): Promise<void>;
   /** The bytes that removing these releases would give, with the environments that only they use. Nothing is removed. */
-  gain(app: string, releases: string[]): Promise<number>;
+  freedBytes(app: string, releases: string[]): Promise<number>;
   /**
    * Reads a bundle (zstd or gzip, told by magic bytes), checks each file against the manifest while writing it, and makes
    * `releases/<id>` appear at the end by one rename. What a thin bundle leaves out is copied from its base, and checked
@@ -132,7 +132,7 @@ export interface Environments {
   /** Whether a release has its environment still. */
   present(app: string, release: string): Promise<boolean>;
   /** Removes environments that none of these releases links to. */
-  collect(app: string, keptReleases: string[]): Promise<void>;
+  prune(app: string, keptReleases: string[]): Promise<void>;
 }
 
 /** A run's part of the traffic: its instances and how many of the 60 slots they hold together. */
@@ -191,7 +191,7 @@ export interface InstanceLogs {
   /** The last lines of each instance's log, for the reason of a failure. */
   tail(app: string, run: string, lines: number): Promise<{ source: string; text: string }[]>;
   /** Removes the logs of runs other than these. */
-  collect(app: string, keptRuns: string[]): Promise<void>;
+  prune(app: string, keptRuns: string[]): Promise<void>;
 }
 
 /** Closes an app's site to visitors and opens it again, at once and without a reload. Stays across restarts and deploys. */
@@ -210,7 +210,7 @@ export interface EventFiles {
   /** Empty when there are none; a torn last line is left out. */
   read(app: string, deployment: string): Promise<DeploymentEvent[]>;
   /** Removes the events of deployments other than these. */
-  collect(app: string, keptDeployments: string[]): Promise<void>;
+  prune(app: string, keptDeployments: string[]): Promise<void>;
 }
 
 export interface AuditQuery {

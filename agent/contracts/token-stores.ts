@@ -6,12 +6,12 @@ import type { CryptoKey } from "jose";
  * `spent`: it was recorded before. `clock_behind`: the clock was set back behind tokens that are forgotten, so nobody can
  * tell any more whether it was.
  */
-export type Spending = "recorded" | "spent" | "clock_behind";
+export type SpendResult = "recorded" | "spent" | "clock_behind";
 
 /** Tokens that were used. */
-export interface SpentTokens {
+export interface UsedTokens {
   /** Records the id on disk before it returns. @param expires in milliseconds since the epoch */
-  spend(jti: string, expires: number): Promise<Spending>;
+  spend(jti: string, expires: number): Promise<SpendResult>;
 }
 
 export type IssuerKey =
@@ -31,7 +31,7 @@ export interface RepositoryIds {
   owner_id: string;
 }
 
-export interface LearntRepository extends RepositoryIds {
+export interface PinnedRepository extends RepositoryIds {
   issuer: string;
   repository: string;
   /** When, in ISO 8601. */
@@ -39,11 +39,11 @@ export interface LearntRepository extends RepositoryIds {
 }
 
 /** Ids of repositories that an app's settings trust by name alone. */
-export interface LearntRepositories {
+export interface PinnedRepositories {
   /** @throws CutoverError host_settings_invalid, where what was learnt cannot be read: it is not learnt again by itself */
-  list(app: string): Promise<LearntRepository[]>;
+  list(app: string): Promise<PinnedRepository[]>;
   /** On disk before it returns; of several at once the first counts. @returns what counts now */
-  learn(app: string, repository: LearntRepository): Promise<LearntRepository>;
+  pin(app: string, repository: PinnedRepository): Promise<PinnedRepository>;
   /** What is learnt of an app goes with it. */
   forget(app: string): Promise<void>;
 }

@@ -2,9 +2,9 @@ import { connect, type Socket } from "node:net";
 import { CutoverError } from "../../shared/errors.ts";
 import { fromProblem } from "../../shared/problem.ts";
 import type { OutputListener } from "../contracts/privileged.ts";
-import { abortion } from "../host/exec/abort-reason.ts";
+import { abortReason } from "../host/abort-reason.ts";
 import { Lines } from "./lines.ts";
-import { type HelperRequest, helperAnswer } from "./requests.ts";
+import { type HelperRequest, helperAnswer } from "./messages.ts";
 
 type WithoutId<Request> = Request extends unknown ? Omit<Request, "id"> : never;
 export type HelperCall = WithoutId<HelperRequest>;
@@ -45,13 +45,13 @@ export class HelperClient {
 
   /** @throws CutoverError what the helper answers, helper_unreachable, aborted */
   async call<T>(call: HelperCall, { signal, onOutput }: CallOptions = {}): Promise<T> {
-    if (signal?.aborted) throw abortion(signal);
+    if (signal?.aborted) throw abortReason(signal);
     const connection = await this.#open();
     try {
       // The helper is root's and of this version: what it answers is what its side of the border returns.
       return (await connection.ask(call, signal, onOutput)) as T;
     } catch (thrown) {
-      if (signal?.aborted) throw abortion(signal);
+      if (signal?.aborted) throw abortReason(signal);
       throw thrown;
     }
   }

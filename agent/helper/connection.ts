@@ -3,9 +3,9 @@ import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { asCutoverError, type CutoverError } from "../../shared/errors.ts";
 import { toFailure } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
-import { type HelperActs, refused } from "./handlers.ts";
+import { type HelperActs, refused } from "./guarded-host.ts";
 import { Lines } from "./lines.ts";
-import { type HelperAnswer, type HelperRequest, helperMessage, longestRequest, mostAtOnce } from "./requests.ts";
+import { type HelperAnswer, type HelperRequest, helperMessage, longestRequest, mostAtOnce } from "./messages.ts";
 
 export interface ConnectionOptions {
   acts: Pick<HelperActs, "answer">;

@@ -25,15 +25,15 @@ import { wakeThreadPool } from "../../shared/thread-pool.ts";
 import { ReleaseDirectories } from "../host/bundle/releases.ts";
 import { userIds } from "../host/ownership/users.ts";
 import { LocalPrivileged } from "../host/privileged.ts";
-import { PythonEnvironments } from "../host/python/python.ts";
+import { PythonEnvironments } from "../host/python/environments.ts";
 import { AppsDirectory, readAgentSettings } from "../host/store/apps-dir.ts";
 import { SupervisorLogs } from "../host/supervisor/instance-logs.ts";
 import { launcherFile } from "../host/supervisor/launcher.ts";
 import { createLogger } from "../logger.ts";
 import type { AgentSettings } from "../settings.ts";
 import { serveConnection } from "./connection.ts";
-import { HelperActs, refused } from "./handlers.ts";
-import { assertRoots, RootApps } from "./host-files.ts";
+import { HelperActs, refused } from "./guarded-host.ts";
+import { assertRoots, RootApps } from "./root-settings.ts";
 import { holdLock } from "./lock.ts";
 
 interface Options {
@@ -72,7 +72,7 @@ function acts(settings: AgentSettings, agent: { uid: number; gid: number }, apps
       pythonPath: settings.python_path,
       jobs: limits.jobs,
       runStep: privileged.stepRunner(),
-      trees: privileged.buildTrees(),
+      owner: privileged.buildOwner(),
     }),
     releases: new ReleaseDirectories({ data, limits }),
     logs: new SupervisorLogs(data, settings.supervisor.conf_dir),

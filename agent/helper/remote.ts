@@ -122,7 +122,7 @@ export class RemoteEnvironments implements Environments {
     return this.#helper.call({ method: "environmentPresent", params: { app, release } });
   }
 
-  collect(app: string, kept: string[]): Promise<void> {
+  prune(app: string, kept: string[]): Promise<void> {
     return this.#helper.call({ method: "collectEnvironments", params: { app, kept } });
   }
 }
@@ -150,7 +150,7 @@ export class RemoteLogs extends SupervisorLogs {
     this.#helper = helper;
   }
 
-  override collect(app: string, kept: string[]): Promise<void> {
+  override prune(app: string, kept: string[]): Promise<void> {
     return this.#helper.call({ method: "collectLogs", params: { app, kept } });
   }
 }

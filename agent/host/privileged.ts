@@ -19,11 +19,11 @@ import { commandEnvironment, type HostApp, runCommand, secretsMask } from "./exe
 import { AppSteps } from "./exec/app-steps.ts";
 import type { StepRunner } from "./exec/step.ts";
 import { Sites } from "./nginx/site.ts";
-import type { Owner } from "./ownership/ownership.ts";
-import { AppTrees } from "./ownership/tree-owner.ts";
+import type { Owner } from "./ownership/trees.ts";
+import { TreeOwner } from "./ownership/tree-owner.ts";
 import { appUser, assertNotAgent } from "./ownership/users.ts";
-import type { BuildTrees } from "./python/python.ts";
-import { AppDirectories } from "./store/app-directories.ts";
+import type { BuildOwner } from "./python/environments.ts";
+import { AppDirectories } from "./ownership/app-directories.ts";
 import { type AppLayout, appLayout } from "./store/layout.ts";
 import { AppPrograms } from "./supervisor/app-programs.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
@@ -47,7 +47,7 @@ export class LocalPrivileged implements Privileged {
   readonly #options: LocalPrivilegedOptions;
   readonly #directories: AppDirectories;
   readonly #programs: AppPrograms;
-  readonly #trees: AppTrees;
+  readonly #treeOwner: TreeOwner;
   readonly #steps: AppSteps;
   readonly #sites: Sites;
 
@@ -63,7 +63,7 @@ export class LocalPrivileged implements Privileged {
       directories: this.#directories,
       supervisor: new Supervisor({ socket: supervisor.socket, confDir }),
     });
-    this.#trees = new AppTrees(agent);
+    this.#treeOwner = new TreeOwner(agent);
     this.#steps = new AppSteps({ limits, launcher });
     this.#sites = new Sites(settings, clock);
   }
@@ -99,28 +99,28 @@ export class LocalPrivileged implements Privileged {
   }
 
   /** Gives what is built to the app's user, and takes it back. */
-  buildTrees(): BuildTrees {
+  buildOwner(): BuildOwner {
     return {
-      give: async (app, tree) => this.#trees.give((await this.#app(app)).user, tree),
-      make: async (app, directory) => this.#trees.make((await this.#app(app)).user, directory),
-      seal: async (app, tree) => this.#trees.seal((await this.#app(app)).user, tree),
+      give: async (app, tree) => this.#treeOwner.give((await this.#app(app)).user, tree),
+      make: async (app, directory) => this.#treeOwner.make((await this.#app(app)).user, directory),
+      seal: async (app, tree) => this.#treeOwner.seal((await this.#app(app)).user, tree),
     };
   }
 
   async sealRelease(app: string, release: string): Promise<void> {
     const { layout, user } = await this.#app(app);
     const tree = layout.release(releaseId.parse(release));
-    await this.#trees.seal(user, tree);
+    await this.#treeOwner.seal(user, tree);
     const venv = await readlink(layout.releaseVenv(release)).catch(() => undefined);
     if (venv === undefined) return;
     const target = resolve(tree, venv);
-    if (dirname(target) === layout.venvs) await this.#trees.seal(user, target);
+    if (dirname(target) === layout.venvs) await this.#treeOwner.seal(user, target);
   }
 
   /** Whether nobody but root can change a release. */
   async isSealed(app: string, release: string): Promise<boolean> {
     const { layout, user } = await this.#app(app);
-    return this.#trees.sealed(user, layout.release(releaseId.parse(release)));
+    return this.#treeOwner.sealed(user, layout.release(releaseId.parse(release)));
   }
 
   async startPrograms(spec: RunSpec): Promise<void> {

@@ -9,9 +9,9 @@ import { SocketProbe } from "../host/net/health.ts";
 import { ProcNetConnections } from "../host/net/proc-net.ts";
 import { NginxTraffic } from "../host/nginx/traffic.ts";
 import { LocalPrivileged } from "../host/privileged.ts";
-import { PythonEnvironments } from "../host/python/python.ts";
+import { PythonEnvironments } from "../host/python/environments.ts";
 import { AppsDirectory, readAgentSettings } from "../host/store/apps-dir.ts";
-import { MaintenanceFiles } from "../host/store/maintenance.ts";
+import { MaintenanceFiles } from "../host/nginx/maintenance.ts";
 import { StateFiles } from "../host/store/state-file.ts";
 import { SupervisorLogs } from "../host/supervisor/instance-logs.ts";
 import { launcherFile } from "../host/supervisor/launcher.ts";
@@ -69,7 +69,7 @@ export function openBorder({ settings, embedded, appsDir }: Host, version: strin
       pythonPath: settings.python_path,
       jobs: limits.jobs,
       runStep: privileged.stepRunner(),
-      trees: privileged.buildTrees(),
+      owner: privileged.buildOwner(),
     }),
     releases: new ReleaseDirectories({ data, limits }),
     logs: new SupervisorLogs(data, supervisor.conf_dir),

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { processStatus } from "../../agent/host/exec/processes.ts";
 import { processesOf } from "../../agent/host/supervisor/leftovers.ts";
 import { type DeploymentView, type Failure, problem } from "../../shared/protocol.ts";

@@ -7,7 +7,7 @@ import type { AppState } from "../../agent/deploy/state.ts";
 import { loadState } from "../../agent/deploy/state-format.ts";
 import type { Effect, Fault } from "../../agent/effects.ts";
 import { startEmbedded } from "../../agent/host/embedded/embedded.ts";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { formatAudience } from "../../shared/audience.ts";
 import { importPrivateKey, signToken } from "../../shared/key.ts";
 import { type DeploymentView, routes } from "../../shared/protocol.ts";

@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { keptReleases } from "../../agent/deploy/retention/kept-releases.ts";
 import { runsInUse } from "../../agent/deploy/state.ts";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { Supervisor } from "../../agent/host/supervisor/supervisor.ts";
 import type { TortureHost } from "./host.ts";
 

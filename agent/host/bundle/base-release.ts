@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
 import { CutoverError } from "../../../shared/errors.ts";
 import { leftOutOver, type ManifestFile } from "../../../shared/manifest.ts";
-import { abortion } from "../exec/abort-reason.ts";
+import { abortReason } from "../abort-reason.ts";
 import type { AppLayout } from "../store/layout.ts";
 import { type BundleBase, type BundleSink, wholeFile } from "./bundle-reader.ts";
 import { bundleUnchanged } from "./bundle-stream.ts";
@@ -104,7 +104,7 @@ export class BaseRelease implements BundleBase {
 
   async *#pieces(opened: number, file: ManifestFile): AsyncGenerator<Buffer> {
     for (let left = file.size; left > 0; ) {
-      if (this.#signal.aborted) throw abortion(this.#signal);
+      if (this.#signal.aborted) throw abortReason(this.#signal);
       const { bytesRead } = await readPiece(opened, this.#scratch, 0, Math.min(left, this.#scratch.length), null);
       if (bytesRead === 0) throw this.#differs(file);
       left -= bytesRead;
@@ -119,7 +119,7 @@ export class BaseRelease implements BundleBase {
     if (this.#turn.files < turn.files && this.#turn.bytes < turn.bytes) return;
     this.#turn = { files: 0, bytes: 0 };
     await setImmediate();
-    if (this.#signal.aborted) throw abortion(this.#signal);
+    if (this.#signal.aborted) throw abortReason(this.#signal);
   }
 
   #differs({ path }: ManifestFile, cause?: unknown): CutoverError {

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { addAbortSignal, pipeline, type Readable } from "node:stream";
 import { constants, createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from "node:zlib";
 import { CutoverError } from "../../../shared/errors.ts";
-import { abortion } from "../exec/abort-reason.ts";
+import { abortReason } from "../abort-reason.ts";
 import { ZstdFrame } from "./zstd-frame.ts";
 
 /** Nothing was written where it could run, so this is true of every refusal of a bundle. */
@@ -112,7 +112,7 @@ export function endedEarly(where?: string, cause?: unknown): CutoverError {
 }
 
 function refusal(thrown: unknown, signal: AbortSignal): unknown {
-  if (signal.aborted) return abortion(signal);
+  if (signal.aborted) return abortReason(signal);
   if (thrown instanceof BodyError) return endedEarly(undefined, thrown.cause);
   const code = (thrown as NodeJS.ErrnoException | null)?.code ?? "";
   if (code === "Z_BUF_ERROR") return endedEarly(undefined, thrown);

@@ -1,20 +1,20 @@
 import { lstat, readdir, readlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { AppLayout } from "../store/layout.ts";
-import { listIfThere } from "../store/read-if-exists.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
 
 /** What removing these releases would give in bytes: their files, and environments to which no other release has a link. */
-export async function gainOf(layout: AppLayout, releases: string[]): Promise<number> {
+export async function freedBytes(layout: AppLayout, releases: string[]): Promise<number> {
   const gone = new Set(releases);
   const kept = new Set<string>();
-  for (const release of await listIfThere(layout.releases)) {
+  for (const release of await listIfExists(layout.releases)) {
     const key = gone.has(release) ? undefined : await environmentOf(layout, release);
     if (key !== undefined) kept.add(key);
   }
   let bytes = 0;
   for (const release of gone)
     bytes += (await bytesBelow(layout.release(release))) + (await bytesBelow(layout.partial(release)));
-  for (const key of await listIfThere(layout.venvs)) if (!kept.has(key)) bytes += await bytesBelow(layout.venv(key));
+  for (const key of await listIfExists(layout.venvs)) if (!kept.has(key)) bytes += await bytesBelow(layout.venv(key));
   return bytes;
 }
 

@@ -11,7 +11,7 @@ import { type Manifest, manifestDigest, parseManifest } from "../../../shared/ma
 import { releaseId } from "../../../shared/names.ts";
 import type { FilesView } from "../../../shared/protocol.ts";
 import type {
-  MakeRoom,
+  FreeSpace,
   PublishedLinks,
   Releases,
   Shortage,
@@ -19,15 +19,15 @@ import type {
   UnpackOptions,
 } from "../../contracts/ports.ts";
 import { effect, effectNow } from "../../effects.ts";
-import { abortion } from "../exec/abort-reason.ts";
-import { removeTree } from "../ownership/ownership.ts";
+import { abortReason } from "../abort-reason.ts";
+import { removeTree } from "../ownership/trees.ts";
 import { pointSymlink, removeUnfinished, syncDirectory } from "../store/durable.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
-import { listIfThere } from "../store/read-if-exists.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
-import { gainOf } from "./release-sizes.ts";
+import { freedBytes } from "./release-sizes.ts";
 import { ReleaseWriter } from "./release-writer.ts";
 import { storedFiles } from "./stored-manifest.ts";
 
@@ -59,8 +59,8 @@ export class ReleaseDirectories implements Releases {
     const sink: BundleSink = {
       manifest: async (manifest, digest, bytes) => {
         await options.accept(manifest, digest);
-        if (signal.aborted) throw abortion(signal);
-        await this.#checkRoom(layout, manifest, options.makeRoom);
+        if (signal.aborted) throw abortReason(signal);
+        await this.#checkSpace(layout, manifest, options.freeSpace);
         partial = layout.partial(manifest.release);
         await this.#clear(partial);
         const writer = new ReleaseWriter(partial, manifest.created);
@@ -78,7 +78,7 @@ export class ReleaseDirectories implements Releases {
       await readBundle(decompressed(bundle, signal), sink);
       if (accepted === undefined || partial === undefined) throw new Error("a bundle was read without its manifest");
       const { manifest, digest, writer } = accepted;
-      if (signal.aborted) throw abortion(signal);
+      if (signal.aborted) throw abortReason(signal);
       effectNow("bundle.static", () => writer.linkStatic(manifest.config.static));
       refuseExisting(layout, manifest.release);
       const [from, to] = [partial, layout.release(manifest.release)];
@@ -123,7 +123,7 @@ export class ReleaseDirectories implements Releases {
 
   async list(app: string): Promise<StoredRelease[]> {
     const layout = appLayout(this.#data, app);
-    const names = (await listIfThere(layout.releases)).filter((name) => releaseId.safeParse(name).success);
+    const names = (await listIfExists(layout.releases)).filter((name) => releaseId.safeParse(name).success);
     const read = async (name: string): Promise<StoredRelease[]> => {
       try {
         const bytes = await readFile(layout.manifest(name));
@@ -171,13 +171,13 @@ export class ReleaseDirectories implements Releases {
     if (changed) await syncDirectory(layout.home);
   }
 
-  async assertRoom(app: string, bytes: number, makeRoom: MakeRoom): Promise<void> {
+  async assertSpace(app: string, bytes: number, freeSpace: FreeSpace): Promise<void> {
     const { releases } = appLayout(this.#data, app);
-    await assertFits(deepestThere(releases), bytes + this.#limits.free, makeRoom);
+    await assertFits(deepestThere(releases), bytes + this.#limits.free, freeSpace);
   }
 
-  async gain(app: string, releases: string[]): Promise<number> {
-    return gainOf(appLayout(this.#data, app), releases);
+  async freedBytes(app: string, releases: string[]): Promise<number> {
+    return freedBytes(appLayout(this.#data, app), releases);
   }
 
   /** What an upload or a removal that was cut short has left. */
@@ -185,7 +185,7 @@ export class ReleaseDirectories implements Releases {
     if (existsSync(partial)) await effect("bundle.clear", () => removeTree(partial));
   }
 
-  async #checkRoom(layout: AppLayout, { release, files }: Manifest, makeRoom?: MakeRoom): Promise<void> {
+  async #checkSpace(layout: AppLayout, { release, files }: Manifest, freeSpace?: FreeSpace): Promise<void> {
     const total = files.reduce((sum, { size }) => sum + size, 0);
     if (total > this.#limits.bundle) {
       const message = `The bundle's files have ${prettyBytes(total)}; this host takes ${prettyBytes(this.#limits.bundle)}.`;
@@ -198,15 +198,15 @@ export class ReleaseDirectories implements Releases {
     await mkdir(layout.releases, { recursive: true });
     const { bsize } = await statfs(layout.releases);
     const needed = files.reduce((sum, { size }) => sum + Math.ceil(size / bsize) * bsize, this.#limits.free);
-    await assertFits(layout.releases, needed, makeRoom);
+    await assertFits(layout.releases, needed, freeSpace);
   }
 }
 
 /** Asked again after room was made, since the estimate of what it would give may have been wrong. */
-async function assertFits(path: string, needed: number, makeRoom?: MakeRoom): Promise<void> {
+async function assertFits(path: string, needed: number, freeSpace?: FreeSpace): Promise<void> {
   const free = await freeBytes(path);
   if (needed <= free) return;
-  await makeRoom?.({ needed, free });
+  await freeSpace?.({ needed, free });
   const now = await freeBytes(path);
   if (needed > now) throw diskFull({ needed, free: now });
 }

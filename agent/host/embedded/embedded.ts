@@ -8,8 +8,8 @@ import { childrenOf, commandLine, processRuns, readPidFile } from "../exec/proce
 import { toolPath } from "../exec/run-tool.ts";
 import { readAgentSettings } from "../store/apps-dir.ts";
 import { writeDurably } from "../store/durable.ts";
-import { listIfThere, readIfThere } from "../store/read-if-exists.ts";
-import { stopSeconds, stopSecondsOf } from "../supervisor/programs.ts";
+import { listIfExists, readIfExists } from "../store/read-if-exists.ts";
+import { stopSeconds, stopSecondsOf } from "../supervisor/programs-file.ts";
 import { Supervisor } from "../supervisor/supervisor.ts";
 import { startDetached } from "./detached.ts";
 import {
@@ -20,7 +20,7 @@ import {
   renderNginxConf,
   renderSupervisordConf,
   renderUwsgiParams,
-} from "./embedded-files.ts";
+} from "./files.ts";
 
 export interface EmbeddedOptions {
   /** For a first agent.yml; 127.0.0.1:7070 unless given. */
@@ -113,18 +113,18 @@ async function writeFiles(layout: EmbeddedLayout, nginx: string, options: Embedd
     layout.nginx.confDir,
   ];
   for (const directory of directories) await mkdir(directory, { recursive: true });
-  await writeIfOther(layout.supervisor.conf, renderSupervisordConf(layout, isRoot));
-  await writeIfOther(layout.nginx.conf, renderNginxConf(layout, isRoot));
-  await writeIfOther(layout.nginx.uwsgiParams, renderUwsgiParams());
-  if ((await readIfThere(layout.agentSettings)) === undefined) {
+  await writeIfChanged(layout.supervisor.conf, renderSupervisordConf(layout, isRoot));
+  await writeIfChanged(layout.nginx.conf, renderNginxConf(layout, isRoot));
+  await writeIfChanged(layout.nginx.uwsgiParams, renderUwsgiParams());
+  if ((await readIfExists(layout.agentSettings)) === undefined) {
     // Its nginx runs as root, as the agent does; without root there is only one's own group.
     const text = renderAgentSettings(layout, { listen, names }, { binary: nginx, group: "root" });
     await writeDurably(layout.agentSettings, text, 0o644);
   }
 }
 
-async function writeIfOther(path: string, text: string): Promise<void> {
-  if ((await readIfThere(path)) !== text) await writeDurably(path, text, 0o644);
+async function writeIfChanged(path: string, text: string): Promise<void> {
+  if ((await readIfExists(path)) !== text) await writeDurably(path, text, 0o644);
 }
 
 async function nginxRuns({ nginx }: EmbeddedLayout): Promise<boolean> {
@@ -168,7 +168,7 @@ async function stopNginx(layout: EmbeddedLayout, clock: Clock): Promise<void> {
     ["SIGKILL", 3000],
   ] as const) {
     process.kill(pid, signal);
-    if (await ends(pid, patience, clock)) return;
+    if (await waitForEnd(pid, patience, clock)) return;
   }
 }
 
@@ -228,7 +228,7 @@ async function stopSupervisord({ supervisor }: EmbeddedLayout, client: Superviso
   const pid = await client.pid().catch(() => undefined);
   if (pid === undefined) return;
   await client.shutdown();
-  if (await ends(pid, ((await longestStop(supervisor.confDir)) + 10) * 1000, clock)) return;
+  if (await waitForEnd(pid, ((await longestStop(supervisor.confDir)) + 10) * 1000, clock)) return;
   throw new CutoverError("supervisor_unreachable", `supervisord (${pid}) did not end.`, {
     fix: `Look into its log (${supervisor.log}) for the program that it waits for.`,
   });
@@ -236,12 +236,12 @@ async function stopSupervisord({ supervisor }: EmbeddedLayout, client: Superviso
 
 /** The most seconds that a program may take to end. */
 async function longestStop(confDir: string): Promise<number> {
-  const files = (await listIfThere(confDir)).map((name) => join(confDir, name));
-  const texts = await Promise.all(files.map(readIfThere));
+  const files = (await listIfExists(confDir)).map((name) => join(confDir, name));
+  const texts = await Promise.all(files.map(readIfExists));
   return Math.max(stopSeconds, ...texts.map((text) => stopSecondsOf(text ?? "")));
 }
 
-async function ends(pid: number, patienceMs: number, clock: Clock): Promise<boolean> {
+async function waitForEnd(pid: number, patienceMs: number, clock: Clock): Promise<boolean> {
   const deadline = clock.elapsed() + patienceMs;
   while (await processRuns(pid)) {
     if (clock.elapsed() > deadline) return false;

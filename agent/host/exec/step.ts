@@ -4,7 +4,7 @@ import type { Readable, Writable } from "node:stream";
 import prettyMs from "pretty-ms";
 import { CutoverError } from "../../../shared/errors.ts";
 import { LineSplitter } from "../store/lines.ts";
-import { abortion } from "./abort-reason.ts";
+import { abortReason } from "../abort-reason.ts";
 
 /** One command of a build or a release, as a list of words. No shell reads it. */
 export interface StepRequest {
@@ -39,7 +39,7 @@ const longestTimer = 2 ** 31 - 1;
  */
 export async function runStep(request: StepRequest): Promise<number> {
   const { argv, signal, timeoutMs, graceMs = 3000 } = request;
-  if (signal.aborted) throw abortion(signal);
+  if (signal.aborted) throw abortReason(signal);
   const child = start(request);
   let tooSlow = false;
   let killing: NodeJS.Timeout | undefined;
@@ -57,7 +57,7 @@ export async function runStep(request: StepRequest): Promise<number> {
   signal.addEventListener("abort", stop);
   try {
     const code = await ended(child, request);
-    if (signal.aborted) throw abortion(signal);
+    if (signal.aborted) throw abortReason(signal);
     if (tooSlow) throw timedOut(argv[0] ?? "", timeoutMs);
     return code;
   } finally {

@@ -5,10 +5,10 @@ import { z } from "zod";
 import { CutoverError } from "../../../shared/errors.ts";
 import { appName, runId } from "../../../shared/names.ts";
 import { effect } from "../../effects.ts";
-import { makeDirectory } from "../store/directory.ts";
+import { makeDirectory } from "../ownership/directory.ts";
 import { removeUnfinished, syncDirectory, writeDurably } from "../store/durable.ts";
 import { appLayout } from "../store/layout.ts";
-import { listIfThere, readIfThere } from "../store/read-if-exists.ts";
+import { listIfExists, readIfExists } from "../store/read-if-exists.ts";
 import { tcpSockets } from "./proc-net.ts";
 
 /** The file of a run's ports: web-0 has the first, web-1 the second. */
@@ -39,7 +39,7 @@ export class RunPorts {
   }
 
   /** For a run that is about to start: where another program took one of its ports since, it gets others. */
-  free(request: PortRequest): Promise<number[]> {
+  ensureFree(request: PortRequest): Promise<number[]> {
     return this.#inTurn(async () => {
       const chosen = await this.#read(request.app, request.run);
       if (chosen === undefined) return this.#choose(request);
@@ -52,7 +52,7 @@ export class RunPorts {
   forget(app: string, run: string): Promise<void> {
     return this.#inTurn(async () => {
       const { ports, runPorts } = appLayout(this.#data, app);
-      if ((await listIfThere(ports)).length === 0) return;
+      if ((await listIfExists(ports)).length === 0) return;
       await effect("ports.release", () => rm(runPorts(run), { force: true }));
       await removeUnfinished(runPorts(run));
       await syncDirectory(ports);
@@ -61,7 +61,7 @@ export class RunPorts {
 
   /** The runs of an app that have ports. */
   async runs(app: string): Promise<string[]> {
-    const files = await listIfThere(appLayout(this.#data, app).ports);
+    const files = await listIfExists(appLayout(this.#data, app).ports);
     return files.map((file) => file.replace(/\.json$/, "")).filter((run) => runId.safeParse(run).success);
   }
 
@@ -78,7 +78,7 @@ export class RunPorts {
   }
 
   async #read(app: string, run: string): Promise<number[] | undefined> {
-    const text = await readIfThere(appLayout(this.#data, app).runPorts(run));
+    const text = await readIfExists(appLayout(this.#data, app).runPorts(run));
     return text === undefined ? undefined : portsFile.parse(JSON.parse(text)).ports;
   }
 
@@ -109,7 +109,7 @@ export class RunPorts {
   /** Whose each port is, for all apps of the host. */
   async #reserved(): Promise<Map<number, { port: number; app: string; run: string }>> {
     const holders = new Map<number, { port: number; app: string; run: string }>();
-    const apps = (await listIfThere(join(this.#data, "apps"))).filter((name) => appName.safeParse(name).success);
+    const apps = (await listIfExists(join(this.#data, "apps"))).filter((name) => appName.safeParse(name).success);
     for (const app of apps) {
       for (const run of await this.runs(app)) {
         for (const port of (await this.#read(app, run)) ?? []) holders.set(port, { port, app, run });

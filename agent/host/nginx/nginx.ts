@@ -1,6 +1,6 @@
 import { CutoverError } from "../../../shared/errors.ts";
-import type { NginxFeatures } from "./nginx-features.ts";
-import { NginxMaster, type NginxOptions } from "./nginx-master.ts";
+import type { NginxFeatures } from "./features.ts";
+import { NginxMaster, type NginxOptions } from "./master.ts";
 import { type FileState, type SiteFile, SiteFiles } from "./site-files.ts";
 
 /** The host's nginx: what its files say and what it works with, made one. */
@@ -63,17 +63,17 @@ export class Nginx {
       return { changed: false };
     }
     const needed = changing.filter(({ text }) => text !== undefined);
-    let told = false;
-    const onTold = () => {
-      told = true;
+    let signalled = false;
+    const onSignal = () => {
+      signalled = true;
     };
     try {
       for (const file of changing) await this.#files.keep(file);
       for (const file of changing) await this.#files.put(file);
-      await this.#master.reload({ needed: pathsOf(needed), own: pathsOf(files), onTold });
+      await this.#master.reload({ needed: pathsOf(needed), own: pathsOf(files), onSignal });
     } catch (error) {
       for (const file of changing) await this.#files.restore(file);
-      if (told && !isRefused(error)) await this.#readAgain(changing, error);
+      if (signalled && !isRefused(error)) await this.#readAgain(changing, error);
       await this.#forget(changing);
       throw error;
     }
@@ -100,8 +100,8 @@ export class Nginx {
   }
 
   /**
-   * Where something went wrong after nginx had been told, it may serve what was just taken back. What it still may have when
-   * it cannot be told again is kept, so that the next write of the old text tells it.
+   * Where something went wrong after nginx had been signalled, it may serve what was just taken back. What it still may have when
+   * it cannot be signalled again is kept, so that the next write of the old text tells it.
    */
   async #readAgain(files: FileState[], error: unknown): Promise<void> {
     try {

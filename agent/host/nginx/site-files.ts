@@ -2,7 +2,7 @@ import { rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type Effect, effect } from "../../effects.ts";
 import { removeUnfinished, syncDirectory, writeDurably } from "../store/durable.ts";
-import { listIfThere, readIfThere } from "../store/read-if-exists.ts";
+import { listIfExists, readIfExists } from "../store/read-if-exists.ts";
 
 const mode = 0o644;
 
@@ -38,8 +38,8 @@ export class SiteFiles {
   /** What nginx has of a file is what was there before, where a write did not come to its end. */
   async stateOf({ name, text, effect = "site.write" }: SiteFile): Promise<FileState> {
     const path = join(this.#directory, name);
-    const present = await readIfThere(path);
-    const before = await readIfThere(keptFile(path));
+    const present = await readIfExists(path);
+    const before = await readIfExists(keptFile(path));
     const loaded = before === undefined ? present : before === "" ? undefined : before;
     return { path, effect, text, present, loaded };
   }
@@ -61,7 +61,7 @@ export class SiteFiles {
   /** By a rename of what was kept, which also a full disk has room for. */
   async #restore({ path, loaded }: FileState): Promise<void> {
     if (loaded === undefined) return rm(path, { force: true });
-    if ((await readIfThere(keptFile(path))) === undefined) return;
+    if ((await readIfExists(keptFile(path))) === undefined) return;
     await rename(keptFile(path), path);
     await syncDirectory(this.#directory);
   }
@@ -85,7 +85,7 @@ export class SiteFiles {
 
   /** What a killed agent left beside files that are as they should be. */
   async clearUnfinished(files: FileState[]): Promise<void> {
-    const left = await listIfThere(this.#directory);
+    const left = await listIfExists(this.#directory);
     for (const { path } of files) {
       for (const file of [path, keptFile(path)])
         if (left.includes(`${basename(file)}.tmp`)) await removeUnfinished(file);

@@ -13,9 +13,9 @@ import type { AgentSettings, AppSettings } from "../../settings.ts";
 import { tcpSockets } from "../net/proc-net.ts";
 import { listenedPorts, takenAddresses } from "../net/taken-addresses.ts";
 import { appLayout } from "../store/layout.ts";
-import { readIfThere } from "../store/read-if-exists.ts";
+import { readIfExists } from "../store/read-if-exists.ts";
 import { Nginx } from "./nginx.ts";
-import { renderSite, siteFileName } from "./nginx-site.ts";
+import { renderSite, siteFileName } from "./site-config.ts";
 import {
   mainUpstream,
   previewUpstream,
@@ -23,7 +23,7 @@ import {
   serversOf,
   type UpstreamInput,
   upstreamFileName,
-} from "./nginx-upstream.ts";
+} from "./upstream-config.ts";
 import { SlotLinks, slotLink } from "./slots.ts";
 
 /** An app's files of nginx: its server blocks and its upstreams, by what cutover.yml asks for and the host allows. */
@@ -60,7 +60,7 @@ export class Sites {
     const wanted = [...permittedSite(config, settings).listen, ...previewListen(config)];
     const taken = takenAddresses(wanted, await tcpSockets());
     if (taken.length === 0) return;
-    const present = (await readIfThere(join(this.#settings.nginx.conf_dir, siteFileName(settings.app)))) ?? "";
+    const present = (await readIfExists(join(this.#settings.nginx.conf_dir, siteFileName(settings.app)))) ?? "";
     const own = listenedPorts(present);
     if (taken.every((address) => own.has(portOf(address)))) return;
     const ports = listenedPorts(await this.#nginx.configuration());
@@ -94,7 +94,7 @@ export class Sites {
   }
 
   async servers(app: string): Promise<{ main: string[]; preview: string[] }> {
-    const text = (await readIfThere(join(this.#settings.nginx.conf_dir, upstreamFileName(app)))) ?? "";
+    const text = (await readIfExists(join(this.#settings.nginx.conf_dir, upstreamFileName(app)))) ?? "";
     return { main: serversOf(text, mainUpstream(app)), preview: serversOf(text, previewUpstream(app)) };
   }
 

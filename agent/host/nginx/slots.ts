@@ -6,7 +6,7 @@ import type { Share } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import { pointSymlink, syncDirectory } from "../store/durable.ts";
 import { appLayout } from "../store/layout.ts";
-import { listIfThere } from "../store/read-if-exists.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
 
 export const slotCount = 60;
 
@@ -102,7 +102,7 @@ export class SlotLinks {
     const { home } = appLayout(this.#data, app);
     for (const link of ["slots", "slots-uwsgi", "preview", "preview-uwsgi"] as const) {
       const current = await this.#current(app, link);
-      for (const name of await listIfThere(home)) {
+      for (const name of await listIfExists(home)) {
         if (name === current || !(numbered(link).test(name) || name === `${link}.tmp`)) continue;
         await effect("slots.tidy", () => rm(join(home, name), { recursive: true, force: true }), name);
       }

@@ -1,13 +1,13 @@
 import { lstat, mkdir } from "node:fs/promises";
-import { makeDirectory } from "../store/directory.ts";
-import { giveTree, type Owner, sealTree } from "./ownership.ts";
+import { makeDirectory } from "./directory.ts";
+import { giveTree, type Owner, sealTree } from "./trees.ts";
 import type { AppUser } from "./users.ts";
 
 /**
  * Whose a release or an environment is: the agent's while it is unpacked, the app's user's while it is built, and root's
  * when it is sealed. Without another user there is nobody to give it to, nor to seal it against.
  */
-export class AppTrees {
+export class TreeOwner {
   readonly #agent: Owner | undefined;
 
   /** @param agent the agent's user, where that is not this process's */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import type { Manifest } from "../../../shared/manifest.ts";
-import { readWithin } from "../store/safe-read.ts";
+import { safeRead } from "../store/safe-read.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { type Wheel, wheelsOf } from "./wheels.ts";
 
@@ -55,7 +55,7 @@ function requirementDigests(manifest: Manifest, app: string, first: string): str
     const digest = known.get(`app/${file}`);
     if (digest === undefined || digests.has(file)) continue;
     digests.set(file, digest);
-    for (const line of readWithin(app, file, largestRequirements).toString("utf8").split(/\r?\n/)) {
+    for (const line of safeRead(app, file, largestRequirements).toString("utf8").split(/\r?\n/)) {
       const [, included] = /^\s*(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)/.exec(line) ?? [];
       if (included !== undefined) queue.push(posix.join(posix.dirname(file), included));
       else if (/^\s*(?!#)(?:-e\b|--editable\b|\.|\S*\/)|file:/.test(line)) digests.set(line, manifest.release);

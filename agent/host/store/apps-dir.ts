@@ -4,7 +4,7 @@ import { appName } from "../../../shared/names.ts";
 import { parseYamlFile } from "../../../shared/yaml-file.ts";
 import type { Apps } from "../../contracts/ports.ts";
 import { type AgentSettings, type AppSettings, agentSettingsSchema, appSettingsSchema } from "../../settings.ts";
-import { listIfThere, readIfThere } from "./read-if-exists.ts";
+import { listIfExists, readIfExists } from "./read-if-exists.ts";
 
 const faults = { notYaml: "host_settings_invalid", invalid: "host_settings_invalid" } as const;
 
@@ -17,7 +17,7 @@ export class AppsDirectory implements Apps {
   }
 
   async names(): Promise<string[]> {
-    const files = await listIfThere(this.#directory).catch((error: unknown) => {
+    const files = await listIfExists(this.#directory).catch((error: unknown) => {
       throw unreadable(this.#directory, error);
     });
     return files
@@ -54,7 +54,7 @@ export async function readAgentSettings(file: string): Promise<AgentSettings> {
 
 async function readSettings(file: string): Promise<string | undefined> {
   try {
-    return await readIfThere(file);
+    return await readIfExists(file);
   } catch (error) {
     throw unreadable(file, error);
   }

@@ -21,8 +21,8 @@ export interface AuditFilesOptions {
  * whoever floods those cannot push out who deployed what.
  */
 export class AuditFiles implements AuditLog {
-  readonly #known: Series;
-  readonly #strangers: Series;
+  readonly #accepted: Series;
+  readonly #refused: Series;
   readonly #now: () => number;
 
   constructor(
@@ -30,18 +30,18 @@ export class AuditFiles implements AuditLog {
     { bytes = 4 * 1024 ** 2, files = 4, now = Date.now, onError = () => {} }: AuditFilesOptions,
   ) {
     const common = { directory: join(data, "audit"), bytes, files, onError };
-    this.#known = new Series({ ...common, name: "audit.ndjson" });
-    this.#strangers = new Series({ ...common, name: "refused.ndjson" });
+    this.#accepted = new Series({ ...common, name: "audit.ndjson" });
+    this.#refused = new Series({ ...common, name: "refused.ndjson" });
     this.#now = now;
   }
 
   async record(entry: Omit<AuditEntry, "at">): Promise<void> {
     const line = `${JSON.stringify({ at: new Date(this.#now()).toISOString(), ...entry })}\n`;
-    await (entry.by === undefined ? this.#strangers : this.#known).append(line);
+    await (entry.by === undefined ? this.#refused : this.#accepted).append(line);
   }
 
   async read({ app, since = 0, limit }: AuditQuery): Promise<AuditEntry[]> {
-    const entries = [...(await this.#known.read()), ...(await this.#strangers.read())];
+    const entries = [...(await this.#accepted.read()), ...(await this.#refused.read())];
     return entries
       .filter((entry) => (app === undefined || entry.app === app) && Date.parse(entry.at) >= since)
       .toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at))
@@ -49,8 +49,8 @@ export class AuditFiles implements AuditLog {
   }
 
   async close(): Promise<void> {
-    await this.#known.close();
-    await this.#strangers.close();
+    await this.#accepted.close();
+    await this.#refused.close();
   }
 }
 

@@ -33,7 +33,7 @@ export class EventFilesOnDisk implements EventFiles {
     return text.split("\n").flatMap(parseLine);
   }
 
-  async collect(app: string, keptDeployments: string[]): Promise<void> {
+  async prune(app: string, keptDeployments: string[]): Promise<void> {
     const { deployments } = appLayout(this.#data, app);
     const kept = new Set(keptDeployments.map((id) => `${id}.ndjson`));
     const files = await readdir(deployments).catch(() => []);

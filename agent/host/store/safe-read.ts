@@ -8,7 +8,7 @@ const untouched = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
  * name is read, and no more of it than the limit in bytes: so root does not read for others what they may not read.
  * @throws the system's error where it is not there; CutoverError internal where it is something else
  */
-export function readWithin(root: string, path: string, limit: number): Buffer {
+export function safeRead(root: string, path: string, limit: number): Buffer {
   const opened: number[] = [];
   try {
     const parts = path.split("/").filter((part) => part !== "" && part !== ".");

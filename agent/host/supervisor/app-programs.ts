@@ -9,11 +9,11 @@ import { permittedPorts } from "../../host-policy.ts";
 import { type HostApp, specEnvironment } from "../exec/app-commands.ts";
 import { parseAddress } from "../net/address.ts";
 import { type PortRequest, RunPorts } from "../net/run-ports.ts";
-import { removeTree } from "../ownership/ownership.ts";
-import type { AppDirectories } from "../store/app-directories.ts";
+import { removeTree } from "../ownership/trees.ts";
+import type { AppDirectories } from "../ownership/app-directories.ts";
 import { syncDirectory } from "../store/durable.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
-import { listIfThere } from "../store/read-if-exists.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
 import { writeLaunchFile } from "./launch-files.ts";
 import { processesOf, signalEach } from "./leftovers.ts";
 import { processArguments, processGroups, processOf, processOwners, removeLaunchFiles } from "./process-groups.ts";
@@ -25,9 +25,9 @@ import {
   processStop,
   renderPrograms,
   runOfProgramsFile,
-} from "./programs.ts";
-import { checkSocketPath, runInstances } from "./run-files.ts";
-import { addPrograms, dropPrograms, programStatus, type RunPrograms, stopSoon } from "./run-programs.ts";
+} from "./programs-file.ts";
+import { checkSocketPath, runInstances } from "./instances.ts";
+import { addPrograms, dropPrograms, programStatus, type ProgramGroup, stopSoon } from "./program-group.ts";
 import { serverArguments } from "./servers.ts";
 import type { Supervisor } from "./supervisor.ts";
 
@@ -68,7 +68,7 @@ export class AppPrograms {
   async start(app: HostApp, spec: RunSpec): Promise<void> {
     const programs = this.#programs(spec.app, spec.run);
     if (spec.config.server.bind === "port" && (await programStatus(programs)) === undefined) {
-      await this.#ports.free(this.#portRequest(spec));
+      await this.#ports.ensureFree(this.#portRequest(spec));
     }
     const instances = await this.instances(spec);
     for (const place of instances.map(({ address }) => parseAddress(address))) {
@@ -136,8 +136,8 @@ export class AppPrograms {
   /** Also of a run whose removal was interrupted. */
   async runs(app: string): Promise<string[]> {
     const layout = this.#layout(app);
-    const files = await listIfThere(this.#options.confDir);
-    const directories = [...(await listIfThere(layout.run)), ...(await listIfThere(layout.launches))];
+    const files = await listIfExists(this.#options.confDir);
+    const directories = [...(await listIfExists(layout.run)), ...(await listIfExists(layout.launches))];
     const found = [
       ...files.map((name) => runOfProgramsFile(app, name)),
       ...directories.filter((name) => runId.safeParse(name).success),
@@ -162,7 +162,7 @@ export class AppPrograms {
     };
   }
 
-  #programs(app: string, run: string, process?: string): RunPrograms {
+  #programs(app: string, run: string, process?: string): ProgramGroup {
     const { confDir, supervisor } = this.#options;
     const programs = { app: appName.parse(app), run: runId.parse(run), confDir, supervisor };
     return process === undefined ? programs : { ...programs, process: processName.parse(process) };

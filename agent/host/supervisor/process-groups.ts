@@ -7,9 +7,9 @@ import { runId } from "../../../shared/names.ts";
 import type { ProcessGroup } from "../../contracts/privileged.ts";
 import { effect } from "../../effects.ts";
 import type { AppLayout } from "../store/layout.ts";
-import { listIfThere } from "../store/read-if-exists.ts";
-import { groupName, ownerOfProgramsFile, processOfLaunchFile } from "./programs.ts";
-import { type RunPrograms, stopMs, toStatus } from "./run-programs.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
+import { groupName, ownerOfProgramsFile, processOfLaunchFile } from "./programs-file.ts";
+import { type ProgramGroup, stopMs, toStatus } from "./program-group.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 interface Place {
@@ -49,13 +49,13 @@ export async function processOwners({ app, layout, confDir }: Omit<Place, "super
   const add = (run: string, process: string | undefined) => {
     if (process !== undefined) found.set(groupName(app, run, process), { run, process });
   };
-  for (const file of await listIfThere(confDir)) {
+  for (const file of await listIfExists(confDir)) {
     const owner = ownerOfProgramsFile(app, file);
     if (owner !== undefined) add(owner.run, owner.process);
   }
-  for (const run of await listIfThere(layout.launches)) {
+  for (const run of await listIfExists(layout.launches)) {
     if (!runId.safeParse(run).success) continue;
-    for (const file of await listIfThere(layout.launchDir(run))) add(run, processOfLaunchFile(file));
+    for (const file of await listIfExists(layout.launchDir(run))) add(run, processOfLaunchFile(file));
   }
   return [...found.values()].toSorted((a, b) =>
     groupName(app, a.run, a.process) < groupName(app, b.run, b.process) ? -1 : 1,
@@ -77,9 +77,9 @@ export function processArguments({ command }: Process, values: { instance: strin
 }
 
 /** Last of all: an unfinished removal is found by these. */
-export async function removeLaunchFiles({ run, process }: RunPrograms, layout: AppLayout): Promise<void> {
+export async function removeLaunchFiles({ run, process }: ProgramGroup, layout: AppLayout): Promise<void> {
   const directory = layout.launchDir(run);
-  for (const file of await listIfThere(directory)) {
+  for (const file of await listIfExists(directory)) {
     if (processOfLaunchFile(file) !== process) continue;
     await effect("process.unlink", () => rm(join(directory, file), { force: true }));
   }

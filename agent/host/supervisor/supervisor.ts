@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { CutoverError } from "../../../shared/errors.ts";
 import { type Effect, effect } from "../../effects.ts";
-import { listIfThere } from "../store/read-if-exists.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
 import { callXmlRpc, XmlRpcFault, type XmlRpcValue } from "./xml-rpc.ts";
 
 /** supervisor's own numbers for what went wrong. */
@@ -205,7 +205,7 @@ function brokenPlace(message: string): string | undefined {
 /** Where the message names no file: the first one that is not UTF-8, or that holds the section which the message quotes. */
 async function suspect(confDir: string, message: string): Promise<string | undefined> {
   const section = /\[([^\]\n]+)\]/.exec(message)?.[0];
-  const names = (await listIfThere(confDir).catch(() => [])).filter((name) => name.endsWith(".conf")).toSorted();
+  const names = (await listIfExists(confDir).catch(() => [])).filter((name) => name.endsWith(".conf")).toSorted();
   for (const file of names.map((name) => join(confDir, name))) {
     const bytes = await readFile(file).catch(() => undefined);
     if (bytes === undefined) continue;

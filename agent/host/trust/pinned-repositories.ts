@@ -2,7 +2,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { CutoverError } from "../../../shared/errors.ts";
-import type { LearntRepositories, LearntRepository } from "../../contracts/token-stores.ts";
+import type { PinnedRepositories, PinnedRepository } from "../../contracts/token-stores.ts";
 import { removeUnfinished, writeDurably } from "../store/durable.ts";
 
 const id = z.string().regex(/^\d{1,20}$/);
@@ -21,7 +21,7 @@ const repositories = z.record(
 type Repositories = z.output<typeof repositories>;
 
 /** One file for all apps, beside what was spent: an app that was never deployed has no directory yet. */
-export class LearntRepositoriesFile implements LearntRepositories {
+export class PinnedRepositoriesFile implements PinnedRepositories {
   readonly #file: string;
   #all: Promise<Repositories> | undefined;
   #queue: Promise<unknown> = Promise.resolve();
@@ -30,12 +30,12 @@ export class LearntRepositoriesFile implements LearntRepositories {
     this.#file = join(data, "learnt-repositories.json");
   }
 
-  async list(app: string): Promise<LearntRepository[]> {
+  async list(app: string): Promise<PinnedRepository[]> {
     const all = await this.#load();
     return Object.hasOwn(all, app) ? (all[app] ?? []) : [];
   }
 
-  learn(app: string, repository: LearntRepository): Promise<LearntRepository> {
+  pin(app: string, repository: PinnedRepository): Promise<PinnedRepository> {
     return this.#alone(async () => {
       const known = await this.list(app);
       const same = known.find((each) => each.issuer === repository.issuer && each.repository === repository.repository);

@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
-import type { Spending, SpentTokens } from "../../contracts/token-stores.ts";
+import type { SpendResult, UsedTokens } from "../../contracts/token-stores.ts";
 import { effect } from "../../effects.ts";
 
-export interface SpentTokensOptions {
+export interface UsedTokensOptions {
   /** Milliseconds since the epoch. */
   now?: () => number;
   /** How many unexpired tokens are kept; a further one is refused. */
@@ -23,7 +23,7 @@ const slack = 100;
  * What has expired is forgotten, but not up to when: `forgotten <expiry>` is the last of those, and a token that expires no
  * later is refused. While the clock runs forward it has expired by then; where the clock was set back, it may be one of them.
  */
-export class SpentTokensFile implements SpentTokens {
+export class UsedTokensFile implements UsedTokens {
   readonly #file: string;
   readonly #now: () => number;
   readonly #limit: number;
@@ -33,14 +33,14 @@ export class SpentTokensFile implements SpentTokens {
   #lines = 0;
   #queue: Promise<unknown> = Promise.resolve();
 
-  private constructor(file: string, { now = Date.now, limit = 100_000 }: SpentTokensOptions) {
+  private constructor(file: string, { now = Date.now, limit = 100_000 }: UsedTokensOptions) {
     this.#file = file;
     this.#now = now;
     this.#limit = limit;
   }
 
-  static async open(file: string, options: SpentTokensOptions = {}): Promise<SpentTokensFile> {
-    const tokens = new SpentTokensFile(file, options);
+  static async open(file: string, options: UsedTokensOptions = {}): Promise<UsedTokensFile> {
+    const tokens = new UsedTokensFile(file, options);
     await mkdir(dirname(file), { recursive: true });
     await tokens.#load();
     // Where it cannot be written the agent starts all the same: the next token is refused unless it can be by then.
@@ -49,7 +49,7 @@ export class SpentTokensFile implements SpentTokens {
   }
 
   /** @param expires when the token can no longer be valid, in milliseconds since the epoch */
-  async spend(jti: string, expires: number): Promise<Spending> {
+  async spend(jti: string, expires: number): Promise<SpendResult> {
     const id = createHash("sha256").update(jti).digest("base64url");
     if (this.#expiries.has(id)) return "spent";
     if (expires <= this.#forgotten) return "clock_behind";

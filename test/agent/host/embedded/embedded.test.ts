@@ -7,7 +7,7 @@ import {
   embeddedLayout,
   renderNginxConf,
   renderSupervisordConf,
-} from "../../../../agent/host/embedded/embedded-files.ts";
+} from "../../../../agent/host/embedded/files.ts";
 import { processRuns, readPidFile } from "../../../../agent/host/exec/processes.ts";
 import { Supervisor } from "../../../../agent/host/supervisor/supervisor.ts";
 import { eventually, scratch } from "../scratch.ts";

@@ -9,7 +9,7 @@ import { onTestFinished } from "vitest";
 import { stringify } from "yaml";
 import type { RoutePart } from "../../../../agent/contracts/ports.ts";
 import type { Instance } from "../../../../agent/contracts/privileged.ts";
-import { embeddedLayout, renderNginxConf } from "../../../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout, renderNginxConf } from "../../../../agent/host/embedded/files.ts";
 import { childrenOf, processRuns, readPidFile } from "../../../../agent/host/exec/processes.ts";
 import { toolPath } from "../../../../agent/host/exec/run-tool.ts";
 import { NginxTraffic } from "../../../../agent/host/nginx/traffic.ts";

@@ -9,7 +9,7 @@ import {
   previewUpstream,
   renderUpstreams,
   serversOf,
-} from "../../../../agent/host/nginx/nginx-upstream.ts";
+} from "../../../../agent/host/nginx/upstream-config.ts";
 import { SlotLinks, slotLink } from "../../../../agent/host/nginx/slots.ts";
 import { NginxTraffic } from "../../../../agent/host/nginx/traffic.ts";
 import { appLayout } from "../../../../agent/host/store/layout.ts";

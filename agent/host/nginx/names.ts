@@ -1,4 +1,4 @@
-import { variable } from "./nginx-values.ts";
+import { variable } from "./values.ts";
 
 /** The directories of a host that a site names. */
 export interface Places {

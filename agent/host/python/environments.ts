@@ -5,7 +5,7 @@ import { asCutoverError } from "../../../shared/errors.ts";
 import type { BuildContext, Environments } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import type { StepRunner } from "../exec/step.ts";
-import { removeTree } from "../ownership/ownership.ts";
+import { removeTree } from "../ownership/trees.ts";
 import { pointSymlink } from "../store/durable.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
 import { compileRelease } from "./bytecode.ts";
@@ -20,11 +20,11 @@ export interface PythonEnvironmentsOptions {
   /** How many processes may compile bytecode at the same time. */
   jobs: number;
   runStep: StepRunner;
-  trees: BuildTrees;
+  owner: BuildOwner;
 }
 
 /** Whose a release or an environment is while it is built, and after. */
-export interface BuildTrees {
+export interface BuildOwner {
   /** Gives a release to the app's user. */
   give(app: string, tree: string): Promise<void>;
   /** Makes an empty directory for the app's user. */
@@ -50,7 +50,7 @@ export class PythonEnvironments implements Environments {
   }
 
   async build(context: BuildContext): Promise<{ key: string; reused: boolean }> {
-    const { data, jobs, runStep, trees } = this.#options;
+    const { data, jobs, runStep, owner } = this.#options;
     const { app, release, manifest } = context;
     const layout = appLayout(data, app);
     const { version, system_site_packages } = manifest.config.python;
@@ -59,7 +59,7 @@ export class PythonEnvironments implements Environments {
       const content = environmentContent(manifest, layout.app(release));
       const key = environmentKey(interpreter, system_site_packages, content);
       const directory = layout.venv(key);
-      if (context.sealed !== true) await trees.give(app, layout.release(release));
+      if (context.sealed !== true) await owner.give(app, layout.release(release));
       const reused = await this.#ensure({ context, layout, interpreter, content, directory, runStep });
       const link = relative(layout.release(release), directory);
       await effect("environment.link", () => pointSymlink(layout.releaseVenv(release), link));
@@ -78,7 +78,7 @@ export class PythonEnvironments implements Environments {
     return key !== undefined && isFinished(layout.venv(key));
   }
 
-  async collect(app: string, keptReleases: string[]): Promise<void> {
+  async prune(app: string, keptReleases: string[]): Promise<void> {
     const layout = appLayout(this.#options.data, app);
     const kept = new Set(await Promise.all(keptReleases.map((release) => linkedKey(layout, release))));
     for (const key of await readdir(layout.venvs).catch(() => [])) {
@@ -96,7 +96,7 @@ export class PythonEnvironments implements Environments {
       await other.catch(() => false);
     }
     if (isFinished(directory)) return true;
-    const build = makeAnew(request, this.#options.trees);
+    const build = makeEnvironment(request, this.#options.owner);
     this.#builds.set(directory, build);
     try {
       return await build;
@@ -106,15 +106,15 @@ export class PythonEnvironments implements Environments {
   }
 }
 
-async function makeAnew(request: VenvRequest, trees: BuildTrees): Promise<false> {
+async function makeEnvironment(request: VenvRequest, owner: BuildOwner): Promise<false> {
   const { context, directory, layout } = request;
   const clear = () => effect("environment.clear", () => removeVenv(directory));
   await clear();
   await mkdir(layout.venvs, { recursive: true });
   try {
-    await trees.make(context.app, directory);
+    await owner.make(context.app, directory);
     await effect("environment.build", () => makeVenv(request));
-    await trees.seal(context.app, directory);
+    await owner.seal(context.app, directory);
     // The app's user may have put something there, such as a link, while the directory was its own.
     await rm(join(directory, marker), { recursive: true, force: true });
     await effect("environment.complete", () => writeFile(join(directory, marker), "", { flag: "wx" }));

@@ -6,11 +6,11 @@ import type { ProgramStatus } from "../../contracts/privileged.ts";
 import { effect } from "../../effects.ts";
 import { commandLine, processStatus } from "../exec/processes.ts";
 import { removeUnfinished, syncDirectory, writeDurably } from "../store/durable.ts";
-import { readIfThere } from "../store/read-if-exists.ts";
-import { groupName, programsFileName, stopSecondsOf } from "./programs.ts";
+import { readIfExists } from "../store/read-if-exists.ts";
+import { groupName, programsFileName, stopSecondsOf } from "./programs-file.ts";
 import type { ProcessInfo, Supervisor } from "./supervisor.ts";
 
-export interface RunPrograms {
+export interface ProgramGroup {
   app: string;
   run: string;
   /** One of the run's processes; without it the programs are its web instances. */
@@ -23,11 +23,11 @@ export interface RunPrograms {
  * Puts a run's programs into supervisor and starts what does not run. A file that supervisor cannot read is taken back.
  * @throws CutoverError supervisor_config_broken, supervisor_unreachable
  */
-export async function addPrograms(programs: RunPrograms, text: string): Promise<void> {
+export async function addPrograms(programs: ProgramGroup, text: string): Promise<void> {
   const { app, run, process, supervisor } = programs;
   const group = groupName(app, run, process);
   const file = programsFile(programs);
-  const before = await readIfThere(file);
+  const before = await readIfExists(file);
   if (before !== text) await effect("programs.write", () => writeDurably(file, text, 0o644));
   try {
     await supervisor.reloadConfig();
@@ -39,12 +39,12 @@ export async function addPrograms(programs: RunPrograms, text: string): Promise<
   await supervisor.startProcessGroup(group);
 }
 
-export function programsFile({ app, run, process, confDir }: RunPrograms): string {
+export function programsFile({ app, run, process, confDir }: ProgramGroup): string {
   return join(confDir, programsFileName(app, run, process));
 }
 
 /** undefined where supervisor has no such group. */
-export async function programStatus({ app, run, supervisor }: RunPrograms): Promise<ProgramStatus[] | undefined> {
+export async function programStatus({ app, run, supervisor }: ProgramGroup): Promise<ProgramStatus[] | undefined> {
   return (await supervisor.groupInfo(groupName(app, run)))?.map(toStatus);
 }
 
@@ -64,7 +64,7 @@ export function toStatus({ name, statename, pid, start, now, spawnerr }: Process
 }
 
 /** Asks a run's programs to end and does not wait for it. */
-export async function stopSoon(programs: RunPrograms, clock: Clock): Promise<void> {
+export async function stopSoon(programs: ProgramGroup, clock: Clock): Promise<void> {
   const { app, run, process, supervisor } = programs;
   const group = groupName(app, run, process);
   await askToEnd(supervisor, group, (await supervisor.groupInfo(group)) ?? [], clock);
@@ -91,7 +91,7 @@ async function isFork(pid: number): Promise<boolean> {
 const ended = new Set(["STOPPED", "EXITED", "FATAL", "UNKNOWN"]);
 
 /** Stops a run's programs, waits for their end, and leaves nothing of them in supervisor nor in its files. */
-export async function dropPrograms(programs: RunPrograms, clock: Clock): Promise<void> {
+export async function dropPrograms(programs: ProgramGroup, clock: Clock): Promise<void> {
   const { app, run, process, confDir, supervisor } = programs;
   const group = groupName(app, run, process);
   await stopPrograms(programs, clock);
@@ -110,11 +110,11 @@ export async function dropPrograms(programs: RunPrograms, clock: Clock): Promise
 }
 
 /** Milliseconds between the stop signal and the kill: what supervisor goes by, and not what a release says by now. */
-export async function stopMs(programs: RunPrograms): Promise<number> {
-  return stopSecondsOf((await readIfThere(programsFile(programs))) ?? "") * 1000;
+export async function stopMs(programs: ProgramGroup): Promise<number> {
+  return stopSecondsOf((await readIfExists(programsFile(programs))) ?? "") * 1000;
 }
 
-async function stopPrograms(programs: RunPrograms, clock: Clock): Promise<void> {
+async function stopPrograms(programs: ProgramGroup, clock: Clock): Promise<void> {
   const { app, run, process, supervisor } = programs;
   const group = groupName(app, run, process);
   // supervisor kills by itself after the stop time; its loop turns at each of our questions.

@@ -9,7 +9,7 @@ import {
   renderPrograms,
   runOfProgramsFile,
   stopSecondsOf,
-} from "../../../../agent/host/supervisor/programs.ts";
+} from "../../../../agent/host/supervisor/programs-file.ts";
 import { release, testConfig } from "../scratch.ts";
 
 const run = `${release}.2`;

@@ -16,7 +16,7 @@ import { describe, expect, test } from "vitest";
 import type { BuildContext } from "../../../../agent/contracts/ports.ts";
 import { ReleaseDirectories } from "../../../../agent/host/bundle/releases.ts";
 import { runStep } from "../../../../agent/host/exec/step.ts";
-import { PythonEnvironments } from "../../../../agent/host/python/python.ts";
+import { PythonEnvironments } from "../../../../agent/host/python/environments.ts";
 import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { type BundleInput, makeBundle } from "../../../fixtures/bundle.ts";
 import { makeWheel } from "../../../fixtures/wheel.ts";
@@ -40,7 +40,7 @@ function host(pythonPath = ["/usr/local/bin", "/usr/bin", "/bin"]) {
       return runStep(step);
     },
     // Without another user there is nobody to give anything to.
-    trees: {
+    owner: {
       give: async () => undefined,
       make: async (_app, directory) => void mkdirSync(directory),
       seal: async () => undefined,
@@ -122,7 +122,7 @@ describe("an environment", () => {
     const one = await build(vendored());
     const two = await build({ release: second, config: { python: { wheels: "none" } } });
     mkdirSync(layout.venv("0123456789abcdef"));
-    await environments.collect("shop", [second]);
+    await environments.prune("shop", [second]);
     expect(readdirSync(layout.venvs)).toEqual([two.key]);
     expect(one.key).not.toBe(two.key);
     expect(existsSync(layout.release(first))).toBe(true);
@@ -132,7 +132,7 @@ describe("an environment", () => {
     const { build, environments, layout, python, steps } = host();
     const { context, key } = await build(vendored({ "app/shop.py": "x = 1\n" }));
     expect(await environments.present("shop", first)).toBe(true);
-    await environments.collect("shop", []);
+    await environments.prune("shop", []);
     expect([existsSync(layout.venv(key)), await environments.present("shop", first)]).toEqual([false, false]);
     steps.length = 0;
     expect(await environments.build({ ...context, sealed: true })).toEqual({ key, reused: false });

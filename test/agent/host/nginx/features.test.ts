@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { atLeast, parseFeatures } from "../../../../agent/host/nginx/nginx-features.ts";
+import { atLeast, parseFeatures } from "../../../../agent/host/nginx/features.ts";
 
 test.each([
   ["nginx version: nginx/1.22.1\n", [1, 22, 1]],

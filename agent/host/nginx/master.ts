@@ -8,8 +8,8 @@ import { childrenOf, commandLine, processRuns, readPidFile } from "../exec/proce
 import { runTool, type ToolResult } from "../exec/run-tool.ts";
 import { asHost } from "../exec/systemd-step.ts";
 import { ErrorLog } from "./error-log.ts";
-import { type NginxFeatures, parseFeatures } from "./nginx-features.ts";
-import { refusedConfig, unreachable } from "./nginx-refusal.ts";
+import { type NginxFeatures, parseFeatures } from "./features.ts";
+import { refusedConfig, unreachable } from "./refusal.ts";
 
 export interface NginxOptions {
   binary: string;
@@ -29,8 +29,8 @@ export interface ReloadOptions {
   needed?: string[];
   /** The files of the app that this is done for. */
   own?: string[];
-  /** Called when nginx is told: from then on it may serve what its files say, whatever comes of it. */
-  onTold?(): void;
+  /** Called when nginx is signalled: from then on it may serve what its files say, whatever comes of it. */
+  onSignal?(): void;
 }
 
 /** The nginx that runs on the host: its test, its reload, its workers. */
@@ -77,7 +77,7 @@ export class NginxMaster {
    * Returns when only new workers serve new connections.
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
-  async reload({ needed = [], own = [], onTold }: ReloadOptions = {}): Promise<void> {
+  async reload({ needed = [], own = [], onSignal }: ReloadOptions = {}): Promise<void> {
     const configuration = await this.test(own);
     const unread = await notRead(configuration, needed);
     if (unread !== undefined) {
@@ -89,7 +89,7 @@ export class NginxMaster {
     const master = await this.#master(configuration);
     const before = new Set(await workers(master, false));
     const log = await ErrorLog.at(master);
-    onTold?.();
+    onSignal?.();
     await effect("nginx.reload", async () => this.#signal(master));
     const deadline = this.#clock.elapsed() + (this.#options.timeoutMs ?? 20_000);
     // The new workers run, and of the old ones each is gone or accepts no more: only then every new connection is served

@@ -2,11 +2,11 @@ import { join } from "node:path";
 import { effect } from "../../effects.ts";
 import type { AgentSettings } from "../../settings.ts";
 import { slotCount } from "../nginx/slots.ts";
-import { type Owner, removeTree } from "../ownership/ownership.ts";
-import { type AppUser, groupId } from "../ownership/users.ts";
-import { checkSocketPath } from "../supervisor/run-files.ts";
+import { type Owner, removeTree } from "./trees.ts";
+import { type AppUser, groupId } from "./users.ts";
+import { checkSocketPath } from "../supervisor/instances.ts";
 import { makeDirectory } from "./directory.ts";
-import type { AppLayout } from "./layout.ts";
+import type { AppLayout } from "../store/layout.ts";
 
 export interface AppDirectoriesOptions {
   settings: AgentSettings;
@@ -51,7 +51,7 @@ export class AppDirectories {
     await makeDirectory(layout.shared, {
       mode: gid === undefined ? 0o750 : 0o2750,
       owner: other && { ...other, gid: gid ?? other.gid },
-      stranger: this.#agent?.uid,
+      untrusted: this.#agent?.uid,
     });
     await this.#make(layout.logs, 0o750, 0o750);
     await this.#make(layout.allRunLogs, 0o750, 0o750);
@@ -75,6 +75,6 @@ export class AppDirectories {
   async #make(path: string, own: number, shared?: number): Promise<void> {
     if (this.#agent === undefined) return makeDirectory(path, { mode: own });
     const owner = { uid: 0, gid: shared === undefined ? 0 : this.#agent.gid };
-    await makeDirectory(path, { mode: shared ?? own, owner, stranger: this.#agent.uid });
+    await makeDirectory(path, { mode: shared ?? own, owner, untrusted: this.#agent.uid });
   }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { MainServer } from "../../../../agent/host/nginx/nginx-server.ts";
-import { renderSite, type SiteInput } from "../../../../agent/host/nginx/nginx-site.ts";
+import type { MainServer } from "../../../../agent/host/nginx/server-block.ts";
+import { renderSite, type SiteInput } from "../../../../agent/host/nginx/site-config.ts";
 import { testConfig } from "../scratch.ts";
 
 const main = (parts: object = {}, more: Partial<MainServer> = {}): MainServer => ({

@@ -2,7 +2,7 @@ import { siteOf } from "../../../shared/config.ts";
 import type { Site } from "../../../shared/config-site.ts";
 import type { SitePart } from "../../contracts/privileged.ts";
 import { portAddress } from "../net/address.ts";
-import { block, plain, quoted } from "./nginx-values.ts";
+import { block, plain, quoted } from "./values.ts";
 import { slotCount, slotName } from "./slots.ts";
 
 /** One upstream of an app: its servers are the 60 slots, so that what moves is the same for sockets and for ports. */
@@ -40,11 +40,11 @@ function upstream({ name, part, links, peers }: UpstreamInput): string[] {
   const { slot, peer } = weights(peers ? site : { ...site, peers: [] });
   const servers = part.slots.map((port, index) => serverName(port, links, index));
   return [
-    ...balancing(site.balance, name),
+    ...balanceDirectives(site.balance, name),
     // A slot is never taken out for its failures: its instance is either up or being replaced.
-    ...servers.map((server) => `server ${quoted(server)} max_fails=0${weighing(slot)};`),
+    ...servers.map((server) => `server ${quoted(server)} max_fails=0${weightSuffix(slot)};`),
     ...(peers ? site.peers : []).map(
-      ({ server, backup }, index) => `server ${quoted(server)}${weighing(peer[index] ?? 1)}${backup ? " backup" : ""};`,
+      ({ server, backup }, index) => `server ${quoted(server)}${weightSuffix(peer[index] ?? 1)}${backup ? " backup" : ""};`,
     ),
   ];
 }
@@ -63,7 +63,7 @@ function serverName(port: number | null, links: string, slot: number): string {
   return port === null ? `unix:${links}/${slotName(slot)}` : portAddress(port);
 }
 
-function balancing(balance: Site["balance"], name: string): string[] {
+function balanceDirectives(balance: Site["balance"], name: string): string[] {
   switch (balance) {
     case "round_robin":
       return [];
@@ -77,7 +77,7 @@ function balancing(balance: Site["balance"], name: string): string[] {
   }
 }
 
-function weighing(weight: number): string {
+function weightSuffix(weight: number): string {
   return weight === 1 ? "" : ` weight=${weight}`;
 }
 

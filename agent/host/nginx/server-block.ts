@@ -2,12 +2,12 @@ import { type Config, siteOf } from "../../../shared/config.ts";
 import { portOf, type Site } from "../../../shared/config-site.ts";
 import type { ListenAddress } from "../../../shared/config-values.ts";
 import { isSecure, type PermittedSite } from "../../host-policy.ts";
-import { errorPage, errorPages } from "./nginx-errors.ts";
-import { atLeast, type NginxFeatures } from "./nginx-features.ts";
-import { headers, passing, sharedLocation, staticLocation } from "./nginx-locations.ts";
-import type { Names, Places } from "./nginx-names.ts";
-import { mainUpstream, previewUpstream } from "./nginx-upstream.ts";
-import { block, plain, quoted, quotedWith } from "./nginx-values.ts";
+import { errorPage, errorPages } from "./error-pages.ts";
+import { atLeast, type NginxFeatures } from "./features.ts";
+import { headers, proxyPass, sharedLocation, staticLocation } from "./locations.ts";
+import type { Names, Places } from "./names.ts";
+import { mainUpstream, previewUpstream } from "./upstream-config.ts";
+import { block, plain, quoted, quotedWith } from "./values.ts";
 
 export interface MainServer extends PermittedSite {
   config: Config;
@@ -42,10 +42,10 @@ function siteServer(
 ): string[] {
   const { names, chosen } = context;
   return block("server", [
-    ...listening(context, listen, serverNames, tls),
-    ...logs(context, siteOf(config), context.app),
-    ...options(context, config),
-    ...maintenance(context),
+    ...listenDirectives(context, listen, serverNames, tls),
+    ...logDirectives(context, siteOf(config), context.app),
+    ...optionDirectives(context, config),
+    ...maintenanceDirectives(context),
     ...errorPages(siteOf(config)),
     ...(listen.every(isSecure) ? [] : acmeLocation(acmeChallenge)),
     ...locations(context, config, {
@@ -61,9 +61,9 @@ export function previewServer(context: ServerContext, { config, tls }: PreviewSe
   const site = siteOf(config);
   if (site.preview?.listen === undefined) return [];
   const server = block("server", [
-    ...listening(context, [site.preview.listen], [], tls),
-    ...logs(context, site, previewUpstream(context.app)),
-    ...options(context, config),
+    ...listenDirectives(context, [site.preview.listen], [], tls),
+    ...logDirectives(context, site, previewUpstream(context.app)),
+    ...optionDirectives(context, config),
     ...errorPages(site),
     ...locations(context, config, {
       upstream: previewUpstream(context.app),
@@ -84,8 +84,8 @@ function redirectServer(
   const ports = secure.map(portOf);
   const port = ports.includes(443) ? 443 : ports[0];
   return block("server", [
-    ...listening(context, open, serverNames, tls),
-    ...logs(context, siteOf(config), context.app),
+    ...listenDirectives(context, open, serverNames, tls),
+    ...logDirectives(context, siteOf(config), context.app),
     ...headers(siteOf(config)),
     ...acmeLocation(acmeChallenge),
     "",
@@ -93,7 +93,7 @@ function redirectServer(
   ]);
 }
 
-function listening(
+function listenDirectives(
   { app, nginx }: ServerContext,
   listen: ListenAddress[],
   serverNames: string[],
@@ -128,12 +128,12 @@ function listening(
   ];
 }
 
-function logs({ logDir }: ServerContext, { access_log: access }: Site, name: string): string[] {
+function logDirectives({ logDir }: ServerContext, { access_log: access }: Site, name: string): string[] {
   const file = (kind: string) => quoted(`${logDir}/cutover-${name}.${kind}.log`);
   return [`access_log ${access ? file("access") : "off"};`, `error_log ${file("error")};`];
 }
 
-function options({ nginx }: ServerContext, config: Config): string[] {
+function optionDirectives({ nginx }: ServerContext, config: Config): string[] {
   const site = siteOf(config);
   return [
     `client_max_body_size ${plain(site.client_max_body_size)};`,
@@ -156,7 +156,7 @@ const gzip = [
 ];
 
 /** Files that `cutover maintenance` makes and takes away, so that nginx needs no reload for it. */
-function maintenance({ home, names: { closed } }: ServerContext): string[] {
+function maintenanceDirectives({ home, names: { closed } }: ServerContext): string[] {
   const set = (path: string, value: 0 | 1) => block(`if (-f ${path})`, [`set ${closed} ${value};`]);
   return [
     "",
@@ -194,7 +194,7 @@ function locations(context: ServerContext, config: Config, { upstream, releases,
     "",
     ...block("location /", [
       ...(closed === undefined ? [] : block(`if (${closed})`, ["return 503;"])),
-      ...passing(config, upstream, context.names),
+      ...proxyPass(config, upstream, context.names),
     ]),
     "",
     ...errorPage(context.home, site, releases, closed),

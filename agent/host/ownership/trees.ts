@@ -41,7 +41,7 @@ export async function giveTree(path: string, from: number, to: Owner): Promise<v
     const { uid, nlink } = fstatSync(file);
     if (uid === to.uid) return;
     // Root has files that others may have a second name for.
-    if (uid !== from || (from === 0 && nlink > 1 && fstatSync(file).isFile())) throw stranger(where);
+    if (uid !== from || (from === 0 && nlink > 1 && fstatSync(file).isFile())) throw wrongOwner(where);
     fchownSync(file, to.uid, to.gid);
   };
   await effect("tree.give", () => walkTree(path, { order: "inside out", act: give, seen: 0 }), path);
@@ -55,7 +55,7 @@ export async function sealTree(path: string, from: number[]): Promise<void> {
   const seal: Act = (file, where) => {
     const { uid, mode } = fstatSync(file);
     if (uid === 0) return;
-    if (!from.includes(uid)) throw stranger(where);
+    if (!from.includes(uid)) throw wrongOwner(where);
     fchownSync(file, 0, 0);
     // Last, and by the mode from before: set-user-id bits that the app's user left behind go too.
     const run = (mode & 0o111) === 0 ? 0 : 0o111;
@@ -76,7 +76,7 @@ async function walkTree(path: string, walk: Walk): Promise<void> {
     await walkDirectory(top, path, walk, 0);
     // Whoever could rename it before cannot any more: what the path names now is what was walked.
     const [walked, named] = [fstatSync(top), lstatSync(path)];
-    if (walked.ino !== named.ino || walked.dev !== named.dev) throw stranger(path);
+    if (walked.ino !== named.ino || walked.dev !== named.dev) throw wrongOwner(path);
   } finally {
     closeSync(top);
   }
@@ -113,7 +113,7 @@ function openEntry(path: Buffer): number | undefined {
   }
 }
 
-function stranger(path: string): CutoverError {
+function wrongOwner(path: string): CutoverError {
   return new CutoverError("internal", `${path} belongs to another user than it should, and was left as it is.`, {
     unchanged: "The live release goes on serving.",
     fix: "Find out who put it there, remove it, then deploy again.",

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { expect, onTestFinished, test } from "vitest";
 import { Nginx } from "../../../../agent/host/nginx/nginx.ts";
-import { renderSite } from "../../../../agent/host/nginx/nginx-site.ts";
-import { renderUpstreams } from "../../../../agent/host/nginx/nginx-upstream.ts";
+import { renderSite } from "../../../../agent/host/nginx/site-config.ts";
+import { renderUpstreams } from "../../../../agent/host/nginx/upstream-config.ts";
 import { eventually, freePort, testConfig } from "../scratch.ts";
 import { ask, backend, nginxProgram, nobody, type SiteHost, saying, siteHost, uwsgiBackend } from "./site-host.ts";
 

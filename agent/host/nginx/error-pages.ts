@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Site } from "../../../shared/config-site.ts";
-import { headers } from "./nginx-locations.ts";
-import { block, plain, quoted, quotedText } from "./nginx-values.ts";
+import { headers } from "./locations.ts";
+import { block, plain, quoted, quotedText } from "./values.ts";
 
 /** What a visitor sees while nothing answers, and while the site is closed. The status stays what it was. */
 

@@ -25,10 +25,10 @@ function fill(file: string, kilobytes: number): string {
 test("room is asked about before an upload, also of an app that has no directory yet", async () => {
   const { data, releases } = host({ bundle: 1e9, free: 1000 });
   const asked: Shortage[] = [];
-  const makeRoom = async (shortage: Shortage) => void asked.push(shortage);
-  await releases.assertRoom("shop", 1000, makeRoom);
+  const freeSpace = async (shortage: Shortage) => void asked.push(shortage);
+  await releases.assertSpace("shop", 1000, freeSpace);
   expect(asked).toEqual([]);
-  await expect(releases.assertRoom("shop", 1e18, makeRoom)).rejects.toMatchObject({ code: "disk_full" });
+  await expect(releases.assertSpace("shop", 1e18, freeSpace)).rejects.toMatchObject({ code: "disk_full" });
   expect(asked).toMatchObject([{ needed: 1e18 + 1000, free: expect.any(Number) }]);
   expect(readdirSync(data)).toEqual([]);
 });
@@ -38,11 +38,11 @@ test("a manifest that does not fit asks for room before a file is written, with 
   const { bytes } = makeBundle({ files: { "app/a.py": "first" } });
   const full = new CutoverError("disk_full", "no room at all");
   let seen: Shortage | undefined;
-  const makeRoom = async (shortage: Shortage) => {
+  const freeSpace = async (shortage: Shortage) => {
     seen = shortage;
     throw full;
   };
-  const options = { accept: async () => undefined, makeRoom, signal: new AbortController().signal };
+  const options = { accept: async () => undefined, freeSpace, signal: new AbortController().signal };
   await expect(releases.unpack("shop", Readable.from([bytes]), options)).rejects.toBe(full);
   // One block for the one file, beside the reserve.
   expect((seen?.needed ?? 0) - (Number.MAX_SAFE_INTEGER - 1e9)).toBeGreaterThan(500);
@@ -52,7 +52,7 @@ test("a manifest that does not fit asks for room before a file is written, with 
 test("what pruning would give: the releases' files, and environments that only they use", async () => {
   const { layout, releases } = host();
   const kilobytes = async (...removed: string[]) =>
-    Math.round((await releases.gain("shop", removed)) / 1024 / 100) * 100;
+    Math.round((await releases.freedBytes("shop", removed)) / 1024 / 100) * 100;
   for (const [index, id] of ids.entries()) {
     fill(join(layout.app(id), "data"), 400);
     const key = index < 2 ? "shared" : "own";
@@ -69,5 +69,5 @@ test("what pruning would give: the releases' files, and environments that only t
 test("a file with another name elsewhere gives nothing", async () => {
   const { data, layout, releases } = host();
   linkSync(fill(join(layout.app(ids[0]), "data"), 800), join(data, "other"));
-  expect(await releases.gain("shop", [ids[0]])).toBeLessThan(100 * 1024);
+  expect(await releases.freedBytes("shop", [ids[0]])).toBeLessThan(100 * 1024);
 });

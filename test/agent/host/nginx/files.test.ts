@@ -3,7 +3,7 @@ import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { MaintenanceFiles } from "../../../../agent/host/store/maintenance.ts";
+import { MaintenanceFiles } from "../../../../agent/host/nginx/maintenance.ts";
 import { scratch, testConfig } from "../scratch.ts";
 import { ask, backend, nginxProgram, nobody, saying, siteHost } from "./site-host.ts";
 

@@ -1,10 +1,10 @@
 import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
-import type { NginxFeatures } from "./nginx-features.ts";
-import { type Names, names, type Places } from "./nginx-names.ts";
-import { type MainServer, mainServers, type PreviewServer, previewServer } from "./nginx-server.ts";
-import { previewUpstream } from "./nginx-upstream.ts";
-import { block, plain, quoted } from "./nginx-values.ts";
+import type { NginxFeatures } from "./features.ts";
+import { type Names, names, type Places } from "./names.ts";
+import { type MainServer, mainServers, type PreviewServer, previewServer } from "./server-block.ts";
+import { previewUpstream } from "./upstream-config.ts";
+import { block, plain, quoted } from "./values.ts";
 
 /** What a site's text is made of. Every value is checked again while rendering. */
 export interface SiteInput extends Places {
@@ -56,17 +56,17 @@ function previewChoice({ app, upstream, header, release }: Names, live: Config, 
   if (preview.header !== undefined) {
     const [name = "", value = ""] = preview.header.split(": ");
     const to = preview.cookie === undefined ? upstream : header;
-    maps.push(pick(`$http_${plain(name).toLowerCase().replaceAll("-", "_")}`, to, value, { found, chosen }));
+    maps.push(mapBlock(`$http_${plain(name).toLowerCase().replaceAll("-", "_")}`, to, value, { found, chosen }));
     found = to;
   }
   if (preview.cookie !== undefined) {
     const [name = "", value = ""] = preview.cookie.split("=");
-    maps.push(pick(`$cookie_${plain(name)}`, upstream, value, { found, chosen }));
+    maps.push(mapBlock(`$cookie_${plain(name)}`, upstream, value, { found, chosen }));
   }
   if (maps.length === 0) return [];
   return [...maps, block(`map ${upstream} ${release}`, ["default current;", `${quoted(chosen)} staged;`])];
 }
 
-function pick(from: string, to: string, value: string, { found, chosen }: { found: string; chosen: string }): string[] {
+function mapBlock(from: string, to: string, value: string, { found, chosen }: { found: string; chosen: string }): string[] {
   return block(`map ${from} ${to}`, [`default ${found};`, `"~^${plain(value)}$" ${chosen};`]);
 }

@@ -6,15 +6,15 @@ import type { Environments, InstanceLogs, Releases } from "../contracts/ports.ts
 import type { OutputListener, RunSpec } from "../contracts/privileged.ts";
 import type { LocalPrivileged } from "../host/privileged.ts";
 import { appLayout } from "../host/store/layout.ts";
-import { readWithin } from "../host/store/safe-read.ts";
-import type { HelperRequest } from "./requests.ts";
+import { safeRead } from "../host/store/safe-read.ts";
+import type { HelperRequest } from "./messages.ts";
 
 export interface HelperActsOptions {
   data: string;
   privileged: LocalPrivileged;
   environments: Environments;
   releases: Pick<Releases, "remove">;
-  logs: Pick<InstanceLogs, "collect">;
+  logs: Pick<InstanceLogs, "prune">;
 }
 
 export interface ActContext {
@@ -83,13 +83,13 @@ export class HelperActs {
       case "environmentPresent":
         return environments.present(params.app, params.release);
       case "collectEnvironments":
-        return this.#inTurn(params.app, () => environments.collect(params.app, params.kept));
+        return this.#inTurn(params.app, () => environments.prune(params.app, params.kept));
       case "sealRelease":
         return this.#inTurn(params.app, () => this.#seal(params));
       case "removeRelease":
         return this.#inTurn(params.app, () => this.#remove(params));
       case "collectLogs":
-        return this.#options.logs.collect(params.app, params.kept);
+        return this.#options.logs.prune(params.app, params.kept);
       default:
         return method satisfies never;
     }
@@ -125,7 +125,7 @@ export class HelperActs {
   /** As the agent unpacked it; checked here again, since its fields become paths. */
   #manifest(app: string, release: string): Manifest {
     const { data } = this.#options;
-    const manifest = parseManifest(readWithin(appLayout(data, app).release(release), "manifest.json", largestManifest));
+    const manifest = parseManifest(safeRead(appLayout(data, app).release(release), "manifest.json", largestManifest));
     if (manifest.app === app && manifest.config.app === app && manifest.release === release) return manifest;
     throw refused(`the manifest of ${release} of ${app} is that of another release`);
   }

@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { CutoverError } from "../../../shared/errors.ts";
 import { effect } from "../../effects.ts";
-import type { Owner } from "../ownership/ownership.ts";
+import type { Owner } from "./trees.ts";
 
 const place = constants.O_RDONLY | constants.O_DIRECTORY;
 
@@ -10,7 +10,7 @@ export interface DirectoryRequest {
   mode: number;
   owner?: Owner | undefined;
   /** A user who may make entries beside it: what is that user's, or a link, is refused and not taken for ours. */
-  stranger?: number | undefined;
+  untrusted?: number | undefined;
 }
 
 /**
@@ -18,14 +18,14 @@ export interface DirectoryRequest {
  * @throws CutoverError host_settings_invalid where somebody else put something in its place: what root writes below it
  * would be theirs to lead elsewhere
  */
-export async function makeDirectory(path: string, { mode, owner, stranger }: DirectoryRequest): Promise<void> {
+export async function makeDirectory(path: string, { mode, owner, untrusted }: DirectoryRequest): Promise<void> {
   await effect("directory.make", () => mkdir(path, { recursive: true }), path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EEXIST") throw error;
   });
-  const directory = await opened(path, stranger === undefined ? place : place | constants.O_NOFOLLOW);
+  const directory = await opened(path, untrusted === undefined ? place : place | constants.O_NOFOLLOW);
   try {
     const { uid, gid } = await directory.stat();
-    if (uid === stranger && uid !== owner?.uid) throw notOurs(path);
+    if (uid === untrusted && uid !== owner?.uid) throw notOurs(path);
     if (owner !== undefined && (uid !== owner.uid || gid !== owner.gid)) await directory.chown(owner.uid, owner.gid);
     // After the owner, and apart from mkdir: neither the umask nor a change of owner takes a bit away.
     await directory.chmod(mode);

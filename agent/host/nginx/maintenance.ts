@@ -6,9 +6,9 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { MaintenanceView } from "../../../shared/protocol.ts";
 import type { Maintenance } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
-import { syncDirectory, writeDurably } from "./durable.ts";
-import { appLayout } from "./layout.ts";
-import { listIfThere } from "./read-if-exists.ts";
+import { syncDirectory, writeDurably } from "../store/durable.ts";
+import { appLayout } from "../store/layout.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
 
 /**
  * Maintenance as files that nginx looks for at each request: `on`, and one in `allow/` for each address that is let through,
@@ -29,7 +29,7 @@ export class MaintenanceFiles implements Maintenance {
       () => undefined,
     );
     if (since === undefined) return undefined;
-    const names = await listIfThere(allow);
+    const names = await listIfExists(allow);
     return { since, allow: names.filter((name) => !name.startsWith(mapped)).toSorted() };
   }
 
@@ -55,7 +55,7 @@ export class MaintenanceFiles implements Maintenance {
       // nginx's workers pass through, whatever the umask.
       for (const directory of [files.directory, files.allow]) await chmod(directory, 0o755);
       for (const name of names) await writeDurably(join(files.allow, name), "", 0o644);
-      for (const name of await listIfThere(files.allow)) if (!names.has(name)) await rm(join(files.allow, name));
+      for (const name of await listIfExists(files.allow)) if (!names.has(name)) await rm(join(files.allow, name));
     });
   }
 

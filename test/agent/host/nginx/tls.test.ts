@@ -4,7 +4,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { expect, test } from "vitest";
-import { MaintenanceFiles } from "../../../../agent/host/store/maintenance.ts";
+import { MaintenanceFiles } from "../../../../agent/host/nginx/maintenance.ts";
 import { freePort, testConfig } from "../scratch.ts";
 import { ask, backend, nobody, saying, siteHost } from "./site-host.ts";
 

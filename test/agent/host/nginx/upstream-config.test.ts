@@ -3,7 +3,7 @@ import { Agent, createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import type { SitePart } from "../../../../agent/contracts/privileged.ts";
-import { renderUpstreams, serversOf } from "../../../../agent/host/nginx/nginx-upstream.ts";
+import { renderUpstreams, serversOf } from "../../../../agent/host/nginx/upstream-config.ts";
 import { testConfig } from "../scratch.ts";
 import { ask, backend, nobody, type SiteHost, siteHost } from "./site-host.ts";
 

@@ -3,8 +3,8 @@ import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import type { Site } from "../../../shared/config-site.ts";
 import { milliseconds } from "../../../shared/duration.ts";
-import type { Names } from "./nginx-names.ts";
-import { block, plain, quoted, quotedText } from "./nginx-values.ts";
+import type { Names } from "./names.ts";
+import { block, plain, quoted, quotedText } from "./values.ts";
 
 type Static = Config["static"][number];
 type Shared = Config["shared"][number];
@@ -28,7 +28,7 @@ export function staticLocation(
   return block(`location ^~ ${quoted(url)}`, [
     `root ${quoted(home)};`,
     tries,
-    ...expiring(expires),
+    ...expiresDirective(expires),
     ...(gzipStatic ? ["gzip_static on;"] : []),
     ...(immutable
       ? [
@@ -50,19 +50,19 @@ export function sharedLocation(home: string, { url, from, expires }: Shared): st
   return block(`location ^~ ${quoted(url)}`, [
     `alias ${quotedText(directory)};`,
     `disable_symlinks if_not_owner ${quoted(`from=${home}/shared/`)};`,
-    ...expiring(expires),
+    ...expiresDirective(expires),
   ]);
 }
 
 /** nginx counts `expires` in whole seconds. */
-function expiring(expires: string): string[] {
+function expiresDirective(expires: string): string[] {
   if (expires === "off") return [];
   const seconds = expires.endsWith("ms") ? `${Math.ceil(milliseconds(expires) / 1000)}s` : expires;
   return [`expires ${plain(seconds)};`];
 }
 
 /** To the instances, in the protocol that they speak. */
-export function passing(config: Config, upstream: string, names: Names): string[] {
+export function proxyPass(config: Config, upstream: string, names: Names): string[] {
   const site = siteOf(config);
   return protocolOf(config.server) === "uwsgi"
     ? [`uwsgi_pass ${upstream};`, ...uwsgiParams, "uwsgi_next_upstream error;", ...exchange("uwsgi", site)]
