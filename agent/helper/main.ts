@@ -28,13 +28,13 @@ import { LocalPrivileged } from "../host/privileged.ts";
 import { PythonEnvironments } from "../host/python/environments.ts";
 import { AppsDirectory, readAgentSettings } from "../host/store/apps-dir.ts";
 import { SupervisorLogs } from "../host/supervisor/instance-logs.ts";
-import { launcherFile } from "../host/supervisor/launcher.ts";
+import { launcherFile } from "../host/supervisor/launch-files.ts";
 import { createLogger } from "../logger.ts";
 import type { AgentSettings } from "../settings.ts";
 import { serveConnection } from "./connection.ts";
 import { HelperActs, refused } from "./guarded-host.ts";
-import { assertRoots, RootApps } from "./root-settings.ts";
 import { holdLock } from "./lock.ts";
+import { assertRoots, RootApps } from "./root-settings.ts";
 
 interface Options {
   config: string;

@@ -19,11 +19,11 @@ import { commandEnvironment, type HostApp, runCommand, secretsMask } from "./exe
 import { AppSteps } from "./exec/app-steps.ts";
 import type { StepRunner } from "./exec/step.ts";
 import { Sites } from "./nginx/site.ts";
-import type { Owner } from "./ownership/trees.ts";
+import { AppDirectories } from "./ownership/app-directories.ts";
 import { TreeOwner } from "./ownership/tree-owner.ts";
+import type { Owner } from "./ownership/trees.ts";
 import { appUser, assertNotAgent } from "./ownership/users.ts";
 import type { BuildOwner } from "./python/environments.ts";
-import { AppDirectories } from "./ownership/app-directories.ts";
 import { type AppLayout, appLayout } from "./store/layout.ts";
 import { AppPrograms } from "./supervisor/app-programs.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";

@@ -7,14 +7,14 @@ import { systemClock } from "../host/clock.ts";
 import { startEmbedded } from "../host/embedded/embedded.ts";
 import { SocketProbe } from "../host/net/health.ts";
 import { ProcNetConnections } from "../host/net/proc-net.ts";
+import { MaintenanceFiles } from "../host/nginx/maintenance.ts";
 import { NginxTraffic } from "../host/nginx/traffic.ts";
 import { LocalPrivileged } from "../host/privileged.ts";
 import { PythonEnvironments } from "../host/python/environments.ts";
 import { AppsDirectory, readAgentSettings } from "../host/store/apps-dir.ts";
-import { MaintenanceFiles } from "../host/nginx/maintenance.ts";
 import { StateFiles } from "../host/store/state-file.ts";
 import { SupervisorLogs } from "../host/supervisor/instance-logs.ts";
-import { launcherFile } from "../host/supervisor/launcher.ts";
+import { launcherFile } from "../host/supervisor/launch-files.ts";
 import type { AgentSettings } from "../settings.ts";
 
 export interface HostOptions {

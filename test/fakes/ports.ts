@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import type { HealthAnswer, FreeSpace, Ports } from "../../agent/contracts/ports.ts";
+import type { FreeSpace, HealthAnswer, Ports } from "../../agent/contracts/ports.ts";
 import type { Instance, ProcessGroup, ProgramStatus, RunSpec } from "../../agent/contracts/privileged.ts";
 import type { DeployRequest } from "../../agent/contracts/service.ts";
 import { appSettingsSchema } from "../../agent/settings.ts";

@@ -23,8 +23,14 @@ const effects: Record<string, [file: string, title: string]> = {
   "health.timeout": ["test/agent/deploy/deploy.test.ts", "nothing that a visitor sees changes until"],
   "python.version": [`${host}/python/environments.test.ts`, "for a Python that the host lacks"],
   "python.wheels": [`${host}/python/environments.test.ts`, "gets the vendored wheels, and only those"],
-  "python.requirements": [`${host}/python/environments.test.ts`, "comes from the repository's requirements in mode index"],
-  "python.system_site_packages": [`${host}/python/environments.test.ts`, "sees the distribution's packages only when asked"],
+  "python.requirements": [
+    `${host}/python/environments.test.ts`,
+    "comes from the repository's requirements in mode index",
+  ],
+  "python.system_site_packages": [
+    `${host}/python/environments.test.ts`,
+    "sees the distribution's packages only when asked",
+  ],
   "static[].url": [`${nginx}/files.test.ts`, "static: files of the live release"],
   "static[].collect": ["test/action/collect.test.ts", "are collected without a shell"],
   "static[].from": ["test/action/collect.test.ts", "are collected without a shell"],

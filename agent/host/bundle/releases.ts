@@ -1,23 +1,16 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, readlink, rename, rm, statfs } from "node:fs/promises";
-import { basename, dirname, relative } from "node:path";
+import { mkdir, readFile, readlink, rename, rm } from "node:fs/promises";
+import { basename, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
 import prettyBytes from "pretty-bytes";
 import { type Config, configSchema } from "../../../shared/config.ts";
 import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
-import { type Manifest, manifestDigest, parseManifest } from "../../../shared/manifest.ts";
+import { type Manifest, type ManifestFile, manifestDigest, parseManifest } from "../../../shared/manifest.ts";
 import { releaseId } from "../../../shared/names.ts";
 import type { FilesView } from "../../../shared/protocol.ts";
-import type {
-  FreeSpace,
-  PublishedLinks,
-  Releases,
-  Shortage,
-  StoredRelease,
-  UnpackOptions,
-} from "../../contracts/ports.ts";
+import type { FreeSpace, PublishedLinks, Releases, StoredRelease, UnpackOptions } from "../../contracts/ports.ts";
 import { effect, effectNow } from "../../effects.ts";
 import { abortReason } from "../abort-reason.ts";
 import { removeTree } from "../ownership/trees.ts";
@@ -27,7 +20,7 @@ import { listIfExists } from "../store/read-if-exists.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
-import { freedBytes } from "./release-sizes.ts";
+import { assertFits, bytesOnDisk, freedBytes } from "./disk-space.ts";
 import { ReleaseWriter } from "./release-writer.ts";
 import { storedFiles } from "./stored-manifest.ts";
 
@@ -173,7 +166,7 @@ export class ReleaseDirectories implements Releases {
 
   async assertSpace(app: string, bytes: number, freeSpace: FreeSpace): Promise<void> {
     const { releases } = appLayout(this.#data, app);
-    await assertFits(deepestThere(releases), bytes + this.#limits.free, freeSpace);
+    await assertFits(releases, bytes + this.#limits.free, freeSpace);
   }
 
   async freedBytes(app: string, releases: string[]): Promise<number> {
@@ -186,51 +179,11 @@ export class ReleaseDirectories implements Releases {
   }
 
   async #checkSpace(layout: AppLayout, { release, files }: Manifest, freeSpace?: FreeSpace): Promise<void> {
-    const total = files.reduce((sum, { size }) => sum + size, 0);
-    if (total > this.#limits.bundle) {
-      const message = `The bundle's files have ${prettyBytes(total)}; this host takes ${prettyBytes(this.#limits.bundle)}.`;
-      throw new CutoverError("bundle_too_large", message, {
-        unchanged: bundleUnchanged,
-        fix: "Leave out what the app does not need, with `exclude` in cutover.yml, or raise `limits.bundle` in agent.yml.",
-      });
-    }
+    refuseTooLarge(files, this.#limits.bundle);
     refuseExisting(layout, release);
     await mkdir(layout.releases, { recursive: true });
-    const { bsize } = await statfs(layout.releases);
-    const needed = files.reduce((sum, { size }) => sum + Math.ceil(size / bsize) * bsize, this.#limits.free);
-    await assertFits(layout.releases, needed, freeSpace);
+    await assertFits(layout.releases, (await bytesOnDisk(layout.releases, files)) + this.#limits.free, freeSpace);
   }
-}
-
-/** Asked again after room was made, since the estimate of what it would give may have been wrong. */
-async function assertFits(path: string, needed: number, freeSpace?: FreeSpace): Promise<void> {
-  const free = await freeBytes(path);
-  if (needed <= free) return;
-  await freeSpace?.({ needed, free });
-  const now = await freeBytes(path);
-  if (needed > now) throw diskFull({ needed, free: now });
-}
-
-function diskFull({ needed, free }: Shortage): CutoverError {
-  return new CutoverError(
-    "disk_full",
-    `The release needs ${prettyBytes(needed)} with the reserve; ${prettyBytes(free)} are free.`,
-    {
-      unchanged: bundleUnchanged,
-      fix: "Free disk space on the host, lower `keep` in cutover.yml, or `limits.free` in agent.yml.",
-    },
-  );
-}
-
-/** The app's own directories are made by its first deployment. */
-function deepestThere(path: string): string {
-  for (let at = path; ; at = dirname(at)) if (existsSync(at) || at === "/") return at;
-}
-
-/** Free bytes on a path's file system, for whoever is not root. */
-export async function freeBytes(path: string): Promise<number> {
-  const { bavail, bsize } = await statfs(path);
-  return bavail * bsize;
 }
 
 async function unlessGone<T>(app: string, release: string, read: () => Promise<T>): Promise<T> {
@@ -245,6 +198,16 @@ async function unlessGone<T>(app: string, release: string, read: () => Promise<T
       cause: thrown,
     });
   }
+}
+
+function refuseTooLarge(files: ManifestFile[], limit: number): void {
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  if (total <= limit) return;
+  const message = `The bundle's files have ${prettyBytes(total)}; this host takes ${prettyBytes(limit)}.`;
+  throw new CutoverError("bundle_too_large", message, {
+    unchanged: bundleUnchanged,
+    fix: "Leave out what the app does not need, with `exclude` in cutover.yml, or raise `limits.bundle` in agent.yml.",
+  });
 }
 
 function refuseExisting(layout: AppLayout, release: string): void {

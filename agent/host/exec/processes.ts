@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import type { Clock } from "../../contracts/ports.ts";
 
 /** What the kernel shows of a process, from /proc. */
 export interface ProcessStatus {
@@ -37,4 +38,14 @@ export async function readPidFile(path: string): Promise<number | undefined> {
   const text = await readFile(path, "utf8").catch(() => "");
   const pid = Number(text.trim());
   return Number.isInteger(pid) && pid > 0 ? pid : undefined;
+}
+
+/** Whether a process ends within this time. */
+export async function waitForEnd(pid: number, patienceMs: number, clock: Clock): Promise<boolean> {
+  const deadline = clock.elapsed() + patienceMs;
+  while (await processRuns(pid)) {
+    if (clock.elapsed() > deadline) return false;
+    await clock.sleep(20);
+  }
+  return true;
 }

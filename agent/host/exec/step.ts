@@ -3,8 +3,8 @@ import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import prettyMs from "pretty-ms";
 import { CutoverError } from "../../../shared/errors.ts";
-import { LineSplitter } from "../store/lines.ts";
 import { abortReason } from "../abort-reason.ts";
+import { LineSplitter } from "../store/lines.ts";
 
 /** One command of a build or a release, as a list of words. No shell reads it. */
 export interface StepRequest {

@@ -7,9 +7,8 @@ import { systemClock } from "../clock.ts";
 import { childrenOf, commandLine, processRuns, readPidFile } from "../exec/processes.ts";
 import { runTool, type ToolResult } from "../exec/run-tool.ts";
 import { asHost } from "../exec/systemd-step.ts";
-import { ErrorLog } from "./error-log.ts";
 import { type NginxFeatures, parseFeatures } from "./features.ts";
-import { refusedConfig, unreachable } from "./refusal.ts";
+import { ErrorLog, refusedConfig, unreachable } from "./refusal.ts";
 
 export interface NginxOptions {
   binary: string;

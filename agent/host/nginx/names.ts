@@ -1,4 +1,4 @@
-import { variable } from "./values.ts";
+import { plain } from "./values.ts";
 
 /** The directories of a host that a site names. */
 export interface Places {
@@ -26,3 +26,11 @@ export function names(app: string) {
 }
 
 export type Names = ReturnType<typeof names>;
+
+/**
+ * The name of a variable that belongs to one app. A word has no underscore and a name of an app neither, so two apps never
+ * have the same variable. A word has at most five letters: nginx's table of variables takes 46 in all.
+ */
+function variable(app: string, word: string): `$${string}` {
+  return `$cutover_${plain(app).replaceAll("-", "_")}_${word}`;
+}

@@ -67,6 +67,11 @@ function previewChoice({ app, upstream, header, release }: Names, live: Config, 
   return [...maps, block(`map ${upstream} ${release}`, ["default current;", `${quoted(chosen)} staged;`])];
 }
 
-function mapBlock(from: string, to: string, value: string, { found, chosen }: { found: string; chosen: string }): string[] {
+function mapBlock(
+  from: string,
+  to: string,
+  value: string,
+  { found, chosen }: { found: string; chosen: string },
+): string[] {
   return block(`map ${from} ${to}`, [`default ${found};`, `"~^${plain(value)}$" ${chosen};`]);
 }

@@ -16,6 +16,7 @@ import { appLayout } from "../store/layout.ts";
 import { readIfExists } from "../store/read-if-exists.ts";
 import { Nginx } from "./nginx.ts";
 import { renderSite, siteFileName } from "./site-config.ts";
+import { SlotLinks, slotLink } from "./slots.ts";
 import {
   mainUpstream,
   previewUpstream,
@@ -24,7 +25,6 @@ import {
   type UpstreamInput,
   upstreamFileName,
 } from "./upstream-config.ts";
-import { SlotLinks, slotLink } from "./slots.ts";
 
 /** An app's files of nginx: its server blocks and its upstreams, by what cutover.yml asks for and the host allows. */
 export class Sites {

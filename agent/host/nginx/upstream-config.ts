@@ -2,8 +2,8 @@ import { siteOf } from "../../../shared/config.ts";
 import type { Site } from "../../../shared/config-site.ts";
 import type { SitePart } from "../../contracts/privileged.ts";
 import { portAddress } from "../net/address.ts";
-import { block, plain, quoted } from "./values.ts";
 import { slotCount, slotName } from "./slots.ts";
+import { block, plain, quoted } from "./values.ts";
 
 /** One upstream of an app: its servers are the 60 slots, so that what moves is the same for sockets and for ports. */
 export interface UpstreamInput {
@@ -44,7 +44,8 @@ function upstream({ name, part, links, peers }: UpstreamInput): string[] {
     // A slot is never taken out for its failures: its instance is either up or being replaced.
     ...servers.map((server) => `server ${quoted(server)} max_fails=0${weightSuffix(slot)};`),
     ...(peers ? site.peers : []).map(
-      ({ server, backup }, index) => `server ${quoted(server)}${weightSuffix(peer[index] ?? 1)}${backup ? " backup" : ""};`,
+      ({ server, backup }, index) =>
+        `server ${quoted(server)}${weightSuffix(peer[index] ?? 1)}${backup ? " backup" : ""};`,
     ),
   ];
 }

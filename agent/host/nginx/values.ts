@@ -34,14 +34,6 @@ export function quotedText(value: string): string {
   return `"${value.replace(/["\\]/g, "\\$&")}"`;
 }
 
-/**
- * The name of a variable that belongs to one app. A word has no underscore and a name of an app neither, so two apps never
- * have the same variable. A word has at most five letters: nginx's table of variables takes 46 in all.
- */
-export function variable(app: string, word: string): `$${string}` {
-  return `$cutover_${plain(app).replaceAll("-", "_")}_${word}`;
-}
-
 function refused(value: string): CutoverError {
   return new CutoverError("config_invalid", `nginx's configuration cannot hold this value: ${JSON.stringify(value)}.`, {
     unchanged: "Nothing was changed.",

@@ -2,11 +2,11 @@ import { join } from "node:path";
 import { effect } from "../../effects.ts";
 import type { AgentSettings } from "../../settings.ts";
 import { slotCount } from "../nginx/slots.ts";
-import { type Owner, removeTree } from "./trees.ts";
-import { type AppUser, groupId } from "./users.ts";
+import type { AppLayout } from "../store/layout.ts";
 import { checkSocketPath } from "../supervisor/instances.ts";
 import { makeDirectory } from "./directory.ts";
-import type { AppLayout } from "../store/layout.ts";
+import { type Owner, removeTree } from "./trees.ts";
+import { type AppUser, groupId } from "./users.ts";
 
 export interface AppDirectoriesOptions {
   settings: AgentSettings;

@@ -4,10 +4,14 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { Instance } from "../../contracts/privileged.ts";
 import { portAddress, socketAddress } from "../net/address.ts";
 import type { AppLayout } from "../store/layout.ts";
-import { instanceNames } from "./servers.ts";
 
 /** The kernel's limit for a unix socket's path, without its final NUL. */
 export const socketPathBytes = 107;
+
+/** `web-0`, `web-1`, ...: the names of a release's instances. */
+export function instanceNames(config: Config): string[] {
+  return Array.from({ length: config.server.instances }, (_, index) => `web-${index}`);
+}
 
 /** @param ports one for each instance, where the configuration says `bind: port` */
 export function runInstances(layout: AppLayout, run: string, config: Config, ports: number[] = []): Instance[] {

@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { open, rm } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { effect } from "../../effects.ts";
 import type { Address } from "../net/address.ts";
 
@@ -33,4 +35,10 @@ export async function writeLaunchFile(path: string, launch: LaunchFile, gid: num
   } finally {
     await file.close();
   }
+}
+
+/** The launcher's file: beside the built program, or in the sources beside this folder. */
+export function launcherFile(): string {
+  const built = fileURLToPath(new URL("./launch.mjs", import.meta.url));
+  return existsSync(built) ? built : fileURLToPath(new URL("../../launch.ts", import.meta.url));
 }

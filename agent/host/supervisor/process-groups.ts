@@ -1,6 +1,5 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { argv } from "../../../shared/command.ts";
 import type { Config, Process } from "../../../shared/config.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { runId } from "../../../shared/names.ts";
@@ -8,8 +7,8 @@ import type { ProcessGroup } from "../../contracts/privileged.ts";
 import { effect } from "../../effects.ts";
 import type { AppLayout } from "../store/layout.ts";
 import { listIfExists } from "../store/read-if-exists.ts";
-import { groupName, ownerOfProgramsFile, processOfLaunchFile } from "./programs-file.ts";
 import { type ProgramGroup, stopMs, toStatus } from "./program-group.ts";
+import { groupName, ownerOfProgramsFile, processOfLaunchFile } from "./programs-file.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 interface Place {
@@ -67,13 +66,6 @@ export function processOf(config: Config, name: string): Process {
   const process = Object.hasOwn(config.processes, name) ? config.processes[name] : undefined;
   if (process !== undefined) return process;
   throw new CutoverError("internal", `The release has no process ${name}.`);
-}
-
-/** The argument list of one program: `{instance}` is its name, and `{run}` tells it from the old one beside it. */
-export function processArguments({ command }: Process, values: { instance: string; run: string }): string[] {
-  return argv(command).map((word) =>
-    word.replace(/\{(instance|run)\}/g, (_, name: "instance" | "run") => values[name]),
-  );
 }
 
 /** Last of all: an unfinished removal is found by these. */

@@ -17,11 +17,6 @@ export interface ServerPlace {
 
 type Server = Config["server"];
 
-/** `web-0`, `web-1`, ...: the names of a release's instances. */
-export function instanceNames(config: Config): string[] {
-  return Array.from({ length: config.server.instances }, (_, index) => `web-${index}`);
-}
-
 /**
  * The argument list that starts one instance; the first word is a path, or a name looked up in the instance's PATH. Ports
  * are those of 127.0.0.1 alone: what is outside comes through nginx.

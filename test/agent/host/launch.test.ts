@@ -5,8 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { type LaunchFile, writeLaunchFile } from "../../../agent/host/supervisor/launch-files.ts";
-import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
+import { type LaunchFile, launcherFile, writeLaunchFile } from "../../../agent/host/supervisor/launch-files.ts";
 import { scratch } from "./scratch.ts";
 
 function launch(

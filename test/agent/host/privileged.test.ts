@@ -10,7 +10,7 @@ import { NginxTraffic } from "../../../agent/host/nginx/traffic.ts";
 import { LocalPrivileged } from "../../../agent/host/privileged.ts";
 import { appLayout } from "../../../agent/host/store/layout.ts";
 import { SupervisorLogs } from "../../../agent/host/supervisor/instance-logs.ts";
-import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
+import { launcherFile } from "../../../agent/host/supervisor/launch-files.ts";
 import { stopSeconds } from "../../../agent/host/supervisor/programs-file.ts";
 import { Supervisor } from "../../../agent/host/supervisor/supervisor.ts";
 import { type EmbeddedHost, embeddedHost } from "./embedded-host.ts";

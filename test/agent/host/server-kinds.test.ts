@@ -8,7 +8,7 @@ import { SocketProbe } from "../../../agent/host/net/health.ts";
 import { LocalPrivileged } from "../../../agent/host/privileged.ts";
 import { appLayout } from "../../../agent/host/store/layout.ts";
 import { SupervisorLogs } from "../../../agent/host/supervisor/instance-logs.ts";
-import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
+import { launcherFile } from "../../../agent/host/supervisor/launch-files.ts";
 import { processesOf } from "../../../agent/host/supervisor/leftovers.ts";
 import { freePortRange } from "../../harness/ports.ts";
 import { type EmbeddedHost, embeddedHost } from "./embedded-host.ts";

@@ -3,11 +3,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startEmbedded } from "../../../../agent/host/embedded/embedded.ts";
-import {
-  embeddedLayout,
-  renderNginxConf,
-  renderSupervisordConf,
-} from "../../../../agent/host/embedded/files.ts";
+import { embeddedLayout, renderNginxConf, renderSupervisordConf } from "../../../../agent/host/embedded/files.ts";
 import { processRuns, readPidFile } from "../../../../agent/host/exec/processes.ts";
 import { Supervisor } from "../../../../agent/host/supervisor/supervisor.ts";
 import { eventually, scratch } from "../scratch.ts";

@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { MaintenanceFiles } from "../../../../agent/host/nginx/maintenance.ts";
-import { ask, backend, nobody, saying, siteHost } from "./site-host.ts";
 import { freePort, scratch } from "../scratch.ts";
+import { ask, backend, nobody, saying, siteHost } from "./site-host.ts";
 
 test("maintenance closes the site at once and without a reload, and lets through whom it names", async () => {
   const host = await siteHost();

@@ -16,7 +16,7 @@ import { NginxTraffic } from "../../../../agent/host/nginx/traffic.ts";
 import { LocalPrivileged } from "../../../../agent/host/privileged.ts";
 import { AppsDirectory } from "../../../../agent/host/store/apps-dir.ts";
 import { appLayout } from "../../../../agent/host/store/layout.ts";
-import { launcherFile } from "../../../../agent/host/supervisor/launcher.ts";
+import { launcherFile } from "../../../../agent/host/supervisor/launch-files.ts";
 import { agentSettingsSchema } from "../../../../agent/settings.ts";
 import type { Config } from "../../../../shared/config.ts";
 import { protocolOf } from "../../../../shared/config-server.ts";

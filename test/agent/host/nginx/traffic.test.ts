@@ -4,14 +4,14 @@ import { expect, test } from "vitest";
 import type { RoutePart, Share } from "../../../../agent/contracts/ports.ts";
 import type { Instance, Privileged, SiteRequest } from "../../../../agent/contracts/privileged.ts";
 import { portAddress, socketAddress } from "../../../../agent/host/net/address.ts";
+import { SlotLinks, slotLink } from "../../../../agent/host/nginx/slots.ts";
+import { NginxTraffic } from "../../../../agent/host/nginx/traffic.ts";
 import {
   mainUpstream,
   previewUpstream,
   renderUpstreams,
   serversOf,
 } from "../../../../agent/host/nginx/upstream-config.ts";
-import { SlotLinks, slotLink } from "../../../../agent/host/nginx/slots.ts";
-import { NginxTraffic } from "../../../../agent/host/nginx/traffic.ts";
 import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { type Config, configSchema } from "../../../../shared/config.ts";
 import { protocolOf } from "../../../../shared/config-server.ts";

@@ -7,7 +7,7 @@ import { childrenOf, processRuns } from "../../../../agent/host/exec/processes.t
 import { LocalPrivileged } from "../../../../agent/host/privileged.ts";
 import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { SupervisorLogs } from "../../../../agent/host/supervisor/instance-logs.ts";
-import { launcherFile } from "../../../../agent/host/supervisor/launcher.ts";
+import { launcherFile } from "../../../../agent/host/supervisor/launch-files.ts";
 import { programsFileName } from "../../../../agent/host/supervisor/programs-file.ts";
 import { type EmbeddedHost, embeddedHost } from "../embedded-host.ts";
 import { eventually, release, testConfig, testSpec } from "../scratch.ts";

@@ -4,8 +4,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../../../agent/host/clock.ts";
-import { groupName } from "../../../../agent/host/supervisor/programs-file.ts";
 import { addPrograms, dropPrograms } from "../../../../agent/host/supervisor/program-group.ts";
+import { groupName } from "../../../../agent/host/supervisor/programs-file.ts";
 import { Supervisor } from "../../../../agent/host/supervisor/supervisor.ts";
 import { eventually, release, scratch } from "../scratch.ts";
 
