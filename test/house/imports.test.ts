@@ -16,6 +16,8 @@ const rules: [place: string, may: string[]][] = [
   ["agent/settings.ts", ["shared/"]],
   ["agent/host-policy.ts", ["shared/", "agent/settings.ts"]],
   ["agent/effects.ts", ["shared/"]],
+  // Loaded by main.ts alone, and only for tests.
+  ["agent/faults.ts", ["agent/effects.ts"]],
   ["agent/logger.ts", contracts],
   ["agent/systemd-notify.ts", []],
   // A program of its own: what supervisor starts, as the app's user.
@@ -88,6 +90,7 @@ describe("the rules refuse", () => {
     ["agent/settings.ts", "agent/deploy/state.ts"],
     ["agent/deploy/deploy.ts", "agent/host/privileged.ts"],
     ["agent/deploy/deploy.ts", "agent/effects.ts"],
+    ["agent/host/privileged.ts", "agent/faults.ts"],
     ["agent/host/privileged.ts", "agent/deploy/state.ts"],
     ["agent/http/app.ts", "agent/deploy/deployments.ts"],
     ["agent/wire/host.ts", "agent/cli/program.ts"],

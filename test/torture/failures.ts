@@ -1,4 +1,5 @@
-import type { Effect, Fault, NamedEffect } from "../../agent/effects.ts";
+import type { Effect, NamedEffect } from "../../agent/effects.ts";
+import type { Fault } from "../../agent/faults.ts";
 
 /** What can go wrong at an effect by itself, beside the agent's being killed. */
 type Failure = Exclude<Fault, "kill-before" | "kill-after">;

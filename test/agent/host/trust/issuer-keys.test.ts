@@ -203,7 +203,7 @@ test("an issuer behind a proxy is asked through it, where the agent's environmen
     });
   await using proxy = await answering(through);
   const script =
-    'import("../agent/host/fetch-json.ts").then((it) => it.fetchJson(process.argv[1], { ms: 5000, bytes: 100 }))';
+    'import("./agent/host/net/fetch-json.ts").then((it) => it.fetchJson(process.argv[1], { ms: 5000, bytes: 100 }))';
   const env = { PATH: process.env.PATH, NODE_USE_ENV_PROXY: "1", HTTP_PROXY: new URL(proxy.url).origin };
   await promisify(execFile)(process.execPath, ["-e", script, "http://issuer.test/jwks"], { env });
   expect(asked).toEqual(["http://issuer.test/jwks"]);
