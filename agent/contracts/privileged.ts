@@ -21,11 +21,29 @@ export interface RunSpec {
   config: Config;
 }
 
+/** The states that supervisor knows. A program never has another one. */
+export const programStates = [
+  "STOPPED",
+  "STARTING",
+  "RUNNING",
+  /** It ended before supervisor took it for started, and waits for its next try. */
+  "BACKOFF",
+  "STOPPING",
+  /** It ended by itself, after it had started. */
+  "EXITED",
+  /** It did not start in any of supervisor's tries. */
+  "FATAL",
+  /** supervisor made an error of its own. */
+  "UNKNOWN",
+] as const;
+export type ProgramState = (typeof programStates)[number];
+/** The states in which a program has no process and supervisor waits for none. It may still restart one that EXITED. */
+export const endedStates: ReadonlySet<ProgramState> = new Set(["STOPPED", "EXITED", "FATAL", "UNKNOWN"]);
+
 export interface ProgramStatus {
   /** The instance's name. */
   name: string;
-  /** supervisor's word: STARTING, RUNNING, BACKOFF, EXITED, FATAL, STOPPING, STOPPED. */
-  state: string;
+  state: ProgramState;
   pid: number;
   /** How long it has been up, in milliseconds; 0 when it is not. */
   uptime: number;

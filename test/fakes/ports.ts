@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import type { FreeSpace, HealthAnswer, Ports } from "../../agent/contracts/ports.ts";
-import type { Instance, ProcessGroup, ProgramStatus, RunSpec } from "../../agent/contracts/privileged.ts";
+import type { Instance, ProcessGroup, ProgramState, ProgramStatus, RunSpec } from "../../agent/contracts/privileged.ts";
 import type { DeployRequest } from "../../agent/contracts/service.ts";
 import { appSettingsSchema } from "../../agent/settings.ts";
 import { configSchema } from "../../shared/config.ts";
@@ -31,12 +31,12 @@ export class FakeHost {
   /** What instances of a release answer; 200 unless set. */
   readonly answers = new Map<string, HealthAnswer>();
   /** supervisor's word for programs of a release; RUNNING unless set. */
-  readonly programStates = new Map<string, string>();
+  readonly programStates = new Map<string, ProgramState>();
   readonly connections = new Map<string, number>();
   /** The process id of a run's first instance; 100 unless set. */
   readonly pids = new Map<string, number>();
   /** supervisor's word for a run's process, by `run process`; RUNNING unless set. */
-  readonly processStates = new Map<string, string>();
+  readonly processStates = new Map<string, ProgramState>();
   /** How often a run's process was restarted, by `run process`. */
   readonly restarts = new Map<string, number>();
   /** How long a process takes to end when it is asked to, by its name; nothing unless set. */

@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Clock } from "../../contracts/ports.ts";
-import type { ProgramStatus } from "../../contracts/privileged.ts";
+import { endedStates, type ProgramStatus } from "../../contracts/privileged.ts";
 import { effect } from "../../effects.ts";
 import { commandLine, processStatus } from "../exec/processes.ts";
 import { removeUnfinished, syncDirectory, writeDurably } from "../store/durable.ts";
@@ -88,8 +88,6 @@ async function isFork(pid: number): Promise<boolean> {
   return parent !== undefined && (await commandLine(pid)) === (await commandLine(parent));
 }
 
-const ended = new Set(["STOPPED", "EXITED", "FATAL", "UNKNOWN"]);
-
 /** Stops a run's programs, waits for their end, and leaves nothing of them in supervisor nor in its files. */
 export async function dropPrograms(programs: ProgramGroup, clock: Clock): Promise<void> {
   const { app, run, process, confDir, supervisor } = programs;
@@ -121,13 +119,13 @@ async function stopPrograms(programs: ProgramGroup, clock: Clock): Promise<void>
   const deadline = clock.elapsed() + (await stopMs(programs)) + 10_000;
   for (;;) {
     const processes = (await supervisor.groupInfo(group)) ?? [];
-    if (processes.every(({ statename }) => ended.has(statename))) return;
-    if (processes.some(({ statename }) => !ended.has(statename) && statename !== "STOPPING")) {
+    if (processes.every(({ statename }) => endedStates.has(statename))) return;
+    if (processes.some(({ statename }) => !endedStates.has(statename) && statename !== "STOPPING")) {
       await askToEnd(supervisor, group, processes, clock);
     }
     if (clock.elapsed() > deadline) {
       const names = processes
-        .filter(({ statename }) => !ended.has(statename))
+        .filter(({ statename }) => !endedStates.has(statename))
         .map(({ name, pid }) => `${name} (${pid})`);
       throw new CutoverError("internal", `supervisord could not stop ${names.join(", ")} of ${group}.`, {
         unchanged: "What has the traffic keeps it.",

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { programStates } from "../../contracts/privileged.ts";
 import { type Effect, effect } from "../../effects.ts";
 import { explainFailure, faultCodes, groupNotIncluded, isFault } from "./supervisor-errors.ts";
 import { callXmlRpc, type XmlRpcValue } from "./xml-rpc.ts";
@@ -6,7 +7,7 @@ import { callXmlRpc, type XmlRpcValue } from "./xml-rpc.ts";
 const processInfo = z.object({
   name: z.string(),
   group: z.string(),
-  statename: z.string(),
+  statename: z.enum(programStates),
   pid: z.int(),
   /** Seconds since the epoch, by supervisord's clock. */
   start: z.int(),
