@@ -2,14 +2,14 @@ import { lstat } from "node:fs/promises";
 import { CutoverError } from "../../shared/errors.ts";
 import { type Manifest, manifestLimits, parseManifest } from "../../shared/manifest.ts";
 import { releaseOfRun } from "../../shared/names.ts";
-import type { Environments, InstanceLogs, Releases } from "../contracts/ports.ts";
-import type { OutputListener, RunSpec } from "../contracts/privileged.ts";
+import type { BuildContext, Environments, InstanceLogs, Releases } from "../contracts/ports.ts";
+import type { RunSpec, SiteRequest } from "../contracts/privileged.ts";
 import type { LocalPrivileged } from "../host/privileged.ts";
 import { appLayout } from "../host/store/layout.ts";
 import { safeRead } from "../host/store/safe-read.ts";
-import type { HelperRequest } from "./messages.ts";
 
-export interface HelperActsOptions {
+export interface GuardedHostParts {
+  /** The agent's data directory. */
   data: string;
   privileged: LocalPrivileged;
   environments: Environments;
@@ -17,168 +17,114 @@ export interface HelperActsOptions {
   logs: Pick<InstanceLogs, "prune">;
 }
 
-export interface ActContext {
-  onOutput: OutputListener;
-  signal: AbortSignal;
-}
-
-/** Does what is asked, after it has looked itself at whatever an honest agent would have seen to before. */
-export class HelperActs {
-  readonly #options: HelperActsOptions;
-  /** One at a time for an app: what gives, builds, seals and removes trees. */
+/** The host as the helper acts on it. It checks again what an honest agent has checked before. */
+export class GuardedHost {
+  readonly privileged: LocalPrivileged;
+  readonly environments: Environments;
+  readonly logs: Pick<InstanceLogs, "prune">;
+  readonly #data: string;
+  readonly #releases: Pick<Releases, "remove">;
   readonly #turns = new Map<string, Promise<unknown>>();
 
-  constructor(options: HelperActsOptions) {
-    this.#options = options;
+  constructor({ data, privileged, environments, releases, logs }: GuardedHostParts) {
+    this.privileged = privileged;
+    this.environments = environments;
+    this.logs = logs;
+    this.#data = data;
+    this.#releases = releases;
   }
 
-  answer(request: HelperRequest, context: ActContext): Promise<unknown> {
-    const { privileged, environments } = this.#options;
-    const { method, params } = request;
-    switch (method) {
-      case "prepareHost":
-        return privileged.prepareHost();
-      case "prepareApp":
-        return privileged.prepareApp(params.app);
-      case "removeApp":
-        return this.#inTurn(params.app, () => privileged.removeApp(params.app));
-      case "instances":
-        return privileged.instances(params);
-      case "startPrograms":
-        return this.#ofSealed(params, () => privileged.startPrograms(params));
-      case "programs":
-        return privileged.programs(params.app, params.run);
-      case "removePrograms":
-        return privileged.removePrograms(params.app, params.run);
-      case "runs":
-        return privileged.runs(params.app);
-      case "startProcess":
-        return this.#ofSealed(params.spec, () => privileged.startProcess(params.spec, params.process));
-      case "processes":
-        return privileged.processes(params.app);
-      case "stopProcess":
-        return privileged.stopProcess(params.app, params.run, params.process);
-      case "removeProcess":
-        return privileged.removeProcess(params.app, params.run, params.process);
-      case "runCommand": {
-        const { spec, argv, timeoutMs } = params;
-        const command = { argv, timeoutMs, source: "release", ...context };
-        return this.#ofSealed(spec, () => privileged.runCommand(spec, command));
-      }
-      case "maskSecrets":
-        return privileged.maskSecrets(params.app, params.texts);
-      case "commandEnvironment":
-        return privileged.commandEnvironment(params);
-      case "checkSite":
-        assertOwn(params.app, params.config);
-        return privileged.checkSite(params.app, params.config);
-      case "writeSite":
-        return this.#writeSite(params);
-      case "upstreamServers":
-        return privileged.upstreamServers(params.app);
-      case "oldWorkers":
-        return privileged.oldWorkers();
-      case "buildEnvironment":
-        return this.#inTurn(params.app, () => this.#build(params, context));
-      case "environmentPresent":
-        return environments.present(params.app, params.release);
-      case "collectEnvironments":
-        return this.#inTurn(params.app, () => environments.prune(params.app, params.kept));
-      case "sealRelease":
-        return this.#inTurn(params.app, () => this.#seal(params));
-      case "removeRelease":
-        return this.#inTurn(params.app, () => this.#remove(params));
-      case "collectLogs":
-        return this.#options.logs.prune(params.app, params.kept);
-      default:
-        return method satisfies never;
-    }
-  }
-
-  async #inTurn<T>(app: string, work: () => Promise<T>): Promise<T> {
+  /** One at a time for an app: what gives, builds, seals and removes trees. */
+  inTurn<T>(app: string, work: () => Promise<T>): Promise<T> {
     const turn = (this.#turns.get(app) ?? Promise.resolve()).then(work, work);
     this.#turns.set(app, turn);
     return turn;
   }
 
-  /** What runs comes from releases that nobody can change any more. */
-  async #ofSealed<T>({ app, release }: RunSpec, work: () => Promise<T>): Promise<T> {
-    await this.#owner(app, release);
-    if (!(await this.#options.privileged.isSealed(app, release))) {
+  /**
+   * Only what nobody can change any more is started.
+   * @throws CutoverError release_not_found, helper_refused
+   */
+  async ifSealed<T>({ app, release }: RunSpec, work: () => Promise<T>): Promise<T> {
+    await this.#assertThere(app, release);
+    if (!(await this.privileged.isSealed(app, release))) {
       throw refused(`${release} of ${app} is not sealed, so nothing of it is started`);
     }
     return work();
   }
 
-  async #build(
-    { app, release, reuse }: { app: string; release: string; reuse: string | null },
-    context: ActContext,
+  /** @throws CutoverError release_not_found, helper_refused, what building throws */
+  async build(
+    { app, release, reuse }: Pick<BuildContext, "app" | "release" | "reuse">,
+    context: Pick<BuildContext, "onOutput" | "signal">,
   ): Promise<{ key: string; reused: boolean }> {
-    const { environments, privileged } = this.#options;
-    await this.#owner(app, release);
+    await this.#assertThere(app, release);
     const manifest = this.#manifest(app, release);
-    const sealed = await privileged.isSealed(app, release);
+    const sealed = await this.privileged.isSealed(app, release);
     const kept = reuse !== null && (await this.#isSealed(app, reuse)) ? reuse : null;
-    return environments.build({ app, release, manifest, reuse: kept, sealed, ...context });
+    return this.environments.build({ app, release, manifest, reuse: kept, sealed, ...context });
   }
 
-  /** As the agent unpacked it; checked here again, since its fields become paths. */
+  /** @throws CutoverError release_not_found */
+  async seal(app: string, release: string): Promise<void> {
+    await this.#assertThere(app, release);
+    await this.privileged.sealRelease(app, release);
+  }
+
+  /** @throws CutoverError helper_refused if the release still has a run */
+  async remove(app: string, release: string): Promise<void> {
+    const runs = await this.privileged.runs(app);
+    const own = runs.find((run) => releaseOfRun(run) === release);
+    if (own !== undefined) throw refused(`${release} of ${app} still has the run ${own}, so it is not removed`);
+    await this.#releases.remove(app, release);
+  }
+
+  /**
+   * Visitors go only to the app's own instances, whatever else listens on this host.
+   * @throws CutoverError helper_refused, nginx_*
+   */
+  async writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }> {
+    const own = new Set(await this.privileged.ports(app));
+    for (const part of [site.main, site.preview]) {
+      if (part === null) continue;
+      assertOwn(app, part.config);
+      const foreign = part.slots.find((port) => port !== null && !own.has(port));
+      if (foreign !== undefined) throw refused(`port ${foreign} is none of the instances of ${app}`);
+    }
+    return this.privileged.writeSite(app, site);
+  }
+
+  /** As the agent unpacked it. It is checked here again, because its fields become paths. */
   #manifest(app: string, release: string): Manifest {
-    const { data } = this.#options;
-    const manifest = parseManifest(safeRead(appLayout(data, app).release(release), "manifest.json", largestManifest));
+    const directory = appLayout(this.#data, app).release(release);
+    const manifest = parseManifest(safeRead(directory, "manifest.json", manifestLimits.bytes));
     if (manifest.app === app && manifest.config.app === app && manifest.release === release) return manifest;
     throw refused(`the manifest of ${release} of ${app} is that of another release`);
   }
 
-  async #seal({ app, release }: { app: string; release: string }): Promise<void> {
-    await this.#owner(app, release);
-    await this.#options.privileged.sealRelease(app, release);
-  }
-
-  async #remove({ app, release }: { app: string; release: string }): Promise<void> {
-    const runs = await this.#options.privileged.runs(app);
-    const own = runs.find((run) => releaseOfRun(run) === release);
-    if (own !== undefined) throw refused(`${release} of ${app} still has the run ${own}, so it is not removed`);
-    await this.#options.releases.remove(app, release);
-  }
-
-  /** Visitors go to the app's own instances alone, whatever else listens on this host. */
-  async #writeSite({ app, site }: Extract<HelperRequest, { method: "writeSite" }>["params"]): Promise<unknown> {
-    const { privileged } = this.#options;
-    const own = new Set(await privileged.ports(app));
-    for (const part of [site.main, site.preview]) {
-      if (part === null) continue;
-      assertOwn(app, part.config);
-      const strange = part.slots.find((port) => port !== null && !own.has(port));
-      if (strange !== undefined) throw refused(`port ${strange} is none of the instances of ${app}`);
-    }
-    return privileged.writeSite(app, site);
-  }
-
   async #isSealed(app: string, release: string): Promise<boolean> {
-    return this.#options.privileged.isSealed(app, release).catch(() => false);
+    return this.privileged.isSealed(app, release).catch(() => false);
   }
 
   /** @throws CutoverError release_not_found */
-  async #owner(app: string, release: string): Promise<void> {
-    const found = await lstat(appLayout(this.#options.data, app).release(release)).catch(() => undefined);
+  async #assertThere(app: string, release: string): Promise<void> {
+    const found = await lstat(appLayout(this.#data, app).release(release)).catch(() => undefined);
     if (found?.isDirectory()) return;
     throw new CutoverError("release_not_found", `The host has no release ${release} of ${app}.`, {
       unchanged: "Nothing was changed.",
-      fix: `List what there is with \`cutover releases ${app}\`; older releases are removed after \`keep\` deploys.`,
+      fix: `List the releases with \`cutover releases ${app}\`; old ones are removed after \`keep\` deploys.`,
     });
   }
 }
 
-const largestManifest = manifestLimits.bytes;
-
-function assertOwn(app: string, config: { app: string }): void {
+/** @throws CutoverError helper_refused */
+export function assertOwn(app: string, config: { app: string }): void {
   if (config.app !== app) throw refused(`the configuration is that of ${config.app}, not of ${app}`);
 }
 
 export function refused(why: string): CutoverError {
   return new CutoverError("helper_refused", `The helper refused: ${why}.`, {
     unchanged: "Nothing was changed.",
-    fix: "This is a defect of cutover, or an agent that somebody else controls. Look at the helper's log.",
+    fix: "This is a defect of cutover, or somebody else controls the agent. Look at the helper's log.",
   });
 }
