@@ -31,7 +31,7 @@ import { serveConnection } from "./connection.ts";
 import { GuardedHost, refused } from "./guarded-host.ts";
 import { holdLock } from "./lock.ts";
 import { handle } from "./methods.ts";
-import { assertRoots, RootApps } from "./root-settings.ts";
+import { assertRootOwned, RootApps } from "./root-settings.ts";
 
 interface Options {
   config: string;
@@ -44,7 +44,7 @@ async function run({ config, peer, lock }: Options): Promise<void> {
   process.umask(0o022);
   process.chdir("/");
   const file = resolve(config);
-  await assertRoots(file);
+  await assertRootOwned(file);
   const settings = await readAgentSettings(file);
   const logger = createLogger(settings.log_level, pino.destination({ fd: 2, sync: true }));
   const agent = await userIds(settings.agent_user);

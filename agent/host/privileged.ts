@@ -33,16 +33,16 @@ export interface LocalPrivilegedOptions {
   apps: Apps;
   /** The file of the launcher: agent/launch.ts, or the built launch.mjs. */
   launcher: string;
-  /** The node that runs the launcher; this process's own unless given. */
+  /** The node that runs the launcher; that of this process unless given. */
   node?: string;
-  /** Embedded mode: an app without `user` runs as whoever runs the agent, also as root. */
+  /** Embedded mode: an app without `user` runs as the agent's user, even if that is root. */
   ownUser?: boolean;
-  /** In the helper: the user of the agent, which is another process. */
+  /** In the helper: the user of the agent, which is another process. Unset if this process is the agent. */
   agent?: Owner;
   clock?: Clock;
 }
 
-/** Acts on this host directly, as the user that runs this process: root, or in embedded mode anyone. */
+/** Acts on this host directly, as the user of this process: root, or in embedded mode any user. */
 export class LocalPrivileged implements Privileged {
   readonly #options: LocalPrivilegedOptions;
   readonly #directories: AppDirectories;
@@ -93,12 +93,12 @@ export class LocalPrivileged implements Privileged {
     return commandEnvironment(await this.#app(spec.app), spec);
   }
 
-  /** Runs build steps as the app's user. */
+  /** Runs build steps as the app's user, confined. */
   stepRunner(): StepRunner {
     return async (app, step) => this.#steps.build((await this.#app(app)).user, step);
   }
 
-  /** Gives what is built to the app's user, and takes it back. */
+  /** Gives what is built to the app's user, and takes it back. Only for what builds environments. */
   buildOwner(): BuildOwner {
     return {
       give: async (app, tree) => this.#treeOwner.give((await this.#app(app)).user, tree),
@@ -117,7 +117,7 @@ export class LocalPrivileged implements Privileged {
     if (dirname(target) === layout.venvs) await this.#treeOwner.seal(user, target);
   }
 
-  /** Whether nobody but root can change a release. */
+  /** Whether only root can change a release. */
   async isSealed(app: string, release: string): Promise<boolean> {
     const { layout, user } = await this.#app(app);
     return this.#treeOwner.sealed(user, layout.release(releaseId.parse(release)));
@@ -155,7 +155,7 @@ export class LocalPrivileged implements Privileged {
     return this.#programs.runs(app);
   }
 
-  /** The ports that the app's runs have. */
+  /** All ports of the app's runs. */
   ports(app: string): Promise<number[]> {
     return this.#programs.ports(app);
   }
@@ -191,7 +191,7 @@ export class LocalPrivileged implements Privileged {
     return { settings, layout: this.#layout(app), user };
   }
 
-  /** Names become paths here, so this side of the border checks them itself. */
+  /** Names become paths here, so this side of the border checks them itself. @throws ZodError */
   #layout(app: string): AppLayout {
     return appLayout(this.#options.settings.data, appName.parse(app));
   }
