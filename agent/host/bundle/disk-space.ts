@@ -15,7 +15,12 @@ export async function bytesOnDisk(path: string, files: Pick<ManifestFile, "size"
   return files.reduce((sum, { size }) => sum + Math.ceil(size / bsize) * bsize, 0);
 }
 
-/** Asked again after room was made, since the estimate of what it would give may have been wrong. */
+/**
+ * Checks that a path's file system has this many bytes free. If not, it frees space once and checks again: the estimate of
+ * what that gives may be wrong.
+ * @param path need not exist yet
+ * @throws CutoverError disk_full
+ */
 export async function assertFits(path: string, needed: number, freeSpace?: FreeSpace): Promise<void> {
   const existing = deepestExisting(path);
   const free = await freeBytes(existing);
@@ -36,18 +41,18 @@ function diskFull({ needed, free }: Shortage): CutoverError {
   );
 }
 
-/** The app's own directories are made by its first deployment. */
+/** The app's own directories are created by its first deployment. */
 function deepestExisting(path: string): string {
   for (let at = path; ; at = dirname(at)) if (existsSync(at) || at === "/") return at;
 }
 
-/** Free bytes on a path's file system, for whoever is not root. */
+/** The free bytes on a path's file system, for users other than root. */
 export async function freeBytes(path: string): Promise<number> {
   const { bavail, bsize } = await statfs(path);
   return bavail * bsize;
 }
 
-/** What removing these releases would give in bytes: their files, and environments to which no other release has a link. */
+/** The bytes that removing these releases would free: their files, and environments to which no other release links. */
 export async function freedBytes(layout: AppLayout, releases: string[]): Promise<number> {
   const gone = new Set(releases);
   const kept = new Set<string>();
@@ -67,7 +72,7 @@ async function environmentOf(layout: AppLayout, release: string): Promise<string
   return target === undefined ? undefined : basename(target);
 }
 
-/** As the file system counts them; what has another name elsewhere gives nothing. 0 where nothing is there. */
+/** As the file system counts them. A file with another hard link frees nothing. 0 if nothing is there. */
 async function bytesBelow(directory: string): Promise<number> {
   let bytes = 0;
   for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {

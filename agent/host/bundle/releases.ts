@@ -34,7 +34,7 @@ export interface ReleaseDirectoriesOptions {
   };
 }
 
-/** Releases as directories below `<data>/apps/<app>/releases`. */
+/** Releases as directories in `<data>/apps/<app>/releases`. */
 export class ReleaseDirectories implements Releases {
   readonly #data: string;
   readonly #limits: ReleaseDirectoriesOptions["limits"];
@@ -104,7 +104,7 @@ export class ReleaseDirectories implements Releases {
     const layout = appLayout(this.#data, app);
     const partial = layout.partial(release);
     await this.#clear(partial);
-    // Moved away first: a release that is there is there whole, also when the removal is interrupted.
+    // Moved away first: a release that exists is whole, even if its removal is interrupted.
     try {
       await effect("release.aside", () => rename(layout.release(release), partial));
     } catch (thrown) {
@@ -138,7 +138,7 @@ export class ReleaseDirectories implements Releases {
     return { current: await target("current"), previous: await target("previous") };
   }
 
-  /** One `sync -f` (syncfs) in place of an fsync for each of thousands of files. */
+  /** One `sync -f` (syncfs) instead of an fsync for each of thousands of files. */
   async sync(app: string, release: string): Promise<void> {
     const path = appLayout(this.#data, app).release(release);
     await effect("release.sync", () => promisify(execFile)("sync", ["-f", path]), path);
@@ -173,7 +173,7 @@ export class ReleaseDirectories implements Releases {
     return freedBytes(appLayout(this.#data, app), releases);
   }
 
-  /** What an upload or a removal that was cut short has left. */
+  /** Removes what an interrupted upload or removal left. */
   async #clear(partial: string): Promise<void> {
     if (existsSync(partial)) await effect("bundle.clear", () => removeTree(partial));
   }
@@ -194,7 +194,7 @@ async function unlessGone<T>(app: string, release: string, read: () => Promise<T
     if (code !== "ENOENT" && code !== "ENOTDIR") throw thrown;
     throw new CutoverError("release_not_found", `The host has no release ${release} of ${app}.`, {
       unchanged: "Nothing was changed.",
-      fix: `List what there is with \`cutover releases ${app}\`; older releases are removed after \`keep\` deploys.`,
+      fix: `List the releases with \`cutover releases ${app}\`; old ones are removed after \`keep\` deploys.`,
       cause: thrown,
     });
   }
@@ -214,6 +214,6 @@ function refuseExisting(layout: AppLayout, release: string): void {
   if (!existsSync(layout.release(release))) return;
   throw new CutoverError("release_exists", `The host already has a release ${release}.`, {
     unchanged: bundleUnchanged,
-    fix: "Pack again: each packing gets an id of its own. To start the one that is there again, use `redeploy`.",
+    fix: "Pack again: each bundle gets an id of its own. To start the existing release again, use `redeploy`.",
   });
 }

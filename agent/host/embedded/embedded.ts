@@ -22,11 +22,11 @@ import { nginxRuns, startNginx, stopNginx } from "./nginx.ts";
 import { startSupervisord, stopSupervisord, supervisordRuns } from "./supervisord.ts";
 
 export interface EmbeddedOptions {
-  /** For a first agent.yml; 127.0.0.1:7070 unless given. */
+  /** The address for the first agent.yml; 127.0.0.1:7070 unless given. */
   listen?: string;
-  /** For a first agent.yml; the address that it listens on unless given. */
+  /** The names for the first agent.yml; `listen` unless given. */
   names?: string[];
-  /** Where supervisord and nginx are looked for; the host's usual directories unless given. */
+  /** The PATH in which supervisord and nginx are found; the host's usual directories unless given. */
   path?: string;
   clock?: Clock;
 }
@@ -34,14 +34,14 @@ export interface EmbeddedOptions {
 export interface Embedded {
   settings: AgentSettings;
   appsDir: string;
-  /** Ends supervisord with its programs, and nginx, and waits for them. */
+  /** Stops nginx, and supervisord with its programs, and waits for their end. @throws CutoverError supervisor_unreachable */
   stop(): Promise<void>;
 }
 
 /**
- * An own supervisord and nginx under a directory, as whoever starts it. Both outlive the agent; those that run already are
- * taken over.
- * @throws CutoverError host_settings_invalid, supervisor_unreachable, nginx_unreachable
+ * Starts a supervisord and an nginx of the agent's own under a directory, as the agent's user. Both outlive the agent. If they
+ * run already, they are used.
+ * @throws CutoverError host_settings_invalid, supervisor_unreachable, supervisor_config_broken, nginx_unreachable
  */
 export async function startEmbedded(dir: string, options: EmbeddedOptions = {}): Promise<Embedded> {
   const { clock = systemClock, path = toolPath } = options;
@@ -67,7 +67,7 @@ export async function startEmbedded(dir: string, options: EmbeddedOptions = {}):
   };
 }
 
-/** The directory goes into files of nginx and supervisor, which disagree about quoting. */
+/** The path is in files of nginx and supervisor, which have different rules for quotes. So it may need none. */
 function checkedDirectory(dir: string): string {
   const path = resolve(dir);
   if (/^\/[A-Za-z0-9._/+@-]+$/.test(path)) return path;
@@ -116,7 +116,7 @@ async function writeFiles(layout: EmbeddedLayout, nginx: string, options: Embedd
   await writeIfChanged(layout.nginx.conf, renderNginxConf(layout, isRoot));
   await writeIfChanged(layout.nginx.uwsgiParams, renderUwsgiParams());
   if ((await readIfExists(layout.agentSettings)) === undefined) {
-    // Its nginx runs as root, as the agent does; without root there is only one's own group.
+    // If the agent runs as root, so does its nginx. Without root, files keep the group of the agent's user.
     const text = renderAgentSettings(layout, { listen, names }, { binary: nginx, group: "root" });
     await writeDurably(layout.agentSettings, text, 0o644);
   }

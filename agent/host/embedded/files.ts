@@ -1,6 +1,6 @@
 import { join } from "node:path";
 
-/** Where everything of embedded mode lies. Short names: a socket's path has 107 bytes. */
+/** The paths of embedded mode. Names are short: the path of a socket has at most 107 bytes. */
 export function embeddedLayout(dir: string) {
   const etc = join(dir, "etc");
   const log = join(dir, "log");
@@ -31,7 +31,7 @@ export function embeddedLayout(dir: string) {
 
 export type EmbeddedLayout = ReturnType<typeof embeddedLayout>;
 
-/** supervisord.conf: its socket for its owner alone, and no inet server. */
+/** The text of supervisord.conf. Only the owner can open its socket, and it has no inet server. */
 export function renderSupervisordConf({ supervisor, log }: EmbeddedLayout, isRoot: boolean): string {
   return `; Written by cutover. Changes are lost.
 [unix_http_server]
@@ -57,7 +57,7 @@ files = conf.d/*.conf
 `;
 }
 
-/** nginx.conf: everything that it writes lies in the directory, and the apps' sites are included. */
+/** The text of nginx.conf. Everything that nginx writes is in the directory, and the sites of the apps are included. */
 export function renderNginxConf({ nginx, temporary }: EmbeddedLayout, isRoot: boolean): string {
   const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   return `# Written by cutover. Changes are lost.
@@ -86,7 +86,7 @@ ${Object.entries(mimeTypes)
 `;
 }
 
-/** The file of this name that nginx's packages bring, which a site with the uwsgi protocol includes. */
+/** The text of uwsgi_params, a file of nginx's packages that a site with the uwsgi protocol includes. */
 export function renderUwsgiParams(): string {
   return Object.entries(uwsgiParams)
     .map(([name, value]) => `uwsgi_param ${name} ${value};\n`)
@@ -141,13 +141,13 @@ export interface EmbeddedDefaults {
   names: string[];
 }
 
-/** agent.yml as it is first written; whoever starts the agent may then change it. */
+/** The text of the first agent.yml. The user may change it afterwards. */
 export function renderAgentSettings(
   layout: EmbeddedLayout,
   { listen, names }: EmbeddedDefaults,
   nginx: { binary: string; group: string },
 ): string {
-  return `# Written by cutover-agent --embedded when there was none. Yours to change.
+  return `# Written by cutover-agent --embedded, because there was none. You may change it.
 listen: ${JSON.stringify(listen)}
 names: ${JSON.stringify(names)}
 data: ${JSON.stringify(layout.data)}

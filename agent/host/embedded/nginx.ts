@@ -8,7 +8,7 @@ import type { EmbeddedLayout } from "./files.ts";
 /** Whether the nginx of this directory runs. */
 export async function nginxRuns({ nginx }: EmbeddedLayout): Promise<boolean> {
   const pid = await readPidFile(nginx.pidFile);
-  // The number may long belong to another process.
+  // The process id may belong to another process by now.
   return pid !== undefined && (await processRuns(pid)) && (await commandLine(pid)).includes(nginx.conf);
 }
 
@@ -32,8 +32,8 @@ function nginxDidNotStart(said: string, confDir: string): CutoverError {
   return new CutoverError("nginx_unreachable", `nginx did not start: ${said.split("\n").at(-1)}`, {
     unchanged: "Nothing was changed.",
     fix: said.includes("bind()")
-      ? "Another program has an address of one of the sites: stop it, or change `listen` of the app."
-      : `Look at what it says, and at ${confDir}.`,
+      ? "Another program listens on an address of one of the sites. Stop it, or change `listen` of the app."
+      : `Read its message, and check the files in ${confDir}.`,
     evidence: [{ source: "nginx", text: said.slice(-4000) }],
   });
 }
@@ -42,7 +42,7 @@ function nginxDidNotStart(said: string, confDir: string): CutoverError {
 export async function stopNginx(layout: EmbeddedLayout, clock: Clock): Promise<void> {
   const pid = await readPidFile(layout.nginx.pidFile);
   if (pid === undefined || !(await nginxRuns(layout))) return;
-  // First what ends requests well, then what ends them.
+  // SIGQUIT lets requests finish; the others cut them.
   for (const [signal, patience] of [
     ["SIGQUIT", 3000],
     ["SIGTERM", 3000],

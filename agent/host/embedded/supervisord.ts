@@ -9,7 +9,7 @@ import type { Supervisor } from "../supervisor/supervisor.ts";
 import { startDetached } from "./detached.ts";
 import type { EmbeddedLayout } from "./files.ts";
 
-/** Whether a supervisord of this directory is up; one that is still starting or ending is waited for. */
+/** Whether the supervisord of this directory answers. Waits for one that is starting or ending. @throws CutoverError supervisor_unreachable */
 export async function supervisordRuns(
   { supervisor }: EmbeddedLayout,
   client: Supervisor,
@@ -25,10 +25,10 @@ export async function supervisordRuns(
     if (clock.elapsed() > deadline) {
       throw new CutoverError(
         "supervisor_unreachable",
-        `supervisord runs (${pid}), but does not answer on ${supervisor.socket}.`,
+        `supervisord runs (process ${pid}), but does not answer on ${supervisor.socket}.`,
         {
           unchanged: "Nothing was changed.",
-          fix: `End it (kill ${pid}) and start again. Its log: ${supervisor.log}.`,
+          fix: `Stop it (\`kill ${pid}\`) and start the agent again. Its log: ${supervisor.log}.`,
         },
       );
     }
@@ -43,7 +43,7 @@ export async function startSupervisord(
   client: Supervisor,
   clock: Clock,
 ): Promise<void> {
-  // One that was killed leaves its socket behind.
+  // A supervisord that was killed leaves its socket.
   await rm(supervisor.socket, { force: true });
   const daemon = await startDetached(program, ["-n", "-s", "-c", supervisor.conf], join(log, "supervisord.out"));
   const deadline = clock.elapsed() + 10_000;
@@ -52,14 +52,14 @@ export async function startSupervisord(
     if (said !== undefined) {
       throw new CutoverError("supervisor_config_broken", `supervisord did not start: ${said.split("\n")[0]}`, {
         unchanged: "Nothing was changed.",
-        fix: `Correct or remove the file that the message is about; the programs are in ${supervisor.confDir}.`,
+        fix: `Correct or remove the file that the message is about. The programs are in ${supervisor.confDir}.`,
         evidence: [{ source: "supervisord", text: said.slice(-4000) }],
       });
     }
     if (clock.elapsed() > deadline) {
       throw new CutoverError("supervisor_unreachable", "supervisord started, but does not answer.", {
         unchanged: "Nothing was changed.",
-        fix: `Look into its log: ${supervisor.log}.`,
+        fix: `Read its log: ${supervisor.log}.`,
       });
     }
     await clock.sleep(20);
@@ -72,12 +72,12 @@ export async function stopSupervisord({ supervisor }: EmbeddedLayout, client: Su
   if (pid === undefined) return;
   await client.shutdown();
   if (await waitForEnd(pid, ((await longestStop(supervisor.confDir)) + 10) * 1000, clock)) return;
-  throw new CutoverError("supervisor_unreachable", `supervisord (${pid}) did not end.`, {
-    fix: `Look into its log (${supervisor.log}) for the program that it waits for.`,
+  throw new CutoverError("supervisor_unreachable", `supervisord (process ${pid}) did not end.`, {
+    fix: `Read its log (${supervisor.log}) to find the program that it waits for.`,
   });
 }
 
-/** The most seconds that a program may take to end. */
+/** The longest time that a program may take to end, in seconds. */
 async function longestStop(confDir: string): Promise<number> {
   const files = (await listIfExists(confDir)).map((name) => join(confDir, name));
   const texts = await Promise.all(files.map(readIfExists));

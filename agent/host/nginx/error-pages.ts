@@ -3,24 +3,25 @@ import type { Site } from "../../../shared/config-site.ts";
 import { headers } from "./locations.ts";
 import { block, plain, quoted, quotedText } from "./values.ts";
 
-/** What a visitor sees while nothing answers, and while the site is closed. The status stays what it was. */
+/** What a visitor sees while nothing answers, and while the site is closed. The status does not change. */
 
 const ownPage = "@cutover_unavailable";
-/** nginx asks for a file's page by GET, whatever the visitor's method was, only where it is a location with a path. */
+/** It must have a path: only then nginx gets a file by GET, whatever the visitor's method was. */
 const projectPage = "/cutover-unavailable";
 
 const unavailable = [502, 503, 504];
 const fromTheApp = [500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511];
 
+/** The directive that leads to the error page. */
 export function errorPages({ error_page: file, proxy_intercept_errors: intercept }: Site): string[] {
   const codes = intercept ? fromTheApp : unavailable;
   return [`error_page ${codes.join(" ")} ${file === undefined ? ownPage : projectPage};`];
 }
 
-/** @param closed the variable that says whether the site is closed for maintenance */
+/** The location of the error page. @param closed the variable that is 1 while the site is closed for maintenance */
 export function errorPage(home: string, site: Site, releases: string[], closed: string | undefined): string[] {
   const own = block(`location ${ownPage}`, [
-    // Otherwise it would have the type of the file that was asked for.
+    // Otherwise it would have the type of the requested file.
     "types { }",
     "default_type text/html;",
     ...headers(site),
@@ -43,7 +44,7 @@ export function errorPage(home: string, site: Site, releases: string[], closed: 
 
 const retrySeconds = 30;
 
-/** The release may be a variable of ours, so what needs quotes is the file's name alone; nginx takes quotes only around both. */
+/** Only the file's name needs quoting, because the release may be a variable of ours. nginx takes quotes only around both. */
 function pageOf(release: string, file: string): string {
   return `"${release}/${quotedText(file).slice(1)}`;
 }

@@ -9,7 +9,7 @@ import { block, plain, quoted, quotedText } from "./values.ts";
 type Static = Config["static"][number];
 type Shared = Config["shared"][number];
 
-/** A location that has headers of its own loses those of its server, so they stand in both. */
+/** A location with headers of its own loses those of its server, so they must be in both. */
 export function headers({ add_header: all }: Site): string[] {
   return Object.entries(all).map(([name, value]) => `add_header ${plain(name)} ${quotedText(value)} always;`);
 }
@@ -17,7 +17,7 @@ export function headers({ add_header: all }: Site): string[] {
 /** At least 12 hex digits before the extension, or before two of them, such as app.1a2b3c4d5e6f.js.map. */
 const hashedName = String.raw`[/._-][0-9a-f]{12,}(?:\.[A-Za-z0-9]+){1,2}$`;
 
-/** Files of the live release, then of the canary, then of the one before, for pages that were loaded just before a cutover. */
+/** Static files: of the live release, then of the canary, then of the previous one, for pages loaded just before a cutover. */
 export function staticLocation(
   home: string,
   { url, expires, immutable, gzip_static: gzipStatic }: Static,
@@ -44,7 +44,7 @@ export function staticLocation(
   ]);
 }
 
-/** What the app keeps for all its releases. A symlink in it may lead only to what its own owner has. */
+/** Files that outlive releases. A symlink among them may only lead to files of its own owner. */
 export function sharedLocation(home: string, { url, from, expires }: Shared): string[] {
   const directory = `${join(home, "shared", from).replace(/\/$/, "")}/`;
   return block(`location ^~ ${quoted(url)}`, [
@@ -61,7 +61,7 @@ function expiresDirective(expires: string): string[] {
   return [`expires ${plain(seconds)};`];
 }
 
-/** To the instances, in the protocol that they speak. */
+/** Passes requests to the instances, in the protocol that they speak. */
 export function proxyPass(config: Config, upstream: string, names: Names): string[] {
   const site = siteOf(config);
   return protocolOf(config.server) === "uwsgi"
@@ -93,7 +93,7 @@ function exchange(kind: "proxy" | "uwsgi", site: Site): string[] {
   ];
 }
 
-/** The contents of uwsgi_params, which not every nginx brings along, and what is said to HTTP instances in headers. */
+/** The content of uwsgi_params, which not every nginx has, and what HTTP instances get in headers. */
 const uwsgiParams = [
   "QUERY_STRING $query_string",
   "REQUEST_METHOD $request_method",

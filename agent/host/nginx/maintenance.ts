@@ -12,7 +12,7 @@ import { listIfExists } from "../store/read-if-exists.ts";
 
 /**
  * Maintenance as files that nginx looks for at each request: `on`, and one in `allow/` for each address that is let through,
- * named as nginx names it.
+ * in nginx's notation.
  */
 export class MaintenanceFiles implements Maintenance {
   readonly #data: string;
@@ -33,13 +33,13 @@ export class MaintenanceFiles implements Maintenance {
     return { since, allow: names.filter((name) => !name.startsWith(mapped)).toSorted() };
   }
 
-  /** Where it fails, an open site stays open and has nothing of it. */
+  /** If it fails, an open site stays open, and no file is left. */
   async begin(app: string, allow: string[]): Promise<void> {
     const { directory } = this.#files(app);
     const open = (await this.state(app)) === undefined;
     try {
       await this.#allow(app, allow);
-      // Last, so that who is let through is so from the first moment on.
+      // Last, so that allowed visitors get through from the first moment on.
       if (open) await effect("maintenance.begin", () => writeDurably(this.#files(app).on, "", 0o644));
     } catch (thrown) {
       if (open) await rm(directory, { recursive: true, force: true });
@@ -52,18 +52,18 @@ export class MaintenanceFiles implements Maintenance {
     const names = new Set(allow.flatMap(namesOf));
     await effect("maintenance.allow", async () => {
       await mkdir(files.allow, { recursive: true });
-      // nginx's workers pass through, whatever the umask.
+      // nginx's workers must pass through, whatever the umask is.
       for (const directory of [files.directory, files.allow]) await chmod(directory, 0o755);
       for (const name of names) await writeDurably(join(files.allow, name), "", 0o644);
       for (const name of await listIfExists(files.allow)) if (!names.has(name)) await rm(join(files.allow, name));
     });
   }
 
-  /** Also what a begin or an end that was cut short has left of a site that is open. */
+  /** Also removes what an interrupted begin or end left of an open site. */
   async end(app: string): Promise<void> {
     const { directory, on } = this.#files(app);
     if ((await this.state(app)) !== undefined) {
-      // First, so that the site is open also where the rest is not done any more.
+      // First, so that the site is open even if the rest is not done.
       await effect("maintenance.end", () => rm(on, { force: true }));
       await syncDirectory(directory);
     }
@@ -78,18 +78,18 @@ export class MaintenanceFiles implements Maintenance {
   }
 }
 
-/** How nginx names an IPv4 visitor on an address that takes both. */
+/** The prefix of an IPv4 visitor on an address for both IPv4 and IPv6. */
 const mapped = "::ffff:";
 
-/** An address as nginx writes it in $remote_addr. @throws CutoverError request_invalid */
+/** All ways in which nginx may write an address in $remote_addr. @throws CutoverError request_invalid */
 function namesOf(address: string): string[] {
   const text = address.toLowerCase();
   const inner = text.startsWith(mapped) ? text.slice(mapped.length) : text;
   if (isIPv4(inner)) return [inner, `${mapped}${inner}`];
-  // With a zone (fe80::1%eth0) it is one that nginx never writes.
+  // nginx never writes an address with a zone (fe80::1%eth0).
   if (isIPv6(text) && !text.includes("%")) return [new URL(`http://[${text}]`).hostname.slice(1, -1)];
   throw new CutoverError("request_invalid", `${JSON.stringify(address)} is no IP address.`, {
-    unchanged: "The site is as open or as closed as it was.",
+    unchanged: "Nothing was changed: the site is as open or closed as before.",
     fix: "Give the address of a visitor as nginx sees it, such as 203.0.113.7 or 2001:db8::7.",
   });
 }

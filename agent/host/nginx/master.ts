@@ -12,31 +12,31 @@ import { ErrorLog, refusedConfig, unreachable } from "./refusal.ts";
 
 export interface NginxOptions {
   binary: string;
-  /** The directory of site files, which the main configuration includes. */
+  /** The directory of site files. The main configuration includes it. */
   confDir: string;
-  /** Another main configuration than the binary's own. */
+  /** The main configuration; the binary's default unless given. */
   conf?: string | undefined;
-  /** Another prefix than the binary's own. */
+  /** nginx's prefix; the binary's default unless given. */
   prefix?: string | undefined;
-  /** How long a reload may take, in milliseconds. */
+  /** The limit for a reload in milliseconds; 20,000 unless given. */
   timeoutMs?: number;
   clock?: Clock;
 }
 
 export interface ReloadOptions {
-  /** Files that nginx must read. */
+  /** Paths that the configuration must include. */
   needed?: string[];
-  /** The files of the app that this is done for. */
+  /** The paths of the app's own files, for the text of an error. */
   own?: string[];
-  /** Called when nginx is signalled: from then on it may serve what its files say, whatever comes of it. */
+  /** Called just before nginx gets the signal: from then on it may serve what its files say, even if this fails. */
   onSignal?(): void;
 }
 
-/** The nginx that runs on the host: its test, its reload, its workers. */
+/** The nginx that runs on the host: tests and reloads its configuration, and looks at its workers. */
 export class NginxMaster {
   readonly #options: NginxOptions;
   readonly #clock: Clock;
-  /** nginx's pid file, once it is known. */
+  /** The path of nginx's pid file, when it is known. */
   #pidPath: string | undefined;
 
   constructor(options: NginxOptions) {
@@ -45,8 +45,8 @@ export class NginxMaster {
   }
 
   /**
-   * Whether workers from before the last reload still finish what they have. Asked many times while something drains, and
-   * also where another site's file has become wrong since: so the configuration is read only to find the master.
+   * Whether workers from before the last reload still finish their requests. Called many times during a drain, and also if
+   * another site's file has become wrong since. So the configuration is read only to find the master.
    */
   async oldWorkers(): Promise<boolean> {
     const master = await readPidFile(this.#pidPath ?? (await this.#findPidFile()));
@@ -55,25 +55,25 @@ export class NginxMaster {
     return all.length > serving.length;
   }
 
-  /** @throws CutoverError nginx_unreachable where it does not run, as far as its configuration tells */
+  /** @throws CutoverError nginx_unreachable if it does not run, as far as its configuration says */
   async assertRuns(): Promise<void> {
     if (this.#pidPath !== undefined && (await masterRuns(this.#pidPath))) return;
-    // It may have been given another place since.
+    // The configuration may name another pid file by now.
     this.#pidPath = undefined;
     const file = await this.#findPidFile();
-    // What nginx refuses does not name the pid file: then the one that runs may well go on.
+    // A configuration that nginx refuses does not name the pid file. The running nginx may be fine.
     if (this.#pidPath === undefined || (await masterRuns(file))) return;
     throw unreachable(`nginx is not running (pid file ${file}).`);
   }
 
-  /** Asked each time, since nginx may be replaced while the agent runs. @throws CutoverError nginx_unreachable */
+  /** Not remembered, because nginx may be replaced while the agent runs. @throws CutoverError nginx_unreachable */
   async features(): Promise<NginxFeatures> {
     const { stderr } = await this.#run("-V");
     return parseFeatures(stderr);
   }
 
   /**
-   * Returns when only new workers serve new connections.
+   * Tests the configuration, makes nginx read it, and returns when only new workers serve new connections.
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
   async reload({ needed = [], own = [], onSignal }: ReloadOptions = {}): Promise<void> {
@@ -81,7 +81,7 @@ export class NginxMaster {
     const unread = await notRead(configuration, needed);
     if (unread !== undefined) {
       throw new CutoverError("nginx_config_broken", `nginx does not read ${unread}.`, {
-        unchanged: "nginx goes on with the configuration that it has.",
+        unchanged: "nginx keeps its present configuration.",
         fix: `Put \`include ${this.#options.confDir}/*.conf;\` into the http block of nginx's main configuration, or set nginx.conf_dir in agent.yml to a directory that is included.`,
       });
     }
@@ -91,10 +91,10 @@ export class NginxMaster {
     onSignal?.();
     await effect("nginx.reload", async () => this.#signal(master));
     const deadline = this.#clock.elapsed() + (this.#options.timeoutMs ?? 20_000);
-    // The new workers run, and of the old ones each is gone or accepts no more: only then every new connection is served
-    // by the new configuration.
+    // Every new connection gets the new configuration only when new workers run, and each old one is gone or accepts no
+    // more connections.
     for (;;) {
-      // Before it looks: what came in time is not late because the look took long.
+      // Before the look: a reload that came in time is not late because the look took long.
       const late = this.#clock.elapsed() > deadline;
       const serving = await workers(master, true);
       if (serving.length > 0 && serving.every((pid) => !before.has(pid))) return;
@@ -106,7 +106,7 @@ export class NginxMaster {
     }
   }
 
-  /** Tests the configuration. @returns all of its text @throws CutoverError nginx_config_broken, nginx_unreachable */
+  /** Tests the configuration. @returns its whole text @throws CutoverError nginx_config_broken, nginx_unreachable */
   async test(own: string[] = []): Promise<string> {
     const { code, stdout, stderr } = await this.#run("-T");
     if (code !== 0) throw refusedConfig(stderr, own);
@@ -117,12 +117,12 @@ export class NginxMaster {
     const { binary, conf, prefix } = this.#options;
     const places = [...(prefix === undefined ? [] : ["-p", prefix]), ...(conf === undefined ? [] : ["-c", conf])];
     try {
-      // It looks names up, binds and opens logs: whatever the host has and a helper's unit has not.
+      // A test resolves names, binds and opens logs: it needs more of the host than a helper's unit may use.
       const [program = "", ...words] = asHost([binary, option, "-q", ...places], process.env);
       return await runTool(program, words);
     } catch (cause) {
       throw new CutoverError("nginx_unreachable", `nginx could not be started as \`${binary}\`.`, {
-        unchanged: "The site is as it was.",
+        unchanged: "The site was not changed.",
         fix: "Install nginx (`apt-get install nginx`), or set nginx.binary in agent.yml to its path.",
         cause,
       });
@@ -166,7 +166,7 @@ async function masterRuns(pidFile: string): Promise<boolean> {
   return pid !== undefined && (await processRuns(pid));
 }
 
-/** A file that the configuration does not include, by whatever way through links it names its directory. */
+/** The first of these files that the configuration does not include. Links on the way to a file do not matter. */
 async function notRead(configuration: string, needed: string[]): Promise<string | undefined> {
   const named = [...configuration.matchAll(/^# configuration file (.+):$/gm)].map(([, path = ""]) => path);
   const read = new Set(await Promise.all(named.map((path) => realpath(path).catch(() => path))));
@@ -174,7 +174,7 @@ async function notRead(configuration: string, needed: string[]): Promise<string 
   return undefined;
 }
 
-/** The worker processes of a master; those that still accept connections, or all. */
+/** The worker processes of a master: all, or only those that still accept connections. */
 async function workers(master: number, serving: boolean): Promise<number[]> {
   const pids = await childrenOf(master);
   const titles = await Promise.all(pids.map(commandLine));

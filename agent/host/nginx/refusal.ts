@@ -2,7 +2,7 @@ import { open, readlink, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 
-/** @param own the app's files: a fault in another one is somebody else's to mend */
+/** The error for a configuration that nginx refuses. @param output nginx's messages @param own the paths of the app's files */
 export function refusedConfig(output: string, own: string[]): CutoverError {
   const messages = output.split("\n").filter((line) => line.includes("[emerg]") || line.includes("[crit]"));
   const message = (messages[0] ?? output.trim().split("\n")[0] ?? "")
@@ -12,35 +12,37 @@ export function refusedConfig(output: string, own: string[]): CutoverError {
   const foreign = file !== undefined && !own.some((path) => basename(path) === basename(file));
   const place = file === undefined ? "" : `Look at ${file}:${line}. `;
   const whose = foreign
-    ? "This file is not the app's: until it is right, nginx reloads for no site, nor would it start. "
+    ? "This file is not the app's. Until it is correct, nginx reloads for no site, and would not start. "
     : "";
   return new CutoverError("nginx_config_broken", `nginx refuses its configuration: ${message}`, {
-    unchanged: "nginx goes on with the configuration that it has; the site's file is as it was.",
+    unchanged: "nginx keeps its present configuration; the site's file was not changed.",
     fix: `${place}${whose}${fixFor(message)}`,
     evidence: [{ source: "nginx", text: output.trim().slice(-4000) }],
   });
 }
 
 function fixFor(message: string): string {
-  if (message.includes("bind()")) return "Another program has this address: stop it, or choose another `listen`.";
+  if (message.includes("bind()"))
+    return "Another program listens on this address. Stop it, or choose another `listen`.";
   if (message.includes("duplicate default server")) {
-    return "Give the app a domain in its settings, or take the other default server out (on Debian: sites-enabled/default).";
+    return "Give the app a domain in its settings, or remove the other default server (on Debian: sites-enabled/default).";
   }
   if (/open\(\) "[^"]+\.log" failed/.test(message)) {
-    return "Make the directory, or set nginx.log_dir in agent.yml to the one of nginx's logs.";
+    return "Create the directory, or set nginx.log_dir in agent.yml to the directory of nginx's logs.";
   }
-  return "Correct it, check with `nginx -t`, and deploy again.";
+  return "Correct it, check it with `nginx -t`, and deploy again.";
 }
 
+/** The error for an nginx that does not run, or cannot be signalled. */
 export function unreachable(message: string, cause?: unknown): CutoverError {
   return new CutoverError("nginx_unreachable", message, {
-    unchanged: "The site's file is as it was.",
-    fix: "Start nginx (`systemctl start nginx`), look at its error log, and see that the agent may signal it.",
+    unchanged: "The site's file was not changed.",
+    fix: "Start nginx (`systemctl start nginx`), read its error log, and check that the agent may signal it.",
     cause,
   });
 }
 
-/** What a running master says about a configuration that it tested well but cannot use, such as an address in use. */
+/** Finds what a running master says against a configuration that passed its test, such as an address in use. */
 export class ErrorLog {
   readonly #path: string;
   readonly #start: number;
@@ -50,19 +52,20 @@ export class ErrorLog {
     this.#start = start;
   }
 
-  /** nginx points its standard error at its error log; undefined where that is no file. */
+  /** From its present end on. nginx's standard error is its error log; undefined if that is no file. */
   static async at(master: number): Promise<ErrorLog | undefined> {
     const path = await readlink(`/proc/${master}/fd/2`).catch(() => "");
     const status = await stat(path).catch(() => undefined);
     return status?.isFile() ? new ErrorLog(path, status.size) : undefined;
   }
 
+  /** What nginx has logged since then against its configuration; undefined if nothing, or if it still tries. */
   async complaint(): Promise<string | undefined> {
     const file = await open(this.#path, "r");
     try {
       const { buffer, bytesRead } = await file.read(Buffer.alloc(65_536), 0, 65_536, this.#start);
       const lines = buffer.toString("utf8", 0, bytesRead).split("\n");
-      // It tries five times, half a second apart, before it gives up.
+      // nginx tries to bind five times, half a second apart, before it gives up.
       return lines.some((line) => line.includes("still could not bind()"))
         ? lines.filter((line) => line.includes("[emerg]")).join("\n")
         : lines.find((line) => line.includes("[emerg]") && !line.includes("bind()"));

@@ -17,14 +17,14 @@ export interface PreviewServer extends Pick<PermittedSite, "tls"> {
   config: Config;
 }
 
-/** What the server blocks of one site have in common. */
+/** What all server blocks of one site need. */
 export interface ServerContext extends Places {
   app: string;
   nginx: NginxFeatures;
   names: Names;
 }
 
-/** The site: one server block, or one for TLS and one that sends all others there. */
+/** The site: one server block, or one for TLS and one that redirects to it. */
 export function mainServers(context: ServerContext & { chosen: boolean }, main: MainServer): string[][] {
   const { config, listen } = main;
   const secure = listen.filter(isSecure);
@@ -56,7 +56,7 @@ function siteServer(
   ]);
 }
 
-/** The staged release, and the live one while none is staged. Maintenance does not close it: it is for looking at what comes. */
+/** The staged release, or the live one while none is staged. Maintenance does not close it: it shows what comes next. */
 export function previewServer(context: ServerContext, { config, tls }: PreviewServer): string[][] {
   const site = siteOf(config);
   if (site.preview?.listen === undefined) return [];
@@ -74,7 +74,7 @@ export function previewServer(context: ServerContext, { config, tls }: PreviewSe
   return [server];
 }
 
-/** The port of the URL is that of nginx's own address, 443 where there are several. */
+/** Redirects to https, on nginx's TLS port; on 443 if there are several. */
 function redirectServer(
   context: ServerContext,
   { config, serverNames, tls, acmeChallenge }: MainServer,
@@ -101,7 +101,7 @@ function listenDirectives(
 ): string[] {
   const isDefault = serverNames.length === 0;
   const http2 = listen.some(isSecure) && nginx.modules.has("http_v2_module");
-  // A directive of its own since 1.25.1, and a word of listen before.
+  // Since 1.25.1 it is a directive, before that a word of `listen`.
   const http2Directive = http2 && atLeast(nginx, 1, 25, 1);
   const lines = listen.map((address) => {
     const [place = "", ssl] = String(address).split(" ");
@@ -138,10 +138,10 @@ function optionDirectives({ nginx }: ServerContext, config: Config): string[] {
   return [
     `client_max_body_size ${plain(site.client_max_body_size)};`,
     `client_body_timeout ${plain(site.client_body_timeout)};`,
-    // What nginx would remember of a file is by its path, and the path of a release's file leads through a link that moves.
+    // nginx would remember files by their path, and the path of a release's file leads through a link that moves.
     "open_file_cache off;",
     ...(site.gzip ? gzip : []),
-    // A reload closes idle connections; with this only those that have been idle for a while.
+    // A reload closes idle connections; with this only those that have been idle for some time.
     ...(config.server.bind === "port" && atLeast(nginx, 1, 27, 4) ? ["keepalive_min_timeout 5s;"] : []),
     ...headers(site),
   ];
@@ -155,7 +155,7 @@ const gzip = [
   "gzip_types text/plain text/css text/javascript text/xml application/javascript application/json application/manifest+json application/xml application/rss+xml image/svg+xml;",
 ];
 
-/** Files that `cutover maintenance` makes and takes away, so that nginx needs no reload for it. */
+/** Looks for files that `cutover maintenance` creates and removes, so that nginx needs no reload. */
 function maintenanceDirectives({ home, names: { closed } }: ServerContext): string[] {
   const set = (path: string, value: 0 | 1) => block(`if (-f ${path})`, [`set ${closed} ${value};`]);
   return [
@@ -166,7 +166,7 @@ function maintenanceDirectives({ home, names: { closed } }: ServerContext): stri
   ];
 }
 
-/** An ACME client's answers are asked for over plain HTTP, also where everything else is sent to https. */
+/** ACME challenges come over plain HTTP, even if everything else is redirected to https. */
 function acmeLocation(directory: string | undefined): string[] {
   if (directory === undefined) return [];
   return [
@@ -181,7 +181,7 @@ function acmeLocation(directory: string | undefined): string[] {
 
 interface Served {
   upstream: string;
-  /** Links to releases below the app's directory, in the order in which their static files are looked for. */
+  /** Links to releases in the app's directory, in the order in which nginx tries their static files. */
   releases: string[];
   closed: string | undefined;
 }

@@ -6,7 +6,7 @@ import { type MainServer, mainServers, type PreviewServer, previewServer } from 
 import { previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted } from "./values.ts";
 
-/** What a site's text is made of. Every value is checked again while rendering. */
+/** What a site's text is made of. Rendering checks every value again. */
 export interface SiteInput extends Places {
   app: string;
   main: MainServer | null;
@@ -19,8 +19,8 @@ export function siteFileName(app: string): string {
 }
 
 /**
- * The exact text of an app's site; undefined where cutover has no server block to write.
- * @throws CutoverError config_invalid for a value that nginx could read as something else than a value
+ * The exact text of an app's site; undefined if there is no server block to write.
+ * @throws CutoverError config_invalid for a value that nginx could read as something other than a value
  */
 export function renderSite({ app, home, logDir, main, preview, nginx }: SiteInput): string | undefined {
   const own = main?.config.site === "none" ? null : main;
@@ -37,21 +37,21 @@ export function renderSite({ app, home, logDir, main, preview, nginx }: SiteInpu
   return `# Written by cutover. Changes are lost.\n${blocks.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }
 
-/** What nginx tells the instance about the connection: to be upgraded, or gone after the answer, as without upgrades. */
+/** The Connection header for the instance: `upgrade` if the visitor asked for it, otherwise `close`. */
 function connectionMap({ connection }: Names): string[] {
   return block(`map $http_upgrade ${connection}`, ["default upgrade;", '"" close;']);
 }
 
 /**
- * Who sends the cookie or the header of the preview is passed to its upstream. Regular expressions, since a map compares
- * strings without regard to case.
+ * Passes visitors with the preview's cookie or header to its upstream. By regular expressions, because a map ignores the case
+ * of strings.
  */
 function previewChoice({ app, upstream, header, release }: Names, live: Config, shown: Config | undefined): string[][] {
   const preview = shown && siteOf(shown).preview;
   if (shown === undefined || preview === undefined || protocolOf(shown.server) !== protocolOf(live.server)) return [];
   const chosen = previewUpstream(app);
   const maps: string[][] = [];
-  // Of two ways the second begins with what the first has found.
+  // If there are two ways, the second starts with what the first has found.
   let found: string = app;
   if (preview.header !== undefined) {
     const [name = "", value = ""] = preview.header.split(": ");

@@ -5,13 +5,13 @@ import { portAddress } from "../net/address.ts";
 import { slotCount, slotName } from "./slots.ts";
 import { block, plain, quoted } from "./values.ts";
 
-/** One upstream of an app: its servers are the 60 slots, so that what moves is the same for sockets and for ports. */
+/** One upstream of an app. Its servers are the 60 slots, for sockets and for ports alike. */
 export interface UpstreamInput {
   name: string;
   part: SitePart;
-  /** The link to the directory of slots whose sockets the upstream uses. */
+  /** The path of the link to the directory of slots. */
   links: string;
-  /** Whether the peers of the configuration are in it too: a preview shows this host alone. */
+  /** Whether the peers of the configuration are in it too. A preview shows only this host. */
   peers: boolean;
 }
 
@@ -19,17 +19,17 @@ export function upstreamFileName(app: string): string {
   return `cutover-${app}.upstream.conf`;
 }
 
-/** The name to which a server block passes: the app's own. */
+/** The name of the site's upstream: the app's own. */
 export function mainUpstream(app: string): string {
   return app;
 }
 
-/** No app has a dot in its name. */
+/** The name of the preview's upstream. No app has a dot in its name. */
 export function previewUpstream(app: string): string {
   return `${app}.preview`;
 }
 
-/** @throws CutoverError config_invalid for a value that nginx could read as something else than a value */
+/** The text of an app's upstreams. @throws CutoverError config_invalid for a value that nginx could read as something other than a value */
 export function renderUpstreams(upstreams: UpstreamInput[]): string {
   const blocks = upstreams.map((input) => block(`upstream ${plain(input.name)}`, upstream(input)).join("\n"));
   return `# Written by cutover. Changes are lost.\n${blocks.join("\n\n")}\n`;
@@ -41,7 +41,7 @@ function upstream({ name, part, links, peers }: UpstreamInput): string[] {
   const servers = part.slots.map((port, index) => serverName(port, links, index));
   return [
     ...balanceDirectives(site.balance, name),
-    // A slot is never taken out for its failures: its instance is either up or being replaced.
+    // nginx never disables a slot for its failures: its instance is up, or it is being replaced.
     ...servers.map((server) => `server ${quoted(server)} max_fails=0${weightSuffix(slot)};`),
     ...(peers ? site.peers : []).map(
       ({ server, backup }, index) =>
@@ -50,7 +50,7 @@ function upstream({ name, part, links, peers }: UpstreamInput): string[] {
   ];
 }
 
-/** The servers of the slots of an upstream in a text that renderUpstreams made. */
+/** The servers of the slots of an upstream, from a text that renderUpstreams made. */
 export function serversOf(text: string, name: string): string[] {
   const lines = text.split("\n");
   const start = lines.indexOf(`upstream ${name} {`);
@@ -59,7 +59,7 @@ export function serversOf(text: string, name: string): string[] {
   return body.flatMap((line) => /^ +server "([^"]+)" max_fails=0(?: weight=\d+)?;$/.exec(line)?.[1] ?? []);
 }
 
-/** Links to instances: moving them is the cutover, and nginx is not told. */
+/** A slot is a link to an instance, or a port. Moving the links is a cutover without a reload. */
 function serverName(port: number | null, links: string, slot: number): string {
   return port === null ? `unix:${links}/${slotName(slot)}` : portAddress(port);
 }
@@ -71,7 +71,7 @@ function balanceDirectives(balance: Site["balance"], name: string): string[] {
     case "ip_hash":
       return ["ip_hash;"];
     case "least_conn":
-      // Without a zone each worker process counts only its own connections.
+      // Without a zone each worker counts only its own connections.
       return [`zone ${plain(`cutover-${name}`)} 256k;`, "least_conn;"];
     case "url_hash":
       return ["hash $request_uri consistent;"];
@@ -89,22 +89,22 @@ interface Weights {
 }
 
 /**
- * The slots together weigh `site.weight`, each peer its own weight, in whole numbers: 60 times a peer's weight beside the
- * site's on each slot, without their common divisor.
+ * All slots together have the weight `site.weight`, and each peer its own. In whole numbers: the site's weight on each slot
+ * and 60 times a peer's weight, divided by their common divisor.
  */
 function weights({ balance, weight, peers }: Site): Weights {
   const wanted = peers.map((peer) => slotCount * peer.weight);
   const divisor = wanted.reduce(commonDivisor, weight);
-  // Without peers all slots weigh the same, whatever their weight.
+  // Without peers all slots have the same share, whatever the weight is.
   if (peers.length === 0) return { slot: 1, peer: [] };
   const exact = { slot: weight / divisor, peer: wanted.map((one) => one / divisor) };
   return balance === "ip_hash" || balance === "url_hash" ? small(exact) : exact;
 }
 
-/** ip_hash has 6,271 values, and a consistent hash keeps 160 points for each weight: both want a small sum. */
+/** ip_hash has 6,271 values, and a consistent hash keeps 160 points for each weight: both need a small sum. */
 const smallSum = 360;
 
-/** The smallest weights near to these: no share differs by more than half a point. */
+/** The smallest weights with nearly the same shares: none differs by more than half a percentage point. */
 function small(exact: Weights): Weights {
   if (sum(exact) <= smallSum) return exact;
   const candidates = Array.from({ length: exact.slot }, (_, index) => {

@@ -1,6 +1,6 @@
 import { CutoverError } from "../../../shared/errors.ts";
 
-/** How values get into nginx's files: as they are where nothing in them can end a token, in quotes, or not at all. */
+/** How values get into nginx's files: unchanged if nothing in them can end a token, in quotes, or not at all. */
 
 export const indent = (lines: string[]) => lines.map((line) => (line === "" ? "" : `    ${line}`));
 
@@ -16,18 +16,18 @@ export function plain(value: string | number): string {
   return text;
 }
 
-/** A path or an address of this host in quotes, which stop everything but variables. @throws CutoverError config_invalid */
+/** A path or an address of this host in quotes. Inside them nginx reads only variables. @throws CutoverError config_invalid */
 export function quoted(value: string): string {
   if (/["'\\]/.test(value)) throw refused(value);
   return quotedText(value);
 }
 
-/** A path of this host with one of nginx's variables behind it. @throws CutoverError config_invalid */
+/** A path of this host with one of nginx's variables after it. @throws CutoverError config_invalid */
 export function quotedWith(path: string, variable: `$${string}`): string {
   return `${quoted(path).slice(0, -1)}${variable}"`;
 }
 
-/** Any text but a variable's $, for which nginx has no escape. @throws CutoverError config_invalid */
+/** Any text in quotes. It may have no $: nginx has no escape for that. @throws CutoverError config_invalid */
 export function quotedText(value: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
   if (value === "" || /[\u0000-\u001f\u007f$]/.test(value)) throw refused(value);
@@ -37,6 +37,6 @@ export function quotedText(value: string): string {
 function refused(value: string): CutoverError {
   return new CutoverError("config_invalid", `nginx's configuration cannot hold this value: ${JSON.stringify(value)}.`, {
     unchanged: "Nothing was changed.",
-    fix: "Use a value without $ and control characters; in paths and addresses of the host also without quotes and backslashes.",
+    fix: "Use a value without $ and control characters. Paths and addresses of the host may have no quotes or backslashes either.",
   });
 }

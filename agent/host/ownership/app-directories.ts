@@ -10,13 +10,14 @@ import { type AppUser, groupId } from "./users.ts";
 
 export interface AppDirectoriesOptions {
   settings: AgentSettings;
-  /** The agent's user, where that is not whoever makes the directories. */
+  /** The agent's user, if that is not the user of this process. */
   agent?: Owner | undefined;
 }
 
 /**
- * Directories, owners and modes. An agent of its own user may make entries in an app's directory and in releases/, which
- * are root's and have the sticky bit: so it renames what it made there, and nothing that root or the app's user has.
+ * Makes an app's directories, with owners and modes. An agent with its own user may create entries in an app's directory and
+ * in releases/. These are root's and have the sticky bit: so the agent can rename what it created there, and nothing that
+ * belongs to root or to the app's user.
  */
 export class AppDirectories {
   readonly #settings: AgentSettings;
@@ -27,7 +28,7 @@ export class AppDirectories {
     this.#agent = agent;
   }
 
-  /** What is not an app's: here the agent has its audit log and the tokens that were used. */
+  /** The data directory itself, where the agent has its audit log and the used tokens. @throws CutoverError host_settings_invalid */
   async prepareHost(): Promise<void> {
     const { data } = this.#settings;
     await this.#make(data, 0o755, 0o1771);
@@ -36,17 +37,17 @@ export class AppDirectories {
 
   /** @throws CutoverError socket_path_too_long, host_settings_invalid */
   async prepare(layout: AppLayout, { other }: AppUser): Promise<void> {
-    // As long as a run's sockets get: many redeploys of one release, and the last of sixty instances.
+    // The longest path of a run's socket: after many redeploys of one release, for the last of sixty instances.
     checkSocketPath(`${layout.runDir("20000101T000000Z-0000000.99")}/web-${slotCount - 1}.sock`);
     if (this.#agent !== undefined) await this.prepareHost();
-    // Others may pass, to the files and sockets whose own modes let them, but not look around.
+    // Others may pass through to files and sockets whose own modes allow it, but not list the directory.
     await effect("app.prepare", () => this.#make(layout.home, 0o711, 0o1771));
     await this.#make(layout.run, 0o711);
     await this.#make(layout.launches, 0o711);
     await this.#make(layout.ports, 0o755);
     await this.#make(layout.releases, 0o755, 0o1775);
     await this.#make(layout.venvs, 0o755);
-    // New files in it get the directory's group, which is nginx's, for what `shared` in cutover.yml serves.
+    // New files get the directory's group, nginx's, so that nginx can serve `shared` of cutover.yml.
     const gid = other && (await groupId(this.#settings.nginx.group));
     await makeDirectory(layout.shared, {
       mode: gid === undefined ? 0o750 : 0o2750,
@@ -58,7 +59,7 @@ export class AppDirectories {
     await makeDirectory(layout.deployments, { mode: 0o750, owner: this.#agent });
   }
 
-  /** For the sockets of a run, which get its group: nginx's. Its logs are supervisord's. */
+  /** A run's directories: for its sockets, which get nginx's group, for its launch files, and for its logs. */
   async prepareRun(layout: AppLayout, run: string, { other }: AppUser): Promise<void> {
     const gid = await groupId(this.#settings.nginx.group);
     const owner = gid === undefined ? undefined : { uid: other?.uid ?? 0, gid };
@@ -71,7 +72,7 @@ export class AppDirectories {
     await effect("app.remove", () => removeTree(home));
   }
 
-  /** A directory of one's own. @param shared its mode where the agent is another user and gets it as its group */
+  /** @param own its mode @param shared its mode if the agent is another user and its group gets the directory */
   async #make(path: string, own: number, shared?: number): Promise<void> {
     if (this.#agent === undefined) return makeDirectory(path, { mode: own });
     const owner = { uid: 0, gid: shared === undefined ? 0 : this.#agent.gid };

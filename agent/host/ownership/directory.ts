@@ -9,14 +9,14 @@ const place = constants.O_RDONLY | constants.O_DIRECTORY;
 export interface DirectoryRequest {
   mode: number;
   owner?: Owner | undefined;
-  /** A user who may make entries beside it: what is that user's, or a link, is refused and not taken for ours. */
+  /** The id of a user who may create entries next to it. A directory of that user, or a link, is refused. */
   untrusted?: number | undefined;
 }
 
 /**
- * Makes a directory, or gives the one that is there this mode and owner.
- * @throws CutoverError host_settings_invalid where somebody else put something in its place: what root writes below it
- * would be theirs to lead elsewhere
+ * Makes a directory, or sets mode and owner of the existing one.
+ * @throws CutoverError host_settings_invalid if somebody else put something in its place: they could lead elsewhere what root
+ * writes below it
  */
 export async function makeDirectory(path: string, { mode, owner, untrusted }: DirectoryRequest): Promise<void> {
   await effect("directory.make", () => mkdir(path, { recursive: true }), path).catch((error: NodeJS.ErrnoException) => {
@@ -27,7 +27,7 @@ export async function makeDirectory(path: string, { mode, owner, untrusted }: Di
     const { uid, gid } = await directory.stat();
     if (uid === untrusted && uid !== owner?.uid) throw notOurs(path);
     if (owner !== undefined && (uid !== owner.uid || gid !== owner.gid)) await directory.chown(owner.uid, owner.gid);
-    // After the owner, and apart from mkdir: neither the umask nor a change of owner takes a bit away.
+    // After chown, and not by mkdir: a change of owner and the umask both clear bits of the mode.
     await directory.chmod(mode);
   } finally {
     await directory.close();
@@ -45,8 +45,8 @@ async function opened(path: string, flags: number): Promise<FileHandle> {
 
 function notOurs(path: string, cause?: unknown): CutoverError {
   return new CutoverError("host_settings_invalid", `${path} must be a directory that cutover made itself.`, {
-    unchanged: "It was left as it is, and so was what it leads to.",
-    fix: "Move it away. To have it on another disk, mount that there instead of a link.",
+    unchanged: "It was not changed, nor was what it leads to.",
+    fix: "Move it away. To have the directory on another disk, mount that disk there; do not use a link.",
     cause,
   });
 }

@@ -5,10 +5,10 @@ import { effect } from "../../effects.ts";
 import { runTool } from "../exec/run-tool.ts";
 
 /**
- * Trees that other users may change while root walks them. Each step starts from an open directory, follows no link, and
- * touches a file only while it is open and belongs to whom it is expected to: so neither a directory or a link that is
- * swapped in, nor a hard link to somebody else's file, leads anywhere else. Links themselves are left as they are: in a
- * directory of root's nobody can change them.
+ * Changes owners in trees that other users may change at the same time. Each step starts from an open directory, follows no
+ * link, and changes a file only while it is open and has the expected owner. So a directory or a link that is swapped in leads
+ * nowhere else, and neither does a hard link to somebody else's file. Links themselves stay as they are: nobody can change
+ * them in a directory of root's.
  */
 
 export interface Owner {
@@ -16,12 +16,12 @@ export interface Owner {
   gid: number;
 }
 
-/** Without O_NONBLOCK a pipe that was put in a file's place would stop the walk until somebody writes to it. */
+/** O_NONBLOCK: a pipe in a file's place would otherwise stop the walk until somebody writes to it. */
 const untouched = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const directory = untouched | constants.O_DIRECTORY;
-/** Deeper than any bundle's paths and what pip makes of wheels. */
+/** Deeper than the paths of any bundle, and than what pip makes of wheels. */
 const deepest = 200;
-/** How many files are done before others have their turn. */
+/** After how many files the event loop gets its turn. */
 const turn = 500;
 
 type Act = (file: number, path: string) => void;
@@ -33,14 +33,14 @@ interface Walk {
 }
 
 /**
- * Gives a tree, as far as it is `from`'s, to a user: inside out, so that the new owner cannot put anything in the way of
- * the walk. @throws CutoverError internal where something in it belongs to neither
+ * Gives what `from` owns in a tree to a user. Inside out, so that the new owner cannot put anything in the way of the walk.
+ * @throws CutoverError internal if something in it belongs to neither
  */
 export async function giveTree(path: string, from: number, to: Owner): Promise<void> {
   const give: Act = (file, where) => {
     const { uid, nlink } = fstatSync(file);
     if (uid === to.uid) return;
-    // Root has files that others may have a second name for.
+    // Others may have made a hard link to a file of root's.
     if (uid !== from || (from === 0 && nlink > 1 && fstatSync(file).isFile())) throw wrongOwner(where);
     fchownSync(file, to.uid, to.gid);
   };
@@ -48,8 +48,9 @@ export async function giveTree(path: string, from: number, to: Owner): Promise<v
 }
 
 /**
- * Takes a tree to root, readable for all and writable for nobody else: outside in, so that what was taken stays as it is.
- * What is root's already is left alone. @throws CutoverError internal where something in it belongs to none of these
+ * Takes a tree to root: readable for all, writable only for root. Outside in, so that nobody can change what is taken. What
+ * is root's already stays as it is.
+ * @throws CutoverError internal if something in it belongs to none of these users
  */
 export async function sealTree(path: string, from: number[]): Promise<void> {
   const seal: Act = (file, where) => {
@@ -57,14 +58,18 @@ export async function sealTree(path: string, from: number[]): Promise<void> {
     if (uid === 0) return;
     if (!from.includes(uid)) throw wrongOwner(where);
     fchownSync(file, 0, 0);
-    // Last, and by the mode from before: set-user-id bits that the app's user left behind go too.
+    // After chown, and from the old mode: this clears set-user-id bits of the app's user too.
     const run = (mode & 0o111) === 0 ? 0 : 0o111;
     fchmodSync(file, (mode & 0o755) | 0o444 | run);
   };
   await effect("tree.seal", () => walkTree(path, { order: "outside in", act: seal, seen: 0 }), path);
 }
 
-/** With the host's rm, which opens each directory from the one above it: Node's own could be led astray while it runs. */
+/**
+ * Removes a tree. By the host's rm, which opens each directory from the one above it: Node's own rm could be led elsewhere
+ * by a link that is swapped in while it runs. No error if nothing is there.
+ * @throws CutoverError internal
+ */
 export async function removeTree(path: string): Promise<void> {
   const { code, stderr } = await runTool("rm", ["-rf", "--", path], { timeoutMs: 10 * 60_000 });
   if (code !== 0) throw new CutoverError("internal", `${path} could not be removed: ${stderr.trim().slice(-500)}`);
@@ -74,7 +79,7 @@ async function walkTree(path: string, walk: Walk): Promise<void> {
   const top = openSync(path, directory);
   try {
     await walkDirectory(top, path, walk, 0);
-    // Whoever could rename it before cannot any more: what the path names now is what was walked.
+    // Nobody can rename it any more, so the path must now name what was walked.
     const [walked, named] = [fstatSync(top), lstatSync(path)];
     if (walked.ino !== named.ino || walked.dev !== named.dev) throw wrongOwner(path);
   } finally {
@@ -83,7 +88,7 @@ async function walkTree(path: string, walk: Walk): Promise<void> {
 }
 
 async function walkDirectory(open: number, path: string, walk: Walk, depth: number): Promise<void> {
-  if (depth > deepest) throw new CutoverError("internal", `${path} is deeper than anything that cutover makes.`);
+  if (depth > deepest) throw new CutoverError("internal", `${path} is deeper than any directory that cutover makes.`);
   if (walk.order === "outside in") walk.act(open, path);
   const here = Buffer.from(`/proc/self/fd/${open}/`);
   for (const name of readdirSync(here, { encoding: "buffer" })) {
@@ -103,7 +108,7 @@ async function walkDirectory(open: number, path: string, walk: Walk, depth: numb
   if (walk.order === "inside out") walk.act(open, path);
 }
 
-/** undefined for what is gone, for a link, and for a socket. */
+/** undefined for a link, for a socket, and for what is gone. */
 function openEntry(path: Buffer): number | undefined {
   try {
     return openSync(path, untouched);
@@ -114,7 +119,7 @@ function openEntry(path: Buffer): number | undefined {
 }
 
 function wrongOwner(path: string): CutoverError {
-  return new CutoverError("internal", `${path} belongs to another user than it should, and was left as it is.`, {
+  return new CutoverError("internal", `${path} belongs to an unexpected user, so it was not changed.`, {
     unchanged: "The live release goes on serving.",
     fix: "Find out who put it there, remove it, then deploy again.",
   });

@@ -15,33 +15,33 @@ import { makeVenv, type VenvRequest } from "./venv.ts";
 
 export interface PythonEnvironmentsOptions {
   data: string;
-  /** Where python3 and python3.X are looked for, in this order. */
+  /** The directories in which python3 and python3.X are found, in this order. */
   pythonPath: string[];
-  /** How many processes may compile bytecode at the same time. */
+  /** How many processes may compile bytecode at once. */
   jobs: number;
   runStep: StepRunner;
   owner: BuildOwner;
 }
 
-/** Whose a release or an environment is while it is built, and after. */
+/** Changes who owns a release or an environment, while it is built and after. */
 export interface BuildOwner {
   /** Gives a release to the app's user. */
   give(app: string, tree: string): Promise<void>;
   /** Makes an empty directory for the app's user. */
   make(app: string, directory: string): Promise<void>;
-  /** Takes it from the app's user, who can only read it from then on. */
+  /** Takes a tree from the app's user, who can only read it from then on. */
   seal(app: string, tree: string): Promise<void>;
 }
 
 const venvKey = /^[0-9a-z]{1,64}$/;
-/** Written last, when it was sealed, so an environment without it is one that was not finished. */
+/** Written last, after the environment was sealed. An environment without it is not finished. */
 const marker = ".complete";
 
-/** Virtual environments below `<data>/apps/<app>/venvs`, one for each key, shared by the releases that need the same. */
+/** Virtual environments in `<data>/apps/<app>/venvs`, one for each key. Releases with the same key share one. */
 export class PythonEnvironments implements Environments {
   readonly #options: PythonEnvironmentsOptions;
   readonly #interpreters: Interpreters;
-  /** Builds under way, by directory. */
+  /** Running builds, by directory. */
   readonly #builds = new Map<string, Promise<boolean>>();
 
   constructor(options: PythonEnvironmentsOptions) {
@@ -63,7 +63,7 @@ export class PythonEnvironments implements Environments {
       const reused = await this.#ensure({ context, layout, interpreter, content, directory, runStep });
       const link = relative(layout.release(release), directory);
       await effect("environment.link", () => pointSymlink(layout.releaseVenv(release), link));
-      // Its bytecode is part of the release, and was made before it was sealed.
+      // The bytecode of a sealed release was compiled before it was sealed.
       const compiled = () => compileRelease({ context, layout, interpreter, jobs, runStep });
       if (context.sealed !== true) await effect("environment.bytecode", compiled);
       return { key, reused };
@@ -88,11 +88,11 @@ export class PythonEnvironments implements Environments {
     }
   }
 
-  /** @returns whether the environment was there already */
+  /** @returns whether the environment existed already */
   async #ensure(request: VenvRequest): Promise<boolean> {
     const { directory } = request;
     for (let other = this.#builds.get(directory); other !== undefined; other = this.#builds.get(directory)) {
-      // Its failure is its own: this one tries again.
+      // If the other build fails, this one tries itself.
       await other.catch(() => false);
     }
     if (isFinished(directory)) return true;
@@ -115,7 +115,7 @@ async function makeEnvironment(request: VenvRequest, owner: BuildOwner): Promise
     await owner.make(context.app, directory);
     await effect("environment.build", () => makeVenv(request));
     await owner.seal(context.app, directory);
-    // The app's user may have put something there, such as a link, while the directory was its own.
+    // The app's user may have put something there, such as a link, while it owned the directory.
     await rm(join(directory, marker), { recursive: true, force: true });
     await effect("environment.complete", () => writeFile(join(directory, marker), "", { flag: "wx" }));
   } catch (thrown) {
@@ -125,13 +125,13 @@ async function makeEnvironment(request: VenvRequest, owner: BuildOwner): Promise
   return false;
 }
 
-/** The marker first, so that an interrupted removal leaves no environment that looks finished. */
+/** Removes the marker first, so that an interrupted removal leaves nothing that looks finished. */
 async function removeVenv(directory: string): Promise<void> {
   await rm(join(directory, marker), { force: true });
   await removeTree(directory);
 }
 
-/** In an unfinished one the app's user could put a marker of its own. */
+/** The owner counts too: the app's user could put a marker into an unfinished environment. */
 function isFinished(directory: string): boolean {
   const owner = lstatSync(directory, { throwIfNoEntry: false })?.uid;
   return owner === process.geteuid?.() && existsSync(join(directory, marker));

@@ -37,7 +37,7 @@ export interface AppProgramsOptions {
   launcher: { node: string; file: string };
 }
 
-/** The programs of runs: web instances, and the processes of cutover.yml. */
+/** The programs of an app's runs: its web instances, and the processes of cutover.yml. */
 export class AppPrograms {
   readonly #options: AppProgramsOptions;
   readonly #ports: RunPorts;
@@ -53,7 +53,7 @@ export class AppPrograms {
     return runInstances(this.#layout(app), runId.parse(run), config, ports);
   }
 
-  /** The ports of an app's runs: nothing else of this host may get its visitors. */
+  /** The ports of an app's runs. Visitors of the app may go to no other port of this host. */
   ports(app: string): Promise<number[]> {
     return this.#ports.ofApp(appName.parse(app));
   }
@@ -109,16 +109,16 @@ export class AppPrograms {
     for (const { process: name } of owners) await this.removeProcess(app, run, name);
     await dropPrograms(programs, this.#options.clock);
     const layout = this.#layout(app);
-    // Its programs had their time to end; what supervisor does not see of them must not go on.
+    // Its programs had time to end. What supervisor does not see of them must not go on.
     const left = processesOf({ shared: layout.shared, run });
     await effect("run.kill", async () => signalEach(left, "SIGKILL"));
     await this.#ports.forget(app, run);
     await effect("launch.remove", () => removeTree(layout.launchDir(run)));
-    // Last, because runs() finds an unfinished removal by it.
+    // Last, because runs() finds an interrupted removal by it.
     await effect("run.remove", () => removeTree(layout.runDir(run)));
   }
 
-  /** Also of a run whose removal was interrupted. */
+  /** Also a run whose removal was interrupted. */
   async runs(app: string): Promise<string[]> {
     const layout = this.#layout(app);
     const files = await listIfExists(this.#options.confDir);

@@ -6,10 +6,10 @@ import { appLayout } from "../store/layout.ts";
 import { listIfExists } from "../store/read-if-exists.ts";
 import { runOfProgramsFile } from "./programs-file.ts";
 
-/** At most this much of a file's end is read, however long its lines are. */
+/** At most this many bytes at the end of a file are read, however long its lines are. */
 const tailBytes = 64 * 1024;
 
-/** The last lines of a file, without the newline after the last. */
+/** The last lines of a file, without a newline at the end. */
 export async function tailFile(path: string, lines: number): Promise<string> {
   const file = await open(path, "r");
   try {
@@ -25,12 +25,12 @@ export async function tailFile(path: string, lines: number): Promise<string> {
   }
 }
 
-/** What supervisor wrote down of each instance's output. */
+/** The files in which supervisor logs the output of each instance. */
 export class SupervisorLogs implements InstanceLogs {
   readonly #data: string;
   readonly #confDir: string;
 
-  /** @param confDir supervisor's; logs of a run that has programs there are never removed */
+  /** @param confDir supervisor's. Logs of a run that has programs there are never removed */
   constructor(data: string, confDir: string) {
     this.#data = data;
     this.#confDir = confDir;
@@ -51,7 +51,7 @@ export class SupervisorLogs implements InstanceLogs {
   async prune(app: string, keptRuns: string[]): Promise<void> {
     const layout = appLayout(this.#data, app);
     const parent = join(layout.runLogs("x"), "..");
-    // supervisord refuses all of its configuration when the directory of one log file is missing.
+    // supervisord refuses its whole configuration if the directory of one log file is missing.
     const programmed = (await listIfExists(this.#confDir)).map((name) => runOfProgramsFile(app, name));
     const kept = new Set<string | undefined>([...keptRuns, ...programmed]);
     for (const run of await listIfExists(parent)) {

@@ -5,7 +5,7 @@ import type { Instance } from "../../contracts/privileged.ts";
 import { portAddress, socketAddress } from "../net/address.ts";
 import type { AppLayout } from "../store/layout.ts";
 
-/** The kernel's limit for a unix socket's path, without its final NUL. */
+/** The kernel's limit for the path of a unix socket, in bytes without the final NUL. */
 export const socketPathBytes = 107;
 
 /** `web-0`, `web-1`, ...: the names of a release's instances. */
@@ -13,7 +13,7 @@ export function instanceNames(config: Config): string[] {
   return Array.from({ length: config.server.instances }, (_, index) => `web-${index}`);
 }
 
-/** @param ports one for each instance, where the configuration says `bind: port` */
+/** The instances of a run, and where they listen. @param ports one for each instance, if the configuration says `bind: port` */
 export function runInstances(layout: AppLayout, run: string, config: Config, ports: number[] = []): Instance[] {
   const protocol = protocolOf(config.server);
   return instanceNames(config).map((name, index) => {

@@ -18,7 +18,7 @@ interface Place {
   supervisor: Supervisor;
 }
 
-/** The processes of all runs, as supervisor has them; it is not asked where no file names any. */
+/** The processes of all runs, as supervisor has them. It is not asked if no file names any. */
 export async function processGroups(place: Place): Promise<ProcessGroup[]> {
   const owners = await processOwners(place);
   if (owners.length === 0) return [];
@@ -40,8 +40,8 @@ interface Owner {
 }
 
 /**
- * By the programs files, and by the launch files, which are written before those and removed after: so whatever was begun
- * is found again.
+ * Finds the processes of all runs by their programs files, and by their launch files. Those are written first and removed
+ * last, so an interrupted start or removal is found too.
  */
 export async function processOwners({ app, layout, confDir }: Omit<Place, "supervisor">): Promise<Owner[]> {
   const found = new Map<string, Owner>();
@@ -68,7 +68,7 @@ export function processOf(config: Config, name: string): Process {
   throw new CutoverError("internal", `The release has no process ${name}.`);
 }
 
-/** Last of all: an unfinished removal is found by these. */
+/** Call it last: an interrupted removal is found by these files. */
 export async function removeLaunchFiles({ run, process }: ProgramGroup, layout: AppLayout): Promise<void> {
   const directory = layout.launchDir(run);
   for (const file of await listIfExists(directory)) {

@@ -10,17 +10,18 @@ import { readIfExists } from "../store/read-if-exists.ts";
 import { groupName, programsFileName, stopSecondsOf } from "./programs-file.ts";
 import type { ProcessInfo, Supervisor } from "./supervisor.ts";
 
+/** The programs that supervisor starts and stops together: a run's web instances, or one of its processes. */
 export interface ProgramGroup {
   app: string;
   run: string;
-  /** One of the run's processes; without it the programs are its web instances. */
+  /** One of the run's processes; unset for its web instances. */
   process?: string;
   confDir: string;
   supervisor: Supervisor;
 }
 
 /**
- * Puts a run's programs into supervisor and starts what does not run. A file that supervisor cannot read is taken back.
+ * Adds programs to supervisor and starts those that do not run. If supervisor cannot read a new file, the file is removed.
  * @throws CutoverError supervisor_config_broken, supervisor_unreachable
  */
 export async function addPrograms(programs: ProgramGroup, text: string): Promise<void> {
@@ -43,14 +44,14 @@ export function programsFile({ app, run, process, confDir }: ProgramGroup): stri
   return join(confDir, programsFileName(app, run, process));
 }
 
-/** undefined where supervisor has no such group. */
+/** A run's web instances; undefined if supervisor does not have them. */
 export async function programStatus({ app, run, supervisor }: ProgramGroup): Promise<ProgramStatus[] | undefined> {
   return (await supervisor.groupInfo(groupName(app, run)))?.map(toStatus);
 }
 
 /**
- * supervisor's words for a program. One that ends before `startsecs` shows BACKOFF (`Exited too quickly`), is started
- * again after 1, 2 and 3 s, and then stays FATAL; one that ends later shows EXITED until the next turn of the loop.
+ * What supervisor says about a program. One that ends before `startsecs` is in BACKOFF (`Exited too quickly`), is started
+ * again after 1, 2 and 3 s, and then stays FATAL. One that ends later is EXITED until the next turn of supervisor's loop.
  */
 export function toStatus({ name, statename, pid, start, now, spawnerr }: ProcessInfo): ProgramStatus {
   const up = statename === "RUNNING" || statename === "STARTING" || statename === "STOPPING";
@@ -63,7 +64,7 @@ export function toStatus({ name, statename, pid, start, now, spawnerr }: Process
   };
 }
 
-/** Asks a run's programs to end and does not wait for it. */
+/** Sends programs their stop signal, and does not wait for their end. */
 export async function stopSoon(programs: ProgramGroup, clock: Clock): Promise<void> {
   const { app, run, process, supervisor } = programs;
   const group = groupName(app, run, process);
@@ -71,8 +72,8 @@ export async function stopSoon(programs: ProgramGroup, clock: Clock): Promise<vo
 }
 
 /**
- * A stop signal that comes between supervisord's fork and its exec is lost: Python's handler takes it there, and nobody
- * sends it again until the stop time is over. So it waits for the exec, which takes milliseconds.
+ * A stop signal that comes between supervisord's fork and its exec is lost: Python's handler takes it, and nobody sends it
+ * again until the stop time is over. So this waits for the exec, which takes milliseconds.
  */
 async function askToEnd(supervisor: Supervisor, group: string, processes: ProcessInfo[], clock: Clock): Promise<void> {
   const deadline = clock.elapsed() + 2000;
@@ -82,13 +83,13 @@ async function askToEnd(supervisor: Supervisor, group: string, processes: Proces
   await supervisor.stopProcessGroup(group);
 }
 
-/** Whether a process is still a copy of the one that made it. */
+/** Whether a process is still a copy of its parent. */
 async function isFork(pid: number): Promise<boolean> {
   const parent = pid > 0 ? (await processStatus(pid))?.parent : undefined;
   return parent !== undefined && (await commandLine(pid)) === (await commandLine(parent));
 }
 
-/** Stops a run's programs, waits for their end, and leaves nothing of them in supervisor nor in its files. */
+/** Stops programs, waits for their end, and removes them from supervisor and its files. @throws CutoverError supervisor_unreachable, internal */
 export async function dropPrograms(programs: ProgramGroup, clock: Clock): Promise<void> {
   const { app, run, process, confDir, supervisor } = programs;
   const group = groupName(app, run, process);
@@ -100,14 +101,14 @@ export async function dropPrograms(programs: ProgramGroup, clock: Clock): Promis
   try {
     await supervisor.reloadConfig();
   } catch (error) {
-    // Another file's fault must not keep the old release: the group goes all the same, and its file is gone already.
+    // A fault in another file must not keep the old release. The group can be removed, and its file is gone already.
     if (!(error instanceof CutoverError && error.code === "supervisor_config_broken")) throw error;
   }
-  // A program that ended by itself may have been started again in the meantime.
+  // supervisor may have restarted a program in the meantime.
   while ((await supervisor.removeProcessGroup(group)) === "running") await stopPrograms(programs, clock);
 }
 
-/** Milliseconds between the stop signal and the kill: what supervisor goes by, and not what a release says by now. */
+/** The time between the stop signal and the kill, in milliseconds: from supervisor's file, not from today's cutover.yml. */
 export async function stopMs(programs: ProgramGroup): Promise<number> {
   return stopSecondsOf((await readIfExists(programsFile(programs))) ?? "") * 1000;
 }
@@ -115,7 +116,7 @@ export async function stopMs(programs: ProgramGroup): Promise<number> {
 async function stopPrograms(programs: ProgramGroup, clock: Clock): Promise<void> {
   const { app, run, process, supervisor } = programs;
   const group = groupName(app, run, process);
-  // supervisor kills by itself after the stop time; its loop turns at each of our questions.
+  // supervisor kills by itself after the stop time. Each of our calls makes its loop turn.
   const deadline = clock.elapsed() + (await stopMs(programs)) + 10_000;
   for (;;) {
     const processes = (await supervisor.groupInfo(group)) ?? [];
@@ -128,7 +129,7 @@ async function stopPrograms(programs: ProgramGroup, clock: Clock): Promise<void>
         .filter(({ statename }) => !endedStates.has(statename))
         .map(({ name, pid }) => `${name} (${pid})`);
       throw new CutoverError("internal", `supervisord could not stop ${names.join(", ")} of ${group}.`, {
-        unchanged: "What has the traffic keeps it.",
+        unchanged: "The release with the traffic keeps it.",
         fix: "Look at these processes on the host (a process in uninterruptible sleep cannot be killed), then deploy again.",
       });
     }

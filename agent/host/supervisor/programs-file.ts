@@ -6,18 +6,19 @@ import type { AppLayout } from "../store/layout.ts";
 /** Seconds between the stop signal and the kill of a web instance. */
 export const stopSeconds = 10;
 
-/** How programs are asked to end, and when they are made to. */
+/** How supervisor stops programs. */
 export interface StopRule {
   signal: string;
+  /** Until it kills them. */
   seconds: number;
-  /** Whether what a program has started gets the signal too. */
+  /** Whether the children of a program get the signal too. */
   asGroup: boolean;
 }
 
-/** uWSGI and its kind leave workers behind unless all of them are asked. */
+/** Servers such as uWSGI leave workers behind unless all processes get the signal. */
 const webStop: StopRule = { signal: "TERM", seconds: stopSeconds, asGroup: true };
 
-/** Celery's children must not be asked themselves: its main process lets them finish the job that they have in hand. */
+/** Celery's children must not get the signal: its main process lets them finish their job. */
 export function processStop({ stop_signal, stop_timeout }: Process): StopRule {
   return { signal: stop_signal, seconds: Math.ceil(milliseconds(stop_timeout) / 1000), asGroup: false };
 }
@@ -28,16 +29,16 @@ export interface ProgramsInput {
   /** Absolute path of the node that runs the launcher. */
   node: string;
   launcher: string;
-  /** The user that the programs run as; without it they run as supervisord does. */
+  /** The user that the programs run as; unset: supervisord's own. */
   user?: string | undefined;
-  /** The process of cutover.yml that these are the programs of; without it they are the web instances. */
+  /** The process of cutover.yml that these programs are; unset for web instances. */
   process?: { name: string; stop: StopRule };
   instances: { name: string; launchFile: string; logFile: string }[];
 }
 
 /**
- * The group's name in supervisor. Run ids may have a dot, which supervisor allows in names (not space, `:` and `/`), and
- * neither run ids nor processes have a `+`.
+ * The group's name in supervisor, which allows no space, `:` and `/`. Run ids may have a dot. Neither run ids nor names of
+ * processes have a `+`.
  */
 export function groupName(app: string, run: string, process?: string): string {
   return `cutover-${app}-${run}${process === undefined ? "" : `+${process}`}`;
@@ -47,18 +48,18 @@ export function programsFileName(app: string, run: string, process?: string): st
   return `${groupName(app, run, process)}.conf`;
 }
 
-/** Whose programs a file holds: a run's web instances, or those of one of its processes. */
+/** Whose programs a file holds: a run's web instances, or one of its processes. */
 export interface ProgramsOwner {
   run: string;
   process?: string;
 }
 
-/** undefined for another app's file and for files that are not ours. */
+/** undefined for a file of another app, and for one that is not ours. */
 export function ownerOfProgramsFile(app: string, fileName: string): ProgramsOwner | undefined {
   const prefix = `cutover-${app}-`;
   if (!fileName.startsWith(prefix) || !fileName.endsWith(".conf")) return undefined;
   const [run = "", process, ...rest] = fileName.slice(prefix.length, -".conf".length).split("+");
-  // App names are lower case and run ids have a T and a Z, so `shop` never takes a file of `shop-2`.
+  // App names are lower case, and run ids have a T and a Z. So a file of `shop-2` never matches `shop`.
   if (!runId.safeParse(run).success || rest.length > 0) return undefined;
   if (process === undefined) return { run };
   return processName.safeParse(process).success ? { run, process } : undefined;
@@ -68,12 +69,12 @@ export function runOfProgramsFile(app: string, fileName: string): string | undef
   return ownerOfProgramsFile(app, fileName)?.run;
 }
 
-/** `worker-0`, `worker-1`, ...: the names of a process's programs. */
+/** The names of a process's programs: `worker-0`, `worker-1`, ... */
 export function processPrograms(process: string, { instances }: Process): string[] {
   return Array.from({ length: instances }, (_, index) => `${process}-${index}`);
 }
 
-/** The process that a launch file belongs to; undefined for one of a web instance, and for other files. */
+/** The process that a launch file belongs to; undefined for a web instance, and for other files. */
 export function processOfLaunchFile(fileName: string): string | undefined {
   const process = /^(.+)-\d+\.json$/.exec(fileName)?.[1];
   return processName.safeParse(process).success ? process : undefined;
@@ -86,13 +87,14 @@ export function stopSecondsOf(text: string): number {
 }
 
 /**
- * The text of a run's supervisor file. It holds no value from a repository: a program is the launcher and a launch file.
+ * The text of supervisor's file for a group of programs. It holds no value from a repository: each program is the launcher
+ * with a launch file.
  * @throws RangeError for a path that supervisor's file cannot hold
  */
 export function renderPrograms(input: ProgramsInput): string {
   const group = groupName(input.app, input.run, input.process?.name);
   const stop = input.process?.stop ?? webStop;
-  // Sections of all files share one namespace and a later file wins in silence, so a section carries the whole name.
+  // Sections of all files share one namespace, and a later file silently wins. So a section has the whole name.
   const section = (name: string) => `${group}-${name}`;
   const head = [
     "; Written by cutover. Changes are lost.",
@@ -126,7 +128,7 @@ function word(text: string): string {
   return /^[A-Za-z0-9%/._+@:,=-]+$/.test(checked) ? checked : `"${checked}"`;
 }
 
-/** `%` starts an expansion unless doubled; quotes, comments and newlines have no escape that works everywhere. */
+/** `%` starts an expansion unless it is doubled. Quotes, comments and newlines have no escape that works everywhere. */
 function path(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
   if (/[\u0000-\u001f\u007f"'\\;#]/.test(text))
@@ -134,12 +136,12 @@ function path(text: string): string {
   return text.replaceAll("%", "%%");
 }
 
-/** Where a run's launch file of an instance lies. */
+/** The launch file of an instance of a run. */
 export function launchFilePath(layout: AppLayout, run: string, instance: string): string {
   return `${layout.launchDir(run)}/${instance}.json`;
 }
 
-/** Where the output of an instance goes. */
+/** The log file of an instance of a run. */
 export function logFilePath(layout: AppLayout, run: string, instance: string): string {
   return `${layout.runLogs(run)}/${instance}.log`;
 }

@@ -12,7 +12,7 @@ import { writeLaunchFile } from "./launch-files.ts";
 import { launchFilePath } from "./programs-file.ts";
 import { serverArguments } from "./servers.ts";
 
-/** What processes of an app get for new files: no rights for others, so a socket opens to nginx's group alone. */
+/** New files of an app's processes give no rights to others, so only nginx's group can open a socket. */
 const processUmask = 0o007;
 
 /** Writes the launch file of each web instance, in their order. */
@@ -54,7 +54,7 @@ export async function writeProcessLaunchFiles(
   }
 }
 
-/** What supervisord needs at its next start, also after a power cut: directories and launch files. */
+/** After this, the directories and launch files of a run survive a power cut: supervisord needs them at its next start. */
 export async function syncRunDirectories(layout: AppLayout, run: string): Promise<void> {
   for (const made of [
     layout.runDir(run),
@@ -69,7 +69,7 @@ export async function syncRunDirectories(layout: AppLayout, run: string): Promis
   }
 }
 
-/** The argument list of one program: `{instance}` is its name, and `{run}` tells it from the old one beside it. */
+/** The argument list of one program: `{instance}` is its name, and `{run}` distinguishes it from the old run's program. */
 function processArguments({ command }: Process, values: { instance: string; run: string }): string[] {
   return argv(command).map((word) =>
     word.replace(/\{(instance|run)\}/g, (_, name: "instance" | "run") => values[name]),

@@ -26,8 +26,8 @@ export async function explainFailure(
       "supervisor_config_broken",
       `supervisord cannot read its configuration${file === undefined ? "" : ` (${file})`}: ${message}`,
       {
-        unchanged: "supervisord goes on running the programs that it has.",
-        fix: `Correct or remove ${file ?? `the file under ${confDir} that the message is about`}. Until then supervisord would not start after a reboot either.`,
+        unchanged: "supervisord keeps running the programs that it has.",
+        fix: `Correct or remove ${file ?? `the file in ${confDir} that the message is about`}. Until then supervisord would not start after a reboot.`,
         cause: new XmlRpcFault(error.faultCode, message),
       },
     );
@@ -36,7 +36,7 @@ export async function explainFailure(
     return new CutoverError("internal", `supervisord refused ${method}: ${plain(error.message)}`, { cause: error });
   }
   return new CutoverError("supervisor_unreachable", `${reason(error)} (socket ${socket}).`, {
-    unchanged: "The programs that supervisord runs are as they were.",
+    unchanged: "The programs that supervisord runs were not changed.",
     fix: fixFor(error),
     cause: error,
   });
@@ -48,16 +48,16 @@ export function groupNotIncluded(group: string, confDir: string, cause: unknown)
     "supervisor_config_broken",
     `supervisord has read its configuration, but did not find ${group} in it.`,
     {
-      unchanged: "supervisord goes on running the programs that it has.",
-      fix: `supervisord.conf needs an [include] section with \`files = ${confDir}/*.conf\`, and its socket and conf_dir must be those that agent.yml names. A second supervisord with another configuration answers otherwise.`,
+      unchanged: "supervisord keeps running the programs that it has.",
+      fix: `supervisord.conf needs an [include] section with \`files = ${confDir}/*.conf\`, and agent.yml must name its socket and its directory (supervisor.socket, supervisor.conf_dir). Check that no second supervisord answers.`,
       cause,
     },
   );
 }
 
 /**
- * A fault's text is `CANT_REREAD: <message>`. The message quotes what it does not like, which may be a line with somebody's
- * password, and it goes into a workflow's log: only names of files, sections and options stay.
+ * A fault's text is `CANT_REREAD: <message>`. The message quotes what is wrong, which may be a line with a password, and it
+ * goes into a workflow's log. So only names of files, sections and options stay in it.
  */
 function plain(message: string): string {
   const text = message.replace(/^[A-Z_]+: /, "");
@@ -71,7 +71,7 @@ function plain(message: string): string {
     );
 }
 
-/** The file and line, or the section, that supervisor's message names. */
+/** The file and line that supervisor's message names. */
 function brokenPlace(message: string): string | undefined {
   const file = /'([^'\n]+\.(?:conf|ini))'/.exec(message)?.[1];
   const line = /\[line:? +(\d+)\]|line: (\d+)/.exec(message);
@@ -79,7 +79,7 @@ function brokenPlace(message: string): string | undefined {
   return undefined;
 }
 
-/** Where the message names no file: the first one that is not UTF-8, or that holds the section which the message quotes. */
+/** If the message names no file: the first one that is not UTF-8, or that holds the section in the message. */
 async function suspect(confDir: string, message: string): Promise<string | undefined> {
   const section = /\[([^\]\n]+)\]/.exec(message)?.[0];
   const names = (await listIfExists(confDir).catch(() => [])).filter((name) => name.endsWith(".conf")).toSorted();
@@ -95,8 +95,8 @@ function reason(error: unknown): string {
   const { code, name } = error as NodeJS.ErrnoException;
   if (code === "ENOENT") return "supervisord is not running: its socket is not there";
   if (code === "ECONNREFUSED") return "supervisord is not running: nothing listens on its socket";
-  if (code === "EPIPE" || code === "ECONNRESET") return "supervisord ended, or was started anew, while it was asked";
-  if (code === "EACCES") return "the agent may not open supervisord's socket";
+  if (code === "EPIPE" || code === "ECONNRESET") return "supervisord ended or was restarted during the call";
+  if (code === "EACCES") return "the agent has no permission to open supervisord's socket";
   if (name === "AbortError" || name === "TimeoutError") return "supervisord did not answer in time";
   if (error instanceof XmlRpcFault) return "supervisord is shutting down";
   return `supervisord's answer was not understood: ${error instanceof Error ? error.message : String(error)}`;

@@ -19,7 +19,7 @@ export type ProcessInfo = z.output<typeof processInfo>;
 
 const changes = z.tuple([z.tuple([z.array(z.string()), z.array(z.string()), z.array(z.string())])]);
 
-/** The calls that do something. */
+/** The calls that change something. */
 const effectOf: Record<string, Effect> = {
   reloadConfig: "programs.reload",
   addProcessGroup: "programs.add",
@@ -30,14 +30,14 @@ const effectOf: Record<string, Effect> = {
 
 export interface SupervisorOptions {
   socket: string;
-  /** Where cutover's program files lie, for the text of an error. */
+  /** The directory of cutover's program files, for the text of an error. */
   confDir: string;
   timeoutMs?: number;
 }
 
 /**
- * supervisord over its unix socket. Every method throws CutoverError: supervisor_unreachable, or
- * supervisor_config_broken where it cannot read its files.
+ * supervisord, over its unix socket. Every method throws CutoverError: supervisor_unreachable, or supervisor_config_broken if
+ * supervisord cannot read its files.
  */
 export class Supervisor {
   readonly #options: SupervisorOptions;
@@ -51,13 +51,13 @@ export class Supervisor {
     return this.#call(z.int(), "getPID");
   }
 
-  /** Reads the configuration files anew. Nothing is started or stopped by it. */
+  /** Makes supervisord read its configuration files again. This starts and stops nothing. */
   async reloadConfig(): Promise<{ added: string[]; changed: string[]; removed: string[] }> {
     const [[added, changed, removed]] = await this.#call(changes, "reloadConfig");
     return { added, changed, removed };
   }
 
-  /** @returns false where the group was there already */
+  /** @returns false if the group exists already */
   async addProcessGroup(name: string): Promise<boolean> {
     try {
       await this.#call(z.unknown(), "addProcessGroup", name);
@@ -70,19 +70,19 @@ export class Supervisor {
   }
 
   /**
-   * Starts what is not running and returns at once. After addProcessGroup alone the start would wait for the next turn of
+   * Starts what does not run, and does not wait. Without this call, an added group would wait for the next turn of
    * supervisord's loop, up to a second.
    */
   async startProcessGroup(name: string): Promise<void> {
     await this.#call(z.unknown(), "startProcessGroup", name, false);
   }
 
-  /** Sends each process of the group its stop signal and returns at once. @returns false where there is no such group */
+  /** Sends each process of the group its stop signal, and does not wait. @returns false if there is no such group */
   async stopProcessGroup(name: string): Promise<boolean> {
     return this.#known(this.#call(z.unknown(), "stopProcessGroup", name, false));
   }
 
-  /** @returns `running` where a process of the group has not ended yet */
+  /** @returns `running` if a process of the group has not ended yet */
   async removeProcessGroup(name: string): Promise<"removed" | "unknown" | "running"> {
     try {
       return (await this.#known(this.#call(z.unknown(), "removeProcessGroup", name))) ? "removed" : "unknown";
@@ -96,13 +96,13 @@ export class Supervisor {
     return this.#call(z.array(processInfo), "getAllProcessInfo");
   }
 
-  /** The processes of a group, in the order of their names; undefined where there is no such group. */
+  /** The processes of a group, sorted by name; undefined if there is no such group. */
   async groupInfo(group: string): Promise<ProcessInfo[] | undefined> {
     const processes = (await this.getAllProcessInfo()).filter((process) => process.group === group);
     return processes.length === 0 ? undefined : processes;
   }
 
-  /** Asks supervisord to stop its programs and end. */
+  /** Makes supervisord stop its programs and end. Does not wait for it. */
   async shutdown(): Promise<void> {
     await this.#call(z.unknown(), "shutdown");
   }

@@ -20,7 +20,7 @@ const repositories = z.record(
 );
 type Repositories = z.output<typeof repositories>;
 
-/** One file for all apps, beside what was spent: an app that was never deployed has no directory yet. */
+/** One file for all apps, next to the used tokens: an app that was never deployed has no directory yet. */
 export class PinnedRepositoriesFile implements PinnedRepositories {
   readonly #file: string;
   #all: Promise<Repositories> | undefined;
@@ -74,7 +74,7 @@ export class PinnedRepositoriesFile implements PinnedRepositories {
     }
   }
 
-  /** Taken for nothing it would be learnt anew, from whoever comes first. */
+  /** A file that cannot be read does not count as empty: then anybody who comes first would be pinned. */
   async #read(): Promise<Repositories> {
     await removeUnfinished(this.#file);
     try {

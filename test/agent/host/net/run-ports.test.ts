@@ -67,7 +67,7 @@ test("when too few are free, it is told who has them", async () => {
   await listen(second, "127.0.0.1");
   await expect(ports.of(request([first, second], { count: 2 }))).rejects.toMatchObject({
     code: "ports_exhausted",
-    message: `shop needs 2 free ports, and 0 of its 2 are. Taken: ${first} (blog ${release}), ${second} (another program).`,
+    message: `shop needs 2 free ports, and 0 of its 2 are free. Taken: ${first} (blog ${release}), ${second} (another program).`,
     fix: expect.stringContaining("/etc/cutover/apps/shop.yml"),
   });
   // A failure leaves nothing, and the next may succeed.

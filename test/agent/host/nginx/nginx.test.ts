@@ -98,7 +98,7 @@ test("an address that another program has: the old site stays and serves", async
   await expect(nginx.write(one(answering(taken, "new")))).rejects.toMatchObject({
     code: "nginx_config_broken",
     message: expect.stringContaining(`127.0.0.1:${taken}`),
-    fix: expect.stringContaining("Another program has this address"),
+    fix: expect.stringContaining("Another program listens on this address"),
   });
   expect(readFileSync(file, "utf8")).toBe(answering(port, "old"));
   expect(await said(port)).toBe("old");

@@ -102,7 +102,7 @@ test("without a certificate nothing is written, and it is told which line is mis
   rmSync(tls.key);
   await expect(privileged.checkSite("shop", testConfig())).rejects.toMatchObject({
     code: "certificate_missing",
-    message: `The key of shop is not there: ${tls.key}`,
+    message: `The key of shop does not exist: ${tls.key}`,
     fix: expect.stringContaining("shop.yml on the host: tls: { certificate: FILE, key: FILE }"),
   });
   await expect(host.serve({}, [nobody()])).rejects.toMatchObject({ code: "certificate_missing" });

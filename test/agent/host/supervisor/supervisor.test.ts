@@ -79,7 +79,7 @@ test("a supervisord that ends while it is asked is told apart from one that is n
   onTestFinished(() => void server.close());
   await expect(new Supervisor({ socket: join(dir, "s"), confDir: dir }).pid()).rejects.toMatchObject({
     code: "supervisor_unreachable",
-    message: expect.stringContaining("supervisord ended, or was started anew, while it was asked"),
+    message: expect.stringContaining("supervisord ended or was restarted during the call"),
   });
 });
 
