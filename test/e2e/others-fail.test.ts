@@ -238,7 +238,7 @@ describe("nginx", () => {
       expect(failure).toMatchObject({
         code: "nginx_config_broken",
         detail: expect.stringContaining(`unknown directive "sever_name" in ${other}:1`),
-        unchanged: expect.stringContaining("goes on with the configuration that it has"),
+        unchanged: expect.stringContaining("keeps its present configuration"),
         fix: expect.stringContaining(`Look at ${other}:1. This file is not the app's`),
       });
     } finally {

@@ -78,7 +78,7 @@ test("a file that somebody else broke: nothing changes, and its place is named",
   await expect(nginx.write([...one(answering(port, "new")), { name: second, text: "# two\n" }])).rejects.toMatchObject({
     code: "nginx_config_broken",
     message: expect.stringContaining(`${theirs}:3`),
-    unchanged: expect.stringContaining("as it was"),
+    unchanged: expect.stringContaining("was not changed"),
     fix: expect.stringContaining(`${theirs}:3`),
   });
   expect(readFileSync(join(confDir, name), "utf8")).toBe(answering(port, "old"));

@@ -152,7 +152,7 @@ test("an issuer that agent.yml does not name has no keys and is not asked", asyn
 test("without a place to keep keys they count all the same", async () => {
   writeFileSync(join(scratch.path, "issuer-keys"), "a file where a directory belongs");
   expect(await kindOf(open())).toBe("key");
-  expect(trouble.join()).toContain("cannot be kept");
+  expect(trouble.join()).toContain("cannot be saved");
 });
 
 async function answering(answer: (send: Server) => Server): Promise<{ url: string } & AsyncDisposable> {
