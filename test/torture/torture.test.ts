@@ -97,7 +97,7 @@ describe.each(binds)("with instances on a %s", (bind) => {
     };
     for (const [index, { when, effect, what: path }] of lines.entries()) {
       if (when !== "after" || effect !== "durable.rename") continue;
-      // Its bytes before its name, and its name before the write is told to be done.
+      // Its bytes before its name, and its name before the write returns.
       expect(at("after", "durable.sync", path)).toBeLessThan(index);
       expect(
         lines.slice(index).some((line) => isAfter(line, "durable.sync-directory") && line.what === dirname(path)),
@@ -110,7 +110,7 @@ describe.each(binds)("with instances on a %s", (bind) => {
     expect(at("after", "bundle.spool")).toBeLessThan(renamed);
     expect(synced(join(home, "releases"), renamed)).toBeLessThan(at("before", "state.write:unpacked"));
     expect(at("after", "release.sync")).toBeLessThan(at("before", "state.write:cut_over"));
-    // What supervisord reads at its next start, before it is told of it.
+    // What supervisord reads at its next start, before it gets the programs.
     const added = at("before", "programs.add");
     for (const line of lines.filter((each) => isAfter(each, "launch.write"))) {
       expect(at("after", "launch.sync", line.what)).toBeLessThan(added);

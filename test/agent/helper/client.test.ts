@@ -86,7 +86,7 @@ test("a release goes from the agent to the app's user to root, and its commands 
 
   const lines: string[] = [];
   const onOutput = (source: string, line: string) => lines.push(`${source}: ${line}`);
-  // Backwards, since it would be taken out as it is.
+  // Reversed, because the secret itself would be masked.
   const code = "import os, sys; print(os.getcwd(), os.getuid(), os.environ['SECRET'][::-1]); sys.exit(3)";
   expect(await privileged.runCommand(testSpec(config), command(["python", "-c", code], { onOutput }))).toBe(3);
   expect(lines).toEqual([`release: ${host.layout().app(release)} ${idsOf(users.app).uid} pohs-fo-yranac`]);

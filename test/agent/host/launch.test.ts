@@ -133,7 +133,10 @@ test("scripts that the kernel would refuse are told apart, without a dump", asyn
   writeFileSync(join(dir, "moved"), "#!/no/such/python\n", { mode: 0o755 });
   writeFileSync(join(dir, "text"), "print(1)\n", { mode: 0o755 });
   const run = (name: string) => launch(launchFile({ argv: [`./${name}`], directory: dir }));
-  expect(await run("moved")).toMatchObject({ code: 127, err: expect.stringContaining("needs /no/such/python, which does not exist") });
+  expect(await run("moved")).toMatchObject({
+    code: 127,
+    err: expect.stringContaining("needs /no/such/python, which does not exist"),
+  });
   expect(await run("text")).toMatchObject({ code: 127, err: expect.stringContaining("#!") });
 });
 

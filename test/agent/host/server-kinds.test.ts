@@ -201,7 +201,7 @@ test.runIf(process.geteuid?.() === 0).each(onSockets.map(([name, server]) => ({ 
 test("the environment's own uwsgi is taken where it has one, and needs no plugin", async () => {
   const { host, spec } = await startHost({ kind: "uwsgi", ...wsgi, workers: 1 });
   const venv = appLayout(host.embedded.settings.data, "shop").releaseVenv(release);
-  // pip's has Python built in; here it is Debian's, told so by a script.
+  // pip's uwsgi has Python built in. Here a script wraps Debian's.
   const script = '#!/bin/sh\necho "own uwsgi: $1"\nexec /usr/bin/uwsgi --plugin python3 "$@"\n';
   writeFileSync(join(venv, "bin/uwsgi"), script, { mode: 0o755 });
   await host.privileged.startPrograms(spec);

@@ -44,7 +44,7 @@ test("a manifest that does not fit asks for room before a file is written, with 
   };
   const options = { accept: async () => undefined, freeSpace, signal: new AbortController().signal };
   await expect(releases.unpack("shop", Readable.from([bytes]), options)).rejects.toBe(full);
-  // One block for the one file, beside the reserve.
+  // One block for the one file, besides the reserve.
   expect((seen?.needed ?? 0) - (Number.MAX_SAFE_INTEGER - 1e9)).toBeGreaterThan(500);
   expect(readdirSync(layout.releases)).toEqual([]);
 });

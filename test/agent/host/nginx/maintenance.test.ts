@@ -29,7 +29,7 @@ test("maintenance closes the site at once and without a reload, and lets through
   expect((await ask(host.port, "/static/a.css")).text).toBe("a");
   expect(await maintenance.state("shop")).toEqual({ since: expect.any(String), allow: ["127.0.0.7"] });
 
-  // Others are let through; since when it is closed stays. A deploy and a new agent change nothing.
+  // Others are let through, and the time of the closing stays. A deploy and a new agent change nothing.
   const { since = "" } = (await maintenance.state("shop")) ?? {};
   await new MaintenanceFiles(host.settings.data).begin("shop", ["127.0.0.8", "2001:DB8:0:0::1"]);
   expect(await host.serve(parts, [await backend(saying("v2"))])).toEqual({ reloaded: false });
@@ -47,7 +47,7 @@ test("a begin that fails leaves the site open and nothing behind, and an end cle
   const data = scratch();
   const maintenance = new MaintenanceFiles(data);
   const directory = join(data, "apps/shop/maintenance");
-  // No file can be made where a directory has its name.
+  // A directory with the file's name prevents the file.
   mkdirSync(join(directory, "on.tmp"), { recursive: true });
   await expect(maintenance.begin("shop", ["127.0.0.7"])).rejects.toThrow();
   expect(await maintenance.state("shop")).toBeUndefined();

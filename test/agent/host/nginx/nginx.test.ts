@@ -174,7 +174,7 @@ test("another binary with a prefix of its own, as OpenResty is: relative paths, 
   symlinkSync("sites", confDir);
   const made = await siteHost({
     nginx: { binary, prefix, conf_dir: confDir, log_dir: join(prefix, "logs") },
-    // The pid file by a relative path, and neither uwsgi_params nor a conf.d beside nginx.conf.
+    // The pid file has a relative path, and there is neither uwsgi_params nor a conf.d next to nginx.conf.
     conf: (text) =>
       text
         .replace(/^pid .*$/m, "pid logs/nginx.pid;")

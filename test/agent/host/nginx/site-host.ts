@@ -33,11 +33,11 @@ export function nginxProgram(): string {
 }
 
 interface HostOptions {
-  /** Keys of agent.yml under nginx, beside those of embedded mode. */
+  /** More keys for `nginx` in agent.yml than embedded mode writes. */
   nginx?: object;
   /** What becomes of embedded mode's nginx.conf. */
   conf?: (text: string) => string;
-  /** Where that says its pid is, if it says so anew. */
+  /** The pid file that this nginx.conf names, if it is another one. */
   pidFile?: string;
 }
 

@@ -111,7 +111,7 @@ test("without a certificate nothing is written, and it is told which line is mis
     code: "certificate_missing",
     fix: expect.stringMatching(/shop\.yml on the host, write: tls: \{ certificate: \S+, key: \S+ \}$/),
   });
-  // The plain address alone needs none, and neither does a server block by hand.
+  // Without a TLS address no certificate is needed, nor with a server block of one's own.
   await privileged.checkSite("shop", testConfig({ site: { listen: [`127.0.0.1:${host.port}`] } }));
   await privileged.checkSite("shop", testConfig({ site: "none" }));
 });

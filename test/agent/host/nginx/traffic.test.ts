@@ -17,7 +17,7 @@ import { type Config, configSchema } from "../../../../shared/config.ts";
 import { protocolOf } from "../../../../shared/config-server.ts";
 import { scratch } from "../scratch.ts";
 
-/** nginx's side of the border: it keeps the upstream's text, and refuses it when told so. */
+/** nginx's side of the border: it keeps the upstream's text, or refuses it if the test wants that. */
 class FakeNginx implements Pick<Privileged, "writeSite" | "upstreamServers" | "oldWorkers"> {
   text = "";
   refuses = false;

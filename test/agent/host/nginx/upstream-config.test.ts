@@ -112,7 +112,7 @@ async function manyRequests(host: SiteHost, balance: string): Promise<void> {
       });
       call.on("error", reject).end();
     });
-  // One after the other where it counts open connections, so that the weights alone decide.
+  // One after the other if it counts open connections, so that only the weights decide.
   const [count, atOnce] = balance === "url_hash" ? [10_000, 4] : [800, 1];
   for (let n = 0; n < count; n += atOnce) await Promise.all(Array.from({ length: atOnce }, (_, k) => one(n + k)));
 }

@@ -240,7 +240,7 @@ describe("bytecode", () => {
     await build({ files: changed, config: none, release: second }, { reuse: first });
     expect(readFileSync(pyc(after, "same")).subarray(-4).toString()).toBe("mark");
     expect(readFileSync(pyc(after, "changed")).subarray(-4).toString()).not.toBe("mark");
-    // A copy: whoever may write to the new release while it is built must not reach the live one.
+    // A copy: the user who may write to the new release while it is built must not reach the live one.
     expect(statSync(pyc(after, "same")).ino).not.toBe(statSync(pyc(before, "same")).ino);
     const script =
       "import changed, same, traceback\nprint(changed.VALUE, same.__cached__)\ntry: same.fail()\nexcept ValueError: print(traceback.format_exc())";

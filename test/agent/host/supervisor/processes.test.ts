@@ -25,7 +25,7 @@ while True:
     time.sleep(0.1)
 `;
 
-/** A release with a worker that has a job of so many seconds in hand. */
+/** A release with a worker whose job takes this many seconds. */
 async function hostWithWorker(seconds: number, entry: object = {}): Promise<{ host: EmbeddedHost; spec: RunSpec }> {
   const host = await embeddedHost();
   await host.privileged.prepareApp("shop");

@@ -9,7 +9,7 @@ import { groupName } from "../../../../agent/host/supervisor/programs-file.ts";
 import { Supervisor } from "../../../../agent/host/supervisor/supervisor.ts";
 import { eventually, release, scratch } from "../scratch.ts";
 
-/** A supervisord between whose fork and exec there is time: it closes so many files there. */
+/** A supervisord that takes long between fork and exec, because it closes many files there. */
 async function slowSupervisord(dir: string): Promise<{ supervisor: Supervisor; confDir: string; log: string }> {
   const [socket, confDir, log] = [join(dir, "s"), join(dir, "conf.d"), join(dir, "log")];
   mkdirSync(confDir);
