@@ -20,6 +20,15 @@ export function parsePlainJson(bytes: Uint8Array, limits: JsonLimits): unknown {
   return value;
 }
 
+/** The value of a JSON text from elsewhere; undefined if it is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 function decode(bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
