@@ -1,25 +1,23 @@
 import { stat } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import pRetry from "p-retry";
 import type { z } from "zod";
+import { type BodyOf, type PathNames, pathOf, type QueryOf } from "../shared/call.ts";
 import { CutoverError } from "../shared/errors.ts";
+import { followEvents, type StreamFailure } from "../shared/follow-events.ts";
 import { manifestLimits } from "../shared/manifest.ts";
+import { parseJson } from "../shared/plain-json.ts";
 import {
   type Accepted,
   type AppView,
-  accepted,
-  appView,
+  calls,
   type DeploymentEvent,
   type DeploymentView,
-  deploymentView,
   type FilesView,
-  filesView,
-  healthView,
   protocolVersion,
-  routes,
 } from "../shared/protocol.ts";
-import { explain, isAway, isPassing, neverArrived, Refusal } from "./agent-errors.ts";
+import { explain, isAway, isPassing, lost, neverArrived, Refusal } from "./agent-errors.ts";
 import type { Archive } from "./bundle.ts";
-import { type EventSource, followEvents } from "./events.ts";
 import { type Call, type CallBody, call, readText } from "./http.ts";
 
 export interface ClientTiming {
@@ -63,9 +61,13 @@ export interface Upload {
   signal: AbortSignal;
 }
 
-export interface Command {
-  path: string;
-  body?: object;
+/** The calls that begin a deployment without a bundle. */
+export type CommandCall = typeof calls.activate | typeof calls.redeploy | typeof calls.rollback;
+
+export interface Command<C extends CommandCall> {
+  call: C;
+  names: PathNames<C>;
+  body: BodyOf<C>;
   waitMs: number;
   token(): Promise<string>;
   signal: AbortSignal;
@@ -91,9 +93,9 @@ export class AgentClient {
   /** Makes sure that an agent answers that speaks as this Action does. @throws agent_unreachable, agent_incompatible */
   async check(signal: AbortSignal): Promise<void> {
     const answer = await this.#retry(signal, isPassing, () =>
-      this.#text({ method: "GET", path: routes.health(), signal }),
+      this.#text({ method: "GET", path: calls.health.path, signal }),
     );
-    const health = healthView.safeParse(parseJson(answer)).data;
+    const health = calls.health.answer.safeParse(parseJson(answer)).data;
     this.#known = health !== undefined;
     if (health?.protocol === protocolVersion) return;
     const what =
@@ -119,13 +121,13 @@ export class AgentClient {
     signal,
   }: Upload): Promise<Accepted> {
     const { size } = await stat(archive.path);
-    const query = new URLSearchParams({
-      activate: "false",
-      release_command: String(releaseCommand),
+    const query = {
+      activate: false,
+      release_command: releaseCommand,
       wait: seconds(waitMs),
       lease: seconds(leaseMs),
-      ...(archive.base !== undefined && { base: archive.base }),
-    });
+      base: archive.base,
+    };
     const body: CallBody = {
       kind: "file",
       path: archive.path,
@@ -133,16 +135,18 @@ export class AgentClient {
       continueMs: waitMs + 30_000,
       onProgress: (sent) => onProgress(sent, size),
     };
-    const path = `${routes.releases(app)}?${query}`;
+    const path = pathOf(calls.deploy, { app }, query);
     return this.#post(path, { body, token, signal, waitMs, repeat: isPassing });
   }
 
   /** A command without a bundle, which goes on after the answer. */
-  async command({ path, body, waitMs, token, signal, repeatable }: Command): Promise<Accepted> {
-    const text = JSON.stringify(body ?? {});
+  async command<C extends CommandCall>(command: Command<C>): Promise<Accepted> {
+    const { call, names, body, waitMs, token, signal, repeatable } = command;
+    const text = JSON.stringify(body);
     const repeat = repeatable ? isPassing : neverArrived;
-    const query = new URLSearchParams({ wait: seconds(waitMs) });
-    return this.#post(`${path}?${query}`, { body: { kind: "json", text }, token, signal, waitMs, repeat });
+    // Each of the three has this query.
+    const query = { wait: seconds(waitMs) } as QueryOf<C>;
+    return this.#post(pathOf(call, names, query), { body: { kind: "json", text }, token, signal, waitMs, repeat });
   }
 
   /** Undoes a deployment that has not cut over. @throws already_cut_over */
@@ -151,16 +155,17 @@ export class AgentClient {
     const repeat = (thrown: unknown) => isPassing(thrown) && !isAway(thrown);
     return this.#retry(signal, repeat, async () => {
       const headers = await bearer(token);
-      const path = routes.abort(deployment);
+      const path = pathOf(calls.abort, { id: deployment });
       const text = await this.#text({ method: "POST", path, headers, body: { kind: "json", text: "{}" }, signal });
-      return this.#parse(deploymentView, text);
+      return this.#parse(calls.abort.answer, text);
     });
   }
 
   /** How a deployment stands; asking keeps the app leased to it. */
   async deployment(id: string, signal: AbortSignal): Promise<DeploymentView> {
+    const path = pathOf(calls.deployment, { id });
     return this.#retry(signal, isPassing, async () =>
-      this.#parse(deploymentView, await this.#text({ method: "GET", path: routes.deployment(id), signal })),
+      this.#parse(calls.deployment.answer, await this.#text({ method: "GET", path, signal })),
     );
   }
 
@@ -168,7 +173,8 @@ export class AgentClient {
   async app(app: string, token: () => Promise<string>, signal: AbortSignal): Promise<AppView> {
     return this.#retry(signal, isPassing, async () => {
       const headers = await bearer(token);
-      return this.#parse(appView, await this.#text({ method: "GET", path: routes.app(app), headers, signal }));
+      const path = pathOf(calls.app, { app });
+      return this.#parse(calls.app.answer, await this.#text({ method: "GET", path, headers, signal }));
     });
   }
 
@@ -176,9 +182,9 @@ export class AgentClient {
   async liveFiles(app: string, token: () => Promise<string>, signal: AbortSignal): Promise<FilesView> {
     try {
       const headers = await bearer(token);
-      const call: ClientCall = { method: "GET", path: routes.files(app, "live"), headers, signal };
-      const answer = await this.#answer({ ...call, idleMs: this.#timing.filesMs });
-      return this.#parse(filesView, await readText(answer, manifestLimits.bytes));
+      const path = pathOf(calls.files, { app, release: "live" });
+      const answer = await this.#answer({ method: "GET", path, headers, signal, idleMs: this.#timing.filesMs });
+      return this.#parse(calls.files.answer, await readText(answer, manifestLimits.bytes));
     } catch (thrown) {
       signal.throwIfAborted();
       throw explain(thrown, this.host);
@@ -187,21 +193,20 @@ export class AgentClient {
 
   /** A deployment's events to their end, over as many connections as it takes. */
   events(deployment: string, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
-    const source: EventSource = {
-      open: (after) =>
-        this.#answer({
-          method: "GET",
-          path: routes.events(deployment),
-          headers: { accept: "application/x-ndjson", ...(after > 0 && { "last-event-id": String(after) }) },
-          idleMs: this.#timing.eventsIdleMs,
-          signal,
-        }),
-      host: this.host,
-      delayMs: this.#timing.firstDelayMs,
-      lostAfterMs: this.#timing.lostAfterMs,
-      signal,
+    const { firstDelayMs, longestDelayMs, lostAfterMs, eventsIdleMs } = this.#timing;
+    const open = (after: number) => {
+      const path = pathOf(calls.events, { id: deployment }, { after });
+      const headers = { accept: "application/x-ndjson" };
+      return this.#answer({ method: "GET", path, headers, idleMs: eventsIdleMs, signal });
     };
-    return followEvents(source);
+    const again = async ({ thrown, before, silentMs }: StreamFailure) => {
+      signal.throwIfAborted();
+      if (thrown !== undefined && !isPassing(thrown)) throw explain(thrown, this.host);
+      const delayMs = Math.min(firstDelayMs * 2 ** before, longestDelayMs);
+      if (silentMs + delayMs > lostAfterMs) throw lost(this.host, thrown);
+      await sleep(delayMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+    };
+    return followEvents({ open, again });
   }
 
   async #post(path: string, options: PostOptions): Promise<Accepted> {
@@ -210,7 +215,10 @@ export class AgentClient {
       const headers = await bearer(token);
       // The answer comes when the bundle is unpacked, or when the app is free.
       const idleMs = waitMs + 5 * this.#timing.answerMs;
-      return this.#parse(accepted, await this.#text({ method: "POST", path, headers, body, idleMs, signal }));
+      return this.#parse(
+        calls.deploy.answer,
+        await this.#text({ method: "POST", path, headers, body, idleMs, signal }),
+      );
     });
   }
 
@@ -268,14 +276,6 @@ async function bearer(token: () => Promise<string>): Promise<Record<string, stri
   return { authorization: `Bearer ${await token()}` };
 }
 
-function seconds(ms: number): string {
-  return String(Math.ceil(ms / 1000));
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+function seconds(ms: number): number {
+  return Math.ceil(ms / 1000);
 }

@@ -1,4 +1,5 @@
 import { CutoverError } from "../shared/errors.ts";
+import { parseJson } from "../shared/plain-json.ts";
 import { fromProblem } from "../shared/problem.ts";
 import { type Failure, failure } from "../shared/protocol.ts";
 
@@ -11,15 +12,7 @@ export class Refusal extends Error {
   constructor(status: number, text: string) {
     super(`HTTP ${status}`);
     this.status = status;
-    this.problem = parseProblem(text);
-  }
-}
-
-function parseProblem(text: string): Failure | undefined {
-  try {
-    return failure.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
+    this.problem = failure.safeParse(parseJson(text)).data;
   }
 }
 
@@ -74,6 +67,19 @@ export function explain(thrown: unknown, host: string): CutoverError {
     fix: "Check that cutover-agent runs there, that it listens on this address and port, and that the firewall lets this runner through.",
     cause: thrown,
   });
+}
+
+/** An agent that answered nothing for too long while its deployment was followed. */
+export function lost(host: string, cause: unknown): CutoverError {
+  return new CutoverError(
+    "agent_unreachable",
+    `The agent at ${host} stopped answering in the middle of the deployment.`,
+    {
+      unchanged: "The host goes on serving: the agent finishes or undoes the deployment by itself when it is back.",
+      fix: "Look at the agent's log on the host (`journalctl -u cutover-agent`), then at `cutover status`, and run this again.",
+      cause,
+    },
+  );
 }
 
 function explainRefusal({ status, problem }: Refusal, host: string): CutoverError {

@@ -3,8 +3,9 @@ import { delimiter, join, posix } from "node:path";
 import { argv } from "../shared/command.ts";
 import type { Config } from "../shared/config.ts";
 import { CutoverError } from "../shared/errors.ts";
+import { findProgram } from "../shared/find-program.ts";
 import { configFault } from "./config.ts";
-import { childEnvironment, type Exec, which } from "./exec.ts";
+import { childEnvironment, type Exec } from "./exec.ts";
 import { type PackFile, walkFiles } from "./project.ts";
 
 type StaticEntry = Config["static"][number];
@@ -33,8 +34,8 @@ async function collect(config: Config, entry: StaticEntry, command: string | str
   const env = { ...inherited, ...config.env, PATH: path };
   const words = argv(command);
   const [name = "", ...args] = words;
-  const fallback = name === "python" ? await which("python3", directory, path) : undefined;
-  const program = (await which(name, directory, path)) ?? fallback;
+  const fallback = name === "python" ? findProgram("python3", path, directory) : undefined;
+  const program = findProgram(name, path, directory) ?? fallback;
   if (program === undefined) throw failure(entry, words, `There is no ${name} on PATH.`, "");
   const { code, output } = await exec({ argv: [program, ...args], cwd: directory, env, onLine, signal });
   if (code !== 0) throw failure(entry, words, `It ended with exit code ${code}.`, output);

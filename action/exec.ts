@@ -1,9 +1,6 @@
 import { spawn } from "node:child_process";
-import { constants } from "node:fs";
-import { access } from "node:fs/promises";
-import { delimiter, isAbsolute, join } from "node:path";
-import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { linesOf } from "../shared/lines.ts";
 import { maskUrls } from "../shared/mask.ts";
 
 export interface ExecRequest {
@@ -65,7 +62,7 @@ export const execute: Exec = async ({ argv, cwd, env, onLine, signal }) => {
 };
 
 async function readLines(stream: Readable, each: (line: string) => void): Promise<void> {
-  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) each(line);
+  for await (const line of linesOf(stream)) each(line);
 }
 
 function killGroup(pid: number | undefined): void {
@@ -75,22 +72,6 @@ function killGroup(pid: number | undefined): void {
   } catch {
     // It has ended by itself.
   }
-}
-
-/** The program's path as a shell would find it; undefined when PATH has none. */
-export async function which(program: string, cwd: string, path: string | undefined): Promise<string | undefined> {
-  const candidates = program.includes("/")
-    ? [isAbsolute(program) ? program : join(cwd, program)]
-    : (path ?? "").split(delimiter).map((folder) => join(folder === "" ? "." : folder, program));
-  for (const candidate of candidates) {
-    try {
-      await access(candidate, constants.X_OK);
-      return candidate;
-    } catch {
-      // The next one.
-    }
-  }
-  return undefined;
 }
 
 /** The environment for pip and for the project's commands: without this step's inputs and the job's own tokens. */

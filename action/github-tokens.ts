@@ -2,6 +2,7 @@ import pRetry from "p-retry";
 import { z } from "zod";
 import { type Audience, formatAudience } from "../shared/audience.ts";
 import { CutoverError } from "../shared/errors.ts";
+import { parseJson } from "../shared/plain-json.ts";
 import { call, readText } from "./http.ts";
 
 /** Where tokens come from: GitHub, or a key. Each is asked for only when it is needed, since GitHub's live five minutes. */
@@ -110,12 +111,4 @@ function unanswered(thrown: unknown, host: string): CutoverError {
       : "Look at https://www.githubstatus.com, then run the job again.",
     cause: thrown,
   });
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,9 +1,10 @@
 import type { Operation } from "../shared/audience.ts";
+import type { BodyOf, PathNames } from "../shared/call.ts";
 import type { ReportedState } from "../shared/deployment-states.ts";
 import { asCutoverError, CutoverError, type ErrorCode } from "../shared/errors.ts";
 import { fromProblem } from "../shared/problem.ts";
-import { type DeploymentView, routes } from "../shared/protocol.ts";
-import type { AgentClient } from "./agent-client.ts";
+import { calls, type DeploymentView } from "../shared/protocol.ts";
+import type { AgentClient, CommandCall } from "./agent-client.ts";
 import type { Bundle } from "./bundle.ts";
 import { HostProgress } from "./host-progress.ts";
 import { HostUpload, type HostUploadParts, type SendOptions } from "./host-upload.ts";
@@ -100,7 +101,8 @@ export class HostRun {
     this.report.release = release;
     clearInterval(this.#lease);
     const { deployment } = await this.#recorded(signal, () =>
-      this.#command(routes.activate(this.#parts.app, release), { name: "activate", release }, signal, {
+      this.#command(calls.activate, { name: "activate", release }, signal, {
+        names: { app: this.#parts.app, release },
         body: { weight: 100 },
         repeatable: true,
         waitMs: Math.max(this.#parts.waitMs, ownDeploymentMs),
@@ -126,9 +128,11 @@ export class HostRun {
     await this.#recorded(signal, async () => {
       this.#progress.prefix = `${weight} %: `;
       try {
-        const path = routes.activate(this.#parts.app, release);
-        const options = { body: { weight }, repeatable: true };
-        const { deployment } = await this.#command(path, { name: "activate", release }, signal, options);
+        const { deployment } = await this.#command(calls.activate, { name: "activate", release }, signal, {
+          names: { app: this.#parts.app, release },
+          body: { weight },
+          repeatable: true,
+        });
         await this.#toSuccess(deployment, signal);
         this.report.outcome = "staged";
         this.report.note = `It has ${weight} % of the traffic.`;
@@ -152,8 +156,10 @@ export class HostRun {
   async redeploy(release: string | undefined, signal: AbortSignal): Promise<void> {
     await this.#recorded(signal, async () => {
       const operation: Operation = { name: "redeploy", release: release ?? "live" };
-      const body = release === undefined ? {} : { release };
-      const { deployment } = await this.#command(routes.redeploy(this.#parts.app), operation, signal, { body });
+      const { deployment } = await this.#command(calls.redeploy, operation, signal, {
+        names: { app: this.#parts.app },
+        body: release === undefined ? {} : { release },
+      });
       await this.#toSuccess(deployment, signal);
       this.report.outcome = "succeeded";
     });
@@ -161,7 +167,10 @@ export class HostRun {
 
   async rollback(signal: AbortSignal): Promise<void> {
     await this.#recorded(signal, async () => {
-      const { deployment } = await this.#command(routes.rollback(this.#parts.app), { name: "rollback" }, signal, {});
+      const { deployment } = await this.#command(calls.rollback, { name: "rollback" }, signal, {
+        names: { app: this.#parts.app },
+        body: {},
+      });
       await this.#toSuccess(deployment, signal);
       this.report.outcome = "succeeded";
     });
@@ -174,7 +183,8 @@ export class HostRun {
     log.line("goes back to the release before");
     try {
       // The agent does one deployment of an app at a time: this waits for the drain of the job's own, and ends its watch.
-      const { deployment } = await this.#command(routes.rollback(this.#parts.app), { name: "rollback" }, signal, {
+      const { deployment } = await this.#command(calls.rollback, { name: "rollback" }, signal, {
+        names: { app: this.#parts.app },
         body: release === undefined ? {} : { from: release },
         waitMs: ownDeploymentMs,
       });
@@ -246,16 +256,17 @@ export class HostRun {
     );
   }
 
-  async #command(
-    path: string,
+  async #command<C extends CommandCall>(
+    call: C,
     operation: Operation,
     signal: AbortSignal,
-    options: { body?: object; repeatable?: boolean; waitMs?: number },
+    options: { names: PathNames<C>; body: BodyOf<C>; repeatable?: boolean; waitMs?: number },
   ) {
     const { client, waitMs } = this.#parts;
     const accepted = await client.command({
-      path,
-      body: options.body ?? {},
+      call,
+      names: options.names,
+      body: options.body,
       waitMs: options.waitMs ?? waitMs,
       repeatable: options.repeatable ?? false,
       token: () => this.#token(operation),

@@ -1,6 +1,7 @@
 import type { Config } from "../shared/config.ts";
 import { CutoverError } from "../shared/errors.ts";
-import { childEnvironment, type Exec, which } from "./exec.ts";
+import { findProgram } from "../shared/find-program.ts";
+import { childEnvironment, type Exec } from "./exec.ts";
 
 /** An interpreter on this machine. */
 export interface Interpreter {
@@ -39,7 +40,7 @@ export async function findPython(config: Config, context: PythonContext): Promis
 }
 
 async function interpreter(name: string, { directory, env, exec, signal }: PythonContext) {
-  const program = await which(name, directory, env.PATH);
+  const program = findProgram(name, env.PATH ?? "", directory);
   if (program === undefined) return undefined;
   const argv = [program, "-I", "-S", "-c", question];
   const { code, stdout } = await exec({ argv, cwd: directory, env: childEnvironment(env), signal });

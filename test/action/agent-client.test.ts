@@ -5,7 +5,7 @@ import { AgentClient, usualTiming } from "../../action/agent-client.ts";
 import { problemResponse } from "../../agent/http/problems.ts";
 import { CutoverError, type ErrorCode } from "../../shared/errors.ts";
 import { toProblem } from "../../shared/problem.ts";
-import { routes } from "../../shared/protocol.ts";
+import { calls } from "../../shared/protocol.ts";
 import { never, refusalCode } from "./workspace.ts";
 
 const open: { close(): unknown }[] = [];
@@ -30,8 +30,8 @@ async function agentThatRefuses(times: number, code: ErrorCode, status: number) 
   const client = new AgentClient(url, { ...usualTiming, firstDelayMs: 1 });
   let made = 0;
   const token = async () => `token-${made++}`;
-  const path = routes.rollback("shop");
-  return { tokens, command: () => client.command({ path, waitMs: 0, repeatable: false, token, signal: never }) };
+  const rollback = { call: calls.rollback, names: { app: "shop" }, body: {} };
+  return { tokens, command: () => client.command({ ...rollback, waitMs: 0, repeatable: false, token, signal: never }) };
 }
 
 test.each([
