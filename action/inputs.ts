@@ -3,7 +3,7 @@ import { z } from "zod";
 import { duration, milliseconds } from "../shared/duration.ts";
 import { CutoverError } from "../shared/errors.ts";
 import { releaseId } from "../shared/names.ts";
-import { type CanaryStep, canarySteps } from "./canary-steps.ts";
+import { type CanaryStep, canarySteps } from "./hosts/canary-steps.ts";
 
 export const commands = ["deploy", "stage", "activate", "redeploy", "rollback"] as const;
 export type Command = (typeof commands)[number];

@@ -1,8 +1,8 @@
 import * as core from "@actions/core";
 import { wakeThreadPool } from "../shared/thread-pool.ts";
 import { runAction } from "./action.ts";
-import { AgentClient } from "./agent-client.ts";
-import { Log } from "./log.ts";
+import { AgentClient } from "./client/agent-client.ts";
+import { Log } from "./runner/log.ts";
 
 wakeThreadPool();
 const failure = await runAction({

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { z } from "zod";
-import { readConfig } from "../../action/config.ts";
+import { readConfig } from "../../action/project/config.ts";
 import { pathOf } from "../../shared/call.ts";
 import type { configSchema } from "../../shared/config.ts";
 import { calls, type DeploymentView } from "../../shared/protocol.ts";
