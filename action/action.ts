@@ -13,7 +13,7 @@ export interface ActionParts extends Pick<Effects, "env" | "now" | "log" | "conn
 
 /**
  * Reads the inputs, does the job, reports it.
- * @returns undefined when it went well, `annotated` when failed hosts have their annotations, or the failure's text
+ * @returns undefined if it went well, `annotated` if failed hosts have annotations of their own, or the failure's text
  */
 export async function runAction({ publication, ...effects }: ActionParts): Promise<string | undefined> {
   const { env, log, now } = effects;

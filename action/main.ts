@@ -17,6 +17,6 @@ const failure = await runAction({
     },
   },
 });
-// A host that failed has an annotation of its own; setFailed would add a second one for the same thing.
+// A failed host has an annotation of its own already; setFailed would add a second one.
 if (failure === "annotated") process.exitCode = core.ExitCode.Failure;
 else if (failure !== undefined) core.setFailed(failure);

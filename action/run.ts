@@ -17,7 +17,7 @@ import { keyTokens } from "./tokens/key-tokens.ts";
 import type { TokenSource } from "./tokens/token-source.ts";
 
 /**
- * The whole job. The report holds what is known of it at every moment, also when it fails.
+ * The whole job. At every moment the report contains what is known of it, also after a failure.
  * @throws CutoverError
  */
 export async function run(inputs: Inputs, effects: Effects, report: JobReport): Promise<void> {
@@ -34,7 +34,7 @@ export async function run(inputs: Inputs, effects: Effects, report: JobReport): 
   await carryOut(job, hosts);
 }
 
-/** cutover.yml, and what it says of the whole job. */
+/** Reads cutover.yml. */
 async function readJob(inputs: Inputs, effects: Effects, report: JobReport): Promise<Job> {
   const directory = resolve(effects.env.GITHUB_WORKSPACE ?? ".", inputs.workingDirectory);
   const config = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
@@ -66,13 +66,13 @@ async function tokensFor({ inputs, effects }: Job): Promise<TokenSource> {
     : await keyTokens({ signingKey: inputs.signingKey, env, now, mask });
 }
 
-/** A token is good for one call on one host, but what a bundle holds could be read on the way. */
+/** A token is valid for one call on one host only. But without https the contents of a bundle could be read on the way. */
 function warnOfPlainHttp({ protocol, hostname, host }: URL, { log }: Effects): void {
   if (protocol === "https:" || hostname === "localhost" || hostname.startsWith("127.") || hostname === "[::1]") return;
   log.line(`${host}: without https, what is sent can be read on the way. Give the agent a certificate.`);
 }
 
-/** Asks every agent, so that the report names all that are missing. */
+/** Asks every agent, so that the report names every agent that is missing. */
 async function checkAll(hosts: HostDeploy[], signal: AbortSignal): Promise<void> {
   const checks = await Promise.allSettled(hosts.map((host) => host.check(signal)));
   const failed = checks.find((check) => check.status === "rejected");
@@ -107,7 +107,10 @@ async function carryOut(job: Job, hosts: HostDeploy[]): Promise<void> {
   }
 }
 
-/** Packs the bundle, with one archive for each set of files that the hosts lack. The hosts say meanwhile what they have. */
+/**
+ * Packs the bundle, in one archive for each set of files that hosts lack. Meanwhile the hosts say which files they
+ * have.
+ */
 async function packFor(job: Job, hosts: HostDeploy[]): Promise<Bundle> {
   const { signal } = job.effects;
   if (job.inputs.thin) for (const { upload } of hosts) upload.askForBase(signal);

@@ -20,7 +20,7 @@ export const releaseView = z.object({
   commanded: z.boolean().optional(),
   /** Kept on the host until it is unpinned. */
   pinned: z.boolean().optional(),
-  /** It failed while it was watched, and nothing was there to go back to. */
+  /** It failed during its watch, and there was nothing to go back to. */
   unwell: z.boolean().optional(),
 });
 export type ReleaseView = z.output<typeof releaseView>;
@@ -28,7 +28,7 @@ export type ReleaseView = z.output<typeof releaseView>;
 export const instanceView = z.object({
   name: z.string(),
   run: runId,
-  /** The process of cutover.yml that it belongs to; absent for a web instance. */
+  /** The process in cutover.yml that it belongs to; absent for a web instance. */
   process: z.string().optional(),
   /** supervisor's own word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED. */
   state: z.string(),
@@ -38,7 +38,7 @@ export const instanceView = z.object({
   slots: z.int(),
 });
 
-/** Closed to all visitors but those with these addresses. */
+/** The site is closed to all visitors except those with these addresses. */
 export const maintenanceView = z.object({ since: z.iso.datetime(), allow: z.array(z.string()) });
 export type MaintenanceView = z.output<typeof maintenanceView>;
 
@@ -48,16 +48,16 @@ export const appView = z.object({
   staged: runId.nullable(),
   /** What part of the traffic the staged run has, in percent. */
   weight: z.int().default(0),
-  /** The deployment whose abort takes the staged run away. */
+  /** The deployment whose abort removes the staged run. */
   staged_by: deploymentId.nullable().default(null),
-  /** The run before the live one, still up for `keep_warm`, and until when. */
+  /** The previous live run, still up for `keep_warm`, and until when. */
   warm: z.object({ run: runId, until: z.iso.datetime() }).nullable(),
   previous: releaseId.nullable(),
   urls: z.array(z.string()),
   held: z.string().optional(),
   /** Absent while the site is open. */
   maintenance: maintenanceView.optional(),
-  /** Why nothing is known of the instances' processes: supervisord does not answer. */
+  /** Set if supervisord does not answer, so that nothing is known of the instances' processes. */
   problem: z.string().optional(),
   instances: z.array(instanceView),
   releases: z.array(releaseView),
@@ -65,14 +65,14 @@ export const appView = z.object({
 });
 export type AppView = z.output<typeof appView>;
 
-/** What a release holds, file by file: nothing of its configuration, since its environment may be in there. */
+/** The files of a release, without its configuration, which may contain its environment. */
 export interface FilesView {
   release: string;
   /** The digest of its manifest. */
   digest: string;
   files: ManifestFile[];
 }
-/** The thousands of files are only compared with, so their shape is enough, and they need not be copied. */
+/** Thousands of files are only compared, so a look at their shape is enough, and they are not copied. */
 export const filesView = z.object({
   release: releaseId,
   digest,

@@ -13,7 +13,7 @@ export type Outcome = z.output<typeof outcome>;
 export const deploymentKind = z.enum(["deploy", "activate", "redeploy", "rollback"]);
 export type DeploymentKind = z.output<typeof deploymentKind>;
 
-/** Who holds a deployment: what the token said, or the local operator. */
+/** Who began a deployment: what the token says, or the local operator. */
 export const actor = z.object({
   subject: z.string(),
   repository: z.string().optional(),
@@ -27,19 +27,19 @@ export const deploymentView = z.object({
   id: deploymentId,
   app: appName,
   kind: deploymentKind,
-  /** Absent until a deploy's manifest was read. */
+  /** Absent until the manifest of a deploy has been read. */
   release: releaseId.optional(),
   state: reportedState,
   outcome,
   by: actor,
   started: z.iso.datetime(),
   finished: z.iso.datetime().optional(),
-  /** Of an activation: what part of the traffic the release was given, in percent. */
+  /** For an activation: the part of the traffic that the release was given, in percent. */
   weight: z.int().optional(),
   phases: z.array(phase),
   /** Requests still open on the old instances when they were stopped. */
   cut: z.int().optional(),
-  /** Requests that were open on the old instances when the traffic left them, and ended by themselves. */
+  /** Requests that were open on the old instances when the traffic left them, and that ended by themselves. */
   drained: z.int().optional(),
   failure: failure.optional(),
 });
@@ -49,7 +49,7 @@ const eventBase = { id: z.int().min(1), at: z.iso.datetime() };
 
 /** One line of a deployment's events. `id` counts from 1 without gaps, so that a follower can resume after any. */
 export const deploymentEvent = z.discriminatedUnion("type", [
-  /** A state was reached; `took` since the one before. */
+  /** A state was reached. `took`: since the previous state. */
   z.object({
     ...eventBase,
     type: z.literal("state"),
@@ -59,7 +59,7 @@ export const deploymentEvent = z.discriminatedUnion("type", [
   }),
   /** Output of pip, the release command or an instance. Untrusted text, without its newline. */
   z.object({ ...eventBase, type: z.literal("output"), source: z.string(), line: z.string() }),
-  /** Something worth a line for a person: what is being waited for, what was replaced. */
+  /** Something that a person should read: what the deployment waits for, what it replaced. */
   z.object({ ...eventBase, type: z.literal("notice"), message: z.string() }),
   /** The last event: how it ended. */
   z.object({ ...eventBase, type: z.literal("end"), deployment: deploymentView }),

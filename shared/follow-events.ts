@@ -19,8 +19,8 @@ export interface StreamFailure {
 }
 
 /**
- * A deployment's events, each once and in order, until the last. A stream that breaks is opened again after the event that
- * came last.
+ * A deployment's events, each once and in order, until the last. A stream that breaks is opened again after the event
+ * that came last.
  * @throws what `again` throws
  */
 export async function* followEvents(source: EventSource): AsyncGenerator<DeploymentEvent> {

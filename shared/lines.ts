@@ -8,8 +8,8 @@ export interface LineLimit {
 }
 
 /**
- * Makes lines of bytes as they come. A carriage return ends a line too: progress bars have no other end. Without a limit a
- * line may have any length.
+ * Makes lines of bytes as they come. A carriage return ends a line too: progress bars have no other end. Without a
+ * limit a line may have any length.
  */
 export class LineSplitter {
   readonly #onLine: (line: string) => void;

@@ -3,8 +3,8 @@ import { actor, outcome } from "./deployment-view.ts";
 import { appName, releaseId } from "./names.ts";
 
 /**
- * One line of the audit log. `begun` and `ended`: of a deployment; `done`: a call that is none; `refused`: a call that
- * changed nothing. A refused caller without a valid token has no name, and what it asked for is only its word.
+ * One line of the audit log. `begun` and `ended`: a deployment. `done`: a call that is no deployment. `refused`: a call
+ * that changed nothing. A refused caller without a valid token has no name, and what it asked for is unproven.
  */
 export const auditEntry = z.object({
   at: z.iso.datetime(),
@@ -17,18 +17,18 @@ export const auditEntry = z.object({
   release: z.string().optional(),
   weight: z.int().optional(),
   outcome: outcome.optional(),
-  /** Of the error with which it ended or was refused. */
+  /** The code of the error with which it ended or was refused. */
   code: z.string().optional(),
   /** Why a token was refused. */
   reason: z.string().optional(),
   /** Milliseconds from the deployment's beginning to its end. */
   took: z.number().optional(),
-  /** What the call's line in the agent's log has. */
+  /** The same as in the call's line in the agent's log. */
   reference: z.string().optional(),
 });
 export type AuditEntry = z.output<typeof auditEntry>;
 
-/** Answers that only the admin socket gives. `environmentView` holds the app's secrets. */
+/** Answers that only the admin socket gives. `environmentView` contains the app's secrets. */
 export const appsView = z.object({ apps: z.array(appName) });
 export const historyView = z.object({ entries: z.array(auditEntry) });
 export const logsView = z.object({ logs: z.array(z.object({ source: z.string(), text: z.string() })) });
@@ -40,7 +40,7 @@ export const environmentView = z.object({
   gid: z.int().optional(),
 });
 
-/** Whom an app trusts. Of a repository, ids that were learnt at `learnt` or that stand in the app's settings. */
+/** Whom an app trusts. A repository's ids were learnt at `learnt`, or come from the app's settings. */
 export const trustView = z.object({
   app: appName,
   trust: z.array(
@@ -66,6 +66,6 @@ export const trustView = z.object({
 });
 export type TrustView = z.output<typeof trustView>;
 
-/** What a repair did, in order; `held` where the app takes no deployments all the same. */
+/** What a repair did, in order. `held`: why the app still takes no deployments. */
 export const repairView = z.object({ app: appName, done: z.array(z.string()), held: z.string().optional() });
 export type RepairView = z.output<typeof repairView>;

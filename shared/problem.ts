@@ -1,7 +1,10 @@
 import { z } from "zod";
 import { CutoverError, type ErrorCode, errorCodes } from "./errors.ts";
 
-/** Why something failed, for a person. `code` is one of shared/errors.ts, kept open so that an older client reads a newer agent. */
+/**
+ * Why something failed, for a person. `code` is one of shared/errors.ts, kept open so that an older client reads a
+ * newer agent.
+ */
 export const failure = z.object({
   code: z.string(),
   detail: z.string(),
@@ -34,7 +37,10 @@ export function toProblem(error: CutoverError, status: number): Problem {
   return { type: "about:blank", title: errorCodes[error.code], status, ...toFailure(error) };
 }
 
-/** The error again at the caller's side. A code that this version does not know becomes `internal` and stays in the message. */
+/**
+ * The error again at the caller's side. A code that this version does not know becomes `internal` and stays in the
+ * message.
+ */
 export function fromProblem({ code, detail, unchanged, fix, evidence }: Failure): CutoverError {
   const parts = {
     ...(unchanged !== undefined && { unchanged }),

@@ -10,7 +10,10 @@ export * from "./deployment-view.ts";
 export * from "./operator-views.ts";
 export * from "./problem.ts";
 
-/** What the agent and its callers say to each other. Times are ISO 8601 in UTC, durations milliseconds unless a name says otherwise. */
+/**
+ * What the agent and its callers say to each other. Times are ISO 8601 in UTC, durations milliseconds unless a name
+ * says otherwise.
+ */
 export const protocolVersion = 1;
 
 /** How long one call may wait for another deployment of the app, or for a deployment's end. */
@@ -34,13 +37,18 @@ const health = z.object({
   protocol: z.int(),
 });
 
-/** Every call of the HTTP interface, for the agent, the Action and the command line. An error is answered with a `problem`. */
+/**
+ * Every call of the HTTP interface, for the agent, the Action and the command line. An error is answered with a
+ * `problem`.
+ */
 export const calls = {
   health: { method: "GET", path: "/healthz", who: "anyone", answer: health },
   /** For Prometheus. On the network only if agent.yml says so. */
   metrics: { method: "GET", path: "/metrics", who: "anyone", answer: z.string() },
 
-  /** Brings a bundle. The answer comes when it is verified and unpacked; the same bundle again gets the same deployment. */
+  /**
+   * Brings a bundle. The answer comes when it is verified and unpacked; the same bundle again gets the same deployment.
+   */
   deploy: {
     method: "POST",
     path: "/v1/apps/:app/releases",
@@ -77,7 +85,10 @@ export const calls = {
     body: z.strictObject({ release: releaseId.optional() }),
     answer: accepted,
   },
-  /** Goes back to the last good release. `from`: only while that release is live, so that nobody goes back further than that. */
+  /**
+   * Goes back to the last good release. `from`: only while that release is live, so that nobody goes back further than
+   * that.
+   */
   rollback: {
     method: "POST",
     path: "/v1/apps/:app/rollback",

@@ -1,8 +1,8 @@
 const batchSize = 1024 * 1024;
 
 /**
- * Gathers small pieces into large ones. Each write to the compressor costs a turn of the thread pool, and a buffer for
- * each small file costs the garbage collector more than reading it: files are read straight into the batch.
+ * Gathers small pieces into large ones. Each write to the compressor costs a round through the thread pool, and a
+ * buffer for each small file costs the garbage collector more than reading the file. So files are read into the batch.
  */
 export class Batch {
   #buffer = Buffer.allocUnsafe(batchSize);
@@ -17,7 +17,7 @@ export class Batch {
     }
   }
 
-  /** Lets `read` write into the rest of the batch. @returns what it wrote; valid until the generator is resumed */
+  /** Lets `read` write into the rest of the batch. @returns what it wrote, valid until the generator is resumed */
   *fill(read: (into: Buffer) => number): Generator<Buffer, Buffer> {
     if (this.#used === batchSize) yield* this.flush();
     const start = this.#used;

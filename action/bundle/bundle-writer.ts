@@ -13,7 +13,7 @@ import { openFile, type ReadFile, stampOf } from "./read-files.ts";
 export interface BundleRequest {
   /** manifest.json. */
   manifest: Buffer;
-  /** In the manifest's order: all of its files, or those that a thin bundle's base lacks. */
+  /** In the manifest's order: all of its files, or those that the base of a thin bundle lacks. */
   files: ReadFile[];
   path: string;
   signal: AbortSignal;
@@ -21,7 +21,7 @@ export interface BundleRequest {
 
 /**
  * Writes a bundle: manifest.json, then files in its order, as a tar in zstd. The same manifest and files give the same
- * bytes. What a failure has written is removed.
+ * bytes. After a failure nothing is left on the disk.
  * @throws CutoverError file_changed, naming the file; path_not_allowed
  */
 export async function writeBundle({ manifest, files, path, signal }: BundleRequest): Promise<void> {
@@ -59,7 +59,7 @@ const printableAscii = /^[ -~]+$/;
 
 /**
  * The header of a regular file: ustar with fixed time and owner, so that the same file gives the same bytes. A path
- * that ustar cannot hold comes before it in a pax header.
+ * that does not fit into ustar comes before it in a pax header.
  */
 function entryHeader(path: string, size: number, mode: 0o644 | 0o755): Buffer[] {
   const facts = { path, size, mode, type: "File", uid: 0, gid: 0, mtime: new Date(0) } as const;
@@ -67,7 +67,7 @@ function entryHeader(path: string, size: number, mode: 0o644 | 0o755): Buffer[] 
   const block = Buffer.alloc(512);
   const needsPax = header.encode(block) || !printableAscii.test(path);
   if (!needsPax) return [block];
-  // Its path alone: that is all that the agent takes there.
+  // The path alone: the agent accepts nothing else there.
   return [new Pax({ path }).encode(), block];
 }
 
@@ -77,7 +77,7 @@ function padding(size: number): Buffer {
   return rest === 0 ? noPadding : Buffer.alloc(512 - rest);
 }
 
-/** What the token signs is what is sent, or nothing is: a file that was touched since it was hashed is hashed again. */
+/** Only what the token signs may be sent. So a file that was touched after it was hashed is hashed again. */
 function* addContent(batch: Batch, file: ReadFile): Generator<Buffer> {
   try {
     const untouched = stampOf(file.source) === file.stamp;
@@ -110,7 +110,7 @@ function changed(path: string): CutoverError {
   });
 }
 
-/** What reading a file threw. One that was there a moment ago and is gone has changed. */
+/** Explains what reading a file threw. A file that was there a moment ago and is missing now has changed. */
 export function unreadable(path: string, thrown: unknown): CutoverError {
   if (thrown instanceof CutoverError) return thrown;
   const { code, message } = thrown as NodeJS.ErrnoException;

@@ -9,7 +9,7 @@ export interface Archive {
   path: string;
   /** The release over which it is thin; undefined when it is whole. */
   base: string | undefined;
-  /** How many files it holds. */
+  /** How many files it contains. */
   files: number;
 }
 
@@ -23,7 +23,7 @@ export interface BundleParts {
 }
 
 /**
- * What a job sends: one manifest, which is what tokens are signed for, in as many archives as its hosts need. Each is
+ * What a job sends: one manifest, whose digest the tokens name, in as many archives as the hosts need. An archive is
  * written when the first host asks for it.
  */
 export class Bundle {
@@ -41,7 +41,7 @@ export class Bundle {
   }
 
   /**
-   * For a host that has the files of `base`, or for any host.
+   * The archive for a host that has the files of `base`, or the one for any host.
    * @throws CutoverError file_changed, path_not_allowed
    */
   archive(base?: FilesView): Promise<Archive> {
@@ -55,7 +55,7 @@ export class Bundle {
     const { manifest, files, directory, signal, onPacked } = this.#parts;
     const leftOut = leftOutOver(base?.files ?? []);
     const sent = files.filter((file) => !leftOut(file));
-    // Of two hosts with nothing in common with the project, one archive will do.
+    // Hosts that have nothing of the project share the whole archive.
     if (base !== undefined && sent.length === files.length) return this.archive();
     const thin = base === undefined ? "" : `.thin-${base.digest.slice("sha256:".length).slice(0, 12)}`;
     const path = join(directory, `cutover-${manifest.app}-${manifest.release}${thin}.tar.zst`);

@@ -22,7 +22,7 @@ export function listFiles(config: Config, directory: string, wheels: PackFile[])
   return [...listProject(config, directory), ...staticFiles(config, directory), ...wheels];
 }
 
-/** The project's own files, which can be read while others are still being collected. */
+/** The project's own files. They can be read while static files are still being collected. */
 export function listProject(config: Config, directory: string): PackFile[] {
   const exclude = [...alwaysExcluded, ...config.exclude, ...collectedFolders(config)];
   return walkFiles({ root: directory, directory, area: "app", exclude });
@@ -30,7 +30,7 @@ export function listProject(config: Config, directory: string): PackFile[] {
 
 /**
  * Reads what will be packed, in the bundle's order.
- * @param known files that were read before, while static files were collected
+ * @param known files that were read before; they are read again only if they changed
  * @throws CutoverError file_changed, path_not_allowed
  */
 export function readForBundle(files: PackFile[], known: ReadFile[] = []): ReadFile[] {
@@ -41,7 +41,7 @@ export function readForBundle(files: PackFile[], known: ReadFile[] = []): ReadFi
   );
 }
 
-/** Writes down what the bundle holds. */
+/** Describes what the bundle contains. */
 export function makeManifest({ config, files, made, repository, commit }: ManifestRequest): Manifest {
   const described = files.map(({ path, mode, size, sha256 }) => ({ path, mode, size, sha256 }));
   const content = createHash("sha256")
@@ -50,7 +50,7 @@ export function makeManifest({ config, files, made, repository, commit }: Manife
   return {
     format: 1,
     app: config.app,
-    // Without a commit the content stands in.
+    // Without a commit, a hash of the content takes its place.
     release: newReleaseId(made, commit === "" ? content : commit),
     repository,
     commit,
@@ -62,7 +62,7 @@ export function makeManifest({ config, files, made, repository, commit }: Manife
 
 const commitPattern = /^[0-9a-f]{40}$/;
 
-/** The commit that is packed: GITHUB_SHA, or what git says of the project; empty where neither knows one. */
+/** The commit that is packed: GITHUB_SHA, or what git says of the project; empty if neither knows one. */
 export async function findCommit(directory: string, env: NodeJS.ProcessEnv): Promise<string> {
   if (commitPattern.test(env.GITHUB_SHA ?? "")) return env.GITHUB_SHA ?? "";
   try {
@@ -70,12 +70,12 @@ export async function findCommit(directory: string, env: NodeJS.ProcessEnv): Pro
     const { exitCode, stdout } = await getExecOutput("git", ["rev-parse", "--verify", "HEAD"], options);
     return exitCode === 0 && commitPattern.test(stdout.trim()) ? stdout.trim() : "";
   } catch {
-    // No git on this runner: the manifest's own hash stands in.
+    // There is no git on this runner.
     return "";
   }
 }
 
-/** When the release is made: SOURCE_DATE_EPOCH (seconds), for builds that must come out the same, or now. */
+/** When the release is made: SOURCE_DATE_EPOCH (seconds) if it is set, for reproducible builds, or now. */
 export function releaseTime(env: NodeJS.ProcessEnv, now: number): Date {
   const epoch = env.SOURCE_DATE_EPOCH ?? "";
   return new Date(/^\d{1,12}$/.test(epoch) ? Number(epoch) * 1000 : now);

@@ -57,7 +57,10 @@ async function collectWhileReading(job: Job, config: Config, wheels?: VendoredWh
   });
 }
 
-/** A file that cannot be read now, since the command is changing it, is read after the command. Only then is it an error. */
+/**
+ * A file that cannot be read now, since the command is changing it, is read after the command. Only then is it an
+ * error.
+ */
 function readEarly(config: Config, directory: string, wheels: PackFile[]): ReadFile[] {
   try {
     const kept = config.static.every(({ from }) => existsSync(join(directory, from)));

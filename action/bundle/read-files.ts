@@ -8,21 +8,21 @@ import type { PackFile } from "../project/walk.ts";
 export interface ReadFile extends PackFile {
   size: number;
   sha256: string;
-  /** Changes whenever the file is written to or replaced. */
+  /** Changes whenever the file is written or replaced. */
   stamp: string;
-  /** Its content, where there was room to keep it: then packing need not open it again. */
+  /** Its content, if there was room to keep it: then packing need not open the file again. */
   bytes: Buffer | undefined;
 }
 
-/** Content that is kept between manifest and packing: a usual project as a whole, and of a huge one a part. */
+/** How much content is kept in memory from hashing to packing: all of a usual project, a part of a huge one. */
 const keptBytes = 64 * 1024 * 1024;
 const scratchBytes = 1024 * 1024;
 
 /**
- * Reads and hashes files. Synchronous, like the walk: 3,000 small files take a tenth of a second, and the promises took
- * seven times as long.
- * @param known files that were read before: those that did not change since are not read again
- * @throws what reading throws, after `onError` had its say
+ * Reads and hashes files. Synchronous, like the walk: 3,000 small files take a tenth of a second, and with promises
+ * they took seven times as long.
+ * @param known files that were read before; those that did not change are not read again
+ * @throws what `onError` makes of what reading threw
  */
 export function readFiles(
   files: PackFile[],
@@ -48,7 +48,7 @@ export function readFiles(
 function tooLarge(path: string): CutoverError {
   return new CutoverError("path_not_allowed", `${path} has 8 GiB or more.`, {
     unchanged: "Nothing was sent.",
-    fix: "Leave it out with `exclude` in cutover.yml, and bring it to the host in another way.",
+    fix: "Leave it out with `exclude` in cutover.yml, and bring it to the host another way.",
   });
 }
 
@@ -88,11 +88,11 @@ function stamp({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
 
 export interface OpenedFile extends Disposable {
   stats(): BigIntStats;
-  /** Reads on, at most as much as fits. @returns the count; 0 at the end */
+  /** Reads on, at most as much as fits. @returns the number of bytes; 0 at the end */
   read(into: Buffer): number;
 }
 
-/** The walk has resolved symlinks, so a link that is here now was put here since, and is not followed. */
+/** The walk has resolved all symlinks. A symlink that is here now was put here later, and is not followed. */
 export function openFile(path: string): OpenedFile {
   const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   return {

@@ -21,19 +21,19 @@ import { explain, isAway, isPassing, lost, neverArrived, Refusal } from "./agent
 import { type CallBody, call, type HttpCall, readText } from "./http.ts";
 
 export interface ClientTiming {
-  /** How often a call that may be repeated is repeated, with twice the time before each, up to `longestDelayMs`. */
+  /** How often a call is repeated, if it may be. Each pause is twice as long as the last, up to `longestDelayMs`. */
   retries: number;
-  /** The same with an agent that has answered before: one that is being upgraded needs 10 s to end, and then starts again. */
+  /** The same for an agent that has answered before: during an upgrade it takes 10 s to end, and then starts again. */
   retriesWhenKnown: number;
   firstDelayMs: number;
   longestDelayMs: number;
   /** How long an answer to a short call may take. */
   answerMs: number;
-  /** How long an agent may be silent when it is asked for the files of a release. */
+  /** How long an agent may take to answer with the files of a release. */
   filesMs: number;
-  /** How long a silent stream of events is trusted. */
+  /** How long a stream of events may be silent before it counts as broken. */
   eventsIdleMs: number;
-  /** How long a follower looks for an agent that it has lost. */
+  /** How long to look for an agent that has stopped sending events. */
   lostAfterMs: number;
 }
 
@@ -52,10 +52,13 @@ export interface Upload {
   app: string;
   archive: Pick<Archive, "path" | "base">;
   releaseCommand: boolean;
-  /** How long the host keeps the app for this deployment once it is staged, from the last time it is asked for. */
+  /**
+   * How long the host keeps the app for this deployment after it is staged, from the last time that somebody asked for
+   * it.
+   */
   leaseMs: number;
   waitMs: number;
-  /** Asked anew for each attempt: an agent takes a token once. */
+  /** Called for each attempt: an agent accepts a token only once. */
   token(): Promise<string>;
   onProgress(sent: number, size: number): void;
   signal: AbortSignal;
@@ -71,11 +74,11 @@ export interface Command<C extends CommandCall> {
   waitMs: number;
   token(): Promise<string>;
   signal: AbortSignal;
-  /** The same call again does no harm. */
+  /** It does no harm to send the same call twice. */
   repeatable: boolean;
 }
 
-/** One agent, by the address that the workflow gave. Every method throws CutoverError. */
+/** One agent, at the address that the workflow gave. Every method throws CutoverError. */
 export class AgentClient {
   /** The authority of the address: the host in a token's audience, and the name in the log. */
   readonly host: string;
@@ -84,13 +87,13 @@ export class AgentClient {
   #known = false;
 
   constructor(url: URL, timing: ClientTiming = usualTiming) {
-    // Behind a proxy the agent may lie below a path.
+    // Behind a proxy, the agent may be below a path.
     this.#url = url.href.replace(/\/+$/, "");
     this.host = url.host;
     this.#timing = timing;
   }
 
-  /** Makes sure that an agent answers that speaks as this Action does. @throws agent_unreachable, agent_incompatible */
+  /** Makes sure that an agent answers and speaks the same protocol. @throws agent_unreachable, agent_incompatible */
   async check(signal: AbortSignal): Promise<void> {
     const answer = await this.#retry(signal, isPassing, () =>
       this.#text({ method: "GET", path: calls.health.path, signal }),
@@ -109,7 +112,7 @@ export class AgentClient {
     });
   }
 
-  /** Sends a bundle, to be staged. Repeated where the connection broke: the agent knows a bundle that it has. */
+  /** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
   async upload({
     app,
     archive,
@@ -139,19 +142,19 @@ export class AgentClient {
     return this.#post(path, { body, token, signal, waitMs, repeat: isPassing });
   }
 
-  /** A command without a bundle, which goes on after the answer. */
+  /** Begins a deployment without a bundle. It goes on after the answer. */
   async command<C extends CommandCall>(command: Command<C>): Promise<Accepted> {
     const { call, names, body, waitMs, token, signal, repeatable } = command;
     const text = JSON.stringify(body);
     const repeat = repeatable ? isPassing : neverArrived;
-    // Each of the three has this query.
+    // All three calls have this query.
     const query = { wait: seconds(waitMs) } as QueryOf<C>;
     return this.#post(pathOf(call, names, query), { body: { kind: "json", text }, token, signal, waitMs, repeat });
   }
 
   /** Undoes a deployment that has not cut over. @throws already_cut_over */
   async abort(deployment: string, token: () => Promise<string>, signal: AbortSignal): Promise<DeploymentView> {
-    // A host that is away is not waited for: there the deployment's lease ends.
+    // An unreachable host is not waited for: the deployment's lease ends there by itself.
     const repeat = (thrown: unknown) => isPassing(thrown) && !isAway(thrown);
     return this.#retry(signal, repeat, async () => {
       const headers = await bearer(token);
@@ -161,7 +164,7 @@ export class AgentClient {
     });
   }
 
-  /** How a deployment stands; asking keeps the app leased to it. */
+  /** The state of a deployment. Asking also renews its lease. */
   async deployment(id: string, signal: AbortSignal): Promise<DeploymentView> {
     const path = pathOf(calls.deployment, { id });
     return this.#retry(signal, isPassing, async () =>
@@ -169,7 +172,7 @@ export class AgentClient {
     );
   }
 
-  /** How an app stands on this host. */
+  /** The state of the app on this host. */
   async app(app: string, token: () => Promise<string>, signal: AbortSignal): Promise<AppView> {
     return this.#retry(signal, isPassing, async () => {
       const headers = await bearer(token);
@@ -178,7 +181,7 @@ export class AgentClient {
     });
   }
 
-  /** The files of the release that this host has live. Asked once, with little patience: the job can do without. */
+  /** The files of the release that this host has live. Asked once and with a short limit: the job can do without it. */
   async liveFiles(app: string, token: () => Promise<string>, signal: AbortSignal): Promise<FilesView> {
     try {
       const headers = await bearer(token);
@@ -191,7 +194,7 @@ export class AgentClient {
     }
   }
 
-  /** A deployment's events to their end, over as many connections as it takes. */
+  /** A deployment's events until its end, over as many connections as that needs. */
   events(deployment: string, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
     const { firstDelayMs, longestDelayMs, lostAfterMs, eventsIdleMs } = this.#timing;
     const open = (after: number) => {
@@ -213,7 +216,7 @@ export class AgentClient {
     const { body, token, signal, waitMs, repeat } = options;
     return this.#retry(signal, repeat, async () => {
       const headers = await bearer(token);
-      // The answer comes when the bundle is unpacked, or when the app is free.
+      // The answer comes only when the bundle is unpacked or the app is free.
       const idleMs = waitMs + 5 * this.#timing.answerMs;
       return this.#parse(
         calls.deploy.answer,

@@ -3,10 +3,10 @@ import { parseJson } from "../../shared/plain-json.ts";
 import { fromProblem } from "../../shared/problem.ts";
 import { type Failure, failure } from "../../shared/protocol.ts";
 
-/** An answer other than the one that was asked for, before it is known whether trying again may help. */
+/** An answer with an error status, before it is known whether another attempt may help. */
 export class Refusal extends Error {
   readonly status: number;
-  /** undefined when it was no problem document: then it came from a proxy rather than from the agent. */
+  /** undefined if it was not a problem document. Then it came from a proxy and not from the agent. */
   readonly problem: Failure | undefined;
 
   constructor(status: number, text: string) {
@@ -16,7 +16,7 @@ export class Refusal extends Error {
   }
 }
 
-/** The agent is between two starts, or a proxy before it has lost it. */
+/** The agent is restarting, or a proxy in front of it does not reach it at the moment. */
 export function isPassing(thrown: unknown): boolean {
   if (!(thrown instanceof Refusal)) return isNetworkFault(thrown) && !isTlsFault(thrown);
   if (thrown.problem !== undefined) return isNotNow(thrown.problem);
@@ -29,12 +29,12 @@ export function neverArrived(thrown: unknown): boolean {
   return ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
 }
 
-/** The whole host is away, not only the agent: another attempt helps less, and other hosts may be waiting. */
+/** The whole host is unreachable, not only the agent. Another attempt helps less, and other hosts may be waiting. */
 export function isAway(thrown: unknown): boolean {
   return ["EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
 }
 
-/** Refused before anything of the call was looked at. */
+/** The agent refused before it looked at the call. */
 function isNotNow({ code }: Failure): boolean {
   return code === "agent_stopping" || code === "too_many_calls";
 }
@@ -51,7 +51,7 @@ function codeOf(thrown: unknown): string {
   return (thrown as NodeJS.ErrnoException | null)?.code ?? "";
 }
 
-/** Whatever a call threw, as an error for a person. */
+/** Turns whatever a call threw into an error for a person. */
 export function explain(thrown: unknown, host: string): CutoverError {
   if (thrown instanceof CutoverError) return thrown;
   if (thrown instanceof Refusal) return explainRefusal(thrown, host);
@@ -69,17 +69,13 @@ export function explain(thrown: unknown, host: string): CutoverError {
   });
 }
 
-/** An agent that answered nothing for too long while its deployment was followed. */
+/** The agent was silent for too long during a deployment. */
 export function lost(host: string, cause: unknown): CutoverError {
-  return new CutoverError(
-    "agent_unreachable",
-    `The agent at ${host} stopped answering in the middle of the deployment.`,
-    {
-      unchanged: "The host goes on serving: the agent finishes or undoes the deployment by itself when it is back.",
-      fix: "Look at the agent's log on the host (`journalctl -u cutover-agent`), then at `cutover status`, and run this again.",
-      cause,
-    },
-  );
+  return new CutoverError("agent_unreachable", `The agent at ${host} stopped answering during the deployment.`, {
+    unchanged: "The host goes on serving. When the agent is back, it finishes or undoes the deployment by itself.",
+    fix: "Look at the agent's log on the host (`journalctl -u cutover-agent`), then at `cutover status`, and run this again.",
+    cause,
+  });
 }
 
 function explainRefusal({ status, problem }: Refusal, host: string): CutoverError {
@@ -90,7 +86,7 @@ function explainRefusal({ status, problem }: Refusal, host: string): CutoverErro
     unchanged: "Nothing was changed on this host by this call.",
     fix: lost
       ? "Check that cutover-agent runs behind the proxy that answers at this address."
-      : "Check the address, and the proxy before the agent if there is one: it must pass /healthz and /v1/ on as they are.",
+      : "Check the address, and the proxy in front of the agent if there is one: it must pass on /healthz and /v1/ unchanged.",
   });
 }
 

@@ -15,31 +15,31 @@ export interface HttpCall {
   url: URL;
   headers?: Record<string, string>;
   body?: CallBody;
-  /** How long nothing may come over the connection. */
+  /** How long the connection may be silent. */
   idleMs: number;
   signal: AbortSignal;
 }
 
-/** A text, or a file that is sent only once the server has asked for it with 100 Continue. */
+/** A text, or a file that is sent only after the server has asked for it with 100 Continue. */
 export type CallBody = { kind: "json"; text: string } | FileBody;
 
 interface FileBody {
   kind: "file";
   path: string;
   size: number;
-  /** Without an answer by then the file is sent all the same: not every proxy passes 100 Continue on. */
+  /** After this time the file is sent without an answer: not every proxy passes on 100 Continue. */
   continueMs: number;
   onProgress(sent: number): void;
 }
 
 /**
- * One request with node's own client, which can wait for 100 Continue; the agent comes from @actions/http-client, so
- * that https_proxy and no_proxy count.
+ * Sends one request with Node's own client, which can wait for 100 Continue. Its agent comes from @actions/http-client,
+ * so that https_proxy and no_proxy are respected.
  */
 export async function call({ method, url, headers = {}, body, idleMs, signal }: HttpCall): Promise<IncomingMessage> {
   signal.throwIfAborted();
   const agent: Agent = new HttpClient("cutover", [], { keepAlive: false }).getAgent(url.href);
-  // A connection that was kept open may be closed by the other side just when a command is sent over it.
+  // The other side may close a kept connection just when a command is sent over it.
   const all = { connection: "close", ...headers, ...bodyHeaders(body) };
   const options: RequestOptions = { method, agent, signal, headers: all };
   const request = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, options);
@@ -61,7 +61,10 @@ export async function call({ method, url, headers = {}, body, idleMs, signal }: 
   }
 }
 
-/** Three attempts of the kernel's, the last after three seconds. A host that is cut off answers none; it would make dozens. */
+/**
+ * Three attempts of the kernel, the last after three seconds. Without this limit it would make dozens to an unreachable
+ * host.
+ */
 const connectMs = 5000;
 
 function limitConnecting(request: ClientRequest): void {
@@ -74,7 +77,7 @@ function limitConnecting(request: ClientRequest): void {
 }
 
 class ConnectError extends Error {
-  /** As when the network itself says so. */
+  /** The code with which the kernel reports it. */
   readonly code = "EHOSTUNREACH";
   constructor() {
     super(`no connection within ${connectMs / 1000} s`);
@@ -117,7 +120,7 @@ function continued(request: ClientRequest, answer: Promise<unknown>, ms: number)
   });
 }
 
-/** Stops as soon as there is an answer: one that comes early refuses the rest. */
+/** Stops as soon as there is an answer: an early answer is a refusal. */
 async function sendFile(request: ClientRequest, answer: Promise<IncomingMessage>, body: FileBody, signal: AbortSignal) {
   request.flushHeaders();
   if (!(await continued(request, answer, body.continueMs)))
@@ -137,7 +140,7 @@ async function sendFile(request: ClientRequest, answer: Promise<IncomingMessage>
   request.end();
 }
 
-/** A whole answer's text, refused above a limit that no answer of an agent reaches. */
+/** The text of an answer, cut off above a limit that no answer of an agent reaches. */
 export async function readText(answer: IncomingMessage, limit = 4 * 1024 * 1024): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;

@@ -5,7 +5,7 @@ import type { HostDeploy } from "./host-deploy.ts";
 
 export interface CanaryRequest {
   release: string;
-  /** Those below 100. */
+  /** The steps below 100. */
   steps: CanaryStep[];
   /** Called after each step's time; throws if the release must not have more. */
   check(weight: number): Promise<void>;
@@ -16,8 +16,8 @@ export interface CanaryRequest {
 const lookEveryMs = 5000;
 
 /**
- * Gives the staged release more and more of the traffic on all hosts. Each agent watches the health of its own canary; the
- * job asks all of them, every few seconds, whether theirs is still staged.
+ * Gives the staged release more and more of the traffic on all hosts. Each agent watches the health of its own canary;
+ * the job asks all of them, every few seconds, whether theirs is still staged.
  * @throws CutoverError canary_failed and what `check` throws
  */
 export async function raiseCanary(

@@ -26,13 +26,16 @@ export interface Activation {
   finished: Promise<void>;
 }
 
-/** A revert, or an activation sent again after a lost answer, may have to wait until this job's own deployment has drained. */
+/**
+ * A revert, or an activation sent again after a lost answer, may have to wait until this job's own deployment has
+ * drained.
+ */
 const ownDeploymentMs = 120_000;
 
 /** What the job does on one host, step by step. Each step writes what happened into the host's report. */
 export class HostDeploy {
   readonly report: HostReport;
-  /** Its way to the bundle. */
+  /** How it gets the bundle. */
   readonly upload: HostUpload;
   readonly #app: HostApp;
   readonly #log: HostLog;
@@ -40,7 +43,7 @@ export class HostDeploy {
   readonly #progress: HostProgress;
   readonly #open: OpenDeployments;
   #lease: NodeJS.Timeout | undefined;
-  /** The end of the activation, whichever way it ended. */
+  /** Resolves when the activation has ended, also if it failed. */
   #finished: Promise<unknown> = Promise.resolve();
 
   constructor({ app, log, now }: HostDeployParts) {
@@ -84,7 +87,7 @@ export class HostDeploy {
     const { deployment } = await this.upload
       .send(bundle, { releaseCommand, leaseMs, signal })
       .catch((thrown: unknown) => {
-        // A refusal is an answer too. Only without any answer may something be left on the host.
+        // A refusal is an answer too. Something may be left on the host only if there was no answer.
         if (!signal.aborted && !isLost(thrown)) this.#open.unanswered = undefined;
         throw thrown;
       });
@@ -98,7 +101,7 @@ export class HostDeploy {
   #keepLease(deployment: string, leaseMs: number, signal: AbortSignal): void {
     if (leaseMs === 0) return;
     const renew = () => {
-      // An agent that does not answer now is asked again; one that never does fails the activation.
+      // If the agent does not answer now, the next renewal asks again; if it never does, the activation fails.
       this.#app.deployment(deployment, signal).catch(() => undefined);
     };
     this.#lease = setInterval(renew, leaseMs / 4).unref();
@@ -140,7 +143,10 @@ export class HostDeploy {
     });
   }
 
-  /** Makes sure that what this host has staged still is. @throws CutoverError canary_failed, with what the agent saw */
+  /**
+   * Makes sure that the release is still staged on this host. @throws CutoverError canary_failed, with what the agent
+   * saw
+   */
   async assertStaged(signal: AbortSignal): Promise<void> {
     const deployment = this.#open.staged;
     if (deployment === undefined) return;
@@ -165,12 +171,13 @@ export class HostDeploy {
     });
   }
 
-  /** Takes back an activation of this job. If that fails, it is a note: the job fails for what happened on another host. */
+  /** Takes back an activation of this job. A failure here is only a note: the job fails because of another host. */
   async revert(signal: AbortSignal): Promise<void> {
     const { release } = this.report;
     this.#log.line("goes back to the previous release");
     try {
-      // The agent does one deployment of an app at a time: this waits for the drain of the job's own, and ends its watch.
+      // The agent does one deployment of an app at a time. So this waits until the job's own has drained, and ends its
+      // watch.
       const from = release === undefined ? {} : { from: release };
       const deployment = this.#begun(await this.#app.rollback(signal, from, ownDeploymentMs));
       await this.#finished;
@@ -178,7 +185,7 @@ export class HostDeploy {
       await this.#toSuccess(deployment, signal);
       this.report.outcome = "rolled_back";
     } catch (thrown) {
-      // The host's own watch was faster.
+      // The host has gone back already, because of its own watch.
       if (thrown instanceof CutoverError && thrown.code === "not_live") return await this.#revertedItself();
       const reason = thrown instanceof CutoverError ? thrown.message : String(thrown);
       this.report.note = `${release} has the traffic: going back failed. ${reason}`;
@@ -189,7 +196,7 @@ export class HostDeploy {
 
   async #revertedItself(): Promise<void> {
     await this.#finished;
-    this.#log.line("has gone back by itself");
+    this.#log.line("went back by itself");
   }
 
   /** Undoes what this host has begun and not cut over, if there is anything. */
@@ -221,7 +228,7 @@ export class HostDeploy {
     return view;
   }
 
-  /** A failure is this host's own unless the job was stopped from outside. */
+  /** Records a failure as this host's own, unless the job was stopped from outside. */
   async #recorded<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     if (this.report.outcome === "not_started") this.report.outcome = "unknown";
     try {

@@ -3,7 +3,7 @@ import prettyMilliseconds from "pretty-ms";
 import type { ReportedState } from "../../shared/deployment-states.ts";
 import type { Log } from "../runner/log.ts";
 
-/** What is done on the way to each state, as a heading. */
+/** What the deployment does to reach each state, as a heading. */
 export const activities: Record<ReportedState, string> = {
   received: "receive",
   verified: "verify",
@@ -38,7 +38,7 @@ export class HostLog {
     this.#live = live;
   }
 
-  /** @param activity the phase that the line belongs to, for the heading of a group that is opened by it */
+  /** @param activity the phase that the line belongs to: the heading, if the line opens a group */
   output(activity: string, text: string): void {
     if (!this.#live) {
       this.#lines.push(text);
@@ -49,7 +49,7 @@ export class HostLog {
     this.#log.untrusted(text);
   }
 
-  /** How far an upload is; at most one line in two seconds, and one at the end. */
+  /** The progress of an upload: at most one line in two seconds, and one at the end. */
   progress(sent: number, size: number): void {
     const now = performance.now();
     if (now - this.#progressAt < progressEveryMs && sent < size) return;
@@ -80,7 +80,7 @@ export class HostLog {
     this.#log.line(`${this.#host}: ${text}`);
   }
 
-  /** Prints what a phase that did not end has left. */
+  /** Prints the lines of a phase that did not end. */
   flush(activity: string): void {
     if (this.#lines.length > 0) {
       this.#log.startGroup(`${this.#host}: ${activity} (not finished)`);

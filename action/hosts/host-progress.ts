@@ -19,17 +19,17 @@ export class HostProgress {
     this.#report = report;
   }
 
-  /** What lines of output belong to from now on. */
+  /** Says which activity the next lines of output belong to. */
   begin(activity: string): void {
     this.#activity = activity;
   }
 
-  /** Stands before the names of phases, such as `25 %: `, until it is empty again. */
+  /** Put in front of the names of phases, such as `25 %: `, until it is empty again. */
   set prefix(prefix: string) {
     this.#prefix = prefix;
   }
 
-  /** Output that has not been printed yet. */
+  /** Prints the output that has not been printed yet. */
   flush(): void {
     this.#log.flush(this.#activity);
   }
@@ -55,7 +55,7 @@ export class HostProgress {
       this.#show(event);
       if (event.type === "state") onState?.(event.state);
     }
-    throw new CutoverError("internal", `The events of ${this.#report.host} ended without an end.`);
+    throw new CutoverError("internal", `The events of ${this.#report.host} ended without their last event.`);
   }
 
   #show(event: Exclude<DeploymentEvent, { type: "end" }>): void {

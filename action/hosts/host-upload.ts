@@ -11,8 +11,8 @@ export interface SendOptions {
 }
 
 /**
- * How one host gets the bundle: without the files that it has in its live release, or whole. Whatever goes wrong with the
- * first is no reason to fail, since there is the second.
+ * How one host gets the bundle: without the files that are in its live release, or whole. If anything goes wrong with
+ * the first way, the second one is left.
  */
 export class HostUpload {
   readonly #app: HostApp;
@@ -25,7 +25,7 @@ export class HostUpload {
     this.#log = log;
   }
 
-  /** Asks for the files of the live release. The answer is waited for when the bundle is packed. */
+  /** Asks for the files of the live release. Only `archive` waits for the answer. */
   askForBase(signal: AbortSignal): void {
     this.#base = this.#app.liveFiles(signal).catch(asCutoverError);
   }
@@ -39,7 +39,7 @@ export class HostUpload {
     return bundle.archive();
   }
 
-  /** @throws CutoverError as the agent refuses it */
+  /** @throws CutoverError with the agent's refusal */
   async send(bundle: Bundle, options: SendOptions): Promise<Accepted> {
     const archive = await this.archive(bundle, options.signal);
     try {

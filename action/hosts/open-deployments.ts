@@ -8,7 +8,9 @@ import type { HostLog } from "./host-log.ts";
 export class OpenDeployments {
   /** The deployment that runs. */
   running: string | undefined;
-  /** The one that left the release staged. It has ended, but unlike an activation that has ended it can still be undone. */
+  /**
+   * The one that left the release staged. It has ended, but unlike an activation that has ended it can still be undone.
+   */
   staged: string | undefined;
   /** The release of an upload without an answer so far: the host may have a deployment of it. */
   unanswered: string | undefined;
@@ -45,8 +47,8 @@ export class OpenDeployments {
   }
 
   /**
-   * The deployment of an upload that got no answer. If the host has none, the lost connection has undone it, or it never
-   * began.
+   * The deployment of an upload that got no answer. If the host has none, the lost connection has undone it, or it
+   * never began.
    */
   async #findUnanswered(signal: AbortSignal): Promise<string | undefined> {
     if (this.unanswered === undefined) return undefined;

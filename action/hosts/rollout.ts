@@ -4,8 +4,8 @@ import type { Bundle } from "../bundle/bundle.ts";
 import type { HostDeploy } from "./host-deploy.ts";
 
 /**
- * The order in which hosts are done. Each function throws the first failure, when what it has begun elsewhere is undone;
- * the hosts' reports say how each came out.
+ * The order in which the hosts are done. Each function throws the first failure, after it has undone what it had begun
+ * on other hosts. The reports of the hosts say what happened on each.
  */
 
 export interface StageRequest {
@@ -16,14 +16,14 @@ export interface StageRequest {
 }
 
 export interface DeployRequest extends StageRequest {
-  /** Gives the staged release a part of the traffic first. What it throws takes all of it back. */
+  /** Gives the staged release a part of the traffic first. If it throws, all traffic goes back. */
   raise?: ((hosts: HostDeploy[]) => Promise<void>) | undefined;
 }
 
-/** Long enough for a host that is busy, short enough for whoever comes after a job that was killed. */
+/** Long enough for a busy host, short enough for the next job if this one is killed. */
 const leaseMs = 60_000;
 
-/** Everything staged everywhere, then the traffic moved host by host, in steps where there are some. */
+/** Stages the release on all hosts, then moves the traffic: first in steps if there are any, then host by host. */
 export async function deployAll(hosts: HostDeploy[], request: DeployRequest): Promise<void> {
   await stageAll(hosts, request, leaseMs);
   try {
@@ -37,7 +37,7 @@ export async function deployAll(hosts: HostDeploy[], request: DeployRequest): Pr
 
 /**
  * Makes the release ready on every host, or on none.
- * @param leaseMs how long each host keeps the app for this job's activation, renewed while the job goes on; 0 for none
+ * @param leaseMs how long each host keeps the app for this job's activation; renewed while the job runs; 0 for no lease
  */
 export async function stageAll(hosts: HostDeploy[], request: StageRequest, leaseMs = 0): Promise<void> {
   const { bundle, releaseCommand, signal } = request;
@@ -70,8 +70,8 @@ export async function stageAll(hosts: HostDeploy[], request: StageRequest, lease
 }
 
 /**
- * Moves the traffic host by host. If one fails, those before it go back and those after it are aborted; also when it
- * fails after that, while its host watches it.
+ * Moves the traffic host by host. If one fails, the hosts before it go back and the hosts after it are aborted. The
+ * same happens if a host's own watch fails later.
  */
 export async function activateAll(hosts: HostDeploy[], release: string, signal: AbortSignal): Promise<void> {
   const done: HostDeploy[] = [];
@@ -81,7 +81,7 @@ export async function activateAll(hosts: HostDeploy[], release: string, signal: 
     for (const host of hosts) {
       if (unwell !== undefined) throw unwell;
       const { finished } = await host.activate(release, signal);
-      // Looked at below; until then it must not count as unhandled.
+      // It is awaited below. Until then it must not count as unhandled.
       finished.catch((thrown: unknown) => {
         if (failedWatch(thrown)) unwell ??= thrown;
       });
@@ -90,7 +90,7 @@ export async function activateAll(hosts: HostDeploy[], release: string, signal: 
     }
     await Promise.all(finishing.map((finished) => finished.catch(throwFailedWatch)));
   } catch (thrown) {
-    // After a cancel there is no time left to go back; what has cut over stays.
+    // A cancelled job has no time to go back. What has cut over stays.
     if (!signal.aborted) {
       const limit = AbortSignal.any([signal, AbortSignal.timeout(revertMs)]);
       const serving = done.filter(({ report }) => report.outcome !== "failed");
@@ -104,7 +104,7 @@ export async function activateAll(hosts: HostDeploy[], release: string, signal: 
   if (failed !== undefined) throw failed.reason;
 }
 
-/** The host has gone back by itself. After any other failure so late it serves the new release, as the others do. */
+/** The host went back by itself. After any other late failure it serves the new release, like the others. */
 function failedWatch(thrown: unknown): boolean {
   return thrown instanceof CutoverError && thrown.code === "watch_failed";
 }
@@ -113,7 +113,7 @@ function throwFailedWatch(thrown: unknown): void {
   if (failedWatch(thrown)) throw thrown;
 }
 
-/** One host after the other; the first failure leaves those after it as they are. */
+/** One host after the other. The first failure leaves the hosts after it as they are. */
 export async function oneByOne(hosts: HostDeploy[], each: (host: HostDeploy) => Promise<void>, signal: AbortSignal) {
   try {
     for (const host of hosts) await each(host);
@@ -124,7 +124,7 @@ export async function oneByOne(hosts: HostDeploy[], each: (host: HostDeploy) => 
 }
 
 const revertMs = 300_000;
-/** GitHub kills a cancelled job ten seconds after it has asked it to end. */
+/** GitHub kills a cancelled job ten seconds after it asks it to end. */
 const cancelledAbortMs = 7000;
 const failedAbortMs = 60_000;
 

@@ -13,14 +13,17 @@ type StaticEntry = Config["static"][number];
 export interface CollectContext {
   directory: string;
   env: NodeJS.ProcessEnv;
-  /** The build environment's programs, before those of PATH; undefined where there is none. */
+  /** The programs of the build environment, which come before PATH; undefined if there is none. */
   bin: string | undefined;
   exec: Exec;
   onLine(line: string): void;
   signal: AbortSignal;
 }
 
-/** Runs the `collect` commands, in the project, in their order. @throws CutoverError collect_failed */
+/**
+ * Runs the `collect` commands in the project, in their order. The first has started when this returns its promise.
+ * @throws CutoverError collect_failed
+ */
 export async function collectStatic(config: Config, context: CollectContext): Promise<void> {
   for (const entry of config.static) {
     if (entry.collect !== undefined) await collect(config, entry, entry.collect, context);
@@ -47,15 +50,15 @@ function failure(entry: StaticEntry, words: string[], what: string, output: stri
     `Collecting the files of ${entry.url} failed: ${words.join(" ")}. ${what}`,
     {
       unchanged: "Nothing was sent.",
-      fix: "Run the command in a fresh checkout. Secrets that the settings need at import time must have a default, or stand in `env` of this step.",
+      fix: "Run the command in a fresh checkout. Give secrets that the settings need at import time a default, or set them in `env` of this step.",
       evidence: output === "" ? [] : [{ source: words.join(" "), text: output }],
     },
   );
 }
 
 /**
- * The files of every static entry, at `static/<url path>/`. Where one entry's URL lies below another's, the longer one
- * has its files, as nginx would serve them.
+ * The files of every static entry, at `static/<url path>/`. If one entry's URL lies below another's, the
+ * longer one wins, as in nginx.
  * @throws CutoverError collect_failed, config_invalid, symlink_outside, path_not_allowed
  */
 export function staticFiles(config: Config, directory: string): PackFile[] {
@@ -72,7 +75,7 @@ export function staticFiles(config: Config, directory: string): PackFile[] {
   return [...files.values()];
 }
 
-/** Patterns that keep the collected folders out of app/: the agent puts a symlink to the static files there. */
+/** Patterns that keep the collected folders out of app/: the agent puts a symlink to the static files in their place. */
 export function collectedFolders(config: Config): string[] {
   return config.static.map((entry) => `/${staticFolder(config, entry).replace(/[\\*?[\]!# ]/g, "\\$&")}/`);
 }
@@ -83,7 +86,7 @@ function staticFolder(config: Config, entry: StaticEntry): string {
   throw configFault(
     `static.${config.static.indexOf(entry)}.from`,
     "it is the whole project",
-    "Name the folder that holds the static files alone.",
+    "Name the folder that contains the static files alone.",
   );
 }
 
@@ -95,7 +98,7 @@ function missingFolder(config: Config, entry: StaticEntry): CutoverError {
       "Correct it, or give the command that makes it as `collect`.",
     );
   }
-  return new CutoverError("collect_failed", `The command for ${entry.url} ended well but made no ${entry.from}.`, {
+  return new CutoverError("collect_failed", `The command for ${entry.url} succeeded but made no ${entry.from}.`, {
     unchanged: "Nothing was sent.",
     fix: "`from` must be the folder that the command writes to; for Django, STATIC_ROOT, relative to the project.",
   });

@@ -9,8 +9,8 @@ import { parseYamlFile } from "../../shared/yaml-file.ts";
 import { projectFiles } from "./project-files.ts";
 
 /**
- * Reads cutover.yml, with what it leaves out about its server filled in from the project.
- * @param onDetected gets one line about what was filled in
+ * Reads cutover.yml, and completes what it leaves out about its server from the project.
+ * @param onDetected gets one line about what was completed
  * @throws CutoverError config_not_found, config_not_yaml, config_invalid, kind_unknown
  */
 export async function readConfig(
@@ -24,7 +24,7 @@ export async function readConfig(
   } catch (cause) {
     throw new CutoverError("config_not_found", `There is no ${name} in ${directory}.`, {
       unchanged: "Nothing was sent.",
-      fix: "Check the inputs working-directory and config, and that actions/checkout ran before this step. The smallest file has `app` alone, where the project tells its server.",
+      fix: "Check the inputs working-directory and config, and that actions/checkout ran before this step. If the project's files show its server, a file with `app` alone is enough.",
       cause,
     });
   }
@@ -39,7 +39,7 @@ export async function readConfig(
     if (detection?.found) onDetected(describeDetection(detection));
     return config;
   } catch (thrown) {
-    // With other faults the missing kind is one line among them.
+    // Among other faults, the missing kind is one line of many.
     const alone = thrown instanceof CutoverError && thrown.code === faults.invalid && !thrown.message.includes("\n");
     if (alone && detection?.found === false) throw kindUnknown(name, detection);
     throw thrown;
@@ -48,12 +48,12 @@ export async function readConfig(
 
 const faults = { notYaml: "config_not_yaml", invalid: "config_invalid" } as const;
 
-/** A fault of cutover.yml that shows only beside the project. */
+/** A fault of cutover.yml that shows only when it is compared with the project. */
 export function configFault(key: string, message: string, fix: string): CutoverError {
   return new CutoverError("config_invalid", `cutover.yml: ${key}: ${message}`, { unchanged: "Nothing was sent.", fix });
 }
 
-/** Where visitors find the site, as far as cutover.yml says; empty when it names no domain. */
+/** The site's address for visitors, as far as cutover.yml says it; empty if it names no domain. */
 export function siteUrl(config: Config): string {
   const site = siteOf(config);
   const name = site.server_name?.find((each) => /^[a-z0-9]/.test(each));

@@ -7,7 +7,7 @@ import { projectFiles } from "./project-files.ts";
 import type { PackFile } from "./walk.ts";
 
 /**
- * Looks for what `server.app` names, before anything is built or sent.
+ * Looks for the application that `server.app` names, before anything is built or sent.
  * @throws CutoverError server_app_not_found
  */
 export function checkServerApp(config: Config, directory: string): void {
@@ -18,7 +18,7 @@ export function checkServerApp(config: Config, directory: string): void {
     case "module":
       throw new CutoverError(
         "server_app_not_found",
-        `server.app is ${missing.app}, but the project holds neither ${missing.candidates.join(" nor ")}.`,
+        `server.app is ${missing.app}, but the project has neither ${missing.candidates.join(" nor ")}.`,
         {
           unchanged: "Nothing was sent.",
           fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it.",
@@ -35,7 +35,7 @@ export function checkServerApp(config: Config, directory: string): void {
 }
 
 /**
- * The same question once the files to pack are known: `exclude` may have taken the module away.
+ * Asks again when the files to pack are known: `exclude` may have left the module out.
  * @throws CutoverError server_app_not_found
  */
 export function checkServerAppPacked(config: Config, directory: string, files: PackFile[]): void {
@@ -48,6 +48,6 @@ export function checkServerAppPacked(config: Config, directory: string, files: P
   if (candidates.some((path) => paths.has(`app/${path}`))) return;
   throw new CutoverError("server_app_not_found", `${candidates[0]}, which server.app names, is not packed.`, {
     unchanged: "Nothing was sent.",
-    fix: "Take it out of `exclude` in cutover.yml; names such as venv and .venv are left out unless taken back with `!venv`.",
+    fix: "Remove it from `exclude` in cutover.yml. Names such as venv and .venv are always left out, unless `exclude` has `!venv`.",
   });
 }

@@ -4,7 +4,7 @@ import ignore, { type Ignore } from "ignore";
 import { CutoverError } from "../../shared/errors.ts";
 import { manifestLimits, pathFault } from "../../shared/manifest.ts";
 
-/** A file of the bundle-to-be: where it goes, and the real path where it lies now. */
+/** A file for the bundle: its path there, and its real path now. */
 export interface PackFile {
   path: string;
   source: string;
@@ -30,9 +30,9 @@ export const alwaysExcluded = [
 ];
 
 export interface WalkOptions {
-  /** The project: no symlink may name anything outside of it. */
+  /** The project: no symlink may lead out of it. */
   root: string;
-  /** The directory, in the project, whose files are wanted. */
+  /** The directory in the project whose files are wanted. */
   directory: string;
   /** Where the files go in the bundle: `app`, or `static/static`. */
   area: string;
@@ -50,8 +50,8 @@ interface Walk {
 }
 
 /**
- * The files below a directory, symlinks replaced by what they name, modes made 0644 or 0755. Synchronous: for
- * thousands of small files that is several times faster than the promises, and nothing else runs meanwhile.
+ * The files below a directory, symlinks replaced by their targets, modes made 0644 or 0755. Synchronous: for
+ * thousands of small files that is several times faster than promises, and the job has nothing else to do meanwhile.
  * @throws CutoverError symlink_outside, path_not_allowed, naming up to ten places
  */
 export function walkFiles({ root, directory, area, exclude }: WalkOptions): PackFile[] {
@@ -80,14 +80,14 @@ function listed(what: string, places: string[]): string {
   return [`${what}:`, ...places.slice(0, 10), ...more].join("\n");
 }
 
-/** @param parents the real paths of the directories that are being walked: one of them again would be a cycle */
+/** @param parents the real paths of the directories above: meeting one of them again would be a cycle */
 function walkDirectory(walk: Walk, real: string, relative: string, parents: string[]): void {
   for (const entry of readdirSync(real, { withFileTypes: true })) {
     const path = relative === "" ? entry.name : `${relative}/${entry.name}`;
     if (entry.isSymbolicLink()) walkSymlink(walk, join(real, entry.name), path, parents);
     else if (entry.isDirectory()) enter(walk, join(real, entry.name), path, parents);
     else if (entry.isFile()) addFile(walk, join(real, entry.name), path);
-    // Sockets, pipes and devices hold nothing that could be packed.
+    // Sockets, pipes and devices have no content to pack.
   }
 }
 

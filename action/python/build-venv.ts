@@ -7,8 +7,8 @@ import type { Interpreter } from "./interpreter.ts";
 import type { VendoredWheels, WheelsContext } from "./wheels.ts";
 
 /**
- * An environment with the vendored wheels, for the commands that collect static files. It has no pip of its own (making
- * one takes seconds): the interpreter's pip installs into it.
+ * A virtual environment with the vendored wheels, for the commands that collect static files. It has no pip of its own,
+ * which would take seconds to install: the interpreter's pip installs into it.
  * @returns its `bin` directory @throws CutoverError wheels_failed
  */
 export async function buildVenv(
@@ -39,7 +39,7 @@ async function run(argv: string[], { directory, env, exec, onLine, signal }: Whe
   if (code === 0) return;
   throw new CutoverError("wheels_failed", "The environment for collecting static files could not be built.", {
     unchanged: "Nothing was sent.",
-    fix: "Read the message below. It takes Python's venv module and pip 22.3 or later: actions/setup-python has both.",
+    fix: "Read the message below. This needs Python's venv module and pip 22.3 or later: actions/setup-python has both.",
     evidence: [{ source: argv.slice(1, 3).join(" "), text: output }],
   });
 }

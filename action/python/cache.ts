@@ -2,14 +2,14 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** What is built once and used by later runs: below the project, so that actions/cache can carry it between jobs. */
+/** The directory for what later runs use again. It is in the project, so that actions/cache can keep it between jobs. */
 export const cacheDirectory = ".cutover";
 
 const marker = ".complete";
 
 /**
- * The directory with this key, built unless an earlier run has completed it. A build that was interrupted has no
- * marker, and is built again from nothing.
+ * Builds a directory, unless an earlier run has completed it. An interrupted build has no marker and starts again from
+ * nothing.
  */
 export async function cached(
   directory: string,
@@ -24,7 +24,7 @@ export async function cached(
   return { reused: false };
 }
 
-/** A directory in a repository must not be committed by accident. */
+/** Nobody must commit the directory by accident. */
 export async function hideFromGit(project: string): Promise<void> {
   const directory = join(project, cacheDirectory);
   await mkdir(directory, { recursive: true });

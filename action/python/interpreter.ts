@@ -22,7 +22,7 @@ export interface PythonContext {
 const question = "import os, sys; print('%d.%d' % sys.version_info[:2], os.uname().machine)";
 
 /**
- * The interpreter of the version that the configuration names, or, where the machine has none, `python3` of another
+ * The interpreter of the version that the configuration names. If the machine does not have it, `python3` of another
  * version, whose pip can still download wheels for it.
  * @throws CutoverError python_not_found
  */

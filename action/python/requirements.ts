@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
-/** What decides which wheels pip gets, as far as it can be read without running pip. */
+/** What decides which wheels pip gets, as far as one can read it without running pip. */
 export interface Requirements {
   /** A hash over the file, the files it includes, and the values of the variables that they use. */
   hash: string;
@@ -13,7 +13,7 @@ export interface Requirements {
 const include = /^\s*(?:-r|-c|--requirement|--constraint)[\s=]*["']?([^\s"'#]+)/;
 const localEntry = /^\s*(?:-e\b|--editable\b|\.{0,2}\/|\.(?:\[|\s|$)|file:|[^\s@:#]+\.(?:whl|zip|tar\.gz)\b)|@\s*file:/;
 
-/** Reads a requirements file with all that it includes; a file that is missing is left for pip to complain about. */
+/** Reads a requirements file and the files that it includes. A missing file is not an error here: pip will report it. */
 export function readRequirements(file: string, env: NodeJS.ProcessEnv): Requirements {
   const hash = createHash("sha256");
   let local = false;

@@ -20,9 +20,9 @@ export interface VendoredWheels {
   key: string;
   /** The version of Python that they are for. */
   version: string;
-  /** undefined when the machine has no interpreter of that version. */
+  /** undefined if the machine has no interpreter of that version. */
   interpreter: Interpreter | undefined;
-  /** Some of them run on no other version or machine. */
+  /** Some of them work only with this version or machine. */
   platformSpecific: boolean;
   reused: boolean;
 }
@@ -42,7 +42,7 @@ export function wheelsMode(config: Config, directory: string): "vendor" | "index
 }
 
 /**
- * The wheels of the requirements and of all that they need, from pip or from an earlier run with the same requirements.
+ * The wheels of the requirements and their dependencies, from pip or from an earlier run with the same requirements.
  * @throws CutoverError wheels_failed (evidence: pip's own message), python_not_found
  */
 export async function vendorWheels(config: Config, context: WheelsContext): Promise<VendoredWheels> {
@@ -85,7 +85,7 @@ async function runPip(config: Config, context: WheelsContext, python: Interprete
   });
 }
 
-/** `pip wheel` builds where it must; for another version of Python only what is there as a wheel can be had. */
+/** `pip wheel` builds if it must. For another version of Python pip can only download what exists as a wheel. */
 export function pipCommand(python: Interpreter, version: string, requirements: string, into: string): string[] {
   const pip = [python.program, "-m", "pip"];
   if (python.version === version) {

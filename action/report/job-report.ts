@@ -1,7 +1,7 @@
 import type { CutoverError } from "../../shared/errors.ts";
 import type { Command } from "../inputs.ts";
 
-/** A stretch of time of the job: a step of the Action itself, or a state that a host reached. Milliseconds. */
+/** One phase of the job: a step of the Action itself, or a state that a host reached. Times in milliseconds. */
 export interface Phase {
   name: string;
   start: number;
@@ -9,8 +9,8 @@ export interface Phase {
 }
 
 /**
- * How a host came out of the job. `staged`: ready, without traffic. `succeeded`: it serves what was asked for.
- * `rolled_back`: it had cut over and went back. `unknown`: the job ended before the host said.
+ * The outcome on one host. `staged`: ready, without traffic. `succeeded`: it serves what the job asked for.
+ * `rolled_back`: it had cut over and went back. `unknown`: the job ended before the host said how it went.
  */
 export type HostOutcome = "not_started" | "unknown" | "staged" | "succeeded" | "failed" | "aborted" | "rolled_back";
 
@@ -19,14 +19,14 @@ export interface HostReport {
   outcome: HostOutcome;
   release?: string;
   phases: Phase[];
-  /** Requests that were still open on the old instances when these were stopped. */
+  /** Requests that were still open on the old instances when they were stopped. */
   cut?: number;
   failure?: CutoverError;
-  /** What a person should know beside the outcome. */
+  /** What a person should know, apart from the outcome. */
   note?: string;
 }
 
-/** What is known of the job, filled as it goes, so that also a failed one can be reported. */
+/** What is known of the job. It is filled step by step, so that a failed job can be reported too. */
 export interface JobReport {
   command: Command;
   started: number;

@@ -3,16 +3,16 @@ import type { Log } from "../runner/log.ts";
 import { type HostReport, type JobReport, resultByHost } from "./job-report.ts";
 import { renderSummary } from "./summary.ts";
 
-/** Where the end of the job is written to, beside the log. */
+/** Where the result of the job goes, apart from the log. */
 export interface Publication {
   setOutput(name: string, value: string): void;
   writeSummary(text: string): Promise<void>;
 }
 
-/** Ten annotations of a kind are shown for a step; GitHub drops the rest. */
+/** GitHub shows ten annotations of a kind for a step and drops the rest. */
 const annotationsShown = 10;
 
-/** Writes outputs, annotations and summary, of a job that went well and of one that did not. */
+/** Writes the outputs, the last lines of the log and the summary, whether the job succeeded or failed. */
 export async function publish(report: JobReport, log: Log, to: Publication): Promise<void> {
   setOutputs(report, to);
   for (const host of report.hosts) closingLines(host, log);
@@ -32,14 +32,14 @@ export function setOutputs({ release, digest, bundle, url, hosts }: JobReport, t
   to.setOutput("result", JSON.stringify(resultByHost(hosts)));
 }
 
-/** One annotation for each host that failed, with cause and fix; what backs it is in the log. */
+/** One annotation for each failed host, with cause and fix. The evidence is in the log. */
 export function annotateFailures(report: JobReport, log: Log): void {
   for (const { host, failure } of failedHosts(report).slice(0, annotationsShown)) {
     if (failure !== undefined) log.annotate(`${host}: ${failure.code}`, sentences(failure));
   }
 }
 
-/** Hosts that have an annotation of their own, so that the job needs none beside. */
+/** Hosts that have an annotation of their own, so that the job needs no other. */
 export function failedHosts({ hosts }: JobReport): HostReport[] {
   return hosts.filter(({ failure }) => failure !== undefined);
 }

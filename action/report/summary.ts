@@ -18,7 +18,7 @@ const outcomeNames: Record<HostOutcome, string> = {
 };
 
 /**
- * The job summary, as Markdown with HTML in it. All that did not come from this file is escaped, and no HTML holds an
+ * The job summary, as Markdown with HTML in it. All text from elsewhere is escaped, and no HTML contains an
  * empty line, after which Markdown would begin again.
  */
 export function renderSummary(report: JobReport): string {
@@ -120,7 +120,7 @@ function short(text: string): string {
   return line.length > 500 ? `${line.slice(0, 500)} [...]` : line;
 }
 
-/** Also what Markdown and GitHub would make of a text: links, mentions, emphasis. */
+/** Also escapes what Markdown and GitHub would interpret: links, mentions, emphasis. */
 export function escapeHtml(text: string): string {
   return cleanLine(text.replace(/[\r\n]+/g, " ")).replace(
     /[&<>"'`*_~[\]\\|@#:]/g,

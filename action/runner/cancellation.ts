@@ -1,25 +1,25 @@
 import { CutoverError } from "../../shared/errors.ts";
 
 /**
- * A signal that is aborted when the job is cancelled or its time is over. A cancelled job gets SIGINT, SIGTERM 7.5 s
- * later, and is killed after another 2.5 s; the second signal changes nothing, so that the aborts sent to the hosts can
- * get through.
- * @returns the signal, and what takes the handlers away again
+ * A signal that is aborted when the job is cancelled or its time is over. GitHub sends a cancelled job SIGINT, sends
+ * SIGTERM 7.5 s later, and kills it after another 2.5 s. The second signal changes nothing, so that the aborts can
+ * still reach the hosts.
+ * @returns the signal, and `release`, which removes the handlers
  */
 export function cancellation(timeoutMs: number): { signal: AbortSignal; release(): void } {
   const controller = new AbortController();
   const cancel = () =>
     controller.abort(
       new CutoverError("aborted", "The job was cancelled.", {
-        unchanged: "What had not cut over was aborted; the result tells how each host came out.",
-        fix: "Run it again when it suits.",
+        unchanged: "What had not cut over was aborted; the result shows the outcome on each host.",
+        fix: "Run the job again when you are ready.",
       }),
     );
   const expire = () =>
     controller.abort(
       new CutoverError("timed_out", `The limit of ${timeoutMs / 1000} s was reached.`, {
-        unchanged: "What had not cut over was aborted; the result tells how each host came out.",
-        fix: "See in the log which phase took the time; raise the input timeout if it may take that long.",
+        unchanged: "What had not cut over was aborted; the result shows the outcome on each host.",
+        fix: "Look in the log for the phase that took the time. If it may take that long, raise the input timeout.",
       }),
     );
   process.on("SIGINT", cancel);

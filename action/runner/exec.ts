@@ -7,7 +7,7 @@ export interface ExecRequest {
   argv: string[];
   cwd: string;
   env: NodeJS.ProcessEnv;
-  /** Each line of output as it comes. */
+  /** Gets each line of output as it comes. */
   onLine?: (line: string) => void;
   signal: AbortSignal;
 }
@@ -15,18 +15,19 @@ export interface ExecRequest {
 export interface ExecResult {
   code: number;
   stdout: string;
-  /** Both streams as they came, the last 64 KiB of it. */
+  /** Both streams in the order in which they came; the last 64 KiB. */
   output: string;
 }
 
-/** @throws the signal's reason when it is aborted; what `spawn` throws when the program cannot be started */
+/** @throws the signal's reason if it is aborted; what `spawn` throws if the program cannot be started */
 export type Exec = (request: ExecRequest) => Promise<ExecResult>;
 
 const kept = 64 * 1024;
 
 /**
- * Runs a program without a shell, in a process group of its own: on abort the children that pip or a build started end
- * with it, which @actions/exec, having no signal, could not do.
+ * Runs a program without a shell, in a process group of its own, so that an abort also ends the children that pip or a
+ * build started. @actions/exec cannot do that: it takes no signal and does not give out the process. It runs git, which
+ * needs neither.
  */
 export const execute: Exec = async ({ argv, cwd, env, onLine, signal }) => {
   signal.throwIfAborted();
@@ -74,7 +75,7 @@ function killGroup(pid: number | undefined): void {
   }
 }
 
-/** The environment for pip and for the project's commands: without this step's inputs and the job's own tokens. */
+/** The environment for pip and the project's commands: without the inputs of this step and the tokens of the job. */
 export function childEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const hidden = /^(?:INPUT_|ACTIONS_ID_TOKEN_REQUEST_|ACTIONS_RUNTIME_TOKEN$)/;
   return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));

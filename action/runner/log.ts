@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 
-/** What of @actions/core the log writes with. */
+/** The part of @actions/core that the log uses. */
 export interface Console {
   info(message: string): void;
   startGroup(name: string): void;
@@ -11,7 +11,7 @@ export interface Console {
 
 const longestLine = 4000;
 
-/** Text as one line of a log: no escape sequences, no control characters (a carriage return would start a line). */
+/** Makes text one line of a log, without escape sequences and control characters: a carriage return would start a line. */
 export function cleanLine(text: string): string {
   const clean = text
     // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal sequences are what is taken away
@@ -25,14 +25,14 @@ export function cleanLines(text: string): string[] {
   return text.split(/\r\n|[\n\r\u0085\u2028\u2029]/).map(cleanLine);
 }
 
-/** The runner takes commands at the start of a line after `::`, and anywhere in it after `##[`. */
+/** The runner obeys commands after `::` at the start of a line, and after `##[` anywhere in it. */
 function mayBeCommand(line: string): boolean {
   return line.includes("::") || line.includes("##[");
 }
 
 /**
- * The step's log. Text that is not our own is printed while the runner's commands are stopped; each command of ours
- * (group, annotation, mask) starts them again first, so that the two can be mixed freely.
+ * The step's log. While it prints text from elsewhere, the runner's commands are stopped. Each command of our own
+ * (group, annotation, mask) starts them again first, so the two can be mixed freely.
  */
 export class Log {
   readonly #console: Console;
@@ -56,7 +56,7 @@ export class Log {
     for (const line of cleanLines(text)) this.#console.info(line);
   }
 
-  /** Groups do not nest: one that is open is ended. */
+  /** Groups do not nest: an open one is ended first. */
   startGroup(title: string): void {
     this.endGroup();
     this.#console.startGroup(cleanLine(title));

@@ -14,11 +14,11 @@ export interface GithubTokensRequest {
 }
 
 interface AskTimes {
-  /** For one answer, and for a token with all retries. */
+  /** The limit for one answer, and the limit for a token with all retries. */
   answerMs: number;
   tokenMs: number;
   retries: number;
-  /** Before the first retry; each further pause is twice as long. */
+  /** Before the first retry; each later pause is twice as long. */
   firstDelayMs: number;
 }
 
@@ -49,10 +49,10 @@ export function githubTokens({ env, mask, times }: GithubTokensRequest): TokenSo
 
   return {
     async token(audience) {
-      // The address holds a query of GitHub's own.
+      // The address already has a query of GitHub's.
       const url = new URL(address);
       url.searchParams.set("audience", formatAudience(audience));
-      // Not the job's own signal: a job that was cancelled still has to sign its aborts.
+      // Not the job's own signal: a cancelled job still needs tokens for its aborts.
       const signal = AbortSignal.timeout(tokenMs);
       try {
         return await pRetry(() => ask(url, signal), {
@@ -76,7 +76,7 @@ class Unanswered extends Error {
   }
 }
 
-/** A connection that broke, or a server that is between two starts; a refusal stays one. */
+/** A broken connection or a server that restarts may pass. A refusal does not. */
 function isPassing(error: Error): boolean {
   return !(error instanceof Unanswered) || error.status >= 500 || error.status === 429;
 }
@@ -84,7 +84,7 @@ function isPassing(error: Error): boolean {
 function notPermitted({ GITHUB_EVENT_NAME: event = "", GITHUB_REPOSITORY: repository = "" }: NodeJS.ProcessEnv) {
   const lines = ["    environment: production", "    permissions:", "      contents: read", "      id-token: write"];
   const proposed = event.startsWith("pull_request")
-    ? ` This run is of a ${event}: to one from a fork GitHub gives no ID token whatever the workflow says, and no secret either. Deploy on a push, or by hand.`
+    ? ` This run is for a ${event}. If that comes from a fork, GitHub gives it no ID token, whatever the workflow says, and no secret either. Deploy on a push, or by hand.`
     : "";
   return new CutoverError(
     "id_token_unavailable",
@@ -102,7 +102,7 @@ function unanswered(thrown: unknown, host: string): CutoverError {
   return new CutoverError("id_token_unavailable", `GitHub gave no ID token for ${host}: ${reason}.`, {
     unchanged: "Nothing was changed on this host by this call.",
     fix: refused
-      ? "The job may have run for longer than its right to ask for tokens lasts. Run it again."
+      ? "The job may have run longer than GitHub lets it ask for tokens. Run it again."
       : "Look at https://www.githubstatus.com, then run the job again.",
     cause: thrown,
   });

@@ -78,5 +78,5 @@ test.each(["ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"])(
 
 test("a pull request of a fork is told that it gets none", async () => {
   const error = await refusal(() => source({ GITHUB_EVENT_NAME: "pull_request" }));
-  expect(error.message).toContain("from a fork GitHub gives no ID token");
+  expect(error.message).toContain("from a fork, GitHub gives it no ID token");
 });
