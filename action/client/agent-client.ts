@@ -96,7 +96,7 @@ export class AgentClient {
   /** Makes sure that an agent answers and speaks the same protocol. @throws agent_unreachable, agent_incompatible */
   async check(signal: AbortSignal): Promise<void> {
     const answer = await this.#retry(signal, isPassing, () =>
-      this.#text({ method: "GET", path: calls.health.path, signal }),
+      this.#text({ method: calls.health.method, path: calls.health.path, signal }),
     );
     const health = calls.health.answer.safeParse(parseJson(answer)).data;
     this.#known = health !== undefined;
@@ -139,7 +139,7 @@ export class AgentClient {
       onProgress: (sent) => onProgress(sent, size),
     };
     const path = pathOf(calls.deploy, { app }, query);
-    return this.#post(path, { body, token, signal, waitMs, repeat: isPassing });
+    return this.#begin(calls.deploy, path, { body, token, signal, waitMs, repeat: isPassing });
   }
 
   /** Begins a deployment without a bundle. It goes on after the answer. */
@@ -149,7 +149,8 @@ export class AgentClient {
     const repeat = repeatable ? isPassing : neverArrived;
     // All three calls have this query.
     const query = { wait: seconds(waitMs) } as QueryOf<C>;
-    return this.#post(pathOf(call, names, query), { body: { kind: "json", text }, token, signal, waitMs, repeat });
+    const options: BeginOptions = { body: { kind: "json", text }, token, signal, waitMs, repeat };
+    return this.#begin(call, pathOf(call, names, query), options);
   }
 
   /** Undoes a deployment that has not cut over. @throws already_cut_over */
@@ -159,7 +160,8 @@ export class AgentClient {
     return this.#retry(signal, repeat, async () => {
       const headers = await bearer(token);
       const path = pathOf(calls.abort, { id: deployment });
-      const text = await this.#text({ method: "POST", path, headers, body: { kind: "json", text: "{}" }, signal });
+      const body: CallBody = { kind: "json", text: "{}" };
+      const text = await this.#text({ method: calls.abort.method, path, headers, body, signal });
       return this.#parse(calls.abort.answer, text);
     });
   }
@@ -168,7 +170,7 @@ export class AgentClient {
   async deployment(id: string, signal: AbortSignal): Promise<DeploymentView> {
     const path = pathOf(calls.deployment, { id });
     return this.#retry(signal, isPassing, async () =>
-      this.#parse(calls.deployment.answer, await this.#text({ method: "GET", path, signal })),
+      this.#parse(calls.deployment.answer, await this.#text({ method: calls.deployment.method, path, signal })),
     );
   }
 
@@ -177,7 +179,7 @@ export class AgentClient {
     return this.#retry(signal, isPassing, async () => {
       const headers = await bearer(token);
       const path = pathOf(calls.app, { app });
-      return this.#parse(calls.app.answer, await this.#text({ method: "GET", path, headers, signal }));
+      return this.#parse(calls.app.answer, await this.#text({ method: calls.app.method, path, headers, signal }));
     });
   }
 
@@ -186,7 +188,8 @@ export class AgentClient {
     try {
       const headers = await bearer(token);
       const path = pathOf(calls.files, { app, release: "live" });
-      const answer = await this.#answer({ method: "GET", path, headers, signal, idleMs: this.#timing.filesMs });
+      const idleMs = this.#timing.filesMs;
+      const answer = await this.#answer({ method: calls.files.method, path, headers, signal, idleMs });
       return this.#parse(calls.files.answer, await readText(answer, manifestLimits.bytes));
     } catch (thrown) {
       signal.throwIfAborted();
@@ -200,7 +203,7 @@ export class AgentClient {
     const open = (after: number) => {
       const path = pathOf(calls.events, { id: deployment }, { after });
       const headers = { accept: "application/x-ndjson" };
-      return this.#answer({ method: "GET", path, headers, idleMs: eventsIdleMs, signal });
+      return this.#answer({ method: calls.events.method, path, headers, idleMs: eventsIdleMs, signal });
     };
     const again = async ({ thrown, before, silentMs }: StreamFailure) => {
       signal.throwIfAborted();
@@ -212,16 +215,13 @@ export class AgentClient {
     return followEvents({ open, again });
   }
 
-  async #post(path: string, options: PostOptions): Promise<Accepted> {
+  async #begin(call: typeof calls.deploy | CommandCall, path: string, options: BeginOptions): Promise<Accepted> {
     const { body, token, signal, waitMs, repeat } = options;
     return this.#retry(signal, repeat, async () => {
       const headers = await bearer(token);
       // The answer comes only when the bundle is unpacked or the app is free.
       const idleMs = waitMs + 5 * this.#timing.answerMs;
-      return this.#parse(
-        calls.deploy.answer,
-        await this.#text({ method: "POST", path, headers, body, idleMs, signal }),
-      );
+      return this.#parse(call.answer, await this.#text({ method: call.method, path, headers, body, idleMs, signal }));
     });
   }
 
@@ -265,7 +265,7 @@ export class AgentClient {
   }
 }
 
-interface PostOptions {
+interface BeginOptions {
   body: CallBody;
   token(): Promise<string>;
   signal: AbortSignal;

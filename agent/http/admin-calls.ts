@@ -7,16 +7,16 @@ import * as params from "./params.ts";
 
 export interface AdminCallsOptions {
   service: Service;
-  /** Unless given, nobody keeps a record. */
+  /** Without it no record is kept. */
   audit?: AuditLog;
-  /** Unless given, nobody tells whom an app trusts. */
+  /** Without it the agent does not say whom an app trusts. */
   trust?: Pick<TrustBook, "view" | "forget">;
 }
 
-/** Whoever may open the admin socket. */
+/** Everybody who may open the admin socket. */
 const operator = { subject: "local operator" };
 
-/** The calls that only a local operator has: they give away secrets, or do what no token is for. */
+/** The calls for local operators alone: they show secrets, or do what no token allows. */
 export function addAdminCalls(app: HttpApp, options: AdminCallsOptions): void {
   const { service } = options;
   const pin = async (c: Call, pinned: boolean) => {

@@ -23,17 +23,17 @@ export interface HttpAppOptions extends AdminCallsOptions {
   logger: Logger;
   /** The agent's version, for /healthz. */
   version: string;
-  /** Also the calls that only a local operator has: they give away secrets or take everything away. */
+  /** Whether to answer the calls for local operators too: they show secrets or remove everything. */
   admin?: boolean;
-  /** What `GET /metrics` answers; unless given, there is no such call here. */
+  /** What `GET /metrics` answers; without it there is no such call here. */
   metrics?: MetricsText;
   bodyRate?: BodyRate;
-  /** Counts callers by address; unless given, nobody does. */
+  /** Counts callers by address; without it nobody does. */
   limiter?: CallLimiter;
   heartbeatMs?: number;
 }
 
-/** The HTTP interface of the design's table, over any Service. */
+/** The HTTP interface: the calls of shared/protocol.ts, answered by any Service. */
 export function createHttpApp(options: HttpAppOptions): HttpApp {
   const app: HttpApp = new Hono<Env>();
   app.use(async (c, next) => {
@@ -50,7 +50,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   app.notFound((c) => {
     const error = new CutoverError("request_invalid", `There is no call ${c.req.method} ${c.req.path.slice(0, 200)}.`, {
       unchanged: "Nothing was changed.",
-      fix: "The README lists the calls.",
+      fix: "The documentation lists the calls.",
     });
     return problemResponse(toProblem(error, 404));
   });
@@ -156,7 +156,7 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
     const query = params.queryOf(calls.events, c);
     const resume = params.checked(calls.events.query, { after: c.req.header("last-event-id") }, "query");
     const format: EventFormat = c.req.header("accept")?.includes("text/event-stream") === true ? "sse" : "ndjson";
-    // Asked first, so that an unknown deployment is a plain 404 and not a stream that breaks off.
+    // Ask first, so that an unknown deployment is a plain 404 and not a stream that breaks off.
     await service.deployment(id);
     const gone = new AbortController();
     const signal = AbortSignal.any([gone.signal, c.req.raw.signal]);
@@ -180,7 +180,7 @@ async function authorize(options: HttpAppOptions, c: Call, app: string, wanted: 
   const allowed = await options
     .authorize({ app, wanted, authorization: c.req.header("authorization") })
     .catch((thrown: unknown) => {
-      // A genuine token that may not do this is no guess.
+      // A genuine token that does not allow this call is not a guess.
       if (!(thrown instanceof CutoverError) || thrown.code !== "unauthorized") good?.();
       throw thrown;
     });
@@ -213,13 +213,13 @@ function assertSigned(operation: Operation | undefined, release: string): void {
     `The token is for redeploying ${operation.release}, and the body asks for ${release}.`,
     {
       unchanged: "Nothing was changed.",
-      fix: "Make the token for the release that the body names, or for `live` where it names none.",
+      fix: "Make the token for the release that the body names, or for `live` if it names none.",
     },
   );
 }
 
 function acceptedResponse(c: Call, result: Accepted): Response {
-  // Also of a call that was sent again, and gets the deployment that it has already.
+  // Also for a repeated call, which gets the deployment that it has already.
   c.set("deployment", result.deployment);
   const location = pathOf(calls.deployment, { id: result.deployment });
   return json(c, calls.deploy, result, 202, { location });
@@ -238,7 +238,7 @@ function refuse(logger: Logger, c: Call, thrown: unknown): Response {
   });
 }
 
-// The path alone: a query may carry what does not belong into a log.
+// Logs the path without the query, which may contain what does not belong in a log.
 function logCall(logger: Logger, c: Call, ms: number): void {
   const { method, path } = c.req;
   const level = path === calls.health.path || path === calls.metrics.path ? "debug" : "info";

@@ -5,7 +5,7 @@ import { appName, releaseId } from "../../shared/names.ts";
 import type { Call } from "./call.ts";
 import { readJson } from "./request-body.ts";
 
-/** A name in the path that breaks the grammar is the name of nothing. @throws CutoverError app_not_found */
+/** A name in the path that breaks the grammar cannot exist. @throws CutoverError app_not_found */
 export function appParam(text: string | undefined): string {
   return named(appName, text, "app_not_found", "an app's name");
 }
@@ -26,7 +26,7 @@ export function lengthHeader(text: string | undefined): number | undefined {
 function named(schema: z.ZodType<string>, text: string | undefined, code: ErrorCode, what: string): string {
   const result = schema.safeParse(text);
   if (result.success) return result.data;
-  throw new CutoverError(code, `The path does not hold ${what} where one belongs.`, {
+  throw new CutoverError(code, `The path does not contain ${what} where it should.`, {
     unchanged: "Nothing was changed.",
   });
 }
@@ -50,6 +50,6 @@ export function checked<S extends z.ZodType>(schema: S, value: unknown, where: "
   );
   throw new CutoverError("request_invalid", `The ${where} is wrong: ${faults.join("; ")}`, {
     unchanged: "Nothing was changed.",
-    fix: "The README lists each call with what it takes.",
+    fix: "The documentation lists each call with what it takes.",
   });
 }
