@@ -16,7 +16,7 @@ describe("the inputs", () => {
     for (const input of Object.values(inputs)) expect(input.description.length).toBeGreaterThan(20);
   });
 
-  it("are parsed, with their defaults where they are absent or empty", () => {
+  it("are parsed, with their defaults if they are absent or empty", () => {
     const inputs = readInputs({ ...hosts, INPUT_RELEASE: "", "INPUT_PIP-ARGUMENTS": "--find-links 'a b'" });
     expect(inputs).toMatchObject({ command: "deploy", dryRun: false, thin: true, timeoutMs: 1_200_000, waitMs: 0 });
     expect(inputs.hosts.map(({ host }) => host)).toEqual(["web1.example.com:7070", "web2.example.com:7070"]);

@@ -36,7 +36,7 @@ export interface FakeAgentOptions {
   canaryFailsAt?: number;
   /** Rollbacks are refused with this. */
   refuseRollback?: { status: number; code: ErrorCode; detail: string };
-  /** What is told of the live release; nothing is live without it. */
+  /** What it says of the live release; without this nothing is live. */
   live?: FilesView;
   /** Asked for the live release's files, the agent answers with this, or never. */
   refuseFiles?: { status: number; code: ErrorCode; detail: string } | "silence";

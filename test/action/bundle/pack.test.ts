@@ -62,7 +62,7 @@ describe("a bundle", () => {
     expect(manifest.files.find(({ path }) => path === "app/bin/run")?.mode).toBe(0o755);
   });
 
-  it("names its release after the content where there is no commit", async () => {
+  it("names its release after the content if there is no commit", async () => {
     using space = project();
     const files = readForBundle(listFiles(config, space.at("p"), []));
     const request = { config, made, commit: "", repository: "" };
@@ -103,7 +103,7 @@ describe("a bundle", () => {
     expect(parseManifest(encodeManifest(manifest))).toEqual(manifest);
   });
 
-  it("has no file of 8 GiB, which is told before it is read", async () => {
+  it("has no file of 8 GiB, which is refused before it is read", async () => {
     using space = project();
     space.write("p/huge.bin", "");
     truncateSync(space.at("p/huge.bin"), 8 * 1024 ** 3);

@@ -107,14 +107,14 @@ describe("a host's bundle", () => {
     expect(readdirSync(space.path).filter((name) => name.endsWith(".tar.zst"))).toHaveLength(3);
   });
 
-  it("is whole where the host has nothing of it", async () => {
+  it("is whole if the host has nothing of it", async () => {
     const { bundle, uploads, packed, journal } = await uploadsTo({ live: live(two.release, { x: "y" }) }, {});
     await Promise.all(uploads.map((upload) => upload.send(bundle, sendOptions)));
     expect(packed).toMatchObject([{ base: undefined, files: 3 }]);
     expect(journal.filter((line) => line.includes("base="))).toEqual([]);
   });
 
-  it("is whole, without a word, where nothing is live", async () => {
+  it("is whole, without a word, if nothing is live", async () => {
     const { bundle, uploads, agents, log } = await uploadsTo({});
     await uploads[0]?.send(bundle, sendOptions);
     expect(agents[0]?.archives).toEqual([all]);
@@ -143,7 +143,7 @@ describe("a host's bundle", () => {
       { live: { ...one, files: [{ path: 7 }] } as never },
       "web: everything is sent: The agent at ",
     ],
-  ])("is whole where %s, which is told once", async (_, options, line) => {
+  ])("is whole if %s, which is logged once", async (_, options, line) => {
     const { bundle, uploads, agents, log } = await uploadsTo(options);
     await uploads[0]?.archive(bundle, never);
     await uploads[0]?.send(bundle, sendOptions);
@@ -151,7 +151,7 @@ describe("a host's bundle", () => {
     expect(linesOf(log)).toEqual([expect.stringContaining(line)]);
   });
 
-  it("is packed whole and sent then where the host cannot use its release any more", async () => {
+  it("is then packed and sent whole if the host can no longer use its release", async () => {
     const { bundle, uploads, agents, log, journal, packed } = await uploadsTo({ live: one, baseUnusable: true });
     await uploads[0]?.archive(bundle, never);
     expect(packed).toHaveLength(1);
@@ -162,7 +162,7 @@ describe("a host's bundle", () => {
     expect(linesOf(log)).toEqual([`web: everything is sent: The host has no ${one.release}.`]);
   });
 
-  it("is not sent again where it is refused for another reason", async () => {
+  it("is not sent again if it is refused for another reason", async () => {
     const refuseUpload = { status: 409, code: "deployment_in_progress", detail: "held" } as const;
     const { bundle, uploads, packed } = await uploadsTo({ live: one, refuseUpload });
     expect((await refusal(() => uploads[0]?.send(bundle, sendOptions))).code).toBe("deployment_in_progress");

@@ -153,7 +153,7 @@ describe("a deploy to several hosts", () => {
     expect(journal).toContain("c abort deploy");
   });
 
-  it("goes back where it has activated when another host's activation fails, and aborts what is staged", async () => {
+  it("goes back on activated hosts when another host's activation fails, and aborts what is staged", async () => {
     const { journal, hosts, bundle } = await fleet(
       {},
       { failAt: { kind: "activate", state: "cut_over", failure } },
@@ -188,7 +188,7 @@ describe("a deploy to several hosts", () => {
     expect(hosts.map(({ report }) => report.note)).toEqual([undefined, undefined]);
   });
 
-  it("leaves the others where they are when one fails after its cutover in another way: it serves the new release too", async () => {
+  it("leaves the others as they are when one fails after its cutover in another way: it serves the new release too", async () => {
     const { journal, hosts, bundle } = await fleet({ failAt: { kind: "activate", state: "drained", failure } }, {});
     await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: never }));
     expect(outcomes(hosts)).toEqual(["failed", "succeeded"]);

@@ -13,7 +13,7 @@ function withCollect(collect: string | string[]) {
 }
 
 describe("static files", () => {
-  it("are collected without a shell, with python3 where there is no python, and packed by their URL", async () => {
+  it("are collected without a shell, with python3 if there is no python, and packed by their URL", async () => {
     using space = new Workspace();
     const script = "import os; os.makedirs('out/static/css'); open('out/static/css/a;b.css', 'w').write('$HOME')";
     const config = withCollect(["python", "-c", script]);

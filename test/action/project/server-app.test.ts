@@ -10,14 +10,14 @@ describe("what server.app names", () => {
     expect(() => checkServerApp(config, space.path)).not.toThrow();
   });
 
-  it("is missed where the project has the package but not the module, even with requirements", async () => {
+  it("is missed if the project has the package but not the module, even with requirements", async () => {
     using space = new Workspace({ "shop/settings.py": "", "requirements.txt": "shop-extras\n" });
     const error = await refusal(() => checkServerApp(config, space.path));
     expect(error.code).toBe("server_app_not_found");
     expect(error.message).toContain("shop/wsgi.py nor shop/wsgi/__init__.py");
   });
 
-  it("is missed where nothing could bring it", async () => {
+  it("is missed if nothing could bring it", async () => {
     using space = new Workspace({ "README.md": "" });
     expect(await refusalCode(() => checkServerApp(config, space.path))).toBe("server_app_not_found");
   });
@@ -30,7 +30,7 @@ describe("what server.app names", () => {
     expect(() => checkServerApp(site, bare.path)).not.toThrow();
   });
 
-  it("is missed where the module has no such name", async () => {
+  it("is missed if the module has no such name", async () => {
     using space = new Workspace({ "shop/wsgi.py": "applications = 1\n" });
     expect((await refusal(() => checkServerApp(config, space.path))).message).toContain("`application`");
     space.write("shop/wsgi.py", "from shop.base import *\n");
@@ -54,7 +54,7 @@ describe("what server.app names", () => {
     );
   });
 
-  it("is missed where it is excluded from packing", async () => {
+  it("is missed if it is excluded from packing", async () => {
     using space = new Workspace({ "shop/wsgi.py": "application = 1\n" });
     expect(await refusalCode(() => checkServerAppPacked(config, space.path, []))).toBe("server_app_not_found");
   });

@@ -37,7 +37,7 @@ describe("a cutover.yml without server.kind", () => {
     expect(server.kind).toBe("gunicorn");
   });
 
-  it("tells what was looked for where nothing tells it", async () => {
+  it("says what was looked for if nothing shows it", async () => {
     const error = await refused({ "cutover.yml": "app: shop\nserver: { workers: 3 }\n" });
     expect(error).toMatchObject({
       code: "kind_unknown",
@@ -53,7 +53,7 @@ describe("a cutover.yml without server.kind", () => {
     expect(error.message).toContain("requirements.txt has uwsgi");
   });
 
-  it("is told together with all other faults, each with its line", async () => {
+  it("is reported together with all other faults, each with its line", async () => {
     const error = await refused({ "cutover.yml": "app: Shop\nserver:\n  workers: 0\nkeep: 1\n" });
     expect(error.code).toBe("config_invalid");
     const lines = error.message.split("\n").map((line) => line.split(": ").slice(0, 2).join(" "));
