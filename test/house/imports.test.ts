@@ -31,8 +31,8 @@ const rules: [place: string, may: string[]][] = [
   ["agent/doctor/", [...contracts, "agent/host/"]],
   // What a host has besides the programs; the Debian package is made with it too.
   ["agent/install/", ["shared/", "agent/host/store/durable.ts", "agent/host/exec/run-tool.ts"]],
-  // Makes the Debian package; nothing of it runs on a host.
-  ["agent/packaging/", ["agent/install/", "agent/cli/program.ts", "package.json"]],
+  // Makes the Debian package and the generated docs; nothing of it runs on a host.
+  ["agent/packaging/", ["shared/", "agent/install/", "agent/cli/program.ts", "agent/settings.ts", "package.json"]],
   // The second process: agent/host's hands behind a socket, and the agent's end of it. Its main.ts joins them.
   ["agent/helper/", [...contracts, "agent/logger.ts", "agent/host/", "package.json"]],
   // Joins them all, with the agent's main.ts.
