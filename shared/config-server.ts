@@ -62,7 +62,7 @@ interface Fault {
   message: string;
 }
 
-/** What each kind is told its application by. */
+/** By which key each kind names its application. */
 const takes = {
   gunicorn: { app: "needed", command: "refused" },
   uwsgi: { app: "needed", command: "refused" },

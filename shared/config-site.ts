@@ -12,7 +12,7 @@ import {
 } from "./config-values.ts";
 import { duration } from "./duration.ts";
 
-/** A path that nginx is told: it has no escape for a variable's $. */
+/** A path in nginx's configuration, which has no escape for the $ of a variable. */
 const servedPath = relativePath.regex(/^[^$]*$/, "no $, which nginx would read as a variable");
 
 export const staticSchema = z.strictObject({
@@ -45,10 +45,10 @@ export const sharedSchema = z.strictObject({
   expires: expires.default("off").describe("As for static files."),
 });
 
-/** What nginx takes inside double quotes as it stands, but for the quote and the backslash, which are escaped. */
+/** What nginx accepts unchanged inside double quotes, except the quote and the backslash, which are escaped. */
 const headerValue = plain(4000)
   .regex(/^[^$]*$/, "no $, which nginx would read as a variable")
-  // nginx reads its files through a buffer of 4,096 bytes, which has to hold the whole value.
+  // nginx reads its files through a buffer of 4,096 bytes, which must hold the whole value.
   .refine((value) => Buffer.byteLength(value.replace(/["\\]/g, "\\$&")) <= 4000, "longer than nginx can read");
 
 const preview = z.strictObject({

@@ -150,7 +150,7 @@ export const configSchema = z
 
 export type Config = z.output<typeof configSchema>;
 
-/** The site's options: nginx's server block is cutover's unless `site` is none, and then the upstream still has defaults. */
+/** The site's options. With `site: none` the server block is not cutover's, but the upstream still has these defaults. */
 export function siteOf({ site }: Pick<Config, "site">): Site {
   return site === "none" ? siteSchema.parse({}) : site;
 }
