@@ -3,8 +3,10 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { generatedDocs } from "../../agent/packaging/docs.ts";
 import { agentSettingsSchema, appSettingsSchema } from "../../agent/settings.ts";
+import type { Call } from "../../shared/call.ts";
 import { configSchema } from "../../shared/config.ts";
 import { errorCodes } from "../../shared/errors.ts";
+import { calls } from "../../shared/protocol.ts";
 import { jsonSchemaOf, leaves } from "../../shared/schema-keys.ts";
 import { brokenLines, refusedRequests } from "../hostile/agent-cases.ts";
 
@@ -106,4 +108,18 @@ test("both first pages have the same commands and files", () => {
     );
   expect(blocks("README.md").length).toBeGreaterThan(4);
   expect(blocks("README.zh-CN.md")).toEqual(blocks("README.md"));
+});
+
+test("agent/http/README.md lists every call with what it takes, and no other", () => {
+  const page = readFileSync("agent/http/README.md", "utf8").split("## The calls")[1] ?? "";
+  const listed = [...page.matchAll(/^\| (`[A-Z]+ \/[^|]*) \|/gm)].map(([, cell = ""]) => {
+    const [call = "", ...takes] = [...cell.matchAll(/`([^`]+)`/g)].map(([, word = ""]) => word);
+    return [call, ...takes.map((word) => word.replace(/=.*/, ""))];
+  });
+  const spoken = Object.values<Call>(calls).map(({ method, path, query, body }) => [
+    `${method} ${path}`,
+    ...Object.keys(query?.shape ?? {}).map((name) => `?${name}`),
+    ...(body === undefined || body === "bundle" ? [] : Object.keys(body.shape).map((name) => `{"${name}"}`)),
+  ]);
+  expect(listed.toSorted()).toEqual(spoken.toSorted());
 });
