@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { CutoverError } from "../../shared/errors.ts";
 import { releaseOfRun } from "../../shared/names.ts";
-import { accepted, appsView, appView, type DeploymentView, deploymentView, routes } from "../../shared/protocol.ts";
+import { type Accepted, calls, type DeploymentView, maxWaitSeconds } from "../../shared/protocol.ts";
 import { commandsSince, notUndone } from "../../shared/release-commands.ts";
 import type { AgentClient } from "./client.ts";
 import { confirm } from "./confirm.ts";
@@ -21,7 +21,7 @@ export function deploymentCommands(terminal: Terminal, setExit: SetExit): Comman
       name: "rollback",
       description: "go back to the last good release before the live one",
       example: "cutover rollback shop",
-      call: (app) => ({ path: routes.rollback(app) }),
+      begin: (client, { app, wait }) => client.call(calls.rollback, { app }, { query: { wait } }),
       before: confirmRollback,
     }),
     movingCommand(terminal, setExit, {
@@ -29,7 +29,8 @@ export function deploymentCommands(terminal: Terminal, setExit: SetExit): Comman
       description: "start a release again on fresh instances: for new secrets, or when it hangs",
       example: "cutover redeploy shop",
       release: "[release]",
-      call: (app, release) => ({ path: routes.redeploy(app), body: release === undefined ? {} : { release } }),
+      begin: (client, { app, release, wait }) =>
+        client.call(calls.redeploy, { app }, { query: { wait }, body: release === undefined ? {} : { release } }),
     }),
     movingCommand(terminal, setExit, {
       name: "activate",
@@ -37,10 +38,8 @@ export function deploymentCommands(terminal: Terminal, setExit: SetExit): Comman
       example: "cutover activate shop 20261121T103000Z-3f2c1ab --weight 25",
       release: "<release>",
       weight: true,
-      call: (app, release = "", weight = 100) => ({
-        path: routes.activate(app, encodeURIComponent(release)),
-        body: { weight },
-      }),
+      begin: (client, { app, release = "", weight = 100, wait }) =>
+        client.call(calls.activate, { app, release }, { query: { wait }, body: { weight } }),
     }),
     abortCommand(terminal, setExit),
   ];
@@ -52,13 +51,13 @@ function statusCommand(terminal: Terminal): Command {
     .action(async (app: string | undefined, _options, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
-      const view = (name: string) => client.call(appView, "GET", routes.app(encodeURIComponent(name)));
+      const view = (name: string) => client.call(calls.app, { app: name });
       if (app !== undefined) {
         const one = await view(app);
         context.show(one, () => renderStatus(one, context.view()));
         return;
       }
-      const { apps } = await client.call(appsView, "GET", routes.apps());
+      const { apps } = await client.call(calls.apps, {});
       const all = await Promise.all(apps.map(view));
       context.show(all, () =>
         all.length === 0
@@ -74,7 +73,7 @@ function releasesCommand(terminal: Terminal): Command {
     .action(async (app: string, _options, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
-      const view = await client.call(appView, "GET", routes.app(encodeURIComponent(app)));
+      const view = await client.call(calls.app, { app });
       context.show(view.releases, () =>
         view.releases.length === 0 ? `${app} has no releases yet.` : renderReleases(view, context.view()),
       );
@@ -87,9 +86,19 @@ interface Moving {
   example: string;
   release?: "[release]" | "<release>";
   weight?: boolean;
-  call(app: string, release: string | undefined, weight: number | undefined): { path: string; body?: object };
+  /** Makes the call. */
+  begin(client: AgentClient, asked: Asked): Promise<Accepted>;
   /** What a person should know first; with it the command has --yes. @returns false when they would rather not */
   before?(context: Context, app: string, options: MovingOptions): Promise<boolean>;
+}
+
+interface Asked {
+  app: string;
+  release?: string | undefined;
+  /** In percent. */
+  weight?: number | undefined;
+  /** In seconds. */
+  wait?: number | undefined;
 }
 
 interface MovingOptions {
@@ -118,7 +127,7 @@ function movingCommand(terminal: Terminal, setExit: SetExit, moving: Moving): Co
       context.show({ app, begun: false }, () => "Nothing was changed.");
       return;
     }
-    setExit(await move(context, moving.call(encodeURIComponent(app), release, options.weight), options));
+    setExit(await move(context, moving, { app, release, ...options }));
   });
 }
 
@@ -126,7 +135,7 @@ function movingCommand(terminal: Terminal, setExit: SetExit, moving: Moving): Co
 async function confirmRollback(context: Context, app: string, { yes }: MovingOptions): Promise<boolean> {
   const { terminal } = context;
   const client = await context.client();
-  const { releases, live, previous } = await client.call(appView, "GET", routes.app(encodeURIComponent(app)));
+  const { releases, live, previous } = await client.call(calls.app, { app });
   if (live === null || previous === null) return true;
   const over = commandsSince(releases.toReversed(), previous, releaseOfRun(live));
   for (const release of over) terminal.stderr.write(`Note: ${notUndone(release)}.\n`);
@@ -134,11 +143,10 @@ async function confirmRollback(context: Context, app: string, { yes }: MovingOpt
   return confirm(terminal, `Roll ${app} back to ${previous}?`);
 }
 
-async function move(context: Context, call: { path: string; body?: object }, options: MovingOptions): Promise<number> {
+async function move(context: Context, { begin }: Moving, asked: Asked & MovingOptions): Promise<number> {
   const client = await context.client();
-  const path = options.wait === undefined ? call.path : `${call.path}?wait=${options.wait}`;
-  const begun = await client.call(accepted, "POST", path, call.body);
-  if (options.follow) return follow(context, client, begun);
+  const begun = await begin(client, asked);
+  if (asked.follow) return follow(context, client, begun);
   context.show(begun, () => `Begun with ${begun.release} (${begun.deployment}).`);
   return 0;
 }
@@ -151,8 +159,8 @@ function abortCommand(terminal: Terminal, setExit: SetExit): Command {
       const context = contextOf(command, terminal);
       const client = await context.client();
       const deployment = await deploymentOf(client, named);
-      const view = await client.call(deploymentView, "POST", routes.abort(encodeURIComponent(deployment)));
-      const { staged_by } = await client.call(appView, "GET", routes.app(encodeURIComponent(view.app)));
+      const view = await client.call(calls.abort, { id: deployment });
+      const { staged_by } = await client.call(calls.app, { app: view.app });
       context.show(view, () => aborted(view, staged_by));
       setExit(view.outcome === "succeeded" ? 1 : 0);
     });
@@ -170,9 +178,9 @@ function aborted({ id, app, outcome }: DeploymentView, stagedBy: string | null):
 
 /** A deployment's id as it stands, or that of what an app has running or staged. */
 async function deploymentOf(client: AgentClient, named: string): Promise<string> {
-  const { apps } = await client.call(appsView, "GET", routes.apps());
+  const { apps } = await client.call(calls.apps, {});
   if (!apps.includes(named)) return named;
-  const { app, deployment, staged_by } = await client.call(appView, "GET", routes.app(encodeURIComponent(named)));
+  const { app, deployment, staged_by } = await client.call(calls.app, { app: named });
   const id = deployment?.outcome === "running" ? deployment.id : staged_by;
   if (id !== null) return id;
   throw new CutoverError("deployment_not_found", `${app} has nothing running and nothing staged.`, {
@@ -187,6 +195,6 @@ function percentOf(text: string): number {
 }
 
 function secondsOf(text: string): number {
-  if (!/^\d{1,4}$/.test(text) || Number(text) > 3600) throw usageError("0 to 3600 seconds.");
+  if (!/^\d{1,4}$/.test(text) || Number(text) > maxWaitSeconds) throw usageError(`0 to ${maxWaitSeconds} seconds.`);
   return Number(text);
 }

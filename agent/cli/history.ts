@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import prettyMs from "pretty-ms";
 import { duration, milliseconds } from "../../shared/duration.ts";
-import { type AuditEntry, historyView, routes } from "../../shared/protocol.ts";
+import { type AuditEntry, calls, maxLines } from "../../shared/protocol.ts";
 import { contextOf, newCommand, usageError } from "./context.ts";
 import { renderTable } from "./table.ts";
 import { safe, type Terminal } from "./terminal.ts";
@@ -26,10 +26,7 @@ export function historyCommand(terminal: Terminal): Command {
       const context = contextOf(command, terminal);
       const client = await context.client();
       const from = typeof since === "number" ? new Date(terminal.now() - since).toISOString() : since;
-      const query = new URLSearchParams({ limit: String(lines) });
-      if (app !== undefined) query.set("app", app);
-      if (from !== undefined) query.set("since", from);
-      const { entries } = await client.call(historyView, "GET", `${routes.history()}?${query}`);
+      const { entries } = await client.call(calls.history, {}, { query: { limit: lines, app, since: from } });
       context.show(entries, () =>
         entries.length === 0 ? "Nothing is recorded." : renderHistory(entries, context.view()),
       );
@@ -76,6 +73,7 @@ function sinceOf(text: string): number | string {
 }
 
 function linesOf(text: string): number {
-  if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 10_000) throw usageError("1 to 10000 lines.");
+  if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > maxLines)
+    throw usageError(`1 to ${maxLines} lines.`);
   return Number(text);
 }

@@ -2,6 +2,7 @@ import { lstat } from "node:fs/promises";
 import { CutoverError } from "../../shared/errors.ts";
 import { type Manifest, manifestLimits, parseManifest } from "../../shared/manifest.ts";
 import { releaseOfRun } from "../../shared/names.ts";
+import { SerialQueue } from "../../shared/serial-queue.ts";
 import type { BuildContext, Environments, InstanceLogs, Releases } from "../contracts/ports.ts";
 import type { RunSpec, SiteRequest } from "../contracts/privileged.ts";
 import type { LocalPrivileged } from "../host/privileged.ts";
@@ -24,7 +25,7 @@ export class GuardedHost {
   readonly logs: Pick<InstanceLogs, "prune">;
   readonly #data: string;
   readonly #releases: Pick<Releases, "remove">;
-  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #queues = new Map<string, SerialQueue>();
 
   constructor({ data, privileged, environments, releases, logs }: GuardedHostParts) {
     this.privileged = privileged;
@@ -36,9 +37,9 @@ export class GuardedHost {
 
   /** One at a time for an app: what gives, builds, seals and removes trees. */
   inTurn<T>(app: string, work: () => Promise<T>): Promise<T> {
-    const turn = (this.#turns.get(app) ?? Promise.resolve()).then(work, work);
-    this.#turns.set(app, turn);
-    return turn;
+    const queue = this.#queues.get(app) ?? new SerialQueue();
+    this.#queues.set(app, queue);
+    return queue.run(work);
   }
 
   /**

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { configSchema, processName } from "../../shared/config.ts";
 import { appName, releaseId, releaseOfRun, runId } from "../../shared/names.ts";
+import { slotCount } from "../../shared/slots.ts";
 import { programStates } from "../contracts/privileged.ts";
-import { slotCount } from "../host/nginx/slots.ts";
 
 /**
  * The shapes of what the agent asks and of what the helper answers. The helper trusts no agent: a request is strict, and

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
-import { routes } from "../../shared/protocol.ts";
+import { calls } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
-import type { HttpApp } from "./call.ts";
+import { answer, type HttpApp } from "./call.ts";
 import { problemOf, problemResponse } from "./problems.ts";
 
 /** Renders what a monitor is told. */
@@ -15,7 +15,7 @@ export async function metricsResponse(metrics: MetricsText): Promise<Response> {
 /** An app that has nothing but the metrics, for an address of their own. */
 export function createMetricsApp({ logger, metrics }: { logger: Logger; metrics: MetricsText }): HttpApp {
   const app: HttpApp = new Hono();
-  app.get(routes.metrics(), () => metricsResponse(metrics));
+  answer(app, calls.metrics, () => metricsResponse(metrics));
   app.onError((err) => {
     logger.error({ err }, "the metrics could not be told");
     return problemResponse(problemOf(err, "the metrics"));

@@ -171,7 +171,8 @@ export function renderTmpfiles(): string {
 
 /** agent.yml of a new installation: the defaults, and what most hosts change. */
 export function renderAgentYml(): string {
-  return `# What this host's owner says about the cutover agent: \`man cutover-agent\`, and "The host's files" in the README.
+  return `# What this host's owner says about the cutover agent. \`man cutover-agent.yml\` lists each key, and so does
+# https://github.com/cutover/cutover/tree/main/agent#agentyml
 # \`systemctl restart cutover-agent\` after an edit; the apps do not notice.
 
 # Where the agent listens for the workflow. Beyond this host it needs a certificate, its own or that of a proxy before it.

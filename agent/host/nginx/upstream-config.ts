@@ -1,8 +1,9 @@
 import { siteOf } from "../../../shared/config.ts";
 import type { Site } from "../../../shared/config-site.ts";
+import { slotCount } from "../../../shared/slots.ts";
 import type { SitePart } from "../../contracts/privileged.ts";
 import { portAddress } from "../net/address.ts";
-import { slotCount, slotName } from "./slots.ts";
+import { slotName } from "./slots.ts";
 import { block, plain, quoted } from "./values.ts";
 
 /** One upstream of an app. Its servers are the 60 slots, for sockets and for ports alike. */

@@ -1,7 +1,7 @@
 import { join } from "node:path";
+import { slotCount } from "../../../shared/slots.ts";
 import { effect } from "../../effects.ts";
 import type { AgentSettings } from "../../settings.ts";
-import { slotCount } from "../nginx/slots.ts";
 import type { AppLayout } from "../store/layout.ts";
 import { checkSocketPath } from "../supervisor/instances.ts";
 import { makeDirectory } from "./directory.ts";

@@ -1,7 +1,8 @@
 import type { TrustView } from "../../../shared/protocol.ts";
 import type { Apps } from "../../contracts/ports.ts";
 import type { PinnedRepositories, PinnedRepository } from "../../contracts/token-stores.ts";
-import type { GithubIssuer, GithubTrust } from "../../settings.ts";
+import type { GithubTrust } from "../../settings.ts";
+import type { GithubIssuer } from "../../settings-values.ts";
 
 /** Whom an app trusts, with what was learnt of repositories that are trusted by name. For the host's owner. */
 export class TrustBook {
