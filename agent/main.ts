@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
-import { asCutoverError } from "../shared/errors.ts";
+import { asCutoverError, CutoverError } from "../shared/errors.ts";
 import { wakeThreadPool } from "../shared/thread-pool.ts";
 import { Deployments } from "./deploy/deployments.ts";
-import { armFaults } from "./effects.ts";
+import { setEffectHook } from "./effects.ts";
 import { EventFilesOnDisk } from "./host/store/event-files.ts";
 import { IssuerKeyFiles } from "./host/trust/issuer-keys.ts";
-import { LearntRepositoriesFile } from "./host/trust/pinned-repositories.ts";
-import { SpentTokensFile } from "./host/trust/used-tokens.ts";
+import { PinnedRepositoriesFile } from "./host/trust/pinned-repositories.ts";
+import { UsedTokensFile } from "./host/trust/used-tokens.ts";
 import { AnotherAgent, startAdminServer } from "./http/admin-server.ts";
 import { createHttpApp } from "./http/app.ts";
 import { localOperator, tokenAuthorizer } from "./http/auth/authorize.ts";
@@ -37,7 +37,7 @@ const safePointMs = 7500;
 async function run(options: HostOptions): Promise<void> {
   using _awake = wakeThreadPool();
   const { CUTOVER_FAULTS: faults } = process.env;
-  if (faults !== undefined) armFaults(faults, { embedded: options.embedded !== undefined });
+  if (faults !== undefined) await armFaults(faults, options);
   const host = await openHost(options);
   let another = false;
   try {
@@ -49,6 +49,18 @@ async function run(options: HostOptions): Promise<void> {
     // The nginx and supervisord of an embedded agent that was there before are not this one's to stop.
     if (!another) await host.stop();
   }
+}
+
+/** @throws CutoverError host_settings_invalid on a real host, where nothing may kill the agent on purpose */
+async function armFaults(directory: string, { embedded }: HostOptions): Promise<void> {
+  if (embedded === undefined) {
+    throw new CutoverError("host_settings_invalid", "CUTOVER_FAULTS is set, which is only for tests with --embedded.", {
+      unchanged: "The agent did not start; the sites go on serving.",
+      fix: "Remove CUTOVER_FAULTS from the agent's environment.",
+    });
+  }
+  const { injectFaults } = await import("./faults.ts");
+  setEffectHook(injectFaults(directory));
 }
 
 async function serve(host: Host): Promise<void> {
@@ -69,7 +81,7 @@ async function serve(host: Host): Promise<void> {
   });
   const common = { service, logger, version, audit };
   const { github, limits, data } = settings;
-  const learnt = new LearntRepositoriesFile(data);
+  const learnt = new PinnedRepositoriesFile(data);
   const trust = new TrustBook(ports.apps, learnt, github);
 
   // Heard from the very beginning: what is taken up again may be asked to stop at once.
@@ -84,7 +96,7 @@ async function serve(host: Host): Promise<void> {
   });
   const admin = await startAdminServer({ path: settings.socket, app: local });
   const servers = [admin];
-  const spent = await SpentTokensFile.open(join(settings.data, "spent-tokens"));
+  const spent = await UsedTokensFile.open(join(settings.data, "spent-tokens"));
   try {
     await Promise.race([service.recoverAll(), asked]);
     const authorize = tokenAuthorizer({

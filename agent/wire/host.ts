@@ -1,20 +1,16 @@
 import { dirname, join, resolve } from "node:path";
 import type { EventFiles, Ports } from "../contracts/ports.ts";
 import { HelperClient } from "../helper/client.ts";
-import { RemoteEnvironments, RemoteLogs, RemotePrivileged, RemoteReleases } from "../helper/remote.ts";
-import { ReleaseDirectories } from "../host/bundle/releases.ts";
+import { remoteHost } from "../helper/remote.ts";
 import { systemClock } from "../host/clock.ts";
 import { startEmbedded } from "../host/embedded/embedded.ts";
+import { localHost } from "../host/local-host.ts";
 import { SocketProbe } from "../host/net/health.ts";
 import { ProcNetConnections } from "../host/net/proc-net.ts";
+import { MaintenanceFiles } from "../host/nginx/maintenance.ts";
 import { NginxTraffic } from "../host/nginx/traffic.ts";
-import { LocalPrivileged } from "../host/privileged.ts";
-import { PythonEnvironments } from "../host/python/python.ts";
 import { AppsDirectory, readAgentSettings } from "../host/store/apps-dir.ts";
-import { MaintenanceFiles } from "../host/store/maintenance.ts";
 import { StateFiles } from "../host/store/state-file.ts";
-import { SupervisorLogs } from "../host/supervisor/instance-logs.ts";
-import { launcherFile } from "../host/supervisor/launcher.ts";
 import type { AgentSettings } from "../settings.ts";
 
 export interface HostOptions {
@@ -45,37 +41,13 @@ export async function openHost({ config, embedded, listen }: HostOptions): Promi
 
 /** What only root may do, or what the agent itself may, where it is root or a host of its own. */
 export function openBorder({ settings, embedded, appsDir }: Host, version: string) {
-  const { data, limits, supervisor } = settings;
   const apps = new AppsDirectory(appsDir);
-  if (!embedded && process.geteuid?.() !== 0) {
-    const helper = new HelperClient({ path: settings.helper, version });
-    const privileged = new RemotePrivileged(helper);
-    return {
-      apps,
-      privileged,
-      environments: new RemoteEnvironments(helper),
-      releases: new RemoteReleases({ data, limits }, helper),
-      logs: new RemoteLogs(data, supervisor.conf_dir, helper),
-      prepare: () => privileged.prepareHost(),
-      close: () => helper.close(),
-    };
+  if (embedded || process.geteuid?.() === 0) {
+    return { apps, ...localHost({ settings, apps, ownUser: embedded }), prepare: async () => {}, close: () => {} };
   }
-  const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile(), ownUser: embedded });
-  return {
-    apps,
-    privileged,
-    environments: new PythonEnvironments({
-      data,
-      pythonPath: settings.python_path,
-      jobs: limits.jobs,
-      runStep: privileged.stepRunner(),
-      trees: privileged.buildTrees(),
-    }),
-    releases: new ReleaseDirectories({ data, limits }),
-    logs: new SupervisorLogs(data, supervisor.conf_dir),
-    prepare: async () => {},
-    close: () => {},
-  };
+  const helper = new HelperClient({ path: settings.helper, version });
+  const host = remoteHost(helper, settings);
+  return { apps, ...host, prepare: () => host.privileged.prepareHost(), close: () => helper.close() };
 }
 
 type Border = ReturnType<typeof openBorder>;

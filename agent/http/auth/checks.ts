@@ -10,7 +10,7 @@ import { formatAudience, type Operation, parseAudience } from "../../../shared/a
 import { CutoverError } from "../../../shared/errors.ts";
 import { keyIssuer } from "../../../shared/key.ts";
 import type { Apps } from "../../contracts/ports.ts";
-import type { SpentTokens } from "../../contracts/token-stores.ts";
+import type { UsedTokens } from "../../contracts/token-stores.ts";
 import type { AppSettings } from "../../settings.ts";
 import { type GithubParts, githubSigner, trustedIssuers } from "./github-signer.ts";
 import { keySigner } from "./key-signer.ts";
@@ -29,7 +29,7 @@ export interface Call {
 
 export interface CheckParts {
   apps: Pick<Apps, "settings">;
-  spent: SpentTokens;
+  spent: UsedTokens;
   /** The authorities by which callers know this agent. */
   names: readonly string[];
   github: GithubParts;
