@@ -1,7 +1,7 @@
 import type { Operation } from "../../../shared/audience.ts";
 import type { Actor } from "../../../shared/protocol.ts";
 import type { Logger } from "../../logger.ts";
-import { type Call, type CheckParts, checks, type Verification } from "./checks.ts";
+import { type Call, type CheckParts, verify } from "./checks.ts";
 import type { GithubParts } from "./github-signer.ts";
 import { publicError, Refusal } from "./refusal.ts";
 
@@ -32,16 +32,14 @@ export function tokenAuthorizer({ logger, now = Date.now, github, ...options }: 
     );
   const parts: CheckParts = { ...options, now, github: { ...github, now, onLearnt } };
   return async (call) => {
-    const verification = { call, parts } as Verification;
     try {
-      for (const check of checks) await check(verification);
+      return await verify({ call, parts });
     } catch (thrown) {
       if (!(thrown instanceof Refusal)) throw thrown;
       const { reason, details } = thrown;
       logger.warn({ reason, app: call.app, wanted: call.wanted.name, ...details }, "token refused");
       throw publicError(thrown);
     }
-    return { actor: verification.identity.actor, operation: verification.operation };
   };
 }
 
