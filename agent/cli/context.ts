@@ -1,8 +1,8 @@
 import { Command, InvalidArgumentError } from "commander";
 import { AgentClient } from "./client.ts";
-import { type GlobalOptions, Places } from "./places.ts";
-import { print, printJson, type Style, styleFor, type Terminal } from "./terminal.ts";
-import type { ViewOptions } from "./view.ts";
+import { type GlobalOptions, Places } from "./host-files/places.ts";
+import type { ViewOptions } from "./terminal/events.ts";
+import { print, printJson, type Style, styleFor, type Terminal } from "./terminal/terminal.ts";
 
 /** What a command works with: the terminal, the places of the host, the agent. */
 export interface Context {
@@ -34,6 +34,9 @@ export function contextOf(command: Command, terminal: Terminal): Context {
     },
   };
 }
+
+/** Called by a command that ends with another exit code than 0. */
+export type SetExit = (code: number) => void;
 
 /** A command with the options that all have, and an example in its help. */
 export function newCommand(name: string, description: string, example: string): Command {

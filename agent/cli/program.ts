@@ -1,21 +1,22 @@
 import { Command, CommanderError } from "commander";
 import { asCutoverError } from "../../shared/errors.ts";
 import { toFailure } from "../../shared/protocol.ts";
-import { appCommand } from "./apps.ts";
-import { checkCommand } from "./check.ts";
-import { withGlobalOptions } from "./context.ts";
-import { deploymentCommands, type SetExit } from "./deployments.ts";
-import { doctorCommand } from "./doctor.ts";
-import { envCommand } from "./env.ts";
-import { historyCommand } from "./history.ts";
-import { initCommand } from "./init.ts";
-import { inspectCommands } from "./inspect.ts";
-import { keyCommands } from "./keys.ts";
-import { maintenanceCommand } from "./maintenance.ts";
-import { upkeepCommands } from "./repair.ts";
-import { setupCommand } from "./setup.ts";
-import { styleFor, type Terminal } from "./terminal.ts";
-import { renderFailure } from "./view.ts";
+import { appCommand } from "./commands/app.ts";
+import { checkCommand } from "./commands/check.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { envCommand } from "./commands/env.ts";
+import { historyCommand } from "./commands/history.ts";
+import { initCommand } from "./commands/init.ts";
+import { inspectCommands } from "./commands/inspect.ts";
+import { keyCommands } from "./commands/keys.ts";
+import { maintenanceCommand } from "./commands/maintenance.ts";
+import { moveCommands } from "./commands/moves.ts";
+import { setupCommand } from "./commands/setup.ts";
+import { statusCommands } from "./commands/status.ts";
+import { upkeepCommands } from "./commands/upkeep.ts";
+import { type SetExit, withGlobalOptions } from "./context.ts";
+import { renderFailure } from "./terminal/events.ts";
+import { styleFor, type Terminal } from "./terminal/terminal.ts";
 
 /** 0: done; 1: it failed; 2: the command line is wrong. `exec` passes on the command's own code. */
 const exits = { done: 0, failed: 1, usage: 2 } as const;
@@ -55,7 +56,8 @@ export function createProgram(terminal: Terminal, version: string, setExit: SetE
     .enablePositionalOptions()
     .addHelpText("after", "\nExample:\n  $ cutover status\n  $ cutover help redeploy");
   const commands = [
-    ...deploymentCommands(terminal, setExit),
+    ...statusCommands(terminal),
+    ...moveCommands(terminal, setExit),
     ...upkeepCommands(terminal, setExit),
     ...inspectCommands(terminal, setExit),
     historyCommand(terminal),

@@ -4,7 +4,7 @@ import { readAgentSettings } from "../host/store/apps-dir.ts";
 import type { AgentSettings } from "../settings.ts";
 import { judge } from "./checks.ts";
 import type { AgentFacts } from "./facts/facts.ts";
-import { gather } from "./facts/gather.ts";
+import { gather } from "./facts/host.ts";
 import { error, type Finding } from "./finding.ts";
 
 export interface DoctorOptions {

@@ -1,0 +1,127 @@
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import type { Command } from "commander";
+import { CutoverError } from "../../../shared/errors.ts";
+import { environmentView, logsView, routes } from "../../../shared/protocol.ts";
+import type { CommandEnvironment } from "../../contracts/service.ts";
+import { contextOf, newCommand, type SetExit, usageError } from "../context.ts";
+import { renderLogs } from "../terminal/events.ts";
+import type { Terminal } from "../terminal/terminal.ts";
+
+/** `logs` and `exec`: a look into the live release. */
+export function inspectCommands(terminal: Terminal, setExit: SetExit): Command[] {
+  return [logsCommand(terminal), execCommand(terminal, setExit)];
+}
+
+function logsCommand(terminal: Terminal): Command {
+  return newCommand("logs", "the last lines that an app's instances wrote", "cutover logs shop -n 50")
+    .argument("<app>", "the app")
+    .option("-n, --lines <lines>", "how many lines of each instance", linesOf, 100)
+    .option("--run <run>", "of another run than the live one, such as one that failed")
+    .action(async (app: string, options: { lines: number; run?: string }, command: Command) => {
+      const context = contextOf(command, terminal);
+      const query = new URLSearchParams({
+        lines: String(options.lines),
+        ...(options.run !== undefined && { run: options.run }),
+      });
+      const client = await context.client();
+      const { logs } = await client.call(logsView, "GET", `${routes.logs(encodeURIComponent(app))}?${query}`);
+      context.show(logs, () => renderLogs(logs, context.style));
+    });
+}
+
+function linesOf(text: string): number {
+  const lines = Number(text);
+  if (!/^\d{1,5}$/.test(text) || lines < 1 || lines > 10_000) throw usageError("1 to 10000 lines.");
+  return lines;
+}
+
+function execCommand(terminal: Terminal, setExit: SetExit): Command {
+  return newCommand(
+    "exec",
+    "run a command as the live release runs: its directory, environment and user",
+    "cutover exec shop -- python manage.py shell",
+  )
+    .passThroughOptions()
+    .argument("<app>", "the app")
+    .argument("<command...>", "the command with its arguments, after --")
+    .action(async (app: string, words: string[], _options, command: Command) => {
+      // commander passes on the -- that stands between our arguments and the command's.
+      const argv = words[0] === "--" ? words.slice(1) : words;
+      if (argv.length === 0) throw usageError("Which command? Give it after --.");
+      const context = contextOf(command, terminal);
+      const client = await context.client();
+      const environment = await client.call(environmentView, "GET", routes.environment(encodeURIComponent(app)));
+      const exit = await runIn({ ...withoutUndefined(environment), env: environment.env }, argv, terminal);
+      if (context.json) terminal.stderr.write(`${JSON.stringify({ release: environment.release, exit_code: exit })}\n`);
+      setExit(exit);
+    });
+}
+
+function withoutUndefined({
+  release,
+  directory,
+  env,
+  uid,
+  gid,
+}: {
+  release: string;
+  directory: string;
+  env: Record<string, string>;
+  uid?: number | undefined;
+  gid?: number | undefined;
+}): CommandEnvironment {
+  return { release, directory, env, ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
+}
+
+/** With this terminal as the command's own. @returns its exit code; 128 and the signal's number where one ended it */
+async function runIn(environment: CommandEnvironment, argv: string[], terminal: Terminal): Promise<number> {
+  const [file = "", ...args] = argv;
+  const child = spawn(file, args, {
+    cwd: environment.directory,
+    env: { ...pick(terminal.env, ["TERM", "COLORTERM", "LANG", "LC_ALL"]), ...environment.env },
+    stdio: "inherit",
+    ...userOf(environment),
+  });
+  // The terminal sends Ctrl-C to the command too; it decides what that means, and we stay to pass on how it ended.
+  const ignore = (): void => undefined;
+  const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
+  process.on("SIGINT", ignore).on("SIGTERM", forward).on("SIGHUP", forward);
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  child.on("error", (cause: NodeJS.ErrnoException) => reject(cannotRun(file, environment, cause)));
+  child.on("exit", (code, signal) => resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]));
+  try {
+    return await promise;
+  } finally {
+    process.off("SIGINT", ignore).off("SIGTERM", forward).off("SIGHUP", forward);
+  }
+}
+
+function userOf({ uid, gid }: CommandEnvironment): { uid?: number; gid?: number } {
+  const own = process.getuid?.();
+  if (uid === undefined || own === uid) return {};
+  if (own === 0) return { uid, ...(gid !== undefined && { gid }) };
+  throw new CutoverError("forbidden", "The app runs as another user than you.", {
+    unchanged: "The command was not started.",
+    fix: "Run it with sudo.",
+  });
+}
+
+function cannotRun(file: string, { release }: CommandEnvironment, cause: NodeJS.ErrnoException): CutoverError {
+  const why =
+    cause.code === "ENOENT" ? "there is no such command" : cause.code === "EACCES" ? "it may not be run" : cause.code;
+  return new CutoverError("request_invalid", `${file} cannot be run in ${release}: ${why}.`, {
+    unchanged: "Nothing was started.",
+    fix: "Commands of the release's environment and of the system are found by name: python, django-admin, ls.",
+    cause,
+  });
+}
+
+function pick(env: NodeJS.ProcessEnv, names: string[]): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}

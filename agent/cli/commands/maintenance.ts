@@ -1,0 +1,40 @@
+import type { Command } from "commander";
+import { maintenanceView, routes } from "../../../shared/protocol.ts";
+import { contextOf, newCommand } from "../context.ts";
+import type { Terminal } from "../terminal/terminal.ts";
+
+/** `maintenance on` and `maintenance off`: what visitors see instead of the site, without a reload of nginx. */
+export function maintenanceCommand(terminal: Terminal): Command {
+  return newCommand("maintenance", "close an app's site to visitors, and open it again", "cutover maintenance on shop")
+    .addCommand(onCommand(terminal))
+    .addCommand(offCommand(terminal));
+}
+
+function onCommand(terminal: Terminal): Command {
+  return newCommand(
+    "on",
+    "answer visitors with 503 and a page that says so; deployments go on as ever",
+    "cutover maintenance on shop --allow 203.0.113.7",
+  )
+    .argument("<app>", "the app")
+    .option("--allow <address...>", "addresses of visitors who see the site all the same, instead of those before")
+    .action(async (app: string, { allow = [] }: { allow?: string[] }, command: Command) => {
+      const context = contextOf(command, terminal);
+      const client = await context.client();
+      const path = routes.maintenance(encodeURIComponent(app));
+      const view = await client.call(maintenanceView, "PUT", path, { allow });
+      const who = view.allow.length === 0 ? "all visitors" : `all but ${view.allow.join(", ")}`;
+      context.show(view, () => `${app} is closed for maintenance to ${who}.`);
+    });
+}
+
+function offCommand(terminal: Terminal): Command {
+  return newCommand("off", "open the site again", "cutover maintenance off shop")
+    .argument("<app>", "the app")
+    .action(async (app: string, _options, command: Command) => {
+      const context = contextOf(command, terminal);
+      const client = await context.client();
+      await client.call(maintenanceView.optional(), "DELETE", routes.maintenance(encodeURIComponent(app)));
+      context.show({ app, maintenance: false }, () => `${app} is open.`);
+    });
+}

@@ -1,0 +1,171 @@
+import type { Command } from "commander";
+import { CutoverError } from "../../../shared/errors.ts";
+import { releaseOfRun } from "../../../shared/names.ts";
+import {
+  type Accepted,
+  accepted,
+  appsView,
+  appView,
+  type DeploymentView,
+  deploymentView,
+  routes,
+} from "../../../shared/protocol.ts";
+import { commandsSince, notUndone } from "../../../shared/release-commands.ts";
+import type { AgentClient } from "../client.ts";
+import { type Context, contextOf, newCommand, type SetExit, usageError } from "../context.ts";
+import { renderEvent } from "../terminal/events.ts";
+import { confirm } from "../terminal/questions.ts";
+import { printJson, type Terminal } from "../terminal/terminal.ts";
+
+/** `rollback`, `redeploy`, `activate` and `abort`: the commands that move traffic. */
+export function moveCommands(terminal: Terminal, setExit: SetExit): Command[] {
+  return [
+    movingCommand(terminal, setExit, {
+      name: "rollback",
+      description: "go back to the last good release before the live one",
+      example: "cutover rollback shop",
+      call: (app) => ({ path: routes.rollback(app) }),
+      before: confirmRollback,
+    }),
+    movingCommand(terminal, setExit, {
+      name: "redeploy",
+      description: "start a release again on fresh instances: for new secrets, or when it hangs",
+      example: "cutover redeploy shop",
+      release: "[release]",
+      call: (app, release) => ({ path: routes.redeploy(app), body: release === undefined ? {} : { release } }),
+    }),
+    movingCommand(terminal, setExit, {
+      name: "activate",
+      description: "give the traffic to a staged or an earlier release",
+      example: "cutover activate shop 20261121T103000Z-3f2c1ab --weight 25",
+      release: "<release>",
+      weight: true,
+      call: (app, release = "", weight = 100) => ({
+        path: routes.activate(app, encodeURIComponent(release)),
+        body: { weight },
+      }),
+    }),
+    abortCommand(terminal, setExit),
+  ];
+}
+
+interface Moving {
+  name: string;
+  description: string;
+  example: string;
+  release?: "[release]" | "<release>";
+  weight?: boolean;
+  call(app: string, release: string | undefined, weight: number | undefined): { path: string; body?: object };
+  /** What a person should know first; with it the command has --yes. @returns false when they would rather not */
+  before?(context: Context, app: string, options: MovingOptions): Promise<boolean>;
+}
+
+interface MovingOptions {
+  wait?: number;
+  weight?: number;
+  follow: boolean;
+  yes?: boolean;
+}
+
+function movingCommand(terminal: Terminal, setExit: SetExit, moving: Moving): Command {
+  const command = newCommand(moving.name, moving.description, moving.example)
+    .argument("<app>", "the app")
+    .option("--wait <seconds>", "how long to wait while another deployment of the app runs", secondsOf)
+    .option("--no-follow", "return as soon as the agent has begun");
+  if (moving.release !== undefined) command.argument(moving.release, "the release, as `cutover releases` lists it");
+  if (moving.weight === true) {
+    const text = "give a staged release only this part of the traffic, in percent; an abort takes it back";
+    command.option("--weight <percent>", text, percentOf);
+  }
+  if (moving.before !== undefined) command.option("--yes", "do not ask");
+  return command.action(async (app: string, ...rest: unknown[]) => {
+    const release = moving.release !== undefined && typeof rest[0] === "string" ? rest[0] : undefined;
+    const context = contextOf(command, terminal);
+    const options = command.opts<MovingOptions>();
+    if ((await moving.before?.(context, app, options)) === false) {
+      context.show({ app, begun: false }, () => "Nothing was changed.");
+      return;
+    }
+    setExit(await move(context, moving.call(encodeURIComponent(app), release, options.weight), options));
+  });
+}
+
+/** A rollback moves code, not data: what a release command did to a database stays. */
+async function confirmRollback(context: Context, app: string, { yes }: MovingOptions): Promise<boolean> {
+  const { terminal } = context;
+  const client = await context.client();
+  const { releases, live, previous } = await client.call(appView, "GET", routes.app(encodeURIComponent(app)));
+  if (live === null || previous === null) return true;
+  const over = commandsSince(releases.toReversed(), previous, releaseOfRun(live));
+  for (const release of over) terminal.stderr.write(`Note: ${notUndone(release)}.\n`);
+  if (over.length === 0 || yes === true || context.json || terminal.stdin.isTTY !== true) return true;
+  return confirm(terminal, `Roll ${app} back to ${previous}?`);
+}
+
+async function move(context: Context, call: { path: string; body?: object }, options: MovingOptions): Promise<number> {
+  const client = await context.client();
+  const path = options.wait === undefined ? call.path : `${call.path}?wait=${options.wait}`;
+  const begun = await client.call(accepted, "POST", path, call.body);
+  if (options.follow) return follow(context, client, begun);
+  context.show(begun, () => `Begun with ${begun.release} (${begun.deployment}).`);
+  return 0;
+}
+
+/** Shows a deployment's events as they happen. @returns the exit code: 1 when it failed or was aborted */
+async function follow(context: Context, client: AgentClient, { deployment }: Accepted): Promise<number> {
+  let end: DeploymentView | undefined;
+  for await (const event of client.events(deployment)) {
+    if (event.type === "end") end = event.deployment;
+    if (!context.json) context.terminal.stdout.write(renderEvent(event, { style: context.style }));
+  }
+  if (context.json && end !== undefined) printJson(context.terminal, end);
+  return end?.outcome === "succeeded" || end?.outcome === "staged" ? 0 : 1;
+}
+
+function abortCommand(terminal: Terminal, setExit: SetExit): Command {
+  const text = "undo a deployment that has not cut over, also a staged release or a canary";
+  return newCommand("abort", text, "cutover abort shop")
+    .argument("<app or deployment>", "the app, for what it has running or staged; or a deployment's id")
+    .action(async (named: string, _options, command: Command) => {
+      const context = contextOf(command, terminal);
+      const client = await context.client();
+      const deployment = await deploymentOf(client, named);
+      const view = await client.call(deploymentView, "POST", routes.abort(encodeURIComponent(deployment)));
+      const { staged_by } = await client.call(appView, "GET", routes.app(encodeURIComponent(view.app)));
+      context.show(view, () => aborted(view, staged_by));
+      setExit(view.outcome === "succeeded" ? 1 : 0);
+    });
+}
+
+/** @param stagedBy the deployment whose release the app still has staged */
+function aborted({ id, app, outcome }: DeploymentView, stagedBy: string | null): string {
+  if (outcome === "running") return `The deployment of ${app} is being undone.`;
+  if (id !== stagedBy) return `The deployment of ${app} is ${outcome}.`;
+  return (
+    `The deployment of ${app} is ${outcome}, but not undone to the end yet: \`cutover status ${app}\` tells what does not answer. ` +
+    "The agent does the rest at its next start or before the next deployment."
+  );
+}
+
+/** A deployment's id as it stands, or that of what an app has running or staged. */
+async function deploymentOf(client: AgentClient, named: string): Promise<string> {
+  const { apps } = await client.call(appsView, "GET", routes.apps());
+  if (!apps.includes(named)) return named;
+  const { app, deployment, staged_by } = await client.call(appView, "GET", routes.app(encodeURIComponent(named)));
+  const id = deployment?.outcome === "running" ? deployment.id : staged_by;
+  if (id !== null) return id;
+  throw new CutoverError("deployment_not_found", `${app} has nothing running and nothing staged.`, {
+    unchanged: "Nothing was changed.",
+    fix: "To go back to the release before, use `cutover rollback`.",
+  });
+}
+
+function percentOf(text: string): number {
+  if (!/^(?:100|[1-9]\d?)$/.test(text)) throw usageError("1 to 100 percent.");
+  return Number(text);
+}
+
+function secondsOf(text: string): number {
+  if (!/^\d{1,4}$/.test(text) || Number(text) > 3600) throw usageError("0 to 3600 seconds.");
+  return Number(text);
+}
