@@ -4,7 +4,7 @@ import { readAgentSettings } from "../host/store/apps-dir.ts";
 import type { AgentSettings } from "../settings.ts";
 import { judge } from "./checks.ts";
 import type { AgentFacts } from "./facts/facts.ts";
-import { gather } from "./facts/host.ts";
+import { hostFacts } from "./facts/host.ts";
 import { error, type Finding } from "./finding.ts";
 
 export interface DoctorOptions {
@@ -26,7 +26,7 @@ export async function examine({ config, version, now, askAgent }: DoctorOptions)
   // Without it there is no knowing where everything else is.
   if (settings instanceof CutoverError) return faultsOf(settings);
   const agent = await askAgent((settings satisfies AgentSettings).socket);
-  return judge(await gather({ settings, appsDir: join(config, "apps"), agent, version, now }));
+  return judge(await hostFacts({ settings, appsDir: join(config, "apps"), agent, version, now }));
 }
 
 function faultsOf({ message }: CutoverError): Finding[] {

@@ -12,7 +12,7 @@ interface Named {
   key: string | undefined;
 }
 
-export async function gatherCertificates(
+export async function certificateFacts(
   settings: AgentSettings,
   apps: AppFacts[],
   configuration: Directive[],

@@ -1,8 +1,8 @@
 import type { Config } from "../../../shared/config.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
-import type { Ini } from "../ini.ts";
 import type { Directive } from "../nginx-config.ts";
 import type { Entry, Identity } from "../permissions.ts";
+import type { Ini } from "../supervisor-conf.ts";
 
 /** All that the checks know of a host: data alone, so that a check is a function of it. */
 export interface HostFacts {

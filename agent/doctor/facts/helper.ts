@@ -5,7 +5,7 @@ import type { AppFacts, HelperFacts } from "./facts.ts";
 import { entryOf, identityOf } from "./paths.ts";
 
 /** What the agent and its helper share; undefined on a host whose agent is one process. */
-export async function gatherHelper(
+export async function helperFacts(
   { data, helper, agent_user }: AgentSettings,
   appsDir: string,
   apps: AppFacts[],

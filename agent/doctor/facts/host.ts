@@ -2,16 +2,16 @@ import { readFile, statfs } from "node:fs/promises";
 import { groupId } from "../../host/ownership/users.ts";
 import { Interpreters, pipVersion } from "../../host/python/interpreter.ts";
 import type { AgentSettings } from "../../settings.ts";
-import { gatherApps, strayEnvFiles } from "./apps.ts";
-import { gatherCertificates } from "./certificates.ts";
+import { appFacts, strayEnvFiles } from "./apps.ts";
+import { certificateFacts } from "./certificates.ts";
 import type { AgentFacts, AppFacts, HostFacts, PythonFacts } from "./facts.ts";
-import { gatherHelper } from "./helper.ts";
-import { gatherNginx } from "./nginx.ts";
+import { helperFacts } from "./helper.ts";
+import { nginxFacts } from "./nginx.ts";
 import { entryOf } from "./paths.ts";
-import { gatherSupervisor } from "./supervisor.ts";
-import { gatherWebhookFiles } from "./webhooks.ts";
+import { supervisorFacts } from "./supervisor.ts";
+import { webhookFileFacts } from "./webhooks.ts";
 
-export interface GatherOptions {
+export interface HostFactsOptions {
   settings: AgentSettings;
   appsDir: string;
   agent: AgentFacts;
@@ -20,13 +20,13 @@ export interface GatherOptions {
 }
 
 /** Looks at the host, changes nothing, and judges nothing. */
-export async function gather({ settings, appsDir, agent, version, now }: GatherOptions): Promise<HostFacts> {
-  const apps = await gatherApps(appsDir, settings);
+export async function hostFacts({ settings, appsDir, agent, version, now }: HostFactsOptions): Promise<HostFacts> {
+  const apps = await appFacts(appsDir, settings);
   const [nginx, supervisor, pythons, disk] = await Promise.all([
-    gatherNginx(settings),
-    gatherSupervisor(settings),
-    gatherPythons(settings, apps),
-    gatherDisk(settings.data),
+    nginxFacts(settings),
+    supervisorFacts(settings),
+    pythonFacts(settings, apps),
+    diskFacts(settings.data),
   ]);
   return {
     now,
@@ -34,35 +34,35 @@ export async function gather({ settings, appsDir, agent, version, now }: GatherO
     settings,
     agent,
     apps,
-    helper: await gatherHelper(settings, appsDir, apps),
+    helper: await helperFacts(settings, appsDir, apps),
     strayEnvFiles: await strayEnvFiles(appsDir, apps),
     nginx,
-    ownGroup: await gatherGroup(settings),
+    ownGroup: await nginxGroup(settings),
     supervisor,
-    certificates: await gatherCertificates(settings, apps, nginx.configuration),
-    webhookFiles: await gatherWebhookFiles(settings, apps),
-    directories: await gatherDirectories(settings, apps),
+    certificates: await certificateFacts(settings, apps, nginx.configuration),
+    webhookFiles: await webhookFileFacts(settings, apps),
+    directories: await directoryFacts(settings, apps),
     pythons,
-    ephemeral: await gatherEphemeral(),
+    ephemeral: await ephemeralPorts(),
     disk,
   };
 }
 
-async function gatherEphemeral(): Promise<HostFacts["ephemeral"]> {
+async function ephemeralPorts(): Promise<HostFacts["ephemeral"]> {
   const text = await readFile("/proc/sys/net/ipv4/ip_local_port_range", "utf8").catch(() => "");
   const [first, last] = text.trim().split(/\s+/).map(Number);
   return first === undefined || last === undefined ? undefined : { first, last };
 }
 
 /** Whoever runs doctor, it is about the agent: what it made belongs to its user. */
-async function gatherGroup({ data, nginx }: AgentSettings): Promise<HostFacts["ownGroup"]> {
+async function nginxGroup({ data, nginx }: AgentSettings): Promise<HostFacts["ownGroup"]> {
   const made = await entryOf(data);
   if (made !== undefined && made.uid !== 0) return "not root";
   const gid = await groupId(nginx.group).catch(() => "none" as const);
   return gid ?? "not root";
 }
 
-async function gatherDirectories({ nginx }: AgentSettings, apps: AppFacts[]): Promise<HostFacts["directories"]> {
+async function directoryFacts({ nginx }: AgentSettings, apps: AppFacts[]): Promise<HostFacts["directories"]> {
   const logs = {
     named: "nginx.log_dir in agent.yml",
     path: nginx.log_dir,
@@ -76,7 +76,7 @@ async function gatherDirectories({ nginx }: AgentSettings, apps: AppFacts[]): Pr
   return Promise.all([logs, ...answers].map(async (each) => ({ ...each, entry: await entryOf(each.path) })));
 }
 
-async function gatherPythons({ python_path }: AgentSettings, apps: AppFacts[]): Promise<PythonFacts[]> {
+async function pythonFacts({ python_path }: AgentSettings, apps: AppFacts[]): Promise<PythonFacts[]> {
   const interpreters = new Interpreters(python_path);
   // What a first deploy gets that asks for no version, and what the live releases ask for.
   const versions = new Set([
@@ -96,7 +96,7 @@ async function gatherPythons({ python_path }: AgentSettings, apps: AppFacts[]): 
 }
 
 /** Of the data directory, or of the nearest one above it that is there. */
-async function gatherDisk(data: string): Promise<HostFacts["disk"]> {
+async function diskFacts(data: string): Promise<HostFacts["disk"]> {
   for (let path = data; ; path = path.slice(0, path.lastIndexOf("/"))) {
     const found = await statfs(path || "/").catch(() => undefined);
     if (found !== undefined)

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { checks, judge } from "../../../agent/doctor/checks.ts";
 import type { HostFacts, NginxFacts, SupervisorFacts } from "../../../agent/doctor/facts/facts.ts";
-import { parseIni } from "../../../agent/doctor/ini.ts";
+import { parseIni } from "../../../agent/doctor/supervisor-conf.ts";
 import { agentSettingsSchema } from "../../../agent/settings.ts";
 import {
   appFacts,
