@@ -7,9 +7,9 @@ import type { HttpApp } from "./call.ts";
 import { type ConnectionLimitOptions, limitConnections } from "./connection-limits.ts";
 
 export interface ServerTimes {
-  /** How long a client may take for its headers. */
+  /** How long a client may take to send its headers. */
   headersMs: number;
-  /** How long an answer to an unread body stays open, for the client to read it before the connection closes. */
+  /** How long the connection stays open after an early answer, so that the client can read it. */
   lingerMs: number;
 }
 
@@ -26,10 +26,10 @@ export interface ServerOptions {
   tls?: TlsTexts;
   /** Connections from other addresses are closed before a byte of them is read. */
   allowed?: (address: string) => boolean;
-  /** Told of each connection that was closed so. */
+  /** Called for each connection that was closed for this reason. */
   onRefused?: (address: string) => void;
   times?: Partial<ServerTimes>;
-  /** Unless given, as many connections as the system allows. */
+  /** Default: as many connections as the system allows. */
   connections?: ConnectionLimitOptions;
 }
 
@@ -38,12 +38,12 @@ export interface RunningServer {
   address: string;
   /** The port, 0 for a unix socket. */
   port: number;
-  /** Takes no more calls; those that still run after `graceMs` are cut. */
+  /** Accepts no more calls. Calls that still run after `graceMs` are cut. */
   close(graceMs?: number): Promise<void>;
 }
 
 export interface NetworkServer extends RunningServer {
-  /** From the next connection on; those that are open go on with what they have. */
+  /** Used from the next connection on; open connections keep the old certificate. */
   renewTls(tls: TlsTexts): void;
 }
 
@@ -62,11 +62,11 @@ export async function startServer(
   };
 }
 
-/** The node server of an app, not yet listening. */
+/** A node server for an app; it does not listen yet. */
 export function createHttpServer({ app, tls, times, connections, allowed, onRefused }: ServerOptions): Server {
   const { headersMs, lingerMs } = { ...defaultTimes, ...times };
   const listener = requestListener(app, lingerMs);
-  // A big upload may take hours: not its length of time but its rate is watched, in RequestBody.
+  // A big upload may take hours. RequestBody watches its rate, so its duration has no limit.
   const settings = {
     headersTimeout: headersMs,
     requestTimeout: 0,
@@ -74,10 +74,10 @@ export function createHttpServer({ app, tls, times, connections, allowed, onRefu
   };
   const server = tls === undefined ? createServer(settings) : secureServer(settings, tls, headersMs);
   if (connections !== undefined) limitConnections(server, connections);
-  // After it, so that it comes before it: what is refused takes no place.
+  // Called last, so that its listener comes first: a refused address takes no place in the limits.
   if (allowed !== undefined) refuseOthers(server, allowed, onRefused);
   server.on("request", listener);
-  // Heard, so that node does not ask for a body by itself before anybody was authorised.
+  // Handled here, since node would otherwise ask for the body before the caller is authorized.
   server.on("checkContinue", listener);
   return server;
 }
@@ -88,7 +88,7 @@ function secureServer(settings: object, tls: TlsTexts, headersMs: number): Serve
   } catch (cause) {
     throw new CutoverError("host_settings_invalid", "The TLS certificate and key of agent.yml do not work together.", {
       unchanged: "The agent did not start; the sites go on serving.",
-      fix: "Look at both PEM files: the key must be the certificate's own, without a passphrase.",
+      fix: "Check both PEM files: the key must belong to the certificate and have no passphrase.",
       cause,
     });
   }
@@ -98,7 +98,7 @@ function secureContext({ certificate, key }: TlsTexts) {
   return { cert: certificate, key, minVersion: "TLSv1.2" } as const;
 }
 
-/** Before all others who hear of a connection, so that neither a handshake nor a request begins. */
+/** Before all other listeners, so that neither a handshake nor a request begins. */
 function refuseOthers(
   server: Server,
   allowed: (address: string) => boolean,
@@ -116,7 +116,7 @@ function requestListener(app: HttpApp, lingerMs: number): RequestListener {
   const listener = getRequestListener(
     async (request, env) => {
       const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse };
-      // A client that breaks off while nobody listens must not end the process.
+      // Without a listener, a client that breaks the connection would end the process.
       incoming.on("error", () => undefined);
       const response = await app.fetch(request, { incoming, outgoing });
       return incoming.complete || !hasBody(incoming) ? response : closing(response, incoming, lingerMs);
@@ -126,15 +126,15 @@ function requestListener(app: HttpApp, lingerMs: number): RequestListener {
   return (incoming, outgoing) => void listener(incoming, outgoing);
 }
 
-// A GET's body means nothing, and its answer may be a stream of events that must not be gathered.
+// The body of a GET means nothing, and its answer may be a stream of events, which must not be buffered.
 function hasBody({ method, headers }: IncomingMessage): boolean {
   if (method === "GET" || method === "HEAD") return false;
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
 /**
- * An answer before the end of the body. Closing at once would reset the connection under a client that still sends, and
- * take the answer away before it is read; so its last step waits until the client has closed, or `lingerMs`.
+ * An answer before the body has ended. If the server closed at once, the connection would be reset while the client still
+ * sends, and the client could not read the answer. So the stream ends when the client has closed, or after `lingerMs`.
  */
 async function closing(response: Response, incoming: IncomingMessage, lingerMs: number): Promise<Response> {
   const body = new Uint8Array(await response.arrayBuffer());
@@ -174,8 +174,8 @@ export async function listening(server: Server, where: ListenOptions, shown: str
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const reasons: Record<string, string> = {
-      EADDRINUSE: "something else listens there",
-      EACCES: "that takes more rights than the agent has",
+      EADDRINUSE: "another program listens there",
+      EACCES: "the agent has no permission to",
       EADDRNOTAVAIL: "this host has no such address",
       ENOTFOUND: "this name has no address",
     };

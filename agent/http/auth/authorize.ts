@@ -23,12 +23,12 @@ export interface TokenAuthorizerOptions extends Omit<CheckParts, "now" | "github
   now?: () => number;
 }
 
-/** Verifies tokens: one path for every call and signer. The reason of a refusal goes to the log, never to the caller. */
+/** Verifies tokens, on one path for every call and signer. The reason for a refusal goes to the log, never to the caller. */
 export function tokenAuthorizer({ logger, now = Date.now, github, ...options }: TokenAuthorizerOptions): Authorize {
   const onLearnt: GithubParts["onLearnt"] = (app, learnt) =>
     logger.warn(
       { app, ...learnt },
-      "a repository that is trusted by name was seen first: only these ids count from now on",
+      "first call of a repository that is trusted by name: from now on only these ids count",
     );
   const parts: CheckParts = { ...options, now, github: { ...github, now, onLearnt } };
   return async (call) => {

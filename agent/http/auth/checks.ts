@@ -32,7 +32,7 @@ export interface Call {
 export interface CheckParts {
   apps: Pick<Apps, "settings">;
   spent: SpentTokens;
-  /** The authorities by which callers know this agent. */
+  /** The authorities in the URLs by which callers know this agent. */
   names: readonly string[];
   github: GithubParts;
   /** Milliseconds since the epoch. */

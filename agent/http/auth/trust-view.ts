@@ -3,7 +3,7 @@ import type { Apps } from "../../contracts/ports.ts";
 import type { LearntRepositories, LearntRepository } from "../../contracts/token-stores.ts";
 import type { GithubIssuer, GithubTrust } from "../../settings.ts";
 
-/** Whom an app trusts, with what was learnt of repositories that are trusted by name. For the host's owner. */
+/** Shows the host's owner whom an app trusts, with the ids that were learnt of repositories trusted by name. */
 export class TrustBook {
   readonly #apps: Pick<Apps, "settings">;
   readonly #learnt: LearntRepositories;
@@ -30,7 +30,7 @@ export class TrustBook {
     };
   }
 
-  /** What was learnt of an app goes with it. */
+  /** Removes the ids that were learnt for an app, when the app is removed. */
   forget(app: string): Promise<void> {
     return this.#learnt.forget(app);
   }

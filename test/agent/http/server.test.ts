@@ -180,7 +180,7 @@ test("a port that is taken is named", async () => {
   const again = startServer({ host: "127.0.0.1", port: agent.server.port }, { app: agent.app });
   await expect(again).rejects.toMatchObject({
     code: "host_settings_invalid",
-    message: `The agent cannot listen on 127.0.0.1:${agent.server.port}: something else listens there.`,
+    message: `The agent cannot listen on 127.0.0.1:${agent.server.port}: another program listens there.`,
   });
 });
 

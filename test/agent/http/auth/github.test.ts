@@ -161,7 +161,7 @@ test("ids that are not given are learnt at the first call that is accepted, and 
   expect(await call(agent)).toBe(200);
   expect(await agent.learnt.list("shop")).toMatchObject([{ repository, issuer: tokens.issuer, ...ids }]);
   expect(agent.log()).toContain(
-    '"msg":"a repository that is trusted by name was seen first: only these ids count from now on"',
+    '"msg":"first call of a repository that is trusted by name: from now on only these ids count"',
   );
   expect(await call(agent)).toBe(200);
   expect(await call(agent, { claims: { repository_id: "9" } })).toBe(401);
@@ -170,7 +170,7 @@ test("ids that are not given are learnt at the first call that is accepted, and 
     { reason: "identity_mismatch", claim: "repository_id", expected: "1296269", got: "9" },
     { reason: "identity_mismatch", claim: "repository_owner_id", expected: "583231", got: "9" },
   ]);
-  expect(agent.log().match(/was seen first/g)).toHaveLength(1);
+  expect(agent.log().match(/first call of a repository/g)).toHaveLength(1);
 });
 
 test("a call that is not allowed teaches nothing", async () => {
