@@ -8,18 +8,18 @@ import { Counter, type Family, Histogram, renderMetrics, type Sample } from "./p
 interface MetricsParts {
   service: Pick<Service, "apps" | "app">;
   version: string;
-  /** Free bytes where the releases lie. */
+  /** Free bytes on the file system of the releases. */
   freeBytes(): Promise<number>;
 }
 
-/** From a rename to a build of an hour, in seconds. */
+/** In seconds: from a rename to a build that takes an hour. */
 const phaseBounds = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
 
 type Labels = Record<string, string>;
 
 /**
- * What a monitor asks of the agent. Counters begin anew with the agent, as Prometheus expects; gauges are read when asked.
- * The labels are apps, words of closed sets and processes of cutover.yml: only `cutover_release_info` names releases.
+ * The agent's metrics. Counters start at zero when the agent starts, as Prometheus expects; gauges are read at each request.
+ * Labels are apps, words of closed sets, and processes of cutover.yml. Only `cutover_release_info` names releases.
  */
 export class Metrics {
   readonly #parts: MetricsParts;
@@ -30,7 +30,7 @@ export class Metrics {
   readonly #cut = new Counter();
   readonly #refused = new Counter();
   readonly #webhooks = new Counter();
-  /** What was counted of the last deployments, for those that end twice: a staged one that is aborted, one whose undo is tried again. */
+  /** What was counted for the last deployments, since some end twice: a staged one that is aborted, one whose undo is tried again. */
   readonly #ended = new Map<string, { outcome: string; cut: number; drained: number }>();
   #certificate: { expires: number; readable: boolean } | undefined;
   #rendering: Promise<string> | undefined;
@@ -52,12 +52,12 @@ export class Metrics {
     this.#refused.add({ reason });
   }
 
-  /** @param pem of the certificate that the agent uses from now on */
+  /** @param pem the certificate that the agent uses from now on */
   certificate(pem: string): void {
     this.#certificate = { expires: Date.parse(new X509Certificate(pem).validTo) / 1000, readable: true };
   }
 
-  /** What lies where the certificate should be cannot be used; the one of before is. */
+  /** The renewed certificate cannot be used, so the agent goes on with the old one. */
   certificateBroken(): void {
     if (this.#certificate !== undefined) this.#certificate.readable = false;
   }
@@ -66,7 +66,7 @@ export class Metrics {
     this.#webhooks.add({ result });
   }
 
-  /** Callers who ask at the same time get the same answer. */
+  /** Requests at the same time share one answer. */
   render(): Promise<string> {
     this.#rendering ??= this.#render().finally(() => {
       this.#rendering = undefined;
@@ -91,7 +91,7 @@ export class Metrics {
     const { service, version } = this.#parts;
     const free = await this.#parts.freeBytes().catch(() => undefined);
     const gauges = new Gauges();
-    // An app whose state or whose supervisor cannot be asked must not hide the others.
+    // An app whose state or programs cannot be read must not hide the others.
     for (const app of await service.apps()) {
       try {
         describe(gauges, await service.app(app));
@@ -122,7 +122,7 @@ export class Metrics {
     ];
     const phases: Family = {
       name: "cutover_deployment_phase_seconds",
-      help: "How long deployments took to reach each state from the one before.",
+      help: "How long deployments took to reach each state from the previous one.",
       type: "histogram",
       samples: this.#phases.samples(),
     };
@@ -130,7 +130,11 @@ export class Metrics {
       gauge("cutover_agent_info", "The agent's version.", [{ labels: { version }, value: 1 }]),
       ...(free === undefined
         ? []
-        : [gauge("cutover_disk_free_bytes", "Free bytes where the releases lie.", [{ labels: {}, value: free }])]),
+        : [
+            gauge("cutover_disk_free_bytes", "Free bytes on the file system of the releases.", [
+              { labels: {}, value: free },
+            ]),
+          ]),
       ...certificateGauges(this.#certificate),
       ...counters.map(([name, help, samples]): Family => ({ name, help, type: "counter", samples })),
       phases,
@@ -150,7 +154,7 @@ function certificateGauges(certificate: { expires: number; readable: boolean } |
     ),
     gauge(
       "cutover_certificate_readable",
-      "Whether its files can be used: 0 where a renewal is broken.",
+      "Whether the certificate on disk can be used: 0 if a renewal is broken.",
       one(certificate.readable ? 1 : 0),
     ),
   ];
@@ -163,19 +167,19 @@ function gauge(name: string, help: string, samples: Sample[]): Family {
 const gaugeNames = {
   readable: [
     "cutover_app_readable",
-    "Whether the app could be looked at: 0 where its state file or supervisord fails.",
+    "Whether the app's state could be read: 0 if its state file or supervisord fails.",
   ],
-  held: ["cutover_app_held", "Whether the app takes no deployments until a person has looked at it."],
+  held: ["cutover_app_held", "Whether the app is held: it takes no deployments until a person has looked at it."],
   maintenance: ["cutover_app_maintenance", "Whether the site is closed for maintenance."],
   release: ["cutover_release_info", "The live release and the staged one."],
-  up: ["cutover_instances_up", "Programs that supervisor calls RUNNING."],
-  wanted: ["cutover_instances_wanted", "Programs that there should be."],
-  connections: ["cutover_connections", "Open requests on web instances."],
-  slots: ["cutover_slots", "Slots of the app's upstream that lead to web instances."],
-  weight: ["cutover_canary_weight_percent", "What part of the traffic the staged release has."],
+  up: ["cutover_instances_up", "Instances and processes that supervisor reports as RUNNING."],
+  wanted: ["cutover_instances_wanted", "Instances and processes that should run."],
+  connections: ["cutover_connections", "Open requests on instances."],
+  slots: ["cutover_slots", "Slots of the app's upstream that lead to instances."],
+  weight: ["cutover_canary_weight_percent", "The share of the traffic that the canary has, in percent."],
   running: ["cutover_deployment_running", "Whether a deployment is running."],
   last: ["cutover_last_deployment_timestamp_seconds", "When the last deployment ended."],
-  succeeded: ["cutover_last_deployment_succeeded", "Whether the last deployment succeeded, or staged what it should."],
+  succeeded: ["cutover_last_deployment_succeeded", "Whether the last deployment succeeded or staged its release."],
 } as const;
 
 class Gauges {
