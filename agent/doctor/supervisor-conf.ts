@@ -1,7 +1,7 @@
 import { dirname, join, resolve } from "node:path";
 import { matchesGlob } from "./globs.ts";
 
-/** supervisord.conf: sections and their options, names of options in lower case. */
+/** supervisord.conf: sections and their options. The names of options are in lower case. */
 export type Ini = Map<string, Map<string, string>>;
 
 export function parseIni(text: string): Ini {
@@ -17,7 +17,7 @@ export function parseIni(text: string): Ini {
       last = undefined;
       continue;
     }
-    // Behind whitespace a semicolon begins a comment.
+    // A semicolon after whitespace begins a comment.
     const content = line.replace(/\s;.*$/, "");
     const [, name, value = ""] = /^([^\s=:][^=:]*?)\s*[=:]\s*(.*)$/.exec(content) ?? [];
     if (/^\s/.test(line) && last !== undefined)
@@ -30,13 +30,13 @@ export function parseIni(text: string): Ini {
   return sections;
 }
 
-/** Whether supervisord reads a file of ours in this directory. */
+/** Whether supervisord reads the files that cutover writes into this directory. */
 export function includesDirectory({ path, ini }: { path: string; ini: Ini }, confDir: string): boolean {
   const patterns = ini.get("include")?.get("files")?.split(/\s+/).filter(Boolean) ?? [];
   return patterns.some((pattern) => matchesGlob(expanded(pattern, path), join(confDir, "cutover-app.conf")));
 }
 
-/** A path as supervisord reads it. */
+/** Resolves a path in supervisord.conf as supervisord does. */
 export function expanded(value: string, conf: string): string {
   return resolve(dirname(conf), value.replaceAll("%(here)s", dirname(conf)));
 }

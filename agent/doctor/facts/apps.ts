@@ -48,7 +48,7 @@ async function liveConfig(file: string): Promise<Config | undefined> {
   }
 }
 
-/** Files of secrets whose app is gone. */
+/** Files of secrets in apps/ that belong to no app. */
 export async function strayEnvFiles(appsDir: string, apps: AppFacts[]): Promise<string[]> {
   const used = new Set(apps.map(({ env }) => env.path));
   const files = ((await namesIn(appsDir)) ?? [])

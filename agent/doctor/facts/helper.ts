@@ -4,7 +4,7 @@ import type { AgentSettings } from "../../settings.ts";
 import type { AppFacts, HelperFacts } from "./facts.ts";
 import { entryOf, identityOf } from "./paths.ts";
 
-/** What the agent and its helper share; undefined on a host whose agent is one process. */
+/** What the agent and its helper share; undefined if the agent has no helper. */
 export async function helperFacts(
   { data, helper, agent_user }: AgentSettings,
   appsDir: string,

@@ -54,7 +54,7 @@ async function ephemeralPorts(): Promise<HostFacts["ephemeral"]> {
   return first === undefined || last === undefined ? undefined : { first, last };
 }
 
-/** Whoever runs doctor, it is about the agent: what it made belongs to its user. */
+/** Whether the agent is root shows in the owner of its data directory, whoever runs doctor. */
 async function nginxGroup({ data, nginx }: AgentSettings): Promise<HostFacts["ownGroup"]> {
   const made = await entryOf(data);
   if (made !== undefined && made.uid !== 0) return "not root";
@@ -66,11 +66,11 @@ async function directoryFacts({ nginx }: AgentSettings, apps: AppFacts[]): Promi
   const logs = {
     named: "nginx.log_dir in agent.yml",
     path: nginx.log_dir,
-    purpose: "nginx refuses every site that logs there, so no deploy gets through.",
+    purpose: "nginx refuses every site that logs there, so every deploy fails.",
   };
   const answers = apps.flatMap(({ file, settings }) => {
     const path = settings?.acme_challenge;
-    const purpose = "The ACME client cannot leave its answers, and the certificate is not renewed.";
+    const purpose = "The ACME client cannot write its answers, so it cannot renew the certificate.";
     return path === undefined ? [] : [{ named: `acme_challenge in ${file}`, path, purpose }];
   });
   return Promise.all([logs, ...answers].map(async (each) => ({ ...each, entry: await entryOf(each.path) })));
@@ -78,7 +78,7 @@ async function directoryFacts({ nginx }: AgentSettings, apps: AppFacts[]): Promi
 
 async function pythonFacts({ python_path }: AgentSettings, apps: AppFacts[]): Promise<PythonFacts[]> {
   const interpreters = new Interpreters(python_path);
-  // What a first deploy gets that asks for no version, and what the live releases ask for.
+  // The version of a deploy that asks for none, and the versions that the live releases ask for.
   const versions = new Set([
     undefined,
     ...apps.flatMap(({ live }) => (live === undefined ? [] : [live.python.version])),
@@ -95,7 +95,7 @@ async function pythonFacts({ python_path }: AgentSettings, apps: AppFacts[]): Pr
   );
 }
 
-/** Of the data directory, or of the nearest one above it that is there. */
+/** Free space of the data directory, or of the nearest directory above it that exists. */
 async function diskFacts(data: string): Promise<HostFacts["disk"]> {
   for (let path = data; ; path = path.slice(0, path.lastIndexOf("/"))) {
     const found = await statfs(path || "/").catch(() => undefined);

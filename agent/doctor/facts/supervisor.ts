@@ -59,7 +59,7 @@ async function firstIni(paths: string[]): Promise<{ path: string; ini: Ini } | u
   return undefined;
 }
 
-/** The socket that a configuration names, and whether it reads our programs. */
+/** The socket that a configuration names, and whether it includes our programs. */
 async function placesOf(
   conf: string | undefined,
   confDir: string,

@@ -3,7 +3,7 @@ import type { AgentSettings, Webhook } from "../../settings.ts";
 import type { AppFacts, WebhookFileFacts } from "./facts.ts";
 import { entryOf } from "./paths.ts";
 
-/** The files that webhooks get their address and their secret from, each as it is named. */
+/** The files from which webhooks get their address and their secret. */
 export async function webhookFileFacts(settings: AgentSettings, apps: AppFacts[]): Promise<WebhookFileFacts[]> {
   const all = [
     ...namedFiles(settings.webhooks, "agent.yml"),

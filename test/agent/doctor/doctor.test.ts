@@ -74,7 +74,10 @@ test("a default server that an app without domains would clash with", async () =
 test("an nginx and a supervisord that do not run", async () => {
   const { found, embedded } = await host();
   await embedded.stop();
-  expect(await found()).toEqual([finding("nginx-runs", /is not running/), finding("supervisor-runs", /there is no/)]);
+  expect(await found()).toEqual([
+    finding("nginx-runs", /is not running/),
+    finding("supervisor-runs", /supervisor\.sock does not exist/),
+  ]);
 });
 
 test("a stale supervisor.sock", async () => {
@@ -169,7 +172,7 @@ test("files of webhooks that are not there, that are empty, and that everybody m
   await appendFile(layout.agentSettings, `webhooks: ${hooks}\n`);
   const findings = await found();
   expect(findings).toEqual([
-    finding("webhooks", /chat is a secret.*0644.*webhooks\[0\]\.url_file in agent\.yml/),
+    finding("webhooks", /chat holds a secret.*0644.*webhooks\[0\]\.url_file in agent\.yml/),
     finding("webhooks", /empty is empty .*secret_file/, "warning"),
     finding("webhooks", /gone cannot be read: ENOENT/, "warning"),
   ]);
@@ -191,7 +194,7 @@ test("secrets, left-over files, a Python that is not there", async () => {
   const findings = await found();
   expect(findings).toEqual([
     finding("secrets", /shop\.env holds secrets.*0640/),
-    finding("pythons", /no Python 3\.4 .*shop asks for/),
+    finding("pythons", /no Python 3\.4 .*shop needs it/),
     finding("secrets", /gone\.env/, "warning"),
     finding("leftovers", /nginx\/conf\.d\/cutover-gone\.conf/, "warning"),
     finding("leftovers", /supervisor\/conf\.d\/cutover-gone-/, "warning"),
@@ -230,7 +233,7 @@ test("certificates: one that has expired, one with another's key, one that is no
   await rm(join(dir, "short.pem"));
   expect(await found()).toEqual([
     finding("certificates", /short\.pem cannot be read: ENOENT/),
-    finding("certificates", /good\.key is a private key that every user may use/),
+    finding("certificates", /good\.key is a private key that every user may read or change/),
   ]);
 });
 
