@@ -18,7 +18,7 @@ import { type SetExit, withGlobalOptions } from "./context.ts";
 import { renderFailure } from "./terminal/events.ts";
 import { styleFor, type Terminal } from "./terminal/terminal.ts";
 
-/** 0: done; 1: it failed; 2: the command line is wrong. `exec` passes on the command's own code. */
+/** 0: done; 1: failed; 2: the command line is wrong. `exec` ends with the exit code of its command. */
 const exits = { done: 0, failed: 1, usage: 2 } as const;
 
 /** Runs one command line of `cutover`. Never throws. @returns the exit code */
@@ -32,7 +32,7 @@ export async function runCli(argv: string[], terminal: Terminal, version: string
     return exit;
   } catch (thrown) {
     if (thrown instanceof CommanderError) {
-      // What commander found out itself it has also said itself; what a command says comes here unsaid.
+      // commander has printed its own errors already, but not those that a command throws.
       if (thrown.code === "commander.invalidArgument" && !thrown.message.startsWith("error: ")) {
         terminal.stderr.write(`error: ${thrown.message}\n`);
       }
@@ -48,10 +48,10 @@ export async function runCli(argv: string[], terminal: Terminal, version: string
   }
 }
 
-/** All commands. @param setExit called by one that ends with another code than 0 */
+/** All commands. @param setExit called by a command that ends with another exit code than 0 */
 export function createProgram(terminal: Terminal, version: string, setExit: SetExit): Command {
   const program = withGlobalOptions(new Command("cutover"))
-    .description("Looks after the apps that cutover deploys to this host, and prepares projects for it.")
+    .description("Manages the apps that cutover deploys to this host, and prepares projects for it.")
     .version(version)
     .enablePositionalOptions()
     .addHelpText("after", "\nExample:\n  $ cutover status\n  $ cutover help redeploy");
@@ -73,13 +73,14 @@ export function createProgram(terminal: Terminal, version: string, setExit: SetE
   for (const command of commands) program.addCommand(command);
   everyCommand(program, (command) => {
     command.exitOverride();
+    command.configureHelp({ minWidthToWrap: 30 });
     command.configureOutput({
       writeOut: (text) => void terminal.stdout.write(text),
       writeErr: (text) => void terminal.stderr.write(text),
       getOutHasColors: () => false,
       getErrHasColors: () => false,
-      getOutHelpWidth: () => 100,
-      getErrHelpWidth: () => 100,
+      getOutHelpWidth: () => 80,
+      getErrHelpWidth: () => 80,
     });
   });
   return program;

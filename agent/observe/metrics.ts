@@ -1,9 +1,9 @@
 import { X509Certificate } from "node:crypto";
 import { asCutoverError } from "../../shared/errors.ts";
-import { releaseOfRun } from "../../shared/names.ts";
-import type { AppView, DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
+import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
 import type { Service } from "../contracts/service.ts";
-import { Counter, type Family, Histogram, renderMetrics, type Sample } from "./prometheus.ts";
+import { AppGauges, describeApp } from "./app-gauges.ts";
+import { Counter, type Family, gauge, Histogram, renderMetrics, type Sample } from "./prometheus.ts";
 
 interface MetricsParts {
   service: Pick<Service, "apps" | "app">;
@@ -14,8 +14,6 @@ interface MetricsParts {
 
 /** In seconds: from a rename to a build that takes an hour. */
 const phaseBounds = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
-
-type Labels = Record<string, string>;
 
 /**
  * The agent's metrics. Counters start at zero when the agent starts, as Prometheus expects; gauges are read at each request.
@@ -90,11 +88,11 @@ export class Metrics {
   async #render(): Promise<string> {
     const { service, version } = this.#parts;
     const free = await this.#parts.freeBytes().catch(() => undefined);
-    const gauges = new Gauges();
+    const gauges = new AppGauges();
     // An app whose state or programs cannot be read must not hide the others.
     for (const app of await service.apps()) {
       try {
-        describe(gauges, await service.app(app));
+        describeApp(gauges, await service.app(app));
       } catch (thrown) {
         gauges.set("readable", { app }, 0);
         if (asCutoverError(thrown).code === "state_unreadable") gauges.set("held", { app }, 1);
@@ -158,90 +156,4 @@ function certificateGauges(certificate: { expires: number; readable: boolean } |
       one(certificate.readable ? 1 : 0),
     ),
   ];
-}
-
-function gauge(name: string, help: string, samples: Sample[]): Family {
-  return { name, help, type: "gauge", samples };
-}
-
-const gaugeNames = {
-  readable: [
-    "cutover_app_readable",
-    "Whether the app's state could be read: 0 if its state file or supervisord fails.",
-  ],
-  held: ["cutover_app_held", "Whether the app is held: it takes no deployments until a person has looked at it."],
-  maintenance: ["cutover_app_maintenance", "Whether the site is closed for maintenance."],
-  release: ["cutover_release_info", "The live release and the staged one."],
-  up: ["cutover_instances_up", "Instances and processes that supervisor reports as RUNNING."],
-  wanted: ["cutover_instances_wanted", "Instances and processes that should run."],
-  connections: ["cutover_connections", "Open requests on instances."],
-  slots: ["cutover_slots", "Slots of the app's upstream that lead to instances."],
-  weight: ["cutover_canary_weight_percent", "The share of the traffic that the canary has, in percent."],
-  running: ["cutover_deployment_running", "Whether a deployment is running."],
-  last: ["cutover_last_deployment_timestamp_seconds", "When the last deployment ended."],
-  succeeded: ["cutover_last_deployment_succeeded", "Whether the last deployment succeeded or staged its release."],
-} as const;
-
-class Gauges {
-  readonly #samples = new Map<keyof typeof gaugeNames, Sample[]>();
-
-  set(gauge: keyof typeof gaugeNames, labels: Labels, value: number): void {
-    this.#samples.set(gauge, [...(this.#samples.get(gauge) ?? []), { labels, value }]);
-  }
-
-  families(): Family[] {
-    return Object.entries(gaugeNames).map(([key, [name, help]]) =>
-      gauge(name, help, this.#samples.get(key as keyof typeof gaugeNames) ?? []),
-    );
-  }
-}
-
-function describe(gauges: Gauges, view: AppView): void {
-  const { app, deployment } = view;
-  gauges.set("readable", { app }, view.problem === undefined ? 1 : 0);
-  gauges.set("held", { app }, view.held === undefined ? 0 : 1);
-  gauges.set("maintenance", { app }, view.maintenance === undefined ? 0 : 1);
-  gauges.set("weight", { app }, view.weight);
-  gauges.set("running", { app }, deployment?.outcome === "running" ? 1 : 0);
-  if (deployment?.finished !== undefined) {
-    gauges.set("last", { app }, Date.parse(deployment.finished) / 1000);
-    gauges.set("succeeded", { app }, ["succeeded", "staged"].includes(deployment.outcome) ? 1 : 0);
-  }
-  describeReleases(gauges, view);
-  if (view.problem === undefined) describeInstances(gauges, view);
-}
-
-function describeReleases(gauges: Gauges, { app, live, staged, releases }: AppView): void {
-  for (const [role, run] of [["live", live] as const, ["staged", staged] as const]) {
-    if (run === null) continue;
-    const { commit = "", repository = "" } = releases.find(({ id }) => id === releaseOfRun(run)) ?? {};
-    gauges.set("release", { app, role, release: releaseOfRun(run), commit, repository }, 1);
-  }
-}
-
-function describeInstances(gauges: Gauges, { app, live, staged, warm, instances }: AppView): void {
-  const roleOf = (run: string) =>
-    run === live ? "live" : run === staged ? "staged" : run === warm?.run ? "warm" : "leaving";
-  const groups = Map.groupBy(instances, ({ run, process = "" }) => JSON.stringify([roleOf(run), process]));
-  for (const [key, group] of groups) {
-    const [role = "", process = ""] = JSON.parse(key) as string[];
-    const labels = { app, role, ...(process !== "" && { process }) };
-    gauges.set("up", labels, group.filter(({ state }) => state === "RUNNING").length);
-    gauges.set("wanted", labels, group.length);
-    if (process !== "") continue;
-    gauges.set(
-      "connections",
-      labels,
-      sumOf(group, ({ connections }) => connections),
-    );
-    gauges.set(
-      "slots",
-      labels,
-      sumOf(group, ({ slots }) => slots),
-    );
-  }
-}
-
-function sumOf<T>(items: T[], count: (item: T) => number): number {
-  return items.reduce((total, item) => total + count(item), 0);
 }

@@ -13,6 +13,11 @@ export interface Sample {
   value: number;
 }
 
+/** A gauge, which may go up and down. */
+export function gauge(name: string, help: string, samples: Sample[]): Family {
+  return { name, help, type: "gauge", samples };
+}
+
 /** A family without samples is left out. */
 export function renderMetrics(families: Family[]): string {
   return families

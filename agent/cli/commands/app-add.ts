@@ -23,26 +23,26 @@ interface AddOptions {
 
 const collect = (value: string, before: string[] = []) => [...before, value];
 
-/** `app add`: writes the settings file with which a host lets an app be deployed. */
+/** `app add`: writes the settings file that lets an app be deployed to this host. */
 export function appAddCommand(terminal: Terminal): Command {
   return newCommand(
     "add",
     "let an app be deployed to this host: writes its settings file",
-    "cutover app add shop --user shop --github acme/shop --environment production --domain shop.example.com",
+    "cutover app add shop --user shop --github acme/shop \\\n      --environment production --domain shop.example.com",
   )
     .argument("<app>", "the app's name, as in its cutover.yml")
     .option("--user <user>", "the user that the app runs as")
-    .option("--github <owner/name>", "a repository of GitHub whose workflow may deploy it, without a key")
+    .option("--github <owner/name>", "a GitHub repository whose workflow may deploy the app, without a key")
     .option("--environment <name>", "with --github: only jobs of this environment")
     .option("--ref <ref>", "with --github: only this branch or tag, such as refs/heads/main")
     .option("--any-ref", "with --github: every branch, tag and environment of the repository")
-    .option("--repository-id <id>", "with --github: learnt at the first call that is accepted, unless given")
-    .option("--owner-id <id>", "with --github: likewise")
-    .option("--issuer <url>", "with --github: which of agent.yml's `github`, where it is not the first")
-    .option("--key <line>", "a public key that may deploy it; may be given several times", collect)
-    .option("--listen <address>", "a port, or address:port, that its site may listen on; several times", collect)
-    .option("--domain <name>", "a domain that it may serve; several times", collect)
-    .option("--ports <range>", "ports for its instances, such as 9000-9099, for `bind: port`; several times", collect)
+    .option("--repository-id <id>", "with --github: the repository's id (default: that of the first accepted call)")
+    .option("--owner-id <id>", "with --github: the owner's id (default: that of the first accepted call)")
+    .option("--issuer <url>", "with --github: one of `github` in agent.yml (default: the first)")
+    .option("--key <line>", "a public key that may deploy the app; repeatable", collect)
+    .option("--listen <address>", "a port or address:port on which its site may listen; repeatable", collect)
+    .option("--domain <name>", "a domain that the app may serve; repeatable", collect)
+    .option("--ports <range>", "ports for its instances with `bind: port`, such as 9000-9099; repeatable", collect)
     .action(async (app: string, options: AddOptions, command: Command) => {
       const context = contextOf(command, terminal);
       const settings = settingsOf(app, options);
@@ -54,7 +54,8 @@ export function appAddCommand(terminal: Terminal): Command {
 
 function settingsOf(app: string, options: AddOptions): AppFile {
   const { user, key, listen, domain, ports } = options;
-  if (!appName.safeParse(app).success) throw usageError(`${app} is no name for an app: 1 to 32 of a-z, 0-9 and -.`);
+  if (!appName.safeParse(app).success)
+    throw usageError(`${app} is not a valid app name: it has 1 to 32 characters of a-z, 0-9 and -.`);
   const github = githubOf(options);
   const settings = {
     ...(user !== undefined && { user }),
@@ -81,7 +82,7 @@ function settingsOf(app: string, options: AddOptions): AppFile {
   };
   const faults = result.error.issues.map((issue) => {
     const [first, , kind, name] = issue.path.map(String);
-    // The pair of environment and ref has no key of its own, and its message speaks of the file's words.
+    // environment and ref are checked together, so the issue has no key, and its message has the words of the file.
     if (first === "trust" && kind === "github" && name === undefined) return flags.github ?? "";
     return `${flags[(first === "trust" ? (name ?? kind) : first) ?? ""] ?? ""}: ${reasonOf(issue)}`;
   });
@@ -93,7 +94,7 @@ function githubOf(options: AddOptions): NonNullable<NonNullable<AppFile["trust"]
   const narrower = { environment, ref, anyRef, repositoryId, ownerId, issuer };
   if (github === undefined) {
     if (Object.values(narrower).every((value) => value === undefined)) return undefined;
-    throw usageError("--environment, --ref, --any-ref, --repository-id, --owner-id and --issuer belong to --github.");
+    throw usageError("--environment, --ref, --any-ref, --repository-id, --owner-id and --issuer need --github.");
   }
   return {
     repository: github,
@@ -116,15 +117,15 @@ function renderAdded(app: string, file: string, { trust = [], user }: AppFile): 
   const steps = [
     ...(trust.length === 0
       ? [
-          `Nobody may deploy it yet: name its repository under \`trust\`, or the public line of a key that \`cutover keygen\` made.`,
+          `Nobody may deploy it yet. Add its repository under \`trust\`, or the public line of a key that \`cutover keygen\` made.`,
         ]
       : []),
     ...trust.flatMap(({ github }) => (github === undefined ? [] : githubSteps(app, github))),
-    ...(user === undefined ? [] : [`The user ${user} must exist: \`adduser --system --group ${user}\`.`]),
-    `Secrets of the app: \`cutover env set ${app} NAME\`. They go into ${file.replace(/\.yml$/, ".env")}.`,
-    `Deploy from the workflow with \`app: ${app}\` in cutover.yml, then look at \`cutover status ${app}\`.`,
+    ...(user === undefined ? [] : [`The user ${user} must exist. To make it: \`adduser --system --group ${user}\`.`]),
+    `Set secrets of the app with \`cutover env set ${app} NAME\`. They are kept in ${file.replace(/\.yml$/, ".env")}.`,
+    `Deploy from the workflow with \`app: ${app}\` in cutover.yml, then run \`cutover status ${app}\`.`,
   ];
-  return `Added ${app}: ${file}\n\nWhat comes next:\n${steps.map((step) => `  - ${step}\n`).join("")}`;
+  return `Added ${app}: ${file}\n\nNext steps:\n${steps.map((step) => `  - ${step}\n`).join("")}`;
 }
 
 function githubSteps(
@@ -136,7 +137,7 @@ function githubSteps(
     repository_id !== undefined && owner_id !== undefined
       ? []
       : [
-          `The ids of ${repository} are not given: they are learnt at the first call that is accepted, and no others count from then on. \`cutover app show ${app}\` shows them. To give them: \`gh api repos/${repository} --jq '.id, .owner.id'\`.`,
+          `You gave no ids of ${repository}, so the first accepted call sets them; after that no other ids are accepted. \`cutover app show ${app}\` shows them. To look them up: \`gh api repos/${repository} --jq '.id, .owner.id'\`.`,
         ];
-  return [...learnt, `The job of the workflow needs \`permissions: { contents: read, id-token: write }\`${job}.`];
+  return [...learnt, `The workflow's job needs \`permissions: { contents: read, id-token: write }\`${job}.`];
 }

@@ -11,7 +11,7 @@ import type { Terminal } from "../terminal/terminal.ts";
 import { renderTrust } from "../terminal/trust.ts";
 import { appAddCommand } from "./app-add.ts";
 
-/** `app add`, `app list`, `app show`, `app remove`: what the host's owner does. */
+/** `app add`, `app list`, `app show`, `app remove`: for the host's owner. */
 export function appCommand(terminal: Terminal): Command {
   return newCommand("app", "add, list, show or remove the apps of this host", "cutover app list")
     .addCommand(appAddCommand(terminal))
@@ -21,7 +21,7 @@ export function appCommand(terminal: Terminal): Command {
 }
 
 function showCommand(terminal: Terminal): Command {
-  return newCommand("show", "show whom an app trusts to deploy it, and for what", "cutover app show shop")
+  return newCommand("show", "show who may deploy an app, and which calls they may make", "cutover app show shop")
     .argument("<app>", "the app")
     .action(async (app: string, _options, command: Command) => {
       const context = contextOf(command, terminal);
@@ -55,7 +55,7 @@ async function rowOf(client: AgentClient, app: string): Promise<AppRow> {
 function removeCommand(terminal: Terminal): Command {
   return newCommand(
     "remove",
-    "take an app off this host, with its releases and its site",
+    "remove an app from this host, with its releases and its site",
     "cutover app remove shop --yes",
   )
     .argument("<app>", "the app")
@@ -77,6 +77,6 @@ function removeCommand(terminal: Terminal): Command {
 
 async function confirmed({ terminal }: Context, app: string): Promise<boolean> {
   if (terminal.stdin.isTTY !== true)
-    throw usageError(`This stops ${app} and deletes it. Without a terminal to ask on, say so with --yes.`);
+    throw usageError(`This stops ${app} and deletes it. There is no terminal to ask on: confirm with --yes.`);
   return confirm(terminal, `Stop ${app} and delete its releases, environments and site from this host?`);
 }

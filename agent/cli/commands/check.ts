@@ -8,9 +8,9 @@ import { type CheckFault, checkConfig } from "../project/checked-config.ts";
 import { projectIn } from "../project/project-directory.ts";
 import { safe, type Terminal } from "../terminal/terminal.ts";
 
-/** `check`: what the Action would say about a cutover.yml, without a host and without running anything. */
+/** `check`: finds what the Action would refuse in a cutover.yml, without a host and without running anything. */
 export function checkCommand(terminal: Terminal, setExit: SetExit): Command {
-  return newCommand("check", "check a cutover.yml and the project beside it, without a host", "cutover check")
+  return newCommand("check", "check a cutover.yml and its project, without a host", "cutover check")
     .argument("[file]", "the configuration file, in the project's directory", "cutover.yml")
     .action(async (file: string, _options, command: Command) => {
       const context = contextOf(command, terminal);
@@ -26,7 +26,7 @@ export function checkCommand(terminal: Terminal, setExit: SetExit): Command {
 
 function countOf(faults: CheckFault[]): string {
   const errors = faults.filter(({ severity }) => severity === "error").length;
-  return errors === 1 ? "Correct this line." : `Correct these ${errors} places.`;
+  return errors === 1 ? "Correct this line." : `Correct these ${errors} lines.`;
 }
 
 export function renderFault(file: string, fault: CheckFault, { style }: Pick<Context, "style">): string {
@@ -38,9 +38,9 @@ async function readConfig(file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (cause) {
-    throw new CutoverError("config_not_found", `There is no ${file} here, or it cannot be read.`, {
+    throw new CutoverError("config_not_found", `${file} does not exist or cannot be read.`, {
       unchanged: "Nothing was checked.",
-      fix: "Run it in the project's directory, give the file's path, or make one with `cutover init`.",
+      fix: "Run it in the project's directory, give the path of the file, or make one with `cutover init`.",
       cause,
     });
   }

@@ -10,9 +10,9 @@ import { contextOf, newCommand, type SetExit } from "../context.ts";
 import type { GlobalOptions } from "../host-files/places.ts";
 import { type Style, safe, type Terminal } from "../terminal/terminal.ts";
 
-/** `doctor`: what of this host would make a deploy or a site fail. Works without the agent, and changes nothing. */
+/** `doctor`: finds what would make a deploy or a site fail on this host. It works without the agent, and changes nothing. */
 export function doctorCommand(terminal: Terminal, setExit: SetExit, version: string): Command {
-  return newCommand("doctor", "look for what is wrong with this host, and say what to do", "cutover doctor").action(
+  return newCommand("doctor", "find what is wrong with this host, and how to fix it", "cutover doctor").action(
     async (_options, command: Command) => {
       const context = contextOf(command, terminal);
       const { socket: given } = command.optsWithGlobals<GlobalOptions>();
@@ -39,7 +39,7 @@ async function askAgent(socket: string): Promise<AgentFacts> {
 }
 
 function render(findings: Finding[], style: Style): string {
-  const told = findings.map(({ severity, what, why, fix }) => {
+  const texts = findings.map(({ severity, what, why, fix }) => {
     const head = style(severity === "error" ? "red" : "yellow", severity.padEnd(7));
     return `${head}  ${safe(what)}\n         ${style("dim", safe(why))}\n         ${style("bold", "fix:")} ${safe(fix)}\n`;
   });
@@ -50,5 +50,5 @@ function render(findings: Finding[], style: Style): string {
     findings.length === 0
       ? style("green", "Nothing found: this host is ready.")
       : `${count(errors, "error")}, ${count(warnings, "warning")}.`;
-  return [...told, end].join("\n");
+  return [...texts, end].join("\n");
 }

@@ -12,16 +12,16 @@ interface HistoryOptions {
   lines: number;
 }
 
-/** `history`: who did what, when, with what result, as the agent's audit log has it. */
+/** `history`: who did what, when, with which result, from the agent's audit log. */
 export function historyCommand(terminal: Terminal): Command {
   return newCommand(
     "history",
-    "who deployed, activated, rolled back or was refused, and with what result",
+    "show who deployed, activated, rolled back or was refused, with the result",
     "cutover history shop --since 7d",
   )
-    .argument("[app]", "one app; all unless given")
-    .option("--since <time>", "from then on: 30m, 24h, 7d, or 2026-11-21", sinceOf)
-    .option("-n, --lines <count>", "the last so many lines of the audit log", linesOf, 200)
+    .argument("[app]", "the app (default: all)")
+    .option("--since <time>", "only since then: 30m, 24h, 7d, or 2026-11-21", sinceOf)
+    .option("-n, --lines <count>", "how many lines of the audit log, from its end", linesOf, 200)
     .action(async (app: string | undefined, { since, lines }: HistoryOptions, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
@@ -31,14 +31,14 @@ export function historyCommand(terminal: Terminal): Command {
       if (from !== undefined) query.set("since", from);
       const { entries } = await client.call(historyView, "GET", `${routes.history()}?${query}`);
       context.show(entries, () =>
-        entries.length === 0 ? "Nothing is recorded." : renderHistory(entries, context.view()),
+        entries.length === 0 ? "The audit log has no entries." : renderHistory(entries, context.view()),
       );
     });
 }
 
 /** One line for each deployment, call or refusal, newest last. */
 export function renderHistory(entries: AuditEntry[], { style }: Pick<ViewOptions, "style">): string {
-  // A deployment's beginning is shown only while its end is not known; a staged one that was aborted has ended twice.
+  // The begin of a deployment is shown only if its end is not known. A staged deployment that was aborted has ended twice.
   const ended = new Set(entries.filter(({ event }) => event === "ended").map(({ deployment }) => deployment));
   const shown = entries.filter(({ event, deployment }) => event !== "begun" || !ended.has(deployment));
   const rows = shown.map((entry) => {

@@ -9,7 +9,7 @@ import { appName } from "../../../shared/names.ts";
 import { type Context, contextOf, newCommand, usageError } from "../context.ts";
 import { type CheckFault, checkConfig } from "../project/checked-config.ts";
 import { projectIn } from "../project/project-directory.ts";
-import { projectFacts, type Said } from "../project/project-facts.ts";
+import { type Given, projectFacts } from "../project/project-facts.ts";
 import { type ProjectFacts, renderCutoverYml, renderWorkflow } from "../project/project-files.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import { renderFault } from "./check.ts";
@@ -24,25 +24,25 @@ interface InitOptions {
   dryRun?: boolean;
 }
 
-/** `init`: the two files that a project needs, and what is to be done on the host. */
+/** `init`: writes the two files that a project needs, and prints the steps on the host. */
 export function initCommand(terminal: Terminal, version: string): Command {
   return newCommand(
     "init",
-    "write cutover.yml and .github/workflows/deploy.yml for the project here",
+    "write cutover.yml and .github/workflows/deploy.yml for this project",
     "cutover init --domain shop.example.com",
   )
     .argument("[directory]", "the project's directory", ".")
-    .option("--name <app>", "the app's name (default: the directory's)")
-    .addOption(new Option("--kind <kind>", "what serves it, where the project does not tell").choices(serverKinds))
-    .option("--app <module:attribute>", "the application, for --kind")
-    .option("--command <command>", "the command line, for --kind")
+    .option("--name <app>", "the app's name (default: that of the directory)")
+    .addOption(new Option("--kind <kind>", "what serves it (default: found in the project)").choices(serverKinds))
+    .option("--app <module:attribute>", "with --kind: the application")
+    .option("--command <command>", "with --kind: the command line")
     .option("--domain <name>", "the site's domain")
-    .option("--force", "overwrite files that are there")
-    .option("--dry-run", "print the files and write nothing")
+    .option("--force", "overwrite existing files")
+    .option("--dry-run", "print the files, and write nothing")
     .action(async (directory: string, options: InitOptions, command: Command) => {
       const context = contextOf(command, terminal);
       const path = resolve(directory);
-      const { facts, root } = projectFacts(path, said(options), version);
+      const { facts, root } = projectFacts(path, given(options), version);
       const files = [
         { path: join(path, "cutover.yml"), text: renderCutoverYml(facts) },
         { path: join(root, ".github/workflows/deploy.yml"), text: renderWorkflow(facts) },
@@ -58,13 +58,13 @@ export function initCommand(terminal: Terminal, version: string): Command {
     });
 }
 
-function said({ name, kind, app, command, domain }: InitOptions): Said {
+function given({ name, kind, app, command, domain }: InitOptions): Given {
   if (name !== undefined && !appName.safeParse(name).success) {
-    throw usageError(`${name} is no name for an app: 1 to 32 of a-z, 0-9 and -.`);
+    throw usageError(`${name} is not a valid app name: it has 1 to 32 characters of a-z, 0-9 and -.`);
   }
-  if (domain !== undefined && !serverName.safeParse(domain).success) throw usageError(`${domain} is no domain.`);
+  if (domain !== undefined && !serverName.safeParse(domain).success) throw usageError(`${domain} is not a domain.`);
   if (kind === undefined && (app !== undefined || command !== undefined))
-    throw usageError("Say with --kind what runs it.");
+    throw usageError("--app and --command need --kind.");
   const parts = { ...(app !== undefined && { app }), ...(command !== undefined && { command }) };
   return {
     ...(name !== undefined && { name }),
@@ -83,7 +83,7 @@ async function writeAll(files: { path: string; text: string }[], force: boolean)
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === "EEXIST") throw exists(path);
       throw new CutoverError("request_invalid", `${path} cannot be written: ${(cause as Error).message}`, {
-        fix: "Run it where you may write, or look at the text with --dry-run.",
+        fix: "Run it in a directory that you may write to, or print the files with --dry-run.",
         cause,
       });
     }
@@ -91,9 +91,9 @@ async function writeAll(files: { path: string; text: string }[], force: boolean)
 }
 
 function exists(path: string): CutoverError {
-  return new CutoverError("file_exists", `There is ${path} already.`, {
+  return new CutoverError("file_exists", `${path} exists already.`, {
     unchanged: "Nothing was written.",
-    fix: "See what it would be with --dry-run, or overwrite it with --force.",
+    fix: "Print the new text with --dry-run, or overwrite the file with --force.",
   });
 }
 
@@ -101,19 +101,19 @@ function rendered(files: { path: string }[], faults: CheckFault[], facts: Projec
   const { app, domain, repository = "OWNER/NAME" } = facts;
   const address = domain === undefined ? "" : ` --domain ${domain}`;
   const steps = [
-    'On each host, once: install the agent, as the README says under "On the host".',
+    'On each host, once: install the agent, see "On the host" in the README.',
     `On each host: \`useradd --system --create-home ${app}\`, and`,
     `  cutover app add ${app} --user ${app} --github ${repository} --environment production --listen 80${address}`,
-    `  cutover env set ${app} SECRET_KEY, and what else is secret; \`cutover doctor\` says whether the host is ready`,
-    "In the repository's settings make the environment `production`, and say where the hosts are:",
+    `  cutover env set ${app} SECRET_KEY, and other secrets; then \`cutover doctor\` says whether the host is ready`,
+    "In the repository's settings make the environment `production`, and set the addresses of the hosts:",
     "  gh variable set CUTOVER_HOSTS --env production --body https://web1.example.com:7070",
-    "Commit the two files and push. Hosts that cannot reach GitHub take a key instead: `cutover keygen --help`.",
+    "Commit the two files and push. For hosts that cannot reach GitHub use a key: `cutover keygen --help`.",
   ];
   return [
     ...files.map(({ path }) => `Wrote ${path}`),
     ...faults.map((fault) => renderFault(files[0]?.path ?? "", fault, context)),
     "",
-    "What comes next:",
+    "Next steps:",
     ...steps.map((step) => (step.startsWith("  ") ? `    ${step.trim()}` : `  - ${step}`)),
   ].join("\n");
 }

@@ -8,16 +8,16 @@ import { contextOf, newCommand, type SetExit, usageError } from "../context.ts";
 import { renderLogs } from "../terminal/events.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
-/** `logs` and `exec`: a look into the live release. */
+/** `logs` and `exec`: look into the live release. */
 export function inspectCommands(terminal: Terminal, setExit: SetExit): Command[] {
   return [logsCommand(terminal), execCommand(terminal, setExit)];
 }
 
 function logsCommand(terminal: Terminal): Command {
-  return newCommand("logs", "the last lines that an app's instances wrote", "cutover logs shop -n 50")
+  return newCommand("logs", "show the last lines that an app's instances wrote", "cutover logs shop -n 50")
     .argument("<app>", "the app")
     .option("-n, --lines <lines>", "how many lines of each instance", linesOf, 100)
-    .option("--run <run>", "of another run than the live one, such as one that failed")
+    .option("--run <run>", "another run than the live one, such as one that failed")
     .action(async (app: string, options: { lines: number; run?: string }, command: Command) => {
       const context = contextOf(command, terminal);
       const query = new URLSearchParams({
@@ -39,16 +39,16 @@ function linesOf(text: string): number {
 function execCommand(terminal: Terminal, setExit: SetExit): Command {
   return newCommand(
     "exec",
-    "run a command as the live release runs: its directory, environment and user",
+    "run a command with the live release's directory, environment and user",
     "cutover exec shop -- python manage.py shell",
   )
     .passThroughOptions()
     .argument("<app>", "the app")
     .argument("<command...>", "the command with its arguments, after --")
     .action(async (app: string, words: string[], _options, command: Command) => {
-      // commander passes on the -- that stands between our arguments and the command's.
+      // commander keeps the -- between our arguments and those of the command.
       const argv = words[0] === "--" ? words.slice(1) : words;
-      if (argv.length === 0) throw usageError("Which command? Give it after --.");
+      if (argv.length === 0) throw usageError("Give the command after --.");
       const context = contextOf(command, terminal);
       const client = await context.client();
       const environment = await client.call(environmentView, "GET", routes.environment(encodeURIComponent(app)));
@@ -74,7 +74,7 @@ function withoutUndefined({
   return { release, directory, env, ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
 }
 
-/** With this terminal as the command's own. @returns its exit code; 128 and the signal's number where one ended it */
+/** Runs the command in this terminal. @returns its exit code; 128 plus the signal's number if a signal ended it */
 async function runIn(environment: CommandEnvironment, argv: string[], terminal: Terminal): Promise<number> {
   const [file = "", ...args] = argv;
   const child = spawn(file, args, {
@@ -83,7 +83,7 @@ async function runIn(environment: CommandEnvironment, argv: string[], terminal: 
     stdio: "inherit",
     ...userOf(environment),
   });
-  // The terminal sends Ctrl-C to the command too; it decides what that means, and we stay to pass on how it ended.
+  // The terminal sends Ctrl-C to the command too. The command decides what that means; we wait to return its exit code.
   const ignore = (): void => undefined;
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   process.on("SIGINT", ignore).on("SIGTERM", forward).on("SIGHUP", forward);
@@ -101,7 +101,7 @@ function userOf({ uid, gid }: CommandEnvironment): { uid?: number; gid?: number 
   const own = process.getuid?.();
   if (uid === undefined || own === uid) return {};
   if (own === 0) return { uid, ...(gid !== undefined && { gid }) };
-  throw new CutoverError("forbidden", "The app runs as another user than you.", {
+  throw new CutoverError("forbidden", "The app runs as another user than you, so you may not run commands as it.", {
     unchanged: "The command was not started.",
     fix: "Run it with sudo.",
   });
@@ -109,10 +109,10 @@ function userOf({ uid, gid }: CommandEnvironment): { uid?: number; gid?: number 
 
 function cannotRun(file: string, { release }: CommandEnvironment, cause: NodeJS.ErrnoException): CutoverError {
   const why =
-    cause.code === "ENOENT" ? "there is no such command" : cause.code === "EACCES" ? "it may not be run" : cause.code;
+    cause.code === "ENOENT" ? "command not found" : cause.code === "EACCES" ? "permission denied" : cause.code;
   return new CutoverError("request_invalid", `${file} cannot be run in ${release}: ${why}.`, {
     unchanged: "Nothing was started.",
-    fix: "Commands of the release's environment and of the system are found by name: python, django-admin, ls.",
+    fix: "Use a command of the release's environment or of the system, such as python, django-admin or ls, or a whole path.",
     cause,
   });
 }

@@ -9,14 +9,14 @@ import { bundleDigest } from "../bundle-digest.ts";
 import { contextOf, newCommand, usageError } from "../context.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
-/** `keygen` and `token`: a key of one's own, and what it signs. Neither needs an agent. */
+/** `keygen` and `token`: make a key, and sign tokens with it. Neither needs an agent. */
 export function keyCommands(terminal: Terminal): Command[] {
   return [keygenCommand(terminal), tokenCommand(terminal)];
 }
 
 function keygenCommand(terminal: Terminal): Command {
   return newCommand("keygen", "make a signing key, for a workflow's secret or for curl", "cutover keygen shop.key")
-    .argument("[file]", "where the private key goes; must not exist", "cutover.key")
+    .argument("[file]", "the file for the private key; must not exist", "cutover.key")
     .action(async (file: string, _options, command: Command) => {
       const { privatePem, publicLine } = await generateKey();
       await writeExclusive(file, privatePem);
@@ -27,11 +27,11 @@ function keygenCommand(terminal: Terminal): Command {
 function renderNewKey(file: string, publicLine: string): string {
   return `${publicLine}
 
-The line above is the public key. Let an app of a host trust it:
+The line above is the public key. To let an app on a host trust it, run there:
   cutover app add shop --key ${publicLine}
-or add it under \`trust\` in the app's settings file there.
+or add it under \`trust\` in the app's settings file.
 
-${file} is the private key: store the whole file as the workflow's secret, then delete it:
+${file} is the private key. Store the whole file as the workflow's secret, then delete it:
   gh secret set CUTOVER_SIGNING_KEY < ${file}
 `;
 }
@@ -41,11 +41,11 @@ async function writeExclusive(file: string, text: string): Promise<void> {
     await writeFile(file, text, { flag: "wx", mode: 0o600 });
   } catch (cause) {
     const exists = (cause as NodeJS.ErrnoException).code === "EEXIST";
-    const why = exists ? "it is already there" : (cause as Error).message;
+    const why = exists ? "the file exists already" : (cause as Error).message;
     throw new CutoverError("request_invalid", `The key cannot be written to ${file}: ${why}.`, {
       unchanged: "No key was made.",
       fix: exists
-        ? "Give another file; a key is never overwritten."
+        ? "Give another file: a key is never overwritten."
         : "Give a file in a directory that you may write to.",
       cause,
     });
@@ -67,13 +67,14 @@ function tokenCommand(terminal: Terminal): Command {
   return newCommand(
     "token",
     "make a token for one call, for curl",
-    'curl -H "$(cutover token --key shop.key --host web1.example.com:7070 --app shop --header rollback)" \\\n' +
-      "      -X POST https://web1.example.com:7070/v1/apps/shop/rollback",
+    "curl -X POST https://web1.example.com:7070/v1/apps/shop/rollback \\\n" +
+      '      -H "$(cutover token rollback --header --app shop \\\n' +
+      '            --key shop.key --host web1.example.com:7070)"',
   )
     .argument("<operation>", operations)
-    .argument("[argument]", "what the operation is for")
-    .requiredOption("--key <file>", "the private key that `cutover keygen` wrote; - reads it from standard input")
-    .requiredOption("--host <authority>", "the host as it stands in the URL of the call, with its port")
+    .argument("[argument]", "the digest, bundle, release or deployment of the operation")
+    .requiredOption("--key <file>", "the private key that `cutover keygen` wrote; - for standard input")
+    .requiredOption("--host <authority>", "the host and port in the URL of the call")
     .requiredOption("--app <app>", "the app")
     .option("--header", "print the whole header line")
     .option("--subject <text>", "who makes the call, for the host's log")

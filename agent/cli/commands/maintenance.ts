@@ -3,7 +3,7 @@ import { maintenanceView, routes } from "../../../shared/protocol.ts";
 import { contextOf, newCommand } from "../context.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
-/** `maintenance on` and `maintenance off`: what visitors see instead of the site, without a reload of nginx. */
+/** `maintenance on` and `maintenance off`: close the site to visitors, without a reload of nginx. */
 export function maintenanceCommand(terminal: Terminal): Command {
   return newCommand("maintenance", "close an app's site to visitors, and open it again", "cutover maintenance on shop")
     .addCommand(onCommand(terminal))
@@ -13,11 +13,11 @@ export function maintenanceCommand(terminal: Terminal): Command {
 function onCommand(terminal: Terminal): Command {
   return newCommand(
     "on",
-    "answer visitors with 503 and a page that says so; deployments go on as ever",
+    "answer visitors with 503 and a page; deployments go on as usual",
     "cutover maintenance on shop --allow 203.0.113.7",
   )
     .argument("<app>", "the app")
-    .option("--allow <address...>", "addresses of visitors who see the site all the same, instead of those before")
+    .option("--allow <address...>", "addresses of visitors who still see the site; replaces earlier ones")
     .action(async (app: string, { allow = [] }: { allow?: string[] }, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();

@@ -29,14 +29,14 @@ export function moveCommands(terminal: Terminal, setExit: SetExit): Command[] {
     }),
     movingCommand(terminal, setExit, {
       name: "redeploy",
-      description: "start a release again on fresh instances: for new secrets, or when it hangs",
+      description: "start a release again on fresh instances: for new secrets, or if it hangs",
       example: "cutover redeploy shop",
       release: "[release]",
       call: (app, release) => ({ path: routes.redeploy(app), body: release === undefined ? {} : { release } }),
     }),
     movingCommand(terminal, setExit, {
       name: "activate",
-      description: "give the traffic to a staged or an earlier release",
+      description: "move the traffic to a staged or an earlier release",
       example: "cutover activate shop 20261121T103000Z-3f2c1ab --weight 25",
       release: "<release>",
       weight: true,
@@ -56,7 +56,7 @@ interface Moving {
   release?: "[release]" | "<release>";
   weight?: boolean;
   call(app: string, release: string | undefined, weight: number | undefined): { path: string; body?: object };
-  /** What a person should know first; with it the command has --yes. @returns false when they would rather not */
+  /** Asks a person to confirm; a command with it has --yes. @returns false if they say no */
   before?(context: Context, app: string, options: MovingOptions): Promise<boolean>;
 }
 
@@ -70,11 +70,11 @@ interface MovingOptions {
 function movingCommand(terminal: Terminal, setExit: SetExit, moving: Moving): Command {
   const command = newCommand(moving.name, moving.description, moving.example)
     .argument("<app>", "the app")
-    .option("--wait <seconds>", "how long to wait while another deployment of the app runs", secondsOf)
-    .option("--no-follow", "return as soon as the agent has begun");
+    .option("--wait <seconds>", "how long to wait for another deployment of the app", secondsOf)
+    .option("--no-follow", "return as soon as the deployment has begun");
   if (moving.release !== undefined) command.argument(moving.release, "the release, as `cutover releases` lists it");
   if (moving.weight === true) {
-    const text = "give a staged release only this part of the traffic, in percent; an abort takes it back";
+    const text = "make a staged release a canary with this share of the traffic, in percent; `cutover abort` undoes it";
     command.option("--weight <percent>", text, percentOf);
   }
   if (moving.before !== undefined) command.option("--yes", "do not ask");
@@ -90,7 +90,7 @@ function movingCommand(terminal: Terminal, setExit: SetExit, moving: Moving): Co
   });
 }
 
-/** A rollback moves code, not data: what a release command did to a database stays. */
+/** A rollback moves code, not data: it does not undo what a release command did to a database. */
 async function confirmRollback(context: Context, app: string, { yes }: MovingOptions): Promise<boolean> {
   const { terminal } = context;
   const client = await context.client();
@@ -107,11 +107,11 @@ async function move(context: Context, call: { path: string; body?: object }, opt
   const path = options.wait === undefined ? call.path : `${call.path}?wait=${options.wait}`;
   const begun = await client.call(accepted, "POST", path, call.body);
   if (options.follow) return follow(context, client, begun);
-  context.show(begun, () => `Begun with ${begun.release} (${begun.deployment}).`);
+  context.show(begun, () => `The deployment of ${begun.release} has begun (${begun.deployment}).`);
   return 0;
 }
 
-/** Shows a deployment's events as they happen. @returns the exit code: 1 when it failed or was aborted */
+/** Shows a deployment's events as they happen. @returns the exit code: 1 if it failed or was aborted */
 async function follow(context: Context, client: AgentClient, { deployment }: Accepted): Promise<number> {
   let end: DeploymentView | undefined;
   for await (const event of client.events(deployment)) {
@@ -123,9 +123,9 @@ async function follow(context: Context, client: AgentClient, { deployment }: Acc
 }
 
 function abortCommand(terminal: Terminal, setExit: SetExit): Command {
-  const text = "undo a deployment that has not cut over, also a staged release or a canary";
+  const text = "undo a deployment before its cutover, also a staged release or a canary";
   return newCommand("abort", text, "cutover abort shop")
-    .argument("<app or deployment>", "the app, for what it has running or staged; or a deployment's id")
+    .argument("<app or deployment>", "the app (what it has running or staged), or a deployment's id")
     .action(async (named: string, _options, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
@@ -142,21 +142,21 @@ function aborted({ id, app, outcome }: DeploymentView, stagedBy: string | null):
   if (outcome === "running") return `The deployment of ${app} is being undone.`;
   if (id !== stagedBy) return `The deployment of ${app} is ${outcome}.`;
   return (
-    `The deployment of ${app} is ${outcome}, but not undone to the end yet: \`cutover status ${app}\` tells what does not answer. ` +
+    `The deployment of ${app} is ${outcome}, but not undone to the end yet: \`cutover status ${app}\` shows what does not answer. ` +
     "The agent does the rest at its next start or before the next deployment."
   );
 }
 
-/** A deployment's id as it stands, or that of what an app has running or staged. */
+/** The deployment of an app that runs or has staged its release; another name is taken as a deployment's id. */
 async function deploymentOf(client: AgentClient, named: string): Promise<string> {
   const { apps } = await client.call(appsView, "GET", routes.apps());
   if (!apps.includes(named)) return named;
   const { app, deployment, staged_by } = await client.call(appView, "GET", routes.app(encodeURIComponent(named)));
   const id = deployment?.outcome === "running" ? deployment.id : staged_by;
   if (id !== null) return id;
-  throw new CutoverError("deployment_not_found", `${app} has nothing running and nothing staged.`, {
+  throw new CutoverError("deployment_not_found", `${app} has no running deployment and no staged release.`, {
     unchanged: "Nothing was changed.",
-    fix: "To go back to the release before, use `cutover rollback`.",
+    fix: "To go back to the previous release, run `cutover rollback`.",
   });
 }
 

@@ -6,14 +6,14 @@ import { setUp } from "../../install/setup.ts";
 import { contextOf, newCommand } from "../context.ts";
 import { print, type Terminal } from "../terminal/terminal.ts";
 
-/** `setup`: the agent as a service on a host that does not have it from the Debian package. */
+/** `setup`: installs the agent as a service on a host without the Debian package. */
 export function setupCommand(terminal: Terminal): Command {
   return newCommand(
     "setup",
-    "make this host one with the agent as a service; where there is no Debian package of it",
+    "install the agent as a service on this host, without the Debian package",
     "cutover setup --dry-run",
   )
-    .option("--dry-run", "only say what it would do")
+    .option("--dry-run", "only print the steps")
     .option("--web-group <group>", "the group of nginx's workers", "www-data")
     .action(async ({ dryRun = false, webGroup }: { dryRun?: boolean; webGroup: string }, command: Command) => {
       const context = contextOf(command, terminal);

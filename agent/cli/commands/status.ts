@@ -4,14 +4,14 @@ import { contextOf, newCommand } from "../context.ts";
 import { renderApps, renderReleases, renderStatus } from "../terminal/status.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
-/** `status` and `releases`: what an app's host has of it. */
+/** `status` and `releases`: show what this host has of an app. */
 export function statusCommands(terminal: Terminal): Command[] {
   return [statusCommand(terminal), releasesCommand(terminal)];
 }
 
 function statusCommand(terminal: Terminal): Command {
-  return newCommand("status", "what is live, staged and running", "cutover status shop")
-    .argument("[app]", "one app; all unless given")
+  return newCommand("status", "show what is live, staged and running", "cutover status shop")
+    .argument("[app]", "the app (default: all)")
     .action(async (app: string | undefined, _options, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
@@ -32,7 +32,7 @@ function statusCommand(terminal: Terminal): Command {
 }
 
 function releasesCommand(terminal: Terminal): Command {
-  return newCommand("releases", "the releases that the host has of an app", "cutover releases shop")
+  return newCommand("releases", "list the releases of an app on this host", "cutover releases shop")
     .argument("<app>", "the app")
     .action(async (app: string, _options, command: Command) => {
       const context = contextOf(command, terminal);

@@ -4,11 +4,11 @@ import { contextOf, newCommand, type SetExit } from "../context.ts";
 
 import { safe, type Terminal } from "../terminal/terminal.ts";
 
-/** `pin`, `unpin` and `repair`: what an operator does to an app beside its deployments. */
+/** `pin`, `unpin` and `repair`: for operators, apart from deployments. */
 export function upkeepCommands(terminal: Terminal, setExit: SetExit): Command[] {
   return [
-    pinCommand(terminal, "pin", "keep a release on this host, however many come after it", "PUT"),
-    pinCommand(terminal, "unpin", "let a release go again when its time has come", "DELETE"),
+    pinCommand(terminal, "pin", "keep a release on this host, however many follow it", "PUT"),
+    pinCommand(terminal, "unpin", "let a release be removed again when newer ones replace it", "DELETE"),
     repairCommand(terminal, setExit),
   ];
 }
@@ -27,7 +27,7 @@ function pinCommand(terminal: Terminal, name: "pin" | "unpin", text: string, met
 }
 
 function repairCommand(terminal: Terminal, setExit: SetExit): Command {
-  const text = "try again what holds an app, and make a state that cannot be read anew from what is on the host";
+  const text = "try to finish or undo what holds an app; rebuild a state file that cannot be read";
   return newCommand("repair", text, "cutover repair shop")
     .argument("<app>", "the app")
     .action(async (app: string, _options, command: Command) => {

@@ -10,17 +10,17 @@ export type AppFile = z.input<typeof appSettingsSchema>;
 export async function writeAppFile(app: string, file: string, text: string): Promise<void> {
   try {
     const made = await mkdir(dirname(file), { recursive: true });
-    // A helper refuses settings that others could have written.
+    // The helper refuses settings that others than root could write.
     if (made !== undefined) await chmod(dirname(file), 0o755);
     await writeFile(file, text, { flag: "wx", mode: 0o644 });
-    // Whatever the umask: the agent is another user and reads it.
+    // Whatever the umask is: the agent, another user, must read it.
     await chmod(file, 0o644);
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === "EEXIST") {
       throw new CutoverError("app_exists", `The host already has an app ${app}: ${file}`, {
         unchanged: "The file is as it was.",
-        fix: "Edit the file; the agent reads it anew at each call.",
+        fix: "Edit the file; the agent reads it again at each call.",
         cause,
       });
     }
@@ -32,35 +32,35 @@ export async function writeAppFile(app: string, file: string, text: string): Pro
   }
 }
 
-/** The text of a new apps/<app>.yml, with a reason beside each line. Values are written as JSON strings, which YAML reads. */
+/** The text of a new apps/<app>.yml, with a comment for each key. Values are JSON strings, which are valid YAML. */
 export function renderAppFile(app: string, { user, trust = [], listen, domains, ports }: AppFile): string {
   const quoted = (values: (string | number)[]) => `[${values.map((value) => JSON.stringify(value)).join(", ")}]`;
   const keys = trust.flatMap(({ key, github, comment }) => [
     ...(github === undefined ? [`  - key: ${JSON.stringify(key)}`] : ["  - github:", ...githubLines(github)]),
     ...(comment === undefined ? [] : [`    comment: ${JSON.stringify(comment)}`]),
-    "    # allow: [deploy, activate, redeploy, rollback, abort, read]   # everything, unless it stands here",
+    "    # allow: [deploy, activate, redeploy, rollback, abort, read]   # default: all of them",
   ]);
   const lines = [
-    `# What this host allows the app ${app}. Read anew at each call: an edit needs no restart.`,
+    `# What this host allows the app ${app}. The agent reads it at each call: an edit needs no restart.`,
     "",
-    "# The user that the app's processes, build steps and release command run as.",
+    "# The user that runs the app's instances, processes, build steps and release command.",
     user === undefined ? `# user: ${app}` : `user: ${JSON.stringify(user)}`,
     "",
-    "# Who may deploy it: workflows of a repository (`github`), or the holder of a key that `cutover keygen` made (`key`).",
+    "# Who may deploy it: workflows of a repository (`github`), or the holder of a key from `cutover keygen` (`key`).",
     ...(keys.length === 0 ? ["trust: []"] : ["trust:", ...keys]),
     "",
-    "# The addresses that its site may listen on.",
+    "# The addresses on which its site may listen.",
     listen === undefined ? "# listen: [80]" : `listen: ${quoted(listen)}`,
     "",
     "# The domains that it may serve. Without any it may be the default server of its addresses.",
     domains === undefined ? '# domains: ["shop.example.com", "*.shop.example.com"]' : `domains: ${quoted(domains)}`,
     "",
-    "# Ports of 127.0.0.1 for its instances, where its cutover.yml says `bind: port`.",
+    "# Ports of 127.0.0.1 for its instances, if its cutover.yml has `bind: port`.",
     ports === undefined
       ? '# ports: "9000-9099"'
       : `ports: ${typeof ports === "string" ? JSON.stringify(ports) : quoted(ports)}`,
     "",
-    `# NAME=value lines, such as passwords, above the environment of cutover.yml. This file if not given: ${app}.env`,
+    `# A file of NAME=value lines, such as passwords. They override the environment of cutover.yml. Default: ${app}.env`,
     `# env_file: ${app}.env`,
   ];
   return `${lines.join("\n")}\n`;
@@ -71,7 +71,7 @@ type GithubLines = NonNullable<NonNullable<AppFile["trust"]>[number]["github"]>;
 function githubLines({ repository_id, owner_id, environment, ref, ...github }: GithubLines): string[] {
   const id = (name: string, value: string | undefined) =>
     value === undefined
-      ? `      # ${name}: learnt at the first call that is accepted`
+      ? `      # ${name}: "123"   # default: the id of the first accepted call`
       : `      ${name}: ${JSON.stringify(value)}`;
   const line = (name: string, value: unknown) =>
     value === undefined ? [] : [`      ${name}: ${JSON.stringify(value)}`];
@@ -83,6 +83,6 @@ function githubLines({ repository_id, owner_id, environment, ref, ...github }: G
     ...line("ref", ref),
     ...line("any_ref", github.any_ref),
     ...line("issuer", github.issuer),
-    "      # events: [push, workflow_dispatch]   # all but pull_request and its kin, unless it stands here",
+    "      # events: [push, workflow_dispatch]   # default: all except pull_request*",
   ];
 }

@@ -8,12 +8,14 @@ import { syncDirectory } from "../../host/store/durable.ts";
 import { appSettingsSchema } from "../../settings.ts";
 import type { Places } from "./places.ts";
 
-/** Where an app's secrets are: as its settings say, else beside them. @throws CutoverError app_not_found, host_settings_invalid */
+/** The path of an app's file of secrets: the one that its settings name, else apps/<app>.env. @throws CutoverError app_not_found, host_settings_invalid */
 export async function envFileOf(places: Places, app: string): Promise<string> {
   const settings = places.appFile(app);
   const text = await readFile(settings, "utf8").catch((cause: NodeJS.ErrnoException) => {
     const missing = cause.code === "ENOENT";
-    const message = missing ? `This host has no app ${app}: there is no ${settings}.` : `${settings} cannot be read.`;
+    const message = missing
+      ? `This host has no app ${app}: ${settings} does not exist.`
+      : `${settings} cannot be read.`;
     throw new CutoverError(missing ? "app_not_found" : "host_settings_invalid", message, {
       unchanged: "Nothing was changed.",
       fix: missing
@@ -27,7 +29,7 @@ export async function envFileOf(places: Places, app: string): Promise<string> {
   return resolve(dirname(settings), named);
 }
 
-/** The file's text; empty where it is not there yet. @throws CutoverError host_settings_invalid */
+/** The file's text; empty if the file does not exist yet. @throws CutoverError host_settings_invalid */
 export async function readEnvFile(file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
@@ -38,15 +40,15 @@ export async function readEnvFile(file: string): Promise<string> {
 }
 
 /**
- * Changes the file as one: what another command writes at the same time is not lost, and a crash leaves the old text or the
- * new one. It is readable for its owner alone, who is the owner of the directory: the agent's user.
+ * Changes the file in one step: it loses nothing that another command writes at the same time, and a crash leaves the old
+ * text or the new one. Only its owner can read it, who is the owner of the directory.
  * @throws CutoverError environment_invalid, host_settings_invalid; never with a value in it
  */
 export async function updateEnvFile(named: string, changes: Record<string, string | undefined>): Promise<void> {
   const file = await realpath(named).catch(() => named);
   const temporary = `${file}.tmp`;
   try {
-    const draft = await openAlone(temporary);
+    const draft = await openExclusively(temporary);
     try {
       const next = changeEnvFile(await readEnvFile(file), changes);
       if (next === undefined) throw openQuote(file);
@@ -68,8 +70,8 @@ export async function updateEnvFile(named: string, changes: Record<string, strin
   }
 }
 
-/** The temporary file is the lock too: it is there for milliseconds, unless somebody's command was killed with it. */
-async function openAlone(temporary: string) {
+/** The temporary file is also the lock: it exists for milliseconds, unless a command was killed in between. */
+async function openExclusively(temporary: string) {
   for (let waited = 0; ; waited += 50) {
     try {
       return await open(temporary, "wx", 0o600);
@@ -88,7 +90,7 @@ async function openAlone(temporary: string) {
 function openQuote(file: string): CutoverError {
   return new CutoverError(
     "environment_invalid",
-    `${file} has a line with an open quote, so it cannot be changed safely.`,
+    `${file} has a line with an open quote, so cutover cannot change the file safely.`,
     {
       unchanged: "The file is as it was.",
       fix: "Close the quote with an editor, then run it again.",
@@ -101,6 +103,6 @@ function unwritable(file: string, cause: unknown): CutoverError {
   return new CutoverError("host_settings_invalid", `${basename(file)} in ${dirname(file)} cannot be changed: ${why}.`, {
     unchanged: "The app's environment is as it was.",
     fix: "Run it as root, or as the user of the embedded agent.",
-    // The cause is left out: it may quote what was to be written.
+    // Without the cause, which may quote a value.
   });
 }

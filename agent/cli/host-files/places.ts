@@ -11,7 +11,7 @@ export interface GlobalOptions {
   json?: boolean;
 }
 
-/** Where the host's files and the agent's admin socket are. */
+/** The paths of the host's files and of the agent's admin socket. */
 export class Places {
   readonly #options: GlobalOptions;
   readonly #embedded: string | undefined;
@@ -24,7 +24,7 @@ export class Places {
   /** The directory of agent.yml and apps/. */
   get config(): string {
     const { config } = this.#options;
-    // The --config of cutover-agent is the file, so the file is taken here too.
+    // --config of cutover-agent is the file, so the file is accepted here too.
     if (config !== undefined) return resolve(config.endsWith("agent.yml") ? dirname(config) : config);
     return this.#embedded === undefined ? "/etc/cutover" : join(resolve(this.#embedded), "etc");
   }
@@ -33,12 +33,12 @@ export class Places {
     return join(this.config, "apps", `${app}.yml`);
   }
 
-  /** As asked for, or of the embedded agent, or from agent.yml. @throws CutoverError host_settings_invalid */
+  /** The path from --socket, or that of the embedded agent, or the one in agent.yml. @throws CutoverError host_settings_invalid */
   async socket(): Promise<string> {
     if (this.#options.socket !== undefined) return resolve(this.#options.socket);
     if (this.#embedded !== undefined) return join(resolve(this.#embedded), "agent.sock");
     const file = join(this.config, "agent.yml");
-    // Whoever may use the socket need not be allowed to read the settings; then its place is the usual one.
+    // An operator may use the socket without being allowed to read the settings; then the default path is used.
     const text = await readFile(file, "utf8").catch(() => "");
     const errors = { notYaml: "host_settings_invalid", invalid: "host_settings_invalid" } as const;
     return parseYamlFile(text, file, agentSettingsSchema, errors).socket;

@@ -12,13 +12,13 @@ export interface CheckFault {
 }
 
 export interface CheckResult {
-  /** `app` and the kind of its server, where the file can be read. */
+  /** `app` and the kind of its server, if the file can be read. */
   app?: string;
   kind?: string;
   faults: CheckFault[];
 }
 
-/** All that is wrong with a cutover.yml, by itself and beside its project. */
+/** All faults of a cutover.yml, by itself and together with its project. */
 export function checkConfig(text: string, project: Project): CheckResult {
   let detection: Detection | undefined;
   const read = readYaml(text, configSchema, (value) => {
@@ -28,7 +28,7 @@ export function checkConfig(text: string, project: Project): CheckResult {
   });
   if (read.kind !== "good") {
     return {
-      faults: read.faults.map((fault) => ({ ...fault, ...told(fault, detection), severity: "error" as const })),
+      faults: read.faults.map((fault) => ({ ...fault, ...explained(fault, detection), severity: "error" as const })),
     };
   }
   const faults = projectFaults(read.value, project).map(({ path, message, severity }) => ({
@@ -40,8 +40,8 @@ export function checkConfig(text: string, project: Project): CheckResult {
   return { app: read.value.app, kind: read.value.server.kind, faults: sorted };
 }
 
-/** Of a server that is left open, also what was looked for in the project. */
-function told({ message }: YamlFault, detection: Detection | undefined): { message: string } {
+/** If the server is not given, the message also has what was looked for in the project. */
+function explained({ message }: YamlFault, detection: Detection | undefined): { message: string } {
   const open = /^server(?:\.kind)?: is required and missing/.test(message);
   if (!open || detection === undefined || detection.found) return { message };
   return { message: `server.kind: ${kindUnknown("the file", detection).message}` };

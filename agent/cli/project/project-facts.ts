@@ -7,8 +7,8 @@ import type { Project } from "../../../shared/project.ts";
 import { projectIn } from "./project-directory.ts";
 import type { ProjectFacts } from "./project-files.ts";
 
-/** What a person says instead of what would be found. */
-export interface Said {
+/** What a person gave on the command line; it replaces what would be found. */
+export interface Given {
   name?: string;
   server?: Candidate;
   domain?: string;
@@ -16,28 +16,28 @@ export interface Said {
 
 export interface Found {
   facts: ProjectFacts;
-  /** The top of the repository, where workflows lie; the project itself where there is no repository. */
+  /** The root of the repository, which has the workflows; the project itself if there is no repository. */
   root: string;
 }
 
-/** Debian 12's, where the project does not tell. */
+/** The version of Debian 12, if the project names none. */
 const usualPython = "3.11";
 
 /** @throws CutoverError kind_unknown */
-export function projectFacts(directory: string, said: Said, version: string): Found {
+export function projectFacts(directory: string, given: Given, version: string): Found {
   const project = projectIn(directory);
-  const { why, ...server } = said.server ?? detected(directory, project);
+  const { why, ...server } = given.server ?? detected(directory, project);
   const root = repositoryOf(directory) ?? directory;
   const django = djangoOf(project);
   const repository = repositoryNameOf(projectIn(root));
   return {
     root,
     facts: {
-      app: said.name ?? nameOf(directory),
+      app: given.name ?? nameOf(directory),
       server,
       why: [...new Set(why)].join(", "),
       ...django,
-      ...(said.domain !== undefined && { domain: said.domain }),
+      ...(given.domain !== undefined && { domain: given.domain }),
       ...(repository !== undefined && { repository }),
       python: /^(3\.\d{1,2})(?:\.|\s*$)/m.exec(project.read(".python-version") ?? "")?.[1] ?? usualPython,
       branch: branchOf(projectIn(root)),
@@ -52,14 +52,14 @@ function djangoOf(project: Project): { settingsModule?: string; staticRoot?: str
   if (module === undefined) return {};
   const stem = module.replaceAll(".", "/");
   const texts = [`${stem}.py`, `${stem}/__init__.py`, join(dirname(stem), "base.py")].map((file) => project.read(file));
-  // BASE_DIR / "staticfiles", os.path.join(BASE_DIR, "staticfiles"), or a plain text: the last name counts.
+  // BASE_DIR / "staticfiles", os.path.join(BASE_DIR, "staticfiles"), or a plain string: the last name counts.
   const assigned = /^STATIC_ROOT\s*=\s*(.+)$/m.exec(texts.filter((text) => text !== undefined).join("\n"))?.[1];
   const staticRoot = [...(assigned ?? "").matchAll(/["']([\w./-]+)["']/g)].at(-1)?.[1];
   const inside = staticRoot !== undefined && !staticRoot.startsWith("/") && !staticRoot.includes("..");
   return { settingsModule: module, ...(inside && { staticRoot: staticRoot.replace(/^\.?\/|\/$/g, "") }) };
 }
 
-/** The folder's name, as far as an app can have it. */
+/** The folder's name, with the characters that an app's name may have. */
 function nameOf(directory: string): string {
   const name = basename(directory)
     .toLowerCase()
@@ -84,7 +84,7 @@ function branchOf(repository: Project): string {
   return "main";
 }
 
-/** Of the remote origin, on whatever GitHub: git@host:owner/name.git, https://host/owner/name. */
+/** The name from the remote origin, of any GitHub server: git@host:owner/name.git, https://host/owner/name. */
 function repositoryNameOf(repository: Project): string | undefined {
   const [, origin = ""] = /^\[remote "origin"\]\n((?:[ \t].*\n?)*)/m.exec(repository.read(".git/config") ?? "") ?? [];
   const path = /^\s*url\s*=\s*(?:\w+:\/\/[^/\s]+\/|[\w.-]+@[\w.-]+:)(\S+)\s*$/m.exec(origin)?.[1] ?? "";
@@ -98,10 +98,10 @@ function detected(directory: string, project: Project): Candidate {
   const { candidates, looked } = detection;
   const message =
     candidates.length === 0
-      ? `Nothing in ${directory} tells what serves this project. Looked for: ${looked.join("; ")}.`
-      : `${directory} tells more than one server: ${candidates.map(describeCandidate).join("; ")}.`;
+      ? `Nothing in ${directory} shows what serves this project. Looked for: ${looked.join("; ")}.`
+      : `${directory} has more than one possible server: ${candidates.map(describeCandidate).join("; ")}.`;
   throw new CutoverError("kind_unknown", message, {
     unchanged: "Nothing was written.",
-    fix: "Say it: --kind gunicorn --app shop.wsgi:application, or --kind command --command 'python main.py --socket {socket}'.",
+    fix: "Choose one: --kind gunicorn --app shop.wsgi:application, or --kind command --command 'python main.py --socket {socket}'.",
   });
 }

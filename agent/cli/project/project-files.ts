@@ -2,31 +2,31 @@ import { stringify } from "yaml";
 import { schemaUrl } from "../../../shared/config-schema.ts";
 import type { ServerKind } from "../../../shared/config-server.ts";
 
-/** What `cutover init` knows of a project. */
+/** What `cutover init` knows about a project. */
 export interface ProjectFacts {
   app: string;
   server: { kind: ServerKind; app?: string; command?: string; bind?: "port" };
-  /** What told the kind. */
+  /** What showed the kind. */
   why: string;
-  /** Where collectstatic puts the files; absent where there is nothing to collect. */
+  /** The directory into which collectstatic writes; absent if there is nothing to collect. */
   staticRoot?: string;
-  /** Of Django. */
+  /** Django's settings module. */
   settingsModule?: string;
   domain?: string;
   /** Such as 3.11. */
   python: string;
   branch: string;
-  /** The project's folder in the repository; empty at its top. */
+  /** The project's folder in the repository; empty if it is the root. */
   folder: string;
-  /** On GitHub, such as acme/shop; absent where its remote does not tell. */
+  /** The name on GitHub, such as acme/shop; absent if the remote does not show it. */
   repository?: string;
-  /** Of cutover itself. */
+  /** The version of cutover itself. */
   version: string;
 }
 
 type Line = [text: string, comment?: string];
 
-/** cutover.yml, with a word on each line. */
+/** cutover.yml, with a comment on each line. */
 export function renderCutoverYml(facts: ProjectFacts): string {
   const { app, server, why, staticRoot, settingsModule, domain, version } = facts;
   const lines: Line[] = [
@@ -68,7 +68,7 @@ export function renderCutoverYml(facts: ProjectFacts): string {
   return `${schema}\n${aligned(lines)}`;
 }
 
-/** .github/workflows/deploy.yml, likewise. */
+/** .github/workflows/deploy.yml, with a comment on each line. */
 export function renderWorkflow({ app, python, branch, folder, version }: ProjectFacts): string {
   return aligned([
     ["name: deploy", "as Actions lists it"],

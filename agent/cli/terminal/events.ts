@@ -3,7 +3,7 @@ import type { ReportedState } from "../../../shared/deployment-states.ts";
 import type { DeploymentEvent, DeploymentView } from "../../../shared/protocol.ts";
 import { type Style, safe } from "./terminal.ts";
 
-/** What the commands show to a person. Pure: text in, text out. */
+/** How the commands render what they show to a person. The functions of this folder that render are pure. */
 export interface ViewOptions {
   style: Style;
   /** Milliseconds since the epoch. */
@@ -24,7 +24,7 @@ export const stateWords: Record<ReportedState, string> = {
   done: "done",
 };
 
-/** One line for each event as it happens; the failure and its evidence at the end. */
+/** One line for each event, as it happens; at the end the failure and its evidence. */
 export function renderEvent(event: DeploymentEvent, { style }: Pick<ViewOptions, "style">): string {
   switch (event.type) {
     case "state": {
@@ -75,7 +75,7 @@ interface FailureText {
   evidence?: { source: string; text: string }[] | undefined;
 }
 
-/** What happened, what did not change, what to do, and what backs it. */
+/** What happened, what did not change, what to do, and the evidence. */
 export function renderFailure(error: FailureText, style: Style): string {
   const lines = [`${style("red", "error")} ${style("dim", `[${safe(error.code)}]`)} ${safe(error.message)}`];
   if (error.unchanged !== undefined) lines.push(safe(error.unchanged));
@@ -87,7 +87,7 @@ export function renderFailure(error: FailureText, style: Style): string {
 }
 
 export function renderLogs(logs: { source: string; text: string }[], style: Style): string {
-  if (logs.length === 0) return "The instances have written nothing yet.\n";
+  if (logs.length === 0) return "The instances have not written anything yet.\n";
   return logs
     .map(({ source, text }) => `${style("bold", `==> ${oneLine(source)} <==`)}\n${safe(text).trimEnd()}\n`)
     .join("\n");

@@ -3,7 +3,7 @@ import { text as readAll } from "node:stream/consumers";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** Asks a person at a terminal; anything but yes is no. */
+/** Asks a person at a terminal; every answer except yes means no. */
 export async function confirm({ stdin, stdout }: Terminal, question: string): Promise<boolean> {
   const questions = createInterface({ input: stdin, output: stdout });
   try {
@@ -14,7 +14,7 @@ export async function confirm({ stdin, stdout }: Terminal, question: string): Pr
   }
 }
 
-/** All of standard input; its last newline, which `echo` and editors add, only where it is asked for. */
+/** All of standard input; with `exact` also its last newline, which `echo` and editors add. */
 export async function readSecret({ stdin }: Terminal, exact: boolean): Promise<string> {
   const text = await readAll(stdin);
   return exact ? text : text.replace(/\r?\n$/, "");
@@ -25,7 +25,7 @@ interface Typing {
 }
 
 /**
- * Asks a person at the terminal, one answer for each question, and shows nothing of what is typed.
+ * Asks a person at the terminal for one answer to each question, and shows nothing of what they type.
  * @throws CutoverError request_invalid on Ctrl-C
  */
 export async function askSecrets({ stdin, stderr }: Terminal, questions: string[]): Promise<string[]> {

@@ -86,12 +86,12 @@ function releaseRow(release: ReleaseView, live: boolean, { style, now }: ViewOpt
 export interface AppRow {
   app: string;
   view?: AppView;
-  /** Why the agent cannot tell more about it. */
+  /** Why the agent cannot show it. */
   problem?: string;
 }
 
 export function renderApps(rows: AppRow[], { style, now }: ViewOptions): string {
-  if (rows.length === 0) return "No apps yet. Add one with `cutover app add`; its help shows an example.\n";
+  if (rows.length === 0) return "This host has no apps yet. Add one with `cutover app add`; its help has an example.\n";
   const cells = rows.map(({ app, view, problem }) => {
     if (view === undefined)
       return [style("bold", app), style("red", safe(problem ?? "").split("\n", 1)[0] ?? ""), "", ""];

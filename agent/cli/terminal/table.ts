@@ -19,7 +19,7 @@ const chars = {
   middle: "  ",
 };
 
-/** Columns under a heading, without lines; cells may be coloured. Ends without a newline. */
+/** Columns under a heading, without lines. Cells may have colours. The text ends without a newline. */
 export function renderTable(head: string[], rows: string[][], alignRight: number[] = []): string {
   const table = new Table({
     head,

@@ -1,7 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import { stripVTControlCharacters, styleText } from "node:util";
 
-/** Where a command reads and writes, so that a test can be the terminal. */
+/** The streams of a command, so that a test can replace the terminal. */
 export interface Terminal {
   stdin: Readable & { isTTY?: boolean };
   stdout: Writable & { isTTY?: boolean };
@@ -13,15 +13,15 @@ export interface Terminal {
 
 export type Style = (format: "bold" | "dim" | "red" | "green" | "yellow" | "cyan", text: string) => string;
 
-/** Colours for a person at a terminal who has not set NO_COLOR; otherwise the text as it is. */
+/** Colours for a terminal, unless NO_COLOR is set; otherwise the text is not changed. */
 export function styleFor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): Style {
   const wanted = stream.isTTY === true && (env.NO_COLOR ?? "") === "" && env.TERM !== "dumb";
   return wanted ? (format, text) => styleText(format, text, { validateStream: false }) : (_, text) => text;
 }
 
 /**
- * Text from a host or a release, fit for a terminal: no escape sequence that moves the cursor, renames the window or
- * hides text, no control character, no mark that turns the direction of writing. Newlines stay.
+ * Makes text from a host or a release safe for a terminal: without escape sequences (which move the cursor, rename the window
+ * or hide text), control characters, and marks that change the direction of writing. Newlines stay.
  */
 export function safe(text: string): string {
   return (

@@ -3,10 +3,10 @@ import { safe } from "./terminal.ts";
 
 type Entry = TrustView["trust"][number];
 
-/** Whom an app trusts, as a list: the names that stand in its settings, and the ids that count. */
+/** Whom an app trusts, as a list: the names in its settings, and the ids that are accepted. */
 export function renderTrust({ app, trust }: TrustView): string {
   if (trust.length === 0)
-    return `Nobody may deploy ${app} from elsewhere: its settings trust no repository and no key.`;
+    return `Nobody may deploy ${app} over the network: its settings trust no repository and no key.`;
   return trust
     .map(
       (entry) =>
@@ -29,17 +29,17 @@ function detailsOf({ github, allow }: Entry): string[] {
 
 function repositoryLines(github: NonNullable<Entry["github"]>): string[] {
   const { repository_id, owner_id, learnt, environment, ref, events } = github;
-  const source = learnt === undefined ? "" : `, learnt ${learnt}: no others count`;
+  const source = learnt === undefined ? "" : `, learnt ${learnt}: no others are accepted`;
   const ids =
     repository_id === undefined || owner_id === undefined
-      ? "ids: learnt at the first call that is accepted; until then the name alone counts"
+      ? "ids: those of the first accepted call; until then only the name is checked"
       : `ids: repository ${repository_id}, owner ${owner_id}${source}`;
   return [
     ids,
     ...(environment === undefined ? [] : [`environment: ${environment}`]),
     ...(ref === undefined ? [] : [`ref: ${ref}`]),
     ...(github.any_ref === true ? ["from every branch, tag and environment"] : []),
-    `events: ${events?.join(", ") ?? "all but pull_request and its kin"}`,
+    `events: ${events?.join(", ") ?? "all except pull_request*"}`,
     `issuer: ${github.issuer}`,
   ];
 }

@@ -56,8 +56,9 @@ test.each([
   expect(err).toMatch(/^error: /);
 });
 
-test("every command has help with an example, and takes --json", async () => {
+test("every command has help with an example that fits 80 columns, and takes --json", async () => {
   const names = [
+    "",
     "status",
     "releases",
     "rollback",
@@ -86,12 +87,15 @@ test("every command has help with an example, and takes --json", async () => {
     "init",
     "check",
     "doctor",
+    "history",
+    "setup",
   ];
   for (const name of names) {
-    const { exit, out } = await host.run([...name.split(" "), "--help"]);
+    const { exit, out } = await host.run([...name.split(" ").filter(Boolean), "--help"]);
     expect(exit).toBe(0);
     expect(out).toContain("Example:\n  $ ");
     expect(out).toContain("--json");
+    expect(out.split("\n").filter((line) => line.length > 80)).toEqual([]);
   }
 });
 
@@ -134,10 +138,10 @@ test("app add for a repository says what is learnt and what the job needs", asyn
   const argv = ["app", "add", "blog", "--github", "acme/blog", "--environment", "production"];
   const added = await host.run(argv);
   expect([added.exit, added.err]).toEqual([0, ""]);
-  expect(added.out).toContain("The ids of acme/blog are not given: they are learnt at the first call that is accepted");
+  expect(added.out).toContain("You gave no ids of acme/blog, so the first accepted call sets them");
   expect(added.out).toContain("`permissions: { contents: read, id-token: write }` and `environment: production`");
   const text = await readFile(host.path("etc/apps/blog.yml"), "utf8");
-  expect(text).toContain("      # repository_id: learnt at the first call that is accepted\n");
+  expect(text).toContain('      # repository_id: "123"   # default: the id of the first accepted call\n');
   expect(parseYamlFile(text, "blog.yml", appSettingsSchema, errors).trust).toEqual([
     {
       github: { repository: "acme/blog", environment: "production", any_ref: false },
@@ -174,7 +178,7 @@ test.each([
   [["--github", "blog", "--environment", "x"], "--github: owner/name"],
   [["--github", "acme/blog", "--ref", "main"], "--ref: a whole ref without patterns"],
   [["--github", "acme/blog", "--any-ref", "--repository-id", "x"], "--repository-id: an id of digits"],
-  [["--environment", "production"], "belong to --github"],
+  [["--environment", "production"], "need --github"],
 ])("app add refuses %j", async (options, reason) => {
   const { exit, err } = await host.run(["app", "add", "blog", ...options]);
   expect([exit, err]).toEqual([2, expect.stringContaining(reason)]);
@@ -357,12 +361,12 @@ test("exec runs in the release's directory and environment alone, and passes the
   expect(seen.env).toEqual({ PATH: process.env.PATH, SECRET_KEY: "s", TERM: "xterm" });
 });
 
-test("exec says so when there is no such command", async () => {
+test("exec says so when command not found", async () => {
   await host.startAgent();
   host.service.environments.set("shop", { release, directory: host.directory, env: { PATH: "/nonexistent" } });
   const { exit, err } = await host.run(["exec", "shop", "pyhton"]);
   expect(exit).toBe(1);
-  expect(err).toContain(`pyhton cannot be run in ${release}: there is no such command.`);
+  expect(err).toContain(`pyhton cannot be run in ${release}: command not found.`);
 });
 
 test("the socket is the one of agent.yml where none is given", async () => {

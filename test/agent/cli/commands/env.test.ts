@@ -20,7 +20,7 @@ test("set writes a file for its owner alone, keeps other lines, and says when th
   const { exit, out, err } = await host.run(["env", "set", "shop", "DB=p%$'x", "NEW=a b"]);
   expect([exit, err]).toEqual([0, ""]);
   expect(out).toBe(`Set DB, NEW in ${file}.
-What runs keeps the values that it has until \`cutover redeploy shop\`, or the next deploy.
+Running instances keep their values until \`cutover redeploy shop\` or the next deploy.
 `);
   expect(await readFile(file, "utf8")).toBe("# database\nDB=\"p%$'x\" # note\nKEEP='1'\nNEW='a b'\n");
   expect((await stat(file)).mode & 0o777).toBe(0o600);
@@ -56,7 +56,7 @@ test("Ctrl-C at the question changes nothing", async () => {
 
 test("unset takes out what is there, and says what is not", async () => {
   await host.run(["env", "set", "shop", "A=1", "B=2"]);
-  expect((await host.run(["env", "unset", "shop", "A"])).out).toContain("Took A out of");
+  expect((await host.run(["env", "unset", "shop", "A"])).out).toContain("Removed A from");
   expect(await secrets()).toEqual({ B: "2" });
   const { exit, err } = await host.run(["env", "unset", "shop", "A"]);
   expect([exit, err.split("\n", 1)[0]]).toEqual([1, `error [environment_invalid] ${file} does not set A.`]);
@@ -85,7 +85,7 @@ test.each([[["A=1", "A=2"]], [["A", "B"]], [["A=1", "--stdin"]]])("a wrong comma
 
 test("unset repeats no value that was given by mistake", async () => {
   const { exit, err } = await host.run(["env", "unset", "shop", "A=hunter2"]);
-  expect([exit, err]).toEqual([2, "error: Name the variables alone.\n"]);
+  expect([exit, err]).toEqual([2, "error: Give only the names of the variables.\n"]);
 });
 
 test("an app that the host does not have", async () => {

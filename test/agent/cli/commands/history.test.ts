@@ -57,7 +57,7 @@ test("history takes a time, a number of lines and --json", async () => {
 });
 
 test("history of nothing says so", async () => {
-  expect((await host.run(["history"])).out).toBe("Nothing is recorded.\n");
+  expect((await host.run(["history"])).out).toBe("The audit log has no entries.\n");
 });
 
 test.each([

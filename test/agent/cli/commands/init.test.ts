@@ -94,7 +94,7 @@ test.each([
 test("init overwrites nothing, and prints without writing", async () => {
   await writeFile(join(shop, "cutover.yml"), "mine\n");
   const { exit, err } = await host.run(["init", shop]);
-  expect([exit, err.split("\n", 1)[0]]).toEqual([1, `error [file_exists] There is ${shop}/cutover.yml already.`]);
+  expect([exit, err.split("\n", 1)[0]]).toEqual([1, `error [file_exists] ${shop}/cutover.yml exists already.`]);
   expect(await read("cutover.yml")).toBe("mine\n");
   await expect(stat(join(shop, ".github"))).rejects.toThrow();
   const dry = await host.run(["init", shop, "--dry-run"]);
@@ -137,7 +137,7 @@ test("check tells all faults with line and column, by themselves and beside the 
     err: "",
     out: `${file}:3:3: error: server.kind: "gunicron" is not allowed; allowed here: one of gunicorn, uwsgi, tornado, aiohttp, uvicorn, command. Did you mean gunicorn?
 ${file}:4:1: error: keep: must be at least 2
-Correct these 2 places.
+Correct these 2 lines.
 `,
   });
   await writeFile(file, "app: shop\nserver:\n  app: shop.wsgi:app\nenv:\n  HOME: /tmp\n");

@@ -34,7 +34,7 @@ test("keygen writes a private key for its owner alone, prints the public one, an
   const again = await host.run(["keygen", keyFile]);
   expect([again.exit, again.err.split("\n")[0]]).toEqual([
     1,
-    `error [request_invalid] The key cannot be written to ${keyFile}: it is already there.`,
+    `error [request_invalid] The key cannot be written to ${keyFile}: the file exists already.`,
   ]);
   expect(await readFile(keyFile, "utf8")).toBe(pem);
 });

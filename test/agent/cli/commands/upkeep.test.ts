@@ -30,7 +30,9 @@ describe("a rollback over a release that ran its release command", () => {
     expect(refused.out).toContain(`Roll shop back to ${before}? [y/N]`);
     expect(refused.out).toContain("Nothing was changed.");
     expect(rolledBack()).toBe(0);
-    expect((await host.run(["rollback", "shop", "--no-follow"], { typed: "y" })).out).toContain(`Begun with ${before}`);
+    expect((await host.run(["rollback", "shop", "--no-follow"], { typed: "y" })).out).toContain(
+      `The deployment of ${before} has begun`,
+    );
     expect(rolledBack()).toBe(1);
   });
 

@@ -92,7 +92,9 @@ shop  20261121T103000Z-3f2c1ab        2 of 2
 blog  nothing yet
 wiki  wiki.yml:3:1: usr: unknown key
 `);
-  expect(renderApps([], options)).toBe("No apps yet. Add one with `cutover app add`; its help shows an example.\n");
+  expect(renderApps([], options)).toBe(
+    "This host has no apps yet. Add one with `cutover app add`; its help has an example.\n",
+  );
 });
 
 test("releases say what they are and when they were live", () => {
@@ -126,27 +128,27 @@ test("an app's file has a reason beside each line", () => {
       domains: ["shop.example.com"],
       ports: ["9000-9049", "9100-9149"],
     }),
-  ).toBe(`# What this host allows the app shop. Read anew at each call: an edit needs no restart.
+  ).toBe(`# What this host allows the app shop. The agent reads it at each call: an edit needs no restart.
 
-# The user that the app's processes, build steps and release command run as.
+# The user that runs the app's instances, processes, build steps and release command.
 user: "shop"
 
-# Who may deploy it: workflows of a repository (\`github\`), or the holder of a key that \`cutover keygen\` made (\`key\`).
+# Who may deploy it: workflows of a repository (\`github\`), or the holder of a key from \`cutover keygen\` (\`key\`).
 trust:
   - key: "${key}"
     comment: "the \\"shop\\" workflow"
-    # allow: [deploy, activate, redeploy, rollback, abort, read]   # everything, unless it stands here
+    # allow: [deploy, activate, redeploy, rollback, abort, read]   # default: all of them
 
-# The addresses that its site may listen on.
+# The addresses on which its site may listen.
 # listen: [80]
 
 # The domains that it may serve. Without any it may be the default server of its addresses.
 domains: ["shop.example.com"]
 
-# Ports of 127.0.0.1 for its instances, where its cutover.yml says \`bind: port\`.
+# Ports of 127.0.0.1 for its instances, if its cutover.yml has \`bind: port\`.
 ports: ["9000-9049", "9100-9149"]
 
-# NAME=value lines, such as passwords, above the environment of cutover.yml. This file if not given: shop.env
+# A file of NAME=value lines, such as passwords. They override the environment of cutover.yml. Default: shop.env
 # env_file: shop.env
 `);
 });
@@ -168,14 +170,14 @@ test("whom an app trusts is shown with the ids that count, and where they come f
     ],
   });
   expect(shown).toBe(`github acme/shop
-  ids: repository 1296269, owner 583231, learnt 2026-11-21T10:30:00.000Z: no others count
+  ids: repository 1296269, owner 583231, learnt 2026-11-21T10:30:00.000Z: no others are accepted
   environment: production
-  events: all but pull_request and its kin
+  events: all except pull_request*
   issuer: ${issuer}
   may: deploy, read
 
 github acme/blog (staging)
-  ids: learnt at the first call that is accepted; until then the name alone counts
+  ids: those of the first accepted call; until then only the name is checked
   ref: refs/heads/main
   events: push
   issuer: ${issuer}
