@@ -53,13 +53,13 @@ export function renderCutoverYml(facts: ProjectFacts): string {
     [`${mark}site:`, "nginx's server block"],
     [
       `${mark}  server_name: [${domain ?? "shop.example.com"}]`,
-      "among the domains that the host allows; all of them if not given",
+      "domains that the host allows; default: all of them",
     ],
   );
   if (settingsModule !== undefined) {
     lines.push(
       ["release:", "once for a deploy, before any instance starts"],
-      ["  command: python manage.py migrate --noinput", "the old release runs on while it does"],
+      ["  command: python manage.py migrate --noinput", "the old release serves while it runs"],
       ["env:", "plain values; secrets stay on the host: `cutover env set`"],
       [`  DJANGO_SETTINGS_MODULE: ${settingsModule}`, "as in manage.py"],
     );
@@ -71,7 +71,7 @@ export function renderCutoverYml(facts: ProjectFacts): string {
 /** .github/workflows/deploy.yml, with a comment on each line. */
 export function renderWorkflow({ app, python, branch, folder, version }: ProjectFacts): string {
   return aligned([
-    ["name: deploy", "as Actions lists it"],
+    ["name: deploy", "its name in the Actions tab"],
     ["on:", "what starts it"],
     ["  push:", "the branch that is live"],
     [`    branches: [${scalar(branch)}]`, "each push to it is a deploy"],
@@ -80,7 +80,7 @@ export function renderWorkflow({ app, python, branch, folder, version }: Project
     ["  id-token: write", "GitHub signs who deploys what; no secret is stored"],
     ["concurrency:", "what must not run at the same time"],
     [`  group: deploy-${app}`, "one deploy at a time"],
-    ["  cancel-in-progress: false", "one that has begun is finished"],
+    ["  cancel-in-progress: false", "do not stop a running deploy"],
     ["jobs:", "one is enough"],
     ["  deploy:", "its name"],
     ["    runs-on: ubuntu-24.04", "wheels are chosen for Linux hosts"],
@@ -92,7 +92,7 @@ export function renderWorkflow({ app, python, branch, folder, version }: Project
     [`          python-version: "${python}"`, "the version of the hosts"],
     [`      - uses: cutover/cutover@v${version}`, "packs, signs, deploys to all hosts or to none"],
     ["        with:"],
-    ...(folder === "" ? [] : [[`          working-directory: ${scalar(folder)}`, "where cutover.yml lies"] as Line]),
+    ...(folder === "" ? [] : [[`          working-directory: ${scalar(folder)}`, "the folder of cutover.yml"] as Line]),
     ["          hosts: $" + "{{ vars.CUTOVER_HOSTS }}", "such as https://web1.example.com:7070, one a line"],
   ]);
 }
