@@ -42,7 +42,7 @@ test("systemd hears that the agent is ready, again and again that it is well, an
   }
 });
 
-test("where systemd did not start it, nothing is told to anybody", async () => {
+test("without systemd it reports nothing", async () => {
   await using scratch = new Scratch("notify");
   const program = join(scratch.path, "systemd-notify");
   await writeFile(program, "#!/bin/sh\nexit 1\n");

@@ -177,7 +177,7 @@ const rows: Record<string, [file: string, title: string]> = {
   ],
   "metrics: drained and cut requests": [
     "test/agent/observe/metrics.test.ts",
-    "requests that drained and requests that were cut",
+    "drained requests and cut requests are counted",
   ],
   "metrics: in Prometheus's format": [
     "test/agent/observe/prometheus.test.ts",

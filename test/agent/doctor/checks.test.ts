@@ -69,7 +69,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
   ],
   ["an agent's user that is root", two({ user: root }), "helper", "error", /must not be root/, /agent_user/],
   [
-    "a helper's socket that is not there",
+    "a helper's socket that does not exist",
     two({ socket: undefined }),
     "helper",
     "error",
@@ -155,7 +155,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /`github` in agent\.yml/,
   ],
   [
-    "trust in the first issuer where agent.yml has none",
+    "trust in the first issuer when agent.yml has none",
     healthyHost({
       settings: { ...host.settings, github: [] },
       apps: [appFacts({ settings: appSettings({ trust: [{ github: { repository: "acme/shop", any_ref: true } }] }) })],
@@ -166,7 +166,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /`github` in agent\.yml/,
   ],
   [
-    "an app's user that is not there",
+    "an app's user that does not exist",
     app({ user: undefined }),
     "app-users",
     "error",
@@ -227,7 +227,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /chmod 0600 \/e\.env/,
   ],
   [
-    "secrets that are named and not there",
+    "secrets that are named and do not exist",
     app({ env: env({ path: "/e.env", named: true, entry: undefined }) }),
     "secrets",
     "error",
@@ -277,7 +277,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /chmod 0600 \/e\/secret/,
   ],
   [
-    "a directory of logs that is not there",
+    "a directory of logs that does not exist",
     healthyHost({
       directories: [
         { named: "nginx.log_dir in agent.yml", path: "/l", purpose: "nginx refuses it.", entry: undefined },
@@ -498,7 +498,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /nginx\.group/,
   ],
   [
-    "a group that is not there",
+    "a group that does not exist",
     healthyHost({ ownGroup: "none" }),
     "socket-ways",
     "error",
@@ -636,7 +636,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /umask=022/,
   ],
   [
-    "a Python that is not there",
+    "a Python that does not exist",
     healthyHost({ pythons: [{ version: "3.13", apps: ["shop"], found: undefined }] }),
     "pythons",
     "error",

@@ -162,7 +162,7 @@ test("faults of agent.yml and of apps, all of them", async () => {
   ]);
 });
 
-test("files of webhooks that are not there, that are empty, and that everybody may read", async () => {
+test("files of webhooks that do not exist, that are empty, and that everybody may read", async () => {
   const { found, layout } = await host();
   const file = (name: string) => join(layout.etc, name);
   await writeFile(file("empty"), "\n", { mode: 0o600 });
@@ -179,7 +179,7 @@ test("files of webhooks that are not there, that are empty, and that everybody m
   expect(JSON.stringify(findings)).not.toContain("hunter2");
 });
 
-test("secrets, left-over files, a Python that is not there", async () => {
+test("secrets, left-over files, a Python that does not exist", async () => {
   const { found, layout, dir } = await host();
   await writeFile(join(layout.apps, "shop.yml"), "domains: [shop.example.com]\n");
   await writeFile(join(layout.apps, "shop.env"), "A=hunter2\n");
@@ -203,7 +203,7 @@ test("secrets, left-over files, a Python that is not there", async () => {
   expect(dir).toBeDefined();
 });
 
-test("certificates: one that has expired, one with another's key, one that is not there", async () => {
+test("certificates: one that has expired, one with another's key, one that does not exist", async () => {
   const { found, layout, dir } = await host();
   const make = (name: string, ...dates: string[]) => {
     const key = join(dir, `${name}.key`);

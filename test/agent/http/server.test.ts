@@ -154,7 +154,7 @@ test("time in which the service does not read does not count against the client"
   await vi.waitUntil(() => client.text().includes("HTTP/1.1 202 "), { timeout: 5000 });
 });
 
-test("a client that goes away ends the upload, and the call is told", async () => {
+test("a client that goes away ends the upload, and the call's signal is aborted", async () => {
   const { agent, authorization } = await agentWithToken();
   const gone = Promise.withResolvers<void>();
   agent.service.beforeBody = async ({ signal }) => signal.addEventListener("abort", () => gone.resolve());

@@ -31,7 +31,7 @@ fix: Start it: \`systemctl start cutover-agent\`, or \`cutover-agent --embedded 
   }
 });
 
-test("an error is JSON too where JSON is asked for", async () => {
+test("with --json an error is JSON too", async () => {
   await host.startAgent();
   const { exit, err } = await host.run(["status", "blog", "--json"]);
   expect(exit).toBe(1);
@@ -150,7 +150,7 @@ test("app add for a repository says what is learnt and what the job needs", asyn
   ]);
 });
 
-test("app add for a repository takes its ids, a ref, another GitHub, and a key beside it", async () => {
+test("app add for a repository takes its ids, a ref, another GitHub, and also a key", async () => {
   const { publicLine } = await generateKey();
   const issuer = "https://ghes.example.com/_services/token";
   const ids = ["--repository-id", "1296269", "--owner-id", "583231"];
@@ -208,7 +208,7 @@ test("app add without anything is a file to fill in", async () => {
   });
 });
 
-test("app add tells all that is wrong with its options, and writes nothing", async () => {
+test("app add reports all faults of its options, and writes nothing", async () => {
   const { exit, err } = await host.run([
     "app",
     "add",
@@ -234,7 +234,7 @@ test("app list shows every app, also one that has an error", async () => {
   );
 });
 
-test("app remove asks first, and asks nobody where there is no terminal", async () => {
+test("app remove asks first, and asks nobody without a terminal", async () => {
   await host.startAgent();
   await host.run(["app", "add", "shop"]);
   expect(await host.run(["app", "remove", "shop"])).toMatchObject({ exit: 2 });
@@ -308,7 +308,7 @@ ImportError
   });
 });
 
-test("following goes on where it stopped when the agent restarts", async () => {
+test("following continues after the last event when the agent restarts", async () => {
   await host.startAgent();
   const ran = host.run(["activate", "shop", release]);
   await host.service.hasBegun(1);
@@ -338,7 +338,7 @@ test("logs shows what each instance wrote, without its control characters", asyn
   expect(host.service.calls).toEqual([{ method: "logs", app: "shop", detail: { lines: 5, run: `${release}.2` } }]);
 });
 
-test("exec runs in the release's directory and environment alone, and passes the exit code on", async () => {
+test("exec runs with only the release's directory and environment, and returns the exit code", async () => {
   await host.startAgent();
   const script =
     'const {writeFileSync: w} = require("node:fs"); w("out.json", JSON.stringify({env: process.env, cwd: process.cwd(), argv: process.argv.slice(1)})); process.exit(7)';
@@ -369,7 +369,7 @@ test("exec says so when command not found", async () => {
   expect(err).toContain(`pyhton cannot be run in ${release}: command not found.`);
 });
 
-test("the socket is the one of agent.yml where none is given", async () => {
+test("the socket is the one of agent.yml if none is given", async () => {
   await host.startAgent();
   await writeFile(host.path("agent.yml"), `socket: ${host.path("agent.sock")}\n`);
   for (const config of [host.directory, host.path("agent.yml")]) {

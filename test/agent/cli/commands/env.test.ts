@@ -15,7 +15,7 @@ afterEach(() => host.close());
 
 const secrets = async () => parseEnv(await readFile(file, "utf8"));
 
-test("set writes a file for its owner alone, keeps other lines, and says when the values count", async () => {
+test("set writes a file that only its owner can read, keeps other lines, and says when the values take effect", async () => {
   await writeFile(file, "# database\nDB=old # note\nKEEP='1'\n", { mode: 0o644 });
   const { exit, out, err } = await host.run(["env", "set", "shop", "DB=p%$'x", "NEW=a b"]);
   expect([exit, err]).toEqual([0, ""]);
@@ -95,7 +95,7 @@ test("an app that the host does not have", async () => {
   expect(err).not.toContain("hunter2");
 });
 
-test("the file is the one that the app's settings name, beside them, and a symlink stays one", async () => {
+test("the file is the one that the app's settings name, relative to them, and a symlink stays one", async () => {
   await mkdir(host.path("vault"));
   await writeFile(host.path("vault/real.env"), "A=1\n");
   await symlink(host.path("vault/real.env"), host.path("etc/apps/named.env"));
@@ -105,7 +105,7 @@ test("the file is the one that the app's settings name, beside them, and a symli
   expect((await stat(host.path("vault/real.env"))).mode & 0o777).toBe(0o600);
 });
 
-test("a file with an open quote is left alone", async () => {
+test("a file with an open quote is not changed", async () => {
   await writeFile(file, 'A="open\nB=hunter2\n');
   const { exit, err } = await host.run(["env", "set", "shop", 'C=x" y']);
   expect(exit).toBe(1);

@@ -118,7 +118,7 @@ test("init below the repository's top: the workflow goes to the top, and knows t
   expect(parse(await readFile(host.path("apps/My_Shop/cutover.yml"), "utf8")).app).toBe("my-shop");
 });
 
-test("init where nothing tells the kind says so, and takes it from the person", async () => {
+test("init says so if nothing shows the kind, and takes it from the options", async () => {
   await mkdir(host.path("empty"));
   const { exit, err } = await host.run(["init", host.path("empty")]);
   expect([exit, err]).toEqual([1, expect.stringContaining("error [kind_unknown]")]);
@@ -128,7 +128,7 @@ test("init where nothing tells the kind says so, and takes it from the person", 
   expect(await host.run(["init", shop, "--name", "Shop!"])).toMatchObject({ exit: 2 });
 });
 
-test("check tells all faults with line and column, by themselves and beside the project", async () => {
+test("check shows all faults with line and column, of the file and of the project", async () => {
   await host.run(["init", shop]);
   const file = join(shop, "cutover.yml");
   await writeFile(file, "app: shop\nserver:\n  kind: gunicron\nkeep: 1\n");

@@ -23,7 +23,7 @@ afterEach(() => host.close());
 const tokenFor = (...operation: string[]) =>
   host.run(["token", "--key", keyFile, "--host", "web1.example.com:7070", "--app", "shop", ...operation]);
 
-test("keygen writes a private key for its owner alone, prints the public one, and overwrites nothing", async () => {
+test("keygen writes a private key that only its owner can read, prints the public one, and overwrites nothing", async () => {
   const { exit, out } = await host.run(["keygen", keyFile]);
   expect(exit).toBe(0);
   const pem = await readFile(keyFile, "utf8");

@@ -40,7 +40,7 @@ describe("a rollback over a release that ran its release command", () => {
     ["with --yes", ["--yes"], "n"],
     ["without a terminal", [], undefined],
     ["with --json", ["--json"], "n"],
-  ])("goes %s without asking, and says it all the same", async (_how, options, typed) => {
+  ])("goes %s without asking, and still says it", async (_how, options, typed) => {
     migrated();
     const ran = await host.run(["rollback", "shop", "--no-follow", ...options], typed === undefined ? {} : { typed });
     expect(ran.exit).toBe(0);
@@ -48,7 +48,7 @@ describe("a rollback over a release that ran its release command", () => {
     expect(rolledBack()).toBe(1);
   });
 
-  test("says nothing where none ran one", async () => {
+  test("says nothing if no release ran one", async () => {
     const { err } = await host.run(["rollback", "shop", "--no-follow"], { typed: "n" });
     expect(err).toBe("");
     expect(rolledBack()).toBe(1);
@@ -64,7 +64,7 @@ test("a pinned release stands so in the list, until it is unpinned", async () =>
   expect([missing.exit, missing.err]).toEqual([1, expect.stringContaining("release_not_found")]);
 });
 
-test("repair says what it did, and ends with 1 where the app is still held", async () => {
+test("repair says what it did, and ends with 1 if the app is still held", async () => {
   expect(await host.run(["repair", "shop"])).toEqual({
     exit: 0,
     err: "",

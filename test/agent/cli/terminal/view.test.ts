@@ -119,7 +119,7 @@ test("colours are for terminals, and not for those who refuse them", () => {
   expect(styleFor({}, {})("red", "x")).toBe("x");
 });
 
-test("an app's file has a reason beside each line", () => {
+test("an app's file has a comment for each key", () => {
   const key = `ed25519:${"A".repeat(43)}`;
   expect(
     renderAppFile("shop", {
@@ -153,7 +153,7 @@ ports: ["9000-9049", "9100-9149"]
 `);
 });
 
-test("whom an app trusts is shown with the ids that count, and where they come from", () => {
+test("whom an app trusts is shown with the ids that are accepted, and their source", () => {
   const issuer = "https://token.actions.githubusercontent.com";
   const ids = { repository_id: "1296269", owner_id: "583231" };
   const allow = ["deploy", "read"];

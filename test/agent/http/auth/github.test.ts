@@ -84,7 +84,7 @@ test("who holds a deployment: repository, ref and person, and the run at the ser
   });
 });
 
-test("another GitHub counts where a trust names it, with its own server and ids", async () => {
+test("another GitHub is accepted if a trust names it, with its own server and ids", async () => {
   const agent = await start([{ github: { repository, ...ids, environment, issuer: ghes.issuer } }]);
   expect(await call(agent, { ...rollback, claims: { iss: ghes.issuer } })).toBe(202);
   expect(agent.service.calls.at(-1)?.by?.run_url).toBe(
@@ -271,7 +271,7 @@ test("the host's owner sees whom an app trusts with the ids that count, and they
     ]);
     expect((await fetch(url, { method: "DELETE" })).status).toBe(204);
     expect(agent.learnt.all.size).toBe(0);
-    // Nobody on the network is told.
+    // Callers on the network do not see it.
     expect((await fetch(`${agent.url}/v1/apps/shop/trust`)).status).toBe(404);
   } finally {
     await server.close();
