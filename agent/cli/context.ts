@@ -58,3 +58,9 @@ export function withGlobalOptions(command: Command): Command {
 export function usageError(message: string): InvalidArgumentError {
   return new InvalidArgumentError(message);
 }
+
+/** The value of --lines. */
+export function lineCount(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 10_000) throw usageError("1 to 10000 lines.");
+  return Number(text);
+}

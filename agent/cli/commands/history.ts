@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import prettyMs from "pretty-ms";
 import { duration, milliseconds } from "../../../shared/duration.ts";
 import { type AuditEntry, historyView, routes } from "../../../shared/protocol.ts";
-import { contextOf, newCommand, usageError } from "../context.ts";
+import { contextOf, lineCount, newCommand, usageError } from "../context.ts";
 import type { ViewOptions } from "../terminal/events.ts";
 import { renderTable } from "../terminal/table.ts";
 import { safe, type Terminal } from "../terminal/terminal.ts";
@@ -21,7 +21,7 @@ export function historyCommand(terminal: Terminal): Command {
   )
     .argument("[app]", "the app (default: all)")
     .option("--since <time>", "only since then: 30m, 24h, 7d, or 2026-11-21", sinceOf)
-    .option("-n, --lines <count>", "how many lines of the audit log, from its end", linesOf, 200)
+    .option("-n, --lines <count>", "how many lines of the audit log, from its end", lineCount, 200)
     .action(async (app: string | undefined, { since, lines }: HistoryOptions, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
@@ -73,9 +73,4 @@ function sinceOf(text: string): number | string {
   const time = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(time)) throw usageError("a duration such as 24h or 7d, or a date such as 2026-11-21.");
   return new Date(time).toISOString();
-}
-
-function linesOf(text: string): number {
-  if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 10_000) throw usageError("1 to 10000 lines.");
-  return Number(text);
 }

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { CutoverError } from "../../../shared/errors.ts";
 import { environmentView, logsView, routes } from "../../../shared/protocol.ts";
 import type { CommandEnvironment } from "../../contracts/service.ts";
-import { contextOf, newCommand, type SetExit, usageError } from "../context.ts";
+import { contextOf, lineCount, newCommand, type SetExit, usageError } from "../context.ts";
 import { renderLogs } from "../terminal/events.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
@@ -16,7 +16,7 @@ export function inspectCommands(terminal: Terminal, setExit: SetExit): Command[]
 function logsCommand(terminal: Terminal): Command {
   return newCommand("logs", "show the last lines that an app's instances wrote", "cutover logs shop -n 50")
     .argument("<app>", "the app")
-    .option("-n, --lines <lines>", "how many lines of each instance", linesOf, 100)
+    .option("-n, --lines <lines>", "how many lines of each instance", lineCount, 100)
     .option("--run <run>", "another run than the live one, such as one that failed")
     .action(async (app: string, options: { lines: number; run?: string }, command: Command) => {
       const context = contextOf(command, terminal);
@@ -28,12 +28,6 @@ function logsCommand(terminal: Terminal): Command {
       const { logs } = await client.call(logsView, "GET", `${routes.logs(encodeURIComponent(app))}?${query}`);
       context.show(logs, () => renderLogs(logs, context.style));
     });
-}
-
-function linesOf(text: string): number {
-  const lines = Number(text);
-  if (!/^\d{1,5}$/.test(text) || lines < 1 || lines > 10_000) throw usageError("1 to 10000 lines.");
-  return lines;
 }
 
 function execCommand(terminal: Terminal, setExit: SetExit): Command {

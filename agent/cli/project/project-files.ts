@@ -51,10 +51,7 @@ export function renderCutoverYml(facts: ProjectFacts): string {
   const mark = domain === undefined ? "# " : "";
   lines.push(
     [`${mark}site:`, "nginx's server block"],
-    [
-      `${mark}  server_name: [${domain ?? "shop.example.com"}]`,
-      "domains that the host allows; default: all of them",
-    ],
+    [`${mark}  server_name: [${domain ?? "shop.example.com"}]`, "domains that the host allows; default: all of them"],
   );
   if (settingsModule !== undefined) {
     lines.push(
