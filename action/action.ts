@@ -1,11 +1,11 @@
 import { asCutoverError } from "../shared/errors.ts";
-import type { Effects } from "./effects.ts";
-import { execute } from "./exec.ts";
 import { readInputs } from "./inputs.ts";
-import { newJobReport } from "./job-report.ts";
-import { annotateFailures, failedHosts, type Publication, publish, sentences } from "./report.ts";
+import type { Effects } from "./job.ts";
+import { newJobReport } from "./report/job-report.ts";
+import { annotateFailures, failedHosts, type Publication, publish, sentences } from "./report/publish.ts";
 import { run } from "./run.ts";
-import { stopSignal } from "./stop.ts";
+import { cancellation } from "./runner/cancellation.ts";
+import { execute } from "./runner/exec.ts";
 
 export interface ActionParts extends Pick<Effects, "env" | "now" | "log" | "connect"> {
   publication: Publication;
@@ -13,7 +13,7 @@ export interface ActionParts extends Pick<Effects, "env" | "now" | "log" | "conn
 
 /**
  * Reads the inputs, does the job, reports it.
- * @returns undefined when it went well, `annotated` when failed hosts have their annotations, or the failure's text
+ * @returns undefined if it went well, `annotated` if failed hosts have annotations of their own, or the failure's text
  */
 export async function runAction({ publication, ...effects }: ActionParts): Promise<string | undefined> {
   const { env, log, now } = effects;
@@ -22,7 +22,7 @@ export async function runAction({ publication, ...effects }: ActionParts): Promi
     const inputs = readInputs(env);
     report.command = inputs.command;
     if (inputs.signingKey !== "") log.mask(inputs.signingKey);
-    const { signal, release } = stopSignal(inputs.timeoutMs);
+    const { signal, release } = cancellation(inputs.timeoutMs);
     await run(inputs, { ...effects, exec: execute, signal }, report).finally(release);
   } catch (thrown) {
     report.failure = asCutoverError(thrown);

@@ -3,12 +3,13 @@ import { z } from "zod";
 import { duration, milliseconds } from "../shared/duration.ts";
 import { CutoverError } from "../shared/errors.ts";
 import { releaseId } from "../shared/names.ts";
-import { type CanaryStep, canarySteps } from "./canary-steps.ts";
+import { maxWaitSeconds } from "../shared/protocol.ts";
+import { type CanaryStep, canarySteps } from "./hosts/canary-steps.ts";
 
 export const commands = ["deploy", "stage", "activate", "redeploy", "rollback"] as const;
 export type Command = (typeof commands)[number];
 
-/** Every input of action.yml, by its name there, with the default that stands there. */
+/** Every input of action.yml, with its name and default there. */
 export const inputDefaults = {
   hosts: "",
   config: "cutover.yml",
@@ -33,9 +34,9 @@ export interface Inputs {
   workingDirectory: string;
   command: Command;
   release: string | undefined;
-  /** Of an activation, in percent. */
+  /** The part of the traffic for the command `activate`, in percent. */
   weight: number;
-  /** Steps below 100. */
+  /** The steps below 100. */
   canary: CanaryStep[];
   canaryCheck: string[];
   signingKey: string;
@@ -57,14 +58,14 @@ const host = z.string().transform((line, context) => {
 function hostFault(line: string): string | undefined {
   const url = URL.parse(line);
   if (url === null || !/^https?:\/\//i.test(line)) {
-    return "is no address of an agent; write it as https://web1.example.com:7070";
+    return "is not the address of an agent; write it as https://web1.example.com:7070";
   }
-  if (url.username !== "" || url.password !== "") return "must not hold a user name or password";
+  if (url.username !== "" || url.password !== "") return "must not contain a user name or password";
   if (url.search !== "" || url.hash !== "") return "must end after the port or the path";
   return undefined;
 }
 
-/** Inputs reach an error message; whoever put a password into an address must not find it in the log. */
+/** Inputs get into error messages. A password in an address must not get into the log. */
 function quoted(text: string): string {
   return JSON.stringify(text.replace(/\/\/[^/@]*@/, "//***@"));
 }
@@ -76,8 +77,7 @@ const release = z
   })
   .transform((text) => (text === "" ? undefined : text));
 
-/** What an agent takes. */
-const longestWaitMs = 3_600_000;
+const longestWaitMs = maxWaitSeconds * 1000;
 
 const limit = duration.transform(milliseconds);
 
@@ -113,7 +113,7 @@ const schema = z
     const packs = value.command === "deploy" || value.command === "stage";
     if (names.length === 0 && !value["dry-run"]) issue("hosts", "must name at least one agent");
     for (const name of new Set(names.filter((each, index) => names.indexOf(each) !== index))) {
-      issue("hosts", `${name} stands twice`);
+      issue("hosts", `${name} is named twice`);
     }
     if (value.command === "activate" && value.release === undefined) {
       issue("release", "is required for the command activate");
@@ -137,8 +137,9 @@ const schema = z
   });
 
 /**
- * Reads the inputs as the runner passes them (`INPUT_<NAME>` in the environment, absent or empty means the default).
- * @throws CutoverError input_invalid, naming every wrong input
+ * Reads the inputs as the runner passes them: `INPUT_<NAME>` in the environment; absent or empty means the default. Not
+ * with core.getInput, which reads the process's own environment only, stops at the first fault and knows no defaults.
+ * @throws CutoverError input_invalid, which names every wrong input
  */
 export function readInputs(env: NodeJS.ProcessEnv): Inputs {
   const texts = Object.entries(inputDefaults).map(([name, fallback]) => {

@@ -1,8 +1,8 @@
 import * as core from "@actions/core";
 import { wakeThreadPool } from "../shared/thread-pool.ts";
 import { runAction } from "./action.ts";
-import { AgentClient } from "./agent-client.ts";
-import { Log } from "./log.ts";
+import { AgentClient } from "./client/agent-client.ts";
+import { Log } from "./runner/log.ts";
 
 wakeThreadPool();
 const failure = await runAction({
@@ -17,6 +17,6 @@ const failure = await runAction({
     },
   },
 });
-// A host that failed has an annotation of its own; setFailed would add a second one for the same thing.
+// A failed host has an annotation of its own already; setFailed would add a second one.
 if (failure === "annotated") process.exitCode = core.ExitCode.Failure;
 else if (failure !== undefined) core.setFailed(failure);

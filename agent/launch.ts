@@ -1,17 +1,7 @@
-import {
-  accessSync,
-  closeSync,
-  constants,
-  lstatSync,
-  openSync,
-  readFileSync,
-  readSync,
-  statSync,
-  unlinkSync,
-} from "node:fs";
+import { closeSync, lstatSync, openSync, readFileSync, readSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
-import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { findProgram } from "../shared/find-program.ts";
 import { processStatus } from "./host/exec/processes.ts";
 import type { LaunchFile } from "./host/supervisor/launch-files.ts";
 import { type Marks, processesOf, signalEach } from "./host/supervisor/leftovers.ts";
@@ -36,7 +26,7 @@ async function launch(file: string | undefined): Promise<never> {
   if (socket !== undefined) removeStaleSocket(socket);
   const [name] = argv;
   if (name === undefined || process.execve === undefined) throw new Error("there is no program to start");
-  return process.execve(findProgram(name, env.PATH ?? ""), argv, env);
+  return process.execve(programFor(name, env.PATH ?? ""), argv, env);
 }
 
 // This process itself has supervisord's environment until it becomes the program, so it has none of its marks.
@@ -90,21 +80,11 @@ function removeStaleSocket(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
 }
 
-function findProgram(name: string, path: string): string {
-  const places = name.includes("/") ? [resolve(name)] : path.split(":").map((directory) => join(directory, name));
-  const program = places.find(isExecutable);
+function programFor(name: string, path: string): string {
+  const program = findProgram(name, path, process.cwd());
   if (program === undefined) throw new Error(`there is no program ${name}${name.includes("/") ? "" : ` in ${path}`}`);
   checkFormat(program);
   return program;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }
 
 /** What the kernel would refuse to start: process.execve then does not throw but aborts, with a dump of memory. */
@@ -116,7 +96,8 @@ function checkFormat(program: string): void {
   if (head.toString("latin1", 0, 4) === "\x7fELF") return;
   const interpreter = /^#![ \t]*(\S+)/.exec(head.toString("latin1"))?.[1];
   if (interpreter === undefined) throw new Error(`${program} is neither a program nor a script that starts with #!`);
-  if (!isExecutable(interpreter)) throw new Error(`${program} wants to be run by ${interpreter}, which is not there`);
+  if (findProgram(interpreter, "", process.cwd()) === undefined)
+    throw new Error(`${program} wants to be run by ${interpreter}, which is not there`);
 }
 
 try {

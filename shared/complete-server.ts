@@ -4,20 +4,23 @@ import { CutoverError } from "./errors.ts";
 import type { ProjectFiles } from "./project-clues.ts";
 
 export interface Completed {
-  /** cutover.yml with what was found put in. */
+  /** cutover.yml, completed with what was found. */
   value: unknown;
-  /** Absent where nothing was left out. */
+  /** Absent if the file leaves nothing out. */
   detection?: Detection;
 }
 
-/** Looks for `server.kind`, and for the application, where cutover.yml leaves them out. It need not be right otherwise. */
+/**
+ * Looks for `server.kind` and the application if cutover.yml leaves them out. Other faults of the file do not matter
+ * here.
+ */
 export function completeServer(value: unknown, files: ProjectFiles): Completed {
   if (!isMap(value)) return { value };
   const { server = {}, python } = value;
   if (!isMap(server)) return { value };
   const given = givenServer(server);
   const complete = given.kind !== undefined && (given.app !== undefined || given.command !== undefined);
-  // A kind that is none, or an application that is no text: that is told, not made good.
+  // A kind that does not exist, or an application that is not a text, is an error and not something to complete.
   const wrong = Object.keys(given).length < ["kind", "app", "command", "bind"].filter((key) => key in server).length;
   if (complete || wrong) return { value };
   const { requirements, system_site_packages: system } = isMap(python) ? python : {};

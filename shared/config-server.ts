@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { command, plain } from "./config-values.ts";
+import { slotCount } from "./slots.ts";
 
 export const serverKinds = ["gunicorn", "uwsgi", "tornado", "aiohttp", "uvicorn", "command"] as const;
 export type ServerKind = (typeof serverKinds)[number];
@@ -17,7 +18,7 @@ export const serverSchema = z
     /** For kinds `command`, `tornado` and `aiohttp`; {socket}, {port}, {instance} and {workers} are replaced. */
     command: command.optional(),
     /** Supervised processes; each is an upstream member. */
-    instances: z.int().min(1).max(60).default(2),
+    instances: z.int().min(1).max(slotCount).default(2),
     /** Worker processes inside one instance. */
     workers: z.int().min(1).max(64).default(2),
     threads: z.int().min(1).max(128).default(1),

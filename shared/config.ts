@@ -4,6 +4,7 @@ import { type Site, sharedSchema, siteSchema, staticSchema } from "./config-site
 import { command, environmentName, environmentValue, plain, relativePath, urlPath } from "./config-values.ts";
 import { duration } from "./duration.ts";
 import { appName } from "./names.ts";
+import { slotCount } from "./slots.ts";
 
 /**
  * The definition of cutover.yml. What is parsed is also what the manifest carries, so parsing a checked configuration
@@ -39,7 +40,7 @@ const process = z
   .strictObject({
     /** With `{instance}` (`worker-0`) and `{run}`, which tells the new one from the old one beside it. */
     command,
-    instances: z.int().min(1).max(60).default(1),
+    instances: z.int().min(1).max(slotCount).default(1),
     /** true: the new one starts before the old one is asked to stop. false: never two at once. */
     overlap: z.boolean().default(true),
     /** What asks it to stop, and how long it may take to finish what it has in hand. */

@@ -10,7 +10,7 @@ import {
   scriptsOf,
 } from "./project-clues.ts";
 
-/** What cutover.yml says already; detection fills what is left out, and contradicts nothing. */
+/** What cutover.yml says already. Detection fills in what is missing and contradicts nothing. */
 export interface GivenServer {
   kind?: ServerKind;
   app?: string;
@@ -30,16 +30,16 @@ export interface Candidate {
   app?: string;
   command?: string;
   bind?: "port";
-  /** What tells it, as a person would say it: `manage.py`, `requirements.txt has gunicorn`. */
+  /** What shows it, in a person's words: `manage.py`, `requirements.txt has gunicorn`. */
   why: string[];
 }
 
 export type Detection =
   | { found: true; server: Omit<Candidate, "why">; why: string[] }
-  /** No candidate, or more than one. `looked`: where was looked for what. */
+  /** No candidate, or more than one. `looked`: what was looked for, and in which files. */
   | { found: false; candidates: Candidate[]; looked: string[] };
 
-/** What serves a project, as far as its files tell. Pure: it asks the files that it is given, and nothing else. */
+/** What serves a project, as far as its files show it. Pure: it reads only the files that it is given. */
 export function detectKind(files: ProjectFiles, given: GivenServer = {}, options: DetectOptions = {}): Detection {
   const requirements = options.requirements ?? "requirements.txt";
   const names = requirementNames(files, requirements);
@@ -65,7 +65,7 @@ function ofProject(clues: Clues, given: GivenServer): Candidate[] {
   const found = [...ofDjango(clues), ...(clues.files.exists("manage.py") ? [] : ofScripts(clues, given))];
   const { app } = given;
   if (app === undefined) return found;
-  // The application is known, and what it was found in no longer matters: only which server.
+  // The application is known already. Only the server is open.
   const kinds = found.length > 0 ? found : servers(clues, ["gunicorn", "uwsgi", "uvicorn"]);
   return kinds.filter(({ kind }) => kind !== "tornado").map(({ kind, why }) => ({ kind, app, why }));
 }
@@ -107,7 +107,7 @@ function servers({ files, names, requirements, systemPackages }: Clues, kinds: W
   return [{ kind: usual, why: ["no requirements name a server"] }];
 }
 
-/** What lies at the top of the project counts before what lies below, and wsgi.py and asgi.py before what they import. */
+/** The top of the project comes before its folders, and wsgi.py and asgi.py come before what they import. */
 function ofScripts(clues: Clues, { bind }: GivenServer): Candidate[] {
   for (const scripts of scriptsOf(clues.files)) {
     const texts = scripts.map((file) => ({ file, text: clues.files.read(file) ?? "" }));
@@ -154,7 +154,7 @@ function ofFramework(clues: Clues, { file, text }: Script, bind: GivenServer["bi
   }
 }
 
-/** wsgi.py and asgi.py of whatever framework. */
+/** wsgi.py and asgi.py, of any framework. */
 function ofGateway(clues: Clues, { file, text }: Script): Candidate[] {
   const kind = /(?:^|\/)(wsgi|asgi)\.py$/.exec(file)?.[1];
   const name =
@@ -165,7 +165,7 @@ function ofGateway(clues: Clues, { file, text }: Script): Candidate[] {
   return found.map((server) => ({ ...server, app: server.app ?? app, why: [file, ...server.why] }));
 }
 
-/** How a script that listens by itself is told where, by the option that it reads. */
+/** How a script that listens by itself gets its address: by the option that it reads. */
 function commandOf(file: string, text: string, bind: GivenServer["bind"]) {
   const takes = (option: string) =>
     text.includes(`"--${option}"`) ||

@@ -2,18 +2,19 @@ import { parseEnv } from "node:util";
 import { environmentName } from "./config-values.ts";
 
 /**
- * The host's file of an app's secrets: NAME=value lines as node:util's parseEnv reads them. It has no escapes: a value stands
- * bare, or in one of three quotes that it does not hold. So a change is made, read back, and kept only where it came out right.
+ * The host's file of an app's secrets: NAME=value lines as node:util's parseEnv reads them. It has no escapes: a value
+ * has no quotes, or one of three kinds that it does not contain. So a change is made, read back, and kept only if it is
+ * right.
  */
 export type EnvValues = Record<string, string>;
 
-/** What cutover sets itself, above the host's file; a value for one of these would have no effect. */
+/** What cutover sets itself, over the host's file: a value for one of these would have no effect. */
 export const reservedNames = ["PATH", "VIRTUAL_ENV", "HOME", "USER", "LOGNAME", "PYTHONUNBUFFERED"] as const;
 
-/** Bytes of one value: the kernel takes no more than twice that in one variable, its name included. */
+/** Bytes of one value: the kernel takes at most twice as much for one variable with its name. */
 const longestValue = 65_536;
 
-/** Why a name cannot be set; undefined where it can. */
+/** Why a name cannot be set; undefined if it can. */
 export function nameFault(name: string): string | undefined {
   if (!environmentName.safeParse(name).success)
     return "is no name of a variable: letters, digits and _, and no digit first";
@@ -23,7 +24,7 @@ export function nameFault(name: string): string | undefined {
   return undefined;
 }
 
-/** Why no line of an env file can hold a value; undefined where one can. Never tells the value. */
+/** Why no line of an env file can contain a value; undefined if one can. Never shows the value. */
 export function valueFault(value: string): string | undefined {
   if (value.includes("\0")) return "holds a NUL character, which no process's environment can";
   if (value.includes("\r")) return "holds a carriage return, which the reader of this file drops";
@@ -43,14 +44,14 @@ function writings(value: string): string[] {
   return [...bare, ...quoted, value].filter((text) => readsBack(text, value));
 }
 
-/** Between two other lines: a writing must neither take the next one nor be taken by the one before. */
+/** Reads it back between two other lines: it must neither swallow the next line nor be swallowed by the previous one. */
 function readsBack(text: string, value: string): boolean {
   return same(parseEnvFile(`A=1\nNAME=${text}\nZ='1'\n`), { A: "1", NAME: value, Z: "1" });
 }
 
 /**
- * The text with these variables set, or taken out where the value is undefined. Comments and all other lines stay.
- * @returns undefined where the file cannot be changed so that everything else reads as before: a quote in it is open
+ * The text with these variables set, or removed if the value is undefined. Comments and all other lines stay.
+ * @returns undefined if the file cannot be changed without changing how other lines are read: it has an open quote
  */
 export function changeEnvFile(text: string, changes: Record<string, string | undefined>): string | undefined {
   let next = text;
@@ -71,7 +72,7 @@ function without(text: string, name: string): string | undefined {
   return same(parseEnvFile(next), wanted) ? next : undefined;
 }
 
-/** In place of the last line that sets it, which is the one that counts; at the end where there is none. */
+/** Replaces the last line that sets it, which is the one that counts; without such a line, adds one at the end. */
 function withValue(text: string, name: string, value: string): string | undefined {
   const wanted = { ...parseEnvFile(text), [name]: value };
   const own = entries(text).filter(({ start }) => entryName(text, start) === name);
@@ -88,13 +89,13 @@ function withValue(text: string, name: string, value: string): string | undefine
 
 interface Entry {
   start: number;
-  /** Behind the value; a comment may follow on the line. */
+  /** After the value; a comment may follow on the line. */
   end: number;
-  /** Behind the line's newline. */
+  /** After the line's newline. */
   lineEnd: number;
 }
 
-/** Lines that say something else than they seem to, without any value: the reader complains of nothing. */
+/** Lines that do not mean what they seem to mean, without their values. The reader itself never complains. */
 export function envFileFaults(text: string): { line: number; message: string }[] {
   const found = entries(text);
   const read = parseEnvFile(text);
@@ -127,7 +128,10 @@ export function envFileFaults(text: string): { line: number; message: string }[]
   return faults.toSorted((a, b) => a.line - b.line);
 }
 
-/** The lines that set something, as the reader finds them: a quoted value goes on to its quote, over lines. */
+/**
+ * The lines that set something, as the reader finds them: a quoted value goes on to its closing quote, over several
+ * lines.
+ */
 function entries(text: string): Entry[] {
   const found: Entry[] = [];
   for (let start = 0; start < text.length; ) {

@@ -13,8 +13,9 @@ import {
 import { CutoverError } from "./errors.ts";
 
 /**
- * Tokens signed with a key of one's own, for hosts that cannot reach GitHub and for curl. The private half is a PEM
- * (PKCS #8) file, so that openssl reads it too; the public half is one line, `ed25519:<43 characters>`, for a trust file.
+ * Tokens signed with a key of your own, for hosts that cannot reach GitHub, and for curl. The private half is a PEM
+ * (PKCS #8) file, so that openssl reads it too; the public half is one line, `ed25519:<43 characters>`, for a trust
+ * file.
  */
 export const keyIssuer = "cutover";
 export const keyAlgorithm = "EdDSA";
@@ -32,7 +33,10 @@ export interface SigningKey {
   publicLine: string;
 }
 
-/** Who asks and why, for the host's log and for whoever finds the app locked. Signed, but chosen by the key's holder. */
+/**
+ * Who asks and why, for the host's log and for the next caller, who finds the app locked. Signed, but chosen by the
+ * key's owner.
+ */
 export interface Claims {
   sub: string;
   repository?: string;
@@ -48,7 +52,7 @@ function publicLineOf({ x }: JWK): string {
   return `ed25519:${x ?? ""}`;
 }
 
-/** @throws CutoverError signing_key_invalid; the text itself is in no message */
+/** @throws CutoverError signing_key_invalid; no message contains the text itself */
 export async function importPrivateKey(pem: string): Promise<SigningKey> {
   try {
     const key = await importPKCS8(pem.trim(), keyAlgorithm, { extractable: true });

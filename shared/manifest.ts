@@ -52,10 +52,10 @@ const manifestFile = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
-/** Reading stops at so many, since a list of wrong entries would else make hundreds of megabytes of faults. */
+/** Reading stops after this many: a list of wrong entries could make hundreds of megabytes of faults. */
 const faultLimit = 10;
 
-/** One by one, since a schema of an array goes on to its last entry. */
+/** One by one: the schema of an array would read on to the last entry. */
 const manifestFiles = z
   .array(z.unknown())
   .max(manifestLimits.files)
@@ -94,9 +94,9 @@ export const manifestSchema = z.strictObject({
   format: z.literal(1),
   app: appName,
   release: releaseId,
-  /** owner/name on GitHub; empty for a bundle that was made elsewhere. */
+  /** owner/name on GitHub; empty for a bundle that no workflow made. */
   repository: z.string().max(200),
-  /** 40 hex digits, or empty where the project is no git checkout. */
+  /** 40 hex digits, or empty if the project is not a git checkout. */
   commit: z.string().regex(/^(?:[0-9a-f]{40})?$/),
   created: z.iso.datetime(),
   config: configSchema,
@@ -107,8 +107,8 @@ export type Manifest = z.output<typeof manifestSchema>;
 export type ManifestFile = z.output<typeof manifestFile>;
 
 /**
- * What a thin bundle leaves out: the files that its base's manifest has too, alike in path, mode, size and sha256. One rule
- * for both sides, so that the archive of a manifest over a base can be only one.
+ * What a thin bundle leaves out: the files that its base's manifest has too, with the same path, mode, size and sha256.
+ * Both sides use this rule, so for a manifest and a base there is exactly one archive.
  */
 export function leftOutOver(base: readonly ManifestFile[]): (file: ManifestFile) => boolean {
   const before = new Map(base.map((file) => [file.path, file]));
@@ -125,7 +125,8 @@ export function comparePaths(a: string, b: string): number {
   while (at < end && a.charCodeAt(at) === b.charCodeAt(at)) at++;
   if (at === end) return a.length - b.length;
   const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)];
-  // From surrogates on, UTF-16 has another order; up to there bytes need not be made, tens of thousands of times in a sort.
+  // UTF-16 sorts differently only from the surrogates on. Below them no bytes need to be made: a sort compares tens of
+  // thousands of times.
   return x < firstSurrogate && y < firstSurrogate ? x - y : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
@@ -160,7 +161,7 @@ function parsed(bytes: Uint8Array): unknown {
   } catch (cause) {
     throw new CutoverError("manifest_invalid", `manifest.json cannot be read: ${(cause as Error).message}.`, {
       unchanged: "Nothing was changed.",
-      fix: "Pack the bundle anew with the Action.",
+      fix: "Pack the bundle again with the Action.",
       cause,
     });
   }

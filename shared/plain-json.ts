@@ -1,4 +1,7 @@
-/** How much structure a JSON text may have, counted before it is parsed: a parser makes gigabytes of a few megabytes of brackets. */
+/**
+ * How much structure a JSON text may have, counted before it is parsed: a parser can make gigabytes of a few megabytes
+ * of brackets.
+ */
 export interface JsonLimits {
   depth: number;
   /** Arrays, objects and commas together. */
@@ -6,7 +9,7 @@ export interface JsonLimits {
 }
 
 /**
- * A JSON text in the one form that `JSON.stringify` gives it, with a newline behind: no byte order mark, no key twice, no
+ * A JSON text exactly as `JSON.stringify` writes it, with a newline at the end: no byte order mark, no key twice, no
  * second way to write the same value. So two readers of the same bytes cannot see two things.
  * @throws Error that says what is wrong
  */
@@ -15,9 +18,18 @@ export function parsePlainJson(bytes: Uint8Array, limits: JsonLimits): unknown {
   const text = decode(bytes);
   const value = parse(text);
   if (`${JSON.stringify(value)}\n` !== text) {
-    throw new Error("it is not as JSON.stringify writes it: a key stands twice, or there is more than values");
+    throw new Error("it is not as JSON.stringify writes it: a key occurs twice, or there is more than values");
   }
   return value;
+}
+
+/** The value of a JSON text; undefined if the text is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function decode(bytes: Uint8Array): string {

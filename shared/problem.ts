@@ -1,12 +1,46 @@
+import { z } from "zod";
 import { CutoverError, type ErrorCode, errorCodes } from "./errors.ts";
-import { type Failure, type Problem, toFailure } from "./protocol.ts";
+
+/**
+ * Why something failed, for a person. `code` is one of shared/errors.ts, kept open so that an older client reads a
+ * newer agent.
+ */
+export const failure = z.object({
+  code: z.string(),
+  detail: z.string(),
+  unchanged: z.string().optional(),
+  fix: z.string().optional(),
+  evidence: z.array(z.object({ source: z.string(), text: z.string() })).optional(),
+});
+export type Failure = z.output<typeof failure>;
+
+export function toFailure({ code, message, unchanged, fix, evidence }: CutoverError): Failure {
+  return {
+    code,
+    detail: message,
+    ...(unchanged !== undefined && { unchanged }),
+    ...(fix !== undefined && { fix }),
+    ...(evidence.length > 0 && { evidence }),
+  };
+}
+
+/** The same as the answer to a call: an RFC 9457 problem document. */
+export const problem = failure.extend({
+  type: z.string().default("about:blank"),
+  title: z.string(),
+  status: z.int(),
+});
+export type Problem = z.output<typeof problem>;
 
 /** An error as the answer to a call, without its cause. */
 export function toProblem(error: CutoverError, status: number): Problem {
   return { type: "about:blank", title: errorCodes[error.code], status, ...toFailure(error) };
 }
 
-/** The error again at the caller's side. A code that this version does not know becomes `internal` and stays in the message. */
+/**
+ * The error again at the caller's side. A code that this version does not know becomes `internal` and stays in the
+ * message.
+ */
 export function fromProblem({ code, detail, unchanged, fix, evidence }: Failure): CutoverError {
   const parts = {
     ...(unchanged !== undefined && { unchanged }),

@@ -1,19 +1,19 @@
-/** The files of a project, as far as they tell what serves it. Paths are relative, with `/`. */
+/** The files of a project that show what serves it. Paths are relative, with `/`. */
 export interface ProjectFiles {
   exists(path: string): boolean;
-  /** undefined where there is no such file */
+  /** undefined if there is no such file */
   read(path: string): string | undefined;
   /** Names of the folders at the top of the project, in their order. */
   folders(): string[];
 }
 
-/** An application that was found: `module:attribute`, and the file that tells it. */
+/** An application that was found: `module:attribute`, and the file that shows it. */
 export interface Application {
   app: string;
   file: string;
 }
 
-/** Names of what the requirements ask for, in lower case; undefined where the project has none. */
+/** The names of the requirements, in lower case; undefined if the project has no such file. */
 export function requirementNames(files: ProjectFiles, file: string): Set<string> | undefined {
   const names = new Set<string>();
   const seen = new Set<string>();
@@ -79,19 +79,19 @@ export type Framework = "tornado" | "aiohttp" | "flask" | "fastapi" | "starlette
 
 const imports: [Framework, RegExp][] = [
   ["tornado", /^\s*(?:import tornado\.(?:web|httpserver)|from tornado(?:\.web)? import |from tornado\.httpserver )/m],
-  // Its client alone makes no server.
+  // Importing only its client makes no server.
   ["aiohttp", /^\s*(?:from aiohttp import .*\bweb\b|import aiohttp\.web|from aiohttp\.web import )/m],
   ["fastapi", /^\s*(?:from fastapi import|import fastapi)\b/m],
   ["starlette", /^\s*from starlette\.applications import\b/m],
   ["flask", /^\s*(?:from flask import|import flask)\b/m],
 ];
 
-/** What a file is an application of, by what it imports. */
+/** Which framework a file's application belongs to, judged by its imports. */
 export function frameworkOf(text: string): Framework | undefined {
   return imports.find(([, pattern]) => pattern.test(text))?.[0];
 }
 
-/** The name of what is made by calling one of these classes at the top of a file, or of a function that makes it. */
+/** The name of the object that the top of a file makes of one of these classes, or of the function that makes it. */
 export function madeIn(text: string, classes: string[]): { name: string; called: boolean } | undefined {
   const made = new RegExp(`^(\\w+)(?:\\s*:[^=\\n]+)?\\s*=\\s*(?:[\\w.]+\\.)?(?:${classes.join("|")})\\(`, "m").exec(
     text,

@@ -8,7 +8,10 @@ import type { YamlPath } from "./yaml-faults.ts";
 /** A project's files. `exists` says yes to folders too. */
 export type Project = ProjectFiles;
 
-/** What shows only beside the project. A warning may be well meant; an error cannot work. */
+/**
+ * A fault that shows only when the configuration is compared with the project. A warning may be intended; an error
+ * cannot work.
+ */
 export interface ProjectFault {
   severity: "error" | "warning";
   /** The key that it is about. */
@@ -16,7 +19,7 @@ export interface ProjectFault {
   message: string;
 }
 
-/** All that a checked configuration gets wrong about the project. Runs nothing. */
+/** Everything that a valid configuration gets wrong about the project. Runs nothing. */
 export function projectFaults(config: Config, project: Project): ProjectFault[] {
   return [
     ...serverAppFaults(config, project),
@@ -36,12 +39,12 @@ function serverAppFaults(config: Config, project: Project): ProjectFault[] {
   if (missing === undefined) return [];
   const message =
     missing.what === "module"
-      ? `${missing.app}: the project holds neither ${missing.candidates.join(" nor ")}`
+      ? `${missing.app}: the project has neither ${missing.candidates.join(" nor ")}`
       : `${missing.app}: ${missing.file} has no \`${missing.name}\``;
   return [error(["server", "app"], message)];
 }
 
-/** Of a command that starts Python on a file of the project, that file. */
+/** The file of the project that a command starts with Python. */
 function commandFaults(config: Config, project: Project): ProjectFault[] {
   const commands: [YamlPath, string | string[] | undefined][] = [
     [["server", "command"], config.server.command],
@@ -55,7 +58,7 @@ function commandFaults(config: Config, project: Project): ProjectFault[] {
   return commands.flatMap(([path, command]) => {
     const [program = "", script = ""] = command === undefined ? [] : argv(command);
     const own = /^python[\d.]*$/.test(program) && /^[^-{/][^{]*\.py$/.test(script);
-    return own && !project.exists(script) ? [error(path, `the project holds no ${script}`)] : [];
+    return own && !project.exists(script) ? [error(path, `the project has no ${script}`)] : [];
   });
 }
 
@@ -71,7 +74,7 @@ function staticFaults(config: Config, project: Project): ProjectFault[] {
   });
 }
 
-/** The server comes out of the requirements, as everything else that the app imports. */
+/** The server comes from the requirements, like everything else that the app imports. */
 function requirementsFaults({ python, server }: Config, project: Project): ProjectFault[] {
   if (python.wheels === "none" || python.system_site_packages) return [];
   const { requirements } = python;

@@ -1,287 +1,161 @@
 import { z } from "zod";
-import { deploymentId } from "./audience.ts";
-import { reportedStates } from "./deployment-states.ts";
-import type { CutoverError } from "./errors.ts";
-import type { ManifestFile } from "./manifest.ts";
-import { appName, digest, releaseId, runId } from "./names.ts";
+import { appView, filesView, maintenanceView, releaseView } from "./app-view.ts";
+import type { Call } from "./call.ts";
+import { accepted, deploymentEvent, deploymentView } from "./deployment-view.ts";
+import { appName, releaseId, runId } from "./names.ts";
+import { appsView, environmentView, historyView, logsView, repairView, trustView } from "./operator-views.ts";
 
-/** What the agent and those who call it say to each other. Times are ISO 8601 in UTC, durations milliseconds. */
+export * from "./app-view.ts";
+export * from "./deployment-view.ts";
+export * from "./operator-views.ts";
+export * from "./problem.ts";
+
+/**
+ * What the agent and its callers say to each other. Times are ISO 8601 in UTC, durations milliseconds unless a name
+ * says otherwise.
+ */
 export const protocolVersion = 1;
 
-const reportedState = z.enum(reportedStates);
+/** How long one call may wait for another deployment of the app, or for a deployment's end. */
+export const maxWaitSeconds = 3600;
+/** Asking renews a lease, so it need not be long. It must be short: a caller that stops asking must not keep the app. */
+const maxLeaseSeconds = 300;
+/** Of the instances' logs and of the history, in one answer. */
+export const maxLines = 10_000;
 
-/** `staged`: healthy, without traffic, and at rest until it is activated, aborted or replaced. */
-export const outcome = z.enum(["running", "succeeded", "staged", "failed", "aborted"]);
-export type Outcome = z.output<typeof outcome>;
+// In a query every value is text.
+const seconds = z.coerce.number().int().min(0).max(maxWaitSeconds);
+const yesOrNo = z.enum(["true", "false"]).transform((text) => text === "true");
+const lines = z.coerce.number().int().min(1).max(maxLines);
 
-export const deploymentKind = z.enum(["deploy", "activate", "redeploy", "rollback"]);
-export type DeploymentKind = z.output<typeof deploymentKind>;
+/** `wait`: seconds to wait while another deployment of the app runs. */
+const waiting = z.strictObject({ wait: seconds.default(0) });
 
-/** Why something failed, for a person. `code` is one of shared/errors.ts, kept open so that an older client reads a newer agent. */
-export const failure = z.object({
-  code: z.string(),
-  detail: z.string(),
-  unchanged: z.string().optional(),
-  fix: z.string().optional(),
-  evidence: z.array(z.object({ source: z.string(), text: z.string() })).optional(),
-});
-export type Failure = z.output<typeof failure>;
-
-export function toFailure({ code, message, unchanged, fix, evidence }: CutoverError): Failure {
-  return {
-    code,
-    detail: message,
-    ...(unchanged !== undefined && { unchanged }),
-    ...(fix !== undefined && { fix }),
-    ...(evidence.length > 0 && { evidence }),
-  };
-}
-
-/** The same as the answer to a call: an RFC 9457 problem document. */
-export const problem = failure.extend({
-  type: z.string().default("about:blank"),
-  title: z.string(),
-  status: z.int(),
-});
-export type Problem = z.output<typeof problem>;
-
-/** Who holds a deployment: what the token said, or the local operator. */
-export const actor = z.object({
-  subject: z.string(),
-  repository: z.string().optional(),
-  run_url: z.string().optional(),
-});
-export type Actor = z.output<typeof actor>;
-
-export const phase = z.object({ state: reportedState, took: z.number() });
-
-export const deploymentView = z.object({
-  id: deploymentId,
-  app: appName,
-  kind: deploymentKind,
-  /** Absent until a deploy's manifest was read. */
-  release: releaseId.optional(),
-  state: reportedState,
-  outcome,
-  by: actor,
-  started: z.iso.datetime(),
-  finished: z.iso.datetime().optional(),
-  /** Of an activation: what part of the traffic the release was given, in percent. */
-  weight: z.int().optional(),
-  phases: z.array(phase),
-  /** Requests still open on the old instances when they were stopped. */
-  cut: z.int().optional(),
-  /** Requests that were open on the old instances when the traffic left them, and ended by themselves. */
-  drained: z.int().optional(),
-  failure: failure.optional(),
-});
-export type DeploymentView = z.output<typeof deploymentView>;
-
-const eventBase = { id: z.int().min(1), at: z.iso.datetime() };
-
-/** One line of a deployment's events. `id` counts from 1 without gaps, so that a follower can resume after any. */
-export const deploymentEvent = z.discriminatedUnion("type", [
-  /** A state was reached; `took` since the one before. */
-  z.object({
-    ...eventBase,
-    type: z.literal("state"),
-    state: reportedState,
-    took: z.number(),
-    note: z.string().optional(),
-  }),
-  /** Output of pip, the release command or an instance. Untrusted text, without its newline. */
-  z.object({ ...eventBase, type: z.literal("output"), source: z.string(), line: z.string() }),
-  /** Something worth a line for a person: what is being waited for, what was replaced. */
-  z.object({ ...eventBase, type: z.literal("notice"), message: z.string() }),
-  /** The last event: how it ended. */
-  z.object({ ...eventBase, type: z.literal("end"), deployment: deploymentView }),
-]);
-export type DeploymentEvent = z.output<typeof deploymentEvent>;
-
-export const accepted = z.object({ deployment: deploymentId, release: releaseId });
-export type Accepted = z.output<typeof accepted>;
-
-export const releaseState = z.enum(["unpacked", "staged", "live", "good", "rolled_back", "failed"]);
-export type ReleaseState = z.output<typeof releaseState>;
-
-export const releaseView = z.object({
-  id: releaseId,
-  state: releaseState,
-  digest,
-  commit: z.string(),
-  repository: z.string(),
-  created: z.iso.datetime(),
-  /** When it first had traffic. */
-  live_at: z.iso.datetime().optional(),
-  /** It ran its release command, which no rollback undoes. */
-  commanded: z.boolean().optional(),
-  /** Kept on the host until it is unpinned. */
-  pinned: z.boolean().optional(),
-  /** It failed while it was watched, and nothing was there to go back to. */
-  unwell: z.boolean().optional(),
-});
-export type ReleaseView = z.output<typeof releaseView>;
-
-export const instanceView = z.object({
-  name: z.string(),
-  run: runId,
-  /** The process of cutover.yml that it belongs to; absent for a web instance. */
-  process: z.string().optional(),
-  /** supervisor's own word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED. */
-  state: z.string(),
-  pid: z.int().optional(),
-  uptime: z.number().optional(),
-  connections: z.int(),
-  slots: z.int(),
-});
-
-/** Closed to all visitors but those with these addresses. */
-export const maintenanceView = z.object({ since: z.iso.datetime(), allow: z.array(z.string()) });
-export type MaintenanceView = z.output<typeof maintenanceView>;
-
-export const appView = z.object({
-  app: appName,
-  live: runId.nullable(),
-  staged: runId.nullable(),
-  /** What part of the traffic the staged run has, in percent. */
-  weight: z.int().default(0),
-  /** The deployment whose abort takes the staged run away. */
-  staged_by: deploymentId.nullable().default(null),
-  /** The run before the live one, still up for `keep_warm`, and until when. */
-  warm: z.object({ run: runId, until: z.iso.datetime() }).nullable(),
-  previous: releaseId.nullable(),
-  urls: z.array(z.string()),
-  held: z.string().optional(),
-  /** Absent while the site is open. */
-  maintenance: maintenanceView.optional(),
-  /** Why nothing is known of the instances' processes: supervisord does not answer. */
-  problem: z.string().optional(),
-  instances: z.array(instanceView),
-  releases: z.array(releaseView),
-  deployment: deploymentView.nullable(),
-});
-export type AppView = z.output<typeof appView>;
-
-/** What a release holds, file by file: nothing of its configuration, since its environment may be in there. */
-export interface FilesView {
-  release: string;
-  /** The digest of its manifest. */
-  digest: string;
-  files: ManifestFile[];
-}
-/** The thousands of files are only compared with, so their shape is enough, and they need not be copied. */
-export const filesView = z.object({
-  release: releaseId,
-  digest,
-  files: z.custom<ManifestFile[]>((value) => Array.isArray(value) && value.every(looksLikeFile)),
-}) satisfies z.ZodType<FilesView>;
-
-function looksLikeFile(value: Partial<ManifestFile> | null): boolean {
-  return typeof value?.path === "string" && typeof value.sha256 === "string";
-}
-
-export const healthView = z.object({
+const health = z.object({
   name: z.literal("cutover-agent"),
   version: z.string(),
   protocol: z.int(),
 });
 
 /**
- * One line of the audit log. `begun` and `ended`: of a deployment; `done`: a call that is none; `refused`: a call that
- * changed nothing. A refused caller without a valid token has no name, and what it asked for is only its word.
+ * Every call of the HTTP interface, for the agent, the Action and the command line. An error is answered with a
+ * `problem`.
  */
-export const auditEntry = z.object({
-  at: z.iso.datetime(),
-  event: z.enum(["begun", "ended", "done", "refused"]),
-  /** A deployment's kind, or another call: abort, maintenance_on, maintenance_off, remove_app, read. */
-  what: z.string(),
-  app: z.string(),
-  by: actor.optional(),
-  deployment: z.string().optional(),
-  release: z.string().optional(),
-  weight: z.int().optional(),
-  outcome: outcome.optional(),
-  /** Of the error with which it ended or was refused. */
-  code: z.string().optional(),
-  /** Why a token was refused. */
-  reason: z.string().optional(),
-  /** Milliseconds from the deployment's beginning to its end. */
-  took: z.number().optional(),
-  /** What the call's line in the agent's log has. */
-  reference: z.string().optional(),
-});
-export type AuditEntry = z.output<typeof auditEntry>;
+export const calls = {
+  health: { method: "GET", path: "/healthz", who: "anyone", answer: health },
+  /** For Prometheus. On the network only if agent.yml says so. */
+  metrics: { method: "GET", path: "/metrics", who: "anyone", answer: z.string() },
 
-/** Answers that only the admin socket gives. `environmentView` holds the app's secrets. */
-export const appsView = z.object({ apps: z.array(appName) });
-export const historyView = z.object({ entries: z.array(auditEntry) });
-export const logsView = z.object({ logs: z.array(z.object({ source: z.string(), text: z.string() })) });
-export const environmentView = z.object({
-  release: releaseId,
-  directory: z.string(),
-  env: z.record(z.string(), z.string()),
-  uid: z.int().optional(),
-  gid: z.int().optional(),
-});
-
-/** Whom an app trusts. Of a repository, ids that were learnt at `learnt` or that stand in the app's settings. */
-export const trustView = z.object({
-  app: appName,
-  trust: z.array(
-    z.object({
-      key: z.string().optional(),
-      github: z
-        .object({
-          repository: z.string(),
-          issuer: z.string(),
-          repository_id: z.string().optional(),
-          owner_id: z.string().optional(),
-          learnt: z.iso.datetime().optional(),
-          environment: z.string().optional(),
-          ref: z.string().optional(),
-          any_ref: z.boolean().optional(),
-          events: z.array(z.string()).optional(),
-        })
-        .optional(),
-      comment: z.string().optional(),
-      allow: z.array(z.string()),
+  /**
+   * Brings a bundle. The answer comes when it is verified and unpacked; the same bundle again gets the same deployment.
+   */
+  deploy: {
+    method: "POST",
+    path: "/v1/apps/:app/releases",
+    who: "token",
+    query: z.strictObject({
+      ...waiting.shape,
+      /** false: stop when the release is healthy, and keep it staged. */
+      activate: yesOrNo.default(true),
+      /** false: another host of the same deploy has run the release command. */
+      release_command: yesOrNo.default(true),
+      /** Seconds for which a staged release keeps the app for its activation, from the last time somebody asked for it. */
+      lease: seconds.max(maxLeaseSeconds).default(0),
+      /** The release over which the bundle is thin. */
+      base: releaseId.optional(),
     }),
-  ),
-});
-export type TrustView = z.output<typeof trustView>;
+    body: "bundle",
+    answer: accepted,
+  },
+  /** Gives the traffic to a staged or an earlier release. `weight` in percent: below 100 a staged release is a canary. */
+  activate: {
+    method: "POST",
+    path: "/v1/apps/:app/releases/:release/activate",
+    who: "token",
+    query: waiting,
+    body: z.strictObject({ weight: z.int().min(1).max(100).default(100) }),
+    answer: accepted,
+  },
+  /** Fresh instances of a release, or of the live one. */
+  redeploy: {
+    method: "POST",
+    path: "/v1/apps/:app/redeploy",
+    who: "token",
+    query: waiting,
+    body: z.strictObject({ release: releaseId.optional() }),
+    answer: accepted,
+  },
+  /**
+   * Goes back to the last good release. `from`: only while that release is live, so that nobody goes back further than
+   * that.
+   */
+  rollback: {
+    method: "POST",
+    path: "/v1/apps/:app/rollback",
+    who: "token",
+    query: waiting,
+    body: z.strictObject({ from: releaseId.optional() }),
+    answer: accepted,
+  },
+  /** Undoes a deployment that has not cut over, also a staged one. */
+  abort: {
+    method: "POST",
+    path: "/v1/deployments/:id/abort",
+    who: "token",
+    query: z.strictObject({}),
+    answer: deploymentView,
+  },
 
-/** What a repair did, in order; `held` where the app takes no deployments all the same. */
-export const repairView = z.object({ app: appName, done: z.array(z.string()), held: z.string().optional() });
-export type RepairView = z.output<typeof repairView>;
+  app: { method: "GET", path: "/v1/apps/:app", who: "token", answer: appView },
+  /** `:release` may be `live`. */
+  files: { method: "GET", path: "/v1/apps/:app/releases/:release/files", who: "token", answer: filesView },
+  /** A deployment's id cannot be guessed. `wait`: seconds to wait until it is at rest. */
+  deployment: { method: "GET", path: "/v1/deployments/:id", who: "anyone", query: waiting, answer: deploymentView },
+  /** From the first event, or from the one after `after`; ends after the event `end`. */
+  events: {
+    method: "GET",
+    path: "/v1/deployments/:id/events",
+    who: "anyone",
+    query: z.strictObject({ after: z.coerce.number().int().min(0).optional() }),
+    answer: deploymentEvent,
+    stream: true,
+  },
 
-/** `weight` in percent: below 100 the staged release is a canary beside the live one. */
-export const activateBody = z.strictObject({ weight: z.int().min(1).max(100).default(100) });
-export const maintenanceBody = z.strictObject({ allow: z.array(z.string().max(64)).max(256).default([]) });
-/** `from`: only while that release is live. Whoever goes back from a release must not go back further than that. */
-export const rollbackBody = z.strictObject({ from: releaseId.optional() });
-export const redeployBody = z.strictObject({ release: releaseId.optional() });
-
-/** The paths of the HTTP interface, in one place for the agent, the Action and the command line. */
-export const routes = {
-  health: () => "/healthz",
-  /** On the network only where agent.yml says so. */
-  metrics: () => "/metrics",
-  releases: (app: string) => `/v1/apps/${app}/releases`,
-  files: (app: string, release: string) => `/v1/apps/${app}/releases/${release}/files`,
-  activate: (app: string, release: string) => `/v1/apps/${app}/releases/${release}/activate`,
-  redeploy: (app: string) => `/v1/apps/${app}/redeploy`,
-  rollback: (app: string) => `/v1/apps/${app}/rollback`,
-  app: (app: string) => `/v1/apps/${app}`,
-  apps: () => "/v1/apps",
-  deployment: (id: string) => `/v1/deployments/${id}`,
-  events: (id: string) => `/v1/deployments/${id}/events`,
-  abort: (id: string) => `/v1/deployments/${id}/abort`,
-  /** Only on the admin socket. */
-  environment: (app: string) => `/v1/apps/${app}/environment`,
-  history: () => "/v1/history",
-  logs: (app: string) => `/v1/apps/${app}/logs`,
-  maintenance: (app: string) => `/v1/apps/${app}/maintenance`,
-  pin: (app: string, release: string) => `/v1/apps/${app}/releases/${release}/pin`,
-  trust: (app: string) => `/v1/apps/${app}/trust`,
-  repair: (app: string) => `/v1/apps/${app}/repair`,
-} as const;
+  apps: { method: "GET", path: "/v1/apps", who: "operator", answer: appsView },
+  removeApp: { method: "DELETE", path: "/v1/apps/:app", who: "operator", answer: z.undefined() },
+  repair: { method: "POST", path: "/v1/apps/:app/repair", who: "operator", answer: repairView },
+  pin: { method: "PUT", path: "/v1/apps/:app/releases/:release/pin", who: "operator", answer: releaseView },
+  unpin: { method: "DELETE", path: "/v1/apps/:app/releases/:release/pin", who: "operator", answer: releaseView },
+  /** Closes the site to all visitors except those with these addresses. */
+  closeSite: {
+    method: "PUT",
+    path: "/v1/apps/:app/maintenance",
+    who: "operator",
+    body: z.strictObject({ allow: z.array(z.string().max(64)).max(256).default([]) }),
+    answer: maintenanceView,
+  },
+  openSite: { method: "DELETE", path: "/v1/apps/:app/maintenance", who: "operator", answer: z.undefined() },
+  trust: { method: "GET", path: "/v1/apps/:app/trust", who: "operator", answer: trustView },
+  /** Holds the app's secrets. */
+  environment: { method: "GET", path: "/v1/apps/:app/environment", who: "operator", answer: environmentView },
+  /** The last lines of the live run's instances, or of another run's. */
+  logs: {
+    method: "GET",
+    path: "/v1/apps/:app/logs",
+    who: "operator",
+    query: z.strictObject({ lines: lines.default(100), run: runId.optional() }),
+    answer: logsView,
+  },
+  /** The last `limit` lines of the audit log. */
+  history: {
+    method: "GET",
+    path: "/v1/history",
+    who: "operator",
+    query: z.strictObject({
+      app: appName.optional(),
+      since: z.iso.datetime().optional(),
+      limit: lines.default(200),
+    }),
+    answer: historyView,
+  },
+} as const satisfies Record<string, Call>;

@@ -1,7 +1,7 @@
 import type { ReleaseView } from "./protocol.ts";
 
 /**
- * Releases that ran their release command after the one that shall have the traffic again: what they did there stays.
+ * Releases that ran their release command after the one that gets the traffic again. What those commands did stays.
  * @param releases in the order in which they first had traffic
  */
 export function commandsSince(releases: readonly ReleaseView[], target: string, live: string | null): string[] {
@@ -11,7 +11,7 @@ export function commandsSince(releases: readonly ReleaseView[], target: string, 
   return releases.slice(from + 1, to + 1).flatMap(({ id, commanded }) => (commanded === true ? [id] : []));
 }
 
-/** What a person should know before and when traffic goes back over such a release. */
+/** What a person should know before the traffic goes back over such a release, and while it does. */
 export function notUndone(release: string): string {
   return `release ${release} ran its release command; a rollback does not undo it`;
 }

@@ -7,8 +7,9 @@ export type MissingApp =
   | { what: "attribute"; app: string; file: string; name: string };
 
 /**
- * Whether the project holds what `server.app` names; undefined where it does, or may. A module that comes from the
- * requirements cannot be looked at, so only a package of the project, or a project without requirements, can be found wanting.
+ * What of `server.app` the project does not have; undefined if it has it, or may have it. A module that comes from the
+ * requirements cannot be looked at, so only a package of the project, or a project without requirements, can lack
+ * something.
  */
 export function missingServerApp({ server, python }: Config, project: ProjectFiles): MissingApp | undefined {
   const { app } = server;

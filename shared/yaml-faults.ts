@@ -16,7 +16,7 @@ export interface Fault {
 
 type Issue = z.core.$ZodIssue;
 
-/** Every fault that zod found in a value, unions opened: of their branches the one that the value is meant for speaks. */
+/** Every fault that zod found in a value. Of a union, only the branch counts that the value was meant for. */
 export function faultsOf(error: z.ZodError, input: unknown, schema: z.ZodType): Fault[] {
   return error.issues.flatMap((issue) => faultsOfIssue(issue, [], input, schema));
 }
@@ -50,8 +50,8 @@ function faultsOfIssue(issue: Issue, parent: YamlPath, input: unknown, schema: z
 }
 
 /**
- * The branch that a mapping or a list got into, rather than one whose type it has not; of several the one where the faults
- * lie deepest, then the one with the fewest.
+ * The branch whose type the mapping or list has; of several, the one whose faults lie deepest, then the one with the
+ * fewest faults.
  */
 function meantBranch(branches: Issue[][]): Issue[] | undefined {
   const entered = branches.filter((issues) => issues.every(({ path, code }) => path.length > 0 || inside.has(code)));
@@ -59,13 +59,13 @@ function meantBranch(branches: Issue[][]): Issue[] | undefined {
   return entered.toSorted((a, b) => depth(b) - depth(a) || a.length - b.length)[0];
 }
 
-/** Faults of a whole mapping that say that it was meant to be this one. */
+/** Faults that show that a mapping was meant for this branch. */
 const inside = new Set<Issue["code"]>(["unrecognized_keys", "custom"]);
 
-/** One scalar that is none of what is allowed: everything that is, and the nearest of the words that are. */
+/** A scalar that is not allowed: names everything that is allowed, and the nearest word. */
 function alternatives(path: YamlPath, issues: Issue[], value: unknown): Fault {
   const words = issues.flatMap((issue) => (issue.code === "invalid_value" ? issue.values.map(String) : []));
-  // Where one branch has the value's type, the others, which have not, have nothing to say.
+  // If one branch has the value's type, the other branches have nothing to add.
   const others = issues.filter(({ code }) => code !== "invalid_value");
   const typed = others.filter(({ code }) => code !== "invalid_type");
   const said = (typed.length > 0 ? typed : others).map(plainMessage);
@@ -81,7 +81,7 @@ function alternatives(path: YamlPath, issues: Issue[], value: unknown): Fault {
 function merged(messages: string[]): string {
   const types = messages.map((message) => /^expected (.+), received (.+)$/.exec(message));
   const received = types[0]?.[2];
-  // A message of the definition's own says more than the names of types.
+  // A message that we wrote says more than the names of types.
   const own = messages.filter((_, index) => types[index] === null);
   if (own.length > 0 && own.length < messages.length) return merged(own);
   if (types.length < 2 || types.some((type) => type === null)) return [...new Set(messages)].join(", or ");
@@ -100,7 +100,7 @@ function unknownKey(path: YamlPath, known: string[]): Fault {
   return { path, kind: "key", message: `unknown key${allowed}${nearest(String(path.at(-1)), known)}` };
 }
 
-/** Empty where nothing is near enough to have been meant. */
+/** Empty if nothing is near enough to be a typing error. */
 export function nearest(word: string, known: string[]): string {
   if (known.length === 0) return "";
   const lower = known.map((each) => each.toLowerCase());

@@ -14,14 +14,14 @@ export interface YamlErrors {
   invalid: ErrorCode;
 }
 
-/** A file's value, or everything that is wrong with it: what keeps it from being YAML, or what the schema has against it. */
+/** A file's value, or everything that is wrong with it: why it is not YAML, or what the schema refuses. */
 export type YamlResult<T> =
   | { kind: "good"; value: T; at(path: YamlPath): { line: number; column: number } }
   | { kind: "not yaml" | "invalid"; faults: YamlFault[] };
 
 /**
- * Parses a settings file and checks it; all that is wrong with it is told together, each fault with line and column.
- * @param complete puts in what the file may leave out
+ * Parses a settings file and checks it. Everything that is wrong with it is reported together, with line and column.
+ * @param complete fills in what the file may leave out
  * @throws CutoverError with `errors.notYaml` or `errors.invalid`; its message has one `file:line:column: ...` a line
  */
 export function parseYamlFile<S extends z.ZodType>(
@@ -63,7 +63,7 @@ export function readYaml<S extends z.ZodType>(
   return { kind: "invalid", faults: inOrder([...told, ...lost]) };
 }
 
-/** A key that no JavaScript object keeps would get lost without a word. */
+/** A key that no JavaScript object keeps would be lost silently. */
 function lostKeys(document: Document, counter: LineCounter): YamlFault[] {
   const lost: YamlFault[] = [];
   visit(document, {
@@ -92,12 +92,12 @@ function inOrder(faults: YamlFault[]): YamlFault[] {
   return faults.toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
 
-/** What stands in for a wrong value while pairs are looked at: one of these fits nearly every key. */
+/** Placeholders for wrong values while pairs are checked: one of them fits nearly every key. */
 const standIns = ["cutover-stand-in", "/cutover-stand-in/", "cutover_stand:in", 1, true, "1s", [], {}];
 
 /**
- * Where a mapping has a fault of its own, zod does not look at pairs of its keys: they are looked at with something else in
- * the wrong places. A pair is not judged where a choice in the same mapping is open, or where it is about what stands in.
+ * If a mapping has a fault of its own, zod does not check pairs of its keys. So they are checked with placeholders in
+ * the wrong places. A pair is not judged if a choice in the same mapping is open, or if it is about a placeholder.
  */
 function hiddenFaults(known: Fault[], input: unknown, schema: z.ZodType): Fault[] {
   const places = known.filter(({ kind, path }) => kind !== "pair" && path.length > 0);
@@ -126,7 +126,7 @@ function same(a: Fault, b: Fault): boolean {
   return a.message === b.message && a.path.join("\0") === b.path.join("\0");
 }
 
-/** Whether a pair cannot be judged for a wrong value in the same mapping. */
+/** Whether a wrong value in the same mapping makes it impossible to judge a pair. */
 function spoils({ path, kind }: Fault, pair: Fault): boolean {
   const key = String(path.at(-1));
   if (!path.slice(0, -1).every((part, index) => pair.path[index] === part)) return false;
@@ -134,7 +134,7 @@ function spoils({ path, kind }: Fault, pair: Fault): boolean {
   return kind === "choice" || pair.path.join("\0") === path.join("\0") || (kind !== "key" && quoted.includes(key));
 }
 
-/** Into a place of a value; without anything to put there the key goes. */
+/** Puts something in the place of a value; without anything to put there, removes the key. */
 function put(value: unknown, path: YamlPath, what: unknown): void {
   const last = path.at(-1);
   let parent = value;

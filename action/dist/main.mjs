@@ -20,15 +20,14 @@ import { createHash, hash, randomBytes, randomUUID } from "node:crypto";
 import { StringDecoder } from "string_decoder";
 import * as child$1 from "child_process";
 import { setTimeout as setTimeout$1 } from "timers";
-import Br, { closeSync, constants as constants$2, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, stat, statSync } from "node:fs";
-import { spawn } from "node:child_process";
-import ro, { access, mkdir, readFile, rm, stat as stat$1, writeFile } from "node:fs/promises";
-import Pr, { basename, delimiter, dirname as dirname$1, isAbsolute, join, posix, resolve, sep, win32 } from "node:path";
-import { createInterface } from "node:readline";
+import Br, { accessSync, closeSync, constants as constants$2, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, stat, statSync } from "node:fs";
+import Pr, { basename, delimiter, dirname as dirname$1, join, posix, resolve, sep, win32 } from "node:path";
 import { tmpdir } from "node:os";
-import { pipeline } from "node:stream/promises";
+import { spawn } from "node:child_process";
 import { StringDecoder as StringDecoder$1 } from "node:string_decoder";
+import ro, { mkdir, readFile, rm, stat as stat$1, writeFile } from "node:fs/promises";
 import { Buffer as Buffer$1 } from "buffer";
+import { pipeline } from "node:stream/promises";
 import en, * as Ps from "zlib";
 import { setTimeout as setTimeout$2 } from "node:timers/promises";
 import { request as request$1 } from "node:https";
@@ -16899,7 +16898,7 @@ var __awaiter$6 = function(thisArg, _arguments, P, generator) {
 		step((generator = generator.apply(thisArg, _arguments || [])).next());
 	});
 };
-const { access: access$1, appendFile, writeFile: writeFile$1 } = promises;
+const { access, appendFile, writeFile: writeFile$1 } = promises;
 const SUMMARY_ENV_VAR = "GITHUB_STEP_SUMMARY";
 var Summary = class {
 	constructor() {
@@ -16917,7 +16916,7 @@ var Summary = class {
 			const pathFromEnv = process.env[SUMMARY_ENV_VAR];
 			if (!pathFromEnv) throw new Error(`Unable to find environment variable for $${SUMMARY_ENV_VAR}. Check if your runtime environment supports job summaries.`);
 			try {
-				yield access$1(pathFromEnv, constants.R_OK | constants.W_OK);
+				yield access(pathFromEnv, constants.R_OK | constants.W_OK);
 			} catch (_a) {
 				throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`);
 			}
@@ -17337,11 +17336,11 @@ var __awaiter$4 = function(thisArg, _arguments, P, generator) {
 * @param     check             whether to check if tool exists
 * @returns   Promise<string>   path to tool
 */
-function which$1(tool, check) {
+function which(tool, check) {
 	return __awaiter$4(this, void 0, void 0, function* () {
 		if (!tool) throw new Error("parameter 'tool' is required");
 		if (check) {
-			const result = yield which$1(tool, false);
+			const result = yield which(tool, false);
 			if (!result) {
 				if (IS_WINDOWS$1) throw new Error(`Unable to locate executable file: ${tool}. Please verify either the file path exists or the file can be found within a directory specified by the PATH environment variable. Also verify the file has a valid extension for an executable file.`);
 				else throw new Error(`Unable to locate executable file: ${tool}. Please verify either the file path exists or the file can be found within a directory specified by the PATH environment variable. Also check the file mode to verify the file is executable.`);
@@ -17585,7 +17584,7 @@ var ToolRunner = class extends events.EventEmitter {
 	exec() {
 		return __awaiter$3(this, void 0, void 0, function* () {
 			if (!isRooted(this.toolPath) && (this.toolPath.includes("/") || IS_WINDOWS && this.toolPath.includes("\\"))) this.toolPath = path.resolve(process.cwd(), this.options.cwd || process.cwd(), this.toolPath);
-			this.toolPath = yield which$1(this.toolPath, true);
+			this.toolPath = yield which(this.toolPath, true);
 			return new Promise((resolve, reject) => __awaiter$3(this, void 0, void 0, function* () {
 				this._debug(`exec tool: ${this.toolPath}`);
 				this._debug("arguments:");
@@ -18221,10 +18220,10 @@ function getIDToken(aud) {
 }
 // shared/thread-pool.ts
 /**
-* Seen once: all threads of Node's pool slept while a job waited, such as a read of a file, until the next job came half an
-* hour later. It fits the wake-ups that glibc before 2.41 loses (https://sourceware.org/bugzilla/show_bug.cgi?id=25847), which
-* is not proven. A deployment that waits for one job alone would stand still, so from now on one comes every second. It keeps
-* no process from its end.
+* Seen once: all threads of Node's pool slept while a job waited (such as a read of a file), until the next job came
+* half an hour later. glibc before 2.41 can lose wake-ups (https://sourceware.org/bugzilla/show_bug.cgi?id=25847); that
+* this was the cause is not proven. A deployment that waits for a single job would hang, so from now on a job comes
+* every second. It does not keep the process alive.
 */
 function wakeThreadPool(everyMs = 1e3) {
 	const timer = setInterval(() => stat("/", () => void 0), everyMs).unref();
@@ -18232,15 +18231,15 @@ function wakeThreadPool(everyMs = 1e3) {
 }
 // shared/errors.ts
 /**
-* Every error that a person can meet has one of these codes. The README lists them; a test holds the two together.
+* Every error that a person can meet has one of these codes. The docs list them, and a test compares the two.
 * A code is never renamed: people search for it, and scripts compare it.
 */
 const errorCodes = {
 	input_invalid: "An input of the Action is missing or wrong.",
-	config_not_found: "There is no cutover.yml where it was looked for.",
+	config_not_found: "The project has no cutover.yml at the expected path.",
 	config_not_yaml: "cutover.yml is not YAML.",
 	config_invalid: "cutover.yml has unknown keys, wrong types or impossible pairs.",
-	kind_unknown: "cutover.yml names no server.kind, and the project does not tell it.",
+	kind_unknown: "cutover.yml names no server.kind, and the project's files do not show which one it needs.",
 	server_app_not_found: "The project does not contain what server.app names.",
 	symlink_outside: "A symlink in the project leaves the project.",
 	file_changed: "A file changed while it was being packed.",
@@ -18250,9 +18249,9 @@ const errorCodes = {
 	python_not_found: "The Python interpreter that the configuration names is not on this machine.",
 	signing_key_invalid: "The signing key cannot be read.",
 	id_token_unavailable: "GitHub gave the workflow no ID token.",
-	file_exists: "A file is already there, and is not overwritten.",
+	file_exists: "The file exists already, and is not overwritten.",
 	agent_unreachable: "No agent answers at this address.",
-	agent_incompatible: "What answers there is not an agent of a version that this Action can talk to.",
+	agent_incompatible: "What answers at this address is not an agent of a version that this Action can talk to.",
 	timed_out: "The time limit was reached.",
 	unauthorized: "The agent refused the token.",
 	forbidden: "The token is genuine, but it does not allow this call.",
@@ -18262,39 +18261,39 @@ const errorCodes = {
 	bundle_truncated: "The bundle ended early.",
 	bundle_altered: "A file in the bundle differs from the manifest.",
 	bundle_too_long: "The bundle goes on after its last file.",
-	bundle_unexpected_entry: "The bundle holds an entry that the manifest does not have at that place.",
+	bundle_unexpected_entry: "The bundle has an entry that the manifest does not list at that position.",
 	bundle_too_large: "The bundle is larger than the host allows.",
-	manifest_invalid: "The manifest does not obey the format.",
+	manifest_invalid: "The manifest does not follow the format.",
 	manifest_mismatch: "The manifest is not the one that the token was signed for.",
-	base_unusable: "The host does not have what a thin bundle leaves out.",
+	base_unusable: "The host no longer has the files that a thin bundle leaves out.",
 	host_settings_invalid: "A settings file of the host is wrong.",
 	setup_impossible: "This host cannot be set up as it is.",
 	environment_invalid: "A variable cannot be put into the app's environment file.",
-	disk_full: "The host has too little free disk.",
-	listen_not_allowed: "The host does not allow this app the address that it asks for.",
-	domain_not_allowed: "The host does not allow this app the domain that it asks for.",
-	address_in_use: "Another program listens where the site wants to.",
-	ports_not_allowed: "The host does not allow this app instances on ports.",
-	ports_exhausted: "The app's range of ports has too few free ones.",
+	disk_full: "The host has too little free disk space.",
+	listen_not_allowed: "The host does not allow this app to listen on the address that it asks for.",
+	domain_not_allowed: "The host does not allow this app to serve the domain that it asks for.",
+	address_in_use: "Another program already listens on the site's address.",
+	ports_not_allowed: "The host does not allow this app to run instances on ports.",
+	ports_exhausted: "The app's range of ports has too few free ports.",
 	peer_not_allowed: "The host does not allow this app to pass requests to that server.",
-	certificate_missing: "The host has no certificate for an address with ssl.",
+	certificate_missing: "The host has no certificate for an address that uses ssl.",
 	socket_path_too_long: "A socket path would be longer than the kernel allows.",
 	app_not_found: "The host has no such app.",
 	app_exists: "The host already has an app of this name.",
-	app_held: "The app takes no deployments until a person has looked at it.",
-	state_unreadable: "The app's state file is gone, torn or of a newer agent, so the app takes no deployments.",
+	app_held: "The app takes no deployments until an operator has repaired it.",
+	state_unreadable: "The app's state file is missing, damaged or of a newer agent, so the app takes no deployments.",
 	release_not_found: "The host does not have this release.",
 	release_exists: "The host has another release with this id.",
-	deployment_not_found: "The agent knows no such deployment.",
+	deployment_not_found: "The agent has no such deployment.",
 	deployment_in_progress: "Another deployment of this app is running.",
 	already_cut_over: "The deployment has cut over, so it can no longer be aborted.",
 	nothing_live: "The app has no live release.",
-	not_live: "The release is not the live one any more.",
+	not_live: "The release is no longer live.",
 	nothing_to_roll_back_to: "There is no good release before the live one.",
 	aborted: "The deployment was aborted before the cutover.",
-	canary_impossible: "The release cannot have a part of the traffic.",
-	canary_failed: "The canary did not answer its health check, and the traffic went back.",
-	watch_failed: "The release failed while it was watched after the cutover.",
+	canary_impossible: "This release cannot get a part of the traffic.",
+	canary_failed: "The canary failed its health check, and its traffic went back to the live release.",
+	watch_failed: "The release failed during the watch after the cutover.",
 	environment_failed: "pip could not install the requirements on the host.",
 	release_command_failed: "The release command failed.",
 	instance_died: "A new instance ended while it was starting.",
@@ -18304,10 +18303,10 @@ const errorCodes = {
 	supervisor_config_broken: "supervisord cannot read its configuration.",
 	nginx_config_broken: "nginx refuses its configuration.",
 	nginx_unreachable: "nginx is not running or could not be reloaded.",
-	helper_unreachable: "The agent's helper, which acts as root, does not answer.",
-	helper_refused: "The helper refused what the agent asked of it.",
+	helper_unreachable: "The helper, which does the agent's work as root, does not answer.",
+	helper_refused: "The helper refused a request of the agent.",
 	agent_stopping: "The agent is shutting down.",
-	internal: "cutover met a condition that it did not expect."
+	internal: "An unexpected error inside cutover."
 };
 /** The one error class: a stable code, what happened (message), what did not change, what to do. */
 var CutoverError = class extends Error {
@@ -18324,7 +18323,7 @@ var CutoverError = class extends Error {
 		this.evidence = parts.evidence ?? [];
 	}
 };
-/** Wraps what was thrown by a library or the system, unless it is one of ours already. */
+/** Wraps what a library or the system threw, unless it is a CutoverError already. */
 function asCutoverError(thrown) {
 	if (thrown instanceof CutoverError) return thrown;
 	const message = thrown instanceof Error ? thrown.message : String(thrown);
@@ -18333,84 +18332,9 @@ function asCutoverError(thrown) {
 		cause: thrown
 	});
 	return new CutoverError("internal", message, {
-		fix: "This is a defect of cutover, or of the machine. Please report it with the log.",
+		fix: "This is a bug in cutover, or a fault of the machine. Please report it with the log.",
 		cause: thrown
 	});
-}
-// shared/mask.ts
-/** Takes name and password out of addresses, as pip and git print them. A name alone may be a token. */
-const maskUrls = (text) => text.replace(/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@'"]+@/gi, "$1***@");
-// action/exec.ts
-/**
-* Runs a program without a shell, in a process group of its own: on abort the children that pip or a build started end
-* with it, which @actions/exec, having no signal, could not do.
-*/
-const execute = async ({ argv, cwd, env, onLine, signal }) => {
-	signal.throwIfAborted();
-	const [program, ...args] = argv;
-	const child = spawn(program ?? "", args, {
-		cwd,
-		env,
-		detached: true,
-		stdio: [
-			"ignore",
-			"pipe",
-			"pipe"
-		]
-	});
-	const stop = () => killGroup(child.pid);
-	signal.addEventListener("abort", stop, { once: true });
-	const stdout = [];
-	let output = "";
-	const keep = (said) => {
-		const line = maskUrls(said);
-		output = `${output}${line}\n`.slice(-65536);
-		onLine?.(line);
-	};
-	const lines = [readLines(child.stdout, (line) => {
-		stdout.push(line);
-		keep(line);
-	}), readLines(child.stderr, keep)];
-	try {
-		const code = await new Promise((resolve, reject) => {
-			child.once("error", reject);
-			child.once("close", (exit) => resolve(exit ?? 1));
-		});
-		await Promise.all(lines);
-		signal.throwIfAborted();
-		return {
-			code,
-			stdout: stdout.join("\n"),
-			output
-		};
-	} finally {
-		signal.removeEventListener("abort", stop);
-	}
-};
-async function readLines(stream, each) {
-	for await (const line of createInterface({
-		input: stream,
-		crlfDelay: Number.POSITIVE_INFINITY
-	})) each(line);
-}
-function killGroup(pid) {
-	if (pid === void 0) return;
-	try {
-		process.kill(-pid, "SIGKILL");
-	} catch {}
-}
-/** The program's path as a shell would find it; undefined when PATH has none. */
-async function which(program, cwd, path) {
-	const candidates = program.includes("/") ? [isAbsolute(program) ? program : join(cwd, program)] : (path ?? "").split(delimiter).map((folder) => join(folder === "" ? "." : folder, program));
-	for (const candidate of candidates) try {
-		await access(candidate, constants$2.X_OK);
-		return candidate;
-	} catch {}
-}
-/** The environment for pip and for the project's commands: without this step's inputs and the job's own tokens. */
-function childEnvironment(env) {
-	const hidden = /^(?:INPUT_|ACTIONS_ID_TOKEN_REQUEST_|ACTIONS_RUNTIME_TOKEN$)/;
-	return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));
 }
 // node_modules/string-argv/index.js
 function parseArgsStringToArgv(value, env, file) {
@@ -19469,8 +19393,9 @@ function datetime$1(args) {
 }
 const anyString = /^[\s\S]{0,}$/;
 const integer = /^-?\d+$/;
-const number$1 = /^-?\d+(?:\.\d+)?$/;
+const number$2 = /^-?\d+(?:\.\d+)?$/;
 const boolean$1 = /^(?:true|false)$/i;
+const _undefined$2 = /^undefined$/i;
 const lowercase = /^[^A-Z]*$/;
 const uppercase = /^[^a-z]*$/;
 // node_modules/zod/v4/core/checks.js
@@ -20248,7 +20173,7 @@ const $ZodJWT = /*@__PURE__*/ $constructor("$ZodJWT", (inst, def) => {
 });
 const $ZodNumber = /*@__PURE__*/ $constructor("$ZodNumber", (inst, def) => {
 	$ZodType.init(inst, def);
-	inst._zod.pattern = number$1;
+	inst._zod.pattern = number$2;
 	inst._zod.parse = (payload, _ctx) => {
 		if (def.coerce) try {
 			payload.value = Number(payload.value);
@@ -20281,6 +20206,22 @@ const $ZodBoolean = /*@__PURE__*/ $constructor("$ZodBoolean", (inst, def) => {
 		if (typeof input === "boolean") return payload;
 		payload.issues.push({
 			expected: "boolean",
+			code: "invalid_type",
+			input,
+			inst
+		});
+		return payload;
+	};
+});
+const $ZodUndefined = /*@__PURE__*/ $constructor("$ZodUndefined", (inst, def) => {
+	$ZodType.init(inst, def);
+	inst._zod.pattern = _undefined$2;
+	inst._zod.values = /* @__PURE__ */ new Set([void 0]);
+	inst._zod.parse = (payload, _ctx) => {
+		const input = payload.value;
+		if (typeof input === "undefined") return payload;
+		payload.issues.push({
+			expected: "undefined",
 			code: "invalid_type",
 			input,
 			inst
@@ -20949,7 +20890,7 @@ const $ZodRecord = /*@__PURE__*/ $constructor("$ZodRecord", (inst, def) => {
 					issues: []
 				}, ctx);
 				if (keyResult instanceof Promise) throw new Error("Async schemas not supported in object keys currently");
-				if (typeof key === "string" && number$1.test(key) && keyResult.issues.length) {
+				if (typeof key === "string" && number$2.test(key) && keyResult.issues.length) {
 					const retryResult = def.keyType._zod.run({
 						value: Number(key),
 						issues: []
@@ -21955,6 +21896,15 @@ function _number(Class, params) {
 	}));
 }
 // @__NO_SIDE_EFFECTS__
+function _coercedNumber(Class, params) {
+	return new Class(snapshotChecks({
+		type: "number",
+		coerce: true,
+		checks: [],
+		...normalizeParams(params)
+	}));
+}
+// @__NO_SIDE_EFFECTS__
 function _int(Class, params) {
 	return new Class({
 		type: "number",
@@ -21968,6 +21918,13 @@ function _int(Class, params) {
 function _boolean(Class, params) {
 	return new Class({
 		type: "boolean",
+		...normalizeParams(params)
+	});
+}
+// @__NO_SIDE_EFFECTS__
+function _undefined$1(Class, params) {
+	return new Class({
+		type: "undefined",
 		...normalizeParams(params)
 	});
 }
@@ -23039,7 +22996,7 @@ function stringifyKeyNames(bySchema, json, visited) {
 	else if (typeof rest.const === "number") rest.const = String(rest.const);
 	if (!numericType) return rest;
 	rest.type = "string";
-	if (!values) rest.pattern = (types.includes("number") ? number$1 : integer).source;
+	if (!values) rest.pattern = (types.includes("number") ? number$2 : integer).source;
 	return rest;
 }
 /** Every record of one conversion, so the carriers are found in a single pass rather than once per record. */
@@ -23820,7 +23777,7 @@ const ZodNumber = /*@__PURE__*/ $constructor("ZodNumber", (inst, def) => {
 		return this;
 	}
 }));
-function number(params) {
+function number$1(params) {
 	return /* @__PURE__ */ _number(ZodNumber, params);
 }
 const ZodNumberFormat = /*@__PURE__*/ $constructor("ZodNumberFormat", (inst, def) => {
@@ -23837,6 +23794,14 @@ const ZodBoolean = /*@__PURE__*/ $constructor("ZodBoolean", (inst, def) => {
 });
 function boolean(params) {
 	return /* @__PURE__ */ _boolean(ZodBoolean, params);
+}
+const ZodUndefined = /*@__PURE__*/ $constructor("ZodUndefined", (inst, def) => {
+	$ZodUndefined.init(inst, def);
+	ZodType.init(inst, def);
+	inst._zod.processJSONSchema = (ctx, json, params) => undefinedProcessor(inst, ctx, json, params);
+});
+function _undefined(params) {
+	return /* @__PURE__ */ _undefined$1(ZodUndefined, params);
 }
 const ZodUnknown = /*@__PURE__*/ $constructor("ZodUnknown", (inst, def) => {
 	$ZodUnknown.init(inst, def);
@@ -24231,6 +24196,10 @@ function superRefine(fn, params) {
 function datetime(params) {
 	return /* @__PURE__ */ _isoDateTime(ZodISODateTime, params);
 }
+// node_modules/zod/v4/classic/coerce.js
+function number(params) {
+	return /* @__PURE__ */ _coercedNumber(ZodNumber, params);
+}
 // shared/duration.ts
 const units = {
 	ms: 1,
@@ -24251,18 +24220,524 @@ function milliseconds(text) {
 // shared/names.ts
 /** App: one deployable on a host. Also a file name, an nginx upstream name and part of a supervisor group name. */
 const appName = string().regex(/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/, "1 to 32 of a-z, 0-9 and -, with no - at either end");
-/** Release id: when it was made (UTC) and the commit, or the manifest's digest where there is no commit. */
+/** Release id: when it was made (UTC) and the commit, or a hash of the content if there is no commit. */
 const releaseId = string().regex(/^\d{8}T\d{6}Z-[0-9a-f]{7}$/, "like 20261121T103000Z-3f2c1ab");
-/** Run id: one set of instances of a release. A redeploy starts a second set beside the first, so it has a number. */
+/**
+* Run id: one set of instances of a release. A redeploy starts a second set of the same release, so a run has a number.
+*/
 const runId = string().regex(/^\d{8}T\d{6}Z-[0-9a-f]{7}(?:\.\d{1,6})?$/);
 const digest$1 = string().regex(/^sha256:[0-9a-f]{64}$/);
-/** @param made when the release was made; seconds are the resolution */
+/** @param made when the release was made; its milliseconds are dropped */
 function newReleaseId(made, commitOrDigest) {
 	return `${made.toISOString().replace(/[-:]|\.\d+/g, "")}-${commitOrDigest.slice(0, 7)}`;
 }
-// action/canary-steps.ts
+// shared/audience.ts
+function formatAudience({ host, app, operation }) {
+	return `cutover/v1/${host}/${app}/${formatOperation(operation)}`;
+}
+function formatOperation(operation) {
+	switch (operation.name) {
+		case "deploy": return `deploy/${operation.digest}`;
+		case "activate":
+		case "redeploy": return `${operation.name}/${operation.release}`;
+		case "abort": return `abort/${operation.deployment}`;
+		case "rollback":
+		case "read": return operation.name;
+	}
+}
+const deploymentId = string().regex(/^[A-Za-z0-9_-]{22}$/);
+union([releaseId, literal("live")]);
+/** In the order in which a deployment reaches them; it may leave some out. */
+const deploymentStates = Object.keys({
+	received: "undo",
+	verified: "undo",
+	unpacked: "undo",
+	built: "undo",
+	released: "undo",
+	started: "undo",
+	healthy: "undo",
+	/** The traffic is about to move, and may have moved. */
+	cutting_over: "finish",
+	/** All of the traffic has moved, and the state says so. */
+	cut_over: "finish",
+	drained: "finish",
+	retired: "finish",
+	done: "finish"
+});
+/** Whether a deployment that stands at `state` has reached `wanted`, or has gone past it. */
+function isAtLeast(state, wanted) {
+	return deploymentStates.indexOf(state) >= deploymentStates.indexOf(wanted);
+}
+const reportedStates = deploymentStates.filter((state) => state !== "cutting_over");
+/** What a deployment that has reached `state` reaches next, if it leaves nothing out. */
+function reportedAfter(state) {
+	return reportedStates[reportedStates.indexOf(state) + 1];
+}
+// shared/problem.ts
+/**
+* Why something failed, for a person. `code` is one of shared/errors.ts, kept open so that an older client reads a
+* newer agent.
+*/
+const failure$2 = object({
+	code: string(),
+	detail: string(),
+	unchanged: string().optional(),
+	fix: string().optional(),
+	evidence: array(object({
+		source: string(),
+		text: string()
+	})).optional()
+});
+failure$2.extend({
+	type: string().default("about:blank"),
+	title: string(),
+	status: int()
+});
+/**
+* The error again at the caller's side. A code that this version does not know becomes `internal` and stays in the
+* message.
+*/
+function fromProblem({ code, detail, unchanged, fix, evidence }) {
+	const parts = {
+		...unchanged !== void 0 && { unchanged },
+		...fix !== void 0 && { fix },
+		...evidence !== void 0 && { evidence }
+	};
+	return isErrorCode(code) ? new CutoverError(code, detail, parts) : new CutoverError("internal", `${code}: ${detail}`, parts);
+}
+function isErrorCode(code) {
+	return Object.hasOwn(errorCodes, code);
+}
+// shared/deployment-view.ts
+const reportedState = _enum(reportedStates);
+/** `staged`: healthy, without traffic, and at rest until it is activated, aborted or replaced. */
+const outcome = _enum([
+	"running",
+	"succeeded",
+	"staged",
+	"failed",
+	"aborted"
+]);
+const deploymentKind = _enum([
+	"deploy",
+	"activate",
+	"redeploy",
+	"rollback"
+]);
+/** Who began a deployment: what the token says, or the local operator. */
+const actor = object({
+	subject: string(),
+	repository: string().optional(),
+	run_url: string().optional()
+});
+const phase = object({
+	state: reportedState,
+	took: number$1()
+});
+const deploymentView = object({
+	id: deploymentId,
+	app: appName,
+	kind: deploymentKind,
+	/** Absent until the manifest of a deploy has been read. */
+	release: releaseId.optional(),
+	state: reportedState,
+	outcome,
+	by: actor,
+	started: datetime(),
+	finished: datetime().optional(),
+	/** For an activation: the part of the traffic that the release was given, in percent. */
+	weight: int().optional(),
+	phases: array(phase),
+	/** Requests still open on the old instances when they were stopped. */
+	cut: int().optional(),
+	/** Requests that were open on the old instances when the traffic left them, and that ended by themselves. */
+	drained: int().optional(),
+	failure: failure$2.optional()
+});
+const eventBase = {
+	id: int().min(1),
+	at: datetime()
+};
+/** One line of a deployment's events. `id` counts from 1 without gaps, so that a follower can resume after any. */
+const deploymentEvent = discriminatedUnion("type", [
+	object({
+		...eventBase,
+		type: literal("state"),
+		state: reportedState,
+		took: number$1(),
+		note: string().optional()
+	}),
+	object({
+		...eventBase,
+		type: literal("output"),
+		source: string(),
+		line: string()
+	}),
+	object({
+		...eventBase,
+		type: literal("notice"),
+		message: string()
+	}),
+	object({
+		...eventBase,
+		type: literal("end"),
+		deployment: deploymentView
+	})
+]);
+const accepted = object({
+	deployment: deploymentId,
+	release: releaseId
+});
+const releaseView = object({
+	id: releaseId,
+	state: _enum([
+		"unpacked",
+		"staged",
+		"live",
+		"good",
+		"rolled_back",
+		"failed"
+	]),
+	digest: digest$1,
+	commit: string(),
+	repository: string(),
+	created: datetime(),
+	/** When it first had traffic. */
+	live_at: datetime().optional(),
+	/** It ran its release command, which no rollback undoes. */
+	commanded: boolean().optional(),
+	/** Kept on the host until it is unpinned. */
+	pinned: boolean().optional(),
+	/** It failed during its watch, and there was nothing to go back to. */
+	unwell: boolean().optional()
+});
+const instanceView = object({
+	name: string(),
+	run: runId,
+	/** The process in cutover.yml that it belongs to; absent for a web instance. */
+	process: string().optional(),
+	/** supervisor's own word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED. */
+	state: string(),
+	pid: int().optional(),
+	uptime: number$1().optional(),
+	connections: int(),
+	slots: int()
+});
+/** The site is closed to all visitors except those with these addresses. */
+const maintenanceView = object({
+	since: datetime(),
+	allow: array(string())
+});
+const appView = object({
+	app: appName,
+	live: runId.nullable(),
+	staged: runId.nullable(),
+	/** What part of the traffic the staged run has, in percent. */
+	weight: int().default(0),
+	/** The deployment whose abort removes the staged run. */
+	staged_by: deploymentId.nullable().default(null),
+	/** The previous live run, still up for `keep_warm`, and until when. */
+	warm: object({
+		run: runId,
+		until: datetime()
+	}).nullable(),
+	previous: releaseId.nullable(),
+	urls: array(string()),
+	held: string().optional(),
+	/** Absent while the site is open. */
+	maintenance: maintenanceView.optional(),
+	/** Set if supervisord does not answer, so that nothing is known of the instances' processes. */
+	problem: string().optional(),
+	instances: array(instanceView),
+	releases: array(releaseView),
+	deployment: deploymentView.nullable()
+});
+/** Thousands of files are only compared, so a look at their shape is enough, and they are not copied. */
+const filesView = object({
+	release: releaseId,
+	digest: digest$1,
+	files: custom((value) => Array.isArray(value) && value.every(looksLikeFile))
+});
+function looksLikeFile(value) {
+	return typeof value?.path === "string" && typeof value.sha256 === "string";
+}
+// shared/operator-views.ts
+/**
+* One line of the audit log. `begun` and `ended`: a deployment. `done`: a call that is no deployment. `refused`: a call
+* that changed nothing. A refused caller without a valid token has no name, and what it asked for is unproven.
+*/
+const auditEntry = object({
+	at: datetime(),
+	event: _enum([
+		"begun",
+		"ended",
+		"done",
+		"refused"
+	]),
+	/** A deployment's kind, or another call: abort, maintenance_on, maintenance_off, remove_app, read. */
+	what: string(),
+	app: string(),
+	by: actor.optional(),
+	deployment: string().optional(),
+	release: string().optional(),
+	weight: int().optional(),
+	outcome: outcome.optional(),
+	/** The code of the error with which it ended or was refused. */
+	code: string().optional(),
+	/** Why a token was refused. */
+	reason: string().optional(),
+	/** Milliseconds from the deployment's beginning to its end. */
+	took: number$1().optional(),
+	/** The same as in the call's line in the agent's log. */
+	reference: string().optional()
+});
+/** Answers that only the admin socket gives. `environmentView` contains the app's secrets. */
+const appsView = object({ apps: array(appName) });
+const historyView = object({ entries: array(auditEntry) });
+const logsView = object({ logs: array(object({
+	source: string(),
+	text: string()
+})) });
+const environmentView = object({
+	release: releaseId,
+	directory: string(),
+	env: record(string(), string()),
+	uid: int().optional(),
+	gid: int().optional()
+});
+/** Whom an app trusts. A repository's ids were learnt at `learnt`, or come from the app's settings. */
+const trustView = object({
+	app: appName,
+	trust: array(object({
+		key: string().optional(),
+		github: object({
+			repository: string(),
+			issuer: string(),
+			repository_id: string().optional(),
+			owner_id: string().optional(),
+			learnt: datetime().optional(),
+			environment: string().optional(),
+			ref: string().optional(),
+			any_ref: boolean().optional(),
+			events: array(string()).optional()
+		}).optional(),
+		comment: string().optional(),
+		allow: array(string())
+	}))
+});
+/** What a repair did, in order. `held`: why the app still takes no deployments. */
+const repairView = object({
+	app: appName,
+	done: array(string()),
+	held: string().optional()
+});
+// shared/protocol.ts
+/** How long one call may wait for another deployment of the app, or for a deployment's end. */
+const maxWaitSeconds = 3600;
+/** Asking renews a lease, so it need not be long. It must be short: a caller that stops asking must not keep the app. */
+const maxLeaseSeconds = 300;
+/** Of the instances' logs and of the history, in one answer. */
+const maxLines = 1e4;
+const seconds$1 = number().int().min(0).max(maxWaitSeconds);
+const yesOrNo = _enum(["true", "false"]).transform((text) => text === "true");
+const lines = number().int().min(1).max(maxLines);
+/** `wait`: seconds to wait while another deployment of the app runs. */
+const waiting = strictObject({ wait: seconds$1.default(0) });
+/**
+* Every call of the HTTP interface, for the agent, the Action and the command line. An error is answered with a
+* `problem`.
+*/
+const calls = {
+	health: {
+		method: "GET",
+		path: "/healthz",
+		who: "anyone",
+		answer: object({
+			name: literal("cutover-agent"),
+			version: string(),
+			protocol: int()
+		})
+	},
+	/** For Prometheus. On the network only if agent.yml says so. */
+	metrics: {
+		method: "GET",
+		path: "/metrics",
+		who: "anyone",
+		answer: string()
+	},
+	/**
+	* Brings a bundle. The answer comes when it is verified and unpacked; the same bundle again gets the same deployment.
+	*/
+	deploy: {
+		method: "POST",
+		path: "/v1/apps/:app/releases",
+		who: "token",
+		query: strictObject({
+			...waiting.shape,
+			/** false: stop when the release is healthy, and keep it staged. */
+			activate: yesOrNo.default(true),
+			/** false: another host of the same deploy has run the release command. */
+			release_command: yesOrNo.default(true),
+			/** Seconds for which a staged release keeps the app for its activation, from the last time somebody asked for it. */
+			lease: seconds$1.max(maxLeaseSeconds).default(0),
+			/** The release over which the bundle is thin. */
+			base: releaseId.optional()
+		}),
+		body: "bundle",
+		answer: accepted
+	},
+	/** Gives the traffic to a staged or an earlier release. `weight` in percent: below 100 a staged release is a canary. */
+	activate: {
+		method: "POST",
+		path: "/v1/apps/:app/releases/:release/activate",
+		who: "token",
+		query: waiting,
+		body: strictObject({ weight: int().min(1).max(100).default(100) }),
+		answer: accepted
+	},
+	/** Fresh instances of a release, or of the live one. */
+	redeploy: {
+		method: "POST",
+		path: "/v1/apps/:app/redeploy",
+		who: "token",
+		query: waiting,
+		body: strictObject({ release: releaseId.optional() }),
+		answer: accepted
+	},
+	/**
+	* Goes back to the last good release. `from`: only while that release is live, so that nobody goes back further than
+	* that.
+	*/
+	rollback: {
+		method: "POST",
+		path: "/v1/apps/:app/rollback",
+		who: "token",
+		query: waiting,
+		body: strictObject({ from: releaseId.optional() }),
+		answer: accepted
+	},
+	/** Undoes a deployment that has not cut over, also a staged one. */
+	abort: {
+		method: "POST",
+		path: "/v1/deployments/:id/abort",
+		who: "token",
+		query: strictObject({}),
+		answer: deploymentView
+	},
+	app: {
+		method: "GET",
+		path: "/v1/apps/:app",
+		who: "token",
+		answer: appView
+	},
+	/** `:release` may be `live`. */
+	files: {
+		method: "GET",
+		path: "/v1/apps/:app/releases/:release/files",
+		who: "token",
+		answer: filesView
+	},
+	/** A deployment's id cannot be guessed. `wait`: seconds to wait until it is at rest. */
+	deployment: {
+		method: "GET",
+		path: "/v1/deployments/:id",
+		who: "anyone",
+		query: waiting,
+		answer: deploymentView
+	},
+	/** From the first event, or from the one after `after`; ends after the event `end`. */
+	events: {
+		method: "GET",
+		path: "/v1/deployments/:id/events",
+		who: "anyone",
+		query: strictObject({ after: number().int().min(0).optional() }),
+		answer: deploymentEvent,
+		stream: true
+	},
+	apps: {
+		method: "GET",
+		path: "/v1/apps",
+		who: "operator",
+		answer: appsView
+	},
+	removeApp: {
+		method: "DELETE",
+		path: "/v1/apps/:app",
+		who: "operator",
+		answer: _undefined()
+	},
+	repair: {
+		method: "POST",
+		path: "/v1/apps/:app/repair",
+		who: "operator",
+		answer: repairView
+	},
+	pin: {
+		method: "PUT",
+		path: "/v1/apps/:app/releases/:release/pin",
+		who: "operator",
+		answer: releaseView
+	},
+	unpin: {
+		method: "DELETE",
+		path: "/v1/apps/:app/releases/:release/pin",
+		who: "operator",
+		answer: releaseView
+	},
+	/** Closes the site to all visitors except those with these addresses. */
+	closeSite: {
+		method: "PUT",
+		path: "/v1/apps/:app/maintenance",
+		who: "operator",
+		body: strictObject({ allow: array(string().max(64)).max(256).default([]) }),
+		answer: maintenanceView
+	},
+	openSite: {
+		method: "DELETE",
+		path: "/v1/apps/:app/maintenance",
+		who: "operator",
+		answer: _undefined()
+	},
+	trust: {
+		method: "GET",
+		path: "/v1/apps/:app/trust",
+		who: "operator",
+		answer: trustView
+	},
+	/** Holds the app's secrets. */
+	environment: {
+		method: "GET",
+		path: "/v1/apps/:app/environment",
+		who: "operator",
+		answer: environmentView
+	},
+	/** The last lines of the live run's instances, or of another run's. */
+	logs: {
+		method: "GET",
+		path: "/v1/apps/:app/logs",
+		who: "operator",
+		query: strictObject({
+			lines: lines.default(100),
+			run: runId.optional()
+		}),
+		answer: logsView
+	},
+	/** The last `limit` lines of the audit log. */
+	history: {
+		method: "GET",
+		path: "/v1/history",
+		who: "operator",
+		query: strictObject({
+			app: appName.optional(),
+			since: datetime().optional(),
+			limit: lines.default(200)
+		}),
+		answer: historyView
+	}
+};
+// action/hosts/canary-steps.ts
 const step = /^(\d{1,3})(?:@(\d{1,6}(?:ms|s|m|h|d)))?$/;
-/** `5@2m, 25@5m, 100`: rising weights, each with the time for which it stays; 100 ends it. Empty for none. */
+/** `5@2m, 25@5m, 100`: rising weights, each with the time for which it holds; 100 ends it. Empty for no canary. */
 const canarySteps = string().transform((text, context) => {
 	const parts = text.split(",").map((part) => part.trim());
 	if (text === "") return [];
@@ -24276,7 +24751,7 @@ const canarySteps = string().transform((text, context) => {
 	const steps = [];
 	for (const part of parts) {
 		const [, weight, hold] = step.exec(part) ?? [];
-		if (weight === void 0) return fault(`${JSON.stringify(part)} is no step; write them as 5@2m, 25@5m, 100`);
+		if (weight === void 0) return fault(`${JSON.stringify(part)} is not a step; write steps as 5@2m, 25@5m, 100`);
 		steps.push({
 			weight: Number(weight),
 			holdMs: hold === void 0 ? 0 : milliseconds(hold)
@@ -24284,7 +24759,7 @@ const canarySteps = string().transform((text, context) => {
 	}
 	const wrong = steps.find(({ weight }) => weight < 1 || weight > 100);
 	if (wrong !== void 0) return fault(`a weight is 1 to 100 percent, not ${wrong.weight}`);
-	if (steps.some(({ weight }, index) => weight <= (steps[index - 1]?.weight ?? 0))) return fault("each step must have more of the traffic than the one before");
+	if (steps.some(({ weight }, index) => weight <= (steps[index - 1]?.weight ?? 0))) return fault("each step must have more of the traffic than the previous one");
 	if (steps.at(-1)?.weight !== 100) return fault("the last step must be 100");
 	return steps;
 });
@@ -24296,7 +24771,7 @@ const commands = [
 	"redeploy",
 	"rollback"
 ];
-/** Every input of action.yml, by its name there, with the default that stands there. */
+/** Every input of action.yml, with its name and default there. */
 const inputDefaults = {
 	hosts: "",
 	config: "cutover.yml",
@@ -24324,17 +24799,16 @@ const host = string().transform((line, context) => {
 });
 function hostFault(line) {
 	const url = URL.parse(line);
-	if (url === null || !/^https?:\/\//i.test(line)) return "is no address of an agent; write it as https://web1.example.com:7070";
-	if (url.username !== "" || url.password !== "") return "must not hold a user name or password";
+	if (url === null || !/^https?:\/\//i.test(line)) return "is not the address of an agent; write it as https://web1.example.com:7070";
+	if (url.username !== "" || url.password !== "") return "must not contain a user name or password";
 	if (url.search !== "" || url.hash !== "") return "must end after the port or the path";
 }
-/** Inputs reach an error message; whoever put a password into an address must not find it in the log. */
+/** Inputs get into error messages. A password in an address must not get into the log. */
 function quoted(text) {
 	return JSON.stringify(text.replace(/\/\/[^/@]*@/, "//***@"));
 }
 const release = string().refine((text) => text === "" || releaseId.safeParse(text).success, { error: "is not a release id; they look like 20261121T103000Z-3f2c1ab" }).transform((text) => text === "" ? void 0 : text);
-/** What an agent takes. */
-const longestWaitMs = 36e5;
+const longestWaitMs = maxWaitSeconds * 1e3;
 const limit = duration.transform(milliseconds);
 const trueOrFalse = _enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true");
 const schema = object({
@@ -24361,7 +24835,7 @@ const schema = object({
 	const names = value.hosts.map((url) => url.host);
 	const packs = value.command === "deploy" || value.command === "stage";
 	if (names.length === 0 && !value["dry-run"]) issue("hosts", "must name at least one agent");
-	for (const name of new Set(names.filter((each, index) => names.indexOf(each) !== index))) issue("hosts", `${name} stands twice`);
+	for (const name of new Set(names.filter((each, index) => names.indexOf(each) !== index))) issue("hosts", `${name} is named twice`);
 	if (value.command === "activate" && value.release === void 0) issue("release", "is required for the command activate");
 	if (value.release !== void 0 && value.command !== "activate" && value.command !== "redeploy") issue("release", `is not taken by the command ${value.command}`);
 	if (value.weight !== 100 && value.command !== "activate") issue("weight", `is not taken by the command ${value.command}; for a deploy in steps use canary`);
@@ -24371,8 +24845,9 @@ const schema = object({
 	if (value["dry-run"] && !packs) issue("dry-run", `does nothing for the command ${value.command}`);
 });
 /**
-* Reads the inputs as the runner passes them (`INPUT_<NAME>` in the environment, absent or empty means the default).
-* @throws CutoverError input_invalid, naming every wrong input
+* Reads the inputs as the runner passes them: `INPUT_<NAME>` in the environment; absent or empty means the default. Not
+* with core.getInput, which reads the process's own environment only, stops at the first fault and knows no defaults.
+* @throws CutoverError input_invalid, which names every wrong input
 */
 function readInputs(env) {
 	const texts = Object.entries(inputDefaults).map(([name, fallback]) => {
@@ -24405,7 +24880,7 @@ function refusal(error) {
 		fix: "Correct `with:` of this step. The inputs are described in action.yml."
 	});
 }
-// action/job-report.ts
+// action/report/job-report.ts
 function newJobReport(command, started) {
 	return {
 		command,
@@ -24544,9 +25019,9 @@ function prettyMilliseconds(milliseconds, options) {
 	const output = result.length === 0 ? "0" + (options.verbose ? " milliseconds" : "ms") : result.join(separator);
 	return /[1-9]/v.test(output) ? sign + output : output;
 }
-// action/log.ts
+// action/runner/log.ts
 const longestLine = 4e3;
-/** Text as one line of a log: no escape sequences, no control characters (a carriage return would start a line). */
+/** Makes text one line of a log, without escape sequences and control characters: a carriage return would start a line. */
 function cleanLine(text) {
 	const clean = text.replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|.)/g, "").replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/g, "");
 	return clean.length > longestLine ? `${clean.slice(0, longestLine)} [...]` : clean;
@@ -24554,13 +25029,13 @@ function cleanLine(text) {
 function cleanLines(text) {
 	return text.split(/\r\n|[\n\r\u0085\u2028\u2029]/).map(cleanLine);
 }
-/** The runner takes commands at the start of a line after `::`, and anywhere in it after `##[`. */
+/** The runner obeys commands after `::` at the start of a line, and after `##[` anywhere in it. */
 function mayBeCommand(line) {
 	return line.includes("::") || line.includes("##[");
 }
 /**
-* The step's log. Text that is not our own is printed while the runner's commands are stopped; each command of ours
-* (group, annotation, mask) starts them again first, so that the two can be mixed freely.
+* The step's log. While it prints text from elsewhere, the runner's commands are stopped. Each command of our own
+* (group, annotation, mask) starts them again first, so the two can be mixed freely.
 */
 var Log = class {
 	#console;
@@ -24580,7 +25055,7 @@ var Log = class {
 		this.#stopCommands();
 		for (const line of cleanLines(text)) this.#console.info(line);
 	}
-	/** Groups do not nest: one that is open is ended. */
+	/** Groups do not nest: an open one is ended first. */
 	startGroup(title) {
 		this.endGroup();
 		this.#console.startGroup(cleanLine(title));
@@ -24610,7 +25085,7 @@ var Log = class {
 		this.#stopped = void 0;
 	}
 };
-// action/summary.ts
+// action/report/summary.ts
 /** GitHub refuses a summary of more than 1 MiB, and other steps of the job share it with us. */
 const budget = 524288;
 const longestEvidence = 16384;
@@ -24625,7 +25100,7 @@ const outcomeNames = {
 	rolled_back: "rolled back"
 };
 /**
-* The job summary, as Markdown with HTML in it. All that did not come from this file is escaped, and no HTML holds an
+* The job summary, as Markdown with HTML in it. All text from elsewhere is escaped, and no HTML contains an
 * empty line, after which Markdown would begin again.
 */
 function renderSummary(report) {
@@ -24738,7 +25213,7 @@ function short(text) {
 	const line = cleanLines(text).join(" ");
 	return line.length > 500 ? `${line.slice(0, 500)} [...]` : line;
 }
-/** Also what Markdown and GitHub would make of a text: links, mentions, emphasis. */
+/** Also escapes what Markdown and GitHub would interpret: links, mentions, emphasis. */
 function escapeHtml(text) {
 	return cleanLine(text.replace(/[\r\n]+/g, " ")).replace(/[&<>"'`*_~[\]\\|@#:]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
@@ -24746,10 +25221,10 @@ function escapeHtml(text) {
 function escapeMermaid(text) {
 	return text.replace(/[^A-Za-z0-9 ._()-]+/g, " ").replace(/\s+/g, " ").trim().slice(0, 100) || "-";
 }
-// action/report.ts
-/** Ten annotations of a kind are shown for a step; GitHub drops the rest. */
+// action/report/publish.ts
+/** GitHub shows ten annotations of a kind for a step and drops the rest. */
 const annotationsShown = 10;
-/** Writes outputs, annotations and summary, of a job that went well and of one that did not. */
+/** Writes the outputs, the last lines of the log and the summary, whether the job succeeded or failed. */
 async function publish(report, log, to) {
 	setOutputs(report, to);
 	for (const host of report.hosts) closingLines(host, log);
@@ -24770,11 +25245,11 @@ function setOutputs({ release, digest, bundle, url, hosts }, to) {
 	for (const [name, value] of Object.entries(outputs)) to.setOutput(name, value ?? "");
 	to.setOutput("result", JSON.stringify(resultByHost(hosts)));
 }
-/** One annotation for each host that failed, with cause and fix; what backs it is in the log. */
+/** One annotation for each failed host, with cause and fix. The evidence is in the log. */
 function annotateFailures(report, log) {
 	for (const { host, failure } of failedHosts(report).slice(0, annotationsShown)) if (failure !== void 0) log.annotate(`${host}: ${failure.code}`, sentences(failure));
 }
-/** Hosts that have an annotation of their own, so that the job needs none beside. */
+/** Hosts that have an annotation of their own, so that the job needs no other. */
 function failedHosts({ hosts }) {
 	return hosts.filter(({ failure }) => failure !== void 0);
 }
@@ -24805,95 +25280,174 @@ function sentences({ message, unchanged, fix }) {
 		fix
 	].filter((line) => line !== void 0).join("\n");
 }
-// action/cache.ts
-/** What is built once and used by later runs: below the project, so that actions/cache can carry it between jobs. */
-const cacheDirectory = ".cutover";
-const marker = ".complete";
+// action/job.ts
+/** Does one step of the Action itself: a group in the log, and a time in the report. */
+async function inPhase({ effects, report }, name, work) {
+	const { log, now } = effects;
+	const start = now();
+	log.startGroup(name);
+	try {
+		return await work();
+	} finally {
+		const took = now() - start;
+		report.phases.push({
+			name,
+			start,
+			took
+		});
+		log.line(`${name} took ${prettyMilliseconds(took)}`);
+		log.endGroup();
+	}
+}
+// shared/command.ts
+/** The words of a command: a text is split as a shell would split it, but no shell runs. A list is taken as it is. */
+function argv(command) {
+	return typeof command === "string" ? parseArgsStringToArgv(command) : command;
+}
+// shared/find-program.ts
 /**
-* The directory with this key, built unless an earlier run has completed it. A build that was interrupted has no
-* marker, and is built again from nothing.
+* The file of a program, found as a shell finds it.
+* @param path the value of PATH
+* @param cwd what relative places start from; without it they do not count
+* @returns undefined if no such file may be executed
 */
-async function cached(directory, reuse, build) {
-	if (reuse && existsSync(join(directory, marker))) return { reused: true };
-	await rm(directory, {
-		recursive: true,
-		force: true
-	});
-	await mkdir(directory, { recursive: true });
-	await build(directory);
-	await writeFile(join(directory, marker), "");
-	return { reused: false };
+function findProgram(name, path, cwd) {
+	return (name.includes("/") ? [name] : path.split(":").map((folder) => `${folder === "" ? "." : folder}/${name}`)).filter((place) => place.startsWith("/") || cwd !== void 0).map((place) => resolve(cwd ?? "/", place)).find(isExecutable);
 }
-/** A directory in a repository must not be committed by accident. */
-async function hideFromGit(project) {
-	const directory = join(project, cacheDirectory);
-	await mkdir(directory, { recursive: true });
-	const file = join(directory, ".gitignore");
-	if (await readFile(file, "utf8").catch(() => "") !== "*\n") await writeFile(file, "*\n");
+function isExecutable(file) {
+	try {
+		accessSync(file, constants$2.X_OK);
+		return statSync(file).isFile();
+	} catch {
+		return false;
+	}
 }
-// action/build-venv.ts
+// shared/lines.ts
 /**
-* An environment with the vendored wheels, for the commands that collect static files. It has no pip of its own (making
-* one takes seconds): the interpreter's pip installs into it.
-* @returns its `bin` directory @throws CutoverError wheels_failed
+* Makes lines of bytes as they come. A carriage return ends a line too: progress bars have no other end. Without a
+* limit a line may have any length.
 */
-async function buildVenv(config, wheels, interpreter, context) {
-	const site = config.python.system_site_packages;
-	const folder = join(context.directory, cacheDirectory, "venv", `${wheels.key}${site ? "-site" : ""}`);
-	await cached(folder, wheels.reused, async (into) => {
-		const options = ["--without-pip", ...site ? ["--system-site-packages"] : []];
-		await run$1([
-			interpreter.program,
-			"-m",
-			"venv",
-			...options,
-			into
-		], context);
-		await run$1(installCommand(interpreter, join(into, "bin", "python"), wheels), context);
-	});
-	return join(folder, "bin");
+var LineSplitter = class {
+	#onLine;
+	#limit;
+	#decoder = new StringDecoder$1("utf8");
+	#line = "";
+	#cut = false;
+	#afterReturn = false;
+	constructor(onLine, limit) {
+		this.#onLine = onLine;
+		this.#limit = limit;
+	}
+	write(bytes) {
+		this.#add(this.#decoder.write(bytes));
+	}
+	/** Gives out a last line without a newline. */
+	end() {
+		this.#add(this.#decoder.end());
+		if (this.#line !== "") this.#finish();
+	}
+	#add(text) {
+		if (text === "") return;
+		const whole = this.#afterReturn && text.startsWith("\n") ? text.slice(1) : text;
+		this.#afterReturn = text.endsWith("\r");
+		const parts = whole.split(/\r\n|\r|\n/);
+		for (const [index, part] of parts.entries()) {
+			if (index > 0) this.#finish();
+			this.#append(part);
+		}
+	}
+	#append(text) {
+		const { longest, tooLong } = this.#limit ?? {
+			longest: Number.POSITIVE_INFINITY,
+			tooLong: "refuse"
+		};
+		const room = longest - this.#line.length;
+		if (text.length > room && tooLong === "refuse") throw new RangeError(`a line of more than ${longest} characters`);
+		this.#line += text.slice(0, room);
+		this.#cut ||= text.length > room;
+	}
+	#finish() {
+		const line = this.#cut ? `${this.#line}…` : this.#line;
+		this.#line = "";
+		this.#cut = false;
+		this.#onLine(line);
+	}
+};
+/** The lines of a stream as they come. @throws what the stream throws, without the line that it broke off */
+async function* linesOf(stream) {
+	const whole = [];
+	const splitter = new LineSplitter((line) => whole.push(line));
+	for await (const bytes of stream) {
+		splitter.write(bytes);
+		yield* whole.splice(0);
+	}
+	splitter.end();
+	yield* whole;
 }
-function installCommand(interpreter, python, wheels) {
-	const pip = [
-		interpreter.program,
-		"-m",
-		"pip",
-		"--python",
-		python,
-		"install"
-	];
-	const options = [
-		"--no-index",
-		"--no-deps",
-		"--quiet"
-	];
-	return [
-		...pip,
-		...options,
-		...wheels.files.map(({ source }) => source)
-	];
+// shared/mask.ts
+/** Takes name and password out of addresses, as pip and git print them. A name without a password may be a token. */
+const maskUrls = (text) => text.replace(/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@'"]+@/gi, "$1***@");
+// action/runner/exec.ts
+/**
+* Runs a program without a shell, in a process group of its own, so that an abort also ends the children that pip or a
+* build started. @actions/exec cannot do that: it takes no signal and does not give out the process. It runs git, which
+* needs neither.
+*/
+const execute = async ({ argv, cwd, env, onLine, signal }) => {
+	signal.throwIfAborted();
+	const [program, ...args] = argv;
+	const child = spawn(program ?? "", args, {
+		cwd,
+		env,
+		detached: true,
+		stdio: [
+			"ignore",
+			"pipe",
+			"pipe"
+		]
+	});
+	const stop = () => killGroup(child.pid);
+	signal.addEventListener("abort", stop, { once: true });
+	const stdout = [];
+	let output = "";
+	const keep = (said) => {
+		const line = maskUrls(said);
+		output = `${output}${line}\n`.slice(-65536);
+		onLine?.(line);
+	};
+	const lines = [readLines(child.stdout, (line) => {
+		stdout.push(line);
+		keep(line);
+	}), readLines(child.stderr, keep)];
+	try {
+		const code = await new Promise((resolve, reject) => {
+			child.once("error", reject);
+			child.once("close", (exit) => resolve(exit ?? 1));
+		});
+		await Promise.all(lines);
+		signal.throwIfAborted();
+		return {
+			code,
+			stdout: stdout.join("\n"),
+			output
+		};
+	} finally {
+		signal.removeEventListener("abort", stop);
+	}
+};
+async function readLines(stream, each) {
+	for await (const line of linesOf(stream)) each(line);
 }
-async function run$1(argv, { directory, env, exec, onLine, signal }) {
-	const { code, output } = await exec({
-		argv,
-		cwd: directory,
-		env: {
-			...childEnvironment(env),
-			PIP_DISABLE_PIP_VERSION_CHECK: "1",
-			PIP_NO_INPUT: "1"
-		},
-		onLine,
-		signal
-	});
-	if (code === 0) return;
-	throw new CutoverError("wheels_failed", "The environment for collecting static files could not be built.", {
-		unchanged: "Nothing was sent.",
-		fix: "Read the message below. It takes Python's venv module and pip 22.3 or later: actions/setup-python has both.",
-		evidence: [{
-			source: argv.slice(1, 3).join(" "),
-			text: output
-		}]
-	});
+function killGroup(pid) {
+	if (pid === void 0) return;
+	try {
+		process.kill(-pid, "SIGKILL");
+	} catch {}
+}
+/** The environment for pip and the project's commands: without the inputs of this step and the tokens of the job. */
+function childEnvironment(env) {
+	const hidden = /^(?:INPUT_|ACTIONS_ID_TOKEN_REQUEST_|ACTIONS_RUNTIME_TOKEN$)/;
+	return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));
 }
 // shared/config-values.ts
 /** The kinds of value that cutover.yml and the host's files are made of, each with the one grammar that it has everywhere. */
@@ -25018,6 +25572,414 @@ function placeholderFaults(command, bind) {
 		path: ["command"],
 		message: `must contain {${wanted}}, ${bind === "socket" ? "the path" : "the port"} that the instance listens on`
 	}];
+}
+// shared/project-clues.ts
+/** The names of the requirements, in lower case; undefined if the project has no such file. */
+function requirementNames(files, file) {
+	const names = /* @__PURE__ */ new Set();
+	const seen = /* @__PURE__ */ new Set();
+	const read = (path) => {
+		if (seen.has(path)) return;
+		seen.add(path);
+		for (const line of (files.read(path) ?? "").split("\n")) {
+			const included = /^\s*(?:-r|--requirement)[\s=]*([^\s#]+)/.exec(line)?.[1];
+			if (included !== void 0) read(joined(folderOf(path), included));
+			const name = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)/.exec(line)?.[1];
+			if (name !== void 0) names.add(normal(name));
+		}
+	};
+	const pyproject = files.read("pyproject.toml");
+	const dependencies = /^dependencies\s*=\s*\[([\s\S]*?)\][ \t]*$/m.exec(pyproject ?? "")?.[1];
+	for (const [, name = ""] of (dependencies ?? "").matchAll(/["']\s*([A-Za-z0-9][A-Za-z0-9._-]*)/g)) names.add(normal(name));
+	if (files.exists(file)) read(file);
+	else if (dependencies === void 0) return void 0;
+	return names;
+}
+/** The WSGI and ASGI applications of a Django project, by its settings or by the files that startproject makes. */
+function djangoApplications(files) {
+	const manage = files.read("manage.py");
+	if (manage === void 0 || !/django/i.test(manage)) return void 0;
+	const settings = /DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']/.exec(manage)?.[1];
+	const find = (kind) => djangoApplication(files, settings, kind);
+	const [wsgi, asgi] = [find("wsgi"), find("asgi")];
+	return {
+		...wsgi && { wsgi },
+		...asgi && { asgi }
+	};
+}
+function djangoApplication(files, settings, kind) {
+	for (const file of settings === void 0 ? [] : settingsFiles(settings)) {
+		const [, module, attribute] = new RegExp(`^${kind.toUpperCase()}_APPLICATION\\s*=\\s*["']([\\w.]+)\\.(\\w+)["']`, "m").exec(files.read(file) ?? "") ?? [];
+		if (module !== void 0) return {
+			app: `${module}:${attribute}`,
+			file
+		};
+	}
+	const file = [settings?.split(".")[0], ...files.folders()].filter((name) => name !== void 0).map((name) => `${name}/${kind}.py`).find((path) => files.exists(path));
+	return file === void 0 ? void 0 : {
+		app: `${moduleOf(file)}:application`,
+		file
+	};
+}
+/** A module, or a package whose settings are split. */
+function settingsFiles(module) {
+	const path = module.replaceAll(".", "/");
+	const split = path.replace(/[^/]+$/, "base");
+	return [
+		`${path}.py`,
+		`${path}/__init__.py`,
+		`${path}/base.py`,
+		`${split}.py`
+	];
+}
+const scripts = [
+	"app.py",
+	"main.py",
+	"server.py",
+	"wsgi.py",
+	"asgi.py"
+];
+const strangers = /* @__PURE__ */ new Set([
+	"test",
+	"tests",
+	"docs",
+	"doc",
+	"example",
+	"examples",
+	"scripts",
+	"venv",
+	"node_modules"
+]);
+/** Files that may hold an application: those names at the top, or else one folder below. */
+function scriptsOf(files) {
+	const inside = files.folders().filter((folder) => !strangers.has(folder) && !folder.startsWith(".")).flatMap((folder) => scripts.map((name) => `${folder}/${name}`));
+	return [scripts, inside].map((paths) => paths.filter((path) => files.exists(path)));
+}
+const imports = [
+	["tornado", /^\s*(?:import tornado\.(?:web|httpserver)|from tornado(?:\.web)? import |from tornado\.httpserver )/m],
+	["aiohttp", /^\s*(?:from aiohttp import .*\bweb\b|import aiohttp\.web|from aiohttp\.web import )/m],
+	["fastapi", /^\s*(?:from fastapi import|import fastapi)\b/m],
+	["starlette", /^\s*from starlette\.applications import\b/m],
+	["flask", /^\s*(?:from flask import|import flask)\b/m]
+];
+/** Which framework a file's application belongs to, judged by its imports. */
+function frameworkOf(text) {
+	return imports.find(([, pattern]) => pattern.test(text))?.[0];
+}
+/** The name of the object that the top of a file makes of one of these classes, or of the function that makes it. */
+function madeIn(text, classes) {
+	const made = new RegExp(`^(\\w+)(?:\\s*:[^=\\n]+)?\\s*=\\s*(?:[\\w.]+\\.)?(?:${classes.join("|")})\\(`, "m").exec(text)?.[1];
+	if (made !== void 0) return {
+		name: made,
+		called: false
+	};
+	const factory = /^(?:async )?def ((?:make|create|init|build|get)_?(?:app|application))\(/m.exec(text)?.[1];
+	return factory === void 0 ? void 0 : {
+		name: factory,
+		called: true
+	};
+}
+function moduleOf(file) {
+	return file.replace(/\.py$/, "").replaceAll("/", ".");
+}
+function normal(name) {
+	return name.toLowerCase().replace(/[._-]+/g, "-");
+}
+function folderOf(path) {
+	return path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";
+}
+function joined(folder, path) {
+	const parts = [];
+	for (const part of `${folder}${path}`.split("/")) if (part === "..") parts.pop();
+	else if (part !== "." && part !== "") parts.push(part);
+	return parts.join("/");
+}
+// shared/detect-kind.ts
+/** What serves a project, as far as its files show it. Pure: it reads only the files that it is given. */
+function detectKind(files, given = {}, options = {}) {
+	const requirements = options.requirements ?? "requirements.txt";
+	const clues = {
+		files,
+		names: requirementNames(files, requirements),
+		requirements,
+		systemPackages: options.systemPackages ?? false
+	};
+	const candidates = (given.command === void 0 ? ofProject(clues, given) : [ofCommand(clues, given.command)]).filter(({ kind }) => given.kind === void 0 || kind === given.kind);
+	const [first, ...others] = distinct(candidates);
+	if (first === void 0 || others.length > 0) return {
+		found: false,
+		candidates: distinct(candidates),
+		looked: lookedFor(clues)
+	};
+	const { why, ...server } = first;
+	return {
+		found: true,
+		server,
+		why
+	};
+}
+function ofProject(clues, given) {
+	const found = [...ofDjango(clues), ...clues.files.exists("manage.py") ? [] : ofScripts(clues, given)];
+	const { app } = given;
+	if (app === void 0) return found;
+	return (found.length > 0 ? found : servers(clues, [
+		"gunicorn",
+		"uwsgi",
+		"uvicorn"
+	])).filter(({ kind }) => kind !== "tornado").map(({ kind, why }) => ({
+		kind,
+		app,
+		why
+	}));
+}
+function ofCommand({ files }, command) {
+	const script = argv(command).find((word) => word.endsWith(".py"));
+	const framework = script === void 0 ? void 0 : frameworkOf(files.read(script) ?? "");
+	if (framework === "tornado" || framework === "aiohttp") return {
+		kind: framework,
+		why: [`${script} imports ${framework}`]
+	};
+	return {
+		kind: "command",
+		why: ["there is a server.command"]
+	};
+}
+function ofDjango(clues) {
+	const django = djangoApplications(clues.files);
+	if (django === void 0) return [];
+	const { wsgi, asgi } = django;
+	return servers(clues, [
+		"gunicorn",
+		"uwsgi",
+		"uvicorn"
+	]).flatMap(({ kind, why, app: named }) => {
+		const application = kind === "uvicorn" ? asgi : wsgi;
+		const app = named ?? application?.app;
+		if (app === void 0) return [];
+		return [{
+			kind,
+			app,
+			why: [
+				"manage.py is Django's",
+				...application ? [application.file] : [],
+				...why
+			]
+		}];
+	});
+}
+/** Which of these servers the project brings: by a file of its own, or by its requirements. */
+function servers({ files, names, requirements, systemPackages }, kinds) {
+	const ini = kinds.includes("uwsgi") ? ["uwsgi.ini", "uWSGI.ini"].find((file) => files.exists(file)) : void 0;
+	if (ini !== void 0) {
+		const app = /^\s*(?:module|wsgi)\s*=\s*([\w.]+:\w+)\s*$/m.exec(files.read(ini) ?? "")?.[1];
+		return [{
+			kind: "uwsgi",
+			...app !== void 0 && { app },
+			why: [`there is ${ini}`]
+		}];
+	}
+	const named = kinds.filter((kind) => names?.has(kind) || kind === "uwsgi" && names?.has("pyuwsgi"));
+	if (named.length > 0) return named.map((kind) => ({
+		kind,
+		why: [`${requirements} has ${kind}`]
+	}));
+	const [usual] = kinds;
+	if (usual === void 0 || names !== void 0 && !systemPackages) return [];
+	return [{
+		kind: usual,
+		why: ["no requirements name a server"]
+	}];
+}
+/** The top of the project comes before its folders, and wsgi.py and asgi.py come before what they import. */
+function ofScripts(clues, { bind }) {
+	for (const scripts of scriptsOf(clues.files)) {
+		const texts = scripts.map((file) => ({
+			file,
+			text: clues.files.read(file) ?? ""
+		}));
+		const gateways = texts.flatMap((script) => ofGateway(clues, script));
+		const found = gateways.length > 0 ? gateways : texts.flatMap((script) => ofFramework(clues, script, bind));
+		if (found.length > 0) return found;
+	}
+	return [];
+}
+function ofFramework(clues, { file, text }, bind) {
+	const framework = frameworkOf(text);
+	const why = [`${file} imports ${framework}`];
+	switch (framework) {
+		case void 0: return [];
+		case "tornado":
+		case "aiohttp": {
+			const listens = commandOf(file, text, bind);
+			if (listens !== void 0) {
+				const { option, ...rest } = listens;
+				return [{
+					kind: framework,
+					...rest,
+					why: [...why, `it takes ${option}`]
+				}];
+			}
+			const made = framework === "aiohttp" ? madeIn(text, ["Application"]) : void 0;
+			return made === void 0 ? [] : [{
+				kind: framework,
+				app: `${moduleOf(file)}:${made.name}`,
+				why
+			}];
+		}
+		case "fastapi":
+		case "starlette": {
+			const made = madeIn(text, ["FastAPI", "Starlette"]);
+			if (made === void 0 || made.called) return [];
+			return [{
+				kind: "uvicorn",
+				app: `${moduleOf(file)}:${made.name}`,
+				why
+			}];
+		}
+		case "flask": {
+			const made = madeIn(text, ["Flask"]);
+			if (made === void 0) return [];
+			const app = `${moduleOf(file)}:${made.name}${made.called ? "()" : ""}`;
+			return servers(clues, ["gunicorn", "uwsgi"]).map((server) => ({
+				...server,
+				app,
+				why: [...why, ...server.why]
+			}));
+		}
+	}
+}
+/** wsgi.py and asgi.py, of any framework. */
+function ofGateway(clues, { file, text }) {
+	const kind = /(?:^|\/)(wsgi|asgi)\.py$/.exec(file)?.[1];
+	const name = /^(application|app)\s*=/m.exec(text)?.[1] ?? /^from .* import (?:.*\b)?(application|app)\b/m.exec(text)?.[1];
+	if (kind === void 0 || name === void 0) return [];
+	const app = `${moduleOf(file)}:${name}`;
+	return servers(clues, kind === "wsgi" ? ["gunicorn", "uwsgi"] : ["uvicorn"]).map((server) => ({
+		...server,
+		app: server.app ?? app,
+		why: [file, ...server.why]
+	}));
+}
+/** How a script that listens by itself gets its address: by the option that it reads. */
+function commandOf(file, text, bind) {
+	const takes = (option) => text.includes(`"--${option}"`) || text.includes(`'--${option}'`) || new RegExp(`define\\(\\s*["']${option}["']`).test(text);
+	const socket = [
+		"path",
+		"socket",
+		"unix-socket",
+		"uds"
+	].find(takes);
+	if (socket !== void 0 && bind !== "port") return {
+		command: `python ${file} --${socket}={socket}`,
+		option: `--${socket}`
+	};
+	if (!takes("port") || bind === "socket") return void 0;
+	return {
+		command: `python ${file} --port={port}`,
+		option: "--port",
+		bind: "port"
+	};
+}
+function distinct(candidates) {
+	const key = ({ kind, app, command }) => JSON.stringify([
+		kind,
+		app,
+		command
+	]);
+	return candidates.filter((one, index) => candidates.findIndex((other) => key(other) === key(one)) === index);
+}
+function lookedFor({ requirements, names }) {
+	return [
+		"manage.py with the WSGI or ASGI application of its settings",
+		"app.py, main.py, server.py, wsgi.py and asgi.py, here and one folder below, with Flask, FastAPI, Starlette, Tornado or aiohttp",
+		names === void 0 ? `${requirements}, which is not there` : `gunicorn, uwsgi or uvicorn in ${requirements}`,
+		"uwsgi.ini"
+	];
+}
+// shared/complete-server.ts
+/**
+* Looks for `server.kind` and the application if cutover.yml leaves them out. Other faults of the file do not matter
+* here.
+*/
+function completeServer(value, files) {
+	if (!isMap$1(value)) return { value };
+	const { server = {}, python } = value;
+	if (!isMap$1(server)) return { value };
+	const given = givenServer(server);
+	const complete = given.kind !== void 0 && (given.app !== void 0 || given.command !== void 0);
+	const wrong = Object.keys(given).length < [
+		"kind",
+		"app",
+		"command",
+		"bind"
+	].filter((key) => key in server).length;
+	if (complete || wrong) return { value };
+	const { requirements, system_site_packages: system } = isMap$1(python) ? python : {};
+	const detection = detectKind(files, given, {
+		...typeof requirements === "string" && { requirements },
+		systemPackages: system === true
+	});
+	if (!detection.found) return given.kind === void 0 ? {
+		value,
+		detection
+	} : { value };
+	return {
+		value: {
+			...value,
+			server: {
+				...detection.server,
+				...server
+			}
+		},
+		detection
+	};
+}
+/** One line about what was found, and why. */
+function describeDetection({ server, why }) {
+	const { kind, app, command, bind } = server;
+	return `cutover.yml leaves its server open; found ${[
+		`kind: ${kind}`,
+		app && `app: ${app}`,
+		command && `command: ${command}`,
+		bind && `bind: ${bind}`
+	].filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
+}
+function kindUnknown(file, { candidates, looked }) {
+	const several = candidates.map(describeCandidate);
+	const message = several.length === 0 ? `${file} names no server.kind, and the project does not tell it. Looked for: ${looked.join("; ")}.` : `${file} names no server.kind, and the project tells more than one: ${several.join("; ")}.`;
+	const [first] = candidates;
+	return new CutoverError("kind_unknown", message, {
+		unchanged: "Nothing was sent.",
+		fix: `Write it into ${file}, such as: server: { ${line(first ?? {
+			kind: "gunicorn",
+			app: "shop.wsgi:application"
+		})} }. The kinds are ${serverKinds.join(", ")}.`
+	});
+}
+function describeCandidate({ why, ...server }) {
+	return `${line(server)} (${why.join(", ")})`;
+}
+function line({ kind, app, command, bind }) {
+	const parts = [`kind: ${kind}`];
+	if (app !== void 0) parts.push(`app: ${JSON.stringify(app)}`);
+	if (command !== void 0) parts.push(`command: ${JSON.stringify(command)}`);
+	if (bind !== void 0) parts.push(`bind: ${bind}`);
+	return parts.join(", ");
+}
+function givenServer({ kind, app, command, bind }) {
+	const known = serverKinds.find((each) => each === kind);
+	return {
+		...known !== void 0 && { kind: known },
+		...typeof app === "string" && { app },
+		...(typeof command === "string" || isTexts(command)) && { command },
+		...(bind === "socket" || bind === "port") && { bind }
+	};
+}
+function isMap$1(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+function isTexts(value) {
+	return Array.isArray(value) && value.every((each) => typeof each === "string");
 }
 // shared/config-site.ts
 /** A path that nginx is told: it has no escape for a variable's $. */
@@ -25215,4140 +26177,6 @@ const configSchema = strictObject({
 /** The site's options: nginx's server block is cutover's unless `site` is none, and then the upstream still has defaults. */
 function siteOf({ site }) {
 	return site === "none" ? siteSchema.parse({}) : site;
-}
-// shared/plain-json.ts
-const [quote, backslash, comma, openArray, closeArray, openObject, closeObject] = Buffer.from("\"\\,[]{}");
-// shared/manifest.ts
-const manifestName = "manifest.json";
-const manifestLimits = {
-	files: 2e5,
-	directories: 2e5,
-	bytes: 67108864,
-	depth: 64,
-	part: 255,
-	path: 1024,
-	/** Bytes of one file: what eleven octal digits of a tar header hold. */
-	file: 8589934591
-};
-5 * manifestLimits.files + 1e5;
-/** The areas of a bundle: the project, its collected static files by URL path, its vendored wheels. */
-const areas = [
-	"app",
-	"static",
-	"wheels"
-];
-/** Says what is wrong with a bundle path, or undefined when it obeys the grammar. Lengths are in UTF-8 bytes. */
-function pathFault(path) {
-	if (Buffer.byteLength(path) > manifestLimits.path) return `longer than ${manifestLimits.path} bytes`;
-	if (!path.isWellFormed()) return "not valid Unicode";
-	if (/[\u0000-\u001f\u007f-\u009f\\]/.test(path)) return "has a backslash or a control character";
-	const parts = path.split("/");
-	if (parts.length > manifestLimits.depth) return `deeper than ${manifestLimits.depth}`;
-	if (parts.length < 2 || !areas.some((area) => area === parts[0])) return `not below ${areas.join("/, ")}/`;
-	for (const part of parts) {
-		if (part === "" || part === "." || part === "..") return "has an empty, . or .. part";
-		if (Buffer.byteLength(part) > manifestLimits.part) return `has a part longer than ${manifestLimits.part} bytes`;
-	}
-}
-const manifestFile = strictObject({
-	path: string().superRefine((path, context) => {
-		const fault = pathFault(path);
-		if (fault !== void 0) context.addIssue({
-			code: "custom",
-			message: `path ${fault}`
-		});
-	}),
-	mode: union([literal(420), literal(493)]),
-	size: int().min(0).max(manifestLimits.file),
-	sha256: string().regex(/^[0-9a-f]{64}$/)
-});
-/** Reading stops at so many, since a list of wrong entries would else make hundreds of megabytes of faults. */
-const faultLimit = 10;
-/** One by one, since a schema of an array goes on to its last entry. */
-const manifestFiles = array(unknown()).max(manifestLimits.files).transform((entries, context) => {
-	const files = [];
-	for (const [index, entry] of entries.entries()) {
-		const { data, error } = manifestFile.safeParse(entry);
-		if (data !== void 0) files.push(data);
-		for (const { path, message } of error?.issues ?? []) context.addIssue({
-			code: "custom",
-			path: [index, ...path],
-			message
-		});
-		if (context.issues.length >= faultLimit) break;
-	}
-	return files;
-}).superRefine((files, context) => {
-	const seen = /* @__PURE__ */ new Set();
-	const directories = /* @__PURE__ */ new Set();
-	for (const [index, { path }] of files.entries()) {
-		const fault = (message) => context.addIssue({
-			code: "custom",
-			path: [index, "path"],
-			message
-		});
-		const before = files[index - 1]?.path;
-		if (before !== void 0 && comparePaths(before, path) >= 0) fault("not sorted, or twice");
-		for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
-			const directory = path.slice(0, end);
-			if (directories.has(directory)) break;
-			directories.add(directory);
-			if (seen.has(directory)) fault("lies below a file");
-		}
-		seen.add(path);
-		if (directories.size > manifestLimits.directories) fault(`more than ${manifestLimits.directories} directories`);
-		if (context.issues.length >= faultLimit || directories.size > manifestLimits.directories) break;
-	}
-});
-strictObject({
-	format: literal(1),
-	app: appName,
-	release: releaseId,
-	/** owner/name on GitHub; empty for a bundle that was made elsewhere. */
-	repository: string().max(200),
-	/** 40 hex digits, or empty where the project is no git checkout. */
-	commit: string().regex(/^(?:[0-9a-f]{40})?$/),
-	created: datetime(),
-	config: configSchema,
-	files: manifestFiles
-});
-/**
-* What a thin bundle leaves out: the files that its base's manifest has too, alike in path, mode, size and sha256. One rule
-* for both sides, so that the archive of a manifest over a base can be only one.
-*/
-function leftOutOver(base) {
-	const before = new Map(base.map((file) => [file.path, file]));
-	return ({ path, mode, size, sha256 }) => {
-		const same = before.get(path);
-		return same !== void 0 && same.sha256 === sha256 && same.size === size && same.mode === mode;
-	};
-}
-/** The order of a bundle's files: by UTF-8 bytes, the same in every locale. */
-function comparePaths(a, b) {
-	const end = Math.min(a.length, b.length);
-	let at = 0;
-	while (at < end && a.charCodeAt(at) === b.charCodeAt(at)) at++;
-	if (at === end) return a.length - b.length;
-	const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)];
-	return x < firstSurrogate && y < firstSurrogate ? x - y : Buffer.compare(Buffer.from(a), Buffer.from(b));
-}
-const firstSurrogate = 55296;
-function encodeManifest(manifest) {
-	return Buffer.from(`${JSON.stringify(manifest)}\n`);
-}
-/** `sha256:` and 64 hex digits, of the exact bytes of manifest.json. This is what a token signs. */
-function manifestDigest(bytes) {
-	return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-}
-// action/batch.ts
-const batchSize = 1048576;
-/**
-* Gathers small pieces into large ones. Each write to the compressor costs a turn of the thread pool, and a buffer for
-* each small file costs the garbage collector more than reading it: files are read straight into the batch.
-*/
-var Batch = class {
-	#buffer = Buffer.allocUnsafe(batchSize);
-	#used = 0;
-	*add(bytes) {
-		for (let offset = 0; offset < bytes.length;) {
-			if (this.#used === batchSize) yield* this.flush();
-			const copied = bytes.copy(this.#buffer, this.#used, offset);
-			this.#used += copied;
-			offset += copied;
-		}
-	}
-	/** Lets `read` write into the rest of the batch. @returns what it wrote; valid until the generator is resumed */
-	*fill(read) {
-		if (this.#used === batchSize) yield* this.flush();
-		const start = this.#used;
-		this.#used += read(this.#buffer.subarray(start));
-		return this.#buffer.subarray(start, this.#used);
-	}
-	*flush() {
-		if (this.#used === 0) return;
-		const full = this.#buffer.subarray(0, this.#used);
-		this.#buffer = Buffer.allocUnsafe(batchSize);
-		this.#used = 0;
-		yield full;
-	}
-};
-// action/file-bytes.ts
-/** Content that is kept between manifest and packing: a usual project as a whole, and of a huge one a part. */
-const keptBytes = 67108864;
-const scratchBytes = 1048576;
-/**
-* Reads and hashes files. Synchronous, like the walk: 3,000 small files take a tenth of a second, and the promises took
-* seven times as long.
-* @param known files that were read before: those that did not change since are not read again
-* @throws what reading throws, after `onError` had its say
-*/
-function readFiles(files, onError, known = []) {
-	const before = new Map(known.map((file) => [file.source, file]));
-	const scratch = Buffer.allocUnsafe(scratchBytes);
-	let room = keptBytes - known.reduce((sum, { bytes }) => sum + (bytes?.length ?? 0), 0);
-	return files.map((file) => {
-		try {
-			const earlier = before.get(file.source);
-			if (earlier !== void 0 && stampOf(file.source) === earlier.stamp) return {
-				...earlier,
-				...file
-			};
-			const read = readOne(file, scratch, room);
-			room -= read.bytes?.length ?? 0;
-			return read;
-		} catch (thrown) {
-			throw onError(file.path, thrown);
-		}
-	});
-}
-function tooLarge(path) {
-	return new CutoverError("path_not_allowed", `${path} has 8 GiB or more.`, {
-		unchanged: "Nothing was sent.",
-		fix: "Leave it out with `exclude` in cutover.yml, and bring it to the host in another way."
-	});
-}
-function readOne(file, scratch, room) {
-	using opened = openFile(file.source);
-	const stats = opened.stats();
-	if (stats.size > manifestLimits.file) throw tooLarge(file.path);
-	const whole = stats.size <= BigInt(room) ? Buffer.allocUnsafe(Number(stats.size)) : void 0;
-	const facts = whole === void 0 ? hashPieces(opened, scratch) : hashWhole(opened, whole);
-	return {
-		...file,
-		...facts,
-		stamp: stamp(stats),
-		bytes: whole?.subarray(0, facts.size)
-	};
-}
-function hashWhole(opened, into) {
-	let size = 0;
-	for (let read = -1; read !== 0 && size < into.length; size += read) read = opened.read(into.subarray(size));
-	return {
-		size,
-		sha256: hash("sha256", into.subarray(0, size), "hex")
-	};
-}
-function hashPieces(opened, scratch) {
-	const sum = createHash("sha256");
-	let size = 0;
-	for (let read = opened.read(scratch); read !== 0; read = opened.read(scratch)) {
-		sum.update(scratch.subarray(0, read));
-		size += read;
-	}
-	return {
-		size,
-		sha256: sum.digest("hex")
-	};
-}
-function stampOf(path) {
-	return stamp(lstatSync(path, { bigint: true }));
-}
-function stamp({ dev, ino, size, mtimeNs, ctimeNs }) {
-	return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
-}
-/** The walk has resolved symlinks, so a link that is here now was put here since, and is not followed. */
-function openFile(path) {
-	const file = openSync(path, constants$2.O_RDONLY | constants$2.O_NOFOLLOW);
-	return {
-		stats: () => fstatSync(file, { bigint: true }),
-		read: (into) => readSync(file, into, 0, into.length, null),
-		[Symbol.dispose]: () => closeSync(file)
-	};
-}
-// node_modules/tar/dist/esm/index.min.js
-var zr = Object.defineProperty;
-var Ur = (s, t) => {
-	for (var e in t) zr(s, e, {
-		get: t[e],
-		enumerable: !0
-	});
-};
-var Ds = typeof process == "object" && process ? process : {
-	stdout: null,
-	stderr: null
-};
-var Wr = (s) => !!s && typeof s == "object" && (s instanceof A || s instanceof Cs || Gr(s) || Zr(s));
-var Gr = (s) => !!s && typeof s == "object" && s instanceof EventEmitter$1 && typeof s.pipe == "function" && s.pipe !== Cs.Writable.prototype.pipe;
-var Zr = (s) => !!s && typeof s == "object" && s instanceof EventEmitter$1 && typeof s.write == "function" && typeof s.end == "function";
-var Q = Symbol("EOF");
-var J = Symbol("maybeEmitEnd");
-var nt = Symbol("emittedEnd");
-var De = Symbol("emittingEnd");
-var qt = Symbol("emittedError");
-var Ne = Symbol("closed");
-var Ns = Symbol("read");
-var Ae = Symbol("flush");
-var As = Symbol("flushChunk");
-var z = Symbol("encoding");
-var Mt = Symbol("decoder");
-var g = Symbol("flowing");
-var Qt = Symbol("paused");
-var Bt = Symbol("resume");
-var b = Symbol("buffer");
-var N = Symbol("pipes");
-var _ = Symbol("bufferLength");
-var bi = Symbol("bufferPush");
-var Ie = Symbol("bufferShift");
-var L = Symbol("objectMode");
-var S = Symbol("destroyed");
-var _i = Symbol("error");
-var Oi = Symbol("emitData");
-var Is = Symbol("emitEnd");
-var Ti = Symbol("emitEnd2");
-var Z = Symbol("async");
-var xi = Symbol("abort");
-var Ce = Symbol("aborted");
-var Jt = Symbol("signal");
-var Rt = Symbol("dataListeners");
-var C = Symbol("discarded");
-var jt = (s) => Promise.resolve().then(s);
-var Yr = (s) => s();
-var Kr = (s) => s === "end" || s === "finish" || s === "prefinish";
-var Vr = (s) => s instanceof ArrayBuffer || !!s && typeof s == "object" && s.constructor && s.constructor.name === "ArrayBuffer" && s.byteLength >= 0;
-var $r = (s) => !Buffer.isBuffer(s) && ArrayBuffer.isView(s);
-var Fe = class {
-	src;
-	dest;
-	opts;
-	ondrain;
-	constructor(t, e, i) {
-		this.src = t, this.dest = e, this.opts = i, this.ondrain = () => t[Bt](), this.dest.on("drain", this.ondrain);
-	}
-	unpipe() {
-		this.dest.removeListener("drain", this.ondrain);
-	}
-	proxyErrors(t) {}
-	end() {
-		this.unpipe(), this.opts.end && this.dest.end();
-	}
-};
-var Li = class extends Fe {
-	unpipe() {
-		this.src.removeListener("error", this.proxyErrors), super.unpipe();
-	}
-	constructor(t, e, i) {
-		super(t, e, i), this.proxyErrors = (r) => this.dest.emit("error", r), t.on("error", this.proxyErrors);
-	}
-};
-var Xr = (s) => !!s.objectMode;
-var qr = (s) => !s.objectMode && !!s.encoding && s.encoding !== "buffer";
-var A = class extends EventEmitter$1 {
-	[g] = !1;
-	[Qt] = !1;
-	[N] = [];
-	[b] = [];
-	[L];
-	[z];
-	[Z];
-	[Mt];
-	[Q] = !1;
-	[nt] = !1;
-	[De] = !1;
-	[Ne] = !1;
-	[qt] = null;
-	[_] = 0;
-	[S] = !1;
-	[Jt];
-	[Ce] = !1;
-	[Rt] = 0;
-	[C] = !1;
-	writable = !0;
-	readable = !0;
-	constructor(...t) {
-		let e = t[0] || {};
-		if (super(), e.objectMode && typeof e.encoding == "string") throw new TypeError("Encoding and objectMode may not be used together");
-		Xr(e) ? (this[L] = !0, this[z] = null) : qr(e) ? (this[z] = e.encoding, this[L] = !1) : (this[L] = !1, this[z] = null), this[Z] = !!e.async, this[Mt] = this[z] ? new StringDecoder$1(this[z]) : null, e && e.debugExposeBuffer === !0 && Object.defineProperty(this, "buffer", { get: () => this[b] }), e && e.debugExposePipes === !0 && Object.defineProperty(this, "pipes", { get: () => this[N] });
-		let { signal: i } = e;
-		i && (this[Jt] = i, i.aborted ? this[xi]() : i.addEventListener("abort", () => this[xi]()));
-	}
-	get bufferLength() {
-		return this[_];
-	}
-	get encoding() {
-		return this[z];
-	}
-	set encoding(t) {
-		throw new Error("Encoding must be set at instantiation time");
-	}
-	setEncoding(t) {
-		throw new Error("Encoding must be set at instantiation time");
-	}
-	get objectMode() {
-		return this[L];
-	}
-	set objectMode(t) {
-		throw new Error("objectMode must be set at instantiation time");
-	}
-	get async() {
-		return this[Z];
-	}
-	set async(t) {
-		this[Z] = this[Z] || !!t;
-	}
-	[xi]() {
-		this[Ce] = !0, this.emit("abort", this[Jt]?.reason), this.destroy(this[Jt]?.reason);
-	}
-	get aborted() {
-		return this[Ce];
-	}
-	set aborted(t) {}
-	write(t, e, i) {
-		if (this[Ce]) return !1;
-		if (this[Q]) throw new Error("write after end");
-		if (this[S]) return this.emit("error", Object.assign(/* @__PURE__ */ new Error("Cannot call write after a stream was destroyed"), { code: "ERR_STREAM_DESTROYED" })), !0;
-		typeof e == "function" && (i = e, e = "utf8"), e || (e = "utf8");
-		let r = this[Z] ? jt : Yr;
-		if (!this[L] && !Buffer.isBuffer(t)) {
-			if ($r(t)) t = Buffer.from(t.buffer, t.byteOffset, t.byteLength);
-			else if (Vr(t)) t = Buffer.from(t);
-			else if (typeof t != "string") throw new Error("Non-contiguous data written to non-objectMode stream");
-		}
-		return this[L] ? (this[g] && this[_] !== 0 && this[Ae](!0), this[g] ? this.emit("data", t) : this[bi](t), this[_] !== 0 && this.emit("readable"), i && r(i), this[g]) : t.length ? (typeof t == "string" && (e !== this[z] || this[Mt]?.lastNeed) && (t = Buffer.from(t, e)), Buffer.isBuffer(t) && this[z] && (t = this[Mt].write(t)), this[g] && this[_] !== 0 && this[Ae](!0), this[g] ? this.emit("data", t) : this[bi](t), this[_] !== 0 && this.emit("readable"), i && r(i), this[g]) : (this[_] !== 0 && this.emit("readable"), i && r(i), this[g]);
-	}
-	read(t) {
-		if (this[S]) return null;
-		if (this[C] = !1, this[_] === 0 || t === 0 || t && t > this[_]) return this[J](), null;
-		this[L] && (t = null), this[b].length > 1 && !this[L] && (this[b] = [this[z] ? this[b].join("") : Buffer.concat(this[b], this[_])]);
-		let e = this[Ns](t || null, this[b][0]);
-		return this[J](), e;
-	}
-	[Ns](t, e) {
-		if (this[L]) this[Ie]();
-		else {
-			let i = e;
-			t === i.length || t === null ? this[Ie]() : typeof i == "string" ? (this[b][0] = i.slice(t), e = i.slice(0, t), this[_] -= t) : (this[b][0] = i.subarray(t), e = i.subarray(0, t), this[_] -= t);
-		}
-		return this.emit("data", e), !this[b].length && !this[Q] && this.emit("drain"), e;
-	}
-	end(t, e, i) {
-		return typeof t == "function" && (i = t, t = void 0), typeof e == "function" && (i = e, e = "utf8"), t !== void 0 && this.write(t, e), i && this.once("end", i), this[Q] = !0, this.writable = !1, (this[g] || !this[Qt]) && this[J](), this;
-	}
-	[Bt]() {
-		this[S] || (!this[Rt] && !this[N].length && (this[C] = !0), this[Qt] = !1, this[g] = !0, this.emit("resume"), this[b].length ? this[Ae]() : this[Q] ? this[J]() : this.emit("drain"));
-	}
-	resume() {
-		return this[Bt]();
-	}
-	pause() {
-		this[g] = !1, this[Qt] = !0, this[C] = !1;
-	}
-	get destroyed() {
-		return this[S];
-	}
-	get flowing() {
-		return this[g];
-	}
-	get paused() {
-		return this[Qt];
-	}
-	[bi](t) {
-		this[L] ? this[_] += 1 : this[_] += t.length, this[b].push(t);
-	}
-	[Ie]() {
-		return this[L] ? this[_] -= 1 : this[_] -= this[b][0].length, this[b].shift();
-	}
-	[Ae](t = !1) {
-		do;
-		while (this[As](this[Ie]()) && this[b].length);
-		!t && !this[b].length && !this[Q] && this.emit("drain");
-	}
-	[As](t) {
-		return this.emit("data", t), this[g];
-	}
-	pipe(t, e) {
-		if (this[S]) return t;
-		this[C] = !1;
-		let i = this[nt];
-		return e = e || {}, t === Ds.stdout || t === Ds.stderr ? e.end = !1 : e.end = e.end !== !1, e.proxyErrors = !!e.proxyErrors, i ? e.end && t.end() : (this[N].push(e.proxyErrors ? new Li(this, t, e) : new Fe(this, t, e)), this[Z] ? jt(() => this[Bt]()) : this[Bt]()), t;
-	}
-	unpipe(t) {
-		let e = this[N].find((i) => i.dest === t);
-		e && (this[N].length === 1 ? (this[g] && this[Rt] === 0 && (this[g] = !1), this[N] = []) : this[N].splice(this[N].indexOf(e), 1), e.unpipe());
-	}
-	addListener(t, e) {
-		return this.on(t, e);
-	}
-	on(t, e) {
-		let i = super.on(t, e);
-		if (t === "data") this[C] = !1, this[Rt]++, !this[N].length && !this[g] && this[Bt]();
-		else if (t === "readable" && this[_] !== 0) super.emit("readable");
-		else if (Kr(t) && this[nt]) super.emit(t), this.removeAllListeners(t);
-		else if (t === "error" && this[qt]) {
-			let r = e;
-			this[Z] ? jt(() => r.call(this, this[qt])) : r.call(this, this[qt]);
-		}
-		return i;
-	}
-	removeListener(t, e) {
-		return this.off(t, e);
-	}
-	off(t, e) {
-		let i = super.off(t, e);
-		return t === "data" && (this[Rt] = this.listeners("data").length, this[Rt] === 0 && !this[C] && !this[N].length && (this[g] = !1)), i;
-	}
-	removeAllListeners(t) {
-		let e = super.removeAllListeners(t);
-		return (t === "data" || t === void 0) && (this[Rt] = 0, !this[C] && !this[N].length && (this[g] = !1)), e;
-	}
-	get emittedEnd() {
-		return this[nt];
-	}
-	[J]() {
-		!this[De] && !this[nt] && !this[S] && this[b].length === 0 && this[Q] && (this[De] = !0, this.emit("end"), this.emit("prefinish"), this.emit("finish"), this[Ne] && this.emit("close"), this[De] = !1);
-	}
-	emit(t, ...e) {
-		let i = e[0];
-		if (t !== "error" && t !== "close" && t !== S && this[S]) return !1;
-		if (t === "data") return !this[L] && !i ? !1 : this[Z] ? (jt(() => this[Oi](i)), !0) : this[Oi](i);
-		if (t === "end") return this[Is]();
-		if (t === "close") {
-			if (this[Ne] = !0, !this[nt] && !this[S]) return !1;
-			let n = super.emit("close");
-			return this.removeAllListeners("close"), n;
-		} else if (t === "error") {
-			this[qt] = i, super.emit(_i, i);
-			let n = !this[Jt] || this.listeners("error").length ? super.emit("error", i) : !1;
-			return this[J](), n;
-		} else if (t === "resume") {
-			let n = super.emit("resume");
-			return this[J](), n;
-		} else if (t === "finish" || t === "prefinish") {
-			let n = super.emit(t);
-			return this.removeAllListeners(t), n;
-		}
-		let r = super.emit(t, ...e);
-		return this[J](), r;
-	}
-	[Oi](t) {
-		for (let i of this[N]) i.dest.write(t) === !1 && this.pause();
-		let e = this[C] ? !1 : super.emit("data", t);
-		return this[J](), e;
-	}
-	[Is]() {
-		return this[nt] ? !1 : (this[nt] = !0, this.readable = !1, this[Z] ? (jt(() => this[Ti]()), !0) : this[Ti]());
-	}
-	[Ti]() {
-		if (this[Mt]) {
-			let e = this[Mt].end();
-			if (e) {
-				for (let i of this[N]) i.dest.write(e);
-				this[C] || super.emit("data", e);
-			}
-		}
-		for (let e of this[N]) e.end();
-		let t = super.emit("end");
-		return this.removeAllListeners("end"), t;
-	}
-	async collect() {
-		let t = Object.assign([], { dataLength: 0 });
-		this[L] || (t.dataLength = 0);
-		let e = this.promise();
-		return this.on("data", (i) => {
-			t.push(i), this[L] || (t.dataLength += i.length);
-		}), await e, t;
-	}
-	async concat() {
-		if (this[L]) throw new Error("cannot concat in objectMode");
-		let t = await this.collect();
-		return this[z] ? t.join("") : Buffer.concat(t, t.dataLength);
-	}
-	async promise() {
-		return new Promise((t, e) => {
-			this.on(S, () => e(/* @__PURE__ */ new Error("stream destroyed"))), this.on("error", (i) => e(i)), this.on("end", () => t());
-		});
-	}
-	[Symbol.asyncIterator]() {
-		this[C] = !1;
-		let t = !1, e = async () => (this.pause(), t = !0, {
-			value: void 0,
-			done: !0
-		});
-		return {
-			next: () => {
-				if (t) return e();
-				let r = this.read();
-				if (r !== null) return Promise.resolve({
-					done: !1,
-					value: r
-				});
-				if (this[Q]) return e();
-				let n, o, h = (d) => {
-					this.off("data", a), this.off("end", l), this.off(S, c), e(), o(d);
-				}, a = (d) => {
-					this.off("error", h), this.off("end", l), this.off(S, c), this.pause(), n({
-						value: d,
-						done: !!this[Q]
-					});
-				}, l = () => {
-					this.off("error", h), this.off("data", a), this.off(S, c), e(), n({
-						done: !0,
-						value: void 0
-					});
-				}, c = () => h(/* @__PURE__ */ new Error("stream destroyed"));
-				return new Promise((d, y) => {
-					o = y, n = d, this.once(S, c), this.once("error", h), this.once("end", l), this.once("data", a);
-				});
-			},
-			throw: e,
-			return: e,
-			[Symbol.asyncIterator]() {
-				return this;
-			},
-			[Symbol.asyncDispose]: async () => {}
-		};
-	}
-	[Symbol.iterator]() {
-		this[C] = !1;
-		let t = !1, e = () => (this.pause(), this.off(_i, e), this.off(S, e), this.off("end", e), t = !0, {
-			done: !0,
-			value: void 0
-		}), i = () => {
-			if (t) return e();
-			let r = this.read();
-			return r === null ? e() : {
-				done: !1,
-				value: r
-			};
-		};
-		return this.once("end", e), this.once(_i, e), this.once(S, e), {
-			next: i,
-			throw: e,
-			return: e,
-			[Symbol.iterator]() {
-				return this;
-			},
-			[Symbol.dispose]: () => {}
-		};
-	}
-	destroy(t) {
-		if (this[S]) return t ? this.emit("error", t) : this.emit(S), this;
-		this[S] = !0, this[C] = !0, this[b].length = 0, this[_] = 0;
-		let e = this;
-		return typeof e.close == "function" && !this[Ne] && e.close(), t ? this.emit("error", t) : this.emit(S), this;
-	}
-	static get isStream() {
-		return Wr;
-	}
-};
-var Jr = I.writev;
-var ht = Symbol("_autoClose");
-var H = Symbol("_close");
-var te = Symbol("_ended");
-var m = Symbol("_fd");
-var Ni = Symbol("_finished");
-var tt = Symbol("_flags");
-var Ai = Symbol("_flush");
-var ki = Symbol("_handleChunk");
-var vi = Symbol("_makeBuf");
-var ie = Symbol("_mode");
-var ke = Symbol("_needDrain");
-var Ut = Symbol("_onerror");
-var Ht = Symbol("_onopen");
-var Ii = Symbol("_onread");
-var Pt = Symbol("_onwrite");
-var at = Symbol("_open");
-var U = Symbol("_path");
-var ot = Symbol("_pos");
-var Y = Symbol("_queue");
-var zt = Symbol("_read");
-var Ci = Symbol("_readSize");
-var j = Symbol("_reading");
-var ee = Symbol("_remain");
-var Fi = Symbol("_size");
-var ve = Symbol("_write");
-var gt = Symbol("_writing");
-var Me = Symbol("_defaultFlag");
-var bt = Symbol("_errored");
-var _t = class extends A {
-	[bt] = !1;
-	[m];
-	[U];
-	[Ci];
-	[j] = !1;
-	[Fi];
-	[ee];
-	[ht];
-	constructor(t, e) {
-		if (e = e || {}, super(e), this.readable = !0, this.writable = !1, typeof t != "string") throw new TypeError("path must be a string");
-		this[bt] = !1, this[m] = typeof e.fd == "number" ? e.fd : void 0, this[U] = t, this[Ci] = e.readSize || 16777216, this[j] = !1, this[Fi] = typeof e.size == "number" ? e.size : 1 / 0, this[ee] = this[Fi], this[ht] = typeof e.autoClose == "boolean" ? e.autoClose : !0, typeof this[m] == "number" ? this[zt]() : this[at]();
-	}
-	get fd() {
-		return this[m];
-	}
-	get path() {
-		return this[U];
-	}
-	write() {
-		throw new TypeError("this is a readable stream");
-	}
-	end() {
-		throw new TypeError("this is a readable stream");
-	}
-	[at]() {
-		I.open(this[U], "r", (t, e) => this[Ht](t, e));
-	}
-	[Ht](t, e) {
-		t ? this[Ut](t) : (this[m] = e, this.emit("open", e), this[zt]());
-	}
-	[vi]() {
-		return Buffer.allocUnsafe(Math.min(this[Ci], this[ee]));
-	}
-	[zt]() {
-		if (!this[j]) {
-			this[j] = !0;
-			let t = this[vi]();
-			if (t.length === 0) return process.nextTick(() => this[Ii](null, 0, t));
-			I.read(this[m], t, 0, t.length, null, (e, i, r) => this[Ii](e, i, r));
-		}
-	}
-	[Ii](t, e, i) {
-		this[j] = !1, t ? this[Ut](t) : this[ki](e, i) && this[zt]();
-	}
-	[H]() {
-		if (this[ht] && typeof this[m] == "number") {
-			let t = this[m];
-			this[m] = void 0, I.close(t, (e) => e ? this.emit("error", e) : this.emit("close"));
-		}
-	}
-	[Ut](t) {
-		this[j] = !0, this[H](), this.emit("error", t);
-	}
-	[ki](t, e) {
-		let i = !1;
-		return this[ee] -= t, t > 0 && (i = super.write(t < e.length ? e.subarray(0, t) : e)), (t === 0 || this[ee] <= 0) && (i = !1, this[H](), super.end()), i;
-	}
-	emit(t, ...e) {
-		switch (t) {
-			case "prefinish":
-			case "finish": return !1;
-			case "drain": return typeof this[m] == "number" && this[zt](), !1;
-			case "error": return this[bt] ? !1 : (this[bt] = !0, super.emit(t, ...e));
-			default: return super.emit(t, ...e);
-		}
-	}
-};
-var Be = class extends _t {
-	[at]() {
-		let t = !0;
-		try {
-			this[Ht](null, I.openSync(this[U], "r")), t = !1;
-		} finally {
-			t && this[H]();
-		}
-	}
-	[zt]() {
-		let t = !0;
-		try {
-			if (!this[j]) {
-				this[j] = !0;
-				do {
-					let e = this[vi](), i = e.length === 0 ? 0 : I.readSync(this[m], e, 0, e.length, null);
-					if (!this[ki](i, e)) break;
-				} while (!0);
-				this[j] = !1;
-			}
-			t = !1;
-		} finally {
-			t && this[H]();
-		}
-	}
-	[H]() {
-		if (this[ht] && typeof this[m] == "number") {
-			let t = this[m];
-			this[m] = void 0, I.closeSync(t), this.emit("close");
-		}
-	}
-};
-var et = class extends Qr {
-	readable = !1;
-	writable = !0;
-	[bt] = !1;
-	[gt] = !1;
-	[te] = !1;
-	[Y] = [];
-	[ke] = !1;
-	[U];
-	[ie];
-	[ht];
-	[m];
-	[Me];
-	[tt];
-	[Ni] = !1;
-	[ot];
-	constructor(t, e) {
-		e = e || {}, super(e), this[U] = t, this[m] = typeof e.fd == "number" ? e.fd : void 0, this[ie] = e.mode === void 0 ? 438 : e.mode, this[ot] = typeof e.start == "number" ? e.start : void 0, this[ht] = typeof e.autoClose == "boolean" ? e.autoClose : !0;
-		let i = this[ot] !== void 0 ? "r+" : "w";
-		this[Me] = e.flags === void 0, this[tt] = e.flags === void 0 ? i : e.flags, this[m] === void 0 && this[at]();
-	}
-	emit(t, ...e) {
-		if (t === "error") {
-			if (this[bt]) return !1;
-			this[bt] = !0;
-		}
-		return super.emit(t, ...e);
-	}
-	get fd() {
-		return this[m];
-	}
-	get path() {
-		return this[U];
-	}
-	[Ut](t) {
-		this[H](), this[gt] = !0, this.emit("error", t);
-	}
-	[at]() {
-		I.open(this[U], this[tt], this[ie], (t, e) => this[Ht](t, e));
-	}
-	[Ht](t, e) {
-		this[Me] && this[tt] === "r+" && t && t.code === "ENOENT" ? (this[tt] = "w", this[at]()) : t ? this[Ut](t) : (this[m] = e, this.emit("open", e), this[gt] || this[Ai]());
-	}
-	end(t, e) {
-		return t && this.write(t, e), this[te] = !0, !this[gt] && !this[Y].length && typeof this[m] == "number" && this[Pt](null, 0), this;
-	}
-	write(t, e) {
-		return typeof t == "string" && (t = Buffer.from(t, e)), this[te] ? (this.emit("error", /* @__PURE__ */ new Error("write() after end()")), !1) : this[m] === void 0 || this[gt] || this[Y].length ? (this[Y].push(t), this[ke] = !0, !1) : (this[gt] = !0, this[ve](t), !0);
-	}
-	[ve](t) {
-		I.write(this[m], t, 0, t.length, this[ot], (e, i) => this[Pt](e, i));
-	}
-	[Pt](t, e) {
-		t ? this[Ut](t) : (this[ot] !== void 0 && typeof e == "number" && (this[ot] += e), this[Y].length ? this[Ai]() : (this[gt] = !1, this[te] && !this[Ni] ? (this[Ni] = !0, this[H](), this.emit("finish")) : this[ke] && (this[ke] = !1, this.emit("drain"))));
-	}
-	[Ai]() {
-		if (this[Y].length === 0) this[te] && this[Pt](null, 0);
-		else if (this[Y].length === 1) this[ve](this[Y].pop());
-		else {
-			let t = this[Y];
-			this[Y] = [], Jr(this[m], t, this[ot], (e, i) => this[Pt](e, i));
-		}
-	}
-	[H]() {
-		if (this[ht] && typeof this[m] == "number") {
-			let t = this[m];
-			this[m] = void 0, I.close(t, (e) => e ? this.emit("error", e) : this.emit("close"));
-		}
-	}
-};
-var Wt = class extends et {
-	[at]() {
-		let t;
-		if (this[Me] && this[tt] === "r+") try {
-			t = I.openSync(this[U], this[tt], this[ie]);
-		} catch (e) {
-			if (e?.code === "ENOENT") return this[tt] = "w", this[at]();
-			throw e;
-		}
-		else t = I.openSync(this[U], this[tt], this[ie]);
-		this[Ht](null, t);
-	}
-	[H]() {
-		if (this[ht] && typeof this[m] == "number") {
-			let t = this[m];
-			this[m] = void 0, I.closeSync(t), this.emit("close");
-		}
-	}
-	[ve](t) {
-		let e = !0;
-		try {
-			this[Pt](null, I.writeSync(this[m], t, 0, t.length, this[ot])), e = !1;
-		} finally {
-			if (e) try {
-				this[H]();
-			} catch {}
-		}
-	}
-};
-var jr = /* @__PURE__ */ new Map([
-	["C", "cwd"],
-	["f", "file"],
-	["z", "gzip"],
-	["P", "preservePaths"],
-	["U", "unlink"],
-	["strip-components", "strip"],
-	["stripComponents", "strip"],
-	["keep-newer", "newer"],
-	["keepNewer", "newer"],
-	["keep-newer-files", "newer"],
-	["keepNewerFiles", "newer"],
-	["k", "keep"],
-	["keep-existing", "keep"],
-	["keepExisting", "keep"],
-	["m", "noMtime"],
-	["no-mtime", "noMtime"],
-	["p", "preserveOwner"],
-	["L", "follow"],
-	["h", "follow"],
-	["onentry", "onReadEntry"]
-]);
-var Fs = (s) => !!s.sync && !!s.file;
-var ks = (s) => !s.sync && !!s.file;
-var vs = (s) => !!s.sync && !s.file;
-var Ms = (s) => !s.sync && !s.file;
-var Bs = (s) => !!s.file;
-var tn = (s) => {
-	return jr.get(s) || s;
-};
-var se = (s = {}) => {
-	if (!s) return {};
-	let t = {};
-	for (let [e, i] of Object.entries(s)) {
-		let r = tn(e);
-		t[r] = i;
-	}
-	return t.chmod === void 0 && t.noChmod === !1 && (t.chmod = !0), delete t.noChmod, t;
-};
-var K = (s, t, e, i, r) => Object.assign((n = [], o, h) => {
-	Array.isArray(n) && (o = n, n = {}), typeof o == "function" && (h = o, o = void 0), o = o ? Array.from(o) : [];
-	let a = se(n);
-	if (r?.(a, o), Fs(a)) {
-		if (typeof h == "function") throw new TypeError("callback not supported for sync tar functions");
-		return s(a, o);
-	} else if (ks(a)) {
-		let l = t(a, o);
-		return h ? l.then(() => h(), h) : l;
-	} else if (vs(a)) {
-		if (typeof h == "function") throw new TypeError("callback not supported for sync tar functions");
-		return e(a, o);
-	} else if (Ms(a)) {
-		if (typeof h == "function") throw new TypeError("callback only supported with file option");
-		return i(a, o);
-	}
-	throw new Error("impossible options??");
-}, {
-	syncFile: s,
-	asyncFile: t,
-	syncNoFile: e,
-	asyncNoFile: i,
-	validate: r
-});
-var sn = en.constants || { ZLIB_VERNUM: 4736 };
-var M = Object.freeze(Object.assign(Object.create(null), {
-	Z_NO_FLUSH: 0,
-	Z_PARTIAL_FLUSH: 1,
-	Z_SYNC_FLUSH: 2,
-	Z_FULL_FLUSH: 3,
-	Z_FINISH: 4,
-	Z_BLOCK: 5,
-	Z_OK: 0,
-	Z_STREAM_END: 1,
-	Z_NEED_DICT: 2,
-	Z_ERRNO: -1,
-	Z_STREAM_ERROR: -2,
-	Z_DATA_ERROR: -3,
-	Z_MEM_ERROR: -4,
-	Z_BUF_ERROR: -5,
-	Z_VERSION_ERROR: -6,
-	Z_NO_COMPRESSION: 0,
-	Z_BEST_SPEED: 1,
-	Z_BEST_COMPRESSION: 9,
-	Z_DEFAULT_COMPRESSION: -1,
-	Z_FILTERED: 1,
-	Z_HUFFMAN_ONLY: 2,
-	Z_RLE: 3,
-	Z_FIXED: 4,
-	Z_DEFAULT_STRATEGY: 0,
-	DEFLATE: 1,
-	INFLATE: 2,
-	GZIP: 3,
-	GUNZIP: 4,
-	DEFLATERAW: 5,
-	INFLATERAW: 6,
-	UNZIP: 7,
-	BROTLI_DECODE: 8,
-	BROTLI_ENCODE: 9,
-	Z_MIN_WINDOWBITS: 8,
-	Z_MAX_WINDOWBITS: 15,
-	Z_DEFAULT_WINDOWBITS: 15,
-	Z_MIN_CHUNK: 64,
-	Z_MAX_CHUNK: 1 / 0,
-	Z_DEFAULT_CHUNK: 16384,
-	Z_MIN_MEMLEVEL: 1,
-	Z_MAX_MEMLEVEL: 9,
-	Z_DEFAULT_MEMLEVEL: 8,
-	Z_MIN_LEVEL: -1,
-	Z_MAX_LEVEL: 9,
-	Z_DEFAULT_LEVEL: -1,
-	BROTLI_OPERATION_PROCESS: 0,
-	BROTLI_OPERATION_FLUSH: 1,
-	BROTLI_OPERATION_FINISH: 2,
-	BROTLI_OPERATION_EMIT_METADATA: 3,
-	BROTLI_MODE_GENERIC: 0,
-	BROTLI_MODE_TEXT: 1,
-	BROTLI_MODE_FONT: 2,
-	BROTLI_DEFAULT_MODE: 0,
-	BROTLI_MIN_QUALITY: 0,
-	BROTLI_MAX_QUALITY: 11,
-	BROTLI_DEFAULT_QUALITY: 11,
-	BROTLI_MIN_WINDOW_BITS: 10,
-	BROTLI_MAX_WINDOW_BITS: 24,
-	BROTLI_LARGE_MAX_WINDOW_BITS: 30,
-	BROTLI_DEFAULT_WINDOW: 22,
-	BROTLI_MIN_INPUT_BLOCK_BITS: 16,
-	BROTLI_MAX_INPUT_BLOCK_BITS: 24,
-	BROTLI_PARAM_MODE: 0,
-	BROTLI_PARAM_QUALITY: 1,
-	BROTLI_PARAM_LGWIN: 2,
-	BROTLI_PARAM_LGBLOCK: 3,
-	BROTLI_PARAM_DISABLE_LITERAL_CONTEXT_MODELING: 4,
-	BROTLI_PARAM_SIZE_HINT: 5,
-	BROTLI_PARAM_LARGE_WINDOW: 6,
-	BROTLI_PARAM_NPOSTFIX: 7,
-	BROTLI_PARAM_NDIRECT: 8,
-	BROTLI_DECODER_RESULT_ERROR: 0,
-	BROTLI_DECODER_RESULT_SUCCESS: 1,
-	BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT: 2,
-	BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT: 3,
-	BROTLI_DECODER_PARAM_DISABLE_RING_BUFFER_REALLOCATION: 0,
-	BROTLI_DECODER_PARAM_LARGE_WINDOW: 1,
-	BROTLI_DECODER_NO_ERROR: 0,
-	BROTLI_DECODER_SUCCESS: 1,
-	BROTLI_DECODER_NEEDS_MORE_INPUT: 2,
-	BROTLI_DECODER_NEEDS_MORE_OUTPUT: 3,
-	BROTLI_DECODER_ERROR_FORMAT_EXUBERANT_NIBBLE: -1,
-	BROTLI_DECODER_ERROR_FORMAT_RESERVED: -2,
-	BROTLI_DECODER_ERROR_FORMAT_EXUBERANT_META_NIBBLE: -3,
-	BROTLI_DECODER_ERROR_FORMAT_SIMPLE_HUFFMAN_ALPHABET: -4,
-	BROTLI_DECODER_ERROR_FORMAT_SIMPLE_HUFFMAN_SAME: -5,
-	BROTLI_DECODER_ERROR_FORMAT_CL_SPACE: -6,
-	BROTLI_DECODER_ERROR_FORMAT_HUFFMAN_SPACE: -7,
-	BROTLI_DECODER_ERROR_FORMAT_CONTEXT_MAP_REPEAT: -8,
-	BROTLI_DECODER_ERROR_FORMAT_BLOCK_LENGTH_1: -9,
-	BROTLI_DECODER_ERROR_FORMAT_BLOCK_LENGTH_2: -10,
-	BROTLI_DECODER_ERROR_FORMAT_TRANSFORM: -11,
-	BROTLI_DECODER_ERROR_FORMAT_DICTIONARY: -12,
-	BROTLI_DECODER_ERROR_FORMAT_WINDOW_BITS: -13,
-	BROTLI_DECODER_ERROR_FORMAT_PADDING_1: -14,
-	BROTLI_DECODER_ERROR_FORMAT_PADDING_2: -15,
-	BROTLI_DECODER_ERROR_FORMAT_DISTANCE: -16,
-	BROTLI_DECODER_ERROR_DICTIONARY_NOT_SET: -19,
-	BROTLI_DECODER_ERROR_INVALID_ARGUMENTS: -20,
-	BROTLI_DECODER_ERROR_ALLOC_CONTEXT_MODES: -21,
-	BROTLI_DECODER_ERROR_ALLOC_TREE_GROUPS: -22,
-	BROTLI_DECODER_ERROR_ALLOC_CONTEXT_MAP: -25,
-	BROTLI_DECODER_ERROR_ALLOC_RING_BUFFER_1: -26,
-	BROTLI_DECODER_ERROR_ALLOC_RING_BUFFER_2: -27,
-	BROTLI_DECODER_ERROR_ALLOC_BLOCK_TYPE_TREES: -30,
-	BROTLI_DECODER_ERROR_UNREACHABLE: -31
-}, sn));
-var rn = Buffer$1.concat;
-var zs = Object.getOwnPropertyDescriptor(Buffer$1, "concat");
-var nn = (s) => s;
-var Bi = zs?.writable === !0 || zs?.set !== void 0 ? (s) => {
-	Buffer$1.concat = s ? nn : rn;
-} : (s) => {};
-var Tt = Symbol("_superWrite");
-var Gt = class extends Error {
-	code;
-	errno;
-	constructor(t, e) {
-		super("zlib: " + t.message, { cause: t }), this.code = t.code, this.errno = t.errno, this.code || (this.code = "ZLIB_ERROR"), this.message = "zlib: " + t.message, Error.captureStackTrace(this, e ?? this.constructor);
-	}
-	get name() {
-		return "ZlibError";
-	}
-};
-var Pi = Symbol("flushFlag");
-var re = class extends A {
-	#t = !1;
-	#i = !1;
-	#s;
-	#n;
-	#r;
-	#e;
-	#o;
-	get sawError() {
-		return this.#t;
-	}
-	get handle() {
-		return this.#e;
-	}
-	get flushFlag() {
-		return this.#s;
-	}
-	constructor(t, e) {
-		if (!t || typeof t != "object") throw new TypeError("invalid options for ZlibBase constructor");
-		if (super(t), this.#s = t.flush ?? 0, this.#n = t.finishFlush ?? 0, this.#r = t.fullFlushFlag ?? 0, typeof Ps[e] != "function") throw new TypeError("Compression method not supported: " + e);
-		try {
-			this.#e = new Ps[e](t);
-		} catch (i) {
-			throw new Gt(i, this.constructor);
-		}
-		this.#o = (i) => {
-			this.#t || (this.#t = !0, this.close(), this.emit("error", i));
-		}, this.#e?.on("error", (i) => this.#o(new Gt(i))), this.once("end", () => this.close);
-	}
-	close() {
-		this.#e && (this.#e.close(), this.#e = void 0, this.emit("close"));
-	}
-	reset() {
-		if (!this.#t) return zi(this.#e, "zlib binding closed"), this.#e.reset?.();
-	}
-	flush(t) {
-		this.ended || (typeof t != "number" && (t = this.#r), this.write(Object.assign(Buffer$1.alloc(0), { [Pi]: t })));
-	}
-	end(t, e, i) {
-		return typeof t == "function" && (i = t, e = void 0, t = void 0), typeof e == "function" && (i = e, e = void 0), t && (e ? this.write(t, e) : this.write(t)), this.flush(this.#n), this.#i = !0, super.end(i);
-	}
-	get ended() {
-		return this.#i;
-	}
-	[Tt](t) {
-		return super.write(t);
-	}
-	write(t, e, i) {
-		if (typeof e == "function" && (i = e, e = "utf8"), typeof t == "string" && (t = Buffer$1.from(t, e)), this.#t) return;
-		zi(this.#e, "zlib binding closed");
-		let r = this.#e._handle, n = r.close;
-		r.close = () => {};
-		let o = this.#e.close;
-		this.#e.close = () => {}, Bi(!0);
-		let h;
-		try {
-			let l = typeof t[Pi] == "number" ? t[Pi] : this.#s;
-			h = this.#e._processChunk(t, l), Bi(!1);
-		} catch (l) {
-			Bi(!1), this.#o(new Gt(l, this.write));
-		} finally {
-			this.#e && (this.#e._handle = r, r.close = n, this.#e.close = o, this.#e.removeAllListeners("error"));
-		}
-		this.#e && this.#e.on("error", (l) => this.#o(new Gt(l, this.write)));
-		let a;
-		if (h) if (Array.isArray(h) && h.length > 0) {
-			let l = h[0];
-			a = this[Tt](Buffer$1.from(l));
-			for (let c = 1; c < h.length; c++) a = this[Tt](h[c]);
-		} else a = this[Tt](Buffer$1.from(h));
-		return i && i(), a;
-	}
-};
-var Pe = class extends re {
-	#t;
-	#i;
-	constructor(t, e) {
-		t = t || {}, t.flush = t.flush || M.Z_NO_FLUSH, t.finishFlush = t.finishFlush || M.Z_FINISH, t.fullFlushFlag = M.Z_FULL_FLUSH, super(t, e), this.#t = t.level, this.#i = t.strategy;
-	}
-	params(t, e) {
-		if (!this.sawError) {
-			if (!this.handle) throw new Error("cannot switch params when binding is closed");
-			if (!this.handle.params) throw new Error("not supported in this implementation");
-			if (this.#t !== t || this.#i !== e) {
-				this.flush(M.Z_SYNC_FLUSH), zi(this.handle, "zlib binding closed");
-				let i = this.handle.flush;
-				this.handle.flush = (r, n) => {
-					typeof r == "function" && (n = r, r = this.flushFlag), this.flush(r), n?.();
-				};
-				try {
-					this.handle.params(t, e);
-				} finally {
-					this.handle.flush = i;
-				}
-				this.handle && (this.#t = t, this.#i = e);
-			}
-		}
-	}
-};
-var ze = class extends Pe {
-	#t;
-	constructor(t) {
-		super(t, "Gzip"), this.#t = t && !!t.portable;
-	}
-	[Tt](t) {
-		return this.#t ? (this.#t = !1, t[9] = 255, super[Tt](t)) : super[Tt](t);
-	}
-};
-var Ue = class extends Pe {
-	constructor(t) {
-		super(t, "Unzip");
-	}
-};
-var He = class extends re {
-	constructor(t, e) {
-		t = t || {}, t.flush = t.flush || M.BROTLI_OPERATION_PROCESS, t.finishFlush = t.finishFlush || M.BROTLI_OPERATION_FINISH, t.fullFlushFlag = M.BROTLI_OPERATION_FLUSH, super(t, e);
-	}
-};
-var We = class extends He {
-	constructor(t) {
-		super(t, "BrotliCompress");
-	}
-};
-var Ge = class extends He {
-	constructor(t) {
-		super(t, "BrotliDecompress");
-	}
-};
-var Ze = class extends re {
-	constructor(t, e) {
-		t = t || {}, t.flush = t.flush || M.ZSTD_e_continue, t.finishFlush = t.finishFlush || M.ZSTD_e_end, t.fullFlushFlag = M.ZSTD_e_flush, super(t, e);
-	}
-};
-var Ye = class extends Ze {
-	constructor(t) {
-		super(t, "ZstdCompress");
-	}
-};
-var Ke = class extends Ze {
-	constructor(t) {
-		super(t, "ZstdDecompress");
-	}
-};
-var Us = (s, t) => {
-	if (Number.isSafeInteger(s)) s < 0 ? an(s, t) : hn(s, t);
-	else throw Error("cannot encode number outside of javascript safe integer range");
-	return t;
-};
-var hn = (s, t) => {
-	t[0] = 128;
-	for (var e = t.length; e > 1; e--) t[e - 1] = s & 255, s = Math.floor(s / 256);
-};
-var an = (s, t) => {
-	t[0] = 255;
-	var e = !1;
-	s = s * -1;
-	for (var i = t.length; i > 1; i--) {
-		var r = s & 255;
-		s = Math.floor(s / 256), e ? t[i - 1] = Ws(r) : r === 0 ? t[i - 1] = 0 : (e = !0, t[i - 1] = Gs(r));
-	}
-};
-var Hs = (s) => {
-	let t = s[0], e = t === 128 ? cn(s.subarray(1, s.length)) : t === 255 ? ln(s) : null;
-	if (e === null) throw Error("invalid base256 encoding");
-	if (!Number.isSafeInteger(e)) throw Error("parsed number outside of javascript safe integer range");
-	return e;
-};
-var ln = (s) => {
-	for (var t = s.length, e = 0, i = !1, r = t - 1; r > -1; r--) {
-		var n = Number(s[r]), o;
-		i ? o = Ws(n) : n === 0 ? o = n : (i = !0, o = Gs(n)), o !== 0 && (e -= o * Math.pow(256, t - r - 1));
-	}
-	return e;
-};
-var cn = (s) => {
-	for (var t = s.length, e = 0, i = t - 1; i > -1; i--) {
-		var r = Number(s[i]);
-		r !== 0 && (e += r * Math.pow(256, t - i - 1));
-	}
-	return e;
-};
-var Ws = (s) => (255 ^ s) & 255;
-var Gs = (s) => (255 ^ s) + 1 & 255;
-Ur({}, {
-	code: () => Ve,
-	isCode: () => ne,
-	isName: () => dn,
-	name: () => oe,
-	normalFsTypes: () => Ui
-});
-var ne = (s) => oe.has(s);
-var dn = (s) => Ve.has(s);
-var Ui = /* @__PURE__ */ new Set([
-	"0",
-	"",
-	"1",
-	"2",
-	"3",
-	"4",
-	"5",
-	"6",
-	"7",
-	"D"
-]);
-var oe = /* @__PURE__ */ new Map([
-	["0", "File"],
-	["", "OldFile"],
-	["1", "Link"],
-	["2", "SymbolicLink"],
-	["3", "CharacterDevice"],
-	["4", "BlockDevice"],
-	["5", "Directory"],
-	["6", "FIFO"],
-	["7", "ContiguousFile"],
-	["g", "GlobalExtendedHeader"],
-	["x", "ExtendedHeader"],
-	["A", "SolarisACL"],
-	["D", "GNUDumpDir"],
-	["I", "Inode"],
-	["K", "NextFileHasLongLinkpath"],
-	["L", "NextFileHasLongPath"],
-	["M", "ContinuationFile"],
-	["N", "OldGnuLongPath"],
-	["S", "SparseFile"],
-	["V", "TapeVolumeHeader"],
-	["X", "OldExtendedHeader"]
-]);
-var Ve = new Map(Array.from(oe).map((s) => [s[1], s[0]]));
-var un = (s) => s === void 0 || s < 0 ? void 0 : s;
-var F = class {
-	cksumValid = !1;
-	needPax = !1;
-	nullBlock = !1;
-	block;
-	path;
-	mode;
-	uid;
-	gid;
-	size;
-	cksum;
-	#t = "Unsupported";
-	linkpath;
-	uname;
-	gname;
-	devmaj = 0;
-	devmin = 0;
-	atime;
-	ctime;
-	mtime;
-	charset;
-	comment;
-	constructor(t, e = 0, i, r) {
-		Buffer.isBuffer(t) ? this.decode(t, e || 0, i, r) : t && this.#i(t);
-	}
-	decode(t, e, i, r) {
-		if (e || (e = 0), !t || !(t.length >= e + 512)) throw new Error("need 512 bytes for header");
-		let n = xt(t, e + 156, 1), o = Ui.has(n), h = o ? i : void 0, a = o ? r : void 0;
-		if (this.path = h?.path ?? xt(t, e, 100), this.mode = h?.mode ?? a?.mode ?? lt(t, e + 100, 8), this.uid = h?.uid ?? a?.uid ?? lt(t, e + 108, 8), this.gid = h?.gid ?? a?.gid ?? lt(t, e + 116, 8), this.size = un(h?.size ?? a?.size ?? lt(t, e + 124, 12)), this.mtime = h?.mtime ?? a?.mtime ?? Wi(t, e + 136, 12), this.cksum = lt(t, e + 148, 12), a && this.#i(a, !0), h && this.#i(h), ne(n) && (this.#t = n || "0"), this.#t === "0" && this.path.slice(-1) === "/" && (this.#t = "5"), this.#t === "5" && (this.size = 0), this.linkpath = xt(t, e + 157, 100), t.subarray(e + 257, e + 265).toString() === "ustar\x0000") if (this.uname = h?.uname ?? a?.uname ?? xt(t, e + 265, 32), this.gname = h?.gname ?? a?.gname ?? xt(t, e + 297, 32), this.devmaj = h?.devmaj ?? a?.devmaj ?? lt(t, e + 329, 8) ?? 0, this.devmin = h?.devmin ?? a?.devmin ?? lt(t, e + 337, 8) ?? 0, t[e + 475] !== 0) {
-			let c = xt(t, e + 345, 155);
-			this.path = c + "/" + this.path;
-		} else {
-			let c = xt(t, e + 345, 130);
-			c && (this.path = c + "/" + this.path), this.atime = i?.atime ?? r?.atime ?? Wi(t, e + 476, 12), this.ctime = i?.ctime ?? r?.ctime ?? Wi(t, e + 488, 12);
-		}
-		let l = 256;
-		for (let c = e; c < e + 148; c++) l += t[c];
-		for (let c = e + 156; c < e + 512; c++) l += t[c];
-		this.cksumValid = l === this.cksum, this.cksum === void 0 && l === 256 && (this.nullBlock = !0);
-	}
-	#i(t, e = !1) {
-		Object.assign(this, Object.fromEntries(Object.entries(t).filter(([i, r]) => !(r == null || i === "size" && Number(r) < 0 || i === "path" && e || i === "linkpath" && e || i === "global"))));
-	}
-	encode(t, e = 0) {
-		if (t || (t = this.block = Buffer.alloc(512)), this.#t === "Unsupported" && (this.#t = "0"), !(t.length >= e + 512)) throw new Error("need 512 bytes for header");
-		let i = this.ctime || this.atime ? 130 : 155, r = mn(this.path || "", i), n = r[0], o = r[1];
-		this.needPax = !!r[2], this.needPax = Lt(t, e, 100, n) || this.needPax, this.needPax = ct(t, e + 100, 8, this.mode) || this.needPax, this.needPax = ct(t, e + 108, 8, this.uid) || this.needPax, this.needPax = ct(t, e + 116, 8, this.gid) || this.needPax, this.needPax = ct(t, e + 124, 12, this.size) || this.needPax, this.needPax = Gi(t, e + 136, 12, this.mtime) || this.needPax, t[e + 156] = Number(this.#t.codePointAt(0)), this.needPax = Lt(t, e + 157, 100, this.linkpath) || this.needPax, t.write("ustar\x0000", e + 257, 8), this.needPax = Lt(t, e + 265, 32, this.uname) || this.needPax, this.needPax = Lt(t, e + 297, 32, this.gname) || this.needPax, this.needPax = ct(t, e + 329, 8, this.devmaj) || this.needPax, this.needPax = ct(t, e + 337, 8, this.devmin) || this.needPax, this.needPax = Lt(t, e + 345, i, o) || this.needPax, t[e + 475] !== 0 ? this.needPax = Lt(t, e + 345, 155, o) || this.needPax : (this.needPax = Lt(t, e + 345, 130, o) || this.needPax, this.needPax = Gi(t, e + 476, 12, this.atime) || this.needPax, this.needPax = Gi(t, e + 488, 12, this.ctime) || this.needPax);
-		let h = 256;
-		for (let a = e; a < e + 148; a++) h += t[a];
-		for (let a = e + 156; a < e + 512; a++) h += t[a];
-		return this.cksum = h, ct(t, e + 148, 8, this.cksum), this.cksumValid = !0, this.needPax;
-	}
-	get type() {
-		return this.#t === "Unsupported" ? this.#t : oe.get(this.#t);
-	}
-	get typeKey() {
-		return this.#t;
-	}
-	set type(t) {
-		let e = String(Ve.get(t));
-		if (ne(e) || e === "Unsupported") this.#t = e;
-		else if (ne(t)) this.#t = t;
-		else throw new TypeError("invalid entry type: " + t);
-	}
-};
-var mn = (s, t) => {
-	let i = s, r = "", n, o = posix.parse(s).root || ".";
-	if (Buffer.byteLength(i) < 100) n = [
-		i,
-		r,
-		!1
-	];
-	else {
-		r = posix.dirname(i), i = posix.basename(i);
-		do
-			Buffer.byteLength(i) <= 100 && Buffer.byteLength(r) <= t ? n = [
-				i,
-				r,
-				!1
-			] : Buffer.byteLength(i) > 100 && Buffer.byteLength(r) <= t ? n = [
-				i.slice(0, 99),
-				r,
-				!0
-			] : (i = posix.join(posix.basename(r), i), r = posix.dirname(r));
-		while (r !== o && n === void 0);
-		n || (n = [
-			s.slice(0, 99),
-			"",
-			!0
-		]);
-	}
-	return n;
-};
-var xt = (s, t, e) => s.subarray(t, t + e).toString("utf8").replace(/\0.*/, "");
-var Wi = (s, t, e) => pn(lt(s, t, e));
-var pn = (s) => s === void 0 ? void 0 : /* @__PURE__ */ new Date(s * 1e3);
-var lt = (s, t, e) => Number(s[t]) & 128 ? Hs(s.subarray(t, t + e)) : wn(s, t, e);
-var En = (s) => isNaN(s) ? void 0 : s;
-var wn = (s, t, e) => En(parseInt(s.subarray(t, t + e).toString("utf8").replace(/\0.*$/, "").trim(), 8));
-var Sn = {
-	12: 8589934591,
-	8: 2097151
-};
-var ct = (s, t, e, i) => i === void 0 ? !1 : i > Sn[e] || i < 0 ? (Us(i, s.subarray(t, t + e)), !0) : (yn(s, t, e, i), !1);
-var yn = (s, t, e, i) => s.write(Rn(i, e), t, e, "ascii");
-var Rn = (s, t) => gn(Math.floor(s).toString(8), t);
-var gn = (s, t) => (s.length === t - 1 ? s : new Array(t - s.length - 1).join("0") + s + " ") + "\0";
-var Gi = (s, t, e, i) => i === void 0 ? !1 : ct(s, t, e, i.getTime() / 1e3);
-var bn = new Array(156).join("\0");
-var Lt = (s, t, e, i) => i === void 0 ? !1 : (s.write(i + bn, t, e, "utf8"), i.length !== Buffer.byteLength(i) || i.length > e);
-var ft = class s {
-	atime;
-	mtime;
-	ctime;
-	charset;
-	comment;
-	gid;
-	uid;
-	gname;
-	uname;
-	linkpath;
-	dev;
-	ino;
-	nlink;
-	path;
-	size;
-	mode;
-	global;
-	constructor(t, e = !1) {
-		this.atime = t.atime, this.charset = t.charset, this.comment = t.comment, this.ctime = t.ctime, this.dev = t.dev, this.gid = t.gid, this.global = e, this.gname = t.gname, this.ino = t.ino, this.linkpath = t.linkpath, this.mtime = t.mtime, this.nlink = t.nlink, this.path = t.path, this.size = t.size, this.uid = t.uid, this.uname = t.uname;
-	}
-	encode() {
-		let t = this.encodeBody();
-		if (t === "") return Buffer.allocUnsafe(0);
-		let e = Buffer.byteLength(t), i = 512 * Math.ceil(1 + e / 512), r = Buffer.allocUnsafe(i);
-		for (let n = 0; n < 512; n++) r[n] = 0;
-		new F({
-			path: ("PaxHeader/" + basename(this.path ?? "")).slice(0, 99),
-			mode: this.mode || 420,
-			uid: this.uid,
-			gid: this.gid,
-			size: e,
-			mtime: this.mtime,
-			type: this.global ? "GlobalExtendedHeader" : "ExtendedHeader",
-			linkpath: "",
-			uname: this.uname || "",
-			gname: this.gname || "",
-			devmaj: 0,
-			devmin: 0,
-			atime: this.atime,
-			ctime: this.ctime
-		}).encode(r), r.write(t, 512, e, "utf8");
-		for (let n = e + 512; n < r.length; n++) r[n] = 0;
-		return r;
-	}
-	encodeBody() {
-		return this.encodeField("path") + this.encodeField("ctime") + this.encodeField("atime") + this.encodeField("dev") + this.encodeField("ino") + this.encodeField("nlink") + this.encodeField("charset") + this.encodeField("comment") + this.encodeField("gid") + this.encodeField("gname") + this.encodeField("linkpath") + this.encodeField("mtime") + this.encodeField("size") + this.encodeField("uid") + this.encodeField("uname");
-	}
-	encodeField(t) {
-		if (this[t] === void 0) return "";
-		let e = this[t], i = e instanceof Date ? e.getTime() / 1e3 : e, r = " " + (t === "dev" || t === "ino" || t === "nlink" ? "SCHILY." : "") + t + "=" + i + `
-`, n = Buffer.byteLength(r), o = Math.floor(Math.log(n) / Math.log(10)) + 1;
-		return n + o >= Math.pow(10, o) && (o += 1), o + n + r;
-	}
-	static parse(t, e, i = !1) {
-		return new s(On(Tn(t), e), i);
-	}
-};
-var On = (s, t) => t ? Object.assign({}, t, s) : s;
-var Tn = (s) => s.replace(/\n$/, "").split(`
-`).reduce(xn, Object.create(null));
-var xn = (s, t) => {
-	let e = parseInt(t, 10);
-	if (e !== Buffer.byteLength(t) + 1) return s;
-	t = t.slice((e + " ").length);
-	let i = t.split("="), r = i.shift();
-	if (!r) return s;
-	let n = r.replace(/^SCHILY\.(dev|ino|nlink)/, "$1"), o = i.join("=").replace(/\0.*/, "");
-	switch (n) {
-		case "path":
-		case "linkpath":
-		case "type":
-		case "charset":
-		case "comment":
-		case "gname":
-		case "uname":
-			s[n] = o;
-			break;
-		case "ctime":
-		case "atime":
-		case "mtime":
-			s[n] = /* @__PURE__ */ new Date(Number(o) * 1e3);
-			break;
-		case "size":
-			let h = +o;
-			h >= 0 && (s[n] = h);
-			break;
-		case "gid":
-		case "uid":
-		case "dev":
-		case "ino":
-		case "nlink":
-		case "mode": s[n] = +o;
-	}
-	return s;
-};
-var f = (process.env.TESTING_TAR_FAKE_PLATFORM || process.platform) !== "win32" ? (s) => String(s) : (s) => String(s).replaceAll(/\\/g, "/");
-var $e = class extends A {
-	extended;
-	globalExtended;
-	header;
-	startBlockSize;
-	blockRemain;
-	remain;
-	type;
-	meta = !1;
-	ignore = !1;
-	path;
-	mode;
-	uid;
-	gid;
-	uname;
-	gname;
-	size = 0;
-	mtime;
-	atime;
-	ctime;
-	linkpath;
-	dev;
-	ino;
-	nlink;
-	invalid = !1;
-	absolute;
-	unsupported = !1;
-	constructor(t, e, i) {
-		switch (super({}), this.pause(), this.extended = e, this.globalExtended = i, this.header = t, this.remain = t.size ?? 0, this.startBlockSize = 512 * Math.ceil(this.remain / 512), this.blockRemain = this.startBlockSize, this.type = t.type, this.type) {
-			case "File":
-			case "OldFile":
-			case "Link":
-			case "SymbolicLink":
-			case "CharacterDevice":
-			case "BlockDevice":
-			case "Directory":
-			case "FIFO":
-			case "ContiguousFile":
-			case "GNUDumpDir": break;
-			case "NextFileHasLongLinkpath":
-			case "NextFileHasLongPath":
-			case "OldGnuLongPath":
-			case "GlobalExtendedHeader":
-			case "ExtendedHeader":
-			case "OldExtendedHeader":
-				this.meta = !0;
-				break;
-			default: this.ignore = !0;
-		}
-		if (!t.path) throw new Error("no path provided for tar.ReadEntry");
-		this.path = f(t.path), this.mode = t.mode, this.mode && (this.mode = this.mode & 4095), this.uid = t.uid, this.gid = t.gid, this.uname = t.uname, this.gname = t.gname, this.size = this.remain, this.mtime = t.mtime, this.atime = t.atime, this.ctime = t.ctime, this.linkpath = t.linkpath ? f(t.linkpath) : void 0, this.uname = t.uname, this.gname = t.gname, e && this.#t(e), i && this.#t(i, !0);
-	}
-	write(t) {
-		let e = t.length;
-		if (e > this.blockRemain) throw new Error("writing more to entry than is appropriate");
-		let i = this.remain, r = this.blockRemain;
-		return this.remain = Math.max(0, i - e), this.blockRemain = Math.max(0, r - e), this.ignore ? !0 : i >= e ? super.write(t) : super.write(t.subarray(0, i));
-	}
-	#t(t, e = !1) {
-		t.path && (t.path = f(t.path)), t.linkpath && (t.linkpath = f(t.linkpath)), Object.assign(this, Object.fromEntries(Object.entries(t).filter(([i, r]) => !(r == null || i === "path" && e))));
-	}
-};
-var Dt = (s, t, e, i = {}) => {
-	s.file && (i.file = s.file), s.cwd && (i.cwd = s.cwd), i.code = e instanceof Error && e.code || t, i.tarCode = t, !s.strict && i.recoverable !== !1 ? (e instanceof Error && (i = Object.assign(e, i), e = e.message), s.emit("warn", t, e, i)) : e instanceof Error ? s.emit("error", Object.assign(e, i)) : s.emit("error", Object.assign(/* @__PURE__ */ new Error(`${t}: ${e}`), i));
-};
-var Nn = 1048576;
-var Xi = Buffer.from([31, 139]);
-var qi = Buffer.from([
-	40,
-	181,
-	47,
-	253
-]);
-var An = Math.max(Xi.length, qi.length);
-var B = Symbol("state");
-var Nt = Symbol("writeEntry");
-var it = Symbol("readEntry");
-var Zi = Symbol("nextEntry");
-var Zs = Symbol("processEntry");
-var V = Symbol("extendedHeader");
-var he = Symbol("globalExtendedHeader");
-var dt = Symbol("meta");
-var Ys = Symbol("emitMeta");
-var p = Symbol("buffer");
-var st = Symbol("queue");
-var ut = Symbol("ended");
-var Yi = Symbol("emittedEnd");
-var At = Symbol("emit");
-var w = Symbol("unzip");
-var Xe = Symbol("consumeChunk");
-var qe = Symbol("consumeChunkSub");
-var Ki = Symbol("consumeBody");
-var Ks = Symbol("consumeMeta");
-var Vs = Symbol("consumeHeader");
-var ae = Symbol("consuming");
-var Vi = Symbol("bufferConcat");
-var Qe = Symbol("maybeEnd");
-var Yt = Symbol("writing");
-var $ = Symbol("aborted");
-var Je = Symbol("onDone");
-var It = Symbol("sawValidEntry");
-var je = Symbol("sawNullBlock");
-var ti = Symbol("sawEOF");
-var $s = Symbol("closeStream");
-var In = 1e3;
-var le = Symbol("compressedBytesRead");
-var $i = Symbol("decompressedBytesRead");
-var Xs = Symbol("checkDecompressionRatio");
-var Cn = () => !0;
-var rt = class extends EventEmitter {
-	file;
-	strict;
-	maxMetaEntrySize;
-	filter;
-	brotli;
-	zstd;
-	maxDecompressionRatio;
-	writable = !0;
-	readable = !1;
-	[st] = [];
-	[p];
-	[it];
-	[Nt];
-	[B] = "begin";
-	[dt] = "";
-	[V];
-	[he];
-	[ut] = !1;
-	[w];
-	[$] = !1;
-	[It];
-	[je] = !1;
-	[ti] = !1;
-	[Yt] = !1;
-	[ae] = !1;
-	[Yi] = !1;
-	[le] = 0;
-	[$i] = 0;
-	constructor(t = {}) {
-		super(), this.file = t.file || "", this.on(Je, () => {
-			(this[B] === "begin" || this[It] === !1) && this.warn("TAR_BAD_ARCHIVE", "Unrecognized archive format");
-		}), t.ondone ? this.on(Je, t.ondone) : this.on(Je, () => {
-			this.emit("prefinish"), this.emit("finish"), this.emit("end");
-		}), this.strict = !!t.strict, this.maxDecompressionRatio = typeof t.maxDecompressionRatio == "number" ? t.maxDecompressionRatio : In, this.maxMetaEntrySize = t.maxMetaEntrySize || Nn, this.filter = typeof t.filter == "function" ? t.filter : Cn;
-		let e = t.file && (t.file.endsWith(".tar.br") || t.file.endsWith(".tbr"));
-		this.brotli = !(t.gzip || t.zstd) && t.brotli !== void 0 ? t.brotli : e ? void 0 : !1;
-		let i = t.file && (t.file.endsWith(".tar.zst") || t.file.endsWith(".tzst"));
-		this.zstd = !(t.gzip || t.brotli) && t.zstd !== void 0 ? t.zstd : i ? !0 : void 0, this.on("end", () => this[$s]()), typeof t.onwarn == "function" && this.on("warn", t.onwarn), typeof t.onReadEntry == "function" && this.on("entry", t.onReadEntry);
-	}
-	warn(t, e, i = {}) {
-		Dt(this, t, e, i);
-	}
-	[Vs](t, e) {
-		this[It] === void 0 && (this[It] = !1);
-		let i;
-		try {
-			i = new F(t, e, this[V], this[he]);
-		} catch (r) {
-			return this.warn("TAR_ENTRY_INVALID", r);
-		}
-		if (i.nullBlock) this[je] ? (this[ti] = !0, this[B] === "begin" && (this[B] = "header"), this[At]("eof")) : (this[je] = !0, this[At]("nullBlock"));
-		else if (this[je] = !1, !i.cksumValid) this.warn("TAR_ENTRY_INVALID", "checksum failure", { header: i });
-		else if (!i.path) this.warn("TAR_ENTRY_INVALID", "path is required", { header: i });
-		else {
-			let r = i.type;
-			if (/^(Symbolic)?Link$/.test(r) && !i.linkpath) this.warn("TAR_ENTRY_INVALID", "linkpath required", { header: i });
-			else if (!/^(Symbolic)?Link$/.test(r) && !/^(Global)?ExtendedHeader$/.test(r) && i.linkpath) this.warn("TAR_ENTRY_INVALID", "linkpath forbidden", { header: i });
-			else {
-				let n = this[Nt] = new $e(i, this[V], this[he]);
-				if (!this[It]) if (n.remain) {
-					let o = () => {
-						n.invalid || (this[It] = !0);
-					};
-					n.on("end", o);
-				} else this[It] = !0;
-				n.meta ? n.size > this.maxMetaEntrySize ? (n.ignore = !0, this[At]("ignoredEntry", n), this[B] = "ignore", n.resume()) : n.size > 0 && (this[dt] = "", n.on("data", (o) => this[dt] += o), this[B] = "meta") : (this[V] = void 0, n.ignore = n.ignore || !this.filter(n.path, n), n.ignore ? (this[At]("ignoredEntry", n), this[B] = n.remain ? "ignore" : "header", n.resume()) : (n.remain ? this[B] = "body" : (this[B] = "header", n.end()), this[it] ? this[st].push(n) : (this[st].push(n), this[Zi]())));
-			}
-		}
-	}
-	[$s]() {
-		queueMicrotask(() => this.emit("close"));
-	}
-	[Zs](t) {
-		let e = !0;
-		if (!t) this[it] = void 0, e = !1;
-		else if (Array.isArray(t)) {
-			let [i, ...r] = t;
-			this.emit(i, ...r);
-		} else this[it] = t, this.emit("entry", t), t.emittedEnd || (t.on("end", () => this[Zi]()), e = !1);
-		return e;
-	}
-	[Zi]() {
-		do;
-		while (this[Zs](this[st].shift()));
-		if (this[st].length === 0) {
-			let t = this[it];
-			!t || t.flowing || t.size === t.remain ? this[Yt] || this.emit("drain") : t.once("drain", () => this.emit("drain"));
-		}
-	}
-	[Ki](t, e) {
-		let i = this[Nt];
-		if (!i) throw new Error("attempt to consume body without entry??");
-		let r = i.blockRemain ?? 0, n = r >= t.length && e === 0 ? t : t.subarray(e, e + r);
-		return i.write(n), i.blockRemain || (this[B] = "header", this[Nt] = void 0, i.end()), n.length;
-	}
-	[Ks](t, e) {
-		let i = this[Nt], r = this[Ki](t, e);
-		return !this[Nt] && i && this[Ys](i), r;
-	}
-	[At](t, e, i) {
-		this[st].length === 0 && !this[it] ? this.emit(t, e, i) : this[st].push([
-			t,
-			e,
-			i
-		]);
-	}
-	[Ys](t) {
-		switch (this[At]("meta", this[dt]), t.type) {
-			case "ExtendedHeader":
-			case "OldExtendedHeader":
-				this[V] = ft.parse(this[dt], this[V], !1);
-				break;
-			case "GlobalExtendedHeader":
-				this[he] = ft.parse(this[dt], this[he], !0);
-				break;
-			case "NextFileHasLongPath":
-			case "OldGnuLongPath": {
-				let e = this[V] ?? Object.create(null);
-				this[V] = e, e.path = this[dt].replace(/\0.*/, "");
-				break;
-			}
-			case "NextFileHasLongLinkpath": {
-				let e = this[V] || Object.create(null);
-				this[V] = e, e.linkpath = this[dt].replace(/\0.*/, "");
-				break;
-			}
-			default: throw new Error("unknown meta: " + t.type);
-		}
-	}
-	abort(t) {
-		if (!this[$]) {
-			if (this[w]) {
-				let e = this[w];
-				e.write = () => !0, e.end = () => e, e.emit = () => !1, e.destroy?.();
-			}
-			this[$] = !0, this.emit("abort", t), this.warn("TAR_ABORT", t, { recoverable: !1 });
-		}
-	}
-	[Xs](t) {
-		this[$i] += t.length;
-		let e = this[$i] / this[le];
-		return e > this.maxDecompressionRatio ? (this.abort(/* @__PURE__ */ new Error(`max decompression ratio exceeded: ${e.toFixed(2)} > ${this.maxDecompressionRatio}`)), !1) : !0;
-	}
-	write(t, e, i) {
-		if (typeof e == "function" && (i = e, e = void 0), typeof t == "string" && (t = Buffer.from(t, typeof e == "string" ? e : "utf8")), this[$]) return i?.(), !1;
-		if ((this[w] === void 0 || this.brotli === void 0 && this[w] === !1) && t) {
-			if (this[p] && (t = Buffer.concat([this[p], t]), this[p] = void 0), t.length < An) return this[p] = t, i?.(), !0;
-			for (let a = 0; this[w] === void 0 && a < Xi.length; a++) t[a] !== Xi[a] && (this[w] = !1);
-			let o = !1;
-			if (this[w] === !1 && this.zstd !== !1) {
-				o = !0;
-				for (let a = 0; a < qi.length; a++) if (t[a] !== qi[a]) {
-					o = !1;
-					break;
-				}
-			}
-			let h = this.brotli === void 0 && !o;
-			if (this[w] === !1 && h) if (t.length < 512) if (this[ut]) this.brotli = !0;
-			else return this[p] = t, i?.(), !0;
-			else try {
-				new F(t.subarray(0, 512)), this.brotli = !1;
-			} catch {
-				this.brotli = !0;
-			}
-			if (this[w] === void 0 || this[w] === !1 && (this.brotli || o)) {
-				let a = this[ut];
-				this[ut] = !1, this[w] = this[w] === void 0 ? new Ue({}) : o ? new Ke({}) : new Ge({}), this[w].on("data", (c) => {
-					this[Xs](c) && this[Xe](c);
-				}), this[w].on("error", (c) => {
-					this[$] || this.abort(c);
-				}), this[w].on("end", () => {
-					this[ut] = !0, this[Xe]();
-				}), this[Yt] = !0, this[le] += t.length;
-				let l = !!this[w][a ? "end" : "write"](t);
-				return this[Yt] = !1, i?.(), l;
-			}
-		}
-		this[Yt] = !0, this[w] ? (this[le] += t.length, this[w].write(t)) : this[Xe](t), this[Yt] = !1;
-		let n = this[st].length > 0 ? !1 : this[it] ? this[it].flowing : !0;
-		return !n && this[st].length === 0 && this[it]?.once("drain", () => this.emit("drain")), i?.(), n;
-	}
-	[Vi](t) {
-		t && !this[$] && (this[p] = this[p] ? Buffer.concat([this[p], t]) : t);
-	}
-	[Qe]() {
-		if (this[ut] && !this[Yi] && !this[$] && !this[ae]) {
-			this[Yi] = !0;
-			let t = this[Nt];
-			if (t?.blockRemain) {
-				let e = this[p] ? this[p].length : 0;
-				this.warn("TAR_BAD_ARCHIVE", `Truncated input (needed ${t.blockRemain} more bytes, only ${e} available)`, { entry: t }), this[p] && t.write(this[p]), t.end();
-			}
-			this[At](Je);
-		}
-	}
-	[Xe](t) {
-		if (this[ae] && t) this[Vi](t);
-		else if (!t && !this[p]) this[Qe]();
-		else if (t) {
-			if (this[ae] = !0, this[p]) {
-				this[Vi](t);
-				let e = this[p];
-				this[p] = void 0, this[qe](e);
-			} else this[qe](t);
-			for (; this[p] && this[p]?.length >= 512 && !this[$] && !this[ti];) {
-				let e = this[p];
-				this[p] = void 0, this[qe](e);
-			}
-			this[ae] = !1;
-		}
-		(!this[p] || this[ut]) && this[Qe]();
-	}
-	[qe](t) {
-		let e = 0, i = t.length;
-		for (; e + 512 <= i && !this[$] && !this[ti];) switch (this[B]) {
-			case "begin":
-			case "header":
-				this[Vs](t, e), e += 512;
-				break;
-			case "ignore":
-			case "body":
-				e += this[Ki](t, e);
-				break;
-			case "meta":
-				e += this[Ks](t, e);
-				break;
-			default: throw new Error("invalid state: " + this[B]);
-		}
-		e < i && (this[p] = this[p] ? Buffer.concat([t.subarray(e), this[p]]) : t.subarray(e));
-	}
-	end(t, e, i) {
-		return typeof t == "function" && (i = t, e = void 0, t = void 0), typeof e == "function" && (i = e, e = void 0), typeof t == "string" && (t = Buffer.from(t, e)), i && this.once("finish", i), this[$] || (this[w] ? (t && (this[le] += t.length, this[w].write(t)), this[w].end()) : (this[ut] = !0, (this.brotli === void 0 || this.zstd === void 0) && (t = t || Buffer.alloc(0)), t && this.write(t), this[Qe]())), this;
-	}
-};
-var mt = (s) => {
-	let t = s.length - 1, e = -1;
-	for (; t > -1 && s.charAt(t) === "/";) e = t, t--;
-	return e === -1 ? s : s.slice(0, e);
-};
-var vn = (s) => {
-	let t = s.onReadEntry;
-	s.onReadEntry = t ? (e) => {
-		t(e), e.resume();
-	} : (e) => e.resume();
-};
-var Qi = (s, t) => {
-	let e = new Map(t.map((o) => [mt(o), !0])), i = s.filter, r = 100, n = (o, h = "", a = 0) => {
-		if (a >= r) return e.set(o, !1), !1;
-		let l = h || parse(o).root || ".", c;
-		if (o === l) c = !1;
-		else {
-			let d = e.get(o);
-			c = d !== void 0 ? d : n(dirname(o), l, a + 1);
-		}
-		return e.set(o, c), c;
-	};
-	s.filter = i ? (o, h) => i(o, h) && n(mt(o)) : (o) => n(mt(o));
-};
-var Mn = (s) => {
-	let t = new rt(s), e = s.file, i;
-	try {
-		i = Br.openSync(e, "r");
-		let r = Br.fstatSync(i), n = s.maxReadSize || 16777216;
-		if (r.size < n) {
-			let o = Buffer.allocUnsafe(r.size), h = Br.readSync(i, o, 0, r.size, 0);
-			t.end(h === o.byteLength ? o : o.subarray(0, h));
-		} else {
-			let o = 0, h = Buffer.allocUnsafe(n);
-			for (; o < r.size;) {
-				let a = Br.readSync(i, h, 0, n, o);
-				if (a === 0) break;
-				o += a, t.write(h.subarray(0, a));
-			}
-			t.end();
-		}
-	} finally {
-		if (typeof i == "number") try {
-			Br.closeSync(i);
-		} catch {}
-	}
-};
-var Bn = (s, t) => {
-	let e = new rt(s), i = s.maxReadSize || 16777216, r = s.file;
-	return new Promise((o, h) => {
-		e.on("error", h), e.on("end", o), Br.stat(r, (a, l) => {
-			if (a) h(a);
-			else {
-				let c = new _t(r, {
-					readSize: i,
-					size: l.size
-				});
-				c.on("error", h), c.pipe(e);
-			}
-		});
-	});
-};
-var Ct = K(Mn, Bn, (s) => new rt(s), (s) => new rt(s), (s, t) => {
-	t?.length && Qi(s, t), s.noResume || vn(s);
-});
-var Ji = (s, t, e) => (s &= 4095, e && (s = (s | 384) & -19), t && (s & 256 && (s |= 64), s & 32 && (s |= 8), s & 4 && (s |= 1)), s);
-var { isAbsolute: zn, parse: qs } = win32, ce = (s) => {
-	let t = "", e = qs(s);
-	for (; zn(s) || e.root;) {
-		let i = s.charAt(0) === "/" && s.slice(0, 4) !== "//?/" ? "/" : e.root;
-		s = s.slice(i.length), t += i, e = qs(s);
-	}
-	return [t, s];
-};
-var ei = [
-	"|",
-	"<",
-	">",
-	"?",
-	":"
-];
-var ji = ei.map((s) => String.fromCodePoint(61440 + Number(s.codePointAt(0))));
-var Un = new Map(ei.map((s, t) => [s, ji[t]]));
-var Hn = new Map(ji.map((s, t) => [s, ei[t]]));
-var ts = (s) => ei.reduce((t, e) => t.split(e).join(Un.get(e)), s);
-var Qs = (s) => ji.reduce((t, e) => t.split(e).join(Hn.get(e)), s);
-var rr = (s, t) => t ? (s = f(s).replace(/^\.(\/|$)/, ""), mt(t) + "/" + s) : f(s);
-var Wn = 16777216;
-var tr = Symbol("process");
-var er = Symbol("file");
-var ir = Symbol("directory");
-var is = Symbol("symlink");
-var sr = Symbol("hardlink");
-var fe = Symbol("header");
-var ii = Symbol("read");
-var ss = Symbol("lstat");
-var si = Symbol("onlstat");
-var rs = Symbol("onread");
-var ns = Symbol("onreadlink");
-var os$1 = Symbol("openfile");
-var hs = Symbol("onopenfile");
-var pt = Symbol("close");
-var ri = Symbol("mode");
-var as = Symbol("awaitDrain");
-var es = Symbol("ondrain");
-var q = Symbol("prefix");
-var de = class extends A {
-	path;
-	portable;
-	myuid = process.getuid && process.getuid() || 0;
-	myuser = process.env.USER || "";
-	maxReadSize;
-	linkCache;
-	statCache;
-	preservePaths;
-	cwd;
-	strict;
-	mtime;
-	noPax;
-	noMtime;
-	prefix;
-	fd;
-	blockLen = 0;
-	blockRemain = 0;
-	buf;
-	pos = 0;
-	remain = 0;
-	length = 0;
-	offset = 0;
-	win32;
-	absolute;
-	header;
-	type;
-	linkpath;
-	stat;
-	onWriteEntry;
-	#t = !1;
-	constructor(t, e = {}) {
-		let i = se(e);
-		super(), this.path = f(t), this.portable = !!i.portable, this.maxReadSize = i.maxReadSize || Wn, this.linkCache = i.linkCache || /* @__PURE__ */ new Map(), this.statCache = i.statCache || /* @__PURE__ */ new Map(), this.preservePaths = !!i.preservePaths, this.cwd = f(i.cwd || process.cwd()), this.strict = !!i.strict, this.noPax = !!i.noPax, this.noMtime = !!i.noMtime, this.mtime = i.mtime, this.prefix = i.prefix ? f(i.prefix) : void 0, this.onWriteEntry = i.onWriteEntry, typeof i.onwarn == "function" && this.on("warn", i.onwarn);
-		let r = !1;
-		if (!this.preservePaths) {
-			let [o, h] = ce(this.path);
-			o && typeof h == "string" && (this.path = h, r = o);
-		}
-		this.win32 = !!i.win32 || process.platform === "win32", this.win32 && (this.path = Qs(this.path.replaceAll(/\\/g, "/")), t = t.replaceAll(/\\/g, "/")), this.absolute = f(i.absolute || ar.resolve(this.cwd, t)), this.path === "" && (this.path = "./"), r && this.warn("TAR_ENTRY_INFO", `stripping ${r} from absolute path`, {
-			entry: this,
-			path: r + this.path
-		});
-		let n = this.statCache.get(this.absolute);
-		n ? this[si](n) : this[ss]();
-	}
-	warn(t, e, i = {}) {
-		return Dt(this, t, e, i);
-	}
-	emit(t, ...e) {
-		return t === "error" && (this.#t = !0), super.emit(t, ...e);
-	}
-	[ss]() {
-		I.lstat(this.absolute, (t, e) => {
-			if (t) return this.emit("error", t);
-			this[si](e);
-		});
-	}
-	[si](t) {
-		this.statCache.set(this.absolute, t), this.stat = t, t.isFile() || (t.size = 0), this.type = Gn(t), this.emit("stat", t), this[tr]();
-	}
-	[tr]() {
-		switch (this.type) {
-			case "File": return this[er]();
-			case "Directory": return this[ir]();
-			case "SymbolicLink": return this[is]();
-			default: return this.end();
-		}
-	}
-	[ri](t) {
-		return Ji(t, this.type === "Directory", this.portable);
-	}
-	[q](t) {
-		return rr(t, this.prefix);
-	}
-	[fe]() {
-		if (!this.stat) throw new Error("cannot write header before stat");
-		this.type === "Directory" && this.portable && (this.noMtime = !0), this.onWriteEntry?.(this), this.header = new F({
-			path: this[q](this.path),
-			linkpath: this.type === "Link" && this.linkpath !== void 0 ? this[q](this.linkpath) : this.linkpath,
-			mode: this[ri](this.stat.mode),
-			uid: this.portable ? void 0 : this.stat.uid,
-			gid: this.portable ? void 0 : this.stat.gid,
-			size: this.stat.size,
-			mtime: this.noMtime ? void 0 : this.mtime || this.stat.mtime,
-			type: this.type === "Unsupported" ? void 0 : this.type,
-			uname: this.portable ? void 0 : this.stat.uid === this.myuid ? this.myuser : "",
-			atime: this.portable ? void 0 : this.stat.atime,
-			ctime: this.portable ? void 0 : this.stat.ctime
-		}), this.header.encode() && !this.noPax && super.write(new ft({
-			atime: this.portable ? void 0 : this.header.atime,
-			ctime: this.portable ? void 0 : this.header.ctime,
-			gid: this.portable ? void 0 : this.header.gid,
-			mtime: this.noMtime ? void 0 : this.mtime || this.header.mtime,
-			path: this[q](this.path),
-			linkpath: this.type === "Link" && this.linkpath !== void 0 ? this[q](this.linkpath) : this.linkpath,
-			size: this.header.size,
-			uid: this.portable ? void 0 : this.header.uid,
-			uname: this.portable ? void 0 : this.header.uname,
-			dev: this.portable ? void 0 : this.stat.dev,
-			ino: this.portable ? void 0 : this.stat.ino,
-			nlink: this.portable ? void 0 : this.stat.nlink
-		}).encode());
-		let t = this.header?.block;
-		if (!t) throw new Error("failed to encode header");
-		super.write(t);
-	}
-	[ir]() {
-		if (!this.stat) throw new Error("cannot create directory entry without stat");
-		this.path.slice(-1) !== "/" && (this.path += "/"), this.stat.size = 0, this[fe](), this.end();
-	}
-	[is]() {
-		I.readlink(this.absolute, (t, e) => {
-			if (t) return this.emit("error", t);
-			this[ns](e);
-		});
-	}
-	[ns](t) {
-		this.linkpath = f(t), this[fe](), this.end();
-	}
-	[sr](t) {
-		if (!this.stat) throw new Error("cannot create link entry without stat");
-		this.type = "Link", this.linkpath = f(ar.relative(this.cwd, t)), this.stat.size = 0, this[fe](), this.end();
-	}
-	[er]() {
-		if (!this.stat) throw new Error("cannot create file entry without stat");
-		if (this.stat.nlink > 1) {
-			let t = `${this.stat.dev}:${this.stat.ino}`, e = this.linkCache.get(t);
-			if (e?.indexOf(this.cwd) === 0) return this[sr](e);
-			this.linkCache.set(t, this.absolute);
-		}
-		if (this[fe](), this.stat.size === 0) return this.end();
-		this[os$1]();
-	}
-	[os$1]() {
-		I.open(this.absolute, "r", (t, e) => {
-			if (t) return this.emit("error", t);
-			this[hs](e);
-		});
-	}
-	[hs](t) {
-		if (this.fd = t, this.#t) return this[pt]();
-		if (!this.stat) throw new Error("should stat before calling onopenfile");
-		this.blockLen = 512 * Math.ceil(this.stat.size / 512), this.blockRemain = this.blockLen;
-		let e = Math.min(this.blockLen, this.maxReadSize);
-		this.buf = Buffer.allocUnsafe(e), this.offset = 0, this.pos = 0, this.remain = this.stat.size, this.length = this.buf.length, this[ii]();
-	}
-	[ii]() {
-		let { fd: t, buf: e, offset: i, length: r, pos: n } = this;
-		if (t === void 0 || e === void 0) throw new Error("cannot read file without first opening");
-		I.read(t, e, i, r, n, (o, h) => {
-			if (o) return this[pt](() => this.emit("error", o));
-			this[rs](h);
-		});
-	}
-	[pt](t = () => {}) {
-		this.fd !== void 0 && I.close(this.fd, t);
-	}
-	[rs](t) {
-		if (t <= 0 && this.remain > 0) {
-			let r = Object.assign(/* @__PURE__ */ new Error("encountered unexpected EOF"), {
-				path: this.absolute,
-				syscall: "read",
-				code: "EOF"
-			});
-			return this[pt](() => this.emit("error", r));
-		}
-		if (t > this.remain) {
-			let r = Object.assign(/* @__PURE__ */ new Error("did not encounter expected EOF"), {
-				path: this.absolute,
-				syscall: "read",
-				code: "EOF"
-			});
-			return this[pt](() => this.emit("error", r));
-		}
-		if (!this.buf) throw new Error("should have created buffer prior to reading");
-		if (t === this.remain) for (let r = t; r < this.length && t < this.blockRemain; r++) this.buf[r + this.offset] = 0, t++, this.remain++;
-		let e = this.offset === 0 && t === this.buf.length ? this.buf : this.buf.subarray(this.offset, this.offset + t);
-		this.write(e) ? this[es]() : this[as](() => this[es]());
-	}
-	[as](t) {
-		this.once("drain", t);
-	}
-	write(t, e, i) {
-		if (typeof e == "function" && (i = e, e = void 0), typeof t == "string" && (t = Buffer.from(t, typeof e == "string" ? e : "utf8")), this.blockRemain < t.length) {
-			let r = Object.assign(/* @__PURE__ */ new Error("writing more data than expected"), { path: this.absolute });
-			return this.emit("error", r);
-		}
-		return this.remain -= t.length, this.blockRemain -= t.length, this.pos += t.length, this.offset += t.length, super.write(t, null, i);
-	}
-	[es]() {
-		if (!this.remain) return this.blockRemain && super.write(Buffer.alloc(this.blockRemain)), this[pt]((t) => t ? this.emit("error", t) : this.end());
-		if (!this.buf) throw new Error("buffer lost somehow in ONDRAIN");
-		this.offset >= this.length && (this.buf = Buffer.allocUnsafe(Math.min(this.blockRemain, this.buf.length)), this.offset = 0), this.length = this.buf.length - this.offset, this[ii]();
-	}
-};
-var ni = class extends de {
-	sync = !0;
-	[ss]() {
-		this[si](I.lstatSync(this.absolute));
-	}
-	[is]() {
-		this[ns](I.readlinkSync(this.absolute));
-	}
-	[os$1]() {
-		this[hs](I.openSync(this.absolute, "r"));
-	}
-	[ii]() {
-		let t = !0;
-		try {
-			let { fd: e, buf: i, offset: r, length: n, pos: o } = this;
-			if (e === void 0 || i === void 0) throw new Error("fd and buf must be set in READ method");
-			let h = I.readSync(e, i, r, n, o);
-			this[rs](h), t = !1;
-		} finally {
-			if (t) try {
-				this[pt](() => {});
-			} catch {}
-		}
-	}
-	[as](t) {
-		t();
-	}
-	[pt](t = () => {}) {
-		this.fd !== void 0 && I.closeSync(this.fd), t();
-	}
-};
-var oi = class extends A {
-	blockLen = 0;
-	blockRemain = 0;
-	buf = 0;
-	pos = 0;
-	remain = 0;
-	length = 0;
-	preservePaths;
-	portable;
-	strict;
-	noPax;
-	noMtime;
-	readEntry;
-	type;
-	prefix;
-	path;
-	mode;
-	uid;
-	gid;
-	uname;
-	gname;
-	header;
-	mtime;
-	atime;
-	ctime;
-	linkpath;
-	size;
-	onWriteEntry;
-	warn(t, e, i = {}) {
-		return Dt(this, t, e, i);
-	}
-	constructor(t, e = {}) {
-		let i = se(e);
-		super(), this.preservePaths = !!i.preservePaths, this.portable = !!i.portable, this.strict = !!i.strict, this.noPax = !!i.noPax, this.noMtime = !!i.noMtime, this.onWriteEntry = i.onWriteEntry, this.readEntry = t;
-		let { type: r } = t;
-		if (r === "Unsupported") throw new Error("writing entry that should be ignored");
-		this.type = r, this.type === "Directory" && this.portable && (this.noMtime = !0), this.prefix = i.prefix, this.path = f(t.path), this.mode = t.mode !== void 0 ? this[ri](t.mode) : void 0, this.uid = this.portable ? void 0 : t.uid, this.gid = this.portable ? void 0 : t.gid, this.uname = this.portable ? void 0 : t.uname, this.gname = this.portable ? void 0 : t.gname, this.size = t.size, this.mtime = this.noMtime ? void 0 : i.mtime || t.mtime, this.atime = this.portable ? void 0 : t.atime, this.ctime = this.portable ? void 0 : t.ctime, this.linkpath = t.linkpath !== void 0 ? f(t.linkpath) : void 0, typeof i.onwarn == "function" && this.on("warn", i.onwarn);
-		let n = !1;
-		if (!this.preservePaths) {
-			let [h, a] = ce(this.path);
-			h && typeof a == "string" && (this.path = a, n = h);
-		}
-		this.remain = t.size, this.blockRemain = t.startBlockSize, this.onWriteEntry?.(this), this.header = new F({
-			path: this[q](this.path),
-			linkpath: this.type === "Link" && this.linkpath !== void 0 ? this[q](this.linkpath) : this.linkpath,
-			mode: this.mode,
-			uid: this.portable ? void 0 : this.uid,
-			gid: this.portable ? void 0 : this.gid,
-			size: this.size,
-			mtime: this.noMtime ? void 0 : this.mtime,
-			type: this.type,
-			uname: this.portable ? void 0 : this.uname,
-			atime: this.portable ? void 0 : this.atime,
-			ctime: this.portable ? void 0 : this.ctime
-		}), n && this.warn("TAR_ENTRY_INFO", `stripping ${n} from absolute path`, {
-			entry: this,
-			path: n + this.path
-		}), this.header.encode() && !this.noPax && super.write(new ft({
-			atime: this.portable ? void 0 : this.atime,
-			ctime: this.portable ? void 0 : this.ctime,
-			gid: this.portable ? void 0 : this.gid,
-			mtime: this.noMtime ? void 0 : this.mtime,
-			path: this[q](this.path),
-			linkpath: this.type === "Link" && this.linkpath !== void 0 ? this[q](this.linkpath) : this.linkpath,
-			size: this.size,
-			uid: this.portable ? void 0 : this.uid,
-			uname: this.portable ? void 0 : this.uname,
-			dev: this.portable ? void 0 : this.readEntry.dev,
-			ino: this.portable ? void 0 : this.readEntry.ino,
-			nlink: this.portable ? void 0 : this.readEntry.nlink
-		}).encode());
-		let o = this.header?.block;
-		if (!o) throw new Error("failed to encode header");
-		super.write(o), t.pipe(this);
-	}
-	[q](t) {
-		return rr(t, this.prefix);
-	}
-	[ri](t) {
-		return Ji(t, this.type === "Directory", this.portable);
-	}
-	write(t, e, i) {
-		typeof e == "function" && (i = e, e = void 0), typeof t == "string" && (t = Buffer.from(t, typeof e == "string" ? e : "utf8"));
-		let r = t.length;
-		if (r > this.blockRemain) throw new Error("writing more to entry than is appropriate");
-		return this.blockRemain -= r, super.write(t, i);
-	}
-	end(t, e, i) {
-		return this.blockRemain && super.write(Buffer.alloc(this.blockRemain)), typeof t == "function" && (i = t, e = void 0, t = void 0), typeof e == "function" && (i = e, e = void 0), typeof t == "string" && (t = Buffer.from(t, e ?? "utf8")), i && this.once("finish", i), t ? super.end(t, i) : super.end(i), this;
-	}
-};
-var Gn = (s) => s.isFile() ? "File" : s.isDirectory() ? "Directory" : s.isSymbolicLink() ? "SymbolicLink" : "Unsupported";
-var hi = class s {
-	tail;
-	head;
-	length = 0;
-	static create(t = []) {
-		return new s(t);
-	}
-	constructor(t = []) {
-		for (let e of t) this.push(e);
-	}
-	*[Symbol.iterator]() {
-		for (let t = this.head; t; t = t.next) yield t.value;
-	}
-	removeNode(t) {
-		if (t.list !== this) throw new Error("removing node which does not belong to this list");
-		let e = t.next, i = t.prev;
-		return e && (e.prev = i), i && (i.next = e), t === this.head && (this.head = e), t === this.tail && (this.tail = i), this.length--, t.next = void 0, t.prev = void 0, t.list = void 0, e;
-	}
-	unshiftNode(t) {
-		if (t === this.head) return;
-		t.list && t.list.removeNode(t);
-		let e = this.head;
-		t.list = this, t.next = e, e && (e.prev = t), this.head = t, this.tail || (this.tail = t), this.length++;
-	}
-	pushNode(t) {
-		if (t === this.tail) return;
-		t.list && t.list.removeNode(t);
-		let e = this.tail;
-		t.list = this, t.prev = e, e && (e.next = t), this.tail = t, this.head || (this.head = t), this.length++;
-	}
-	push(...t) {
-		for (let e = 0, i = t.length; e < i; e++) Yn(this, t[e]);
-		return this.length;
-	}
-	unshift(...t) {
-		for (var e = 0, i = t.length; e < i; e++) Kn(this, t[e]);
-		return this.length;
-	}
-	pop() {
-		if (!this.tail) return;
-		let t = this.tail.value, e = this.tail;
-		return this.tail = this.tail.prev, this.tail ? this.tail.next = void 0 : this.head = void 0, e.list = void 0, this.length--, t;
-	}
-	shift() {
-		if (!this.head) return;
-		let t = this.head.value, e = this.head;
-		return this.head = this.head.next, this.head ? this.head.prev = void 0 : this.tail = void 0, e.list = void 0, this.length--, t;
-	}
-	forEach(t, e) {
-		e = e || this;
-		for (let i = this.head, r = 0; i; r++) t.call(e, i.value, r, this), i = i.next;
-	}
-	forEachReverse(t, e) {
-		e = e || this;
-		for (let i = this.tail, r = this.length - 1; i; r--) t.call(e, i.value, r, this), i = i.prev;
-	}
-	get(t) {
-		let e = 0, i = this.head;
-		for (; i && e < t; e++) i = i.next;
-		if (e === t && i) return i.value;
-	}
-	getReverse(t) {
-		let e = 0, i = this.tail;
-		for (; i && e < t; e++) i = i.prev;
-		if (e === t && i) return i.value;
-	}
-	map(t, e) {
-		e = e || this;
-		let i = new s();
-		for (let r = this.head; r;) i.push(t.call(e, r.value, this)), r = r.next;
-		return i;
-	}
-	mapReverse(t, e) {
-		e = e || this;
-		var i = new s();
-		for (let r = this.tail; r;) i.push(t.call(e, r.value, this)), r = r.prev;
-		return i;
-	}
-	reduce(t, e) {
-		let i, r = this.head;
-		if (arguments.length > 1) i = e;
-		else if (this.head) r = this.head.next, i = this.head.value;
-		else throw new TypeError("Reduce of empty list with no initial value");
-		for (var n = 0; r; n++) i = t(i, r.value, n), r = r.next;
-		return i;
-	}
-	reduceReverse(t, e) {
-		let i, r = this.tail;
-		if (arguments.length > 1) i = e;
-		else if (this.tail) r = this.tail.prev, i = this.tail.value;
-		else throw new TypeError("Reduce of empty list with no initial value");
-		for (let n = this.length - 1; r; n--) i = t(i, r.value, n), r = r.prev;
-		return i;
-	}
-	toArray() {
-		let t = new Array(this.length);
-		for (let e = 0, i = this.head; i; e++) t[e] = i.value, i = i.next;
-		return t;
-	}
-	toArrayReverse() {
-		let t = new Array(this.length);
-		for (let e = 0, i = this.tail; i; e++) t[e] = i.value, i = i.prev;
-		return t;
-	}
-	slice(t = 0, e = this.length) {
-		e < 0 && (e += this.length), t < 0 && (t += this.length);
-		let i = new s();
-		if (e < t || e < 0) return i;
-		t < 0 && (t = 0), e > this.length && (e = this.length);
-		let r = this.head, n = 0;
-		for (n = 0; r && n < t; n++) r = r.next;
-		for (; r && n < e; n++, r = r.next) i.push(r.value);
-		return i;
-	}
-	sliceReverse(t = 0, e = this.length) {
-		e < 0 && (e += this.length), t < 0 && (t += this.length);
-		let i = new s();
-		if (e < t || e < 0) return i;
-		t < 0 && (t = 0), e > this.length && (e = this.length);
-		let r = this.length, n = this.tail;
-		for (; n && r > e; r--) n = n.prev;
-		for (; n && r > t; r--, n = n.prev) i.push(n.value);
-		return i;
-	}
-	splice(t, e = 0, ...i) {
-		t > this.length && (t = this.length - 1), t < 0 && (t = this.length + t);
-		let r = this.head;
-		for (let o = 0; r && o < t; o++) r = r.next;
-		let n = [];
-		for (let o = 0; r && o < e; o++) n.push(r.value), r = this.removeNode(r);
-		r ? r !== this.tail && (r = r.prev) : r = this.tail;
-		for (let o of i) r = Zn(this, r, o);
-		return n;
-	}
-	reverse() {
-		let t = this.head, e = this.tail;
-		for (let i = t; i; i = i.prev) {
-			let r = i.prev;
-			i.prev = i.next, i.next = r;
-		}
-		return this.head = e, this.tail = t, this;
-	}
-};
-function Zn(s, t, e) {
-	let n = new ue(e, t, t ? t.next : s.head, s);
-	return n.next === void 0 && (s.tail = n), n.prev === void 0 && (s.head = n), s.length++, n;
-}
-function Yn(s, t) {
-	s.tail = new ue(t, s.tail, void 0, s), s.head || (s.head = s.tail), s.length++;
-}
-function Kn(s, t) {
-	s.head = new ue(t, void 0, s.head, s), s.tail || (s.tail = s.head), s.length++;
-}
-var ue = class {
-	list;
-	next;
-	prev;
-	value;
-	constructor(t, e, i, r) {
-		this.list = r, this.value = t, e ? (e.next = this, this.prev = e) : this.prev = void 0, i ? (i.prev = this, this.next = i) : this.next = void 0;
-	}
-};
-var pi = class {
-	path;
-	absolute;
-	entry;
-	stat;
-	readdir;
-	pending = !1;
-	pendingLink = !1;
-	ignore = !1;
-	piped = !1;
-	constructor(t, e) {
-		this.path = t || "./", this.absolute = e;
-	}
-};
-var nr = Buffer.alloc(1024);
-var li = Symbol("onStat");
-var me = Symbol("ended");
-var W = Symbol("queue");
-var pe = Symbol("pendingLinks");
-var Et = Symbol("current");
-var Ft = Symbol("process");
-var Ee = Symbol("processing");
-var ai = Symbol("processJob");
-var G = Symbol("jobs");
-var ls = Symbol("jobDone");
-var ci = Symbol("addFSEntry");
-var or = Symbol("addTarEntry");
-var ds = Symbol("stat");
-var us = Symbol("readdir");
-var fi = Symbol("onreaddir");
-var di = Symbol("pipe");
-var hr = Symbol("entry");
-var cs = Symbol("entryOpt");
-var ui = Symbol("writeEntryClass");
-var lr = Symbol("write");
-var fs = Symbol("ondrain");
-var wt = class extends A {
-	sync = !1;
-	opt;
-	cwd;
-	maxReadSize;
-	preservePaths;
-	strict;
-	noPax;
-	prefix;
-	linkCache;
-	statCache;
-	file;
-	portable;
-	zip;
-	readdirCache;
-	noDirRecurse;
-	follow;
-	noMtime;
-	mtime;
-	filter;
-	jobs;
-	[ui];
-	onWriteEntry;
-	[W];
-	[pe] = /* @__PURE__ */ new Map();
-	[G] = 0;
-	[Ee] = !1;
-	[me] = !1;
-	constructor(t = {}) {
-		if (super(), this.opt = t, this.file = t.file || "", this.cwd = t.cwd || process.cwd(), this.maxReadSize = t.maxReadSize, this.preservePaths = !!t.preservePaths, this.strict = !!t.strict, this.noPax = !!t.noPax, this.prefix = f(t.prefix || ""), this.linkCache = t.linkCache || /* @__PURE__ */ new Map(), this.statCache = t.statCache || /* @__PURE__ */ new Map(), this.readdirCache = t.readdirCache || /* @__PURE__ */ new Map(), this.onWriteEntry = t.onWriteEntry, this[ui] = de, typeof t.onwarn == "function" && this.on("warn", t.onwarn), this.portable = !!t.portable, t.gzip || t.brotli || t.zstd) {
-			if ((t.gzip ? 1 : 0) + (t.brotli ? 1 : 0) + (t.zstd ? 1 : 0) > 1) throw new TypeError("gzip, brotli, zstd are mutually exclusive");
-			if (t.gzip && (typeof t.gzip != "object" && (t.gzip = {}), this.portable && (t.gzip.portable = !0), this.zip = new ze(t.gzip)), t.brotli && (typeof t.brotli != "object" && (t.brotli = {}), this.zip = new We(t.brotli)), t.zstd && (typeof t.zstd != "object" && (t.zstd = {}), this.zip = new Ye(t.zstd)), !this.zip) throw new Error("impossible");
-			let e = this.zip;
-			e.on("data", (i) => super.write(i)), e.on("end", () => super.end()), e.on("drain", () => this[fs]()), this.on("resume", () => e.resume());
-		} else this.on("drain", this[fs]);
-		this.noDirRecurse = !!t.noDirRecurse, this.follow = !!t.follow, this.noMtime = !!t.noMtime, t.mtime && (this.mtime = t.mtime), this.filter = typeof t.filter == "function" ? t.filter : () => !0, this[W] = new hi(), this[G] = 0, this.jobs = Number(t.jobs) || 4, this[Ee] = !1, this[me] = !1;
-	}
-	[lr](t) {
-		return super.write(t);
-	}
-	add(t) {
-		return this.write(t), this;
-	}
-	end(t, e, i) {
-		return typeof t == "function" && (i = t, t = void 0), typeof e == "function" && (i = e, e = void 0), t && this.add(t), this[me] = !0, this[Ft](), i && i(), this;
-	}
-	write(t) {
-		if (this[me]) throw new Error("write after end");
-		return typeof t == "string" ? this[ci](t) : this[or](t), this.flowing;
-	}
-	[or](t) {
-		let e = f(ar.resolve(this.cwd, t.path));
-		if (!this.filter(t.path, t)) t.resume();
-		else {
-			let i = new pi(t.path, e);
-			i.entry = new oi(t, this[cs](i)), i.entry.on("end", () => this[ls](i)), this[G] += 1, this[W].push(i);
-		}
-		this[Ft]();
-	}
-	[ci](t) {
-		let e = f(ar.resolve(this.cwd, t));
-		this[W].push(new pi(t, e)), this[Ft]();
-	}
-	[ds](t) {
-		t.pending = !0, this[G] += 1;
-		let e = this.follow ? "stat" : "lstat";
-		I[e](t.absolute, (i, r) => {
-			t.pending = !1, this[G] -= 1, i ? this.emit("error", i) : this[li](t, r);
-		});
-	}
-	[li](t, e) {
-		if (this.statCache.set(t.absolute, e), t.stat = e, !this.filter(t.path, e)) t.ignore = !0;
-		else if (e.isFile() && e.nlink > 1 && !this.linkCache.get(`${e.dev}:${e.ino}`) && !this.sync) if (t === this[Et]) this[ai](t);
-		else {
-			let i = `${e.dev}:${e.ino}`, r = this[pe].get(i);
-			r ? r.push(t) : this[pe].set(i, [t]), t.pendingLink = !0, t.pending = !0;
-		}
-		this[Ft]();
-	}
-	[us](t) {
-		t.pending = !0, this[G] += 1, I.readdir(t.absolute, (e, i) => {
-			if (t.pending = !1, this[G] -= 1, e) return this.emit("error", e);
-			this[fi](t, i);
-		});
-	}
-	[fi](t, e) {
-		this.readdirCache.set(t.absolute, e), t.readdir = e, this[Ft]();
-	}
-	[Ft]() {
-		if (!this[Ee]) {
-			this[Ee] = !0;
-			for (let t = this[W].head; t && this[G] < this.jobs; t = t.next) if (this[ai](t.value), t.value.ignore) {
-				let e = t.next;
-				this[W].removeNode(t), t.next = e;
-			}
-			this[Ee] = !1, this[me] && this[W].length === 0 && this[G] === 0 && (this.zip ? this.zip.end(nr) : (super.write(nr), super.end()));
-		}
-	}
-	get [Et]() {
-		return this[W] && this[W].head && this[W].head.value;
-	}
-	[ls](t) {
-		this[W].shift(), this[G] -= 1;
-		let { stat: e } = t;
-		if (e && e.isFile() && e.nlink > 1) {
-			let i = `${e.dev}:${e.ino}`, r = this[pe].get(i);
-			if (r) {
-				this[pe].delete(i);
-				for (let n of r) n.pending = !1, this[ai](n);
-			}
-		}
-		this[Ft]();
-	}
-	[ai](t) {
-		if (t.pending && t.pendingLink && t === this[Et] && (t.pending = !1, t.pendingLink = !1), !t.pending) {
-			if (t.entry) {
-				t === this[Et] && !t.piped && this[di](t);
-				return;
-			}
-			if (!t.stat) {
-				let e = this.statCache.get(t.absolute);
-				e ? this[li](t, e) : this[ds](t);
-			}
-			if (t.stat && !t.ignore) {
-				if (!this.noDirRecurse && t.stat.isDirectory() && !t.readdir) {
-					let e = this.readdirCache.get(t.absolute);
-					if (e ? this[fi](t, e) : this[us](t), !t.readdir) return;
-				}
-				if (t.entry = this[hr](t), !t.entry) {
-					t.ignore = !0;
-					return;
-				}
-				t === this[Et] && !t.piped && this[di](t);
-			}
-		}
-	}
-	[cs](t) {
-		return {
-			onwarn: (e, i, r) => this.warn(e, i, r),
-			noPax: this.noPax,
-			cwd: this.cwd,
-			absolute: t.absolute,
-			preservePaths: this.preservePaths,
-			maxReadSize: this.maxReadSize,
-			strict: this.strict,
-			portable: this.portable,
-			linkCache: this.linkCache,
-			statCache: this.statCache,
-			noMtime: this.noMtime,
-			mtime: this.mtime,
-			prefix: this.prefix,
-			onWriteEntry: this.onWriteEntry
-		};
-	}
-	[hr](t) {
-		this[G] += 1;
-		try {
-			return new this[ui](t.path, this[cs](t)).on("end", () => this[ls](t)).on("error", (i) => this.emit("error", i));
-		} catch (e) {
-			this.emit("error", e);
-		}
-	}
-	[fs]() {
-		this[Et] && this[Et].entry && this[Et].entry.resume();
-	}
-	[di](t) {
-		t.piped = !0, t.readdir && t.readdir.forEach((r) => {
-			let n = t.path, o = n === "./" ? "" : n.replace(/\/*$/, "/");
-			this[ci](o + r);
-		});
-		let e = t.entry, i = this.zip;
-		if (!e) throw new Error("cannot pipe without source");
-		i ? e.on("data", (r) => {
-			i.write(r) || e.pause();
-		}) : e.on("data", (r) => {
-			super.write(r) || e.pause();
-		});
-	}
-	pause() {
-		return this.zip && this.zip.pause(), super.pause();
-	}
-	warn(t, e, i = {}) {
-		Dt(this, t, e, i);
-	}
-};
-var kt = class extends wt {
-	sync = !0;
-	constructor(t) {
-		super(t), this[ui] = ni;
-	}
-	pause() {}
-	resume() {}
-	[ds](t) {
-		let e = this.follow ? "statSync" : "lstatSync";
-		this[li](t, I[e](t.absolute));
-	}
-	[us](t) {
-		this[fi](t, I.readdirSync(t.absolute));
-	}
-	[di](t) {
-		let e = t.entry, i = this.zip;
-		if (t.readdir && t.readdir.forEach((r) => {
-			let n = t.path, o = n === "./" ? "" : n.replace(/\/*$/, "/");
-			this[ci](o + r);
-		}), !e) throw new Error("Cannot pipe without source");
-		i ? e.on("data", (r) => {
-			i.write(r);
-		}) : e.on("data", (r) => {
-			super[lr](r);
-		});
-	}
-};
-var Vn = (s, t) => {
-	let e = new kt(s), i = new Wt(s.file, { mode: s.mode || 438 });
-	e.pipe(i), fr(e, t);
-};
-var $n = (s, t) => {
-	let e = new wt(s), i = new et(s.file, { mode: s.mode || 438 });
-	e.pipe(i);
-	let r = new Promise((n, o) => {
-		i.on("error", o), i.on("close", n), e.on("error", o);
-	});
-	return dr(e, t).catch((n) => e.emit("error", n)), r;
-};
-var fr = (s, t) => {
-	t.forEach((e) => {
-		e.charAt(0) === "@" ? Ct({
-			file: Pr.resolve(s.cwd, e.slice(1)),
-			sync: !0,
-			noResume: !0,
-			onReadEntry: (i) => s.add(i)
-		}) : s.add(e);
-	}), s.end();
-};
-var dr = async (s, t) => {
-	for (let e of t) e.charAt(0) === "@" ? await Ct({
-		file: Pr.resolve(String(s.cwd), e.slice(1)),
-		noResume: !0,
-		onReadEntry: (i) => {
-			s.add(i);
-		}
-	}) : s.add(e);
-	s.end();
-};
-var Xn = (s, t) => {
-	let e = new kt(s);
-	return fr(e, t), e;
-};
-var qn = (s, t) => {
-	let e = new wt(s);
-	return dr(e, t).catch((i) => e.emit("error", i)), e;
-};
-K(Vn, $n, Xn, qn, (s, t) => {
-	if (!t?.length) throw new TypeError("no paths specified to add to archive");
-});
-var Er = (process.env.__FAKE_PLATFORM__ || process.platform) === "win32", { O_CREAT: wr, O_NOFOLLOW: ur, O_TRUNC: Sr, O_WRONLY: yr } = I.constants, Rr = Number(process.env.__FAKE_FS_O_FILENAME__) || I.constants.UV_FS_O_FILEMAP || 0, jn = Er && !!Rr, to = 524288, eo = Rr | Sr | wr | yr, mr = !Er && typeof ur == "number" ? ur | Sr | wr | yr : null, ms = mr !== null ? () => mr : jn ? (s) => s < to ? eo : "w" : () => "w";
-var ps = (s, t, e) => {
-	try {
-		return Br.lchownSync(s, t, e);
-	} catch (i) {
-		if (i?.code !== "ENOENT") throw i;
-	}
-};
-var Ei = (s, t, e, i) => {
-	Br.lchown(s, t, e, (r) => {
-		i(r && r?.code !== "ENOENT" ? r : null);
-	});
-};
-var io = (s, t, e, i, r) => {
-	if (t.isDirectory()) Es(Pr.resolve(s, t.name), e, i, (n) => {
-		if (n) return r(n);
-		Ei(Pr.resolve(s, t.name), e, i, r);
-	});
-	else Ei(Pr.resolve(s, t.name), e, i, r);
-};
-var Es = (s, t, e, i) => {
-	Br.readdir(s, { withFileTypes: !0 }, (r, n) => {
-		if (r) {
-			if (r.code === "ENOENT") return i();
-			if (r.code !== "ENOTDIR" && r.code !== "ENOTSUP") return i(r);
-		}
-		if (r || !n.length) return Ei(s, t, e, i);
-		let o = n.length, h = null, a = (l) => {
-			if (!h) {
-				if (l) return i(h = l);
-				if (--o === 0) return Ei(s, t, e, i);
-			}
-		};
-		for (let l of n) io(s, l, t, e, a);
-	});
-};
-var so = (s, t, e, i) => {
-	t.isDirectory() && ws(Pr.resolve(s, t.name), e, i), ps(Pr.resolve(s, t.name), e, i);
-};
-var ws = (s, t, e) => {
-	let i;
-	try {
-		i = Br.readdirSync(s, { withFileTypes: !0 });
-	} catch (r) {
-		let n = r;
-		if (n?.code === "ENOENT") return;
-		if (n?.code === "ENOTDIR" || n?.code === "ENOTSUP") return ps(s, t, e);
-		throw n;
-	}
-	for (let r of i) so(s, r, t, e);
-	return ps(s, t, e);
-};
-var Se = class extends Error {
-	path;
-	code;
-	syscall = "chdir";
-	constructor(t, e) {
-		super(`${e}: Cannot cd into '${t}'`), this.path = t, this.code = e;
-	}
-	get name() {
-		return "CwdError";
-	}
-};
-var St = class extends Error {
-	path;
-	symlink;
-	syscall = "symlink";
-	code = "TAR_SYMLINK_ERROR";
-	constructor(t, e) {
-		super("TAR_SYMLINK_ERROR: Cannot extract through symbolic link"), this.symlink = t, this.path = e;
-	}
-	get name() {
-		return "SymlinkError";
-	}
-};
-var no = (s, t) => {
-	Br.stat(s, (e, i) => {
-		(e || !i.isDirectory()) && (e = new Se(s, e?.code || "ENOTDIR")), t(e);
-	});
-};
-var gr = (s, t, e) => {
-	s = f(s);
-	let i = t.umask ?? 18, r = t.mode | 448, n = (r & i) !== 0, o = t.uid, h = t.gid, a = typeof o == "number" && typeof h == "number" && (o !== t.processUid || h !== t.processGid), l = t.preserve, c = t.unlink, d = f(t.cwd), y = (E, x) => {
-		E ? e(E) : x && a ? Es(x, o, h, (Le) => y(Le)) : n ? Br.chmod(s, r, e) : e();
-	};
-	if (s === d) return no(s, y);
-	if (l) return ro.mkdir(s, {
-		mode: r,
-		recursive: !0
-	}).then((E) => y(null, E ?? void 0), y);
-	Ss(d, f(Pr.relative(d, s)).split("/"), r, c, d, void 0, y);
-};
-var Ss = (s, t, e, i, r, n, o) => {
-	if (t.length === 0) return o(null, n);
-	let h = t.shift(), a = f(Pr.resolve(s + "/" + h));
-	Br.mkdir(a, e, br(a, t, e, i, r, n, o));
-};
-var br = (s, t, e, i, r, n, o) => (h) => {
-	h ? Br.lstat(s, (a, l) => {
-		if (a) a.path = a.path && f(a.path), o(a);
-		else if (l.isDirectory()) Ss(s, t, e, i, r, n, o);
-		else if (i) Br.unlink(s, (c) => {
-			if (c) return o(c);
-			Br.mkdir(s, e, br(s, t, e, i, r, n, o));
-		});
-		else {
-			if (l.isSymbolicLink()) return o(new St(s, s + "/" + t.join("/")));
-			o(h);
-		}
-	}) : (n = n || s, Ss(s, t, e, i, r, n, o));
-};
-var oo = (s) => {
-	let t = !1, e;
-	try {
-		t = Br.statSync(s).isDirectory();
-	} catch (i) {
-		e = i?.code;
-	} finally {
-		if (!t) throw new Se(s, e ?? "ENOTDIR");
-	}
-};
-var _r = (s, t) => {
-	s = f(s);
-	let e = t.umask ?? 18, i = t.mode | 448, r = (i & e) !== 0, n = t.uid, o = t.gid, h = typeof n == "number" && typeof o == "number" && (n !== t.processUid || o !== t.processGid), a = t.preserve, l = t.unlink, c = f(t.cwd), d = (E) => {
-		E && h && ws(E, n, o), r && Br.chmodSync(s, i);
-	};
-	if (s === c) return oo(c), d();
-	if (a) return d(Br.mkdirSync(s, {
-		mode: i,
-		recursive: !0
-	}) ?? void 0);
-	let T = f(Pr.relative(c, s)).split("/"), D;
-	for (let E = T.shift(), x = c; E && (x += "/" + E); E = T.shift()) {
-		x = f(Pr.resolve(x));
-		try {
-			Br.mkdirSync(x, i), D = D || x;
-		} catch {
-			let Le = Br.lstatSync(x);
-			if (Le.isDirectory()) continue;
-			if (l) {
-				Br.unlinkSync(x), Br.mkdirSync(x, i), D = D || x;
-				continue;
-			} else if (Le.isSymbolicLink()) return new St(x, x + "/" + T.join("/"));
-		}
-	}
-	return d(D);
-};
-var ys = Object.create(null);
-var Or = 1e4;
-var Vt = /* @__PURE__ */ new Set();
-var Tr = (s) => {
-	Vt.has(s) ? Vt.delete(s) : ys[s] = s.normalize("NFD").toLocaleLowerCase("en").toLocaleUpperCase("en"), Vt.add(s);
-	let t = ys[s], e = Vt.size - Or;
-	if (e > Or / 10) {
-		for (let i of Vt) if (Vt.delete(i), delete ys[i], --e <= 0) break;
-	}
-	return t;
-};
-var ao = (process.env.TESTING_TAR_FAKE_PLATFORM || process.platform) === "win32";
-var lo = (s) => s.split("/").slice(0, -1).reduce((e, i) => {
-	let r = e.at(-1);
-	return r !== void 0 && (i = join(r, i)), e.push(i || "/"), e;
-}, []);
-var yi = class {
-	#t = /* @__PURE__ */ new Map();
-	#i = /* @__PURE__ */ new Map();
-	#s = /* @__PURE__ */ new Set();
-	reserve(t, e) {
-		t = ao ? ["win32 parallelization disabled"] : t.map((r) => mt(join(Tr(r))));
-		let i = new Set(t.map((r) => lo(r)).reduce((r, n) => r.concat(n)));
-		this.#i.set(e, {
-			dirs: i,
-			paths: t
-		});
-		for (let r of t) {
-			let n = this.#t.get(r);
-			n ? n.push(e) : this.#t.set(r, [e]);
-		}
-		for (let r of i) {
-			let n = this.#t.get(r);
-			if (!n) this.#t.set(r, [/* @__PURE__ */ new Set([e])]);
-			else {
-				let o = n.at(-1);
-				o instanceof Set ? o.add(e) : n.push(/* @__PURE__ */ new Set([e]));
-			}
-		}
-		return this.#r(e);
-	}
-	#n(t) {
-		let e = this.#i.get(t);
-		if (!e) throw new Error("function does not have any path reservations");
-		return {
-			paths: e.paths.map((i) => this.#t.get(i)),
-			dirs: [...e.dirs].map((i) => this.#t.get(i))
-		};
-	}
-	check(t) {
-		let { paths: e, dirs: i } = this.#n(t);
-		return e.every((r) => r && r[0] === t) && i.every((r) => r && r[0] instanceof Set && r[0].has(t));
-	}
-	#r(t) {
-		return this.#s.has(t) || !this.check(t) ? !1 : (this.#s.add(t), t(() => this.#e(t)), !0);
-	}
-	#e(t) {
-		if (!this.#s.has(t)) return !1;
-		let e = this.#i.get(t);
-		if (!e) throw new Error("invalid reservation");
-		let { paths: i, dirs: r } = e, n = /* @__PURE__ */ new Set();
-		for (let o of i) {
-			let h = this.#t.get(o);
-			if (!h || h?.[0] !== t) continue;
-			let a = h[1];
-			if (!a) {
-				this.#t.delete(o);
-				continue;
-			}
-			if (h.shift(), typeof a == "function") n.add(a);
-			else for (let l of a) n.add(l);
-		}
-		for (let o of r) {
-			let h = this.#t.get(o), a = h?.[0];
-			if (!(!h || !(a instanceof Set))) if (a.size === 1 && h.length === 1) {
-				this.#t.delete(o);
-				continue;
-			} else if (a.size === 1) {
-				h.shift();
-				let l = h[0];
-				typeof l == "function" && n.add(l);
-			} else a.delete(t);
-		}
-		return this.#s.delete(t), n.forEach((o) => this.#r(o)), !0;
-	}
-};
-var Lr = () => process.umask();
-var Dr = Symbol("onEntry");
-var _s = Symbol("checkFs");
-var Nr = Symbol("checkFs2");
-var Os = Symbol("isReusable");
-var P = Symbol("makeFs");
-var Ts = Symbol("file");
-var xs = Symbol("directory");
-var gi = Symbol("link");
-var Ar = Symbol("symlink");
-var Ir = Symbol("hardlink");
-var Re = Symbol("ensureNoSymlink");
-var Cr = Symbol("unsupported");
-var Fr = Symbol("checkPath");
-var Rs = Symbol("stripAbsolutePath");
-var yt = Symbol("mkdir");
-var O = Symbol("onError");
-var Ri = Symbol("pending");
-var kr = Symbol("pend");
-var $t = Symbol("unpend");
-var gs = Symbol("ended");
-var bs = Symbol("maybeClose");
-var Ls = Symbol("skip");
-var ge = Symbol("doChown");
-var be = Symbol("uid");
-var _e = Symbol("gid");
-var Oe = Symbol("checkedCwd");
-var Te = (process.env.TESTING_TAR_FAKE_PLATFORM || process.platform) === "win32";
-var uo = 1024;
-var mo = (s, t) => {
-	if (!Te) return Br.unlink(s, t);
-	let e = s + ".DELETE." + randomBytes(16).toString("hex");
-	Br.rename(s, e, (i) => {
-		if (i) return t(i);
-		Br.unlink(e, t);
-	});
-};
-var po = (s) => {
-	if (!Te) return Br.unlinkSync(s);
-	let t = s + ".DELETE." + randomBytes(16).toString("hex");
-	Br.renameSync(s, t), Br.unlinkSync(t);
-};
-var vr = (s, t, e) => s !== void 0 && s === s >>> 0 ? s : t !== void 0 && t === t >>> 0 ? t : e;
-var Xt = class extends rt {
-	[gs] = !1;
-	[Oe] = !1;
-	[Ri] = 0;
-	reservations = new yi();
-	transform;
-	writable = !0;
-	readable = !1;
-	uid;
-	gid;
-	setOwner;
-	preserveOwner;
-	processGid;
-	processUid;
-	maxDepth;
-	forceChown;
-	win32;
-	newer;
-	keep;
-	noMtime;
-	preservePaths;
-	unlink;
-	cwd;
-	strip;
-	processUmask;
-	umask;
-	dmode;
-	fmode;
-	chmod;
-	constructor(t = {}) {
-		if (t.ondone = () => {
-			this[gs] = !0, this[bs]();
-		}, super(t), this.transform = t.transform, this.chmod = !!t.chmod, typeof t.uid == "number" || typeof t.gid == "number") {
-			if (typeof t.uid != "number" || typeof t.gid != "number") throw new TypeError("cannot set owner without number uid and gid");
-			if (t.preserveOwner) throw new TypeError("cannot preserve owner in archive and also set owner explicitly");
-			this.uid = t.uid, this.gid = t.gid, this.setOwner = !0;
-		} else this.uid = void 0, this.gid = void 0, this.setOwner = !1;
-		this.preserveOwner = t.preserveOwner === void 0 && typeof t.uid != "number" ? process.getuid?.() === 0 : !!t.preserveOwner, this.processUid = (this.preserveOwner || this.setOwner) && process.getuid ? process.getuid() : void 0, this.processGid = (this.preserveOwner || this.setOwner) && process.getgid ? process.getgid() : void 0, this.maxDepth = typeof t.maxDepth == "number" ? t.maxDepth : uo, this.forceChown = t.forceChown === !0, this.win32 = !!t.win32 || Te, this.newer = !!t.newer, this.keep = !!t.keep, this.noMtime = !!t.noMtime, this.preservePaths = !!t.preservePaths, this.unlink = !!t.unlink, this.cwd = f(Pr.resolve(t.cwd || process.cwd())), this.strip = Number(t.strip) || 0, this.processUmask = this.chmod ? typeof t.processUmask == "number" ? t.processUmask : Lr() : 0, this.umask = typeof t.umask == "number" ? t.umask : this.processUmask, this.dmode = t.dmode || 511 & ~this.umask, this.fmode = t.fmode || 438 & ~this.umask, this.on("entry", (e) => this[Dr](e));
-	}
-	warn(t, e, i = {}) {
-		return (t === "TAR_BAD_ARCHIVE" || t === "TAR_ABORT") && (i.recoverable = !1), super.warn(t, e, i);
-	}
-	[bs]() {
-		this[gs] && this[Ri] === 0 && (this.emit("prefinish"), this.emit("finish"), this.emit("end"));
-	}
-	[Rs](t, e) {
-		let i = t[e], { type: r } = t;
-		if (!i || this.preservePaths) return !0;
-		let [n, o] = ce(i), h = o.replaceAll(/\\/g, "/").split("/");
-		if (h.includes("..") || Te && /^[a-z]:\.\.$/i.test(h[0] ?? "")) {
-			if (e === "path" || r === "Link") return this.warn("TAR_ENTRY_ERROR", `${e} contains '..'`, {
-				entry: t,
-				[e]: i
-			}), !1;
-			let a = Pr.posix.dirname(t.path), l = Pr.posix.normalize(Pr.posix.join(a, h.join("/")));
-			if (l.startsWith("../") || l === "..") return this.warn("TAR_ENTRY_ERROR", `${e} escapes extraction directory`, {
-				entry: t,
-				[e]: i
-			}), !1;
-		}
-		return n && (t[e] = String(o), this.warn("TAR_ENTRY_INFO", `stripping ${n} from absolute ${e}`, {
-			entry: t,
-			[e]: i
-		})), !0;
-	}
-	[Fr](t) {
-		let e = f(t.path), i = e.split("/");
-		if (this.strip) {
-			if (i.length < this.strip) return !1;
-			if (t.type === "Link") {
-				let r = f(String(t.linkpath)).split("/");
-				if (r.length >= this.strip) t.linkpath = r.slice(this.strip).join("/");
-				else return !1;
-			}
-			i.splice(0, this.strip), t.path = i.join("/");
-		}
-		if (isFinite(this.maxDepth) && i.length > this.maxDepth) return this.warn("TAR_ENTRY_ERROR", "path excessively deep", {
-			entry: t,
-			path: e,
-			depth: i.length,
-			maxDepth: this.maxDepth
-		}), !1;
-		if (!this[Rs](t, "path") || !this[Rs](t, "linkpath")) return !1;
-		if (t.absolute = Pr.isAbsolute(t.path) ? f(Pr.resolve(t.path)) : f(Pr.resolve(this.cwd, t.path)), !this.preservePaths && typeof t.absolute == "string" && t.absolute.indexOf(this.cwd + "/") !== 0 && t.absolute !== this.cwd) return this.warn("TAR_ENTRY_ERROR", "path escaped extraction target", {
-			entry: t,
-			path: f(t.path),
-			resolvedPath: t.absolute,
-			cwd: this.cwd
-		}), !1;
-		if (t.absolute === this.cwd && t.type !== "Directory" && t.type !== "GNUDumpDir") return !1;
-		if (this.win32) {
-			let { root: r } = Pr.win32.parse(String(t.absolute));
-			t.absolute = r + ts(String(t.absolute).slice(r.length));
-			let { root: n } = Pr.win32.parse(t.path);
-			t.path = n + ts(t.path.slice(n.length));
-		}
-		return !0;
-	}
-	[Dr](t) {
-		if (!this[Fr](t)) return t.resume();
-		switch (co.equal(typeof t.absolute, "string"), t.type) {
-			case "Directory":
-			case "GNUDumpDir": t.mode && (t.mode = t.mode | 448);
-			case "File":
-			case "OldFile":
-			case "ContiguousFile":
-			case "Link":
-			case "SymbolicLink": return this[_s](t);
-			default: return this[Cr](t);
-		}
-	}
-	[O](t, e) {
-		t.name === "CwdError" ? this.emit("error", t) : (this.warn("TAR_ENTRY_ERROR", t, { entry: e }), this[$t](), e.resume());
-	}
-	[yt](t, e, i) {
-		gr(f(t), {
-			uid: this.uid,
-			gid: this.gid,
-			processUid: this.processUid,
-			processGid: this.processGid,
-			umask: this.processUmask,
-			preserve: this.preservePaths,
-			unlink: this.unlink,
-			cwd: this.cwd,
-			mode: e
-		}, i);
-	}
-	[ge](t) {
-		return this.forceChown || this.preserveOwner && (typeof t.uid == "number" && t.uid !== this.processUid || typeof t.gid == "number" && t.gid !== this.processGid) || typeof this.uid == "number" && this.uid !== this.processUid || typeof this.gid == "number" && this.gid !== this.processGid;
-	}
-	[be](t) {
-		return vr(this.uid, t.uid, this.processUid);
-	}
-	[_e](t) {
-		return vr(this.gid, t.gid, this.processGid);
-	}
-	[Ts](t, e) {
-		let i = typeof t.mode == "number" ? t.mode & 4095 : this.fmode, r = new et(String(t.absolute), {
-			flags: ms(t.size),
-			mode: i,
-			autoClose: !1
-		});
-		r.on("error", (a) => {
-			r.fd && Br.close(r.fd, () => {}), r.write = () => !0, this[O](a, t), e();
-		});
-		let n = 1, o = (a) => {
-			if (a) {
-				r.fd && Br.close(r.fd, () => {}), this[O](a, t), e();
-				return;
-			}
-			--n === 0 && r.fd !== void 0 && Br.close(r.fd, (l) => {
-				l ? this[O](l, t) : this[$t](), e();
-			});
-		};
-		r.on("finish", () => {
-			let a = String(t.absolute), l = r.fd;
-			if (typeof l == "number" && t.mtime && !this.noMtime) {
-				n++;
-				let c = t.atime || /* @__PURE__ */ new Date(), d = t.mtime;
-				Br.futimes(l, c, d, (y) => y ? Br.utimes(a, c, d, (T) => o(T && y)) : o());
-			}
-			if (typeof l == "number" && this[ge](t)) {
-				n++;
-				let c = this[be](t), d = this[_e](t);
-				typeof c == "number" && typeof d == "number" && Br.fchown(l, c, d, (y) => y ? Br.chown(a, c, d, (T) => o(T && y)) : o());
-			}
-			o();
-		});
-		let h = this.transform && this.transform(t) || t;
-		h !== t && (h.on("error", (a) => {
-			this[O](a, t), e();
-		}), t.pipe(h)), h.pipe(r);
-	}
-	[xs](t, e) {
-		let i = typeof t.mode == "number" ? t.mode & 4095 : this.dmode;
-		this[yt](String(t.absolute), i, (r) => {
-			if (r) {
-				this[O](r, t), e();
-				return;
-			}
-			let n = 1, o = () => {
-				--n === 0 && (e(), this[$t](), t.resume());
-			};
-			t.mtime && !this.noMtime && (n++, Br.utimes(String(t.absolute), t.atime || /* @__PURE__ */ new Date(), t.mtime, o)), this[ge](t) && (n++, Br.chown(String(t.absolute), Number(this[be](t)), Number(this[_e](t)), o)), o();
-		});
-	}
-	[Cr](t) {
-		t.unsupported = !0, this.warn("TAR_ENTRY_UNSUPPORTED", `unsupported entry type: ${t.type}`, { entry: t }), t.resume();
-	}
-	[Ar](t, e) {
-		let i = f(Pr.relative(this.cwd, Pr.resolve(Pr.dirname(String(t.absolute)), String(t.linkpath)))).split("/");
-		this[Re](t, this.cwd, i, () => this[gi](t, String(t.linkpath), "symlink", e), (r) => {
-			this[O](r, t), e();
-		});
-	}
-	[Ir](t, e) {
-		let i = f(Pr.resolve(this.cwd, String(t.linkpath))), r = f(String(t.linkpath)).split("/");
-		this[Re](t, this.cwd, r, () => this[gi](t, i, "link", e), (n) => {
-			this[O](n, t), e();
-		});
-	}
-	[Re](t, e, i, r, n) {
-		let o = i.shift();
-		if (this.preservePaths || o === void 0) return r();
-		let h = Pr.resolve(e, o);
-		Br.lstat(h, (a, l) => {
-			if (a) return r();
-			if (l?.isSymbolicLink()) return n(new St(h, Pr.resolve(h, i.join("/"))));
-			this[Re](t, h, i, r, n);
-		});
-	}
-	[kr]() {
-		this[Ri]++;
-	}
-	[$t]() {
-		this[Ri]--, this[bs]();
-	}
-	[Ls](t) {
-		this[$t](), t.resume();
-	}
-	[Os](t, e) {
-		return t.type === "File" && !this.unlink && e.isFile() && e.nlink <= 1 && !Te;
-	}
-	[_s](t) {
-		this[kr]();
-		let e = [t.path];
-		t.linkpath && e.push(t.linkpath), this.reservations.reserve(e, (i) => this[Nr](t, i));
-	}
-	[Nr](t, e) {
-		let i = (h) => {
-			e(h);
-		}, r = () => {
-			this[yt](this.cwd, this.dmode, (h) => {
-				if (h) {
-					this[O](h, t), i();
-					return;
-				}
-				this[Oe] = !0, n();
-			});
-		}, n = () => {
-			if (t.absolute !== this.cwd) {
-				let h = f(Pr.dirname(String(t.absolute)));
-				if (h !== this.cwd) return this[yt](h, this.dmode, (a) => {
-					if (a) {
-						this[O](a, t), i();
-						return;
-					}
-					o();
-				});
-			}
-			o();
-		}, o = () => {
-			Br.lstat(String(t.absolute), (h, a) => {
-				if (a && (this.keep || this.newer && a.mtime > (t.mtime ?? a.mtime))) {
-					this[Ls](t), i();
-					return;
-				}
-				if (h || this[Os](t, a)) return this[P](null, t, i);
-				if (a.isDirectory()) {
-					if (t.type === "Directory") {
-						let l = this.chmod && t.mode && (a.mode & 4095) !== t.mode, c = (d) => this[P](d ?? null, t, i);
-						return l ? Br.chmod(String(t.absolute), Number(t.mode), c) : c();
-					}
-					if (t.absolute !== this.cwd) return Br.rmdir(String(t.absolute), (l) => this[P](l ?? null, t, i));
-				}
-				if (t.absolute === this.cwd) return this[P](null, t, i);
-				mo(String(t.absolute), (l) => this[P](l ?? null, t, i));
-			});
-		};
-		this[Oe] ? n() : r();
-	}
-	[P](t, e, i) {
-		if (t) {
-			this[O](t, e), i();
-			return;
-		}
-		switch (e.type) {
-			case "File":
-			case "OldFile":
-			case "ContiguousFile": return this[Ts](e, i);
-			case "Link": return this[Ir](e, i);
-			case "SymbolicLink": return this[Ar](e, i);
-			case "Directory":
-			case "GNUDumpDir": return this[xs](e, i);
-		}
-	}
-	[gi](t, e, i, r) {
-		Br[i](e, String(t.absolute), (n) => {
-			n ? this[O](n, t) : (this[$t](), t.resume()), r();
-		});
-	}
-};
-var ye = (s) => {
-	try {
-		return [null, s()];
-	} catch (t) {
-		return [t, null];
-	}
-};
-var xe = class extends Xt {
-	sync = !0;
-	[P](t, e) {
-		return super[P](t, e, () => {});
-	}
-	[_s](t) {
-		if (!this[Oe]) {
-			let n = this[yt](this.cwd, this.dmode);
-			if (n) return this[O](n, t);
-			this[Oe] = !0;
-		}
-		if (t.absolute !== this.cwd) {
-			let n = f(Pr.dirname(String(t.absolute)));
-			if (n !== this.cwd) {
-				let o = this[yt](n, this.dmode);
-				if (o) return this[O](o, t);
-			}
-		}
-		let [e, i] = ye(() => Br.lstatSync(String(t.absolute)));
-		if (i && (this.keep || this.newer && i.mtime > (t.mtime ?? i.mtime))) return this[Ls](t);
-		if (e || this[Os](t, i)) return this[P](null, t);
-		if (i.isDirectory()) {
-			if (t.type === "Directory") {
-				let [h] = this.chmod && t.mode && (i.mode & 4095) !== t.mode ? ye(() => {
-					Br.chmodSync(String(t.absolute), Number(t.mode));
-				}) : [];
-				return this[P](h, t);
-			}
-			let [n] = ye(() => Br.rmdirSync(String(t.absolute)));
-			this[P](n, t);
-		}
-		let [r] = t.absolute === this.cwd ? [] : ye(() => po(String(t.absolute)));
-		this[P](r, t);
-	}
-	[Ts](t, e) {
-		let i = typeof t.mode == "number" ? t.mode & 4095 : this.fmode, r = (h) => {
-			let a;
-			try {
-				Br.closeSync(n);
-			} catch (l) {
-				a = l;
-			}
-			(h || a) && this[O](h || a, t), e();
-		}, n;
-		try {
-			n = Br.openSync(String(t.absolute), ms(t.size), i);
-		} catch (h) {
-			return r(h);
-		}
-		let o = this.transform && this.transform(t) || t;
-		o !== t && (o.on("error", (h) => this[O](h, t)), t.pipe(o)), o.on("data", (h) => {
-			try {
-				Br.writeSync(n, h, 0, h.length);
-			} catch (a) {
-				r(a);
-			}
-		}), o.on("end", () => {
-			let h = null;
-			if (t.mtime && !this.noMtime) {
-				let a = t.atime || /* @__PURE__ */ new Date(), l = t.mtime;
-				try {
-					Br.futimesSync(n, a, l);
-				} catch (c) {
-					try {
-						Br.utimesSync(String(t.absolute), a, l);
-					} catch {
-						h = c;
-					}
-				}
-			}
-			if (this[ge](t)) {
-				let a = this[be](t), l = this[_e](t);
-				try {
-					Br.fchownSync(n, Number(a), Number(l));
-				} catch (c) {
-					try {
-						Br.chownSync(String(t.absolute), Number(a), Number(l));
-					} catch {
-						h = h || c;
-					}
-				}
-			}
-			r(h);
-		});
-	}
-	[xs](t, e) {
-		let i = typeof t.mode == "number" ? t.mode & 4095 : this.dmode, r = this[yt](String(t.absolute), i);
-		if (r) {
-			this[O](r, t), e();
-			return;
-		}
-		if (t.mtime && !this.noMtime) try {
-			Br.utimesSync(String(t.absolute), t.atime || /* @__PURE__ */ new Date(), t.mtime);
-		} catch {}
-		if (this[ge](t)) try {
-			Br.chownSync(String(t.absolute), Number(this[be](t)), Number(this[_e](t)));
-		} catch {}
-		e(), t.resume();
-	}
-	[yt](t, e) {
-		try {
-			return _r(f(t), {
-				uid: this.uid,
-				gid: this.gid,
-				processUid: this.processUid,
-				processGid: this.processGid,
-				umask: this.processUmask,
-				preserve: this.preservePaths,
-				unlink: this.unlink,
-				cwd: this.cwd,
-				mode: e
-			});
-		} catch (i) {
-			return i;
-		}
-	}
-	[Re](t, e, i, r, n) {
-		if (this.preservePaths || i.length === 0) return r();
-		let o = e;
-		for (let h of i) {
-			o = Pr.resolve(o, h);
-			let [a, l] = ye(() => Br.lstatSync(o));
-			if (a) return r();
-			if (l.isSymbolicLink()) return n(new St(o, Pr.resolve(e, i.join("/"))));
-		}
-		r();
-	}
-	[gi](t, e, i, r) {
-		let n = `${i}Sync`;
-		try {
-			Br[n](e, String(t.absolute)), r(), t.resume();
-		} catch (o) {
-			return this[O](o, t);
-		}
-	}
-};
-var Eo = (s) => {
-	let t = new xe(s), e = s.file, i = Br.statSync(e);
-	new Be(e, {
-		readSize: s.maxReadSize || 16777216,
-		size: i.size
-	}).pipe(t);
-};
-var wo = (s, t) => {
-	let e = new Xt(s), i = s.maxReadSize || 16777216, r = s.file;
-	return new Promise((o, h) => {
-		e.on("error", h), e.on("close", o), Br.stat(r, (a, l) => {
-			if (a) h(a);
-			else {
-				let c = new _t(r, {
-					readSize: i,
-					size: l.size
-				});
-				c.on("error", h), c.pipe(e);
-			}
-		});
-	});
-};
-K(Eo, wo, (s) => new xe(s), (s) => new Xt(s), (s, t) => {
-	t?.length && Qi(s, t);
-});
-var yo = (s, t) => {
-	let e = new kt(s), i = !0, r, n;
-	try {
-		try {
-			r = Br.openSync(s.file, "r+");
-		} catch (a) {
-			if (a?.code === "ENOENT") r = Br.openSync(s.file, "w+");
-			else throw a;
-		}
-		let o = Br.fstatSync(r), h = Buffer.alloc(512);
-		t: for (n = 0; n < o.size; n += 512) {
-			for (let c = 0, d = 0; c < 512; c += d) {
-				if (d = Br.readSync(r, h, c, h.length - c, n + c), n === 0 && h[0] === 31 && h[1] === 139) throw new Error("cannot append to compressed archives");
-				if (!d) break t;
-			}
-			let a = new F(h);
-			if (!a.cksumValid) break;
-			let l = 512 * Math.ceil((a.size || 0) / 512);
-			if (n + l + 512 > o.size) break;
-			n += l, s.mtimeCache && a.mtime && s.mtimeCache.set(String(a.path), a.mtime);
-		}
-		i = !1, Ro(s, e, n, r, t);
-	} finally {
-		if (i) try {
-			Br.closeSync(r);
-		} catch {}
-	}
-};
-var Ro = (s, t, e, i, r) => {
-	let n = new Wt(s.file, {
-		fd: i,
-		start: e
-	});
-	t.pipe(n), bo(t, r);
-};
-var go = (s, t) => {
-	t = Array.from(t);
-	let e = new wt(s), i = (n, o, h) => {
-		let a = (T, D) => {
-			T ? Br.close(n, (E) => h(T)) : h(null, D);
-		}, l = 0;
-		if (o === 0) return a(null, 0);
-		let c = 0, d = Buffer.alloc(512), y = (T, D) => {
-			if (T || D === void 0) return a(T);
-			if (c += D, c < 512 && D) return Br.read(n, d, c, d.length - c, l + c, y);
-			if (l === 0 && d[0] === 31 && d[1] === 139) return a(/* @__PURE__ */ new Error("cannot append to compressed archives"));
-			if (c < 512) return a(null, l);
-			let E = new F(d);
-			if (!E.cksumValid) return a(null, l);
-			let x = 512 * Math.ceil((E.size ?? 0) / 512);
-			if (l + x + 512 > o || (l += x + 512, l >= o)) return a(null, l);
-			s.mtimeCache && E.mtime && s.mtimeCache.set(String(E.path), E.mtime), c = 0, Br.read(n, d, 0, 512, l, y);
-		};
-		Br.read(n, d, 0, 512, l, y);
-	};
-	return new Promise((n, o) => {
-		e.on("error", o);
-		let h = "r+", a = (l, c) => {
-			if (l && l.code === "ENOENT" && h === "r+") return h = "w+", Br.open(s.file, h, a);
-			if (l || !c) return o(l);
-			Br.fstat(c, (d, y) => {
-				if (d) return Br.close(c, () => o(d));
-				i(c, y.size, (T, D) => {
-					if (T) return o(T);
-					let E = new et(s.file, {
-						fd: c,
-						start: D
-					});
-					e.pipe(E), E.on("error", o), E.on("close", n), _o(e, t);
-				});
-			});
-		};
-		Br.open(s.file, h, a);
-	});
-};
-var bo = (s, t) => {
-	t.forEach((e) => {
-		e.charAt(0) === "@" ? Ct({
-			file: Pr.resolve(s.cwd, e.slice(1)),
-			sync: !0,
-			noResume: !0,
-			onReadEntry: (i) => s.add(i)
-		}) : s.add(e);
-	}), s.end();
-};
-var _o = async (s, t) => {
-	for (let e of t) e.charAt(0) === "@" ? await Ct({
-		file: Pr.resolve(String(s.cwd), e.slice(1)),
-		noResume: !0,
-		onReadEntry: (i) => s.add(i)
-	}) : s.add(e);
-	s.end();
-};
-var vt = K(yo, go, () => {
-	throw new TypeError("file is required");
-}, () => {
-	throw new TypeError("file is required");
-}, (s, t) => {
-	if (!Bs(s)) throw new TypeError("file is required");
-	if (s.gzip || s.brotli || s.zstd || s.file.endsWith(".br") || s.file.endsWith(".tbr")) throw new TypeError("cannot append to compressed archives");
-	if (!t?.length) throw new TypeError("no paths specified to add/replace");
-});
-K(vt.syncFile, vt.asyncFile, vt.syncNoFile, vt.asyncNoFile, (s, t = []) => {
-	vt.validate?.(s, t), To(s);
-});
-var To = (s) => {
-	let t = s.filter;
-	s.mtimeCache || (s.mtimeCache = /* @__PURE__ */ new Map()), s.filter = t ? (e, i) => t(e, i) && !((s.mtimeCache?.get(e) ?? i.mtime ?? 0) > (i.mtime ?? 0)) : (e, i) => !((s.mtimeCache?.get(e) ?? i.mtime ?? 0) > (i.mtime ?? 0));
-};
-// action/tar.ts
-/** Two empty blocks. */
-const endOfArchive = Buffer.alloc(1024);
-const noPadding = Buffer.alloc(0);
-const printableAscii = /^[ -~]+$/;
-/**
-* The header of a regular file: ustar with fixed time and owner, so that the same file gives the same bytes. A path
-* that ustar cannot hold comes before it in a pax header.
-*/
-function entryHeader(path, size, mode) {
-	const header = new F({
-		path,
-		size,
-		mode,
-		type: "File",
-		uid: 0,
-		gid: 0,
-		mtime: /* @__PURE__ */ new Date(0)
-	});
-	const block = Buffer.alloc(512);
-	if (!(header.encode(block) || !printableAscii.test(path))) return [block];
-	return [new ft({ path }).encode(), block];
-}
-/** Zeros up to the next block of 512 bytes. */
-function padding(size) {
-	const rest = size % 512;
-	return rest === 0 ? noPadding : Buffer.alloc(512 - rest);
-}
-// action/bundle-writer.ts
-/**
-* Writes a bundle: manifest.json, then files in its order, as a tar in zstd. The same manifest and files give the same
-* bytes. What a failure has written is removed.
-* @throws CutoverError file_changed, naming the file; path_not_allowed
-*/
-async function writeBundle({ manifest, files, path, signal }) {
-	if (manifest.length > manifestLimits.bytes) throw tooMuchToList(manifest.length);
-	const compress = createZstdCompress({
-		params: { [constants$1.ZSTD_c_compressionLevel]: 3 },
-		chunkSize: 1048576
-	});
-	const archive = Readable.from(tarBytes(manifest, files), { highWaterMark: 2 });
-	try {
-		await pipeline(archive, compress, createWriteStream(path), { signal });
-	} catch (thrown) {
-		await rm(path, { force: true });
-		signal.throwIfAborted();
-		throw thrown;
-	}
-}
-function* tarBytes(manifest, files) {
-	const batch = new Batch();
-	for (const block of entryHeader(manifestName, manifest.length, 420)) yield* batch.add(block);
-	yield* batch.add(manifest);
-	yield* batch.add(padding(manifest.length));
-	for (const file of files) {
-		for (const block of entryHeader(file.path, file.size, file.mode)) yield* batch.add(block);
-		yield* addContent(batch, file);
-		yield* batch.add(padding(file.size));
-	}
-	yield* batch.add(endOfArchive);
-	yield* batch.flush();
-}
-/** What the token signs is what is sent, or nothing is: a file that was touched since it was hashed is hashed again. */
-function* addContent(batch, file) {
-	try {
-		const untouched = stampOf(file.source) === file.stamp;
-		if (untouched && file.bytes !== void 0) yield* batch.add(file.bytes);
-		else yield* addAgain(batch, file, !untouched);
-	} catch (thrown) {
-		throw unreadable(file.path, thrown);
-	}
-}
-function* addAgain(batch, file, check) {
-	const sum = check ? createHash("sha256") : void 0;
-	let size = 0;
-	using opened = openFile(file.source);
-	for (;;) {
-		const read = yield* batch.fill((into) => opened.read(into));
-		if (read.length === 0) break;
-		size += read.length;
-		if (size > file.size) throw changed(file.path);
-		sum?.update(read);
-	}
-	if (size !== file.size || sum !== void 0 && sum.digest("hex") !== file.sha256) throw changed(file.path);
-	if (stampOf(file.source) !== file.stamp && !check) throw changed(file.path);
-}
-function changed(path) {
-	return new CutoverError("file_changed", `${path} changed while it was being packed.`, {
-		unchanged: "Nothing was sent.",
-		fix: "Let no other process write to the project during this step, then run it again."
-	});
-}
-/** What reading a file threw. One that was there a moment ago and is gone has changed. */
-function unreadable(path, thrown) {
-	if (thrown instanceof CutoverError) return thrown;
-	const { code, message } = thrown;
-	if (code === "ENOENT" || code === "ELOOP") return changed(path);
-	return new CutoverError("path_not_allowed", `${path} cannot be read: ${code ?? message}.`, {
-		unchanged: "Nothing was sent.",
-		fix: "Make it readable for the job's user, or leave it out with `exclude` in cutover.yml.",
-		cause: thrown
-	});
-}
-function tooMuchToList(bytes) {
-	return new CutoverError("path_not_allowed", `The manifest would have ${bytes} bytes: too many files.`, {
-		unchanged: "Nothing was sent.",
-		fix: "Leave out what the app does not need with `exclude` in cutover.yml."
-	});
-}
-// action/bundle.ts
-/**
-* What a job sends: one manifest, which is what tokens are signed for, in as many archives as its hosts need. Each is
-* written when the first host asks for it.
-*/
-var Bundle = class {
-	release;
-	digest;
-	#parts;
-	#manifest;
-	#archives = /* @__PURE__ */ new Map();
-	constructor(parts) {
-		this.#parts = parts;
-		this.release = parts.manifest.release;
-		this.#manifest = encodeManifest(parts.manifest);
-		this.digest = manifestDigest(this.#manifest);
-	}
-	/**
-	* For a host that has the files of `base`, or for any host.
-	* @throws CutoverError file_changed, path_not_allowed
-	*/
-	archive(base) {
-		const key = base?.digest ?? "whole";
-		const known = this.#archives.get(key) ?? this.#write(base);
-		this.#archives.set(key, known);
-		return known;
-	}
-	async #write(base) {
-		const { manifest, files, directory, signal, onPacked } = this.#parts;
-		const leftOut = leftOutOver(base?.files ?? []);
-		const sent = files.filter((file) => !leftOut(file));
-		if (base !== void 0 && sent.length === files.length) return this.archive();
-		const thin = base === void 0 ? "" : `.thin-${base.digest.slice(7).slice(0, 12)}`;
-		const path = join(directory, `cutover-${manifest.app}-${manifest.release}${thin}.tar.zst`);
-		await writeBundle({
-			manifest: this.#manifest,
-			files: sent,
-			path,
-			signal
-		});
-		const archive = {
-			path,
-			base: base?.release,
-			files: sent.length
-		};
-		onPacked(archive);
-		return archive;
-	}
-};
-// action/canary.ts
-const lookEveryMs = 5e3;
-/**
-* Gives the staged release more and more of the traffic on all hosts. Each agent follows its own canary's health; here it is
-* asked whether all of them still are what they were.
-* @throws CutoverError canary_failed and what `check` throws
-*/
-async function raiseCanary(hosts, { release, steps, check, say, signal }) {
-	for (const { weight, holdMs } of steps) {
-		for (const host of hosts) await host.shift(release, weight, signal);
-		say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1e3} s`}.`);
-		const end = performance.now() + holdMs;
-		for (;;) {
-			await Promise.all(hosts.map((host) => host.assertStaged(signal)));
-			const left = end - performance.now();
-			if (left <= 0) break;
-			await setTimeout$2(Math.min(left, lookEveryMs), void 0, { signal }).catch(() => signal.throwIfAborted());
-		}
-		await check(weight);
-	}
-}
-function checkFailed(weight, code, output) {
-	return new CutoverError("canary_failed", `The command in canary-check ended with exit code ${code}, with ${weight} % of the traffic on the new release.`, {
-		unchanged: "All traffic went back to the live release; the canary was drained, stopped and removed.",
-		fix: "Its output is below. Correct it and deploy again.",
-		evidence: [{
-			source: "canary-check",
-			text: output
-		}]
-	});
-}
-// shared/command.ts
-/** The words of a command: a text is split as a shell would split it, without a shell; a list stands as it is. */
-function argv(command) {
-	return typeof command === "string" ? parseArgsStringToArgv(command) : command;
-}
-// shared/project-clues.ts
-/** Names of what the requirements ask for, in lower case; undefined where the project has none. */
-function requirementNames(files, file) {
-	const names = /* @__PURE__ */ new Set();
-	const seen = /* @__PURE__ */ new Set();
-	const read = (path) => {
-		if (seen.has(path)) return;
-		seen.add(path);
-		for (const line of (files.read(path) ?? "").split("\n")) {
-			const included = /^\s*(?:-r|--requirement)[\s=]*([^\s#]+)/.exec(line)?.[1];
-			if (included !== void 0) read(joined(folderOf(path), included));
-			const name = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)/.exec(line)?.[1];
-			if (name !== void 0) names.add(normal(name));
-		}
-	};
-	const pyproject = files.read("pyproject.toml");
-	const dependencies = /^dependencies\s*=\s*\[([\s\S]*?)\][ \t]*$/m.exec(pyproject ?? "")?.[1];
-	for (const [, name = ""] of (dependencies ?? "").matchAll(/["']\s*([A-Za-z0-9][A-Za-z0-9._-]*)/g)) names.add(normal(name));
-	if (files.exists(file)) read(file);
-	else if (dependencies === void 0) return void 0;
-	return names;
-}
-/** The WSGI and ASGI applications of a Django project, by its settings or by the files that startproject makes. */
-function djangoApplications(files) {
-	const manage = files.read("manage.py");
-	if (manage === void 0 || !/django/i.test(manage)) return void 0;
-	const settings = /DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']/.exec(manage)?.[1];
-	const find = (kind) => djangoApplication(files, settings, kind);
-	const [wsgi, asgi] = [find("wsgi"), find("asgi")];
-	return {
-		...wsgi && { wsgi },
-		...asgi && { asgi }
-	};
-}
-function djangoApplication(files, settings, kind) {
-	for (const file of settings === void 0 ? [] : settingsFiles(settings)) {
-		const [, module, attribute] = new RegExp(`^${kind.toUpperCase()}_APPLICATION\\s*=\\s*["']([\\w.]+)\\.(\\w+)["']`, "m").exec(files.read(file) ?? "") ?? [];
-		if (module !== void 0) return {
-			app: `${module}:${attribute}`,
-			file
-		};
-	}
-	const file = [settings?.split(".")[0], ...files.folders()].filter((name) => name !== void 0).map((name) => `${name}/${kind}.py`).find((path) => files.exists(path));
-	return file === void 0 ? void 0 : {
-		app: `${moduleOf(file)}:application`,
-		file
-	};
-}
-/** A module, or a package whose settings are split. */
-function settingsFiles(module) {
-	const path = module.replaceAll(".", "/");
-	const split = path.replace(/[^/]+$/, "base");
-	return [
-		`${path}.py`,
-		`${path}/__init__.py`,
-		`${path}/base.py`,
-		`${split}.py`
-	];
-}
-const scripts = [
-	"app.py",
-	"main.py",
-	"server.py",
-	"wsgi.py",
-	"asgi.py"
-];
-const strangers = /* @__PURE__ */ new Set([
-	"test",
-	"tests",
-	"docs",
-	"doc",
-	"example",
-	"examples",
-	"scripts",
-	"venv",
-	"node_modules"
-]);
-/** Files that may hold an application: those names at the top, or else one folder below. */
-function scriptsOf(files) {
-	const inside = files.folders().filter((folder) => !strangers.has(folder) && !folder.startsWith(".")).flatMap((folder) => scripts.map((name) => `${folder}/${name}`));
-	return [scripts, inside].map((paths) => paths.filter((path) => files.exists(path)));
-}
-const imports = [
-	["tornado", /^\s*(?:import tornado\.(?:web|httpserver)|from tornado(?:\.web)? import |from tornado\.httpserver )/m],
-	["aiohttp", /^\s*(?:from aiohttp import .*\bweb\b|import aiohttp\.web|from aiohttp\.web import )/m],
-	["fastapi", /^\s*(?:from fastapi import|import fastapi)\b/m],
-	["starlette", /^\s*from starlette\.applications import\b/m],
-	["flask", /^\s*(?:from flask import|import flask)\b/m]
-];
-/** What a file is an application of, by what it imports. */
-function frameworkOf(text) {
-	return imports.find(([, pattern]) => pattern.test(text))?.[0];
-}
-/** The name of what is made by calling one of these classes at the top of a file, or of a function that makes it. */
-function madeIn(text, classes) {
-	const made = new RegExp(`^(\\w+)(?:\\s*:[^=\\n]+)?\\s*=\\s*(?:[\\w.]+\\.)?(?:${classes.join("|")})\\(`, "m").exec(text)?.[1];
-	if (made !== void 0) return {
-		name: made,
-		called: false
-	};
-	const factory = /^(?:async )?def ((?:make|create|init|build|get)_?(?:app|application))\(/m.exec(text)?.[1];
-	return factory === void 0 ? void 0 : {
-		name: factory,
-		called: true
-	};
-}
-function moduleOf(file) {
-	return file.replace(/\.py$/, "").replaceAll("/", ".");
-}
-function normal(name) {
-	return name.toLowerCase().replace(/[._-]+/g, "-");
-}
-function folderOf(path) {
-	return path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";
-}
-function joined(folder, path) {
-	const parts = [];
-	for (const part of `${folder}${path}`.split("/")) if (part === "..") parts.pop();
-	else if (part !== "." && part !== "") parts.push(part);
-	return parts.join("/");
-}
-// shared/detect-kind.ts
-/** What serves a project, as far as its files tell. Pure: it asks the files that it is given, and nothing else. */
-function detectKind(files, given = {}, options = {}) {
-	const requirements = options.requirements ?? "requirements.txt";
-	const clues = {
-		files,
-		names: requirementNames(files, requirements),
-		requirements,
-		systemPackages: options.systemPackages ?? false
-	};
-	const candidates = (given.command === void 0 ? ofProject(clues, given) : [ofCommand(clues, given.command)]).filter(({ kind }) => given.kind === void 0 || kind === given.kind);
-	const [first, ...others] = distinct(candidates);
-	if (first === void 0 || others.length > 0) return {
-		found: false,
-		candidates: distinct(candidates),
-		looked: lookedFor(clues)
-	};
-	const { why, ...server } = first;
-	return {
-		found: true,
-		server,
-		why
-	};
-}
-function ofProject(clues, given) {
-	const found = [...ofDjango(clues), ...clues.files.exists("manage.py") ? [] : ofScripts(clues, given)];
-	const { app } = given;
-	if (app === void 0) return found;
-	return (found.length > 0 ? found : servers(clues, [
-		"gunicorn",
-		"uwsgi",
-		"uvicorn"
-	])).filter(({ kind }) => kind !== "tornado").map(({ kind, why }) => ({
-		kind,
-		app,
-		why
-	}));
-}
-function ofCommand({ files }, command) {
-	const script = argv(command).find((word) => word.endsWith(".py"));
-	const framework = script === void 0 ? void 0 : frameworkOf(files.read(script) ?? "");
-	if (framework === "tornado" || framework === "aiohttp") return {
-		kind: framework,
-		why: [`${script} imports ${framework}`]
-	};
-	return {
-		kind: "command",
-		why: ["there is a server.command"]
-	};
-}
-function ofDjango(clues) {
-	const django = djangoApplications(clues.files);
-	if (django === void 0) return [];
-	const { wsgi, asgi } = django;
-	return servers(clues, [
-		"gunicorn",
-		"uwsgi",
-		"uvicorn"
-	]).flatMap(({ kind, why, app: named }) => {
-		const application = kind === "uvicorn" ? asgi : wsgi;
-		const app = named ?? application?.app;
-		if (app === void 0) return [];
-		return [{
-			kind,
-			app,
-			why: [
-				"manage.py is Django's",
-				...application ? [application.file] : [],
-				...why
-			]
-		}];
-	});
-}
-/** Which of these servers the project brings: by a file of its own, or by its requirements. */
-function servers({ files, names, requirements, systemPackages }, kinds) {
-	const ini = kinds.includes("uwsgi") ? ["uwsgi.ini", "uWSGI.ini"].find((file) => files.exists(file)) : void 0;
-	if (ini !== void 0) {
-		const app = /^\s*(?:module|wsgi)\s*=\s*([\w.]+:\w+)\s*$/m.exec(files.read(ini) ?? "")?.[1];
-		return [{
-			kind: "uwsgi",
-			...app !== void 0 && { app },
-			why: [`there is ${ini}`]
-		}];
-	}
-	const named = kinds.filter((kind) => names?.has(kind) || kind === "uwsgi" && names?.has("pyuwsgi"));
-	if (named.length > 0) return named.map((kind) => ({
-		kind,
-		why: [`${requirements} has ${kind}`]
-	}));
-	const [usual] = kinds;
-	if (usual === void 0 || names !== void 0 && !systemPackages) return [];
-	return [{
-		kind: usual,
-		why: ["no requirements name a server"]
-	}];
-}
-/** What lies at the top of the project counts before what lies below, and wsgi.py and asgi.py before what they import. */
-function ofScripts(clues, { bind }) {
-	for (const scripts of scriptsOf(clues.files)) {
-		const texts = scripts.map((file) => ({
-			file,
-			text: clues.files.read(file) ?? ""
-		}));
-		const gateways = texts.flatMap((script) => ofGateway(clues, script));
-		const found = gateways.length > 0 ? gateways : texts.flatMap((script) => ofFramework(clues, script, bind));
-		if (found.length > 0) return found;
-	}
-	return [];
-}
-function ofFramework(clues, { file, text }, bind) {
-	const framework = frameworkOf(text);
-	const why = [`${file} imports ${framework}`];
-	switch (framework) {
-		case void 0: return [];
-		case "tornado":
-		case "aiohttp": {
-			const listens = commandOf(file, text, bind);
-			if (listens !== void 0) {
-				const { option, ...rest } = listens;
-				return [{
-					kind: framework,
-					...rest,
-					why: [...why, `it takes ${option}`]
-				}];
-			}
-			const made = framework === "aiohttp" ? madeIn(text, ["Application"]) : void 0;
-			return made === void 0 ? [] : [{
-				kind: framework,
-				app: `${moduleOf(file)}:${made.name}`,
-				why
-			}];
-		}
-		case "fastapi":
-		case "starlette": {
-			const made = madeIn(text, ["FastAPI", "Starlette"]);
-			if (made === void 0 || made.called) return [];
-			return [{
-				kind: "uvicorn",
-				app: `${moduleOf(file)}:${made.name}`,
-				why
-			}];
-		}
-		case "flask": {
-			const made = madeIn(text, ["Flask"]);
-			if (made === void 0) return [];
-			const app = `${moduleOf(file)}:${made.name}${made.called ? "()" : ""}`;
-			return servers(clues, ["gunicorn", "uwsgi"]).map((server) => ({
-				...server,
-				app,
-				why: [...why, ...server.why]
-			}));
-		}
-	}
-}
-/** wsgi.py and asgi.py of whatever framework. */
-function ofGateway(clues, { file, text }) {
-	const kind = /(?:^|\/)(wsgi|asgi)\.py$/.exec(file)?.[1];
-	const name = /^(application|app)\s*=/m.exec(text)?.[1] ?? /^from .* import (?:.*\b)?(application|app)\b/m.exec(text)?.[1];
-	if (kind === void 0 || name === void 0) return [];
-	const app = `${moduleOf(file)}:${name}`;
-	return servers(clues, kind === "wsgi" ? ["gunicorn", "uwsgi"] : ["uvicorn"]).map((server) => ({
-		...server,
-		app: server.app ?? app,
-		why: [file, ...server.why]
-	}));
-}
-/** How a script that listens by itself is told where, by the option that it reads. */
-function commandOf(file, text, bind) {
-	const takes = (option) => text.includes(`"--${option}"`) || text.includes(`'--${option}'`) || new RegExp(`define\\(\\s*["']${option}["']`).test(text);
-	const socket = [
-		"path",
-		"socket",
-		"unix-socket",
-		"uds"
-	].find(takes);
-	if (socket !== void 0 && bind !== "port") return {
-		command: `python ${file} --${socket}={socket}`,
-		option: `--${socket}`
-	};
-	if (!takes("port") || bind === "socket") return void 0;
-	return {
-		command: `python ${file} --port={port}`,
-		option: "--port",
-		bind: "port"
-	};
-}
-function distinct(candidates) {
-	const key = ({ kind, app, command }) => JSON.stringify([
-		kind,
-		app,
-		command
-	]);
-	return candidates.filter((one, index) => candidates.findIndex((other) => key(other) === key(one)) === index);
-}
-function lookedFor({ requirements, names }) {
-	return [
-		"manage.py with the WSGI or ASGI application of its settings",
-		"app.py, main.py, server.py, wsgi.py and asgi.py, here and one folder below, with Flask, FastAPI, Starlette, Tornado or aiohttp",
-		names === void 0 ? `${requirements}, which is not there` : `gunicorn, uwsgi or uvicorn in ${requirements}`,
-		"uwsgi.ini"
-	];
-}
-// shared/complete-server.ts
-/** Looks for `server.kind`, and for the application, where cutover.yml leaves them out. It need not be right otherwise. */
-function completeServer(value, files) {
-	if (!isMap$1(value)) return { value };
-	const { server = {}, python } = value;
-	if (!isMap$1(server)) return { value };
-	const given = givenServer(server);
-	const complete = given.kind !== void 0 && (given.app !== void 0 || given.command !== void 0);
-	const wrong = Object.keys(given).length < [
-		"kind",
-		"app",
-		"command",
-		"bind"
-	].filter((key) => key in server).length;
-	if (complete || wrong) return { value };
-	const { requirements, system_site_packages: system } = isMap$1(python) ? python : {};
-	const detection = detectKind(files, given, {
-		...typeof requirements === "string" && { requirements },
-		systemPackages: system === true
-	});
-	if (!detection.found) return given.kind === void 0 ? {
-		value,
-		detection
-	} : { value };
-	return {
-		value: {
-			...value,
-			server: {
-				...detection.server,
-				...server
-			}
-		},
-		detection
-	};
-}
-/** One line about what was found, and why. */
-function describeDetection({ server, why }) {
-	const { kind, app, command, bind } = server;
-	return `cutover.yml leaves its server open; found ${[
-		`kind: ${kind}`,
-		app && `app: ${app}`,
-		command && `command: ${command}`,
-		bind && `bind: ${bind}`
-	].filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
-}
-function kindUnknown(file, { candidates, looked }) {
-	const several = candidates.map(describeCandidate);
-	const message = several.length === 0 ? `${file} names no server.kind, and the project does not tell it. Looked for: ${looked.join("; ")}.` : `${file} names no server.kind, and the project tells more than one: ${several.join("; ")}.`;
-	const [first] = candidates;
-	return new CutoverError("kind_unknown", message, {
-		unchanged: "Nothing was sent.",
-		fix: `Write it into ${file}, such as: server: { ${line(first ?? {
-			kind: "gunicorn",
-			app: "shop.wsgi:application"
-		})} }. The kinds are ${serverKinds.join(", ")}.`
-	});
-}
-function describeCandidate({ why, ...server }) {
-	return `${line(server)} (${why.join(", ")})`;
-}
-function line({ kind, app, command, bind }) {
-	const parts = [`kind: ${kind}`];
-	if (app !== void 0) parts.push(`app: ${JSON.stringify(app)}`);
-	if (command !== void 0) parts.push(`command: ${JSON.stringify(command)}`);
-	if (bind !== void 0) parts.push(`bind: ${bind}`);
-	return parts.join(", ");
-}
-function givenServer({ kind, app, command, bind }) {
-	const known = serverKinds.find((each) => each === kind);
-	return {
-		...known !== void 0 && { kind: known },
-		...typeof app === "string" && { app },
-		...(typeof command === "string" || isTexts(command)) && { command },
-		...(bind === "socket" || bind === "port") && { bind }
-	};
-}
-function isMap$1(value) {
-	return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-function isTexts(value) {
-	return Array.isArray(value) && value.every((each) => typeof each === "string");
 }
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = /* @__PURE__ */ __commonJSMin(((exports) => {
@@ -36052,7 +32880,7 @@ var require_fastest_levenshtein = /* @__PURE__ */ __commonJSMin(((exports) => {
 // shared/yaml-faults.ts
 var import_dist = require_dist();
 var import_fastest_levenshtein = require_fastest_levenshtein();
-/** Every fault that zod found in a value, unions opened: of their branches the one that the value is meant for speaks. */
+/** Every fault that zod found in a value. Of a union, only the branch counts that the value was meant for. */
 function faultsOf(error, input, schema) {
 	return error.issues.flatMap((issue) => faultsOfIssue(issue, [], input, schema));
 }
@@ -36093,17 +32921,17 @@ function faultsOfIssue(issue, parent, input, schema) {
 	}
 }
 /**
-* The branch that a mapping or a list got into, rather than one whose type it has not; of several the one where the faults
-* lie deepest, then the one with the fewest.
+* The branch whose type the mapping or list has; of several, the one whose faults lie deepest, then the one with the
+* fewest faults.
 */
 function meantBranch(branches) {
 	const entered = branches.filter((issues) => issues.every(({ path, code }) => path.length > 0 || inside.has(code)));
 	const depth = (issues) => Math.max(...issues.map(({ path }) => path.length));
 	return entered.toSorted((a, b) => depth(b) - depth(a) || a.length - b.length)[0];
 }
-/** Faults of a whole mapping that say that it was meant to be this one. */
+/** Faults that show that a mapping was meant for this branch. */
 const inside = /* @__PURE__ */ new Set(["unrecognized_keys", "custom"]);
-/** One scalar that is none of what is allowed: everything that is, and the nearest of the words that are. */
+/** A scalar that is not allowed: names everything that is allowed, and the nearest word. */
 function alternatives(path, issues, value) {
 	const words = issues.flatMap((issue) => issue.code === "invalid_value" ? issue.values.map(String) : []);
 	const others = issues.filter(({ code }) => code !== "invalid_value");
@@ -36153,7 +32981,7 @@ function unknownKey(path, known) {
 		message: `unknown key${known.length === 0 ? "" : `; allowed here: ${known.join(", ")}`}${nearest(String(path.at(-1)), known)}`
 	};
 }
-/** Empty where nothing is near enough to have been meant. */
+/** Empty if nothing is near enough to be a typing error. */
 function nearest(word, known) {
 	if (known.length === 0) return "";
 	const lower = known.map((each) => each.toLowerCase());
@@ -36191,8 +33019,8 @@ function opened(node) {
 }
 // shared/yaml-file.ts
 /**
-* Parses a settings file and checks it; all that is wrong with it is told together, each fault with line and column.
-* @param complete puts in what the file may leave out
+* Parses a settings file and checks it. Everything that is wrong with it is reported together, with line and column.
+* @param complete fills in what the file may leave out
 * @throws CutoverError with `errors.notYaml` or `errors.invalid`; its message has one `file:line:column: ...` a line
 */
 function parseYamlFile(text, file, schema, errors, complete) {
@@ -36247,7 +33075,7 @@ function readYaml(text, schema, complete = (value) => value) {
 		})), ...lost])
 	};
 }
-/** A key that no JavaScript object keeps would get lost without a word. */
+/** A key that no JavaScript object keeps would be lost silently. */
 function lostKeys(document, counter) {
 	const lost = [];
 	(0, import_dist.visit)(document, { Pair(_, { key }) {
@@ -36273,7 +33101,7 @@ function worded({ path, message }) {
 function inOrder(faults) {
 	return faults.toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
-/** What stands in for a wrong value while pairs are looked at: one of these fits nearly every key. */
+/** Placeholders for wrong values while pairs are checked: one of them fits nearly every key. */
 const standIns = [
 	"cutover-stand-in",
 	"/cutover-stand-in/",
@@ -36285,8 +33113,8 @@ const standIns = [
 	{}
 ];
 /**
-* Where a mapping has a fault of its own, zod does not look at pairs of its keys: they are looked at with something else in
-* the wrong places. A pair is not judged where a choice in the same mapping is open, or where it is about what stands in.
+* If a mapping has a fault of its own, zod does not check pairs of its keys. So they are checked with placeholders in
+* the wrong places. A pair is not judged if a choice in the same mapping is open, or if it is about a placeholder.
 */
 function hiddenFaults(known, input, schema) {
 	const places = known.filter(({ kind, path }) => kind !== "pair" && path.length > 0);
@@ -36305,14 +33133,14 @@ function hiddenFaults(known, input, schema) {
 function same(a, b) {
 	return a.message === b.message && a.path.join("\0") === b.path.join("\0");
 }
-/** Whether a pair cannot be judged for a wrong value in the same mapping. */
+/** Whether a wrong value in the same mapping makes it impossible to judge a pair. */
 function spoils({ path, kind }, pair) {
 	const key = String(path.at(-1));
 	if (!path.slice(0, -1).every((part, index) => pair.path[index] === part)) return false;
 	const quoted = [...pair.message.matchAll(/`([^`]*)`/g)].flatMap(([, text = ""]) => text.split(/\W+/));
 	return kind === "choice" || pair.path.join("\0") === path.join("\0") || kind !== "key" && quoted.includes(key);
 }
-/** Into a place of a value; without anything to put there the key goes. */
+/** Puts something in the place of a value; without anything to put there, removes the key. */
 function put(value, path, what) {
 	const last = path.at(-1);
 	let parent = value;
@@ -36345,7 +33173,7 @@ function position(counter, offset) {
 		column: Math.max(col, 1)
 	};
 }
-// action/project-files.ts
+// action/project/project-files.ts
 /** A project on this machine. */
 function projectFiles(directory) {
 	const isFile = (path) => statSync(join(directory, path), { throwIfNoEntry: false })?.isFile() ?? false;
@@ -36355,10 +33183,10 @@ function projectFiles(directory) {
 		folders: () => readdirSync(directory, { withFileTypes: true }).flatMap((entry) => entry.isDirectory() ? [entry.name] : []).toSorted()
 	};
 }
-// action/config.ts
+// action/project/config.ts
 /**
-* Reads cutover.yml, with what it leaves out about its server filled in from the project.
-* @param onDetected gets one line about what was filled in
+* Reads cutover.yml, and completes what it leaves out about its server from the project.
+* @param onDetected gets one line about what was completed
 * @throws CutoverError config_not_found, config_not_yaml, config_invalid, kind_unknown
 */
 async function readConfig(directory, name, onDetected = () => {}) {
@@ -36368,7 +33196,7 @@ async function readConfig(directory, name, onDetected = () => {}) {
 	} catch (cause) {
 		throw new CutoverError("config_not_found", `There is no ${name} in ${directory}.`, {
 			unchanged: "Nothing was sent.",
-			fix: "Check the inputs working-directory and config, and that actions/checkout ran before this step. The smallest file has `app` alone, where the project tells its server.",
+			fix: "Check the inputs working-directory and config, and that actions/checkout ran before this step. If the project's files show its server, a file with `app` alone is enough.",
 			cause
 		});
 	}
@@ -36391,14 +33219,14 @@ const faults = {
 	notYaml: "config_not_yaml",
 	invalid: "config_invalid"
 };
-/** A fault of cutover.yml that shows only beside the project. */
+/** A fault of cutover.yml that shows only when it is compared with the project. */
 function configFault(key, message, fix) {
 	return new CutoverError("config_invalid", `cutover.yml: ${key}: ${message}`, {
 		unchanged: "Nothing was sent.",
 		fix
 	});
 }
-/** Where visitors find the site, as far as cutover.yml says; empty when it names no domain. */
+/** The site's address for visitors, as far as cutover.yml says it; empty if it names no domain. */
 function siteUrl(config) {
 	const site = siteOf(config);
 	const name = site.server_name?.find((each) => /^[a-z0-9]/.test(each));
@@ -36408,7 +33236,7 @@ function siteUrl(config) {
 	if (port === 443) return `https://${name}/`;
 	return port === 80 ? `http://${name}/` : `http://${name}:${port}/`;
 }
-// action/project.ts
+// shared/plain-json.ts
 var import_ignore = /* @__PURE__ */ __toESM((/* @__PURE__ */ __commonJSMin(((exports, module) => {
 	function makeArray(subject) {
 		return Array.isArray(subject) ? subject : [subject];
@@ -36973,6 +33801,138 @@ var import_ignore = /* @__PURE__ */ __toESM((/* @__PURE__ */ __commonJSMin(((exp
 	module.exports.isPathValid = isPathValid;
 	define(module.exports, Symbol.for("setupWindows"), setupWindows);
 })))(), 1);
+/** The value of a JSON text; undefined if the text is not JSON. */
+function parseJson(text) {
+	try {
+		return JSON.parse(text);
+	} catch {
+		return;
+	}
+}
+const [quote, backslash, comma, openArray, closeArray, openObject, closeObject] = Buffer.from("\"\\,[]{}");
+// shared/manifest.ts
+const manifestName = "manifest.json";
+const manifestLimits = {
+	files: 2e5,
+	directories: 2e5,
+	bytes: 67108864,
+	depth: 64,
+	part: 255,
+	path: 1024,
+	/** Bytes of one file: what eleven octal digits of a tar header hold. */
+	file: 8589934591
+};
+5 * manifestLimits.files + 1e5;
+/** The areas of a bundle: the project, its collected static files by URL path, its vendored wheels. */
+const areas = [
+	"app",
+	"static",
+	"wheels"
+];
+/** Says what is wrong with a bundle path, or undefined when it obeys the grammar. Lengths are in UTF-8 bytes. */
+function pathFault(path) {
+	if (Buffer.byteLength(path) > manifestLimits.path) return `longer than ${manifestLimits.path} bytes`;
+	if (!path.isWellFormed()) return "not valid Unicode";
+	if (/[\u0000-\u001f\u007f-\u009f\\]/.test(path)) return "has a backslash or a control character";
+	const parts = path.split("/");
+	if (parts.length > manifestLimits.depth) return `deeper than ${manifestLimits.depth}`;
+	if (parts.length < 2 || !areas.some((area) => area === parts[0])) return `not below ${areas.join("/, ")}/`;
+	for (const part of parts) {
+		if (part === "" || part === "." || part === "..") return "has an empty, . or .. part";
+		if (Buffer.byteLength(part) > manifestLimits.part) return `has a part longer than ${manifestLimits.part} bytes`;
+	}
+}
+const manifestFile = strictObject({
+	path: string().superRefine((path, context) => {
+		const fault = pathFault(path);
+		if (fault !== void 0) context.addIssue({
+			code: "custom",
+			message: `path ${fault}`
+		});
+	}),
+	mode: union([literal(420), literal(493)]),
+	size: int().min(0).max(manifestLimits.file),
+	sha256: string().regex(/^[0-9a-f]{64}$/)
+});
+/** Reading stops after this many: a list of wrong entries could make hundreds of megabytes of faults. */
+const faultLimit = 10;
+/** One by one: the schema of an array would read on to the last entry. */
+const manifestFiles = array(unknown()).max(manifestLimits.files).transform((entries, context) => {
+	const files = [];
+	for (const [index, entry] of entries.entries()) {
+		const { data, error } = manifestFile.safeParse(entry);
+		if (data !== void 0) files.push(data);
+		for (const { path, message } of error?.issues ?? []) context.addIssue({
+			code: "custom",
+			path: [index, ...path],
+			message
+		});
+		if (context.issues.length >= faultLimit) break;
+	}
+	return files;
+}).superRefine((files, context) => {
+	const seen = /* @__PURE__ */ new Set();
+	const directories = /* @__PURE__ */ new Set();
+	for (const [index, { path }] of files.entries()) {
+		const fault = (message) => context.addIssue({
+			code: "custom",
+			path: [index, "path"],
+			message
+		});
+		const before = files[index - 1]?.path;
+		if (before !== void 0 && comparePaths(before, path) >= 0) fault("not sorted, or twice");
+		for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
+			const directory = path.slice(0, end);
+			if (directories.has(directory)) break;
+			directories.add(directory);
+			if (seen.has(directory)) fault("lies below a file");
+		}
+		seen.add(path);
+		if (directories.size > manifestLimits.directories) fault(`more than ${manifestLimits.directories} directories`);
+		if (context.issues.length >= faultLimit || directories.size > manifestLimits.directories) break;
+	}
+});
+strictObject({
+	format: literal(1),
+	app: appName,
+	release: releaseId,
+	/** owner/name on GitHub; empty for a bundle that no workflow made. */
+	repository: string().max(200),
+	/** 40 hex digits, or empty if the project is not a git checkout. */
+	commit: string().regex(/^(?:[0-9a-f]{40})?$/),
+	created: datetime(),
+	config: configSchema,
+	files: manifestFiles
+});
+/**
+* What a thin bundle leaves out: the files that its base's manifest has too, with the same path, mode, size and sha256.
+* Both sides use this rule, so for a manifest and a base there is exactly one archive.
+*/
+function leftOutOver(base) {
+	const before = new Map(base.map((file) => [file.path, file]));
+	return ({ path, mode, size, sha256 }) => {
+		const same = before.get(path);
+		return same !== void 0 && same.sha256 === sha256 && same.size === size && same.mode === mode;
+	};
+}
+/** The order of a bundle's files: by UTF-8 bytes, the same in every locale. */
+function comparePaths(a, b) {
+	const end = Math.min(a.length, b.length);
+	let at = 0;
+	while (at < end && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+	if (at === end) return a.length - b.length;
+	const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)];
+	return x < firstSurrogate && y < firstSurrogate ? x - y : Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+const firstSurrogate = 55296;
+function encodeManifest(manifest) {
+	return Buffer.from(`${JSON.stringify(manifest)}\n`);
+}
+/** `sha256:` and 64 hex digits, of the exact bytes of manifest.json. This is what a token signs. */
+function manifestDigest(bytes) {
+	return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
+// action/project/walk.ts
 /** Never packed, unless `exclude` takes one back with a leading `!`. */
 const alwaysExcluded = [
 	".git",
@@ -36991,8 +33951,8 @@ const alwaysExcluded = [
 	".DS_Store"
 ];
 /**
-* The files below a directory, symlinks replaced by what they name, modes made 0644 or 0755. Synchronous: for
-* thousands of small files that is several times faster than the promises, and nothing else runs meanwhile.
+* The files below a directory, symlinks replaced by their targets, modes made 0644 or 0755. Synchronous: for
+* thousands of small files that is several times faster than promises, and the job has nothing else to do meanwhile.
 * @throws CutoverError symlink_outside, path_not_allowed, naming up to ten places
 */
 function walkFiles({ root, directory, area, exclude }) {
@@ -37026,7 +33986,7 @@ function listed(what, places) {
 		...more
 	].join("\n");
 }
-/** @param parents the real paths of the directories that are being walked: one of them again would be a cycle */
+/** @param parents the real paths of the directories above: meeting one of them again would be a cycle */
 function walkDirectory(walk, real, relative, parents) {
 	for (const entry of readdirSync(real, { withFileTypes: true })) {
 		const path = relative === "" ? entry.name : `${relative}/${entry.name}`;
@@ -37084,8 +34044,11 @@ function addFile(walk, source, relative, stats = statSync(source)) {
 		mode: (stats.mode & 64) === 0 ? 420 : 493
 	});
 }
-// action/collect.ts
-/** Runs the `collect` commands, in the project, in their order. @throws CutoverError collect_failed */
+// action/project/collectstatic.ts
+/**
+* Runs the `collect` commands in the project, in their order. The first has started when this returns its promise.
+* @throws CutoverError collect_failed
+*/
 async function collectStatic(config, context) {
 	for (const entry of config.static) if (entry.collect !== void 0) await collect(config, entry, entry.collect, context);
 }
@@ -37100,9 +34063,9 @@ async function collect(config, entry, command, context) {
 	};
 	const words = argv(command);
 	const [name = "", ...args] = words;
-	const fallback = name === "python" ? await which("python3", directory, path) : void 0;
-	const program = await which(name, directory, path) ?? fallback;
-	if (program === void 0) throw failure$2(entry, words, `There is no ${name} on PATH.`, "");
+	const fallback = name === "python" ? findProgram("python3", path, directory) : void 0;
+	const program = findProgram(name, path, directory) ?? fallback;
+	if (program === void 0) throw failure$1(entry, words, `There is no ${name} on PATH.`, "");
 	const { code, output } = await exec({
 		argv: [program, ...args],
 		cwd: directory,
@@ -37110,12 +34073,12 @@ async function collect(config, entry, command, context) {
 		onLine,
 		signal
 	});
-	if (code !== 0) throw failure$2(entry, words, `It ended with exit code ${code}.`, output);
+	if (code !== 0) throw failure$1(entry, words, `It ended with exit code ${code}.`, output);
 }
-function failure$2(entry, words, what, output) {
+function failure$1(entry, words, what, output) {
 	return new CutoverError("collect_failed", `Collecting the files of ${entry.url} failed: ${words.join(" ")}. ${what}`, {
 		unchanged: "Nothing was sent.",
-		fix: "Run the command in a fresh checkout. Secrets that the settings need at import time must have a default, or stand in `env` of this step.",
+		fix: "Run the command in a fresh checkout. Give secrets that the settings need at import time a default, or set them in `env` of this step.",
 		evidence: output === "" ? [] : [{
 			source: words.join(" "),
 			text: output
@@ -37123,8 +34086,8 @@ function failure$2(entry, words, what, output) {
 	});
 }
 /**
-* The files of every static entry, at `static/<url path>/`. Where one entry's URL lies below another's, the longer one
-* has its files, as nginx would serve them.
+* The files of every static entry, at `static/<url path>/`. If one entry's URL lies below another's, the
+* longer one wins, as in nginx.
 * @throws CutoverError collect_failed, config_invalid, symlink_outside, path_not_allowed
 */
 function staticFiles(config, directory) {
@@ -37143,22 +34106,4279 @@ function staticFiles(config, directory) {
 	}
 	return [...files.values()];
 }
-/** Patterns that keep the collected folders out of app/: the agent puts a symlink to the static files there. */
+/** Patterns that keep the collected folders out of app/: the agent puts a symlink to the static files in their place. */
 function collectedFolders(config) {
 	return config.static.map((entry) => `/${staticFolder(config, entry).replace(/[\\*?[\]!# ]/g, "\\$&")}/`);
 }
 function staticFolder(config, entry) {
 	const folder = posix.normalize(entry.from).replace(/\/$/, "");
 	if (folder !== ".") return folder;
-	throw configFault(`static.${config.static.indexOf(entry)}.from`, "it is the whole project", "Name the folder that holds the static files alone.");
+	throw configFault(`static.${config.static.indexOf(entry)}.from`, "it is the whole project", "Name the folder that contains the static files alone.");
 }
 function missingFolder(config, entry) {
 	if (entry.collect === void 0) return configFault(`static.${config.static.indexOf(entry)}.from`, `the project has no folder ${entry.from}`, "Correct it, or give the command that makes it as `collect`.");
-	return new CutoverError("collect_failed", `The command for ${entry.url} ended well but made no ${entry.from}.`, {
+	return new CutoverError("collect_failed", `The command for ${entry.url} succeeded but made no ${entry.from}.`, {
 		unchanged: "Nothing was sent.",
 		fix: "`from` must be the folder that the command writes to; for Django, STATIC_ROOT, relative to the project."
 	});
 }
+// shared/server-app.ts
+/**
+* What of `server.app` the project does not have; undefined if it has it, or may have it. A module that comes from the
+* requirements cannot be looked at, so only a package of the project, or a project without requirements, can lack
+* something.
+*/
+function missingServerApp({ server, python }, project) {
+	const { app } = server;
+	if (app === void 0) return void 0;
+	const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
+	const stem = module.replaceAll(".", "/");
+	const candidates = [`${stem}.py`, `${stem}/__init__.py`];
+	const file = candidates.find((path) => project.exists(path));
+	if (file === void 0) {
+		const top = module.split(".", 1)[0] ?? "";
+		const own = project.folders().includes(top) || project.exists(`${top}.py`);
+		const elsewhere = python.system_site_packages || python.wheels !== "none" && project.exists(python.requirements);
+		return !own && elsewhere ? void 0 : {
+			what: "module",
+			app,
+			candidates
+		};
+	}
+	const name = attribute.split(".", 1)[0] ?? "";
+	return new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(project.read(file) ?? "") ? void 0 : {
+		what: "attribute",
+		app,
+		file,
+		name
+	};
+}
+// action/project/server-app.ts
+/**
+* Looks for the application that `server.app` names, before anything is built or sent.
+* @throws CutoverError server_app_not_found
+*/
+function checkServerApp(config, directory) {
+	const missing = missingServerApp(config, projectFiles(directory));
+	switch (missing?.what) {
+		case void 0: return;
+		case "module": throw new CutoverError("server_app_not_found", `server.app is ${missing.app}, but the project has neither ${missing.candidates.join(" nor ")}.`, {
+			unchanged: "Nothing was sent.",
+			fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it."
+		});
+		case "attribute": {
+			const { app, file, name } = missing;
+			throw new CutoverError("server_app_not_found", `server.app is ${app}, but ${file} has no \`${name}\`.`, {
+				unchanged: "Nothing was sent.",
+				fix: `Correct the name after the colon in cutover.yml, or define \`${name}\` in ${file}.`
+			});
+		}
+	}
+}
+/**
+* Asks again when the files to pack are known: `exclude` may have left the module out.
+* @throws CutoverError server_app_not_found
+*/
+function checkServerAppPacked(config, directory, files) {
+	const module = config.server.app?.split(":", 1)[0];
+	if (module === void 0) return;
+	const stem = module.replaceAll(".", "/");
+	const candidates = [`${stem}.py`, `${stem}/__init__.py`].filter((path) => existsSync(join(directory, path)));
+	if (candidates.length === 0) return;
+	const paths = new Set(files.map(({ path }) => path));
+	if (candidates.some((path) => paths.has(`app/${path}`))) return;
+	throw new CutoverError("server_app_not_found", `${candidates[0]}, which server.app names, is not packed.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Remove it from `exclude` in cutover.yml. Names such as venv and .venv are always left out, unless `exclude` has `!venv`."
+	});
+}
+// action/python/cache.ts
+/** The directory for what later runs use again. It is in the project, so that actions/cache can keep it between jobs. */
+const cacheDirectory = ".cutover";
+const marker = ".complete";
+/**
+* Builds a directory, unless an earlier run has completed it. An interrupted build has no marker and starts again from
+* nothing.
+*/
+async function cached(directory, reuse, build) {
+	if (reuse && existsSync(join(directory, marker))) return { reused: true };
+	await rm(directory, {
+		recursive: true,
+		force: true
+	});
+	await mkdir(directory, { recursive: true });
+	await build(directory);
+	await writeFile(join(directory, marker), "");
+	return { reused: false };
+}
+/** Nobody must commit the directory by accident. */
+async function hideFromGit(project) {
+	const directory = join(project, cacheDirectory);
+	await mkdir(directory, { recursive: true });
+	const file = join(directory, ".gitignore");
+	if (await readFile(file, "utf8").catch(() => "") !== "*\n") await writeFile(file, "*\n");
+}
+// action/python/build-venv.ts
+/**
+* A virtual environment with the vendored wheels, for the commands that collect static files. It has no pip of its own,
+* which would take seconds to install: the interpreter's pip installs into it.
+* @returns its `bin` directory @throws CutoverError wheels_failed
+*/
+async function buildVenv(config, wheels, interpreter, context) {
+	const site = config.python.system_site_packages;
+	const folder = join(context.directory, cacheDirectory, "venv", `${wheels.key}${site ? "-site" : ""}`);
+	await cached(folder, wheels.reused, async (into) => {
+		const options = ["--without-pip", ...site ? ["--system-site-packages"] : []];
+		await run$1([
+			interpreter.program,
+			"-m",
+			"venv",
+			...options,
+			into
+		], context);
+		await run$1(installCommand(interpreter, join(into, "bin", "python"), wheels), context);
+	});
+	return join(folder, "bin");
+}
+function installCommand(interpreter, python, wheels) {
+	const pip = [
+		interpreter.program,
+		"-m",
+		"pip",
+		"--python",
+		python,
+		"install"
+	];
+	const options = [
+		"--no-index",
+		"--no-deps",
+		"--quiet"
+	];
+	return [
+		...pip,
+		...options,
+		...wheels.files.map(({ source }) => source)
+	];
+}
+async function run$1(argv, { directory, env, exec, onLine, signal }) {
+	const { code, output } = await exec({
+		argv,
+		cwd: directory,
+		env: {
+			...childEnvironment(env),
+			PIP_DISABLE_PIP_VERSION_CHECK: "1",
+			PIP_NO_INPUT: "1"
+		},
+		onLine,
+		signal
+	});
+	if (code === 0) return;
+	throw new CutoverError("wheels_failed", "The environment for collecting static files could not be built.", {
+		unchanged: "Nothing was sent.",
+		fix: "Read the message below. This needs Python's venv module and pip 22.3 or later: actions/setup-python has both.",
+		evidence: [{
+			source: argv.slice(1, 3).join(" "),
+			text: output
+		}]
+	});
+}
+// action/python/interpreter.ts
+const question = "import os, sys; print('%d.%d' % sys.version_info[:2], os.uname().machine)";
+/**
+* The interpreter of the version that the configuration names. If the machine does not have it, `python3` of another
+* version, whose pip can still download wheels for it.
+* @throws CutoverError python_not_found
+*/
+async function findPython(config, context) {
+	const wanted = config.python.version;
+	const usual = await interpreter("python3", context);
+	if (usual !== void 0 && (wanted === void 0 || usual.version === wanted)) return usual;
+	const found = (wanted === void 0 ? void 0 : await interpreter(`python${wanted}`, context)) ?? usual;
+	if (found !== void 0) return found;
+	throw new CutoverError("python_not_found", "There is no python3 on this runner's PATH.", {
+		unchanged: "Nothing was sent.",
+		fix: "Put actions/setup-python before this step, or set python.wheels in cutover.yml to index or none."
+	});
+}
+async function interpreter(name, { directory, env, exec, signal }) {
+	const program = findProgram(name, env.PATH ?? "", directory);
+	if (program === void 0) return void 0;
+	const { code, stdout } = await exec({
+		argv: [
+			program,
+			"-I",
+			"-S",
+			"-c",
+			question
+		],
+		cwd: directory,
+		env: childEnvironment(env),
+		signal
+	});
+	const [version, machine] = stdout.trim().split(" ");
+	if (code !== 0 || version === void 0 || machine === void 0) return void 0;
+	return {
+		program,
+		version,
+		machine
+	};
+}
+// action/python/requirements.ts
+const include = /^\s*(?:-r|-c|--requirement|--constraint)[\s=]*["']?([^\s"'#]+)/;
+const localEntry = /^\s*(?:-e\b|--editable\b|\.{0,2}\/|\.(?:\[|\s|$)|file:|[^\s@:#]+\.(?:whl|zip|tar\.gz)\b)|@\s*file:/;
+/** Reads a requirements file and the files that it includes. A missing file is not an error here: pip will report it. */
+function readRequirements(file, env) {
+	const hash = createHash("sha256");
+	let local = false;
+	const seen = /* @__PURE__ */ new Set();
+	const read = (path) => {
+		if (seen.has(path)) return;
+		seen.add(path);
+		let text;
+		try {
+			text = readFileSync(path, "utf8");
+		} catch {
+			hash.update(`missing ${path}\0`);
+			return;
+		}
+		hash.update(`${text}\0`);
+		for (const [, name = ""] of text.matchAll(/\$\{([A-Z0-9_]+)\}/g)) hash.update(`${name}=${env[name] ?? ""}\0`);
+		for (const line of text.split("\n")) {
+			const included = include.exec(line)?.[1];
+			if (included !== void 0 && !/^[a-z]+:\/\//.test(included)) read(resolve(dirname$1(path), included));
+			if (localEntry.test(line)) local = true;
+		}
+	};
+	read(file);
+	return {
+		hash: hash.digest("hex"),
+		local
+	};
+}
+/** The key of the wheels' cache: requirements, interpreter, arguments and pip's own environment. */
+function wheelsKey(requirements, parts, env) {
+	const pip = Object.entries(env).filter(([name]) => name.startsWith("PIP_")).map(([name, value]) => `${name}=${value ?? ""}`).sort();
+	return createHash("sha256").update(JSON.stringify([
+		requirements.hash,
+		parts,
+		pip
+	])).digest("hex").slice(0, 24);
+}
+// action/python/wheels.ts
+/** `python.wheels`, its default resolved: vendor when there are requirements. @throws CutoverError config_invalid */
+function wheelsMode(config, directory) {
+	const { wheels, requirements } = config.python;
+	const there = existsSync(join(directory, requirements));
+	if (!there && (wheels === "vendor" || wheels === "index")) throw configFault("python.wheels", `it is ${wheels}, but the project has no ${requirements}`, "Add the file, correct python.requirements, or set python.wheels to none.");
+	return wheels ?? (there ? "vendor" : "none");
+}
+/**
+* The wheels of the requirements and their dependencies, from pip or from an earlier run with the same requirements.
+* @throws CutoverError wheels_failed (evidence: pip's own message), python_not_found
+*/
+async function vendorWheels(config, context) {
+	const { directory, env, pipArguments } = context;
+	const python = await findPython(config, context);
+	const version = config.python.version ?? python.version;
+	const requirements = readRequirements(join(directory, config.python.requirements), env);
+	const key = wheelsKey(requirements, [
+		version,
+		python.version,
+		python.machine,
+		...pipArguments
+	], env);
+	await hideFromGit(directory);
+	const folder = join(directory, cacheDirectory, "wheels", key);
+	const { reused } = await cached(folder, !requirements.local, (into) => runPip(config, context, python, into));
+	const names = readdirSync(folder).filter((name) => name.endsWith(".whl"));
+	return {
+		files: names.map((name) => ({
+			path: `wheels/${name}`,
+			source: join(folder, name),
+			mode: 420
+		})),
+		key,
+		version,
+		interpreter: python.version === version ? python : void 0,
+		platformSpecific: names.some((name) => !name.endsWith("-none-any.whl")),
+		reused
+	};
+}
+async function runPip(config, context, python, into) {
+	const { directory, env, exec, onLine, signal, pipArguments } = context;
+	const { code, output } = await exec({
+		argv: [...pipCommand(python, config.python.version ?? python.version, config.python.requirements, into), ...pipArguments],
+		cwd: directory,
+		env: {
+			...childEnvironment(env),
+			PIP_DISABLE_PIP_VERSION_CHECK: "1",
+			PIP_NO_INPUT: "1"
+		},
+		onLine,
+		signal
+	});
+	if (code === 0) return;
+	throw new CutoverError("wheels_failed", `pip could not get the wheels for ${config.python.requirements}.`, {
+		unchanged: "Nothing was sent.",
+		fix: /No module named pip/.test(output) ? "Put actions/setup-python before this step: this runner's python3 has no pip." : "Read pip's message. For an index or a folder of your own, give --index-url or --find-links in pip-arguments.",
+		evidence: [{
+			source: "pip",
+			text: output
+		}]
+	});
+}
+/** `pip wheel` builds if it must. For another version of Python pip can only download what exists as a wheel. */
+function pipCommand(python, version, requirements, into) {
+	const pip = [
+		python.program,
+		"-m",
+		"pip"
+	];
+	if (python.version === version) return [
+		...pip,
+		"wheel",
+		"--progress-bar",
+		"off",
+		"--requirement",
+		requirements,
+		"--wheel-dir",
+		into
+	];
+	const target = [
+		"--only-binary",
+		":all:",
+		"--python-version",
+		version,
+		"--implementation",
+		"cp"
+	];
+	const platform = ["--platform", `manylinux2014_${python.machine}`];
+	const files = [
+		"--requirement",
+		requirements,
+		"--dest",
+		into
+	];
+	return [
+		...pip,
+		"download",
+		"--progress-bar",
+		"off",
+		...target,
+		...platform,
+		...files
+	];
+}
+// node_modules/tar/dist/esm/index.min.js
+var zr = Object.defineProperty;
+var Ur = (s, t) => {
+	for (var e in t) zr(s, e, {
+		get: t[e],
+		enumerable: !0
+	});
+};
+var Ds = typeof process == "object" && process ? process : {
+	stdout: null,
+	stderr: null
+};
+var Wr = (s) => !!s && typeof s == "object" && (s instanceof A || s instanceof Cs || Gr(s) || Zr(s));
+var Gr = (s) => !!s && typeof s == "object" && s instanceof EventEmitter$1 && typeof s.pipe == "function" && s.pipe !== Cs.Writable.prototype.pipe;
+var Zr = (s) => !!s && typeof s == "object" && s instanceof EventEmitter$1 && typeof s.write == "function" && typeof s.end == "function";
+var Q = Symbol("EOF");
+var J = Symbol("maybeEmitEnd");
+var nt = Symbol("emittedEnd");
+var De = Symbol("emittingEnd");
+var qt = Symbol("emittedError");
+var Ne = Symbol("closed");
+var Ns = Symbol("read");
+var Ae = Symbol("flush");
+var As = Symbol("flushChunk");
+var z = Symbol("encoding");
+var Mt = Symbol("decoder");
+var g = Symbol("flowing");
+var Qt = Symbol("paused");
+var Bt = Symbol("resume");
+var b = Symbol("buffer");
+var N = Symbol("pipes");
+var _ = Symbol("bufferLength");
+var bi = Symbol("bufferPush");
+var Ie = Symbol("bufferShift");
+var L = Symbol("objectMode");
+var S = Symbol("destroyed");
+var _i = Symbol("error");
+var Oi = Symbol("emitData");
+var Is = Symbol("emitEnd");
+var Ti = Symbol("emitEnd2");
+var Z = Symbol("async");
+var xi = Symbol("abort");
+var Ce = Symbol("aborted");
+var Jt = Symbol("signal");
+var Rt = Symbol("dataListeners");
+var C = Symbol("discarded");
+var jt = (s) => Promise.resolve().then(s);
+var Yr = (s) => s();
+var Kr = (s) => s === "end" || s === "finish" || s === "prefinish";
+var Vr = (s) => s instanceof ArrayBuffer || !!s && typeof s == "object" && s.constructor && s.constructor.name === "ArrayBuffer" && s.byteLength >= 0;
+var $r = (s) => !Buffer.isBuffer(s) && ArrayBuffer.isView(s);
+var Fe = class {
+	src;
+	dest;
+	opts;
+	ondrain;
+	constructor(t, e, i) {
+		this.src = t, this.dest = e, this.opts = i, this.ondrain = () => t[Bt](), this.dest.on("drain", this.ondrain);
+	}
+	unpipe() {
+		this.dest.removeListener("drain", this.ondrain);
+	}
+	proxyErrors(t) {}
+	end() {
+		this.unpipe(), this.opts.end && this.dest.end();
+	}
+};
+var Li = class extends Fe {
+	unpipe() {
+		this.src.removeListener("error", this.proxyErrors), super.unpipe();
+	}
+	constructor(t, e, i) {
+		super(t, e, i), this.proxyErrors = (r) => this.dest.emit("error", r), t.on("error", this.proxyErrors);
+	}
+};
+var Xr = (s) => !!s.objectMode;
+var qr = (s) => !s.objectMode && !!s.encoding && s.encoding !== "buffer";
+var A = class extends EventEmitter$1 {
+	[g] = !1;
+	[Qt] = !1;
+	[N] = [];
+	[b] = [];
+	[L];
+	[z];
+	[Z];
+	[Mt];
+	[Q] = !1;
+	[nt] = !1;
+	[De] = !1;
+	[Ne] = !1;
+	[qt] = null;
+	[_] = 0;
+	[S] = !1;
+	[Jt];
+	[Ce] = !1;
+	[Rt] = 0;
+	[C] = !1;
+	writable = !0;
+	readable = !0;
+	constructor(...t) {
+		let e = t[0] || {};
+		if (super(), e.objectMode && typeof e.encoding == "string") throw new TypeError("Encoding and objectMode may not be used together");
+		Xr(e) ? (this[L] = !0, this[z] = null) : qr(e) ? (this[z] = e.encoding, this[L] = !1) : (this[L] = !1, this[z] = null), this[Z] = !!e.async, this[Mt] = this[z] ? new StringDecoder$1(this[z]) : null, e && e.debugExposeBuffer === !0 && Object.defineProperty(this, "buffer", { get: () => this[b] }), e && e.debugExposePipes === !0 && Object.defineProperty(this, "pipes", { get: () => this[N] });
+		let { signal: i } = e;
+		i && (this[Jt] = i, i.aborted ? this[xi]() : i.addEventListener("abort", () => this[xi]()));
+	}
+	get bufferLength() {
+		return this[_];
+	}
+	get encoding() {
+		return this[z];
+	}
+	set encoding(t) {
+		throw new Error("Encoding must be set at instantiation time");
+	}
+	setEncoding(t) {
+		throw new Error("Encoding must be set at instantiation time");
+	}
+	get objectMode() {
+		return this[L];
+	}
+	set objectMode(t) {
+		throw new Error("objectMode must be set at instantiation time");
+	}
+	get async() {
+		return this[Z];
+	}
+	set async(t) {
+		this[Z] = this[Z] || !!t;
+	}
+	[xi]() {
+		this[Ce] = !0, this.emit("abort", this[Jt]?.reason), this.destroy(this[Jt]?.reason);
+	}
+	get aborted() {
+		return this[Ce];
+	}
+	set aborted(t) {}
+	write(t, e, i) {
+		if (this[Ce]) return !1;
+		if (this[Q]) throw new Error("write after end");
+		if (this[S]) return this.emit("error", Object.assign(/* @__PURE__ */ new Error("Cannot call write after a stream was destroyed"), { code: "ERR_STREAM_DESTROYED" })), !0;
+		typeof e == "function" && (i = e, e = "utf8"), e || (e = "utf8");
+		let r = this[Z] ? jt : Yr;
+		if (!this[L] && !Buffer.isBuffer(t)) {
+			if ($r(t)) t = Buffer.from(t.buffer, t.byteOffset, t.byteLength);
+			else if (Vr(t)) t = Buffer.from(t);
+			else if (typeof t != "string") throw new Error("Non-contiguous data written to non-objectMode stream");
+		}
+		return this[L] ? (this[g] && this[_] !== 0 && this[Ae](!0), this[g] ? this.emit("data", t) : this[bi](t), this[_] !== 0 && this.emit("readable"), i && r(i), this[g]) : t.length ? (typeof t == "string" && (e !== this[z] || this[Mt]?.lastNeed) && (t = Buffer.from(t, e)), Buffer.isBuffer(t) && this[z] && (t = this[Mt].write(t)), this[g] && this[_] !== 0 && this[Ae](!0), this[g] ? this.emit("data", t) : this[bi](t), this[_] !== 0 && this.emit("readable"), i && r(i), this[g]) : (this[_] !== 0 && this.emit("readable"), i && r(i), this[g]);
+	}
+	read(t) {
+		if (this[S]) return null;
+		if (this[C] = !1, this[_] === 0 || t === 0 || t && t > this[_]) return this[J](), null;
+		this[L] && (t = null), this[b].length > 1 && !this[L] && (this[b] = [this[z] ? this[b].join("") : Buffer.concat(this[b], this[_])]);
+		let e = this[Ns](t || null, this[b][0]);
+		return this[J](), e;
+	}
+	[Ns](t, e) {
+		if (this[L]) this[Ie]();
+		else {
+			let i = e;
+			t === i.length || t === null ? this[Ie]() : typeof i == "string" ? (this[b][0] = i.slice(t), e = i.slice(0, t), this[_] -= t) : (this[b][0] = i.subarray(t), e = i.subarray(0, t), this[_] -= t);
+		}
+		return this.emit("data", e), !this[b].length && !this[Q] && this.emit("drain"), e;
+	}
+	end(t, e, i) {
+		return typeof t == "function" && (i = t, t = void 0), typeof e == "function" && (i = e, e = "utf8"), t !== void 0 && this.write(t, e), i && this.once("end", i), this[Q] = !0, this.writable = !1, (this[g] || !this[Qt]) && this[J](), this;
+	}
+	[Bt]() {
+		this[S] || (!this[Rt] && !this[N].length && (this[C] = !0), this[Qt] = !1, this[g] = !0, this.emit("resume"), this[b].length ? this[Ae]() : this[Q] ? this[J]() : this.emit("drain"));
+	}
+	resume() {
+		return this[Bt]();
+	}
+	pause() {
+		this[g] = !1, this[Qt] = !0, this[C] = !1;
+	}
+	get destroyed() {
+		return this[S];
+	}
+	get flowing() {
+		return this[g];
+	}
+	get paused() {
+		return this[Qt];
+	}
+	[bi](t) {
+		this[L] ? this[_] += 1 : this[_] += t.length, this[b].push(t);
+	}
+	[Ie]() {
+		return this[L] ? this[_] -= 1 : this[_] -= this[b][0].length, this[b].shift();
+	}
+	[Ae](t = !1) {
+		do;
+		while (this[As](this[Ie]()) && this[b].length);
+		!t && !this[b].length && !this[Q] && this.emit("drain");
+	}
+	[As](t) {
+		return this.emit("data", t), this[g];
+	}
+	pipe(t, e) {
+		if (this[S]) return t;
+		this[C] = !1;
+		let i = this[nt];
+		return e = e || {}, t === Ds.stdout || t === Ds.stderr ? e.end = !1 : e.end = e.end !== !1, e.proxyErrors = !!e.proxyErrors, i ? e.end && t.end() : (this[N].push(e.proxyErrors ? new Li(this, t, e) : new Fe(this, t, e)), this[Z] ? jt(() => this[Bt]()) : this[Bt]()), t;
+	}
+	unpipe(t) {
+		let e = this[N].find((i) => i.dest === t);
+		e && (this[N].length === 1 ? (this[g] && this[Rt] === 0 && (this[g] = !1), this[N] = []) : this[N].splice(this[N].indexOf(e), 1), e.unpipe());
+	}
+	addListener(t, e) {
+		return this.on(t, e);
+	}
+	on(t, e) {
+		let i = super.on(t, e);
+		if (t === "data") this[C] = !1, this[Rt]++, !this[N].length && !this[g] && this[Bt]();
+		else if (t === "readable" && this[_] !== 0) super.emit("readable");
+		else if (Kr(t) && this[nt]) super.emit(t), this.removeAllListeners(t);
+		else if (t === "error" && this[qt]) {
+			let r = e;
+			this[Z] ? jt(() => r.call(this, this[qt])) : r.call(this, this[qt]);
+		}
+		return i;
+	}
+	removeListener(t, e) {
+		return this.off(t, e);
+	}
+	off(t, e) {
+		let i = super.off(t, e);
+		return t === "data" && (this[Rt] = this.listeners("data").length, this[Rt] === 0 && !this[C] && !this[N].length && (this[g] = !1)), i;
+	}
+	removeAllListeners(t) {
+		let e = super.removeAllListeners(t);
+		return (t === "data" || t === void 0) && (this[Rt] = 0, !this[C] && !this[N].length && (this[g] = !1)), e;
+	}
+	get emittedEnd() {
+		return this[nt];
+	}
+	[J]() {
+		!this[De] && !this[nt] && !this[S] && this[b].length === 0 && this[Q] && (this[De] = !0, this.emit("end"), this.emit("prefinish"), this.emit("finish"), this[Ne] && this.emit("close"), this[De] = !1);
+	}
+	emit(t, ...e) {
+		let i = e[0];
+		if (t !== "error" && t !== "close" && t !== S && this[S]) return !1;
+		if (t === "data") return !this[L] && !i ? !1 : this[Z] ? (jt(() => this[Oi](i)), !0) : this[Oi](i);
+		if (t === "end") return this[Is]();
+		if (t === "close") {
+			if (this[Ne] = !0, !this[nt] && !this[S]) return !1;
+			let n = super.emit("close");
+			return this.removeAllListeners("close"), n;
+		} else if (t === "error") {
+			this[qt] = i, super.emit(_i, i);
+			let n = !this[Jt] || this.listeners("error").length ? super.emit("error", i) : !1;
+			return this[J](), n;
+		} else if (t === "resume") {
+			let n = super.emit("resume");
+			return this[J](), n;
+		} else if (t === "finish" || t === "prefinish") {
+			let n = super.emit(t);
+			return this.removeAllListeners(t), n;
+		}
+		let r = super.emit(t, ...e);
+		return this[J](), r;
+	}
+	[Oi](t) {
+		for (let i of this[N]) i.dest.write(t) === !1 && this.pause();
+		let e = this[C] ? !1 : super.emit("data", t);
+		return this[J](), e;
+	}
+	[Is]() {
+		return this[nt] ? !1 : (this[nt] = !0, this.readable = !1, this[Z] ? (jt(() => this[Ti]()), !0) : this[Ti]());
+	}
+	[Ti]() {
+		if (this[Mt]) {
+			let e = this[Mt].end();
+			if (e) {
+				for (let i of this[N]) i.dest.write(e);
+				this[C] || super.emit("data", e);
+			}
+		}
+		for (let e of this[N]) e.end();
+		let t = super.emit("end");
+		return this.removeAllListeners("end"), t;
+	}
+	async collect() {
+		let t = Object.assign([], { dataLength: 0 });
+		this[L] || (t.dataLength = 0);
+		let e = this.promise();
+		return this.on("data", (i) => {
+			t.push(i), this[L] || (t.dataLength += i.length);
+		}), await e, t;
+	}
+	async concat() {
+		if (this[L]) throw new Error("cannot concat in objectMode");
+		let t = await this.collect();
+		return this[z] ? t.join("") : Buffer.concat(t, t.dataLength);
+	}
+	async promise() {
+		return new Promise((t, e) => {
+			this.on(S, () => e(/* @__PURE__ */ new Error("stream destroyed"))), this.on("error", (i) => e(i)), this.on("end", () => t());
+		});
+	}
+	[Symbol.asyncIterator]() {
+		this[C] = !1;
+		let t = !1, e = async () => (this.pause(), t = !0, {
+			value: void 0,
+			done: !0
+		});
+		return {
+			next: () => {
+				if (t) return e();
+				let r = this.read();
+				if (r !== null) return Promise.resolve({
+					done: !1,
+					value: r
+				});
+				if (this[Q]) return e();
+				let n, o, h = (d) => {
+					this.off("data", a), this.off("end", l), this.off(S, c), e(), o(d);
+				}, a = (d) => {
+					this.off("error", h), this.off("end", l), this.off(S, c), this.pause(), n({
+						value: d,
+						done: !!this[Q]
+					});
+				}, l = () => {
+					this.off("error", h), this.off("data", a), this.off(S, c), e(), n({
+						done: !0,
+						value: void 0
+					});
+				}, c = () => h(/* @__PURE__ */ new Error("stream destroyed"));
+				return new Promise((d, y) => {
+					o = y, n = d, this.once(S, c), this.once("error", h), this.once("end", l), this.once("data", a);
+				});
+			},
+			throw: e,
+			return: e,
+			[Symbol.asyncIterator]() {
+				return this;
+			},
+			[Symbol.asyncDispose]: async () => {}
+		};
+	}
+	[Symbol.iterator]() {
+		this[C] = !1;
+		let t = !1, e = () => (this.pause(), this.off(_i, e), this.off(S, e), this.off("end", e), t = !0, {
+			done: !0,
+			value: void 0
+		}), i = () => {
+			if (t) return e();
+			let r = this.read();
+			return r === null ? e() : {
+				done: !1,
+				value: r
+			};
+		};
+		return this.once("end", e), this.once(_i, e), this.once(S, e), {
+			next: i,
+			throw: e,
+			return: e,
+			[Symbol.iterator]() {
+				return this;
+			},
+			[Symbol.dispose]: () => {}
+		};
+	}
+	destroy(t) {
+		if (this[S]) return t ? this.emit("error", t) : this.emit(S), this;
+		this[S] = !0, this[C] = !0, this[b].length = 0, this[_] = 0;
+		let e = this;
+		return typeof e.close == "function" && !this[Ne] && e.close(), t ? this.emit("error", t) : this.emit(S), this;
+	}
+	static get isStream() {
+		return Wr;
+	}
+};
+var Jr = I.writev;
+var ht = Symbol("_autoClose");
+var H = Symbol("_close");
+var te = Symbol("_ended");
+var m = Symbol("_fd");
+var Ni = Symbol("_finished");
+var tt = Symbol("_flags");
+var Ai = Symbol("_flush");
+var ki = Symbol("_handleChunk");
+var vi = Symbol("_makeBuf");
+var ie = Symbol("_mode");
+var ke = Symbol("_needDrain");
+var Ut = Symbol("_onerror");
+var Ht = Symbol("_onopen");
+var Ii = Symbol("_onread");
+var Pt = Symbol("_onwrite");
+var at = Symbol("_open");
+var U = Symbol("_path");
+var ot = Symbol("_pos");
+var Y = Symbol("_queue");
+var zt = Symbol("_read");
+var Ci = Symbol("_readSize");
+var j = Symbol("_reading");
+var ee = Symbol("_remain");
+var Fi = Symbol("_size");
+var ve = Symbol("_write");
+var gt = Symbol("_writing");
+var Me = Symbol("_defaultFlag");
+var bt = Symbol("_errored");
+var _t = class extends A {
+	[bt] = !1;
+	[m];
+	[U];
+	[Ci];
+	[j] = !1;
+	[Fi];
+	[ee];
+	[ht];
+	constructor(t, e) {
+		if (e = e || {}, super(e), this.readable = !0, this.writable = !1, typeof t != "string") throw new TypeError("path must be a string");
+		this[bt] = !1, this[m] = typeof e.fd == "number" ? e.fd : void 0, this[U] = t, this[Ci] = e.readSize || 16777216, this[j] = !1, this[Fi] = typeof e.size == "number" ? e.size : 1 / 0, this[ee] = this[Fi], this[ht] = typeof e.autoClose == "boolean" ? e.autoClose : !0, typeof this[m] == "number" ? this[zt]() : this[at]();
+	}
+	get fd() {
+		return this[m];
+	}
+	get path() {
+		return this[U];
+	}
+	write() {
+		throw new TypeError("this is a readable stream");
+	}
+	end() {
+		throw new TypeError("this is a readable stream");
+	}
+	[at]() {
+		I.open(this[U], "r", (t, e) => this[Ht](t, e));
+	}
+	[Ht](t, e) {
+		t ? this[Ut](t) : (this[m] = e, this.emit("open", e), this[zt]());
+	}
+	[vi]() {
+		return Buffer.allocUnsafe(Math.min(this[Ci], this[ee]));
+	}
+	[zt]() {
+		if (!this[j]) {
+			this[j] = !0;
+			let t = this[vi]();
+			if (t.length === 0) return process.nextTick(() => this[Ii](null, 0, t));
+			I.read(this[m], t, 0, t.length, null, (e, i, r) => this[Ii](e, i, r));
+		}
+	}
+	[Ii](t, e, i) {
+		this[j] = !1, t ? this[Ut](t) : this[ki](e, i) && this[zt]();
+	}
+	[H]() {
+		if (this[ht] && typeof this[m] == "number") {
+			let t = this[m];
+			this[m] = void 0, I.close(t, (e) => e ? this.emit("error", e) : this.emit("close"));
+		}
+	}
+	[Ut](t) {
+		this[j] = !0, this[H](), this.emit("error", t);
+	}
+	[ki](t, e) {
+		let i = !1;
+		return this[ee] -= t, t > 0 && (i = super.write(t < e.length ? e.subarray(0, t) : e)), (t === 0 || this[ee] <= 0) && (i = !1, this[H](), super.end()), i;
+	}
+	emit(t, ...e) {
+		switch (t) {
+			case "prefinish":
+			case "finish": return !1;
+			case "drain": return typeof this[m] == "number" && this[zt](), !1;
+			case "error": return this[bt] ? !1 : (this[bt] = !0, super.emit(t, ...e));
+			default: return super.emit(t, ...e);
+		}
+	}
+};
+var Be = class extends _t {
+	[at]() {
+		let t = !0;
+		try {
+			this[Ht](null, I.openSync(this[U], "r")), t = !1;
+		} finally {
+			t && this[H]();
+		}
+	}
+	[zt]() {
+		let t = !0;
+		try {
+			if (!this[j]) {
+				this[j] = !0;
+				do {
+					let e = this[vi](), i = e.length === 0 ? 0 : I.readSync(this[m], e, 0, e.length, null);
+					if (!this[ki](i, e)) break;
+				} while (!0);
+				this[j] = !1;
+			}
+			t = !1;
+		} finally {
+			t && this[H]();
+		}
+	}
+	[H]() {
+		if (this[ht] && typeof this[m] == "number") {
+			let t = this[m];
+			this[m] = void 0, I.closeSync(t), this.emit("close");
+		}
+	}
+};
+var et = class extends Qr {
+	readable = !1;
+	writable = !0;
+	[bt] = !1;
+	[gt] = !1;
+	[te] = !1;
+	[Y] = [];
+	[ke] = !1;
+	[U];
+	[ie];
+	[ht];
+	[m];
+	[Me];
+	[tt];
+	[Ni] = !1;
+	[ot];
+	constructor(t, e) {
+		e = e || {}, super(e), this[U] = t, this[m] = typeof e.fd == "number" ? e.fd : void 0, this[ie] = e.mode === void 0 ? 438 : e.mode, this[ot] = typeof e.start == "number" ? e.start : void 0, this[ht] = typeof e.autoClose == "boolean" ? e.autoClose : !0;
+		let i = this[ot] !== void 0 ? "r+" : "w";
+		this[Me] = e.flags === void 0, this[tt] = e.flags === void 0 ? i : e.flags, this[m] === void 0 && this[at]();
+	}
+	emit(t, ...e) {
+		if (t === "error") {
+			if (this[bt]) return !1;
+			this[bt] = !0;
+		}
+		return super.emit(t, ...e);
+	}
+	get fd() {
+		return this[m];
+	}
+	get path() {
+		return this[U];
+	}
+	[Ut](t) {
+		this[H](), this[gt] = !0, this.emit("error", t);
+	}
+	[at]() {
+		I.open(this[U], this[tt], this[ie], (t, e) => this[Ht](t, e));
+	}
+	[Ht](t, e) {
+		this[Me] && this[tt] === "r+" && t && t.code === "ENOENT" ? (this[tt] = "w", this[at]()) : t ? this[Ut](t) : (this[m] = e, this.emit("open", e), this[gt] || this[Ai]());
+	}
+	end(t, e) {
+		return t && this.write(t, e), this[te] = !0, !this[gt] && !this[Y].length && typeof this[m] == "number" && this[Pt](null, 0), this;
+	}
+	write(t, e) {
+		return typeof t == "string" && (t = Buffer.from(t, e)), this[te] ? (this.emit("error", /* @__PURE__ */ new Error("write() after end()")), !1) : this[m] === void 0 || this[gt] || this[Y].length ? (this[Y].push(t), this[ke] = !0, !1) : (this[gt] = !0, this[ve](t), !0);
+	}
+	[ve](t) {
+		I.write(this[m], t, 0, t.length, this[ot], (e, i) => this[Pt](e, i));
+	}
+	[Pt](t, e) {
+		t ? this[Ut](t) : (this[ot] !== void 0 && typeof e == "number" && (this[ot] += e), this[Y].length ? this[Ai]() : (this[gt] = !1, this[te] && !this[Ni] ? (this[Ni] = !0, this[H](), this.emit("finish")) : this[ke] && (this[ke] = !1, this.emit("drain"))));
+	}
+	[Ai]() {
+		if (this[Y].length === 0) this[te] && this[Pt](null, 0);
+		else if (this[Y].length === 1) this[ve](this[Y].pop());
+		else {
+			let t = this[Y];
+			this[Y] = [], Jr(this[m], t, this[ot], (e, i) => this[Pt](e, i));
+		}
+	}
+	[H]() {
+		if (this[ht] && typeof this[m] == "number") {
+			let t = this[m];
+			this[m] = void 0, I.close(t, (e) => e ? this.emit("error", e) : this.emit("close"));
+		}
+	}
+};
+var Wt = class extends et {
+	[at]() {
+		let t;
+		if (this[Me] && this[tt] === "r+") try {
+			t = I.openSync(this[U], this[tt], this[ie]);
+		} catch (e) {
+			if (e?.code === "ENOENT") return this[tt] = "w", this[at]();
+			throw e;
+		}
+		else t = I.openSync(this[U], this[tt], this[ie]);
+		this[Ht](null, t);
+	}
+	[H]() {
+		if (this[ht] && typeof this[m] == "number") {
+			let t = this[m];
+			this[m] = void 0, I.closeSync(t), this.emit("close");
+		}
+	}
+	[ve](t) {
+		let e = !0;
+		try {
+			this[Pt](null, I.writeSync(this[m], t, 0, t.length, this[ot])), e = !1;
+		} finally {
+			if (e) try {
+				this[H]();
+			} catch {}
+		}
+	}
+};
+var jr = /* @__PURE__ */ new Map([
+	["C", "cwd"],
+	["f", "file"],
+	["z", "gzip"],
+	["P", "preservePaths"],
+	["U", "unlink"],
+	["strip-components", "strip"],
+	["stripComponents", "strip"],
+	["keep-newer", "newer"],
+	["keepNewer", "newer"],
+	["keep-newer-files", "newer"],
+	["keepNewerFiles", "newer"],
+	["k", "keep"],
+	["keep-existing", "keep"],
+	["keepExisting", "keep"],
+	["m", "noMtime"],
+	["no-mtime", "noMtime"],
+	["p", "preserveOwner"],
+	["L", "follow"],
+	["h", "follow"],
+	["onentry", "onReadEntry"]
+]);
+var Fs = (s) => !!s.sync && !!s.file;
+var ks = (s) => !s.sync && !!s.file;
+var vs = (s) => !!s.sync && !s.file;
+var Ms = (s) => !s.sync && !s.file;
+var Bs = (s) => !!s.file;
+var tn = (s) => {
+	return jr.get(s) || s;
+};
+var se = (s = {}) => {
+	if (!s) return {};
+	let t = {};
+	for (let [e, i] of Object.entries(s)) {
+		let r = tn(e);
+		t[r] = i;
+	}
+	return t.chmod === void 0 && t.noChmod === !1 && (t.chmod = !0), delete t.noChmod, t;
+};
+var K = (s, t, e, i, r) => Object.assign((n = [], o, h) => {
+	Array.isArray(n) && (o = n, n = {}), typeof o == "function" && (h = o, o = void 0), o = o ? Array.from(o) : [];
+	let a = se(n);
+	if (r?.(a, o), Fs(a)) {
+		if (typeof h == "function") throw new TypeError("callback not supported for sync tar functions");
+		return s(a, o);
+	} else if (ks(a)) {
+		let l = t(a, o);
+		return h ? l.then(() => h(), h) : l;
+	} else if (vs(a)) {
+		if (typeof h == "function") throw new TypeError("callback not supported for sync tar functions");
+		return e(a, o);
+	} else if (Ms(a)) {
+		if (typeof h == "function") throw new TypeError("callback only supported with file option");
+		return i(a, o);
+	}
+	throw new Error("impossible options??");
+}, {
+	syncFile: s,
+	asyncFile: t,
+	syncNoFile: e,
+	asyncNoFile: i,
+	validate: r
+});
+var sn = en.constants || { ZLIB_VERNUM: 4736 };
+var M = Object.freeze(Object.assign(Object.create(null), {
+	Z_NO_FLUSH: 0,
+	Z_PARTIAL_FLUSH: 1,
+	Z_SYNC_FLUSH: 2,
+	Z_FULL_FLUSH: 3,
+	Z_FINISH: 4,
+	Z_BLOCK: 5,
+	Z_OK: 0,
+	Z_STREAM_END: 1,
+	Z_NEED_DICT: 2,
+	Z_ERRNO: -1,
+	Z_STREAM_ERROR: -2,
+	Z_DATA_ERROR: -3,
+	Z_MEM_ERROR: -4,
+	Z_BUF_ERROR: -5,
+	Z_VERSION_ERROR: -6,
+	Z_NO_COMPRESSION: 0,
+	Z_BEST_SPEED: 1,
+	Z_BEST_COMPRESSION: 9,
+	Z_DEFAULT_COMPRESSION: -1,
+	Z_FILTERED: 1,
+	Z_HUFFMAN_ONLY: 2,
+	Z_RLE: 3,
+	Z_FIXED: 4,
+	Z_DEFAULT_STRATEGY: 0,
+	DEFLATE: 1,
+	INFLATE: 2,
+	GZIP: 3,
+	GUNZIP: 4,
+	DEFLATERAW: 5,
+	INFLATERAW: 6,
+	UNZIP: 7,
+	BROTLI_DECODE: 8,
+	BROTLI_ENCODE: 9,
+	Z_MIN_WINDOWBITS: 8,
+	Z_MAX_WINDOWBITS: 15,
+	Z_DEFAULT_WINDOWBITS: 15,
+	Z_MIN_CHUNK: 64,
+	Z_MAX_CHUNK: 1 / 0,
+	Z_DEFAULT_CHUNK: 16384,
+	Z_MIN_MEMLEVEL: 1,
+	Z_MAX_MEMLEVEL: 9,
+	Z_DEFAULT_MEMLEVEL: 8,
+	Z_MIN_LEVEL: -1,
+	Z_MAX_LEVEL: 9,
+	Z_DEFAULT_LEVEL: -1,
+	BROTLI_OPERATION_PROCESS: 0,
+	BROTLI_OPERATION_FLUSH: 1,
+	BROTLI_OPERATION_FINISH: 2,
+	BROTLI_OPERATION_EMIT_METADATA: 3,
+	BROTLI_MODE_GENERIC: 0,
+	BROTLI_MODE_TEXT: 1,
+	BROTLI_MODE_FONT: 2,
+	BROTLI_DEFAULT_MODE: 0,
+	BROTLI_MIN_QUALITY: 0,
+	BROTLI_MAX_QUALITY: 11,
+	BROTLI_DEFAULT_QUALITY: 11,
+	BROTLI_MIN_WINDOW_BITS: 10,
+	BROTLI_MAX_WINDOW_BITS: 24,
+	BROTLI_LARGE_MAX_WINDOW_BITS: 30,
+	BROTLI_DEFAULT_WINDOW: 22,
+	BROTLI_MIN_INPUT_BLOCK_BITS: 16,
+	BROTLI_MAX_INPUT_BLOCK_BITS: 24,
+	BROTLI_PARAM_MODE: 0,
+	BROTLI_PARAM_QUALITY: 1,
+	BROTLI_PARAM_LGWIN: 2,
+	BROTLI_PARAM_LGBLOCK: 3,
+	BROTLI_PARAM_DISABLE_LITERAL_CONTEXT_MODELING: 4,
+	BROTLI_PARAM_SIZE_HINT: 5,
+	BROTLI_PARAM_LARGE_WINDOW: 6,
+	BROTLI_PARAM_NPOSTFIX: 7,
+	BROTLI_PARAM_NDIRECT: 8,
+	BROTLI_DECODER_RESULT_ERROR: 0,
+	BROTLI_DECODER_RESULT_SUCCESS: 1,
+	BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT: 2,
+	BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT: 3,
+	BROTLI_DECODER_PARAM_DISABLE_RING_BUFFER_REALLOCATION: 0,
+	BROTLI_DECODER_PARAM_LARGE_WINDOW: 1,
+	BROTLI_DECODER_NO_ERROR: 0,
+	BROTLI_DECODER_SUCCESS: 1,
+	BROTLI_DECODER_NEEDS_MORE_INPUT: 2,
+	BROTLI_DECODER_NEEDS_MORE_OUTPUT: 3,
+	BROTLI_DECODER_ERROR_FORMAT_EXUBERANT_NIBBLE: -1,
+	BROTLI_DECODER_ERROR_FORMAT_RESERVED: -2,
+	BROTLI_DECODER_ERROR_FORMAT_EXUBERANT_META_NIBBLE: -3,
+	BROTLI_DECODER_ERROR_FORMAT_SIMPLE_HUFFMAN_ALPHABET: -4,
+	BROTLI_DECODER_ERROR_FORMAT_SIMPLE_HUFFMAN_SAME: -5,
+	BROTLI_DECODER_ERROR_FORMAT_CL_SPACE: -6,
+	BROTLI_DECODER_ERROR_FORMAT_HUFFMAN_SPACE: -7,
+	BROTLI_DECODER_ERROR_FORMAT_CONTEXT_MAP_REPEAT: -8,
+	BROTLI_DECODER_ERROR_FORMAT_BLOCK_LENGTH_1: -9,
+	BROTLI_DECODER_ERROR_FORMAT_BLOCK_LENGTH_2: -10,
+	BROTLI_DECODER_ERROR_FORMAT_TRANSFORM: -11,
+	BROTLI_DECODER_ERROR_FORMAT_DICTIONARY: -12,
+	BROTLI_DECODER_ERROR_FORMAT_WINDOW_BITS: -13,
+	BROTLI_DECODER_ERROR_FORMAT_PADDING_1: -14,
+	BROTLI_DECODER_ERROR_FORMAT_PADDING_2: -15,
+	BROTLI_DECODER_ERROR_FORMAT_DISTANCE: -16,
+	BROTLI_DECODER_ERROR_DICTIONARY_NOT_SET: -19,
+	BROTLI_DECODER_ERROR_INVALID_ARGUMENTS: -20,
+	BROTLI_DECODER_ERROR_ALLOC_CONTEXT_MODES: -21,
+	BROTLI_DECODER_ERROR_ALLOC_TREE_GROUPS: -22,
+	BROTLI_DECODER_ERROR_ALLOC_CONTEXT_MAP: -25,
+	BROTLI_DECODER_ERROR_ALLOC_RING_BUFFER_1: -26,
+	BROTLI_DECODER_ERROR_ALLOC_RING_BUFFER_2: -27,
+	BROTLI_DECODER_ERROR_ALLOC_BLOCK_TYPE_TREES: -30,
+	BROTLI_DECODER_ERROR_UNREACHABLE: -31
+}, sn));
+var rn = Buffer$1.concat;
+var zs = Object.getOwnPropertyDescriptor(Buffer$1, "concat");
+var nn = (s) => s;
+var Bi = zs?.writable === !0 || zs?.set !== void 0 ? (s) => {
+	Buffer$1.concat = s ? nn : rn;
+} : (s) => {};
+var Tt = Symbol("_superWrite");
+var Gt = class extends Error {
+	code;
+	errno;
+	constructor(t, e) {
+		super("zlib: " + t.message, { cause: t }), this.code = t.code, this.errno = t.errno, this.code || (this.code = "ZLIB_ERROR"), this.message = "zlib: " + t.message, Error.captureStackTrace(this, e ?? this.constructor);
+	}
+	get name() {
+		return "ZlibError";
+	}
+};
+var Pi = Symbol("flushFlag");
+var re = class extends A {
+	#t = !1;
+	#i = !1;
+	#s;
+	#n;
+	#r;
+	#e;
+	#o;
+	get sawError() {
+		return this.#t;
+	}
+	get handle() {
+		return this.#e;
+	}
+	get flushFlag() {
+		return this.#s;
+	}
+	constructor(t, e) {
+		if (!t || typeof t != "object") throw new TypeError("invalid options for ZlibBase constructor");
+		if (super(t), this.#s = t.flush ?? 0, this.#n = t.finishFlush ?? 0, this.#r = t.fullFlushFlag ?? 0, typeof Ps[e] != "function") throw new TypeError("Compression method not supported: " + e);
+		try {
+			this.#e = new Ps[e](t);
+		} catch (i) {
+			throw new Gt(i, this.constructor);
+		}
+		this.#o = (i) => {
+			this.#t || (this.#t = !0, this.close(), this.emit("error", i));
+		}, this.#e?.on("error", (i) => this.#o(new Gt(i))), this.once("end", () => this.close);
+	}
+	close() {
+		this.#e && (this.#e.close(), this.#e = void 0, this.emit("close"));
+	}
+	reset() {
+		if (!this.#t) return zi(this.#e, "zlib binding closed"), this.#e.reset?.();
+	}
+	flush(t) {
+		this.ended || (typeof t != "number" && (t = this.#r), this.write(Object.assign(Buffer$1.alloc(0), { [Pi]: t })));
+	}
+	end(t, e, i) {
+		return typeof t == "function" && (i = t, e = void 0, t = void 0), typeof e == "function" && (i = e, e = void 0), t && (e ? this.write(t, e) : this.write(t)), this.flush(this.#n), this.#i = !0, super.end(i);
+	}
+	get ended() {
+		return this.#i;
+	}
+	[Tt](t) {
+		return super.write(t);
+	}
+	write(t, e, i) {
+		if (typeof e == "function" && (i = e, e = "utf8"), typeof t == "string" && (t = Buffer$1.from(t, e)), this.#t) return;
+		zi(this.#e, "zlib binding closed");
+		let r = this.#e._handle, n = r.close;
+		r.close = () => {};
+		let o = this.#e.close;
+		this.#e.close = () => {}, Bi(!0);
+		let h;
+		try {
+			let l = typeof t[Pi] == "number" ? t[Pi] : this.#s;
+			h = this.#e._processChunk(t, l), Bi(!1);
+		} catch (l) {
+			Bi(!1), this.#o(new Gt(l, this.write));
+		} finally {
+			this.#e && (this.#e._handle = r, r.close = n, this.#e.close = o, this.#e.removeAllListeners("error"));
+		}
+		this.#e && this.#e.on("error", (l) => this.#o(new Gt(l, this.write)));
+		let a;
+		if (h) if (Array.isArray(h) && h.length > 0) {
+			let l = h[0];
+			a = this[Tt](Buffer$1.from(l));
+			for (let c = 1; c < h.length; c++) a = this[Tt](h[c]);
+		} else a = this[Tt](Buffer$1.from(h));
+		return i && i(), a;
+	}
+};
+var Pe = class extends re {
+	#t;
+	#i;
+	constructor(t, e) {
+		t = t || {}, t.flush = t.flush || M.Z_NO_FLUSH, t.finishFlush = t.finishFlush || M.Z_FINISH, t.fullFlushFlag = M.Z_FULL_FLUSH, super(t, e), this.#t = t.level, this.#i = t.strategy;
+	}
+	params(t, e) {
+		if (!this.sawError) {
+			if (!this.handle) throw new Error("cannot switch params when binding is closed");
+			if (!this.handle.params) throw new Error("not supported in this implementation");
+			if (this.#t !== t || this.#i !== e) {
+				this.flush(M.Z_SYNC_FLUSH), zi(this.handle, "zlib binding closed");
+				let i = this.handle.flush;
+				this.handle.flush = (r, n) => {
+					typeof r == "function" && (n = r, r = this.flushFlag), this.flush(r), n?.();
+				};
+				try {
+					this.handle.params(t, e);
+				} finally {
+					this.handle.flush = i;
+				}
+				this.handle && (this.#t = t, this.#i = e);
+			}
+		}
+	}
+};
+var ze = class extends Pe {
+	#t;
+	constructor(t) {
+		super(t, "Gzip"), this.#t = t && !!t.portable;
+	}
+	[Tt](t) {
+		return this.#t ? (this.#t = !1, t[9] = 255, super[Tt](t)) : super[Tt](t);
+	}
+};
+var Ue = class extends Pe {
+	constructor(t) {
+		super(t, "Unzip");
+	}
+};
+var He = class extends re {
+	constructor(t, e) {
+		t = t || {}, t.flush = t.flush || M.BROTLI_OPERATION_PROCESS, t.finishFlush = t.finishFlush || M.BROTLI_OPERATION_FINISH, t.fullFlushFlag = M.BROTLI_OPERATION_FLUSH, super(t, e);
+	}
+};
+var We = class extends He {
+	constructor(t) {
+		super(t, "BrotliCompress");
+	}
+};
+var Ge = class extends He {
+	constructor(t) {
+		super(t, "BrotliDecompress");
+	}
+};
+var Ze = class extends re {
+	constructor(t, e) {
+		t = t || {}, t.flush = t.flush || M.ZSTD_e_continue, t.finishFlush = t.finishFlush || M.ZSTD_e_end, t.fullFlushFlag = M.ZSTD_e_flush, super(t, e);
+	}
+};
+var Ye = class extends Ze {
+	constructor(t) {
+		super(t, "ZstdCompress");
+	}
+};
+var Ke = class extends Ze {
+	constructor(t) {
+		super(t, "ZstdDecompress");
+	}
+};
+var Us = (s, t) => {
+	if (Number.isSafeInteger(s)) s < 0 ? an(s, t) : hn(s, t);
+	else throw Error("cannot encode number outside of javascript safe integer range");
+	return t;
+};
+var hn = (s, t) => {
+	t[0] = 128;
+	for (var e = t.length; e > 1; e--) t[e - 1] = s & 255, s = Math.floor(s / 256);
+};
+var an = (s, t) => {
+	t[0] = 255;
+	var e = !1;
+	s = s * -1;
+	for (var i = t.length; i > 1; i--) {
+		var r = s & 255;
+		s = Math.floor(s / 256), e ? t[i - 1] = Ws(r) : r === 0 ? t[i - 1] = 0 : (e = !0, t[i - 1] = Gs(r));
+	}
+};
+var Hs = (s) => {
+	let t = s[0], e = t === 128 ? cn(s.subarray(1, s.length)) : t === 255 ? ln(s) : null;
+	if (e === null) throw Error("invalid base256 encoding");
+	if (!Number.isSafeInteger(e)) throw Error("parsed number outside of javascript safe integer range");
+	return e;
+};
+var ln = (s) => {
+	for (var t = s.length, e = 0, i = !1, r = t - 1; r > -1; r--) {
+		var n = Number(s[r]), o;
+		i ? o = Ws(n) : n === 0 ? o = n : (i = !0, o = Gs(n)), o !== 0 && (e -= o * Math.pow(256, t - r - 1));
+	}
+	return e;
+};
+var cn = (s) => {
+	for (var t = s.length, e = 0, i = t - 1; i > -1; i--) {
+		var r = Number(s[i]);
+		r !== 0 && (e += r * Math.pow(256, t - i - 1));
+	}
+	return e;
+};
+var Ws = (s) => (255 ^ s) & 255;
+var Gs = (s) => (255 ^ s) + 1 & 255;
+Ur({}, {
+	code: () => Ve,
+	isCode: () => ne,
+	isName: () => dn,
+	name: () => oe,
+	normalFsTypes: () => Ui
+});
+var ne = (s) => oe.has(s);
+var dn = (s) => Ve.has(s);
+var Ui = /* @__PURE__ */ new Set([
+	"0",
+	"",
+	"1",
+	"2",
+	"3",
+	"4",
+	"5",
+	"6",
+	"7",
+	"D"
+]);
+var oe = /* @__PURE__ */ new Map([
+	["0", "File"],
+	["", "OldFile"],
+	["1", "Link"],
+	["2", "SymbolicLink"],
+	["3", "CharacterDevice"],
+	["4", "BlockDevice"],
+	["5", "Directory"],
+	["6", "FIFO"],
+	["7", "ContiguousFile"],
+	["g", "GlobalExtendedHeader"],
+	["x", "ExtendedHeader"],
+	["A", "SolarisACL"],
+	["D", "GNUDumpDir"],
+	["I", "Inode"],
+	["K", "NextFileHasLongLinkpath"],
+	["L", "NextFileHasLongPath"],
+	["M", "ContinuationFile"],
+	["N", "OldGnuLongPath"],
+	["S", "SparseFile"],
+	["V", "TapeVolumeHeader"],
+	["X", "OldExtendedHeader"]
+]);
+var Ve = new Map(Array.from(oe).map((s) => [s[1], s[0]]));
+var un = (s) => s === void 0 || s < 0 ? void 0 : s;
+var F = class {
+	cksumValid = !1;
+	needPax = !1;
+	nullBlock = !1;
+	block;
+	path;
+	mode;
+	uid;
+	gid;
+	size;
+	cksum;
+	#t = "Unsupported";
+	linkpath;
+	uname;
+	gname;
+	devmaj = 0;
+	devmin = 0;
+	atime;
+	ctime;
+	mtime;
+	charset;
+	comment;
+	constructor(t, e = 0, i, r) {
+		Buffer.isBuffer(t) ? this.decode(t, e || 0, i, r) : t && this.#i(t);
+	}
+	decode(t, e, i, r) {
+		if (e || (e = 0), !t || !(t.length >= e + 512)) throw new Error("need 512 bytes for header");
+		let n = xt(t, e + 156, 1), o = Ui.has(n), h = o ? i : void 0, a = o ? r : void 0;
+		if (this.path = h?.path ?? xt(t, e, 100), this.mode = h?.mode ?? a?.mode ?? lt(t, e + 100, 8), this.uid = h?.uid ?? a?.uid ?? lt(t, e + 108, 8), this.gid = h?.gid ?? a?.gid ?? lt(t, e + 116, 8), this.size = un(h?.size ?? a?.size ?? lt(t, e + 124, 12)), this.mtime = h?.mtime ?? a?.mtime ?? Wi(t, e + 136, 12), this.cksum = lt(t, e + 148, 12), a && this.#i(a, !0), h && this.#i(h), ne(n) && (this.#t = n || "0"), this.#t === "0" && this.path.slice(-1) === "/" && (this.#t = "5"), this.#t === "5" && (this.size = 0), this.linkpath = xt(t, e + 157, 100), t.subarray(e + 257, e + 265).toString() === "ustar\x0000") if (this.uname = h?.uname ?? a?.uname ?? xt(t, e + 265, 32), this.gname = h?.gname ?? a?.gname ?? xt(t, e + 297, 32), this.devmaj = h?.devmaj ?? a?.devmaj ?? lt(t, e + 329, 8) ?? 0, this.devmin = h?.devmin ?? a?.devmin ?? lt(t, e + 337, 8) ?? 0, t[e + 475] !== 0) {
+			let c = xt(t, e + 345, 155);
+			this.path = c + "/" + this.path;
+		} else {
+			let c = xt(t, e + 345, 130);
+			c && (this.path = c + "/" + this.path), this.atime = i?.atime ?? r?.atime ?? Wi(t, e + 476, 12), this.ctime = i?.ctime ?? r?.ctime ?? Wi(t, e + 488, 12);
+		}
+		let l = 256;
+		for (let c = e; c < e + 148; c++) l += t[c];
+		for (let c = e + 156; c < e + 512; c++) l += t[c];
+		this.cksumValid = l === this.cksum, this.cksum === void 0 && l === 256 && (this.nullBlock = !0);
+	}
+	#i(t, e = !1) {
+		Object.assign(this, Object.fromEntries(Object.entries(t).filter(([i, r]) => !(r == null || i === "size" && Number(r) < 0 || i === "path" && e || i === "linkpath" && e || i === "global"))));
+	}
+	encode(t, e = 0) {
+		if (t || (t = this.block = Buffer.alloc(512)), this.#t === "Unsupported" && (this.#t = "0"), !(t.length >= e + 512)) throw new Error("need 512 bytes for header");
+		let i = this.ctime || this.atime ? 130 : 155, r = mn(this.path || "", i), n = r[0], o = r[1];
+		this.needPax = !!r[2], this.needPax = Lt(t, e, 100, n) || this.needPax, this.needPax = ct(t, e + 100, 8, this.mode) || this.needPax, this.needPax = ct(t, e + 108, 8, this.uid) || this.needPax, this.needPax = ct(t, e + 116, 8, this.gid) || this.needPax, this.needPax = ct(t, e + 124, 12, this.size) || this.needPax, this.needPax = Gi(t, e + 136, 12, this.mtime) || this.needPax, t[e + 156] = Number(this.#t.codePointAt(0)), this.needPax = Lt(t, e + 157, 100, this.linkpath) || this.needPax, t.write("ustar\x0000", e + 257, 8), this.needPax = Lt(t, e + 265, 32, this.uname) || this.needPax, this.needPax = Lt(t, e + 297, 32, this.gname) || this.needPax, this.needPax = ct(t, e + 329, 8, this.devmaj) || this.needPax, this.needPax = ct(t, e + 337, 8, this.devmin) || this.needPax, this.needPax = Lt(t, e + 345, i, o) || this.needPax, t[e + 475] !== 0 ? this.needPax = Lt(t, e + 345, 155, o) || this.needPax : (this.needPax = Lt(t, e + 345, 130, o) || this.needPax, this.needPax = Gi(t, e + 476, 12, this.atime) || this.needPax, this.needPax = Gi(t, e + 488, 12, this.ctime) || this.needPax);
+		let h = 256;
+		for (let a = e; a < e + 148; a++) h += t[a];
+		for (let a = e + 156; a < e + 512; a++) h += t[a];
+		return this.cksum = h, ct(t, e + 148, 8, this.cksum), this.cksumValid = !0, this.needPax;
+	}
+	get type() {
+		return this.#t === "Unsupported" ? this.#t : oe.get(this.#t);
+	}
+	get typeKey() {
+		return this.#t;
+	}
+	set type(t) {
+		let e = String(Ve.get(t));
+		if (ne(e) || e === "Unsupported") this.#t = e;
+		else if (ne(t)) this.#t = t;
+		else throw new TypeError("invalid entry type: " + t);
+	}
+};
+var mn = (s, t) => {
+	let i = s, r = "", n, o = posix.parse(s).root || ".";
+	if (Buffer.byteLength(i) < 100) n = [
+		i,
+		r,
+		!1
+	];
+	else {
+		r = posix.dirname(i), i = posix.basename(i);
+		do
+			Buffer.byteLength(i) <= 100 && Buffer.byteLength(r) <= t ? n = [
+				i,
+				r,
+				!1
+			] : Buffer.byteLength(i) > 100 && Buffer.byteLength(r) <= t ? n = [
+				i.slice(0, 99),
+				r,
+				!0
+			] : (i = posix.join(posix.basename(r), i), r = posix.dirname(r));
+		while (r !== o && n === void 0);
+		n || (n = [
+			s.slice(0, 99),
+			"",
+			!0
+		]);
+	}
+	return n;
+};
+var xt = (s, t, e) => s.subarray(t, t + e).toString("utf8").replace(/\0.*/, "");
+var Wi = (s, t, e) => pn(lt(s, t, e));
+var pn = (s) => s === void 0 ? void 0 : /* @__PURE__ */ new Date(s * 1e3);
+var lt = (s, t, e) => Number(s[t]) & 128 ? Hs(s.subarray(t, t + e)) : wn(s, t, e);
+var En = (s) => isNaN(s) ? void 0 : s;
+var wn = (s, t, e) => En(parseInt(s.subarray(t, t + e).toString("utf8").replace(/\0.*$/, "").trim(), 8));
+var Sn = {
+	12: 8589934591,
+	8: 2097151
+};
+var ct = (s, t, e, i) => i === void 0 ? !1 : i > Sn[e] || i < 0 ? (Us(i, s.subarray(t, t + e)), !0) : (yn(s, t, e, i), !1);
+var yn = (s, t, e, i) => s.write(Rn(i, e), t, e, "ascii");
+var Rn = (s, t) => gn(Math.floor(s).toString(8), t);
+var gn = (s, t) => (s.length === t - 1 ? s : new Array(t - s.length - 1).join("0") + s + " ") + "\0";
+var Gi = (s, t, e, i) => i === void 0 ? !1 : ct(s, t, e, i.getTime() / 1e3);
+var bn = new Array(156).join("\0");
+var Lt = (s, t, e, i) => i === void 0 ? !1 : (s.write(i + bn, t, e, "utf8"), i.length !== Buffer.byteLength(i) || i.length > e);
+var ft = class s {
+	atime;
+	mtime;
+	ctime;
+	charset;
+	comment;
+	gid;
+	uid;
+	gname;
+	uname;
+	linkpath;
+	dev;
+	ino;
+	nlink;
+	path;
+	size;
+	mode;
+	global;
+	constructor(t, e = !1) {
+		this.atime = t.atime, this.charset = t.charset, this.comment = t.comment, this.ctime = t.ctime, this.dev = t.dev, this.gid = t.gid, this.global = e, this.gname = t.gname, this.ino = t.ino, this.linkpath = t.linkpath, this.mtime = t.mtime, this.nlink = t.nlink, this.path = t.path, this.size = t.size, this.uid = t.uid, this.uname = t.uname;
+	}
+	encode() {
+		let t = this.encodeBody();
+		if (t === "") return Buffer.allocUnsafe(0);
+		let e = Buffer.byteLength(t), i = 512 * Math.ceil(1 + e / 512), r = Buffer.allocUnsafe(i);
+		for (let n = 0; n < 512; n++) r[n] = 0;
+		new F({
+			path: ("PaxHeader/" + basename(this.path ?? "")).slice(0, 99),
+			mode: this.mode || 420,
+			uid: this.uid,
+			gid: this.gid,
+			size: e,
+			mtime: this.mtime,
+			type: this.global ? "GlobalExtendedHeader" : "ExtendedHeader",
+			linkpath: "",
+			uname: this.uname || "",
+			gname: this.gname || "",
+			devmaj: 0,
+			devmin: 0,
+			atime: this.atime,
+			ctime: this.ctime
+		}).encode(r), r.write(t, 512, e, "utf8");
+		for (let n = e + 512; n < r.length; n++) r[n] = 0;
+		return r;
+	}
+	encodeBody() {
+		return this.encodeField("path") + this.encodeField("ctime") + this.encodeField("atime") + this.encodeField("dev") + this.encodeField("ino") + this.encodeField("nlink") + this.encodeField("charset") + this.encodeField("comment") + this.encodeField("gid") + this.encodeField("gname") + this.encodeField("linkpath") + this.encodeField("mtime") + this.encodeField("size") + this.encodeField("uid") + this.encodeField("uname");
+	}
+	encodeField(t) {
+		if (this[t] === void 0) return "";
+		let e = this[t], i = e instanceof Date ? e.getTime() / 1e3 : e, r = " " + (t === "dev" || t === "ino" || t === "nlink" ? "SCHILY." : "") + t + "=" + i + `
+`, n = Buffer.byteLength(r), o = Math.floor(Math.log(n) / Math.log(10)) + 1;
+		return n + o >= Math.pow(10, o) && (o += 1), o + n + r;
+	}
+	static parse(t, e, i = !1) {
+		return new s(On(Tn(t), e), i);
+	}
+};
+var On = (s, t) => t ? Object.assign({}, t, s) : s;
+var Tn = (s) => s.replace(/\n$/, "").split(`
+`).reduce(xn, Object.create(null));
+var xn = (s, t) => {
+	let e = parseInt(t, 10);
+	if (e !== Buffer.byteLength(t) + 1) return s;
+	t = t.slice((e + " ").length);
+	let i = t.split("="), r = i.shift();
+	if (!r) return s;
+	let n = r.replace(/^SCHILY\.(dev|ino|nlink)/, "$1"), o = i.join("=").replace(/\0.*/, "");
+	switch (n) {
+		case "path":
+		case "linkpath":
+		case "type":
+		case "charset":
+		case "comment":
+		case "gname":
+		case "uname":
+			s[n] = o;
+			break;
+		case "ctime":
+		case "atime":
+		case "mtime":
+			s[n] = /* @__PURE__ */ new Date(Number(o) * 1e3);
+			break;
+		case "size":
+			let h = +o;
+			h >= 0 && (s[n] = h);
+			break;
+		case "gid":
+		case "uid":
+		case "dev":
+		case "ino":
+		case "nlink":
+		case "mode": s[n] = +o;
+	}
+	return s;
+};
+var f = (process.env.TESTING_TAR_FAKE_PLATFORM || process.platform) !== "win32" ? (s) => String(s) : (s) => String(s).replaceAll(/\\/g, "/");
+var $e = class extends A {
+	extended;
+	globalExtended;
+	header;
+	startBlockSize;
+	blockRemain;
+	remain;
+	type;
+	meta = !1;
+	ignore = !1;
+	path;
+	mode;
+	uid;
+	gid;
+	uname;
+	gname;
+	size = 0;
+	mtime;
+	atime;
+	ctime;
+	linkpath;
+	dev;
+	ino;
+	nlink;
+	invalid = !1;
+	absolute;
+	unsupported = !1;
+	constructor(t, e, i) {
+		switch (super({}), this.pause(), this.extended = e, this.globalExtended = i, this.header = t, this.remain = t.size ?? 0, this.startBlockSize = 512 * Math.ceil(this.remain / 512), this.blockRemain = this.startBlockSize, this.type = t.type, this.type) {
+			case "File":
+			case "OldFile":
+			case "Link":
+			case "SymbolicLink":
+			case "CharacterDevice":
+			case "BlockDevice":
+			case "Directory":
+			case "FIFO":
+			case "ContiguousFile":
+			case "GNUDumpDir": break;
+			case "NextFileHasLongLinkpath":
+			case "NextFileHasLongPath":
+			case "OldGnuLongPath":
+			case "GlobalExtendedHeader":
+			case "ExtendedHeader":
+			case "OldExtendedHeader":
+				this.meta = !0;
+				break;
+			default: this.ignore = !0;
+		}
+		if (!t.path) throw new Error("no path provided for tar.ReadEntry");
+		this.path = f(t.path), this.mode = t.mode, this.mode && (this.mode = this.mode & 4095), this.uid = t.uid, this.gid = t.gid, this.uname = t.uname, this.gname = t.gname, this.size = this.remain, this.mtime = t.mtime, this.atime = t.atime, this.ctime = t.ctime, this.linkpath = t.linkpath ? f(t.linkpath) : void 0, this.uname = t.uname, this.gname = t.gname, e && this.#t(e), i && this.#t(i, !0);
+	}
+	write(t) {
+		let e = t.length;
+		if (e > this.blockRemain) throw new Error("writing more to entry than is appropriate");
+		let i = this.remain, r = this.blockRemain;
+		return this.remain = Math.max(0, i - e), this.blockRemain = Math.max(0, r - e), this.ignore ? !0 : i >= e ? super.write(t) : super.write(t.subarray(0, i));
+	}
+	#t(t, e = !1) {
+		t.path && (t.path = f(t.path)), t.linkpath && (t.linkpath = f(t.linkpath)), Object.assign(this, Object.fromEntries(Object.entries(t).filter(([i, r]) => !(r == null || i === "path" && e))));
+	}
+};
+var Dt = (s, t, e, i = {}) => {
+	s.file && (i.file = s.file), s.cwd && (i.cwd = s.cwd), i.code = e instanceof Error && e.code || t, i.tarCode = t, !s.strict && i.recoverable !== !1 ? (e instanceof Error && (i = Object.assign(e, i), e = e.message), s.emit("warn", t, e, i)) : e instanceof Error ? s.emit("error", Object.assign(e, i)) : s.emit("error", Object.assign(/* @__PURE__ */ new Error(`${t}: ${e}`), i));
+};
+var Nn = 1048576;
+var Xi = Buffer.from([31, 139]);
+var qi = Buffer.from([
+	40,
+	181,
+	47,
+	253
+]);
+var An = Math.max(Xi.length, qi.length);
+var B = Symbol("state");
+var Nt = Symbol("writeEntry");
+var it = Symbol("readEntry");
+var Zi = Symbol("nextEntry");
+var Zs = Symbol("processEntry");
+var V = Symbol("extendedHeader");
+var he = Symbol("globalExtendedHeader");
+var dt = Symbol("meta");
+var Ys = Symbol("emitMeta");
+var p = Symbol("buffer");
+var st = Symbol("queue");
+var ut = Symbol("ended");
+var Yi = Symbol("emittedEnd");
+var At = Symbol("emit");
+var w = Symbol("unzip");
+var Xe = Symbol("consumeChunk");
+var qe = Symbol("consumeChunkSub");
+var Ki = Symbol("consumeBody");
+var Ks = Symbol("consumeMeta");
+var Vs = Symbol("consumeHeader");
+var ae = Symbol("consuming");
+var Vi = Symbol("bufferConcat");
+var Qe = Symbol("maybeEnd");
+var Yt = Symbol("writing");
+var $ = Symbol("aborted");
+var Je = Symbol("onDone");
+var It = Symbol("sawValidEntry");
+var je = Symbol("sawNullBlock");
+var ti = Symbol("sawEOF");
+var $s = Symbol("closeStream");
+var In = 1e3;
+var le = Symbol("compressedBytesRead");
+var $i = Symbol("decompressedBytesRead");
+var Xs = Symbol("checkDecompressionRatio");
+var Cn = () => !0;
+var rt = class extends EventEmitter {
+	file;
+	strict;
+	maxMetaEntrySize;
+	filter;
+	brotli;
+	zstd;
+	maxDecompressionRatio;
+	writable = !0;
+	readable = !1;
+	[st] = [];
+	[p];
+	[it];
+	[Nt];
+	[B] = "begin";
+	[dt] = "";
+	[V];
+	[he];
+	[ut] = !1;
+	[w];
+	[$] = !1;
+	[It];
+	[je] = !1;
+	[ti] = !1;
+	[Yt] = !1;
+	[ae] = !1;
+	[Yi] = !1;
+	[le] = 0;
+	[$i] = 0;
+	constructor(t = {}) {
+		super(), this.file = t.file || "", this.on(Je, () => {
+			(this[B] === "begin" || this[It] === !1) && this.warn("TAR_BAD_ARCHIVE", "Unrecognized archive format");
+		}), t.ondone ? this.on(Je, t.ondone) : this.on(Je, () => {
+			this.emit("prefinish"), this.emit("finish"), this.emit("end");
+		}), this.strict = !!t.strict, this.maxDecompressionRatio = typeof t.maxDecompressionRatio == "number" ? t.maxDecompressionRatio : In, this.maxMetaEntrySize = t.maxMetaEntrySize || Nn, this.filter = typeof t.filter == "function" ? t.filter : Cn;
+		let e = t.file && (t.file.endsWith(".tar.br") || t.file.endsWith(".tbr"));
+		this.brotli = !(t.gzip || t.zstd) && t.brotli !== void 0 ? t.brotli : e ? void 0 : !1;
+		let i = t.file && (t.file.endsWith(".tar.zst") || t.file.endsWith(".tzst"));
+		this.zstd = !(t.gzip || t.brotli) && t.zstd !== void 0 ? t.zstd : i ? !0 : void 0, this.on("end", () => this[$s]()), typeof t.onwarn == "function" && this.on("warn", t.onwarn), typeof t.onReadEntry == "function" && this.on("entry", t.onReadEntry);
+	}
+	warn(t, e, i = {}) {
+		Dt(this, t, e, i);
+	}
+	[Vs](t, e) {
+		this[It] === void 0 && (this[It] = !1);
+		let i;
+		try {
+			i = new F(t, e, this[V], this[he]);
+		} catch (r) {
+			return this.warn("TAR_ENTRY_INVALID", r);
+		}
+		if (i.nullBlock) this[je] ? (this[ti] = !0, this[B] === "begin" && (this[B] = "header"), this[At]("eof")) : (this[je] = !0, this[At]("nullBlock"));
+		else if (this[je] = !1, !i.cksumValid) this.warn("TAR_ENTRY_INVALID", "checksum failure", { header: i });
+		else if (!i.path) this.warn("TAR_ENTRY_INVALID", "path is required", { header: i });
+		else {
+			let r = i.type;
+			if (/^(Symbolic)?Link$/.test(r) && !i.linkpath) this.warn("TAR_ENTRY_INVALID", "linkpath required", { header: i });
+			else if (!/^(Symbolic)?Link$/.test(r) && !/^(Global)?ExtendedHeader$/.test(r) && i.linkpath) this.warn("TAR_ENTRY_INVALID", "linkpath forbidden", { header: i });
+			else {
+				let n = this[Nt] = new $e(i, this[V], this[he]);
+				if (!this[It]) if (n.remain) {
+					let o = () => {
+						n.invalid || (this[It] = !0);
+					};
+					n.on("end", o);
+				} else this[It] = !0;
+				n.meta ? n.size > this.maxMetaEntrySize ? (n.ignore = !0, this[At]("ignoredEntry", n), this[B] = "ignore", n.resume()) : n.size > 0 && (this[dt] = "", n.on("data", (o) => this[dt] += o), this[B] = "meta") : (this[V] = void 0, n.ignore = n.ignore || !this.filter(n.path, n), n.ignore ? (this[At]("ignoredEntry", n), this[B] = n.remain ? "ignore" : "header", n.resume()) : (n.remain ? this[B] = "body" : (this[B] = "header", n.end()), this[it] ? this[st].push(n) : (this[st].push(n), this[Zi]())));
+			}
+		}
+	}
+	[$s]() {
+		queueMicrotask(() => this.emit("close"));
+	}
+	[Zs](t) {
+		let e = !0;
+		if (!t) this[it] = void 0, e = !1;
+		else if (Array.isArray(t)) {
+			let [i, ...r] = t;
+			this.emit(i, ...r);
+		} else this[it] = t, this.emit("entry", t), t.emittedEnd || (t.on("end", () => this[Zi]()), e = !1);
+		return e;
+	}
+	[Zi]() {
+		do;
+		while (this[Zs](this[st].shift()));
+		if (this[st].length === 0) {
+			let t = this[it];
+			!t || t.flowing || t.size === t.remain ? this[Yt] || this.emit("drain") : t.once("drain", () => this.emit("drain"));
+		}
+	}
+	[Ki](t, e) {
+		let i = this[Nt];
+		if (!i) throw new Error("attempt to consume body without entry??");
+		let r = i.blockRemain ?? 0, n = r >= t.length && e === 0 ? t : t.subarray(e, e + r);
+		return i.write(n), i.blockRemain || (this[B] = "header", this[Nt] = void 0, i.end()), n.length;
+	}
+	[Ks](t, e) {
+		let i = this[Nt], r = this[Ki](t, e);
+		return !this[Nt] && i && this[Ys](i), r;
+	}
+	[At](t, e, i) {
+		this[st].length === 0 && !this[it] ? this.emit(t, e, i) : this[st].push([
+			t,
+			e,
+			i
+		]);
+	}
+	[Ys](t) {
+		switch (this[At]("meta", this[dt]), t.type) {
+			case "ExtendedHeader":
+			case "OldExtendedHeader":
+				this[V] = ft.parse(this[dt], this[V], !1);
+				break;
+			case "GlobalExtendedHeader":
+				this[he] = ft.parse(this[dt], this[he], !0);
+				break;
+			case "NextFileHasLongPath":
+			case "OldGnuLongPath": {
+				let e = this[V] ?? Object.create(null);
+				this[V] = e, e.path = this[dt].replace(/\0.*/, "");
+				break;
+			}
+			case "NextFileHasLongLinkpath": {
+				let e = this[V] || Object.create(null);
+				this[V] = e, e.linkpath = this[dt].replace(/\0.*/, "");
+				break;
+			}
+			default: throw new Error("unknown meta: " + t.type);
+		}
+	}
+	abort(t) {
+		if (!this[$]) {
+			if (this[w]) {
+				let e = this[w];
+				e.write = () => !0, e.end = () => e, e.emit = () => !1, e.destroy?.();
+			}
+			this[$] = !0, this.emit("abort", t), this.warn("TAR_ABORT", t, { recoverable: !1 });
+		}
+	}
+	[Xs](t) {
+		this[$i] += t.length;
+		let e = this[$i] / this[le];
+		return e > this.maxDecompressionRatio ? (this.abort(/* @__PURE__ */ new Error(`max decompression ratio exceeded: ${e.toFixed(2)} > ${this.maxDecompressionRatio}`)), !1) : !0;
+	}
+	write(t, e, i) {
+		if (typeof e == "function" && (i = e, e = void 0), typeof t == "string" && (t = Buffer.from(t, typeof e == "string" ? e : "utf8")), this[$]) return i?.(), !1;
+		if ((this[w] === void 0 || this.brotli === void 0 && this[w] === !1) && t) {
+			if (this[p] && (t = Buffer.concat([this[p], t]), this[p] = void 0), t.length < An) return this[p] = t, i?.(), !0;
+			for (let a = 0; this[w] === void 0 && a < Xi.length; a++) t[a] !== Xi[a] && (this[w] = !1);
+			let o = !1;
+			if (this[w] === !1 && this.zstd !== !1) {
+				o = !0;
+				for (let a = 0; a < qi.length; a++) if (t[a] !== qi[a]) {
+					o = !1;
+					break;
+				}
+			}
+			let h = this.brotli === void 0 && !o;
+			if (this[w] === !1 && h) if (t.length < 512) if (this[ut]) this.brotli = !0;
+			else return this[p] = t, i?.(), !0;
+			else try {
+				new F(t.subarray(0, 512)), this.brotli = !1;
+			} catch {
+				this.brotli = !0;
+			}
+			if (this[w] === void 0 || this[w] === !1 && (this.brotli || o)) {
+				let a = this[ut];
+				this[ut] = !1, this[w] = this[w] === void 0 ? new Ue({}) : o ? new Ke({}) : new Ge({}), this[w].on("data", (c) => {
+					this[Xs](c) && this[Xe](c);
+				}), this[w].on("error", (c) => {
+					this[$] || this.abort(c);
+				}), this[w].on("end", () => {
+					this[ut] = !0, this[Xe]();
+				}), this[Yt] = !0, this[le] += t.length;
+				let l = !!this[w][a ? "end" : "write"](t);
+				return this[Yt] = !1, i?.(), l;
+			}
+		}
+		this[Yt] = !0, this[w] ? (this[le] += t.length, this[w].write(t)) : this[Xe](t), this[Yt] = !1;
+		let n = this[st].length > 0 ? !1 : this[it] ? this[it].flowing : !0;
+		return !n && this[st].length === 0 && this[it]?.once("drain", () => this.emit("drain")), i?.(), n;
+	}
+	[Vi](t) {
+		t && !this[$] && (this[p] = this[p] ? Buffer.concat([this[p], t]) : t);
+	}
+	[Qe]() {
+		if (this[ut] && !this[Yi] && !this[$] && !this[ae]) {
+			this[Yi] = !0;
+			let t = this[Nt];
+			if (t?.blockRemain) {
+				let e = this[p] ? this[p].length : 0;
+				this.warn("TAR_BAD_ARCHIVE", `Truncated input (needed ${t.blockRemain} more bytes, only ${e} available)`, { entry: t }), this[p] && t.write(this[p]), t.end();
+			}
+			this[At](Je);
+		}
+	}
+	[Xe](t) {
+		if (this[ae] && t) this[Vi](t);
+		else if (!t && !this[p]) this[Qe]();
+		else if (t) {
+			if (this[ae] = !0, this[p]) {
+				this[Vi](t);
+				let e = this[p];
+				this[p] = void 0, this[qe](e);
+			} else this[qe](t);
+			for (; this[p] && this[p]?.length >= 512 && !this[$] && !this[ti];) {
+				let e = this[p];
+				this[p] = void 0, this[qe](e);
+			}
+			this[ae] = !1;
+		}
+		(!this[p] || this[ut]) && this[Qe]();
+	}
+	[qe](t) {
+		let e = 0, i = t.length;
+		for (; e + 512 <= i && !this[$] && !this[ti];) switch (this[B]) {
+			case "begin":
+			case "header":
+				this[Vs](t, e), e += 512;
+				break;
+			case "ignore":
+			case "body":
+				e += this[Ki](t, e);
+				break;
+			case "meta":
+				e += this[Ks](t, e);
+				break;
+			default: throw new Error("invalid state: " + this[B]);
+		}
+		e < i && (this[p] = this[p] ? Buffer.concat([t.subarray(e), this[p]]) : t.subarray(e));
+	}
+	end(t, e, i) {
+		return typeof t == "function" && (i = t, e = void 0, t = void 0), typeof e == "function" && (i = e, e = void 0), typeof t == "string" && (t = Buffer.from(t, e)), i && this.once("finish", i), this[$] || (this[w] ? (t && (this[le] += t.length, this[w].write(t)), this[w].end()) : (this[ut] = !0, (this.brotli === void 0 || this.zstd === void 0) && (t = t || Buffer.alloc(0)), t && this.write(t), this[Qe]())), this;
+	}
+};
+var mt = (s) => {
+	let t = s.length - 1, e = -1;
+	for (; t > -1 && s.charAt(t) === "/";) e = t, t--;
+	return e === -1 ? s : s.slice(0, e);
+};
+var vn = (s) => {
+	let t = s.onReadEntry;
+	s.onReadEntry = t ? (e) => {
+		t(e), e.resume();
+	} : (e) => e.resume();
+};
+var Qi = (s, t) => {
+	let e = new Map(t.map((o) => [mt(o), !0])), i = s.filter, r = 100, n = (o, h = "", a = 0) => {
+		if (a >= r) return e.set(o, !1), !1;
+		let l = h || parse(o).root || ".", c;
+		if (o === l) c = !1;
+		else {
+			let d = e.get(o);
+			c = d !== void 0 ? d : n(dirname(o), l, a + 1);
+		}
+		return e.set(o, c), c;
+	};
+	s.filter = i ? (o, h) => i(o, h) && n(mt(o)) : (o) => n(mt(o));
+};
+var Mn = (s) => {
+	let t = new rt(s), e = s.file, i;
+	try {
+		i = Br.openSync(e, "r");
+		let r = Br.fstatSync(i), n = s.maxReadSize || 16777216;
+		if (r.size < n) {
+			let o = Buffer.allocUnsafe(r.size), h = Br.readSync(i, o, 0, r.size, 0);
+			t.end(h === o.byteLength ? o : o.subarray(0, h));
+		} else {
+			let o = 0, h = Buffer.allocUnsafe(n);
+			for (; o < r.size;) {
+				let a = Br.readSync(i, h, 0, n, o);
+				if (a === 0) break;
+				o += a, t.write(h.subarray(0, a));
+			}
+			t.end();
+		}
+	} finally {
+		if (typeof i == "number") try {
+			Br.closeSync(i);
+		} catch {}
+	}
+};
+var Bn = (s, t) => {
+	let e = new rt(s), i = s.maxReadSize || 16777216, r = s.file;
+	return new Promise((o, h) => {
+		e.on("error", h), e.on("end", o), Br.stat(r, (a, l) => {
+			if (a) h(a);
+			else {
+				let c = new _t(r, {
+					readSize: i,
+					size: l.size
+				});
+				c.on("error", h), c.pipe(e);
+			}
+		});
+	});
+};
+var Ct = K(Mn, Bn, (s) => new rt(s), (s) => new rt(s), (s, t) => {
+	t?.length && Qi(s, t), s.noResume || vn(s);
+});
+var Ji = (s, t, e) => (s &= 4095, e && (s = (s | 384) & -19), t && (s & 256 && (s |= 64), s & 32 && (s |= 8), s & 4 && (s |= 1)), s);
+var { isAbsolute: zn, parse: qs } = win32, ce = (s) => {
+	let t = "", e = qs(s);
+	for (; zn(s) || e.root;) {
+		let i = s.charAt(0) === "/" && s.slice(0, 4) !== "//?/" ? "/" : e.root;
+		s = s.slice(i.length), t += i, e = qs(s);
+	}
+	return [t, s];
+};
+var ei = [
+	"|",
+	"<",
+	">",
+	"?",
+	":"
+];
+var ji = ei.map((s) => String.fromCodePoint(61440 + Number(s.codePointAt(0))));
+var Un = new Map(ei.map((s, t) => [s, ji[t]]));
+var Hn = new Map(ji.map((s, t) => [s, ei[t]]));
+var ts = (s) => ei.reduce((t, e) => t.split(e).join(Un.get(e)), s);
+var Qs = (s) => ji.reduce((t, e) => t.split(e).join(Hn.get(e)), s);
+var rr = (s, t) => t ? (s = f(s).replace(/^\.(\/|$)/, ""), mt(t) + "/" + s) : f(s);
+var Wn = 16777216;
+var tr = Symbol("process");
+var er = Symbol("file");
+var ir = Symbol("directory");
+var is = Symbol("symlink");
+var sr = Symbol("hardlink");
+var fe = Symbol("header");
+var ii = Symbol("read");
+var ss = Symbol("lstat");
+var si = Symbol("onlstat");
+var rs = Symbol("onread");
+var ns = Symbol("onreadlink");
+var os$1 = Symbol("openfile");
+var hs = Symbol("onopenfile");
+var pt = Symbol("close");
+var ri = Symbol("mode");
+var as = Symbol("awaitDrain");
+var es = Symbol("ondrain");
+var q = Symbol("prefix");
+var de = class extends A {
+	path;
+	portable;
+	myuid = process.getuid && process.getuid() || 0;
+	myuser = process.env.USER || "";
+	maxReadSize;
+	linkCache;
+	statCache;
+	preservePaths;
+	cwd;
+	strict;
+	mtime;
+	noPax;
+	noMtime;
+	prefix;
+	fd;
+	blockLen = 0;
+	blockRemain = 0;
+	buf;
+	pos = 0;
+	remain = 0;
+	length = 0;
+	offset = 0;
+	win32;
+	absolute;
+	header;
+	type;
+	linkpath;
+	stat;
+	onWriteEntry;
+	#t = !1;
+	constructor(t, e = {}) {
+		let i = se(e);
+		super(), this.path = f(t), this.portable = !!i.portable, this.maxReadSize = i.maxReadSize || Wn, this.linkCache = i.linkCache || /* @__PURE__ */ new Map(), this.statCache = i.statCache || /* @__PURE__ */ new Map(), this.preservePaths = !!i.preservePaths, this.cwd = f(i.cwd || process.cwd()), this.strict = !!i.strict, this.noPax = !!i.noPax, this.noMtime = !!i.noMtime, this.mtime = i.mtime, this.prefix = i.prefix ? f(i.prefix) : void 0, this.onWriteEntry = i.onWriteEntry, typeof i.onwarn == "function" && this.on("warn", i.onwarn);
+		let r = !1;
+		if (!this.preservePaths) {
+			let [o, h] = ce(this.path);
+			o && typeof h == "string" && (this.path = h, r = o);
+		}
+		this.win32 = !!i.win32 || process.platform === "win32", this.win32 && (this.path = Qs(this.path.replaceAll(/\\/g, "/")), t = t.replaceAll(/\\/g, "/")), this.absolute = f(i.absolute || ar.resolve(this.cwd, t)), this.path === "" && (this.path = "./"), r && this.warn("TAR_ENTRY_INFO", `stripping ${r} from absolute path`, {
+			entry: this,
+			path: r + this.path
+		});
+		let n = this.statCache.get(this.absolute);
+		n ? this[si](n) : this[ss]();
+	}
+	warn(t, e, i = {}) {
+		return Dt(this, t, e, i);
+	}
+	emit(t, ...e) {
+		return t === "error" && (this.#t = !0), super.emit(t, ...e);
+	}
+	[ss]() {
+		I.lstat(this.absolute, (t, e) => {
+			if (t) return this.emit("error", t);
+			this[si](e);
+		});
+	}
+	[si](t) {
+		this.statCache.set(this.absolute, t), this.stat = t, t.isFile() || (t.size = 0), this.type = Gn(t), this.emit("stat", t), this[tr]();
+	}
+	[tr]() {
+		switch (this.type) {
+			case "File": return this[er]();
+			case "Directory": return this[ir]();
+			case "SymbolicLink": return this[is]();
+			default: return this.end();
+		}
+	}
+	[ri](t) {
+		return Ji(t, this.type === "Directory", this.portable);
+	}
+	[q](t) {
+		return rr(t, this.prefix);
+	}
+	[fe]() {
+		if (!this.stat) throw new Error("cannot write header before stat");
+		this.type === "Directory" && this.portable && (this.noMtime = !0), this.onWriteEntry?.(this), this.header = new F({
+			path: this[q](this.path),
+			linkpath: this.type === "Link" && this.linkpath !== void 0 ? this[q](this.linkpath) : this.linkpath,
+			mode: this[ri](this.stat.mode),
+			uid: this.portable ? void 0 : this.stat.uid,
+			gid: this.portable ? void 0 : this.stat.gid,
+			size: this.stat.size,
+			mtime: this.noMtime ? void 0 : this.mtime || this.stat.mtime,
+			type: this.type === "Unsupported" ? void 0 : this.type,
+			uname: this.portable ? void 0 : this.stat.uid === this.myuid ? this.myuser : "",
+			atime: this.portable ? void 0 : this.stat.atime,
+			ctime: this.portable ? void 0 : this.stat.ctime
+		}), this.header.encode() && !this.noPax && super.write(new ft({
+			atime: this.portable ? void 0 : this.header.atime,
+			ctime: this.portable ? void 0 : this.header.ctime,
+			gid: this.portable ? void 0 : this.header.gid,
+			mtime: this.noMtime ? void 0 : this.mtime || this.header.mtime,
+			path: this[q](this.path),
+			linkpath: this.type === "Link" && this.linkpath !== void 0 ? this[q](this.linkpath) : this.linkpath,
+			size: this.header.size,
+			uid: this.portable ? void 0 : this.header.uid,
+			uname: this.portable ? void 0 : this.header.uname,
+			dev: this.portable ? void 0 : this.stat.dev,
+			ino: this.portable ? void 0 : this.stat.ino,
+			nlink: this.portable ? void 0 : this.stat.nlink
+		}).encode());
+		let t = this.header?.block;
+		if (!t) throw new Error("failed to encode header");
+		super.write(t);
+	}
+	[ir]() {
+		if (!this.stat) throw new Error("cannot create directory entry without stat");
+		this.path.slice(-1) !== "/" && (this.path += "/"), this.stat.size = 0, this[fe](), this.end();
+	}
+	[is]() {
+		I.readlink(this.absolute, (t, e) => {
+			if (t) return this.emit("error", t);
+			this[ns](e);
+		});
+	}
+	[ns](t) {
+		this.linkpath = f(t), this[fe](), this.end();
+	}
+	[sr](t) {
+		if (!this.stat) throw new Error("cannot create link entry without stat");
+		this.type = "Link", this.linkpath = f(ar.relative(this.cwd, t)), this.stat.size = 0, this[fe](), this.end();
+	}
+	[er]() {
+		if (!this.stat) throw new Error("cannot create file entry without stat");
+		if (this.stat.nlink > 1) {
+			let t = `${this.stat.dev}:${this.stat.ino}`, e = this.linkCache.get(t);
+			if (e?.indexOf(this.cwd) === 0) return this[sr](e);
+			this.linkCache.set(t, this.absolute);
+		}
+		if (this[fe](), this.stat.size === 0) return this.end();
+		this[os$1]();
+	}
+	[os$1]() {
+		I.open(this.absolute, "r", (t, e) => {
+			if (t) return this.emit("error", t);
+			this[hs](e);
+		});
+	}
+	[hs](t) {
+		if (this.fd = t, this.#t) return this[pt]();
+		if (!this.stat) throw new Error("should stat before calling onopenfile");
+		this.blockLen = 512 * Math.ceil(this.stat.size / 512), this.blockRemain = this.blockLen;
+		let e = Math.min(this.blockLen, this.maxReadSize);
+		this.buf = Buffer.allocUnsafe(e), this.offset = 0, this.pos = 0, this.remain = this.stat.size, this.length = this.buf.length, this[ii]();
+	}
+	[ii]() {
+		let { fd: t, buf: e, offset: i, length: r, pos: n } = this;
+		if (t === void 0 || e === void 0) throw new Error("cannot read file without first opening");
+		I.read(t, e, i, r, n, (o, h) => {
+			if (o) return this[pt](() => this.emit("error", o));
+			this[rs](h);
+		});
+	}
+	[pt](t = () => {}) {
+		this.fd !== void 0 && I.close(this.fd, t);
+	}
+	[rs](t) {
+		if (t <= 0 && this.remain > 0) {
+			let r = Object.assign(/* @__PURE__ */ new Error("encountered unexpected EOF"), {
+				path: this.absolute,
+				syscall: "read",
+				code: "EOF"
+			});
+			return this[pt](() => this.emit("error", r));
+		}
+		if (t > this.remain) {
+			let r = Object.assign(/* @__PURE__ */ new Error("did not encounter expected EOF"), {
+				path: this.absolute,
+				syscall: "read",
+				code: "EOF"
+			});
+			return this[pt](() => this.emit("error", r));
+		}
+		if (!this.buf) throw new Error("should have created buffer prior to reading");
+		if (t === this.remain) for (let r = t; r < this.length && t < this.blockRemain; r++) this.buf[r + this.offset] = 0, t++, this.remain++;
+		let e = this.offset === 0 && t === this.buf.length ? this.buf : this.buf.subarray(this.offset, this.offset + t);
+		this.write(e) ? this[es]() : this[as](() => this[es]());
+	}
+	[as](t) {
+		this.once("drain", t);
+	}
+	write(t, e, i) {
+		if (typeof e == "function" && (i = e, e = void 0), typeof t == "string" && (t = Buffer.from(t, typeof e == "string" ? e : "utf8")), this.blockRemain < t.length) {
+			let r = Object.assign(/* @__PURE__ */ new Error("writing more data than expected"), { path: this.absolute });
+			return this.emit("error", r);
+		}
+		return this.remain -= t.length, this.blockRemain -= t.length, this.pos += t.length, this.offset += t.length, super.write(t, null, i);
+	}
+	[es]() {
+		if (!this.remain) return this.blockRemain && super.write(Buffer.alloc(this.blockRemain)), this[pt]((t) => t ? this.emit("error", t) : this.end());
+		if (!this.buf) throw new Error("buffer lost somehow in ONDRAIN");
+		this.offset >= this.length && (this.buf = Buffer.allocUnsafe(Math.min(this.blockRemain, this.buf.length)), this.offset = 0), this.length = this.buf.length - this.offset, this[ii]();
+	}
+};
+var ni = class extends de {
+	sync = !0;
+	[ss]() {
+		this[si](I.lstatSync(this.absolute));
+	}
+	[is]() {
+		this[ns](I.readlinkSync(this.absolute));
+	}
+	[os$1]() {
+		this[hs](I.openSync(this.absolute, "r"));
+	}
+	[ii]() {
+		let t = !0;
+		try {
+			let { fd: e, buf: i, offset: r, length: n, pos: o } = this;
+			if (e === void 0 || i === void 0) throw new Error("fd and buf must be set in READ method");
+			let h = I.readSync(e, i, r, n, o);
+			this[rs](h), t = !1;
+		} finally {
+			if (t) try {
+				this[pt](() => {});
+			} catch {}
+		}
+	}
+	[as](t) {
+		t();
+	}
+	[pt](t = () => {}) {
+		this.fd !== void 0 && I.closeSync(this.fd), t();
+	}
+};
+var oi = class extends A {
+	blockLen = 0;
+	blockRemain = 0;
+	buf = 0;
+	pos = 0;
+	remain = 0;
+	length = 0;
+	preservePaths;
+	portable;
+	strict;
+	noPax;
+	noMtime;
+	readEntry;
+	type;
+	prefix;
+	path;
+	mode;
+	uid;
+	gid;
+	uname;
+	gname;
+	header;
+	mtime;
+	atime;
+	ctime;
+	linkpath;
+	size;
+	onWriteEntry;
+	warn(t, e, i = {}) {
+		return Dt(this, t, e, i);
+	}
+	constructor(t, e = {}) {
+		let i = se(e);
+		super(), this.preservePaths = !!i.preservePaths, this.portable = !!i.portable, this.strict = !!i.strict, this.noPax = !!i.noPax, this.noMtime = !!i.noMtime, this.onWriteEntry = i.onWriteEntry, this.readEntry = t;
+		let { type: r } = t;
+		if (r === "Unsupported") throw new Error("writing entry that should be ignored");
+		this.type = r, this.type === "Directory" && this.portable && (this.noMtime = !0), this.prefix = i.prefix, this.path = f(t.path), this.mode = t.mode !== void 0 ? this[ri](t.mode) : void 0, this.uid = this.portable ? void 0 : t.uid, this.gid = this.portable ? void 0 : t.gid, this.uname = this.portable ? void 0 : t.uname, this.gname = this.portable ? void 0 : t.gname, this.size = t.size, this.mtime = this.noMtime ? void 0 : i.mtime || t.mtime, this.atime = this.portable ? void 0 : t.atime, this.ctime = this.portable ? void 0 : t.ctime, this.linkpath = t.linkpath !== void 0 ? f(t.linkpath) : void 0, typeof i.onwarn == "function" && this.on("warn", i.onwarn);
+		let n = !1;
+		if (!this.preservePaths) {
+			let [h, a] = ce(this.path);
+			h && typeof a == "string" && (this.path = a, n = h);
+		}
+		this.remain = t.size, this.blockRemain = t.startBlockSize, this.onWriteEntry?.(this), this.header = new F({
+			path: this[q](this.path),
+			linkpath: this.type === "Link" && this.linkpath !== void 0 ? this[q](this.linkpath) : this.linkpath,
+			mode: this.mode,
+			uid: this.portable ? void 0 : this.uid,
+			gid: this.portable ? void 0 : this.gid,
+			size: this.size,
+			mtime: this.noMtime ? void 0 : this.mtime,
+			type: this.type,
+			uname: this.portable ? void 0 : this.uname,
+			atime: this.portable ? void 0 : this.atime,
+			ctime: this.portable ? void 0 : this.ctime
+		}), n && this.warn("TAR_ENTRY_INFO", `stripping ${n} from absolute path`, {
+			entry: this,
+			path: n + this.path
+		}), this.header.encode() && !this.noPax && super.write(new ft({
+			atime: this.portable ? void 0 : this.atime,
+			ctime: this.portable ? void 0 : this.ctime,
+			gid: this.portable ? void 0 : this.gid,
+			mtime: this.noMtime ? void 0 : this.mtime,
+			path: this[q](this.path),
+			linkpath: this.type === "Link" && this.linkpath !== void 0 ? this[q](this.linkpath) : this.linkpath,
+			size: this.size,
+			uid: this.portable ? void 0 : this.uid,
+			uname: this.portable ? void 0 : this.uname,
+			dev: this.portable ? void 0 : this.readEntry.dev,
+			ino: this.portable ? void 0 : this.readEntry.ino,
+			nlink: this.portable ? void 0 : this.readEntry.nlink
+		}).encode());
+		let o = this.header?.block;
+		if (!o) throw new Error("failed to encode header");
+		super.write(o), t.pipe(this);
+	}
+	[q](t) {
+		return rr(t, this.prefix);
+	}
+	[ri](t) {
+		return Ji(t, this.type === "Directory", this.portable);
+	}
+	write(t, e, i) {
+		typeof e == "function" && (i = e, e = void 0), typeof t == "string" && (t = Buffer.from(t, typeof e == "string" ? e : "utf8"));
+		let r = t.length;
+		if (r > this.blockRemain) throw new Error("writing more to entry than is appropriate");
+		return this.blockRemain -= r, super.write(t, i);
+	}
+	end(t, e, i) {
+		return this.blockRemain && super.write(Buffer.alloc(this.blockRemain)), typeof t == "function" && (i = t, e = void 0, t = void 0), typeof e == "function" && (i = e, e = void 0), typeof t == "string" && (t = Buffer.from(t, e ?? "utf8")), i && this.once("finish", i), t ? super.end(t, i) : super.end(i), this;
+	}
+};
+var Gn = (s) => s.isFile() ? "File" : s.isDirectory() ? "Directory" : s.isSymbolicLink() ? "SymbolicLink" : "Unsupported";
+var hi = class s {
+	tail;
+	head;
+	length = 0;
+	static create(t = []) {
+		return new s(t);
+	}
+	constructor(t = []) {
+		for (let e of t) this.push(e);
+	}
+	*[Symbol.iterator]() {
+		for (let t = this.head; t; t = t.next) yield t.value;
+	}
+	removeNode(t) {
+		if (t.list !== this) throw new Error("removing node which does not belong to this list");
+		let e = t.next, i = t.prev;
+		return e && (e.prev = i), i && (i.next = e), t === this.head && (this.head = e), t === this.tail && (this.tail = i), this.length--, t.next = void 0, t.prev = void 0, t.list = void 0, e;
+	}
+	unshiftNode(t) {
+		if (t === this.head) return;
+		t.list && t.list.removeNode(t);
+		let e = this.head;
+		t.list = this, t.next = e, e && (e.prev = t), this.head = t, this.tail || (this.tail = t), this.length++;
+	}
+	pushNode(t) {
+		if (t === this.tail) return;
+		t.list && t.list.removeNode(t);
+		let e = this.tail;
+		t.list = this, t.prev = e, e && (e.next = t), this.tail = t, this.head || (this.head = t), this.length++;
+	}
+	push(...t) {
+		for (let e = 0, i = t.length; e < i; e++) Yn(this, t[e]);
+		return this.length;
+	}
+	unshift(...t) {
+		for (var e = 0, i = t.length; e < i; e++) Kn(this, t[e]);
+		return this.length;
+	}
+	pop() {
+		if (!this.tail) return;
+		let t = this.tail.value, e = this.tail;
+		return this.tail = this.tail.prev, this.tail ? this.tail.next = void 0 : this.head = void 0, e.list = void 0, this.length--, t;
+	}
+	shift() {
+		if (!this.head) return;
+		let t = this.head.value, e = this.head;
+		return this.head = this.head.next, this.head ? this.head.prev = void 0 : this.tail = void 0, e.list = void 0, this.length--, t;
+	}
+	forEach(t, e) {
+		e = e || this;
+		for (let i = this.head, r = 0; i; r++) t.call(e, i.value, r, this), i = i.next;
+	}
+	forEachReverse(t, e) {
+		e = e || this;
+		for (let i = this.tail, r = this.length - 1; i; r--) t.call(e, i.value, r, this), i = i.prev;
+	}
+	get(t) {
+		let e = 0, i = this.head;
+		for (; i && e < t; e++) i = i.next;
+		if (e === t && i) return i.value;
+	}
+	getReverse(t) {
+		let e = 0, i = this.tail;
+		for (; i && e < t; e++) i = i.prev;
+		if (e === t && i) return i.value;
+	}
+	map(t, e) {
+		e = e || this;
+		let i = new s();
+		for (let r = this.head; r;) i.push(t.call(e, r.value, this)), r = r.next;
+		return i;
+	}
+	mapReverse(t, e) {
+		e = e || this;
+		var i = new s();
+		for (let r = this.tail; r;) i.push(t.call(e, r.value, this)), r = r.prev;
+		return i;
+	}
+	reduce(t, e) {
+		let i, r = this.head;
+		if (arguments.length > 1) i = e;
+		else if (this.head) r = this.head.next, i = this.head.value;
+		else throw new TypeError("Reduce of empty list with no initial value");
+		for (var n = 0; r; n++) i = t(i, r.value, n), r = r.next;
+		return i;
+	}
+	reduceReverse(t, e) {
+		let i, r = this.tail;
+		if (arguments.length > 1) i = e;
+		else if (this.tail) r = this.tail.prev, i = this.tail.value;
+		else throw new TypeError("Reduce of empty list with no initial value");
+		for (let n = this.length - 1; r; n--) i = t(i, r.value, n), r = r.prev;
+		return i;
+	}
+	toArray() {
+		let t = new Array(this.length);
+		for (let e = 0, i = this.head; i; e++) t[e] = i.value, i = i.next;
+		return t;
+	}
+	toArrayReverse() {
+		let t = new Array(this.length);
+		for (let e = 0, i = this.tail; i; e++) t[e] = i.value, i = i.prev;
+		return t;
+	}
+	slice(t = 0, e = this.length) {
+		e < 0 && (e += this.length), t < 0 && (t += this.length);
+		let i = new s();
+		if (e < t || e < 0) return i;
+		t < 0 && (t = 0), e > this.length && (e = this.length);
+		let r = this.head, n = 0;
+		for (n = 0; r && n < t; n++) r = r.next;
+		for (; r && n < e; n++, r = r.next) i.push(r.value);
+		return i;
+	}
+	sliceReverse(t = 0, e = this.length) {
+		e < 0 && (e += this.length), t < 0 && (t += this.length);
+		let i = new s();
+		if (e < t || e < 0) return i;
+		t < 0 && (t = 0), e > this.length && (e = this.length);
+		let r = this.length, n = this.tail;
+		for (; n && r > e; r--) n = n.prev;
+		for (; n && r > t; r--, n = n.prev) i.push(n.value);
+		return i;
+	}
+	splice(t, e = 0, ...i) {
+		t > this.length && (t = this.length - 1), t < 0 && (t = this.length + t);
+		let r = this.head;
+		for (let o = 0; r && o < t; o++) r = r.next;
+		let n = [];
+		for (let o = 0; r && o < e; o++) n.push(r.value), r = this.removeNode(r);
+		r ? r !== this.tail && (r = r.prev) : r = this.tail;
+		for (let o of i) r = Zn(this, r, o);
+		return n;
+	}
+	reverse() {
+		let t = this.head, e = this.tail;
+		for (let i = t; i; i = i.prev) {
+			let r = i.prev;
+			i.prev = i.next, i.next = r;
+		}
+		return this.head = e, this.tail = t, this;
+	}
+};
+function Zn(s, t, e) {
+	let n = new ue(e, t, t ? t.next : s.head, s);
+	return n.next === void 0 && (s.tail = n), n.prev === void 0 && (s.head = n), s.length++, n;
+}
+function Yn(s, t) {
+	s.tail = new ue(t, s.tail, void 0, s), s.head || (s.head = s.tail), s.length++;
+}
+function Kn(s, t) {
+	s.head = new ue(t, void 0, s.head, s), s.tail || (s.tail = s.head), s.length++;
+}
+var ue = class {
+	list;
+	next;
+	prev;
+	value;
+	constructor(t, e, i, r) {
+		this.list = r, this.value = t, e ? (e.next = this, this.prev = e) : this.prev = void 0, i ? (i.prev = this, this.next = i) : this.next = void 0;
+	}
+};
+var pi = class {
+	path;
+	absolute;
+	entry;
+	stat;
+	readdir;
+	pending = !1;
+	pendingLink = !1;
+	ignore = !1;
+	piped = !1;
+	constructor(t, e) {
+		this.path = t || "./", this.absolute = e;
+	}
+};
+var nr = Buffer.alloc(1024);
+var li = Symbol("onStat");
+var me = Symbol("ended");
+var W = Symbol("queue");
+var pe = Symbol("pendingLinks");
+var Et = Symbol("current");
+var Ft = Symbol("process");
+var Ee = Symbol("processing");
+var ai = Symbol("processJob");
+var G = Symbol("jobs");
+var ls = Symbol("jobDone");
+var ci = Symbol("addFSEntry");
+var or = Symbol("addTarEntry");
+var ds = Symbol("stat");
+var us = Symbol("readdir");
+var fi = Symbol("onreaddir");
+var di = Symbol("pipe");
+var hr = Symbol("entry");
+var cs = Symbol("entryOpt");
+var ui = Symbol("writeEntryClass");
+var lr = Symbol("write");
+var fs = Symbol("ondrain");
+var wt = class extends A {
+	sync = !1;
+	opt;
+	cwd;
+	maxReadSize;
+	preservePaths;
+	strict;
+	noPax;
+	prefix;
+	linkCache;
+	statCache;
+	file;
+	portable;
+	zip;
+	readdirCache;
+	noDirRecurse;
+	follow;
+	noMtime;
+	mtime;
+	filter;
+	jobs;
+	[ui];
+	onWriteEntry;
+	[W];
+	[pe] = /* @__PURE__ */ new Map();
+	[G] = 0;
+	[Ee] = !1;
+	[me] = !1;
+	constructor(t = {}) {
+		if (super(), this.opt = t, this.file = t.file || "", this.cwd = t.cwd || process.cwd(), this.maxReadSize = t.maxReadSize, this.preservePaths = !!t.preservePaths, this.strict = !!t.strict, this.noPax = !!t.noPax, this.prefix = f(t.prefix || ""), this.linkCache = t.linkCache || /* @__PURE__ */ new Map(), this.statCache = t.statCache || /* @__PURE__ */ new Map(), this.readdirCache = t.readdirCache || /* @__PURE__ */ new Map(), this.onWriteEntry = t.onWriteEntry, this[ui] = de, typeof t.onwarn == "function" && this.on("warn", t.onwarn), this.portable = !!t.portable, t.gzip || t.brotli || t.zstd) {
+			if ((t.gzip ? 1 : 0) + (t.brotli ? 1 : 0) + (t.zstd ? 1 : 0) > 1) throw new TypeError("gzip, brotli, zstd are mutually exclusive");
+			if (t.gzip && (typeof t.gzip != "object" && (t.gzip = {}), this.portable && (t.gzip.portable = !0), this.zip = new ze(t.gzip)), t.brotli && (typeof t.brotli != "object" && (t.brotli = {}), this.zip = new We(t.brotli)), t.zstd && (typeof t.zstd != "object" && (t.zstd = {}), this.zip = new Ye(t.zstd)), !this.zip) throw new Error("impossible");
+			let e = this.zip;
+			e.on("data", (i) => super.write(i)), e.on("end", () => super.end()), e.on("drain", () => this[fs]()), this.on("resume", () => e.resume());
+		} else this.on("drain", this[fs]);
+		this.noDirRecurse = !!t.noDirRecurse, this.follow = !!t.follow, this.noMtime = !!t.noMtime, t.mtime && (this.mtime = t.mtime), this.filter = typeof t.filter == "function" ? t.filter : () => !0, this[W] = new hi(), this[G] = 0, this.jobs = Number(t.jobs) || 4, this[Ee] = !1, this[me] = !1;
+	}
+	[lr](t) {
+		return super.write(t);
+	}
+	add(t) {
+		return this.write(t), this;
+	}
+	end(t, e, i) {
+		return typeof t == "function" && (i = t, t = void 0), typeof e == "function" && (i = e, e = void 0), t && this.add(t), this[me] = !0, this[Ft](), i && i(), this;
+	}
+	write(t) {
+		if (this[me]) throw new Error("write after end");
+		return typeof t == "string" ? this[ci](t) : this[or](t), this.flowing;
+	}
+	[or](t) {
+		let e = f(ar.resolve(this.cwd, t.path));
+		if (!this.filter(t.path, t)) t.resume();
+		else {
+			let i = new pi(t.path, e);
+			i.entry = new oi(t, this[cs](i)), i.entry.on("end", () => this[ls](i)), this[G] += 1, this[W].push(i);
+		}
+		this[Ft]();
+	}
+	[ci](t) {
+		let e = f(ar.resolve(this.cwd, t));
+		this[W].push(new pi(t, e)), this[Ft]();
+	}
+	[ds](t) {
+		t.pending = !0, this[G] += 1;
+		let e = this.follow ? "stat" : "lstat";
+		I[e](t.absolute, (i, r) => {
+			t.pending = !1, this[G] -= 1, i ? this.emit("error", i) : this[li](t, r);
+		});
+	}
+	[li](t, e) {
+		if (this.statCache.set(t.absolute, e), t.stat = e, !this.filter(t.path, e)) t.ignore = !0;
+		else if (e.isFile() && e.nlink > 1 && !this.linkCache.get(`${e.dev}:${e.ino}`) && !this.sync) if (t === this[Et]) this[ai](t);
+		else {
+			let i = `${e.dev}:${e.ino}`, r = this[pe].get(i);
+			r ? r.push(t) : this[pe].set(i, [t]), t.pendingLink = !0, t.pending = !0;
+		}
+		this[Ft]();
+	}
+	[us](t) {
+		t.pending = !0, this[G] += 1, I.readdir(t.absolute, (e, i) => {
+			if (t.pending = !1, this[G] -= 1, e) return this.emit("error", e);
+			this[fi](t, i);
+		});
+	}
+	[fi](t, e) {
+		this.readdirCache.set(t.absolute, e), t.readdir = e, this[Ft]();
+	}
+	[Ft]() {
+		if (!this[Ee]) {
+			this[Ee] = !0;
+			for (let t = this[W].head; t && this[G] < this.jobs; t = t.next) if (this[ai](t.value), t.value.ignore) {
+				let e = t.next;
+				this[W].removeNode(t), t.next = e;
+			}
+			this[Ee] = !1, this[me] && this[W].length === 0 && this[G] === 0 && (this.zip ? this.zip.end(nr) : (super.write(nr), super.end()));
+		}
+	}
+	get [Et]() {
+		return this[W] && this[W].head && this[W].head.value;
+	}
+	[ls](t) {
+		this[W].shift(), this[G] -= 1;
+		let { stat: e } = t;
+		if (e && e.isFile() && e.nlink > 1) {
+			let i = `${e.dev}:${e.ino}`, r = this[pe].get(i);
+			if (r) {
+				this[pe].delete(i);
+				for (let n of r) n.pending = !1, this[ai](n);
+			}
+		}
+		this[Ft]();
+	}
+	[ai](t) {
+		if (t.pending && t.pendingLink && t === this[Et] && (t.pending = !1, t.pendingLink = !1), !t.pending) {
+			if (t.entry) {
+				t === this[Et] && !t.piped && this[di](t);
+				return;
+			}
+			if (!t.stat) {
+				let e = this.statCache.get(t.absolute);
+				e ? this[li](t, e) : this[ds](t);
+			}
+			if (t.stat && !t.ignore) {
+				if (!this.noDirRecurse && t.stat.isDirectory() && !t.readdir) {
+					let e = this.readdirCache.get(t.absolute);
+					if (e ? this[fi](t, e) : this[us](t), !t.readdir) return;
+				}
+				if (t.entry = this[hr](t), !t.entry) {
+					t.ignore = !0;
+					return;
+				}
+				t === this[Et] && !t.piped && this[di](t);
+			}
+		}
+	}
+	[cs](t) {
+		return {
+			onwarn: (e, i, r) => this.warn(e, i, r),
+			noPax: this.noPax,
+			cwd: this.cwd,
+			absolute: t.absolute,
+			preservePaths: this.preservePaths,
+			maxReadSize: this.maxReadSize,
+			strict: this.strict,
+			portable: this.portable,
+			linkCache: this.linkCache,
+			statCache: this.statCache,
+			noMtime: this.noMtime,
+			mtime: this.mtime,
+			prefix: this.prefix,
+			onWriteEntry: this.onWriteEntry
+		};
+	}
+	[hr](t) {
+		this[G] += 1;
+		try {
+			return new this[ui](t.path, this[cs](t)).on("end", () => this[ls](t)).on("error", (i) => this.emit("error", i));
+		} catch (e) {
+			this.emit("error", e);
+		}
+	}
+	[fs]() {
+		this[Et] && this[Et].entry && this[Et].entry.resume();
+	}
+	[di](t) {
+		t.piped = !0, t.readdir && t.readdir.forEach((r) => {
+			let n = t.path, o = n === "./" ? "" : n.replace(/\/*$/, "/");
+			this[ci](o + r);
+		});
+		let e = t.entry, i = this.zip;
+		if (!e) throw new Error("cannot pipe without source");
+		i ? e.on("data", (r) => {
+			i.write(r) || e.pause();
+		}) : e.on("data", (r) => {
+			super.write(r) || e.pause();
+		});
+	}
+	pause() {
+		return this.zip && this.zip.pause(), super.pause();
+	}
+	warn(t, e, i = {}) {
+		Dt(this, t, e, i);
+	}
+};
+var kt = class extends wt {
+	sync = !0;
+	constructor(t) {
+		super(t), this[ui] = ni;
+	}
+	pause() {}
+	resume() {}
+	[ds](t) {
+		let e = this.follow ? "statSync" : "lstatSync";
+		this[li](t, I[e](t.absolute));
+	}
+	[us](t) {
+		this[fi](t, I.readdirSync(t.absolute));
+	}
+	[di](t) {
+		let e = t.entry, i = this.zip;
+		if (t.readdir && t.readdir.forEach((r) => {
+			let n = t.path, o = n === "./" ? "" : n.replace(/\/*$/, "/");
+			this[ci](o + r);
+		}), !e) throw new Error("Cannot pipe without source");
+		i ? e.on("data", (r) => {
+			i.write(r);
+		}) : e.on("data", (r) => {
+			super[lr](r);
+		});
+	}
+};
+var Vn = (s, t) => {
+	let e = new kt(s), i = new Wt(s.file, { mode: s.mode || 438 });
+	e.pipe(i), fr(e, t);
+};
+var $n = (s, t) => {
+	let e = new wt(s), i = new et(s.file, { mode: s.mode || 438 });
+	e.pipe(i);
+	let r = new Promise((n, o) => {
+		i.on("error", o), i.on("close", n), e.on("error", o);
+	});
+	return dr(e, t).catch((n) => e.emit("error", n)), r;
+};
+var fr = (s, t) => {
+	t.forEach((e) => {
+		e.charAt(0) === "@" ? Ct({
+			file: Pr.resolve(s.cwd, e.slice(1)),
+			sync: !0,
+			noResume: !0,
+			onReadEntry: (i) => s.add(i)
+		}) : s.add(e);
+	}), s.end();
+};
+var dr = async (s, t) => {
+	for (let e of t) e.charAt(0) === "@" ? await Ct({
+		file: Pr.resolve(String(s.cwd), e.slice(1)),
+		noResume: !0,
+		onReadEntry: (i) => {
+			s.add(i);
+		}
+	}) : s.add(e);
+	s.end();
+};
+var Xn = (s, t) => {
+	let e = new kt(s);
+	return fr(e, t), e;
+};
+var qn = (s, t) => {
+	let e = new wt(s);
+	return dr(e, t).catch((i) => e.emit("error", i)), e;
+};
+K(Vn, $n, Xn, qn, (s, t) => {
+	if (!t?.length) throw new TypeError("no paths specified to add to archive");
+});
+var Er = (process.env.__FAKE_PLATFORM__ || process.platform) === "win32", { O_CREAT: wr, O_NOFOLLOW: ur, O_TRUNC: Sr, O_WRONLY: yr } = I.constants, Rr = Number(process.env.__FAKE_FS_O_FILENAME__) || I.constants.UV_FS_O_FILEMAP || 0, jn = Er && !!Rr, to = 524288, eo = Rr | Sr | wr | yr, mr = !Er && typeof ur == "number" ? ur | Sr | wr | yr : null, ms = mr !== null ? () => mr : jn ? (s) => s < to ? eo : "w" : () => "w";
+var ps = (s, t, e) => {
+	try {
+		return Br.lchownSync(s, t, e);
+	} catch (i) {
+		if (i?.code !== "ENOENT") throw i;
+	}
+};
+var Ei = (s, t, e, i) => {
+	Br.lchown(s, t, e, (r) => {
+		i(r && r?.code !== "ENOENT" ? r : null);
+	});
+};
+var io = (s, t, e, i, r) => {
+	if (t.isDirectory()) Es(Pr.resolve(s, t.name), e, i, (n) => {
+		if (n) return r(n);
+		Ei(Pr.resolve(s, t.name), e, i, r);
+	});
+	else Ei(Pr.resolve(s, t.name), e, i, r);
+};
+var Es = (s, t, e, i) => {
+	Br.readdir(s, { withFileTypes: !0 }, (r, n) => {
+		if (r) {
+			if (r.code === "ENOENT") return i();
+			if (r.code !== "ENOTDIR" && r.code !== "ENOTSUP") return i(r);
+		}
+		if (r || !n.length) return Ei(s, t, e, i);
+		let o = n.length, h = null, a = (l) => {
+			if (!h) {
+				if (l) return i(h = l);
+				if (--o === 0) return Ei(s, t, e, i);
+			}
+		};
+		for (let l of n) io(s, l, t, e, a);
+	});
+};
+var so = (s, t, e, i) => {
+	t.isDirectory() && ws(Pr.resolve(s, t.name), e, i), ps(Pr.resolve(s, t.name), e, i);
+};
+var ws = (s, t, e) => {
+	let i;
+	try {
+		i = Br.readdirSync(s, { withFileTypes: !0 });
+	} catch (r) {
+		let n = r;
+		if (n?.code === "ENOENT") return;
+		if (n?.code === "ENOTDIR" || n?.code === "ENOTSUP") return ps(s, t, e);
+		throw n;
+	}
+	for (let r of i) so(s, r, t, e);
+	return ps(s, t, e);
+};
+var Se = class extends Error {
+	path;
+	code;
+	syscall = "chdir";
+	constructor(t, e) {
+		super(`${e}: Cannot cd into '${t}'`), this.path = t, this.code = e;
+	}
+	get name() {
+		return "CwdError";
+	}
+};
+var St = class extends Error {
+	path;
+	symlink;
+	syscall = "symlink";
+	code = "TAR_SYMLINK_ERROR";
+	constructor(t, e) {
+		super("TAR_SYMLINK_ERROR: Cannot extract through symbolic link"), this.symlink = t, this.path = e;
+	}
+	get name() {
+		return "SymlinkError";
+	}
+};
+var no = (s, t) => {
+	Br.stat(s, (e, i) => {
+		(e || !i.isDirectory()) && (e = new Se(s, e?.code || "ENOTDIR")), t(e);
+	});
+};
+var gr = (s, t, e) => {
+	s = f(s);
+	let i = t.umask ?? 18, r = t.mode | 448, n = (r & i) !== 0, o = t.uid, h = t.gid, a = typeof o == "number" && typeof h == "number" && (o !== t.processUid || h !== t.processGid), l = t.preserve, c = t.unlink, d = f(t.cwd), y = (E, x) => {
+		E ? e(E) : x && a ? Es(x, o, h, (Le) => y(Le)) : n ? Br.chmod(s, r, e) : e();
+	};
+	if (s === d) return no(s, y);
+	if (l) return ro.mkdir(s, {
+		mode: r,
+		recursive: !0
+	}).then((E) => y(null, E ?? void 0), y);
+	Ss(d, f(Pr.relative(d, s)).split("/"), r, c, d, void 0, y);
+};
+var Ss = (s, t, e, i, r, n, o) => {
+	if (t.length === 0) return o(null, n);
+	let h = t.shift(), a = f(Pr.resolve(s + "/" + h));
+	Br.mkdir(a, e, br(a, t, e, i, r, n, o));
+};
+var br = (s, t, e, i, r, n, o) => (h) => {
+	h ? Br.lstat(s, (a, l) => {
+		if (a) a.path = a.path && f(a.path), o(a);
+		else if (l.isDirectory()) Ss(s, t, e, i, r, n, o);
+		else if (i) Br.unlink(s, (c) => {
+			if (c) return o(c);
+			Br.mkdir(s, e, br(s, t, e, i, r, n, o));
+		});
+		else {
+			if (l.isSymbolicLink()) return o(new St(s, s + "/" + t.join("/")));
+			o(h);
+		}
+	}) : (n = n || s, Ss(s, t, e, i, r, n, o));
+};
+var oo = (s) => {
+	let t = !1, e;
+	try {
+		t = Br.statSync(s).isDirectory();
+	} catch (i) {
+		e = i?.code;
+	} finally {
+		if (!t) throw new Se(s, e ?? "ENOTDIR");
+	}
+};
+var _r = (s, t) => {
+	s = f(s);
+	let e = t.umask ?? 18, i = t.mode | 448, r = (i & e) !== 0, n = t.uid, o = t.gid, h = typeof n == "number" && typeof o == "number" && (n !== t.processUid || o !== t.processGid), a = t.preserve, l = t.unlink, c = f(t.cwd), d = (E) => {
+		E && h && ws(E, n, o), r && Br.chmodSync(s, i);
+	};
+	if (s === c) return oo(c), d();
+	if (a) return d(Br.mkdirSync(s, {
+		mode: i,
+		recursive: !0
+	}) ?? void 0);
+	let T = f(Pr.relative(c, s)).split("/"), D;
+	for (let E = T.shift(), x = c; E && (x += "/" + E); E = T.shift()) {
+		x = f(Pr.resolve(x));
+		try {
+			Br.mkdirSync(x, i), D = D || x;
+		} catch {
+			let Le = Br.lstatSync(x);
+			if (Le.isDirectory()) continue;
+			if (l) {
+				Br.unlinkSync(x), Br.mkdirSync(x, i), D = D || x;
+				continue;
+			} else if (Le.isSymbolicLink()) return new St(x, x + "/" + T.join("/"));
+		}
+	}
+	return d(D);
+};
+var ys = Object.create(null);
+var Or = 1e4;
+var Vt = /* @__PURE__ */ new Set();
+var Tr = (s) => {
+	Vt.has(s) ? Vt.delete(s) : ys[s] = s.normalize("NFD").toLocaleLowerCase("en").toLocaleUpperCase("en"), Vt.add(s);
+	let t = ys[s], e = Vt.size - Or;
+	if (e > Or / 10) {
+		for (let i of Vt) if (Vt.delete(i), delete ys[i], --e <= 0) break;
+	}
+	return t;
+};
+var ao = (process.env.TESTING_TAR_FAKE_PLATFORM || process.platform) === "win32";
+var lo = (s) => s.split("/").slice(0, -1).reduce((e, i) => {
+	let r = e.at(-1);
+	return r !== void 0 && (i = join(r, i)), e.push(i || "/"), e;
+}, []);
+var yi = class {
+	#t = /* @__PURE__ */ new Map();
+	#i = /* @__PURE__ */ new Map();
+	#s = /* @__PURE__ */ new Set();
+	reserve(t, e) {
+		t = ao ? ["win32 parallelization disabled"] : t.map((r) => mt(join(Tr(r))));
+		let i = new Set(t.map((r) => lo(r)).reduce((r, n) => r.concat(n)));
+		this.#i.set(e, {
+			dirs: i,
+			paths: t
+		});
+		for (let r of t) {
+			let n = this.#t.get(r);
+			n ? n.push(e) : this.#t.set(r, [e]);
+		}
+		for (let r of i) {
+			let n = this.#t.get(r);
+			if (!n) this.#t.set(r, [/* @__PURE__ */ new Set([e])]);
+			else {
+				let o = n.at(-1);
+				o instanceof Set ? o.add(e) : n.push(/* @__PURE__ */ new Set([e]));
+			}
+		}
+		return this.#r(e);
+	}
+	#n(t) {
+		let e = this.#i.get(t);
+		if (!e) throw new Error("function does not have any path reservations");
+		return {
+			paths: e.paths.map((i) => this.#t.get(i)),
+			dirs: [...e.dirs].map((i) => this.#t.get(i))
+		};
+	}
+	check(t) {
+		let { paths: e, dirs: i } = this.#n(t);
+		return e.every((r) => r && r[0] === t) && i.every((r) => r && r[0] instanceof Set && r[0].has(t));
+	}
+	#r(t) {
+		return this.#s.has(t) || !this.check(t) ? !1 : (this.#s.add(t), t(() => this.#e(t)), !0);
+	}
+	#e(t) {
+		if (!this.#s.has(t)) return !1;
+		let e = this.#i.get(t);
+		if (!e) throw new Error("invalid reservation");
+		let { paths: i, dirs: r } = e, n = /* @__PURE__ */ new Set();
+		for (let o of i) {
+			let h = this.#t.get(o);
+			if (!h || h?.[0] !== t) continue;
+			let a = h[1];
+			if (!a) {
+				this.#t.delete(o);
+				continue;
+			}
+			if (h.shift(), typeof a == "function") n.add(a);
+			else for (let l of a) n.add(l);
+		}
+		for (let o of r) {
+			let h = this.#t.get(o), a = h?.[0];
+			if (!(!h || !(a instanceof Set))) if (a.size === 1 && h.length === 1) {
+				this.#t.delete(o);
+				continue;
+			} else if (a.size === 1) {
+				h.shift();
+				let l = h[0];
+				typeof l == "function" && n.add(l);
+			} else a.delete(t);
+		}
+		return this.#s.delete(t), n.forEach((o) => this.#r(o)), !0;
+	}
+};
+var Lr = () => process.umask();
+var Dr = Symbol("onEntry");
+var _s = Symbol("checkFs");
+var Nr = Symbol("checkFs2");
+var Os = Symbol("isReusable");
+var P = Symbol("makeFs");
+var Ts = Symbol("file");
+var xs = Symbol("directory");
+var gi = Symbol("link");
+var Ar = Symbol("symlink");
+var Ir = Symbol("hardlink");
+var Re = Symbol("ensureNoSymlink");
+var Cr = Symbol("unsupported");
+var Fr = Symbol("checkPath");
+var Rs = Symbol("stripAbsolutePath");
+var yt = Symbol("mkdir");
+var O = Symbol("onError");
+var Ri = Symbol("pending");
+var kr = Symbol("pend");
+var $t = Symbol("unpend");
+var gs = Symbol("ended");
+var bs = Symbol("maybeClose");
+var Ls = Symbol("skip");
+var ge = Symbol("doChown");
+var be = Symbol("uid");
+var _e = Symbol("gid");
+var Oe = Symbol("checkedCwd");
+var Te = (process.env.TESTING_TAR_FAKE_PLATFORM || process.platform) === "win32";
+var uo = 1024;
+var mo = (s, t) => {
+	if (!Te) return Br.unlink(s, t);
+	let e = s + ".DELETE." + randomBytes(16).toString("hex");
+	Br.rename(s, e, (i) => {
+		if (i) return t(i);
+		Br.unlink(e, t);
+	});
+};
+var po = (s) => {
+	if (!Te) return Br.unlinkSync(s);
+	let t = s + ".DELETE." + randomBytes(16).toString("hex");
+	Br.renameSync(s, t), Br.unlinkSync(t);
+};
+var vr = (s, t, e) => s !== void 0 && s === s >>> 0 ? s : t !== void 0 && t === t >>> 0 ? t : e;
+var Xt = class extends rt {
+	[gs] = !1;
+	[Oe] = !1;
+	[Ri] = 0;
+	reservations = new yi();
+	transform;
+	writable = !0;
+	readable = !1;
+	uid;
+	gid;
+	setOwner;
+	preserveOwner;
+	processGid;
+	processUid;
+	maxDepth;
+	forceChown;
+	win32;
+	newer;
+	keep;
+	noMtime;
+	preservePaths;
+	unlink;
+	cwd;
+	strip;
+	processUmask;
+	umask;
+	dmode;
+	fmode;
+	chmod;
+	constructor(t = {}) {
+		if (t.ondone = () => {
+			this[gs] = !0, this[bs]();
+		}, super(t), this.transform = t.transform, this.chmod = !!t.chmod, typeof t.uid == "number" || typeof t.gid == "number") {
+			if (typeof t.uid != "number" || typeof t.gid != "number") throw new TypeError("cannot set owner without number uid and gid");
+			if (t.preserveOwner) throw new TypeError("cannot preserve owner in archive and also set owner explicitly");
+			this.uid = t.uid, this.gid = t.gid, this.setOwner = !0;
+		} else this.uid = void 0, this.gid = void 0, this.setOwner = !1;
+		this.preserveOwner = t.preserveOwner === void 0 && typeof t.uid != "number" ? process.getuid?.() === 0 : !!t.preserveOwner, this.processUid = (this.preserveOwner || this.setOwner) && process.getuid ? process.getuid() : void 0, this.processGid = (this.preserveOwner || this.setOwner) && process.getgid ? process.getgid() : void 0, this.maxDepth = typeof t.maxDepth == "number" ? t.maxDepth : uo, this.forceChown = t.forceChown === !0, this.win32 = !!t.win32 || Te, this.newer = !!t.newer, this.keep = !!t.keep, this.noMtime = !!t.noMtime, this.preservePaths = !!t.preservePaths, this.unlink = !!t.unlink, this.cwd = f(Pr.resolve(t.cwd || process.cwd())), this.strip = Number(t.strip) || 0, this.processUmask = this.chmod ? typeof t.processUmask == "number" ? t.processUmask : Lr() : 0, this.umask = typeof t.umask == "number" ? t.umask : this.processUmask, this.dmode = t.dmode || 511 & ~this.umask, this.fmode = t.fmode || 438 & ~this.umask, this.on("entry", (e) => this[Dr](e));
+	}
+	warn(t, e, i = {}) {
+		return (t === "TAR_BAD_ARCHIVE" || t === "TAR_ABORT") && (i.recoverable = !1), super.warn(t, e, i);
+	}
+	[bs]() {
+		this[gs] && this[Ri] === 0 && (this.emit("prefinish"), this.emit("finish"), this.emit("end"));
+	}
+	[Rs](t, e) {
+		let i = t[e], { type: r } = t;
+		if (!i || this.preservePaths) return !0;
+		let [n, o] = ce(i), h = o.replaceAll(/\\/g, "/").split("/");
+		if (h.includes("..") || Te && /^[a-z]:\.\.$/i.test(h[0] ?? "")) {
+			if (e === "path" || r === "Link") return this.warn("TAR_ENTRY_ERROR", `${e} contains '..'`, {
+				entry: t,
+				[e]: i
+			}), !1;
+			let a = Pr.posix.dirname(t.path), l = Pr.posix.normalize(Pr.posix.join(a, h.join("/")));
+			if (l.startsWith("../") || l === "..") return this.warn("TAR_ENTRY_ERROR", `${e} escapes extraction directory`, {
+				entry: t,
+				[e]: i
+			}), !1;
+		}
+		return n && (t[e] = String(o), this.warn("TAR_ENTRY_INFO", `stripping ${n} from absolute ${e}`, {
+			entry: t,
+			[e]: i
+		})), !0;
+	}
+	[Fr](t) {
+		let e = f(t.path), i = e.split("/");
+		if (this.strip) {
+			if (i.length < this.strip) return !1;
+			if (t.type === "Link") {
+				let r = f(String(t.linkpath)).split("/");
+				if (r.length >= this.strip) t.linkpath = r.slice(this.strip).join("/");
+				else return !1;
+			}
+			i.splice(0, this.strip), t.path = i.join("/");
+		}
+		if (isFinite(this.maxDepth) && i.length > this.maxDepth) return this.warn("TAR_ENTRY_ERROR", "path excessively deep", {
+			entry: t,
+			path: e,
+			depth: i.length,
+			maxDepth: this.maxDepth
+		}), !1;
+		if (!this[Rs](t, "path") || !this[Rs](t, "linkpath")) return !1;
+		if (t.absolute = Pr.isAbsolute(t.path) ? f(Pr.resolve(t.path)) : f(Pr.resolve(this.cwd, t.path)), !this.preservePaths && typeof t.absolute == "string" && t.absolute.indexOf(this.cwd + "/") !== 0 && t.absolute !== this.cwd) return this.warn("TAR_ENTRY_ERROR", "path escaped extraction target", {
+			entry: t,
+			path: f(t.path),
+			resolvedPath: t.absolute,
+			cwd: this.cwd
+		}), !1;
+		if (t.absolute === this.cwd && t.type !== "Directory" && t.type !== "GNUDumpDir") return !1;
+		if (this.win32) {
+			let { root: r } = Pr.win32.parse(String(t.absolute));
+			t.absolute = r + ts(String(t.absolute).slice(r.length));
+			let { root: n } = Pr.win32.parse(t.path);
+			t.path = n + ts(t.path.slice(n.length));
+		}
+		return !0;
+	}
+	[Dr](t) {
+		if (!this[Fr](t)) return t.resume();
+		switch (co.equal(typeof t.absolute, "string"), t.type) {
+			case "Directory":
+			case "GNUDumpDir": t.mode && (t.mode = t.mode | 448);
+			case "File":
+			case "OldFile":
+			case "ContiguousFile":
+			case "Link":
+			case "SymbolicLink": return this[_s](t);
+			default: return this[Cr](t);
+		}
+	}
+	[O](t, e) {
+		t.name === "CwdError" ? this.emit("error", t) : (this.warn("TAR_ENTRY_ERROR", t, { entry: e }), this[$t](), e.resume());
+	}
+	[yt](t, e, i) {
+		gr(f(t), {
+			uid: this.uid,
+			gid: this.gid,
+			processUid: this.processUid,
+			processGid: this.processGid,
+			umask: this.processUmask,
+			preserve: this.preservePaths,
+			unlink: this.unlink,
+			cwd: this.cwd,
+			mode: e
+		}, i);
+	}
+	[ge](t) {
+		return this.forceChown || this.preserveOwner && (typeof t.uid == "number" && t.uid !== this.processUid || typeof t.gid == "number" && t.gid !== this.processGid) || typeof this.uid == "number" && this.uid !== this.processUid || typeof this.gid == "number" && this.gid !== this.processGid;
+	}
+	[be](t) {
+		return vr(this.uid, t.uid, this.processUid);
+	}
+	[_e](t) {
+		return vr(this.gid, t.gid, this.processGid);
+	}
+	[Ts](t, e) {
+		let i = typeof t.mode == "number" ? t.mode & 4095 : this.fmode, r = new et(String(t.absolute), {
+			flags: ms(t.size),
+			mode: i,
+			autoClose: !1
+		});
+		r.on("error", (a) => {
+			r.fd && Br.close(r.fd, () => {}), r.write = () => !0, this[O](a, t), e();
+		});
+		let n = 1, o = (a) => {
+			if (a) {
+				r.fd && Br.close(r.fd, () => {}), this[O](a, t), e();
+				return;
+			}
+			--n === 0 && r.fd !== void 0 && Br.close(r.fd, (l) => {
+				l ? this[O](l, t) : this[$t](), e();
+			});
+		};
+		r.on("finish", () => {
+			let a = String(t.absolute), l = r.fd;
+			if (typeof l == "number" && t.mtime && !this.noMtime) {
+				n++;
+				let c = t.atime || /* @__PURE__ */ new Date(), d = t.mtime;
+				Br.futimes(l, c, d, (y) => y ? Br.utimes(a, c, d, (T) => o(T && y)) : o());
+			}
+			if (typeof l == "number" && this[ge](t)) {
+				n++;
+				let c = this[be](t), d = this[_e](t);
+				typeof c == "number" && typeof d == "number" && Br.fchown(l, c, d, (y) => y ? Br.chown(a, c, d, (T) => o(T && y)) : o());
+			}
+			o();
+		});
+		let h = this.transform && this.transform(t) || t;
+		h !== t && (h.on("error", (a) => {
+			this[O](a, t), e();
+		}), t.pipe(h)), h.pipe(r);
+	}
+	[xs](t, e) {
+		let i = typeof t.mode == "number" ? t.mode & 4095 : this.dmode;
+		this[yt](String(t.absolute), i, (r) => {
+			if (r) {
+				this[O](r, t), e();
+				return;
+			}
+			let n = 1, o = () => {
+				--n === 0 && (e(), this[$t](), t.resume());
+			};
+			t.mtime && !this.noMtime && (n++, Br.utimes(String(t.absolute), t.atime || /* @__PURE__ */ new Date(), t.mtime, o)), this[ge](t) && (n++, Br.chown(String(t.absolute), Number(this[be](t)), Number(this[_e](t)), o)), o();
+		});
+	}
+	[Cr](t) {
+		t.unsupported = !0, this.warn("TAR_ENTRY_UNSUPPORTED", `unsupported entry type: ${t.type}`, { entry: t }), t.resume();
+	}
+	[Ar](t, e) {
+		let i = f(Pr.relative(this.cwd, Pr.resolve(Pr.dirname(String(t.absolute)), String(t.linkpath)))).split("/");
+		this[Re](t, this.cwd, i, () => this[gi](t, String(t.linkpath), "symlink", e), (r) => {
+			this[O](r, t), e();
+		});
+	}
+	[Ir](t, e) {
+		let i = f(Pr.resolve(this.cwd, String(t.linkpath))), r = f(String(t.linkpath)).split("/");
+		this[Re](t, this.cwd, r, () => this[gi](t, i, "link", e), (n) => {
+			this[O](n, t), e();
+		});
+	}
+	[Re](t, e, i, r, n) {
+		let o = i.shift();
+		if (this.preservePaths || o === void 0) return r();
+		let h = Pr.resolve(e, o);
+		Br.lstat(h, (a, l) => {
+			if (a) return r();
+			if (l?.isSymbolicLink()) return n(new St(h, Pr.resolve(h, i.join("/"))));
+			this[Re](t, h, i, r, n);
+		});
+	}
+	[kr]() {
+		this[Ri]++;
+	}
+	[$t]() {
+		this[Ri]--, this[bs]();
+	}
+	[Ls](t) {
+		this[$t](), t.resume();
+	}
+	[Os](t, e) {
+		return t.type === "File" && !this.unlink && e.isFile() && e.nlink <= 1 && !Te;
+	}
+	[_s](t) {
+		this[kr]();
+		let e = [t.path];
+		t.linkpath && e.push(t.linkpath), this.reservations.reserve(e, (i) => this[Nr](t, i));
+	}
+	[Nr](t, e) {
+		let i = (h) => {
+			e(h);
+		}, r = () => {
+			this[yt](this.cwd, this.dmode, (h) => {
+				if (h) {
+					this[O](h, t), i();
+					return;
+				}
+				this[Oe] = !0, n();
+			});
+		}, n = () => {
+			if (t.absolute !== this.cwd) {
+				let h = f(Pr.dirname(String(t.absolute)));
+				if (h !== this.cwd) return this[yt](h, this.dmode, (a) => {
+					if (a) {
+						this[O](a, t), i();
+						return;
+					}
+					o();
+				});
+			}
+			o();
+		}, o = () => {
+			Br.lstat(String(t.absolute), (h, a) => {
+				if (a && (this.keep || this.newer && a.mtime > (t.mtime ?? a.mtime))) {
+					this[Ls](t), i();
+					return;
+				}
+				if (h || this[Os](t, a)) return this[P](null, t, i);
+				if (a.isDirectory()) {
+					if (t.type === "Directory") {
+						let l = this.chmod && t.mode && (a.mode & 4095) !== t.mode, c = (d) => this[P](d ?? null, t, i);
+						return l ? Br.chmod(String(t.absolute), Number(t.mode), c) : c();
+					}
+					if (t.absolute !== this.cwd) return Br.rmdir(String(t.absolute), (l) => this[P](l ?? null, t, i));
+				}
+				if (t.absolute === this.cwd) return this[P](null, t, i);
+				mo(String(t.absolute), (l) => this[P](l ?? null, t, i));
+			});
+		};
+		this[Oe] ? n() : r();
+	}
+	[P](t, e, i) {
+		if (t) {
+			this[O](t, e), i();
+			return;
+		}
+		switch (e.type) {
+			case "File":
+			case "OldFile":
+			case "ContiguousFile": return this[Ts](e, i);
+			case "Link": return this[Ir](e, i);
+			case "SymbolicLink": return this[Ar](e, i);
+			case "Directory":
+			case "GNUDumpDir": return this[xs](e, i);
+		}
+	}
+	[gi](t, e, i, r) {
+		Br[i](e, String(t.absolute), (n) => {
+			n ? this[O](n, t) : (this[$t](), t.resume()), r();
+		});
+	}
+};
+var ye = (s) => {
+	try {
+		return [null, s()];
+	} catch (t) {
+		return [t, null];
+	}
+};
+var xe = class extends Xt {
+	sync = !0;
+	[P](t, e) {
+		return super[P](t, e, () => {});
+	}
+	[_s](t) {
+		if (!this[Oe]) {
+			let n = this[yt](this.cwd, this.dmode);
+			if (n) return this[O](n, t);
+			this[Oe] = !0;
+		}
+		if (t.absolute !== this.cwd) {
+			let n = f(Pr.dirname(String(t.absolute)));
+			if (n !== this.cwd) {
+				let o = this[yt](n, this.dmode);
+				if (o) return this[O](o, t);
+			}
+		}
+		let [e, i] = ye(() => Br.lstatSync(String(t.absolute)));
+		if (i && (this.keep || this.newer && i.mtime > (t.mtime ?? i.mtime))) return this[Ls](t);
+		if (e || this[Os](t, i)) return this[P](null, t);
+		if (i.isDirectory()) {
+			if (t.type === "Directory") {
+				let [h] = this.chmod && t.mode && (i.mode & 4095) !== t.mode ? ye(() => {
+					Br.chmodSync(String(t.absolute), Number(t.mode));
+				}) : [];
+				return this[P](h, t);
+			}
+			let [n] = ye(() => Br.rmdirSync(String(t.absolute)));
+			this[P](n, t);
+		}
+		let [r] = t.absolute === this.cwd ? [] : ye(() => po(String(t.absolute)));
+		this[P](r, t);
+	}
+	[Ts](t, e) {
+		let i = typeof t.mode == "number" ? t.mode & 4095 : this.fmode, r = (h) => {
+			let a;
+			try {
+				Br.closeSync(n);
+			} catch (l) {
+				a = l;
+			}
+			(h || a) && this[O](h || a, t), e();
+		}, n;
+		try {
+			n = Br.openSync(String(t.absolute), ms(t.size), i);
+		} catch (h) {
+			return r(h);
+		}
+		let o = this.transform && this.transform(t) || t;
+		o !== t && (o.on("error", (h) => this[O](h, t)), t.pipe(o)), o.on("data", (h) => {
+			try {
+				Br.writeSync(n, h, 0, h.length);
+			} catch (a) {
+				r(a);
+			}
+		}), o.on("end", () => {
+			let h = null;
+			if (t.mtime && !this.noMtime) {
+				let a = t.atime || /* @__PURE__ */ new Date(), l = t.mtime;
+				try {
+					Br.futimesSync(n, a, l);
+				} catch (c) {
+					try {
+						Br.utimesSync(String(t.absolute), a, l);
+					} catch {
+						h = c;
+					}
+				}
+			}
+			if (this[ge](t)) {
+				let a = this[be](t), l = this[_e](t);
+				try {
+					Br.fchownSync(n, Number(a), Number(l));
+				} catch (c) {
+					try {
+						Br.chownSync(String(t.absolute), Number(a), Number(l));
+					} catch {
+						h = h || c;
+					}
+				}
+			}
+			r(h);
+		});
+	}
+	[xs](t, e) {
+		let i = typeof t.mode == "number" ? t.mode & 4095 : this.dmode, r = this[yt](String(t.absolute), i);
+		if (r) {
+			this[O](r, t), e();
+			return;
+		}
+		if (t.mtime && !this.noMtime) try {
+			Br.utimesSync(String(t.absolute), t.atime || /* @__PURE__ */ new Date(), t.mtime);
+		} catch {}
+		if (this[ge](t)) try {
+			Br.chownSync(String(t.absolute), Number(this[be](t)), Number(this[_e](t)));
+		} catch {}
+		e(), t.resume();
+	}
+	[yt](t, e) {
+		try {
+			return _r(f(t), {
+				uid: this.uid,
+				gid: this.gid,
+				processUid: this.processUid,
+				processGid: this.processGid,
+				umask: this.processUmask,
+				preserve: this.preservePaths,
+				unlink: this.unlink,
+				cwd: this.cwd,
+				mode: e
+			});
+		} catch (i) {
+			return i;
+		}
+	}
+	[Re](t, e, i, r, n) {
+		if (this.preservePaths || i.length === 0) return r();
+		let o = e;
+		for (let h of i) {
+			o = Pr.resolve(o, h);
+			let [a, l] = ye(() => Br.lstatSync(o));
+			if (a) return r();
+			if (l.isSymbolicLink()) return n(new St(o, Pr.resolve(e, i.join("/"))));
+		}
+		r();
+	}
+	[gi](t, e, i, r) {
+		let n = `${i}Sync`;
+		try {
+			Br[n](e, String(t.absolute)), r(), t.resume();
+		} catch (o) {
+			return this[O](o, t);
+		}
+	}
+};
+var Eo = (s) => {
+	let t = new xe(s), e = s.file, i = Br.statSync(e);
+	new Be(e, {
+		readSize: s.maxReadSize || 16777216,
+		size: i.size
+	}).pipe(t);
+};
+var wo = (s, t) => {
+	let e = new Xt(s), i = s.maxReadSize || 16777216, r = s.file;
+	return new Promise((o, h) => {
+		e.on("error", h), e.on("close", o), Br.stat(r, (a, l) => {
+			if (a) h(a);
+			else {
+				let c = new _t(r, {
+					readSize: i,
+					size: l.size
+				});
+				c.on("error", h), c.pipe(e);
+			}
+		});
+	});
+};
+K(Eo, wo, (s) => new xe(s), (s) => new Xt(s), (s, t) => {
+	t?.length && Qi(s, t);
+});
+var yo = (s, t) => {
+	let e = new kt(s), i = !0, r, n;
+	try {
+		try {
+			r = Br.openSync(s.file, "r+");
+		} catch (a) {
+			if (a?.code === "ENOENT") r = Br.openSync(s.file, "w+");
+			else throw a;
+		}
+		let o = Br.fstatSync(r), h = Buffer.alloc(512);
+		t: for (n = 0; n < o.size; n += 512) {
+			for (let c = 0, d = 0; c < 512; c += d) {
+				if (d = Br.readSync(r, h, c, h.length - c, n + c), n === 0 && h[0] === 31 && h[1] === 139) throw new Error("cannot append to compressed archives");
+				if (!d) break t;
+			}
+			let a = new F(h);
+			if (!a.cksumValid) break;
+			let l = 512 * Math.ceil((a.size || 0) / 512);
+			if (n + l + 512 > o.size) break;
+			n += l, s.mtimeCache && a.mtime && s.mtimeCache.set(String(a.path), a.mtime);
+		}
+		i = !1, Ro(s, e, n, r, t);
+	} finally {
+		if (i) try {
+			Br.closeSync(r);
+		} catch {}
+	}
+};
+var Ro = (s, t, e, i, r) => {
+	let n = new Wt(s.file, {
+		fd: i,
+		start: e
+	});
+	t.pipe(n), bo(t, r);
+};
+var go = (s, t) => {
+	t = Array.from(t);
+	let e = new wt(s), i = (n, o, h) => {
+		let a = (T, D) => {
+			T ? Br.close(n, (E) => h(T)) : h(null, D);
+		}, l = 0;
+		if (o === 0) return a(null, 0);
+		let c = 0, d = Buffer.alloc(512), y = (T, D) => {
+			if (T || D === void 0) return a(T);
+			if (c += D, c < 512 && D) return Br.read(n, d, c, d.length - c, l + c, y);
+			if (l === 0 && d[0] === 31 && d[1] === 139) return a(/* @__PURE__ */ new Error("cannot append to compressed archives"));
+			if (c < 512) return a(null, l);
+			let E = new F(d);
+			if (!E.cksumValid) return a(null, l);
+			let x = 512 * Math.ceil((E.size ?? 0) / 512);
+			if (l + x + 512 > o || (l += x + 512, l >= o)) return a(null, l);
+			s.mtimeCache && E.mtime && s.mtimeCache.set(String(E.path), E.mtime), c = 0, Br.read(n, d, 0, 512, l, y);
+		};
+		Br.read(n, d, 0, 512, l, y);
+	};
+	return new Promise((n, o) => {
+		e.on("error", o);
+		let h = "r+", a = (l, c) => {
+			if (l && l.code === "ENOENT" && h === "r+") return h = "w+", Br.open(s.file, h, a);
+			if (l || !c) return o(l);
+			Br.fstat(c, (d, y) => {
+				if (d) return Br.close(c, () => o(d));
+				i(c, y.size, (T, D) => {
+					if (T) return o(T);
+					let E = new et(s.file, {
+						fd: c,
+						start: D
+					});
+					e.pipe(E), E.on("error", o), E.on("close", n), _o(e, t);
+				});
+			});
+		};
+		Br.open(s.file, h, a);
+	});
+};
+var bo = (s, t) => {
+	t.forEach((e) => {
+		e.charAt(0) === "@" ? Ct({
+			file: Pr.resolve(s.cwd, e.slice(1)),
+			sync: !0,
+			noResume: !0,
+			onReadEntry: (i) => s.add(i)
+		}) : s.add(e);
+	}), s.end();
+};
+var _o = async (s, t) => {
+	for (let e of t) e.charAt(0) === "@" ? await Ct({
+		file: Pr.resolve(String(s.cwd), e.slice(1)),
+		noResume: !0,
+		onReadEntry: (i) => s.add(i)
+	}) : s.add(e);
+	s.end();
+};
+var vt = K(yo, go, () => {
+	throw new TypeError("file is required");
+}, () => {
+	throw new TypeError("file is required");
+}, (s, t) => {
+	if (!Bs(s)) throw new TypeError("file is required");
+	if (s.gzip || s.brotli || s.zstd || s.file.endsWith(".br") || s.file.endsWith(".tbr")) throw new TypeError("cannot append to compressed archives");
+	if (!t?.length) throw new TypeError("no paths specified to add/replace");
+});
+K(vt.syncFile, vt.asyncFile, vt.syncNoFile, vt.asyncNoFile, (s, t = []) => {
+	vt.validate?.(s, t), To(s);
+});
+var To = (s) => {
+	let t = s.filter;
+	s.mtimeCache || (s.mtimeCache = /* @__PURE__ */ new Map()), s.filter = t ? (e, i) => t(e, i) && !((s.mtimeCache?.get(e) ?? i.mtime ?? 0) > (i.mtime ?? 0)) : (e, i) => !((s.mtimeCache?.get(e) ?? i.mtime ?? 0) > (i.mtime ?? 0));
+};
+// action/bundle/batch.ts
+const batchSize = 1048576;
+/**
+* Gathers small pieces into large ones. Each write to the compressor costs a round through the thread pool, and a
+* buffer for each small file costs the garbage collector more than reading the file. So files are read into the batch.
+*/
+var Batch = class {
+	#buffer = Buffer.allocUnsafe(batchSize);
+	#used = 0;
+	*add(bytes) {
+		for (let offset = 0; offset < bytes.length;) {
+			if (this.#used === batchSize) yield* this.flush();
+			const copied = bytes.copy(this.#buffer, this.#used, offset);
+			this.#used += copied;
+			offset += copied;
+		}
+	}
+	/** Lets `read` write into the rest of the batch. @returns what it wrote, valid until the generator is resumed */
+	*fill(read) {
+		if (this.#used === batchSize) yield* this.flush();
+		const start = this.#used;
+		this.#used += read(this.#buffer.subarray(start));
+		return this.#buffer.subarray(start, this.#used);
+	}
+	*flush() {
+		if (this.#used === 0) return;
+		const full = this.#buffer.subarray(0, this.#used);
+		this.#buffer = Buffer.allocUnsafe(batchSize);
+		this.#used = 0;
+		yield full;
+	}
+};
+// action/bundle/read-files.ts
+/** How much content is kept in memory from hashing to packing: all of a usual project, a part of a huge one. */
+const keptBytes = 67108864;
+const scratchBytes = 1048576;
+/**
+* Reads and hashes files. Synchronous, like the walk: 3,000 small files take a tenth of a second, and with promises
+* they took seven times as long.
+* @param known files that were read before; those that did not change are not read again
+* @throws what `onError` makes of what reading threw
+*/
+function readFiles(files, onError, known = []) {
+	const before = new Map(known.map((file) => [file.source, file]));
+	const scratch = Buffer.allocUnsafe(scratchBytes);
+	let room = keptBytes - known.reduce((sum, { bytes }) => sum + (bytes?.length ?? 0), 0);
+	return files.map((file) => {
+		try {
+			const earlier = before.get(file.source);
+			if (earlier !== void 0 && stampOf(file.source) === earlier.stamp) return {
+				...earlier,
+				...file
+			};
+			const read = readOne(file, scratch, room);
+			room -= read.bytes?.length ?? 0;
+			return read;
+		} catch (thrown) {
+			throw onError(file.path, thrown);
+		}
+	});
+}
+function tooLarge(path) {
+	return new CutoverError("path_not_allowed", `${path} has 8 GiB or more.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Leave it out with `exclude` in cutover.yml, and bring it to the host another way."
+	});
+}
+function readOne(file, scratch, room) {
+	using opened = openFile(file.source);
+	const stats = opened.stats();
+	if (stats.size > manifestLimits.file) throw tooLarge(file.path);
+	const whole = stats.size <= BigInt(room) ? Buffer.allocUnsafe(Number(stats.size)) : void 0;
+	const facts = whole === void 0 ? hashPieces(opened, scratch) : hashWhole(opened, whole);
+	return {
+		...file,
+		...facts,
+		stamp: stamp(stats),
+		bytes: whole?.subarray(0, facts.size)
+	};
+}
+function hashWhole(opened, into) {
+	let size = 0;
+	for (let read = -1; read !== 0 && size < into.length; size += read) read = opened.read(into.subarray(size));
+	return {
+		size,
+		sha256: hash("sha256", into.subarray(0, size), "hex")
+	};
+}
+function hashPieces(opened, scratch) {
+	const sum = createHash("sha256");
+	let size = 0;
+	for (let read = opened.read(scratch); read !== 0; read = opened.read(scratch)) {
+		sum.update(scratch.subarray(0, read));
+		size += read;
+	}
+	return {
+		size,
+		sha256: sum.digest("hex")
+	};
+}
+function stampOf(path) {
+	return stamp(lstatSync(path, { bigint: true }));
+}
+function stamp({ dev, ino, size, mtimeNs, ctimeNs }) {
+	return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
+}
+/** The walk has resolved all symlinks. A symlink that is here now was put here later, and is not followed. */
+function openFile(path) {
+	const file = openSync(path, constants$2.O_RDONLY | constants$2.O_NOFOLLOW);
+	return {
+		stats: () => fstatSync(file, { bigint: true }),
+		read: (into) => readSync(file, into, 0, into.length, null),
+		[Symbol.dispose]: () => closeSync(file)
+	};
+}
+// action/bundle/bundle-writer.ts
+/**
+* Writes a bundle: manifest.json, then files in its order, as a tar in zstd. The same manifest and files give the same
+* bytes. After a failure nothing is left on the disk.
+* @throws CutoverError file_changed, naming the file; path_not_allowed
+*/
+async function writeBundle({ manifest, files, path, signal }) {
+	if (manifest.length > manifestLimits.bytes) throw tooMuchToList(manifest.length);
+	const compress = createZstdCompress({
+		params: { [constants$1.ZSTD_c_compressionLevel]: 3 },
+		chunkSize: 1048576
+	});
+	const archive = Readable.from(tarBytes(manifest, files), { highWaterMark: 2 });
+	try {
+		await pipeline(archive, compress, createWriteStream(path), { signal });
+	} catch (thrown) {
+		await rm(path, { force: true });
+		signal.throwIfAborted();
+		throw thrown;
+	}
+}
+function* tarBytes(manifest, files) {
+	const batch = new Batch();
+	for (const block of entryHeader(manifestName, manifest.length, 420)) yield* batch.add(block);
+	yield* batch.add(manifest);
+	yield* batch.add(padding(manifest.length));
+	for (const file of files) {
+		for (const block of entryHeader(file.path, file.size, file.mode)) yield* batch.add(block);
+		yield* addContent(batch, file);
+		yield* batch.add(padding(file.size));
+	}
+	yield* batch.add(endOfArchive);
+	yield* batch.flush();
+}
+/** Two empty blocks. */
+const endOfArchive = Buffer.alloc(1024);
+const noPadding = Buffer.alloc(0);
+const printableAscii = /^[ -~]+$/;
+/**
+* The header of a regular file: ustar with fixed time and owner, so that the same file gives the same bytes. A path
+* that does not fit into ustar comes before it in a pax header.
+*/
+function entryHeader(path, size, mode) {
+	const header = new F({
+		path,
+		size,
+		mode,
+		type: "File",
+		uid: 0,
+		gid: 0,
+		mtime: /* @__PURE__ */ new Date(0)
+	});
+	const block = Buffer.alloc(512);
+	if (!(header.encode(block) || !printableAscii.test(path))) return [block];
+	return [new ft({ path }).encode(), block];
+}
+/** Zeros up to the next block of 512 bytes. */
+function padding(size) {
+	const rest = size % 512;
+	return rest === 0 ? noPadding : Buffer.alloc(512 - rest);
+}
+/** Only what the token signs may be sent. So a file that was touched after it was hashed is hashed again. */
+function* addContent(batch, file) {
+	try {
+		const untouched = stampOf(file.source) === file.stamp;
+		if (untouched && file.bytes !== void 0) yield* batch.add(file.bytes);
+		else yield* addAgain(batch, file, !untouched);
+	} catch (thrown) {
+		throw unreadable(file.path, thrown);
+	}
+}
+function* addAgain(batch, file, check) {
+	const sum = check ? createHash("sha256") : void 0;
+	let size = 0;
+	using opened = openFile(file.source);
+	for (;;) {
+		const read = yield* batch.fill((into) => opened.read(into));
+		if (read.length === 0) break;
+		size += read.length;
+		if (size > file.size) throw changed(file.path);
+		sum?.update(read);
+	}
+	if (size !== file.size || sum !== void 0 && sum.digest("hex") !== file.sha256) throw changed(file.path);
+	if (stampOf(file.source) !== file.stamp && !check) throw changed(file.path);
+}
+function changed(path) {
+	return new CutoverError("file_changed", `${path} changed while it was being packed.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Let no other process write to the project during this step, then run it again."
+	});
+}
+/** Explains what reading a file threw. A file that was there a moment ago and is missing now has changed. */
+function unreadable(path, thrown) {
+	if (thrown instanceof CutoverError) return thrown;
+	const { code, message } = thrown;
+	if (code === "ENOENT" || code === "ELOOP") return changed(path);
+	return new CutoverError("path_not_allowed", `${path} cannot be read: ${code ?? message}.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Make it readable for the job's user, or leave it out with `exclude` in cutover.yml.",
+		cause: thrown
+	});
+}
+function tooMuchToList(bytes) {
+	return new CutoverError("path_not_allowed", `The manifest would have ${bytes} bytes: too many files.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Leave out what the app does not need with `exclude` in cutover.yml."
+	});
+}
+// action/bundle/bundle.ts
+/**
+* What a job sends: one manifest, whose digest the tokens name, in as many archives as the hosts need. An archive is
+* written when the first host asks for it.
+*/
+var Bundle = class {
+	release;
+	digest;
+	#parts;
+	#manifest;
+	#archives = /* @__PURE__ */ new Map();
+	constructor(parts) {
+		this.#parts = parts;
+		this.release = parts.manifest.release;
+		this.#manifest = encodeManifest(parts.manifest);
+		this.digest = manifestDigest(this.#manifest);
+	}
+	/**
+	* The archive for a host that has the files of `base`, or the one for any host.
+	* @throws CutoverError file_changed, path_not_allowed
+	*/
+	archive(base) {
+		const key = base?.digest ?? "whole";
+		const known = this.#archives.get(key) ?? this.#write(base);
+		this.#archives.set(key, known);
+		return known;
+	}
+	async #write(base) {
+		const { manifest, files, directory, signal, onPacked } = this.#parts;
+		const leftOut = leftOutOver(base?.files ?? []);
+		const sent = files.filter((file) => !leftOut(file));
+		if (base !== void 0 && sent.length === files.length) return this.archive();
+		const thin = base === void 0 ? "" : `.thin-${base.digest.slice(7).slice(0, 12)}`;
+		const path = join(directory, `cutover-${manifest.app}-${manifest.release}${thin}.tar.zst`);
+		await writeBundle({
+			manifest: this.#manifest,
+			files: sent,
+			path,
+			signal
+		});
+		const archive = {
+			path,
+			base: base?.release,
+			files: sent.length
+		};
+		onPacked(archive);
+		return archive;
+	}
+};
+// action/bundle/manifest.ts
+/** Every file of the bundle: the project, its static files, its wheels. @throws CutoverError as the walk does */
+function listFiles(config, directory, wheels) {
+	return [
+		...listProject(config, directory),
+		...staticFiles(config, directory),
+		...wheels
+	];
+}
+/** The project's own files. They can be read while static files are still being collected. */
+function listProject(config, directory) {
+	return walkFiles({
+		root: directory,
+		directory,
+		area: "app",
+		exclude: [
+			...alwaysExcluded,
+			...config.exclude,
+			...collectedFolders(config)
+		]
+	});
+}
+/**
+* Reads what will be packed, in the bundle's order.
+* @param known files that were read before; they are read again only if they changed
+* @throws CutoverError file_changed, path_not_allowed
+*/
+function readForBundle(files, known = []) {
+	return readFiles(files.toSorted((a, b) => comparePaths(a.path, b.path)), unreadable, known);
+}
+/** Describes what the bundle contains. */
+function makeManifest({ config, files, made, repository, commit }) {
+	const described = files.map(({ path, mode, size, sha256 }) => ({
+		path,
+		mode,
+		size,
+		sha256
+	}));
+	const content = createHash("sha256").update(JSON.stringify([config, described])).digest("hex");
+	return {
+		format: 1,
+		app: config.app,
+		release: newReleaseId(made, commit === "" ? content : commit),
+		repository,
+		commit,
+		created: made.toISOString(),
+		config,
+		files: described
+	};
+}
+const commitPattern = /^[0-9a-f]{40}$/;
+/** The commit that is packed: GITHUB_SHA, or what git says of the project; empty if neither knows one. */
+async function findCommit(directory, env) {
+	if (commitPattern.test(env.GITHUB_SHA ?? "")) return env.GITHUB_SHA ?? "";
+	try {
+		const { exitCode, stdout } = await getExecOutput("git", [
+			"rev-parse",
+			"--verify",
+			"HEAD"
+		], {
+			cwd: directory,
+			silent: true,
+			ignoreReturnCode: true
+		});
+		return exitCode === 0 && commitPattern.test(stdout.trim()) ? stdout.trim() : "";
+	} catch {
+		return "";
+	}
+}
+/** When the release is made: SOURCE_DATE_EPOCH (seconds) if it is set, for reproducible builds, or now. */
+function releaseTime(env, now) {
+	const epoch = env.SOURCE_DATE_EPOCH ?? "";
+	return new Date(/^\d{1,12}$/.test(epoch) ? Number(epoch) * 1e3 : now);
+}
+// action/bundle/pack.ts
+/**
+* Makes the bundle of a project: its wheels, its static files, then the manifest over all files. Archives are written
+* when somebody asks the bundle for one.
+* @throws CutoverError for whatever is wrong with the project; nothing was sent then
+*/
+async function pack(job) {
+	checkServerApp(job.config, job.directory);
+	const { config, wheels } = await withWheels(job);
+	const early = await collectWhileReading(job, config, wheels);
+	const bundle = await inPhase(job, "manifest", () => describe(job, config, wheels?.files ?? [], early));
+	job.report.release = bundle.release;
+	job.report.digest = bundle.digest;
+	return bundle;
+}
+/** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */
+async function withWheels(job) {
+	const { config, directory, effects } = job;
+	const mode = wheelsMode(config, directory);
+	const python = {
+		...config.python,
+		wheels: mode
+	};
+	if (mode !== "vendor") return {
+		config: {
+			...config,
+			python
+		},
+		wheels: void 0
+	};
+	const wheels = await inPhase(job, "wheels", () => vendorWheels(config, wheelsContext(job)));
+	effects.log.line(`${wheels.files.length} wheels ${wheels.reused ? "of an earlier run" : "from pip"}.`);
+	const version = config.python.version ?? (wheels.platformSpecific ? wheels.version : void 0);
+	return {
+		config: {
+			...config,
+			python: {
+				...python,
+				...version !== void 0 && { version }
+			}
+		},
+		wheels
+	};
+}
+/**
+* Collects the static files. Meanwhile the project's own files are read: a collect command takes seconds, in which this
+* process would only wait.
+* @returns what was read; files that the commands change are read again later
+*/
+async function collectWhileReading(job, config, wheels) {
+	if (config.static.every(({ collect }) => collect === void 0)) return [];
+	return inPhase(job, "collect static files", async () => {
+		const context = wheelsContext(job);
+		const bin = wheels?.interpreter && await buildVenv(config, wheels, wheels.interpreter, context);
+		const collecting = collectStatic(config, {
+			...context,
+			bin
+		});
+		const early = readEarly(config, job.directory, wheels?.files ?? []);
+		await collecting;
+		return early;
+	});
+}
+/**
+* A file that cannot be read now, since the command is changing it, is read after the command. Only then is it an
+* error.
+*/
+function readEarly(config, directory, wheels) {
+	try {
+		return readForBundle(config.static.every(({ from }) => existsSync(join(directory, from))) ? listFiles(config, directory, wheels) : [...listProject(config, directory), ...wheels]);
+	} catch {
+		return [];
+	}
+}
+/** Lists and hashes every file. */
+async function describe(job, config, wheels, early) {
+	const { directory } = job;
+	const { env, now, signal } = job.effects;
+	const listed = listFiles(config, directory, wheels);
+	checkServerAppPacked(config, directory, listed);
+	const files = readForBundle(listed, early);
+	const made = releaseTime(env, now());
+	const commit = await findCommit(directory, env);
+	const manifest = makeManifest({
+		config,
+		files,
+		made,
+		repository: env.GITHUB_REPOSITORY ?? "",
+		commit
+	});
+	const onPacked = (archive) => reportPacked(job, archive, files.length);
+	return new Bundle({
+		manifest,
+		files,
+		directory: env.RUNNER_TEMP ?? tmpdir(),
+		signal,
+		onPacked
+	});
+}
+function reportPacked({ report, effects }, { path, base, files }, all) {
+	if (base === void 0 || report.bundle === void 0) report.bundle = path;
+	const [sent, of] = [files, all].map(grouped);
+	const release = `${report.release}, manifest ${report.digest}`;
+	if (base === void 0) effects.log.line(`Packed ${of} files as ${release}.`);
+	else effects.log.line(`Packed ${sent} of ${of} files as ${release}; hosts with ${base} have the others.`);
+}
+/** 2,947. By hand, since the first toLocaleString of a process takes ten milliseconds. */
+function grouped(count) {
+	return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
+}
+function wheelsContext({ inputs, effects, directory }) {
+	const { env, exec, signal, log } = effects;
+	const onLine = (line) => log.untrusted(line);
+	return {
+		directory,
+		env,
+		exec,
+		signal,
+		pipArguments: inputs.pipArguments,
+		onLine
+	};
+}
+// action/hosts/canary.ts
+const lookEveryMs = 5e3;
+/**
+* Gives the staged release more and more of the traffic on all hosts. Each agent watches the health of its own canary;
+* the job asks all of them, every few seconds, whether theirs is still staged.
+* @throws CutoverError canary_failed and what `check` throws
+*/
+async function raiseCanary(hosts, { release, steps, check, say, signal }) {
+	for (const { weight, holdMs } of steps) {
+		for (const host of hosts) await host.shift(release, weight, signal);
+		say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1e3} s`}.`);
+		const end = performance.now() + holdMs;
+		for (;;) {
+			await Promise.all(hosts.map((host) => host.assertStaged(signal)));
+			const left = end - performance.now();
+			if (left <= 0) break;
+			await setTimeout$2(Math.min(left, lookEveryMs), void 0, { signal }).catch(() => signal.throwIfAborted());
+		}
+		await check(weight);
+	}
+}
+function checkFailed(weight, code, output) {
+	return new CutoverError("canary_failed", `The command in canary-check ended with exit code ${code}, with ${weight} % of the traffic on the new release.`, {
+		unchanged: "All traffic went back to the live release; the canary was drained, stopped and removed.",
+		fix: "Its output is below. Correct it and deploy again.",
+		evidence: [{
+			source: "canary-check",
+			text: output
+		}]
+	});
+}
+// action/hosts/host-app.ts
+/** The app on one host: the calls to its agent, each with a token of its own. Every method throws CutoverError. */
+var HostApp = class {
+	#parts;
+	constructor(parts) {
+		this.#parts = parts;
+	}
+	get host() {
+		return this.#parts.client.host;
+	}
+	/** Makes sure that the agent answers and speaks this protocol. */
+	check(signal) {
+		return this.#parts.client.check(signal);
+	}
+	view(signal) {
+		const { client, app } = this.#parts;
+		return client.app(app, this.#tokens({ name: "read" }), signal);
+	}
+	/** The files of the live release. */
+	liveFiles(signal) {
+		const { client, app } = this.#parts;
+		return client.liveFiles(app, this.#tokens({ name: "read" }), signal);
+	}
+	upload({ digest, ...upload }) {
+		const { client, app, waitMs } = this.#parts;
+		return client.upload({
+			...upload,
+			app,
+			waitMs,
+			token: this.#tokens({
+				name: "deploy",
+				digest
+			})
+		});
+	}
+	/**
+	* Gives a release this part of the traffic, in percent.
+	* @param atLeastMs how long to wait for another deployment of the app, if that is longer than usual
+	*/
+	activate(release, weight, signal, atLeastMs = 0) {
+		const { app, waitMs } = this.#parts;
+		const request = {
+			names: {
+				app,
+				release
+			},
+			body: { weight },
+			signal,
+			repeatable: true
+		};
+		const operation = {
+			name: "activate",
+			release
+		};
+		return this.#command(calls.activate, operation, {
+			...request,
+			waitMs: Math.max(waitMs, atLeastMs)
+		});
+	}
+	/** @param release the live one if it is undefined */
+	redeploy(release, signal) {
+		const { app, waitMs } = this.#parts;
+		const request = {
+			names: { app },
+			body: release === void 0 ? {} : { release },
+			signal,
+			repeatable: false,
+			waitMs
+		};
+		return this.#command(calls.redeploy, {
+			name: "redeploy",
+			release: release ?? "live"
+		}, request);
+	}
+	rollback(signal, body = {}, waitMs = this.#parts.waitMs) {
+		const request = {
+			names: { app: this.#parts.app },
+			body,
+			signal,
+			repeatable: false,
+			waitMs
+		};
+		return this.#command(calls.rollback, { name: "rollback" }, request);
+	}
+	/** Undoes a deployment that has not cut over. */
+	abort(deployment, signal) {
+		return this.#parts.client.abort(deployment, this.#tokens({
+			name: "abort",
+			deployment
+		}), signal);
+	}
+	/** How a deployment stands. Asking also renews its lease. */
+	deployment(id, signal) {
+		return this.#parts.client.deployment(id, signal);
+	}
+	events(deployment, signal) {
+		return this.#parts.client.events(deployment, signal);
+	}
+	#command(call, operation, request) {
+		return this.#parts.client.command({
+			...request,
+			call,
+			token: this.#tokens(operation)
+		});
+	}
+	/** A new token each time: an agent takes one only once. */
+	#tokens(operation) {
+		const { tokens, app, client } = this.#parts;
+		return () => tokens.token({
+			host: client.host,
+			app,
+			operation
+		});
+	}
+};
 // node_modules/pretty-bytes/index.js
 const UNIT_SETS = [
 	[
@@ -37321,8 +38541,8 @@ function prettyBytes(number, options) {
 	} else numberString = toUnrepresentableString(number, base, exponent, localeOptions);
 	return (prefix + numberString + separator + UNITS[exponent]).padStart(options.fixedWidth ?? 0);
 }
-// action/host-log.ts
-/** What is done on the way to each state, as a heading. */
+// action/hosts/host-log.ts
+/** What the deployment does to reach each state, as a heading. */
 const activities = {
 	received: "receive",
 	verified: "verify",
@@ -37353,7 +38573,7 @@ var HostLog = class {
 		this.#host = host;
 		this.#live = live;
 	}
-	/** @param activity the phase that the line belongs to, for the heading of a group that is opened by it */
+	/** @param activity the phase that the line belongs to: the heading, if the line opens a group */
 	output(activity, text) {
 		if (!this.#live) {
 			this.#lines.push(text);
@@ -37363,7 +38583,7 @@ var HostLog = class {
 		this.#open = true;
 		this.#log.untrusted(text);
 	}
-	/** How far an upload is; at most one line in two seconds, and one at the end. */
+	/** The progress of an upload: at most one line in two seconds, and one at the end. */
 	progress(sent, size) {
 		const now = performance.now();
 		if (now - this.#progressAt < progressEveryMs && sent < size) return;
@@ -37390,7 +38610,7 @@ var HostLog = class {
 		this.#open = false;
 		this.#log.line(`${this.#host}: ${text}`);
 	}
-	/** Prints what a phase that did not end has left. */
+	/** Prints the lines of a phase that did not end. */
 	flush(activity) {
 		if (this.#lines.length > 0) {
 			this.#log.startGroup(`${this.#host}: ${activity} (not finished)`);
@@ -37404,351 +38624,28 @@ var HostLog = class {
 		this.#open = false;
 	}
 };
-// shared/audience.ts
-function formatAudience({ host, app, operation }) {
-	return `cutover/v1/${host}/${app}/${formatOperation(operation)}`;
-}
-function formatOperation(operation) {
-	switch (operation.name) {
-		case "deploy": return `deploy/${operation.digest}`;
-		case "activate":
-		case "redeploy": return `${operation.name}/${operation.release}`;
-		case "abort": return `abort/${operation.deployment}`;
-		case "rollback":
-		case "read": return operation.name;
-	}
-}
-const deploymentId = string().regex(/^[A-Za-z0-9_-]{22}$/);
-union([releaseId, literal("live")]);
-/** In the order in which a deployment reaches them; it may leave some out. */
-const deploymentStates = Object.keys({
-	received: "undo",
-	verified: "undo",
-	unpacked: "undo",
-	built: "undo",
-	released: "undo",
-	started: "undo",
-	healthy: "undo",
-	/** The traffic is about to move, and may have moved. */
-	cutting_over: "finish",
-	/** All of the traffic has moved, and the state says so. */
-	cut_over: "finish",
-	drained: "finish",
-	retired: "finish",
-	done: "finish"
-});
-/** Whether a deployment that stands at `state` has reached `wanted`, or has gone past it. */
-function isAtLeast(state, wanted) {
-	return deploymentStates.indexOf(state) >= deploymentStates.indexOf(wanted);
-}
-const reportedStates = deploymentStates.filter((state) => state !== "cutting_over");
-/** What a deployment that has reached `state` reaches next, if it leaves nothing out. */
-function reportedAfter(state) {
-	return reportedStates[reportedStates.indexOf(state) + 1];
-}
-// shared/protocol.ts
-const reportedState = _enum(reportedStates);
-/** `staged`: healthy, without traffic, and at rest until it is activated, aborted or replaced. */
-const outcome = _enum([
-	"running",
-	"succeeded",
-	"staged",
-	"failed",
-	"aborted"
-]);
-const deploymentKind = _enum([
-	"deploy",
-	"activate",
-	"redeploy",
-	"rollback"
-]);
-/** Why something failed, for a person. `code` is one of shared/errors.ts, kept open so that an older client reads a newer agent. */
-const failure$1 = object({
-	code: string(),
-	detail: string(),
-	unchanged: string().optional(),
-	fix: string().optional(),
-	evidence: array(object({
-		source: string(),
-		text: string()
-	})).optional()
-});
-failure$1.extend({
-	type: string().default("about:blank"),
-	title: string(),
-	status: int()
-});
-/** Who holds a deployment: what the token said, or the local operator. */
-const actor = object({
-	subject: string(),
-	repository: string().optional(),
-	run_url: string().optional()
-});
-const phase = object({
-	state: reportedState,
-	took: number()
-});
-const deploymentView = object({
-	id: deploymentId,
-	app: appName,
-	kind: deploymentKind,
-	/** Absent until a deploy's manifest was read. */
-	release: releaseId.optional(),
-	state: reportedState,
-	outcome,
-	by: actor,
-	started: datetime(),
-	finished: datetime().optional(),
-	/** Of an activation: what part of the traffic the release was given, in percent. */
-	weight: int().optional(),
-	phases: array(phase),
-	/** Requests still open on the old instances when they were stopped. */
-	cut: int().optional(),
-	/** Requests that were open on the old instances when the traffic left them, and ended by themselves. */
-	drained: int().optional(),
-	failure: failure$1.optional()
-});
-const eventBase = {
-	id: int().min(1),
-	at: datetime()
-};
-/** One line of a deployment's events. `id` counts from 1 without gaps, so that a follower can resume after any. */
-const deploymentEvent = discriminatedUnion("type", [
-	object({
-		...eventBase,
-		type: literal("state"),
-		state: reportedState,
-		took: number(),
-		note: string().optional()
-	}),
-	object({
-		...eventBase,
-		type: literal("output"),
-		source: string(),
-		line: string()
-	}),
-	object({
-		...eventBase,
-		type: literal("notice"),
-		message: string()
-	}),
-	object({
-		...eventBase,
-		type: literal("end"),
-		deployment: deploymentView
-	})
-]);
-const accepted = object({
-	deployment: deploymentId,
-	release: releaseId
-});
-const releaseView = object({
-	id: releaseId,
-	state: _enum([
-		"unpacked",
-		"staged",
-		"live",
-		"good",
-		"rolled_back",
-		"failed"
-	]),
-	digest: digest$1,
-	commit: string(),
-	repository: string(),
-	created: datetime(),
-	/** When it first had traffic. */
-	live_at: datetime().optional(),
-	/** It ran its release command, which no rollback undoes. */
-	commanded: boolean().optional(),
-	/** Kept on the host until it is unpinned. */
-	pinned: boolean().optional(),
-	/** It failed while it was watched, and nothing was there to go back to. */
-	unwell: boolean().optional()
-});
-const instanceView = object({
-	name: string(),
-	run: runId,
-	/** The process of cutover.yml that it belongs to; absent for a web instance. */
-	process: string().optional(),
-	/** supervisor's own word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED. */
-	state: string(),
-	pid: int().optional(),
-	uptime: number().optional(),
-	connections: int(),
-	slots: int()
-});
-/** Closed to all visitors but those with these addresses. */
-const maintenanceView = object({
-	since: datetime(),
-	allow: array(string())
-});
-const appView = object({
-	app: appName,
-	live: runId.nullable(),
-	staged: runId.nullable(),
-	/** What part of the traffic the staged run has, in percent. */
-	weight: int().default(0),
-	/** The deployment whose abort takes the staged run away. */
-	staged_by: deploymentId.nullable().default(null),
-	/** The run before the live one, still up for `keep_warm`, and until when. */
-	warm: object({
-		run: runId,
-		until: datetime()
-	}).nullable(),
-	previous: releaseId.nullable(),
-	urls: array(string()),
-	held: string().optional(),
-	/** Absent while the site is open. */
-	maintenance: maintenanceView.optional(),
-	/** Why nothing is known of the instances' processes: supervisord does not answer. */
-	problem: string().optional(),
-	instances: array(instanceView),
-	releases: array(releaseView),
-	deployment: deploymentView.nullable()
-});
-/** The thousands of files are only compared with, so their shape is enough, and they need not be copied. */
-const filesView = object({
-	release: releaseId,
-	digest: digest$1,
-	files: custom((value) => Array.isArray(value) && value.every(looksLikeFile))
-});
-function looksLikeFile(value) {
-	return typeof value?.path === "string" && typeof value.sha256 === "string";
-}
-const healthView = object({
-	name: literal("cutover-agent"),
-	version: string(),
-	protocol: int()
-});
-/**
-* One line of the audit log. `begun` and `ended`: of a deployment; `done`: a call that is none; `refused`: a call that
-* changed nothing. A refused caller without a valid token has no name, and what it asked for is only its word.
-*/
-const auditEntry = object({
-	at: datetime(),
-	event: _enum([
-		"begun",
-		"ended",
-		"done",
-		"refused"
-	]),
-	/** A deployment's kind, or another call: abort, maintenance_on, maintenance_off, remove_app, read. */
-	what: string(),
-	app: string(),
-	by: actor.optional(),
-	deployment: string().optional(),
-	release: string().optional(),
-	weight: int().optional(),
-	outcome: outcome.optional(),
-	/** Of the error with which it ended or was refused. */
-	code: string().optional(),
-	/** Why a token was refused. */
-	reason: string().optional(),
-	/** Milliseconds from the deployment's beginning to its end. */
-	took: number().optional(),
-	/** What the call's line in the agent's log has. */
-	reference: string().optional()
-});
-object({ apps: array(appName) });
-object({ entries: array(auditEntry) });
-object({ logs: array(object({
-	source: string(),
-	text: string()
-})) });
-object({
-	release: releaseId,
-	directory: string(),
-	env: record(string(), string()),
-	uid: int().optional(),
-	gid: int().optional()
-});
-object({
-	app: appName,
-	trust: array(object({
-		key: string().optional(),
-		github: object({
-			repository: string(),
-			issuer: string(),
-			repository_id: string().optional(),
-			owner_id: string().optional(),
-			learnt: datetime().optional(),
-			environment: string().optional(),
-			ref: string().optional(),
-			any_ref: boolean().optional(),
-			events: array(string()).optional()
-		}).optional(),
-		comment: string().optional(),
-		allow: array(string())
-	}))
-});
-object({
-	app: appName,
-	done: array(string()),
-	held: string().optional()
-});
-strictObject({ weight: int().min(1).max(100).default(100) });
-strictObject({ allow: array(string().max(64)).max(256).default([]) });
-strictObject({ from: releaseId.optional() });
-strictObject({ release: releaseId.optional() });
-/** The paths of the HTTP interface, in one place for the agent, the Action and the command line. */
-const routes = {
-	health: () => "/healthz",
-	/** On the network only where agent.yml says so. */
-	metrics: () => "/metrics",
-	releases: (app) => `/v1/apps/${app}/releases`,
-	files: (app, release) => `/v1/apps/${app}/releases/${release}/files`,
-	activate: (app, release) => `/v1/apps/${app}/releases/${release}/activate`,
-	redeploy: (app) => `/v1/apps/${app}/redeploy`,
-	rollback: (app) => `/v1/apps/${app}/rollback`,
-	app: (app) => `/v1/apps/${app}`,
-	apps: () => "/v1/apps",
-	deployment: (id) => `/v1/deployments/${id}`,
-	events: (id) => `/v1/deployments/${id}/events`,
-	abort: (id) => `/v1/deployments/${id}/abort`,
-	/** Only on the admin socket. */
-	environment: (app) => `/v1/apps/${app}/environment`,
-	history: () => "/v1/history",
-	logs: (app) => `/v1/apps/${app}/logs`,
-	maintenance: (app) => `/v1/apps/${app}/maintenance`,
-	pin: (app, release) => `/v1/apps/${app}/releases/${release}/pin`,
-	trust: (app) => `/v1/apps/${app}/trust`,
-	repair: (app) => `/v1/apps/${app}/repair`
-};
-// shared/problem.ts
-/** The error again at the caller's side. A code that this version does not know becomes `internal` and stays in the message. */
-function fromProblem({ code, detail, unchanged, fix, evidence }) {
-	const parts = {
-		...unchanged !== void 0 && { unchanged },
-		...fix !== void 0 && { fix },
-		...evidence !== void 0 && { evidence }
-	};
-	return isErrorCode(code) ? new CutoverError(code, detail, parts) : new CutoverError("internal", `${code}: ${detail}`, parts);
-}
-function isErrorCode(code) {
-	return Object.hasOwn(errorCodes, code);
-}
-// action/host-progress.ts
-/** What one host does, as its deployments tell it: written into the log and the report while it happens. */
+// action/hosts/host-progress.ts
+/** Writes what one host's deployments do into the log and the report, while it happens. */
 var HostProgress = class {
-	#client;
+	#app;
 	#log;
 	#report;
 	#activity = "deploy";
 	#prefix = "";
-	constructor(client, log, report) {
-		this.#client = client;
+	constructor(app, log, report) {
+		this.#app = app;
 		this.#log = log;
 		this.#report = report;
 	}
-	/** What lines of output belong to from now on. */
+	/** Says which activity the next lines of output belong to. */
 	begin(activity) {
 		this.#activity = activity;
 	}
-	/** Phases are named with this before them, such as `25 %: `, until it is empty again. */
+	/** Put in front of the names of phases, such as `25 %: `, until it is empty again. */
 	set prefix(prefix) {
 		this.#prefix = prefix;
 	}
-	/** Output that has not been printed yet. */
+	/** Prints the output that has not been printed yet. */
 	flush() {
 		this.#log.flush(this.#activity);
 	}
@@ -37764,7 +38661,7 @@ var HostProgress = class {
 	/** Shows a deployment's events until it has ended. */
 	async follow(deployment, signal, onState) {
 		this.#activity = "deploy";
-		for await (const event of this.#client.events(deployment, signal)) {
+		for await (const event of this.#app.events(deployment, signal)) {
 			if (event.type === "end") {
 				if (event.deployment.cut !== void 0) this.#report.cut = event.deployment.cut;
 				return event.deployment;
@@ -37772,7 +38669,7 @@ var HostProgress = class {
 			this.#show(event);
 			if (event.type === "state") onState?.(event.state);
 		}
-		throw new CutoverError("internal", `The events of ${this.#report.host} ended without an end.`);
+		throw new CutoverError("internal", `The events of ${this.#report.host} ended without their last event.`);
 	}
 	#show(event) {
 		switch (event.type) {
@@ -37792,22 +38689,23 @@ function activityAfter(state) {
 	const next = reportedAfter(state);
 	return next === void 0 ? "finish" : activities[next];
 }
-// action/host-upload.ts
+// action/hosts/host-upload.ts
 /**
-* How one host gets the bundle: without the files that it has in its live release, or whole. Whatever goes wrong with the
-* first is no reason to fail, since there is the second.
+* How one host gets the bundle: without the files that are in its live release, or whole. If anything goes wrong with
+* the first way, the second one is left.
 */
 var HostUpload = class {
-	#parts;
-	/** The files of the live release, or why they are not known; undefined where everything is sent. */
+	#app;
+	#log;
+	/** The files of the live release, or why they are not known; undefined if everything is sent. */
 	#base;
-	constructor(parts) {
-		this.#parts = parts;
+	constructor(app, log) {
+		this.#app = app;
+		this.#log = log;
 	}
-	/** Asks for the files of the live release. The answer is waited for when the bundle is packed. */
+	/** Asks for the files of the live release. Only `archive` waits for the answer. */
 	askForBase(signal) {
-		const { app, client } = this.#parts;
-		this.#base = client.liveFiles(app, () => this.#token({ name: "read" }), signal).catch(asCutoverError);
+		this.#base = this.#app.liveFiles(signal).catch(asCutoverError);
 	}
 	/** The archive that this host gets, packed unless another host has the same. @throws CutoverError as packing does */
 	async archive(bundle, signal) {
@@ -37817,7 +38715,7 @@ var HostUpload = class {
 		this.#sendEverything(base);
 		return bundle.archive();
 	}
-	/** @throws CutoverError as the agent refuses it */
+	/** @throws CutoverError with the agent's refusal */
 	async send(bundle, options) {
 		const archive = await this.archive(bundle, options.signal);
 		try {
@@ -37829,107 +38727,171 @@ var HostUpload = class {
 		}
 	}
 	#send({ digest }, archive, options) {
-		const { app, client, log, waitMs } = this.#parts;
-		return client.upload({
-			app,
+		const onProgress = (sent, size) => this.#log.progress(sent, size);
+		return this.#app.upload({
+			digest,
 			archive,
 			...options,
-			waitMs,
-			token: () => this.#token({
-				name: "deploy",
-				digest
-			}),
-			onProgress: (sent, size) => log.progress(sent, size)
+			onProgress
 		});
 	}
 	#sendEverything(reason) {
 		this.#base = void 0;
 		if (reason.code === "nothing_live") return;
 		const why = reason.code === "forbidden" ? "the token is not allowed to `read` there" : reason.message;
-		this.#parts.log.line(`everything is sent: ${why.replace(/\.$/, "")}.`);
-	}
-	#token(operation) {
-		const { tokens, app, client } = this.#parts;
-		return tokens.token({
-			host: client.host,
-			app,
-			operation
-		});
+		this.#log.line(`everything is sent: ${why.replace(/\.$/, "")}.`);
 	}
 };
 function isBaseUnusable(thrown) {
 	return thrown instanceof CutoverError && thrown.code === "base_unusable";
 }
-// action/host-run.ts
-/** Going back, or again after a lost answer, may have to wait for this job's own deployment to drain. */
+// action/hosts/open-deployments.ts
+/** What this job has begun on one host and not finished: an abort undoes it. */
+var OpenDeployments = class {
+	/** The deployment that runs. */
+	running;
+	/**
+	* The one that left the release staged. It has ended, but unlike an activation that has ended it can still be undone.
+	*/
+	staged;
+	/** The release of an upload without an answer so far: the host may have a deployment of it. */
+	unanswered;
+	#app;
+	#log;
+	#report;
+	constructor(app, log, report) {
+		this.#app = app;
+		this.#log = log;
+		this.#report = report;
+	}
+	get none() {
+		return (this.running ?? this.staged ?? this.unanswered) === void 0;
+	}
+	/** Undoes all of them, if there are any. What cannot be undone becomes a note in the report. */
+	async abort(signal) {
+		const failed = this.#report.outcome === "failed";
+		const unanswered = await this.#findUnanswered(signal);
+		for (const deployment of /* @__PURE__ */ new Set([
+			unanswered,
+			this.running,
+			this.staged
+		])) {
+			if (deployment === void 0) continue;
+			try {
+				await this.#app.abort(deployment, signal);
+				if (!failed) this.#report.outcome = "aborted";
+			} catch (thrown) {
+				if (failed || thrown instanceof CutoverError && isOver(thrown.code)) continue;
+				this.#note(`It could not be aborted: ${messageOf$1(thrown)}`);
+			}
+		}
+		if (this.#report.outcome === "aborted") this.#log.line("aborted; the previous release goes on serving");
+	}
+	/**
+	* The deployment of an upload that got no answer. If the host has none, the lost connection has undone it, or it
+	* never began.
+	*/
+	async #findUnanswered(signal) {
+		if (this.unanswered === void 0) return void 0;
+		try {
+			const { deployment } = await this.#app.view(signal);
+			if (deployment?.release === this.unanswered && isOpen(deployment)) return deployment.id;
+			if (this.#report.outcome === "unknown") this.#report.outcome = "aborted";
+		} catch (thrown) {
+			this.#note(`It is not known whether the host has the release: ${messageOf$1(thrown)}`);
+		}
+	}
+	#note(note) {
+		this.#report.note = note;
+		this.#log.line(note);
+	}
+};
+function isOpen({ outcome }) {
+	return outcome === "running" || outcome === "staged";
+}
+/** The deployment has ended by itself, or its traffic has moved: nothing is left to undo. */
+function isOver(code) {
+	return code === "already_cut_over" || code === "deployment_not_found";
+}
+function messageOf$1(thrown) {
+	return thrown instanceof Error ? thrown.message : String(thrown);
+}
+// action/hosts/host-deploy.ts
+/**
+* A revert, or an activation sent again after a lost answer, may have to wait until this job's own deployment has
+* drained.
+*/
 const ownDeploymentMs = 12e4;
-/** One host's way through the job; what happens is written into its report. */
-var HostRun = class {
+/** What the job does on one host, step by step. Each step writes what happened into the host's report. */
+var HostDeploy = class {
 	report;
-	client;
-	/** Its way to the bundle. */
+	/** How it gets the bundle. */
 	upload;
-	#parts;
+	#app;
+	#log;
+	#now;
 	#progress;
-	/** The deployment that an abort would undo. */
-	#deployment;
-	/** The one that left the release staged: its end, unlike an activation's, still leaves something to undo. */
-	#staged;
-	/** The release of an upload whose answer has not come: the host may have a deployment of it. */
-	#unanswered;
+	#open;
 	#lease;
+	/** Resolves when the activation has ended, also if it failed. */
 	#finished = Promise.resolve();
-	constructor(parts) {
-		this.#parts = parts;
-		this.client = parts.client;
-		this.upload = new HostUpload(parts);
+	constructor({ app, log, now }) {
+		this.#app = app;
+		this.#log = log;
+		this.#now = now;
+		this.upload = new HostUpload(app, log);
 		this.report = {
-			host: parts.client.host,
+			host: app.host,
 			outcome: "not_started",
 			phases: []
 		};
-		this.#progress = new HostProgress(parts.client, parts.log, this.report);
+		this.#progress = new HostProgress(app, log, this.report);
+		this.#open = new OpenDeployments(app, log, this.report);
 	}
-	/** Makes sure that an agent is there before anything is done that takes time. */
+	/** Makes sure that an agent is there, before the job does anything that takes time. */
 	async check(signal) {
 		try {
-			await this.client.check(signal);
+			await this.#app.check(signal);
 		} catch (thrown) {
 			this.#fail(signal, thrown);
 			throw thrown;
 		}
 	}
 	/** Makes the release ready and healthy, without traffic. */
-	async stage(bundle, { releaseCommand, leaseMs, signal, onState }) {
+	async stage(bundle, options) {
+		const { leaseMs, signal, onState } = options;
 		await this.#recorded(signal, async () => {
-			const { now } = this.#parts;
 			this.report.release = bundle.release;
-			this.#progress.begin("upload");
-			const start = now();
-			this.#unanswered = bundle.release;
-			const { deployment } = await this.upload.send(bundle, {
-				releaseCommand,
-				leaseMs,
-				signal
-			}).catch((thrown) => {
-				if (!signal.aborted && !isLost(thrown)) this.#unanswered = void 0;
-				throw thrown;
-			});
-			this.#unanswered = void 0;
-			this.#deployment = deployment;
-			this.#progress.phase("upload", start, now() - start);
+			const deployment = await this.#send(bundle, options);
 			const view = await this.#follow(deployment, signal, onState);
 			if (view.outcome !== "staged") throw endedBadly(view);
-			this.#staged = deployment;
+			this.#open.staged = deployment;
 			this.report.outcome = "staged";
 			this.#keepLease(deployment, leaseMs, signal);
 		});
+	}
+	async #send(bundle, { releaseCommand, leaseMs, signal }) {
+		this.#progress.begin("upload");
+		const start = this.#now();
+		this.#open.unanswered = bundle.release;
+		const { deployment } = await this.upload.send(bundle, {
+			releaseCommand,
+			leaseMs,
+			signal
+		}).catch((thrown) => {
+			if (!signal.aborted && !isLost(thrown)) this.#open.unanswered = void 0;
+			throw thrown;
+		});
+		this.#open.unanswered = void 0;
+		this.#open.running = deployment;
+		this.#progress.phase("upload", start, this.#now() - start);
+		return deployment;
 	}
 	/** While other hosts still stage, this one must not take another deployment. */
 	#keepLease(deployment, leaseMs, signal) {
 		if (leaseMs === 0) return;
 		const renew = () => {
-			this.client.deployment(deployment, signal).catch(() => void 0);
+			this.#app.deployment(deployment, signal).catch(() => void 0);
 		};
 		this.#lease = setInterval(renew, leaseMs / 4).unref();
 	}
@@ -37937,14 +38899,7 @@ var HostRun = class {
 	async activate(release, signal) {
 		this.report.release = release;
 		clearInterval(this.#lease);
-		const { deployment } = await this.#recorded(signal, () => this.#command(routes.activate(this.#parts.app, release), {
-			name: "activate",
-			release
-		}, signal, {
-			body: { weight: 100 },
-			repeatable: true,
-			waitMs: Math.max(this.#parts.waitMs, ownDeploymentMs)
-		}));
+		const deployment = await this.#recorded(signal, async () => this.#begun(await this.#app.activate(release, 100, signal, ownDeploymentMs)));
 		const moved = Promise.withResolvers();
 		const finished = this.#recorded(signal, () => this.#toSuccess(deployment, signal, (state) => {
 			if (state === "cut_over") {
@@ -37962,16 +38917,7 @@ var HostRun = class {
 		await this.#recorded(signal, async () => {
 			this.#progress.prefix = `${weight} %: `;
 			try {
-				const path = routes.activate(this.#parts.app, release);
-				const options = {
-					body: { weight },
-					repeatable: true
-				};
-				const { deployment } = await this.#command(path, {
-					name: "activate",
-					release
-				}, signal, options);
-				await this.#toSuccess(deployment, signal);
+				await this.#toSuccess(this.#begun(await this.#app.activate(release, weight, signal)), signal);
 				this.report.outcome = "staged";
 				this.report.note = `It has ${weight} % of the traffic.`;
 			} finally {
@@ -37979,129 +38925,68 @@ var HostRun = class {
 			}
 		});
 	}
-	/** Makes sure that what this host has staged still is. @throws CutoverError canary_failed, with what the agent saw */
+	/**
+	* Makes sure that the release is still staged on this host. @throws CutoverError canary_failed, with what the agent
+	* saw
+	*/
 	async assertStaged(signal) {
-		const deployment = this.#staged;
+		const deployment = this.#open.staged;
 		if (deployment === void 0) return;
 		await this.#recorded(signal, async () => {
-			const view = await this.client.deployment(deployment, signal);
+			const view = await this.#app.deployment(deployment, signal);
 			if (view.outcome !== "staged") throw endedBadly(view);
 		});
 	}
 	/** Fresh instances of a release, or of the live one. */
 	async redeploy(release, signal) {
 		await this.#recorded(signal, async () => {
-			const operation = {
-				name: "redeploy",
-				release: release ?? "live"
-			};
-			const body = release === void 0 ? {} : { release };
-			const { deployment } = await this.#command(routes.redeploy(this.#parts.app), operation, signal, { body });
-			await this.#toSuccess(deployment, signal);
+			await this.#toSuccess(this.#begun(await this.#app.redeploy(release, signal)), signal);
 			this.report.outcome = "succeeded";
 		});
 	}
 	async rollback(signal) {
 		await this.#recorded(signal, async () => {
-			const { deployment } = await this.#command(routes.rollback(this.#parts.app), { name: "rollback" }, signal, {});
-			await this.#toSuccess(deployment, signal);
+			await this.#toSuccess(this.#begun(await this.#app.rollback(signal)), signal);
 			this.report.outcome = "succeeded";
 		});
 	}
-	/** Takes back an activation of this job: a failure of that is a note, the job's failure is another host's. */
-	async goBack(signal) {
-		const { log } = this.#parts;
+	/** Takes back an activation of this job. A failure here is only a note: the job fails because of another host. */
+	async revert(signal) {
 		const { release } = this.report;
-		log.line("goes back to the release before");
+		this.#log.line("goes back to the previous release");
 		try {
-			const { deployment } = await this.#command(routes.rollback(this.#parts.app), { name: "rollback" }, signal, {
-				body: release === void 0 ? {} : { from: release },
-				waitMs: ownDeploymentMs
-			});
+			const from = release === void 0 ? {} : { from: release };
+			const deployment = this.#begun(await this.#app.rollback(signal, from, ownDeploymentMs));
 			await this.#finished;
 			this.#progress.prefix = "go back: ";
 			await this.#toSuccess(deployment, signal);
 			this.report.outcome = "rolled_back";
 		} catch (thrown) {
-			if (thrown instanceof CutoverError && thrown.code === "not_live") return await this.#ended();
+			if (thrown instanceof CutoverError && thrown.code === "not_live") return await this.#revertedItself();
 			const reason = thrown instanceof CutoverError ? thrown.message : String(thrown);
 			this.report.note = `${release} has the traffic: going back failed. ${reason}`;
 			if (release !== void 0) this.report.release = release;
-			log.line(this.report.note);
+			this.#log.line(this.report.note);
 		}
 	}
-	async #ended() {
+	async #revertedItself() {
 		await this.#finished;
-		this.#parts.log.line("has gone back by itself");
+		this.#log.line("went back by itself");
 	}
-	/** Undoes what this host has begun and not cut over; nothing where there is nothing to undo. */
+	/** Undoes what this host has begun and not cut over, if there is anything. */
 	async abort(signal) {
-		const { client, log } = this.#parts;
 		clearInterval(this.#lease);
-		const failed = this.report.outcome === "failed";
-		const unanswered = await this.#findUnanswered(signal);
-		for (const deployment of /* @__PURE__ */ new Set([
-			unanswered,
-			this.#deployment,
-			this.#staged
-		])) {
-			if (deployment === void 0) continue;
-			try {
-				await client.abort(deployment, () => this.#token({
-					name: "abort",
-					deployment
-				}), signal);
-				if (!failed) this.report.outcome = "aborted";
-			} catch (thrown) {
-				if (failed || thrown instanceof CutoverError && isOver(thrown.code)) continue;
-				this.report.note = `It could not be aborted: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
-				log.line(this.report.note);
-			}
-		}
-		if (this.report.outcome === "aborted") log.line("aborted; the release before goes on serving");
-	}
-	/**
-	* The deployment of an upload that got no answer. Where the host has none, the lost connection has undone it, or it
-	* never began.
-	*/
-	async #findUnanswered(signal) {
-		if (this.#unanswered === void 0) return void 0;
-		const { app, client, log } = this.#parts;
-		try {
-			const { deployment } = await client.app(app, () => this.#token({ name: "read" }), signal);
-			if (deployment?.release === this.#unanswered && isOpen(deployment)) return deployment.id;
-			if (this.report.outcome === "unknown") this.report.outcome = "aborted";
-		} catch (thrown) {
-			this.report.note = `Whether it has the release is not known: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
-			log.line(this.report.note);
-		}
+		await this.#open.abort(signal);
 	}
 	/** Whether an abort would find something. */
 	get undecided() {
 		const { outcome } = this.report;
-		return (this.#deployment ?? this.#staged ?? this.#unanswered) !== void 0 && outcome !== "succeeded" && outcome !== "rolled_back";
+		return !this.#open.none && outcome !== "succeeded" && outcome !== "rolled_back";
 	}
-	async #command(path, operation, signal, options) {
-		const { client, waitMs } = this.#parts;
-		const accepted = await client.command({
-			path,
-			body: options.body ?? {},
-			waitMs: options.waitMs ?? waitMs,
-			repeatable: options.repeatable ?? false,
-			token: () => this.#token(operation),
-			signal
-		});
-		this.#deployment = accepted.deployment;
-		this.report.release = accepted.release;
-		return accepted;
-	}
-	#token(operation) {
-		const { tokens, app, client } = this.#parts;
-		return tokens.token({
-			host: client.host,
-			app,
-			operation
-		});
+	#begun({ deployment, release }) {
+		this.#open.running = deployment;
+		this.report.release = release;
+		return deployment;
 	}
 	async #toSuccess(deployment, signal, onState) {
 		const view = await this.#follow(deployment, signal, onState);
@@ -38109,10 +38994,10 @@ var HostRun = class {
 	}
 	async #follow(deployment, signal, onState) {
 		const view = await this.#progress.follow(deployment, signal, onState);
-		if (view.outcome !== "staged") this.#deployment = void 0;
+		if (view.outcome !== "staged") this.#open.running = void 0;
 		return view;
 	}
-	/** A failure is this host's own unless the job was stopped from outside. */
+	/** Records a failure as this host's own, unless the job was stopped from outside. */
 	async #recorded(signal, work) {
 		if (this.report.outcome === "not_started") this.report.outcome = "unknown";
 		try {
@@ -38137,115 +39022,10 @@ function endedBadly(view) {
 function isLost(thrown) {
 	return thrown instanceof CutoverError && thrown.code === "agent_unreachable";
 }
-function isOpen({ outcome }) {
-	return outcome === "running" || outcome === "staged";
-}
-/** The deployment has ended by itself, or its traffic has moved: nothing is left to undo. */
-function isOver(code) {
-	return code === "already_cut_over" || code === "deployment_not_found";
-}
-// action/release.ts
-const commitPattern = /^[0-9a-f]{40}$/;
-/** The commit that is packed: GITHUB_SHA, or what git says of the project; empty where neither knows one. */
-async function findCommit(directory, env) {
-	if (commitPattern.test(env.GITHUB_SHA ?? "")) return env.GITHUB_SHA ?? "";
-	try {
-		const { exitCode, stdout } = await getExecOutput("git", [
-			"rev-parse",
-			"--verify",
-			"HEAD"
-		], {
-			cwd: directory,
-			silent: true,
-			ignoreReturnCode: true
-		});
-		return exitCode === 0 && commitPattern.test(stdout.trim()) ? stdout.trim() : "";
-	} catch {
-		return "";
-	}
-}
-/** When the release is made: SOURCE_DATE_EPOCH (seconds), for builds that must come out the same, or now. */
-function releaseTime(env, now) {
-	const epoch = env.SOURCE_DATE_EPOCH ?? "";
-	return new Date(/^\d{1,12}$/.test(epoch) ? Number(epoch) * 1e3 : now);
-}
-/** @param contentHash hex digits that stand in where there is no commit */
-function releaseIdFor(made, commit, contentHash) {
-	return newReleaseId(made, commit === "" ? contentHash : commit);
-}
-// action/pack.ts
-/** Every file of the bundle: the project, its static files, its wheels. @throws CutoverError as the walk does */
-function listFiles(config, directory, wheels) {
-	return [
-		...listProject(config, directory),
-		...staticFiles(config, directory),
-		...wheels
-	];
-}
-/** The project's own files, which can be read while others are still being collected. */
-function listProject(config, directory) {
-	return walkFiles({
-		root: directory,
-		directory,
-		area: "app",
-		exclude: [
-			...alwaysExcluded,
-			...config.exclude,
-			...collectedFolders(config)
-		]
-	});
-}
-/**
-* Reads what will be packed, in the bundle's order.
-* @param known files that were read before, while static files were collected
-* @throws CutoverError file_changed, path_not_allowed
-*/
-function readForBundle(files, known = []) {
-	return readFiles(files.toSorted((a, b) => comparePaths(a.path, b.path)), unreadable, known);
-}
-/** Writes down what the bundle holds. */
-function makeManifest({ config, files, made, repository, commit }) {
-	const described = files.map(({ path, mode, size, sha256 }) => ({
-		path,
-		mode,
-		size,
-		sha256
-	}));
-	const content = createHash("sha256").update(JSON.stringify([config, described])).digest("hex");
-	return {
-		format: 1,
-		app: config.app,
-		release: releaseIdFor(made, commit, content),
-		repository,
-		commit,
-		created: made.toISOString(),
-		config,
-		files: described
-	};
-}
-// action/phase.ts
-/** One step of the Action itself: a group in the log, and a time in the report. */
-async function inPhase({ effects, report }, name, work) {
-	const { log, now } = effects;
-	const start = now();
-	log.startGroup(name);
-	try {
-		return await work();
-	} finally {
-		const took = now() - start;
-		report.phases.push({
-			name,
-			start,
-			took
-		});
-		log.line(`${name} took ${prettyMilliseconds(took)}`);
-		log.endGroup();
-	}
-}
-// action/rollout.ts
-/** Long enough for a host that is busy, short enough for whoever comes after a job that was killed. */
+// action/hosts/rollout.ts
+/** Long enough for a busy host, short enough for the next job if this one is killed. */
 const leaseMs = 6e4;
-/** Everything staged everywhere, then the traffic moved host by host, in steps where there are some. */
+/** Stages the release on all hosts, then moves the traffic: first in steps if there are any, then host by host. */
 async function deployAll(hosts, request) {
 	await stageAll(hosts, request, leaseMs);
 	try {
@@ -38258,7 +39038,7 @@ async function deployAll(hosts, request) {
 }
 /**
 * Makes the release ready on every host, or on none.
-* @param leaseMs how long each host keeps the app for this job's activation, renewed while the job goes on; 0 for none
+* @param leaseMs how long each host keeps the app for this job's activation; renewed while the job runs; 0 for no lease
 */
 async function stageAll(hosts, request, leaseMs = 0) {
 	const { bundle, releaseCommand, signal } = request;
@@ -38293,8 +39073,8 @@ async function stageAll(hosts, request, leaseMs = 0) {
 	}
 }
 /**
-* Moves the traffic host by host. If one fails, those before it go back and those after it are aborted; also when it
-* fails after that, while its host watches it.
+* Moves the traffic host by host. If one fails, the hosts before it go back and the hosts after it are aborted. The
+* same happens if a host's own watch fails later.
 */
 async function activateAll(hosts, release, signal) {
 	const done = [];
@@ -38313,9 +39093,9 @@ async function activateAll(hosts, release, signal) {
 		await Promise.all(finishing.map((finished) => finished.catch(throwFailedWatch)));
 	} catch (thrown) {
 		if (!signal.aborted) {
-			const limit = AbortSignal.any([signal, AbortSignal.timeout(goBackMs)]);
+			const limit = AbortSignal.any([signal, AbortSignal.timeout(revertMs)]);
 			const serving = done.filter(({ report }) => report.outcome !== "failed");
-			await Promise.all(serving.map((host) => host.goBack(limit)));
+			await Promise.all(serving.map((host) => host.revert(limit)));
 		}
 		await abortAll(hosts, signal);
 		throw thrown;
@@ -38323,14 +39103,14 @@ async function activateAll(hosts, release, signal) {
 	const failed = (await Promise.allSettled(finishing)).find((end) => end.status === "rejected");
 	if (failed !== void 0) throw failed.reason;
 }
-/** The host has gone back by itself. After any other failure so late it serves the new release, as the others do. */
+/** The host went back by itself. After any other late failure it serves the new release, like the others. */
 function failedWatch(thrown) {
 	return thrown instanceof CutoverError && thrown.code === "watch_failed";
 }
 function throwFailedWatch(thrown) {
 	if (failedWatch(thrown)) throw thrown;
 }
-/** One host after the other; the first failure leaves those after it as they are. */
+/** One host after the other. The first failure leaves the hosts after it as they are. */
 async function oneByOne(hosts, each, signal) {
 	try {
 		for (const host of hosts) await each(host);
@@ -38339,8 +39119,8 @@ async function oneByOne(hosts, each, signal) {
 		throw thrown;
 	}
 }
-const goBackMs = 3e5;
-/** GitHub kills a cancelled job ten seconds after it has asked it to end. */
+const revertMs = 3e5;
+/** GitHub kills a cancelled job ten seconds after it asks it to end. */
 const cancelledAbortMs = 7e3;
 const failedAbortMs = 6e4;
 async function abortAll(hosts, cancelled) {
@@ -38348,73 +39128,396 @@ async function abortAll(hosts, cancelled) {
 	const signal = AbortSignal.timeout(isCancelled ? cancelledAbortMs : failedAbortMs);
 	await Promise.allSettled(hosts.filter((host) => host.undecided).map((host) => host.abort(signal)));
 }
-// shared/server-app.ts
-/**
-* Whether the project holds what `server.app` names; undefined where it does, or may. A module that comes from the
-* requirements cannot be looked at, so only a package of the project, or a project without requirements, can be found wanting.
-*/
-function missingServerApp({ server, python }, project) {
-	const { app } = server;
-	if (app === void 0) return void 0;
-	const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
-	const stem = module.replaceAll(".", "/");
-	const candidates = [`${stem}.py`, `${stem}/__init__.py`];
-	const file = candidates.find((path) => project.exists(path));
-	if (file === void 0) {
-		const top = module.split(".", 1)[0] ?? "";
-		const own = project.folders().includes(top) || project.exists(`${top}.py`);
-		const elsewhere = python.system_site_packages || python.wheels !== "none" && project.exists(python.requirements);
-		return !own && elsewhere ? void 0 : {
-			what: "module",
-			app,
-			candidates
-		};
-	}
-	const name = attribute.split(".", 1)[0] ?? "";
-	return new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(project.read(file) ?? "") ? void 0 : {
-		what: "attribute",
-		app,
-		file,
-		name
-	};
+// node_modules/is-network-error/index.js
+const objectToString = Object.prototype.toString;
+const isError = (value) => objectToString.call(value) === "[object Error]";
+const errorMessages = /* @__PURE__ */ new Set([
+	"network error",
+	"NetworkError when attempting to fetch resource.",
+	"The Internet connection appears to be offline.",
+	"Network request failed",
+	"fetch failed",
+	"terminated",
+	" A network error occurred.",
+	"Network connection lost"
+]);
+function isNetworkError(error) {
+	if (!(error && isError(error) && error.name === "TypeError" && typeof error.message === "string")) return false;
+	const { message, stack } = error;
+	if (message === "Load failed" || message.startsWith("Load failed (") && message.endsWith(")")) return stack === void 0 || "__sentry_captured__" in error;
+	if (message.startsWith("error sending request for url")) return true;
+	if (message === "Failed to fetch" || message.startsWith("Failed to fetch (") && message.endsWith(")")) return true;
+	return errorMessages.has(message);
 }
-// action/server-app.ts
-/**
-* Looks for what `server.app` names, before anything is built or sent.
-* @throws CutoverError server_app_not_found
-*/
-function checkServerApp(config, directory) {
-	const missing = missingServerApp(config, projectFiles(directory));
-	switch (missing?.what) {
-		case void 0: return;
-		case "module": throw new CutoverError("server_app_not_found", `server.app is ${missing.app}, but the project holds neither ${missing.candidates.join(" nor ")}.`, {
-			unchanged: "Nothing was sent.",
-			fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it."
-		});
-		case "attribute": {
-			const { app, file, name } = missing;
-			throw new CutoverError("server_app_not_found", `server.app is ${app}, but ${file} has no \`${name}\`.`, {
-				unchanged: "Nothing was sent.",
-				fix: `Correct the name after the colon in cutover.yml, or define \`${name}\` in ${file}.`
-			});
+// node_modules/p-retry/index.js
+function validateRetries(retries) {
+	if (typeof retries === "number") {
+		if (retries < 0) throw new TypeError("Expected `retries` to be a non-negative number.");
+		if (Number.isNaN(retries)) throw new TypeError("Expected `retries` to be a valid number or Infinity, got NaN.");
+		if (Number.isFinite(retries) && !Number.isInteger(retries)) throw new TypeError("Expected `retries` to be a non-negative integer or Infinity.");
+	} else if (retries !== void 0) throw new TypeError("Expected `retries` to be a number or Infinity.");
+}
+function validateNumberOption(name, value, { allowInfinity = false } = {}) {
+	if (typeof value !== "number" || Number.isNaN(value)) throw new TypeError(`Expected \`${name}\` to be a number${allowInfinity ? " or Infinity" : ""}.`);
+	if (!allowInfinity && !Number.isFinite(value)) throw new TypeError(`Expected \`${name}\` to be a finite number.`);
+	if (value < 0) throw new TypeError(`Expected \`${name}\` to be \u{2265} 0.`);
+}
+function validateOption(name, value, type) {
+	if (value === void 0 || value === null) return;
+	if (typeof value !== type) throw new TypeError(`Expected \`${name}\` to be a ${type}.`);
+}
+function validateSignal(value) {
+	if (value === void 0 || value === null) return;
+	if (typeof value.throwIfAborted !== "function" || typeof value.addEventListener !== "function" || typeof value.removeEventListener !== "function") throw new TypeError("Expected `signal` to be an AbortSignal.");
+}
+var AbortError = class AbortError extends Error {
+	constructor(message) {
+		super(typeof message === "string" ? message : void 0);
+		this.name = "AbortError";
+		if (message instanceof Error) {
+			this.originalError = message;
+			({message} = message);
+		} else {
+			this.originalError = new Error(message);
+			({message} = this.originalError);
+			Error.captureStackTrace?.(this.originalError, AbortError);
+		}
+		this.message = message;
+	}
+};
+const maximumDelay = 2 ** 31 - 1;
+function calculateDelay(retriesConsumed, options) {
+	if (options.minTimeout === 0) return 0;
+	const attempt = retriesConsumed + 1;
+	const random = options.randomize ? Math.random() + 1 : 1;
+	const timeout = Math.round(random * options.minTimeout * options.factor ** (attempt - 1));
+	return Math.min(timeout, Math.ceil(options.maxTimeout), maximumDelay);
+}
+function calculateRemainingTime(start, max) {
+	return Number.isFinite(max) ? max - (performance.now() - start) : max;
+}
+async function delayForRetry(delay, options) {
+	if (delay <= 0) return;
+	await new Promise((resolve, reject) => {
+		const onAbort = () => {
+			clearTimeout(timeoutToken);
+			reject(options.signal.reason);
+		};
+		const timeoutToken = setTimeout(() => {
+			options.signal?.removeEventListener("abort", onAbort);
+			resolve();
+		}, delay);
+		if (options.unref) timeoutToken.unref?.();
+		options.signal?.addEventListener("abort", onAbort, { once: true });
+	});
+}
+function stringifyThrownValue(value) {
+	try {
+		return String(value);
+	} catch {
+		return Object.prototype.toString.call(value);
+	}
+}
+function unwrapAbortError(error) {
+	let cause = error;
+	while (cause instanceof AbortError && cause.originalError instanceof Error) cause = cause.originalError;
+	return cause;
+}
+async function onAttemptFailure({ error, attemptNumber, retriesConsumed, startTime, options }) {
+	const abortIfNeeded = () => {
+		options.signal?.throwIfAborted();
+	};
+	const normalizedError = error instanceof Error ? error : /* @__PURE__ */ new TypeError(`Non-error was thrown: "${stringifyThrownValue(error)}". You should only throw errors.`);
+	abortIfNeeded();
+	if (normalizedError instanceof AbortError) throw unwrapAbortError(normalizedError);
+	const retriesLeft = options.retries - retriesConsumed;
+	const isRetriableError = !(normalizedError instanceof TypeError) || isNetworkError(normalizedError);
+	const timeLeft = calculateRemainingTime(startTime, options.maxRetryTime);
+	const delayTime = isRetriableError && timeLeft > 0 && retriesLeft > 0 ? calculateDelay(retriesConsumed, options) : 0;
+	const consumeRetryContext = Object.freeze({
+		error: normalizedError,
+		attemptNumber,
+		retriesLeft,
+		retriesConsumed,
+		retryDelay: delayTime
+	});
+	const consumeRetry = await options.shouldConsumeRetry(consumeRetryContext) ?? true;
+	abortIfNeeded();
+	const effectiveDelay = consumeRetry ? delayTime : 0;
+	const context = Object.freeze({
+		error: normalizedError,
+		attemptNumber,
+		retriesLeft,
+		retriesConsumed,
+		retryDelay: effectiveDelay
+	});
+	await options.onFailedAttempt(context);
+	abortIfNeeded();
+	const remainingTime = calculateRemainingTime(startTime, options.maxRetryTime);
+	if (!isRetriableError || remainingTime <= 0 || retriesLeft <= 0) throw normalizedError;
+	const shouldRetry = await options.shouldRetry(context);
+	abortIfNeeded();
+	if (!shouldRetry) throw normalizedError;
+	const remainingTimeAfterShouldRetry = calculateRemainingTime(startTime, options.maxRetryTime);
+	if (remainingTimeAfterShouldRetry <= 0) throw normalizedError;
+	if (!consumeRetry) return false;
+	await delayForRetry(Math.min(effectiveDelay, remainingTimeAfterShouldRetry), options);
+	return true;
+}
+async function pRetry(input, options = {}) {
+	options = { ...options };
+	options.retries ??= 10;
+	validateRetries(options.retries);
+	if (Object.hasOwn(options, "forever")) throw new Error("The `forever` option is no longer supported. For many use-cases, you can set `retries: Infinity` instead.");
+	options.factor ??= 2;
+	options.minTimeout ??= 1e3;
+	options.maxTimeout ??= Infinity;
+	options.maxRetryTime ??= Infinity;
+	options.randomize ??= false;
+	options.onFailedAttempt ??= () => {};
+	options.shouldRetry ??= () => true;
+	options.shouldConsumeRetry ??= () => true;
+	validateOption("onFailedAttempt", options.onFailedAttempt, "function");
+	validateOption("shouldRetry", options.shouldRetry, "function");
+	validateOption("shouldConsumeRetry", options.shouldConsumeRetry, "function");
+	validateOption("randomize", options.randomize, "boolean");
+	validateOption("unref", options.unref, "boolean");
+	validateSignal(options.signal);
+	validateNumberOption("factor", options.factor);
+	validateNumberOption("minTimeout", options.minTimeout);
+	validateNumberOption("maxTimeout", options.maxTimeout, { allowInfinity: true });
+	validateNumberOption("maxRetryTime", options.maxRetryTime, { allowInfinity: true });
+	if (options.factor === 0) options.factor = 1;
+	options.signal?.throwIfAborted();
+	let attemptNumber = 0;
+	let retriesConsumed = 0;
+	const startTime = performance.now();
+	while (retriesConsumed <= options.retries) {
+		attemptNumber++;
+		try {
+			options.signal?.throwIfAborted();
+			const result = await input(attemptNumber);
+			options.signal?.throwIfAborted();
+			return result;
+		} catch (error) {
+			if (await onAttemptFailure({
+				error,
+				attemptNumber,
+				retriesConsumed,
+				startTime,
+				options
+			})) retriesConsumed++;
 		}
 	}
+	throw new Error("Retry attempts exhausted without throwing an error.");
+}
+// action/client/http.ts
+/**
+* Sends one request with Node's own client, which can wait for 100 Continue. Its agent comes from @actions/http-client,
+* so that https_proxy and no_proxy are respected.
+*/
+async function call({ method, url, headers = {}, body, idleMs, signal }) {
+	signal.throwIfAborted();
+	const options = {
+		method,
+		agent: new HttpClient("cutover", [], { keepAlive: false }).getAgent(url.href),
+		signal,
+		headers: {
+			connection: "close",
+			...headers,
+			...bodyHeaders(body)
+		}
+	};
+	const request$2 = (url.protocol === "https:" ? request$1 : request)(url, options);
+	const answer = new Promise((resolve, reject) => {
+		request$2.once("response", resolve);
+		request$2.once("error", reject);
+	});
+	limitConnecting(request$2);
+	request$2.setTimeout(idleMs, () => request$2.destroy(new IdleError(idleMs)));
+	try {
+		if (body?.kind === "file") await sendFile(request$2, answer, body, signal);
+		else request$2.end(body?.text);
+		return await answer;
+	} catch (thrown) {
+		answer.catch(() => void 0);
+		request$2.destroy();
+		signal.throwIfAborted();
+		throw thrown;
+	}
 }
 /**
-* The same question once the files to pack are known: `exclude` may have taken the module away.
-* @throws CutoverError server_app_not_found
+* Three attempts of the kernel, the last after three seconds. Without this limit it would make dozens to an unreachable
+* host.
 */
-function checkServerAppPacked(config, directory, files) {
-	const module = config.server.app?.split(":", 1)[0];
-	if (module === void 0) return;
-	const stem = module.replaceAll(".", "/");
-	const candidates = [`${stem}.py`, `${stem}/__init__.py`].filter((path) => existsSync(join(directory, path)));
-	if (candidates.length === 0) return;
-	const paths = new Set(files.map(({ path }) => path));
-	if (candidates.some((path) => paths.has(`app/${path}`))) return;
-	throw new CutoverError("server_app_not_found", `${candidates[0]}, which server.app names, is not packed.`, {
+const connectMs = 5e3;
+function limitConnecting(request) {
+	request.once("socket", (socket) => {
+		if (!socket.connecting) return;
+		const timer = setTimeout(() => request.destroy(new ConnectError()), connectMs);
+		socket.once("connect", () => clearTimeout(timer));
+		request.once("close", () => clearTimeout(timer));
+	});
+}
+var ConnectError = class extends Error {
+	/** The code with which the kernel reports it. */
+	code = "EHOSTUNREACH";
+	constructor() {
+		super(`no connection within ${connectMs / 1e3} s`);
+	}
+};
+var IdleError = class extends Error {
+	code = "ETIMEDOUT";
+	constructor(ms) {
+		super(`nothing came for ${Math.round(ms / 1e3)} s`);
+	}
+};
+function bodyHeaders(body) {
+	switch (body?.kind) {
+		case void 0: return {};
+		case "json": return {
+			"content-type": "application/json",
+			"content-length": String(Buffer.byteLength(body.text))
+		};
+		case "file": return {
+			"content-type": "application/zstd",
+			"content-length": String(body.size),
+			expect: "100-continue"
+		};
+	}
+}
+function continued(request, answer, ms) {
+	return new Promise((resolve, reject) => {
+		const timer = setTimeout(() => resolve(true), ms);
+		const settle = (value) => {
+			clearTimeout(timer);
+			resolve(value);
+		};
+		request.once("continue", () => settle(true));
+		answer.then(() => settle(false), (thrown) => {
+			clearTimeout(timer);
+			reject(thrown);
+		});
+	});
+}
+/** Stops as soon as there is an answer: an early answer is a refusal. */
+async function sendFile(request, answer, body, signal) {
+	request.flushHeaders();
+	if (!await continued(request, answer, body.continueMs)) return void (await answer).once("close", () => request.destroy());
+	let answered = false;
+	const stop = () => {
+		answered = true;
+	};
+	answer.then(stop, stop);
+	let sent = 0;
+	for await (const chunk of createReadStream(body.path, {
+		highWaterMark: 262144,
+		signal
+	})) {
+		if (answered) return;
+		if (!request.write(chunk)) await Promise.race([once(request, "drain", { signal }), answer]);
+		sent += chunk.length;
+		body.onProgress(sent);
+	}
+	request.end();
+}
+/** The text of an answer, cut off above a limit that no answer of an agent reaches. */
+async function readText(answer, limit = 4194304) {
+	const chunks = [];
+	let size = 0;
+	for await (const chunk of answer) {
+		size += chunk.length;
+		if (size > limit) {
+			answer.destroy();
+			break;
+		}
+		chunks.push(chunk);
+	}
+	return Buffer.concat(chunks).toString("utf8");
+}
+// action/tokens/github-tokens.ts
+const usualTimes = {
+	answerMs: 1e4,
+	tokenMs: 45e3,
+	retries: 5,
+	firstDelayMs: 500
+};
+const answer = object({ value: string().regex(/^[\w-]+\.[\w-]+\.[\w-]+$/) });
+/**
+* ID tokens that GitHub signs for this job: no secret is stored anywhere. core.getIDToken is not used: it prints the
+* command that masks the token, and while a host's output has stopped the runner's commands that would show the token.
+* @throws CutoverError id_token_unavailable if the workflow may not ask for one
+*/
+function githubTokens({ env, mask, times }) {
+	const { ACTIONS_ID_TOKEN_REQUEST_URL: address = "", ACTIONS_ID_TOKEN_REQUEST_TOKEN: bearer = "" } = env;
+	if (address === "" || bearer === "" || !URL.canParse(address)) throw notPermitted(env);
+	const { answerMs, tokenMs, retries, firstDelayMs } = {
+		...usualTimes,
+		...times
+	};
+	async function ask(url, signal) {
+		const response = await call({
+			method: "GET",
+			url,
+			headers: {
+				authorization: `Bearer ${bearer}`,
+				accept: "application/json"
+			},
+			idleMs: answerMs,
+			signal
+		});
+		const text = await readText(response, 65536);
+		if (response.statusCode !== 200) throw new Unanswered(`HTTP ${response.statusCode}`, response.statusCode ?? 0);
+		const parsed = answer.safeParse(parseJson(text));
+		if (!parsed.success) throw new Unanswered("an answer without a token", 0);
+		mask(parsed.data.value);
+		return parsed.data.value;
+	}
+	return { async token(audience) {
+		const url = new URL(address);
+		url.searchParams.set("audience", formatAudience(audience));
+		const signal = AbortSignal.timeout(tokenMs);
+		try {
+			return await pRetry(() => ask(url, signal), {
+				retries,
+				minTimeout: firstDelayMs,
+				shouldRetry: ({ error }) => isPassing$1(error),
+				signal
+			});
+		} catch (thrown) {
+			throw unanswered(thrown, audience.host);
+		}
+	} };
+}
+var Unanswered = class extends Error {
+	status;
+	constructor(message, status) {
+		super(message);
+		this.status = status;
+	}
+};
+/** A broken connection or a server that restarts may pass. A refusal does not. */
+function isPassing$1(error) {
+	return !(error instanceof Unanswered) || error.status >= 500 || error.status === 429;
+}
+function notPermitted({ GITHUB_EVENT_NAME: event = "", GITHUB_REPOSITORY: repository = "" }) {
+	return new CutoverError("id_token_unavailable", `GitHub gives this job no ID token, and there is no signing key.${event.startsWith("pull_request") ? ` This run is for a ${event}. If that comes from a fork, GitHub gives it no ID token, whatever the workflow says, and no secret either. Deploy on a push, or by hand.` : ""}`, {
 		unchanged: "Nothing was sent.",
-		fix: "Take it out of `exclude` in cutover.yml; names such as venv and .venv are left out unless taken back with `!venv`."
+		fix: `Add these four lines to the job in the workflow (and on each host: \`cutover app add APP --github ${repository === "" ? "OWNER/NAME" : repository} --environment production\`):\n${[
+			"    environment: production",
+			"    permissions:",
+			"      contents: read",
+			"      id-token: write"
+		].join("\n")}\nWith a key instead: \`signing-key\` is empty here. Is the secret that it names there, in this repository or its environment?`
+	});
+}
+function unanswered(thrown, host) {
+	const reason = thrown instanceof Error ? thrown.message : String(thrown);
+	const refused = thrown instanceof Unanswered && thrown.status >= 400 && thrown.status < 500;
+	return new CutoverError("id_token_unavailable", `GitHub gave no ID token for ${host}: ${reason}.`, {
+		unchanged: "Nothing was changed on this host by this call.",
+		fix: refused ? "The job may have run longer than GitHub lets it ask for tokens. Run it again." : "Look at https://www.githubstatus.com, then run the job again.",
+		cause: thrown
 	});
 }
 // node_modules/jose/dist/webapi/lib/buffer_utils.js
@@ -39224,15 +40327,16 @@ async function importPKCS8(pkcs8, alg, options) {
 }
 // shared/key.ts
 /**
-* Tokens signed with a key of one's own, for hosts that cannot reach GitHub and for curl. The private half is a PEM
-* (PKCS #8) file, so that openssl reads it too; the public half is one line, `ed25519:<43 characters>`, for a trust file.
+* Tokens signed with a key of your own, for hosts that cannot reach GitHub, and for curl. The private half is a PEM
+* (PKCS #8) file, so that openssl reads it too; the public half is one line, `ed25519:<43 characters>`, for a trust
+* file.
 */
 const keyIssuer = "cutover";
 const keyAlgorithm = "EdDSA";
 function publicLineOf({ x }) {
 	return `ed25519:${x ?? ""}`;
 }
-/** @throws CutoverError signing_key_invalid; the text itself is in no message */
+/** @throws CutoverError signing_key_invalid; no message contains the text itself */
 async function importPrivateKey(pem) {
 	try {
 		const key = await importPKCS8(pem.trim(), keyAlgorithm, { extractable: true });
@@ -39263,409 +40367,9 @@ async function signToken(signer, audience, claims, now = Date.now()) {
 		typ: "JWT"
 	}).setIssuer(keyIssuer).setAudience(audience).setIssuedAt(seconds).setNotBefore(seconds).setExpirationTime(seconds + 300).setJti(randomUUID()).sign(signer.key);
 }
-// node_modules/is-network-error/index.js
-const objectToString = Object.prototype.toString;
-const isError = (value) => objectToString.call(value) === "[object Error]";
-const errorMessages = /* @__PURE__ */ new Set([
-	"network error",
-	"NetworkError when attempting to fetch resource.",
-	"The Internet connection appears to be offline.",
-	"Network request failed",
-	"fetch failed",
-	"terminated",
-	" A network error occurred.",
-	"Network connection lost"
-]);
-function isNetworkError(error) {
-	if (!(error && isError(error) && error.name === "TypeError" && typeof error.message === "string")) return false;
-	const { message, stack } = error;
-	if (message === "Load failed" || message.startsWith("Load failed (") && message.endsWith(")")) return stack === void 0 || "__sentry_captured__" in error;
-	if (message.startsWith("error sending request for url")) return true;
-	if (message === "Failed to fetch" || message.startsWith("Failed to fetch (") && message.endsWith(")")) return true;
-	return errorMessages.has(message);
-}
-// node_modules/p-retry/index.js
-function validateRetries(retries) {
-	if (typeof retries === "number") {
-		if (retries < 0) throw new TypeError("Expected `retries` to be a non-negative number.");
-		if (Number.isNaN(retries)) throw new TypeError("Expected `retries` to be a valid number or Infinity, got NaN.");
-		if (Number.isFinite(retries) && !Number.isInteger(retries)) throw new TypeError("Expected `retries` to be a non-negative integer or Infinity.");
-	} else if (retries !== void 0) throw new TypeError("Expected `retries` to be a number or Infinity.");
-}
-function validateNumberOption(name, value, { allowInfinity = false } = {}) {
-	if (typeof value !== "number" || Number.isNaN(value)) throw new TypeError(`Expected \`${name}\` to be a number${allowInfinity ? " or Infinity" : ""}.`);
-	if (!allowInfinity && !Number.isFinite(value)) throw new TypeError(`Expected \`${name}\` to be a finite number.`);
-	if (value < 0) throw new TypeError(`Expected \`${name}\` to be \u{2265} 0.`);
-}
-function validateOption(name, value, type) {
-	if (value === void 0 || value === null) return;
-	if (typeof value !== type) throw new TypeError(`Expected \`${name}\` to be a ${type}.`);
-}
-function validateSignal(value) {
-	if (value === void 0 || value === null) return;
-	if (typeof value.throwIfAborted !== "function" || typeof value.addEventListener !== "function" || typeof value.removeEventListener !== "function") throw new TypeError("Expected `signal` to be an AbortSignal.");
-}
-var AbortError = class AbortError extends Error {
-	constructor(message) {
-		super(typeof message === "string" ? message : void 0);
-		this.name = "AbortError";
-		if (message instanceof Error) {
-			this.originalError = message;
-			({message} = message);
-		} else {
-			this.originalError = new Error(message);
-			({message} = this.originalError);
-			Error.captureStackTrace?.(this.originalError, AbortError);
-		}
-		this.message = message;
-	}
-};
-const maximumDelay = 2 ** 31 - 1;
-function calculateDelay(retriesConsumed, options) {
-	if (options.minTimeout === 0) return 0;
-	const attempt = retriesConsumed + 1;
-	const random = options.randomize ? Math.random() + 1 : 1;
-	const timeout = Math.round(random * options.minTimeout * options.factor ** (attempt - 1));
-	return Math.min(timeout, Math.ceil(options.maxTimeout), maximumDelay);
-}
-function calculateRemainingTime(start, max) {
-	return Number.isFinite(max) ? max - (performance.now() - start) : max;
-}
-async function delayForRetry(delay, options) {
-	if (delay <= 0) return;
-	await new Promise((resolve, reject) => {
-		const onAbort = () => {
-			clearTimeout(timeoutToken);
-			reject(options.signal.reason);
-		};
-		const timeoutToken = setTimeout(() => {
-			options.signal?.removeEventListener("abort", onAbort);
-			resolve();
-		}, delay);
-		if (options.unref) timeoutToken.unref?.();
-		options.signal?.addEventListener("abort", onAbort, { once: true });
-	});
-}
-function stringifyThrownValue(value) {
-	try {
-		return String(value);
-	} catch {
-		return Object.prototype.toString.call(value);
-	}
-}
-function unwrapAbortError(error) {
-	let cause = error;
-	while (cause instanceof AbortError && cause.originalError instanceof Error) cause = cause.originalError;
-	return cause;
-}
-async function onAttemptFailure({ error, attemptNumber, retriesConsumed, startTime, options }) {
-	const abortIfNeeded = () => {
-		options.signal?.throwIfAborted();
-	};
-	const normalizedError = error instanceof Error ? error : /* @__PURE__ */ new TypeError(`Non-error was thrown: "${stringifyThrownValue(error)}". You should only throw errors.`);
-	abortIfNeeded();
-	if (normalizedError instanceof AbortError) throw unwrapAbortError(normalizedError);
-	const retriesLeft = options.retries - retriesConsumed;
-	const isRetriableError = !(normalizedError instanceof TypeError) || isNetworkError(normalizedError);
-	const timeLeft = calculateRemainingTime(startTime, options.maxRetryTime);
-	const delayTime = isRetriableError && timeLeft > 0 && retriesLeft > 0 ? calculateDelay(retriesConsumed, options) : 0;
-	const consumeRetryContext = Object.freeze({
-		error: normalizedError,
-		attemptNumber,
-		retriesLeft,
-		retriesConsumed,
-		retryDelay: delayTime
-	});
-	const consumeRetry = await options.shouldConsumeRetry(consumeRetryContext) ?? true;
-	abortIfNeeded();
-	const effectiveDelay = consumeRetry ? delayTime : 0;
-	const context = Object.freeze({
-		error: normalizedError,
-		attemptNumber,
-		retriesLeft,
-		retriesConsumed,
-		retryDelay: effectiveDelay
-	});
-	await options.onFailedAttempt(context);
-	abortIfNeeded();
-	const remainingTime = calculateRemainingTime(startTime, options.maxRetryTime);
-	if (!isRetriableError || remainingTime <= 0 || retriesLeft <= 0) throw normalizedError;
-	const shouldRetry = await options.shouldRetry(context);
-	abortIfNeeded();
-	if (!shouldRetry) throw normalizedError;
-	const remainingTimeAfterShouldRetry = calculateRemainingTime(startTime, options.maxRetryTime);
-	if (remainingTimeAfterShouldRetry <= 0) throw normalizedError;
-	if (!consumeRetry) return false;
-	await delayForRetry(Math.min(effectiveDelay, remainingTimeAfterShouldRetry), options);
-	return true;
-}
-async function pRetry(input, options = {}) {
-	options = { ...options };
-	options.retries ??= 10;
-	validateRetries(options.retries);
-	if (Object.hasOwn(options, "forever")) throw new Error("The `forever` option is no longer supported. For many use-cases, you can set `retries: Infinity` instead.");
-	options.factor ??= 2;
-	options.minTimeout ??= 1e3;
-	options.maxTimeout ??= Infinity;
-	options.maxRetryTime ??= Infinity;
-	options.randomize ??= false;
-	options.onFailedAttempt ??= () => {};
-	options.shouldRetry ??= () => true;
-	options.shouldConsumeRetry ??= () => true;
-	validateOption("onFailedAttempt", options.onFailedAttempt, "function");
-	validateOption("shouldRetry", options.shouldRetry, "function");
-	validateOption("shouldConsumeRetry", options.shouldConsumeRetry, "function");
-	validateOption("randomize", options.randomize, "boolean");
-	validateOption("unref", options.unref, "boolean");
-	validateSignal(options.signal);
-	validateNumberOption("factor", options.factor);
-	validateNumberOption("minTimeout", options.minTimeout);
-	validateNumberOption("maxTimeout", options.maxTimeout, { allowInfinity: true });
-	validateNumberOption("maxRetryTime", options.maxRetryTime, { allowInfinity: true });
-	if (options.factor === 0) options.factor = 1;
-	options.signal?.throwIfAborted();
-	let attemptNumber = 0;
-	let retriesConsumed = 0;
-	const startTime = performance.now();
-	while (retriesConsumed <= options.retries) {
-		attemptNumber++;
-		try {
-			options.signal?.throwIfAborted();
-			const result = await input(attemptNumber);
-			options.signal?.throwIfAborted();
-			return result;
-		} catch (error) {
-			if (await onAttemptFailure({
-				error,
-				attemptNumber,
-				retriesConsumed,
-				startTime,
-				options
-			})) retriesConsumed++;
-		}
-	}
-	throw new Error("Retry attempts exhausted without throwing an error.");
-}
-// action/http.ts
-/**
-* One request with node's own client, which can wait for 100 Continue; the agent comes from @actions/http-client, so
-* that https_proxy and no_proxy count.
-*/
-async function call({ method, url, headers = {}, body, idleMs, signal }) {
-	signal.throwIfAborted();
-	const options = {
-		method,
-		agent: new HttpClient("cutover", [], { keepAlive: false }).getAgent(url.href),
-		signal,
-		headers: {
-			connection: "close",
-			...headers,
-			...bodyHeaders(body)
-		}
-	};
-	const request$2 = (url.protocol === "https:" ? request$1 : request)(url, options);
-	const answer = new Promise((resolve, reject) => {
-		request$2.once("response", resolve);
-		request$2.once("error", reject);
-	});
-	limitConnecting(request$2);
-	request$2.setTimeout(idleMs, () => request$2.destroy(new IdleError(idleMs)));
-	try {
-		if (body?.kind === "file") await sendFile(request$2, answer, body, signal);
-		else request$2.end(body?.text);
-		return await answer;
-	} catch (thrown) {
-		answer.catch(() => void 0);
-		request$2.destroy();
-		signal.throwIfAborted();
-		throw thrown;
-	}
-}
-/** Three attempts of the kernel's, the last after three seconds. A host that is cut off answers none; it would make dozens. */
-const connectMs = 5e3;
-function limitConnecting(request) {
-	request.once("socket", (socket) => {
-		if (!socket.connecting) return;
-		const timer = setTimeout(() => request.destroy(new ConnectError()), connectMs);
-		socket.once("connect", () => clearTimeout(timer));
-		request.once("close", () => clearTimeout(timer));
-	});
-}
-var ConnectError = class extends Error {
-	/** As when the network itself says so. */
-	code = "EHOSTUNREACH";
-	constructor() {
-		super(`no connection within ${connectMs / 1e3} s`);
-	}
-};
-var IdleError = class extends Error {
-	code = "ETIMEDOUT";
-	constructor(ms) {
-		super(`nothing came for ${Math.round(ms / 1e3)} s`);
-	}
-};
-function bodyHeaders(body) {
-	switch (body?.kind) {
-		case void 0: return {};
-		case "json": return {
-			"content-type": "application/json",
-			"content-length": String(Buffer.byteLength(body.text))
-		};
-		case "file": return {
-			"content-type": "application/zstd",
-			"content-length": String(body.size),
-			expect: "100-continue"
-		};
-	}
-}
-function continued(request, answer, ms) {
-	return new Promise((resolve, reject) => {
-		const timer = setTimeout(() => resolve(true), ms);
-		const settle = (value) => {
-			clearTimeout(timer);
-			resolve(value);
-		};
-		request.once("continue", () => settle(true));
-		answer.then(() => settle(false), (thrown) => {
-			clearTimeout(timer);
-			reject(thrown);
-		});
-	});
-}
-/** Stops as soon as there is an answer: one that comes early refuses the rest. */
-async function sendFile(request, answer, body, signal) {
-	request.flushHeaders();
-	if (!await continued(request, answer, body.continueMs)) return void (await answer).once("close", () => request.destroy());
-	let answered = false;
-	const stop = () => {
-		answered = true;
-	};
-	answer.then(stop, stop);
-	let sent = 0;
-	for await (const chunk of createReadStream(body.path, {
-		highWaterMark: 262144,
-		signal
-	})) {
-		if (answered) return;
-		if (!request.write(chunk)) await Promise.race([once(request, "drain", { signal }), answer]);
-		sent += chunk.length;
-		body.onProgress(sent);
-	}
-	request.end();
-}
-/** A whole answer's text, refused above a limit that no answer of an agent reaches. */
-async function readText(answer, limit = 4194304) {
-	const chunks = [];
-	let size = 0;
-	for await (const chunk of answer) {
-		size += chunk.length;
-		if (size > limit) {
-			answer.destroy();
-			break;
-		}
-		chunks.push(chunk);
-	}
-	return Buffer.concat(chunks).toString("utf8");
-}
-// action/github-tokens.ts
-const usualTimes = {
-	answerMs: 1e4,
-	tokenMs: 45e3,
-	retries: 5,
-	firstDelayMs: 500
-};
-const answer = object({ value: string().regex(/^[\w-]+\.[\w-]+\.[\w-]+$/) });
-/**
-* ID tokens that GitHub signs for this job: no secret is stored anywhere. Asked for here and not with core.getIDToken,
-* which would print its mask, and so the token, while a host's output has stopped the runner's commands.
-* @throws CutoverError id_token_unavailable, where the workflow may not ask for one
-*/
-function githubTokens({ env, mask, times }) {
-	const { ACTIONS_ID_TOKEN_REQUEST_URL: address = "", ACTIONS_ID_TOKEN_REQUEST_TOKEN: bearer = "" } = env;
-	if (address === "" || bearer === "" || !URL.canParse(address)) throw notPermitted(env);
-	const { answerMs, tokenMs, retries, firstDelayMs } = {
-		...usualTimes,
-		...times
-	};
-	async function ask(url, signal) {
-		const response = await call({
-			method: "GET",
-			url,
-			headers: {
-				authorization: `Bearer ${bearer}`,
-				accept: "application/json"
-			},
-			idleMs: answerMs,
-			signal
-		});
-		const text = await readText(response, 65536);
-		if (response.statusCode !== 200) throw new Unanswered(`HTTP ${response.statusCode}`, response.statusCode ?? 0);
-		const parsed = answer.safeParse(parseJson$1(text));
-		if (!parsed.success) throw new Unanswered("an answer without a token", 0);
-		mask(parsed.data.value);
-		return parsed.data.value;
-	}
-	return { async token(audience) {
-		const url = new URL(address);
-		url.searchParams.set("audience", formatAudience(audience));
-		const signal = AbortSignal.timeout(tokenMs);
-		try {
-			return await pRetry(() => ask(url, signal), {
-				retries,
-				minTimeout: firstDelayMs,
-				shouldRetry: ({ error }) => isPassing$1(error),
-				signal
-			});
-		} catch (thrown) {
-			throw unanswered(thrown, audience.host);
-		}
-	} };
-}
-var Unanswered = class extends Error {
-	status;
-	constructor(message, status) {
-		super(message);
-		this.status = status;
-	}
-};
-/** A connection that broke, or a server that is between two starts; a refusal stays one. */
-function isPassing$1(error) {
-	return !(error instanceof Unanswered) || error.status >= 500 || error.status === 429;
-}
-function notPermitted({ GITHUB_EVENT_NAME: event = "", GITHUB_REPOSITORY: repository = "" }) {
-	return new CutoverError("id_token_unavailable", `GitHub gives this job no ID token, and there is no signing key.${event.startsWith("pull_request") ? ` This run is of a ${event}: to one from a fork GitHub gives no ID token whatever the workflow says, and no secret either. Deploy on a push, or by hand.` : ""}`, {
-		unchanged: "Nothing was sent.",
-		fix: `Add these four lines to the job in the workflow (and on each host: \`cutover app add APP --github ${repository === "" ? "OWNER/NAME" : repository} --environment production\`):\n${[
-			"    environment: production",
-			"    permissions:",
-			"      contents: read",
-			"      id-token: write"
-		].join("\n")}\nWith a key instead: \`signing-key\` is empty here. Is the secret that it names there, in this repository or its environment?`
-	});
-}
-function unanswered(thrown, host) {
-	const reason = thrown instanceof Error ? thrown.message : String(thrown);
-	const refused = thrown instanceof Unanswered && thrown.status >= 400 && thrown.status < 500;
-	return new CutoverError("id_token_unavailable", `GitHub gave no ID token for ${host}: ${reason}.`, {
-		unchanged: "Nothing was changed on this host by this call.",
-		fix: refused ? "The job may have run for longer than its right to ask for tokens lasts. Run it again." : "Look at https://www.githubstatus.com, then run the job again.",
-		cause: thrown
-	});
-}
-function parseJson$1(text) {
-	try {
-		return JSON.parse(text);
-	} catch {
-		return;
-	}
-}
-// action/sign.ts
-/** @throws CutoverError signing_key_invalid, id_token_unavailable */
-async function tokenSource({ signingKey, env, now, mask }) {
-	if (signingKey === "") return githubTokens({
-		env,
-		mask
-	});
+// action/tokens/key-tokens.ts
+/** Tokens that this job signs with the key of the input `signing-key`. @throws CutoverError signing_key_invalid */
+async function keyTokens({ signingKey, env, now, mask }) {
 	const key = await importPrivateKey(signingKey);
 	const claims = claimsOf(env);
 	return { async token(audience) {
@@ -39674,7 +40378,7 @@ async function tokenSource({ signingKey, env, now, mask }) {
 		return token;
 	} };
 }
-/** Who asks, as GitHub's environment says it. */
+/** Who asks, as GitHub's environment names it. */
 function claimsOf(env) {
 	const repository = env.GITHUB_REPOSITORY ?? "";
 	const run = env.GITHUB_RUN_ID ?? "";
@@ -39686,252 +40390,126 @@ function claimsOf(env) {
 		...run !== "" && { run_url: `${env.GITHUB_SERVER_URL ?? "https://github.com"}/${repository}/actions/runs/${run}` }
 	};
 }
-// action/python.ts
-const question = "import os, sys; print('%d.%d' % sys.version_info[:2], os.uname().machine)";
-/**
-* The interpreter of the version that the configuration names, or, where the machine has none, `python3` of another
-* version, whose pip can still download wheels for it.
-* @throws CutoverError python_not_found
-*/
-async function findPython(config, context) {
-	const wanted = config.python.version;
-	const usual = await interpreter("python3", context);
-	if (usual !== void 0 && (wanted === void 0 || usual.version === wanted)) return usual;
-	const found = (wanted === void 0 ? void 0 : await interpreter(`python${wanted}`, context)) ?? usual;
-	if (found !== void 0) return found;
-	throw new CutoverError("python_not_found", "There is no python3 on this runner's PATH.", {
-		unchanged: "Nothing was sent.",
-		fix: "Put actions/setup-python before this step, or set python.wheels in cutover.yml to index or none."
-	});
-}
-async function interpreter(name, { directory, env, exec, signal }) {
-	const program = await which(name, directory, env.PATH);
-	if (program === void 0) return void 0;
-	const { code, stdout } = await exec({
-		argv: [
-			program,
-			"-I",
-			"-S",
-			"-c",
-			question
-		],
-		cwd: directory,
-		env: childEnvironment(env),
-		signal
-	});
-	const [version, machine] = stdout.trim().split(" ");
-	if (code !== 0 || version === void 0 || machine === void 0) return void 0;
-	return {
-		program,
-		version,
-		machine
-	};
-}
-// action/requirements.ts
-const include = /^\s*(?:-r|-c|--requirement|--constraint)[\s=]*["']?([^\s"'#]+)/;
-const localEntry = /^\s*(?:-e\b|--editable\b|\.{0,2}\/|\.(?:\[|\s|$)|file:|[^\s@:#]+\.(?:whl|zip|tar\.gz)\b)|@\s*file:/;
-/** Reads a requirements file with all that it includes; a file that is missing is left for pip to complain about. */
-function readRequirements(file, env) {
-	const hash = createHash("sha256");
-	let local = false;
-	const seen = /* @__PURE__ */ new Set();
-	const read = (path) => {
-		if (seen.has(path)) return;
-		seen.add(path);
-		let text;
-		try {
-			text = readFileSync(path, "utf8");
-		} catch {
-			hash.update(`missing ${path}\0`);
-			return;
-		}
-		hash.update(`${text}\0`);
-		for (const [, name = ""] of text.matchAll(/\$\{([A-Z0-9_]+)\}/g)) hash.update(`${name}=${env[name] ?? ""}\0`);
-		for (const line of text.split("\n")) {
-			const included = include.exec(line)?.[1];
-			if (included !== void 0 && !/^[a-z]+:\/\//.test(included)) read(resolve(dirname$1(path), included));
-			if (localEntry.test(line)) local = true;
-		}
-	};
-	read(file);
-	return {
-		hash: hash.digest("hex"),
-		local
-	};
-}
-/** The key of the wheels' cache: requirements, interpreter, arguments and pip's own environment. */
-function wheelsKey(requirements, parts, env) {
-	const pip = Object.entries(env).filter(([name]) => name.startsWith("PIP_")).map(([name, value]) => `${name}=${value ?? ""}`).sort();
-	return createHash("sha256").update(JSON.stringify([
-		requirements.hash,
-		parts,
-		pip
-	])).digest("hex").slice(0, 24);
-}
-// action/wheels.ts
-/** `python.wheels`, its default resolved: vendor when there are requirements. @throws CutoverError config_invalid */
-function wheelsMode(config, directory) {
-	const { wheels, requirements } = config.python;
-	const there = existsSync(join(directory, requirements));
-	if (!there && (wheels === "vendor" || wheels === "index")) throw configFault("python.wheels", `it is ${wheels}, but the project has no ${requirements}`, "Add the file, correct python.requirements, or set python.wheels to none.");
-	return wheels ?? (there ? "vendor" : "none");
-}
-/**
-* The wheels of the requirements and of all that they need, from pip or from an earlier run with the same requirements.
-* @throws CutoverError wheels_failed (evidence: pip's own message), python_not_found
-*/
-async function vendorWheels(config, context) {
-	const { directory, env, pipArguments } = context;
-	const python = await findPython(config, context);
-	const version = config.python.version ?? python.version;
-	const requirements = readRequirements(join(directory, config.python.requirements), env);
-	const key = wheelsKey(requirements, [
-		version,
-		python.version,
-		python.machine,
-		...pipArguments
-	], env);
-	await hideFromGit(directory);
-	const folder = join(directory, cacheDirectory, "wheels", key);
-	const { reused } = await cached(folder, !requirements.local, (into) => runPip(config, context, python, into));
-	const names = readdirSync(folder).filter((name) => name.endsWith(".whl"));
-	return {
-		files: names.map((name) => ({
-			path: `wheels/${name}`,
-			source: join(folder, name),
-			mode: 420
-		})),
-		key,
-		version,
-		interpreter: python.version === version ? python : void 0,
-		platformSpecific: names.some((name) => !name.endsWith("-none-any.whl")),
-		reused
-	};
-}
-async function runPip(config, context, python, into) {
-	const { directory, env, exec, onLine, signal, pipArguments } = context;
-	const { code, output } = await exec({
-		argv: [...pipCommand(python, config.python.version ?? python.version, config.python.requirements, into), ...pipArguments],
-		cwd: directory,
-		env: {
-			...childEnvironment(env),
-			PIP_DISABLE_PIP_VERSION_CHECK: "1",
-			PIP_NO_INPUT: "1"
-		},
-		onLine,
-		signal
-	});
-	if (code === 0) return;
-	throw new CutoverError("wheels_failed", `pip could not get the wheels for ${config.python.requirements}.`, {
-		unchanged: "Nothing was sent.",
-		fix: /No module named pip/.test(output) ? "Put actions/setup-python before this step: this runner's python3 has no pip." : "Read pip's message. For an index or a folder of your own, give --index-url or --find-links in pip-arguments.",
-		evidence: [{
-			source: "pip",
-			text: output
-		}]
-	});
-}
-/** `pip wheel` builds where it must; for another version of Python only what is there as a wheel can be had. */
-function pipCommand(python, version, requirements, into) {
-	const pip = [
-		python.program,
-		"-m",
-		"pip"
-	];
-	if (python.version === version) return [
-		...pip,
-		"wheel",
-		"--progress-bar",
-		"off",
-		"--requirement",
-		requirements,
-		"--wheel-dir",
-		into
-	];
-	const target = [
-		"--only-binary",
-		":all:",
-		"--python-version",
-		version,
-		"--implementation",
-		"cp"
-	];
-	const platform = ["--platform", `manylinux2014_${python.machine}`];
-	const files = [
-		"--requirement",
-		requirements,
-		"--dest",
-		into
-	];
-	return [
-		...pip,
-		"download",
-		"--progress-bar",
-		"off",
-		...target,
-		...platform,
-		...files
-	];
-}
 // action/run.ts
-/** The whole job. What is known of it stands in the report at every moment, also when it throws a CutoverError. */
+/**
+* The whole job. At every moment the report contains what is known of it, also after a failure.
+* @throws CutoverError
+*/
 async function run(inputs, effects, report) {
+	const job = await readJob(inputs, effects, report);
+	if (inputs.dryRun) {
+		const bundle = await pack(job);
+		await inPhase(job, "pack", () => bundle.archive());
+		return;
+	}
+	const hosts = await connect(job);
+	if (sendsBundle(inputs)) checkServerApp(job.config, job.directory);
+	await checkAll(hosts, effects.signal);
+	await carryOut(job, hosts);
+}
+/** Reads cutover.yml. */
+async function readJob(inputs, effects, report) {
 	const directory = resolve(effects.env.GITHUB_WORKSPACE ?? ".", inputs.workingDirectory);
 	const config = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
 	report.app = config.app;
 	report.url = siteUrl(config);
-	const job = {
+	return {
 		inputs,
 		effects,
 		report,
 		config,
 		directory
 	};
-	if (inputs.dryRun) await pack(job, []);
-	else await roll(job);
 }
-async function roll(job) {
+/** One HostDeploy for each host. Nothing is sent yet. */
+async function connect(job) {
 	const { inputs, effects, config } = job;
-	const { command, release } = inputs;
-	const { signal } = effects;
-	const { signingKey } = inputs;
-	const mask = (secret) => effects.log.mask(secret);
-	const tokens = await tokenSource({
-		signingKey,
-		env: effects.env,
-		now: effects.now,
+	const tokens = await tokensFor(job);
+	for (const url of inputs.hosts) warnOfPlainHttp(url, effects);
+	const hosts = inputs.hosts.map((url) => {
+		const client = effects.connect(url);
+		return new HostDeploy({
+			app: new HostApp({
+				app: config.app,
+				client,
+				tokens,
+				waitMs: inputs.waitMs
+			}),
+			log: new HostLog(effects.log, client.host, inputs.hosts.length === 1),
+			now: effects.now
+		});
+	});
+	job.report.hosts = hosts.map((host) => host.report);
+	return hosts;
+}
+async function tokensFor({ inputs, effects }) {
+	const { env, now, log } = effects;
+	const mask = (secret) => log.mask(secret);
+	return inputs.signingKey === "" ? githubTokens({
+		env,
+		mask
+	}) : await keyTokens({
+		signingKey: inputs.signingKey,
+		env,
+		now,
 		mask
 	});
-	const clients = inputs.hosts.map((url) => effects.connect(url));
-	for (const url of inputs.hosts) warnOfPlainHttp(url, effects);
-	const hosts = clients.map((client) => hostRun(job, client, tokens, clients.length === 1));
-	job.report.hosts = hosts.map((host) => host.report);
-	const packs = command === "deploy" || command === "stage";
-	if (packs) checkServerApp(config, job.directory);
-	await checkAll(hosts, signal);
-	if (packs && inputs.thin) for (const { upload } of hosts) upload.askForBase(signal);
-	switch (command) {
-		case "deploy": return deployAll(hosts, {
-			bundle: await pack(job, hosts),
-			releaseCommand: config.release !== void 0,
-			raise: inputs.canary.length > 0 ? (all) => raise(job, all) : void 0,
-			signal
-		});
+}
+/** A token is valid for one call on one host only. But without https the contents of a bundle could be read on the way. */
+function warnOfPlainHttp({ protocol, hostname, host }, { log }) {
+	if (protocol === "https:" || hostname === "localhost" || hostname.startsWith("127.") || hostname === "[::1]") return;
+	log.line(`${host}: without https, what is sent can be read on the way. Give the agent a certificate.`);
+}
+/** Asks every agent, so that the report names every agent that is missing. */
+async function checkAll(hosts, signal) {
+	const failed = (await Promise.allSettled(hosts.map((host) => host.check(signal)))).find((check) => check.status === "rejected");
+	if (failed !== void 0) throw failed.reason;
+}
+function sendsBundle({ command }) {
+	return command === "deploy" || command === "stage";
+}
+/** Does what the input `command` says, on all hosts. */
+async function carryOut(job, hosts) {
+	const { inputs, effects, report, config } = job;
+	const { signal } = effects;
+	const releaseCommand = config.release !== void 0;
+	const { release = "" } = inputs;
+	switch (inputs.command) {
+		case "deploy": {
+			const raise = inputs.canary.length > 0 ? (all) => raiseInSteps(job, all) : void 0;
+			return deployAll(hosts, {
+				bundle: await packFor(job, hosts),
+				releaseCommand,
+				raise,
+				signal
+			});
+		}
 		case "stage": return stageAll(hosts, {
-			bundle: await pack(job, hosts),
-			releaseCommand: config.release !== void 0,
+			bundle: await packFor(job, hosts),
+			releaseCommand,
 			signal
 		});
 		case "activate":
-			job.report.release = release ?? "";
-			if (inputs.weight === 100) return activateAll(hosts, release ?? "", signal);
-			return oneByOne(hosts, (host) => host.shift(release ?? "", inputs.weight, signal), signal);
-		case "redeploy": return oneByOne(hosts, (host) => host.redeploy(release, signal), signal);
+			report.release = release;
+			if (inputs.weight === 100) return activateAll(hosts, release, signal);
+			return oneByOne(hosts, (host) => host.shift(release, inputs.weight, signal), signal);
+		case "redeploy": return oneByOne(hosts, (host) => host.redeploy(inputs.release, signal), signal);
 		case "rollback": return oneByOne(hosts, (host) => host.rollback(signal), signal);
 	}
 }
-/** The steps of a gray release, each followed by the workflow's own check. */
-function raise({ inputs, effects, report, directory }, hosts) {
+/**
+* Packs the bundle, in one archive for each set of files that hosts lack. Meanwhile the hosts say which files they
+* have.
+*/
+async function packFor(job, hosts) {
+	const { signal } = job.effects;
+	if (job.inputs.thin) for (const { upload } of hosts) upload.askForBase(signal);
+	const bundle = await pack(job);
+	await inPhase(job, "pack", () => Promise.all(hosts.map(({ upload }) => upload.archive(bundle, signal))));
+	return bundle;
+}
+/** Raises the canary step by step. After each step's time the workflow's own check decides whether it goes on. */
+function raiseInSteps({ inputs, effects, report, directory }, hosts) {
 	const { signal, log, env } = effects;
 	const release = report.release ?? "";
 	const check = async (weight) => {
@@ -39960,161 +40538,22 @@ function raise({ inputs, effects, report, directory }, hosts) {
 		signal
 	});
 }
-/** A token is good for one call on one host, but what a bundle holds could be read on the way. */
-function warnOfPlainHttp({ protocol, hostname, host }, { log }) {
-	if (protocol === "https:" || hostname === "localhost" || hostname.startsWith("127.") || hostname === "[::1]") return;
-	log.line(`${host}: without https, what is sent can be read on the way. Give the agent a certificate.`);
-}
-/** All agents that are missing are told together. */
-async function checkAll(hosts, signal) {
-	const failed = (await Promise.allSettled(hosts.map((host) => host.check(signal)))).find((check) => check.status === "rejected");
-	if (failed !== void 0) throw failed.reason;
-}
-function hostRun({ inputs, effects, config }, client, tokens, alone) {
-	const log = new HostLog(effects.log, client.host, alone);
-	return new HostRun({
-		app: config.app,
-		client,
-		tokens,
-		log,
-		waitMs: inputs.waitMs,
-		now: effects.now
-	});
-}
-/** From the project to archives on this runner's disk, one for each set of files that the hosts have. */
-async function pack(job, hosts) {
-	const { effects, report, directory } = job;
-	const { env, now, signal } = effects;
-	checkServerApp(job.config, directory);
-	const { config, wheels } = await withWheels(job);
-	const early = await collectAndRead(job, config, wheels);
-	const bundle = await inPhase(job, "manifest", async () => {
-		const listed = listFiles(config, directory, wheels?.files ?? []);
-		checkServerAppPacked(config, directory, listed);
-		const files = readForBundle(listed, early);
-		const made = releaseTime(env, now());
-		const commit = await findCommit(directory, env);
-		const repository = env.GITHUB_REPOSITORY ?? "";
-		const manifest = makeManifest({
-			config,
-			files,
-			made,
-			repository,
-			commit
-		});
-		const onPacked = (archive) => tellPacked(job, archive, files.length);
-		return new Bundle({
-			manifest,
-			files,
-			directory: env.RUNNER_TEMP ?? tmpdir(),
-			signal,
-			onPacked
-		});
-	});
-	report.release = bundle.release;
-	report.digest = bundle.digest;
-	await inPhase(job, "pack", async () => {
-		if (hosts.length === 0) await bundle.archive();
-		await Promise.all(hosts.map(({ upload }) => upload.archive(bundle, signal)));
-	});
-	return bundle;
-}
-function tellPacked({ report, effects }, { path, base, files }, all) {
-	if (base === void 0 || report.bundle === void 0) report.bundle = path;
-	const [sent, of] = [files, all].map(grouped);
-	const release = `${report.release}, manifest ${report.digest}`;
-	if (base === void 0) effects.log.line(`Packed ${of} files as ${release}.`);
-	else effects.log.line(`Packed ${sent} of ${of} files as ${release}; hosts with ${base} have the others.`);
-}
-/** 2,947. By hand, since the first toLocaleString of a process takes ten milliseconds. */
-function grouped(count) {
-	return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
-}
-/** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */
-async function withWheels(job) {
-	const { config, directory, effects } = job;
-	const mode = wheelsMode(config, directory);
-	const python = {
-		...config.python,
-		wheels: mode
-	};
-	if (mode !== "vendor") return {
-		config: {
-			...config,
-			python
-		},
-		wheels: void 0
-	};
-	const wheels = await inPhase(job, "wheels", () => vendorWheels(config, wheelsContext(job)));
-	effects.log.line(`${wheels.files.length} wheels ${wheels.reused ? "of an earlier run" : "from pip"}.`);
-	const version = config.python.version ?? (wheels.platformSpecific ? wheels.version : void 0);
-	return {
-		config: {
-			...config,
-			python: {
-				...python,
-				...version !== void 0 && { version }
-			}
-		},
-		wheels
-	};
-}
-/** The project's own files are read while its static files are collected; what the collecting changes is read again. */
-async function collectAndRead(job, config, wheels) {
-	if (config.static.every(({ collect }) => collect === void 0)) return [];
-	return inPhase(job, "collect static files", async () => {
-		const context = wheelsContext(job);
-		const bin = wheels?.interpreter && await buildVenv(config, wheels, wheels.interpreter, context);
-		let read = [];
-		const exec = (request) => {
-			const running = context.exec(request);
-			if (read.length === 0) read = readEarly(config, job.directory, wheels?.files ?? []);
-			return running;
-		};
-		await collectStatic(config, {
-			...context,
-			bin,
-			exec
-		});
-		return read;
-	});
-}
-/** What cannot be read now, since the command is changing it, is read after the command, and only then is it an error. */
-function readEarly(config, directory, wheels) {
-	try {
-		return readForBundle(config.static.every(({ from }) => existsSync(join(directory, from))) ? listFiles(config, directory, wheels) : [...listProject(config, directory), ...wheels]);
-	} catch {
-		return [];
-	}
-}
-function wheelsContext({ inputs, effects, directory }) {
-	const { env, exec, signal, log } = effects;
-	const onLine = (line) => log.untrusted(line);
-	return {
-		directory,
-		env,
-		exec,
-		signal,
-		pipArguments: inputs.pipArguments,
-		onLine
-	};
-}
-// action/stop.ts
+// action/runner/cancellation.ts
 /**
-* A signal that is aborted when the job is cancelled or its time is over. A cancelled job gets SIGINT, SIGTERM 7.5 s
-* later, and is killed after another 2.5 s; the second signal changes nothing, so that the aborts sent to the hosts can
-* get through.
-* @returns the signal, and what takes the handlers away again
+* A signal that is aborted when the job is cancelled or its time is over. GitHub sends a cancelled job SIGINT, sends
+* SIGTERM 7.5 s later, and kills it after another 2.5 s. The second signal changes nothing, so that the aborts can
+* still reach the hosts.
+* @returns the signal, and `release`, which removes the handlers
 */
-function stopSignal(timeoutMs) {
+function cancellation(timeoutMs) {
 	const controller = new AbortController();
 	const cancel = () => controller.abort(new CutoverError("aborted", "The job was cancelled.", {
-		unchanged: "What had not cut over was aborted; the result tells how each host came out.",
-		fix: "Run it again when it suits."
+		unchanged: "What had not cut over was aborted; the result shows the outcome on each host.",
+		fix: "Run the job again when you are ready."
 	}));
 	const expire = () => controller.abort(new CutoverError("timed_out", `The limit of ${timeoutMs / 1e3} s was reached.`, {
-		unchanged: "What had not cut over was aborted; the result tells how each host came out.",
-		fix: "See in the log which phase took the time; raise the input timeout if it may take that long."
+		unchanged: "What had not cut over was aborted; the result shows the outcome on each host.",
+		fix: "Look in the log for the phase that took the time. If it may take that long, raise the input timeout."
 	}));
 	process.on("SIGINT", cancel);
 	process.on("SIGTERM", cancel);
@@ -40132,7 +40571,7 @@ function stopSignal(timeoutMs) {
 // action/action.ts
 /**
 * Reads the inputs, does the job, reports it.
-* @returns undefined when it went well, `annotated` when failed hosts have their annotations, or the failure's text
+* @returns undefined if it went well, `annotated` if failed hosts have annotations of their own, or the failure's text
 */
 async function runAction({ publication, ...effects }) {
 	const { env, log, now } = effects;
@@ -40141,7 +40580,7 @@ async function runAction({ publication, ...effects }) {
 		const inputs = readInputs(env);
 		report.command = inputs.command;
 		if (inputs.signingKey !== "") log.mask(inputs.signingKey);
-		const { signal, release } = stopSignal(inputs.timeoutMs);
+		const { signal, release } = cancellation(inputs.timeoutMs);
 		await run(inputs, {
 			...effects,
 			exec: execute,
@@ -40155,26 +40594,65 @@ async function runAction({ publication, ...effects }) {
 	annotateFailures(report, log);
 	return failedHosts(report).length > 0 ? "annotated" : sentences(report.failure);
 }
-// action/agent-errors.ts
-/** An answer other than the one that was asked for, before it is known whether trying again may help. */
+// shared/call.ts
+/** The path and query of one request. Every value is escaped; a query value that is undefined is left out. */
+function pathOf(call, names, query) {
+	const values = names;
+	const path = call.path.replace(/:([a-z]+)/g, (_, name) => encodeURIComponent(values[name] ?? ""));
+	const given = new URLSearchParams();
+	for (const [name, value] of Object.entries(query ?? {})) if (value !== void 0) given.set(name, String(value));
+	return given.size === 0 ? path : `${path}?${given}`;
+}
+// shared/follow-events.ts
+/**
+* A deployment's events, each once and in order, until the last. A stream that breaks is opened again after the event
+* that came last.
+* @throws what `again` throws
+*/
+async function* followEvents(source) {
+	let after = 0;
+	let heard = performance.now();
+	for (let before = 0;; before++) {
+		let thrown;
+		try {
+			for await (const event of eventsOf(await source.open(after))) {
+				heard = performance.now();
+				before = 0;
+				if (event.id <= after) continue;
+				after = event.id;
+				yield event;
+				if (event.type === "end") return;
+			}
+		} catch (reason) {
+			thrown = reason;
+		}
+		await source.again({
+			thrown,
+			before,
+			silentMs: performance.now() - heard
+		});
+	}
+}
+/** Without heartbeats, which are empty lines, and without events of a kind that only a newer agent knows. */
+async function* eventsOf(stream) {
+	for await (const line of linesOf(stream)) {
+		const { data } = deploymentEvent.safeParse(parseJson(line));
+		if (data !== void 0) yield data;
+	}
+}
+// action/client/agent-errors.ts
+/** An answer with an error status, before it is known whether another attempt may help. */
 var Refusal = class extends Error {
 	status;
-	/** undefined when it was no problem document: then it came from a proxy rather than from the agent. */
+	/** undefined if it was not a problem document. Then it came from a proxy and not from the agent. */
 	problem;
 	constructor(status, text) {
 		super(`HTTP ${status}`);
 		this.status = status;
-		this.problem = parseProblem(text);
+		this.problem = failure$2.safeParse(parseJson(text)).data;
 	}
 };
-function parseProblem(text) {
-	try {
-		return failure$1.safeParse(JSON.parse(text)).data;
-	} catch {
-		return;
-	}
-}
-/** The agent is between two starts, or a proxy before it has lost it. */
+/** The agent is restarting, or a proxy in front of it does not reach it at the moment. */
 function isPassing(thrown) {
 	if (!(thrown instanceof Refusal)) return isNetworkFault(thrown) && !isTlsFault(thrown);
 	if (thrown.problem !== void 0) return isNotNow(thrown.problem);
@@ -40191,11 +40669,11 @@ function neverArrived(thrown) {
 		"ENETUNREACH"
 	].includes(codeOf(thrown));
 }
-/** The whole host is away, not only the agent: another attempt helps less, and other hosts may be waiting. */
+/** The whole host is unreachable, not only the agent. Another attempt helps less, and other hosts may be waiting. */
 function isAway(thrown) {
 	return ["EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
 }
-/** Refused before anything of the call was looked at. */
+/** The agent refused before it looked at the call. */
 function isNotNow({ code }) {
 	return code === "agent_stopping" || code === "too_many_calls";
 }
@@ -40208,7 +40686,7 @@ function isTlsFault(thrown) {
 function codeOf(thrown) {
 	return thrown?.code ?? "";
 }
-/** Whatever a call threw, as an error for a person. */
+/** Turns whatever a call threw into an error for a person. */
 function explain(thrown, host) {
 	if (thrown instanceof CutoverError) return thrown;
 	if (thrown instanceof Refusal) return explainRefusal(thrown, host);
@@ -40223,93 +40701,27 @@ function explain(thrown, host) {
 		cause: thrown
 	});
 }
+/** The agent was silent for too long during a deployment. */
+function lost(host, cause) {
+	return new CutoverError("agent_unreachable", `The agent at ${host} stopped answering during the deployment.`, {
+		unchanged: "The host goes on serving. When the agent is back, it finishes or undoes the deployment by itself.",
+		fix: "Look at the agent's log on the host (`journalctl -u cutover-agent`), then at `cutover status`, and run this again.",
+		cause
+	});
+}
 function explainRefusal({ status, problem }, host) {
 	if (problem !== void 0) return fromProblem(problem);
 	const lost = status === 502 || status === 503 || status === 504;
 	return new CutoverError(lost ? "agent_unreachable" : "agent_incompatible", `What answers at ${host} is not the agent: HTTP ${status}.`, {
 		unchanged: "Nothing was changed on this host by this call.",
-		fix: lost ? "Check that cutover-agent runs behind the proxy that answers at this address." : "Check the address, and the proxy before the agent if there is one: it must pass /healthz and /v1/ on as they are."
+		fix: lost ? "Check that cutover-agent runs behind the proxy that answers at this address." : "Check the address, and the proxy in front of the agent if there is one: it must pass on /healthz and /v1/ unchanged."
 	});
 }
 function messageOf(thrown) {
 	if (thrown instanceof AggregateError) return thrown.errors.map(messageOf).join("; ");
 	return thrown instanceof Error ? thrown.message : String(thrown);
 }
-// action/events.ts
-/**
-* A deployment's events, each once and in order, until the last. A connection that breaks is opened again where it
-* broke; only an agent that stays away is an error.
-* @throws CutoverError agent_unreachable, deployment_not_found, or the signal's reason
-*/
-async function* followEvents(source) {
-	const { signal } = source;
-	let after = 0;
-	let heard = performance.now();
-	for (let failures = 0;; failures++) {
-		try {
-			const answer = await source.open(after);
-			for await (const event of parseEvents(answer)) {
-				heard = performance.now();
-				failures = 0;
-				if (event.id <= after) continue;
-				after = event.id;
-				yield event;
-				if (event.type === "end") return;
-			}
-			signal.throwIfAborted();
-		} catch (thrown) {
-			signal.throwIfAborted();
-			if (!isPassing(thrown)) throw explain(thrown, source.host);
-			if (performance.now() - heard > source.lostAfterMs) throw lost(source.host, thrown);
-		}
-		await pause(Math.min(source.delayMs * 2 ** failures, 5e3), signal);
-		if (performance.now() - heard > source.lostAfterMs) throw lost(source.host, void 0);
-	}
-}
-async function* parseEvents(answer) {
-	const lines = createInterface({
-		input: answer,
-		crlfDelay: Number.POSITIVE_INFINITY
-	});
-	let fault;
-	answer.once("error", (thrown) => {
-		fault = thrown;
-		lines.close();
-	});
-	try {
-		for await (const line of lines) {
-			const event = parseEvent(line);
-			if (event !== void 0) yield event;
-		}
-	} finally {
-		lines.close();
-		answer.destroy();
-	}
-	if (fault !== void 0) throw fault;
-}
-/** undefined for a line that is cut short, or of a kind that only a newer agent knows. */
-function parseEvent(line) {
-	try {
-		return deploymentEvent.safeParse(JSON.parse(line)).data;
-	} catch {
-		return;
-	}
-}
-async function pause(ms, signal) {
-	try {
-		await setTimeout$2(ms, void 0, { signal });
-	} catch {
-		signal.throwIfAborted();
-	}
-}
-function lost(host, cause) {
-	return new CutoverError("agent_unreachable", `The agent at ${host} stopped answering in the middle of the deployment.`, {
-		unchanged: "The host goes on serving: the agent finishes or undoes the deployment by itself when it is back.",
-		fix: "Look at the agent's log on the host (`journalctl -u cutover-agent`), then at `cutover status`, and run this again.",
-		cause
-	});
-}
-// action/agent-client.ts
+// action/client/agent-client.ts
 const usualTiming = {
 	retries: 4,
 	retriesWhenKnown: 10,
@@ -40320,7 +40732,7 @@ const usualTiming = {
 	eventsIdleMs: 6e4,
 	lostAfterMs: 12e4
 };
-/** One agent, by the address that the workflow gave. Every method throws CutoverError. */
+/** One agent, at the address that the workflow gave. Every method throws CutoverError. */
 var AgentClient = class {
 	/** The authority of the address: the host in a token's audience, and the name in the log. */
 	host;
@@ -40332,14 +40744,14 @@ var AgentClient = class {
 		this.host = url.host;
 		this.#timing = timing;
 	}
-	/** Makes sure that an agent answers that speaks as this Action does. @throws agent_unreachable, agent_incompatible */
+	/** Makes sure that an agent answers and speaks the same protocol. @throws agent_unreachable, agent_incompatible */
 	async check(signal) {
 		const answer = await this.#retry(signal, isPassing, () => this.#text({
-			method: "GET",
-			path: routes.health(),
+			method: calls.health.method,
+			path: calls.health.path,
 			signal
 		}));
-		const health = healthView.safeParse(parseJson(answer)).data;
+		const health = calls.health.answer.safeParse(parseJson(answer)).data;
 		this.#known = health !== void 0;
 		if (health?.protocol === 1) return;
 		throw new CutoverError("agent_incompatible", health === void 0 ? `What answers at ${this.host} is not a cutover agent.` : `The agent at ${this.host} is version ${health.version}, with protocol ${health.protocol}; this Action speaks protocol 1.`, {
@@ -40347,16 +40759,16 @@ var AgentClient = class {
 			fix: health === void 0 ? "Check the address in hosts." : "Use an Action and an agent of the same major version."
 		});
 	}
-	/** Sends a bundle, to be staged. Repeated where the connection broke: the agent knows a bundle that it has. */
+	/** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
 	async upload({ app, archive, releaseCommand, leaseMs, waitMs, token, onProgress, signal }) {
 		const { size } = await stat$1(archive.path);
-		const query = new URLSearchParams({
-			activate: "false",
-			release_command: String(releaseCommand),
+		const query = {
+			activate: false,
+			release_command: releaseCommand,
 			wait: seconds(waitMs),
 			lease: seconds(leaseMs),
-			...archive.base !== void 0 && { base: archive.base }
-		});
+			base: archive.base
+		};
 		const body = {
 			kind: "file",
 			path: archive.path,
@@ -40364,8 +40776,8 @@ var AgentClient = class {
 			continueMs: waitMs + 3e4,
 			onProgress: (sent) => onProgress(sent, size)
 		};
-		const path = `${routes.releases(app)}?${query}`;
-		return this.#post(path, {
+		const path = pathOf(calls.deploy, { app }, query);
+		return this.#begin(calls.deploy, path, {
 			body,
 			token,
 			signal,
@@ -40373,12 +40785,13 @@ var AgentClient = class {
 			repeat: isPassing
 		});
 	}
-	/** A command without a bundle, which goes on after the answer. */
-	async command({ path, body, waitMs, token, signal, repeatable }) {
-		const text = JSON.stringify(body ?? {});
+	/** Begins a deployment without a bundle. It goes on after the answer. */
+	async command(command) {
+		const { call, names, body, waitMs, token, signal, repeatable } = command;
+		const text = JSON.stringify(body);
 		const repeat = repeatable ? isPassing : neverArrived;
-		const query = new URLSearchParams({ wait: seconds(waitMs) });
-		return this.#post(`${path}?${query}`, {
+		const query = { wait: seconds(waitMs) };
+		const options = {
 			body: {
 				kind: "json",
 				text
@@ -40387,16 +40800,17 @@ var AgentClient = class {
 			signal,
 			waitMs,
 			repeat
-		});
+		};
+		return this.#begin(call, pathOf(call, names, query), options);
 	}
 	/** Undoes a deployment that has not cut over. @throws already_cut_over */
 	async abort(deployment, token, signal) {
 		const repeat = (thrown) => isPassing(thrown) && !isAway(thrown);
 		return this.#retry(signal, repeat, async () => {
 			const headers = await bearer(token);
-			const path = routes.abort(deployment);
+			const path = pathOf(calls.abort, { id: deployment });
 			const text = await this.#text({
-				method: "POST",
+				method: calls.abort.method,
 				path,
 				headers,
 				body: {
@@ -40405,75 +40819,85 @@ var AgentClient = class {
 				},
 				signal
 			});
-			return this.#parse(deploymentView, text);
+			return this.#parse(calls.abort.answer, text);
 		});
 	}
-	/** How a deployment stands; asking keeps the app leased to it. */
+	/** The state of a deployment. Asking also renews its lease. */
 	async deployment(id, signal) {
-		return this.#retry(signal, isPassing, async () => this.#parse(deploymentView, await this.#text({
-			method: "GET",
-			path: routes.deployment(id),
+		const path = pathOf(calls.deployment, { id });
+		return this.#retry(signal, isPassing, async () => this.#parse(calls.deployment.answer, await this.#text({
+			method: calls.deployment.method,
+			path,
 			signal
 		})));
 	}
-	/** How an app stands on this host. */
+	/** The state of the app on this host. */
 	async app(app, token, signal) {
 		return this.#retry(signal, isPassing, async () => {
 			const headers = await bearer(token);
-			return this.#parse(appView, await this.#text({
-				method: "GET",
-				path: routes.app(app),
+			const path = pathOf(calls.app, { app });
+			return this.#parse(calls.app.answer, await this.#text({
+				method: calls.app.method,
+				path,
 				headers,
 				signal
 			}));
 		});
 	}
-	/** The files of the release that this host has live. Asked once, with little patience: the job can do without. */
+	/** The files of the release that this host has live. Asked once and with a short limit: the job can do without it. */
 	async liveFiles(app, token, signal) {
 		try {
 			const headers = await bearer(token);
-			const call = {
-				method: "GET",
-				path: routes.files(app, "live"),
-				headers,
-				signal
-			};
-			const answer = await this.#answer({
-				...call,
-				idleMs: this.#timing.filesMs
+			const path = pathOf(calls.files, {
+				app,
+				release: "live"
 			});
-			return this.#parse(filesView, await readText(answer, manifestLimits.bytes));
+			const idleMs = this.#timing.filesMs;
+			const answer = await this.#answer({
+				method: calls.files.method,
+				path,
+				headers,
+				signal,
+				idleMs
+			});
+			return this.#parse(calls.files.answer, await readText(answer, manifestLimits.bytes));
 		} catch (thrown) {
 			signal.throwIfAborted();
 			throw explain(thrown, this.host);
 		}
 	}
-	/** A deployment's events to their end, over as many connections as it takes. */
+	/** A deployment's events until its end, over as many connections as that needs. */
 	events(deployment, signal) {
-		return followEvents({
-			open: (after) => this.#answer({
-				method: "GET",
-				path: routes.events(deployment),
-				headers: {
-					accept: "application/x-ndjson",
-					...after > 0 && { "last-event-id": String(after) }
-				},
-				idleMs: this.#timing.eventsIdleMs,
+		const { firstDelayMs, longestDelayMs, lostAfterMs, eventsIdleMs } = this.#timing;
+		const open = (after) => {
+			const path = pathOf(calls.events, { id: deployment }, { after });
+			return this.#answer({
+				method: calls.events.method,
+				path,
+				headers: { accept: "application/x-ndjson" },
+				idleMs: eventsIdleMs,
 				signal
-			}),
-			host: this.host,
-			delayMs: this.#timing.firstDelayMs,
-			lostAfterMs: this.#timing.lostAfterMs,
-			signal
+			});
+		};
+		const again = async ({ thrown, before, silentMs }) => {
+			signal.throwIfAborted();
+			if (thrown !== void 0 && !isPassing(thrown)) throw explain(thrown, this.host);
+			const delayMs = Math.min(firstDelayMs * 2 ** before, longestDelayMs);
+			if (silentMs + delayMs > lostAfterMs) throw lost(this.host, thrown);
+			await setTimeout$2(delayMs, void 0, { signal }).catch(() => signal.throwIfAborted());
+		};
+		return followEvents({
+			open,
+			again
 		});
 	}
-	async #post(path, options) {
+	async #begin(call, path, options) {
 		const { body, token, signal, waitMs, repeat } = options;
 		return this.#retry(signal, repeat, async () => {
 			const headers = await bearer(token);
 			const idleMs = waitMs + 5 * this.#timing.answerMs;
-			return this.#parse(accepted, await this.#text({
-				method: "POST",
+			return this.#parse(call.answer, await this.#text({
+				method: call.method,
 				path,
 				headers,
 				body,
@@ -40519,14 +40943,7 @@ async function bearer(token) {
 	return { authorization: `Bearer ${await token()}` };
 }
 function seconds(ms) {
-	return String(Math.ceil(ms / 1e3));
-}
-function parseJson(text) {
-	try {
-		return JSON.parse(text);
-	} catch {
-		return;
-	}
+	return Math.ceil(ms / 1e3);
 }
 // action/main.ts
 wakeThreadPool();

@@ -1,8 +1,12 @@
 import { type IncomingMessage, request } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { z } from "zod";
+import { type BodyOf, type Call, type PathNames, pathOf, type QueryOf } from "../../shared/call.ts";
 import { CutoverError } from "../../shared/errors.ts";
+import { followEvents, type StreamFailure } from "../../shared/follow-events.ts";
+import { parseJson } from "../../shared/plain-json.ts";
 import { fromProblem } from "../../shared/problem.ts";
-import { type DeploymentEvent, deploymentEvent, problem, routes } from "../../shared/protocol.ts";
+import { calls, type DeploymentEvent, problem } from "../../shared/protocol.ts";
 
 /** Calls the agent of this host over its admin socket. Every method throws CutoverError. */
 export class AgentClient {
@@ -13,37 +17,30 @@ export class AgentClient {
   }
 
   /** @throws CutoverError agent_unreachable, agent_incompatible, and what the agent answers */
-  async call<S extends z.ZodType>(
-    schema: S,
-    method: "GET" | "POST" | "PUT" | "DELETE",
-    path: string,
-    body?: object,
-  ): Promise<z.output<S>> {
-    const response = await this.#send(method, path, body === undefined ? undefined : JSON.stringify(body));
-    const text = await textOf(response);
-    return understood(schema, response.statusCode === 204 ? undefined : parse(text));
+  async call<C extends Call>(
+    call: C,
+    names: PathNames<C>,
+    { query, body }: { query?: QueryOf<C>; body?: BodyOf<C> } = {},
+  ): Promise<z.output<C["answer"]>> {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const response = await this.#send(call.method, pathOf(call, names, query), text);
+    const answer = await textOf(response);
+    return understood(call.answer, response.statusCode === 204 ? undefined : parseJson(answer)) as z.output<
+      C["answer"]
+    >;
   }
 
-  /** A deployment's events until its end, taken up again where they stopped when the agent restarts meanwhile. */
-  async *events(deployment: string, { retries = 20, retryMs = 500 } = {}): AsyncGenerator<DeploymentEvent> {
-    let last = 0;
-    for (let failures = 0; ; failures++) {
-      try {
-        const response = await this.#send("GET", `${routes.events(deployment)}?after=${last}`);
-        for await (const line of linesOf(response)) {
-          const event = understood(deploymentEvent, parse(line));
-          last = event.id;
-          failures = 0;
-          yield event;
-          if (event.type === "end") return;
-        }
-      } catch (error) {
-        const again = !(error instanceof CutoverError) || error.code === "agent_unreachable";
-        if (!again || failures >= retries) throw error;
-      }
-      if (failures >= retries) throw unreachable(this.#socket, "the connection ended again and again");
-      await new Promise((resolve) => setTimeout(resolve, retryMs));
-    }
+  /** A deployment's events until its end. If the agent restarts meanwhile, they go on after the last one that came. */
+  events(deployment: string, { retries = 20, retryMs = 500 } = {}): AsyncGenerator<DeploymentEvent> {
+    const { method } = calls.events;
+    const open = (after: number) => this.#send(method, pathOf(calls.events, { id: deployment }, { after }));
+    const again = async ({ thrown, before }: StreamFailure) => {
+      const lasting = thrown instanceof CutoverError && thrown.code !== "agent_unreachable";
+      if (thrown !== undefined && (lasting || before >= retries)) throw thrown;
+      if (before >= retries) throw unreachable(this.#socket, "the connection ended again and again");
+      await sleep(retryMs);
+    };
+    return followEvents({ open, again });
   }
 
   async #send(method: string, path: string, body?: string): Promise<IncomingMessage> {
@@ -59,7 +56,7 @@ export class AgentClient {
       throw unreachable(this.#socket, error.code, error);
     });
     if ((response.statusCode ?? 0) < 400) return response;
-    throw fromProblem(understood(problem, parse(await textOf(response))));
+    throw fromProblem(understood(problem, parseJson(await textOf(response))));
   }
 }
 
@@ -91,26 +88,8 @@ function understood<S extends z.ZodType>(schema: S, value: unknown): z.output<S>
   });
 }
 
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 async function textOf(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString("utf8");
-}
-
-async function* linesOf(response: IncomingMessage): AsyncGenerator<string> {
-  let rest = "";
-  response.setEncoding("utf8");
-  for await (const chunk of response) {
-    const lines = (rest + String(chunk)).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines.filter((line) => line !== "");
-  }
 }

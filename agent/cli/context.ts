@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from "commander";
+import { maxLines } from "../../shared/protocol.ts";
 import { AgentClient } from "./client.ts";
 import { type GlobalOptions, Places } from "./host-files/places.ts";
 import type { ViewOptions } from "./terminal/events.ts";
@@ -61,6 +62,7 @@ export function usageError(message: string): InvalidArgumentError {
 
 /** The value of --lines. */
 export function lineCount(text: string): number {
-  if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 10_000) throw usageError("1 to 10000 lines.");
+  if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > maxLines)
+    throw usageError(`1 to ${maxLines} lines.`);
   return Number(text);
 }

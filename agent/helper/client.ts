@@ -1,9 +1,9 @@
 import { connect, type Socket } from "node:net";
 import { CutoverError } from "../../shared/errors.ts";
+import { LineSplitter } from "../../shared/lines.ts";
 import { fromProblem } from "../../shared/problem.ts";
 import type { OutputListener } from "../contracts/privileged.ts";
 import { abortion } from "../host/exec/abort-reason.ts";
-import { Lines } from "./lines.ts";
 import { type HelperRequest, helperAnswer } from "./requests.ts";
 
 type WithoutId<Request> = Request extends unknown ? Omit<Request, "id"> : never;
@@ -100,11 +100,12 @@ class Connection {
     this.#idleMs = idleMs;
     const greeted = Promise.withResolvers<string>();
     this.greeting = greeted.promise;
-    const lines = new Lines(longestAnswer);
+    const take = (line: string) => this.#take(line, greeted.resolve);
+    const lines = new LineSplitter(take, { longest: longestAnswer, tooLong: "refuse" });
     let why = "it ended in the middle of its work";
     socket.on("data", (bytes: Buffer) => {
       try {
-        for (const line of lines.add(bytes)) this.#take(line, greeted.resolve);
+        lines.write(bytes);
       } catch (error) {
         socket.destroy(error as Error);
       }

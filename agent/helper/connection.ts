@@ -1,10 +1,11 @@
 import type { Duplex } from "node:stream";
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { asCutoverError, type CutoverError } from "../../shared/errors.ts";
+import { LineSplitter } from "../../shared/lines.ts";
+import { parseJson } from "../../shared/plain-json.ts";
 import { toFailure } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
 import { type HelperActs, refused } from "./handlers.ts";
-import { Lines } from "./lines.ts";
 import { type HelperAnswer, type HelperRequest, helperMessage, longestRequest, mostAtOnce } from "./requests.ts";
 
 export interface ConnectionOptions {
@@ -25,7 +26,6 @@ const unread = { output: 4 * 1024 * 1024, end: 32 * 1024 * 1024 } as const;
 export function serveConnection(socket: Duplex, options: ConnectionOptions): Promise<void> {
   const { acts, version, logger, lastMs = 10_000 } = options;
   const running = new Map<number, { abort: AbortController; done: Promise<void> }>();
-  const lines = new Lines(longestRequest);
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
 
   const send = (answer: HelperAnswer) => {
@@ -53,8 +53,8 @@ export function serveConnection(socket: Duplex, options: ConnectionOptions): Pro
   };
 
   const take = (line: string) => {
-    const message = helperMessage.safeParse(parsed(line));
-    if (!message.success) fail(idOf(parsed(line)), refused("it is no request of its list"));
+    const message = helperMessage.safeParse(parseJson(line));
+    if (!message.success) fail(idOf(parseJson(line)), refused("it is no request of its list"));
     else if ("cancel" in message.data) running.get(message.data.cancel)?.abort.abort();
     else begin(message.data);
   };
@@ -67,9 +67,10 @@ export function serveConnection(socket: Duplex, options: ConnectionOptions): Pro
     else running.set(id, { abort, done: setImmediate().then(() => serve(request, abort.signal)) });
   };
 
+  const lines = new LineSplitter(take, { longest: longestRequest, tooLong: "refuse" });
   socket.on("data", (bytes: Buffer) => {
     try {
-      for (const line of lines.add(bytes)) take(line);
+      lines.write(bytes);
     } catch (error) {
       fail(0, refused(error instanceof RangeError ? error.message : "it could not be read"));
       socket.destroy();
@@ -83,14 +84,6 @@ export function serveConnection(socket: Duplex, options: ConnectionOptions): Pro
     await Promise.race([Promise.all(left.map(({ done }) => done)), sleep(lastMs)]);
     socket.destroy();
   });
-}
-
-function parsed(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
 }
 
 /** So that the agent knows which of its requests was meant, where it can be told. */

@@ -2,6 +2,7 @@ import { lstat } from "node:fs/promises";
 import { CutoverError } from "../../shared/errors.ts";
 import { type Manifest, manifestLimits, parseManifest } from "../../shared/manifest.ts";
 import { releaseOfRun } from "../../shared/names.ts";
+import { SerialQueue } from "../../shared/serial-queue.ts";
 import type { Environments, InstanceLogs, Releases } from "../contracts/ports.ts";
 import type { OutputListener, RunSpec } from "../contracts/privileged.ts";
 import type { LocalPrivileged } from "../host/privileged.ts";
@@ -26,7 +27,7 @@ export interface ActContext {
 export class HelperActs {
   readonly #options: HelperActsOptions;
   /** One at a time for an app: what gives, builds, seals and removes trees. */
-  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #queues = new Map<string, SerialQueue>();
 
   constructor(options: HelperActsOptions) {
     this.#options = options;
@@ -95,10 +96,10 @@ export class HelperActs {
     }
   }
 
-  async #inTurn<T>(app: string, work: () => Promise<T>): Promise<T> {
-    const turn = (this.#turns.get(app) ?? Promise.resolve()).then(work, work);
-    this.#turns.set(app, turn);
-    return turn;
+  #inTurn<T>(app: string, work: () => Promise<T>): Promise<T> {
+    const queue = this.#queues.get(app) ?? new SerialQueue();
+    this.#queues.set(app, queue);
+    return queue.run(work);
   }
 
   /** What runs comes from releases that nobody can change any more. */

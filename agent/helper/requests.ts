@@ -2,7 +2,7 @@ import { z } from "zod";
 import { configSchema, processName } from "../../shared/config.ts";
 import { appName, releaseId, releaseOfRun, runId } from "../../shared/names.ts";
 import { failure } from "../../shared/protocol.ts";
-import { slotCount } from "../host/nginx/slots.ts";
+import { slotCount } from "../../shared/slots.ts";
 
 /**
  * What the agent may ask of the helper, and nothing else. One JSON object a line, each way: requests with ids of the agent's

@@ -1,45 +1,39 @@
 import { randomUUID } from "node:crypto";
 import { Hono } from "hono";
 import type { Operation } from "../../shared/audience.ts";
+import { pathOf } from "../../shared/call.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { toProblem } from "../../shared/problem.ts";
-import {
-  type Accepted,
-  activateBody,
-  protocolVersion,
-  redeployBody,
-  rollbackBody,
-  routes,
-} from "../../shared/protocol.ts";
+import { type Accepted, calls, protocolVersion } from "../../shared/protocol.ts";
 import type { CallRequest } from "../contracts/service.ts";
 import type { Logger } from "../logger.ts";
 import { type AdminCallsOptions, addAdminCalls } from "./admin-calls.ts";
 import { Audit } from "./audit.ts";
 import type { Authorize, Authorized, Wanted } from "./auth/authorize.ts";
-import type { Call, Env, HttpApp } from "./call.ts";
+import { answer, type Call, type Env, type HttpApp, json } from "./call.ts";
 import { type CallLimiter, TooManyCalls } from "./call-limits.ts";
 import { type EventFormat, eventResponse, heartbeatMs } from "./events.ts";
 import { type MetricsText, metricsResponse } from "./metrics.ts";
 import * as params from "./params.ts";
 import { problemOf, problemResponse } from "./problems.ts";
-import { type BodyRate, defaultBodyRate, RequestBody, readJson } from "./request-body.ts";
+import { type BodyRate, defaultBodyRate, RequestBody } from "./request-body.ts";
 
 export interface HttpAppOptions extends AdminCallsOptions {
   authorize: Authorize;
   logger: Logger;
   /** The agent's version, for /healthz. */
   version: string;
-  /** Also the calls that only a local operator has: they give away secrets or take everything away. */
+  /** Whether to answer the calls for local operators too: they show secrets or remove everything. */
   admin?: boolean;
-  /** What `GET /metrics` answers; unless given, there is no such call here. */
+  /** What `GET /metrics` answers; without it there is no such call here. */
   metrics?: MetricsText;
   bodyRate?: BodyRate;
-  /** Counts callers by address; unless given, nobody does. */
+  /** Counts callers by address; without it nobody does. */
   limiter?: CallLimiter;
   heartbeatMs?: number;
 }
 
-/** The HTTP interface of the design's table, over any Service. */
+/** The HTTP interface: the calls of shared/protocol.ts, answered by any Service. */
 export function createHttpApp(options: HttpAppOptions): HttpApp {
   const app: HttpApp = new Hono<Env>();
   app.use(async (c, next) => {
@@ -56,14 +50,14 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   app.notFound((c) => {
     const error = new CutoverError("request_invalid", `There is no call ${c.req.method} ${c.req.path.slice(0, 200)}.`, {
       unchanged: "Nothing was changed.",
-      fix: "The README lists the calls.",
+      fix: "The documentation lists the calls.",
     });
     return problemResponse(toProblem(error, 404));
   });
   addCommands(app, options);
   addViews(app, options);
   const { metrics } = options;
-  if (metrics !== undefined) app.get(routes.metrics(), () => metricsResponse(metrics));
+  if (metrics !== undefined) answer(app, calls.metrics, () => metricsResponse(metrics));
   if (options.admin === true) addAdminCalls(app, options);
   return app;
 }
@@ -71,9 +65,9 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
 function addCommands(app: HttpApp, options: HttpAppOptions): void {
   const { service, bodyRate = defaultBodyRate } = options;
 
-  app.post(routes.releases(":app"), async (c) => {
+  answer(app, calls.deploy, async (c) => {
     const name = params.appParam(c.req.param("app"));
-    const query = params.checked(params.deployQuery, c.req.query(), "query");
+    const query = params.queryOf(calls.deploy, c);
     const allowed = await authorize(options, c, name, { name: "deploy" });
     const result = await service.deploy(name, {
       ...callRequest(c, allowed, query.wait),
@@ -88,81 +82,81 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
     return acceptedResponse(c, result);
   });
 
-  app.post(routes.activate(":app", ":release"), async (c) => {
+  answer(app, calls.activate, async (c) => {
     const name = params.appParam(c.req.param("app"));
     const release = params.releaseParam(c.req.param("release"));
-    const { wait } = params.checked(params.callQuery, c.req.query(), "query");
+    const { wait } = params.queryOf(calls.activate, c);
     const allowed = await authorize(options, c, name, { name: "activate", release });
-    const { weight } = params.checked(activateBody, await readJson(c.env), "body");
+    const { weight } = await params.bodyOf(calls.activate, c);
     c.get("audit").asks({ weight });
     const request = { ...callRequest(c, allowed, wait), weight };
     return acceptedResponse(c, await service.activate(name, release, request));
   });
 
-  app.post(routes.redeploy(":app"), async (c) => {
+  answer(app, calls.redeploy, async (c) => {
     const name = params.appParam(c.req.param("app"));
-    const { wait } = params.checked(params.callQuery, c.req.query(), "query");
+    const { wait } = params.queryOf(calls.redeploy, c);
     const allowed = await authorize(options, c, name, { name: "redeploy" });
-    const { release = "live" } = params.checked(redeployBody, await readJson(c.env), "body");
+    const { release = "live" } = await params.bodyOf(calls.redeploy, c);
     assertSigned(allowed.operation, release);
     return acceptedResponse(c, await service.redeploy(name, release, callRequest(c, allowed, wait)));
   });
 
-  app.post(routes.rollback(":app"), async (c) => {
+  answer(app, calls.rollback, async (c) => {
     const name = params.appParam(c.req.param("app"));
-    const { wait } = params.checked(params.callQuery, c.req.query(), "query");
+    const { wait } = params.queryOf(calls.rollback, c);
     const allowed = await authorize(options, c, name, { name: "rollback" });
-    const { from } = params.checked(rollbackBody, await readJson(c.env), "body");
+    const { from } = await params.bodyOf(calls.rollback, c);
     return acceptedResponse(c, await service.rollback(name, { ...callRequest(c, allowed, wait), from }));
   });
 
-  app.post(routes.abort(":id"), async (c) => {
+  answer(app, calls.abort, async (c) => {
     const deployment = params.deploymentParam(c.req.param("id"));
-    params.checked(params.noQuery, c.req.query(), "query");
+    params.queryOf(calls.abort, c);
     const { app: name } = await service.deployment(deployment);
     c.set("deployment", deployment);
     c.get("audit").asks({ deployment });
     await authorize(options, c, name, { name: "abort", deployment });
-    return c.json(await service.abort(deployment));
+    return json(c, calls.abort, await service.abort(deployment));
   });
 }
 
 function addViews(app: HttpApp, options: HttpAppOptions): void {
   const { service } = options;
 
-  app.get(routes.health(), (c) =>
-    c.json({ name: "cutover-agent", version: options.version, protocol: protocolVersion }),
+  answer(app, calls.health, async (c) =>
+    json(c, calls.health, { name: "cutover-agent", version: options.version, protocol: protocolVersion }),
   );
 
-  app.get(routes.app(":app"), async (c) => {
+  answer(app, calls.app, async (c) => {
     const name = params.appParam(c.req.param("app"));
     await authorize(options, c, name, { name: "read" });
-    return c.json(await service.app(name));
+    return json(c, calls.app, await service.app(name));
   });
 
-  app.get(routes.files(":app", ":release"), async (c) => {
+  answer(app, calls.files, async (c) => {
     const name = params.appParam(c.req.param("app"));
     const release = c.req.param("release");
     const wanted = release === "live" ? release : params.releaseParam(release);
     await authorize(options, c, name, { name: "read" });
-    return c.json(await service.files(name, wanted));
+    return json(c, calls.files, await service.files(name, wanted));
   });
 
-  app.get(routes.deployment(":id"), async (c) => {
+  answer(app, calls.deployment, async (c) => {
     const id = params.deploymentParam(c.req.param("id"));
     c.set("deployment", id);
-    const { wait } = params.checked(params.callQuery, c.req.query(), "query");
+    const { wait } = params.queryOf(calls.deployment, c);
     const view = wait === 0 ? service.deployment(id) : service.settled(id, wait * 1000, c.req.raw.signal);
-    return c.json(await view);
+    return json(c, calls.deployment, await view);
   });
 
-  app.get(routes.events(":id"), async (c) => {
+  answer(app, calls.events, async (c) => {
     const id = params.deploymentParam(c.req.param("id"));
     c.set("deployment", id);
-    const query = params.checked(params.eventsQuery, c.req.query(), "query");
-    const resume = params.checked(params.eventsQuery, { after: c.req.header("last-event-id") }, "query");
+    const query = params.queryOf(calls.events, c);
+    const resume = params.checked(calls.events.query, { after: c.req.header("last-event-id") }, "query");
     const format: EventFormat = c.req.header("accept")?.includes("text/event-stream") === true ? "sse" : "ndjson";
-    // Asked first, so that an unknown deployment is a plain 404 and not a stream that breaks off.
+    // Ask first, so that an unknown deployment is a plain 404 and not a stream that breaks off.
     await service.deployment(id);
     const gone = new AbortController();
     const signal = AbortSignal.any([gone.signal, c.req.raw.signal]);
@@ -186,7 +180,7 @@ async function authorize(options: HttpAppOptions, c: Call, app: string, wanted: 
   const allowed = await options
     .authorize({ app, wanted, authorization: c.req.header("authorization") })
     .catch((thrown: unknown) => {
-      // A genuine token that may not do this is no guess.
+      // A genuine token that does not allow this call is not a guess.
       if (!(thrown instanceof CutoverError) || thrown.code !== "unauthorized") good?.();
       throw thrown;
     });
@@ -219,15 +213,16 @@ function assertSigned(operation: Operation | undefined, release: string): void {
     `The token is for redeploying ${operation.release}, and the body asks for ${release}.`,
     {
       unchanged: "Nothing was changed.",
-      fix: "Make the token for the release that the body names, or for `live` where it names none.",
+      fix: "Make the token for the release that the body names, or for `live` if it names none.",
     },
   );
 }
 
 function acceptedResponse(c: Call, result: Accepted): Response {
-  // Also of a call that was sent again, and gets the deployment that it has already.
+  // Also for a repeated call, which gets the deployment that it has already.
   c.set("deployment", result.deployment);
-  return c.json(result, 202, { location: routes.deployment(result.deployment) });
+  const location = pathOf(calls.deployment, { id: result.deployment });
+  return json(c, calls.deploy, result, 202, { location });
 }
 
 function refuse(logger: Logger, c: Call, thrown: unknown): Response {
@@ -243,10 +238,10 @@ function refuse(logger: Logger, c: Call, thrown: unknown): Response {
   });
 }
 
-// The path alone: a query may carry what does not belong into a log.
+// Logs the path without the query, which may contain what does not belong in a log.
 function logCall(logger: Logger, c: Call, ms: number): void {
   const { method, path } = c.req;
-  const level = path === routes.health() || path === routes.metrics() ? "debug" : "info";
+  const level = path === calls.health.path || path === calls.metrics.path ? "debug" : "info";
   const by = c.get("audit").actor;
   const deployment = c.get("deployment");
   logger[level](

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
-import { routes } from "../../shared/protocol.ts";
+import { calls } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
-import type { HttpApp } from "./call.ts";
+import { answer, type HttpApp } from "./call.ts";
 import { problemOf, problemResponse } from "./problems.ts";
 
 /** Renders the metrics as text. */
@@ -15,7 +15,7 @@ export async function metricsResponse(metrics: MetricsText): Promise<Response> {
 /** An app with no other call than the metrics, for an address of their own. */
 export function createMetricsApp({ logger, metrics }: { logger: Logger; metrics: MetricsText }): HttpApp {
   const app: HttpApp = new Hono();
-  app.get(routes.metrics(), () => metricsResponse(metrics));
+  answer(app, calls.metrics, () => metricsResponse(metrics));
   app.onError((err) => {
     logger.error({ err }, "the metrics could not be rendered");
     return problemResponse(problemOf(err, "the metrics"));

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { CutoverError } from "../../shared/errors.ts";
+import { parseJson } from "../../shared/plain-json.ts";
 
 /** Node's own request and response, for what a Request cannot do: ask for the body, and stream it without a copy. */
 export interface HttpBindings {
@@ -139,11 +140,9 @@ export async function readJson(
   }
   const text = Buffer.concat(chunks).toString("utf8");
   if (text.trim() === "") return {};
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw invalid("The body is not JSON.");
-  }
+  const value = parseJson(text);
+  if (value === undefined) throw invalid("The body is not JSON.");
+  return value;
 }
 
 function invalid(message: string): CutoverError {

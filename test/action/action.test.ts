@@ -112,7 +112,7 @@ describe("the Action", () => {
     expect(outputs.result).toBe("{}");
   });
 
-  it("leaves out what the host has, unless `thin` is false, and says where a bundle is that any host takes", async () => {
+  it("leaves out what the host has, unless `thin` is false, and names a bundle that any host takes", async () => {
     const text = "application = 1\n";
     const sha256 = createHash("sha256").update(text).digest("hex");
     const kept = { path: "app/shop/wsgi.py", mode: 0o644 as const, size: text.length, sha256 };
@@ -161,7 +161,7 @@ describe("the Action", () => {
     expect(manifest.files.filter(({ path }) => path.startsWith("wheels/"))).toHaveLength(1);
   });
 
-  it("makes the same bundle twice where SOURCE_DATE_EPOCH says when", async () => {
+  it("makes the same bundle twice if SOURCE_DATE_EPOCH sets the time", async () => {
     using space = workspace();
     const epoch = { SOURCE_DATE_EPOCH: "1795257000" };
     const first = await finish(start(space, { "dry-run": "true" }, epoch), space);

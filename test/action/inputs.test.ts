@@ -16,7 +16,7 @@ describe("the inputs", () => {
     for (const input of Object.values(inputs)) expect(input.description.length).toBeGreaterThan(20);
   });
 
-  it("are parsed, with their defaults where they are absent or empty", () => {
+  it("are parsed, with their defaults if they are absent or empty", () => {
     const inputs = readInputs({ ...hosts, INPUT_RELEASE: "", "INPUT_PIP-ARGUMENTS": "--find-links 'a b'" });
     expect(inputs).toMatchObject({ command: "deploy", dryRun: false, thin: true, timeoutMs: 1_200_000, waitMs: 0 });
     expect(inputs.hosts.map(({ host }) => host)).toEqual(["web1.example.com:7070", "web2.example.com:7070"]);
@@ -46,9 +46,9 @@ describe("the inputs", () => {
 
   it.each([
     [{}, "hosts"],
-    [{ INPUT_HOSTS: "https://a:1\nhttps://a:1" }, "a:1 stands twice"],
+    [{ INPUT_HOSTS: "https://a:1\nhttps://a:1" }, "a:1 is named twice"],
     [{ INPUT_HOSTS: "https://a:1/x?y=1" }, "must end after the port or the path"],
-    [{ INPUT_HOSTS: "https://a:1/x\nhttps://a:1/y" }, "a:1 stands twice"],
+    [{ INPUT_HOSTS: "https://a:1/x\nhttps://a:1/y" }, "a:1 is named twice"],
     [{ ...hosts, INPUT_COMMAND: "activate" }, "release: is required"],
     [{ ...hosts, INPUT_RELEASE: "20261121T103000Z-3f2c1ab" }, "release: is not taken"],
     [{ ...hosts, INPUT_COMMAND: "activate", INPUT_RELEASE: "v2" }, "release: is not a release id"],
@@ -58,7 +58,7 @@ describe("the inputs", () => {
     [{ ...hosts, INPUT_CANARY: "5@1m, 101" }, "canary: a weight is 1 to 100 percent, not 101"],
     [{ ...hosts, INPUT_CANARY: "25, 5, 100" }, "canary: each step must have more"],
     [{ ...hosts, INPUT_CANARY: "5@1m, 25@1m" }, "canary: the last step must be 100"],
-    [{ ...hosts, INPUT_CANARY: "5 percent" }, 'canary: "5 percent" is no step'],
+    [{ ...hosts, INPUT_CANARY: "5 percent" }, 'canary: "5 percent" is not a step'],
     [{ ...hosts, INPUT_CANARY: "5@20m, 100" }, "canary: takes longer than the input timeout"],
     [{ ...hosts, INPUT_CANARY: "5@1m, 100", INPUT_COMMAND: "stage" }, "canary: is not taken"],
     [{ ...hosts, "INPUT_CANARY-CHECK": "curl x" }, "canary-check: does nothing without canary"],

@@ -1,4 +1,4 @@
-import type { Console } from "../../action/log.ts";
+import type { Console } from "../../action/runner/log.ts";
 
 /** What the runner would make of the lines: which commands it takes while others are stopped. */
 export class RecordedConsole implements Console {

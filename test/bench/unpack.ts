@@ -1,8 +1,8 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AgentClient } from "../../action/agent-client.ts";
-import { tokenSource } from "../../action/sign.ts";
+import { AgentClient } from "../../action/client/agent-client.ts";
+import { keyTokens } from "../../action/tokens/key-tokens.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { DeploymentEvent } from "../../shared/protocol.ts";
 import { print } from "../demo/show.ts";
@@ -91,7 +91,7 @@ async function throughAgent(agent: EmbeddedAgent, key: Key, { path, digest }: Bi
   const pid = agent.pid ?? 0;
   const { signal } = new AbortController();
   const client = new AgentClient(new URL(agent.url));
-  const tokens = await tokenSource({ signingKey: key.privatePem, env: {}, now: Date.now, mask: () => undefined });
+  const tokens = await keyTokens({ signingKey: key.privatePem, env: {}, now: Date.now, mask: () => undefined });
   const tokenFor = (operation: Parameters<typeof tokens.token>[0]["operation"]) =>
     tokens.token({ host: client.host, app: bigApp, operation });
   resetPeak(pid);

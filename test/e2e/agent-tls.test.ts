@@ -10,8 +10,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
 import { formatAudience } from "../../shared/audience.ts";
+import { pathOf } from "../../shared/call.ts";
 import { importPrivateKey, signToken } from "../../shared/key.ts";
-import { routes } from "../../shared/protocol.ts";
+import { calls } from "../../shared/protocol.ts";
 import { makeBundle } from "../fixtures/bundle.ts";
 import { copyShop } from "../fixtures/shop.ts";
 import { type ActionResult, runAction } from "../harness/action.ts";
@@ -104,7 +105,12 @@ describe("an agent behind the host's nginx, at a path", () => {
     const token = await signToken(await importPrivateKey(key.privatePem), audience, { sub: "test" });
     const said = agent.log.length;
     const headers = { authorization: `Bearer ${token}`, "content-length": bytes.length };
-    const upload = request({ ...front, method: "POST", path: `/cutover${routes.releases("shop")}`, headers });
+    const upload = request({
+      ...front,
+      method: "POST",
+      path: `/cutover${pathOf(calls.deploy, { app: "shop" })}`,
+      headers,
+    });
     upload.on("error", () => undefined);
     upload.write(bytes.subarray(0, bytes.length / 2));
     try {
@@ -112,7 +118,7 @@ describe("an agent behind the host's nginx, at a path", () => {
       const begun = /"deployment":"([^"]+)"[^\n]*"msg":"deployment begins"/;
       while (!begun.test(agent.log.slice(said))) await sleep(20);
       const [, id = ""] = begun.exec(agent.log.slice(said)) ?? [];
-      const [events] = (await once(get({ ...front, path: `/cutover${routes.events(id)}` }), "response")) as [
+      const [events] = (await once(get({ ...front, path: `/cutover${pathOf(calls.events, { id })}` }), "response")) as [
         IncomingMessage,
       ];
       // And one that stores answers would pass on no event before the last.

@@ -6,9 +6,10 @@ import { zstdDecompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { appLayout } from "../../agent/host/store/layout.ts";
 import { formatAudience } from "../../shared/audience.ts";
+import { pathOf } from "../../shared/call.ts";
 import { importPrivateKey, signToken } from "../../shared/key.ts";
 import { parseManifest } from "../../shared/manifest.ts";
-import { accepted, deploymentView, type Problem, problem, routes } from "../../shared/protocol.ts";
+import { accepted, calls, deploymentView, type Problem, problem } from "../../shared/protocol.ts";
 import { type Bundle, type BundleInput, compress, makeBundle } from "../fixtures/bundle.ts";
 import { archives } from "../hostile/archives/index.ts";
 import { BadHost } from "./bad-host.ts";
@@ -38,7 +39,7 @@ async function tokenFor(digest: string): Promise<string> {
 }
 
 async function upload(body: Buffer, digest: string, query = ""): Promise<Response> {
-  return fetch(`${host.agent.url}${routes.releases("shop")}${query}`, {
+  return fetch(`${host.agent.url}${pathOf(calls.deploy, { app: "shop" })}${query}`, {
     method: "POST",
     headers: { authorization: `Bearer ${await tokenFor(digest)}`, "content-type": "application/zstd" },
     body: new Uint8Array(body),
@@ -86,7 +87,7 @@ describe("a bundle is refused whole, and nothing of it is kept,", () => {
     const authorization = `Bearer ${await tokenFor(digest)}`;
     const said = host.agent.log.length;
     await host.unchangedBy(async () => {
-      const call = request(`${host.agent.url}${routes.releases("shop")}`, {
+      const call = request(`${host.agent.url}${pathOf(calls.deploy, { app: "shop" })}`, {
         method: "POST",
         headers: { authorization, "content-length": bytes.length },
       });
@@ -218,7 +219,7 @@ describe("every third of the archives of test/hostile", () => {
         });
       }
     });
-    const health = await fetch(`${host.agent.url}${routes.health()}`);
+    const health = await fetch(`${host.agent.url}${calls.health.path}`);
     expect(health.status).toBe(200);
   });
 });
@@ -230,7 +231,7 @@ describe("the same bundle undamaged", () => {
       const answer = await upload(bytes, digest);
       expect(answer.status).toBe(202);
       const { deployment } = accepted.parse(await answer.json());
-      const settled = await fetch(`${host.agent.url}${routes.deployment(deployment)}?wait=30`);
+      const settled = await fetch(`${host.agent.url}${pathOf(calls.deployment, { id: deployment }, { wait: 30 })}`);
       return deploymentView.parse(await settled.json());
     });
     expect(view).toMatchObject({ outcome: "failed", failure: { code: "instance_died" } });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
 import { generateKey } from "../../shared/key.ts";
-import { routes } from "../../shared/protocol.ts";
+import { calls } from "../../shared/protocol.ts";
 import { freePorts } from "../harness/ports.ts";
 import { BadHost } from "./bad-host.ts";
 import { expectFailedHost, resultOf } from "./bad-result.ts";
@@ -40,7 +40,7 @@ describe("a deploy is refused", () => {
       code: "agent_incompatible",
       says: [`The agent at ${other.name} is version 9.1.0, with protocol 9`, "Nothing was sent", "same major version"],
     });
-    expect(other.calls).toEqual([`GET ${routes.health()}`]);
+    expect(other.calls).toEqual([`GET ${calls.health.path}`]);
   });
 
   it("where something else than an agent answers", async () => {

@@ -2,7 +2,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { routes } from "../../shared/protocol.ts";
+import { pathOf } from "../../shared/call.ts";
+import { calls } from "../../shared/protocol.ts";
 import { copyStack, type Stack, type StackOptions, stacks } from "../fixtures/stacks.ts";
 import { runAction } from "../harness/action.ts";
 import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
@@ -136,7 +137,7 @@ test("on ports a rollback, a redeploy and a canary cost no visitor anything, and
     await copyStack(directory, "django-gunicorn", { version: "v3", config: { keep_warm: "0s" } });
     const { release = "" } = await deployProject(agent, directory, { activate: false });
     const activate = (weight: number) =>
-      finished(agent, routes.activate("art", release), Readable.from([JSON.stringify({ weight })]));
+      finished(agent, pathOf(calls.activate, { app: "art", release }), Readable.from([JSON.stringify({ weight })]));
     expect(await activate(50)).toMatchObject({ outcome: "succeeded" });
     expect(await shares()).toEqual([
       [15, 15],

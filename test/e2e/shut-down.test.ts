@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { healthView } from "../../shared/protocol.ts";
+import { calls } from "../../shared/protocol.ts";
 import type { ShopOptions } from "../fixtures/shop.ts";
 import { type RunningAction, startAction } from "../harness/action.ts";
 import { startLoadProcess } from "../load/process.ts";
@@ -50,7 +50,7 @@ async function upgrade(): Promise<number> {
   const took = performance.now() - asked;
   await agent.startAgain(`9.0.${upgrades}`);
   const answer = await fetch(`${agent.url}/healthz`);
-  expect(healthView.parse(await answer.json()).version).toBe(`9.0.${upgrades}`);
+  expect(calls.health.answer.parse(await answer.json()).version).toBe(`9.0.${upgrades}`);
   return took;
 }
 

@@ -12,6 +12,7 @@ import type { ErrorCode } from "../../shared/errors.ts";
 import { generateKey, importPublicLine, keyAlgorithm, keyIssuer, type TrustedKey } from "../../shared/key.ts";
 import { type Manifest, parseManifest } from "../../shared/manifest.ts";
 import {
+  calls,
   type DeploymentEvent,
   type DeploymentKind,
   type DeploymentView,
@@ -35,7 +36,7 @@ export interface FakeAgentOptions {
   canaryFailsAt?: number;
   /** Rollbacks are refused with this. */
   refuseRollback?: { status: number; code: ErrorCode; detail: string };
-  /** What is told of the live release; nothing is live without it. */
+  /** What it says of the live release; without this nothing is live. */
   live?: FilesView;
   /** Asked for the live release's files, the agent answers with this, or never. */
   refuseFiles?: { status: number; code: ErrorCode; detail: string } | "silence";
@@ -171,7 +172,7 @@ export class FakeAgent {
       const known = this.#deployments.get(app);
       if (known !== undefined) return json(response, 200, known.view);
     }
-    if (scope === "deployments" && part === "events") return this.#stream(app, request, response);
+    if (scope === "deployments" && part === "events") return this.#stream(app, searchParams, response);
     if (request.method === "POST" && this.#unavailable > 0) {
       this.#unavailable--;
       response.writeHead(503).end("try later");
@@ -319,10 +320,10 @@ export class FakeAgent {
     json(response, 200, { ...deployment.view, outcome: "aborted" });
   }
 
-  async #stream(id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #stream(id: string, query: URLSearchParams, response: ServerResponse): Promise<void> {
     const deployment = this.#deployments.get(id);
     if (deployment === undefined) return problem(response, 404, { code: "deployment_not_found", detail: "none" });
-    let sent = Number(request.headers["last-event-id"] ?? 0);
+    let sent = calls.events.query.parse(Object.fromEntries(query)).after ?? 0;
     response.writeHead(200, { "content-type": "application/x-ndjson" });
     response.write("\n");
     for (;;) {

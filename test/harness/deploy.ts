@@ -3,10 +3,11 @@ import { request } from "node:http";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import { collectStatic } from "../../action/collect.ts";
-import { readConfig } from "../../action/config.ts";
-import { execute } from "../../action/exec.ts";
-import { accepted, type DeploymentView, deploymentView, routes } from "../../shared/protocol.ts";
+import { collectStatic } from "../../action/project/collectstatic.ts";
+import { readConfig } from "../../action/project/config.ts";
+import { execute } from "../../action/runner/exec.ts";
+import { pathOf } from "../../shared/call.ts";
+import { accepted, calls, type DeploymentView, deploymentView } from "../../shared/protocol.ts";
 import type { EmbeddedAgent } from "./agent.ts";
 import { packProject } from "./pack.ts";
 import { systemPath } from "./places.ts";
@@ -25,7 +26,7 @@ export async function deployProject(
     ...{ config, directory, wheels: [], made: new Date(), repository: "", commit: "" },
     ...{ into: agent.scratch.path, signal },
   });
-  return finished(agent, `${routes.releases(config.app)}?activate=${activate}`, send(bundle));
+  return finished(agent, pathOf(calls.deploy, { app: config.app }, { activate }), send(bundle));
 }
 
 /** Makes a call that begins a deployment, and waits for how it ends. */
@@ -36,7 +37,9 @@ export async function finished(
 ): Promise<DeploymentView> {
   const { deployment } = accepted.parse(await call(agent, "POST", path, body));
   for (;;) {
-    const view = deploymentView.parse(await call(agent, "GET", `${routes.deployment(deployment)}?wait=60`));
+    const view = deploymentView.parse(
+      await call(agent, "GET", pathOf(calls.deployment, { id: deployment }, { wait: 60 })),
+    );
     if (view.outcome !== "running") return view;
   }
 }

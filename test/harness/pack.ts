@@ -1,7 +1,7 @@
-import { Bundle } from "../../action/bundle.ts";
-import type { ReadFile } from "../../action/file-bytes.ts";
-import { listFiles, makeManifest, readForBundle } from "../../action/pack.ts";
-import type { PackFile } from "../../action/project.ts";
+import { Bundle } from "../../action/bundle/bundle.ts";
+import { listFiles, makeManifest, readForBundle } from "../../action/bundle/manifest.ts";
+import type { ReadFile } from "../../action/bundle/read-files.ts";
+import type { PackFile } from "../../action/project/walk.ts";
 import type { Config } from "../../shared/config.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 

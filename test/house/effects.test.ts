@@ -26,8 +26,8 @@ const effects: Record<string, [file: string, title: string]> = {
   "python.requirements": [`${host}/python/python.test.ts`, "comes from the repository's requirements in mode index"],
   "python.system_site_packages": [`${host}/python/python.test.ts`, "sees the distribution's packages only when asked"],
   "static[].url": [`${nginx}/nginx-files.test.ts`, "static: files of the live release"],
-  "static[].collect": ["test/action/collect.test.ts", "are collected without a shell"],
-  "static[].from": ["test/action/collect.test.ts", "are collected without a shell"],
+  "static[].collect": ["test/action/project/collectstatic.test.ts", "are collected without a shell"],
+  "static[].from": ["test/action/project/collectstatic.test.ts", "are collected without a shell"],
   "static[].expires": [`${nginx}/nginx-files.test.ts`, "static: files of the live release"],
   "static[].immutable": [`${nginx}/nginx-files.test.ts`, "names that only look hashed are not immutable"],
   "static[].gzip_static": [`${nginx}/nginx-files.test.ts`, "gzip_static: the compressed file beside it"],
@@ -75,7 +75,7 @@ const effects: Record<string, [file: string, title: string]> = {
     "test/agent/deploy/watch/live-watch.test.ts",
     "an instance that was restarted while it is watched counts at once",
   ],
-  exclude: ["test/action/project.test.ts", "and what is excluded"],
+  exclude: ["test/action/project/walk.test.ts", "and what is excluded"],
 };
 
 test("every key of cutover.yml has a test that sees its effect, and no other stands here", () => {

@@ -19,7 +19,7 @@ const rules: [place: string, may: string[]][] = [
   ["agent/logger.ts", contracts],
   ["agent/systemd-notify.ts", []],
   // A program of its own: what supervisor starts, as the app's user.
-  ["agent/launch.ts", ["agent/host/"]],
+  ["agent/launch.ts", ["shared/", "agent/host/"]],
 
   ["agent/deploy/", [...contracts, "agent/host-policy.ts", "agent/logger.ts"]],
   ["agent/host/", [...contracts, "agent/host-policy.ts", "agent/effects.ts"]],

@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { z } from "zod";
-import { readConfig } from "../../action/config.ts";
+import { readConfig } from "../../action/project/config.ts";
+import { pathOf } from "../../shared/call.ts";
 import type { configSchema } from "../../shared/config.ts";
-import { type DeploymentView, routes } from "../../shared/protocol.ts";
+import { calls, type DeploymentView } from "../../shared/protocol.ts";
 import { finished } from "../harness/deploy.ts";
 import { packProject } from "../harness/pack.ts";
 import { Scratch } from "../harness/scratch.ts";
@@ -45,7 +46,7 @@ export class SmallApp implements AsyncDisposable {
   /** Brings a bundle to a host by its agent's admin socket. @returns how it ended, whichever way */
   send(host: LabHost, { file }: Packed): Promise<DeploymentView> {
     const agent = { directory: host.runningPath("/run/cutover") };
-    return finished(agent, `${routes.releases("shop")}?activate=true`, createReadStream(file));
+    return finished(agent, pathOf(calls.deploy, { app: "shop" }, { activate: true }), createReadStream(file));
   }
 
   /** @throws Error unless it succeeds */

@@ -39,7 +39,7 @@ test.each([
     "a module that is not there",
     {},
     { ...good, "shop/wsgi.py": undefined },
-    /^error server.app: shop.wsgi:application: the project holds neither shop\/wsgi.py nor shop\/wsgi\/__init__.py$/,
+    /^error server.app: shop.wsgi:application: the project has neither shop\/wsgi.py nor shop\/wsgi\/__init__.py$/,
   ],
   [
     "an attribute that is not there",
@@ -51,7 +51,7 @@ test.each([
     "a script that is not there",
     { release: { command: "python migrate.py" } },
     good,
-    /^error release.command: the project holds no migrate.py$/,
+    /^error release.command: the project has no migrate.py$/,
   ],
   [
     "a process's script",

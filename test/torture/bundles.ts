@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { z } from "zod";
-import { readConfig } from "../../action/config.ts";
+import { readConfig } from "../../action/project/config.ts";
 import type { configSchema } from "../../shared/config.ts";
 import { packProject } from "../harness/pack.ts";
 

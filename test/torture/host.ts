@@ -9,8 +9,9 @@ import type { Effect, Fault } from "../../agent/effects.ts";
 import { startEmbedded } from "../../agent/host/embedded/embedded.ts";
 import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
 import { formatAudience } from "../../shared/audience.ts";
+import { pathOf } from "../../shared/call.ts";
 import { importPrivateKey, signToken } from "../../shared/key.ts";
-import { type DeploymentView, routes } from "../../shared/protocol.ts";
+import { calls, type DeploymentView } from "../../shared/protocol.ts";
 import { processesIn } from "../e2e/host-snapshot.ts";
 import { EmbeddedAgent, type Key } from "../harness/agent.ts";
 import { call, finished } from "../harness/deploy.ts";
@@ -115,7 +116,7 @@ export class TortureHost implements AsyncDisposable {
     try {
       return await finished(
         this.agent,
-        `${routes.releases(app)}?activate=${activate}`,
+        pathOf(calls.deploy, { app }, { activate }),
         createReadStream(bundle, cut ? { end: cutAt } : {}),
       );
     } finally {
@@ -124,27 +125,27 @@ export class TortureHost implements AsyncDisposable {
   }
 
   async activate(release: string, weight = 100): Promise<DeploymentView> {
-    return finished(this.agent, routes.activate("shop", release), json({ weight }));
+    return finished(this.agent, pathOf(calls.activate, { app: "shop", release }), json({ weight }));
   }
 
   async rollback(): Promise<DeploymentView> {
-    return finished(this.agent, routes.rollback("shop"), json({}));
+    return finished(this.agent, pathOf(calls.rollback, { app: "shop" }), json({}));
   }
 
   async redeploy(): Promise<DeploymentView> {
-    return finished(this.agent, routes.redeploy("shop"), json({}));
+    return finished(this.agent, pathOf(calls.redeploy, { app: "shop" }), json({}));
   }
 
   async abort(deployment: string): Promise<unknown> {
-    return call(this.agent, "POST", routes.abort(deployment), json({}));
+    return call(this.agent, "POST", pathOf(calls.abort, { id: deployment }), json({}));
   }
 
   async pin(release: string, pinned: boolean): Promise<unknown> {
-    return call(this.agent, pinned ? "PUT" : "DELETE", routes.pin("shop", release));
+    return call(this.agent, pinned ? "PUT" : "DELETE", pathOf(calls.pin, { app: "shop", release }));
   }
 
   async repair(): Promise<void> {
-    await call(this.agent, "POST", routes.repair("shop"), json({}));
+    await call(this.agent, "POST", pathOf(calls.repair, { app: "shop" }), json({}));
   }
 
   /** As an agent holds an app when it could not recover it; the next start tries once more. */
@@ -180,7 +181,7 @@ export class TortureHost implements AsyncDisposable {
     const { host } = new URL(this.agent.url);
     const audience = formatAudience({ host, app: "shop", operation: { name: "read" } });
     const token = await signToken(await importPrivateKey(this.#key.privatePem), audience, { sub: "torture" });
-    await fetch(this.agent.url + routes.app("shop"), { headers: { authorization: `Bearer ${token}` } });
+    await fetch(this.agent.url + pathOf(calls.app, { app: "shop" }), { headers: { authorization: `Bearer ${token}` } });
   }
 
   /** Another app on the host, with a release that is live. */
@@ -196,7 +197,7 @@ export class TortureHost implements AsyncDisposable {
 
   async removeApp(app: string): Promise<void> {
     if (!existsSync(this.settingsFile(app))) return;
-    await call(this.agent, "DELETE", routes.app(app));
+    await call(this.agent, "DELETE", pathOf(calls.removeApp, { app }));
     rmSync(this.settingsFile(app));
   }
 

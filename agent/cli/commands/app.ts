@@ -1,8 +1,7 @@
 import { rm } from "node:fs/promises";
 import type { Command } from "commander";
-import { z } from "zod";
 import { asCutoverError } from "../../../shared/errors.ts";
-import { appsView, appView, routes, trustView } from "../../../shared/protocol.ts";
+import { calls } from "../../../shared/protocol.ts";
 import type { AgentClient } from "../client.ts";
 import { type Context, contextOf, newCommand, usageError } from "../context.ts";
 import { confirm } from "../terminal/questions.ts";
@@ -26,7 +25,7 @@ function showCommand(terminal: Terminal): Command {
     .action(async (app: string, _options, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
-      const view = await client.call(trustView, "GET", routes.trust(app));
+      const view = await client.call(calls.trust, { app });
       context.show(view, () => renderTrust(view));
     });
 }
@@ -36,7 +35,7 @@ function listCommand(terminal: Terminal): Command {
     async (_options, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
-      const { apps } = await client.call(appsView, "GET", routes.apps());
+      const { apps } = await client.call(calls.apps, {});
       const rows = await Promise.all(apps.map((app) => rowOf(client, app)));
       context.show(rows, () => renderApps(rows, context.view()));
     },
@@ -46,7 +45,7 @@ function listCommand(terminal: Terminal): Command {
 // One app with broken settings must not hide the others.
 async function rowOf(client: AgentClient, app: string): Promise<AppRow> {
   try {
-    return { app, view: await client.call(appView, "GET", routes.app(app)) };
+    return { app, view: await client.call(calls.app, { app }) };
   } catch (thrown) {
     return { app, problem: asCutoverError(thrown).message };
   }
@@ -63,12 +62,12 @@ function removeCommand(terminal: Terminal): Command {
     .action(async (app: string, options: { yes?: boolean }, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
-      await client.call(appView, "GET", routes.app(app));
+      await client.call(calls.app, { app });
       if (options.yes !== true && !(await confirmed(context, app))) {
         context.show({ app, removed: false }, () => "Nothing was removed.");
         return;
       }
-      await client.call(z.undefined(), "DELETE", routes.app(app));
+      await client.call(calls.removeApp, { app });
       const file = context.places.appFile(app);
       await rm(file, { force: true });
       context.show({ app, removed: true, file }, () => `Removed ${app} with its releases, its site and ${file}.`);

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { asCutoverError } from "../../../shared/errors.ts";
-import { healthView, routes } from "../../../shared/protocol.ts";
+import { calls } from "../../../shared/protocol.ts";
 import { examine } from "../../doctor/doctor.ts";
 import type { AgentFacts } from "../../doctor/facts/facts.ts";
 import type { Finding } from "../../doctor/finding.ts";
@@ -31,7 +31,7 @@ export function doctorCommand(terminal: Terminal, setExit: SetExit, version: str
 
 async function askAgent(socket: string): Promise<AgentFacts> {
   try {
-    const { version } = await new AgentClient(socket).call(healthView, "GET", routes.health());
+    const { version } = await new AgentClient(socket).call(calls.health, {});
     return { socket, version };
   } catch (thrown) {
     return { socket, failure: asCutoverError(thrown).message };

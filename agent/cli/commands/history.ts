@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import prettyMs from "pretty-ms";
 import { duration, milliseconds } from "../../../shared/duration.ts";
-import { type AuditEntry, historyView, routes } from "../../../shared/protocol.ts";
+import { type AuditEntry, calls } from "../../../shared/protocol.ts";
 import { contextOf, lineCount, newCommand, usageError } from "../context.ts";
 import type { ViewOptions } from "../terminal/events.ts";
 import { renderTable } from "../terminal/table.ts";
@@ -26,10 +26,7 @@ export function historyCommand(terminal: Terminal): Command {
       const context = contextOf(command, terminal);
       const client = await context.client();
       const from = typeof since === "number" ? new Date(terminal.now() - since).toISOString() : since;
-      const query = new URLSearchParams({ limit: String(lines) });
-      if (app !== undefined) query.set("app", app);
-      if (from !== undefined) query.set("since", from);
-      const { entries } = await client.call(historyView, "GET", `${routes.history()}?${query}`);
+      const { entries } = await client.call(calls.history, {}, { query: { limit: lines, app, since: from } });
       context.show(entries, () =>
         entries.length === 0 ? "The audit log has no entries." : renderHistory(entries, context.view()),
       );

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import type { Command } from "commander";
 import { CutoverError } from "../../../shared/errors.ts";
-import { environmentView, logsView, routes } from "../../../shared/protocol.ts";
+import { calls } from "../../../shared/protocol.ts";
 import type { CommandEnvironment } from "../../contracts/service.ts";
 import { contextOf, lineCount, newCommand, type SetExit, usageError } from "../context.ts";
 import { renderLogs } from "../terminal/events.ts";
@@ -20,12 +20,8 @@ function logsCommand(terminal: Terminal): Command {
     .option("--run <run>", "another run than the live one, such as one that failed")
     .action(async (app: string, options: { lines: number; run?: string }, command: Command) => {
       const context = contextOf(command, terminal);
-      const query = new URLSearchParams({
-        lines: String(options.lines),
-        ...(options.run !== undefined && { run: options.run }),
-      });
       const client = await context.client();
-      const { logs } = await client.call(logsView, "GET", `${routes.logs(encodeURIComponent(app))}?${query}`);
+      const { logs } = await client.call(calls.logs, { app }, { query: { lines: options.lines, run: options.run } });
       context.show(logs, () => renderLogs(logs, context.style));
     });
 }
@@ -45,7 +41,7 @@ function execCommand(terminal: Terminal, setExit: SetExit): Command {
       if (argv.length === 0) throw usageError("Give the command after --.");
       const context = contextOf(command, terminal);
       const client = await context.client();
-      const environment = await client.call(environmentView, "GET", routes.environment(encodeURIComponent(app)));
+      const environment = await client.call(calls.environment, { app });
       const exit = await runIn({ ...withoutUndefined(environment), env: environment.env }, argv, terminal);
       if (context.json) terminal.stderr.write(`${JSON.stringify({ release: environment.release, exit_code: exit })}\n`);
       setExit(exit);

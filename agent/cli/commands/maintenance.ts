@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { maintenanceView, routes } from "../../../shared/protocol.ts";
+import { calls } from "../../../shared/protocol.ts";
 import { contextOf, newCommand } from "../context.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 
@@ -21,8 +21,7 @@ function onCommand(terminal: Terminal): Command {
     .action(async (app: string, { allow = [] }: { allow?: string[] }, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
-      const path = routes.maintenance(encodeURIComponent(app));
-      const view = await client.call(maintenanceView, "PUT", path, { allow });
+      const view = await client.call(calls.closeSite, { app }, { body: { allow } });
       const who = view.allow.length === 0 ? "all visitors" : `all but ${view.allow.join(", ")}`;
       context.show(view, () => `${app} is closed for maintenance to ${who}.`);
     });
@@ -34,7 +33,7 @@ function offCommand(terminal: Terminal): Command {
     .action(async (app: string, _options, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
-      await client.call(maintenanceView.optional(), "DELETE", routes.maintenance(encodeURIComponent(app)));
+      await client.call(calls.openSite, { app });
       context.show({ app, maintenance: false }, () => `${app} is open.`);
     });
 }

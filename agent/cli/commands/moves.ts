@@ -1,15 +1,7 @@
 import type { Command } from "commander";
 import { CutoverError } from "../../../shared/errors.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
-import {
-  type Accepted,
-  accepted,
-  appsView,
-  appView,
-  type DeploymentView,
-  deploymentView,
-  routes,
-} from "../../../shared/protocol.ts";
+import { type Accepted, calls, type DeploymentView, maxWaitSeconds } from "../../../shared/protocol.ts";
 import { commandsSince, notUndone } from "../../../shared/release-commands.ts";
 import type { AgentClient } from "../client.ts";
 import { type Context, contextOf, newCommand, type SetExit, usageError } from "../context.ts";
@@ -24,7 +16,7 @@ export function moveCommands(terminal: Terminal, setExit: SetExit): Command[] {
       name: "rollback",
       description: "go back to the last good release before the live one",
       example: "cutover rollback shop",
-      call: (app) => ({ path: routes.rollback(app) }),
+      begin: (client, { app, wait }) => client.call(calls.rollback, { app }, { query: { wait } }),
       before: confirmRollback,
     }),
     movingCommand(terminal, setExit, {
@@ -32,7 +24,8 @@ export function moveCommands(terminal: Terminal, setExit: SetExit): Command[] {
       description: "start a release again on fresh instances: for new secrets, or if it hangs",
       example: "cutover redeploy shop",
       release: "[release]",
-      call: (app, release) => ({ path: routes.redeploy(app), body: release === undefined ? {} : { release } }),
+      begin: (client, { app, release, wait }) =>
+        client.call(calls.redeploy, { app }, { query: { wait }, body: release === undefined ? {} : { release } }),
     }),
     movingCommand(terminal, setExit, {
       name: "activate",
@@ -40,10 +33,8 @@ export function moveCommands(terminal: Terminal, setExit: SetExit): Command[] {
       example: "cutover activate shop 20261121T103000Z-3f2c1ab --weight 25",
       release: "<release>",
       weight: true,
-      call: (app, release = "", weight = 100) => ({
-        path: routes.activate(app, encodeURIComponent(release)),
-        body: { weight },
-      }),
+      begin: (client, { app, release = "", weight = 100, wait }) =>
+        client.call(calls.activate, { app, release }, { query: { wait }, body: { weight } }),
     }),
     abortCommand(terminal, setExit),
   ];
@@ -55,9 +46,19 @@ interface Moving {
   example: string;
   release?: "[release]" | "<release>";
   weight?: boolean;
-  call(app: string, release: string | undefined, weight: number | undefined): { path: string; body?: object };
+  /** Makes the call. */
+  begin(client: AgentClient, asked: Asked): Promise<Accepted>;
   /** Asks a person to confirm; a command with it has --yes. @returns false if they say no */
   before?(context: Context, app: string, options: MovingOptions): Promise<boolean>;
+}
+
+interface Asked {
+  app: string;
+  release?: string | undefined;
+  /** In percent. */
+  weight?: number | undefined;
+  /** In seconds. */
+  wait?: number | undefined;
 }
 
 interface MovingOptions {
@@ -86,7 +87,7 @@ function movingCommand(terminal: Terminal, setExit: SetExit, moving: Moving): Co
       context.show({ app, begun: false }, () => "Nothing was changed.");
       return;
     }
-    setExit(await move(context, moving.call(encodeURIComponent(app), release, options.weight), options));
+    setExit(await move(context, moving, { app, release, ...options }));
   });
 }
 
@@ -94,7 +95,7 @@ function movingCommand(terminal: Terminal, setExit: SetExit, moving: Moving): Co
 async function confirmRollback(context: Context, app: string, { yes }: MovingOptions): Promise<boolean> {
   const { terminal } = context;
   const client = await context.client();
-  const { releases, live, previous } = await client.call(appView, "GET", routes.app(encodeURIComponent(app)));
+  const { releases, live, previous } = await client.call(calls.app, { app });
   if (live === null || previous === null) return true;
   const over = commandsSince(releases.toReversed(), previous, releaseOfRun(live));
   for (const release of over) terminal.stderr.write(`Note: ${notUndone(release)}.\n`);
@@ -102,11 +103,10 @@ async function confirmRollback(context: Context, app: string, { yes }: MovingOpt
   return confirm(terminal, `Roll ${app} back to ${previous}?`);
 }
 
-async function move(context: Context, call: { path: string; body?: object }, options: MovingOptions): Promise<number> {
+async function move(context: Context, { begin }: Moving, asked: Asked & MovingOptions): Promise<number> {
   const client = await context.client();
-  const path = options.wait === undefined ? call.path : `${call.path}?wait=${options.wait}`;
-  const begun = await client.call(accepted, "POST", path, call.body);
-  if (options.follow) return follow(context, client, begun);
+  const begun = await begin(client, asked);
+  if (asked.follow) return follow(context, client, begun);
   context.show(begun, () => `The deployment of ${begun.release} has begun (${begun.deployment}).`);
   return 0;
 }
@@ -130,8 +130,8 @@ function abortCommand(terminal: Terminal, setExit: SetExit): Command {
       const context = contextOf(command, terminal);
       const client = await context.client();
       const deployment = await deploymentOf(client, named);
-      const view = await client.call(deploymentView, "POST", routes.abort(encodeURIComponent(deployment)));
-      const { staged_by } = await client.call(appView, "GET", routes.app(encodeURIComponent(view.app)));
+      const view = await client.call(calls.abort, { id: deployment });
+      const { staged_by } = await client.call(calls.app, { app: view.app });
       context.show(view, () => aborted(view, staged_by));
       setExit(view.outcome === "succeeded" ? 1 : 0);
     });
@@ -149,9 +149,9 @@ function aborted({ id, app, outcome }: DeploymentView, stagedBy: string | null):
 
 /** The deployment of an app that runs or has staged its release; another name is taken as a deployment's id. */
 async function deploymentOf(client: AgentClient, named: string): Promise<string> {
-  const { apps } = await client.call(appsView, "GET", routes.apps());
+  const { apps } = await client.call(calls.apps, {});
   if (!apps.includes(named)) return named;
-  const { app, deployment, staged_by } = await client.call(appView, "GET", routes.app(encodeURIComponent(named)));
+  const { app, deployment, staged_by } = await client.call(calls.app, { app: named });
   const id = deployment?.outcome === "running" ? deployment.id : staged_by;
   if (id !== null) return id;
   throw new CutoverError("deployment_not_found", `${app} has no running deployment and no staged release.`, {
@@ -166,6 +166,6 @@ function percentOf(text: string): number {
 }
 
 function secondsOf(text: string): number {
-  if (!/^\d{1,4}$/.test(text) || Number(text) > 3600) throw usageError("0 to 3600 seconds.");
+  if (!/^\d{1,4}$/.test(text) || Number(text) > maxWaitSeconds) throw usageError(`0 to ${maxWaitSeconds} seconds.`);
   return Number(text);
 }

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { appsView, appView, routes } from "../../../shared/protocol.ts";
+import { calls } from "../../../shared/protocol.ts";
 import { contextOf, newCommand } from "../context.ts";
 import { renderApps, renderReleases, renderStatus } from "../terminal/status.ts";
 import type { Terminal } from "../terminal/terminal.ts";
@@ -15,13 +15,13 @@ function statusCommand(terminal: Terminal): Command {
     .action(async (app: string | undefined, _options, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
-      const view = (name: string) => client.call(appView, "GET", routes.app(encodeURIComponent(name)));
+      const view = (name: string) => client.call(calls.app, { app: name });
       if (app !== undefined) {
         const one = await view(app);
         context.show(one, () => renderStatus(one, context.view()));
         return;
       }
-      const { apps } = await client.call(appsView, "GET", routes.apps());
+      const { apps } = await client.call(calls.apps, {});
       const all = await Promise.all(apps.map(view));
       context.show(all, () =>
         all.length === 0
@@ -37,7 +37,7 @@ function releasesCommand(terminal: Terminal): Command {
     .action(async (app: string, _options, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
-      const view = await client.call(appView, "GET", routes.app(encodeURIComponent(app)));
+      const view = await client.call(calls.app, { app });
       context.show(view.releases, () =>
         view.releases.length === 0 ? `${app} has no releases yet.` : renderReleases(view, context.view()),
       );

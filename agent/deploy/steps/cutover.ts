@@ -1,9 +1,10 @@
 import { milliseconds } from "../../../shared/duration.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
+import { slotCount } from "../../../shared/slots.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, reach, saveIntent, saveJournal } from "../context.ts";
 import { setLive } from "../state.ts";
-import { allSlots, routeFor } from "./route.ts";
+import { routeFor } from "./route.ts";
 
 /**
  * Moves all of the traffic to a run. Static files come first, so that a page from either release finds its assets at every
@@ -38,7 +39,7 @@ export async function moveTraffic(
 async function hasAllTraffic({ ports }: DeployContext, spec: RunSpec): Promise<boolean> {
   const slots = await ports.traffic.assigned(spec.app);
   const own = (await ports.privileged.instances(spec)).map(({ address }) => slots.get(address) ?? 0);
-  return own.reduce((total, count) => total + count, 0) === allSlots;
+  return own.reduce((total, count) => total + count, 0) === slotCount;
 }
 
 /** The release whose static files open pages still ask for; none when the same release only gets fresh instances. */

@@ -1,14 +1,13 @@
 import { siteOf } from "../../../shared/config.ts";
+import { slotCount } from "../../../shared/slots.ts";
 import type { Ports, Route, RoutePart } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { runSpec } from "../context.ts";
 import type { AppState } from "../state.ts";
 
-export const allSlots = 60;
-
 /** How many of the slots a canary has at a weight in percent: at least one, and never all. */
 export function canarySlots(weight: number): number {
-  return Math.min(Math.max(Math.round((weight * allSlots) / 100), 1), allSlots - 1);
+  return Math.min(Math.max(Math.round((weight * slotCount) / 100), 1), slotCount - 1);
 }
 
 interface Site {
@@ -38,14 +37,14 @@ export async function restoreTraffic(site: Site): Promise<void> {
 
 async function mainPart(site: Site, live: RunSpec, canary: RunSpec | null, weight: number): Promise<RoutePart> {
   const slots = canary === null || weight === 0 ? 0 : canarySlots(weight);
-  const shares = [await share(site, live, allSlots - slots)];
+  const shares = [await share(site, live, slotCount - slots)];
   if (canary !== null && slots > 0) shares.push(await share(site, canary, slots));
   return { config: live.config, shares };
 }
 
 async function previewPart(site: Site, spec: RunSpec): Promise<RoutePart | null> {
   if (siteOf(spec.config).preview === undefined) return null;
-  return { config: spec.config, shares: [await share(site, spec, allSlots)] };
+  return { config: spec.config, shares: [await share(site, spec, slotCount)] };
 }
 
 async function share({ ports }: Site, spec: RunSpec, slots: number) {

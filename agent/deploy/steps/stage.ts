@@ -1,12 +1,13 @@
 import { protocolOf } from "../../../shared/config-server.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
+import { slotCount } from "../../../shared/slots.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, runSpec, saveJournal } from "../context.ts";
 import { removeOrphans } from "../recovery/orphans.ts";
 import { markFailed, markStaged, stageRun, unstage, weighStaged } from "../state.ts";
 import { drainRun } from "./drain.ts";
-import { allSlots, canarySlots, restoreTraffic, routeFor } from "./route.ts";
+import { canarySlots, restoreTraffic, routeFor } from "./route.ts";
 
 /** A release that is ready next to the live one: without traffic, or as a canary with a part of it. */
 
@@ -31,7 +32,7 @@ export async function setWeight(context: DeployContext, spec: RunSpec, weight: n
   await ports.releases.publish(spec.app, { canary: spec.release });
   const { reloaded } = await ports.traffic.route(spec.app, await routeFor(context, state));
   if (reloaded) deployment.notice("nginx was reloaded, since the instances listen on ports");
-  deployment.notice(`${spec.run} has ${weight} % of the traffic: ${canarySlots(weight)} of ${allSlots} slots`);
+  deployment.notice(`${spec.run} has ${weight} % of the traffic: ${canarySlots(weight)} of ${slotCount} slots`);
   return "canary";
 }
 

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { type Config, configSchema } from "../../../shared/config.ts";
 import { envFileFaults } from "../../../shared/env-file.ts";
 import { CutoverError } from "../../../shared/errors.ts";
+import { parseJson } from "../../../shared/plain-json.ts";
 import { AppsDirectory } from "../../host/store/apps-dir.ts";
 import { appLayout } from "../../host/store/layout.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
@@ -41,11 +42,7 @@ async function factsOfApp(app: string, apps: AppsDirectory, appsDir: string, age
 }
 
 async function liveConfig(file: string): Promise<Config | undefined> {
-  try {
-    return configSchema.safeParse(JSON.parse(await readFile(file, "utf8"))).data;
-  } catch {
-    return undefined;
-  }
+  return configSchema.safeParse(parseJson(await readFile(file, "utf8").catch(() => ""))).data;
 }
 
 /** Files of secrets in apps/ that belong to no app. */

@@ -1,6 +1,7 @@
-import { access, constants, mkdir, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { CutoverError, type ErrorCode } from "../../../shared/errors.ts";
+import { findProgram } from "../../../shared/find-program.ts";
 import type { Clock } from "../../contracts/ports.ts";
 import type { AgentSettings } from "../../settings.ts";
 import { systemClock } from "../clock.ts";
@@ -79,7 +80,7 @@ function checkedDirectory(dir: string): string {
 }
 
 async function findPrograms(path: string): Promise<{ supervisord: string; nginx: string }> {
-  const [supervisord, nginx] = await Promise.all([find("supervisord", path), find("nginx", path)]);
+  const [supervisord, nginx] = ["supervisord", "nginx"].map((name) => findProgram(name, path));
   if (supervisord !== undefined && nginx !== undefined) return { supervisord, nginx };
   const missing = [...(nginx === undefined ? ["nginx"] : []), ...(supervisord === undefined ? ["supervisor"] : [])];
   const code: ErrorCode = nginx === undefined ? "nginx_unreachable" : "supervisor_unreachable";
@@ -87,18 +88,6 @@ async function findPrograms(path: string): Promise<{ supervisord: string; nginx:
     unchanged: "Nothing was started.",
     fix: `Install ${missing.length === 1 ? "it" : "them"}: apt-get install ${missing.join(" ")} (or your system's packages of these names).`,
   });
-}
-
-async function find(name: string, path: string): Promise<string | undefined> {
-  for (const directory of path.split(":").filter((part) => part.startsWith("/"))) {
-    const program = join(directory, name);
-    const found = await access(program, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (found) return program;
-  }
-  return undefined;
 }
 
 async function writeFiles(layout: EmbeddedLayout, nginx: string, options: EmbeddedOptions): Promise<void> {

@@ -1,5 +1,5 @@
-import { access, constants } from "node:fs/promises";
-import { join } from "node:path";
+import { access } from "node:fs/promises";
+import { findProgram } from "../../../shared/find-program.ts";
 import type { AgentSettings } from "../../settings.ts";
 import { encodeLaunchFile } from "../supervisor/launch-files.ts";
 import { runTool, toolPath } from "./run-tool.ts";
@@ -86,28 +86,20 @@ export function sandboxTools(): Promise<SandboxTools> {
 }
 
 async function findTools(): Promise<SandboxTools> {
-  const [setpriv, prlimit, unshare] = await Promise.all(["setpriv", "prlimit", "unshare"].map(findTool));
+  const [setpriv, prlimit, unshare] = ["setpriv", "prlimit", "unshare"].map((name) => findProgram(name, toolPath));
   const systemd = process.geteuid?.() === 0 ? await findSystemd() : undefined;
   if (systemd !== undefined) return { setpriv, prlimit, systemd };
   const separate = unshare !== undefined && process.geteuid?.() === 0 && (await namespacesWork(unshare));
   return { setpriv, prlimit, unshare: separate ? unshare : undefined };
 }
 
-async function findTool(name: string): Promise<string | undefined> {
-  for (const directory of toolPath.split(":")) {
-    const path = join(directory, name);
-    const there = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (there) return path;
-  }
-  return undefined;
-}
-
 /** systemd-run waits for a unit's end by the system bus. */
 async function findSystemd(): Promise<SandboxTools["systemd"]> {
-  const wanted = [findTool("systemd-run"), there("/run/systemd/system"), there("/run/dbus/system_bus_socket")];
+  const wanted = [
+    findProgram("systemd-run", toolPath),
+    there("/run/systemd/system"),
+    there("/run/dbus/system_bus_socket"),
+  ];
   const found = await Promise.all(wanted);
   return found.every(Boolean) ? { unit: process.env.CUTOVER_UNIT } : undefined;
 }

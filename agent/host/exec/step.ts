@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import prettyMs from "pretty-ms";
 import { CutoverError } from "../../../shared/errors.ts";
-import { LineSplitter } from "../store/lines.ts";
+import { LineSplitter } from "../../../shared/lines.ts";
 import { abortion } from "./abort-reason.ts";
 
 /** One command of a build or a release, as a list of words. No shell reads it. */
@@ -67,6 +67,9 @@ export async function runStep(request: StepRequest): Promise<number> {
   }
 }
 
+/** Longer lines are cut, so that a command without newlines cannot fill the memory. In UTF-16 units. */
+export const longestLine = 8192;
+
 type StepProcess = ChildProcessByStdio<Writable, Readable, Readable>;
 
 function start({ argv, cwd, env, input = "" }: StepRequest): StepProcess {
@@ -80,7 +83,7 @@ function start({ argv, cwd, env, input = "" }: StepRequest): StepProcess {
 
 async function ended(child: StepProcess, request: StepRequest): Promise<number> {
   const lines = [child.stdout, child.stderr].map((stream) => {
-    const splitter = new LineSplitter(request.onLine);
+    const splitter = new LineSplitter(request.onLine, { longest: longestLine, tooLong: "cut" });
     stream.on("data", (bytes: Buffer) => splitter.write(bytes));
     return splitter;
   });

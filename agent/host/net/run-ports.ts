@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { CutoverError } from "../../../shared/errors.ts";
 import { appName, runId } from "../../../shared/names.ts";
+import { SerialQueue } from "../../../shared/serial-queue.ts";
 import { effect } from "../../effects.ts";
 import { makeDirectory } from "../store/directory.ts";
 import { removeUnfinished, syncDirectory, writeDurably } from "../store/durable.ts";
@@ -26,7 +27,7 @@ export interface PortRequest {
 export class RunPorts {
   readonly #data: string;
   /** One at a time: two runs must not choose the same. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
 
   /** @param data the agent's data directory */
   constructor(data: string) {
@@ -35,12 +36,12 @@ export class RunPorts {
 
   /** The run's ports; chosen now where it has none. @throws CutoverError ports_not_allowed, ports_exhausted */
   of(request: PortRequest): Promise<number[]> {
-    return this.#inTurn(async () => (await this.#read(request.app, request.run)) ?? this.#choose(request));
+    return this.#queue.run(async () => (await this.#read(request.app, request.run)) ?? this.#choose(request));
   }
 
   /** For a run that is about to start: where another program took one of its ports since, it gets others. */
   free(request: PortRequest): Promise<number[]> {
-    return this.#inTurn(async () => {
+    return this.#queue.run(async () => {
       const chosen = await this.#read(request.app, request.run);
       if (chosen === undefined) return this.#choose(request);
       const used = await usedPorts();
@@ -50,7 +51,7 @@ export class RunPorts {
   }
 
   forget(app: string, run: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#queue.run(async () => {
       const { ports, runPorts } = appLayout(this.#data, app);
       if ((await listIfThere(ports)).length === 0) return;
       await effect("ports.release", () => rm(runPorts(run), { force: true }));
@@ -69,12 +70,6 @@ export class RunPorts {
   async ofApp(app: string): Promise<number[]> {
     const files = await Promise.all((await this.runs(app)).map((run) => this.#read(app, run)));
     return files.flatMap((ports) => ports ?? []);
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(work);
-    this.#last = turn.catch(() => undefined);
-    return turn;
   }
 
   async #read(app: string, run: string): Promise<number[] | undefined> {

@@ -1,9 +1,10 @@
 import { siteOf } from "../../../shared/config.ts";
 import type { Site } from "../../../shared/config-site.ts";
+import { slotCount } from "../../../shared/slots.ts";
 import type { SitePart } from "../../contracts/privileged.ts";
 import { portAddress } from "../net/address.ts";
 import { block, plain, quoted } from "./nginx-values.ts";
-import { slotCount, slotName } from "./slots.ts";
+import { slotName } from "./slots.ts";
 
 /** One upstream of an app: its servers are the 60 slots, so that what moves is the same for sockets and for ports. */
 export interface UpstreamInput {

@@ -1,4 +1,5 @@
 import { CutoverError } from "../../../shared/errors.ts";
+import { SerialQueue } from "../../../shared/serial-queue.ts";
 import type { NginxFeatures } from "./nginx-features.ts";
 import { NginxMaster, type NginxOptions } from "./nginx-master.ts";
 import { type FileState, type SiteFile, SiteFiles } from "./site-files.ts";
@@ -8,7 +9,7 @@ export class Nginx {
   readonly #master: NginxMaster;
   readonly #files: SiteFiles;
   /** One at a time: a site that is refused must not make the test of another app's site fail. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
 
   constructor(options: NginxOptions) {
     this.#master = new NginxMaster(options);
@@ -21,12 +22,12 @@ export class Nginx {
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
   write(files: SiteFile[]): Promise<{ changed: boolean }> {
-    return this.#inTurn(() => this.#write(files));
+    return this.#queue.run(() => this.#write(files));
   }
 
   /** Takes files away. An nginx that does not run needs no reload for that. */
   remove(names: string[]): Promise<void> {
-    return this.#inTurn(() => this.#remove(names));
+    return this.#queue.run(() => this.#remove(names));
   }
 
   /** Whether workers from before the last reload still finish what they have. */
@@ -47,12 +48,6 @@ export class Nginx {
   /** @throws CutoverError nginx_unreachable */
   features(): Promise<NginxFeatures> {
     return this.#master.features();
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(work);
-    this.#last = turn.catch(() => undefined);
-    return turn;
   }
 
   async #write(wanted: SiteFile[]): Promise<{ changed: boolean }> {

@@ -2,13 +2,12 @@ import { mkdir, readdir, readlink, rm, symlink } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import type { Protocol } from "../../../shared/config-server.ts";
 import { CutoverError } from "../../../shared/errors.ts";
+import { slotCount } from "../../../shared/slots.ts";
 import type { Share } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import { pointSymlink, syncDirectory } from "../store/durable.ts";
 import { appLayout } from "../store/layout.ts";
 import { listIfThere } from "../store/read-if-exists.ts";
-
-export const slotCount = 60;
 
 export function slotName(slot: number): string {
   return String(slot).padStart(2, "0");

@@ -1,7 +1,7 @@
 import { join } from "node:path";
+import { slotCount } from "../../../shared/slots.ts";
 import { effect } from "../../effects.ts";
 import type { AgentSettings } from "../../settings.ts";
-import { slotCount } from "../nginx/slots.ts";
 import { type Owner, removeTree } from "../ownership/ownership.ts";
 import { type AppUser, groupId } from "../ownership/users.ts";
 import { checkSocketPath } from "../supervisor/run-files.ts";

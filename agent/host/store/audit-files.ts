@@ -1,5 +1,6 @@
 import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { parseJson } from "../../../shared/plain-json.ts";
 import { type AuditEntry, auditEntry } from "../../../shared/protocol.ts";
 import type { AuditLog, AuditQuery } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
@@ -100,7 +101,7 @@ class Series {
     const entries: AuditEntry[] = [];
     for (let number = this.#parts.files - 1; number >= 0; number--) {
       const text = await readFile(this.#path(number), "utf8").catch(() => "");
-      for (const line of text.split("\n")) entries.push(...parseLine(line));
+      entries.push(...text.split("\n").flatMap((line) => auditEntry.safeParse(parseJson(line)).data ?? []));
     }
     return entries;
   }
@@ -169,14 +170,5 @@ class Series {
 
   #path(number: number): string {
     return join(this.#parts.directory, number === 0 ? this.#parts.name : `${this.#parts.name}.${number}`);
-  }
-}
-
-function parseLine(line: string): AuditEntry[] {
-  if (line === "") return [];
-  try {
-    return [auditEntry.parse(JSON.parse(line))];
-  } catch {
-    return [];
   }
 }

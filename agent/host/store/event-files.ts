@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, mkdirSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { parseJson } from "../../../shared/plain-json.ts";
 import { type DeploymentEvent, deploymentEvent } from "../../../shared/protocol.ts";
 import type { EventFiles } from "../../contracts/ports.ts";
 import { effect, effectNow } from "../../effects.ts";
@@ -30,7 +31,7 @@ export class EventFilesOnDisk implements EventFiles {
   async read(app: string, deployment: string): Promise<DeploymentEvent[]> {
     const file = join(appLayout(this.#data, app).deployments, `${deployment}.ndjson`);
     const text = await readFile(file, "utf8").catch(() => "");
-    return text.split("\n").flatMap(parseLine);
+    return text.split("\n").flatMap((line) => deploymentEvent.safeParse(parseJson(line)).data ?? []);
   }
 
   async collect(app: string, keptDeployments: string[]): Promise<void> {
@@ -40,13 +41,5 @@ export class EventFilesOnDisk implements EventFiles {
     for (const file of files) {
       if (!kept.has(file)) await effect("events.collect", () => rm(join(deployments, file), { force: true }));
     }
-  }
-}
-
-function parseLine(line: string): DeploymentEvent[] {
-  try {
-    return [deploymentEvent.parse(JSON.parse(line))];
-  } catch {
-    return [];
   }
 }

@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { deploymentStates } from "../../../shared/deployment-states.ts";
 import { CutoverError } from "../../../shared/errors.ts";
+import { SerialQueue } from "../../../shared/serial-queue.ts";
 import type { StateStore } from "../../contracts/ports.ts";
 import { type Effect, effect } from "../../effects.ts";
 import { removeUnfinished, writeDurably } from "./durable.ts";
@@ -9,7 +10,7 @@ import { appLayout } from "./layout.ts";
 /** state.json of each app, for the agent's user alone. Saves of one app follow each other in the order of the calls. */
 export class StateFiles implements StateStore {
   readonly #data: string;
-  readonly #saves = new Map<string, Promise<void>>();
+  readonly #saves = new Map<string, SerialQueue>();
 
   constructor(data: string) {
     this.#data = data;
@@ -20,7 +21,7 @@ export class StateFiles implements StateStore {
     const file = appLayout(this.#data, app).state;
     const saved = this.#saves.get(app);
     if (saved === undefined) await removeUnfinished(file);
-    else await saved.catch(() => undefined);
+    else await saved.idle();
     let text: string;
     try {
       text = await readFile(file, "utf8");
@@ -54,17 +55,14 @@ export class StateFiles implements StateStore {
   async save(app: string, state: object): Promise<void> {
     const { home, state: file } = appLayout(this.#data, app);
     const text = `${JSON.stringify(state, null, 2)}\n`;
-    const before = this.#saves.get(app) ?? Promise.resolve();
-    const save = before
-      .catch(() => undefined)
-      .then(async () => {
-        await effect(effectOf(state), async () => {
-          await mkdir(home, { recursive: true });
-          await writeDurably(file, text, 0o600);
-        });
-      });
-    this.#saves.set(app, save);
-    await save;
+    const saves = this.#saves.get(app) ?? new SerialQueue();
+    this.#saves.set(app, saves);
+    await saves.run(() =>
+      effect(effectOf(state), async () => {
+        await mkdir(home, { recursive: true });
+        await writeDurably(file, text, 0o600);
+      }),
+    );
   }
 }
 

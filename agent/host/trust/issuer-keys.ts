@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { createLocalJWKSet, errors, type JSONWebKeySet, type LocalJWKSet } from "jose";
 import { z } from "zod";
 import { milliseconds } from "../../../shared/duration.ts";
+import { parseJson } from "../../../shared/plain-json.ts";
 import type { IssuerKey, IssuerKeys } from "../../contracts/token-stores.ts";
 import type { GithubIssuer } from "../../settings.ts";
 import { type FetchLimits, fetchJson } from "../net/fetch-json.ts";
@@ -172,16 +173,8 @@ class IssuerKeySet {
   async #load(): Promise<void> {
     await removeUnfinished(this.#file).catch(() => undefined);
     const text = await readFile(this.#file, "utf8").catch(() => "{}");
-    const kept = keptKeys.safeParse(parsed(text)).data;
+    const kept = keptKeys.safeParse(parseJson(text)).data;
     if (kept?.issuer === this.#issuer && kept.jwks === this.#url) this.#keep(kept.keys, kept.fetched);
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 

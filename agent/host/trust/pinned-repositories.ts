@@ -2,6 +2,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { CutoverError } from "../../../shared/errors.ts";
+import { SerialQueue } from "../../../shared/serial-queue.ts";
 import type { LearntRepositories, LearntRepository } from "../../contracts/token-stores.ts";
 import { removeUnfinished, writeDurably } from "../store/durable.ts";
 
@@ -24,7 +25,7 @@ type Repositories = z.output<typeof repositories>;
 export class LearntRepositoriesFile implements LearntRepositories {
   readonly #file: string;
   #all: Promise<Repositories> | undefined;
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
 
   constructor(data: string) {
     this.#file = join(data, "learnt-repositories.json");
@@ -36,7 +37,7 @@ export class LearntRepositoriesFile implements LearntRepositories {
   }
 
   learn(app: string, repository: LearntRepository): Promise<LearntRepository> {
-    return this.#alone(async () => {
+    return this.#queue.run(async () => {
       const known = await this.list(app);
       const same = known.find((each) => each.issuer === repository.issuer && each.repository === repository.repository);
       if (same !== undefined) return same;
@@ -46,16 +47,10 @@ export class LearntRepositoriesFile implements LearntRepositories {
   }
 
   forget(app: string): Promise<void> {
-    return this.#alone(async () => {
+    return this.#queue.run(async () => {
       const { [app]: gone, ...others } = await this.#load();
       if (gone !== undefined) await this.#save(others);
     });
-  }
-
-  async #alone<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#queue.then(work);
-    this.#queue = done.catch(() => undefined);
-    return done;
   }
 
   async #save(all: Repositories): Promise<void> {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
+import { SerialQueue } from "../../../shared/serial-queue.ts";
 import type { Spending, SpentTokens } from "../../contracts/token-stores.ts";
 import { effect } from "../../effects.ts";
 
@@ -31,7 +32,7 @@ export class SpentTokensFile implements SpentTokens {
   #forgotten = 0;
   #handle: FileHandle | undefined;
   #lines = 0;
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
 
   private constructor(file: string, { now = Date.now, limit = 100_000 }: SpentTokensOptions) {
     this.#file = file;
@@ -63,14 +64,12 @@ export class SpentTokensFile implements SpentTokens {
     }
     // Set before the write: of two calls at once with one token, the second is refused. It stays set if the write fails.
     this.#expiries.set(id, expires);
-    const written = this.#queue.then(() => effect("token.spend", () => this.#record(id, expires)));
-    this.#queue = written.catch(() => undefined);
-    await written;
+    await this.#queue.run(() => effect("token.spend", () => this.#record(id, expires)));
     return "recorded";
   }
 
   async close(): Promise<void> {
-    await this.#queue;
+    await this.#queue.idle();
     await this.#handle?.close();
     this.#handle = undefined;
   }

@@ -4,14 +4,13 @@ import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { z } from "zod";
 import { AgentClient } from "../../../agent/cli/client.ts";
 import { startAdminServer } from "../../../agent/http/admin-server.ts";
 import { createHttpApp } from "../../../agent/http/app.ts";
 import { localOperator } from "../../../agent/http/auth/authorize.ts";
 import type { RunningServer } from "../../../agent/http/server.ts";
 import { createLogger } from "../../../agent/logger.ts";
-import { appsView, environmentView, filesView, logsView, routes } from "../../../shared/protocol.ts";
+import { calls } from "../../../shared/protocol.ts";
 import { FakeService } from "../../fakes/service.ts";
 
 let directory: string;
@@ -46,18 +45,18 @@ test("local operators call without a token, and have calls of their own", async 
   service.environments.set("shop", { release: "20261121T103000Z-3f2c1ab", directory: "/x", env: { A: "b" }, uid: 1 });
   await start(service);
   const client = new AgentClient(path);
-  expect(await client.call(appsView, "GET", routes.apps())).toEqual({ apps: ["shop"] });
-  expect(await client.call(logsView, "GET", `${routes.logs("shop")}?lines=5`)).toEqual({
+  expect(await client.call(calls.apps, {})).toEqual({ apps: ["shop"] });
+  expect(await client.call(calls.logs, { app: "shop" }, { query: { lines: 5 } })).toEqual({
     logs: [{ source: "web-0", text: "hello" }],
   });
-  expect(await client.call(environmentView, "GET", routes.environment("shop"))).toMatchObject({
+  expect(await client.call(calls.environment, { app: "shop" })).toMatchObject({
     env: { A: "b" },
     uid: 1,
   });
-  expect(await client.call(filesView, "GET", routes.files("shop", "live"))).toMatchObject({
+  expect(await client.call(calls.files, { app: "shop", release: "live" })).toMatchObject({
     release: "20261121T103000Z-3f2c1ab",
   });
-  await client.call(z.undefined(), "DELETE", routes.app("shop"));
+  await client.call(calls.removeApp, { app: "shop" });
   expect(service.calls).toContainEqual({ method: "removeApp", app: "shop" });
 });
 
@@ -77,7 +76,7 @@ test("the socket of a killed agent is replaced", async () => {
   await once(spawn(process.execPath, ["-e", script]), "exit");
   expect((await stat(path)).isSocket()).toBe(true);
   await start();
-  expect(await new AgentClient(path).call(appsView, "GET", routes.apps())).toEqual({ apps: ["shop"] });
+  expect(await new AgentClient(path).call(calls.apps, {})).toEqual({ apps: ["shop"] });
 });
 
 test("an agent does not take the socket of another that answers", async () => {
@@ -86,7 +85,7 @@ test("an agent does not take the socket of another that answers", async () => {
     code: "host_settings_invalid",
     message: `Another agent answers on ${path}.`,
   });
-  expect(await new AgentClient(path).call(appsView, "GET", routes.apps())).toEqual({ apps: ["shop"] });
+  expect(await new AgentClient(path).call(calls.apps, {})).toEqual({ apps: ["shop"] });
 });
 
 test("what is no socket is not touched", async () => {

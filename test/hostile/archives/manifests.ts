@@ -4,7 +4,7 @@ import { changed, goodBundle, type HostileArchive, instead, manifested, pathed, 
 import { octal, rawEntry, rawHeader } from "./raw-tar.ts";
 
 const code = "manifest_invalid";
-const twice = /not as JSON\.stringify writes it: a key stands twice/;
+const twice = /not as JSON\.stringify writes it: a key occurs twice/;
 const strange = /Unrecognized key/;
 
 /** A manifest with a text put in another's place. */

@@ -2,8 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { runStep, type StepRequest } from "../../../../agent/host/exec/step.ts";
-import { longestLine } from "../../../../agent/host/store/lines.ts";
+import { longestLine, runStep, type StepRequest } from "../../../../agent/host/exec/step.ts";
 import { CutoverError } from "../../../../shared/errors.ts";
 import { scratch } from "../scratch.ts";
 

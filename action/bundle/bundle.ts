@@ -1,0 +1,67 @@
+import { join } from "node:path";
+import { encodeManifest, leftOutOver, type Manifest, manifestDigest } from "../../shared/manifest.ts";
+import type { FilesView } from "../../shared/protocol.ts";
+import { writeBundle } from "./bundle-writer.ts";
+import type { ReadFile } from "./read-files.ts";
+
+/** A bundle on this runner's disk. */
+export interface Archive {
+  path: string;
+  /** The release over which it is thin; undefined when it is whole. */
+  base: string | undefined;
+  /** How many files it contains. */
+  files: number;
+}
+
+export interface BundleParts {
+  manifest: Manifest;
+  files: ReadFile[];
+  /** Where archives go. */
+  directory: string;
+  signal: AbortSignal;
+  onPacked(archive: Archive): void;
+}
+
+/**
+ * What a job sends: one manifest, whose digest the tokens name, in as many archives as the hosts need. An archive is
+ * written when the first host asks for it.
+ */
+export class Bundle {
+  readonly release: string;
+  readonly digest: string;
+  readonly #parts: BundleParts;
+  readonly #manifest: Buffer;
+  readonly #archives = new Map<string, Promise<Archive>>();
+
+  constructor(parts: BundleParts) {
+    this.#parts = parts;
+    this.release = parts.manifest.release;
+    this.#manifest = encodeManifest(parts.manifest);
+    this.digest = manifestDigest(this.#manifest);
+  }
+
+  /**
+   * The archive for a host that has the files of `base`, or the one for any host.
+   * @throws CutoverError file_changed, path_not_allowed
+   */
+  archive(base?: FilesView): Promise<Archive> {
+    const key = base?.digest ?? "whole";
+    const known = this.#archives.get(key) ?? this.#write(base);
+    this.#archives.set(key, known);
+    return known;
+  }
+
+  async #write(base: FilesView | undefined): Promise<Archive> {
+    const { manifest, files, directory, signal, onPacked } = this.#parts;
+    const leftOut = leftOutOver(base?.files ?? []);
+    const sent = files.filter((file) => !leftOut(file));
+    // Hosts that have nothing of the project share the whole archive.
+    if (base !== undefined && sent.length === files.length) return this.archive();
+    const thin = base === undefined ? "" : `.thin-${base.digest.slice("sha256:".length).slice(0, 12)}`;
+    const path = join(directory, `cutover-${manifest.app}-${manifest.release}${thin}.tar.zst`);
+    await writeBundle({ manifest: this.#manifest, files: sent, path, signal });
+    const archive: Archive = { path, base: base?.release, files: sent.length };
+    onPacked(archive);
+    return archive;
+  }
+}

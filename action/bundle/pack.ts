@@ -1,0 +1,106 @@
+import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Config } from "../../shared/config.ts";
+import { inPhase, type Job } from "../job.ts";
+import { collectStatic } from "../project/collectstatic.ts";
+import { checkServerApp, checkServerAppPacked } from "../project/server-app.ts";
+import type { PackFile } from "../project/walk.ts";
+import { buildVenv } from "../python/build-venv.ts";
+import { type VendoredWheels, vendorWheels, type WheelsContext, wheelsMode } from "../python/wheels.ts";
+import { type Archive, Bundle } from "./bundle.ts";
+import { findCommit, listFiles, listProject, makeManifest, readForBundle, releaseTime } from "./manifest.ts";
+import type { ReadFile } from "./read-files.ts";
+
+/**
+ * Makes the bundle of a project: its wheels, its static files, then the manifest over all files. Archives are written
+ * when somebody asks the bundle for one.
+ * @throws CutoverError for whatever is wrong with the project; nothing was sent then
+ */
+export async function pack(job: Job): Promise<Bundle> {
+  checkServerApp(job.config, job.directory);
+  const { config, wheels } = await withWheels(job);
+  const early = await collectWhileReading(job, config, wheels);
+  const bundle = await inPhase(job, "manifest", () => describe(job, config, wheels?.files ?? [], early));
+  job.report.release = bundle.release;
+  job.report.digest = bundle.digest;
+  return bundle;
+}
+
+/** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */
+async function withWheels(job: Job): Promise<{ config: Config; wheels: VendoredWheels | undefined }> {
+  const { config, directory, effects } = job;
+  const mode = wheelsMode(config, directory);
+  const python = { ...config.python, wheels: mode };
+  if (mode !== "vendor") return { config: { ...config, python }, wheels: undefined };
+  const wheels = await inPhase(job, "wheels", () => vendorWheels(config, wheelsContext(job)));
+  effects.log.line(`${wheels.files.length} wheels ${wheels.reused ? "of an earlier run" : "from pip"}.`);
+  const version = config.python.version ?? (wheels.platformSpecific ? wheels.version : undefined);
+  return { config: { ...config, python: { ...python, ...(version !== undefined && { version }) } }, wheels };
+}
+
+/**
+ * Collects the static files. Meanwhile the project's own files are read: a collect command takes seconds, in which this
+ * process would only wait.
+ * @returns what was read; files that the commands change are read again later
+ */
+async function collectWhileReading(job: Job, config: Config, wheels?: VendoredWheels): Promise<ReadFile[]> {
+  if (config.static.every(({ collect }) => collect === undefined)) return [];
+  return inPhase(job, "collect static files", async () => {
+    const context = wheelsContext(job);
+    const bin = wheels?.interpreter && (await buildVenv(config, wheels, wheels.interpreter, context));
+    // The first command has started when this returns. Reading blocks this process, but not the command.
+    const collecting = collectStatic(config, { ...context, bin });
+    const early = readEarly(config, job.directory, wheels?.files ?? []);
+    await collecting;
+    return early;
+  });
+}
+
+/**
+ * A file that cannot be read now, since the command is changing it, is read after the command. Only then is it an
+ * error.
+ */
+function readEarly(config: Config, directory: string, wheels: PackFile[]): ReadFile[] {
+  try {
+    const kept = config.static.every(({ from }) => existsSync(join(directory, from)));
+    // Static files of an earlier run: most of them will come out the same.
+    return readForBundle(kept ? listFiles(config, directory, wheels) : [...listProject(config, directory), ...wheels]);
+  } catch {
+    return [];
+  }
+}
+
+/** Lists and hashes every file. */
+async function describe(job: Job, config: Config, wheels: PackFile[], early: ReadFile[]): Promise<Bundle> {
+  const { directory } = job;
+  const { env, now, signal } = job.effects;
+  const listed = listFiles(config, directory, wheels);
+  checkServerAppPacked(config, directory, listed);
+  const files = readForBundle(listed, early);
+  const made = releaseTime(env, now());
+  const commit = await findCommit(directory, env);
+  const manifest = makeManifest({ config, files, made, repository: env.GITHUB_REPOSITORY ?? "", commit });
+  const onPacked = (archive: Archive) => reportPacked(job, archive, files.length);
+  return new Bundle({ manifest, files, directory: env.RUNNER_TEMP ?? tmpdir(), signal, onPacked });
+}
+
+function reportPacked({ report, effects }: Job, { path, base, files }: Archive, all: number): void {
+  // The whole one is good for any host.
+  if (base === undefined || report.bundle === undefined) report.bundle = path;
+  const [sent, of] = [files, all].map(grouped);
+  const release = `${report.release}, manifest ${report.digest}`;
+  if (base === undefined) effects.log.line(`Packed ${of} files as ${release}.`);
+  else effects.log.line(`Packed ${sent} of ${of} files as ${release}; hosts with ${base} have the others.`);
+}
+
+/** 2,947. By hand, since the first toLocaleString of a process takes ten milliseconds. */
+function grouped(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
+}
+
+function wheelsContext({ inputs, effects, directory }: Job): WheelsContext {
+  const { env, exec, signal, log } = effects;
+  const onLine = (line: string) => log.untrusted(line);
+  return { directory, env, exec, signal, pipArguments: inputs.pipArguments, onLine };
+}

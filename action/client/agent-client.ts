@@ -1,0 +1,284 @@
+import { stat } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import pRetry from "p-retry";
+import type { z } from "zod";
+import { type BodyOf, type PathNames, pathOf, type QueryOf } from "../../shared/call.ts";
+import { CutoverError } from "../../shared/errors.ts";
+import { followEvents, type StreamFailure } from "../../shared/follow-events.ts";
+import { manifestLimits } from "../../shared/manifest.ts";
+import { parseJson } from "../../shared/plain-json.ts";
+import {
+  type Accepted,
+  type AppView,
+  calls,
+  type DeploymentEvent,
+  type DeploymentView,
+  type FilesView,
+  protocolVersion,
+} from "../../shared/protocol.ts";
+import type { Archive } from "../bundle/bundle.ts";
+import { explain, isAway, isPassing, lost, neverArrived, Refusal } from "./agent-errors.ts";
+import { type CallBody, call, type HttpCall, readText } from "./http.ts";
+
+export interface ClientTiming {
+  /** How often a call is repeated, if it may be. Each pause is twice as long as the last, up to `longestDelayMs`. */
+  retries: number;
+  /** The same for an agent that has answered before: during an upgrade it takes 10 s to end, and then starts again. */
+  retriesWhenKnown: number;
+  firstDelayMs: number;
+  longestDelayMs: number;
+  /** How long an answer to a short call may take. */
+  answerMs: number;
+  /** How long an agent may take to answer with the files of a release. */
+  filesMs: number;
+  /** How long a stream of events may be silent before it counts as broken. */
+  eventsIdleMs: number;
+  /** How long to look for an agent that has stopped sending events. */
+  lostAfterMs: number;
+}
+
+export const usualTiming: ClientTiming = {
+  retries: 4,
+  retriesWhenKnown: 10,
+  firstDelayMs: 500,
+  longestDelayMs: 5000,
+  answerMs: 60_000,
+  filesMs: 10_000,
+  eventsIdleMs: 60_000,
+  lostAfterMs: 120_000,
+};
+
+export interface Upload {
+  app: string;
+  archive: Pick<Archive, "path" | "base">;
+  releaseCommand: boolean;
+  /**
+   * How long the host keeps the app for this deployment after it is staged, from the last time that somebody asked for
+   * it.
+   */
+  leaseMs: number;
+  waitMs: number;
+  /** Called for each attempt: an agent accepts a token only once. */
+  token(): Promise<string>;
+  onProgress(sent: number, size: number): void;
+  signal: AbortSignal;
+}
+
+/** The calls that begin a deployment without a bundle. */
+export type CommandCall = typeof calls.activate | typeof calls.redeploy | typeof calls.rollback;
+
+export interface Command<C extends CommandCall> {
+  call: C;
+  names: PathNames<C>;
+  body: BodyOf<C>;
+  waitMs: number;
+  token(): Promise<string>;
+  signal: AbortSignal;
+  /** It does no harm to send the same call twice. */
+  repeatable: boolean;
+}
+
+/** One agent, at the address that the workflow gave. Every method throws CutoverError. */
+export class AgentClient {
+  /** The authority of the address: the host in a token's audience, and the name in the log. */
+  readonly host: string;
+  readonly #url: string;
+  readonly #timing: ClientTiming;
+  #known = false;
+
+  constructor(url: URL, timing: ClientTiming = usualTiming) {
+    // Behind a proxy, the agent may be below a path.
+    this.#url = url.href.replace(/\/+$/, "");
+    this.host = url.host;
+    this.#timing = timing;
+  }
+
+  /** Makes sure that an agent answers and speaks the same protocol. @throws agent_unreachable, agent_incompatible */
+  async check(signal: AbortSignal): Promise<void> {
+    const answer = await this.#retry(signal, isPassing, () =>
+      this.#text({ method: calls.health.method, path: calls.health.path, signal }),
+    );
+    const health = calls.health.answer.safeParse(parseJson(answer)).data;
+    this.#known = health !== undefined;
+    if (health?.protocol === protocolVersion) return;
+    const what =
+      health === undefined
+        ? `What answers at ${this.host} is not a cutover agent.`
+        : `The agent at ${this.host} is version ${health.version}, with protocol ${health.protocol}; this Action speaks protocol ${protocolVersion}.`;
+    throw new CutoverError("agent_incompatible", what, {
+      unchanged: "Nothing was sent to this host.",
+      fix:
+        health === undefined ? "Check the address in hosts." : "Use an Action and an agent of the same major version.",
+    });
+  }
+
+  /** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
+  async upload({
+    app,
+    archive,
+    releaseCommand,
+    leaseMs,
+    waitMs,
+    token,
+    onProgress,
+    signal,
+  }: Upload): Promise<Accepted> {
+    const { size } = await stat(archive.path);
+    const query = {
+      activate: false,
+      release_command: releaseCommand,
+      wait: seconds(waitMs),
+      lease: seconds(leaseMs),
+      base: archive.base,
+    };
+    const body: CallBody = {
+      kind: "file",
+      path: archive.path,
+      size,
+      continueMs: waitMs + 30_000,
+      onProgress: (sent) => onProgress(sent, size),
+    };
+    const path = pathOf(calls.deploy, { app }, query);
+    return this.#begin(calls.deploy, path, { body, token, signal, waitMs, repeat: isPassing });
+  }
+
+  /** Begins a deployment without a bundle. It goes on after the answer. */
+  async command<C extends CommandCall>(command: Command<C>): Promise<Accepted> {
+    const { call, names, body, waitMs, token, signal, repeatable } = command;
+    const text = JSON.stringify(body);
+    const repeat = repeatable ? isPassing : neverArrived;
+    // All three calls have this query.
+    const query = { wait: seconds(waitMs) } as QueryOf<C>;
+    const options: BeginOptions = { body: { kind: "json", text }, token, signal, waitMs, repeat };
+    return this.#begin(call, pathOf(call, names, query), options);
+  }
+
+  /** Undoes a deployment that has not cut over. @throws already_cut_over */
+  async abort(deployment: string, token: () => Promise<string>, signal: AbortSignal): Promise<DeploymentView> {
+    // An unreachable host is not waited for: the deployment's lease ends there by itself.
+    const repeat = (thrown: unknown) => isPassing(thrown) && !isAway(thrown);
+    return this.#retry(signal, repeat, async () => {
+      const headers = await bearer(token);
+      const path = pathOf(calls.abort, { id: deployment });
+      const body: CallBody = { kind: "json", text: "{}" };
+      const text = await this.#text({ method: calls.abort.method, path, headers, body, signal });
+      return this.#parse(calls.abort.answer, text);
+    });
+  }
+
+  /** The state of a deployment. Asking also renews its lease. */
+  async deployment(id: string, signal: AbortSignal): Promise<DeploymentView> {
+    const path = pathOf(calls.deployment, { id });
+    return this.#retry(signal, isPassing, async () =>
+      this.#parse(calls.deployment.answer, await this.#text({ method: calls.deployment.method, path, signal })),
+    );
+  }
+
+  /** The state of the app on this host. */
+  async app(app: string, token: () => Promise<string>, signal: AbortSignal): Promise<AppView> {
+    return this.#retry(signal, isPassing, async () => {
+      const headers = await bearer(token);
+      const path = pathOf(calls.app, { app });
+      return this.#parse(calls.app.answer, await this.#text({ method: calls.app.method, path, headers, signal }));
+    });
+  }
+
+  /** The files of the release that this host has live. Asked once and with a short limit: the job can do without it. */
+  async liveFiles(app: string, token: () => Promise<string>, signal: AbortSignal): Promise<FilesView> {
+    try {
+      const headers = await bearer(token);
+      const path = pathOf(calls.files, { app, release: "live" });
+      const idleMs = this.#timing.filesMs;
+      const answer = await this.#answer({ method: calls.files.method, path, headers, signal, idleMs });
+      return this.#parse(calls.files.answer, await readText(answer, manifestLimits.bytes));
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw explain(thrown, this.host);
+    }
+  }
+
+  /** A deployment's events until its end, over as many connections as that needs. */
+  events(deployment: string, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
+    const { firstDelayMs, longestDelayMs, lostAfterMs, eventsIdleMs } = this.#timing;
+    const open = (after: number) => {
+      const path = pathOf(calls.events, { id: deployment }, { after });
+      const headers = { accept: "application/x-ndjson" };
+      return this.#answer({ method: calls.events.method, path, headers, idleMs: eventsIdleMs, signal });
+    };
+    const again = async ({ thrown, before, silentMs }: StreamFailure) => {
+      signal.throwIfAborted();
+      if (thrown !== undefined && !isPassing(thrown)) throw explain(thrown, this.host);
+      const delayMs = Math.min(firstDelayMs * 2 ** before, longestDelayMs);
+      if (silentMs + delayMs > lostAfterMs) throw lost(this.host, thrown);
+      await sleep(delayMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+    };
+    return followEvents({ open, again });
+  }
+
+  async #begin(call: typeof calls.deploy | CommandCall, path: string, options: BeginOptions): Promise<Accepted> {
+    const { body, token, signal, waitMs, repeat } = options;
+    return this.#retry(signal, repeat, async () => {
+      const headers = await bearer(token);
+      // The answer comes only when the bundle is unpacked or the app is free.
+      const idleMs = waitMs + 5 * this.#timing.answerMs;
+      return this.#parse(call.answer, await this.#text({ method: call.method, path, headers, body, idleMs, signal }));
+    });
+  }
+
+  async #retry<T>(signal: AbortSignal, repeat: (thrown: unknown) => boolean, attempt: () => Promise<T>): Promise<T> {
+    try {
+      return await pRetry(attempt, {
+        retries: this.#known ? this.#timing.retriesWhenKnown : this.#timing.retries,
+        minTimeout: this.#timing.firstDelayMs,
+        maxTimeout: this.#timing.longestDelayMs,
+        shouldRetry: ({ error, attemptNumber }) =>
+          repeat(error) && (attemptNumber <= this.#timing.retries || !isAway(error)),
+        signal,
+      });
+    } catch (thrown) {
+      signal.throwIfAborted();
+      throw explain(thrown, this.host);
+    }
+  }
+
+  async #text(request: ClientCall): Promise<string> {
+    return readText(await this.#answer(request));
+  }
+
+  async #answer({ path, idleMs = this.#timing.answerMs, ...request }: ClientCall) {
+    const answer = await call({ ...request, idleMs, url: new URL(`${this.#url}${path}`) });
+    const status = answer.statusCode ?? 0;
+    if (status >= 200 && status < 300) return answer;
+    throw new Refusal(status, await readText(answer));
+  }
+
+  #parse<S extends z.ZodType>(schema: S, text: string): z.output<S> {
+    const result = schema.safeParse(parseJson(text));
+    if (result.success) return result.data;
+    throw new CutoverError(
+      "agent_incompatible",
+      `The agent at ${this.host} gave an answer that this Action cannot read.`,
+      {
+        fix: "Use an Action and an agent of the same major version.",
+      },
+    );
+  }
+}
+
+interface BeginOptions {
+  body: CallBody;
+  token(): Promise<string>;
+  signal: AbortSignal;
+  waitMs: number;
+  repeat: (thrown: unknown) => boolean;
+}
+
+type ClientCall = Omit<HttpCall, "url" | "idleMs"> & { path: string; idleMs?: number };
+
+async function bearer(token: () => Promise<string>): Promise<Record<string, string>> {
+  return { authorization: `Bearer ${await token()}` };
+}
+
+function seconds(ms: number): number {
+  return Math.ceil(ms / 1000);
+}

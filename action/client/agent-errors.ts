@@ -1,0 +1,96 @@
+import { CutoverError } from "../../shared/errors.ts";
+import { parseJson } from "../../shared/plain-json.ts";
+import { fromProblem } from "../../shared/problem.ts";
+import { type Failure, failure } from "../../shared/protocol.ts";
+
+/** An answer with an error status, before it is known whether another attempt may help. */
+export class Refusal extends Error {
+  readonly status: number;
+  /** undefined if it was not a problem document. Then it came from a proxy and not from the agent. */
+  readonly problem: Failure | undefined;
+
+  constructor(status: number, text: string) {
+    super(`HTTP ${status}`);
+    this.status = status;
+    this.problem = failure.safeParse(parseJson(text)).data;
+  }
+}
+
+/** The agent is restarting, or a proxy in front of it does not reach it at the moment. */
+export function isPassing(thrown: unknown): boolean {
+  if (!(thrown instanceof Refusal)) return isNetworkFault(thrown) && !isTlsFault(thrown);
+  if (thrown.problem !== undefined) return isNotNow(thrown.problem);
+  return thrown.status === 502 || thrown.status === 503 || thrown.status === 504;
+}
+
+/** The request cannot have reached the agent, so even a call that must not happen twice may be tried again. */
+export function neverArrived(thrown: unknown): boolean {
+  if (thrown instanceof Refusal) return thrown.problem !== undefined && isNotNow(thrown.problem);
+  return ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
+}
+
+/** The whole host is unreachable, not only the agent. Another attempt helps less, and other hosts may be waiting. */
+export function isAway(thrown: unknown): boolean {
+  return ["EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
+}
+
+/** The agent refused before it looked at the call. */
+function isNotNow({ code }: Failure): boolean {
+  return code === "agent_stopping" || code === "too_many_calls";
+}
+
+function isNetworkFault(thrown: unknown): boolean {
+  return codeOf(thrown) !== "" && !(thrown instanceof CutoverError);
+}
+
+function isTlsFault(thrown: unknown): boolean {
+  return /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|EPROTO/.test(codeOf(thrown));
+}
+
+function codeOf(thrown: unknown): string {
+  return (thrown as NodeJS.ErrnoException | null)?.code ?? "";
+}
+
+/** Turns whatever a call threw into an error for a person. */
+export function explain(thrown: unknown, host: string): CutoverError {
+  if (thrown instanceof CutoverError) return thrown;
+  if (thrown instanceof Refusal) return explainRefusal(thrown, host);
+  if (isTlsFault(thrown)) {
+    return new CutoverError("agent_unreachable", `No secure connection to ${host}: ${messageOf(thrown)}.`, {
+      unchanged: "Nothing was changed on this host.",
+      fix: "Give the agent a certificate for this name. For a certificate authority of your own, set NODE_EXTRA_CA_CERTS in `env` of the job. An agent without TLS has an address that starts with http://.",
+      cause: thrown,
+    });
+  }
+  return new CutoverError("agent_unreachable", `No agent answers at ${host}: ${messageOf(thrown)}.`, {
+    unchanged: "Nothing was changed on this host by this call.",
+    fix: "Check that cutover-agent runs there, that it listens on this address and port, and that the firewall lets this runner through.",
+    cause: thrown,
+  });
+}
+
+/** The agent was silent for too long during a deployment. */
+export function lost(host: string, cause: unknown): CutoverError {
+  return new CutoverError("agent_unreachable", `The agent at ${host} stopped answering during the deployment.`, {
+    unchanged: "The host goes on serving. When the agent is back, it finishes or undoes the deployment by itself.",
+    fix: "Look at the agent's log on the host (`journalctl -u cutover-agent`), then at `cutover status`, and run this again.",
+    cause,
+  });
+}
+
+function explainRefusal({ status, problem }: Refusal, host: string): CutoverError {
+  if (problem !== undefined) return fromProblem(problem);
+  const lost = status === 502 || status === 503 || status === 504;
+  const code = lost ? "agent_unreachable" : "agent_incompatible";
+  return new CutoverError(code, `What answers at ${host} is not the agent: HTTP ${status}.`, {
+    unchanged: "Nothing was changed on this host by this call.",
+    fix: lost
+      ? "Check that cutover-agent runs behind the proxy that answers at this address."
+      : "Check the address, and the proxy in front of the agent if there is one: it must pass on /healthz and /v1/ unchanged.",
+  });
+}
+
+function messageOf(thrown: unknown): string {
+  if (thrown instanceof AggregateError) return thrown.errors.map(messageOf).join("; ");
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -1,0 +1,51 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { CutoverError } from "../../shared/errors.ts";
+import type { CanaryStep } from "./canary-steps.ts";
+import type { HostDeploy } from "./host-deploy.ts";
+
+export interface CanaryRequest {
+  release: string;
+  /** The steps below 100. */
+  steps: CanaryStep[];
+  /** Called after each step's time; throws if the release must not have more. */
+  check(weight: number): Promise<void>;
+  say(line: string): void;
+  signal: AbortSignal;
+}
+
+const lookEveryMs = 5000;
+
+/**
+ * Gives the staged release more and more of the traffic on all hosts. Each agent watches the health of its own canary;
+ * the job asks all of them, every few seconds, whether theirs is still staged.
+ * @throws CutoverError canary_failed and what `check` throws
+ */
+export async function raiseCanary(
+  hosts: HostDeploy[],
+  { release, steps, check, say, signal }: CanaryRequest,
+): Promise<void> {
+  for (const { weight, holdMs } of steps) {
+    for (const host of hosts) await host.shift(release, weight, signal);
+    say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1000} s`}.`);
+    const end = performance.now() + holdMs;
+    for (;;) {
+      await Promise.all(hosts.map((host) => host.assertStaged(signal)));
+      const left = end - performance.now();
+      if (left <= 0) break;
+      await sleep(Math.min(left, lookEveryMs), undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+    await check(weight);
+  }
+}
+
+export function checkFailed(weight: number, code: number, output: string): CutoverError {
+  return new CutoverError(
+    "canary_failed",
+    `The command in canary-check ended with exit code ${code}, with ${weight} % of the traffic on the new release.`,
+    {
+      unchanged: "All traffic went back to the live release; the canary was drained, stopped and removed.",
+      fix: "Its output is below. Correct it and deploy again.",
+      evidence: [{ source: "canary-check", text: output }],
+    },
+  );
+}

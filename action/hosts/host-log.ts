@@ -1,0 +1,97 @@
+import prettyBytes from "pretty-bytes";
+import prettyMilliseconds from "pretty-ms";
+import type { ReportedState } from "../../shared/deployment-states.ts";
+import type { Log } from "../runner/log.ts";
+
+/** What the deployment does to reach each state, as a heading. */
+export const activities: Record<ReportedState, string> = {
+  received: "receive",
+  verified: "verify",
+  unpacked: "unpack",
+  built: "build the environment",
+  released: "release command",
+  started: "start the instances",
+  healthy: "health check",
+  cut_over: "cut over",
+  drained: "drain the old instances",
+  retired: "retire the old instances",
+  done: "finish",
+};
+
+const progressEveryMs = 2000;
+
+/**
+ * One host's part of the log: a group for each phase. Groups cannot interleave, so with several hosts the lines of a
+ * phase are kept until it ends; with one host they are printed as they come.
+ */
+export class HostLog {
+  readonly #log: Log;
+  readonly #host: string;
+  readonly #live: boolean;
+  #lines: string[] = [];
+  #open = false;
+  #progressAt = Number.NEGATIVE_INFINITY;
+
+  constructor(log: Log, host: string, live: boolean) {
+    this.#log = log;
+    this.#host = host;
+    this.#live = live;
+  }
+
+  /** @param activity the phase that the line belongs to: the heading, if the line opens a group */
+  output(activity: string, text: string): void {
+    if (!this.#live) {
+      this.#lines.push(text);
+      return;
+    }
+    if (!this.#open) this.#log.startGroup(`${this.#host}: ${activity}`);
+    this.#open = true;
+    this.#log.untrusted(text);
+  }
+
+  /** The progress of an upload: at most one line in two seconds, and one at the end. */
+  progress(sent: number, size: number): void {
+    const now = performance.now();
+    if (now - this.#progressAt < progressEveryMs && sent < size) return;
+    this.#progressAt = now;
+    const percent = size === 0 ? 100 : Math.floor((sent / size) * 100);
+    const text = `${percent} % (${prettyBytes(sent)} of ${prettyBytes(size)})`;
+    if (this.#live) this.output("upload", text);
+    else this.#log.line(`${this.#host}: upload ${text}`);
+  }
+
+  /** Ends the phase. @param note untrusted */
+  phase(activity: string, took: number, note?: string): void {
+    const time = prettyMilliseconds(took);
+    if (!this.#open) {
+      this.#log.startGroup(`${this.#host}: ${activity} (${time})`);
+      for (const line of this.#lines) this.#log.untrusted(line);
+    }
+    if (note !== undefined) this.#log.untrusted(note);
+    this.#log.line(`${this.#host}: ${activity} took ${time}`);
+    this.#log.endGroup();
+    this.#reset();
+  }
+
+  /** A line of our own between the phases. */
+  line(text: string): void {
+    if (this.#live) this.#log.endGroup();
+    this.#open = false;
+    this.#log.line(`${this.#host}: ${text}`);
+  }
+
+  /** Prints the lines of a phase that did not end. */
+  flush(activity: string): void {
+    if (this.#lines.length > 0) {
+      this.#log.startGroup(`${this.#host}: ${activity} (not finished)`);
+      for (const line of this.#lines) this.#log.untrusted(line);
+    }
+    if (this.#open || this.#lines.length > 0) this.#log.endGroup();
+    this.#reset();
+  }
+
+  #reset(): void {
+    this.#lines = [];
+    this.#open = false;
+  }
+}

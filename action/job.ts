@@ -1,0 +1,44 @@
+import prettyMilliseconds from "pretty-ms";
+import type { Config } from "../shared/config.ts";
+import type { AgentClient } from "./client/agent-client.ts";
+import type { Inputs } from "./inputs.ts";
+import type { JobReport } from "./report/job-report.ts";
+import type { Exec } from "./runner/exec.ts";
+import type { Log } from "./runner/log.ts";
+
+/** Everything outside that the job touches, so that a test can put its own in place. */
+export interface Effects {
+  env: NodeJS.ProcessEnv;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  exec: Exec;
+  connect(url: URL): AgentClient;
+  log: Log;
+  /** Aborted with a CutoverError (aborted, timed_out) as its reason. */
+  signal: AbortSignal;
+}
+
+/** What the steps of a job share. */
+export interface Job {
+  inputs: Inputs;
+  effects: Effects;
+  report: JobReport;
+  config: Config;
+  /** The project. */
+  directory: string;
+}
+
+/** Does one step of the Action itself: a group in the log, and a time in the report. */
+export async function inPhase<T>({ effects, report }: Job, name: string, work: () => Promise<T>): Promise<T> {
+  const { log, now } = effects;
+  const start = now();
+  log.startGroup(name);
+  try {
+    return await work();
+  } finally {
+    const took = now() - start;
+    report.phases.push({ name, start, took });
+    log.line(`${name} took ${prettyMilliseconds(took)}`);
+    log.endGroup();
+  }
+}

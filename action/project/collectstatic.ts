@@ -1,0 +1,105 @@
+import { statSync } from "node:fs";
+import { delimiter, join, posix } from "node:path";
+import { argv } from "../../shared/command.ts";
+import type { Config } from "../../shared/config.ts";
+import { CutoverError } from "../../shared/errors.ts";
+import { findProgram } from "../../shared/find-program.ts";
+import { childEnvironment, type Exec } from "../runner/exec.ts";
+import { configFault } from "./config.ts";
+import { type PackFile, walkFiles } from "./walk.ts";
+
+type StaticEntry = Config["static"][number];
+
+export interface CollectContext {
+  directory: string;
+  env: NodeJS.ProcessEnv;
+  /** The programs of the build environment, which come before PATH; undefined if there is none. */
+  bin: string | undefined;
+  exec: Exec;
+  onLine(line: string): void;
+  signal: AbortSignal;
+}
+
+/**
+ * Runs the `collect` commands in the project, in their order. The first has started when this returns its promise.
+ * @throws CutoverError collect_failed
+ */
+export async function collectStatic(config: Config, context: CollectContext): Promise<void> {
+  for (const entry of config.static) {
+    if (entry.collect !== undefined) await collect(config, entry, entry.collect, context);
+  }
+}
+
+async function collect(config: Config, entry: StaticEntry, command: string | string[], context: CollectContext) {
+  const { directory, bin, exec, onLine, signal } = context;
+  const inherited = childEnvironment(context.env);
+  const path = [bin, inherited.PATH].filter((part) => part !== undefined).join(delimiter);
+  const env = { ...inherited, ...config.env, PATH: path };
+  const words = argv(command);
+  const [name = "", ...args] = words;
+  const fallback = name === "python" ? findProgram("python3", path, directory) : undefined;
+  const program = findProgram(name, path, directory) ?? fallback;
+  if (program === undefined) throw failure(entry, words, `There is no ${name} on PATH.`, "");
+  const { code, output } = await exec({ argv: [program, ...args], cwd: directory, env, onLine, signal });
+  if (code !== 0) throw failure(entry, words, `It ended with exit code ${code}.`, output);
+}
+
+function failure(entry: StaticEntry, words: string[], what: string, output: string): CutoverError {
+  return new CutoverError(
+    "collect_failed",
+    `Collecting the files of ${entry.url} failed: ${words.join(" ")}. ${what}`,
+    {
+      unchanged: "Nothing was sent.",
+      fix: "Run the command in a fresh checkout. Give secrets that the settings need at import time a default, or set them in `env` of this step.",
+      evidence: output === "" ? [] : [{ source: words.join(" "), text: output }],
+    },
+  );
+}
+
+/**
+ * The files of every static entry, at `static/<url path>/`. If one entry's URL lies below another's, the
+ * longer one wins, as in nginx.
+ * @throws CutoverError collect_failed, config_invalid, symlink_outside, path_not_allowed
+ */
+export function staticFiles(config: Config, directory: string): PackFile[] {
+  const files = new Map<string, PackFile>();
+  const entries = config.static.toSorted((a, b) => a.url.length - b.url.length);
+  for (const entry of entries) {
+    const from = join(directory, staticFolder(config, entry));
+    if (!statSync(from, { throwIfNoEntry: false })?.isDirectory()) throw missingFolder(config, entry);
+    const area = posix.join("static", entry.url).replace(/\/$/, "");
+    for (const file of walkFiles({ root: directory, directory: from, area, exclude: [".DS_Store"] })) {
+      files.set(file.path, file);
+    }
+  }
+  return [...files.values()];
+}
+
+/** Patterns that keep the collected folders out of app/: the agent puts a symlink to the static files in their place. */
+export function collectedFolders(config: Config): string[] {
+  return config.static.map((entry) => `/${staticFolder(config, entry).replace(/[\\*?[\]!# ]/g, "\\$&")}/`);
+}
+
+function staticFolder(config: Config, entry: StaticEntry): string {
+  const folder = posix.normalize(entry.from).replace(/\/$/, "");
+  if (folder !== ".") return folder;
+  throw configFault(
+    `static.${config.static.indexOf(entry)}.from`,
+    "it is the whole project",
+    "Name the folder that contains the static files alone.",
+  );
+}
+
+function missingFolder(config: Config, entry: StaticEntry): CutoverError {
+  if (entry.collect === undefined) {
+    return configFault(
+      `static.${config.static.indexOf(entry)}.from`,
+      `the project has no folder ${entry.from}`,
+      "Correct it, or give the command that makes it as `collect`.",
+    );
+  }
+  return new CutoverError("collect_failed", `The command for ${entry.url} succeeded but made no ${entry.from}.`, {
+    unchanged: "Nothing was sent.",
+    fix: "`from` must be the folder that the command writes to; for Django, STATIC_ROOT, relative to the project.",
+  });
+}

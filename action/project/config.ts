@@ -1,0 +1,65 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { completeServer, describeDetection, kindUnknown } from "../../shared/complete-server.ts";
+import { type Config, configSchema, siteOf } from "../../shared/config.ts";
+import { portOf } from "../../shared/config-site.ts";
+import type { Detection } from "../../shared/detect-kind.ts";
+import { CutoverError } from "../../shared/errors.ts";
+import { parseYamlFile } from "../../shared/yaml-file.ts";
+import { projectFiles } from "./project-files.ts";
+
+/**
+ * Reads cutover.yml, and completes what it leaves out about its server from the project.
+ * @param onDetected gets one line about what was completed
+ * @throws CutoverError config_not_found, config_not_yaml, config_invalid, kind_unknown
+ */
+export async function readConfig(
+  directory: string,
+  name: string,
+  onDetected: (line: string) => void = () => {},
+): Promise<Config> {
+  let text: string;
+  try {
+    text = await readFile(join(directory, name), "utf8");
+  } catch (cause) {
+    throw new CutoverError("config_not_found", `There is no ${name} in ${directory}.`, {
+      unchanged: "Nothing was sent.",
+      fix: "Check the inputs working-directory and config, and that actions/checkout ran before this step. If the project's files show its server, a file with `app` alone is enough.",
+      cause,
+    });
+  }
+  let detection: Detection | undefined;
+  const complete = (value: unknown) => {
+    const completed = completeServer(value, projectFiles(directory));
+    detection = completed.detection;
+    return completed.value;
+  };
+  try {
+    const config = parseYamlFile(text, name, configSchema, faults, complete);
+    if (detection?.found) onDetected(describeDetection(detection));
+    return config;
+  } catch (thrown) {
+    // Among other faults, the missing kind is one line of many.
+    const alone = thrown instanceof CutoverError && thrown.code === faults.invalid && !thrown.message.includes("\n");
+    if (alone && detection?.found === false) throw kindUnknown(name, detection);
+    throw thrown;
+  }
+}
+
+const faults = { notYaml: "config_not_yaml", invalid: "config_invalid" } as const;
+
+/** A fault of cutover.yml that shows only when it is compared with the project. */
+export function configFault(key: string, message: string, fix: string): CutoverError {
+  return new CutoverError("config_invalid", `cutover.yml: ${key}: ${message}`, { unchanged: "Nothing was sent.", fix });
+}
+
+/** The site's address for visitors, as far as cutover.yml says it; empty if it names no domain. */
+export function siteUrl(config: Config): string {
+  const site = siteOf(config);
+  const name = site.server_name?.find((each) => /^[a-z0-9]/.test(each));
+  if (name === undefined) return "";
+  const ports = (site.listen ?? []).map(portOf);
+  const port = ports.includes(443) ? 443 : (ports[0] ?? 80);
+  if (port === 443) return `https://${name}/`;
+  return port === 80 ? `http://${name}/` : `http://${name}:${port}/`;
+}

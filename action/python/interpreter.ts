@@ -1,0 +1,50 @@
+import type { Config } from "../../shared/config.ts";
+import { CutoverError } from "../../shared/errors.ts";
+import { findProgram } from "../../shared/find-program.ts";
+import { childEnvironment, type Exec } from "../runner/exec.ts";
+
+/** An interpreter on this machine. */
+export interface Interpreter {
+  program: string;
+  /** Major and minor, such as 3.11. */
+  version: string;
+  /** As Python names it: x86_64, aarch64. */
+  machine: string;
+}
+
+export interface PythonContext {
+  directory: string;
+  env: NodeJS.ProcessEnv;
+  exec: Exec;
+  signal: AbortSignal;
+}
+
+const question = "import os, sys; print('%d.%d' % sys.version_info[:2], os.uname().machine)";
+
+/**
+ * The interpreter of the version that the configuration names. If the machine does not have it, `python3` of another
+ * version, whose pip can still download wheels for it.
+ * @throws CutoverError python_not_found
+ */
+export async function findPython(config: Config, context: PythonContext): Promise<Interpreter> {
+  const wanted = config.python.version;
+  const usual = await interpreter("python3", context);
+  if (usual !== undefined && (wanted === undefined || usual.version === wanted)) return usual;
+  const exact = wanted === undefined ? undefined : await interpreter(`python${wanted}`, context);
+  const found = exact ?? usual;
+  if (found !== undefined) return found;
+  throw new CutoverError("python_not_found", "There is no python3 on this runner's PATH.", {
+    unchanged: "Nothing was sent.",
+    fix: "Put actions/setup-python before this step, or set python.wheels in cutover.yml to index or none.",
+  });
+}
+
+async function interpreter(name: string, { directory, env, exec, signal }: PythonContext) {
+  const program = findProgram(name, env.PATH ?? "", directory);
+  if (program === undefined) return undefined;
+  const argv = [program, "-I", "-S", "-c", question];
+  const { code, stdout } = await exec({ argv, cwd: directory, env: childEnvironment(env), signal });
+  const [version, machine] = stdout.trim().split(" ");
+  if (code !== 0 || version === undefined || machine === undefined) return undefined;
+  return { program, version, machine } satisfies Interpreter;
+}

@@ -1,0 +1,67 @@
+import type { CutoverError } from "../../shared/errors.ts";
+import type { Log } from "../runner/log.ts";
+import { type HostReport, type JobReport, resultByHost } from "./job-report.ts";
+import { renderSummary } from "./summary.ts";
+
+/** Where the result of the job goes, apart from the log. */
+export interface Publication {
+  setOutput(name: string, value: string): void;
+  writeSummary(text: string): Promise<void>;
+}
+
+/** GitHub shows ten annotations of a kind for a step and drops the rest. */
+const annotationsShown = 10;
+
+/** Writes the outputs, the last lines of the log and the summary, whether the job succeeded or failed. */
+export async function publish(report: JobReport, log: Log, to: Publication): Promise<void> {
+  setOutputs(report, to);
+  for (const host of report.hosts) closingLines(host, log);
+  if (report.failure !== undefined && !failedHosts(report).some((host) => host.failure === report.failure)) {
+    explainFailure("the reason", report.failure, log);
+  }
+  log.endGroup();
+  await to.writeSummary(renderSummary(report)).catch((thrown: unknown) => {
+    log.line(`The job summary could not be written: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    log.endGroup();
+  });
+}
+
+export function setOutputs({ release, digest, bundle, url, hosts }: JobReport, to: Publication): void {
+  const outputs = { release, digest, bundle, url };
+  for (const [name, value] of Object.entries(outputs)) to.setOutput(name, value ?? "");
+  to.setOutput("result", JSON.stringify(resultByHost(hosts)));
+}
+
+/** One annotation for each failed host, with cause and fix. The evidence is in the log. */
+export function annotateFailures(report: JobReport, log: Log): void {
+  for (const { host, failure } of failedHosts(report).slice(0, annotationsShown)) {
+    if (failure !== undefined) log.annotate(`${host}: ${failure.code}`, sentences(failure));
+  }
+}
+
+/** Hosts that have an annotation of their own, so that the job needs no other. */
+export function failedHosts({ hosts }: JobReport): HostReport[] {
+  return hosts.filter(({ failure }) => failure !== undefined);
+}
+
+function closingLines({ host, outcome, release, failure, cut, note }: HostReport, log: Log): void {
+  if (failure !== undefined) explainFailure(host, failure, log);
+  const facts = [`${host}: ${outcome}`, release, note];
+  if (cut !== undefined && cut > 0) facts.push(`${cut} open requests were cut`);
+  log.line(facts.filter((fact) => fact !== undefined).join(", "));
+}
+
+function explainFailure(where: string, failure: CutoverError, log: Log): void {
+  log.startGroup(`${where}: ${failure.code}`);
+  log.untrusted(sentences(failure));
+  for (const { source, text } of failure.evidence) {
+    log.untrusted(`--- ${source}`);
+    log.untrusted(text);
+  }
+  log.endGroup();
+}
+
+/** What happened, what did not change, what to do. */
+export function sentences({ message, unchanged, fix }: CutoverError): string {
+  return [message, unchanged, fix].filter((line) => line !== undefined).join("\n");
+}

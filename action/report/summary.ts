@@ -1,0 +1,140 @@
+import prettyMilliseconds from "pretty-ms";
+import { cleanLine, cleanLines } from "../runner/log.ts";
+import type { HostOutcome, HostReport, JobReport, Phase } from "./job-report.ts";
+
+/** GitHub refuses a summary of more than 1 MiB, and other steps of the job share it with us. */
+const budget = 512 * 1024;
+const longestEvidence = 16 * 1024;
+const shownHosts = 200;
+
+const outcomeNames: Record<HostOutcome, string> = {
+  not_started: "not started",
+  unknown: "unknown",
+  staged: "staged",
+  succeeded: "live",
+  failed: "failed",
+  aborted: "aborted",
+  rolled_back: "rolled back",
+};
+
+/**
+ * The job summary, as Markdown with HTML in it. All text from elsewhere is escaped, and no HTML contains an
+ * empty line, after which Markdown would begin again.
+ */
+export function renderSummary(report: JobReport): string {
+  const parts = [heading(report), ...failureOf(report), hostTable(report.hosts), gantt(report)];
+  const details = report.hosts.flatMap(evidenceOf);
+  let text = `${parts.filter((part) => part !== "").join("\n\n")}\n`;
+  for (const detail of details) {
+    if (Buffer.byteLength(text) + Buffer.byteLength(detail) > budget) break;
+    text += `\n${detail}\n`;
+  }
+  return text;
+}
+
+function heading({ command, app, release, url }: JobReport): string {
+  const what = [command, app, release].filter((part) => part !== undefined).map((part) => escapeHtml(part));
+  const link = url === undefined || url === "" ? "" : `\n\n<a href="${escapeHtml(url)}">${escapeHtml(url)}</a>`;
+  return `<h2>cutover: ${what.join(" ")}</h2>${link}`;
+}
+
+function failureOf({ failure, hosts }: JobReport): string[] {
+  if (failure === undefined || hosts.some((host) => host.failure === failure)) return [];
+  const evidence = failure.evidence.map(({ source, text }) => pre(`${source}\n${text}`));
+  const lines = [failure.message, failure.unchanged, failure.fix].filter((line) => line !== undefined);
+  return [`<p><b>${failure.code}</b><br>${lines.map(escapeHtml).join("<br>")}</p>${evidence.join("")}`];
+}
+
+function hostTable(hosts: HostReport[]): string {
+  if (hosts.length === 0) return "";
+  const head = row("th", ["Host", "Release", "Outcome", "Phases"]);
+  const rows = hosts
+    .slice(0, shownHosts)
+    .map((host) =>
+      row("td", [
+        escapeHtml(host.host),
+        host.release === undefined ? "" : `<code>${escapeHtml(host.release)}</code>`,
+        outcomeCell(host),
+        host.phases.slice(0, 40).map(phaseText).join("<br>"),
+      ]),
+    );
+  const more = hosts.length > shownHosts ? [row("td", [`and ${hosts.length - shownHosts} more`, "", "", ""])] : [];
+  return `<table>${[head, ...rows, ...more].join("")}</table>`;
+}
+
+function outcomeCell({ outcome, failure, cut, note }: HostReport): string {
+  const lines = [`<b>${outcomeNames[outcome]}</b>`];
+  if (failure !== undefined) lines.push(`${failure.code}: ${escapeHtml(short(failure.message))}`);
+  if (failure?.fix !== undefined) lines.push(escapeHtml(short(failure.fix)));
+  if (cut !== undefined && cut > 0) lines.push(`${cut} open requests were cut`);
+  if (note !== undefined) lines.push(escapeHtml(short(note)));
+  return lines.join("<br>");
+}
+
+function phaseText({ name, took }: Phase): string {
+  return `${escapeHtml(name)} ${prettyMilliseconds(took)}`;
+}
+
+function row(cell: "th" | "td", cells: string[]): string {
+  return `<tr>${cells.map((text) => `<${cell}>${text}</${cell}>`).join("")}</tr>`;
+}
+
+/** Times from the start of the job, so that the axis needs no time zone. */
+function gantt({ started, phases, hosts }: JobReport): string {
+  const sections = [
+    { name: "this job", phases },
+    ...hosts.slice(0, 20).map(({ host, phases }) => ({ name: host, phases })),
+  ];
+  const lines = sections
+    .filter((section) => section.phases.length > 0)
+    .flatMap((section) => [
+      `  section ${escapeMermaid(section.name)}`,
+      ...section.phases.slice(0, 40).map((phase) => ganttTask(phase, started)),
+    ]);
+  if (lines.length === 0) return "";
+  const head = ["gantt", "  dateFormat x", "  axisFormat %M:%S"];
+  return ["```mermaid", ...head, ...lines, "```"].join("\n");
+}
+
+function ganttTask({ name, start, took }: Phase, started: number): string {
+  const from = Math.max(0, Math.round(start - started));
+  const to = from + Math.max(1, Math.round(took));
+  return `  ${escapeMermaid(name)} (${prettyMilliseconds(took)}) :${from}, ${to}`;
+}
+
+function evidenceOf({ host, failure }: HostReport): string[] {
+  return (failure?.evidence ?? []).map(
+    ({ source, text }) =>
+      `<details><summary>${escapeHtml(host)}: ${escapeHtml(source)}</summary>${pre(text)}</details>`,
+  );
+}
+
+function pre(text: string): string {
+  const kept = text.length > longestEvidence ? `[...]\n${text.slice(-longestEvidence)}` : text;
+  // Entities instead of newlines: an empty line would end the HTML and let Markdown begin.
+  return `<pre>${cleanLines(kept).map(escapeHtml).join("&#10;")}</pre>`;
+}
+
+function short(text: string): string {
+  const line = cleanLines(text).join(" ");
+  return line.length > 500 ? `${line.slice(0, 500)} [...]` : line;
+}
+
+/** Also escapes what Markdown and GitHub would interpret: links, mentions, emphasis. */
+export function escapeHtml(text: string): string {
+  return cleanLine(text.replace(/[\r\n]+/g, " ")).replace(
+    /[&<>"'`*_~[\]\\|@#:]/g,
+    (sign) => `&#${sign.charCodeAt(0)};`,
+  );
+}
+
+/** Mermaid gives meaning to colons, commas, semicolons, # and %; only plain words pass. */
+export function escapeMermaid(text: string): string {
+  return (
+    text
+      .replace(/[^A-Za-z0-9 ._()-]+/g, " ")
+      .replace(/\s+/g, " ")
+      .trim()
+      .slice(0, 100) || "-"
+  );
+}

@@ -1,0 +1,93 @@
+import { randomUUID } from "node:crypto";
+
+/** The part of @actions/core that the log uses. */
+export interface Console {
+  info(message: string): void;
+  startGroup(name: string): void;
+  endGroup(): void;
+  error(message: string, properties: { title: string }): void;
+  setSecret(secret: string): void;
+}
+
+const longestLine = 4000;
+
+/** Makes text one line of a log, without escape sequences and control characters: a carriage return would start a line. */
+export function cleanLine(text: string): string {
+  const clean = text
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal sequences are what is taken away
+    .replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|.)/g, "")
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken away
+    .replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/g, "");
+  return clean.length > longestLine ? `${clean.slice(0, longestLine)} [...]` : clean;
+}
+
+export function cleanLines(text: string): string[] {
+  return text.split(/\r\n|[\n\r\u0085\u2028\u2029]/).map(cleanLine);
+}
+
+/** The runner obeys commands after `::` at the start of a line, and after `##[` anywhere in it. */
+function mayBeCommand(line: string): boolean {
+  return line.includes("::") || line.includes("##[");
+}
+
+/**
+ * The step's log. While it prints text from elsewhere, the runner's commands are stopped. Each command of our own
+ * (group, annotation, mask) starts them again first, so the two can be mixed freely.
+ */
+export class Log {
+  readonly #console: Console;
+  #stopped: string | undefined;
+  #grouped = false;
+
+  constructor(console: Console) {
+    this.#console = console;
+  }
+
+  line(text: string): void {
+    for (const line of cleanLines(text)) {
+      if (mayBeCommand(line)) this.#stopCommands();
+      this.#console.info(line);
+    }
+  }
+
+  /** Text from a host, from pip, from the project's own commands. */
+  untrusted(text: string): void {
+    this.#stopCommands();
+    for (const line of cleanLines(text)) this.#console.info(line);
+  }
+
+  /** Groups do not nest: an open one is ended first. */
+  startGroup(title: string): void {
+    this.endGroup();
+    this.#console.startGroup(cleanLine(title));
+    this.#grouped = true;
+  }
+
+  endGroup(): void {
+    this.#resumeCommands();
+    if (this.#grouped) this.#console.endGroup();
+    this.#grouped = false;
+  }
+
+  annotate(title: string, message: string): void {
+    this.endGroup();
+    this.#console.error(cleanLines(message).join("\n"), { title: cleanLine(title) });
+  }
+
+  mask(secret: string): void {
+    this.#resumeCommands();
+    this.#console.setSecret(secret);
+  }
+
+  #stopCommands(): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = randomUUID();
+    this.#console.info(`::stop-commands::${this.#stopped}`);
+  }
+
+  #resumeCommands(): void {
+    if (this.#stopped === undefined) return;
+    this.#console.info(`::${this.#stopped}::`);
+    this.#stopped = undefined;
+  }
+}

@@ -1,0 +1,84 @@
+import { z } from "zod";
+import { deploymentId } from "./audience.ts";
+import { deploymentView } from "./deployment-view.ts";
+import type { ManifestFile } from "./manifest.ts";
+import { appName, digest, releaseId, runId } from "./names.ts";
+
+export const releaseState = z.enum(["unpacked", "staged", "live", "good", "rolled_back", "failed"]);
+export type ReleaseState = z.output<typeof releaseState>;
+
+export const releaseView = z.object({
+  id: releaseId,
+  state: releaseState,
+  digest,
+  commit: z.string(),
+  repository: z.string(),
+  created: z.iso.datetime(),
+  /** When it first had traffic. */
+  live_at: z.iso.datetime().optional(),
+  /** It ran its release command, which no rollback undoes. */
+  commanded: z.boolean().optional(),
+  /** Kept on the host until it is unpinned. */
+  pinned: z.boolean().optional(),
+  /** It failed during its watch, and there was nothing to go back to. */
+  unwell: z.boolean().optional(),
+});
+export type ReleaseView = z.output<typeof releaseView>;
+
+export const instanceView = z.object({
+  name: z.string(),
+  run: runId,
+  /** The process in cutover.yml that it belongs to; absent for a web instance. */
+  process: z.string().optional(),
+  /** supervisor's own word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED. */
+  state: z.string(),
+  pid: z.int().optional(),
+  uptime: z.number().optional(),
+  connections: z.int(),
+  slots: z.int(),
+});
+
+/** The site is closed to all visitors except those with these addresses. */
+export const maintenanceView = z.object({ since: z.iso.datetime(), allow: z.array(z.string()) });
+export type MaintenanceView = z.output<typeof maintenanceView>;
+
+export const appView = z.object({
+  app: appName,
+  live: runId.nullable(),
+  staged: runId.nullable(),
+  /** What part of the traffic the staged run has, in percent. */
+  weight: z.int().default(0),
+  /** The deployment whose abort removes the staged run. */
+  staged_by: deploymentId.nullable().default(null),
+  /** The previous live run, still up for `keep_warm`, and until when. */
+  warm: z.object({ run: runId, until: z.iso.datetime() }).nullable(),
+  previous: releaseId.nullable(),
+  urls: z.array(z.string()),
+  held: z.string().optional(),
+  /** Absent while the site is open. */
+  maintenance: maintenanceView.optional(),
+  /** Set if supervisord does not answer, so that nothing is known of the instances' processes. */
+  problem: z.string().optional(),
+  instances: z.array(instanceView),
+  releases: z.array(releaseView),
+  deployment: deploymentView.nullable(),
+});
+export type AppView = z.output<typeof appView>;
+
+/** The files of a release, without its configuration, which may contain its environment. */
+export interface FilesView {
+  release: string;
+  /** The digest of its manifest. */
+  digest: string;
+  files: ManifestFile[];
+}
+/** Thousands of files are only compared, so a look at their shape is enough, and they are not copied. */
+export const filesView = z.object({
+  release: releaseId,
+  digest,
+  files: z.custom<ManifestFile[]>((value) => Array.isArray(value) && value.every(looksLikeFile)),
+}) satisfies z.ZodType<FilesView>;
+
+function looksLikeFile(value: Partial<ManifestFile> | null): boolean {
+  return typeof value?.path === "string" && typeof value.sha256 === "string";
+}

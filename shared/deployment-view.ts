@@ -1,0 +1,70 @@
+import { z } from "zod";
+import { deploymentId } from "./audience.ts";
+import { reportedStates } from "./deployment-states.ts";
+import { appName, releaseId } from "./names.ts";
+import { failure } from "./problem.ts";
+
+const reportedState = z.enum(reportedStates);
+
+/** `staged`: healthy, without traffic, and at rest until it is activated, aborted or replaced. */
+export const outcome = z.enum(["running", "succeeded", "staged", "failed", "aborted"]);
+export type Outcome = z.output<typeof outcome>;
+
+export const deploymentKind = z.enum(["deploy", "activate", "redeploy", "rollback"]);
+export type DeploymentKind = z.output<typeof deploymentKind>;
+
+/** Who began a deployment: what the token says, or the local operator. */
+export const actor = z.object({
+  subject: z.string(),
+  repository: z.string().optional(),
+  run_url: z.string().optional(),
+});
+export type Actor = z.output<typeof actor>;
+
+export const phase = z.object({ state: reportedState, took: z.number() });
+
+export const deploymentView = z.object({
+  id: deploymentId,
+  app: appName,
+  kind: deploymentKind,
+  /** Absent until the manifest of a deploy has been read. */
+  release: releaseId.optional(),
+  state: reportedState,
+  outcome,
+  by: actor,
+  started: z.iso.datetime(),
+  finished: z.iso.datetime().optional(),
+  /** For an activation: the part of the traffic that the release was given, in percent. */
+  weight: z.int().optional(),
+  phases: z.array(phase),
+  /** Requests still open on the old instances when they were stopped. */
+  cut: z.int().optional(),
+  /** Requests that were open on the old instances when the traffic left them, and that ended by themselves. */
+  drained: z.int().optional(),
+  failure: failure.optional(),
+});
+export type DeploymentView = z.output<typeof deploymentView>;
+
+const eventBase = { id: z.int().min(1), at: z.iso.datetime() };
+
+/** One line of a deployment's events. `id` counts from 1 without gaps, so that a follower can resume after any. */
+export const deploymentEvent = z.discriminatedUnion("type", [
+  /** A state was reached. `took`: since the previous state. */
+  z.object({
+    ...eventBase,
+    type: z.literal("state"),
+    state: reportedState,
+    took: z.number(),
+    note: z.string().optional(),
+  }),
+  /** Output of pip, the release command or an instance. Untrusted text, without its newline. */
+  z.object({ ...eventBase, type: z.literal("output"), source: z.string(), line: z.string() }),
+  /** Something that a person should read: what the deployment waits for, what it replaced. */
+  z.object({ ...eventBase, type: z.literal("notice"), message: z.string() }),
+  /** The last event: how it ended. */
+  z.object({ ...eventBase, type: z.literal("end"), deployment: deploymentView }),
+]);
+export type DeploymentEvent = z.output<typeof deploymentEvent>;
+
+export const accepted = z.object({ deployment: deploymentId, release: releaseId });
+export type Accepted = z.output<typeof accepted>;

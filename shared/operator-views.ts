@@ -1,0 +1,71 @@
+import { z } from "zod";
+import { actor, outcome } from "./deployment-view.ts";
+import { appName, releaseId } from "./names.ts";
+
+/**
+ * One line of the audit log. `begun` and `ended`: a deployment. `done`: a call that is no deployment. `refused`: a call
+ * that changed nothing. A refused caller without a valid token has no name, and what it asked for is unproven.
+ */
+export const auditEntry = z.object({
+  at: z.iso.datetime(),
+  event: z.enum(["begun", "ended", "done", "refused"]),
+  /** A deployment's kind, or another call: abort, maintenance_on, maintenance_off, remove_app, read. */
+  what: z.string(),
+  app: z.string(),
+  by: actor.optional(),
+  deployment: z.string().optional(),
+  release: z.string().optional(),
+  weight: z.int().optional(),
+  outcome: outcome.optional(),
+  /** The code of the error with which it ended or was refused. */
+  code: z.string().optional(),
+  /** Why a token was refused. */
+  reason: z.string().optional(),
+  /** Milliseconds from the deployment's beginning to its end. */
+  took: z.number().optional(),
+  /** The same as in the call's line in the agent's log. */
+  reference: z.string().optional(),
+});
+export type AuditEntry = z.output<typeof auditEntry>;
+
+/** Answers that only the admin socket gives. `environmentView` contains the app's secrets. */
+export const appsView = z.object({ apps: z.array(appName) });
+export const historyView = z.object({ entries: z.array(auditEntry) });
+export const logsView = z.object({ logs: z.array(z.object({ source: z.string(), text: z.string() })) });
+export const environmentView = z.object({
+  release: releaseId,
+  directory: z.string(),
+  env: z.record(z.string(), z.string()),
+  uid: z.int().optional(),
+  gid: z.int().optional(),
+});
+
+/** Whom an app trusts. A repository's ids were learnt at `learnt`, or come from the app's settings. */
+export const trustView = z.object({
+  app: appName,
+  trust: z.array(
+    z.object({
+      key: z.string().optional(),
+      github: z
+        .object({
+          repository: z.string(),
+          issuer: z.string(),
+          repository_id: z.string().optional(),
+          owner_id: z.string().optional(),
+          learnt: z.iso.datetime().optional(),
+          environment: z.string().optional(),
+          ref: z.string().optional(),
+          any_ref: z.boolean().optional(),
+          events: z.array(z.string()).optional(),
+        })
+        .optional(),
+      comment: z.string().optional(),
+      allow: z.array(z.string()),
+    }),
+  ),
+});
+export type TrustView = z.output<typeof trustView>;
+
+/** What a repair did, in order. `held`: why the app still takes no deployments. */
+export const repairView = z.object({ app: appName, done: z.array(z.string()), held: z.string().optional() });
+export type RepairView = z.output<typeof repairView>;
