@@ -1,7 +1,8 @@
 import { type Config, siteOf } from "../shared/config.ts";
 import type { ListenAddress } from "../shared/config-values.ts";
 import { CutoverError, type ErrorCode } from "../shared/errors.ts";
-import { type AppSettings, parsePortRange } from "./settings.ts";
+import type { AppSettings } from "./settings.ts";
+import { parsePortRange } from "./settings-values.ts";
 
 /** Where an app's site listens and what it answers to, with what of the host it needs for that. */
 export interface PermittedSite {

@@ -10,22 +10,43 @@ export type Protocol = "http" | "uwsgi";
 
 export const serverSchema = z
   .strictObject({
-    kind: z.enum(serverKinds),
-    /** Where the application is: package.module:attribute. */
+    kind: z.enum(serverKinds).meta({
+      description: "What starts the instances: see [kinds of servers](#kinds-of-servers).",
+      absent: "by the project",
+    }),
     app: plain(255)
       .regex(/^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(.*\))?$/, "module:attribute, such as shop.wsgi:application")
-      .optional(),
-    /** For kinds `command`, `tornado` and `aiohttp`; {socket}, {port}, {instance} and {workers} are replaced. */
-    command: command.optional(),
-    /** Supervised processes; each is an upstream member. */
-    instances: z.int().min(1).max(slotCount).default(2),
-    /** Worker processes inside one instance. */
-    workers: z.int().min(1).max(64).default(2),
-    threads: z.int().min(1).max(128).default(1),
-    /** socket: moving the traffic needs no nginx reload. port: it does. */
-    bind: z.enum(["socket", "port"]).default("socket"),
-    /** What the instances speak; `uwsgi` is the default of kind uwsgi, `http` that of all others. */
-    protocol: z.enum(["http", "uwsgi"]).optional(),
+      .optional()
+      .meta({
+        description: "The application, `module:attribute`, such as `shop.wsgi:application`.",
+        absent: "by the project",
+      }),
+    command: command
+      .optional()
+      .describe(
+        "For `tornado`, `aiohttp` and `command`: the command line, with `{socket}` or `{port}`, `{instance}`, `{workers}`. It runs without a shell, and `python` is the release's own.",
+      ),
+    instances: z
+      .int()
+      .min(1)
+      .max(slotCount)
+      .default(2)
+      .describe("How many supervised processes there are. Each is a member of nginx's upstream."),
+    workers: z
+      .int()
+      .min(1)
+      .max(64)
+      .default(2)
+      .describe("Worker processes inside one instance of gunicorn, uwsgi or uvicorn."),
+    threads: z.int().min(1).max(128).default(1).describe("Threads inside one worker of gunicorn or uwsgi."),
+    bind: z
+      .enum(["socket", "port"])
+      .default("socket")
+      .describe("`socket` or `port`: see [sockets or ports](../agent/host/README.md#sockets-or-ports)."),
+    protocol: z
+      .enum(["http", "uwsgi"])
+      .optional()
+      .meta({ description: "What the instances speak with nginx.", absent: "`uwsgi` for kind uwsgi, else `http`" }),
   })
   .superRefine((server, context) => {
     for (const { path, message } of serverFaults(server)) context.addIssue({ code: "custom", path, message });
@@ -41,7 +62,7 @@ interface Fault {
   message: string;
 }
 
-/** What each kind is told its application by. */
+/** By which key each kind names its application. */
 const takes = {
   gunicorn: { app: "needed", command: "refused" },
   uwsgi: { app: "needed", command: "refused" },

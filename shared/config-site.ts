@@ -12,91 +12,134 @@ import {
 } from "./config-values.ts";
 import { duration } from "./duration.ts";
 
-/** A path that nginx is told: it has no escape for a variable's $. */
+/** A path in nginx's configuration, which has no escape for the $ of a variable. */
 const servedPath = relativePath.regex(/^[^$]*$/, "no $, which nginx would read as a variable");
 
 export const staticSchema = z.strictObject({
-  url: folderUrl,
-  /** Run by the Action in the project before packing. */
-  collect: command.optional(),
-  /** The folder, inside the project, that holds the files. */
-  from: relativePath,
-  expires: expires.default("off"),
-  /** Names that carry a hash of their content (12 hex digits or more) may be kept for a year without asking again. */
-  immutable: z.boolean().default(true),
-  /** Serve name.gz, where it lies beside name, to who takes gzip. */
-  gzip_static: z.boolean().default(false),
+  url: folderUrl.describe("The URL path, such as `/static/`."),
+  collect: command
+    .optional()
+    .describe("The command that collects the files. The Action runs it in the project before packing."),
+  from: relativePath.describe("The folder in the project that holds the files."),
+  expires: expires.default("off").describe("nginx's `expires`: a duration, `max` or `off`."),
+  immutable: z
+    .boolean()
+    .default(true)
+    .describe(
+      "Browsers may keep files with 12 or more hex digits before the extension, such as `app.1a2b3c4d5e6f.css`, for a year without asking again.",
+    ),
+  gzip_static: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Serve `name.gz`, if it is next to `name`, to clients that accept gzip. Refused if the host's nginx cannot do it.",
+    ),
 });
 
 /** Files that outlive releases, such as uploads: below `shared/` on the host. */
 export const sharedSchema = z.strictObject({
-  url: folderUrl,
-  /** The folder below shared/. */
-  from: servedPath,
-  expires: expires.default("off"),
+  url: folderUrl.describe("The URL path of files that outlive releases, such as `/media/`."),
+  from: servedPath.describe(
+    "The folder below the app's shared directory (`CUTOVER_SHARED`). Of the symlinks in it nginx follows those to files of the same owner.",
+  ),
+  expires: expires.default("off").describe("As for static files."),
 });
 
-/** What nginx takes inside double quotes as it stands, but for the quote and the backslash, which are escaped. */
+/** What nginx accepts unchanged inside double quotes, except the quote and the backslash, which are escaped. */
 const headerValue = plain(4000)
   .regex(/^[^$]*$/, "no $, which nginx would read as a variable")
-  // nginx reads its files through a buffer of 4,096 bytes, which has to hold the whole value.
+  // nginx reads its files through a buffer of 4,096 bytes, which must hold the whole value.
   .refine((value) => Buffer.byteLength(value.replace(/["\\]/g, "\\$&")) <= 4000, "longer than nginx can read");
 
 const preview = z.strictObject({
-  /** An address of its own, among those that the host allows. */
-  listen: listenAddress.optional(),
-  /** name=value: who sends this cookie sees the staged release on the ordinary address. */
+  listen: listenAddress
+    .optional()
+    .describe("An address of its own for the staged release, among those the host allows for previews."),
   cookie: z
     .string()
     .regex(/^[a-z][a-z0-9_]{0,63}=[A-Za-z0-9_-]{1,128}$/, "name=value, such as preview=blue")
-    .optional(),
-  /** Name: value: likewise with a request header. */
+    .optional()
+    .describe("`name=value`: a client that sends this cookie sees the staged release at the site's own address."),
   header: z
     .string()
     .regex(/^[A-Za-z][A-Za-z0-9-]{0,63}: [A-Za-z0-9_-]{1,128}$/, 'Name: value, such as "X-Preview: blue"')
-    .optional(),
+    .optional()
+    .describe('`"Name: value"`: the same with a request header.'),
 });
 
 const peer = z.strictObject({
-  /** Another host's instance or nginx, among those that the host allows. */
-  server: serverAddress,
-  /** Beside the weight of this host's instances together, which is `site.weight`. */
-  weight: z.int().min(1).max(100).default(1),
-  /** Asked only when nothing here answers. */
-  backup: z.boolean().default(false),
+  server: serverAddress.describe(
+    "host:port of another host's instance or nginx, among those the host allows. It speaks the same protocol.",
+  ),
+  weight: z.int().min(1).max(100).default(1).describe("Its weight, next to `site.weight`."),
+  backup: z
+    .boolean()
+    .default(false)
+    .describe("Asked only when nothing else answers. Not with `ip_hash` and `url_hash`."),
 });
 
 export const siteSchema = z
   .strictObject({
-    /** Addresses that nginx listens on, among those the host allows; all of those unless given. */
-    listen: z.array(listenAddress).min(1).max(16).optional(),
-    server_name: z.array(serverName).min(1).max(64).optional(),
-    /** Where the site listens with ssl, requests without it are sent there. */
-    https_redirect: z.boolean().default(true),
-    client_max_body_size: size.default("50m"),
-    client_body_timeout: duration.default("60s"),
-    /** For uwsgi these three are uwsgi_connect_timeout and so on. */
-    proxy_connect_timeout: duration.default("60s"),
-    proxy_read_timeout: duration.default("60s"),
-    proxy_send_timeout: duration.default("60s"),
-    proxy_buffering: z.boolean().default(true),
-    proxy_request_buffering: z.boolean().default(true),
-    /** The error page also replaces what the app itself answers with 500 and above. */
-    proxy_intercept_errors: z.boolean().default(false),
-    /** Pass WebSocket upgrades on. */
-    upgrade: z.boolean().default(false),
-    /** Compress text of 1 kB and more. */
-    gzip: z.boolean().default(false),
-    /** Headers that every response gets. */
-    add_header: z.record(z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}),
-    /** A page of the project, shown for 502, 503 and 504; cutover's own unless given. */
-    error_page: servedPath.optional(),
-    access_log: z.boolean().default(true),
-    balance: z.enum(["round_robin", "ip_hash", "least_conn", "url_hash"]).default("round_robin"),
-    /** This host's instances together, beside the weights of `peers`. */
-    weight: z.int().min(1).max(100).default(1),
-    peers: z.array(peer).max(32).default([]),
-    preview: preview.optional(),
+    listen: z.array(listenAddress).min(1).max(16).optional().meta({
+      description:
+        'Ports, or address:port, with ` ssl` after it for TLS (`"443 ssl"`), among those the host allows, in the same words.',
+      absent: "all that the host allows",
+    }),
+    server_name: z
+      .array(serverName)
+      .min(1)
+      .max(64)
+      .optional()
+      .meta({ description: "Names, among those the host allows.", absent: "the host's domains" }),
+    https_redirect: z.boolean().default(true).describe("If an address has ssl, the others answer 301 to https."),
+    client_max_body_size: size.default("50m").describe("As in nginx; `0` is no limit."),
+    client_body_timeout: duration.default("60s").describe("As in nginx."),
+    proxy_connect_timeout: duration
+      .default("60s")
+      .describe("As in nginx. With the uwsgi protocol these are `uwsgi_connect_timeout` and so on."),
+    proxy_read_timeout: duration.default("60s").describe("How long an instance may send nothing."),
+    proxy_send_timeout: duration.default("60s").describe("How long an instance may accept nothing."),
+    proxy_buffering: z
+      .boolean()
+      .default(true)
+      .describe("`false`: what an instance writes goes to the visitor at once."),
+    proxy_request_buffering: z
+      .boolean()
+      .default(true)
+      .describe(
+        "`false`: an instance gets an upload while it comes in. Such an upload ends with the release that it began with.",
+      ),
+    proxy_intercept_errors: z
+      .boolean()
+      .default(false)
+      .describe("The error page also replaces what the app itself answers with 500 and above."),
+    upgrade: z.boolean().default(false).describe("Pass WebSocket upgrades on."),
+    gzip: z
+      .boolean()
+      .default(false)
+      .describe("Compress text of 1 kB and more; `false` leaves it to the host's nginx.conf."),
+    add_header: z
+      .record(z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue)
+      .default({})
+      .describe("Names and values of headers that every response gets, also errors and files."),
+    error_page: servedPath.optional().meta({
+      description:
+        "A page of the project. It is shown with the original status for 502, 503, 504 and during maintenance.",
+      absent: "cutover's own",
+    }),
+    access_log: z.boolean().default(true).describe("`false`: no access log."),
+    balance: z
+      .enum(["round_robin", "ip_hash", "least_conn", "url_hash"])
+      .default("round_robin")
+      .describe("`round_robin`, `ip_hash`, `least_conn` or `url_hash`."),
+    weight: z
+      .int()
+      .min(1)
+      .max(100)
+      .default(1)
+      .describe("The weight of this host's instances together, next to the weights of `peers`."),
+    peers: z.array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well."),
+    preview: preview.optional().describe("How the staged release is seen before it has traffic."),
   })
   .superRefine(({ balance, peers, preview, listen }, context) => {
     const fault = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });

@@ -15,7 +15,7 @@ export const plain = (max: number) =>
     .regex(/^[^\u0000-\u001f\u007f]*$/, "no newline or other control character")
     .refine(wellFormed, "no half of a Unicode pair");
 
-/** Split into words as a shell would, but never given to a shell. A list is taken word by word as it stands. */
+/** Split into words as a shell would, but never given to a shell. The words of a list stay as they are. */
 export const command = z.union([plain(4096), z.array(plain(4096)).min(1).max(256)]);
 export type Command = z.output<typeof command>;
 
@@ -24,7 +24,7 @@ export const relativePath = plain(1024).regex(
   "a path inside the project, without ..",
 );
 
-/** As it is sent: what else a path holds is written in it as %XX. */
+/** As it is sent: other characters are written as %XX. */
 export const urlPath = plain(1024).regex(
   /^\/(?:(?![\s"'\\$;{}<>#])[!-~])*$/,
   "a URL path that starts with /, with other than plain characters as %XX",
@@ -52,7 +52,7 @@ export const port = z.int().min(1).max(65535);
 const portText = "(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])";
 const hostAndPort = `(?:(?:\\d{1,3}(?:\\.\\d{1,3}){3}|\\[[0-9a-f:]+\\]|localhost):)?${portText}`;
 
-/** A port, or address:port; with `ssl` behind it where nginx ends TLS there. The words are those of nginx's listen. */
+/** A port, or address:port; with `ssl` after it if nginx ends TLS there. The words are those of nginx's listen. */
 export const listenAddress = z.union([
   port,
   z
@@ -70,7 +70,7 @@ export const serverAddress = z
     "host:port, such as 10.0.0.11:8000",
   );
 
-/** nginx's size: bytes, or with k, m or g behind it. 0 is no limit. */
+/** nginx's size: bytes, or with k, m or g after it. 0 is no limit. */
 export const size = z.string().regex(/^\d{1,6}[kKmMgG]?$/, "a size such as 50m");
 
 export const environmentName = z

@@ -12,42 +12,58 @@ import { slotCount } from "./slots.ts";
  */
 
 const health = z.strictObject({
-  path: urlPath.default("/"),
-  /** The Host header of the check; the site's first name unless given. */
+  path: urlPath.default("/").describe("What each new instance is asked."),
   host: plain(253)
     .regex(/^[A-Za-z0-9.:[\]_-]+$/, "a host name")
-    .optional(),
+    .optional()
+    .meta({
+      description: "The `Host` of the check; Django's `ALLOWED_HOSTS` must have it.",
+      absent: "the first site name",
+    }),
   expect: z
     .string()
     .regex(/^[1-5]\d\d(?:-[1-5]\d\d)?$/, "a status or a range, such as 200-399")
-    .default("200-399"),
-  timeout: duration.default("30s"),
+    .default("200-399")
+    .describe("The status, or range of statuses, that counts as healthy."),
+  timeout: duration.default("30s").describe("How long a new instance has until it answers."),
 });
 
 const python = z.strictObject({
   version: z
     .string()
     .regex(/^3\.\d{1,2}$/, 'a version in quotes, such as "3.11"')
-    .optional(),
-  /** vendor: packed by the Action; index: pip on the host; none: nothing is installed. Default: vendor, or none without requirements. */
-  wheels: z.enum(["vendor", "index", "none"]).optional(),
-  requirements: relativePath.default("requirements.txt"),
-  system_site_packages: z.boolean().default(false),
+    .optional()
+    .meta({ description: 'Such as `"3.11"`, in quotes.', absent: "the host's `python3`" }),
+  wheels: z.enum(["vendor", "index", "none"]).optional().meta({
+    description:
+      "`vendor`: the Action packs the wheels and the host installs offline; `index`: pip on the host; `none`: nothing is installed.",
+    absent: "`vendor` with requirements, else `none`",
+  }),
+  requirements: relativePath.default("requirements.txt").describe("The requirements file."),
+  system_site_packages: z.boolean().default(false).describe("Let the release see the distribution's packages."),
 });
 
 /** A process that serves no HTTP: a queue's worker, a scheduler. */
 const process = z
   .strictObject({
-    /** With `{instance}` (`worker-0`) and `{run}`, which tells the new one from the old one beside it. */
-    command,
-    instances: z.int().min(1).max(slotCount).default(1),
-    /** true: the new one starts before the old one is asked to stop. false: never two at once. */
-    overlap: z.boolean().default(true),
-    /** What asks it to stop, and how long it may take to finish what it has in hand. */
-    stop_signal: z.enum(["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]).default("TERM"),
-    stop_timeout: duration.default("60s"),
-    /** How long a new one has to stay up to count as started well. */
-    stay_up: duration.default("5s"),
+    command: command.describe(
+      "What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` tells the new one from the old one. It runs without a shell.",
+    ),
+    instances: z.int().min(1).max(slotCount).default(1).describe("How many of it."),
+    overlap: z
+      .boolean()
+      .default(true)
+      .describe(
+        "The new one starts before the old one is asked to stop; `false`: never two at once, and one instance.",
+      ),
+    stop_signal: z
+      .enum(["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"])
+      .default("TERM")
+      .describe("What asks it to stop: `TERM`, `INT`, `QUIT`, `HUP`, `USR1` or `USR2`."),
+    stop_timeout: duration
+      .default("60s")
+      .describe("How long it may take to finish what it is working on; then it is killed."),
+    stay_up: duration.default("5s").describe("How long a new one has to stay up before it counts as started."),
   })
   .superRefine(({ overlap, instances }, context) => {
     if (overlap || instances === 1) return;
@@ -62,27 +78,64 @@ export const processName = z
 
 export const configSchema = z
   .strictObject({
-    app: appName,
-    server: serverSchema,
-    health: health.prefault({}),
-    python: python.prefault({}),
-    static: z.array(staticSchema).max(16).default([]),
-    shared: z.array(sharedSchema).max(16).default([]),
-    /** none: the server block is the owner's own, with `proxy_pass http://<app>`; cutover writes the upstream alone. */
-    site: z.union([z.literal("none"), siteSchema]).prefault({}),
-    /** Run once for a deploy, on the first host, before any instance of the release starts. */
-    release: z.strictObject({ command, timeout: duration.default("10m") }).optional(),
-    processes: z.record(processName, process).default({}),
-    env: z.record(environmentName, environmentValue).default({}),
-    drain: z.strictObject({ timeout: duration.default("30s") }).prefault({}),
-    /** How many good releases stay on the host: the live one, the one whose static files pages still ask for, and more. */
-    keep: z.int().min(2).max(100).default(5),
-    /** How long the old release's instances stay up after the cutover, for a rollback without a start. */
-    keep_warm: duration.default("60s"),
-    /** How long a release is followed after the cutover; the old instances stay up at least as long. 0s: not at all. */
-    watch: duration.default("30s"),
-    /** What not to pack, in the syntax of .gitignore, beside .git, caches and virtual environments. */
-    exclude: z.array(plain(1024)).max(256).default([]),
+    app: appName.describe("The app's name on the hosts: a-z, 0-9 and -, up to 32 characters."),
+    server: serverSchema.describe("The web server and its instances."),
+    health: health.prefault({}).describe("What each new instance is asked before visitors see the release."),
+    python: python.prefault({}).describe("The interpreter and the packages of a release."),
+    static: z.array(staticSchema).max(16).default([]).describe("Files that nginx serves without asking the app."),
+    shared: z
+      .array(sharedSchema)
+      .max(16)
+      .default([])
+      .describe("Files that outlive releases, such as uploads. nginx serves them."),
+    site: z
+      .union([z.literal("none"), siteSchema])
+      .prefault({})
+      .describe(
+        "nginx's server block: the keys below, or `none` if the server block is your own: see [your own server block](../agent/host/README.md#your-own-server-block).",
+      ),
+    release: z
+      .strictObject({
+        command: command.describe(
+          "A command, such as migrations, that runs once for a deploy, on the first host, before any instance starts.",
+        ),
+        timeout: duration.default("10m").describe("Its time limit."),
+      })
+      .optional()
+      .describe("What runs once for a deploy, before any instance starts."),
+    processes: z
+      .record(processName, process)
+      .default({})
+      .describe("Processes that serve no HTTP, such as queue workers, by name."),
+    env: z
+      .record(environmentName, environmentValue)
+      .default({})
+      .describe("Plain environment of instances and commands. The host's secrets override it."),
+    drain: z
+      .strictObject({ timeout: duration.default("30s").describe("How long old instances may finish requests.") })
+      .prefault({})
+      .describe("How old instances end."),
+    keep: z
+      .int()
+      .min(2)
+      .max(100)
+      .default(5)
+      .describe("Good releases that stay on the host, at least 2. At most as many that were rolled back stay too."),
+    keep_warm: duration
+      .default("60s")
+      .describe("How long the old instances stay up after the cutover. They stay up at least as long as `watch`."),
+    watch: duration
+      .default("30s")
+      .describe(
+        "How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch.",
+      ),
+    exclude: z
+      .array(plain(1024))
+      .max(256)
+      .default([])
+      .describe(
+        "What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` takes one back.",
+      ),
   })
   .superRefine((config, context) => {
     const places = [
@@ -97,7 +150,7 @@ export const configSchema = z
 
 export type Config = z.output<typeof configSchema>;
 
-/** The site's options: nginx's server block is cutover's unless `site` is none, and then the upstream still has defaults. */
+/** The site's options. With `site: none` the server block is not cutover's, but the upstream still has these defaults. */
 export function siteOf({ site }: Pick<Config, "site">): Site {
   return site === "none" ? siteSchema.parse({}) : site;
 }

@@ -1,5 +1,5 @@
 /**
- * Every error that a person can meet has one of these codes. The docs list them, and a test compares the two.
+ * Every error that a person can meet has one of these codes. `npm run build:docs` lists them in shared/README.md.
  * A code is never renamed: people search for it, and scripts compare it.
  */
 export const errorCodes = {

@@ -18231,7 +18231,7 @@ function wakeThreadPool(everyMs = 1e3) {
 }
 // shared/errors.ts
 /**
-* Every error that a person can meet has one of these codes. The docs list them, and a test compares the two.
+* Every error that a person can meet has one of these codes. `npm run build:docs` lists them in shared/README.md.
 * A code is never renamed: people search for it, and scripts compare it.
 */
 const errorCodes = {
@@ -25455,10 +25455,10 @@ function childEnvironment(env) {
 const wellFormed = (text) => text.isWellFormed();
 /** One line of text, without control characters. */
 const plain = (max) => string().min(1).max(max).regex(/^[^\u0000-\u001f\u007f]*$/, "no newline or other control character").refine(wellFormed, "no half of a Unicode pair");
-/** Split into words as a shell would, but never given to a shell. A list is taken word by word as it stands. */
+/** Split into words as a shell would, but never given to a shell. The words of a list stay as they are. */
 const command = union([plain(4096), array(plain(4096)).min(1).max(256)]);
 const relativePath = plain(1024).regex(/^(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))(?!.*\\).*$/, "a path inside the project, without ..");
-/** As it is sent: what else a path holds is written in it as %XX. */
+/** As it is sent: other characters are written as %XX. */
 const urlPath = plain(1024).regex(/^\/(?:(?![\s"'\\$;{}<>#])[!-~])*$/, "a URL path that starts with /, with other than plain characters as %XX");
 /** The URL of a location that files are served below. */
 const folderUrl = plain(255).regex(/^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)+$/, "a URL path such as /static/, with a slash at both ends and no .. in it");
@@ -25469,11 +25469,11 @@ const serverName = string().max(253).regex(/^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-
 const port = int().min(1).max(65535);
 const portText = "(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])";
 const hostAndPort = `(?:(?:\\d{1,3}(?:\\.\\d{1,3}){3}|\\[[0-9a-f:]+\\]|localhost):)?${portText}`;
-/** A port, or address:port; with `ssl` behind it where nginx ends TLS there. The words are those of nginx's listen. */
+/** A port, or address:port; with `ssl` after it if nginx ends TLS there. The words are those of nginx's listen. */
 const listenAddress = union([port, string().regex(new RegExp(`^${hostAndPort}(?: ssl)?$`), "a port, address:port, or either with ssl, such as \"443 ssl\"")]);
 /** Another host's server as nginx's upstream takes it: name or address, and port. */
 const serverAddress = string().max(255).regex(new RegExp(`^(?:[a-z0-9-]+(?:\\.[a-z0-9-]+)*|\\[[0-9a-f:]+\\]):${portText}$`), "host:port, such as 10.0.0.11:8000");
-/** nginx's size: bytes, or with k, m or g behind it. 0 is no limit. */
+/** nginx's size: bytes, or with k, m or g after it. 0 is no limit. */
 const size = string().regex(/^\d{1,6}[kKmMgG]?$/, "a size such as 50m");
 const environmentName = string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "letters, digits and _, and no digit first");
 const environmentValue = string({ error: "a text; put numbers and yes/no in quotes" }).max(65536).refine((value) => !value.includes("\0"), "no NUL character").refine(wellFormed, "no half of a Unicode pair");
@@ -25487,20 +25487,23 @@ const serverKinds = [
 	"command"
 ];
 const serverSchema = strictObject({
-	kind: _enum(serverKinds),
-	/** Where the application is: package.module:attribute. */
-	app: plain(255).regex(/^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(.*\))?$/, "module:attribute, such as shop.wsgi:application").optional(),
-	/** For kinds `command`, `tornado` and `aiohttp`; {socket}, {port}, {instance} and {workers} are replaced. */
-	command: command.optional(),
-	/** Supervised processes; each is an upstream member. */
-	instances: int().min(1).max(60).default(2),
-	/** Worker processes inside one instance. */
-	workers: int().min(1).max(64).default(2),
-	threads: int().min(1).max(128).default(1),
-	/** socket: moving the traffic needs no nginx reload. port: it does. */
-	bind: _enum(["socket", "port"]).default("socket"),
-	/** What the instances speak; `uwsgi` is the default of kind uwsgi, `http` that of all others. */
-	protocol: _enum(["http", "uwsgi"]).optional()
+	kind: _enum(serverKinds).meta({
+		description: "What starts the instances: see [kinds of servers](#kinds-of-servers).",
+		absent: "by the project"
+	}),
+	app: plain(255).regex(/^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(.*\))?$/, "module:attribute, such as shop.wsgi:application").optional().meta({
+		description: "The application, `module:attribute`, such as `shop.wsgi:application`.",
+		absent: "by the project"
+	}),
+	command: command.optional().describe("For `tornado`, `aiohttp` and `command`: the command line, with `{socket}` or `{port}`, `{instance}`, `{workers}`. It runs without a shell, and `python` is the release's own."),
+	instances: int().min(1).max(60).default(2).describe("How many supervised processes there are. Each is a member of nginx's upstream."),
+	workers: int().min(1).max(64).default(2).describe("Worker processes inside one instance of gunicorn, uwsgi or uvicorn."),
+	threads: int().min(1).max(128).default(1).describe("Threads inside one worker of gunicorn or uwsgi."),
+	bind: _enum(["socket", "port"]).default("socket").describe("`socket` or `port`: see [sockets or ports](../agent/host/README.md#sockets-or-ports)."),
+	protocol: _enum(["http", "uwsgi"]).optional().meta({
+		description: "What the instances speak with nginx.",
+		absent: "`uwsgi` for kind uwsgi, else `http`"
+	})
 }).superRefine((server, context) => {
 	for (const { path, message } of serverFaults(server)) context.addIssue({
 		code: "custom",
@@ -25508,7 +25511,7 @@ const serverSchema = strictObject({
 		message
 	});
 });
-/** What each kind is told its application by. */
+/** By which key each kind names its application. */
 const takes = {
 	gunicorn: {
 		app: "needed",
@@ -25982,80 +25985,69 @@ function isTexts(value) {
 	return Array.isArray(value) && value.every((each) => typeof each === "string");
 }
 // shared/config-site.ts
-/** A path that nginx is told: it has no escape for a variable's $. */
+/** A path in nginx's configuration, which has no escape for the $ of a variable. */
 const servedPath = relativePath.regex(/^[^$]*$/, "no $, which nginx would read as a variable");
 const staticSchema = strictObject({
-	url: folderUrl,
-	/** Run by the Action in the project before packing. */
-	collect: command.optional(),
-	/** The folder, inside the project, that holds the files. */
-	from: relativePath,
-	expires: expires.default("off"),
-	/** Names that carry a hash of their content (12 hex digits or more) may be kept for a year without asking again. */
-	immutable: boolean().default(true),
-	/** Serve name.gz, where it lies beside name, to who takes gzip. */
-	gzip_static: boolean().default(false)
+	url: folderUrl.describe("The URL path, such as `/static/`."),
+	collect: command.optional().describe("The command that collects the files. The Action runs it in the project before packing."),
+	from: relativePath.describe("The folder in the project that holds the files."),
+	expires: expires.default("off").describe("nginx's `expires`: a duration, `max` or `off`."),
+	immutable: boolean().default(true).describe("Browsers may keep files with 12 or more hex digits before the extension, such as `app.1a2b3c4d5e6f.css`, for a year without asking again."),
+	gzip_static: boolean().default(false).describe("Serve `name.gz`, if it is next to `name`, to clients that accept gzip. Refused if the host's nginx cannot do it.")
 });
 /** Files that outlive releases, such as uploads: below `shared/` on the host. */
 const sharedSchema = strictObject({
-	url: folderUrl,
-	/** The folder below shared/. */
-	from: servedPath,
-	expires: expires.default("off")
+	url: folderUrl.describe("The URL path of files that outlive releases, such as `/media/`."),
+	from: servedPath.describe("The folder below the app's shared directory (`CUTOVER_SHARED`). Of the symlinks in it nginx follows those to files of the same owner."),
+	expires: expires.default("off").describe("As for static files.")
 });
-/** What nginx takes inside double quotes as it stands, but for the quote and the backslash, which are escaped. */
+/** What nginx accepts unchanged inside double quotes, except the quote and the backslash, which are escaped. */
 const headerValue = plain(4e3).regex(/^[^$]*$/, "no $, which nginx would read as a variable").refine((value) => Buffer.byteLength(value.replace(/["\\]/g, "\\$&")) <= 4e3, "longer than nginx can read");
 const preview = strictObject({
-	/** An address of its own, among those that the host allows. */
-	listen: listenAddress.optional(),
-	/** name=value: who sends this cookie sees the staged release on the ordinary address. */
-	cookie: string().regex(/^[a-z][a-z0-9_]{0,63}=[A-Za-z0-9_-]{1,128}$/, "name=value, such as preview=blue").optional(),
-	/** Name: value: likewise with a request header. */
-	header: string().regex(/^[A-Za-z][A-Za-z0-9-]{0,63}: [A-Za-z0-9_-]{1,128}$/, "Name: value, such as \"X-Preview: blue\"").optional()
+	listen: listenAddress.optional().describe("An address of its own for the staged release, among those the host allows for previews."),
+	cookie: string().regex(/^[a-z][a-z0-9_]{0,63}=[A-Za-z0-9_-]{1,128}$/, "name=value, such as preview=blue").optional().describe("`name=value`: a client that sends this cookie sees the staged release at the site's own address."),
+	header: string().regex(/^[A-Za-z][A-Za-z0-9-]{0,63}: [A-Za-z0-9_-]{1,128}$/, "Name: value, such as \"X-Preview: blue\"").optional().describe("`\"Name: value\"`: the same with a request header.")
 });
 const peer = strictObject({
-	/** Another host's instance or nginx, among those that the host allows. */
-	server: serverAddress,
-	/** Beside the weight of this host's instances together, which is `site.weight`. */
-	weight: int().min(1).max(100).default(1),
-	/** Asked only when nothing here answers. */
-	backup: boolean().default(false)
+	server: serverAddress.describe("host:port of another host's instance or nginx, among those the host allows. It speaks the same protocol."),
+	weight: int().min(1).max(100).default(1).describe("Its weight, next to `site.weight`."),
+	backup: boolean().default(false).describe("Asked only when nothing else answers. Not with `ip_hash` and `url_hash`.")
 });
 const siteSchema = strictObject({
-	/** Addresses that nginx listens on, among those the host allows; all of those unless given. */
-	listen: array(listenAddress).min(1).max(16).optional(),
-	server_name: array(serverName).min(1).max(64).optional(),
-	/** Where the site listens with ssl, requests without it are sent there. */
-	https_redirect: boolean().default(true),
-	client_max_body_size: size.default("50m"),
-	client_body_timeout: duration.default("60s"),
-	/** For uwsgi these three are uwsgi_connect_timeout and so on. */
-	proxy_connect_timeout: duration.default("60s"),
-	proxy_read_timeout: duration.default("60s"),
-	proxy_send_timeout: duration.default("60s"),
-	proxy_buffering: boolean().default(true),
-	proxy_request_buffering: boolean().default(true),
-	/** The error page also replaces what the app itself answers with 500 and above. */
-	proxy_intercept_errors: boolean().default(false),
-	/** Pass WebSocket upgrades on. */
-	upgrade: boolean().default(false),
-	/** Compress text of 1 kB and more. */
-	gzip: boolean().default(false),
-	/** Headers that every response gets. */
-	add_header: record(string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}),
-	/** A page of the project, shown for 502, 503 and 504; cutover's own unless given. */
-	error_page: servedPath.optional(),
-	access_log: boolean().default(true),
+	listen: array(listenAddress).min(1).max(16).optional().meta({
+		description: "Ports, or address:port, with ` ssl` after it for TLS (`\"443 ssl\"`), among those the host allows, in the same words.",
+		absent: "all that the host allows"
+	}),
+	server_name: array(serverName).min(1).max(64).optional().meta({
+		description: "Names, among those the host allows.",
+		absent: "the host's domains"
+	}),
+	https_redirect: boolean().default(true).describe("If an address has ssl, the others answer 301 to https."),
+	client_max_body_size: size.default("50m").describe("As in nginx; `0` is no limit."),
+	client_body_timeout: duration.default("60s").describe("As in nginx."),
+	proxy_connect_timeout: duration.default("60s").describe("As in nginx. With the uwsgi protocol these are `uwsgi_connect_timeout` and so on."),
+	proxy_read_timeout: duration.default("60s").describe("How long an instance may send nothing."),
+	proxy_send_timeout: duration.default("60s").describe("How long an instance may accept nothing."),
+	proxy_buffering: boolean().default(true).describe("`false`: what an instance writes goes to the visitor at once."),
+	proxy_request_buffering: boolean().default(true).describe("`false`: an instance gets an upload while it comes in. Such an upload ends with the release that it began with."),
+	proxy_intercept_errors: boolean().default(false).describe("The error page also replaces what the app itself answers with 500 and above."),
+	upgrade: boolean().default(false).describe("Pass WebSocket upgrades on."),
+	gzip: boolean().default(false).describe("Compress text of 1 kB and more; `false` leaves it to the host's nginx.conf."),
+	add_header: record(string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}).describe("Names and values of headers that every response gets, also errors and files."),
+	error_page: servedPath.optional().meta({
+		description: "A page of the project. It is shown with the original status for 502, 503, 504 and during maintenance.",
+		absent: "cutover's own"
+	}),
+	access_log: boolean().default(true).describe("`false`: no access log."),
 	balance: _enum([
 		"round_robin",
 		"ip_hash",
 		"least_conn",
 		"url_hash"
-	]).default("round_robin"),
-	/** This host's instances together, beside the weights of `peers`. */
-	weight: int().min(1).max(100).default(1),
-	peers: array(peer).max(32).default([]),
-	preview: preview.optional()
+	]).default("round_robin").describe("`round_robin`, `ip_hash`, `least_conn` or `url_hash`."),
+	weight: int().min(1).max(100).default(1).describe("The weight of this host's instances together, next to the weights of `peers`."),
+	peers: array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well."),
+	preview: preview.optional().describe("How the staged release is seen before it has traffic.")
 }).superRefine(({ balance, peers, preview, listen }, context) => {
 	const fault = (path, message) => context.addIssue({
 		code: "custom",
@@ -26081,31 +26073,35 @@ function portOf(address) {
 * again gives the same one: no transforms, only checks and defaults. Names are nginx's, supervisor's and gunicorn's own.
 */
 const health = strictObject({
-	path: urlPath.default("/"),
-	/** The Host header of the check; the site's first name unless given. */
-	host: plain(253).regex(/^[A-Za-z0-9.:[\]_-]+$/, "a host name").optional(),
-	expect: string().regex(/^[1-5]\d\d(?:-[1-5]\d\d)?$/, "a status or a range, such as 200-399").default("200-399"),
-	timeout: duration.default("30s")
+	path: urlPath.default("/").describe("What each new instance is asked."),
+	host: plain(253).regex(/^[A-Za-z0-9.:[\]_-]+$/, "a host name").optional().meta({
+		description: "The `Host` of the check; Django's `ALLOWED_HOSTS` must have it.",
+		absent: "the first site name"
+	}),
+	expect: string().regex(/^[1-5]\d\d(?:-[1-5]\d\d)?$/, "a status or a range, such as 200-399").default("200-399").describe("The status, or range of statuses, that counts as healthy."),
+	timeout: duration.default("30s").describe("How long a new instance has until it answers.")
 });
 const python = strictObject({
-	version: string().regex(/^3\.\d{1,2}$/, "a version in quotes, such as \"3.11\"").optional(),
-	/** vendor: packed by the Action; index: pip on the host; none: nothing is installed. Default: vendor, or none without requirements. */
+	version: string().regex(/^3\.\d{1,2}$/, "a version in quotes, such as \"3.11\"").optional().meta({
+		description: "Such as `\"3.11\"`, in quotes.",
+		absent: "the host's `python3`"
+	}),
 	wheels: _enum([
 		"vendor",
 		"index",
 		"none"
-	]).optional(),
-	requirements: relativePath.default("requirements.txt"),
-	system_site_packages: boolean().default(false)
+	]).optional().meta({
+		description: "`vendor`: the Action packs the wheels and the host installs offline; `index`: pip on the host; `none`: nothing is installed.",
+		absent: "`vendor` with requirements, else `none`"
+	}),
+	requirements: relativePath.default("requirements.txt").describe("The requirements file."),
+	system_site_packages: boolean().default(false).describe("Let the release see the distribution's packages.")
 });
 /** A process that serves no HTTP: a queue's worker, a scheduler. */
 const process$1 = strictObject({
-	/** With `{instance}` (`worker-0`) and `{run}`, which tells the new one from the old one beside it. */
-	command,
-	instances: int().min(1).max(60).default(1),
-	/** true: the new one starts before the old one is asked to stop. false: never two at once. */
-	overlap: boolean().default(true),
-	/** What asks it to stop, and how long it may take to finish what it has in hand. */
+	command: command.describe("What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` tells the new one from the old one. It runs without a shell."),
+	instances: int().min(1).max(60).default(1).describe("How many of it."),
+	overlap: boolean().default(true).describe("The new one starts before the old one is asked to stop; `false`: never two at once, and one instance."),
 	stop_signal: _enum([
 		"TERM",
 		"INT",
@@ -26113,10 +26109,9 @@ const process$1 = strictObject({
 		"HUP",
 		"USR1",
 		"USR2"
-	]).default("TERM"),
-	stop_timeout: duration.default("60s"),
-	/** How long a new one has to stay up to count as started well. */
-	stay_up: duration.default("5s")
+	]).default("TERM").describe("What asks it to stop: `TERM`, `INT`, `QUIT`, `HUP`, `USR1` or `USR2`."),
+	stop_timeout: duration.default("60s").describe("How long it may take to finish what it is working on; then it is killed."),
+	stay_up: duration.default("5s").describe("How long a new one has to stay up before it counts as started.")
 }).superRefine(({ overlap, instances }, context) => {
 	if (overlap || instances === 1) return;
 	context.addIssue({
@@ -26127,30 +26122,24 @@ const process$1 = strictObject({
 });
 const processName = string().regex(/^(?!web$)[a-z][a-z0-9-]{0,31}$/, "a name of lower-case letters, digits and -, other than web");
 const configSchema = strictObject({
-	app: appName,
-	server: serverSchema,
-	health: health.prefault({}),
-	python: python.prefault({}),
-	static: array(staticSchema).max(16).default([]),
-	shared: array(sharedSchema).max(16).default([]),
-	/** none: the server block is the owner's own, with `proxy_pass http://<app>`; cutover writes the upstream alone. */
-	site: union([literal("none"), siteSchema]).prefault({}),
-	/** Run once for a deploy, on the first host, before any instance of the release starts. */
+	app: appName.describe("The app's name on the hosts: a-z, 0-9 and -, up to 32 characters."),
+	server: serverSchema.describe("The web server and its instances."),
+	health: health.prefault({}).describe("What each new instance is asked before visitors see the release."),
+	python: python.prefault({}).describe("The interpreter and the packages of a release."),
+	static: array(staticSchema).max(16).default([]).describe("Files that nginx serves without asking the app."),
+	shared: array(sharedSchema).max(16).default([]).describe("Files that outlive releases, such as uploads. nginx serves them."),
+	site: union([literal("none"), siteSchema]).prefault({}).describe("nginx's server block: the keys below, or `none` if the server block is your own: see [your own server block](../agent/host/README.md#your-own-server-block)."),
 	release: strictObject({
-		command,
-		timeout: duration.default("10m")
-	}).optional(),
-	processes: record(processName, process$1).default({}),
-	env: record(environmentName, environmentValue).default({}),
-	drain: strictObject({ timeout: duration.default("30s") }).prefault({}),
-	/** How many good releases stay on the host: the live one, the one whose static files pages still ask for, and more. */
-	keep: int().min(2).max(100).default(5),
-	/** How long the old release's instances stay up after the cutover, for a rollback without a start. */
-	keep_warm: duration.default("60s"),
-	/** How long a release is followed after the cutover; the old instances stay up at least as long. 0s: not at all. */
-	watch: duration.default("30s"),
-	/** What not to pack, in the syntax of .gitignore, beside .git, caches and virtual environments. */
-	exclude: array(plain(1024)).max(256).default([])
+		command: command.describe("A command, such as migrations, that runs once for a deploy, on the first host, before any instance starts."),
+		timeout: duration.default("10m").describe("Its time limit.")
+	}).optional().describe("What runs once for a deploy, before any instance starts."),
+	processes: record(processName, process$1).default({}).describe("Processes that serve no HTTP, such as queue workers, by name."),
+	env: record(environmentName, environmentValue).default({}).describe("Plain environment of instances and commands. The host's secrets override it."),
+	drain: strictObject({ timeout: duration.default("30s").describe("How long old instances may finish requests.") }).prefault({}).describe("How old instances end."),
+	keep: int().min(2).max(100).default(5).describe("Good releases that stay on the host, at least 2. At most as many that were rolled back stay too."),
+	keep_warm: duration.default("60s").describe("How long the old instances stay up after the cutover. They stay up at least as long as `watch`."),
+	watch: duration.default("30s").describe("How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch."),
+	exclude: array(plain(1024)).max(256).default([]).describe("What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` takes one back.")
 }).superRefine((config, context) => {
 	const places = [...config.static.map(({ url }, index) => ({
 		url,
@@ -26174,7 +26163,7 @@ const configSchema = strictObject({
 		message: `${url} stands twice`
 	});
 });
-/** The site's options: nginx's server block is cutover's unless `site` is none, and then the upstream still has defaults. */
+/** The site's options. With `site: none` the server block is not cutover's, but the upstream still has these defaults. */
 function siteOf({ site }) {
 	return site === "none" ? siteSchema.parse({}) : site;
 }

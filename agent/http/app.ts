@@ -50,7 +50,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   app.notFound((c) => {
     const error = new CutoverError("request_invalid", `There is no call ${c.req.method} ${c.req.path.slice(0, 200)}.`, {
       unchanged: "Nothing was changed.",
-      fix: "The documentation lists the calls.",
+      fix: "https://github.com/cutover/cutover/tree/main/agent/http#the-calls lists the calls.",
     });
     return problemResponse(toProblem(error, 404));
   });

@@ -50,6 +50,6 @@ export function checked<S extends z.ZodType>(schema: S, value: unknown, where: "
   );
   throw new CutoverError("request_invalid", `The ${where} is wrong: ${faults.join("; ")}`, {
     unchanged: "Nothing was changed.",
-    fix: "The documentation lists each call with what it takes.",
+    fix: "https://github.com/cutover/cutover/tree/main/agent/http#the-calls lists each call with what it takes.",
   });
 }

@@ -174,7 +174,8 @@ export function renderTmpfiles(): string {
 
 /** agent.yml of a new installation: the defaults that most hosts change. */
 export function renderAgentYml(): string {
-  return `# Settings of the cutover agent: see \`man cutover-agent\`, and "The host's files" in the README.
+  return `# Settings of the cutover agent. \`man cutover-agent.yml\` lists each key, and so does
+# https://github.com/cutover/cutover/tree/main/agent#agentyml
 # After an edit run \`systemctl restart cutover-agent\`; the apps keep running.
 
 # Where the agent listens for the workflow. Beyond this host it needs \`tls\`, or a proxy with a certificate in front of it.

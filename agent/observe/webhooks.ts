@@ -6,7 +6,7 @@ import pRetry, { AbortError } from "p-retry";
 import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
 import type { Apps } from "../contracts/ports.ts";
 import type { Logger } from "../logger.ts";
-import { isLoopback, type Webhook } from "../settings.ts";
+import { isLoopback, type Webhook } from "../settings-values.ts";
 import { jsonBody, signature, slackBody } from "./webhook-body.ts";
 
 interface WebhooksParts {

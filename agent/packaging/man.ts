@@ -1,4 +1,6 @@
 import type { Command } from "commander";
+import type { z } from "zod";
+import { keysOf, withoutLinks } from "../../shared/schema-keys.ts";
 
 /** A man page made from a command's own help, so that the two cannot differ. */
 export function renderManPage(program: Command, { section, version }: { section: number; version: string }): string {
@@ -16,6 +18,45 @@ export function renderManPage(program: Command, { section, version }: { section:
       : [".SH COMMANDS", ...program.commands.flatMap((each) => command(each, name))]),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+export interface SettingsPage {
+  /** As `man` finds it: `cutover.yml`. */
+  name: string;
+  path: string;
+  summary: string;
+  schema: z.ZodType;
+  version: string;
+}
+
+/** A page of the manual out of a settings file's definition: each key with its default and what it is. */
+export function renderSettingsPage({ name, path, summary, schema, version }: SettingsPage): string {
+  const keys = keysOf(schema).flatMap((key) => [
+    ".TP",
+    `.B ${roff(key.path)}`,
+    roff(plainText(key.default === "" ? key.description : `${key.description} (${label(key.default)})`)),
+  ]);
+  const lines = [
+    `.TH ${roff(name.toUpperCase())} 5 "" "cutover ${version}" "cutover"`,
+    ".SH NAME",
+    `${roff(name)} \\- ${roff(summary)}`,
+    ".SH SYNOPSIS",
+    `.I ${roff(path)}`,
+    ".SH KEYS",
+    ...keys,
+    ".SH SEE ALSO",
+    ".BR cutover (8),",
+    ".BR cutover\\-agent (8)",
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function label(text: string): string {
+  return text.startsWith("required") ? text : `default: ${text}`;
+}
+
+function plainText(markdown: string): string {
+  return withoutLinks(markdown).replaceAll("`", "");
 }
 
 function command(each: Command, prefix: string): string[] {

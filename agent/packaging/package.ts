@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
+import { configSchema } from "../../shared/config.ts";
 import { createProgram } from "../cli/program.ts";
 import { installedFiles, packagePlaces } from "../install/files.ts";
+import { agentSettingsSchema, appSettingsSchema } from "../settings.ts";
 import {
   type PackageFile,
   packageName,
@@ -16,7 +18,7 @@ import {
   renderControl,
 } from "./control.ts";
 import { bundledLicenses } from "./licenses.ts";
-import { renderManPage } from "./man.ts";
+import { renderManPage, renderSettingsPage } from "./man.ts";
 import { type Architecture, nodeFor } from "./node.ts";
 
 export interface PackageOptions {
@@ -32,6 +34,27 @@ export interface PackageOptions {
 const lib = "usr/lib/cutover";
 const doc = `usr/share/doc/${packageName}`;
 const scripts = ["postinst", "prerm", "postrm"];
+
+const settingsPages = [
+  {
+    name: "cutover.yml",
+    path: "cutover.yml",
+    summary: "how cutover deploys an app, in its repository",
+    schema: configSchema,
+  },
+  {
+    name: "cutover-agent.yml",
+    path: "/etc/cutover/agent.yml",
+    summary: "settings of the cutover agent on a host",
+    schema: agentSettingsSchema,
+  },
+  {
+    name: "cutover-app.yml",
+    path: "/etc/cutover/apps/<app>.yml",
+    summary: "what a host allows one app",
+    schema: appSettingsSchema,
+  },
+];
 
 /** Makes the Debian package from agent/dist. @returns its path */
 export async function makePackage(options: PackageOptions): Promise<string> {
@@ -78,6 +101,9 @@ async function filesOf({ version, architecture, date }: PackageOptions): Promise
     ...installedFiles(installation, packagePlaces).map(({ path, text: content }) => text(path.slice(1), content)),
     zipped("usr/share/man/man8/cutover.8.gz", renderManPage(command, { section: 8, version })),
     zipped(`usr/share/man/man8/${packageName}.8.gz`, await readFile("agent/packaging/debian/cutover-agent.8", "utf8")),
+    ...settingsPages.map((page) =>
+      zipped(`usr/share/man/man5/${page.name}.5.gz`, renderSettingsPage({ ...page, version })),
+    ),
     text(`${doc}/copyright`, `${await readFile("agent/packaging/debian/copyright", "utf8")}License: MIT\n${folded}`),
     zipped(`${doc}/changelog.gz`, renderChangelog(version, date)),
     zipped(`${doc}/licenses.gz`, await bundledLicenses(node.license)),

@@ -3,7 +3,8 @@ import type { HttpApp } from "../http/call.ts";
 import { type NetworkServer, startServer } from "../http/server.ts";
 import type { Logger } from "../logger.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import { type AgentSettings, allowedAddresses } from "../settings.ts";
+import type { AgentSettings } from "../settings.ts";
+import { allowedAddresses } from "../settings-values.ts";
 
 /** How often the agent checks whether its certificate was renewed. */
 const tlsLookMs = 5_000;

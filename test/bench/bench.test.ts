@@ -176,7 +176,7 @@ describe("tables", () => {
     );
   });
 
-  it("are Markdown for the README", () => {
+  it("are Markdown for test/README.md", () => {
     expect(renderMarkdown(table)).toBe(
       "**Deploy**\n\n| phase | time |\n| --- | ---: |\n| pack | 9 ms |\n| a\\|b | 1.20 s |\n\nTwice.",
     );

@@ -12,8 +12,8 @@ import { measureUnpack, unpackTable } from "./unpack.ts";
 import { measureWorker, workerTable } from "./worker.ts";
 
 /**
- * Measures what the README claims: `npm run bench`, or one part of it: `npm run bench -- deploy`, `load`, `gray`, `unpack`.
- * Writes bench-results.json; `--markdown` prints the tables for the README as well.
+ * Measures what test/README.md claims: `npm run bench`, or one part of it: `npm run bench -- deploy`, `load`, `gray`, `unpack`.
+ * Writes bench-results.json; `--markdown` prints the tables for test/README.md as well.
  */
 
 interface Part {

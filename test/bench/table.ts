@@ -1,4 +1,4 @@
-/** A table for people: in the terminal, or as Markdown for the README. */
+/** A table for people: in the terminal, or as Markdown for test/README.md. */
 export interface Table {
   title: string;
   head: string[];

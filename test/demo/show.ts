@@ -1,7 +1,8 @@
-import { styleText } from "node:util";
+import { stripVTControlCharacters, styleText } from "node:util";
 
-const { NO_COLOR, TERM } = process.env;
-const colours = process.stdout.isTTY === true && (NO_COLOR ?? "") === "" && TERM !== "dumb";
+const { FORCE_COLOR, NO_COLOR, TERM } = process.env;
+const terminal = process.stdout.isTTY === true && TERM !== "dumb";
+const colours = (terminal || FORCE_COLOR === "1") && (NO_COLOR ?? "") === "";
 
 export type Format = "bold" | "dim" | "red" | "green" | "cyan";
 
@@ -19,8 +20,9 @@ export function heading(text: string): void {
 
 /** One finished step: a tick, what it was, how long it took. */
 export function step(name: string, took: string, note = ""): void {
+  const gap = " ".repeat(Math.max(0, 28 - stripVTControlCharacters(name).length));
   print(
-    `  ${styled("green", "✓")} ${name.padEnd(28)} ${styled("cyan", took.padStart(8))}${note === "" ? "" : `  ${styled("dim", note)}`}`,
+    `  ${styled("green", "✓")} ${name}${gap} ${styled("cyan", took.padStart(8))}${note === "" ? "" : `  ${styled("dim", note)}`}`,
   );
 }
 

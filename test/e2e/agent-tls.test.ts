@@ -71,10 +71,11 @@ function certificateShown(): Promise<string> {
 }
 
 describe("an agent behind the host's nginx, at a path", () => {
-  it("takes a deploy that the README's nginx snippet passes on", async () => {
+  it("takes a deploy that the nginx snippet of agent/http/README.md passes on", async () => {
     await restart({ names: [`localhost:${ports.front}`] });
     const { nginx } = embeddedLayout(agent.directory);
-    const snippet = /<!-- snippet:nginx -->\n```nginx\n(.*?)```/s.exec(await readFile("README.md", "utf8"))?.[1] ?? "";
+    const snippet =
+      /<!-- snippet:nginx -->\n```nginx\n(.*?)```/s.exec(await readFile("agent/http/README.md", "utf8"))?.[1] ?? "";
     expect(snippet).toContain("127.0.0.1:7070");
     const server = [
       `listen 127.0.0.1:${ports.front} ssl;`,

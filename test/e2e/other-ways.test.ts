@@ -42,7 +42,7 @@ test("any program that serves HTTP on a socket can be deployed", async () => {
   expect(instances.filter(({ run }) => run === live).map(({ slots }) => slots)).toEqual([20, 20, 20]);
 });
 
-/** Runs the lines of a shell as the README shows them. */
+/** Runs the lines of a shell as agent/http/README.md shows them. */
 async function shell(script: string): Promise<string> {
   const { agent, key } = host();
   const settings = [

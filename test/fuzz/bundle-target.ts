@@ -22,7 +22,7 @@ export interface BundleCase {
 
 const long = { [`app/${"long/".repeat(40)}größer.txt`]: "x", "app/large.bin": Buffer.alloc(300_000, "ab") };
 
-/** The reader of bundles, on a host with a live release: see the README's "What was tried against it". */
+/** The reader of bundles, on a host with a live release: see "What was tried against it" in test/README.md. */
 export class BundleTarget implements Target<BundleCase>, Disposable {
   readonly name = "bundle";
   readonly #victim: Victim;

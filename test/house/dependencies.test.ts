@@ -5,9 +5,9 @@ import packageJson from "../../package.json" with { type: "json" };
 
 const names = Object.keys(packageJson.dependencies);
 
-test("the README gives a reason for each runtime dependency, and for no other", () => {
-  const readme = readFileSync("README.md", "utf8");
-  const table = readme.split("<!-- reference:dependencies -->")[1]?.split("<!-- /reference:dependencies -->")[0] ?? "";
+test("SECURITY.md gives a reason for each runtime dependency, and for no other", () => {
+  const page = readFileSync("SECURITY.md", "utf8");
+  const table = page.split("<!-- reference:dependencies -->")[1]?.split("<!-- /reference:dependencies -->")[0] ?? "";
   const rows = [...table.matchAll(/^\| `([^`]+)` \| (.+) \|$/gm)].map(([, name, reason]) => [name, reason] as const);
   expect(rows.map(([name]) => name)).toEqual(names);
   for (const [name, reason = ""] of rows) expect(reason.length, name).toBeGreaterThan(20);

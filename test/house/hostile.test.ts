@@ -3,10 +3,10 @@ import { expect, test } from "vitest";
 import { archives } from "../hostile/archives/index.ts";
 import { thin } from "../hostile/archives/thin.ts";
 
-const readme = readFileSync("README.md", "utf8");
+const page = readFileSync("test/README.md", "utf8");
 
-test("the README says how many archives are tried and refused", () => {
+test("test/README.md says how many archives are tried and refused", () => {
   const count = [...Object.values(archives), thin].flat().length;
-  expect(readme).toContain(`| archives | ${count} tried and refused |`);
+  expect(page).toContain(`| archives | ${count} tried and refused |`);
   expect(count).toBeGreaterThanOrEqual(80);
 });

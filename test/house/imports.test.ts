@@ -6,15 +6,17 @@ import { describe, expect, it, test } from "vitest";
  * What each folder, and each file at the top of `agent/`, may import of ours besides its own folder. The first rule that
  * fits a file counts. A file without a rule may import nothing of ours: a new one needs a line here.
  */
-const contracts = ["shared/", "agent/contracts/", "agent/settings.ts"];
+const settings = ["agent/settings.ts", "agent/settings-values.ts"];
+const contracts = ["shared/", "agent/contracts/", ...settings];
 const rules: [place: string, may: string[]][] = [
   ["shared/", []],
   ["action/", ["shared/"]],
 
   // What the folders of the agent meet in. It knows none of them.
-  ["agent/contracts/", ["shared/", "agent/settings.ts"]],
-  ["agent/settings.ts", ["shared/"]],
-  ["agent/host-policy.ts", ["shared/", "agent/settings.ts"]],
+  ["agent/contracts/", ["shared/", ...settings]],
+  ["agent/settings.ts", ["shared/", "agent/settings-values.ts"]],
+  ["agent/settings-values.ts", ["shared/"]],
+  ["agent/host-policy.ts", ["shared/", ...settings]],
   ["agent/effects.ts", ["shared/"]],
   ["agent/logger.ts", contracts],
   ["agent/systemd-notify.ts", []],
@@ -31,8 +33,8 @@ const rules: [place: string, may: string[]][] = [
   ["agent/doctor/", [...contracts, "agent/host/"]],
   // What a host has besides the programs; the Debian package is made with it too.
   ["agent/install/", ["shared/", "agent/host/store/durable.ts", "agent/host/exec/run-tool.ts"]],
-  // Makes the Debian package; nothing of it runs on a host.
-  ["agent/packaging/", ["agent/install/", "agent/cli/program.ts", "package.json"]],
+  // Makes the Debian package and the generated docs; nothing of it runs on a host.
+  ["agent/packaging/", ["shared/", "agent/install/", "agent/cli/program.ts", "agent/settings.ts", "package.json"]],
   // The second process: agent/host's hands behind a socket, and the agent's end of it. Its main.ts joins them.
   ["agent/helper/", [...contracts, "agent/logger.ts", "agent/host/", "package.json"]],
   // Joins them all, with the agent's main.ts.

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { githubMutations, keyMutations, mutations, refMutations, tried } from "../agent/http/auth/mutations.ts";
 
-const readme = readFileSync("README.md", "utf8");
+const page = readFileSync("test/README.md", "utf8");
 
 /** Tests of a file by their own names. */
 function named(file: string): number {
@@ -13,8 +13,8 @@ test.each([
   ["tokens that a key signed", `${tried.key} tried and refused`],
   ["tokens that GitHub signed", `${tried.github} tried and refused`],
   ["used tokens", `${named("test/agent/http/auth/replays.test.ts")} forms of replay, of both kinds`],
-])("the README says how many %s are tried", (what, count) => {
-  expect(readme).toContain(`| ${what} | ${count} |`);
+])("test/README.md says how many %s are tried", (what, count) => {
+  expect(page).toContain(`| ${what} | ${count} |`);
 });
 
 test("of each kind of token more than 60 mutations are tried, each with a name of its own", () => {

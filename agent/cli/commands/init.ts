@@ -101,7 +101,7 @@ function rendered(files: { path: string }[], faults: CheckFault[], facts: Projec
   const { app, domain, repository = "OWNER/NAME" } = facts;
   const address = domain === undefined ? "" : ` --domain ${domain}`;
   const steps = [
-    'On each host, once: install the agent, see "On the host" in the README.',
+    "On each host, once: install the agent (https://github.com/cutover/cutover/tree/main/agent#a-host-step-by-step).",
     `On each host: \`useradd --system --create-home ${app}\`, and`,
     `  cutover app add ${app} --user ${app} --github ${repository} --environment production --listen 80${address}`,
     `  cutover env set ${app} SECRET_KEY, and other secrets; then \`cutover doctor\` says whether the host is ready`,

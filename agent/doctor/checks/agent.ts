@@ -1,4 +1,4 @@
-import { isLoopback } from "../../settings.ts";
+import { isLoopback } from "../../settings-values.ts";
 import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 

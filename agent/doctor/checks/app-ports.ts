@@ -1,4 +1,4 @@
-import { parsePortRange } from "../../settings.ts";
+import { parsePortRange } from "../../settings-values.ts";
 import type { AppFacts, HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
-import type { AgentSettings, Webhook } from "../../settings.ts";
+import type { AgentSettings } from "../../settings.ts";
+import type { Webhook } from "../../settings-values.ts";
 import type { AppFacts, WebhookFileFacts } from "./facts.ts";
 import { entryOf } from "./paths.ts";
 

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { milliseconds } from "../../../shared/duration.ts";
 import { parseJson } from "../../../shared/plain-json.ts";
 import type { IssuerKey, IssuerKeys } from "../../contracts/token-stores.ts";
-import type { GithubIssuer } from "../../settings.ts";
+import type { GithubIssuer } from "../../settings-values.ts";
 import { type FetchLimits, fetchJson } from "../net/fetch-json.ts";
 import { removeUnfinished, writeDurably } from "../store/durable.ts";
 

@@ -1,5 +1,6 @@
 import type { IssuerKeys, LearntRepositories, LearntRepository } from "../../contracts/token-stores.ts";
-import type { GithubIssuer, GithubTrust, Grant, Trusted } from "../../settings.ts";
+import type { GithubTrust, Grant, Trusted } from "../../settings.ts";
+import type { GithubIssuer } from "../../settings-values.ts";
 import { type Difference, difference, type GithubClaims, githubActor, readGithubClaims } from "./github-claims.ts";
 import { Refusal, short } from "./refusal.ts";
 import type { Identity, Signer } from "./signer.ts";

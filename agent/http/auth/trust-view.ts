@@ -1,7 +1,8 @@
 import type { TrustView } from "../../../shared/protocol.ts";
 import type { Apps } from "../../contracts/ports.ts";
 import type { LearntRepositories, LearntRepository } from "../../contracts/token-stores.ts";
-import type { GithubIssuer, GithubTrust } from "../../settings.ts";
+import type { GithubTrust } from "../../settings.ts";
+import type { GithubIssuer } from "../../settings-values.ts";
 
 /** Shows the host's owner whom an app trusts, with the ids that were learnt of repositories trusted by name. */
 export class TrustBook {

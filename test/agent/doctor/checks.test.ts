@@ -807,9 +807,10 @@ test("an address is the same however it is written", () => {
   }
 });
 
-test("the README's table of pits names checks that there are", () => {
-  const pits = readFileSync("README.md", "utf8").split("## Pits of the hand-made way")[1]?.split("\n## ")[0] ?? "";
-  const named = [...pits.matchAll(/doctor: (`[^|;]+?)(?:[;|]| tells| walks)/g)].flatMap(([, names = ""]) =>
+test("the table of traps names checks that exist", () => {
+  const page = readFileSync("agent/doctor/README.md", "utf8");
+  const traps = page.split("## Traps of a hand-made setup")[1]?.split("\n## ")[0] ?? "";
+  const named = [...traps.matchAll(/doctor: (`[^|;]+?)(?:[;|]| tells| walks)/g)].flatMap(([, names = ""]) =>
     [...names.matchAll(/`([a-z-]+)`/g)].map(([, name = ""]) => name),
   );
   expect(named.length).toBeGreaterThan(10);

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { afterEach, expect, test, vi } from "vitest";
 import { startServer } from "../../../agent/http/server.ts";
-import { allowedAddresses } from "../../../agent/settings.ts";
+import { allowedAddresses } from "../../../agent/settings-values.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { signToken } from "../../../shared/key.ts";
 import { fakeDigest } from "../../fakes/service.ts";

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { IssuerKeyFiles, type KeyTimes } from "../../../../agent/host/trust/issuer-keys.ts";
-import { agentSettingsSchema, type GithubIssuer } from "../../../../agent/settings.ts";
+import { agentSettingsSchema } from "../../../../agent/settings.ts";
+import type { GithubIssuer } from "../../../../agent/settings-values.ts";
 import { TokenServer } from "../../../fakes/token-server.ts";
 import { Scratch } from "../../../harness/scratch.ts";
 

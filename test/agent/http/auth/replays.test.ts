@@ -29,7 +29,7 @@ const kinds = [
   { kind: "GitHub", make: () => goodGithub(tokens) },
 ];
 
-/** Each test's name counts as one form of replay: README's table has their number. */
+/** Each test's name counts as one form of replay: the table in test/README.md has their number. */
 describe.each(kinds)("a used token of $kind is refused", ({ make }) => {
   let good: Good;
   let now: number;
