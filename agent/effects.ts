@@ -1,14 +1,11 @@
-import { appendFileSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { type DeploymentState, deploymentStates } from "../shared/deployment-states.ts";
-import { CutoverError } from "../shared/errors.ts";
 
 /**
- * What the agent does to a host, each effect by its name, so that a test can kill the agent or fail it exactly there and
- * see what becomes of the site (test/torture). In production an effect is a plain call of its work.
+ * What the agent does to a host, each effect by its name. A test can kill the agent or make it fail exactly there, and see
+ * what happens to the site (test/torture, agent/faults.ts). In production an effect is a plain call of its work.
  */
 const named = [
-  // The app and a bundle's way to a release
+  // The app, and the way from a bundle to a release
   "app.prepare",
   "app.remove",
   "directory.make",
@@ -31,7 +28,7 @@ const named = [
   "environment.link",
   "environment.bytecode",
   "environment.remove",
-  // Its instances and processes: files, and supervisord's calls
+  // Its instances and processes: files, and calls to supervisord
   "ports.reserve",
   "ports.release",
   "run.prepare",
@@ -75,7 +72,7 @@ const named = [
   "token.spend",
   "token.rewrite",
   "state.copy",
-  // Within each file and link that is written durably
+  // Inside each durable write of a file or a link
   "durable.clear",
   "durable.create",
   "durable.write",
@@ -88,8 +85,8 @@ const named = [
 export type NamedEffect = (typeof named)[number];
 
 /**
- * state.json is written before each step, and is named by the state that it tells of: `verdict` from when a watch has
- * failed, `idle` where no deployment is open.
+ * state.json is written before each step. Each write is named by the state that it records: `verdict` after a watch has
+ * failed, `idle` when no deployment is open.
  */
 const written = [...deploymentStates, "verdict", "idle"] as const;
 type StateEffect = `state.write:${DeploymentState | "verdict" | "idle"}`;
@@ -98,99 +95,34 @@ export type Effect = NamedEffect | StateEffect;
 export const effects: readonly Effect[] = [...named, ...written.map((state): StateEffect => `state.write:${state}`)];
 
 /**
- * What happens at an effect: the agent is killed before or after it, it fails with an error of the system before it has
- * happened, or it happens and its answer is lost.
+ * Called before an effect; what it returns is called after it. Both may throw, or end the process.
+ * @param detail which of several effects of this name, such as a file's path; may be empty
  */
-export type Fault = "kill-before" | "kill-after" | "lose" | `fail-${"ENOSPC" | "EIO" | "EMFILE" | "ECONNRESET"}`;
+export type EffectHook = (name: Effect, detail: string) => () => void;
 
-/** The directory with the file `fault`, which says what is to happen once, and `effects`, which gets a line for each effect. */
-let faults: string | undefined;
+let hook: EffectHook | undefined;
 
-/**
- * For tests alone: from now on effects look into this directory. `fault` holds `<fault> <effect>`, or with ` <n>` its n-th
- * time from then on, and is removed when it strikes.
- * @throws CutoverError host_settings_invalid on a real host, where nothing may kill the agent on purpose
- */
-export function armFaults(directory: string, { embedded }: { embedded: boolean }): void {
-  if (!embedded) {
-    throw new CutoverError("host_settings_invalid", "CUTOVER_FAULTS is set, which is for tests of --embedded alone.", {
-      unchanged: "The agent did not start; the sites go on serving.",
-      fix: "Take CUTOVER_FAULTS out of the agent's environment.",
-    });
-  }
-  faults = directory;
+/** Puts a hook around every effect from now on. Only an agent that was started with faults has one. */
+export function setEffectHook(newHook: EffectHook): void {
+  hook = newHook;
 }
 
-/** @param what of several of the name, such as a file's path */
-export function effect<T>(name: Effect, work: () => Promise<T>, what = ""): Promise<T> {
-  return faults === undefined ? work() : faulty(new FaultDirectory(faults), name, what, work);
+/** Runs the work of an effect. @param detail which of several effects of this name, such as a file's path */
+export function effect<T>(name: Effect, work: () => Promise<T>, detail = ""): Promise<T> {
+  return hook === undefined ? work() : hooked(hook, name, work, detail);
 }
 
-/** The same for what is done at once. */
-export function effectNow<T>(name: Effect, work: () => T, what = ""): T {
-  if (faults === undefined) return work();
-  const directory = new FaultDirectory(faults);
-  const fault = directory.before(name, what);
-  const result = work();
-  directory.after(name, what, fault);
-  return result;
-}
-
-async function faulty<T>(directory: FaultDirectory, name: Effect, what: string, work: () => Promise<T>): Promise<T> {
-  const fault = directory.before(name, what);
+async function hooked<T>(around: EffectHook, name: Effect, work: () => Promise<T>, detail: string): Promise<T> {
+  const after = around(name, detail);
   const result = await work();
-  directory.after(name, what, fault);
+  after();
   return result;
 }
 
-class FaultDirectory {
-  readonly #fault: string;
-  readonly #log: string;
-
-  constructor(directory: string) {
-    this.#fault = join(directory, "fault");
-    this.#log = join(directory, "effects");
-  }
-
-  before(name: Effect, what: string): Fault | undefined {
-    this.#tell("before", name, what);
-    const fault = this.#struck(name);
-    if (fault === "kill-before") process.kill(process.pid, "SIGKILL");
-    if (fault?.startsWith("fail-")) throw systemError(fault.slice("fail-".length), name);
-    return fault;
-  }
-
-  after(name: Effect, what: string, fault: Fault | undefined): void {
-    this.#tell("after", name, what);
-    if (fault === "kill-after") process.kill(process.pid, "SIGKILL");
-    if (fault === "lose") throw systemError("ECONNRESET", name);
-  }
-
-  /** The time in milliseconds tells which effects follow each other without a wait between them. */
-  #tell(when: "before" | "after", name: Effect, what: string): void {
-    appendFileSync(this.#log, `${performance.now().toFixed(1)} ${when} ${name} ${what}\n`);
-  }
-
-  /** Each time counts the file's number down, by a rename; at the last the file goes, and the fault strikes. */
-  #struck(name: Effect): Fault | undefined {
-    let text: string;
-    try {
-      text = readFileSync(this.#fault, "utf8");
-    } catch {
-      return undefined;
-    }
-    const [fault, wanted, times = "1"] = text.trim().split(" ");
-    if (wanted !== name) return undefined;
-    if (Number(times) === 1) {
-      rmSync(this.#fault);
-      return fault as Fault;
-    }
-    writeFileSync(`${this.#fault}.tmp`, `${fault} ${wanted} ${Number(times) - 1}\n`);
-    renameSync(`${this.#fault}.tmp`, this.#fault);
-    return undefined;
-  }
-}
-
-function systemError(code: string, name: Effect): NodeJS.ErrnoException {
-  return Object.assign(new Error(`${code}: on purpose, at ${name}`), { code });
+/** The same for synchronous work. */
+export function effectNow<T>(name: Effect, work: () => T, detail = ""): T {
+  const after = hook?.(name, detail);
+  const result = work();
+  after?.();
+  return result;
 }

@@ -4,24 +4,25 @@ import { CutoverError, type ErrorCode } from "../shared/errors.ts";
 import type { AppSettings } from "./settings.ts";
 import { parsePortRange } from "./settings-values.ts";
 
-/** Where an app's site listens and what it answers to, with what of the host it needs for that. */
+/** Where an app's site listens, which names it answers to, and what it needs of the host for that. */
 export interface PermittedSite {
   listen: ListenAddress[];
-  /** Empty: the default server of its addresses. */
+  /** Empty: it is the default server of its addresses. */
   serverNames: string[];
-  /** The certificate of the addresses with ssl; undefined where there is none. */
+  /** The certificate for addresses with ssl; undefined if the host has none for the app. */
   tls: AppSettings["tls"];
+  /** The directory of ACME challenges. */
   acmeChallenge: string | undefined;
 }
 
 const unchanged = "Nothing was unpacked; the live release goes on serving.";
 
-/** Live, new, and one that is staged or still warm. */
+/** The live run, the new one, and one that is staged or still warm. */
 const runsAtOnce = 3;
 
 /**
- * A repository chooses only among what the host's owner allows. Asked before anything is unpacked. The side that writes the
- * site and chooses the ports asks again for its part.
+ * Checks that a repository chooses only what the host's owner allows, before anything is unpacked. The side that writes the
+ * site and chooses the ports checks again.
  * @throws CutoverError listen_not_allowed, domain_not_allowed, peer_not_allowed, certificate_missing, ports_not_allowed, with
  * the line of the host file that would allow it
  */
@@ -50,7 +51,7 @@ export function permittedSite(config: Pick<Config, "site">, settings: AppSetting
   };
 }
 
-/** The ports that the host's owner lets an app's instances listen on, in their order. */
+/** All ports that the host's owner allows an app's instances, in the order of the settings. */
 export function allowedPorts({ ports = [] }: Pick<AppSettings, "ports">): number[] {
   const all = [ports].flat().flatMap((range) => {
     const { first, last } = parsePortRange(range);
@@ -60,7 +61,7 @@ export function allowedPorts({ ports = [] }: Pick<AppSettings, "ports">): number
 }
 
 /**
- * The ports that the app's instances may listen on. None are needed when they bind sockets.
+ * The ports that the app's instances may listen on. None are needed if they bind sockets.
  * @throws CutoverError ports_not_allowed
  */
 export function permittedPorts({ server }: Pick<Config, "server">, settings: AppSettings): number[] {
@@ -80,7 +81,7 @@ export function permittedPorts({ server }: Pick<Config, "server">, settings: App
   );
 }
 
-/** Whether nginx ends TLS there. */
+/** Whether nginx terminates TLS at this address. */
 export function isSecure(address: ListenAddress): boolean {
   return String(address).endsWith(" ssl");
 }
@@ -131,7 +132,7 @@ function listed(allowed: string[]): string {
   return allowed.length === 0 ? "none" : allowed.join(", ");
 }
 
-/** Only what starts with a bracket is more than a word to YAML. */
+/** A value as YAML. Only one that starts with a bracket needs quotes. */
 function yaml(value: string): string {
   return value.startsWith("[") ? JSON.stringify(value) : value;
 }

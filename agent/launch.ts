@@ -7,9 +7,9 @@ import type { LaunchFile } from "./host/supervisor/launch-files.ts";
 import { type Marks, processesOf, signalEach } from "./host/supervisor/leftovers.ts";
 
 /**
- * What supervisor starts for each instance: reads the launch file named on the command line, and becomes the program in
- * it. The process id, the user and the signals stay those that supervisor knows. Ends with 127 where that fails. With `-` it
- * reads its standard input: a command of a release has no file, which a crash could leave behind.
+ * What supervisor starts for each instance. It reads the launch file named on the command line, and becomes the program in
+ * it, with the process id, the user and the signals that supervisor knows. Exit code 127 if that fails. With `-` it reads its
+ * standard input: a command of a release has no launch file, which a crash could leave on disk.
  */
 async function launch(file: string | undefined): Promise<never> {
   if (file === undefined) throw new Error("no launch file was named");
@@ -29,7 +29,7 @@ async function launch(file: string | undefined): Promise<never> {
   return process.execve(programFor(name, env.PATH ?? ""), argv, env);
 }
 
-// This process itself has supervisord's environment until it becomes the program, so it has none of its marks.
+// Until this process becomes the program, it has supervisord's environment, and so none of these marks.
 function marksOf({
   CUTOVER_SHARED: shared,
   CUTOVER_RUN: run,
@@ -39,9 +39,9 @@ function marksOf({
 }
 
 /**
- * A supervisord that was killed and is back starts all instances at once, in the place of those that have gone on serving
- * without it. One after the other they do that without a visitor's notice; where the one before does not come up, what was
- * left goes on serving. supervisord ends this wait as it ends the program.
+ * A supervisord that was killed and comes back starts all instances at once, although the old ones still serve. So each waits
+ * for the one before it, and visitors notice nothing. If that one does not come up, what was left goes on serving. supervisord
+ * ends this wait as it ends the program.
  */
 async function waitForTurn(marks: Marks, { instance, address }: NonNullable<LaunchFile["after"]>): Promise<void> {
   const before = { ...marks, instance };
@@ -61,10 +61,10 @@ function listens(address: NonNullable<LaunchFile["after"]>["address"]): Promise<
   });
 }
 
-/** How long what a predecessor left may finish its requests, and then how long it may take to die. */
+/** How long old processes may finish their requests, and then how long they may take to die, in milliseconds. */
 const graceMs = 3000;
 
-/** Workers of a predecessor that was killed serve on, and keep its port: they are asked to end, then made to. */
+/** Workers of a killed predecessor go on, and keep its port. They get SIGTERM, then SIGKILL. */
 async function endLeftovers(marks: Marks): Promise<void> {
   let pids = processesOf(marks);
   signalEach(pids, "SIGTERM");
@@ -75,7 +75,7 @@ async function endLeftovers(marks: Marks): Promise<void> {
   }
 }
 
-/** Not every server removes what its killed predecessor left, and then could not bind. */
+/** Not every server removes a socket that its killed predecessor left, and then it could not bind. */
 function removeStaleSocket(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
 }
@@ -87,7 +87,7 @@ function programFor(name: string, path: string): string {
   return program;
 }
 
-/** What the kernel would refuse to start: process.execve then does not throw but aborts, with a dump of memory. */
+/** Refuses what the kernel would not start: process.execve would not throw then, but abort with a core dump. */
 function checkFormat(program: string): void {
   const head = Buffer.alloc(256);
   const file = openSync(program, "r");
@@ -96,8 +96,9 @@ function checkFormat(program: string): void {
   if (head.toString("latin1", 0, 4) === "\x7fELF") return;
   const interpreter = /^#![ \t]*(\S+)/.exec(head.toString("latin1"))?.[1];
   if (interpreter === undefined) throw new Error(`${program} is neither a program nor a script that starts with #!`);
-  if (findProgram(interpreter, "", process.cwd()) === undefined)
-    throw new Error(`${program} wants to be run by ${interpreter}, which is not there`);
+  if (findProgram(interpreter, "", process.cwd()) === undefined) {
+    throw new Error(`${program} needs ${interpreter}, which does not exist`);
+  }
 }
 
 try {

@@ -9,13 +9,13 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
-import { asCutoverError } from "../shared/errors.ts";
+import { asCutoverError, CutoverError } from "../shared/errors.ts";
 import { wakeThreadPool } from "../shared/thread-pool.ts";
 import { Deployments } from "./deploy/deployments.ts";
-import { armFaults } from "./effects.ts";
+import { setEffectHook } from "./effects.ts";
 import { EventFilesOnDisk } from "./host/store/event-files.ts";
-import { LearntRepositoriesFile } from "./host/trust/pinned-repositories.ts";
-import { SpentTokensFile } from "./host/trust/used-tokens.ts";
+import { PinnedRepositoriesFile } from "./host/trust/pinned-repositories.ts";
+import { UsedTokensFile } from "./host/trust/used-tokens.ts";
 import { AnotherAgent } from "./http/admin-server.ts";
 import { createLogger } from "./logger.ts";
 import { ObservedEvents } from "./observe/observed-events.ts";
@@ -35,7 +35,7 @@ const safePointMs = 7500;
 async function run(options: HostOptions): Promise<void> {
   using _awake = wakeThreadPool();
   const { CUTOVER_FAULTS: faults } = process.env;
-  if (faults !== undefined) armFaults(faults, { embedded: options.embedded !== undefined });
+  if (faults !== undefined) await armFaults(faults, options);
   const host = await openHost(options);
   let another = false;
   try {
@@ -49,6 +49,18 @@ async function run(options: HostOptions): Promise<void> {
   }
 }
 
+/** @throws CutoverError host_settings_invalid on a real host, where nothing may kill the agent on purpose */
+async function armFaults(directory: string, { embedded }: HostOptions): Promise<void> {
+  if (embedded === undefined) {
+    throw new CutoverError("host_settings_invalid", "CUTOVER_FAULTS is set, which is only for tests with --embedded.", {
+      unchanged: "The agent did not start; the sites go on serving.",
+      fix: "Remove CUTOVER_FAULTS from the agent's environment.",
+    });
+  }
+  const { injectFaults } = await import("./faults.ts");
+  setEffectHook(injectFaults(directory));
+}
+
 async function serve(host: Host): Promise<void> {
   const { settings } = host;
   const logger = createLogger(settings.log_level);
@@ -60,12 +72,12 @@ async function serve(host: Host): Promise<void> {
 
   // From here on, since a deployment that is recovered may be asked to stop at once.
   const stopSignal = nextSignal();
-  const learnt = new LearntRepositoriesFile(settings.data);
+  const learnt = new PinnedRepositoriesFile(settings.data);
   const calls = { deployments, ports, metrics, audit, learnt, logger, version };
   // First, since it refuses to start when another agent runs: two agents must not recover the same apps.
   const admin = await openAdminSocket(settings, calls);
   const servers = [admin];
-  const spent = await SpentTokensFile.open(join(settings.data, "spent-tokens"));
+  const spent = await UsedTokensFile.open(join(settings.data, "spent-tokens"));
   const systemd = new SystemdNotifier(process.env, (err) => logger.warn({ err }, "systemd-notify failed"));
   try {
     await Promise.race([deployments.recoverAll(), stopSignal]);

@@ -7,7 +7,8 @@ import type { Instance, OutputListener, Privileged } from "./privileged.ts";
 
 /**
  * What the deploy code (agent/deploy) needs and the host code (agent/host) supplies. The two never import each other;
- * agent/main.ts joins them. Every method throws CutoverError for what a person can act on.
+ * agent/wire/ and agent/main.ts join them. A method throws CutoverError for what a person can act on, and any other error
+ * for a defect or for what the system refused.
  */
 export interface Ports {
   clock: Clock;
@@ -24,84 +25,92 @@ export interface Ports {
   maintenance: Maintenance;
 }
 
-/** Time is an argument, so that tests of waiting take milliseconds. `now` in milliseconds since the epoch. */
+/** Time is an argument, so that tests of waiting take milliseconds. */
 export interface Clock {
   /** Milliseconds since the epoch, for what is written down. Somebody may set the host's clock at any time. */
   now(): number;
-  /** Milliseconds that only ever go forward, for limits and durations. */
+  /** Milliseconds that never go back, from an arbitrary start: for limits and durations. */
   elapsed(): number;
-  /** @throws the signal's reason when it is aborted first */
+  /** @throws the signal's reason if the signal is aborted first */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** What the host's owner wrote about each app. Read anew at each call, so an edit needs no restart. */
+/** What the host's owner wrote about each app. Read again at each call, so an edit needs no restart. */
 export interface Apps {
+  /** Sorted. @throws CutoverError host_settings_invalid */
   names(): Promise<string[]>;
   /** @throws CutoverError app_not_found, host_settings_invalid */
   settings(app: string): Promise<AppSettings>;
 }
 
-/** state.json of each app: temp, fsync, rename, fsync of the directory. The deploy code parses what it gets. */
+/** state.json of each app, which is the journal. The deploy code parses what it gets. */
 export interface StateStore {
-  /** undefined where no state was written yet */
+  /** undefined if no state was written yet. @throws CutoverError state_unreadable if the file is not JSON */
   load(app: string): Promise<unknown>;
+  /** On disk before it returns: temporary file, fsync, rename, fsync of the directory. Saves of one app keep their order. */
   save(app: string, state: object): Promise<void>;
-  /** Copies the file beside itself, however it looks. @returns where to; undefined where there is none */
+  /** Copies the file, whatever is in it, to a path next to it. @returns that path; undefined if there is no file */
   keepCopy(app: string): Promise<string | undefined>;
 }
 
-/** Bytes that are missing for a release, the reserve counted among what is needed. */
+/** In bytes. `needed` includes the reserve that must stay free. */
 export interface Shortage {
   needed: number;
   free: number;
 }
 
-/** Makes room for a release. @throws CutoverError disk_full where it cannot */
-export type MakeRoom = (shortage: Shortage) => Promise<void>;
+/** Frees disk space for a release. @throws CutoverError disk_full if it cannot */
+export type FreeSpace = (shortage: Shortage) => Promise<void>;
 
 export interface UnpackOptions {
-  /** Called with the manifest before any file is written; what it throws refuses the bundle. */
+  /** Called with the manifest and its sha256 (hex) before any file is written. If it throws, the bundle is refused. */
   accept(manifest: Manifest, digest: string): Promise<void>;
-  /** The release whose files a thin bundle leaves out; undefined for a whole one. */
+  /** The release whose files a thin bundle leaves out; undefined for a whole bundle. */
   base?: string | undefined;
-  /** Called when the manifest's files do not fit, before any is written; without it they are refused. */
-  makeRoom?: MakeRoom;
+  /** Called before any file is written, if the manifest's files do not fit. Without it they are refused. */
+  freeSpace?: FreeSpace;
   signal: AbortSignal;
 }
 
+/** Releases on this host, each an unpacked and built bundle that never changes. */
 export interface Releases {
-  /** Asked before a body of so many bytes is read: what is less than a release needs is too little all the more. */
-  assertRoom(app: string, bytes: number, makeRoom: MakeRoom): Promise<void>;
-  /** The bytes that removing these releases would give, with the environments that only they use. Nothing is removed. */
-  gain(app: string, releases: string[]): Promise<number>;
   /**
-   * Reads a bundle (zstd or gzip, told by magic bytes), checks each file against the manifest while writing it, and makes
-   * `releases/<id>` appear at the end by one rename. What a thin bundle leaves out is copied from its base, and checked
-   * as the rest is. Whatever is refused leaves nothing.
-   * @throws CutoverError bundle_*, base_unusable, manifest_invalid, disk_full, aborted
+   * Called before a body of this many bytes is read. A release needs more than its body, so if the body does not fit, the
+   * release does not either.
+   * @throws CutoverError disk_full
+   */
+  assertSpace(app: string, bytes: number, freeSpace: FreeSpace): Promise<void>;
+  /** The bytes that removing these releases would free, with the environments that only they use. Removes nothing. */
+  freedBytes(app: string, releases: string[]): Promise<number>;
+  /**
+   * Reads a bundle (zstd or gzip, detected by magic bytes) and checks each file against the manifest while it writes it. At
+   * the end one rename makes `releases/<id>` appear. Files that a thin bundle leaves out are copied from its base, and
+   * checked in the same way. A bundle that is refused leaves nothing.
+   * @returns the manifest and its sha256 in hex
+   * @throws CutoverError bundle_*, base_unusable, manifest_invalid, release_exists, disk_full, aborted
    */
   unpack(app: string, bundle: Readable, options: UnpackOptions): Promise<{ manifest: Manifest; digest: string }>;
   /** @throws CutoverError release_not_found */
   config(app: string, release: string): Promise<Config>;
   /** As it was unpacked. @throws CutoverError release_not_found, manifest_invalid */
   manifest(app: string, release: string): Promise<Manifest>;
-  /** What a release's manifest says of its files. @throws CutoverError release_not_found */
+  /** The files in a release's manifest. @throws CutoverError release_not_found */
   files(app: string, release: string): Promise<FilesView>;
-  /** Also what an interrupted unpack left. No error when it is not there. */
+  /** Also removes what an interrupted unpack left. No error if nothing is there. */
   remove(app: string, release: string): Promise<void>;
-  /** What is there of releases, whole ones, in no order. One whose manifest cannot be read is left out. */
+  /** All whole releases, in no order. One whose manifest cannot be read is left out. */
   list(app: string): Promise<StoredRelease[]>;
-  /** Where the links point that `publish` makes. */
+  /** The releases that the links of `publish` lead to. */
   published(app: string): Promise<{ current: string | null; previous: string | null }>;
-  /** Durable: what was unpacked and built survives a power cut. */
+  /** After this, the release survives a power cut as it was unpacked and built. */
   sync(app: string, release: string): Promise<void>;
-  /** Points links at releases, each by one rename, so that the static files of all of them are found. */
+  /** Points links at releases, each by one rename. nginx finds static files through them. */
   publish(app: string, links: PublishedLinks): Promise<void>;
 }
 
 export type StoredRelease = Pick<ReleaseView, "id" | "digest" | "commit" | "repository" | "created">;
 
-/** null takes a link away; one that is not named stays as it is. Done in this order. */
+/** null removes a link; a link that is not named stays as it is. They are moved in this order. */
 export interface PublishedLinks {
   previous?: string;
   current?: string;
@@ -117,25 +126,27 @@ export interface BuildContext {
   manifest: Manifest;
   onOutput: OutputListener;
   signal: AbortSignal;
-  /** A release whose compiled bytecode may be reused for files that did not change. */
+  /** A release whose compiled bytecode may be reused for files that did not change; null for none. */
   reuse: string | null;
-  /** The release had traffic before, and is no longer the app user's to write: only its environment is made again. */
+  /** true if the release had traffic before, so that the app's user can no longer write to it. Then only its environment is built. */
   sealed?: boolean;
 }
 
+/** Python environments, each shared by all releases with the same interpreter and requirements. */
 export interface Environments {
   /**
-   * Makes the release's virtual environment, or finds the one with the same key, links it as `venv`, compiles bytecode.
+   * Builds the release's virtual environment, or finds the one with the same key, links it as `venv`, and compiles bytecode.
+   * @returns the environment's key, and whether it existed already
    * @throws CutoverError python_not_found, environment_failed (evidence: pip's output), disk_full, aborted
    */
   build(context: BuildContext): Promise<{ key: string; reused: boolean }>;
-  /** Whether a release has its environment still. */
+  /** Whether a release still has its environment. */
   present(app: string, release: string): Promise<boolean>;
   /** Removes environments that none of these releases links to. */
-  collect(app: string, keptReleases: string[]): Promise<void>;
+  prune(app: string, keptReleases: string[]): Promise<void>;
 }
 
-/** A run's part of the traffic: its instances and how many of the 60 slots they hold together. */
+/** A run's part of the traffic: its instances, and how many of the 60 slots they hold together. */
 export interface Share {
   run: string;
   instances: Instance[];
@@ -145,86 +156,103 @@ export interface Share {
 /** Where visitors of one site go. The configuration is that of the release whose site it is. */
 export interface RoutePart {
   config: Config;
+  /** Their slots make 60 together. */
   shares: Share[];
 }
 
 export interface Route {
   /** null before a first release has traffic. */
   main: RoutePart | null;
-  /** What shows the staged release, or the live one while nothing is staged; null where no preview is configured. */
+  /** The staged release, or the live one while nothing is staged; null if no preview is configured. */
   preview: RoutePart | null;
 }
 
-/** What moves visitors from one run to another: links to sockets, without a reload; or ports in nginx's upstream, with one. */
+/** Moves visitors from one run to another: by links to sockets, without a reload, or by ports in nginx's upstream, with one. */
 export interface Traffic {
-  /** Makes nginx send visitors there: all of them, or where it fails none. Idempotent. @throws CutoverError nginx_* */
+  /**
+   * Makes nginx send visitors there: all of them, or none if it fails. Idempotent.
+   * @returns whether nginx was reloaded
+   * @throws CutoverError nginx_config_broken, nginx_unreachable, certificate_missing, *_not_allowed
+   */
   route(app: string, route: Route): Promise<{ reloaded: boolean }>;
-  /** How many slots lead to each address. */
+  /** How many slots lead to each address. An address without slots is not in the map. */
   assigned(app: string): Promise<Map<string, number>>;
-  /** Whether no request can reach an instance without slots any more. `ports`: one of the two sides listens on ports. */
+  /**
+   * Whether no request can reach an instance without slots any more.
+   * @param how `ports`: the old or the new run listens on ports
+   */
   settled(app: string, how: { ports: boolean }): Promise<boolean>;
   /** Removes what earlier routes left. */
   tidy(app: string): Promise<void>;
 }
 
+/** `body` is the beginning of the answer's body, at most 2,048 bytes; `location` is the header of a redirect. */
 export type HealthAnswer =
   | { kind: "status"; status: number; body: string; location: string | undefined }
   | { kind: "unreachable"; reason: string };
 
 export interface HealthProbe {
-  /** One request to one instance, in the protocol that it speaks. Never throws for what the instance does. */
+  /** Sends one request to one instance, in the protocol that the instance speaks. Never throws for what the instance does. */
   check(instance: Instance, request: HealthRequest): Promise<HealthAnswer>;
 }
 
 export interface HealthRequest {
+  /** With its query. */
   path: string;
+  /** The Host header. */
   host: string;
   timeoutMs: number;
 }
 
 export interface Connections {
-  /** Open connections by address: accepted, and waiting in the backlog. */
+  /** Open connections of each address: those accepted, and those that wait in the backlog. */
   count(addresses: string[]): Promise<Map<string, number>>;
 }
 
 export interface InstanceLogs {
-  /** The last lines of each instance's log, for the reason of a failure. */
+  /** The last lines of each instance's log, for the reason of a failure. `source` is the instance's name. */
   tail(app: string, run: string, lines: number): Promise<{ source: string; text: string }[]>;
-  /** Removes the logs of runs other than these. */
-  collect(app: string, keptRuns: string[]): Promise<void>;
+  /** Removes the logs of runs other than these. The logs of a run that supervisor has stay. */
+  prune(app: string, keptRuns: string[]): Promise<void>;
 }
 
-/** Closes an app's site to visitors and opens it again, at once and without a reload. Stays across restarts and deploys. */
+/** Closes an app's site to visitors and opens it again, at once and without a reload. It stays across restarts and deploys. */
 export interface Maintenance {
   /** undefined while the site is open. */
   state(app: string): Promise<MaintenanceView | undefined>;
-  /** @param allow addresses of visitors who are let through, instead of those before */
+  /**
+   * Closes the site, or changes who is let through if it is closed. If it fails, an open site stays open.
+   * @param allow IP addresses of visitors who are let through; they replace those given before
+   * @throws CutoverError request_invalid for what is no IP address
+   */
   begin(app: string, allow: string[]): Promise<void>;
-  /** No error when the site is open. */
+  /** No error if the site is open. */
   end(app: string): Promise<void>;
 }
 
-/** A deployment's events on disk, so that a follower can resume after the agent was restarted. */
+/** A deployment's events on disk, so that a follower can resume after a restart of the agent. */
 export interface EventFiles {
+  /** Never throws: on a full disk a deployment must still be undone. */
   append(app: string, deployment: string, event: DeploymentEvent): void;
-  /** Empty when there are none; a torn last line is left out. */
+  /** Empty if there are none. A torn last line is left out. */
   read(app: string, deployment: string): Promise<DeploymentEvent[]>;
   /** Removes the events of deployments other than these. */
-  collect(app: string, keptDeployments: string[]): Promise<void>;
+  prune(app: string, keptDeployments: string[]): Promise<void>;
 }
 
 export interface AuditQuery {
+  /** All apps if it is undefined. */
   app?: string | undefined;
   /** Milliseconds since the epoch. */
   since?: number | undefined;
-  /** The last so many. */
+  /** How many entries at most: the last ones. */
   limit: number;
 }
 
-/** Who did what, when, with what result. Only ever appended to; the oldest files go when there are too many. */
+/** Who did what, when, with what result. Entries are only appended. The oldest files are removed when there are too many. */
 export interface AuditLog {
-  /** Resolves when the line is on disk. Never throws: that the log cannot be written must not keep a site from being rolled back. */
+  /** Resolves when the line is on disk. Never throws: a log that cannot be written must not prevent a rollback. */
   record(entry: Omit<AuditEntry, "at">): Promise<void>;
-  /** Oldest first; a torn line is left out. */
+  /** Oldest first. A torn line is left out. */
   read(query: AuditQuery): Promise<AuditEntry[]>;
 }

@@ -2,18 +2,19 @@ import type { Config } from "../../shared/config.ts";
 import type { Protocol } from "../../shared/config-server.ts";
 import type { CommandEnvironment } from "./service.ts";
 
+/** Gets each line of output, without its newline. `source` names what printed it. The line is untrusted text. */
 export type OutputListener = (source: string, line: string) => void;
 
 /** One supervised process of a run. */
 export interface Instance {
   /** `web-0`, `web-1`, ... */
   name: string;
-  /** Where it listens, as nginx names it: `unix:` and the path that it binds, or `127.0.0.1:` and its port. */
+  /** Where it listens, in nginx's notation: `unix:/path`, or `127.0.0.1:8001`. */
   address: string;
   protocol: Protocol;
 }
 
-/** A set of instances of one release. `run` is the release id, with `.2` and so on for a redeploy. */
+/** A set of instances of one release. `run` is the release id; a redeploy of it gets `.2`, `.3` and so on. */
 export interface RunSpec {
   app: string;
   run: string;
@@ -21,114 +22,148 @@ export interface RunSpec {
   config: Config;
 }
 
+/** The states that supervisor knows. A program never has another one. */
+export const programStates = [
+  "STOPPED",
+  "STARTING",
+  "RUNNING",
+  /** It ended before supervisor took it for started, and waits for its next try. */
+  "BACKOFF",
+  "STOPPING",
+  /** It ended by itself, after it had started. */
+  "EXITED",
+  /** It did not start in any of supervisor's tries. */
+  "FATAL",
+  /** supervisor made an error of its own. */
+  "UNKNOWN",
+] as const;
+export type ProgramState = (typeof programStates)[number];
+/** The states in which a program has no process and supervisor waits for none. It may still restart one that EXITED. */
+export const endedStates: ReadonlySet<ProgramState> = new Set(["STOPPED", "EXITED", "FATAL", "UNKNOWN"]);
+
+/** One program, as supervisor reports it. */
 export interface ProgramStatus {
-  /** The instance's name. */
+  /** The instance's name, such as `web-0`. */
   name: string;
-  /** supervisor's word: STARTING, RUNNING, BACKOFF, EXITED, FATAL, STOPPING, STOPPED. */
-  state: string;
+  state: ProgramState;
+  /** 0 if it has no process. */
   pid: number;
-  /** How long it has been up, in milliseconds; 0 when it is not. */
+  /** How long it has been up, in milliseconds; 0 if it is not up. */
   uptime: number;
-  /** supervisor's description of why it is not running, empty otherwise. */
+  /** supervisor's reason why it is not up; empty otherwise. */
   detail: string;
 }
 
 export interface ProcessProgram extends ProgramStatus {
-  /** How it ended last: by a signal, which may be a kill, and not by itself. */
+  /** Whether a signal ended it last time, for example a kill. */
   signalled: boolean;
 }
 
-/** What is on the host of one of a run's processes, those of `processes:` in cutover.yml. */
+/** One process of a run (`processes:` in cutover.yml), as it is on the host. */
 export interface ProcessGroup {
   run: string;
   process: string;
-  /** How long its programs have between the stop signal and the kill, in milliseconds. */
+  /** The time between the stop signal and the kill, in milliseconds. */
   stopMs: number;
-  /** Empty where supervisor does not know the group. */
+  /** Empty if supervisor does not know the process. */
   programs: ProcessProgram[];
 }
 
 /**
- * The border between what faces the network and what is allowed to act on the host. In embedded mode both sides are one
- * process; else each method is one typed request to the helper, which reads the host's files itself and renders every file
- * itself.
+ * The border between the side that faces the network and the side that may act on the host. In embedded mode both sides are
+ * one process. Otherwise each method is one typed request to the helper, which reads the settings itself and renders every
+ * file itself. With a helper each method may also throw CutoverError helper_unreachable or helper_refused.
  */
 export interface Privileged {
-  /** Directories, owners and modes of an app. Idempotent. @throws CutoverError socket_path_too_long */
+  /** Makes the app's directories, with owners and modes. Idempotent. @throws CutoverError socket_path_too_long, host_settings_invalid */
   prepareApp(app: string): Promise<void>;
   /**
-   * The instances that a run has, and where they listen. The ports of a run are chosen when this is first asked, and kept
-   * until its programs are removed.
+   * The instances of a run, and where they listen. The first call chooses the run's ports; they are kept until its programs
+   * are removed.
    * @throws CutoverError ports_not_allowed, ports_exhausted
    */
   instances(spec: RunSpec): Promise<Instance[]>;
   /**
-   * Runs a command of the repository in the release, as the app's user, with the release's environment.
-   * @returns the exit code @throws CutoverError aborted, timed_out
+   * Runs a command of the repository in the release, as the app's user, with the release's environment. Values of the app's
+   * secrets are masked in its output.
+   * @returns the exit code
+   * @throws CutoverError aborted, timed_out
    */
   runCommand(spec: RunSpec, command: CommandRequest): Promise<number>;
-  /** Texts that the app printed, without the values of its secrets. Whoever may read them learns nothing but the texts. */
+  /** The same texts with the values of the app's secrets masked: for what the app printed. */
   maskSecrets(app: string, texts: string[]): Promise<string[]>;
-  /** How a command of a run is started by hand: directory, environment with the app's secrets, user. */
+  /** What it takes to run a command of the run by hand. The environment holds the app's secrets. */
   commandEnvironment(spec: RunSpec): Promise<CommandEnvironment>;
-  /** After this the app's user can no longer write to the release. */
+  /** After this, the app's user can no longer write to the release. Idempotent. */
   sealRelease(app: string, release: string): Promise<void>;
-  /** Writes launch files and programs of a run and starts them. Idempotent. @throws CutoverError supervisor_* */
+  /**
+   * Writes the launch files and programs of a run, and starts them. Does not wait until they are up. Idempotent.
+   * @throws CutoverError supervisor_unreachable, supervisor_config_broken, ports_not_allowed, ports_exhausted
+   */
   startPrograms(spec: RunSpec): Promise<void>;
-  /** undefined where supervisor does not know the run. @throws CutoverError supervisor_unreachable */
+  /** The run's web instances; undefined if supervisor does not know the run. @throws CutoverError supervisor_unreachable */
   programs(app: string, run: string): Promise<ProgramStatus[] | undefined>;
-  /** Writes launch files and programs of one of a run's processes and starts those that do not run. Idempotent. @throws CutoverError supervisor_* */
+  /**
+   * Writes the launch files and programs of one process of a run, and starts those that do not run. Idempotent.
+   * @throws CutoverError supervisor_unreachable, supervisor_config_broken
+   */
   startProcess(spec: RunSpec, process: string): Promise<void>;
   /**
-   * The processes of all runs that have a file on this host, also of runs that no state knows. supervisor is asked only
-   * where there are any. @throws CutoverError supervisor_unreachable
+   * The processes of all runs that have a file on this host, also of runs that no state knows. supervisor is asked only if
+   * there are any.
+   * @throws CutoverError supervisor_unreachable
    */
   processes(app: string): Promise<ProcessGroup[]>;
-  /** Sends the stop signal to the programs of a process and returns at once. Idempotent: it is sent once. */
+  /** Sends the stop signal to the programs of a process, and does not wait. Idempotent: the signal is sent once. */
   stopProcess(app: string, run: string, process: string): Promise<void>;
-  /** Waits for the end of a process's programs, which it stops, and leaves nothing of them. Idempotent. */
+  /** Stops the programs of a process, waits for their end, and removes all that belongs to them. Idempotent. */
   removeProcess(app: string, run: string, process: string): Promise<void>;
-  /** Stops a run's programs, its processes too, and waits for their end, removes them from supervisor, with their sockets and launch files. Idempotent. */
+  /** The same for a whole run: its instances and processes, with their sockets, ports and launch files. Idempotent. */
   removePrograms(app: string, run: string): Promise<void>;
-  /** Runs that have a program file or a run directory on this host, also ones that no state knows. */
+  /** All runs that have anything on this host, also ones that no state knows. Sorted. */
   runs(app: string): Promise<string[]>;
   /**
-   * Whether the host has what a site needs, before anything of its release is unpacked.
+   * Checks that the host has what a site needs, before anything of its release is unpacked.
    * @throws CutoverError listen_not_allowed, domain_not_allowed, peer_not_allowed, certificate_missing, config_invalid,
-   * nginx_unreachable
+   * nginx_unreachable, address_in_use
    */
   checkSite(app: string, config: Config): Promise<void>;
   /**
-   * Writes the app's nginx files where their text changes, tests them, reloads; puts the old ones back when nginx refuses.
+   * Writes the app's nginx files if their text changes, tests them, and reloads nginx. If nginx refuses them, the old files
+   * come back.
+   * @returns whether anything changed
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
   writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }>;
-  /** The 60 servers of each of the app's upstreams as nginx has them; empty where it has none. */
+  /** The 60 servers of each of the app's upstreams, in nginx's notation; empty if there is no such upstream. */
   upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }>;
-  /** Whether nginx workers from before the last reload still serve: those may open connections to what was moved away. */
+  /** Whether nginx workers from before the last reload still serve. They may open connections to an instance without slots. */
   oldWorkers(): Promise<boolean>;
-  /** Takes away the app's site and its directories. Idempotent. */
+  /** Removes the app's site, its runs and its directories. Idempotent. */
   removeApp(app: string): Promise<void>;
 }
 
 export interface CommandRequest {
+  /** The program and its arguments. No shell reads them. */
   argv: string[];
   timeoutMs: number;
   onOutput: OutputListener;
-  /** The name that output lines carry. */
+  /** The source of its output lines. */
   source: string;
   signal: AbortSignal;
 }
 
-/** What an app's nginx files are made of. `main` is null before a first release has traffic. */
+/** What an app's nginx files are made of. */
 export interface SiteRequest {
+  /** null before a first release has traffic. */
   main: SitePart | null;
+  /** null if no preview is configured. */
   preview: SitePart | null;
 }
 
 /** One upstream and its server block. */
 export interface SitePart {
   config: Config;
-  /** The port of each slot, or null for a slot whose link leads to a socket. */
+  /** One for each of the 60 slots: its port, or null if its link leads to a socket. */
   slots: (number | null)[];
 }

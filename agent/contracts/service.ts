@@ -12,46 +12,47 @@ import type {
 } from "../../shared/protocol.ts";
 
 /**
- * What callers may ask of the agent, whoever they are: agent/deploy implements it, agent/http puts HTTP in front of it.
- * Each method throws CutoverError. A call that returns `Accepted` goes on in the background; its events tell the rest.
+ * What callers may ask of the agent. agent/deploy implements it, and agent/http puts HTTP in front of it. Each method throws
+ * CutoverError. A call that returns `Accepted` continues in the background; its events say how it goes on.
  */
 export interface Service {
-  /** Resolves when the bundle is verified and unpacked. The same bundle sent again gets the deployment it already has. */
+  /** Resolves when the bundle is verified and unpacked. The same bundle sent again gets the same deployment. */
   deploy(app: string, request: DeployRequest): Promise<Accepted>;
   activate(app: string, release: string, request: ActivateRequest): Promise<Accepted>;
   redeploy(app: string, release: string | "live", request: CallRequest): Promise<Accepted>;
   rollback(app: string, request: RollbackRequest): Promise<Accepted>;
-  /** Undoes a deployment that has not cut over, also a staged one. @throws already_cut_over */
+  /** Undoes a deployment that has not cut over, also a staged one. @throws CutoverError already_cut_over */
   abort(deployment: string): Promise<DeploymentView>;
 
   deployment(id: string): Promise<DeploymentView>;
   /** Resolves when the deployment is at rest, or after `waitMs`. */
   settled(id: string, waitMs: number, signal: AbortSignal): Promise<DeploymentView>;
-  /** Events with an id above `after`, those of the past first; ends after the `end` event. */
+  /** Events with an id above `after`, past ones first. It ends after the `end` event. */
   events(id: string, after: number, signal: AbortSignal): AsyncIterable<DeploymentEvent>;
 
   apps(): Promise<string[]>;
   app(app: string): Promise<AppView>;
-  /** The files of a release, so that a bundle can leave out what stays the same. @throws nothing_live, release_not_found */
+  /** The files of a release, so that a bundle can leave out what stays the same. @throws CutoverError nothing_live, release_not_found */
   files(app: string, release: string | "live"): Promise<FilesView>;
-  /** The last lines of the live run's instances, or of another run's. */
+  /** The last lines of each instance of a run; of the live run unless given. `source` is the instance's name. */
   logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]>;
-  /** How a command of the live release runs: for `cutover exec`. Holds the app's secrets, so only for the admin socket. */
+  /** How a command of the live release runs, for `cutover exec`. It holds the app's secrets, so only for the admin socket. */
   environment(app: string): Promise<CommandEnvironment>;
   /**
-   * Closes the site to all visitors but those with these addresses, or changes who is let through; null opens it. Has nothing
-   * to do with deployments, so it waits for none.
-   * @returns how it stands then @throws request_invalid
+   * Closes the site to all visitors except those with these addresses, or changes these addresses; null opens the site. It
+   * waits for no deployment.
+   * @returns the site's state after it; undefined if the site is open
+   * @throws CutoverError request_invalid
    */
   maintain(app: string, closed: { allow: string[] } | null): Promise<MaintenanceView | undefined>;
-  /** Keeps a release on the host whatever `keep` says, or no longer. @throws release_not_found */
+  /** Keeps a release on the host whatever `keep` says, or ends that. @throws CutoverError release_not_found */
   pin(app: string, release: string, pinned: boolean): Promise<ReleaseView>;
   /**
-   * Tries at once again what is held, and makes a state that cannot be read anew from what is on the host.
-   * @throws deployment_in_progress
+   * Retries now what is held, and reconstructs a state that cannot be read from what is on the host.
+   * @throws CutoverError deployment_in_progress
    */
   repair(app: string): Promise<RepairView>;
-  /** Stops and removes everything of an app but its settings file. */
+  /** Stops and removes everything of an app except its settings file. */
   removeApp(app: string): Promise<void>;
 }
 
@@ -60,46 +61,50 @@ export interface CallRequest {
   /** How long to wait for another deployment of the app to end, in milliseconds. */
   waitMs: number;
   signal: AbortSignal;
-  /** What the call's own line in the log has, for the deployment's lines to name it. */
+  /** The call's id in the log, which the deployment's log lines repeat. */
   reference?: string;
-  /** Told of the deployment that the call begins, and waited for, before that has any effect. Must not throw. */
+  /** Called and awaited with the deployment's id before the deployment has any effect. Must not throw. */
   begun?(deployment: string): Promise<void>;
 }
 
 export interface RollbackRequest extends CallRequest {
-  /** Only while this release is live. @throws not_live */
+  /** Only if this release is live. @throws CutoverError not_live */
   from?: string | undefined;
 }
 
 export interface ActivateRequest extends CallRequest {
-  /** What part of the traffic it gets, in percent; below 100 only for the staged release. @throws canary_impossible */
+  /** Its part of the traffic in percent; below 100 only for the staged release. @throws CutoverError canary_impossible */
   weight: number;
 }
 
 export interface DeployRequest extends CallRequest {
-  /** Called once, when the app is free for this deployment: from then on the bundle is read. */
+  /** Called once, when the app is free for this deployment. The bundle is read from then on. */
   body(): Readable;
-  /** How many bytes the body has; undefined where the sender does not say. */
+  /** The body's length in bytes; undefined if the sender does not say. */
   length?: number | undefined;
-  /** What the token was signed for; undefined for a local operator. @throws manifest_mismatch */
+  /** The sha256 (hex) of the manifest that the token was signed for; undefined for a local operator. @throws CutoverError manifest_mismatch */
   digest: string | undefined;
-  /** The release over which the bundle is thin; undefined for a whole one. @throws base_unusable */
+  /** The release whose files a thin bundle leaves out; undefined for a whole bundle. @throws CutoverError base_unusable */
   base: string | undefined;
-  /** false: stop when the release is healthy, and keep it staged. */
+  /** false: stop when the release is healthy, and leave it staged. */
   activate: boolean;
-  /** false: another host of the same deploy has run it. */
+  /** false: another host of the same deploy has already run it. */
   releaseCommand: boolean;
   /**
-   * With `activate: false`: how long the app is kept for this deployment's activation after it is staged, in milliseconds,
-   * counted anew whenever somebody asks for the deployment. 0 keeps nothing.
+   * With `activate: false`: how long the app is reserved for the activation of this release after it is staged, in
+   * milliseconds. The time starts again whenever somebody reads the deployment. 0 reserves nothing.
    */
   leaseMs: number;
 }
 
+/** What it takes to run a command of a release by hand. */
 export interface CommandEnvironment {
   release: string;
+  /** The project's directory in the release. */
   directory: string;
+  /** The whole environment, with the app's secrets. */
   env: Record<string, string>;
+  /** The app's user; undefined if it is the user of this process. */
   uid?: number;
   gid?: number;
 }

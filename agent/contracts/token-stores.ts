@@ -1,49 +1,55 @@
 import type { CryptoKey } from "jose";
 
-/** What verifying a token needs and agent/host supplies. No part of Ports: deploy code knows no tokens. */
+/** What the verification of a token needs and agent/host supplies. Not a part of Ports: deploy code knows no tokens. */
 
 /**
- * `spent`: it was recorded before. `clock_behind`: the clock was set back behind tokens that are forgotten, so nobody can
- * tell any more whether it was.
+ * `recorded`: it is used now for the first time. `spent`: it was used before. `clock_behind`: the clock was set back to a
+ * time whose tokens are forgotten, so nobody can know whether it was used.
  */
-export type Spending = "recorded" | "spent" | "clock_behind";
+export type SpendResult = "recorded" | "spent" | "clock_behind";
 
-/** Tokens that were used. */
-export interface SpentTokens {
-  /** Records the id on disk before it returns. @param expires in milliseconds since the epoch */
-  spend(jti: string, expires: number): Promise<Spending>;
+/** The tokens that were used: each counts once, also across restarts. */
+export interface UsedTokens {
+  /**
+   * Records a token's id (`jti`), on disk before it returns.
+   * @param expires when the token is no longer valid, in milliseconds since the epoch
+   * @throws CutoverError internal if it cannot be recorded; then the token must not be accepted
+   */
+  spend(jti: string, expires: number): Promise<SpendResult>;
 }
 
 export type IssuerKey =
   | { kind: "key"; key: CryptoKey }
   | { kind: "unknown" }
-  /** It cannot be asked, and what it said before is too old, or it never said anything. */
+  /** The issuer cannot be reached, and its last answer is too old or there was none. `detail` is for the log. */
   | { kind: "unavailable"; detail: string };
 
-/** The public keys of a token issuer whose address the host's owner knows. */
+/** The public keys of the token issuers in agent.yml. */
 export interface IssuerKeys {
+  /** @param kid the key id in the token's header */
   find(issuer: string, kid: string): Promise<IssuerKey>;
 }
 
-/** GitHub gives a name to another repository after the first is gone; these ids never. */
+/** GitHub may give the name of a deleted repository to another one, but never these ids. Decimal digits. */
 export interface RepositoryIds {
   repository_id: string;
   owner_id: string;
 }
 
-export interface LearntRepository extends RepositoryIds {
+/** A repository that an app trusts by name, with the ids that it had at its first accepted token. */
+export interface PinnedRepository extends RepositoryIds {
   issuer: string;
   repository: string;
-  /** When, in ISO 8601. */
+  /** When it was pinned, in ISO 8601. */
   learnt: string;
 }
 
-/** Ids of repositories that an app's settings trust by name alone. */
-export interface LearntRepositories {
-  /** @throws CutoverError host_settings_invalid, where what was learnt cannot be read: it is not learnt again by itself */
-  list(app: string): Promise<LearntRepository[]>;
-  /** On disk before it returns; of several at once the first counts. @returns what counts now */
-  learn(app: string, repository: LearntRepository): Promise<LearntRepository>;
-  /** What is learnt of an app goes with it. */
+/** The ids of repositories that an app's settings trust only by name: the first accepted token pins them. */
+export interface PinnedRepositories {
+  /** @throws CutoverError host_settings_invalid if the pins cannot be read; they are not pinned again by themselves */
+  list(app: string): Promise<PinnedRepository[]>;
+  /** On disk before it returns. If the name is pinned already, that pin stays. @returns the pin that counts */
+  pin(app: string, repository: PinnedRepository): Promise<PinnedRepository>;
+  /** Removes all pins of an app, when the app is removed. */
   forget(app: string): Promise<void>;
 }

@@ -3,20 +3,18 @@ import { CutoverError } from "../../shared/errors.ts";
 import { LineSplitter } from "../../shared/lines.ts";
 import { fromProblem } from "../../shared/problem.ts";
 import type { OutputListener } from "../contracts/privileged.ts";
-import { abortion } from "../host/exec/abort-reason.ts";
-import { type HelperRequest, helperAnswer } from "./requests.ts";
-
-type WithoutId<Request> = Request extends unknown ? Omit<Request, "id"> : never;
-export type HelperCall = WithoutId<HelperRequest>;
+import { abortReason } from "../host/abort-reason.ts";
+import { helperAnswer } from "./messages.ts";
+import { type HelperMethod, type Params, parseResult, type Results } from "./methods.ts";
 
 export interface HelperClientOptions {
   /** The helper's socket. */
   path: string;
-  /** This program's; a helper of another one would be asked wrongly. */
+  /** This program's version. A helper of another version may have other methods, and is refused. */
   version: string;
-  /** How long a connection is kept without use, in milliseconds. The helper ends with it. */
+  /** How long an unused connection is kept, in milliseconds. The helper ends with it. */
   idleMs?: number;
-  /** How long a helper may take until it listens, in milliseconds: a former one may have to end first. */
+  /** How long a helper may take to greet, in milliseconds: an earlier one may have to end first. */
   startMs?: number;
 }
 
@@ -31,10 +29,10 @@ interface Pending {
   onOutput: OutputListener | undefined;
 }
 
-/** Bytes of one line of the helper's: the programs of all of an app's runs, or a long message with its evidence. */
+/** Bytes of one line from the helper: the programs of all runs of an app, or a long message with its evidence. */
 const longestAnswer = 32 * 1024 * 1024;
 
-/** The agent's side of the border: a connection when there is something to ask, and none after a while without. */
+/** The agent's side of the border. It connects when there is something to ask, and leaves the connection after a while without. */
 export class HelperClient {
   readonly #options: HelperClientOptions;
   #connection: Promise<Connection> | undefined;
@@ -43,17 +41,20 @@ export class HelperClient {
     this.#options = options;
   }
 
-  /** @throws CutoverError what the helper answers, helper_unreachable, aborted */
-  async call<T>(call: HelperCall, { signal, onOutput }: CallOptions = {}): Promise<T> {
-    if (signal?.aborted) throw abortion(signal);
+  /** Asks for one method of the table. @throws CutoverError what the helper answers, helper_unreachable, aborted */
+  async call<M extends HelperMethod>(
+    method: M,
+    params: Params[M],
+    { signal, onOutput }: CallOptions = {},
+  ): Promise<Results[M]> {
+    if (signal?.aborted) throw abortReason(signal);
     const connection = await this.#open();
-    try {
-      // The helper is root's and of this version: what it answers is what its side of the border returns.
-      return (await connection.ask(call, signal, onOutput)) as T;
-    } catch (thrown) {
-      if (signal?.aborted) throw abortion(signal);
-      throw thrown;
-    }
+    const answer = await connection.ask({ method, params }, signal, onOutput).catch((error: unknown) => {
+      throw signal?.aborted ? abortReason(signal) : error;
+    });
+    const result = parseResult(method, answer);
+    if (result.success) return result.data;
+    throw unreachable(this.#options.path, `its answer to ${method} was not understood`, { cause: result.error });
   }
 
   close(): void {
@@ -80,14 +81,15 @@ async function openConnection(options: HelperClientOptions, onEnd: () => void): 
     const theirs = await connection.greeting;
     if (theirs === version) return connection;
     connection.end();
-    throw unreachable(path, `the helper is version ${theirs}, and the agent ${version}`, "Restart the agent.");
+    const why = `the helper is version ${theirs}, and the agent ${version}`;
+    throw unreachable(path, why, { fix: "Restart the agent: `systemctl restart cutover-agent`." });
   } finally {
     clearTimeout(slow);
   }
 }
 
 class Connection {
-  /** The helper's version, when it is ready. */
+  /** Resolves with the helper's version when the helper is ready. */
   readonly greeting: Promise<string>;
   readonly #socket: Socket;
   readonly #pending = new Map<number, Pending>();
@@ -123,7 +125,11 @@ class Connection {
     });
   }
 
-  ask(call: HelperCall, signal: AbortSignal | undefined, onOutput: OutputListener | undefined): Promise<unknown> {
+  ask(
+    call: { method: string; params: unknown },
+    signal: AbortSignal | undefined,
+    onOutput: OutputListener | undefined,
+  ): Promise<unknown> {
     this.#last += 1;
     const id = this.#last;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
@@ -173,9 +179,10 @@ class Connection {
   }
 }
 
-function unreachable(path: string, why: string, fix?: string): CutoverError {
+function unreachable(path: string, why: string, { fix, cause }: { fix?: string; cause?: unknown } = {}): CutoverError {
   return new CutoverError("helper_unreachable", `The helper cannot be asked: ${why} (${path}).`, {
-    unchanged: "What was begun is undone or finished when the helper answers again; the sites go on serving.",
-    fix: fix ?? "Look at `systemctl status cutover-helper.socket` and the helper's log, and at `helper` in agent.yml.",
+    unchanged: "The sites go on serving. What was begun is undone or finished when the helper answers again.",
+    fix: fix ?? "Check `systemctl status cutover-helper.socket`, the helper's log, and `helper` in agent.yml.",
+    cause,
   });
 }

@@ -5,26 +5,28 @@ import { LineSplitter } from "../../shared/lines.ts";
 import { parseJson } from "../../shared/plain-json.ts";
 import { toFailure } from "../../shared/protocol.ts";
 import type { Logger } from "../logger.ts";
-import { type HelperActs, refused } from "./handlers.ts";
-import { type HelperAnswer, type HelperRequest, helperMessage, longestRequest, mostAtOnce } from "./requests.ts";
+import { refused } from "./guarded-host.ts";
+import { type HelperAnswer, type HelperRequest, longestRequest, mostAtOnce, parseMessage } from "./messages.ts";
+import type { CallContext } from "./methods.ts";
 
 export interface ConnectionOptions {
-  acts: Pick<HelperActs, "answer">;
+  /** Does what a request asks for. @returns its result */
+  handle(request: HelperRequest, context: CallContext): Promise<unknown>;
   version: string;
   logger: Logger;
-  /** How long what runs may take to its end when the connection has ended, in milliseconds. */
+  /** How long running requests may take to end after the connection has ended, in milliseconds. */
   lastMs?: number;
 }
 
-/** Bytes of answers that the agent has not read: lines of output are left out from the first, and all ends at the second. */
+/** Bytes of answers that the agent has not read. From `output` on, lines of output are dropped; at `end` the connection ends. */
 const unread = { output: 4 * 1024 * 1024, end: 32 * 1024 * 1024 } as const;
 
 /**
- * Serves one connection until it ends; what still runs then is ended and waited for. Not without end: a program may have
- * minutes to stop, the next helper waits for this one, and whatever is cut short is done again.
+ * Serves one connection until it ends. What still runs then is aborted and waited for, but not without a limit: a program
+ * may have minutes to stop, the next helper waits for this one, and whatever is cut short is done again.
  */
 export function serveConnection(socket: Duplex, options: ConnectionOptions): Promise<void> {
-  const { acts, version, logger, lastMs = 10_000 } = options;
+  const { handle, version, logger, lastMs = 10_000 } = options;
   const running = new Map<number, { abort: AbortController; done: Promise<void> }>();
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
 
@@ -43,7 +45,7 @@ export function serveConnection(socket: Duplex, options: ConnectionOptions): Pro
       if (socket.writableLength < unread.output) send({ id, output: [source, line] });
     };
     try {
-      send({ id, result: await acts.answer(request, { onOutput, signal }) });
+      send({ id, result: await handle(request, { onOutput, signal }) });
       logger.debug({ id, method }, "done");
     } catch (thrown) {
       fail(id, asCutoverError(thrown));
@@ -53,10 +55,11 @@ export function serveConnection(socket: Duplex, options: ConnectionOptions): Pro
   };
 
   const take = (line: string) => {
-    const message = helperMessage.safeParse(parseJson(line));
-    if (!message.success) fail(idOf(parseJson(line)), refused("it is no request of its list"));
-    else if ("cancel" in message.data) running.get(message.data.cancel)?.abort.abort();
-    else begin(message.data);
+    const json = parseJson(line);
+    const message = parseMessage(json);
+    if (message === undefined) fail(idOf(json), refused("it is no request of its list"));
+    else if ("cancel" in message) running.get(message.cancel)?.abort.abort();
+    else begin(message);
   };
 
   const begin = (request: HelperRequest) => {
@@ -86,7 +89,7 @@ export function serveConnection(socket: Duplex, options: ConnectionOptions): Pro
   });
 }
 
-/** So that the agent knows which of its requests was meant, where it can be told. */
+/** The id that a refused line has, so that the agent knows which of its requests was meant; 0 if it has none. */
 function idOf(message: unknown): number {
   const id = (message as { id?: unknown } | null | undefined)?.id;
   return typeof id === "number" && Number.isSafeInteger(id) ? id : 0;

@@ -3,10 +3,10 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
 /**
- * One helper at a time: one whose agent was killed may still be at work. flock(1) holds the lock in a child that ends when
- * its standard input does, which is when this process ends, however it ends; so no lock outlives its holder.
- * @param directory root's alone
- * @param onLost without it another helper may be at work
+ * Waits until this is the only helper: one whose agent was killed may still work. flock(1) holds the lock in a child that
+ * ends when its standard input ends, which is when this process ends in any way. So no lock outlives its holder.
+ * @param directory only root may write there
+ * @param onLost called if the lock is lost; then another helper may work
  */
 export async function holdLock(directory: string, onLost: () => void): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });

@@ -12,9 +12,10 @@ import type {
 import type { CommandEnvironment } from "../contracts/service.ts";
 import { ReleaseDirectories, type ReleaseDirectoriesOptions } from "../host/bundle/releases.ts";
 import { SupervisorLogs } from "../host/supervisor/instance-logs.ts";
+import type { AgentSettings } from "../settings.ts";
 import type { HelperClient } from "./client.ts";
 
-/** The border of an agent that is not root: each method is one request to the helper. */
+/** The border of an agent that is not root: each method is one request to the helper, checked by the table in methods.ts. */
 export class RemotePrivileged implements Privileged {
   readonly #helper: HelperClient;
 
@@ -22,90 +23,90 @@ export class RemotePrivileged implements Privileged {
     this.#helper = helper;
   }
 
-  /** The directories that the agent needs before it starts. */
+  /** Makes the directories that the agent needs before it starts. */
   prepareHost(): Promise<void> {
-    return this.#helper.call({ method: "prepareHost", params: {} });
+    return this.#helper.call("prepareHost", {});
   }
 
   prepareApp(app: string): Promise<void> {
-    return this.#helper.call({ method: "prepareApp", params: { app } });
+    return this.#helper.call("prepareApp", { app });
   }
 
   removeApp(app: string): Promise<void> {
-    return this.#helper.call({ method: "removeApp", params: { app } });
+    return this.#helper.call("removeApp", { app });
   }
 
   instances(spec: RunSpec): Promise<Instance[]> {
-    return this.#helper.call({ method: "instances", params: plain(spec) });
+    return this.#helper.call("instances", plain(spec));
   }
 
   runCommand(spec: RunSpec, { argv, timeoutMs, signal, onOutput }: CommandRequest): Promise<number> {
     const params = { spec: plain(spec), argv, timeoutMs };
-    return this.#helper.call({ method: "runCommand", params }, { signal, onOutput });
+    return this.#helper.call("runCommand", params, { signal, onOutput });
   }
 
   maskSecrets(app: string, texts: string[]): Promise<string[]> {
-    return this.#helper.call({ method: "maskSecrets", params: { app, texts } });
+    return this.#helper.call("maskSecrets", { app, texts });
   }
 
   commandEnvironment(spec: RunSpec): Promise<CommandEnvironment> {
-    return this.#helper.call({ method: "commandEnvironment", params: plain(spec) });
+    return this.#helper.call("commandEnvironment", plain(spec));
   }
 
   sealRelease(app: string, release: string): Promise<void> {
-    return this.#helper.call({ method: "sealRelease", params: { app, release } });
+    return this.#helper.call("sealRelease", { app, release });
   }
 
   startPrograms(spec: RunSpec): Promise<void> {
-    return this.#helper.call({ method: "startPrograms", params: plain(spec) });
+    return this.#helper.call("startPrograms", plain(spec));
   }
 
   programs(app: string, run: string): Promise<ProgramStatus[] | undefined> {
-    return this.#helper.call({ method: "programs", params: { app, run } });
+    return this.#helper.call("programs", { app, run });
   }
 
   startProcess(spec: RunSpec, process: string): Promise<void> {
-    return this.#helper.call({ method: "startProcess", params: { spec: plain(spec), process } });
+    return this.#helper.call("startProcess", { spec: plain(spec), process });
   }
 
   processes(app: string): Promise<ProcessGroup[]> {
-    return this.#helper.call({ method: "processes", params: { app } });
+    return this.#helper.call("processes", { app });
   }
 
   stopProcess(app: string, run: string, process: string): Promise<void> {
-    return this.#helper.call({ method: "stopProcess", params: { app, run, process } });
+    return this.#helper.call("stopProcess", { app, run, process });
   }
 
   removeProcess(app: string, run: string, process: string): Promise<void> {
-    return this.#helper.call({ method: "removeProcess", params: { app, run, process } });
+    return this.#helper.call("removeProcess", { app, run, process });
   }
 
   removePrograms(app: string, run: string): Promise<void> {
-    return this.#helper.call({ method: "removePrograms", params: { app, run } });
+    return this.#helper.call("removePrograms", { app, run });
   }
 
   runs(app: string): Promise<string[]> {
-    return this.#helper.call({ method: "runs", params: { app } });
+    return this.#helper.call("runs", { app });
   }
 
   checkSite(app: string, config: Config): Promise<void> {
-    return this.#helper.call({ method: "checkSite", params: { app, config } });
+    return this.#helper.call("checkSite", { app, config });
   }
 
   writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }> {
-    return this.#helper.call({ method: "writeSite", params: { app, site } });
+    return this.#helper.call("writeSite", { app, site });
   }
 
   upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }> {
-    return this.#helper.call({ method: "upstreamServers", params: { app } });
+    return this.#helper.call("upstreamServers", { app });
   }
 
   oldWorkers(): Promise<boolean> {
-    return this.#helper.call({ method: "oldWorkers", params: {} });
+    return this.#helper.call("oldWorkers", {});
   }
 }
 
-/** Environments are built by the app's user and kept by root: the helper reads the manifest itself. */
+/** The app's user builds environments, and root keeps them. The helper reads the manifest itself. */
 export class RemoteEnvironments implements Environments {
   readonly #helper: HelperClient;
 
@@ -115,19 +116,19 @@ export class RemoteEnvironments implements Environments {
 
   build({ app, release, reuse, onOutput, signal }: BuildContext): Promise<{ key: string; reused: boolean }> {
     const params = { app, release, reuse };
-    return this.#helper.call({ method: "buildEnvironment", params }, { onOutput, signal });
+    return this.#helper.call("buildEnvironment", params, { onOutput, signal });
   }
 
   present(app: string, release: string): Promise<boolean> {
-    return this.#helper.call({ method: "environmentPresent", params: { app, release } });
+    return this.#helper.call("environmentPresent", { app, release });
   }
 
-  collect(app: string, kept: string[]): Promise<void> {
-    return this.#helper.call({ method: "collectEnvironments", params: { app, kept } });
+  prune(app: string, kept: string[]): Promise<void> {
+    return this.#helper.call("collectEnvironments", { app, kept });
   }
 }
 
-/** The agent unpacks releases itself; those that were built are no longer its own to remove. */
+/** The agent unpacks releases itself. Built ones belong to another user, so the helper removes them. */
 export class RemoteReleases extends ReleaseDirectories {
   readonly #helper: HelperClient;
 
@@ -137,11 +138,11 @@ export class RemoteReleases extends ReleaseDirectories {
   }
 
   override remove(app: string, release: string): Promise<void> {
-    return this.#helper.call({ method: "removeRelease", params: { app, release } });
+    return this.#helper.call("removeRelease", { app, release });
   }
 }
 
-/** The agent reads the logs, which supervisord writes as root. */
+/** The agent reads the logs. supervisord writes them as root, so the helper removes them. */
 export class RemoteLogs extends SupervisorLogs {
   readonly #helper: HelperClient;
 
@@ -150,12 +151,22 @@ export class RemoteLogs extends SupervisorLogs {
     this.#helper = helper;
   }
 
-  override collect(app: string, kept: string[]): Promise<void> {
-    return this.#helper.call({ method: "collectLogs", params: { app, kept } });
+  override prune(app: string, kept: string[]): Promise<void> {
+    return this.#helper.call("collectLogs", { app, kept });
   }
 }
 
-/** Nothing but its own fields, as the helper takes them. */
+/** All parts of an agent that is not root. They share one connection to the helper. */
+export function remoteHost(helper: HelperClient, { data, limits, supervisor }: AgentSettings) {
+  return {
+    privileged: new RemotePrivileged(helper),
+    environments: new RemoteEnvironments(helper),
+    releases: new RemoteReleases({ data, limits }, helper),
+    logs: new RemoteLogs(data, supervisor.conf_dir, helper),
+  };
+}
+
+/** Only its own fields: the helper refuses others. */
 function plain({ app, run, release, config }: RunSpec): RunSpec {
   return { app, run, release, config };
 }

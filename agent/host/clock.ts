@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../contracts/ports.ts";
 
-/** The machine's own time. */
+/** The time of this machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   elapsed: () => Math.round(performance.now()),
@@ -10,7 +10,7 @@ export const systemClock: Clock = {
     try {
       await delay(ms, undefined, signal === undefined ? {} : { signal });
     } catch (error) {
-      // Timers reject with their own AbortError; callers want to know why they were stopped.
+      // Timers reject with their own AbortError; callers want the reason of the abort.
       signal?.throwIfAborted();
       throw error;
     }

@@ -19,11 +19,11 @@ import { commandEnvironment, type HostApp, runCommand, secretsMask } from "./exe
 import { AppSteps } from "./exec/app-steps.ts";
 import type { StepRunner } from "./exec/step.ts";
 import { Sites } from "./nginx/site.ts";
-import type { Owner } from "./ownership/ownership.ts";
-import { AppTrees } from "./ownership/tree-owner.ts";
+import { AppDirectories } from "./ownership/app-directories.ts";
+import { TreeOwner } from "./ownership/tree-owner.ts";
+import type { Owner } from "./ownership/trees.ts";
 import { appUser, assertNotAgent } from "./ownership/users.ts";
-import type { BuildTrees } from "./python/python.ts";
-import { AppDirectories } from "./store/app-directories.ts";
+import type { BuildOwner } from "./python/environments.ts";
 import { type AppLayout, appLayout } from "./store/layout.ts";
 import { AppPrograms } from "./supervisor/app-programs.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
@@ -33,21 +33,21 @@ export interface LocalPrivilegedOptions {
   apps: Apps;
   /** The file of the launcher: agent/launch.ts, or the built launch.mjs. */
   launcher: string;
-  /** The node that runs the launcher; this process's own unless given. */
+  /** The node that runs the launcher; that of this process unless given. */
   node?: string;
-  /** Embedded mode: an app without `user` runs as whoever runs the agent, also as root. */
+  /** Embedded mode: an app without `user` runs as the agent's user, even if that is root. */
   ownUser?: boolean;
-  /** In the helper: the user of the agent, which is another process. */
+  /** In the helper: the user of the agent, which is another process. Unset if this process is the agent. */
   agent?: Owner;
   clock?: Clock;
 }
 
-/** Acts on this host directly, as the user that runs this process: root, or in embedded mode anyone. */
+/** Acts on this host directly, as the user of this process: root, or in embedded mode any user. */
 export class LocalPrivileged implements Privileged {
   readonly #options: LocalPrivilegedOptions;
   readonly #directories: AppDirectories;
   readonly #programs: AppPrograms;
-  readonly #trees: AppTrees;
+  readonly #treeOwner: TreeOwner;
   readonly #steps: AppSteps;
   readonly #sites: Sites;
 
@@ -63,7 +63,7 @@ export class LocalPrivileged implements Privileged {
       directories: this.#directories,
       supervisor: new Supervisor({ socket: supervisor.socket, confDir }),
     });
-    this.#trees = new AppTrees(agent);
+    this.#treeOwner = new TreeOwner(agent);
     this.#steps = new AppSteps({ limits, launcher });
     this.#sites = new Sites(settings, clock);
   }
@@ -93,34 +93,34 @@ export class LocalPrivileged implements Privileged {
     return commandEnvironment(await this.#app(spec.app), spec);
   }
 
-  /** Runs build steps as the app's user. */
+  /** Runs build steps as the app's user, confined. */
   stepRunner(): StepRunner {
     return async (app, step) => this.#steps.build((await this.#app(app)).user, step);
   }
 
-  /** Gives what is built to the app's user, and takes it back. */
-  buildTrees(): BuildTrees {
+  /** Gives what is built to the app's user, and takes it back. Only for what builds environments. */
+  buildOwner(): BuildOwner {
     return {
-      give: async (app, tree) => this.#trees.give((await this.#app(app)).user, tree),
-      make: async (app, directory) => this.#trees.make((await this.#app(app)).user, directory),
-      seal: async (app, tree) => this.#trees.seal((await this.#app(app)).user, tree),
+      give: async (app, tree) => this.#treeOwner.give((await this.#app(app)).user, tree),
+      make: async (app, directory) => this.#treeOwner.make((await this.#app(app)).user, directory),
+      seal: async (app, tree) => this.#treeOwner.seal((await this.#app(app)).user, tree),
     };
   }
 
   async sealRelease(app: string, release: string): Promise<void> {
     const { layout, user } = await this.#app(app);
     const tree = layout.release(releaseId.parse(release));
-    await this.#trees.seal(user, tree);
+    await this.#treeOwner.seal(user, tree);
     const venv = await readlink(layout.releaseVenv(release)).catch(() => undefined);
     if (venv === undefined) return;
     const target = resolve(tree, venv);
-    if (dirname(target) === layout.venvs) await this.#trees.seal(user, target);
+    if (dirname(target) === layout.venvs) await this.#treeOwner.seal(user, target);
   }
 
-  /** Whether nobody but root can change a release. */
+  /** Whether only root can change a release. */
   async isSealed(app: string, release: string): Promise<boolean> {
     const { layout, user } = await this.#app(app);
-    return this.#trees.sealed(user, layout.release(releaseId.parse(release)));
+    return this.#treeOwner.sealed(user, layout.release(releaseId.parse(release)));
   }
 
   async startPrograms(spec: RunSpec): Promise<void> {
@@ -155,7 +155,7 @@ export class LocalPrivileged implements Privileged {
     return this.#programs.runs(app);
   }
 
-  /** The ports that the app's runs have. */
+  /** All ports of the app's runs. */
   ports(app: string): Promise<number[]> {
     return this.#programs.ports(app);
   }
@@ -191,7 +191,7 @@ export class LocalPrivileged implements Privileged {
     return { settings, layout: this.#layout(app), user };
   }
 
-  /** Names become paths here, so this side of the border checks them itself. */
+  /** Names become paths here, so this side of the border checks them itself. @throws ZodError */
   #layout(app: string): AppLayout {
     return appLayout(this.#options.settings.data, appName.parse(app));
   }

@@ -26,7 +26,7 @@ export class ObservedEvents implements EventFiles {
     return this.#files.read(app, deployment);
   }
 
-  collect(app: string, keptDeployments: string[]): Promise<void> {
-    return this.#files.collect(app, keptDeployments);
+  prune(app: string, keptDeployments: string[]): Promise<void> {
+    return this.#files.prune(app, keptDeployments);
   }
 }

@@ -1,6 +1,6 @@
 import type { AuditLog, Ports } from "../contracts/ports.ts";
 import type { Service } from "../contracts/service.ts";
-import type { LearntRepositories, SpentTokens } from "../contracts/token-stores.ts";
+import type { PinnedRepositories, UsedTokens } from "../contracts/token-stores.ts";
 import { IssuerKeyFiles } from "../host/trust/issuer-keys.ts";
 import { startAdminServer } from "../http/admin-server.ts";
 import { createHttpApp } from "../http/app.ts";
@@ -20,7 +20,7 @@ interface CallParts {
   ports: Pick<Ports, "apps">;
   metrics: Metrics;
   audit: AuditLog;
-  learnt: LearntRepositories;
+  learnt: PinnedRepositories;
   logger: Logger;
   version: string;
 }
@@ -39,7 +39,7 @@ export function openAdminSocket(settings: AgentSettings, parts: CallParts): Prom
 }
 
 interface NetworkParts extends CallParts {
-  spent: SpentTokens;
+  spent: UsedTokens;
   /** The directory of the unit's credentials, if systemd started the agent with some. */
   credentials: string | undefined;
 }

@@ -1,6 +1,6 @@
 import type { Ports } from "../contracts/ports.ts";
 import type { Deployments } from "../deploy/deployments.ts";
-import { freeBytes } from "../host/bundle/releases.ts";
+import { freeBytes } from "../host/bundle/disk-space.ts";
 import { AuditFiles } from "../host/store/audit-files.ts";
 import type { Logger } from "../logger.ts";
 import { AuditWithRefusals, endOf } from "../observe/audited.ts";

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { formatAudience } from "../../shared/audience.ts";
 import { pathOf } from "../../shared/call.ts";
 import { importPrivateKey, signToken } from "../../shared/key.ts";

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { appLayout } from "../../agent/host/store/layout.ts";
 import type { ActionResult, RunningAction } from "../harness/action.ts";
 import { BadHost, lineSeen } from "./bad-host.ts";

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { fillBytes, fillFiles, mayMount } from "./bad-disk.ts";
 import { BadHost, watchSite } from "./bad-host.ts";
 import { expectFailedHost } from "./bad-result.ts";

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { parse, stringify } from "yaml";
 import type { z } from "zod";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import type { agentSettingsSchema } from "../../agent/settings.ts";
 import { copyShop, type ShopOptions } from "../fixtures/shop.ts";
 import { type ActionResult, type ActionRun, type RunningAction, startAction } from "../harness/action.ts";

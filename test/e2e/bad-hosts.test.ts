@@ -2,7 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { generateKey } from "../../shared/key.ts";
 import { calls } from "../../shared/protocol.ts";
 import { freePorts } from "../harness/ports.ts";

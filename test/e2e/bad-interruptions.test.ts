@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import type { ShopOptions } from "../fixtures/shop.ts";
 import type { ActionResult } from "../harness/action.ts";
 import { freePorts } from "../harness/ports.ts";

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { dirname, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import type { ActionResult } from "../harness/action.ts";
 import { freePorts } from "../harness/ports.ts";
 import { BadHost } from "./bad-host.ts";

@@ -3,7 +3,7 @@ import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AppState } from "../../agent/deploy/state.ts";
 import { loadState } from "../../agent/deploy/state-format.ts";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { type ProcessInfo, Supervisor } from "../../agent/host/supervisor/supervisor.ts";
 import type { EmbeddedAgent } from "../harness/agent.ts";
 import { type ProcessId, processId } from "../harness/processes.ts";

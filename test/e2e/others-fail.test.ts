@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { processStatus } from "../../agent/host/exec/processes.ts";
 import { processesOf } from "../../agent/host/supervisor/leftovers.ts";
 import { type DeploymentView, type Failure, problem } from "../../shared/protocol.ts";
@@ -238,7 +238,7 @@ describe("nginx", () => {
       expect(failure).toMatchObject({
         code: "nginx_config_broken",
         detail: expect.stringContaining(`unknown directive "sever_name" in ${other}:1`),
-        unchanged: expect.stringContaining("goes on with the configuration that it has"),
+        unchanged: expect.stringContaining("keeps its present configuration"),
         fix: expect.stringContaining(`Look at ${other}:1. This file is not the app's`),
       });
     } finally {

@@ -1,6 +1,6 @@
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { appLayout } from "../../agent/host/store/layout.ts";
 import { BadHost, watchSite } from "./bad-host.ts";
 import { versionOf } from "./hosts.ts";

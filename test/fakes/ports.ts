@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import type { HealthAnswer, MakeRoom, Ports } from "../../agent/contracts/ports.ts";
-import type { Instance, ProcessGroup, ProgramStatus, RunSpec } from "../../agent/contracts/privileged.ts";
+import type { FreeSpace, HealthAnswer, Ports } from "../../agent/contracts/ports.ts";
+import type { Instance, ProcessGroup, ProgramState, ProgramStatus, RunSpec } from "../../agent/contracts/privileged.ts";
 import type { DeployRequest } from "../../agent/contracts/service.ts";
 import { appSettingsSchema } from "../../agent/settings.ts";
 import { configSchema } from "../../shared/config.ts";
@@ -31,12 +31,12 @@ export class FakeHost {
   /** What instances of a release answer; 200 unless set. */
   readonly answers = new Map<string, HealthAnswer>();
   /** supervisor's word for programs of a release; RUNNING unless set. */
-  readonly programStates = new Map<string, string>();
+  readonly programStates = new Map<string, ProgramState>();
   readonly connections = new Map<string, number>();
   /** The process id of a run's first instance; 100 unless set. */
   readonly pids = new Map<string, number>();
   /** supervisor's word for a run's process, by `run process`; RUNNING unless set. */
-  readonly processStates = new Map<string, string>();
+  readonly processStates = new Map<string, ProgramState>();
   /** How often a run's process was restarted, by `run process`. */
   readonly restarts = new Map<string, number>();
   /** How long a process takes to end when it is asked to, by its name; nothing unless set. */
@@ -118,19 +118,19 @@ export class FakeHost {
         },
       },
       releases: {
-        unpack: async (_app, bundle, { accept, base, makeRoom, signal }) => {
+        unpack: async (_app, bundle, { accept, base, freeSpace, signal }) => {
           const chunks: Buffer[] = [];
           for await (const chunk of bundle) chunks.push(Buffer.from(chunk));
           signal.throwIfAborted();
           const { manifest, digest } = JSON.parse(Buffer.concat(chunks).toString());
           await accept(manifest, digest);
-          await this.#fits(this.releaseBytes, makeRoom);
+          await this.#fits(this.releaseBytes, freeSpace);
           await this.effect(`release.unpack ${manifest.release}${base === undefined ? "" : ` over ${base}`}`);
           disk.releases.set(manifest.release, manifest);
           return { manifest, digest };
         },
-        assertRoom: async (_app, bytes, makeRoom) => this.#fits(bytes, makeRoom),
-        gain: async (_app, releases) =>
+        assertSpace: async (_app, bytes, freeSpace) => this.#fits(bytes, freeSpace),
+        freedBytes: async (_app, releases) =>
           releases.filter((release) => disk.releases.has(release)).length * this.releaseBytes,
         config: async (_app, release) => {
           const manifest = disk.releases.get(release);
@@ -174,7 +174,7 @@ export class FakeHost {
           return { key: "k", reused: false };
         },
         present: async (_app, release) => !this.prunedEnvironments.has(release),
-        collect: async () => {},
+        prune: async () => {},
       },
       privileged: {
         prepareApp: async () => {},
@@ -249,12 +249,12 @@ export class FakeHost {
       logs: {
         tail: async (_app, run) =>
           ["web-0", "worker-0", "beat-0"].map((source) => ({ source, text: `log of ${source} of ${run}` })),
-        collect: async () => {},
+        prune: async () => {},
       },
       events: {
         append: (_app, id, event) => void disk.events.set(id, [...(disk.events.get(id) ?? []), event]),
         read: async (_app, id) => disk.events.get(id) ?? [],
-        collect: async () => {},
+        prune: async () => {},
       },
       maintenance: {
         state: async () => this.disk.maintenance,
@@ -270,9 +270,9 @@ export class FakeHost {
     };
   }
 
-  async #fits(needed: number, makeRoom?: MakeRoom): Promise<void> {
+  async #fits(needed: number, freeSpace?: FreeSpace): Promise<void> {
     const free = this.diskBytes - this.disk.releases.size * this.releaseBytes;
-    if (needed > free) await makeRoom?.({ needed, free });
+    if (needed > free) await freeSpace?.({ needed, free });
   }
 
   /** Polls of under ten seconds move the clock; whoever sleeps longer wakes when they have moved it far enough. */

@@ -18,6 +18,8 @@ const rules: [place: string, may: string[]][] = [
   ["agent/settings-values.ts", ["shared/"]],
   ["agent/host-policy.ts", ["shared/", ...settings]],
   ["agent/effects.ts", ["shared/"]],
+  // Loaded by main.ts alone, and only for tests.
+  ["agent/faults.ts", ["agent/effects.ts"]],
   ["agent/logger.ts", contracts],
   ["agent/systemd-notify.ts", []],
   // A program of its own: what supervisor starts, as the app's user.
@@ -90,6 +92,7 @@ describe("the rules refuse", () => {
     ["agent/settings.ts", "agent/deploy/state.ts"],
     ["agent/deploy/deploy.ts", "agent/host/privileged.ts"],
     ["agent/deploy/deploy.ts", "agent/effects.ts"],
+    ["agent/host/privileged.ts", "agent/faults.ts"],
     ["agent/host/privileged.ts", "agent/deploy/state.ts"],
     ["agent/http/app.ts", "agent/deploy/deployments.ts"],
     ["agent/wire/host.ts", "agent/cli/program.ts"],

@@ -68,7 +68,7 @@ const rows: Record<string, [file: string, title: string]> = {
   ],
   // Housekeeping
   "prune: by state and keep": [`${deploy}/retention/housekeeping.test.ts`, "pruning is by state and by `keep`"],
-  "prune: venvs by use": ["test/agent/host/python/python.test.ts", "is removed when no kept release links to it"],
+  "prune: venvs by use": ["test/agent/host/python/environments.test.ts", "is removed when no kept release links to it"],
   "prune: logs and events with what used them": [
     `${deploy}/retention/housekeeping.test.ts`,
     "environments, logs and events go with what used them",

@@ -14,12 +14,12 @@ export type Bind = (typeof binds)[number];
 export interface ReleaseOptions {
   /** Keys of cutover.yml. */
   config?: Partial<z.input<typeof configSchema>>;
-  /** A requirements file of its own, so that an environment has to be built. */
+  /** Whether it has a requirements file of its own, so that an environment must be built. */
   newEnvironment?: boolean;
   activate?: boolean;
-  /** Another app than the one that visitors ask for. */
+  /** The app; the one with visitors unless given. */
   app?: string;
-  /** The bundle is long, and only a part of it is sent. */
+  /** Whether the bundle is long and only a part of it is sent. */
   cut?: boolean;
 }
 

@@ -1,17 +1,17 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { type Effect, effects } from "../../agent/effects.ts";
 
-/** A line of what an agent that was started with CUTOVER_FAULTS wrote down. */
+/** A line that an agent with CUTOVER_FAULTS logs at an effect. */
 export interface Logged {
   /** Milliseconds since that agent's start. */
   at: number;
   when: "before" | "after";
   effect: Effect;
-  /** Which of several of the name, such as a path. */
+  /** Which of several effects of this name, such as a path. */
   what: string;
 }
 
-/** The lines since the last time, which are then gone. */
+/** Takes the lines since the last call out of the file. */
 export function takeEffectLog(file: string): Logged[] {
   if (!existsSync(file)) return [];
   const lines = readFileSync(file, "utf8").trimEnd().split("\n");

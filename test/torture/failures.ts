@@ -1,17 +1,18 @@
-import type { Effect, Fault, NamedEffect } from "../../agent/effects.ts";
+import type { Effect, NamedEffect } from "../../agent/effects.ts";
+import type { Fault } from "../../agent/faults.ts";
 
-/** What can go wrong at an effect by itself, beside the agent's being killed. */
+/** How each effect can fail, besides a kill of the agent. */
 type Failure = Exclude<Fault, "kill-before" | "kill-after">;
 
-/** Opens or makes a file, starts a program: no room, or too many files are open. */
+/** Opens or creates a file, or starts a program: no space, or too many open files. */
 const making: readonly Failure[] = ["fail-ENOSPC", "fail-EMFILE"];
-/** Writes what is open already. */
+/** Writes to an open file. */
 const writing: readonly Failure[] = ["fail-ENOSPC", "fail-EIO"];
 const removing: readonly Failure[] = ["fail-EIO"];
-/** Walks through a tree to remove it. */
+/** Walks a tree to remove it. */
 const clearing: readonly Failure[] = ["fail-EIO", "fail-EMFILE"];
 const whole: readonly Failure[] = ["fail-ENOSPC", "fail-EIO", "fail-EMFILE"];
-/** A call to supervisord: it does not arrive, it has no socket to go by, or its answer is lost. */
+/** A call to supervisord: it does not arrive, no socket can be opened, or its answer is lost. */
 const calling: readonly Failure[] = ["fail-ECONNRESET", "lose", "fail-EMFILE"];
 
 const failures: Record<NamedEffect, readonly Failure[]> = {
@@ -50,7 +51,7 @@ const failures: Record<NamedEffect, readonly Failure[]> = {
   "programs.unlink": removing,
   "programs.remove": calling,
   "process.unlink": removing,
-  // Signals fail only where there is nobody to take them.
+  // A signal fails only if its process is gone.
   "run.kill": [],
   "launch.remove": clearing,
   "run.remove": clearing,
@@ -63,7 +64,7 @@ const failures: Record<NamedEffect, readonly Failure[]> = {
   "upstream.write": whole,
   "site.restore": whole,
   "site.remove": removing,
-  // The signal goes through; what the new workers say is read from files.
+  // The signal arrives, but what the new workers log is read from files.
   "nginx.reload": ["lose", "fail-EMFILE"],
   "nginx.forget": removing,
   "maintenance.allow": writing,

@@ -5,9 +5,10 @@ import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AppState } from "../../agent/deploy/state.ts";
 import { loadState } from "../../agent/deploy/state-format.ts";
-import type { Effect, Fault } from "../../agent/effects.ts";
+import type { Effect } from "../../agent/effects.ts";
+import type { Fault } from "../../agent/faults.ts";
 import { startEmbedded } from "../../agent/host/embedded/embedded.ts";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { formatAudience } from "../../shared/audience.ts";
 import { pathOf } from "../../shared/call.ts";
 import { importPrivateKey, signToken } from "../../shared/key.ts";
@@ -25,18 +26,18 @@ import { releaseOf } from "./prober.ts";
 export interface Strike {
   fault: Fault;
   effect: Effect;
-  /** At which time of the effect; the first unless given. */
+  /** At the n-th time of the effect; the first unless given. */
   time?: number;
 }
 
 interface Places {
   bind: Bind;
-  /** Where the site listens, and where another app's would. */
+  /** The ports of the site and of another app's site. */
   ports: [number, number];
   portRange: string | undefined;
 }
 
-/** An embedded agent with a small app, whose effects can be struck, and whose state is looked at from outside. */
+/** An embedded agent with a small app. Its effects can be struck, and its state is read from outside. */
 export class TortureHost implements AsyncDisposable {
   readonly agent: EmbeddedAgent;
   readonly bind: Bind;
@@ -78,12 +79,12 @@ export class TortureHost implements AsyncDisposable {
     return embeddedLayout(this.agent.directory).data;
   }
 
-  /** From now on the effect is struck, once. */
+  /** Strikes the effect once, from now on. */
   arm({ fault, effect, time = 1 }: Strike): void {
     writeFileSync(join(this.#faults.path, "fault"), `${fault} ${effect} ${time}\n`);
   }
 
-  /** @returns whether it had struck */
+  /** @returns whether the fault has struck */
   disarm(): boolean {
     const file = join(this.#faults.path, "fault");
     const struck = !existsSync(file);
@@ -91,7 +92,7 @@ export class TortureHost implements AsyncDisposable {
     return struck;
   }
 
-  /** What the agent did since the last time it was asked. */
+  /** What the agent did since the last call. */
   takeEffects(): Logged[] {
     return takeEffectLog(join(this.#faults.path, "effects"));
   }
@@ -148,7 +149,7 @@ export class TortureHost implements AsyncDisposable {
     await call(this.agent, "POST", pathOf(calls.repair, { app: "shop" }), json({}));
   }
 
-  /** As an agent holds an app when it could not recover it; the next start tries once more. */
+  /** Blocks the app, as an agent does if it cannot recover it. The next start tries once more. */
   async hold(): Promise<void> {
     const state = await this.state();
     const journal = state.journal && { ...state.journal, attempts: 3 };
@@ -170,13 +171,13 @@ export class TortureHost implements AsyncDisposable {
     await this.command("maintenance", on ? "on" : "off", "shop");
   }
 
-  /** @throws Error with what it printed unless it succeeds */
+  /** Runs a command of `cutover`. @throws Error with its output unless it succeeds */
   async command(...args: string[]): Promise<void> {
     const { code, stderr } = await this.agent.cutover(...args);
     if (code !== 0) throw new Error(stderr);
   }
 
-  /** As the Action would: over HTTP, with a token. */
+  /** Reads the app as the Action would: over HTTP, with a token. */
   async readByToken(): Promise<void> {
     const { host } = new URL(this.agent.url);
     const audience = formatAudience({ host, app: "shop", operation: { name: "read" } });
@@ -205,7 +206,7 @@ export class TortureHost implements AsyncDisposable {
     return join(this.agent.directory, "etc", "apps", `${app}.yml`);
   }
 
-  /** As a power cut ends the host, and as it comes up again: nginx and supervisord, and nothing of the agent. */
+  /** Kills all as a power cut would, and starts nginx and supervisord again as a boot would, without the agent. */
   async reboot(): Promise<void> {
     const { scratch, directory } = this.agent;
     scratch.remember();
@@ -217,7 +218,7 @@ export class TortureHost implements AsyncDisposable {
     for (const process of processesOfPidFiles(directory)) scratch.adopt(process);
   }
 
-  /** The release that answers, as soon as one does; else what comes instead. */
+  /** The release that answers, as soon as one does; otherwise the last failure. */
   async serves(ms: number): Promise<string> {
     const deadline = performance.now() + ms;
     for (;;) {
@@ -228,7 +229,7 @@ export class TortureHost implements AsyncDisposable {
     }
   }
 
-  /** Waits until no deployment and no housekeeping is left over. @returns false where that does not come */
+  /** Waits until no deployment and no housekeeping is left. @returns false if the time is over before */
   async settles(ms: number): Promise<boolean> {
     const deadline = performance.now() + ms;
     for (;;) {
@@ -243,7 +244,7 @@ export class TortureHost implements AsyncDisposable {
 
   /**
    * Waits for build steps whose agent was killed. On a host systemd ends them with it.
-   * @returns false where they do not end
+   * @returns false if they do not end
    */
   async stepsEnd(ms: number): Promise<boolean> {
     const { scratch, directory, pid } = this.agent;

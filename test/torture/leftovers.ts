@@ -3,13 +3,13 @@ import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { keptReleases } from "../../agent/deploy/retention/kept-releases.ts";
 import { runsInUse } from "../../agent/deploy/state.ts";
-import { embeddedLayout } from "../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import { Supervisor } from "../../agent/host/supervisor/supervisor.ts";
 import type { TortureHost } from "./host.ts";
 
 /**
- * What is on a host at rest that its state does not know, and what its state knows that is not there; empty when all is well.
- * @param how `pruned`: false where releases that no `keep` keeps wait for the next deploy
+ * What is on a host at rest but not in its state, and what is in its state but not on the host; empty if all is well.
+ * @param how `pruned`: false if releases that should be pruned may wait for the next deploy
  */
 export async function leftovers(host: TortureHost, { pruned = true } = {}): Promise<string[]> {
   const state = await host.state();
@@ -76,7 +76,7 @@ export async function leftovers(host: TortureHost, { pruned = true } = {}): Prom
   ];
 }
 
-/** Waits until supervisord has started what ended by itself. */
+/** Waits until supervisord has restarted what ended by itself. */
 export async function programsRun(host: TortureHost): Promise<void> {
   const { socket, confDir } = embeddedLayout(host.agent.directory).supervisor;
   const client = new Supervisor({ socket, confDir });

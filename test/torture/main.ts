@@ -13,10 +13,10 @@ import { soak } from "./soak.ts";
 import { couldNotGoOn, killDuring, type Result, strikeIn } from "./strike.ts";
 import { type BoundResult, describeAll, describeResult } from "./summary.ts";
 
-/** `npm run torture`: kills and fails the agent at each of its effects, and sees what becomes of the site. */
+/** `npm run torture`: kills the agent or makes it fail at each of its effects, and checks what happens to the site. */
 const { values } = parseArgs({
   options: {
-    /** Each effect in one operation alone. */
+    /** Each effect in only one operation. */
     once: { type: "boolean", default: false },
     /** Only these operations, with commas between them. */
     operation: { type: "string" },
@@ -24,21 +24,21 @@ const { values } = parseArgs({
     only: { type: "string" },
     fault: { type: "string" },
     bind: { type: "string" },
-    /** `2/4`: the second of every four points, so that several runs make the whole. */
+    /** `2/4`: the second of every four points, so that four runs do all. */
     part: { type: "string", default: "1/1" },
-    /** At each kill everything of the host is killed, and comes back without the agent at first. */
+    /** Each kill kills everything of the host, which comes back first without the agent. */
     reboot: { type: "boolean", default: false },
-    /** On so many hosts at the same time; each waits more than it works. */
+    /** How many hosts at once. Each waits more than it works. */
     jobs: { type: "string", default: "2" },
-    /** Says only how many points there are. */
+    /** Only prints how many points there are. */
     count: { type: "boolean", default: false },
-    /** So many kills at random times instead. */
+    /** Instead: this many kills at random times. */
     random: { type: "string" },
-    /** Does each operation undisturbed instead, and writes which effects it has into reached.json. */
+    /** Instead: does each operation without a fault, and writes its effects into reached.json. */
     record: { type: "boolean", default: false },
     /** A directory for the journals of kill points, for test/agent/deploy/recovery/journals.test.ts. */
     journals: { type: "string" },
-    /** So many deploys in a row instead under five hundred requests each, every tenth broken, every fifth killed. */
+    /** Instead: this many deploys in a row, each under five hundred requests; every tenth broken, every fifth killed. */
     soak: { type: "string" },
     /** Requests a second of that load. */
     rate: { type: "string", default: "200" },
@@ -71,7 +71,7 @@ function wanted(): Operation[] {
   return operations.filter(({ name }) => names?.includes(name) !== false);
 }
 
-/** What the operations before these have, when not all are done: what the whole matrix strikes there is not struck here. */
+/** The effects of earlier operations, if not all operations are done: what the whole matrix strikes there is not struck here. */
 function earlierThan(which: Operation[]): Effect[] {
   const before = operations.slice(
     0,
@@ -94,15 +94,15 @@ function sumUp(): void {
   if (results.some(({ faults }) => faults.length > 0)) process.exitCode = 1;
 }
 
-/** What is done to a host, and how it came out. */
+/** What is done to a host, and its result. */
 type Task = (host: TortureHost) => Promise<Result>;
 
-/** Each host takes the next task when it is done with one. */
+/** Each host takes the next task when it has finished one. */
 async function allOf(bind: Bind, host: TortureHost, tasks: Task[]): Promise<void> {
   console.log(`bind ${bind}: ${tasks.length} points, from ${prettyMs(performance.now() - begun)} on`);
   if (values.count) return;
   const left = [...tasks];
-  /** @returns whether a point has broken the host, which then must not spoil the next ones */
+  /** @returns whether a point has broken the host, which then must not be used for others */
   const work = async (own: TortureHost): Promise<boolean> => {
     for (let task = left.shift(); task !== undefined; task = left.shift()) {
       const result = { bind, ...(await task(own)) };

@@ -3,22 +3,22 @@ import { releaseOfRun } from "../../shared/names.ts";
 import { type Strike, succeeded, type TortureHost } from "./host.ts";
 import { programsRun } from "./leftovers.ts";
 
-/** Something that is done to a host while one of its effects is struck. */
+/** Something that is done to a host, in which one effect is struck. */
 export interface Operation {
   name: string;
-  /** What must be so before; nothing is struck in it. */
+  /** Prepares the host. Nothing is struck in it. */
   prepare?(host: TortureHost): Promise<void>;
-  /** Ends when the operation has, well or not; the agent may be killed in it. */
+  /** Returns when the operation has ended, well or not. The agent may be killed in it. */
   run(host: TortureHost): Promise<unknown>;
-  /** What a person does when it did not end well; the agent runs again by then. Does nothing where it did. */
+  /** What a person does if it did not end well; nothing if it did. The agent runs again by then. */
   finish?(host: TortureHost): Promise<void>;
-  /** It begins with the agent ended. */
+  /** Whether the agent does not run when it begins. */
   starts?: boolean;
-  /** Why a reboot in its middle says nothing. */
+  /** Why a reboot in its middle proves nothing. */
   noReboot?: string;
-  /** Why it may leave releases that no `keep` keeps for the next deploy to prune. */
+  /** Why it may leave releases that the next deploy must prune. */
   prunesLater?: string;
-  /** Answers beside 200 that visitors may get. */
+  /** Answers that visitors may get besides 200. */
   visitorsMaySee?: RegExp;
 }
 
@@ -35,7 +35,7 @@ const stage = async (host: TortureHost): Promise<string> => {
 
 const stagedRelease = async (host: TortureHost): Promise<string> => (await host.state()).staged?.run ?? "";
 
-/** Kills the agent at an effect of a deploy and starts it again, which recovers; that start is what is struck. */
+/** Kills the agent at an effect of a deploy and starts it again. The recovery of that start is what is struck. */
 function recovery(name: string, before: Strike): Operation {
   return {
     name,
@@ -99,7 +99,7 @@ export const operations: Operation[] = [
   {
     name: "warm rollback",
     async prepare(host) {
-      // What it goes back to keeps nothing warm, whatever the point before has left.
+      // The release that it goes back to keeps nothing warm, whatever the previous point left.
       await host.deploy();
       await host.deploy({ config: { keep_warm: "10m" } });
     },
@@ -116,7 +116,7 @@ export const operations: Operation[] = [
     name: "watch that fails",
     prepare: async (host) => void (await host.deploy()),
     run: (host) => host.tryDeploy({ config: { ...unwell("once"), watch: "20s" } }),
-    // Where the agent was killed, the release may stay live: it is not watched again.
+    // If the agent was killed, the release may stay live: it is not watched again.
     finish: programsRun,
   },
   {
@@ -126,7 +126,7 @@ export const operations: Operation[] = [
       await host.activate(await stagedRelease(host), 50);
       await Promise.race([canaryIsGone(host), host.agent.ended]);
     },
-    // Where the agent was killed before it had any traffic, nothing makes it fail.
+    // If the agent was killed before the release had traffic, nothing makes it fail.
     finish: async (host) => ((await host.state()).staged?.weight === 0 ? undefined : canaryIsGone(host)),
   },
   {

@@ -19,10 +19,10 @@ export const unreached: Partial<Record<Effect, string>> = {
   "audit.rotate": "it comes once in four megabytes of lines; audit-files.test.ts rotates small ones",
 };
 
-/** What an operation does to the host, in its order, effects that come several times as often. */
+/** The effects of an operation in their order. An effect that comes several times is in it several times. */
 export type Recording = Map<Operation, Logged[]>;
 
-/** Does each operation once and undisturbed, so that no effect is forgotten. */
+/** Does each operation once without a fault, so that no effect is forgotten. */
 export async function record(host: TortureHost, which: Operation[] = operations): Promise<Recording> {
   const recording: Recording = new Map();
   const prober = new Prober(host.site);
@@ -38,23 +38,23 @@ export async function record(host: TortureHost, which: Operation[] = operations)
     await host.settles(30_000);
     await prober.stop();
     recording.set(operation, host.takeEffects());
-    // So that no operation finds another's site or configuration live.
+    // No operation may find the site or the configuration of another one live.
     for (let deploys = 0; deploys < 2; deploys++) await host.deploy();
     console.log(`recorded ${operation.name} on ${host.bind} in ${prettyMs(performance.now() - begun)}`);
   }
   return recording;
 }
 
-/** The effects of a recording by name, in the order of the list of all. */
+/** The names of the effects in a recording, in the order of the list of all effects. */
 export function namesIn(log: Logged[]): Effect[] {
   const seen = new Set(log.map(({ effect }) => effect));
   return effects.filter((effect) => seen.has(effect));
 }
 
-/** What each file, link and line is made of, wherever it is: these are struck in the first operation that has them. */
+/** Effects inside each write of a file, link or line. They are struck in the first operation that has them. */
 const parts = /^(durable|directory|audit|events)\.|^launch\.(create|sync)$/;
 
-/** Where it matters which of several it is: what is written, which link. Of the others the first stands for all. */
+/** Effects for which it matters which of several it is: which text, which link. For others the first one is enough. */
 const eachTime: readonly Effect[] = [
   ...effects.filter((effect) => effect.startsWith("state.write:")),
   "durable.rename",
@@ -68,11 +68,11 @@ const eachTime: readonly Effect[] = [
 ];
 
 /**
- * Every effect of every operation, killed before and after it. Each way in which an effect can fail comes in the first
- * operation that has it, and one of them in every third of the others. Two kills at the same moment are one point, and of
- * operations that begin or end alike the first stands for what they share.
- * @param how `once`: each effect in the first operation that has it; `kills`: no failures; `earlier`: what operations before
- * these have, which are not done now
+ * Every effect of every operation, with a kill before it and one after it. Each way in which an effect can fail is tried in the
+ * first operation that has the effect, and one of the ways in every third of the others. Two kills at the same moment are one
+ * point. If operations begin or end in the same way, only the first one tries what they share.
+ * @param how `once`: each effect in the first operation that has it; `kills`: no failures; `earlier`: the effects of earlier
+ * operations that are not done now
  */
 export function pointsOf(
   recording: Recording,
@@ -100,14 +100,14 @@ export function pointsOf(
   });
 }
 
-/** The effects that are not parts of others, in the order in which they begin. */
+/** The effects that are not parts of others, in the order of their begin. */
 function namesInTurn(log: Logged[]): Effect[] {
   return log.filter(({ when, effect }) => when === "before" && !parts.test(effect)).map(({ effect }) => effect);
 }
 
 /**
- * What an operation does exactly as one before it, at its begin and at its end: each effect with its number. The one before
- * they part may end otherwise.
+ * What an operation does exactly as an earlier one, at its begin and at its end: each effect with its number. The last effect
+ * before they differ may end differently.
  */
 function sharedWith(begun: Effect[][], log: Logged[]): Set<string> {
   const own = namesInTurn(log);
@@ -121,16 +121,16 @@ function sharedWith(begun: Effect[][], log: Logged[]): Set<string> {
   return new Set(labels.filter((_, index) => index < begin || index >= own.length - end));
 }
 
-/** How many come first in both. */
+/** How many elements both lists have in common at their begin. */
 function alike(one: Effect[], other: Effect[]): number {
   const parting = one.findIndex((effect, index) => other[index] !== effect);
   return parting < 0 ? one.length : parting;
 }
 
-/** Further apart than this, in milliseconds, two effects may find the host changed although nothing was done to it. */
+/** In milliseconds. In a longer time between two effects, the host may change by itself. */
 const sameMomentMs = 10;
 
-/** Between the end of an effect and the begin of the next nothing is done to the host: there one kill stands for all. */
+/** Nothing is done to the host between the end of an effect and the begin of the next one, so one kill there is enough. */
 function killsIn(log: Logged[]): Strike[] {
   const times = { before: new Map<Effect, number>(), after: new Map<Effect, number>() };
   const kills: Strike[] = [];
@@ -142,7 +142,7 @@ function killsIn(log: Logged[]): Strike[] {
     times[when].set(effect, time);
     const done = when === "after" && last?.when === "before";
     if (last === undefined || done || Math.abs(at - last.at) > sameMomentMs) struck = false;
-    // Of a file's own steps the interesting one is between its temporary file and its name.
+    // Inside a write of a file the interesting moment is between the temporary file and the rename.
     const again = eachTime.includes(effect) && !(effect.startsWith("durable.") && when === "after");
     if (!struck && (time === 1 || again)) {
       kills.push({ effect, fault: `kill-${when}`, time });

@@ -1,6 +1,6 @@
 import { request } from "node:http";
 
-/** What visitors of fresh connections got, by answer; a failure is an answer too. */
+/** What visitors with new connections got, by answer. A failure is an answer too. */
 export interface Seen {
   requests: number;
   releases: Set<string>;
@@ -10,7 +10,7 @@ export interface Seen {
 const everyMs = 40;
 const timeoutMs = 20_000;
 
-/** Asks at fixed times, whatever became of the requests before, each on a connection of its own and once. */
+/** Sends requests at fixed times, whatever happens to earlier ones, each once on a connection of its own. */
 export class Prober {
   readonly #site: string;
   readonly #underWay = new Set<Promise<void>>();

@@ -8,17 +8,17 @@ export interface SoakOptions {
   deploys: number;
   /** Requests a second. */
   rate?: number;
-  /** At least so many in all; deploys wait for them. */
+  /** At least this many requests in all. Deploys wait for them. */
   requests?: number;
 }
 
-/** Requests a second on kept connections alone. */
+/** Requests a second of the load that only uses kept connections. */
 const keptRate = 50;
 
 /**
- * Deploys in a row under load: every tenth is broken on purpose, every fifth is killed somewhere on its way. With ports each
- * reload of nginx closes idle connections that clients keep: a load apart from the other tells what that costs.
- * @returns whether no request failed, nothing was left over, and every other deploy went through
+ * Deploys in a row under load. Every tenth is broken on purpose; in every fifth the agent is killed at a random moment. With
+ * ports, each reload of nginx closes idle connections that clients keep: a separate load shows what that costs.
+ * @returns whether no request failed, nothing was left, and all other deploys worked
  */
 export async function soak(host: TortureHost, options: SoakOptions): Promise<boolean> {
   const { deploys: count, rate = 200, requests = 0 } = options;

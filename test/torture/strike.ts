@@ -11,39 +11,39 @@ import { Prober, releaseOf, type Seen } from "./prober.ts";
 export interface Result {
   operation: string;
   strike: Strike | undefined;
-  /** Whether the effect came by. */
+  /** Whether the operation reached the effect. */
   struck: boolean;
-  /** What was not as it must be; empty when all was well. */
+  /** What was wrong afterwards; empty if nothing was. */
   faults: string[];
-  /** From the agent's start, or the operation's end where it was not killed, until nothing was left to do. */
+  /** From the start of the agent, or from the end of the operation if it was not killed, until nothing was left to do. In milliseconds. */
   recoveryMs: number;
   requests: number;
   /** state.json as a killed agent left it. */
   journal: AppState | undefined;
 }
 
-/** How the fault of a point begins that has left its host in no state for another. */
+/** The text with which a fault begins after which the host cannot be used for another point. */
 export const couldNotGoOn = "the test could not go on: ";
 const later = "after the next deploy and rollback: ";
-/** How long is waited for an agent to finish or undo by itself; what takes longer than `recoveryLimitMs` is a fault all the same. */
+/** How long to wait for an agent to finish or undo by itself. More than `recoveryLimitMs` is a fault nevertheless. */
 const patienceMs = 30_000;
 const recoveryLimitMs = 5000;
-/** No operation takes as long, also where it fails and on a busy machine. */
+/** No operation takes this long, even if it fails and the machine is busy. */
 const longestMs = 180_000;
 
-/** How many programs want each processor, over the last minute. */
+/** The load of each processor over the last minute. */
 function load(): string {
   return ((loadavg()[0] ?? 0) / availableParallelism()).toFixed(1);
 }
 
-/** On a machine that others keep busy everything takes as many times longer as there are programs for a processor. */
+/** On a busy machine everything takes longer, in proportion to the load of a processor. */
 function allowedMs(): number {
   return recoveryLimitMs * Math.max(1, Number(load()));
 }
 
 /**
- * Does the operation with one of its effects struck, and looks at everything that must hold afterwards.
- * @param how `reboot`: when the agent is killed, so is all else of the host, and comes back without the agent at first;
+ * Does the operation, strikes one of its effects, and checks everything that must be true afterwards.
+ * @param how `reboot`: with the agent, everything else of the host is killed too, and comes back first without the agent;
  * `brief`: not what another start, the next deploy and a rollback do, which the same kill without a reboot tells
  */
 export async function strikeIn(
@@ -55,7 +55,7 @@ export async function strikeIn(
   return around({ host, operation, strike, brief }, async ({ prober, faults, before }) => {
     host.arm(strike);
     await ends(host, operation);
-    // An effect that failed by itself took the fault with it, such as removing what is not there.
+    // The fault may have struck at an effect that failed by itself, such as the removal of what does not exist.
     const struck = host.disarm() && (!strike.fault.startsWith("kill") || (await endsSoon(host)));
     if (reboot && struck && strike.fault.startsWith("kill")) {
       await prober.stop();
@@ -71,7 +71,7 @@ export async function strikeIn(
   });
 }
 
-/** A killed agent ends at once; its process may be seen to end a little later. */
+/** A killed agent ends at once, but its process may be seen for a little longer. */
 async function endsSoon(host: TortureHost): Promise<boolean> {
   return Promise.race([host.agent.ended.then(() => true), sleep(5000).then(() => false)]);
 }
@@ -87,7 +87,7 @@ export async function killDuring(host: TortureHost, operation: Operation, afterM
   });
 }
 
-/** Does the operation until it has ended, well or not, or the agent was killed in it. */
+/** Does the operation until it ends, well or not, or until the agent is killed in it. */
 export async function ends(host: TortureHost, operation: Operation): Promise<void> {
   const running = operation.run(host).catch(() => undefined);
   const before = operation.starts === true ? new Promise<never>(() => {}) : host.agent.ended;
@@ -95,11 +95,11 @@ export async function ends(host: TortureHost, operation: Operation): Promise<voi
   if ((await Promise.race([running, before, late])) === "late") {
     throw new Error(`the operation did not end within ${longestMs} ms`);
   }
-  // Its calls break off with the agent.
+  // Its calls break off when the agent is killed.
   await Promise.race([running, sleep(1000)]);
 }
 
-/** @throws Error where it takes longer than anything does */
+/** @throws Error if it takes longer than anything does */
 async function inTime<T>(work: Promise<T> | undefined, what: string): Promise<void> {
   const late = sleep(longestMs, "late", { ref: false });
   if ((await Promise.race([work, late])) === "late") throw new Error(`${what} did not end within ${longestMs} ms`);
@@ -124,7 +124,7 @@ async function around(
   let journal: AppState | undefined;
   let recoveryMs = 0;
   try {
-    // What an earlier point has left over is that point's fault alone.
+    // What an earlier point left is not this point's fault.
     for (const left of await leftovers(host)) known.add(left);
     const earlier = await releasesOf(host);
     await inTime(operation.prepare?.(host), "what the operation needs before");
@@ -161,19 +161,19 @@ async function around(
   return { operation: operation.name, strike, struck, faults, recoveryMs, requests: seen.requests, journal };
 }
 
-/** The releases that visitors may get: what is live, and a canary. */
+/** The releases that visitors may get: the live one, and a canary. */
 async function releasesOf(host: TortureHost): Promise<string[]> {
   const { live, staged, journal } = await host.state();
   return [live, staged?.run, journal?.run].filter((run) => typeof run === "string").map(releaseOfRun);
 }
 
-/** Releases that had traffic for the first time since then, also where it went back. */
+/** Releases that got traffic for the first time since then, even if it was reverted. */
 async function cameLive(host: TortureHost, since: Date): Promise<string[]> {
   const { releases } = await host.state();
   return releases.filter(({ live_at }) => live_at !== undefined && live_at >= since.toISOString()).map(({ id }) => id);
 }
 
-/** Where only the answer of a reload is lost, nginx has read the new release's site before it is undone: some may see it. */
+/** If only the answer of a reload is lost, nginx has read the new release's site before it is undone. So visitors may see it. */
 async function shownByLostReload(host: TortureHost, strike: Strike | undefined, since: Date): Promise<string[]> {
   if (strike?.effect !== "nginx.reload" || strike.fault !== "lose") return [];
   const { history } = await host.state();
@@ -201,9 +201,9 @@ async function atRest(host: TortureHost, { pruned = true } = {}): Promise<string
   return may.map(releaseOfRun).includes(serves) ? left : [...left, `${live} is live and ${serves} answers`];
 }
 
-/** An agent that starts where nothing is left to do does nothing. */
+/** An agent that starts and has nothing left to do must do nothing. */
 async function unchangedByAnotherStart(host: TortureHost): Promise<string[]> {
-  // Beside a canary it is chance who answers.
+  // With a canary it is chance which release answers.
   const look = async () => ({ ...(await snapshotHost(host.agent, host.site)), visitorsSee: "" });
   const before = await look();
   await host.agent.kill();
@@ -227,7 +227,7 @@ function differences(before: object, after: object): unknown[] {
   });
 }
 
-/** The next deploy works, and so does a rollback, which also makes the host as it was for the next point. */
+/** The next deploy must work, and a rollback too, which also prepares the host for the next point. */
 async function goesOn(host: TortureHost): Promise<string[]> {
   const { release } = await host.deploy();
   const seen = await releaseOf(host.site);

@@ -4,7 +4,7 @@ import type { Result } from "./strike.ts";
 
 export type BoundResult = Result & { bind: Bind };
 
-/** The line of one point, and what was not as it must be below it. */
+/** The line of one point, and below it what was wrong. */
 export function describeResult({ bind, operation, strike, struck, faults, recoveryMs, requests }: BoundResult): string {
   const time = strike?.time === undefined || strike.time === 1 ? "" : ` ${strike.time}`;
   const effect = strike === undefined ? "any time" : `${strike.effect}${time}`;
@@ -15,7 +15,7 @@ export function describeResult({ bind, operation, strike, struck, faults, recove
   return [line, ...faults.map((fault) => `       ${fault}`)].join("\n");
 }
 
-/** A table of all points by bind and by what was done to them. */
+/** A table of all points by bind and by fault. */
 export function describeAll(results: BoundResult[]): string {
   const kinds = new Map<string, BoundResult[]>();
   for (const result of results) {

@@ -1,6 +1,7 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { armFaults, type Effect, effects } from "../../agent/effects.ts";
+import { type Effect, effects } from "../../agent/effects.ts";
 import { agentProgram, node, systemPath } from "../harness/places.ts";
 import { runProgram } from "../harness/run.ts";
 import { type Bind, binds } from "./bundles.ts";
@@ -96,7 +97,7 @@ describe.each(binds)("with instances on a %s", (bind) => {
     };
     for (const [index, { when, effect, what: path }] of lines.entries()) {
       if (when !== "after" || effect !== "durable.rename") continue;
-      // Its bytes before its name, and its name before the write is told to be done.
+      // Its bytes before its name, and its name before the write returns.
       expect(at("after", "durable.sync", path)).toBeLessThan(index);
       expect(
         lines.slice(index).some((line) => isAfter(line, "durable.sync-directory") && line.what === dirname(path)),
@@ -109,7 +110,7 @@ describe.each(binds)("with instances on a %s", (bind) => {
     expect(at("after", "bundle.spool")).toBeLessThan(renamed);
     expect(synced(join(home, "releases"), renamed)).toBeLessThan(at("before", "state.write:unpacked"));
     expect(at("after", "release.sync")).toBeLessThan(at("before", "state.write:cut_over"));
-    // What supervisord reads at its next start, before it is told of it.
+    // What supervisord reads at its next start, before it gets the programs.
     const added = at("before", "programs.add");
     for (const line of lines.filter((each) => isAfter(each, "launch.write"))) {
       expect(at("after", "launch.sync", line.what)).toBeLessThan(added);
@@ -164,8 +165,24 @@ test("a second agent over the same directory refuses to start, and the first one
   await host.deploy();
 });
 
-test("an agent on a real host refuses to start with faults", () => {
-  expect(() => armFaults("/tmp", { embedded: false })).toThrow(
-    expect.objectContaining({ code: "host_settings_invalid" }),
+test("an agent on a real host refuses to start with faults, and says what to do", async () => {
+  const { code, stderr } = await runProgram([agentProgram, "--config", "/nonexistent/agent.yml"], {
+    env: { PATH: `${dirname(node)}:${systemPath}`, CUTOVER_FAULTS: "/tmp" },
+  });
+  expect(code).toBe(1);
+  expect(stderr).toContain("[host_settings_invalid]");
+  expect(stderr).toContain("Remove CUTOVER_FAULTS from the agent's environment.");
+});
+
+test("the built agent has the faults in a file of their own, which only an armed agent loads", () => {
+  const chunks = readdirSync(dirname(agentProgram)).filter((name) => name.endsWith(".mjs"));
+  const holding = chunks.filter((name) =>
+    readFileSync(join(dirname(agentProgram), name), "utf8").includes("on purpose, at"),
   );
+  expect(holding).toEqual([expect.stringMatching(/^faults-.*\.mjs$/)]);
+  const [faults = ""] = holding;
+  for (const name of chunks) {
+    const text = readFileSync(join(dirname(agentProgram), name), "utf8");
+    expect(text, `${name} imports it at its start`).not.toMatch(new RegExp(`^import [^\n]*"./${faults}"`, "m"));
+  }
 });

@@ -40,7 +40,7 @@ export async function undo(site: Pick<DeployContext, "ports" | "state" | "stoppi
   const cut = await removeOrphans(site);
   if (cut > 0) deployment.cut(cut);
   const onDisk = state.releases.filter((known) => known.state !== "failed");
-  await ports.environments.collect(
+  await ports.environments.prune(
     app,
     onDisk.map(({ id }) => id),
   );

@@ -1,6 +1,6 @@
 import prettyBytes from "pretty-bytes";
 import { CutoverError } from "../../../shared/errors.ts";
-import type { MakeRoom, Shortage } from "../../contracts/ports.ts";
+import type { FreeSpace, Shortage } from "../../contracts/ports.ts";
 import { type DeployContext, runSpec } from "../context.ts";
 import { keptReleases } from "./kept-releases.ts";
 import { prune } from "./retire.ts";
@@ -13,14 +13,14 @@ const fewest = 2;
  * nothing is removed and the release is refused.
  * @param base the release whose files a thin bundle leaves out
  */
-export function freeSpaceFor(context: DeployContext, base: string | undefined): MakeRoom {
+export function freeSpaceFor(context: DeployContext, base: string | undefined): FreeSpace {
   return async (shortage) => {
     const { ports, state, deployment } = context;
     const { previous } = await ports.releases.published(state.app);
     const keep = await keptMeanwhile(context, { base, previous });
     const kept = new Set(keptReleases(state, keep, previous));
     const leaving = state.releases.map(({ id }) => id).filter((id) => !kept.has(id));
-    const gain = await ports.releases.gain(state.app, leaving);
+    const gain = await ports.releases.freedBytes(state.app, leaving);
     if (shortage.needed > shortage.free + gain) throw diskFull(state.app, shortage, gain);
     await prune({ ports, state }, keep);
     await ports.states.save(state.app, state);

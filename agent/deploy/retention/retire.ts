@@ -33,12 +33,12 @@ export async function prune({ ports, state }: Site, keep: number): Promise<void>
   const kept = keptReleases(state, keep, previous);
   const remembered = new Set([...kept, ...failed.slice(-keep).map(({ id }) => id)]);
   keepReleases(state, remembered);
-  await ports.environments.collect(app, kept);
-  await ports.logs.collect(app, [...remembered, ...runsInUse(state)]);
+  await ports.environments.prune(app, kept);
+  await ports.logs.prune(app, [...remembered, ...runsInUse(state)]);
   const known = [
     ...state.history.map(({ id }) => id),
     ...(state.journal === null ? [] : [state.journal.deployment.id]),
   ];
-  await ports.events.collect(app, known);
+  await ports.events.prune(app, known);
   await ports.traffic.tidy(app);
 }

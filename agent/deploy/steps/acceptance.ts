@@ -17,13 +17,13 @@ export async function acceptBundle(context: DeployContext, request: DeployReques
   const { ports, state, deployment } = context;
   const { base } = request;
   if (base !== undefined) assertBase(state, base);
-  const makeRoom = freeSpaceFor(context, base);
+  const freeSpace = freeSpaceFor(context, base);
   // Before the body is asked for: a sender that waits for that then sends nothing that is thrown away.
-  if (request.length !== undefined) await ports.releases.assertRoom(state.app, request.length, makeRoom);
+  if (request.length !== undefined) await ports.releases.assertSpace(state.app, request.length, freeSpace);
   const { manifest } = await ports.releases.unpack(state.app, request.body(), {
     signal: deployment.signal,
     base,
-    makeRoom,
+    freeSpace,
     accept: async (manifest, digest) => {
       acceptManifest(context, request, manifest, digest);
       await assertReady(context, manifest.release, manifest.config);

@@ -1,5 +1,5 @@
 import prettyMs from "pretty-ms";
-import type { ProcessGroup, ProcessProgram } from "../../contracts/privileged.ts";
+import { endedStates, type ProcessGroup, type ProcessProgram } from "../../contracts/privileged.ts";
 import type { DeployContext } from "../context.ts";
 
 /** How the programs of a process end: they get one stop signal, and time to finish the job that they have in hand. */
@@ -8,13 +8,13 @@ const pollMs = 100;
 /** supervisor kills when the stop time is over. The removal reports what outlives that. */
 const afterKillMs = 5000;
 
-const ended = new Set(["STOPPED", "EXITED", "FATAL", "UNKNOWN"]);
-
 export type Tell = (message: string) => void;
 
 /** Whether all of its programs are up, or supervisor is about to start them. */
 export function runs(group: ProcessGroup | undefined): boolean {
-  return group !== undefined && group.programs.length > 0 && group.programs.every(({ state }) => !ended.has(state));
+  return (
+    group !== undefined && group.programs.length > 0 && group.programs.every(({ state }) => !endedStates.has(state))
+  );
 }
 
 export function ofProcess(run: string, process: string) {
@@ -43,7 +43,7 @@ export async function waitForEnd(
     for (const group of left) {
       const { run, process, stopMs } = group;
       const programs = now.find(ofProcess(run, process))?.programs ?? [];
-      const over = programs.every((program) => ended.has(program.state));
+      const over = programs.every((program) => endedStates.has(program.state));
       if (!over && waited < stopMs + afterKillMs) continue;
       await ports.privileged.removeProcess(state.app, run, process);
       left = left.filter((other) => other !== group);

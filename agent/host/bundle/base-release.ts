@@ -4,24 +4,24 @@ import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
 import { CutoverError } from "../../../shared/errors.ts";
 import { leftOutOver, type ManifestFile } from "../../../shared/manifest.ts";
-import { abortion } from "../exec/abort-reason.ts";
+import { abortReason } from "../abort-reason.ts";
 import type { AppLayout } from "../store/layout.ts";
 import { type BundleBase, type BundleSink, wholeFile } from "./bundle-reader.ts";
 import { bundleUnchanged } from "./bundle-stream.ts";
 import { storedFiles } from "./stored-manifest.ts";
 
-/** Without O_NONBLOCK a pipe that was put in a file's place would stop the agent until somebody writes to it. */
+/** O_NONBLOCK: a pipe in a file's place would otherwise stop the agent until somebody writes to it. */
 const plainFile = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const readPiece = promisify(read);
 
-/** Each piece of a large file costs two turns of the thread pool. */
+/** Each piece of a large file needs the thread pool twice, so pieces are large. In bytes. */
 const pieceSize = 4 * wholeFile;
 
-/** How much is copied with synchronous calls before others have their turn. */
+/** How much is copied with synchronous calls before the event loop gets its turn. */
 const turn = { files: 100, bytes: 4 * 1024 * 1024 } as const;
 
 /**
- * The release over which a bundle is thin. Its files are copied, never linked: nginx's ETag depends on a file's time, and
+ * The release whose files a thin bundle leaves out. They are copied, never linked: nginx's ETag depends on a file's time, and
  * the app's user owns the new release while it is built.
  */
 export class BaseRelease implements BundleBase {
@@ -29,9 +29,9 @@ export class BaseRelease implements BundleBase {
   readonly #release: string;
   readonly #root: string;
   readonly #signal: AbortSignal;
-  /** One for all files: whoever gets a piece is done with it before the next. */
+  /** One buffer for all files: the sink is done with a piece before the next one. */
   readonly #scratch = Buffer.allocUnsafeSlow(pieceSize);
-  /** Those that were seen to be directories and no symlinks, all the way from the release's own. */
+  /** Paths that are directories and not symlinks, from the release's directory down. */
   readonly #directories = new Set<string>(["."]);
   #turn = { files: 0, bytes: 0 };
 
@@ -68,8 +68,8 @@ export class BaseRelease implements BundleBase {
   #open(file: ManifestFile): number {
     let opened: number;
     try {
-      // Looked at before it is opened: a build step could have put a symlink to /dev in a directory's place, and opening a
-      // device is an act in itself.
+      // Check before opening: a build step could have put a symlink to /dev in a directory's place, and to open a device
+      // can have effects.
       if (!this.#isDirectory(posix.dirname(file.path)) || !this.#status(file.path).isFile()) throw this.#differs(file);
       opened = openSync(join(this.#root, file.path), plainFile);
     } catch (cause) {
@@ -104,7 +104,7 @@ export class BaseRelease implements BundleBase {
 
   async *#pieces(opened: number, file: ManifestFile): AsyncGenerator<Buffer> {
     for (let left = file.size; left > 0; ) {
-      if (this.#signal.aborted) throw abortion(this.#signal);
+      if (this.#signal.aborted) throw abortReason(this.#signal);
       const { bytesRead } = await readPiece(opened, this.#scratch, 0, Math.min(left, this.#scratch.length), null);
       if (bytesRead === 0) throw this.#differs(file);
       left -= bytesRead;
@@ -112,25 +112,25 @@ export class BaseRelease implements BundleBase {
     }
   }
 
-  /** Thousands of files would otherwise hold up every other call for as long as they take together. */
+  /** Thousands of files would otherwise block every other call until all are copied. */
   async #takeTurns(size: number): Promise<void> {
     this.#turn.files++;
     this.#turn.bytes += size;
     if (this.#turn.files < turn.files && this.#turn.bytes < turn.bytes) return;
     this.#turn = { files: 0, bytes: 0 };
     await setImmediate();
-    if (this.#signal.aborted) throw abortion(this.#signal);
+    if (this.#signal.aborted) throw abortReason(this.#signal);
   }
 
   #differs({ path }: ManifestFile, cause?: unknown): CutoverError {
-    return unusable(this.#release, `where ${path} is no longer what was unpacked`, cause);
+    return unusable(this.#release, `in which ${path} is no longer what was unpacked`, cause);
   }
 }
 
 function unusable(release: string, how: string, cause: unknown): CutoverError {
   return new CutoverError("base_unusable", `The bundle leaves out files of the release ${release}, ${how}.`, {
     unchanged: bundleUnchanged,
-    fix: "Send the whole bundle, as the Action then does by itself, and look on the host for what writes to releases.",
+    fix: "Send the whole bundle; the Action does that by itself. Then find out what changes releases on the host.",
     cause,
   });
 }

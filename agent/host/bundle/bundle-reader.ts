@@ -12,34 +12,34 @@ import { bundleUnchanged, endedEarly } from "./bundle-stream.ts";
 import { ByteSource } from "./byte-source.ts";
 import { altered, block, checkFile, decodeEntry, isPaxHeader, nameOf, paxPath, unexpected } from "./tar-entry.ts";
 
-/** What is done with a bundle's parts, in their order. */
+/** Takes the parts of a bundle, in their order. */
 export interface BundleSink {
-  /** Called first; what it throws refuses the bundle. @returns the base of a thin bundle */
+  /** Called first. If it throws, the bundle is refused. @returns the base of a thin bundle */
   manifest(manifest: Manifest, digest: string, bytes: Buffer): Promise<BundleBase | undefined>;
-  /** Takes the file's bytes from `content` to the end and returns their sha256 in hex. */
+  /** Reads `content` to its end. @returns the sha256 of the bytes, in hex */
   file(file: ManifestFile, content: FileContent): Promise<string> | string;
 }
 
-/** Where the files are that a thin bundle leaves out. */
+/** Has the files that a thin bundle leaves out. */
 export interface BundleBase {
-  /** Then the archive must not hold the file. */
+  /** If true, the archive must not hold the file. */
   has(file: ManifestFile): boolean;
-  /** Gives the file to the sink as the base has it. @throws when that is not what the manifest says */
+  /** Gives the file to the sink. @throws CutoverError base_unusable if it is not what the manifest says */
   copy(file: ManifestFile, sink: BundleSink): Promise<void>;
 }
 
-/** A file's bytes: all at once where they are at hand, otherwise piece by piece. */
+/** A file's bytes: whole, or in pieces if the file is large. */
 export type FileContent = { whole: Buffer } | { pieces: AsyncIterable<Buffer> };
 
-/** Up to this size a file is put together in memory, so that one call writes it. */
+/** Up to this size in bytes a file is collected in memory, so that one call writes it. */
 export const wholeFile = 256 * 1024;
-/** GNU tar fills up its last record, so this much may follow the two blocks that end an archive. */
+/** GNU tar fills its last record, so this many zero bytes may follow the two blocks that end an archive. */
 const endPadding = 10 * 1024;
 
 /**
- * Reads an archive against its own manifest: each entry must be the manifest's next file that the base does not have, and
- * nothing may stand before, between or after. node-tar's parser is not used, since it puts up with entries after the end and
- * missing ends, and keeps what follows the end in memory.
+ * Reads an archive and compares it with its own manifest: each entry must be the manifest's next file that the base does not
+ * have, with nothing before, between or after. node-tar's parser is not used: it accepts entries after the end and missing
+ * ends, and keeps what follows the end in memory.
  * @throws CutoverError bundle_*, manifest_invalid
  */
 export async function readBundle(archive: AsyncIterable<Buffer>, sink: BundleSink): Promise<void> {
@@ -140,7 +140,7 @@ function isZero(bytes: Buffer): boolean {
   return bytes.length <= zeros.length && zeros.subarray(0, bytes.length).equals(bytes);
 }
 
-/** sha256 in hex of bytes that are at hand. */
+/** The sha256 of bytes, in hex. */
 export function sha256Of(bytes: Buffer): string {
   return hash("sha256", bytes, "hex");
 }

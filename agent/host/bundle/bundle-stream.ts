@@ -2,23 +2,23 @@ import { once } from "node:events";
 import { addAbortSignal, pipeline, type Readable } from "node:stream";
 import { constants, createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from "node:zlib";
 import { CutoverError } from "../../../shared/errors.ts";
-import { abortion } from "../exec/abort-reason.ts";
+import { abortReason } from "../abort-reason.ts";
 import { ZstdFrame } from "./zstd-frame.ts";
 
-/** Nothing was written where it could run, so this is true of every refusal of a bundle. */
+/** True of every refusal of a bundle: nothing was written to where it could run. */
 export const bundleUnchanged = "Nothing of the bundle was kept; the live release goes on serving.";
 
 const magic = { zstd: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), gzip: Buffer.from([0x1f, 0x8b]) } as const;
 type Compression = keyof typeof magic;
 
-/** 8 MiB: what zstd's ordinary levels (up to 19) need. A frame that asks for more would choose the agent's memory. */
+/** 8 MiB: enough for zstd's usual levels (up to 19). Otherwise a frame could choose how much memory the agent needs. */
 const windowLog = 23;
-/** Smaller pieces cost time. Larger ones wait in tens of megabytes for the garbage collector, which counts their small handles. */
+/** In bytes. Smaller pieces cost time. Larger ones collect tens of megabytes before the garbage collector sees a reason to run. */
 const chunkSize = 128 * 1024;
 
 /**
- * A bundle's archive, decompressed, in pieces. The body is read only as fast as the pieces are taken, and is left open
- * on a refusal, because whoever sent it still has to be answered.
+ * A bundle's archive, decompressed, in pieces. The body is read only as fast as the pieces are taken. It stays open after a
+ * refusal, because the sender must still get an answer.
  * @throws CutoverError bundle_invalid, bundle_altered, bundle_truncated, bundle_too_long, aborted
  */
 export async function* decompressed(body: Readable, signal: AbortSignal): AsyncGenerator<Buffer> {
@@ -102,17 +102,17 @@ function tooLong(cause?: unknown): CutoverError {
   });
 }
 
-/** The refusal of a bundle that stopped before its end; `where` says where. */
+/** The refusal of a bundle that stopped before its end. @param where at which place, for the message */
 export function endedEarly(where?: string, cause?: unknown): CutoverError {
   return new CutoverError("bundle_truncated", `The bundle ended early${where === undefined ? "" : `: ${where}`}.`, {
     unchanged: bundleUnchanged,
-    fix: "Send it again; if it happens again, look for a proxy between the sender and this host that limits bodies.",
+    fix: "Send it again. If that fails too, look for a proxy between the sender and this host that limits bodies.",
     cause,
   });
 }
 
 function refusal(thrown: unknown, signal: AbortSignal): unknown {
-  if (signal.aborted) return abortion(signal);
+  if (signal.aborted) return abortReason(signal);
   if (thrown instanceof BodyError) return endedEarly(undefined, thrown.cause);
   const code = (thrown as NodeJS.ErrnoException | null)?.code ?? "";
   if (code === "Z_BUF_ERROR") return endedEarly(undefined, thrown);
@@ -129,14 +129,14 @@ function refusal(thrown: unknown, signal: AbortSignal): unknown {
   if (code === "ZSTD_error_dictionary_wrong") {
     return new CutoverError("bundle_invalid", "The bundle was compressed with a dictionary.", {
       unchanged: bundleUnchanged,
-      fix: "Compress it without one.",
+      fix: "Compress it without a dictionary.",
       cause: thrown,
     });
   }
   if (code.startsWith("Z_") || code.startsWith("ZSTD_")) {
     return new CutoverError("bundle_altered", "The bundle's compressed stream is damaged.", {
       unchanged: bundleUnchanged,
-      fix: "Send it again; if it happens again, look for what changes it on the way.",
+      fix: "Send it again. If that fails too, find out what changes it on the way.",
       cause: thrown,
     });
   }

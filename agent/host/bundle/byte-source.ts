@@ -1,4 +1,4 @@
-/** Takes exact numbers of bytes out of a stream of pieces. Holds one piece, or what was asked for, never more. */
+/** Takes exact numbers of bytes from a stream of pieces. It holds one piece, or what was asked for, and never more. */
 export class ByteSource {
   readonly #pieces: AsyncIterator<Buffer>;
   #piece: Buffer = Buffer.alloc(0);
@@ -19,7 +19,7 @@ export class ByteSource {
     return taken;
   }
 
-  /** Exactly `size` bytes; undefined when the stream ends before. */
+  /** Exactly `size` bytes; undefined if the stream ends earlier. */
   async take(size: number): Promise<Buffer | undefined> {
     if (size <= this.#piece.length) {
       const taken = this.#piece.subarray(0, size);
@@ -36,7 +36,7 @@ export class ByteSource {
     return Buffer.concat(parts, size);
   }
 
-  /** Lets go of the stream, also in the middle. */
+  /** Ends the stream, also before its end. */
   async close(): Promise<void> {
     await this.#pieces.return?.();
   }

@@ -22,9 +22,9 @@ const exclusive = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | co
 const writePiece = promisify(write);
 
 /**
- * Writes a release's files into a directory that it makes itself. Small files are written with synchronous calls: each
- * takes microseconds, and thousands of them wait for a thread otherwise. Large ones are not, so that a slow disk does not
- * stop the agent.
+ * Writes a release's files into a directory that it makes itself. Small files are written with synchronous calls: each takes
+ * microseconds, and thousands of them would otherwise wait for a thread. Large files are not, so that a slow disk does not
+ * block the agent.
  */
 export class ReleaseWriter {
   readonly #root: string;
@@ -33,8 +33,8 @@ export class ReleaseWriter {
 
   /**
    * @param root must not exist
-   * @param created becomes the time of every file. nginx makes its ETag of time and size: so it is the same on all hosts
-   *   of a release, and another one in the next release, also for a file of the same size.
+   * @param created becomes the time of every file, in ISO 8601. nginx makes its ETag from time and size: so it is the same on
+   *   all hosts of a release, and differs in the next release even for a file of the same size.
    */
   constructor(root: string, created: string) {
     this.#root = root;
@@ -48,7 +48,7 @@ export class ReleaseWriter {
     this.#write("config.json", 0o644, Buffer.from(`${JSON.stringify(config)}\n`));
   }
 
-  /** @returns the sha256 of what was written */
+  /** @returns the sha256 of what was written, in hex */
   file({ path, mode }: ManifestFile, content: FileContent): string | Promise<string> {
     this.#makeDirectory(posix.dirname(path));
     if (!("whole" in content)) return this.#writePieces(path, mode, content.pieces);
@@ -57,8 +57,8 @@ export class ReleaseWriter {
   }
 
   /**
-   * The Action packs collected static files once, by URL; the project finds them where it collected them, through a
-   * symlink, unless it has something of its own there.
+   * The Action packs collected static files once, by URL. A symlink lets the project find them where it collected them, unless
+   * it has something of its own there.
    */
   linkStatic(entries: Config["static"]): void {
     for (const { url, from } of entries) {
@@ -98,7 +98,7 @@ export class ReleaseWriter {
     return sha256.digest("hex");
   }
 
-  /** The mode is set again because the agent's umask took its part of it. */
+  /** Sets the mode again, because the umask cleared bits of it, and the time. */
   #finish(file: number, mode: number): void {
     fchmodSync(file, mode);
     futimesSync(file, this.#time, this.#time);
@@ -112,7 +112,7 @@ export class ReleaseWriter {
     this.#made.add(path);
   }
 
-  /** false where something else than a directory of the release stands in the way. */
+  /** @returns false if something other than a directory of the release is in the way */
   #makeParents(path: string): boolean {
     const parents = path.split("/").slice(0, -1);
     for (let depth = 1; depth <= parents.length; depth++) {

@@ -1,33 +1,26 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, readlink, rename, rm, statfs } from "node:fs/promises";
-import { basename, dirname, relative } from "node:path";
+import { mkdir, readFile, readlink, rename, rm } from "node:fs/promises";
+import { basename, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
 import prettyBytes from "pretty-bytes";
 import { type Config, configSchema } from "../../../shared/config.ts";
 import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
-import { type Manifest, manifestDigest, parseManifest } from "../../../shared/manifest.ts";
+import { type Manifest, type ManifestFile, manifestDigest, parseManifest } from "../../../shared/manifest.ts";
 import { releaseId } from "../../../shared/names.ts";
 import type { FilesView } from "../../../shared/protocol.ts";
-import type {
-  MakeRoom,
-  PublishedLinks,
-  Releases,
-  Shortage,
-  StoredRelease,
-  UnpackOptions,
-} from "../../contracts/ports.ts";
+import type { FreeSpace, PublishedLinks, Releases, StoredRelease, UnpackOptions } from "../../contracts/ports.ts";
 import { effect, effectNow } from "../../effects.ts";
-import { abortion } from "../exec/abort-reason.ts";
-import { removeTree } from "../ownership/ownership.ts";
+import { abortReason } from "../abort-reason.ts";
+import { removeTree } from "../ownership/trees.ts";
 import { pointSymlink, removeUnfinished, syncDirectory } from "../store/durable.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
-import { listIfThere } from "../store/read-if-exists.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
-import { gainOf } from "./release-sizes.ts";
+import { assertFits, bytesOnDisk, freedBytes } from "./disk-space.ts";
 import { ReleaseWriter } from "./release-writer.ts";
 import { storedFiles } from "./stored-manifest.ts";
 
@@ -41,7 +34,7 @@ export interface ReleaseDirectoriesOptions {
   };
 }
 
-/** Releases as directories below `<data>/apps/<app>/releases`. */
+/** Releases as directories in `<data>/apps/<app>/releases`. */
 export class ReleaseDirectories implements Releases {
   readonly #data: string;
   readonly #limits: ReleaseDirectoriesOptions["limits"];
@@ -59,8 +52,8 @@ export class ReleaseDirectories implements Releases {
     const sink: BundleSink = {
       manifest: async (manifest, digest, bytes) => {
         await options.accept(manifest, digest);
-        if (signal.aborted) throw abortion(signal);
-        await this.#checkRoom(layout, manifest, options.makeRoom);
+        if (signal.aborted) throw abortReason(signal);
+        await this.#checkSpace(layout, manifest, options.freeSpace);
         partial = layout.partial(manifest.release);
         await this.#clear(partial);
         const writer = new ReleaseWriter(partial, manifest.created);
@@ -78,7 +71,7 @@ export class ReleaseDirectories implements Releases {
       await readBundle(decompressed(bundle, signal), sink);
       if (accepted === undefined || partial === undefined) throw new Error("a bundle was read without its manifest");
       const { manifest, digest, writer } = accepted;
-      if (signal.aborted) throw abortion(signal);
+      if (signal.aborted) throw abortReason(signal);
       effectNow("bundle.static", () => writer.linkStatic(manifest.config.static));
       refuseExisting(layout, manifest.release);
       const [from, to] = [partial, layout.release(manifest.release)];
@@ -111,7 +104,7 @@ export class ReleaseDirectories implements Releases {
     const layout = appLayout(this.#data, app);
     const partial = layout.partial(release);
     await this.#clear(partial);
-    // Moved away first: a release that is there is there whole, also when the removal is interrupted.
+    // Moved away first: a release that exists is whole, even if its removal is interrupted.
     try {
       await effect("release.aside", () => rename(layout.release(release), partial));
     } catch (thrown) {
@@ -123,7 +116,7 @@ export class ReleaseDirectories implements Releases {
 
   async list(app: string): Promise<StoredRelease[]> {
     const layout = appLayout(this.#data, app);
-    const names = (await listIfThere(layout.releases)).filter((name) => releaseId.safeParse(name).success);
+    const names = (await listIfExists(layout.releases)).filter((name) => releaseId.safeParse(name).success);
     const read = async (name: string): Promise<StoredRelease[]> => {
       try {
         const bytes = await readFile(layout.manifest(name));
@@ -145,7 +138,7 @@ export class ReleaseDirectories implements Releases {
     return { current: await target("current"), previous: await target("previous") };
   }
 
-  /** One `sync -f` (syncfs) in place of an fsync for each of thousands of files. */
+  /** One `sync -f` (syncfs) instead of an fsync for each of thousands of files. */
   async sync(app: string, release: string): Promise<void> {
     const path = appLayout(this.#data, app).release(release);
     await effect("release.sync", () => promisify(execFile)("sync", ["-f", path]), path);
@@ -171,66 +164,26 @@ export class ReleaseDirectories implements Releases {
     if (changed) await syncDirectory(layout.home);
   }
 
-  async assertRoom(app: string, bytes: number, makeRoom: MakeRoom): Promise<void> {
+  async assertSpace(app: string, bytes: number, freeSpace: FreeSpace): Promise<void> {
     const { releases } = appLayout(this.#data, app);
-    await assertFits(deepestThere(releases), bytes + this.#limits.free, makeRoom);
+    await assertFits(releases, bytes + this.#limits.free, freeSpace);
   }
 
-  async gain(app: string, releases: string[]): Promise<number> {
-    return gainOf(appLayout(this.#data, app), releases);
+  async freedBytes(app: string, releases: string[]): Promise<number> {
+    return freedBytes(appLayout(this.#data, app), releases);
   }
 
-  /** What an upload or a removal that was cut short has left. */
+  /** Removes what an interrupted upload or removal left. */
   async #clear(partial: string): Promise<void> {
     if (existsSync(partial)) await effect("bundle.clear", () => removeTree(partial));
   }
 
-  async #checkRoom(layout: AppLayout, { release, files }: Manifest, makeRoom?: MakeRoom): Promise<void> {
-    const total = files.reduce((sum, { size }) => sum + size, 0);
-    if (total > this.#limits.bundle) {
-      const message = `The bundle's files have ${prettyBytes(total)}; this host takes ${prettyBytes(this.#limits.bundle)}.`;
-      throw new CutoverError("bundle_too_large", message, {
-        unchanged: bundleUnchanged,
-        fix: "Leave out what the app does not need, with `exclude` in cutover.yml, or raise `limits.bundle` in agent.yml.",
-      });
-    }
+  async #checkSpace(layout: AppLayout, { release, files }: Manifest, freeSpace?: FreeSpace): Promise<void> {
+    refuseTooLarge(files, this.#limits.bundle);
     refuseExisting(layout, release);
     await mkdir(layout.releases, { recursive: true });
-    const { bsize } = await statfs(layout.releases);
-    const needed = files.reduce((sum, { size }) => sum + Math.ceil(size / bsize) * bsize, this.#limits.free);
-    await assertFits(layout.releases, needed, makeRoom);
+    await assertFits(layout.releases, (await bytesOnDisk(layout.releases, files)) + this.#limits.free, freeSpace);
   }
-}
-
-/** Asked again after room was made, since the estimate of what it would give may have been wrong. */
-async function assertFits(path: string, needed: number, makeRoom?: MakeRoom): Promise<void> {
-  const free = await freeBytes(path);
-  if (needed <= free) return;
-  await makeRoom?.({ needed, free });
-  const now = await freeBytes(path);
-  if (needed > now) throw diskFull({ needed, free: now });
-}
-
-function diskFull({ needed, free }: Shortage): CutoverError {
-  return new CutoverError(
-    "disk_full",
-    `The release needs ${prettyBytes(needed)} with the reserve; ${prettyBytes(free)} are free.`,
-    {
-      unchanged: bundleUnchanged,
-      fix: "Free disk space on the host, lower `keep` in cutover.yml, or `limits.free` in agent.yml.",
-    },
-  );
-}
-
-/** The app's own directories are made by its first deployment. */
-function deepestThere(path: string): string {
-  for (let at = path; ; at = dirname(at)) if (existsSync(at) || at === "/") return at;
-}
-
-/** Free bytes on a path's file system, for whoever is not root. */
-export async function freeBytes(path: string): Promise<number> {
-  const { bavail, bsize } = await statfs(path);
-  return bavail * bsize;
 }
 
 async function unlessGone<T>(app: string, release: string, read: () => Promise<T>): Promise<T> {
@@ -241,16 +194,26 @@ async function unlessGone<T>(app: string, release: string, read: () => Promise<T
     if (code !== "ENOENT" && code !== "ENOTDIR") throw thrown;
     throw new CutoverError("release_not_found", `The host has no release ${release} of ${app}.`, {
       unchanged: "Nothing was changed.",
-      fix: `List what there is with \`cutover releases ${app}\`; older releases are removed after \`keep\` deploys.`,
+      fix: `List the releases with \`cutover releases ${app}\`; old ones are removed after \`keep\` deploys.`,
       cause: thrown,
     });
   }
+}
+
+function refuseTooLarge(files: ManifestFile[], limit: number): void {
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  if (total <= limit) return;
+  const message = `The bundle's files have ${prettyBytes(total)}; this host takes ${prettyBytes(limit)}.`;
+  throw new CutoverError("bundle_too_large", message, {
+    unchanged: bundleUnchanged,
+    fix: "Leave out what the app does not need, with `exclude` in cutover.yml, or raise `limits.bundle` in agent.yml.",
+  });
 }
 
 function refuseExisting(layout: AppLayout, release: string): void {
   if (!existsSync(layout.release(release))) return;
   throw new CutoverError("release_exists", `The host already has a release ${release}.`, {
     unchanged: bundleUnchanged,
-    fix: "Pack again: each packing gets an id of its own. To start the one that is there again, use `redeploy`.",
+    fix: "Pack again: each bundle gets an id of its own. To start the existing release again, use `redeploy`.",
   });
 }

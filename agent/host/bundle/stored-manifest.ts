@@ -2,8 +2,8 @@ import { readFile } from "node:fs/promises";
 import { type Manifest, type ManifestFile, manifestDigest } from "../../../shared/manifest.ts";
 
 /**
- * The files in the manifest of a release that is on this host. It was checked when it was written, and nobody but the
- * agent has written there since: parsing it as a stranger's again takes five times as long.
+ * The files in the manifest of a release on this host, and the manifest's sha256 in hex. The manifest was checked when it was
+ * written, and only the agent has written there since. A full check again would take five times as long.
  * @throws what reading or parsing throws
  */
 export async function storedFiles(path: string): Promise<{ digest: string; files: ManifestFile[] }> {

@@ -3,13 +3,13 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { ManifestFile } from "../../../shared/manifest.ts";
 import { bundleUnchanged } from "./bundle-stream.ts";
 
-/** A tar's unit in bytes. */
+/** The size of a tar block in bytes. */
 export const block = 512;
 
-/** A header block that obeys ustar's letter; what it says is not yet compared with anything. */
+/** A header block that follows ustar strictly. What it says is not yet compared with anything. */
 export interface Entry {
   header: Header;
-  /** The type as it stands in the archive: node-tar takes NUL for a file, and a file whose name ends in a slash for a directory. */
+  /** The type byte as it is in the archive: node-tar takes NUL for a file, and a file whose name ends in a slash for a directory. */
   flag: number | undefined;
 }
 
@@ -17,9 +17,9 @@ const regularFile = 0x30;
 const paxHeader = 0x78;
 
 /**
- * node-tar decodes a block with much patience: numbers end at the first letter, names at the first NUL. Here a field
- * counts only when the whole of it is what ustar allows, so that no other reader can see something else in it.
- * @throws CutoverError bundle_altered, bundle_unexpected_entry; bundle_invalid where the first block is no tar at all
+ * Decodes a header block. node-tar is lenient: numbers end at the first letter, names at the first NUL. Here the whole field
+ * must be what ustar allows, so that no other reader can see something else in it.
+ * @throws CutoverError bundle_altered, bundle_unexpected_entry; bundle_invalid if the first block is no tar at all
  */
 export function decodeEntry(bytes: Buffer, { first = false } = {}): Entry {
   const header = decode(bytes);
@@ -51,13 +51,13 @@ function decode(bytes: Buffer): Header | undefined {
     const header = new Header(bytes);
     return header.cksumValid && strictChecksum.test(bytes.toString("latin1", 148, 156)) ? header : undefined;
   } catch {
-    // A number that no JavaScript number holds.
+    // A number is too large for JavaScript.
     return undefined;
   }
 }
 
 const strictChecksum = /^[0-7]{6}(?:\0 | \0)$/;
-/** Digits to the end, or none at all. A size of 8 GiB and more would be binary, and no file of a manifest has it. */
+/** Digits to the end, or none at all. A size of 8 GiB or more would be binary, and no file of a manifest is so large. */
 const octal = /^(?:[0-7]+[ \0]+|\0+)$/;
 
 const numbers = [
@@ -75,7 +75,7 @@ const texts = [
   ["link", 157, 257],
   ["user's name", 265, 297],
   ["group's name", 297, 329],
-  // With the bytes behind it, which ustar leaves empty.
+  // With the bytes after it, which ustar leaves empty.
   ["prefix", 345, 512],
 ] as const;
 
@@ -84,8 +84,8 @@ export function isPaxHeader({ flag }: Entry): boolean {
 }
 
 /**
- * Wants a regular file as the Action packs it. Without a size in `file` any size is right.
- * @param found the entry's path, where an extended header before it names it
+ * Checks that an entry is this regular file, as the Action packs it. Without `size` any size is allowed.
+ * @param found the entry's path, if an extended header before it names it
  * @returns its size in bytes
  * @throws CutoverError bundle_unexpected_entry
  */
@@ -95,7 +95,7 @@ export function checkFile(
   found = header.path,
 ): number {
   if (found !== path) throw unexpected(`${quoted(found)} where ${path} belongs`);
-  if (flag !== regularFile) throw unexpected(`${path} as something else than a regular file`);
+  if (flag !== regularFile) throw unexpected(`${path} as something other than a regular file`);
   if (header.linkpath) throw unexpected(`${path} with the target of a link`);
   if (((header.mode ?? 0) & 0o7000) !== 0) throw unexpected(`${path} with a set-user-id, set-group-id or sticky bit`);
   if (header.mode !== mode) throw unexpected(`${path} with another mode than ${mode.toString(8)}`);
@@ -111,13 +111,13 @@ function isRoot({ uid, gid, uname = "", gname = "" }: Header): boolean {
   return (uid ?? 0) === 0 && (gid ?? 0) === 0 && [uname, gname].every((name) => name === "" || name === "root");
 }
 
-/** The quoted path of what may be a header block, undefined where it is none. */
+/** The quoted path in what may be a header block; undefined if it is none. */
 export function nameOf(bytes: Buffer): string | undefined {
   const header = decode(bytes);
   return header === undefined ? undefined : quoted(header.path);
 }
 
-/** The only content that a pax header may have, so it is compared and never parsed. */
+/** The only content that a pax header may have. So it is compared, and never parsed. */
 export function paxPath(path: string): Buffer {
   const rest = Buffer.byteLength(` path=${path}\n`);
   let length = rest + String(rest).length;
@@ -132,13 +132,13 @@ function quoted(path: string | undefined): string {
 export function unexpected(what: string): CutoverError {
   return new CutoverError("bundle_unexpected_entry", `The bundle holds ${what}.`, {
     unchanged: bundleUnchanged,
-    fix: "Pack it anew with the Action. A bundle that was changed by hand is refused whole.",
+    fix: "Pack it again with the Action. A bundle that was changed by hand is refused.",
   });
 }
 
 export function altered(what: string): CutoverError {
   return new CutoverError("bundle_altered", `The bundle was altered: ${what}.`, {
     unchanged: bundleUnchanged,
-    fix: "Send it again; if it happens again, look for what changes it on the way.",
+    fix: "Send it again. If that fails too, find out what changes it on the way.",
   });
 }

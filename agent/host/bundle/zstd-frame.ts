@@ -1,17 +1,17 @@
 /**
- * Finds the end of the first zstd frame (RFC 8878, section 3.1.1) in a stream of pieces. The decompressor cannot tell: when
- * a piece ends where the frame ends, it takes what follows for another frame, and skips one without content in silence.
+ * Finds the end of the first zstd frame (RFC 8878, section 3.1.1) in a stream of pieces. The decompressor cannot: if a piece
+ * ends with the frame, it takes what follows for another frame, and silently skips a frame without content.
  */
 export class ZstdFrame {
-  /** Collects a field that is looked at, across pieces. */
+  /** The bytes of the next field so far; it may span pieces. */
   #field: Buffer = Buffer.alloc(0);
   #wanted = 5;
   #next: "descriptor" | "block" | "end" = "descriptor";
-  /** Bytes to pass before the next field. */
+  /** Bytes to skip before the next field. */
   #skip = 0;
   #checksum = 0;
 
-  /** How many bytes of this piece belong to the frame; fewer than it has when the frame ends in it. */
+  /** @returns how many bytes of this piece belong to the frame; fewer than its length if the frame ends in it */
   take(piece: Buffer): number {
     let at = 0;
     while (at < piece.length) {

@@ -2,15 +2,16 @@ import { spawn } from "node:child_process";
 import { open, readFile } from "node:fs/promises";
 import { toolPath } from "../exec/run-tool.ts";
 
+/** A server that outlives this process. */
 export interface Detached {
   pid: number;
-  /** What it wrote, once it has ended; undefined while it runs. */
+  /** What it printed, after it has ended; undefined while it runs. */
   ended(): Promise<string | undefined>;
 }
 
 /**
- * Starts a server in a session of its own, so that it outlives this process; while this process lives it also reaps it.
- * What the server says before it has its own log goes to a file.
+ * Starts a server in a session of its own, so that it outlives this process. What it prints before it has its own log goes
+ * to the file `output`.
  */
 export async function startDetached(program: string, args: string[], output: string): Promise<Detached> {
   const file = await open(output, "w", 0o640);

@@ -10,14 +10,14 @@ import type { AppLayout } from "../store/layout.ts";
 import type { AppSteps } from "./app-steps.ts";
 import { readSecrets, runEnvironment } from "./environment.ts";
 
-/** An app as this side of the border knows it: by the host's own files. */
+/** An app as this side of the border knows it: from the host's own files. */
 export interface HostApp {
   layout: AppLayout;
   settings: AppSettings;
   user: AppUser;
 }
 
-/** Runs a command of the repository in its release, with the release's environment. */
+/** Runs a command of the repository in its release, with the release's environment. @returns its exit code @throws CutoverError aborted, timed_out */
 export async function runCommand(
   app: HostApp,
   steps: AppSteps,
@@ -30,6 +30,7 @@ export async function runCommand(
   return effect("release.command", () => steps.command(app.user, { argv, cwd, env, timeoutMs, signal, onLine }));
 }
 
+/** What it takes to run a command of a run. @throws CutoverError host_settings_invalid */
 export async function commandEnvironment(app: HostApp, spec: RunSpec): Promise<CommandEnvironment> {
   return {
     release: spec.release,
@@ -39,7 +40,7 @@ export async function commandEnvironment(app: HostApp, spec: RunSpec): Promise<C
   };
 }
 
-/** Takes the app's secrets out of what it printed, and passwords out of addresses. */
+/** Masks the values of the app's secrets, and passwords in URLs. @throws CutoverError host_settings_invalid */
 export async function secretsMask({ settings }: HostApp): Promise<Mask> {
   const mask = maskValues(Object.values(await secretsOf(settings)));
   return (text) => maskUrls(mask(text));
@@ -49,7 +50,7 @@ function secretsOf({ app, file, env_file }: AppSettings): Promise<Record<string,
   return readSecrets(env_file ?? join(dirname(file), `${app}.env`), env_file !== undefined);
 }
 
-/** The environment of a run's commands, or of one of its instances. @throws CutoverError host_settings_invalid */
+/** The environment of a run's commands, or of one of its instances or processes. @throws CutoverError host_settings_invalid */
 export async function specEnvironment({ layout, settings, user }: HostApp, spec: RunSpec, instance?: string) {
   return runEnvironment({
     app: spec.app,

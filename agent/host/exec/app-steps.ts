@@ -9,7 +9,7 @@ export interface AppStepsOptions {
   launcher: { node: string; file: string };
 }
 
-/** Commands of builds and releases, each as the app's user and confined as far as this host and this user allow. */
+/** Runs commands of builds and releases as the app's user, confined as far as this host and this user allow. */
 export class AppSteps {
   readonly #options: AppStepsOptions;
 
@@ -17,16 +17,16 @@ export class AppSteps {
     this.#options = options;
   }
 
-  /** A step of a build: its environment is cutover's own. */
+  /** Runs a step of a build. cutover sets its environment. @returns its exit code @throws CutoverError aborted, timed_out */
   async build({ other }: AppUser, asked: StepRequest): Promise<number> {
     const { limits } = this.#options;
-    // It gets none of the app's secrets, but a requirements file may hold addresses with a password.
+    // It gets none of the app's secrets, but a requirements file may hold URLs with a password.
     const step = { ...asked, onLine: (line: string) => asked.onLine(maskUrls(line)) };
     const how = { user: other, network: step.network ?? false, limits };
     return runStep(confined(step, how, await sandboxTools()));
   }
 
-  /** A command of the repository, whose environment is the repository's too and holds the app's secrets. */
+  /** Runs a command of the repository. Its environment holds the repository's values and the app's secrets. */
   async command({ other }: AppUser, step: StepRequest): Promise<number> {
     const { limits, launcher } = this.#options;
     return runStep(confined(step, { user: other, network: true, limits, launcher }, await sandboxTools()));

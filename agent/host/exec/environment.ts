@@ -7,7 +7,7 @@ export interface EnvironmentParts {
   app: string;
   release: string;
   run: string;
-  /** Absent for commands, which belong to no instance. */
+  /** Unset for commands, which belong to no instance. */
   instance?: string;
   venv: string;
   shared: string;
@@ -20,8 +20,8 @@ export interface EnvironmentParts {
 }
 
 /**
- * The whole environment of a run's processes, nothing inherited: cutover.yml's values, over them the host's secrets, over
- * both what cutover sets.
+ * The whole environment of a run's processes; nothing is inherited. The host's secrets override the values of cutover.yml,
+ * and what cutover sets overrides both.
  */
 export function runEnvironment(parts: EnvironmentParts): Record<string, string> {
   const own: Record<(typeof reservedNames)[number], string> = {
@@ -46,8 +46,8 @@ export function runEnvironment(parts: EnvironmentParts): Record<string, string> 
 }
 
 /**
- * The values in a host's env file; none where the file is not there, unless the settings name it.
- * @throws CutoverError host_settings_invalid, naming the line but never a value
+ * The values in an env file of the host; none if the file does not exist, unless the settings name it.
+ * @throws CutoverError host_settings_invalid, which names the file and never a value
  */
 export async function readSecrets(file: string, required: boolean): Promise<Record<string, string>> {
   let text: string;
@@ -57,7 +57,7 @@ export async function readSecrets(file: string, required: boolean): Promise<Reco
     if (!required && (cause as NodeJS.ErrnoException).code === "ENOENT") return {};
     throw new CutoverError("host_settings_invalid", `The file with the app's environment cannot be read: ${file}.`, {
       unchanged: "Nothing was changed.",
-      fix: "Make the file, readable for the agent alone (mode 0600), or take `env_file` out of the app's settings.",
+      fix: "Create the file, readable only for the agent (mode 0600), or remove `env_file` from the app's settings.",
       cause,
     });
   }
@@ -66,7 +66,7 @@ export async function readSecrets(file: string, required: boolean): Promise<Reco
     if (environmentName.safeParse(name).success && !value.includes("\0")) continue;
     throw new CutoverError("host_settings_invalid", `${file} has a line that is not NAME=value.`, {
       unchanged: "Nothing was changed.",
-      fix: "Write one NAME=value a line; names have letters, digits and _, and start with no digit.",
+      fix: "Write one NAME=value on each line. Names have letters, digits and _, and do not start with a digit.",
     });
   }
   return values;

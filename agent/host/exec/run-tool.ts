@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 
-/** Where the host's own tools are looked for; an agent's PATH often lacks the sbin directories. */
+/** The PATH in which the host's own tools are found. An agent's PATH often lacks the sbin directories. */
 export const toolPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export interface ToolResult {
@@ -10,8 +10,8 @@ export interface ToolResult {
 }
 
 /**
- * Runs a tool of the host to its end, with nothing but a PATH in its environment.
- * @throws the system's error where it cannot be started
+ * Runs a tool of the host to its end, with only a PATH in its environment.
+ * @throws the system's error if it cannot be started, or does not end in time
  */
 export function runTool(
   program: string,

@@ -6,30 +6,30 @@ import { runTool, toolPath } from "./run-tool.ts";
 import type { StepRequest } from "./step.ts";
 import { systemdEnvironment, systemdWords } from "./systemd-step.ts";
 
-/** What a step may do to the host that it runs on. */
+/** How far a step is confined on its host. */
 export interface Confinement {
-  /** Without one it runs as whoever starts it, and the rest is as far as that user can go. */
+  /** Unset: it runs as the user of this process, and is confined as far as that user can do it. */
   user?: { uid: number; gid: number } | undefined;
   network: boolean;
   limits: Pick<AgentSettings["limits"], "step_memory" | "step_tasks" | "step_file">;
-  /** Hands the environment over where it is a repository's: what still runs as root must not have it. */
+  /** Set if the environment is the repository's: the launcher hands it over, so that nothing that runs as root has it. */
   launcher?: { node: string; file: string } | undefined;
 }
 
-/** The host's own tools that a step is confined with, by their paths; one that is not there is done without. */
+/** The host's own tools that confine a step, by their paths. A tool that is missing is not used. */
 export interface SandboxTools {
   setpriv?: string | undefined;
   prlimit?: string | undefined;
-  /** Only where the kernel lets this process make namespaces. */
+  /** Only if the kernel lets this process create namespaces. */
   unshare?: string | undefined;
-  /** Where the host's systemd can be asked: its name for the unit that this process is of, if it is of one that says so. */
+  /** Set if the host's systemd can be asked. `unit` is the unit of this process, if CUTOVER_UNIT names it. */
   systemd?: { unit: string | undefined } | undefined;
 }
 
-/** The first process of the namespace, so that the step is not it: that one would not end at a signal. */
+/** The first process of a namespace ignores signals without a handler, so the step must not be the first one. */
 const first = ["/bin/sh", "-c", '"$@"; exit $?', "sh"];
 
-/** The step with everything before its words that confines it. No value that is secret is among the words. */
+/** The step with the words in front of it that confine it. No word is a secret: all users can see them. */
 export function confined(step: StepRequest, { user, network, limits, launcher }: Confinement, tools: SandboxTools) {
   const limited = tools.prlimit === undefined ? [] : [tools.prlimit, ...limitOptions(limits, user !== undefined), "--"];
   if (user === undefined) {
@@ -43,14 +43,14 @@ export function confined(step: StepRequest, { user, network, limits, launcher }:
   const apart = tools.unshare === undefined ? [] : [tools.unshare, ...namespaceOptions(network), "--", ...first];
   const setpriv = tools.setpriv ?? "setpriv";
   const outer = [setpriv, "--pdeathsig", "KILL", "--", ...apart, ...limited, setpriv, ...drop, ...bare, "--"];
-  // The directory is entered as the user too: root could be led where that user may not go.
+  // The app's user enters the directory, not root: a link could lead root to where that user may not go.
   if (launcher === undefined) return { ...rest, cwd: "/", env, argv: [...outer, "/usr/bin/env", "-C", cwd, ...argv] };
   const launch = encodeLaunchFile({ argv, env, directory: cwd, umask: 0o022 });
   const last = [launcher.node, launcher.file, "-"];
   return { ...rest, cwd: "/", env: { PATH: toolPath }, argv: [...outer, ...last], input: launch };
 }
 
-/** The same by the host's systemd. Words can be seen by all: a repository's environment goes in by standard input. */
+/** The same by the host's systemd. All users can see the words, so a repository's environment comes by standard input. */
 function asUnit(
   { argv, env, cwd, ...rest }: StepRequest,
   { user, network, limits, launcher }: Confinement & { user: { uid: number; gid: number } },
@@ -66,20 +66,20 @@ function asUnit(
   return { ...rest, cwd: "/", env: systemdEnvironment, argv: words, input: launch };
 }
 
-/** --kill-child: whatever the step started ends with it, also what left its session. */
+/** --kill-child: all that the step started ends with it, also what left its session. */
 function namespaceOptions(network: boolean): string[] {
   return ["--pid", "--fork", "--kill-child", "--mount-proc", ...(network ? [] : ["--net"])];
 }
 
 function limitOptions({ step_memory, step_tasks, step_file }: Confinement["limits"], alone: boolean): string[] {
-  // The kernel counts tasks by user: a person has more of them than a step needs.
+  // The kernel counts all tasks of a user. A person who runs the agent may have more than the limit.
   const tasks = alone ? [`--nproc=${step_tasks}`] : [];
   return [`--data=${step_memory}`, `--fsize=${step_file}`, "--core=0", ...tasks];
 }
 
 let found: Promise<SandboxTools> | undefined;
 
-/** Looked for once: they are the host's own, and do not come and go. */
+/** The tools of this host. They are found once: they do not come and go. */
 export function sandboxTools(): Promise<SandboxTools> {
   found ??= findTools();
   return found;
@@ -93,7 +93,7 @@ async function findTools(): Promise<SandboxTools> {
   return { setpriv, prlimit, unshare: separate ? unshare : undefined };
 }
 
-/** systemd-run waits for a unit's end by the system bus. */
+/** systemd-run needs the system bus to wait for a unit's end. */
 async function findSystemd(): Promise<SandboxTools["systemd"]> {
   const wanted = [
     findProgram("systemd-run", toolPath),
@@ -111,7 +111,7 @@ function there(path: string): Promise<boolean> {
   );
 }
 
-/** Containers often do not allow it. */
+/** Containers often do not allow namespaces. */
 async function namespacesWork(unshare: string): Promise<boolean> {
   const result = await runTool(unshare, [...namespaceOptions(false), "--", "true"]).catch(() => undefined);
   return result?.code === 0;

@@ -4,42 +4,43 @@ import type { Readable, Writable } from "node:stream";
 import prettyMs from "pretty-ms";
 import { CutoverError } from "../../../shared/errors.ts";
 import { LineSplitter } from "../../../shared/lines.ts";
-import { abortion } from "./abort-reason.ts";
+import { abortReason } from "../abort-reason.ts";
 
-/** One command of a build or a release, as a list of words. No shell reads it. */
+/** One command of a build or a release. */
 export interface StepRequest {
+  /** The program and its arguments. No shell reads them. */
   argv: string[];
   cwd: string;
-  /** The whole environment: nothing of the agent's own gets through. */
+  /** The whole environment. Nothing of the agent's own environment is in it. */
   env: Record<string, string>;
-  /** Whether it needs the network; it has none where it can be kept from it and this is not set. */
+  /** Whether it needs the network. Otherwise it has none, if the host can separate it. */
   network?: boolean;
-  /** What it reads; nothing unless given. */
+  /** Its standard input; empty unless given. */
   input?: string;
   timeoutMs: number;
-  /** How long the processes have after SIGTERM, before SIGKILL; 3 s unless given. */
+  /** The time between SIGTERM and SIGKILL; 3,000 ms unless given. */
   graceMs?: number;
   signal: AbortSignal;
-  /** Output and errors, line by line as they come. Untrusted text. */
+  /** Called with each line of output and of errors. It is untrusted text. */
   onLine(line: string): void;
 }
 
-/** Runs a step as the user that belongs to the app. @returns its exit code */
+/** Runs a step as the app's user. @returns its exit code @throws CutoverError aborted, timed_out */
 export type StepRunner = (app: string, step: StepRequest) => Promise<number>;
 
-/** How long output may still come from a process that left the step's group and outlives it. */
+/** How long output may still come from a process that left the step's group and outlives the step. */
 const lastOutputMs = 500;
-/** The longest time that a timer takes, about 24 days. */
+/** The longest time of a timer, about 24 days. */
 const longestTimer = 2 ** 31 - 1;
 
 /**
- * Runs a command to its end. What it started is ended with it, so a step leaves nothing running.
- * @returns the exit code; 128 and the signal's number where a signal ended it, 127 or 126 where it could not be started
+ * Runs a command to its end. What it started ends with it, so a step leaves nothing running.
+ * @returns the exit code; 128 plus the signal's number if a signal ended it, 127 or 126 if it could not be started
  * @throws CutoverError aborted, timed_out
  */
 export async function runStep(request: StepRequest): Promise<number> {
   const { argv, signal, timeoutMs, graceMs = 3000 } = request;
-  if (signal.aborted) throw abortion(signal);
+  if (signal.aborted) throw abortReason(signal);
   const child = start(request);
   let tooSlow = false;
   let killing: NodeJS.Timeout | undefined;
@@ -57,7 +58,7 @@ export async function runStep(request: StepRequest): Promise<number> {
   signal.addEventListener("abort", stop);
   try {
     const code = await ended(child, request);
-    if (signal.aborted) throw abortion(signal);
+    if (signal.aborted) throw abortReason(signal);
     if (tooSlow) throw timedOut(argv[0] ?? "", timeoutMs);
     return code;
   } finally {
@@ -74,9 +75,9 @@ type StepProcess = ChildProcessByStdio<Writable, Readable, Readable>;
 
 function start({ argv, cwd, env, input = "" }: StepRequest): StepProcess {
   const [command = "", ...rest] = argv;
-  // A process group of its own, so that all of it can be ended.
+  // In a process group of its own, so that all of it can be ended together.
   const child = spawn(command, rest, { cwd, env, detached: true, stdio: ["pipe", "pipe", "pipe"] });
-  // It may end without having read it.
+  // The command may end before it has read all.
   child.stdin.on("error", () => undefined).end(input);
   return child;
 }
@@ -111,15 +112,15 @@ function endGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(-child.pid, signal);
   } catch (thrown) {
-    // Everything in the group has ended, or what is left in it belongs to another user.
+    // All processes of the group have ended, or those that are left belong to another user.
     const code = (thrown as NodeJS.ErrnoException).code;
     if (code !== "ESRCH" && code !== "EPERM") throw thrown;
   }
 }
 
 function timedOut(command: string, timeoutMs: number): CutoverError {
-  return new CutoverError("timed_out", `${command} was ended after ${prettyMs(timeoutMs)}.`, {
+  return new CutoverError("timed_out", `${command} took longer than ${prettyMs(timeoutMs)}, and was ended.`, {
     unchanged: "The live release goes on serving.",
-    fix: "Find out what it waits for, or give it more time.",
+    fix: "Find out what it waits for, or give it more time (`release.timeout` in cutover.yml for the release command).",
   });
 }

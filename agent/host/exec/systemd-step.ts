@@ -2,29 +2,29 @@ import { randomBytes } from "node:crypto";
 import type { AgentSettings } from "../../settings.ts";
 import { toolPath } from "./run-tool.ts";
 
-/** A step as systemd is asked to run it: a unit of its own, which inherits nothing of the one who asks. */
+/** A step that systemd runs as a unit of its own. It inherits nothing from this process. */
 export interface SystemdStep {
   argv: string[];
-  /** Its environment, where that is no secret and so may stand among the words. */
+  /** Its environment. All users can see the words of a command, so it must hold no secret. */
   env: Record<string, string>;
   cwd: string;
   user: { uid: number; gid: number };
   network: boolean;
-  /** Whether it has /tmp to itself. */
+  /** Whether it has a /tmp of its own. */
   ownTmp: boolean;
   limits: Pick<AgentSettings["limits"], "step_memory" | "step_tasks" | "step_file">;
   timeoutMs: number;
   graceMs?: number | undefined;
-  /** The unit that asks: the step ends with it. */
+  /** The unit of this process. The step ends with it. */
   askedBy?: string | undefined;
 }
 
-/** Asks systemd and passes on its exit code. At SIGTERM it has the unit stopped: a client that just ends leaves it running. */
+/** Runs systemd-run and returns its exit code. At SIGTERM it stops the unit: systemd-run itself would leave it running. */
 const ask = `exec 3<&0; unit=$1; shift
 trap 'systemctl stop "$unit"; exit 143' TERM
 "$@" <&3 3<&- & wait $!`;
 
-/** The words that run a step by systemd-run, as the app's user, with nothing of the host to write but what is that user's. */
+/** The words that run a step by systemd-run, as the app's user, who can write only what is that user's own. */
 export function systemdWords(step: SystemdStep): string[] {
   const unit = `cutover-step-${randomBytes(8).toString("hex")}.service`;
   const run = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec", `--unit=${unit}`];
@@ -48,12 +48,12 @@ export function systemdWords(step: SystemdStep): string[] {
   ];
 }
 
-/** The words of a tool that needs what the unit of this process, where it says that it is of one, is kept from. */
+/** The words of a tool that needs more of the host than the unit of this process may use, if CUTOVER_UNIT names that unit. */
 export function asHost(words: string[], { CUTOVER_UNIT: unit }: NodeJS.ProcessEnv): string[] {
   return unit === undefined ? words : ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--", ...words];
 }
 
-/** What client and shell get themselves. */
+/** The environment of systemd-run and of the shell around it. */
 export const systemdEnvironment = { PATH: toolPath };
 
 export function stepProperties({
@@ -72,7 +72,7 @@ export function stepProperties({
     "UMask=0022",
     "KillMode=control-group",
     `TimeoutStopSec=${Math.ceil(graceMs / 1000)}`,
-    // Whoever asked ends it before; this is for when there is nobody left to.
+    // runStep ends it earlier. This limit counts if this process is gone.
     `RuntimeMaxSec=${Math.ceil(timeoutMs / 1000) + 30}`,
     ...(askedBy === undefined ? [] : [`BindsTo=${askedBy}`, `After=${askedBy}`]),
     `MemoryMax=${limits.step_memory}`,

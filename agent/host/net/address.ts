@@ -1,4 +1,4 @@
-/** An instance's address as nginx names it. */
+/** Where an instance listens; ports are those of 127.0.0.1. As text it has nginx's notation: `unix:/path` or `127.0.0.1:8001`. */
 export type Address = { socket: string } | { port: number };
 
 export function socketAddress(path: string): string {

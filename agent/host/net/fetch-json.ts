@@ -2,12 +2,13 @@ import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 
 export interface FetchLimits {
-  /** For all of it, from the name's look-up to the last byte. */
+  /** For the whole call, from the look-up of the name to the last byte, in milliseconds. */
   ms: number;
+  /** Of the answer's body. */
   bytes: number;
 }
 
-/** GETs a JSON document. Follows no redirect: the address is the one that the host's owner wrote. @throws Error */
+/** GETs a JSON document. It follows no redirect: only the address that the host's owner wrote is asked. @throws Error with a reason for the log */
 export async function fetchJson(url: string, { ms, bytes }: FetchLimits): Promise<unknown> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const get = url.startsWith("https:") ? requestHttps : requestHttp;
@@ -35,7 +36,7 @@ export async function fetchJson(url: string, { ms, bytes }: FetchLimits): Promis
     if ((thrown as Error).name === "AbortError") throw new Error(`it did not answer within ${ms / 1000} seconds`);
     throw thrown;
   } finally {
-    // Also what an answer without end still sends.
+    // An answer without end would still send.
     request.destroy();
   }
 }

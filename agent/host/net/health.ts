@@ -5,21 +5,21 @@ import type { Instance } from "../../contracts/privileged.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { UwsgiExchange, uwsgiPacket, uwsgiVariables } from "./uwsgi-exchange.ts";
 
-/** How much of an answer's body is kept: enough for the title of an error page or a traceback's end. */
+/** How much of an answer's body is kept: enough for the title of an error page or the end of a traceback. */
 const excerptBytes = 2048;
 
-/** One GET to an instance itself, as nginx would send it for a visitor who came by HTTPS: over HTTP or uwsgi, as it speaks. */
+/** Sends a GET directly to an instance, as nginx would for a visitor who came by HTTPS: over HTTP or uwsgi. */
 export class SocketProbe implements HealthProbe {
   readonly #userAgent: string;
 
-  /** @param version cutover's, for the User-Agent */
+  /** @param version of cutover, for the User-Agent */
   constructor(version: string) {
     this.#userAgent = `cutover-health/${version}`;
   }
 
   check(instance: Instance, { path: wanted, host, timeoutMs }: HealthRequest): Promise<HealthAnswer> {
     const signal = AbortSignal.timeout(timeoutMs);
-    // A browser would escape these too; node refuses to send them.
+    // A browser would escape these too. Node refuses to send them.
     const path = wanted.replace(/[^\x21-\x7e]+/g, encodeURIComponent);
     return new Promise((resolve) => {
       const unreachable = (reason: string) => resolve({ kind: "unreachable", reason });
@@ -31,7 +31,7 @@ export class SocketProbe implements HealthProbe {
           Host: host,
           "User-Agent": this.#userAgent,
           Accept: "*/*",
-          // Django redirects or refuses otherwise where it is told to insist on HTTPS.
+          // Without it Django redirects or refuses, if it insists on HTTPS.
           "X-Forwarded-Proto": "https",
           Connection: "close",
         },
@@ -55,7 +55,7 @@ export class SocketProbe implements HealthProbe {
           if (body.length >= excerptBytes) done();
         });
         response.on("end", done);
-        // The status stands, also where the body breaks off.
+        // The status counts even if the body breaks off.
         response.on("error", done);
       });
       call.on("error", (error) => {
@@ -71,7 +71,7 @@ export class SocketProbe implements HealthProbe {
       return { agent: false, ...("socket" in place ? { socketPath: place.socket } : tcp(place)) };
     const packet = uwsgiPacket(uwsgiVariables(asked, this.#userAgent));
     return {
-      // No `agent` here, also not false: node would then connect by itself.
+      // No `agent` here, not even false: Node would then connect by itself.
       createConnection: () =>
         new UwsgiExchange(connect("socket" in place ? { path: place.socket } : tcp(place)), packet),
     };

@@ -3,12 +3,12 @@ import { readFile } from "node:fs/promises";
 import type { Connections } from "../../contracts/ports.ts";
 import { parseAddress } from "./address.ts";
 
-/** Socket states in /proc/net/unix: accepted, and connected but still in the listener's backlog. */
+/** Socket states in /proc/net/unix: accepted, and connected but still in the backlog of the listener. */
 const open = new Set(["03", "02"]);
 
 /**
- * Counts connections by the path that their listener was bound to. A line is
- * `Num: RefCount Protocol Flags Type St Inode Path`; the client's end of a connection has no path.
+ * Counts connections by the path of their listener. A line of the table is
+ * `Num: RefCount Protocol Flags Type St Inode Path`. The client's end of a connection has no path.
  */
 export function countConnections(table: string, sockets: string[]): Map<string, number> {
   const counts = new Map(sockets.map((socket) => [socket, 0]));
@@ -22,18 +22,18 @@ export function countConnections(table: string, sockets: string[]): Map<string, 
 }
 
 export interface TcpSocket {
-  /** This end's address as the kernel writes it: hex, each word in the machine's byte order. */
+  /** The address of this end as the kernel writes it: hex, each word in the machine's byte order. */
   address: string;
   port: number;
-  /** Two hex digits. */
+  /** Two hex digits, such as 0A for a listener. */
   state: string;
   /** Bytes that the other end has not confirmed. */
   unsent: number;
 }
 
 /**
- * Lines of /proc/net/tcp and tcp6: `sl local_address rem_address st tx_queue:rx_queue ...`. Connections that are over
- * (06, TIME_WAIT) are left out: nothing holds them, and behind a proxy there are tens of thousands.
+ * Parses /proc/net/tcp and tcp6: `sl local_address rem_address st tx_queue:rx_queue ...`. Closed connections (06, TIME_WAIT)
+ * are left out: no process holds them, and behind a proxy there are tens of thousands.
  */
 export function parseTcpTable(table: string): TcpSocket[] {
   return [...table.matchAll(/^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ (?!06)([0-9A-F]{2}) ([0-9A-F]+):/gm)].map(
@@ -46,13 +46,13 @@ export function parseTcpTable(table: string): TcpSocket[] {
   );
 }
 
-/** Empty where the machine has no such protocol. */
+/** All TCP sockets of this machine. A protocol that the machine does not have gives none. */
 export async function tcpSockets(): Promise<TcpSocket[]> {
   const tables = ["/proc/net/tcp", "/proc/net/tcp6"].map((file) => socketsIn(file).catch(() => []));
   return (await Promise.all(tables)).flat();
 }
 
-/** Piece by piece, since a table has megabytes where connections come and go. */
+/** Reads in pieces: with many connections a table has megabytes. */
 async function socketsIn(file: string): Promise<TcpSocket[]> {
   const found: TcpSocket[] = [];
   let rest = "";
@@ -65,14 +65,14 @@ async function socketsIn(file: string): Promise<TcpSocket[]> {
   return found;
 }
 
-/** 127.0.0.1, and the same as a listener on [::] sees it. */
+/** 127.0.0.1, and how a listener on [::] sees it. */
 const loopback = new Set(["0100007F", "0000000000000000FFFF00000100007F"]);
 
 export const tcpStates = { established: "01", synReceived: "03", finWait1: "04", closeWait: "08" };
 
 /**
- * Counts connections by their listener's port. The listener's end alone has that port as its own; one that waits in the
- * backlog counts too. With `synReceived` the backlog is full, and the client takes itself for connected.
+ * Counts connections by the port of their listener. Only the listener's end has that port as its own. One that waits in the
+ * backlog counts too. In `synReceived` the backlog is full, and the client believes that it is connected.
  */
 export function countTcpConnections(sockets: TcpSocket[], ports: number[]): Map<number, number> {
   const counts = new Map(ports.map((port) => [port, 0]));
@@ -86,7 +86,7 @@ export function countTcpConnections(sockets: TcpSocket[], ports: number[]): Map<
   return counts;
 }
 
-/** The kernel's own tables: also what a process does not tell about itself. */
+/** Counts in the kernel's own tables, which do not depend on what a process says about itself. */
 export class ProcNetConnections implements Connections {
   async count(addresses: string[]): Promise<Map<string, number>> {
     const sockets: string[] = [];

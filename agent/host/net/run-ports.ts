@@ -6,10 +6,10 @@ import { CutoverError } from "../../../shared/errors.ts";
 import { appName, runId } from "../../../shared/names.ts";
 import { SerialQueue } from "../../../shared/serial-queue.ts";
 import { effect } from "../../effects.ts";
-import { makeDirectory } from "../store/directory.ts";
+import { makeDirectory } from "../ownership/directory.ts";
 import { removeUnfinished, syncDirectory, writeDurably } from "../store/durable.ts";
 import { appLayout } from "../store/layout.ts";
-import { listIfThere, readIfThere } from "../store/read-if-exists.ts";
+import { listIfExists, readIfExists } from "../store/read-if-exists.ts";
 import { tcpSockets } from "./proc-net.ts";
 
 /** The file of a run's ports: web-0 has the first, web-1 the second. */
@@ -19,11 +19,11 @@ export interface PortRequest {
   app: string;
   run: string;
   count: number;
-  /** Where the ports may be chosen from, asked only when some are to be chosen. @throws CutoverError ports_not_allowed */
+  /** The ports to choose from, and the settings file that allows them. Called only to choose. @throws CutoverError ports_not_allowed */
   allowed(): Promise<{ ports: number[]; file: string }>;
 }
 
-/** Which ports the runs of all apps of a host have. On disk, so that nginx and the programs agree also after a reboot. */
+/** The ports of the runs of all apps on this host. On disk, so that nginx and the programs agree after a reboot too. */
 export class RunPorts {
   readonly #data: string;
   /** One at a time: two runs must not choose the same. */
@@ -34,13 +34,13 @@ export class RunPorts {
     this.#data = data;
   }
 
-  /** The run's ports; chosen now where it has none. @throws CutoverError ports_not_allowed, ports_exhausted */
+  /** The run's ports. They are chosen now if it has none. @throws CutoverError ports_not_allowed, ports_exhausted */
   of(request: PortRequest): Promise<number[]> {
     return this.#queue.run(async () => (await this.#read(request.app, request.run)) ?? this.#choose(request));
   }
 
-  /** For a run that is about to start: where another program took one of its ports since, it gets others. */
-  free(request: PortRequest): Promise<number[]> {
+  /** For a run that is about to start: it gets other ports if another program has taken one of its own. @throws CutoverError as `of` */
+  ensureFree(request: PortRequest): Promise<number[]> {
     return this.#queue.run(async () => {
       const chosen = await this.#read(request.app, request.run);
       if (chosen === undefined) return this.#choose(request);
@@ -50,10 +50,11 @@ export class RunPorts {
     });
   }
 
+  /** Releases the ports of a run. No error if it has none. */
   forget(app: string, run: string): Promise<void> {
     return this.#queue.run(async () => {
       const { ports, runPorts } = appLayout(this.#data, app);
-      if ((await listIfThere(ports)).length === 0) return;
+      if ((await listIfExists(ports)).length === 0) return;
       await effect("ports.release", () => rm(runPorts(run), { force: true }));
       await removeUnfinished(runPorts(run));
       await syncDirectory(ports);
@@ -62,7 +63,7 @@ export class RunPorts {
 
   /** The runs of an app that have ports. */
   async runs(app: string): Promise<string[]> {
-    const files = await listIfThere(appLayout(this.#data, app).ports);
+    const files = await listIfExists(appLayout(this.#data, app).ports);
     return files.map((file) => file.replace(/\.json$/, "")).filter((run) => runId.safeParse(run).success);
   }
 
@@ -73,7 +74,7 @@ export class RunPorts {
   }
 
   async #read(app: string, run: string): Promise<number[] | undefined> {
-    const text = await readIfThere(appLayout(this.#data, app).runPorts(run));
+    const text = await readIfExists(appLayout(this.#data, app).runPorts(run));
     return text === undefined ? undefined : portsFile.parse(JSON.parse(text)).ports;
   }
 
@@ -81,7 +82,7 @@ export class RunPorts {
     const { ports: range, file } = await allowed();
     const reserved = await this.#reserved();
     const own = reserved.get(range.findLast((port) => reserved.get(port)?.app === app) ?? 0);
-    // Not those that were given up last: behind what the app has now, and then from the start.
+    // Not the ports that were released last: start behind those that the app has now, then go on from the beginning.
     const start = own === undefined ? 0 : range.indexOf(own.port) + 1;
     const used = await usedPorts();
     const found: number[] = [];
@@ -101,10 +102,10 @@ export class RunPorts {
     return found;
   }
 
-  /** Whose each port is, for all apps of the host. */
+  /** Which run has each port, for all apps of this host. */
   async #reserved(): Promise<Map<number, { port: number; app: string; run: string }>> {
     const holders = new Map<number, { port: number; app: string; run: string }>();
-    const apps = (await listIfThere(join(this.#data, "apps"))).filter((name) => appName.safeParse(name).success);
+    const apps = (await listIfExists(join(this.#data, "apps"))).filter((name) => appName.safeParse(name).success);
     for (const app of apps) {
       for (const run of await this.runs(app)) {
         for (const port of (await this.#read(app, run)) ?? []) holders.set(port, { port, app, run });
@@ -114,12 +115,12 @@ export class RunPorts {
   }
 }
 
-/** Ports that any socket of this machine has, on whatever address; not those of connections that are over. */
+/** The ports of all sockets of this machine, on any address; not those of closed connections. */
 async function usedPorts(): Promise<Set<number>> {
   return new Set((await tcpSockets()).map(({ port }) => port));
 }
 
-/** Finds what the kernel's table of connections does not show: a socket that is bound and does not listen yet. */
+/** Finds what the kernel's table does not show: a socket that is bound and does not listen yet. */
 function canListen(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
@@ -141,10 +142,10 @@ function exhausted({ app, count, free, range, taken, file }: Shortage): CutoverE
   const shown = taken.slice(0, 20).join(", ") + (taken.length > 20 ? `, and ${taken.length - 20} more` : "");
   return new CutoverError(
     "ports_exhausted",
-    `${app} needs ${count} free ports, and ${free} of its ${range.length} are. Taken: ${shown}.`,
+    `${app} needs ${count} free ports, and ${free} of its ${range.length} are free. Taken: ${shown}.`,
     {
       unchanged: "The live release goes on serving.",
-      fix: `Give it a larger range, or another: \`ports\` in ${file} on the host.`,
+      fix: `Give it a larger or another range: \`ports\` in ${file} on the host.`,
     },
   );
 }

@@ -5,7 +5,7 @@ import type { TcpSocket } from "./proc-net.ts";
 const listening = "0A";
 const anywhere = new Set(["00000000", "00000000000000000000000000000000"]);
 
-/** Those of the addresses on which something listens already, so that nginx could not. */
+/** The addresses on which something listens already, so that nginx could not. */
 export function takenAddresses(addresses: ListenAddress[], sockets: TcpSocket[]): ListenAddress[] {
   const listeners = sockets.filter(({ state }) => state === listening);
   return addresses.filter((address) => {
@@ -18,7 +18,7 @@ export function takenAddresses(addresses: ListenAddress[], sockets: TcpSocket[])
   });
 }
 
-/** The ports on which the servers of a configuration listen. */
+/** The ports on which the servers of an nginx configuration listen. */
 export function listenedPorts(configuration: string): Set<number> {
   const values = [...configuration.matchAll(/^[ \t]*listen[ \t]+([^;\s]+)/gm)].map(([, value = ""]) => value);
   return new Set(
@@ -30,7 +30,7 @@ export function listenedPorts(configuration: string): Set<number> {
   );
 }
 
-/** An IPv4 address as the kernel's table has it on this machine; undefined for one that is not compared. */
+/** An IPv4 address in the notation of the kernel's table on this machine; undefined for one that is not compared. */
 function kernelAddress(address: ListenAddress): string | undefined {
   const [host = ""] = String(address).split(" ");
   if (!host.includes(":")) return "00000000";

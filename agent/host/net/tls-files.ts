@@ -5,7 +5,7 @@ import { createSecureContext } from "node:tls";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { AgentSettings } from "../../settings.ts";
 
-/** PEM texts that work together. */
+/** A certificate and its key, as PEM texts. */
 export interface TlsPair {
   certificate: string;
   key: string;
@@ -13,16 +13,16 @@ export interface TlsPair {
 
 type TlsSettings = NonNullable<AgentSettings["tls"]>;
 
-/** Where systemd puts the credentials of the agent's unit, for whoever looks from outside of it. */
+/** Where systemd puts the credentials of the agent's unit, as seen from outside of the unit. */
 export const unitCredentials = "/run/credentials/cutover-agent.service";
 
-/** The paths of the two files: names without a slash are credentials that systemd gave to the unit. */
+/** The paths of the two files. A name without a leading slash is a credential that systemd gave to the unit. */
 export function tlsPaths(tls: TlsSettings, credentials = unitCredentials): TlsSettings {
   const path = (name: string) => (name.startsWith("/") ? name : join(credentials, name));
   return { certificate: path(tls.certificate), key: path(tls.key) };
 }
 
-/** @throws CutoverError host_settings_invalid, where a file cannot be read or the two do not work together */
+/** @throws CutoverError host_settings_invalid if a file cannot be read, or the key is not the certificate's */
 export async function readTlsPair(paths: TlsSettings): Promise<TlsPair> {
   const [certificate, key] = await Promise.all([readPem(paths.certificate), readPem(paths.key)]);
   try {
@@ -54,17 +54,17 @@ function refusal(message: string, cause: unknown): CutoverError {
 
 export interface TlsWatch {
   paths: TlsSettings;
-  /** The pair is another one, or can be used again. */
+  /** Called with a new pair, and when the pair can be used again. */
   renewed(pair: TlsPair): void;
-  /** What is there cannot be used, so the pair of before stays. Told once for each reason. */
+  /** Called if the new files cannot be used, so that the old pair stays. Once for each reason. */
   broken(error: CutoverError): void;
-  /** How often it is looked, in milliseconds. */
+  /** The time between two looks, in milliseconds. */
   everyMs: number;
 }
 
 /**
- * Looks again and again whether the files became others. By their status, since an ACME client may write into them,
- * rename others over them or move a symlink on the way to them, and no watch of a directory sees all of that.
+ * Looks regularly whether the files changed. It compares their status, because an ACME client may write into them, rename
+ * others over them, or move a symlink on the way to them, and no watch of a directory sees all of that.
  */
 export function watchTlsFiles(first: TlsPair, { paths, renewed, broken, everyMs }: TlsWatch): Disposable {
   let used = first;

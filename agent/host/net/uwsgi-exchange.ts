@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { HealthRequest } from "../../contracts/ports.ts";
 
-/** What nginx's uwsgi_params say of a visitor's request, here of one who came by HTTPS. */
+/** What nginx's uwsgi_params say about the request of a visitor who came by HTTPS. */
 export function uwsgiVariables({ path, host }: Pick<HealthRequest, "path" | "host">, userAgent: string) {
   const [, pathInfo = "", query = ""] = /^([^?]*)\??(.*)$/s.exec(path) ?? [];
   return {
@@ -15,7 +15,7 @@ export function uwsgiVariables({ path, host }: Pick<HealthRequest, "path" | "hos
     SERVER_PROTOCOL: "HTTP/1.1",
     REQUEST_SCHEME: "https",
     HTTPS: "on",
-    // uWSGI makes wsgi.url_scheme of it.
+    // uWSGI makes wsgi.url_scheme from it.
     UWSGI_SCHEME: "https",
     SERVER_NAME: host.replace(/:\d+$/, ""),
     SERVER_PORT: "443",
@@ -30,7 +30,7 @@ export function uwsgiVariables({ path, host }: Pick<HealthRequest, "path" | "hos
 
 /**
  * A request in the uwsgi protocol: modifier1 0 (Python), the size of what follows, modifier2 0; then each name and each
- * value behind its length. Numbers have two bytes, the lower one first. Values are bytes, here one in each character.
+ * value after its length. Numbers have two bytes, the lower one first. Each character of a value is one byte.
  */
 export function uwsgiPacket(variables: Record<string, string>): Buffer {
   const texts = Object.entries(variables)
@@ -46,14 +46,14 @@ function length(bytes: number): Buffer {
   return buffer;
 }
 
-/** Percent signs resolved to bytes, as a server does with a path before the application sees it. */
+/** Decodes %xx to bytes, as a server does before the application sees a path. */
 function decoded(path: string): string {
   return path.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
 /**
- * Lets node's HTTP client talk to a server that speaks uwsgi: sends the packet in place of the client's own request, and
- * hands on the answer, which is HTTP.
+ * Lets Node's HTTP client talk to a server that speaks uwsgi. It sends the packet instead of the client's own request, and
+ * passes on the answer, which is HTTP.
  */
 export class UwsgiExchange extends Duplex {
   readonly #socket: Socket;

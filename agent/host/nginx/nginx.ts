@@ -1,14 +1,14 @@
 import { CutoverError } from "../../../shared/errors.ts";
 import { SerialQueue } from "../../../shared/serial-queue.ts";
-import type { NginxFeatures } from "./nginx-features.ts";
-import { NginxMaster, type NginxOptions } from "./nginx-master.ts";
+import type { NginxFeatures } from "./features.ts";
+import { NginxMaster, type NginxOptions } from "./master.ts";
 import { type FileState, type SiteFile, SiteFiles } from "./site-files.ts";
 
-/** The host's nginx: what its files say and what it works with, made one. */
+/** The host's nginx: writes its files, and makes it work with them. */
 export class Nginx {
   readonly #master: NginxMaster;
   readonly #files: SiteFiles;
-  /** One at a time: a site that is refused must not make the test of another app's site fail. */
+  /** One change at a time: a refused site must not make the test of another app's site fail. */
   readonly #queue = new SerialQueue();
 
   constructor(options: NginxOptions) {
@@ -17,30 +17,30 @@ export class Nginx {
   }
 
   /**
-   * Makes nginx work with these files, and returns when its new workers do. Nothing happens where it does already. When nginx
-   * refuses them, all of them are again what they were before.
+   * Makes nginx work with these files, and returns when its new workers do. Does nothing if it works with them already. If
+   * nginx refuses them, all of them get their old text back.
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
   write(files: SiteFile[]): Promise<{ changed: boolean }> {
     return this.#queue.run(() => this.#write(files));
   }
 
-  /** Takes files away. An nginx that does not run needs no reload for that. */
+  /** Removes files. An nginx that does not run needs no reload for that. @throws CutoverError nginx_config_broken */
   remove(names: string[]): Promise<void> {
     return this.#queue.run(() => this.#remove(names));
   }
 
-  /** Whether workers from before the last reload still finish what they have. */
+  /** Whether workers from before the last reload still finish their requests. */
   oldWorkers(): Promise<boolean> {
     return this.#master.oldWorkers();
   }
 
-  /** @throws CutoverError nginx_unreachable where it does not run, as far as its configuration tells */
+  /** @throws CutoverError nginx_unreachable if it does not run, as far as its configuration says */
   assertRuns(): Promise<void> {
     return this.#master.assertRuns();
   }
 
-  /** All of its text. @throws CutoverError nginx_config_broken, nginx_unreachable */
+  /** The whole text of its configuration. @throws CutoverError nginx_config_broken, nginx_unreachable */
   configuration(): Promise<string> {
     return this.#master.test();
   }
@@ -58,17 +58,17 @@ export class Nginx {
       return { changed: false };
     }
     const needed = changing.filter(({ text }) => text !== undefined);
-    let told = false;
-    const onTold = () => {
-      told = true;
+    let signalled = false;
+    const onSignal = () => {
+      signalled = true;
     };
     try {
       for (const file of changing) await this.#files.keep(file);
       for (const file of changing) await this.#files.put(file);
-      await this.#master.reload({ needed: pathsOf(needed), own: pathsOf(files), onTold });
+      await this.#master.reload({ needed: pathsOf(needed), own: pathsOf(files), onSignal });
     } catch (error) {
       for (const file of changing) await this.#files.restore(file);
-      if (told && !isRefused(error)) await this.#readAgain(changing, error);
+      if (signalled && !isRefused(error)) await this.#readAgain(changing, error);
       await this.#forget(changing);
       throw error;
     }
@@ -76,7 +76,7 @@ export class Nginx {
     return { changed: true };
   }
 
-  /** Once more where it fails: what is done by then must not look as if it were not. */
+  /** Tries twice: a finished change must not look as if it were not finished. */
   #forget(files: FileState[]): Promise<void> {
     return this.#files.forget(files).catch(() => this.#files.forget(files));
   }
@@ -95,8 +95,8 @@ export class Nginx {
   }
 
   /**
-   * Where something went wrong after nginx had been told, it may serve what was just taken back. What it still may have when
-   * it cannot be told again is kept, so that the next write of the old text tells it.
+   * If something failed after nginx got its signal, it may serve what was just taken back. If it cannot be signalled again,
+   * what it may have is kept, so that the next write of the old text signals it.
    */
   async #readAgain(files: FileState[], error: unknown): Promise<void> {
     try {

@@ -2,19 +2,19 @@ import { rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type Effect, effect } from "../../effects.ts";
 import { removeUnfinished, syncDirectory, writeDurably } from "../store/durable.ts";
-import { listIfThere, readIfThere } from "../store/read-if-exists.ts";
+import { listIfExists, readIfExists } from "../store/read-if-exists.ts";
 
 const mode = 0o644;
 
-/** A file below conf_dir; without text it is to be gone. */
+/** A file in conf_dir. Without text it must not exist. */
 export interface SiteFile {
   name: string;
-  /** The name of its writing; `site.write` unless given. */
+  /** The name of the effect that writes it; `site.write` unless given. */
   effect?: Effect;
   text: string | undefined;
 }
 
-/** What is wanted of a file, what is in it, and what nginx has of it. */
+/** The wanted text of a file, its present text, and the text that nginx has read. undefined: no file. */
 export interface FileState {
   path: string;
   effect: Effect;
@@ -24,8 +24,8 @@ export interface FileState {
 }
 
 /**
- * Files that nginx reads, each with what nginx had of it kept beside it until it has read the new one: after a crash in
- * between the files alone would look as if it had.
+ * Files that nginx reads. Until nginx has read a new text, the old one is kept next to the file: after a crash in between, the
+ * file alone would look as if nginx had read it.
  */
 export class SiteFiles {
   readonly #directory: string;
@@ -35,38 +35,39 @@ export class SiteFiles {
     this.#directory = directory;
   }
 
-  /** What nginx has of a file is what was there before, where a write did not come to its end. */
+  /** If a write was interrupted, nginx has the text that was kept. */
   async stateOf({ name, text, effect = "site.write" }: SiteFile): Promise<FileState> {
     const path = join(this.#directory, name);
-    const present = await readIfThere(path);
-    const before = await readIfThere(keptFile(path));
+    const present = await readIfExists(path);
+    const before = await readIfExists(keptFile(path));
     const loaded = before === undefined ? present : before === "" ? undefined : before;
     return { path, effect, text, present, loaded };
   }
 
-  /** Keeps what nginx has. */
+  /** Keeps the text that nginx has. */
   keep({ path, loaded }: FileState): Promise<void> {
     return effect("nginx.keep", () => writeDurably(keptFile(path), loaded ?? "", mode), path);
   }
 
+  /** Writes the wanted text, or removes the file. */
   async put({ path, text, effect: name }: FileState): Promise<void> {
     await effect(name, () => (text === undefined ? rm(path, { force: true }) : writeDurably(path, text, mode)), path);
   }
 
-  /** Puts back what nginx has. Once more where it fails: what nginx refuses must not stay where its next start would read it. */
+  /** Puts back the text that nginx has. Tries twice: nginx's next start must not read what it refuses. */
   async restore(file: FileState): Promise<void> {
     await effect("site.restore", () => this.#restore(file), file.path).catch(() => this.#restore(file));
   }
 
-  /** By a rename of what was kept, which also a full disk has room for. */
+  /** By a rename of the kept file, which needs no space on a full disk. */
   async #restore({ path, loaded }: FileState): Promise<void> {
     if (loaded === undefined) return rm(path, { force: true });
-    if ((await readIfThere(keptFile(path))) === undefined) return;
+    if ((await readIfExists(keptFile(path))) === undefined) return;
     await rename(keptFile(path), path);
     await syncDirectory(this.#directory);
   }
 
-  /** Nobody knows what nginx has: the next write of the old text is to tell it, so the wanted one is kept as what it has. */
+  /** For when nobody knows what nginx has. The wanted text is kept as the one that it has, so that the next write of the old text reloads nginx. */
   async keepWanted({ path, text }: FileState): Promise<void> {
     await writeDurably(keptFile(path), text ?? "", mode);
   }
@@ -75,7 +76,7 @@ export class SiteFiles {
     await effect("site.remove", () => rm(path, { force: true }), path);
   }
 
-  /** nginx has what is in these files. */
+  /** nginx has read these files, so nothing needs to be kept. */
   async forget(files: FileState[]): Promise<void> {
     for (const { path } of files) {
       await effect("nginx.forget", () => rm(keptFile(path), { force: true }), path);
@@ -83,9 +84,9 @@ export class SiteFiles {
     await syncDirectory(this.#directory);
   }
 
-  /** What a killed agent left beside files that are as they should be. */
+  /** Removes what a killed agent left next to files that have the right text. */
   async clearUnfinished(files: FileState[]): Promise<void> {
-    const left = await listIfThere(this.#directory);
+    const left = await listIfExists(this.#directory);
     for (const { path } of files) {
       for (const file of [path, keptFile(path)])
         if (left.includes(`${basename(file)}.tmp`)) await removeUnfinished(file);
@@ -95,7 +96,7 @@ export class SiteFiles {
   }
 }
 
-/** Not *.conf, so nginx does not include it. */
+/** The kept text of a file. It does not end in .conf, so nginx does not include it. */
 function keptFile(file: string): string {
   return `${file}.before`;
 }

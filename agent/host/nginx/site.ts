@@ -13,9 +13,10 @@ import type { AgentSettings, AppSettings } from "../../settings.ts";
 import { tcpSockets } from "../net/proc-net.ts";
 import { listenedPorts, takenAddresses } from "../net/taken-addresses.ts";
 import { appLayout } from "../store/layout.ts";
-import { readIfThere } from "../store/read-if-exists.ts";
+import { readIfExists } from "../store/read-if-exists.ts";
 import { Nginx } from "./nginx.ts";
-import { renderSite, siteFileName } from "./nginx-site.ts";
+import { renderSite, siteFileName } from "./site-config.ts";
+import { SlotLinks, slotLink } from "./slots.ts";
 import {
   mainUpstream,
   previewUpstream,
@@ -23,10 +24,9 @@ import {
   serversOf,
   type UpstreamInput,
   upstreamFileName,
-} from "./nginx-upstream.ts";
-import { SlotLinks, slotLink } from "./slots.ts";
+} from "./upstream-config.ts";
 
-/** An app's files of nginx: its server blocks and its upstreams, by what cutover.yml asks for and the host allows. */
+/** An app's nginx files: its server blocks and its upstreams, from what cutover.yml asks for and the host allows. */
 export class Sites {
   readonly #settings: AgentSettings;
   readonly #nginx: Nginx;
@@ -38,9 +38,9 @@ export class Sites {
   }
 
   /**
-   * Whether the host has what a site needs.
+   * Checks that the host allows and has what a site needs.
    * @throws CutoverError listen_not_allowed, domain_not_allowed, peer_not_allowed, certificate_missing, nginx_unreachable,
-   * config_invalid where this nginx cannot do what is asked for
+   * config_invalid if this nginx cannot do what the site asks for
    */
   async check(config: Config, settings: AppSettings): Promise<PermittedSite> {
     const permitted = permittedSite(config, settings);
@@ -51,7 +51,7 @@ export class Sites {
   }
 
   /**
-   * Whether nginx runs and can listen where a site wants to. What nginx itself listens on is no obstacle: sites share addresses.
+   * Checks that nginx runs and can listen where the site wants to. Addresses of nginx itself count as free: sites share them.
    * @throws CutoverError nginx_unreachable, address_in_use
    */
   async checkFree(config: Config, settings: AppSettings): Promise<void> {
@@ -60,7 +60,7 @@ export class Sites {
     const wanted = [...permittedSite(config, settings).listen, ...previewListen(config)];
     const taken = takenAddresses(wanted, await tcpSockets());
     if (taken.length === 0) return;
-    const present = (await readIfThere(join(this.#settings.nginx.conf_dir, siteFileName(settings.app)))) ?? "";
+    const present = (await readIfExists(join(this.#settings.nginx.conf_dir, siteFileName(settings.app)))) ?? "";
     const own = listenedPorts(present);
     if (taken.every((address) => own.has(portOf(address)))) return;
     const ports = listenedPorts(await this.#nginx.configuration());
@@ -94,7 +94,7 @@ export class Sites {
   }
 
   async servers(app: string): Promise<{ main: string[]; preview: string[] }> {
-    const text = (await readIfThere(join(this.#settings.nginx.conf_dir, upstreamFileName(app)))) ?? "";
+    const text = (await readIfExists(join(this.#settings.nginx.conf_dir, upstreamFileName(app)))) ?? "";
     return { main: serversOf(text, mainUpstream(app)), preview: serversOf(text, previewUpstream(app)) };
   }
 
@@ -117,7 +117,7 @@ export class Sites {
     if (modules.has("http_gzip_static_module")) return;
     throw new CutoverError("config_invalid", `The host's nginx has no gzip_static, which ${app} asks for.`, {
       unchanged: "Nothing was unpacked; the live release goes on serving.",
-      fix: "Take `gzip_static` out of cutover.yml, or install an nginx that was built --with-http_gzip_static_module.",
+      fix: "Remove `gzip_static` from cutover.yml, or install an nginx that was built --with-http_gzip_static_module.",
     });
   }
 }
@@ -130,17 +130,17 @@ function addressInUse(address: ListenAddress, preview: boolean, { app, file }: A
   const [key, hostKey] = preview ? ["site.preview.listen", "preview"] : ["site.listen", "listen"];
   return new CutoverError("address_in_use", `${key} of ${app} is ${address}, and another program listens there.`, {
     unchanged: "Nothing was unpacked; the live release goes on serving.",
-    fix: `See which one with \`ss -ltnp\` on the host. Stop it, or choose another address in cutover.yml, among those that ${file} allows: ${hostKey}: [...]`,
+    fix: `Find it with \`ss -ltnp\` on the host. Stop it, or choose another address in cutover.yml, one that ${file} allows: ${hostKey}: [...]`,
   });
 }
 
-/** nginx's master reads them, as the user that writes the site. @throws CutoverError certificate_missing */
+/** nginx's master reads them, as the same user as this process. @throws CutoverError certificate_missing */
 async function checkCertificate({ app, file, tls }: AppSettings): Promise<void> {
   for (const [key, path] of Object.entries(tls ?? {})) {
     try {
       await access(path, constants.R_OK);
     } catch (cause) {
-      const reason = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "is not there" : "cannot be read";
+      const reason = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "does not exist" : "cannot be read";
       throw new CutoverError("certificate_missing", `The ${key} of ${app} ${reason}: ${path}`, {
         unchanged: "Nothing was unpacked; the live release goes on serving.",
         fix: `Put the file there, or correct it in ${file} on the host: tls: { certificate: FILE, key: FILE }`,

@@ -7,16 +7,16 @@ import type { Share } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import { pointSymlink, syncDirectory } from "../store/durable.ts";
 import { appLayout } from "../store/layout.ts";
-import { listIfThere } from "../store/read-if-exists.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
 
 export function slotName(slot: number): string {
   return String(slot).padStart(2, "0");
 }
 
 /**
- * The address of each slot. Shares lie one after the other on a fixed permutation of the slots, so each is spread over all
- * of them, and one that grows at the cost of the share before it only takes slots: with ip_hash no visitor goes back.
- * @throws CutoverError internal unless the shares take all slots
+ * The address of each slot. Shares follow each other on a fixed permutation of the slots, so each is spread over all of them.
+ * A share that grows at the cost of the one before it only takes slots: with ip_hash no visitor goes back.
+ * @throws CutoverError internal unless the shares have all slots together
  */
 export function slotAddresses(shares: Share[]): string[] {
   const sum = shares.reduce((total, { slots }) => total + slots, 0);
@@ -27,7 +27,7 @@ export function slotAddresses(shares: Share[]): string[] {
   let place = 0;
   for (const { slots, instances } of shares) {
     for (const end = place + slots; place < end; place++) {
-      // By the place and not by a count inside the share: so a slot keeps its instance while shares grow and shrink.
+      // By the place, not by a count inside the share: so a slot keeps its instance while shares grow and shrink.
       addresses[(place * 37) % slotCount] = instances[place % instances.length]?.address ?? "";
     }
   }
@@ -35,8 +35,8 @@ export function slotAddresses(shares: Share[]): string[] {
 }
 
 /**
- * The link to a directory of slots. The protocol is part of its name: when a release speaks another one than the release
- * before, nginx changes over from one link to the other together with the way it speaks.
+ * The link to a directory of slots. The protocol is part of its name: if a release speaks another protocol than the previous
+ * one, one reload changes nginx's protocol and the link together.
  */
 export type SlotLink = "slots" | "slots-uwsgi" | "preview" | "preview-uwsgi";
 
@@ -45,7 +45,7 @@ export function slotLink(upstream: "main" | "preview", protocol: Protocol): Slot
   return protocol === "http" ? name : `${name}-${protocol}`;
 }
 
-/** The directories of slots: 60 symlinks to sockets each, and one symlink that says which directory counts. */
+/** The directories of slots, each with 60 symlinks to sockets, and the symlink to the directory in use. */
 export class SlotLinks {
   readonly #data: string;
 
@@ -59,8 +59,9 @@ export class SlotLinks {
   }
 
   /**
-   * Makes a directory whose slots lead to these sockets, and returns what makes it count: one rename. Until then nothing has
-   * changed. undefined where it is so already.
+   * Makes a directory whose slots lead to these sockets. Nothing changes for visitors until the returned function is called,
+   * which puts the directory in use by one rename.
+   * @returns undefined if the slots lead there already
    */
   async prepare(app: string, link: SlotLink, sockets: string[]): Promise<(() => Promise<void>) | undefined> {
     const now = await this.sockets(app, link);
@@ -82,7 +83,7 @@ export class SlotLinks {
     };
   }
 
-  /** The socket that each slot leads to; empty before the first time. */
+  /** The socket that each slot leads to; empty if there are no slots yet. */
   async sockets(app: string, link: SlotLink): Promise<(string | undefined)[]> {
     const { home } = appLayout(this.#data, app);
     const current = await this.#current(app, link);
@@ -96,19 +97,19 @@ export class SlotLinks {
     );
   }
 
-  /** Removes the directories that no link leads to. */
+  /** Removes directories that are not in use. */
   async tidy(app: string): Promise<void> {
     const { home } = appLayout(this.#data, app);
     for (const link of ["slots", "slots-uwsgi", "preview", "preview-uwsgi"] as const) {
       const current = await this.#current(app, link);
-      for (const name of await listIfThere(home)) {
+      for (const name of await listIfExists(home)) {
         if (name === current || !(numbered(link).test(name) || name === `${link}.tmp`)) continue;
         await effect("slots.tidy", () => rm(join(home, name), { recursive: true, force: true }), name);
       }
     }
   }
 
-  /** The name of the directory in use, or undefined before the first. */
+  /** The name of the directory in use; undefined if there is none yet. */
   async #current(app: string, link: SlotLink): Promise<string | undefined> {
     try {
       return await readlink(this.path(app, link));

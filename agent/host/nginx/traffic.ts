@@ -7,8 +7,8 @@ import { type SlotLink, SlotLinks, slotAddresses, slotLink, slotName } from "./s
 type Border = Pick<Privileged, "writeSite" | "upstreamServers" | "oldWorkers">;
 
 /**
- * Moves visitors. A slot is a server of nginx's upstream: a link that leads to an instance's socket, moved by a rename; or
- * an instance's port, moved by writing the upstream anew and reloading nginx.
+ * Moves visitors. A slot is a server of nginx's upstream: a link to an instance's socket, which a rename moves; or an
+ * instance's port, which a new upstream file and a reload of nginx move.
  */
 export class NginxTraffic implements Traffic {
   readonly #links: SlotLinks;
@@ -30,8 +30,8 @@ export class NginxTraffic implements Traffic {
     for (const plan of [main, preview]) {
       if (plan === null || plan.sockets === undefined) continue;
       const move = await this.#links.prepare(app, plan.link, plan.sockets);
-      // Links that nginx does not use yet lead to the right place before it does; those that it uses move at the very end,
-      // so that a refusal by nginx leaves everything as it was.
+      // Links that nginx does not use yet are moved before it does. Links that it uses are moved last, so that a refusal by
+      // nginx changes nothing.
       if (move !== undefined)
         (used.some((server) => server.startsWith(this.#base(app, plan.link))) ? late : early).push(move);
     }
@@ -60,7 +60,7 @@ export class NginxTraffic implements Traffic {
     return counts;
   }
 
-  /** With sockets at once, since nginx follows the link at each connect; with ports when the workers from before are gone. */
+  /** With sockets at once, because nginx follows the link at each connect; with ports when the old workers are gone. */
   async settled(_app: string, { ports }: { ports: boolean }): Promise<boolean> {
     return !ports || !(await this.#privileged.oldWorkers());
   }
@@ -83,7 +83,7 @@ type Move = () => Promise<void>;
 interface Plan {
   part: SitePart;
   link: SlotLink;
-  /** The socket of each slot; undefined where all of them are ports. */
+  /** The socket of each slot; undefined if all of them are ports. */
   sockets: string[] | undefined;
 }
 
@@ -92,7 +92,7 @@ function planned({ config, shares }: RoutePart, upstream: "main" | "preview"): P
   const addresses = slotAddresses(shares).map(parseAddress);
   const slots = addresses.map((address) => ("port" in address ? address.port : null));
   const any = addresses.find((address) => "socket" in address);
-  // A slot that is a port today may be a link tomorrow: its link leads to a socket of the route all the same.
+  // A slot that is a port today may be a link tomorrow, so its link leads to a socket of the route too.
   const sockets = any && addresses.map((address) => ("socket" in address ? address.socket : any.socket));
   return { part: { config, slots }, link, sockets };
 }

@@ -1,37 +1,39 @@
 import { lstat, mkdir } from "node:fs/promises";
-import { makeDirectory } from "../store/directory.ts";
-import { giveTree, type Owner, sealTree } from "./ownership.ts";
+import { makeDirectory } from "./directory.ts";
+import { giveTree, type Owner, sealTree } from "./trees.ts";
 import type { AppUser } from "./users.ts";
 
 /**
- * Whose a release or an environment is: the agent's while it is unpacked, the app's user's while it is built, and root's
- * when it is sealed. Without another user there is nobody to give it to, nor to seal it against.
+ * Changes who owns a release or an environment: the agent while it is unpacked, the app's user while it is built, and root
+ * when it is sealed. If the app has no other user than the agent, nothing changes.
  */
-export class AppTrees {
+export class TreeOwner {
   readonly #agent: Owner | undefined;
 
-  /** @param agent the agent's user, where that is not this process's */
+  /** @param agent the agent's user, if that is not the user of this process */
   constructor(agent: Owner | undefined) {
     this.#agent = agent;
   }
 
+  /** Gives a release to the app's user. @throws CutoverError internal if something in it belongs to somebody else */
   async give({ other }: AppUser, tree: string): Promise<void> {
     if (other === undefined || (await lstat(tree)).uid === other.uid) return;
     await giveTree(tree, this.#agent?.uid ?? 0, other);
   }
 
-  /** An empty directory for the app's user to build in. */
+  /** Makes an empty directory in which the app's user can build. */
   async make({ other }: AppUser, directory: string): Promise<void> {
     await mkdir(directory);
     await makeDirectory(directory, { mode: 0o755, owner: other });
   }
 
+  /** Takes a tree to root. Others can only read it then. @throws CutoverError internal if something in it belongs to somebody else */
   async seal({ other }: AppUser, tree: string): Promise<void> {
     if (other === undefined) return;
     await sealTree(tree, [other.uid, ...(this.#agent === undefined ? [] : [this.#agent.uid])]);
   }
 
-  /** Whether nobody but root can change a release. */
+  /** Whether only root can change a release. */
   async sealed({ other }: AppUser, tree: string): Promise<boolean> {
     return other === undefined || (await lstat(tree)).uid === 0;
   }

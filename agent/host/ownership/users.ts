@@ -3,17 +3,17 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { AppSettings } from "../../settings.ts";
 import { runTool } from "../exec/run-tool.ts";
 
-/** Who an app's processes run as. */
+/** The user that an app's processes run as. */
 export interface AppUser {
   name: string;
   home: string;
-  /** Set where it is another user than the agent's own. */
+  /** Set if it is another user than the one of this process. */
   other?: { uid: number; gid: number };
 }
 
 /**
- * The user of an app. An agent without root runs everything as itself.
- * @param ownUser whether root may run an app as root, because its settings name no user
+ * The user of an app. An agent without root runs everything as its own user.
+ * @param ownUser whether root may run an app as root if its settings name no user
  * @throws CutoverError host_settings_invalid
  */
 export async function appUser(settings: AppSettings, ownUser: boolean): Promise<AppUser> {
@@ -28,7 +28,7 @@ export async function appUser(settings: AppSettings, ownUser: boolean): Promise<
       `${settings.file} names no user, and an app must not run as root.`,
       {
         unchanged: "Nothing was changed.",
-        fix: `Make one (\`useradd --system --create-home ${settings.app}\`) and write \`user: ${settings.app}\` into ${settings.file}.`,
+        fix: `Create one (\`useradd --system --create-home ${settings.app}\`) and write \`user: ${settings.app}\` into ${settings.file}.`,
       },
     );
   }
@@ -39,7 +39,7 @@ export async function appUser(settings: AppSettings, ownUser: boolean): Promise<
       `This host has no user ${settings.user}, which ${settings.file} names.`,
       {
         unchanged: "Nothing was changed.",
-        fix: `Make the user (\`useradd --system --create-home ${settings.user}\`), or correct \`user\` in ${settings.file}.`,
+        fix: `Create the user (\`useradd --system --create-home ${settings.user}\`), or correct \`user\` in ${settings.file}.`,
       },
     );
   }
@@ -47,7 +47,7 @@ export async function appUser(settings: AppSettings, ownUser: boolean): Promise<
   return { name, home, other: { uid: Number(uid), gid: Number(gid) } };
 }
 
-/** @throws CutoverError host_settings_invalid where an app would be the agent itself */
+/** @throws CutoverError host_settings_invalid if an app would run as the agent's own user */
 export function assertNotAgent(settings: AppSettings, { other }: AppUser, agent: { uid: number } | undefined): void {
   if (agent !== undefined && other?.uid === agent.uid) throw mustNot(settings, "run as the agent's own user");
 }
@@ -55,12 +55,12 @@ export function assertNotAgent(settings: AppSettings, { other }: AppUser, agent:
 function mustNot({ file, user, app }: AppSettings, what: string): CutoverError {
   return new CutoverError("host_settings_invalid", `${file} names the user ${user}, and an app must not ${what}.`, {
     unchanged: "Nothing was changed.",
-    fix: `Make one of its own (\`useradd --system --create-home ${app}\`) and write \`user: ${app}\` into ${file}.`,
+    fix: `Create one for it (\`useradd --system --create-home ${app}\`) and write \`user: ${app}\` into ${file}.`,
   });
 }
 
 /**
- * The id of nginx's group; undefined for an agent without root, which cannot give files to another group.
+ * The id of nginx's group; undefined without root, because then files cannot get another group.
  * @throws CutoverError host_settings_invalid
  */
 export async function groupId(group: string): Promise<number | undefined> {
@@ -77,13 +77,13 @@ export async function groupId(group: string): Promise<number | undefined> {
   );
 }
 
-/** undefined where this host has no user of the name. */
+/** The ids of a user; undefined if this host has no such user. */
 export async function userIds(user: string): Promise<{ uid: number; gid: number } | undefined> {
   const [, , uid, gid] = (await lookUp("passwd", user)) ?? [];
   return uid === undefined || gid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) };
 }
 
-/** One entry of the host's user database, also where it is LDAP; undefined where there is none of this name. */
+/** One entry of the host's user database, which may be LDAP; undefined if there is none with this name. */
 async function lookUp(database: "passwd" | "group", name: string): Promise<string[] | undefined> {
   const { code, stdout } = await runTool("getent", [database, "--", name]);
   return code === 0 ? stdout.trim().split(":") : undefined;

@@ -9,7 +9,7 @@ export interface BytecodeRequest {
   context: BuildContext;
   layout: AppLayout;
   interpreter: Interpreter;
-  /** How many processes may compile at the same time. */
+  /** How many processes may compile at once. */
   jobs: number;
   runStep: StepRunner;
 }
@@ -17,8 +17,8 @@ export interface BytecodeRequest {
 const timeoutMs = 10 * 60_000;
 
 /**
- * Takes over what can be, compiles the rest, and prints how many that were. From 200 files on more processes are quicker
- * than one, in spite of their start. A file that does not compile is left alone: projects carry templates and code for
+ * Copies what can be reused, compiles the rest, and prints how many files it compiled. From 200 files on, several processes
+ * are faster than one in spite of their start. A file that does not compile is skipped: projects have templates, and code for
  * other Pythons.
  */
 const program = `
@@ -48,15 +48,15 @@ print(len(left))
 `;
 
 /**
- * Compiles a release's Python files, so that the first request does not. Unchanged files get the bytecode of an earlier
- * release: the importer puts the new path into the code that it loads. It is copied, not linked: this release is the app's
- * user's while it is built, and a link would make the live release's file so too. And it is copied by that user: whoever
- * else wrote into its directories could be led out of them.
+ * Compiles a release's Python files, so that the first request need not. Unchanged files get the bytecode of an earlier
+ * release: the importer puts the new path into the code that it loads. It is copied, not linked: the app's user owns this
+ * release while it is built, and through a link would own the live release's file too. That user copies it: links in its
+ * directories could lead root elsewhere.
  *
- * The host's interpreter compiles, isolated, not the environment's: that would run the .pth files of the repository's
- * wheels. The bytecode is not checked against its source when loaded: a release never changes, and its files carry the
- * time of their bundle, by which Python's ordinary check could not tell two versions apart.
- * @returns how many files were compiled and how many took over
+ * The host's interpreter compiles, isolated. The environment's interpreter would run the .pth files of the repository's
+ * wheels. The bytecode is not checked against its source when it is loaded: a release never changes, and all its files have
+ * the time of their bundle, so Python's usual check could not distinguish two versions.
+ * @returns how many files were compiled, and how many were reused
  */
 export async function compileRelease(request: BytecodeRequest): Promise<{ compiled: number; reused: number }> {
   const { context, layout, interpreter, jobs, runStep } = request;
@@ -86,7 +86,7 @@ export async function compileRelease(request: BytecodeRequest): Promise<{ compil
   return { compiled, reused: sources.length - compiled };
 }
 
-/** What is there of the release whose bytecode may be taken over. */
+/** The files of the release whose bytecode may be reused; undefined if there is none. */
 async function earlierFiles({
   context: { reuse, release },
   layout,
@@ -96,7 +96,7 @@ async function earlierFiles({
     const { files } = await storedFiles(layout.manifest(reuse));
     return { release: layout.release(reuse), digests: new Map(files.map(({ path, sha256 }) => [path, sha256])) };
   } catch {
-    // Removed meanwhile: then everything is compiled.
+    // It was removed in the meantime: then everything is compiled.
     return undefined;
   }
 }

@@ -1,20 +1,20 @@
 import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import type { Manifest } from "../../../shared/manifest.ts";
-import { readWithin } from "../store/safe-read.ts";
+import { safeRead } from "../store/safe-read.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { type Wheel, wheelsOf } from "./wheels.ts";
 
-/** Bytes of one requirements file, with the hashes of hundreds of packages. */
+/** The limit of a requirements file in bytes: enough for the hashes of hundreds of packages. */
 const largestRequirements = 16 * 1024 * 1024;
 
-/** What an environment is made of: wheels out of the bundle, the repository's requirements from an index, or nothing. */
+/** What is installed in an environment: the bundle's wheels, the repository's requirements from an index, or nothing. */
 export type EnvironmentContent =
   | { mode: "vendor"; wheels: Wheel[] }
   | { mode: "index"; requirements: string; digests: string[] }
   | { mode: "none" };
 
-/** @param app the release's directory `app` */
+/** @param app the path of the release's directory `app` @throws CutoverError environment_failed, internal */
 export function environmentContent(manifest: Manifest, app: string): EnvironmentContent {
   const { wheels: mode, requirements } = manifest.config.python;
   if (mode === "none") return { mode };
@@ -25,7 +25,7 @@ export function environmentContent(manifest: Manifest, app: string): Environment
   return wheels.length === 0 ? { mode: "none" } : { mode: "vendor", wheels };
 }
 
-/** 16 hex digits; releases with the same key share an environment. */
+/** The key of an environment: 16 hex digits. Releases with the same key share the environment. */
 export function environmentKey(
   { real, version }: Interpreter,
   systemSitePackages: boolean,
@@ -46,7 +46,7 @@ function contentParts(content: EnvironmentContent): string[] {
   }
 }
 
-/** The digests of a requirements file and of those that it includes; the release's own id where it names the project itself. */
+/** The digests of a requirements file and of all that it includes; the release's id for a line that names the project itself. */
 function requirementDigests(manifest: Manifest, app: string, first: string): string[] {
   const known = new Map(manifest.files.map(({ path, sha256 }) => [path, sha256]));
   const digests = new Map<string, string>();
@@ -55,7 +55,7 @@ function requirementDigests(manifest: Manifest, app: string, first: string): str
     const digest = known.get(`app/${file}`);
     if (digest === undefined || digests.has(file)) continue;
     digests.set(file, digest);
-    for (const line of readWithin(app, file, largestRequirements).toString("utf8").split(/\r?\n/)) {
+    for (const line of safeRead(app, file, largestRequirements).toString("utf8").split(/\r?\n/)) {
       const [, included] = /^\s*(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)/.exec(line) ?? [];
       if (included !== undefined) queue.push(posix.join(posix.dirname(file), included));
       else if (/^\s*(?!#)(?:-e\b|--editable\b|\.|\S*\/)|file:/.test(line)) digests.set(line, manifest.release);

@@ -14,7 +14,7 @@ export interface Interpreter {
   real: string;
   /** Such as 3.11.2. */
   version: string;
-  /** The part of a .pyc file's name that tells interpreters apart, such as cpython-311. */
+  /** The part of a .pyc file's name that distinguishes interpreters, such as cpython-311. */
   cacheTag: string;
 }
 
@@ -23,10 +23,10 @@ const answer = z.object({ real: z.string(), version: z.string(), cacheTag: z.str
 const question = `import json, os, platform, sys
 print(json.dumps({"real": os.path.realpath(sys.executable), "version": platform.python_version(), "cacheTag": sys.implementation.cache_tag}))`;
 
-/** The agent's own environment is none of an interpreter's business. */
+/** The whole environment of interpreters and pip. Nothing of the agent's own environment is in it. */
 export const interpreterEnvironment = { PATH: "/usr/local/bin:/usr/bin:/bin", LANG: "C.UTF-8", HOME: "/nonexistent" };
 
-/** The Pythons of some directories. What each says of itself is remembered: a deploy would start one only to hear it again. */
+/** The Pythons of some directories. Their answers are remembered, so that a deploy need not start each of them again. */
 export class Interpreters {
   readonly #directories: string[];
   readonly #answers = new Map<string, { file: string; interpreter: Interpreter }>();
@@ -37,7 +37,7 @@ export class Interpreters {
 
   /**
    * The Python that a release runs on: `python3.11` for version 3.11, otherwise the host's `python3`.
-   * @throws CutoverError python_not_found, which lists those that are there
+   * @throws CutoverError python_not_found, which lists the existing ones
    */
   async find(version: string | undefined): Promise<Interpreter> {
     const names = version === undefined ? ["python3"] : [`python${version}`, "python3"];
@@ -57,13 +57,13 @@ export class Interpreters {
     const known = this.#answers.get(path);
     if (known?.file === file.state) return known.interpreter;
     const interpreter = await ask(path);
-    // A script in front of Python, as pyenv has it, may start another one tomorrow without being changed itself.
+    // A wrapper script such as pyenv's may start another Python tomorrow, and not change itself.
     if (interpreter?.real === file.real) this.#answers.set(path, { file: file.state, interpreter });
     return interpreter;
   }
 }
 
-/** pip's version for an interpreter of the host, as numbers; undefined where it has none. */
+/** The version (major, minor) of an interpreter's pip; undefined if it has none. */
 export async function pipVersion({ path }: Interpreter): Promise<[number, number] | undefined> {
   try {
     const { stdout } = await run(path, ["-I", "-m", "pip", "--version"], { env: interpreterEnvironment });
@@ -74,12 +74,12 @@ export async function pipVersion({ path }: Interpreter): Promise<[number, number
   }
 }
 
-/** The file that a path leads to, and its state: an upgrade of Python writes another one. Undefined where none can be run. */
+/** The executable file behind a path, and a text that changes when Python is upgraded; undefined if there is none. */
 async function fileBehind(path: string): Promise<{ real: string; state: string } | undefined> {
   try {
     await access(path, constants.X_OK);
     const real = await realpath(path);
-    // The time of the inode's own change: unlike the file's time, a package cannot set it back.
+    // ctime: unlike mtime, a package cannot set it back.
     const { dev, ino, size, ctimeMs } = await stat(real);
     return { real, state: [real, dev, ino, size, ctimeMs].join(" ") };
   } catch {
@@ -92,7 +92,7 @@ async function ask(path: string): Promise<Interpreter | undefined> {
     const { stdout } = await run(path, ["-I", "-c", question], { env: interpreterEnvironment, timeout: 10_000 });
     return { path, ...answer.parse(JSON.parse(stdout)) };
   } catch {
-    // Not a Python that works here.
+    // This is no Python that works here.
     return undefined;
   }
 }
@@ -100,7 +100,7 @@ async function ask(path: string): Promise<Interpreter | undefined> {
 async function notFound(directories: string[], version: string | undefined): Promise<CutoverError> {
   const there = (await Promise.all(directories.map(pythonsIn))).flat();
   const wanted = version === undefined ? "python3" : `Python ${version}`;
-  const found = there.length === 0 ? "none is" : `there ${there.length === 1 ? "is" : "are"} ${there.join(", ")}`;
+  const found = there.length === 0 ? "it has none there" : `it has ${there.join(", ")}`;
   return new CutoverError("python_not_found", `The host has no ${wanted} in ${directories.join(", ")}; ${found}.`, {
     unchanged: "The live release goes on serving.",
     fix:

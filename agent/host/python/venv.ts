@@ -13,7 +13,7 @@ export interface VenvRequest {
   layout: AppLayout;
   interpreter: Interpreter;
   content: EnvironmentContent;
-  /** Where the environment is made, and stays: its scripts hold the path. */
+  /** Where the environment is built and stays: its scripts hold the path. */
   directory: string;
   runStep: StepRunner;
 }
@@ -21,7 +21,7 @@ export interface VenvRequest {
 const timeoutMs = 30 * 60_000;
 const evidenceLines = 40;
 const unchanged = "The live release goes on serving.";
-/** The first pip that installs into another environment than its own. */
+/** The first pip that can install into another environment than its own. */
 const oldestPip = [22, 3] as const;
 
 /** Makes a virtual environment and installs into it. @throws CutoverError environment_failed, disk_full, aborted */
@@ -43,11 +43,11 @@ async function installWheels(request: VenvRequest, lines: string): Promise<void>
   const { context, layout } = request;
   // In the release's directory, where the app's user can read it; not among the project's files.
   const file = join(layout.release(context.release), ".requirements.txt");
-  // The directory may be the app's user's by now: a link that stands there is not followed.
+  // The app's user may own the directory by now, so a link must not be followed.
   await rm(file, { force: true });
   await writeFile(file, lines, { mode: 0o644, flag: "wx" });
   try {
-    // `--no-index` and `--only-binary` alone still take URLs and local projects; with hashes pip takes nothing but these files.
+    // `--no-index` and `--only-binary` would still allow URLs and local projects. With hashes pip takes only these files.
     const only = ["--no-index", "--find-links", layout.wheels(context.release), "--only-binary", ":all:"];
     const exact = ["--no-deps", "--require-hashes", "--ignore-installed", "-r", file];
     await pip(request, [...only, ...exact], { env: { PIP_CONFIG_FILE: "/dev/null" } });
@@ -56,9 +56,9 @@ async function installWheels(request: VenvRequest, lines: string): Promise<void>
   }
 }
 
-/** The index, and what else pip is configured for, come from the host's own /etc/pip.conf. */
+/** The host's /etc/pip.conf says which index pip uses. */
 async function installRequirements(request: VenvRequest, requirements: string): Promise<void> {
-  // pip takes the local paths in a requirements file as relative to where it runs.
+  // pip takes local paths in a requirements file as relative to its working directory.
   const cwd = request.layout.app(request.context.release);
   await pip(request, ["-r", join(cwd, requirements)], { cwd, network: true });
 }
@@ -78,7 +78,7 @@ async function pip(request: VenvRequest, options: string[], place: StepPlace): P
   }
 }
 
-/** Asked only when pip failed, because the answer takes a quarter of a second. */
+/** Called only if pip failed, because the answer takes a quarter of a second. */
 async function refuseOldPip(interpreter: Interpreter, cause: unknown): Promise<void> {
   const version = await pipVersion(interpreter);
   const [major, minor] = version ?? [0, 0];
@@ -124,7 +124,7 @@ function failed(source: string, code: number, lines: string[]): CutoverError {
     unchanged,
     fix:
       source === "pip"
-        ? "Read pip's message. Wheels must fit the host's Python and platform; vendor them on the same."
+        ? "Read pip's message. Wheels must fit the host's Python and platform, so vendor them on the same ones."
         : "Read the message. The host's Python needs its venv module (Debian: apt install python3-venv).",
     evidence,
   });

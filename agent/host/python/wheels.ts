@@ -1,7 +1,7 @@
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Manifest } from "../../../shared/manifest.ts";
 
-/** A wheel of a bundle, by what its file name says. */
+/** A wheel of a bundle, as its file name describes it. */
 export interface Wheel {
   file: string;
   name: string;
@@ -10,13 +10,13 @@ export interface Wheel {
 }
 
 /**
- * name-version[-build]-python-abi-platform.whl, as the standard for wheels has it. The characters are exactly those that
- * a name and a version may have, so that a line made of them holds nothing else.
+ * name-version[-build]-python-abi-platform.whl, by the standard for wheels. Only characters that a name and a version may have
+ * are allowed, so a line with them can mean nothing else to pip.
  */
 const wheelFile =
   /^([A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9])?)-([A-Za-z0-9][A-Za-z0-9.!+_]*)(?:-\d[A-Za-z0-9_.]*)?-[A-Za-z0-9_.]+-[A-Za-z0-9_.]+-[A-Za-z0-9_.]+\.whl$/;
 
-/** The vendored wheels that a manifest lists. @throws CutoverError environment_failed for a name that is none */
+/** The vendored wheels in a manifest. @throws CutoverError environment_failed for a name that is not a wheel's */
 export function wheelsOf({ files }: Manifest): Wheel[] {
   return files.flatMap(({ path, sha256 }) => {
     const [, file] = /^wheels\/([^/]+\.whl)$/.exec(path) ?? [];
@@ -28,8 +28,8 @@ export function wheelsOf({ files }: Manifest): Wheel[] {
 }
 
 /**
- * What pip is told to install. The lines are made from the manifest and not from the repository's requirements, because
- * pip reads options, URLs, local directories and environment variables out of such a text.
+ * The requirements that pip gets. They come from the manifest and not from the repository's requirements, in which pip would
+ * also read options, URLs, local directories and environment variables.
  */
 export function requirementLines(wheels: Wheel[]): string {
   const hashes = new Map<string, string[]>();

@@ -4,11 +4,11 @@ import { appName } from "../../../shared/names.ts";
 import { parseYamlFile } from "../../../shared/yaml-file.ts";
 import type { Apps } from "../../contracts/ports.ts";
 import { type AgentSettings, type AppSettings, agentSettingsSchema, appSettingsSchema } from "../../settings.ts";
-import { listIfThere, readIfThere } from "./read-if-exists.ts";
+import { listIfExists, readIfExists } from "./read-if-exists.ts";
 
 const faults = { notYaml: "host_settings_invalid", invalid: "host_settings_invalid" } as const;
 
-/** The directory with one `<app>.yml` for each app that the host's owner lets in. */
+/** The directory with one `<app>.yml` for each app of this host. */
 export class AppsDirectory implements Apps {
   readonly #directory: string;
 
@@ -17,7 +17,7 @@ export class AppsDirectory implements Apps {
   }
 
   async names(): Promise<string[]> {
-    const files = await listIfThere(this.#directory).catch((error: unknown) => {
+    const files = await listIfExists(this.#directory).catch((error: unknown) => {
       throw unreadable(this.#directory, error);
     });
     return files
@@ -29,7 +29,7 @@ export class AppsDirectory implements Apps {
 
   async settings(app: string): Promise<AppSettings> {
     const file = join(this.#directory, `${app}.yml`);
-    // Names come from URLs: one that is no name is no path either.
+    // Names come from URLs: only a valid name may become a path.
     const text = appName.safeParse(app).success ? await readSettings(file) : undefined;
     if (text === undefined) {
       throw new CutoverError("app_not_found", `This host has no app ${JSON.stringify(app)}.`, {
@@ -39,13 +39,13 @@ export class AppsDirectory implements Apps {
     }
     const settings = parseYamlFile(text, file, appSettingsSchema, faults);
     const { env_file: secrets } = settings;
-    // Beside the settings, wherever the agent was started.
+    // Relative to the settings file, wherever the agent was started.
     return { ...settings, ...(secrets !== undefined && { env_file: resolve(this.#directory, secrets) }), app, file };
   }
 }
 
 /**
- * The agent's own settings; all defaults where the file is not there.
+ * The agent's own settings; all defaults if the file does not exist.
  * @throws CutoverError host_settings_invalid
  */
 export async function readAgentSettings(file: string): Promise<AgentSettings> {
@@ -54,7 +54,7 @@ export async function readAgentSettings(file: string): Promise<AgentSettings> {
 
 async function readSettings(file: string): Promise<string | undefined> {
   try {
-    return await readIfThere(file);
+    return await readIfExists(file);
   } catch (error) {
     throw unreadable(file, error);
   }
@@ -63,7 +63,7 @@ async function readSettings(file: string): Promise<string | undefined> {
 function unreadable(path: string, cause: unknown): CutoverError {
   return new CutoverError("host_settings_invalid", `${path} cannot be read.`, {
     unchanged: "Nothing was changed.",
-    fix: "Make it readable for the agent.",
+    fix: "Make it readable for the agent: check its owner, its mode and those of its directories.",
     cause,
   });
 }

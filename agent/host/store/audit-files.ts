@@ -7,23 +7,23 @@ import { effect } from "../../effects.ts";
 import { syncDirectory } from "./durable.ts";
 
 export interface AuditFilesOptions {
-  /** Bytes of a file, after which a new one is begun. */
+  /** The size of a file in bytes, from which on a new one is started. */
   bytes?: number;
-  /** How many files there are of each series, the one that is written among them. */
+  /** How many files of each series are kept, with the one that is written. */
   files?: number;
   /** Milliseconds since the epoch. */
   now?: () => number;
-  /** Told when lines could not be written. */
+  /** Called if lines cannot be written. */
   onError?: (error: unknown) => void;
 }
 
 /**
- * The audit log as NDJSON below the data directory. What callers without a valid token ask for goes into files of its own:
- * whoever floods those cannot push out who deployed what.
+ * The audit log as NDJSON below the data directory. Calls without a valid token go into files of their own: a flood of them
+ * cannot push out who deployed what.
  */
 export class AuditFiles implements AuditLog {
-  readonly #known: Series;
-  readonly #strangers: Series;
+  readonly #accepted: Series;
+  readonly #refused: Series;
   readonly #now: () => number;
 
   constructor(
@@ -31,18 +31,18 @@ export class AuditFiles implements AuditLog {
     { bytes = 4 * 1024 ** 2, files = 4, now = Date.now, onError = () => {} }: AuditFilesOptions,
   ) {
     const common = { directory: join(data, "audit"), bytes, files, onError };
-    this.#known = new Series({ ...common, name: "audit.ndjson" });
-    this.#strangers = new Series({ ...common, name: "refused.ndjson" });
+    this.#accepted = new Series({ ...common, name: "audit.ndjson" });
+    this.#refused = new Series({ ...common, name: "refused.ndjson" });
     this.#now = now;
   }
 
   async record(entry: Omit<AuditEntry, "at">): Promise<void> {
     const line = `${JSON.stringify({ at: new Date(this.#now()).toISOString(), ...entry })}\n`;
-    await (entry.by === undefined ? this.#strangers : this.#known).append(line);
+    await (entry.by === undefined ? this.#refused : this.#accepted).append(line);
   }
 
   async read({ app, since = 0, limit }: AuditQuery): Promise<AuditEntry[]> {
-    const entries = [...(await this.#known.read()), ...(await this.#strangers.read())];
+    const entries = [...(await this.#accepted.read()), ...(await this.#refused.read())];
     return entries
       .filter((entry) => (app === undefined || entry.app === app) && Date.parse(entry.at) >= since)
       .toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at))
@@ -50,8 +50,8 @@ export class AuditFiles implements AuditLog {
   }
 
   async close(): Promise<void> {
-    await this.#known.close();
-    await this.#strangers.close();
+    await this.#accepted.close();
+    await this.#refused.close();
   }
 }
 
@@ -63,10 +63,10 @@ interface SeriesParts {
   onError(error: unknown): void;
 }
 
-/** Lines that wait for the disk at most; what comes beyond that is dropped, and said to be. */
+/** How many lines may wait for the disk. More are dropped, and reported to onError. */
 const longestQueue = 1000;
 
-/** `name`, and before it `name.1`, `name.2` and so on. Lines that come while others are synced are written together. */
+/** The file `name` and the older ones `name.1`, `name.2` and so on. Lines that come during a sync are written together. */
 class Series {
   readonly #parts: SeriesParts;
   #handle: FileHandle | undefined;
@@ -84,7 +84,7 @@ class Series {
       return Promise.resolve();
     }
     this.#waiting.push(line);
-    // Whoever comes while a batch is synced waits for the batch after it, of which it is a part.
+    // A line that comes while a batch is synced goes into the next batch, and waits for that.
     const before = this.#writing;
     if (before === undefined || this.#waiting.length === 1) {
       const batch = (before ?? Promise.resolve()).then(() => this.#write());
@@ -130,7 +130,7 @@ class Series {
       });
     } catch (error) {
       this.#parts.onError(error);
-      // A torn line may lie at the end now: opening the file again closes it.
+      // There may be a torn line at the end now. Opening the file again ends it with a newline.
       await this.#handle?.close().catch(() => {});
       this.#handle = undefined;
     }
@@ -140,7 +140,7 @@ class Series {
     if (this.#handle !== undefined) return this.#handle;
     const { directory } = this.#parts;
     await mkdir(directory, { recursive: true, mode: 0o750 });
-    // Read as well, to see how the last life of the agent left it.
+    // Open for reading too: an agent that was killed may have left a torn line.
     const handle = await effect("audit.open", () => open(this.#path(0), "a+", 0o640));
     try {
       await handle.chmod(0o640);

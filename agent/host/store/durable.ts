@@ -3,7 +3,7 @@ import { open, rename, rm, symlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { effect } from "../../effects.ts";
 
-/** After this, what was renamed into the directory or made in it survives a power cut. */
+/** Syncs a directory. After this, files that were created in it or renamed into it survive a power cut. */
 export async function syncDirectory(path: string): Promise<void> {
   await effect(
     "durable.sync-directory",
@@ -20,8 +20,8 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * The file holds the old text or the new one at any moment, also across a power cut. One writer at a time: the temporary
- * file has a fixed name, so that crashes do not heap up files.
+ * Writes a file so that it holds the old text or the new one at any moment, also after a power cut. One writer at a time: the
+ * temporary file has a fixed name, so that crashes do not leave more and more files.
  */
 export async function writeDurably(path: string, text: string, mode: number): Promise<void> {
   const temporary = `${path}.tmp`;
@@ -43,14 +43,14 @@ export async function writeDurably(path: string, text: string, mode: number): Pr
   await syncDirectory(dirname(path));
 }
 
-/** What a killed agent left of a write. Only where nobody writes the file now. */
+/** Removes what a killed agent left of a write. Only call it while nobody writes the file. */
 export async function removeUnfinished(path: string): Promise<void> {
   const temporary = `${path}.tmp`;
   if (lstatSync(temporary, { throwIfNoEntry: false }) === undefined) return;
   await effect("durable.clear", () => rm(temporary, { force: true }), path);
 }
 
-/** Points a symlink elsewhere by one rename, so that there is no moment without it. One writer at a time. */
+/** Points a symlink at a target by one rename, so that the link exists at any moment. One writer at a time. */
 export async function pointSymlink(path: string, target: string): Promise<void> {
   const temporary = `${path}.tmp`;
   await removeUnfinished(path);

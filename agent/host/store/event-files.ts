@@ -7,7 +7,7 @@ import type { EventFiles } from "../../contracts/ports.ts";
 import { effect, effectNow } from "../../effects.ts";
 import { appLayout } from "./layout.ts";
 
-/** Events as NDJSON, one file a deployment. Not synced: losing the last lines in a power cut loses no promise. */
+/** Events as NDJSON, one file for each deployment. Not synced: no promise depends on the last lines before a power cut. */
 export class EventFilesOnDisk implements EventFiles {
   readonly #data: string;
 
@@ -17,14 +17,14 @@ export class EventFilesOnDisk implements EventFiles {
 
   append(app: string, deployment: string, event: DeploymentEvent): void {
     const { home, deployments } = appLayout(this.#data, app);
-    // A bundle that is refused before the app has a directory leaves nothing behind, also no events.
+    // A bundle that is refused before the app has a directory leaves nothing, not even events.
     if (!existsSync(home)) return;
     try {
       mkdirSync(deployments, { recursive: true, mode: 0o750 });
       const file = join(deployments, `${deployment}.ndjson`);
       effectNow("events.append", () => appendFileSync(file, `${JSON.stringify(event)}\n`, { mode: 0o640 }));
     } catch {
-      // On a full disk the deployment must still be undone and its followers told, which memory is enough for.
+      // On a full disk the deployment must still be undone. Its followers get the events from memory.
     }
   }
 
@@ -34,7 +34,7 @@ export class EventFilesOnDisk implements EventFiles {
     return text.split("\n").flatMap((line) => deploymentEvent.safeParse(parseJson(line)).data ?? []);
   }
 
-  async collect(app: string, keptDeployments: string[]): Promise<void> {
+  async prune(app: string, keptDeployments: string[]): Promise<void> {
     const { deployments } = appLayout(this.#data, app);
     const kept = new Set(keptDeployments.map((id) => `${id}.ndjson`));
     const files = await readdir(deployments).catch(() => []);

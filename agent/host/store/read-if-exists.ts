@@ -1,12 +1,12 @@
 import { readdir, readFile } from "node:fs/promises";
 
-/** A file's text, or undefined where there is no file. */
-export async function readIfThere(path: string): Promise<string | undefined> {
+/** A file's text; undefined if there is no file. */
+export async function readIfExists(path: string): Promise<string | undefined> {
   return unlessMissing(readFile(path, "utf8"));
 }
 
-/** The names in a directory; none where there is no directory. */
-export async function listIfThere(path: string): Promise<string[]> {
+/** The names in a directory; empty if there is no directory. */
+export async function listIfExists(path: string): Promise<string[]> {
   return (await unlessMissing(readdir(path))) ?? [];
 }
 

@@ -4,11 +4,11 @@ import { CutoverError } from "../../../shared/errors.ts";
 const untouched = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * A file of a directory that another user may write to. No link is followed on the way, nothing but a plain file with one
- * name is read, and no more of it than the limit in bytes: so root does not read for others what they may not read.
- * @throws the system's error where it is not there; CutoverError internal where it is something else
+ * Reads a file below a directory in which another user may write. It follows no link, reads only a regular file with one
+ * name, and at most `limit` bytes. So nobody can make root read what they may not read themselves.
+ * @throws the system's error if the file does not exist; CutoverError internal if it is no such file, or too large
  */
-export function readWithin(root: string, path: string, limit: number): Buffer {
+export function safeRead(root: string, path: string, limit: number): Buffer {
   const opened: number[] = [];
   try {
     const parts = path.split("/").filter((part) => part !== "" && part !== ".");
@@ -20,7 +20,7 @@ export function readWithin(root: string, path: string, limit: number): Buffer {
       opened.push(file);
       at = `/proc/self/fd/${file}`;
     }
-    // In a directory of one's own nobody else has put a second name of somebody's file.
+    // Nobody else can have put a hard link to another file into a directory of our own.
     const names = fstatSync(opened[0] ?? -1).uid === process.geteuid?.() ? Number.POSITIVE_INFINITY : 1;
     return readPlain(opened.at(-1) ?? -1, path, { limit, names });
   } finally {
@@ -41,8 +41,8 @@ function readPlain(file: number, path: string, { limit, names }: { limit: number
 }
 
 function notPlain(path: string): CutoverError {
-  return new CutoverError("internal", `${path} of the release is not a plain file, or too large.`, {
+  return new CutoverError("internal", `${path} of the release is not a regular file, or it is too large.`, {
     unchanged: "The live release goes on serving.",
-    fix: "Deploy the release again.",
+    fix: "Deploy again: a new release gets its files from the bundle.",
   });
 }

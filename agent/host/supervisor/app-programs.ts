@@ -1,22 +1,20 @@
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { processName } from "../../../shared/config.ts";
-import { appName, releaseId, runId } from "../../../shared/names.ts";
+import { appName, runId } from "../../../shared/names.ts";
 import type { Apps, Clock } from "../../contracts/ports.ts";
 import type { Instance, ProcessGroup, ProgramStatus, RunSpec } from "../../contracts/privileged.ts";
 import { effect } from "../../effects.ts";
 import { permittedPorts } from "../../host-policy.ts";
-import { type HostApp, specEnvironment } from "../exec/app-commands.ts";
+import type { HostApp } from "../exec/app-commands.ts";
 import { parseAddress } from "../net/address.ts";
 import { type PortRequest, RunPorts } from "../net/run-ports.ts";
-import { removeTree } from "../ownership/ownership.ts";
-import type { AppDirectories } from "../store/app-directories.ts";
-import { syncDirectory } from "../store/durable.ts";
+import type { AppDirectories } from "../ownership/app-directories.ts";
+import { removeTree } from "../ownership/trees.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
-import { listIfThere } from "../store/read-if-exists.ts";
-import { writeLaunchFile } from "./launch-files.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
+import { checkSocketPath, runInstances } from "./instances.ts";
 import { processesOf, signalEach } from "./leftovers.ts";
-import { processArguments, processGroups, processOf, processOwners, removeLaunchFiles } from "./process-groups.ts";
+import { processGroups, processOf, processOwners, removeLaunchFiles } from "./process-groups.ts";
+import { addPrograms, dropPrograms, type ProgramGroup, programStatus, stopSoon } from "./program-group.ts";
 import {
   launchFilePath,
   logFilePath,
@@ -25,10 +23,8 @@ import {
   processStop,
   renderPrograms,
   runOfProgramsFile,
-} from "./programs.ts";
-import { checkSocketPath, runInstances } from "./run-files.ts";
-import { addPrograms, dropPrograms, programStatus, type RunPrograms, stopSoon } from "./run-programs.ts";
-import { serverArguments } from "./servers.ts";
+} from "./programs-file.ts";
+import { syncRunDirectories, writeInstanceLaunchFiles, writeProcessLaunchFiles } from "./run-launch-files.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 export interface AppProgramsOptions {
@@ -41,10 +37,7 @@ export interface AppProgramsOptions {
   launcher: { node: string; file: string };
 }
 
-/** What processes of an app get for new files: no rights for others, so a socket opens to nginx's group alone. */
-const processUmask = 0o007;
-
-/** The programs of runs: web instances, and the processes of cutover.yml. */
+/** The programs of an app's runs: its web instances, and the processes of cutover.yml. */
 export class AppPrograms {
   readonly #options: AppProgramsOptions;
   readonly #ports: RunPorts;
@@ -60,7 +53,7 @@ export class AppPrograms {
     return runInstances(this.#layout(app), runId.parse(run), config, ports);
   }
 
-  /** The ports of an app's runs: nothing else of this host may get its visitors. */
+  /** The ports of an app's runs. Visitors of the app may go to no other port of this host. */
   ports(app: string): Promise<number[]> {
     return this.#ports.ofApp(appName.parse(app));
   }
@@ -68,14 +61,14 @@ export class AppPrograms {
   async start(app: HostApp, spec: RunSpec): Promise<void> {
     const programs = this.#programs(spec.app, spec.run);
     if (spec.config.server.bind === "port" && (await programStatus(programs)) === undefined) {
-      await this.#ports.free(this.#portRequest(spec));
+      await this.#ports.ensureFree(this.#portRequest(spec));
     }
     const instances = await this.instances(spec);
     for (const place of instances.map(({ address }) => parseAddress(address))) {
       if ("socket" in place) checkSocketPath(place.socket);
     }
     await this.#options.directories.prepareRun(app.layout, spec.run, app.user);
-    await writeInstances(app, spec, instances);
+    await writeInstanceLaunchFiles(app, spec, instances);
     await syncRunDirectories(app.layout, spec.run);
     const names = instances.map(({ name }) => name);
     await addPrograms(programs, renderPrograms(this.#input(app, spec, names)));
@@ -86,15 +79,7 @@ export class AppPrograms {
     const entry = processOf(spec.config, name);
     const names = processPrograms(name, entry);
     await this.#options.directories.prepareRun(app.layout, run, app.user);
-    for (const instance of names) {
-      const launch = {
-        argv: processArguments(entry, { instance, run }),
-        env: await specEnvironment(app, spec, instance),
-        directory: app.layout.app(releaseId.parse(spec.release)),
-        umask: processUmask,
-      };
-      await writeLaunchFile(launchFilePath(app.layout, run, instance), launch, app.user.other?.gid);
-    }
+    await writeProcessLaunchFiles(app, spec, { process: entry, names });
     await syncRunDirectories(app.layout, run);
     const input = { ...this.#input(app, spec, names), process: { name, stop: processStop(entry) } };
     await addPrograms(this.#programs(spec.app, run, name), renderPrograms(input));
@@ -124,20 +109,20 @@ export class AppPrograms {
     for (const { process: name } of owners) await this.removeProcess(app, run, name);
     await dropPrograms(programs, this.#options.clock);
     const layout = this.#layout(app);
-    // Its programs had their time to end; what supervisor does not see of them must not go on.
+    // Its programs had time to end. What supervisor does not see of them must not go on.
     const left = processesOf({ shared: layout.shared, run });
     await effect("run.kill", async () => signalEach(left, "SIGKILL"));
     await this.#ports.forget(app, run);
     await effect("launch.remove", () => removeTree(layout.launchDir(run)));
-    // Last, because runs() finds an unfinished removal by it.
+    // Last, because runs() finds an interrupted removal by it.
     await effect("run.remove", () => removeTree(layout.runDir(run)));
   }
 
-  /** Also of a run whose removal was interrupted. */
+  /** Also a run whose removal was interrupted. */
   async runs(app: string): Promise<string[]> {
     const layout = this.#layout(app);
-    const files = await listIfThere(this.#options.confDir);
-    const directories = [...(await listIfThere(layout.run)), ...(await listIfThere(layout.launches))];
+    const files = await listIfExists(this.#options.confDir);
+    const directories = [...(await listIfExists(layout.run)), ...(await listIfExists(layout.launches))];
     const found = [
       ...files.map((name) => runOfProgramsFile(app, name)),
       ...directories.filter((name) => runId.safeParse(name).success),
@@ -162,7 +147,7 @@ export class AppPrograms {
     };
   }
 
-  #programs(app: string, run: string, process?: string): RunPrograms {
+  #programs(app: string, run: string, process?: string): ProgramGroup {
     const { confDir, supervisor } = this.#options;
     const programs = { app: appName.parse(app), run: runId.parse(run), confDir, supervisor };
     return process === undefined ? programs : { ...programs, process: processName.parse(process) };
@@ -188,40 +173,5 @@ export class AppPrograms {
   /** Names become paths here, so this side of the border checks them itself. */
   #layout(app: string): AppLayout {
     return appLayout(this.#options.data, appName.parse(app));
-  }
-}
-
-async function writeInstances(app: HostApp, spec: RunSpec, instances: Instance[]): Promise<void> {
-  const { layout, user } = app;
-  const directory = layout.app(releaseId.parse(spec.release));
-  const venv = layout.releaseVenv(spec.release);
-  const ownUwsgi = existsSync(join(venv, "bin", "uwsgi"));
-  for (const [index, { name, address }] of instances.entries()) {
-    const before = instances[index - 1];
-    const place = { directory, venv, address: parseAddress(address), instance: name, ownUwsgi };
-    const launch = {
-      argv: serverArguments(spec.config, place),
-      env: await specEnvironment(app, spec, name),
-      directory,
-      umask: processUmask,
-      ...("socket" in place.address && { socket: place.address.socket }),
-      ...(before !== undefined && { after: { instance: before.name, address: parseAddress(before.address) } }),
-    };
-    await writeLaunchFile(launchFilePath(layout, spec.run, name), launch, user.other?.gid);
-  }
-}
-
-/** What supervisord needs at its next start, also after a power cut: directories and launch files. */
-async function syncRunDirectories(layout: AppLayout, run: string): Promise<void> {
-  for (const made of [
-    layout.runDir(run),
-    layout.run,
-    layout.launchDir(run),
-    layout.launches,
-    layout.runLogs(run),
-    dirname(layout.runLogs(run)),
-    layout.logs,
-  ]) {
-    await syncDirectory(made);
   }
 }

@@ -3,13 +3,13 @@ import { basename, join } from "node:path";
 import type { InstanceLogs } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import { appLayout } from "../store/layout.ts";
-import { listIfThere } from "../store/read-if-exists.ts";
-import { runOfProgramsFile } from "./programs.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
+import { runOfProgramsFile } from "./programs-file.ts";
 
-/** At most this much of a file's end is read, however long its lines are. */
+/** At most this many bytes at the end of a file are read, however long its lines are. */
 const tailBytes = 64 * 1024;
 
-/** The last lines of a file, without the newline after the last. */
+/** The last lines of a file, without a newline at the end. */
 export async function tailFile(path: string, lines: number): Promise<string> {
   const file = await open(path, "r");
   try {
@@ -25,12 +25,12 @@ export async function tailFile(path: string, lines: number): Promise<string> {
   }
 }
 
-/** What supervisor wrote down of each instance's output. */
+/** The files in which supervisor logs the output of each instance. */
 export class SupervisorLogs implements InstanceLogs {
   readonly #data: string;
   readonly #confDir: string;
 
-  /** @param confDir supervisor's; logs of a run that has programs there are never removed */
+  /** @param confDir supervisor's. Logs of a run that has programs there are never removed */
   constructor(data: string, confDir: string) {
     this.#data = data;
     this.#confDir = confDir;
@@ -38,7 +38,7 @@ export class SupervisorLogs implements InstanceLogs {
 
   async tail(app: string, run: string, lines: number): Promise<{ source: string; text: string }[]> {
     const directory = appLayout(this.#data, app).runLogs(run);
-    const names = (await listIfThere(directory)).filter((name) => name.endsWith(".log"));
+    const names = (await listIfExists(directory)).filter((name) => name.endsWith(".log"));
     const order = new Intl.Collator("en", { numeric: true });
     return Promise.all(
       names.toSorted(order.compare).map(async (name) => ({
@@ -48,13 +48,13 @@ export class SupervisorLogs implements InstanceLogs {
     );
   }
 
-  async collect(app: string, keptRuns: string[]): Promise<void> {
+  async prune(app: string, keptRuns: string[]): Promise<void> {
     const layout = appLayout(this.#data, app);
     const parent = join(layout.runLogs("x"), "..");
-    // supervisord refuses all of its configuration when the directory of one log file is missing.
-    const programmed = (await listIfThere(this.#confDir)).map((name) => runOfProgramsFile(app, name));
+    // supervisord refuses its whole configuration if the directory of one log file is missing.
+    const programmed = (await listIfExists(this.#confDir)).map((name) => runOfProgramsFile(app, name));
     const kept = new Set<string | undefined>([...keptRuns, ...programmed]);
-    for (const run of await listIfThere(parent)) {
+    for (const run of await listIfExists(parent)) {
       if (kept.has(run)) continue;
       await effect("logs.collect", () => rm(join(parent, run), { recursive: true, force: true }));
     }

@@ -1,16 +1,18 @@
+import { existsSync } from "node:fs";
 import { open, rm } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { effect } from "../../effects.ts";
 import type { Address } from "../net/address.ts";
 
-/** What the launcher reads: how to become the program. The environment holds the app's secrets. */
+/** What the launcher reads: how to become the program. Its environment holds the app's secrets. */
 export interface LaunchFile {
   argv: string[];
   env: Record<string, string>;
   directory: string;
   umask: number;
-  /** A socket that a killed predecessor may have left; removed before the start. */
+  /** A socket that a killed predecessor may have left. It is removed before the start. */
   socket?: string;
-  /** The web instance before this one: what was left of this one serves on until that one listens again. */
+  /** The web instance before this one. What was left of this one serves until that one listens again. */
   after?: { instance: string; address: Address };
 }
 
@@ -19,8 +21,8 @@ export function encodeLaunchFile(launch: LaunchFile): string {
 }
 
 /**
- * Writes a launch file anew: for its owner and one group alone (mode 0640), before a byte of it is written. Its
- * directory is root's, so nobody can put anything in its place.
+ * Replaces a launch file. Only its owner and one group can read it (mode 0640), from before its first byte on. Its directory
+ * is root's, so nobody can put anything in its place.
  */
 export async function writeLaunchFile(path: string, launch: LaunchFile, gid: number | undefined): Promise<void> {
   await rm(path, { force: true });
@@ -33,4 +35,10 @@ export async function writeLaunchFile(path: string, launch: LaunchFile, gid: num
   } finally {
     await file.close();
   }
+}
+
+/** The launcher's file: next to the built program, or agent/launch.ts in the sources. */
+export function launcherFile(): string {
+  const built = fileURLToPath(new URL("./launch.mjs", import.meta.url));
+  return existsSync(built) ? built : fileURLToPath(new URL("../../launch.ts", import.meta.url));
 }

@@ -1,15 +1,14 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { argv } from "../../../shared/command.ts";
 import type { Config, Process } from "../../../shared/config.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { runId } from "../../../shared/names.ts";
 import type { ProcessGroup } from "../../contracts/privileged.ts";
 import { effect } from "../../effects.ts";
 import type { AppLayout } from "../store/layout.ts";
-import { listIfThere } from "../store/read-if-exists.ts";
-import { groupName, ownerOfProgramsFile, processOfLaunchFile } from "./programs.ts";
-import { type RunPrograms, stopMs, toStatus } from "./run-programs.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
+import { type ProgramGroup, stopMs, toStatus } from "./program-group.ts";
+import { groupName, ownerOfProgramsFile, processOfLaunchFile } from "./programs-file.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 interface Place {
@@ -19,7 +18,7 @@ interface Place {
   supervisor: Supervisor;
 }
 
-/** The processes of all runs, as supervisor has them; it is not asked where no file names any. */
+/** The processes of all runs, as supervisor has them. It is not asked if no file names any. */
 export async function processGroups(place: Place): Promise<ProcessGroup[]> {
   const owners = await processOwners(place);
   if (owners.length === 0) return [];
@@ -41,21 +40,21 @@ interface Owner {
 }
 
 /**
- * By the programs files, and by the launch files, which are written before those and removed after: so whatever was begun
- * is found again.
+ * Finds the processes of all runs by their programs files, and by their launch files. Those are written first and removed
+ * last, so an interrupted start or removal is found too.
  */
 export async function processOwners({ app, layout, confDir }: Omit<Place, "supervisor">): Promise<Owner[]> {
   const found = new Map<string, Owner>();
   const add = (run: string, process: string | undefined) => {
     if (process !== undefined) found.set(groupName(app, run, process), { run, process });
   };
-  for (const file of await listIfThere(confDir)) {
+  for (const file of await listIfExists(confDir)) {
     const owner = ownerOfProgramsFile(app, file);
     if (owner !== undefined) add(owner.run, owner.process);
   }
-  for (const run of await listIfThere(layout.launches)) {
+  for (const run of await listIfExists(layout.launches)) {
     if (!runId.safeParse(run).success) continue;
-    for (const file of await listIfThere(layout.launchDir(run))) add(run, processOfLaunchFile(file));
+    for (const file of await listIfExists(layout.launchDir(run))) add(run, processOfLaunchFile(file));
   }
   return [...found.values()].toSorted((a, b) =>
     groupName(app, a.run, a.process) < groupName(app, b.run, b.process) ? -1 : 1,
@@ -69,17 +68,10 @@ export function processOf(config: Config, name: string): Process {
   throw new CutoverError("internal", `The release has no process ${name}.`);
 }
 
-/** The argument list of one program: `{instance}` is its name, and `{run}` tells it from the old one beside it. */
-export function processArguments({ command }: Process, values: { instance: string; run: string }): string[] {
-  return argv(command).map((word) =>
-    word.replace(/\{(instance|run)\}/g, (_, name: "instance" | "run") => values[name]),
-  );
-}
-
-/** Last of all: an unfinished removal is found by these. */
-export async function removeLaunchFiles({ run, process }: RunPrograms, layout: AppLayout): Promise<void> {
+/** Call it last: an interrupted removal is found by these files. */
+export async function removeLaunchFiles({ run, process }: ProgramGroup, layout: AppLayout): Promise<void> {
   const directory = layout.launchDir(run);
-  for (const file of await listIfThere(directory)) {
+  for (const file of await listIfExists(directory)) {
     if (processOfLaunchFile(file) !== process) continue;
     await effect("process.unlink", () => rm(join(directory, file), { force: true }));
   }

@@ -11,20 +11,15 @@ export interface ServerPlace {
   address: Address;
   /** `web-0`, `web-1`, ... */
   instance: string;
-  /** Whether the environment brings a uwsgi of its own; otherwise it is the distribution's. */
+  /** Whether the environment has a uwsgi of its own. Otherwise the distribution's is used. */
   ownUwsgi: boolean;
 }
 
 type Server = Config["server"];
 
-/** `web-0`, `web-1`, ...: the names of a release's instances. */
-export function instanceNames(config: Config): string[] {
-  return Array.from({ length: config.server.instances }, (_, index) => `web-${index}`);
-}
-
 /**
- * The argument list that starts one instance; the first word is a path, or a name looked up in the instance's PATH. Ports
- * are those of 127.0.0.1 alone: what is outside comes through nginx.
+ * The argument list that starts one instance. The first word is a path, or a name in the instance's PATH. Instances listen
+ * only on 127.0.0.1: visitors come through nginx.
  */
 export function serverArguments({ server }: Config, place: ServerPlace): string[] {
   switch (server.kind) {
@@ -53,8 +48,8 @@ function gunicorn(server: Server, { venv, address, instance }: ServerPlace): str
     String(server.workers),
     "--threads",
     String(server.threads),
-    // gunicorn gives the socket to its own group, so nginx's group has no part in it: the directory is the gate
-    // (the app's user and nginx's group only), and behind it the socket is open to all.
+    // gunicorn gives the socket its own group, not nginx's. So the directory decides who gets in (the app's user and
+    // nginx's group), and the socket is open to all.
     "--umask",
     "0",
     "--name",
@@ -65,21 +60,21 @@ function gunicorn(server: Server, { venv, address, instance }: ServerPlace): str
   ];
 }
 
-/** What uWSGI reads of a request's line and headers: as much as nginx takes of them by default. */
+/** How many bytes of a request's line and headers uWSGI reads: as many as nginx takes by default. */
 const uwsgiBuffer = 32_768;
 
 function uwsgi(server: Server, { venv, address, ownUwsgi }: ServerPlace): string[] {
   const listen = protocolOf(server) === "http" ? "--http-socket" : "--socket";
   return [
-    // pip builds Python into uwsgi; Debian's uwsgi is a host for plugins.
+    // pip builds Python into uwsgi. Debian's uwsgi loads it as a plugin.
     ...(ownUwsgi ? [`${venv}/bin/uwsgi`] : ["uwsgi", "--plugin", "python3"]),
     listen,
     "socket" in address ? address.socket : hostAndPort(address),
-    // As with gunicorn the directory is the gate.
+    // As with gunicorn, the directory decides who gets in.
     ...("socket" in address ? ["--chmod-socket=666"] : []),
     "--master",
     "--die-on-term",
-    // A worker without its master serves on where nobody sees it.
+    // Otherwise a worker without its master goes on, and nobody sees it.
     "--no-orphans",
     "--need-app",
     "--single-interpreter",
@@ -105,9 +100,9 @@ function uvicorn(server: Server, { venv, address }: ServerPlace): string[] {
     "-m",
     "uvicorn",
     ...("socket" in address ? ["--uds", address.socket] : ["--host", "127.0.0.1", "--port", String(address.port)]),
-    // With one worker there is no second process that only watches it.
+    // With one worker there is no second process that only watches.
     ...(server.workers === 1 ? [] : ["--workers", String(server.workers)]),
-    // Nobody but nginx gets here, and the visitor's address and scheme are what nginx says.
+    // Only nginx gets here, and it knows the visitor's address and scheme.
     "--proxy-headers",
     "--forwarded-allow-ips",
     "*",
@@ -118,8 +113,8 @@ function uvicorn(server: Server, { venv, address }: ServerPlace): string[] {
 }
 
 /**
- * Not `python -m aiohttp.web`: that listens on a port besides the socket that it is given. As there, the function gets a
- * list of arguments, which is empty here; one without parameters is good too, and so is the application itself.
+ * Not `python -m aiohttp.web`: that also listens on a port if it is given a socket. As there, the function gets a list of
+ * arguments, which is empty here. A function without parameters works too, and so does the application itself.
  */
 const aiohttpProgram = `
 import inspect, sys
@@ -138,7 +133,7 @@ function aiohttp(server: Server, { venv, address }: ServerPlace): string[] {
   return [`${venv}/bin/python`, "-c", aiohttpProgram, server.app ?? "", ...listen];
 }
 
-/** `python` is the environment's, whose programs come first in the instance's PATH. */
+/** `python` is the one of the environment, whose programs come first in the instance's PATH. */
 function command(server: Server, { address, instance }: ServerPlace): string[] {
   const place = "socket" in address ? { socket: address.socket } : { port: String(address.port) };
   const values: Record<string, string> = { ...place, instance, workers: String(server.workers) };

@@ -4,7 +4,7 @@ import { XMLBuilder, XMLParser } from "fast-xml-parser";
 /** The XML-RPC values that supervisor uses. */
 export type XmlRpcValue = string | number | boolean | null | XmlRpcValue[] | { [name: string]: XmlRpcValue };
 
-/** The fault that a server answered with, with its own number and text. */
+/** A fault that the server answered, with the server's number and text. */
 export class XmlRpcFault extends Error {
   override readonly name = "XmlRpcFault";
   readonly faultCode: number;
@@ -16,7 +16,7 @@ export class XmlRpcFault extends Error {
 }
 
 export interface XmlRpcEndpoint {
-  /** The unix socket that the server listens on. */
+  /** The server's unix socket. */
   socket: string;
   path: string;
   /** For the whole call, in milliseconds. */
@@ -27,11 +27,11 @@ const builder = new XMLBuilder({});
 const repeated = new Set(["param", "member", "value"]);
 const parser = new XMLParser({
   ignoreAttributes: true,
-  // Numbers and spaces inside strings stay as they were sent; the type tags say what is a number.
+  // Numbers and spaces inside strings stay as they were sent. The type tags say what is a number.
   parseTagValue: false,
   trimValues: false,
   isArray: (name) => repeated.has(name),
-  // What comes is supervisor's answer on a socket of this host; log excerpts may hold thousands of &lt;.
+  // The answer comes from supervisor, on a socket of this host. Log excerpts may hold thousands of &lt;.
   processEntities: { enabled: true, maxTotalExpansions: 10_000_000, maxExpandedLength: 100_000_000 },
   htmlEntities: true,
 });
@@ -59,7 +59,7 @@ function encodeValue(value: XmlRpcValue): object {
 
 /**
  * The value in an answer.
- * @throws XmlRpcFault for a fault, SyntaxError for what is not an answer
+ * @throws XmlRpcFault for a fault, SyntaxError for what is no XML-RPC answer
  */
 export function decodeResponse(xml: string): XmlRpcValue {
   const response = child(parser.parse(xml), "methodResponse");
@@ -87,7 +87,7 @@ const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 const first = (value: unknown): unknown => list(value)[0];
 
 function decodeValue(node: unknown): XmlRpcValue {
-  // Without a type tag a value is a string.
+  // A value without a type tag is a string.
   if (typeof node === "string") return node;
   if (!isNode(node)) throw new SyntaxError("not an XML-RPC answer: a value is missing");
   const type = Object.keys(node).find((key) => key !== "#text");
@@ -129,7 +129,7 @@ function number(text: unknown): number {
 
 /**
  * One call over a unix socket.
- * @throws XmlRpcFault, SyntaxError, or the system's error where nothing answers in time
+ * @throws XmlRpcFault, SyntaxError, or the system's error if nothing answers in time
  */
 export async function callXmlRpc(
   endpoint: XmlRpcEndpoint,

@@ -13,16 +13,16 @@ import { removeUnfinished, writeDurably } from "../store/durable.ts";
 export interface IssuerKeysOptions {
   data: string;
   issuers: readonly GithubIssuer[];
-  /** Told when an issuer could not be asked, or its keys not be kept. */
+  /** Called if an issuer cannot be asked, or its keys cannot be saved. `detail` is for the log. */
   onTrouble?: (issuer: string, detail: string) => void;
   now?: () => number;
   times?: Partial<KeyTimes>;
 }
 
 export interface KeyTimes {
-  /** Keys of this age are used without asking. */
+  /** Younger keys are used without asking the issuer. */
   freshMs: number;
-  /** After an answer the issuer is left alone for so long, whatever keys are asked for. */
+  /** How long after an answer the issuer is not asked again, even for unknown keys. */
   cooldownMs: number;
   /** The same after a failure. */
   retryMs: number;
@@ -36,7 +36,7 @@ const usualTimes: KeyTimes = {
   fetch: { ms: 5000, bytes: 256 * 1024 },
 };
 
-/** Only what RS256 needs: other members, such as certificates, are of no use here. */
+/** Only what RS256 needs. Other members, such as certificates, are dropped. */
 const keySet = z.object({
   keys: z
     .array(
@@ -54,7 +54,7 @@ const keySet = z.object({
 });
 const keptKeys = z.object({ issuer: z.string(), jwks: z.string(), fetched: z.number(), keys: keySet });
 
-/** The public keys of the issuers in agent.yml, kept on disk for the times when an issuer cannot be reached. */
+/** The public keys of the issuers in agent.yml. They are saved on disk, for when an issuer cannot be reached. */
 export class IssuerKeyFiles implements IssuerKeys {
   readonly #sets: Map<string, IssuerKeySet>;
 
@@ -68,7 +68,7 @@ export class IssuerKeyFiles implements IssuerKeys {
 }
 
 interface Kept {
-  /** When the issuer said so, in milliseconds since the epoch. */
+  /** When the issuer answered, in milliseconds since the epoch. */
   fetched: number;
   select: LocalJWKSet;
 }
@@ -89,7 +89,7 @@ class IssuerKeySet {
   constructor(issuer: GithubIssuer, { data, onTrouble = () => {}, now = Date.now, times }: IssuerKeysOptions) {
     this.#issuer = issuer.issuer;
     this.#url = issuer.jwks ?? `${issuer.issuer}/.well-known/jwks`;
-    // An address may be long and have any characters.
+    // An issuer's address may be long and have any characters.
     const name = createHash("sha256").update(this.#issuer).digest("hex").slice(0, 16);
     this.#file = join(data, "issuer-keys", `${name}.json`);
     this.#maxAgeMs = milliseconds(issuer.keys_age);
@@ -98,7 +98,7 @@ class IssuerKeySet {
     this.#onTrouble = (detail) => onTrouble(this.#issuer, detail);
   }
 
-  /** A key that is not there, or keys that are no longer fresh, are a reason to ask; a failure is none to forget. */
+  /** Asks the issuer if the key is unknown or the keys are no longer fresh. After a failure the old keys still count. */
   async find(kid: string): Promise<IssuerKey> {
     this.#loaded ??= this.#load();
     await this.#loaded;
@@ -123,12 +123,12 @@ class IssuerKeySet {
     }
   }
 
-  /** A clock that was set back makes keys look as if they came from the future: those are as old as they are far away. */
+  /** If the clock was set back, keys seem to come from the future. Then their distance counts as their age. */
   #isYounger(ms: number): boolean {
     return this.#kept !== undefined && Math.abs(this.#now() - this.#kept.fetched) < ms;
   }
 
-  /** At most one question at a time, and none while the last one is recent: a flood of made-up key ids asks once. */
+  /** At most one request at a time, and none soon after the last one: a flood of made-up key ids asks once. */
   async #ask(): Promise<void> {
     const { cooldownMs, retryMs } = this.#times;
     if (this.#asking === undefined && this.#asked !== undefined) {
@@ -158,18 +158,18 @@ class IssuerKeySet {
     this.#kept = { fetched, select: createLocalJWKSet(keys as JSONWebKeySet) };
   }
 
-  /** Keys that cannot be kept count all the same: they were asked for just now. */
+  /** Keys that cannot be saved still count: the issuer has just sent them. */
   async #save(keys: z.output<typeof keySet>): Promise<void> {
     const kept = { issuer: this.#issuer, jwks: this.#url, fetched: this.#kept?.fetched, keys };
     try {
       await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 });
       await writeDurably(this.#file, `${JSON.stringify(kept)}\n`, 0o600);
     } catch (thrown) {
-      this.#onTrouble(`its keys cannot be kept: ${reasonOf(thrown)}`);
+      this.#onTrouble(`its keys cannot be saved: ${reasonOf(thrown)}`);
     }
   }
 
-  /** What cannot be read, or is of another address, is as good as nothing: the issuer is asked. */
+  /** A file that cannot be read, or is of another address, counts as none: then the issuer is asked. */
   async #load(): Promise<void> {
     await removeUnfinished(this.#file).catch(() => undefined);
     const text = await readFile(this.#file, "utf8").catch(() => "{}");

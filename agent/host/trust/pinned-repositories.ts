@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { CutoverError } from "../../../shared/errors.ts";
 import { SerialQueue } from "../../../shared/serial-queue.ts";
-import type { LearntRepositories, LearntRepository } from "../../contracts/token-stores.ts";
+import type { PinnedRepositories, PinnedRepository } from "../../contracts/token-stores.ts";
 import { removeUnfinished, writeDurably } from "../store/durable.ts";
 
 const id = z.string().regex(/^\d{1,20}$/);
@@ -21,8 +21,8 @@ const repositories = z.record(
 );
 type Repositories = z.output<typeof repositories>;
 
-/** One file for all apps, beside what was spent: an app that was never deployed has no directory yet. */
-export class LearntRepositoriesFile implements LearntRepositories {
+/** One file for all apps, next to the used tokens: an app that was never deployed has no directory yet. */
+export class PinnedRepositoriesFile implements PinnedRepositories {
   readonly #file: string;
   #all: Promise<Repositories> | undefined;
   readonly #queue = new SerialQueue();
@@ -31,12 +31,12 @@ export class LearntRepositoriesFile implements LearntRepositories {
     this.#file = join(data, "learnt-repositories.json");
   }
 
-  async list(app: string): Promise<LearntRepository[]> {
+  async list(app: string): Promise<PinnedRepository[]> {
     const all = await this.#load();
     return Object.hasOwn(all, app) ? (all[app] ?? []) : [];
   }
 
-  learn(app: string, repository: LearntRepository): Promise<LearntRepository> {
+  pin(app: string, repository: PinnedRepository): Promise<PinnedRepository> {
     return this.#queue.run(async () => {
       const known = await this.list(app);
       const same = known.find((each) => each.issuer === repository.issuer && each.repository === repository.repository);
@@ -69,7 +69,7 @@ export class LearntRepositoriesFile implements LearntRepositories {
     }
   }
 
-  /** Taken for nothing it would be learnt anew, from whoever comes first. */
+  /** A file that cannot be read does not count as empty: then anybody who comes first would be pinned. */
   async #read(): Promise<Repositories> {
     await removeUnfinished(this.#file);
     try {

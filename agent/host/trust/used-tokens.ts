@@ -3,28 +3,29 @@ import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises
 import { dirname } from "node:path";
 import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
 import { SerialQueue } from "../../../shared/serial-queue.ts";
-import type { Spending, SpentTokens } from "../../contracts/token-stores.ts";
+import type { SpendResult, UsedTokens } from "../../contracts/token-stores.ts";
 import { effect } from "../../effects.ts";
 
-export interface SpentTokensOptions {
+export interface UsedTokensOptions {
   /** Milliseconds since the epoch. */
   now?: () => number;
-  /** How many unexpired tokens are kept; a further one is refused. */
+  /** How many unexpired tokens are kept. More are refused. */
   limit?: number;
 }
 
-/** How long expired ones are kept: a clock that jumped ahead by less and is set right again refuses no other token. */
+/** How long expired tokens are kept: if the clock jumps ahead by less and is set right again, no good token is refused. */
 const clockSpareMs = 24 * 60 * 60_000;
-/** Lines that may lie in the file beyond twice the unexpired ones before it is rewritten. */
+/** The file is rewritten when it has this many lines more than twice the unexpired tokens. */
 const slack = 100;
 
 /**
- * The tokens that were used, one `<expiry> <hash of the id>` a line. A line is on disk before `spend` returns, so a token
- * stays spent across a crash. Ids are hashed: a line has a fixed length and nothing of a caller's text gets into the file.
- * What has expired is forgotten, but not up to when: `forgotten <expiry>` is the last of those, and a token that expires no
- * later is refused. While the clock runs forward it has expired by then; where the clock was set back, it may be one of them.
+ * The used tokens, one `<expiry> <hash of the id>` on each line. A line is on disk before `spend` returns, so a token stays
+ * spent across a crash. Ids are hashed: a line has a fixed length, and nothing that a caller wrote gets into the file.
+ * Expired tokens are forgotten, but the file remembers until when: `forgotten <expiry>` is the latest of them, and a token
+ * that does not expire later is refused. While the clock runs forward it has expired anyway. If the clock was set back, it may
+ * be one of the forgotten ones.
  */
-export class SpentTokensFile implements SpentTokens {
+export class UsedTokensFile implements UsedTokens {
   readonly #file: string;
   readonly #now: () => number;
   readonly #limit: number;
@@ -34,23 +35,22 @@ export class SpentTokensFile implements SpentTokens {
   #lines = 0;
   readonly #queue = new SerialQueue();
 
-  private constructor(file: string, { now = Date.now, limit = 100_000 }: SpentTokensOptions) {
+  private constructor(file: string, { now = Date.now, limit = 100_000 }: UsedTokensOptions) {
     this.#file = file;
     this.#now = now;
     this.#limit = limit;
   }
 
-  static async open(file: string, options: SpentTokensOptions = {}): Promise<SpentTokensFile> {
-    const tokens = new SpentTokensFile(file, options);
+  static async open(file: string, options: UsedTokensOptions = {}): Promise<UsedTokensFile> {
+    const tokens = new UsedTokensFile(file, options);
     await mkdir(dirname(file), { recursive: true });
     await tokens.#load();
-    // Where it cannot be written the agent starts all the same: the next token is refused unless it can be by then.
+    // If it cannot be written, the agent still starts. The next token is refused if that has not changed by then.
     await effect("token.rewrite", () => tokens.#rewrite()).catch(() => undefined);
     return tokens;
   }
 
-  /** @param expires when the token can no longer be valid, in milliseconds since the epoch */
-  async spend(jti: string, expires: number): Promise<Spending> {
+  async spend(jti: string, expires: number): Promise<SpendResult> {
     const id = createHash("sha256").update(jti).digest("base64url");
     if (this.#expiries.has(id)) return "spent";
     if (expires <= this.#forgotten) return "clock_behind";
@@ -59,10 +59,10 @@ export class SpentTokensFile implements SpentTokens {
     if (this.#expiries.size >= this.#limit) {
       throw new CutoverError("internal", `More than ${this.#limit} tokens were used within their lifetime.`, {
         unchanged: "Nothing was changed.",
-        fix: "Find out who sends that many calls, then try again in ten minutes.",
+        fix: "Find out who sends so many calls, then try again in ten minutes.",
       });
     }
-    // Set before the write: of two calls at once with one token, the second is refused. It stays set if the write fails.
+    // Before the write: of two calls at once with one token, the second is refused. It stays if the write fails.
     this.#expiries.set(id, expires);
     await this.#queue.run(() => effect("token.spend", () => this.#record(id, expires)));
     return "recorded";
@@ -87,12 +87,12 @@ export class SpentTokensFile implements SpentTokens {
     }
   }
 
-  /** @param spareMs how long past their end they are kept, so that a clock that is set back refuses the spent ones alone */
+  /** @param spareMs how long after their expiry tokens are kept */
   #forgetExpired(spareMs = clockSpareMs): void {
     const now = this.#now() - spareMs;
     for (const [id, expires] of this.#expiries) {
       if (expires >= now) continue;
-      // Its line stays in the file until the next rewrite, which writes the mark as well.
+      // Its line stays in the file until the next rewrite, which also writes the `forgotten` line.
       this.#expiries.delete(id);
       this.#forgotten = Math.max(this.#forgotten, expires);
     }
@@ -111,7 +111,7 @@ export class SpentTokensFile implements SpentTokens {
       this.#lines += 1;
       if (this.#lines % slack === 0) this.#forgetExpired();
     } catch (error) {
-      // A torn line may lie at the end now; the next one starts from a rewritten file.
+      // There may be a torn line at the end now, so the next call rewrites the file.
       await this.#handle?.close().catch(() => undefined);
       this.#handle = undefined;
       throw asCutoverError(error);

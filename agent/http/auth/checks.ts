@@ -11,7 +11,7 @@ import { CutoverError } from "../../../shared/errors.ts";
 import { keyIssuer } from "../../../shared/key.ts";
 import type { Actor } from "../../../shared/protocol.ts";
 import type { Apps } from "../../contracts/ports.ts";
-import type { SpentTokens } from "../../contracts/token-stores.ts";
+import type { UsedTokens } from "../../contracts/token-stores.ts";
 import type { AppSettings } from "../../settings.ts";
 import { chain } from "./chain.ts";
 import { type GithubParts, githubSigner, trustedIssuers } from "./github-signer.ts";
@@ -31,7 +31,7 @@ export interface Call {
 
 export interface CheckParts {
   apps: Pick<Apps, "settings">;
-  spent: SpentTokens;
+  spent: UsedTokens;
   /** The authorities in the URLs by which callers know this agent. */
   names: readonly string[];
   github: GithubParts;

@@ -1,4 +1,4 @@
-import type { IssuerKeys, LearntRepositories, LearntRepository } from "../../contracts/token-stores.ts";
+import type { IssuerKeys, PinnedRepositories, PinnedRepository } from "../../contracts/token-stores.ts";
 import type { GithubTrust, Grant, Trusted } from "../../settings.ts";
 import type { GithubIssuer } from "../../settings-values.ts";
 import { type Difference, difference, type GithubClaims, githubActor, readGithubClaims } from "./github-claims.ts";
@@ -9,11 +9,11 @@ export interface GithubParts {
   /** Those of agent.yml; the first one counts if a trust names none. */
   issuers: readonly GithubIssuer[];
   keys: IssuerKeys;
-  learnt: LearntRepositories;
+  learnt: PinnedRepositories;
   /** Milliseconds since the epoch. */
   now(): number;
   /** Called for each repository whose ids were learnt. */
-  onLearnt(app: string, repository: LearntRepository): void;
+  onLearnt(app: string, repository: PinnedRepository): void;
 }
 
 interface Entry {
@@ -85,7 +85,7 @@ interface About {
 function identityOf(
   claims: GithubClaims,
   entries: Entry[],
-  learnt: LearntRepository | undefined,
+  learnt: PinnedRepository | undefined,
   about: About,
 ): Identity {
   const compared = entries.map((entry) => ({ ...entry, differs: difference(entry.trust, claims, learnt) }));
@@ -103,7 +103,7 @@ async function learn(claims: GithubClaims, { app, issuer, parts }: About): Promi
   const { repository, repository_id, repository_owner_id: owner_id } = claims;
   const learnt = new Date(parts.now()).toISOString();
   const found = { issuer: issuer.issuer, repository, repository_id, owner_id, learnt };
-  const kept = await parts.learnt.learn(app, found);
+  const kept = await parts.learnt.pin(app, found);
   // Another call was faster, and its repository had the same name at another time.
   if (kept.repository_id !== repository_id) {
     throw mismatch([{ claim: "repository_id", expected: kept.repository_id, got: repository_id }]);

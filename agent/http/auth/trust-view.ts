@@ -1,16 +1,16 @@
 import type { TrustView } from "../../../shared/protocol.ts";
 import type { Apps } from "../../contracts/ports.ts";
-import type { LearntRepositories, LearntRepository } from "../../contracts/token-stores.ts";
+import type { PinnedRepositories, PinnedRepository } from "../../contracts/token-stores.ts";
 import type { GithubTrust } from "../../settings.ts";
 import type { GithubIssuer } from "../../settings-values.ts";
 
 /** Shows the host's owner whom an app trusts, with the ids that were learnt of repositories trusted by name. */
 export class TrustBook {
   readonly #apps: Pick<Apps, "settings">;
-  readonly #learnt: LearntRepositories;
+  readonly #learnt: PinnedRepositories;
   readonly #issuers: readonly GithubIssuer[];
 
-  constructor(apps: Pick<Apps, "settings">, learnt: LearntRepositories, issuers: readonly GithubIssuer[]) {
+  constructor(apps: Pick<Apps, "settings">, learnt: PinnedRepositories, issuers: readonly GithubIssuer[]) {
     this.#apps = apps;
     this.#learnt = learnt;
     this.#issuers = issuers;
@@ -36,7 +36,7 @@ export class TrustBook {
     return this.#learnt.forget(app);
   }
 
-  #repository(trust: GithubTrust, all: LearntRepository[]) {
+  #repository(trust: GithubTrust, all: PinnedRepository[]) {
     const issuer = trust.issuer ?? this.#issuers[0]?.issuer ?? "";
     const learnt = all.find((each) => each.issuer === issuer && each.repository === trust.repository);
     const { repository_id = learnt?.repository_id, owner_id = learnt?.owner_id } = trust;

@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { examine } from "../../../agent/doctor/doctor.ts";
 import type { Finding } from "../../../agent/doctor/finding.ts";
 import { type Embedded, startEmbedded } from "../../../agent/host/embedded/embedded.ts";
-import { embeddedLayout } from "../../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout } from "../../../agent/host/embedded/files.ts";
 import { eventually, freePort, scratch } from "../host/scratch.ts";
 
 const version = "1.2.3";

@@ -86,7 +86,7 @@ test("a release goes from the agent to the app's user to root, and its commands 
 
   const lines: string[] = [];
   const onOutput = (source: string, line: string) => lines.push(`${source}: ${line}`);
-  // Backwards, since it would be taken out as it is.
+  // Reversed, because the secret itself would be masked.
   const code = "import os, sys; print(os.getcwd(), os.getuid(), os.environ['SECRET'][::-1]); sys.exit(3)";
   expect(await privileged.runCommand(testSpec(config), command(["python", "-c", code], { onOutput }))).toBe(3);
   expect(lines).toEqual([`release: ${host.layout().app(release)} ${idsOf(users.app).uid} pohs-fo-yranac`]);
@@ -141,8 +141,8 @@ test("without use the connection ends, and the helper with it", async () => {
 
 test("what does not end with its connection is not waited for without end", async () => {
   const [ours, theirs] = duplexPair();
-  const acts = { answer: () => new Promise(() => undefined) };
-  const served = serveConnection(theirs, { acts, version, logger: createLogger("silent"), lastMs: 50 });
+  const handle = () => new Promise(() => undefined);
+  const served = serveConnection(theirs, { handle, version, logger: createLogger("silent"), lastMs: 50 });
   ours.write(`${JSON.stringify({ id: 1, method: "oldWorkers", params: {} })}\n`);
   await once(ours, "data");
   ours.end();
@@ -171,4 +171,19 @@ test("a helper that does not start is not waited for without end", async () => {
   await expect(new RemotePrivileged(waiting).oldWorkers()).rejects.toMatchObject({ code: "helper_unreachable" });
   for (const socket of sockets) socket.destroy();
   silent.close();
+});
+
+test("an answer of another shape than the method's is not believed", async () => {
+  const path = join(host.directory, "strange.sock");
+  const answering = createServer((socket) => {
+    socket.write(`${JSON.stringify({ helper: version })}\n`);
+    socket.on("data", () => socket.write(`${JSON.stringify({ id: 1, result: "perhaps" })}\n`));
+  }).listen(path);
+  const asking = new HelperClient({ path, version });
+  await expect(new RemotePrivileged(asking).oldWorkers()).rejects.toMatchObject({
+    code: "helper_unreachable",
+    message: expect.stringContaining("its answer to oldWorkers was not understood"),
+  });
+  asking.close();
+  answering.close();
 });

@@ -4,7 +4,7 @@ import { onTestFinished } from "vitest";
 import { type Embedded, startEmbedded } from "../../../agent/host/embedded/embedded.ts";
 import { LocalPrivileged } from "../../../agent/host/privileged.ts";
 import { AppsDirectory } from "../../../agent/host/store/apps-dir.ts";
-import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
+import { launcherFile } from "../../../agent/host/supervisor/launch-files.ts";
 import { freePort, scratch } from "./scratch.ts";
 
 export interface EmbeddedHost {

@@ -5,8 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { type LaunchFile, writeLaunchFile } from "../../../agent/host/supervisor/launch-files.ts";
-import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
+import { type LaunchFile, launcherFile, writeLaunchFile } from "../../../agent/host/supervisor/launch-files.ts";
 import { scratch } from "./scratch.ts";
 
 function launch(
@@ -134,7 +133,10 @@ test("scripts that the kernel would refuse are told apart, without a dump", asyn
   writeFileSync(join(dir, "moved"), "#!/no/such/python\n", { mode: 0o755 });
   writeFileSync(join(dir, "text"), "print(1)\n", { mode: 0o755 });
   const run = (name: string) => launch(launchFile({ argv: [`./${name}`], directory: dir }));
-  expect(await run("moved")).toMatchObject({ code: 127, err: expect.stringContaining("run by /no/such/python") });
+  expect(await run("moved")).toMatchObject({
+    code: 127,
+    err: expect.stringContaining("needs /no/such/python, which does not exist"),
+  });
   expect(await run("text")).toMatchObject({ code: 127, err: expect.stringContaining("#!") });
 });
 

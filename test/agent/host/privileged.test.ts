@@ -10,8 +10,8 @@ import { NginxTraffic } from "../../../agent/host/nginx/traffic.ts";
 import { LocalPrivileged } from "../../../agent/host/privileged.ts";
 import { appLayout } from "../../../agent/host/store/layout.ts";
 import { SupervisorLogs } from "../../../agent/host/supervisor/instance-logs.ts";
-import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
-import { stopSeconds } from "../../../agent/host/supervisor/programs.ts";
+import { launcherFile } from "../../../agent/host/supervisor/launch-files.ts";
+import { stopSeconds } from "../../../agent/host/supervisor/programs-file.ts";
 import { Supervisor } from "../../../agent/host/supervisor/supervisor.ts";
 import { type EmbeddedHost, embeddedHost } from "./embedded-host.ts";
 import { eventually, release, scratch, testConfig, testSpec } from "./scratch.ts";
@@ -271,7 +271,7 @@ test.runIf(isRoot)(
     };
 
     // A build step may write to its release; the sealed release stays as it is.
-    await privileged.buildTrees().give("shop", layout.release(release));
+    await privileged.buildOwner().give("shop", layout.release(release));
     const step = privileged.stepRunner();
     const build = {
       cwd: layout.app(release),

@@ -8,7 +8,7 @@ import { SocketProbe } from "../../../agent/host/net/health.ts";
 import { LocalPrivileged } from "../../../agent/host/privileged.ts";
 import { appLayout } from "../../../agent/host/store/layout.ts";
 import { SupervisorLogs } from "../../../agent/host/supervisor/instance-logs.ts";
-import { launcherFile } from "../../../agent/host/supervisor/launcher.ts";
+import { launcherFile } from "../../../agent/host/supervisor/launch-files.ts";
 import { processesOf } from "../../../agent/host/supervisor/leftovers.ts";
 import { freePortRange } from "../../harness/ports.ts";
 import { type EmbeddedHost, embeddedHost } from "./embedded-host.ts";
@@ -201,7 +201,7 @@ test.runIf(process.geteuid?.() === 0).each(onSockets.map(([name, server]) => ({ 
 test("the environment's own uwsgi is taken where it has one, and needs no plugin", async () => {
   const { host, spec } = await startHost({ kind: "uwsgi", ...wsgi, workers: 1 });
   const venv = appLayout(host.embedded.settings.data, "shop").releaseVenv(release);
-  // pip's has Python built in; here it is Debian's, told so by a script.
+  // pip's uwsgi has Python built in. Here a script wraps Debian's.
   const script = '#!/bin/sh\necho "own uwsgi: $1"\nexec /usr/bin/uwsgi --plugin python3 "$@"\n';
   writeFileSync(join(venv, "bin/uwsgi"), script, { mode: 0o755 });
   await host.privileged.startPrograms(spec);

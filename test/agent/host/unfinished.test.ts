@@ -56,7 +56,7 @@ test("what nginx had before a canary's step goes when its files are as they shou
   const name = "cutover-shop.upstream.conf";
   for (const left of [name, `${name}.before`]) await writeFile(join(scratch.path, left), "upstream {}\n");
   for (const left of [`${name}.tmp`, `${name}.before.tmp`]) await writeFile(join(scratch.path, left), "upstr");
-  // nginx has read what is there, so it is not asked for anything.
+  // nginx has read these files, so nothing is done.
   const nginx = new Nginx({ binary: "/bin/false", confDir: scratch.path });
   const { changed } = await nginx.write([{ name, effect: "upstream.write", text: "upstream {}\n" }]);
   expect(changed).toBe(false);

@@ -1,10 +1,10 @@
 import type { z } from "zod";
 import type {
   IssuerKeys,
-  LearntRepositories,
-  LearntRepository,
-  Spending,
-  SpentTokens,
+  PinnedRepositories,
+  PinnedRepository,
+  SpendResult,
+  UsedTokens,
 } from "../../../agent/contracts/token-stores.ts";
 import { createHttpApp, type HttpAppOptions } from "../../../agent/http/app.ts";
 import { type TokenAuthorizerOptions, tokenAuthorizer } from "../../../agent/http/auth/authorize.ts";
@@ -28,10 +28,10 @@ export async function newKey(): Promise<TestKey> {
 }
 
 /** Every id in memory; a real file is tested in spent-tokens.test.ts. */
-export class SpentInMemory implements SpentTokens {
+export class SpentInMemory implements UsedTokens {
   readonly ids = new Set<string>();
 
-  async spend(jti: string): Promise<Spending> {
+  async spend(jti: string): Promise<SpendResult> {
     if (this.ids.has(jti)) return "spent";
     this.ids.add(jti);
     return "recorded";
@@ -39,14 +39,14 @@ export class SpentInMemory implements SpentTokens {
 }
 
 /** What was learnt of repositories, in memory; the real file is tested in learnt-repositories.test.ts. */
-export class LearntInMemory implements LearntRepositories {
-  readonly all = new Map<string, LearntRepository[]>();
+export class LearntInMemory implements PinnedRepositories {
+  readonly all = new Map<string, PinnedRepository[]>();
 
-  async list(app: string): Promise<LearntRepository[]> {
+  async list(app: string): Promise<PinnedRepository[]> {
     return this.all.get(app) ?? [];
   }
 
-  async learn(app: string, repository: LearntRepository): Promise<LearntRepository> {
+  async pin(app: string, repository: PinnedRepository): Promise<PinnedRepository> {
     const known = this.all.get(app) ?? [];
     const same = known.find((each) => each.repository === repository.repository && each.issuer === repository.issuer);
     if (same === undefined) this.all.set(app, [...known, repository]);

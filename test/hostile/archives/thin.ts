@@ -17,7 +17,7 @@ export interface ThinArchive extends Omit<HostileArchive, "make"> {
 }
 
 const code = "base_unusable";
-const noLonger = (path: string) => new RegExp(`where ${path} is no longer what was unpacked`);
+const noLonger = (path: string) => new RegExp(`in which ${path} is no longer what was unpacked`);
 const conf = "app/kept/conf.py";
 const data = "app/kept/deep/data.bin";
 

@@ -3,8 +3,8 @@ import { binary, octal, paxEntry, rawEntry } from "./raw-tar.ts";
 
 const code = "bundle_unexpected_entry";
 const target = { link: "/etc/passwd" };
-const noFile = /app\/a\.py as something else than a regular file/;
-const manifestNoFile = /manifest\.json as something else than a regular file/;
+const noFile = /app\/a\.py as something other than a regular file/;
+const manifestNoFile = /manifest\.json as something other than a regular file/;
 const pax = /an extended header that does not just name app\/a\.py/;
 
 const typed = (flag: string, more = {}) => headed({ flag, ...more });

@@ -64,13 +64,13 @@ test("environments, logs and events go with what used them", async () => {
   const host = new FakeHost();
   const kept: Record<string, string[]> = {};
   const { ports } = host;
-  ports.environments.collect = async (_app, releases) => {
+  ports.environments.prune = async (_app, releases) => {
     kept.environments = releases;
   };
-  ports.logs.collect = async (_app, runs) => {
+  ports.logs.prune = async (_app, runs) => {
     kept.logs = runs;
   };
-  ports.events.collect = async (_app, deployments) => {
+  ports.events.prune = async (_app, deployments) => {
     kept.events = deployments;
   };
   const agent = new Deployments({ ports, log: pino({ level: "silent" }) });

@@ -3,11 +3,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startEmbedded } from "../../../../agent/host/embedded/embedded.ts";
-import {
-  embeddedLayout,
-  renderNginxConf,
-  renderSupervisordConf,
-} from "../../../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout, renderNginxConf, renderSupervisordConf } from "../../../../agent/host/embedded/files.ts";
 import { processRuns, readPidFile } from "../../../../agent/host/exec/processes.ts";
 import { Supervisor } from "../../../../agent/host/supervisor/supervisor.ts";
 import { eventually, scratch } from "../scratch.ts";
@@ -30,7 +26,7 @@ test("it starts both, takes over what runs, and stop leaves no process", async (
   const pids = await pidsOf(dir);
   const second = await startEmbedded(dir, { listen: "127.0.0.1:9999" });
   expect(await pidsOf(dir)).toEqual(pids);
-  // The file is whoever's who starts the agent: it is not written again.
+  // The file belongs to the user, so it is not written again.
   expect(second.settings).toEqual(first.settings);
   await second.stop();
   for (const pid of pids) expect(await processRuns(pid ?? 0)).toBe(false);
@@ -58,7 +54,7 @@ test("what was killed is started again, past its stale socket and pid files", as
   onTestFinished(() => first.stop());
   const { supervisor, nginx } = embeddedLayout(dir);
   const pids = await pidsOf(dir);
-  // nginx's workers end with their master only when it is told to end.
+  // nginx's workers end with their master only if it gets a signal that it can handle.
   process.kill(pids[0] ?? 0, "SIGKILL");
   process.kill(pids[1] ?? 0, "SIGTERM");
   for (const pid of pids) await eventually(async () => !(await processRuns(pid ?? 0)));

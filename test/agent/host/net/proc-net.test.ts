@@ -92,7 +92,7 @@ test.each(["127.0.0.1", "::"])("the kernel's table shows TCP connections to a li
   expect(await count()).toBe(2);
   clients[0]?.destroy();
   await eventually(async () => (await count()) === 1);
-  // Closed by the visitor alone: the server may still answer.
+  // Closed only by the visitor: the server may still answer.
   clients[1]?.end();
   await eventually(async () => (await count()) === 0);
 });

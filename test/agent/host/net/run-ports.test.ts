@@ -67,7 +67,7 @@ test("when too few are free, it is told who has them", async () => {
   await listen(second, "127.0.0.1");
   await expect(ports.of(request([first, second], { count: 2 }))).rejects.toMatchObject({
     code: "ports_exhausted",
-    message: `shop needs 2 free ports, and 0 of its 2 are. Taken: ${first} (blog ${release}), ${second} (another program).`,
+    message: `shop needs 2 free ports, and 0 of its 2 are free. Taken: ${first} (blog ${release}), ${second} (another program).`,
     fix: expect.stringContaining("/etc/cutover/apps/shop.yml"),
   });
   // A failure leaves nothing, and the next may succeed.
@@ -79,8 +79,8 @@ test("a port that was taken between the choice and the start is given up for ano
   const ports = new RunPorts(scratch());
   const range = await freePorts(4);
   expect(await ports.of(request(range, { count: 2 }))).toEqual(range.slice(0, 2));
-  expect(await ports.free(request(range, { count: 2 }))).toEqual(range.slice(0, 2));
+  expect(await ports.ensureFree(request(range, { count: 2 }))).toEqual(range.slice(0, 2));
   await listen(range[1] ?? 0, "127.0.0.1");
-  expect(await ports.free(request(range, { count: 2 }))).toEqual(range.slice(2));
+  expect(await ports.ensureFree(request(range, { count: 2 }))).toEqual(range.slice(2));
   expect(await ports.of(request([], { count: 2 }))).toEqual(range.slice(2));
 });

@@ -78,7 +78,7 @@ test("a file that somebody else broke: nothing changes, and its place is named",
   await expect(nginx.write([...one(answering(port, "new")), { name: second, text: "# two\n" }])).rejects.toMatchObject({
     code: "nginx_config_broken",
     message: expect.stringContaining(`${theirs}:3`),
-    unchanged: expect.stringContaining("as it was"),
+    unchanged: expect.stringContaining("was not changed"),
     fix: expect.stringContaining(`${theirs}:3`),
   });
   expect(readFileSync(join(confDir, name), "utf8")).toBe(answering(port, "old"));
@@ -98,7 +98,7 @@ test("an address that another program has: the old site stays and serves", async
   await expect(nginx.write(one(answering(taken, "new")))).rejects.toMatchObject({
     code: "nginx_config_broken",
     message: expect.stringContaining(`127.0.0.1:${taken}`),
-    fix: expect.stringContaining("Another program has this address"),
+    fix: expect.stringContaining("Another program listens on this address"),
   });
   expect(readFileSync(file, "utf8")).toBe(answering(port, "old"));
   expect(await said(port)).toBe("old");
@@ -174,7 +174,7 @@ test("another binary with a prefix of its own, as OpenResty is: relative paths, 
   symlinkSync("sites", confDir);
   const made = await siteHost({
     nginx: { binary, prefix, conf_dir: confDir, log_dir: join(prefix, "logs") },
-    // The pid file by a relative path, and neither uwsgi_params nor a conf.d beside nginx.conf.
+    // The pid file has a relative path, and there is neither uwsgi_params nor a conf.d next to nginx.conf.
     conf: (text) =>
       text
         .replace(/^pid .*$/m, "pid logs/nginx.pid;")

@@ -9,14 +9,14 @@ import { onTestFinished } from "vitest";
 import { stringify } from "yaml";
 import type { RoutePart } from "../../../../agent/contracts/ports.ts";
 import type { Instance } from "../../../../agent/contracts/privileged.ts";
-import { embeddedLayout, renderNginxConf } from "../../../../agent/host/embedded/embedded-files.ts";
+import { embeddedLayout, renderNginxConf } from "../../../../agent/host/embedded/files.ts";
 import { childrenOf, processRuns, readPidFile } from "../../../../agent/host/exec/processes.ts";
 import { toolPath } from "../../../../agent/host/exec/run-tool.ts";
 import { NginxTraffic } from "../../../../agent/host/nginx/traffic.ts";
 import { LocalPrivileged } from "../../../../agent/host/privileged.ts";
 import { AppsDirectory } from "../../../../agent/host/store/apps-dir.ts";
 import { appLayout } from "../../../../agent/host/store/layout.ts";
-import { launcherFile } from "../../../../agent/host/supervisor/launcher.ts";
+import { launcherFile } from "../../../../agent/host/supervisor/launch-files.ts";
 import { agentSettingsSchema } from "../../../../agent/settings.ts";
 import type { Config } from "../../../../shared/config.ts";
 import { protocolOf } from "../../../../shared/config-server.ts";
@@ -33,11 +33,11 @@ export function nginxProgram(): string {
 }
 
 interface HostOptions {
-  /** Keys of agent.yml under nginx, beside those of embedded mode. */
+  /** More keys for `nginx` in agent.yml than embedded mode writes. */
   nginx?: object;
   /** What becomes of embedded mode's nginx.conf. */
   conf?: (text: string) => string;
-  /** Where that says its pid is, if it says so anew. */
+  /** The pid file that this nginx.conf names, if it is another one. */
   pidFile?: string;
 }
 

@@ -4,20 +4,20 @@ import { expect, test } from "vitest";
 import type { RoutePart, Share } from "../../../../agent/contracts/ports.ts";
 import type { Instance, Privileged, SiteRequest } from "../../../../agent/contracts/privileged.ts";
 import { portAddress, socketAddress } from "../../../../agent/host/net/address.ts";
+import { SlotLinks, slotLink } from "../../../../agent/host/nginx/slots.ts";
+import { NginxTraffic } from "../../../../agent/host/nginx/traffic.ts";
 import {
   mainUpstream,
   previewUpstream,
   renderUpstreams,
   serversOf,
-} from "../../../../agent/host/nginx/nginx-upstream.ts";
-import { SlotLinks, slotLink } from "../../../../agent/host/nginx/slots.ts";
-import { NginxTraffic } from "../../../../agent/host/nginx/traffic.ts";
+} from "../../../../agent/host/nginx/upstream-config.ts";
 import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { type Config, configSchema } from "../../../../shared/config.ts";
 import { protocolOf } from "../../../../shared/config-server.ts";
 import { scratch } from "../scratch.ts";
 
-/** nginx's side of the border: it keeps the upstream's text, and refuses it when told so. */
+/** nginx's side of the border: it keeps the upstream's text, or refuses it if the test wants that. */
 class FakeNginx implements Pick<Privileged, "writeSite" | "upstreamServers" | "oldWorkers"> {
   text = "";
   refuses = false;

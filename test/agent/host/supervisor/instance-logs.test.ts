@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { SupervisorLogs, tailFile } from "../../../../agent/host/supervisor/instance-logs.ts";
-import { programsFileName } from "../../../../agent/host/supervisor/programs.ts";
+import { programsFileName } from "../../../../agent/host/supervisor/programs-file.ts";
 import { release, scratch } from "../scratch.ts";
 
 test("the end of each log, in the order of the instances", async () => {
@@ -36,7 +36,7 @@ test("logs of removed runs are collected, but those of a run that supervisor has
     mkdirSync(layout.runLogs(run), { recursive: true });
   writeFileSync(join(confDir, programsFileName("shop", `${release}.2`)), "");
   writeFileSync(join(confDir, programsFileName("shop", `${release}.4`, "worker")), "");
-  await new SupervisorLogs(data, confDir).collect("shop", [`${release}.3`]);
+  await new SupervisorLogs(data, confDir).prune("shop", [`${release}.3`]);
   const left = readdirSync(join(layout.runLogs(release), "..")).toSorted();
   expect(left).toEqual([`${release}.2`, `${release}.3`, `${release}.4`]);
 });

@@ -7,8 +7,8 @@ import { childrenOf, processRuns } from "../../../../agent/host/exec/processes.t
 import { LocalPrivileged } from "../../../../agent/host/privileged.ts";
 import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { SupervisorLogs } from "../../../../agent/host/supervisor/instance-logs.ts";
-import { launcherFile } from "../../../../agent/host/supervisor/launcher.ts";
-import { programsFileName } from "../../../../agent/host/supervisor/programs.ts";
+import { launcherFile } from "../../../../agent/host/supervisor/launch-files.ts";
+import { programsFileName } from "../../../../agent/host/supervisor/programs-file.ts";
 import { type EmbeddedHost, embeddedHost } from "../embedded-host.ts";
 import { eventually, release, testConfig, testSpec } from "../scratch.ts";
 
@@ -25,7 +25,7 @@ while True:
     time.sleep(0.1)
 `;
 
-/** A release with a worker that has a job of so many seconds in hand. */
+/** A release with a worker whose job takes this many seconds. */
 async function hostWithWorker(seconds: number, entry: object = {}): Promise<{ host: EmbeddedHost; spec: RunSpec }> {
   const host = await embeddedHost();
   await host.privileged.prepareApp("shop");

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { instanceNames, serverArguments } from "../../../../agent/host/supervisor/servers.ts";
+import { instanceNames } from "../../../../agent/host/supervisor/instances.ts";
+import { serverArguments } from "../../../../agent/host/supervisor/servers.ts";
 import { testConfig } from "../scratch.ts";
 
 const place = {

@@ -1,20 +1,49 @@
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { programStates } from "../../../../agent/contracts/privileged.ts";
 import { Supervisor } from "../../../../agent/host/supervisor/supervisor.ts";
 import { scratch } from "../scratch.ts";
 
-/** A supervisord whose every answer is one fault, in the words of the real one. */
-async function faulty(code: number, text: string): Promise<Supervisor> {
+/** A supervisord that gives this answer to every call. */
+async function answering(xml: string): Promise<Supervisor> {
   const dir = scratch();
   const socket = join(dir, "s");
-  const escaped = text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  const xml = `<?xml version='1.0'?>\n<methodResponse>\n<fault>\n<value><struct>\n<member>\n<name>faultCode</name>\n<value><int>${code}</int></value>\n</member>\n<member>\n<name>faultString</name>\n<value><string>${escaped}</string></value>\n</member>\n</struct></value>\n</fault>\n</methodResponse>\n`;
-  const server = createServer((_, response) => response.end(xml)).listen(socket);
+  const server = createServer((_, response) => response.end(`<?xml version='1.0'?>\n${xml}`)).listen(socket);
   await new Promise((resolve) => server.once("listening", resolve));
   onTestFinished(() => void server.close());
   return new Supervisor({ socket, confDir: dir });
 }
+
+/** A supervisord whose every answer is one fault, in the words of the real one. */
+function faulty(code: number, text: string): Promise<Supervisor> {
+  const escaped = text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+  return answering(
+    `<methodResponse>\n<fault>\n<value><struct>\n<member>\n<name>faultCode</name>\n<value><int>${code}</int></value>\n</member>\n<member>\n<name>faultString</name>\n<value><string>${escaped}</string></value>\n</member>\n</struct></value>\n</fault>\n</methodResponse>\n`,
+  );
+}
+
+/** A supervisord with one program in this state. */
+function withProgram(statename: string): Promise<Supervisor> {
+  const numbers = ["pid", "start", "now", "exitstatus"].map((name) => [name, "<int>0</int>"]);
+  const texts = Object.entries({ name: "web-0", group: "g", statename, spawnerr: "" });
+  const members = [...numbers, ...texts.map(([name, text]) => [name, `<string>${text}</string>`])];
+  const struct = members.map(([name, value]) => `<member><name>${name}</name><value>${value}</value></member>`);
+  return answering(
+    `<methodResponse><params><param><value><array><data><value><struct>${struct.join("")}</struct></value></data></array></value></param></params></methodResponse>`,
+  );
+}
+
+test.each(programStates)("a program may be %s", async (state) => {
+  expect(await (await withProgram(state)).groupInfo("g")).toMatchObject([{ name: "web-0", statename: state }]);
+});
+
+test("a state that supervisor does not have is not understood", async () => {
+  await expect((await withProgram("SLEEPING")).groupInfo("g")).rejects.toMatchObject({
+    code: "supervisor_unreachable",
+    message: expect.stringContaining("was not understood"),
+  });
+});
 
 test.each([
   [
@@ -50,7 +79,7 @@ test("a supervisord that ends while it is asked is told apart from one that is n
   onTestFinished(() => void server.close());
   await expect(new Supervisor({ socket: join(dir, "s"), confDir: dir }).pid()).rejects.toMatchObject({
     code: "supervisor_unreachable",
-    message: expect.stringContaining("supervisord ended, or was started anew, while it was asked"),
+    message: expect.stringContaining("supervisord ended or was restarted during the call"),
   });
 });
 

@@ -153,7 +153,7 @@ test("an issuer that agent.yml does not name has no keys and is not asked", asyn
 test("without a place to keep keys they count all the same", async () => {
   writeFileSync(join(scratch.path, "issuer-keys"), "a file where a directory belongs");
   expect(await kindOf(open())).toBe("key");
-  expect(trouble.join()).toContain("cannot be kept");
+  expect(trouble.join()).toContain("cannot be saved");
 });
 
 async function answering(answer: (send: Server) => Server): Promise<{ url: string } & AsyncDisposable> {
@@ -204,7 +204,7 @@ test("an issuer behind a proxy is asked through it, where the agent's environmen
     });
   await using proxy = await answering(through);
   const script =
-    'import("../agent/host/fetch-json.ts").then((it) => it.fetchJson(process.argv[1], { ms: 5000, bytes: 100 }))';
+    'import("./agent/host/net/fetch-json.ts").then((it) => it.fetchJson(process.argv[1], { ms: 5000, bytes: 100 }))';
   const env = { PATH: process.env.PATH, NODE_USE_ENV_PROXY: "1", HTTP_PROXY: new URL(proxy.url).origin };
   await promisify(execFile)(process.execPath, ["-e", script, "http://issuer.test/jwks"], { env });
   expect(asked).toEqual(["http://issuer.test/jwks"]);

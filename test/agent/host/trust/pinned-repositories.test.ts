@@ -1,7 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { LearntRepositoriesFile } from "../../../../agent/host/trust/pinned-repositories.ts";
+import { PinnedRepositoriesFile } from "../../../../agent/host/trust/pinned-repositories.ts";
 import { Scratch } from "../../../harness/scratch.ts";
 
 const shop = {
@@ -20,41 +20,41 @@ beforeEach(() => {
 afterEach(() => scratch[Symbol.asyncDispose]());
 
 const file = () => join(scratch.path, "learnt-repositories.json");
-const open = () => new LearntRepositoriesFile(scratch.path);
+const open = () => new PinnedRepositoriesFile(scratch.path);
 
 test("what is learnt is on disk, for the agent's user alone, and there after a restart", async () => {
-  expect(await open().learn("shop", shop)).toEqual(shop);
+  expect(await open().pin("shop", shop)).toEqual(shop);
   expect(statSync(file()).mode & 0o777).toBe(0o600);
   expect(await open().list("shop")).toEqual([shop]);
   expect(await open().list("blog")).toEqual([]);
 });
 
 test("the first that is learnt counts, also of two at once", async () => {
-  const learnt = open();
-  const kept = await Promise.all([learnt.learn("shop", shop), learnt.learn("shop", other)]);
+  const pinned = open();
+  const kept = await Promise.all([pinned.pin("shop", shop), pinned.pin("shop", other)]);
   expect(kept).toEqual([shop, shop]);
-  expect(await open().learn("shop", other)).toEqual(shop);
+  expect(await open().pin("shop", other)).toEqual(shop);
 });
 
 test("another name, issuer or app is learnt beside it", async () => {
-  const learnt = open();
+  const pinned = open();
   const all = [
     shop,
     { ...shop, repository: "acme/store" },
     { ...shop, issuer: "https://ghes.example.com/_services/token" },
   ];
-  for (const each of all) await learnt.learn("shop", each);
-  await learnt.learn("constructor", shop);
+  for (const each of all) await pinned.pin("shop", each);
+  await pinned.pin("constructor", shop);
   expect(await open().list("shop")).toEqual(all);
   expect(await open().list("constructor")).toEqual([shop]);
 });
 
 test("it goes with its app, and no other's does", async () => {
-  const learnt = open();
-  await learnt.learn("shop", shop);
-  await learnt.learn("blog", shop);
-  await learnt.forget("shop");
-  await learnt.forget("shop");
+  const pinned = open();
+  await pinned.pin("shop", shop);
+  await pinned.pin("blog", shop);
+  await pinned.forget("shop");
+  await pinned.forget("shop");
   expect([await open().list("shop"), await open().list("blog")]).toEqual([[], [shop]]);
 });
 
@@ -63,7 +63,7 @@ test.each(["", "{", '{"shop":[{"repository":"acme/shop"}]}'])(
   async (text) => {
     writeFileSync(file(), text);
     await expect(open().list("shop")).rejects.toMatchObject({ code: "host_settings_invalid" });
-    await expect(open().learn("shop", shop)).rejects.toMatchObject({ code: "host_settings_invalid" });
+    await expect(open().pin("shop", shop)).rejects.toMatchObject({ code: "host_settings_invalid" });
     expect(readFileSync(file(), "utf8")).toBe(text);
   },
 );

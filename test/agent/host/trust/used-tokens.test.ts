@@ -4,11 +4,11 @@ import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, rmdir } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { SpentTokensFile, type SpentTokensOptions } from "../../../../agent/host/trust/used-tokens.ts";
+import { UsedTokensFile, type UsedTokensOptions } from "../../../../agent/host/trust/used-tokens.ts";
 
 let directory: string;
 let file: string;
-const open: SpentTokensFile[] = [];
+const open: UsedTokensFile[] = [];
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "cutover-spent-"));
@@ -19,8 +19,8 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-async function openFile(options?: SpentTokensOptions): Promise<SpentTokensFile> {
-  const tokens = await SpentTokensFile.open(file, options);
+async function openFile(options?: UsedTokensOptions): Promise<UsedTokensFile> {
+  const tokens = await UsedTokensFile.open(file, options);
   open.push(tokens);
   return tokens;
 }
@@ -121,7 +121,7 @@ describe("a clock that is set back opens nothing", () => {
   });
 
   /** Spends `a`, and lets it expire and be forgotten. */
-  async function forgotten(limit = 1): Promise<SpentTokensFile> {
+  async function forgotten(limit = 1): Promise<UsedTokensFile> {
     const tokens = await openFile({ now: () => now, limit });
     expect(await tokens.spend("a", now + 1000)).toBe("recorded");
     now += 5000;

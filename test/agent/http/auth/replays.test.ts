@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { IssuerKeyFiles } from "../../../../agent/host/trust/issuer-keys.ts";
-import { SpentTokensFile } from "../../../../agent/host/trust/used-tokens.ts";
+import { UsedTokensFile } from "../../../../agent/host/trust/used-tokens.ts";
 import { agentSettingsSchema } from "../../../../agent/settings.ts";
 import { TokenServer } from "../../../fakes/token-server.ts";
 import { Scratch } from "../../../harness/scratch.ts";
@@ -33,7 +33,7 @@ const kinds = [
 describe.each(kinds)("a used token of $kind is refused", ({ make }) => {
   let good: Good;
   let now: number;
-  let running: { agent: TestAgent; spent: SpentTokensFile } | undefined;
+  let running: { agent: TestAgent; spent: UsedTokensFile } | undefined;
   const file = () => join(scratch.path, "spent-tokens");
 
   beforeEach(async () => {
@@ -46,7 +46,7 @@ describe.each(kinds)("a used token of $kind is refused", ({ make }) => {
   });
 
   async function start(names = [hostName]): Promise<TestAgent> {
-    const spent = await SpentTokensFile.open(file(), { now: () => now, limit: 3 });
+    const spent = await UsedTokensFile.open(file(), { now: () => now, limit: 3 });
     const issuers = [{ issuer: tokens.issuer, server: "https://github.com" }];
     const { github } = agentSettingsSchema.parse({ github: issuers });
     const options: TestAgentOptions = {

@@ -1,0 +1,89 @@
+import { z } from "zod";
+import { configSchema, processName } from "../../shared/config.ts";
+import { appName, releaseId, releaseOfRun, runId } from "../../shared/names.ts";
+import { slotCount } from "../../shared/slots.ts";
+import { programStates } from "../contracts/privileged.ts";
+
+/**
+ * The shapes of what the agent asks and of what the helper answers. The helper trusts no agent: a request is strict, and
+ * none of its fields is a path, a user or a directive.
+ */
+
+// Requests
+
+export const none = z.strictObject({});
+export const ofApp = z.strictObject({ app: appName });
+export const ofRun = z.strictObject({ app: appName, run: runId });
+export const ofRelease = z.strictObject({ app: appName, release: releaseId });
+export const ofProcess = z.strictObject({ app: appName, run: runId, process: processName });
+
+export const runSpec = z
+  .strictObject({ app: appName, run: runId, release: releaseId, config: configSchema })
+  .refine(({ app, config }) => config.app === app, { path: ["config", "app"], error: "another app's" })
+  .refine(({ run, release }) => releaseOfRun(run) === release, { path: ["run"], error: "a run of another release" });
+export const processSpec = z.strictObject({ spec: runSpec, process: processName });
+
+const word = z
+  .string()
+  .max(8192)
+  .refine((text) => !text.includes("\0"), "no NUL character");
+/** Thirty days. */
+const timeoutMs = z.int().min(1).max(2_592_000_000);
+export const command = z.strictObject({ spec: runSpec, argv: z.array(word).min(1).max(1024), timeoutMs });
+
+export const texts = z.strictObject({ app: appName, texts: z.array(z.string().max(1_000_000)).max(1000) });
+
+export const siteConfig = z.strictObject({ app: appName, config: configSchema });
+const slot = z.int().min(1).max(65535).nullable();
+const sitePart = z.strictObject({ config: configSchema, slots: z.array(slot).length(slotCount) });
+export const site = z.strictObject({
+  app: appName,
+  site: z.strictObject({ main: sitePart.nullable(), preview: sitePart.nullable() }),
+});
+
+export const build = z.strictObject({ app: appName, release: releaseId, reuse: releaseId.nullable() });
+export const keptReleases = z.strictObject({ app: appName, kept: z.array(releaseId).max(1000) });
+export const keptRuns = z.strictObject({ app: appName, kept: z.array(runId).max(1000) });
+
+// Answers
+
+/** Of what only has to be done. Whatever is answered means that it is. */
+export const done = z.unknown().transform((): void => undefined);
+
+export const instances = z.array(
+  z.object({ name: z.string(), address: z.string(), protocol: z.enum(["http", "uwsgi"]) }),
+);
+
+const programStatus = z.object({
+  name: z.string(),
+  state: z.enum(programStates),
+  pid: z.int(),
+  uptime: z.number(),
+  detail: z.string(),
+});
+/** JSON has no undefined: then the answer has no result. */
+export const programs = z.array(programStatus).optional();
+export const processGroups = z.array(
+  z.object({
+    run: z.string(),
+    process: z.string(),
+    stopMs: z.number(),
+    programs: z.array(programStatus.extend({ signalled: z.boolean() })),
+  }),
+);
+
+export const commandEnvironment = z.object({
+  release: z.string(),
+  directory: z.string(),
+  env: z.record(z.string(), z.string()),
+  uid: z.int().exactOptional(),
+  gid: z.int().exactOptional(),
+});
+
+export const servers = z.object({ main: z.array(z.string()), preview: z.array(z.string()) });
+export const runs = z.array(z.string());
+export const exitCode = z.int();
+export const masked = z.array(z.string());
+export const yes = z.boolean();
+export const changed = z.object({ changed: z.boolean() });
+export const environment = z.object({ key: z.string(), reused: z.boolean() });

@@ -1,0 +1,115 @@
+import { join } from "node:path";
+import { type Config, siteOf } from "../../../shared/config.ts";
+import { protocolOf } from "../../../shared/config-server.ts";
+import type { Site } from "../../../shared/config-site.ts";
+import { milliseconds } from "../../../shared/duration.ts";
+import type { Names } from "./names.ts";
+import { block, plain, quoted, quotedText } from "./values.ts";
+
+type Static = Config["static"][number];
+type Shared = Config["shared"][number];
+
+/** A location with headers of its own loses those of its server, so they must be in both. */
+export function headers({ add_header: all }: Site): string[] {
+  return Object.entries(all).map(([name, value]) => `add_header ${plain(name)} ${quotedText(value)} always;`);
+}
+
+/** At least 12 hex digits before the extension, or before two of them, such as app.1a2b3c4d5e6f.js.map. */
+const hashedName = String.raw`[/._-][0-9a-f]{12,}(?:\.[A-Za-z0-9]+){1,2}$`;
+
+/** Static files: of the live release, then of the canary, then of the previous one, for pages loaded just before a cutover. */
+export function staticLocation(
+  home: string,
+  { url, expires, immutable, gzip_static: gzipStatic }: Static,
+  releases: string[],
+  site: Site,
+): string[] {
+  const tries = `try_files ${releases.map((release) => `${release}/static$uri`).join(" ")} =404;`;
+  return block(`location ^~ ${quoted(url)}`, [
+    `root ${quoted(home)};`,
+    tries,
+    ...expiresDirective(expires),
+    ...(gzipStatic ? ["gzip_static on;"] : []),
+    ...(immutable
+      ? [
+          "",
+          ...block(`location ~ "${hashedName}"`, [
+            tries,
+            ...(expires === "off" ? [] : ["expires off;"]),
+            ...headers(site),
+            'add_header Cache-Control "public, max-age=31536000, immutable";',
+          ]),
+        ]
+      : []),
+  ]);
+}
+
+/** Files that outlive releases. A symlink among them may only lead to files of its own owner. */
+export function sharedLocation(home: string, { url, from, expires }: Shared): string[] {
+  const directory = `${join(home, "shared", from).replace(/\/$/, "")}/`;
+  return block(`location ^~ ${quoted(url)}`, [
+    `alias ${quotedText(directory)};`,
+    `disable_symlinks if_not_owner ${quoted(`from=${home}/shared/`)};`,
+    ...expiresDirective(expires),
+  ]);
+}
+
+/** nginx counts `expires` in whole seconds. */
+function expiresDirective(expires: string): string[] {
+  if (expires === "off") return [];
+  const seconds = expires.endsWith("ms") ? `${Math.ceil(milliseconds(expires) / 1000)}s` : expires;
+  return [`expires ${plain(seconds)};`];
+}
+
+/** Passes requests to the instances, in the protocol that they speak. */
+export function proxyPass(config: Config, upstream: string, names: Names): string[] {
+  const site = siteOf(config);
+  return protocolOf(config.server) === "uwsgi"
+    ? [`uwsgi_pass ${upstream};`, ...uwsgiParams, "uwsgi_next_upstream error;", ...exchange("uwsgi", site)]
+    : [
+        `proxy_pass http://${upstream};`,
+        "proxy_http_version 1.1;",
+        "proxy_set_header Host $http_host;",
+        "proxy_set_header X-Real-IP $remote_addr;",
+        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        "proxy_set_header X-Forwarded-Proto $scheme;",
+        ...(site.upgrade
+          ? ["proxy_set_header Upgrade $http_upgrade;", `proxy_set_header Connection ${names.connection};`]
+          : []),
+        "proxy_redirect off;",
+        "proxy_next_upstream error;",
+        ...exchange("proxy", site),
+      ];
+}
+
+function exchange(kind: "proxy" | "uwsgi", site: Site): string[] {
+  return [
+    `${kind}_connect_timeout ${plain(site.proxy_connect_timeout)};`,
+    `${kind}_read_timeout ${plain(site.proxy_read_timeout)};`,
+    `${kind}_send_timeout ${plain(site.proxy_send_timeout)};`,
+    ...(site.proxy_buffering ? [] : [`${kind}_buffering off;`]),
+    ...(site.proxy_request_buffering ? [] : [`${kind}_request_buffering off;`]),
+    ...(site.proxy_intercept_errors ? [`${kind}_intercept_errors on;`] : []),
+  ];
+}
+
+/** The content of uwsgi_params, which not every nginx has, and what HTTP instances get in headers. */
+const uwsgiParams = [
+  "QUERY_STRING $query_string",
+  "REQUEST_METHOD $request_method",
+  "CONTENT_TYPE $content_type",
+  "CONTENT_LENGTH $content_length",
+  "REQUEST_URI $request_uri",
+  "PATH_INFO $document_uri",
+  "DOCUMENT_ROOT $document_root",
+  "SERVER_PROTOCOL $server_protocol",
+  "REQUEST_SCHEME $scheme",
+  "HTTPS $https if_not_empty",
+  "REMOTE_ADDR $remote_addr",
+  "REMOTE_PORT $remote_port",
+  "SERVER_PORT $server_port",
+  "SERVER_NAME $server_name",
+  "HTTP_X_REAL_IP $remote_addr",
+  "HTTP_X_FORWARDED_FOR $proxy_add_x_forwarded_for",
+  "HTTP_X_FORWARDED_PROTO $scheme",
+].map((param) => `uwsgi_param ${param};`);

@@ -1,0 +1,95 @@
+import { existsSync } from "node:fs";
+import { chmod, mkdir, rm, stat } from "node:fs/promises";
+import { isIPv4, isIPv6 } from "node:net";
+import { join } from "node:path";
+import { CutoverError } from "../../../shared/errors.ts";
+import type { MaintenanceView } from "../../../shared/protocol.ts";
+import type { Maintenance } from "../../contracts/ports.ts";
+import { effect } from "../../effects.ts";
+import { syncDirectory, writeDurably } from "../store/durable.ts";
+import { appLayout } from "../store/layout.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
+
+/**
+ * Maintenance as files that nginx looks for at each request: `on`, and one in `allow/` for each address that is let through,
+ * in nginx's notation.
+ */
+export class MaintenanceFiles implements Maintenance {
+  readonly #data: string;
+
+  /** @param data the agent's data directory */
+  constructor(data: string) {
+    this.#data = data;
+  }
+
+  async state(app: string): Promise<MaintenanceView | undefined> {
+    const { on, allow } = this.#files(app);
+    const since = await stat(on).then(
+      ({ mtime }) => mtime.toISOString(),
+      () => undefined,
+    );
+    if (since === undefined) return undefined;
+    const names = await listIfExists(allow);
+    return { since, allow: names.filter((name) => !name.startsWith(mapped)).toSorted() };
+  }
+
+  /** If it fails, an open site stays open, and no file is left. */
+  async begin(app: string, allow: string[]): Promise<void> {
+    const { directory } = this.#files(app);
+    const open = (await this.state(app)) === undefined;
+    try {
+      await this.#allow(app, allow);
+      // Last, so that allowed visitors get through from the first moment on.
+      if (open) await effect("maintenance.begin", () => writeDurably(this.#files(app).on, "", 0o644));
+    } catch (thrown) {
+      if (open) await rm(directory, { recursive: true, force: true });
+      throw thrown;
+    }
+  }
+
+  async #allow(app: string, allow: string[]): Promise<void> {
+    const files = this.#files(app);
+    const names = new Set(allow.flatMap(namesOf));
+    await effect("maintenance.allow", async () => {
+      await mkdir(files.allow, { recursive: true });
+      // nginx's workers must pass through, whatever the umask is.
+      for (const directory of [files.directory, files.allow]) await chmod(directory, 0o755);
+      for (const name of names) await writeDurably(join(files.allow, name), "", 0o644);
+      for (const name of await listIfExists(files.allow)) if (!names.has(name)) await rm(join(files.allow, name));
+    });
+  }
+
+  /** Also removes what an interrupted begin or end left of an open site. */
+  async end(app: string): Promise<void> {
+    const { directory, on } = this.#files(app);
+    if ((await this.state(app)) !== undefined) {
+      // First, so that the site is open even if the rest is not done.
+      await effect("maintenance.end", () => rm(on, { force: true }));
+      await syncDirectory(directory);
+    }
+    if (existsSync(directory)) {
+      await effect("maintenance.remove", () => rm(directory, { recursive: true, force: true }));
+    }
+  }
+
+  #files(app: string) {
+    const { maintenance: directory } = appLayout(this.#data, app);
+    return { directory, on: join(directory, "on"), allow: join(directory, "allow") };
+  }
+}
+
+/** The prefix of an IPv4 visitor on an address for both IPv4 and IPv6. */
+const mapped = "::ffff:";
+
+/** All ways in which nginx may write an address in $remote_addr. @throws CutoverError request_invalid */
+function namesOf(address: string): string[] {
+  const text = address.toLowerCase();
+  const inner = text.startsWith(mapped) ? text.slice(mapped.length) : text;
+  if (isIPv4(inner)) return [inner, `${mapped}${inner}`];
+  // nginx never writes an address with a zone (fe80::1%eth0).
+  if (isIPv6(text) && !text.includes("%")) return [new URL(`http://[${text}]`).hostname.slice(1, -1)];
+  throw new CutoverError("request_invalid", `${JSON.stringify(address)} is no IP address.`, {
+    unchanged: "Nothing was changed: the site is as open or closed as before.",
+    fix: "Give the address of a visitor as nginx sees it, such as 203.0.113.7 or 2001:db8::7.",
+  });
+}

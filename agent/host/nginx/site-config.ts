@@ -1,0 +1,77 @@
+import { type Config, siteOf } from "../../../shared/config.ts";
+import { protocolOf } from "../../../shared/config-server.ts";
+import type { NginxFeatures } from "./features.ts";
+import { type Names, names, type Places } from "./names.ts";
+import { type MainServer, mainServers, type PreviewServer, previewServer } from "./server-block.ts";
+import { previewUpstream } from "./upstream-config.ts";
+import { block, plain, quoted } from "./values.ts";
+
+/** What a site's text is made of. Rendering checks every value again. */
+export interface SiteInput extends Places {
+  app: string;
+  main: MainServer | null;
+  preview: PreviewServer | null;
+  nginx: NginxFeatures;
+}
+
+export function siteFileName(app: string): string {
+  return `cutover-${app}.conf`;
+}
+
+/**
+ * The exact text of an app's site; undefined if there is no server block to write.
+ * @throws CutoverError config_invalid for a value that nginx could read as something other than a value
+ */
+export function renderSite({ app, home, logDir, main, preview, nginx }: SiteInput): string | undefined {
+  const own = main?.config.site === "none" ? null : main;
+  const known = names(app);
+  const choice = own === null ? [] : previewChoice(known, own.config, preview?.config);
+  const context = { app, home, logDir, nginx, names: known };
+  const servers = [
+    ...(own === null ? [] : mainServers({ ...context, chosen: choice.length > 0 }, own)),
+    ...(preview === null ? [] : previewServer(context, preview)),
+  ];
+  if (servers.length === 0) return undefined;
+  const upgrades = [own, preview].some((server) => server !== null && siteOf(server.config).upgrade);
+  const blocks = [...(upgrades ? [connectionMap(known)] : []), ...choice, ...servers];
+  return `# Written by cutover. Changes are lost.\n${blocks.map((lines) => lines.join("\n")).join("\n\n")}\n`;
+}
+
+/** The Connection header for the instance: `upgrade` if the visitor asked for it, otherwise `close`. */
+function connectionMap({ connection }: Names): string[] {
+  return block(`map $http_upgrade ${connection}`, ["default upgrade;", '"" close;']);
+}
+
+/**
+ * Passes visitors with the preview's cookie or header to its upstream. By regular expressions, because a map ignores the case
+ * of strings.
+ */
+function previewChoice({ app, upstream, header, release }: Names, live: Config, shown: Config | undefined): string[][] {
+  const preview = shown && siteOf(shown).preview;
+  if (shown === undefined || preview === undefined || protocolOf(shown.server) !== protocolOf(live.server)) return [];
+  const chosen = previewUpstream(app);
+  const maps: string[][] = [];
+  // If there are two ways, the second starts with what the first has found.
+  let found: string = app;
+  if (preview.header !== undefined) {
+    const [name = "", value = ""] = preview.header.split(": ");
+    const to = preview.cookie === undefined ? upstream : header;
+    maps.push(mapBlock(`$http_${plain(name).toLowerCase().replaceAll("-", "_")}`, to, value, { found, chosen }));
+    found = to;
+  }
+  if (preview.cookie !== undefined) {
+    const [name = "", value = ""] = preview.cookie.split("=");
+    maps.push(mapBlock(`$cookie_${plain(name)}`, upstream, value, { found, chosen }));
+  }
+  if (maps.length === 0) return [];
+  return [...maps, block(`map ${upstream} ${release}`, ["default current;", `${quoted(chosen)} staged;`])];
+}
+
+function mapBlock(
+  from: string,
+  to: string,
+  value: string,
+  { found, chosen }: { found: string; chosen: string },
+): string[] {
+  return block(`map ${from} ${to}`, [`default ${found};`, `"~^${plain(value)}$" ${chosen};`]);
+}

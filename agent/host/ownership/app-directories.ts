@@ -1,0 +1,81 @@
+import { join } from "node:path";
+import { slotCount } from "../../../shared/slots.ts";
+import { effect } from "../../effects.ts";
+import type { AgentSettings } from "../../settings.ts";
+import type { AppLayout } from "../store/layout.ts";
+import { checkSocketPath } from "../supervisor/instances.ts";
+import { makeDirectory } from "./directory.ts";
+import { type Owner, removeTree } from "./trees.ts";
+import { type AppUser, groupId } from "./users.ts";
+
+export interface AppDirectoriesOptions {
+  settings: AgentSettings;
+  /** The agent's user, if that is not the user of this process. */
+  agent?: Owner | undefined;
+}
+
+/**
+ * Makes an app's directories, with owners and modes. An agent with its own user may create entries in an app's directory and
+ * in releases/. These are root's and have the sticky bit: so the agent can rename what it created there, and nothing that
+ * belongs to root or to the app's user.
+ */
+export class AppDirectories {
+  readonly #settings: AgentSettings;
+  readonly #agent: Owner | undefined;
+
+  constructor({ settings, agent }: AppDirectoriesOptions) {
+    this.#settings = settings;
+    this.#agent = agent;
+  }
+
+  /** The data directory itself, where the agent has its audit log and the used tokens. @throws CutoverError host_settings_invalid */
+  async prepareHost(): Promise<void> {
+    const { data } = this.#settings;
+    await this.#make(data, 0o755, 0o1771);
+    await this.#make(join(data, "apps"), 0o755);
+  }
+
+  /** @throws CutoverError socket_path_too_long, host_settings_invalid */
+  async prepare(layout: AppLayout, { other }: AppUser): Promise<void> {
+    // The longest path of a run's socket: after many redeploys of one release, for the last of sixty instances.
+    checkSocketPath(`${layout.runDir("20000101T000000Z-0000000.99")}/web-${slotCount - 1}.sock`);
+    if (this.#agent !== undefined) await this.prepareHost();
+    // Others may pass through to files and sockets whose own modes allow it, but not list the directory.
+    await effect("app.prepare", () => this.#make(layout.home, 0o711, 0o1771));
+    await this.#make(layout.run, 0o711);
+    await this.#make(layout.launches, 0o711);
+    await this.#make(layout.ports, 0o755);
+    await this.#make(layout.releases, 0o755, 0o1775);
+    await this.#make(layout.venvs, 0o755);
+    // New files get the directory's group, nginx's, so that nginx can serve `shared` of cutover.yml.
+    const gid = other && (await groupId(this.#settings.nginx.group));
+    await makeDirectory(layout.shared, {
+      mode: gid === undefined ? 0o750 : 0o2750,
+      owner: other && { ...other, gid: gid ?? other.gid },
+      untrusted: this.#agent?.uid,
+    });
+    await this.#make(layout.logs, 0o750, 0o750);
+    await this.#make(layout.allRunLogs, 0o750, 0o750);
+    await makeDirectory(layout.deployments, { mode: 0o750, owner: this.#agent });
+  }
+
+  /** A run's directories: for its sockets, which get nginx's group, for its launch files, and for its logs. */
+  async prepareRun(layout: AppLayout, run: string, { other }: AppUser): Promise<void> {
+    const gid = await groupId(this.#settings.nginx.group);
+    const owner = gid === undefined ? undefined : { uid: other?.uid ?? 0, gid };
+    await effect("run.prepare", () => makeDirectory(layout.runDir(run), { mode: 0o2750, owner }));
+    await makeDirectory(layout.launchDir(run), { mode: 0o711 });
+    await this.#make(layout.runLogs(run), 0o750, 0o750);
+  }
+
+  async remove({ home }: AppLayout): Promise<void> {
+    await effect("app.remove", () => removeTree(home));
+  }
+
+  /** @param own its mode @param shared its mode if the agent is another user and its group gets the directory */
+  async #make(path: string, own: number, shared?: number): Promise<void> {
+    if (this.#agent === undefined) return makeDirectory(path, { mode: own });
+    const owner = { uid: 0, gid: shared === undefined ? 0 : this.#agent.gid };
+    await makeDirectory(path, { mode: shared ?? own, owner, untrusted: this.#agent.uid });
+  }
+}

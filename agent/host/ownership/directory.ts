@@ -1,0 +1,52 @@
+import { constants } from "node:fs";
+import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { CutoverError } from "../../../shared/errors.ts";
+import { effect } from "../../effects.ts";
+import type { Owner } from "./trees.ts";
+
+const place = constants.O_RDONLY | constants.O_DIRECTORY;
+
+export interface DirectoryRequest {
+  mode: number;
+  owner?: Owner | undefined;
+  /** The id of a user who may create entries next to it. A directory of that user, or a link, is refused. */
+  untrusted?: number | undefined;
+}
+
+/**
+ * Makes a directory, or sets mode and owner of the existing one.
+ * @throws CutoverError host_settings_invalid if somebody else put something in its place: they could lead elsewhere what root
+ * writes below it
+ */
+export async function makeDirectory(path: string, { mode, owner, untrusted }: DirectoryRequest): Promise<void> {
+  await effect("directory.make", () => mkdir(path, { recursive: true }), path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error;
+  });
+  const directory = await opened(path, untrusted === undefined ? place : place | constants.O_NOFOLLOW);
+  try {
+    const { uid, gid } = await directory.stat();
+    if (uid === untrusted && uid !== owner?.uid) throw notOurs(path);
+    if (owner !== undefined && (uid !== owner.uid || gid !== owner.gid)) await directory.chown(owner.uid, owner.gid);
+    // After chown, and not by mkdir: a change of owner and the umask both clear bits of the mode.
+    await directory.chmod(mode);
+  } finally {
+    await directory.close();
+  }
+}
+
+async function opened(path: string, flags: number): Promise<FileHandle> {
+  try {
+    return await open(path, flags);
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    throw code === "ELOOP" || code === "ENOTDIR" ? notOurs(path, thrown) : thrown;
+  }
+}
+
+function notOurs(path: string, cause?: unknown): CutoverError {
+  return new CutoverError("host_settings_invalid", `${path} must be a directory that cutover made itself.`, {
+    unchanged: "It was not changed, nor was what it leads to.",
+    fix: "Move it away. To have the directory on another disk, mount that disk there; do not use a link.",
+    cause,
+  });
+}

@@ -1,0 +1,145 @@
+import { existsSync, lstatSync } from "node:fs";
+import { mkdir, readdir, readlink, rm, writeFile } from "node:fs/promises";
+import { basename, join, relative } from "node:path";
+import { asCutoverError } from "../../../shared/errors.ts";
+import type { BuildContext, Environments } from "../../contracts/ports.ts";
+import { effect } from "../../effects.ts";
+import type { StepRunner } from "../exec/step.ts";
+import { removeTree } from "../ownership/trees.ts";
+import { pointSymlink } from "../store/durable.ts";
+import { type AppLayout, appLayout } from "../store/layout.ts";
+import { compileRelease } from "./bytecode.ts";
+import { environmentContent, environmentKey } from "./environment-key.ts";
+import { Interpreters } from "./interpreter.ts";
+import { makeVenv, type VenvRequest } from "./venv.ts";
+
+export interface PythonEnvironmentsOptions {
+  data: string;
+  /** The directories in which python3 and python3.X are found, in this order. */
+  pythonPath: string[];
+  /** How many processes may compile bytecode at once. */
+  jobs: number;
+  runStep: StepRunner;
+  owner: BuildOwner;
+}
+
+/** Changes who owns a release or an environment, while it is built and after. */
+export interface BuildOwner {
+  /** Gives a release to the app's user. */
+  give(app: string, tree: string): Promise<void>;
+  /** Makes an empty directory for the app's user. */
+  make(app: string, directory: string): Promise<void>;
+  /** Takes a tree from the app's user, who can only read it from then on. */
+  seal(app: string, tree: string): Promise<void>;
+}
+
+const venvKey = /^[0-9a-z]{1,64}$/;
+/** Written last, after the environment was sealed. An environment without it is not finished. */
+const marker = ".complete";
+
+/** Virtual environments in `<data>/apps/<app>/venvs`, one for each key. Releases with the same key share one. */
+export class PythonEnvironments implements Environments {
+  readonly #options: PythonEnvironmentsOptions;
+  readonly #interpreters: Interpreters;
+  /** Running builds, by directory. */
+  readonly #builds = new Map<string, Promise<boolean>>();
+
+  constructor(options: PythonEnvironmentsOptions) {
+    this.#options = options;
+    this.#interpreters = new Interpreters(options.pythonPath);
+  }
+
+  async build(context: BuildContext): Promise<{ key: string; reused: boolean }> {
+    const { data, jobs, runStep, owner } = this.#options;
+    const { app, release, manifest } = context;
+    const layout = appLayout(data, app);
+    const { version, system_site_packages } = manifest.config.python;
+    try {
+      const interpreter = await this.#interpreters.find(version);
+      const content = environmentContent(manifest, layout.app(release));
+      const key = environmentKey(interpreter, system_site_packages, content);
+      const directory = layout.venv(key);
+      if (context.sealed !== true) await owner.give(app, layout.release(release));
+      const reused = await this.#ensure({ context, layout, interpreter, content, directory, runStep });
+      const link = relative(layout.release(release), directory);
+      await effect("environment.link", () => pointSymlink(layout.releaseVenv(release), link));
+      // The bytecode of a sealed release was compiled before it was sealed.
+      const compiled = () => compileRelease({ context, layout, interpreter, jobs, runStep });
+      if (context.sealed !== true) await effect("environment.bytecode", compiled);
+      return { key, reused };
+    } catch (thrown) {
+      throw asCutoverError(thrown);
+    }
+  }
+
+  async present(app: string, release: string): Promise<boolean> {
+    const layout = appLayout(this.#options.data, app);
+    const key = await linkedKey(layout, release);
+    return key !== undefined && isFinished(layout.venv(key));
+  }
+
+  async prune(app: string, keptReleases: string[]): Promise<void> {
+    const layout = appLayout(this.#options.data, app);
+    const kept = new Set(await Promise.all(keptReleases.map((release) => linkedKey(layout, release))));
+    for (const key of await readdir(layout.venvs).catch(() => [])) {
+      const directory = layout.venv(key);
+      if (kept.has(key) || this.#builds.has(directory)) continue;
+      await effect("environment.remove", () => removeVenv(directory));
+    }
+  }
+
+  /** @returns whether the environment existed already */
+  async #ensure(request: VenvRequest): Promise<boolean> {
+    const { directory } = request;
+    for (let other = this.#builds.get(directory); other !== undefined; other = this.#builds.get(directory)) {
+      // If the other build fails, this one tries itself.
+      await other.catch(() => false);
+    }
+    if (isFinished(directory)) return true;
+    const build = makeEnvironment(request, this.#options.owner);
+    this.#builds.set(directory, build);
+    try {
+      return await build;
+    } finally {
+      this.#builds.delete(directory);
+    }
+  }
+}
+
+async function makeEnvironment(request: VenvRequest, owner: BuildOwner): Promise<false> {
+  const { context, directory, layout } = request;
+  const clear = () => effect("environment.clear", () => removeVenv(directory));
+  await clear();
+  await mkdir(layout.venvs, { recursive: true });
+  try {
+    await owner.make(context.app, directory);
+    await effect("environment.build", () => makeVenv(request));
+    await owner.seal(context.app, directory);
+    // The app's user may have put something there, such as a link, while it owned the directory.
+    await rm(join(directory, marker), { recursive: true, force: true });
+    await effect("environment.complete", () => writeFile(join(directory, marker), "", { flag: "wx" }));
+  } catch (thrown) {
+    await clear();
+    throw thrown;
+  }
+  return false;
+}
+
+/** Removes the marker first, so that an interrupted removal leaves nothing that looks finished. */
+async function removeVenv(directory: string): Promise<void> {
+  await rm(join(directory, marker), { force: true });
+  await removeTree(directory);
+}
+
+/** The owner counts too: the app's user could put a marker into an unfinished environment. */
+function isFinished(directory: string): boolean {
+  const owner = lstatSync(directory, { throwIfNoEntry: false })?.uid;
+  return owner === process.geteuid?.() && existsSync(join(directory, marker));
+}
+
+/** undefined for a link that cutover did not make. */
+async function linkedKey(layout: AppLayout, release: string): Promise<string | undefined> {
+  const target = await readlink(layout.releaseVenv(release)).catch(() => undefined);
+  const key = target === undefined ? "" : basename(target);
+  return venvKey.test(key) ? key : undefined;
+}

@@ -1,0 +1,386 @@
+import { expect, test } from "vitest";
+import type { MainServer } from "../../../../agent/host/nginx/server-block.ts";
+import { renderSite, type SiteInput } from "../../../../agent/host/nginx/site-config.ts";
+import { testConfig } from "../scratch.ts";
+
+const main = (parts: object = {}, more: Partial<MainServer> = {}): MainServer => ({
+  config: testConfig(parts),
+  listen: [80],
+  serverNames: ["shop.example.com"],
+  tls: undefined,
+  acmeChallenge: undefined,
+  ...more,
+});
+
+const input: SiteInput = {
+  app: "shop",
+  home: "/var/lib/cutover/apps/shop",
+  logDir: "/var/log/nginx",
+  nginx: { version: [1, 22, 1], modules: new Set(["http_v2_module"]) },
+  main: main(),
+  preview: null,
+};
+
+const page = (title: string, text: string) =>
+  `"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>${title}</title><style>body{font:1.1em/1.5 system-ui,sans-serif;max-width:32em;margin:20vh auto;padding:0 1em}</style><h1>${title}</h1><p>${text}</p></html>"`;
+const closed = page("Back soon", "This site is closed for maintenance. Please come back in a little while.");
+const unavailable = page("Not available", "This site cannot answer right now. Please try again in a minute.");
+
+const maintenance = `
+    set $cutover_shop_shut 0;
+    if (-f "/var/lib/cutover/apps/shop/maintenance/on") {
+        set $cutover_shop_shut 1;
+    }
+    if (-f "/var/lib/cutover/apps/shop/maintenance/allow/$remote_addr") {
+        set $cutover_shop_shut 0;
+    }
+`;
+
+test("a plain site, exactly", () => {
+  expect(renderSite(input)).toBe(`# Written by cutover. Changes are lost.
+server {
+    listen 80;
+    server_name shop.example.com;
+    access_log "/var/log/nginx/cutover-shop.access.log";
+    error_log "/var/log/nginx/cutover-shop.error.log";
+    client_max_body_size 50m;
+    client_body_timeout 60s;
+    open_file_cache off;
+${maintenance}    error_page 502 503 504 @cutover_unavailable;
+
+    location / {
+        if ($cutover_shop_shut) {
+            return 503;
+        }
+        proxy_pass http://shop;
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Real-IP $remote_addr;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_redirect off;
+        proxy_next_upstream error;
+        proxy_connect_timeout 60s;
+        proxy_read_timeout 60s;
+        proxy_send_timeout 60s;
+    }
+
+    location @cutover_unavailable {
+        types { }
+        default_type text/html;
+        add_header Retry-After 30 always;
+        if ($cutover_shop_shut) {
+            return 503 ${closed};
+        }
+        return 503 ${unavailable};
+    }
+}
+`);
+});
+
+const everything = {
+  static: [
+    { url: "/static/", from: "s", expires: "24h", gzip_static: true },
+    { url: "/c/", from: "c", expires: "1500ms", immutable: false },
+  ],
+  shared: [{ url: "/media/", from: "./up loads/", expires: "max" }],
+  site: {
+    client_max_body_size: "4g",
+    client_body_timeout: "10s",
+    proxy_connect_timeout: "1s",
+    proxy_read_timeout: "2m",
+    proxy_send_timeout: "3s",
+    proxy_buffering: false,
+    proxy_request_buffering: false,
+    proxy_intercept_errors: true,
+    upgrade: true,
+    gzip: true,
+    add_header: { "X-A": `it's "a\\n"; } # %` },
+    error_page: `errors/it's "50x".html`,
+    access_log: false,
+    preview: { listen: "127.0.0.1:12001", cookie: "preview=blue", header: "X-Preview: blue" },
+  },
+};
+
+test("a site with everything, exactly", () => {
+  const tls = { certificate: "/etc/ssl/shop.pem", key: "/etc/ssl/shop.key" };
+  const text = renderSite({
+    ...input,
+    main: main(everything, {
+      listen: [80, "[::]:80", "8443 ssl"],
+      serverNames: ["a.example", "*.b.example"],
+      tls,
+      acmeChallenge: "/var/www/letsencrypt",
+    }),
+    preview: { config: testConfig(everything), tls },
+  });
+  const tries = "/$cutover_shop_files/static$uri /current/static$uri /canary/static$uri /previous/static$uri =404";
+  const header = `add_header X-A "it's \\"a\\\\n\\"; } # %" always;`;
+  const gzip = `    gzip on;
+    gzip_min_length 1k;
+    gzip_vary on;
+    gzip_proxied any;
+    gzip_types text/plain text/css text/javascript text/xml application/javascript application/json application/manifest+json application/xml application/rss+xml image/svg+xml;
+`;
+  const files = (list: string) => `    location ^~ "/static/" {
+        root "/var/lib/cutover/apps/shop";
+        try_files ${list};
+        expires 24h;
+        gzip_static on;
+
+        location ~ "[/._-][0-9a-f]{12,}(?:\\.[A-Za-z0-9]+){1,2}$" {
+            try_files ${list};
+            expires off;
+            ${header}
+            add_header Cache-Control "public, max-age=31536000, immutable";
+        }
+    }
+
+    location ^~ "/c/" {
+        root "/var/lib/cutover/apps/shop";
+        try_files ${list};
+        expires 2s;
+    }
+
+    location ^~ "/media/" {
+        alias "/var/lib/cutover/apps/shop/shared/up loads/";
+        disable_symlinks if_not_owner "from=/var/lib/cutover/apps/shop/shared/";
+        expires max;
+    }
+`;
+  const proxied = (upstream: string) => `        proxy_pass http://${upstream};
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Real-IP $remote_addr;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $cutover_shop_conn;
+        proxy_redirect off;
+        proxy_next_upstream error;
+        proxy_connect_timeout 1s;
+        proxy_read_timeout 2m;
+        proxy_send_timeout 3s;
+        proxy_buffering off;
+        proxy_request_buffering off;
+        proxy_intercept_errors on;
+    }
+`;
+  const errorFile = (...releases: string[]) => `    location = /cutover-unavailable {
+        internal;
+        root "/var/lib/cutover/apps/shop";
+        default_type text/html;
+        ${header}
+        add_header Retry-After 30 always;
+        try_files ${releases.map((release) => `"/${release}/app/errors/it's \\"50x\\".html"`).join(" ")} @cutover_unavailable;
+    }
+
+    location @cutover_unavailable {
+        types { }
+        default_type text/html;
+        ${header}
+        add_header Retry-After 30 always;
+`;
+  const errors = "error_page 500 501 502 503 504 505 506 507 508 510 511 /cutover-unavailable;";
+  expect(text).toBe(`# Written by cutover. Changes are lost.
+map $http_upgrade $cutover_shop_conn {
+    default upgrade;
+    "" close;
+}
+
+map $http_x_preview $cutover_shop_via {
+    default shop;
+    "~^blue$" shop.preview;
+}
+
+map $cookie_preview $cutover_shop_to {
+    default $cutover_shop_via;
+    "~^blue$" shop.preview;
+}
+
+map $cutover_shop_to $cutover_shop_files {
+    default current;
+    "shop.preview" staged;
+}
+
+server {
+    listen 80;
+    listen [::]:80;
+    server_name a.example *.b.example;
+    access_log off;
+    error_log "/var/log/nginx/cutover-shop.error.log";
+    ${header}
+
+    location ^~ "/.well-known/acme-challenge/" {
+        root "/var/www/letsencrypt";
+        default_type text/plain;
+        try_files $uri =404;
+    }
+
+    location / {
+        return 301 https://$host:8443$request_uri;
+    }
+}
+
+server {
+    listen 8443 ssl http2;
+    server_name a.example *.b.example;
+    ssl_certificate "/etc/ssl/shop.pem";
+    ssl_certificate_key "/etc/ssl/shop.key";
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:cutover-shop:2m;
+    ssl_session_timeout 1d;
+    access_log off;
+    error_log "/var/log/nginx/cutover-shop.error.log";
+    client_max_body_size 4g;
+    client_body_timeout 10s;
+    open_file_cache off;
+${gzip}    ${header}
+${maintenance}    ${errors}
+
+${files(tries)}
+    location / {
+        if ($cutover_shop_shut) {
+            return 503;
+        }
+${proxied("$cutover_shop_to")}
+${errorFile("$cutover_shop_files", "current", "canary", "previous")}        if ($cutover_shop_shut) {
+            return 503 ${closed};
+        }
+        return 503 ${unavailable};
+    }
+}
+
+server {
+    listen 127.0.0.1:12001 default_server;
+    server_name _;
+    access_log off;
+    error_log "/var/log/nginx/cutover-shop.preview.error.log";
+    client_max_body_size 4g;
+    client_body_timeout 10s;
+    open_file_cache off;
+${gzip}    ${header}
+    ${errors}
+
+${files("/staged/static$uri /current/static$uri =404")}
+    location / {
+${proxied("shop.preview")}
+${errorFile("staged", "current")}        return 503 ${unavailable};
+    }
+}
+`);
+});
+
+test("an instance that speaks uwsgi, exactly", () => {
+  const site = { upgrade: true, proxy_buffering: false, proxy_request_buffering: false, proxy_intercept_errors: true };
+  const text = renderSite({ ...input, main: main({ server: { kind: "uwsgi", app: "shop:app" }, site }) });
+  expect(text).toContain(`
+        uwsgi_pass shop;
+        uwsgi_param QUERY_STRING $query_string;
+        uwsgi_param REQUEST_METHOD $request_method;
+        uwsgi_param CONTENT_TYPE $content_type;
+        uwsgi_param CONTENT_LENGTH $content_length;
+        uwsgi_param REQUEST_URI $request_uri;
+        uwsgi_param PATH_INFO $document_uri;
+        uwsgi_param DOCUMENT_ROOT $document_root;
+        uwsgi_param SERVER_PROTOCOL $server_protocol;
+        uwsgi_param REQUEST_SCHEME $scheme;
+        uwsgi_param HTTPS $https if_not_empty;
+        uwsgi_param REMOTE_ADDR $remote_addr;
+        uwsgi_param REMOTE_PORT $remote_port;
+        uwsgi_param SERVER_PORT $server_port;
+        uwsgi_param SERVER_NAME $server_name;
+        uwsgi_param HTTP_X_REAL_IP $remote_addr;
+        uwsgi_param HTTP_X_FORWARDED_FOR $proxy_add_x_forwarded_for;
+        uwsgi_param HTTP_X_FORWARDED_PROTO $scheme;
+        uwsgi_next_upstream error;
+        uwsgi_connect_timeout 60s;
+        uwsgi_read_timeout 60s;
+        uwsgi_send_timeout 60s;
+        uwsgi_buffering off;
+        uwsgi_request_buffering off;
+        uwsgi_intercept_errors on;
+    }
+`);
+  expect(text).not.toContain("proxy_pass");
+});
+
+test("without a name it is the default server of its addresses", () => {
+  const text = renderSite({ ...input, main: main({}, { listen: [80, "[::]:80"], serverNames: [] }) });
+  expect(text).toContain("    listen 80 default_server;\n    listen [::]:80 default_server;\n    server_name _;\n");
+});
+
+test("what a version of nginx does not know is not written, and what it has moved is written as it wants", () => {
+  const tls = { certificate: "/c", key: "/k" };
+  const at = (version: [number, number, number], modules: string[], bind: "port" | "socket" = "port") =>
+    renderSite({
+      ...input,
+      nginx: { version, modules: new Set(modules) },
+      main: main({ server: { kind: "gunicorn", app: "shop:app", bind } }, { tls, listen: ["443 ssl"] }),
+    });
+  expect(at([1, 25, 0], ["http_v2_module"])).toContain(
+    "    listen 443 ssl http2;\n    server_name shop.example.com;\n    ssl_",
+  );
+  const newer = at([1, 25, 1], ["http_v2_module"]);
+  expect(newer).toContain("    listen 443 ssl;\n    server_name shop.example.com;\n    http2 on;\n");
+  expect(at([1, 29, 0], [])).not.toContain("http2");
+  expect(newer).not.toContain("keepalive_min_timeout");
+  expect(at([1, 27, 4], [])).toContain("    keepalive_min_timeout 5s;\n");
+  expect(at([1, 27, 4], [], "socket")).not.toContain("keepalive_min_timeout");
+});
+
+test("the port of https is not said where it is 443", () => {
+  const tls = { certificate: "/c", key: "/k" };
+  const text = renderSite({ ...input, main: main({}, { tls, listen: [80, "8443 ssl", "0.0.0.0:443 ssl"] }) });
+  expect(text).toContain("return 301 https://$host$request_uri;");
+});
+
+test("a server block by hand: no file", () => {
+  expect(renderSite({ ...input, main: main({ site: "none" }) })).toBeUndefined();
+  expect(renderSite({ ...input, main: null })).toBeUndefined();
+});
+
+test("apps whose names differ in a dash have variables of their own", () => {
+  const variables = (app: string) =>
+    renderSite({ ...input, app, main: main({ site: { upgrade: true } }) })?.match(/\$cutover_\w+/g)?.[0];
+  expect([variables("a"), variables("a-b"), variables("a-conn")]).toEqual([
+    ...["$cutover_a_conn", "$cutover_a_b_conn", "$cutover_a_conn_conn"],
+  ]);
+});
+
+test.each(["/srv/$home", '/srv/"x', "/srv/a\nb", "/srv/a\u007f", "/srv/\\x", "/srv/it's"])(
+  "the data directory %j is refused",
+  (home) => {
+    expect(() => renderSite({ ...input, home })).toThrow(expect.objectContaining({ code: "config_invalid" }));
+  },
+);
+
+test.each(["$host", "a;b", "a b", "a{", "~^a", '"a"'])("the name %j is refused", (name) => {
+  expect(() => renderSite({ ...input, main: main({}, { serverNames: [name] }) })).toThrow(
+    expect.objectContaining({ code: "config_invalid" }),
+  );
+});
+
+test.each([
+  { add_header: { "X-A": "$host" } },
+  { add_header: { "X-A": "a\nb" } },
+  { add_header: { "X-A;": "a" } },
+  { add_header: { "X-A": '"'.repeat(2001) } },
+  { error_page: "a$b.html" },
+  { error_page: "../a.html" },
+  { error_page: "/etc/passwd" },
+  { preview: { cookie: "a=b;c" } },
+  { preview: { header: 'X: a"b' } },
+  { server_name: ["a;b"] },
+  { listen: ["80; evil"] },
+  { listen: ["80 ssl default_server"] },
+  { client_max_body_size: "1m; evil" },
+  { proxy_read_timeout: "1s; evil" },
+  { peers: [{ server: "a:80; evil" }] },
+])("cutover.yml with %j is refused before it gets here", (site) => {
+  expect(() => testConfig({ site })).toThrow();
+});
+
+test.each(["a$b", "../a", "/a"])("a shared folder %j is refused before it gets here", (from) => {
+  expect(() => testConfig({ shared: [{ url: "/media/", from }] })).toThrow();
+});

@@ -1,0 +1,269 @@
+import { execFileSync } from "node:child_process";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { describe, expect, test } from "vitest";
+import type { BuildContext } from "../../../../agent/contracts/ports.ts";
+import { ReleaseDirectories } from "../../../../agent/host/bundle/releases.ts";
+import { runStep } from "../../../../agent/host/exec/step.ts";
+import { PythonEnvironments } from "../../../../agent/host/python/environments.ts";
+import { appLayout } from "../../../../agent/host/store/layout.ts";
+import { type BundleInput, makeBundle } from "../../../fixtures/bundle.ts";
+import { makeWheel } from "../../../fixtures/wheel.ts";
+import { scratch } from "../scratch.ts";
+
+const first = "20261121T103000Z-3f2c1ab";
+const second = "20261121T104000Z-3f2c1ac";
+const greeting = makeWheel("greeting_kit", "1.2.0", "WORD = 'good day'\n");
+
+function host(pythonPath = ["/usr/local/bin", "/usr/bin", "/bin"]) {
+  const data = scratch();
+  const layout = appLayout(data, "shop");
+  const releases = new ReleaseDirectories({ data, limits: { bundle: 1e9, free: 0 } });
+  const steps: string[][] = [];
+  const environments = new PythonEnvironments({
+    data,
+    pythonPath,
+    jobs: 2,
+    runStep: (_app, step) => {
+      steps.push(step.argv);
+      return runStep(step);
+    },
+    // Without another user there is nobody to give anything to.
+    owner: {
+      give: async () => undefined,
+      make: async (_app, directory) => void mkdirSync(directory),
+      seal: async () => undefined,
+    },
+  });
+  const lines: string[] = [];
+  async function build(input: BundleInput, change: Partial<BuildContext> = {}) {
+    const bundle = makeBundle(input);
+    const signal = new AbortController().signal;
+    const { manifest } = await releases.unpack("shop", Readable.from([bundle.bytes]), {
+      accept: async () => undefined,
+      signal,
+    });
+    const onOutput = (source: string, line: string) => lines.push(`${source}: ${line}`);
+    const context = { app: "shop", release: manifest.release, manifest, onOutput, signal, reuse: null, ...change };
+    return { context, ...(await environments.build(context)) };
+  }
+  const python = (release: string, ...argv: string[]) =>
+    execFileSync(join(layout.releaseVenv(release), "bin/python"), argv, { cwd: layout.app(release), encoding: "utf8" });
+  return { layout, environments, build, python, lines, steps };
+}
+
+const vendored = (files: BundleInput["files"] = {}): BundleInput => ({
+  files: { "app/requirements.txt": "greeting-kit\n", [greeting.path]: greeting.content, ...files },
+  config: { python: { wheels: "vendor" } },
+});
+
+describe("an environment", () => {
+  test("gets the vendored wheels, and only those", async () => {
+    const { build, python, layout, lines } = host();
+    const { key, reused } = await build(vendored());
+    expect(reused).toBe(false);
+    expect(key).toMatch(/^[0-9a-f]{16}$/);
+    expect(readlinkSync(layout.releaseVenv(first))).toBe(`../../venvs/${key}`);
+    expect(python(first, "-c", "import greeting_kit; print(greeting_kit.WORD)")).toBe("good day\n");
+    expect(lines.some((line) => line.startsWith("pip: "))).toBe(true);
+    expect(readdirSync(layout.release(first)).sort()).toEqual([
+      "app",
+      "config.json",
+      "manifest.json",
+      "venv",
+      "wheels",
+    ]);
+  });
+
+  test("is shared by releases with the same wheels and remade for others", async () => {
+    const { build, layout } = host();
+    const one = await build(vendored());
+    const two = await build({ ...vendored({ "app/new.py": "" }), release: second });
+    expect(two).toMatchObject({ key: one.key, reused: true });
+    const newer = makeWheel("greeting_kit", "1.2.1", "WORD = 'hello'\n");
+    const three = await build({
+      files: { [newer.path]: newer.content },
+      config: { python: { wheels: "vendor" } },
+      release: "20261121T105000Z-3f2c1ad",
+    });
+    expect(three.reused).toBe(false);
+    expect(readdirSync(layout.venvs).sort()).toEqual([one.key, three.key].sort());
+  });
+
+  test("that two builds need at once is made once", async () => {
+    const { build, steps } = host();
+    const builds = await Promise.all([build(vendored()), build({ ...vendored(), release: second })]);
+    expect(builds.map(({ reused }) => reused).sort()).toEqual([false, true]);
+    expect(steps.filter((argv) => argv.includes("pip"))).toHaveLength(1);
+  });
+
+  test("that was not finished is made anew", async () => {
+    const { build, environments, layout, python } = host();
+    const { context, key } = await build(vendored());
+    rmSync(join(layout.venv(key), ".complete"));
+    rmSync(join(layout.venv(key), "lib"), { recursive: true });
+    expect(await environments.build(context)).toEqual({ key, reused: false });
+    expect(python(first, "-c", "import greeting_kit")).toBe("");
+  });
+
+  test("is removed when no kept release links to it", async () => {
+    const { build, environments, layout } = host();
+    const one = await build(vendored());
+    const two = await build({ release: second, config: { python: { wheels: "none" } } });
+    mkdirSync(layout.venv("0123456789abcdef"));
+    await environments.prune("shop", [second]);
+    expect(readdirSync(layout.venvs)).toEqual([two.key]);
+    expect(one.key).not.toBe(two.key);
+    expect(existsSync(layout.release(first))).toBe(true);
+  });
+
+  test("that was removed is made again for a sealed release, from its own wheels and without its bytecode", async () => {
+    const { build, environments, layout, python, steps } = host();
+    const { context, key } = await build(vendored({ "app/shop.py": "x = 1\n" }));
+    expect(await environments.present("shop", first)).toBe(true);
+    await environments.prune("shop", []);
+    expect([existsSync(layout.venv(key)), await environments.present("shop", first)]).toEqual([false, false]);
+    steps.length = 0;
+    expect(await environments.build({ ...context, sealed: true })).toEqual({ key, reused: false });
+    expect(await environments.present("shop", first)).toBe(true);
+    expect(python(first, "-c", "import greeting_kit; print(greeting_kit.WORD)")).toBe("good day\n");
+    expect(steps.filter((argv) => argv.join(" ").includes("compileall"))).toEqual([]);
+  });
+
+  test("reads nothing of the repository's requirements when wheels are vendored", async () => {
+    const { build, python } = host();
+    const hostile = "-e .\n--find-links /\nevil @ file:///nowhere/evil-1-py3-none-any.whl\n";
+    await build(vendored({ "app/requirements.txt": hostile, "app/setup.py": "raise SystemExit('ran')\n" }));
+    expect(python(first, "-c", "import greeting_kit")).toBe("");
+  });
+
+  test("comes from the repository's requirements in mode index", async () => {
+    const { build, python } = host();
+    await build({
+      files: {
+        "app/requirements.txt": "-r requirements/base.txt\n",
+        "app/requirements/base.txt": "--no-index\n--find-links ../wheels\ngreeting-kit==1.2.0\n",
+        [greeting.path]: greeting.content,
+      },
+      config: { python: { wheels: "index" } },
+    });
+    expect(python(first, "-c", "import greeting_kit")).toBe("");
+  });
+
+  test("sees the distribution's packages only when asked", async () => {
+    const { build, python } = host();
+    const flags = "import sys, site; print(any('dist-packages' in p for p in sys.path))";
+    await build({ config: { python: { wheels: "none", system_site_packages: true } } });
+    await build({ release: second, config: { python: { wheels: "none" } } });
+    expect(python(first, "-c", flags)).toBe("True\n");
+    expect(python(second, "-c", flags)).toBe("False\n");
+  });
+});
+
+describe("a build is refused", () => {
+  test("with pip's own words, and leaves no environment", async () => {
+    const { build, layout } = host();
+    const broken = { "wheels/broken-1.0-py3-none-any.whl": "not a zip" };
+    const refusal = build({ files: broken, config: { python: { wheels: "vendor" } } });
+    await expect(refusal).rejects.toMatchObject({
+      code: "environment_failed",
+      evidence: [{ source: "pip", text: expect.stringContaining("broken") }],
+    });
+    expect(readdirSync(layout.venvs)).toEqual([]);
+  });
+
+  test("for a file that only looks like a wheel", async () => {
+    const { build } = host();
+    const files = { "wheels/x --index-url=http-1-py3-none-any.whl": "" };
+    await expect(build({ files, config: { python: { wheels: "vendor" } } })).rejects.toMatchObject({
+      code: "environment_failed",
+    });
+  });
+
+  test("for a Python that the host lacks, naming those it has", async () => {
+    const directory = scratch();
+    symlinkSync("/usr/bin/python3", join(directory, "python3"));
+    const { build } = host([directory]);
+    await expect(build({ config: { python: { wheels: "none", version: "3.99" } } })).rejects.toMatchObject({
+      code: "python_not_found",
+      message: expect.stringContaining(join(directory, "python3")),
+    });
+  });
+
+  test("for a host whose Python has no pip, and says so", async () => {
+    const directory = scratch();
+    execFileSync("/usr/bin/python3", ["-m", "venv", "--without-pip", directory]);
+    const { build } = host([join(directory, "bin")]);
+    await expect(build(vendored())).rejects.toMatchObject({
+      code: "environment_failed",
+      message: expect.stringContaining("has no pip"),
+      fix: expect.stringContaining("python3-pip"),
+    });
+  });
+
+  test("when it is aborted, and leaves no environment", async () => {
+    const { build, layout } = host();
+    const signal = AbortSignal.timeout(60);
+    await expect(build(vendored(), { signal })).rejects.toMatchObject({ code: "aborted" });
+    expect(readdirSync(layout.venvs)).toEqual([]);
+  });
+});
+
+describe("bytecode", () => {
+  const none = { python: { wheels: "none" } };
+  const files = {
+    "app/same.py": "def fail():\n    raise ValueError('here')\n",
+    "app/changed.py": "VALUE = 1\n",
+    "app/template.py": "this is {{ no }} Python\n",
+  };
+  const pyc = (app: string, name: string) =>
+    join(app, "__pycache__", readdirSync(join(app, "__pycache__")).find((file) => file.startsWith(`${name}.`)) ?? "");
+
+  test("of unchanged files is taken over, and shows the new path in tracebacks", async () => {
+    const { build, python, layout } = host();
+    await build({ files, config: none });
+    const changed = { ...files, "app/changed.py": "VALUE = 2\n" };
+    const [before, after] = [layout.app(first), layout.app(second)];
+    // Bytes after the code are nothing to Python, and show which files were copied.
+    for (const name of ["same", "changed"]) appendFileSync(pyc(before, name), "mark");
+    await build({ files: changed, config: none, release: second }, { reuse: first });
+    expect(readFileSync(pyc(after, "same")).subarray(-4).toString()).toBe("mark");
+    expect(readFileSync(pyc(after, "changed")).subarray(-4).toString()).not.toBe("mark");
+    // A copy: the user who may write to the new release while it is built must not reach the live one.
+    expect(statSync(pyc(after, "same")).ino).not.toBe(statSync(pyc(before, "same")).ino);
+    const script =
+      "import changed, same, traceback\nprint(changed.VALUE, same.__cached__)\ntry: same.fail()\nexcept ValueError: print(traceback.format_exc())";
+    const output = python(second, "-B", "-c", script);
+    expect(output).toContain(`2 ${pyc(after, "same")}`);
+    expect(output).toContain(`File "${after}/same.py", line 2, in fail`);
+    expect(output).not.toContain(first);
+  });
+
+  test("is loaded without a look at the source", async () => {
+    const { build, layout } = host();
+    await build({ files, config: none });
+    const header = execFileSync("od", ["-An", "-j4", "-N4", "-tu4", pyc(layout.app(first), "same")], {
+      encoding: "utf8",
+    });
+    // Bit 0: by hash; bit 1, to check the source, is not set.
+    expect(Number(header)).toBe(1);
+  });
+
+  test("is made for the rest when one file does not compile", async () => {
+    const { build, layout } = host();
+    await build({ files, config: none });
+    const made = readdirSync(join(layout.app(first), "__pycache__")).map((file) => file.split(".")[0]);
+    expect(made.sort()).toEqual(["changed", "same"]);
+  });
+});
