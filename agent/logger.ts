@@ -13,9 +13,9 @@ const maskedPatterns: [RegExp, string][] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gs, "[private key]"],
 ];
 
-/** Takes out whatever looks like a token or a private key, wherever it stands in a line. */
+/** Replaces everything that looks like a token or a private key, anywhere in a line. */
 export function mask(line: string): string {
-  return maskedPatterns.reduce((text, [pattern, instead]) => text.replace(pattern, instead), line);
+  return maskedPatterns.reduce((text, [pattern, mark]) => text.replace(pattern, mark), line);
 }
 
 interface SerializedError {
@@ -26,7 +26,7 @@ interface SerializedError {
   cause?: SerializedError;
 }
 
-// Evidence stays out: it is an instance's output, which stands in the instance's own log and may hold secrets of the app.
+// Without the evidence: that is an instance's output, which the instance's own log has, and it may hold secrets of the app.
 function serializeError(thrown: unknown, depth = 0): SerializedError {
   if (!(thrown instanceof Error)) return { type: typeof thrown, message: String(thrown) };
   const code = (thrown as { code?: unknown }).code;
@@ -40,7 +40,7 @@ function serializeError(thrown: unknown, depth = 0): SerializedError {
   };
 }
 
-/** @param destination where lines go; standard output unless given */
+/** @param destination where the lines go; default: standard output */
 export function createLogger(level: AgentSettings["log_level"] | "silent", destination?: DestinationStream): Logger {
   return pino(
     {

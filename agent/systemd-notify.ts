@@ -1,14 +1,14 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
-/** How often systemd hears that the agent is well: thrice in the time that it waits. */
+/** How many times the agent reports in the time that systemd waits for a report. */
 const pingsInTime = 3;
 
 /**
- * systemd's view of this process, where systemd started it as `Type=notify`; elsewhere all of it does nothing. Node has no
+ * Reports to systemd how this process is, if systemd started it as `Type=notify`; otherwise it does nothing. Node cannot send
  * unix datagrams, so systemd's own systemd-notify sends them; it waits until each was read.
  */
-export class ServiceManager {
+export class SystemdNotifier {
   readonly #env: NodeJS.ProcessEnv;
   readonly #onError: (error: unknown) => void;
   #timer: NodeJS.Timeout | undefined;
@@ -18,7 +18,7 @@ export class ServiceManager {
     this.#onError = onError;
   }
 
-  /** The agent answers. From now on systemd is told so again and again, if it wants to know. */
+  /** The agent answers. If systemd has a watchdog for it, it also reports at intervals from now on. */
   async ready(): Promise<void> {
     await this.#notify("READY=1");
     const patienceMs = Number(this.#env.WATCHDOG_USEC ?? 0) / 1000;

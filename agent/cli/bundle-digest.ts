@@ -4,16 +4,16 @@ import { Parser, type Parser as TarParser } from "tar";
 import { CutoverError } from "../../shared/errors.ts";
 import { manifestDigest, manifestLimits, manifestName } from "../../shared/manifest.ts";
 
-/** The digest that a bundle's deploy token is signed for: of its manifest, which is its first entry. @throws CutoverError bundle_invalid */
+/** The digest for which a deploy token is signed: that of the bundle's first entry, its manifest. @throws CutoverError bundle_invalid */
 export async function bundleDigest(file: string): Promise<string> {
   const found = await stat(file).catch(() => undefined);
-  if (found?.isFile() !== true) throw invalid(`There is no bundle ${file}.`);
+  if (found?.isFile() !== true) throw invalid(`The bundle ${file} does not exist or is not a file.`);
   const source = createReadStream(file);
   try {
     return manifestDigest(await firstEntry(source, new Parser({ strict: true })));
   } catch (cause) {
     if (cause instanceof CutoverError) throw cause;
-    throw invalid(`${file} is not a bundle: it cannot be read as a compressed tar.`, cause);
+    throw invalid(`${file} is not a bundle: it is not a compressed tar.`, cause);
   } finally {
     source.destroy();
   }
@@ -48,7 +48,7 @@ async function firstEntry(source: NodeJS.ReadableStream, parser: TarParser): Pro
 function invalid(message: string, cause?: unknown): CutoverError {
   return new CutoverError("bundle_invalid", message, {
     unchanged: "No token was made.",
-    fix: "Give the file that the Action's output `bundle` names, or the digest of its manifest.json.",
+    fix: "Give the file that the Action's output `bundle` names, or the digest of the bundle's manifest.json.",
     cause,
   });
 }

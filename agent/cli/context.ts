@@ -1,10 +1,11 @@
 import { Command, InvalidArgumentError } from "commander";
+import { maxLines } from "../../shared/protocol.ts";
 import { AgentClient } from "./client.ts";
-import { type GlobalOptions, Places } from "./places.ts";
-import { print, printJson, type Style, styleFor, type Terminal } from "./terminal.ts";
-import type { ViewOptions } from "./view.ts";
+import { type GlobalOptions, Places } from "./host-files/places.ts";
+import type { ViewOptions } from "./terminal/events.ts";
+import { print, printJson, type Style, styleFor, type Terminal } from "./terminal/terminal.ts";
 
-/** What a command works with: the terminal, the places of the host, the agent. */
+/** What a command works with: the terminal, the files of the host, the agent. */
 export interface Context {
   terminal: Terminal;
   places: Places;
@@ -12,7 +13,7 @@ export interface Context {
   style: Style;
   client(): Promise<AgentClient>;
   view(): ViewOptions;
-  /** A JSON document, or the text that a person reads. */
+  /** Prints the value as JSON with --json, else the text for a person. */
   show(value: unknown, text: () => string): void;
 }
 
@@ -35,7 +36,10 @@ export function contextOf(command: Command, terminal: Terminal): Context {
   };
 }
 
-/** A command with the options that all have, and an example in its help. */
+/** Called by a command that ends with another exit code than 0. */
+export type SetExit = (code: number) => void;
+
+/** A command with the options of every command, and an example in its help. */
 export function newCommand(name: string, description: string, example: string): Command {
   return withGlobalOptions(new Command(name).description(description)).addHelpText(
     "after",
@@ -47,11 +51,18 @@ export function withGlobalOptions(command: Command): Command {
   return command
     .option("--json", "print JSON, for scripts")
     .option("--socket <path>", "the agent's admin socket (default: the one in agent.yml)")
-    .option("--config <path>", "the directory of agent.yml and apps/, or agent.yml itself (default: /etc/cutover)")
+    .option("--config <path>", "the directory of agent.yml and apps/, or agent.yml (default: /etc/cutover)")
     .option("--embedded <dir>", "an agent started with --embedded <dir> (default: $CUTOVER_EMBEDDED)");
 }
 
-/** A wrong argument: its message goes to the person, and the command ends with 2. */
+/** A wrong argument: the person gets the message, and the command ends with exit code 2. */
 export function usageError(message: string): InvalidArgumentError {
   return new InvalidArgumentError(message);
+}
+
+/** The value of --lines. */
+export function lineCount(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > maxLines)
+    throw usageError(`1 to ${maxLines} lines.`);
+  return Number(text);
 }

@@ -2,7 +2,7 @@
 import packageJson from "../../package.json" with { type: "json" };
 import { runCli } from "./program.ts";
 
-// `cutover logs shop | head` closes the pipe early; that is no failure.
+// `cutover logs shop | head` closes the pipe early, which is not a failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
   throw error;

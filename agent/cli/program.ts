@@ -1,23 +1,24 @@
 import { Command, CommanderError } from "commander";
 import { asCutoverError } from "../../shared/errors.ts";
 import { toFailure } from "../../shared/protocol.ts";
-import { appCommand } from "./apps.ts";
-import { checkCommand } from "./check.ts";
-import { withGlobalOptions } from "./context.ts";
-import { deploymentCommands, type SetExit } from "./deployments.ts";
-import { doctorCommand } from "./doctor.ts";
-import { envCommand } from "./env.ts";
-import { historyCommand } from "./history.ts";
-import { initCommand } from "./init.ts";
-import { inspectCommands } from "./inspect.ts";
-import { keyCommands } from "./keys.ts";
-import { maintenanceCommand } from "./maintenance.ts";
-import { upkeepCommands } from "./repair.ts";
-import { setupCommand } from "./setup.ts";
-import { styleFor, type Terminal } from "./terminal.ts";
-import { renderFailure } from "./view.ts";
+import { appCommand } from "./commands/app.ts";
+import { checkCommand } from "./commands/check.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { envCommand } from "./commands/env.ts";
+import { historyCommand } from "./commands/history.ts";
+import { initCommand } from "./commands/init.ts";
+import { inspectCommands } from "./commands/inspect.ts";
+import { keyCommands } from "./commands/keys.ts";
+import { maintenanceCommand } from "./commands/maintenance.ts";
+import { moveCommands } from "./commands/moves.ts";
+import { setupCommand } from "./commands/setup.ts";
+import { statusCommands } from "./commands/status.ts";
+import { upkeepCommands } from "./commands/upkeep.ts";
+import { type SetExit, withGlobalOptions } from "./context.ts";
+import { renderFailure } from "./terminal/events.ts";
+import { styleFor, type Terminal } from "./terminal/terminal.ts";
 
-/** 0: done; 1: it failed; 2: the command line is wrong. `exec` passes on the command's own code. */
+/** 0: done; 1: failed; 2: the command line is wrong. `exec` ends with the exit code of its command. */
 const exits = { done: 0, failed: 1, usage: 2 } as const;
 
 /** Runs one command line of `cutover`. Never throws. @returns the exit code */
@@ -31,7 +32,7 @@ export async function runCli(argv: string[], terminal: Terminal, version: string
     return exit;
   } catch (thrown) {
     if (thrown instanceof CommanderError) {
-      // What commander found out itself it has also said itself; what a command says comes here unsaid.
+      // commander has printed its own errors already, but not those that a command throws.
       if (thrown.code === "commander.invalidArgument" && !thrown.message.startsWith("error: ")) {
         terminal.stderr.write(`error: ${thrown.message}\n`);
       }
@@ -47,15 +48,16 @@ export async function runCli(argv: string[], terminal: Terminal, version: string
   }
 }
 
-/** All commands. @param setExit called by one that ends with another code than 0 */
+/** All commands. @param setExit called by a command that ends with another exit code than 0 */
 export function createProgram(terminal: Terminal, version: string, setExit: SetExit): Command {
   const program = withGlobalOptions(new Command("cutover"))
-    .description("Looks after the apps that cutover deploys to this host, and prepares projects for it.")
+    .description("Manages the apps that cutover deploys to this host, and prepares projects for it.")
     .version(version)
     .enablePositionalOptions()
     .addHelpText("after", "\nExample:\n  $ cutover status\n  $ cutover help redeploy");
   const commands = [
-    ...deploymentCommands(terminal, setExit),
+    ...statusCommands(terminal),
+    ...moveCommands(terminal, setExit),
     ...upkeepCommands(terminal, setExit),
     ...inspectCommands(terminal, setExit),
     historyCommand(terminal),
@@ -71,13 +73,14 @@ export function createProgram(terminal: Terminal, version: string, setExit: SetE
   for (const command of commands) program.addCommand(command);
   everyCommand(program, (command) => {
     command.exitOverride();
+    command.configureHelp({ minWidthToWrap: 30 });
     command.configureOutput({
       writeOut: (text) => void terminal.stdout.write(text),
       writeErr: (text) => void terminal.stderr.write(text),
       getOutHasColors: () => false,
       getErrHasColors: () => false,
-      getOutHelpWidth: () => 100,
-      getErrHelpWidth: () => 100,
+      getOutHelpWidth: () => 80,
+      getErrHelpWidth: () => 80,
     });
   });
   return program;

@@ -24,10 +24,10 @@ import { webhooks } from "./checks/webhooks.ts";
 import type { HostFacts } from "./facts/facts.ts";
 import type { Finding } from "./finding.ts";
 
-/** Each is a function of the facts in a file of its own; a new one needs a line here. */
+/** A pure function of the facts. Each check has a file of its own; a new one needs a line here. */
 export type Check = (facts: HostFacts) => Finding[];
 
-/** In the order in which they are told. */
+/** In the order of their findings. */
 export const checks: Record<string, Check> = {
   agent,
   helper,
@@ -54,7 +54,7 @@ export const checks: Record<string, Check> = {
   leftovers,
 };
 
-/** Errors before warnings. */
+/** All findings, errors before warnings. */
 export function judge(facts: HostFacts): Finding[] {
   const found = Object.values(checks).flatMap((check) => check(facts));
   return found.toSorted((a, b) => Number(a.severity === "warning") - Number(b.severity === "warning"));

@@ -4,7 +4,7 @@ import { readAgentSettings } from "../host/store/apps-dir.ts";
 import type { AgentSettings } from "../settings.ts";
 import { judge } from "./checks.ts";
 import type { AgentFacts } from "./facts/facts.ts";
-import { gather } from "./facts/gather.ts";
+import { hostFacts } from "./facts/host.ts";
 import { error, type Finding } from "./finding.ts";
 
 export interface DoctorOptions {
@@ -12,28 +12,28 @@ export interface DoctorOptions {
   config: string;
   version: string;
   now: number;
-  /** Asks the agent, which may be down: doctor needs it for nothing else. */
+  /** Asks the agent for its version. The agent may be down: doctor needs it for nothing else. */
   askAgent(socket: string): Promise<AgentFacts>;
 }
 
-/** What is wrong with this host. Looks only; what it says to do is for a person. */
+/** Finds what is wrong with this host. It only looks: a person does what the findings say. */
 export async function examine({ config, version, now, askAgent }: DoctorOptions): Promise<Finding[]> {
   const file = join(config, "agent.yml");
   const settings = await readAgentSettings(file).catch((thrown: unknown) => {
     if (thrown instanceof CutoverError) return thrown;
     throw thrown;
   });
-  // Without it there is no knowing where everything else is.
+  // Without agent.yml nobody knows where everything else is.
   if (settings instanceof CutoverError) return faultsOf(settings);
   const agent = await askAgent((settings satisfies AgentSettings).socket);
-  return judge(await gather({ settings, appsDir: join(config, "apps"), agent, version, now }));
+  return judge(await hostFacts({ settings, appsDir: join(config, "apps"), agent, version, now }));
 }
 
 function faultsOf({ message }: CutoverError): Finding[] {
   return message.split("\n").map((what) =>
     error("agent-settings", {
       what,
-      why: "The agent does not start with this file, and nothing else was looked at.",
+      why: "The agent does not start with this file. Doctor could not check anything else.",
       fix: "Correct the line, then run doctor again.",
     }),
   );

@@ -1,11 +1,11 @@
-/** What is wrong with a host, for the person who looks after it. */
+/** One thing that is wrong with a host, for the person who runs the host. */
 export interface Finding {
-  /** error: a deploy or the site fails by it. warning: it may, or somebody should know. */
+  /** error: a deploy or a site fails because of it. warning: one may fail, or somebody should know. */
   severity: "error" | "warning";
-  /** The check that found it: the name of its file. */
+  /** The name of the check that found it, which is the name of its file. */
   check: string;
   what: string;
-  /** Why that matters. */
+  /** Why it matters. */
   why: string;
   fix: string;
 }

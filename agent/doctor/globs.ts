@@ -1,4 +1,4 @@
-/** Whether a path is one that a glob of nginx or supervisor names: * and ? do not cross a slash. */
+/** Whether a glob of nginx or supervisor matches a path: * and ? do not match a slash. */
 export function matchesGlob(pattern: string, path: string): boolean {
   const source = pattern
     .replace(/[.+^${}()|\\]/g, "\\$&")

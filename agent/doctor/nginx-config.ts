@@ -1,7 +1,7 @@
 import { dirname, isAbsolute, join } from "node:path";
 import { matchesGlob } from "./globs.ts";
 
-/** One directive of nginx's configuration, with the place where it stands. */
+/** One directive of nginx's configuration, with its place. */
 export interface Directive {
   name: string;
   args: string[];
@@ -10,7 +10,7 @@ export interface Directive {
   block?: Directive[];
 }
 
-/** What `nginx -T` printed, as one tree: an include is followed by what it includes. */
+/** Parses the output of `nginx -T` into one tree: after an include come the directives that it includes. */
 export function parseNginxDump(dump: string): { main: string | undefined; directives: Directive[] } {
   const parts = dump.split(/^# configuration file (.+):\n/m);
   const files = new Map<string, string>();
@@ -28,18 +28,18 @@ export function parseNginxDump(dump: string): { main: string | undefined; direct
   return { main, directives: open(parseNginx(files.get(main) ?? "", main), 0) };
 }
 
-/** Relative paths start at the main configuration's directory. */
+/** A relative path starts at the directory of the main configuration. */
 export function includePath(main: string, pattern: string): string {
   return isAbsolute(pattern) ? pattern : join(dirname(main), pattern);
 }
 
-/** The directives of one file. What nginx has tested well needs no check. */
+/** Parses the directives of one file. nginx has tested it already, so nothing is checked here. */
 export function parseNginx(text: string, file: string): Directive[] {
   const stack: Directive[][] = [[]];
   let words: string[] = [];
   let line = 1;
   let start = 1;
-  /** OpenResty's blocks of Lua hold no directives: only their braces count. */
+  /** How deep in a block of Lua of OpenResty. Such a block holds no directives; only its braces count. */
   let lua = 0;
   const token = /\n|[ \t\r]+|#[^\n]*|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|[;{}]|(?:\$\{[^}]*\}|\\.|[^\s;{}"'\\])+/gs;
   for (const match of text.matchAll(token)) {
@@ -73,7 +73,7 @@ export function parseNginx(text: string, file: string): Directive[] {
   return stack[0] ?? [];
 }
 
-/** Directives of a name, at any depth, with the blocks around each. */
+/** Finds all directives of a name, at any depth, with the names of the blocks around each. */
 export function find(
   directives: Directive[],
   name: string,
@@ -85,10 +85,10 @@ export function find(
   ]);
 }
 
-/** The value of a directive at the top, or in a block there. */
+/** The first argument of a directive at the top level, or of one in a block there. */
 export function settingOf(directives: Directive[], ...names: string[]): string | undefined {
   const [name, ...inner] = names;
-  // The last one counts.
+  // If there are several, nginx uses the last one.
   const found = directives.filter((directive) => directive.name === name).at(-1);
   return inner.length === 0 ? found?.args[0] : settingOf(found?.block ?? [], ...inner);
 }

@@ -1,11 +1,11 @@
-/** Somebody's numbers, with all groups. */
+/** The numbers of a user and of all its groups. */
 export interface Identity {
   name: string;
   uid: number;
   gids: number[];
 }
 
-/** What `stat` says of a path. */
+/** What `stat` returns for a path. */
 export interface Entry {
   path: string;
   mode: number;
@@ -15,14 +15,14 @@ export interface Entry {
 
 const bits = { read: 4, write: 2, pass: 1 } as const;
 
-/** As the kernel decides it: the owner's bits for the owner, the group's for its members, else the others'. Root may all. */
+/** Decides as the kernel does: the owner gets the owner's bits, else a member of the group the group's, else the others'. Root may do everything. */
 export function may(what: keyof typeof bits, { mode, uid, gid }: Entry, who: Identity): boolean {
   if (who.uid === 0) return true;
   const shift = who.uid === uid ? 6 : who.gids.includes(gid) ? 3 : 0;
   return ((mode >> shift) & bits[what]) !== 0;
 }
 
-/** The first directory on a way that somebody may not pass, or the socket at its end that it may not open. */
+/** The first directory on the path that somebody may not pass, or the socket at its end that they may not open. */
 export function obstacle(entries: Entry[], who: Identity): Entry | undefined {
   return entries.find((entry) => !may(entry.path.endsWith(".sock") ? "write" : "pass", entry, who));
 }

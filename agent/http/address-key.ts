@@ -1,8 +1,8 @@
 import { isIPv6 } from "node:net";
 
 /**
- * By what callers are counted: their address, of IPv6 the /64, since whoever has one has all of it. undefined for callers of
- * this host itself, which are not counted: a unix socket, a test, or the proxy that passes all others on.
+ * The key by which callers are counted: their IPv4 address, or the /64 of their IPv6 address, since a caller usually has all
+ * of it. undefined for callers on this host, which are not counted: a unix socket, a test, or a proxy that passes others on.
  */
 export function addressKey(remote: string | undefined): string | undefined {
   if (remote === undefined) return undefined;

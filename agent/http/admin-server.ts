@@ -6,27 +6,27 @@ import { createHttpServer, listening, type RunningServer, running, type ServerOp
 
 export interface AdminSocketOptions extends ServerOptions {
   path: string;
-  /** Who may open it may call: 0600, or 0660 with a group of operators. */
+  /** Whoever may open the socket may make every call: 0600, or 0660 with a group of operators. */
   mode?: 0o600 | 0o660;
   gid?: number;
 }
 
-/** Whatever belongs to the host is the other agent's, and goes on. */
+/** Thrown when another agent runs: nginx and supervisord belong to that one, and go on. */
 export class AnotherAgent extends CutoverError {
   constructor(path: string) {
     super("host_settings_invalid", `Another agent answers on ${path}.`, {
       unchanged: "The agent did not start; the sites go on serving.",
-      fix: "Stop it before this one starts, or give this one another `socket`.",
+      fix: "Stop the other agent first, or set another `socket` in agent.yml.",
     });
   }
 }
 
-/** Linux keeps 108 bytes for a socket's path, the closing zero among them. */
+/** Linux has 108 bytes for a socket's path, including the closing zero. */
 const maxPathBytes = 107;
 
 /**
- * Serves local operators on a unix socket. A socket that a killed agent left is removed; one that another agent answers
- * on is not.
+ * Serves local operators on a unix socket. It removes a socket that a killed agent left, and throws if another agent answers
+ * there.
  * @throws CutoverError host_settings_invalid, socket_path_too_long
  */
 export async function startAdminServer({
@@ -48,8 +48,8 @@ export async function startAdminServer({
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   await removeStale(path);
   const server = createHttpServer(options);
-  // Made with no rights for others from the first moment, then widened. The call binds before it returns, so the mask
-  // is no other file's.
+  // Nobody else may open the socket from its first moment on; then the mode is widened. The call binds before it returns, so
+  // no other file is created with this mask.
   const before = process.umask(0o177);
   const started = listening(server, { path }, path);
   process.umask(before);
@@ -66,7 +66,7 @@ async function removeStale(path: string): Promise<void> {
   });
   if (found === undefined) return;
   if (!found.isSocket())
-    throw refusal(`${path} is there and is no socket.`, "Move it away, or change `socket` in agent.yml.");
+    throw refusal(`${path} exists and is not a socket.`, "Move the file away, or change `socket` in agent.yml.");
   if (await answers(path)) throw new AnotherAgent(path);
   await unlink(path);
 }
@@ -82,7 +82,7 @@ function answers(path: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const socket = connect(path);
   socket.once("connect", () => resolve(true));
-  // Only a refused connection proves that nobody listens; a socket without rights for us may well be in use.
+  // Only a refused connection proves that nobody listens; a socket that we may not open may be in use.
   socket.once("error", (error: NodeJS.ErrnoException) =>
     resolve(error.code !== "ECONNREFUSED" && error.code !== "ENOENT"),
   );

@@ -5,7 +5,7 @@ import { refusalOf } from "./auth/refusal.ts";
 
 type Asked = Partial<Pick<AuditEntry, "what" | "app" | "by" | "deployment" | "release" | "weight">>;
 
-/** What of one call goes into the audit log: the deployment that it begins, what else it did, or why it was refused. */
+/** Writes one call into the audit log: the deployment that it begins, the change that it made, or why it was refused. */
 export class Audit {
   readonly #log: AuditLog | undefined;
   readonly #reference: string;
@@ -21,18 +21,18 @@ export class Audit {
     return this.#asked.by;
   }
 
-  /** What is known of the call so far; more may follow. */
+  /** Adds what is known about the call so far; later calls may add more. */
   asks(asked: Asked): void {
     this.#asked = { ...this.#asked, ...asked };
   }
 
-  /** On disk before the deployment has an effect. How it ends is told by its last event, also after a restart of the agent. */
+  /** On disk before the deployment has an effect. Its last event records how it ends, also after a restart of the agent. */
   async begun(deployment: string): Promise<void> {
     this.#begun = true;
     await this.#record({ event: "begun", deployment });
   }
 
-  /** @param error what the call was refused with */
+  /** @param error the reason for which the call was refused; undefined if it was not */
   async answered(error: unknown): Promise<void> {
     const { what } = this.#asked;
     if (this.#begun || what === undefined) return;
@@ -43,7 +43,7 @@ export class Audit {
         code: asCutoverError(error).code,
         ...(reason !== undefined && { reason }),
       });
-      // Nobody without a token makes others wait for the disk.
+      // A caller without a good token does not make others wait for the disk.
       if (this.#asked.by !== undefined) await refused;
     } else if (!silent.has(what)) {
       await this.#record({ event: "done" });
@@ -56,5 +56,5 @@ export class Audit {
   }
 }
 
-/** What changes nothing, or is a deployment's call that was answered with the deployment it has already. */
+/** Not recorded when done: they changed nothing, or the call was repeated and got the deployment that it already has. */
 const silent = new Set(["read", "deploy", "activate", "redeploy", "rollback"]);

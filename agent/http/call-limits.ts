@@ -10,25 +10,25 @@ export interface CallLimiterOptions {
   limits: CallLimits;
   /** Milliseconds that only go forward. */
   now?: () => number;
-  /** How many addresses are remembered; the one that was silent for longest is forgotten for a further one. */
+  /** How many addresses are remembered. A further one replaces the one that was silent for longest. */
   addresses?: number;
   keyOf?: (remote: string | undefined) => string | undefined;
 }
 
-/** What the limiter throws, with what the answer's Retry-After says. */
+/** What the limiter throws. The answer has the seconds as Retry-After. */
 export class TooManyCalls extends CutoverError {
   readonly retryAfterSeconds: number;
 
   constructor(what: string, retryAfterSeconds: number) {
-    super("too_many_calls", `${what} came from this address.`, {
+    super("too_many_calls", `${what} from this address.`, {
       unchanged: "Nothing was changed.",
-      fix: `Try again in ${retryAfterSeconds} seconds. The numbers are \`limits\` in the host's agent.yml.`,
+      fix: `Try again in ${retryAfterSeconds} seconds. The limits are \`limits\` in the host's agent.yml.`,
     });
     this.retryAfterSeconds = retryAfterSeconds;
   }
 }
 
-/** Counts calls and refused tokens by address, before anything of a call is looked at. */
+/** Counts calls and refused tokens by address, before anything else of a call is looked at. */
 export class CallLimiter {
   readonly #calls: Buckets;
   readonly #refusals: Buckets;
@@ -36,7 +36,7 @@ export class CallLimiter {
 
   constructor({ limits, now = () => performance.now(), addresses = 10_000, keyOf = addressKey }: CallLimiterOptions) {
     const { calls_per_address: calls, refusals_per_address: refusals } = limits;
-    // A job begins with several calls at once, so twice a second's worth may come together.
+    // A job begins with several calls at once, so the calls of two seconds may come together.
     this.#calls = new Buckets({ size: 2 * calls, perSecond: calls, now, addresses });
     this.#refusals = new Buckets({ size: refusals, perSecond: refusals / 60, now, addresses });
     this.#keyOf = keyOf;
@@ -50,8 +50,8 @@ export class CallLimiter {
   }
 
   /**
-   * Before a token is looked at: it counts as refused until it proves good, so that many at once cannot slip through.
-   * @returns what takes that back @throws TooManyCalls
+   * Called before a token is checked: it counts as refused until it proves good, so that many at once cannot slip through.
+   * @returns a function that takes this back @throws TooManyCalls
    */
   tries(remote: string | undefined): () => void {
     const key = this.#keyOf(remote);
@@ -69,7 +69,7 @@ interface BucketOptions {
   addresses: number;
 }
 
-/** Token buckets: each is full at first, and fills again at a steady rate. */
+/** Token buckets: each starts full, and fills again at a steady rate. */
 class Buckets {
   readonly #options: BucketOptions;
   readonly #levels = new Map<string, { level: number; at: number }>();
@@ -78,14 +78,14 @@ class Buckets {
     this.#options = options;
   }
 
-  /** @returns 0, or how many seconds it takes until there is something to take */
+  /** @returns 0, or the seconds until there is a token to take */
   take(key: string): number {
     const { size, perSecond, now, addresses } = this.#options;
     const at = now();
     const before = this.#levels.get(key) ?? { level: size, at };
     const level = Math.min(size, before.level + ((at - before.at) * perSecond) / 1000);
     const left = level >= 1 ? level - 1 : level;
-    // The last one to come stands at the end, so the first is the one to forget.
+    // The newest goes to the end, so the first is the oldest.
     this.#levels.delete(key);
     this.#levels.set(key, { level: left, at });
     const [oldest] = this.#levels.keys();

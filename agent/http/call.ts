@@ -4,7 +4,7 @@ import type { Call as ProtocolCall } from "../../shared/call.ts";
 import type { Audit } from "./audit.ts";
 import type { HttpBindings } from "./request-body.ts";
 
-/** What every call has at hand. */
+/** What every call carries with it. */
 export interface Env {
   Bindings: HttpBindings;
   Variables: { reference: string; deployment?: string; audit: Audit };

@@ -8,25 +8,25 @@ export interface ConnectionLimits {
 
 export interface ConnectionLimitOptions extends ConnectionLimits {
   keyOf?: (remote: string | undefined) => string | undefined;
-  /** Told that connections are being refused, at most once a minute. */
+  /** Called when connections are refused, at most once a minute. */
   onFull?: (about: { address: string; open: number }) => void;
 }
 
-const tellMs = 60_000;
+const reportMs = 60_000;
 
-/** Closes a connection too many before a byte of it is read, TLS's among them. */
+/** Closes connections above the limits before a byte of them is read, also before the TLS handshake. */
 export function limitConnections(server: Server, options: ConnectionLimitOptions): void {
   const { connections, connections_per_address: perAddress, keyOf = addressKey, onFull } = options;
   const byAddress = new Map<string, number>();
   let open = 0;
-  let told = Number.NEGATIVE_INFINITY;
+  let reported = Number.NEGATIVE_INFINITY;
   server.on("connection", (socket: Socket) => {
     const key = keyOf(socket.remoteAddress);
     const here = key === undefined ? 0 : (byAddress.get(key) ?? 0);
     if (open >= connections || here >= perAddress) {
       socket.destroy();
-      if (performance.now() - told > tellMs) {
-        told = performance.now();
+      if (performance.now() - reported > reportMs) {
+        reported = performance.now();
         onFull?.({ address: key ?? "this host", open });
       }
       return;

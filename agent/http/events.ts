@@ -9,13 +9,13 @@ const contentTypes: Record<EventFormat, string> = {
   sse: "text/event-stream",
 };
 
-/** One event as a line of JSON, or as a server-sent event whose id a browser sends back to resume. */
+/** One event as a line of JSON, or as a server-sent event, whose id a browser sends back to resume. */
 export function renderEvent(event: DeploymentEvent, format: EventFormat): string {
   const json = JSON.stringify(event);
   return format === "ndjson" ? `${json}\n` : `id: ${event.id}\nevent: ${event.type}\ndata: ${json}\n\n`;
 }
 
-/** What keeps idle connections open on the way, and is nothing to the reader: an empty line, or a comment. */
+/** Keeps an idle connection open on its way; readers ignore it. An empty line, or a comment. */
 export function renderHeartbeat(format: EventFormat): string {
   return format === "ndjson" ? "\n" : ":\n\n";
 }
@@ -23,13 +23,13 @@ export function renderHeartbeat(format: EventFormat): string {
 export interface EventStreamOptions {
   format: EventFormat;
   heartbeatMs: number;
-  /** Aborted when the reader is gone, so that the source stops waiting. */
+  /** Called when the reader is gone, so that the source stops waiting. */
   onGone: () => void;
-  /** Called when the source fails; it has to break the connection off, so that the reader knows that this is not the end. */
+  /** Called when the source fails. It must break the connection, so that the reader knows that this is not the end. */
   onError: (thrown: unknown) => void;
 }
 
-/** The events as they happen, as slowly as the reader takes them. */
+/** A stream of the events as they happen, no faster than the reader reads. */
 export function eventResponse(source: AsyncIterable<DeploymentEvent>, options: EventStreamOptions): Response {
   const { format, onGone, onError } = options;
   const iterator = source[Symbol.asyncIterator]();
@@ -60,7 +60,7 @@ export function eventResponse(source: AsyncIterable<DeploymentEvent>, options: E
     headers: {
       "content-type": contentTypes[format],
       "cache-control": "no-store",
-      // nginx in front of the agent would otherwise hold events back until its buffer is full.
+      // Otherwise an nginx in front of the agent would hold events back until its buffer is full.
       "x-accel-buffering": "no",
     },
   });

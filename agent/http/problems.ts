@@ -79,19 +79,19 @@ export const statuses: Record<ErrorCode, number> = {
 };
 
 /**
- * What the caller learns of an error. Of one that nobody expected that is only where to look: its text may hold
- * anything, and the log has it with the cause.
+ * The answer to a caller for an error. For an unexpected error it says only where to look: the error's text may hold
+ * anything, and the log has it with its cause.
  */
 export function problemOf(thrown: unknown, reference: string): Problem {
   const known = asCutoverError(thrown);
   if (known.code !== "internal") return toProblem(known, statuses[known.code]);
-  const error = new CutoverError("internal", `The agent met an error that it did not expect (${reference}).`, {
-    fix: `The agent's log on the host tells more: look for ${reference}.`,
+  const error = new CutoverError("internal", `The agent had an unexpected error (${reference}).`, {
+    fix: `Search for ${reference} in the agent's log on the host.`,
   });
   return toProblem(error, statuses.internal);
 }
 
-/** An answer with another status than its code's usual one, such as 404 for a path that does not exist. */
+/** A problem document (RFC 9457). Its status may differ from the usual one of its code, as 404 does for an unknown path. */
 export function problemResponse(problem: Problem, headers: Record<string, string> = {}): Response {
   return new Response(`${JSON.stringify(problem)}\n`, {
     status: problem.status,

@@ -3,14 +3,14 @@ import { Readable } from "node:stream";
 import { CutoverError } from "../../shared/errors.ts";
 import { parseJson } from "../../shared/plain-json.ts";
 
-/** Node's own request and answer, for what a Request cannot do: asking for the body, and streaming it without a copy. */
+/** Node's own request and response, for what a Request cannot do: ask for the body, and stream it without a copy. */
 export interface HttpBindings {
   incoming: IncomingMessage;
   outgoing: ServerResponse;
 }
 
 export interface BodyRate {
-  /** The least that a body must bring, averaged over the window. */
+  /** The lowest rate that is accepted, averaged over the window. */
   bytesPerSecond: number;
   windowMs: number;
 }
@@ -27,9 +27,9 @@ export function waitsForContinue({ headers, httpVersion }: IncomingMessage): boo
 }
 
 /**
- * The body of an upload. Destroying it leaves the connection alone, so that whoever refuses a bundle halfway can still
- * answer. It fails with `bundle_truncated` when the client goes away, and with `timed_out` when it sends too slowly; time
- * in which nobody reads does not count.
+ * The body of an upload. Destroying it does not close the connection, so that a bundle that is refused halfway still gets an
+ * answer. It fails with `bundle_truncated` when the client goes away, and with `timed_out` when the client sends too slowly.
+ * Time in which nobody reads does not count.
  */
 export class RequestBody extends Readable {
   readonly #incoming: IncomingMessage;
@@ -59,7 +59,7 @@ export class RequestBody extends Readable {
     this.#incoming.off("data", this.#onData);
     this.#incoming.off("end", this.#onEnd);
     this.#incoming.off("close", this.#onGone);
-    // The error listener stays: an unheard 'error' of a broken connection would end the process.
+    // The error listener stays: without one, an 'error' of a broken connection would end the process.
     this.#incoming.pause();
     callback(error);
   }
@@ -95,9 +95,9 @@ export class RequestBody extends Readable {
       this.#held = false;
       if (unread || got >= (bytesPerSecond * windowMs) / 1000) return;
       this.destroy(
-        new CutoverError("timed_out", `The bundle came too slowly: ${got} bytes in ${windowMs / 1000} seconds.`, {
+        new CutoverError("timed_out", `The bundle arrived too slowly: ${got} bytes in ${windowMs / 1000} seconds.`, {
           unchanged: "Nothing was unpacked; the live release goes on serving.",
-          fix: "Look at the network between the client and this host, then send it again.",
+          fix: "Check the network between the client and this host, then send it again.",
         }),
       );
     }, windowMs);
@@ -128,7 +128,7 @@ export async function readJson(
   const onEnd = (): void => done.resolve();
   const onGone = (): void => done.reject(invalid("The body ended early."));
   const timer = setTimeout(
-    () => done.reject(new CutoverError("timed_out", "The body of the request did not come in time.")),
+    () => done.reject(new CutoverError("timed_out", "The body of the request did not arrive in time.")),
     ms,
   );
   incoming.on("data", onData).on("end", onEnd).on("error", onGone).on("close", onGone);

@@ -1,15 +1,15 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import type { ListenOptions, Socket } from "node:net";
-import { getRequestListener } from "@hono/node-server";
 import { CutoverError } from "../../shared/errors.ts";
 import type { HttpApp } from "./call.ts";
 import { type ConnectionLimitOptions, limitConnections } from "./connection-limits.ts";
+import { requestListener } from "./request-listener.ts";
 
 export interface ServerTimes {
-  /** How long a client may take for its headers. */
+  /** How long a client may take to send its headers. */
   headersMs: number;
-  /** How long an answer to an unread body stays open, for the client to read it before the connection closes. */
+  /** How long the connection stays open after an early answer, so that the client can read it. */
   lingerMs: number;
 }
 
@@ -26,10 +26,10 @@ export interface ServerOptions {
   tls?: TlsTexts;
   /** Connections from other addresses are closed before a byte of them is read. */
   allowed?: (address: string) => boolean;
-  /** Told of each connection that was closed so. */
+  /** Called for each connection that was closed for this reason. */
   onRefused?: (address: string) => void;
   times?: Partial<ServerTimes>;
-  /** Unless given, as many connections as the system allows. */
+  /** Default: as many connections as the system allows. */
   connections?: ConnectionLimitOptions;
 }
 
@@ -38,12 +38,12 @@ export interface RunningServer {
   address: string;
   /** The port, 0 for a unix socket. */
   port: number;
-  /** Takes no more calls; those that still run after `graceMs` are cut. */
+  /** Accepts no more calls. Calls that still run after `graceMs` are cut. */
   close(graceMs?: number): Promise<void>;
 }
 
 export interface NetworkServer extends RunningServer {
-  /** From the next connection on; those that are open go on with what they have. */
+  /** Used from the next connection on; open connections keep the old certificate. */
   renewTls(tls: TlsTexts): void;
 }
 
@@ -62,11 +62,11 @@ export async function startServer(
   };
 }
 
-/** The node server of an app, not yet listening. */
+/** A node server for an app; it does not listen yet. */
 export function createHttpServer({ app, tls, times, connections, allowed, onRefused }: ServerOptions): Server {
   const { headersMs, lingerMs } = { ...defaultTimes, ...times };
   const listener = requestListener(app, lingerMs);
-  // A big upload may take hours: not its length of time but its rate is watched, in RequestBody.
+  // A big upload may take hours. RequestBody watches its rate, so its duration has no limit.
   const settings = {
     headersTimeout: headersMs,
     requestTimeout: 0,
@@ -74,10 +74,10 @@ export function createHttpServer({ app, tls, times, connections, allowed, onRefu
   };
   const server = tls === undefined ? createServer(settings) : secureServer(settings, tls, headersMs);
   if (connections !== undefined) limitConnections(server, connections);
-  // After it, so that it comes before it: what is refused takes no place.
+  // Called last, so that its listener comes first: a refused address takes no place in the limits.
   if (allowed !== undefined) refuseOthers(server, allowed, onRefused);
   server.on("request", listener);
-  // Heard, so that node does not ask for a body by itself before anybody was authorised.
+  // Handled here, since node would otherwise ask for the body before the caller is authorized.
   server.on("checkContinue", listener);
   return server;
 }
@@ -88,7 +88,7 @@ function secureServer(settings: object, tls: TlsTexts, headersMs: number): Serve
   } catch (cause) {
     throw new CutoverError("host_settings_invalid", "The TLS certificate and key of agent.yml do not work together.", {
       unchanged: "The agent did not start; the sites go on serving.",
-      fix: "Look at both PEM files: the key must be the certificate's own, without a passphrase.",
+      fix: "Check both PEM files: the key must belong to the certificate and have no passphrase.",
       cause,
     });
   }
@@ -98,7 +98,7 @@ function secureContext({ certificate, key }: TlsTexts) {
   return { cert: certificate, key, minVersion: "TLSv1.2" } as const;
 }
 
-/** Before all others who hear of a connection, so that neither a handshake nor a request begins. */
+/** Before all other listeners, so that neither a handshake nor a request begins. */
 function refuseOthers(
   server: Server,
   allowed: (address: string) => boolean,
@@ -112,58 +112,6 @@ function refuseOthers(
   });
 }
 
-function requestListener(app: HttpApp, lingerMs: number): RequestListener {
-  const listener = getRequestListener(
-    async (request, env) => {
-      const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse };
-      // A client that breaks off while nobody listens must not end the process.
-      incoming.on("error", () => undefined);
-      const response = await app.fetch(request, { incoming, outgoing });
-      return incoming.complete || !hasBody(incoming) ? response : closing(response, incoming, lingerMs);
-    },
-    { overrideGlobalObjects: false, autoCleanupIncoming: false },
-  );
-  return (incoming, outgoing) => void listener(incoming, outgoing);
-}
-
-// A GET's body means nothing, and its answer may be a stream of events that must not be gathered.
-function hasBody({ method, headers }: IncomingMessage): boolean {
-  if (method === "GET" || method === "HEAD") return false;
-  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
-}
-
-/**
- * An answer before the end of the body. Closing at once would reset the connection under a client that still sends, and
- * take the answer away before it is read; so its last step waits until the client has closed, or `lingerMs`.
- */
-async function closing(response: Response, incoming: IncomingMessage, lingerMs: number): Promise<Response> {
-  const body = new Uint8Array(await response.arrayBuffer());
-  const headers = new Headers(response.headers);
-  headers.set("connection", "close");
-  headers.set("content-length", String(body.length));
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, lingerMs);
-  incoming.socket.once("close", resolve);
-  let sent = false;
-  const stream = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        if (!sent) {
-          sent = true;
-          controller.enqueue(body);
-          return;
-        }
-        await promise;
-        clearTimeout(timer);
-        controller.close();
-      },
-      cancel: () => clearTimeout(timer),
-    },
-    { highWaterMark: 0 },
-  );
-  return new Response(stream, { status: response.status, headers });
-}
-
 /** @throws CutoverError host_settings_invalid */
 export async function listening(server: Server, where: ListenOptions, shown: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -174,8 +122,8 @@ export async function listening(server: Server, where: ListenOptions, shown: str
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const reasons: Record<string, string> = {
-      EADDRINUSE: "something else listens there",
-      EACCES: "that takes more rights than the agent has",
+      EADDRINUSE: "another program listens there",
+      EACCES: "the agent has no permission to",
       EADDRNOTAVAIL: "this host has no such address",
       ENOTFOUND: "this name has no address",
     };

@@ -11,7 +11,7 @@ import {
   renderTmpfiles,
 } from "./units.ts";
 
-/** Where a host keeps files of this kind: a package's are below /usr/lib, an administrator's below /etc. */
+/** Where a host keeps such files: those of a package below /usr/lib, those of an administrator below /etc. */
 export interface InstallPlaces {
   units: string;
   sysusers: string;
@@ -33,11 +33,11 @@ export const localPlaces: InstallPlaces = {
 export interface InstalledFile {
   path: string;
   text: string;
-  /** The owner of the host edits it: it is written where there is none, and never again. */
+  /** The host's owner edits it: it is written only if there is none. */
   owners: boolean;
 }
 
-/** What an installation has beside the programs: the same from the Debian package and from `cutover setup`. */
+/** The files of an installation, without the programs. The Debian package and `cutover setup` write the same ones. */
 export function installedFiles(
   installation: Installation,
   { units, sysusers, tmpfiles }: InstallPlaces,

@@ -9,12 +9,12 @@ import { agentUnit, helperSocketUnit, type Installation } from "./units.ts";
 export interface SetupOptions {
   installation: Installation;
   dryRun: boolean;
-  /** Told of each thing that is done, or with `dryRun` would be: a line for a person. */
+  /** Called with a line for a person for each step that is done, or with `dryRun` would be done. */
   say(line: string): void;
 }
 
 /**
- * Makes this host one that has the agent as a service, as the Debian package does. Again: only what differs.
+ * Installs the agent as a service on this host, as the Debian package does. A second run changes only what differs.
  * @throws CutoverError setup_impossible
  */
 export async function setUp({ installation, dryRun, say }: SetupOptions): Promise<void> {
@@ -22,11 +22,13 @@ export async function setUp({ installation, dryRun, say }: SetupOptions): Promis
   const changed = await writeFiles({ installation, dryRun, say });
   const restart = changed.some((path) => path.startsWith(localPlaces.units));
   const steps: [what: string, words: string[]][] = [
-    ["the user cutover-agent", ["systemd-sysusers", "cutover-agent.conf"]],
-    ["the directories", ["systemd-tmpfiles", "--create", "cutover-agent.conf"]],
-    ["systemd reads its units", ["systemctl", "daemon-reload"]],
-    ["started now and at each boot", ["systemctl", "enable", "--now", helperSocketUnit, agentUnit]],
-    ...(restart ? [["with its new unit", ["systemctl", "restart", agentUnit]] as [string, string[]]] : []),
+    ["make the user cutover-agent", ["systemd-sysusers", "cutover-agent.conf"]],
+    ["make the directories", ["systemd-tmpfiles", "--create", "cutover-agent.conf"]],
+    ["systemd reads the new units", ["systemctl", "daemon-reload"]],
+    ["start them now and at each boot", ["systemctl", "enable", "--now", helperSocketUnit, agentUnit]],
+    ...(restart
+      ? [["start the agent with its new unit", ["systemctl", "restart", agentUnit]] as [string, string[]]]
+      : []),
   ];
   for (const [what, words] of steps) {
     say(`${dryRun ? "would run" : "run"}    ${words.join(" ")}   (${what})`);
@@ -34,13 +36,13 @@ export async function setUp({ installation, dryRun, say }: SetupOptions): Promis
   }
 }
 
-/** @returns the paths of those that were not as they should be */
+/** @returns the paths of the files that had to be written */
 async function writeFiles({ installation, dryRun, say }: SetupOptions): Promise<string[]> {
   const changed: string[] = [];
   for (const { path, text, owners } of installedFiles(installation, localPlaces)) {
     const there = await readFile(path, "utf8").catch(() => undefined);
     if (there === text || (owners && there !== undefined)) {
-      say(`as it is  ${path}`);
+      say(`unchanged  ${path}`);
       continue;
     }
     changed.push(path);
@@ -53,42 +55,44 @@ async function writeFiles({ installation, dryRun, say }: SetupOptions): Promise<
 }
 
 async function assertHost({ node, programs, webGroup }: Installation, dryRun: boolean): Promise<void> {
-  if (!dryRun && process.geteuid?.() !== 0) throw impossible("It writes units and starts services.", "Run it as root.");
+  if (!dryRun && process.geteuid?.() !== 0)
+    throw impossible("cutover setup writes units and starts services, so it must be root.", "Run it as root.");
   if (!(await exists("/run/systemd/system"))) {
     throw impossible(
       "This host was not started by systemd.",
-      "Start cutover-agent by what starts services here, as root.",
+      "Start cutover-agent as root, with the service manager of this host.",
     );
   }
   if (!(await exists("/run/dbus/system_bus_socket"))) {
     throw impossible(
-      "This host has no system bus, by which systemd is asked to run steps.",
-      "Install dbus, and start it.",
+      "This host has no D-Bus system bus. The agent needs it to let systemd run build steps.",
+      "Install dbus, start it, then run `cutover setup` again.",
     );
   }
   if (await exists(`${packagePlaces.units}/${agentUnit}`)) {
     throw impossible(
-      "The Debian package cutover-agent is installed, which has set this host up.",
-      "Use `apt upgrade`.",
+      "The Debian package cutover-agent is installed. It has set this host up already.",
+      "To get a newer version, run `apt upgrade`.",
     );
   }
   const group = await runTool("getent", ["group", webGroup]);
   if (group.code !== 0) {
-    throw impossible(`This host has no group ${webGroup}.`, "Name the group of nginx's workers with --web-group.");
+    throw impossible(`This host has no group ${webGroup}.`, "Give the group of nginx's workers with --web-group.");
   }
   for (const path of [node, programs]) await assertSafe(path);
 }
 
-/** What root runs must be root's, all the way up, and where units with ProtectHome= find it. */
+/** Programs that root runs must belong to root, and so must all their directories; units with ProtectHome= must see them. */
 async function assertSafe(path: string): Promise<void> {
   const real = await realpath(path);
-  const fix = "Copy agent/dist to /opt/cutover and node to /usr/local/bin, as root, and run it from there.";
-  if (/[\s%]/.test(real)) throw impossible(`${real} has a space or a % in it.`, fix);
+  const fix = "As root, copy agent/dist to /opt/cutover and node to /usr/local/bin, then run it from there.";
+  if (/[\s%]/.test(real))
+    throw impossible(`The path ${real} has a space or a %, which systemd units cannot hold.`, fix);
   if (/^\/(home|root|tmp|var\/tmp|run\/user)\//.test(`${real}/`))
-    throw impossible(`A service does not see ${real}.`, fix);
+    throw impossible(`The agent's service cannot see ${real}.`, fix);
   for (let place = real; ; place = dirname(place)) {
     const { uid, mode } = await stat(place);
-    if (uid !== 0 || (mode & 0o022) !== 0) throw impossible(`${place} can be written by others than root.`, fix);
+    if (uid !== 0 || (mode & 0o022) !== 0) throw impossible(`Others than root can write to ${place}.`, fix);
     if (place === "/") return;
   }
 }
@@ -98,13 +102,16 @@ async function run([program = "", ...words]: string[]): Promise<void> {
   if (code !== 0) {
     throw impossible(
       `\`${[program, ...words].join(" ")}\` ended with exit code ${code}: ${stderr.trim()}`,
-      "Correct that, and run it again: it goes on from here.",
+      "Correct the cause, then run `cutover setup` again: it does only what is missing.",
     );
   }
 }
 
 function impossible(what: string, fix: string): CutoverError {
-  return new CutoverError("setup_impossible", what, { unchanged: "What was not told of above was not done.", fix });
+  return new CutoverError("setup_impossible", what, {
+    unchanged: "Only the steps that are listed above were done.",
+    fix,
+  });
 }
 
 function exists(path: string): Promise<boolean> {

@@ -1,10 +1,10 @@
-/** Where the programs of an installation lie. Paths without spaces and `%`, which units would need quoted. */
+/** Where the programs of an installation are. The paths have no spaces and no `%`, which units would need quoted. */
 export interface Installation {
   /** The node that runs them. */
   node: string;
-  /** The directory with cutover-agent.mjs and its kind. */
+  /** The directory of cutover-agent.mjs and the other programs. */
   programs: string;
-  /** The group of nginx's workers: it reaches the instances' sockets, for which the agent asks too. */
+  /** The group of nginx's workers: it may open the instances' sockets, which the agent opens for health checks too. */
   webGroup: string;
 }
 
@@ -16,15 +16,15 @@ export const helperUnit = "cutover-helper@.service";
 const settings = "/etc/cutover";
 const data = "/var/lib/cutover";
 const runtime = "/run/cutover";
-/** Files that root alone can read; a running agent finds them below $CREDENTIALS_DIRECTORY. */
+/** Files that only root can read; a running agent finds them below $CREDENTIALS_DIRECTORY. */
 const credentials = `${settings}/credentials`;
 
-/** What neither the agent nor the helper ever needs. */
+/** Restrictions of both units: neither the agent nor the helper ever needs what they take away. */
 const neverNeeded = [
   "DevicePolicy=closed",
   "KeyringMode=private",
   "LockPersonality=yes",
-  // Not MemoryDenyWriteExecute: node compiles to memory.
+  // Without MemoryDenyWriteExecute: node compiles code to memory.
   "NoNewPrivileges=yes",
   "PrivateDevices=yes",
   "ProtectClock=yes",
@@ -47,12 +47,12 @@ export function renderAgentUnit({ node, programs, webGroup }: Installation): str
       "Documentation=man:cutover-agent(8)",
       `Wants=network-online.target ${helperSocketUnit}`,
       `After=network-online.target nginx.service supervisor.service ${helperSocketUnit}`,
-      "# Restart= goes on for as long as it takes.",
+      "# Restart= never gives up.",
       "StartLimitIntervalSec=0",
     ],
     Service: [
       "Type=notify",
-      "# systemd-notify speaks for node, which cannot write to systemd's socket itself.",
+      "# systemd-notify reports for node, which cannot send to systemd's socket itself.",
       "NotifyAccess=all",
       `ExecStart=${node} --max-semi-space-size=1 ${programs}/cutover-agent.mjs`,
       "Environment=MALLOC_ARENA_MAX=2",
@@ -62,9 +62,9 @@ export function renderAgentUnit({ node, programs, webGroup }: Installation): str
       `LoadCredential=keys:${credentials}`,
       "Restart=always",
       "RestartSec=1",
-      "# The agent ends what it has started itself, at a safe point.",
+      "# The agent stops what it has started by itself, at a safe point.",
       "KillMode=mixed",
-      "# A deployment that a crash cut short is finished or undone first.",
+      "# At its start the agent first finishes or undoes a deployment that a crash interrupted.",
       "TimeoutStartSec=15min",
       "TimeoutStopSec=30",
       "WatchdogSec=90",
@@ -82,7 +82,7 @@ export function renderAgentUnit({ node, programs, webGroup }: Installation): str
       "PrivateTmp=yes",
       "PrivateUsers=yes",
       "ProtectProc=invisible",
-      "# Not ProcSubset=pid: open connections are counted in /proc/net.",
+      "# Without ProcSubset=pid: the agent counts open connections in /proc/net.",
       "ProtectSystem=strict",
       `ReadWritePaths=${data} ${runtime}`,
       "RemoveIPC=yes",
@@ -99,7 +99,10 @@ export function renderAgentUnit({ node, programs, webGroup }: Installation): str
 /** Only the agent may open it. */
 export function renderHelperSocket(): string {
   return unit({
-    Unit: ["Description=cutover helper: does for the agent what only root may", "Documentation=man:cutover-agent(8)"],
+    Unit: [
+      "Description=cutover helper: does the work for which the agent needs root",
+      "Documentation=man:cutover-agent(8)",
+    ],
     Socket: [
       `ListenStream=${runtime}/helper.sock`,
       "SocketUser=root",
@@ -107,7 +110,7 @@ export function renderHelperSocket(): string {
       "SocketMode=0660",
       "DirectoryMode=0755",
       "Accept=yes",
-      "# One is at work at a time, others wait.",
+      "# One process works at a time, the others wait.",
       "MaxConnections=8",
       "RemoveOnStop=yes",
     ],
@@ -115,11 +118,11 @@ export function renderHelperSocket(): string {
   });
 }
 
-/** One process for a connection, which ends with it. */
+/** One process for each connection; it ends with the connection. */
 export function renderHelperUnit({ node, programs }: Installation): string {
   return unit({
     Unit: [
-      "Description=cutover helper: does for the agent what only root may",
+      "Description=cutover helper: does the work for which the agent needs root",
       "Documentation=man:cutover-agent(8)",
       "CollectMode=inactive-or-failed",
     ],
@@ -131,17 +134,17 @@ export function renderHelperUnit({ node, programs }: Installation): string {
       "StandardError=journal",
       "MemoryMax=1G",
       "LimitCORE=0",
-      "# The program has its own; files are made with it.",
+      "# The program sets its own umask; this is for everything before that.",
       "UMask=0077",
       "",
-      "# Files of other users, their processes, and whose those are. Steps of an app's user, and nginx -t, are units of their own.",
+      "# For files and processes of other users. Build steps, which run as the app's user, and nginx -t are units of their own.",
       "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SYS_PTRACE",
       ...neverNeeded,
       "PrivateTmp=yes",
       "ProtectProc=invisible",
       "ProtectSystem=strict",
       `ReadWritePaths=${data} ${runtime} ${runtime}-helper -/etc/nginx -/etc/supervisor -/var/log/nginx`,
-      "# It looks which ports are free, and sends nothing.",
+      "# It checks which ports are free, and sends nothing.",
       "RestrictAddressFamilies=AF_UNIX AF_INET",
       "IPAddressDeny=any",
       "SystemCallFilter=@system-service",
@@ -169,16 +172,16 @@ export function renderTmpfiles(): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
-/** agent.yml of a new installation: the defaults, and what most hosts change. */
+/** agent.yml of a new installation: the defaults that most hosts change. */
 export function renderAgentYml(): string {
-  return `# What this host's owner says about the cutover agent. \`man cutover-agent.yml\` lists each key, and so does
+  return `# Settings of the cutover agent. \`man cutover-agent.yml\` lists each key, and so does
 # https://github.com/cutover/cutover/tree/main/agent#agentyml
-# \`systemctl restart cutover-agent\` after an edit; the apps do not notice.
+# After an edit run \`systemctl restart cutover-agent\`; the apps keep running.
 
-# Where the agent listens for the workflow. Beyond this host it needs a certificate, its own or that of a proxy before it.
+# Where the agent listens for the workflow. Beyond this host it needs \`tls\`, or a proxy with a certificate in front of it.
 listen: 127.0.0.1:7070
 
-# The names by which the workflow's \`hosts\` knows it. A token is good for one of them alone.
+# The names of this agent in the workflow's \`hosts\`. A token is good for one of them only.
 # names: [web1.example.com:7070]
 
 # tls: { certificate: /etc/ssl/web1.pem, key: /etc/ssl/web1.key }

@@ -1,7 +1,7 @@
 import type { AuditEntry, DeploymentEvent } from "../../shared/protocol.ts";
 import type { AuditLog, AuditQuery } from "../contracts/ports.ts";
 
-/** The audit log's line of a deployment that has ended; undefined for any other event. */
+/** The line in the audit log for a deployment that has ended; undefined for any other event. */
 export function endOf(event: DeploymentEvent): Omit<AuditEntry, "at"> | undefined {
   if (event.type !== "end") return undefined;
   const { id, app, kind, by, release, weight, outcome, failure, started, finished } = event.deployment;
@@ -19,7 +19,7 @@ export function endOf(event: DeploymentEvent): Omit<AuditEntry, "at"> | undefine
   };
 }
 
-/** An audit log with somebody who is told of refused tokens. */
+/** An audit log that also reports each refused token to a listener. */
 export class AuditWithRefusals implements AuditLog {
   readonly #log: AuditLog;
   readonly #onRefused: (reason: string) => void;

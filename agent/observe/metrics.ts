@@ -1,25 +1,23 @@
 import { X509Certificate } from "node:crypto";
 import { asCutoverError } from "../../shared/errors.ts";
-import { releaseOfRun } from "../../shared/names.ts";
-import type { AppView, DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
+import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
 import type { Service } from "../contracts/service.ts";
-import { Counter, type Family, Histogram, renderMetrics, type Sample } from "./prometheus.ts";
+import { AppGauges, describeApp } from "./app-gauges.ts";
+import { Counter, type Family, gauge, Histogram, renderMetrics, type Sample } from "./prometheus.ts";
 
 interface MetricsParts {
   service: Pick<Service, "apps" | "app">;
   version: string;
-  /** Free bytes where the releases lie. */
+  /** Free bytes on the file system of the releases. */
   freeBytes(): Promise<number>;
 }
 
-/** From a rename to a build of an hour, in seconds. */
+/** In seconds: from a rename to a build that takes an hour. */
 const phaseBounds = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
 
-type Labels = Record<string, string>;
-
 /**
- * What a monitor asks of the agent. Counters begin anew with the agent, as Prometheus expects; gauges are read when asked.
- * The labels are apps, words of closed sets and processes of cutover.yml: only `cutover_release_info` names releases.
+ * The agent's metrics. Counters start at zero when the agent starts, as Prometheus expects; gauges are read at each request.
+ * Labels are apps, words of closed sets, and processes of cutover.yml. Only `cutover_release_info` names releases.
  */
 export class Metrics {
   readonly #parts: MetricsParts;
@@ -30,7 +28,7 @@ export class Metrics {
   readonly #cut = new Counter();
   readonly #refused = new Counter();
   readonly #webhooks = new Counter();
-  /** What was counted of the last deployments, for those that end twice: a staged one that is aborted, one whose undo is tried again. */
+  /** What was counted for the last deployments, since some end twice: a staged one that is aborted, one whose undo is tried again. */
   readonly #ended = new Map<string, { outcome: string; cut: number; drained: number }>();
   #certificate: { expires: number; readable: boolean } | undefined;
   #rendering: Promise<string> | undefined;
@@ -52,12 +50,12 @@ export class Metrics {
     this.#refused.add({ reason });
   }
 
-  /** @param pem of the certificate that the agent uses from now on */
+  /** @param pem the certificate that the agent uses from now on */
   certificate(pem: string): void {
     this.#certificate = { expires: Date.parse(new X509Certificate(pem).validTo) / 1000, readable: true };
   }
 
-  /** What lies where the certificate should be cannot be used; the one of before is. */
+  /** The renewed certificate cannot be used, so the agent goes on with the old one. */
   certificateBroken(): void {
     if (this.#certificate !== undefined) this.#certificate.readable = false;
   }
@@ -66,7 +64,7 @@ export class Metrics {
     this.#webhooks.add({ result });
   }
 
-  /** Callers who ask at the same time get the same answer. */
+  /** Requests at the same time share one answer. */
   render(): Promise<string> {
     this.#rendering ??= this.#render().finally(() => {
       this.#rendering = undefined;
@@ -90,11 +88,11 @@ export class Metrics {
   async #render(): Promise<string> {
     const { service, version } = this.#parts;
     const free = await this.#parts.freeBytes().catch(() => undefined);
-    const gauges = new Gauges();
-    // An app whose state or whose supervisor cannot be asked must not hide the others.
+    const gauges = new AppGauges();
+    // An app whose state or programs cannot be read must not hide the others.
     for (const app of await service.apps()) {
       try {
-        describe(gauges, await service.app(app));
+        describeApp(gauges, await service.app(app));
       } catch (thrown) {
         gauges.set("readable", { app }, 0);
         if (asCutoverError(thrown).code === "state_unreadable") gauges.set("held", { app }, 1);
@@ -122,7 +120,7 @@ export class Metrics {
     ];
     const phases: Family = {
       name: "cutover_deployment_phase_seconds",
-      help: "How long deployments took to reach each state from the one before.",
+      help: "How long deployments took to reach each state from the previous one.",
       type: "histogram",
       samples: this.#phases.samples(),
     };
@@ -130,7 +128,11 @@ export class Metrics {
       gauge("cutover_agent_info", "The agent's version.", [{ labels: { version }, value: 1 }]),
       ...(free === undefined
         ? []
-        : [gauge("cutover_disk_free_bytes", "Free bytes where the releases lie.", [{ labels: {}, value: free }])]),
+        : [
+            gauge("cutover_disk_free_bytes", "Free bytes on the file system of the releases.", [
+              { labels: {}, value: free },
+            ]),
+          ]),
       ...certificateGauges(this.#certificate),
       ...counters.map(([name, help, samples]): Family => ({ name, help, type: "counter", samples })),
       phases,
@@ -150,94 +152,8 @@ function certificateGauges(certificate: { expires: number; readable: boolean } |
     ),
     gauge(
       "cutover_certificate_readable",
-      "Whether its files can be used: 0 where a renewal is broken.",
+      "Whether the certificate on disk can be used: 0 if a renewal is broken.",
       one(certificate.readable ? 1 : 0),
     ),
   ];
-}
-
-function gauge(name: string, help: string, samples: Sample[]): Family {
-  return { name, help, type: "gauge", samples };
-}
-
-const gaugeNames = {
-  readable: [
-    "cutover_app_readable",
-    "Whether the app could be looked at: 0 where its state file or supervisord fails.",
-  ],
-  held: ["cutover_app_held", "Whether the app takes no deployments until a person has looked at it."],
-  maintenance: ["cutover_app_maintenance", "Whether the site is closed for maintenance."],
-  release: ["cutover_release_info", "The live release and the staged one."],
-  up: ["cutover_instances_up", "Programs that supervisor calls RUNNING."],
-  wanted: ["cutover_instances_wanted", "Programs that there should be."],
-  connections: ["cutover_connections", "Open requests on web instances."],
-  slots: ["cutover_slots", "Slots of the app's upstream that lead to web instances."],
-  weight: ["cutover_canary_weight_percent", "What part of the traffic the staged release has."],
-  running: ["cutover_deployment_running", "Whether a deployment is running."],
-  last: ["cutover_last_deployment_timestamp_seconds", "When the last deployment ended."],
-  succeeded: ["cutover_last_deployment_succeeded", "Whether the last deployment succeeded, or staged what it should."],
-} as const;
-
-class Gauges {
-  readonly #samples = new Map<keyof typeof gaugeNames, Sample[]>();
-
-  set(gauge: keyof typeof gaugeNames, labels: Labels, value: number): void {
-    this.#samples.set(gauge, [...(this.#samples.get(gauge) ?? []), { labels, value }]);
-  }
-
-  families(): Family[] {
-    return Object.entries(gaugeNames).map(([key, [name, help]]) =>
-      gauge(name, help, this.#samples.get(key as keyof typeof gaugeNames) ?? []),
-    );
-  }
-}
-
-function describe(gauges: Gauges, view: AppView): void {
-  const { app, deployment } = view;
-  gauges.set("readable", { app }, view.problem === undefined ? 1 : 0);
-  gauges.set("held", { app }, view.held === undefined ? 0 : 1);
-  gauges.set("maintenance", { app }, view.maintenance === undefined ? 0 : 1);
-  gauges.set("weight", { app }, view.weight);
-  gauges.set("running", { app }, deployment?.outcome === "running" ? 1 : 0);
-  if (deployment?.finished !== undefined) {
-    gauges.set("last", { app }, Date.parse(deployment.finished) / 1000);
-    gauges.set("succeeded", { app }, ["succeeded", "staged"].includes(deployment.outcome) ? 1 : 0);
-  }
-  describeReleases(gauges, view);
-  if (view.problem === undefined) describeInstances(gauges, view);
-}
-
-function describeReleases(gauges: Gauges, { app, live, staged, releases }: AppView): void {
-  for (const [role, run] of [["live", live] as const, ["staged", staged] as const]) {
-    if (run === null) continue;
-    const { commit = "", repository = "" } = releases.find(({ id }) => id === releaseOfRun(run)) ?? {};
-    gauges.set("release", { app, role, release: releaseOfRun(run), commit, repository }, 1);
-  }
-}
-
-function describeInstances(gauges: Gauges, { app, live, staged, warm, instances }: AppView): void {
-  const roleOf = (run: string) =>
-    run === live ? "live" : run === staged ? "staged" : run === warm?.run ? "warm" : "leaving";
-  const groups = Map.groupBy(instances, ({ run, process = "" }) => JSON.stringify([roleOf(run), process]));
-  for (const [key, group] of groups) {
-    const [role = "", process = ""] = JSON.parse(key) as string[];
-    const labels = { app, role, ...(process !== "" && { process }) };
-    gauges.set("up", labels, group.filter(({ state }) => state === "RUNNING").length);
-    gauges.set("wanted", labels, group.length);
-    if (process !== "") continue;
-    gauges.set(
-      "connections",
-      labels,
-      sumOf(group, ({ connections }) => connections),
-    );
-    gauges.set(
-      "slots",
-      labels,
-      sumOf(group, ({ slots }) => slots),
-    );
-  }
-}
-
-function sumOf<T>(items: T[], count: (item: T) => number): number {
-  return items.reduce((total, item) => total + count(item), 0);
 }

@@ -3,7 +3,7 @@ import type { EventFiles } from "../contracts/ports.ts";
 
 export type EventListener = (app: string, event: DeploymentEvent) => void;
 
-/** Every deployment's events pass here on their way to the disk, its end too, whoever brought it about: so this is where listeners hear them. */
+/** Listeners hear all events here, since every event of a deployment passes on its way to the disk, including its end. */
 export class ObservedEvents implements EventFiles {
   readonly #files: EventFiles;
   readonly #listeners: EventListener[] = [];
@@ -12,7 +12,7 @@ export class ObservedEvents implements EventFiles {
     this.#files = files;
   }
 
-  /** Called at each event, in the middle of a deployment: it must neither throw nor wait. */
+  /** @param listener called at each event, in the middle of a deployment: it must neither throw nor wait */
   listen(listener: EventListener): void {
     this.#listeners.push(listener);
   }

@@ -1,4 +1,4 @@
-/** A family of samples as Prometheus knows them. Pure: text out, in the exposition format 0.0.4. */
+/** A family of samples as Prometheus defines it. The functions of this file are pure: they render exposition format 0.0.4. */
 export interface Family {
   name: string;
   help: string;
@@ -7,10 +7,15 @@ export interface Family {
 }
 
 export interface Sample {
-  /** `_bucket`, `_sum` or `_count` of a histogram. */
+  /** `_bucket`, `_sum` or `_count`, for a histogram. */
   suffix?: string;
   labels: Record<string, string>;
   value: number;
+}
+
+/** A gauge, which may go up and down. */
+export function gauge(name: string, help: string, samples: Sample[]): Family {
+  return { name, help, type: "gauge", samples };
 }
 
 /** A family without samples is left out. */
@@ -46,7 +51,7 @@ function number(value: number): string {
   return String(value);
 }
 
-/** Counts by labels. Labels must come from small closed sets, since each combination stays until the agent ends. */
+/** Counts by labels. Labels must come from small closed sets: each combination stays in memory until the agent ends. */
 export class Counter {
   readonly #values = new Map<string, { labels: Record<string, string>; value: number }>();
 
@@ -62,7 +67,7 @@ export class Counter {
   }
 }
 
-/** Counts of observations up to each bound, with their sum. */
+/** Counts the observations up to each bound, and their sum. */
 export class Histogram {
   readonly #bounds: readonly number[];
   readonly #values = new Map<

@@ -2,7 +2,7 @@ import { createHmac } from "node:crypto";
 import prettyMs from "pretty-ms";
 import type { DeploymentView } from "../../shared/protocol.ts";
 
-/** What a receiver is told of a deployment's end. No evidence: that is output of the app, and may hold its secrets. */
+/** What a receiver gets when a deployment ends. It has no evidence: that is output of the app, and may hold its secrets. */
 export function jsonBody(view: DeploymentView, host: string): string {
   const { id, app, kind, release, weight, outcome, by, started, finished, phases, cut, drained, failure } = view;
   const { code, detail, unchanged, fix } = failure ?? {};
@@ -33,7 +33,7 @@ const words: Record<DeploymentView["kind"], string> = {
   rollback: "Rollback",
 };
 
-/** One message as Slack's incoming webhooks take it, and those of Mattermost and Rocket.Chat. */
+/** One message for an incoming webhook of Slack, Mattermost or Rocket.Chat. */
 export function slackBody(view: DeploymentView, host: string): string {
   const { app, kind, release, weight, outcome, by, failure, cut = 0 } = view;
   const took = tookOf(view);
@@ -58,7 +58,7 @@ export function slackBody(view: DeploymentView, host: string): string {
   return JSON.stringify({ text: lines.join("\n") });
 }
 
-/** What a receiver computes again: HMAC-SHA256, in hex, over the timestamp, a dot and the body as it came. */
+/** HMAC-SHA256 in hex, over the timestamp, a dot and the body. A receiver computes it again from the bytes that it got. */
 export function signature(secret: string, timestamp: number, body: string): string {
   return `v1=${createHmac("sha256", secret).update(`${timestamp}.${body}`).digest("hex")}`;
 }
@@ -67,7 +67,7 @@ function tookOf({ started, finished }: DeploymentView): number | undefined {
   return finished === undefined ? undefined : Date.parse(finished) - Date.parse(started);
 }
 
-/** Nothing in it may become a link, a mention or a command. */
+/** Escapes a text, so that nothing in it becomes a link, a mention or a command. */
 function slackText(text: string): string {
   return text
     .slice(0, 1000)

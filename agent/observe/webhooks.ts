@@ -10,11 +10,11 @@ import { isLoopback, type Webhook } from "../settings-values.ts";
 import { jsonBody, signature, slackBody } from "./webhook-body.ts";
 
 interface WebhooksParts {
-  /** Those of agent.yml: told of every app. */
+  /** Those of agent.yml: they get the deployments of every app. */
   webhooks: Webhook[];
-  /** For those of each app's own file. */
+  /** Supplies the webhooks of each app's own file. */
   apps: Pick<Apps, "settings">;
-  /** How this host is named in what is sent. */
+  /** The name of this host in messages. */
   host: string;
   log: Logger;
   onResult(result: "delivered" | "failed"): void;
@@ -22,20 +22,20 @@ interface WebhooksParts {
 }
 
 export interface WebhookLimits {
-  /** For one attempt. */
+  /** The time limit of one attempt. */
   attemptMs: number;
   retries: number;
-  /** Before the first retry; each further pause is three times as long. */
+  /** The pause before the first retry; each further pause is three times as long. */
   pauseMs: number;
-  /** That are under way at the same time; those beyond are dropped, and the log says so. */
+  /** How many may be under way at the same time. Further ones are dropped, and the log says so. */
   atOnce: number;
 }
 
 const defaultLimits: WebhookLimits = { attemptMs: 10_000, retries: 4, pauseMs: 1000, atOnce: 100 };
 
 /**
- * Tells others how deployments ended: in the background, so that no deployment waits for them or fails with them. What is
- * under way when the agent stops is given up.
+ * Tells others how deployments ended. It works in the background, so that no deployment waits for a webhook or fails with
+ * one. Webhooks that are under way when the agent stops are given up.
  */
 export class Webhooks {
   readonly #parts: WebhooksParts;
@@ -50,16 +50,16 @@ export class Webhooks {
 
   event(_app: string, event: DeploymentEvent): void {
     if (event.type !== "end" || this.#closing.signal.aborted) return;
-    const telling: Promise<void> = this.#tell(event.deployment).finally(() => this.#underway.delete(telling));
-    this.#underway.add(telling);
+    const notifying: Promise<void> = this.#notify(event.deployment).finally(() => this.#underway.delete(notifying));
+    this.#underway.add(notifying);
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no webhook is under way. */
   async settled(): Promise<void> {
     while (this.#underway.size > 0) await Promise.all(this.#underway);
   }
 
-  /** The end of what a stopping agent has just undone gets one attempt of `graceMs`. */
+  /** Webhooks of deployments that the stopping agent has just undone get one attempt of `graceMs`. */
   async close(graceMs = 0): Promise<void> {
     const timer = setTimeout(() => this.#closing.abort(new Error("the agent stops")), graceMs);
     await this.settled();
@@ -67,7 +67,7 @@ export class Webhooks {
     this.#closing.abort(new Error("the agent stops"));
   }
 
-  async #tell(view: DeploymentView): Promise<void> {
+  async #notify(view: DeploymentView): Promise<void> {
     const { apps, webhooks, log } = this.#parts;
     const own = await apps.settings(view.app).then(
       (settings) => settings.webhooks,
@@ -79,7 +79,7 @@ export class Webhooks {
     ].filter(({ hook }) => view.outcome !== "running" && hook.events.includes(view.outcome));
     await Promise.all(
       named.map(async ({ hook, name }) => {
-        // The place in the file, never the address: whoever knows a chat's address may write into it.
+        // The place in the file, never the address: whoever knows the address may write to the chat.
         const about = { app: view.app, deployment: view.id, webhook: name };
         try {
           if (this.#underway.size > this.#limits.atOnce) throw new Undelivered("too many webhooks are under way");
@@ -126,7 +126,7 @@ export class Webhooks {
     request.on("error", reject);
     request.on("response", (response) => {
       resolve(response.statusCode ?? 0);
-      // Nothing in the answer matters, and it may be without end.
+      // Nothing in the answer matters, and it may be endless.
       response.on("error", () => {});
       response.destroy();
     });
@@ -139,7 +139,7 @@ export class Webhooks {
   }
 }
 
-/** Signed anew at each attempt, so that a receiver may refuse what is old. */
+/** Signs each attempt again, so that a receiver may refuse old messages. */
 async function signed({ secret_file: file }: Webhook, body: string): Promise<Record<string, string>> {
   if (file === undefined) return {};
   const secret = (await readHostFile(file, "secret_file")).trim();
@@ -165,10 +165,10 @@ async function readHostFile(file: string, key: string): Promise<string> {
   }
 }
 
-/** A reason in our own words, which hold no address. */
+/** Its message is in our own words, and holds no address. */
 class Undelivered extends Error {}
 
-/** Only what is known to hold no address: our own words, or the system's code. */
+/** Never a text that may hold an address: only our own words, or the system's code. */
 function reasonOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return "unknown";
   if (thrown instanceof Undelivered) return thrown.message;

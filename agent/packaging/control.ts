@@ -1,6 +1,6 @@
 /** One file of the package. */
 export interface PackageFile {
-  /** Where it goes, from the root without the first slash. */
+  /** The path on the host, without the leading slash. */
   path: string;
   mode: number;
   content: { text: string | Buffer } | { file: string };
@@ -9,10 +9,10 @@ export interface PackageFile {
 export const packageName = "cutover-agent";
 
 const description = `takes releases of Python web apps and moves the traffic to them
- cutover puts Python web apps on plain hosts from a GitHub workflow without a
- failed request. This is the program on the host: it verifies a signed bundle,
- starts the new release beside the old one under supervisor, waits until it is
- healthy, and moves nginx to it. Node.js is in it.`;
+ cutover deploys Python web apps from a GitHub workflow to plain hosts without
+ a failed request. This is the program on the host: it verifies a signed bundle,
+ starts the new release under supervisor while the old one serves, waits until
+ the new one is healthy, and moves nginx to it. It includes Node.js.`;
 
 export interface ControlInput {
   version: string;
@@ -40,7 +40,7 @@ Description: ${description}
 `;
 }
 
-/** dpkg asks before it overwrites these, where an administrator has edited them. */
+/** If an administrator has edited these files, dpkg asks before it overwrites them. */
 export function renderConffiles(files: PackageFile[]): string {
   const paths = files.map(({ path }) => path).filter((path) => path.startsWith("etc/"));
   return paths.map((path) => `/${path}\n`).join("");
@@ -57,7 +57,7 @@ export function renderChangelog(version: string, date: number): string {
 `;
 }
 
-/** A name for sh; the libraries' files lie beside it. */
+/** A command in /usr/bin, which runs a program below /usr/lib. */
 export function renderCommand(program: string): string {
   return `#!/bin/sh
 exec /usr/lib/cutover/node /usr/lib/cutover/${program} "$@"

@@ -8,7 +8,7 @@ interface Locked {
   optional?: boolean;
 }
 
-/** The licences of Node and of each npm package that may be in the programs, one after the other. */
+/** The licences of Node and of each npm package that the programs may contain, as one text. */
 export async function bundledLicenses(nodeLicense: string): Promise<string> {
   const { packages } = JSON.parse(await readFile("package-lock.json", "utf8")) as { packages: Record<string, Locked> };
   const parts = [`Node.js\n\n${await readFile(nodeLicense, "utf8")}`];

@@ -4,13 +4,13 @@ import { sourceDate } from "./date.ts";
 import { architectures } from "./node.ts";
 import { makePackage } from "./package.ts";
 
-/** `npm run package`: the Debian packages, in dist/ unless told otherwise. */
+/** `npm run package`: makes the Debian packages. */
 const { values } = parseArgs({
   options: {
-    /** amd64 or arm64; both unless given. */
+    /** amd64 or arm64; default: both. */
     architecture: { type: "string" },
     into: { type: "string", default: "dist" },
-    /** `none` takes a second instead of half a minute. */
+    /** `none` takes one second, `xz` half a minute. */
     compression: { type: "string", default: "xz" },
   },
 });

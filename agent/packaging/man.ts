@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { z } from "zod";
 import { keysOf, withoutLinks } from "../../shared/schema-keys.ts";
 
-/** A page of the manual out of a command's own help, so that the two cannot differ. */
+/** A man page made from a command's own help, so that the two cannot differ. */
 export function renderManPage(program: Command, { section, version }: { section: number; version: string }): string {
   const name = program.name();
   const lines = [
@@ -74,7 +74,7 @@ function command(each: Command, prefix: string): string[] {
   ];
 }
 
-/** Every command has them; they stand once, with the program's. */
+/** Options of every command; the page has them once, under OPTIONS. */
 const everywhere = ["--json", "--socket", "--config", "--embedded"];
 
 function optionsOf(program: Command, heading: string): string[] {
@@ -87,7 +87,7 @@ function lowerFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1).replace(/\.$/, "");
 }
 
-/** Text that troff shows as it is: no escape, no request at the start of a line, hyphens that can be copied. */
+/** Escapes a text for troff: no escapes, no request at the start of a line, hyphens that can be copied. */
 function roff(text: string): string {
   return text
     .replaceAll("\\", "\\e")

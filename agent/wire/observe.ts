@@ -10,26 +10,26 @@ import { Webhooks } from "../observe/webhooks.ts";
 import type { AgentSettings } from "../settings.ts";
 import { names } from "./listen.ts";
 
-/** Webhooks that are under way at shut-down get this long. */
+/** How long webhooks may take that are under way at shut-down. */
 const graceMs = 2000;
 
 interface Observed {
   version: string;
   events: ObservedEvents;
-  service: Deployments;
-  apps: Ports["apps"];
+  deployments: Deployments;
+  ports: Pick<Ports, "apps">;
   logger: Logger;
 }
 
-/** Who hears of what deployments do, and of their ends. */
-export function observe(settings: AgentSettings, { version, events, service, apps, logger }: Observed) {
-  const metrics = new Metrics({ service, version, freeBytes: () => freeBytes(settings.data) });
+/** Metrics, the audit log and webhooks: they follow the events of all deployments. */
+export function observe(settings: AgentSettings, { version, events, deployments, ports, logger }: Observed) {
+  const metrics = new Metrics({ service: deployments, version, freeBytes: () => freeBytes(settings.data) });
   const onError = (err: unknown) => logger.error({ err }, "the audit log could not be written");
   const files = new AuditFiles(settings.data, { onError });
   const audit = new AuditWithRefusals(files, (reason) => metrics.refused(reason));
   const webhooks = new Webhooks({
     webhooks: settings.webhooks,
-    apps,
+    apps: ports.apps,
     host: names(settings)[0] ?? settings.listen,
     log: logger,
     onResult: (result) => metrics.webhook(result),

@@ -4,7 +4,7 @@ import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, test } from "vitest";
-import { ServiceManager } from "../../agent/systemd-notify.ts";
+import { SystemdNotifier } from "../../agent/systemd-notify.ts";
 import { Scratch } from "../harness/scratch.ts";
 
 const systemd = `
@@ -28,12 +28,12 @@ test("systemd hears that the agent is ready, again and again that it is well, an
     await once(lines, "line");
     lines.on("line", (line) => heard.push(line));
     const env = { PATH: process.env.PATH, NOTIFY_SOCKET: path, WATCHDOG_USEC: "300000" };
-    const manager = new ServiceManager(env, (error) => errors.push(error));
-    await manager.ready();
+    const notifier = new SystemdNotifier(env, (error) => errors.push(error));
+    await notifier.ready();
     await expect
       .poll(() => heard.filter((line) => line === "WATCHDOG=1").length, { timeout: 20_000 })
       .toBeGreaterThan(2);
-    await manager.stopping();
+    await notifier.stopping();
     expect(heard[0]).toBe("READY=1");
     await expect.poll(() => heard).toContain("STOPPING=1");
     expect(errors).toEqual([]);
@@ -42,18 +42,18 @@ test("systemd hears that the agent is ready, again and again that it is well, an
   }
 });
 
-test("where systemd did not start it, nothing is told to anybody", async () => {
+test("without systemd it reports nothing", async () => {
   await using scratch = new Scratch("notify");
   const program = join(scratch.path, "systemd-notify");
   await writeFile(program, "#!/bin/sh\nexit 1\n");
   await chmod(program, 0o755);
   const failures: unknown[] = [];
-  const silent = new ServiceManager({ PATH: scratch.path }, (error) => failures.push(error));
+  const silent = new SystemdNotifier({ PATH: scratch.path }, (error) => failures.push(error));
   await silent.ready();
   await silent.stopping();
   expect(failures).toEqual([]);
   // The same program, asked: it fails, which is a line in the log and no more.
-  const asked = new ServiceManager({ PATH: scratch.path, NOTIFY_SOCKET: "/nowhere" }, (error) => failures.push(error));
+  const asked = new SystemdNotifier({ PATH: scratch.path, NOTIFY_SOCKET: "/nowhere" }, (error) => failures.push(error));
   await asked.ready();
   expect(failures).toHaveLength(1);
 });

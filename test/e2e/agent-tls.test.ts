@@ -158,7 +158,7 @@ describe("an agent with TLS of its own", () => {
     while (!agent.log.includes("the renewed certificate cannot be used")) await sleep(50);
     expect(await certificateShown()).toBe("first");
     const doctor = await agent.cutover("doctor");
-    expect(doctor.stdout).toContain("used.pem or its key is no PEM");
+    expect(doctor.stdout).toContain("used.pem or its key is not a valid PEM file");
 
     const second = await makeCertificate(agent.scratch.path, "second");
     await copyFile(second.keyFile, used.key);

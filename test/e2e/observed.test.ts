@@ -101,7 +101,7 @@ test("the history survives a kill: what was begun is there, a torn line is not, 
   await host.agent.start();
   await running.result;
   expect(host.agent.log).toMatch(
-    new RegExp(`"deployment":"${begun.deployment}".*an interrupted deployment was taken up`),
+    new RegExp(`"deployment":"${begun.deployment}".*an interrupted deployment was recovered`),
   );
   expect((await history()).filter(({ deployment }) => deployment === begun.deployment)).toMatchObject([
     { event: "begun", what: "deploy" },

@@ -105,7 +105,7 @@ describe("without a stored key, by GitHub's ID tokens", () => {
       const where = ["--listen", `127.0.0.1:${port}`, "--domain", siteName];
       const trust = ["--github", "acme/shop", "--environment", "production"];
       const added = await agent.cutover("app", "add", "shop", ...trust, ...where);
-      expect(added.stdout).toContain("they are learnt at the first call that is accepted, and no others count");
+      expect(added.stdout).toContain("the first accepted call sets them; after that no other ids are accepted");
     }
   });
   afterAll(() => tokens?.[Symbol.asyncDispose]());

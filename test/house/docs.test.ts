@@ -95,7 +95,8 @@ test("agent/observe/README.md lists every metric, and no other", () => {
   const listed = [...page.matchAll(/^\| (`cutover_[^|]+) \|/gm)].flatMap(([, cell = ""]) =>
     [...cell.matchAll(/`(cutover_[a-z_]+)`/g)].map(([, name = ""]) => name),
   );
-  const source = readFileSync("agent/observe/metrics.ts", "utf8");
+  const sources = ["agent/observe/metrics.ts", "agent/observe/app-gauges.ts"];
+  const source = sources.map((file) => readFileSync(file, "utf8")).join("");
   const rendered = [...source.matchAll(/"(cutover_[a-z_]+)"/g)].map(([, name = ""]) => name);
   expect(rendered.length).toBeGreaterThan(20);
   expect(new Set(listed)).toEqual(new Set(rendered));

@@ -20,7 +20,10 @@ const rows: Record<string, [file: string, title: string]> = {
     `${e2e}/upkeep.test.ts`,
     "whose environment was pruned builds it again",
   ],
-  "rollback: over a release command": ["test/agent/cli/upkeep.test.ts", "says so before it goes, and asks a person"],
+  "rollback: over a release command": [
+    "test/agent/cli/commands/upkeep.test.ts",
+    "says so before it goes, and asks a person",
+  ],
   "redeploy: relative to what is live": [`${deploy}/watch/revert.test.ts`, "is of what is live after a rollback"],
   "redeploy: while a deploy is running": [
     `${deploy}/watch/revert.test.ts`,
@@ -56,7 +59,7 @@ const rows: Record<string, [file: string, title: string]> = {
     `${deploy}/deploy.test.ts`,
     "not longer than it asks for its deployment",
   ],
-  "lock: --wait": ["test/agent/cli/commands.test.ts", "--wait is how long a command waits"],
+  "lock: --wait": ["test/agent/cli/commands/commands.test.ts", "--wait is how long a command waits"],
   "lock: wait of the Action": [`${e2e}/bad-deployments.test.ts`, "the second waits when the input `wait` asks for it"],
   "lock: the turn comes, or the time is over": [`${deploy}/queue/queue.test.ts`, "who waits gets the next turn"],
   "lock: two agents on one directory": [
@@ -174,7 +177,7 @@ const rows: Record<string, [file: string, title: string]> = {
   ],
   "metrics: drained and cut requests": [
     "test/agent/observe/metrics.test.ts",
-    "requests that drained and requests that were cut",
+    "drained requests and cut requests are counted",
   ],
   "metrics: in Prometheus's format": [
     "test/agent/observe/prometheus.test.ts",
@@ -185,7 +188,10 @@ const rows: Record<string, [file: string, title: string]> = {
     "the audit log says who did what, with which result",
   ],
   "audit: survives a kill": [`${e2e}/observed.test.ts`, "the history survives a kill"],
-  "history: shows it": ["test/agent/cli/history.test.ts", "history shows who did what, when and with which result"],
+  "history: shows it": [
+    "test/agent/cli/commands/history.test.ts",
+    "history shows who did what, when and with which result",
+  ],
   "webhooks: JSON, signed": ["test/agent/observe/webhooks.test.ts", "a webhook is sent as JSON, signed"],
   "webhooks: Slack": ["test/agent/observe/webhook-body.test.ts", "Slack gets a message"],
   "webhooks: an app is held": [`${deploy}/recovery/repair.test.ts`, "that gives up tells whoever listens for ends"],

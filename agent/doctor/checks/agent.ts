@@ -10,8 +10,8 @@ function speaks({ listen, tls, insecure }: HostFacts["settings"]): Finding[] {
   if (!insecure || tls !== undefined || isLoopback(new URL(`http://${listen}`))) return [];
   return [
     warning("agent", {
-      what: `The agent speaks plain HTTP at ${listen}, since agent.yml has \`insecure: true\`.`,
-      why: "Who listens on the way can use a token before the agent does, and sees what is deployed.",
+      what: `The agent speaks plain HTTP on ${listen}, since agent.yml has \`insecure: true\`.`,
+      why: "Anybody on the network path can read what is deployed, and use a token before the agent does.",
       fix: "Write `tls` into agent.yml, or listen on 127.0.0.1 behind nginx.",
     }),
   ];
@@ -22,7 +22,7 @@ function runs({ agent, version }: Pick<HostFacts, "agent" | "version">): Finding
     return [
       error("agent", {
         what: agent.failure,
-        why: "The sites are served without it, but nothing can be deployed, rolled back or looked at.",
+        why: "nginx serves the sites without it, but nobody can deploy, roll back or see the status.",
         fix: "Start it (`systemctl start cutover-agent`) and read its log (`journalctl -u cutover-agent`).",
       }),
     ];
@@ -30,9 +30,9 @@ function runs({ agent, version }: Pick<HostFacts, "agent" | "version">): Finding
   if (agent.version === version) return [];
   return [
     warning("agent", {
-      what: `The agent that runs is version ${agent.version}, and this program is ${version}.`,
-      why: "After an upgrade the old agent goes on until it is started anew.",
-      fix: "Restart it: `systemctl restart cutover-agent`. The sites do not notice.",
+      what: `The running agent has version ${agent.version}, and this program has version ${version}.`,
+      why: "After an upgrade the old agent runs until it is restarted.",
+      fix: "Restart it: `systemctl restart cutover-agent`. The sites keep serving.",
     }),
   ];
 }

@@ -9,7 +9,7 @@ interface Range {
   last: number;
 }
 
-/** The ports of an app's instances are its alone: no other app's, no site's, and none that the kernel gives away. */
+/** The ports of an app's instances must not be those of another app, of a site, or of outgoing connections. */
 export function appPorts({ apps, ephemeral }: HostFacts): Finding[] {
   const ranges = apps.flatMap(rangesOf);
   const sites = apps.flatMap(({ app, file, settings }) =>
@@ -25,7 +25,7 @@ export function appPorts({ apps, ephemeral }: HostFacts): Finding[] {
       found.push(
         error("app-ports", {
           what: `The ports ${range.first}-${range.last} of ${range.app} are also those of ${other.app} (${other.file}).`,
-          why: "Instances of one would find the port taken by the other, or be taken for them by nginx.",
+          why: "An instance could find its port in use, or nginx could send it the requests of the other one.",
           fix: `Give ${range.app} a range of its own: \`ports\` in ${range.file}.`,
         }),
       );
@@ -33,8 +33,8 @@ export function appPorts({ apps, ephemeral }: HostFacts): Finding[] {
     if (ephemeral !== undefined && meets(range)(ephemeral)) {
       found.push(
         warning("app-ports", {
-          what: `The ports ${range.first}-${range.last} of ${range.app} lie among those that the kernel gives to outgoing connections (${ephemeral.first}-${ephemeral.last}).`,
-          why: "Such a connection may hold the port at the moment when an instance wants to listen on it.",
+          what: `The ports ${range.first}-${range.last} of ${range.app} overlap the ports of outgoing connections (${ephemeral.first}-${ephemeral.last}).`,
+          why: "Such a connection may use the port when an instance wants to listen on it.",
           fix: `Choose ports below ${ephemeral.first} in ${range.file}, such as "9000-9099".`,
         }),
       );

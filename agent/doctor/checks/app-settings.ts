@@ -6,8 +6,8 @@ export function appSettings({ apps }: HostFacts): Finding[] {
     faults.map((fault) =>
       error("app-settings", {
         what: fault,
-        why: `Every call for ${app} is refused until its settings can be read.`,
-        fix: "Correct the line; the agent reads the file anew at each call.",
+        why: `The agent refuses every call for ${app} until it can read the settings.`,
+        fix: "Correct the line; the agent reads the file again at each call.",
       }),
     ),
   );

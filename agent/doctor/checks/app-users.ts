@@ -1,7 +1,7 @@
 import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
-/** Only an agent of root's runs apps as other users. */
+/** An agent without root and without a helper runs apps as its own user, so there is nothing to check. */
 export function appUsers({ apps, nginx, settings }: HostFacts): Finding[] {
   return apps.flatMap(({ file, app, settings: own, user }): Finding[] => {
     if (own?.user === undefined) return [];
@@ -9,7 +9,7 @@ export function appUsers({ apps, nginx, settings }: HostFacts): Finding[] {
       return [
         error("app-users", {
           what: `This host has no user ${own.user}, which ${file} names.`,
-          why: "The app's processes, pip and the release command run as this user; a deploy fails before it starts.",
+          why: "Instances, processes, pip and the release command run as this user. A deploy fails before it starts anything.",
           fix: `Make it: \`useradd --system --create-home ${own.user}\`.`,
         }),
       ];
@@ -19,7 +19,7 @@ export function appUsers({ apps, nginx, settings }: HostFacts): Finding[] {
       found.push(
         error("app-users", {
           what: `${app} would run as root: ${file}.`,
-          why: "Whoever may push to the repository would own the host.",
+          why: "Everybody who may push to the repository would have root on this host.",
           fix: `Make a user (\`useradd --system --create-home ${app}\`) and write \`user: ${app}\`.`,
         }),
       );
@@ -28,7 +28,7 @@ export function appUsers({ apps, nginx, settings }: HostFacts): Finding[] {
       found.push(
         warning("app-users", {
           what: `${app} runs as the user of nginx's workers (${settings.nginx.group}).`,
-          why: "An app that is broken into could then read every other app's sockets and static files.",
+          why: "If somebody breaks into the app, they can open the sockets and static files of all other apps.",
           fix: `Give it a user of its own: \`useradd --system --create-home ${app}\`, and \`user: ${app}\` in ${file}.`,
         }),
       );

@@ -7,8 +7,7 @@ const day = 86_400_000;
 export function certificates({ certificates, now }: HostFacts): Finding[] {
   return certificates.flatMap(({ named, certificate, key, problem, expires, keyEntry }): Finding[] => {
     const found: Finding[] = [];
-    const why =
-      "Browsers and the Action refuse a certificate that is not in order, and nginx does not start without it.";
+    const why = "Browsers and the Action refuse a certificate that is not valid, and nginx does not start without one.";
     if (problem !== undefined) {
       found.push(
         error("certificates", {
@@ -23,14 +22,14 @@ export function certificates({ certificates, now }: HostFacts): Finding[] {
       const make = left < 0 ? error : warning;
       const when = left < 0 ? `expired ${-left} days ago` : `expires in ${left} days`;
       const fix =
-        "Renew it now, see why that did not happen by itself (`certbot renew --dry-run`), and reload nginx; the agent sees it without.";
+        "Renew it now and reload nginx; the agent reads it by itself. Then find out why it was not renewed automatically (`certbot renew --dry-run`).";
       found.push(make("certificates", { what: `${certificate} ${when} (${named}).`, why, fix }));
     }
     if (key !== undefined && keyEntry !== undefined && (keyEntry.mode & 0o007) !== 0) {
       found.push(
         error("certificates", {
-          what: `${key} is a private key that every user may use (${described(keyEntry)}; ${named}).`,
-          why: "Whoever reads it can pose as this host.",
+          what: `${key} is a private key that every user may read or change (${described(keyEntry)}; ${named}).`,
+          why: "Everybody who reads it can impersonate this host.",
           fix: `\`chmod o-rwx ${key}\`, and renew the certificate with a new key.`,
         }),
       );

@@ -3,7 +3,7 @@ import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding } from "../finding.ts";
 import { find } from "../nginx-config.ts";
 
-/** An app without domains is the default server of its addresses, of which each has one. */
+/** An app without domains is the default server of its addresses, and an address can have only one. */
 export function defaultServer({ apps, nginx }: HostFacts): Finding[] {
   const own = apps.flatMap(({ app, file, settings }) =>
     settings === undefined || settings.domains.some((domain) => domain !== "*")
@@ -22,15 +22,15 @@ export function defaultServer({ apps, nginx }: HostFacts): Finding[] {
     if (who === undefined) return [];
     return [
       error("default-server", {
-        what: `${app} has no domains, so it is the default server of ${address}, and so is what ${who} says.`,
-        why: "nginx refuses two default servers of one address: the deploy fails when it writes the site.",
-        fix: `Give ${app} its domains (\`domains: [shop.example.com]\` in ${file}), or take the other default server out (on Debian: sites-enabled/default).`,
+        what: `${app} has no domains, so it is the default server of ${address}. ${who} also has a default server there.`,
+        why: "nginx refuses two default servers for one address, so a deploy fails when it writes the site.",
+        fix: `Give ${app} its domains (\`domains: [shop.example.com]\` in ${file}), or remove the other default server (on Debian: sites-enabled/default).`,
       }),
     ];
   });
 }
 
-/** Addresses that are the same to nginx, written the same. */
+/** Writes addresses that are the same to nginx in the same way. */
 function addressOf(text: string): string {
   const address = text.replace(/ ssl$/, "");
   return (/^\d+$/.test(address) ? `0.0.0.0:${address}` : address)

@@ -8,9 +8,9 @@ export function directories({ directories }: HostFacts): Finding[] {
   return directories.flatMap(({ named, path, purpose, entry }) => {
     if (entry !== undefined && (entry.mode & typeBits) === directory) return [];
     return error("directories", {
-      what: `${path}, which is ${named}, is ${entry === undefined ? "not there" : "no directory"}.`,
+      what: `${path} (${named}) ${entry === undefined ? "does not exist" : "is not a directory"}.`,
       why: purpose,
-      fix: `\`mkdir -p ${path}\`, or name another directory.`,
+      fix: `\`mkdir -p ${path}\`, or set another directory.`,
     });
   });
 }

@@ -3,7 +3,7 @@ import { appName, runId } from "../../../shared/names.ts";
 import type { HostFacts } from "../facts/facts.ts";
 import { type Finding, warning } from "../finding.ts";
 
-/** Files in our name for apps that the host does not have: somebody removed the settings and not the app. */
+/** Files of cutover for apps that the host does not have: somebody removed the settings and not the app. */
 export function leftovers({ apps, nginx, supervisor, settings }: HostFacts): Finding[] {
   const known = new Set(apps.map(({ app }) => app));
   const stray = [
@@ -17,8 +17,8 @@ export function leftovers({ apps, nginx, supervisor, settings }: HostFacts): Fin
   return stray.map(({ name, directory, app }) =>
     warning("leftovers", {
       what: `${join(directory, name)} belongs to ${app}, an app that this host does not have.`,
-      why: "What it starts or serves goes on, and nobody looks after it.",
-      fix: `Add the app again (\`cutover app add ${app}\`) and remove it with \`cutover app remove ${app}\`, which takes everything along; or remove the file and reload.`,
+      why: "The programs or the site of this file go on, and no deploy replaces them.",
+      fix: `Add the app again (\`cutover app add ${app}\`) and remove it completely with \`cutover app remove ${app}\`; or remove the file and reload.`,
     }),
   );
 }
@@ -27,7 +27,7 @@ function appOfSite(file: string): string | undefined {
   return named(/^cutover-([a-z0-9-]+)(?:\.[a-z]+)?\.conf$/.exec(file)?.[1]);
 }
 
-/** Behind the app's name stands the run's, which has capitals as no app's has, and a process's behind a plus. */
+/** After the app's name comes the run, which has capitals (an app has none), then perhaps a plus and a process. */
 function appOfPrograms(file: string): string | undefined {
   const [, app, run] = /^cutover-([a-z0-9-]+?)-(\d{8}T[^+]*)(?:\+[a-z0-9-]+)?\.conf$/.exec(file) ?? [];
   return runId.safeParse(run).success ? named(app) : undefined;

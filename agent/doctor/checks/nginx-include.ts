@@ -4,15 +4,15 @@ import { error, type Finding } from "../finding.ts";
 import { matchesGlob } from "../globs.ts";
 import { find, includePath } from "../nginx-config.ts";
 
-/** The sites that cutover writes are read: an include of conf_dir stands in the http block. */
+/** nginx reads the sites that cutover writes: its http block includes conf_dir. */
 export function nginxInclude({ nginx, settings }: HostFacts): Finding[] {
   const { configuration, main, files } = nginx;
   const { conf_dir: directory } = settings.nginx;
   if (files === undefined) {
     return [
       error("nginx-include", {
-        what: `${directory}, where nginx's sites are to go, is no directory.`,
-        why: "The first deploy of an app writes its site there.",
+        what: `${directory}, the directory for nginx's sites, does not exist or is not a directory.`,
+        why: "The first deploy of an app writes its site there, so it fails.",
         fix: `Make it (\`mkdir -p ${directory}\`), or set nginx.conf_dir in agent.yml.`,
       }),
     ];
@@ -28,7 +28,7 @@ export function nginxInclude({ nginx, settings }: HostFacts): Finding[] {
     error("nginx-include", {
       what: `${main} does not include ${directory}/*.conf in its http block.`,
       why: "nginx would never read the sites that cutover writes.",
-      fix: `Put \`include ${directory}/*.conf;\` into the http block, or set nginx.conf_dir in agent.yml to a directory that is included.`,
+      fix: `Put \`include ${directory}/*.conf;\` into the http block, or set nginx.conf_dir in agent.yml to a directory that the http block includes.`,
     }),
   ];
 }

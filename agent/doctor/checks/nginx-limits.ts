@@ -5,7 +5,7 @@ import { settingOf } from "../nginx-config.ts";
 /** nginx's own default. */
 const usual = 512;
 
-/** Each visitor takes a connection, and a second one to the app while it is asked. */
+/** A visitor takes one connection, and the request to the app a second one. */
 export function nginxLimits({ nginx }: HostFacts): Finding[] {
   const { configuration, master, main } = nginx;
   if (configuration.length === 0) return [];
@@ -18,7 +18,7 @@ export function nginxLimits({ nginx }: HostFacts): Finding[] {
     found.push(
       error("nginx-limits", {
         what: `worker_connections is ${connections}, and ${limit} is ${files}.`,
-        why: "A connection is an open file: under load nginx refuses visitors with `too many open files` long before it has that many.",
+        why: "A connection is an open file: under load nginx refuses visitors with `too many open files` long before it has that many connections.",
         fix: `Write \`worker_rlimit_nofile ${connections * 2};\` at the top of ${main}, or lower worker_connections.`,
       }),
     );
@@ -27,7 +27,7 @@ export function nginxLimits({ nginx }: HostFacts): Finding[] {
     found.push(
       warning("nginx-limits", {
         what: `worker_connections is ${connections}.`,
-        why: `Each request takes two connections, so a worker serves ${Math.floor(connections / 2)} visitors at once and refuses the next.`,
+        why: `Each request takes two connections, so a worker serves ${Math.floor(connections / 2)} visitors at once and refuses further ones.`,
         fix: `Write \`worker_connections 1024;\` or more into the events block of ${main}.`,
       }),
     );

@@ -5,9 +5,9 @@ import { error, type Finding } from "../finding.ts";
 
 interface Need {
   what: string;
-  /** Whether an nginx that was built with these options lacks it. */
+  /** Whether an nginx with these configure arguments lacks the module. */
   lacks(built: string): boolean;
-  of(app: AppFacts): boolean;
+  neededBy(app: AppFacts): boolean;
 }
 
 const without = (option: string) => (built: string) => built.includes(option);
@@ -19,45 +19,45 @@ const needs: Need[] = [
   {
     what: "ngx_http_gzip_static_module, for static[].gzip_static",
     lacks: notWith("--with-http_gzip_static_module"),
-    of: ({ live }) => live?.static.some(({ gzip_static }) => gzip_static) ?? false,
+    neededBy: ({ live }) => live?.static.some(({ gzip_static }) => gzip_static) ?? false,
   },
   {
     what: "ngx_http_ssl_module, for addresses with ssl",
     lacks: notWith("--with-http_ssl_module"),
-    of: ({ settings }) => settings?.listen.some((address) => String(address).endsWith(" ssl")) ?? false,
+    neededBy: ({ settings }) => settings?.listen.some((address) => String(address).endsWith(" ssl")) ?? false,
   },
   {
     what: "ngx_http_uwsgi_module, for the uwsgi protocol",
     lacks: without("--without-http_uwsgi_module"),
-    of: ({ live }) => live !== undefined && protocolOf(live.server) === "uwsgi",
+    neededBy: ({ live }) => live !== undefined && protocolOf(live.server) === "uwsgi",
   },
   {
     what: "ngx_http_upstream_ip_hash_module, for `balance: ip_hash`",
     lacks: without("--without-http_upstream_ip_hash_module"),
-    of: ({ live }) => site(live)?.balance === "ip_hash",
+    neededBy: ({ live }) => site(live)?.balance === "ip_hash",
   },
   {
     what: "ngx_http_upstream_least_conn_module, for `balance: least_conn`",
     lacks: without("--without-http_upstream_least_conn_module"),
-    of: ({ live }) => site(live)?.balance === "least_conn",
+    neededBy: ({ live }) => site(live)?.balance === "least_conn",
   },
   {
     what: "ngx_http_upstream_hash_module, for `balance: url_hash`",
     lacks: without("--without-http_upstream_hash_module"),
-    of: ({ live }) => site(live)?.balance === "url_hash",
+    neededBy: ({ live }) => site(live)?.balance === "url_hash",
   },
 ];
 
-/** What the apps use of nginx, this nginx has. */
+/** nginx has the modules that the apps use. */
 export function nginxModules({ nginx, apps }: HostFacts): Finding[] {
-  return needs.flatMap(({ what, lacks, of }) => {
-    const users = apps.filter(of).map(({ app }) => app);
+  return needs.flatMap(({ what, lacks, neededBy }) => {
+    const users = apps.filter(neededBy).map(({ app }) => app);
     if (users.length === 0 || !lacks(nginx.built)) return [];
     return [
       error("nginx-modules", {
-        what: `This nginx was built without ${what}, which ${users.join(", ")} uses.`,
-        why: "nginx refuses the site, so the next deploy that writes it fails.",
-        fix: "Install an nginx that has it (Debian's nginx-full, or OpenResty), or do without in cutover.yml.",
+        what: `This nginx was built without ${what}, which ${users.join(", ")} needs.`,
+        why: "nginx refuses such a site, so the next deploy that writes it fails.",
+        fix: "Install an nginx with this module (Debian's nginx-full, or OpenResty), or do not use it in cutover.yml.",
       }),
     ];
   });

@@ -1,7 +1,7 @@
 import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
-/** The first pip that installs into another interpreter's environment. */
+/** The oldest pip that can install into the environment of another interpreter. */
 const oldestPip = [22, 3] as const;
 
 export function pythons({ pythons, settings }: HostFacts): Finding[] {
@@ -9,12 +9,12 @@ export function pythons({ pythons, settings }: HostFacts): Finding[] {
   return pythons.flatMap(({ version, apps, found }): Finding[] => {
     const name = version === undefined ? "python3" : `Python ${version}`;
     if (found === undefined) {
-      const users = apps.length === 0 ? "" : `, which ${apps.join(", ")} asks for`;
+      const users = apps.length === 0 ? "" : `, but ${apps.join(", ")} needs it`;
       return [
         error("pythons", {
           what: `There is no ${name} in ${path}${users}.`,
-          why: "Releases are built for the Python that they ask for; the system's own stays untouched beside it.",
-          fix: "Install it, or name its directory under python_path in agent.yml.",
+          why: "A release is built with the Python version that it asks for. The system's own Python is not changed.",
+          fix: "Install it, or add its directory to python_path in agent.yml.",
         }),
       ];
     }
@@ -23,11 +23,11 @@ export function pythons({ pythons, settings }: HostFacts): Finding[] {
     return [
       warning("pythons", {
         what: `${found.path} has ${pip === undefined ? "no pip" : `pip ${pip.join(".")}`}.`,
-        why: `Environments of releases with requirements are filled by pip ${oldestPip.join(".")} or later of the same Python.`,
+        why: `A release with requirements needs pip ${oldestPip.join(".")} or later of this Python to build its environment.`,
         fix:
           pip === undefined
             ? "Install it: `apt-get install python3-pip`."
-            : "Upgrade it, or use a Python that has a later one.",
+            : "Upgrade pip, or use a Python with a later pip.",
       }),
     ];
   });

@@ -1,7 +1,7 @@
 import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
-/** One supervisord has our programs: a second one would start them again, or take the port and the socket. */
+/** Only one supervisord may have our programs: a second one would start them again, or take its port and socket. */
 export function secondSupervisord({ supervisor, settings }: HostFacts): Finding[] {
   const { daemon, daemons, conf } = supervisor;
   const { conf_dir: directory, socket } = settings.supervisor;
@@ -14,18 +14,18 @@ export function secondSupervisord({ supervisor, settings }: HostFacts): Finding[
         error("second-supervisord", {
           what:
             daemon === undefined
-              ? `${name} runs, but does not answer on ${socket}.`
-              : `A second ${name} runs beside ${daemon.pid}, with the same programs (${directory}) or the same socket.`,
-          why: "Each starts the same programs, which then fight for sockets and ports; what one is told the other does not know.",
-          fix: `End it: \`kill ${other.pid}\`. Start supervisord by systemd alone, never by hand beside it.`,
+              ? `${name} runs, but it does not answer on ${socket}.`
+              : `A second ${name} runs in addition to ${daemon.pid}, with the same programs (${directory}) or the same socket.`,
+          why: "Both start the same programs, which then compete for sockets and ports, and neither sees what the other does.",
+          fix: `End it: \`kill ${other.pid}\`. Start supervisord only with systemd, never by hand.`,
         }),
       ];
     }
     return [
       warning("second-supervisord", {
         what: `Another ${name} runs on this host.`,
-        why: "Where both use the same port, socket or log, the one that starts later fails, and after a reboot that may be ours.",
-        fix: "If it is a left-over, end it; otherwise see that its files and ports are its own.",
+        why: "If both use the same port, socket or log, the one that starts later fails. After a reboot that may be ours.",
+        fix: "If it is not needed, end it. Otherwise give it files and ports of its own.",
       }),
     ];
   });

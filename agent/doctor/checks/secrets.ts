@@ -9,33 +9,33 @@ export function secrets({ apps, strayEnvFiles }: HostFacts): Finding[] {
         if (!env.named) return [];
         return [
           error("secrets", {
-            what: `${env.path} is not there, and ${file} names it as env_file.`,
-            why: "Instances would start without their secrets, so no release is started.",
-            fix: `Make it with \`cutover env set ${app} NAME\`, or take \`env_file\` out.`,
+            what: `${file} names ${env.path} as env_file, but that file does not exist.`,
+            why: "Instances would start without their secrets, so the agent starts no release.",
+            fix: `Make it with \`cutover env set ${app} NAME\`, or remove \`env_file\`.`,
           }),
         ];
       }
       const lines = env.faults.map(({ line, message }) =>
         warning("secrets", {
           what: `${env.path}:${line}: ${message}.`,
-          why: `${app} does not get what the line seems to give it, and nothing fails.`,
-          fix: "Correct the line, or set the variable with `cutover env set`, which reads back what it writes.",
+          why: `${app} does not get the value that the line seems to set, and nothing reports that.`,
+          fix: "Correct the line, or set the variable with `cutover env set`, which checks what it writes.",
         }),
       );
       if ((env.entry.mode & 0o077) === 0) return lines;
       return [
         ...lines,
         error("secrets", {
-          what: `${env.path} holds secrets, and others than its owner may use it (${described(env.entry)}).`,
-          why: "Every user and every app of this host could read the passwords.",
-          fix: `\`chmod 0600 ${env.path}\`; if others were here, change the passwords too.`,
+          what: `${env.path} holds secrets, and others than its owner may read or change it (${described(env.entry)}).`,
+          why: "Other users and apps of this host could read the passwords.",
+          fix: `\`chmod 0600 ${env.path}\`. If others had access to this host, change the passwords too.`,
         }),
       ];
     }),
     ...strayEnvFiles.map((path) =>
       warning("secrets", {
         what: `${path} holds secrets of an app that this host does not have.`,
-        why: "Nobody uses them, and they can still be stolen.",
+        why: "Nothing uses them, but somebody could steal them.",
         fix: "Remove the file, or add the app with `cutover app add`.",
       }),
     ),

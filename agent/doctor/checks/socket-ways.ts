@@ -2,7 +2,7 @@ import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding } from "../finding.ts";
 import { described, obstacle } from "../permissions.ts";
 
-/** nginx's workers reach each socket and each static file, and the app's user reaches its release. */
+/** nginx's workers can open each socket and each static file, and the app's user can reach its release. */
 export function socketWays({ apps, nginx, settings, ownGroup }: HostFacts): Finding[] {
   const found = new Map<string, Finding>();
   const { worker } = nginx;
@@ -15,10 +15,10 @@ export function socketWays({ apps, nginx, settings, ownGroup }: HostFacts): Find
           closed.path,
           error("socket-ways", {
             what: `nginx's workers may not ${socket ? "open" : "pass"} ${closed.path} (${described(closed)}; they are user ${worker.uid}, groups ${worker.gids.join(", ")}).`,
-            why: `It is on the way to the sockets and static files of ${app}: visitors get 502 or 403.`,
+            why: `It is on the path to the sockets and static files of ${app}, so visitors get 502 or 403.`,
             fix: socket
-              ? `Run \`cutover redeploy ${app}\`: new sockets get the group ${settings.nginx.group}.`
-              : `\`chmod o+x ${closed.path}\`, or give the directory a group that nginx's workers are in, with x for it.`,
+              ? `Run \`cutover redeploy ${app}\`: new sockets have the group ${settings.nginx.group}.`
+              : `\`chmod o+x ${closed.path}\`, or give the directory a group of nginx's workers, and this group the x bit.`,
           }),
         );
       }
@@ -33,7 +33,7 @@ export function socketWays({ apps, nginx, settings, ownGroup }: HostFacts): Find
           barred.path,
           error("socket-ways", {
             what: `${user?.name} may not pass ${barred.path} (${described(barred)}).`,
-            why: `It is on the way to the releases of ${app}, which run as this user.`,
+            why: `It is on the path to the releases of ${app}, which run as this user.`,
             fix: `\`chmod o+x ${barred.path}\`.`,
           }),
         );
@@ -52,7 +52,7 @@ function groupFindings(worker: { uid: number; gids: number[] }, group: string, o
         own === "none"
           ? `This host has no group ${group}, which nginx.group in agent.yml names.`
           : `nginx's workers are not in the group ${group}, which nginx.group in agent.yml names.`,
-      why: "The directories of sockets are open to that group alone: visitors of every app would get 502.",
+      why: "Only that group may open the directories of sockets, so visitors of every app would get 502.",
       fix: "Set nginx.group in agent.yml to the group of nginx's workers (on Debian www-data), then redeploy the apps.",
     }),
   ];

@@ -2,7 +2,7 @@ import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 import { includesDirectory } from "../supervisor-conf.ts";
 
-/** supervisord reads the programs that cutover writes, and is reached by its socket alone. */
+/** supervisord reads the programs that cutover writes, and listens only on its socket. */
 export function supervisorInclude({ supervisor, settings }: HostFacts): Finding[] {
   const { conf, files } = supervisor;
   const { conf_dir: directory, socket } = settings.supervisor;
@@ -10,8 +10,8 @@ export function supervisorInclude({ supervisor, settings }: HostFacts): Finding[
   if (files === undefined) {
     found.push(
       error("supervisor-include", {
-        what: `${directory}, where supervisor's programs are to go, is no directory.`,
-        why: "A deploy writes the programs of its release there.",
+        what: `${directory}, the directory for supervisor's programs, does not exist or is not a directory.`,
+        why: "A deploy writes the programs of its release there, so it fails.",
         fix: `Make it (\`mkdir -p ${directory}\`), or set supervisor.conf_dir in agent.yml.`,
       }),
     );
@@ -21,7 +21,7 @@ export function supervisorInclude({ supervisor, settings }: HostFacts): Finding[
     found.push(
       error("supervisor-include", {
         what: `${conf.path} has no [include] of ${directory}/*.conf.`,
-        why: "supervisord would never see the programs that cutover writes, also not after a reboot.",
+        why: "supervisord would never start the programs that cutover writes, not even after a reboot.",
         fix: `Write \`[include]\` and under it \`files = ${directory}/*.conf\` into ${conf.path}, then \`supervisorctl reload\`.`,
       }),
     );
@@ -30,7 +30,7 @@ export function supervisorInclude({ supervisor, settings }: HostFacts): Finding[
     found.push(
       error("supervisor-include", {
         what: `${conf.path} has no [unix_http_server] with a \`file\`.`,
-        why: "The agent speaks with supervisord over that socket.",
+        why: "The agent controls supervisord over that socket.",
         fix: `Write \`[unix_http_server]\` with \`file=${socket}\` and \`chmod=0700\`, then restart supervisord.`,
       }),
     );
@@ -39,8 +39,8 @@ export function supervisorInclude({ supervisor, settings }: HostFacts): Finding[
     found.push(
       warning("supervisor-include", {
         what: `${conf.path} has an [inet_http_server].`,
-        why: "Whoever reaches the port may run programs as root, and a second supervisord finds the port taken and does not start.",
-        fix: "Take the section out: cutover and supervisorctl use the socket.",
+        why: "Everybody who can reach the port can run programs as root. A second supervisord finds the port in use and does not start.",
+        fix: "Remove the section: cutover and supervisorctl use the socket.",
       }),
     );
   }

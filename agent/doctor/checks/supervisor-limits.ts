@@ -2,10 +2,10 @@ import type { Config } from "../../../shared/config.ts";
 import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
-/** What supervisord opens for one program: pipes and a log. */
+/** How many files supervisord opens for one program: pipes and a log. */
 const filesOfProgram = 5;
 
-/** supervisord's own limits, which its programs inherit, are enough for all instances twice: a deploy has old and new. */
+/** Programs inherit supervisord's limits. They must suffice for all instances twice, since a deploy has old and new ones. */
 export function supervisorLimits({ apps, supervisor }: HostFacts): Finding[] {
   const { daemon, conf } = supervisor;
   if (daemon === undefined) return [];
@@ -17,8 +17,8 @@ export function supervisorLimits({ apps, supervisor }: HostFacts): Finding[] {
   if (daemon.openFiles !== undefined && files > daemon.openFiles) {
     found.push(
       error("supervisor-limits", {
-        what: `supervisord may have ${daemon.openFiles} open files, and ${programs} programs during a deploy take about ${files}.`,
-        why: "It could not start the new release's last instances, nor restart one that died.",
+        what: `supervisord may have ${daemon.openFiles} open files, but ${programs} programs during a deploy need about ${files}.`,
+        why: "It could not start the last instances of a new release, and not restart one that died.",
         fix: `Set \`minfds=${files * 2}\` under [supervisord] in ${where}, and restart supervisord.`,
       }),
     );
@@ -27,8 +27,8 @@ export function supervisorLimits({ apps, supervisor }: HostFacts): Finding[] {
   if (daemon.processes !== undefined && processes > daemon.processes) {
     found.push(
       error("supervisor-limits", {
-        what: `A user may have ${daemon.processes} processes under supervisord, and an app takes ${processes} during a deploy.`,
-        why: "fork fails with `Resource temporarily unavailable`, and instances come up without their workers.",
+        what: `A user may have ${daemon.processes} processes under supervisord, but an app needs ${processes} during a deploy.`,
+        why: "fork fails with `Resource temporarily unavailable`, and instances start without their workers.",
         fix: `Set \`minprocs=${processes * 2}\` under [supervisord] in ${where}, and restart supervisord.`,
       }),
     );
@@ -37,7 +37,7 @@ export function supervisorLimits({ apps, supervisor }: HostFacts): Finding[] {
     found.push(
       warning("supervisor-limits", {
         what: `supervisord runs with the umask ${daemon.umask.toString(8).padStart(3, "0")}.`,
-        why: "Files that it makes, such as logs, can be written by others.",
+        why: "Other users may write to files that it creates, such as logs.",
         fix: `Set \`umask=022\` under [supervisord] in ${where}, and restart supervisord.`,
       }),
     );

@@ -1,7 +1,7 @@
 import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding } from "../finding.ts";
 
-/** supervisord answers where agent.yml says that it does. */
+/** supervisord answers on the socket that agent.yml names. */
 export function supervisorRuns({ supervisor, settings }: HostFacts): Finding[] {
   const { socket } = settings.supervisor;
   const others = supervisor.daemons.filter((daemon) => daemon.socket !== undefined && daemon.socket !== socket);
@@ -18,7 +18,7 @@ export function supervisorRuns({ supervisor, settings }: HostFacts): Finding[] {
     case "absent":
       return [
         error("supervisor-runs", {
-          what: `supervisord is not running: there is no ${socket}.`,
+          what: `supervisord does not run: ${socket} does not exist.`,
           why,
           fix: `${start}${other}`,
         }),
@@ -26,15 +26,15 @@ export function supervisorRuns({ supervisor, settings }: HostFacts): Finding[] {
     case "stale":
       return [
         error("supervisor-runs", {
-          what: `${socket} is stale: the file is there, and nobody listens on it.`,
-          why: `A supervisord that was killed leaves it behind, and some then refuse to start. ${why}`,
+          what: `${socket} is stale: the file exists, but nothing listens on it.`,
+          why: `A killed supervisord leaves its socket behind, and some versions then refuse to start. ${why}`,
           fix: `Remove it (\`rm ${socket}\`), then start supervisord (\`systemctl start supervisor\`).${other}`,
         }),
       ];
     case "denied":
       return [
         error("supervisor-runs", {
-          what: `${socket} may not be opened by whom doctor runs as.`,
+          what: `The user who runs doctor may not open ${socket}.`,
           why,
           fix: "Run doctor and the agent as root, or as the user that owns the socket.",
         }),
@@ -42,9 +42,9 @@ export function supervisorRuns({ supervisor, settings }: HostFacts): Finding[] {
     case "broken":
       return [
         error("supervisor-runs", {
-          what: `What listens on ${socket} does not answer as supervisord does.`,
+          what: `The program that listens on ${socket} does not answer as supervisord does.`,
           why,
-          fix: `Look into supervisord's log, restart it, and check supervisor.socket in agent.yml.${other}`,
+          fix: `Read supervisord's log, restart it, and check supervisor.socket in agent.yml.${other}`,
         }),
       ];
   }

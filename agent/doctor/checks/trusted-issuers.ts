@@ -9,7 +9,7 @@ export function trustedIssuers({ apps, settings }: HostFacts): Finding[] {
       return [
         error("trusted-issuers", {
           what: `${app} trusts ${github.repository} at ${github.issuer ?? "the first issuer"}, which \`github\` in agent.yml does not name.`,
-          why: "The agent asks nobody else for keys, so every token of this repository is refused.",
+          why: "The agent asks only those issuers for keys, so it refuses every token of this repository.",
           fix: `Add the issuer and its \`server\` to \`github\` in agent.yml and restart the agent, or correct \`issuer\` in ${file}.`,
         }),
       ];

@@ -8,17 +8,17 @@ export function webhooks({ webhookFiles }: HostFacts): Finding[] {
       return [
         warning("webhooks", {
           what: `${path} ${problem} (${named}).`,
-          why: "This webhook is never sent, and nobody hears how deployments end. They themselves go on.",
-          fix: `Write the file, for the agent's user alone (0600), or correct ${named}.`,
+          why: "The agent cannot send this webhook, so its receiver does not learn how deployments end. Deployments go on.",
+          fix: `Write the file so that only the agent's user can read it (0600), or correct ${named}.`,
         }),
       ];
     }
     if (entry === undefined || (entry.mode & 0o077) === 0) return [];
     return [
       error("webhooks", {
-        what: `${path} is a secret, and others than its owner may use it (${described(entry)}; ${named}).`,
-        why: "Whoever reads it can write into the channel, or sign what the receiver takes for the agent's.",
-        fix: `\`chmod 0600 ${path}\`; if others were here, change the secret too.`,
+        what: `${path} holds a secret, and others than its owner may read or change it (${described(entry)}; ${named}).`,
+        why: "Everybody who reads it can write to the channel, or sign messages as the agent.",
+        fix: `\`chmod 0600 ${path}\`. If others had access to this host, change the secret too.`,
       }),
     ];
   });

@@ -10,13 +10,13 @@ import type { AgentSettings, AppSettings } from "../../settings.ts";
 import type { AppFacts } from "./facts.ts";
 import { entryOf, identityOf, namesIn, socketsBelow, wayTo } from "./paths.ts";
 
-export async function gatherApps(appsDir: string, settings: AgentSettings): Promise<AppFacts[]> {
+export async function appFacts(appsDir: string, settings: AgentSettings): Promise<AppFacts[]> {
   const apps = new AppsDirectory(appsDir);
   const names = await apps.names().catch(() => []);
-  return Promise.all(names.map((app) => gatherApp(app, apps, appsDir, settings)));
+  return Promise.all(names.map((app) => factsOfApp(app, apps, appsDir, settings)));
 }
 
-async function gatherApp(app: string, apps: AppsDirectory, appsDir: string, agent: AgentSettings): Promise<AppFacts> {
+async function factsOfApp(app: string, apps: AppsDirectory, appsDir: string, agent: AgentSettings): Promise<AppFacts> {
   const read = await apps.settings(app).catch((error: unknown) => error);
   const settings = read instanceof Error ? undefined : (read as AppSettings);
   const faults = read instanceof CutoverError ? read.message.split("\n") : read instanceof Error ? [String(read)] : [];
@@ -45,7 +45,7 @@ async function liveConfig(file: string): Promise<Config | undefined> {
   return configSchema.safeParse(parseJson(await readFile(file, "utf8").catch(() => ""))).data;
 }
 
-/** Files of secrets whose app is gone. */
+/** Files of secrets in apps/ that belong to no app. */
 export async function strayEnvFiles(appsDir: string, apps: AppFacts[]): Promise<string[]> {
   const used = new Set(apps.map(({ env }) => env.path));
   const files = ((await namesIn(appsDir)) ?? [])

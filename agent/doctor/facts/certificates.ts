@@ -12,7 +12,7 @@ interface Named {
   key: string | undefined;
 }
 
-export async function gatherCertificates(
+export async function certificateFacts(
   settings: AgentSettings,
   apps: AppFacts[],
   configuration: Directive[],
@@ -33,7 +33,7 @@ function ofApp({ app, settings }: AppFacts): Named[] {
   return tls === undefined ? [] : [{ named: `tls in apps/${app}.yml`, ...tls }];
 }
 
-/** Those of nginx's server blocks, also of sites that are not cutover's: they are the visitors' all the same. */
+/** Certificates of nginx's server blocks, also of sites that cutover does not write, since visitors use those too. */
 function ofNginx(block: Directive): Named[] {
   return find([block], "server").flatMap(({ directive }) => {
     const values = (name: string) => (directive.block ?? []).filter((one) => one.name === name);
@@ -57,7 +57,7 @@ async function look({ named, certificate, key }: Named): Promise<CertificateFact
   } catch (error) {
     const { code, path } = error as NodeJS.ErrnoException;
     const file = code !== undefined && path !== undefined;
-    const problem = file ? `${path} cannot be read: ${code}` : `${certificate} or its key is no PEM that can be read`;
+    const problem = file ? `${path} cannot be read: ${code}` : `${certificate} or its key is not a valid PEM file`;
     return { ...facts, expires: undefined, problem };
   }
 }

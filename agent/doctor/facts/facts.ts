@@ -1,10 +1,10 @@
 import type { Config } from "../../../shared/config.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
-import type { Ini } from "../ini.ts";
 import type { Directive } from "../nginx-config.ts";
 import type { Entry, Identity } from "../permissions.ts";
+import type { Ini } from "../supervisor-conf.ts";
 
-/** All that the checks know of a host: data alone, so that a check is a function of it. */
+/** All that the checks know about a host. It is plain data, so that a check is a pure function. */
 export interface HostFacts {
   /** Milliseconds since the epoch. */
   now: number;
@@ -13,22 +13,22 @@ export interface HostFacts {
   settings: AgentSettings;
   agent: AgentFacts;
   apps: AppFacts[];
-  /** undefined on a host whose agent is one process. */
+  /** undefined if the agent has no helper. */
   helper: HelperFacts | undefined;
-  /** Files of secrets beside the apps' settings that belong to no app. */
+  /** Files of secrets in apps/ that belong to no app. */
   strayEnvFiles: string[];
   nginx: NginxFacts;
-  /** The number of the group that agent.yml names for nginx; an agent without root cannot give files to it. */
+  /** The id of the group that agent.yml names for nginx. An agent without root cannot give files to a group. */
   ownGroup: number | "none" | "not root";
   supervisor: SupervisorFacts;
   certificates: CertificateFacts[];
   webhookFiles: WebhookFileFacts[];
-  /** Those that the settings name and nginx needs. */
+  /** Directories that the settings name and nginx needs. */
   directories: { named: string; path: string; purpose: string; entry: Entry | undefined }[];
   pythons: PythonFacts[];
   /** The ports that the kernel gives to outgoing connections. */
   ephemeral: { first: number; last: number } | undefined;
-  /** undefined where the data directory is on no file system that tells. */
+  /** undefined if the file system of the data directory does not report it. */
   disk: { path: string; free: number; inodes: number } | undefined;
 }
 
@@ -37,72 +37,72 @@ export type AgentFacts = { socket: string } & ({ version: string } | { failure: 
 
 export interface HelperFacts {
   path: string;
-  /** The agent's; undefined where the host does not have it. */
+  /** The agent's user; undefined if the host does not have it. */
   user: Identity | undefined;
   socket: Entry | undefined;
-  /** Those of the host's files that are there, with their directories. */
+  /** The settings files that exist, with their directories. */
   settings: Entry[];
-  /** Those in which the agent may make entries, as far as they are there. */
+  /** The directories that exist in which the agent may create entries. */
   directories: Entry[];
 }
 
 export interface AppFacts {
   app: string;
   file: string;
-  /** undefined where the file has faults. */
+  /** undefined if the file has faults. */
   settings: AppSettings | undefined;
-  /** One line a fault, with file, line and column. */
+  /** One line for each fault, with file, line and column. */
   faults: string[];
-  /** undefined where its settings name no user, or one that the host does not have. */
+  /** undefined if its settings name no user, or one that the host does not have. */
   user: Identity | undefined;
-  /** Its file of secrets. `faults` hold no value. */
+  /** Its file of secrets. `faults` contain no values. */
   env: { path: string; named: boolean; entry: Entry | undefined; faults: { line: number; message: string }[] };
-  /** Of the live release. */
+  /** The configuration of the live release. */
   live: Config | undefined;
-  /** Its directory, and the sockets of its runs. */
   home: string;
+  /** To its directory, its published files, and the sockets of its runs. */
   ways: Way[];
 }
 
-/** Each directory from the root to a path, and the path itself; up to the first that is not there. */
+/** Each directory from the root to a path, and the path itself, up to the first that does not exist. */
 export interface Way {
   to: string;
   entries: Entry[];
 }
 
 export interface NginxFacts {
-  /** What `nginx -t` says; undefined where the binary cannot be started. */
+  /** The result of `nginx -t`; undefined if the binary cannot be started. */
   test: { ok: boolean; output: string } | undefined;
-  /** The whole configuration, its includes opened; empty where nginx refuses it. */
+  /** The whole configuration with its includes; empty if nginx refuses it. */
   configuration: Directive[];
-  /** The main configuration's path, where known. */
+  /** The path of the main configuration, if known. */
   main: string | undefined;
-  /** What `nginx -V` says. */
+  /** The output of `nginx -V`. */
   built: string;
   pidFile: string | undefined;
   master: { pid: number; openFiles: number | undefined } | undefined;
-  /** As whom its workers run, or would. */
+  /** The user of its workers, or the one that they would have. */
   worker: Identity | undefined;
-  /** The files below conf_dir; undefined where there is no such directory. */
+  /** The files in conf_dir; undefined if there is no such directory. */
   files: string[] | undefined;
 }
 
 export interface SupervisorFacts {
-  /** `stale`: the socket is there, and nobody listens on it. */
+  /** `stale`: the socket exists, but nothing listens on it. */
   socket: "answers" | "absent" | "stale" | "denied" | "broken";
-  /** The one that answers. */
+  /** The supervisord that answers. */
   daemon:
     | { pid: number; openFiles: number | undefined; processes: number | undefined; umask: number | undefined }
     | undefined;
-  /** All that run on this host. */
+  /** All supervisords that run on this host. */
   daemons: { pid: number; conf: string | undefined; socket: string | undefined; includes: boolean }[];
-  /** Its configuration, where it was found and can be read. */
+  /** Its configuration, if it was found and can be read. */
   conf: { path: string; ini: Ini } | undefined;
   files: string[] | undefined;
 }
 
 export interface CertificateFacts {
-  /** Where it is named: `tls in agent.yml`. */
+  /** The place that names it: `tls in agent.yml`. */
   named: string;
   certificate: string;
   key: string | undefined;
@@ -114,15 +114,15 @@ export interface CertificateFacts {
 }
 
 export interface WebhookFileFacts {
-  /** Where it is named: `webhooks[0].url_file in agent.yml`. */
+  /** The place that names it: `webhooks[0].url_file in agent.yml`. */
   named: string;
   path: string;
-  /** Why it cannot be used. What it holds is nowhere in the facts. */
+  /** Why it cannot be used. The facts never have its content. */
   problem: string | undefined;
   entry: Entry | undefined;
 }
 
-/** What the host has for one version that something asks for; without one it is the host's python3. */
+/** What the host has for a Python version that an app asks for. Without a version: the host's python3. */
 export interface PythonFacts {
   version: string | undefined;
   apps: string[];

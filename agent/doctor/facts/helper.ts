@@ -4,8 +4,8 @@ import type { AgentSettings } from "../../settings.ts";
 import type { AppFacts, HelperFacts } from "./facts.ts";
 import { entryOf, identityOf } from "./paths.ts";
 
-/** What the agent and its helper share; undefined on a host whose agent is one process. */
-export async function gatherHelper(
+/** What the agent and its helper share; undefined if the agent has no helper. */
+export async function helperFacts(
   { data, helper, agent_user }: AgentSettings,
   appsDir: string,
   apps: AppFacts[],

@@ -8,7 +8,7 @@ import type { NginxFacts } from "./facts.ts";
 import { identityOf, namesIn } from "./paths.ts";
 import { identityOfProcess, limitOf } from "./processes.ts";
 
-export async function gatherNginx({ nginx }: AgentSettings): Promise<NginxFacts> {
+export async function nginxFacts({ nginx }: AgentSettings): Promise<NginxFacts> {
   const files = await namesIn(nginx.conf_dir);
   const places = [
     ...(nginx.prefix === undefined ? [] : ["-p", nginx.prefix]),

@@ -9,7 +9,7 @@ export async function entryOf(path: string): Promise<Entry | undefined> {
   return found && { path, mode: found.mode, uid: found.uid, gid: found.gid };
 }
 
-/** Each directory on the way to a path, as the kernel walks it: a symlink's target has a way of its own. */
+/** Each directory on the way to a path, as the kernel walks it, and on the way to the target of a symlink. */
 export async function wayTo(path: string): Promise<Way> {
   const real = await realpath(path).catch(() => path);
   const entries: Entry[] = [];
@@ -25,7 +25,7 @@ function parents(path: string): string[] {
   return path === dirname(path) ? [path] : [...parents(dirname(path)), path];
 }
 
-/** The names in a directory; undefined where there is none, or none that may be read. */
+/** The names in a directory; undefined if it does not exist or may not be read. */
 export async function namesIn(directory: string): Promise<string[] | undefined> {
   return readdir(directory).catch(() => undefined);
 }
@@ -39,7 +39,7 @@ export async function socketsBelow(runs: string): Promise<string[]> {
   return found;
 }
 
-/** A user of the host, with all groups; undefined where there is none of this name. */
+/** A user of the host, with all its groups; undefined if there is none of this name. */
 export async function identityOf(name: string): Promise<Identity | undefined> {
   const [uid, gids] = await Promise.all([idOf("-u", name), idOf("-G", name)]);
   return uid === undefined || gids === undefined ? undefined : { name, uid: uid[0] ?? -1, gids };

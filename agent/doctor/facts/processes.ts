@@ -2,7 +2,7 @@ import { readdir, readFile, readlink } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import type { Identity } from "../permissions.ts";
 
-/** A limit of a process as it is now, such as `Max open files`; undefined where there is none, or no such process. */
+/** The current soft limit of a process, such as `Max open files`; undefined if it is unlimited or there is no such process. */
 export async function limitOf(pid: number, name: string): Promise<number | undefined> {
   const limits = await readFile(`/proc/${pid}/limits`, "utf8").catch(() => "");
   const soft = limits
@@ -19,7 +19,7 @@ export async function umaskOf(pid: number): Promise<number | undefined> {
   return umask === undefined ? undefined : Number.parseInt(umask, 8);
 }
 
-/** As whom a process runs. */
+/** The user and groups with which a process runs. */
 export async function identityOfProcess(pid: number, name: string): Promise<Identity | undefined> {
   const [uids, gids, groups] = await Promise.all([statusOf(pid, "Uid"), statusOf(pid, "Gid"), statusOf(pid, "Groups")]);
   if (uids === undefined || gids === undefined) return undefined;
@@ -31,7 +31,7 @@ async function statusOf(pid: number, field: string): Promise<string[] | undefine
   return new RegExp(`^${field}:(.*)$`, "m").exec(status)?.[1]?.trim().split(/\s+/).filter(Boolean);
 }
 
-/** The supervisords of this host, with the configuration that each was started with. Not those in containers. */
+/** The supervisords of this host, each with the configuration that it was started with. Without those in containers. */
 export async function supervisords(): Promise<{ pid: number; conf: string | undefined }[]> {
   const own = await readlink("/proc/self/ns/pid").catch(() => "");
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
@@ -45,7 +45,7 @@ export async function supervisords(): Promise<{ pid: number; conf: string | unde
     const parent = Number((await statusOf(pid, "PPid"))?.[0]);
     found.push({ pid, conf: await confOf(pid, words.slice(at + 1)), parent });
   }
-  // A child that has not become its program yet still looks like its parent.
+  // A child that has not executed its program yet still looks like its parent.
   return found.filter(({ parent }) => !found.some(({ pid }) => pid === parent)).map(({ pid, conf }) => ({ pid, conf }));
 }
 

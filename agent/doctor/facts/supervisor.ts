@@ -3,15 +3,14 @@ import { dirname, join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import { Supervisor } from "../../host/supervisor/supervisor.ts";
 import type { AgentSettings } from "../../settings.ts";
-import { type Ini, parseIni } from "../ini.ts";
-import { expanded, includesDirectory } from "../supervisor-conf.ts";
+import { expanded, type Ini, includesDirectory, parseIni } from "../supervisor-conf.ts";
 import type { SupervisorFacts } from "./facts.ts";
 import { namesIn } from "./paths.ts";
 import { limitOf, supervisords, umaskOf } from "./processes.ts";
 
 const usualFiles = ["/etc/supervisor/supervisord.conf", "/etc/supervisord.conf"];
 
-export async function gatherSupervisor({ supervisor }: AgentSettings): Promise<SupervisorFacts> {
+export async function supervisorFacts({ supervisor }: AgentSettings): Promise<SupervisorFacts> {
   const { socket, conf_dir: confDir } = supervisor;
   const answer = await new Supervisor({ socket, confDir, timeoutMs: 5000 }).pid().catch(stateOf);
   const running = await supervisords();
@@ -60,7 +59,7 @@ async function firstIni(paths: string[]): Promise<{ path: string; ini: Ini } | u
   return undefined;
 }
 
-/** The socket that a configuration names, and whether it reads our programs. */
+/** The socket that a configuration names, and whether it includes our programs. */
 async function placesOf(
   conf: string | undefined,
   confDir: string,

@@ -4,8 +4,8 @@ import type { Webhook } from "../../settings-values.ts";
 import type { AppFacts, WebhookFileFacts } from "./facts.ts";
 import { entryOf } from "./paths.ts";
 
-/** The files that webhooks get their address and their secret from, each as it is named. */
-export async function gatherWebhookFiles(settings: AgentSettings, apps: AppFacts[]): Promise<WebhookFileFacts[]> {
+/** The files from which webhooks get their address and their secret. */
+export async function webhookFileFacts(settings: AgentSettings, apps: AppFacts[]): Promise<WebhookFileFacts[]> {
   const all = [
     ...namedFiles(settings.webhooks, "agent.yml"),
     ...apps.flatMap(({ app, settings }) => namedFiles(settings?.webhooks ?? [], `apps/${app}.yml`)),

@@ -1,7 +1,7 @@
 import type { Operation } from "../../../shared/audience.ts";
 import type { Actor } from "../../../shared/protocol.ts";
 import type { Logger } from "../../logger.ts";
-import { type Call, type CheckParts, checks, type Verification } from "./checks.ts";
+import { type Call, type CheckParts, verify } from "./checks.ts";
 import type { GithubParts } from "./github-signer.ts";
 import { publicError, Refusal } from "./refusal.ts";
 
@@ -23,25 +23,23 @@ export interface TokenAuthorizerOptions extends Omit<CheckParts, "now" | "github
   now?: () => number;
 }
 
-/** Verifies tokens: one path for every call and signer. The reason of a refusal goes to the log, never to the caller. */
+/** Verifies tokens, on one path for every call and signer. The reason for a refusal goes to the log, never to the caller. */
 export function tokenAuthorizer({ logger, now = Date.now, github, ...options }: TokenAuthorizerOptions): Authorize {
   const onLearnt: GithubParts["onLearnt"] = (app, learnt) =>
     logger.warn(
       { app, ...learnt },
-      "a repository that is trusted by name was seen first: only these ids count from now on",
+      "first call of a repository that is trusted by name: from now on only these ids count",
     );
   const parts: CheckParts = { ...options, now, github: { ...github, now, onLearnt } };
   return async (call) => {
-    const verification = { call, parts } as Verification;
     try {
-      for (const check of checks) await check(verification);
+      return await verify({ call, parts });
     } catch (thrown) {
       if (!(thrown instanceof Refusal)) throw thrown;
       const { reason, details } = thrown;
       logger.warn({ reason, app: call.app, wanted: call.wanted.name, ...details }, "token refused");
       throw publicError(thrown);
     }
-    return { actor: verification.identity.actor, operation: verification.operation };
   };
 }
 

@@ -9,9 +9,11 @@ import {
 import { formatAudience, type Operation, parseAudience } from "../../../shared/audience.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { keyIssuer } from "../../../shared/key.ts";
+import type { Actor } from "../../../shared/protocol.ts";
 import type { Apps } from "../../contracts/ports.ts";
 import type { UsedTokens } from "../../contracts/token-stores.ts";
 import type { AppSettings } from "../../settings.ts";
+import { chain } from "./chain.ts";
 import { type GithubParts, githubSigner, trustedIssuers } from "./github-signer.ts";
 import { keySigner } from "./key-signer.ts";
 import { Refusal, short } from "./refusal.ts";
@@ -30,7 +32,7 @@ export interface Call {
 export interface CheckParts {
   apps: Pick<Apps, "settings">;
   spent: UsedTokens;
-  /** The authorities by which callers know this agent. */
+  /** The authorities in the URLs by which callers know this agent. */
   names: readonly string[];
   github: GithubParts;
   /** Milliseconds since the epoch. */
@@ -39,79 +41,128 @@ export interface CheckParts {
 
 export const tokenLimits = { bytes: 8192, ageSeconds: 600, toleranceSeconds: 30, jti: 256 } as const;
 
-/** What the checks find out, each adding to what the ones before it found. */
-export interface Verification {
+/**
+ * What is known of a call before the first check and after each one. A check takes what the one before it returned, so a
+ * wrong order, and a check left out, do not compile.
+ */
+export interface Asked {
   call: Call;
   parts: CheckParts;
+}
+
+interface Presented extends Asked {
   token: string;
   header: ProtectedHeaderParameters;
-  /** Read before the signature was checked; nothing may be decided by it alone. */
+  /** Read before the signature is checked; nothing may be decided by it alone. */
   claimed: JWTPayload;
+}
+
+interface PlainHeader extends Presented {
+  /** Of the header, all that is used; read before the signature is checked too. */
+  algorithm: unknown;
+  kid: unknown;
+}
+
+interface KnownApp extends PlainHeader {
   settings: AppSettings;
+}
+
+interface TrustedIssuer extends KnownApp {
   signer: Signer;
+  /** Not empty. */
+  kid: string;
+}
+
+interface ExpectedAudience extends TrustedIssuer {
   audience: string;
   operation: Operation;
+}
+
+interface Signed extends ExpectedAudience {
   payload: JWTPayload;
+}
+
+interface ShortLived extends Signed {
+  jti: string;
+  /** Seconds since the epoch. */
+  expires: number;
+}
+
+interface Identified extends ShortLived {
   identity: Identity;
 }
 
-type Check = (so: Verification) => Promise<void> | void;
+interface Granted extends Identified {
+  granted: Wanted["name"];
+}
 
-/** In this order. The last two have an effect: a token that fails another check teaches nothing and is not used up. */
-export const checks: readonly Check[] = [
-  tokenIsPresent,
-  headerIsPlain,
-  appIsKnown,
-  issuerIsTrusted,
-  audienceIsExpected,
-  signatureAndTimesHold,
-  lifetimeIsShort,
-  identityIsTrusted,
-  signerMayDoThis,
-  idsAreLearnt,
-  tokenIsFresh,
-];
+interface IdsPinned extends Granted {
+  pinned: true;
+}
 
-function tokenIsPresent(so: Verification): void {
-  const { authorization } = so.call;
+/** What a token proves that has passed all checks. */
+export interface Verified {
+  actor: Actor;
+  operation: Operation;
+}
+
+/**
+ * Verifies a call's token. The last two checks have an effect: a token that fails another check teaches nothing and is
+ * not used up.
+ * @throws Refusal
+ */
+export const verify: (asked: Asked) => Promise<Verified> = chain(tokenIsPresent)
+  .next(headerIsPlain)
+  .next(appIsKnown)
+  .next(issuerIsTrusted)
+  .next(audienceIsExpected)
+  .next(signatureAndTimesHold)
+  .next(lifetimeIsShort)
+  .next(identityIsTrusted)
+  .next(signerMayDoThis)
+  .next(idsArePinned)
+  .next(tokenIsFresh).run;
+
+export function tokenIsPresent(asked: Asked): Presented {
+  const { authorization } = asked.call;
   if (authorization === undefined) throw new Refusal("token_missing");
   const token = /^Bearer ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)$/i.exec(authorization)?.[1];
   if (token === undefined || token.length > tokenLimits.bytes) throw new Refusal("token_malformed");
   try {
-    Object.assign(so, { token, header: decodeProtectedHeader(token), claimed: decodeJwt(token) });
+    return { ...asked, token, header: decodeProtectedHeader(token), claimed: decodeJwt(token) };
   } catch {
     throw new Refusal("token_malformed");
   }
 }
 
-/** What would say where a key is, how to read the token, or that it holds another one. No signer of ours writes any. */
+/** These headers say where a key is, how to read the token, or that it holds another token. No signer of ours writes any. */
 const refusedHeaders = ["crit", "b64", "zip", "enc", "cty", "jku", "jwk", "x5u", "x5c"];
 
-function headerIsPlain({ header }: Verification): void {
+export function headerIsPlain(known: Presented): PlainHeader {
+  const { header } = known;
   const found = refusedHeaders.find((name) => Object.hasOwn(header, name));
   if (found !== undefined) throw new Refusal("header_refused", { header: found });
   if (header.typ !== undefined && header.typ !== "JWT") {
     throw new Refusal("header_refused", { header: "typ", got: short(header.typ) });
   }
+  return { ...known, algorithm: header.alg, kid: header.kid };
 }
 
-async function appIsKnown(so: Verification): Promise<void> {
+export async function appIsKnown(known: PlainHeader): Promise<KnownApp> {
   try {
-    so.settings = await so.parts.apps.settings(so.call.app);
+    return { ...known, settings: await known.parts.apps.settings(known.call.app) };
   } catch (thrown) {
     if (!(thrown instanceof CutoverError)) throw thrown;
     throw new Refusal(thrown.code === "app_not_found" ? "app_unknown" : "settings_invalid", { detail: thrown.message });
   }
 }
 
-/** The token says only which of the signers that the host's owner wrote it is; all about that one comes from the host. */
-async function issuerIsTrusted(so: Verification): Promise<void> {
-  const { header, claimed, call, parts } = so;
-  const { trust } = so.settings;
+/** The token only chooses among the signers that the host's owner wrote; everything about a signer comes from the host. */
+export async function issuerIsTrusted(known: KnownApp): Promise<TrustedIssuer> {
+  const { algorithm, kid, claimed, call, parts } = known;
+  const { trust } = known.settings;
   const signer =
-    claimed.iss === keyIssuer
-      ? await keySigner(trust, header.kid)
-      : githubSigner(call.app, trust, claimed.iss, parts.github);
+    claimed.iss === keyIssuer ? await keySigner(trust, kid) : githubSigner(call.app, trust, claimed.iss, parts.github);
   if (signer === undefined) {
     const keys = trust.some(({ key }) => key !== undefined) ? [keyIssuer] : [];
     throw new Refusal("issuer_untrusted", {
@@ -119,92 +170,96 @@ async function issuerIsTrusted(so: Verification): Promise<void> {
       trusted: [...keys, ...trustedIssuers(trust, parts.github)],
     });
   }
-  if (header.alg !== signer.algorithm) {
-    throw new Refusal("algorithm_refused", { expected: signer.algorithm, got: short(header.alg) });
+  if (algorithm !== signer.algorithm) {
+    throw new Refusal("algorithm_refused", { expected: signer.algorithm, got: short(algorithm) });
   }
-  if (typeof header.kid !== "string" || header.kid === "") {
-    throw new Refusal("key_unknown", { kid: short(header.kid), issuer: signer.issuer });
+  if (typeof kid !== "string" || kid === "") {
+    throw new Refusal("key_unknown", { kid: short(kid), issuer: signer.issuer });
   }
-  so.signer = signer;
+  return { ...known, signer, kid };
 }
 
-function audienceIsExpected(so: Verification): void {
-  const got = so.claimed.aud;
+export function audienceIsExpected(known: TrustedIssuer): ExpectedAudience {
+  const got = known.claimed.aud;
   if (typeof got !== "string") throw new Refusal("audience_malformed", { got: short(got) });
   const parsed = parseAudience(got);
   if (parsed === undefined) throw new Refusal("audience_malformed", { got: short(got) });
-  if (!so.parts.names.includes(parsed.host)) {
-    throw new Refusal("host_unknown", { got: short(parsed.host), names: so.parts.names });
-  }
-  const { app, wanted } = so.call;
+  const { app, wanted } = known.call;
+  const { names } = known.parts;
+  if (!names.includes(parsed.host)) throw new Refusal("host_unknown", { got: short(parsed.host), names });
   const operation = complete(wanted, parsed.operation);
-  so.audience =
+  const audience =
     operation === undefined
       ? `cutover/v1/${parsed.host}/${app}/${wanted.name}/...`
       : formatAudience({ host: parsed.host, app, operation });
-  if (operation === undefined || so.audience !== got) {
-    throw new Refusal("audience_mismatch", { expected: so.audience, got: short(got) });
+  if (operation === undefined || audience !== got) {
+    throw new Refusal("audience_mismatch", { expected: audience, got: short(got) });
   }
-  so.operation = operation;
+  return { ...known, audience, operation };
 }
 
-/** A deploy's digest and a redeploy's release are the token's own to say: the body is held against them later. */
+/** A deploy's digest and a redeploy's release come from the token: the body is compared with them later. */
 function complete(wanted: Wanted, claimed: Operation): Operation | undefined {
   if (wanted.name !== "deploy" && wanted.name !== "redeploy") return wanted;
   return claimed.name === wanted.name ? claimed : undefined;
 }
 
-async function signatureAndTimesHold(so: Verification): Promise<void> {
-  const { signer, token, header } = so;
-  const key = await signer.key(header.kid ?? "");
+export async function signatureAndTimesHold(known: ExpectedAudience): Promise<Signed> {
+  const { signer, token, kid, audience, parts } = known;
+  const key = await signer.key(kid);
   try {
     const { payload } = await jwtVerify(token, key, {
       algorithms: [signer.algorithm],
       issuer: signer.issuer,
-      audience: so.audience,
+      audience,
       requiredClaims: ["exp", "iat", "jti", ...signer.requiredClaims],
       maxTokenAge: tokenLimits.ageSeconds,
       clockTolerance: tokenLimits.toleranceSeconds,
-      currentDate: new Date(so.parts.now()),
+      currentDate: new Date(parts.now()),
     });
-    so.payload = payload;
+    return { ...known, payload };
   } catch (thrown) {
     throw refusalOfJose(thrown);
   }
 }
 
-function lifetimeIsShort({ payload }: Verification): void {
-  const { exp, iat, jti } = payload;
+export function lifetimeIsShort(known: Signed): ShortLived {
+  const { exp, iat, jti } = known.payload;
   if (exp === undefined || iat === undefined || exp - iat > tokenLimits.ageSeconds) {
     throw new Refusal("lifetime_too_long", { seconds: (exp ?? 0) - (iat ?? 0) });
   }
   if (typeof jti !== "string" || jti === "" || jti.length > tokenLimits.jti) {
     throw new Refusal("claim_invalid", { claim: "jti" });
   }
+  return { ...known, jti, expires: exp };
 }
 
-async function identityIsTrusted(so: Verification): Promise<void> {
+export async function identityIsTrusted(known: ShortLived): Promise<Identified> {
   try {
-    so.identity = await so.signer.identify(so.payload);
+    return { ...known, identity: await known.signer.identify(known.payload) };
   } catch (thrown) {
     if (!(thrown instanceof CutoverError)) throw thrown;
     throw new Refusal("settings_invalid", { detail: thrown.message });
   }
 }
 
-function signerMayDoThis({ call, identity }: Verification): void {
-  if (!identity.allow.includes(call.wanted.name)) throw new Refusal("grant_missing", { allow: identity.allow });
+export function signerMayDoThis(known: Identified): Granted {
+  const { name } = known.call.wanted;
+  const { allow } = known.identity;
+  if (!allow.includes(name)) throw new Refusal("grant_missing", { allow });
+  return { ...known, granted: name };
 }
 
-async function idsAreLearnt({ identity }: Verification): Promise<void> {
-  await identity.accepted?.();
+export async function idsArePinned(known: Granted): Promise<IdsPinned> {
+  await known.identity.accepted?.();
+  return { ...known, pinned: true };
 }
 
-async function tokenIsFresh({ payload, parts, signer }: Verification): Promise<void> {
-  const { jti, exp } = payload;
-  const expires = ((exp ?? 0) + 2 * tokenLimits.toleranceSeconds) * 1000;
-  const spending = await parts.spent.spend(`${signer.name}/${jti}`, expires);
+export async function tokenIsFresh({ jti, expires, parts, signer, ...known }: IdsPinned): Promise<Verified> {
+  const forgetAt = (expires + 2 * tokenLimits.toleranceSeconds) * 1000;
+  const spending = await parts.spent.spend(`${signer.name}/${jti}`, forgetAt);
   if (spending !== "recorded") throw new Refusal(spending);
+  return { actor: known.identity.actor, operation: known.operation };
 }
 
 function refusalOfJose(thrown: unknown): Refusal {

@@ -8,14 +8,14 @@ import { Refusal, short } from "./refusal.ts";
 const text = z.string().min(1).max(400);
 const id = z.string().regex(/^\d{1,20}$/);
 
-/** What cutover reads of GitHub's ID tokens. Ids are texts there. */
+/** The claims of GitHub's ID tokens that cutover reads. Ids are strings there. */
 const githubClaims = z.object({
   repository: z.string().regex(/^[A-Za-z0-9-]{1,64}\/[A-Za-z0-9._-]{1,100}$/),
   repository_id: id,
   repository_owner_id: id,
   event_name: text,
   ref: text,
-  /** Only of a job that has one. */
+  /** Only if the job has one. */
   environment: text.optional(),
   actor: text,
   run_id: id,
@@ -31,14 +31,14 @@ export function readGithubClaims(claims: JWTPayload): GithubClaims {
   throw new Refusal("claim_invalid", { claim, got: short(claims[String(claim)]) });
 }
 
-/** The first claim that is not what the host's owner wrote. */
+/** The first claim that differs from what the host's owner wrote. */
 export interface Difference {
   claim: keyof GithubClaims;
   expected: string;
   got: string;
 }
 
-/** @param learnt ids of a repository that is trusted by name; undefined while there are none */
+/** @param learnt the ids of a repository that is trusted by name; undefined before its first call */
 export function difference(
   trust: GithubTrust,
   claims: GithubClaims,
@@ -59,14 +59,14 @@ export function difference(
   return eventDifference(trust, claims);
 }
 
-/** A pull request runs what a stranger proposes; other events run what is in the repository already. */
+/** A pull request may run a stranger's code; other events run code that is already in the repository. */
 function eventDifference({ events }: GithubTrust, { event_name: got }: GithubClaims): Difference | undefined {
   const allowed = events === undefined ? !got.toLowerCase().startsWith("pull_request") : events.includes(got);
   if (allowed) return undefined;
   return { claim: "event_name", expected: events?.join(" or ") ?? "any but pull_request*", got: short(got) };
 }
 
-/** For people. The server is the configuration's; the rest of the address is digits and a checked name. */
+/** For people to read. The server comes from agent.yml; the rest of the address is digits and a checked name. */
 export function githubActor({ repository, ref, actor, run_id, run_attempt }: GithubClaims, server: string): Actor {
   const attempt = run_attempt === undefined ? "" : `/attempts/${run_attempt}`;
   return {

@@ -6,13 +6,13 @@ import { Refusal, short } from "./refusal.ts";
 import type { Identity, Signer } from "./signer.ts";
 
 export interface GithubParts {
-  /** Of agent.yml; the first where a trust names none. */
+  /** Those of agent.yml; the first one counts if a trust names none. */
   issuers: readonly GithubIssuer[];
   keys: IssuerKeys;
   learnt: PinnedRepositories;
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Told of each repository whose ids were learnt. */
+  /** Called for each repository whose ids were learnt. */
   onLearnt(app: string, repository: PinnedRepository): void;
 }
 
@@ -21,13 +21,13 @@ interface Entry {
   allow: readonly Grant[];
 }
 
-/** Whose tokens an app trusts among the issuers of agent.yml. */
+/** The issuers of agent.yml whose tokens an app trusts. */
 export function trustedIssuers(trust: readonly Trusted[], { issuers }: GithubParts): string[] {
   const named = trust.flatMap(({ github }) => (github === undefined ? [] : [github.issuer ?? issuers[0]?.issuer]));
   return issuers.map(({ issuer }) => issuer).filter((issuer) => named.includes(issuer));
 }
 
-/** ID tokens of GitHub's own workflows; undefined where the app trusts no repository of this issuer. */
+/** The signer of GitHub's ID tokens; undefined if the app trusts no repository of this issuer. */
 export function githubSigner(
   app: string,
   trust: readonly Trusted[],
@@ -58,7 +58,7 @@ export function githubSigner(
     },
     async identify(payload) {
       const claims = readGithubClaims(payload);
-      // Where all ids are written down nothing else counts, whatever became of what was learnt.
+      // If the settings have all ids, nothing else counts, also not a file of learnt ids that cannot be read.
       const byName = entries.some(({ trust }) => isByName(trust));
       const learnt = byName ? await learntOf(app, parts, iss, claims.repository) : undefined;
       return identityOf(claims, entries, learnt, { app, issuer, parts });
@@ -81,7 +81,7 @@ interface About {
   parts: GithubParts;
 }
 
-/** Of several entries that match, each adds what it allows. */
+/** If several entries match, each adds what it allows. */
 function identityOf(
   claims: GithubClaims,
   entries: Entry[],
@@ -104,7 +104,7 @@ async function learn(claims: GithubClaims, { app, issuer, parts }: About): Promi
   const learnt = new Date(parts.now()).toISOString();
   const found = { issuer: issuer.issuer, repository, repository_id, owner_id, learnt };
   const kept = await parts.learnt.pin(app, found);
-  // Another call was faster, of what had the name before or after.
+  // Another call was faster, and its repository had the same name at another time.
   if (kept.repository_id !== repository_id) {
     throw mismatch([{ claim: "repository_id", expected: kept.repository_id, got: repository_id }]);
   }
@@ -114,7 +114,7 @@ async function learn(claims: GithubClaims, { app, issuer, parts }: About): Promi
   parts.onLearnt(app, kept);
 }
 
-/** With one trusted repository the log line says it flat; with several, for each. */
+/** With one trusted repository the log line has the difference itself; with several, a list. */
 function mismatch(differences: Difference[]): Refusal {
   const [first, ...others] = differences;
   return new Refusal("identity_mismatch", others.length === 0 ? { ...first } : { trusted: differences });

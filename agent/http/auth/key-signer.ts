@@ -5,7 +5,7 @@ import type { Trusted } from "../../settings.ts";
 import { Refusal, short } from "./refusal.ts";
 import type { Signer } from "./signer.ts";
 
-/** Tokens of a key of one's own; undefined where the app trusts none of this `kid`. */
+/** The signer of tokens that a key made; undefined if the app trusts no key at all. */
 export async function keySigner(trust: readonly Trusted[], kid: unknown): Promise<Signer | undefined> {
   const lines = trust.flatMap(({ key, allow }) => (key === undefined ? [] : [{ key, allow }]));
   if (lines.length === 0) return undefined;
@@ -14,7 +14,7 @@ export async function keySigner(trust: readonly Trusted[], kid: unknown): Promis
   );
   const meant = keys.filter((each): each is typeof each & { trusted: TrustedKey } => each.trusted?.kid === kid);
   return {
-    // With the key's own id in it, so that the holder of one key cannot use up the tokens of another.
+    // It has the key's id in it, so that the holder of one key cannot use up the tokens of another.
     name: String(meant[0]?.trusted.kid),
     issuer: keyIssuer,
     algorithm: keyAlgorithm,
@@ -30,7 +30,7 @@ export async function keySigner(trust: readonly Trusted[], kid: unknown): Promis
   };
 }
 
-/** Signed, but chosen by the key's holder: cut to a length, and only an https address counts as a run. */
+/** These claims are signed, but the key's holder chooses them: they are cut to a length, and only an https address counts as a run. */
 function actorOf({ sub, repository, run_url }: JWTPayload): Actor {
   const text = (value: unknown) => (typeof value === "string" && value !== "" ? value.slice(0, 300) : undefined);
   const run = text(run_url);

@@ -1,6 +1,6 @@
 import { CutoverError } from "../../../shared/errors.ts";
 
-/** Why a token was refused. For the host's log and its files only; callers get `unauthorized` or `forbidden`. */
+/** Why a token was refused. Only the host's log and its files have it; callers get `unauthorized` or `forbidden`. */
 export type RefusalReason =
   | "token_missing"
   | "token_malformed"
@@ -35,13 +35,13 @@ export class Refusal extends Error {
   }
 }
 
-/** Why a call's token was refused, for the host's files; undefined where the error is another one. */
+/** Why a call's token was refused, for the host's files; undefined for any other error. */
 export function refusalOf(thrown: unknown): RefusalReason | undefined {
   const cause = thrown instanceof CutoverError ? thrown.cause : undefined;
   return cause instanceof Refusal ? cause.reason : undefined;
 }
 
-/** What the caller gets, who learns by it neither which apps there are nor how near the token was. */
+/** The error for the caller. It shows neither which apps exist nor how close the token was. */
 export function publicError(refusal: Refusal): CutoverError {
   switch (refusal.reason) {
     case "grant_missing":
@@ -56,11 +56,11 @@ export function publicError(refusal: Refusal): CutoverError {
 export function unauthorized(cause?: unknown): CutoverError {
   return new CutoverError(
     "unauthorized",
-    "The agent refused the token: either it has no app of this name, or the token does not prove what this call needs " +
-      "(a repository or a key that the app trusts, this host's name, this app and call, not expired).",
+    "The agent refused the token. Either the host has no app of this name, or the token does not prove what this call needs: " +
+      "a repository or a key that the app trusts, this host's name, this app, this call, and that it has not expired.",
     {
       unchanged: "Nothing was changed.",
-      fix: "On the host, `cutover app list` shows the apps, `cutover app show` whom each one trusts, and the agent's log tells the exact reason: which claim of the token differs from what.",
+      fix: "On the host, `cutover app list` shows the apps and `cutover app show` shows whom each one trusts. The agent's log has the exact reason: which claim of the token differs, and from what.",
       cause,
     },
   );
@@ -69,16 +69,16 @@ export function unauthorized(cause?: unknown): CutoverError {
 function forbidden(cause: unknown): CutoverError {
   return new CutoverError(
     "forbidden",
-    "The token is genuine, but either its signer may not do this here, or the token was used before: each is good for one call.",
+    "The token is genuine, but either its signer may not make this call, or the token was used before. A token is good for one call.",
     {
       unchanged: "Nothing was changed.",
-      fix: "Make a new token for each call. What a signer may do stands under `allow` in the app's settings file on the host; the agent's log tells the exact reason.",
+      fix: "Make a new token for each call. `allow` in the app's settings file on the host says what a signer may do. The agent's log has the exact reason.",
       cause,
     },
   );
 }
 
-/** A claim or a header as the log may have it: cut to a length, and only the type of what is no text. */
+/** A claim or a header for the log: a string cut to a length, or the type of any other value. */
 export function short(value: unknown): string {
   return typeof value === "string" ? value.slice(0, 400) : Array.isArray(value) ? "array" : typeof value;
 }

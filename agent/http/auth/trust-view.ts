@@ -4,7 +4,7 @@ import type { PinnedRepositories, PinnedRepository } from "../../contracts/token
 import type { GithubTrust } from "../../settings.ts";
 import type { GithubIssuer } from "../../settings-values.ts";
 
-/** Whom an app trusts, with what was learnt of repositories that are trusted by name. For the host's owner. */
+/** Shows the host's owner whom an app trusts, with the ids that were learnt of repositories trusted by name. */
 export class TrustBook {
   readonly #apps: Pick<Apps, "settings">;
   readonly #learnt: PinnedRepositories;
@@ -31,7 +31,7 @@ export class TrustBook {
     };
   }
 
-  /** What was learnt of an app goes with it. */
+  /** Removes the ids that were learnt for an app, when the app is removed. */
   forget(app: string): Promise<void> {
     return this.#learnt.forget(app);
   }

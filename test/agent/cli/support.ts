@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable, Writable } from "node:stream";
 import { runCli } from "../../../agent/cli/program.ts";
-import type { Terminal } from "../../../agent/cli/terminal.ts";
+import type { Terminal } from "../../../agent/cli/terminal/terminal.ts";
 import { startAdminServer } from "../../../agent/http/admin-server.ts";
 import { createHttpApp } from "../../../agent/http/app.ts";
 import { localOperator } from "../../../agent/http/auth/authorize.ts";

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { checks, judge } from "../../../agent/doctor/checks.ts";
 import type { HostFacts, NginxFacts, SupervisorFacts } from "../../../agent/doctor/facts/facts.ts";
-import { parseIni } from "../../../agent/doctor/ini.ts";
+import { parseIni } from "../../../agent/doctor/supervisor-conf.ts";
 import { agentSettingsSchema } from "../../../agent/settings.ts";
 import {
   appFacts,
@@ -68,7 +68,14 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /useradd --system cutover-agent/,
   ],
   ["an agent's user that is root", two({ user: root }), "helper", "error", /must not be root/, /agent_user/],
-  ["a helper's socket that is not there", two({ socket: undefined }), "helper", "error", /not there/, /helper\.socket/],
+  [
+    "a helper's socket that does not exist",
+    two({ socket: undefined }),
+    "helper",
+    "error",
+    /does not exist/,
+    /helper\.socket/,
+  ],
   [
     "a helper's socket that is open to all",
     two({ socket: entry("/run/cutover/helper.sock", 0o140666, 0, 990) }),
@@ -82,7 +89,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     two({ settings: [entry("/etc/cutover/apps/shop.yml", 0o100664)] }),
     "helper",
     "error",
-    /shop\.yml can be changed/,
+    /Others than root can change .*shop\.yml/,
     /chmod go-w/,
   ],
   [
@@ -90,7 +97,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     two({ directories: [entry("/var/lib/cutover", 0o40755, 990, 990)] }),
     "helper",
     "error",
-    /\/var\/lib\/cutover is not root's/,
+    /\/var\/lib\/cutover must belong to root and have the sticky bit/,
     /chmod \+t/,
   ],
   [
@@ -106,7 +113,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     two({}, { apps: [appFacts(), appFacts({ app: "blog", user: { name: "blog", uid: 1002, gids: [1001] } })] }),
     "helper",
     "warning",
-    /blog and shop have users with the same group/,
+    /users of blog and shop have the same group 1001/,
     /groupadd/,
   ],
   [
@@ -122,7 +129,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     healthyHost({ settings: agentSettingsSchema.parse({ listen: "0.0.0.0:7070", insecure: true }) }),
     "agent",
     "warning",
-    /plain HTTP at 0\.0\.0\.0:7070/,
+    /plain HTTP on 0\.0\.0\.0:7070/,
     /Write `tls`/,
   ],
   [
@@ -148,7 +155,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /`github` in agent\.yml/,
   ],
   [
-    "trust in the first issuer where agent.yml has none",
+    "trust in the first issuer when agent.yml has none",
     healthyHost({
       settings: { ...host.settings, github: [] },
       apps: [appFacts({ settings: appSettings({ trust: [{ github: { repository: "acme/shop", any_ref: true } }] }) })],
@@ -159,7 +166,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /`github` in agent\.yml/,
   ],
   [
-    "an app's user that is not there",
+    "an app's user that does not exist",
     app({ user: undefined }),
     "app-users",
     "error",
@@ -220,11 +227,11 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /chmod 0600 \/e\.env/,
   ],
   [
-    "secrets that are named and not there",
+    "secrets that are named and do not exist",
     app({ env: env({ path: "/e.env", named: true, entry: undefined }) }),
     "secrets",
     "error",
-    /not there/,
+    /names \/e\.env as env_file, but that file does not exist/,
     /cutover env set shop/,
   ],
   [
@@ -266,11 +273,11 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     }),
     "webhooks",
     "error",
-    /\/e\/secret is a secret.*0644/,
+    /\/e\/secret holds a secret.*0644/,
     /chmod 0600 \/e\/secret/,
   ],
   [
-    "a directory of logs that is not there",
+    "a directory of logs that does not exist",
     healthyHost({
       directories: [
         { named: "nginx.log_dir in agent.yml", path: "/l", purpose: "nginx refuses it.", entry: undefined },
@@ -278,7 +285,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     }),
     "directories",
     "error",
-    /\/l, which is nginx\.log_dir in agent\.yml, is not there/,
+    /\/l \(nginx\.log_dir in agent\.yml\) does not exist/,
     /mkdir -p \/l/,
   ],
   [
@@ -288,7 +295,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     }),
     "directories",
     "error",
-    /no directory/,
+    /\/a \(acme_challenge\) is not a directory/,
     /mkdir -p \/a/,
   ],
   [
@@ -334,7 +341,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     "nginx-runs",
     "error",
     /duplicate default server/,
-    /Take one `default_server` out/,
+    /Remove one `default_server`/,
   ],
   [
     "a name that two sites want",
@@ -370,7 +377,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /does not include/,
     /http block/,
   ],
-  ["no directory for the sites", nginx({ files: undefined }), "nginx-include", "error", /is no directory/, /mkdir -p/],
+  ["no directory for the sites", nginx({ files: undefined }), "nginx-include", "error", /not a directory/, /mkdir -p/],
   [
     "more connections than files",
     nginx({ configuration: configuration(undefined, "worker_rlimit_nofile 512;") }),
@@ -419,7 +426,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     "nginx-modules",
     "error",
     /uwsgi/,
-    /do without/,
+    /do not use it/,
   ],
   [
     "an nginx without ssl",
@@ -491,7 +498,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /nginx\.group/,
   ],
   [
-    "a group that is not there",
+    "a group that does not exist",
     healthyHost({ ownGroup: "none" }),
     "socket-ways",
     "error",
@@ -503,7 +510,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     supervisor({ socket: "absent", daemon: undefined, daemons: [] }),
     "supervisor-runs",
     "error",
-    /there is no \/run\/supervisor\.sock/,
+    /\/run\/supervisor\.sock does not exist/,
     /systemctl start supervisor/,
   ],
   [
@@ -519,7 +526,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     supervisor({ socket: "denied", daemon: undefined, daemons: [] }),
     "supervisor-runs",
     "error",
-    /may not be opened/,
+    /may not open \/run\/supervisor\.sock/,
     /as root/,
   ],
   [
@@ -560,14 +567,14 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     "supervisor-include",
     "warning",
     /inet_http_server/,
-    /Take the section out/,
+    /Remove the section/,
   ],
   [
     "no directory for the programs",
     supervisor({ files: undefined }),
     "supervisor-include",
     "error",
-    /is no directory/,
+    /not a directory/,
     /mkdir/,
   ],
   [
@@ -575,7 +582,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     supervisor({ daemons: [...host.supervisor.daemons, { ...second, includes: true }] }),
     "second-supervisord",
     "error",
-    /second supervisord 201.*beside 200/,
+    /second supervisord 201.*in addition to 200/,
     /kill 201/,
   ],
   [
@@ -584,7 +591,7 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     "second-supervisord",
     "warning",
     /Another supervisord 201/,
-    /left-over/,
+    /not needed/,
   ],
   [
     "a supervisord that does not answer",
@@ -629,11 +636,11 @@ const table: [name: string, facts: HostFacts, check: string, severity: string, w
     /umask=022/,
   ],
   [
-    "a Python that is not there",
+    "a Python that does not exist",
     healthyHost({ pythons: [{ version: "3.13", apps: ["shop"], found: undefined }] }),
     "pythons",
     "error",
-    /no Python 3\.13.*shop asks for/,
+    /no Python 3\.13.*shop needs it/,
     /python_path/,
   ],
   [

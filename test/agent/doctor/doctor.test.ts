@@ -74,7 +74,10 @@ test("a default server that an app without domains would clash with", async () =
 test("an nginx and a supervisord that do not run", async () => {
   const { found, embedded } = await host();
   await embedded.stop();
-  expect(await found()).toEqual([finding("nginx-runs", /is not running/), finding("supervisor-runs", /there is no/)]);
+  expect(await found()).toEqual([
+    finding("nginx-runs", /is not running/),
+    finding("supervisor-runs", /supervisor\.sock does not exist/),
+  ]);
 });
 
 test("a stale supervisor.sock", async () => {
@@ -159,7 +162,7 @@ test("faults of agent.yml and of apps, all of them", async () => {
   ]);
 });
 
-test("files of webhooks that are not there, that are empty, and that everybody may read", async () => {
+test("files of webhooks that do not exist, that are empty, and that everybody may read", async () => {
   const { found, layout } = await host();
   const file = (name: string) => join(layout.etc, name);
   await writeFile(file("empty"), "\n", { mode: 0o600 });
@@ -169,14 +172,14 @@ test("files of webhooks that are not there, that are empty, and that everybody m
   await appendFile(layout.agentSettings, `webhooks: ${hooks}\n`);
   const findings = await found();
   expect(findings).toEqual([
-    finding("webhooks", /chat is a secret.*0644.*webhooks\[0\]\.url_file in agent\.yml/),
+    finding("webhooks", /chat holds a secret.*0644.*webhooks\[0\]\.url_file in agent\.yml/),
     finding("webhooks", /empty is empty .*secret_file/, "warning"),
     finding("webhooks", /gone cannot be read: ENOENT/, "warning"),
   ]);
   expect(JSON.stringify(findings)).not.toContain("hunter2");
 });
 
-test("secrets, left-over files, a Python that is not there", async () => {
+test("secrets, left-over files, a Python that does not exist", async () => {
   const { found, layout, dir } = await host();
   await writeFile(join(layout.apps, "shop.yml"), "domains: [shop.example.com]\n");
   await writeFile(join(layout.apps, "shop.env"), "A=hunter2\n");
@@ -191,7 +194,7 @@ test("secrets, left-over files, a Python that is not there", async () => {
   const findings = await found();
   expect(findings).toEqual([
     finding("secrets", /shop\.env holds secrets.*0640/),
-    finding("pythons", /no Python 3\.4 .*shop asks for/),
+    finding("pythons", /no Python 3\.4 .*shop needs it/),
     finding("secrets", /gone\.env/, "warning"),
     finding("leftovers", /nginx\/conf\.d\/cutover-gone\.conf/, "warning"),
     finding("leftovers", /supervisor\/conf\.d\/cutover-gone-/, "warning"),
@@ -200,7 +203,7 @@ test("secrets, left-over files, a Python that is not there", async () => {
   expect(dir).toBeDefined();
 });
 
-test("certificates: one that has expired, one with another's key, one that is not there", async () => {
+test("certificates: one that has expired, one with another's key, one that does not exist", async () => {
   const { found, layout, dir } = await host();
   const make = (name: string, ...dates: string[]) => {
     const key = join(dir, `${name}.key`);
@@ -230,7 +233,7 @@ test("certificates: one that has expired, one with another's key, one that is no
   await rm(join(dir, "short.pem"));
   expect(await found()).toEqual([
     finding("certificates", /short\.pem cannot be read: ENOENT/),
-    finding("certificates", /good\.key is a private key that every user may use/),
+    finding("certificates", /good\.key is a private key that every user may read or change/),
   ]);
 });
 

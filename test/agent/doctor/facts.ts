@@ -1,6 +1,6 @@
 import type { AppFacts, HelperFacts, HostFacts } from "../../../agent/doctor/facts/facts.ts";
-import { parseIni } from "../../../agent/doctor/ini.ts";
 import { parseNginxDump } from "../../../agent/doctor/nginx-config.ts";
+import { parseIni } from "../../../agent/doctor/supervisor-conf.ts";
 import { agentSettingsSchema, appSettingsSchema } from "../../../agent/settings.ts";
 import { configSchema } from "../../../shared/config.ts";
 

@@ -1,9 +1,8 @@
 import { expect, test } from "vitest";
 import { matchesGlob } from "../../../agent/doctor/globs.ts";
-import { parseIni } from "../../../agent/doctor/ini.ts";
 import { find, parseNginx, parseNginxDump, settingOf } from "../../../agent/doctor/nginx-config.ts";
 import { may, obstacle } from "../../../agent/doctor/permissions.ts";
-import { includesDirectory } from "../../../agent/doctor/supervisor-conf.ts";
+import { includesDirectory, parseIni } from "../../../agent/doctor/supervisor-conf.ts";
 import { entry } from "./facts.ts";
 
 test("nginx's directives with their blocks, quotes, comments and lines", () => {

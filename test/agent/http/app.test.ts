@@ -23,7 +23,7 @@ test("anyone may ask whether it is alive", async () => {
   expect(await response.json()).toEqual({ name: "cutover-agent", version: "1.2.3", protocol: 1 });
 });
 
-test("a call that begins a deployment is answered with 202 and where to follow it", async () => {
+test("a call that begins a deployment is answered with 202 and the deployment's address", async () => {
   const response = await fetch(`${agent.url}/v1/apps/shop/releases/${release}/activate`, {
     method: "POST",
     body: '{"weight":100}',
@@ -70,7 +70,7 @@ test.each([
   expect(agent.service.calls).toEqual([]);
 });
 
-test("an error is told with what did not change, the fix and its evidence", async () => {
+test("an error has what did not change, the fix and its evidence", async () => {
   agent.service.failure = new CutoverError("health_failed", "web-0 answered 500.", {
     unchanged: "The live release goes on serving.",
     fix: "Look at the traceback.",
@@ -89,7 +89,7 @@ test("an error is told with what did not change, the fix and its evidence", asyn
   });
 });
 
-test("an unexpected error tells the caller only where to look, and the log the rest", async () => {
+test("for an unexpected error the caller learns only where to look, and the log has the rest", async () => {
   agent.service.failure = new TypeError("cannot read /etc/cutover/apps/shop.env");
   const problem = await problemOf("/v1/apps/shop/rollback");
   expect(problem).toMatchObject({ code: "internal", status: 500 });
@@ -126,7 +126,7 @@ test("waiting for a deployment ends with the deployment", async () => {
   expect(await (await waiting).json()).toMatchObject({ outcome: "succeeded" });
 });
 
-test("the files of a release are told, and nothing of its configuration", async () => {
+test("the files of a release are listed, and nothing of its configuration", async () => {
   for (const name of ["live", release]) {
     const response = await fetch(`${agent.url}/v1/apps/shop/releases/${name}/files`);
     expect(response.status).toBe(200);
@@ -146,7 +146,7 @@ test.each([
   expect(await problemOf(path, {})).toMatchObject({ code, status });
 });
 
-test("the base of a thin bundle is told to the service, and must be a release's id", async () => {
+test("the base of a thin bundle goes to the service, and must be a release's id", async () => {
   const base = "20261120T090000Z-9d8e7f6";
   const upload = (query: string) => fetch(`${agent.url}/v1/apps/shop/releases?${query}`, { method: "POST", body: "x" });
   expect((await upload(`base=${base}`)).status).toBe(202);

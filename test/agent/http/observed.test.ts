@@ -83,7 +83,7 @@ test("a call whose deployment fails at once names it too", async () => {
   expect(call).toMatchObject({ status: 409, deployment: expect.any(String) });
   const { deployment } = call;
   expect(agent.log().find((line) => line.msg === "deployment ended" && line.deployment === deployment)).toBeDefined();
-  // In the audit log it is one deployment that failed, not a refused call beside it.
+  // In the audit log it is one deployment that failed, and not also a refused call.
   expect(agent.audit.entries.slice(before)).toMatchObject([
     { event: "begun", deployment },
     { event: "ended", deployment, outcome: "failed", code: "release_exists" },
@@ -173,7 +173,7 @@ test("who was let in and is refused for another reason is named", async () => {
   ]);
 });
 
-test("metrics are told only where they are meant to be", async () => {
+test("metrics are served only at their own places", async () => {
   const closed = await observedAgent();
   expect((await fetch(`${closed.url}/metrics`)).status).toBe(404);
   const open = await observedAgent({ metrics });
@@ -188,7 +188,7 @@ test("an address of the metrics' own has nothing else", async () => {
   for (const path of ["/healthz", "/v1/apps", "/v1/apps/shop"]) expect((await app.request(path)).status).toBe(404);
 });
 
-test("the history is told on the admin socket alone", async () => {
+test("only the admin socket serves the history", async () => {
   const open = await observedAgent({ admin: true });
   await open.deploy(v1);
   const since = "2026-11-21T10:00:00.000Z";

@@ -154,7 +154,7 @@ test("time in which the service does not read does not count against the client"
   await vi.waitUntil(() => client.text().includes("HTTP/1.1 202 "), { timeout: 5000 });
 });
 
-test("a client that goes away ends the upload, and the call is told", async () => {
+test("a client that goes away ends the upload, and the call's signal is aborted", async () => {
   const { agent, authorization } = await agentWithToken();
   const gone = Promise.withResolvers<void>();
   agent.service.beforeBody = async ({ signal }) => signal.addEventListener("abort", () => gone.resolve());
@@ -180,7 +180,7 @@ test("a port that is taken is named", async () => {
   const again = startServer({ host: "127.0.0.1", port: agent.server.port }, { app: agent.app });
   await expect(again).rejects.toMatchObject({
     code: "host_settings_invalid",
-    message: `The agent cannot listen on 127.0.0.1:${agent.server.port}: something else listens there.`,
+    message: `The agent cannot listen on 127.0.0.1:${agent.server.port}: another program listens there.`,
   });
 });
 

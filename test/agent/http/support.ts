@@ -80,7 +80,7 @@ export interface TestAgentOptions {
   auth?: Partial<TokenAuthorizerOptions>;
   times?: Partial<ServerTimes>;
   trust?: z.input<typeof appSettingsSchema>["trust"];
-  /** Whose ID tokens count; nobody's unless given. */
+  /** The issuers whose ID tokens are accepted; default: none. */
   github?: { issuers: z.input<typeof agentSettingsSchema>["github"]; keys: IssuerKeys };
   /** Of the server: how many connections. */
   connections?: ServerOptions["connections"];

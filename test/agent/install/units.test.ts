@@ -21,7 +21,7 @@ test("neither unit has what breaks node or hides the connections", () => {
   }
 });
 
-test("the helper's socket is for the agent alone, and each connection has a helper that knows whose it is", () => {
+test("only the agent may open the helper's socket, and each connection has a helper that knows its user", () => {
   const socket = renderHelperSocket().split("\n");
   expect(socket).toContain("SocketMode=0660");
   expect(socket).toContain("SocketGroup=cutover-agent");

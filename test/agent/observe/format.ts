@@ -3,7 +3,7 @@ import { expect } from "vitest";
 const metricName = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const labelName = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
-/** Reads the exposition format 0.0.4 by its rules, and fails where they are broken. @returns each sample as `name{labels}` with its value */
+/** Reads the exposition format 0.0.4 by its rules, and throws if they are broken. @returns each sample as `name{labels}` with its value */
 export function readMetrics(text: string): Map<string, number> {
   expect(text.endsWith("\n")).toBe(true);
   const samples = new Map<string, number>();

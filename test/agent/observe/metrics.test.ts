@@ -74,7 +74,7 @@ test("only the info metric names releases", async () => {
   await service.close();
 });
 
-test("requests that drained and requests that were cut are told apart", async () => {
+test("drained requests and cut requests are counted separately", async () => {
   const host = new FakeHost();
   const { service, run, read } = watchedAgent(host);
   const settings = { keep_warm: "0s", drain: { timeout: "1s" } };

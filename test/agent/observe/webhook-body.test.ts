@@ -43,7 +43,7 @@ test("plain JSON says how a deployment ended", () => {
   });
 });
 
-test("a failure is told with its fix, and without what the app has printed", () => {
+test("a failure has its fix, and nothing that the app has printed", () => {
   const body = jsonBody(failed, "web1:7070");
   expect(JSON.parse(body)).toMatchObject({ event: "failed", failure: { code: "health_failed", fix: "Look." } });
   expect(body).not.toContain("hunter2");

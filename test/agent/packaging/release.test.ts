@@ -42,19 +42,21 @@ test("a release candidate has the notes of its release, which has no date yet", 
 
 test.each([
   ["a tag of another version", "v1.2.2", "1.2.3", "the tag is v1.2.2, but package.json has version 1.2.3"],
-  ["a tag of the release where package.json has the candidate", "v1.2.3", "1.2.3-rc.1", "package.json has version"],
+  ["a tag of the release when package.json has the candidate", "v1.2.3", "1.2.3-rc.1", "package.json has version"],
   ["a version without its date", "v1.3.0", "1.3.0", 'CHANGELOG.md has "unreleased" for 1.3.0'],
   ["a version without a section", "v2.0.0", "2.0.0", "CHANGELOG.md has no section"],
   ["the start of another version", "v1.2.0", "1.2.0", "CHANGELOG.md has no section"],
-  ["no version", "v1.2", "1.2", "v1.2 is no tag of a release"],
-  ["a tag that is not only a version", "v1.2.3;id", "1.2.3;id", "is no tag of a release"],
+  ["no version", "v1.2", "1.2", "v1.2 is not a release tag"],
+  ["a tag that is not only a version", "v1.2.3;id", "1.2.3;id", "is not a release tag"],
 ])("refused is %s", (_, tag, given, message) => {
   expect(() => releaseNotes({ tag, version: given, changelog })).toThrow(message);
 });
 
 test("a version of which the changelog says nothing is refused", () => {
   const empty = "## 1.0.0 - 2027-01-31\n\n## 0.9.0 - 2027-01-01\n\n- One.\n";
-  expect(() => releaseNotes({ tag: "v1.0.0", version: "1.0.0", changelog: empty })).toThrow("says nothing about 1.0.0");
+  expect(() => releaseNotes({ tag: "v1.0.0", version: "1.0.0", changelog: empty })).toThrow(
+    "has an empty section for 1.0.0",
+  );
 });
 
 test("the command refuses a wrong tag in one line", async () => {

@@ -106,7 +106,7 @@ test("an app that the host does not have is answered as an untrusted key is", as
   expect(agent.log()).toContain('"reason":"app_unknown"');
 });
 
-test("the log tells the audience that was expected and the one that came", async () => {
+test("the log has the expected audience and the one that came", async () => {
   const aud = `cutover/v1/${hostName}/shop/rollback`;
   const response = await fetch(`${agent.url}/v1/apps/shop`, {
     headers: { authorization: `Bearer ${await token({ claims: { aud } })}` },

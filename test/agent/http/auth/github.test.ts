@@ -84,7 +84,7 @@ test("who holds a deployment: repository, ref and person, and the run at the ser
   });
 });
 
-test("another GitHub counts where a trust names it, with its own server and ids", async () => {
+test("another GitHub is accepted if a trust names it, with its own server and ids", async () => {
   const agent = await start([{ github: { repository, ...ids, environment, issuer: ghes.issuer } }]);
   expect(await call(agent, { ...rollback, claims: { iss: ghes.issuer } })).toBe(202);
   expect(agent.service.calls.at(-1)?.by?.run_url).toBe(
@@ -161,7 +161,7 @@ test("ids that are not given are learnt at the first call that is accepted, and 
   expect(await call(agent)).toBe(200);
   expect(await agent.learnt.list("shop")).toMatchObject([{ repository, issuer: tokens.issuer, ...ids }]);
   expect(agent.log()).toContain(
-    '"msg":"a repository that is trusted by name was seen first: only these ids count from now on"',
+    '"msg":"first call of a repository that is trusted by name: from now on only these ids count"',
   );
   expect(await call(agent)).toBe(200);
   expect(await call(agent, { claims: { repository_id: "9" } })).toBe(401);
@@ -170,7 +170,7 @@ test("ids that are not given are learnt at the first call that is accepted, and 
     { reason: "identity_mismatch", claim: "repository_id", expected: "1296269", got: "9" },
     { reason: "identity_mismatch", claim: "repository_owner_id", expected: "583231", got: "9" },
   ]);
-  expect(agent.log().match(/was seen first/g)).toHaveLength(1);
+  expect(agent.log().match(/first call of a repository/g)).toHaveLength(1);
 });
 
 test("a call that is not allowed teaches nothing", async () => {
@@ -271,7 +271,7 @@ test("the host's owner sees whom an app trusts with the ids that count, and they
     ]);
     expect((await fetch(url, { method: "DELETE" })).status).toBe(204);
     expect(agent.learnt.all.size).toBe(0);
-    // Nobody on the network is told.
+    // Callers on the network do not see it.
     expect((await fetch(`${agent.url}/v1/apps/shop/trust`)).status).toBe(404);
   } finally {
     await server.close();

@@ -169,8 +169,8 @@ describe.each(kinds)("a token is $what", ({ table, start }) => {
 });
 
 const publicDetail =
-  "The agent refused the token: either it has no app of this name, or the token does not prove what this call needs " +
-  "(a repository or a key that the app trusts, this host's name, this app and call, not expired).";
+  "The agent refused the token. Either the host has no app of this name, or the token does not prove what this call needs: " +
+  "a repository or a key that the app trusts, this host's name, this app, this call, and that it has not expired.";
 
 test("however many unknown keys were named, GitHub was asked once", () => {
   // For each of the two agents with keys of GitHub, which read the same file.

@@ -69,7 +69,7 @@ async function hmac(good: Good, secret: string): Promise<string> {
   return `${input}.${createHmac("sha256", secret).update(input).digest("base64url")}`;
 }
 
-/** Signed by a stranger, who says in the header where the key is or what it is. */
+/** Signed by a stranger; the header names the key or its address. */
 function foreignKey(name: string, headerName: string, value: (attacker: string) => unknown): Mutation {
   const make = async (good: Good, attacker: string) => {
     const stranger = await good.stranger();
@@ -84,7 +84,7 @@ function rewritten(name: string, reason: RefusalReason, rewrite: (token: string)
   return mutation(name, reason, async (good) => line(rewrite(await good.sign())));
 }
 
-/** Parts of a good token, put together anew. */
+/** A token from parts of good ones. */
 function spliced(name: string, reason: RefusalReason, splice: (head: string, payload: string, end: string) => string) {
   return mutation(name, reason, async (good) => {
     const [head = "", payload = "", end = ""] = (await good.sign()).split(".");
@@ -278,7 +278,7 @@ const times: Mutation[] = [
 const audiences: Mutation[] = [
   aud("no audience", "audience_malformed", undefined),
   aud("an empty audience", "audience_malformed", ""),
-  aud("a list of the right audience alone", "audience_malformed", [audience]),
+  aud("a list with only the right audience", "audience_malformed", [audience]),
   aud("a list with the right audience in it", "audience_malformed", [audience, "https://github.com/acme"]),
   aud("an audience that is an object", "audience_malformed", { [audience]: true }),
   aud("GitHub's usual audience", "audience_malformed", "https://github.com/acme"),
@@ -388,7 +388,7 @@ export const githubMutations: Mutation[] = [
   noClaim("an environment that is a list", "environment", ["production"]),
   noClaim("no actor", "actor", undefined),
   claims("no nbf", "claim_invalid", () => ({ nbf: undefined }), { claim: "nbf" }),
-  claims("the issuer of keys of one's own", "issuer_untrusted", () => ({ iss: "cutover" })),
+  claims("the issuer of keys", "issuer_untrusted", () => ({ iss: "cutover" })),
   mutation("the issuer over plain http", "issuer_untrusted", (good) =>
     good.sign({ claims: { iss: good.issuer.replace("https:", "http:") } }),
   ),

@@ -106,7 +106,7 @@ describe.each(kinds)("a used token of $kind is refused", ({ make }) => {
     expect(reasons(agent)).toEqual(["spent"]);
   });
 
-  test("signed anew with the same id", async () => {
+  test("signed again with the same id", async () => {
     const agent = await start();
     const statuses = [];
     for (const sub of ["one", "two"])

@@ -1,0 +1,108 @@
+import { open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { changeEnvFile } from "../../../shared/env-file.ts";
+import { CutoverError } from "../../../shared/errors.ts";
+import { parseYamlFile } from "../../../shared/yaml-file.ts";
+import { syncDirectory } from "../../host/store/durable.ts";
+import { appSettingsSchema } from "../../settings.ts";
+import type { Places } from "./places.ts";
+
+/** The path of an app's file of secrets: the one that its settings name, else apps/<app>.env. @throws CutoverError app_not_found, host_settings_invalid */
+export async function envFileOf(places: Places, app: string): Promise<string> {
+  const settings = places.appFile(app);
+  const text = await readFile(settings, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    const missing = cause.code === "ENOENT";
+    const message = missing
+      ? `This host has no app ${app}: ${settings} does not exist.`
+      : `${settings} cannot be read.`;
+    throw new CutoverError(missing ? "app_not_found" : "host_settings_invalid", message, {
+      unchanged: "Nothing was changed.",
+      fix: missing
+        ? `Run \`cutover app add ${app}\` first, or give another directory with --config or --embedded.`
+        : "Run it as root, or as the user of the embedded agent.",
+      cause,
+    });
+  });
+  const errors = { notYaml: "host_settings_invalid", invalid: "host_settings_invalid" } as const;
+  const { env_file: named = `${app}.env` } = parseYamlFile(text, settings, appSettingsSchema, errors);
+  return resolve(dirname(settings), named);
+}
+
+/** The file's text; empty if the file does not exist yet. @throws CutoverError host_settings_invalid */
+export async function readEnvFile(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw unwritable(file, cause);
+  }
+}
+
+/**
+ * Changes the file in one step: it loses nothing that another command writes at the same time, and a crash leaves the old
+ * text or the new one. Only its owner can read it, who is the owner of the directory.
+ * @throws CutoverError environment_invalid, host_settings_invalid; never with a value in it
+ */
+export async function updateEnvFile(named: string, changes: Record<string, string | undefined>): Promise<void> {
+  const file = await realpath(named).catch(() => named);
+  const temporary = `${file}.tmp`;
+  try {
+    const draft = await openExclusively(temporary);
+    try {
+      const next = changeEnvFile(await readEnvFile(file), changes);
+      if (next === undefined) throw openQuote(file);
+      await draft.writeFile(next);
+      await draft.chmod(0o600);
+      const owner = await stat(dirname(file));
+      if (process.geteuid?.() === 0 && owner.uid !== 0) await draft.chown(owner.uid, owner.gid);
+      await draft.sync();
+      await rename(temporary, file);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    } finally {
+      await draft.close();
+    }
+    await syncDirectory(dirname(file));
+  } catch (error) {
+    throw error instanceof CutoverError ? error : unwritable(file, error);
+  }
+}
+
+/** The temporary file is also the lock: it exists for milliseconds, unless a command was killed in between. */
+async function openExclusively(temporary: string) {
+  for (let waited = 0; ; waited += 50) {
+    try {
+      return await open(temporary, "wx", 0o600);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      const age = await stat(temporary).then(
+        ({ mtimeMs }) => Date.now() - mtimeMs,
+        () => 0,
+      );
+      if (age > 10_000 || waited > 10_000) await rm(temporary, { force: true });
+      await sleep(50);
+    }
+  }
+}
+
+function openQuote(file: string): CutoverError {
+  return new CutoverError(
+    "environment_invalid",
+    `${file} has a line with an open quote, so cutover cannot change the file safely.`,
+    {
+      unchanged: "The file is as it was.",
+      fix: "Close the quote with an editor, then run it again.",
+    },
+  );
+}
+
+function unwritable(file: string, cause: unknown): CutoverError {
+  const why = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
+  return new CutoverError("host_settings_invalid", `${basename(file)} in ${dirname(file)} cannot be changed: ${why}.`, {
+    unchanged: "The app's environment is as it was.",
+    fix: "Run it as root, or as the user of the embedded agent.",
+    // Without the cause, which may quote a value.
+  });
+}

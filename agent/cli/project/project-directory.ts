@@ -1,0 +1,21 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Project } from "../../../shared/project.ts";
+
+/** The project in a directory of this machine. */
+export function projectIn(directory: string): Project {
+  return {
+    exists: (path) => existsSync(join(directory, path)),
+    read(path) {
+      try {
+        return readFileSync(join(directory, path), "utf8");
+      } catch {
+        return undefined;
+      }
+    },
+    folders: () =>
+      readdirSync(directory, { withFileTypes: true })
+        .flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
+        .toSorted(),
+  };
+}

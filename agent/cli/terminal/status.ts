@@ -1,0 +1,119 @@
+import { releaseOfRun } from "../../../shared/names.ts";
+import type { AppView, DeploymentView, ReleaseView } from "../../../shared/protocol.ts";
+import { shortTime, stateWords, type ViewOptions } from "./events.ts";
+import { renderTable } from "./table.ts";
+import { safe } from "./terminal.ts";
+
+export function renderStatus(view: AppView, { style, now }: ViewOptions): string {
+  const lines = [style("bold", view.app), ...facts(view, { style, now })];
+  if (view.instances.length > 0) lines.push("", renderInstances(view, { style, now }));
+  if (view.releases.length > 0) lines.push("", renderReleases(view, { style, now }));
+  return `${lines.join("\n")}\n`;
+}
+
+function facts(view: AppView, { style, now }: ViewOptions): string[] {
+  const rows: [string, string][] = [
+    ["live", view.live === null ? style("dim", "nothing yet") : style("green", view.live)],
+  ];
+  if (view.staged !== null) {
+    const part = view.weight === 0 ? "without traffic" : `with ${view.weight} % of the traffic`;
+    rows.push([view.weight === 0 ? "staged" : "canary", `${style("cyan", view.staged)}, ${part}`]);
+  }
+  if (view.warm !== null) {
+    const left = Math.max(0, Date.parse(view.warm.until) - now);
+    rows.push(["warm", `${view.warm.run}, for another ${shortTime(left)}: a rollback to it is immediate`]);
+  }
+  if (view.previous !== null) rows.push(["previous", view.previous]);
+  for (const [index, url] of view.urls.entries()) rows.push([index === 0 ? "serves" : "", safe(url)]);
+  if (view.maintenance !== undefined) {
+    const { since, allow } = view.maintenance;
+    const who = allow.length === 0 ? "" : `, but for ${allow.map(safe).join(", ")}`;
+    rows.push(["closed", style("yellow", `for maintenance, since ${shortTime(now - Date.parse(since))} ago${who}`)]);
+  }
+  if (view.held !== undefined) rows.push(["held", style("red", safe(view.held))]);
+  if (view.problem !== undefined) rows.push(["problem", style("red", safe(view.problem))]);
+  if (view.deployment !== null) rows.push(["last", deploymentLine(view.deployment, { style, now })]);
+  return rows.map(([name, value]) => `  ${name.padEnd(9)} ${value}`);
+}
+
+function deploymentLine(view: DeploymentView, { style, now }: ViewOptions): string {
+  const began = Date.parse(view.started);
+  const by = safe(view.by.repository ?? view.by.subject);
+  const word = view.outcome === "running" ? `${view.outcome}, ${stateWords[view.state]}` : view.outcome;
+  const colour =
+    view.outcome === "failed" || view.outcome === "aborted" ? "red" : view.outcome === "running" ? "yellow" : "green";
+  return `${view.kind} ${style(colour, word)}, ${shortTime(now - began)} ago, by ${by} (${view.id})`;
+}
+
+function renderInstances({ instances }: AppView, { style }: ViewOptions): string {
+  const rows = instances.map((one) => [
+    safe(one.name),
+    one.run,
+    style(one.state === "RUNNING" ? "green" : one.state === "STARTING" ? "yellow" : "red", safe(one.state)),
+    one.uptime === undefined ? "" : shortTime(one.uptime),
+    one.process === undefined ? String(one.connections) : "",
+    one.process === undefined ? String(one.slots) : "",
+    one.pid === undefined ? "" : String(one.pid),
+  ]);
+  return indent(renderTable(["instance", "run", "state", "up", "open", "slots", "pid"], rows, [3, 4, 5, 6]));
+}
+
+export function renderReleases({ releases, live }: Pick<AppView, "releases" | "live">, options: ViewOptions): string {
+  const current = live === null ? undefined : releaseOfRun(live);
+  const rows = releases.map((release) => releaseRow(release, release.id === current, options));
+  return indent(renderTable(["release", "state", "made", "live", "commit", "repository"], rows));
+}
+
+function releaseRow(release: ReleaseView, live: boolean, { style, now }: ViewOptions): string[] {
+  const colours = {
+    live: "green",
+    staged: "cyan",
+    failed: "red",
+    rolled_back: "yellow",
+    good: "dim",
+    unpacked: "dim",
+  } as const;
+  return [
+    live ? style("bold", release.id) : release.id,
+    style(colours[release.state], release.state.replace("_", " ")) + (release.pinned === true ? ", pinned" : ""),
+    `${shortTime(now - Date.parse(release.created))} ago`,
+    release.live_at === undefined ? "never" : `${shortTime(now - Date.parse(release.live_at))} ago`,
+    safe(release.commit.slice(0, 7)),
+    safe(release.repository),
+  ];
+}
+
+export interface AppRow {
+  app: string;
+  view?: AppView;
+  /** Why the agent cannot show it. */
+  problem?: string;
+}
+
+export function renderApps(rows: AppRow[], { style, now }: ViewOptions): string {
+  if (rows.length === 0) return "This host has no apps yet. Add one with `cutover app add`; its help has an example.\n";
+  const cells = rows.map(({ app, view, problem }) => {
+    if (view === undefined)
+      return [style("bold", app), style("red", safe(problem ?? "").split("\n", 1)[0] ?? ""), "", ""];
+    const running = view.instances.filter(({ slots, state }) => slots > 0 && state === "RUNNING").length;
+    const serving = view.instances.filter(({ slots }) => slots > 0).length;
+    const part = `${running} of ${serving}`;
+    const deployment = view.deployment;
+    return [
+      style("bold", app),
+      view.live ?? style("dim", "nothing yet"),
+      serving === 0 ? "" : style(running === serving ? "green" : "red", view.problem === undefined ? part : "unknown"),
+      deployment === null
+        ? ""
+        : `${deployment.kind} ${deployment.outcome}, ${shortTime(now - Date.parse(deployment.started))} ago`,
+    ];
+  });
+  return `${renderTable(["app", "live", "running", "last deployment"], cells)}\n`;
+}
+
+function indent(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => (line === "" ? line : `  ${line}`))
+    .join("\n");
+}

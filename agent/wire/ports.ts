@@ -1,0 +1,56 @@
+import type { EventFiles, Ports } from "../contracts/ports.ts";
+import { HelperClient } from "../helper/client.ts";
+import { remoteHost } from "../helper/remote.ts";
+import { systemClock } from "../host/clock.ts";
+import { localHost } from "../host/local-host.ts";
+import { SocketProbe } from "../host/net/health.ts";
+import { ProcNetConnections } from "../host/net/proc-net.ts";
+import { MaintenanceFiles } from "../host/nginx/maintenance.ts";
+import { NginxTraffic } from "../host/nginx/traffic.ts";
+import { AppsDirectory } from "../host/store/apps-dir.ts";
+import { StateFiles } from "../host/store/state-file.ts";
+import type { Host } from "./host.ts";
+
+interface PortParts {
+  events: EventFiles;
+  version: string;
+}
+
+/** All that the deploy code needs of this host. */
+export async function openPorts(
+  host: Host,
+  { events, version }: PortParts,
+): Promise<{ ports: Ports; closePorts(): void }> {
+  const { data } = host.settings;
+  const apps = new AppsDirectory(host.appsDir);
+  const needsHelper = !host.embedded && process.geteuid?.() !== 0;
+  const { privileged, closePorts, ...rest } = needsHelper
+    ? await throughHelper(host, version)
+    : inThisProcess(host, apps);
+  const ports: Ports = {
+    ...rest,
+    privileged,
+    apps,
+    events,
+    clock: systemClock,
+    states: new StateFiles(data),
+    traffic: new NginxTraffic(data, privileged),
+    probe: new SocketProbe(version),
+    connections: new ProcNetConnections(),
+    maintenance: new MaintenanceFiles(data),
+  };
+  return { ports, closePorts };
+}
+
+/** An agent with a user of its own asks the helper, which is root. */
+async function throughHelper({ settings }: Host, version: string) {
+  const helper = new HelperClient({ path: settings.helper, version });
+  const parts = remoteHost(helper, settings);
+  await parts.privileged.prepareHost();
+  return { ...parts, closePorts: () => helper.close() };
+}
+
+/** An agent that is root, or an embedded one, to which everything below its directory belongs. */
+function inThisProcess({ settings, embedded }: Host, apps: AppsDirectory) {
+  return { ...localHost({ settings, apps, ownUser: embedded }), closePorts: () => {} };
+}

@@ -1,0 +1,379 @@
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { appSettingsSchema } from "../../../../agent/settings.ts";
+import { generateKey } from "../../../../shared/key.ts";
+import { parseYamlFile } from "../../../../shared/yaml-file.ts";
+import { TestHost } from "../support.ts";
+
+const release = "20261121T103000Z-3f2c1ab";
+const errors = { notYaml: "host_settings_invalid", invalid: "host_settings_invalid" } as const;
+let host: TestHost;
+
+beforeEach(async () => {
+  host = await TestHost.make();
+});
+afterEach(() => host.close());
+
+test("without an agent every command that needs one says how to start it, and ends with 1", async () => {
+  for (const argv of [
+    ["status"],
+    ["rollback", "shop"],
+    ["app", "list"],
+    ["logs", "shop"],
+    ["app", "remove", "shop", "--yes"],
+  ]) {
+    const { exit, out, err } = await host.run(argv);
+    expect([exit, out]).toEqual([1, ""]);
+    expect(err).toBe(`error [agent_unreachable] No agent answers on ${host.path("agent.sock")}.
+Nothing was changed; sites are served without the agent.
+fix: Start it: \`systemctl start cutover-agent\`, or \`cutover-agent --embedded DIR\`. For an agent elsewhere give --socket PATH, or --embedded DIR.
+`);
+  }
+});
+
+test("with --json an error is JSON too", async () => {
+  await host.startAgent();
+  const { exit, err } = await host.run(["status", "blog", "--json"]);
+  expect(exit).toBe(1);
+  expect(JSON.parse(err)).toEqual({
+    code: "app_not_found",
+    detail: "The host has no app blog.",
+    fix: "Run `cutover app list`.",
+  });
+});
+
+test.each([
+  [["frobnicate"]],
+  [["rollback"]],
+  [["status", "--nonsense"]],
+  [["rollback", "shop", "--wait", "soon"]],
+  [["logs", "shop", "-n", "0"]],
+  [["token", "dance", "--key", "k", "--host", "h", "--app", "shop"]],
+  [["app", "add", "Shop"]],
+])("a wrong command line ends with 2: %j", async (argv) => {
+  const { exit, out, err } = await host.run(argv);
+  expect([exit, out]).toEqual([2, ""]);
+  expect(err).toMatch(/^error: /);
+});
+
+test("every command has help with an example that fits 80 columns, and takes --json", async () => {
+  const names = [
+    "",
+    "status",
+    "releases",
+    "rollback",
+    "redeploy",
+    "activate",
+    "abort",
+    "logs",
+    "exec",
+    "pin",
+    "unpin",
+    "repair",
+    "maintenance",
+    "maintenance on",
+    "maintenance off",
+    "app",
+    "app add",
+    "app list",
+    "app show",
+    "app remove",
+    "keygen",
+    "token",
+    "env",
+    "env set",
+    "env unset",
+    "env list",
+    "init",
+    "check",
+    "doctor",
+    "history",
+    "setup",
+  ];
+  for (const name of names) {
+    const { exit, out } = await host.run([...name.split(" ").filter(Boolean), "--help"]);
+    expect(exit).toBe(0);
+    expect(out).toContain("Example:\n  $ ");
+    expect(out).toContain("--json");
+    expect(out.split("\n").filter((line) => line.length > 80)).toEqual([]);
+  }
+});
+
+test("app add writes a file that the agent reads, once", async () => {
+  const { publicLine } = await generateKey();
+  const argv = [
+    "app",
+    "add",
+    "blog",
+    "--user",
+    "blog",
+    "--key",
+    publicLine,
+    "--listen",
+    "8080",
+    "--listen",
+    "127.0.0.1:8081",
+    "--domain",
+    "*.example.com",
+  ];
+  const added = await host.run(argv);
+  expect(added.exit).toBe(0);
+  expect(added.out).toContain(`Added blog: ${host.path("etc/apps/blog.yml")}`);
+  const text = await readFile(host.path("etc/apps/blog.yml"), "utf8");
+  expect(parseYamlFile(text, "blog.yml", appSettingsSchema, errors)).toMatchObject({
+    user: "blog",
+    trust: [{ key: publicLine, allow: ["deploy", "activate", "redeploy", "rollback", "abort", "read"] }],
+    listen: [8080, "127.0.0.1:8081"],
+    domains: ["*.example.com"],
+  });
+  const again = await host.run(argv);
+  expect([again.exit, again.err.split("\n", 1)[0]]).toEqual([
+    1,
+    `error [app_exists] The host already has an app blog: ${host.path("etc/apps/blog.yml")}`,
+  ]);
+  expect(await readFile(host.path("etc/apps/blog.yml"), "utf8")).toBe(text);
+});
+
+test("app add for a repository says what is learnt and what the job needs", async () => {
+  const argv = ["app", "add", "blog", "--github", "acme/blog", "--environment", "production"];
+  const added = await host.run(argv);
+  expect([added.exit, added.err]).toEqual([0, ""]);
+  expect(added.out).toContain("You gave no ids of acme/blog, so the first accepted call sets them");
+  expect(added.out).toContain("`permissions: { contents: read, id-token: write }` and `environment: production`");
+  const text = await readFile(host.path("etc/apps/blog.yml"), "utf8");
+  expect(text).toContain('      # repository_id: "123"   # default: the id of the first accepted call\n');
+  expect(parseYamlFile(text, "blog.yml", appSettingsSchema, errors).trust).toEqual([
+    {
+      github: { repository: "acme/blog", environment: "production", any_ref: false },
+      allow: ["deploy", "activate", "redeploy", "rollback", "abort", "read"],
+    },
+  ]);
+});
+
+test("app add for a repository takes its ids, a ref, another GitHub, and also a key", async () => {
+  const { publicLine } = await generateKey();
+  const issuer = "https://ghes.example.com/_services/token";
+  const ids = ["--repository-id", "1296269", "--owner-id", "583231"];
+  const argv = ["app", "add", "blog", "--github", "acme/blog", "--ref", "refs/heads/main", ...ids, "--issuer", issuer];
+  const added = await host.run([...argv, "--key", publicLine]);
+  expect([added.exit, added.err]).toEqual([0, ""]);
+  expect(added.out).not.toContain("learnt");
+  const text = await readFile(host.path("etc/apps/blog.yml"), "utf8");
+  const repository = {
+    repository: "acme/blog",
+    repository_id: "1296269",
+    owner_id: "583231",
+    ref: "refs/heads/main",
+    issuer,
+  };
+  expect(parseYamlFile(text, "blog.yml", appSettingsSchema, errors).trust).toMatchObject([
+    { github: repository },
+    { key: publicLine },
+  ]);
+});
+
+test.each([
+  [["--github", "acme/blog"], "--github: give --environment NAME or --ref refs/heads/main, or --any-ref"],
+  [["--github", "acme/blog", "--environment", "x", "--any-ref"], "--github: give --environment NAME"],
+  [["--github", "blog", "--environment", "x"], "--github: owner/name"],
+  [["--github", "acme/blog", "--ref", "main"], "--ref: a whole ref without patterns"],
+  [["--github", "acme/blog", "--any-ref", "--repository-id", "x"], "--repository-id: an id of digits"],
+  [["--environment", "production"], "need --github"],
+])("app add refuses %j", async (options, reason) => {
+  const { exit, err } = await host.run(["app", "add", "blog", ...options]);
+  expect([exit, err]).toEqual([2, expect.stringContaining(reason)]);
+});
+
+test("app add writes the ports of instances, one range or several", async () => {
+  const { exit } = await host.run(["app", "add", "blog", "--ports", "9000-9099"]);
+  expect(exit).toBe(0);
+  const text = await readFile(host.path("etc/apps/blog.yml"), "utf8");
+  expect(parseYamlFile(text, "blog.yml", appSettingsSchema, errors).ports).toBe("9000-9099");
+  expect((await host.run(["app", "add", "shop", "--ports", "9100-9109", "--ports", "9200-9209"])).exit).toBe(0);
+  const several = await readFile(host.path("etc/apps/shop.yml"), "utf8");
+  expect(parseYamlFile(several, "shop.yml", appSettingsSchema, errors).ports).toEqual(["9100-9109", "9200-9209"]);
+  const wrong = await host.run(["app", "add", "wiki", "--ports", "9000"]);
+  expect([wrong.exit, wrong.err]).toEqual([2, expect.stringContaining("--ports: a range such as")]);
+});
+
+test("app add without anything is a file to fill in", async () => {
+  const { exit, out } = await host.run(["app", "add", "blog"]);
+  expect(exit).toBe(0);
+  expect(out).toContain("Nobody may deploy it yet");
+  const text = await readFile(host.path("etc/apps/blog.yml"), "utf8");
+  expect(parseYamlFile(text, "blog.yml", appSettingsSchema, errors)).toMatchObject({
+    trust: [],
+    listen: [80],
+    domains: [],
+  });
+});
+
+test("app add reports all faults of its options, and writes nothing", async () => {
+  const { exit, err } = await host.run([
+    "app",
+    "add",
+    "blog",
+    "--key",
+    "ed25519:short",
+    "--listen",
+    "x",
+    "--user",
+    "Root",
+  ]);
+  expect(exit).toBe(2);
+  expect(err).toContain("--user: a user of this host");
+  expect(err).toContain("--key: ed25519: and 43 characters");
+  expect(err).toContain("--listen: a port, address:port, or either with ssl");
+  await expect(stat(host.path("etc"))).rejects.toThrow();
+});
+
+test("app list shows every app, also one that has an error", async () => {
+  await host.startAgent();
+  expect((await host.run(["app", "list"])).out).toBe(
+    "app   live                      running  last deployment\nshop  20261121T103000Z-3f2c1ab  2 of 2\n",
+  );
+});
+
+test("app remove asks first, and asks nobody without a terminal", async () => {
+  await host.startAgent();
+  await host.run(["app", "add", "shop"]);
+  expect(await host.run(["app", "remove", "shop"])).toMatchObject({ exit: 2 });
+  expect(await host.run(["app", "remove", "shop"], { typed: "n" })).toMatchObject({ exit: 0 });
+  expect(host.service.views.has("shop")).toBe(true);
+  const removed = await host.run(["app", "remove", "shop"], { typed: "y" });
+  expect(removed.exit).toBe(0);
+  expect(removed.out).toContain("Removed shop");
+  expect(host.service.views.has("shop")).toBe(false);
+  await expect(stat(host.path("etc/apps/shop.yml"))).rejects.toThrow();
+});
+
+test("rollback shows each phase with its time as it happens", async () => {
+  await host.startAgent();
+  host.service.script = [{ type: "state", state: "healthy", took: 1234 }];
+  const ran = host.run(["rollback", "shop", "--wait", "7"], {
+    onOutput(text) {
+      const id = host.service.began.at(-1) ?? "";
+      if (text.endsWith("all instances healthy\n"))
+        host.service.emit(id, { type: "state", state: "cut_over", took: 5, note: "one rename" });
+      if (text.endsWith("(one rename)\n")) host.service.finish(id, "succeeded");
+    },
+  });
+  expect(await ran).toEqual({
+    exit: 0,
+    err: "",
+    out: "    1.2s  all instances healthy\n     5ms  traffic moved (one rename)\nrollback: 20261120T090000Z-9d8e7f6 is live in 9m\n",
+  });
+  expect(host.service.calls).toEqual([
+    { method: "rollback", app: "shop", by: { subject: "local operator" }, waitMs: 7000 },
+  ]);
+});
+
+test("--wait is how long a command waits for another deployment of the app, and without it none does", async () => {
+  await host.startAgent();
+  host.service.script = [{ type: "state", state: "healthy", took: 1 }];
+  const onOutput = () => host.service.finish(host.service.began.at(-1) ?? "", "succeeded");
+  for (const wait of [[], ["--wait", "90"]]) {
+    const { exit, err } = await host.run(["redeploy", "shop", ...wait], { onOutput });
+    expect([exit, err]).toEqual([0, ""]);
+  }
+  expect(host.service.calls.map(({ waitMs }) => waitMs)).toEqual([0, 90_000]);
+});
+
+test("a deployment that fails ends with 1, its cause, the fix and the last lines", async () => {
+  await host.startAgent();
+  const failure = {
+    code: "health_failed",
+    detail: "web-0 answered 500.",
+    unchanged: "The live release goes on serving.",
+    fix: "Read the traceback.",
+    evidence: [{ source: "web-0", text: "Traceback\n\u001b[31mImportError\u001b[0m\n" }],
+  };
+  const ran = host.run(["redeploy", "shop", release, "--json"]);
+  const text = host.run(["redeploy", "shop"]);
+  await host.service.hasBegun(2);
+  for (const id of host.service.began) host.service.finish(id, "failed", { failure });
+  expect(JSON.parse((await ran).out)).toMatchObject({ outcome: "failed", failure });
+  expect(await text).toEqual({
+    exit: 1,
+    err: "",
+    out: `redeploy: ${release} failed in 9m
+error [health_failed] web-0 answered 500.
+The live release goes on serving.
+fix: Read the traceback.
+
+--- web-0
+Traceback
+ImportError
+`,
+  });
+});
+
+test("following continues after the last event when the agent restarts", async () => {
+  await host.startAgent();
+  const ran = host.run(["activate", "shop", release]);
+  await host.service.hasBegun(1);
+  const id = host.service.began[0] ?? "";
+  host.service.emit(id, { type: "notice", message: "before the restart" });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await host.stopAgent();
+  host.service.emit(id, { type: "notice", message: "after the restart" });
+  host.service.finish(id, "succeeded");
+  await host.startAgent();
+  const { exit, out } = await ran;
+  expect(exit).toBe(0);
+  expect(out).toBe(`          before the restart\n          after the restart\nactivate: ${release} is live in 9m\n`);
+});
+
+test("--no-follow returns at once; abort undoes", async () => {
+  await host.startAgent();
+  const begun = await host.run(["redeploy", "shop", "--no-follow", "--json"]);
+  const { deployment } = JSON.parse(begun.out) as { deployment: string };
+  expect((await host.run(["abort", deployment])).out).toBe("The deployment of shop is aborted.\n");
+});
+
+test("logs shows what each instance wrote, without its control characters", async () => {
+  await host.startAgent();
+  host.service.output.set("shop", [{ source: "web-0", text: "one\n\u001b]0;title\u0007two\r\n" }]);
+  expect((await host.run(["logs", "shop", "-n", "5", "--run", `${release}.2`])).out).toBe("==> web-0 <==\none\ntwo\n");
+  expect(host.service.calls).toEqual([{ method: "logs", app: "shop", detail: { lines: 5, run: `${release}.2` } }]);
+});
+
+test("exec runs with only the release's directory and environment, and returns the exit code", async () => {
+  await host.startAgent();
+  const script =
+    'const {writeFileSync: w} = require("node:fs"); w("out.json", JSON.stringify({env: process.env, cwd: process.cwd(), argv: process.argv.slice(1)})); process.exit(7)';
+  host.service.environments.set("shop", {
+    release,
+    directory: host.directory,
+    env: { PATH: process.env.PATH ?? "", SECRET_KEY: "s" },
+  });
+  const { exit, err } = await host.run(["exec", "shop", "--", process.execPath, "-e", script, "--", "--json", "x y"], {
+    env: { HOME: "/root", TERM: "xterm" },
+  });
+  expect([exit, err]).toEqual([7, ""]);
+  const seen = JSON.parse(await readFile(host.path("out.json"), "utf8")) as {
+    env: Record<string, string>;
+    cwd: string;
+    argv: string[];
+  };
+  expect(seen.cwd).toBe(host.directory);
+  expect(seen.argv).toEqual(["--json", "x y"]);
+  expect(seen.env).toEqual({ PATH: process.env.PATH, SECRET_KEY: "s", TERM: "xterm" });
+});
+
+test("exec says so when command not found", async () => {
+  await host.startAgent();
+  host.service.environments.set("shop", { release, directory: host.directory, env: { PATH: "/nonexistent" } });
+  const { exit, err } = await host.run(["exec", "shop", "pyhton"]);
+  expect(exit).toBe(1);
+  expect(err).toContain(`pyhton cannot be run in ${release}: command not found.`);
+});
+
+test("the socket is the one of agent.yml if none is given", async () => {
+  await host.startAgent();
+  await writeFile(host.path("agent.yml"), `socket: ${host.path("agent.sock")}\n`);
+  for (const config of [host.directory, host.path("agent.yml")]) {
+    const { exit } = await host.run(["status", "--config", config], { env: { CUTOVER_EMBEDDED: "" } });
+    expect(exit).toBe(0);
+  }
+});

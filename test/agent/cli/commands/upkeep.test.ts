@@ -1,0 +1,76 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { fakeAppView } from "../../../fakes/service.ts";
+import { TestHost } from "../support.ts";
+
+const live = "20261121T103000Z-3f2c1ab";
+const before = "20261120T090000Z-9d8e7f6";
+let host: TestHost;
+
+beforeEach(async () => {
+  host = await TestHost.make();
+  await host.startAgent();
+});
+afterEach(() => host.close());
+
+/** The live release ran its release command. */
+function migrated(): void {
+  const view = fakeAppView();
+  for (const release of view.releases) if (release.id === live) release.commanded = true;
+  host.service.views.set("shop", view);
+}
+
+const rolledBack = () => host.service.calls.filter(({ method }) => method === "rollback").length;
+
+describe("a rollback over a release that ran its release command", () => {
+  test("says so before it goes, and asks a person", async () => {
+    migrated();
+    const refused = await host.run(["rollback", "shop", "--no-follow"], { typed: "n" });
+    expect(refused.exit).toBe(0);
+    expect(refused.err).toBe(`Note: release ${live} ran its release command; a rollback does not undo it.\n`);
+    expect(refused.out).toContain(`Roll shop back to ${before}? [y/N]`);
+    expect(refused.out).toContain("Nothing was changed.");
+    expect(rolledBack()).toBe(0);
+    expect((await host.run(["rollback", "shop", "--no-follow"], { typed: "y" })).out).toContain(
+      `The deployment of ${before} has begun`,
+    );
+    expect(rolledBack()).toBe(1);
+  });
+
+  test.each([
+    ["with --yes", ["--yes"], "n"],
+    ["without a terminal", [], undefined],
+    ["with --json", ["--json"], "n"],
+  ])("goes %s without asking, and still says it", async (_how, options, typed) => {
+    migrated();
+    const ran = await host.run(["rollback", "shop", "--no-follow", ...options], typed === undefined ? {} : { typed });
+    expect(ran.exit).toBe(0);
+    expect(ran.err).toContain("a rollback does not undo it");
+    expect(rolledBack()).toBe(1);
+  });
+
+  test("says nothing if no release ran one", async () => {
+    const { err } = await host.run(["rollback", "shop", "--no-follow"], { typed: "n" });
+    expect(err).toBe("");
+    expect(rolledBack()).toBe(1);
+  });
+});
+
+test("a pinned release stands so in the list, until it is unpinned", async () => {
+  expect((await host.run(["pin", "shop", before])).out).toBe(`${before} of shop is pinned.\n`);
+  expect((await host.run(["releases", "shop"])).out).toMatch(new RegExp(`${before}\\s+good, pinned`));
+  expect((await host.run(["unpin", "shop", before])).out).toBe(`${before} of shop is not pinned.\n`);
+  expect((await host.run(["releases", "shop"])).out).not.toContain("pinned");
+  const missing = await host.run(["pin", "shop", "20261121T110000Z-1234567"]);
+  expect([missing.exit, missing.err]).toEqual([1, expect.stringContaining("release_not_found")]);
+});
+
+test("repair says what it did, and ends with 1 if the app is still held", async () => {
+  expect(await host.run(["repair", "shop"])).toEqual({
+    exit: 0,
+    err: "",
+    out: "- tried again\nshop takes deployments.\n",
+  });
+  host.service.views.set("shop", { ...fakeAppView(), held: "supervisord is down" });
+  const held = await host.run(["repair", "shop"]);
+  expect([held.exit, held.out]).toEqual([1, "- tried again\nshop is still held: supervisord is down\n"]);
+});
