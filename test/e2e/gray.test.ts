@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { childrenOf } from "../../agent/host/processes.ts";
+import { quickShop } from "../fixtures/shop.ts";
 import { freePorts } from "../harness/ports.ts";
 import { askAsClients, shareOf } from "../load/clients.ts";
 import { startLoadProcess } from "../load/process.ts";
@@ -29,7 +30,8 @@ describe("a gray release: old and new code side by side on one host", { timeout 
 
   beforeAll(async () => {
     [preview = 0] = await freePorts(1);
-    fleet = await Fleet.start(1, { preview: [`127.0.0.1:${preview}`] });
+    const { python, release } = quickShop;
+    fleet = await Fleet.start(1, { settings: { preview: [`127.0.0.1:${preview}`] }, shop: { python, release } });
     await fleet.deploy({ version: "v1", config: gray("ip_hash") });
   });
   afterAll(() => fleet?.[Symbol.asyncDispose]());

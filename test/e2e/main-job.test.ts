@@ -16,7 +16,8 @@ describe("a workflow step puts a Django release live, and no request fails", () 
   };
 
   beforeAll(async () => {
-    fleet = await Fleet.start(1);
+    // With wheels, a release command and several workers, as most projects have them.
+    fleet = await Fleet.start(1, { shop: {} });
     await fleet.deploy({ version: "v1", config: cold });
   });
   afterAll(() => fleet?.[Symbol.asyncDispose]());
