@@ -15,7 +15,9 @@ import { FakeAgent, type FakeAgentOptions } from "../fakes/agent.ts";
 import { RecordedConsole } from "./recorded-console.ts";
 import { configOf, never, refusal, Workspace } from "./workspace.ts";
 
-const quick = { ...usualTiming, firstDelayMs: 5, filesMs: 100 };
+const quick = { ...usualTiming, firstDelayMs: 5 };
+/** For an agent that will not answer; one that will may take its time on a busy machine. */
+const silenceMs = 100;
 const open: (Disposable | AsyncDisposable)[] = [];
 
 afterEach(async () => {
@@ -56,7 +58,10 @@ async function uploadsTo(...options: FakeAgentOptions[]) {
     const agent = await FakeAgent.start({ ...each, journal, name: "abc"[index] ?? "x" }, pair);
     open.push(agent);
     agents.push(agent);
-    const client = new AgentClient(agent.url, quick);
+    const client = new AgentClient(
+      agent.url,
+      each.refuseFiles === "silence" ? { ...quick, filesMs: silenceMs } : quick,
+    );
     const hostLog = new HostLog(shown, "web", options.length === 1);
     uploads.push(new HostUpload({ app: "shop", client, tokens, log: hostLog, waitMs: 0 }));
   }

@@ -172,7 +172,7 @@ test("a restart of the agent leaves a canary its part, and goes on watching it",
   expect(await next.app("shop")).toMatchObject({ live: v1, staged: v2, weight: 25 });
   host.programStates.set(v2, "FATAL");
   while ((await next.deployment(id)).outcome !== "failed") await sleep(5);
-  expect(host.disk.slots).toBe(`${v1}:60`);
+  await expect.poll(() => host.disk.slots).toBe(`${v1}:60`);
 });
 
 test("a nginx that refuses a step takes the canary away, not the live release", async () => {
