@@ -37,7 +37,7 @@ export interface GrayFigures {
 const siteName = "shop.example.com";
 
 /** A gray release under both ways of sharing, with other visitors on the site all the while. */
-export async function measureGray({ idleMs, gray }: Sizes): Promise<GrayFigures> {
+export async function measureGray({ idleMs, shop, gray }: Sizes): Promise<GrayFigures> {
   const { weights, requests, rate, quietMs } = gray;
   await using site = await Site.open("shop");
   const project = site.project.path;
@@ -45,7 +45,7 @@ export async function measureGray({ idleMs, gray }: Sizes): Promise<GrayFigures>
   const windows: TimeWindow[] = [];
   /** When the shares were counted, as fast as this machine can ask. */
   const busy: TimeWindow[] = [];
-  await copyShop(project, { version: "v1", config: { site: { balance: "round_robin" } } });
+  await copyShop(project, { version: "v1", config: { ...shop, site: { balance: "round_robin" } } });
   await site.deploy();
   await untilIdle(idleMs);
   await using load = await startLoadProcess({ url: site.url, rate });
@@ -55,10 +55,10 @@ export async function measureGray({ idleMs, gray }: Sizes): Promise<GrayFigures>
     const old = `v${2 * round + 1}`;
     const fresh = `v${2 * round + 2}`;
     if (round > 0) {
-      await copyShop(project, { version: old, config: { site: { balance } } });
+      await copyShop(project, { version: old, config: { ...shop, site: { balance } } });
       await site.deploy();
     }
-    await copyShop(project, { version: fresh, config: { site: { balance } } });
+    await copyShop(project, { version: fresh, config: { ...shop, site: { balance } } });
     const { outputs } = await site.act({ command: "stage" });
     const workers = await site.nginxWorkers();
     let before = new Map<number, string>();

@@ -1,7 +1,11 @@
+import { quickShop, type ShopOptions } from "../fixtures/shop.ts";
+
 /** How much each part of the benchmark does; all times in milliseconds. */
 export interface Sizes {
   /** How long a measurement waits at most until the machine is idle. */
   idleMs: number;
+  /** Keys of the shop's cutover.yml, in place of the fixture's. */
+  shop: NonNullable<ShopOptions["config"]>;
   deploy: { rounds: number; project: ProjectScale };
   load: { deploys: number; rate: number; quietMs: number; pauseMs: number };
   gray: { weights: number[]; requests: number; rate: number; quietMs: number };
@@ -40,6 +44,7 @@ export const fullProject: ProjectScale = {
 /** What the published figures are measured with. */
 export const fullSizes: Sizes = {
   idleMs: 60_000,
+  shop: {},
   deploy: { rounds: 7, project: fullProject },
   // Two-second requests that began during a deploy have ended after the pause.
   load: { deploys: 20, rate: 300, quietMs: 20_000, pauseMs: 3000 },
@@ -55,6 +60,7 @@ export const fullSizes: Sizes = {
 /** Enough to see that every part works: its figures say nothing. */
 export const tinySizes: Sizes = {
   idleMs: 0,
+  shop: quickShop,
   deploy: {
     rounds: 1,
     project: { apps: 1, modules: 2, pages: 2, images: 2, scripts: 2, largeFiles: 1, largeBytes: 10_000 },

@@ -31,17 +31,17 @@ export interface TrafficFigures {
 }
 
 /** Deploys under load. The load knows nothing of them, sends each request once, and counts from when it was due. */
-export async function measureTraffic({ idleMs, load: size }: Sizes): Promise<TrafficFigures> {
+export async function measureTraffic({ idleMs, shop: config, load: size }: Sizes): Promise<TrafficFigures> {
   const { deploys, rate, quietMs, pauseMs } = size;
   await using site = await Site.open("shop");
-  await copyShop(site.project.path, { version: "v1" });
+  await copyShop(site.project.path, { version: "v1", config });
   await site.deploy();
   await untilIdle(idleMs);
   await using load = await startLoadProcess({ url: site.url, rate });
   await sleep(quietMs);
   const done: MeasuredDeploy[] = [];
   for (let number = 1; number <= deploys; number++) {
-    await copyShop(site.project.path, { version: `v${number + 1}` });
+    await copyShop(site.project.path, { version: `v${number + 1}`, config });
     done.push(await site.deploy());
     await sleep(pauseMs);
     const { sent, failed } = load.snapshot();
