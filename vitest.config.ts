@@ -1,15 +1,15 @@
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/longest-first.ts";
 
-/** Tests that send requests at a fixed rate and count what becomes of each. */
-const underLoad = [
-  "test/bench/smoke.test.ts",
-  "test/e2e/{gray,live-watch,main-job,processes,server-kinds,shut-down}.test.ts",
-  "test/load/load.test.ts",
-  "test/torture/torture.test.ts",
-];
-/** Tests of whole deploys, which take most of the time. */
-const wholeDeploys = ["test/{e2e,torture}/**/*.test.ts", "test/load/**/*.test.ts"];
+/** Tests of whole deploys by real programs. That no request fails must hold on a busy machine, too. */
+const deploys = ["test/{e2e,torture}/**/*.test.ts", "test/bench/smoke.test.ts"];
 const lab = ["test/lab/**/*.test.ts"];
+/** The tests of the load generator itself, which look at when it sends. */
+const load = ["test/load/**/*.test.ts"];
+
+/** Most tests wait more than they work, so more of them run at the same time than there are cores. */
+const together = { maxWorkers: 4, sequence: { groupOrder: 0 } };
+const alone = { maxWorkers: 1, sequence: { groupOrder: 1 } };
 
 export default defineConfig({
   test: {
@@ -18,32 +18,19 @@ export default defineConfig({
     hookTimeout: 180_000,
     expect: { poll: { timeout: 30_000 } },
     reporters: ["default"],
+    sequence: { sequencer: LongestFirst },
     projects: [
-      // These wait more than they work, so more of them run at the same time than there are cores.
+      // No file leaves anything in its process, whose start would take longer than most tests.
       {
         extends: true,
         test: {
-          ...{ name: "quick", include: ["test/**/*.test.ts"], exclude: [...wholeDeploys, ...lab, ...underLoad] },
-          // No file leaves anything in its process, whose start would take longer than most tests.
-          ...{ maxWorkers: 4, isolate: false, sequence: { groupOrder: 0 } },
+          ...{ name: "quick", include: ["test/**/*.test.ts"], exclude: [...deploys, ...lab, ...load] },
+          ...{ isolate: false, ...together },
         },
       },
-      {
-        extends: true,
-        test: {
-          ...{ name: "deploys", include: wholeDeploys, exclude: underLoad },
-          ...{ maxWorkers: 4, sequence: { groupOrder: 0 } },
-        },
-      },
-      // Two cores: real servers under load must not compete with much else. The hosts of the lab mostly wait.
-      {
-        extends: true,
-        test: { ...{ name: "load", include: underLoad }, ...{ maxWorkers: 2, sequence: { groupOrder: 1 } } },
-      },
-      {
-        extends: true,
-        test: { ...{ name: "lab", include: lab }, ...{ maxWorkers: 2, sequence: { groupOrder: 1 } } },
-      },
+      { extends: true, test: { name: "deploys", include: deploys, ...together } },
+      { extends: true, test: { name: "lab", include: lab, ...together } },
+      { extends: true, test: { name: "load", include: load, ...alone } },
     ],
   },
 });

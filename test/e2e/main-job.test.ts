@@ -64,7 +64,7 @@ describe("a workflow step puts a Django release live, and no request fails", () 
 
   test("a rollback and a redeploy from the host's command line, under load too", async () => {
     const { agent, site } = host();
-    const load = await startLoadProcess({ url: site, host: siteName });
+    const load = await startLoadProcess({ url: site, host: siteName, rate: 100 });
     try {
       const { code, stdout } = await agent.cutover("rollback", "shop");
       expect(code, stdout).toBe(0);
