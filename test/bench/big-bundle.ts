@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configSchema } from "../../shared/config.ts";
 import { packProject } from "../harness/pack.ts";
+import type { BigBundleScale } from "./sizes.ts";
 
 export const bigApp = "big";
 
@@ -16,14 +17,10 @@ export interface BigBundle {
   packed: number;
 }
 
-/** Pictures and wheels do not compress, so that the bundle itself, too, has 1 GB; code does. */
-const pictures = { count: 1000, bytes: 1_010_000 };
-const sources = { count: 2000, lines: 500 };
-
 /** Packed as the Action packs. The server of its configuration never answers: nothing of it is to go live. */
-export async function makeBigBundle(directory: string): Promise<BigBundle> {
+export async function makeBigBundle(directory: string, scale: BigBundleScale): Promise<BigBundle> {
   const project = join(directory, "project");
-  const bytes = writeFiles(project);
+  const bytes = writeFiles(project, scale);
   const config = configSchema.parse({
     app: bigApp,
     server: { kind: "command", command: ["sh", "-c", "exec sleep 600", "{socket}"] },
@@ -43,7 +40,7 @@ export async function makeBigBundle(directory: string): Promise<BigBundle> {
   return { path: bundle, digest, files: manifest.files.length, bytes, packed: statSync(bundle).size };
 }
 
-function writeFiles(project: string): number {
+function writeFiles(project: string, { pictures, sources }: BigBundleScale): number {
   const cipher = createCipheriv("aes-128-ctr", Buffer.alloc(16, 1), Buffer.alloc(16));
   const zeros = Buffer.alloc(pictures.bytes);
   let bytes = 0;

@@ -19,14 +19,14 @@ const longestMs = 60_000;
  * How long the app itself takes to boot: every instance of a release that is on the host, with the command line, the
  * environment and the directory that cutover gives it, started at the same time and without cutover, until all answer.
  */
-export async function measureBoot(runDirectory: string, health: HealthQuestion): Promise<number> {
+export async function measureBoot(launchDirectory: string, health: HealthQuestion): Promise<number> {
   await using scratch = new Scratch("boot");
-  const launches = readdirSync(runDirectory)
+  const launches = readdirSync(launchDirectory)
     .filter((name) => name.endsWith(".json"))
-    .map((name) => JSON.parse(readFileSync(join(runDirectory, name), "utf8")) as LaunchFile)
+    .map((name) => JSON.parse(readFileSync(join(launchDirectory, name), "utf8")) as LaunchFile)
     // Processes serve nothing that could answer.
     .filter((launch): launch is ServingFile => launch.socket !== undefined);
-  if (launches.length === 0) throw new Error(`${runDirectory} has no launch files`);
+  if (launches.length === 0) throw new Error(`${launchDirectory} has no launch files`);
   const begun = performance.now();
   const sockets = launches.map((launch, index) => start(launch, join(scratch.path, `${index}.sock`), scratch));
   await Promise.all(sockets.map((socket) => answers(socket, health)));

@@ -7,6 +7,7 @@ import { type HealthQuestion, measureBoot } from "./boot.ts";
 import { untilIdle } from "./machine.ts";
 import { changeOneFile, type ProjectSize, writeProject } from "./project.ts";
 import { configure, Site } from "./site.ts";
+import type { Sizes } from "./sizes.ts";
 import { count, size, type Table, time, verdict } from "./table.ts";
 import { median, medianPhases, type Phase } from "./timeline.ts";
 
@@ -23,14 +24,13 @@ export interface DeployFigures {
   phases: Phase[];
 }
 
-const rounds = 7;
 export const overheadTarget = 1500;
 
 /** Deploys of one changed file, each beside a boot of the same app without cutover. */
-export async function measureDeploys(): Promise<DeployFigures> {
+export async function measureDeploys({ idleMs, deploy: { rounds, project: scale } }: Sizes): Promise<DeployFigures> {
   await using site = await Site.open("market");
   const directory = site.project.path;
-  const project = writeProject(directory);
+  const project = writeProject(directory, scale);
   // As deploys are that come further apart than keep_warm: the instances before the live ones are gone.
   configure(directory, { keep_warm: "0s" });
   const { health } = parse(readFileSync(join(directory, "cutover.yml"), "utf8")) as { health: HealthQuestion };
@@ -38,10 +38,10 @@ export async function measureDeploys(): Promise<DeployFigures> {
   print(`  first deploy: ${time(cutOver - begun)}`);
   const measured: DeployFigures["rounds"] = [];
   for (let round = 0; round < rounds; round++) {
-    await untilIdle();
-    const boot = await measureBoot(await site.liveRunDirectory(), health);
+    await untilIdle(idleMs);
+    const boot = await measureBoot(await site.liveLaunchDirectory(), health);
     await sleep(500);
-    await untilIdle();
+    await untilIdle(idleMs);
     changeOneFile(directory, round + 2);
     const deploy = await site.deploy();
     const total = deploy.cutOver - deploy.begun;

@@ -6,6 +6,7 @@ import { startLoadProcess } from "../load/process.ts";
 import { type Summary, splitLatency, type TimeWindow } from "../load/report.ts";
 import { untilIdle } from "./machine.ts";
 import { Site } from "./site.ts";
+import type { Sizes } from "./sizes.ts";
 import { count, type Table, time, verdict } from "./table.ts";
 
 type Balance = "round_robin" | "ip_hash";
@@ -22,6 +23,8 @@ interface Step {
 export interface GrayFigures {
   steps: Step[];
   requests: number;
+  /** Of the other visitors, requests a second. */
+  rate: number;
   sent: number;
   failed: number;
   /** nginx masters and workers that were replaced: a reload. */
@@ -31,23 +34,20 @@ export interface GrayFigures {
   step: Summary;
 }
 
-const weights = [5, 25, 50];
-const requests = 10_000;
-const rate = 100;
-const quietMs = 10_000;
 const siteName = "shop.example.com";
 
 /** A gray release under both ways of sharing, with other visitors on the site all the while. */
-export async function measureGray(): Promise<GrayFigures> {
+export async function measureGray({ idleMs, shop, gray }: Sizes): Promise<GrayFigures> {
+  const { weights, requests, rate, quietMs } = gray;
   await using site = await Site.open("shop");
   const project = site.project.path;
   const steps: Step[] = [];
   const windows: TimeWindow[] = [];
   /** When the shares were counted, as fast as this machine can ask. */
   const busy: TimeWindow[] = [];
-  await copyShop(project, { version: "v1", config: { site: { balance: "round_robin" } } });
+  await copyShop(project, { version: "v1", config: { ...shop, site: { balance: "round_robin" } } });
   await site.deploy();
-  await untilIdle();
+  await untilIdle(idleMs);
   await using load = await startLoadProcess({ url: site.url, rate });
   await sleep(quietMs);
   let reloads = 0;
@@ -55,10 +55,10 @@ export async function measureGray(): Promise<GrayFigures> {
     const old = `v${2 * round + 1}`;
     const fresh = `v${2 * round + 2}`;
     if (round > 0) {
-      await copyShop(project, { version: old, config: { site: { balance } } });
+      await copyShop(project, { version: old, config: { ...shop, site: { balance } } });
       await site.deploy();
     }
-    await copyShop(project, { version: fresh, config: { site: { balance } } });
+    await copyShop(project, { version: fresh, config: { ...shop, site: { balance } } });
     const { outputs } = await site.act({ command: "stage" });
     const workers = await site.nginxWorkers();
     let before = new Map<number, string>();
@@ -80,10 +80,10 @@ export async function measureGray(): Promise<GrayFigures> {
   const report = await load.stop();
   const quiet = splitLatency(report, "get", [...windows, ...busy]).outside;
   const step = splitLatency(report, "get", windows).inside;
-  return { steps, requests, sent: report.sent, failed: report.failed, reloads, quiet, step };
+  return { steps, requests, rate, sent: report.sent, failed: report.failed, reloads, quiet, step };
 }
 
-export function grayTable({ steps, requests: asked, sent, failed, reloads, quiet, step }: GrayFigures): Table {
+export function grayTable({ steps, requests: asked, rate, sent, failed, reloads, quiet, step }: GrayFigures): Table {
   const worst = Math.max(...steps.map(({ weight, share }) => Math.abs(share - weight)));
   const back = steps.filter(({ balance }) => balance === "ip_hash").reduce((sum, each) => sum + each.back, 0);
   return {

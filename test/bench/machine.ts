@@ -119,8 +119,8 @@ export function newFileMs(directory: string): number {
   }
 }
 
-/** Waits until the processors have been idle for a second, at most a minute: others may work on this machine. */
-export async function untilIdle(idle = 0.75, longestMs = 60_000): Promise<void> {
+/** Waits until the processors have been idle for a second, or for so long: others may work on this machine. */
+export async function untilIdle(longestMs: number, idle = 0.75): Promise<void> {
   const deadline = performance.now() + longestMs;
   for (let before = ticks(); performance.now() < deadline; ) {
     await sleep(1000);

@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { Scratch } from "../harness/scratch.ts";
 import { changeOneFile, versionOf, writeProject } from "./project.ts";
+import { fullProject } from "./sizes.ts";
 
 function digestOf(directory: string): string {
   const hash = createHash("sha256");
@@ -19,12 +20,12 @@ function digestOf(directory: string): string {
 it("writes the same project of about 3,000 files and 40 MB each time, and Django loads it", async () => {
   await using scratch = new Scratch("bench");
   const [first, second] = [join(scratch.path, "first"), join(scratch.path, "second")];
-  const size = writeProject(first);
+  const size = writeProject(first, fullProject);
   expect(size.files).toBeGreaterThan(2800);
   expect(size.files).toBeLessThan(3200);
   expect(size.bytes).toBeGreaterThan(38e6);
   expect(size.bytes).toBeLessThan(44e6);
-  expect(writeProject(second)).toEqual(size);
+  expect(writeProject(second, fullProject)).toEqual(size);
   expect(digestOf(second)).toBe(digestOf(first));
 
   changeOneFile(second, 2);

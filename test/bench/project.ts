@@ -12,13 +12,9 @@ import {
   viewsSource,
   wsgiSource,
 } from "./python-source.ts";
+import type { ProjectScale } from "./sizes.ts";
 
-/**
- * A Django project of the size that deploys are measured with: about 3,000 files and 40 MB. The same seed gives the same
- * bytes. Loading it takes about a second, of which Django itself is a third.
- */
-
-const apps = [
+const appNames = [
   "catalog",
   "checkout",
   "customers",
@@ -30,20 +26,19 @@ const apps = [
   "support",
   "taxes",
 ];
-const modulesOfApp = 46;
-const pagesOfApp = 46;
-const imagesOfApp = 150;
-const scriptsOfApp = 48;
-const largeFiles = 8;
-const largeBytes = 2_400_000;
 
 export interface ProjectSize {
   files: number;
   bytes: number;
 }
 
-/** @param directory may be there already, with the same project of an earlier run */
-export function writeProject(directory: string, seed = 1): ProjectSize {
+/**
+ * A Django project; the same scale and seed give the same bytes. Loading the full one takes about a second, of which
+ * Django itself is a third.
+ * @param directory may be there already, with the same project of an earlier run
+ */
+export function writeProject(directory: string, scale: ProjectScale, seed = 1): ProjectSize {
+  const apps = appNames.slice(0, scale.apps);
   const writer = new ProjectWriter(directory, seed);
   writer.text("manage.py", manageSource, 0o755);
   writer.text("requirements.txt", "Django>=3.2\ngunicorn>=20.1\n");
@@ -54,8 +49,10 @@ export function writeProject(directory: string, seed = 1): ProjectSize {
   writer.text("market/urls.py", urlsSource(apps));
   writer.text("market/views.py", viewsSource);
   writer.text("market/wsgi.py", wsgiSource);
-  for (const [index, app] of apps.entries()) writeApp(writer, app, index);
-  for (let index = 0; index < largeFiles; index++) writer.bytes(`assets/media/film_${index}.mp4`, largeBytes);
+  for (const [index, app] of apps.entries()) writeApp(writer, scale, app, index);
+  for (let index = 0; index < scale.largeFiles; index++) {
+    writer.bytes(`assets/media/film_${index}.mp4`, scale.largeBytes);
+  }
   return { files: writer.files, bytes: writer.size };
 }
 
@@ -92,9 +89,9 @@ if __name__ == "__main__":
     execute_from_command_line(sys.argv)
 `;
 
-function writeApp(writer: ProjectWriter, app: string, index: number): void {
+function writeApp(writer: ProjectWriter, scale: ProjectScale, app: string, index: number): void {
   const { random } = writer;
-  const names = Array.from({ length: modulesOfApp }, (_, number) => `part_${digits(number)}`);
+  const names = Array.from({ length: scale.modules }, (_, number) => `part_${digits(number)}`);
   writer.text(`${app}/__init__.py`, "");
   writer.text(`${app}/urls.py`, appUrlsSource(app));
   writer.text(`${app}/views.py`, appViewsSource(app, names));
@@ -102,13 +99,13 @@ function writeApp(writer: ProjectWriter, app: string, index: number): void {
     const imports = number === 0 ? [] : [`${app}.${names[Math.floor(random() * number)]}`];
     writer.text(`${app}/${name}.py`, moduleSource({ name, number: index * 100 + number, imports, random }));
   }
-  for (let number = 0; number < pagesOfApp; number++) {
+  for (let number = 0; number < scale.pages; number++) {
     writer.text(`${app}/templates/${app}/page_${digits(number)}.html`, pageSource(app, number, random));
   }
-  for (let number = 0; number < imagesOfApp; number++) {
+  for (let number = 0; number < scale.images; number++) {
     writer.bytes(`assets/${app}/image_${digits(number)}.jpg`, 2000 + Math.floor(random() * 20_000));
   }
-  for (let number = 0; number < scriptsOfApp; number++) {
+  for (let number = 0; number < scale.scripts; number++) {
     const [folder, ending] = number % 2 === 0 ? ["js", "js"] : ["css", "css"];
     writer.text(`assets/${app}/${folder}/part_${digits(number)}.${ending}`, assetSource(ending, number, random));
   }

@@ -67,10 +67,10 @@ export class Site implements AsyncDisposable {
     return new Site({ app, agent, project, port, key, pip });
   }
 
-  /** Where the files of the app's instances lie. */
-  async liveRunDirectory(): Promise<string> {
+  /** Where the launch files of the app's instances are. */
+  async liveLaunchDirectory(): Promise<string> {
     const { live } = await this.agent.appView(this.app);
-    return this.#layout.runDir(live ?? "");
+    return this.#layout.launchDir(live ?? "");
   }
 
   /** @throws Error with the Action's log when the deploy fails */

@@ -5,6 +5,7 @@ import { startLoadProcess } from "../load/process.ts";
 import { type LoadReport, type Summary, splitLatency, type TimeWindow } from "../load/report.ts";
 import { untilIdle } from "./machine.ts";
 import { type MeasuredDeploy, Site } from "./site.ts";
+import type { Sizes } from "./sizes.ts";
 import { count, type Table, time, verdict } from "./table.ts";
 
 export interface TrafficFigures {
@@ -29,23 +30,18 @@ export interface TrafficFigures {
   generatorLagP99: number;
 }
 
-const deploys = 20;
-const rate = 300;
-const quietMs = 20_000;
-/** Two-second requests that began during a deploy have ended by then. */
-const pauseMs = 3000;
-
 /** Deploys under load. The load knows nothing of them, sends each request once, and counts from when it was due. */
-export async function measureTraffic(): Promise<TrafficFigures> {
+export async function measureTraffic({ idleMs, shop: config, load: size }: Sizes): Promise<TrafficFigures> {
+  const { deploys, rate, quietMs, pauseMs } = size;
   await using site = await Site.open("shop");
-  await copyShop(site.project.path, { version: "v1" });
+  await copyShop(site.project.path, { version: "v1", config });
   await site.deploy();
-  await untilIdle();
+  await untilIdle(idleMs);
   await using load = await startLoadProcess({ url: site.url, rate });
   await sleep(quietMs);
   const done: MeasuredDeploy[] = [];
   for (let number = 1; number <= deploys; number++) {
-    await copyShop(site.project.path, { version: `v${number + 1}` });
+    await copyShop(site.project.path, { version: `v${number + 1}`, config });
     done.push(await site.deploy());
     await sleep(pauseMs);
     const { sent, failed } = load.snapshot();

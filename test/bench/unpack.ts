@@ -13,6 +13,7 @@ import { Scratch } from "../harness/scratch.ts";
 import { type BigBundle, bigApp, makeBigBundle } from "./big-bundle.ts";
 import { untilIdle } from "./machine.ts";
 import { anonymousPeak, memoryOf, resetPeak } from "./memory.ts";
+import type { Sizes } from "./sizes.ts";
 import { count, memory, size, type Table, time, verdict } from "./table.ts";
 import { median, reachedAt } from "./timeline.ts";
 
@@ -25,38 +26,36 @@ export interface UnpackFigures {
   sums: number;
   /** The agent's time over that of the two programs one after the other. */
   ratio: number;
-  /** A minute after the start. */
+  /** After it had nothing to do for a while. */
   idle: { rss: number; anonymous: number };
   /** The most in any round, over what it held when idle. */
   peakOverIdle: number;
   anonymousPeakOverIdle: number;
-  /** Half a minute after the last round. */
+  /** A while after the last round. */
   after: { rss: number; anonymous: number };
 }
 
-const rounds = 3;
-const idleMs = 60_000;
-const afterMs = 30_000;
 export const memoryTargets = { peakOverIdle: 64 * 1_048_576, idleAnonymous: 35 * 1_048_576 };
 
 /** A bundle of 1 GB through a real upload, beside the ordinary programs that do the same to the same file. */
-export async function measureUnpack(): Promise<UnpackFigures> {
+export async function measureUnpack({ idleMs: settleMs, unpack }: Sizes): Promise<UnpackFigures> {
+  const { rounds, idleMs, afterMs, content } = unpack;
   await using scratch = new Scratch("big");
   await using agent = await startAgent({ name: "bench" });
   const key = await agent.newKey();
   await agent.addApp({ app: bigApp, key, ports: await freePorts(1) });
   const pid = agent.pid ?? 0;
-  const minute = sleep(idleMs, undefined, { ref: false });
-  const bundle = await makeBigBundle(scratch.path);
+  const idleTime = sleep(idleMs, undefined, { ref: false });
+  const bundle = await makeBigBundle(scratch.path, content);
   print(`  packed ${count(bundle.files)} files: ${size(bundle.bytes)}, as a bundle ${size(bundle.packed)}`);
-  await minute;
+  await idleTime;
   const { rss, anonymous } = memoryOf(pid);
-  print(`  the agent, idle for a minute: ${memory(rss)}, of it anonymous ${memory(anonymous)}`);
+  print(`  the agent, idle for ${time(idleMs)}: ${memory(rss)}, of it anonymous ${memory(anonymous)}`);
   const measured: UnpackFigures["rounds"] = [];
   for (let round = 0; round < rounds; round++) {
-    await untilIdle();
+    await untilIdle(settleMs);
     const own = await throughAgent(agent, key, bundle);
-    await untilIdle();
+    await untilIdle(settleMs);
     const others = await throughPrograms(scratch.path, bundle.path);
     measured.push({ ...own, ...others });
     print(

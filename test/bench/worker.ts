@@ -9,6 +9,7 @@ import { runProgram } from "../harness/run.ts";
 import { beatsTogether, celeryProject, type JobReport, JobStream, longestWaits } from "../load/jobs.ts";
 import { untilIdle } from "./machine.ts";
 import { Site } from "./site.ts";
+import type { Sizes } from "./sizes.ts";
 import { count, type Table, time, verdict } from "./table.ts";
 import { median } from "./timeline.ts";
 
@@ -34,19 +35,18 @@ export interface WorkerFigures {
 }
 
 const app = "shop";
-const deploys = 10;
+/** Jobs a second. */
 const rate = 4;
-const quietMs = 20_000;
-const pauseMs = 3000;
 
 /** Deploys under a steady stream of jobs, with a Celery worker, a beat and a Redis that are real. */
-export async function measureWorker(): Promise<WorkerFigures> {
+export async function measureWorker({ idleMs, worker: size }: Sizes): Promise<WorkerFigures> {
+  const { deploys, quietMs, pauseMs } = size;
   await using redis = await Redis.start();
   await using site = await Site.open(app);
   await cp(celeryProject, site.project.path, { recursive: true });
   await site.agent.writeSecrets(app, { SHOP_BROKER: redis.broker });
   await site.deploy();
-  await untilIdle();
+  await untilIdle(idleMs);
   const { shared } = appLayout(join(site.agent.directory, "data"), app);
   await using jobs = new JobStream({ url: site.url, rate, journal: join(shared, "journal") });
   await sleep(quietMs);

@@ -1,6 +1,7 @@
 import { lstat, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { quickShop } from "../fixtures/shop.ts";
 import { Fleet, get, staticFilesOf, versionOf } from "./hosts.ts";
 
 /**
@@ -11,7 +12,7 @@ let fleet: Fleet;
 const user = "nobody";
 
 beforeAll(async () => {
-  fleet = await Fleet.start(1);
+  fleet = await Fleet.start(1, { shop: { ...quickShop, python: { wheels: "vendor" } } });
   await host().agent.startAsOnHost(user);
 });
 afterAll(() => fleet?.[Symbol.asyncDispose]());

@@ -7,7 +7,7 @@ import { parse, stringify } from "yaml";
 import type { z } from "zod";
 import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import type { agentSettingsSchema } from "../../agent/settings.ts";
-import { copyShop, type ShopOptions } from "../fixtures/shop.ts";
+import { copyShop, quickShop, type ShopOptions } from "../fixtures/shop.ts";
 import { type ActionResult, type ActionRun, type RunningAction, startAction } from "../harness/action.ts";
 import { EmbeddedAgent, type Key } from "../harness/agent.ts";
 import { freePorts } from "../harness/ports.ts";
@@ -25,14 +25,8 @@ export interface BadHostOptions {
 
 type Inputs = Partial<Pick<ActionRun, "inputs" | "env" | "onLine">>;
 
-/** Quick to deploy: the distribution's Django, and nothing left warm that would change by itself later. */
-const quick: NonNullable<ShopOptions["config"]> = {
-  server: { kind: "gunicorn", app: "shop.wsgi:application", instances: 2, workers: 1, threads: 4 },
-  health: { path: "/", host: "shop.example.com" },
-  python: { wheels: "none", system_site_packages: true },
-  release: undefined,
-  keep_warm: "0s",
-};
+/** Nothing stays warm: it would change by itself later. */
+const quick: NonNullable<ShopOptions["config"]> = { ...quickShop, keep_warm: "0s" };
 
 /** A host on which v1 of the shop is live, for deployments that must not change that. */
 export class BadHost implements AsyncDisposable {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { childrenOf } from "../../agent/host/exec/processes.ts";
+import { quickShop } from "../fixtures/shop.ts";
 import { freePorts } from "../harness/ports.ts";
 import { askAsClients, shareOf } from "../load/clients.ts";
 import { startLoadProcess } from "../load/process.ts";
@@ -29,7 +30,8 @@ describe("a gray release: old and new code side by side on one host", { timeout 
 
   beforeAll(async () => {
     [preview = 0] = await freePorts(1);
-    fleet = await Fleet.start(1, { preview: [`127.0.0.1:${preview}`] });
+    const { python, release } = quickShop;
+    fleet = await Fleet.start(1, { settings: { preview: [`127.0.0.1:${preview}`] }, shop: { python, release } });
     await fleet.deploy({ version: "v1", config: gray("ip_hash") });
   });
   afterAll(() => fleet?.[Symbol.asyncDispose]());
@@ -52,7 +54,7 @@ describe("a gray release: old and new code side by side on one host", { timeout 
     }
 
     const workers = await nginxWorkers();
-    const load = await startLoadProcess({ url: site, host: siteName, rate: 100 });
+    const load = await startLoadProcess({ url: site, host: siteName, rate: 50 });
     const seen: Map<number, string>[] = [];
     try {
       for (const weight of [5, 25, 50, 100]) {
@@ -80,7 +82,7 @@ describe("a gray release: old and new code side by side on one host", { timeout 
     const { outputs } = await fleet.deploy({ version: "v4", config: gray("round_robin") }, { command: "stage" });
     await activate(outputs.release ?? "", 25);
     expect((await agent.cutover("status", "shop")).stdout).toContain("with 25 % of the traffic");
-    const load = await startLoadProcess({ url: site, host: siteName, rate: 100 });
+    const load = await startLoadProcess({ url: site, host: siteName, rate: 50 });
     try {
       const answers = await askAsClients(site, siteName, 10_000);
       expect(Math.abs(shareOf(answers, "v4") - 25)).toBeLessThanOrEqual(2);
@@ -98,7 +100,7 @@ describe("a gray release: old and new code side by side on one host", { timeout 
     const before = await versionOf(site);
     await fleet.checkout({ version: "v5", config: gray("round_robin") });
     const steps = { canary: "5@100ms, 50@100ms, 100", "canary-check": `sh -c 'test "$CUTOVER_WEIGHT" -lt 50'` };
-    const load = await startLoadProcess({ url: site, host: siteName, rate: 100 });
+    const load = await startLoadProcess({ url: site, host: siteName, rate: 50 });
     try {
       const refused = await fleet.action(steps);
       expect(refused.exitCode).toBe(1);

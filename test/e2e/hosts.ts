@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect } from "vitest";
-import { copyShop, type ShopOptions } from "../fixtures/shop.ts";
+import { copyShop, quickShop, type ShopOptions } from "../fixtures/shop.ts";
 import { type ActionResult, runAction } from "../harness/action.ts";
 import { type AppSettingsFile, type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
 import { offlinePip } from "../harness/places.ts";
@@ -18,14 +18,25 @@ export interface Host {
   port: number;
 }
 
+export interface FleetOptions {
+  /** What the hosts' owner writes into apps/shop.yml, apart from what `cutover app add` does. */
+  settings?: AppSettingsFile;
+  /** Keys of cutover.yml in place of the fixture's, unless a version has its own; `quickShop` unless given. */
+  shop?: NonNullable<ShopOptions["config"]>;
+}
+
 /** A repository's checkout and the hosts that it is deployed to. */
 export class Fleet implements AsyncDisposable {
   readonly #scratch = new Scratch("shop");
+  readonly #shop: NonNullable<ShopOptions["config"]>;
   readonly hosts: Host[] = [];
 
-  /** @param settings what the host's owner writes into apps/shop.yml beside what `cutover app add` does */
-  static async start(count: number, settings: AppSettingsFile = {}): Promise<Fleet> {
-    const fleet = new Fleet();
+  private constructor(shop: NonNullable<ShopOptions["config"]>) {
+    this.#shop = shop;
+  }
+
+  static async start(count: number, { settings = {}, shop = quickShop }: FleetOptions = {}): Promise<Fleet> {
+    const fleet = new Fleet(shop);
     try {
       for (let index = 0; index < count; index++) await fleet.#addHost(fleet.hosts[0]?.key, settings);
       return fleet;
@@ -54,7 +65,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   checkout(options: ShopOptions): Promise<void> {
-    return copyShop(this.workspace, options);
+    return copyShop(this.workspace, { ...options, config: { ...this.#shop, ...options.config } });
   }
 
   async action(inputs: Record<string, string> = {}, env: Record<string, string> = {}): Promise<ActionResult> {

@@ -27,7 +27,7 @@ describe("a release that dies three seconds after it is live", () => {
   test("goes back by itself under load; nothing fails but what it served itself, and the job shows its traceback", async () => {
     const before = await host.agent.appView();
     const project = await host.project({ version: "v2", fault: "dies-live", config: { watch: "60s" } });
-    const load = await startLoadProcess({ url: host.site, host: siteName });
+    const load = await startLoadProcess({ url: host.site, host: siteName, rate: 100 });
     let report: Awaited<ReturnType<typeof load.stop>>;
     try {
       const result = await host.run(project);

@@ -16,7 +16,8 @@ describe("a workflow step puts a Django release live, and no request fails", () 
   };
 
   beforeAll(async () => {
-    fleet = await Fleet.start(1);
+    // With wheels, a release command and several workers, as most projects have them.
+    fleet = await Fleet.start(1, { shop: {} });
     await fleet.deploy({ version: "v1", config: cold });
   });
   afterAll(() => fleet?.[Symbol.asyncDispose]());
@@ -63,7 +64,7 @@ describe("a workflow step puts a Django release live, and no request fails", () 
 
   test("a rollback and a redeploy from the host's command line, under load too", async () => {
     const { agent, site } = host();
-    const load = await startLoadProcess({ url: site, host: siteName });
+    const load = await startLoadProcess({ url: site, host: siteName, rate: 100 });
     try {
       const { code, stdout } = await agent.cutover("rollback", "shop");
       expect(code, stdout).toBe(0);

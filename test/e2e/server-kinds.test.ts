@@ -71,16 +71,16 @@ async function deploy(stack: Stack, version: string, config: StackOptions["confi
 
 const answer = async (path: string) => (await fetch(`${url}${path}`)).text();
 
-/** Visitors while something happens, and a second before and after. */
+/** Visitors while something happens, and for a while before and after. */
 async function underLoad(options: Partial<LoadOptions>, work: () => Promise<void>): Promise<LoadReport> {
   await using load = await startLoadProcess({ url, rate: 60, fresh: 1, slowMs: 1000, ...options });
   const wait = async (ms: number) => {
     const until = load.snapshot().elapsedMs + ms;
     while (load.snapshot().elapsedMs < until) await new Promise((resolve) => setTimeout(resolve, 50));
   };
-  await wait(1000);
+  await wait(400);
   await work();
-  await wait(1000);
+  await wait(400);
   return load.stop();
 }
 

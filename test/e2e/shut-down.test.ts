@@ -3,7 +3,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { calls } from "../../shared/protocol.ts";
-import type { ShopOptions } from "../fixtures/shop.ts";
+import { quickShop, type ShopOptions } from "../fixtures/shop.ts";
 import { type RunningAction, startAction } from "../harness/action.ts";
 import { startLoadProcess } from "../load/process.ts";
 import { lineSeen } from "./bad-host.ts";
@@ -15,9 +15,8 @@ import { Fleet, siteName, versionOf } from "./hosts.ts";
  */
 let fleet: Fleet;
 const quick: NonNullable<ShopOptions["config"]> = {
-  server: { kind: "gunicorn", app: "shop.wsgi:application", instances: 2, workers: 1, threads: 8 },
-  python: { wheels: "none", system_site_packages: true },
-  release: undefined,
+  ...quickShop,
+  server: { ...quickShop.server, threads: 8 },
   keep_warm: "0s",
 };
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { appLayout } from "../../agent/host/store/layout.ts";
-import type { ShopOptions } from "../fixtures/shop.ts";
+import { quickShop, type ShopOptions } from "../fixtures/shop.ts";
 import { Scratch } from "../harness/scratch.ts";
 import { Fleet, get, type Host, staticFilesOf, versionOf } from "./hosts.ts";
 
@@ -14,7 +14,7 @@ let temp: Scratch;
 
 beforeAll(async () => {
   temp = new Scratch("temp");
-  fleet = await Fleet.start(2);
+  fleet = await Fleet.start(2, { shop: { ...quickShop, python: { wheels: "vendor" } } });
 });
 afterAll(async () => {
   await fleet?.[Symbol.asyncDispose]();

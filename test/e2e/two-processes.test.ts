@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { childrenOf } from "../../agent/host/exec/processes.ts";
+import { quickShop } from "../fixtures/shop.ts";
 import { runningWith, uniqueNap } from "../harness/processes.ts";
 import { type HelperSocket, idsOf, users } from "../harness/two-processes.ts";
 import { Fleet, get, staticFilesOf, versionOf } from "./hosts.ts";
@@ -13,7 +14,7 @@ let fleet: Fleet;
 let helper: HelperSocket;
 
 beforeAll(async () => {
-  fleet = await Fleet.start(1);
+  fleet = await Fleet.start(1, { shop: { ...quickShop, python: { wheels: "vendor" } } });
   helper = await host().agent.startWithHelper();
 });
 afterAll(() => fleet?.[Symbol.asyncDispose]());

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -18,9 +19,11 @@ export const systemPath = "/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin";
 /** Node 24, whatever node runs first in PATH. */
 export const node = process.execPath;
 
-/** Variables with which pip finds Django and gunicorn without an index. Makes the wheels where they are not there yet. */
+/** Variables with which pip finds Django and gunicorn without an index. Makes the wheels if the set-up has not. */
 export async function offlinePip(): Promise<Record<string, string>> {
-  const script = join(repository, "test/wheels.py");
-  await promisify(execFile)("/usr/bin/python3", [script, wheels, "Django", "gunicorn"]);
+  if (!existsSync(join(wheels, "complete"))) {
+    const script = join(repository, "test/wheels.py");
+    await promisify(execFile)("/usr/bin/python3", [script, wheels, "Django", "gunicorn"]);
+  }
   return { PIP_NO_INDEX: "1", PIP_FIND_LINKS: wheels };
 }

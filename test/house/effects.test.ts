@@ -66,7 +66,7 @@ const effects: Record<string, [file: string, title: string]> = {
   "site.preview.header": [`${nginx}/preview.test.ts`, "preview by cookie and by header"],
   "release.command": ["test/e2e/several-hosts.test.ts", "the release command runs once, on the first"],
   "release.timeout": [`${host}/exec/step.test.ts`, "ends at its time limit"],
-  "processes.*.command": ["test/e2e/processes.test.ts", "no job is lost or cut over ten deploys"],
+  "processes.*.command": ["test/e2e/processes.test.ts", "no job is lost or cut over several deploys"],
   "processes.*.instances": [`${host}/supervisor/processes.test.ts`, "a process runs as the web instances do"],
   "processes.*.overlap": ["test/e2e/processes.test.ts", "beat is never there twice"],
   "processes.*.stop_signal": [`${host}/supervisor/programs-file.test.ts`, "the file of a process, exactly"],

@@ -149,7 +149,7 @@ function isAfter({ when, effect }: Logged, wanted: Effect): boolean {
 
 test("ten deploys under load, one broken and one killed, lose no request and leave nothing", async () => {
   await using host = await TortureHost.start("socket");
-  expect(await soak(host, { deploys: 10 })).toBe(true);
+  expect(await soak(host, { deploys: 10, rate: 100 })).toBe(true);
 }, 120_000);
 
 test("a second agent over the same directory refuses to start, and the first one's site goes on", async () => {

@@ -16,7 +16,9 @@ import { FakeAgent, type FakeAgentOptions } from "../../fakes/agent.ts";
 import { RecordedConsole } from "../recorded-console.ts";
 import { configOf, never, refusal, Workspace } from "../workspace.ts";
 
-const quick = { ...usualTiming, firstDelayMs: 5, filesMs: 100 };
+const quick = { ...usualTiming, firstDelayMs: 5 };
+/** For an agent that will not answer; one that will may take its time on a busy machine. */
+const silenceMs = 100;
 const open: (Disposable | AsyncDisposable)[] = [];
 
 afterEach(async () => {
@@ -57,7 +59,10 @@ async function uploadsTo(...options: FakeAgentOptions[]) {
     const agent = await FakeAgent.start({ ...each, journal, name: "abc"[index] ?? "x" }, pair);
     open.push(agent);
     agents.push(agent);
-    const client = new AgentClient(agent.url, quick);
+    const client = new AgentClient(
+      agent.url,
+      each.refuseFiles === "silence" ? { ...quick, filesMs: silenceMs } : quick,
+    );
     const hostLog = new HostLog(shown, "web", options.length === 1);
     const app = new HostApp({ app: "shop", client, tokens, waitMs: 0 });
     uploads.push(new HostUpload(app, hostLog));

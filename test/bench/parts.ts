@@ -1,0 +1,35 @@
+import { deployTable, measureDeploys } from "./deploy.ts";
+import { grayTable, measureGray } from "./gray.ts";
+import type { Sizes } from "./sizes.ts";
+import type { Table } from "./table.ts";
+import { measureTraffic, trafficTable } from "./traffic.ts";
+import { measureUnpack, unpackTable } from "./unpack.ts";
+import { measureWorker, workerTable } from "./worker.ts";
+
+export interface Part {
+  what: string;
+  measure(sizes: Sizes): Promise<{ figures: object; table: Table }>;
+}
+
+function part<F extends object>(
+  what: string,
+  measure: (sizes: Sizes) => Promise<F>,
+  table: (figures: F) => Table,
+): Part {
+  return {
+    what,
+    async measure(sizes) {
+      const figures = await measure(sizes);
+      return { figures, table: table(figures) };
+    },
+  };
+}
+
+/** What `npm run bench` measures, by the name that it takes. */
+export const parts: Record<string, Part> = {
+  deploy: part("Deploys of one changed file", measureDeploys, deployTable),
+  load: part("Deploys under load", measureTraffic, trafficTable),
+  gray: part("A gray release", measureGray, grayTable),
+  unpack: part("A bundle of 1 GB", measureUnpack, unpackTable),
+  worker: part("Deploys under a stream of jobs", measureWorker, workerTable),
+};

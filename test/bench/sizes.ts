@@ -1,0 +1,75 @@
+import { quickShop, type ShopOptions } from "../fixtures/shop.ts";
+
+/** How much each part of the benchmark does; all times in milliseconds. */
+export interface Sizes {
+  /** How long a measurement waits at most until the machine is idle. */
+  idleMs: number;
+  /** Keys of the shop's cutover.yml, in place of the fixture's. */
+  shop: NonNullable<ShopOptions["config"]>;
+  deploy: { rounds: number; project: ProjectScale };
+  load: { deploys: number; rate: number; quietMs: number; pauseMs: number };
+  gray: { weights: number[]; requests: number; rate: number; quietMs: number };
+  unpack: { rounds: number; idleMs: number; afterMs: number; content: BigBundleScale };
+  worker: { deploys: number; quietMs: number; pauseMs: number };
+}
+
+/** What the Django project consists of: Django apps, what each of them has, and large files beside them. */
+export interface ProjectScale {
+  apps: number;
+  modules: number;
+  pages: number;
+  images: number;
+  scripts: number;
+  largeFiles: number;
+  largeBytes: number;
+}
+
+/** Pictures and wheels do not compress; code does. */
+export interface BigBundleScale {
+  pictures: { count: number; bytes: number };
+  sources: { count: number; lines: number };
+}
+
+/** A Django project of about 3,000 files and 40 MB, as deploys are measured with. */
+export const fullProject: ProjectScale = {
+  apps: 10,
+  modules: 46,
+  pages: 46,
+  images: 150,
+  scripts: 48,
+  largeFiles: 8,
+  largeBytes: 2_400_000,
+};
+
+/** What the published figures are measured with. */
+export const fullSizes: Sizes = {
+  idleMs: 60_000,
+  shop: {},
+  deploy: { rounds: 7, project: fullProject },
+  // Two-second requests that began during a deploy have ended after the pause.
+  load: { deploys: 20, rate: 300, quietMs: 20_000, pauseMs: 3000 },
+  gray: { weights: [5, 25, 50], requests: 10_000, rate: 100, quietMs: 10_000 },
+  unpack: {
+    ...{ rounds: 3, idleMs: 60_000, afterMs: 30_000 },
+    // Together about 1 GB, also packed.
+    content: { pictures: { count: 1000, bytes: 1_010_000 }, sources: { count: 2000, lines: 500 } },
+  },
+  worker: { deploys: 10, quietMs: 20_000, pauseMs: 3000 },
+};
+
+/** Enough to see that every part works: its figures say nothing. */
+export const tinySizes: Sizes = {
+  idleMs: 0,
+  shop: quickShop,
+  deploy: {
+    rounds: 1,
+    project: { apps: 1, modules: 2, pages: 2, images: 2, scripts: 2, largeFiles: 1, largeBytes: 10_000 },
+  },
+  load: { deploys: 1, rate: 20, quietMs: 500, pauseMs: 0 },
+  gray: { weights: [50], requests: 300, rate: 20, quietMs: 500 },
+  unpack: {
+    ...{ rounds: 1, idleMs: 0, afterMs: 0 },
+    content: { pictures: { count: 10, bytes: 100_000 }, sources: { count: 20, lines: 50 } },
+  },
+  worker: { deploys: 1, quietMs: 500, pauseMs: 0 },
+};

@@ -1,0 +1,46 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { node, repository, systemPath } from "../harness/places.ts";
+import { runProgram } from "../harness/run.ts";
+import { Scratch } from "../harness/scratch.ts";
+import { parts } from "./parts.ts";
+
+/** What a part's figures must say of the tiny run; the times in them say nothing. */
+const expected: Record<keyof typeof parts, object> = {
+  deploy: { rounds: [{ total: expect.any(Number), boot: expect.any(Number) }] },
+  load: { deploys: 1, failed: 0, cut: 0, versions: 2 },
+  gray: {
+    steps: [
+      { balance: "round_robin", weight: 50 },
+      { balance: "ip_hash", weight: 50 },
+    ],
+    failed: 0,
+    reloads: 0,
+  },
+  unpack: { rounds: [{ agent: expect.any(Number) }], ratio: expect.any(Number) },
+  worker: { deploys: 1, refused: 0, lost: 0, cut: 0, beatsTogether: 0 },
+};
+
+it.for(Object.keys(parts))("npm run bench -- %s works, as seen with tiny sizes", async (name) => {
+  await using scratch = new Scratch("bench");
+  const results = join(scratch.path, "results.json");
+  const { code, stdout, stderr } = await runProgram(
+    [node, join(repository, "test/bench/main.ts"), name, "--tiny", "--markdown", "--results", results],
+    { cwd: repository, env: { PATH: systemPath, HOME: scratch.path } },
+  );
+  expect(code, stdout + stderr).toBe(0);
+  expect(stdout).toContain("| --- | ---: |");
+  expect(stdout).not.toMatch(/NaN|undefined|Infinity/);
+  const figures = JSON.parse(readFileSync(results, "utf8"));
+  expect(figures.machine).toMatchObject({ node: process.versions.node });
+  expect(figures[name]).toMatchObject(expected[name] ?? {});
+});
+
+it("npm run bench says which parts there are", async () => {
+  const { code, stderr } = await runProgram([node, join(repository, "test/bench/main.ts"), "speed"], {
+    env: { PATH: systemPath },
+  });
+  expect(code).toBe(2);
+  expect(stderr).toContain(`no part speed. Usage: npm run bench -- [${Object.keys(parts).join("] [")}]`);
+});
