@@ -109,7 +109,7 @@ describe.each(binds)("with instances on a %s", (bind) => {
     const renamed = at("after", "release.rename");
     expect(at("after", "bundle.spool")).toBeLessThan(renamed);
     expect(synced(join(home, "releases"), renamed)).toBeLessThan(at("before", "state.write:unpacked"));
-    expect(at("after", "release.sync")).toBeLessThan(at("before", "state.write:cut_over"));
+    expect(at("after", "release.sync")).toBeLessThan(at("before", "state.write:cutting_over"));
     // What supervisord reads at its next start, before it gets the programs.
     const added = at("before", "programs.add");
     for (const line of lines.filter((each) => isAfter(each, "launch.write"))) {
@@ -119,7 +119,7 @@ describe.each(binds)("with instances on a %s", (bind) => {
     expect(at("after", "programs.write")).toBeLessThan(added);
     expect(at("after", "state.write:released")).toBeLessThan(at("before", "programs.start"));
     // The intent, then the links, then the traffic, then that it has moved.
-    const intent = at("after", "state.write:cut_over");
+    const intent = at("after", "state.write:cutting_over");
     const published = at("after", "links.publish", undefined, intent);
     expect(intent).toBeLessThan(at("before", "links.publish"));
     if (bind === "socket") {
