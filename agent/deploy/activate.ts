@@ -27,13 +27,14 @@ export async function activate(
   { up, rollback, weight }: Activation,
 ): Promise<"succeeded" | "canary"> {
   const { ports, state, settings, deployment } = context;
-  openJournal(state, deployment.record, { run, ownsRelease: false });
-  await saveJournal(context);
   const spec = await runSpec(context, run);
+  // A refusal changes nothing, so all of them come before the journal.
   assertHostPolicy(spec.config, settings);
   await assertReady(context, run, spec.config);
-  await ports.privileged.prepareApp(state.app);
   if (weight < 100) await assertCanary(context, spec);
+  openJournal(state, deployment.record, { run, ownsRelease: false });
+  await saveJournal(context);
+  await ports.privileged.prepareApp(state.app);
   for (const release of commandsSince(state.releases, spec.release, liveRelease(state))) {
     deployment.notice(notUndone(release));
   }

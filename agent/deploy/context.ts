@@ -35,10 +35,26 @@ export async function saveJournal({ ports, state, deployment }: DeployContext): 
   await ports.states.save(state.app, state);
 }
 
-/** Writes that the traffic is about to move. From here on, a kill makes the next agent finish the deployment. */
-export async function saveIntent({ ports, state, deployment }: DeployContext): Promise<void> {
-  updateJournal(state, { ...deployment.record, state: "cutting_over" });
-  await ports.states.save(state.app, state);
+/**
+ * Writes that the traffic is about to move. From here on, the deployment is finished, also after a kill. It stays so until
+ * `dropIntent`: no other write lowers what the journal says.
+ */
+export async function saveIntent(context: DeployContext): Promise<void> {
+  context.deployment.cuttingOver();
+  try {
+    await saveJournal(context);
+  } catch (thrown) {
+    // Nothing has moved, so it is undone. What the file says is no matter: the undo writes it again.
+    context.deployment.notCuttingOver();
+    updateJournal(context.state, context.deployment.record);
+    throw thrown;
+  }
+}
+
+/** Nothing has moved: the deployment is undone, as before the intent. */
+export async function dropIntent(context: DeployContext): Promise<void> {
+  context.deployment.notCuttingOver();
+  await saveJournal(context);
 }
 
 /** @throws CutoverError release_not_found */

@@ -67,14 +67,13 @@ export async function bringLive(context: DeployContext, spec: RunSpec, how: { ro
 /**
  * The cutover and what follows it: this is never undone once the traffic has moved. Recovery calls it again after a crash,
  * so each of its effects may safely happen twice. A release that fails its watch gets a verdict in the journal, and the
- * traffic goes back if it can.
+ * traffic goes back if the run before can serve. Otherwise the release keeps it.
  */
 export async function cutOver(context: DeployContext, spec: RunSpec, how: { rollback: boolean }): Promise<void> {
-  if (!goesBack(context)) {
-    await moveTraffic(context, spec, how);
-    await settle(context, spec);
-  }
-  if (goesBack(context)) return revert(context, spec);
+  if (goesBack(context) && (await revert(context, spec))) return;
+  await moveTraffic(context, spec, how);
+  await settle(context, spec);
+  if (goesBack(context) && (await revert(context, spec))) return;
   await retireOld(context, spec);
 }
 

@@ -42,6 +42,9 @@ export class Deployment {
   readonly #record: DeploymentRecord;
   #last: number;
   #output = 0;
+  #followers = 0;
+  /** The events go when the last follower does. */
+  #forgetting = false;
   #changed = Promise.withResolvers<void>();
   /** What the token was signed for: the same bundle sent again is the same deployment. */
   digest: string | undefined;
@@ -157,6 +160,16 @@ export class Deployment {
     this.#emit({ type: "state", state, took, ...(note !== undefined && { note }) });
   }
 
+  /** The traffic is about to move. Callers do not hear of it, the journal does. */
+  cuttingOver(): void {
+    if (!this.isAtLeast("cutting_over")) this.#record.state = "cutting_over";
+  }
+
+  /** The cutover was refused, and nothing has moved. The only way back to an earlier state. */
+  notCuttingOver(): void {
+    if (this.#record.state === "cutting_over") this.#record.state = "healthy";
+  }
+
   notice(message: string): void {
     this.#emit({ type: "notice", message });
   }
@@ -189,22 +202,44 @@ export class Deployment {
     this.#emit({ type: "end", deployment: this.view });
   }
 
-  /** Events after the given one, until the last event or until the signal. */
+  /** Events in memory after the given one, until the last event or until the signal. */
   async *follow(after: number, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
-    let index = this.#events.findIndex(({ id }) => id > after);
-    if (index < 0) index = this.#events.length;
+    let seen = after;
     const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-    while (!signal.aborted) {
-      const event = this.#events[index];
-      if (event !== undefined) {
-        index++;
-        yield event;
-      } else if (this.#events.at(-1)?.type === "end") {
-        return;
-      } else {
-        await Promise.race([this.#changed.promise, stopped]);
+    this.#followers++;
+    try {
+      while (!signal.aborted) {
+        const event = this.#eventAfter(seen);
+        if (event !== undefined) {
+          seen = event.id;
+          yield event;
+        } else if (this.#events.at(-1)?.type === "end") {
+          return;
+        } else {
+          await Promise.race([this.#changed.promise, stopped]);
+        }
       }
+    } finally {
+      this.#followers--;
+      if (this.#forgetting) this.forgetEvents();
     }
+  }
+
+  /** Whether all events are in memory. Those that are not are in their file. */
+  get hasEvents(): boolean {
+    return (this.#events[0]?.id ?? 1) === 1;
+  }
+
+  /** Frees the memory of a deployment that has ended, once nobody follows it. Its last event stays, which says how it ended. */
+  forgetEvents(): void {
+    this.#forgetting = this.#followers > 0;
+    if (!this.#forgetting && this.#events.at(-1)?.type === "end") this.#events.splice(0, this.#events.length - 1);
+  }
+
+  /** Events are numbered without gaps. */
+  #eventAfter(id: number): DeploymentEvent | undefined {
+    const first = this.#events[0]?.id ?? 1;
+    return this.#events[Math.max(id + 1 - first, 0)];
   }
 
   #emit(body: EventBody): void {

@@ -5,12 +5,23 @@ import { cutOver } from "./deploy.ts";
 import { isPause, pause } from "./recovery/pause.ts";
 import { undo } from "./recovery/undo.ts";
 import { prune } from "./retention/retire.ts";
-import { closeJournal, liveRelease, markUnwell, mayHaveCutOver, remember } from "./state.ts";
+import {
+  type AppState,
+  closeJournal,
+  type Journal,
+  liveRelease,
+  markUnwell,
+  mayHaveCutOver,
+  remember,
+} from "./state.ts";
 import type { ResumePoint } from "./state-format.ts";
 
 /** A full disk or a lost answer may pass: an end is tried this often before it is left to the next start. */
 const attempts = 3;
 const pauseMs = 500;
+
+/** Records of failed releases that stay while no release was live yet. */
+const failedKept = 5;
 
 /** How a deployment's task ends well: all of the traffic moved, none of it, or a part. */
 export type Ending = "succeeded" | "staged" | "canary";
@@ -42,6 +53,8 @@ async function end(context: DeployContext, ending: Ending): Promise<void> {
     if (state.journal?.verdict === undefined) await reach(context, "done");
   } else {
     await tidySlots(context);
+    // Nothing of it is final until here.
+    deployment.signal.throwIfAborted();
   }
   const verdict = state.journal?.verdict;
   const live = liveRelease(state);
@@ -59,6 +72,18 @@ async function tidyAfterCutover(context: DeployContext): Promise<void> {
   await tidied()
     .catch(tidied)
     .catch((err: unknown) => log.warn({ err }, "prune failed"));
+}
+
+/** While no deployment succeeds, nothing else bounds what those that failed leave. */
+async function collectFailed(context: DeployContext): Promise<void> {
+  const { ports, state, log } = context;
+  if (state.journal === null) return;
+  try {
+    const keep = state.live === null ? failedKept : (await runSpec(context, state.live)).config.keep;
+    await prune({ ports, state }, keep);
+  } catch (err) {
+    log.warn({ err }, "what failed deployments left was not collected");
+  }
 }
 
 async function tidySlots({ ports, state, log }: DeployContext): Promise<void> {
@@ -96,6 +121,7 @@ export async function failAndUndo(context: DeployContext, thrown: unknown): Prom
   for (let attempt = 1; attempt <= attempts; attempt++) {
     try {
       await undo(context);
+      await collectFailed(context);
       return await close(context);
     } catch (err) {
       deployment.trouble = asCutoverError(err).message;
@@ -130,7 +156,7 @@ async function finishForward(context: DeployContext, thrown: unknown): Promise<v
   }
   deployment.trouble = asCutoverError(reason).message;
   const verdict = state.journal?.verdict;
-  deployment.conclude("failed", verdict === undefined ? afterCutover(reason) : fromProblem(verdict.failure));
+  deployment.conclude("failed", verdict === undefined ? afterCutover(reason) : notBackYet(verdict, state, reason));
   await saveJournal(context).catch((err: unknown) => log.error({ err }, "the journal could not be written"));
   deployment.announce();
 }
@@ -142,5 +168,25 @@ function afterCutover(reason: unknown): CutoverError {
     fix: `${fix ?? "See the agent's log."} The agent finishes this deployment at its next start or before the next deployment.`,
     evidence,
     cause,
+  });
+}
+
+/** The release failed its watch, and the traffic could not go back, or not to the end. */
+function notBackYet(
+  { failure, back }: NonNullable<Journal["verdict"]>,
+  { live, journal }: AppState,
+  reason: unknown,
+): CutoverError {
+  const verdict = fromProblem(failure);
+  if (!back) return verdict;
+  const { message } = asCutoverError(reason);
+  const moved = live === journal?.from;
+  return new CutoverError(verdict.code, verdict.message, {
+    unchanged: moved
+      ? `All traffic went back to ${live}. What the failed release left is not removed yet: ${message}`
+      : `The traffic could not go back to ${journal?.from} yet: ${message} Visitors still reach ${live}.`,
+    fix: "The agent goes on with it at its next start or before the next deployment; `cutover repair` does it at once.",
+    evidence: verdict.evidence,
+    cause: reason,
   });
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { deploymentStates } from "../../shared/deployment-states.ts";
 import { CutoverError } from "../../shared/errors.ts";
-import { appName, runId } from "../../shared/names.ts";
+import { appName, releaseId, runId } from "../../shared/names.ts";
 import { deploymentView, failure, releaseView } from "../../shared/protocol.ts";
 import type { Releases, StateStore } from "../contracts/ports.ts";
 
@@ -37,6 +37,10 @@ const journal = z.strictObject({
   from: runId.nullable(),
   /** The release came with this deployment, so undoing the deployment removes it. */
   brought: z.boolean(),
+  /** Which release was published as `previous` before the cutover. Absent until then. */
+  previous: releaseId.nullable().optional(),
+  /** Of an activation of the staged run: its share of the traffic before, in percent. */
+  weight: z.int().min(0).max(99).optional(),
   /** How often an agent has started to recover this deployment. */
   attempts: z.int().min(0),
   /** Why the release failed after the cutover, and whether the traffic goes back to `from`. */

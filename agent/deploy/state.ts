@@ -136,7 +136,14 @@ export function openJournal(
   deployment: DeploymentRecord,
   { run, ownsRelease }: { run: string; ownsRelease: boolean },
 ): void {
-  change(state).journal = { deployment, run, from: state.live, brought: ownsRelease, attempts: 0 };
+  const weight = state.staged?.run === run ? { weight: state.staged.weight } : {};
+  change(state).journal = { deployment, run, from: state.live, brought: ownsRelease, ...weight, attempts: 0 };
+}
+
+/** What an undone cutover publishes again. Only the first call counts: a cutover may happen twice. */
+export function rememberPrevious(state: AppState, previous: string | null): void {
+  const { journal } = change(state);
+  if (journal !== null && journal.previous === undefined) journal.previous = previous;
 }
 
 /** Where the deployment stands now. */
@@ -168,6 +175,12 @@ export function takeUp(state: AppState): () => void {
   };
 }
 
+/** The agent was asked to stop in the middle of a recovery, which says nothing of the deployment. */
+export function uncountAttempt(state: AppState): void {
+  const { journal } = change(state);
+  if (journal !== null && journal.attempts > 0) journal.attempts--;
+}
+
 /** One more agent tries to finish or undo the deployment. */
 export function countAttempt(state: AppState): void {
   takeUp(state);
@@ -194,7 +207,9 @@ export function closeJournal(state: AppState): () => void {
 /** The deployment comes first in the app's history. */
 export function remember(state: AppState, deployment: DeploymentView): void {
   const others = change(state).history.filter(({ id }) => id !== deployment.id);
-  change(state).history = [deployment, ...others].slice(0, historyLength);
+  const all = [deployment, ...others];
+  // The abort of a staged release needs the deployment that staged it, however long that is ago.
+  change(state).history = all.filter(({ id }, at) => at < historyLength || id === state.staged?.deployment);
 }
 
 function firstTraffic(state: AppState, release: string, now: Date): void {

@@ -22,6 +22,8 @@ export async function findSameBundle(
   }
   const state = await states.of(app);
   const known = state.releases.find((release) => release.digest === digest && release.state !== "failed");
-  const past = state.history.find(({ release, kind }) => kind === "deploy" && release === known?.id);
-  return known !== undefined && past !== undefined ? { deployment: past.id, release: known.id } : undefined;
+  // Only while nothing has happened since: what a later rollback has changed, an old answer would deny.
+  const [last] = state.history;
+  if (known === undefined || last?.kind !== "deploy" || last.release !== known.id) return undefined;
+  return { deployment: last.id, release: known.id };
 }

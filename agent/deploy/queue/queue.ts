@@ -159,7 +159,8 @@ export class DeployQueue {
     const past = await ports.events.read(app, id);
     const settings = await ports.apps.settings(app);
     const deployment = new Deployment({ clock: ports.clock, files: ports.events, record, past });
-    deployment.digest = state.releases.find((release) => release.id === record.release)?.digest;
+    // Only a deploy came with a bundle, and is what the same bundle sent again means.
+    if (kind === "deploy") deployment.digest = state.releases.find(({ id }) => id === record.release)?.digest;
     const ownLog = log.child({ app, deployment: id, kind });
     ownLog.info({ state: record.state }, "deployment goes on");
     return this.#turn({ ports, settings, state, deployment, log: ownLog, stopping: this.stopping }, undefined, unlock);

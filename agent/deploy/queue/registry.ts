@@ -4,7 +4,7 @@ import type { Ports } from "../../contracts/ports.ts";
 import type { Deployment } from "../deployment.ts";
 import type { AppState } from "../state.ts";
 
-/** Ended deployments whose events stay in memory; older ones are read from their files. */
+/** Ended deployments that stay in memory, without their events: those are read from their files. */
 const endedInMemory = 100;
 
 interface Parts {
@@ -60,18 +60,23 @@ export class DeploymentRegistry {
 
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
     const known = this.#recent.get(id);
-    if (known !== undefined) {
-      yield* known.follow(after, signal);
-      return;
+    let seen = after;
+    if (known?.hasEvents !== true) {
+      const { app } = await this.view(id);
+      for (const event of await this.#parts.ports.events.read(app, id)) {
+        if (event.id <= seen) continue;
+        seen = event.id;
+        yield event;
+      }
     }
-    const view = await this.view(id);
-    const past = await this.#parts.ports.events.read(view.app, id);
-    for (const event of past) if (event.id > after) yield event;
+    // Also its last event, if its file could not be written.
+    if (known !== undefined) yield* known.follow(seen, signal);
   }
 
-  /** Keeps the newest in memory. */
+  /** What has ended leaves nothing but a view in memory: its events may be megabytes. */
   forgetOld(): void {
     const ended = [...this.#recent.values()].filter((known) => known.outcome !== "running");
     for (const { id } of ended.slice(0, -endedInMemory)) this.#recent.delete(id);
+    for (const known of ended) known.forgetEvents();
   }
 }

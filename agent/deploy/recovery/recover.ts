@@ -6,7 +6,7 @@ import { type DeployContext, runSpec } from "../context.ts";
 import { cutOver } from "../deploy.ts";
 import { Deployment } from "../deployment.ts";
 import { failAndUndo, runToEnd } from "../finish.ts";
-import { type AppState, countAttempt, hold, mayHaveCutOver } from "../state.ts";
+import { type AppState, countAttempt, hold, mayHaveCutOver, uncountAttempt } from "../state.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
 import { restoreTraffic } from "../steps/route.ts";
 import { removeOrphans } from "./orphans.ts";
@@ -55,6 +55,8 @@ export async function recover(
     deployment.notice("The agent was restarted before the cutover; the deployment is undone");
     await failAndUndo(context, failure === undefined ? interrupted() : fromProblem(failure));
   }
+  // Whoever stops an agent in the middle of a recovery does not count against it.
+  if (stopping.aborted) uncountAttempt(state);
   await holdAfter(attemptLimit, { ports, state, deployment }, ownLog);
   if (state.journal === null) await removeOrphans({ ports, state, stopping });
   return deployment;

@@ -24,15 +24,23 @@ interface Parts {
   onFree(app: string): Promise<void>;
 }
 
-/** What an agent does at its start, app by app. An app that cannot be recovered does not stop the others. */
+/**
+ * What an agent does at its start. All apps are locked before any of them is recovered: a call that comes early waits for what
+ * was left. Then each recovers by itself, so that one which waits for an old worker, or which fails, holds up no other.
+ */
 export async function resumeAll(parts: Parts): Promise<void> {
-  for (const app of await parts.ports.apps.names()) {
-    const unlock = parts.queue.locks.tryAcquire(app, () => parts.queue.holder(app));
-    if (unlock === undefined) continue;
-    if (await resumeApp(parts, app, unlock)) continue;
-    unlock();
-    await parts.onFree(app);
-  }
+  const { ports, queue, onFree } = parts;
+  const locked = (await ports.apps.names()).map((app) => ({
+    app,
+    unlock: queue.locks.tryAcquire(app, () => queue.holder(app)),
+  }));
+  await Promise.all(
+    locked.map(async ({ app, unlock }) => {
+      if (unlock === undefined || (await resumeApp(parts, app, unlock))) return;
+      unlock();
+      await onFree(app);
+    }),
+  );
 }
 
 /** @returns whether the app is still locked, by a deployment that goes on in the background */

@@ -1,7 +1,7 @@
 import { isAtLeast } from "../../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
 import { type DeployContext, runSpec } from "../context.ts";
-import { type AppState, findRelease, type Journal, markFailed, rollbackTarget, unstage } from "../state.ts";
+import { type AppState, findRelease, type Journal, markFailed, runsInUse, unstage, weighStaged } from "../state.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
 import { restoreTraffic } from "../steps/route.ts";
 import { drainStaged } from "../steps/stage.ts";
@@ -12,12 +12,12 @@ import { removeOrphans } from "./orphans.ts";
  * environment that was made for that release alone. Logs stay. Each step may safely happen twice, so a crash in the middle
  * does no harm.
  */
-export async function undo(site: Pick<DeployContext, "ports" | "state" | "stopping" | "deployment">): Promise<void> {
+export async function undo(site: UndoSite): Promise<void> {
   const { ports, state, deployment } = site;
   const { app, journal } = state;
   if (journal === null) return;
-  if (state.staged?.run === journal.run) await drainStaged(site);
-  const others = { ...state, staged: state.staged?.run === journal.run ? null : state.staged };
+  const keepsStaged = staysStaged(state, journal, deployment.view.failure?.code);
+  const others = keepsStaged ? backToItsWeight(state, journal) : await withoutItsRun(site, journal);
   await restoreLinks({ ports, state: others });
   // Before the run goes: a process that must not overlap may not run at all until then.
   if (isAtLeast(journal.deployment.state, "healthy")) {
@@ -26,16 +26,7 @@ export async function undo(site: Pick<DeployContext, "ports" | "state" | "stoppi
     const live = state.live === null ? null : await runSpec(site, state.live);
     await reconcileProcesses(site, live, { tell: (message) => deployment.notice(message) });
   }
-  if (mayHaveStarted(state, journal)) {
-    await ports.privileged.removePrograms(app, journal.run);
-  }
-  if (state.staged?.run === journal.run) unstage(state);
-  const release = releaseOfRun(journal.run);
-  const was = findRelease(state, release)?.state;
-  if (journal.brought || was === "staged" || was === "unpacked") {
-    await ports.releases.remove(app, release);
-    markFailed(state, release);
-  }
+  if (!keepsStaged) await removeItsRun(site, journal);
   // What it was replacing is not in the state any more.
   const cut = await removeOrphans(site);
   if (cut > 0) deployment.cut(cut);
@@ -48,13 +39,53 @@ export async function undo(site: Pick<DeployContext, "ports" | "state" | "stoppi
   await ports.traffic.tidy(app);
 }
 
+type UndoSite = Pick<DeployContext, "ports" | "state" | "stopping" | "deployment">;
+
+/** Failures that say that the run itself is not well. */
+const ownFaults = ["instance_died", "health_failed", "health_timeout", "canary_failed"];
+
+/** An activation of the staged run that failed for another reason leaves it staged, with the share that it had. */
+function staysStaged(state: AppState, journal: Journal, failure: string | undefined): boolean {
+  if (journal.brought || state.staged?.run !== journal.run) return false;
+  return failure === undefined || !ownFaults.includes(failure);
+}
+
+function backToItsWeight(state: AppState, journal: Journal): AppState {
+  weighStaged(state, journal.weight ?? 0);
+  return state;
+}
+
+/** The state as it is without the run. Its traffic has left it. */
+async function withoutItsRun(site: UndoSite, { run }: Journal): Promise<AppState> {
+  const { state } = site;
+  if (state.staged?.run !== run) return state;
+  await drainStaged(site);
+  return { ...state, staged: null };
+}
+
+/** Its programs, and its release if the deployment brought it, or if nothing else uses one that never had traffic. */
+async function removeItsRun({ ports, state }: UndoSite, journal: Journal): Promise<void> {
+  const { app } = state;
+  if (mayHaveStarted(state, journal)) await ports.privileged.removePrograms(app, journal.run);
+  if (state.staged?.run === journal.run) unstage(state);
+  const release = releaseOfRun(journal.run);
+  const others = runsInUse(state).filter((run) => run !== journal.run);
+  const was = findRelease(state, release)?.state;
+  const unused = (was === "staged" || was === "unpacked") && !others.map(releaseOfRun).includes(release);
+  if (!journal.brought && !unused) return;
+  await ports.releases.remove(app, release);
+  markFailed(state, release);
+}
+
 /** A cutover that nginx refused has published the release's static files already. */
 async function restoreLinks({ ports, state }: Pick<DeployContext, "ports" | "state">): Promise<void> {
-  const { app, staged, live } = state;
+  const { app, staged, live, journal } = state;
   // Also that of a release which was about to be staged.
   if (staged === null) await ports.releases.publish(app, { canary: null, staged: null });
+  else if (staged.weight === 0) await ports.releases.publish(app, { canary: null });
   if (live === null) return;
-  const previous = rollbackTarget(state);
+  // Only a cutover changes it, and has written down before what it was.
+  const previous = journal?.previous ?? undefined;
   await ports.releases.publish(app, { current: releaseOfRun(live), ...(previous !== undefined && { previous }) });
 }
 

@@ -70,6 +70,8 @@ export class WarmRetirement {
     if (unlock === undefined) return;
     try {
       const state = await stateOf(app);
+      // The deployment that is still open may have to go back to the warm run. Its end schedules this again.
+      if (state.journal !== null) return;
       if (state.warm !== null) {
         const left = Date.parse(state.warm.until) - ports.clock.now();
         if (left > 0) return this.#after(app, left);

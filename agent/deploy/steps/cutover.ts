@@ -2,8 +2,8 @@ import { milliseconds } from "../../../shared/duration.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
 import { slotCount } from "../../../shared/slots.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
-import { type DeployContext, reach, saveIntent, saveJournal } from "../context.ts";
-import { setLive } from "../state.ts";
+import { type DeployContext, dropIntent, reach, saveIntent } from "../context.ts";
+import { rememberPrevious, setLive } from "../state.ts";
 import { routeFor } from "./route.ts";
 
 /**
@@ -18,13 +18,14 @@ export async function moveTraffic(
 ): Promise<void> {
   const { ports, state, deployment } = context;
   const staged = state.staged?.run === spec.run ? null : state.staged;
+  rememberPrevious(state, (await ports.releases.published(spec.app)).previous);
   await saveIntent(context);
   await ports.releases.publish(spec.app, { current: spec.release, ...leavingRelease(context, spec) });
   try {
     const { reloaded } = await ports.traffic.route(spec.app, await routeFor(context, { live: spec.run, staged }));
     if (reloaded) deployment.notice("nginx was reloaded, since its files for the app changed");
   } catch (thrown) {
-    if (state.live !== spec.run && !(await hasAllTraffic(context, spec))) await saveJournal(context);
+    if (state.live !== spec.run && !(await hasAllTraffic(context, spec))) await dropIntent(context);
     throw thrown;
   }
   await ports.releases.publish(spec.app, { canary: null, ...(staged === null && { staged: null }) });

@@ -1,4 +1,5 @@
 import { milliseconds } from "../../../shared/duration.ts";
+import { releaseOfRun } from "../../../shared/names.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, reach, saveJournal } from "../context.ts";
 import { retire } from "../retention/retire.ts";
@@ -19,7 +20,8 @@ export async function retireOthers(context: DeployContext, spec: RunSpec): Promi
     if (cut > 0) deployment.cut(cut);
     deployment.notice(`${run} was warm and is retired`);
   }
-  if (state.staged !== null && state.staged.run !== spec.run) await removeStaged(context);
+  // A redeploy of the staged release may fail, and leaves it staged then.
+  if (state.staged !== null && releaseOfRun(state.staged.run) !== spec.release) await removeStaged(context);
 }
 
 /**
@@ -28,6 +30,7 @@ export async function retireOthers(context: DeployContext, spec: RunSpec): Promi
  */
 export async function retireOld(context: DeployContext, spec: RunSpec): Promise<void> {
   const { state, deployment } = context;
+  if (state.staged !== null && releaseOfRun(state.staged.run) === spec.release) await removeStaged(context);
   if (state.warm !== null && milliseconds(spec.config.keep_warm) === 0) {
     const cut = await retire(context, state.warm.run);
     if (cut > 0) deployment.cut(cut);

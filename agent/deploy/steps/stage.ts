@@ -5,7 +5,7 @@ import { slotCount } from "../../../shared/slots.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, runSpec, saveJournal } from "../context.ts";
 import { removeOrphans } from "../recovery/orphans.ts";
-import { markFailed, markStaged, stageRun, unstage, weighStaged } from "../state.ts";
+import { liveRelease, markFailed, markStaged, stageRun, unstage, weighStaged } from "../state.ts";
 import { drainRun } from "./drain.ts";
 import { canarySlots, restoreTraffic, routeFor } from "./route.ts";
 
@@ -78,7 +78,8 @@ export async function removeStaged(context: DeployContext): Promise<void> {
   const { state, deployment } = context;
   if (state.staged === null) return;
   const { run } = state.staged;
-  markFailed(state, releaseOfRun(run));
+  // Its release may be live by now, on other instances.
+  if (releaseOfRun(run) !== liveRelease(state)) markFailed(state, releaseOfRun(run));
   unstage(state);
   await saveJournal(context);
   const open = await removeOrphans(context);

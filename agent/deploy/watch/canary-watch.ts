@@ -4,7 +4,7 @@ import type { RunSpec } from "../../contracts/privileged.ts";
 import type { Logger } from "../../logger.ts";
 import { runSpec } from "../context.ts";
 import type { AppState } from "../state.ts";
-import { checkEveryMs, failuresInARow, faultOf, lastLogLines } from "./run-health.ts";
+import { answerOf, checkEveryMs, failuresInARow, faultOf, lastLogLines } from "./run-health.ts";
 
 interface Parts {
   ports: Ports;
@@ -43,24 +43,43 @@ export class CanaryWatch {
   }
 
   async #watch(app: string, run: string, deployment: string, signal: AbortSignal): Promise<void> {
-    const { ports, log, stateOf, fail } = this.#parts;
+    const { ports, log } = this.#parts;
     const pids = new Map<string, number>();
+    let failures = 0;
     try {
-      const spec = await runSpec({ ports, state: await stateOf(app) }, run);
-      const settings = await ports.apps.settings(app);
-      for (let failures = 0; failures < failuresInARow; ) {
+      for (;;) {
         await ports.clock.sleep(checkEveryMs, signal);
-        const fault = await faultOf(ports, settings, spec, pids);
+        // A question that is not answered says nothing of the canary, and does not end its watch.
+        const fault = await answerOf(() => this.#look(app, run, pids), log);
         signal.throwIfAborted();
         failures = fault === undefined ? 0 : failures + 1;
-        if (fault === undefined) continue;
-        log.warn({ app, run, fault, failures }, "the canary's check failed");
-        if (failures === failuresInARow) await fail(deployment, await canaryFailed(ports, spec, fault));
+        if (fault !== undefined) log.warn({ app, run, fault, failures }, "the canary's check failed");
+        if (fault !== undefined && failures >= failuresInARow && (await this.#fail(app, run, deployment, fault)))
+          return;
       }
     } catch (err) {
       if (!signal.aborted) log.error({ err, app, run }, "the canary could not be watched");
     } finally {
       if (this.#watched.get(app)?.run === run) this.#watched.delete(app);
+    }
+  }
+
+  async #look(app: string, run: string, pids: Map<string, number>): Promise<string | undefined> {
+    const { ports, stateOf } = this.#parts;
+    const spec = await runSpec({ ports, state: await stateOf(app) }, run);
+    return faultOf(ports, await ports.apps.settings(app), spec, pids);
+  }
+
+  /** @returns false if it could not be taken back now, since a deployment holds the app: the watch goes on */
+  async #fail(app: string, run: string, deployment: string, fault: string): Promise<boolean> {
+    const { ports, log, stateOf, fail } = this.#parts;
+    try {
+      const spec = await runSpec({ ports, state: await stateOf(app) }, run);
+      await fail(deployment, await canaryFailed(ports, spec, fault));
+      return true;
+    } catch (err) {
+      log.error({ err, app, run }, "the canary could not be taken back; it is tried again");
+      return false;
     }
   }
 }

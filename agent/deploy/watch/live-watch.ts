@@ -3,10 +3,9 @@ import { CutoverError } from "../../../shared/errors.ts";
 import { toFailure } from "../../../shared/protocol.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
-import type { Logger } from "../../logger.ts";
 import { type DeployContext, runSpec, saveJournal } from "../context.ts";
 import { recordVerdict } from "../state.ts";
-import { checkEveryMs, failuresInARow, healthFault, lastLogLines, programFault } from "./run-health.ts";
+import { answerOf, checkEveryMs, failuresInARow, healthFault, lastLogLines, programFault } from "./run-health.ts";
 
 /** Watches the new instances after the cutover, while the old ones are still warm. */
 
@@ -121,20 +120,6 @@ async function whyNotBack(context: DeployContext, spec: RunSpec, from: string | 
     if (fault === undefined) return undefined;
   }
   return `${from} is not well either (${fault}): ${spec.run} keeps the traffic.`;
-}
-
-/** What cannot be asked just now says nothing of a release. An error that nobody expects is in the log. */
-async function answerOf<T>(question: () => Promise<T>, log: Logger): Promise<T | undefined> {
-  try {
-    return await question();
-  } catch (err) {
-    if (!isUnreachable(err)) log.warn({ err }, "a question of the watch was not answered");
-    return undefined;
-  }
-}
-
-function isUnreachable(thrown: unknown): boolean {
-  return thrown instanceof CutoverError && ["supervisor_unreachable", "helper_unreachable"].includes(thrown.code);
 }
 
 /** The loop itself looks at the signal. */

@@ -1,10 +1,14 @@
+import { asCutoverError } from "../../../shared/errors.ts";
 import { notUndone } from "../../../shared/release-commands.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
-import { type DeployContext, runSpec } from "../context.ts";
-import { findRelease, forgetWarm, setLive } from "../state.ts";
+import { type DeployContext, runSpec, saveJournal } from "../context.ts";
+import { findRelease, forgetWarm, recordVerdict, setLive } from "../state.ts";
+import { restoreEnvironment } from "../steps/build.ts";
 import { drainRun } from "../steps/drain.ts";
+import { waitHealthy } from "../steps/health.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
 import { routeFor } from "../steps/route.ts";
+import { healthFault } from "./run-health.ts";
 
 /** The way back after a cutover, to the run before, which is still up. Each effect may safely happen twice. */
 
@@ -30,11 +34,21 @@ export async function revertTraffic(context: DeployContext, spec: RunSpec): Prom
   return old;
 }
 
-/** Moves the traffic and the processes back, and ends the instances that failed. Their logs stay. */
-export async function revert(context: DeployContext, spec: RunSpec): Promise<void> {
+/**
+ * Moves the traffic and the processes back, and ends the instances that failed. Their logs stay.
+ * @returns false if the run before cannot serve: then the release keeps the traffic, and the verdict says so
+ */
+export async function revert(context: DeployContext, spec: RunSpec): Promise<boolean> {
   const { ports, state, deployment, stopping } = context;
+  const from = state.journal?.from ?? null;
+  if (from === null) return false;
+  const why = state.live === from ? undefined : await whyNotServing(context, await runSpec(context, from));
+  if (why !== undefined) {
+    await keepTraffic(context, `${from} cannot serve any more (${why}): ${spec.run} keeps the traffic.`);
+    return false;
+  }
   const old = await revertTraffic(context, spec);
-  if (old === undefined) return;
+  if (old === undefined) return false;
   const tell = (message: string) => deployment.notice(message);
   await reconcileProcesses(context, old, { tell, signal: stopping });
   if ((await ports.privileged.programs(spec.app, spec.run)) !== undefined) {
@@ -44,4 +58,34 @@ export async function revert(context: DeployContext, spec: RunSpec): Promise<voi
   await ports.privileged.removePrograms(spec.app, spec.run);
   if (state.warm?.run === spec.run) forgetWarm(state);
   await ports.states.save(spec.app, state);
+  return true;
+}
+
+/**
+ * Hours may have passed since the verdict: the run before is asked again, and started if it is gone.
+ * @returns why it cannot have the traffic, or undefined
+ */
+async function whyNotServing(context: DeployContext, old: RunSpec): Promise<string | undefined> {
+  const { ports, settings, deployment } = context;
+  const programs = await ports.privileged.programs(old.app, old.run);
+  if (programs !== undefined) return healthFault(ports, settings, old);
+  deployment.notice(`${old.run} is no longer up and is started again`);
+  try {
+    await restoreEnvironment(context, old);
+    await ports.privileged.startPrograms(old);
+    await waitHealthy(context, old);
+    return undefined;
+  } catch (thrown) {
+    context.stopping.throwIfAborted();
+    await ports.privileged.removePrograms(old.app, old.run);
+    return asCutoverError(thrown).message.replace(/\.$/, "");
+  }
+}
+
+async function keepTraffic(context: DeployContext, unchanged: string): Promise<void> {
+  const { state, deployment } = context;
+  const verdict = state.journal?.verdict;
+  if (verdict !== undefined) recordVerdict(state, { ...verdict.failure, unchanged }, false);
+  deployment.notice(unchanged);
+  await saveJournal(context);
 }

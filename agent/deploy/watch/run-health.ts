@@ -1,7 +1,8 @@
 import { type Config, siteOf, statusExpected } from "../../../shared/config.ts";
-import type { Evidence } from "../../../shared/errors.ts";
+import { CutoverError, type Evidence } from "../../../shared/errors.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
+import type { Logger } from "../../logger.ts";
 import type { AppSettings } from "../../settings.ts";
 
 /** What can be wrong with a run that serves: a canary, or the run that has just become live. */
@@ -83,4 +84,18 @@ export async function maskedEvidence(ports: Ports, app: string, evidence: Eviden
 export function healthHost(config: Config, settings: AppSettings): string {
   const names = [...(siteOf(config).server_name ?? []), ...settings.domains];
   return config.health.host ?? names.find((name) => name !== "_" && !name.startsWith("*")) ?? "localhost";
+}
+
+/** What cannot be asked just now says nothing of a release. An error that nobody expects is in the log. */
+export async function answerOf<T>(question: () => Promise<T>, log: Logger): Promise<T | undefined> {
+  try {
+    return await question();
+  } catch (err) {
+    if (!isUnreachable(err)) log.warn({ err }, "a question about a run was not answered");
+    return undefined;
+  }
+}
+
+function isUnreachable(thrown: unknown): boolean {
+  return thrown instanceof CutoverError && ["supervisor_unreachable", "helper_unreachable"].includes(thrown.code);
 }

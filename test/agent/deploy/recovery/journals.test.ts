@@ -28,7 +28,8 @@ function hostOf(state: AppState): FakeHost {
     host.disk.releases.set(id, host.manifest(id, { keep_warm: "0s" }));
   }
   for (const run of runsInUse(state)) {
-    if (run !== state.journal?.run || isAtLeast(at, "released")) host.disk.programs.add(run);
+    if (run !== state.journal?.run || run === state.staged?.run || isAtLeast(at, "released"))
+      host.disk.programs.add(run);
   }
   host.disk.slots = `${state.live}:60`;
   return host;

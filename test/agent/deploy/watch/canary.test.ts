@@ -176,13 +176,16 @@ test("a restart of the agent leaves a canary its part, and goes on watching it",
   expect(await next.deployment(id)).toMatchObject({ outcome: "failed" });
 });
 
-test("a nginx that refuses a step takes the canary away, not the live release", async () => {
+test("a nginx that refuses a step leaves the canary the share that it had", async () => {
   const { host, agent, weigh } = await staged();
   await weigh(5);
   host.failing.set(`slots.swap ${v1}:45 ${v2}:15`, new CutoverError("nginx_config_broken", "refused"));
   expect(await weigh(25)).toMatchObject({ outcome: "failed", failure: { code: "nginx_config_broken" } });
-  expect(host.disk.slots).toBe(`${v1}:60`);
-  expect(await agent.app("shop")).toMatchObject({ live: v1, staged: null, weight: 0 });
+  expect(host.disk.slots).toBe(`${v1}:57 ${v2}:3`);
+  expect(host.disk.links).toMatchObject({ canary: v2, staged: v2 });
+  expect(await agent.app("shop")).toMatchObject({ live: v1, staged: v2, weight: 5 });
+  host.failing.clear();
+  expect(await weigh(25)).toMatchObject({ outcome: "succeeded" });
 });
 
 test("a cutover that nginx refuses is undone, also its static files", async () => {
