@@ -32,6 +32,8 @@ export interface Clock {
   elapsed(): number;
   /** @throws the signal's reason when it is aborted first */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `run` once, after so many milliseconds. @returns what cancels it */
+  after(ms: number, run: () => void): () => void;
 }
 
 /** What the host's owner wrote about each app. Read anew at each call, so an edit needs no restart. */

@@ -57,6 +57,7 @@ export class Deployment {
   }
 
   static start(parts: {
+    id: string;
     clock: Clock;
     files: EventFiles;
     app: string;
@@ -65,9 +66,9 @@ export class Deployment {
     weight?: number;
     by: Actor;
   }): Deployment {
-    const { clock, files, app, kind, release, weight, by } = parts;
+    const { id, clock, files, app, kind, release, weight, by } = parts;
     const record: DeploymentView = {
-      id: newDeploymentId(),
+      id,
       app,
       kind,
       ...(release !== undefined && { release }),
