@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type History, historyOf } from "./history.ts";
-import { play } from "./play.ts";
+import { type PlayOptions, play } from "./play.ts";
 import { shrink, signature } from "./shrink.ts";
 import type { Broken } from "./watcher.ts";
 
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     trace: { type: "boolean", default: false },
     out: { type: "string" },
     only: { type: "string" },
+    tolerate: { type: "string", multiple: true, default: [] },
     help: { type: "boolean", default: false },
   },
 });
@@ -24,11 +25,14 @@ const usage = `npm run simulate -- [options]
   --histories N   how many (default 3000), or
   --minutes N     for how long
   --shrink        shorten each kind of failure that is found
+  --tolerate TEXT pass over failures whose text has this; may be repeated
   --only TEXT     only failures whose text has this
   --out DIR       write each shortened history there, as JSON
   --replay FILE   play one history from a file
   --trace         with --replay or --histories 1: print all that happens
 `;
+
+const options: PlayOptions = { tolerated: values.tolerate };
 
 async function main(): Promise<number> {
   if (values.help) {
@@ -44,7 +48,7 @@ async function main(): Promise<number> {
 
 async function replay(history: History): Promise<number> {
   const trace: string[] = [];
-  const { broken } = await play(history, values.trace ? trace : undefined);
+  const { broken } = await play(history, { ...options, trace: values.trace ? trace : undefined });
   for (const line of trace) console.log(line);
   console.log(broken === undefined ? "no invariant is broken" : `${broken.invariant} at ${broken.at} ms: ${broken.message}`);
   return broken === undefined ? 0 : 1;
@@ -63,7 +67,7 @@ async function search(first: number, count: number, minutes: number): Promise<nu
   let [histories, deployments, steps, failed] = [0, 0, 0, 0];
   while (histories < count && performance.now() - begun < minutes * 60_000) {
     const seed = first + histories;
-    const outcome = await play(historyOf(seed));
+    const outcome = await play(historyOf(seed), options);
     histories++;
     deployments += outcome.deployments;
     steps += outcome.steps;
@@ -92,7 +96,7 @@ async function search(first: number, count: number, minutes: number): Promise<nu
 }
 
 async function shorten(seed: number, broken: Broken): Promise<void> {
-  const { history, runs } = await shrink(historyOf(seed), broken);
+  const { history, runs } = await shrink(historyOf(seed), broken, options);
   console.log(`        ${history.operations.length} operations, after ${runs} runs:`);
   console.log(`        ${JSON.stringify(history)}`);
   if (values.out === undefined) return;

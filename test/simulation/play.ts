@@ -10,6 +10,13 @@ import { checkRest } from "./rest.ts";
 import { Visitors } from "./visitors.ts";
 import type { Broken } from "./watcher.ts";
 
+export interface PlayOptions {
+  /** Gets a line for everything that happens. */
+  trace?: string[] | undefined;
+  /** Failures that are passed over. */
+  tolerated?: readonly string[] | undefined;
+}
+
 export interface Outcome {
   broken: Broken | undefined;
   /** Deployments that ended. */
@@ -31,9 +38,10 @@ export class Play {
   readonly #maintaining = new Map<string, { open: number; lists: (string[] | null)[] }>();
   #releases = 0;
 
-  constructor(history: History, trace?: string[]) {
+  constructor(history: History, { trace, tolerated = [] }: PlayOptions = {}) {
     this.#history = history;
     this.host = new Host(history.seed, trace);
+    this.host.watcher.tolerated = tolerated;
     this.agent = new Agent(this.host);
     this.visitors = new Visitors(this.host, () => this.agent.up);
   }
@@ -245,13 +253,14 @@ export class Play {
 
   /** I5: who is let through is the list of one call, and not a mixture. */
   async #maintain(app: string, allow: string[] | null): Promise<void> {
+    const { service } = this.agent;
+    if (service === undefined || this.agent.stopping) return;
     const now = this.#maintaining.get(app) ?? { open: 0, lists: [] };
     this.#maintaining.set(app, now);
     now.open++;
     now.lists.push(allow);
-    const { service } = this.agent;
     let well = true;
-    await service?.maintain(app, allow === null ? null : { allow }).catch(() => {
+    await service.maintain(app, allow === null ? null : { allow }).catch(() => {
       well = false;
     });
     now.open--;
@@ -277,6 +286,6 @@ export class Play {
 /** What the owner of the host may write about an app. */
 const hostFiles = { usual: {}, "no ports": { ports: undefined }, "other domain": { domains: ["other.example.org"] } };
 
-export function play(history: History, trace?: string[]): Promise<Outcome> {
-  return new Play(history, trace).run();
+export function play(history: History, options?: PlayOptions): Promise<Outcome> {
+  return new Play(history, options).run();
 }

@@ -206,7 +206,7 @@ function environments(host: Host, effects: Effects): Ports["environments"] {
     present: (app, release) => effects.look(() => host.disk(app).environments.has(release)),
     collect: async (app, kept) => {
       for (const release of [...host.disk(app).environments]) {
-        if (kept.includes(release)) continue;
+        if (kept.includes(release) && host.disk(app).releases.has(release)) continue;
         await effects.do("environment.remove", app, () => host.disk(app).environments.delete(release));
       }
     },

@@ -1,6 +1,6 @@
 import type { BundleSpec } from "./bundle.ts";
 import type { History, Operation } from "./history.ts";
-import { play } from "./play.ts";
+import { type PlayOptions, play } from "./play.ts";
 import type { Broken } from "./watcher.ts";
 
 /** Two failures are one when the same invariant is broken in the same words; ids and numbers are left out. */
@@ -9,7 +9,8 @@ export function signature({ invariant, message }: Broken): string {
     .replace(/\d{8}T\d{6}Z-[0-9a-f]{7}(\.\d+)?/g, "R")
     .replace(/sim\d+/g, "D")
     .replace(/\b(shop|blog)\b/g, "A")
-    .replace(/\d+/g, "N");
+    .replace(/\d+/g, "N")
+    .replace(/ \([a-z_]+\)/g, "");
   return `${invariant} ${words}`;
 }
 
@@ -17,7 +18,7 @@ export function signature({ invariant, message }: Broken): string {
  * The shortest history that breaks the same invariant in the same words: first without whole parts, then without single
  * operations, then with simpler ones, until nothing can be left out.
  */
-export async function shrink(history: History, broken: Broken, maxRuns = 1500): Promise<{ history: History; runs: number }> {
+export async function shrink(history: History, broken: Broken, options: PlayOptions = {}, maxRuns = 1500): Promise<{ history: History; runs: number }> {
   const wanted = signature(broken);
   let best = history;
   let runs = 0;
@@ -25,7 +26,7 @@ export async function shrink(history: History, broken: Broken, maxRuns = 1500): 
     if (runs >= maxRuns) return false;
     runs++;
     const candidate = { seed: history.seed, operations };
-    const { broken: now } = await play(candidate);
+    const { broken: now } = await play(candidate, options);
     if (now === undefined || signature(now) !== wanted) return false;
     best = candidate;
     return true;
@@ -38,6 +39,7 @@ export async function shrink(history: History, broken: Broken, maxRuns = 1500): 
         if (without.length < best.operations.length) await accept(without);
       }
     }
+    for (let at = best.operations.length - 1; at > 0; at--) await accept(merged(best.operations, at));
     for (let at = best.operations.length - 1; at >= 0; at--) {
       for (const simpler of simplerThan(best.operations[at] as Operation)) {
         await accept(best.operations.map((operation, index) => (index === at ? simpler : operation)));
@@ -46,6 +48,15 @@ export async function shrink(history: History, broken: Broken, maxRuns = 1500): 
     smaller = JSON.stringify(best) !== before;
   }
   return { history: best, runs };
+}
+
+/** Without an operation, whose time then passes after the one before. */
+function merged(operations: Operation[], at: number): Operation[] {
+  const gone = operations[at];
+  return operations.flatMap((operation, index) => {
+    if (index === at) return [];
+    return index === at - 1 ? [{ ...operation, then: operation.then + (gone?.then ?? 0) }] : [operation];
+  });
 }
 
 const usualThen = [0, 500, 5000];
