@@ -4,6 +4,8 @@ import { Effects, type Life } from "./effects.ts";
 import type { Host } from "./host.ts";
 import { portsFor, type Upload } from "./ports.ts";
 
+/** A process that has done its last work is gone after this long, as in agent/main.ts. */
+const leavingMs = 100;
 /** How long an agent that is asked to stop has for a safe point, as in agent/main.ts. */
 const safePointMs = 7500;
 
@@ -69,7 +71,8 @@ export class Agent {
       this.#host.note("the agent has stopped");
       this.onDeath();
     };
-    service.close().then(end, end);
+    const leave = () => void this.#host.timeline.after(leavingMs, end);
+    service.close().then(leave, leave);
     this.#host.timeline.after(safePointMs, end);
   }
 }

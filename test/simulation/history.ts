@@ -23,7 +23,7 @@ export type Operation = { then: number } & (
   | { do: "helper away"; ms: number }
   | { do: "foreign site"; ms: number }
   | { do: "foreign program"; ms: number }
-  | { do: "foreign reload" }
+  | { do: "foreign reload"; complains?: boolean }
   | { do: "nginx dies"; ms: number; pid: "free" | "stays" | "another's" }
   | { do: "supervisord restarts"; ms: number }
   | { do: "kill"; ms: number }
@@ -52,7 +52,7 @@ const bundle: fc.Arbitrary<BundleSpec> = fc
       { weight: 4, arbitrary: fc.constantFrom(...faultsOfReleases) },
     ),
     laterMs: fc.constantFrom(1500, 3000, 6000, 20_000),
-    instances: fc.constantFrom(2, 2, 2, 1, 3),
+    instances: fc.constantFrom(2, 2, 2, 2, 2, 2, 1, 1, 3, 3, 3, 45),
     bind: rarely(fc.constant("port" as const), 3),
     protocol: rarely(fc.constant("uwsgi" as const), 7),
     balance: rarely(fc.constantFrom("url_hash" as const, "ip_hash" as const), 7),
@@ -161,7 +161,7 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: is("helper away"), ms: shortly, then }) },
   { weight: 2, arbitrary: fc.record({ do: is("foreign site"), ms: shortly, then }) },
   { weight: 1, arbitrary: fc.record({ do: is("foreign program"), ms: shortly, then }) },
-  { weight: 1, arbitrary: fc.record({ do: is("foreign reload"), then }) },
+  { weight: 1, arbitrary: fc.record({ do: is("foreign reload"), complains: fc.boolean(), then }) },
   {
     weight: 1,
     arbitrary: fc.record({ do: is("nginx dies"), ms: shortly, pid: fc.constantFrom("free", "stays", "another's"), then }),
@@ -186,11 +186,63 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
 
 export const historyLength = 30;
 
-export const operations: fc.Arbitrary<Operation[]> = fc.array(operation, {
-  minLength: historyLength,
-  maxLength: historyLength,
-  size: "max",
-});
+const deploy = (bundle: BundleSpec, more: object = {}) =>
+  fc.record({ do: is("deploy"), app, bundle: fc.constant(bundle), waitMs, then }).map((one) => ({ ...one, ...more }));
+const trouble = operation.filter((one) => hindering.has(one.do));
+const hindering = new Set<Operation["do"]>([
+  ...(["fault", "disk full", "helper away", "foreign site", "foreign program", "nginx dies"] as const),
+  ...(["supervisord restarts", "kill", "restart", "sick"] as const),
+]);
+const long = fc.constantFrom(2000, 5000, 12_000, 40_000);
+const restart = fc.record({ do: is("restart"), ms: fc.constantFrom(10, 500), then: fc.constantFrom(500, 2000, 8000) });
+
+/** Things that often happen one after the other, so that chance alone need not bring them together. */
+const story: fc.Arbitrary<Operation[]> = fc.oneof(
+  { weight: 30, arbitrary: fc.tuple(operation) },
+  // A canary, and what hinders or hurts it.
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(
+        deploy({}, { stage: true, then: 5000 }),
+        fc.record({ do: is("activate"), app, which: only("staged"), weight: fc.constantFrom(10, 50), waitMs, then: long }),
+        trouble,
+        fc.record({ do: is("sick"), app, who: only("staged"), how: only("answers-500"), ms: fc.constant(120_000), then: long }),
+      )
+      .map(oneApp),
+  },
+  // A release that fails its watch, while something hinders the way back.
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(
+        deploy({}, { then: 5000 }),
+        deploy({ fault: "answers-500-later", laterMs: 1500, watch: "10s" }, { then: 5000, waitMs: 60_000 }),
+        trouble,
+        operation,
+        fc.record({ do: is("ask"), app, times: fc.constant(1), then: long }),
+        operation,
+      )
+      .map(oneApp),
+  },
+  { weight: 1, arbitrary: fc.tuple(operation, restart, restart, restart) },
+  { weight: 1, arbitrary: fc.tuple(operation, operation).map(([one, other]) => [{ ...one, then: 0 }, other]) },
+) as fc.Arbitrary<Operation[]>;
+
+/** All in a story is about one app. */
+function oneApp(all: Operation[] | readonly object[]): Operation[] {
+  const operations = all as Operation[];
+  const first = operations.find((one) => "app" in one) as { app?: string } | undefined;
+  return operations.map((one) => ("app" in one ? ({ ...one, app: first?.app ?? "shop" } as Operation) : one));
+}
+
+function only<T extends string>(value: T) {
+  return fc.constant(value);
+}
+
+export const operations: fc.Arbitrary<Operation[]> = fc
+  .array(story, { minLength: historyLength, maxLength: historyLength, size: "max" })
+  .map((stories) => stories.flat().slice(0, historyLength));
 
 /** The history of a seed: always the same. */
 export function historyOf(seed: number): History {

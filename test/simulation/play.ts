@@ -200,7 +200,12 @@ export class Play {
       this.host.faults.struck();
       this.host.timeline.after(ms, () => (this.host.supervisord.brokenFile = false));
     },
-    "foreign reload": () => this.host.nginx.test() === undefined && this.host.nginx.reload(),
+    "foreign reload": ({ complains = false }) => {
+      const { nginx } = this.host;
+      // Somebody tests a file of his own, and nginx says so in its log.
+      if (complains) nginx.log.push("[emerg] another program's line in the log");
+      if (nginx.test() === undefined) nginx.reload();
+    },
     "nginx dies": ({ ms, pid }) => {
       const { nginx, faults, strangers, timeline } = this.host;
       faults.struck();

@@ -20,7 +20,7 @@ export class ProgramCalls {
     const { supervisord } = this.#host;
     const { app } = file;
     const before = supervisord.files.get(group);
-    this.#host.watcher.starting(app, file.run);
+    this.#host.watcher.starting(app, file.run, file.addresses);
     await this.#effects.do("programs.write", app, () => supervisord.files.set(group, file));
     try {
       await this.#effects.do("programs.reload", app, () => supervisord.reloadConfig());

@@ -15,7 +15,13 @@ export async function checkRest(play: Play): Promise<void> {
     if (host.settings.get(app) === undefined) continue;
     host.allow(app);
   }
-  await play.pass(patienceMs, () => false);
+  await play.pass(patienceMs);
+  for (const app of appNames) {
+    const { journal, held } = host.watcher.facts(app);
+    if (host.settings.has(app) && journal !== null && held === null) {
+      host.watcher.broken("I8", `nothing hinders the agent, and a deployment of ${app} stays open at ${journal.state}`);
+    }
+  }
   if (!agent.up) agent.start();
   await play.pass(500);
   for (const app of appNames) if (host.settings.has(app)) await nextDeploy(play, app);

@@ -59,9 +59,14 @@ export class Visitors {
 
   #connect(app: string, worker: Worker, server: string, ms: number): void {
     const { timeline } = this.#host;
-    const instance = this.#host.listener(this.#host.resolveOne(app, server));
+    const address = this.#host.resolveOne(app, server);
+    const instance = this.#host.listener(address);
     if (!instance?.listens) {
       this.failed++;
+      const { watcher } = this.#host;
+      if (worker.serving && watcher.stopped.has(address) && !watcher.removing.has(app)) {
+        watcher.broken("I3", `a visitor of ${app} finds an instance of ${watcher.runAt(app, address)} stopped by the agent`);
+      }
       return;
     }
     const takes = instance.mode === "hangs" ? 5000 : ms;
@@ -82,6 +87,8 @@ export class Visitors {
   }
 
   #watch(app: string): void {
+    // An app that the host's owner has taken away is left alone.
+    if (!this.#host.settings.has(app)) return;
     const facts = this.#host.watcher.facts(app);
     this.#watchCanary(app, facts);
     const { journal, warm } = facts;

@@ -3,6 +3,7 @@ import { canarySlots } from "../../agent/deploy/steps/route.ts";
 import { mustFinish } from "../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
+import { checkDivision } from "./fairness.ts";
 import type { Host } from "./host.ts";
 
 /** The invariants. README.md says what each means. */
@@ -42,6 +43,8 @@ export class Watcher {
   readonly removing = new Set<string>();
   /** Kills of the agent and cuts of power so far. */
   kills = 0;
+  /** Addresses of instances that the agent has stopped. */
+  readonly stopped = new Set<string>();
   readonly ended = new Map<string, { view: DeploymentView; at: number }>();
   readonly #facts = new Map<string, Facts>();
   readonly #begun = new Map<string, Snapshot>();
@@ -107,7 +110,8 @@ export class Watcher {
   }
 
   /** The agent starts a run. */
-  starting(app: string, run: string): void {
+  starting(app: string, run: string, addresses: string[]): void {
+    for (const address of addresses) this.stopped.delete(address);
     const { journal, staged } = this.facts(app);
     const other = staged === null || releaseOfRun(staged.run) !== releaseOfRun(run);
     if (journal !== null && other) this.#placeMade.add(journal.id);
@@ -119,6 +123,7 @@ export class Watcher {
     for (const { file, instance } of supervisord.groups.get(group) ?? []) {
       if (instance?.parts.address === undefined || instance.stopping || this.removing.has(file.app)) continue;
       const { address } = instance.parts;
+      this.stopped.add(address);
       if (instance.well && this.slots(file.app).includes(address)) {
         this.broken("I3", `${instance.parts.name} of ${file.run} is stopped, and has slots`);
       }
@@ -181,10 +186,15 @@ export class Watcher {
     this.#host.note(`${app} ${view.id.slice(-3)} ended ${view.outcome} ${view.failure?.code ?? ""} ${view.failure?.detail ?? ""}`);
     this.ended.set(view.id, { view, at: timeline.elapsed });
     if (view.outcome === "succeeded") this.#checkSuccess(app, view);
+    if (view.outcome === "succeeded") checkDivision(this.#host, this, app, view);
     if (view.failure === undefined) return;
     const { code, detail, unchanged = "" } = view.failure;
     if (detail.includes("second upload of the same bundle") && view.kind !== "deploy") {
       this.broken("I5", `a running ${view.kind} was aborted as if it were a second upload`);
+    }
+    const other = /cutover-([a-z]+)\.conf|another program's line/.exec(detail);
+    if (code === "nginx_config_broken" && other !== null && other[1] !== app) {
+      this.broken("I9", `${view.kind} of ${app} was refused for something that is not its own: ${detail}`);
     }
     const { live, journal } = this.facts(app);
     if (unchanged.includes("All traffic went back") && (live === null || releaseOfRun(live) !== view.release)) {
