@@ -83,7 +83,9 @@ function silent(host: Host, life: Life): Logger {
     if (host.trace === undefined || !life.alive) return;
     const [first, text] = words;
     const err = (first as { err?: unknown }).err;
-    host.note(`  log: ${String(text ?? first)}${err === undefined ? "" : ` ${err instanceof Error ? err.message : String(err)}`}`);
+    host.note(
+      `  log: ${String(text ?? first)}${err === undefined ? "" : ` ${err instanceof Error ? err.message : String(err)}`}`,
+    );
   };
   const log = { info: () => {}, warn: say, error: say, child: () => log };
   return log as unknown as Logger;

@@ -1,4 +1,4 @@
-import { configSchema, type Config } from "../../shared/config.ts";
+import { type Config, configSchema } from "../../shared/config.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 
 /** What is wrong with a release; "" if it is good. */
@@ -89,7 +89,7 @@ function settingsOf(app: string, spec: BundleSpec): object {
     keep_warm: keepWarm,
     watch,
     ...(spec.command && { release: { command: "migrate", timeout: "1m" } }),
-    ...(processes !== undefined && { processes: processesOf(processes) }),
+    ...(processes !== undefined && { processes: processesOf(processes, spec.stops === "never" ? "40s" : "2s") }),
     site:
       site === "none"
         ? "none"
@@ -101,7 +101,7 @@ function settingsOf(app: string, spec: BundleSpec): object {
   };
 }
 
-function processesOf(kind: "overlap" | "alone"): object {
-  const worker = { command: "work {instance}", stop_timeout: "2s", stay_up: "1s", overlap: kind === "overlap" };
+function processesOf(kind: "overlap" | "alone", stop: string): object {
+  const worker = { command: "work {instance}", stop_timeout: stop, stay_up: "1s", overlap: kind === "overlap" };
   return { worker };
 }

@@ -1,5 +1,5 @@
-import type { DeploymentEvent } from "../../shared/protocol.ts";
 import type { SlotLink } from "../../agent/host/nginx/slots.ts";
+import type { DeploymentEvent } from "../../shared/protocol.ts";
 import type { SimManifest } from "./bundle.ts";
 
 /** A release on disk. `synced`: it survives a power cut. `whole`: all of its files are there. */

@@ -48,7 +48,14 @@ export const simulated = [
   "durable.sync-directory",
 ] as const satisfies readonly NamedEffect[];
 
-export const questions = ["ask.programs", "ask.processes", "ask.slots", "ask.workers", "ask.site", "ask.probe"] as const;
+export const questions = [
+  "ask.programs",
+  "ask.processes",
+  "ask.slots",
+  "ask.workers",
+  "ask.site",
+  "ask.probe",
+] as const;
 
 export type SimEffect = (typeof simulated)[number] | (typeof questions)[number];
 export const faultable: readonly SimEffect[] = [...simulated, ...questions];
@@ -122,8 +129,22 @@ export class Faults {
 }
 
 const writes = new Set<SimEffect>([
-  ...(["bundle.file", "environment.build", "ports.reserve", "launch.write", "programs.write", "links.publish"] as const),
-  ...(["slots.prepare", "nginx.keep", "site.write", "upstream.write", "maintenance.allow", "maintenance.begin"] as const),
+  ...([
+    "bundle.file",
+    "environment.build",
+    "ports.reserve",
+    "launch.write",
+    "programs.write",
+    "links.publish",
+  ] as const),
+  ...([
+    "slots.prepare",
+    "nginx.keep",
+    "site.write",
+    "upstream.write",
+    "maintenance.allow",
+    "maintenance.begin",
+  ] as const),
   "durable.rename",
 ]);
 
@@ -211,24 +232,34 @@ export class Effects {
     resolve: (value: T) => void,
     reject: (reason: unknown) => void,
   ): void {
-    const { faults, timeline, trace } = this.#parts;
+    const { faults, trace } = this.#parts;
     if (!this.#life.alive) return;
     const fault = faults.strike(effect, app);
     if (fault !== undefined) trace(`  ${fault} at ${effect} of ${app}`);
-    if (fault === "kill-before") return this.#life.kill();
-    if (fault === "fail") return reject(errorAt(effect, "EIO"));
+    else if (!effect.startsWith("ask.")) trace(`  ${effect} of ${app}`);
+    if (fault === "kill-before") this.#life.kill();
+    else if (fault === "fail") reject(errorAt(effect, "EIO"));
+    else this.#work({ effect, work, fault }, resolve, reject);
+  }
+
+  #work<T>(
+    { effect, work, fault }: { effect: SimEffect; work: () => T; fault: FaultKind | undefined },
+    resolve: (value: T) => void,
+    reject: (reason: unknown) => void,
+  ): void {
+    const { faults, timeline } = this.#parts;
     let result: T;
     try {
       faults.refuse(effect);
       result = work();
     } catch (thrown) {
-      return reject(thrown);
+      reject(thrown);
+      return;
     }
-    if (!effect.startsWith("ask.")) trace(`  ${effect} of ${app}`);
-    if (fault === "kill-after") return this.#life.kill();
-    if (fault === "lose") return reject(errorAt(effect, "ECONNRESET"));
-    if (fault === "slow") return void timeline.after(slowMs, () => this.#life.alive && resolve(result));
-    if (this.#life.alive) resolve(result);
+    if (fault === "kill-after") this.#life.kill();
+    else if (fault === "lose") reject(errorAt(effect, "ECONNRESET"));
+    else if (fault === "slow") timeline.after(slowMs, () => this.#life.alive && resolve(result));
+    else if (this.#life.alive) resolve(result);
   }
 }
 

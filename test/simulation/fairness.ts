@@ -1,5 +1,5 @@
-import type { DeploymentView } from "../../shared/protocol.ts";
 import { releaseOfRun } from "../../shared/names.ts";
+import type { DeploymentView } from "../../shared/protocol.ts";
 import type { Host } from "./host.ts";
 import type { Watcher } from "./watcher.ts";
 
@@ -14,7 +14,10 @@ export function checkDivision(host: Host, watcher: Watcher, app: string, view: D
   for (const address of addresses) counts.set(address, (counts.get(address) ?? 0) + 1);
   const [least, most] = [Math.min(...counts.values()), Math.max(...counts.values())];
   if (view.weight === undefined && most > 1.5 * least) {
-    watcher.broken("I2", `${counts.size} instances of ${app} have ${least} to ${most} slots: one gets ${most / least} times another's visitors`);
+    watcher.broken(
+      "I2",
+      `${counts.size} instances of ${app} have ${least} to ${most} slots: one gets ${most / least} times another's visitors`,
+    );
   }
   checkNames(host, watcher, app);
 }
@@ -30,9 +33,12 @@ function checkShare(
   const config = live === null ? undefined : host.disk(app).releases.get(releaseOfRun(live))?.manifest.config;
   if (weight === 100 || config === undefined || config.site === "none" || config.site.balance !== "url_hash") return;
   const names = new Map(servers.map((server, slot) => [server, addresses[slot] ?? ""]));
-  const own = [...names.values()].filter((address) => releaseOfRun(watcher.runAt(app, address)) === view.release).length;
+  const own = [...names.values()].filter(
+    (address) => releaseOfRun(watcher.runAt(app, address)) === view.release,
+  ).length;
   const share = Math.round((100 * own) / names.size);
-  if (Math.abs(share - weight) > 8) watcher.broken("I5", `a weight of ${weight} was answered, and url_hash gives ${share} %`);
+  if (Math.abs(share - weight) > 8)
+    watcher.broken("I5", `a weight of ${weight} was answered, and url_hash gives ${share} %`);
 }
 
 /** nginx serves a name that two sites have by the first of them alone. */

@@ -3,9 +3,17 @@ import { type BundleSpec, faultsOfReleases } from "./bundle.ts";
 import { type FaultKind, faultable, type SimEffect } from "./effects.ts";
 import { appNames } from "./host.ts";
 
-/** One thing that somebody does, or that happens. `then`: how long until the next, in milliseconds. */
-export type Operation = { then: number } & (
-  | { do: "deploy"; app: string; bundle: BundleSpec; stage?: boolean; leaseMs?: number; waitMs: number; lostMs?: number }
+/** One thing that somebody does, or that happens. `pause`: how long until the next, in milliseconds. */
+export type Operation = { pause: number } & (
+  | {
+      do: "deploy";
+      app: string;
+      bundle: BundleSpec;
+      stage?: boolean;
+      leaseMs?: number;
+      waitMs: number;
+      lostMs?: number;
+    }
   | { do: "resend"; app: string }
   | { do: "activate"; app: string; which: "staged" | "earlier"; weight: number; waitMs: number }
   | { do: "rollback"; app: string; waitMs: number }
@@ -40,7 +48,7 @@ export interface History {
 }
 
 const app = fc.constantFrom("shop", "shop", "shop", ...appNames);
-const then = fc.constantFrom(0, 0, 5, 50, 200, 500, 1000, 2000, 5000, 5000, 12_000, 40_000);
+const pause = fc.constantFrom(0, 0, 5, 50, 200, 500, 1000, 2000, 5000, 5000, 12_000, 40_000);
 const shortly = fc.constantFrom(10, 500, 2000, 6000, 15_000);
 const waitMs = fc.constantFrom(0, 0, 5000, 60_000);
 const sometimes = <T>(value: fc.Arbitrary<T>, depth = 4) => fc.option(value, { freq: depth, nil: undefined });
@@ -68,10 +76,7 @@ const bundle: fc.Arbitrary<BundleSpec> = fc
 
 /** Present in one of `often` values. */
 function rarely<T>(value: fc.Arbitrary<T>, often: number): fc.Arbitrary<T | undefined> {
-  return fc.oneof(
-    { weight: often - 1, arbitrary: fc.constant(undefined) },
-    { weight: 1, arbitrary: value },
-  );
+  return fc.oneof({ weight: often - 1, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
 }
 
 /** What is as usual is left out, so that a history is short to read. */
@@ -90,7 +95,7 @@ const fault = fc.record({
   kind: fc.constantFrom<FaultKind>("fail", "fail", "lose", "lose", "slow", "kill-before", "kill-after"),
   after: fc.constantFrom(0, 0, 1, 2, 4),
   times: fc.constantFrom(1, 1, 2, 4, 9),
-  then,
+  pause,
 });
 
 const is = <T extends Operation["do"]>(name: T) => fc.constant(name);
@@ -107,7 +112,7 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
         leaseMs: fc.constantFrom(0, 3000, 30_000),
         waitMs,
         lostMs: sometimes(fc.constantFrom(10, 300, 700), 1),
-        then,
+        pause,
       })
       .map(({ stage, leaseMs, lostMs, ...rest }) => ({
         ...rest,
@@ -123,54 +128,68 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
       which: fc.constantFrom("staged", "staged", "staged", "earlier"),
       weight: fc.constantFrom(10, 50, 100),
       waitMs,
-      then,
+      pause,
     }),
   },
-  { weight: 4, arbitrary: fc.record({ do: is("rollback"), app, waitMs, then }) },
+  { weight: 4, arbitrary: fc.record({ do: is("rollback"), app, waitMs, pause }) },
   {
     weight: 3,
-    arbitrary: fc.record({ do: is("redeploy"), app, which: fc.constantFrom("live", "earlier", "staged"), waitMs, then }),
+    arbitrary: fc.record({
+      do: is("redeploy"),
+      app,
+      which: fc.constantFrom("live", "earlier", "staged"),
+      waitMs,
+      pause,
+    }),
   },
-  { weight: 4, arbitrary: fc.record({ do: is("abort"), app, which: fc.constantFrom("last", "staged"), then }) },
-  { weight: 1, arbitrary: fc.record({ do: is("resend"), app, then }) },
-  { weight: 1, arbitrary: fc.record({ do: is("ask"), app, times: fc.constantFrom(1, 5), then }) },
-  { weight: 1, arbitrary: fc.record({ do: is("pin"), app, pinned: fc.boolean(), then }) },
-  { weight: 2, arbitrary: fc.record({ do: is("repair"), app, then }) },
+  { weight: 4, arbitrary: fc.record({ do: is("abort"), app, which: fc.constantFrom("last", "staged"), pause }) },
+  { weight: 1, arbitrary: fc.record({ do: is("resend"), app, pause }) },
+  { weight: 1, arbitrary: fc.record({ do: is("ask"), app, times: fc.constantFrom(1, 5), pause }) },
+  { weight: 1, arbitrary: fc.record({ do: is("pin"), app, pinned: fc.boolean(), pause }) },
+  { weight: 2, arbitrary: fc.record({ do: is("repair"), app, pause }) },
   {
     weight: 1,
     arbitrary: fc.record({
       do: is("maintain"),
       app,
       allow: fc.constantFrom(null, [], ["10.0.0.1", "10.0.0.2"], ["10.0.0.3", "10.0.0.4"]),
-      then,
+      pause,
     }),
   },
-  { weight: 1, arbitrary: fc.record({ do: is("remove"), app, then }) },
-  { weight: 1, arbitrary: fc.record({ do: is("refused"), app, times: fc.constantFrom(1, 25), then }) },
+  { weight: 1, arbitrary: fc.record({ do: is("remove"), app, pause }) },
+  { weight: 1, arbitrary: fc.record({ do: is("refused"), app, times: fc.constantFrom(1, 25), pause }) },
   {
     weight: 1,
     arbitrary: fc.record({
       do: is("settings"),
       app,
       what: fc.constantFrom("usual", "no ports", "other domain", "gone"),
-      then,
+      pause,
     }),
   },
   { weight: 8, arbitrary: fault },
-  { weight: 1, arbitrary: fc.record({ do: is("disk full"), ms: shortly, then }) },
-  { weight: 2, arbitrary: fc.record({ do: is("helper away"), ms: shortly, then }) },
-  { weight: 2, arbitrary: fc.record({ do: is("foreign site"), ms: shortly, then }) },
-  { weight: 1, arbitrary: fc.record({ do: is("foreign program"), ms: shortly, then }) },
-  { weight: 1, arbitrary: fc.record({ do: is("foreign reload"), complains: fc.boolean(), then }) },
+  { weight: 1, arbitrary: fc.record({ do: is("disk full"), ms: shortly, pause }) },
+  { weight: 2, arbitrary: fc.record({ do: is("helper away"), ms: shortly, pause }) },
+  { weight: 2, arbitrary: fc.record({ do: is("foreign site"), ms: shortly, pause }) },
+  { weight: 1, arbitrary: fc.record({ do: is("foreign program"), ms: shortly, pause }) },
+  { weight: 1, arbitrary: fc.record({ do: is("foreign reload"), complains: fc.boolean(), pause }) },
   {
     weight: 1,
-    arbitrary: fc.record({ do: is("nginx dies"), ms: shortly, pid: fc.constantFrom("free", "stays", "another's"), then }),
+    arbitrary: fc.record({
+      do: is("nginx dies"),
+      ms: shortly,
+      pid: fc.constantFrom("free", "stays", "another's"),
+      pause,
+    }),
   },
-  { weight: 1, arbitrary: fc.record({ do: is("supervisord restarts"), ms: shortly, then }) },
-  { weight: 3, arbitrary: fc.record({ do: is("kill"), ms: shortly, then }) },
-  { weight: 4, arbitrary: fc.record({ do: is("restart"), ms: shortly, then }) },
-  { weight: 1, arbitrary: fc.record({ do: is("power cut"), ms: shortly, then }) },
-  { weight: 1, arbitrary: fc.record({ do: is("clock"), ms: fc.constantFrom(-3_600_000, 3_600_000, 86_400_000), then }) },
+  { weight: 1, arbitrary: fc.record({ do: is("supervisord restarts"), ms: shortly, pause }) },
+  { weight: 3, arbitrary: fc.record({ do: is("kill"), ms: shortly, pause }) },
+  { weight: 4, arbitrary: fc.record({ do: is("restart"), ms: shortly, pause }) },
+  { weight: 1, arbitrary: fc.record({ do: is("power cut"), ms: shortly, pause }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: is("clock"), ms: fc.constantFrom(-3_600_000, 3_600_000, 86_400_000), pause }),
+  },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -179,7 +198,7 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
       who: fc.constantFrom("live", "staged", "warm"),
       how: fc.constantFrom("answers-500", "hangs", "exits"),
       ms: fc.constantFrom(1000, 8000, 120_000),
-      then,
+      pause,
     }),
   },
 ) as fc.Arbitrary<Operation>;
@@ -187,14 +206,14 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
 export const historyLength = 30;
 
 const deploy = (bundle: BundleSpec, more: object = {}) =>
-  fc.record({ do: is("deploy"), app, bundle: fc.constant(bundle), waitMs, then }).map((one) => ({ ...one, ...more }));
+  fc.record({ do: is("deploy"), app, bundle: fc.constant(bundle), waitMs, pause }).map((one) => ({ ...one, ...more }));
 const trouble = operation.filter((one) => hindering.has(one.do));
 const hindering = new Set<Operation["do"]>([
   ...(["fault", "disk full", "helper away", "foreign site", "foreign program", "nginx dies"] as const),
   ...(["supervisord restarts", "kill", "restart", "sick"] as const),
 ]);
 const long = fc.constantFrom(2000, 5000, 12_000, 40_000);
-const restart = fc.record({ do: is("restart"), ms: fc.constantFrom(10, 500), then: fc.constantFrom(500, 2000, 8000) });
+const restart = fc.record({ do: is("restart"), ms: fc.constantFrom(10, 500), pause: fc.constantFrom(500, 2000, 8000) });
 
 /** Things that often happen one after the other, so that chance alone need not bring them together. */
 const story: fc.Arbitrary<Operation[]> = fc.oneof(
@@ -204,10 +223,24 @@ const story: fc.Arbitrary<Operation[]> = fc.oneof(
     weight: 2,
     arbitrary: fc
       .tuple(
-        deploy({}, { stage: true, then: 5000 }),
-        fc.record({ do: is("activate"), app, which: only("staged"), weight: fc.constantFrom(10, 50), waitMs, then: long }),
+        deploy({}, { stage: true, pause: 5000 }),
+        fc.record({
+          do: is("activate"),
+          app,
+          which: only("staged"),
+          weight: fc.constantFrom(10, 50),
+          waitMs,
+          pause: long,
+        }),
         trouble,
-        fc.record({ do: is("sick"), app, who: only("staged"), how: only("answers-500"), ms: fc.constant(120_000), then: long }),
+        fc.record({
+          do: is("sick"),
+          app,
+          who: only("staged"),
+          how: only("answers-500"),
+          ms: fc.constant(120_000),
+          pause: long,
+        }),
       )
       .map(oneApp),
   },
@@ -216,17 +249,28 @@ const story: fc.Arbitrary<Operation[]> = fc.oneof(
     weight: 2,
     arbitrary: fc
       .tuple(
-        deploy({}, { then: 5000 }),
-        deploy({ fault: "answers-500-later", laterMs: 1500, watch: "10s" }, { then: 5000, waitMs: 60_000 }),
+        deploy({}, { pause: 5000 }),
+        deploy({ fault: "answers-500-later", laterMs: 1500, watch: "10s" }, { pause: 5000, waitMs: 60_000 }),
         trouble,
         operation,
-        fc.record({ do: is("ask"), app, times: fc.constant(1), then: long }),
+        fc.record({ do: is("ask"), app, times: fc.constant(1), pause: long }),
         operation,
       )
       .map(oneApp),
   },
   { weight: 1, arbitrary: fc.tuple(operation, restart, restart, restart) },
-  { weight: 1, arbitrary: fc.tuple(operation, operation).map(([one, other]) => [{ ...one, then: 0 }, other]) },
+  // Both apps are in the middle of something when the agent is restarted, and one of them takes long.
+  {
+    weight: 1,
+    arbitrary: fc.tuple(
+      deploy({ stops: "never", processes: "alone", keepWarm: "0s" }, { app: "shop", pause: 12_000, waitMs: 60_000 }),
+      deploy({ processes: "alone" }, { app: "shop", pause: 2000 }),
+      deploy({}, { app: "blog", pause: 500, waitMs: 0 }),
+      restart,
+      operation.map((one) => ("app" in one ? { ...one, app: "blog" } : one)),
+    ),
+  },
+  { weight: 1, arbitrary: fc.tuple(operation, operation).map(([one, other]) => [{ ...one, pause: 0 }, other]) },
 ) as fc.Arbitrary<Operation[]>;
 
 /** All in a story is about one app. */

@@ -29,6 +29,8 @@ export class Host {
   /** Processes that have a pid which was nginx's. */
   readonly strangers = new Set<number>();
   trace: string[] | undefined;
+  /** How much a release command prints. */
+  outputLines = 1;
   #pid = 100;
 
   constructor(seed: number, trace?: string[]) {

@@ -50,7 +50,9 @@ async function replay(history: History): Promise<number> {
   const trace: string[] = [];
   const { broken } = await play(history, { ...options, trace: values.trace ? trace : undefined });
   for (const line of trace) console.log(line);
-  console.log(broken === undefined ? "no invariant is broken" : `${broken.invariant} at ${broken.at} ms: ${broken.message}`);
+  console.log(
+    broken === undefined ? "no invariant is broken" : `${broken.invariant} at ${broken.at} ms: ${broken.message}`,
+  );
   return broken === undefined ? 0 : 1;
 }
 
@@ -86,7 +88,9 @@ async function search(first: number, count: number, minutes: number): Promise<nu
   const { user, system } = process.cpuUsage(cpu);
   const core = (user + system) / 1e6;
   const speed = Math.round((histories / core) * 60);
-  console.log(`${histories} histories from seed ${first}, ${deployments} deployments, ${steps} steps, ${seconds.toFixed(1)} s; ${speed} a minute of one core`);
+  console.log(
+    `${histories} histories from seed ${first}, ${deployments} deployments, ${steps} steps, ${seconds.toFixed(1)} s; ${speed} a minute of one core`,
+  );
   console.log(`${failed} broke an invariant, in ${found.size} ways`);
   for (const [key, { seed, broken, times }] of [...found].sort(([, a], [, b]) => b.times - a.times)) {
     console.log(`${String(times).padStart(6)}  seed ${seed}  ${key}`);
@@ -100,8 +104,15 @@ async function shorten(seed: number, broken: Broken): Promise<void> {
   console.log(`        ${history.operations.length} operations, after ${runs} runs:`);
   console.log(`        ${JSON.stringify(history)}`);
   if (values.out === undefined) return;
-  const name = signature(broken).toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 70).replace(/-$/, "");
-  writeFileSync(`${values.out}/${name}.json`, `${JSON.stringify({ broken: signature(broken), ...history }, null, 1)}\n`);
+  const name = signature(broken)
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .slice(0, 70)
+    .replace(/-$/, "");
+  writeFileSync(
+    `${values.out}/${name}.json`,
+    `${JSON.stringify({ broken: signature(broken), ...history }, null, 1)}\n`,
+  );
 }
 
 process.exitCode = await main();

@@ -17,7 +17,10 @@ export class NginxWriter {
     this.#effects = effects;
   }
 
-  write(app: string, wanted: { site: string | undefined; upstream: string | undefined }): Promise<{ changed: boolean }> {
+  write(
+    app: string,
+    wanted: { site: string | undefined; upstream: string | undefined },
+  ): Promise<{ changed: boolean }> {
     return this.#inTurn(() => this.#write(app, wanted));
   }
 
@@ -26,8 +29,14 @@ export class NginxWriter {
       const files = this.#host.nginx.appFiles(app);
       const there = both(files).filter(([, file]) => file.present !== undefined || file.kept !== undefined);
       if (there.length === 0) return;
-      for (const [, file] of there) await this.#effects.do("site.write", app, () => void (file.present = undefined));
-      for (const [, file] of there) await this.#effects.do("nginx.forget", app, () => void (file.kept = undefined));
+      for (const [, file] of there)
+        await this.#effects.do("site.write", app, () => {
+          file.present = undefined;
+        });
+      for (const [, file] of there)
+        await this.#effects.do("nginx.forget", app, () => {
+          file.kept = undefined;
+        });
       try {
         await this.#reload(app, () => {});
       } catch (thrown) {
@@ -51,20 +60,30 @@ export class NginxWriter {
     const changing = both(files).filter(([key, file]) => file.present !== wanted[key] || loaded(file) !== wanted[key]);
     if (changing.length === 0) {
       const kept = both(files).filter(([, file]) => file.kept !== undefined);
-      for (const [, file] of kept) await effects.do("nginx.forget", app, () => void (file.kept = undefined));
+      for (const [, file] of kept)
+        await effects.do("nginx.forget", app, () => {
+          file.kept = undefined;
+        });
       return { changed: false };
     }
     let told = false;
     const before = new Map(changing.map(([key, file]) => [key, loaded(file)]));
     const forget = async () => {
-      for (const [, file] of changing) await effects.do("nginx.forget", app, () => void (file.kept = undefined));
+      for (const [, file] of changing)
+        await effects.do("nginx.forget", app, () => {
+          file.kept = undefined;
+        });
     };
     try {
       for (const [key, file] of changing) {
-        await effects.do("nginx.keep", app, () => void (file.kept = before.get(key) ?? ""));
+        await effects.do("nginx.keep", app, () => {
+          file.kept = before.get(key) ?? "";
+        });
       }
       for (const [key, file] of changing) {
-        await effects.do(key === "site" ? "site.write" : "upstream.write", app, () => void (file.present = wanted[key]));
+        await effects.do(key === "site" ? "site.write" : "upstream.write", app, () => {
+          file.present = wanted[key];
+        });
       }
       await this.#reload(app, () => {
         told = true;
@@ -108,13 +127,15 @@ export class NginxWriter {
     const complaint = await this.#effects.ask("ask.site", app, () => nginx.test());
     if (complaint !== undefined) throw refused(complaint);
     const { pidFile } = nginx;
-    if (pidFile === 0 || (pidFile !== nginx.master && !strangers.has(pidFile))) throw unreachable("nginx is not running");
+    if (pidFile === 0 || (pidFile !== nginx.master && !strangers.has(pidFile)))
+      throw unreachable("nginx is not running");
     const before = new Set(nginx.living().map(({ pid }) => pid));
     const logStart = nginx.log.length;
     onTold();
     await this.#effects.do("nginx.reload", app, () => {
       if (pidFile === nginx.master) nginx.reload();
-      else if (strangers.has(pidFile)) watcher.broken("I3", `SIGHUP went to pid ${pidFile}, which is not nginx any more`);
+      else if (strangers.has(pidFile))
+        watcher.broken("I3", `SIGHUP went to pid ${pidFile}, which is not nginx any more`);
     });
     const deadline = timeline.elapsed + 20_000;
     for (;;) {

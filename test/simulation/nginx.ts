@@ -77,7 +77,8 @@ export class NginxDaemon {
   test(): string | undefined {
     if (this.foreignBroken) return "[emerg] unknown directive in /etc/nginx/conf.d/foreign.conf:1";
     for (const [app, { site }] of this.files) {
-      if (site.present?.includes(refusedMark)) return `[emerg] invalid value in /etc/nginx/conf.d/cutover-${app}.conf:1`;
+      if (site.present?.includes(refusedMark))
+        return `[emerg] invalid value in /etc/nginx/conf.d/cutover-${app}.conf:1`;
     }
     return undefined;
   }

@@ -54,7 +54,7 @@ export class Play {
       if (watcher.failure !== undefined) break;
       this.host.note(`== ${JSON.stringify(operation)}`);
       this.#do(operation);
-      await this.pass(operation.then);
+      await this.pass(operation.pause);
     }
     if (watcher.failure === undefined) await checkRest(this);
     const { answered, failed } = this.visitors;
@@ -86,7 +86,11 @@ export class Play {
     });
   }
 
-  deploy(app: string, spec: BundleSpec, how: Partial<Extract<Operation, { do: "deploy" }>> = {}): Promise<string | undefined> {
+  deploy(
+    app: string,
+    spec: BundleSpec,
+    how: Partial<Extract<Operation, { do: "deploy" }>> = {},
+  ): Promise<string | undefined> {
     const number = ++this.#releases;
     const minute = String(Math.floor(number / 60)).padStart(2, "0");
     const second = String(number % 60).padStart(2, "0");
@@ -113,12 +117,18 @@ export class Play {
     const begins = timeline.elapsed;
     const options = { body, digest: upload.digest, base: undefined, activate: !stage, releaseCommand: true, leaseMs };
     return this.call("deploy", async (service) => {
-      const { deployment, release } = await service.deploy(app, { ...this.request(app, waitMs, lost.signal), ...options });
+      const { deployment, release } = await service.deploy(app, {
+        ...this.request(app, waitMs, lost.signal),
+        ...options,
+      });
       const past = watcher.ended.get(deployment);
       const { live, staged, journal } = watcher.facts(app);
       const there = [live, staged?.run, journal?.run].some((run) => run != null && releaseOfRun(run) === release);
       if (past !== undefined && past.at < begins && past.view.outcome === "succeeded" && !there) {
-        watcher.broken("I5", `a deploy is answered with ${past.view.outcome}, and ${release} is neither live nor staged`);
+        watcher.broken(
+          "I5",
+          `a deploy is answered with ${past.view.outcome}, and ${release} is neither live nor staged`,
+        );
       }
       return deployment;
     });
@@ -140,7 +150,8 @@ export class Play {
       if (release === undefined) return;
       void this.call("activate", (service) => service.activate(app, release, { ...this.request(app, waitMs), weight }));
     },
-    rollback: ({ app, waitMs }) => void this.call("rollback", (service) => service.rollback(app, this.request(app, waitMs))),
+    rollback: ({ app, waitMs }) =>
+      void this.call("rollback", (service) => service.rollback(app, this.request(app, waitMs))),
     redeploy: ({ app, which, waitMs }) => {
       const release = which === "live" ? which : this.#pick(app, which);
       if (release === undefined) return;
@@ -175,8 +186,12 @@ export class Play {
     },
     refused: ({ app, times }) => {
       for (let time = 0; time < times; time++) {
-        this.host.timeline.after(time * 10, () =>
-          void this.call("refused", (service) => service.redeploy(app, "20200101T000000Z-0000000", this.request(app, 0))),
+        this.host.timeline.after(
+          time * 10,
+          () =>
+            void this.call("refused", (service) =>
+              service.redeploy(app, "20200101T000000Z-0000000", this.request(app, 0)),
+            ),
         );
       }
     },
@@ -188,17 +203,27 @@ export class Play {
       else this.host.allow(app, hostFiles[what]);
     },
     fault: ({ effect, kind, app, after, times }) => this.host.faults.armed.push({ effect, kind, app, after, times }),
-    "disk full": ({ ms }) => this.#until(ms, (until) => (this.host.faults.diskFullUntil = until)),
-    "helper away": ({ ms }) => this.#until(ms, (until) => (this.host.faults.helperAwayUntil = until)),
+    "disk full": ({ ms }) =>
+      this.#until(ms, (until) => {
+        this.host.faults.diskFullUntil = until;
+      }),
+    "helper away": ({ ms }) =>
+      this.#until(ms, (until) => {
+        this.host.faults.helperAwayUntil = until;
+      }),
     "foreign site": ({ ms }) => {
       this.host.nginx.foreignBroken = true;
       this.host.faults.struck();
-      this.host.timeline.after(ms, () => (this.host.nginx.foreignBroken = false));
+      this.host.timeline.after(ms, () => {
+        this.host.nginx.foreignBroken = false;
+      });
     },
     "foreign program": ({ ms }) => {
       this.host.supervisord.brokenFile = true;
       this.host.faults.struck();
-      this.host.timeline.after(ms, () => (this.host.supervisord.brokenFile = false));
+      this.host.timeline.after(ms, () => {
+        this.host.supervisord.brokenFile = false;
+      });
     },
     "foreign reload": ({ complains = false }) => {
       const { nginx } = this.host;
@@ -232,7 +257,9 @@ export class Play {
       this.host.powerCut(ms);
       this.host.timeline.after(ms + 200, () => this.agent.start());
     },
-    clock: ({ ms }) => void (this.host.timeline.wallOff += ms),
+    clock: ({ ms }) => {
+      this.host.timeline.wallOff += ms;
+    },
     sick: ({ app, who, how, ms }) => {
       const facts = this.host.watcher.facts(app);
       const run = who === "live" ? facts.live : facts[who]?.run;
@@ -283,7 +310,9 @@ export class Play {
   #pick(app: string, which: "staged" | "earlier"): string | undefined {
     const { staged, live } = this.host.watcher.facts(app);
     if (which === "staged") return staged === null ? undefined : releaseOfRun(staged.run);
-    const known = [...this.host.disk(app).releases.keys()].filter((release) => live === null || release !== releaseOfRun(live));
+    const known = [...this.host.disk(app).releases.keys()].filter(
+      (release) => live === null || release !== releaseOfRun(live),
+    );
     return known.at(-1);
   }
 }

@@ -6,8 +6,8 @@ import type { SimManifest } from "./bundle.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
 import { SimPrivileged } from "./privileged.ts";
-import { factsOf } from "./watcher.ts";
 import { SimTraffic } from "./traffic.ts";
+import { factsOf } from "./watcher.ts";
 
 /** The body of an upload: the simulated host reads what it is, and not its bytes. */
 export interface Upload {
@@ -60,7 +60,8 @@ export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, 
         effects.look(() => new Map(addresses.map((address) => [address, host.listener(address)?.open() ?? 0]))),
     },
     logs: {
-      tail: (app, run) => effects.look(() => (host.disk(app).logs.has(run) ? [{ source: "web-0", text: "a log" }] : [])),
+      tail: (app, run) =>
+        effects.look(() => (host.disk(app).logs.has(run) ? [{ source: "web-0", text: "a log" }] : [])),
       collect: async (app, kept) => {
         const programmed = [...host.supervisord.files.values()].map(({ run }) => run);
         const stays = new Set([...kept, ...programmed]);
@@ -98,7 +99,8 @@ function states(host: Host, effects: Effects): Ports["states"] {
         const text = host.disk(app).state;
         return text === undefined ? undefined : JSON.parse(text);
       }),
-    keepCopy: (app) => effects.look(() => (host.disk(app).state === undefined ? undefined : "state.json.before-repair")),
+    keepCopy: (app) =>
+      effects.look(() => (host.disk(app).state === undefined ? undefined : "state.json.before-repair")),
     save: (app, state) => {
       const text = JSON.stringify(state);
       const facts = factsOf(state as AppState);
@@ -111,7 +113,9 @@ function states(host: Host, effects: Effects): Ports["states"] {
             disk.state = text;
             host.watcher.saved(app, facts);
           });
-          await effects.do("durable.sync-directory", app, () => void (disk.durableState = text));
+          await effects.do("durable.sync-directory", app, () => {
+            disk.durableState = text;
+          });
         });
       last.set(app, save);
       return save;
@@ -160,7 +164,9 @@ function releases(host: Host, effects: Effects, uploads: WeakMap<object, Upload>
       for (const name of ["previous", "current", "canary", "staged"] as const) {
         const release = links[name];
         if (release === undefined || disk.links[name] === release) continue;
-        await effects.do("links.publish", app, () => void (disk.links[name] = release));
+        await effects.do("links.publish", app, () => {
+          disk.links[name] = release;
+        });
       }
     },
   };
@@ -242,7 +248,9 @@ function maintenance(host: Host, effects: Effects): Ports["maintenance"] {
     },
     end: async (app) => {
       const disk = host.disk(app);
-      await effects.do("maintenance.end", app, () => void (disk.maintenance = undefined));
+      await effects.do("maintenance.end", app, () => {
+        disk.maintenance = undefined;
+      });
       await effects.do("maintenance.remove", app, () => disk.allow.clear());
     },
   };

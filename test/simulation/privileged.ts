@@ -1,8 +1,3 @@
-import { renderUpstreams, type UpstreamInput } from "../../agent/host/nginx/nginx-upstream.ts";
-import { slotLink } from "../../agent/host/nginx/slots.ts";
-import { groupName, processPrograms, processStop } from "../../agent/host/supervisor/programs.ts";
-import { instanceNames } from "../../agent/host/supervisor/servers.ts";
-import { permittedPorts, permittedSite } from "../../agent/host-policy.ts";
 import type {
   CommandRequest,
   Instance,
@@ -14,6 +9,11 @@ import type {
   SiteRequest,
 } from "../../agent/contracts/privileged.ts";
 import type { CommandEnvironment } from "../../agent/contracts/service.ts";
+import { renderUpstreams, type UpstreamInput } from "../../agent/host/nginx/nginx-upstream.ts";
+import { slotLink } from "../../agent/host/nginx/slots.ts";
+import { groupName, processPrograms, processStop } from "../../agent/host/supervisor/programs.ts";
+import { instanceNames } from "../../agent/host/supervisor/servers.ts";
+import { permittedPorts, permittedSite } from "../../agent/host-policy.ts";
 import type { Config } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { CutoverError } from "../../shared/errors.ts";
@@ -45,7 +45,10 @@ export class SimPrivileged implements Privileged {
 
   async prepareApp(app: string): Promise<void> {
     const disk = this.#host.disk(app);
-    if (!disk.home) await this.#effects.do("app.prepare", app, () => void (disk.home = true));
+    if (!disk.home)
+      await this.#effects.do("app.prepare", app, () => {
+        disk.home = true;
+      });
   }
 
   async instances({ app, run, config }: RunSpec): Promise<Instance[]> {
@@ -65,7 +68,7 @@ export class SimPrivileged implements Privileged {
       if (command.signal.aborted) return stop();
       command.signal.addEventListener("abort", stop, { once: true });
       const work = () => {
-        command.onOutput(command.source, "migrating");
+        for (let line = 0; line < this.#host.outputLines; line++) command.onOutput(command.source, `migrating ${line}`);
         return fault === "command" ? 1 : 0;
       };
       const run = this.#effects.wait(this.#host.chances.of("release").int(1500));
@@ -101,7 +104,9 @@ export class SimPrivileged implements Privileged {
   }
 
   async programs(app: string, run: string): Promise<ProgramStatus[] | undefined> {
-    return this.#effects.ask("ask.programs", app, () => this.#host.supervisord.info(groupName(app, run))?.map(toStatus));
+    return this.#effects.ask("ask.programs", app, () =>
+      this.#host.supervisord.info(groupName(app, run))?.map(toStatus),
+    );
   }
 
   async startProcess(spec: RunSpec, name: string): Promise<void> {
@@ -117,7 +122,15 @@ export class SimPrivileged implements Privileged {
     const { behaviour } = this.#release(app, spec.release).manifest;
     const names = processPrograms(name, entry);
     const stopMs = processStop(entry).seconds * 1000;
-    await this.#calls.add(groupName(app, run, name), { app, run, process: name, names, addresses: [], stopMs, behaviour });
+    await this.#calls.add(groupName(app, run, name), {
+      app,
+      run,
+      process: name,
+      names,
+      addresses: [],
+      stopMs,
+      behaviour,
+    });
   }
 
   async processes(app: string): Promise<ProcessGroup[]> {
@@ -147,7 +160,8 @@ export class SimPrivileged implements Privileged {
 
   async removePrograms(app: string, run: string): Promise<void> {
     const disk = this.#host.disk(app);
-    for (const owner of this.#calls.owners(app)) if (owner.run === run) await this.removeProcess(app, run, owner.process);
+    for (const owner of this.#calls.owners(app))
+      if (owner.run === run) await this.removeProcess(app, run, owner.process);
     await this.#calls.drop(app, run, undefined);
     if (disk.ports.size > 0) await this.#effects.do("ports.release", app, () => disk.ports.delete(run));
     await this.#effects.do("run.remove", app, () => {
@@ -160,7 +174,9 @@ export class SimPrivileged implements Privileged {
     return this.#effects.ask("ask.programs", app, () => {
       const disk = this.#host.disk(app);
       const files = [...this.#host.supervisord.files.values()].filter((file) => file.app === app);
-      return [...new Set([...files.map(({ run }) => run), ...disk.runs, ...disk.launches.keys(), ...disk.ports.keys()])].sort();
+      return [
+        ...new Set([...files.map(({ run }) => run), ...disk.runs, ...disk.launches.keys(), ...disk.ports.keys()]),
+      ].sort();
     });
   }
 
@@ -262,7 +278,8 @@ export class SimPrivileged implements Privileged {
     const order = [...range.slice(last + 1), ...range.slice(0, last + 1)];
     const free = order.filter((port) => !taken.has(port) && this.#host.listener(`127.0.0.1:${port}`) === undefined);
     const found = free.slice(0, config.server.instances);
-    if (found.length < config.server.instances) throw new CutoverError("ports_exhausted", `${app} has too few free ports`);
+    if (found.length < config.server.instances)
+      throw new CutoverError("ports_exhausted", `${app} has too few free ports`);
     await this.#effects.do("ports.reserve", app, () => disk.ports.set(run, found));
     return found;
   }

@@ -2,7 +2,7 @@ import { groupName } from "../../agent/host/supervisor/programs.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
-import type { ProgramsFile, ProgramState } from "./supervisord.ts";
+import type { ProgramState, ProgramsFile } from "./supervisord.ts";
 
 const ended = new Set<ProgramState>(["STOPPED", "EXITED", "FATAL"]);
 

@@ -43,7 +43,11 @@ async function nextDeploy(play: Play, app: string): Promise<void> {
   const { watcher } = host;
   if (watcher.failure !== undefined) return;
   const { staged, held } = watcher.facts(app);
-  if (held !== null) await settled(play, play.call("repair", (service) => service.repair(app)));
+  if (held !== null)
+    await settled(
+      play,
+      play.call("repair", (service) => service.repair(app)),
+    );
   if (staged !== null) {
     await settled(play, play.abort(staged.deployment));
     if (watcher.failure === undefined && watcher.facts(app).staged?.run === staged.run) {
@@ -51,14 +55,20 @@ async function nextDeploy(play: Play, app: string): Promise<void> {
     }
   }
   let id: string | undefined;
-  await settled(play, play.deploy(app, { keepWarm: "0s", watch: "0s" }, { waitMs: 60_000 }).then((deployment) => {
-    id = deployment;
-  }));
+  await settled(
+    play,
+    play.deploy(app, { keepWarm: "0s", watch: "0s" }, { waitMs: 60_000 }).then((deployment) => {
+      id = deployment;
+    }),
+  );
   await play.pass(60_000, () => id !== undefined && watcher.ended.has(id));
   if (watcher.failure !== undefined) return;
   const end = id === undefined ? undefined : watcher.ended.get(id)?.view;
   if (end?.outcome !== "succeeded") {
-    const why = end === undefined ? "it was refused or did not end" : `${end.outcome} ${end.failure?.code}: ${end.failure?.detail}`;
+    const why =
+      end === undefined
+        ? "it was refused or did not end"
+        : `${end.outcome} ${end.failure?.code}: ${end.failure?.detail}`;
     watcher.broken("I8", `the next deploy of ${app} does not work: ${why}; up: ${agent.up}`);
     return;
   }
@@ -99,15 +109,29 @@ function checkLeft(host: Host, app: string): void {
   left("a program file", others(files.map(({ run }) => run)));
   left("a run directory", others([...disk.runs, ...disk.launches.keys()]));
   left("a choice of ports", others(disk.ports.keys()));
-  left("a directory of slots", [...disk.slotDirs.keys()].filter((name) => ![...disk.slotLinks.values()].includes(name)));
+  left(
+    "a directory of slots",
+    [...disk.slotDirs.keys()].filter((name) => ![...disk.slotLinks.values()].includes(name)),
+  );
   const { site, upstream } = nginx.appFiles(app);
-  if (site.kept !== undefined || upstream.kept !== undefined) watcher.broken("I6", `at rest a kept file of ${app} is left over`);
-  const state = JSON.parse(disk.state ?? "{}") as { releases?: { id: string; state: string }[]; history?: { id: string }[] };
+  if (site.kept !== undefined || upstream.kept !== undefined)
+    watcher.broken("I6", `at rest a kept file of ${app} is left over`);
+  const state = JSON.parse(disk.state ?? "{}") as {
+    releases?: { id: string; state: string }[];
+    history?: { id: string }[];
+  };
   const known = new Set((state.releases ?? []).filter((release) => release.state !== "failed").map(({ id }) => id));
-  left("a release", [...disk.releases.keys()].filter((release) => !known.has(release)));
-  left("an environment", [...disk.environments].filter((release) => !known.has(release)));
+  left(
+    "a release",
+    [...disk.releases.keys()].filter((release) => !known.has(release)),
+  );
+  left(
+    "an environment",
+    [...disk.environments].filter((release) => !known.has(release)),
+  );
   const remembered = new Set((state.history ?? []).map(({ id }) => id));
   // One that the last deployment has pushed out of the history goes with the next.
   left("a file of events", [...disk.events.keys()].filter((id) => !remembered.has(id)).slice(0, -2));
-  if (live !== null && !disk.releases.has(releaseOfRun(live))) watcher.broken("I6", `${live} of ${app} is live, and its release is gone`);
+  if (live !== null && !disk.releases.has(releaseOfRun(live)))
+    watcher.broken("I6", `${live} of ${app} is live, and its release is gone`);
 }

@@ -18,7 +18,12 @@ export function signature({ invariant, message }: Broken): string {
  * The shortest history that breaks the same invariant in the same words: first without whole parts, then without single
  * operations, then with simpler ones, until nothing can be left out.
  */
-export async function shrink(history: History, broken: Broken, options: PlayOptions = {}, maxRuns = 1500): Promise<{ history: History; runs: number }> {
+export async function shrink(
+  history: History,
+  broken: Broken,
+  options: PlayOptions = {},
+  maxRuns = 1500,
+): Promise<{ history: History; runs: number }> {
   const wanted = signature(broken);
   let best = history;
   let runs = 0;
@@ -55,15 +60,15 @@ function merged(operations: Operation[], at: number): Operation[] {
   const gone = operations[at];
   return operations.flatMap((operation, index) => {
     if (index === at) return [];
-    return index === at - 1 ? [{ ...operation, then: operation.then + (gone?.then ?? 0) }] : [operation];
+    return index === at - 1 ? [{ ...operation, pause: operation.pause + (gone?.pause ?? 0) }] : [operation];
   });
 }
 
-const usualThen = [0, 500, 5000];
+const usualPause = [0, 500, 5000];
 
 /** Each with one thing less, or one thing more usual. */
 function* simplerThan(operation: Operation): Generator<Operation> {
-  for (const then of usualThen) if (then < operation.then) yield { ...operation, then };
+  for (const pause of usualPause) if (pause < operation.pause) yield { ...operation, pause };
   if (operation.do === "deploy") {
     for (const key of Object.keys(operation.bundle) as (keyof BundleSpec)[]) {
       const { [key]: _, ...bundle } = operation.bundle;

@@ -1,7 +1,7 @@
-import { parseAddress, socketAddress } from "../../agent/host/net/address.ts";
-import { slotAddresses, slotLink, type SlotLink } from "../../agent/host/nginx/slots.ts";
 import type { Route, RoutePart, Traffic } from "../../agent/contracts/ports.ts";
 import type { SitePart } from "../../agent/contracts/privileged.ts";
+import { parseAddress, socketAddress } from "../../agent/host/net/address.ts";
+import { type SlotLink, slotAddresses, slotLink } from "../../agent/host/nginx/slots.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
@@ -34,7 +34,10 @@ export class SimTraffic implements Traffic {
     }
     for (const move of early) await move();
     const [main, preview] = plans;
-    const { changed } = await this.#privileged.writeSite(app, { main: main?.part ?? null, preview: preview?.part ?? null });
+    const { changed } = await this.#privileged.writeSite(app, {
+      main: main?.part ?? null,
+      preview: preview?.part ?? null,
+    });
     for (const move of late) await move();
     return { reloaded: changed };
   }

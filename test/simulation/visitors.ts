@@ -65,7 +65,10 @@ export class Visitors {
       this.failed++;
       const { watcher } = this.#host;
       if (worker.serving && watcher.stopped.has(address) && !watcher.removing.has(app)) {
-        watcher.broken("I3", `a visitor of ${app} finds an instance of ${watcher.runAt(app, address)} stopped by the agent`);
+        watcher.broken(
+          "I3",
+          `a visitor of ${app} finds an instance of ${watcher.runAt(app, address)} stopped by the agent`,
+        );
       }
       return;
     }
@@ -83,7 +86,10 @@ export class Visitors {
     const known = [live, staged?.run, warm?.run, journal?.run, journal?.from].includes(run);
     const name = `${app} shows ${run}`;
     if (known) this.#since.delete(name);
-    else this.#lasting(name, patienceMs, () => this.#host.watcher.broken("I2", `visitors of ${app} see ${run}, which is nothing`));
+    else
+      this.#lasting(name, patienceMs, () =>
+        this.#host.watcher.broken("I2", `visitors of ${app} see ${run}, which is nothing`),
+      );
   }
 
   #watch(app: string): void {
@@ -123,7 +129,11 @@ export class Visitors {
   #lasting(name: string, ms: number, report: () => void): void {
     const { timeline, faults, nginx, supervisord } = this.#host;
     const hindered =
-      !this.#agentUp() || !nginx.up || !supervisord.up || nginx.foreignBroken || supervisord.brokenFile ||
+      !this.#agentUp() ||
+      !nginx.up ||
+      !supervisord.up ||
+      nginx.foreignBroken ||
+      supervisord.brokenFile ||
       timeline.elapsed - faults.lastStruck < 1000;
     const since = this.#since.get(name);
     if (since === undefined || hindered) this.#since.set(name, timeline.elapsed);

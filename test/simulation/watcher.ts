@@ -21,7 +21,13 @@ export interface Facts {
   live: string | null;
   staged: { run: string; weight: number; deployment: string } | null;
   warm: { run: string; until: string } | null;
-  journal: { id: string; run: string; from: string | null; state: DeploymentView["state"] | "cutting_over"; onward: boolean } | null;
+  journal: {
+    id: string;
+    run: string;
+    from: string | null;
+    state: DeploymentView["state"] | "cutting_over";
+    onward: boolean;
+  } | null;
   held: string | null;
 }
 
@@ -46,6 +52,8 @@ export class Watcher {
   /** Addresses of instances that the agent has stopped. */
   readonly stopped = new Set<string>();
   readonly ended = new Map<string, { view: DeploymentView; at: number }>();
+  /** Deployments of which was said that they go on. */
+  readonly #paused = new Set<string>();
   readonly #facts = new Map<string, Facts>();
   readonly #begun = new Map<string, Snapshot>();
   /** Deployments that have begun to start a run of another release than the one that was staged: it makes place for that. */
@@ -76,6 +84,14 @@ export class Watcher {
     else this.#facts.set(app, factsOf(JSON.parse(text)));
   }
 
+  /** For runs of many deployments, whose memory is measured. @returns how many had ended */
+  forgetEnded(): number {
+    const { size } = this.ended;
+    for (const known of [this.ended, this.#begun, this.#placeMade, this.#lost, this.#wellAt, this.stopped])
+      known.clear();
+    return size;
+  }
+
   /** An instance was seen to be well. */
   well(address: string): void {
     this.#wellAt.set(address, this.#host.timeline.elapsed);
@@ -98,7 +114,12 @@ export class Watcher {
     const before = this.facts(app);
     this.#facts.set(app, facts);
     this.#checkIntent(app, before, facts);
-    if (facts.held !== null && before.held === null && this.kills < 3 && !Number.isFinite(this.#host.faults.lastStruck)) {
+    if (
+      facts.held !== null &&
+      before.held === null &&
+      this.kills < 3 &&
+      !Number.isFinite(this.#host.faults.lastStruck)
+    ) {
       this.broken("I8", `${app} is held, and nothing had gone wrong: ${facts.held}`);
     }
   }
@@ -106,6 +127,8 @@ export class Watcher {
   event(app: string, id: string, event: DeploymentEvent): void {
     const text = event.type === "notice" ? event.message : event.type === "state" ? event.state : "";
     this.#host.note(`${app} ${id.slice(-3)} ${event.type} ${text}`);
+    if (text.endsWith("the deployment goes on when it is back")) this.#paused.add(id);
+    if (text.startsWith("The agent is back")) this.#paused.delete(id);
     if (event.type === "end") this.#ended(app, event.deployment);
   }
 
@@ -129,7 +152,10 @@ export class Watcher {
       }
       const lost = timeline.elapsed - (this.#lost.get(address) ?? Number.NEGATIVE_INFINITY);
       if (instance.open() > 0 && lost < 1900 && timeline.elapsed - faults.lastStruck > 5000) {
-        this.broken("I3", `${instance.parts.name} of ${file.run} is stopped ${lost} ms after its slots went, with requests open`);
+        this.broken(
+          "I3",
+          `${instance.parts.name} of ${file.run} is stopped ${lost} ms after its slots went, with requests open`,
+        );
       }
     }
   }
@@ -161,7 +187,7 @@ export class Watcher {
       if (before.has(address)) continue;
       const instance = this.#host.listener(address);
       const wellBefore = timeline.elapsed - (this.#wellAt.get(address) ?? Number.NEGATIVE_INFINITY) < 3000;
-      if (instance?.well || wellBefore) continue;
+      if (instance?.well || (wellBefore && !this.stopped.has(address))) continue;
       const better = left.some((other) => this.#host.listener(other)?.well);
       if (instance === undefined || better) {
         const how = instance === undefined ? "no program runs" : `an instance is ${instance.mode}`;
@@ -175,7 +201,11 @@ export class Watcher {
     if (now.journal === null || before.journal?.id !== now.journal.id) return;
     if (!mustFinish(before.journal.state) || mustFinish(now.journal.state)) return;
     const slots = this.slots(app);
-    if (slots.length > 0 && slots.every((address) => this.runAt(app, address) === now.journal?.run) && now.live !== now.journal.run) {
+    if (
+      slots.length > 0 &&
+      slots.every((address) => this.runAt(app, address) === now.journal?.run) &&
+      now.live !== now.journal.run
+    ) {
       this.broken("I5", `the intent of ${now.journal.run} was taken back, and all of the traffic had moved to it`);
     }
   }
@@ -183,12 +213,17 @@ export class Watcher {
   #ended(app: string, view: DeploymentView): void {
     const { timeline } = this.#host;
     const begun = this.#begun.get(view.id);
-    this.#host.note(`${app} ${view.id.slice(-3)} ended ${view.outcome} ${view.failure?.code ?? ""} ${view.failure?.detail ?? ""}`);
+    this.#host.note(
+      `${app} ${view.id.slice(-3)} ended ${view.outcome} ${view.failure?.code ?? ""} ${view.failure?.detail ?? ""}`,
+    );
     this.ended.set(view.id, { view, at: timeline.elapsed });
     if (view.outcome === "succeeded") this.#checkSuccess(app, view);
     if (view.outcome === "succeeded") checkDivision(this.#host, this, app, view);
     if (view.failure === undefined) return;
     const { code, detail, unchanged = "" } = view.failure;
+    if (code === "agent_stopping" && this.#paused.has(view.id)) {
+      this.broken("I9", `a ${view.kind} of ${app} was to go on when the agent is back, and was undone`);
+    }
     if (detail.includes("second upload of the same bundle") && view.kind !== "deploy") {
       this.broken("I5", `a running ${view.kind} was aborted as if it were a second upload`);
     }
@@ -212,7 +247,10 @@ export class Watcher {
     const weight = view.weight ?? 100;
     const wanted = weight === 100 ? 60 : canarySlots(weight);
     if (workers > 0 && own !== wanted * workers) {
-      this.broken("I5", `${view.kind} succeeded at weight ${weight}, and ${own / workers} of 60 slots lead to ${view.release}`);
+      this.broken(
+        "I5",
+        `${view.kind} succeeded at weight ${weight}, and ${own / workers} of 60 slots lead to ${view.release}`,
+      );
     }
   }
 
@@ -230,14 +268,23 @@ export class Watcher {
       this.broken("I5", `"Nothing was changed" was said (${code}), and live or staged is another`);
     }
     if (now.live !== begun.facts.live) {
-      this.broken("I5", `${view.kind} failed before its cutover (${code}), and ${now.live} is live instead of ${begun.facts.live}`);
+      this.broken(
+        "I5",
+        `${view.kind} failed before its cutover (${code}), and ${now.live} is live instead of ${begun.facts.live}`,
+      );
     }
     const { current, previous } = this.#host.disk(app).links;
     if (begun.facts.live !== null && current !== begun.links.current) {
-      this.broken("I5", `${view.kind} failed before its cutover (${code}), and current is ${current}, not ${begun.links.current}`);
+      this.broken(
+        "I5",
+        `${view.kind} failed before its cutover (${code}), and current is ${current}, not ${begun.links.current}`,
+      );
     }
     if (begun.facts.live !== null && previous !== begun.links.previous) {
-      this.broken("I5", `${view.kind} failed before its cutover (${code}), and previous is ${previous}, not ${begun.links.previous}`);
+      this.broken(
+        "I5",
+        `${view.kind} failed before its cutover (${code}), and previous is ${previous}, not ${begun.links.previous}`,
+      );
     }
   }
 }
