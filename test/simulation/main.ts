@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type History, historyOf } from "./history.ts";
+import { knownFaults } from "./known.ts";
 import { type PlayOptions, play } from "./play.ts";
 import { shrink, signature } from "./shrink.ts";
 import type { Broken } from "./watcher.ts";
@@ -15,6 +16,8 @@ const { values } = parseArgs({
     trace: { type: "boolean", default: false },
     out: { type: "string" },
     only: { type: "string" },
+    known: { type: "boolean", default: false },
+    beyond: { type: "boolean", default: false },
     tolerate: { type: "string", multiple: true, default: [] },
     help: { type: "boolean", default: false },
   },
@@ -26,13 +29,16 @@ const usage = `npm run simulate -- [options]
   --minutes N     for how long
   --shrink        shorten each kind of failure that is found
   --tolerate TEXT pass over failures whose text has this; may be repeated
+  --known         pass over the faults of known.ts
+  --beyond        pass over each kind of failure once it is found, so that it does not hide others
   --only TEXT     only failures whose text has this
   --out DIR       write each shortened history there, as JSON
   --replay FILE   play one history from a file
   --trace         with --replay or --histories 1: print all that happens
 `;
 
-const options: PlayOptions = { tolerated: values.tolerate };
+const tolerated: string[] = [...values.tolerate, ...(values.known ? knownFaults.map(({ shows }) => shows) : [])];
+const options: PlayOptions = { tolerated };
 
 async function main(): Promise<number> {
   if (values.help) {
@@ -82,6 +88,9 @@ async function search(first: number, count: number, minutes: number): Promise<nu
     else {
       found.set(key, { seed, broken, times: 1 });
       console.log(`seed ${seed}: ${broken.invariant} at ${broken.at} ms: ${broken.message}`);
+      if (!values.beyond) continue;
+      if (values.shrink) await shorten(seed, broken);
+      tolerated.push(knownFaults.find(({ shows }) => broken.message.includes(shows))?.shows ?? broken.message);
     }
   }
   const seconds = (performance.now() - begun) / 1000;
@@ -94,7 +103,7 @@ async function search(first: number, count: number, minutes: number): Promise<nu
   console.log(`${failed} broke an invariant, in ${found.size} ways`);
   for (const [key, { seed, broken, times }] of [...found].sort(([, a], [, b]) => b.times - a.times)) {
     console.log(`${String(times).padStart(6)}  seed ${seed}  ${key}`);
-    if (values.shrink) await shorten(seed, broken);
+    if (values.shrink && !values.beyond) await shorten(seed, broken);
   }
   return failed === 0 ? 0 : 1;
 }
