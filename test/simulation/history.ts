@@ -258,7 +258,19 @@ const story: fc.Arbitrary<Operation[]> = fc.oneof(
       )
       .map(oneApp),
   },
-  { weight: 1, arbitrary: fc.tuple(operation, restart, restart, restart) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(
+        deploy({ stops: "never" }, { pause: 5000 }),
+        operation,
+        fc.record({ do: is("kill"), ms: fc.constant(10), pause: fc.constantFrom(500, 2000) }),
+        restart,
+        restart,
+        restart,
+      )
+      .map(oneApp),
+  },
   // Both apps are in the middle of something when the agent is restarted, and one of them takes long.
   {
     weight: 1,

@@ -54,6 +54,8 @@ export class Watcher {
   readonly ended = new Map<string, { view: DeploymentView; at: number }>();
   /** Deployments of which was said that they go on. */
   readonly #paused = new Set<string>();
+  /** When each deployment's journal was opened. */
+  readonly #opened = new Map<string, { at: number; kills: number }>();
   readonly #facts = new Map<string, Facts>();
   readonly #begun = new Map<string, Snapshot>();
   /** Deployments that have begun to start a run of another release than the one that was staged: it makes place for that. */
@@ -114,14 +116,7 @@ export class Watcher {
     const before = this.facts(app);
     this.#facts.set(app, facts);
     this.#checkIntent(app, before, facts);
-    if (
-      facts.held !== null &&
-      before.held === null &&
-      this.kills < 3 &&
-      !Number.isFinite(this.#host.faults.lastStruck)
-    ) {
-      this.broken("I8", `${app} is held, and nothing had gone wrong: ${facts.held}`);
-    }
+    this.#checkHeld(app, before, facts);
   }
 
   event(app: string, id: string, event: DeploymentEvent): void {
@@ -173,6 +168,17 @@ export class Watcher {
     const port = Number(address.slice(address.lastIndexOf(":") + 1));
     for (const [run, ports] of this.#host.disk(app).ports) if (ports.includes(port)) return run;
     return "nothing";
+  }
+
+  /** I8: what holds an app is a fault, or kills, and not restarts alone. */
+  #checkHeld(app: string, before: Facts, { held, journal }: Facts): void {
+    if (journal === null) return;
+    const opened = this.#opened.get(journal.id) ?? { at: this.#host.timeline.elapsed, kills: this.kills };
+    this.#opened.set(journal.id, opened);
+    const hindered = this.#host.faults.lastStruck >= opened.at || this.kills > opened.kills + 1;
+    if (held !== null && before.held === null && !hindered) {
+      this.broken("I8", `${app} is held, and nothing had gone wrong: ${held}`);
+    }
   }
 
   #movedApp(app: string): void {
