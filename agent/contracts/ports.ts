@@ -33,6 +33,8 @@ export interface Clock {
   elapsed(): number;
   /** @throws the signal's reason if the signal is aborted first */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `run` once, after so many milliseconds. @returns what cancels it */
+  after(ms: number, run: () => void): () => void;
 }
 
 /** What the host's owner wrote about each app. Read again at each call, so an edit needs no restart. */

@@ -60,6 +60,7 @@ export class Deployment {
   }
 
   static start(parts: {
+    id: string;
     clock: Clock;
     files: EventFiles;
     app: string;
@@ -68,9 +69,9 @@ export class Deployment {
     weight?: number;
     by: Actor;
   }): Deployment {
-    const { clock, files, app, kind, release, weight, by } = parts;
+    const { id, clock, files, app, kind, release, weight, by } = parts;
     const record: DeploymentView = {
-      id: newDeploymentId(),
+      id,
       app,
       kind,
       ...(release !== undefined && { release }),

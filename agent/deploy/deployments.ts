@@ -26,7 +26,7 @@ import { AppOperations } from "./app-operations.ts";
 import { AppStates } from "./app-states.ts";
 import type { DeployContext } from "./context.ts";
 import { deploy } from "./deploy.ts";
-import { aborted } from "./deployment.ts";
+import { aborted, newDeploymentId } from "./deployment.ts";
 import { failAndUndo } from "./finish.ts";
 import { findSameBundle } from "./queue/idempotency.ts";
 import { DeployQueue, forActivation, forNextStep, type Start } from "./queue/queue.ts";
@@ -48,6 +48,8 @@ interface Parts {
   log: Logger;
   /** Called when requests were cut after their deployment had ended, because its warm run was retired. */
   onCut?: (app: string, requests: number) => void;
+  /** The id of a new deployment; random unless given. Who knows it may follow the deployment. */
+  newId?: () => string;
 }
 
 /**
@@ -66,13 +68,13 @@ export class Deployments implements Service {
   /** Aborted when nothing more happens in this process: followers of a deployment look for it at the next start. */
   readonly #closed = new AbortController();
 
-  constructor({ ports, log, onCut = () => {} }: Parts) {
+  constructor({ ports, log, onCut = () => {}, newId = newDeploymentId }: Parts) {
     this.#ports = ports;
     this.#log = log;
     this.#states = new AppStates(ports);
     const stateOf = (app: string) => this.#states.of(app);
     this.#registry = new DeploymentRegistry({ ports, stateOf });
-    const parts = { ports, log, states: this.#states, registry: this.#registry };
+    const parts = { ports, log, states: this.#states, registry: this.#registry, newId };
     this.#queue = new DeployQueue({ ...parts, onFree: (app) => this.#schedule(app) });
     this.#operations = new AppOperations({ ports, log, states: this.#states, queue: this.#queue });
     this.#warm = new WarmRetirement({ ports, locks: this.#queue.locks, log, stateOf, onCut });

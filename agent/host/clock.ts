@@ -5,6 +5,10 @@ import type { Clock } from "../contracts/ports.ts";
 export const systemClock: Clock = {
   now: () => Date.now(),
   elapsed: () => Math.round(performance.now()),
+  after(ms, run) {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
   async sleep(ms, signal) {
     signal?.throwIfAborted();
     try {

@@ -88,6 +88,10 @@ export class FakeHost {
         now: () => this.#now + this.clockOff,
         elapsed: () => this.#now,
         sleep: (ms, signal) => this.#sleep(ms, signal),
+        after: (ms, run) => {
+          const timer = setTimeout(run, ms);
+          return () => clearTimeout(timer);
+        },
       },
       apps: {
         names: async () => this.apps,

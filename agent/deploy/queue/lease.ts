@@ -1,7 +1,10 @@
+import type { Clock } from "../../contracts/ports.ts";
+
 interface Lease {
   deployment: string;
   ms: number;
-  timer: NodeJS.Timeout;
+  /** Cancels the timer that ends the lease. */
+  cancel(): void;
   /** Frees the app's lock. */
   unlock(): void;
 }
@@ -12,18 +15,23 @@ interface Lease {
  */
 export class Leases {
   readonly #leases = new Map<string, Lease>();
+  readonly #clock: Clock;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   grant(app: string, deployment: string, ms: number, unlock: () => void): void {
     this.end(app);
-    this.#leases.set(app, { deployment, ms, unlock, timer: this.#timer(app, ms) });
+    this.#leases.set(app, { deployment, ms, unlock, cancel: this.#timer(app, ms) });
   }
 
   /** The job has asked for its deployment. */
   renew(deployment: string): void {
     for (const [app, lease] of this.#leases) {
       if (lease.deployment !== deployment) continue;
-      clearTimeout(lease.timer);
-      lease.timer = this.#timer(app, lease.ms);
+      lease.cancel();
+      lease.cancel = this.#timer(app, lease.ms);
     }
   }
 
@@ -34,7 +42,7 @@ export class Leases {
   end(app: string, deployment?: string): number | undefined {
     const lease = this.#leases.get(app);
     if (lease === undefined || (deployment !== undefined && lease.deployment !== deployment)) return undefined;
-    clearTimeout(lease.timer);
+    lease.cancel();
     this.#leases.delete(app);
     lease.unlock();
     return lease.ms;
@@ -44,7 +52,7 @@ export class Leases {
     for (const app of [...this.#leases.keys()]) this.end(app);
   }
 
-  #timer(app: string, ms: number): NodeJS.Timeout {
-    return setTimeout(() => this.end(app), ms);
+  #timer(app: string, ms: number): () => void {
+    return this.#clock.after(ms, () => this.end(app));
   }
 }

@@ -20,6 +20,8 @@ interface Parts {
   log: Logger;
   states: AppStates;
   registry: DeploymentRegistry;
+  /** The id of a new deployment. */
+  newId(): string;
   /** Called when an app is free again. Must not throw. */
   onFree(app: string): Promise<void>;
 }
@@ -72,12 +74,13 @@ export class DeployQueue {
   readonly #running = new Map<string, Running>();
   /** The deployment that has an app: the one that runs, or the one whose lease lasts. */
   readonly #holders = new Map<string, string>();
-  readonly #leases = new Leases();
+  readonly #leases: Leases;
   readonly #stopping = new AbortController();
 
   constructor(parts: Parts) {
     this.#parts = parts;
     this.locks = new AppLocks(parts.ports.clock);
+    this.#leases = new Leases(parts.ports.clock);
   }
 
   /** Aborted when the agent shuts down. */
@@ -124,13 +127,13 @@ export class DeployQueue {
 
   /** @throws CutoverError deployment_in_progress, app_held, agent_stopping */
   async begin(app: string, start: Start, request: CallRequest): Promise<Turn> {
-    const { ports, states, log } = this.#parts;
+    const { ports, states, log, newId } = this.#parts;
     this.stopping.throwIfAborted();
     const settings = await ports.apps.settings(app);
     const { kind, release, digest, weight } = start;
     const named = { ...(release !== undefined && { release }), ...(weight !== undefined && { weight }) };
     const { clock, events: files } = ports;
-    const deployment = Deployment.start({ clock, files, app, kind, by: request.by, ...named });
+    const deployment = Deployment.start({ id: newId(), clock, files, app, kind, by: request.by, ...named });
     deployment.digest = digest;
     const signal = AbortSignal.any([request.signal, this.stopping]);
     const lease = kind === "activate" ? await this.#takeLease(app, release) : undefined;

@@ -8,7 +8,7 @@ import type { AppState } from "../state.ts";
 const endedInMemory = 100;
 
 interface Parts {
-  ports: Pick<Ports, "apps" | "events">;
+  ports: Pick<Ports, "apps" | "events" | "clock">;
   stateOf(app: string): Promise<AppState>;
 }
 
@@ -48,12 +48,12 @@ export class DeploymentRegistry {
   /** Resolves when the deployment is at rest, or after `waitMs`. */
   async settled(id: string, waitMs: number, signal: AbortSignal): Promise<DeploymentView> {
     const timeout = new AbortController();
-    const timer = setTimeout(() => timeout.abort(), waitMs);
+    const cancel = this.#parts.ports.clock.after(waitMs, () => timeout.abort());
     try {
       const either = AbortSignal.any([signal, timeout.signal]);
       for await (const event of this.events(id, 0, either)) if (event.type === "end") break;
     } finally {
-      clearTimeout(timer);
+      cancel();
     }
     return this.view(id);
   }

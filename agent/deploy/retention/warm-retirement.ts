@@ -5,7 +5,7 @@ import type { AppLocks } from "../queue/lock.ts";
 import { type AppState, forgetWarm } from "../state.ts";
 import { prune, retire } from "./retire.ts";
 
-/** A longer timer would fire at once; the check when it fires sets the next. */
+/** A longer timer of Node would fire at once; the check when it fires sets the next. */
 const longestTimerMs = 2 ** 31 - 1;
 
 interface Parts {
@@ -23,7 +23,7 @@ const usualAgainMs = 5000;
 /** Housekeeping of `keep_warm`: retires a warm run when its time is over and no deployment holds the app. */
 export class WarmRetirement {
   readonly #parts: Parts;
-  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #timers = new Map<string, () => void>();
   /** Apps whose warm run is retired, but whose state file does not say so yet. */
   readonly #unwritten = new Set<string>();
   #closed = false;
@@ -41,15 +41,16 @@ export class WarmRetirement {
 
   close(): void {
     this.#closed = true;
-    for (const timer of this.#timers.values()) clearTimeout(timer);
+    for (const cancel of this.#timers.values()) cancel();
   }
 
   #after(app: string, ms: number): void {
-    clearTimeout(this.#timers.get(app));
+    this.#timers.get(app)?.();
     if (this.#closed) return;
+    const { clock } = this.#parts.ports;
     this.#timers.set(
       app,
-      setTimeout(() => void this.#retire(app), Math.min(ms, longestTimerMs)),
+      clock.after(Math.min(ms, longestTimerMs), () => void this.#retire(app)),
     );
   }
 

@@ -1,0 +1,187 @@
+import { serversOf } from "../../agent/host/nginx/upstream-config.ts";
+import type { Chances } from "./random.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** Two files of an app in nginx's directory, and beside each what nginx had of it while a write is not finished. */
+export interface NginxFile {
+  present?: string | undefined;
+  /** Without it nothing is kept; "" is kept for a file that was not there. */
+  kept?: string | undefined;
+}
+
+export interface AppFiles {
+  site: NginxFile;
+  upstream: NginxFile;
+}
+
+export interface Upstreams {
+  main: string[];
+  preview: string[];
+}
+
+/** A worker process, which goes on with the configuration that it was started with. */
+export interface Worker {
+  pid: number;
+  upstreams: ReadonlyMap<string, Upstreams>;
+  /** It still accepts connections. */
+  serving: boolean;
+  /** When its last connection ends. */
+  busyUntil: number;
+}
+
+/** A marker in a site's text that makes nginx refuse it. */
+export const refusedMark = "REFUSED";
+
+interface Parts {
+  timeline: Timeline;
+  chances: Chances;
+  newPid(): number;
+  trace(line: string): void;
+  /** Visitors go elsewhere from now on. */
+  onMoved(): void;
+}
+
+/** nginx: a master that reads its files when it is told, and workers of several generations. */
+export class NginxDaemon {
+  /** By app. */
+  readonly files = new Map<string, AppFiles>();
+  /** The file of a site that is not cutover's and that nginx refuses. */
+  foreignBroken = false;
+  master = 0;
+  pidFile = 0;
+  workers: Worker[] = [];
+  /** What the master complains of in its log, since its beginning. */
+  log: string[] = [];
+  #asked = false;
+  #busy = false;
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  get up(): boolean {
+    return this.master !== 0;
+  }
+
+  appFiles(app: string): AppFiles {
+    let files = this.files.get(app);
+    if (files === undefined) {
+      files = { site: {}, upstream: {} };
+      this.files.set(app, files);
+    }
+    return files;
+  }
+
+  /** `nginx -t`. @returns what it does not like */
+  test(): string | undefined {
+    if (this.foreignBroken) return "[emerg] unknown directive in /etc/nginx/conf.d/foreign.conf:1";
+    for (const [app, { site }] of this.files) {
+      if (site.present?.includes(refusedMark))
+        return `[emerg] invalid value in /etc/nginx/conf.d/cutover-${app}.conf:1`;
+    }
+    return undefined;
+  }
+
+  /** It starts only with files that it likes, and is started again until it does. */
+  boot(): void {
+    if (this.up) return;
+    if (this.test() !== undefined) return void this.#parts.timeline.after(2000, () => this.boot());
+    this.master = this.#parts.newPid();
+    this.pidFile = this.master;
+    this.#busy = false;
+    this.workers = this.#newWorkers();
+    this.#parts.onMoved();
+  }
+
+  /** @param staysInFile its pid file is still there */
+  crash(staysInFile: boolean): void {
+    this.master = 0;
+    if (!staysInFile) this.pidFile = 0;
+    this.workers = [];
+    this.#asked = false;
+    this.#busy = false;
+  }
+
+  /** SIGHUP. A flag in the master, so several at once are one. */
+  reload(): void {
+    if (!this.up) return;
+    this.#asked = true;
+    if (!this.#busy) this.#reconfigure();
+  }
+
+  /** Where a visitor may be sent at this moment; undefined if nobody listens. */
+  accepting(random: number): Worker | undefined {
+    const serving = this.workers.filter((worker) => worker.serving);
+    return serving[random % Math.max(serving.length, 1)];
+  }
+
+  /** Workers that have nothing more to do end. */
+  living(): Worker[] {
+    const now = this.#parts.timeline.elapsed;
+    if (this.workers.some((worker) => !worker.serving && worker.busyUntil <= now)) {
+      this.workers = this.workers.filter((worker) => worker.serving || worker.busyUntil > now);
+    }
+    return this.workers;
+  }
+
+  #reconfigure(): void {
+    const { timeline, chances } = this.#parts;
+    const random = chances.of("nginx");
+    const { master } = this;
+    const alive = () => this.master === master;
+    this.#asked = false;
+    this.#busy = true;
+    const done = () => {
+      this.#busy = false;
+      if (this.#asked) this.#reconfigure();
+    };
+    const readMs = 1 + random.int(30);
+    timeline.after(readMs, () => {
+      if (!alive()) return;
+      const complaint = this.test();
+      if (complaint !== undefined) {
+        this.log.push(complaint);
+        return done();
+      }
+      const old = this.workers.filter((worker) => worker.serving);
+      const fresh = this.#newWorkers();
+      timeline.after(5 + random.int(60), () => {
+        if (!alive()) return;
+        this.workers = [...this.living(), ...fresh];
+        this.#parts.trace("  nginx has new workers");
+        // The master gives the new ones 100 ms before it tells the old ones to go.
+        timeline.after(100, () => {
+          if (!alive()) return;
+          for (const worker of old) worker.serving = false;
+          this.#parts.onMoved();
+          done();
+        });
+      });
+    });
+  }
+
+  #newWorkers(): Worker[] {
+    const upstreams = new Map<string, Upstreams>();
+    for (const [app, { upstream, site }] of this.files) {
+      const text = upstream.present;
+      if (text === undefined || site.present === undefined) continue;
+      upstreams.set(app, parsed(text, app));
+    }
+    return [0, 1].map(() => ({ pid: this.#parts.newPid(), upstreams, serving: true, busyUntil: 0 }));
+  }
+}
+
+const parsedTexts = new Map<string, Upstreams>();
+
+/** The servers in a text of renderUpstreams. */
+export function parsed(text: string, app: string): Upstreams {
+  const key = `${app} ${text}`;
+  let upstreams = parsedTexts.get(key);
+  if (upstreams === undefined) {
+    upstreams = { main: serversOf(text, app), preview: serversOf(text, `${app}.preview`) };
+    if (parsedTexts.size > 500) parsedTexts.clear();
+    parsedTexts.set(key, upstreams);
+  }
+  return upstreams;
+}

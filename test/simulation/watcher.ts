@@ -1,0 +1,317 @@
+import type { AppState } from "../../agent/deploy/state.ts";
+import { canarySlots } from "../../agent/deploy/steps/route.ts";
+import { mustFinish } from "../../shared/deployment-states.ts";
+import { releaseOfRun } from "../../shared/names.ts";
+import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
+import { checkDivision } from "./fairness.ts";
+import type { Host } from "./host.ts";
+
+/** The invariants. README.md says what each means. */
+export type Invariant = "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I9";
+
+export interface Broken {
+  invariant: Invariant;
+  message: string;
+  /** In elapsed milliseconds. */
+  at: number;
+}
+
+/** What an app's state file says, as far as invariants ask for it. */
+export interface Facts {
+  live: string | null;
+  staged: { run: string; weight: number; deployment: string } | null;
+  warm: { run: string; until: string } | null;
+  journal: {
+    id: string;
+    run: string;
+    from: string | null;
+    state: DeploymentView["state"] | "cutting_over";
+    onward: boolean;
+  } | null;
+  held: string | null;
+}
+
+const nothing: Facts = { live: null, staged: null, warm: null, journal: null, held: null };
+
+/** What was on the host when a deployment had its turn. */
+interface Snapshot {
+  facts: Facts;
+  links: { current: string | null; previous: string | null };
+  addresses: Set<string>;
+}
+
+/** Sees all that happens on the host, and says which invariant is broken first. */
+export class Watcher {
+  failure: Broken | undefined;
+  /** Failures whose text has one of these are passed over: faults that are known and not mended yet. */
+  tolerated: readonly string[] = [];
+  /** Apps that are just being removed: these lose their instances on purpose. */
+  readonly removing = new Set<string>();
+  /** Kills of the agent and cuts of power so far. */
+  kills = 0;
+  /** Addresses of instances that the agent has stopped. */
+  readonly stopped = new Set<string>();
+  readonly ended = new Map<string, { view: DeploymentView; at: number }>();
+  /** Deployments of which was said that they go on. */
+  readonly #paused = new Set<string>();
+  /** When each deployment's journal was opened. */
+  readonly #opened = new Map<string, { at: number; kills: number }>();
+  readonly #facts = new Map<string, Facts>();
+  readonly #begun = new Map<string, Snapshot>();
+  /** Deployments that have begun to start a run of another release than the one that was staged: it makes place for that. */
+  readonly #placeMade = new Set<string>();
+  /** Where the slots lead, and when an address lost its last slot. */
+  readonly #addresses = new Map<string, Set<string>>();
+  readonly #lost = new Map<string, number>();
+  readonly #wellAt = new Map<string, number>();
+  readonly #host: Host;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  broken(invariant: Invariant, message: string): void {
+    if (this.failure !== undefined || this.tolerated.some((text) => `${invariant} ${message}`.includes(text))) return;
+    this.failure = { invariant, message, at: this.#host.timeline.elapsed };
+    this.#host.note(`!! ${invariant} ${message}`);
+  }
+
+  facts(app: string): Facts {
+    return this.#facts.get(app) ?? nothing;
+  }
+
+  /** The state file is another one, and the agent has not written it. */
+  reread(app: string, text: string | undefined): void {
+    if (text === undefined) this.#facts.delete(app);
+    else this.#facts.set(app, factsOf(JSON.parse(text)));
+  }
+
+  /** For runs of many deployments, whose memory is measured. @returns how many had ended */
+  forgetEnded(): number {
+    const { size } = this.ended;
+    for (const known of [this.ended, this.#begun, this.#placeMade, this.#lost, this.#wellAt, this.stopped])
+      known.clear();
+    return size;
+  }
+
+  /** An instance was seen to be well. */
+  well(address: string): void {
+    this.#wellAt.set(address, this.#host.timeline.elapsed);
+  }
+
+  /** I1: whatever moves slots moves them to what is up. */
+  moved(app?: string): void {
+    const apps = app === undefined ? this.#host.apps.keys() : [app];
+    for (const name of apps) this.#movedApp(name);
+  }
+
+  /** A deployment has its turn, and has not had any effect yet. */
+  begun(app: string, id: string): void {
+    const { current, previous } = this.#host.disk(app).links;
+    this.#begun.set(id, { facts: this.facts(app), links: { current, previous }, addresses: new Set(this.slots(app)) });
+  }
+
+  /** The state file has a new content. */
+  saved(app: string, facts: Facts): void {
+    const before = this.facts(app);
+    this.#facts.set(app, facts);
+    this.#checkIntent(app, before, facts);
+    this.#checkHeld(app, before, facts);
+  }
+
+  event(app: string, id: string, event: DeploymentEvent): void {
+    const text = event.type === "notice" ? event.message : event.type === "state" ? event.state : "";
+    this.#host.note(`${app} ${id.slice(-3)} ${event.type} ${text}`);
+    if (text.endsWith("the deployment goes on when it is back")) this.#paused.add(id);
+    if (text.startsWith("The agent is back")) this.#paused.delete(id);
+    if (event.type === "end") this.#ended(app, event.deployment);
+  }
+
+  /** The agent starts a run. */
+  starting(app: string, run: string, addresses: string[]): void {
+    for (const address of addresses) this.stopped.delete(address);
+    const { journal, staged } = this.facts(app);
+    const other = staged === null || releaseOfRun(staged.run) !== releaseOfRun(run);
+    if (journal !== null && other) this.#placeMade.add(journal.id);
+  }
+
+  /** I3: what the agent stops has no traffic any more. */
+  stopping(group: string): void {
+    const { supervisord, timeline, faults } = this.#host;
+    for (const { file, instance } of supervisord.groups.get(group) ?? []) {
+      if (instance?.parts.address === undefined || instance.stopping || this.removing.has(file.app)) continue;
+      const { address } = instance.parts;
+      this.stopped.add(address);
+      if (instance.well && this.slots(file.app).includes(address)) {
+        this.broken("I3", `${instance.parts.name} of ${file.run} is stopped, and has slots`);
+      }
+      const lost = timeline.elapsed - (this.#lost.get(address) ?? Number.NEGATIVE_INFINITY);
+      if (instance.open() > 0 && lost < 1900 && timeline.elapsed - faults.lastStruck > 5000) {
+        this.broken(
+          "I3",
+          `${instance.parts.name} of ${file.run} is stopped ${lost} ms after its slots went, with requests open`,
+        );
+      }
+    }
+  }
+
+  /** The address of each slot, for whichever worker takes the next visitor. */
+  slots(app: string): string[] {
+    const { nginx } = this.#host;
+    return nginx.workers.filter(({ serving }) => serving).flatMap((worker) => this.#host.addressesOf(app, worker));
+  }
+
+  /** The run that has an address. */
+  runAt(app: string, address: string): string {
+    const socket = /\/run\/([^/]+)\//.exec(address)?.[1];
+    if (socket !== undefined) return socket;
+    const port = Number(address.slice(address.lastIndexOf(":") + 1));
+    for (const [run, ports] of this.#host.disk(app).ports) if (ports.includes(port)) return run;
+    return "nothing";
+  }
+
+  /** I8: what holds an app is a fault, or kills, and not restarts alone. */
+  #checkHeld(app: string, before: Facts, { held, journal }: Facts): void {
+    if (journal === null) return;
+    const opened = this.#opened.get(journal.id) ?? { at: this.#host.timeline.elapsed, kills: this.kills };
+    this.#opened.set(journal.id, opened);
+    const hindered = this.#host.faults.lastStruck >= opened.at || this.kills > opened.kills + 1;
+    if (held !== null && before.held === null && !hindered) {
+      this.broken("I8", `${app} is held, and nothing had gone wrong: ${held}`);
+    }
+  }
+
+  #movedApp(app: string): void {
+    const before = this.#addresses.get(app) ?? new Set();
+    const now = new Set(this.slots(app));
+    this.#addresses.set(app, now);
+    const { timeline } = this.#host;
+    for (const address of before) if (!now.has(address)) this.#lost.set(address, timeline.elapsed);
+    if (this.removing.has(app)) return;
+    const left = [...before].filter((address) => !now.has(address));
+    for (const address of now) {
+      if (before.has(address)) continue;
+      const instance = this.#host.listener(address);
+      const wellBefore = timeline.elapsed - (this.#wellAt.get(address) ?? Number.NEGATIVE_INFINITY) < 3000;
+      if (instance?.well || (wellBefore && !this.stopped.has(address))) continue;
+      const better = left.some((other) => this.#host.listener(other)?.well);
+      if (instance === undefined || better) {
+        const how = instance === undefined ? "no program runs" : `an instance is ${instance.mode}`;
+        this.broken("I1", `slots of ${app} were moved to ${this.runAt(app, address)}, where ${how}`);
+      }
+    }
+  }
+
+  /** What has moved is finished: a write that lowers the intent would make the next start undo it. */
+  #checkIntent(app: string, before: Facts, now: Facts): void {
+    if (now.journal === null || before.journal?.id !== now.journal.id) return;
+    if (!mustFinish(before.journal.state) || mustFinish(now.journal.state)) return;
+    const slots = this.slots(app);
+    if (
+      slots.length > 0 &&
+      slots.every((address) => this.runAt(app, address) === now.journal?.run) &&
+      now.live !== now.journal.run
+    ) {
+      this.broken("I5", `the intent of ${now.journal.run} was taken back, and all of the traffic had moved to it`);
+    }
+  }
+
+  #ended(app: string, view: DeploymentView): void {
+    const { timeline } = this.#host;
+    const begun = this.#begun.get(view.id);
+    this.#host.note(
+      `${app} ${view.id.slice(-3)} ended ${view.outcome} ${view.failure?.code ?? ""} ${view.failure?.detail ?? ""}`,
+    );
+    this.ended.set(view.id, { view, at: timeline.elapsed });
+    if (view.outcome === "succeeded") this.#checkSuccess(app, view);
+    if (view.outcome === "succeeded") checkDivision(this.#host, this, app, view);
+    if (view.failure === undefined) return;
+    const { code, detail, unchanged = "" } = view.failure;
+    if (code === "agent_stopping" && this.#paused.has(view.id)) {
+      this.broken("I9", `a ${view.kind} of ${app} was to go on when the agent is back, and was undone`);
+    }
+    if (detail.includes("second upload of the same bundle") && view.kind !== "deploy") {
+      this.broken("I5", `a running ${view.kind} was aborted as if it were a second upload`);
+    }
+    const other = /cutover-([a-z]+)\.conf|another program's line/.exec(detail);
+    if (code === "nginx_config_broken" && other !== null && other[1] !== app) {
+      this.broken("I9", `${view.kind} of ${app} was refused for something that is not its own: ${detail}`);
+    }
+    const { live, journal } = this.facts(app);
+    if (unchanged.includes("All traffic went back") && (live === null || releaseOfRun(live) !== view.release)) {
+      const still = this.slots(app).some((address) => releaseOfRun(this.runAt(app, address)) === view.release);
+      if (still) this.broken("I5", `"All traffic went back" was said (${code}), and slots lead to ${view.release}`);
+    }
+    if (begun === undefined || journal !== null) return;
+    this.#checkUnchanged(app, view, begun);
+  }
+
+  #checkSuccess(app: string, view: DeploymentView): void {
+    const slots = this.slots(app);
+    const own = slots.filter((address) => releaseOfRun(this.runAt(app, address)) === view.release).length;
+    const workers = slots.length / 60;
+    const weight = view.weight ?? 100;
+    const wanted = weight === 100 ? 60 : canarySlots(weight);
+    if (workers > 0 && own !== wanted * workers) {
+      this.broken(
+        "I5",
+        `${view.kind} succeeded at weight ${weight}, and ${own / workers} of 60 slots lead to ${view.release}`,
+      );
+    }
+  }
+
+  /** I4, and I5 for what was said of a deployment that ended without having cut over. */
+  #checkUnchanged(app: string, view: DeploymentView, begun: Snapshot): void {
+    const { code, unchanged = "" } = view.failure ?? { code: "internal" };
+    const now = this.facts(app);
+    const { staged } = begun.facts;
+    const cut = view.phases.some(({ state }) => state === "cut_over");
+    if (cut) return;
+    const gone = staged !== null && now.staged?.run !== staged.run;
+    const concerned = this.#placeMade.has(view.id) || concerning.has(code) || view.id === staged?.deployment;
+    if (gone && !concerned) this.broken("I4", `${view.kind} failed (${code}), and what was staged is gone`);
+    if (unchanged.includes("Nothing was changed") && (gone || now.live !== begun.facts.live)) {
+      this.broken("I5", `"Nothing was changed" was said (${code}), and live or staged is another`);
+    }
+    if (now.live !== begun.facts.live) {
+      this.broken(
+        "I5",
+        `${view.kind} failed before its cutover (${code}), and ${now.live} is live instead of ${begun.facts.live}`,
+      );
+    }
+    const { current, previous } = this.#host.disk(app).links;
+    if (begun.facts.live !== null && current !== begun.links.current) {
+      this.broken(
+        "I5",
+        `${view.kind} failed before its cutover (${code}), and current is ${current}, not ${begun.links.current}`,
+      );
+    }
+    if (begun.facts.live !== null && previous !== begun.links.previous) {
+      this.broken(
+        "I5",
+        `${view.kind} failed before its cutover (${code}), and previous is ${previous}, not ${begun.links.previous}`,
+      );
+    }
+  }
+}
+
+/** A staged release may go with a deployment that fails so. */
+const concerning = new Set([
+  ...["health_failed", "health_timeout", "instance_died", "aborted", "agent_stopping", "canary_failed"],
+]);
+
+export function factsOf({ live, staged, warm, journal, held }: AppState): Facts {
+  return {
+    live,
+    staged: staged && { ...staged },
+    warm: warm && { ...warm },
+    journal: journal && {
+      id: journal.deployment.id,
+      run: journal.run,
+      from: journal.from,
+      state: journal.deployment.state,
+      onward: journal.onward !== undefined,
+    },
+    held,
+  };
+}
