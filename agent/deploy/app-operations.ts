@@ -102,8 +102,9 @@ export class AppOperations implements Operations {
     try {
       for (const run of await this.#ports.privileged.runs(app)) await this.#ports.privileged.removePrograms(app, run);
       await this.#ports.privileged.removeApp(app);
-      this.#states.forget(app);
     } finally {
+      // Also if only a part of it could be removed: what is left is read again.
+      this.#states.forget(app);
       unlock();
     }
   }

@@ -16,6 +16,8 @@ export interface DeployContext {
   log: Logger;
   /** Aborted when the agent shuts down: the deployment then stops at its next safe point, and the next start goes on from there. */
   stopping: AbortSignal;
+  /** Absent for a deployment that a call began. `start`: another agent left it. `again`: this agent could not end it before. */
+  recovery?: "start" | "again";
 }
 
 /** Aborted when a wait must end: somebody aborted the deployment, or the agent shuts down. */

@@ -60,6 +60,8 @@ export async function bringLive(context: DeployContext, spec: RunSpec, how: { ro
   await context.ports.releases.sync(spec.app, spec.release);
   await startProcessesOrGiveBack(context, spec);
   await assertRunning(context, spec);
+  // The health check may be old by now: others were retired, or processes had to stay up.
+  await waitHealthy(context, spec);
   interruption(context).throwIfAborted();
   await cutOver(context, spec, how);
 }
@@ -71,7 +73,7 @@ export async function bringLive(context: DeployContext, spec: RunSpec, how: { ro
  */
 export async function cutOver(context: DeployContext, spec: RunSpec, how: { rollback: boolean }): Promise<void> {
   if (goesBack(context) && (await revert(context, spec))) return;
-  await moveTraffic(context, spec, how);
+  if (!context.deployment.isAtLeast("cut_over")) await moveTraffic(context, spec, how);
   await settle(context, spec);
   if (goesBack(context) && (await revert(context, spec))) return;
   await retireOld(context, spec);

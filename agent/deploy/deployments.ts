@@ -32,6 +32,7 @@ import { findSameBundle } from "./queue/idempotency.ts";
 import { DeployQueue, forActivation, forNextStep, type Start } from "./queue/queue.ts";
 import { DeploymentRegistry } from "./queue/registry.ts";
 import { abortStaged, tooLate } from "./recovery/abort-staged.ts";
+import { OpenDeployments } from "./recovery/open-deployments.ts";
 import { resumeAll } from "./recovery/resume.ts";
 import { WarmRetirement } from "./retention/warm-retirement.ts";
 import { type AppState, liveRelease, mayHaveCutOver } from "./state.ts";
@@ -52,6 +53,12 @@ interface Parts {
   newId?: () => string;
 }
 
+/** @throws CutoverError already_cut_over if it has ended in another way, in the moment of the abort */
+function abortedOrTooLate(view: DeploymentView): DeploymentView {
+  if (view.outcome === "succeeded") throw tooLate(view.id);
+  return view;
+}
+
 /**
  * The agent's service, which HTTP calls. A call that begins a deployment waits in the queue for its turn; then its task (a
  * deploy, or an activation) runs in the background, and the caller follows its events.
@@ -64,6 +71,7 @@ export class Deployments implements Service {
   readonly #queue: DeployQueue;
   readonly #warm: WarmRetirement;
   readonly #canaries: CanaryWatch;
+  readonly #open: OpenDeployments;
   readonly #operations: AppOperations;
   /** Aborted when nothing more happens in this process: followers of a deployment look for it at the next start. */
   readonly #closed = new AbortController();
@@ -76,6 +84,8 @@ export class Deployments implements Service {
     this.#registry = new DeploymentRegistry({ ports, stateOf });
     const parts = { ports, log, states: this.#states, registry: this.#registry, newId };
     this.#queue = new DeployQueue({ ...parts, onFree: (app) => this.#schedule(app) });
+    const onFree = (app: string) => this.#schedule(app);
+    this.#open = new OpenDeployments({ ports, log, queue: this.#queue, stateOf, onFree });
     this.#operations = new AppOperations({ ports, log, states: this.#states, queue: this.#queue });
     this.#warm = new WarmRetirement({ ports, locks: this.#queue.locks, log, stateOf, onCut });
     this.#canaries = new CanaryWatch({ ports, log, stateOf, fail: (id, reason) => this.#failCanary(id, reason) });
@@ -94,6 +104,7 @@ export class Deployments implements Service {
   async close(): Promise<void> {
     this.#warm.close();
     this.#canaries.close();
+    this.#open.close();
     await this.#queue.close();
     this.#closed.abort();
   }
@@ -156,7 +167,8 @@ export class Deployments implements Service {
       await running.ended;
       // It was left for the next start a moment before. It can be aborted there.
       if (running.deployment.outcome === "running") throw this.#queue.stopping.reason;
-      return running.deployment.view;
+      // It was staged in the moment of the abort: then that is undone.
+      if (running.deployment.outcome !== "staged") return abortedOrTooLate(running.deployment.view);
     }
     const view = await this.deployment(id);
     const state = await this.#states.of(view.app);
@@ -261,6 +273,9 @@ export class Deployments implements Service {
     await this.#canaries
       .schedule(app)
       .catch((err: unknown) => this.#log.error({ err, app }, "the canary is not watched"));
+    await this.#open
+      .schedule(app)
+      .catch((err: unknown) => this.#log.error({ err, app }, "an open deployment is not tried again"));
   }
 
   async #failCanary(id: string, reason: CutoverError): Promise<void> {

@@ -16,7 +16,7 @@ import {
 } from "./state.ts";
 import type { ResumePoint } from "./state-format.ts";
 
-/** A full disk or a lost answer may pass: an end is tried this often before it is left to the next start. */
+/** A full disk or a lost answer may pass: an end is tried this often before it is left to a later one. */
 const attempts = 3;
 const pauseMs = 500;
 
@@ -112,12 +112,13 @@ async function close({ ports, state, deployment }: DeployContext): Promise<void>
 
 /**
  * Undoes a deployment that has not cut over. If that fails again and again (supervisord is down), the journal stays, and the
- * agent's next start or the next deployment undoes the rest.
+ * agent goes on with it by itself.
  */
 export async function failAndUndo(context: DeployContext, thrown: unknown): Promise<void> {
   const { ports, deployment, log, stopping } = context;
-  const reason = deployment.signal.aborted ? deployment.signal.reason : thrown;
-  deployment.conclude(asCutoverError(reason).code === "aborted" ? "aborted" : "failed", reason);
+  const reason = asCutoverError(deployment.signal.aborted ? deployment.signal.reason : thrown);
+  const outcome = reason.code === "aborted" ? "aborted" : "failed";
+  deployment.conclude(outcome, reason);
   for (let attempt = 1; attempt <= attempts; attempt++) {
     try {
       await undo(context);
@@ -129,16 +130,22 @@ export async function failAndUndo(context: DeployContext, thrown: unknown): Prom
       if (attempt < attempts) await ports.clock.sleep(pauseMs, stopping).catch(() => {});
     }
   }
-  log.error("undo is tried again by the next start or deployment");
-  const why = deployment.trouble?.replace(/\.$/, "");
-  deployment.notice(
-    `not undone to the end yet: ${why}. The agent does the rest at its next start or before the next deployment`,
-  );
+  log.error("undo is tried again");
   await saveJournal(context).catch((failed: unknown) => log.error({ err: failed }, "the journal could not be written"));
+  if (context.recovery === "again") return;
+  const rest = `not undone to the end yet: ${deployment.trouble?.replace(/\.$/, "")}. The agent does the rest by itself as soon as it can`;
+  deployment.conclude(outcome, notUndoneYet(reason, rest));
+  deployment.notice(rest);
   deployment.announce();
 }
 
-/** Once the cutover has begun there is only the way forward: a few more tries, then the agent's next start goes on. */
+/** What the reason says of the host is not true before the deployment is undone. */
+function notUndoneYet({ code, message, fix, evidence, cause }: CutoverError, rest: string): CutoverError {
+  const parts = { evidence, cause, ...(fix !== undefined && { fix }) };
+  return new CutoverError(code, message, { ...parts, unchanged: `The deployment is ${rest}.` });
+}
+
+/** Once the cutover has begun there is only the way forward: a few more tries, then the agent goes on later. */
 async function finishForward(context: DeployContext, thrown: unknown): Promise<void> {
   const { ports, state, deployment, log, stopping } = context;
   let reason = thrown;
@@ -158,14 +165,14 @@ async function finishForward(context: DeployContext, thrown: unknown): Promise<v
   const verdict = state.journal?.verdict;
   deployment.conclude("failed", verdict === undefined ? afterCutover(reason) : notBackYet(verdict, state, reason));
   await saveJournal(context).catch((err: unknown) => log.error({ err }, "the journal could not be written"));
-  deployment.announce();
+  if (context.recovery !== "again") deployment.announce();
 }
 
 function afterCutover(reason: unknown): CutoverError {
   const { code, message, fix, evidence, cause } = asCutoverError(reason);
   return new CutoverError(code, `After the cutover had begun: ${message}`, {
     unchanged: "The site serves the old or the new release.",
-    fix: `${fix ?? "See the agent's log."} The agent finishes this deployment at its next start or before the next deployment.`,
+    fix: `${fix ?? "See the agent's log."} The agent finishes this deployment by itself as soon as it can.`,
     evidence,
     cause,
   });
@@ -185,7 +192,7 @@ function notBackYet(
     unchanged: moved
       ? `All traffic went back to ${live}. What the failed release left is not removed yet: ${message}`
       : `The traffic could not go back to ${journal?.from} yet: ${message} Visitors still reach ${live}.`,
-    fix: "The agent goes on with it at its next start or before the next deployment; `cutover repair` does it at once.",
+    fix: "The agent goes on with it by itself as soon as it can; `cutover repair` tries at once.",
     evidence: verdict.evidence,
     cause: reason,
   });

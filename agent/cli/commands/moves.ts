@@ -143,7 +143,7 @@ function aborted({ id, app, outcome }: DeploymentView, stagedBy: string | null):
   if (id !== stagedBy) return `The deployment of ${app} is ${outcome}.`;
   return (
     `The deployment of ${app} is ${outcome}, but not undone to the end yet: \`cutover status ${app}\` shows what does not answer. ` +
-    "The agent does the rest at its next start or before the next deployment."
+    "The agent does the rest by itself as soon as it can."
   );
 }
 

@@ -185,11 +185,14 @@ export class DeployQueue {
     registry.forgetOld();
   }
 
-  /** Finishes or undoes what an earlier agent left. The caller has the app's lock. */
-  async recover(app: string, state: AppState): Promise<Deployment | undefined> {
+  /**
+   * Finishes or undoes what stayed open. The caller has the app's lock.
+   * @param again this agent itself tries again what it could not end before
+   */
+  async recover(app: string, state: AppState, { again = false } = {}): Promise<Deployment | undefined> {
     const { ports, registry } = this.#parts;
     const log = this.#parts.log.child({ app });
-    const deployment = await recover({ ports, state, stopping: this.stopping }, log);
+    const deployment = await recover({ ports, state, stopping: this.stopping, again }, log);
     if (deployment === undefined) return undefined;
     registry.add(deployment);
     log.info({ deployment: deployment.id, outcome: deployment.outcome }, "an interrupted deployment was recovered");

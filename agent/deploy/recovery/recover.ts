@@ -6,68 +6,90 @@ import { type DeployContext, runSpec } from "../context.ts";
 import { cutOver } from "../deploy.ts";
 import { Deployment } from "../deployment.ts";
 import { failAndUndo, runToEnd } from "../finish.ts";
-import { type AppState, countAttempt, hold, mayHaveCutOver, uncountAttempt } from "../state.ts";
+import { type AppState, countAttempt, hold, type Journal, mayHaveCutOver, uncountAttempt } from "../state.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
 import { restoreTraffic } from "../steps/route.ts";
 import { removeOrphans } from "./orphans.ts";
 
 const attemptLimit = 3;
 
+interface Parts {
+  ports: Ports;
+  state: AppState;
+  stopping: AbortSignal;
+  /** This agent itself tries again what it could not end before. */
+  again: boolean;
+}
+
 /**
- * Recovers what an earlier agent left: a deployment that may have cut over is finished, any other is undone, and orphans are
- * removed. Called with the app's lock, at start and before a deployment.
+ * Recovers what stayed open: a deployment that may have cut over is finished, any other is undone, and orphans are removed.
+ * Called with the app's lock, at start, before a deployment, and again and again while a deployment stays open.
  * @returns the deployment that was recovered
  */
-export async function recover(
-  { ports, state, stopping }: { ports: Ports; state: AppState; stopping: AbortSignal },
-  log: Logger,
-): Promise<Deployment | undefined> {
-  const { journal, app } = state;
-  if (journal === null) {
-    // The agent may have been killed while a canary's share went back.
-    await restoreTraffic({ ports, state });
-    const live = state.live === null ? null : await runSpec({ ports, state }, state.live);
-    const tell = (message: string) => log.info({ message }, "processes");
-    await reconcileProcesses({ ports, state }, live, { tell, signal: stopping });
-    await removeOrphans({ ports, state, stopping });
+export async function recover(parts: Parts, log: Logger): Promise<Deployment | undefined> {
+  const { ports, state, stopping, again } = parts;
+  if (state.journal === null) {
+    await restoreHost(parts, log);
     return undefined;
   }
-  // A resume point was either taken by now, or cannot be.
-  countAttempt(state);
-  await ports.states.save(app, state);
-  const past = await ports.events.read(app, journal.deployment.id);
+  if (!again) {
+    // A resume point was either taken by now, or cannot be.
+    countAttempt(state);
+    await ports.states.save(state.app, state);
+  }
+  const context = await contextOf(parts, state.journal, log);
+  await finishOrUndo(context, state.journal);
+  // Whoever stops an agent in the middle of a recovery does not count against it.
+  if (stopping.aborted && !again) uncountAttempt(state);
+  if (!again) await holdAfter(attemptLimit, context);
+  if (state.journal === null) await removeOrphans({ ports, state, stopping });
+  return context.deployment;
+}
+
+/** Nothing is open: traffic, processes and programs become what the state says. */
+async function restoreHost({ ports, state, stopping }: Parts, log: Logger): Promise<void> {
+  // The agent may have been killed while a canary's share went back.
+  await restoreTraffic({ ports, state });
+  const live = state.live === null ? null : await runSpec({ ports, state }, state.live);
+  const tell = (message: string) => log.info({ message }, "processes");
+  await reconcileProcesses({ ports, state }, live, { tell, signal: stopping });
+  await removeOrphans({ ports, state, stopping });
+}
+
+async function contextOf(
+  { ports, state, stopping, again }: Parts,
+  journal: Journal,
+  log: Logger,
+): Promise<DeployContext> {
+  const past = await ports.events.read(state.app, journal.deployment.id);
   // If its undo or its end did not succeed before, its failure is known already.
   const { failure, finished, ...open } = journal.deployment;
   const record = { ...open, outcome: "running" as const };
   const deployment = new Deployment({ clock: ports.clock, files: ports.events, record, past });
-  const settings = await ports.apps.settings(app);
+  const settings = await ports.apps.settings(state.app);
   const ownLog = log.child({ deployment: record.id, kind: record.kind });
-  const context: DeployContext = { ports, settings, state, deployment, log: ownLog, stopping };
+  return { ports, settings, state, deployment, log: ownLog, stopping, recovery: again ? "again" : "start" };
+}
+
+async function finishOrUndo(context: DeployContext, { run, deployment: record }: Journal): Promise<void> {
+  const { deployment, recovery, state } = context;
+  // What is tried every minute does not fill the events.
+  const tell = (message: string) => (recovery === "start" ? deployment.notice(message) : undefined);
   if (mayHaveCutOver(state)) {
-    deployment.notice(
-      "The agent was restarted; the deployment had cut over and is finished now, without a further watch",
-    );
+    tell("The agent was restarted; the deployment had cut over and is finished now, without a further watch");
     await runToEnd(context, async () => {
-      await cutOver(context, await runSpec(context, journal.run), { rollback: record.kind === "rollback" });
+      await cutOver(context, await runSpec(context, run), { rollback: record.kind === "rollback" });
       return "succeeded";
     });
   } else {
-    deployment.notice("The agent was restarted before the cutover; the deployment is undone");
+    tell("The agent was restarted before the cutover; the deployment is undone");
+    const { failure } = record;
     await failAndUndo(context, failure === undefined ? interrupted() : fromProblem(failure));
   }
-  // Whoever stops an agent in the middle of a recovery does not count against it.
-  if (stopping.aborted) uncountAttempt(state);
-  await holdAfter(attemptLimit, { ports, state, deployment }, ownLog);
-  if (state.journal === null) await removeOrphans({ ports, state, stopping });
-  return deployment;
 }
 
 /** A deployment that can be neither finished nor undone three times holds the app until a person has looked. */
-async function holdAfter(
-  limit: number,
-  { ports, state, deployment }: { ports: Ports; state: AppState; deployment: Deployment },
-  log: Logger,
-): Promise<void> {
+async function holdAfter(limit: number, { ports, state, deployment, log }: DeployContext): Promise<void> {
   if (state.journal === null) return;
   if (state.journal.attempts >= limit) {
     const { trouble } = deployment;

@@ -54,8 +54,10 @@ export class WarmRetirement {
     );
   }
 
+  /** The state is written before the release goes: a state that names a release which is gone could not be read. */
   async #pruned(state: AppState): Promise<void> {
     const { ports } = this.#parts;
+    await ports.states.save(state.app, state);
     if (state.live !== null) {
       const { config } = await runSpec({ ports, state }, state.live);
       await prune({ ports, state }, config.keep);

@@ -16,11 +16,11 @@ const steps = checkEveryMs / pollMs;
 const oldRunChecks = 3;
 
 /** Whether what a deployment brings live is watched. */
-export function isWatched({ state, deployment }: DeployContext, { config }: RunSpec): boolean {
+export function isWatched({ state, deployment, recovery }: DeployContext, { config }: RunSpec): boolean {
   // A rollback leaves a release on purpose, so it never returns to it by itself. And a restarted agent does not delay its
   // start by a watch.
-  const taken = deployment.view.kind === "rollback" || (state.journal?.attempts ?? 0) > 0;
-  return !taken && state.journal?.verdict === undefined && milliseconds(config.watch) > 0;
+  const unwatched = deployment.view.kind === "rollback" || recovery !== undefined;
+  return !unwatched && state.journal?.verdict === undefined && milliseconds(config.watch) > 0;
 }
 
 /**

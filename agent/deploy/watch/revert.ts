@@ -7,7 +7,7 @@ import { restoreEnvironment } from "../steps/build.ts";
 import { drainRun } from "../steps/drain.ts";
 import { waitHealthy } from "../steps/health.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
-import { routeFor } from "../steps/route.ts";
+import { restoreTraffic, routeFor } from "../steps/route.ts";
 import { healthFault } from "./run-health.ts";
 
 /** The way back after a cutover, to the run before, which is still up. Each effect may safely happen twice. */
@@ -88,4 +88,6 @@ async function keepTraffic(context: DeployContext, unchanged: string): Promise<v
   if (verdict !== undefined) recordVerdict(state, { ...verdict.failure, unchanged }, false);
   deployment.notice(unchanged);
   await saveJournal(context);
+  // An earlier attempt may have moved a part of it.
+  await restoreTraffic(context);
 }

@@ -1,0 +1,74 @@
+import type { Ports } from "../../contracts/ports.ts";
+import type { Logger } from "../../logger.ts";
+import type { DeployQueue } from "../queue/queue.ts";
+import type { AppState } from "../state.ts";
+
+/** The first pause before a deployment that stayed open is tried again; each further one is twice as long. */
+const firstPauseMs = 5000;
+const longestPauseMs = 60_000;
+
+interface Parts {
+  ports: Ports;
+  log: Logger;
+  queue: DeployQueue;
+  stateOf(app: string): Promise<AppState>;
+  /** Called when the app is free again. Must not throw. */
+  onFree(app: string): Promise<void>;
+}
+
+/**
+ * Deployments that could be neither finished nor undone, since supervisord was down or the disk was full. They are tried again
+ * until it works: nobody has to restart the agent for it. These attempts do not count towards the hold of the app, because
+ * nothing was killed.
+ */
+export class OpenDeployments {
+  readonly #parts: Parts;
+  readonly #timers = new Map<string, () => void>();
+  readonly #pauses = new Map<string, number>();
+  #closed = false;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Called whenever a deployment has ended, and at start. */
+  async schedule(app: string): Promise<void> {
+    this.#timers.get(app)?.();
+    this.#timers.delete(app);
+    const open = isOpen(await this.#parts.stateOf(app));
+    if (!open) this.#pauses.delete(app);
+    if (!open || this.#closed) return;
+    const pause = this.#pauses.get(app) ?? firstPauseMs;
+    this.#pauses.set(app, Math.min(pause * 2, longestPauseMs));
+    const { clock } = this.#parts.ports;
+    this.#timers.set(
+      app,
+      clock.after(pause, () => void this.#retry(app)),
+    );
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const cancel of this.#timers.values()) cancel();
+  }
+
+  async #retry(app: string): Promise<void> {
+    const { log, queue, stateOf, onFree } = this.#parts;
+    const unlock = queue.locks.tryAcquire(app, () => queue.holder(app));
+    // The deployment that holds the app recovers it first, and schedules this again when it ends.
+    if (unlock === undefined) return;
+    try {
+      const state = await stateOf(app);
+      if (isOpen(state)) await queue.recover(app, state, { again: true });
+    } catch (err) {
+      log.error({ err, app }, "an open deployment could not be recovered; it is tried again");
+    } finally {
+      unlock();
+      await onFree(app);
+    }
+  }
+}
+
+function isOpen({ journal, held }: AppState): boolean {
+  return journal !== null && journal.onward === undefined && held === null;
+}
