@@ -114,7 +114,7 @@ export type StoredRelease = Pick<ReleaseView, "id" | "digest" | "commit" | "repo
 
 /** null removes a link; a link that is not named stays as it is. They are moved in this order. */
 export interface PublishedLinks {
-  previous?: string;
+  previous?: string | null;
   current?: string;
   /** The release that has a part of the traffic. */
   canary?: string | null;

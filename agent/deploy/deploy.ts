@@ -36,21 +36,21 @@ export async function deploy(
 
 /**
  * Starts the run next to the live one and waits until it is healthy. No more than two releases stay up, so what is still
- * warm or staged is stopped. That takes a second or more, and happens while the new instances start.
+ * warm or staged is stopped. That takes a second or more, and happens while the new instances boot.
  */
 export async function bringUp(context: DeployContext, spec: RunSpec): Promise<void> {
   context.stopping.throwIfAborted();
+  await context.ports.privileged.startPrograms(spec);
+  await reach(context, "started");
   const retired = failureOf(retireOthers(context, spec));
-  const started = await failureOf(startHealthy(context, spec));
+  const started = await failureOf(becomeHealthy(context, spec));
   // An agent that shuts down does not wait for what is being retired: the next start removes that before it goes on.
   if (started !== undefined && isPause(context, started.reason)) throw started.reason;
   const failure = (await retired) ?? started;
   if (failure !== undefined) throw failure.reason;
 }
 
-async function startHealthy(context: DeployContext, spec: RunSpec): Promise<void> {
-  await context.ports.privileged.startPrograms(spec);
-  await reach(context, "started");
+async function becomeHealthy(context: DeployContext, spec: RunSpec): Promise<void> {
   await waitHealthy(context, spec);
   await reach(context, "healthy");
 }

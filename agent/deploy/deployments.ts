@@ -33,7 +33,7 @@ import { DeployQueue, forActivation, forNextStep, type Start } from "./queue/que
 import { DeploymentRegistry } from "./queue/registry.ts";
 import { abortStaged, tooLate } from "./recovery/abort-staged.ts";
 import { OpenDeployments } from "./recovery/open-deployments.ts";
-import { resumeAll } from "./recovery/resume.ts";
+import { resumeAll, resumeApp } from "./recovery/resume.ts";
 import { WarmRetirement } from "./retention/warm-retirement.ts";
 import { type AppState, liveRelease, mayHaveCutOver } from "./state.ts";
 import type { ResumePoint } from "./state-format.ts";
@@ -85,7 +85,9 @@ export class Deployments implements Service {
     const parts = { ports, log, states: this.#states, registry: this.#registry, newId };
     this.#queue = new DeployQueue({ ...parts, onFree: (app) => this.#schedule(app) });
     const onFree = (app: string) => this.#schedule(app);
-    this.#open = new OpenDeployments({ ports, log, queue: this.#queue, stateOf, onFree });
+    const resume = (app: string, unlock: () => void) =>
+      resumeApp({ ...parts, queue: this.#queue, onFree }, app, unlock);
+    this.#open = new OpenDeployments({ ports, log, queue: this.#queue, stateOf, resume, onFree });
     this.#operations = new AppOperations({ ports, log, states: this.#states, queue: this.#queue });
     this.#warm = new WarmRetirement({ ports, locks: this.#queue.locks, log, stateOf, onCut });
     this.#canaries = new CanaryWatch({ ports, log, stateOf, fail: (id, reason) => this.#failCanary(id, reason) });

@@ -25,5 +25,6 @@ export async function findSameBundle(
   // Only while nothing has happened since: what a later rollback has changed, an old answer would deny.
   const [last] = state.history;
   if (known === undefined || last?.kind !== "deploy" || last.release !== known.id) return undefined;
+  if (known.state !== "live" && known.state !== "staged") return undefined;
   return { deployment: last.id, release: known.id };
 }

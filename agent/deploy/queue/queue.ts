@@ -151,6 +151,7 @@ export class DeployQueue {
       return this.#turn({ ports, settings, state, deployment, log: ownLog, stopping: this.stopping }, lease, unlock);
     } catch (thrown) {
       unlock();
+      await this.#parts.onFree(app);
       throw thrown;
     }
   }
@@ -203,7 +204,7 @@ export class DeployQueue {
   async #assertFree(state: AppState): Promise<void> {
     if (state.held !== null) assertNotHeld(state);
     if (state.journal === null) return;
-    const recovered = await this.recover(state.app, state);
+    const recovered = await this.recover(state.app, state, { again: true });
     assertNotHeld(state, recovered?.trouble);
   }
 

@@ -12,14 +12,16 @@ interface Parts {
   log: Logger;
   queue: DeployQueue;
   stateOf(app: string): Promise<AppState>;
+  /** Goes on with a deployment that was left at a safe point. @returns whether it does; then the lock stays with it */
+  resume(app: string, unlock: () => void): Promise<boolean>;
   /** Called when the app is free again. Must not throw. */
   onFree(app: string): Promise<void>;
 }
 
 /**
- * Deployments that could be neither finished nor undone, since supervisord was down or the disk was full. They are tried again
- * until it works: nobody has to restart the agent for it. These attempts do not count towards the hold of the app, because
- * nothing was killed.
+ * Deployments that could be neither finished nor undone, since supervisord was down or the disk was full, and those that a
+ * start could not resume. They are tried again until it works, also while the app is held: nobody has to restart the agent for
+ * it. These attempts do not count towards a hold, because nothing was killed.
  */
 export class OpenDeployments {
   readonly #parts: Parts;
@@ -35,7 +37,7 @@ export class OpenDeployments {
   async schedule(app: string): Promise<void> {
     this.#timers.get(app)?.();
     this.#timers.delete(app);
-    const open = isOpen(await this.#parts.stateOf(app));
+    const open = (await this.#parts.stateOf(app)).journal !== null;
     if (!open) this.#pauses.delete(app);
     if (!open || this.#closed) return;
     const pause = this.#pauses.get(app) ?? firstPauseMs;
@@ -53,22 +55,22 @@ export class OpenDeployments {
   }
 
   async #retry(app: string): Promise<void> {
-    const { log, queue, stateOf, onFree } = this.#parts;
+    const { log, queue, stateOf, resume, onFree } = this.#parts;
     const unlock = queue.locks.tryAcquire(app, () => queue.holder(app));
     // The deployment that holds the app recovers it first, and schedules this again when it ends.
     if (unlock === undefined) return;
     try {
       const state = await stateOf(app);
-      if (isOpen(state)) await queue.recover(app, state, { again: true });
+      if (state.journal?.onward !== undefined) {
+        // It goes on in the background, and has the lock until its end.
+        if (await resume(app, unlock)) return;
+      } else if (state.journal !== null) {
+        await queue.recover(app, state, { again: true });
+      }
     } catch (err) {
       log.error({ err, app }, "an open deployment could not be recovered; it is tried again");
-    } finally {
-      unlock();
-      await onFree(app);
     }
+    unlock();
+    await onFree(app);
   }
-}
-
-function isOpen({ journal, held }: AppState): boolean {
-  return journal !== null && journal.onward === undefined && held === null;
 }

@@ -19,7 +19,14 @@ export function isPause(
 export async function pause(context: DeployContext, resumePoint: ResumePoint): Promise<void> {
   const { state, deployment, log } = context;
   if (state.journal === null) return;
-  deployment.notice("The agent shuts down; the deployment goes on when it is back");
   leaveForNextStart(state, resumePoint);
-  await saveJournal(context).catch((err: unknown) => log.error({ err }, "what is left to do could not be written"));
+  try {
+    await saveJournal(context);
+    deployment.notice("The agent shuts down; the deployment goes on when it is back");
+  } catch (err) {
+    log.error({ err }, "what is left to do could not be written");
+    deployment.notice(
+      "The agent shuts down and cannot write what is left to do; its next start undoes or finishes this",
+    );
+  }
 }

@@ -44,7 +44,11 @@ export async function resumeAll(parts: Parts): Promise<void> {
 }
 
 /** @returns whether the app is still locked, by a deployment that goes on in the background */
-async function resumeApp({ ports, log, states, queue }: Parts, app: string, unlock: () => void): Promise<boolean> {
+export async function resumeApp(
+  { ports, log, states, queue }: Parts,
+  app: string,
+  unlock: () => void,
+): Promise<boolean> {
   for (let attempt = 1; attempt <= attempts; attempt++) {
     try {
       const state = await states.of(app);

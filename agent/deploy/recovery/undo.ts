@@ -85,7 +85,7 @@ async function restoreLinks({ ports, state }: Pick<DeployContext, "ports" | "sta
   else if (staged.weight === 0) await ports.releases.publish(app, { canary: null });
   if (live === null) return;
   // Only a cutover changes it, and has written down before what it was.
-  const previous = journal?.previous ?? undefined;
+  const previous = journal?.previous;
   await ports.releases.publish(app, { current: releaseOfRun(live), ...(previous !== undefined && { previous }) });
 }
 
