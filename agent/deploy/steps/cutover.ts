@@ -4,6 +4,7 @@ import { slotCount } from "../../../shared/slots.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, dropIntent, reach, saveIntent } from "../context.ts";
 import { rememberPrevious, setLive } from "../state.ts";
+import { waitHealthy } from "./health.ts";
 import { routeFor } from "./route.ts";
 
 /**
@@ -18,6 +19,7 @@ export async function moveTraffic(
 ): Promise<void> {
   const { ports, state, deployment } = context;
   const staged = state.staged?.run === spec.run ? null : state.staged;
+  if (context.recovery !== undefined) await assertStillHealthy(context, spec);
   rememberPrevious(state, (await ports.releases.published(spec.app)).previous);
   await saveIntent(context);
   await ports.releases.publish(spec.app, { current: spec.release, ...leavingRelease(context, spec) });
@@ -34,6 +36,20 @@ export async function moveTraffic(
   const warmUntil = new Date(now + Math.max(milliseconds(keep_warm), milliseconds(watch)));
   setLive(state, spec.run, { now: new Date(now), warmUntil, rollback });
   await reach(context, "cut_over");
+}
+
+/**
+ * An agent was killed just before the traffic moved. Since then hours may have passed, or the host has booted: the run is waited
+ * for, and without it the cutover is undone.
+ */
+async function assertStillHealthy(context: DeployContext, spec: RunSpec): Promise<void> {
+  if (await hasAllTraffic(context, spec)) return;
+  try {
+    await waitHealthy(context, spec);
+  } catch (thrown) {
+    await dropIntent(context);
+    throw thrown;
+  }
 }
 
 /** A canary had a part of the traffic before, so only all of it proves that the traffic has moved. */

@@ -42,9 +42,11 @@ export async function revert(context: DeployContext, spec: RunSpec): Promise<boo
   const { ports, state, deployment, stopping } = context;
   const from = state.journal?.from ?? null;
   if (from === null) return false;
+  // The verdict may not be in the file yet, and nothing moves back without it: a kill would leave that unexplained.
+  await saveJournal(context);
   const why = state.live === from ? undefined : await whyNotServing(context, await runSpec(context, from));
   if (why !== undefined) {
-    await keepTraffic(context, `${from} cannot serve any more (${why}): ${spec.run} keeps the traffic.`);
+    await keepTraffic(context, spec, `${from} cannot serve any more (${why}): ${spec.run} keeps the traffic.`);
     return false;
   }
   const old = await revertTraffic(context, spec);
@@ -82,12 +84,13 @@ async function whyNotServing(context: DeployContext, old: RunSpec): Promise<stri
   }
 }
 
-async function keepTraffic(context: DeployContext, unchanged: string): Promise<void> {
-  const { state, deployment } = context;
+async function keepTraffic(context: DeployContext, { app, release }: RunSpec, unchanged: string): Promise<void> {
+  const { ports, state, deployment } = context;
   const verdict = state.journal?.verdict;
   if (verdict !== undefined) recordVerdict(state, { ...verdict.failure, unchanged }, false);
   deployment.notice(unchanged);
   await saveJournal(context);
   // An earlier attempt may have moved a part of it.
+  await ports.releases.publish(app, { current: release });
   await restoreTraffic(context);
 }
