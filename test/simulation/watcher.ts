@@ -52,6 +52,8 @@ export class Watcher {
   /** Addresses of instances that the agent has stopped. */
   readonly stopped = new Set<string>();
   readonly ended = new Map<string, { view: DeploymentView; at: number }>();
+  /** Deployments that had all of the traffic when the agent was killed. */
+  readonly #moved = new Set<string>();
   /** Deployments of which was said that they go on. */
   readonly #paused = new Set<string>();
   /** When each deployment's journal was opened. */
@@ -140,6 +142,7 @@ export class Watcher {
     const { supervisord, timeline, faults } = this.#host;
     for (const { file, instance } of supervisord.groups.get(group) ?? []) {
       if (instance?.parts.address === undefined || instance.stopping || this.removing.has(file.app)) continue;
+      this.#checkWarm(file.app, file.run);
       const { address } = instance.parts;
       this.stopped.add(address);
       if (instance.well && this.slots(file.app).includes(address)) {
@@ -151,6 +154,34 @@ export class Watcher {
           "I3",
           `${instance.parts.name} of ${file.run} is stopped ${lost} ms after its slots went, with requests open`,
         );
+      }
+    }
+  }
+
+  /** I5: housekeeping keeps a run warm for as long as was said. */
+  #checkWarm(app: string, run: string): void {
+    const { warm, journal } = this.facts(app);
+    const left = Date.parse(warm?.until ?? "") - this.#host.timeline.wall;
+    if (journal === null && warm?.run === run && left > 1000) {
+      this.broken("I5", `${run} of ${app} was to stay warm for ${left} ms more, and is stopped`);
+    }
+  }
+
+  killed(): void {
+    this.kills++;
+    for (const app of this.#host.apps.keys()) {
+      const { journal } = this.facts(app);
+      const slots = this.slots(app);
+      const all = slots.length > 0 && slots.every((address) => this.runAt(app, address) === journal?.run);
+      if (journal !== null && all) this.#moved.add(journal.id);
+    }
+  }
+
+  /** I1: a cut of power takes nothing of what has traffic. */
+  powerCut(app: string): void {
+    for (const run of new Set(this.slots(app).map((address) => this.runAt(app, address)))) {
+      if (this.#host.disk(app).releases.get(releaseOfRun(run))?.whole === false) {
+        this.broken("I1", `a cut of power tears ${run} of ${app}, which has traffic`);
       }
     }
   }
@@ -229,6 +260,9 @@ export class Watcher {
     const { code, detail, unchanged = "" } = view.failure;
     if (code === "agent_stopping" && this.#paused.has(view.id)) {
       this.broken("I9", `a ${view.kind} of ${app} was to go on when the agent is back, and was undone`);
+    }
+    if (code === "agent_stopping" && this.#moved.has(view.id) && view.kind === "deploy") {
+      this.broken("I5", `a deploy of ${app} was undone as if nothing had moved, and it had all of the traffic`);
     }
     if (detail.includes("second upload of the same bundle") && view.kind !== "deploy") {
       this.broken("I5", `a running ${view.kind} was aborted as if it were a second upload`);
