@@ -1,8 +1,8 @@
 import type { AppState } from "../../agent/deploy/state.ts";
-import { canarySlots } from "../../agent/deploy/steps/route.ts";
 import { mustFinish } from "../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
+import { checkSuccess, checkUnchanged } from "./claims.ts";
 import { checkDivision } from "./fairness.ts";
 import type { Host } from "./host.ts";
 
@@ -34,7 +34,7 @@ export interface Facts {
 const nothing: Facts = { live: null, staged: null, warm: null, journal: null, held: null };
 
 /** What was on the host when a deployment had its turn. */
-interface Snapshot {
+export interface Snapshot {
   facts: Facts;
   links: { current: string | null; previous: string | null };
   addresses: Set<string>;
@@ -254,7 +254,7 @@ export class Watcher {
       `${app} ${view.id.slice(-3)} ended ${view.outcome} ${view.failure?.code ?? ""} ${view.failure?.detail ?? ""}`,
     );
     this.ended.set(view.id, { view, at: timeline.elapsed });
-    if (view.outcome === "succeeded") this.#checkSuccess(app, view);
+    if (view.outcome === "succeeded") checkSuccess(this, app, view);
     if (view.outcome === "succeeded") checkDivision(this.#host, this, app, view);
     if (view.failure === undefined) return;
     const { code, detail, unchanged = "" } = view.failure;
@@ -277,62 +277,9 @@ export class Watcher {
       if (still) this.broken("I5", `"All traffic went back" was said (${code}), and slots lead to ${view.release}`);
     }
     if (begun === undefined || journal !== null) return;
-    this.#checkUnchanged(app, view, begun);
-  }
-
-  #checkSuccess(app: string, view: DeploymentView): void {
-    const slots = this.slots(app);
-    const own = slots.filter((address) => releaseOfRun(this.runAt(app, address)) === view.release).length;
-    const workers = slots.length / 60;
-    const weight = view.weight ?? 100;
-    const wanted = weight === 100 ? 60 : canarySlots(weight);
-    if (workers > 0 && own !== wanted * workers) {
-      this.broken(
-        "I5",
-        `${view.kind} succeeded at weight ${weight}, and ${own / workers} of 60 slots lead to ${view.release}`,
-      );
-    }
-  }
-
-  /** I4, and I5 for what was said of a deployment that ended without having cut over. */
-  #checkUnchanged(app: string, view: DeploymentView, begun: Snapshot): void {
-    const { code, unchanged = "" } = view.failure ?? { code: "internal" };
-    const now = this.facts(app);
-    const { staged } = begun.facts;
-    const cut = view.phases.some(({ state }) => state === "cut_over");
-    if (cut) return;
-    const gone = staged !== null && now.staged?.run !== staged.run;
-    const concerned = this.#placeMade.has(view.id) || concerning.has(code) || view.id === staged?.deployment;
-    if (gone && !concerned) this.broken("I4", `${view.kind} failed (${code}), and what was staged is gone`);
-    if (unchanged.includes("Nothing was changed") && (gone || now.live !== begun.facts.live)) {
-      this.broken("I5", `"Nothing was changed" was said (${code}), and live or staged is another`);
-    }
-    if (now.live !== begun.facts.live) {
-      this.broken(
-        "I5",
-        `${view.kind} failed before its cutover (${code}), and ${now.live} is live instead of ${begun.facts.live}`,
-      );
-    }
-    const { current, previous } = this.#host.disk(app).links;
-    if (begun.facts.live !== null && current !== begun.links.current) {
-      this.broken(
-        "I5",
-        `${view.kind} failed before its cutover (${code}), and current is ${current}, not ${begun.links.current}`,
-      );
-    }
-    if (begun.facts.live !== null && previous !== begun.links.previous) {
-      this.broken(
-        "I5",
-        `${view.kind} failed before its cutover (${code}), and previous is ${previous}, not ${begun.links.previous}`,
-      );
-    }
+    checkUnchanged(this.#host, this, { app, view, begun, placeMade: this.#placeMade.has(view.id) });
   }
 }
-
-/** A staged release may go with a deployment that fails so. */
-const concerning = new Set([
-  ...["health_failed", "health_timeout", "instance_died", "aborted", "agent_stopping", "canary_failed"],
-]);
 
 export function factsOf({ live, staged, warm, journal, held }: AppState): Facts {
   return {
