@@ -1,6 +1,6 @@
 import type { SitePart } from "../../agent/contracts/privileged.ts";
-import { renderUpstreams, type UpstreamInput } from "../../agent/host/nginx/upstream-config.ts";
 import { slotLink } from "../../agent/host/nginx/slots.ts";
+import { renderUpstreams, type UpstreamInput } from "../../agent/host/nginx/upstream-config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { linksPath } from "./traffic.ts";
 

@@ -3,6 +3,7 @@ import { mustFinish } from "../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
 import { checkSuccess, checkUnchanged } from "./claims.ts";
+import { slowMs } from "./effects.ts";
 import { checkDivision } from "./fairness.ts";
 import type { Host } from "./host.ts";
 
@@ -201,7 +202,7 @@ export class Watcher {
     return "nothing";
   }
 
-  /** I8: what holds an app is a fault, or kills, and not restarts alone. */
+  /** I8: restarts alone hold no app. */
   #checkHeld(app: string, before: Facts, { held, journal }: Facts): void {
     if (journal === null) return;
     const opened = this.#opened.get(journal.id) ?? { at: this.#host.timeline.elapsed, kills: this.kills };
@@ -223,7 +224,9 @@ export class Watcher {
     for (const address of now) {
       if (before.has(address)) continue;
       const instance = this.#host.listener(address);
-      const wellBefore = timeline.elapsed - (this.#wellAt.get(address) ?? Number.NEGATIVE_INFINITY) < 3000;
+      // One slow effect may come between the last answer and the move.
+      const patience = instance === undefined ? 3000 : slowMs + 1500;
+      const wellBefore = timeline.elapsed - (this.#wellAt.get(address) ?? Number.NEGATIVE_INFINITY) < patience;
       if (instance?.well || (wellBefore && !this.stopped.has(address))) continue;
       const better = left.some((other) => this.#host.listener(other)?.well);
       if (instance === undefined || better) {
