@@ -50,7 +50,7 @@ export class Agent {
     this.#life = undefined;
     this.service = undefined;
     this.stopping = false;
-    this.#host.watcher.kills++;
+    this.#host.watcher.killed();
     this.#host.note("the agent is killed");
     this.onDeath();
   }

@@ -263,7 +263,8 @@ export class Effects {
   }
 }
 
-const slowMs = 7000;
+/** How long the answer of a slow effect takes. */
+export const slowMs = 7000;
 
 function delay(chances: Chances, effect: SimEffect): number {
   const random = chances.of(effect);

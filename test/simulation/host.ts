@@ -105,6 +105,7 @@ export class Host {
     const random = this.chances.of("power");
     for (const disk of this.apps.values()) {
       disk.powerCut(random.chance(0.5));
+      this.watcher.powerCut(disk.app);
       this.watcher.reread(disk.app, disk.state);
     }
     this.supervisord.crash();

@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type History, historyOf } from "./history.ts";
 import { knownFaults } from "./known.ts";
-import { type PlayOptions, play } from "./play.ts";
+import type { PlayOptions } from "./outcome.ts";
+import { play } from "./play.ts";
 import { shrink, signature } from "./shrink.ts";
 import type { Broken } from "./watcher.ts";
 

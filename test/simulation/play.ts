@@ -6,26 +6,11 @@ import { Agent } from "./agent.ts";
 import { type BundleSpec, manifestOf } from "./bundle.ts";
 import type { History, Operation } from "./history.ts";
 import { Host } from "./host.ts";
+import { hostFiles } from "./host-files.ts";
+import type { Outcome, PlayOptions } from "./outcome.ts";
+import type { Upload } from "./ports.ts";
 import { checkRest } from "./rest.ts";
 import { Visitors } from "./visitors.ts";
-import type { Broken } from "./watcher.ts";
-
-export interface PlayOptions {
-  /** Gets a line for everything that happens. */
-  trace?: string[] | undefined;
-  /** Failures that are passed over. */
-  tolerated?: readonly string[] | undefined;
-}
-
-export interface Outcome {
-  broken: Broken | undefined;
-  /** Deployments that ended. */
-  deployments: number;
-  /** What visitors got. */
-  answered: number;
-  failed: number;
-  steps: number;
-}
 
 /** One history on one host. */
 export class Play {
@@ -33,7 +18,7 @@ export class Play {
   readonly agent: Agent;
   readonly visitors: Visitors;
   readonly #history: History;
-  readonly #last = new Map<string, { manifest: ReturnType<typeof manifestOf>; digest: string }>();
+  readonly #last = new Map<string, Upload>();
   readonly #lastDeployment = new Map<string, string>();
   readonly #maintaining = new Map<string, { open: number; lists: (string[] | null)[] }>();
   #releases = 0;
@@ -103,7 +88,7 @@ export class Play {
 
   #send(
     app: string,
-    upload: { manifest: ReturnType<typeof manifestOf>; digest: string },
+    upload: Upload,
     { stage = false, leaseMs = 0, waitMs = 0, lostMs }: Partial<Extract<Operation, { do: "deploy" }>>,
   ): Promise<string | undefined> {
     const { timeline, watcher } = this.host;
@@ -316,9 +301,6 @@ export class Play {
     return known.at(-1);
   }
 }
-
-/** What the owner of the host may write about an app. */
-const hostFiles = { usual: {}, "no ports": { ports: undefined }, "other domain": { domains: ["other.example.org"] } };
 
 export function play(history: History, options?: PlayOptions): Promise<Outcome> {
   return new Play(history, options).run();

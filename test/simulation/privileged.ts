@@ -9,8 +9,6 @@ import type {
   SiteRequest,
 } from "../../agent/contracts/privileged.ts";
 import type { CommandEnvironment } from "../../agent/contracts/service.ts";
-import { slotLink } from "../../agent/host/nginx/slots.ts";
-import { renderUpstreams, type UpstreamInput } from "../../agent/host/nginx/upstream-config.ts";
 import { instanceNames } from "../../agent/host/supervisor/instances.ts";
 import { groupName, processPrograms, processStop } from "../../agent/host/supervisor/programs-file.ts";
 import { permittedPorts, permittedSite } from "../../agent/host-policy.ts";
@@ -23,8 +21,8 @@ import type { Host } from "./host.ts";
 import { parsed, refusedMark } from "./nginx.ts";
 import { NginxWriter } from "./nginx-writer.ts";
 import { ProgramCalls } from "./program-calls.ts";
+import { rendered, siteText, upstreamOf } from "./site-text.ts";
 import type { Program } from "./supervisord.ts";
-import { linksPath } from "./traffic.ts";
 
 const webStopMs = 10_000;
 
@@ -288,27 +286,4 @@ export class SimPrivileged implements Privileged {
 function toStatus({ name, state, instance, detail }: Program): ProgramStatus {
   const up = state === "RUNNING" || state === "STARTING" || state === "STOPPING";
   return { name, state, pid: instance?.parts.pid ?? 0, uptime: up ? 1000 : 0, detail: up ? "" : detail };
-}
-
-function upstreamOf(app: string, which: "main" | "preview", part: SitePart): UpstreamInput {
-  const links = linksPath(app, slotLink(which, protocolOf(part.config.server)));
-  return { name: which === "main" ? app : `${app}.preview`, part, links, peers: which === "main" };
-}
-
-function siteText(part: SitePart | null): string {
-  return part === null ? "" : JSON.stringify([part.config.site, protocolOf(part.config.server)]);
-}
-
-const texts = new Map<string, string>();
-
-/** The real text; kept, since a history writes few different ones. */
-function rendered(upstreams: UpstreamInput[]): string {
-  const key = JSON.stringify(upstreams.map(({ name, part, links }) => [name, part.slots, part.config.site, links]));
-  let text = texts.get(key);
-  if (text === undefined) {
-    text = renderUpstreams(upstreams);
-    if (texts.size > 500) texts.clear();
-    texts.set(key, text);
-  }
-  return text;
 }

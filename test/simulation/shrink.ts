@@ -1,6 +1,7 @@
 import type { BundleSpec } from "./bundle.ts";
 import type { History, Operation } from "./history.ts";
-import { type PlayOptions, play } from "./play.ts";
+import type { PlayOptions } from "./outcome.ts";
+import { play } from "./play.ts";
 import type { Broken } from "./watcher.ts";
 
 /** Two failures are one when the same invariant is broken in the same words; ids and numbers are left out. */

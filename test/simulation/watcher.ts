@@ -1,8 +1,9 @@
 import type { AppState } from "../../agent/deploy/state.ts";
-import { canarySlots } from "../../agent/deploy/steps/route.ts";
 import { mustFinish } from "../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
+import { checkSuccess, checkUnchanged } from "./claims.ts";
+import { slowMs } from "./effects.ts";
 import { checkDivision } from "./fairness.ts";
 import type { Host } from "./host.ts";
 
@@ -34,7 +35,7 @@ export interface Facts {
 const nothing: Facts = { live: null, staged: null, warm: null, journal: null, held: null };
 
 /** What was on the host when a deployment had its turn. */
-interface Snapshot {
+export interface Snapshot {
   facts: Facts;
   links: { current: string | null; previous: string | null };
   addresses: Set<string>;
@@ -52,6 +53,8 @@ export class Watcher {
   /** Addresses of instances that the agent has stopped. */
   readonly stopped = new Set<string>();
   readonly ended = new Map<string, { view: DeploymentView; at: number }>();
+  /** Deployments that had all of the traffic when the agent was killed. */
+  readonly #moved = new Set<string>();
   /** Deployments of which was said that they go on. */
   readonly #paused = new Set<string>();
   /** When each deployment's journal was opened. */
@@ -140,6 +143,7 @@ export class Watcher {
     const { supervisord, timeline, faults } = this.#host;
     for (const { file, instance } of supervisord.groups.get(group) ?? []) {
       if (instance?.parts.address === undefined || instance.stopping || this.removing.has(file.app)) continue;
+      this.#checkWarm(file.app, file.run);
       const { address } = instance.parts;
       this.stopped.add(address);
       if (instance.well && this.slots(file.app).includes(address)) {
@@ -151,6 +155,34 @@ export class Watcher {
           "I3",
           `${instance.parts.name} of ${file.run} is stopped ${lost} ms after its slots went, with requests open`,
         );
+      }
+    }
+  }
+
+  /** I5: housekeeping keeps a run warm for as long as was said. */
+  #checkWarm(app: string, run: string): void {
+    const { warm, journal } = this.facts(app);
+    const left = Date.parse(warm?.until ?? "") - this.#host.timeline.wall;
+    if (journal === null && warm?.run === run && left > 1000) {
+      this.broken("I5", `${run} of ${app} was to stay warm for ${left} ms more, and is stopped`);
+    }
+  }
+
+  killed(): void {
+    this.kills++;
+    for (const app of this.#host.apps.keys()) {
+      const { journal } = this.facts(app);
+      const slots = this.slots(app);
+      const all = slots.length > 0 && slots.every((address) => this.runAt(app, address) === journal?.run);
+      if (journal !== null && all) this.#moved.add(journal.id);
+    }
+  }
+
+  /** I1: a cut of power takes nothing of what has traffic. */
+  powerCut(app: string): void {
+    for (const run of new Set(this.slots(app).map((address) => this.runAt(app, address)))) {
+      if (this.#host.disk(app).releases.get(releaseOfRun(run))?.whole === false) {
+        this.broken("I1", `a cut of power tears ${run} of ${app}, which has traffic`);
       }
     }
   }
@@ -170,7 +202,7 @@ export class Watcher {
     return "nothing";
   }
 
-  /** I8: what holds an app is a fault, or kills, and not restarts alone. */
+  /** I8: restarts alone hold no app. */
   #checkHeld(app: string, before: Facts, { held, journal }: Facts): void {
     if (journal === null) return;
     const opened = this.#opened.get(journal.id) ?? { at: this.#host.timeline.elapsed, kills: this.kills };
@@ -192,7 +224,9 @@ export class Watcher {
     for (const address of now) {
       if (before.has(address)) continue;
       const instance = this.#host.listener(address);
-      const wellBefore = timeline.elapsed - (this.#wellAt.get(address) ?? Number.NEGATIVE_INFINITY) < 3000;
+      // One slow effect may come between the last answer and the move.
+      const patience = instance === undefined ? 3000 : slowMs + 1500;
+      const wellBefore = timeline.elapsed - (this.#wellAt.get(address) ?? Number.NEGATIVE_INFINITY) < patience;
       if (instance?.well || (wellBefore && !this.stopped.has(address))) continue;
       const better = left.some((other) => this.#host.listener(other)?.well);
       if (instance === undefined || better) {
@@ -223,12 +257,15 @@ export class Watcher {
       `${app} ${view.id.slice(-3)} ended ${view.outcome} ${view.failure?.code ?? ""} ${view.failure?.detail ?? ""}`,
     );
     this.ended.set(view.id, { view, at: timeline.elapsed });
-    if (view.outcome === "succeeded") this.#checkSuccess(app, view);
+    if (view.outcome === "succeeded") checkSuccess(this, app, view);
     if (view.outcome === "succeeded") checkDivision(this.#host, this, app, view);
     if (view.failure === undefined) return;
     const { code, detail, unchanged = "" } = view.failure;
     if (code === "agent_stopping" && this.#paused.has(view.id)) {
       this.broken("I9", `a ${view.kind} of ${app} was to go on when the agent is back, and was undone`);
+    }
+    if (code === "agent_stopping" && this.#moved.has(view.id) && view.kind === "deploy") {
+      this.broken("I5", `a deploy of ${app} was undone as if nothing had moved, and it had all of the traffic`);
     }
     if (detail.includes("second upload of the same bundle") && view.kind !== "deploy") {
       this.broken("I5", `a running ${view.kind} was aborted as if it were a second upload`);
@@ -243,62 +280,9 @@ export class Watcher {
       if (still) this.broken("I5", `"All traffic went back" was said (${code}), and slots lead to ${view.release}`);
     }
     if (begun === undefined || journal !== null) return;
-    this.#checkUnchanged(app, view, begun);
-  }
-
-  #checkSuccess(app: string, view: DeploymentView): void {
-    const slots = this.slots(app);
-    const own = slots.filter((address) => releaseOfRun(this.runAt(app, address)) === view.release).length;
-    const workers = slots.length / 60;
-    const weight = view.weight ?? 100;
-    const wanted = weight === 100 ? 60 : canarySlots(weight);
-    if (workers > 0 && own !== wanted * workers) {
-      this.broken(
-        "I5",
-        `${view.kind} succeeded at weight ${weight}, and ${own / workers} of 60 slots lead to ${view.release}`,
-      );
-    }
-  }
-
-  /** I4, and I5 for what was said of a deployment that ended without having cut over. */
-  #checkUnchanged(app: string, view: DeploymentView, begun: Snapshot): void {
-    const { code, unchanged = "" } = view.failure ?? { code: "internal" };
-    const now = this.facts(app);
-    const { staged } = begun.facts;
-    const cut = view.phases.some(({ state }) => state === "cut_over");
-    if (cut) return;
-    const gone = staged !== null && now.staged?.run !== staged.run;
-    const concerned = this.#placeMade.has(view.id) || concerning.has(code) || view.id === staged?.deployment;
-    if (gone && !concerned) this.broken("I4", `${view.kind} failed (${code}), and what was staged is gone`);
-    if (unchanged.includes("Nothing was changed") && (gone || now.live !== begun.facts.live)) {
-      this.broken("I5", `"Nothing was changed" was said (${code}), and live or staged is another`);
-    }
-    if (now.live !== begun.facts.live) {
-      this.broken(
-        "I5",
-        `${view.kind} failed before its cutover (${code}), and ${now.live} is live instead of ${begun.facts.live}`,
-      );
-    }
-    const { current, previous } = this.#host.disk(app).links;
-    if (begun.facts.live !== null && current !== begun.links.current) {
-      this.broken(
-        "I5",
-        `${view.kind} failed before its cutover (${code}), and current is ${current}, not ${begun.links.current}`,
-      );
-    }
-    if (begun.facts.live !== null && previous !== begun.links.previous) {
-      this.broken(
-        "I5",
-        `${view.kind} failed before its cutover (${code}), and previous is ${previous}, not ${begun.links.previous}`,
-      );
-    }
+    checkUnchanged(this.#host, this, { app, view, begun, placeMade: this.#placeMade.has(view.id) });
   }
 }
-
-/** A staged release may go with a deployment that fails so. */
-const concerning = new Set([
-  ...["health_failed", "health_timeout", "instance_died", "aborted", "agent_stopping", "canary_failed"],
-]);
 
 export function factsOf({ live, staged, warm, journal, held }: AppState): Facts {
   return {

@@ -1,0 +1,30 @@
+import type { SitePart } from "../../agent/contracts/privileged.ts";
+import { slotLink } from "../../agent/host/nginx/slots.ts";
+import { renderUpstreams, type UpstreamInput } from "../../agent/host/nginx/upstream-config.ts";
+import { protocolOf } from "../../shared/config-server.ts";
+import { linksPath } from "./traffic.ts";
+
+/** The texts of an app's nginx files: the upstreams are the real ones, the site is a short word for it. */
+
+export function upstreamOf(app: string, which: "main" | "preview", part: SitePart): UpstreamInput {
+  const links = linksPath(app, slotLink(which, protocolOf(part.config.server)));
+  return { name: which === "main" ? app : `${app}.preview`, part, links, peers: which === "main" };
+}
+
+export function siteText(part: SitePart | null): string {
+  return part === null ? "" : JSON.stringify([part.config.site, protocolOf(part.config.server)]);
+}
+
+const texts = new Map<string, string>();
+
+/** The real text; kept, since a history writes few different ones. */
+export function rendered(upstreams: UpstreamInput[]): string {
+  const key = JSON.stringify(upstreams.map(({ name, part, links }) => [name, part.slots, part.config.site, links]));
+  let text = texts.get(key);
+  if (text === undefined) {
+    text = renderUpstreams(upstreams);
+    if (texts.size > 500) texts.clear();
+    texts.set(key, text);
+  }
+  return text;
+}
