@@ -248,6 +248,7 @@ async function killedAfter(effect: string): Promise<FakeHost> {
 
 test("killed while it is watched: the next start finishes forward, at once", async () => {
   const host = await killedAfter(`slots.swap ${v2}:60`);
+  host.disk.slots = `${v2}:60`;
   host.answers.set(v2, sick);
   const before = host.ports.clock.now();
   const agent = agentOn(host);
