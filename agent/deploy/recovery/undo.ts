@@ -2,6 +2,7 @@ import { isAtLeast } from "../../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
 import { type DeployContext, runSpec } from "../context.ts";
 import { type AppState, findRelease, type Journal, markFailed, runsInUse, unstage, weighStaged } from "../state.ts";
+import { drainRun } from "../steps/drain.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
 import { restoreTraffic } from "../steps/route.ts";
 import { drainStaged } from "../steps/stage.ts";
@@ -64,9 +65,13 @@ async function withoutItsRun(site: UndoSite, { run }: Journal): Promise<AppState
 }
 
 /** Its programs, and its release if the deployment brought it, or if nothing else uses one that never had traffic. */
-async function removeItsRun({ ports, state }: UndoSite, journal: Journal): Promise<void> {
+async function removeItsRun(site: UndoSite, journal: Journal): Promise<void> {
+  const { ports, state } = site;
   const { app } = state;
-  if (mayHaveStarted(state, journal)) await ports.privileged.removePrograms(app, journal.run);
+  if (mayHaveStarted(state, journal)) {
+    await drainIfTried(site, journal);
+    await ports.privileged.removePrograms(app, journal.run);
+  }
   if (state.staged?.run === journal.run) unstage(state);
   const release = releaseOfRun(journal.run);
   const others = runsInUse(state).filter((run) => run !== journal.run);
@@ -75,6 +80,16 @@ async function removeItsRun({ ports, state }: UndoSite, journal: Journal): Promi
   if (!journal.brought && !unused) return;
   await ports.releases.remove(app, release);
   markFailed(state, release);
+}
+
+/** A cutover that was refused late had visitors on the run for a moment. Their requests are not cut. */
+async function drainIfTried(site: UndoSite, { run, previous }: Journal): Promise<void> {
+  const { ports, state, deployment } = site;
+  if (previous === undefined || (await ports.privileged.programs(state.app, run)) === undefined) return;
+  const spec = await runSpec(site, run);
+  const to = state.live === null ? spec : await runSpec(site, state.live);
+  const { open } = await drainRun(site, spec, to.config);
+  if (open > 0) deployment.cut(open);
 }
 
 /** A cutover that nginx refused has published the release's static files already. */
