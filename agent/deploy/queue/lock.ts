@@ -60,7 +60,8 @@ export class AppLocks {
   }
 }
 
-function inProgress(app: string, view: DeploymentView | undefined): CutoverError {
+/** @param view the deployment that holds the app; undefined for housekeeping */
+export function inProgress(app: string, view: DeploymentView | undefined): CutoverError {
   const who = view === undefined ? "housekeeping" : `${view.kind} ${view.id} of ${nameOf(view.by)}`;
   const run = view?.by.run_url === undefined ? "" : ` (${view.by.run_url})`;
   const now = view?.outcome === "staged" ? "staged, and kept for its activation" : `now at state ${view?.state}`;

@@ -1,3 +1,4 @@
+import { reported } from "../../../shared/deployment-states.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
 import type { DeploymentKind, DeploymentView } from "../../../shared/protocol.ts";
@@ -12,7 +13,7 @@ import { assertNotHeld, recover } from "../recovery/recover.ts";
 import type { AppState } from "../state.ts";
 import type { DeploymentRecord, ResumePoint } from "../state-format.ts";
 import { Leases } from "./lease.ts";
-import { AppLocks } from "./lock.ts";
+import { AppLocks, inProgress } from "./lock.ts";
 import type { DeploymentRegistry } from "./registry.ts";
 
 interface Parts {
@@ -204,6 +205,8 @@ export class DeployQueue {
   async #assertFree(state: AppState): Promise<void> {
     if (state.held !== null) assertNotHeld(state);
     if (state.journal === null) return;
+    // A start could not resume it yet, since the disk is full: it goes on by itself, and must not be undone for this call.
+    if (state.journal.onward !== undefined) throw inProgress(state.app, reportedView(state.journal.deployment));
     const recovered = await this.recover(state.app, state, { again: true });
     assertNotHeld(state, recovered?.trouble);
   }
@@ -243,6 +246,10 @@ export class DeployQueue {
       void this.#parts.onFree(app);
     });
   }
+}
+
+function reportedView(record: DeploymentRecord): DeploymentView {
+  return { ...record, state: reported(record.state) };
 }
 
 function logEnd({ log, state, deployment }: DeployContext): void {
