@@ -88,7 +88,7 @@ export class AppOperations implements Operations {
         app,
         state: () => this.#states.of(app),
         adopt: (state) => this.#states.adopt(app, state),
-        recover: (state) => this.#queue.recover(app, state),
+        recover: (state) => this.#queue.recover(app, state, { retry: true }),
       });
       this.#log.info(view, "repaired");
       return view;

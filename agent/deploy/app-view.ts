@@ -1,5 +1,6 @@
 import { type Config, siteOf } from "../../shared/config.ts";
 import { portOf } from "../../shared/config-site.ts";
+import { reported } from "../../shared/deployment-states.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { AppView, DeploymentView } from "../../shared/protocol.ts";
@@ -7,7 +8,7 @@ import type { Ports } from "../contracts/ports.ts";
 import type { ProcessGroup } from "../contracts/privileged.ts";
 import type { AppSettings } from "../settings.ts";
 import { runSpec } from "./context.ts";
-import { type AppState, rollbackTarget } from "./state.ts";
+import { type AppState, openDeployment, rollbackTarget } from "./state.ts";
 
 interface Parts {
   ports: Ports;
@@ -31,6 +32,8 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
   for (const group of processes ?? []) instances.push(...viewProcess(group));
   const live = state.live === null ? undefined : await runSpec({ ports, state }, state.live);
   const maintenance = await ports.maintenance.state(state.app);
+  const open = running === undefined ? openView(state) : undefined;
+  const blocked = state.held ?? open?.why;
   return {
     app: state.app,
     live: state.live,
@@ -40,13 +43,20 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
     warm: state.warm,
     previous: rollbackTarget(state) ?? null,
     urls: urlsOf(live?.config, settings),
-    ...(state.held !== null && { held: state.held }),
+    ...(blocked !== undefined && { held: blocked }),
     ...(maintenance !== undefined && { maintenance }),
     ...(supervisord.problem !== undefined && { problem: supervisord.problem }),
     instances,
     releases: state.releases.toReversed(),
-    deployment: running ?? state.history[0] ?? null,
+    deployment: running ?? open?.deployment ?? state.history[0] ?? null,
   };
+}
+
+/** What stayed open, and is tried again, is the app's deployment now. */
+function openView({ journal }: AppState): { deployment: DeploymentView; why: string } | undefined {
+  if (journal === null || journal.onward !== undefined) return undefined;
+  const { state } = journal.deployment;
+  return { deployment: { ...journal.deployment, state: reported(state) }, why: openDeployment(journal) };
 }
 
 /** A supervisord that does not answer once is not asked again: each question may take ten seconds. */

@@ -16,13 +16,14 @@ export interface DeployContext {
   log: Logger;
   /** Aborted when the agent shuts down: the deployment then stops at its next safe point, and the next start goes on from there. */
   stopping: AbortSignal;
-  /** Absent for a deployment that a call began. `start`: another agent left it. `again`: this agent could not end it before. */
-  recovery?: "start" | "again";
+  /** Absent for a deployment that a call began. `start`: another agent left it. `retry`: this agent could not end it before. */
+  recovery?: "start" | "retry";
 }
 
 /** Aborted when a wait must end: somebody aborted the deployment, or the agent shuts down. */
 export function interruption({ deployment, stopping }: Pick<DeployContext, "deployment" | "stopping">): AbortSignal {
-  return AbortSignal.any([deployment.signal, stopping]);
+  // An abort that comes in the moment of the cutover is too late, and must not end what follows it.
+  return deployment.isAtLeast("cutting_over") ? stopping : AbortSignal.any([deployment.signal, stopping]);
 }
 
 /** Tells that a state was reached, and writes the journal before the next step has an effect. */

@@ -72,9 +72,11 @@ export async function bringLive(context: DeployContext, spec: RunSpec, how: { ro
  * traffic goes back if the run before can serve. Otherwise the release keeps it.
  */
 export async function cutOver(context: DeployContext, spec: RunSpec, how: { rollback: boolean }): Promise<void> {
+  // A verdict that another agent wrote, or an earlier attempt.
   if (goesBack(context) && (await revert(context, spec))) return;
   if (!context.deployment.isAtLeast("cut_over")) await moveTraffic(context, spec, how);
   await settle(context, spec);
+  // The verdict of this watch.
   if (goesBack(context) && (await revert(context, spec))) return;
   await retireOld(context, spec);
 }

@@ -150,7 +150,7 @@ export class Deployment {
     this.#record.release = release;
   }
 
-  /** Told only once: what is done again after a restart is no news. */
+  /** Emitted once. A step that is repeated after a restart is not reported again. */
   reached(state: ReportedState, note?: string): void {
     if (this.isAtLeast(state)) return;
     const now = this.#clock.elapsed();
@@ -198,7 +198,7 @@ export class Deployment {
     if (thrown !== undefined) this.#record.failure = toFailure(asCutoverError(thrown));
   }
 
-  /** The last event. Only the abort of a staged release comes after it. */
+  /** The last event, unless a staged release is aborted later, or what could not be ended at once ends later. */
   announce(): void {
     this.#emit({ type: "end", deployment: this.view });
   }

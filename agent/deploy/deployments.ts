@@ -21,7 +21,7 @@ import type {
   Service,
 } from "../contracts/service.ts";
 import type { Logger } from "../logger.ts";
-import { activate } from "./activate.ts";
+import { activate as activateRun } from "./activate.ts";
 import { AppOperations } from "./app-operations.ts";
 import { AppStates } from "./app-states.ts";
 import type { DeployContext } from "./context.ts";
@@ -264,7 +264,8 @@ export class Deployments implements Service {
     const { run, up } = target;
     const release = releaseOfRun(run);
     context.deployment.named(release);
-    const task = () => activate(context, run, { up, rollback: start.kind === "rollback", weight: start.weight ?? 100 });
+    const task = () =>
+      activateRun(context, run, { up, rollback: start.kind === "rollback", weight: start.weight ?? 100 });
     this.#queue.background(turn, task, { story: "again", up }, keptFor);
     return { deployment: context.deployment.id, release };
   }

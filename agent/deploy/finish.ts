@@ -17,7 +17,7 @@ import {
 } from "./state.ts";
 import type { ResumePoint } from "./state-format.ts";
 
-/** A full disk or a lost answer may pass: an end is tried this often before it is left to a later one. */
+/** A full disk or a lost answer may pass: so many tries at once, before the agent retries later. */
 const attempts = 3;
 const pauseMs = 500;
 
@@ -75,7 +75,7 @@ async function tidyAfterCutover(context: DeployContext): Promise<void> {
     .catch((err: unknown) => log.warn({ err }, "prune failed"));
 }
 
-/** While no deployment succeeds, nothing else bounds what those that failed leave. */
+/** Only a success prunes otherwise, so a failure prunes too. */
 async function collectFailed(context: DeployContext): Promise<void> {
   const { ports, state, log } = context;
   if (state.journal === null) return;
@@ -133,14 +133,14 @@ export async function failAndUndo(context: DeployContext, thrown: unknown): Prom
   }
   log.error("undo is tried again");
   await saveJournal(context).catch((failed: unknown) => log.error({ err: failed }, "the journal could not be written"));
-  if (context.recovery === "again") return;
+  if (context.recovery === "retry") return;
   const rest = `not undone to the end yet: ${deployment.trouble?.replace(/\.$/, "")}. The agent does the rest by itself as soon as it can`;
   deployment.conclude(outcome, notUndoneYet(reason, rest));
   deployment.notice(rest);
   deployment.announce();
 }
 
-/** What the reason says of the host is not true before the deployment is undone. */
+/** What `unchanged` of the reason says is true only after the undo. */
 function notUndoneYet({ code, message, fix, evidence, cause }: CutoverError, rest: string): CutoverError {
   const parts = { evidence, cause, ...(fix !== undefined && { fix }) };
   return new CutoverError(code, message, { ...parts, unchanged: `The deployment is ${rest}.` });
@@ -169,7 +169,7 @@ async function finishForward(context: DeployContext, thrown: unknown): Promise<v
   const verdict = state.journal?.verdict;
   deployment.conclude("failed", verdict === undefined ? afterCutover(reason) : notBackYet(verdict, state, reason));
   await saveJournal(context).catch((err: unknown) => log.error({ err }, "the journal could not be written"));
-  if (context.recovery !== "again") deployment.announce();
+  if (context.recovery !== "retry") deployment.announce();
 }
 
 function afterCutover(reason: unknown): CutoverError {

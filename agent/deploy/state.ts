@@ -6,7 +6,7 @@ import type { DeploymentRecord, ResumePoint, StoredState } from "./state-format.
 
 /**
  * What the agent knows of one app, as in state.json. Everybody reads it; only the functions of this file change it,
- * in memory. `saveState` of context.ts writes it.
+ * in memory. Whoever changes it saves it, with the port `states`.
  */
 export type AppState = {
   readonly [K in keyof StoredState]: StoredState[K] extends (infer E)[] ? readonly Frozen<E>[] : Frozen<StoredState[K]>;
@@ -44,6 +44,11 @@ export function rollbackTarget(state: AppState): string | undefined {
 /** By the journal's intent, and not only by the slots that moved: what may have moved is finished, never undone. */
 export function mayHaveCutOver({ journal }: Pick<AppState, "journal">): boolean {
   return journal !== null && mustFinish(journal.deployment.state);
+}
+
+/** Why an app with an open deployment takes no others. */
+export function openDeployment({ deployment }: Journal): string {
+  return `deployment ${deployment.id} could not be finished or undone yet; the agent retries by itself`;
 }
 
 // Releases

@@ -22,7 +22,7 @@ export async function findSameBundle(
   }
   const state = await states.of(app);
   const known = state.releases.find((release) => release.digest === digest && release.state !== "failed");
-  // Only while nothing has happened since: what a later rollback has changed, an old answer would deny.
+  // Only while nothing has happened since: after a later rollback the old answer would be wrong.
   const [last] = state.history;
   if (known === undefined || last?.kind !== "deploy" || last.release !== known.id) return undefined;
   if (known.state !== "live" && known.state !== "staged") return undefined;

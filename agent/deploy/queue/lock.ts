@@ -13,10 +13,6 @@ export class AppLocks {
     this.#clock = clock;
   }
 
-  held(app: string): boolean {
-    return this.#holders.has(app);
-  }
-
   /** @returns what frees the lock, or undefined when it is held. `holder` is undefined for housekeeping. */
   tryAcquire(app: string, holder: () => DeploymentView | undefined): (() => void) | undefined {
     if (this.#holders.has(app)) return undefined;

@@ -189,12 +189,12 @@ export class DeployQueue {
 
   /**
    * Finishes or undoes what stayed open. The caller has the app's lock.
-   * @param again this agent itself tries again what it could not end before
+   * @param retry this agent itself tries again what it could not end before
    */
-  async recover(app: string, state: AppState, { again = false } = {}): Promise<Deployment | undefined> {
+  async recover(app: string, state: AppState, { retry = false } = {}): Promise<Deployment | undefined> {
     const { ports, registry } = this.#parts;
     const log = this.#parts.log.child({ app });
-    const deployment = await recover({ ports, state, stopping: this.stopping, again }, log);
+    const deployment = await recover({ ports, state, stopping: this.stopping, retry }, log);
     if (deployment === undefined) return undefined;
     registry.add(deployment);
     log.info({ deployment: deployment.id, outcome: deployment.outcome }, "an interrupted deployment was recovered");
@@ -207,7 +207,7 @@ export class DeployQueue {
     if (state.journal === null) return;
     // A start could not resume it yet, since the disk is full: it goes on by itself, and must not be undone for this call.
     if (state.journal.onward !== undefined) throw inProgress(state.app, reportedView(state.journal.deployment));
-    const recovered = await this.recover(state.app, state, { again: true });
+    const recovered = await this.recover(state.app, state, { retry: true });
     assertNotHeld(state, recovered?.trouble);
   }
 

@@ -65,7 +65,7 @@ export class OpenDeployments {
         // It goes on in the background, and has the lock until its end.
         if (await resume(app, unlock)) return;
       } else if (state.journal !== null) {
-        await queue.recover(app, state, { again: true });
+        await queue.recover(app, state, { retry: true });
       }
     } catch (err) {
       log.error({ err, app }, "an open deployment could not be recovered; it is tried again");

@@ -18,7 +18,7 @@ interface Parts {
   state: AppState;
   stopping: AbortSignal;
   /** This agent itself tries again what it could not end before. */
-  again: boolean;
+  retry: boolean;
 }
 
 /**
@@ -27,21 +27,21 @@ interface Parts {
  * @returns the deployment that was recovered
  */
 export async function recover(parts: Parts, log: Logger): Promise<Deployment | undefined> {
-  const { ports, state, stopping, again } = parts;
+  const { ports, state, stopping, retry } = parts;
   if (state.journal === null) {
     await restoreHost(parts, log);
     return undefined;
   }
-  if (!again) {
+  if (!retry) {
     // A resume point was either taken by now, or cannot be.
     countAttempt(state);
     await ports.states.save(state.app, state);
   }
   const context = await contextOf(parts, state.journal, log);
   await finishOrUndo(context, state.journal);
-  // Whoever stops an agent in the middle of a recovery does not count against it.
-  if (stopping.aborted && !again) uncountAttempt(state);
-  if (!again) await holdAfter(attemptLimit, context);
+  // A stop during a recovery does not count as an attempt.
+  if (stopping.aborted && !retry) uncountAttempt(state);
+  if (!retry) await holdAfter(attemptLimit, context);
   if (state.journal === null) await removeOrphans({ ports, state, stopping });
   return context.deployment;
 }
@@ -57,7 +57,7 @@ async function restoreHost({ ports, state, stopping }: Parts, log: Logger): Prom
 }
 
 async function contextOf(
-  { ports, state, stopping, again }: Parts,
+  { ports, state, stopping, retry }: Parts,
   journal: Journal,
   log: Logger,
 ): Promise<DeployContext> {
@@ -68,7 +68,7 @@ async function contextOf(
   const deployment = new Deployment({ clock: ports.clock, files: ports.events, record, past });
   const settings = await ports.apps.settings(state.app);
   const ownLog = log.child({ deployment: record.id, kind: record.kind });
-  return { ports, settings, state, deployment, log: ownLog, stopping, recovery: again ? "again" : "start" };
+  return { ports, settings, state, deployment, log: ownLog, stopping, recovery: retry ? "retry" : "start" };
 }
 
 async function finishOrUndo(context: DeployContext, { run, deployment: record }: Journal): Promise<void> {
@@ -76,7 +76,7 @@ async function finishOrUndo(context: DeployContext, { run, deployment: record }:
   // What is tried every minute does not fill the events.
   const tell = (message: string) => (recovery === "start" ? deployment.notice(message) : undefined);
   if (mayHaveCutOver(state)) {
-    tell("The agent was restarted; the deployment had cut over and is finished now, without a further watch");
+    tell("The agent was restarted; the deployment had begun its cutover and is finished now, without a further watch");
     await runToEnd(context, async () => {
       await cutOver(context, await runSpec(context, run), { rollback: record.kind === "rollback" });
       return "succeeded";
@@ -88,7 +88,7 @@ async function finishOrUndo(context: DeployContext, { run, deployment: record }:
   }
 }
 
-/** A deployment that can be neither finished nor undone three times holds the app until a person has looked. */
+/** After three starts that could neither finish nor undo a deployment, the app is held. The agent goes on trying. */
 async function holdAfter(limit: number, { ports, state, deployment, log }: DeployContext): Promise<void> {
   if (state.journal === null) return;
   if (state.journal.attempts >= limit) {
@@ -115,7 +115,7 @@ export function assertNotHeld({ app, held, journal }: AppState, trouble?: string
 function heldError(app: string, why: string): CutoverError {
   return new CutoverError("app_held", `${app} takes no deployments: ${why.replace(/\.$/, "")}.`, {
     unchanged: "The live release goes on serving.",
-    fix: `Correct the cause, then run \`cutover repair ${app}\` on the host. The agent also tries again at each start.`,
+    fix: `Correct the cause. The agent retries by itself; \`cutover repair ${app}\` tries at once.`,
   });
 }
 

@@ -2,7 +2,7 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { RepairView } from "../../../shared/protocol.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { Deployment } from "../deployment.ts";
-import { type AppState, unhold } from "../state.ts";
+import { type AppState, openDeployment, unhold } from "../state.ts";
 import { describeFound, reconstructState } from "./reconstruct-state.ts";
 
 interface Parts {
@@ -25,7 +25,8 @@ export async function repair(parts: Parts): Promise<RepairView> {
   const deployment = await parts.recover(state);
   done.push(...describeRepair(state, deployment));
   if (state.held !== held) await ports.states.save(app, state);
-  return { app, done, ...(state.held !== null && { held: state.held }) };
+  const blocked = state.held ?? (state.journal === null ? undefined : openDeployment(state.journal));
+  return { app, done, ...(blocked !== undefined && { held: blocked }) };
 }
 
 /** The status of an app whose state cannot be read, by what is on the host. Only to be looked at: it is not saved. */

@@ -73,7 +73,7 @@ interface Left {
   resumePoint: ResumePoint;
 }
 
-/** A deployment that an agent left at a safe point when it shut down. From here on a kill undoes it, as any other. */
+/** A deployment that an agent left at a safe point when it shut down. From here on a kill undoes or finishes it, as any other. */
 async function resumeDeployment(
   { ports, queue }: Pick<Parts, "ports" | "queue">,
   { state, journal, resumePoint }: Left,

@@ -112,7 +112,7 @@ function fixFor(status: number, host: string, path: string): string {
   if (status === 401 || status === 403) {
     return "Set `health.path` to a page that needs no login, or widen `health.expect`.";
   }
-  return "Look at the instance's log below; set `health.path` if another page tells better whether the app is well.";
+  return "Look at the instance's log below; set `health.path` if another page is a better check.";
 }
 
 /** Ends only by throwing: an instance that has ended does not become healthy if one waits. */

@@ -57,5 +57,5 @@ function farewell({ run, process, stopMs }: ProcessGroup, programs: ProcessProgr
   const killed = programs.filter(({ signalled }) => signalled && waited >= stopMs).map(({ name }) => name);
   if (killed.length === 0) return `${process} of ${run} was asked to stop and ended; waited ${prettyMs(waited)} for it`;
   const what = `${killed.join(", ")} of ${run} did not end within ${prettyMs(stopMs)} of its stop signal`;
-  return `${what} and had to be killed; what it had in hand is cut`;
+  return `${what} and had to be killed; its current job was cut`;
 }

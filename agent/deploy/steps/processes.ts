@@ -54,8 +54,8 @@ export async function startProcessesOrGiveBack(context: DeployContext, spec: Run
 
 /**
  * Makes the processes of this run run, and no others. The old ones finish the job that they have in hand, within their
- * `stop_timeout`. Does nothing if all is so already. May be interrupted and done again.
- * @param wanted the run; null if no process shall run
+ * `stop_timeout`. Does nothing if they already run. May be interrupted and repeated.
+ * @param wanted the run; null if no process should run
  * @param how `signal` ends the wait for the old ones, which have had their stop signal by then
  */
 export async function reconcileProcesses(

@@ -57,7 +57,7 @@ function shutDownLimit({ ports, stopping }: DeployContext, ended: AbortSignal): 
 
 function failed(code: number, lines: string[]): CutoverError {
   return new CutoverError("release_command_failed", `The release command ended with exit code ${code}.`, {
-    unchanged: "The live release goes on serving. What the command itself did before it failed, stays done.",
+    unchanged: "The live release goes on serving. What the command did before it failed is not undone.",
     fix: "Its output is below. Correct it and deploy again.",
     evidence: [{ source: "release", text: lines.join("\n") }],
   });
@@ -68,7 +68,7 @@ function cutShort(): CutoverError {
     "release_command_failed",
     `The agent shut down, and the release command did not end within ${prettyMs(patienceMs)}: the agent ended it.`,
     {
-      unchanged: "The live release goes on serving. What the command itself did until then, stays done.",
+      unchanged: "The live release goes on serving. What the command did until then is not undone.",
       fix: "See what the command had done. Deploying again runs it again, from its beginning.",
     },
   );

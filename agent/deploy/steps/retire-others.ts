@@ -7,8 +7,8 @@ import { forgetWarm } from "../state.ts";
 import { removeStaged } from "./stage.ts";
 
 /**
- * Stops what is still warm and removes what was staged, to make place for a new run. The state forgets each first: whatever
- * cuts this short then finds an orphan, and removes it.
+ * Stops what is still warm and removes what was staged, to make room for a new run. The state forgets each first: if this is
+ * interrupted, the next recovery finds an orphan and removes it.
  */
 export async function retireOthers(context: DeployContext, spec: RunSpec): Promise<void> {
   const { state, deployment } = context;

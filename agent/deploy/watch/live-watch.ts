@@ -24,7 +24,7 @@ export function isWatched({ state, deployment, recovery }: DeployContext, { conf
 }
 
 /**
- * Watches the live run until the end of `watch`, or until a call waits that wants to roll back.
+ * Watches the live run until the end of `watch`, or until a waiting rollback ends it.
  * @returns what is wrong with the run, or undefined
  */
 export async function watchLive(context: DeployContext, spec: RunSpec): Promise<string | undefined> {
@@ -33,7 +33,7 @@ export async function watchLive(context: DeployContext, spec: RunSpec): Promise<
   const signal = AbortSignal.any([stopping, deployment.watchEnded]);
   const until = ports.clock.elapsed() + milliseconds(watch);
   const checks = new LiveChecks(context, spec);
-  deployment.notice(`${spec.run} is watched for ${watch}: when it fails, the deployment does`);
+  deployment.notice(`${spec.run} is watched for ${watch}: if it fails, the deployment fails`);
   // A check that has begun to fail is repeated until it is clear, also past the end.
   for (let step = 0; (ports.clock.elapsed() < until || checks.failing) && !signal.aborted; step++) {
     const fault = (await checks.programs()) ?? (step % steps === 0 ? await checks.health() : undefined);

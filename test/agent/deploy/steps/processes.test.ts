@@ -93,7 +93,7 @@ test("what does not end in time is killed, and the deployment says so", async ()
   const view = await ended(agent, agent.deploy("shop", host.request(v2, cold)));
   expect(view.outcome).toBe("succeeded");
   expect(await noticesOf(agent, view.id)).toContain(
-    `worker-0, worker-1 of ${v1} did not end within 1m of its stop signal and had to be killed; what it had in hand is cut`,
+    `worker-0, worker-1 of ${v1} did not end within 1m of its stop signal and had to be killed; its current job was cut`,
   );
 });
 
