@@ -160,34 +160,51 @@ export class FakeAgent {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? "/", this.url);
-    const [, , scope, app = "", part, release, verb] = pathname.split("/");
+    const [, , scope, ...words] = pathname.split("/");
     if (pathname === "/healthz") {
-      return json(response, 200, {
-        name: "cutover-agent",
-        version: "9.9.9",
-        protocol: this.#options.protocol ?? protocolVersion,
-      });
+      const protocol = this.#options.protocol ?? protocolVersion;
+      return json(response, 200, { name: "cutover-agent", version: "9.9.9", protocol });
     }
-    if (scope === "deployments" && part === undefined) {
-      const known = this.#deployments.get(app);
-      if (known !== undefined) return json(response, 200, known.view);
-    }
-    if (scope === "deployments" && part === "events") return this.#stream(app, searchParams, response);
     if (request.method === "POST" && this.#unavailable > 0) {
       this.#unavailable--;
       response.writeHead(503).end("try later");
       return;
     }
-    if (scope === "deployments" && part === "abort") return this.#abort(app, request, response);
+    if (scope === "deployments") return this.#answerDeployment(words, searchParams, request, response);
+    return this.#answerApp(words, searchParams, request, response);
+  }
+
+  async #answerDeployment(
+    [id = "", part]: string[],
+    query: URLSearchParams,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    if (part === "events") return this.#stream(id, query, response);
+    if (part === "abort") return this.#abort(id, request, response);
+    const known = this.#deployments.get(id);
+    if (part === undefined && known !== undefined) return json(response, 200, known.view);
+    noSuchCall(response);
+  }
+
+  async #answerApp(
+    [app = "", part, release = "", verb]: string[],
+    query: URLSearchParams,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
     if (verb === "files") return this.#files(app, request, response);
-    if (part === "releases" && verb === undefined) return this.#upload(app, searchParams, request, response);
-    if (part === "releases") {
-      return this.#command("activate", app, { name: "activate", release: release ?? "" }, request, response);
+    switch (part) {
+      case "releases":
+        if (verb === undefined) return this.#upload(app, query, request, response);
+        return this.#command("activate", app, { name: "activate", release }, request, response);
+      case "redeploy":
+        return this.#command("redeploy", app, { name: "redeploy", release: "live" }, request, response);
+      case "rollback":
+        return this.#command("rollback", app, { name: "rollback" }, request, response);
+      default:
+        noSuchCall(response);
     }
-    if (part === "redeploy")
-      return this.#command("redeploy", app, { name: "redeploy", release: "live" }, request, response);
-    if (part === "rollback") return this.#command("rollback", app, { name: "rollback" }, request, response);
-    problem(response, 404, { code: "request_invalid", detail: "no such call" });
   }
 
   /** The token, checked for exactly this audience and spent. A deploy's digest is taken from it and compared later. */
@@ -358,6 +375,10 @@ function entriesOf(tar: Buffer): { path: string; content: Buffer }[] {
 
 function json(response: ServerResponse, status: number, value: object): void {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
+}
+
+function noSuchCall(response: ServerResponse): void {
+  problem(response, 404, { code: "request_invalid", detail: "no such call" });
 }
 
 function problem(response: ServerResponse, status: number, failure: Failure): void {

@@ -145,18 +145,9 @@ export async function uwsgiBackend({ upgrade = false } = {}): Promise<Instance> 
     socket.on("error", () => undefined);
     socket.on("data", (chunk: Buffer) => {
       got = Buffer.concat([got, chunk]);
-      if (got.length < 4 || got.length < 4 + got.readUInt16LE(1)) return;
-      const end = 4 + got.readUInt16LE(1);
-      const vars: Record<string, string> = {};
-      for (let at = 4; at < end; ) {
-        const [key, value] = [0, 1].map(() => {
-          const length = got.readUInt16LE(at);
-          at += 2 + length;
-          return got.toString("utf8", at - length, at);
-        });
-        vars[key ?? ""] = value ?? "";
-      }
-      const body = got.subarray(end);
+      const request = uwsgiRequest(got);
+      if (request === undefined) return;
+      const { vars, body } = request;
       if (upgrade) {
         socket.removeAllListeners("data");
         socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
@@ -172,6 +163,22 @@ export async function uwsgiBackend({ upgrade = false } = {}): Promise<Instance> 
   await once(server, "listening");
   onTestFinished(() => void server.close());
   return { name: "web-0", address: `unix:${path}`, protocol: "uwsgi" };
+}
+
+/** The variables of a uwsgi request, and what has come of its body; undefined until all variables have come. */
+function uwsgiRequest(got: Buffer): { vars: Record<string, string>; body: Buffer } | undefined {
+  if (got.length < 4 || got.length < 4 + got.readUInt16LE(1)) return undefined;
+  const end = 4 + got.readUInt16LE(1);
+  const vars: Record<string, string> = {};
+  for (let at = 4; at < end; ) {
+    const [key, value] = [0, 1].map(() => {
+      const length = got.readUInt16LE(at);
+      at += 2 + length;
+      return got.toString("utf8", at - length, at);
+    });
+    vars[key ?? ""] = value ?? "";
+  }
+  return { vars, body: got.subarray(end) };
 }
 
 /** An instance that nobody is. */
