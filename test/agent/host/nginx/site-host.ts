@@ -194,6 +194,9 @@ export const saying =
     response.end(name);
   };
 
+/** What `saying` says it was sent. */
+export const seen = (answer: { headers: Record<string, unknown> }) => JSON.parse(String(answer.headers["x-seen"]));
+
 export interface Answer {
   status: number;
   headers: IncomingHttpHeaders;
