@@ -107,14 +107,17 @@ const schema = z
     wait: limit.refine((ms) => ms <= longestWaitMs, "must be at most 1h"),
     "pip-arguments": z.string().transform((text) => parseArgsStringToArgv(text)),
   })
+  .superRefine(({ hosts, "dry-run": dryRun }, context) => {
+    const issue = (message: string) => context.addIssue({ code: "custom", path: ["hosts"], message });
+    const names = hosts.map((url) => url.host);
+    if (names.length === 0 && !dryRun) issue("must name at least one agent");
+    for (const name of new Set(names.filter((each, index) => names.indexOf(each) !== index))) {
+      issue(`${name} is named twice`);
+    }
+  })
   .superRefine((value, context) => {
     const issue = (name: InputName, message: string) => context.addIssue({ code: "custom", path: [name], message });
-    const names = value.hosts.map((url) => url.host);
     const packs = value.command === "deploy" || value.command === "stage";
-    if (names.length === 0 && !value["dry-run"]) issue("hosts", "must name at least one agent");
-    for (const name of new Set(names.filter((each, index) => names.indexOf(each) !== index))) {
-      issue("hosts", `${name} is named twice`);
-    }
     if (value.command === "activate" && value.release === undefined) {
       issue("release", "is required for the command activate");
     }

@@ -54,14 +54,10 @@ const [quote, backslash, comma, openArray, closeArray, openObject, closeObject] 
 function checkStructure(bytes: Uint8Array, limits: JsonLimits): void {
   let depth = 0;
   let parts = 0;
-  let inString = false;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at];
-    if (inString) {
-      if (byte === backslash) at++;
-      else if (byte === quote) inString = false;
-    } else if (byte === quote) {
-      inString = true;
+    if (byte === quote) {
+      at = endOfString(bytes, at);
     } else if (byte === comma) {
       parts++;
     } else if (byte === openArray || byte === openObject) {
@@ -73,4 +69,11 @@ function checkStructure(bytes: Uint8Array, limits: JsonLimits): void {
     if (depth > limits.depth) throw new Error(`it is nested deeper than ${limits.depth}`);
     if (parts > limits.parts) throw new Error(`it has more than ${limits.parts} values`);
   }
+}
+
+/** Where the string that begins at a quote ends: at its other quote, or behind the last byte. */
+function endOfString(bytes: Uint8Array, start: number): number {
+  let at = start + 1;
+  while (at < bytes.length && bytes[at] !== quote) at += bytes[at] === backslash ? 2 : 1;
+  return at;
 }

@@ -24826,16 +24826,22 @@ const schema = object({
 	timeout: limit.refine((ms) => ms > 0, "must be longer than 0s"),
 	wait: limit.refine((ms) => ms <= longestWaitMs, "must be at most 1h"),
 	"pip-arguments": string().transform((text) => parseArgsStringToArgv(text))
+}).superRefine(({ hosts, "dry-run": dryRun }, context) => {
+	const issue = (message) => context.addIssue({
+		code: "custom",
+		path: ["hosts"],
+		message
+	});
+	const names = hosts.map((url) => url.host);
+	if (names.length === 0 && !dryRun) issue("must name at least one agent");
+	for (const name of new Set(names.filter((each, index) => names.indexOf(each) !== index))) issue(`${name} is named twice`);
 }).superRefine((value, context) => {
 	const issue = (name, message) => context.addIssue({
 		code: "custom",
 		path: [name],
 		message
 	});
-	const names = value.hosts.map((url) => url.host);
 	const packs = value.command === "deploy" || value.command === "stage";
-	if (names.length === 0 && !value["dry-run"]) issue("hosts", "must name at least one agent");
-	for (const name of new Set(names.filter((each, index) => names.indexOf(each) !== index))) issue("hosts", `${name} is named twice`);
 	if (value.command === "activate" && value.release === void 0) issue("release", "is required for the command activate");
 	if (value.release !== void 0 && value.command !== "activate" && value.command !== "redeploy") issue("release", `is not taken by the command ${value.command}`);
 	if (value.weight !== 100 && value.command !== "activate") issue("weight", `is not taken by the command ${value.command}; for a deploy in steps use canary`);
@@ -33860,27 +33866,48 @@ const manifestFiles = array(unknown()).max(manifestLimits.files).transform((entr
 	}
 	return files;
 }).superRefine((files, context) => {
-	const seen = /* @__PURE__ */ new Set();
-	const directories = /* @__PURE__ */ new Set();
-	for (const [index, { path }] of files.entries()) {
-		const fault = (message) => context.addIssue({
+	for (const { index, message } of treeFaults(files.map(({ path }) => path))) {
+		context.addIssue({
 			code: "custom",
 			path: [index, "path"],
 			message
 		});
-		const before = files[index - 1]?.path;
-		if (before !== void 0 && comparePaths(before, path) >= 0) fault("not sorted, or twice");
+		if (context.issues.length >= faultLimit) break;
+	}
+});
+/** What is wrong with paths together, in the bundle's order: wrong order, a file below a file, too many directories. */
+function* treeFaults(paths) {
+	const seen = /* @__PURE__ */ new Set();
+	const directories = /* @__PURE__ */ new Set();
+	for (const [index, path] of paths.entries()) {
+		const before = paths[index - 1];
+		if (before !== void 0 && comparePaths(before, path) >= 0) yield {
+			index,
+			path,
+			message: "not sorted, or twice"
+		};
 		for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
 			const directory = path.slice(0, end);
 			if (directories.has(directory)) break;
 			directories.add(directory);
-			if (seen.has(directory)) fault("lies below a file");
+			if (seen.has(directory)) yield {
+				index,
+				path,
+				message: "lies below a file",
+				below: directory
+			};
 		}
 		seen.add(path);
-		if (directories.size > manifestLimits.directories) fault(`more than ${manifestLimits.directories} directories`);
-		if (context.issues.length >= faultLimit || directories.size > manifestLimits.directories) break;
+		if (directories.size > manifestLimits.directories) {
+			yield {
+				index,
+				path,
+				message: `more than ${manifestLimits.directories} directories`
+			};
+			return;
+		}
 	}
-});
+}
 strictObject({
 	format: literal(1),
 	app: appName,
@@ -34333,8 +34360,8 @@ function readRequirements(file, env) {
 		hash.update(`${text}\0`);
 		for (const [, name = ""] of text.matchAll(/\$\{([A-Z0-9_]+)\}/g)) hash.update(`${name}=${env[name] ?? ""}\0`);
 		for (const line of text.split("\n")) {
-			const included = include.exec(line)?.[1];
-			if (included !== void 0 && !/^[a-z]+:\/\//.test(included)) read(resolve(dirname$1(path), included));
+			const included = includedFile(line);
+			if (included !== void 0) read(resolve(dirname$1(path), included));
 			if (localEntry.test(line)) local = true;
 		}
 	};
@@ -34343,6 +34370,11 @@ function readRequirements(file, env) {
 		hash: hash.digest("hex"),
 		local
 	};
+}
+/** The file that a line includes; undefined also if it includes an address. */
+function includedFile(line) {
+	const included = include.exec(line)?.[1];
+	return included === void 0 || /^[a-z]+:\/\//.test(included) ? void 0 : included;
 }
 /** The key of the wheels' cache: requirements, interpreter, arguments and pip's own environment. */
 function wheelsKey(requirements, parts, env) {

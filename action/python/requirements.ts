@@ -31,13 +31,19 @@ export function readRequirements(file: string, env: NodeJS.ProcessEnv): Requirem
     hash.update(`${text}\0`);
     for (const [, name = ""] of text.matchAll(/\$\{([A-Z0-9_]+)\}/g)) hash.update(`${name}=${env[name] ?? ""}\0`);
     for (const line of text.split("\n")) {
-      const included = include.exec(line)?.[1];
-      if (included !== undefined && !/^[a-z]+:\/\//.test(included)) read(resolve(dirname(path), included));
+      const included = includedFile(line);
+      if (included !== undefined) read(resolve(dirname(path), included));
       if (localEntry.test(line)) local = true;
     }
   };
   read(file);
   return { hash: hash.digest("hex"), local };
+}
+
+/** The file that a line includes; undefined also if it includes an address. */
+function includedFile(line: string): string | undefined {
+  const included = include.exec(line)?.[1];
+  return included === undefined || /^[a-z]+:\/\//.test(included) ? undefined : included;
 }
 
 /** The key of the wheels' cache: requirements, interpreter, arguments and pip's own environment. */

@@ -33,44 +33,77 @@ export function includePath(main: string, pattern: string): string {
   return isAbsolute(pattern) ? pattern : join(dirname(main), pattern);
 }
 
+const token = /\n|[ \t\r]+|#[^\n]*|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|[;{}]|(?:\$\{[^}]*\}|\\.|[^\s;{}"'\\])+/gs;
+
 /** Parses the directives of one file. nginx has tested it already, so nothing is checked here. */
 export function parseNginx(text: string, file: string): Directive[] {
-  const stack: Directive[][] = [[]];
-  let words: string[] = [];
+  const builder = new TreeBuilder(file);
   let line = 1;
-  let start = 1;
-  /** How deep in a block of Lua of OpenResty. Such a block holds no directives; only its braces count. */
-  let lua = 0;
-  const token = /\n|[ \t\r]+|#[^\n]*|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|[;{}]|(?:\$\{[^}]*\}|\\.|[^\s;{}"'\\])+/gs;
   for (const match of text.matchAll(token)) {
     const [found] = match;
-    const newlines = found.split("\n").length - 1;
-    if (lua > 0) {
-      if (found === "{") lua++;
-      if (found === "}") lua--;
-    } else if (found === "{" && words[0]?.endsWith("_by_lua_block")) {
-      stack.at(-1)?.push({ name: words[0], args: words.slice(1), file, line: start });
-      words = [];
-      lua = 1;
-    } else if (found === ";" || found === "{") {
-      const [name = "", ...args] = words;
-      const directive: Directive = { name, args, file, line: start };
-      stack.at(-1)?.push(directive);
-      if (found === "{") {
-        directive.block = [];
-        stack.push(directive.block);
-      }
-      words = [];
-    } else if (found === "}") {
-      if (stack.length > 1) stack.pop();
-      words = [];
-    } else if (!/^[\s#]/.test(found)) {
-      if (words.length === 0) start = line;
-      words.push(match[1] ?? match[2] ?? found);
-    }
-    line += newlines;
+    builder.take(found, match[1] ?? match[2] ?? found, line);
+    line += found.split("\n").length - 1;
   }
-  return stack[0] ?? [];
+  return builder.directives;
+}
+
+/** Makes directives of tokens. */
+class TreeBuilder {
+  readonly directives: Directive[] = [];
+  readonly #file: string;
+  /** The blocks around the next directive, the innermost last. */
+  readonly #blocks: Directive[][] = [this.directives];
+  /** The words of a directive that has not ended yet, and the line where it began. */
+  #words: string[] = [];
+  #start = 1;
+  /** How deep in a block of Lua of OpenResty. Such a block holds no directives; only its braces count. */
+  #lua = 0;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** @param word the token without its quotes */
+  take(found: string, word: string, line: number): void {
+    if (this.#lua > 0) this.#takeLua(found);
+    else if (found === "{") this.#open();
+    else if (found === ";") this.#end();
+    else if (found === "}") this.#close();
+    else if (!/^[\s#]/.test(found)) this.#takeWord(word, line);
+  }
+
+  #takeLua(found: string): void {
+    if (found === "{") this.#lua++;
+    if (found === "}") this.#lua--;
+  }
+
+  #takeWord(word: string, line: number): void {
+    if (this.#words.length === 0) this.#start = line;
+    this.#words.push(word);
+  }
+
+  #open(): void {
+    const directive = this.#end();
+    if (directive.name.endsWith("_by_lua_block")) {
+      this.#lua = 1;
+      return;
+    }
+    directive.block = [];
+    this.#blocks.push(directive.block);
+  }
+
+  #end(): Directive {
+    const [name = "", ...args] = this.#words;
+    const directive: Directive = { name, args, file: this.#file, line: this.#start };
+    this.#blocks.at(-1)?.push(directive);
+    this.#words = [];
+    return directive;
+  }
+
+  #close(): void {
+    if (this.#blocks.length > 1) this.#blocks.pop();
+    this.#words = [];
+  }
 }
 
 /** Finds all directives of a name, at any depth, with the names of the blocks around each. */

@@ -1,8 +1,6 @@
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -16,6 +14,7 @@ import { deployProject } from "../harness/deploy.ts";
 import { processId, waitForEnd } from "../harness/processes.ts";
 import { startLoadProcess } from "../load/process.ts";
 import { BadHost, watchSite } from "./bad-host.ts";
+import { exhaust } from "./exhaust.ts";
 import { versionSeen } from "./host-snapshot.ts";
 
 /** What visitors see, what a running deploy does, and what is said, when nginx, supervisord or an instance fails. */
@@ -57,13 +56,8 @@ async function inHealthCheck(version: string): Promise<{ ended: ReturnType<typeo
 }
 
 async function served(version: string): Promise<void> {
-  const deadline = performance.now() + 40_000;
-  let seen = "";
-  while (!seen.startsWith(`200 ${version} `) && performance.now() < deadline) {
-    seen = await versionSeen(host.site).catch(String);
-    await sleep(50);
-  }
-  expect(seen).toMatch(`200 ${version} `);
+  const seen = () => versionSeen(host.site).catch(String);
+  await expect.poll(seen, { timeout: 40_000 }).toMatch(new RegExp(`^200 ${version} `));
 }
 
 /** Until each live instance is a process that supervisord has started, and not one that outlived the supervisord before. */
@@ -268,21 +262,6 @@ describe("an instance in a crash loop", () => {
   });
 });
 
-/** The kernel gives the agent nothing more, as at the limit of its unit; callers that keep it busy need more than it has. */
-async function exhaust(): Promise<void> {
-  const { agent } = host;
-  const prlimit = spawn("prlimit", ["--pid", String(agent.pid), "--as=1"]);
-  expect(await new Promise((resolve) => prlimit.once("close", resolve))).toBe(0);
-  // Headers that do not end: the agent keeps each of them for ten seconds. Of local operators it takes any number.
-  const callers = Array.from({ length: 4000 }, () => {
-    const caller = connect(layout().agentSocket).on("error", () => undefined);
-    caller.write(`GET / HTTP/1.1\r\nhost: x\r\nx: ${"x".repeat(15_000)}`);
-    return caller;
-  });
-  await agent.ended;
-  for (const caller of callers) caller.destroy();
-}
-
 describe("the agent's memory limit", () => {
   it("reached in the middle of an upload ends the agent alone: the site serves, nothing is left, and the next deploy works", async () => {
     const releases = await readdir(join(layout().data, "apps/shop/releases"));
@@ -298,7 +277,7 @@ describe("the agent's memory limit", () => {
         sent += chunk.length;
         if (before < 2_000_000 && sent >= 2_000_000) {
           unpacking = await readdir(join(layout().data, "apps/shop/releases"));
-          await exhaust();
+          await exhaust(host.agent);
         }
       }
     }

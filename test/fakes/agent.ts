@@ -1,35 +1,24 @@
 import { createHash } from "node:crypto";
-import { EventEmitter, once } from "node:events";
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { zstdDecompressSync } from "node:zlib";
 import { jwtVerify } from "jose";
-import { newDeploymentId } from "../../agent/deploy/deployment.ts";
 import { type Audience, formatAudience, type Operation } from "../../shared/audience.ts";
-import type { ReportedState } from "../../shared/deployment-states.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import { generateKey, importPublicLine, keyAlgorithm, keyIssuer, type TrustedKey } from "../../shared/key.ts";
 import { type Manifest, parseManifest } from "../../shared/manifest.ts";
-import {
-  calls,
-  type DeploymentEvent,
-  type DeploymentKind,
-  type DeploymentView,
-  type Failure,
-  type FilesView,
-  protocolVersion,
-} from "../../shared/protocol.ts";
+import { calls, type DeploymentKind, type FilesView, protocolVersion } from "../../shared/protocol.ts";
+import { json, noSuchCall, problem } from "./agent-answers.ts";
+import { type DeploymentPlan, FakeDeployment } from "./agent-deployment.ts";
+import { entriesOf } from "./archive-entries.ts";
 
-export interface FakeAgentOptions {
+export interface FakeAgentOptions extends DeploymentPlan {
   /** Shared by the agents of a test: what happened, in order, each with the agent's name. */
   journal?: string[];
   name?: string;
   protocol?: number;
-  /** A deployment of this kind ends as failed instead of reaching this state. */
-  failAt?: { kind: DeploymentKind; state: ReportedState; failure: Failure };
-  /** A deployment of this kind stays before this state until it is aborted. */
-  holdAt?: { kind: DeploymentKind; state: ReportedState };
   /** Uploads are refused with this, before the body; the first so many, or all. */
   refuseUpload?: { status: number; code: ErrorCode; detail: string; times?: number };
   /** What is staged fails as soon as it has this part of the traffic, in percent. */
@@ -46,55 +35,7 @@ export interface FakeAgentOptions {
   unavailable?: number;
   /** The first stream of events breaks after so many. */
   breakEventsAfter?: number;
-  /** Printed by each deployment before its third state. */
-  output?: string[];
 }
-
-class FakeDeployment {
-  readonly id = newDeploymentId();
-  readonly events: DeploymentEvent[] = [];
-  readonly changed = new EventEmitter().setMaxListeners(0);
-  readonly kind: DeploymentKind;
-  readonly release: string;
-  state: ReportedState = "received";
-  outcome: DeploymentView["outcome"] = "running";
-  failure: Failure | undefined;
-
-  constructor(kind: DeploymentKind, release: string) {
-    this.kind = kind;
-    this.release = release;
-  }
-
-  add(event: object): void {
-    const base = { id: this.events.length + 1, at: new Date().toISOString() };
-    this.events.push({ ...base, ...event } as DeploymentEvent);
-    this.changed.emit("change");
-  }
-
-  reach(state: ReportedState): void {
-    this.state = state;
-    this.add({ type: "state", state, took: 1 });
-  }
-
-  end(outcome: DeploymentView["outcome"], failure?: Failure): void {
-    this.outcome = outcome;
-    this.failure = failure;
-    this.add({ type: "end", deployment: this.view });
-  }
-
-  get view(): DeploymentView {
-    const { id, kind, release, state, outcome, failure } = this;
-    const facts = { id, app: "shop", kind, release, state, outcome, by: { subject: "test" }, phases: [] };
-    return { ...facts, started: new Date().toISOString(), ...(failure && { failure }) };
-  }
-}
-
-const paths: Record<DeploymentKind, ReportedState[]> = {
-  deploy: ["received", "verified", "unpacked", "built", "released", "started", "healthy"],
-  activate: ["healthy", "cut_over", "drained", "done"],
-  redeploy: ["started", "healthy", "cut_over", "drained", "done"],
-  rollback: ["healthy", "cut_over", "drained", "done"],
-};
 
 /** An agent that speaks the real protocol over real HTTP, with real tokens, and deploys nothing. */
 export class FakeAgent {
@@ -144,6 +85,7 @@ export class FakeAgent {
   }
 
   async close(): Promise<void> {
+    if (!this.#server.listening) return;
     this.#server.closeAllConnections();
     this.#server.close();
     await once(this.#server, "close");
@@ -160,34 +102,51 @@ export class FakeAgent {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? "/", this.url);
-    const [, , scope, app = "", part, release, verb] = pathname.split("/");
+    const [, , scope, ...words] = pathname.split("/");
     if (pathname === "/healthz") {
-      return json(response, 200, {
-        name: "cutover-agent",
-        version: "9.9.9",
-        protocol: this.#options.protocol ?? protocolVersion,
-      });
+      const protocol = this.#options.protocol ?? protocolVersion;
+      return json(response, 200, { name: "cutover-agent", version: "9.9.9", protocol });
     }
-    if (scope === "deployments" && part === undefined) {
-      const known = this.#deployments.get(app);
-      if (known !== undefined) return json(response, 200, known.view);
-    }
-    if (scope === "deployments" && part === "events") return this.#stream(app, searchParams, response);
     if (request.method === "POST" && this.#unavailable > 0) {
       this.#unavailable--;
       response.writeHead(503).end("try later");
       return;
     }
-    if (scope === "deployments" && part === "abort") return this.#abort(app, request, response);
+    if (scope === "deployments") return this.#answerDeployment(words, searchParams, request, response);
+    return this.#answerApp(words, searchParams, request, response);
+  }
+
+  async #answerDeployment(
+    [id = "", part]: string[],
+    query: URLSearchParams,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    if (part === "events") return this.#stream(id, query, response);
+    if (part === "abort") return this.#abort(id, request, response);
+    const known = this.#deployments.get(id);
+    if (part === undefined && known !== undefined) return json(response, 200, known.view);
+    noSuchCall(response);
+  }
+
+  async #answerApp(
+    [app = "", part, release = "", verb]: string[],
+    query: URLSearchParams,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
     if (verb === "files") return this.#files(app, request, response);
-    if (part === "releases" && verb === undefined) return this.#upload(app, searchParams, request, response);
-    if (part === "releases") {
-      return this.#command("activate", app, { name: "activate", release: release ?? "" }, request, response);
+    switch (part) {
+      case "releases":
+        if (verb === undefined) return this.#upload(app, query, request, response);
+        return this.#command("activate", app, { name: "activate", release }, request, response);
+      case "redeploy":
+        return this.#command("redeploy", app, { name: "redeploy", release: "live" }, request, response);
+      case "rollback":
+        return this.#command("rollback", app, { name: "rollback" }, request, response);
+      default:
+        noSuchCall(response);
     }
-    if (part === "redeploy")
-      return this.#command("redeploy", app, { name: "redeploy", release: "live" }, request, response);
-    if (part === "rollback") return this.#command("rollback", app, { name: "rollback" }, request, response);
-    problem(response, 404, { code: "request_invalid", detail: "no such call" });
   }
 
   /** The token, checked for exactly this audience and spent. A deploy's digest is taken from it and compared later. */
@@ -288,25 +247,7 @@ export class FakeAgent {
     const deployment = new FakeDeployment(kind, release);
     this.#deployments.set(deployment.id, deployment);
     json(response, 202, { deployment: deployment.id, release });
-    void this.#play(deployment);
-  }
-
-  async #play(deployment: FakeDeployment): Promise<void> {
-    const { failAt, holdAt, output = [] } = this.#options;
-    const { kind } = deployment;
-    for (const [index, state] of paths[kind].entries()) {
-      await new Promise((resolve) => setTimeout(resolve, 2));
-      if (deployment.outcome !== "running") return;
-      if (index === 2) for (const line of output) deployment.add({ type: "output", source: "pip", line });
-      if (holdAt?.kind === kind && holdAt.state === state) return;
-      if (failAt?.kind === kind && failAt.state === state) {
-        this.#note(`${kind} failed`);
-        return deployment.end("failed", failAt.failure);
-      }
-      deployment.reach(state);
-      this.#note(`${kind} ${state}`);
-    }
-    deployment.end(kind === "deploy" ? "staged" : "succeeded");
+    void deployment.play(this.#options, (what) => this.#note(what));
   }
 
   async #abort(id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -342,26 +283,4 @@ export class FakeAgent {
       if (deployment.events.length === sent) await once(deployment.changed, "change");
     }
   }
-}
-
-/** Of a small archive: paths that ustar holds, sizes of eleven digits. */
-function entriesOf(tar: Buffer): { path: string; content: Buffer }[] {
-  const entries: { path: string; content: Buffer }[] = [];
-  for (let at = 0; tar[at] !== 0; ) {
-    const path = tar.toString("utf8", at, tar.indexOf(0, at));
-    const size = Number.parseInt(tar.toString("latin1", at + 124, at + 135), 8);
-    entries.push({ path, content: tar.subarray(at + 512, at + 512 + size) });
-    at += 512 + Math.ceil(size / 512) * 512;
-  }
-  return entries;
-}
-
-function json(response: ServerResponse, status: number, value: object): void {
-  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
-}
-
-function problem(response: ServerResponse, status: number, failure: Failure): void {
-  const body = { type: "about:blank", title: failure.code, status, ...failure };
-  response.writeHead(status, { "content-type": "application/problem+json", connection: "close" });
-  response.end(JSON.stringify(body));
 }

@@ -71,17 +71,30 @@ export class FakeGh implements AsyncDisposable {
     const [command, action = "", tag = "", ...files] = positionals;
     if (command === "api") return this.#api(action, options);
     if (command !== "release") throw new Error(`unknown command ${command}`);
-    if (action === "create")
+    if (action === "create") {
       return this.#create(tag, readFileSync(resolve(cwd, options["notes-file"] ?? ""), "utf8"), options);
+    }
     const release = this.releases[tag];
     if (release === undefined) throw new Error("release not found");
-    if (action === "download") return release.files[options.pattern ?? ""] ?? "";
-    if (action === "edit") {
-      const { draft = false, prerelease = false, latest } = options;
-      Object.assign(release, { draft, prerelease, latest: latest === "true" });
-      return this.#changed(`publish ${tag}`);
+    switch (action) {
+      case "download":
+        return release.files[options.pattern ?? ""] ?? "";
+      case "edit":
+        return this.#edit(tag, release, options);
+      case "upload":
+        return this.#upload(tag, release, { cwd, files, options });
+      default:
+        throw new Error(`unknown command release ${action}`);
     }
-    if (action !== "upload") throw new Error(`unknown command release ${action}`);
+  }
+
+  #edit(tag: string, release: FakeRelease, { draft = false, prerelease = false, latest }: Options): string {
+    Object.assign(release, { draft, prerelease, latest: latest === "true" });
+    return this.#changed(`publish ${tag}`);
+  }
+
+  #upload(tag: string, release: FakeRelease, given: { cwd: string; files: string[]; options: Options }): string {
+    const { cwd, files, options } = given;
     for (const file of files) {
       if (basename(file) in release.files && !options.clobber) throw new Error("asset under the same name exists");
       release.files[basename(file)] = readFileSync(resolve(cwd, file), "utf8");

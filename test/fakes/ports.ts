@@ -1,24 +1,17 @@
-import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import type { FreeSpace, HealthAnswer, Ports } from "../../agent/contracts/ports.ts";
 import type { Instance, ProcessGroup, ProgramState, ProgramStatus, RunSpec } from "../../agent/contracts/privileged.ts";
 import type { DeployRequest } from "../../agent/contracts/service.ts";
 import { appSettingsSchema } from "../../agent/settings.ts";
-import { configSchema } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import type { DeploymentEvent, MaintenanceView } from "../../shared/protocol.ts";
-
-/** One of a run's processes on the fake host: how many programs of it there are, and since when it is asked to stop. */
-interface FakeProcess {
-  run: string;
-  process: string;
-  instances: number;
-  stopMs: number;
-  asked: number | undefined;
-}
+import { FakeClock } from "./clock.ts";
+import { digestOf, requestOf } from "./deploy-request.ts";
+import { type FakeProcess, processGroup } from "./processes.ts";
+import { memoryStates } from "./states.ts";
 
 /**
  * A host in memory, behind the same interfaces as the real one. It records every effect by name, in order, and fails the
@@ -64,8 +57,11 @@ export class FakeHost {
   clockOff = 0;
   /** Called after each effect, for a test that acts in the middle. */
   onEffect: (effect: string) => void = () => {};
-  #now = Date.parse("2026-11-21T10:00:00Z");
-  #sleepers: { until: number; wake: () => void }[] = [];
+  readonly #clock = new FakeClock();
+
+  get #now(): number {
+    return this.#clock.now;
+  }
 
   async effect(name: string): Promise<void> {
     await setImmediate();
@@ -87,7 +83,7 @@ export class FakeHost {
       clock: {
         now: () => this.#now + this.clockOff,
         elapsed: () => this.#now,
-        sleep: (ms, signal) => this.#sleep(ms, signal),
+        sleep: (ms, signal) => this.#clock.sleep(ms, signal),
         after: (ms, run) => {
           const timer = setTimeout(run, ms);
           return () => clearTimeout(timer);
@@ -100,27 +96,7 @@ export class FakeHost {
           return { ...this.settings, app, file: "/etc/cutover/apps/shop.yml" };
         },
       },
-      states: {
-        load: async (app) => {
-          const text = disk.state.get(app);
-          try {
-            return text === undefined ? undefined : JSON.parse(text);
-          } catch (cause) {
-            throw new CutoverError("state_unreadable", `The state of ${app} cannot be read: it is not JSON.`, {
-              cause,
-            });
-          }
-        },
-        keepCopy: async (app) => {
-          const text = disk.state.get(app);
-          if (text === undefined) return undefined;
-          disk.state.set(`${app}.before-repair`, text);
-          return "state.json.before-repair";
-        },
-        save: async (app, state) => {
-          disk.state.set(app, JSON.stringify(state));
-        },
-      },
+      states: memoryStates(disk),
       releases: {
         unpack: async (_app, bundle, { accept, base, freeSpace, signal }) => {
           const chunks: Buffer[] = [];
@@ -279,48 +255,20 @@ export class FakeHost {
     if (needed > free) await freeSpace?.({ needed, free });
   }
 
-  /** Polls of under ten seconds move the clock; whoever sleeps longer wakes when they have moved it far enough. */
-  async #sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const until = this.#now + ms;
-    this.#sleepers.push({ until, wake: resolve });
-    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-    if (ms < 10_000) void setImmediate().then(() => this.#moveTo(until));
-    return promise;
-  }
-
-  #moveTo(time: number): void {
-    this.#now = Math.max(this.#now, time);
-    for (const { until, wake } of this.#sleepers) if (until <= this.#now) wake();
-    this.#sleepers = this.#sleepers.filter(({ until }) => until > this.#now);
-  }
-
   #programs(run: string): ProgramStatus[] {
     const state = this.programStates.get(run) ?? "RUNNING";
     const first = this.pids.get(run) ?? 100;
     return ["web-0", "web-1"].map((name, index) => ({ name, state, pid: first + index, uptime: 1, detail: "" }));
   }
 
-  #process({ run, process, instances, stopMs, asked }: FakeProcess): ProcessGroup {
-    const key = `${run} ${process}`;
-    const takes = this.stopTimes.get(process) ?? 0;
-    const waited = asked === undefined ? 0 : this.#now - asked;
-    const over = waited >= Math.min(takes, stopMs);
-    const state = asked === undefined ? (this.processStates.get(key) ?? "RUNNING") : over ? "STOPPED" : "STOPPING";
-    const pid = 200 + (this.restarts.get(key) ?? 0);
-    const programs = Array.from({ length: instances }, (_, index) => {
-      const up = state === "RUNNING" || state === "STARTING";
-      return {
-        name: `${process}-${index}`,
-        state,
-        pid: up ? pid : 0,
-        uptime: 1,
-        detail: "",
-        signalled: takes > stopMs,
-      };
+  #process(process: FakeProcess): ProcessGroup {
+    const key = `${process.run} ${process.process}`;
+    return processGroup(process, {
+      now: this.#now,
+      takes: this.stopTimes.get(process.process) ?? 0,
+      state: this.processStates.get(key) ?? "RUNNING",
+      restarts: this.restarts.get(key) ?? 0,
     });
-    return { run, process, stopMs, programs };
   }
 
   /** As if each run had one instance in its traffic. */
@@ -332,35 +280,7 @@ export class FakeHost {
     return counts;
   }
 
-  /** A deploy of a tiny bundle: only the manifest matters to the deploy code. */
   request(release: string, settings: object = {}, more: Partial<DeployRequest> = {}): DeployRequest {
-    const manifest = this.manifest(release, settings);
-    const digest = digestOf(release);
-    return {
-      body: () => Readable.from([JSON.stringify({ manifest, digest })]),
-      digest,
-      base: undefined,
-      activate: true,
-      releaseCommand: true,
-      leaseMs: 0,
-      by: { subject: "test" },
-      waitMs: 0,
-      signal: new AbortController().signal,
-      ...more,
-    };
+    return requestOf(release, settings, more);
   }
-
-  manifest(release: string, settings: object = {}): Manifest {
-    const config = configSchema.parse({
-      app: "shop",
-      server: { kind: "gunicorn", app: "shop.wsgi:application" },
-      ...settings,
-    });
-    const made = { format: 1 as const, repository: "acme/shop", commit: "", created: "2026-11-21T10:00:00Z" };
-    return { ...made, app: config.app, release, config, files: [] };
-  }
-}
-
-export function digestOf(release: string): string {
-  return `sha256:${Buffer.from(release).toString("hex").padEnd(64, "0").slice(0, 64)}`;
 }

@@ -1,5 +1,11 @@
 import { CutoverError } from "../../shared/errors.ts";
-import { comparePaths, encodeManifest, type Manifest, parseManifest } from "../../shared/manifest.ts";
+import {
+  comparePaths,
+  encodeManifest,
+  type Manifest,
+  type ManifestFile,
+  parseManifest,
+} from "../../shared/manifest.ts";
 import { goodBundle } from "../hostile/archives/archive.ts";
 import type { Chance } from "./chance.ts";
 import { changeManifest } from "./change-manifest.ts";
@@ -28,18 +34,20 @@ export const manifestTarget: Target<Buffer> = {
     }
     if (`${JSON.stringify(JSON.parse(bytes.toString()))}\n` !== bytes.toString())
       throw new Error("taken in a second form");
-    for (const [index, { path, mode }] of manifest.files.entries()) {
-      const parts = path.split("/");
-      if (!/^(?:app|static|wheels)$/.test(parts[0] ?? "") || parts.length < 2 || parts.length > 64)
-        throw new Error(path);
-      if (parts.some((part) => ["", ".", ".."].includes(part) || Buffer.byteLength(part) > 255)) throw new Error(path);
-      if ([...path].some((letter) => letter < " " || letter === "\\")) throw new Error(path);
-      if (mode !== 0o644 && mode !== 0o755) throw new Error(`${path} with ${mode}`);
-      const before = manifest.files[index - 1];
-      if (before !== undefined && comparePaths(before.path, path) >= 0) throw new Error(`${path} is not sorted`);
-    }
+    for (const [index, file] of manifest.files.entries()) checkFile(file, manifest.files[index - 1]);
     return "taken";
   },
   save: (bytes) => ({ bytes: bytes.toString("base64") }),
   load: (saved) => Buffer.from(saved.bytes ?? "", "base64"),
 };
+
+/** @throws Error if the file is one that the grammar forbids, or does not stand behind the one before it */
+function checkFile({ path, mode }: ManifestFile, before: ManifestFile | undefined): void {
+  const parts = path.split("/");
+  const inArea = /^(?:app|static|wheels)$/.test(parts[0] ?? "");
+  if (!inArea || parts.length < 2 || parts.length > 64) throw new Error(path);
+  if (parts.some((part) => ["", ".", ".."].includes(part) || Buffer.byteLength(part) > 255)) throw new Error(path);
+  if ([...path].some((letter) => letter < " " || letter === "\\")) throw new Error(path);
+  if (mode !== 0o644 && mode !== 0o755) throw new Error(`${path} with ${mode}`);
+  if (before !== undefined && comparePaths(before.path, path) >= 0) throw new Error(`${path} is not sorted`);
+}

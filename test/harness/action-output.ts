@@ -1,7 +1,9 @@
 /** What the runner makes of an action's output files and of the commands in its log. */
 
+const levels = ["error", "warning", "notice"] as const;
+
 export interface Annotation {
-  level: "error" | "warning" | "notice";
+  level: (typeof levels)[number];
   title: string;
   message: string;
 }
@@ -39,12 +41,17 @@ export function annotationsOf(log: string[]): { annotations: Annotation[]; maske
       if (command === stopped) stopped = undefined;
     } else if (command === "stop-commands") stopped = message;
     else if (command === "add-mask") masked.push(unescaped(message));
-    else if (command === "error" || command === "warning" || command === "notice") {
-      const title = /(?:^|,)title=([^,]*)/.exec(properties)?.[1] ?? "";
-      annotations.push({ level: command, title: unescaped(title), message: unescaped(message) });
-    }
+    else annotations.push(...annotationOf(command, properties, message));
   }
   return { annotations, masked };
+}
+
+/** None for a command that makes no annotation. */
+function annotationOf(command: string, properties: string, message: string): Annotation[] {
+  const level = levels.find((each) => each === command);
+  if (level === undefined) return [];
+  const title = /(?:^|,)title=([^,]*)/.exec(properties)?.[1] ?? "";
+  return [{ level, title: unescaped(title), message: unescaped(message) }];
 }
 
 function unescaped(text: string): string {

@@ -28,22 +28,28 @@ class Reader {
     return this.position >= this.#text.length;
   }
 
+  /** The directives up to the end of the block or of the text. */
   block(): Directive[] {
     const directives: Directive[] = [];
-    let words: string[] = [];
+    for (;;) {
+      this.#skip();
+      if (this.atEnd || this.#text[this.position] === "}") return directives;
+      directives.push(this.#directive());
+    }
+  }
+
+  #directive(): Directive {
+    const words: string[] = [];
     for (;;) {
       this.#skip();
       const sign = this.#text[this.position];
-      if (sign === undefined || sign === "}") {
-        if (words.length > 0) throw new Error(`a directive without its end: ${words.join(" ")}`);
-        return directives;
-      }
+      if (sign === undefined || sign === "}") throw new Error(`a directive without its end: ${words.join(" ")}`);
       if (sign === ";" || sign === "{") {
         if (words.length === 0) throw new Error(`nothing before ${sign} at ${this.position}`);
         this.position++;
-        directives.push(sign === ";" ? { words } : { words, block: this.#closed() });
-        words = [];
-      } else words.push(this.#word());
+        return sign === ";" ? { words } : { words, block: this.#closed() };
+      }
+      words.push(this.#word());
     }
   }
 
@@ -64,8 +70,18 @@ class Reader {
 
   #word(): string {
     const first = this.#text[this.position];
-    const quote = first === '"' || first === "'" ? first : undefined;
-    if (quote !== undefined) this.position++;
+    return first === '"' || first === "'" ? this.#quoted(first) : this.#until((sign) => /[\s;{]/.test(sign));
+  }
+
+  #quoted(quote: string): string {
+    this.position++;
+    const word = this.#until((sign) => sign === quote);
+    this.position++;
+    if (!/[\s;{)]/.test(this.#text[this.position] ?? "")) throw new Error(`unexpected text after ${quote}${word}`);
+    return word;
+  }
+
+  #until(ends: (sign: string) => boolean): string {
     let word = "";
     for (;;) {
       const sign = this.#text[this.position];
@@ -73,10 +89,7 @@ class Reader {
       if (sign === "\\") {
         word += escaped(this.#text[this.position + 1] ?? "");
         this.position += 2;
-      } else if (quote === undefined ? /[\s;{]/.test(sign) : sign === quote) {
-        if (quote === undefined) return word;
-        this.position++;
-        if (!/[\s;{)]/.test(this.#text[this.position] ?? "")) throw new Error(`unexpected text after ${quote}${word}`);
+      } else if (ends(sign)) {
         return word;
       } else {
         word += sign;

@@ -1,6 +1,13 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { githubMutations, keyMutations, mutations, refMutations, tried } from "../agent/http/auth/mutations.ts";
+import { githubMutations, refMutations } from "../agent/http/auth/github-mutations.ts";
+import { keyMutations, mutations } from "../agent/http/auth/mutations.ts";
+
+/** How many were tried with tokens of a key and of GitHub. */
+const tried = {
+  key: mutations.length + keyMutations.length,
+  github: mutations.length + githubMutations.length + refMutations.length,
+};
 
 const page = readFileSync("test/README.md", "utf8");
 

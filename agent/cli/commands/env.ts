@@ -46,26 +46,26 @@ function redeployHint(app: string): string {
 
 async function valuesOf(words: string[], options: SetOptions, terminal: Terminal): Promise<Record<string, string>> {
   const names = words.map((word) => word.split("=", 1)[0] ?? "");
+  const open = words.filter((word) => !word.includes("="));
+  checkUsage(names, open, options, terminal);
+  refuseFaults(names.flatMap(nameFaults));
+  const given = open.length === 0 ? [] : await openValues(open, options, terminal);
+  const values = words.map((word, index): [name: string, value: string] => {
+    const name = names[index] ?? "";
+    return [name, word.includes("=") ? word.slice(name.length + 1) : (given[open.indexOf(word)] ?? "")];
+  });
+  refuseFaults(values.flatMap(valueFaults));
+  return Object.fromEntries(values);
+}
+
+/** @throws CutoverError if the words do not go with one another, with the options or with standard input */
+function checkUsage(names: string[], open: string[], { stdin }: SetOptions, terminal: Terminal): void {
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw usageError(`${twice} is given twice.`);
-  const faults = names.flatMap(nameFaults);
-  const open = words.filter((word) => !word.includes("="));
-  if (open.length > 1 && (options.stdin === true || terminal.stdin.isTTY !== true)) {
+  if (open.length > 1 && (stdin === true || terminal.stdin.isTTY !== true)) {
     throw usageError("Standard input has one value: give one variable without a value.");
   }
-  if (open.length === 0 && options.stdin === true) throw usageError("With --stdin, give one variable without a value.");
-  if (faults.length > 0) throw refused(faults);
-  const given = open.length === 0 ? [] : await openValues(open, options, terminal);
-  const values: Record<string, string> = {};
-  for (const [index, word] of words.entries()) {
-    const name = names[index] ?? "";
-    const value = word.includes("=") ? word.slice(name.length + 1) : (given[open.indexOf(word)] ?? "");
-    const fault = valueFault(value);
-    if (fault !== undefined) faults.push(`The value of ${name} ${fault}.`);
-    values[name] = value;
-  }
-  if (faults.length > 0) throw refused(faults);
-  return values;
+  if (open.length === 0 && stdin === true) throw usageError("With --stdin, give one variable without a value.");
 }
 
 /** A word that is not a name may be a value without its name, so the message does not repeat it. */
@@ -73,6 +73,11 @@ function nameFaults(name: string, index: number): string[] {
   const fault = nameFault(name);
   if (fault === undefined) return [];
   return [`${environmentName.safeParse(name).success ? name : `Variable ${index + 1}`} ${fault}.`];
+}
+
+function valueFaults([name, value]: [name: string, value: string]): string[] {
+  const fault = valueFault(value);
+  return fault === undefined ? [] : [`The value of ${name} ${fault}.`];
 }
 
 async function openValues(names: string[], { stdin, exact = false }: SetOptions, terminal: Terminal) {
@@ -83,8 +88,9 @@ async function openValues(names: string[], { stdin, exact = false }: SetOptions,
   );
 }
 
-function refused(faults: string[]): CutoverError {
-  return new CutoverError("environment_invalid", faults.join("\n"), {
+function refuseFaults(faults: string[]): void {
+  if (faults.length === 0) return;
+  throw new CutoverError("environment_invalid", faults.join("\n"), {
     unchanged: "Nothing was changed.",
     fix: "Choose another name or value. Encode a value that is binary or has every kind of quote in base64.",
   });

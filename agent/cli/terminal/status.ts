@@ -11,29 +11,42 @@ export function renderStatus(view: AppView, { style, now }: ViewOptions): string
   return `${lines.join("\n")}\n`;
 }
 
-function facts(view: AppView, { style, now }: ViewOptions): string[] {
-  const rows: [string, string][] = [
-    ["live", view.live === null ? style("dim", "nothing yet") : style("green", view.live)],
-  ];
-  if (view.staged !== null) {
-    const part = view.weight === 0 ? "without traffic" : `with ${view.weight} % of the traffic`;
-    rows.push([view.weight === 0 ? "staged" : "canary", `${style("cyan", view.staged)}, ${part}`]);
-  }
-  if (view.warm !== null) {
-    const left = Math.max(0, Date.parse(view.warm.until) - now);
-    rows.push(["warm", `${view.warm.run}, for another ${shortTime(left)}: a rollback to it is immediate`]);
-  }
-  if (view.previous !== null) rows.push(["previous", view.previous]);
-  for (const [index, url] of view.urls.entries()) rows.push([index === 0 ? "serves" : "", safe(url)]);
-  if (view.maintenance !== undefined) {
-    const { since, allow } = view.maintenance;
-    const who = allow.length === 0 ? "" : `, but for ${allow.map(safe).join(", ")}`;
-    rows.push(["closed", style("yellow", `for maintenance, since ${shortTime(now - Date.parse(since))} ago${who}`)]);
-  }
-  if (view.held !== undefined) rows.push(["held", style("red", safe(view.held))]);
-  if (view.problem !== undefined) rows.push(["problem", style("red", safe(view.problem))]);
-  if (view.deployment !== null) rows.push(["last", deploymentLine(view.deployment, { style, now })]);
+function facts(view: AppView, options: ViewOptions): string[] {
+  const rows = [...runRows(view, options), ...siteRows(view, options), ...troubleRows(view, options)];
+  if (view.deployment !== null) rows.push(["last", deploymentLine(view.deployment, options)]);
   return rows.map(([name, value]) => `  ${name.padEnd(9)} ${value}`);
+}
+
+type Row = [name: string, value: string];
+
+function runRows({ live, staged, weight, warm, previous }: AppView, { style, now }: ViewOptions): Row[] {
+  const rows: Row[] = [["live", live === null ? style("dim", "nothing yet") : style("green", live)]];
+  if (staged !== null) {
+    const part = weight === 0 ? "without traffic" : `with ${weight} % of the traffic`;
+    rows.push([weight === 0 ? "staged" : "canary", `${style("cyan", staged)}, ${part}`]);
+  }
+  if (warm !== null) {
+    const left = Math.max(0, Date.parse(warm.until) - now);
+    rows.push(["warm", `${warm.run}, for another ${shortTime(left)}: a rollback to it is immediate`]);
+  }
+  if (previous !== null) rows.push(["previous", previous]);
+  return rows;
+}
+
+function siteRows({ urls, maintenance }: AppView, { style, now }: ViewOptions): Row[] {
+  const rows = urls.map((url, index): Row => [index === 0 ? "serves" : "", safe(url)]);
+  if (maintenance === undefined) return rows;
+  const { since, allow } = maintenance;
+  const who = allow.length === 0 ? "" : `, but for ${allow.map(safe).join(", ")}`;
+  const closed = `for maintenance, since ${shortTime(now - Date.parse(since))} ago${who}`;
+  return [...rows, ["closed", style("yellow", closed)]];
+}
+
+function troubleRows({ held, problem }: AppView, { style }: ViewOptions): Row[] {
+  const rows: Row[] = [];
+  if (held !== undefined) rows.push(["held", style("red", safe(held))]);
+  if (problem !== undefined) rows.push(["problem", style("red", safe(problem))]);
+  return rows;
 }
 
 function deploymentLine(view: DeploymentView, { style, now }: ViewOptions): string {

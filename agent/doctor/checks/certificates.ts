@@ -4,36 +4,37 @@ import { described } from "../permissions.ts";
 
 const day = 86_400_000;
 
+const why = "Browsers and the Action refuse a certificate that is not valid, and nginx does not start without one.";
+
+type Certificate = HostFacts["certificates"][number];
+
 export function certificates({ certificates, now }: HostFacts): Finding[] {
-  return certificates.flatMap(({ named, certificate, key, problem, expires, keyEntry }): Finding[] => {
-    const found: Finding[] = [];
-    const why = "Browsers and the Action refuse a certificate that is not valid, and nginx does not start without one.";
-    if (problem !== undefined) {
-      found.push(
-        error("certificates", {
-          what: `${problem} (${named}).`,
-          why,
-          fix: "Correct the path, or renew the certificate with its key.",
-        }),
-      );
-    }
-    const left = expires === undefined ? undefined : Math.floor((expires - now) / day);
-    if (left !== undefined && left < 14) {
-      const make = left < 0 ? error : warning;
-      const when = left < 0 ? `expired ${-left} days ago` : `expires in ${left} days`;
-      const fix =
-        "Renew it now and reload nginx; the agent reads it by itself. Then find out why it was not renewed automatically (`certbot renew --dry-run`).";
-      found.push(make("certificates", { what: `${certificate} ${when} (${named}).`, why, fix }));
-    }
-    if (key !== undefined && keyEntry !== undefined && (keyEntry.mode & 0o007) !== 0) {
-      found.push(
-        error("certificates", {
-          what: `${key} is a private key that every user may read or change (${described(keyEntry)}; ${named}).`,
-          why: "Everybody who reads it can impersonate this host.",
-          fix: `\`chmod o-rwx ${key}\`, and renew the certificate with a new key.`,
-        }),
-      );
-    }
-    return found;
-  });
+  return certificates.flatMap((one) => [...unusable(one), ...expiring(one, now), ...openKey(one)]);
+}
+
+function unusable({ problem, named }: Certificate): Finding[] {
+  if (problem === undefined) return [];
+  const fix = "Correct the path, or renew the certificate with its key.";
+  return [error("certificates", { what: `${problem} (${named}).`, why, fix })];
+}
+
+function expiring({ certificate, named, expires }: Certificate, now: number): Finding[] {
+  const left = expires === undefined ? undefined : Math.floor((expires - now) / day);
+  if (left === undefined || left >= 14) return [];
+  const make = left < 0 ? error : warning;
+  const when = left < 0 ? `expired ${-left} days ago` : `expires in ${left} days`;
+  const fix =
+    "Renew it now and reload nginx; the agent reads it by itself. Then find out why it was not renewed automatically (`certbot renew --dry-run`).";
+  return [make("certificates", { what: `${certificate} ${when} (${named}).`, why, fix })];
+}
+
+function openKey({ key, keyEntry, named }: Certificate): Finding[] {
+  if (key === undefined || keyEntry === undefined || (keyEntry.mode & 0o007) === 0) return [];
+  return [
+    error("certificates", {
+      what: `${key} is a private key that every user may read or change (${described(keyEntry)}; ${named}).`,
+      why: "Everybody who reads it can impersonate this host.",
+      fix: `\`chmod o-rwx ${key}\`, and renew the certificate with a new key.`,
+    }),
+  ];
 }

@@ -2,48 +2,61 @@ import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding } from "../finding.ts";
 import { described, obstacle } from "../permissions.ts";
 
+type App = HostFacts["apps"][number];
+type Entries = App["ways"][number]["entries"];
+type Worker = NonNullable<HostFacts["nginx"]["worker"]>;
+
 /** nginx's workers can open each socket and each static file, and the app's user can reach its release. */
 export function socketWays({ apps, nginx, settings, ownGroup }: HostFacts): Finding[] {
+  /** By the path that is closed. If both nginx and the app's user need it, nginx's finding stands. */
   const found = new Map<string, Finding>();
   const { worker } = nginx;
-  for (const { app, user, ways } of apps) {
-    for (const { entries } of ways) {
-      const closed = worker && obstacle(entries, worker);
-      if (worker !== undefined && closed !== undefined) {
-        const socket = closed.path.endsWith(".sock");
-        found.set(
-          closed.path,
-          error("socket-ways", {
-            what: `nginx's workers may not ${socket ? "open" : "pass"} ${closed.path} (${described(closed)}; they are user ${worker.uid}, groups ${worker.gids.join(", ")}).`,
-            why: `It is on the path to the sockets and static files of ${app}, so visitors get 502 or 403.`,
-            fix: socket
-              ? `Run \`cutover redeploy ${app}\`: new sockets have the group ${settings.nginx.group}.`
-              : `\`chmod o+x ${closed.path}\`, or give the directory a group of nginx's workers, and this group the x bit.`,
-          }),
-        );
-      }
-      const barred =
-        user &&
-        obstacle(
-          entries.filter(({ path }) => !path.endsWith(".sock")),
-          user,
-        );
-      if (barred !== undefined && !found.has(barred.path)) {
-        found.set(
-          barred.path,
-          error("socket-ways", {
-            what: `${user?.name} may not pass ${barred.path} (${described(barred)}).`,
-            why: `It is on the path to the releases of ${app}, which run as this user.`,
-            fix: `\`chmod o+x ${barred.path}\`.`,
-          }),
-        );
-      }
+  for (const app of apps) {
+    for (const { entries } of app.ways) {
+      const closed = closedToNginx(app, entries, worker, settings.nginx.group);
+      if (closed !== undefined) found.set(closed.path, closed.finding);
+      const barred = closedToUser(app, entries);
+      if (barred !== undefined && !found.has(barred.path)) found.set(barred.path, barred.finding);
     }
   }
   return [...(worker === undefined ? [] : groupFindings(worker, settings.nginx.group, ownGroup)), ...found.values()];
 }
 
-function groupFindings(worker: { uid: number; gids: number[] }, group: string, own: HostFacts["ownGroup"]): Finding[] {
+interface Closed {
+  path: string;
+  finding: Finding;
+}
+
+function closedToNginx({ app }: App, entries: Entries, worker: Worker | undefined, group: string): Closed | undefined {
+  const closed = worker && obstacle(entries, worker);
+  if (worker === undefined || closed === undefined) return undefined;
+  const { path } = closed;
+  const socket = path.endsWith(".sock");
+  const finding = error("socket-ways", {
+    what: `nginx's workers may not ${socket ? "open" : "pass"} ${path} (${described(closed)}; they are user ${worker.uid}, groups ${worker.gids.join(", ")}).`,
+    why: `It is on the path to the sockets and static files of ${app}, so visitors get 502 or 403.`,
+    fix: socket
+      ? `Run \`cutover redeploy ${app}\`: new sockets have the group ${group}.`
+      : `\`chmod o+x ${path}\`, or give the directory a group of nginx's workers, and this group the x bit.`,
+  });
+  return { path, finding };
+}
+
+function closedToUser({ app, user }: App, entries: Entries): Closed | undefined {
+  if (user === undefined) return undefined;
+  const directories = entries.filter(({ path }) => !path.endsWith(".sock"));
+  const closed = obstacle(directories, user);
+  if (closed === undefined) return undefined;
+  const { path } = closed;
+  const finding = error("socket-ways", {
+    what: `${user.name} may not pass ${path} (${described(closed)}).`,
+    why: `It is on the path to the releases of ${app}, which run as this user.`,
+    fix: `\`chmod o+x ${path}\`.`,
+  });
+  return { path, finding };
+}
+
+function groupFindings(worker: Worker, group: string, own: HostFacts["ownGroup"]): Finding[] {
   if (worker.uid === 0 || own === "not root") return [];
   if (own !== "none" && worker.gids.includes(own)) return [];
   return [

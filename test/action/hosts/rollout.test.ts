@@ -1,76 +1,23 @@
-import { afterEach, describe, expect, it } from "vitest";
-import { Bundle } from "../../../action/bundle/bundle.ts";
-import { listFiles, makeManifest, readForBundle } from "../../../action/bundle/manifest.ts";
-import { AgentClient, usualTiming } from "../../../action/client/agent-client.ts";
+import { describe, expect, it } from "vitest";
 import { type CanaryRequest, checkFailed, raiseCanary } from "../../../action/hosts/canary.ts";
-import { HostApp } from "../../../action/hosts/host-app.ts";
-import { HostDeploy } from "../../../action/hosts/host-deploy.ts";
-import { HostLog } from "../../../action/hosts/host-log.ts";
+import type { HostDeploy } from "../../../action/hosts/host-deploy.ts";
 import { activateAll, deployAll, oneByOne, stageAll } from "../../../action/hosts/rollout.ts";
-import { Log } from "../../../action/runner/log.ts";
-import { keyTokens } from "../../../action/tokens/key-tokens.ts";
 import { CutoverError } from "../../../shared/errors.ts";
-import { generateKey } from "../../../shared/key.ts";
-import { FakeAgent, type FakeAgentOptions } from "../../fakes/agent.ts";
-import { RecordedConsole } from "../recorded-console.ts";
-import { configOf, never, refusal, Workspace } from "../workspace.ts";
+import { never, refusal } from "../workspace.ts";
+import { fleet, outcomes } from "./fleet.ts";
 
-const quick = { ...usualTiming, firstDelayMs: 5, lostAfterMs: 200 };
 const failure = { code: "health_failed", detail: "web-0 answered 500", fix: "Read the traceback." };
 const watchFailed = {
   code: "watch_failed",
   detail: "It failed after the cutover.",
   evidence: [{ source: "web-0", text: "Traceback" }],
 };
-const open: (Disposable | AsyncDisposable)[] = [];
-
-afterEach(async () => {
-  for (const each of open.splice(0)) {
-    if (Symbol.asyncDispose in each) await each[Symbol.asyncDispose]();
-    else each[Symbol.dispose]();
-  }
-});
-
-/** Hosts named a, b, c with agents that behave as said; what they did, in order, is the journal. */
-async function fleet(...options: FakeAgentOptions[]) {
-  const journal: string[] = [];
-  const pair = await generateKey();
-  const mask = () => {};
-  const tokens = await keyTokens({ signingKey: pair.privatePem, env: {}, now: Date.now, mask });
-  const log = new RecordedConsole();
-  const agents: FakeAgent[] = [];
-  const hosts: HostDeploy[] = [];
-  for (const [index, each] of options.entries()) {
-    const agent = await FakeAgent.start({ ...each, journal, name: "abc"[index] ?? "x" }, pair);
-    open.push(agent);
-    agents.push(agent);
-    const client = new AgentClient(agent.url, quick);
-    const hostLog = new HostLog(new Log(log), client.host, options.length === 1);
-    const app = new HostApp({ app: "shop", client, tokens, waitMs: 0 });
-    hosts.push(new HostDeploy({ app, log: hostLog, now: Date.now }));
-  }
-  return { journal, hosts, agents, log, bundle: await smallBundle() };
-}
-
-async function smallBundle(): Promise<Bundle> {
-  const space = new Workspace({ "p/shop/wsgi.py": "application = 1\n" });
-  open.push(space);
-  const config = configOf();
-  const files = readForBundle(listFiles(config, space.at("p"), []));
-  const made = new Date("2026-11-21T10:30:00Z");
-  const manifest = makeManifest({ config, files, made, commit: "3f2c1ab".padEnd(40, "0"), repository: "" });
-  return new Bundle({ manifest, files, directory: space.path, signal: never, onPacked: () => undefined });
-}
 
 /** A gray release whose steps take no time. */
 function raising(request: Partial<CanaryRequest> & Pick<CanaryRequest, "release">) {
   const steps = [5, 25, 50].map((weight) => ({ weight, holdMs: 0 }));
   const check = async () => {};
   return (hosts: HostDeploy[]) => raiseCanary(hosts, { steps, check, say: () => {}, signal: never, ...request });
-}
-
-function outcomes(hosts: HostDeploy[]) {
-  return hosts.map(({ report }) => report.outcome);
 }
 
 describe("a deploy to several hosts", () => {
@@ -231,72 +178,5 @@ describe("the other commands", () => {
     await activateAll(hosts, bundle.release, never);
     expect(outcomes(hosts)).toEqual(["succeeded"]);
     expect(journal.at(-1)).toBe("a activate done");
-  });
-});
-
-describe("the way to a host", () => {
-  it("survives a lost connection while following, and misses or repeats no event", async () => {
-    const { hosts, bundle, journal } = await fleet({ breakEventsAfter: 3 });
-    await stageAll(hosts, { bundle, releaseCommand: false, signal: never });
-    expect(journal).toContain("a events broken");
-    expect(hosts[0]?.report.phases.map(({ name }) => name)).toEqual([
-      "upload",
-      "receive",
-      "verify",
-      "unpack",
-      "build the environment",
-      "release command",
-      "start the instances",
-      "health check",
-    ]);
-  });
-
-  it("is tried again when a proxy has lost the agent, with another token", async () => {
-    const { hosts, bundle, agents } = await fleet({ unavailable: 2 });
-    await stageAll(hosts, { bundle, releaseCommand: false, signal: never });
-    expect(outcomes(hosts)).toEqual(["staged"]);
-    expect(agents[0]?.manifests).toHaveLength(1);
-  });
-
-  it("is tried again while an agent that has answered before is shutting down, for as long as an upgrade takes", async () => {
-    const stopping = { status: 503, code: "agent_stopping", detail: "The agent is shutting down.", times: 7 } as const;
-    const { hosts, bundle, agents } = await fleet({ refuseUpload: stopping });
-    await hosts[0]?.check(never);
-    await stageAll(hosts, { bundle, releaseCommand: false, signal: never });
-    expect(outcomes(hosts)).toEqual(["staged"]);
-    expect(agents[0]?.manifests).toHaveLength(1);
-  });
-
-  it("sends nothing of a bundle that is refused at its headers, and does not try again", async () => {
-    const refuseUpload = {
-      status: 409,
-      code: "deployment_in_progress",
-      detail: "shop is held by deploy x of y.",
-    } as const;
-    const { hosts, bundle, agents } = await fleet({ refuseUpload });
-    const error = await refusal(() => stageAll(hosts, { bundle, releaseCommand: false, signal: never }));
-    expect(error).toMatchObject({ code: "deployment_in_progress", message: refuseUpload.detail });
-    expect(agents[0]?.received).toBe(0);
-    expect(agents[0]?.subjects).toHaveLength(1);
-  });
-
-  it("tells an agent that is not there, one of another version, and something else", async () => {
-    const { hosts, agents } = await fleet({});
-    await agents[0]?.close();
-    open.splice(open.indexOf(agents[0]!), 1);
-    expect((await refusal(() => hosts[0]?.check(never))).code).toBe("agent_unreachable");
-    const newer = await fleet({ protocol: 2 });
-    const error = await refusal(() => newer.hosts[0]?.check(never));
-    expect(error).toMatchObject({ code: "agent_incompatible" });
-    expect(error.message).toContain("version 9.9.9");
-  });
-
-  it("keeps the code of a newer agent in the message", async () => {
-    const { hosts, bundle } = await fleet({
-      failAt: { kind: "deploy", state: "built", failure: { code: "moon_phase", detail: "Not tonight." } },
-    });
-    const error = await refusal(() => stageAll(hosts, { bundle, releaseCommand: false, signal: never }));
-    expect(error.code).toBe("internal");
-    expect(error.message).toContain("moon_phase");
   });
 });

@@ -9,8 +9,9 @@ import { createHttpApp } from "../../../agent/http/app.ts";
 import { localOperator } from "../../../agent/http/auth/authorize.ts";
 import type { RunningServer } from "../../../agent/http/server.ts";
 import { createLogger } from "../../../agent/logger.ts";
+import { fakeTimes } from "../../fakes/app-view.ts";
 import { AuditInMemory } from "../../fakes/audit.ts";
-import { FakeService, fakeTimes } from "../../fakes/service.ts";
+import { FakeService } from "../../fakes/service.ts";
 
 export interface Ran {
   exit: number;

@@ -10,6 +10,7 @@ import { WarmRetirement } from "../../../agent/deploy/retention/warm-retirement.
 import type { AppState } from "../../../agent/deploy/state.ts";
 import { loadState } from "../../../agent/deploy/state-format.ts";
 import type { Accepted, DeploymentView } from "../../../shared/protocol.ts";
+import { manifestOf } from "../../fakes/deploy-request.ts";
 import { FakeHost } from "../../fakes/ports.ts";
 
 /** What the torture found: a moment's fault of the host must not leave work for the next start, which may be weeks away. */
@@ -98,7 +99,7 @@ test("a recovery that fails once is done at the second try", async () => {
   const before = JSON.parse(readFileSync(file, "utf8")) as AppState;
   host.disk.state.set("shop", JSON.stringify(before));
   for (const { id, state } of before.releases) {
-    if (state !== "failed" && state !== "unpacked") host.disk.releases.set(id, host.manifest(id, cold));
+    if (state !== "failed" && state !== "unpacked") host.disk.releases.set(id, manifestOf(id, cold));
   }
   await agentOn(saveFailing(host.ports, ({ journal }) => journal !== null)).recoverAll();
   expect(await loadState(host.ports.states, "shop")).toMatchObject({ live: before.live, journal: null, held: null });

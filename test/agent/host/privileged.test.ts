@@ -1,12 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { Privileged, RunSpec } from "../../../agent/contracts/privileged.ts";
 import { startEmbedded } from "../../../agent/host/embedded/embedded.ts";
 import { childrenOf, processRuns } from "../../../agent/host/exec/processes.ts";
-import { SocketProbe } from "../../../agent/host/net/health.ts";
-import { NginxTraffic } from "../../../agent/host/nginx/traffic.ts";
 import { LocalPrivileged } from "../../../agent/host/privileged.ts";
 import { appLayout } from "../../../agent/host/store/layout.ts";
 import { SupervisorLogs } from "../../../agent/host/supervisor/instance-logs.ts";
@@ -15,40 +12,7 @@ import { stopSeconds } from "../../../agent/host/supervisor/programs-file.ts";
 import { Supervisor } from "../../../agent/host/supervisor/supervisor.ts";
 import { type EmbeddedHost, embeddedHost } from "./embedded-host.ts";
 import { eventually, release, scratch, testConfig, testSpec } from "./scratch.ts";
-
-const isRoot = process.geteuid?.() === 0;
-const probe = new SocketProbe("0.0.0");
-
-const project = `import os
-def app(environ, start):
-    start("200 OK", [])
-    return [os.environ.get("VALUE", "").encode()]
-`;
-
-/** A release with Debian's gunicorn, as unpacking and building would leave it. */
-function unpack({ embedded }: EmbeddedHost): void {
-  const layout = appLayout(embedded.settings.data, "shop");
-  mkdirSync(layout.app(release), { recursive: true });
-  writeFileSync(join(layout.app(release), "shop.py"), project);
-  const venv = ["-m", "venv", "--without-pip", "--system-site-packages", layout.venv("key")];
-  execFileSync("/usr/bin/python3", venv);
-  symlinkSync("../../venvs/key", layout.releaseVenv(release));
-}
-
-const healthy = (privileged: Privileged, spec: RunSpec) =>
-  eventually(async () => {
-    const checks = (await privileged.instances(spec)).map((i) =>
-      probe.check(i, { path: "/", host: "x", timeoutMs: 500 }),
-    );
-    return (await Promise.all(checks)).every((answer) => answer.kind === "status" && answer.status === 200);
-  });
-
-/** All visitors to a run. */
-async function serve({ embedded, privileged }: Pick<EmbeddedHost, "embedded" | "privileged">, spec: RunSpec) {
-  const shares = [{ run: spec.run, instances: await privileged.instances(spec), slots: 60 }];
-  const traffic = new NginxTraffic(embedded.settings.data, privileged);
-  return traffic.route("shop", { main: { config: spec.config, shares }, preview: null });
-}
+import { healthy, probe, serve, unpack } from "./shop-release.ts";
 
 const supervisorOf = ({ embedded }: EmbeddedHost) => {
   const { socket, conf_dir: confDir } = embedded.settings.supervisor;
@@ -247,94 +211,6 @@ test("the site is written by what the host allows, and an app is removed as a wh
   expect(readdirSync(embedded.settings.nginx.conf_dir)).toEqual([]);
   expect(await supervisorOf(host).getAllProcessInfo()).toEqual([]);
   await privileged.removeApp("shop");
-});
-
-test.runIf(isRoot)(
-  "an app of root's agent runs as its own user, and only nginx's group reaches its sockets",
-  async () => {
-    const host = await embeddedHost();
-    const { embedded, apps, port, dir } = host;
-    writeFileSync(join(embedded.appsDir, "shop.yml"), `user: nobody\nlisten: ["127.0.0.1:${port}"]\n`);
-    const { conf = "" } = embedded.settings.nginx;
-    writeFileSync(conf, readFileSync(conf, "utf8").replace("user root root;", "user www-data www-data;"));
-    const settings = { ...embedded.settings, nginx: { ...embedded.settings.nginx, group: "www-data" } };
-    const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile() });
-    const layout = appLayout(settings.data, "shop");
-    await privileged.prepareApp("shop");
-    unpack(host);
-    const spec = testSpec(
-      testConfig({ env: { VALUE: "hello" }, server: { kind: "gunicorn", app: "shop:app", instances: 1 } }),
-    );
-    const run = (argv: string[]) => {
-      const signal = new AbortController().signal;
-      return privileged.runCommand(spec, { argv, timeoutMs: 10_000, source: "t", signal, onOutput: () => undefined });
-    };
-
-    // A build step may write to its release; the sealed release stays as it is.
-    await privileged.buildOwner().give("shop", layout.release(release));
-    const step = privileged.stepRunner();
-    const build = {
-      cwd: layout.app(release),
-      env: { PATH: "/usr/bin:/bin" },
-      timeoutMs: 10_000,
-      onLine: () => undefined,
-    };
-    const signal = new AbortController().signal;
-    expect(await step("shop", { ...build, signal, argv: ["sh", "-c", "id -un > built; chmod 4777 built"] })).toBe(0);
-    expect(readFileSync(join(layout.app(release), "built"), "utf8")).toBe("nobody\n");
-    await privileged.sealRelease("shop", release);
-    expect(statSync(join(layout.app(release), "built"))).toMatchObject({ uid: 0, mode: 0o100755 });
-    for (const target of ["built", "new", "../venv/new", "../../../venvs/key/bin/new"])
-      expect(await run(["touch", target])).not.toBe(0);
-    expect(await run(["mv", "../../../venvs/key", "../../../venvs/other"])).not.toBe(0);
-    // As an instance's own umask makes it: for others nothing, for nginx what the directory's group gives.
-    expect(await run(["sh", "-c", `umask 007; mkdir ${layout.shared}/media; echo hi > ${layout.shared}/media/a`])).toBe(
-      0,
-    );
-
-    await privileged.startPrograms(spec);
-    await healthy(privileged, spec);
-    const [program] = (await privileged.programs("shop", release)) ?? [];
-    const ids = (flag: string) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" }));
-    const nobody = { uid: ids("-u"), gid: ids("-g") };
-    expect(statSync(`/proc/${program?.pid}`).uid).toBe(nobody.uid);
-    const modes = (path: string) => (statSync(path).mode & 0o7777).toString(8);
-    const nginxGroup = Number(execFileSync("getent", ["group", "www-data"], { encoding: "utf8" }).split(":")[2]);
-    expect([modes(layout.home), modes(layout.runDir(release)), modes(layout.shared)]).toEqual(["711", "2750", "2750"]);
-    expect(statSync(layout.runDir(release))).toMatchObject({ uid: nobody.uid, gid: nginxGroup });
-    const launchFile = join(layout.launchDir(release), "web-0.json");
-    expect([modes(launchFile), statSync(launchFile).uid, statSync(launchFile).gid]).toEqual(["640", 0, nobody.gid]);
-
-    expect(statSync(join(layout.shared, "media", "a"))).toMatchObject({ uid: nobody.uid, gid: nginxGroup });
-    const shared = testConfig({ ...spec.config, shared: [{ url: "/media/", from: "media" }] });
-    await serve({ embedded: { ...embedded, settings }, privileged }, { ...spec, config: shared });
-    expect(await (await fetch(`http://127.0.0.1:${port}/media/a`)).text()).toBe("hi\n");
-    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("hello");
-    expect(existsSync(join(dir, "data"))).toBe(true);
-    await privileged.removeApp("shop");
-  },
-);
-
-test.runIf(isRoot)("root's agent runs no app as root, and knows its users", async () => {
-  const { embedded, apps } = await embeddedHost();
-  const { settings } = embedded;
-  const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile() });
-  await expect(privileged.prepareApp("shop")).rejects.toMatchObject({
-    code: "host_settings_invalid",
-    fix: expect.stringContaining("user: shop"),
-  });
-  writeFileSync(join(embedded.appsDir, "shop.yml"), "user: no-such-user\n");
-  await expect(privileged.prepareApp("shop")).rejects.toMatchObject({
-    code: "host_settings_invalid",
-    message: expect.stringContaining("no-such-user"),
-  });
-  writeFileSync(join(embedded.appsDir, "shop.yml"), "user: nobody\n");
-  const grouped = { ...settings, nginx: { ...settings.nginx, group: "no-such-group" } };
-  const other = new LocalPrivileged({ settings: grouped, apps, launcher: launcherFile() });
-  await expect(other.startPrograms(testSpec(testConfig()))).rejects.toMatchObject({
-    code: "host_settings_invalid",
-    message: expect.stringContaining("no-such-group"),
-  });
 });
 
 test("after a restart of everything supervisord and nginx bring the live run back by themselves", async () => {

@@ -8,7 +8,7 @@ import { Header } from "tar";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { importPrivateKey } from "../../../../shared/key.ts";
 import { manifestDigest } from "../../../../shared/manifest.ts";
-import { fakeTimes } from "../../../fakes/service.ts";
+import { fakeTimes } from "../../../fakes/app-view.ts";
 import { TestHost } from "../support.ts";
 
 let host: TestHost;

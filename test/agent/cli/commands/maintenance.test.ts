@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { renderStatus } from "../../../../agent/cli/terminal/status.ts";
-import { fakeAppView, fakeTimes } from "../../../fakes/service.ts";
+import { fakeAppView, fakeTimes } from "../../../fakes/app-view.ts";
 import { TestHost } from "../support.ts";
 
 let host: TestHost;

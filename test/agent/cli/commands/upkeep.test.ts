@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { fakeAppView } from "../../../fakes/service.ts";
+import { fakeAppView } from "../../../fakes/app-view.ts";
 import { TestHost } from "../support.ts";
 
 const live = "20261121T103000Z-3f2c1ab";

@@ -4,7 +4,7 @@ import { renderEvent } from "../../../../agent/cli/terminal/events.ts";
 import { renderApps, renderReleases, renderStatus } from "../../../../agent/cli/terminal/status.ts";
 import { type Style, safe, styleFor } from "../../../../agent/cli/terminal/terminal.ts";
 import { renderTrust } from "../../../../agent/cli/terminal/trust.ts";
-import { fakeAppView, fakeTimes } from "../../../fakes/service.ts";
+import { fakeAppView, fakeTimes } from "../../../fakes/app-view.ts";
 
 const style: Style = (_, text) => text;
 const options = { style, now: Date.parse(fakeTimes.later) };

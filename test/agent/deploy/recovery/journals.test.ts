@@ -8,7 +8,8 @@ import { type AppState, mayHaveCutOver, runsInUse } from "../../../../agent/depl
 import { loadState } from "../../../../agent/deploy/state-format.ts";
 import { isAtLeast } from "../../../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../../../shared/names.ts";
-import { digestOf, FakeHost } from "../../../fakes/ports.ts";
+import { digestOf, manifestOf } from "../../../fakes/deploy-request.ts";
+import { FakeHost } from "../../../fakes/ports.ts";
 
 /**
  * state.json as agents left it that the torture killed: `node test/torture/main.ts --once --journals DIR` writes them.
@@ -25,7 +26,7 @@ function hostOf(state: AppState): FakeHost {
   const at = state.journal?.deployment.state ?? "done";
   for (const { id, state: how } of state.releases) {
     if (how === "failed" || (how === "unpacked" && !isAtLeast(at, "unpacked"))) continue;
-    host.disk.releases.set(id, host.manifest(id, { keep_warm: "0s" }));
+    host.disk.releases.set(id, manifestOf(id, { keep_warm: "0s" }));
   }
   for (const run of runsInUse(state)) {
     if (run !== state.journal?.run || run === state.staged?.run || isAtLeast(at, "released"))

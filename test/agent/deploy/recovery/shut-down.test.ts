@@ -34,7 +34,7 @@ async function hostWith(release: string): Promise<{ host: FakeHost; agent: Deplo
 function shutDownAt(host: FakeHost, agent: Deployments, effect: string): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   host.onEffect = (name) => {
-    if (name === effect) agent.close().then(resolve);
+    if (name === effect) resolve(agent.close());
   };
   return promise;
 }

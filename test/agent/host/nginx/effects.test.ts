@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -8,9 +8,17 @@ import { Nginx } from "../../../../agent/host/nginx/nginx.ts";
 import { renderSite } from "../../../../agent/host/nginx/site-config.ts";
 import { renderUpstreams } from "../../../../agent/host/nginx/upstream-config.ts";
 import { eventually, freePort, testConfig } from "../scratch.ts";
-import { ask, backend, nginxProgram, nobody, type SiteHost, saying, siteHost, uwsgiBackend } from "./site-host.ts";
-
-const seen = (answer: { headers: Record<string, unknown> }) => JSON.parse(String(answer.headers["x-seen"]));
+import {
+  ask,
+  backend,
+  nginxProgram,
+  nobody,
+  type SiteHost,
+  saying,
+  seen,
+  siteHost,
+  uwsgiBackend,
+} from "./site-host.ts";
 
 /** What nginx itself reads: its configuration, file by file. */
 function loaded({ settings }: SiteHost): string {
@@ -142,40 +150,6 @@ test.each([true, false])(
   },
 );
 
-/** Asks for a WebSocket and says something over it. @returns all that came back until it did */
-async function shake(port: number): Promise<string> {
-  const socket = connect(port, "127.0.0.1");
-  onTestFinished(() => void socket.destroy());
-  socket.write("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nping");
-  let text = "";
-  for await (const chunk of socket) {
-    text += String(chunk);
-    if (text.endsWith("ping") || text.endsWith("v1")) break;
-  }
-  return text;
-}
-
-test("upgrade: a WebSocket gets through, and only then; other connections end with their answer", async () => {
-  const host = await siteHost();
-  const instance = await backend(saying("v1"));
-  instance.server.on("upgrade", (_request, socket) => {
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
-    socket.pipe(socket);
-  });
-  await host.serve({ site: { upgrade: true } }, [instance]);
-  expect(await shake(host.port)).toMatch(/^HTTP\/1.1 101 [\s\S]*ping$/);
-  expect(seen(await ask(host.port))).toMatchObject({ connection: "close" });
-  await host.serve({ site: {} }, [instance]);
-  expect(await shake(host.port)).toMatch(/^HTTP\/1.1 200 /);
-});
-
-test("a WebSocket gets through to an instance that speaks uwsgi, too", async () => {
-  const host = await siteHost();
-  const instance = await uwsgiBackend({ upgrade: true });
-  await host.serve({ server: { kind: "uwsgi", app: "shop:app" }, site: { upgrade: true } }, [instance]);
-  expect(await shake(host.port)).toMatch(/^HTTP\/1.1 101 [\s\S]*ping$/);
-});
-
 test("gzip: text of 1 kB and more is compressed, for who takes it, and caches are told", async () => {
   const host = await siteHost();
   const instance = await backend(({ url }, response) => {
@@ -226,28 +200,6 @@ test("add_header: on every response, also of errors and files, exactly as it is 
   await check("/static/none.css", 404);
   await host.serve(site, [nobody()]);
   await check("/", 502);
-});
-
-test("access_log and error_log: a pair of files for each app, or no access log", async () => {
-  const host = await siteHost();
-  await host.serve({}, [nobody()]);
-  const [access, errors] = [host.log("cutover-shop.access.log"), host.log("cutover-shop.error.log")];
-  await ask(host.port, "/logged");
-  await eventually(async () => readFileSync(access, "utf8").includes('"GET /logged HTTP/1.1" 502'));
-  expect(readFileSync(errors, "utf8")).toContain("No such file or directory");
-  await host.serve({ site: { access_log: false } }, [nobody()]);
-  await ask(host.port, "/unseen");
-  await eventually(async () => readFileSync(errors, "utf8").includes("/unseen"));
-  expect(readFileSync(access, "utf8")).not.toContain("/unseen");
-});
-
-test("a directory of logs that is not there is named, with the setting", async () => {
-  const host = await siteHost({ nginx: { log_dir: "/nowhere/logs" } });
-  await expect(host.serve({}, [nobody()])).rejects.toMatchObject({
-    code: "nginx_config_broken",
-    message: expect.stringContaining("/nowhere/logs/cutover-shop."),
-    fix: expect.stringContaining("nginx.log_dir"),
-  });
 });
 
 test("site none: only the upstream, for a server block by hand", async () => {

@@ -145,18 +145,9 @@ export async function uwsgiBackend({ upgrade = false } = {}): Promise<Instance> 
     socket.on("error", () => undefined);
     socket.on("data", (chunk: Buffer) => {
       got = Buffer.concat([got, chunk]);
-      if (got.length < 4 || got.length < 4 + got.readUInt16LE(1)) return;
-      const end = 4 + got.readUInt16LE(1);
-      const vars: Record<string, string> = {};
-      for (let at = 4; at < end; ) {
-        const [key, value] = [0, 1].map(() => {
-          const length = got.readUInt16LE(at);
-          at += 2 + length;
-          return got.toString("utf8", at - length, at);
-        });
-        vars[key ?? ""] = value ?? "";
-      }
-      const body = got.subarray(end);
+      const request = uwsgiRequest(got);
+      if (request === undefined) return;
+      const { vars, body } = request;
       if (upgrade) {
         socket.removeAllListeners("data");
         socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
@@ -174,6 +165,22 @@ export async function uwsgiBackend({ upgrade = false } = {}): Promise<Instance> 
   return { name: "web-0", address: `unix:${path}`, protocol: "uwsgi" };
 }
 
+/** The variables of a uwsgi request, and what has come of its body; undefined until all variables have come. */
+function uwsgiRequest(got: Buffer): { vars: Record<string, string>; body: Buffer } | undefined {
+  if (got.length < 4 || got.length < 4 + got.readUInt16LE(1)) return undefined;
+  const end = 4 + got.readUInt16LE(1);
+  const vars: Record<string, string> = {};
+  for (let at = 4; at < end; ) {
+    const [key, value] = [0, 1].map(() => {
+      const length = got.readUInt16LE(at);
+      at += 2 + length;
+      return got.toString("utf8", at - length, at);
+    });
+    vars[key ?? ""] = value ?? "";
+  }
+  return { vars, body: got.subarray(end) };
+}
+
 /** An instance that nobody is. */
 export function nobody(): Instance {
   return { name: "web-0", address: `unix:${join(scratch(), "none.sock")}`, protocol: "http" };
@@ -186,6 +193,9 @@ export const saying =
     response.setHeader("x-seen", JSON.stringify({ ...headers, url }));
     response.end(name);
   };
+
+/** What `saying` says it was sent. */
+export const seen = (answer: { headers: Record<string, unknown> }) => JSON.parse(String(answer.headers["x-seen"]));
 
 export interface Answer {
   status: number;

@@ -8,16 +8,10 @@ import { agentSettingsSchema } from "../../../../agent/settings.ts";
 import { TokenServer } from "../../../fakes/token-server.ts";
 import { Scratch } from "../../../harness/scratch.ts";
 import { newKey, startTestAgent, type TestAgent, type TestAgentOptions } from "../support.ts";
+import { githubMutations, otherIssuer, refMutations } from "./github-mutations.ts";
 import { bundle, type Good, goodGithub, goodKey } from "./good-token.ts";
-import {
-  type Attempt,
-  githubMutations,
-  keyMutations,
-  type Mutation,
-  mutations,
-  otherIssuer,
-  refMutations,
-} from "./mutations.ts";
+import type { Attempt, Mutation } from "./mutation.ts";
+import { keyMutations, mutations } from "./mutations.ts";
 
 let scratch: Scratch;
 let tokens: TokenServer;

@@ -1,100 +1,19 @@
-import { createHmac } from "node:crypto";
 import { CompactEncrypt, CompactSign, generateSecret } from "jose";
-import type { RefusalReason } from "../../../../agent/http/auth/refusal.ts";
 import { hostName } from "../support.ts";
-import { audience, decoded, encoded, type Good, keyOf, type Parts, release, seconds } from "./good-token.ts";
-
-/** What is sent instead of a deploy with a good token. */
-export interface Attempt {
-  /** Each is a header line of its own. */
-  authorization?: string | string[];
-  method?: "GET" | "POST";
-  path?: string;
-  headers?: Record<string, string>;
-}
-
-export interface Mutation {
-  name: string;
-  reason: RefusalReason;
-  /** What else the log line has to say. */
-  says?: Record<string, unknown>;
-  make(good: Good, attacker: string): Promise<Attempt>;
-}
-
-type Make = (good: Good, attacker: string) => Promise<string | Attempt>;
-
-function mutation(name: string, reason: RefusalReason, make: Make, says?: Record<string, unknown>): Mutation {
-  return {
-    name,
-    reason,
-    ...(says !== undefined && { says }),
-    async make(good, attacker) {
-      const made = await make(good, attacker);
-      return typeof made === "string" ? { authorization: `Bearer ${made}` } : made;
-    },
-  };
-}
-
-const line = (authorization: string | string[]): Attempt => ({ authorization });
-
-/** A well-signed token with other claims. */
-function claims(name: string, reason: RefusalReason, changed: () => Parts["claims"], says?: Record<string, unknown>) {
-  return mutation(name, reason, (good) => good.sign({ claims: changed() ?? {} }), says);
-}
-
-/** A token that the good key signed with another header. */
-function header(name: string, reason: RefusalReason, changed: Record<string, unknown>, says?: Record<string, unknown>) {
-  return mutation(name, reason, (good) => resigned(good, changed), says);
-}
-
-/** jose refuses to write some headers, so the text is made by hand and signed with the right key as bytes. */
-async function resigned(good: Good, changed: Record<string, unknown>): Promise<string> {
-  const [head, payload] = (await good.sign()).split(".");
-  const text = encoded(without({ ...decoded(head), ...changed }));
-  return `${text}.${payload}.${await rawSignature(good, `${text}.${payload}`)}`;
-}
-
-async function rawSignature(good: Good, input: string): Promise<string> {
-  const algorithm = good.alg === "RS256" ? "RSASSA-PKCS1-v1_5" : "Ed25519";
-  return Buffer.from(await crypto.subtle.sign(algorithm, good.rawKey, Buffer.from(input))).toString("base64url");
-}
-
-function without(all: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
-}
-
-async function hmac(good: Good, secret: string): Promise<string> {
-  const [, payload] = (await good.sign()).split(".");
-  const input = `${encoded({ alg: "HS256", kid: good.kid, typ: "JWT" })}.${payload}`;
-  return `${input}.${createHmac("sha256", secret).update(input).digest("base64url")}`;
-}
-
-/** Signed by a stranger; the header names the key or its address. */
-function foreignKey(name: string, headerName: string, value: (attacker: string) => unknown): Mutation {
-  const make = async (good: Good, attacker: string) => {
-    const stranger = await good.stranger();
-    const given = headerName === "jwk" ? stranger.public : value(attacker);
-    return good.sign({ header: { kid: stranger.kid, [headerName]: given }, key: stranger.private });
-  };
-  return mutation(name, "header_refused", make, { header: headerName });
-}
-
-/** Another way to write a good token down. */
-function rewritten(name: string, reason: RefusalReason, rewrite: (token: string) => string | string[]): Mutation {
-  return mutation(name, reason, async (good) => line(rewrite(await good.sign())));
-}
-
-/** A token from parts of good ones. */
-function spliced(name: string, reason: RefusalReason, splice: (head: string, payload: string, end: string) => string) {
-  return mutation(name, reason, async (good) => {
-    const [head = "", payload = "", end = ""] = (await good.sign()).split(".");
-    return splice(head, payload, end);
-  });
-}
-
-function aud(name: string, reason: RefusalReason, changed: unknown): Mutation {
-  return claims(name, reason, () => ({ aud: changed }));
-}
+import { audience, decoded, encoded, keyOf, release, seconds } from "./good-token.ts";
+import {
+  aud,
+  claims,
+  foreignKey,
+  header,
+  hmac,
+  line,
+  type Mutation,
+  mutation,
+  rewritten,
+  spliced,
+  without,
+} from "./mutation.ts";
 
 const form: Mutation[] = [
   mutation("no token", "token_missing", async () => ({})),
@@ -346,73 +265,3 @@ export const keyMutations: Mutation[] = [
     iss: "https://token.actions.githubusercontent.com",
   })),
 ];
-
-/** A claim of a genuine token of GitHub is not what the host's owner wrote. */
-function differs(name: string, claim: string, got: unknown, expected: string): Mutation {
-  return claims(name, "identity_mismatch", () => ({ [claim]: got }), { claim, expected });
-}
-
-/** It is not what GitHub writes at all. */
-function noClaim(name: string, claim: string, got: unknown): Mutation {
-  return claims(name, "claim_invalid", () => ({ [claim]: got }), { claim });
-}
-
-/** Only GitHub's: the app trusts acme/shop by its ids, in the environment production. */
-export const githubMutations: Mutation[] = [
-  differs("another repository of the same name", "repository_id", "9999999", "1296269"),
-  differs("another owner of the same name", "repository_owner_id", "9999999", "583231"),
-  differs("the repository renamed", "repository", "acme/store", "acme/shop"),
-  differs("the repository in capitals", "repository", "Acme/Shop", "acme/shop"),
-  differs("a fork", "repository", "mallory/shop", "acme/shop"),
-  noClaim("a repository that only looks alike", "repository", "acme/sh\u043ep"),
-  noClaim("a repository with a slash more", "repository", "acme/shop/"),
-  noClaim("a repository that is a list", "repository", ["acme/shop"]),
-  noClaim("no repository", "repository", undefined),
-  noClaim("a repository's id that is a number", "repository_id", 1296269),
-  noClaim("an owner's id that is a number", "repository_owner_id", 583231),
-  noClaim("no repository's id", "repository_id", undefined),
-  noClaim("a repository's id with a space", "repository_id", "1296269 "),
-  differs("a repository's id with a zero before it", "repository_id", "01296269", "1296269"),
-  noClaim("a run's id that is a path", "run_id", "1/../../evil"),
-  differs("pull_request", "event_name", "pull_request", "any but pull_request*"),
-  differs("pull_request_target", "event_name", "pull_request_target", "any but pull_request*"),
-  differs("pull_request_review", "event_name", "pull_request_review", "any but pull_request*"),
-  differs("pull_request_review_comment", "event_name", "pull_request_review_comment", "any but pull_request*"),
-  differs("PULL_REQUEST", "event_name", "PULL_REQUEST", "any but pull_request*"),
-  noClaim("no event", "event_name", undefined),
-  differs("another environment", "environment", "staging", "production"),
-  differs("an environment in capitals", "environment", "Production", "production"),
-  differs("an environment that begins alike", "environment", "production-2", "production"),
-  differs("an environment that only looks alike", "environment", "pr\u043eduction", "production"),
-  differs("no environment, although the subject names it", "environment", undefined, "production"),
-  noClaim("an environment that is a list", "environment", ["production"]),
-  noClaim("no actor", "actor", undefined),
-  claims("no nbf", "claim_invalid", () => ({ nbf: undefined }), { claim: "nbf" }),
-  claims("the issuer of keys", "issuer_untrusted", () => ({ iss: "cutover" })),
-  mutation("the issuer over plain http", "issuer_untrusted", (good) =>
-    good.sign({ claims: { iss: good.issuer.replace("https:", "http:") } }),
-  ),
-  claims("another issuer of the host with the same keys", "issuer_untrusted", () => ({ iss: otherIssuer })),
-];
-
-/** Known to the host, and trusted for nothing. */
-export const otherIssuer = "https://ghes.example.com/_services/token";
-
-/** The app trusts the branch main instead of an environment. */
-export const refMutations: Mutation[] = [
-  differs("another branch", "ref", "refs/heads/develop", "refs/heads/main"),
-  differs("a tag instead of the branch", "ref", "refs/tags/main", "refs/heads/main"),
-  differs("the branch's short name", "ref", "main", "refs/heads/main"),
-  differs("a branch that begins alike", "ref", "refs/heads/main2", "refs/heads/main"),
-  differs("a branch below it", "ref", "refs/heads/main/x", "refs/heads/main"),
-  differs("the branch in capitals", "ref", "refs/heads/Main", "refs/heads/main"),
-  differs("a pull request's ref", "ref", "refs/pull/1/merge", "refs/heads/main"),
-  noClaim("no ref", "ref", undefined),
-  differs("an event that is not listed", "event_name", "workflow_run", "push or workflow_dispatch"),
-];
-
-/** How many were tried with tokens of a key and of GitHub. */
-export const tried = {
-  key: mutations.length + keyMutations.length,
-  github: mutations.length + githubMutations.length + refMutations.length,
-};

@@ -1,0 +1,87 @@
+import { agentSettingsSchema } from "../../../../agent/settings.ts";
+import { appFacts, entry, healthyHost } from "../facts.ts";
+import { root, testTraps, two } from "./traps.ts";
+
+testTraps([
+  [
+    "an agent that is down",
+    healthyHost({ agent: { socket: "/s", failure: "No agent answers on /s." } }),
+    "agent",
+    "error",
+    /No agent answers on \/s/,
+    /systemctl start cutover-agent/,
+  ],
+  [
+    "a host without the agent's user",
+    two({ user: undefined }),
+    "helper",
+    "error",
+    /no user cutover-agent/,
+    /useradd --system cutover-agent/,
+  ],
+  ["an agent's user that is root", two({ user: root }), "helper", "error", /must not be root/, /agent_user/],
+  [
+    "a helper's socket that does not exist",
+    two({ socket: undefined }),
+    "helper",
+    "error",
+    /does not exist/,
+    /helper\.socket/,
+  ],
+  [
+    "a helper's socket that is open to all",
+    two({ socket: entry("/run/cutover/helper.sock", 0o140666, 0, 990) }),
+    "helper",
+    "error",
+    /0666/,
+    /SocketMode=0660/,
+  ],
+  [
+    "settings that others than root can change",
+    two({ settings: [entry("/etc/cutover/apps/shop.yml", 0o100664)] }),
+    "helper",
+    "error",
+    /Others than root can change .*shop\.yml/,
+    /chmod go-w/,
+  ],
+  [
+    "a data directory that is the agent's",
+    two({ directories: [entry("/var/lib/cutover", 0o40755, 990, 990)] }),
+    "helper",
+    "error",
+    /\/var\/lib\/cutover must belong to root and have the sticky bit/,
+    /chmod \+t/,
+  ],
+  [
+    "an app that is the agent's user",
+    two({}, { apps: [appFacts({ user: { name: "cutover-agent", uid: 990, gids: [990] } })] }),
+    "helper",
+    "error",
+    /shop would run as the agent's own user/,
+    /user: shop/,
+  ],
+  [
+    "two apps whose users have one group",
+    two({}, { apps: [appFacts(), appFacts({ app: "blog", user: { name: "blog", uid: 1002, gids: [1001] } })] }),
+    "helper",
+    "warning",
+    /users of blog and shop have the same group 1001/,
+    /groupadd/,
+  ],
+  [
+    "an agent of another version",
+    healthyHost({ agent: { socket: "/s", version: "1.0.0" } }),
+    "agent",
+    "warning",
+    /1\.0\.0.*1\.2\.3/,
+    /systemctl restart/,
+  ],
+  [
+    "an agent that speaks plain HTTP beyond this host",
+    healthyHost({ settings: agentSettingsSchema.parse({ listen: "0.0.0.0:7070", insecure: true }) }),
+    "agent",
+    "warning",
+    /plain HTTP on 0\.0\.0\.0:7070/,
+    /Write `tls`/,
+  ],
+]);

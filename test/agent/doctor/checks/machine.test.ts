@@ -1,0 +1,99 @@
+import { entry, healthyHost, now } from "../facts.ts";
+import { testTraps } from "./traps.ts";
+
+const day = 86_400_000;
+const certificate = {
+  named: "tls in agent.yml",
+  certificate: "/a.pem",
+  key: "/a.key",
+  problem: undefined,
+  expires: now + 90 * day,
+  keyEntry: entry("/a.key", 0o100600),
+};
+
+testTraps([
+  [
+    "a Python that does not exist",
+    healthyHost({ pythons: [{ version: "3.13", apps: ["shop"], found: undefined }] }),
+    "pythons",
+    "error",
+    /no Python 3\.13.*shop needs it/,
+    /python_path/,
+  ],
+  [
+    "a Python without pip",
+    healthyHost({
+      pythons: [
+        { version: undefined, apps: [], found: { path: "/usr/bin/python3", version: "3.11.2", pip: undefined } },
+      ],
+    }),
+    "pythons",
+    "warning",
+    /no pip/,
+    /python3-pip/,
+  ],
+  [
+    "an old pip",
+    healthyHost({ pythons: [{ version: undefined, apps: [], found: { path: "/p", version: "3.9.2", pip: [20, 3] } }] }),
+    "pythons",
+    "warning",
+    /pip 20\.3/,
+    /later/,
+  ],
+  [
+    "a certificate that expires",
+    healthyHost({ certificates: [{ ...certificate, expires: now + 5 * day }] }),
+    "certificates",
+    "warning",
+    /a\.pem expires in 5 days/,
+    /certbot/,
+  ],
+  [
+    "a certificate that has expired",
+    healthyHost({ certificates: [{ ...certificate, expires: now - 2 * day }] }),
+    "certificates",
+    "error",
+    /expired 2 days ago/,
+    /Renew/,
+  ],
+  [
+    "a certificate that cannot be read",
+    healthyHost({ certificates: [{ ...certificate, expires: undefined, problem: "/a.pem cannot be read: ENOENT" }] }),
+    "certificates",
+    "error",
+    /ENOENT \(tls in agent\.yml\)/,
+    /Correct the path/,
+  ],
+  [
+    "a key for all",
+    healthyHost({ certificates: [{ ...certificate, keyEntry: entry("/a.key", 0o100644) }] }),
+    "certificates",
+    "error",
+    /a\.key.*0644/,
+    /chmod o-rwx/,
+  ],
+  [
+    "a full disk",
+    healthyHost({ disk: { path: "/d", free: 1000, inodes: 1e6 } }),
+    "disk",
+    "error",
+    /1 kB free|1000 B free/,
+    /Free some/,
+  ],
+  [
+    "a disk that is nearly full",
+    healthyHost({ disk: { path: "/d", free: 500 * 1024 ** 2, inodes: 1e6 } }),
+    "disk",
+    "warning",
+    /500 MiB free/,
+    /keep/,
+  ],
+  [
+    "a file system without inodes",
+    healthyHost({ disk: { path: "/d", free: 1e12, inodes: 10 } }),
+    "disk",
+    "warning",
+    /10 more files/,
+    /Free some/,
+  ],
+]);

@@ -1,0 +1,197 @@
+import { expect, test } from "vitest";
+import { renderSite } from "../../../../agent/host/nginx/site-config.ts";
+import { testConfig } from "../scratch.ts";
+import { closed, input, main, maintenance, unavailable } from "./site-input.ts";
+
+const everything = {
+  static: [
+    { url: "/static/", from: "s", expires: "24h", gzip_static: true },
+    { url: "/c/", from: "c", expires: "1500ms", immutable: false },
+  ],
+  shared: [{ url: "/media/", from: "./up loads/", expires: "max" }],
+  site: {
+    client_max_body_size: "4g",
+    client_body_timeout: "10s",
+    proxy_connect_timeout: "1s",
+    proxy_read_timeout: "2m",
+    proxy_send_timeout: "3s",
+    proxy_buffering: false,
+    proxy_request_buffering: false,
+    proxy_intercept_errors: true,
+    upgrade: true,
+    gzip: true,
+    add_header: { "X-A": `it's "a\\n"; } # %` },
+    error_page: `errors/it's "50x".html`,
+    access_log: false,
+    preview: { listen: "127.0.0.1:12001", cookie: "preview=blue", header: "X-Preview: blue" },
+  },
+};
+
+test("a site with everything, exactly", () => {
+  const tls = { certificate: "/etc/ssl/shop.pem", key: "/etc/ssl/shop.key" };
+  const text = renderSite({
+    ...input,
+    main: main(everything, {
+      listen: [80, "[::]:80", "8443 ssl"],
+      serverNames: ["a.example", "*.b.example"],
+      tls,
+      acmeChallenge: "/var/www/letsencrypt",
+    }),
+    preview: { config: testConfig(everything), tls },
+  });
+  const tries = "/$cutover_shop_files/static$uri /current/static$uri /canary/static$uri /previous/static$uri =404";
+  const header = `add_header X-A "it's \\"a\\\\n\\"; } # %" always;`;
+  const gzip = `    gzip on;
+    gzip_min_length 1k;
+    gzip_vary on;
+    gzip_proxied any;
+    gzip_types text/plain text/css text/javascript text/xml application/javascript application/json application/manifest+json application/xml application/rss+xml image/svg+xml;
+`;
+  const files = (list: string) => `    location ^~ "/static/" {
+        root "/var/lib/cutover/apps/shop";
+        try_files ${list};
+        expires 24h;
+        gzip_static on;
+
+        location ~ "[/._-][0-9a-f]{12,}(?:\\.[A-Za-z0-9]+){1,2}$" {
+            try_files ${list};
+            expires off;
+            ${header}
+            add_header Cache-Control "public, max-age=31536000, immutable";
+        }
+    }
+
+    location ^~ "/c/" {
+        root "/var/lib/cutover/apps/shop";
+        try_files ${list};
+        expires 2s;
+    }
+
+    location ^~ "/media/" {
+        alias "/var/lib/cutover/apps/shop/shared/up loads/";
+        disable_symlinks if_not_owner "from=/var/lib/cutover/apps/shop/shared/";
+        expires max;
+    }
+`;
+  const proxied = (upstream: string) => `        proxy_pass http://${upstream};
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Real-IP $remote_addr;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $cutover_shop_conn;
+        proxy_redirect off;
+        proxy_next_upstream error;
+        proxy_connect_timeout 1s;
+        proxy_read_timeout 2m;
+        proxy_send_timeout 3s;
+        proxy_buffering off;
+        proxy_request_buffering off;
+        proxy_intercept_errors on;
+    }
+`;
+  const errorFile = (...releases: string[]) => `    location = /cutover-unavailable {
+        internal;
+        root "/var/lib/cutover/apps/shop";
+        default_type text/html;
+        ${header}
+        add_header Retry-After 30 always;
+        try_files ${releases.map((release) => `"/${release}/app/errors/it's \\"50x\\".html"`).join(" ")} @cutover_unavailable;
+    }
+
+    location @cutover_unavailable {
+        types { }
+        default_type text/html;
+        ${header}
+        add_header Retry-After 30 always;
+`;
+  const errors = "error_page 500 501 502 503 504 505 506 507 508 510 511 /cutover-unavailable;";
+  expect(text).toBe(`# Written by cutover. Changes are lost.
+map $http_upgrade $cutover_shop_conn {
+    default upgrade;
+    "" close;
+}
+
+map $http_x_preview $cutover_shop_via {
+    default shop;
+    "~^blue$" shop.preview;
+}
+
+map $cookie_preview $cutover_shop_to {
+    default $cutover_shop_via;
+    "~^blue$" shop.preview;
+}
+
+map $cutover_shop_to $cutover_shop_files {
+    default current;
+    "shop.preview" staged;
+}
+
+server {
+    listen 80;
+    listen [::]:80;
+    server_name a.example *.b.example;
+    access_log off;
+    error_log "/var/log/nginx/cutover-shop.error.log";
+    ${header}
+
+    location ^~ "/.well-known/acme-challenge/" {
+        root "/var/www/letsencrypt";
+        default_type text/plain;
+        try_files $uri =404;
+    }
+
+    location / {
+        return 301 https://$host:8443$request_uri;
+    }
+}
+
+server {
+    listen 8443 ssl http2;
+    server_name a.example *.b.example;
+    ssl_certificate "/etc/ssl/shop.pem";
+    ssl_certificate_key "/etc/ssl/shop.key";
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:cutover-shop:2m;
+    ssl_session_timeout 1d;
+    access_log off;
+    error_log "/var/log/nginx/cutover-shop.error.log";
+    client_max_body_size 4g;
+    client_body_timeout 10s;
+    open_file_cache off;
+${gzip}    ${header}
+${maintenance}    ${errors}
+
+${files(tries)}
+    location / {
+        if ($cutover_shop_shut) {
+            return 503;
+        }
+${proxied("$cutover_shop_to")}
+${errorFile("$cutover_shop_files", "current", "canary", "previous")}        if ($cutover_shop_shut) {
+            return 503 ${closed};
+        }
+        return 503 ${unavailable};
+    }
+}
+
+server {
+    listen 127.0.0.1:12001 default_server;
+    server_name _;
+    access_log off;
+    error_log "/var/log/nginx/cutover-shop.preview.error.log";
+    client_max_body_size 4g;
+    client_body_timeout 10s;
+    open_file_cache off;
+${gzip}    ${header}
+    ${errors}
+
+${files("/staged/static$uri /current/static$uri =404")}
+    location / {
+${proxied("shop.preview")}
+${errorFile("staged", "current")}        return 503 ${unavailable};
+    }
+}
+`);
+});

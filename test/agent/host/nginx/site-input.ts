@@ -1,0 +1,36 @@
+import type { MainServer } from "../../../../agent/host/nginx/server-block.ts";
+import type { SiteInput } from "../../../../agent/host/nginx/site-config.ts";
+import { testConfig } from "../scratch.ts";
+
+export const main = (parts: object = {}, more: Partial<MainServer> = {}): MainServer => ({
+  config: testConfig(parts),
+  listen: [80],
+  serverNames: ["shop.example.com"],
+  tls: undefined,
+  acmeChallenge: undefined,
+  ...more,
+});
+
+export const input: SiteInput = {
+  app: "shop",
+  home: "/var/lib/cutover/apps/shop",
+  logDir: "/var/log/nginx",
+  nginx: { version: [1, 22, 1], modules: new Set(["http_v2_module"]) },
+  main: main(),
+  preview: null,
+};
+
+export const page = (title: string, text: string) =>
+  `"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>${title}</title><style>body{font:1.1em/1.5 system-ui,sans-serif;max-width:32em;margin:20vh auto;padding:0 1em}</style><h1>${title}</h1><p>${text}</p></html>"`;
+export const closed = page("Back soon", "This site is closed for maintenance. Please come back in a little while.");
+export const unavailable = page("Not available", "This site cannot answer right now. Please try again in a minute.");
+
+export const maintenance = `
+    set $cutover_shop_shut 0;
+    if (-f "/var/lib/cutover/apps/shop/maintenance/on") {
+        set $cutover_shop_shut 1;
+    }
+    if (-f "/var/lib/cutover/apps/shop/maintenance/allow/$remote_addr") {
+        set $cutover_shop_shut 0;
+    }
+`;
