@@ -72,23 +72,41 @@ const manifestFiles = z
     return files;
   })
   .superRefine((files, context) => {
-    const seen = new Set<string>();
-    const directories = new Set<string>();
-    for (const [index, { path }] of files.entries()) {
-      const fault = (message: string) => context.addIssue({ code: "custom", path: [index, "path"], message });
-      const before = files[index - 1]?.path;
-      if (before !== undefined && comparePaths(before, path) >= 0) fault("not sorted, or twice");
-      for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
-        const directory = path.slice(0, end);
-        if (directories.has(directory)) break;
-        directories.add(directory);
-        if (seen.has(directory)) fault("lies below a file");
-      }
-      seen.add(path);
-      if (directories.size > manifestLimits.directories) fault(`more than ${manifestLimits.directories} directories`);
-      if (context.issues.length >= faultLimit || directories.size > manifestLimits.directories) break;
+    for (const { index, message } of treeFaults(files.map(({ path }) => path))) {
+      context.addIssue({ code: "custom", path: [index, "path"], message });
+      if (context.issues.length >= faultLimit) break;
     }
   });
+
+export interface TreeFault {
+  /** Of the path in the list. */
+  index: number;
+  path: string;
+  message: string;
+  /** The file that the path lies below. */
+  below?: string;
+}
+
+/** What is wrong with paths together, in the bundle's order: wrong order, a file below a file, too many directories. */
+export function* treeFaults(paths: string[]): Generator<TreeFault> {
+  const seen = new Set<string>();
+  const directories = new Set<string>();
+  for (const [index, path] of paths.entries()) {
+    const before = paths[index - 1];
+    if (before !== undefined && comparePaths(before, path) >= 0) yield { index, path, message: "not sorted, or twice" };
+    for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
+      const directory = path.slice(0, end);
+      if (directories.has(directory)) break;
+      directories.add(directory);
+      if (seen.has(directory)) yield { index, path, message: "lies below a file", below: directory };
+    }
+    seen.add(path);
+    if (directories.size > manifestLimits.directories) {
+      yield { index, path, message: `more than ${manifestLimits.directories} directories` };
+      return;
+    }
+  }
+}
 
 export const manifestSchema = z.strictObject({
   format: z.literal(1),
