@@ -77,7 +77,9 @@ export class HostApp {
   }
 
   rollback(signal: AbortSignal, body: BodyOf<typeof calls.rollback> = {}, waitMs = this.#parts.waitMs) {
-    const request = { names: { app: this.#parts.app }, body, signal, repeatable: false, waitMs };
+    // With `from`, a second one finds that the release is no longer live.
+    const repeatable = body.from !== undefined;
+    const request = { names: { app: this.#parts.app }, body, signal, repeatable, waitMs };
     return this.#command(calls.rollback, { name: "rollback" }, request);
   }
 

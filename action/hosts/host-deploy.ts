@@ -1,20 +1,24 @@
 import type { ReportedState } from "../../shared/deployment-states.ts";
 import { asCutoverError, CutoverError, type ErrorCode } from "../../shared/errors.ts";
+import { releaseOfRun } from "../../shared/names.ts";
 import { fromProblem } from "../../shared/problem.ts";
 import type { Accepted, DeploymentView } from "../../shared/protocol.ts";
 import type { Bundle } from "../bundle/bundle.ts";
+import { UnsureError } from "../client/agent-errors.ts";
 import type { HostReport } from "../report/job-report.ts";
+import { realTime, type Time } from "../runner/time.ts";
 import type { HostApp } from "./host-app.ts";
 import type { HostLog } from "./host-log.ts";
 import { HostProgress } from "./host-progress.ts";
 import { HostUpload, type SendOptions } from "./host-upload.ts";
-import { OpenDeployments } from "./open-deployments.ts";
+import { OpenDeployments, type Unanswered } from "./open-deployments.ts";
 
 export interface HostDeployParts {
   app: HostApp;
   log: HostLog;
   /** Milliseconds since the epoch. */
   now(): number;
+  time?: Time;
 }
 
 export interface StageOptions extends SendOptions {
@@ -40,16 +44,20 @@ export class HostDeploy {
   readonly #app: HostApp;
   readonly #log: HostLog;
   readonly #now: () => number;
+  readonly #time: Time;
   readonly #progress: HostProgress;
   readonly #open: OpenDeployments;
-  #lease: NodeJS.Timeout | undefined;
+  #endLease = () => {};
+  /** The job's release has all of the traffic here. */
+  #cutOver = false;
   /** Resolves when the activation has ended, also if it failed. */
   #finished: Promise<unknown> = Promise.resolve();
 
-  constructor({ app, log, now }: HostDeployParts) {
+  constructor({ app, log, now, time = realTime }: HostDeployParts) {
     this.#app = app;
     this.#log = log;
     this.#now = now;
+    this.#time = time;
     this.upload = new HostUpload(app, log);
     this.report = { host: app.host, outcome: "not_started", phases: [] };
     this.#progress = new HostProgress(app, log, this.report);
@@ -83,16 +91,9 @@ export class HostDeploy {
   async #send(bundle: Bundle, { releaseCommand, leaseMs, signal }: SendOptions): Promise<string> {
     this.#progress.begin("upload");
     const start = this.#now();
-    this.#open.unanswered = bundle.release;
-    const { deployment } = await this.upload
-      .send(bundle, { releaseCommand, leaseMs, signal })
-      .catch((thrown: unknown) => {
-        // A refusal is an answer too. Something may be left on the host only if there was no answer.
-        if (!signal.aborted && !isLost(thrown)) this.#open.unanswered = undefined;
-        throw thrown;
-      });
-    this.#open.unanswered = undefined;
-    this.#open.running = deployment;
+    const deployment = await this.#begun(signal, { kind: "deploy", release: bundle.release }, () =>
+      this.upload.send(bundle, { releaseCommand, leaseMs, signal }),
+    );
     this.#progress.phase("upload", start, this.#now() - start);
     return deployment;
   }
@@ -100,33 +101,57 @@ export class HostDeploy {
   /** While other hosts still stage, this one must not take another deployment. */
   #keepLease(deployment: string, leaseMs: number, signal: AbortSignal): void {
     if (leaseMs === 0) return;
+    let stop = () => {};
     const renew = () => {
       // If the agent does not answer now, the next renewal asks again; if it never does, the activation fails.
       this.#app.deployment(deployment, signal).catch(() => undefined);
+      again();
     };
-    this.#lease = setInterval(renew, leaseMs / 4).unref();
+    const again = () => {
+      stop = this.#time.after(leaseMs / 4, renew, false);
+    };
+    again();
+    this.#endLease = () => stop();
   }
 
   /** Resolves when the traffic has moved. @throws CutoverError when it has not */
   async activate(release: string, signal: AbortSignal): Promise<Activation> {
     this.report.release = release;
-    clearInterval(this.#lease);
-    const deployment = await this.#recorded(signal, async () =>
-      this.#begun(await this.#app.activate(release, 100, signal, ownDeploymentMs)),
+    this.#endLease();
+    const deployment = await this.#recorded(signal, () =>
+      this.#begun(signal, { kind: "activate", release }, () =>
+        this.#app.activate(release, 100, signal, ownDeploymentMs),
+      ),
     );
     const moved = Promise.withResolvers<void>();
     const finished = this.#recorded(signal, () =>
       this.#toSuccess(deployment, signal, (state) => {
-        if (state === "cut_over") {
-          this.report.outcome = "succeeded";
-          delete this.report.note;
-          moved.resolve();
-        }
+        if (state !== "cut_over") return;
+        this.#hasCutOver();
+        moved.resolve();
       }),
-    );
+    ).catch((thrown: unknown) => this.#failedLater(thrown));
     this.#finished = finished.then(moved.resolve, moved.reject);
     await moved.promise;
     return { finished };
+  }
+
+  #hasCutOver(): void {
+    this.#cutOver = true;
+    this.#open.staged = undefined;
+    delete this.report.note;
+    if (this.report.failure === undefined) this.report.outcome = "succeeded";
+  }
+
+  #failedLater(thrown: unknown): never {
+    // Its own watch has taken the release back.
+    if (thrown instanceof CutoverError && thrown.code === "watch_failed") this.#cutOver = false;
+    else if (this.#cutOver && this.report.failure === thrown) this.report.note = this.#traffic;
+    throw thrown;
+  }
+
+  get #traffic(): string {
+    return `${this.report.release} has the traffic.`;
   }
 
   /** Gives the staged release a part of the traffic, in percent. It stays staged, so an abort takes it back. */
@@ -134,7 +159,8 @@ export class HostDeploy {
     await this.#recorded(signal, async () => {
       this.#progress.prefix = `${weight} %: `;
       try {
-        await this.#toSuccess(this.#begun(await this.#app.activate(release, weight, signal)), signal);
+        const call = () => this.#app.activate(release, weight, signal, ownDeploymentMs);
+        await this.#toSuccess(await this.#begun(signal, { kind: "activate", release }, call), signal);
         this.report.outcome = "staged";
         this.report.note = `It has ${weight} % of the traffic.`;
       } finally {
@@ -152,66 +178,115 @@ export class HostDeploy {
     if (deployment === undefined) return;
     await this.#recorded(signal, async () => {
       const view = await this.#app.deployment(deployment, signal);
-      if (view.outcome !== "staged") throw endedBadly(view);
+      if (view.outcome === "staged") return;
+      // The host itself has taken the canary back.
+      delete this.report.note;
+      this.#open.staged = undefined;
+      throw endedBadly(view);
     });
   }
 
   /** Fresh instances of a release, or of the live one. */
   async redeploy(release: string | undefined, signal: AbortSignal): Promise<void> {
     await this.#recorded(signal, async () => {
-      await this.#toSuccess(this.#begun(await this.#app.redeploy(release, signal)), signal);
+      const call = () => this.#app.redeploy(release, signal);
+      await this.#toSuccess(await this.#begun(signal, { kind: "redeploy", release }, call), signal);
       this.report.outcome = "succeeded";
     });
   }
 
   async rollback(signal: AbortSignal): Promise<void> {
     await this.#recorded(signal, async () => {
-      await this.#toSuccess(this.#begun(await this.#app.rollback(signal)), signal);
+      const call = () => this.#app.rollback(signal);
+      await this.#toSuccess(await this.#begun(signal, { kind: "rollback", release: undefined }, call), signal);
       this.report.outcome = "succeeded";
     });
   }
 
-  /** Takes back an activation of this job. A failure here is only a note: the job fails because of another host. */
-  async revert(signal: AbortSignal): Promise<void> {
+  /**
+   * Undoes what this job did here: aborts what has not cut over, and takes back what has. A failure of that is only a note:
+   * the job has failed already.
+   * @param revert undefined if there is no time to take back a cutover
+   */
+  async undo(abort: AbortSignal, revert?: AbortSignal): Promise<void> {
+    this.#endLease();
+    if (!this.#cutOver && !this.#open.none) await this.#abort(abort);
+    if (this.#cutOver && revert !== undefined) await this.#revert(revert);
+  }
+
+  async #abort(signal: AbortSignal): Promise<void> {
+    switch (await this.#open.abort(signal)) {
+      case "undone":
+        delete this.report.note;
+        if (this.report.failure !== undefined) return;
+        this.report.outcome = "aborted";
+        this.#log.line("aborted; the previous release goes on serving");
+        return;
+      case "cut over":
+        this.#hasCutOver();
+        this.report.note = this.#traffic;
+        return;
+      case "unknown":
+        return;
+    }
+  }
+
+  async #revert(signal: AbortSignal): Promise<void> {
     const { release } = this.report;
     this.#log.line("goes back to the previous release");
+    const from = release === undefined ? {} : { from: release };
+    let deployment: string | undefined;
     try {
       // The agent does one deployment of an app at a time. So this waits until the job's own has drained, and ends its
       // watch.
-      const from = release === undefined ? {} : { from: release };
-      const deployment = this.#begun(await this.#app.rollback(signal, from, ownDeploymentMs));
+      deployment = this.#accepted(await this.#app.rollback(signal, from, ownDeploymentMs));
       await this.#finished;
       this.#progress.prefix = "go back: ";
       await this.#toSuccess(deployment, signal);
-      this.report.outcome = "rolled_back";
+      this.#wentBack();
     } catch (thrown) {
-      // The host has gone back already, because of its own watch.
-      if (thrown instanceof CutoverError && thrown.code === "not_live") return await this.#revertedItself();
+      // The host has gone back already, because of its own watch or of an earlier attempt.
+      if (thrown instanceof CutoverError && thrown.code === "not_live") return await this.#alreadyBack(signal);
       const reason = thrown instanceof CutoverError ? thrown.message : String(thrown);
-      this.report.note = `${release} has the traffic: going back failed. ${reason}`;
+      const begun = signal.aborted || thrown instanceof UnsureError || isLost(thrown);
+      this.report.note = begun
+        ? `It is not known whether it went back from ${release}. ${reason}`
+        : `${release} has the traffic: going back failed. ${reason}`;
+      if (begun && this.report.failure === undefined) this.report.outcome = "unknown";
       if (release !== undefined) this.report.release = release;
       this.#log.line(this.report.note);
     }
   }
 
-  async #revertedItself(): Promise<void> {
+  #wentBack(): void {
+    this.#cutOver = false;
+    delete this.report.note;
+    if (this.report.failure === undefined) this.report.outcome = "rolled_back";
+    else this.report.note = "It went back to the previous release.";
+  }
+
+  async #alreadyBack(signal: AbortSignal): Promise<void> {
     await this.#finished;
-    this.#log.line("went back by itself");
+    this.#log.line("had gone back already");
+    const view = await this.#app.view(signal).catch(() => undefined);
+    if (view?.live !== undefined && view.live !== null) this.report.release = releaseOfRun(view.live);
+    if (this.report.failure === undefined) this.#wentBack();
+    else this.#cutOver = false;
   }
 
-  /** Undoes what this host has begun and not cut over, if there is anything. */
-  async abort(signal: AbortSignal): Promise<void> {
-    clearInterval(this.#lease);
-    await this.#open.abort(signal);
+  /** Sends a call that begins a deployment. As long as there is no answer, there may be one or not. */
+  async #begun(signal: AbortSignal, unanswered: Unanswered, call: () => Promise<Accepted>): Promise<string> {
+    this.#open.unanswered = unanswered;
+    const accepted = await call().catch((thrown: unknown) => {
+      // A refusal is an answer too.
+      if (!signal.aborted && !(thrown instanceof UnsureError)) this.#open.unanswered = undefined;
+      throw thrown;
+    });
+    this.#open.unanswered = undefined;
+    return this.#accepted(accepted);
   }
 
-  /** Whether an abort would find something. */
-  get undecided(): boolean {
-    const { outcome } = this.report;
-    return !this.#open.none && outcome !== "succeeded" && outcome !== "rolled_back";
-  }
-
-  #begun({ deployment, release }: Accepted): string {
+  #accepted({ deployment, release }: Accepted): string {
     this.#open.running = deployment;
     this.report.release = release;
     return deployment;
@@ -241,8 +316,9 @@ export class HostDeploy {
   }
 
   #fail(signal: AbortSignal, thrown: unknown): void {
-    if (signal.aborted) return;
-    const failure = asCutoverError(thrown);
+    // What stopped the job is not this host's failure.
+    if (signal.aborted && thrown === signal.reason) return;
+    const failure = asCutoverError(thrown, "runner");
     this.report.outcome = failure.code === "aborted" ? "aborted" : "failed";
     this.report.failure = failure;
   }

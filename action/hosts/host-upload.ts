@@ -27,7 +27,7 @@ export class HostUpload {
 
   /** Asks for the files of the live release. Only `archive` waits for the answer. */
   askForBase(signal: AbortSignal): void {
-    this.#base = this.#app.liveFiles(signal).catch(asCutoverError);
+    this.#base = this.#app.liveFiles(signal).catch((thrown: unknown) => asCutoverError(thrown, "runner"));
   }
 
   /** The archive that this host gets, packed unless another host has the same. @throws CutoverError as packing does */

@@ -1,8 +1,20 @@
-import { CutoverError, type ErrorCode } from "../../shared/errors.ts";
-import type { DeploymentView } from "../../shared/protocol.ts";
+import { isAtLeast } from "../../shared/deployment-states.ts";
+import { CutoverError } from "../../shared/errors.ts";
+import { releaseOfRun } from "../../shared/names.ts";
+import type { DeploymentKind, DeploymentView } from "../../shared/protocol.ts";
 import type { HostReport } from "../report/job-report.ts";
 import type { HostApp } from "./host-app.ts";
 import type { HostLog } from "./host-log.ts";
+
+/** A call that began a deployment, or did not: there is no answer. */
+export interface Unanswered {
+  kind: DeploymentKind;
+  /** undefined if the host decides which. */
+  release: string | undefined;
+}
+
+/** What an undo found: nothing is left of the job's work, or its release has the traffic, or nobody knows. */
+export type Standing = "undone" | "cut over" | "unknown";
 
 /** What this job has begun on one host and not finished: an abort undoes it. */
 export class OpenDeployments {
@@ -12,8 +24,8 @@ export class OpenDeployments {
    * The one that left the release staged. It has ended, but unlike an activation that has ended it can still be undone.
    */
   staged: string | undefined;
-  /** The release of an upload without an answer so far: the host may have a deployment of it. */
-  unanswered: string | undefined;
+  /** The host may have a deployment of it. */
+  unanswered: Unanswered | undefined;
   readonly #app: HostApp;
   readonly #log: HostLog;
   readonly #report: HostReport;
@@ -28,53 +40,90 @@ export class OpenDeployments {
     return (this.running ?? this.staged ?? this.unanswered) === undefined;
   }
 
-  /** Undoes all of them, if there are any. What cannot be undone becomes a note in the report. */
-  async abort(signal: AbortSignal): Promise<void> {
-    const failed = this.#report.outcome === "failed";
-    const unanswered = await this.#findUnanswered(signal);
+  /** Undoes all of them. What is not known after that becomes a note in the report. */
+  async abort(signal: AbortSignal): Promise<Standing> {
+    const standings: Standing[] = [];
+    if (this.unanswered !== undefined) standings.push(await this.#abortUnanswered(this.unanswered, signal));
     // Undoing an activation leaves the release staged, so the staging is undone after it.
-    for (const deployment of new Set([unanswered, this.running, this.staged])) {
-      if (deployment === undefined) continue;
-      try {
-        await this.#app.abort(deployment, signal);
-        if (!failed) this.#report.outcome = "aborted";
-      } catch (thrown) {
-        if (failed || (thrown instanceof CutoverError && isOver(thrown.code))) continue;
-        this.#note(`It could not be aborted: ${messageOf(thrown)}`);
-      }
+    if (this.running !== undefined) standings.push(await this.#abort(this.running, signal));
+    const toUnstage = this.staged === this.running ? undefined : this.staged;
+    if (toUnstage !== undefined && !standings.includes("cut over")) {
+      standings.push(await this.#abort(toUnstage, signal));
     }
-    if (this.#report.outcome === "aborted") this.#log.line("aborted; the previous release goes on serving");
+    return (["cut over", "unknown"] as const).find((each) => standings.includes(each)) ?? "undone";
+  }
+
+  async #abort(deployment: string, signal: AbortSignal): Promise<Standing> {
+    try {
+      return standingOf(await this.#app.abort(deployment, signal)) ?? "undone";
+    } catch (thrown) {
+      const code = thrown instanceof CutoverError ? thrown.code : undefined;
+      if (code === "deployment_not_found") return "undone";
+      if (code === "already_cut_over") return this.#standing(deployment, signal);
+      return this.#unknown(`It could not be aborted: ${messageOf(thrown)}`);
+    }
+  }
+
+  /** Of a deployment that has ended by itself, or whose traffic has moved. */
+  async #standing(deployment: string, signal: AbortSignal): Promise<Standing> {
+    try {
+      const standing = standingOf(await this.#app.deployment(deployment, signal));
+      if (standing !== undefined) return standing;
+      // What was staged is not staged any more: it is live, or somebody has removed it.
+      const { live } = await this.#app.view(signal);
+      return live !== null && releaseOfRun(live) === this.#report.release ? "cut over" : "undone";
+    } catch (thrown) {
+      return this.#unknown(`It is not known whether it has cut over: ${messageOf(thrown)}`);
+    }
   }
 
   /**
-   * The deployment of an upload that got no answer. If the host has none, the lost connection has undone it, or it
-   * never began.
+   * The deployment of a call that got no answer. If the host has none of an upload, the lost connection has undone it, or
+   * it never began.
    */
-  async #findUnanswered(signal: AbortSignal): Promise<string | undefined> {
-    if (this.unanswered === undefined) return undefined;
+  async #abortUnanswered({ kind, release }: Unanswered, signal: AbortSignal): Promise<Standing> {
     try {
-      const { deployment } = await this.#app.view(signal);
-      if (deployment?.release === this.unanswered && isOpen(deployment)) return deployment.id;
-      if (this.#report.outcome === "unknown") this.#report.outcome = "aborted";
+      const { deployment, live } = await this.#app.view(signal);
+      const mine = release !== undefined && deployment?.release === release && deployment.kind === kind;
+      if (deployment !== null && mine && isOpen(deployment)) return await this.#abort(deployment.id, signal);
+      const serving = live === null ? "nothing" : releaseOfRun(live);
+      if (kind === "activate" && serving === release) return "cut over";
+      if (kind === "deploy" || kind === "activate") return "undone";
+      // A deployment that runs there may be somebody else's.
+      const busy = deployment?.outcome === "running" ? `, and a ${deployment.kind} runs` : "";
+      return this.#unknown(`It is not known whether the host got the call: ${serving} is live there${busy}.`);
     } catch (thrown) {
-      this.#note(`It is not known whether the host has the release: ${messageOf(thrown)}`);
+      return this.#unknown(`It is not known whether the host got the call: ${messageOf(thrown)}`);
     }
-    return undefined;
   }
 
-  #note(note: string): void {
-    this.#report.note = note;
+  #unknown(note: string): Standing {
+    const before = this.#report.note === undefined ? "" : `${this.#report.note} `;
+    this.#report.note = `${before}${note}`;
     this.#log.line(note);
+    return "unknown";
+  }
+}
+
+/** What a deployment's end says; undefined for one whose release is, or was, staged. */
+function standingOf({ outcome, state, failure }: DeploymentView): Standing | undefined {
+  switch (outcome) {
+    case "staged":
+      return undefined;
+    case "succeeded":
+      return "cut over";
+    case "aborted":
+      return "undone";
+    case "running":
+      return isAtLeast(state, "cut_over") ? "cut over" : "unknown";
+    case "failed":
+      // A release that fails its watch is taken back by the host itself.
+      return isAtLeast(state, "cut_over") && failure?.code !== "watch_failed" ? "cut over" : "undone";
   }
 }
 
 function isOpen({ outcome }: DeploymentView): boolean {
   return outcome === "running" || outcome === "staged";
-}
-
-/** The deployment has ended by itself, or its traffic has moved: nothing is left to undo. */
-function isOver(code: ErrorCode): boolean {
-  return code === "already_cut_over" || code === "deployment_not_found";
 }
 
 function messageOf(thrown: unknown): string {

@@ -27,7 +27,7 @@ async function agentThatRefuses(times: number, code: ErrorCode, status: number) 
   open.push(server);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const client = new AgentClient(url, { ...usualTiming, firstDelayMs: 1 });
+  const client = new AgentClient(url, { timing: { ...usualTiming, firstDelayMs: 1 } });
   let made = 0;
   const token = async () => `token-${made++}`;
   const rollback = { call: calls.rollback, names: { app: "shop" }, body: {} };

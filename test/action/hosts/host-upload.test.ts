@@ -59,10 +59,8 @@ async function uploadsTo(...options: FakeAgentOptions[]) {
     const agent = await FakeAgent.start({ ...each, journal, name: "abc"[index] ?? "x" }, pair);
     open.push(agent);
     agents.push(agent);
-    const client = new AgentClient(
-      agent.url,
-      each.refuseFiles === "silence" ? { ...quick, filesMs: silenceMs } : quick,
-    );
+    const timing = each.refuseFiles === "silence" ? { ...quick, filesMs: silenceMs } : quick;
+    const client = new AgentClient(agent.url, { timing });
     const hostLog = new HostLog(shown, "web", options.length === 1);
     const app = new HostApp({ app: "shop", client, tokens, waitMs: 0 });
     uploads.push(new HostUpload(app, hostLog));
