@@ -77,6 +77,12 @@ export interface Upload {
   signal: AbortSignal;
 }
 
+/** The answer to a call that begins a deployment. */
+export interface Begun extends Accepted {
+  /** An earlier attempt had no answer, so it may have worked too. */
+  repeated: boolean;
+}
+
 /** The calls that begin a deployment without a bundle. */
 export type CommandCall = typeof calls.activate | typeof calls.redeploy | typeof calls.rollback;
 
@@ -143,16 +149,7 @@ export class AgentClient {
   }
 
   /** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
-  async upload({
-    app,
-    archive,
-    releaseCommand,
-    leaseMs,
-    waitMs,
-    token,
-    onProgress,
-    signal,
-  }: Upload): Promise<Accepted> {
+  async upload({ app, archive, releaseCommand, leaseMs, waitMs, token, onProgress, signal }: Upload): Promise<Begun> {
     const { size } = archive;
     const query = {
       activate: false,
@@ -173,7 +170,7 @@ export class AgentClient {
   }
 
   /** Begins a deployment without a bundle. It goes on after the answer. */
-  async command<C extends CommandCall>(command: Command<C>): Promise<Accepted> {
+  async command<C extends CommandCall>(command: Command<C>): Promise<Begun> {
     const { call, names, body, waitMs, token, signal, repeatable } = command;
     const text = JSON.stringify(body);
     const repeat = repeatable ? isPassing : neverArrived;
@@ -246,18 +243,23 @@ export class AgentClient {
     return followEvents({ open, again, elapsed: () => this.#time.elapsed() });
   }
 
-  async #begin(call: typeof calls.deploy | CommandCall, path: string, options: BeginOptions): Promise<Accepted> {
+  async #begin(call: typeof calls.deploy | CommandCall, path: string, options: BeginOptions): Promise<Begun> {
     const { body, token, signal, waitMs, repeat } = options;
-    return this.#retry({ signal, repeat, changes: true }, async () => {
+    let repeated = false;
+    const onUnsure = () => {
+      repeated = true;
+    };
+    return this.#retry({ signal, repeat, changes: true, onUnsure }, async () => {
       const headers = await bearer(token, signal);
       // The answer comes only when the bundle is unpacked or the app is free.
       const idleMs = waitMs + 5 * this.#timing.answerMs;
-      return this.#parse(call.answer, await this.#text({ method: call.method, path, headers, body, idleMs, signal }));
+      const text = await this.#text({ method: call.method, path, headers, body, idleMs, signal });
+      return { ...this.#parse(call.answer, text), repeated };
     });
   }
 
   /** Makes attempts until one is answered, or until another one is of no use. */
-  async #retry<T>({ signal, repeat, changes = false }: RetryOptions, attempt: () => Promise<T>): Promise<T> {
+  async #retry<T>({ signal, repeat, changes = false, onUnsure }: RetryOptions, attempt: () => Promise<T>): Promise<T> {
     const { retries, retriesWhenKnown, firstDelayMs, longestDelayMs } = this.#timing;
     let unsure = false;
     try {
@@ -266,7 +268,9 @@ export class AgentClient {
         // The pause is ours: it uses this client's time.
         minTimeout: 0,
         onFailedAttempt: ({ error }) => {
-          unsure ||= changes && mayHaveWorked(error);
+          if (!changes || !mayHaveWorked(error)) return;
+          unsure = true;
+          onUnsure?.();
         },
         shouldRetry: async ({ error, attemptNumber }) => {
           if (!repeat(error) || (attemptNumber > retries && isAway(error))) return false;
@@ -319,6 +323,8 @@ interface RetryOptions {
   repeat: (thrown: unknown) => boolean;
   /** The call does something on the host. */
   changes?: boolean;
+  /** Called if an attempt failed that may have worked. */
+  onUnsure?: () => void;
 }
 
 type ClientCall = Omit<HttpCall, "url" | "idleMs"> & { path: string; idleMs?: number };

@@ -4,6 +4,7 @@ import { releaseOfRun } from "../../shared/names.ts";
 import { fromProblem } from "../../shared/problem.ts";
 import type { Accepted, DeploymentView } from "../../shared/protocol.ts";
 import type { Bundle } from "../bundle/bundle.ts";
+import type { Begun } from "../client/agent-client.ts";
 import { UnsureError } from "../client/agent-errors.ts";
 import type { HostReport } from "../report/job-report.ts";
 import { realTime, type Time } from "../runner/time.ts";
@@ -11,7 +12,7 @@ import type { HostApp } from "./host-app.ts";
 import type { HostLog } from "./host-log.ts";
 import { HostProgress } from "./host-progress.ts";
 import { HostUpload, type SendOptions } from "./host-upload.ts";
-import { OpenDeployments, type Unanswered } from "./open-deployments.ts";
+import { hasTakenBack, OpenDeployments, type Unanswered } from "./open-deployments.ts";
 
 export interface HostDeployParts {
   app: HostApp;
@@ -145,7 +146,7 @@ export class HostDeploy {
 
   #failedLater(thrown: unknown): never {
     // Its own watch has taken the release back.
-    if (thrown instanceof CutoverError && thrown.code === "watch_failed") this.#cutOver = false;
+    if (thrown instanceof CutoverError && hasTakenBack(thrown)) this.#cutOver = false;
     else if (this.#cutOver && this.report.failure === thrown) this.report.note = this.#traffic;
     throw thrown;
   }
@@ -226,6 +227,10 @@ export class HostDeploy {
         this.#hasCutOver();
         this.report.note = this.#traffic;
         return;
+      case "shifted":
+        if (this.report.failure === undefined) this.report.outcome = "staged";
+        this.report.note = `${this.report.release} has a part of the traffic.`;
+        return;
       case "unknown":
         return;
     }
@@ -270,12 +275,14 @@ export class HostDeploy {
     this.#log.line("had gone back already");
     const view = await this.#app.view(signal).catch(() => undefined);
     if (view?.live !== undefined && view.live !== null) this.report.release = releaseOfRun(view.live);
-    if (this.report.failure === undefined) this.#wentBack();
-    else this.#cutOver = false;
+    // A host whose own watch failed has said so.
+    const isSaid = this.report.failure !== undefined && this.report.note === undefined;
+    if (isSaid) this.#cutOver = false;
+    else this.#wentBack();
   }
 
   /** Sends a call that begins a deployment. As long as there is no answer, there may be one or not. */
-  async #begun(signal: AbortSignal, unanswered: Unanswered, call: () => Promise<Accepted>): Promise<string> {
+  async #begun(signal: AbortSignal, unanswered: Unanswered, call: () => Promise<Begun>): Promise<string> {
     this.#open.unanswered = unanswered;
     const accepted = await call().catch((thrown: unknown) => {
       // A refusal is an answer too.
@@ -283,6 +290,7 @@ export class HostDeploy {
       throw thrown;
     });
     this.#open.unanswered = undefined;
+    this.#open.repeated = unanswered.kind === "activate" && accepted.repeated;
     return this.#accepted(accepted);
   }
 
@@ -299,7 +307,7 @@ export class HostDeploy {
 
   async #follow(deployment: string, signal: AbortSignal, onState?: (state: ReportedState) => void) {
     const view = await this.#progress.follow(deployment, signal, onState);
-    if (view.outcome !== "staged") this.#open.running = undefined;
+    this.#open.running = undefined;
     return view;
   }
 

@@ -13,8 +13,11 @@ export interface Unanswered {
   release: string | undefined;
 }
 
-/** What an undo found: nothing is left of the job's work, or its release has the traffic, or nobody knows. */
-export type Standing = "undone" | "cut over" | "unknown";
+/**
+ * What an undo found: nothing is left of the job's work, or its release has all of the traffic, or a part of it, or
+ * nobody knows.
+ */
+export type Standing = "undone" | "cut over" | "shifted" | "unknown";
 
 /** What this job has begun on one host and not finished: an abort undoes it. */
 export class OpenDeployments {
@@ -26,6 +29,8 @@ export class OpenDeployments {
   staged: string | undefined;
   /** The host may have a deployment of it. */
   unanswered: Unanswered | undefined;
+  /** An earlier attempt of the activation had no answer, so it may have worked too. */
+  repeated = false;
   readonly #app: HostApp;
   readonly #log: HostLog;
   readonly #report: HostReport;
@@ -40,17 +45,31 @@ export class OpenDeployments {
     return (this.running ?? this.staged ?? this.unanswered) === undefined;
   }
 
-  /** Undoes all of them. What is not known after that becomes a note in the report. */
+  /** Undoes all of them, and looks again if that does not tell the end. */
   async abort(signal: AbortSignal): Promise<Standing> {
+    const standing = await this.#abortAll(signal);
+    if (standing !== "undone" || !this.repeated) return standing;
+    try {
+      const { live } = await this.#app.view(signal);
+      return live !== null && releaseOfRun(live) === this.#report.release ? "cut over" : "undone";
+    } catch (thrown) {
+      return this.#unknown(`It is not known whether an earlier attempt has moved the traffic: ${messageOf(thrown)}`);
+    }
+  }
+
+  /** Undoes all of them. What is not known after that becomes a note in the report. */
+  async #abortAll(signal: AbortSignal): Promise<Standing> {
     const standings: Standing[] = [];
     if (this.unanswered !== undefined) standings.push(await this.#abortUnanswered(this.unanswered, signal));
     // Undoing an activation leaves the release staged, so the staging is undone after it.
     if (this.running !== undefined) standings.push(await this.#abort(this.running, signal));
-    const toUnstage = this.staged === this.running ? undefined : this.staged;
-    if (toUnstage !== undefined && !standings.includes("cut over")) {
-      standings.push(await this.#abort(toUnstage, signal));
+    if (this.staged !== undefined && !standings.includes("cut over")) {
+      const standing = await this.#abort(this.staged, signal);
+      // What could be removed has no part of the traffic, whatever was not known before.
+      if (standing === "undone") return "undone";
+      standings.push(standing);
     }
-    return (["cut over", "unknown"] as const).find((each) => standings.includes(each)) ?? "undone";
+    return (["cut over", "unknown", "shifted"] as const).find((each) => standings.includes(each)) ?? "undone";
   }
 
   async #abort(deployment: string, signal: AbortSignal): Promise<Standing> {
@@ -86,6 +105,8 @@ export class OpenDeployments {
       const { deployment, live } = await this.#app.view(signal);
       const mine = release !== undefined && deployment?.release === release && deployment.kind === kind;
       if (deployment !== null && mine && isOpen(deployment)) return await this.#abort(deployment.id, signal);
+      const standing = mine && deployment !== null ? standingOf(deployment) : undefined;
+      if (standing !== undefined) return standing;
       const serving = live === null ? "nothing" : releaseOfRun(live);
       if (kind === "activate" && serving === release) return "cut over";
       if (kind === "deploy" || kind === "activate") return "undone";
@@ -98,7 +119,8 @@ export class OpenDeployments {
   }
 
   #unknown(note: string): Standing {
-    const before = this.#report.note === undefined ? "" : `${this.#report.note} `;
+    // What was known before may have changed since.
+    const before = this.#report.note === undefined ? "" : `${this.#report.note.replace(/^It has /, "It had ")} `;
     this.#report.note = `${before}${note}`;
     this.#log.line(note);
     return "unknown";
@@ -106,20 +128,24 @@ export class OpenDeployments {
 }
 
 /** What a deployment's end says; undefined for one whose release is, or was, staged. */
-function standingOf({ outcome, state, failure }: DeploymentView): Standing | undefined {
+function standingOf({ outcome, state, failure, weight = 100 }: DeploymentView): Standing | undefined {
   switch (outcome) {
     case "staged":
       return undefined;
     case "succeeded":
-      return "cut over";
+      return weight < 100 ? "shifted" : "cut over";
     case "aborted":
       return "undone";
     case "running":
       return isAtLeast(state, "cut_over") ? "cut over" : "unknown";
     case "failed":
-      // A release that fails its watch is taken back by the host itself.
-      return isAtLeast(state, "cut_over") && failure?.code !== "watch_failed" ? "cut over" : "undone";
+      return isAtLeast(state, "cut_over") && !hasTakenBack(failure) ? "cut over" : "undone";
   }
+}
+
+/** A release that fails its watch is taken back by the host itself, unless what was live before is not well either. */
+export function hasTakenBack(failure: { code: string; unchanged?: string | undefined } | undefined): boolean {
+  return failure?.code === "watch_failed" && !/ keeps the traffic\.$/.test(failure.unchanged ?? "");
 }
 
 function isOpen({ outcome }: DeploymentView): boolean {
