@@ -8,7 +8,7 @@ import { check, undoLimitMs } from "./invariants.ts";
  * the shortest history that shows it: put that into `found` below.
  */
 
-const runs = Number(process.env.CUTOVER_HISTORIES ?? 400);
+const runs = Number(process.env.CUTOVER_HISTORIES ?? 1000);
 const seed = process.env.CUTOVER_SEED === undefined ? undefined : Number(process.env.CUTOVER_SEED);
 
 beforeAll(simulatedBundle);

@@ -53,6 +53,8 @@ const fault = fc.record({
   ),
   ms: fc.integer({ min: 0, max: 200_000 }),
 });
+/** Nothing but streams that are cut, as a balancer with a limit does it. */
+const cut = fc.record({ kind: fc.constant<Fault["kind"]>("cut"), ms: fc.integer({ min: 0, max: 200_000 }) });
 const outage = fc
   .tuple(fc.integer({ min: 0, max: 200_000 }), fc.integer({ min: 1000, max: 200_000 }))
   .map(([fromMs, ms]) => ({ fromMs, toMs: fromMs + ms }));
@@ -80,12 +82,12 @@ export const histories: fc.Arbitrary<History> = fc.record({
   hosts: fc.array(
     fc.record({
       behaviour,
-      faults: fc.oneof(fc.constant<Fault[]>([]), fc.array(fault, { maxLength: 20 })),
+      faults: fc.oneof(fc.constant<Fault[]>([]), fc.array(fault, { maxLength: 20 }), fc.array(cut, { maxLength: 20 })),
       outages: fc.oneof({ arbitrary: fc.constant<Outage[]>([]), weight: 3 }, fc.array(outage, { maxLength: 2 })),
     }),
     { minLength: 1, maxLength: 3 },
   ),
-  timeoutS: fc.oneof(fc.constant(1200), fc.integer({ min: 1, max: 400 })),
+  timeoutS: fc.oneof(fc.constant(1200), fc.constant(5000), fc.integer({ min: 1, max: 400 })),
   cancelMs: fc.option(fc.integer({ min: 0, max: 400_000 }), { nil: undefined, freq: 3 }),
 });
 

@@ -103,8 +103,10 @@ function allOrNone(history: History, { hosts, endedMs }: Told): void {
   const { command, cancelMs } = history;
   const isCancelled = cancelMs !== undefined && cancelMs <= endedMs;
   const disturbed = history.hosts.some(({ faults, outages }) => faults.length + outages.length > 0);
-  // A host that will not go back says so in its note.
-  const stuck = history.hosts.some(({ behaviour }) => behaviour.fails?.kind === "rollback");
+  // A host that will not go back, or not in time, says so in its note.
+  const stuck = history.hosts.some(
+    ({ behaviour: { fails, stateMs } }) => fails?.kind === "rollback" || stateMs > 60_000,
+  );
   if (command !== "deploy" || isCancelled || disturbed || stuck) return;
   expect(new Set(hosts.map(isNew)).size, "all hosts have the new release, or none").toBe(1);
 }
