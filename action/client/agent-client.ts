@@ -1,4 +1,3 @@
-import pRetry from "p-retry";
 import type { z } from "zod";
 import { type BodyOf, type PathNames, pathOf, type QueryOf } from "../../shared/call.ts";
 import { CutoverError } from "../../shared/errors.ts";
@@ -16,50 +15,11 @@ import {
 } from "../../shared/protocol.ts";
 import type { Archive } from "../bundle/bundle.ts";
 import { realTime, sleep, type Time, unlessAborted } from "../runner/time.ts";
-import {
-  explain,
-  hangsUp,
-  isAway,
-  isPassing,
-  lost,
-  mayHaveWorked,
-  neverArrived,
-  Refusal,
-  wantsTls,
-} from "./agent-errors.ts";
+import { explain, hangsUp, isAway, isPassing, lost, neverArrived, Refusal, wantsTls } from "./agent-errors.ts";
+import { type AttemptOptions, attempts } from "./attempts.ts";
 import { type CallBody, call, type HttpAnswer, type HttpCall, readText, type Transport } from "./http.ts";
 import { speaksTls } from "./speaks-tls.ts";
-
-export interface ClientTiming {
-  /** How often a call is repeated, if it may be. Each pause is twice as long as the last, up to `longestDelayMs`. */
-  retries: number;
-  /** The same for an agent that has answered before: during an upgrade it takes 10 s to end, and then starts again. */
-  retriesWhenKnown: number;
-  firstDelayMs: number;
-  longestDelayMs: number;
-  /** How long an answer to a short call may take. */
-  answerMs: number;
-  /** How long an agent may take to answer with the files of a release. */
-  filesMs: number;
-  /** How long a stream of events may be silent before it counts as broken. */
-  eventsIdleMs: number;
-  /** How long a look for TLS may take. */
-  probeMs: number;
-  /** How long to look for an agent that has stopped sending events. */
-  lostAfterMs: number;
-}
-
-export const usualTiming: ClientTiming = {
-  retries: 4,
-  retriesWhenKnown: 10,
-  firstDelayMs: 500,
-  longestDelayMs: 5000,
-  answerMs: 60_000,
-  filesMs: 10_000,
-  probeMs: 3000,
-  eventsIdleMs: 60_000,
-  lostAfterMs: 120_000,
-};
+import { type ClientTiming, usualTiming } from "./timing.ts";
 
 export interface Upload {
   app: string;
@@ -258,31 +218,9 @@ export class AgentClient {
     });
   }
 
-  /** Makes attempts until one is answered, or until another one is of no use. */
-  async #retry<T>({ signal, repeat, changes = false, onUnsure }: RetryOptions, attempt: () => Promise<T>): Promise<T> {
-    const { retries, retriesWhenKnown, firstDelayMs, longestDelayMs } = this.#timing;
-    let unsure = false;
-    try {
-      return await pRetry(attempt, {
-        retries: this.#known ? retriesWhenKnown : retries,
-        // The pause is ours: it uses this client's time.
-        minTimeout: 0,
-        onFailedAttempt: ({ error }) => {
-          if (!changes || !mayHaveWorked(error)) return;
-          unsure = true;
-          onUnsure?.();
-        },
-        shouldRetry: async ({ error, attemptNumber }) => {
-          if (!repeat(error) || (attemptNumber > retries && isAway(error))) return false;
-          await sleep(this.#time, Math.min(firstDelayMs * 2 ** (attemptNumber - 1), longestDelayMs), signal);
-          return true;
-        },
-        signal,
-      });
-    } catch (thrown) {
-      signal.throwIfAborted();
-      throw explain(thrown, this.host, unsure);
-    }
+  #retry<T>(options: AttemptOptions, attempt: () => Promise<T>): Promise<T> {
+    const { host } = this;
+    return attempts(attempt, options, { host, known: this.#known, timing: this.#timing, time: this.#time });
   }
 
   async #text(request: ClientCall): Promise<string> {
@@ -315,16 +253,6 @@ interface BeginOptions {
   signal: AbortSignal;
   waitMs: number;
   repeat: (thrown: unknown) => boolean;
-}
-
-interface RetryOptions {
-  signal: AbortSignal;
-  /** Whether another attempt may help, and does no harm. */
-  repeat: (thrown: unknown) => boolean;
-  /** The call does something on the host. */
-  changes?: boolean;
-  /** Called if an attempt failed that may have worked. */
-  onUnsure?: () => void;
 }
 
 type ClientCall = Omit<HttpCall, "url" | "idleMs"> & { path: string; idleMs?: number };

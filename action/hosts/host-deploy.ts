@@ -1,18 +1,18 @@
 import type { ReportedState } from "../../shared/deployment-states.ts";
-import { asCutoverError, CutoverError, type ErrorCode } from "../../shared/errors.ts";
-import { releaseOfRun } from "../../shared/names.ts";
-import { fromProblem } from "../../shared/problem.ts";
-import type { Accepted, DeploymentView } from "../../shared/protocol.ts";
+import { asCutoverError, CutoverError } from "../../shared/errors.ts";
+import type { Accepted } from "../../shared/protocol.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import type { Begun } from "../client/agent-client.ts";
-import { UnsureError } from "../client/agent-errors.ts";
 import type { HostReport } from "../report/job-report.ts";
 import { realTime, type Time } from "../runner/time.ts";
+import { endedBadly, hasTakenBack } from "./deployment-end.ts";
+import { goBack, ownDeploymentMs } from "./go-back.ts";
 import type { HostApp } from "./host-app.ts";
 import type { HostLog } from "./host-log.ts";
 import { HostProgress } from "./host-progress.ts";
 import { HostUpload, type SendOptions } from "./host-upload.ts";
-import { hasTakenBack, OpenDeployments, type Unanswered } from "./open-deployments.ts";
+import { Lease } from "./lease.ts";
+import { OpenDeployments, type Unanswered } from "./open-deployments.ts";
 
 export interface HostDeployParts {
   app: HostApp;
@@ -31,12 +31,6 @@ export interface Activation {
   finished: Promise<void>;
 }
 
-/**
- * A revert, or an activation sent again after a lost answer, may have to wait until this job's own deployment has
- * drained.
- */
-const ownDeploymentMs = 120_000;
-
 /** What the job does on one host, step by step. Each step writes what happened into the host's report. */
 export class HostDeploy {
   readonly report: HostReport;
@@ -45,10 +39,9 @@ export class HostDeploy {
   readonly #app: HostApp;
   readonly #log: HostLog;
   readonly #now: () => number;
-  readonly #time: Time;
+  readonly #lease: Lease;
   readonly #progress: HostProgress;
   readonly #open: OpenDeployments;
-  #endLease = () => {};
   /** The job's release has all of the traffic here. */
   #cutOver = false;
   /** Resolves when the activation has ended, also if it failed. */
@@ -58,7 +51,7 @@ export class HostDeploy {
     this.#app = app;
     this.#log = log;
     this.#now = now;
-    this.#time = time;
+    this.#lease = new Lease(time);
     this.upload = new HostUpload(app, log);
     this.report = { host: app.host, outcome: "not_started", phases: [] };
     this.#progress = new HostProgress(app, log, this.report);
@@ -85,7 +78,9 @@ export class HostDeploy {
       if (view.outcome !== "staged") throw endedBadly(view);
       this.#open.staged = deployment;
       this.report.outcome = "staged";
-      this.#keepLease(deployment, leaseMs, signal);
+      // If the agent does not answer now, the next renewal asks again; if it never does, the activation fails.
+      const renew = () => void this.#app.deployment(deployment, signal).catch(() => undefined);
+      if (leaseMs > 0) this.#lease.keep(leaseMs, renew);
     });
   }
 
@@ -99,26 +94,10 @@ export class HostDeploy {
     return deployment;
   }
 
-  /** While other hosts still stage, this one must not take another deployment. */
-  #keepLease(deployment: string, leaseMs: number, signal: AbortSignal): void {
-    if (leaseMs === 0) return;
-    let stop = () => {};
-    const renew = () => {
-      // If the agent does not answer now, the next renewal asks again; if it never does, the activation fails.
-      this.#app.deployment(deployment, signal).catch(() => undefined);
-      again();
-    };
-    const again = () => {
-      stop = this.#time.after(leaseMs / 4, renew, false);
-    };
-    again();
-    this.#endLease = () => stop();
-  }
-
   /** Resolves when the traffic has moved. @throws CutoverError when it has not */
   async activate(release: string, signal: AbortSignal): Promise<Activation> {
     this.report.release = release;
-    this.#endLease();
+    this.#lease.end();
     const deployment = await this.#recorded(signal, () =>
       this.#begun(signal, { kind: "activate", release }, () =>
         this.#app.activate(release, 100, signal, ownDeploymentMs),
@@ -188,18 +167,17 @@ export class HostDeploy {
   }
 
   /** Fresh instances of a release, or of the live one. */
-  async redeploy(release: string | undefined, signal: AbortSignal): Promise<void> {
-    await this.#recorded(signal, async () => {
-      const call = () => this.#app.redeploy(release, signal);
-      await this.#toSuccess(await this.#begun(signal, { kind: "redeploy", release }, call), signal);
-      this.report.outcome = "succeeded";
-    });
+  redeploy(release: string | undefined, signal: AbortSignal): Promise<void> {
+    return this.#move(signal, { kind: "redeploy", release }, () => this.#app.redeploy(release, signal));
   }
 
-  async rollback(signal: AbortSignal): Promise<void> {
-    await this.#recorded(signal, async () => {
-      const call = () => this.#app.rollback(signal);
-      await this.#toSuccess(await this.#begun(signal, { kind: "rollback", release: undefined }, call), signal);
+  rollback(signal: AbortSignal): Promise<void> {
+    return this.#move(signal, { kind: "rollback", release: undefined }, () => this.#app.rollback(signal));
+  }
+
+  #move(signal: AbortSignal, unanswered: Unanswered, call: () => Promise<Begun>): Promise<void> {
+    return this.#recorded(signal, async () => {
+      await this.#toSuccess(await this.#begun(signal, unanswered, call), signal);
       this.report.outcome = "succeeded";
     });
   }
@@ -210,9 +188,11 @@ export class HostDeploy {
    * @param revert undefined if there is no time to take back a cutover
    */
   async undo(abort: AbortSignal, revert?: AbortSignal): Promise<void> {
-    this.#endLease();
+    this.#lease.end();
     if (!this.#cutOver && !this.#open.none) await this.#abort(abort);
-    if (this.#cutOver && revert !== undefined) await this.#revert(revert);
+    if (!this.#cutOver || revert === undefined) return;
+    const parts = { app: this.#app, log: this.#log, progress: this.#progress, report: this.report };
+    this.#cutOver = !(await goBack({ ...parts, open: this.#open, finished: this.#finished, signal: revert }));
   }
 
   async #abort(signal: AbortSignal): Promise<void> {
@@ -232,66 +212,11 @@ export class HostDeploy {
         this.report.note = `${this.report.release} has a part of the traffic.`;
         return;
       case "unknown":
-        return;
     }
   }
 
-  async #revert(signal: AbortSignal): Promise<void> {
-    const { release } = this.report;
-    this.#log.line("goes back to the previous release");
-    const from = release === undefined ? {} : { from: release };
-    let deployment: string | undefined;
-    try {
-      // The agent does one deployment of an app at a time. So this waits until the job's own has drained, and ends its
-      // watch.
-      deployment = this.#accepted(await this.#app.rollback(signal, from, ownDeploymentMs));
-      await this.#finished;
-      this.#progress.prefix = "go back: ";
-      await this.#toSuccess(deployment, signal);
-      this.#wentBack();
-    } catch (thrown) {
-      // The host has gone back already, because of its own watch or of an earlier attempt.
-      if (thrown instanceof CutoverError && thrown.code === "not_live") return await this.#alreadyBack(signal);
-      const reason = thrown instanceof CutoverError ? thrown.message : String(thrown);
-      const begun = signal.aborted || thrown instanceof UnsureError || isLost(thrown);
-      this.report.note = begun
-        ? `It is not known whether it went back from ${release}. ${reason}`
-        : `${release} has the traffic: going back failed. ${reason}`;
-      if (begun && this.report.failure === undefined) this.report.outcome = "unknown";
-      if (release !== undefined) this.report.release = release;
-      this.#log.line(this.report.note);
-    }
-  }
-
-  #wentBack(): void {
-    this.#cutOver = false;
-    delete this.report.note;
-    if (this.report.failure === undefined) this.report.outcome = "rolled_back";
-    else this.report.note = "It went back to the previous release.";
-  }
-
-  async #alreadyBack(signal: AbortSignal): Promise<void> {
-    await this.#finished;
-    this.#log.line("had gone back already");
-    const view = await this.#app.view(signal).catch(() => undefined);
-    if (view?.live !== undefined && view.live !== null) this.report.release = releaseOfRun(view.live);
-    // A host whose own watch failed has said so.
-    const isSaid = this.report.failure !== undefined && this.report.note === undefined;
-    if (isSaid) this.#cutOver = false;
-    else this.#wentBack();
-  }
-
-  /** Sends a call that begins a deployment. As long as there is no answer, there may be one or not. */
   async #begun(signal: AbortSignal, unanswered: Unanswered, call: () => Promise<Begun>): Promise<string> {
-    this.#open.unanswered = unanswered;
-    const accepted = await call().catch((thrown: unknown) => {
-      // A refusal is an answer too.
-      if (!signal.aborted && !(thrown instanceof UnsureError)) this.#open.unanswered = undefined;
-      throw thrown;
-    });
-    this.#open.unanswered = undefined;
-    this.#open.repeated = unanswered.kind === "activate" && accepted.repeated;
-    return this.#accepted(accepted);
+    return this.#accepted(await this.#open.begin(signal, unanswered, call));
   }
 
   #accepted({ deployment, release }: Accepted): string {
@@ -330,16 +255,4 @@ export class HostDeploy {
     this.report.outcome = failure.code === "aborted" ? "aborted" : "failed";
     this.report.failure = failure;
   }
-}
-
-function endedBadly(view: DeploymentView): CutoverError {
-  if (view.failure !== undefined) return fromProblem(view.failure);
-  const code: ErrorCode = view.outcome === "aborted" ? "aborted" : "internal";
-  return new CutoverError(code, `The deployment ended as ${view.outcome}, after the state ${view.state}.`, {
-    fix: "Look at the agent's log on the host.",
-  });
-}
-
-function isLost(thrown: unknown): boolean {
-  return thrown instanceof CutoverError && thrown.code === "agent_unreachable";
 }

@@ -1,8 +1,10 @@
-import { isAtLeast } from "../../shared/deployment-states.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { releaseOfRun } from "../../shared/names.ts";
-import type { DeploymentKind, DeploymentView } from "../../shared/protocol.ts";
+import type { Accepted, DeploymentKind, DeploymentView } from "../../shared/protocol.ts";
+import type { Begun } from "../client/agent-client.ts";
+import { UnsureError } from "../client/agent-errors.ts";
 import type { HostReport } from "../report/job-report.ts";
+import { type Standing, standingOf } from "./deployment-end.ts";
 import type { HostApp } from "./host-app.ts";
 import type { HostLog } from "./host-log.ts";
 
@@ -12,12 +14,6 @@ export interface Unanswered {
   /** undefined if the host decides which. */
   release: string | undefined;
 }
-
-/**
- * What an undo found: nothing is left of the job's work, or its release has all of the traffic, or a part of it, or
- * nobody knows.
- */
-export type Standing = "undone" | "cut over" | "shifted" | "unknown";
 
 /** What this job has begun on one host and not finished: an abort undoes it. */
 export class OpenDeployments {
@@ -30,7 +26,7 @@ export class OpenDeployments {
   /** The host may have a deployment of it. */
   unanswered: Unanswered | undefined;
   /** An earlier attempt of the activation had no answer, so it may have worked too. */
-  repeated = false;
+  #repeated = false;
   readonly #app: HostApp;
   readonly #log: HostLog;
   readonly #report: HostReport;
@@ -45,10 +41,24 @@ export class OpenDeployments {
     return (this.running ?? this.staged ?? this.unanswered) === undefined;
   }
 
+  /** Sends a call that begins a deployment. As long as there is no answer, there may be one or not. */
+  async begin(signal: AbortSignal, unanswered: Unanswered, call: () => Promise<Begun>): Promise<Accepted> {
+    this.unanswered = unanswered;
+    const begun = await call().catch((thrown: unknown) => {
+      // A refusal is an answer too.
+      if (!signal.aborted && !(thrown instanceof UnsureError)) this.unanswered = undefined;
+      throw thrown;
+    });
+    this.unanswered = undefined;
+    this.#repeated = unanswered.kind === "activate" && begun.repeated;
+    this.running = begun.deployment;
+    return begun;
+  }
+
   /** Undoes all of them, and looks again if that does not tell the end. */
   async abort(signal: AbortSignal): Promise<Standing> {
     const standing = await this.#abortAll(signal);
-    if (standing !== "undone" || !this.repeated) return standing;
+    if (standing !== "undone" || !this.#repeated) return standing;
     try {
       const { live } = await this.#app.view(signal);
       return live !== null && releaseOfRun(live) === this.#report.release ? "cut over" : "undone";
@@ -125,27 +135,6 @@ export class OpenDeployments {
     this.#log.line(note);
     return "unknown";
   }
-}
-
-/** What a deployment's end says; undefined for one whose release is, or was, staged. */
-function standingOf({ outcome, state, failure, weight = 100 }: DeploymentView): Standing | undefined {
-  switch (outcome) {
-    case "staged":
-      return undefined;
-    case "succeeded":
-      return weight < 100 ? "shifted" : "cut over";
-    case "aborted":
-      return "undone";
-    case "running":
-      return isAtLeast(state, "cut_over") ? "cut over" : "unknown";
-    case "failed":
-      return isAtLeast(state, "cut_over") && !hasTakenBack(failure) ? "cut over" : "undone";
-  }
-}
-
-/** A release that fails its watch is taken back by the host itself, unless what was live before is not well either. */
-export function hasTakenBack(failure: { code: string; unchanged?: string | undefined } | undefined): boolean {
-  return failure?.code === "watch_failed" && !/ keeps the traffic\.$/.test(failure.unchanged ?? "");
 }
 
 function isOpen({ outcome }: DeploymentView): boolean {

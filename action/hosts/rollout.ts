@@ -104,7 +104,7 @@ export async function activateAll(
     }
     await Promise.all(finishing.map((finished) => finished.catch(throwFailedWatch)));
   } catch (thrown) {
-    await undoAll(hosts, signal, ending);
+    await undoAll(hosts, signal, ending, true);
     throw thrown;
   }
   const ends = await Promise.allSettled(finishing);
@@ -141,8 +141,16 @@ const revertMs = 300_000;
 /** GitHub kills a cancelled job ten seconds after it asks it to end. */
 const cancelledAbortMs = 7000;
 
-/** Undoes what was done on all hosts. A cancelled job has no time to go back: what has cut over stays. */
-async function undoAll(hosts: HostDeploy[], signal: AbortSignal, { cancelled, time }: Ending = usualEnding) {
+/**
+ * Undoes what was done on all hosts.
+ * @param goBack also on those that have cut over. A cancelled job has no time for that: what has cut over stays.
+ */
+async function undoAll(
+  hosts: HostDeploy[],
+  signal: AbortSignal,
+  { cancelled, time }: Ending = usualEnding,
+  goBack = false,
+): Promise<void> {
   const isCancelled = cancelled.aborted || (signal.aborted && signal.reason?.code === "aborted");
   const abort = new AbortController();
   const hurry = () => {
@@ -152,7 +160,7 @@ async function undoAll(hosts: HostDeploy[], signal: AbortSignal, { cancelled, ti
   if (isCancelled) hurry();
   else cancelled.addEventListener("abort", hurry, { once: true });
   const aborting = AbortSignal.any([abort.signal, deadline(time, abortMs)]);
-  const reverting = isCancelled ? undefined : AbortSignal.any([cancelled, deadline(time, revertMs)]);
+  const reverting = isCancelled || !goBack ? undefined : AbortSignal.any([cancelled, deadline(time, revertMs)]);
   await Promise.allSettled(hosts.map((host) => host.undo(aborting, reverting)));
   cancelled.removeEventListener("abort", hurry);
 }

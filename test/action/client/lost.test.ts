@@ -3,8 +3,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { AgentClient, usualTiming } from "../../../action/client/agent-client.ts";
+import { AgentClient } from "../../../action/client/agent-client.ts";
 import { UnsureError } from "../../../action/client/agent-errors.ts";
+import { usualTiming } from "../../../action/client/timing.ts";
 import { calls } from "../../../shared/protocol.ts";
 import { makeCertificate } from "../../harness/certificate.ts";
 import { never, refusal, Workspace } from "../workspace.ts";

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { Bundle } from "../../../action/bundle/bundle.ts";
 import { listFiles, makeManifest, readForBundle } from "../../../action/bundle/manifest.ts";
-import { AgentClient, usualTiming } from "../../../action/client/agent-client.ts";
+import { AgentClient } from "../../../action/client/agent-client.ts";
+import { usualTiming } from "../../../action/client/timing.ts";
 import { type CanaryRequest, checkFailed, raiseCanary } from "../../../action/hosts/canary.ts";
 import { HostApp } from "../../../action/hosts/host-app.ts";
 import { HostDeploy } from "../../../action/hosts/host-deploy.ts";

@@ -14,8 +14,10 @@ export function check(history: History, told: Told): void {
   endsInTime(history, told);
   for (const [index, host] of told.hosts.entries()) {
     const report = told.job.report.hosts[index];
-    if (report !== undefined) saysWhatIs(`web${index}`, report, host, history);
-    if (report !== undefined) claimsNothing(`web${index}`, report, host, history);
+    if (report === undefined) continue;
+    saysWhatIs(`web${index}`, report, host, history);
+    claimsNothing(`web${index}`, report, host, history);
+    takesNothingBack(report, history);
   }
   if (!told.failed) succeedsEverywhere(history, told);
   else {
@@ -55,7 +57,8 @@ function isNew(host: SimulatedHost): boolean {
 function saysWhatIs(name: string, report: HostReport, host: SimulatedHost, { command }: History): void {
   const { outcome, release, note = "" } = report;
   const at = `${name} is ${outcome}${note === "" ? "" : ` (${note})`}, its live release`;
-  if (/has the traffic\./.test(note)) expect(host.live, at).toBe(release);
+  const named = /(\S+) has the traffic[.:]/.exec(note)?.[1];
+  if (named !== undefined) expect(host.live, at).toBe(named);
   const part = /It has (\d+) % of the traffic\./.exec(note)?.[1];
   if (part !== undefined) expect(host.staged?.weight, `${name} (${note}), its canary's weight`).toBe(Number(part));
   if (/a part of the traffic\./.test(note)) expect(host.staged?.weight, `${name} (${note})`).toBeGreaterThan(0);
@@ -91,6 +94,12 @@ function claimsNothing(name: string, { failure }: HostReport, host: SimulatedHos
   const single = command === "rollback" || command === "redeploy" || command === "activate";
   if (!single || failure?.unchanged !== "Nothing was changed on this host by this call.") return;
   expect(host.begun, `${name}: calls that worked, of which it says that nothing was changed`).toBe(0);
+}
+
+/** A job that goes back, or gives fresh instances, is not itself taken back. */
+function takesNothingBack(report: HostReport, { command }: History): void {
+  if (command !== "rollback" && command !== "redeploy") return;
+  expect(report.phases.map(({ name }) => name).filter((name) => name.startsWith("go back"))).toEqual([]);
 }
 
 function succeedsEverywhere({ command }: History, { job, hosts }: Told): void {
