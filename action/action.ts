@@ -6,8 +6,9 @@ import { annotateFailures, failedHosts, type Publication, publish, sentences } f
 import { run } from "./run.ts";
 import { cancellation } from "./runner/cancellation.ts";
 import { execute } from "./runner/exec.ts";
+import { realTime } from "./runner/time.ts";
 
-export interface ActionParts extends Pick<Effects, "env" | "now" | "log" | "connect"> {
+export interface ActionParts extends Pick<Effects, "env" | "platform" | "now" | "log" | "connect"> {
   publication: Publication;
 }
 
@@ -22,10 +23,11 @@ export async function runAction({ publication, ...effects }: ActionParts): Promi
     const inputs = readInputs(env);
     report.command = inputs.command;
     if (inputs.signingKey !== "") log.mask(inputs.signingKey);
-    const { signal, release } = cancellation(inputs.timeoutMs);
-    await run(inputs, { ...effects, exec: execute, signal }, report).finally(release);
+    const { signal, cancelled, release } = cancellation(inputs.timeoutMs);
+    const all = { ...effects, exec: execute, signal, cancelled, time: realTime };
+    await run(inputs, all, report).finally(release);
   } catch (thrown) {
-    report.failure = asCutoverError(thrown);
+    report.failure = asCutoverError(thrown, "runner");
   }
   await publish(report, log, publication);
   if (report.failure === undefined) return undefined;

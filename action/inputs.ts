@@ -79,6 +79,9 @@ const release = z
 
 const longestWaitMs = maxWaitSeconds * 1000;
 
+/** A timer of Node ends at once if it is longer than 2^31 ms. */
+const longestTimeoutMs = 24 * 86_400_000;
+
 const limit = duration.transform(milliseconds);
 
 const trueOrFalse = z.enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true");
@@ -103,7 +106,9 @@ const schema = z
     "signing-key": z.string(),
     "dry-run": trueOrFalse,
     thin: trueOrFalse,
-    timeout: limit.refine((ms) => ms > 0, "must be longer than 0s"),
+    timeout: limit
+      .refine((ms) => ms > 0, "must be longer than 0s")
+      .refine((ms) => ms <= longestTimeoutMs, "must be at most 24d"),
     wait: limit.refine((ms) => ms <= longestWaitMs, "must be at most 1h"),
     "pip-arguments": z.string().transform((text) => parseArgsStringToArgv(text)),
   })

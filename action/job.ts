@@ -5,10 +5,13 @@ import type { Inputs } from "./inputs.ts";
 import type { JobReport } from "./report/job-report.ts";
 import type { Exec } from "./runner/exec.ts";
 import type { Log } from "./runner/log.ts";
+import type { Time } from "./runner/time.ts";
 
 /** Everything outside that the job touches, so that a test can put its own in place. */
 export interface Effects {
   env: NodeJS.ProcessEnv;
+  /** As Node names it. */
+  platform: NodeJS.Platform;
   /** Milliseconds since the epoch. */
   now(): number;
   exec: Exec;
@@ -16,6 +19,9 @@ export interface Effects {
   log: Log;
   /** Aborted with a CutoverError (aborted, timed_out) as its reason. */
   signal: AbortSignal;
+  /** Aborted if a person cancels the job, also after `signal` was aborted. */
+  cancelled: AbortSignal;
+  time: Time;
 }
 
 /** What the steps of a job share. */

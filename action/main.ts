@@ -7,6 +7,7 @@ import { Log } from "./runner/log.ts";
 wakeThreadPool();
 const failure = await runAction({
   env: process.env,
+  platform: process.platform,
   now: Date.now,
   log: new Log(core),
   connect: (url) => new AgentClient(url),

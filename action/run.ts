@@ -1,6 +1,8 @@
 import { resolve } from "node:path";
+import { CutoverError } from "../shared/errors.ts";
+import { findProgram } from "../shared/find-program.ts";
 import type { Bundle } from "./bundle/bundle.ts";
-import { pack } from "./bundle/pack.ts";
+import { checkRunner, pack } from "./bundle/pack.ts";
 import { checkFailed, raiseCanary } from "./hosts/canary.ts";
 import { HostApp } from "./hosts/host-app.ts";
 import { HostDeploy } from "./hosts/host-deploy.ts";
@@ -29,9 +31,21 @@ export async function run(inputs: Inputs, effects: Effects, report: JobReport): 
   }
   const hosts = await connect(job);
   // First what takes no time, then what takes a second, then the wheels.
-  if (sendsBundle(inputs)) checkServerApp(job.config, job.directory);
-  await checkAll(hosts, effects.signal);
-  await carryOut(job, hosts);
+  if (sendsBundle(inputs)) {
+    checkRunner(job);
+    checkServerApp(job.config, job.directory);
+  }
+  if (inputs.canaryCheck.length > 0) canaryCheckProgram(job);
+  await runOn(hosts, job, packFor);
+}
+
+/**
+ * The job on hosts that are connected.
+ * @param pack makes the bundle, and what each host gets of it
+ */
+export async function runOn(hosts: HostDeploy[], job: Job, pack: typeof packFor): Promise<void> {
+  await checkAll(hosts, job.effects.signal);
+  await carryOut(hosts, job, pack);
 }
 
 /** Reads cutover.yml. */
@@ -52,7 +66,7 @@ async function connect(job: Job): Promise<HostDeploy[]> {
     const client = effects.connect(url);
     const app = new HostApp({ app: config.app, client, tokens, waitMs: inputs.waitMs });
     const log = new HostLog(effects.log, client.host, inputs.hosts.length === 1);
-    return new HostDeploy({ app, log, now: effects.now });
+    return new HostDeploy({ app, log, now: effects.now, time: effects.time });
   });
   job.report.hosts = hosts.map((host) => host.report);
   return hosts;
@@ -84,7 +98,7 @@ function sendsBundle({ command }: Inputs): boolean {
 }
 
 /** Does what the input `command` says, on all hosts. */
-async function carryOut(job: Job, hosts: HostDeploy[]): Promise<void> {
+async function carryOut(hosts: HostDeploy[], job: Job, pack: typeof packFor): Promise<void> {
   const { inputs, effects, report, config } = job;
   const { signal } = effects;
   const releaseCommand = config.release !== undefined;
@@ -92,18 +106,18 @@ async function carryOut(job: Job, hosts: HostDeploy[]): Promise<void> {
   switch (inputs.command) {
     case "deploy": {
       const raise = inputs.canary.length > 0 ? (all: HostDeploy[]) => raiseInSteps(job, all) : undefined;
-      return deployAll(hosts, { bundle: await packFor(job, hosts), releaseCommand, raise, signal });
+      return deployAll(hosts, { bundle: await pack(job, hosts), releaseCommand, raise, signal, ending: effects });
     }
     case "stage":
-      return stageAll(hosts, { bundle: await packFor(job, hosts), releaseCommand, signal });
+      return stageAll(hosts, { bundle: await pack(job, hosts), releaseCommand, signal, ending: effects });
     case "activate":
       report.release = release;
-      if (inputs.weight === 100) return activateAll(hosts, release, signal);
-      return oneByOne(hosts, (host) => host.shift(release, inputs.weight, signal), signal);
+      if (inputs.weight === 100) return activateAll(hosts, release, signal, effects);
+      return oneByOne(hosts, (host) => host.shift(release, inputs.weight, signal), signal, effects);
     case "redeploy":
-      return oneByOne(hosts, (host) => host.redeploy(inputs.release, signal), signal);
+      return oneByOne(hosts, (host) => host.redeploy(inputs.release, signal), signal, effects);
     case "rollback":
-      return oneByOne(hosts, (host) => host.rollback(signal), signal);
+      return oneByOne(hosts, (host) => host.rollback(signal), signal, effects);
   }
 }
 
@@ -121,19 +135,30 @@ async function packFor(job: Job, hosts: HostDeploy[]): Promise<Bundle> {
 
 /** Raises the canary step by step. After each step's time the workflow's own check decides whether it goes on. */
 function raiseInSteps({ inputs, effects, report, directory }: Job, hosts: HostDeploy[]): Promise<void> {
-  const { signal, log, env } = effects;
+  const { signal, log, env, time } = effects;
   const release = report.release ?? "";
   const check = async (weight: number) => {
     if (inputs.canaryCheck.length === 0) return;
     const variables = { CUTOVER_RELEASE: release, CUTOVER_WEIGHT: String(weight) };
-    const { code, output } = await effects.exec({
+    const { ok, how, output } = await effects.exec({
       argv: inputs.canaryCheck,
       cwd: directory,
       env: { ...childEnvironment(env), ...variables },
       onLine: (line) => log.untrusted(line),
       signal,
     });
-    if (code !== 0) throw checkFailed(weight, code, output);
+    if (!ok) throw checkFailed(weight, how, output);
   };
-  return raiseCanary(hosts, { release, steps: inputs.canary, check, say: (line) => log.line(line), signal });
+  return raiseCanary(hosts, { release, steps: inputs.canary, check, say: (line) => log.line(line), signal, time });
+}
+
+/** Looks for the command now: the canary's visitors must not wait for a typing error. @throws CutoverError input_invalid */
+function canaryCheckProgram({ inputs, effects, directory }: Job): void {
+  const [program = ""] = inputs.canaryCheck;
+  if (findProgram(program, effects.env.PATH ?? "", directory) !== undefined) return;
+  const where = program.includes("/") ? `in ${directory}` : "on PATH";
+  throw new CutoverError("input_invalid", `Input canary-check: there is no program ${program} ${where}.`, {
+    unchanged: "Nothing was sent.",
+    fix: "Correct `with:` of this step. The command runs in working-directory, and its file must be executable.",
+  });
 }

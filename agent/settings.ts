@@ -15,6 +15,13 @@ import {
   webhook,
 } from "./settings-values.ts";
 
+/** As a URL has it between // and the path, in lower case: another text is no caller's name for this agent. */
+function isAuthority(name: string): boolean {
+  return ["http", "https"].some((scheme) => URL.parse(`${scheme}://${name}`)?.host === name);
+}
+
+const authorityForm = "a host name or address with its port as in the URL, such as web1.example.com:7070";
+
 /** agent.yml: what the host's owner says about the agent. Everything has a default for a Debian host. */
 const agentSettings = z.strictObject({
   listen: z
@@ -22,7 +29,7 @@ const agentSettings = z.strictObject({
     .regex(networkAddress, "address:port")
     .default("127.0.0.1:7070")
     .describe("Where the agent listens for the Action and curl."),
-  names: z.array(z.string().min(1)).default([]).meta({
+  names: z.array(z.string().min(1).refine(isAuthority, authorityForm)).default([]).meta({
     description: "The names by which callers know this agent, as in their URL. A token names one of them.",
     absent: "the `listen` address",
   }),

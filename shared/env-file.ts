@@ -34,7 +34,12 @@ export function valueFault(value: string): string | undefined {
 }
 
 export function parseEnvFile(text: string): EnvValues {
-  return parseEnv(text) as EnvValues;
+  return parseEnv(withoutMark(text)) as EnvValues;
+}
+
+/** Some editors put a byte order mark at the start of a file, which would become part of the first name. */
+function withoutMark(text: string): string {
+  return text.replace(/^\ufeff/, "");
 }
 
 /** The ways to write a value that are read back as exactly this value, the plainest first. */
@@ -54,7 +59,7 @@ function readsBack(text: string, value: string): boolean {
  * @returns undefined if the file cannot be changed without changing how other lines are read: it has an open quote
  */
 export function changeEnvFile(text: string, changes: Record<string, string | undefined>): string | undefined {
-  let next = text;
+  let next = withoutMark(text);
   for (const [name, value] of Object.entries(changes)) {
     const changed = value === undefined ? without(next, name) : withValue(next, name, value);
     if (changed === undefined) return undefined;
@@ -96,7 +101,8 @@ interface Entry {
 }
 
 /** Lines that do not mean what they seem to mean, without their values. The reader itself never complains. */
-export function envFileFaults(text: string): { line: number; message: string }[] {
+export function envFileFaults(file: string): { line: number; message: string }[] {
+  const text = withoutMark(file);
   const found = entries(text);
   const read = parseEnvFile(text);
   const lineOf = (offset: number) => text.slice(0, offset).split("\n").length;

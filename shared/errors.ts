@@ -16,6 +16,7 @@ export const errorCodes = {
   collect_failed: "The command that collects static files failed.",
   wheels_failed: "pip could not get or build the wheels for the requirements.",
   python_not_found: "The Python interpreter that the configuration names is not on this machine.",
+  runner_unsupported: "The job runs on a system for which cutover cannot pack.",
   signing_key_invalid: "The signing key cannot be read.",
   id_token_unavailable: "GitHub gave the workflow no ID token.",
   file_exists: "The file exists already, and is not overwritten.",
@@ -41,7 +42,7 @@ export const errorCodes = {
   host_settings_invalid: "A settings file of the host is wrong.",
   setup_impossible: "This host cannot be set up as it is.",
   environment_invalid: "A variable cannot be put into the app's environment file.",
-  disk_full: "The host has too little free disk space.",
+  disk_full: "The host, or the runner that packs the bundle, has too little free disk space.",
   listen_not_allowed: "The host does not allow this app to listen on the address that it asks for.",
   domain_not_allowed: "The host does not allow this app to serve the domain that it asks for.",
   address_in_use: "Another program already listens on the site's address.",
@@ -116,11 +117,21 @@ export class CutoverError extends Error {
   }
 }
 
-/** Wraps what a library or the system threw, unless it is a CutoverError already. */
-export function asCutoverError(thrown: unknown): CutoverError {
+/**
+ * Wraps what a library or the system threw, unless it is a CutoverError already.
+ * @param machine where this program runs: on a host, or on the runner of the workflow
+ */
+export function asCutoverError(thrown: unknown, machine: "host" | "runner" = "host"): CutoverError {
   if (thrown instanceof CutoverError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  if ((thrown as NodeJS.ErrnoException | null)?.code === "ENOSPC") {
+  const { code } = (thrown as NodeJS.ErrnoException | null) ?? {};
+  if (machine === "runner" && (code === "ENOSPC" || code === "EDQUOT")) {
+    return new CutoverError("disk_full", `The runner's disk is full: ${message}.`, {
+      fix: "Free disk space on the runner: the bundle is written to RUNNER_TEMP, wheels to .cutover in the project.",
+      cause: thrown,
+    });
+  }
+  if (code === "ENOSPC") {
     return new CutoverError("disk_full", "The disk is full.", {
       fix: "Free disk space on the host, or lower `keep`, then run it again.",
       cause: thrown,

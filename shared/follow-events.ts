@@ -7,14 +7,16 @@ export interface EventSource {
   open(after: number): Promise<AsyncIterable<Buffer>>;
   /** Waits until it is time to open the stream again. @throws when there is no use in it */
   again(failure: StreamFailure): Promise<void>;
+  /** Milliseconds that never go back. */
+  elapsed?: () => number;
 }
 
 export interface StreamFailure {
   /** What broke the stream, or kept it from opening; undefined if it ended before the last event. */
   thrown: unknown;
-  /** How many attempts without an event came before this one. */
+  /** How many attempts in a row came before this one and brought nothing, not even a heartbeat. */
   before: number;
-  /** Milliseconds since the last event, or since the beginning. */
+  /** Milliseconds since the last sign of life (an event, a heartbeat, an answer to an attempt), or since the beginning. */
   silentMs: number;
 }
 
@@ -24,15 +26,19 @@ export interface StreamFailure {
  * @throws what `again` throws
  */
 export async function* followEvents(source: EventSource): AsyncGenerator<DeploymentEvent> {
+  const { elapsed = () => performance.now() } = source;
   let after = 0;
-  let heard = performance.now();
+  let heard = elapsed();
   for (let before = 0; ; before++) {
     let thrown: unknown;
     try {
-      for await (const event of eventsOf(await source.open(after))) {
-        heard = performance.now();
+      const stream = await source.open(after);
+      heard = elapsed();
+      for await (const event of eventsOf(stream)) {
+        heard = elapsed();
         before = 0;
-        if (event.id <= after) continue;
+        // A heartbeat, or an event that came before.
+        if (event === undefined || event.id <= after) continue;
         after = event.id;
         yield event;
         if (event.type === "end") return;
@@ -40,14 +46,11 @@ export async function* followEvents(source: EventSource): AsyncGenerator<Deploym
     } catch (reason) {
       thrown = reason;
     }
-    await source.again({ thrown, before, silentMs: performance.now() - heard });
+    await source.again({ thrown, before, silentMs: elapsed() - heard });
   }
 }
 
-/** Without heartbeats, which are empty lines, and without events of a kind that only a newer agent knows. */
-async function* eventsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<DeploymentEvent> {
-  for await (const line of linesOf(stream)) {
-    const { data } = deploymentEvent.safeParse(parseJson(line));
-    if (data !== undefined) yield data;
-  }
+/** undefined for each line that is no event: a heartbeat, which is empty, or an event that only a newer agent knows. */
+async function* eventsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<DeploymentEvent | undefined> {
+  for await (const line of linesOf(stream)) yield deploymentEvent.safeParse(parseJson(line)).data;
 }

@@ -50,8 +50,10 @@ export function readYaml<S extends z.ZodType>(
   try {
     input = complete(document.toJS({ maxAliasCount: 100 }) ?? {});
   } catch (error) {
-    // An alias to nothing, or one that grows without end.
-    return { kind: "not yaml", faults: [{ line: 1, column: 1, message: (error as Error).message }] };
+    const lost = lostAliases(document, counter);
+    // Otherwise an alias that grows without end.
+    const faults = lost.length > 0 ? lost : [{ line: 1, column: 1, message: (error as Error).message }];
+    return { kind: "not yaml", faults };
   }
   const at = (path: YamlPath) => position(counter, offsetOf(document, path));
   const checked = schema.safeParse(input, { reportInput: false });
@@ -59,8 +61,29 @@ export function readYaml<S extends z.ZodType>(
   if (checked.success && lost.length === 0) return { kind: "good", value: checked.data, at };
   const faults = checked.error === undefined ? [] : [...faultsOf(checked.error, input, schema)];
   faults.push(...hiddenFaults(faults, input, schema));
-  const told = faults.map((fault) => ({ ...at(fault.path), message: worded(fault) }));
+  const told = faults.map((fault) => ({ ...at(fault.path), message: worded(fault) + quotes(document, fault) }));
   return { kind: "invalid", faults: inOrder([...told, ...lost]) };
+}
+
+/** A pattern such as *.pyc is an alias in YAML, and nothing has that name. */
+function lostAliases(document: Document, counter: LineCounter): YamlFault[] {
+  const lost: YamlFault[] = [];
+  visit(document, {
+    Alias(_, alias) {
+      if (alias.resolve(document) !== undefined) return;
+      const name = `*${alias.source}`;
+      const message = `${name} is an alias in YAML, and nothing has this name; write "${name}" in quotes`;
+      lost.push({ ...position(counter, alias.range?.[0] ?? 0), message });
+    },
+  });
+  return lost;
+}
+
+/** YAML reads 3.10 as the number 3.1, and yes-or-no words as booleans. */
+function quotes(document: Document, { path, message }: Fault): string {
+  if (!/^expected string\b.*received (?:number|boolean)$/.test(message)) return "";
+  const node = document.getIn(path, true);
+  return isScalar(node) && node.source !== undefined ? `; write "${node.source}" in quotes` : "";
 }
 
 /** A key that no JavaScript object keeps would be lost silently. */

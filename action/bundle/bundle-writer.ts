@@ -7,6 +7,7 @@ import { constants, createZstdCompress } from "node:zlib";
 import { Header, Pax } from "tar";
 import { CutoverError } from "../../shared/errors.ts";
 import { manifestLimits, manifestName } from "../../shared/manifest.ts";
+import { changed, unreadable } from "../project/unreadable.ts";
 import { Batch } from "./batch.ts";
 import { openFile, type ReadFile, stampOf } from "./read-files.ts";
 
@@ -101,25 +102,6 @@ function* addAgain(batch: Batch, file: ReadFile, check: boolean): Generator<Buff
   }
   if (size !== file.size || (sum !== undefined && sum.digest("hex") !== file.sha256)) throw changed(file.path);
   if (stampOf(file.source) !== file.stamp && !check) throw changed(file.path);
-}
-
-function changed(path: string): CutoverError {
-  return new CutoverError("file_changed", `${path} changed while it was being packed.`, {
-    unchanged: "Nothing was sent.",
-    fix: "Let no other process write to the project during this step, then run it again.",
-  });
-}
-
-/** Explains what reading a file threw. A file that was there a moment ago and is missing now has changed. */
-export function unreadable(path: string, thrown: unknown): CutoverError {
-  if (thrown instanceof CutoverError) return thrown;
-  const { code, message } = thrown as NodeJS.ErrnoException;
-  if (code === "ENOENT" || code === "ELOOP") return changed(path);
-  return new CutoverError("path_not_allowed", `${path} cannot be read: ${code ?? message}.`, {
-    unchanged: "Nothing was sent.",
-    fix: "Make it readable for the job's user, or leave it out with `exclude` in cutover.yml.",
-    cause: thrown,
-  });
 }
 
 function tooMuchToList(bytes: number): CutoverError {

@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeManifest, leftOutOver, type Manifest, manifestDigest } from "../../shared/manifest.ts";
 import type { FilesView } from "../../shared/protocol.ts";
@@ -7,6 +8,8 @@ import type { ReadFile } from "./read-files.ts";
 /** A bundle on this runner's disk. */
 export interface Archive {
   path: string;
+  /** In bytes. */
+  size: number;
   /** The release over which it is thin; undefined when it is whole. */
   base: string | undefined;
   /** How many files it contains. */
@@ -60,7 +63,8 @@ export class Bundle {
     const thin = base === undefined ? "" : `.thin-${base.digest.slice("sha256:".length).slice(0, 12)}`;
     const path = join(directory, `cutover-${manifest.app}-${manifest.release}${thin}.tar.zst`);
     await writeBundle({ manifest: this.#manifest, files: sent, path, signal });
-    const archive: Archive = { path, base: base?.release, files: sent.length };
+    const { size } = await stat(path);
+    const archive: Archive = { path, size, base: base?.release, files: sent.length };
     onPacked(archive);
     return archive;
   }

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { getExecOutput } from "@actions/exec";
 import type { Config } from "../../shared/config.ts";
-import { comparePaths, type Manifest } from "../../shared/manifest.ts";
+import { CutoverError } from "../../shared/errors.ts";
+import { comparePaths, type Manifest, treeFaults } from "../../shared/manifest.ts";
 import { newReleaseId } from "../../shared/names.ts";
 import { collectedFolders, staticFiles } from "../project/collectstatic.ts";
+import { unreadable } from "../project/unreadable.ts";
 import { alwaysExcluded, type PackFile, walkFiles } from "../project/walk.ts";
-import { unreadable } from "./bundle-writer.ts";
 import { type ReadFile, readFiles } from "./read-files.ts";
 
 export interface ManifestRequest {
@@ -19,7 +20,25 @@ export interface ManifestRequest {
 
 /** Every file of the bundle: the project, its static files, its wheels. @throws CutoverError as the walk does */
 export function listFiles(config: Config, directory: string, wheels: PackFile[]): PackFile[] {
-  return [...listProject(config, directory), ...staticFiles(config, directory), ...wheels];
+  const files = [...listProject(config, directory), ...staticFiles(config, directory), ...wheels];
+  refuseClashes(files);
+  return files;
+}
+
+/**
+ * Refuses what the agent would refuse after the upload: a file and a folder of one name, which come from two entries of
+ * `static`, or too many folders.
+ */
+function refuseClashes(files: PackFile[]): void {
+  const paths = files.map(({ path }) => path).toSorted(comparePaths);
+  const [fault] = treeFaults(paths);
+  if (fault === undefined) return;
+  const { path, message, below } = fault;
+  const what = below === undefined ? message : `there is a file ${below} too`;
+  throw new CutoverError("path_not_allowed", `${path} cannot be packed: ${what}.`, {
+    unchanged: "Nothing was sent.",
+    fix: "Rename one of them, or leave one out: with `exclude` in cutover.yml, or with another `url` in `static`.",
+  });
 }
 
 /** The project's own files. They can be read while static files are still being collected. */
@@ -62,16 +81,21 @@ export function makeManifest({ config, files, made, repository, commit }: Manife
 
 const commitPattern = /^[0-9a-f]{40}$/;
 
-/** The commit that is packed: GITHUB_SHA, or what git says of the project; empty if neither knows one. */
+/**
+ * The commit that is packed: what git says of the project, since a workflow may check out another commit than the one
+ * that started it. Without git or a checkout it is GITHUB_SHA; empty if that is not set either.
+ */
 export async function findCommit(directory: string, env: NodeJS.ProcessEnv): Promise<string> {
-  if (commitPattern.test(env.GITHUB_SHA ?? "")) return env.GITHUB_SHA ?? "";
+  const started = commitPattern.test(env.GITHUB_SHA ?? "") ? (env.GITHUB_SHA ?? "") : "";
   try {
     const options = { cwd: directory, silent: true, ignoreReturnCode: true };
-    const { exitCode, stdout } = await getExecOutput("git", ["rev-parse", "--verify", "HEAD"], options);
-    return exitCode === 0 && commitPattern.test(stdout.trim()) ? stdout.trim() : "";
+    // In a container the checkout belongs to another user, which git would refuse. This only reads the commit.
+    const words = ["-c", "safe.directory=*", "rev-parse", "--verify", "HEAD"];
+    const { exitCode, stdout } = await getExecOutput("git", words, options);
+    return exitCode === 0 && commitPattern.test(stdout.trim()) ? stdout.trim() : started;
   } catch {
     // There is no git on this runner.
-    return "";
+    return started;
   }
 }
 

@@ -1,7 +1,9 @@
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { argv } from "../../shared/command.ts";
 import type { Config } from "../../shared/config.ts";
+import { CutoverError } from "../../shared/errors.ts";
 import { inPhase, type Job } from "../job.ts";
 import { collectStatic } from "../project/collectstatic.ts";
 import { checkServerApp, checkServerAppPacked } from "../project/server-app.ts";
@@ -18,6 +20,7 @@ import type { ReadFile } from "./read-files.ts";
  * @throws CutoverError for whatever is wrong with the project; nothing was sent then
  */
 export async function pack(job: Job): Promise<Bundle> {
+  checkRunner(job);
   checkServerApp(job.config, job.directory);
   const { config, wheels } = await withWheels(job);
   const early = await collectWhileReading(job, config, wheels);
@@ -25,6 +28,15 @@ export async function pack(job: Job): Promise<Bundle> {
   job.report.release = bundle.release;
   job.report.digest = bundle.digest;
   return bundle;
+}
+
+/** Wheels, file modes and the case of names would be those of another system. @throws CutoverError runner_unsupported */
+export function checkRunner({ effects }: Job): void {
+  if (effects.platform === "linux") return;
+  throw new CutoverError("runner_unsupported", `This job runs on ${effects.platform}, and the hosts run Linux.`, {
+    unchanged: "Nothing was sent.",
+    fix: "Write `runs-on: ubuntu-latest` for this job in the workflow. The commands activate, redeploy and rollback run anywhere.",
+  });
 }
 
 /** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */
@@ -48,13 +60,41 @@ async function collectWhileReading(job: Job, config: Config, wheels?: VendoredWh
   if (config.static.every(({ collect }) => collect === undefined)) return [];
   return inPhase(job, "collect static files", async () => {
     const context = wheelsContext(job);
-    const bin = wheels?.interpreter && (await buildVenv(config, wheels, wheels.interpreter, context));
+    const bin = wheels && (await programsFor(config, wheels, context));
     // The first command has started when this returns. Reading blocks this process, but not the command.
     const collecting = collectStatic(config, { ...context, bin });
     const early = readEarly(config, job.directory, wheels?.files ?? []);
     await collecting;
     return early;
   });
+}
+
+/**
+ * The programs of an environment with the app's packages, for the collect commands.
+ * @returns undefined if this runner cannot make one, and no command is known to need it
+ * @throws CutoverError python_not_found, wheels_failed
+ */
+async function programsFor(
+  config: Config,
+  wheels: VendoredWheels,
+  context: WheelsContext,
+): Promise<string | undefined> {
+  if (wheels.interpreter !== undefined) return buildVenv(config, wheels, wheels.interpreter, context);
+  const python = config.static.find(({ collect }) => collect !== undefined && startsPython(collect));
+  const what = `The app's packages are for Python ${wheels.version}, which this runner does not have`;
+  if (python === undefined) {
+    context.onLine(`${what}. The collect commands run without them.`);
+    return undefined;
+  }
+  throw new CutoverError("python_not_found", `${what}, so the files of ${python.url} cannot be collected.`, {
+    unchanged: "Nothing was sent.",
+    fix: `Put actions/setup-python with \`python-version: "${wheels.version}"\` before this step, or correct python.version in cutover.yml.`,
+  });
+}
+
+function startsPython(command: string | string[]): boolean {
+  const [program = ""] = argv(command);
+  return /^(?:.*\/)?python[\d.]*$|\.py$/.test(program);
 }
 
 /**

@@ -1,6 +1,3 @@
-import { stat } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
-import pRetry from "p-retry";
 import type { z } from "zod";
 import { type BodyOf, type PathNames, pathOf, type QueryOf } from "../../shared/call.ts";
 import { CutoverError } from "../../shared/errors.ts";
@@ -17,40 +14,16 @@ import {
   protocolVersion,
 } from "../../shared/protocol.ts";
 import type { Archive } from "../bundle/bundle.ts";
-import { explain, isAway, isPassing, lost, neverArrived, Refusal } from "./agent-errors.ts";
-import { type CallBody, call, type HttpCall, readText } from "./http.ts";
-
-export interface ClientTiming {
-  /** How often a call is repeated, if it may be. Each pause is twice as long as the last, up to `longestDelayMs`. */
-  retries: number;
-  /** The same for an agent that has answered before: during an upgrade it takes 10 s to end, and then starts again. */
-  retriesWhenKnown: number;
-  firstDelayMs: number;
-  longestDelayMs: number;
-  /** How long an answer to a short call may take. */
-  answerMs: number;
-  /** How long an agent may take to answer with the files of a release. */
-  filesMs: number;
-  /** How long a stream of events may be silent before it counts as broken. */
-  eventsIdleMs: number;
-  /** How long to look for an agent that has stopped sending events. */
-  lostAfterMs: number;
-}
-
-export const usualTiming: ClientTiming = {
-  retries: 4,
-  retriesWhenKnown: 10,
-  firstDelayMs: 500,
-  longestDelayMs: 5000,
-  answerMs: 60_000,
-  filesMs: 10_000,
-  eventsIdleMs: 60_000,
-  lostAfterMs: 120_000,
-};
+import { realTime, sleep, type Time, unlessAborted } from "../runner/time.ts";
+import { explain, hangsUp, isAway, isPassing, lost, neverArrived, Refusal, wantsTls } from "./agent-errors.ts";
+import { type AttemptOptions, attempts } from "./attempts.ts";
+import { type CallBody, call, type HttpAnswer, type HttpCall, readText, type Transport } from "./http.ts";
+import { speaksTls } from "./speaks-tls.ts";
+import { type ClientTiming, usualTiming } from "./timing.ts";
 
 export interface Upload {
   app: string;
-  archive: Pick<Archive, "path" | "base">;
+  archive: Pick<Archive, "path" | "size" | "base">;
   releaseCommand: boolean;
   /**
    * How long the host keeps the app for this deployment after it is staged, from the last time that somebody asked for
@@ -62,6 +35,12 @@ export interface Upload {
   token(): Promise<string>;
   onProgress(sent: number, size: number): void;
   signal: AbortSignal;
+}
+
+/** The answer to a call that begins a deployment. */
+export interface Begun extends Accepted {
+  /** An earlier attempt had no answer, so it may have worked too. */
+  repeated: boolean;
 }
 
 /** The calls that begin a deployment without a bundle. */
@@ -78,26 +57,43 @@ export interface Command<C extends CommandCall> {
   repeatable: boolean;
 }
 
+export interface ClientParts {
+  timing?: ClientTiming;
+  send?: Transport;
+  time?: Time;
+}
+
 /** One agent, at the address that the workflow gave. Every method throws CutoverError. */
 export class AgentClient {
   /** The authority of the address: the host in a token's audience, and the name in the log. */
   readonly host: string;
   readonly #url: string;
   readonly #timing: ClientTiming;
+  readonly #send: Transport;
+  readonly #time: Time;
   #known = false;
 
-  constructor(url: URL, timing: ClientTiming = usualTiming) {
+  constructor(url: URL, { timing = usualTiming, send = call, time = realTime }: ClientParts = {}) {
     // Behind a proxy, the agent may be below a path.
     this.#url = url.href.replace(/\/+$/, "");
     this.host = url.host;
     this.#timing = timing;
+    this.#send = send;
+    this.#time = time;
   }
 
   /** Makes sure that an agent answers and speaks the same protocol. @throws agent_unreachable, agent_incompatible */
   async check(signal: AbortSignal): Promise<void> {
-    const answer = await this.#retry(signal, isPassing, () =>
-      this.#text({ method: calls.health.method, path: calls.health.path, signal }),
-    );
+    const answer = await this.#retry({ signal, repeat: isPassing }, async () => {
+      try {
+        return await this.#text({ method: calls.health.method, path: calls.health.path, signal });
+      } catch (thrown) {
+        const url = new URL(this.#url);
+        const mayBeTls = url.protocol === "http:" && hangsUp(thrown);
+        if (mayBeTls && (await speaksTls(url, this.#timing.probeMs))) throw wantsTls(this.host, thrown);
+        throw thrown;
+      }
+    });
     const health = calls.health.answer.safeParse(parseJson(answer)).data;
     this.#known = health !== undefined;
     if (health?.protocol === protocolVersion) return;
@@ -113,17 +109,8 @@ export class AgentClient {
   }
 
   /** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
-  async upload({
-    app,
-    archive,
-    releaseCommand,
-    leaseMs,
-    waitMs,
-    token,
-    onProgress,
-    signal,
-  }: Upload): Promise<Accepted> {
-    const { size } = await stat(archive.path);
+  async upload({ app, archive, releaseCommand, leaseMs, waitMs, token, onProgress, signal }: Upload): Promise<Begun> {
+    const { size } = archive;
     const query = {
       activate: false,
       release_command: releaseCommand,
@@ -143,7 +130,7 @@ export class AgentClient {
   }
 
   /** Begins a deployment without a bundle. It goes on after the answer. */
-  async command<C extends CommandCall>(command: Command<C>): Promise<Accepted> {
+  async command<C extends CommandCall>(command: Command<C>): Promise<Begun> {
     const { call, names, body, waitMs, token, signal, repeatable } = command;
     const text = JSON.stringify(body);
     const repeat = repeatable ? isPassing : neverArrived;
@@ -157,8 +144,8 @@ export class AgentClient {
   async abort(deployment: string, token: () => Promise<string>, signal: AbortSignal): Promise<DeploymentView> {
     // An unreachable host is not waited for: the deployment's lease ends there by itself.
     const repeat = (thrown: unknown) => isPassing(thrown) && !isAway(thrown);
-    return this.#retry(signal, repeat, async () => {
-      const headers = await bearer(token);
+    return this.#retry({ signal, repeat, changes: true }, async () => {
+      const headers = await bearer(token, signal);
       const path = pathOf(calls.abort, { id: deployment });
       const body: CallBody = { kind: "json", text: "{}" };
       const text = await this.#text({ method: calls.abort.method, path, headers, body, signal });
@@ -169,15 +156,15 @@ export class AgentClient {
   /** The state of a deployment. Asking also renews its lease. */
   async deployment(id: string, signal: AbortSignal): Promise<DeploymentView> {
     const path = pathOf(calls.deployment, { id });
-    return this.#retry(signal, isPassing, async () =>
+    return this.#retry({ signal, repeat: isPassing }, async () =>
       this.#parse(calls.deployment.answer, await this.#text({ method: calls.deployment.method, path, signal })),
     );
   }
 
   /** The state of the app on this host. */
   async app(app: string, token: () => Promise<string>, signal: AbortSignal): Promise<AppView> {
-    return this.#retry(signal, isPassing, async () => {
-      const headers = await bearer(token);
+    return this.#retry({ signal, repeat: isPassing }, async () => {
+      const headers = await bearer(token, signal);
       const path = pathOf(calls.app, { app });
       return this.#parse(calls.app.answer, await this.#text({ method: calls.app.method, path, headers, signal }));
     });
@@ -186,7 +173,7 @@ export class AgentClient {
   /** The files of the release that this host has live. Asked once and with a short limit: the job can do without it. */
   async liveFiles(app: string, token: () => Promise<string>, signal: AbortSignal): Promise<FilesView> {
     try {
-      const headers = await bearer(token);
+      const headers = await bearer(token, signal);
       const path = pathOf(calls.files, { app, release: "live" });
       const idleMs = this.#timing.filesMs;
       const answer = await this.#answer({ method: calls.files.method, path, headers, signal, idleMs });
@@ -209,44 +196,39 @@ export class AgentClient {
       signal.throwIfAborted();
       if (thrown !== undefined && !isPassing(thrown)) throw explain(thrown, this.host);
       const delayMs = Math.min(firstDelayMs * 2 ** before, longestDelayMs);
-      if (silentMs + delayMs > lostAfterMs) throw lost(this.host, thrown);
-      await sleep(delayMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+      // Never without a second attempt: a broken stream is no silent agent.
+      if (before > 0 && silentMs + delayMs > lostAfterMs) throw lost(this.host, thrown);
+      await sleep(this.#time, delayMs, signal);
     };
-    return followEvents({ open, again });
+    return followEvents({ open, again, elapsed: () => this.#time.elapsed() });
   }
 
-  async #begin(call: typeof calls.deploy | CommandCall, path: string, options: BeginOptions): Promise<Accepted> {
+  async #begin(call: typeof calls.deploy | CommandCall, path: string, options: BeginOptions): Promise<Begun> {
     const { body, token, signal, waitMs, repeat } = options;
-    return this.#retry(signal, repeat, async () => {
-      const headers = await bearer(token);
+    let repeated = false;
+    const onUnsure = () => {
+      repeated = true;
+    };
+    return this.#retry({ signal, repeat, changes: true, onUnsure }, async () => {
+      const headers = await bearer(token, signal);
       // The answer comes only when the bundle is unpacked or the app is free.
       const idleMs = waitMs + 5 * this.#timing.answerMs;
-      return this.#parse(call.answer, await this.#text({ method: call.method, path, headers, body, idleMs, signal }));
+      const text = await this.#text({ method: call.method, path, headers, body, idleMs, signal });
+      return { ...this.#parse(call.answer, text), repeated };
     });
   }
 
-  async #retry<T>(signal: AbortSignal, repeat: (thrown: unknown) => boolean, attempt: () => Promise<T>): Promise<T> {
-    try {
-      return await pRetry(attempt, {
-        retries: this.#known ? this.#timing.retriesWhenKnown : this.#timing.retries,
-        minTimeout: this.#timing.firstDelayMs,
-        maxTimeout: this.#timing.longestDelayMs,
-        shouldRetry: ({ error, attemptNumber }) =>
-          repeat(error) && (attemptNumber <= this.#timing.retries || !isAway(error)),
-        signal,
-      });
-    } catch (thrown) {
-      signal.throwIfAborted();
-      throw explain(thrown, this.host);
-    }
+  #retry<T>(options: AttemptOptions, attempt: () => Promise<T>): Promise<T> {
+    const { host } = this;
+    return attempts(attempt, options, { host, known: this.#known, timing: this.#timing, time: this.#time });
   }
 
   async #text(request: ClientCall): Promise<string> {
     return readText(await this.#answer(request));
   }
 
-  async #answer({ path, idleMs = this.#timing.answerMs, ...request }: ClientCall) {
-    const answer = await call({ ...request, idleMs, url: new URL(`${this.#url}${path}`) });
+  async #answer({ path, idleMs = this.#timing.answerMs, ...request }: ClientCall): Promise<HttpAnswer> {
+    const answer = await this.#send({ ...request, idleMs, url: new URL(`${this.#url}${path}`) });
     const status = answer.statusCode ?? 0;
     if (status >= 200 && status < 300) return answer;
     throw new Refusal(status, await readText(answer));
@@ -275,8 +257,8 @@ interface BeginOptions {
 
 type ClientCall = Omit<HttpCall, "url" | "idleMs"> & { path: string; idleMs?: number };
 
-async function bearer(token: () => Promise<string>): Promise<Record<string, string>> {
-  return { authorization: `Bearer ${await token()}` };
+async function bearer(token: () => Promise<string>, signal: AbortSignal): Promise<Record<string, string>> {
+  return { authorization: `Bearer ${await unlessAborted(token(), signal)}` };
 }
 
 function seconds(ms: number): number {

@@ -26,7 +26,19 @@ export function isPassing(thrown: unknown): boolean {
 /** The request cannot have reached the agent, so even a call that must not happen twice may be tried again. */
 export function neverArrived(thrown: unknown): boolean {
   if (thrown instanceof Refusal) return thrown.problem !== undefined && isNotNow(thrown.problem);
+  if (isTlsFault(thrown) || noTunnel.test(messageOf(thrown))) return true;
   return ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
+}
+
+/** A proxy made no tunnel to the host. Its library has no code for that. */
+const noTunnel = /^tunneling socket could not be established/;
+
+/** Whether the call may have done something, although it failed: nobody knows whether the agent got it. */
+export function mayHaveWorked(thrown: unknown): boolean {
+  if (thrown instanceof CutoverError || neverArrived(thrown)) return false;
+  // An agent that refuses says so itself. What a proxy answers is not the agent's word.
+  if (thrown instanceof Refusal) return thrown.problem === undefined && thrown.status >= 500;
+  return true;
 }
 
 /** The whole host is unreachable, not only the agent. Another attempt helps less, and other hosts may be waiting. */
@@ -40,7 +52,17 @@ function isNotNow({ code }: Failure): boolean {
 }
 
 function isNetworkFault(thrown: unknown): boolean {
-  return codeOf(thrown) !== "" && !(thrown instanceof CutoverError);
+  return codeOf(thrown) !== "" && !(thrown instanceof CutoverError) && !isOtherProtocol(thrown);
+}
+
+/** The connection came, and then no answer. */
+export function hangsUp(thrown: unknown): boolean {
+  return codeOf(thrown) === "ECONNRESET" || isOtherProtocol(thrown);
+}
+
+/** What answers does not speak HTTP. */
+function isOtherProtocol(thrown: unknown): boolean {
+  return codeOf(thrown).startsWith("HPE_");
 }
 
 function isTlsFault(thrown: unknown): boolean {
@@ -51,21 +73,58 @@ function codeOf(thrown: unknown): string {
   return (thrown as NodeJS.ErrnoException | null)?.code ?? "";
 }
 
-/** Turns whatever a call threw into an error for a person. */
-export function explain(thrown: unknown, host: string): CutoverError {
+/** A call failed, and may have worked. */
+export class UnsureError extends CutoverError {}
+
+/** What a call that did nothing says. */
+export const nothingChanged = "Nothing was changed on this host by this call.";
+
+/**
+ * Turns whatever a call threw into an error for a person.
+ * @param unsure an attempt of this call may have worked
+ */
+export function explain(thrown: unknown, host: string, unsure = false): CutoverError {
+  const error = explained(thrown, host);
+  if (!unsure) return error;
+  const { code, message, fix, evidence } = error;
+  return new UnsureError(code, message, {
+    unchanged: "It is not known whether the agent got this call. If it did, it goes on by itself, to the end or back.",
+    fix: `Look at \`cutover status\` on the host before you run this again.${fix === undefined ? "" : ` ${fix}`}`,
+    evidence,
+    cause: error.cause ?? thrown,
+  });
+}
+
+function explained(thrown: unknown, host: string): CutoverError {
   if (thrown instanceof CutoverError) return thrown;
   if (thrown instanceof Refusal) return explainRefusal(thrown, host);
   if (isTlsFault(thrown)) {
     return new CutoverError("agent_unreachable", `No secure connection to ${host}: ${messageOf(thrown)}.`, {
-      unchanged: "Nothing was changed on this host.",
+      unchanged: nothingChanged,
       fix: "Give the agent a certificate for this name. For a certificate authority of your own, set NODE_EXTRA_CA_CERTS in `env` of the job. An agent without TLS has an address that starts with http://.",
       cause: thrown,
     });
   }
+  if (isOtherProtocol(thrown)) {
+    return new CutoverError("agent_incompatible", `What answers at ${host} does not speak HTTP.`, {
+      unchanged: nothingChanged,
+      fix: "Check the address in hosts, and the port.",
+      cause: thrown,
+    });
+  }
   return new CutoverError("agent_unreachable", `No agent answers at ${host}: ${messageOf(thrown)}.`, {
-    unchanged: "Nothing was changed on this host by this call.",
+    unchanged: nothingChanged,
     fix: "Check that cutover-agent runs there, that it listens on this address and port, and that the firewall lets this runner through.",
     cause: thrown,
+  });
+}
+
+/** The address begins with http://, and TLS answers there. */
+export function wantsTls(host: string, cause: unknown): CutoverError {
+  return new CutoverError("agent_incompatible", `What answers at ${host} wants TLS.`, {
+    unchanged: nothingChanged,
+    fix: `Write the address in hosts as https://${host}.`,
+    cause,
   });
 }
 
@@ -83,7 +142,7 @@ function explainRefusal({ status, problem }: Refusal, host: string): CutoverErro
   const lost = status === 502 || status === 503 || status === 504;
   const code = lost ? "agent_unreachable" : "agent_incompatible";
   return new CutoverError(code, `What answers at ${host} is not the agent: HTTP ${status}.`, {
-    unchanged: "Nothing was changed on this host by this call.",
+    unchanged: nothingChanged,
     fix: lost
       ? "Check that cutover-agent runs behind the proxy that answers at this address."
       : "Check the address, and the proxy in front of the agent if there is one: it must pass on /healthz and /v1/ unchanged.",

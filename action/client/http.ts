@@ -10,6 +10,15 @@ import {
 import { request as httpsRequest } from "node:https";
 import { HttpClient } from "@actions/http-client";
 
+/** What a call gives: the status, and the body as it comes. */
+export interface HttpAnswer extends AsyncIterable<Buffer> {
+  statusCode?: number | undefined;
+  destroy(): unknown;
+}
+
+/** Sends a request. @throws the signal's reason if it is aborted; what the network threw */
+export type Transport = (call: HttpCall) => Promise<HttpAnswer>;
+
 export interface HttpCall {
   method: "GET" | "POST";
   url: URL;
@@ -38,16 +47,18 @@ interface FileBody {
  */
 export async function call({ method, url, headers = {}, body, idleMs, signal }: HttpCall): Promise<IncomingMessage> {
   signal.throwIfAborted();
-  const agent: Agent = new HttpClient("cutover", [], { keepAlive: false }).getAgent(url.href);
+  using connecting = new Connecting(signal);
   // The other side may close a kept connection just when a command is sent over it.
   const all = { connection: "close", ...headers, ...bodyHeaders(body) };
-  const options: RequestOptions = { method, agent, signal, headers: all };
+  const options: RequestOptions = { method, agent: agentFor(url, connecting.signal), signal, headers: all };
   const request = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, options);
   const answer = new Promise<IncomingMessage>((resolve, reject) => {
     request.once("response", resolve);
     request.once("error", reject);
+    // As long as a request waits for its socket, nothing that is done to it becomes an error of its own.
+    connecting.signal.addEventListener("abort", () => reject(connecting.signal.reason), { once: true });
   });
-  limitConnecting(request);
+  connecting.watch(request);
   request.setTimeout(idleMs, () => request.destroy(new IdleError(idleMs)));
   try {
     if (body?.kind === "file") await sendFile(request, answer, body, signal);
@@ -62,25 +73,68 @@ export async function call({ method, url, headers = {}, body, idleMs, signal }: 
 }
 
 /**
+ * @param connecting ends the request to a proxy: the tunnel that it asks for is a request of its own, which knows
+ *   nothing of ours and would keep this process alive for as long as the proxy is silent
+ */
+function agentFor(url: URL, connecting: AbortSignal): Agent {
+  const agent: Agent & { proxyOptions?: RequestOptions } = new HttpClient("cutover", [], {
+    keepAlive: false,
+  }).getAgent(url.href);
+  if (agent.proxyOptions !== undefined) agent.proxyOptions.signal = connecting;
+  return agent;
+}
+
+/**
  * Three attempts of the kernel, the last after three seconds. Without this limit it would make dozens to an unreachable
  * host.
  */
 const connectMs = 5000;
+/** A proxy has to reach the host before it answers. */
+const tunnelMs = 15_000;
 
-function limitConnecting(request: ClientRequest): void {
-  request.once("socket", (socket) => {
-    if (!socket.connecting) return;
-    const timer = setTimeout(() => request.destroy(new ConnectError()), connectMs);
-    socket.once("connect", () => clearTimeout(timer));
-    request.once("close", () => clearTimeout(timer));
-  });
+/** The time from a request to its connection, with a limit. */
+class Connecting implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #job: AbortSignal;
+  #timer: NodeJS.Timeout;
+
+  constructor(job: AbortSignal) {
+    this.#job = job;
+    this.#timer = this.#limit(tunnelMs);
+    job.addEventListener("abort", this.#stop, { once: true });
+  }
+
+  /** Aborted if there is no connection in time, or if the job has ended. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  watch(request: ClientRequest): void {
+    request.once("socket", (socket) => {
+      clearTimeout(this.#timer);
+      if (!socket.connecting) return this[Symbol.dispose]();
+      this.#timer = this.#limit(connectMs);
+      socket.once("connect", () => this[Symbol.dispose]());
+    });
+  }
+
+  readonly #stop = () => this.#controller.abort(this.#job.reason);
+
+  #limit(ms: number): NodeJS.Timeout {
+    return setTimeout(() => this.#controller.abort(new ConnectError(ms)), ms);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#job.removeEventListener("abort", this.#stop);
+  }
 }
 
 class ConnectError extends Error {
   /** The code with which the kernel reports it. */
   readonly code = "EHOSTUNREACH";
-  constructor() {
-    super(`no connection within ${connectMs / 1000} s`);
+  constructor(ms: number) {
+    super(`no connection within ${ms / 1000} s`);
   }
 }
 
@@ -141,7 +195,7 @@ async function sendFile(request: ClientRequest, answer: Promise<IncomingMessage>
 }
 
 /** The text of an answer, cut off above a limit that no answer of an agent reaches. */
-export async function readText(answer: IncomingMessage, limit = 4 * 1024 * 1024): Promise<string> {
+export async function readText(answer: HttpAnswer, limit = 4 * 1024 * 1024): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of answer) {

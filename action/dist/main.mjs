@@ -15,6 +15,7 @@ import co from "node:assert";
 import { request } from "node:http";
 import Cs, { Readable } from "node:stream";
 import { EventEmitter as EventEmitter$1, once } from "node:events";
+import { connect } from "node:tls";
 import { constants as constants$1, createZstdCompress } from "node:zlib";
 import { createHash, hash, randomBytes, randomUUID } from "node:crypto";
 import { StringDecoder } from "string_decoder";
@@ -24,12 +25,12 @@ import Br, { accessSync, closeSync, constants as constants$2, createReadStream, 
 import Pr, { basename, delimiter, dirname as dirname$1, join, posix, resolve, sep, win32 } from "node:path";
 import { tmpdir } from "node:os";
 import { spawn } from "node:child_process";
+import { setTimeout as setTimeout$2 } from "node:timers/promises";
 import { StringDecoder as StringDecoder$1 } from "node:string_decoder";
-import ro, { mkdir, readFile, rm, stat as stat$1, writeFile } from "node:fs/promises";
+import ro, { mkdir, readFile, readdir, rm, stat as stat$1, writeFile } from "node:fs/promises";
 import { Buffer as Buffer$1 } from "buffer";
 import { pipeline } from "node:stream/promises";
 import en, * as Ps from "zlib";
-import { setTimeout as setTimeout$2 } from "node:timers/promises";
 import { request as request$1 } from "node:https";
 // \0rolldown/runtime.js
 var __create = Object.create;
@@ -17217,7 +17218,7 @@ var __awaiter$5 = function(thisArg, _arguments, P, generator) {
 		step((generator = generator.apply(thisArg, _arguments || [])).next());
 	});
 };
-const { chmod, copyFile, lstat, mkdir: mkdir$1, open: open$1, readdir, rename, rm: rm$1, rmdir, stat: stat$2, symlink, unlink } = fs$1.promises;
+const { chmod, copyFile, lstat, mkdir: mkdir$1, open: open$1, readdir: readdir$1, rename, rm: rm$1, rmdir, stat: stat$2, symlink, unlink } = fs$1.promises;
 const IS_WINDOWS$1 = process.platform === "win32";
 fs$1.constants.O_RDONLY;
 function exists(fsPath) {
@@ -17275,7 +17276,7 @@ function tryGetExecutablePath(filePath, extensions) {
 					try {
 						const directory = path.dirname(filePath);
 						const upperName = path.basename(filePath).toUpperCase();
-						for (const actualName of yield readdir(directory)) if (upperName === actualName.toUpperCase()) {
+						for (const actualName of yield readdir$1(directory)) if (upperName === actualName.toUpperCase()) {
 							filePath = path.join(directory, actualName);
 							break;
 						}
@@ -18247,6 +18248,7 @@ const errorCodes = {
 	collect_failed: "The command that collects static files failed.",
 	wheels_failed: "pip could not get or build the wheels for the requirements.",
 	python_not_found: "The Python interpreter that the configuration names is not on this machine.",
+	runner_unsupported: "The job runs on a system for which cutover cannot pack.",
 	signing_key_invalid: "The signing key cannot be read.",
 	id_token_unavailable: "GitHub gave the workflow no ID token.",
 	file_exists: "The file exists already, and is not overwritten.",
@@ -18269,7 +18271,7 @@ const errorCodes = {
 	host_settings_invalid: "A settings file of the host is wrong.",
 	setup_impossible: "This host cannot be set up as it is.",
 	environment_invalid: "A variable cannot be put into the app's environment file.",
-	disk_full: "The host has too little free disk space.",
+	disk_full: "The host, or the runner that packs the bundle, has too little free disk space.",
 	listen_not_allowed: "The host does not allow this app to listen on the address that it asks for.",
 	domain_not_allowed: "The host does not allow this app to serve the domain that it asks for.",
 	address_in_use: "Another program already listens on the site's address.",
@@ -18323,11 +18325,19 @@ var CutoverError = class extends Error {
 		this.evidence = parts.evidence ?? [];
 	}
 };
-/** Wraps what a library or the system threw, unless it is a CutoverError already. */
-function asCutoverError(thrown) {
+/**
+* Wraps what a library or the system threw, unless it is a CutoverError already.
+* @param machine where this program runs: on a host, or on the runner of the workflow
+*/
+function asCutoverError(thrown, machine = "host") {
 	if (thrown instanceof CutoverError) return thrown;
 	const message = thrown instanceof Error ? thrown.message : String(thrown);
-	if (thrown?.code === "ENOSPC") return new CutoverError("disk_full", "The disk is full.", {
+	const { code } = thrown ?? {};
+	if (machine === "runner" && (code === "ENOSPC" || code === "EDQUOT")) return new CutoverError("disk_full", `The runner's disk is full: ${message}.`, {
+		fix: "Free disk space on the runner: the bundle is written to RUNNER_TEMP, wheels to .cutover in the project.",
+		cause: thrown
+	});
+	if (code === "ENOSPC") return new CutoverError("disk_full", "The disk is full.", {
 		fix: "Free disk space on the host, or lower `keep`, then run it again.",
 		cause: thrown
 	});
@@ -24231,6 +24241,9 @@ const digest$1 = string().regex(/^sha256:[0-9a-f]{64}$/);
 function newReleaseId(made, commitOrDigest) {
 	return `${made.toISOString().replace(/[-:]|\.\d+/g, "")}-${commitOrDigest.slice(0, 7)}`;
 }
+function releaseOfRun(run) {
+	return run.split(".", 1)[0] ?? run;
+}
 // shared/audience.ts
 function formatAudience({ host, app, operation }) {
 	return `cutover/v1/${host}/${app}/${formatOperation(operation)}`;
@@ -24809,6 +24822,8 @@ function quoted(text) {
 }
 const release = string().refine((text) => text === "" || releaseId.safeParse(text).success, { error: "is not a release id; they look like 20261121T103000Z-3f2c1ab" }).transform((text) => text === "" ? void 0 : text);
 const longestWaitMs = maxWaitSeconds * 1e3;
+/** A timer of Node ends at once if it is longer than 2^31 ms. */
+const longestTimeoutMs = 20736e5;
 const limit = duration.transform(milliseconds);
 const trueOrFalse = _enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true");
 const schema = object({
@@ -24823,7 +24838,7 @@ const schema = object({
 	"signing-key": string(),
 	"dry-run": trueOrFalse,
 	thin: trueOrFalse,
-	timeout: limit.refine((ms) => ms > 0, "must be longer than 0s"),
+	timeout: limit.refine((ms) => ms > 0, "must be longer than 0s").refine((ms) => ms <= longestTimeoutMs, "must be at most 24d"),
 	wait: limit.refine((ms) => ms <= longestWaitMs, "must be at most 1h"),
 	"pip-arguments": string().transform((text) => parseArgsStringToArgv(text))
 }).superRefine(({ hosts, "dry-run": dryRun }, context) => {
@@ -25286,6 +25301,29 @@ function sentences({ message, unchanged, fix }) {
 		fix
 	].filter((line) => line !== void 0).join("\n");
 }
+// shared/find-program.ts
+/**
+* The file of a program, found as a shell finds it.
+* @param path the value of PATH
+* @param cwd what relative places start from; without it they do not count
+* @returns undefined if no such file may be executed
+*/
+function findProgram(name, path, cwd) {
+	return (name.includes("/") ? [name] : path.split(":").map((folder) => `${folder === "" ? "." : folder}/${name}`)).filter((place) => place.startsWith("/") || cwd !== void 0).map((place) => resolve(cwd ?? "/", place)).find(isExecutable);
+}
+function isExecutable(file) {
+	try {
+		accessSync(file, constants$2.X_OK);
+		return statSync(file).isFile();
+	} catch {
+		return false;
+	}
+}
+// shared/command.ts
+/** The words of a command: a text is split as a shell would split it, but no shell runs. A list is taken as it is. */
+function argv(command) {
+	return typeof command === "string" ? parseArgsStringToArgv(command) : command;
+}
 // action/job.ts
 /** Does one step of the Action itself: a group in the log, and a time in the report. */
 async function inPhase({ effects, report }, name, work) {
@@ -25303,29 +25341,6 @@ async function inPhase({ effects, report }, name, work) {
 		});
 		log.line(`${name} took ${prettyMilliseconds(took)}`);
 		log.endGroup();
-	}
-}
-// shared/command.ts
-/** The words of a command: a text is split as a shell would split it, but no shell runs. A list is taken as it is. */
-function argv(command) {
-	return typeof command === "string" ? parseArgsStringToArgv(command) : command;
-}
-// shared/find-program.ts
-/**
-* The file of a program, found as a shell finds it.
-* @param path the value of PATH
-* @param cwd what relative places start from; without it they do not count
-* @returns undefined if no such file may be executed
-*/
-function findProgram(name, path, cwd) {
-	return (name.includes("/") ? [name] : path.split(":").map((folder) => `${folder === "" ? "." : folder}/${name}`)).filter((place) => place.startsWith("/") || cwd !== void 0).map((place) => resolve(cwd ?? "/", place)).find(isExecutable);
-}
-function isExecutable(file) {
-	try {
-		accessSync(file, constants$2.X_OK);
-		return statSync(file).isFile();
-	} catch {
-		return false;
 	}
 }
 // shared/lines.ts
@@ -25394,6 +25409,8 @@ async function* linesOf(stream) {
 /** Takes name and password out of addresses, as pip and git print them. A name without a password may be a token. */
 const maskUrls = (text) => text.replace(/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@'"]+@/gi, "$1***@");
 // action/runner/exec.ts
+/** For what is still in the pipes when the program has ended. */
+const lastLinesMs = 1e3;
 /**
 * Runs a program without a shell, in a process group of its own, so that an abort also ends the children that pip or a
 * build started. @actions/exec cannot do that: it takes no signal and does not give out the process. It runs git, which
@@ -25402,16 +25419,28 @@ const maskUrls = (text) => text.replace(/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@'"
 const execute = async ({ argv, cwd, env, onLine, signal }) => {
 	signal.throwIfAborted();
 	const [program, ...args] = argv;
-	const child = spawn(program ?? "", args, {
+	const options = {
 		cwd,
 		env,
-		detached: true,
-		stdio: [
-			"ignore",
-			"pipe",
-			"pipe"
-		]
-	});
+		detached: true
+	};
+	let child;
+	try {
+		child = spawn(program ?? "", args, {
+			...options,
+			stdio: [
+				"ignore",
+				"pipe",
+				"pipe"
+			]
+		});
+	} catch (thrown) {
+		return {
+			...notStarted(program ?? "", thrown),
+			stdout: "",
+			output: ""
+		};
+	}
 	const stop = () => killGroup(child.pid);
 	signal.addEventListener("abort", stop, { once: true });
 	const stdout = [];
@@ -25421,26 +25450,48 @@ const execute = async ({ argv, cwd, env, onLine, signal }) => {
 		output = `${output}${line}\n`.slice(-65536);
 		onLine?.(line);
 	};
-	const lines = [readLines(child.stdout, (line) => {
+	const lines = Promise.allSettled([readLines(child.stdout, (line) => {
 		stdout.push(line);
 		keep(line);
-	}), readLines(child.stderr, keep)];
+	}), readLines(child.stderr, keep)]);
 	try {
-		const code = await new Promise((resolve, reject) => {
-			child.once("error", reject);
-			child.once("close", (exit) => resolve(exit ?? 1));
-		});
-		await Promise.all(lines);
+		const end = await endOf(child, program ?? "");
+		await Promise.race([lines, setTimeout$2(lastLinesMs, void 0, {
+			signal,
+			ref: false
+		}).catch(() => void 0)]);
 		signal.throwIfAborted();
 		return {
-			code,
+			...end,
 			stdout: stdout.join("\n"),
 			output
 		};
 	} finally {
 		signal.removeEventListener("abort", stop);
+		child.stdout.destroy();
+		child.stderr.destroy();
 	}
 };
+function endOf(child, program) {
+	return new Promise((resolve) => {
+		child.once("error", (thrown) => resolve(notStarted(program, thrown)));
+		child.once("exit", (code, signal) => {
+			const how = signal === null ? `It ended with exit code ${code}.` : `It was killed by ${signal}.`;
+			resolve({
+				ok: code === 0,
+				how: signal === "SIGKILL" ? `${how} Was there too little memory?` : how
+			});
+		});
+	});
+}
+/** Node emits some of the errors of a start, and throws the others. */
+function notStarted(program, thrown) {
+	const { code, message } = thrown;
+	return {
+		ok: false,
+		how: `${program} could not be started: ${code ?? message}.`
+	};
+}
 async function readLines(stream, each) {
 	for await (const line of linesOf(stream)) each(line);
 }
@@ -33043,9 +33094,10 @@ function readYaml(text, schema, complete = (value) => value) {
 	try {
 		input = complete(document.toJS({ maxAliasCount: 100 }) ?? {});
 	} catch (error) {
+		const lost = lostAliases(document, counter);
 		return {
 			kind: "not yaml",
-			faults: [{
+			faults: lost.length > 0 ? lost : [{
 				line: 1,
 				column: 1,
 				message: error.message
@@ -33066,9 +33118,29 @@ function readYaml(text, schema, complete = (value) => value) {
 		kind: "invalid",
 		faults: inOrder([...faults.map((fault) => ({
 			...at(fault.path),
-			message: worded(fault)
+			message: worded(fault) + quotes(document, fault)
 		})), ...lost])
 	};
+}
+/** A pattern such as *.pyc is an alias in YAML, and nothing has that name. */
+function lostAliases(document, counter) {
+	const lost = [];
+	(0, import_dist.visit)(document, { Alias(_, alias) {
+		if (alias.resolve(document) !== void 0) return;
+		const name = `*${alias.source}`;
+		const message = `${name} is an alias in YAML, and nothing has this name; write "${name}" in quotes`;
+		lost.push({
+			...position(counter, alias.range?.[0] ?? 0),
+			message
+		});
+	} });
+	return lost;
+}
+/** YAML reads 3.10 as the number 3.1, and yes-or-no words as booleans. */
+function quotes(document, { path, message }) {
+	if (!/^expected string\b.*received (?:number|boolean)$/.test(message)) return "";
+	const node = document.getIn(path, true);
+	return (0, import_dist.isScalar)(node) && node.source !== void 0 ? `; write "${node.source}" in quotes` : "";
 }
 /** A key that no JavaScript object keeps would be lost silently. */
 function lostKeys(document, counter) {
@@ -33168,27 +33240,56 @@ function position(counter, offset) {
 		column: Math.max(col, 1)
 	};
 }
+// action/project/unreadable.ts
+/** @param path in the bundle, or in the project */
+function changed(path) {
+	return new CutoverError("file_changed", `${path} changed while it was being packed.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Let no other process write to the project during this step, then run it again."
+	});
+}
+/** Explains what reading a file or a directory threw. One that was there a moment ago and is missing now has changed. */
+function unreadable(path, thrown) {
+	if (thrown instanceof CutoverError) return thrown;
+	const { code, message } = thrown;
+	if (code === "ENOENT" || code === "ELOOP" || code === "ENOTDIR") return changed(path);
+	return new CutoverError("path_not_allowed", `${path} cannot be read: ${code ?? message}.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Make it readable for the job's user, or leave it out with `exclude` in cutover.yml.",
+		cause: thrown
+	});
+}
+/** Reads something of the project. @throws CutoverError file_changed, path_not_allowed */
+function reading(path, read) {
+	try {
+		return read();
+	} catch (thrown) {
+		throw unreadable(path, thrown);
+	}
+}
 // action/project/project-files.ts
-/** A project on this machine. */
+/** A project on this machine. Its functions throw CutoverError path_not_allowed for what cannot be read. */
 function projectFiles(directory) {
-	const isFile = (path) => statSync(join(directory, path), { throwIfNoEntry: false })?.isFile() ?? false;
+	const isFile = (path) => reading(path, () => statSync(join(directory, path), { throwIfNoEntry: false }))?.isFile() ?? false;
 	return {
 		exists: isFile,
-		read: (path) => isFile(path) ? readFileSync(join(directory, path), "utf8") : void 0,
-		folders: () => readdirSync(directory, { withFileTypes: true }).flatMap((entry) => entry.isDirectory() ? [entry.name] : []).toSorted()
+		read: (path) => isFile(path) ? reading(path, () => readFileSync(join(directory, path), "utf8")) : void 0,
+		folders: () => reading(directory, () => readdirSync(directory, { withFileTypes: true })).flatMap((entry) => entry.isDirectory() ? [entry.name] : []).toSorted()
 	};
 }
 // action/project/config.ts
 /**
 * Reads cutover.yml, and completes what it leaves out about its server from the project.
 * @param onDetected gets one line about what was completed
-* @throws CutoverError config_not_found, config_not_yaml, config_invalid, kind_unknown
+* @throws CutoverError config_not_found, path_not_allowed, config_not_yaml, config_invalid, kind_unknown
 */
 async function readConfig(directory, name, onDetected = () => {}) {
 	let text;
 	try {
 		text = await readFile(join(directory, name), "utf8");
 	} catch (cause) {
+		const { code } = cause;
+		if (code !== "ENOENT" && code !== "ENOTDIR") throw unreadable(name, cause);
 		throw new CutoverError("config_not_found", `There is no ${name} in ${directory}.`, {
 			unchanged: "Nothing was sent.",
 			fix: "Check the inputs working-directory and config, and that actions/checkout ran before this step. If the project's files show its server, a file with `app` alone is enough.",
@@ -33969,19 +34070,19 @@ const alwaysExcluded = [
 /**
 * The files below a directory, symlinks replaced by their targets, modes made 0644 or 0755. Synchronous: for
 * thousands of small files that is several times faster than promises, and the job has nothing else to do meanwhile.
-* @throws CutoverError symlink_outside, path_not_allowed, naming up to ten places
+* @throws CutoverError symlink_outside, path_not_allowed, naming up to ten places; file_changed
 */
 function walkFiles({ root, directory, area, exclude }) {
 	const rules = (0, import_ignore.default)({ ignorecase: false }).add(exclude);
 	const walk = {
-		root: realpathSync(root),
+		root: reading(root, () => realpathSync(root)),
 		area,
 		rules,
 		files: [],
 		outside: [],
 		refused: []
 	};
-	const start = realpathSync(directory);
+	const start = reading(directory, () => realpathSync(directory));
 	if (isInside(walk.root, start)) walkDirectory(walk, start, "", [start]);
 	else walk.outside.push(`${directory} -> ${start}`);
 	if (walk.outside.length > 0) throw new CutoverError("symlink_outside", listed("These symlinks leave the project", walk.outside), {
@@ -34004,7 +34105,7 @@ function listed(what, places) {
 }
 /** @param parents the real paths of the directories above: meeting one of them again would be a cycle */
 function walkDirectory(walk, real, relative, parents) {
-	for (const entry of readdirSync(real, { withFileTypes: true })) {
+	for (const entry of reading(relative || real, () => readdirSync(real, { withFileTypes: true }))) {
 		const path = relative === "" ? entry.name : `${relative}/${entry.name}`;
 		if (entry.isSymbolicLink()) walkSymlink(walk, join(real, entry.name), path, parents);
 		else if (entry.isDirectory()) enter(walk, join(real, entry.name), path, parents);
@@ -34017,9 +34118,11 @@ function enter(walk, real, path, parents) {
 }
 function walkSymlink(walk, link, path, parents) {
 	if (walk.rules.ignores(path)) return;
-	const target = readlinkSync(link);
+	const stats = reading(path, () => statSync(link, { throwIfNoEntry: false }));
+	if (stats?.isFile() !== true && walk.rules.ignores(`${path}/`)) return;
+	const target = reading(path, () => readlinkSync(link));
 	const real = realPath(link);
-	if (real === void 0) {
+	if (real === void 0 || stats === void 0) {
 		if (isInside(walk.root, resolve(dirname$1(link), target))) walk.refused.push(`${path} -> ${target}: a symlink to nothing`);
 		else walk.outside.push(`${path} -> ${target}`);
 		return;
@@ -34028,7 +34131,6 @@ function walkSymlink(walk, link, path, parents) {
 		walk.outside.push(`${path} -> ${target}`);
 		return;
 	}
-	const stats = statSync(real);
 	if (stats.isDirectory()) enter(walk, real, path, parents);
 	else if (stats.isFile()) addFile(walk, real, path, stats);
 }
@@ -34042,8 +34144,9 @@ function realPath(link) {
 function isInside(root, path) {
 	return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
 }
-function addFile(walk, source, relative, stats = statSync(source)) {
+function addFile(walk, source, relative, known) {
 	if (walk.rules.ignores(relative)) return;
+	const stats = known ?? reading(relative, () => statSync(source));
 	const path = `${walk.area}/${relative}`;
 	const fault = relative.includes("�") ? "has a name that is not UTF-8" : pathFault(path);
 	if (fault !== void 0) {
@@ -34082,14 +34185,14 @@ async function collect(config, entry, command, context) {
 	const fallback = name === "python" ? findProgram("python3", path, directory) : void 0;
 	const program = findProgram(name, path, directory) ?? fallback;
 	if (program === void 0) throw failure$1(entry, words, `There is no ${name} on PATH.`, "");
-	const { code, output } = await exec({
+	const { ok, how, output } = await exec({
 		argv: [program, ...args],
 		cwd: directory,
 		env,
 		onLine,
 		signal
 	});
-	if (code !== 0) throw failure$1(entry, words, `It ended with exit code ${code}.`, output);
+	if (!ok) throw failure$1(entry, words, how, output);
 }
 function failure$1(entry, words, what, output) {
 	return new CutoverError("collect_failed", `Collecting the files of ${entry.url} failed: ${words.join(" ")}. ${what}`, {
@@ -34111,7 +34214,7 @@ function staticFiles(config, directory) {
 	const entries = config.static.toSorted((a, b) => a.url.length - b.url.length);
 	for (const entry of entries) {
 		const from = join(directory, staticFolder(config, entry));
-		if (!statSync(from, { throwIfNoEntry: false })?.isDirectory()) throw missingFolder(config, entry);
+		if (reading(entry.from, () => statSync(from, { throwIfNoEntry: false }))?.isDirectory() !== true) throw missingFolder(config, entry);
 		const area = posix.join("static", entry.url).replace(/\/$/, "");
 		for (const file of walkFiles({
 			root: directory,
@@ -34212,20 +34315,37 @@ function checkServerAppPacked(config, directory, files) {
 /** The directory for what later runs use again. It is in the project, so that actions/cache can keep it between jobs. */
 const cacheDirectory = ".cutover";
 const marker = ".complete";
+/** How many directories stay: those of a few branches that are deployed in turns. */
+const kept = 4;
 /**
 * Builds a directory, unless an earlier run has completed it. An interrupted build has no marker and starts again from
 * nothing.
 */
 async function cached(directory, reuse, build) {
-	if (reuse && existsSync(join(directory, marker))) return { reused: true };
-	await rm(directory, {
+	const reused = reuse && existsSync(join(directory, marker));
+	if (!reused) {
+		await rm(directory, {
+			recursive: true,
+			force: true
+		});
+		await mkdir(directory, { recursive: true });
+		await build(directory);
+	}
+	await writeFile(join(directory, marker), "");
+	await prune(dirname$1(directory));
+	return { reused };
+}
+/** Removes the directories that were not used for the longest time, and those that were not completed. */
+async function prune(parent) {
+	const usedAt = async (name) => (await stat$1(join(parent, name, marker)).catch(() => void 0))?.mtimeMs ?? 0;
+	const old = (await Promise.all((await readdir(parent)).map(async (name) => ({
+		name,
+		used: await usedAt(name)
+	})))).toSorted((a, b) => b.used - a.used).slice(kept);
+	await Promise.all(old.map(({ name }) => rm(join(parent, name), {
 		recursive: true,
 		force: true
-	});
-	await mkdir(directory, { recursive: true });
-	await build(directory);
-	await writeFile(join(directory, marker), "");
-	return { reused: false };
+	})));
 }
 /** Nobody must commit the directory by accident. */
 async function hideFromGit(project) {
@@ -34242,7 +34362,7 @@ async function hideFromGit(project) {
 */
 async function buildVenv(config, wheels, interpreter, context) {
 	const site = config.python.system_site_packages;
-	const folder = join(context.directory, cacheDirectory, "venv", `${wheels.key}${site ? "-site" : ""}`);
+	const folder = join(context.directory, cacheDirectory, "venv", venvKey(wheels, site, interpreter, context));
 	await cached(folder, wheels.reused, async (into) => {
 		const options = ["--without-pip", ...site ? ["--system-site-packages"] : []];
 		await run$1([
@@ -34255,6 +34375,15 @@ async function buildVenv(config, wheels, interpreter, context) {
 		await run$1(installCommand(interpreter, join(into, "bin", "python"), wheels), context);
 	});
 	return join(folder, "bin");
+}
+/** An environment holds the paths of its interpreter and of itself, so it works with these alone. */
+function venvKey({ key }, site, { build }, { directory }) {
+	return createHash("sha256").update(JSON.stringify([
+		key,
+		site,
+		build,
+		realpathSync(directory)
+	])).digest("hex").slice(0, 24);
 }
 function installCommand(interpreter, python, wheels) {
 	const pip = [
@@ -34277,7 +34406,7 @@ function installCommand(interpreter, python, wheels) {
 	];
 }
 async function run$1(argv, { directory, env, exec, onLine, signal }) {
-	const { code, output } = await exec({
+	const { ok, how, output } = await exec({
 		argv,
 		cwd: directory,
 		env: {
@@ -34288,8 +34417,8 @@ async function run$1(argv, { directory, env, exec, onLine, signal }) {
 		onLine,
 		signal
 	});
-	if (code === 0) return;
-	throw new CutoverError("wheels_failed", "The environment for collecting static files could not be built.", {
+	if (ok) return;
+	throw new CutoverError("wheels_failed", `The environment for collecting static files could not be built. ${how}`, {
 		unchanged: "Nothing was sent.",
 		fix: "Read the message below. This needs Python's venv module and pip 22.3 or later: actions/setup-python has both.",
 		evidence: [{
@@ -34299,7 +34428,14 @@ async function run$1(argv, { directory, env, exec, onLine, signal }) {
 	});
 }
 // action/python/interpreter.ts
-const question = "import os, sys; print('%d.%d' % sys.version_info[:2], os.uname().machine)";
+const question = `
+import os, sys
+try:
+    libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
+except (ValueError, OSError):
+    libc = ""
+print("%d.%d" % sys.version_info[:2], os.uname().machine, libc, os.path.realpath(sys.executable) + " " + sys.version, sep="\\n")
+`;
 /**
 * The interpreter of the version that the configuration names. If the machine does not have it, `python3` of another
 * version, whose pip can still download wheels for it.
@@ -34319,7 +34455,7 @@ async function findPython(config, context) {
 async function interpreter(name, { directory, env, exec, signal }) {
 	const program = findProgram(name, env.PATH ?? "", directory);
 	if (program === void 0) return void 0;
-	const { code, stdout } = await exec({
+	const { ok, stdout } = await exec({
 		argv: [
 			program,
 			"-I",
@@ -34331,50 +34467,183 @@ async function interpreter(name, { directory, env, exec, signal }) {
 		env: childEnvironment(env),
 		signal
 	});
-	const [version, machine] = stdout.trim().split(" ");
-	if (code !== 0 || version === void 0 || machine === void 0) return void 0;
+	const [version, machine, libc = "", ...build] = stdout.split("\n");
+	if (!ok || version === void 0 || machine === void 0) return void 0;
 	return {
 		program,
 		version,
-		machine
+		machine,
+		libc,
+		build: build.join("\n")
 	};
 }
 // action/python/requirements.ts
-const include = /^\s*(?:-r|-c|--requirement|--constraint)[\s=]*["']?([^\s"'#]+)/;
-const localEntry = /^\s*(?:-e\b|--editable\b|\.{0,2}\/|\.(?:\[|\s|$)|file:|[^\s@:#]+\.(?:whl|zip|tar\.gz)\b)|@\s*file:/;
-/** Reads a requirements file and the files that it includes. A missing file is not an error here: pip will report it. */
-function readRequirements(file, env) {
-	const hash = createHash("sha256");
-	let local = false;
-	const seen = /* @__PURE__ */ new Set();
-	const read = (path) => {
-		if (seen.has(path)) return;
-		seen.add(path);
-		let text;
-		try {
-			text = readFileSync(path, "utf8");
-		} catch {
-			hash.update(`missing ${path}\0`);
-			return;
-		}
-		hash.update(`${text}\0`);
-		for (const [, name = ""] of text.matchAll(/\$\{([A-Z0-9_]+)\}/g)) hash.update(`${name}=${env[name] ?? ""}\0`);
-		for (const line of text.split("\n")) {
-			const included = includedFile(line);
-			if (included !== void 0) read(resolve(dirname$1(path), included));
-			if (localEntry.test(line)) local = true;
-		}
-	};
-	read(file);
+const words = (text) => new Set(text.split(" "));
+/** Options with files of requirements, with places to look for wheels, with a value that says everything, and without one. */
+const fileOptions = words("-r --requirement -c --constraint --build-constraint");
+const folderOptions = words("-f --find-links");
+const plainOptions = words("-i --index-url --extra-index-url --trusted-host --no-binary --only-binary --platform --python-version --implementation --abi --use-feature --progress-bar --hash --timeout --retries");
+const flags = words("--no-index --pre --prefer-binary --require-hashes --no-deps --no-cache-dir -q --quiet -v --verbose --no-build-isolation --use-pep517");
+/** `name[extras] >=1 ; marker`: an index knows it by its name. */
+const named = /^[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]/]*\])?\s*(?:\(?\s*(?:[<>=!~]=?=?\s*[^\s;,/<>=!~]+\s*,?\s*)+\)?)?\s*(?:;.*)?$/;
+/** Also `name @ https://...`, if the address says which bytes it means. */
+const fixedAddress = /^[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*@\s*(?:git\+)?https?:\/\/\S*(?:sha256=[0-9a-f]{64}|@[0-9a-f]{40}(?![0-9a-f]))/;
+const archive = /\.(?:whl|zip|tar\.\w+|tgz|tbz|txz)$/;
+/** Reads what pip will read. A missing file is not an error here: pip will report it. */
+function readRequirements({ directory, requirements, arguments: given, env }) {
+	const reader = new Reader(directory, env);
+	reader.file(resolve(directory, requirements));
+	reader.words(given, directory);
+	reader.variables();
 	return {
-		hash: hash.digest("hex"),
-		local
+		hash: reader.hash.digest("hex"),
+		complete: reader.complete
 	};
 }
-/** The file that a line includes; undefined also if it includes an address. */
-function includedFile(line) {
-	const included = include.exec(line)?.[1];
-	return included === void 0 || /^[a-z]+:\/\//.test(included) ? void 0 : included;
+function takesValue(option) {
+	return [
+		fileOptions,
+		folderOptions,
+		plainOptions
+	].some((options) => options.has(option));
+}
+var Reader = class {
+	hash = createHash("sha256");
+	complete = true;
+	#directory;
+	#env;
+	#seen = /* @__PURE__ */ new Set();
+	constructor(directory, env) {
+		this.#directory = directory;
+		this.#env = env;
+	}
+	/** A file of requirements or constraints. */
+	file(place) {
+		if (/^https?:\/\//.test(place)) {
+			this.complete = false;
+			return;
+		}
+		if (this.#seen.has(place)) return;
+		this.#seen.add(place);
+		const text = this.#content(place)?.toString("utf8");
+		if (text === void 0) return;
+		for (const [, name = ""] of text.matchAll(/\$\{([A-Z0-9_]+)\}/g)) this.hash.update(`${name}=${this.#env[name] ?? ""}\0`);
+		for (const line of logicalLines(text)) this.#line(line, dirname$1(place));
+	}
+	/** @param from what the paths of files are relative to */
+	words(given, from) {
+		for (let index = 0; index < given.length; index++) {
+			const word = given[index] ?? "";
+			const { option, attached } = optionOf(word);
+			if (flags.has(option)) continue;
+			if (!takesValue(option)) {
+				this.#requirement(word);
+				continue;
+			}
+			if (attached === void 0) index++;
+			this.#option(option, attached ?? given[index] ?? "", from);
+		}
+	}
+	#option(option, value, from) {
+		if (fileOptions.has(option)) this.file(isUrl(value) ? value : resolve(from, value));
+		if (folderOptions.has(option)) this.#folder(value, from);
+	}
+	/** pip takes each option from a variable too, and from its own files. */
+	variables() {
+		const { PIP_CONSTRAINT, PIP_BUILD_CONSTRAINT, PIP_REQUIREMENT, PIP_FIND_LINKS } = this.#env;
+		for (const list of [
+			PIP_CONSTRAINT,
+			PIP_BUILD_CONSTRAINT,
+			PIP_REQUIREMENT
+		]) this.#files(list);
+		this.#folders(PIP_FIND_LINKS);
+		for (const place of configFiles(this.#env)) {
+			const text = readIfFile(place)?.toString("utf8");
+			if (text === void 0) continue;
+			this.hash.update(text);
+			for (const [, key = "", list] of text.matchAll(configLine)) if (key === "find-links") this.#folders(list);
+			else this.#files(list);
+		}
+	}
+	#files(list = "") {
+		for (const place of list.split(/\s+/).filter(Boolean)) this.file(isUrl(place) ? place : resolve(this.#directory, place));
+	}
+	#folders(list = "") {
+		for (const place of list.split(/\s+/).filter(Boolean)) this.#folder(place, this.#directory);
+	}
+	#line(line, from) {
+		const options = line.search(/(?:^|\s)-{1,2}[A-Za-z]/);
+		const requirement = options < 0 ? line : line.slice(0, options);
+		if (requirement.trim() !== "") this.#requirement(requirement.trim());
+		if (options >= 0) this.words(parseArgsStringToArgv(line.slice(options)), from);
+	}
+	#requirement(text) {
+		if (!(named.test(text) && !archive.test(text) || fixedAddress.test(text))) this.complete = false;
+	}
+	/** A place to look for wheels: a directory, whose content counts, a file, or an address, which is like an index. */
+	#folder(value, from) {
+		if (isUrl(value)) return;
+		const place = [resolve(from, value), resolve(this.#directory, value)].find((each) => statOf(each) !== void 0);
+		if (place === void 0) return void this.hash.update(`missing ${value}\0`);
+		if (statOf(place)?.isDirectory() !== true) return void this.#content(place);
+		for (const name of readdirSync(place).filter((each) => archive.test(each)).toSorted()) this.#content(join(place, name));
+	}
+	#content(place) {
+		const content = readIfFile(place);
+		this.hash.update(content === void 0 ? `missing ${place}\0` : `${content.length} ${place}\0`);
+		if (content !== void 0) this.hash.update(content);
+		return content;
+	}
+};
+/** An option in a file of pip's settings, whose value may go on in indented lines. */
+const configLine = /^(find-links|(?:build-)?constraint|requirement)\s*[=:](.*(?:\n[ \t]+.*)*)/gm;
+/** Lines as pip reads them: a backslash at the end goes on in the next one, and a comment begins with # after a space. */
+function logicalLines(text) {
+	return text.replace(/\\\r?\n/g, " ").split(/\r?\n|\r/).map((line) => line.replace(/(?:^|\s+)#.*$/, "").trim()).filter((line) => line !== "");
+}
+/** `--name=value`, `-rvalue`, or an option alone. */
+function optionOf(word) {
+	const [, long, value] = /^(--[a-z-]+)=(.*)$/s.exec(word) ?? [];
+	if (long !== void 0) return {
+		option: long,
+		attached: value
+	};
+	if (/^-[a-z]./.test(word)) return {
+		option: word.slice(0, 2),
+		attached: word.slice(2)
+	};
+	return {
+		option: word,
+		attached: void 0
+	};
+}
+function isUrl(text) {
+	return /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
+}
+function configFiles(env) {
+	const { HOME: home, PIP_CONFIG_FILE: named } = env;
+	const own = env.XDG_CONFIG_HOME ?? (home === void 0 ? void 0 : join(home, ".config"));
+	return [
+		"/etc/pip.conf",
+		"/etc/xdg/pip/pip.conf",
+		...own === void 0 ? [] : [join(own, "pip", "pip.conf")],
+		...home === void 0 ? [] : [join(home, ".pip", "pip.conf")],
+		...named === void 0 ? [] : [named]
+	];
+}
+function statOf(place) {
+	try {
+		return statSync(place, { throwIfNoEntry: false });
+	} catch {
+		return;
+	}
+}
+function readIfFile(place) {
+	try {
+		return readFileSync(place);
+	} catch {
+		return;
+	}
 }
 /** The key of the wheels' cache: requirements, interpreter, arguments and pip's own environment. */
 function wheelsKey(requirements, parts, env) {
@@ -34401,7 +34670,12 @@ async function vendorWheels(config, context) {
 	const { directory, env, pipArguments } = context;
 	const python = await findPython(config, context);
 	const version = config.python.version ?? python.version;
-	const requirements = readRequirements(join(directory, config.python.requirements), env);
+	const requirements = readRequirements({
+		directory,
+		requirements: config.python.requirements,
+		arguments: pipArguments,
+		env
+	});
 	const key = wheelsKey(requirements, [
 		version,
 		python.version,
@@ -34410,7 +34684,7 @@ async function vendorWheels(config, context) {
 	], env);
 	await hideFromGit(directory);
 	const folder = join(directory, cacheDirectory, "wheels", key);
-	const { reused } = await cached(folder, !requirements.local, (into) => runPip(config, context, python, into));
+	const { reused } = await cached(folder, requirements.complete, (into) => runPip(config, context, python, into));
 	const names = readdirSync(folder).filter((name) => name.endsWith(".whl"));
 	return {
 		files: names.map((name) => ({
@@ -34427,7 +34701,7 @@ async function vendorWheels(config, context) {
 }
 async function runPip(config, context, python, into) {
 	const { directory, env, exec, onLine, signal, pipArguments } = context;
-	const { code, output } = await exec({
+	const { ok, how, output } = await exec({
 		argv: [...pipCommand(python, config.python.version ?? python.version, config.python.requirements, into), ...pipArguments],
 		cwd: directory,
 		env: {
@@ -34438,8 +34712,8 @@ async function runPip(config, context, python, into) {
 		onLine,
 		signal
 	});
-	if (code === 0) return;
-	throw new CutoverError("wheels_failed", `pip could not get the wheels for ${config.python.requirements}.`, {
+	if (ok) return;
+	throw new CutoverError("wheels_failed", `pip could not get the wheels for ${config.python.requirements}. ${how}`, {
 		unchanged: "Nothing was sent.",
 		fix: /No module named pip/.test(output) ? "Put actions/setup-python before this step: this runner's python3 has no pip." : "Read pip's message. For an index or a folder of your own, give --index-url or --find-links in pip-arguments.",
 		evidence: [{
@@ -34473,7 +34747,7 @@ function pipCommand(python, version, requirements, into) {
 		"--implementation",
 		"cp"
 	];
-	const platform = ["--platform", `manylinux2014_${python.machine}`];
+	const platform = platformsOf(python).flatMap((name) => ["--platform", name]);
 	const files = [
 		"--requirement",
 		requirements,
@@ -34490,6 +34764,19 @@ function pipCommand(python, version, requirements, into) {
 		...files
 	];
 }
+/** What runs with this machine's C library, the newest first. `pip wheel` packs for the same. */
+function platformsOf({ libc, machine }) {
+	const [, minor] = /^glibc 2\.(\d+)/.exec(libc) ?? [];
+	if (minor === void 0) return ["musllinux_1_2", "musllinux_1_1"].map((name) => `${name}_${machine}`);
+	const count = Math.max(0, Number(minor) - oldestGlibc + 1);
+	return [
+		...Array.from({ length: count }, (_, index) => Number(minor) - index).map((each) => `manylinux_2_${each}_${machine}`),
+		`manylinux2014_${machine}`,
+		`linux_${machine}`
+	];
+}
+/** What manylinux2014 stands for; pip itself adds what is older. */
+const oldestGlibc = 17;
 // node_modules/tar/dist/esm/index.min.js
 var zr = Object.defineProperty;
 var Ur = (s, t) => {
@@ -37986,23 +38273,6 @@ function* addAgain(batch, file, check) {
 	if (size !== file.size || sum !== void 0 && sum.digest("hex") !== file.sha256) throw changed(file.path);
 	if (stampOf(file.source) !== file.stamp && !check) throw changed(file.path);
 }
-function changed(path) {
-	return new CutoverError("file_changed", `${path} changed while it was being packed.`, {
-		unchanged: "Nothing was sent.",
-		fix: "Let no other process write to the project during this step, then run it again."
-	});
-}
-/** Explains what reading a file threw. A file that was there a moment ago and is missing now has changed. */
-function unreadable(path, thrown) {
-	if (thrown instanceof CutoverError) return thrown;
-	const { code, message } = thrown;
-	if (code === "ENOENT" || code === "ELOOP") return changed(path);
-	return new CutoverError("path_not_allowed", `${path} cannot be read: ${code ?? message}.`, {
-		unchanged: "Nothing was sent.",
-		fix: "Make it readable for the job's user, or leave it out with `exclude` in cutover.yml.",
-		cause: thrown
-	});
-}
 function tooMuchToList(bytes) {
 	return new CutoverError("path_not_allowed", `The manifest would have ${bytes} bytes: too many files.`, {
 		unchanged: "Nothing was sent.",
@@ -38049,8 +38319,10 @@ var Bundle = class {
 			path,
 			signal
 		});
+		const { size } = await stat$1(path);
 		const archive = {
 			path,
+			size,
 			base: base?.release,
 			files: sent.length
 		};
@@ -38061,11 +38333,26 @@ var Bundle = class {
 // action/bundle/manifest.ts
 /** Every file of the bundle: the project, its static files, its wheels. @throws CutoverError as the walk does */
 function listFiles(config, directory, wheels) {
-	return [
+	const files = [
 		...listProject(config, directory),
 		...staticFiles(config, directory),
 		...wheels
 	];
+	refuseClashes(files);
+	return files;
+}
+/**
+* Refuses what the agent would refuse after the upload: a file and a folder of one name, which come from two entries of
+* `static`, or too many folders.
+*/
+function refuseClashes(files) {
+	const [fault] = treeFaults(files.map(({ path }) => path).toSorted(comparePaths));
+	if (fault === void 0) return;
+	const { path, message, below } = fault;
+	throw new CutoverError("path_not_allowed", `${path} cannot be packed: ${below === void 0 ? message : `there is a file ${below} too`}.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Rename one of them, or leave one out: with `exclude` in cutover.yml, or with another `url` in `static`."
+	});
 }
 /** The project's own files. They can be read while static files are still being collected. */
 function listProject(config, directory) {
@@ -38109,11 +38396,16 @@ function makeManifest({ config, files, made, repository, commit }) {
 	};
 }
 const commitPattern = /^[0-9a-f]{40}$/;
-/** The commit that is packed: GITHUB_SHA, or what git says of the project; empty if neither knows one. */
+/**
+* The commit that is packed: what git says of the project, since a workflow may check out another commit than the one
+* that started it. Without git or a checkout it is GITHUB_SHA; empty if that is not set either.
+*/
 async function findCommit(directory, env) {
-	if (commitPattern.test(env.GITHUB_SHA ?? "")) return env.GITHUB_SHA ?? "";
+	const started = commitPattern.test(env.GITHUB_SHA ?? "") ? env.GITHUB_SHA ?? "" : "";
 	try {
 		const { exitCode, stdout } = await getExecOutput("git", [
+			"-c",
+			"safe.directory=*",
 			"rev-parse",
 			"--verify",
 			"HEAD"
@@ -38122,9 +38414,9 @@ async function findCommit(directory, env) {
 			silent: true,
 			ignoreReturnCode: true
 		});
-		return exitCode === 0 && commitPattern.test(stdout.trim()) ? stdout.trim() : "";
+		return exitCode === 0 && commitPattern.test(stdout.trim()) ? stdout.trim() : started;
 	} catch {
-		return "";
+		return started;
 	}
 }
 /** When the release is made: SOURCE_DATE_EPOCH (seconds) if it is set, for reproducible builds, or now. */
@@ -38139,6 +38431,7 @@ function releaseTime(env, now) {
 * @throws CutoverError for whatever is wrong with the project; nothing was sent then
 */
 async function pack(job) {
+	checkRunner(job);
 	checkServerApp(job.config, job.directory);
 	const { config, wheels } = await withWheels(job);
 	const early = await collectWhileReading(job, config, wheels);
@@ -38146,6 +38439,14 @@ async function pack(job) {
 	job.report.release = bundle.release;
 	job.report.digest = bundle.digest;
 	return bundle;
+}
+/** Wheels, file modes and the case of names would be those of another system. @throws CutoverError runner_unsupported */
+function checkRunner({ effects }) {
+	if (effects.platform === "linux") return;
+	throw new CutoverError("runner_unsupported", `This job runs on ${effects.platform}, and the hosts run Linux.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Write `runs-on: ubuntu-latest` for this job in the workflow. The commands activate, redeploy and rollback run anywhere."
+	});
 }
 /** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */
 async function withWheels(job) {
@@ -38185,7 +38486,7 @@ async function collectWhileReading(job, config, wheels) {
 	if (config.static.every(({ collect }) => collect === void 0)) return [];
 	return inPhase(job, "collect static files", async () => {
 		const context = wheelsContext(job);
-		const bin = wheels?.interpreter && await buildVenv(config, wheels, wheels.interpreter, context);
+		const bin = wheels && await programsFor(config, wheels, context);
 		const collecting = collectStatic(config, {
 			...context,
 			bin
@@ -38194,6 +38495,28 @@ async function collectWhileReading(job, config, wheels) {
 		await collecting;
 		return early;
 	});
+}
+/**
+* The programs of an environment with the app's packages, for the collect commands.
+* @returns undefined if this runner cannot make one, and no command is known to need it
+* @throws CutoverError python_not_found, wheels_failed
+*/
+async function programsFor(config, wheels, context) {
+	if (wheels.interpreter !== void 0) return buildVenv(config, wheels, wheels.interpreter, context);
+	const python = config.static.find(({ collect }) => collect !== void 0 && startsPython(collect));
+	const what = `The app's packages are for Python ${wheels.version}, which this runner does not have`;
+	if (python === void 0) {
+		context.onLine(`${what}. The collect commands run without them.`);
+		return;
+	}
+	throw new CutoverError("python_not_found", `${what}, so the files of ${python.url} cannot be collected.`, {
+		unchanged: "Nothing was sent.",
+		fix: `Put actions/setup-python with \`python-version: "${wheels.version}"\` before this step, or correct python.version in cutover.yml.`
+	});
+}
+function startsPython(command) {
+	const [program = ""] = argv(command);
+	return /^(?:.*\/)?python[\d.]*$|\.py$/.test(program);
 }
 /**
 * A file that cannot be read now, since the command is changing it, is read after the command. Only then is it an
@@ -38254,6 +38577,51 @@ function wheelsContext({ inputs, effects, directory }) {
 		onLine
 	};
 }
+// action/runner/time.ts
+/** The time of this machine. */
+const realTime = {
+	elapsed: () => performance.now(),
+	after(ms, call, ref = true) {
+		const timer = setTimeout(call, ms);
+		if (!ref) timer.unref();
+		return () => clearTimeout(timer);
+	}
+};
+/** @throws the signal's reason as soon as it is aborted */
+function sleep(time, ms, signal) {
+	return new Promise((resolve, reject) => {
+		if (signal.aborted) return reject(signal.reason);
+		const stop = time.after(ms, () => {
+			signal.removeEventListener("abort", abort);
+			resolve();
+		});
+		const abort = () => {
+			stop();
+			reject(signal.reason);
+		};
+		signal.addEventListener("abort", abort, { once: true });
+	});
+}
+/** A signal that is aborted after so many milliseconds. */
+function deadline(time, ms) {
+	const controller = new AbortController();
+	const expire = () => controller.abort(new DOMException(`the limit of ${ms / 1e3} s was reached`, "TimeoutError"));
+	time.after(ms, expire, false);
+	return controller.signal;
+}
+/** What `work` gives, or the signal's reason if that is aborted first. */
+async function unlessAborted(work, signal) {
+	const { promise, reject } = Promise.withResolvers();
+	const abort = () => reject(signal.reason);
+	if (signal.aborted) abort();
+	signal.addEventListener("abort", abort, { once: true });
+	try {
+		return await Promise.race([work, promise]);
+	} finally {
+		signal.removeEventListener("abort", abort);
+		work.catch(() => void 0);
+	}
+}
 // action/hosts/canary.ts
 const lookEveryMs = 5e3;
 /**
@@ -38261,25 +38629,26 @@ const lookEveryMs = 5e3;
 * the job asks all of them, every few seconds, whether theirs is still staged.
 * @throws CutoverError canary_failed and what `check` throws
 */
-async function raiseCanary(hosts, { release, steps, check, say, signal }) {
+async function raiseCanary(hosts, { release, steps, check, say, signal, time = realTime }) {
 	for (const { weight, holdMs } of steps) {
 		for (const host of hosts) await host.shift(release, weight, signal);
 		say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1e3} s`}.`);
-		const end = performance.now() + holdMs;
+		const end = time.elapsed() + holdMs;
 		for (;;) {
 			await Promise.all(hosts.map((host) => host.assertStaged(signal)));
-			const left = end - performance.now();
+			const left = end - time.elapsed();
 			if (left <= 0) break;
-			await setTimeout$2(Math.min(left, lookEveryMs), void 0, { signal }).catch(() => signal.throwIfAborted());
+			await sleep(time, Math.min(left, lookEveryMs), signal);
 		}
 		await check(weight);
 	}
 }
-function checkFailed(weight, code, output) {
-	return new CutoverError("canary_failed", `The command in canary-check ended with exit code ${code}, with ${weight} % of the traffic on the new release.`, {
-		unchanged: "All traffic went back to the live release; the canary was drained, stopped and removed.",
+/** @param how the command ended, as a sentence */
+function checkFailed(weight, how, output) {
+	return new CutoverError("canary_failed", `The command in canary-check failed, with ${weight} % of the traffic on the new release. ${how}`, {
+		unchanged: "Every host was asked to take the canary back; the result shows the outcome on each host.",
 		fix: "Its output is below. Correct it and deploy again.",
-		evidence: [{
+		evidence: output === "" ? [] : [{
 			source: "canary-check",
 			text: output
 		}]
@@ -38360,11 +38729,12 @@ var HostApp = class {
 		}, request);
 	}
 	rollback(signal, body = {}, waitMs = this.#parts.waitMs) {
+		const repeatable = body.from !== void 0;
 		const request = {
 			names: { app: this.#parts.app },
 			body,
 			signal,
-			repeatable: false,
+			repeatable,
 			waitMs
 		};
 		return this.#command(calls.rollback, { name: "rollback" }, request);
@@ -38400,6 +38770,212 @@ var HostApp = class {
 		});
 	}
 };
+// action/hosts/deployment-end.ts
+/** What a deployment's end says; undefined for one whose release is, or was, staged. */
+function standingOf({ outcome, state, failure, weight = 100 }) {
+	switch (outcome) {
+		case "staged": return;
+		case "succeeded": return weight < 100 ? "shifted" : "cut over";
+		case "aborted": return "undone";
+		case "running": return isAtLeast(state, "cut_over") ? "cut over" : "unknown";
+		case "failed": return isAtLeast(state, "cut_over") && !hasTakenBack(failure) ? "cut over" : "undone";
+	}
+}
+/** A release that fails its watch is taken back by the host itself, unless what was live before is not well either. */
+function hasTakenBack(failure) {
+	return failure?.code === "watch_failed" && !/ keeps the traffic\.$/.test(failure.unchanged ?? "");
+}
+/** The failure of a deployment that should have ended well. */
+function endedBadly(view) {
+	if (view.failure !== void 0) return fromProblem(view.failure);
+	return new CutoverError(view.outcome === "aborted" ? "aborted" : "internal", `The deployment ended as ${view.outcome}, after the state ${view.state}.`, { fix: "Look at the agent's log on the host." });
+}
+// action/client/agent-errors.ts
+/** An answer with an error status, before it is known whether another attempt may help. */
+var Refusal = class extends Error {
+	status;
+	/** undefined if it was not a problem document. Then it came from a proxy and not from the agent. */
+	problem;
+	constructor(status, text) {
+		super(`HTTP ${status}`);
+		this.status = status;
+		this.problem = failure$2.safeParse(parseJson(text)).data;
+	}
+};
+/** The agent is restarting, or a proxy in front of it does not reach it at the moment. */
+function isPassing$1(thrown) {
+	if (!(thrown instanceof Refusal)) return isNetworkFault(thrown) && !isTlsFault(thrown);
+	if (thrown.problem !== void 0) return isNotNow(thrown.problem);
+	return thrown.status === 502 || thrown.status === 503 || thrown.status === 504;
+}
+/** The request cannot have reached the agent, so even a call that must not happen twice may be tried again. */
+function neverArrived(thrown) {
+	if (thrown instanceof Refusal) return thrown.problem !== void 0 && isNotNow(thrown.problem);
+	if (isTlsFault(thrown) || noTunnel.test(messageOf$1(thrown))) return true;
+	return [
+		"ECONNREFUSED",
+		"ENOTFOUND",
+		"EAI_AGAIN",
+		"EHOSTUNREACH",
+		"ENETUNREACH"
+	].includes(codeOf(thrown));
+}
+/** A proxy made no tunnel to the host. Its library has no code for that. */
+const noTunnel = /^tunneling socket could not be established/;
+/** Whether the call may have done something, although it failed: nobody knows whether the agent got it. */
+function mayHaveWorked(thrown) {
+	if (thrown instanceof CutoverError || neverArrived(thrown)) return false;
+	if (thrown instanceof Refusal) return thrown.problem === void 0 && thrown.status >= 500;
+	return true;
+}
+/** The whole host is unreachable, not only the agent. Another attempt helps less, and other hosts may be waiting. */
+function isAway(thrown) {
+	return ["EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
+}
+/** The agent refused before it looked at the call. */
+function isNotNow({ code }) {
+	return code === "agent_stopping" || code === "too_many_calls";
+}
+function isNetworkFault(thrown) {
+	return codeOf(thrown) !== "" && !(thrown instanceof CutoverError) && !isOtherProtocol(thrown);
+}
+/** The connection came, and then no answer. */
+function hangsUp(thrown) {
+	return codeOf(thrown) === "ECONNRESET" || isOtherProtocol(thrown);
+}
+/** What answers does not speak HTTP. */
+function isOtherProtocol(thrown) {
+	return codeOf(thrown).startsWith("HPE_");
+}
+function isTlsFault(thrown) {
+	return /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|EPROTO/.test(codeOf(thrown));
+}
+function codeOf(thrown) {
+	return thrown?.code ?? "";
+}
+/** A call failed, and may have worked. */
+var UnsureError = class extends CutoverError {};
+/** What a call that did nothing says. */
+const nothingChanged = "Nothing was changed on this host by this call.";
+/**
+* Turns whatever a call threw into an error for a person.
+* @param unsure an attempt of this call may have worked
+*/
+function explain(thrown, host, unsure = false) {
+	const error = explained(thrown, host);
+	if (!unsure) return error;
+	const { code, message, fix, evidence } = error;
+	return new UnsureError(code, message, {
+		unchanged: "It is not known whether the agent got this call. If it did, it goes on by itself, to the end or back.",
+		fix: `Look at \`cutover status\` on the host before you run this again.${fix === void 0 ? "" : ` ${fix}`}`,
+		evidence,
+		cause: error.cause ?? thrown
+	});
+}
+function explained(thrown, host) {
+	if (thrown instanceof CutoverError) return thrown;
+	if (thrown instanceof Refusal) return explainRefusal(thrown, host);
+	if (isTlsFault(thrown)) return new CutoverError("agent_unreachable", `No secure connection to ${host}: ${messageOf$1(thrown)}.`, {
+		unchanged: nothingChanged,
+		fix: "Give the agent a certificate for this name. For a certificate authority of your own, set NODE_EXTRA_CA_CERTS in `env` of the job. An agent without TLS has an address that starts with http://.",
+		cause: thrown
+	});
+	if (isOtherProtocol(thrown)) return new CutoverError("agent_incompatible", `What answers at ${host} does not speak HTTP.`, {
+		unchanged: nothingChanged,
+		fix: "Check the address in hosts, and the port.",
+		cause: thrown
+	});
+	return new CutoverError("agent_unreachable", `No agent answers at ${host}: ${messageOf$1(thrown)}.`, {
+		unchanged: nothingChanged,
+		fix: "Check that cutover-agent runs there, that it listens on this address and port, and that the firewall lets this runner through.",
+		cause: thrown
+	});
+}
+/** The address begins with http://, and TLS answers there. */
+function wantsTls(host, cause) {
+	return new CutoverError("agent_incompatible", `What answers at ${host} wants TLS.`, {
+		unchanged: nothingChanged,
+		fix: `Write the address in hosts as https://${host}.`,
+		cause
+	});
+}
+/** The agent was silent for too long during a deployment. */
+function lost(host, cause) {
+	return new CutoverError("agent_unreachable", `The agent at ${host} stopped answering during the deployment.`, {
+		unchanged: "The host goes on serving. When the agent is back, it finishes or undoes the deployment by itself.",
+		fix: "Look at the agent's log on the host (`journalctl -u cutover-agent`), then at `cutover status`, and run this again.",
+		cause
+	});
+}
+function explainRefusal({ status, problem }, host) {
+	if (problem !== void 0) return fromProblem(problem);
+	const lost = status === 502 || status === 503 || status === 504;
+	return new CutoverError(lost ? "agent_unreachable" : "agent_incompatible", `What answers at ${host} is not the agent: HTTP ${status}.`, {
+		unchanged: nothingChanged,
+		fix: lost ? "Check that cutover-agent runs behind the proxy that answers at this address." : "Check the address, and the proxy in front of the agent if there is one: it must pass on /healthz and /v1/ unchanged."
+	});
+}
+function messageOf$1(thrown) {
+	if (thrown instanceof AggregateError) return thrown.errors.map(messageOf$1).join("; ");
+	return thrown instanceof Error ? thrown.message : String(thrown);
+}
+// action/hosts/go-back.ts
+/**
+* Going back, or an activation sent again after a lost answer, may have to wait until this job's own deployment has
+* drained.
+*/
+const ownDeploymentMs = 12e4;
+/**
+* Takes back the cutover of one host. A failure is a note in its report.
+* @returns whether the release has no traffic any more
+*/
+async function goBack(parts) {
+	const { app, log, progress, report, open, finished, signal } = parts;
+	const { release } = report;
+	log.line("goes back to the previous release");
+	try {
+		const begun = await app.rollback(signal, release === void 0 ? {} : { from: release }, ownDeploymentMs);
+		open.running = begun.deployment;
+		report.release = begun.release;
+		await finished;
+		progress.prefix = "go back: ";
+		const view = await progress.follow(begun.deployment, signal);
+		open.running = void 0;
+		if (standingOf(view) !== "cut over") throw endedBadly(view);
+		wentBack(report);
+		return true;
+	} catch (thrown) {
+		if (thrown instanceof CutoverError && thrown.code === "not_live") return alreadyBack(parts);
+		if (release !== void 0) report.release = release;
+		noteFailure(parts, thrown);
+		return false;
+	}
+}
+/** If the answer was lost, the host may have gone back. */
+function noteFailure({ log, report, signal }, thrown) {
+	const reason = thrown instanceof CutoverError ? thrown.message : String(thrown);
+	const isKnown = !signal.aborted && !(thrown instanceof UnsureError) && !isLost(thrown);
+	report.note = isKnown ? `${report.release} has the traffic: going back failed. ${reason}` : `It is not known whether it went back from ${report.release}. ${reason}`;
+	if (!isKnown && report.failure === void 0) report.outcome = "unknown";
+	log.line(report.note);
+}
+function wentBack(report) {
+	delete report.note;
+	if (report.failure === void 0) report.outcome = "rolled_back";
+	else report.note = "It went back to the previous release.";
+}
+async function alreadyBack({ app, log, report, finished, signal }) {
+	await finished;
+	log.line("had gone back already");
+	const view = await app.view(signal).catch(() => void 0);
+	if (view?.live !== void 0 && view.live !== null) report.release = releaseOfRun(view.live);
+	if (report.failure === void 0 || report.note !== void 0) wentBack(report);
+	return true;
+}
+/** The agent was silent for too long. */
+function isLost(thrown) {
+	return thrown instanceof CutoverError && thrown.code === "agent_unreachable";
+}
 // node_modules/pretty-bytes/index.js
 const UNIT_SETS = [
 	[
@@ -38726,7 +39302,7 @@ var HostUpload = class {
 	}
 	/** Asks for the files of the live release. Only `archive` waits for the answer. */
 	askForBase(signal) {
-		this.#base = this.#app.liveFiles(signal).catch(asCutoverError);
+		this.#base = this.#app.liveFiles(signal).catch((thrown) => asCutoverError(thrown, "runner"));
 	}
 	/** The archive that this host gets, packed unless another host has the same. @throws CutoverError as packing does */
 	async archive(bundle, signal) {
@@ -38766,6 +39342,29 @@ var HostUpload = class {
 function isBaseUnusable(thrown) {
 	return thrown instanceof CutoverError && thrown.code === "base_unusable";
 }
+// action/hosts/lease.ts
+/** While other hosts still stage, a host must not take another deployment. Asking for its own one renews its lease. */
+var Lease = class {
+	#time;
+	#stop = () => {};
+	constructor(time) {
+		this.#time = time;
+	}
+	/** @param renew called four times in each `ms` until the end */
+	keep(ms, renew) {
+		const again = () => {
+			this.#stop = this.#time.after(ms / 4, each, false);
+		};
+		const each = () => {
+			renew();
+			again();
+		};
+		again();
+	}
+	end() {
+		this.#stop();
+	}
+};
 // action/hosts/open-deployments.ts
 /** What this job has begun on one host and not finished: an abort undoes it. */
 var OpenDeployments = class {
@@ -38775,8 +39374,10 @@ var OpenDeployments = class {
 	* The one that left the release staged. It has ended, but unlike an activation that has ended it can still be undone.
 	*/
 	staged;
-	/** The release of an upload without an answer so far: the host may have a deployment of it. */
+	/** The host may have a deployment of it. */
 	unanswered;
+	/** An earlier attempt of the activation had no answer, so it may have worked too. */
+	#repeated = false;
 	#app;
 	#log;
 	#report;
@@ -38788,61 +39389,100 @@ var OpenDeployments = class {
 	get none() {
 		return (this.running ?? this.staged ?? this.unanswered) === void 0;
 	}
-	/** Undoes all of them, if there are any. What cannot be undone becomes a note in the report. */
+	/** Sends a call that begins a deployment. As long as there is no answer, there may be one or not. */
+	async begin(signal, unanswered, call) {
+		this.unanswered = unanswered;
+		const begun = await call().catch((thrown) => {
+			if (!signal.aborted && !(thrown instanceof UnsureError)) this.unanswered = void 0;
+			throw thrown;
+		});
+		this.unanswered = void 0;
+		this.#repeated = unanswered.kind === "activate" && begun.repeated;
+		this.running = begun.deployment;
+		return begun;
+	}
+	/** Undoes all of them, and looks again if that does not tell the end. */
 	async abort(signal) {
-		const failed = this.#report.outcome === "failed";
-		const unanswered = await this.#findUnanswered(signal);
-		for (const deployment of /* @__PURE__ */ new Set([
-			unanswered,
-			this.running,
-			this.staged
-		])) {
-			if (deployment === void 0) continue;
-			try {
-				await this.#app.abort(deployment, signal);
-				if (!failed) this.#report.outcome = "aborted";
-			} catch (thrown) {
-				if (failed || thrown instanceof CutoverError && isOver(thrown.code)) continue;
-				this.#note(`It could not be aborted: ${messageOf$1(thrown)}`);
-			}
+		const standing = await this.#abortAll(signal);
+		if (standing !== "undone" || !this.#repeated) return standing;
+		try {
+			const { live } = await this.#app.view(signal);
+			return live !== null && releaseOfRun(live) === this.#report.release ? "cut over" : "undone";
+		} catch (thrown) {
+			return this.#unknown(`It is not known whether an earlier attempt has moved the traffic: ${messageOf(thrown)}`);
 		}
-		if (this.#report.outcome === "aborted") this.#log.line("aborted; the previous release goes on serving");
+	}
+	/** Undoes all of them. What is not known after that becomes a note in the report. */
+	async #abortAll(signal) {
+		const standings = [];
+		if (this.unanswered !== void 0) standings.push(await this.#abortUnanswered(this.unanswered, signal));
+		if (this.running !== void 0) standings.push(await this.#abort(this.running, signal));
+		if (this.staged !== void 0 && !standings.includes("cut over")) {
+			const standing = await this.#abort(this.staged, signal);
+			if (standing === "undone") return "undone";
+			standings.push(standing);
+		}
+		return [
+			"cut over",
+			"unknown",
+			"shifted"
+		].find((each) => standings.includes(each)) ?? "undone";
+	}
+	async #abort(deployment, signal) {
+		try {
+			return standingOf(await this.#app.abort(deployment, signal)) ?? "undone";
+		} catch (thrown) {
+			const code = thrown instanceof CutoverError ? thrown.code : void 0;
+			if (code === "deployment_not_found") return "undone";
+			if (code === "already_cut_over") return this.#standing(deployment, signal);
+			return this.#unknown(`It could not be aborted: ${messageOf(thrown)}`);
+		}
+	}
+	/** Of a deployment that has ended by itself, or whose traffic has moved. */
+	async #standing(deployment, signal) {
+		try {
+			const standing = standingOf(await this.#app.deployment(deployment, signal));
+			if (standing !== void 0) return standing;
+			const { live } = await this.#app.view(signal);
+			return live !== null && releaseOfRun(live) === this.#report.release ? "cut over" : "undone";
+		} catch (thrown) {
+			return this.#unknown(`It is not known whether it has cut over: ${messageOf(thrown)}`);
+		}
 	}
 	/**
-	* The deployment of an upload that got no answer. If the host has none, the lost connection has undone it, or it
-	* never began.
+	* The deployment of a call that got no answer. If the host has none of an upload, the lost connection has undone it, or
+	* it never began.
 	*/
-	async #findUnanswered(signal) {
-		if (this.unanswered === void 0) return void 0;
+	async #abortUnanswered({ kind, release }, signal) {
 		try {
-			const { deployment } = await this.#app.view(signal);
-			if (deployment?.release === this.unanswered && isOpen(deployment)) return deployment.id;
-			if (this.#report.outcome === "unknown") this.#report.outcome = "aborted";
+			const { deployment, live } = await this.#app.view(signal);
+			const mine = release !== void 0 && deployment?.release === release && deployment.kind === kind;
+			if (deployment !== null && mine && isOpen(deployment)) return await this.#abort(deployment.id, signal);
+			const standing = mine && deployment !== null ? standingOf(deployment) : void 0;
+			if (standing !== void 0) return standing;
+			const serving = live === null ? "nothing" : releaseOfRun(live);
+			if (kind === "activate" && serving === release) return "cut over";
+			if (kind === "deploy" || kind === "activate") return "undone";
+			const busy = deployment?.outcome === "running" ? `, and a ${deployment.kind} runs` : "";
+			return this.#unknown(`It is not known whether the host got the call: ${serving} is live there${busy}.`);
 		} catch (thrown) {
-			this.#note(`It is not known whether the host has the release: ${messageOf$1(thrown)}`);
+			return this.#unknown(`It is not known whether the host got the call: ${messageOf(thrown)}`);
 		}
 	}
-	#note(note) {
-		this.#report.note = note;
+	#unknown(note) {
+		const before = this.#report.note === void 0 ? "" : `${this.#report.note.replace(/^It has /, "It had ")} `;
+		this.#report.note = `${before}${note}`;
 		this.#log.line(note);
+		return "unknown";
 	}
 };
 function isOpen({ outcome }) {
 	return outcome === "running" || outcome === "staged";
 }
-/** The deployment has ended by itself, or its traffic has moved: nothing is left to undo. */
-function isOver(code) {
-	return code === "already_cut_over" || code === "deployment_not_found";
-}
-function messageOf$1(thrown) {
+function messageOf(thrown) {
 	return thrown instanceof Error ? thrown.message : String(thrown);
 }
 // action/hosts/host-deploy.ts
-/**
-* A revert, or an activation sent again after a lost answer, may have to wait until this job's own deployment has
-* drained.
-*/
-const ownDeploymentMs = 12e4;
 /** What the job does on one host, step by step. Each step writes what happened into the host's report. */
 var HostDeploy = class {
 	report;
@@ -38851,15 +39491,18 @@ var HostDeploy = class {
 	#app;
 	#log;
 	#now;
+	#lease;
 	#progress;
 	#open;
-	#lease;
+	/** The job's release has all of the traffic here. */
+	#cutOver = false;
 	/** Resolves when the activation has ended, also if it failed. */
 	#finished = Promise.resolve();
-	constructor({ app, log, now }) {
+	constructor({ app, log, now, time = realTime }) {
 		this.#app = app;
 		this.#log = log;
 		this.#now = now;
+		this.#lease = new Lease(time);
 		this.upload = new HostUpload(app, log);
 		this.report = {
 			host: app.host,
@@ -38888,57 +39531,66 @@ var HostDeploy = class {
 			if (view.outcome !== "staged") throw endedBadly(view);
 			this.#open.staged = deployment;
 			this.report.outcome = "staged";
-			this.#keepLease(deployment, leaseMs, signal);
+			const renew = () => void this.#app.deployment(deployment, signal).catch(() => void 0);
+			if (leaseMs > 0) this.#lease.keep(leaseMs, renew);
 		});
 	}
 	async #send(bundle, { releaseCommand, leaseMs, signal }) {
 		this.#progress.begin("upload");
 		const start = this.#now();
-		this.#open.unanswered = bundle.release;
-		const { deployment } = await this.upload.send(bundle, {
+		const deployment = await this.#begun(signal, {
+			kind: "deploy",
+			release: bundle.release
+		}, () => this.upload.send(bundle, {
 			releaseCommand,
 			leaseMs,
 			signal
-		}).catch((thrown) => {
-			if (!signal.aborted && !isLost(thrown)) this.#open.unanswered = void 0;
-			throw thrown;
-		});
-		this.#open.unanswered = void 0;
-		this.#open.running = deployment;
+		}));
 		this.#progress.phase("upload", start, this.#now() - start);
 		return deployment;
-	}
-	/** While other hosts still stage, this one must not take another deployment. */
-	#keepLease(deployment, leaseMs, signal) {
-		if (leaseMs === 0) return;
-		const renew = () => {
-			this.#app.deployment(deployment, signal).catch(() => void 0);
-		};
-		this.#lease = setInterval(renew, leaseMs / 4).unref();
 	}
 	/** Resolves when the traffic has moved. @throws CutoverError when it has not */
 	async activate(release, signal) {
 		this.report.release = release;
-		clearInterval(this.#lease);
-		const deployment = await this.#recorded(signal, async () => this.#begun(await this.#app.activate(release, 100, signal, ownDeploymentMs)));
+		this.#lease.end();
+		const deployment = await this.#recorded(signal, () => this.#begun(signal, {
+			kind: "activate",
+			release
+		}, () => this.#app.activate(release, 100, signal, ownDeploymentMs)));
 		const moved = Promise.withResolvers();
 		const finished = this.#recorded(signal, () => this.#toSuccess(deployment, signal, (state) => {
-			if (state === "cut_over") {
-				this.report.outcome = "succeeded";
-				delete this.report.note;
-				moved.resolve();
-			}
-		}));
+			if (state !== "cut_over") return;
+			this.#hasCutOver();
+			moved.resolve();
+		})).catch((thrown) => this.#failedLater(thrown));
 		this.#finished = finished.then(moved.resolve, moved.reject);
 		await moved.promise;
 		return { finished };
+	}
+	#hasCutOver() {
+		this.#cutOver = true;
+		this.#open.staged = void 0;
+		delete this.report.note;
+		if (this.report.failure === void 0) this.report.outcome = "succeeded";
+	}
+	#failedLater(thrown) {
+		if (thrown instanceof CutoverError && hasTakenBack(thrown)) this.#cutOver = false;
+		else if (this.#cutOver && this.report.failure === thrown) this.report.note = this.#traffic;
+		throw thrown;
+	}
+	get #traffic() {
+		return `${this.report.release} has the traffic.`;
 	}
 	/** Gives the staged release a part of the traffic, in percent. It stays staged, so an abort takes it back. */
 	async shift(release, weight, signal) {
 		await this.#recorded(signal, async () => {
 			this.#progress.prefix = `${weight} %: `;
 			try {
-				await this.#toSuccess(this.#begun(await this.#app.activate(release, weight, signal)), signal);
+				const call = () => this.#app.activate(release, weight, signal, ownDeploymentMs);
+				await this.#toSuccess(await this.#begun(signal, {
+					kind: "activate",
+					release
+				}, call), signal);
 				this.report.outcome = "staged";
 				this.report.note = `It has ${weight} % of the traffic.`;
 			} finally {
@@ -38955,56 +39607,75 @@ var HostDeploy = class {
 		if (deployment === void 0) return;
 		await this.#recorded(signal, async () => {
 			const view = await this.#app.deployment(deployment, signal);
-			if (view.outcome !== "staged") throw endedBadly(view);
+			if (view.outcome === "staged") return;
+			delete this.report.note;
+			this.#open.staged = void 0;
+			throw endedBadly(view);
 		});
 	}
 	/** Fresh instances of a release, or of the live one. */
-	async redeploy(release, signal) {
-		await this.#recorded(signal, async () => {
-			await this.#toSuccess(this.#begun(await this.#app.redeploy(release, signal)), signal);
+	redeploy(release, signal) {
+		return this.#move(signal, {
+			kind: "redeploy",
+			release
+		}, () => this.#app.redeploy(release, signal));
+	}
+	rollback(signal) {
+		return this.#move(signal, {
+			kind: "rollback",
+			release: void 0
+		}, () => this.#app.rollback(signal));
+	}
+	#move(signal, unanswered, call) {
+		return this.#recorded(signal, async () => {
+			await this.#toSuccess(await this.#begun(signal, unanswered, call), signal);
 			this.report.outcome = "succeeded";
 		});
 	}
-	async rollback(signal) {
-		await this.#recorded(signal, async () => {
-			await this.#toSuccess(this.#begun(await this.#app.rollback(signal)), signal);
-			this.report.outcome = "succeeded";
+	/**
+	* Undoes what this job did here: aborts what has not cut over, and takes back what has. A failure of that is only a note:
+	* the job has failed already.
+	* @param revert undefined if there is no time to take back a cutover
+	*/
+	async undo(abort, revert) {
+		this.#lease.end();
+		if (!this.#cutOver && !this.#open.none) await this.#abort(abort);
+		if (!this.#cutOver || revert === void 0) return;
+		const parts = {
+			app: this.#app,
+			log: this.#log,
+			progress: this.#progress,
+			report: this.report
+		};
+		this.#cutOver = !await goBack({
+			...parts,
+			open: this.#open,
+			finished: this.#finished,
+			signal: revert
 		});
 	}
-	/** Takes back an activation of this job. A failure here is only a note: the job fails because of another host. */
-	async revert(signal) {
-		const { release } = this.report;
-		this.#log.line("goes back to the previous release");
-		try {
-			const from = release === void 0 ? {} : { from: release };
-			const deployment = this.#begun(await this.#app.rollback(signal, from, ownDeploymentMs));
-			await this.#finished;
-			this.#progress.prefix = "go back: ";
-			await this.#toSuccess(deployment, signal);
-			this.report.outcome = "rolled_back";
-		} catch (thrown) {
-			if (thrown instanceof CutoverError && thrown.code === "not_live") return await this.#revertedItself();
-			const reason = thrown instanceof CutoverError ? thrown.message : String(thrown);
-			this.report.note = `${release} has the traffic: going back failed. ${reason}`;
-			if (release !== void 0) this.report.release = release;
-			this.#log.line(this.report.note);
+	async #abort(signal) {
+		switch (await this.#open.abort(signal)) {
+			case "undone":
+				delete this.report.note;
+				if (this.report.failure !== void 0) return;
+				this.report.outcome = "aborted";
+				this.#log.line("aborted; the previous release goes on serving");
+				return;
+			case "cut over":
+				this.#hasCutOver();
+				this.report.note = this.#traffic;
+				return;
+			case "shifted":
+				if (this.report.failure === void 0) this.report.outcome = "staged";
+				this.report.note = `${this.report.release} has a part of the traffic.`;
+				return;
 		}
 	}
-	async #revertedItself() {
-		await this.#finished;
-		this.#log.line("went back by itself");
+	async #begun(signal, unanswered, call) {
+		return this.#accepted(await this.#open.begin(signal, unanswered, call));
 	}
-	/** Undoes what this host has begun and not cut over, if there is anything. */
-	async abort(signal) {
-		clearInterval(this.#lease);
-		await this.#open.abort(signal);
-	}
-	/** Whether an abort would find something. */
-	get undecided() {
-		const { outcome } = this.report;
-		return !this.#open.none && outcome !== "succeeded" && outcome !== "rolled_back";
-	}
-	#begun({ deployment, release }) {
+	#accepted({ deployment, release }) {
 		this.#open.running = deployment;
 		this.report.release = release;
 		return deployment;
@@ -39015,7 +39686,7 @@ var HostDeploy = class {
 	}
 	async #follow(deployment, signal, onState) {
 		const view = await this.#progress.follow(deployment, signal, onState);
-		if (view.outcome !== "staged") this.#open.running = void 0;
+		this.#open.running = void 0;
 		return view;
 	}
 	/** Records a failure as this host's own, unless the job was stopped from outside. */
@@ -39030,20 +39701,17 @@ var HostDeploy = class {
 		}
 	}
 	#fail(signal, thrown) {
-		if (signal.aborted) return;
-		const failure = asCutoverError(thrown);
+		if (signal.aborted && thrown === signal.reason) return;
+		const failure = asCutoverError(thrown, "runner");
 		this.report.outcome = failure.code === "aborted" ? "aborted" : "failed";
 		this.report.failure = failure;
 	}
 };
-function endedBadly(view) {
-	if (view.failure !== void 0) return fromProblem(view.failure);
-	return new CutoverError(view.outcome === "aborted" ? "aborted" : "internal", `The deployment ended as ${view.outcome}, after the state ${view.state}.`, { fix: "Look at the agent's log on the host." });
-}
-function isLost(thrown) {
-	return thrown instanceof CutoverError && thrown.code === "agent_unreachable";
-}
 // action/hosts/rollout.ts
+const usualEnding = {
+	cancelled: new AbortController().signal,
+	time: realTime
+};
 /** Long enough for a busy host, short enough for the next job if this one is killed. */
 const leaseMs = 6e4;
 /** Stages the release on all hosts, then moves the traffic: first in steps if there are any, then host by host. */
@@ -39052,17 +39720,17 @@ async function deployAll(hosts, request) {
 	try {
 		await request.raise?.(hosts);
 	} catch (thrown) {
-		await abortAll(hosts, request.signal);
+		await undoAll(hosts, request.signal, request.ending);
 		throw thrown;
 	}
-	await activateAll(hosts, request.bundle.release, request.signal);
+	await activateAll(hosts, request.bundle.release, request.signal, request.ending);
 }
 /**
 * Makes the release ready on every host, or on none.
 * @param leaseMs how long each host keeps the app for this job's activation; renewed while the job runs; 0 for no lease
 */
 async function stageAll(hosts, request, leaseMs = 0) {
-	const { bundle, releaseCommand, signal } = request;
+	const { bundle, releaseCommand, signal, ending } = request;
 	const others = new AbortController();
 	const stop = AbortSignal.any([signal, others.signal]);
 	const started = [];
@@ -39089,16 +39757,15 @@ async function stageAll(hosts, request, leaseMs = 0) {
 	} catch (thrown) {
 		others.abort(thrown);
 		await Promise.allSettled(started);
-		await abortAll(hosts, signal);
+		await undoAll(hosts, signal, ending);
 		throw thrown;
 	}
 }
 /**
-* Moves the traffic host by host. If one fails, the hosts before it go back and the hosts after it are aborted. The
-* same happens if a host's own watch fails later.
+* Moves the traffic host by host. If one fails, or if the time is over, the hosts before it go back and the hosts
+* after it are aborted. The same happens if a host's own watch fails later.
 */
-async function activateAll(hosts, release, signal) {
-	const done = [];
+async function activateAll(hosts, release, signal, ending) {
 	const finishing = [];
 	let unwell;
 	try {
@@ -39109,16 +39776,10 @@ async function activateAll(hosts, release, signal) {
 				if (failedWatch(thrown)) unwell ??= thrown;
 			});
 			finishing.push(finished);
-			done.push(host);
 		}
 		await Promise.all(finishing.map((finished) => finished.catch(throwFailedWatch)));
 	} catch (thrown) {
-		if (!signal.aborted) {
-			const limit = AbortSignal.any([signal, AbortSignal.timeout(revertMs)]);
-			const serving = done.filter(({ report }) => report.outcome !== "failed");
-			await Promise.all(serving.map((host) => host.revert(limit)));
-		}
-		await abortAll(hosts, signal);
+		await undoAll(hosts, signal, ending, true);
 		throw thrown;
 	}
 	const failed = (await Promise.allSettled(finishing)).find((end) => end.status === "rejected");
@@ -39132,22 +39793,35 @@ function throwFailedWatch(thrown) {
 	if (failedWatch(thrown)) throw thrown;
 }
 /** One host after the other. The first failure leaves the hosts after it as they are. */
-async function oneByOne(hosts, each, signal) {
+async function oneByOne(hosts, each, signal, ending) {
 	try {
 		for (const host of hosts) await each(host);
 	} catch (thrown) {
-		await abortAll(hosts, signal);
+		await undoAll(hosts, signal, ending);
 		throw thrown;
 	}
 }
+const abortMs = 6e4;
 const revertMs = 3e5;
 /** GitHub kills a cancelled job ten seconds after it asks it to end. */
 const cancelledAbortMs = 7e3;
-const failedAbortMs = 6e4;
-async function abortAll(hosts, cancelled) {
-	const isCancelled = cancelled.aborted && cancelled.reason?.code === "aborted";
-	const signal = AbortSignal.timeout(isCancelled ? cancelledAbortMs : failedAbortMs);
-	await Promise.allSettled(hosts.filter((host) => host.undecided).map((host) => host.abort(signal)));
+/**
+* Undoes what was done on all hosts.
+* @param goBack also on those that have cut over. A cancelled job has no time for that: what has cut over stays.
+*/
+async function undoAll(hosts, signal, { cancelled, time } = usualEnding, goBack = false) {
+	const isCancelled = cancelled.aborted || signal.aborted && signal.reason?.code === "aborted";
+	const abort = new AbortController();
+	const hurry = () => {
+		const end = deadline(time, cancelledAbortMs);
+		end.addEventListener("abort", () => abort.abort(end.reason), { once: true });
+	};
+	if (isCancelled) hurry();
+	else cancelled.addEventListener("abort", hurry, { once: true });
+	const aborting = AbortSignal.any([abort.signal, deadline(time, abortMs)]);
+	const reverting = isCancelled || !goBack ? void 0 : AbortSignal.any([cancelled, deadline(time, revertMs)]);
+	await Promise.allSettled(hosts.map((host) => host.undo(aborting, reverting)));
+	cancelled.removeEventListener("abort", hurry);
 }
 // node_modules/is-network-error/index.js
 const objectToString = Object.prototype.toString;
@@ -39339,22 +40013,25 @@ async function pRetry(input, options = {}) {
 */
 async function call({ method, url, headers = {}, body, idleMs, signal }) {
 	signal.throwIfAborted();
+	using connecting = new Connecting(signal);
+	const all = {
+		connection: "close",
+		...headers,
+		...bodyHeaders(body)
+	};
 	const options = {
 		method,
-		agent: new HttpClient("cutover", [], { keepAlive: false }).getAgent(url.href),
+		agent: agentFor(url, connecting.signal),
 		signal,
-		headers: {
-			connection: "close",
-			...headers,
-			...bodyHeaders(body)
-		}
+		headers: all
 	};
 	const request$2 = (url.protocol === "https:" ? request$1 : request)(url, options);
 	const answer = new Promise((resolve, reject) => {
 		request$2.once("response", resolve);
 		request$2.once("error", reject);
+		connecting.signal.addEventListener("abort", () => reject(connecting.signal.reason), { once: true });
 	});
-	limitConnecting(request$2);
+	connecting.watch(request$2);
 	request$2.setTimeout(idleMs, () => request$2.destroy(new IdleError(idleMs)));
 	try {
 		if (body?.kind === "file") await sendFile(request$2, answer, body, signal);
@@ -39368,23 +40045,57 @@ async function call({ method, url, headers = {}, body, idleMs, signal }) {
 	}
 }
 /**
+* @param connecting ends the request to a proxy: the tunnel that it asks for is a request of its own, which knows
+*   nothing of ours and would keep this process alive for as long as the proxy is silent
+*/
+function agentFor(url, connecting) {
+	const agent = new HttpClient("cutover", [], { keepAlive: false }).getAgent(url.href);
+	if (agent.proxyOptions !== void 0) agent.proxyOptions.signal = connecting;
+	return agent;
+}
+/**
 * Three attempts of the kernel, the last after three seconds. Without this limit it would make dozens to an unreachable
 * host.
 */
 const connectMs = 5e3;
-function limitConnecting(request) {
-	request.once("socket", (socket) => {
-		if (!socket.connecting) return;
-		const timer = setTimeout(() => request.destroy(new ConnectError()), connectMs);
-		socket.once("connect", () => clearTimeout(timer));
-		request.once("close", () => clearTimeout(timer));
-	});
-}
+/** A proxy has to reach the host before it answers. */
+const tunnelMs = 15e3;
+/** The time from a request to its connection, with a limit. */
+var Connecting = class {
+	#controller = new AbortController();
+	#job;
+	#timer;
+	constructor(job) {
+		this.#job = job;
+		this.#timer = this.#limit(tunnelMs);
+		job.addEventListener("abort", this.#stop, { once: true });
+	}
+	/** Aborted if there is no connection in time, or if the job has ended. */
+	get signal() {
+		return this.#controller.signal;
+	}
+	watch(request) {
+		request.once("socket", (socket) => {
+			clearTimeout(this.#timer);
+			if (!socket.connecting) return this[Symbol.dispose]();
+			this.#timer = this.#limit(connectMs);
+			socket.once("connect", () => this[Symbol.dispose]());
+		});
+	}
+	#stop = () => this.#controller.abort(this.#job.reason);
+	#limit(ms) {
+		return setTimeout(() => this.#controller.abort(new ConnectError(ms)), ms);
+	}
+	[Symbol.dispose]() {
+		clearTimeout(this.#timer);
+		this.#job.removeEventListener("abort", this.#stop);
+	}
+};
 var ConnectError = class extends Error {
 	/** The code with which the kernel reports it. */
 	code = "EHOSTUNREACH";
-	constructor() {
-		super(`no connection within ${connectMs / 1e3} s`);
+	constructor(ms) {
+		super(`no connection within ${ms / 1e3} s`);
 	}
 };
 var IdleError = class extends Error {
@@ -39502,7 +40213,7 @@ function githubTokens({ env, mask, times }) {
 			return await pRetry(() => ask(url, signal), {
 				retries,
 				minTimeout: firstDelayMs,
-				shouldRetry: ({ error }) => isPassing$1(error),
+				shouldRetry: ({ error }) => isPassing(error),
 				signal
 			});
 		} catch (thrown) {
@@ -39518,7 +40229,7 @@ var Unanswered = class extends Error {
 	}
 };
 /** A broken connection or a server that restarts may pass. A refusal does not. */
-function isPassing$1(error) {
+function isPassing(error) {
 	return !(error instanceof Unanswered) || error.status >= 500 || error.status === 429;
 }
 function notPermitted({ GITHUB_EVENT_NAME: event = "", GITHUB_REPOSITORY: repository = "" }) {
@@ -40423,10 +41134,21 @@ async function run(inputs, effects, report) {
 		await inPhase(job, "pack", () => bundle.archive());
 		return;
 	}
-	const hosts = await connect(job);
-	if (sendsBundle(inputs)) checkServerApp(job.config, job.directory);
-	await checkAll(hosts, effects.signal);
-	await carryOut(job, hosts);
+	const hosts = await connect$1(job);
+	if (sendsBundle(inputs)) {
+		checkRunner(job);
+		checkServerApp(job.config, job.directory);
+	}
+	if (inputs.canaryCheck.length > 0) canaryCheckProgram(job);
+	await runOn(hosts, job, packFor);
+}
+/**
+* The job on hosts that are connected.
+* @param pack makes the bundle, and what each host gets of it
+*/
+async function runOn(hosts, job, pack) {
+	await checkAll(hosts, job.effects.signal);
+	await carryOut(hosts, job, pack);
 }
 /** Reads cutover.yml. */
 async function readJob(inputs, effects, report) {
@@ -40443,7 +41165,7 @@ async function readJob(inputs, effects, report) {
 	};
 }
 /** One HostDeploy for each host. Nothing is sent yet. */
-async function connect(job) {
+async function connect$1(job) {
 	const { inputs, effects, config } = job;
 	const tokens = await tokensFor(job);
 	for (const url of inputs.hosts) warnOfPlainHttp(url, effects);
@@ -40457,7 +41179,8 @@ async function connect(job) {
 				waitMs: inputs.waitMs
 			}),
 			log: new HostLog(effects.log, client.host, inputs.hosts.length === 1),
-			now: effects.now
+			now: effects.now,
+			time: effects.time
 		});
 	});
 	job.report.hosts = hosts.map((host) => host.report);
@@ -40490,7 +41213,7 @@ function sendsBundle({ command }) {
 	return command === "deploy" || command === "stage";
 }
 /** Does what the input `command` says, on all hosts. */
-async function carryOut(job, hosts) {
+async function carryOut(hosts, job, pack) {
 	const { inputs, effects, report, config } = job;
 	const { signal } = effects;
 	const releaseCommand = config.release !== void 0;
@@ -40499,23 +41222,25 @@ async function carryOut(job, hosts) {
 		case "deploy": {
 			const raise = inputs.canary.length > 0 ? (all) => raiseInSteps(job, all) : void 0;
 			return deployAll(hosts, {
-				bundle: await packFor(job, hosts),
+				bundle: await pack(job, hosts),
 				releaseCommand,
 				raise,
-				signal
+				signal,
+				ending: effects
 			});
 		}
 		case "stage": return stageAll(hosts, {
-			bundle: await packFor(job, hosts),
+			bundle: await pack(job, hosts),
 			releaseCommand,
-			signal
+			signal,
+			ending: effects
 		});
 		case "activate":
 			report.release = release;
-			if (inputs.weight === 100) return activateAll(hosts, release, signal);
-			return oneByOne(hosts, (host) => host.shift(release, inputs.weight, signal), signal);
-		case "redeploy": return oneByOne(hosts, (host) => host.redeploy(inputs.release, signal), signal);
-		case "rollback": return oneByOne(hosts, (host) => host.rollback(signal), signal);
+			if (inputs.weight === 100) return activateAll(hosts, release, signal, effects);
+			return oneByOne(hosts, (host) => host.shift(release, inputs.weight, signal), signal, effects);
+		case "redeploy": return oneByOne(hosts, (host) => host.redeploy(inputs.release, signal), signal, effects);
+		case "rollback": return oneByOne(hosts, (host) => host.rollback(signal), signal, effects);
 	}
 }
 /**
@@ -40531,7 +41256,7 @@ async function packFor(job, hosts) {
 }
 /** Raises the canary step by step. After each step's time the workflow's own check decides whether it goes on. */
 function raiseInSteps({ inputs, effects, report, directory }, hosts) {
-	const { signal, log, env } = effects;
+	const { signal, log, env, time } = effects;
 	const release = report.release ?? "";
 	const check = async (weight) => {
 		if (inputs.canaryCheck.length === 0) return;
@@ -40539,7 +41264,7 @@ function raiseInSteps({ inputs, effects, report, directory }, hosts) {
 			CUTOVER_RELEASE: release,
 			CUTOVER_WEIGHT: String(weight)
 		};
-		const { code, output } = await effects.exec({
+		const { ok, how, output } = await effects.exec({
 			argv: inputs.canaryCheck,
 			cwd: directory,
 			env: {
@@ -40549,45 +41274,63 @@ function raiseInSteps({ inputs, effects, report, directory }, hosts) {
 			onLine: (line) => log.untrusted(line),
 			signal
 		});
-		if (code !== 0) throw checkFailed(weight, code, output);
+		if (!ok) throw checkFailed(weight, how, output);
 	};
 	return raiseCanary(hosts, {
 		release,
 		steps: inputs.canary,
 		check,
 		say: (line) => log.line(line),
-		signal
+		signal,
+		time
+	});
+}
+/** Looks for the command now: the canary's visitors must not wait for a typing error. @throws CutoverError input_invalid */
+function canaryCheckProgram({ inputs, effects, directory }) {
+	const [program = ""] = inputs.canaryCheck;
+	if (findProgram(program, effects.env.PATH ?? "", directory) !== void 0) return;
+	throw new CutoverError("input_invalid", `Input canary-check: there is no program ${program} ${program.includes("/") ? `in ${directory}` : "on PATH"}.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Correct `with:` of this step. The command runs in working-directory, and its file must be executable."
 	});
 }
 // action/runner/cancellation.ts
 /**
-* A signal that is aborted when the job is cancelled or its time is over. GitHub sends a cancelled job SIGINT, sends
-* SIGTERM 7.5 s later, and kills it after another 2.5 s. The second signal changes nothing, so that the aborts can
-* still reach the hosts.
-* @returns the signal, and `release`, which removes the handlers
+* GitHub sends a cancelled job SIGINT, sends SIGTERM 7.5 s later, and kills it after another 2.5 s. The second signal
+* changes nothing, so that the aborts can still reach the hosts.
 */
 function cancellation(timeoutMs) {
-	const controller = new AbortController();
-	const cancel = () => controller.abort(new CutoverError("aborted", "The job was cancelled.", {
-		unchanged: "What had not cut over was aborted; the result shows the outcome on each host.",
-		fix: "Run the job again when you are ready."
-	}));
-	const expire = () => controller.abort(new CutoverError("timed_out", `The limit of ${timeoutMs / 1e3} s was reached.`, {
-		unchanged: "What had not cut over was aborted; the result shows the outcome on each host.",
-		fix: "Look in the log for the phase that took the time. If it may take that long, raise the input timeout."
-	}));
+	const all = new AbortController();
+	const byPerson = new AbortController();
+	const cancel = () => {
+		all.abort(cancelledError());
+		byPerson.abort(all.signal.reason);
+	};
 	process.on("SIGINT", cancel);
 	process.on("SIGTERM", cancel);
-	const timer = setTimeout(expire, timeoutMs);
+	const timer = setTimeout(() => all.abort(timedOutError(timeoutMs)), timeoutMs);
 	const release = () => {
 		clearTimeout(timer);
 		process.off("SIGINT", cancel);
 		process.off("SIGTERM", cancel);
 	};
 	return {
-		signal: controller.signal,
+		signal: all.signal,
+		cancelled: byPerson.signal,
 		release
 	};
+}
+function cancelledError() {
+	return new CutoverError("aborted", "The job was cancelled.", {
+		unchanged: "What had not cut over was aborted; the result shows the outcome on each host.",
+		fix: "Run the job again when you are ready."
+	});
+}
+function timedOutError(timeoutMs) {
+	return new CutoverError("timed_out", `The limit of ${timeoutMs / 1e3} s was reached.`, {
+		unchanged: "What the job had begun was undone as far as possible; the result shows the outcome on each host.",
+		fix: "Look in the log for the phase that took the time. If it may take that long, raise the input timeout."
+	});
 }
 // action/action.ts
 /**
@@ -40601,14 +41344,16 @@ async function runAction({ publication, ...effects }) {
 		const inputs = readInputs(env);
 		report.command = inputs.command;
 		if (inputs.signingKey !== "") log.mask(inputs.signingKey);
-		const { signal, release } = cancellation(inputs.timeoutMs);
+		const { signal, cancelled, release } = cancellation(inputs.timeoutMs);
 		await run(inputs, {
 			...effects,
 			exec: execute,
-			signal
+			signal,
+			cancelled,
+			time: realTime
 		}, report).finally(release);
 	} catch (thrown) {
-		report.failure = asCutoverError(thrown);
+		report.failure = asCutoverError(thrown, "runner");
 	}
 	await publish(report, log, publication);
 	if (report.failure === void 0) return void 0;
@@ -40631,15 +41376,18 @@ function pathOf(call, names, query) {
 * @throws what `again` throws
 */
 async function* followEvents(source) {
+	const { elapsed = () => performance.now() } = source;
 	let after = 0;
-	let heard = performance.now();
+	let heard = elapsed();
 	for (let before = 0;; before++) {
 		let thrown;
 		try {
-			for await (const event of eventsOf(await source.open(after))) {
-				heard = performance.now();
+			const stream = await source.open(after);
+			heard = elapsed();
+			for await (const event of eventsOf(stream)) {
+				heard = elapsed();
 				before = 0;
-				if (event.id <= after) continue;
+				if (event === void 0 || event.id <= after) continue;
 				after = event.id;
 				yield event;
 				if (event.type === "end") return;
@@ -40650,99 +41398,62 @@ async function* followEvents(source) {
 		await source.again({
 			thrown,
 			before,
-			silentMs: performance.now() - heard
+			silentMs: elapsed() - heard
 		});
 	}
 }
-/** Without heartbeats, which are empty lines, and without events of a kind that only a newer agent knows. */
+/** undefined for each line that is no event: a heartbeat, which is empty, or an event that only a newer agent knows. */
 async function* eventsOf(stream) {
-	for await (const line of linesOf(stream)) {
-		const { data } = deploymentEvent.safeParse(parseJson(line));
-		if (data !== void 0) yield data;
+	for await (const line of linesOf(stream)) yield deploymentEvent.safeParse(parseJson(line)).data;
+}
+// action/client/attempts.ts
+/** Makes attempts at a call until one is answered, or until another one is of no use. @throws CutoverError */
+async function attempts(attempt, { signal, repeat, changes = false, onUnsure }, { host, known, timing, time }) {
+	const { retries, retriesWhenKnown, firstDelayMs, longestDelayMs } = timing;
+	let unsure = false;
+	try {
+		return await pRetry(attempt, {
+			retries: known ? retriesWhenKnown : retries,
+			minTimeout: 0,
+			onFailedAttempt: ({ error }) => {
+				if (!changes || !mayHaveWorked(error)) return;
+				unsure = true;
+				onUnsure?.();
+			},
+			shouldRetry: async ({ error, attemptNumber }) => {
+				if (!repeat(error) || attemptNumber > retries && isAway(error)) return false;
+				await sleep(time, Math.min(firstDelayMs * 2 ** (attemptNumber - 1), longestDelayMs), signal);
+				return true;
+			},
+			signal
+		});
+	} catch (thrown) {
+		signal.throwIfAborted();
+		throw explain(thrown, host, unsure);
 	}
 }
-// action/client/agent-errors.ts
-/** An answer with an error status, before it is known whether another attempt may help. */
-var Refusal = class extends Error {
-	status;
-	/** undefined if it was not a problem document. Then it came from a proxy and not from the agent. */
-	problem;
-	constructor(status, text) {
-		super(`HTTP ${status}`);
-		this.status = status;
-		this.problem = failure$2.safeParse(parseJson(text)).data;
-	}
-};
-/** The agent is restarting, or a proxy in front of it does not reach it at the moment. */
-function isPassing(thrown) {
-	if (!(thrown instanceof Refusal)) return isNetworkFault(thrown) && !isTlsFault(thrown);
-	if (thrown.problem !== void 0) return isNotNow(thrown.problem);
-	return thrown.status === 502 || thrown.status === 503 || thrown.status === 504;
-}
-/** The request cannot have reached the agent, so even a call that must not happen twice may be tried again. */
-function neverArrived(thrown) {
-	if (thrown instanceof Refusal) return thrown.problem !== void 0 && isNotNow(thrown.problem);
-	return [
-		"ECONNREFUSED",
-		"ENOTFOUND",
-		"EAI_AGAIN",
-		"EHOSTUNREACH",
-		"ENETUNREACH"
-	].includes(codeOf(thrown));
-}
-/** The whole host is unreachable, not only the agent. Another attempt helps less, and other hosts may be waiting. */
-function isAway(thrown) {
-	return ["EHOSTUNREACH", "ENETUNREACH"].includes(codeOf(thrown));
-}
-/** The agent refused before it looked at the call. */
-function isNotNow({ code }) {
-	return code === "agent_stopping" || code === "too_many_calls";
-}
-function isNetworkFault(thrown) {
-	return codeOf(thrown) !== "" && !(thrown instanceof CutoverError);
-}
-function isTlsFault(thrown) {
-	return /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|EPROTO/.test(codeOf(thrown));
-}
-function codeOf(thrown) {
-	return thrown?.code ?? "";
-}
-/** Turns whatever a call threw into an error for a person. */
-function explain(thrown, host) {
-	if (thrown instanceof CutoverError) return thrown;
-	if (thrown instanceof Refusal) return explainRefusal(thrown, host);
-	if (isTlsFault(thrown)) return new CutoverError("agent_unreachable", `No secure connection to ${host}: ${messageOf(thrown)}.`, {
-		unchanged: "Nothing was changed on this host.",
-		fix: "Give the agent a certificate for this name. For a certificate authority of your own, set NODE_EXTRA_CA_CERTS in `env` of the job. An agent without TLS has an address that starts with http://.",
-		cause: thrown
-	});
-	return new CutoverError("agent_unreachable", `No agent answers at ${host}: ${messageOf(thrown)}.`, {
-		unchanged: "Nothing was changed on this host by this call.",
-		fix: "Check that cutover-agent runs there, that it listens on this address and port, and that the firewall lets this runner through.",
-		cause: thrown
+// action/client/speaks-tls.ts
+/** Whether TLS answers at an address. Looked at after plain HTTP failed there: a server with TLS only hangs up on it. */
+function speaksTls({ hostname, port }, limitMs) {
+	return new Promise((resolve) => {
+		const host = hostname.replace(/^\[|\]$/g, "");
+		const socket = connect({
+			host,
+			port: Number(port || 80),
+			rejectUnauthorized: false,
+			timeout: limitMs
+		});
+		const end = (found) => {
+			socket.destroy();
+			resolve(found);
+		};
+		socket.once("secureConnect", () => end(true));
+		socket.once("error", () => end(false));
+		socket.once("close", () => end(false));
+		socket.once("timeout", () => end(false));
 	});
 }
-/** The agent was silent for too long during a deployment. */
-function lost(host, cause) {
-	return new CutoverError("agent_unreachable", `The agent at ${host} stopped answering during the deployment.`, {
-		unchanged: "The host goes on serving. When the agent is back, it finishes or undoes the deployment by itself.",
-		fix: "Look at the agent's log on the host (`journalctl -u cutover-agent`), then at `cutover status`, and run this again.",
-		cause
-	});
-}
-function explainRefusal({ status, problem }, host) {
-	if (problem !== void 0) return fromProblem(problem);
-	const lost = status === 502 || status === 503 || status === 504;
-	return new CutoverError(lost ? "agent_unreachable" : "agent_incompatible", `What answers at ${host} is not the agent: HTTP ${status}.`, {
-		unchanged: "Nothing was changed on this host by this call.",
-		fix: lost ? "Check that cutover-agent runs behind the proxy that answers at this address." : "Check the address, and the proxy in front of the agent if there is one: it must pass on /healthz and /v1/ unchanged."
-	});
-}
-function messageOf(thrown) {
-	if (thrown instanceof AggregateError) return thrown.errors.map(messageOf).join("; ");
-	return thrown instanceof Error ? thrown.message : String(thrown);
-}
-// action/client/agent-client.ts
+// action/client/timing.ts
 const usualTiming = {
 	retries: 4,
 	retriesWhenKnown: 10,
@@ -40750,28 +41461,45 @@ const usualTiming = {
 	longestDelayMs: 5e3,
 	answerMs: 6e4,
 	filesMs: 1e4,
+	probeMs: 3e3,
 	eventsIdleMs: 6e4,
 	lostAfterMs: 12e4
 };
+// action/client/agent-client.ts
 /** One agent, at the address that the workflow gave. Every method throws CutoverError. */
 var AgentClient = class {
 	/** The authority of the address: the host in a token's audience, and the name in the log. */
 	host;
 	#url;
 	#timing;
+	#send;
+	#time;
 	#known = false;
-	constructor(url, timing = usualTiming) {
+	constructor(url, { timing = usualTiming, send = call, time = realTime } = {}) {
 		this.#url = url.href.replace(/\/+$/, "");
 		this.host = url.host;
 		this.#timing = timing;
+		this.#send = send;
+		this.#time = time;
 	}
 	/** Makes sure that an agent answers and speaks the same protocol. @throws agent_unreachable, agent_incompatible */
 	async check(signal) {
-		const answer = await this.#retry(signal, isPassing, () => this.#text({
-			method: calls.health.method,
-			path: calls.health.path,
-			signal
-		}));
+		const answer = await this.#retry({
+			signal,
+			repeat: isPassing$1
+		}, async () => {
+			try {
+				return await this.#text({
+					method: calls.health.method,
+					path: calls.health.path,
+					signal
+				});
+			} catch (thrown) {
+				const url = new URL(this.#url);
+				if (url.protocol === "http:" && hangsUp(thrown) && await speaksTls(url, this.#timing.probeMs)) throw wantsTls(this.host, thrown);
+				throw thrown;
+			}
+		});
 		const health = calls.health.answer.safeParse(parseJson(answer)).data;
 		this.#known = health !== void 0;
 		if (health?.protocol === 1) return;
@@ -40782,7 +41510,7 @@ var AgentClient = class {
 	}
 	/** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
 	async upload({ app, archive, releaseCommand, leaseMs, waitMs, token, onProgress, signal }) {
-		const { size } = await stat$1(archive.path);
+		const { size } = archive;
 		const query = {
 			activate: false,
 			release_command: releaseCommand,
@@ -40803,14 +41531,14 @@ var AgentClient = class {
 			token,
 			signal,
 			waitMs,
-			repeat: isPassing
+			repeat: isPassing$1
 		});
 	}
 	/** Begins a deployment without a bundle. It goes on after the answer. */
 	async command(command) {
 		const { call, names, body, waitMs, token, signal, repeatable } = command;
 		const text = JSON.stringify(body);
-		const repeat = repeatable ? isPassing : neverArrived;
+		const repeat = repeatable ? isPassing$1 : neverArrived;
 		const query = { wait: seconds(waitMs) };
 		const options = {
 			body: {
@@ -40826,9 +41554,13 @@ var AgentClient = class {
 	}
 	/** Undoes a deployment that has not cut over. @throws already_cut_over */
 	async abort(deployment, token, signal) {
-		const repeat = (thrown) => isPassing(thrown) && !isAway(thrown);
-		return this.#retry(signal, repeat, async () => {
-			const headers = await bearer(token);
+		const repeat = (thrown) => isPassing$1(thrown) && !isAway(thrown);
+		return this.#retry({
+			signal,
+			repeat,
+			changes: true
+		}, async () => {
+			const headers = await bearer(token, signal);
 			const path = pathOf(calls.abort, { id: deployment });
 			const text = await this.#text({
 				method: calls.abort.method,
@@ -40846,7 +41578,10 @@ var AgentClient = class {
 	/** The state of a deployment. Asking also renews its lease. */
 	async deployment(id, signal) {
 		const path = pathOf(calls.deployment, { id });
-		return this.#retry(signal, isPassing, async () => this.#parse(calls.deployment.answer, await this.#text({
+		return this.#retry({
+			signal,
+			repeat: isPassing$1
+		}, async () => this.#parse(calls.deployment.answer, await this.#text({
 			method: calls.deployment.method,
 			path,
 			signal
@@ -40854,8 +41589,11 @@ var AgentClient = class {
 	}
 	/** The state of the app on this host. */
 	async app(app, token, signal) {
-		return this.#retry(signal, isPassing, async () => {
-			const headers = await bearer(token);
+		return this.#retry({
+			signal,
+			repeat: isPassing$1
+		}, async () => {
+			const headers = await bearer(token, signal);
 			const path = pathOf(calls.app, { app });
 			return this.#parse(calls.app.answer, await this.#text({
 				method: calls.app.method,
@@ -40868,7 +41606,7 @@ var AgentClient = class {
 	/** The files of the release that this host has live. Asked once and with a short limit: the job can do without it. */
 	async liveFiles(app, token, signal) {
 		try {
-			const headers = await bearer(token);
+			const headers = await bearer(token, signal);
 			const path = pathOf(calls.files, {
 				app,
 				release: "live"
@@ -40902,50 +41640,59 @@ var AgentClient = class {
 		};
 		const again = async ({ thrown, before, silentMs }) => {
 			signal.throwIfAborted();
-			if (thrown !== void 0 && !isPassing(thrown)) throw explain(thrown, this.host);
+			if (thrown !== void 0 && !isPassing$1(thrown)) throw explain(thrown, this.host);
 			const delayMs = Math.min(firstDelayMs * 2 ** before, longestDelayMs);
-			if (silentMs + delayMs > lostAfterMs) throw lost(this.host, thrown);
-			await setTimeout$2(delayMs, void 0, { signal }).catch(() => signal.throwIfAborted());
+			if (before > 0 && silentMs + delayMs > lostAfterMs) throw lost(this.host, thrown);
+			await sleep(this.#time, delayMs, signal);
 		};
 		return followEvents({
 			open,
-			again
+			again,
+			elapsed: () => this.#time.elapsed()
 		});
 	}
 	async #begin(call, path, options) {
 		const { body, token, signal, waitMs, repeat } = options;
-		return this.#retry(signal, repeat, async () => {
-			const headers = await bearer(token);
+		let repeated = false;
+		const onUnsure = () => {
+			repeated = true;
+		};
+		return this.#retry({
+			signal,
+			repeat,
+			changes: true,
+			onUnsure
+		}, async () => {
+			const headers = await bearer(token, signal);
 			const idleMs = waitMs + 5 * this.#timing.answerMs;
-			return this.#parse(call.answer, await this.#text({
+			const text = await this.#text({
 				method: call.method,
 				path,
 				headers,
 				body,
 				idleMs,
 				signal
-			}));
+			});
+			return {
+				...this.#parse(call.answer, text),
+				repeated
+			};
 		});
 	}
-	async #retry(signal, repeat, attempt) {
-		try {
-			return await pRetry(attempt, {
-				retries: this.#known ? this.#timing.retriesWhenKnown : this.#timing.retries,
-				minTimeout: this.#timing.firstDelayMs,
-				maxTimeout: this.#timing.longestDelayMs,
-				shouldRetry: ({ error, attemptNumber }) => repeat(error) && (attemptNumber <= this.#timing.retries || !isAway(error)),
-				signal
-			});
-		} catch (thrown) {
-			signal.throwIfAborted();
-			throw explain(thrown, this.host);
-		}
+	#retry(options, attempt) {
+		const { host } = this;
+		return attempts(attempt, options, {
+			host,
+			known: this.#known,
+			timing: this.#timing,
+			time: this.#time
+		});
 	}
 	async #text(request) {
 		return readText(await this.#answer(request));
 	}
 	async #answer({ path, idleMs = this.#timing.answerMs, ...request }) {
-		const answer = await call({
+		const answer = await this.#send({
 			...request,
 			idleMs,
 			url: new URL(`${this.#url}${path}`)
@@ -40960,8 +41707,8 @@ var AgentClient = class {
 		throw new CutoverError("agent_incompatible", `The agent at ${this.host} gave an answer that this Action cannot read.`, { fix: "Use an Action and an agent of the same major version." });
 	}
 };
-async function bearer(token) {
-	return { authorization: `Bearer ${await token()}` };
+async function bearer(token, signal) {
+	return { authorization: `Bearer ${await unlessAborted(token(), signal)}` };
 }
 function seconds(ms) {
 	return Math.ceil(ms / 1e3);
@@ -40970,6 +41717,7 @@ function seconds(ms) {
 wakeThreadPool();
 const failure = await runAction({
 	env: process.env,
+	platform: process.platform,
 	now: Date.now,
 	log: new Log(core_exports),
 	connect: (url) => new AgentClient(url),

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { CutoverError } from "../../shared/errors.ts";
+import { realTime, sleep, type Time } from "../runner/time.ts";
 import type { CanaryStep } from "./canary-steps.ts";
 import type { HostDeploy } from "./host-deploy.ts";
 
@@ -11,6 +11,7 @@ export interface CanaryRequest {
   check(weight: number): Promise<void>;
   say(line: string): void;
   signal: AbortSignal;
+  time?: Time;
 }
 
 const lookEveryMs = 5000;
@@ -22,30 +23,31 @@ const lookEveryMs = 5000;
  */
 export async function raiseCanary(
   hosts: HostDeploy[],
-  { release, steps, check, say, signal }: CanaryRequest,
+  { release, steps, check, say, signal, time = realTime }: CanaryRequest,
 ): Promise<void> {
   for (const { weight, holdMs } of steps) {
     for (const host of hosts) await host.shift(release, weight, signal);
     say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1000} s`}.`);
-    const end = performance.now() + holdMs;
+    const end = time.elapsed() + holdMs;
     for (;;) {
       await Promise.all(hosts.map((host) => host.assertStaged(signal)));
-      const left = end - performance.now();
+      const left = end - time.elapsed();
       if (left <= 0) break;
-      await sleep(Math.min(left, lookEveryMs), undefined, { signal }).catch(() => signal.throwIfAborted());
+      await sleep(time, Math.min(left, lookEveryMs), signal);
     }
     await check(weight);
   }
 }
 
-export function checkFailed(weight: number, code: number, output: string): CutoverError {
+/** @param how the command ended, as a sentence */
+export function checkFailed(weight: number, how: string, output: string): CutoverError {
   return new CutoverError(
     "canary_failed",
-    `The command in canary-check ended with exit code ${code}, with ${weight} % of the traffic on the new release.`,
+    `The command in canary-check failed, with ${weight} % of the traffic on the new release. ${how}`,
     {
-      unchanged: "All traffic went back to the live release; the canary was drained, stopped and removed.",
+      unchanged: "Every host was asked to take the canary back; the result shows the outcome on each host.",
       fix: "Its output is below. Correct it and deploy again.",
-      evidence: [{ source: "canary-check", text: output }],
+      evidence: output === "" ? [] : [{ source: "canary-check", text: output }],
     },
   );
 }

@@ -1,14 +1,13 @@
 import type { Operation } from "../../shared/audience.ts";
 import type { BodyOf, PathNames } from "../../shared/call.ts";
 import {
-  type Accepted,
   type AppView,
   calls,
   type DeploymentEvent,
   type DeploymentView,
   type FilesView,
 } from "../../shared/protocol.ts";
-import type { AgentClient, CommandCall, Upload } from "../client/agent-client.ts";
+import type { AgentClient, Begun, CommandCall, Upload } from "../client/agent-client.ts";
 import type { TokenSource } from "../tokens/token-source.ts";
 
 export interface HostAppParts {
@@ -52,7 +51,7 @@ export class HostApp {
     return client.liveFiles(app, this.#tokens({ name: "read" }), signal);
   }
 
-  upload({ digest, ...upload }: BundleUpload): Promise<Accepted> {
+  upload({ digest, ...upload }: BundleUpload): Promise<Begun> {
     const { client, app, waitMs } = this.#parts;
     return client.upload({ ...upload, app, waitMs, token: this.#tokens({ name: "deploy", digest }) });
   }
@@ -61,7 +60,7 @@ export class HostApp {
    * Gives a release this part of the traffic, in percent.
    * @param atLeastMs how long to wait for another deployment of the app, if that is longer than usual
    */
-  activate(release: string, weight: number, signal: AbortSignal, atLeastMs = 0): Promise<Accepted> {
+  activate(release: string, weight: number, signal: AbortSignal, atLeastMs = 0): Promise<Begun> {
     const { app, waitMs } = this.#parts;
     const request = { names: { app, release }, body: { weight }, signal, repeatable: true };
     const operation: Operation = { name: "activate", release };
@@ -69,7 +68,7 @@ export class HostApp {
   }
 
   /** @param release the live one if it is undefined */
-  redeploy(release: string | undefined, signal: AbortSignal): Promise<Accepted> {
+  redeploy(release: string | undefined, signal: AbortSignal): Promise<Begun> {
     const { app, waitMs } = this.#parts;
     const body = release === undefined ? {} : { release };
     const request = { names: { app }, body, signal, repeatable: false, waitMs };
@@ -77,7 +76,9 @@ export class HostApp {
   }
 
   rollback(signal: AbortSignal, body: BodyOf<typeof calls.rollback> = {}, waitMs = this.#parts.waitMs) {
-    const request = { names: { app: this.#parts.app }, body, signal, repeatable: false, waitMs };
+    // With `from`, a second one finds that the release is no longer live.
+    const repeatable = body.from !== undefined;
+    const request = { names: { app: this.#parts.app }, body, signal, repeatable, waitMs };
     return this.#command(calls.rollback, { name: "rollback" }, request);
   }
 
@@ -95,7 +96,7 @@ export class HostApp {
     return this.#parts.client.events(deployment, signal);
   }
 
-  #command<C extends CommandCall>(call: C, operation: Operation, request: CommandRequest<C>): Promise<Accepted> {
+  #command<C extends CommandCall>(call: C, operation: Operation, request: CommandRequest<C>): Promise<Begun> {
     return this.#parts.client.command({ ...request, call, token: this.#tokens(operation) });
   }
 

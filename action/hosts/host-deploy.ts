@@ -1,20 +1,25 @@
 import type { ReportedState } from "../../shared/deployment-states.ts";
-import { asCutoverError, CutoverError, type ErrorCode } from "../../shared/errors.ts";
-import { fromProblem } from "../../shared/problem.ts";
-import type { Accepted, DeploymentView } from "../../shared/protocol.ts";
+import { asCutoverError, CutoverError } from "../../shared/errors.ts";
+import type { Accepted } from "../../shared/protocol.ts";
 import type { Bundle } from "../bundle/bundle.ts";
+import type { Begun } from "../client/agent-client.ts";
 import type { HostReport } from "../report/job-report.ts";
+import { realTime, type Time } from "../runner/time.ts";
+import { endedBadly, hasTakenBack } from "./deployment-end.ts";
+import { goBack, ownDeploymentMs } from "./go-back.ts";
 import type { HostApp } from "./host-app.ts";
 import type { HostLog } from "./host-log.ts";
 import { HostProgress } from "./host-progress.ts";
 import { HostUpload, type SendOptions } from "./host-upload.ts";
-import { OpenDeployments } from "./open-deployments.ts";
+import { Lease } from "./lease.ts";
+import { OpenDeployments, type Unanswered } from "./open-deployments.ts";
 
 export interface HostDeployParts {
   app: HostApp;
   log: HostLog;
   /** Milliseconds since the epoch. */
   now(): number;
+  time?: Time;
 }
 
 export interface StageOptions extends SendOptions {
@@ -26,12 +31,6 @@ export interface Activation {
   finished: Promise<void>;
 }
 
-/**
- * A revert, or an activation sent again after a lost answer, may have to wait until this job's own deployment has
- * drained.
- */
-const ownDeploymentMs = 120_000;
-
 /** What the job does on one host, step by step. Each step writes what happened into the host's report. */
 export class HostDeploy {
   readonly report: HostReport;
@@ -40,16 +39,19 @@ export class HostDeploy {
   readonly #app: HostApp;
   readonly #log: HostLog;
   readonly #now: () => number;
+  readonly #lease: Lease;
   readonly #progress: HostProgress;
   readonly #open: OpenDeployments;
-  #lease: NodeJS.Timeout | undefined;
+  /** The job's release has all of the traffic here. */
+  #cutOver = false;
   /** Resolves when the activation has ended, also if it failed. */
   #finished: Promise<unknown> = Promise.resolve();
 
-  constructor({ app, log, now }: HostDeployParts) {
+  constructor({ app, log, now, time = realTime }: HostDeployParts) {
     this.#app = app;
     this.#log = log;
     this.#now = now;
+    this.#lease = new Lease(time);
     this.upload = new HostUpload(app, log);
     this.report = { host: app.host, outcome: "not_started", phases: [] };
     this.#progress = new HostProgress(app, log, this.report);
@@ -76,57 +78,60 @@ export class HostDeploy {
       if (view.outcome !== "staged") throw endedBadly(view);
       this.#open.staged = deployment;
       this.report.outcome = "staged";
-      this.#keepLease(deployment, leaseMs, signal);
+      // If the agent does not answer now, the next renewal asks again; if it never does, the activation fails.
+      const renew = () => void this.#app.deployment(deployment, signal).catch(() => undefined);
+      if (leaseMs > 0) this.#lease.keep(leaseMs, renew);
     });
   }
 
   async #send(bundle: Bundle, { releaseCommand, leaseMs, signal }: SendOptions): Promise<string> {
     this.#progress.begin("upload");
     const start = this.#now();
-    this.#open.unanswered = bundle.release;
-    const { deployment } = await this.upload
-      .send(bundle, { releaseCommand, leaseMs, signal })
-      .catch((thrown: unknown) => {
-        // A refusal is an answer too. Something may be left on the host only if there was no answer.
-        if (!signal.aborted && !isLost(thrown)) this.#open.unanswered = undefined;
-        throw thrown;
-      });
-    this.#open.unanswered = undefined;
-    this.#open.running = deployment;
+    const deployment = await this.#begun(signal, { kind: "deploy", release: bundle.release }, () =>
+      this.upload.send(bundle, { releaseCommand, leaseMs, signal }),
+    );
     this.#progress.phase("upload", start, this.#now() - start);
     return deployment;
-  }
-
-  /** While other hosts still stage, this one must not take another deployment. */
-  #keepLease(deployment: string, leaseMs: number, signal: AbortSignal): void {
-    if (leaseMs === 0) return;
-    const renew = () => {
-      // If the agent does not answer now, the next renewal asks again; if it never does, the activation fails.
-      this.#app.deployment(deployment, signal).catch(() => undefined);
-    };
-    this.#lease = setInterval(renew, leaseMs / 4).unref();
   }
 
   /** Resolves when the traffic has moved. @throws CutoverError when it has not */
   async activate(release: string, signal: AbortSignal): Promise<Activation> {
     this.report.release = release;
-    clearInterval(this.#lease);
-    const deployment = await this.#recorded(signal, async () =>
-      this.#begun(await this.#app.activate(release, 100, signal, ownDeploymentMs)),
+    this.#lease.end();
+    const deployment = await this.#recorded(signal, () =>
+      this.#begun(signal, { kind: "activate", release }, () =>
+        this.#app.activate(release, 100, signal, ownDeploymentMs),
+      ),
     );
     const moved = Promise.withResolvers<void>();
     const finished = this.#recorded(signal, () =>
       this.#toSuccess(deployment, signal, (state) => {
-        if (state === "cut_over") {
-          this.report.outcome = "succeeded";
-          delete this.report.note;
-          moved.resolve();
-        }
+        if (state !== "cut_over") return;
+        this.#hasCutOver();
+        moved.resolve();
       }),
-    );
+    ).catch((thrown: unknown) => this.#failedLater(thrown));
     this.#finished = finished.then(moved.resolve, moved.reject);
     await moved.promise;
     return { finished };
+  }
+
+  #hasCutOver(): void {
+    this.#cutOver = true;
+    this.#open.staged = undefined;
+    delete this.report.note;
+    if (this.report.failure === undefined) this.report.outcome = "succeeded";
+  }
+
+  #failedLater(thrown: unknown): never {
+    // Its own watch has taken the release back.
+    if (thrown instanceof CutoverError && hasTakenBack(thrown)) this.#cutOver = false;
+    else if (this.#cutOver && this.report.failure === thrown) this.report.note = this.#traffic;
+    throw thrown;
+  }
+
+  get #traffic(): string {
+    return `${this.report.release} has the traffic.`;
   }
 
   /** Gives the staged release a part of the traffic, in percent. It stays staged, so an abort takes it back. */
@@ -134,7 +139,8 @@ export class HostDeploy {
     await this.#recorded(signal, async () => {
       this.#progress.prefix = `${weight} %: `;
       try {
-        await this.#toSuccess(this.#begun(await this.#app.activate(release, weight, signal)), signal);
+        const call = () => this.#app.activate(release, weight, signal, ownDeploymentMs);
+        await this.#toSuccess(await this.#begun(signal, { kind: "activate", release }, call), signal);
         this.report.outcome = "staged";
         this.report.note = `It has ${weight} % of the traffic.`;
       } finally {
@@ -152,66 +158,68 @@ export class HostDeploy {
     if (deployment === undefined) return;
     await this.#recorded(signal, async () => {
       const view = await this.#app.deployment(deployment, signal);
-      if (view.outcome !== "staged") throw endedBadly(view);
+      if (view.outcome === "staged") return;
+      // The host itself has taken the canary back.
+      delete this.report.note;
+      this.#open.staged = undefined;
+      throw endedBadly(view);
     });
   }
 
   /** Fresh instances of a release, or of the live one. */
-  async redeploy(release: string | undefined, signal: AbortSignal): Promise<void> {
-    await this.#recorded(signal, async () => {
-      await this.#toSuccess(this.#begun(await this.#app.redeploy(release, signal)), signal);
+  redeploy(release: string | undefined, signal: AbortSignal): Promise<void> {
+    return this.#move(signal, { kind: "redeploy", release }, () => this.#app.redeploy(release, signal));
+  }
+
+  rollback(signal: AbortSignal): Promise<void> {
+    return this.#move(signal, { kind: "rollback", release: undefined }, () => this.#app.rollback(signal));
+  }
+
+  #move(signal: AbortSignal, unanswered: Unanswered, call: () => Promise<Begun>): Promise<void> {
+    return this.#recorded(signal, async () => {
+      await this.#toSuccess(await this.#begun(signal, unanswered, call), signal);
       this.report.outcome = "succeeded";
     });
   }
 
-  async rollback(signal: AbortSignal): Promise<void> {
-    await this.#recorded(signal, async () => {
-      await this.#toSuccess(this.#begun(await this.#app.rollback(signal)), signal);
-      this.report.outcome = "succeeded";
-    });
+  /**
+   * Undoes what this job did here: aborts what has not cut over, and takes back what has. A failure of that is only a note:
+   * the job has failed already.
+   * @param revert undefined if there is no time to take back a cutover
+   */
+  async undo(abort: AbortSignal, revert?: AbortSignal): Promise<void> {
+    this.#lease.end();
+    if (!this.#cutOver && !this.#open.none) await this.#abort(abort);
+    if (!this.#cutOver || revert === undefined) return;
+    const parts = { app: this.#app, log: this.#log, progress: this.#progress, report: this.report };
+    this.#cutOver = !(await goBack({ ...parts, open: this.#open, finished: this.#finished, signal: revert }));
   }
 
-  /** Takes back an activation of this job. A failure here is only a note: the job fails because of another host. */
-  async revert(signal: AbortSignal): Promise<void> {
-    const { release } = this.report;
-    this.#log.line("goes back to the previous release");
-    try {
-      // The agent does one deployment of an app at a time. So this waits until the job's own has drained, and ends its
-      // watch.
-      const from = release === undefined ? {} : { from: release };
-      const deployment = this.#begun(await this.#app.rollback(signal, from, ownDeploymentMs));
-      await this.#finished;
-      this.#progress.prefix = "go back: ";
-      await this.#toSuccess(deployment, signal);
-      this.report.outcome = "rolled_back";
-    } catch (thrown) {
-      // The host has gone back already, because of its own watch.
-      if (thrown instanceof CutoverError && thrown.code === "not_live") return await this.#revertedItself();
-      const reason = thrown instanceof CutoverError ? thrown.message : String(thrown);
-      this.report.note = `${release} has the traffic: going back failed. ${reason}`;
-      if (release !== undefined) this.report.release = release;
-      this.#log.line(this.report.note);
+  async #abort(signal: AbortSignal): Promise<void> {
+    switch (await this.#open.abort(signal)) {
+      case "undone":
+        delete this.report.note;
+        if (this.report.failure !== undefined) return;
+        this.report.outcome = "aborted";
+        this.#log.line("aborted; the previous release goes on serving");
+        return;
+      case "cut over":
+        this.#hasCutOver();
+        this.report.note = this.#traffic;
+        return;
+      case "shifted":
+        if (this.report.failure === undefined) this.report.outcome = "staged";
+        this.report.note = `${this.report.release} has a part of the traffic.`;
+        return;
+      case "unknown":
     }
   }
 
-  async #revertedItself(): Promise<void> {
-    await this.#finished;
-    this.#log.line("went back by itself");
+  async #begun(signal: AbortSignal, unanswered: Unanswered, call: () => Promise<Begun>): Promise<string> {
+    return this.#accepted(await this.#open.begin(signal, unanswered, call));
   }
 
-  /** Undoes what this host has begun and not cut over, if there is anything. */
-  async abort(signal: AbortSignal): Promise<void> {
-    clearInterval(this.#lease);
-    await this.#open.abort(signal);
-  }
-
-  /** Whether an abort would find something. */
-  get undecided(): boolean {
-    const { outcome } = this.report;
-    return !this.#open.none && outcome !== "succeeded" && outcome !== "rolled_back";
-  }
-
-  #begun({ deployment, release }: Accepted): string {
+  #accepted({ deployment, release }: Accepted): string {
     this.#open.running = deployment;
     this.report.release = release;
     return deployment;
@@ -224,7 +232,7 @@ export class HostDeploy {
 
   async #follow(deployment: string, signal: AbortSignal, onState?: (state: ReportedState) => void) {
     const view = await this.#progress.follow(deployment, signal, onState);
-    if (view.outcome !== "staged") this.#open.running = undefined;
+    this.#open.running = undefined;
     return view;
   }
 
@@ -241,21 +249,10 @@ export class HostDeploy {
   }
 
   #fail(signal: AbortSignal, thrown: unknown): void {
-    if (signal.aborted) return;
-    const failure = asCutoverError(thrown);
+    // What stopped the job is not this host's failure.
+    if (signal.aborted && thrown === signal.reason) return;
+    const failure = asCutoverError(thrown, "runner");
     this.report.outcome = failure.code === "aborted" ? "aborted" : "failed";
     this.report.failure = failure;
   }
-}
-
-function endedBadly(view: DeploymentView): CutoverError {
-  if (view.failure !== undefined) return fromProblem(view.failure);
-  const code: ErrorCode = view.outcome === "aborted" ? "aborted" : "internal";
-  return new CutoverError(code, `The deployment ended as ${view.outcome}, after the state ${view.state}.`, {
-    fix: "Look at the agent's log on the host.",
-  });
-}
-
-function isLost(thrown: unknown): boolean {
-  return thrown instanceof CutoverError && thrown.code === "agent_unreachable";
 }

@@ -1,6 +1,7 @@
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
-import type { Accepted, FilesView } from "../../shared/protocol.ts";
+import type { FilesView } from "../../shared/protocol.ts";
 import type { Archive, Bundle } from "../bundle/bundle.ts";
+import type { Begun } from "../client/agent-client.ts";
 import type { HostApp } from "./host-app.ts";
 import type { HostLog } from "./host-log.ts";
 
@@ -27,7 +28,7 @@ export class HostUpload {
 
   /** Asks for the files of the live release. Only `archive` waits for the answer. */
   askForBase(signal: AbortSignal): void {
-    this.#base = this.#app.liveFiles(signal).catch(asCutoverError);
+    this.#base = this.#app.liveFiles(signal).catch((thrown: unknown) => asCutoverError(thrown, "runner"));
   }
 
   /** The archive that this host gets, packed unless another host has the same. @throws CutoverError as packing does */
@@ -40,7 +41,7 @@ export class HostUpload {
   }
 
   /** @throws CutoverError with the agent's refusal */
-  async send(bundle: Bundle, options: SendOptions): Promise<Accepted> {
+  async send(bundle: Bundle, options: SendOptions): Promise<Begun> {
     const archive = await this.archive(bundle, options.signal);
     try {
       return await this.#send(bundle, archive, options);
@@ -51,7 +52,7 @@ export class HostUpload {
     }
   }
 
-  #send({ digest }: Bundle, archive: Archive, options: SendOptions): Promise<Accepted> {
+  #send({ digest }: Bundle, archive: Archive, options: SendOptions): Promise<Begun> {
     const onProgress = (sent: number, size: number) => this.#log.progress(sent, size);
     return this.#app.upload({ digest, archive, ...options, onProgress });
   }

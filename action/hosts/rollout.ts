@@ -1,6 +1,7 @@
 import { isAtLeast, type ReportedState } from "../../shared/deployment-states.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Bundle } from "../bundle/bundle.ts";
+import { deadline, realTime, type Time } from "../runner/time.ts";
 import type { HostDeploy } from "./host-deploy.ts";
 
 /**
@@ -13,7 +14,17 @@ export interface StageRequest {
   /** The app has a release command: it runs on the first host alone, before the others begin. */
   releaseCommand: boolean;
   signal: AbortSignal;
+  ending?: Ending;
 }
+
+/** What decides how long the job may undo what it did. */
+export interface Ending {
+  /** Aborted if a person cancels the job, also after its signal was aborted for another reason. */
+  cancelled: AbortSignal;
+  time: Time;
+}
+
+const usualEnding: Ending = { cancelled: new AbortController().signal, time: realTime };
 
 export interface DeployRequest extends StageRequest {
   /** Gives the staged release a part of the traffic first. If it throws, all traffic goes back. */
@@ -29,10 +40,10 @@ export async function deployAll(hosts: HostDeploy[], request: DeployRequest): Pr
   try {
     await request.raise?.(hosts);
   } catch (thrown) {
-    await abortAll(hosts, request.signal);
+    await undoAll(hosts, request.signal, request.ending);
     throw thrown;
   }
-  await activateAll(hosts, request.bundle.release, request.signal);
+  await activateAll(hosts, request.bundle.release, request.signal, request.ending);
 }
 
 /**
@@ -40,7 +51,7 @@ export async function deployAll(hosts: HostDeploy[], request: DeployRequest): Pr
  * @param leaseMs how long each host keeps the app for this job's activation; renewed while the job runs; 0 for no lease
  */
 export async function stageAll(hosts: HostDeploy[], request: StageRequest, leaseMs = 0): Promise<void> {
-  const { bundle, releaseCommand, signal } = request;
+  const { bundle, releaseCommand, signal, ending } = request;
   const others = new AbortController();
   const stop = AbortSignal.any([signal, others.signal]);
   const started: Promise<void>[] = [];
@@ -64,17 +75,21 @@ export async function stageAll(hosts: HostDeploy[], request: StageRequest, lease
   } catch (thrown) {
     others.abort(thrown);
     await Promise.allSettled(started);
-    await abortAll(hosts, signal);
+    await undoAll(hosts, signal, ending);
     throw thrown;
   }
 }
 
 /**
- * Moves the traffic host by host. If one fails, the hosts before it go back and the hosts after it are aborted. The
- * same happens if a host's own watch fails later.
+ * Moves the traffic host by host. If one fails, or if the time is over, the hosts before it go back and the hosts
+ * after it are aborted. The same happens if a host's own watch fails later.
  */
-export async function activateAll(hosts: HostDeploy[], release: string, signal: AbortSignal): Promise<void> {
-  const done: HostDeploy[] = [];
+export async function activateAll(
+  hosts: HostDeploy[],
+  release: string,
+  signal: AbortSignal,
+  ending?: Ending,
+): Promise<void> {
   const finishing: Promise<void>[] = [];
   let unwell: unknown;
   try {
@@ -86,17 +101,10 @@ export async function activateAll(hosts: HostDeploy[], release: string, signal: 
         if (failedWatch(thrown)) unwell ??= thrown;
       });
       finishing.push(finished);
-      done.push(host);
     }
     await Promise.all(finishing.map((finished) => finished.catch(throwFailedWatch)));
   } catch (thrown) {
-    // A cancelled job has no time to go back. What has cut over stays.
-    if (!signal.aborted) {
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(revertMs)]);
-      const serving = done.filter(({ report }) => report.outcome !== "failed");
-      await Promise.all(serving.map((host) => host.revert(limit)));
-    }
-    await abortAll(hosts, signal);
+    await undoAll(hosts, signal, ending, true);
     throw thrown;
   }
   const ends = await Promise.allSettled(finishing);
@@ -114,22 +122,45 @@ function throwFailedWatch(thrown: unknown): void {
 }
 
 /** One host after the other. The first failure leaves the hosts after it as they are. */
-export async function oneByOne(hosts: HostDeploy[], each: (host: HostDeploy) => Promise<void>, signal: AbortSignal) {
+export async function oneByOne(
+  hosts: HostDeploy[],
+  each: (host: HostDeploy) => Promise<void>,
+  signal: AbortSignal,
+  ending?: Ending,
+): Promise<void> {
   try {
     for (const host of hosts) await each(host);
   } catch (thrown) {
-    await abortAll(hosts, signal);
+    await undoAll(hosts, signal, ending);
     throw thrown;
   }
 }
 
+const abortMs = 60_000;
 const revertMs = 300_000;
 /** GitHub kills a cancelled job ten seconds after it asks it to end. */
 const cancelledAbortMs = 7000;
-const failedAbortMs = 60_000;
 
-async function abortAll(hosts: HostDeploy[], cancelled: AbortSignal): Promise<void> {
-  const isCancelled = cancelled.aborted && cancelled.reason?.code === "aborted";
-  const signal = AbortSignal.timeout(isCancelled ? cancelledAbortMs : failedAbortMs);
-  await Promise.allSettled(hosts.filter((host) => host.undecided).map((host) => host.abort(signal)));
+/**
+ * Undoes what was done on all hosts.
+ * @param goBack also on those that have cut over. A cancelled job has no time for that: what has cut over stays.
+ */
+async function undoAll(
+  hosts: HostDeploy[],
+  signal: AbortSignal,
+  { cancelled, time }: Ending = usualEnding,
+  goBack = false,
+): Promise<void> {
+  const isCancelled = cancelled.aborted || (signal.aborted && signal.reason?.code === "aborted");
+  const abort = new AbortController();
+  const hurry = () => {
+    const end = deadline(time, cancelledAbortMs);
+    end.addEventListener("abort", () => abort.abort(end.reason), { once: true });
+  };
+  if (isCancelled) hurry();
+  else cancelled.addEventListener("abort", hurry, { once: true });
+  const aborting = AbortSignal.any([abort.signal, deadline(time, abortMs)]);
+  const reverting = isCancelled || !goBack ? undefined : AbortSignal.any([cancelled, deadline(time, revertMs)]);
+  await Promise.allSettled(hosts.map((host) => host.undo(aborting, reverting)));
+  cancelled.removeEventListener("abort", hurry);
 }

@@ -6,6 +6,7 @@ import { CutoverError } from "../../shared/errors.ts";
 import { findProgram } from "../../shared/find-program.ts";
 import { childEnvironment, type Exec } from "../runner/exec.ts";
 import { configFault } from "./config.ts";
+import { reading } from "./unreadable.ts";
 import { type PackFile, walkFiles } from "./walk.ts";
 
 type StaticEntry = Config["static"][number];
@@ -40,8 +41,8 @@ async function collect(config: Config, entry: StaticEntry, command: string | str
   const fallback = name === "python" ? findProgram("python3", path, directory) : undefined;
   const program = findProgram(name, path, directory) ?? fallback;
   if (program === undefined) throw failure(entry, words, `There is no ${name} on PATH.`, "");
-  const { code, output } = await exec({ argv: [program, ...args], cwd: directory, env, onLine, signal });
-  if (code !== 0) throw failure(entry, words, `It ended with exit code ${code}.`, output);
+  const { ok, how, output } = await exec({ argv: [program, ...args], cwd: directory, env, onLine, signal });
+  if (!ok) throw failure(entry, words, how, output);
 }
 
 function failure(entry: StaticEntry, words: string[], what: string, output: string): CutoverError {
@@ -66,7 +67,8 @@ export function staticFiles(config: Config, directory: string): PackFile[] {
   const entries = config.static.toSorted((a, b) => a.url.length - b.url.length);
   for (const entry of entries) {
     const from = join(directory, staticFolder(config, entry));
-    if (!statSync(from, { throwIfNoEntry: false })?.isDirectory()) throw missingFolder(config, entry);
+    const stats = reading(entry.from, () => statSync(from, { throwIfNoEntry: false }));
+    if (stats?.isDirectory() !== true) throw missingFolder(config, entry);
     const area = posix.join("static", entry.url).replace(/\/$/, "");
     for (const file of walkFiles({ root: directory, directory: from, area, exclude: [".DS_Store"] })) {
       files.set(file.path, file);

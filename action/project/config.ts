@@ -7,11 +7,12 @@ import type { Detection } from "../../shared/detect-kind.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { parseYamlFile } from "../../shared/yaml-file.ts";
 import { projectFiles } from "./project-files.ts";
+import { unreadable } from "./unreadable.ts";
 
 /**
  * Reads cutover.yml, and completes what it leaves out about its server from the project.
  * @param onDetected gets one line about what was completed
- * @throws CutoverError config_not_found, config_not_yaml, config_invalid, kind_unknown
+ * @throws CutoverError config_not_found, path_not_allowed, config_not_yaml, config_invalid, kind_unknown
  */
 export async function readConfig(
   directory: string,
@@ -22,6 +23,8 @@ export async function readConfig(
   try {
     text = await readFile(join(directory, name), "utf8");
   } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "ENOTDIR") throw unreadable(name, cause);
     throw new CutoverError("config_not_found", `There is no ${name} in ${directory}.`, {
       unchanged: "Nothing was sent.",
       fix: "Check the inputs working-directory and config, and that actions/checkout ran before this step. If the project's files show its server, a file with `app` alone is enough.",

@@ -1,15 +1,17 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { ProjectFiles } from "../../shared/project-clues.ts";
+import { reading } from "./unreadable.ts";
 
-/** A project on this machine. */
+/** A project on this machine. Its functions throw CutoverError path_not_allowed for what cannot be read. */
 export function projectFiles(directory: string): ProjectFiles {
-  const isFile = (path: string) => statSync(join(directory, path), { throwIfNoEntry: false })?.isFile() ?? false;
+  const isFile = (path: string) =>
+    reading(path, () => statSync(join(directory, path), { throwIfNoEntry: false }))?.isFile() ?? false;
   return {
     exists: isFile,
-    read: (path) => (isFile(path) ? readFileSync(join(directory, path), "utf8") : undefined),
+    read: (path) => (isFile(path) ? reading(path, () => readFileSync(join(directory, path), "utf8")) : undefined),
     folders: () =>
-      readdirSync(directory, { withFileTypes: true })
+      reading(directory, () => readdirSync(directory, { withFileTypes: true }))
         .flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
         .toSorted(),
   };

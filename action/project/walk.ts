@@ -3,6 +3,7 @@ import { dirname, join, resolve, sep } from "node:path";
 import ignore, { type Ignore } from "ignore";
 import { CutoverError } from "../../shared/errors.ts";
 import { manifestLimits, pathFault } from "../../shared/manifest.ts";
+import { reading } from "./unreadable.ts";
 
 /** A file for the bundle: its path there, and its real path now. */
 export interface PackFile {
@@ -52,12 +53,19 @@ interface Walk {
 /**
  * The files below a directory, symlinks replaced by their targets, modes made 0644 or 0755. Synchronous: for
  * thousands of small files that is several times faster than promises, and the job has nothing else to do meanwhile.
- * @throws CutoverError symlink_outside, path_not_allowed, naming up to ten places
+ * @throws CutoverError symlink_outside, path_not_allowed, naming up to ten places; file_changed
  */
 export function walkFiles({ root, directory, area, exclude }: WalkOptions): PackFile[] {
   const rules = ignore({ ignorecase: false }).add(exclude);
-  const walk: Walk = { root: realpathSync(root), area, rules, files: [], outside: [], refused: [] };
-  const start = realpathSync(directory);
+  const walk: Walk = {
+    root: reading(root, () => realpathSync(root)),
+    area,
+    rules,
+    files: [],
+    outside: [],
+    refused: [],
+  };
+  const start = reading(directory, () => realpathSync(directory));
   if (isInside(walk.root, start)) walkDirectory(walk, start, "", [start]);
   else walk.outside.push(`${directory} -> ${start}`);
   if (walk.outside.length > 0) {
@@ -82,7 +90,7 @@ function listed(what: string, places: string[]): string {
 
 /** @param parents the real paths of the directories above: meeting one of them again would be a cycle */
 function walkDirectory(walk: Walk, real: string, relative: string, parents: string[]): void {
-  for (const entry of readdirSync(real, { withFileTypes: true })) {
+  for (const entry of reading(relative || real, () => readdirSync(real, { withFileTypes: true }))) {
     const path = relative === "" ? entry.name : `${relative}/${entry.name}`;
     if (entry.isSymbolicLink()) walkSymlink(walk, join(real, entry.name), path, parents);
     else if (entry.isDirectory()) enter(walk, join(real, entry.name), path, parents);
@@ -98,9 +106,12 @@ function enter(walk: Walk, real: string, path: string, parents: string[]): void 
 
 function walkSymlink(walk: Walk, link: string, path: string, parents: string[]): void {
   if (walk.rules.ignores(path)) return;
-  const target = readlinkSync(link);
+  const stats = reading(path, () => statSync(link, { throwIfNoEntry: false }));
+  // A pattern such as `media/` names a directory, and so a symlink to one. What a broken one leads to is not known.
+  if (stats?.isFile() !== true && walk.rules.ignores(`${path}/`)) return;
+  const target = reading(path, () => readlinkSync(link));
   const real = realPath(link);
-  if (real === undefined) {
+  if (real === undefined || stats === undefined) {
     if (isInside(walk.root, resolve(dirname(link), target))) {
       walk.refused.push(`${path} -> ${target}: a symlink to nothing`);
     } else {
@@ -112,7 +123,6 @@ function walkSymlink(walk: Walk, link: string, path: string, parents: string[]):
     walk.outside.push(`${path} -> ${target}`);
     return;
   }
-  const stats = statSync(real);
   if (stats.isDirectory()) enter(walk, real, path, parents);
   else if (stats.isFile()) addFile(walk, real, path, stats);
 }
@@ -129,8 +139,9 @@ function isInside(root: string, path: string): boolean {
   return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
 }
 
-function addFile(walk: Walk, source: string, relative: string, stats: Stats = statSync(source)): void {
+function addFile(walk: Walk, source: string, relative: string, known?: Stats): void {
   if (walk.rules.ignores(relative)) return;
+  const stats = known ?? reading(relative, () => statSync(source));
   const path = `${walk.area}/${relative}`;
   const fault = relative.includes("\ufffd") ? "has a name that is not UTF-8" : pathFault(path);
   if (fault !== undefined) {

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../../shared/config.ts";
 import { CutoverError } from "../../shared/errors.ts";
@@ -18,13 +20,21 @@ export async function buildVenv(
   context: WheelsContext,
 ): Promise<string> {
   const site = config.python.system_site_packages;
-  const folder = join(context.directory, cacheDirectory, "venv", `${wheels.key}${site ? "-site" : ""}`);
+  const folder = join(context.directory, cacheDirectory, "venv", venvKey(wheels, site, interpreter, context));
   await cached(folder, wheels.reused, async (into) => {
     const options = ["--without-pip", ...(site ? ["--system-site-packages"] : [])];
     await run([interpreter.program, "-m", "venv", ...options, into], context);
     await run(installCommand(interpreter, join(into, "bin", "python"), wheels), context);
   });
   return join(folder, "bin");
+}
+
+/** An environment holds the paths of its interpreter and of itself, so it works with these alone. */
+function venvKey({ key }: VendoredWheels, site: boolean, { build }: Interpreter, { directory }: WheelsContext): string {
+  return createHash("sha256")
+    .update(JSON.stringify([key, site, build, realpathSync(directory)]))
+    .digest("hex")
+    .slice(0, 24);
 }
 
 function installCommand(interpreter: Interpreter, python: string, wheels: VendoredWheels): string[] {
@@ -35,9 +45,9 @@ function installCommand(interpreter: Interpreter, python: string, wheels: Vendor
 
 async function run(argv: string[], { directory, env, exec, onLine, signal }: WheelsContext): Promise<void> {
   const child = { ...childEnvironment(env), PIP_DISABLE_PIP_VERSION_CHECK: "1", PIP_NO_INPUT: "1" };
-  const { code, output } = await exec({ argv, cwd: directory, env: child, onLine, signal });
-  if (code === 0) return;
-  throw new CutoverError("wheels_failed", "The environment for collecting static files could not be built.", {
+  const { ok, how, output } = await exec({ argv, cwd: directory, env: child, onLine, signal });
+  if (ok) return;
+  throw new CutoverError("wheels_failed", `The environment for collecting static files could not be built. ${how}`, {
     unchanged: "Nothing was sent.",
     fix: "Read the message below. This needs Python's venv module and pip 22.3 or later: actions/setup-python has both.",
     evidence: [{ source: argv.slice(1, 3).join(" "), text: output }],

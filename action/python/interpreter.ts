@@ -10,6 +10,10 @@ export interface Interpreter {
   version: string;
   /** As Python names it: x86_64, aarch64. */
   machine: string;
+  /** Its C library, such as `glibc 2.36`; empty for another one than glibc. */
+  libc: string;
+  /** Which installation it is, with its patch release: an environment that was made with it works with no other. */
+  build: string;
 }
 
 export interface PythonContext {
@@ -19,7 +23,14 @@ export interface PythonContext {
   signal: AbortSignal;
 }
 
-const question = "import os, sys; print('%d.%d' % sys.version_info[:2], os.uname().machine)";
+const question = `
+import os, sys
+try:
+    libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
+except (ValueError, OSError):
+    libc = ""
+print("%d.%d" % sys.version_info[:2], os.uname().machine, libc, os.path.realpath(sys.executable) + " " + sys.version, sep="\\n")
+`;
 
 /**
  * The interpreter of the version that the configuration names. If the machine does not have it, `python3` of another
@@ -43,8 +54,8 @@ async function interpreter(name: string, { directory, env, exec, signal }: Pytho
   const program = findProgram(name, env.PATH ?? "", directory);
   if (program === undefined) return undefined;
   const argv = [program, "-I", "-S", "-c", question];
-  const { code, stdout } = await exec({ argv, cwd: directory, env: childEnvironment(env), signal });
-  const [version, machine] = stdout.trim().split(" ");
-  if (code !== 0 || version === undefined || machine === undefined) return undefined;
-  return { program, version, machine } satisfies Interpreter;
+  const { ok, stdout } = await exec({ argv, cwd: directory, env: childEnvironment(env), signal });
+  const [version, machine, libc = "", ...build] = stdout.split("\n");
+  if (!ok || version === undefined || machine === undefined) return undefined;
+  return { program, version, machine, libc, build: build.join("\n") } satisfies Interpreter;
 }

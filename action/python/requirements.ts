@@ -1,49 +1,215 @@
-import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { createHash, type Hash } from "node:crypto";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { parseArgsStringToArgv } from "string-argv";
 
 /** What decides which wheels pip gets, as far as one can read it without running pip. */
 export interface Requirements {
-  /** A hash over the file, the files it includes, and the values of the variables that they use. */
+  /** Over all files that pip reads, and the values of the variables that they use. */
   hash: string;
-  /** It names a directory or a file of this machine, whose content the hash does not cover. */
-  local: boolean;
+  /**
+   * All of it is in the hash. Otherwise something else may change the wheels too: a directory of source code, a branch of a
+   * repository, a line whose meaning is not known here.
+   */
+  complete: boolean;
 }
 
-const include = /^\s*(?:-r|-c|--requirement|--constraint)[\s=]*["']?([^\s"'#]+)/;
-const localEntry = /^\s*(?:-e\b|--editable\b|\.{0,2}\/|\.(?:\[|\s|$)|file:|[^\s@:#]+\.(?:whl|zip|tar\.gz)\b)|@\s*file:/;
+export interface PipInput {
+  /** The project: pip's working directory. */
+  directory: string;
+  requirements: string;
+  /** More arguments for pip. */
+  arguments: string[];
+  env: NodeJS.ProcessEnv;
+}
 
-/** Reads a requirements file and the files that it includes. A missing file is not an error here: pip will report it. */
-export function readRequirements(file: string, env: NodeJS.ProcessEnv): Requirements {
-  const hash = createHash("sha256");
-  let local = false;
-  const seen = new Set<string>();
-  const read = (path: string): void => {
-    if (seen.has(path)) return;
-    seen.add(path);
-    let text: string;
-    try {
-      text = readFileSync(path, "utf8");
-    } catch {
-      hash.update(`missing ${path}\0`);
+const words = (text: string) => new Set(text.split(" "));
+/** Options with files of requirements, with places to look for wheels, with a value that says everything, and without one. */
+const fileOptions = words("-r --requirement -c --constraint --build-constraint");
+const folderOptions = words("-f --find-links");
+const plainOptions = words(
+  "-i --index-url --extra-index-url --trusted-host --no-binary --only-binary --platform --python-version --implementation --abi --use-feature --progress-bar --hash --timeout --retries",
+);
+const flags = words(
+  "--no-index --pre --prefer-binary --require-hashes --no-deps --no-cache-dir -q --quiet -v --verbose --no-build-isolation --use-pep517",
+);
+
+/** `name[extras] >=1 ; marker`: an index knows it by its name. */
+const named =
+  /^[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]/]*\])?\s*(?:\(?\s*(?:[<>=!~]=?=?\s*[^\s;,/<>=!~]+\s*,?\s*)+\)?)?\s*(?:;.*)?$/;
+/** Also `name @ https://...`, if the address says which bytes it means. */
+const fixedAddress =
+  /^[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*@\s*(?:git\+)?https?:\/\/\S*(?:sha256=[0-9a-f]{64}|@[0-9a-f]{40}(?![0-9a-f]))/;
+const archive = /\.(?:whl|zip|tar\.\w+|tgz|tbz|txz)$/;
+
+/** Reads what pip will read. A missing file is not an error here: pip will report it. */
+export function readRequirements({ directory, requirements, arguments: given, env }: PipInput): Requirements {
+  const reader = new Reader(directory, env);
+  reader.file(resolve(directory, requirements));
+  reader.words(given, directory);
+  reader.variables();
+  return { hash: reader.hash.digest("hex"), complete: reader.complete };
+}
+
+function takesValue(option: string): boolean {
+  return [fileOptions, folderOptions, plainOptions].some((options) => options.has(option));
+}
+
+class Reader {
+  readonly hash: Hash = createHash("sha256");
+  complete = true;
+  readonly #directory: string;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #seen = new Set<string>();
+
+  constructor(directory: string, env: NodeJS.ProcessEnv) {
+    this.#directory = directory;
+    this.#env = env;
+  }
+
+  /** A file of requirements or constraints. */
+  file(place: string): void {
+    if (/^https?:\/\//.test(place)) {
+      this.complete = false;
       return;
     }
-    hash.update(`${text}\0`);
-    for (const [, name = ""] of text.matchAll(/\$\{([A-Z0-9_]+)\}/g)) hash.update(`${name}=${env[name] ?? ""}\0`);
-    for (const line of text.split("\n")) {
-      const included = includedFile(line);
-      if (included !== undefined) read(resolve(dirname(path), included));
-      if (localEntry.test(line)) local = true;
+    if (this.#seen.has(place)) return;
+    this.#seen.add(place);
+    const text = this.#content(place)?.toString("utf8");
+    if (text === undefined) return;
+    for (const [, name = ""] of text.matchAll(/\$\{([A-Z0-9_]+)\}/g)) {
+      this.hash.update(`${name}=${this.#env[name] ?? ""}\0`);
     }
-  };
-  read(file);
-  return { hash: hash.digest("hex"), local };
+    for (const line of logicalLines(text)) this.#line(line, dirname(place));
+  }
+
+  /** @param from what the paths of files are relative to */
+  words(given: string[], from: string): void {
+    for (let index = 0; index < given.length; index++) {
+      const word = given[index] ?? "";
+      const { option, attached } = optionOf(word);
+      if (flags.has(option)) continue;
+      if (!takesValue(option)) {
+        this.#requirement(word);
+        continue;
+      }
+      if (attached === undefined) index++;
+      this.#option(option, attached ?? given[index] ?? "", from);
+    }
+  }
+
+  #option(option: string, value: string, from: string): void {
+    if (fileOptions.has(option)) this.file(isUrl(value) ? value : resolve(from, value));
+    if (folderOptions.has(option)) this.#folder(value, from);
+  }
+
+  /** pip takes each option from a variable too, and from its own files. */
+  variables(): void {
+    const { PIP_CONSTRAINT, PIP_BUILD_CONSTRAINT, PIP_REQUIREMENT, PIP_FIND_LINKS } = this.#env;
+    for (const list of [PIP_CONSTRAINT, PIP_BUILD_CONSTRAINT, PIP_REQUIREMENT]) this.#files(list);
+    this.#folders(PIP_FIND_LINKS);
+    for (const place of configFiles(this.#env)) {
+      const text = readIfFile(place)?.toString("utf8");
+      if (text === undefined) continue;
+      this.hash.update(text);
+      for (const [, key = "", list] of text.matchAll(configLine)) {
+        if (key === "find-links") this.#folders(list);
+        else this.#files(list);
+      }
+    }
+  }
+
+  #files(list = ""): void {
+    for (const place of list.split(/\s+/).filter(Boolean))
+      this.file(isUrl(place) ? place : resolve(this.#directory, place));
+  }
+
+  #folders(list = ""): void {
+    for (const place of list.split(/\s+/).filter(Boolean)) this.#folder(place, this.#directory);
+  }
+
+  #line(line: string, from: string): void {
+    const options = line.search(/(?:^|\s)-{1,2}[A-Za-z]/);
+    const requirement = options < 0 ? line : line.slice(0, options);
+    if (requirement.trim() !== "") this.#requirement(requirement.trim());
+    if (options >= 0) this.words(parseArgsStringToArgv(line.slice(options)), from);
+  }
+
+  #requirement(text: string): void {
+    const known = (named.test(text) && !archive.test(text)) || fixedAddress.test(text);
+    if (!known) this.complete = false;
+  }
+
+  /** A place to look for wheels: a directory, whose content counts, a file, or an address, which is like an index. */
+  #folder(value: string, from: string): void {
+    if (isUrl(value)) return;
+    const place = [resolve(from, value), resolve(this.#directory, value)].find((each) => statOf(each) !== undefined);
+    if (place === undefined) return void this.hash.update(`missing ${value}\0`);
+    if (statOf(place)?.isDirectory() !== true) return void this.#content(place);
+    for (const name of readdirSync(place)
+      .filter((each) => archive.test(each))
+      .toSorted())
+      this.#content(join(place, name));
+  }
+
+  #content(place: string): Buffer | undefined {
+    const content = readIfFile(place);
+    this.hash.update(content === undefined ? `missing ${place}\0` : `${content.length} ${place}\0`);
+    if (content !== undefined) this.hash.update(content);
+    return content;
+  }
 }
 
-/** The file that a line includes; undefined also if it includes an address. */
-function includedFile(line: string): string | undefined {
-  const included = include.exec(line)?.[1];
-  return included === undefined || /^[a-z]+:\/\//.test(included) ? undefined : included;
+/** An option in a file of pip's settings, whose value may go on in indented lines. */
+const configLine = /^(find-links|(?:build-)?constraint|requirement)\s*[=:](.*(?:\n[ \t]+.*)*)/gm;
+
+/** Lines as pip reads them: a backslash at the end goes on in the next one, and a comment begins with # after a space. */
+function logicalLines(text: string): string[] {
+  return text
+    .replace(/\\\r?\n/g, " ")
+    .split(/\r?\n|\r/)
+    .map((line) => line.replace(/(?:^|\s+)#.*$/, "").trim())
+    .filter((line) => line !== "");
+}
+
+/** `--name=value`, `-rvalue`, or an option alone. */
+function optionOf(word: string): { option: string; attached: string | undefined } {
+  const [, long, value] = /^(--[a-z-]+)=(.*)$/s.exec(word) ?? [];
+  if (long !== undefined) return { option: long, attached: value };
+  if (/^-[a-z]./.test(word)) return { option: word.slice(0, 2), attached: word.slice(2) };
+  return { option: word, attached: undefined };
+}
+
+function isUrl(text: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
+}
+
+function configFiles(env: NodeJS.ProcessEnv): string[] {
+  const { HOME: home, PIP_CONFIG_FILE: named } = env;
+  const own = env.XDG_CONFIG_HOME ?? (home === undefined ? undefined : join(home, ".config"));
+  return [
+    "/etc/pip.conf",
+    "/etc/xdg/pip/pip.conf",
+    ...(own === undefined ? [] : [join(own, "pip", "pip.conf")]),
+    ...(home === undefined ? [] : [join(home, ".pip", "pip.conf")]),
+    ...(named === undefined ? [] : [named]),
+  ];
+}
+
+function statOf(place: string) {
+  try {
+    return statSync(place, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+function readIfFile(place: string): Buffer | undefined {
+  try {
+    return readFileSync(place);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The key of the wheels' cache: requirements, interpreter, arguments and pip's own environment. */

@@ -49,11 +49,12 @@ export async function vendorWheels(config: Config, context: WheelsContext): Prom
   const { directory, env, pipArguments } = context;
   const python = await findPython(config, context);
   const version = config.python.version ?? python.version;
-  const requirements = readRequirements(join(directory, config.python.requirements), env);
+  const input = { directory, requirements: config.python.requirements, arguments: pipArguments, env };
+  const requirements = readRequirements(input);
   const key = wheelsKey(requirements, [version, python.version, python.machine, ...pipArguments], env);
   await hideFromGit(directory);
   const folder = join(directory, cacheDirectory, "wheels", key);
-  const { reused } = await cached(folder, !requirements.local, (into) => runPip(config, context, python, into));
+  const { reused } = await cached(folder, requirements.complete, (into) => runPip(config, context, python, into));
   const names = readdirSync(folder).filter((name) => name.endsWith(".whl"));
   return {
     files: names.map((name) => ({ path: `wheels/${name}`, source: join(folder, name), mode: 0o644 })),
@@ -68,15 +69,15 @@ export async function vendorWheels(config: Config, context: WheelsContext): Prom
 async function runPip(config: Config, context: WheelsContext, python: Interpreter, into: string): Promise<void> {
   const { directory, env, exec, onLine, signal, pipArguments } = context;
   const argv = pipCommand(python, config.python.version ?? python.version, config.python.requirements, into);
-  const { code, output } = await exec({
+  const { ok, how, output } = await exec({
     argv: [...argv, ...pipArguments],
     cwd: directory,
     env: { ...childEnvironment(env), PIP_DISABLE_PIP_VERSION_CHECK: "1", PIP_NO_INPUT: "1" },
     onLine,
     signal,
   });
-  if (code === 0) return;
-  throw new CutoverError("wheels_failed", `pip could not get the wheels for ${config.python.requirements}.`, {
+  if (ok) return;
+  throw new CutoverError("wheels_failed", `pip could not get the wheels for ${config.python.requirements}. ${how}`, {
     unchanged: "Nothing was sent.",
     fix: /No module named pip/.test(output)
       ? "Put actions/setup-python before this step: this runner's python3 has no pip."
@@ -92,7 +93,19 @@ export function pipCommand(python: Interpreter, version: string, requirements: s
     return [...pip, "wheel", "--progress-bar", "off", "--requirement", requirements, "--wheel-dir", into];
   }
   const target = ["--only-binary", ":all:", "--python-version", version, "--implementation", "cp"];
-  const platform = ["--platform", `manylinux2014_${python.machine}`];
+  const platform = platformsOf(python).flatMap((name) => ["--platform", name]);
   const files = ["--requirement", requirements, "--dest", into];
   return [...pip, "download", "--progress-bar", "off", ...target, ...platform, ...files];
 }
+
+/** What runs with this machine's C library, the newest first. `pip wheel` packs for the same. */
+function platformsOf({ libc, machine }: Interpreter): string[] {
+  const [, minor] = /^glibc 2\.(\d+)/.exec(libc) ?? [];
+  if (minor === undefined) return ["musllinux_1_2", "musllinux_1_1"].map((name) => `${name}_${machine}`);
+  const count = Math.max(0, Number(minor) - oldestGlibc + 1);
+  const numbers = Array.from({ length: count }, (_, index) => Number(minor) - index);
+  return [...numbers.map((each) => `manylinux_2_${each}_${machine}`), `manylinux2014_${machine}`, `linux_${machine}`];
+}
+
+/** What manylinux2014 stands for; pip itself adds what is older. */
+const oldestGlibc = 17;

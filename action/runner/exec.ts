@@ -1,5 +1,6 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { linesOf } from "../../shared/lines.ts";
 import { maskUrls } from "../../shared/mask.ts";
 
@@ -13,16 +14,21 @@ export interface ExecRequest {
 }
 
 export interface ExecResult {
-  code: number;
+  /** It ended with exit code 0. */
+  ok: boolean;
+  /** How it ended, as a sentence: its exit code, the signal that killed it, or why it could not be started. */
+  how: string;
   stdout: string;
   /** Both streams in the order in which they came; the last 64 KiB. */
   output: string;
 }
 
-/** @throws the signal's reason if it is aborted; what `spawn` throws if the program cannot be started */
+/** @throws the signal's reason if it is aborted */
 export type Exec = (request: ExecRequest) => Promise<ExecResult>;
 
 const kept = 64 * 1024;
+/** For what is still in the pipes when the program has ended. */
+const lastLinesMs = 1000;
 
 /**
  * Runs a program without a shell, in a process group of its own, so that an abort also ends the children that pip or a
@@ -32,7 +38,13 @@ const kept = 64 * 1024;
 export const execute: Exec = async ({ argv, cwd, env, onLine, signal }) => {
   signal.throwIfAborted();
   const [program, ...args] = argv;
-  const child = spawn(program ?? "", args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const options = { cwd, env, detached: true } as const;
+  let child: ChildProcessByStdio<null, Readable, Readable>;
+  try {
+    child = spawn(program ?? "", args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+  } catch (thrown) {
+    return { ...notStarted(program ?? "", thrown), stdout: "", output: "" };
+  }
   const stop = () => killGroup(child.pid);
   signal.addEventListener("abort", stop, { once: true });
   const stdout: string[] = [];
@@ -42,25 +54,41 @@ export const execute: Exec = async ({ argv, cwd, env, onLine, signal }) => {
     output = `${output}${line}\n`.slice(-kept);
     onLine?.(line);
   };
-  const lines = [
+  const lines = Promise.allSettled([
     readLines(child.stdout, (line) => {
       stdout.push(line);
       keep(line);
     }),
     readLines(child.stderr, keep),
-  ];
+  ]);
   try {
-    const code = await new Promise<number>((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", (exit) => resolve(exit ?? 1));
-    });
-    await Promise.all(lines);
+    const end = await endOf(child, program ?? "");
+    // A daemon that it left behind may keep its output open for ever.
+    await Promise.race([lines, sleep(lastLinesMs, undefined, { signal, ref: false }).catch(() => undefined)]);
     signal.throwIfAborted();
-    return { code, stdout: stdout.join("\n"), output };
+    return { ...end, stdout: stdout.join("\n"), output };
   } finally {
     signal.removeEventListener("abort", stop);
+    child.stdout.destroy();
+    child.stderr.destroy();
   }
 };
+
+function endOf(child: ChildProcess, program: string): Promise<Pick<ExecResult, "ok" | "how">> {
+  return new Promise((resolve) => {
+    child.once("error", (thrown) => resolve(notStarted(program, thrown)));
+    child.once("exit", (code, signal) => {
+      const how = signal === null ? `It ended with exit code ${code}.` : `It was killed by ${signal}.`;
+      resolve({ ok: code === 0, how: signal === "SIGKILL" ? `${how} Was there too little memory?` : how });
+    });
+  });
+}
+
+/** Node emits some of the errors of a start, and throws the others. */
+function notStarted(program: string, thrown: unknown): Pick<ExecResult, "ok" | "how"> {
+  const { code, message } = thrown as NodeJS.ErrnoException;
+  return { ok: false, how: `${program} could not be started: ${code ?? message}.` };
+}
 
 async function readLines(stream: Readable, each: (line: string) => void): Promise<void> {
   for await (const line of linesOf(stream)) each(line);

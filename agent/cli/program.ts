@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { asCutoverError } from "../../shared/errors.ts";
+import { asCutoverError, CutoverError } from "../../shared/errors.ts";
 import { toFailure } from "../../shared/protocol.ts";
 import { appCommand } from "./commands/app.ts";
 import { checkCommand } from "./commands/check.ts";
@@ -24,9 +24,12 @@ const exits = { done: 0, failed: 1, usage: 2 } as const;
 /** Runs one command line of `cutover`. Never throws. @returns the exit code */
 export async function runCli(argv: string[], terminal: Terminal, version: string): Promise<number> {
   let exit: number = exits.done;
-  const program = createProgram(terminal, version, (code) => {
+  const own = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  const json = own.includes("--json");
+  const setExit = (code: number) => {
     exit = code;
-  });
+  };
+  const program = createProgram(terminal, version, setExit, json);
   try {
     await program.parseAsync(argv, { from: "user" });
     return exit;
@@ -34,13 +37,12 @@ export async function runCli(argv: string[], terminal: Terminal, version: string
     if (thrown instanceof CommanderError) {
       // commander has printed its own errors already, but not those that a command throws.
       if (thrown.code === "commander.invalidArgument" && !thrown.message.startsWith("error: ")) {
-        terminal.stderr.write(`error: ${thrown.message}\n`);
+        terminal.stderr.write(usageFault(`error: ${thrown.message}\n`, json));
       }
       return thrown.exitCode === 0 ? exits.done : exits.usage;
     }
     const error = asCutoverError(thrown);
-    const own = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
-    const text = own.includes("--json")
+    const text = json
       ? `${JSON.stringify(toFailure(error), null, 2)}\n`
       : renderFailure(error, styleFor(terminal.stderr, terminal.env));
     terminal.stderr.write(text);
@@ -48,8 +50,19 @@ export async function runCli(argv: string[], terminal: Terminal, version: string
   }
 }
 
-/** All commands. @param setExit called by a command that ends with another exit code than 0 */
-export function createProgram(terminal: Terminal, version: string, setExit: SetExit): Command {
+/** A wrong command line, as commander words it. */
+function usageFault(text: string, json: boolean): string {
+  if (!json) return text;
+  const detail = text.replace(/^error: /, "").trim();
+  return `${JSON.stringify(toFailure(new CutoverError("request_invalid", detail)), null, 2)}\n`;
+}
+
+/**
+ * All commands.
+ * @param setExit called by a command that ends with another exit code than 0
+ * @param json whether a wrong command line is told in JSON
+ */
+export function createProgram(terminal: Terminal, version: string, setExit: SetExit, json = false): Command {
   const program = withGlobalOptions(new Command("cutover"))
     .description("Manages the apps that cutover deploys to this host, and prepares projects for it.")
     .version(version)
@@ -77,6 +90,7 @@ export function createProgram(terminal: Terminal, version: string, setExit: SetE
     command.configureOutput({
       writeOut: (text) => void terminal.stdout.write(text),
       writeErr: (text) => void terminal.stderr.write(text),
+      outputError: (text, write) => write(usageFault(text, json)),
       getOutHasColors: () => false,
       getErrHasColors: () => false,
       getOutHelpWidth: () => 80,

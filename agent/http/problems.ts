@@ -16,6 +16,7 @@ export const statuses: Record<ErrorCode, number> = {
   collect_failed: 422,
   wheels_failed: 422,
   python_not_found: 422,
+  runner_unsupported: 422,
   signing_key_invalid: 400,
   id_token_unavailable: 400,
   file_exists: 409,

@@ -2,8 +2,10 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
+import { generateKey } from "../../shared/key.ts";
 import { parseManifest } from "../../shared/manifest.ts";
 import { FakeAgent, type FakeAgentOptions } from "../fakes/agent.ts";
 import { pythonVersion, wheelhouse } from "./wheelhouse.ts";
@@ -205,6 +207,34 @@ describe("the Action", () => {
     expect(journal.at(-1)).toBe("abort deploy");
     expect(JSON.parse(outputs.result ?? "")[agent.url.host].outcome).toBe("aborted");
     expect(annotations(log)).toHaveLength(1);
+  });
+
+  it("A2: ends at its limit while a proxy is silent", async () => {
+    using space = workspace();
+    const proxy = createServer();
+    proxy.listen(0, "127.0.0.1");
+    await once(proxy, "listening");
+    const env = { https_proxy: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` };
+    const { privatePem } = await generateKey();
+    const inputs = { hosts: "https://web1.example.com:7070", "signing-key": privatePem, timeout: "1s" };
+    const begun = performance.now();
+    const { code, summary, outputs } = await finish(start(space, inputs, env), space);
+    expect(performance.now() - begun).toBeLessThan(12_000);
+    expect({ code, result: JSON.parse(outputs.result ?? "") }).toMatchObject({
+      code: 1,
+      result: { "web1.example.com:7070": {} },
+    });
+    expect(summary).toContain("<b>timed_out</b>");
+    proxy.close();
+  });
+
+  it("A10: refuses a canary-check that is not there before it sends anything", async () => {
+    using space = workspace();
+    const canary = { canary: "5@1s, 100", "canary-check": "./nosuch.sh" };
+    const { code, subjects, summary, log } = await runWith(space, {}, canary);
+    expect({ code, subjects }).toEqual({ code: 1, subjects: [] });
+    expect(summary).toContain("<b>input_invalid</b>");
+    expect(log).toContain("canary-check: there is no program ./nosuch.sh");
   });
 
   it("ends with timed_out at its limit", async () => {

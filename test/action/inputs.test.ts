@@ -68,6 +68,12 @@ describe("the inputs", () => {
     expect((await refusal(() => readInputs(env))).message).toContain(part);
   });
 
+  it("A16: a timeout that no timer can hold is refused", async () => {
+    const error = await refusal(() => readInputs({ ...hosts, INPUT_TIMEOUT: "25d" }));
+    expect(error.message).toBe("Input timeout: must be at most 24d");
+    expect(readInputs({ ...hosts, INPUT_TIMEOUT: "24d" }).timeoutMs).toBeLessThan(2 ** 31);
+  });
+
   it("that hold a password are refused without showing it", async () => {
     const error = await refusal(() => readInputs({ INPUT_HOSTS: "https://me:hunter2@web1:7070" }));
     expect(error.message).not.toContain("hunter2");

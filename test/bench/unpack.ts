@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AgentClient } from "../../action/client/agent-client.ts";
@@ -98,7 +98,7 @@ async function throughAgent(agent: EmbeddedAgent, key: Key, { path, digest }: Bi
   const { result, anonymous } = await anonymousPeak(pid, () =>
     client.upload({
       app: bigApp,
-      archive: { path, base: undefined },
+      archive: { path, size: statSync(path).size, base: undefined },
       releaseCommand: false,
       leaseMs: 0,
       waitMs: 0,

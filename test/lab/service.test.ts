@@ -142,7 +142,7 @@ describeLab("the Debian package on a bare host", () => {
         "/var/lib/cutover/apps/shop/shared/upload.txt\n",
       );
       const left =
-        "ls /etc/cutover /usr/lib/cutover /run/cutover /etc/nginx/conf.d/cutover* /etc/supervisor/conf.d/cutover* 2>/dev/null";
+        "ls /etc/cutover /usr/lib/cutover /run/cutover /run/cutover-helper /etc/nginx/conf.d/cutover* /etc/supervisor/conf.d/cutover* 2>/dev/null";
       expect((await host().run("sh", "-c", left)).stdout).toBe("");
       expect((await host().run("supervisorctl", "status")).stdout).toBe("");
       await expect(fleet.visit(host())).rejects.toThrow("status 404");

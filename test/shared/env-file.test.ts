@@ -1,6 +1,6 @@
 import { parseEnv } from "node:util";
 import { expect, test } from "vitest";
-import { changeEnvFile, envFileFaults, nameFault, valueFault } from "../../shared/env-file.ts";
+import { changeEnvFile, envFileFaults, nameFault, parseEnvFile, valueFault } from "../../shared/env-file.ts";
 import { seededRandom } from "../harness/random.ts";
 
 const values = [
@@ -125,4 +125,10 @@ test.each([
     expected.map(([line, message]) => ({ line, message: expect.stringContaining(String(message)) })),
   );
   expect(JSON.stringify(faults)).not.toContain("hunter2");
+});
+
+test("a byte order mark is no part of the first name", () => {
+  expect(parseEnvFile("\ufeffA=1\nB=2\n")).toEqual({ A: "1", B: "2" });
+  expect(envFileFaults("\ufeffA=1\nB=2\n")).toEqual([]);
+  expect(changeEnvFile("\ufeffA=1\nB=2\n", { A: "3" })).toBe("A=3\nB=2\n");
 });

@@ -50,12 +50,12 @@ test.each([
   [
     "a word in a command that is a list",
     "release:\n  command: [python, 3]",
-    ["4:21 release.command.1: expected string, received number"],
+    ['4:21 release.command.1: expected string, received number; write "3" in quotes'],
   ],
   [
     "a command of no type",
     "release: { command: 5 }",
-    ["3:12 release.command: expected string or array, received number"],
+    ['3:12 release.command: expected string or array, received number; write "5" in quotes'],
   ],
   ["a command that is missing", "release: { timeout: 5m }", ["3:1 release.command: is required and missing"]],
   [
@@ -140,7 +140,7 @@ static:
 
 test("a pair is not judged by what is wrong itself", () => {
   expect(faults("app: shop\nserver: { kind: gunicorn, app: 5 }")).toEqual([
-    "2:27 server.app: expected string, received number",
+    '2:27 server.app: expected string, received number; write "5" in quotes',
   ]);
   expect(faults("app: shop\nserver: { kind: tornado, bind: prt, command: 'x {port}' }")).toEqual([
     '2:26 server.bind: "prt" is not allowed; allowed here: one of socket, port. Did you mean port?',
@@ -195,5 +195,17 @@ test("a message of the definition's own is told rather than the types of a union
   const result = readYaml("ports: 9000\n", appSettingsSchema);
   expect(result.kind === "invalid" && result.faults).toEqual([
     { line: 1, column: 1, message: 'ports: a range in quotes, such as "9000-9099"' },
+  ]);
+});
+
+test("a number where text is wanted is shown in quotes, as it stands in the file", () => {
+  expect(faults("app: shop\nserver: { kind: gunicorn, app: 'a:b' }\npython: { version: 3.10 }")).toEqual([
+    '3:11 python.version: expected string, received number; write "3.10" in quotes',
+  ]);
+});
+
+test("a pattern that YAML takes for an alias is reported at its place", () => {
+  expect(faults("app: shop\nserver: { kind: gunicorn, app: 'a:b' }\nexclude: [docs, *.pyc]")).toEqual([
+    '3:17 *.pyc is an alias in YAML, and nothing has this name; write "*.pyc" in quotes',
   ]);
 });

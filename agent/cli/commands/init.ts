@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { type ServerKind, serverKinds } from "../../../shared/config-server.ts";
@@ -42,6 +42,7 @@ export function initCommand(terminal: Terminal, version: string): Command {
     .action(async (directory: string, options: InitOptions, command: Command) => {
       const context = contextOf(command, terminal);
       const path = resolve(directory);
+      await mustBeDirectory(path);
       const { facts, root } = projectFacts(path, given(options), version);
       const files = [
         { path: join(path, "cutover.yml"), text: renderCutoverYml(facts) },
@@ -56,6 +57,21 @@ export function initCommand(terminal: Terminal, version: string): Command {
           : rendered(shown, faults, facts, context),
       );
     });
+}
+
+/** @throws CutoverError request_invalid */
+async function mustBeDirectory(path: string): Promise<void> {
+  const why = await readdir(path).then(
+    () => undefined,
+    (thrown: NodeJS.ErrnoException) => thrown,
+  );
+  if (why === undefined) return;
+  const message = why.code === "ENOENT" ? `There is no directory ${path}.` : `${path} cannot be read: ${why.code}.`;
+  throw new CutoverError("request_invalid", message, {
+    unchanged: "Nothing was written.",
+    fix: "Give the directory of the project, or run it there.",
+    cause: why,
+  });
 }
 
 function given({ name, kind, app, command, domain }: InitOptions): Given {

@@ -3,6 +3,7 @@ import { basename, dirname, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { changeEnvFile } from "../../../shared/env-file.ts";
 import { CutoverError } from "../../../shared/errors.ts";
+import { appName } from "../../../shared/names.ts";
 import { parseYamlFile } from "../../../shared/yaml-file.ts";
 import { syncDirectory } from "../../host/store/durable.ts";
 import { appSettingsSchema } from "../../settings.ts";
@@ -10,6 +11,8 @@ import type { Places } from "./places.ts";
 
 /** The path of an app's file of secrets: the one that its settings name, else apps/<app>.env. @throws CutoverError app_not_found, host_settings_invalid */
 export async function envFileOf(places: Places, app: string): Promise<string> {
+  // It becomes part of a path.
+  if (!appName.safeParse(app).success) throw noSuchName(app);
   const settings = places.appFile(app);
   const text = await readFile(settings, "utf8").catch((cause: NodeJS.ErrnoException) => {
     const missing = cause.code === "ENOENT";
@@ -27,6 +30,13 @@ export async function envFileOf(places: Places, app: string): Promise<string> {
   const errors = { notYaml: "host_settings_invalid", invalid: "host_settings_invalid" } as const;
   const { env_file: named = `${app}.env` } = parseYamlFile(text, settings, appSettingsSchema, errors);
   return resolve(dirname(settings), named);
+}
+
+function noSuchName(app: string): CutoverError {
+  return new CutoverError("app_not_found", `No app can have the name ${JSON.stringify(app)}.`, {
+    unchanged: "Nothing was changed.",
+    fix: "`cutover app list` lists the apps of this host.",
+  });
 }
 
 /** The file's text; empty if the file does not exist yet. @throws CutoverError host_settings_invalid */

@@ -1,15 +1,24 @@
+import { emitKeypressEvents, type Key } from "node:readline";
 import { createInterface } from "node:readline/promises";
 import { text as readAll } from "node:stream/consumers";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** Asks a person at a terminal; every answer except yes means no. */
+/**
+ * Asks a person at a terminal; every answer except yes means no.
+ * @throws CutoverError request_invalid on Ctrl-C and Ctrl-D
+ */
 export async function confirm({ stdin, stdout }: Terminal, question: string): Promise<boolean> {
   const questions = createInterface({ input: stdin, output: stdout });
+  const { promise: closed, reject } = Promise.withResolvers<never>();
+  const cancel = () => reject(cancelled());
+  // Ctrl-C ends the question with an error of Node's, Ctrl-D with nothing at all.
+  questions.once("SIGINT", cancel).once("close", cancel);
   try {
-    const answer = await questions.question(`${question} [y/N] `);
+    const answer = await Promise.race([questions.question(`${question} [y/N] `), closed]);
     return /^y(?:es)?$/i.test(answer.trim());
   } finally {
+    closed.catch(() => undefined);
     questions.close();
   }
 }
@@ -25,8 +34,9 @@ interface Typing {
 }
 
 /**
- * Asks a person at the terminal for one answer to each question, and shows nothing of what they type.
- * @throws CutoverError request_invalid on Ctrl-C
+ * Asks a person at the terminal for one answer to each question, and shows nothing of what they type. Backspace, Ctrl-U and
+ * Ctrl-W take away; other keys that write nothing, such as arrows, do nothing.
+ * @throws CutoverError request_invalid on Ctrl-C, and on Ctrl-D when nothing was typed
  */
 export async function askSecrets({ stdin, stderr }: Terminal, questions: string[]): Promise<string[]> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -38,25 +48,39 @@ export async function askSecrets({ stdin, stderr }: Terminal, questions: string[
     stderr.write(`\n${questions[answers.length] ?? ""}`);
     if (answers.length === questions.length) resolve();
   };
-  const onData = (chunk: Buffer | string): void => {
-    for (const key of String(chunk)) {
-      if (key === "\u0003") reject(cancelled());
-      else if (key === "\r" || key === "\n" || key === "\u0004") answer();
-      else typed = key === "\u007f" || key === "\b" ? Array.from(typed).slice(0, -1).join("") : typed + key;
-    }
+  const onKey = (text: string | undefined, key: Key): void => {
+    const name = key.ctrl === true ? `ctrl-${key.name}` : key.name;
+    if (name === "ctrl-c" || (name === "ctrl-d" && typed === "")) reject(cancelled());
+    else if (name === "return" || name === "enter" || name === "ctrl-d") answer();
+    else typed = edited(typed, text, { ...key, name });
   };
   const onEnd = (): void => reject(cancelled());
   const raw = (mode: boolean) => (stdin as Typing).setRawMode?.(mode);
   raw(true);
   stderr.write(questions[0] ?? "");
-  stdin.setEncoding("utf8").on("data", onData).once("end", onEnd);
+  emitKeypressEvents(stdin);
+  stdin.on("keypress", onKey).once("end", onEnd).resume();
   try {
     await promise;
     return answers;
   } finally {
-    stdin.off("data", onData).off("end", onEnd).pause();
+    stdin.off("keypress", onKey).off("end", onEnd).pause();
     raw(false);
   }
+}
+
+/** The line after a key that does not end it. */
+function edited(line: string, text: string | undefined, { name, ctrl, meta }: Key): string {
+  if (name === "backspace") return Array.from(line).slice(0, -1).join("");
+  if (name === "ctrl-u") return "";
+  if (name === "ctrl-w") return line.replace(/\S*\s*$/, "");
+  const types = ctrl !== true && meta !== true && text !== undefined && !isControl(text);
+  return types ? line + text : line;
+}
+
+/** A tab may be part of a value that was pasted. */
+function isControl(text: string): boolean {
+  return /^\p{Cc}/u.test(text) && text !== "\t";
 }
 
 function cancelled(): CutoverError {

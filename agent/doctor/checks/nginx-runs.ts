@@ -14,12 +14,12 @@ export function nginxRuns({ nginx, settings }: HostFacts): Finding[] {
     ];
   }
   // Without [alert]: it may only mean that the user who runs doctor may not write nginx's log.
-  const messages = test.output
-    .split("\n")
-    .filter((line) => /\[(?:emerg|crit|warn)\]/.test(line))
-    .map(plain);
+  const lines = test.output.split("\n").filter((line) => /\[(?:emerg|crit|warn)\]/.test(line));
+  const messages = lines.map(plain);
   if (!test.ok) {
-    const [message = "it gives no reason"] = messages;
+    // Warnings come first, and are not why.
+    const reason = lines.find((line) => !line.includes("[warn]")) ?? lines[0];
+    const message = reason === undefined ? "it gives no reason" : plain(reason);
     const place = / in (\S+:\d+)$/.exec(message)?.[1];
     return [
       error("nginx-runs", {

@@ -1,7 +1,8 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { AgentClient, usualTiming } from "../../../action/client/agent-client.ts";
+import { AgentClient } from "../../../action/client/agent-client.ts";
+import { usualTiming } from "../../../action/client/timing.ts";
 import { problemResponse } from "../../../agent/http/problems.ts";
 import { CutoverError, type ErrorCode } from "../../../shared/errors.ts";
 import { toProblem } from "../../../shared/problem.ts";
@@ -27,7 +28,7 @@ async function agentThatRefuses(times: number, code: ErrorCode, status: number) 
   open.push(server);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const client = new AgentClient(url, { ...usualTiming, firstDelayMs: 1 });
+  const client = new AgentClient(url, { timing: { ...usualTiming, firstDelayMs: 1 } });
   let made = 0;
   const token = async () => `token-${made++}`;
   const rollback = { call: calls.rollback, names: { app: "shop" }, body: {} };
@@ -41,7 +42,7 @@ test.each([
   "a call that must not happen twice is sent again after %s, with a token of its own",
   async (code, status) => {
     const { command, tokens } = await agentThatRefuses(2, code, status);
-    expect(await command()).toEqual(accepted);
+    expect(await command()).toEqual({ ...accepted, repeated: false });
     expect(tokens).toEqual(["Bearer token-0", "Bearer token-1", "Bearer token-2"]);
   },
 );

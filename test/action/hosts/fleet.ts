@@ -1,7 +1,8 @@
 import { onTestFinished } from "vitest";
 import { Bundle } from "../../../action/bundle/bundle.ts";
 import { listFiles, makeManifest, readForBundle } from "../../../action/bundle/manifest.ts";
-import { AgentClient, usualTiming } from "../../../action/client/agent-client.ts";
+import { AgentClient } from "../../../action/client/agent-client.ts";
+import { usualTiming } from "../../../action/client/timing.ts";
 import { HostApp } from "../../../action/hosts/host-app.ts";
 import { HostDeploy } from "../../../action/hosts/host-deploy.ts";
 import { HostLog } from "../../../action/hosts/host-log.ts";
@@ -27,7 +28,7 @@ export async function fleet(...options: FakeAgentOptions[]) {
     const agent = await FakeAgent.start({ ...each, journal, name: "abc"[index] ?? "x" }, pair);
     onTestFinished(() => agent.close());
     agents.push(agent);
-    const client = new AgentClient(agent.url, quick);
+    const client = new AgentClient(agent.url, { timing: quick });
     const hostLog = new HostLog(new Log(log), client.host, options.length === 1);
     const app = new HostApp({ app: "shop", client, tokens, waitMs: 0 });
     hosts.push(new HostDeploy({ app, log: hostLog, now: Date.now }));

@@ -3,7 +3,8 @@ import { readdirSync, statSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Archive, Bundle } from "../../../action/bundle/bundle.ts";
 import { listFiles, makeManifest, readForBundle } from "../../../action/bundle/manifest.ts";
-import { AgentClient, usualTiming } from "../../../action/client/agent-client.ts";
+import { AgentClient } from "../../../action/client/agent-client.ts";
+import { usualTiming } from "../../../action/client/timing.ts";
 import { HostApp } from "../../../action/hosts/host-app.ts";
 import { HostLog } from "../../../action/hosts/host-log.ts";
 import { HostUpload } from "../../../action/hosts/host-upload.ts";
@@ -59,10 +60,8 @@ async function uploadsTo(...options: FakeAgentOptions[]) {
     const agent = await FakeAgent.start({ ...each, journal, name: "abc"[index] ?? "x" }, pair);
     open.push(agent);
     agents.push(agent);
-    const client = new AgentClient(
-      agent.url,
-      each.refuseFiles === "silence" ? { ...quick, filesMs: silenceMs } : quick,
-    );
+    const timing = each.refuseFiles === "silence" ? { ...quick, filesMs: silenceMs } : quick;
+    const client = new AgentClient(agent.url, { timing });
     const hostLog = new HostLog(shown, "web", options.length === 1);
     const app = new HostApp({ app: "shop", client, tokens, waitMs: 0 });
     uploads.push(new HostUpload(app, hostLog));

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type CanaryRequest, checkFailed, raiseCanary } from "../../../action/hosts/canary.ts";
 import type { HostDeploy } from "../../../action/hosts/host-deploy.ts";
 import { activateAll, deployAll, oneByOne, stageAll } from "../../../action/hosts/rollout.ts";
+import { realTime } from "../../../action/runner/time.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { never, refusal } from "../workspace.ts";
 import { fleet, outcomes } from "./fleet.ts";
@@ -67,7 +68,7 @@ describe("a deploy to several hosts", () => {
   it("takes a canary away everywhere when the workflow's own check fails", async () => {
     const { journal, hosts, bundle } = await fleet({}, {});
     const check = async (weight: number) => {
-      if (weight === 25) throw checkFailed(weight, 1, "the shop sells nothing");
+      if (weight === 25) throw checkFailed(weight, "It ended with exit code 1.", "the shop sells nothing");
     };
     const raise = raising({ release: bundle.release, check });
     const error = await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: never, raise }));
@@ -161,6 +162,67 @@ describe("a deploy to several hosts", () => {
     );
     expect(journal.slice(-2)).toEqual(["a abort activate", "a abort deploy"]);
     expect(outcomes(hosts)).toEqual(["aborted"]);
+  });
+});
+
+describe("A8: a job whose time is over while it moves the traffic", () => {
+  const timedOut = () => new CutoverError("timed_out", "The limit was reached.");
+
+  it("goes back on the hosts that have the new release, if another one does not have it", async () => {
+    const { journal, hosts, bundle } = await fleet({}, { holdAt: { kind: "activate", state: "cut_over" } }, {});
+    const stop = new AbortController();
+    const deployed = deployAll(hosts, { bundle, releaseCommand: false, signal: stop.signal });
+    const failed = refusal(() => deployed);
+    while (!journal.includes("b activate healthy")) await new Promise((resolve) => setTimeout(resolve, 5));
+    stop.abort(timedOut());
+    expect((await failed).code).toBe("timed_out");
+    expect(outcomes(hosts)).toEqual(["rolled_back", "aborted", "aborted"]);
+    expect(journal).toContain(`a rollback from ${bundle.release}`);
+  });
+
+  it("leaves them all as they are if all of them have it", async () => {
+    const { journal, hosts, bundle } = await fleet({}, { holdAt: { kind: "activate", state: "drained" } });
+    const stop = new AbortController();
+    const failed = refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: stop.signal }));
+    while (hosts[1]?.report.outcome !== "succeeded") await new Promise((resolve) => setTimeout(resolve, 5));
+    stop.abort(timedOut());
+    expect((await failed).code).toBe("timed_out");
+    expect(outcomes(hosts)).toEqual(["succeeded", "succeeded"]);
+    expect(journal.filter((line) => line.includes("rollback"))).toEqual([]);
+  });
+
+  it("has no time to go back once a person cancels it", async () => {
+    const { journal, hosts, bundle } = await fleet({}, { holdAt: { kind: "activate", state: "cut_over" } });
+    const [stop, cancel] = [new AbortController(), new AbortController()];
+    const ending = { cancelled: cancel.signal, time: realTime };
+    const failed = refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: stop.signal, ending }));
+    while (!journal.includes("b activate healthy")) await new Promise((resolve) => setTimeout(resolve, 5));
+    cancel.abort();
+    stop.abort(new CutoverError("aborted", "The job was cancelled."));
+    await failed;
+    expect(outcomes(hosts)).toEqual(["succeeded", "aborted"]);
+  });
+});
+
+describe("A9: a canary that was taken back", () => {
+  it("leaves no note of its traffic", async () => {
+    const { hosts, bundle } = await fleet({}, {});
+    const check = async (weight: number) => {
+      throw checkFailed(weight, "It ended with exit code 1.", "");
+    };
+    const raise = raising({ release: bundle.release, check });
+    const error = await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: never, raise }));
+    expect(outcomes(hosts)).toEqual(["aborted", "aborted"]);
+    expect(hosts.map(({ report }) => report.note)).toEqual([undefined, undefined]);
+    expect(error.unchanged).not.toContain("All traffic went back");
+  });
+
+  it("leaves none on the host that took it back by itself", async () => {
+    const { hosts, bundle } = await fleet({ canaryFailsAt: 25 });
+    const raise = raising({ release: bundle.release });
+    await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: never, raise }));
+    expect(hosts[0]?.report).toMatchObject({ outcome: "failed", failure: { code: "canary_failed" } });
+    expect(hosts[0]?.report.note).toBeUndefined();
   });
 });
 

@@ -1,5 +1,6 @@
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { readConfig } from "../../../action/project/config.ts";
 import { alwaysExcluded, walkFiles } from "../../../action/project/walk.ts";
 import { refusal, refusalCode, Workspace } from "../workspace.ts";
 
@@ -84,5 +85,67 @@ describe("the files of a project", () => {
     mkdirSync(space.at("d/".repeat(70)), { recursive: true });
     space.write(`${"d/".repeat(70)}f`, "");
     expect(await refusalCode(() => walk(space))).toBe("path_not_allowed");
+  });
+});
+
+describe("A14: what cannot be read", () => {
+  it("is named, with what to do", async () => {
+    using space = new Workspace({ "shop/a.py": "" });
+    // A symlink that leads to itself cannot be read by anybody, also not by root.
+    const directory = space.at("media/x");
+    space.link("media/x", "x");
+    const error = await refusal(() => walkFiles({ root: space.path, directory, area: "app", exclude: [] }));
+    expect(error.code).toBe("file_changed");
+    expect(error.message).toContain("media/x");
+  });
+
+  it("is a directory without permission, as another user than root meets it", () => {
+    using space = new Workspace({ "shop/a.py": "", "private/b.py": "" });
+    chmodSync(space.path, 0o755);
+    chmodSync(space.at("private"), 0o000);
+    const found = asNobody(() => refusalOf(() => walk(space)));
+    expect(found).toMatchObject({ code: "path_not_allowed", message: "private cannot be read: EACCES." });
+    expect(asNobody(() => walk(space, ["private/"]))).toEqual(["app/shop/a.py 644"]);
+  });
+
+  it("is cutover.yml, which is there and cannot be read", async () => {
+    using space = new Workspace({ "cutover.yml/x": "" });
+    const error = await refusal(() => readConfig(space.path, "cutover.yml"));
+    expect(error).toMatchObject({ code: "path_not_allowed", message: "cutover.yml cannot be read: EISDIR." });
+  });
+});
+
+function refusalOf(call: () => unknown): unknown {
+  try {
+    return call();
+  } catch (thrown) {
+    return thrown;
+  }
+}
+
+function asNobody<T>(call: () => T): T {
+  if (process.geteuid?.() !== 0) return call();
+  process.seteuid?.(65534);
+  try {
+    return call();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
+
+describe("A23: a pattern that names a directory", () => {
+  it("leaves out a symlink to one, wherever it leads, and a broken one", () => {
+    using space = new Workspace({ "p/shop/a.py": "", "p/uploads/b.jpg": "", "elsewhere/c.jpg": "" });
+    space.link("p/media", "../elsewhere");
+    space.link("p/inside", "uploads");
+    space.link("p/gone", "../nowhere");
+    space.link("p/note", "shop/a.py");
+    const walked = (exclude: string[]) =>
+      walkFiles({ root: space.at("p"), directory: space.at("p"), area: "app", exclude }).map(({ path }) => path);
+    expect(walked(["media/", "inside/", "gone/", "uploads/", "note/"]).toSorted()).toEqual([
+      "app/note",
+      "app/shop/a.py",
+    ]);
+    expect(() => walked(["gone/"])).toThrow(/media/);
   });
 });

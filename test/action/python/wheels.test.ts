@@ -1,8 +1,12 @@
+import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { buildVenv } from "../../../action/python/build-venv.ts";
+import { findPython } from "../../../action/python/interpreter.ts";
+import { readRequirements } from "../../../action/python/requirements.ts";
 import { pipCommand, vendorWheels, type WheelsContext, wheelsMode } from "../../../action/python/wheels.ts";
 import { execute } from "../../../action/runner/exec.ts";
-import { wheelhouse } from "../wheelhouse.ts";
+import { pythonVersion, wheelhouse } from "../wheelhouse.ts";
 import { configOf, never, refusal, refusalCode, Workspace } from "../workspace.ts";
 
 function context(space: Workspace, env: NodeJS.ProcessEnv = {}) {
@@ -71,10 +75,10 @@ describe("vendored wheels", () => {
   });
 
   it("for a Python that the machine lacks are downloaded, never built", () => {
-    const python = { program: "/usr/bin/python3", version: "3.11", machine: "x86_64" };
+    const python = { program: "/usr/bin/python3", version: "3.11", machine: "x86_64", libc: "glibc 2.18", build: "" };
     expect(pipCommand(python, "3.11", "r.txt", "/w")).toContain("wheel");
     expect(pipCommand(python, "3.12", "r.txt", "/w").join(" ")).toBe(
-      "/usr/bin/python3 -m pip download --progress-bar off --only-binary :all: --python-version 3.12 --implementation cp --platform manylinux2014_x86_64 --requirement r.txt --dest /w",
+      "/usr/bin/python3 -m pip download --progress-bar off --only-binary :all: --python-version 3.12 --implementation cp --platform manylinux_2_18_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform linux_x86_64 --requirement r.txt --dest /w",
     );
   });
 
@@ -86,5 +90,124 @@ describe("vendored wheels", () => {
     const bin = await buildVenv(configOf(), wheels, wheels.interpreter, parts);
     const argv = [`${bin}/python`, "-c", "import greeting; print(greeting.TEXT)"];
     expect((await execute({ argv, cwd: space.path, env: {}, signal: never })).stdout).toBe("hello");
+  });
+});
+
+describe("A3: wheels of an earlier run", () => {
+  /** Whether they are used again after this change. */
+  async function usedAgain(
+    files: Record<string, string>,
+    change: (space: Workspace) => void,
+    more: Partial<WheelsContext> = {},
+  ) {
+    using space = wheelhouse();
+    for (const [name, text] of Object.entries(files)) space.write(`p/${name}`, text);
+    const parts = { ...context(space), ...more, env: { ...context(space).env, ...more.env } };
+    const first = await vendorWheels(configOf(), parts);
+    change(space);
+    const second = await vendorWheels(configOf(), parts);
+    return second.reused && second.key === first.key;
+  }
+  const constraint = (space: Workspace) => space.write("p/c.txt", "greeting<2\n");
+
+  it("are got again when constraints among the arguments have changed", async () => {
+    expect(await usedAgain({ "c.txt": "greeting\n" }, constraint, { pipArguments: ["-c", "c.txt"] })).toBe(false);
+    expect(await usedAgain({ "c.txt": "greeting\n" }, constraint, { pipArguments: ["--constraint=c.txt"] })).toBe(
+      false,
+    );
+  });
+
+  it("are got again when the file in PIP_CONSTRAINT has changed", async () => {
+    expect(await usedAgain({ "c.txt": "greeting\n" }, constraint, { env: { PIP_CONSTRAINT: "c.txt" } })).toBe(false);
+  });
+
+  it("are got again when a quoted file of requirements has changed", async () => {
+    const files = { "requirements.txt": "-r 'base file.txt'\n", "base file.txt": "greeting\n" };
+    expect(await usedAgain(files, (space) => space.write("p/base file.txt", "greeting>=1\n"))).toBe(false);
+  });
+
+  it("are got again when a wheel in a folder of wheels was replaced", async () => {
+    const replace = (space: Workspace) => {
+      const wheel = readdirSync(space.at("house")).find((name) => name.endsWith(".whl")) ?? "";
+      execFileSync("/usr/bin/python3", ["-c", replaceText, space.at(`house/${wheel}`)]);
+    };
+    expect(await usedAgain({}, replace)).toBe(false);
+    expect(await usedAgain({}, () => undefined)).toBe(true);
+  });
+  const replaceText = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'a').writestr('more.py', '')";
+
+  it.each([
+    "vendor/mypkg",
+    "libs/x[extra]",
+    "./x",
+    "-e .",
+    "x.whl",
+    "x @ git+https://example.com/x@main",
+    "--find-what y",
+  ])("are never used again with %s, whose content nothing here covers", (line) => {
+    using space = new Workspace({ "requirements.txt": `greeting\n${line}\n` });
+    const input = { directory: space.path, requirements: "requirements.txt", arguments: [], env: {} };
+    expect(readRequirements(input).complete).toBe(false);
+  });
+
+  it.each([
+    "Django>=4.2,<5",
+    "a[b,c]==1.0 ; python_version < '3.12'",
+    "a --hash=sha256:00",
+    "a~=1.0  # why",
+    "-i https://example.com",
+    "--pre",
+  ])("are used again with %s", (line) => {
+    using space = new Workspace({ "requirements.txt": `${line}\n` });
+    const input = { directory: space.path, requirements: "requirements.txt", arguments: [], env: {} };
+    expect(readRequirements(input).complete).toBe(true);
+  });
+});
+
+describe("A4: the environment that collects static files", () => {
+  it("is made again for another installation of Python, and for another place of the project", async () => {
+    using space = wheelhouse();
+    const parts = context(space);
+    const wheels = await vendorWheels(configOf(), parts);
+    const interpreter = wheels.interpreter;
+    if (interpreter === undefined) throw new Error("no interpreter");
+    const bin = await buildVenv(configOf(), wheels, interpreter, parts);
+    expect(await buildVenv(configOf(), wheels, interpreter, parts)).toBe(bin);
+    const patched = { ...interpreter, build: interpreter.build.replace(/3\.\d+\.\d+/, "3.99.99") };
+    expect(await buildVenv(configOf(), wheels, patched, parts)).not.toBe(bin);
+  });
+});
+
+describe("A12: wheels for a Python that the machine lacks", () => {
+  it("are those that run with this machine's C library, the newest first", async () => {
+    using space = wheelhouse();
+    const python = await findPython(configOf(), context(space));
+    const words = pipCommand(python, "3.99", "r.txt", "/w");
+    const platforms = words.filter((_, index) => words[index - 1] === "--platform");
+    expect(platforms[0]).toBe(`manylinux_2_${python.libc.split(".")[1]}_${python.machine}`);
+    expect(platforms).toContain(`manylinux2014_${python.machine}`);
+    const musl = pipCommand({ ...python, libc: "" }, "3.99", "r.txt", "/w");
+    expect(musl).toContain(`musllinux_1_2_${python.machine}`);
+  });
+
+  it("are found by pip", async () => {
+    const version = pythonVersion() === "3.12" ? "3.13" : "3.12";
+    const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
+    using space = wheelhouse(`cp${version.replace(".", "")}-none-manylinux_2_28_${machine}`);
+    const wheels = await vendorWheels(configOf({ python: { version } }), context(space));
+    expect(wheels).toMatchObject({ version, interpreter: undefined });
+    expect(wheels.files).toHaveLength(1);
+  });
+});
+
+describe("A25: .cutover", () => {
+  it("keeps the few directories that were used last", async () => {
+    using space = wheelhouse();
+    const keys: string[] = [];
+    for (const line of ["greeting", "greeting>=1", "greeting>=0.9", "greeting>=0.8", "greeting>=0.7", "greeting"]) {
+      space.write("p/requirements.txt", `${line}\n`);
+      keys.push((await vendorWheels(configOf(), context(space))).key);
+    }
+    expect(readdirSync(space.at("p/.cutover/wheels")).toSorted()).toEqual([...new Set(keys.slice(-4))].toSorted());
   });
 });

@@ -225,3 +225,21 @@ test("the socket is the one of agent.yml if none is given", async () => {
     expect(exit).toBe(0);
   }
 });
+
+test.each(["shop?", "shop#x", "shop/../shop", "shop%3F"])("A20: app remove %j does not remove shop", async (name) => {
+  await host.startAgent();
+  const { exit } = await host.run(["app", "remove", name, "--yes"]);
+  expect(exit).toBe(1);
+  expect(host.service.views.has("shop")).toBe(true);
+});
+
+test.each([
+  [["status", "--nonsense", "--json"], "unknown option '--nonsense'"],
+  [["nonsense", "--json"], "unknown command 'nonsense'"],
+  [["history", "--lines", "0", "--json"], "1 to 10000 lines."],
+  [["init", "--domain", "a b", "--json"], "a b is not a domain."],
+])("a wrong command line is told in JSON with --json: %j", async (argv, detail) => {
+  const { exit, err } = await host.run(argv);
+  expect(exit).toBe(2);
+  expect(JSON.parse(err)).toMatchObject({ code: "request_invalid", detail: expect.stringContaining(detail) });
+});

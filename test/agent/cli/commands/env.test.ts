@@ -48,6 +48,32 @@ test("a value is asked for at a terminal and not shown", async () => {
   expect(await secrets()).toEqual({ A: "hunter2", B: "second" });
 });
 
+test("A18: Ctrl-D sets no empty secret, and ends a value that was typed", async () => {
+  expect(await host.run(["env", "set", "shop", "A"], { typed: "\u0004" })).toMatchObject({ exit: 1 });
+  await expect(stat(file)).rejects.toThrow();
+  expect(await host.run(["env", "set", "shop", "A"], { typed: "abc\u0004" })).toMatchObject({ exit: 0 });
+  expect(await secrets()).toEqual({ A: "abc" });
+});
+
+test.each([
+  ["arrows, Home and Delete", "a\u001b[D\u001b[Hb\u001b[3~c\u001bOP", "abc"],
+  ["Ctrl-U, which takes all away", "wrong\u0015right", "right"],
+  ["Ctrl-W, which takes a word away", "one wrong \u0017two", "one two"],
+  ["control characters", "a\u0001b\u0007c", "abc"],
+  ["a tab that was pasted", "a\tb", "a\tb"],
+  ["a letter outside of ASCII", "ü€😀\u007f", "ü€"],
+])("A18: %s: keys that edit do not become part of a secret", async (_, typed, value) => {
+  expect(await host.run(["env", "set", "shop", "A"], { typed })).toMatchObject({ exit: 0 });
+  expect(await secrets()).toEqual({ A: value });
+});
+
+test("A20: a name that no app can have becomes no part of a path", async () => {
+  await writeFile(host.path("etc/other.yml"), "{}\n");
+  const { exit, err } = await host.run(["env", "set", "../other", "A=1"]);
+  expect([exit, err]).toEqual([1, expect.stringContaining("app_not_found")]);
+  await expect(stat(host.path("etc/other.env"))).rejects.toThrow();
+});
+
 test("Ctrl-C at the question changes nothing", async () => {
   const { exit } = await host.run(["env", "set", "shop", "A"], { typed: "abc\u0003" });
   expect(exit).toBe(1);

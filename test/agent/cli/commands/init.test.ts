@@ -163,3 +163,10 @@ test("check without a file, and of what is not YAML", async () => {
   await writeFile(join(shop, "cutover.yml"), "app: [\n");
   expect(await host.run(["check", join(shop, "cutover.yml")])).toMatchObject({ exit: 1, err: "" });
 });
+
+test("A21: a directory that is not there is no defect", async () => {
+  const { exit, err } = await host.run(["init", host.path("nosuch")]);
+  expect([exit, err]).toEqual([1, expect.stringContaining(`error [request_invalid] There is no directory`)]);
+  const file = await host.run(["init", join(shop, "manage.py")]);
+  expect([file.exit, file.err]).toEqual([1, expect.stringContaining("cannot be read: ENOTDIR.")]);
+});

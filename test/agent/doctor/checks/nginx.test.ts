@@ -26,6 +26,21 @@ testTraps([
     /Look at \/etc\/nginx\/nginx\.conf:7/,
   ],
   [
+    "A22: an nginx that warns first and then refuses",
+    nginx({
+      test: {
+        ok: false,
+        output:
+          'nginx: [warn] conflicting server name "a.example.com" on 0.0.0.0:80, ignored\nnginx: [emerg] unknown directive "gzp" in /etc/nginx/nginx.conf:7\n',
+      },
+      configuration: [],
+    }),
+    "nginx-runs",
+    "error",
+    /refuses its configuration: unknown directive "gzp"/,
+    /Look at \/etc\/nginx\/nginx\.conf:7/,
+  ],
+  [
     "two default servers",
     nginx({
       test: {

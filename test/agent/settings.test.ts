@@ -1,0 +1,18 @@
+import { expect, test } from "vitest";
+import { agentSettingsSchema } from "../../agent/settings.ts";
+
+test.each([
+  ["web1.example.com:7070", true],
+  ["web1.example.com", true],
+  ["10.0.0.7:7070", true],
+  ["[::1]:7070", true],
+  ["web1.example.com:80", true],
+  ["https://web1.example.com:7070", false],
+  ["web1.example.com/agent", false],
+  ["Web1.example.com", false],
+  ["web 1", false],
+  ["me@web1", false],
+  ["web1:70700", false],
+])("a name that no caller can know the agent by is refused: %s", (name, good) => {
+  expect(agentSettingsSchema.safeParse({ names: [name] }).success).toBe(good);
+});
