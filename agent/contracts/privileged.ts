@@ -135,7 +135,7 @@ export interface Privileged {
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
   writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }>;
-  /** The 60 servers of each of the app's upstreams, in nginx's notation; empty if there is no such upstream. */
+  /** The servers of the 60 slots of each upstream, in nginx's notation, in no certain order; empty if there is no such upstream. */
   upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }>;
   /** Whether nginx workers from before the last reload still serve. They may open connections to an instance without slots. */
   oldWorkers(): Promise<boolean>;
