@@ -19,10 +19,14 @@ export class Nginx {
   /**
    * Makes nginx work with these files, and returns when its new workers do. Does nothing if it works with them already. If
    * nginx refuses them, all of them get their old text back.
+   * @param check what must hold while no other app's files change; what it throws is thrown, and nothing is written
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
-  write(files: SiteFile[]): Promise<{ changed: boolean }> {
-    return this.#queue.run(() => this.#write(files));
+  write(files: SiteFile[], check: () => Promise<void> = async () => undefined): Promise<{ changed: boolean }> {
+    return this.#queue.run(async () => {
+      await check();
+      return this.#write(files);
+    });
   }
 
   /** Removes files. An nginx that does not run needs no reload for that. @throws CutoverError nginx_config_broken */
