@@ -16,6 +16,7 @@ import { appLayout } from "../store/layout.ts";
 import { readIfExists } from "../store/read-if-exists.ts";
 import { assertDomainsFree, domainsOf } from "./domains.ts";
 import { Nginx } from "./nginx.ts";
+import { acmeUrl } from "./server-block.ts";
 import { renderSite, siteFileName } from "./site-config.ts";
 import type { SiteFile } from "./site-files.ts";
 import { SlotLinks, slotLink } from "./slots.ts";
@@ -50,6 +51,18 @@ export class Sites {
     if ([...permitted.listen, ...preview].some(isSecure) && config.site !== "none") await checkCertificate(settings);
     if (config.static.some(({ gzip_static: wanted }) => wanted)) await this.#checkGzipStatic(config.app);
     return permitted;
+  }
+
+  /** Checks that no files of the app are where the host answers ACME challenges. @throws CutoverError config_invalid */
+  checkUrls(config: Config, settings: AppSettings): void {
+    const { acmeChallenge, listen } = permittedSite(config, settings);
+    if (config.site === "none" || acmeChallenge === undefined || listen.every(isSecure)) return;
+    const taken = [...config.static, ...config.shared].find(({ url }) => url.startsWith(acmeUrl));
+    if (taken === undefined) return;
+    throw new CutoverError("config_invalid", `${config.app} has files at ${taken.url}, where the host answers ACME.`, {
+      unchanged: "Nothing was unpacked; the live release goes on serving.",
+      fix: `Choose another \`url\` in cutover.yml, or remove acme_challenge from ${settings.file} on the host.`,
+    });
   }
 
   /** Checks that no other app has a domain of this site. @throws CutoverError domain_taken */
