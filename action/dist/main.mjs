@@ -18274,6 +18274,7 @@ const errorCodes = {
 	disk_full: "The host, or the runner that packs the bundle, has too little free disk space.",
 	listen_not_allowed: "The host does not allow this app to listen on the address that it asks for.",
 	domain_not_allowed: "The host does not allow this app to serve the domain that it asks for.",
+	domain_taken: "Another app of the host already answers to this domain at the same address.",
 	address_in_use: "Another program already listens on the site's address.",
 	ports_not_allowed: "The host does not allow this app to run instances on ports.",
 	ports_exhausted: "The app's range of ports has too few free ports.",

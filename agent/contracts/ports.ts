@@ -225,9 +225,10 @@ export interface Maintenance {
   /**
    * Closes the site, or changes who is let through if it is closed. If it fails, an open site stays open.
    * @param allow IP addresses of visitors who are let through; they replace those given before
+   * @returns what this call has made of it, whatever calls come after it
    * @throws CutoverError request_invalid for what is no IP address
    */
-  begin(app: string, allow: string[]): Promise<void>;
+  begin(app: string, allow: string[]): Promise<MaintenanceView>;
   /** No error if the site is open. */
   end(app: string): Promise<void>;
 }

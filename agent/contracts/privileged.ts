@@ -125,17 +125,17 @@ export interface Privileged {
   /**
    * Checks that the host has what a site needs, before anything of its release is unpacked.
    * @throws CutoverError listen_not_allowed, domain_not_allowed, peer_not_allowed, certificate_missing, config_invalid,
-   * nginx_unreachable, address_in_use
+   * nginx_unreachable, address_in_use, domain_taken
    */
   checkSite(app: string, config: Config): Promise<void>;
   /**
    * Writes the app's nginx files if their text changes, tests them, and reloads nginx. If nginx refuses them, the old files
    * come back.
    * @returns whether anything changed
-   * @throws CutoverError nginx_config_broken, nginx_unreachable
+   * @throws CutoverError nginx_config_broken, nginx_unreachable; domain_taken for the app's first site
    */
   writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }>;
-  /** The 60 servers of each of the app's upstreams, in nginx's notation; empty if there is no such upstream. */
+  /** The servers of the 60 slots of each upstream, in nginx's notation, in no certain order; empty if there is no such upstream. */
   upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }>;
   /** Whether nginx workers from before the last reload still serve. They may open connections to an instance without slots. */
   oldWorkers(): Promise<boolean>;

@@ -63,10 +63,13 @@ export class AppOperations implements Operations {
   async maintain(app: string, closed: { allow: string[] } | null): Promise<MaintenanceView | undefined> {
     const { apps, maintenance, privileged } = this.#ports;
     await apps.settings(app);
+    if (closed === null) {
+      await maintenance.end(app);
+      return undefined;
+    }
     // An app that was never deployed has no directory yet.
-    if (closed !== null) await privileged.prepareApp(app);
-    await (closed === null ? maintenance.end(app) : maintenance.begin(app, closed.allow));
-    return maintenance.state(app);
+    await privileged.prepareApp(app);
+    return maintenance.begin(app, closed.allow);
   }
 
   async pin(app: string, release: string, pinned: boolean): Promise<ReleaseView> {

@@ -163,6 +163,8 @@ export class LocalPrivileged implements Privileged {
   async checkSite(app: string, config: Config): Promise<void> {
     const settings = await this.#options.apps.settings(app);
     await this.#sites.check(config, settings);
+    this.#sites.checkUrls(config, settings);
+    await this.#sites.checkDomains(config, settings);
     await this.#sites.checkFree(config, settings);
   }
 

@@ -160,7 +160,8 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
     await service.deployment(id);
     const gone = new AbortController();
     const signal = AbortSignal.any([gone.signal, c.req.raw.signal]);
-    return eventResponse(service.events(id, query.after ?? resume.after ?? 0, signal), {
+    // A browser that connects again sends the same address, and in the header what it has got since.
+    return eventResponse(service.events(id, resume.after ?? query.after ?? 0, signal), {
       format,
       heartbeatMs: options.heartbeatMs ?? heartbeatMs,
       onGone: () => gone.abort(),

@@ -42,6 +42,7 @@ export const statuses: Record<ErrorCode, number> = {
   disk_full: 507,
   listen_not_allowed: 403,
   domain_not_allowed: 403,
+  domain_taken: 409,
   address_in_use: 409,
   ports_not_allowed: 403,
   ports_exhausted: 503,

@@ -241,6 +241,7 @@ export class FakeHost {
         begin: async (_app, allow) => {
           await this.effect(`maintenance.begin ${allow.join(" ")}`);
           this.disk.maintenance = { since: new Date(this.#now).toISOString(), allow };
+          return this.disk.maintenance;
         },
         end: async () => {
           await this.effect("maintenance.end");

@@ -18,6 +18,7 @@ interface Parts {
 export class CanaryWatch {
   readonly #parts: Parts;
   readonly #watched = new Map<string, { run: string; stop: AbortController }>();
+  #closed = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -28,7 +29,8 @@ export class CanaryWatch {
     const { staged } = await this.#parts.stateOf(app);
     const wanted = staged !== null && staged.weight > 0 ? staged.run : undefined;
     const watched = this.#watched.get(app);
-    if (watched?.run === wanted) return;
+    // A deployment that ends while the agent shuts down asks for a watch that nobody would stop. The next start begins it.
+    if (watched?.run === wanted || this.#closed) return;
     watched?.stop.abort();
     this.#watched.delete(app);
     if (wanted === undefined || staged === null) return;
@@ -38,6 +40,7 @@ export class CanaryWatch {
   }
 
   close(): void {
+    this.#closed = true;
     for (const { stop } of this.#watched.values()) stop.abort();
     this.#watched.clear();
   }

@@ -4,6 +4,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { MaintenanceView } from "../../../shared/protocol.ts";
+import { SerialQueue } from "../../../shared/serial-queue.ts";
 import type { Maintenance } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import { syncDirectory, writeDurably } from "../store/durable.ts";
@@ -16,6 +17,8 @@ import { listIfExists } from "../store/read-if-exists.ts";
  */
 export class MaintenanceFiles implements Maintenance {
   readonly #data: string;
+  /** One change of an app at a time: two at once would remove each other's files. */
+  readonly #queues = new Map<string, SerialQueue>();
 
   /** @param data the agent's data directory */
   constructor(data: string) {
@@ -34,7 +37,22 @@ export class MaintenanceFiles implements Maintenance {
   }
 
   /** If it fails, an open site stays open, and no file is left. */
-  async begin(app: string, allow: string[]): Promise<void> {
+  begin(app: string, allow: string[]): Promise<MaintenanceView> {
+    return this.#inTurn(app, () => this.#begin(app, allow));
+  }
+
+  /** Also removes what an interrupted begin or end left of an open site. */
+  end(app: string): Promise<void> {
+    return this.#inTurn(app, () => this.#end(app));
+  }
+
+  #inTurn<T>(app: string, work: () => Promise<T>): Promise<T> {
+    const queue = this.#queues.get(app) ?? new SerialQueue();
+    this.#queues.set(app, queue);
+    return queue.run(work);
+  }
+
+  async #begin(app: string, allow: string[]): Promise<MaintenanceView> {
     const { directory } = this.#files(app);
     const open = (await this.state(app)) === undefined;
     try {
@@ -45,6 +63,9 @@ export class MaintenanceFiles implements Maintenance {
       if (open) await rm(directory, { recursive: true, force: true });
       throw thrown;
     }
+    const view = await this.state(app);
+    if (view === undefined) throw new CutoverError("internal", `Something has removed the maintenance file of ${app}.`);
+    return view;
   }
 
   async #allow(app: string, allow: string[]): Promise<void> {
@@ -59,8 +80,7 @@ export class MaintenanceFiles implements Maintenance {
     });
   }
 
-  /** Also removes what an interrupted begin or end left of an open site. */
-  async end(app: string): Promise<void> {
+  async #end(app: string): Promise<void> {
     const { directory, on } = this.#files(app);
     if ((await this.state(app)) !== undefined) {
       // First, so that the site is open even if the rest is not done.

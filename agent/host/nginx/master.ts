@@ -1,13 +1,14 @@
-import { realpath } from "node:fs/promises";
-import { isAbsolute, join } from "node:path";
+import { readFile, realpath } from "node:fs/promises";
+import { isAbsolute, resolve } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Clock } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import { systemClock } from "../clock.ts";
-import { childrenOf, commandLine, processRuns, readPidFile } from "../exec/processes.ts";
+import { processRuns } from "../exec/processes.ts";
 import { runTool, type ToolResult } from "../exec/run-tool.ts";
 import { asHost } from "../exec/systemd-step.ts";
 import { type NginxFeatures, parseFeatures } from "./features.ts";
+import { type MasterPlace, masterAt, oldMasterAt, waitsForSignals, workersOf } from "./master-process.ts";
 import { ErrorLog, refusedConfig, unreachable } from "./refusal.ts";
 
 export interface NginxOptions {
@@ -36,34 +37,46 @@ export interface ReloadOptions {
 export class NginxMaster {
   readonly #options: NginxOptions;
   readonly #clock: Clock;
-  /** The path of nginx's pid file, when it is known. */
-  #pidPath: string | undefined;
+  /** Where the master is found, when a configuration that nginx accepts has said it. */
+  #place: MasterPlace | undefined;
 
   constructor(options: NginxOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
   }
 
+  /** Whether the master can be found without a test of the configuration. */
+  get isFound(): boolean {
+    return this.#place !== undefined;
+  }
+
   /**
-   * Whether workers from before the last reload still finish their requests. Called many times during a drain, and also if
-   * another site's file has become wrong since. So the configuration is read only to find the master.
+   * Whether workers from before the last reload still finish their requests, or those of an old binary still serve. Called
+   * many times during a drain, and also if another site's file has become wrong since. So the configuration is read only to
+   * find the master.
    */
   async oldWorkers(): Promise<boolean> {
-    const master = await readPidFile(this.#pidPath ?? (await this.#findPidFile()));
-    if (master === undefined || !(await processRuns(master))) return false;
-    const [all, serving] = [await workers(master, false), await workers(master, true)];
+    const place = this.#place ?? (await this.#findPlace());
+    const [master, old] = [await masterAt(place), await oldMasterAt(place)];
+    if (old !== undefined && (await workersOf([old], false)).length > 0) return true;
+    if (master === undefined) return false;
+    const [all, serving] = [await workersOf([master], false), await workersOf([master], true)];
     return all.length > serving.length;
+  }
+
+  /** Whether it runs where it was found before. */
+  async runs(): Promise<boolean> {
+    return this.#place !== undefined && (await masterAt(this.#place)) !== undefined;
   }
 
   /** @throws CutoverError nginx_unreachable if it does not run, as far as its configuration says */
   async assertRuns(): Promise<void> {
-    if (this.#pidPath !== undefined && (await masterRuns(this.#pidPath))) return;
     // The configuration may name another pid file by now.
-    this.#pidPath = undefined;
-    const file = await this.#findPidFile();
-    // A configuration that nginx refuses does not name the pid file. The running nginx may be fine.
-    if (this.#pidPath === undefined || (await masterRuns(file))) return;
-    throw unreachable(`nginx is not running (pid file ${file}).`);
+    this.#place = undefined;
+    const place = await this.#findPlace();
+    // A configuration that nginx refuses does not say for certain where its master is. The running nginx may be fine.
+    if (!this.isFound || (await this.#startingMaster(place)) !== undefined) return;
+    throw notRunning(place);
   }
 
   /** Not remembered, because nginx may be replaced while the agent runs. @throws CutoverError nginx_unreachable */
@@ -85,24 +98,38 @@ export class NginxMaster {
         fix: `Put \`include ${this.#options.confDir}/*.conf;\` into the http block of nginx's main configuration, or set nginx.conf_dir in agent.yml to a directory that is included.`,
       });
     }
-    const master = await this.#master(configuration);
-    const before = new Set(await workers(master, false));
+    this.#place = await this.#placeOf(configuration);
+    const place = this.#place;
+    const master = await this.#startingMaster(place);
+    if (master === undefined) throw notRunning(place);
+    const deadline = this.#clock.elapsed() + (this.#options.timeoutMs ?? 20_000);
+    // A reload by somebody else may have read the files as they were before. Its new workers would look like those of ours.
+    while (!(await waitsForSignals(master))) {
+      if (this.#clock.elapsed() > deadline) throw unreachable("nginx is busy with other reloads and takes no signal.");
+      await this.#pause(master);
+    }
+    const workers = async (serving: boolean) => {
+      const old = await oldMasterAt(place);
+      return workersOf(old === undefined ? [master] : [master, old], serving);
+    };
+    const before = new Set(await workers(false));
     const log = await ErrorLog.at(master);
     onSignal?.();
     await effect("nginx.reload", async () => this.#signal(master));
-    const deadline = this.#clock.elapsed() + (this.#options.timeoutMs ?? 20_000);
     // Every new connection gets the new configuration only when new workers run, and each old one is gone or accepts no
     // more connections.
     for (;;) {
       // Before the look: a reload that came in time is not late because the look took long.
       const late = this.#clock.elapsed() > deadline;
-      const serving = await workers(master, true);
-      if (serving.length > 0 && serving.every((pid) => !before.has(pid))) return;
-      const complaint = await log?.complaint();
-      if (complaint !== undefined) throw refusedConfig(complaint, own);
-      if (!(await processRuns(master))) throw unreachable("nginx ended while it was reloading.");
+      const handled = await waitsForSignals(master);
+      const serving = await workers(true);
+      if (handled && serving.length > 0 && serving.every((pid) => !before.has(pid))) return;
+      // A master that goes on as before has refused. What the log holds of others does not matter.
+      if (handled && (await workers(false)).every((pid) => before.has(pid))) {
+        throw refusedConfig((await log?.complaints()) ?? "", own);
+      }
       if (late) throw unreachable("nginx did not start new workers after a reload.");
-      await this.#clock.sleep(10);
+      await this.#pause(master);
     }
   }
 
@@ -129,27 +156,48 @@ export class NginxMaster {
     }
   }
 
-  async #master(configuration: string): Promise<number> {
-    const file = await this.#pidFile(configuration);
-    this.#pidPath = file;
-    const pid = await readPidFile(file);
-    if (pid === undefined || !(await processRuns(pid))) throw unreachable(`nginx is not running (pid file ${file}).`);
-    return pid;
+  /** Waits a little. @throws CutoverError nginx_unreachable if the master has ended */
+  async #pause(master: number): Promise<void> {
+    if (!(await processRuns(master))) throw unreachable("nginx ended while it was reloading.");
+    await this.#clock.sleep(10);
   }
 
-  async #findPidFile(): Promise<string> {
+  /** The master. While its binary is upgraded, there is a moment without one. */
+  async #startingMaster(place: MasterPlace): Promise<number | undefined> {
+    const deadline = this.#clock.elapsed() + 5000;
+    for (;;) {
+      const late = this.#clock.elapsed() > deadline;
+      const master = await masterAt(place);
+      if (master !== undefined || late || (await oldMasterAt(place)) === undefined) return master;
+      await this.#clock.sleep(20);
+    }
+  }
+
+  /** Remembered only if nginx accepts its configuration. Otherwise the main file alone is asked. */
+  async #findPlace(): Promise<MasterPlace> {
     const { code, stdout } = await this.#run("-T");
-    const file = await this.#pidFile(stdout);
-    if (code === 0) this.#pidPath = file;
-    return file;
+    if (code === 0) {
+      this.#place = await this.#placeOf(stdout);
+      return this.#place;
+    }
+    const { stderr: built } = await this.#run("-V");
+    const conf = this.#options.conf ?? builtIn(built, "conf-path");
+    const text = conf === undefined ? "" : await readFile(conf, "utf8").catch(() => "");
+    return this.#placeOf(`# configuration file ${conf}:\n${text}`);
   }
 
-  async #pidFile(configuration: string): Promise<string> {
+  async #placeOf(configuration: string): Promise<MasterPlace> {
+    const { conf, prefix } = this.#options;
     const named = /^[ \t]*pid[ \t]+"?([^";\n]+)"?[ \t]*;/m.exec(configuration)?.[1];
-    if (named !== undefined && isAbsolute(named)) return named;
-    const { stderr: built } = await this.#run("-V");
-    const prefix = this.#options.prefix ?? /--prefix=(\S+)/.exec(built)?.[1] ?? "/usr/local/nginx";
-    return join(prefix, named ?? /--pid-path=(\S+)/.exec(built)?.[1] ?? "logs/nginx.pid");
+    const known = named !== undefined && isAbsolute(named);
+    const built = known && conf === undefined ? "" : (await this.#run("-V")).stderr;
+    const pidFile = named ?? builtIn(built, "pid-path") ?? "logs/nginx.pid";
+    return {
+      pidFile: known ? named : resolve(prefix ?? builtIn(built, "prefix") ?? "/usr/local/nginx", pidFile),
+      conf: /^# configuration file (.+):$/m.exec(configuration)?.[1],
+      // With a prefix of its own a binary may have another default.
+      defaultConf: prefix === undefined ? builtIn(built, "conf-path") : undefined,
+    };
   }
 
   #signal(master: number): void {
@@ -161,9 +209,13 @@ export class NginxMaster {
   }
 }
 
-async function masterRuns(pidFile: string): Promise<boolean> {
-  const pid = await readPidFile(pidFile);
-  return pid !== undefined && (await processRuns(pid));
+function notRunning({ pidFile }: MasterPlace): CutoverError {
+  return unreachable(`nginx is not running (pid file ${pidFile}).`);
+}
+
+/** A path with which the binary was built, as `nginx -V` says. */
+function builtIn(text: string, option: "conf-path" | "pid-path" | "prefix"): string | undefined {
+  return new RegExp(`--${option}=(\\S+)`).exec(text)?.[1];
 }
 
 /** The first of these files that the configuration does not include. Links on the way to a file do not matter. */
@@ -172,14 +224,4 @@ async function notRead(configuration: string, needed: string[]): Promise<string 
   const read = new Set(await Promise.all(named.map((path) => realpath(path).catch(() => path))));
   for (const path of needed) if (!read.has(await realpath(path))) return path;
   return undefined;
-}
-
-/** The worker processes of a master: all, or only those that still accept connections. */
-async function workers(master: number, serving: boolean): Promise<number[]> {
-  const pids = await childrenOf(master);
-  const titles = await Promise.all(pids.map(commandLine));
-  return pids.filter((_, index) => {
-    const title = titles[index] ?? "";
-    return title.startsWith("nginx: worker process") && !(serving && title.endsWith("is shutting down"));
-  });
 }

@@ -19,10 +19,14 @@ export class Nginx {
   /**
    * Makes nginx work with these files, and returns when its new workers do. Does nothing if it works with them already. If
    * nginx refuses them, all of them get their old text back.
+   * @param check what must hold while no other app's files change; what it throws is thrown, and nothing is written
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
-  write(files: SiteFile[]): Promise<{ changed: boolean }> {
-    return this.#queue.run(() => this.#write(files));
+  write(files: SiteFile[], check: () => Promise<void> = async () => undefined): Promise<{ changed: boolean }> {
+    return this.#queue.run(async () => {
+      await check();
+      return this.#write(files);
+    });
   }
 
   /** Removes files. An nginx that does not run needs no reload for that. @throws CutoverError nginx_config_broken */
@@ -30,19 +34,22 @@ export class Nginx {
     return this.#queue.run(() => this.#remove(names));
   }
 
+  // Each test of the configuration has its turn: while another app's site is tried, nginx may refuse the files.
+
   /** Whether workers from before the last reload still finish their requests. */
   oldWorkers(): Promise<boolean> {
-    return this.#master.oldWorkers();
+    const ask = () => this.#master.oldWorkers();
+    return this.#master.isFound ? ask() : this.#queue.run(ask);
   }
 
   /** @throws CutoverError nginx_unreachable if it does not run, as far as its configuration says */
-  assertRuns(): Promise<void> {
-    return this.#master.assertRuns();
+  async assertRuns(): Promise<void> {
+    if (!(await this.#master.runs())) await this.#queue.run(() => this.#master.assertRuns());
   }
 
   /** The whole text of its configuration. @throws CutoverError nginx_config_broken, nginx_unreachable */
   configuration(): Promise<string> {
-    return this.#master.test();
+    return this.#queue.run(() => this.#master.test());
   }
 
   /** @throws CutoverError nginx_unreachable */

@@ -1,11 +1,15 @@
-import { open, readlink, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { readlink, stat } from "node:fs/promises";
 import { basename } from "node:path";
+import { createInterface } from "node:readline";
 import { CutoverError } from "../../../shared/errors.ts";
+
+const unexplained = "it goes on with the one that it has, and its error log does not say why";
 
 /** The error for a configuration that nginx refuses. @param output nginx's messages @param own the paths of the app's files */
 export function refusedConfig(output: string, own: string[]): CutoverError {
   const messages = output.split("\n").filter((line) => line.includes("[emerg]") || line.includes("[crit]"));
-  const message = (messages[0] ?? output.trim().split("\n")[0] ?? "")
+  const message = (messages[0] ?? (output.trim().split("\n")[0] || unexplained))
     .replace(/^.*?\[(?:emerg|crit)\] /, "")
     .replace(/^\d+#\d+: /, "");
   const [, file, line] = / in (\S+):(\d+)$/.exec(message) ?? [];
@@ -42,35 +46,42 @@ export function unreachable(message: string, cause?: unknown): CutoverError {
   });
 }
 
-/** Finds what a running master says against a configuration that passed its test, such as an address in use. */
+/** What a running master says against a configuration that passed its test, such as an address in use. */
 export class ErrorLog {
   readonly #path: string;
   readonly #start: number;
+  readonly #master: number;
 
-  private constructor(path: string, start: number) {
+  private constructor(path: string, start: number, master: number) {
     this.#path = path;
     this.#start = start;
+    this.#master = master;
   }
 
   /** From its present end on. nginx's standard error is its error log; undefined if that is no file. */
   static async at(master: number): Promise<ErrorLog | undefined> {
     const path = await readlink(`/proc/${master}/fd/2`).catch(() => "");
     const status = await stat(path).catch(() => undefined);
-    return status?.isFile() ? new ErrorLog(path, status.size) : undefined;
+    return status?.isFile() ? new ErrorLog(path, status.size, master) : undefined;
   }
 
-  /** What nginx has logged since then against its configuration; undefined if nothing, or if it still tries. */
-  async complaint(): Promise<string | undefined> {
-    const file = await open(this.#path, "r");
+  /**
+   * The lines in which this master has complained since then. Its workers, other masters and tests of the configuration write
+   * to the same file.
+   */
+  async complaints(): Promise<string> {
+    const found: string[] = [];
+    const lines = createInterface(createReadStream(this.#path, { start: this.#start }));
     try {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(65_536), 0, 65_536, this.#start);
-      const lines = buffer.toString("utf8", 0, bytesRead).split("\n");
-      // nginx tries to bind five times, half a second apart, before it gives up.
-      return lines.some((line) => line.includes("still could not bind()"))
-        ? lines.filter((line) => line.includes("[emerg]")).join("\n")
-        : lines.find((line) => line.includes("[emerg]") && !line.includes("bind()"));
-    } finally {
-      await file.close();
+      for await (const line of lines) {
+        if (/ \[(?:emerg|crit)\] /.test(line) && line.includes(`] ${this.#master}#`)) found.push(line);
+        if (found.length === mostComplaints) break;
+      }
+    } catch {
+      // The file may have been rotated. It only explains; it decides nothing.
     }
+    return found.join("\n");
   }
 }
+
+const mostComplaints = 50;

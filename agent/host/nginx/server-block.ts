@@ -166,12 +166,15 @@ function maintenanceDirectives({ home, names: { closed } }: ServerContext): stri
   ];
 }
 
+/** The URL of ACME challenges. */
+export const acmeUrl = "/.well-known/acme-challenge/";
+
 /** ACME challenges come over plain HTTP, even if everything else is redirected to https. */
 function acmeLocation(directory: string | undefined): string[] {
   if (directory === undefined) return [];
   return [
     "",
-    ...block('location ^~ "/.well-known/acme-challenge/"', [
+    ...block(`location ^~ ${quoted(acmeUrl)}`, [
       `root ${quoted(directory)};`,
       "default_type text/plain;",
       "try_files $uri =404;",

@@ -14,8 +14,11 @@ import { tcpSockets } from "../net/proc-net.ts";
 import { listenedPorts, takenAddresses } from "../net/taken-addresses.ts";
 import { appLayout } from "../store/layout.ts";
 import { readIfExists } from "../store/read-if-exists.ts";
+import { assertDomainsFree, domainsOf } from "./domains.ts";
 import { Nginx } from "./nginx.ts";
+import { acmeUrl } from "./server-block.ts";
 import { renderSite, siteFileName } from "./site-config.ts";
+import type { SiteFile } from "./site-files.ts";
 import { SlotLinks, slotLink } from "./slots.ts";
 import {
   mainUpstream,
@@ -48,6 +51,26 @@ export class Sites {
     if ([...permitted.listen, ...preview].some(isSecure) && config.site !== "none") await checkCertificate(settings);
     if (config.static.some(({ gzip_static: wanted }) => wanted)) await this.#checkGzipStatic(config.app);
     return permitted;
+  }
+
+  /** Checks that no files of the app are where the host answers ACME challenges. @throws CutoverError config_invalid */
+  checkUrls(config: Config, settings: AppSettings): void {
+    const { acmeChallenge, listen } = permittedSite(config, settings);
+    if (config.site === "none" || acmeChallenge === undefined || listen.every(isSecure)) return;
+    const taken = [...config.static, ...config.shared].find(({ url }) => url.startsWith(acmeUrl));
+    if (taken === undefined) return;
+    throw new CutoverError("config_invalid", `${config.app} has files at ${taken.url}, where the host answers ACME.`, {
+      unchanged: "Nothing was unpacked; the live release goes on serving.",
+      fix: `Choose another \`url\` in cutover.yml, or remove acme_challenge from ${settings.file} on the host.`,
+    });
+  }
+
+  /** Checks that no other app has a domain of this site. @throws CutoverError domain_taken */
+  async checkDomains(config: Config, settings: AppSettings): Promise<void> {
+    if (config.site === "none") return;
+    const preview = { listen: previewListen(config), serverNames: [] };
+    const wanted = [permittedSite(config, settings), preview].flatMap(domainsOf);
+    await assertDomainsFree(this.#settings.nginx.conf_dir, settings, wanted);
   }
 
   /**
@@ -83,14 +106,24 @@ export class Sites {
       preview: preview && { config: preview.config, ...(await this.check(preview.config, settings)) },
       nginx: await this.#nginx.features(),
     });
-    return this.#nginx.write([
+    const files: SiteFile[] = [
       { name: siteFileName(app), effect: "site.write", text: site },
       {
         name: upstreamFileName(app),
         effect: "upstream.write",
         text: upstreams.length === 0 ? undefined : renderUpstreams(upstreams),
       },
-    ]);
+    ];
+    return this.#nginx.write(files, () => this.#checkFirst(settings, main));
+  }
+
+  /**
+   * Two apps may have been accepted with one domain while neither had a site. Only for an app's first site: a way back to what
+   * was served before must not fail for what another app has done since.
+   */
+  async #checkFirst(settings: AppSettings, main: SitePart | null): Promise<void> {
+    const { main: servers } = await this.servers(settings.app);
+    if (main !== null && servers.length === 0) await this.checkDomains(main.config, settings);
   }
 
   async servers(app: string): Promise<{ main: string[]; preview: string[] }> {

@@ -15,6 +15,8 @@ export function slotName(slot: number): string {
 
 /**
  * The address of each slot. Shares follow each other on a fixed permutation of the slots, so each is spread over all of them.
+ * The instances of a share differ by at most one slot. So with 31 to 59 instances some get twice as much as others; with more
+ * instances than slots in a share, some get nothing.
  * A share that grows at the cost of the one before it only takes slots: with ip_hash no visitor goes back.
  * @throws CutoverError internal unless the shares have all slots together
  */

@@ -2,7 +2,7 @@ import { protocolOf } from "../../../shared/config-server.ts";
 import type { Route, RoutePart, Traffic } from "../../contracts/ports.ts";
 import type { Privileged, SitePart } from "../../contracts/privileged.ts";
 import { parseAddress, socketAddress } from "../net/address.ts";
-import { type SlotLink, SlotLinks, slotAddresses, slotLink, slotName } from "./slots.ts";
+import { type SlotLink, SlotLinks, slotAddresses, slotLink } from "./slots.ts";
 
 type Border = Pick<Privileged, "writeSite" | "upstreamServers" | "oldWorkers">;
 
@@ -46,13 +46,13 @@ export class NginxTraffic implements Traffic {
     const counts = new Map<string, number>();
     const { main: servers } = await this.#privileged.upstreamServers(app);
     const links = new Map<SlotLink, (string | undefined)[]>();
-    for (const [slot, server] of servers.entries()) {
-      const link = (["slots", "slots-uwsgi"] as const).find((each) => server === this.#slot(app, each, slot));
+    for (const server of servers) {
+      const link = (["slots", "slots-uwsgi"] as const).find((each) => server.startsWith(this.#base(app, each)));
       let address: string | undefined = server;
       if (link !== undefined) {
         const sockets = links.get(link) ?? (await this.#links.sockets(app, link));
         links.set(link, sockets);
-        const socket = sockets[slot];
+        const socket = sockets[Number(server.slice(this.#base(app, link).length))];
         address = socket === undefined ? undefined : socketAddress(socket);
       }
       if (address !== undefined) counts.set(address, (counts.get(address) ?? 0) + 1);
@@ -71,10 +71,6 @@ export class NginxTraffic implements Traffic {
 
   #base(app: string, link: SlotLink): string {
     return `${socketAddress(this.#links.path(app, link))}/`;
-  }
-
-  #slot(app: string, link: SlotLink, slot: number): string {
-    return `${this.#base(app, link)}${slotName(slot)}`;
   }
 }
 

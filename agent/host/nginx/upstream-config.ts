@@ -39,25 +39,44 @@ export function renderUpstreams(upstreams: UpstreamInput[]): string {
 function upstream({ name, part, links, peers }: UpstreamInput): string[] {
   const site = siteOf(part.config);
   const { slot, peer } = weights(peers ? site : { ...site, peers: [] });
-  const servers = part.slots.map((port, index) => serverName(port, links, index));
+  const slots = part.slots.map((port, index) => ({ server: serverName(port, links, index), weight: slot }));
+  const others = (peers ? site.peers : []).map((one, index) => ({ ...one, weight: peer[index] ?? 1 }));
+  // nginx's consistent hash has one set of points for each name, however often the name stands there.
+  const each = site.balance === "url_hash" ? onceEach : <S>(servers: S[]) => servers;
   return [
     ...balanceDirectives(site.balance, name),
     // nginx never disables a slot for its failures: its instance is up, or it is being replaced.
-    ...servers.map((server) => `server ${quoted(server)} max_fails=0${weightSuffix(slot)};`),
-    ...(peers ? site.peers : []).map(
-      ({ server, backup }, index) =>
-        `server ${quoted(server)}${weightSuffix(peer[index] ?? 1)}${backup ? " backup" : ""};`,
+    ...each(slots).map(({ server, weight }) => `server ${quoted(server)} max_fails=0${weightSuffix(weight)};`),
+    ...each(others).map(
+      ({ server, weight, backup }) => `server ${quoted(server)}${weightSuffix(weight)}${backup ? " backup" : ""};`,
     ),
   ];
 }
 
-/** The servers of the slots of an upstream, from a text that renderUpstreams made. */
+/** Each server once, where it comes first, with the sum of its weights. */
+function onceEach<S extends { server: string; weight: number }>(servers: S[]): S[] {
+  const sums = new Map<string, S>();
+  for (const one of servers) {
+    sums.set(one.server, { ...one, weight: one.weight + (sums.get(one.server)?.weight ?? 0) });
+  }
+  return [...sums.values()];
+}
+
+/**
+ * The servers of the 60 slots of an upstream, from a text that renderUpstreams made. Their order is that of the slots, unless
+ * the text has a server of several slots only once.
+ */
 export function serversOf(text: string, name: string): string[] {
   const lines = text.split("\n");
   const start = lines.indexOf(`upstream ${name} {`);
   if (start === -1) return [];
-  const body = lines.slice(start + 1, lines.indexOf("}", start));
-  return body.flatMap((line) => /^ +server "([^"]+)" max_fails=0(?: weight=\d+)?;$/.exec(line)?.[1] ?? []);
+  const servers = lines.slice(start + 1, lines.indexOf("}", start)).flatMap((line) => {
+    const [, server, weight = "1"] = /^ +server "([^"]+)" max_fails=0(?: weight=(\d+))?;$/.exec(line) ?? [];
+    return server === undefined ? [] : [{ server, weight: Number(weight) }];
+  });
+  // All slots have the same weight, so a server with twice as much has two of them.
+  const slot = servers.reduce((total, { weight }) => total + weight, 0) / slotCount;
+  return servers.flatMap(({ server, weight }) => new Array<string>(Math.round(weight / slot)).fill(server));
 }
 
 /** A slot is a link to an instance, or a port. Moving the links is a cutover without a reload. */

@@ -31,6 +31,14 @@ test("events come as lines of JSON, and the stream ends after the end", async ()
   ]);
 });
 
+test("C20: a browser that connects again to an address with `after` goes on after what it has got since", async () => {
+  tell("one", "two", "three");
+  agent.service.finish(id, "failed");
+  const headers = { accept: "text/event-stream", "last-event-id": "2" };
+  const text = await (await events("?after=1", headers)).text();
+  expect([...text.matchAll(/^id: (\d+)$/gm)].map(([, seen]) => Number(seen))).toEqual([3, 4]);
+});
+
 test("a follower resumes after the last event that it has", async () => {
   tell("one", "two", "three");
   agent.service.finish(id, "failed");

@@ -245,3 +245,30 @@ test("proxy_intercept_errors: the page replaces the app's own 500 and above, and
     expect(await ask(host.port, "/404")).toMatchObject({ status: 404, text: "a traceback" });
   }
 });
+
+test("C20: files where the host answers ACME are refused before anything is unpacked; a folder above is not", async () => {
+  const host = await siteHost();
+  const webroot = join(host.dir, "acme");
+  host.file("../../../acme/.well-known/acme-challenge/token", "answer");
+  host.allow({ acme_challenge: webroot });
+  const asking = (url: string) => ({ static: [{ url, from: "s" }] });
+  for (const below of ["", "v1/"]) {
+    const url = `/.well-known/acme-challenge/${below}`;
+    for (const parts of [asking(url), { shared: [{ url, from: "s" }] }]) {
+      await expect(host.privileged.checkSite("shop", testConfig(parts))).rejects.toMatchObject({
+        code: "config_invalid",
+        message: expect.stringContaining(url),
+      });
+    }
+  }
+  await host.privileged.checkSite("shop", testConfig(asking("/.well-known/")));
+  host.file("releases/a/static/.well-known/security.txt", "text");
+  host.link("current", "a");
+  await host.serve(asking("/.well-known/"), [nobody()]);
+  const texts = ["security.txt", "acme-challenge/token"].map(
+    async (path) => (await ask(host.port, `/.well-known/${path}`)).text,
+  );
+  expect(await Promise.all(texts)).toEqual(["text", "answer"]);
+  host.allow();
+  await host.privileged.checkSite("shop", testConfig(asking("/.well-known/acme-challenge/")));
+});

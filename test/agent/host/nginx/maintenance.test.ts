@@ -58,6 +58,25 @@ test("a begin that fails leaves the site open and nothing behind, and an end cle
   expect(existsSync(directory)).toBe(false);
 });
 
+test("C18: several who close and open the site at once: the last one counts, whole", async () => {
+  const data = scratch();
+  const maintenance = new MaintenanceFiles(data);
+  const lists = [["127.0.0.1", "127.0.0.2"], ["127.0.0.3"], ["127.0.0.4", "127.0.0.5", "127.0.0.6"]];
+  for (let round = 0; round < 10; round++) {
+    const views = await Promise.all(lists.map((allow) => maintenance.begin("shop", allow)));
+    expect(views.map(({ allow }) => allow)).toEqual(lists);
+    expect((await maintenance.state("shop"))?.allow).toEqual(lists.at(-1));
+
+    await Promise.all([maintenance.begin("shop", ["127.0.0.7"]), maintenance.end("shop")]);
+    expect(await maintenance.state("shop")).toBeUndefined();
+    expect(existsSync(join(data, "apps/shop/maintenance"))).toBe(false);
+
+    await Promise.all([maintenance.end("shop"), maintenance.begin("shop", ["127.0.0.8"])]);
+    await Promise.all([maintenance.end("shop"), maintenance.begin("shop", ["127.0.0.9"])]);
+    expect((await maintenance.state("shop"))?.allow).toEqual(["127.0.0.9"]);
+  }
+});
+
 test("the project's own page is shown for maintenance too, with 503", async () => {
   const host = await siteHost();
   host.file("releases/a/app/50x.html", "<h1>ours</h1>");

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
@@ -163,6 +163,42 @@ test("sites that are written at the same time do not spoil each other", async ()
   expect(results.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
   expect([await said(port), await said(other)]).toEqual(["shop", "blog"]);
   expect(readdirSync(confDir).toSorted()).toEqual(["cutover-blog.conf", name]);
+});
+
+test("C16: a question about nginx waits while another app's file is tried", async () => {
+  const { nginx, port } = await host();
+  await nginx.write(one(answering(port, "shop")));
+  let trying = true;
+  const tries = (async () => {
+    while (trying) await nginx.write([{ name: "cutover-bad.conf", text: "nonsense;" }]).catch(() => undefined);
+  })();
+  const answers = new Set<string>();
+  for (let n = 0; n < 30; n++) {
+    await setTimeout(n % 7);
+    const answer = nginx.configuration().then(
+      () => "good",
+      ({ code }: { code: string }) => code,
+    );
+    answers.add(await answer);
+  }
+  trying = false;
+  await tries;
+  expect(answers).toEqual(new Set(["good"]));
+});
+
+test("C16: old workers are found while somebody else's file is broken, also by who never saw it whole", async () => {
+  const { nginx, port, confDir, conf } = await host();
+  await nginx.write(one(answering(port, "old")));
+  const client = connect(port, "127.0.0.1", () => client.write("GET / HTTP/1.1\r\nhost: a"));
+  onTestFinished(() => void client.destroy());
+  await setTimeout(100);
+  await nginx.write(one(answering(port, "new")));
+  writeFileSync(join(confDir, "theirs.conf"), "nonsense;");
+  const fresh = () => new Nginx({ binary: nginxProgram(), conf, confDir });
+  expect([await nginx.oldWorkers(), await fresh().oldWorkers()]).toEqual([true, true]);
+  client.destroy();
+  await eventually(async () => !(await nginx.oldWorkers()));
+  expect(await fresh().oldWorkers()).toBe(false);
 });
 
 test("another binary with a prefix of its own, as OpenResty is: relative paths, and a directory behind a link", async () => {

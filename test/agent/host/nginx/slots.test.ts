@@ -36,6 +36,18 @@ test("instances get the same number of slots, in turn", () => {
   expect(Object.values(tally(slotAddresses([share("a", 60, 7)]))).toSorted()).toEqual([8, 8, 8, 9, 9, 9, 9]);
 });
 
+test("C20: whatever the number of instances, they differ by at most one slot, within each share", () => {
+  for (let count = 1; count <= 60; count++) {
+    for (const canary of [0, 1, 7, 30, 59]) {
+      const slots = tally(slotAddresses([share("a", 60 - canary, count), share("b", canary, count)]));
+      for (const { run, instances } of [share("a", 60, count), share("b", 60, count)]) {
+        const each = instances.map(({ address }) => slots[address] ?? 0);
+        expect(Math.max(...each) - Math.min(...each), `${count} of ${run} next to ${canary}`).toBeLessThanOrEqual(1);
+      }
+    }
+  }
+});
+
 test("a small share is spread over the slots", () => {
   const canary = slotAddresses([share("old", 54), share("new", 6)]).flatMap((socket, slot) =>
     socket.startsWith("unix:/new/") ? [slot] : [],

@@ -146,6 +146,50 @@ test.each(["round_robin", "ip_hash", "least_conn", "url_hash"])(
   30_000,
 );
 
+test("C2: a consistent hash gets each address once, with the weight of its slots; the slots are read back", () => {
+  const slots = sockets.map((_, slot) => (slot % 10 === 3 ? 9001 : 9000));
+  const peers = [{ server: "10.0.0.11:8000", weight: 2 }, { server: "10.0.0.12:80" }, { server: "10.0.0.11:8000" }];
+  const text = render({ balance: "url_hash", weight: 2, peers }, slots);
+  expect(text).toBe(
+    "# Written by cutover. Changes are lost.\nupstream shop {\n    hash $request_uri consistent;\n" +
+      '    server "127.0.0.1:9000" max_fails=0 weight=54;\n    server "127.0.0.1:9001" max_fails=0 weight=6;\n' +
+      '    server "10.0.0.11:8000" weight=90;\n    server "10.0.0.12:80" weight=30;\n}\n',
+  );
+  expect(serversOf(text, "shop").toSorted()).toEqual(slots.map((port) => `127.0.0.1:${port}`).toSorted());
+  const mixed = render({ balance: "url_hash" }, [...slots.slice(0, 7), null, ...slots.slice(8)]);
+  expect(mixed).toContain(`server "unix:${links}/07" max_fails=0;`);
+  expect(serversOf(mixed, "shop").filter((server) => server === "127.0.0.1:9000")).toHaveLength(53);
+});
+
+test("C2: with url_hash and ports a canary of 10 % gets 10 % of what this host gets, and each host its share", async () => {
+  const host = await siteHost();
+  const [live, canary, other] = [await peer(), await peer(), await peer()];
+  host.allow({ peers: [other.server] });
+  const site = { balance: "url_hash", access_log: false };
+  const share = (run: string, { server: address }: { server: string }, slots: number) => ({
+    ...{ run, slots },
+    instances: [{ name: "web-0", address, protocol: "http" as const }],
+  });
+  const asked = async (settings: object): Promise<[number, number, number]> => {
+    const shares = [share("v1", live, 54), share("v2", canary, 6)];
+    await host.traffic.route("shop", { main: { config: testConfig({ site: settings }), shares }, preview: null });
+    for (const one of [live, canary, other]) one.asked = 0;
+    await manyRequests(host, "url_hash");
+    return [live.asked / 100, canary.asked / 100, other.asked / 100];
+  };
+  const [, tenth] = await asked(site);
+  expect(Math.abs(tenth - 10)).toBeLessThan(3);
+  const [own, part, theirs] = await asked({ ...site, peers: [{ server: other.server }] });
+  expect(Math.abs(theirs - 50)).toBeLessThan(4);
+  expect(Math.abs((100 * part) / (own + part) - 10)).toBeLessThan(3);
+  expect(await host.traffic.assigned("shop")).toEqual(
+    new Map([
+      [live.server, 54],
+      [canary.server, 6],
+    ]),
+  );
+}, 60_000);
+
 test("a backup is asked only when nothing else answers, and a peer that is gone costs no request", async () => {
   const host = await siteHost();
   const [spare, gone] = [await peer(), "127.0.0.1:1"];

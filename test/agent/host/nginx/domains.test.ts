@@ -1,0 +1,90 @@
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { stringify } from "yaml";
+import type { Instance } from "../../../../agent/contracts/privileged.ts";
+import { embeddedLayout } from "../../../../agent/host/embedded/files.ts";
+import { domainsIn, domainsOf } from "../../../../agent/host/nginx/domains.ts";
+import { configSchema } from "../../../../shared/config.ts";
+import { freePort, testConfig } from "../scratch.ts";
+import { ask, backend, type SiteHost, saying, siteHost } from "./site-host.ts";
+
+const configOf = (app: string, site: unknown) => configSchema.parse({ ...testConfig({}), app, site });
+
+/** A host with a site of `shop`, and with the settings of an app `blog` that may have the same. */
+async function hostOfTwo(shop: object = {}, blog: object = {}) {
+  const host = await siteHost();
+  const keys = { listen: [`127.0.0.1:${host.port}`], domains: ["*"] };
+  host.allow({ ...keys, ...shop });
+  writeFileSync(join(embeddedLayout(host.dir).apps, "blog.yml"), stringify({ ...keys, ...blog }));
+  return host;
+}
+
+const route = (host: SiteHost, app: string, site: unknown, instance: Instance) =>
+  host.traffic.route(app, {
+    main: { config: configOf(app, site), shares: [{ run: "r", instances: [instance], slots: 60 }] },
+    preview: null,
+  });
+
+test("C17: an app cannot have a domain that another app has at the same address", async () => {
+  const host = await hostOfTwo();
+  const shop = { server_name: ["shop.example.com", "*.example.org"] };
+  await route(host, "shop", shop, await backend(saying("shop")));
+  const check = (site: unknown, app = "blog") => host.privileged.checkSite(app, configOf(app, site));
+  for (const name of ["shop.example.com", "*.example.org"]) {
+    await expect(check({ server_name: ["blog.example.com", name] })).rejects.toMatchObject({
+      code: "domain_taken",
+      message: `blog asks for the domain ${name} on 127.0.0.1:${host.port}, which the app shop has already (${host.settings.nginx.conf_dir}/cutover-shop.conf).`,
+      unchanged: expect.stringContaining("Nothing was unpacked"),
+      fix: expect.stringContaining("blog.yml on the host"),
+    });
+  }
+  await check({ server_name: ["blog.example.com", "www.example.org"] });
+  await check("none");
+  // The default server answers to all other names.
+  await check({});
+  await check({ ...shop, upgrade: true }, "shop");
+});
+
+test("C17: nor can it be the default server of an address that has one, as a preview's address has", async () => {
+  const [preview, other] = [await freePort(), await freePort()];
+  const listen = [`127.0.0.1:${other}`, preview];
+  const host = await hostOfTwo({ preview: [preview] }, { listen, domains: [] });
+  const config = configOf("shop", { preview: { listen: preview } });
+  const shares = [{ run: "r", instances: [await backend(saying("shop"))], slots: 60 }];
+  await host.traffic.route("shop", { main: { config, shares }, preview: { config, shares } });
+  await expect(host.privileged.checkSite("blog", configOf("blog", {}))).rejects.toMatchObject({
+    code: "domain_taken",
+    message: expect.stringContaining(`the place of the default server on *:${preview}, which the app shop has already`),
+  });
+  await host.privileged.checkSite("blog", configOf("blog", { listen: [`127.0.0.1:${other}`] }));
+});
+
+test("C17: of two first deploys at once the second is refused, and visitors still get the first", async () => {
+  const host = await hostOfTwo();
+  const site = { server_name: ["shop.example.com"] };
+  const apps = ["shop", "blog"];
+  for (const app of apps) await host.privileged.checkSite(app, configOf(app, site));
+  const instances = await Promise.all(apps.map((app) => backend(saying(app))));
+  await host.privileged.prepareApp("blog");
+  const ends = await Promise.allSettled(apps.map((app, n) => route(host, app, site, instances[n] as Instance)));
+  const [first] = apps.filter((_, n) => ends[n]?.status === "fulfilled");
+  expect(ends.filter(({ status }) => status === "rejected")).toMatchObject([{ reason: { code: "domain_taken" } }]);
+  expect((await ask(host.port, "/", { headers: { host: "shop.example.com" } })).text).toBe(first);
+  expect(readdirSync(host.settings.nginx.conf_dir).toSorted()).toEqual([
+    `cutover-${first}.conf`,
+    `cutover-${first}.upstream.conf`,
+  ]);
+});
+
+test("what is written and what is wanted are compared by one notation", () => {
+  expect(
+    domainsOf({ listen: [80, "0.0.0.0:80", "443 ssl", "localhost:80", "[::0001]:80"], serverNames: ["a"] }).map(
+      ({ address }) => address,
+    ),
+  ).toEqual(["*:80", "*:80", "*:443", "127.0.0.1:80", "[::1]:80"]);
+  expect(domainsIn("server {\n    listen 80 default_server;\n    listen [::1]:81;\n    server_name _;\n}\n")).toEqual([
+    { address: "*:80", name: "_" },
+    { address: "[::1]:81", name: "_" },
+  ]);
+});
