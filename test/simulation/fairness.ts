@@ -9,11 +9,12 @@ export function checkDivision(host: Host, watcher: Watcher, app: string, view: D
   const servers = worker?.upstreams.get(app)?.main ?? [];
   if (servers.length === 0) return;
   const addresses = host.resolve(app, servers);
-  checkShare({ host, watcher, app, view }, servers, addresses);
+  checkShare(host, watcher, app, view);
   const counts = new Map<string, number>();
   for (const address of addresses) counts.set(address, (counts.get(address) ?? 0) + 1);
   const [least, most] = [Math.min(...counts.values()), Math.max(...counts.values())];
-  if (view.weight === undefined && most > 1.5 * least) {
+  // 60 slots cannot be even over each number of instances, but no two differ by more than one slot.
+  if (view.weight === undefined && most - least > 1) {
     watcher.broken(
       "I2",
       `${counts.size} instances of ${app} have ${least} to ${most} slots: one gets ${most / least} times another's visitors`,
@@ -23,20 +24,27 @@ export function checkDivision(host: Host, watcher: Watcher, app: string, view: D
 }
 
 /** nginx's consistent hash takes servers of one name as one, whose weight counts once. */
-function checkShare(
-  { host, watcher, app, view }: { host: Host; watcher: Watcher; app: string; view: DeploymentView },
-  servers: string[],
-  addresses: string[],
-): void {
+function checkShare(host: Host, watcher: Watcher, app: string, view: DeploymentView): void {
   const { weight = 100 } = view;
   const { live } = watcher.facts(app);
   const config = live === null ? undefined : host.disk(app).releases.get(releaseOfRun(live))?.manifest.config;
   if (weight === 100 || config === undefined || config.site === "none" || config.site.balance !== "url_hash") return;
-  const names = new Map(servers.map((server, slot) => [server, addresses[slot] ?? ""]));
-  const own = [...names.values()].filter(
-    (address) => releaseOfRun(watcher.runAt(app, address)) === view.release,
-  ).length;
-  const share = Math.round((100 * own) / names.size);
+  const [main = ""] = host.nginx.appFiles(app).upstream.present?.split("\n}") ?? [];
+  const weights = new Map<string, number>();
+  for (const [, server = "", own = "1"] of main.matchAll(/ server "([^"]+)" max_fails=0(?: weight=(\d+))?;/g)) {
+    if (!weights.has(server)) weights.set(server, Number(own));
+  }
+  const servers = [...weights];
+  const addresses = host.resolve(
+    app,
+    servers.map(([server]) => server),
+  );
+  let [own, all] = [0, 0];
+  for (const [index, [, each]] of servers.entries()) {
+    all += each;
+    if (releaseOfRun(watcher.runAt(app, addresses[index] ?? "")) === view.release) own += each;
+  }
+  const share = Math.round((100 * own) / Math.max(all, 1));
   if (Math.abs(share - weight) > 8)
     watcher.broken("I5", `a weight of ${weight} was answered, and url_hash gives ${share} %`);
 }

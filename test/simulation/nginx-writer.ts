@@ -5,7 +5,7 @@ import type { AppFiles, NginxFile } from "./nginx.ts";
 
 /**
  * How the agent writes an app's nginx files and makes nginx read them, effect by effect as agent/host/nginx does it
- * (nginx.ts, nginx-master.ts, site-files.ts), which works on real processes and files.
+ * (nginx.ts, master.ts, site-files.ts), which works on real processes and files.
  */
 export class NginxWriter {
   readonly #host: Host;
@@ -20,8 +20,12 @@ export class NginxWriter {
   write(
     app: string,
     wanted: { site: string | undefined; upstream: string | undefined },
+    check: () => void,
   ): Promise<{ changed: boolean }> {
-    return this.#inTurn(() => this.#write(app, wanted));
+    return this.#inTurn(async () => {
+      check();
+      return this.#write(app, wanted);
+    });
   }
 
   remove(app: string): Promise<void> {
@@ -43,6 +47,11 @@ export class NginxWriter {
         if (!(thrown instanceof CutoverError && thrown.code === "nginx_unreachable")) throw thrown;
       }
     });
+  }
+
+  /** A test of the whole configuration, while no other app's files are tried. */
+  test(app: string): Promise<string | undefined> {
+    return this.#inTurn(() => this.#effects.ask("ask.site", app, () => this.#host.nginx.test()));
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -121,30 +130,36 @@ export class NginxWriter {
     }
   }
 
-  /** By nginx-master.ts: told, and done when all that serve are new. */
+  /** By agent/host/nginx/master.ts: a signal of its own, and done when all that serve are new. */
   async #reload(app: string, onTold: () => void): Promise<void> {
-    const { nginx, strangers, timeline, watcher } = this.#host;
+    const { nginx, timeline } = this.#host;
     const complaint = await this.#effects.ask("ask.site", app, () => nginx.test());
     if (complaint !== undefined) throw refused(complaint);
-    const { pidFile } = nginx;
-    if (pidFile === 0 || (pidFile !== nginx.master && !strangers.has(pidFile)))
-      throw unreachable("nginx is not running");
+    const { master } = nginx;
+    if (!nginx.up || nginx.pidFile !== master) throw unreachable("nginx is not running");
+    const deadline = timeline.elapsed + 20_000;
+    while (!nginx.idle) {
+      if (timeline.elapsed > deadline) throw unreachable("nginx is busy with other reloads");
+      await this.#effects.wait(20);
+    }
     const before = new Set(nginx.living().map(({ pid }) => pid));
-    const logStart = nginx.log.length;
     onTold();
     await this.#effects.do("nginx.reload", app, () => {
-      if (pidFile === nginx.master) nginx.reload();
-      else if (strangers.has(pidFile))
-        watcher.broken("I3", `SIGHUP went to pid ${pidFile}, which is not nginx any more`);
+      if (nginx.master === master) nginx.reload();
     });
-    const deadline = timeline.elapsed + 20_000;
+    if (!(await this.#newWorkers(master, before, deadline))) throw refused(nginx.log.at(-1) ?? "");
+  }
+
+  /** @returns false if the master goes on as before: it has refused */
+  async #newWorkers(master: number, before: ReadonlySet<number>, deadline: number): Promise<boolean> {
+    const { nginx, timeline } = this.#host;
     for (;;) {
       const late = timeline.elapsed > deadline;
-      const serving = pidFile === nginx.master ? nginx.living().filter((worker) => worker.serving) : [];
-      if (serving.length > 0 && serving.every(({ pid }) => !before.has(pid))) return;
-      const said = nginx.log.slice(logStart).find((line) => line.includes("[emerg]"));
-      if (said !== undefined) throw refused(said);
-      if (pidFile !== nginx.master && !strangers.has(pidFile)) throw unreachable("nginx ended while it was reloading");
+      if (nginx.master !== master) throw unreachable("nginx ended while it was reloading");
+      const living = nginx.living();
+      const serving = living.filter((worker) => worker.serving);
+      if (nginx.idle && serving.length > 0 && serving.every(({ pid }) => !before.has(pid))) return true;
+      if (nginx.idle && living.every(({ pid }) => before.has(pid))) return false;
       if (late) throw unreachable("nginx did not start new workers after a reload");
       await this.#effects.wait(20);
     }

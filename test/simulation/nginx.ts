@@ -110,6 +110,11 @@ export class NginxDaemon {
     if (!this.#busy) this.#reconfigure();
   }
 
+  /** It has handled every signal that it got. */
+  get idle(): boolean {
+    return !this.#busy && !this.#asked;
+  }
+
   /** Where a visitor may be sent at this moment; undefined if nobody listens. */
   accepting(random: number): Worker | undefined {
     const serving = this.workers.filter((worker) => worker.serving);

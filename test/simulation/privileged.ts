@@ -179,16 +179,35 @@ export class SimPrivileged implements Privileged {
   }
 
   async checkSite(app: string, config: Config): Promise<void> {
-    const { nginx, strangers } = this.#host;
+    const { nginx } = this.#host;
     await this.#effects.ask("ask.site", app, () => {
       permittedSite(config, this.#settings(app));
-      const runs = nginx.up || strangers.has(nginx.pidFile);
-      if (!runs) throw new CutoverError("nginx_unreachable", "nginx is not running.");
-      // An address that nginx has already, and that this app's own file does not name: all of the configuration is read.
-      if (config.site === "none" || nginx.appFiles(app).site.present !== undefined) return;
-      const complaint = nginx.test();
-      if (complaint !== undefined) throw new CutoverError("nginx_config_broken", `nginx refuses: ${complaint}`);
+      this.#assertDomainsFree(app, config);
+      if (!nginx.up) throw new CutoverError("nginx_unreachable", "nginx is not running.");
     });
+    // An address that nginx has already, and that this app's own file does not name: all of the configuration is read.
+    if (config.site === "none" || nginx.appFiles(app).site.present !== undefined) return;
+    const complaint = await this.#nginx.test(app);
+    if (complaint !== undefined) throw new CutoverError("nginx_config_broken", `nginx refuses: ${complaint}`);
+  }
+
+  /** By agent/host/nginx/domains.ts, which reads them in the sites' texts. */
+  #assertDomainsFree(app: string, config: Config): void {
+    if (config.site === "none") return;
+    const own = this.#domainsIn(app);
+    const wanted = permittedSite(config, this.#settings(app)).serverNames.filter((name) => !own.includes(name));
+    for (const other of this.#host.nginx.files.keys()) {
+      const taken = other === app ? undefined : this.#domainsIn(other).find((name) => wanted.includes(name));
+      if (taken !== undefined) throw new CutoverError("domain_taken", `${other} has the domain ${taken} already.`);
+    }
+  }
+
+  #domainsIn(app: string): string[] {
+    const [site] = this.#host.nginx.appFiles(app).site.present?.split(" | ") ?? [];
+    if (site === undefined || site === "") return [];
+    const [written] = JSON.parse(site) as [{ server_name?: string[] } | "none" | null];
+    if (written === "none") return [];
+    return written?.server_name ?? this.#host.settings.get(app)?.domains ?? [];
   }
 
   async writeSite(app: string, { main, preview }: SiteRequest): Promise<{ changed: boolean }> {
@@ -201,7 +220,10 @@ export class SimPrivileged implements Privileged {
     const refused = main !== null && this.#refuses(app, main) ? refusedMark : "";
     const site = main === null && preview === null ? undefined : `${siteText(main)} | ${siteText(preview)} ${refused}`;
     const upstream = upstreams.length === 0 ? undefined : rendered(upstreams);
-    return this.#nginx.write(app, { site, upstream });
+    return this.#nginx.write(app, { site, upstream }, () => {
+      const first = this.#host.nginx.appFiles(app).site.present === undefined;
+      if (main !== null && first) this.#assertDomainsFree(app, main.config);
+    });
   }
 
   async upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }> {

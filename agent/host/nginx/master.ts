@@ -99,38 +99,48 @@ export class NginxMaster {
       });
     }
     this.#place = await this.#placeOf(configuration);
-    const place = this.#place;
-    const master = await this.#startingMaster(place);
-    if (master === undefined) throw notRunning(place);
+    const master = await this.#startingMaster(this.#place);
+    if (master === undefined) throw notRunning(this.#place);
     const deadline = this.#clock.elapsed() + (this.#options.timeoutMs ?? 20_000);
-    // A reload by somebody else may have read the files as they were before. Its new workers would look like those of ours.
+    await this.#readyForSignal(master, deadline);
+    const before = new Set(await this.#workers(master, { serving: false }));
+    const log = await ErrorLog.at(master);
+    onSignal?.();
+    await effect("nginx.reload", async () => this.#signal(master));
+    const read = await this.#newWorkers(master, before, deadline);
+    if (!read) throw refusedConfig((await log?.complaints()) ?? "", own);
+  }
+
+  /** A reload by somebody else may have read the files as they were before. Its new workers would look like those of ours. */
+  async #readyForSignal(master: number, deadline: number): Promise<void> {
     while (!(await waitsForSignals(master))) {
       if (this.#clock.elapsed() > deadline) throw unreachable("nginx is busy with other reloads and takes no signal.");
       await this.#pause(master);
     }
-    const workers = async (serving: boolean) => {
-      const old = await oldMasterAt(place);
-      return workersOf(old === undefined ? [master] : [master, old], serving);
-    };
-    const before = new Set(await workers(false));
-    const log = await ErrorLog.at(master);
-    onSignal?.();
-    await effect("nginx.reload", async () => this.#signal(master));
-    // Every new connection gets the new configuration only when new workers run, and each old one is gone or accepts no
-    // more connections.
+  }
+
+  /**
+   * Waits until new workers run and each old one is gone or accepts no more connections: then every new connection gets the
+   * new configuration.
+   * @returns false if the master has refused: it goes on as before, whatever the log says of others
+   */
+  async #newWorkers(master: number, before: ReadonlySet<number>, deadline: number): Promise<boolean> {
     for (;;) {
       // Before the look: a reload that came in time is not late because the look took long.
       const late = this.#clock.elapsed() > deadline;
       const handled = await waitsForSignals(master);
-      const serving = await workers(true);
-      if (handled && serving.length > 0 && serving.every((pid) => !before.has(pid))) return;
-      // A master that goes on as before has refused. What the log holds of others does not matter.
-      if (handled && (await workers(false)).every((pid) => before.has(pid))) {
-        throw refusedConfig((await log?.complaints()) ?? "", own);
-      }
+      const serving = await this.#workers(master, { serving: true });
+      if (handled && serving.length > 0 && serving.every((pid) => !before.has(pid))) return true;
+      if (handled && (await this.#workers(master, { serving: false })).every((pid) => before.has(pid))) return false;
       if (late) throw unreachable("nginx did not start new workers after a reload.");
       await this.#pause(master);
     }
+  }
+
+  /** Also those of the master before a binary upgrade, while both run. */
+  async #workers(master: number, { serving }: { serving: boolean }): Promise<number[]> {
+    const old = this.#place === undefined ? undefined : await oldMasterAt(this.#place);
+    return workersOf(old === undefined ? [master] : [master, old], serving);
   }
 
   /** Tests the configuration. @returns its whole text @throws CutoverError nginx_config_broken, nginx_unreachable */
