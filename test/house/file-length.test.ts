@@ -9,6 +9,10 @@ const longest = 300;
 const exceptions: Record<string, string> = {
   "test/hostile/agent-cases.ts": "one table: each request that a hostile agent may send to the helper",
   "test/hostile/archives/manifests.ts": "one table: each manifest that must be refused",
+  "test/simulation/action/simulated-host.ts": "one host as the Action sees it, with all that it can do wrong",
+  "test/simulation/history.ts": "one generator: each operation of a history, and how it is chosen",
+  "test/simulation/play.ts": "one table: what each operation of a history does",
+  "test/simulation/watcher.ts": "the invariants, which look at one state of the host",
 };
 
 function lines(file: string): number {
