@@ -14,7 +14,6 @@ export const knownFaults: readonly { name: string; shows: string }[] = [
     shows: "was refused for something that is not its own",
   },
   { name: "C17: two apps with one domain", shows: "and its visitors get one of them" },
-  { name: "C18: two maintenance calls at once", shows: "maintenance lets" },
   { name: "C20: 31 to 59 instances", shows: "slots: one gets" },
   { name: "a status that is read while a run goes chooses ports for it again", shows: "a choice of ports of" },
 ];

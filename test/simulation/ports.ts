@@ -2,6 +2,7 @@ import type { Ports, UnpackOptions } from "../../agent/contracts/ports.ts";
 import type { AppState } from "../../agent/deploy/state.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { DeploymentEvent } from "../../shared/protocol.ts";
+import { SerialQueue } from "../../shared/serial-queue.ts";
 import type { SimManifest } from "./bundle.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
@@ -219,40 +220,51 @@ function environments(host: Host, effects: Effects): Ports["environments"] {
   };
 }
 
-/** By agent/host/store/maintenance.ts: a file for each address, then those of others go. */
+/** By agent/host/nginx/maintenance.ts: a file for each address, then those of others go; one change of an app at a time. */
 function maintenance(host: Host, effects: Effects): Ports["maintenance"] {
   const state = (app: string) => {
     const { maintenance: since, allow } = host.disk(app);
     return since === undefined ? undefined : { since, allow: [...allow].sort() };
   };
+  const queues = new Map<string, SerialQueue>();
+  const inTurn = <T>(app: string, work: () => Promise<T>): Promise<T> => {
+    const queue = queues.get(app) ?? new SerialQueue();
+    queues.set(app, queue);
+    return queue.run(work);
+  };
   return {
     state: (app) => effects.look(() => state(app)),
-    begin: async (app, allow) => {
-      const disk = host.disk(app);
-      const open = disk.maintenance === undefined;
-      try {
-        for (const address of allow) await effects.do("maintenance.allow", app, () => disk.allow.add(address));
-        for (const address of [...disk.allow]) {
-          if (allow.includes(address)) continue;
-          await effects.do("maintenance.allow", app, () => disk.allow.delete(address));
+    begin: (app, allow) =>
+      inTurn(app, async () => {
+        const disk = host.disk(app);
+        const open = disk.maintenance === undefined;
+        try {
+          for (const address of allow) await effects.do("maintenance.allow", app, () => disk.allow.add(address));
+          for (const address of [...disk.allow]) {
+            if (allow.includes(address)) continue;
+            await effects.do("maintenance.allow", app, () => disk.allow.delete(address));
+          }
+          if (open) {
+            await effects.do("maintenance.begin", app, () => {
+              disk.maintenance = new Date(host.timeline.wall).toISOString();
+            });
+          }
+        } catch (thrown) {
+          if (open) disk.allow.clear();
+          throw thrown;
         }
-        if (open) {
-          await effects.do("maintenance.begin", app, () => {
-            disk.maintenance = new Date(host.timeline.wall).toISOString();
-          });
-        }
-      } catch (thrown) {
-        if (open) disk.allow.clear();
-        throw thrown;
-      }
-    },
-    end: async (app) => {
-      const disk = host.disk(app);
-      await effects.do("maintenance.end", app, () => {
-        disk.maintenance = undefined;
-      });
-      await effects.do("maintenance.remove", app, () => disk.allow.clear());
-    },
+        const view = state(app);
+        if (view === undefined) throw new Error("something has removed the maintenance file");
+        return view;
+      }),
+    end: (app) =>
+      inTurn(app, async () => {
+        const disk = host.disk(app);
+        await effects.do("maintenance.end", app, () => {
+          disk.maintenance = undefined;
+        });
+        await effects.do("maintenance.remove", app, () => disk.allow.clear());
+      }),
   };
 }
 
