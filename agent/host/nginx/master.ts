@@ -103,11 +103,7 @@ export class NginxMaster {
     const master = await this.#startingMaster(place);
     if (master === undefined) throw notRunning(place);
     const deadline = this.#clock.elapsed() + (this.#options.timeoutMs ?? 20_000);
-    // A reload by somebody else may have read the files as they were before. Its new workers would look like those of ours.
-    while (!(await waitsForSignals(master))) {
-      if (this.#clock.elapsed() > deadline) throw unreachable("nginx is busy with other reloads and takes no signal.");
-      await this.#pause(master);
-    }
+    await this.#otherReloadsEnd(master, deadline);
     const workers = async (serving: boolean) => {
       const old = await oldMasterAt(place);
       return workersOf(old === undefined ? [master] : [master, old], serving);
@@ -153,6 +149,14 @@ export class NginxMaster {
         fix: "Install nginx (`apt-get install nginx`), or set nginx.binary in agent.yml to its path.",
         cause,
       });
+    }
+  }
+
+  /** A reload by somebody else may have read the files as they were before. Its new workers would look like those of ours. */
+  async #otherReloadsEnd(master: number, deadline: number): Promise<void> {
+    while (!(await waitsForSignals(master))) {
+      if (this.#clock.elapsed() > deadline) throw unreachable("nginx is busy with other reloads and takes no signal.");
+      await this.#pause(master);
     }
   }
 
