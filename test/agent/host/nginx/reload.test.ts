@@ -151,6 +151,8 @@ test("an upgrade of nginx's binary: the old binary's workers are old workers, an
   await eventually(async () => !(await processRuns(first)));
   spawnSync(nginxProgram(), ["-c", settings.nginx.conf ?? ""], { stdio: "ignore" });
   onTestFinished(async () => {
+    // A new master that has not yet written its pid file would outlive the test.
+    if (existsSync(`${pidFile}.oldbin`)) await eventually(async () => existsSync(pidFile));
     for (const file of [pidFile, `${pidFile}.oldbin`]) {
       const pid = await readPidFile(file);
       if (pid === undefined || !(await processRuns(pid))) continue;
