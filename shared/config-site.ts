@@ -82,7 +82,7 @@ export const siteSchema = z
   .strictObject({
     listen: z.array(listenAddress).min(1).max(16).optional().meta({
       description:
-        'Ports, or address:port, with ` ssl` after it for TLS (`"443 ssl"`), among those the host allows, in the same words.',
+        'Ports, or address:port, with ` ssl` after it for TLS (`"443 ssl"`), among those the host allows, written as there.',
       absent: "all that the host allows",
     }),
     server_name: z
