@@ -3,8 +3,9 @@
 // is collected often, which frees the buffers that passed, and few arenas keep little of what was freed. Neither costs time.
 //
 // This file joins the parts of the agent: settings -> ports (agent/host) -> deployments (agent/deploy) -> HTTP (agent/http).
-// agent/wire/ has one file for each of these steps. No other code of this process knows two of the parts; the helper is a
-// process of its own, which agent/helper/main.ts joins.
+// agent/wire/ does most of it: host.ts reads the settings, ports.ts makes the ports, observe.ts the metrics and the audit log,
+// http.ts and listen.ts the servers. The deployments are made here. No other code of this process knows two of the parts; the
+// helper is a process of its own, which agent/helper/main.ts joins.
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";

@@ -4,7 +4,7 @@ import { duration } from "../shared/duration.ts";
 
 /** The kinds of value that agent.yml and the files of apps are made of, each with the one grammar that it has everywhere. */
 
-/** A file or a directory of the host that stands in nginx's configuration. */
+/** A file or a directory of the host that nginx's configuration names. */
 export const hostPath = z
   .string()
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here

@@ -136,7 +136,7 @@ const agentSettings = z.strictObject({
     .union([z.boolean(), z.string().regex(networkAddress, "true, false or address:port")])
     .default(false)
     .describe(
-      "Where `GET /metrics` answers besides the admin socket. `true`: with the other calls; address:port: at an address of its own. See [metrics](observe/README.md#metrics).",
+      "Where `GET /metrics` answers, in addition to the admin socket. `true`: with the other calls; address:port: at an address of its own. See [metrics](observe/README.md#metrics).",
     ),
   webhooks: z
     .array(webhook)
@@ -169,9 +169,9 @@ const githubTrust = z
     repository: z
       .string()
       .regex(/^[A-Za-z0-9-]{1,64}\/[A-Za-z0-9._-]{1,100}$/, "owner/name")
-      .describe("`owner/name`, letter by letter as GitHub writes it."),
+      .describe("`owner/name`, spelled exactly as GitHub does."),
     repository_id: githubId.optional().meta({
-      description: "GitHub's id of the repository. Ids outlive a name and are never given again.",
+      description: "GitHub's id of the repository. Ids outlive a name and are never reused.",
       absent: "learnt at the first accepted call",
     }),
     owner_id: githubId
@@ -261,7 +261,7 @@ export const appSettingsSchema = z.strictObject({
   acme_challenge: hostPath
     .optional()
     .describe(
-      "The directory that is certbot's webroot. What lies in it under `.well-known/acme-challenge/` is served over plain HTTP, also if all else is sent to https, and during maintenance.",
+      "certbot's webroot directory. Files in it under `.well-known/acme-challenge/` are served over plain HTTP, even if everything else is redirected to https, and during maintenance.",
     ),
   preview: z
     .array(listenAddress)

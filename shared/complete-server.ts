@@ -36,15 +36,15 @@ export function completeServer(value: unknown, files: ProjectFiles): Completed {
 export function describeDetection({ server, why }: Detection & { found: true }): string {
   const { kind, app, command, bind } = server;
   const what = [`kind: ${kind}`, app && `app: ${app}`, command && `command: ${command}`, bind && `bind: ${bind}`];
-  return `cutover.yml leaves its server open; found ${what.filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
+  return `cutover.yml names no server; found ${what.filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
 }
 
 export function kindUnknown(file: string, { candidates, looked }: Detection & { found: false }): CutoverError {
   const several = candidates.map(describeCandidate);
   const message =
     several.length === 0
-      ? `${file} names no server.kind, and the project does not tell it. Looked for: ${looked.join("; ")}.`
-      : `${file} names no server.kind, and the project tells more than one: ${several.join("; ")}.`;
+      ? `${file} names no server.kind, and the project does not show one. Looked for: ${looked.join("; ")}.`
+      : `${file} names no server.kind, and the project shows more than one: ${several.join("; ")}.`;
   const [first] = candidates;
   const example = line(first ?? { kind: "gunicorn", app: "shop.wsgi:application" });
   return new CutoverError("kind_unknown", message, {

@@ -12,26 +12,21 @@ export const serverSchema = z
   .strictObject({
     kind: z.enum(serverKinds).meta({
       description: "What starts the instances: see [kinds of servers](#kinds-of-servers).",
-      absent: "by the project",
+      absent: "from the project",
     }),
     app: plain(255)
       .regex(/^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(.*\))?$/, "module:attribute, such as shop.wsgi:application")
       .optional()
       .meta({
         description: "The application, `module:attribute`, such as `shop.wsgi:application`.",
-        absent: "by the project",
+        absent: "from the project",
       }),
     command: command
       .optional()
       .describe(
         "For `tornado`, `aiohttp` and `command`: the command line, with `{socket}` or `{port}`, `{instance}`, `{workers}`. It runs without a shell, and `python` is the release's own.",
       ),
-    instances: z
-      .int()
-      .min(1)
-      .max(slotCount)
-      .default(2)
-      .describe("How many supervised processes there are. Each is a member of nginx's upstream."),
+    instances: z.int().min(1).max(slotCount).default(2).describe("How many instances run; they share the 60 slots."),
     workers: z
       .int()
       .min(1)

@@ -40,7 +40,7 @@ export const staticSchema = z.strictObject({
 export const sharedSchema = z.strictObject({
   url: folderUrl.describe("The URL path of files that outlive releases, such as `/media/`."),
   from: servedPath.describe(
-    "The folder below the app's shared directory (`CUTOVER_SHARED`). Of the symlinks in it nginx follows those to files of the same owner.",
+    "The folder below the app's shared directory (`CUTOVER_SHARED`). nginx follows a symlink there only to a file of the same owner.",
   ),
   expires: expires.default("off").describe("As for static files."),
 });
@@ -82,7 +82,7 @@ export const siteSchema = z
   .strictObject({
     listen: z.array(listenAddress).min(1).max(16).optional().meta({
       description:
-        'Ports, or address:port, with ` ssl` after it for TLS (`"443 ssl"`), among those the host allows, in the same words.',
+        'Ports, or address:port, with ` ssl` after it for TLS (`"443 ssl"`), among those the host allows, written as there.',
       absent: "all that the host allows",
     }),
     server_name: z

@@ -12,7 +12,7 @@ import { slotCount } from "./slots.ts";
  */
 
 const health = z.strictObject({
-  path: urlPath.default("/").describe("What each new instance is asked."),
+  path: urlPath.default("/").describe("The URL path that each new instance is asked for."),
   host: plain(253)
     .regex(/^[A-Za-z0-9.:[\]_-]+$/, "a host name")
     .optional()
@@ -47,9 +47,9 @@ const python = z.strictObject({
 const process = z
   .strictObject({
     command: command.describe(
-      "What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` tells the new one from the old one. It runs without a shell.",
+      "What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` distinguishes the new one from the old one. It runs without a shell.",
     ),
-    instances: z.int().min(1).max(slotCount).default(1).describe("How many of it."),
+    instances: z.int().min(1).max(slotCount).default(1).describe("How many programs of it run."),
     overlap: z
       .boolean()
       .default(true)
@@ -59,7 +59,7 @@ const process = z
     stop_signal: z
       .enum(["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"])
       .default("TERM")
-      .describe("What asks it to stop: `TERM`, `INT`, `QUIT`, `HUP`, `USR1` or `USR2`."),
+      .describe("The signal that asks it to stop: `TERM`, `INT`, `QUIT`, `HUP`, `USR1` or `USR2`."),
     stop_timeout: duration
       .default("60s")
       .describe("How long it may take to finish what it is working on; then it is killed."),
@@ -134,7 +134,7 @@ export const configSchema = z
       .max(256)
       .default([])
       .describe(
-        "What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` takes one back.",
+        "What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` includes one again.",
       ),
   })
   .superRefine((config, context) => {
@@ -144,7 +144,7 @@ export const configSchema = z
     ];
     const urls = places.map(({ url }) => url);
     for (const [index, { url, path }] of places.entries()) {
-      if (urls.indexOf(url) !== index) context.addIssue({ code: "custom", path, message: `${url} stands twice` });
+      if (urls.indexOf(url) !== index) context.addIssue({ code: "custom", path, message: `${url} is given twice` });
     }
   });
 

@@ -1,7 +1,7 @@
 /**
  * A deployment's states in their order, and what happens to a deployment that fails in one of them, or whose agent is killed
  * there. `undo`: visitors have seen nothing of it, so it is taken away. `finish`: the traffic may have moved, so the
- * deployment goes on to its end.
+ * deployment continues to its end.
  */
 const onFailure = {
   received: "undo",
@@ -25,7 +25,7 @@ export type DeploymentState = keyof typeof onFailure;
 /** In the order in which a deployment reaches them; it may leave some out. */
 export const deploymentStates = Object.keys(onFailure) as DeploymentState[];
 
-/** Whether a deployment that stands at `state` has reached `wanted`, or has gone past it. */
+/** Whether a deployment at `state` has reached `wanted`, or has gone past it. */
 export function isAtLeast(state: DeploymentState, wanted: DeploymentState): boolean {
   return deploymentStates.indexOf(state) >= deploymentStates.indexOf(wanted);
 }
@@ -35,7 +35,7 @@ export function mustFinish(state: DeploymentState): boolean {
   return onFailure[state] === "finish";
 }
 
-/** What callers hear of. `cutting_over` stands in the journal alone: clients of the first release do not know it. */
+/** What callers get. `cutting_over` is only in the journal: clients of the first release do not know it. */
 export type ReportedState = Exclude<DeploymentState, "cutting_over">;
 
 export const reportedStates = deploymentStates.filter((state): state is ReportedState => state !== "cutting_over");

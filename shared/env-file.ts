@@ -17,8 +17,8 @@ const longestValue = 65_536;
 /** Why a name cannot be set; undefined if it can. */
 export function nameFault(name: string): string | undefined {
   if (!environmentName.safeParse(name).success)
-    return "is no name of a variable: letters, digits and _, and no digit first";
-  if (name.startsWith("CUTOVER_")) return "is cutover's own: it tells the app which release it is";
+    return "is not a variable name: letters, digits and _, and no digit first";
+  if (name.startsWith("CUTOVER_")) return "is cutover's own: it says which release the app is";
   if ((reservedNames as readonly string[]).includes(name))
     return "is set by cutover for every process, above this file";
   return undefined;
@@ -111,13 +111,13 @@ export function envFileFaults(file: string): { line: number; message: string }[]
     const fault = nameFault(name);
     const line = lineOf(start);
     if (fault !== undefined) {
-      const told = environmentName.safeParse(name).success ? name : "what stands before the =";
+      const told = environmentName.safeParse(name).success ? name : "what is before the =";
       return [{ line, message: `${told} ${fault}` }];
     }
     const lines = text.slice(start, end).split("\n").slice(1);
     if (lines.some((each) => /^\s*(?:export\s+)?[A-Za-z_]\w*=/.test(each))) {
       return [
-        { line, message: `the quote that opens here goes on to line ${lineOf(lineEnd - 1)}, over other variables` },
+        { line, message: `the quote that opens here continues to line ${lineOf(lineEnd - 1)}, over other variables` },
       ];
     }
     if (Object.hasOwn(read, name)) return [];

@@ -5,7 +5,7 @@ import { parseJson } from "./plain-json.ts";
 export interface EventSource {
   /** Opens the stream of the events after this id. */
   open(after: number): Promise<AsyncIterable<Buffer>>;
-  /** Waits until it is time to open the stream again. @throws when there is no use in it */
+  /** Waits until it is time to open the stream again. @throws if retrying is pointless */
   again(failure: StreamFailure): Promise<void>;
   /** Milliseconds that never go back. */
   elapsed?: () => number;

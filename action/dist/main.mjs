@@ -18262,7 +18262,7 @@ const errorCodes = {
 	bundle_invalid: "The body is not a bundle that cutover reads.",
 	bundle_truncated: "The bundle ended early.",
 	bundle_altered: "A file in the bundle differs from the manifest.",
-	bundle_too_long: "The bundle goes on after its last file.",
+	bundle_too_long: "The bundle continues after its last file.",
 	bundle_unexpected_entry: "The bundle has an entry that the manifest does not list at that position.",
 	bundle_too_large: "The bundle is larger than the host allows.",
 	manifest_invalid: "The manifest does not follow the format.",
@@ -18285,21 +18285,21 @@ const errorCodes = {
 	app_exists: "The host already has an app of this name.",
 	app_held: "The app takes no deployments until an operator has repaired it.",
 	state_unreadable: "The app's state file is missing, damaged or of a newer agent, so the app takes no deployments.",
-	release_not_found: "The host does not have this release.",
-	release_exists: "The host has another release with this id.",
+	release_not_found: "The host does not have this release, or its deployment failed or has not ended.",
+	release_exists: "The host already has a release with this id, from this bundle or from another one.",
 	deployment_not_found: "The agent has no such deployment.",
-	deployment_in_progress: "Another deployment of this app is running.",
-	already_cut_over: "The deployment has cut over, so it can no longer be aborted.",
+	deployment_in_progress: "Another deployment of this app is running, or keeps the app for its activation.",
+	already_cut_over: "The deployment has cut over or has ended, so it can no longer be aborted.",
 	nothing_live: "The app has no live release.",
 	not_live: "The release is no longer live.",
 	nothing_to_roll_back_to: "There is no good release before the live one.",
 	aborted: "The deployment was aborted before the cutover.",
 	canary_impossible: "This release cannot get a part of the traffic.",
-	canary_failed: "The canary failed its health check, and its traffic went back to the live release.",
+	canary_failed: "An instance of the canary failed its checks or was restarted, or `canary-check` failed. Its traffic went back to the live release.",
 	watch_failed: "The release failed during the watch after the cutover.",
 	environment_failed: "pip could not install the requirements on the host.",
 	release_command_failed: "The release command failed.",
-	instance_died: "A new instance ended while it was starting.",
+	instance_died: "A new instance or process ended while it was starting.",
 	health_failed: "A new instance answered its health check with an unexpected status.",
 	health_timeout: "A new instance did not answer its health check in time.",
 	supervisor_unreachable: "supervisord does not answer.",
@@ -24278,7 +24278,7 @@ const deploymentStates = Object.keys({
 	retired: "finish",
 	done: "finish"
 });
-/** Whether a deployment that stands at `state` has reached `wanted`, or has gone past it. */
+/** Whether a deployment at `state` has reached `wanted`, or has gone past it. */
 function isAtLeast(state, wanted) {
 	return deploymentStates.indexOf(state) >= deploymentStates.indexOf(wanted);
 }
@@ -25547,14 +25547,14 @@ const serverKinds = [
 const serverSchema = strictObject({
 	kind: _enum(serverKinds).meta({
 		description: "What starts the instances: see [kinds of servers](#kinds-of-servers).",
-		absent: "by the project"
+		absent: "from the project"
 	}),
 	app: plain(255).regex(/^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(.*\))?$/, "module:attribute, such as shop.wsgi:application").optional().meta({
 		description: "The application, `module:attribute`, such as `shop.wsgi:application`.",
-		absent: "by the project"
+		absent: "from the project"
 	}),
 	command: command.optional().describe("For `tornado`, `aiohttp` and `command`: the command line, with `{socket}` or `{port}`, `{instance}`, `{workers}`. It runs without a shell, and `python` is the release's own."),
-	instances: int().min(1).max(60).default(2).describe("How many supervised processes there are. Each is a member of nginx's upstream."),
+	instances: int().min(1).max(60).default(2).describe("How many instances run; they share the 60 slots."),
 	workers: int().min(1).max(64).default(2).describe("Worker processes inside one instance of gunicorn, uwsgi or uvicorn."),
 	threads: int().min(1).max(128).default(1).describe("Threads inside one worker of gunicorn or uwsgi."),
 	bind: _enum(["socket", "port"]).default("socket").describe("`socket` or `port`: see [sockets or ports](../agent/host/README.md#sockets-or-ports)."),
@@ -25998,7 +25998,7 @@ function completeServer(value, files) {
 /** One line about what was found, and why. */
 function describeDetection({ server, why }) {
 	const { kind, app, command, bind } = server;
-	return `cutover.yml leaves its server open; found ${[
+	return `cutover.yml names no server; found ${[
 		`kind: ${kind}`,
 		app && `app: ${app}`,
 		command && `command: ${command}`,
@@ -26007,7 +26007,7 @@ function describeDetection({ server, why }) {
 }
 function kindUnknown(file, { candidates, looked }) {
 	const several = candidates.map(describeCandidate);
-	const message = several.length === 0 ? `${file} names no server.kind, and the project does not tell it. Looked for: ${looked.join("; ")}.` : `${file} names no server.kind, and the project tells more than one: ${several.join("; ")}.`;
+	const message = several.length === 0 ? `${file} names no server.kind, and the project does not show one. Looked for: ${looked.join("; ")}.` : `${file} names no server.kind, and the project shows more than one: ${several.join("; ")}.`;
 	const [first] = candidates;
 	return new CutoverError("kind_unknown", message, {
 		unchanged: "Nothing was sent.",
@@ -26056,7 +26056,7 @@ const staticSchema = strictObject({
 /** Files that outlive releases, such as uploads: below `shared/` on the host. */
 const sharedSchema = strictObject({
 	url: folderUrl.describe("The URL path of files that outlive releases, such as `/media/`."),
-	from: servedPath.describe("The folder below the app's shared directory (`CUTOVER_SHARED`). Of the symlinks in it nginx follows those to files of the same owner."),
+	from: servedPath.describe("The folder below the app's shared directory (`CUTOVER_SHARED`). nginx follows a symlink there only to a file of the same owner."),
 	expires: expires.default("off").describe("As for static files.")
 });
 /** What nginx accepts unchanged inside double quotes, except the quote and the backslash, which are escaped. */
@@ -26073,7 +26073,7 @@ const peer = strictObject({
 });
 const siteSchema = strictObject({
 	listen: array(listenAddress).min(1).max(16).optional().meta({
-		description: "Ports, or address:port, with ` ssl` after it for TLS (`\"443 ssl\"`), among those the host allows, in the same words.",
+		description: "Ports, or address:port, with ` ssl` after it for TLS (`\"443 ssl\"`), among those the host allows, written as there.",
 		absent: "all that the host allows"
 	}),
 	server_name: array(serverName).min(1).max(64).optional().meta({
@@ -26131,7 +26131,7 @@ function portOf(address) {
 * again gives the same one: no transforms, only checks and defaults. Names are nginx's, supervisor's and gunicorn's own.
 */
 const health = strictObject({
-	path: urlPath.default("/").describe("What each new instance is asked."),
+	path: urlPath.default("/").describe("The URL path that each new instance is asked for."),
 	host: plain(253).regex(/^[A-Za-z0-9.:[\]_-]+$/, "a host name").optional().meta({
 		description: "The `Host` of the check; Django's `ALLOWED_HOSTS` must have it.",
 		absent: "the first site name"
@@ -26157,8 +26157,8 @@ const python = strictObject({
 });
 /** A process that serves no HTTP: a queue's worker, a scheduler. */
 const process$1 = strictObject({
-	command: command.describe("What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` tells the new one from the old one. It runs without a shell."),
-	instances: int().min(1).max(60).default(1).describe("How many of it."),
+	command: command.describe("What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` distinguishes the new one from the old one. It runs without a shell."),
+	instances: int().min(1).max(60).default(1).describe("How many programs of it run."),
 	overlap: boolean().default(true).describe("The new one starts before the old one is asked to stop; `false`: never two at once, and one instance."),
 	stop_signal: _enum([
 		"TERM",
@@ -26167,7 +26167,7 @@ const process$1 = strictObject({
 		"HUP",
 		"USR1",
 		"USR2"
-	]).default("TERM").describe("What asks it to stop: `TERM`, `INT`, `QUIT`, `HUP`, `USR1` or `USR2`."),
+	]).default("TERM").describe("The signal that asks it to stop: `TERM`, `INT`, `QUIT`, `HUP`, `USR1` or `USR2`."),
 	stop_timeout: duration.default("60s").describe("How long it may take to finish what it is working on; then it is killed."),
 	stay_up: duration.default("5s").describe("How long a new one has to stay up before it counts as started.")
 }).superRefine(({ overlap, instances }, context) => {
@@ -26197,7 +26197,7 @@ const configSchema = strictObject({
 	keep: int().min(2).max(100).default(5).describe("Good releases that stay on the host, at least 2. At most as many that were rolled back stay too."),
 	keep_warm: duration.default("60s").describe("How long the old instances stay up after the cutover. They stay up at least as long as `watch`."),
 	watch: duration.default("30s").describe("How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch."),
-	exclude: array(plain(1024)).max(256).default([]).describe("What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` takes one back.")
+	exclude: array(plain(1024)).max(256).default([]).describe("What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` includes one again.")
 }).superRefine((config, context) => {
 	const places = [...config.static.map(({ url }, index) => ({
 		url,
@@ -26218,7 +26218,7 @@ const configSchema = strictObject({
 	for (const [index, { url, path }] of places.entries()) if (urls.indexOf(url) !== index) context.addIssue({
 		code: "custom",
 		path,
-		message: `${url} stands twice`
+		message: `${url} is given twice`
 	});
 });
 /** The site's options. With `site: none` the server block is not cutover's, but the upstream still has these defaults. */
@@ -39289,8 +39289,8 @@ function activityAfter(state) {
 }
 // action/hosts/host-upload.ts
 /**
-* How one host gets the bundle: without the files that are in its live release, or whole. If anything goes wrong with
-* the first way, the second one is left.
+* How one host gets the bundle: without the files that are in its live release, or whole. It gets everything if it does
+* not say which files it has, or if it answers `base_unusable`. Any other refusal of a thin bundle ends the upload.
 */
 var HostUpload = class {
 	#app;

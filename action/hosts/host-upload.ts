@@ -12,8 +12,8 @@ export interface SendOptions {
 }
 
 /**
- * How one host gets the bundle: without the files that are in its live release, or whole. If anything goes wrong with
- * the first way, the second one is left.
+ * How one host gets the bundle: without the files that are in its live release, or whole. It gets everything if it does
+ * not say which files it has, or if it answers `base_unusable`. Any other refusal of a thin bundle ends the upload.
  */
 export class HostUpload {
   readonly #app: HostApp;

@@ -5,7 +5,7 @@ import type { CommandEnvironment } from "./service.ts";
 /** Gets each line of output, without its newline. `source` names what printed it. The line is untrusted text. */
 export type OutputListener = (source: string, line: string) => void;
 
-/** One supervised process of a run. */
+/** One instance of a run; the instances share the 60 slots. */
 export interface Instance {
   /** `web-0`, `web-1`, ... */
   name: string;

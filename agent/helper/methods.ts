@@ -29,7 +29,11 @@ const { done, none, ofApp, ofProcess, ofRelease, ofRun, processSpec, runSpec } =
 
 /**
  * All that the agent may ask of the helper: the shape of the params, the shape of the result, and what the helper does. Both
- * sides parse what they get by this table. To add a method, add a row, and call it in remote.ts.
+ * sides parse what they get by this table.
+ *
+ * To add a method: declare it in contracts/privileged.ts, implement it in host/privileged.ts, add its shapes to shapes.ts, a
+ * row here and a call in remote.ts. In test/: a case in agent/helper/methods.test.ts, hostile requests in
+ * hostile/agent-cases.ts (test/README.md has their number), and the method in fakes/ports.ts and simulation/privileged.ts.
  */
 export const methods = {
   prepareHost: method(none, done, ({ privileged }) => privileged.prepareHost()),

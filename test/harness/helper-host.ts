@@ -20,7 +20,7 @@ export interface Answer {
   result?: unknown;
 }
 
-/** A connection to the helper as some user, line by line: what an agent in the wrong hands has. */
+/** A connection to the helper as some user, line by line: what a compromised agent has. */
 export class Talk {
   readonly answers: Answer[] = [];
   readonly ended: Promise<number>;

@@ -1,6 +1,6 @@
 import { hostileValues } from "./values.ts";
 
-/** What an agent in the wrong hands sends. `refused`: the code of the answer; `ended`: the connection is closed. */
+/** What a compromised agent sends. `refused`: the code of the answer; `ended`: the connection is closed. */
 export interface HostileCase {
   name: string;
   method: string;

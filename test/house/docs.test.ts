@@ -78,7 +78,7 @@ test.each([
   expect(listed).toEqual(leaves(jsonSchemaOf(schema)).map(([key]) => key));
 });
 
-test("test/README.md says how many requests of a hostile agent are tried", () => {
+test("test/README.md says how many requests of a compromised agent are tried", () => {
   const rows = [...table("test/README.md", "hostile-agent").values()].map((row) =>
     Number(/\| (\d+) \|$/.exec(row)?.[1]),
   );

@@ -110,13 +110,13 @@ test("a file with an open quote is left as it is", () => {
 test.each([
   ["# c\n\nA=1 # x\nexport B='two\nlines'\nC=", []],
   ["A=   \nB=hunter2\n", [[2, "B is not set: the value of the line before"]]],
-  ['A="open\nB=hunter2\nC="x"\n', [[1, "the quote that opens here goes on to line 3"]]],
+  ['A="open\nB=hunter2\nC="x"\n', [[1, "the quote that opens here continues to line 3"]]],
   ["hunter2\nA=1\n", [[1, "is not NAME=value"]]],
   [
     "PATH=/x\nmy hunter2=1\n",
     [
       [1, "PATH is set by cutover"],
-      [2, "what stands before the = is no name"],
+      [2, "what is before the = is not a variable name"],
     ],
   ],
 ])("lines that say something else than they seem to: %j", (text, expected) => {

@@ -38,7 +38,7 @@ export function renderCutoverYml(facts: ProjectFacts): string {
       : [[`  app: ${scalar(server.app)}`, "the module, and the application in it"] as Line]),
     ...(server.command === undefined ? [] : [[`  command: ${scalar(server.command)}`, "run without a shell"] as Line]),
     ...(server.bind === undefined ? [] : [[`  bind: ${server.bind}`, "the instances listen on ports"] as Line]),
-    ["  instances: 2", "processes of it, each a member of nginx's upstream"],
+    ["  instances: 2", "how many instances run; they share the 60 slots"],
   ];
   if (staticRoot !== undefined) {
     lines.push(

@@ -107,8 +107,12 @@ export interface Verified {
 }
 
 /**
- * Verifies a call's token. The last two checks have an effect: a token that fails another check teaches nothing and is
- * not used up.
+ * Verifies a call's token. The order matters:
+ * - The app comes before the issuer, because the app's file says whom it trusts.
+ * - The audience comes before the signature, so that a token for another host or call costs no key fetch.
+ * - The grant comes before the ids, so that a token without the right cannot pin them.
+ * - The ids come before the token is spent, so that a token that cannot pin them is not used up. Only these last two
+ *   checks have an effect: a token that another check refuses pins nothing and can be used again.
  * @throws Refusal
  */
 export const verify: (asked: Asked) => Promise<Verified> = chain(tokenIsPresent)

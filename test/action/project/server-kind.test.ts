@@ -26,7 +26,7 @@ describe("a cutover.yml without server.kind", () => {
       const { server, lines } = await read({ ...django, "requirements.txt": "gunicorn\n", "cutover.yml": text });
       expect(server).toMatchObject({ kind: "gunicorn", app: "shop.wsgi:application", instances: 2, bind: "socket" });
       expect(lines).toEqual([
-        "cutover.yml leaves its server open; found kind: gunicorn, app: shop.wsgi:application (manage.py is Django's, shop/wsgi.py, requirements.txt has gunicorn).",
+        "cutover.yml names no server; found kind: gunicorn, app: shop.wsgi:application (manage.py is Django's, shop/wsgi.py, requirements.txt has gunicorn).",
       ]);
     },
   );

@@ -91,7 +91,7 @@ test("unset takes out what is there, and says what is not", async () => {
 test.each([
   [["PATH=hunter2"], "PATH is set by cutover for every process"],
   [["CUTOVER_RELEASE=hunter2"], "CUTOVER_RELEASE is cutover's own"],
-  [["A=1", "hunter2-hunter2=x"], "Variable 2 is no name of a variable"],
+  [["A=1", "hunter2-hunter2=x"], "Variable 2 is not a variable name"],
   [["A='\"`\nhunter2"], "The value of A holds all three kinds of quotes"],
   [["A=hunter2\r"], "The value of A holds a carriage return"],
 ])("what cannot be set is refused without its value: %j", async (words, why) => {
