@@ -58,7 +58,7 @@ describe("a deploy is refused", () => {
     const result = await host.unchangedBy(() => host.run(project));
     expectFailedHost(result, host.name, {
       code: "unauthorized",
-      says: ["either it has no app of this name", "Nothing was changed", "`cutover app list` shows the apps"],
+      says: ["Either the host has no app of this name", "Nothing was changed", "`cutover app list` shows the apps"],
     });
     expect(host.agent.log.slice(said)).toContain('"reason":"app_unknown"');
   });

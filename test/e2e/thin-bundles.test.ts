@@ -96,7 +96,7 @@ test("a host whose live release was changed by hand gets everything after all", 
   expect(packed).toEqual({ thin: [expect.any(Number)], whole: [expect.any(Number)] });
   const host = new URL(second.agent.url).host;
   expect(stdout).toContain(
-    `${host}: everything is sent: The bundle leaves out files of the release ${live}, where app/manage.py is no longer`,
+    `${host}: everything is sent: The bundle leaves out files of the release ${live}, in which app/manage.py is no longer`,
   );
   for (const { site } of hosts()) expect(await versionOf(site)).toMatchObject({ version: "v5", release });
   expect(await readFile(join(releaseDirectory(second, release), "app/manage.py"), "utf8")).toMatch(/^#!/);
