@@ -135,15 +135,20 @@ export async function failAndUndo(context: DeployContext, thrown: unknown): Prom
   await saveJournal(context).catch((failed: unknown) => log.error({ err: failed }, "the journal could not be written"));
   if (context.recovery === "retry") return;
   const rest = `not undone to the end yet: ${deployment.trouble?.replace(/\.$/, "")}. The agent does the rest by itself as soon as it can`;
-  deployment.conclude(outcome, notUndoneYet(reason, rest));
+  deployment.conclude(outcome, notUndoneYet(reason, context.state.live, rest));
   deployment.notice(rest);
   deployment.announce();
 }
 
 /** What `unchanged` of the reason says is true only after the undo. */
-function notUndoneYet({ code, message, fix, evidence, cause }: CutoverError, rest: string): CutoverError {
+function notUndoneYet(
+  { code, message, fix, evidence, cause }: CutoverError,
+  live: string | null,
+  rest: string,
+): CutoverError {
   const parts = { evidence, cause, ...(fix !== undefined && { fix }) };
-  return new CutoverError(code, message, { ...parts, unchanged: `The deployment is ${rest}.` });
+  const serving = live === null ? "Nothing is live." : "The live release goes on serving.";
+  return new CutoverError(code, message, { ...parts, unchanged: `${serving} The deployment is ${rest}.` });
 }
 
 /** Once the cutover has begun there is only the way forward: a few more tries, then the agent goes on later. */
