@@ -137,7 +137,7 @@ describeLab("the Debian package on a bare host", () => {
     async () => {
       await host().write("/var/lib/cutover/apps/shop/shared/upload.txt", "a photo\n");
       const said = await host().check("apt-get", "purge", "-y", "cutover-agent");
-      expect(said).toContain("/var/lib/cutover/apps/shop/shared stays");
+      expect(said).toContain("/var/lib/cutover/apps/shop/shared is kept");
       expect(await host().check("find", "/var/lib/cutover", "-type", "f")).toBe(
         "/var/lib/cutover/apps/shop/shared/upload.txt\n",
       );
