@@ -90,7 +90,7 @@ describe("supervisord", () => {
     const view = await ended;
     expect(view.outcome).toBe("failed");
     expect(["instance_died", "supervisor_unreachable"]).toContain(view.failure?.code);
-    expect(view.failure?.unchanged).toMatch(/live release goes on serving|programs .* as they were/);
+    expect(view.failure?.unchanged).toMatch(/live release goes on serving|programs .* were not changed/);
     await served("v1");
     expect(await deploy({ version: "v2" })).toMatchObject({ outcome: "succeeded" });
     expect(await host.agent.appView()).toMatchObject({ staged: null, warm: null });
@@ -110,7 +110,7 @@ describe("supervisord", () => {
     expect(failure).toMatchObject({
       code: "supervisor_unreachable",
       detail: expect.stringContaining("supervisord is not running"),
-      unchanged: expect.stringContaining("as they were"),
+      unchanged: expect.stringContaining("were not changed"),
       fix: expect.stringContaining("Start supervisord"),
     });
     expect(await readdir(join(layout().data, "apps/shop/releases"))).toEqual(releases);

@@ -124,7 +124,7 @@ describe("an agent that is asked to end", () => {
     const { exitCode, annotations } = await action.result;
     expect(exitCode).toBe(1);
     expect(annotations.map(({ title }) => title).join()).toContain("release_command_failed");
-    expect(annotations[0]?.message).toContain("the release command did not end within 4s of that: it was ended");
+    expect(annotations[0]?.message).toContain("the release command did not end within 4s: the agent ended it");
     expect(annotations[0]?.message).toContain("What the command did until then is not undone");
     expect(await readFile(shared("ran"), "utf8")).toBe("x");
     expect((await versionOf(site)).release).toBe(before.release);
