@@ -14,6 +14,7 @@ const slow: Record<string, number> = {
   "test/bench/smoke.test.ts": 45,
   "test/e2e/shut-down.test.ts": 45,
   "test/e2e/bad-releases.test.ts": 45,
+  "test/simulation/conformance.test.ts": 45,
   "test/e2e/live-watch.test.ts": 40,
   "test/e2e/others-fail.test.ts": 35,
   "test/e2e/thin-bundles.test.ts": 35,
@@ -23,11 +24,17 @@ const slow: Record<string, number> = {
   "test/e2e/two-processes.test.ts": 25,
   "test/e2e/upkeep.test.ts": 25,
   "test/e2e/bad-disk.test.ts": 20,
-  "test/agent/host/privileged.test.ts": 18,
+  "test/agent/host/privileged.test.ts": 20,
+  "test/agent/host/python/environments.test.ts": 20,
+  "test/e2e/agent-tls.test.ts": 19,
+  "test/agent/host/bundle/refused-bundles.test.ts": 18,
+  "test/action/python/wheels.test.ts": 17,
+  "test/simulation/conformance-nginx.test.ts": 17,
   "test/e2e/canaries.test.ts": 15,
   "test/e2e/bad-hosts.test.ts": 15,
   "test/fixtures/shop.test.ts": 12,
   "test/agent/doctor/doctor.test.ts": 12,
+  "test/simulation/simulation.test.ts": 12,
 };
 
 /** Starts the slow files first, so that none runs alone in the end, and gives each shard of `--shard` as much to do. */

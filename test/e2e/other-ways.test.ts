@@ -28,7 +28,8 @@ function host() {
 test("with the distribution's own libraries, nothing is installed", async () => {
   const python = { wheels: "none", system_site_packages: true } as const;
   const { stdout } = await fleet.deploy({ version: "v1", config: { python } });
-  expect(stdout).not.toMatch(/pip/i);
+  // A word: a key in the mask lines may have the letters.
+  expect(stdout).not.toMatch(/\bpip\b/i);
   expect((await versionOf(host().site)).version).toBe("v1");
 });
 
