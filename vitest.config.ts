@@ -8,7 +8,7 @@ const lab = ["test/lab/**/*.test.ts"];
 const load = ["test/load/**/*.test.ts"];
 
 /** Most tests wait more than they work, so more of them run at the same time than there are cores. */
-const together = { maxWorkers: 5, sequence: { groupOrder: 0 } };
+const together = { maxWorkers: 4, sequence: { groupOrder: 0 } };
 const alone = { maxWorkers: 1, sequence: { groupOrder: 1 } };
 
 export default defineConfig({
