@@ -60,7 +60,7 @@ const appState = z.strictObject({
   /** In the order in which they first had traffic; those that never had any keep the place where they arrived. No clock decides this order. */
   releases: z.array(releaseView),
   journal: journal.nullable(),
-  /** Why the app takes no deployments until a person has looked at it. */
+  /** Why the app takes no deployments until the open one is finished or undone. */
   held: z.string().nullable(),
   /** The last deployments that ended, newest first. */
   history: z.array(deploymentView),

@@ -193,7 +193,7 @@ export function countAttempt(state: AppState): void {
   if (journal !== null) journal.attempts++;
 }
 
-/** The app takes no deployments until a person has looked at it. */
+/** The app takes no deployments until the open one is finished or undone. */
 export function hold(state: AppState, why: string): void {
   change(state).held = why;
 }

@@ -9,7 +9,10 @@ const gaugeNames = {
     "cutover_app_readable",
     "Whether the app's state could be read: 0 if its state file or supervisord fails.",
   ],
-  held: ["cutover_app_held", "Whether the app is held: it takes no deployments until a person has looked at it."],
+  held: [
+    "cutover_app_held",
+    "Whether the app is held: it takes no deployments until the open one is finished or undone.",
+  ],
   maintenance: ["cutover_app_maintenance", "Whether the site is closed for maintenance."],
   release: ["cutover_release_info", "The live release and the staged one."],
   up: ["cutover_instances_up", "Instances and processes that supervisor reports as RUNNING."],

@@ -197,7 +197,8 @@ export class DeployQueue {
     const deployment = await recover({ ports, state, stopping: this.stopping, retry }, log);
     if (deployment === undefined) return undefined;
     registry.add(deployment);
-    log.info({ deployment: deployment.id, outcome: deployment.outcome }, "an interrupted deployment was recovered");
+    const about = { deployment: deployment.id, outcome: deployment.outcome };
+    if (state.journal === null) log.info(about, "an interrupted deployment was recovered");
     return deployment;
   }
 
