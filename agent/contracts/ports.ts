@@ -188,10 +188,14 @@ export interface Traffic {
   tidy(app: string): Promise<void>;
 }
 
-/** `body` is the beginning of the answer's body, at most 2,048 bytes; `location` is the header of a redirect. */
+/**
+ * `body` is the beginning of the answer's body, at most 2,048 bytes; `location` is the header of a redirect; `cookie` whether
+ * the answer sets one. `how` an instance did not answer: it does not listen, it accepted and said nothing in time, or it closed
+ * the connection.
+ */
 export type HealthAnswer =
-  | { kind: "status"; status: number; body: string; location: string | undefined }
-  | { kind: "unreachable"; reason: string };
+  | { kind: "status"; status: number; body: string; location: string | undefined; cookie?: true }
+  | { kind: "unreachable"; reason: string; how?: "absent" | "silent" | "closed" };
 
 export interface HealthProbe {
   /** Sends one request to one instance, in the protocol that the instance speaks. Never throws for what the instance does. */

@@ -1,11 +1,17 @@
 import { milliseconds } from "../../../shared/duration.ts";
-import { CutoverError } from "../../../shared/errors.ts";
 import { toFailure } from "../../../shared/protocol.ts";
-import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, runSpec, saveJournal } from "../context.ts";
 import { recordVerdict } from "../state.ts";
-import { answerOf, checkEveryMs, failuresInARow, healthFault, lastLogLines, programFault } from "./run-health.ts";
+import {
+  answerOf,
+  checkEveryMs,
+  failureReason,
+  failuresInARow,
+  healthFault,
+  processFault,
+  programFault,
+} from "./run-health.ts";
 
 /** Watches the new instances after the cutover, while the old ones are still warm. */
 
@@ -49,6 +55,7 @@ class LiveChecks {
   readonly #context: DeployContext;
   readonly #spec: RunSpec;
   readonly #pids = new Map<string, number>();
+  readonly #processes = new Map<string, { pid: number; restarts: number }>();
   #failures = 0;
 
   constructor(context: DeployContext, spec: RunSpec) {
@@ -64,7 +71,9 @@ class LiveChecks {
   /** If supervisord does not answer, that says nothing of the release; the instances still do. */
   programs(): Promise<string | undefined> {
     const { ports, log } = this.#context;
-    return answerOf(() => programFault(ports, this.#spec, this.#pids), log);
+    const look = async () =>
+      (await programFault(ports, this.#spec, this.#pids)) ?? (await processFault(ports, this.#spec, this.#processes));
+    return answerOf(look, log);
   }
 
   async health(): Promise<string | undefined> {
@@ -88,12 +97,10 @@ export async function judge(context: DeployContext, spec: RunSpec, fault: string
   if (state.journal === null) return { back: false };
   const { from } = state.journal;
   const why = await whyNotBack(context, spec, from);
-  const reason = await watchFailed(
-    ports,
-    spec,
-    fault,
-    why ?? `All traffic went back to ${from}, which was still warm.`,
-  );
+  const reason = await failureReason(ports, spec, {
+    ...{ code: "watch_failed", said: `${spec.release} failed after the cutover`, fault },
+    unchanged: why ?? `All traffic went back to ${from}, which was still warm.`,
+  });
   const back = why === undefined;
   recordVerdict(state, toFailure(reason), back);
   await saveJournal(context);
@@ -129,12 +136,4 @@ async function sleepUntil(signal: AbortSignal, sleep: () => Promise<void>): Prom
   } catch (thrown) {
     if (!signal.aborted) throw thrown;
   }
-}
-
-async function watchFailed(ports: Ports, spec: RunSpec, fault: string, unchanged: string): Promise<CutoverError> {
-  return new CutoverError("watch_failed", `${spec.release} failed after the cutover: ${fault}.`, {
-    unchanged,
-    fix: "Look at its instances' logs below. Correct it and deploy again.",
-    evidence: await lastLogLines(ports, spec),
-  });
 }

@@ -22,7 +22,8 @@ export class SocketProbe implements HealthProbe {
     // A browser would escape these too. Node refuses to send them.
     const path = wanted.replace(/[^\x21-\x7e]+/g, encodeURIComponent);
     return new Promise((resolve) => {
-      const unreachable = (reason: string) => resolve({ kind: "unreachable", reason });
+      const unreachable = (reason: string, how?: NotAnswered) =>
+        resolve({ kind: "unreachable", reason, ...(how !== undefined && { how }) });
       const options = {
         ...this.#connection(instance, { path, host }),
         path,
@@ -47,7 +48,8 @@ export class SocketProbe implements HealthProbe {
         let body = Buffer.alloc(0);
         const done = () => {
           const text = body.subarray(0, excerptBytes).toString("utf8");
-          resolve({ kind: "status", status: statusCode, body: text, location: headers.location });
+          const cookie = headers["set-cookie"] === undefined ? {} : ({ cookie: true } as const);
+          resolve({ kind: "status", status: statusCode, body: text, location: headers.location, ...cookie });
           call.destroy();
         };
         response.on("data", (part: Buffer) => {
@@ -58,8 +60,9 @@ export class SocketProbe implements HealthProbe {
         // The status counts even if the body breaks off.
         response.on("error", done);
       });
-      call.on("error", (error) => {
-        unreachable(signal.aborted ? `no answer within ${timeoutMs} ms` : explain(error, instance));
+      call.on("error", (error: NodeJS.ErrnoException) => {
+        if (signal.aborted) unreachable(`no answer within ${timeoutMs} ms`, "silent");
+        else unreachable(explain(error, instance), notAnswered[error.code ?? ""]);
       });
       call.end();
     });
@@ -81,6 +84,15 @@ export class SocketProbe implements HealthProbe {
 function tcp({ port }: { port: number }): { host: string; port: number } {
   return { host: "127.0.0.1", port };
 }
+
+type NotAnswered = Extract<HealthAnswer, { kind: "unreachable" }>["how"];
+
+const notAnswered: Record<string, NotAnswered> = {
+  ENOENT: "absent",
+  ECONNREFUSED: "absent",
+  ECONNRESET: "closed",
+  EPIPE: "closed",
+};
 
 function explain(error: NodeJS.ErrnoException, { address, protocol }: Instance): string {
   switch (error.code) {
