@@ -27,14 +27,16 @@ const longestOutput = 256 * 1024;
 
 /** What servers and tools put in front of a line. */
 const prefixes =
-  /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[[A-Z]+\] |\[\d{4}-\d\d-\d\d [\d:,]+: [A-Z]+\/[\w-]+\] |(?:ERROR|CRITICAL): {3,})/;
+  /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[[A-Z]+\] |\[\d{4}-\d\d-\d\d [\d:,]+: [A-Z]+\/[\w-]+\] |(?:ERROR|CRITICAL): {3,}|cutover: cannot start: )/;
+/** `django.db.utils.OperationalError` is known by its last part. */
+const qualified = /^(?:[a-z_]\w*\.)+(?=[A-Z]\w*(?:Error|Exception|Configured|NotFound)\b)/;
 /** What a server prints of itself while all is well. */
 const ordinary = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[INFO\] |INFO: {5}|\[\d{4}-\d\d-\d\d [\d:,]+: INFO\/)/;
 /** Lines that follow from another failure, in words that look like one. */
 const consequence =
   /^(?:Reason: (?:Worker|App) failed|Worker \(pid:\d+\) (?:exited|was sent)|Shutting down|unable to load app 0|\*\*\* |Try '|Usage:|npm (?:ERR!|error) A complete log|\[notice\]|note: |hint: |╰|WARNING|INFO|DEBUG|Exception ignored|Exception in (?:worker|ASGI)|Worker with pid \d+ was terminated due to signal (?!9$)|Unable to load celery application|Error: Invalid value for '-A')/i;
 const looksLikeError =
-  /\b(?:errors?|[A-Z]\w*Error|[A-Z]\w*Exception|fatal|failed|cannot|could not|can't|not found|denied|no such|refused|invalid|missing|unable|unknown command|killed|has no attribute|was terminated due to)\b/i;
+  /\b(?:errors?|there is no|not executable|Windows line ends|no shell reads|[A-Z]\w*Error|[A-Z]\w*Exception|fatal|failed|cannot|could not|can't|not found|denied|no such|refused|invalid|missing|unable|unknown command|killed|has no attribute|was terminated due to)\b/i;
 
 /** A file of a release on a host, by the path that a program prints. */
 export const releaseFile: ProjectFile = (path) =>
@@ -77,7 +79,7 @@ function plainLine(lines: string[], lastLine: boolean): string | undefined {
 }
 
 function withoutPrefix(line: string): string {
-  return line.replace(prefixes, "").trim();
+  return line.replace(prefixes, "").replace(qualified, "").trim();
 }
 
 function explained(said: string, hint: Hint, raised: Raised | undefined, { app, where }: CauseOptions): Cause {

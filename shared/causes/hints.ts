@@ -163,7 +163,7 @@ const pythonHints: Hint[] = [
   },
   {
     id: "address-in-use",
-    pattern: /Address already in use/,
+    pattern: /address already in use/i,
     fix: "Another program has that address: let the app listen where `{socket}` or `{port}` of `server.command` says, and nowhere else.",
     example: "OSError: [Errno 98] Address already in use",
   },

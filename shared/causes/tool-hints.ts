@@ -6,18 +6,16 @@ const executable = "Run `git update-index --chmod=+x {1}`, commit and push.";
 export const toolHints: Hint[] = [
   {
     id: "windows-line-ends",
-    pattern: /\^M|\$'\\r': command not found|\\r: not found/,
+    pattern: /\^M: bad interpreter|\$'\\r': command not found|has Windows line ends/,
     anywhere: true,
-    cause: "The script has Windows line ends: {line}",
     fix: "Write `*.sh text eol=lf` into .gitattributes, run `git add --renormalize .`, commit and push.",
-    example: "bash: ./start.sh: /bin/sh^M: bad interpreter: No such file or directory",
+    example: "cutover: cannot start: ./start.sh has Windows line ends",
   },
   {
     id: "not-executable",
-    pattern: /(?:^|[\s:])(\.?\/?[\w./-]+): Permission denied$/,
-    cause: "{1} is not executable: {line}",
+    pattern: /(?:^|[\s:])(\.?\/?[\w./-]+)(?: is not executable|: Permission denied$)/,
     fix: executable,
-    example: "sh: 1: ./nox.sh: Permission denied",
+    example: "cutover: cannot start: ./start.sh is not executable",
   },
   {
     id: "wrong-architecture",
@@ -27,10 +25,16 @@ export const toolHints: Hint[] = [
   },
   {
     id: "no-shell",
-    pattern: /no program (cd|export|source|set|if|for|&&)\b/,
-    cause: "No shell reads the command: {line}",
+    pattern: /no shell reads the command/,
     fix: "Write the command as `sh -c '...'`, or put variables into `env` of cutover.yml.",
-    example: "there is no program cd",
+    example: "cutover: cannot start: no shell reads the command, and cd is a word of a shell",
+  },
+  {
+    id: "no-such-program",
+    pattern: /there is no (?:program|file) (\S+)/,
+    fix: "Add what has {1} to the requirements, correct the command in cutover.yml, or install {1} on the host.",
+    runnerFix: "Install {1} in a step before this one, or correct the command in cutover.yml.",
+    example: "cutover: cannot start: there is no program celery on its PATH",
   },
   {
     id: "unknown-option",

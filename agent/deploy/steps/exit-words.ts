@@ -6,6 +6,13 @@ import type { Evidence } from "../../../shared/errors.ts";
 export interface Words {
   message: string;
   fix: string;
+  /** Where in the project the cause is. */
+  frame?: Cause["frame"];
+}
+
+/** For a CutoverError, of which an absent part is left out. */
+export function wordsOf({ fix, frame }: Omit<Words, "message">) {
+  return { fix, ...(frame !== undefined && { frame }) };
 }
 
 export const readLog =
@@ -31,7 +38,8 @@ export function causeIn(app: string, logs: Evidence[], failed = true): Cause | u
  */
 export function exitWords(program: string, how: string, cause: Cause | undefined, printed: boolean): Words {
   if (cause !== undefined) {
-    return { message: sentence(`${program} exited during startup: ${cause.line}`), fix: cause.fix ?? readLog };
+    const message = sentence(`${program} exited during startup: ${cause.line}`);
+    return { message, fix: cause.fix ?? readLog, frame: cause.frame };
   }
   if (printed) return { message: `${program} exited during startup (${how}).`, fix: readLog };
   return { message: `${program} exited during startup and printed nothing (${how}).`, fix: foreground };

@@ -4,7 +4,7 @@ import { CutoverError, type Evidence } from "../../../shared/errors.ts";
 import type { ProcessProgram, RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, interruption } from "../context.ts";
 import { lastLogLines } from "../watch/run-health.ts";
-import { causeIn, exitWords } from "./exit-words.ts";
+import { causeIn, exitWords, wordsOf } from "./exit-words.ts";
 import { ofProcess } from "./process-end.ts";
 
 const pollMs = 100;
@@ -69,10 +69,10 @@ async function lastLines({ ports }: DeployContext, spec: RunSpec, process: strin
 
 function exited(app: string, { program, how }: Down, evidence: Evidence[]): CutoverError {
   const own = evidence.filter(({ source }) => source === program);
-  const { message, fix } = exitWords(program, how, causeIn(app, own.length > 0 ? own : evidence), evidence.length > 0);
-  return new CutoverError("instance_died", message, {
+  const words = exitWords(program, how, causeIn(app, own.length > 0 ? own : evidence), evidence.length > 0);
+  return new CutoverError("instance_died", words.message, {
     unchanged: "The live release goes on serving, and its processes run as before.",
-    fix,
+    ...wordsOf(words),
     evidence,
   });
 }

@@ -5,7 +5,7 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, reach, saveJournal } from "../context.ts";
 import { markCommanded } from "../state.ts";
-import { causeIn, sentence } from "./exit-words.ts";
+import { causeIn, sentence, wordsOf } from "./exit-words.ts";
 
 /** How long an agent that shuts down waits for a release command. */
 const patienceMs = 4000;
@@ -69,7 +69,7 @@ function failed(app: string, code: number, lines: string[]): CutoverError {
   const said = `The release command ended with exit code ${code}`;
   return new CutoverError("release_command_failed", sentence(`${said}${why}`), {
     unchanged,
-    fix: cause?.fix ?? "Correct it and deploy again.",
+    ...wordsOf({ fix: cause?.fix ?? "Correct it and deploy again.", frame: cause?.frame }),
     evidence,
   });
 }

@@ -5,7 +5,7 @@ import type { Instance, RunSpec } from "../../contracts/privileged.ts";
 import type { DeployContext } from "../context.ts";
 import { lastLogLines, maskedEvidence } from "../watch/run-health.ts";
 import { djangoSays, isDjangoError } from "./django-request.ts";
-import { causeIn, exitWords, readLog, sentence, type Words } from "./exit-words.ts";
+import { causeIn, exitWords, readLog, sentence, type Words, wordsOf } from "./exit-words.ts";
 
 /** What an instance was asked, and in what time it was to answer. */
 export interface Asked {
@@ -60,8 +60,8 @@ export async function explainStartFailure(
   }
 }
 
-function failure(code: ErrorCode, { message, fix }: Words, evidence: Evidence[]): CutoverError {
-  return new CutoverError(code, message, { unchanged, fix, evidence });
+function failure(code: ErrorCode, words: Words, evidence: Evidence[]): CutoverError {
+  return new CutoverError(code, words.message, { unchanged, ...wordsOf(words), evidence });
 }
 
 function workersEnd(instance: string, cause: Cause | undefined): Words {
@@ -69,6 +69,7 @@ function workersEnd(instance: string, cause: Cause | undefined): Words {
   return {
     message: sentence(`${instance} runs, but its workers end as soon as they start: ${why}`),
     fix: cause?.fix ?? readLog,
+    frame: cause?.frame,
   };
 }
 
@@ -96,7 +97,8 @@ async function answered(
   const why = server ? (cause ?? asked500?.cause) : undefined;
   const evidence = [...rest, ...(asked500?.evidence ?? []), ...logs];
   const words = why === undefined ? message : sentence(`${message} ${why.line}`);
-  return failure("health_failed", { message: words, fix: why?.fix ?? fixFor(answer, asked) }, evidence);
+  const fix = why?.fix ?? fixFor(answer, asked);
+  return failure("health_failed", { message: words, fix, frame: why?.frame }, evidence);
 }
 
 const circleFix =

@@ -4,7 +4,7 @@ import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import type { Logger } from "../../logger.ts";
 import type { AppSettings } from "../../settings.ts";
-import { causeIn, readLog, sentence } from "../steps/exit-words.ts";
+import { causeIn, readLog, sentence, wordsOf } from "../steps/exit-words.ts";
 
 /** What can be wrong with a run that serves: a canary, or the run that has just become live. */
 
@@ -90,7 +90,10 @@ export async function failureReason(
   const own = evidence.filter(({ source }) => fault.startsWith(`${source} `));
   const cause = causeIn(spec.app, own, false);
   const message = sentence(`${said}: ${fault}${cause === undefined ? "" : `: ${cause.line}`}`);
-  return new CutoverError(code, message, { unchanged, fix: cause?.fix ?? readLog, evidence });
+  return new CutoverError(code, message, {
+    ...{ unchanged, evidence },
+    ...wordsOf({ fix: cause?.fix ?? readLog, frame: cause?.frame }),
+  });
 }
 
 /** What is wrong with a run by what its instances answer. */
