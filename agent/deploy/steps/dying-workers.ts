@@ -1,8 +1,10 @@
 import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
+import { StartFailure } from "./start-failure.ts";
 
 /** The server itself lives on and starts its workers again and again, or waits for them for ever. Only its log shows it. */
 
+const pollMs = 1000;
 const logLines = 400;
 
 /** How each kind of server says that it starts a worker, or that one has ended, and how many of these lines are too many. */
@@ -17,12 +19,25 @@ const signs: Record<string, { line: RegExp; tooMany(workers: number): number } |
   },
 };
 
-/** Whether the instance's workers end as soon as they start, so that waiting is of no use. */
-export async function workersEnd(ports: Ports, spec: RunSpec, instance: string): Promise<boolean> {
+/**
+ * Looks at an instance's log until the signal. Only what comes while it looks counts: an instance that is up for hours may have
+ * recycled its workers.
+ * @throws StartFailure if its workers end as soon as they start, so that waiting is of no use
+ */
+export async function watchWorkers(ports: Ports, spec: RunSpec, instance: string, signal: AbortSignal): Promise<never> {
   const { kind, workers } = spec.config.server;
   const sign = kind === undefined ? undefined : signs[kind];
-  if (sign === undefined) return false;
-  const tails = await ports.logs.tail(spec.app, spec.run, logLines).catch(() => []);
-  const text = tails.find(({ source }) => source === instance)?.text ?? "";
-  return (text.match(sign.line)?.length ?? 0) >= sign.tooMany(workers);
+  const count = async () => {
+    if (sign === undefined) return 0;
+    const tails = await ports.logs.tail(spec.app, spec.run, logLines).catch(() => []);
+    const text = tails.find(({ source }) => source === instance)?.text ?? "";
+    return text.match(sign.line)?.length ?? 0;
+  };
+  const before = await count();
+  for (;;) {
+    await ports.clock.sleep(pollMs, signal);
+    if (sign !== undefined && (await count()) - before >= sign.tooMany(workers)) {
+      throw new StartFailure({ kind: "workers end", instance });
+    }
+  }
 }

@@ -1,18 +1,16 @@
 import { statusExpected } from "../../../shared/config.ts";
 import { milliseconds } from "../../../shared/duration.ts";
-import type { Clock, HealthAnswer } from "../../contracts/ports.ts";
+import type { HealthAnswer } from "../../contracts/ports.ts";
 import type { Instance, RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, interruption } from "../context.ts";
 import { healthHost } from "../watch/run-health.ts";
-import { workersEnd } from "./dying-workers.ts";
+import { watchWorkers } from "./dying-workers.ts";
 import { type Asked, explainStartFailure, StartFailure, type StartFault, sendsInCircles } from "./start-failure.ts";
 
 const pollMs = 50;
 /** An instance that answers is up. Asking it more often would only fill its log with the same traceback. */
 const answeredPollMs = 500;
 const watchMs = 200;
-/** How often the log of an instance that does not answer is looked at. */
-const logPollMs = 1000;
 /** An answer that has not changed in so many checks is final. 503 is not: it says that the app is not ready yet. */
 const finalAnswers = 6;
 const notYet: ReadonlySet<number> = new Set([425, 429, 503]);
@@ -28,13 +26,31 @@ export async function waitHealthy(context: DeployContext, spec: RunSpec): Promis
   const signal = AbortSignal.any([settled.signal, interruption(context)]);
   try {
     const watched = watchPrograms(context, spec, signal);
-    const probed = Promise.all(instances.map((instance) => probeUntilHealthy(context, spec, instance, signal)));
+    const probed = Promise.all(instances.map((instance) => becomeHealthy(context, spec, instance, signal)));
     await Promise.race([probed, watched]);
   } catch (thrown) {
     interruption(context).throwIfAborted();
     throw thrown instanceof StartFailure ? await explainStartFailure(context, spec, thrown.fault) : thrown;
   } finally {
     settled.abort();
+  }
+}
+
+async function becomeHealthy(
+  context: DeployContext,
+  spec: RunSpec,
+  instance: Instance,
+  signal: AbortSignal,
+): Promise<void> {
+  const healthy = new AbortController();
+  const looking = AbortSignal.any([signal, healthy.signal]);
+  try {
+    await Promise.race([
+      probeUntilHealthy(context, spec, instance, signal),
+      watchWorkers(context.ports, spec, instance.name, looking),
+    ]);
+  } finally {
+    healthy.abort();
   }
 }
 
@@ -49,7 +65,6 @@ async function probeUntilHealthy(
   const asked: Asked = { path, host: healthHost(spec.config, context.settings), expect, timeout };
   const deadline = clock.elapsed() + milliseconds(timeout);
   const answers = new Answers();
-  const assertWorkers = occasionally(clock, () => assertWorkersLive(context, spec, instance.name));
   for (;;) {
     signal.throwIfAborted();
     const timeoutMs = Math.max(deadline - clock.elapsed(), 1);
@@ -62,23 +77,8 @@ async function probeUntilHealthy(
       );
     }
     if (answers.final(asked) || clock.elapsed() >= deadline) throw new StartFailure(answers.fault(instance, asked));
-    if (answer.kind === "unreachable") await assertWorkers();
     await clock.sleep(answer.kind === "status" ? answeredPollMs : pollMs, signal);
   }
-}
-
-async function assertWorkersLive({ ports }: DeployContext, spec: RunSpec, instance: string): Promise<void> {
-  if (await workersEnd(ports, spec, instance)) throw new StartFailure({ kind: "workers end", instance });
-}
-
-/** At each call nothing happens, unless the last look is a while ago. */
-function occasionally(clock: Clock, look: () => Promise<void>): () => Promise<void> {
-  let next = clock.elapsed() + logPollMs;
-  return async () => {
-    if (clock.elapsed() < next) return;
-    next = clock.elapsed() + logPollMs;
-    await look();
-  };
 }
 
 type Status = Extract<HealthAnswer, { kind: "status" }>;

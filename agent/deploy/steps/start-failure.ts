@@ -47,7 +47,11 @@ export async function explainStartFailure(
   const logs = await lastLogLines(context.ports, spec);
   const name = typeof fault.instance === "string" ? fault.instance : fault.instance.name;
   const own = logs.find(({ source }) => source === name);
-  const cause = causeIn(spec.app, own === undefined ? logs : [own], fault.kind === "exited");
+  const cause = causeIn(
+    spec.app,
+    own === undefined ? logs : [own],
+    fault.kind === "exited" || fault.kind === "workers end",
+  );
   switch (fault.kind) {
     case "exited":
       return failure("instance_died", exitWords(fault.instance, fault.how, cause, logs.length > 0), logs);
