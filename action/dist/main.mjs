@@ -24398,7 +24398,8 @@ const deploymentEvent = discriminatedUnion("type", [
 	object({
 		...eventBase,
 		type: literal("notice"),
-		message: string()
+		message: string(),
+		level: literal("warning").optional().catch(void 0)
 	}),
 	object({
 		...eventBase,
@@ -25108,6 +25109,10 @@ var Log = class {
 			...place
 		});
 	}
+	warn(title, message) {
+		this.endGroup();
+		this.#console.warning(cleanLines(message).join("\n"), { title: cleanLine(title) });
+	}
 	mask(secret) {
 		this.#resumeCommands();
 		this.#console.setSecret(secret);
@@ -25456,7 +25461,7 @@ const toolHints = [
 	}
 ];
 // shared/causes/hints.ts
-const write = "Write below $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
+const write = "Write in $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
 const database = "Start the database, or correct its address: see `cutover env list {app}` and `env` in cutover.yml. The host must reach it.";
 const network = "The machine cannot reach that address: check the name, its DNS, a firewall and a proxy.";
 const asgi = "This is an ASGI application: set `server.kind: uvicorn` in cutover.yml.";
@@ -25536,7 +25541,7 @@ const hints = [...[
 	{
 		id: "missing-file",
 		pattern: /^FileNotFoundError: \[Errno 2\] No such file or directory: '([^']+)'/,
-		fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or use a path below $CUTOVER_SHARED.",
+		fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or use a path in $CUTOVER_SHARED.",
 		runnerFix: "Correct the path, or make the file in a step before this one.",
 		example: "FileNotFoundError: [Errno 2] No such file or directory: '/etc/shadow2/x'"
 	},
@@ -39727,6 +39732,11 @@ var HostLog = class {
 		this.#open = false;
 		this.#log.line(`${this.#host}: ${text}`);
 	}
+	/** An annotation for what should be looked at, although the deployment goes on. @param text untrusted */
+	warning(text) {
+		this.#log.warn(this.#host, text);
+		this.#open = false;
+	}
 	/** Prints the lines of a phase that did not end. */
 	flush(activity) {
 		if (this.#lines.length > 0) {
@@ -39794,7 +39804,8 @@ var HostProgress = class {
 				this.#log.output(this.#activity, `${event.source} | ${event.line}`);
 				return;
 			case "notice":
-				this.#log.output(this.#activity, event.message);
+				if (event.level === "warning") this.#log.warning(event.message);
+				else this.#log.output(this.#activity, event.message);
 				return;
 			case "state":
 				this.phase(activities[event.state], Date.parse(event.at) - event.took, event.took, event.note);

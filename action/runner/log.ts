@@ -6,6 +6,7 @@ export interface Console {
   startGroup(name: string): void;
   endGroup(): void;
   error(message: string, properties: { title?: string; file?: string; startLine?: number }): void;
+  warning(message: string, properties: { title?: string; file?: string; startLine?: number }): void;
   setSecret(secret: string): void;
 }
 
@@ -74,6 +75,11 @@ export class Log {
     this.endGroup();
     const place = at === undefined ? {} : { file: cleanLine(at.file), startLine: at.line };
     this.#console.error(cleanLines(message).join("\n"), { ...(title !== "" && { title: cleanLine(title) }), ...place });
+  }
+
+  warn(title: string, message: string): void {
+    this.endGroup();
+    this.#console.warning(cleanLines(message).join("\n"), { title: cleanLine(title) });
   }
 
   mask(secret: string): void {

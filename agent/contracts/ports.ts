@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import type { Config } from "../../shared/config.ts";
+import type { ListenAddress } from "../../shared/config-values.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import type { AuditEntry, DeploymentEvent, FilesView, MaintenanceView, ReleaseView } from "../../shared/protocol.ts";
 import type { AppSettings } from "../settings.ts";
@@ -200,6 +201,18 @@ export type HealthAnswer =
 export interface HealthProbe {
   /** Sends one request to one instance, in the protocol that the instance speaks. Never throws for what the instance does. */
   check(instance: Instance, request: HealthRequest): Promise<HealthAnswer>;
+  /** Sends one request to nginx on this host, as a visitor does, and follows no redirect. Never throws for what comes back. */
+  visit(visit: Visit): Promise<HealthAnswer>;
+}
+
+export interface Visit {
+  /** An address of the site, as in `listen` of cutover.yml: a port, or address:port, with ` ssl` after it for TLS. */
+  address: ListenAddress;
+  /** The Host header, and the name for TLS. */
+  host: string;
+  /** With its query. */
+  path: string;
+  timeoutMs: number;
 }
 
 export interface HealthRequest {

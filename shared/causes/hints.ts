@@ -2,7 +2,7 @@ import type { Hint } from "./hint.ts";
 import { toolHints } from "./tool-hints.ts";
 
 const write =
-  "Write below $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
+  "Write in $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
 const database =
   "Start the database, or correct its address: see `cutover env list {app}` and `env` in cutover.yml. The host must reach it.";
 const network = "The machine cannot reach that address: check the name, its DNS, a firewall and a proxy.";
@@ -93,7 +93,7 @@ const pythonHints: Hint[] = [
   {
     id: "missing-file",
     pattern: /^FileNotFoundError: \[Errno 2\] No such file or directory: '([^']+)'/,
-    fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or use a path below $CUTOVER_SHARED.",
+    fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or use a path in $CUTOVER_SHARED.",
     runnerFix: "Correct the path, or make the file in a step before this one.",
     example: "FileNotFoundError: [Errno 2] No such file or directory: '/etc/shadow2/x'",
   },

@@ -77,7 +77,8 @@ async function probeUntilHealthy(
       );
     }
     if (answers.final(asked) || clock.elapsed() >= deadline) throw new StartFailure(answers.fault(instance, asked));
-    await clock.sleep(answer.kind === "status" ? answeredPollMs : pollMs, signal);
+    const spoke = answer.kind === "status" || answer.how === "closed";
+    await clock.sleep(spoke ? answeredPollMs : pollMs, signal);
   }
 }
 
@@ -94,15 +95,19 @@ class Answers {
   /** Why it did not answer. The time limit cuts the last check short, so the first of equal reasons stays. */
   #reason: Unreachable = { kind: "unreachable", reason: "it was not asked" };
   #same = 0;
+  /** So many checks in a row ended without an answer: a worker that ends at each request. */
+  #closed = 0;
 
   /** @returns whether the status is another one than before */
   add(answer: HealthAnswer): boolean {
     const last = this.#last;
     if (answer.kind === "unreachable") {
+      this.#closed = answer.how === "closed" ? this.#closed + 1 : 0;
       if (answer.how === undefined || answer.how !== this.#reason.how) this.#reason = answer;
       this.#same = 0;
       return false;
     }
+    this.#closed = 0;
     const same = last?.status === answer.status && last.location === answer.location;
     this.#same = same ? this.#same + 1 : 1;
     this.#last = answer;
@@ -112,6 +117,7 @@ class Answers {
   /** Whether waiting for another answer is of no use. */
   final(asked: Asked): boolean {
     const last = this.#last;
+    if (this.#closed >= finalAnswers) return true;
     if (last === undefined || this.#same === 0) return false;
     return sendsInCircles(last, asked) || (this.#same >= finalAnswers && !notYet.has(last.status));
   }

@@ -142,6 +142,7 @@ function noAnswer(
           `${instance.name} accepted the connection and did not answer GET ${path} within ${timeout}.${why}`,
         ),
         fix: cause?.fix ?? `Find what its first request waits for: a database, a lock, another service. ${longer}`,
+        frame: cause?.frame,
       };
     case "closed":
       return {
@@ -149,11 +150,13 @@ function noAnswer(
           `${instance.name} closes the connection without an answer to GET ${path} (${answer.reason}).${why}`,
         ),
         fix: cause?.fix ?? "Its worker ends at each request: read the app's log, which is with this message.",
+        frame: cause?.frame,
       };
     default:
       return {
         message: sentence(`${instance.name} did not answer GET ${path} within ${timeout} (${answer.reason}).${why}`),
         fix: cause?.fix ?? `See that it listens where \`{socket}\` or \`{port}\` of its command says. ${longer}`,
+        frame: cause?.frame,
       };
   }
 }

@@ -21,12 +21,17 @@ const steps = checkEveryMs / pollMs;
 /** The old run may fail a check because of a moment's load, so it is asked more than once. */
 const oldRunChecks = 3;
 
-/** Whether what a deployment brings live is watched. */
-export function isWatched({ state, deployment, recovery }: DeployContext, { config }: RunSpec): boolean {
-  // A rollback leaves a release on purpose, so it never returns to it by itself. And a restarted agent does not delay its
-  // start by a watch.
-  const unwatched = deployment.view.kind === "rollback" || recovery !== undefined;
-  return !unwatched && state.journal?.verdict === undefined && milliseconds(config.watch) > 0;
+/**
+ * Whether a fault takes back what a deployment brings live. A rollback leaves a release on purpose, so it never returns to it by
+ * itself. And a restarted agent does not delay its start.
+ */
+export function isJudged({ state, deployment, recovery }: DeployContext): boolean {
+  return deployment.view.kind !== "rollback" && recovery === undefined && state.journal?.verdict === undefined;
+}
+
+/** Whether it is watched for a while. */
+export function isWatched(context: DeployContext, { config }: RunSpec): boolean {
+  return isJudged(context) && milliseconds(config.watch) > 0;
 }
 
 /**
