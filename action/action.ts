@@ -2,7 +2,7 @@ import { asCutoverError } from "../shared/errors.ts";
 import { readInputs } from "./inputs.ts";
 import type { Effects } from "./job.ts";
 import { newJobReport } from "./report/job-report.ts";
-import { annotateFailures, failedHosts, type Publication, publish, sentences } from "./report/publish.ts";
+import { annotateFailures, type Publication, publish } from "./report/publish.ts";
 import { run } from "./run.ts";
 import { cancellation } from "./runner/cancellation.ts";
 import { execute } from "./runner/exec.ts";
@@ -14,14 +14,15 @@ export interface ActionParts extends Pick<Effects, "env" | "platform" | "now" | 
 
 /**
  * Reads the inputs, does the job, reports it.
- * @returns undefined if it went well, `annotated` if failed hosts have annotations of their own, or the failure's text
+ * @returns whether it went well; a failure has its annotations then
  */
-export async function runAction({ publication, ...effects }: ActionParts): Promise<string | undefined> {
+export async function runAction({ publication, ...effects }: ActionParts): Promise<boolean> {
   const { env, log, now } = effects;
   const report = newJobReport("deploy", now());
   try {
     const inputs = readInputs(env);
     report.command = inputs.command;
+    report.directory = inputs.workingDirectory;
     if (inputs.signingKey !== "") log.mask(inputs.signingKey);
     const { signal, cancelled, release } = cancellation(inputs.timeoutMs);
     const all = { ...effects, exec: execute, signal, cancelled, time: realTime };
@@ -30,7 +31,7 @@ export async function runAction({ publication, ...effects }: ActionParts): Promi
     report.failure = asCutoverError(thrown, "runner");
   }
   await publish(report, log, publication);
-  if (report.failure === undefined) return undefined;
+  if (report.failure === undefined) return true;
   annotateFailures(report, log);
-  return failedHosts(report).length > 0 ? "annotated" : sentences(report.failure);
+  return false;
 }

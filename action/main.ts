@@ -5,7 +5,7 @@ import { AgentClient } from "./client/agent-client.ts";
 import { Log } from "./runner/log.ts";
 
 wakeThreadPool();
-const failure = await runAction({
+const well = await runAction({
   env: process.env,
   platform: process.platform,
   now: Date.now,
@@ -18,6 +18,4 @@ const failure = await runAction({
     },
   },
 });
-// A failed host has an annotation of its own already; setFailed would add a second one.
-if (failure === "annotated") process.exitCode = core.ExitCode.Failure;
-else if (failure !== undefined) core.setFailed(failure);
+if (!well) process.exitCode = core.ExitCode.Failure;

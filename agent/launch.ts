@@ -1,7 +1,7 @@
-import { closeSync, lstatSync, openSync, readFileSync, readSync, unlinkSync } from "node:fs";
+import { lstatSync, readFileSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { findProgram } from "../shared/find-program.ts";
+import { startableProgram } from "../shared/startable-program.ts";
 import { processStatus } from "./host/exec/processes.ts";
 import type { LaunchFile } from "./host/supervisor/launch-files.ts";
 import { type Marks, processesOf, signalEach } from "./host/supervisor/leftovers.ts";
@@ -26,7 +26,7 @@ async function launch(file: string | undefined): Promise<never> {
   if (socket !== undefined) removeStaleSocket(socket);
   const [name] = argv;
   if (name === undefined || process.execve === undefined) throw new Error("there is no program to start");
-  return process.execve(programFor(name, env.PATH ?? ""), argv, env);
+  return process.execve(startableProgram(name, env.PATH ?? "", process.cwd()), argv, env);
 }
 
 // Until this process becomes the program, it has supervisord's environment, and so none of these marks.
@@ -78,27 +78,6 @@ async function endLeftovers(marks: Marks): Promise<void> {
 /** Not every server removes a socket that its killed predecessor left, and then it could not bind. */
 function removeStaleSocket(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
-}
-
-function programFor(name: string, path: string): string {
-  const program = findProgram(name, path, process.cwd());
-  if (program === undefined) throw new Error(`there is no program ${name}${name.includes("/") ? "" : ` in ${path}`}`);
-  checkFormat(program);
-  return program;
-}
-
-/** Refuses what the kernel would not start: process.execve would not throw then, but abort with a core dump. */
-function checkFormat(program: string): void {
-  const head = Buffer.alloc(256);
-  const file = openSync(program, "r");
-  readSync(file, head, 0, head.length, 0);
-  closeSync(file);
-  if (head.toString("latin1", 0, 4) === "\x7fELF") return;
-  const interpreter = /^#![ \t]*(\S+)/.exec(head.toString("latin1"))?.[1];
-  if (interpreter === undefined) throw new Error(`${program} is neither a program nor a script that starts with #!`);
-  if (findProgram(interpreter, "", process.cwd()) === undefined) {
-    throw new Error(`${program} needs ${interpreter}, which does not exist`);
-  }
 }
 
 try {

@@ -59,8 +59,16 @@ export const deploymentEvent = z.discriminatedUnion("type", [
   }),
   /** Output of pip, the release command or an instance. Untrusted text, without its newline. */
   z.object({ ...eventBase, type: z.literal("output"), source: z.string(), line: z.string() }),
-  /** Something that a person should read: what the deployment waits for, what it replaced. */
-  z.object({ ...eventBase, type: z.literal("notice"), message: z.string() }),
+  /**
+   * Something that a person should read: what the deployment waits for, what it replaced. `warning`: the deployment goes on, and
+   * the person should look at it.
+   */
+  z.object({
+    ...eventBase,
+    type: z.literal("notice"),
+    message: z.string(),
+    level: z.literal("warning").optional().catch(undefined),
+  }),
   /** The last event: how it ended. */
   z.object({ ...eventBase, type: z.literal("end"), deployment: deploymentView }),
 ]);

@@ -99,6 +99,8 @@ export interface ErrorParts {
   /** What to do, with the next command. */
   fix?: string;
   evidence?: Evidence[];
+  /** Where in the project the cause is, for an annotation. `file` is relative to the project. */
+  frame?: { file: string; line: number };
   cause?: unknown;
 }
 
@@ -109,6 +111,7 @@ export class CutoverError extends Error {
   readonly unchanged: string | undefined;
   readonly fix: string | undefined;
   readonly evidence: Evidence[];
+  readonly frame: ErrorParts["frame"];
 
   constructor(code: ErrorCode, message: string, parts: ErrorParts = {}) {
     super(message, parts.cause === undefined ? undefined : { cause: parts.cause });
@@ -116,6 +119,7 @@ export class CutoverError extends Error {
     this.unchanged = parts.unchanged;
     this.fix = parts.fix;
     this.evidence = parts.evidence ?? [];
+    this.frame = parts.frame;
   }
 }
 

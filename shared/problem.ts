@@ -11,16 +11,19 @@ export const failure = z.object({
   unchanged: z.string().optional(),
   fix: z.string().optional(),
   evidence: z.array(z.object({ source: z.string(), text: z.string() })).optional(),
+  /** Where in the project the cause is. */
+  frame: z.object({ file: z.string(), line: z.int() }).optional(),
 });
 export type Failure = z.output<typeof failure>;
 
-export function toFailure({ code, message, unchanged, fix, evidence }: CutoverError): Failure {
+export function toFailure({ code, message, unchanged, fix, evidence, frame }: CutoverError): Failure {
   return {
     code,
     detail: message,
     ...(unchanged !== undefined && { unchanged }),
     ...(fix !== undefined && { fix }),
     ...(evidence.length > 0 && { evidence }),
+    ...(frame !== undefined && { frame }),
   };
 }
 
@@ -41,11 +44,12 @@ export function toProblem(error: CutoverError, status: number): Problem {
  * The error again at the caller's side. A code that this version does not know becomes `internal` and stays in the
  * message.
  */
-export function fromProblem({ code, detail, unchanged, fix, evidence }: Failure): CutoverError {
+export function fromProblem({ code, detail, unchanged, fix, evidence, frame }: Failure): CutoverError {
   const parts = {
     ...(unchanged !== undefined && { unchanged }),
     ...(fix !== undefined && { fix }),
     ...(evidence !== undefined && { evidence }),
+    ...(frame !== undefined && { frame }),
   };
   return isErrorCode(code)
     ? new CutoverError(code, detail, parts)

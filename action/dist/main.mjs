@@ -18318,12 +18318,14 @@ var CutoverError = class extends Error {
 	unchanged;
 	fix;
 	evidence;
+	frame;
 	constructor(code, message, parts = {}) {
 		super(message, parts.cause === void 0 ? void 0 : { cause: parts.cause });
 		this.code = code;
 		this.unchanged = parts.unchanged;
 		this.fix = parts.fix;
 		this.evidence = parts.evidence ?? [];
+		this.frame = parts.frame;
 	}
 };
 /**
@@ -19192,12 +19194,12 @@ const _safeParse = (_Err) => (schema, value, _ctx) => {
 		issues: []
 	}, ctx);
 	if (result instanceof Promise) throw new $ZodAsyncError();
-	return result.issues.length ? failure$3(_Err, result.issues, ctx) : {
+	return result.issues.length ? failure$2(_Err, result.issues, ctx) : {
 		success: true,
 		data: result.value
 	};
 };
-function failure$3(Err, issues, ctx) {
+function failure$2(Err, issues, ctx) {
 	let error;
 	return {
 		success: false,
@@ -19226,7 +19228,7 @@ const _safeParseAsync = (_Err) => async (schema, value, _ctx) => {
 		issues: []
 	}, ctx);
 	if (result instanceof Promise) result = await result;
-	return result.issues.length ? failure$3(_Err, result.issues, ctx) : {
+	return result.issues.length ? failure$2(_Err, result.issues, ctx) : {
 		success: true,
 		data: result.value
 	};
@@ -23291,7 +23293,7 @@ const initializer = (inst, issues) => {
 };
 const ZodRealError = /*@__PURE__*/ $constructor("ZodError", initializer, void 0, { Parent: Error });
 // node_modules/zod/v4/classic/parse.js
-const parse$1 = /* @__PURE__ */ _parse(ZodRealError);
+const parse$2 = /* @__PURE__ */ _parse(ZodRealError);
 const parseAsync = /* @__PURE__ */ _parseAsync(ZodRealError);
 const safeParse = /* @__PURE__ */ _safeParse(ZodRealError);
 const safeParseAsync = /* @__PURE__ */ _safeParseAsync(ZodRealError);
@@ -23422,7 +23424,7 @@ const ZodType = /*@__PURE__*/ $constructor("ZodType", (inst, def) => {
 		own(this, "~standard", value);
 	},
 	parse: function _parse(data, params) {
-		return parse$1(this, data, params, { callee: _parse });
+		return parse$2(this, data, params, { callee: _parse });
 	},
 	parseAsync: async function _parseAsync(data, params) {
 		return await parseAsync(this, data, params, { callee: _parseAsync });
@@ -24292,7 +24294,7 @@ function reportedAfter(state) {
 * Why something failed, for a person. `code` is one of shared/errors.ts, kept open so that an older client reads a
 * newer agent.
 */
-const failure$2 = object({
+const failure$1 = object({
 	code: string(),
 	detail: string(),
 	unchanged: string().optional(),
@@ -24300,9 +24302,14 @@ const failure$2 = object({
 	evidence: array(object({
 		source: string(),
 		text: string()
-	})).optional()
+	})).optional(),
+	/** Where in the project the cause is. */
+	frame: object({
+		file: string(),
+		line: int()
+	}).optional()
 });
-failure$2.extend({
+failure$1.extend({
 	type: string().default("about:blank"),
 	title: string(),
 	status: int()
@@ -24311,11 +24318,12 @@ failure$2.extend({
 * The error again at the caller's side. A code that this version does not know becomes `internal` and stays in the
 * message.
 */
-function fromProblem({ code, detail, unchanged, fix, evidence }) {
+function fromProblem({ code, detail, unchanged, fix, evidence, frame }) {
 	const parts = {
 		...unchanged !== void 0 && { unchanged },
 		...fix !== void 0 && { fix },
-		...evidence !== void 0 && { evidence }
+		...evidence !== void 0 && { evidence },
+		...frame !== void 0 && { frame }
 	};
 	return isErrorCode(code) ? new CutoverError(code, detail, parts) : new CutoverError("internal", `${code}: ${detail}`, parts);
 }
@@ -24366,7 +24374,7 @@ const deploymentView = object({
 	cut: int().optional(),
 	/** Requests that were open on the old instances when the traffic left them, and that ended by themselves. */
 	drained: int().optional(),
-	failure: failure$2.optional()
+	failure: failure$1.optional()
 });
 const eventBase = {
 	id: int().min(1),
@@ -24390,7 +24398,8 @@ const deploymentEvent = discriminatedUnion("type", [
 	object({
 		...eventBase,
 		type: literal("notice"),
-		message: string()
+		message: string(),
+		level: literal("warning").optional().catch(void 0)
 	}),
 	object({
 		...eventBase,
@@ -25088,9 +25097,21 @@ var Log = class {
 		if (this.#grouped) this.#console.endGroup();
 		this.#grouped = false;
 	}
-	annotate(title, message) {
+	/** @param at where in the repository. A path from a host is only a hint: GitHub ignores a file that the repository lacks. */
+	annotate(title, message, at) {
 		this.endGroup();
-		this.#console.error(cleanLines(message).join("\n"), { title: cleanLine(title) });
+		const place = at === void 0 ? {} : {
+			file: cleanLine(at.file),
+			startLine: at.line
+		};
+		this.#console.error(cleanLines(message).join("\n"), {
+			...title !== "" && { title: cleanLine(title) },
+			...place
+		});
+	}
+	warn(title, message) {
+		this.endGroup();
+		this.#console.warning(cleanLines(message).join("\n"), { title: cleanLine(title) });
 	}
 	mask(secret) {
 		this.#resumeCommands();
@@ -25267,9 +25288,16 @@ function setOutputs({ release, digest, bundle, url, hosts }, to) {
 	for (const [name, value] of Object.entries(outputs)) to.setOutput(name, value ?? "");
 	to.setOutput("result", JSON.stringify(resultByHost(hosts)));
 }
-/** One annotation for each failed host, with cause and fix. The evidence is in the log. */
+/** One annotation for each failed host, or one for the job, with cause and fix. The evidence is in the log. */
 function annotateFailures(report, log) {
-	for (const { host, failure } of failedHosts(report).slice(0, annotationsShown)) if (failure !== void 0) log.annotate(`${host}: ${failure.code}`, sentences(failure));
+	const hosts = failedHosts(report);
+	const place = ({ frame }) => frame && {
+		file: posix.join(report.directory ?? ".", frame.file),
+		line: frame.line
+	};
+	for (const { host, failure } of hosts.slice(0, annotationsShown)) if (failure !== void 0) log.annotate(`${host}: ${failure.code}`, sentences(failure), place(failure));
+	const { failure } = report;
+	if (failure !== void 0 && hosts.length === 0) log.annotate("", sentences(failure), place(failure));
 }
 /** Hosts that have an annotation of their own, so that the job needs no other. */
 function failedHosts({ hosts }) {
@@ -25343,6 +25371,476 @@ async function inPhase({ effects, report }, name, work) {
 		log.line(`${name} took ${prettyMilliseconds(took)}`);
 		log.endGroup();
 	}
+}
+/** Of shells, pip, git and npm. */
+const toolHints = [
+	{
+		id: "windows-line-ends",
+		pattern: /\^M: bad interpreter|\$'\\r': command not found|has Windows line ends/,
+		anywhere: true,
+		fix: "Write `*.sh text eol=lf` into .gitattributes, run `git add --renormalize .`, commit and push.",
+		example: "cutover: cannot start: ./start.sh has Windows line ends"
+	},
+	{
+		id: "not-executable",
+		pattern: /(?:^|[\s:])(\.?\/?[\w./-]+)(?: is not executable|: Permission denied$)/,
+		fix: "Run `git update-index --chmod=+x {1}`, commit and push.",
+		example: "cutover: cannot start: ./start.sh is not executable"
+	},
+	{
+		id: "wrong-architecture",
+		pattern: /Exec format error|cannot execute binary file/,
+		fix: "The program is for another processor, or its first line is missing: build it on the host's architecture.",
+		example: "sh: 1: ./bad.bin: Exec format error"
+	},
+	{
+		id: "no-shell",
+		pattern: /no shell reads the command/,
+		fix: "Write the command as `sh -c '...'`, or put variables into `env` of cutover.yml.",
+		example: "cutover: cannot start: no shell reads the command, and cd is a word of a shell"
+	},
+	{
+		id: "no-such-program",
+		pattern: /there is no (?:program|file) (\S+)/,
+		fix: "Add what has {1} to the requirements, correct the command in cutover.yml, or install {1} on the host.",
+		runnerFix: "Install {1} in a step before this one, or correct the command in cutover.yml.",
+		example: "cutover: cannot start: there is no program celery on its PATH"
+	},
+	{
+		id: "unknown-option",
+		pattern: /error: unrecognized arguments: (.+)/,
+		fix: "The program does not know {1}: correct the command, or pin the version that does.",
+		example: "gunicorn: error: unrecognized arguments: --nope"
+	},
+	{
+		id: "pip-hash",
+		pattern: /THESE PACKAGES DO NOT MATCH THE HASHES/,
+		anywhere: true,
+		fix: "A package differs from its hash in the requirements: make the lock file again, and see which index it came from.",
+		example: "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, please update the hashes."
+	},
+	{
+		id: "pip-conflict",
+		pattern: /ERROR: Cannot install .+ because these package versions have conflicting dependencies/,
+		anywhere: true,
+		fix: "Change one of the pinned versions in the requirements, so that they fit together.",
+		example: "ERROR: Cannot install a==1 and b==1 because these package versions have conflicting dependencies."
+	},
+	{
+		id: "pip-compiler",
+		pattern: /error: command '(\S+)' failed|unable to execute '(\S+)'|Failed building wheel for (\S+)/,
+		anywhere: true,
+		fix: "The package has no wheel for this Python and is compiled: install a compiler and its headers in a step before this one, or pin a version that has a wheel.",
+		example: "error: command 'gcc' failed: No such file or directory"
+	},
+	{
+		id: "pip-git",
+		pattern: /could not read Username for '([^']+)'|Permission denied \(publickey\)/,
+		anywhere: true,
+		fix: "Git cannot log in there: give the workflow a token for that repository, or depend on a released package.",
+		example: "fatal: could not read Username for 'https://github.com': terminal prompts disabled"
+	},
+	{
+		id: "pip-no-match",
+		pattern: /ERROR: No matching distribution found for (.+)/,
+		fix: "Correct the name or the version of {1} in the requirements. If it lies on an index of your own, give `--index-url` in `pip-arguments`.",
+		example: "ERROR: No matching distribution found for nosuchpkg-x==1"
+	},
+	{
+		id: "pip-requirement",
+		pattern: /ERROR: Invalid requirement: (.+)/,
+		fix: "Correct that line of the requirements.",
+		example: "ERROR: Invalid requirement: 'foo bar' (from line 1 of r3)"
+	},
+	{
+		id: "npm-script",
+		pattern: /npm (?:ERR!|error) Missing script: "?([\w:-]+)"?/,
+		anywhere: true,
+		fix: "package.json has no script \"{1}\": correct `collect` in cutover.yml, or add the script.",
+		example: "npm ERR! Missing script: \"biuld\""
+	}
+];
+// shared/causes/hints.ts
+const write = "Write in $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
+const database = "Start the database, or correct its address: see `cutover env list {app}` and `env` in cutover.yml. The host must reach it.";
+const network = "The machine cannot reach that address: check the name, its DNS, a firewall and a proxy.";
+const asgi = "This is an ASGI application: set `server.kind: uvicorn` in cutover.yml.";
+const variable = "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.";
+const runnerVariable = "Give the settings a default for it, or set it in `env` of this step: the command runs in the workflow.";
+const hints = [...[
+	{
+		id: "database-driver",
+		pattern: /ImproperlyConfigured: Error loading (psycopg2?|MySQLdb|psycopg2 or psycopg) module/,
+		fix: "Add the database's driver to the requirements: psycopg for PostgreSQL, mysqlclient for MySQL.",
+		example: "ImproperlyConfigured: Error loading psycopg2 module: No module named 'psycopg2'"
+	},
+	{
+		id: "static-root",
+		pattern: /ImproperlyConfigured: You're using the staticfiles app without having set the STATIC_ROOT/,
+		fix: "Set STATIC_ROOT in the settings, for example `STATIC_ROOT = BASE_DIR / \"staticfiles\"`, and name that folder in `static.from`.",
+		example: "ImproperlyConfigured: You're using the staticfiles app without having set the STATIC_ROOT setting to a filesystem path."
+	},
+	{
+		id: "django-secret-key",
+		pattern: /ImproperlyConfigured: The (SECRET_KEY) setting must not be empty/,
+		fix: variable,
+		runnerFix: runnerVariable,
+		example: "ImproperlyConfigured: The SECRET_KEY setting must not be empty."
+	},
+	{
+		id: "setting-variable",
+		pattern: /(?:ImproperlyConfigured|UndefinedValueError)\b.*?\b(?:Set the )?([A-Z][A-Z0-9_]{2,}) (?:environment variable|not found)/,
+		fix: variable,
+		runnerFix: runnerVariable,
+		example: "ImproperlyConfigured: Set the DATABASE_URL environment variable"
+	},
+	{
+		id: "missing-variable",
+		pattern: /^KeyError: '([A-Z][A-Z0-9_]*)'/,
+		cause: "The environment has no variable {1}: {line}",
+		fix: variable,
+		runnerFix: runnerVariable,
+		example: "KeyError: 'SECRET_KEY'"
+	},
+	{
+		id: "server-application-module",
+		pattern: /Error loading ASGI app\. Could not import module "([^"]+)"/,
+		fix: "Correct `server.app` in cutover.yml: it names the module {1}, which the release does not have.",
+		example: "ERROR:    Error loading ASGI app. Could not import module \"nomod\"."
+	},
+	{
+		id: "server-application",
+		pattern: /Failed to find (?:attribute|application object):? '([^']+)'|Error loading ASGI app\. Attribute "([^"]+)" not found|Failed to parse '([^']+)' as an attribute/,
+		fix: "Correct `server.app` in cutover.yml: it is `module:name`, and the module must define that name.",
+		example: "Failed to find attribute 'app' in 'good'."
+	},
+	{
+		id: "celery-application",
+		pattern: /The module (\S+) was not found\.|Module '([^']+)' has no attribute 'celery'/,
+		fix: "Correct `-A` in the process's command: it names the module that makes the Celery application.",
+		example: "The module nomod was not found."
+	},
+	{
+		id: "name-in-module",
+		pattern: /ImportError: cannot import name '\w+' from '([\w.]+)'/,
+		fix: "The installed version of {1} has no such name: pin the version in the requirements that the project was written for.",
+		example: "ImportError: cannot import name 'url' from 'django.conf.urls' (/usr/lib/python3/dist-packages/django/conf/urls/__init__.py)"
+	},
+	{
+		id: "no-such-command",
+		pattern: /(?:^|: )([\w./-]+): (?:command )?not found$/,
+		fix: "Install {1}, or correct the command. Programs of the requirements are in the release's environment.",
+		example: "sh: 1: no_such_tool: not found"
+	},
+	{
+		id: "unknown-django-command",
+		pattern: /^Unknown command: '(\w+)'/,
+		fix: "Correct the command, or add the app that has it to INSTALLED_APPS.",
+		example: "Unknown command: 'frobnicate'"
+	},
+	{
+		id: "missing-file",
+		pattern: /^FileNotFoundError: \[Errno 2\] No such file or directory: '([^']+)'/,
+		fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or use a path in $CUTOVER_SHARED.",
+		runnerFix: "Correct the path, or make the file in a step before this one.",
+		example: "FileNotFoundError: [Errno 2] No such file or directory: '/etc/shadow2/x'"
+	},
+	{
+		id: "missing-module",
+		pattern: /^(?:ModuleNotFoundError: |ImportError: )?.*No module named '?([\w.]+)'?/,
+		fix: "Add the package that has {1} to the requirements. If {1} is the project's own, correct its name, or see `exclude` in cutover.yml.",
+		runnerFix: "Install the project's requirements in a step before this one: the command runs in the workflow. If {1} is the project's own, correct its name.",
+		example: "ModuleNotFoundError: No module named 'stripe'"
+	},
+	{
+		id: "no-django",
+		pattern: /Couldn't import Django/,
+		fix: "Add Django to the requirements.",
+		runnerFix: "Install the project's requirements in a step before this one: the command runs in the workflow.",
+		example: "ImportError: Couldn't import Django. Are you sure it's installed and available on your PYTHONPATH environment variable? Did you forget to activate a virtual environment?"
+	},
+	{
+		id: "pending-migrations",
+		pattern: /no such table: (\S+)|relation "([^"]+)" does not exist|Table '([^']+)' doesn't exist/,
+		fix: "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml.",
+		example: "OperationalError: no such table: auth_user"
+	},
+	{
+		id: "readonly-database",
+		pattern: /unable to open database file|attempt to write a readonly database/,
+		cause: "A release is read-only, and its database lies in it: {line}",
+		fix: write,
+		example: "OperationalError: unable to open database file"
+	},
+	{
+		id: "database-unreachable",
+		pattern: /OperationalError.*(?:onnection refused|could not connect|Can't connect|could not translate host name|Connection timed out)/,
+		fix: database,
+		example: "OperationalError: connection to server at \"127.0.0.1\", port 9 failed: Connection refused"
+	},
+	{
+		id: "manifest-entry",
+		pattern: /Missing staticfiles manifest entry for '([^']+)'/,
+		fix: "collectstatic did not collect {1}: correct the name in the template, or add the file. `static.collect` must run with the same settings.",
+		example: "ValueError: Missing staticfiles manifest entry for 'shop/site.css'"
+	},
+	{
+		id: "wsgi-server-for-asgi",
+		pattern: /missing \d+ required positional arguments?: (?:'receive' and )?'send'/,
+		cause: "The server speaks WSGI, and the application is ASGI: {line}",
+		fix: asgi,
+		example: "TypeError: FastAPI.__call__() missing 1 required positional argument: 'send'"
+	},
+	{
+		id: "factory-not-called",
+		pattern: /^TypeError: (\w*(?:create|make|factory|build|get)\w*|make)\(\) (?:takes|missing|got)/,
+		cause: "The server got a function that makes the application, and not the application: {line}",
+		fix: "Write the call into `server.app` of cutover.yml: `module:{1}()`.",
+		example: "TypeError: create_app() takes from 0 to 1 positional arguments but 2 were given"
+	},
+	{
+		id: "asgi-server-for-wsgi",
+		pattern: /missing 1 required positional argument: '(?:start_response|s|start)'|takes 2 positional arguments but 3 were given/,
+		cause: "The server speaks ASGI, and the application is WSGI: {line}",
+		fix: "Set `server.kind: gunicorn` in cutover.yml.",
+		example: "TypeError: application() missing 1 required positional argument: 's'"
+	},
+	{
+		id: "address-in-use",
+		pattern: /address already in use/i,
+		fix: "Another program has that address: let the app listen where `{socket}` or `{port}` of `server.command` says, and nowhere else.",
+		example: "OSError: [Errno 98] Address already in use"
+	},
+	{
+		id: "read-only",
+		pattern: /(?:PermissionError|OSError): \[Errno (?:13|30)\] (?:Permission denied|Read-only file system): '([^']*)'/,
+		cause: "The app may not write {1}, because a release is read-only: {line}",
+		fix: write,
+		runnerFix: "The command may not write there: correct the path.",
+		example: "PermissionError: [Errno 13] Permission denied: '/proc/version'"
+	},
+	{
+		id: "glibc-too-new",
+		pattern: /version `(GLIBC_[\d.]+)' not found/,
+		cause: "A wheel or program was built for a newer system than the host ({1}): {line}",
+		fix: "Build on a system that is not newer than the host: choose `runs-on` of the job accordingly, or use manylinux wheels.",
+		example: "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /srv/app/x.so)"
+	},
+	{
+		id: "prompt",
+		pattern: /EOFError: EOF when reading a line/,
+		cause: "The command asks a question, and nobody can answer: {line}",
+		fix: "Give it the option that answers, such as `--noinput`.",
+		example: "EOFError: EOF when reading a line"
+	},
+	{
+		id: "certificate",
+		pattern: /CERTIFICATE_VERIFY_FAILED/,
+		fix: "The machine does not trust that server's certificate: install the certificate authority, or set SSL_CERT_FILE.",
+		example: "URLError: <urlopen error [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)>"
+	},
+	{
+		id: "name-resolution",
+		pattern: /Name or service not known|Temporary failure in name resolution|Could not resolve host/,
+		fix: network,
+		example: "URLError: <urlopen error [Errno -2] Name or service not known>"
+	},
+	{
+		id: "connection-refused",
+		pattern: /Connection refused/,
+		fix: "Nothing listens at that address: start that service, or correct the address in the app's environment (`cutover env list {app}`).",
+		example: "URLError: <urlopen error [Errno 111] Connection refused>"
+	},
+	{
+		id: "killed-workers",
+		pattern: /was (?:terminated due to signal 9|sent SIGKILL)|DAMN ! worker .* died, killed by signal 9|Killed$/,
+		anywhere: true,
+		cause: "Its workers are killed by signal 9: {line}",
+		fix: "The host has too little memory for them: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.",
+		example: "[2026-11-26 18:13:34 +0000] [21649] [WARNING] Worker with pid 21844 was terminated due to signal 9"
+	},
+	{
+		id: "disk-full",
+		pattern: /No space left on device/,
+		anywhere: true,
+		fix: "Free disk space, then run it again.",
+		example: "OSError: [Errno 28] No space left on device"
+	}
+], ...toolHints];
+// shared/causes/traceback.ts
+const start = /Traceback \(most recent call last\):\s*$/;
+const frameLine = /^\s*File "(.+)", line (\d+)/;
+/** At the beginning of a line: a class's name, with the modules that it is from. */
+const raisedLine = /^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(: .*)?$/;
+/** How a server ends its own processes: they follow from another failure, or from a stop. */
+const passing = /* @__PURE__ */ new Set([
+	"KeyboardInterrupt",
+	"CancelledError",
+	"SystemExit",
+	"HaltServer",
+	"GeneratorExit"
+]);
+/** The last traceback of a log. Of exceptions that caused each other Python prints the last one last. */
+function lastTraceback(lines, projectFile) {
+	for (let index = lines.length - 1; index >= 0; index--) {
+		if (!start.test(lines[index] ?? "")) continue;
+		const raised = parse$1(lines.slice(index + 1), projectFile);
+		if (raised !== void 0 && !passing.has(shortName(raised.exception))) return raised;
+	}
+}
+function parse$1(lines, projectFile) {
+	const end = lines.findIndex((line) => line !== "" && !/^\s/.test(line));
+	const [, name, message] = raisedLine.exec(lines[end] ?? "") ?? [];
+	if (name === void 0) return void 0;
+	const next = lines[end + 1];
+	const text = message ?? (next?.startsWith("  ") === true ? `: ${next.trim()}` : "");
+	const frame = innermost(lines.slice(0, end), projectFile);
+	return {
+		exception: `${lastPart(name)}${text}`,
+		...frame !== void 0 && { frame }
+	};
+}
+function innermost(lines, projectFile) {
+	return lines.flatMap((text) => {
+		const [, path, line] = frameLine.exec(text) ?? [];
+		const file = path === void 0 ? void 0 : projectFile(path);
+		return file === void 0 ? [] : [{
+			file,
+			line: Number(line)
+		}];
+	}).at(-1);
+}
+function shortName(exception) {
+	return exception.split(":", 1)[0] ?? "";
+}
+/** `django.core.exceptions.ImproperlyConfigured` is known by its last part. */
+function lastPart(name) {
+	return name.slice(name.lastIndexOf(".") + 1);
+}
+// shared/causes/cause.ts
+const longest = 300;
+/** What servers and tools put in front of a line. */
+const prefixes = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[[A-Z]+\] |\[\d{4}-\d\d-\d\d [\d:,]+: [A-Z]+\/[\w-]+\] |(?:ERROR|CRITICAL): {3,}|cutover: cannot start: )/;
+/** `django.db.utils.OperationalError` is known by its last part. */
+const qualified = /^(?:[a-z_]\w*\.)+(?=[A-Z]\w*(?:Error|Exception|Configured|NotFound)\b)/;
+/** What a server prints of itself while all is well. */
+const ordinary = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[INFO\] |INFO: {5}|\[\d{4}-\d\d-\d\d [\d:,]+: INFO\/)/;
+/** Lines that follow from another failure, in words that look like one. */
+const consequence = /^(?:Reason: (?:Worker|App) failed|Worker \(pid:\d+\) (?:exited|was sent)|Shutting down|unable to load app 0|\*\*\* |Try '|Usage:|npm (?:ERR!|error) A complete log|\[notice\]|note: |hint: |╰|WARNING|INFO|DEBUG|Exception ignored|Exception in (?:worker|ASGI)|Worker with pid \d+ was terminated due to signal (?!9$)|Unable to load celery application|Error: Invalid value for '-A')/i;
+const looksLikeError = /\b(?:errors?|there is no|not executable|Windows line ends|no shell reads|[A-Z]\w*Error|[A-Z]\w*Exception|fatal|failed|cannot|could not|can't|not found|denied|no such|refused|invalid|missing|unable|unknown command|killed|has no attribute|was terminated due to)\b/i;
+/** A file of the project on this machine. */
+function fileBelow(directory) {
+	const prefix = `${directory.replace(/\/$/, "")}/`;
+	return (path) => {
+		if (path.startsWith(prefix) && !path.includes("/site-packages/")) return path.slice(prefix.length);
+		return path.startsWith("/") || path.startsWith("<") ? void 0 : path.replace(/^\.\//, "");
+	};
+}
+/** @returns undefined if the output does not say */
+function findCause(output, options) {
+	const lines = output.slice(-262144).split(/\r?\n/);
+	const raised = lastTraceback(lines, options.projectFile);
+	const said = raised?.exception ?? plainLine(lines, options.lastLine ?? false);
+	const found = said === void 0 ? void 0 : hints.find((each) => each.pattern.test(said));
+	if (found !== void 0 && said !== void 0) return explained$1(said, found, raised, options);
+	for (const hint of hints) {
+		if (hint.anywhere !== true) continue;
+		const line = lines.findLast((each) => hint.pattern.test(each));
+		if (line !== void 0) return explained$1(withoutPrefix(line), hint, raised, options);
+	}
+	return said === void 0 ? void 0 : unexplained(said, raised);
+}
+/** The last line that says what went wrong. pip says it first and what follows from it later, so its first ERROR counts. */
+function plainLine(lines, lastLine) {
+	const telling = lines.filter((line) => !ordinary.test(line)).map(withoutPrefix).filter((line) => line !== "" && !consequence.test(line));
+	const errors = telling.filter((line) => looksLikeError.test(line));
+	return errors.find((line) => /^ERROR: (?!Could not find a version)/.test(line)) ?? errors.at(-1) ?? (lastLine ? telling.at(-1) : void 0);
+}
+function withoutPrefix(line) {
+	return line.replace(prefixes, "").replace(qualified, "").trim();
+}
+function explained$1(said, hint, raised, { app, where }) {
+	const [, ...groups] = hint.pattern.exec(said) ?? [];
+	const group = groups.find((each) => each !== void 0) ?? "";
+	const line = withFrame(said, raised);
+	const fill = (text) => text.replace(/\{(1|app|line)\}/g, (_, name) => name === "1" ? group : name === "app" ? app : line);
+	const fix = where === "runner" ? hint.runnerFix ?? hint.fix : hint.fix;
+	return {
+		line: cut(fill(hint.cause ?? "{line}")),
+		fix: cut(fill(fix)),
+		...frameOf(raised)
+	};
+}
+/** Of a line that no hint knows. */
+function unexplained(said, raised) {
+	const frame = raised?.frame;
+	const line = cut(withFrame(said, raised));
+	return frame === void 0 ? { line } : {
+		line,
+		frame,
+		fix: `Correct ${frame.file}, line ${frame.line}, and deploy again.`
+	};
+}
+function withFrame(said, raised) {
+	const frame = raised?.frame;
+	return frame === void 0 ? said : `${said} (${frame.file}:${frame.line})`;
+}
+function frameOf(raised) {
+	return raised?.frame === void 0 ? {} : { frame: raised.frame };
+}
+function cut(text) {
+	return text.length > longest ? `${text.slice(0, 296)} ...` : text;
+}
+// shared/startable-program.ts
+/** Words that only a shell knows. */
+const shellWords = /* @__PURE__ */ new Set([
+	"cd",
+	"export",
+	"source",
+	".",
+	"set",
+	"if",
+	"for",
+	"while",
+	"ulimit",
+	"&&",
+	"||",
+	";"
+]);
+/**
+* The file of a program that the system can start: found as a shell finds it, executable, and in a format that it knows.
+* @param path the value of PATH
+* @throws Error whose message says in one line why there is none
+*/
+function startableProgram(name, path, cwd) {
+	const program = findProgram(name, path, cwd);
+	if (program === void 0) throw new Error(whyNone(name, cwd));
+	checkFormat(program, name, cwd);
+	return program;
+}
+function whyNone(name, cwd) {
+	if (shellWords.has(name)) return `no shell reads the command, and ${name} is a word of a shell`;
+	if (/^\w+=/.test(name)) return `no shell reads the command, and ${name} would set a variable in a shell`;
+	if (!name.includes("/")) return `there is no program ${name} on its PATH`;
+	const kind = statSync(resolve(cwd, name), { throwIfNoEntry: false });
+	if (kind?.isFile() === true) return `${name} is not executable`;
+	return kind === void 0 ? `there is no file ${name}` : `${name} is not a file`;
+}
+/** What the kernel would not start. process.execve would not throw then, but abort with a core dump. */
+function checkFormat(program, name, cwd) {
+	const head = Buffer.alloc(256);
+	const file = openSync(program, "r");
+	try {
+		readSync(file, head, 0, head.length, 0);
+	} finally {
+		closeSync(file);
+	}
+	const text = head.toString("latin1");
+	if (text.startsWith("ELF")) return;
+	const [, interpreter] = /^#![ \t]*([^\s]+)/.exec(text) ?? [];
+	if (interpreter === void 0) throw new Error(`${name} is neither a program nor a script that begins with #!`);
+	if (/^#![^\n]*\r\n/.test(text)) throw new Error(`${name} has Windows line ends`);
+	if (findProgram(interpreter, "", cwd) === void 0) throw new Error(`${name} needs ${interpreter}, which does not exist here`);
 }
 // shared/lines.ts
 /**
@@ -34183,9 +34681,19 @@ async function collect(config, entry, command, context) {
 	};
 	const words = argv(command);
 	const [name = "", ...args] = words;
-	const fallback = name === "python" ? findProgram("python3", path, directory) : void 0;
-	const program = findProgram(name, path, directory) ?? fallback;
-	if (program === void 0) throw failure$1(entry, words, `There is no ${name} on PATH.`, "");
+	const fallback = name === "python" && findProgram(name, path, directory) === void 0 ? findProgram("python3", path, directory) : void 0;
+	const failed = (how, output) => failure(entry, words, {
+		app: config.app,
+		directory,
+		how,
+		output
+	});
+	let program;
+	try {
+		program = fallback ?? startableProgram(name, path, directory);
+	} catch (thrown) {
+		throw failed("It was not started.", thrown.message);
+	}
 	const { ok, how, output } = await exec({
 		argv: [program, ...args],
 		cwd: directory,
@@ -34193,16 +34701,25 @@ async function collect(config, entry, command, context) {
 		onLine,
 		signal
 	});
-	if (!ok) throw failure$1(entry, words, how, output);
+	if (!ok) throw failed(how, output);
 }
-function failure$1(entry, words, what, output) {
-	return new CutoverError("collect_failed", `Collecting the files of ${entry.url} failed: ${words.join(" ")}. ${what}`, {
+function failure(entry, words, { app, directory, how, output }) {
+	const cause = findCause(output, {
+		app,
+		where: "runner",
+		projectFile: fileBelow(directory),
+		lastLine: true
+	});
+	const command = words.join(" ");
+	const why = cause === void 0 ? `${how} It printed nothing.` : cause.line;
+	return new CutoverError("collect_failed", `\`${command}\`, which collects the files of ${entry.url}, failed: ${why}`, {
 		unchanged: "Nothing was sent.",
-		fix: "Run the command in a fresh checkout. Give secrets that the settings need at import time a default, or set them in `env` of this step.",
+		fix: cause?.fix ?? `Run \`${command}\` in a fresh checkout, as this step does, and correct what it says.`,
 		evidence: output === "" ? [] : [{
-			source: words.join(" "),
+			source: command,
 			text: output
-		}]
+		}],
+		...cause?.frame !== void 0 && { frame: cause.frame }
 	});
 }
 /**
@@ -34714,9 +35231,16 @@ async function runPip(config, context, python, into) {
 		signal
 	});
 	if (ok) return;
-	throw new CutoverError("wheels_failed", `pip could not get the wheels for ${config.python.requirements}. ${how}`, {
+	const cause = findCause(output, {
+		app: config.app,
+		where: "runner",
+		projectFile: fileBelow(directory),
+		lastLine: true
+	});
+	const why = cause?.line ?? how;
+	throw new CutoverError("wheels_failed", `pip could not get the wheels for ${config.python.requirements}: ${why}`, {
 		unchanged: "Nothing was sent.",
-		fix: /No module named pip/.test(output) ? "Put actions/setup-python before this step: this runner's python3 has no pip." : "Read pip's message. For an index or a folder of your own, give --index-url or --find-links in pip-arguments.",
+		fix: /No module named pip/.test(output) ? "Put actions/setup-python before this step: this runner's python3 has no pip." : cause?.fix ?? "Read pip's message. For an index or a folder of your own, give --index-url or --find-links in pip-arguments.",
 		evidence: [{
 			source: "pip",
 			text: output
@@ -38800,7 +39324,7 @@ var Refusal = class extends Error {
 	constructor(status, text) {
 		super(`HTTP ${status}`);
 		this.status = status;
-		this.problem = failure$2.safeParse(parseJson(text)).data;
+		this.problem = failure$1.safeParse(parseJson(text)).data;
 	}
 };
 /** The agent is restarting, or a proxy in front of it does not reach it at the moment. */
@@ -39208,6 +39732,11 @@ var HostLog = class {
 		this.#open = false;
 		this.#log.line(`${this.#host}: ${text}`);
 	}
+	/** An annotation for what should be looked at, although the deployment goes on. @param text untrusted */
+	warning(text) {
+		this.#log.warn(this.#host, text);
+		this.#open = false;
+	}
 	/** Prints the lines of a phase that did not end. */
 	flush(activity) {
 		if (this.#lines.length > 0) {
@@ -39275,7 +39804,8 @@ var HostProgress = class {
 				this.#log.output(this.#activity, `${event.source} | ${event.line}`);
 				return;
 			case "notice":
-				this.#log.output(this.#activity, event.message);
+				if (event.level === "warning") this.#log.warning(event.message);
+				else this.#log.output(this.#activity, event.message);
 				return;
 			case "state":
 				this.phase(activities[event.state], Date.parse(event.at) - event.took, event.took, event.note);
@@ -41336,7 +41866,7 @@ function timedOutError(timeoutMs) {
 // action/action.ts
 /**
 * Reads the inputs, does the job, reports it.
-* @returns undefined if it went well, `annotated` if failed hosts have annotations of their own, or the failure's text
+* @returns whether it went well; a failure has its annotations then
 */
 async function runAction({ publication, ...effects }) {
 	const { env, log, now } = effects;
@@ -41344,6 +41874,7 @@ async function runAction({ publication, ...effects }) {
 	try {
 		const inputs = readInputs(env);
 		report.command = inputs.command;
+		report.directory = inputs.workingDirectory;
 		if (inputs.signingKey !== "") log.mask(inputs.signingKey);
 		const { signal, cancelled, release } = cancellation(inputs.timeoutMs);
 		await run(inputs, {
@@ -41357,9 +41888,9 @@ async function runAction({ publication, ...effects }) {
 		report.failure = asCutoverError(thrown, "runner");
 	}
 	await publish(report, log, publication);
-	if (report.failure === void 0) return void 0;
+	if (report.failure === void 0) return true;
 	annotateFailures(report, log);
-	return failedHosts(report).length > 0 ? "annotated" : sentences(report.failure);
+	return false;
 }
 // shared/call.ts
 /** The path and query of one request. Every value is escaped; a query value that is undefined is left out. */
@@ -41716,7 +42247,7 @@ function seconds(ms) {
 }
 // action/main.ts
 wakeThreadPool();
-const failure = await runAction({
+if (!await runAction({
 	env: process.env,
 	platform: process.platform,
 	now: Date.now,
@@ -41728,7 +42259,5 @@ const failure = await runAction({
 			if (process.env.GITHUB_STEP_SUMMARY) await summary.addRaw(text).write();
 		}
 	}
-});
-if (failure === "annotated") process.exitCode = ExitCode.Failure;
-else if (failure !== void 0) setFailed(failure);
+})) process.exitCode = ExitCode.Failure;
 export {};

@@ -80,6 +80,12 @@ export class HostLog {
     this.#log.line(`${this.#host}: ${text}`);
   }
 
+  /** An annotation for what should be looked at, although the deployment goes on. @param text untrusted */
+  warning(text: string): void {
+    this.#log.warn(this.#host, text);
+    this.#open = false;
+  }
+
   /** Prints the lines of a phase that did not end. */
   flush(activity: string): void {
     if (this.#lines.length > 0) {

@@ -64,7 +64,8 @@ export class HostProgress {
         this.#log.output(this.#activity, `${event.source} | ${event.line}`);
         return;
       case "notice":
-        this.#log.output(this.#activity, event.message);
+        if (event.level === "warning") this.#log.warning(event.message);
+        else this.#log.output(this.#activity, event.message);
         return;
       case "state":
         this.phase(activities[event.state], Date.parse(event.at) - event.took, event.took, event.note);

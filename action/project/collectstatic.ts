@@ -1,9 +1,11 @@
 import { statSync } from "node:fs";
 import { delimiter, join, posix } from "node:path";
+import { fileBelow, findCause } from "../../shared/causes/cause.ts";
 import { argv } from "../../shared/command.ts";
 import type { Config } from "../../shared/config.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { findProgram } from "../../shared/find-program.ts";
+import { startableProgram } from "../../shared/startable-program.ts";
 import { childEnvironment, type Exec } from "../runner/exec.ts";
 import { configFault } from "./config.ts";
 import { reading } from "./unreadable.ts";
@@ -38,21 +40,38 @@ async function collect(config: Config, entry: StaticEntry, command: string | str
   const env = { ...inherited, ...config.env, PATH: path };
   const words = argv(command);
   const [name = "", ...args] = words;
-  const fallback = name === "python" ? findProgram("python3", path, directory) : undefined;
-  const program = findProgram(name, path, directory) ?? fallback;
-  if (program === undefined) throw failure(entry, words, `There is no ${name} on PATH.`, "");
+  const none = name === "python" && findProgram(name, path, directory) === undefined;
+  const fallback = none ? findProgram("python3", path, directory) : undefined;
+  const failed = (how: string, output: string) => failure(entry, words, { app: config.app, directory, how, output });
+  let program: string;
+  try {
+    program = fallback ?? startableProgram(name, path, directory);
+  } catch (thrown) {
+    throw failed("It was not started.", (thrown as Error).message);
+  }
   const { ok, how, output } = await exec({ argv: [program, ...args], cwd: directory, env, onLine, signal });
-  if (!ok) throw failure(entry, words, how, output);
+  if (!ok) throw failed(how, output);
 }
 
-function failure(entry: StaticEntry, words: string[], what: string, output: string): CutoverError {
+interface Failed {
+  app: string;
+  directory: string;
+  how: string;
+  output: string;
+}
+
+function failure(entry: StaticEntry, words: string[], { app, directory, how, output }: Failed): CutoverError {
+  const cause = findCause(output, { app, where: "runner", projectFile: fileBelow(directory), lastLine: true });
+  const command = words.join(" ");
+  const why = cause === undefined ? `${how} It printed nothing.` : cause.line;
   return new CutoverError(
     "collect_failed",
-    `Collecting the files of ${entry.url} failed: ${words.join(" ")}. ${what}`,
+    `\`${command}\`, which collects the files of ${entry.url}, failed: ${why}`,
     {
       unchanged: "Nothing was sent.",
-      fix: "Run the command in a fresh checkout. Give secrets that the settings need at import time a default, or set them in `env` of this step.",
-      evidence: output === "" ? [] : [{ source: words.join(" "), text: output }],
+      fix: cause?.fix ?? `Run \`${command}\` in a fresh checkout, as this step does, and correct what it says.`,
+      evidence: output === "" ? [] : [{ source: command, text: output }],
+      ...(cause?.frame !== undefined && { frame: cause.frame }),
     },
   );
 }

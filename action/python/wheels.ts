@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { fileBelow, findCause } from "../../shared/causes/cause.ts";
 import type { Config } from "../../shared/config.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { configFault } from "../project/config.ts";
@@ -77,11 +78,16 @@ async function runPip(config: Config, context: WheelsContext, python: Interprete
     signal,
   });
   if (ok) return;
-  throw new CutoverError("wheels_failed", `pip could not get the wheels for ${config.python.requirements}. ${how}`, {
+  const cause = findCause(output, {
+    ...{ app: config.app, where: "runner" as const, projectFile: fileBelow(directory), lastLine: true },
+  });
+  const why = cause?.line ?? how;
+  throw new CutoverError("wheels_failed", `pip could not get the wheels for ${config.python.requirements}: ${why}`, {
     unchanged: "Nothing was sent.",
     fix: /No module named pip/.test(output)
       ? "Put actions/setup-python before this step: this runner's python3 has no pip."
-      : "Read pip's message. For an index or a folder of your own, give --index-url or --find-links in pip-arguments.",
+      : (cause?.fix ??
+        "Read pip's message. For an index or a folder of your own, give --index-url or --find-links in pip-arguments."),
     evidence: [{ source: "pip", text: output }],
   });
 }

@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import type { CutoverError } from "../../shared/errors.ts";
 import type { Log } from "../runner/log.ts";
 import { type HostReport, type JobReport, resultByHost } from "./job-report.ts";
@@ -32,11 +33,16 @@ export function setOutputs({ release, digest, bundle, url, hosts }: JobReport, t
   to.setOutput("result", JSON.stringify(resultByHost(hosts)));
 }
 
-/** One annotation for each failed host, with cause and fix. The evidence is in the log. */
+/** One annotation for each failed host, or one for the job, with cause and fix. The evidence is in the log. */
 export function annotateFailures(report: JobReport, log: Log): void {
-  for (const { host, failure } of failedHosts(report).slice(0, annotationsShown)) {
-    if (failure !== undefined) log.annotate(`${host}: ${failure.code}`, sentences(failure));
+  const hosts = failedHosts(report);
+  const place = ({ frame }: CutoverError) =>
+    frame && { file: posix.join(report.directory ?? ".", frame.file), line: frame.line };
+  for (const { host, failure } of hosts.slice(0, annotationsShown)) {
+    if (failure !== undefined) log.annotate(`${host}: ${failure.code}`, sentences(failure), place(failure));
   }
+  const { failure } = report;
+  if (failure !== undefined && hosts.length === 0) log.annotate("", sentences(failure), place(failure));
 }
 
 /** Hosts that have an annotation of their own, so that the job needs no other. */

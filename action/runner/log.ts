@@ -5,7 +5,8 @@ export interface Console {
   info(message: string): void;
   startGroup(name: string): void;
   endGroup(): void;
-  error(message: string, properties: { title: string }): void;
+  error(message: string, properties: { title?: string; file?: string; startLine?: number }): void;
+  warning(message: string, properties: { title?: string; file?: string; startLine?: number }): void;
   setSecret(secret: string): void;
 }
 
@@ -69,9 +70,16 @@ export class Log {
     this.#grouped = false;
   }
 
-  annotate(title: string, message: string): void {
+  /** @param at where in the repository. A path from a host is only a hint: GitHub ignores a file that the repository lacks. */
+  annotate(title: string, message: string, at?: { file: string; line: number }): void {
     this.endGroup();
-    this.#console.error(cleanLines(message).join("\n"), { title: cleanLine(title) });
+    const place = at === undefined ? {} : { file: cleanLine(at.file), startLine: at.line };
+    this.#console.error(cleanLines(message).join("\n"), { ...(title !== "" && { title: cleanLine(title) }), ...place });
+  }
+
+  warn(title: string, message: string): void {
+    this.endGroup();
+    this.#console.warning(cleanLines(message).join("\n"), { title: cleanLine(title) });
   }
 
   mask(secret: string): void {

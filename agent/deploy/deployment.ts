@@ -175,6 +175,11 @@ export class Deployment {
     this.#emit({ type: "notice", message });
   }
 
+  /** The same for what should be looked at, although the deployment goes on. */
+  warning(message: string): void {
+    this.#emit({ type: "notice", message, level: "warning" });
+  }
+
   /** A command that prints without end must fill neither the memory nor the disk. */
   output(source: string, line: string): void {
     if (this.#output > outputLimit) return;

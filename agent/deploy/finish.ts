@@ -1,4 +1,4 @@
-import { asCutoverError, CutoverError } from "../../shared/errors.ts";
+import { asCutoverError, CutoverError, type ErrorParts } from "../../shared/errors.ts";
 import { fromProblem } from "../../shared/problem.ts";
 import { type DeployContext, reach, runSpec, saveJournal } from "./context.ts";
 import { cutOver } from "./deploy.ts";
@@ -117,7 +117,8 @@ async function close({ ports, state, deployment }: DeployContext): Promise<void>
  */
 export async function failAndUndo(context: DeployContext, thrown: unknown): Promise<void> {
   const { ports, deployment, log, stopping } = context;
-  const reason = asCutoverError(deployment.signal.aborted ? deployment.signal.reason : thrown);
+  const failure = asCutoverError(deployment.signal.aborted ? deployment.signal.reason : thrown);
+  const reason = context.state.live === null ? ofFirstDeploy(failure) : failure;
   const outcome = reason.code === "aborted" ? "aborted" : "failed";
   deployment.conclude(outcome, reason);
   for (let attempt = 1; attempt <= attempts; attempt++) {
@@ -140,15 +141,28 @@ export async function failAndUndo(context: DeployContext, thrown: unknown): Prom
   deployment.announce();
 }
 
+/** The steps say that the live release goes on serving. Before the first one there is none. */
+function ofFirstDeploy(failure: CutoverError): CutoverError {
+  const unchanged = failure.unchanged?.replace(/^The live release goes on serving/, "No release is live yet");
+  return unchanged === undefined ? failure : withParts(failure, { unchanged });
+}
+
+/** The same error in other words. */
+function withParts(error: CutoverError, { message, ...parts }: ErrorParts & { message?: string }): CutoverError {
+  const { code, unchanged, fix, evidence, frame, cause } = error;
+  return new CutoverError(code, message ?? error.message, {
+    ...{ evidence, cause },
+    ...(unchanged !== undefined && { unchanged }),
+    ...(fix !== undefined && { fix }),
+    ...(frame !== undefined && { frame }),
+    ...parts,
+  });
+}
+
 /** What `unchanged` of the reason says is true only after the undo. */
-function notUndoneYet(
-  { code, message, fix, evidence, cause }: CutoverError,
-  live: string | null,
-  rest: string,
-): CutoverError {
-  const parts = { evidence, cause, ...(fix !== undefined && { fix }) };
+function notUndoneYet(reason: CutoverError, live: string | null, rest: string): CutoverError {
   const serving = live === null ? "Nothing is live." : "The live release goes on serving.";
-  return new CutoverError(code, message, { ...parts, unchanged: `${serving} The deployment is ${rest}.` });
+  return withParts(reason, { unchanged: `${serving} The deployment is ${rest}.` });
 }
 
 /** Once the cutover has begun there is only the way forward: a few more tries, then the agent goes on later. */
@@ -178,12 +192,11 @@ async function finishForward(context: DeployContext, thrown: unknown): Promise<v
 }
 
 function afterCutover(reason: unknown): CutoverError {
-  const { code, message, fix, evidence, cause } = asCutoverError(reason);
-  return new CutoverError(code, `After the cutover had begun: ${message}`, {
+  const failure = asCutoverError(reason);
+  return withParts(failure, {
+    message: `After the cutover had begun: ${failure.message}`,
     unchanged: "The site serves the old or the new release.",
-    fix: `${fix ?? "See the agent's log."} The agent finishes this deployment by itself as soon as it can.`,
-    evidence,
-    cause,
+    fix: `${failure.fix ?? "See the agent's log."} The agent finishes this deployment by itself as soon as it can.`,
   });
 }
 

@@ -18,8 +18,12 @@ export class RecordedConsole implements Console {
     this.#command("endgroup", "");
   }
 
-  error(message: string, { title }: { title: string }): void {
-    this.#command("error", `${title}: ${message}`);
+  error(message: string, { title }: { title?: string }): void {
+    this.#command("error", title === undefined ? message : `${title}: ${message}`);
+  }
+
+  warning(message: string, { title }: { title?: string }): void {
+    this.#command("warning", title === undefined ? message : `${title}: ${message}`);
   }
 
   setSecret(secret: string): void {

@@ -19,7 +19,7 @@ const releases: [string, Fault, Expected][] = [
     "import-error",
     {
       code: "instance_died",
-      says: [/web-[01] ended while it was starting/, unchanged, "The traceback is in the instance's log below"],
+      says: [/web-[01] exited during startup: ImportError: cannot import name 'EDITION'/, unchanged],
       log: [traceback, "ImportError: cannot import name 'EDITION' from 'shop.version'"],
     },
   ],
@@ -28,7 +28,7 @@ const releases: [string, Fault, Expected][] = [
     "missing-module",
     {
       code: "instance_died",
-      says: [/web-[01] ended while it was starting/, unchanged, "Correct it and deploy again"],
+      says: [/web-[01] exited during startup: ModuleNotFoundError: No module named 'payment_gateway'/, unchanged],
       log: [traceback, "ModuleNotFoundError: No module named 'payment_gateway'"],
     },
   ],
@@ -37,7 +37,7 @@ const releases: [string, Fault, Expected][] = [
     "dies",
     {
       code: "instance_died",
-      says: [/web-[01] ended while it was starting/, unchanged],
+      says: [/web-[01] exited during startup: shop: the licence server is gone/, unchanged],
       log: ["shop: the licence server is gone, giving up"],
     },
   ],
@@ -49,7 +49,7 @@ const releases: [string, Fault, Expected][] = [
       says: [
         /web-[01] answered 500 to GET \/ with Host shop\.example\.com; expected 200-399/,
         unchanged,
-        "health.path",
+        "RuntimeError: The price list is empty (shop/views.py:",
       ],
       log: [traceback, "RuntimeError: The price list is empty", "response of web-"],
     },
@@ -68,7 +68,7 @@ const releases: [string, Fault, Expected][] = [
     "never-answers",
     {
       code: "health_timeout",
-      says: [/web-[01] did not answer GET \/ within 3s/, unchanged, "raise `health.timeout`"],
+      says: [/web-[01] accepted the connection and did not answer GET \/ within 3s/, unchanged, "`health.timeout`"],
     },
   ],
 ];

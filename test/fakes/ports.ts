@@ -13,6 +13,8 @@ import { digestOf, requestOf } from "./deploy-request.ts";
 import { type FakeProcess, processGroup } from "./processes.ts";
 import { memoryStates } from "./states.ts";
 
+const ok: HealthAnswer = { kind: "status", status: 200, body: "", location: undefined };
+
 /**
  * A host in memory, behind the same interfaces as the real one. It records every effect by name, in order, and fails the
  * effects that a test names. Its clock only moves when somebody sleeps. Its disk (`disk`) outlives a restart of the agent.
@@ -23,6 +25,8 @@ export class FakeHost {
   readonly failing = new Map<string, Error>();
   /** What instances of a release answer; 200 unless set. */
   readonly answers = new Map<string, HealthAnswer>();
+  /** What a visitor gets from nginx, by `address path`; 200 unless set. */
+  readonly visits = new Map<string, HealthAnswer>();
   /** supervisor's word for programs of a release; RUNNING unless set. */
   readonly programStates = new Map<string, ProgramState>();
   readonly connections = new Map<string, number>();
@@ -216,10 +220,10 @@ export class FakeHost {
         tidy: async () => {},
       },
       probe: {
+        visit: async ({ address, path }) => this.visits.get(`${address} ${path}`) ?? ok,
         check: async ({ address }) => {
           await setImmediate();
           const run = address.slice("unix:".length, address.indexOf("/"));
-          const ok: HealthAnswer = { kind: "status", status: 200, body: "", location: undefined };
           return this.answers.get(run) ?? ok;
         },
       },

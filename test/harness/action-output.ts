@@ -6,6 +6,8 @@ export interface Annotation {
   level: (typeof levels)[number];
   title: string;
   message: string;
+  /** `file:line` in the repository, if it has one. */
+  at?: string;
 }
 
 /** The name=value and name<<delimiter forms of GITHUB_OUTPUT. @throws Error for what the runner would refuse */
@@ -51,7 +53,10 @@ function annotationOf(command: string, properties: string, message: string): Ann
   const level = levels.find((each) => each === command);
   if (level === undefined) return [];
   const title = /(?:^|,)title=([^,]*)/.exec(properties)?.[1] ?? "";
-  return [{ level, title: unescaped(title), message: unescaped(message) }];
+  const [, file] = /(?:^|,)file=([^,]*)/.exec(properties) ?? [];
+  const [, line = ""] = /(?:^|,)line=([^,]*)/.exec(properties) ?? [];
+  const at = file === undefined ? {} : { at: `${unescaped(file)}:${line}` };
+  return [{ level, title: unescaped(title), message: unescaped(message), ...at }];
 }
 
 function unescaped(text: string): string {

@@ -55,6 +55,7 @@ export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, 
         }
         return { kind: "status", status: instance.well ? 200 : 500, body: "", location: undefined };
       },
+      visit: () => effects.look(() => ({ kind: "status", status: 200, body: "", location: undefined })),
     },
     connections: {
       count: (addresses) =>

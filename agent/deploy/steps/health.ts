@@ -1,20 +1,24 @@
 import { statusExpected } from "../../../shared/config.ts";
 import { milliseconds } from "../../../shared/duration.ts";
-import { CutoverError } from "../../../shared/errors.ts";
 import type { HealthAnswer } from "../../contracts/ports.ts";
 import type { Instance, RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, interruption } from "../context.ts";
-import { healthHost, lastLogLines, maskedEvidence } from "../watch/run-health.ts";
+import { healthHost } from "../watch/run-health.ts";
+import { watchWorkers } from "./dying-workers.ts";
+import { type Asked, explainStartFailure, StartFailure, type StartFault, sendsInCircles } from "./start-failure.ts";
 
 const pollMs = 50;
 /** An instance that answers is up. Asking it more often would only fill its log with the same traceback. */
 const answeredPollMs = 500;
 const watchMs = 200;
-const unchanged = "The live release goes on serving; the new instances were stopped and removed.";
+/** An answer that has not changed in so many checks is final. 503 is not: it says that the app is not ready yet. */
+const finalAnswers = 6;
+const notYet: ReadonlySet<number> = new Set([425, 429, 503]);
 
 /**
  * Waits until every instance of the run has answered its health check with an expected status, on its own socket.
- * @throws CutoverError instance_died as soon as one ends; health_failed or health_timeout at the time limit
+ * @throws CutoverError instance_died as soon as one ends; health_failed if an unexpected answer does not change;
+ * health_timeout at the time limit
  */
 export async function waitHealthy(context: DeployContext, spec: RunSpec): Promise<void> {
   const instances = await context.ports.privileged.instances(spec);
@@ -22,26 +26,31 @@ export async function waitHealthy(context: DeployContext, spec: RunSpec): Promis
   const signal = AbortSignal.any([settled.signal, interruption(context)]);
   try {
     const watched = watchPrograms(context, spec, signal);
-    const probed = Promise.all(instances.map((instance) => probeUntilHealthy(context, spec, instance, signal)));
+    const probed = Promise.all(instances.map((instance) => becomeHealthy(context, spec, instance, signal)));
     await Promise.race([probed, watched]);
   } catch (thrown) {
     interruption(context).throwIfAborted();
-    if (!(thrown instanceof CutoverError)) throw thrown;
-    const said = await maskedEvidence(context.ports, spec.app, [
-      { source: "", text: thrown.message },
-      ...thrown.evidence,
-    ]);
-    const evidence = [...said.slice(1), ...(await lastLogLines(context.ports, spec))];
-    const { unchanged, fix } = thrown;
-    // The app has also written a redirect's address.
-    throw new CutoverError(thrown.code, said[0]?.text ?? thrown.message, {
-      ...(unchanged !== undefined && { unchanged }),
-      ...(fix !== undefined && { fix }),
-      evidence,
-      cause: thrown,
-    });
+    throw thrown instanceof StartFailure ? await explainStartFailure(context, spec, thrown.fault) : thrown;
   } finally {
     settled.abort();
+  }
+}
+
+async function becomeHealthy(
+  context: DeployContext,
+  spec: RunSpec,
+  instance: Instance,
+  signal: AbortSignal,
+): Promise<void> {
+  const healthy = new AbortController();
+  const looking = AbortSignal.any([signal, healthy.signal]);
+  try {
+    await Promise.race([
+      probeUntilHealthy(context, spec, instance, signal),
+      watchWorkers(context.ports, spec, instance.name, looking),
+    ]);
+  } finally {
+    healthy.abort();
   }
 }
 
@@ -53,101 +62,109 @@ async function probeUntilHealthy(
 ): Promise<void> {
   const { clock, probe } = context.ports;
   const { path, expect, timeout } = spec.config.health;
-  const host = healthHost(spec.config, context.settings);
+  const asked: Asked = { path, host: healthHost(spec.config, context.settings), expect, timeout };
   const deadline = clock.elapsed() + milliseconds(timeout);
-  let told = "";
-  let last: HealthAnswer | undefined;
+  const answers = new Answers();
   for (;;) {
     signal.throwIfAborted();
-    const answer = await probe.check(instance, { path, host, timeoutMs: Math.max(deadline - clock.elapsed(), 1) });
-    if (answer.kind === "status") {
-      last = answer;
-      if (statusExpected(expect, answer.status)) return;
-      const news = `${instance.name} answers ${answer.status} to GET ${path} with Host ${host}; waiting for ${expect}`;
-      if (news !== told) context.deployment.notice(news);
-      told = news;
+    const timeoutMs = Math.max(deadline - clock.elapsed(), 1);
+    const answer = await probe.check(instance, { path, host: asked.host, timeoutMs });
+    if (isWell(answer, asked)) return;
+    if (answers.add(answer) && answer.kind === "status") {
+      const { status } = answer;
+      context.deployment.notice(
+        `${instance.name} answers ${status} to GET ${path} with Host ${asked.host}; waiting for ${expect}`,
+      );
     }
-    // The limit cuts the last check short, so the answer before says more.
-    if (clock.elapsed() >= deadline) throw unhealthy(instance, last ?? answer, { path, host, expect, timeout });
-    await clock.sleep(answer.kind === "status" ? answeredPollMs : pollMs, signal);
+    if (answers.final(asked) || clock.elapsed() >= deadline) throw new StartFailure(answers.fault(instance, asked));
+    const spoke = answer.kind === "status" || answer.how === "closed";
+    await clock.sleep(spoke ? answeredPollMs : pollMs, signal);
   }
 }
 
-interface Expectation {
-  path: string;
-  host: string;
-  expect: string;
-  timeout: string;
+type Status = Extract<HealthAnswer, { kind: "status" }>;
+type Unreachable = Exclude<HealthAnswer, Status>;
+
+function isWell(answer: HealthAnswer, asked: Asked): boolean {
+  return answer.kind === "status" && statusExpected(asked.expect, answer.status) && !sendsInCircles(answer, asked);
 }
 
-function unhealthy(instance: Instance, answer: HealthAnswer, wanted: Expectation): CutoverError {
-  const { path, host, expect, timeout } = wanted;
-  if (answer.kind === "unreachable") {
-    return new CutoverError(
-      "health_timeout",
-      `${instance.name} did not answer GET ${path} within ${timeout} (${answer.reason}).`,
-      {
-        unchanged,
-        fix: "Look at the instance's log below. If the app needs longer to start, raise `health.timeout`.",
-      },
-    );
-  }
-  const location = answer.location === undefined ? "" : ` (to ${answer.location})`;
-  return new CutoverError(
-    "health_failed",
-    `${instance.name} answered ${answer.status}${location} to GET ${path} with Host ${host}; expected ${expect}.`,
-    {
-      unchanged,
-      fix: fixFor(answer.status, host, path),
-      evidence: answer.body.trim() === "" ? [] : [{ source: `response of ${instance.name}`, text: answer.body }],
-    },
-  );
-}
+/** What one instance has answered until now: never what was expected. */
+class Answers {
+  #last: Status | undefined;
+  /** Why it did not answer. The time limit cuts the last check short, so the first of equal reasons stays. */
+  #reason: Unreachable = { kind: "unreachable", reason: "it was not asked" };
+  #same = 0;
+  /** So many checks in a row ended without an answer: a worker that ends at each request. */
+  #closed = 0;
 
-function fixFor(status: number, host: string, path: string): string {
-  if (status === 400) {
-    return `Django answers 400 when the Host is not in ALLOWED_HOSTS: add ${host} there, or set \`health.host\` or \`site.server_name\` in cutover.yml.`;
+  /** @returns whether the status is another one than before */
+  add(answer: HealthAnswer): boolean {
+    const last = this.#last;
+    if (answer.kind === "unreachable") {
+      this.#closed = answer.how === "closed" ? this.#closed + 1 : 0;
+      if (answer.how === undefined || answer.how !== this.#reason.how) this.#reason = answer;
+      this.#same = 0;
+      return false;
+    }
+    this.#closed = 0;
+    const same = last?.status === answer.status && last.location === answer.location;
+    this.#same = same ? this.#same + 1 : 1;
+    this.#last = answer;
+    return last?.status !== answer.status;
   }
-  if (status === 404) return `The app has no page at ${path}: set \`health.path\` in cutover.yml to one that it has.`;
-  if (status === 401 || status === 403) {
-    return "Set `health.path` to a page that needs no login, or widen `health.expect`.";
+
+  /** Whether waiting for another answer is of no use. */
+  final(asked: Asked): boolean {
+    const last = this.#last;
+    if (this.#closed >= finalAnswers) return true;
+    if (last === undefined || this.#same === 0) return false;
+    return sendsInCircles(last, asked) || (this.#same >= finalAnswers && !notYet.has(last.status));
   }
-  return "Look at the instance's log below; set `health.path` if another page is a better check.";
+
+  /** An answer says more than a check that got none. */
+  fault(instance: Instance, asked: Asked): StartFault {
+    return this.#last === undefined
+      ? { kind: "no answer", instance, answer: this.#reason, asked }
+      : { kind: "answered", instance, answer: this.#last, asked };
+  }
 }
 
 /** Ends only by throwing: an instance that has ended does not become healthy if one waits. */
 async function watchPrograms(context: DeployContext, spec: RunSpec, signal: AbortSignal): Promise<never> {
   const pids = new Map<string, number>();
   for (;;) {
-    await assertRunning(context, spec, pids);
+    await lookAtPrograms(context, spec, pids);
     await context.ports.clock.sleep(watchMs, signal);
+  }
+}
+
+/** @throws CutoverError instance_died */
+export async function assertRunning(context: DeployContext, spec: RunSpec): Promise<void> {
+  try {
+    await lookAtPrograms(context, spec, new Map());
+  } catch (thrown) {
+    throw thrown instanceof StartFailure ? await explainStartFailure(context, spec, thrown.fault) : thrown;
   }
 }
 
 /**
  * @param pids the first pid seen of each instance, filled here; another one later means that it ended and was restarted
- * @throws CutoverError instance_died
+ * @throws StartFailure
  */
-export async function assertRunning(
-  context: DeployContext,
-  spec: RunSpec,
-  pids = new Map<string, number>(),
-): Promise<void> {
+async function lookAtPrograms(context: DeployContext, spec: RunSpec, pids: Map<string, number>): Promise<void> {
   const programs = await context.ports.privileged.programs(spec.app, spec.run);
-  if (programs === undefined) throw died("the run", "supervisor does not know it");
+  if (programs === undefined) throw exited("the run", "supervisor does not know it");
   for (const { name, state, pid, detail } of programs) {
     if (state !== "STARTING" && state !== "RUNNING") {
-      throw died(name, `${state}${detail === "" ? "" : `: ${detail}`}`);
+      throw exited(name, `${state}${detail === "" ? "" : `: ${detail}`}`);
     }
     const first = pids.get(name);
-    if (first !== undefined && pid !== 0 && pid !== first) throw died(name, "it was restarted");
+    if (first !== undefined && pid !== 0 && pid !== first) throw exited(name, "exited and was restarted");
     if (pid !== 0) pids.set(name, pid);
   }
 }
 
-function died(name: string, how: string): CutoverError {
-  return new CutoverError("instance_died", `${name} ended while it was starting (${how}).`, {
-    unchanged,
-    fix: "The traceback is in the instance's log below. Correct it and deploy again.",
-  });
+function exited(instance: string, how: string): StartFailure {
+  return new StartFailure({ kind: "exited", instance, how });
 }

@@ -4,6 +4,7 @@ import { CutoverError, type Evidence } from "../../../shared/errors.ts";
 import type { ProcessProgram, RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, interruption } from "../context.ts";
 import { lastLogLines } from "../watch/run-health.ts";
+import { causeIn, exitWords, wordsOf } from "./exit-words.ts";
 import { ofProcess } from "./process-end.ts";
 
 const pollMs = 100;
@@ -32,7 +33,7 @@ export async function startAndWatch(context: DeployContext, spec: RunSpec, names
     for (const { name, time } of wanted) {
       const programs = groups.find(ofProcess(spec.run, name))?.programs ?? [];
       const why = whyDown(name, programs, pids);
-      if (why !== undefined) throw died(why, time, await lastLines(context, spec, name));
+      if (why !== undefined) throw exited(spec.app, why, await lastLines(context, spec, name));
       if (up < milliseconds(time) || programs.some(({ state }) => state !== "RUNNING")) left++;
     }
     if (left === 0) return;
@@ -40,13 +41,22 @@ export async function startAndWatch(context: DeployContext, spec: RunSpec, names
   }
 }
 
+interface Down {
+  program: string;
+  how: string;
+}
+
 /** @param pids the first pid seen of each program, filled here; another one later means that it ended and was restarted */
-function whyDown(process: string, programs: ProcessProgram[], pids: Map<string, number>): string | undefined {
-  if (programs.length === 0) return `${process}: supervisor does not know it`;
+function whyDown(process: string, programs: ProcessProgram[], pids: Map<string, number>): Down | undefined {
+  if (programs.length === 0) return { program: process, how: "supervisor does not know it" };
   for (const { name, state, pid, detail } of programs) {
-    if (state !== "STARTING" && state !== "RUNNING") return `${name}: ${detail === "" ? state : `${state}, ${detail}`}`;
+    if (state !== "STARTING" && state !== "RUNNING") {
+      return { program: name, how: detail === "" ? state : `${state}: ${detail}` };
+    }
     const first = pids.get(name);
-    if (first !== undefined && pid !== 0 && pid !== first) return `${name}: it was restarted`;
+    if (first !== undefined && pid !== 0 && pid !== first) {
+      return { program: name, how: "exited and was restarted" };
+    }
     if (pid !== 0) pids.set(name, pid);
   }
   return undefined;
@@ -57,10 +67,12 @@ async function lastLines({ ports }: DeployContext, spec: RunSpec, process: strin
   return tails.filter(({ source }) => source.replace(/-\d+$/, "") === process);
 }
 
-function died(why: string, time: string, evidence: Evidence[]): CutoverError {
-  return new CutoverError("instance_died", `A new process did not stay up for ${time} (${why}).`, {
+function exited(app: string, { program, how }: Down, evidence: Evidence[]): CutoverError {
+  const own = evidence.filter(({ source }) => source === program);
+  const words = exitWords(program, how, causeIn(app, own.length > 0 ? own : evidence), evidence.length > 0);
+  return new CutoverError("instance_died", words.message, {
     unchanged: "The live release goes on serving, and its processes run as before.",
-    fix: "The reason is in its log below. Correct it and deploy again.",
+    ...wordsOf(words),
     evidence,
   });
 }

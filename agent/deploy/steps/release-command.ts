@@ -5,11 +5,13 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, reach, saveJournal } from "../context.ts";
 import { markCommanded } from "../state.ts";
+import { causeIn, sentence, wordsOf } from "./exit-words.ts";
 
 /** How long an agent that shuts down waits for a release command. */
 const patienceMs = 4000;
 /** Lines of output in the reason of a failure. */
 const evidenceLines = 60;
+const unchanged = "The live release goes on serving. What the command did before it failed is not undone.";
 
 /**
  * Runs the release command once for a deploy, before any instance starts.
@@ -38,8 +40,13 @@ export async function runReleaseCommand(context: DeployContext, spec: RunSpec, w
       if (last.length > evidenceLines) last.shift();
     },
   });
-  const code = await command.finally(() => ended.abort());
-  if (code !== 0) throw failed(code, last);
+  const code = await command
+    .finally(() => ended.abort())
+    .catch((thrown: unknown) => {
+      if (thrown instanceof CutoverError && thrown.code === "timed_out") throw tooSlow(thrown, release.timeout, last);
+      throw thrown;
+    });
+  if (code !== 0) throw failed(spec.app, code, last);
   await reach(context, "released");
 }
 
@@ -55,12 +62,30 @@ function shutDownLimit({ ports, stopping }: DeployContext, ended: AbortSignal): 
   return limit.signal;
 }
 
-function failed(code: number, lines: string[]): CutoverError {
-  return new CutoverError("release_command_failed", `The release command ended with exit code ${code}.`, {
-    unchanged: "The live release goes on serving. What the command did before it failed is not undone.",
-    fix: "Its output is below. Correct it and deploy again.",
-    evidence: [{ source: "release", text: lines.join("\n") }],
+function failed(app: string, code: number, lines: string[]): CutoverError {
+  const evidence = lines.length === 0 ? [] : [{ source: "release", text: lines.join("\n") }];
+  const cause = causeIn(app, evidence);
+  const why = cause === undefined ? " and printed nothing" : `: ${cause.line}`;
+  const said = `The release command ended with exit code ${code}`;
+  return new CutoverError("release_command_failed", sentence(`${said}${why}`), {
+    unchanged,
+    ...wordsOf({ fix: cause?.fix ?? "Correct it and deploy again.", frame: cause?.frame }),
+    evidence,
   });
+}
+
+/** It did not end within `release.timeout`. */
+function tooSlow(thrown: CutoverError, timeout: string, lines: string[]): CutoverError {
+  return new CutoverError(
+    "timed_out",
+    `The release command took longer than ${timeout} (release.timeout) and was ended.`,
+    {
+      unchanged,
+      fix: "Find out what it waits for, such as a lock in the database, or raise `release.timeout` in cutover.yml.",
+      evidence: lines.length === 0 ? [] : [{ source: "release", text: lines.join("\n") }],
+      cause: thrown,
+    },
+  );
 }
 
 function cutShort(): CutoverError {

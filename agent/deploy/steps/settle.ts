@@ -2,8 +2,9 @@ import { releaseOfRun } from "../../../shared/names.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, reach, runSpec } from "../context.ts";
 import { findRelease } from "../state.ts";
-import { isWatched, judge, watchLive } from "../watch/live-watch.ts";
+import { isJudged, isWatched, judge, watchLive } from "../watch/live-watch.ts";
 import { revertTraffic } from "../watch/revert.ts";
+import { visitorFault } from "../watch/visitor.ts";
 import { drainRun } from "./drain.ts";
 import { reconcileProcesses } from "./processes.ts";
 
@@ -15,7 +16,7 @@ export async function settle(context: DeployContext, spec: RunSpec): Promise<voi
   const tell = (message: string) => deployment.notice(message);
   const handedOver = reconcileProcesses(context, spec, { tell, signal: stopping });
   const others = Promise.allSettled([drainOld({ ...context, stopping }, spec), handedOver]);
-  const [watched] = await Promise.allSettled([isWatched(context, spec) ? watch(context, spec) : undefined]);
+  const [watched] = await Promise.allSettled([watch(context, spec)]);
   if (context.state.journal?.verdict?.back === true) goingBack.abort(new Error("the traffic goes back"));
   const ends = [watched, ...(await others)];
   if (goingBack.signal.aborted) return;
@@ -23,7 +24,9 @@ export async function settle(context: DeployContext, spec: RunSpec): Promise<voi
 }
 
 async function watch(context: DeployContext, spec: RunSpec): Promise<void> {
-  const fault = await watchLive(context, spec);
+  if (!isJudged(context)) return;
+  const fault =
+    (await visitorFault(context, spec)) ?? (isWatched(context, spec) ? await watchLive(context, spec) : undefined);
   if (fault === undefined) return;
   const { back } = await judge(context, spec, fault);
   // At once, whatever the processes are still waiting for. If it fails, it is tried again later.

@@ -1,10 +1,10 @@
-import { CutoverError } from "../../../shared/errors.ts";
+import type { CutoverError } from "../../../shared/errors.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import type { Logger } from "../../logger.ts";
 import { runSpec } from "../context.ts";
 import type { AppState } from "../state.ts";
-import { answerOf, checkEveryMs, failuresInARow, faultOf, lastLogLines } from "./run-health.ts";
+import { answerOf, checkEveryMs, failureReason, failuresInARow, faultOf } from "./run-health.ts";
 
 interface Parts {
   ports: Ports;
@@ -87,10 +87,9 @@ export class CanaryWatch {
   }
 }
 
-async function canaryFailed(ports: Ports, spec: RunSpec, fault: string): Promise<CutoverError> {
-  return new CutoverError("canary_failed", `The canary ${spec.release} failed its checks: ${fault}.`, {
+function canaryFailed(ports: Ports, spec: RunSpec, fault: string): Promise<CutoverError> {
+  return failureReason(ports, spec, {
+    ...{ code: "canary_failed", said: `The canary ${spec.release} failed its checks`, fault },
     unchanged: "All traffic went back to the live release; the canary was drained, stopped and removed.",
-    fix: "Look at its instances' logs below. Correct it and deploy again.",
-    evidence: await lastLogLines(ports, spec),
   });
 }

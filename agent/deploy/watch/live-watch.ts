@@ -1,11 +1,17 @@
 import { milliseconds } from "../../../shared/duration.ts";
-import { CutoverError } from "../../../shared/errors.ts";
 import { toFailure } from "../../../shared/protocol.ts";
-import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, runSpec, saveJournal } from "../context.ts";
 import { recordVerdict } from "../state.ts";
-import { answerOf, checkEveryMs, failuresInARow, healthFault, lastLogLines, programFault } from "./run-health.ts";
+import {
+  answerOf,
+  checkEveryMs,
+  failureReason,
+  failuresInARow,
+  healthFault,
+  processFault,
+  programFault,
+} from "./run-health.ts";
 
 /** Watches the new instances after the cutover, while the old ones are still warm. */
 
@@ -15,12 +21,17 @@ const steps = checkEveryMs / pollMs;
 /** The old run may fail a check because of a moment's load, so it is asked more than once. */
 const oldRunChecks = 3;
 
-/** Whether what a deployment brings live is watched. */
-export function isWatched({ state, deployment, recovery }: DeployContext, { config }: RunSpec): boolean {
-  // A rollback leaves a release on purpose, so it never returns to it by itself. And a restarted agent does not delay its
-  // start by a watch.
-  const unwatched = deployment.view.kind === "rollback" || recovery !== undefined;
-  return !unwatched && state.journal?.verdict === undefined && milliseconds(config.watch) > 0;
+/**
+ * Whether a fault takes back what a deployment brings live. A rollback leaves a release on purpose, so it never returns to it by
+ * itself. And a restarted agent does not delay its start.
+ */
+export function isJudged({ state, deployment, recovery }: DeployContext): boolean {
+  return deployment.view.kind !== "rollback" && recovery === undefined && state.journal?.verdict === undefined;
+}
+
+/** Whether it is watched for a while. */
+export function isWatched(context: DeployContext, { config }: RunSpec): boolean {
+  return isJudged(context) && milliseconds(config.watch) > 0;
 }
 
 /**
@@ -49,6 +60,7 @@ class LiveChecks {
   readonly #context: DeployContext;
   readonly #spec: RunSpec;
   readonly #pids = new Map<string, number>();
+  readonly #processes = new Map<string, { pid: number; restarts: number }>();
   #failures = 0;
 
   constructor(context: DeployContext, spec: RunSpec) {
@@ -64,7 +76,9 @@ class LiveChecks {
   /** If supervisord does not answer, that says nothing of the release; the instances still do. */
   programs(): Promise<string | undefined> {
     const { ports, log } = this.#context;
-    return answerOf(() => programFault(ports, this.#spec, this.#pids), log);
+    const look = async () =>
+      (await programFault(ports, this.#spec, this.#pids)) ?? (await processFault(ports, this.#spec, this.#processes));
+    return answerOf(look, log);
   }
 
   async health(): Promise<string | undefined> {
@@ -88,12 +102,10 @@ export async function judge(context: DeployContext, spec: RunSpec, fault: string
   if (state.journal === null) return { back: false };
   const { from } = state.journal;
   const why = await whyNotBack(context, spec, from);
-  const reason = await watchFailed(
-    ports,
-    spec,
-    fault,
-    why ?? `All traffic went back to ${from}, which was still warm.`,
-  );
+  const reason = await failureReason(ports, spec, {
+    ...{ code: "watch_failed", said: `${spec.release} failed after the cutover`, fault },
+    unchanged: why ?? `All traffic went back to ${from}, which was still warm.`,
+  });
   const back = why === undefined;
   recordVerdict(state, toFailure(reason), back);
   await saveJournal(context);
@@ -129,12 +141,4 @@ async function sleepUntil(signal: AbortSignal, sleep: () => Promise<void>): Prom
   } catch (thrown) {
     if (!signal.aborted) throw thrown;
   }
-}
-
-async function watchFailed(ports: Ports, spec: RunSpec, fault: string, unchanged: string): Promise<CutoverError> {
-  return new CutoverError("watch_failed", `${spec.release} failed after the cutover: ${fault}.`, {
-    unchanged,
-    fix: "Look at its instances' logs below. Correct it and deploy again.",
-    evidence: await lastLogLines(ports, spec),
-  });
 }

@@ -1,9 +1,10 @@
 import { type Config, siteOf, statusExpected } from "../../../shared/config.ts";
-import { CutoverError, type Evidence } from "../../../shared/errors.ts";
+import { CutoverError, type ErrorCode, type Evidence } from "../../../shared/errors.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import type { Logger } from "../../logger.ts";
 import type { AppSettings } from "../../settings.ts";
+import { causeIn, readLog, sentence, wordsOf } from "../steps/exit-words.ts";
 
 /** What can be wrong with a run that serves: a canary, or the run that has just become live. */
 
@@ -43,6 +44,56 @@ export async function programFault(
     if (first !== pid) return `${name} was restarted`;
   }
   return undefined;
+}
+
+/** How often supervisor may have to start a process again while its run is watched. Once may be a fault of the moment. */
+const processRestarts = 1;
+
+/** What a watch has seen of one program of a process. */
+interface Seen {
+  pid: number;
+  restarts: number;
+}
+
+/**
+ * What is wrong with the processes of a run by what supervisor says: one cannot start, or ends again and again.
+ * @param seen by program, filled here
+ */
+export async function processFault(
+  ports: Ports,
+  { app, run, config }: RunSpec,
+  seen: Map<string, Seen>,
+): Promise<string | undefined> {
+  if (Object.keys(config.processes).length === 0) return undefined;
+  const groups = await ports.privileged.processes(app);
+  for (const { name, state, pid } of groups.filter((group) => group.run === run).flatMap(({ programs }) => programs)) {
+    if (state === "BACKOFF" || state === "FATAL") return `${name} is ${state}`;
+    if (pid === 0) continue;
+    const before = seen.get(name) ?? { pid, restarts: 0 };
+    const restarts = before.restarts + (before.pid === pid ? 0 : 1);
+    seen.set(name, { pid, restarts });
+    if (restarts > processRestarts) return `${name} exited and was restarted ${restarts} times`;
+  }
+  return undefined;
+}
+
+/**
+ * The reason of a run that failed after it had been well.
+ * @param fault begins with the program's name
+ */
+export async function failureReason(
+  ports: Ports,
+  spec: RunSpec,
+  { code, said, fault, unchanged }: { code: ErrorCode; said: string; fault: string; unchanged: string },
+): Promise<CutoverError> {
+  const evidence = await lastLogLines(ports, spec);
+  const own = evidence.filter(({ source }) => fault.startsWith(`${source} `));
+  const cause = causeIn(spec.app, own, false);
+  const message = sentence(`${said}: ${fault}${cause === undefined ? "" : `: ${cause.line}`}`);
+  return new CutoverError(code, message, {
+    ...{ unchanged, evidence },
+    ...wordsOf({ fix: cause?.fix ?? readLog, frame: cause?.frame }),
+  });
 }
 
 /** What is wrong with a run by what its instances answer. */

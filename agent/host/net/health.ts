@@ -1,12 +1,11 @@
 import { type ClientRequest, type RequestOptions, request } from "node:http";
 import { connect } from "node:net";
-import type { HealthAnswer, HealthProbe, HealthRequest } from "../../contracts/ports.ts";
+import type { HealthAnswer, HealthProbe, HealthRequest, Visit } from "../../contracts/ports.ts";
 import type { Instance } from "../../contracts/privileged.ts";
 import { type Address, parseAddress } from "./address.ts";
+import { readAnswer } from "./health-answer.ts";
 import { UwsgiExchange, uwsgiPacket, uwsgiVariables } from "./uwsgi-exchange.ts";
-
-/** How much of an answer's body is kept: enough for the title of an error page or the end of a traceback. */
-const excerptBytes = 2048;
+import { visit } from "./visit.ts";
 
 /** Sends a GET directly to an instance, as nginx would for a visitor who came by HTTPS: over HTTP or uwsgi. */
 export class SocketProbe implements HealthProbe {
@@ -19,10 +18,10 @@ export class SocketProbe implements HealthProbe {
 
   check(instance: Instance, { path: wanted, host, timeoutMs }: HealthRequest): Promise<HealthAnswer> {
     const signal = AbortSignal.timeout(timeoutMs);
-    // A browser would escape these too. Node refuses to send them.
-    const path = wanted.replace(/[^\x21-\x7e]+/g, encodeURIComponent);
+    const path = asciiPath(wanted);
     return new Promise((resolve) => {
-      const unreachable = (reason: string) => resolve({ kind: "unreachable", reason });
+      const unreachable = (reason: string, how?: NotAnswered) =>
+        resolve({ kind: "unreachable", reason, ...(how !== undefined && { how }) });
       const options = {
         ...this.#connection(instance, { path, host }),
         path,
@@ -42,27 +41,25 @@ export class SocketProbe implements HealthProbe {
       } catch (error) {
         return unreachable(`the request cannot be sent: ${(error as Error).message}`);
       }
-      call.on("response", (response) => {
-        const { statusCode = 0, headers } = response;
-        let body = Buffer.alloc(0);
-        const done = () => {
-          const text = body.subarray(0, excerptBytes).toString("utf8");
-          resolve({ kind: "status", status: statusCode, body: text, location: headers.location });
+      call.on("response", (response) =>
+        readAnswer(response, (answer) => {
+          resolve(answer);
           call.destroy();
-        };
-        response.on("data", (part: Buffer) => {
-          body = Buffer.concat([body, part]);
-          if (body.length >= excerptBytes) done();
-        });
-        response.on("end", done);
-        // The status counts even if the body breaks off.
-        response.on("error", done);
-      });
-      call.on("error", (error) => {
-        unreachable(signal.aborted ? `no answer within ${timeoutMs} ms` : explain(error, instance));
+        }),
+      );
+      call.on("error", (error: NodeJS.ErrnoException) => {
+        if (signal.aborted) unreachable(`no answer within ${timeoutMs} ms`, "silent");
+        else unreachable(explain(error, instance), notAnswered[error.code ?? ""]);
       });
       call.end();
     });
+  }
+
+  visit(wanted: Visit): Promise<HealthAnswer> {
+    return visit(
+      { ...wanted, path: asciiPath(wanted.path) },
+      this.#userAgent.replace("cutover-health", "cutover-visitor"),
+    );
   }
 
   #connection({ address, protocol }: Instance, asked: { path: string; host: string }): RequestOptions {
@@ -78,9 +75,23 @@ export class SocketProbe implements HealthProbe {
   }
 }
 
+/** A browser would escape these too. Node refuses to send them. */
+function asciiPath(path: string): string {
+  return path.replace(/[^\x21-\x7e]+/g, encodeURIComponent);
+}
+
 function tcp({ port }: { port: number }): { host: string; port: number } {
   return { host: "127.0.0.1", port };
 }
+
+type NotAnswered = Extract<HealthAnswer, { kind: "unreachable" }>["how"];
+
+const notAnswered: Record<string, NotAnswered> = {
+  ENOENT: "absent",
+  ECONNREFUSED: "absent",
+  ECONNRESET: "closed",
+  EPIPE: "closed",
+};
 
 function explain(error: NodeJS.ErrnoException, { address, protocol }: Instance): string {
   switch (error.code) {

@@ -1,5 +1,6 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { findCause, releaseFile } from "../../../shared/causes/cause.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { BuildContext } from "../../contracts/ports.ts";
 import type { StepRequest, StepRunner } from "../exec/step.ts";
@@ -108,10 +109,10 @@ async function step(request: VenvRequest, source: string, argv: string[], place:
       context.onOutput(source, line);
     },
   });
-  if (code !== 0) throw failed(source, code, last);
+  if (code !== 0) throw failed(context.app, source, code, last);
 }
 
-function failed(source: string, code: number, lines: string[]): CutoverError {
+function failed(app: string, source: string, code: number, lines: string[]): CutoverError {
   const evidence = [{ source, text: lines.join("\n") }];
   if (lines.some((line) => line.includes("No space left on device"))) {
     return new CutoverError("disk_full", `The host's disk was full while ${source} ran.`, {
@@ -120,12 +121,15 @@ function failed(source: string, code: number, lines: string[]): CutoverError {
       evidence,
     });
   }
-  return new CutoverError("environment_failed", `${source} failed with exit code ${code}.`, {
+  const cause = findCause(lines.join("\n"), { app, where: "host", projectFile: releaseFile, lastLine: true });
+  const why = cause === undefined ? `exit code ${code}` : cause.line;
+  return new CutoverError("environment_failed", `${source} failed on the host: ${why}`, {
     unchanged,
     fix:
-      source === "pip"
+      cause?.fix ??
+      (source === "pip"
         ? "Read pip's message. Wheels must fit the host's Python and platform, so vendor them on the same ones."
-        : "Read the message. The host's Python needs its venv module (Debian: apt install python3-venv).",
+        : "Read the message. The host's Python needs its venv module (Debian: apt install python3-venv)."),
     evidence,
   });
 }

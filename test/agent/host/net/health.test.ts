@@ -71,22 +71,23 @@ test("a body that breaks off does not hide the status", async () => {
 test("what cannot be reached has a reason", async () => {
   const dir = scratch();
   const check = (name: string, timeoutMs = 2000) => probe.check(web(join(dir, name)), { ...request, timeoutMs });
-  expect(await check("none")).toEqual({ kind: "unreachable", reason: "its socket is not there yet" });
+  expect(await check("none")).toEqual({ kind: "unreachable", reason: "its socket is not there yet", how: "absent" });
 
   const silent = serve(() => undefined);
   expect(await probe.check(web(silent), { ...request, timeoutMs: 50 })).toEqual({
     kind: "unreachable",
     reason: "no answer within 50 ms",
+    how: "silent",
   });
 
-  for (const [name, text, reason] of [
-    ["closes", "", "it closed the connection without an answer"],
-    ["babbles", "SSH-2.0\r\n\r\n", "its answer is not HTTP"],
+  for (const [name, text, said] of [
+    ["closes", "", { reason: "it closed the connection without an answer", how: "closed" }],
+    ["babbles", "SSH-2.0\r\n\r\n", { reason: "its answer is not HTTP" }],
   ] as const) {
     const server = createTcpServer((connection) => connection.once("data", () => connection.end(text)));
     server.listen(join(dir, name));
     onTestFinished(() => void server.close());
-    expect(await check(name)).toEqual({ kind: "unreachable", reason });
+    expect(await check(name)).toEqual({ kind: "unreachable", ...said });
   }
 });
 
@@ -119,6 +120,7 @@ test("a socket that a killed server left behind", async () => {
   expect(await probe.check(web(socket), request)).toEqual({
     kind: "unreachable",
     reason: "nothing listens on its socket",
+    how: "absent",
   });
 });
 
@@ -181,18 +183,20 @@ test("the same request in the uwsgi protocol", async () => {
 
 test("what cannot be asked in the uwsgi protocol has a reason too", async () => {
   const check = (socket: string, timeoutMs = 2000) => probe.check(web(socket, "uwsgi"), { ...request, timeoutMs });
-  expect(await check(join(scratch(), "none"))).toEqual({ kind: "unreachable", reason: "its socket is not there yet" });
+  const absent = { kind: "unreachable", reason: "its socket is not there yet", how: "absent" };
+  expect(await check(join(scratch(), "none"))).toEqual(absent);
   const babbles = serveUwsgi(() => "SSH-2.0\r\n\r\n");
   expect(await check(babbles)).toEqual({ kind: "unreachable", reason: "its answer is not HTTP" });
   const closes = serveUwsgi(() => "");
   expect(await check(closes)).toEqual({
     kind: "unreachable",
     reason: "it closed the connection without an answer; it is asked in the uwsgi protocol",
+    how: "closed",
   });
   const silent = join(scratch(), "s.sock");
   const server = createTcpServer().listen(silent);
   onTestFinished(() => void server.close());
-  expect(await check(silent, 50)).toEqual({ kind: "unreachable", reason: "no answer within 50 ms" });
+  expect(await check(silent, 50)).toEqual({ kind: "unreachable", reason: "no answer within 50 ms", how: "silent" });
 });
 
 test("a long answer in the uwsgi protocol is cut at 2 KiB", async () => {
@@ -206,6 +210,7 @@ test.each(["http", "uwsgi"] as const)("over a port, in the protocol %s", async (
   expect(await probe.check(instance, request)).toEqual({
     kind: "unreachable",
     reason: `nothing listens on its port ${port}`,
+    how: "absent",
   });
   const server = createTcpServer((connection) =>
     connection.once("data", () => connection.end("HTTP/1.1 204 No Content\r\n\r\n")),

@@ -1,0 +1,162 @@
+import type { Cause } from "../../../shared/causes/cause.ts";
+import { CutoverError, type ErrorCode, type Evidence } from "../../../shared/errors.ts";
+import type { HealthAnswer } from "../../contracts/ports.ts";
+import type { Instance, RunSpec } from "../../contracts/privileged.ts";
+import type { DeployContext } from "../context.ts";
+import { lastLogLines, maskedEvidence } from "../watch/run-health.ts";
+import { djangoSays, isDjangoError } from "./django-request.ts";
+import { causeIn, exitWords, readLog, sentence, type Words, wordsOf } from "./exit-words.ts";
+
+/** What an instance was asked, and in what time it was to answer. */
+export interface Asked {
+  path: string;
+  host: string;
+  expect: string;
+  timeout: string;
+}
+
+type Status = Extract<HealthAnswer, { kind: "status" }>;
+type Unreachable = Exclude<HealthAnswer, Status>;
+
+export type StartFault =
+  | { kind: "exited"; instance: string; how: string }
+  | { kind: "workers end"; instance: string }
+  | { kind: "answered"; instance: Instance; answer: Status; asked: Asked }
+  | { kind: "no answer"; instance: Instance; answer: Unreachable; asked: Asked };
+
+/** Why a run did not become healthy, before its log was read. */
+export class StartFailure extends Error {
+  readonly fault: StartFault;
+
+  constructor(fault: StartFault) {
+    super(fault.kind);
+    this.fault = fault;
+  }
+}
+
+const unchanged = "The live release goes on serving; the new instances were stopped and removed.";
+const silentDjango =
+  'Django logs no error if DEBUG is False and LOGGING names no console. Add to the settings: LOGGING = {"version": 1, "handlers": {"console": {"class": "logging.StreamHandler"}}, "root": {"handlers": ["console"]}}. Then deploy again.';
+
+/** Says in one line what the instance's log says, and what to do. */
+export async function explainStartFailure(
+  context: DeployContext,
+  spec: RunSpec,
+  fault: StartFault,
+): Promise<CutoverError> {
+  const logs = await lastLogLines(context.ports, spec);
+  const name = typeof fault.instance === "string" ? fault.instance : fault.instance.name;
+  const own = logs.find(({ source }) => source === name);
+  const cause = causeIn(
+    spec.app,
+    own === undefined ? logs : [own],
+    fault.kind === "exited" || fault.kind === "workers end",
+  );
+  switch (fault.kind) {
+    case "exited":
+      return failure("instance_died", exitWords(fault.instance, fault.how, cause, logs.length > 0), logs);
+    case "workers end":
+      return failure("instance_died", workersEnd(fault.instance, cause), logs);
+    case "answered":
+      return answered(context, spec, fault, { cause, logs });
+    case "no answer":
+      return failure("health_timeout", noAnswer(fault, cause), logs);
+  }
+}
+
+function failure(code: ErrorCode, words: Words, evidence: Evidence[]): CutoverError {
+  return new CutoverError(code, words.message, { unchanged, ...wordsOf(words), evidence });
+}
+
+function workersEnd(instance: string, cause: Cause | undefined): Words {
+  const why = cause === undefined ? "its log does not say why" : cause.line;
+  return {
+    message: sentence(`${instance} runs, but its workers end as soon as they start: ${why}`),
+    fix: cause?.fix ?? readLog,
+    frame: cause?.frame,
+  };
+}
+
+async function answered(
+  context: DeployContext,
+  spec: RunSpec,
+  { instance, answer, asked }: Extract<StartFault, { kind: "answered" }>,
+  { cause, logs }: { cause: Cause | undefined; logs: Evidence[] },
+): Promise<CutoverError> {
+  const { path, host, expect } = asked;
+  const { status, body, location } = answer;
+  const bodies = body.trim() === "" ? [] : [{ source: `response of ${instance.name}`, text: body }];
+  const to = location === undefined ? "" : ` (to ${location})`;
+  const said = `${instance.name} answered ${status}${to} to GET ${path} with Host ${host}; expected ${expect}.`;
+  // The app has also written a redirect's address.
+  const [first, ...rest] = await maskedEvidence(context.ports, spec.app, [{ source: "", text: said }, ...bodies]);
+  const message = first?.text ?? said;
+  if (sendsInCircles(answer, asked)) {
+    const circle = `${instance.name} answered ${status} to GET ${path} and sends every visitor to https://${host}${path}, which is where the visitor was.`;
+    return failure("health_failed", { message: circle, fix: circleFix }, [...rest, ...logs]);
+  }
+  // What a 404 says of the log is that nothing failed.
+  const server = status >= 500;
+  const asked500 = server && cause === undefined ? await djangoSays(context, spec, { answer, path, host }) : undefined;
+  const why = server ? (cause ?? asked500?.cause) : undefined;
+  const evidence = [...rest, ...(asked500?.evidence ?? []), ...logs];
+  const words = why === undefined ? message : sentence(`${message} ${why.line}`);
+  const fix = why?.fix ?? fixFor(answer, asked);
+  return failure("health_failed", { message: words, fix, frame: why?.frame }, evidence);
+}
+
+const circleFix =
+  'The app does not see that the visitor came by HTTPS. For Django set SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") in the settings: nginx sends that header.';
+
+/** The check says that it comes by HTTPS, as nginx does. An answer that sends it to HTTPS of the same page never ends. */
+export function sendsInCircles({ status, location, cookie }: Status, { host, path }: Asked): boolean {
+  return status >= 300 && status < 400 && cookie !== true && location === `https://${host}${path}`;
+}
+
+function fixFor({ status, location, body }: Status, { host, path }: Asked): string {
+  if (status === 400) {
+    return `Django answers 400 when the Host is not in ALLOWED_HOSTS: add ${host} there, or set \`health.host\` or \`site.server_name\` in cutover.yml.`;
+  }
+  if (status === 404) return `The app has no page at ${path}: set \`health.path\` in cutover.yml to one that it has.`;
+  const login = location !== undefined && /log-?in|sign-?in|auth|account/i.test(location);
+  if (status === 401 || status === 403 || login) {
+    return "Set `health.path` to a page that needs no login, or widen `health.expect`.";
+  }
+  if (status >= 500 && isDjangoError(body)) return silentDjango;
+  if (status >= 500)
+    return "Read the app's log, which is with this message; set `health.path` if another page is a better check.";
+  return "Set `health.path` in cutover.yml to a page that answers as expected, or widen `health.expect`.";
+}
+
+function noAnswer(
+  { instance, answer, asked }: Extract<StartFault, { kind: "no answer" }>,
+  cause: Cause | undefined,
+): Words {
+  const { path, timeout } = asked;
+  const why = cause === undefined ? "" : ` ${cause.line}`;
+  const longer = "If the app needs longer to start, raise `health.timeout`.";
+  switch (answer.how) {
+    case "silent":
+      return {
+        message: sentence(
+          `${instance.name} accepted the connection and did not answer GET ${path} within ${timeout}.${why}`,
+        ),
+        fix: cause?.fix ?? `Find what its first request waits for: a database, a lock, another service. ${longer}`,
+        frame: cause?.frame,
+      };
+    case "closed":
+      return {
+        message: sentence(
+          `${instance.name} closes the connection without an answer to GET ${path} (${answer.reason}).${why}`,
+        ),
+        fix: cause?.fix ?? "Its worker ends at each request: read the app's log, which is with this message.",
+        frame: cause?.frame,
+      };
+    default:
+      return {
+        message: sentence(`${instance.name} did not answer GET ${path} within ${timeout} (${answer.reason}).${why}`),
+        fix: cause?.fix ?? `See that it listens where \`{socket}\` or \`{port}\` of its command says. ${longer}`,
+        frame: cause?.frame,
+      };
+  }
+}

@@ -1,0 +1,115 @@
+import type { Hint } from "./hint.ts";
+import { hints } from "./hints.ts";
+import { type Frame, lastTraceback, type ProjectFile, type Raised } from "./traceback.ts";
+
+/** Why a program failed, found in what it printed. All of it is untrusted text. */
+export interface Cause {
+  /** One line, such as `ModuleNotFoundError: No module named 'stripe' (app.py:1)`. At most 300 characters. */
+  line: string;
+  /** Where in the project, for an annotation. */
+  frame?: Frame;
+  /** What to do; undefined if the line says nothing that is known. */
+  fix?: string;
+}
+
+export interface CauseOptions {
+  app: string;
+  /** Which machine the program ran on. */
+  where: "host" | "runner";
+  projectFile: ProjectFile;
+  /** Whether the last line counts even if it does not look like an error: the program has failed. */
+  lastLine?: boolean;
+}
+
+const longest = 300;
+/** A megabyte without its end says nothing that its end does not. */
+const longestOutput = 256 * 1024;
+
+/** What servers and tools put in front of a line. */
+const prefixes =
+  /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[[A-Z]+\] |\[\d{4}-\d\d-\d\d [\d:,]+: [A-Z]+\/[\w-]+\] |(?:ERROR|CRITICAL): {3,}|cutover: cannot start: )/;
+/** `django.db.utils.OperationalError` is known by its last part. */
+const qualified = /^(?:[a-z_]\w*\.)+(?=[A-Z]\w*(?:Error|Exception|Configured|NotFound)\b)/;
+/** What a server prints of itself while all is well. */
+const ordinary = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[INFO\] |INFO: {5}|\[\d{4}-\d\d-\d\d [\d:,]+: INFO\/)/;
+/** Lines that follow from another failure, in words that look like one. */
+const consequence =
+  /^(?:Reason: (?:Worker|App) failed|Worker \(pid:\d+\) (?:exited|was sent)|Shutting down|unable to load app 0|\*\*\* |Try '|Usage:|npm (?:ERR!|error) A complete log|\[notice\]|note: |hint: |╰|WARNING|INFO|DEBUG|Exception ignored|Exception in (?:worker|ASGI)|Worker with pid \d+ was terminated due to signal (?!9$)|Unable to load celery application|Error: Invalid value for '-A')/i;
+const looksLikeError =
+  /\b(?:errors?|there is no|not executable|Windows line ends|no shell reads|[A-Z]\w*Error|[A-Z]\w*Exception|fatal|failed|cannot|could not|can't|not found|denied|no such|refused|invalid|missing|unable|unknown command|killed|has no attribute|was terminated due to)\b/i;
+
+/** A file of a release on a host, by the path that a program prints. */
+export const releaseFile: ProjectFile = (path) =>
+  /\/apps\/[a-z0-9-]+\/releases\/[^/]+\/app\/((?!.*\/site-packages\/).+)$/.exec(path)?.[1];
+
+/** A file of the project on this machine. */
+export function fileBelow(directory: string): ProjectFile {
+  const prefix = `${directory.replace(/\/$/, "")}/`;
+  return (path) => {
+    if (path.startsWith(prefix) && !path.includes("/site-packages/")) return path.slice(prefix.length);
+    return path.startsWith("/") || path.startsWith("<") ? undefined : path.replace(/^\.\//, "");
+  };
+}
+
+/** @returns undefined if the output does not say */
+export function findCause(output: string, options: CauseOptions): Cause | undefined {
+  const lines = output.slice(-longestOutput).split(/\r?\n/);
+  const raised = lastTraceback(lines, options.projectFile);
+  const said = raised?.exception ?? plainLine(lines, options.lastLine ?? false);
+  const found = said === undefined ? undefined : hints.find((each) => each.pattern.test(said));
+  if (found !== undefined && said !== undefined) return explained(said, found, raised, options);
+  for (const hint of hints) {
+    if (hint.anywhere !== true) continue;
+    const line = lines.findLast((each) => hint.pattern.test(each));
+    if (line !== undefined) return explained(withoutPrefix(line), hint, raised, options);
+  }
+  return said === undefined ? undefined : unexplained(said, raised);
+}
+
+/** The last line that says what went wrong. pip says it first and what follows from it later, so its first ERROR counts. */
+function plainLine(lines: string[], lastLine: boolean): string | undefined {
+  const plain = lines.filter((line) => !ordinary.test(line)).map(withoutPrefix);
+  const telling = plain.filter((line) => line !== "" && !consequence.test(line));
+  const errors = telling.filter((line) => looksLikeError.test(line));
+  return (
+    errors.find((line) => /^ERROR: (?!Could not find a version)/.test(line)) ??
+    errors.at(-1) ??
+    (lastLine ? telling.at(-1) : undefined)
+  );
+}
+
+function withoutPrefix(line: string): string {
+  return line.replace(prefixes, "").replace(qualified, "").trim();
+}
+
+function explained(said: string, hint: Hint, raised: Raised | undefined, { app, where }: CauseOptions): Cause {
+  const [, ...groups] = hint.pattern.exec(said) ?? [];
+  const group = groups.find((each) => each !== undefined) ?? "";
+  const line = withFrame(said, raised);
+  const fill = (text: string) =>
+    text.replace(/\{(1|app|line)\}/g, (_, name) => (name === "1" ? group : name === "app" ? app : line));
+  const fix = where === "runner" ? (hint.runnerFix ?? hint.fix) : hint.fix;
+  return { line: cut(fill(hint.cause ?? "{line}")), fix: cut(fill(fix)), ...frameOf(raised) };
+}
+
+/** Of a line that no hint knows. */
+function unexplained(said: string, raised: Raised | undefined): Cause {
+  const frame = raised?.frame;
+  const line = cut(withFrame(said, raised));
+  return frame === undefined
+    ? { line }
+    : { line, frame, fix: `Correct ${frame.file}, line ${frame.line}, and deploy again.` };
+}
+
+function withFrame(said: string, raised: Raised | undefined): string {
+  const frame = raised?.frame;
+  return frame === undefined ? said : `${said} (${frame.file}:${frame.line})`;
+}
+
+function frameOf(raised: Raised | undefined): { frame?: Frame } {
+  return raised?.frame === undefined ? {} : { frame: raised.frame };
+}
+
+function cut(text: string): string {
+  return text.length > longest ? `${text.slice(0, longest - 4)} ...` : text;
+}

@@ -1,0 +1,16 @@
+/** What a line of a program's output means, and what to do about it. */
+export interface Hint {
+  id: string;
+  /** Matched against the cause's line and, if `anywhere` is set, against each line of the output. */
+  pattern: RegExp;
+  /** The pattern is looked for in the whole output: the line that says it is not the last one. */
+  anywhere?: true;
+  /** Says it in better words than the line. `{1}` is the pattern's first group. */
+  cause?: string;
+  /** The next thing to do. `{1}` is the pattern's first group, `{app}` the app's name. */
+  fix: string;
+  /** The same on the machine that runs the workflow. */
+  runnerFix?: string;
+  /** A line that a real program printed. */
+  example: string;
+}

@@ -1,0 +1,228 @@
+import type { Hint } from "./hint.ts";
+import { toolHints } from "./tool-hints.ts";
+
+const write =
+  "Write in $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
+const database =
+  "Start the database, or correct its address: see `cutover env list {app}` and `env` in cutover.yml. The host must reach it.";
+const network = "The machine cannot reach that address: check the name, its DNS, a firewall and a proxy.";
+const asgi = "This is an ASGI application: set `server.kind: uvicorn` in cutover.yml.";
+const variable = "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.";
+const runnerVariable =
+  "Give the settings a default for it, or set it in `env` of this step: the command runs in the workflow.";
+
+/**
+ * The first hint that matches is used, so the exact ones come first. Each example stands in the tests' recorded outputs of the
+ * real programs.
+ */
+const pythonHints: Hint[] = [
+  {
+    id: "database-driver",
+    pattern: /ImproperlyConfigured: Error loading (psycopg2?|MySQLdb|psycopg2 or psycopg) module/,
+    fix: "Add the database's driver to the requirements: psycopg for PostgreSQL, mysqlclient for MySQL.",
+    example: "ImproperlyConfigured: Error loading psycopg2 module: No module named 'psycopg2'",
+  },
+  {
+    id: "static-root",
+    pattern: /ImproperlyConfigured: You're using the staticfiles app without having set the STATIC_ROOT/,
+    fix: 'Set STATIC_ROOT in the settings, for example `STATIC_ROOT = BASE_DIR / "staticfiles"`, and name that folder in `static.from`.',
+    example:
+      "ImproperlyConfigured: You're using the staticfiles app without having set the STATIC_ROOT setting to a filesystem path.",
+  },
+  {
+    id: "django-secret-key",
+    pattern: /ImproperlyConfigured: The (SECRET_KEY) setting must not be empty/,
+    fix: variable,
+    runnerFix: runnerVariable,
+    example: "ImproperlyConfigured: The SECRET_KEY setting must not be empty.",
+  },
+  {
+    id: "setting-variable",
+    pattern:
+      /(?:ImproperlyConfigured|UndefinedValueError)\b.*?\b(?:Set the )?([A-Z][A-Z0-9_]{2,}) (?:environment variable|not found)/,
+    fix: variable,
+    runnerFix: runnerVariable,
+    example: "ImproperlyConfigured: Set the DATABASE_URL environment variable",
+  },
+  {
+    id: "missing-variable",
+    pattern: /^KeyError: '([A-Z][A-Z0-9_]*)'/,
+    cause: "The environment has no variable {1}: {line}",
+    fix: variable,
+    runnerFix: runnerVariable,
+    example: "KeyError: 'SECRET_KEY'",
+  },
+  {
+    id: "server-application-module",
+    pattern: /Error loading ASGI app\. Could not import module "([^"]+)"/,
+    fix: "Correct `server.app` in cutover.yml: it names the module {1}, which the release does not have.",
+    example: 'ERROR:    Error loading ASGI app. Could not import module "nomod".',
+  },
+  {
+    id: "server-application",
+    pattern:
+      /Failed to find (?:attribute|application object):? '([^']+)'|Error loading ASGI app\. Attribute "([^"]+)" not found|Failed to parse '([^']+)' as an attribute/,
+    fix: "Correct `server.app` in cutover.yml: it is `module:name`, and the module must define that name.",
+    example: "Failed to find attribute 'app' in 'good'.",
+  },
+  {
+    id: "celery-application",
+    pattern: /The module (\S+) was not found\.|Module '([^']+)' has no attribute 'celery'/,
+    fix: "Correct `-A` in the process's command: it names the module that makes the Celery application.",
+    example: "The module nomod was not found.",
+  },
+  {
+    id: "name-in-module",
+    pattern: /ImportError: cannot import name '\w+' from '([\w.]+)'/,
+    fix: "The installed version of {1} has no such name: pin the version in the requirements that the project was written for.",
+    example:
+      "ImportError: cannot import name 'url' from 'django.conf.urls' (/usr/lib/python3/dist-packages/django/conf/urls/__init__.py)",
+  },
+  {
+    id: "no-such-command",
+    pattern: /(?:^|: )([\w./-]+): (?:command )?not found$/,
+    fix: "Install {1}, or correct the command. Programs of the requirements are in the release's environment.",
+    example: "sh: 1: no_such_tool: not found",
+  },
+  {
+    id: "unknown-django-command",
+    pattern: /^Unknown command: '(\w+)'/,
+    fix: "Correct the command, or add the app that has it to INSTALLED_APPS.",
+    example: "Unknown command: 'frobnicate'",
+  },
+  {
+    id: "missing-file",
+    pattern: /^FileNotFoundError: \[Errno 2\] No such file or directory: '([^']+)'/,
+    fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or use a path in $CUTOVER_SHARED.",
+    runnerFix: "Correct the path, or make the file in a step before this one.",
+    example: "FileNotFoundError: [Errno 2] No such file or directory: '/etc/shadow2/x'",
+  },
+  {
+    id: "missing-module",
+    pattern: /^(?:ModuleNotFoundError: |ImportError: )?.*No module named '?([\w.]+)'?/,
+    fix: "Add the package that has {1} to the requirements. If {1} is the project's own, correct its name, or see `exclude` in cutover.yml.",
+    runnerFix:
+      "Install the project's requirements in a step before this one: the command runs in the workflow. If {1} is the project's own, correct its name.",
+    example: "ModuleNotFoundError: No module named 'stripe'",
+  },
+  {
+    id: "no-django",
+    pattern: /Couldn't import Django/,
+    fix: "Add Django to the requirements.",
+    runnerFix: "Install the project's requirements in a step before this one: the command runs in the workflow.",
+    example:
+      "ImportError: Couldn't import Django. Are you sure it's installed and available on your PYTHONPATH environment variable? Did you forget to activate a virtual environment?",
+  },
+  {
+    id: "pending-migrations",
+    pattern: /no such table: (\S+)|relation "([^"]+)" does not exist|Table '([^']+)' doesn't exist/,
+    fix: "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml.",
+    example: "OperationalError: no such table: auth_user",
+  },
+  {
+    id: "readonly-database",
+    pattern: /unable to open database file|attempt to write a readonly database/,
+    cause: "A release is read-only, and its database lies in it: {line}",
+    fix: write,
+    example: "OperationalError: unable to open database file",
+  },
+  {
+    id: "database-unreachable",
+    pattern:
+      /OperationalError.*(?:onnection refused|could not connect|Can't connect|could not translate host name|Connection timed out)/,
+    fix: database,
+    example: 'OperationalError: connection to server at "127.0.0.1", port 9 failed: Connection refused',
+  },
+  {
+    id: "manifest-entry",
+    pattern: /Missing staticfiles manifest entry for '([^']+)'/,
+    fix: "collectstatic did not collect {1}: correct the name in the template, or add the file. `static.collect` must run with the same settings.",
+    example: "ValueError: Missing staticfiles manifest entry for 'shop/site.css'",
+  },
+  {
+    id: "wsgi-server-for-asgi",
+    pattern: /missing \d+ required positional arguments?: (?:'receive' and )?'send'/,
+    cause: "The server speaks WSGI, and the application is ASGI: {line}",
+    fix: asgi,
+    example: "TypeError: FastAPI.__call__() missing 1 required positional argument: 'send'",
+  },
+  {
+    id: "factory-not-called",
+    pattern: /^TypeError: (\w*(?:create|make|factory|build|get)\w*|make)\(\) (?:takes|missing|got)/,
+    cause: "The server got a function that makes the application, and not the application: {line}",
+    fix: "Write the call into `server.app` of cutover.yml: `module:{1}()`.",
+    example: "TypeError: create_app() takes from 0 to 1 positional arguments but 2 were given",
+  },
+  {
+    id: "asgi-server-for-wsgi",
+    pattern:
+      /missing 1 required positional argument: '(?:start_response|s|start)'|takes 2 positional arguments but 3 were given/,
+    cause: "The server speaks ASGI, and the application is WSGI: {line}",
+    fix: "Set `server.kind: gunicorn` in cutover.yml.",
+    example: "TypeError: application() missing 1 required positional argument: 's'",
+  },
+  {
+    id: "address-in-use",
+    pattern: /address already in use/i,
+    fix: "Another program has that address: let the app listen where `{socket}` or `{port}` of `server.command` says, and nowhere else.",
+    example: "OSError: [Errno 98] Address already in use",
+  },
+  {
+    id: "read-only",
+    pattern: /(?:PermissionError|OSError): \[Errno (?:13|30)\] (?:Permission denied|Read-only file system): '([^']*)'/,
+    cause: "The app may not write {1}, because a release is read-only: {line}",
+    fix: write,
+    runnerFix: "The command may not write there: correct the path.",
+    example: "PermissionError: [Errno 13] Permission denied: '/proc/version'",
+  },
+  {
+    id: "glibc-too-new",
+    pattern: /version `(GLIBC_[\d.]+)' not found/,
+    cause: "A wheel or program was built for a newer system than the host ({1}): {line}",
+    fix: "Build on a system that is not newer than the host: choose `runs-on` of the job accordingly, or use manylinux wheels.",
+    example: "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /srv/app/x.so)",
+  },
+  {
+    id: "prompt",
+    pattern: /EOFError: EOF when reading a line/,
+    cause: "The command asks a question, and nobody can answer: {line}",
+    fix: "Give it the option that answers, such as `--noinput`.",
+    example: "EOFError: EOF when reading a line",
+  },
+  {
+    id: "certificate",
+    pattern: /CERTIFICATE_VERIFY_FAILED/,
+    fix: "The machine does not trust that server's certificate: install the certificate authority, or set SSL_CERT_FILE.",
+    example:
+      "URLError: <urlopen error [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)>",
+  },
+  {
+    id: "name-resolution",
+    pattern: /Name or service not known|Temporary failure in name resolution|Could not resolve host/,
+    fix: network,
+    example: "URLError: <urlopen error [Errno -2] Name or service not known>",
+  },
+  {
+    id: "connection-refused",
+    pattern: /Connection refused/,
+    fix: "Nothing listens at that address: start that service, or correct the address in the app's environment (`cutover env list {app}`).",
+    example: "URLError: <urlopen error [Errno 111] Connection refused>",
+  },
+  {
+    id: "killed-workers",
+    pattern: /was (?:terminated due to signal 9|sent SIGKILL)|DAMN ! worker .* died, killed by signal 9|Killed$/,
+    anywhere: true,
+    cause: "Its workers are killed by signal 9: {line}",
+    fix: "The host has too little memory for them: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.",
+    example: "[2026-11-26 18:13:34 +0000] [21649] [WARNING] Worker with pid 21844 was terminated due to signal 9",
+  },
+  {
+    id: "disk-full",
+    pattern: /No space left on device/,
+    anywhere: true,
+    fix: "Free disk space, then run it again.",
+    example: "OSError: [Errno 28] No space left on device",
+  },
+];
+
+export const hints: Hint[] = [...pythonHints, ...toolHints];

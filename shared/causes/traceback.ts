@@ -1,0 +1,62 @@
+/** The end of a Python traceback: what was raised, and where in the project. */
+export interface Raised {
+  /** With its message, such as `KeyError: 'SECRET_KEY'`. */
+  exception: string;
+  /** The innermost frame in a file of the project; undefined if there is none. */
+  frame?: Frame;
+}
+
+/** `file` is relative to the project. */
+export interface Frame {
+  file: string;
+  line: number;
+}
+
+/** Tells which file of the project a path on this machine is; undefined for a file of somebody else. */
+export type ProjectFile = (path: string) => string | undefined;
+
+const start = /Traceback \(most recent call last\):\s*$/;
+const frameLine = /^\s*File "(.+)", line (\d+)/;
+/** At the beginning of a line: a class's name, with the modules that it is from. */
+const raisedLine = /^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(: .*)?$/;
+/** How a server ends its own processes: they follow from another failure, or from a stop. */
+const passing = new Set(["KeyboardInterrupt", "CancelledError", "SystemExit", "HaltServer", "GeneratorExit"]);
+
+/** The last traceback of a log. Of exceptions that caused each other Python prints the last one last. */
+export function lastTraceback(lines: string[], projectFile: ProjectFile): Raised | undefined {
+  for (let index = lines.length - 1; index >= 0; index--) {
+    if (!start.test(lines[index] ?? "")) continue;
+    const raised = parse(lines.slice(index + 1), projectFile);
+    if (raised !== undefined && !passing.has(shortName(raised.exception))) return raised;
+  }
+  return undefined;
+}
+
+function parse(lines: string[], projectFile: ProjectFile): Raised | undefined {
+  const end = lines.findIndex((line) => line !== "" && !/^\s/.test(line));
+  const [, name, message] = raisedLine.exec(lines[end] ?? "") ?? [];
+  if (name === undefined) return undefined;
+  // A message may begin on the next line.
+  const next = lines[end + 1];
+  const text = message ?? (next?.startsWith("  ") === true ? `: ${next.trim()}` : "");
+  const frame = innermost(lines.slice(0, end), projectFile);
+  return { exception: `${lastPart(name)}${text}`, ...(frame !== undefined && { frame }) };
+}
+
+function innermost(lines: string[], projectFile: ProjectFile): Frame | undefined {
+  const frames = lines.flatMap((text) => {
+    const [, path, line] = frameLine.exec(text) ?? [];
+    const file = path === undefined ? undefined : projectFile(path);
+    return file === undefined ? [] : [{ file, line: Number(line) }];
+  });
+  return frames.at(-1);
+}
+
+function shortName(exception: string): string {
+  return exception.split(":", 1)[0] ?? "";
+}
+
+/** `django.core.exceptions.ImproperlyConfigured` is known by its last part. */
+function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf(".") + 1);
+}

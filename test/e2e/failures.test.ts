@@ -1,0 +1,137 @@
+import { existsSync } from "node:fs";
+import { cp, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type ActionResult, runAction } from "../harness/action.ts";
+import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
+import { freePortRange, freePorts } from "../harness/ports.ts";
+
+/**
+ * Broken projects, and the annotation that a person reads. Those without a Python file at their top are the sample shop with
+ * other files in it. They share one host: each is an app of its own, and its first deploy.
+ */
+
+const cases = join(import.meta.dirname, "../fixtures/failures");
+const shop = join(import.meta.dirname, "../fixtures/shop");
+
+interface Wanted {
+  /** The error code; null for a deploy that succeeds. */
+  code: string | null;
+  /** In the annotation. */
+  says: (string | RegExp)[];
+  /** Where it points in the repository. */
+  at?: string;
+  /** A warning of a deploy that succeeds. */
+  warns?: string | RegExp;
+  /** Added to the address of the agent. */
+  path?: string;
+}
+
+const nothingLive = "No release is live yet";
+
+const wanted: Record<string, Wanted> = {
+  "aiohttp-ignores-socket": {
+    code: "instance_died",
+    says: [/web-[01] exited during startup: OSError: .*address already in use/, "`{socket}` or `{port}`", nothingLive],
+  },
+  "asgi-wsgi-kind": {
+    code: "health_failed",
+    says: ["The server speaks WSGI, and the application is ASGI", "`server.kind: uvicorn`"],
+  },
+  "command-crlf-script": { code: "instance_died", says: ["./start.sh has Windows line ends", ".gitattributes"] },
+  "command-env-prefix": { code: "instance_died", says: ["no shell reads the command", "DEBUG=0", "`sh -c '...'`"] },
+  "command-exits-0-silent": { code: "instance_died", says: ["printed nothing", "stay in the foreground"] },
+  "command-not-executable": { code: "instance_died", says: ["git update-index --chmod=+x ./start.sh"] },
+  "command-shell-syntax": { code: "instance_died", says: ["cd is a word of a shell", "`sh -c '...'`"] },
+  "django-db-down": { code: "health_failed", says: ["OperationalError: unable to open database file"] },
+  "django-migrations-pending": {
+    code: "health_failed",
+    says: ["OperationalError: no such table: auth_user", "python manage.py migrate --noinput"],
+    at: "shop/views.py:19",
+  },
+  "django-missing-module-settings": {
+    code: "instance_died",
+    says: ["ModuleNotFoundError: No module named 'corsheaders'", "to the requirements"],
+  },
+  "django-settings-keyerror-collect": {
+    code: "collect_failed",
+    says: ["KeyError: 'SECRET_KEY' (shop/settings.py:10)", "in `env` of this step"],
+    at: "shop/settings.py:10",
+  },
+  "django-syntax-error-settings": {
+    code: "collect_failed",
+    says: ["SyntaxError: expected ':' (shop/settings.py:43)"],
+    at: "shop/settings.py:43",
+  },
+  "django-ssl-redirect": {
+    code: null,
+    says: [],
+    warns: /sends every visitor to https:\/\/shop\.example\.com:\d+\/, and the site does not listen there/,
+  },
+  "django-syntax-error-view": { code: "health_failed", says: ["SyntaxError: "], at: "shop/views.py:17" },
+  "flask-factory": { code: "health_failed", says: ["a function that makes the application", "`module:create_app()`"] },
+  "listens-but-hangs": { code: "health_timeout", says: ["accepted the connection and did not answer GET / within 6s"] },
+  "manage-no-exec-collect": { code: "collect_failed", says: ["git update-index --chmod=+x ./manage.py"] },
+  "release-timeout": { code: "timed_out", says: ["The release command took longer than 3s (release.timeout)"] },
+  "secret-in-output": { code: "instance_died", says: ["its workers end as soon as they start"] },
+  "ssl-redirect-loop": {
+    code: null,
+    says: [],
+    warns: /sends every visitor to https:\/\/.*the site does not listen there/,
+  },
+  "static-folder-empty": { code: "health_failed", says: ["Missing staticfiles manifest entry for 'shop/site.css'"] },
+  "static-manifest-missing-entry": { code: "health_failed", says: ["collectstatic did not collect shop/nope.css"] },
+  "static-root-not-set": {
+    code: "collect_failed",
+    says: ["ImproperlyConfigured: ", "Set STATIC_ROOT in the settings"],
+  },
+  "tornado-ignores-port": {
+    code: "instance_died",
+    says: [/web-[01] exited during startup: OSError: .*Address already in use/, "`{socket}` or `{port}`"],
+  },
+  "uwsgi-view-500": {
+    code: "health_timeout",
+    says: ["closes the connection without an answer", "No module named 'nosuchmodule'"],
+    at: "mysite/views.py:1",
+  },
+};
+
+const literal = (text: string) => new RegExp(text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
+
+let agent: EmbeddedAgent;
+let key: Key;
+beforeAll(async () => {
+  agent = await startAgent();
+  key = await agent.newKey();
+});
+afterAll(() => agent?.[Symbol.asyncDispose]());
+
+async function deploy(name: string, path = ""): Promise<ActionResult> {
+  const directory = join(agent.scratch.path, name);
+  const files = join(cases, name);
+  const own = existsSync(join(files, "manage.py")) || (await readdir(files)).some((file) => file.endsWith(".py"));
+  if (!own) await cp(shop, directory, { recursive: true });
+  await cp(files, directory, { recursive: true });
+  const [port = 0] = await freePorts(1);
+  const portRange = await freePortRange(10);
+  await agent.addApp({ key, ports: [port], portRange, domains: ["shop.example.com"] });
+  try {
+    return await runAction({ inputs: { hosts: `${agent.url}${path}`, "signing-key": key.privatePem }, cwd: directory });
+  } finally {
+    await agent.cutover("app", "remove", "shop", "--yes");
+  }
+}
+
+test.each(Object.entries(wanted))("%s: the annotation says the cause and what to do", async (name, row) => {
+  const { exitCode, annotations, stdout } = await deploy(name, row.path);
+  expect(exitCode, stdout).toBe(row.code === null ? 0 : 1);
+  const level = row.code === null ? "warning" : "error";
+  expect(annotations.map((each) => each.level)).toEqual([level]);
+  const [annotation] = annotations;
+  if (row.code !== null) expect(stdout).toContain(`: ${row.code}`);
+  for (const text of [...row.says, ...(row.warns === undefined ? [] : [row.warns])]) {
+    expect(annotation?.message).toMatch(text instanceof RegExp ? text : literal(text));
+  }
+  if (row.at !== undefined) expect(annotation?.at).toBe(row.at);
+  expect(annotation?.message).not.toContain("below");
+});
