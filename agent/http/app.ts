@@ -146,8 +146,10 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
     const id = params.deploymentParam(c.req.param("id"));
     c.set("deployment", id);
     const { wait } = params.queryOf(calls.deployment, c);
-    const view = wait === 0 ? service.deployment(id) : service.settled(id, wait * 1000, c.req.raw.signal);
-    return json(c, calls.deployment, await view);
+    const view = await service.deployment(id);
+    c.env.proven?.();
+    const settled = wait === 0 ? view : await service.settled(id, wait * 1000, c.req.raw.signal);
+    return json(c, calls.deployment, settled);
   });
 
   answer(app, calls.events, async (c) => {
@@ -158,6 +160,7 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
     const format: EventFormat = c.req.header("accept")?.includes("text/event-stream") === true ? "sse" : "ndjson";
     // Ask first, so that an unknown deployment is a plain 404 and not a stream that breaks off.
     await service.deployment(id);
+    c.env.proven?.();
     const gone = new AbortController();
     const signal = AbortSignal.any([gone.signal, c.req.raw.signal]);
     // A browser that connects again sends the same address, and in the header what it has got since.
@@ -186,6 +189,7 @@ async function authorize(options: HttpAppOptions, c: Call, app: string, wanted: 
       throw thrown;
     });
   good?.();
+  c.env.proven?.();
   audit.asks({ by: allowed.actor });
   return allowed;
 }
