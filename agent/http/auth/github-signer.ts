@@ -1,3 +1,4 @@
+import { keyIssuer } from "../../../shared/key.ts";
 import type { IssuerKeys, PinnedRepositories, PinnedRepository } from "../../contracts/token-stores.ts";
 import type { GithubTrust, Grant, Trusted } from "../../settings.ts";
 import type { GithubIssuer } from "../../settings-values.ts";
@@ -21,22 +22,25 @@ interface Entry {
   allow: readonly Grant[];
 }
 
-/** The issuers of agent.yml whose tokens an app trusts. */
+/** The issuers whose tokens an app trusts. */
 export function trustedIssuers(trust: readonly Trusted[], { issuers }: GithubParts): string[] {
   const named = trust.flatMap(({ github }) => (github === undefined ? [] : [github.issuer ?? issuers[0]?.issuer]));
-  return issuers.map(({ issuer }) => issuer).filter((issuer) => named.includes(issuer));
+  const keys = trust.some(({ key }) => key !== undefined) ? [keyIssuer] : [];
+  return [...keys, ...issuers.map(({ issuer }) => issuer).filter((issuer) => named.includes(issuer))];
 }
 
-/** The signer of GitHub's ID tokens; undefined if the app trusts no repository of this issuer. */
+/**
+ * The signer of GitHub's ID tokens; undefined if agent.yml does not have this issuer. Whether the app trusts a repository of
+ * it is asked only after the signature, so that all apps take the same time.
+ */
 export function githubSigner(
   app: string,
   trust: readonly Trusted[],
   iss: unknown,
   parts: GithubParts,
 ): Signer | undefined {
-  if (typeof iss !== "string" || !trustedIssuers(trust, parts).includes(iss)) return undefined;
   const issuer = parts.issuers.find((each) => each.issuer === iss);
-  if (issuer === undefined) return undefined;
+  if (typeof iss !== "string" || issuer === undefined) return undefined;
   const entries = trust.flatMap(({ github, allow }) =>
     github !== undefined && (github.issuer ?? parts.issuers[0]?.issuer) === iss ? [{ trust: github, allow }] : [],
   );
@@ -57,6 +61,8 @@ export function githubSigner(
       }
     },
     async identify(payload) {
+      if (entries.length === 0)
+        throw new Refusal("issuer_untrusted", { got: iss, trusted: trustedIssuers(trust, parts) });
       const claims = readGithubClaims(payload);
       // If the settings have all ids, nothing else counts, also not a file of learnt ids that cannot be read.
       const byName = entries.some(({ trust }) => isByName(trust));

@@ -5,13 +5,22 @@ import type { Trusted } from "../../settings.ts";
 import { Refusal, short } from "./refusal.ts";
 import type { Signer } from "./signer.ts";
 
+/** Reading a public line takes longer than most checks, and must not show how many keys an app trusts. */
+const imported = new Map<string, Promise<TrustedKey | undefined>>();
+const mostImported = 1000;
+
+function importOnce(line: string): Promise<TrustedKey | undefined> {
+  const known = imported.get(line) ?? importPublicLine(line);
+  if (imported.size >= mostImported) imported.clear();
+  imported.set(line, known);
+  return known;
+}
+
 /** The signer of tokens that a key made; undefined if the app trusts no key at all. */
 export async function keySigner(trust: readonly Trusted[], kid: unknown): Promise<Signer | undefined> {
   const lines = trust.flatMap(({ key, allow }) => (key === undefined ? [] : [{ key, allow }]));
   if (lines.length === 0) return undefined;
-  const keys = await Promise.all(
-    lines.map(async ({ key, allow }) => ({ trusted: await importPublicLine(key), allow })),
-  );
+  const keys = await Promise.all(lines.map(async ({ key, allow }) => ({ trusted: await importOnce(key), allow })));
   const meant = keys.filter((each): each is typeof each & { trusted: TrustedKey } => each.trusted?.kid === kid);
   return {
     // It has the key's id in it, so that the holder of one key cannot use up the tokens of another.

@@ -5,9 +5,9 @@ import { connect as connectTls } from "node:tls";
 import { afterEach, expect, test, vi } from "vitest";
 import { startServer } from "../../../agent/http/server.ts";
 import { signToken } from "../../../shared/key.ts";
+import { hostName, newKey, startTestAgent, type TestAgent, type TestAgentOptions } from "../../agent/http/support.ts";
 import { makeCertificate } from "../../harness/certificate.ts";
 import { Scratch } from "../../harness/scratch.ts";
-import { hostName, newKey, startTestAgent, type TestAgent, type TestAgentOptions } from "../../agent/http/support.ts";
 
 /** T11: four addresses held all 512 connections without a token, by `GET /healthz` with a body that never ended. */
 
@@ -172,7 +172,10 @@ test("with TLS, too, a connection on which nothing is proven ends, and one of a 
     open.push({ close: () => socket.destroy() });
     await once(socket, "secureConnect");
     socket.write(`GET ${path} HTTP/1.1\r\n${host}\r\n\r\n`);
-    const timer = setInterval(() => socket.writable && path === "/healthz" && socket.write(`GET ${path} HTTP/1.1\r\n${host}\r\n\r\n`), 100);
+    const timer = setInterval(
+      () => socket.writable && path === "/healthz" && socket.write(`GET ${path} HTTP/1.1\r\n${host}\r\n\r\n`),
+      100,
+    );
     return once(socket.resume(), "close").finally(() => clearInterval(timer));
   };
   const { deployment } = agent.service.begin("shop", "deploy", "20261121T103000Z-3f2c1ab");
