@@ -11,6 +11,7 @@ import {
   type DeploymentEvent,
   type DeploymentView,
   type FilesView,
+  leaseHeader,
   protocolVersion,
 } from "../../shared/protocol.ts";
 import type { Archive } from "../bundle/bundle.ts";
@@ -30,6 +31,8 @@ export interface Upload {
    * it.
    */
   leaseMs: number;
+  /** Renews the lease: only who has it does. An agent before 0.2 does not look at it. */
+  leaseSecret: string;
   waitMs: number;
   /** Called for each attempt: an agent accepts a token only once. */
   token(): Promise<string>;
@@ -109,7 +112,8 @@ export class AgentClient {
   }
 
   /** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
-  async upload({ app, archive, releaseCommand, leaseMs, waitMs, token, onProgress, signal }: Upload): Promise<Begun> {
+  async upload(upload: Upload): Promise<Begun> {
+    const { app, archive, releaseCommand, leaseMs, leaseSecret, waitMs, token, onProgress, signal } = upload;
     const { size } = archive;
     const query = {
       activate: false,
@@ -126,7 +130,8 @@ export class AgentClient {
       onProgress: (sent) => onProgress(sent, size),
     };
     const path = pathOf(calls.deploy, { app }, query);
-    return this.#begin(calls.deploy, path, { body, token, signal, waitMs, repeat: isPassing });
+    const headers = { [leaseHeader]: leaseSecret };
+    return this.#begin(calls.deploy, path, { headers, body, token, signal, waitMs, repeat: isPassing });
   }
 
   /** Begins a deployment without a bundle. It goes on after the answer. */
@@ -153,12 +158,14 @@ export class AgentClient {
     });
   }
 
-  /** The state of a deployment. Asking also renews its lease. */
-  async deployment(id: string, signal: AbortSignal): Promise<DeploymentView> {
+  /** The state of a deployment. Asking with its lease's secret also renews the lease. */
+  async deployment(id: string, leaseSecret: string, signal: AbortSignal): Promise<DeploymentView> {
     const path = pathOf(calls.deployment, { id });
-    return this.#retry({ signal, repeat: isPassing }, async () =>
-      this.#parse(calls.deployment.answer, await this.#text({ method: calls.deployment.method, path, signal })),
-    );
+    const headers = { [leaseHeader]: leaseSecret };
+    return this.#retry({ signal, repeat: isPassing }, async () => {
+      const text = await this.#text({ method: calls.deployment.method, path, headers, signal });
+      return this.#parse(calls.deployment.answer, text);
+    });
   }
 
   /** The state of the app on this host. */
@@ -204,13 +211,13 @@ export class AgentClient {
   }
 
   async #begin(call: typeof calls.deploy | CommandCall, path: string, options: BeginOptions): Promise<Begun> {
-    const { body, token, signal, waitMs, repeat } = options;
+    const { headers: own = {}, body, token, signal, waitMs, repeat } = options;
     let repeated = false;
     const onUnsure = () => {
       repeated = true;
     };
     return this.#retry({ signal, repeat, changes: true, onUnsure }, async () => {
-      const headers = await bearer(token, signal);
+      const headers = { ...own, ...(await bearer(token, signal)) };
       // The answer comes only when the bundle is unpacked or the app is free.
       const idleMs = waitMs + 5 * this.#timing.answerMs;
       const text = await this.#text({ method: call.method, path, headers, body, idleMs, signal });
@@ -248,6 +255,7 @@ export class AgentClient {
 }
 
 interface BeginOptions {
+  headers?: Record<string, string>;
   body: CallBody;
   token(): Promise<string>;
   signal: AbortSignal;

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { Operation } from "../../shared/audience.ts";
 import type { BodyOf, PathNames } from "../../shared/call.ts";
 import {
@@ -26,6 +27,8 @@ export type BundleUpload = Pick<Upload, "archive" | "releaseCommand" | "leaseMs"
 /** The app on one host: the calls to its agent, each with a token of its own. Every method throws CutoverError. */
 export class HostApp {
   readonly #parts: HostAppParts;
+  /** Of this job's lease on this host: nobody else can renew it. */
+  readonly #leaseSecret = randomBytes(32).toString("base64url");
 
   constructor(parts: HostAppParts) {
     this.#parts = parts;
@@ -53,7 +56,8 @@ export class HostApp {
 
   upload({ digest, ...upload }: BundleUpload): Promise<Begun> {
     const { client, app, waitMs } = this.#parts;
-    return client.upload({ ...upload, app, waitMs, token: this.#tokens({ name: "deploy", digest }) });
+    const leaseSecret = this.#leaseSecret;
+    return client.upload({ ...upload, app, leaseSecret, waitMs, token: this.#tokens({ name: "deploy", digest }) });
   }
 
   /**
@@ -89,7 +93,7 @@ export class HostApp {
 
   /** How a deployment stands. Asking also renews its lease. */
   deployment(id: string, signal: AbortSignal): Promise<DeploymentView> {
-    return this.#parts.client.deployment(id, signal);
+    return this.#parts.client.deployment(id, this.#leaseSecret, signal);
   }
 
   events(deployment: string, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {

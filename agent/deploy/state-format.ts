@@ -14,6 +14,8 @@ const resumePoint = z.union([
     activate: z.boolean(),
     releaseCommand: z.boolean(),
     leaseMs: z.number(),
+    /** Of the secret that renews the lease. Agents before it, and older Actions, write none. */
+    leaseDigest: z.string().optional(),
   }),
   /** `up`: the instances were up before the deployment began. */
   z.strictObject({ story: z.literal("again"), up: z.boolean() }),

@@ -77,6 +77,7 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
       activate: query.activate,
       releaseCommand: query.release_command,
       leaseMs: query.lease * 1000,
+      leaseSecret: params.leaseParam(c),
       length: params.lengthHeader(c.req.header("content-length")),
     });
     return acceptedResponse(c, result);
@@ -146,9 +147,10 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
     const id = params.deploymentParam(c.req.param("id"));
     c.set("deployment", id);
     const { wait } = params.queryOf(calls.deployment, c);
-    const view = await service.deployment(id);
+    const secret = params.leaseParam(c);
+    const view = await service.deployment(id, secret);
     c.env.proven?.();
-    const settled = wait === 0 ? view : await service.settled(id, wait * 1000, c.req.raw.signal);
+    const settled = wait === 0 ? view : await service.settled(id, wait * 1000, c.req.raw.signal, secret);
     return json(c, calls.deployment, settled);
   });
 
