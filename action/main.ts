@@ -1,23 +1,5 @@
-import * as core from "@actions/core";
-import { wakeThreadPool } from "../shared/thread-pool.ts";
-import { runAction } from "./action.ts";
-import { AgentClient } from "./client/agent-client.ts";
-import { Log } from "./runner/log.ts";
+import { shedSecrets } from "./runner/secrets.ts";
 
-wakeThreadPool();
-const failure = await runAction({
-  env: process.env,
-  platform: process.platform,
-  now: Date.now,
-  log: new Log(core),
-  connect: (url) => new AgentClient(url),
-  publication: {
-    setOutput: core.setOutput,
-    writeSummary: async (text) => {
-      if (process.env.GITHUB_STEP_SUMMARY) await core.summary.addRaw(text).write();
-    },
-  },
-});
-// A failed host has an annotation of its own already; setFailed would add a second one.
-if (failure === "annotated") process.exitCode = core.ExitCode.Failure;
-else if (failure !== undefined) core.setFailed(failure);
+const secrets = shedSecrets();
+// Loaded only now: the first of the two lives of this process needs none of it.
+void import("./start.ts").then(({ start }) => start({ ...process.env, ...secrets }));

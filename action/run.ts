@@ -13,7 +13,7 @@ import { type Effects, inPhase, type Job } from "./job.ts";
 import { readConfig, siteUrl } from "./project/config.ts";
 import { checkServerApp } from "./project/server-app.ts";
 import type { JobReport } from "./report/job-report.ts";
-import { childEnvironment } from "./runner/exec.ts";
+import { withoutSecrets } from "./runner/secrets.ts";
 import { githubTokens } from "./tokens/github-tokens.ts";
 import { keyTokens } from "./tokens/key-tokens.ts";
 import type { TokenSource } from "./tokens/token-source.ts";
@@ -143,7 +143,7 @@ function raiseInSteps({ inputs, effects, report, directory }: Job, hosts: HostDe
     const { ok, how, output } = await effects.exec({
       argv: inputs.canaryCheck,
       cwd: directory,
-      env: { ...childEnvironment(env), ...variables },
+      env: { ...withoutSecrets(env), ...variables },
       onLine: (line) => log.untrusted(line),
       signal,
     });

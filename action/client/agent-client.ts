@@ -31,7 +31,7 @@ export interface Upload {
    * it.
    */
   leaseMs: number;
-  /** Renews the lease: only who has it does. An agent before 0.2 does not look at it. */
+  /** Renews the lease: only who has it does. An older agent does not look at it. */
   leaseSecret: string;
   waitMs: number;
   /** Called for each attempt: an agent accepts a token only once. */

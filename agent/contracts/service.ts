@@ -96,7 +96,7 @@ export interface DeployRequest extends CallRequest {
    * milliseconds. The time starts again whenever the lease's holder reads the deployment. 0 reserves nothing.
    */
   leaseMs: number;
-  /** By this the lease's holder is known. An Action before 0.2 brings none: then whoever reads the deployment renews it. */
+  /** By this the lease's holder is known. An older Action brings none: then whoever reads the deployment renews it. */
   leaseSecret?: string | undefined;
 }
 

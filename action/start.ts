@@ -1,0 +1,26 @@
+import * as core from "@actions/core";
+import { wakeThreadPool } from "../shared/thread-pool.ts";
+import { runAction } from "./action.ts";
+import { AgentClient } from "./client/agent-client.ts";
+import { Log } from "./runner/log.ts";
+
+/** The step from its start to its exit code. @param env the environment that the runner gave, with its secrets */
+export async function start(env: NodeJS.ProcessEnv): Promise<void> {
+  wakeThreadPool();
+  const failure = await runAction({
+    env,
+    platform: process.platform,
+    now: Date.now,
+    log: new Log(core),
+    connect: (url) => new AgentClient(url),
+    publication: {
+      setOutput: core.setOutput,
+      writeSummary: async (text) => {
+        if (process.env.GITHUB_STEP_SUMMARY) await core.summary.addRaw(text).write();
+      },
+    },
+  });
+  // A failed host has an annotation of its own already; setFailed would add a second one.
+  if (failure === "annotated") process.exitCode = core.ExitCode.Failure;
+  else if (failure !== undefined) core.setFailed(failure);
+}
