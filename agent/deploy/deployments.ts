@@ -121,9 +121,8 @@ export class Deployments implements Service {
     try {
       const manifest = await this.#accept(context, request);
       const lease = leaseOf(request);
-      const resumePoint = deployResumePoint(request, lease);
       const task = () => deploy(context, manifest, request);
-      this.#queue.background(turn, task, resumePoint, forActivation(context, lease));
+      this.#queue.background(turn, task, deployResumePoint(request, lease), forActivation(context, lease));
       return { deployment: context.deployment.id, release: manifest.release };
     } catch (thrown) {
       await failAndUndo(context, thrown);
