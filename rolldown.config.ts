@@ -9,7 +9,8 @@ function bundle(input: Record<string, string>, dir: string): RolldownOptions {
       dir,
       format: "esm",
       entryFileNames: "[name].mjs",
-      chunkFileNames: "[name]-[hash].mjs",
+      // action/dist is committed: a name that changes with each build would hide what has changed.
+      chunkFileNames: dir === "action/dist" ? "[name].mjs" : "[name]-[hash].mjs",
       sourcemap: dir === "agent/dist",
       cleanDir: true,
     },

@@ -1,21 +1,5 @@
-import * as core from "@actions/core";
-import { wakeThreadPool } from "../shared/thread-pool.ts";
-import { runAction } from "./action.ts";
-import { AgentClient } from "./client/agent-client.ts";
-import { Log } from "./runner/log.ts";
+import { shedSecrets } from "./runner/secrets.ts";
 
-wakeThreadPool();
-const well = await runAction({
-  env: process.env,
-  platform: process.platform,
-  now: Date.now,
-  log: new Log(core),
-  connect: (url) => new AgentClient(url),
-  publication: {
-    setOutput: core.setOutput,
-    writeSummary: async (text) => {
-      if (process.env.GITHUB_STEP_SUMMARY) await core.summary.addRaw(text).write();
-    },
-  },
-});
-if (!well) process.exitCode = core.ExitCode.Failure;
+const secrets = shedSecrets();
+// Loaded only now: the first of the two lives of this process needs none of it.
+void import("./start.ts").then(({ start }) => start({ ...process.env, ...secrets }));

@@ -20,6 +20,17 @@ export const protocolVersion = 1;
 export const maxWaitSeconds = 3600;
 /** Asking renews a lease, so it need not be long. It must be short: a caller that stops asking must not keep the app. */
 const maxLeaseSeconds = 300;
+/**
+ * The header with the secret of a lease, which the caller makes: it comes with the bundle, and whoever asks for the
+ * deployment with it renews the lease. A deployment's id alone does not.
+ */
+export const leaseHeader = "cutover-lease";
+export const leaseSecret = z.string().regex(/^[A-Za-z0-9_-]{43}$/, "43 characters of A-Z, a-z, 0-9, _ and -");
+/**
+ * The header with which a deploy of an older run than the live one's is taken: `true`. A header and no query, since an
+ * older agent refuses a query that it does not know.
+ */
+export const allowOlderHeader = "cutover-allow-older";
 /** Of the instances' logs and of the history, in one answer. */
 export const maxLines = 10_000;
 
@@ -59,7 +70,7 @@ export const calls = {
       activate: yesOrNo.default(true),
       /** false: another host of the same deploy has run the release command. */
       release_command: yesOrNo.default(true),
-      /** Seconds for which a staged release keeps the app for its activation, from the last time somebody asked for it. */
+      /** Seconds for which a staged release keeps the app for its activation, from the last time its holder asked for it. */
       lease: seconds.max(maxLeaseSeconds).default(0),
       /** The release over which the bundle is thin. */
       base: releaseId.optional(),
@@ -107,8 +118,14 @@ export const calls = {
   },
 
   app: { method: "GET", path: "/v1/apps/:app", who: "token", answer: appView },
-  /** `:release` may be `live`. */
-  files: { method: "GET", path: "/v1/apps/:app/releases/:release/files", who: "token", answer: filesView },
+  /** `:release` may be `live`. `form=columns`: as `filesColumns`; an agent that does not know it answers by rows. */
+  files: {
+    method: "GET",
+    path: "/v1/apps/:app/releases/:release/files",
+    who: "token",
+    query: z.object({ form: z.enum(["rows", "columns"]).default("rows") }),
+    answer: filesView,
+  },
   /** A deployment's id cannot be guessed. `wait`: seconds to wait until it is at rest. */
   deployment: { method: "GET", path: "/v1/deployments/:id", who: "anyone", query: waiting, answer: deploymentView },
   /** From the first event, or from the one after `after`; ends after the event `end`. */

@@ -2,15 +2,15 @@ import type { z } from "zod";
 import { type BodyOf, type PathNames, pathOf, type QueryOf } from "../../shared/call.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { followEvents, type StreamFailure } from "../../shared/follow-events.ts";
-import { manifestLimits } from "../../shared/manifest.ts";
 import { parseJson } from "../../shared/plain-json.ts";
 import {
   type Accepted,
   type AppView,
+  allowOlderHeader,
   calls,
   type DeploymentEvent,
   type DeploymentView,
-  type FilesView,
+  leaseHeader,
   protocolVersion,
 } from "../../shared/protocol.ts";
 import type { Archive } from "../bundle/bundle.ts";
@@ -18,6 +18,7 @@ import { realTime, sleep, type Time, unlessAborted } from "../runner/time.ts";
 import { explain, hangsUp, isAway, isPassing, lost, neverArrived, Refusal, wantsTls } from "./agent-errors.ts";
 import { type AttemptOptions, attempts } from "./attempts.ts";
 import { type CallBody, call, type HttpAnswer, type HttpCall, readText, type Transport } from "./http.ts";
+import { filesHeaders, type KnownManifests, type LiveFiles, noManifests, readFilesAnswer } from "./live-files.ts";
 import { speaksTls } from "./speaks-tls.ts";
 import { type ClientTiming, usualTiming } from "./timing.ts";
 
@@ -30,6 +31,10 @@ export interface Upload {
    * it.
    */
   leaseMs: number;
+  /** Renews the lease: only who has it does. An older agent does not look at it. */
+  leaseSecret: string;
+  /** Also if a later run of the same workflow has brought the live release. */
+  allowOlder: boolean;
   waitMs: number;
   /** Called for each attempt: an agent accepts a token only once. */
   token(): Promise<string>;
@@ -109,7 +114,8 @@ export class AgentClient {
   }
 
   /** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
-  async upload({ app, archive, releaseCommand, leaseMs, waitMs, token, onProgress, signal }: Upload): Promise<Begun> {
+  async upload(upload: Upload): Promise<Begun> {
+    const { app, archive, releaseCommand, leaseMs, leaseSecret, waitMs, token, onProgress, signal } = upload;
     const { size } = archive;
     const query = {
       activate: false,
@@ -126,7 +132,8 @@ export class AgentClient {
       onProgress: (sent) => onProgress(sent, size),
     };
     const path = pathOf(calls.deploy, { app }, query);
-    return this.#begin(calls.deploy, path, { body, token, signal, waitMs, repeat: isPassing });
+    const headers = { [leaseHeader]: leaseSecret, ...(upload.allowOlder && { [allowOlderHeader]: "true" }) };
+    return this.#begin(calls.deploy, path, { headers, body, token, signal, waitMs, repeat: isPassing });
   }
 
   /** Begins a deployment without a bundle. It goes on after the answer. */
@@ -153,12 +160,14 @@ export class AgentClient {
     });
   }
 
-  /** The state of a deployment. Asking also renews its lease. */
-  async deployment(id: string, signal: AbortSignal): Promise<DeploymentView> {
+  /** The state of a deployment. Asking with its lease's secret also renews the lease. */
+  async deployment(id: string, leaseSecret: string, signal: AbortSignal): Promise<DeploymentView> {
     const path = pathOf(calls.deployment, { id });
-    return this.#retry({ signal, repeat: isPassing }, async () =>
-      this.#parse(calls.deployment.answer, await this.#text({ method: calls.deployment.method, path, signal })),
-    );
+    const headers = { [leaseHeader]: leaseSecret };
+    return this.#retry({ signal, repeat: isPassing }, async () => {
+      const text = await this.#text({ method: calls.deployment.method, path, headers, signal });
+      return this.#parse(calls.deployment.answer, text);
+    });
   }
 
   /** The state of the app on this host. */
@@ -171,13 +180,22 @@ export class AgentClient {
   }
 
   /** The files of the release that this host has live. Asked once and with a short limit: the job can do without it. */
-  async liveFiles(app: string, token: () => Promise<string>, signal: AbortSignal): Promise<FilesView> {
-    try {
-      const headers = await bearer(token, signal);
-      const path = pathOf(calls.files, { app, release: "live" });
+  async liveFiles(
+    app: string,
+    known: KnownManifests,
+    token: () => Promise<string>,
+    signal: AbortSignal,
+  ): Promise<LiveFiles> {
+    const ask = async (known: KnownManifests) => {
+      const headers = { ...(await filesHeaders(known)), ...(await bearer(token, signal)) };
+      const path = pathOf(calls.files, { app, release: "live" }, { form: "columns" });
       const idleMs = this.#timing.filesMs;
       const answer = await this.#answer({ method: calls.files.method, path, headers, signal, idleMs });
-      return this.#parse(calls.files.answer, await readText(answer, manifestLimits.bytes));
+      return readFilesAnswer(answer, known);
+    };
+    try {
+      // A cache that was damaged must not make each deploy a whole one.
+      return (await ask(known)) ?? (await ask(noManifests)) ?? this.#unreadable();
     } catch (thrown) {
       signal.throwIfAborted();
       throw explain(thrown, this.host);
@@ -204,13 +222,13 @@ export class AgentClient {
   }
 
   async #begin(call: typeof calls.deploy | CommandCall, path: string, options: BeginOptions): Promise<Begun> {
-    const { body, token, signal, waitMs, repeat } = options;
+    const { headers: own = {}, body, token, signal, waitMs, repeat } = options;
     let repeated = false;
     const onUnsure = () => {
       repeated = true;
     };
     return this.#retry({ signal, repeat, changes: true, onUnsure }, async () => {
-      const headers = await bearer(token, signal);
+      const headers = { ...own, ...(await bearer(token, signal)) };
       // The answer comes only when the bundle is unpacked or the app is free.
       const idleMs = waitMs + 5 * this.#timing.answerMs;
       const text = await this.#text({ method: call.method, path, headers, body, idleMs, signal });
@@ -230,13 +248,17 @@ export class AgentClient {
   async #answer({ path, idleMs = this.#timing.answerMs, ...request }: ClientCall): Promise<HttpAnswer> {
     const answer = await this.#send({ ...request, idleMs, url: new URL(`${this.#url}${path}`) });
     const status = answer.statusCode ?? 0;
-    if (status >= 200 && status < 300) return answer;
+    // Only a question that says what it has is answered with 304.
+    if ((status >= 200 && status < 300) || status === 304) return answer;
     throw new Refusal(status, await readText(answer));
   }
 
   #parse<S extends z.ZodType>(schema: S, text: string): z.output<S> {
     const result = schema.safeParse(parseJson(text));
-    if (result.success) return result.data;
+    return result.success ? result.data : this.#unreadable();
+  }
+
+  #unreadable(): never {
     throw new CutoverError(
       "agent_incompatible",
       `The agent at ${this.host} gave an answer that this Action cannot read.`,
@@ -248,6 +270,7 @@ export class AgentClient {
 }
 
 interface BeginOptions {
+  headers?: Record<string, string>;
   body: CallBody;
   token(): Promise<string>;
   signal: AbortSignal;

@@ -1,13 +1,9 @@
+import { randomBytes } from "node:crypto";
 import type { Operation } from "../../shared/audience.ts";
 import type { BodyOf, PathNames } from "../../shared/call.ts";
-import {
-  type AppView,
-  calls,
-  type DeploymentEvent,
-  type DeploymentView,
-  type FilesView,
-} from "../../shared/protocol.ts";
+import { type AppView, calls, type DeploymentEvent, type DeploymentView } from "../../shared/protocol.ts";
 import type { AgentClient, Begun, CommandCall, Upload } from "../client/agent-client.ts";
+import type { KnownManifests, LiveFiles } from "../client/live-files.ts";
 import type { TokenSource } from "../tokens/token-source.ts";
 
 export interface HostAppParts {
@@ -16,6 +12,9 @@ export interface HostAppParts {
   tokens: TokenSource;
   /** How long a call waits while another deployment of the app runs, in milliseconds. */
   waitMs: number;
+  /** Deploy also over a release of a later run of the workflow. */
+  allowOlder: boolean;
+  manifests: KnownManifests;
 }
 
 export type BundleUpload = Pick<Upload, "archive" | "releaseCommand" | "leaseMs" | "onProgress" | "signal"> & {
@@ -26,6 +25,8 @@ export type BundleUpload = Pick<Upload, "archive" | "releaseCommand" | "leaseMs"
 /** The app on one host: the calls to its agent, each with a token of its own. Every method throws CutoverError. */
 export class HostApp {
   readonly #parts: HostAppParts;
+  /** Of this job's lease on this host: nobody else can renew it. */
+  readonly #leaseSecret = randomBytes(32).toString("base64url");
 
   constructor(parts: HostAppParts) {
     this.#parts = parts;
@@ -46,14 +47,22 @@ export class HostApp {
   }
 
   /** The files of the live release. */
-  liveFiles(signal: AbortSignal): Promise<FilesView> {
-    const { client, app } = this.#parts;
-    return client.liveFiles(app, this.#tokens({ name: "read" }), signal);
+  liveFiles(signal: AbortSignal): Promise<LiveFiles> {
+    const { client, app, manifests } = this.#parts;
+    return client.liveFiles(app, manifests, this.#tokens({ name: "read" }), signal);
   }
 
   upload({ digest, ...upload }: BundleUpload): Promise<Begun> {
-    const { client, app, waitMs } = this.#parts;
-    return client.upload({ ...upload, app, waitMs, token: this.#tokens({ name: "deploy", digest }) });
+    const { client, app, waitMs, allowOlder } = this.#parts;
+    const leaseSecret = this.#leaseSecret;
+    return client.upload({
+      ...upload,
+      app,
+      leaseSecret,
+      allowOlder,
+      waitMs,
+      token: this.#tokens({ name: "deploy", digest }),
+    });
   }
 
   /**
@@ -89,7 +98,7 @@ export class HostApp {
 
   /** How a deployment stands. Asking also renews its lease. */
   deployment(id: string, signal: AbortSignal): Promise<DeploymentView> {
-    return this.#parts.client.deployment(id, signal);
+    return this.#parts.client.deployment(id, this.#leaseSecret, signal);
   }
 
   events(deployment: string, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {

@@ -6,7 +6,8 @@ import type { Config } from "../../shared/config.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { findProgram } from "../../shared/find-program.ts";
 import { startableProgram } from "../../shared/startable-program.ts";
-import { childEnvironment, type Exec } from "../runner/exec.ts";
+import type { Exec } from "../runner/exec.ts";
+import { withoutSecrets } from "../runner/secrets.ts";
 import { configFault } from "./config.ts";
 import { reading } from "./unreadable.ts";
 import { type PackFile, walkFiles } from "./walk.ts";
@@ -35,7 +36,7 @@ export async function collectStatic(config: Config, context: CollectContext): Pr
 
 async function collect(config: Config, entry: StaticEntry, command: string | string[], context: CollectContext) {
   const { directory, bin, exec, onLine, signal } = context;
-  const inherited = childEnvironment(context.env);
+  const inherited = withoutSecrets(context.env);
   const path = [bin, inherited.PATH].filter((part) => part !== undefined).join(delimiter);
   const env = { ...inherited, ...config.env, PATH: path };
   const words = argv(command);

@@ -3,7 +3,7 @@ import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../../shared/config.ts";
 import { CutoverError } from "../../shared/errors.ts";
-import { childEnvironment } from "../runner/exec.ts";
+import { withoutSecrets } from "../runner/secrets.ts";
 import { cacheDirectory, cached } from "./cache.ts";
 import type { Interpreter } from "./interpreter.ts";
 import type { VendoredWheels, WheelsContext } from "./wheels.ts";
@@ -44,7 +44,7 @@ function installCommand(interpreter: Interpreter, python: string, wheels: Vendor
 }
 
 async function run(argv: string[], { directory, env, exec, onLine, signal }: WheelsContext): Promise<void> {
-  const child = { ...childEnvironment(env), PIP_DISABLE_PIP_VERSION_CHECK: "1", PIP_NO_INPUT: "1" };
+  const child = { ...withoutSecrets(env), PIP_DISABLE_PIP_VERSION_CHECK: "1", PIP_NO_INPUT: "1" };
   const { ok, how, output } = await exec({ argv, cwd: directory, env: child, onLine, signal });
   if (ok) return;
   throw new CutoverError("wheels_failed", `The environment for collecting static files could not be built. ${how}`, {

@@ -1,7 +1,8 @@
 import type { Config } from "../../shared/config.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { findProgram } from "../../shared/find-program.ts";
-import { childEnvironment, type Exec } from "../runner/exec.ts";
+import type { Exec } from "../runner/exec.ts";
+import { withoutSecrets } from "../runner/secrets.ts";
 
 /** An interpreter on this machine. */
 export interface Interpreter {
@@ -54,7 +55,7 @@ async function interpreter(name: string, { directory, env, exec, signal }: Pytho
   const program = findProgram(name, env.PATH ?? "", directory);
   if (program === undefined) return undefined;
   const argv = [program, "-I", "-S", "-c", question];
-  const { ok, stdout } = await exec({ argv, cwd: directory, env: childEnvironment(env), signal });
+  const { ok, stdout } = await exec({ argv, cwd: directory, env: withoutSecrets(env), signal });
   const [version, machine, libc = "", ...build] = stdout.split("\n");
   if (!ok || version === undefined || machine === undefined) return undefined;
   return { program, version, machine, libc, build: build.join("\n") } satisfies Interpreter;

@@ -5,7 +5,7 @@ import type { Config } from "../../shared/config.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { configFault } from "../project/config.ts";
 import type { PackFile } from "../project/walk.ts";
-import { childEnvironment } from "../runner/exec.ts";
+import { withoutSecrets } from "../runner/secrets.ts";
 import { cacheDirectory, cached, hideFromGit } from "./cache.ts";
 import { findPython, type Interpreter, type PythonContext } from "./interpreter.ts";
 import { readRequirements, wheelsKey } from "./requirements.ts";
@@ -73,7 +73,7 @@ async function runPip(config: Config, context: WheelsContext, python: Interprete
   const { ok, how, output } = await exec({
     argv: [...argv, ...pipArguments],
     cwd: directory,
-    env: { ...childEnvironment(env), PIP_DISABLE_PIP_VERSION_CHECK: "1", PIP_NO_INPUT: "1" },
+    env: { ...withoutSecrets(env), PIP_DISABLE_PIP_VERSION_CHECK: "1", PIP_NO_INPUT: "1" },
     onLine,
     signal,
   });

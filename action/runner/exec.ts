@@ -102,9 +102,3 @@ function killGroup(pid: number | undefined): void {
     // It has ended by itself.
   }
 }
-
-/** The environment for pip and the project's commands: without the inputs of this step and the tokens of the job. */
-export function childEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const hidden = /^(?:INPUT_|ACTIONS_ID_TOKEN_REQUEST_|ACTIONS_RUNTIME_TOKEN$)/;
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));
-}

@@ -24,9 +24,10 @@ export interface Service {
   /** Undoes a deployment that has not cut over, also a staged one. @throws CutoverError already_cut_over */
   abort(deployment: string): Promise<DeploymentView>;
 
-  deployment(id: string): Promise<DeploymentView>;
+  /** @param leaseSecret renews the deployment's lease if it is that of its caller */
+  deployment(id: string, leaseSecret?: string): Promise<DeploymentView>;
   /** Resolves when the deployment is at rest, or after `waitMs`. */
-  settled(id: string, waitMs: number, signal: AbortSignal): Promise<DeploymentView>;
+  settled(id: string, waitMs: number, signal: AbortSignal, leaseSecret?: string): Promise<DeploymentView>;
   /** Events with an id above `after`, past ones first. It ends after the `end` event. */
   events(id: string, after: number, signal: AbortSignal): AsyncIterable<DeploymentEvent>;
 
@@ -88,13 +89,17 @@ export interface DeployRequest extends CallRequest {
   base: string | undefined;
   /** false: stop when the release is healthy, and leave it staged. */
   activate: boolean;
+  /** Also if a later run of the same workflow has brought the live release. @throws CutoverError older_than_live without it */
+  allowOlder?: boolean;
   /** false: another host of the same deploy has already run it. */
   releaseCommand: boolean;
   /**
    * With `activate: false`: how long the app is reserved for the activation of this release after it is staged, in
-   * milliseconds. The time starts again whenever somebody reads the deployment. 0 reserves nothing.
+   * milliseconds. The time starts again whenever the lease's holder reads the deployment. 0 reserves nothing.
    */
   leaseMs: number;
+  /** By this the lease's holder is known. An older Action brings none: then whoever reads the deployment renews it. */
+  leaseSecret?: string | undefined;
 }
 
 /** What it takes to run a command of a release by hand. */

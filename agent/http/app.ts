@@ -4,7 +4,7 @@ import type { Operation } from "../../shared/audience.ts";
 import { pathOf } from "../../shared/call.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { toProblem } from "../../shared/problem.ts";
-import { type Accepted, calls, protocolVersion } from "../../shared/protocol.ts";
+import { type Accepted, allowOlderHeader, calls, protocolVersion } from "../../shared/protocol.ts";
 import type { CallRequest } from "../contracts/service.ts";
 import type { Logger } from "../logger.ts";
 import { type AdminCallsOptions, addAdminCalls } from "./admin-calls.ts";
@@ -13,6 +13,7 @@ import type { Authorize, Authorized, Wanted } from "./auth/authorize.ts";
 import { answer, type Call, type Env, type HttpApp, json } from "./call.ts";
 import { type CallLimiter, TooManyCalls } from "./call-limits.ts";
 import { type EventFormat, eventResponse, heartbeatMs } from "./events.ts";
+import { filesResponse } from "./files-answer.ts";
 import { type MetricsText, metricsResponse } from "./metrics.ts";
 import * as params from "./params.ts";
 import { problemOf, problemResponse } from "./problems.ts";
@@ -68,6 +69,7 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
   answer(app, calls.deploy, async (c) => {
     const name = params.appParam(c.req.param("app"));
     const query = params.queryOf(calls.deploy, c);
+    const leaseSecret = params.leaseParam(c);
     const allowed = await authorize(options, c, name, { name: "deploy" });
     const result = await service.deploy(name, {
       ...callRequest(c, allowed, query.wait),
@@ -77,6 +79,8 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
       activate: query.activate,
       releaseCommand: query.release_command,
       leaseMs: query.lease * 1000,
+      leaseSecret,
+      allowOlder: c.req.header(allowOlderHeader) === "true",
       length: params.lengthHeader(c.req.header("content-length")),
     });
     return acceptedResponse(c, result);
@@ -138,16 +142,24 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
     const name = params.appParam(c.req.param("app"));
     const release = c.req.param("release");
     const wanted = release === "live" ? release : params.releaseParam(release);
+    const { form } = params.queryOf(calls.files, c);
     await authorize(options, c, name, { name: "read" });
-    return json(c, calls.files, await service.files(name, wanted));
+    return filesResponse(await service.files(name, wanted), {
+      columns: form === "columns",
+      known: c.req.header("if-none-match"),
+      encodings: c.req.header("accept-encoding"),
+    });
   });
 
   answer(app, calls.deployment, async (c) => {
     const id = params.deploymentParam(c.req.param("id"));
     c.set("deployment", id);
     const { wait } = params.queryOf(calls.deployment, c);
-    const view = wait === 0 ? service.deployment(id) : service.settled(id, wait * 1000, c.req.raw.signal);
-    return json(c, calls.deployment, await view);
+    const secret = params.leaseParam(c);
+    const view = await service.deployment(id, secret);
+    c.env.proven?.();
+    const settled = wait === 0 ? view : await service.settled(id, wait * 1000, c.req.raw.signal, secret);
+    return json(c, calls.deployment, settled);
   });
 
   answer(app, calls.events, async (c) => {
@@ -158,6 +170,7 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
     const format: EventFormat = c.req.header("accept")?.includes("text/event-stream") === true ? "sse" : "ndjson";
     // Ask first, so that an unknown deployment is a plain 404 and not a stream that breaks off.
     await service.deployment(id);
+    c.env.proven?.();
     const gone = new AbortController();
     const signal = AbortSignal.any([gone.signal, c.req.raw.signal]);
     // A browser that connects again sends the same address, and in the header what it has got since.
@@ -186,6 +199,7 @@ async function authorize(options: HttpAppOptions, c: Call, app: string, wanted: 
       throw thrown;
     });
   good?.();
+  c.env.proven?.();
   audit.asks({ by: allowed.actor });
   return allowed;
 }

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import { deploymentId } from "../../shared/audience.ts";
 import { CutoverError, type ErrorCode } from "../../shared/errors.ts";
 import { appName, releaseId } from "../../shared/names.ts";
+import { leaseHeader, leaseSecret } from "../../shared/protocol.ts";
 import type { Call } from "./call.ts";
 import { readJson } from "./request-body.ts";
 
@@ -21,6 +22,17 @@ export function deploymentParam(text: string | undefined): string {
 /** undefined if the sender does not say. */
 export function lengthHeader(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+/** undefined if the caller brings none. @throws CutoverError request_invalid */
+export function leaseParam(c: Call): string | undefined {
+  const text = c.req.header(leaseHeader);
+  const result = leaseSecret.optional().safeParse(text);
+  if (result.success) return result.data;
+  throw new CutoverError("request_invalid", `The header ${leaseHeader} is no secret of a lease.`, {
+    unchanged: "Nothing was changed.",
+    fix: "It has 43 characters of A-Z, a-z, 0-9, _ and -: 32 random bytes in base64url.",
+  });
 }
 
 function named(schema: z.ZodType<string>, text: string | undefined, code: ErrorCode, what: string): string {

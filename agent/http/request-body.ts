@@ -7,6 +7,8 @@ import { parseJson } from "../../shared/plain-json.ts";
 export interface HttpBindings {
   incoming: IncomingMessage;
   outgoing: ServerResponse;
+  /** Called when the caller has proven something: from then on its connection is not ended for those of others. */
+  proven?(): void;
 }
 
 export interface BodyRate {
@@ -24,6 +26,11 @@ export function askForBody({ incoming, outgoing }: HttpBindings): void {
 
 export function waitsForContinue({ headers, httpVersion }: IncomingMessage): boolean {
   return headers.expect?.toLowerCase() === "100-continue" && httpVersion === "1.1";
+}
+
+/** A body of unknown length counts, an empty one does not. */
+export function bringsBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
 /**

@@ -1,26 +1,48 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { getRequestListener } from "@hono/node-server";
+import { CutoverError } from "../../shared/errors.ts";
+import { toProblem } from "../../shared/problem.ts";
 import type { HttpApp } from "./call.ts";
+import type { Connections } from "./connection-limits.ts";
+import { problemResponse } from "./problems.ts";
+import { bringsBody } from "./request-body.ts";
+
+export interface ListenerOptions {
+  lingerMs: number;
+  /** Without it no connection is limited. */
+  connections: Connections | undefined;
+}
 
 /** Hands node's requests to the app, and sends its answers, also those before the end of a body. */
-export function requestListener(app: HttpApp, lingerMs: number): RequestListener {
+export function requestListener(app: HttpApp, { lingerMs, connections }: ListenerOptions): RequestListener {
   const listener = getRequestListener(
     async (request, env) => {
       const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse };
       // Without a listener, a client that breaks the connection would end the process.
       incoming.on("error", () => undefined);
-      const response = await app.fetch(request, { incoming, outgoing });
-      return incoming.complete || !hasBody(incoming) ? response : closing(response, incoming, lingerMs);
+      const { socket } = incoming;
+      if (connections?.isAging(socket) === true) outgoing.shouldKeepAlive = false;
+      // The answer may be a stream of events. While it lasts, a body that nobody reads would hold the connection.
+      if (takesNoBody(incoming) && bringsBody(incoming)) return closing(bodyRefused(incoming), incoming, lingerMs);
+      const proven = () => connections?.prove(socket);
+      const response = await app.fetch(request, { incoming, outgoing, proven });
+      return incoming.complete || !bringsBody(incoming) ? response : closing(response, incoming, lingerMs);
     },
     { overrideGlobalObjects: false, autoCleanupIncoming: false },
   );
   return (incoming, outgoing) => void listener(incoming, outgoing);
 }
 
-// The body of a GET means nothing, and its answer may be a stream of events, which must not be buffered.
-function hasBody({ method, headers }: IncomingMessage): boolean {
-  if (method === "GET" || method === "HEAD") return false;
-  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+function takesNoBody({ method }: IncomingMessage): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
+function bodyRefused({ method }: IncomingMessage): Response {
+  const error = new CutoverError("request_invalid", `A ${method} takes no body.`, {
+    unchanged: "Nothing was changed.",
+    fix: "Send it without Content-Length and Transfer-Encoding.",
+  });
+  return problemResponse(toProblem(error, 400));
 }
 
 /**

@@ -11,9 +11,11 @@ export interface ServerTimes {
   headersMs: number;
   /** How long the connection stays open after an early answer, so that the client can read it. */
   lingerMs: number;
+  /** How long a connection may stay on which no caller has proven anything; only with limits of connections. */
+  unprovenMs: number;
 }
 
-export const defaultTimes: ServerTimes = { headersMs: 10_000, lingerMs: 2_000 };
+export const defaultTimes: ServerTimes = { headersMs: 10_000, lingerMs: 2_000, unprovenMs: 60_000 };
 
 export interface TlsTexts {
   certificate: string;
@@ -64,8 +66,7 @@ export async function startServer(
 
 /** A node server for an app; it does not listen yet. */
 export function createHttpServer({ app, tls, times, connections, allowed, onRefused }: ServerOptions): Server {
-  const { headersMs, lingerMs } = { ...defaultTimes, ...times };
-  const listener = requestListener(app, lingerMs);
+  const { headersMs, lingerMs, unprovenMs } = { ...defaultTimes, ...times };
   // A big upload may take hours. RequestBody watches its rate, so its duration has no limit.
   const settings = {
     headersTimeout: headersMs,
@@ -73,7 +74,8 @@ export function createHttpServer({ app, tls, times, connections, allowed, onRefu
     connectionsCheckingInterval: Math.min(headersMs, 5_000),
   };
   const server = tls === undefined ? createServer(settings) : secureServer(settings, tls, headersMs);
-  if (connections !== undefined) limitConnections(server, connections);
+  const limited = connections && limitConnections(server, unprovenMs, connections);
+  const listener = requestListener(app, { lingerMs, connections: limited });
   // Called last, so that its listener comes first: a refused address takes no place in the limits.
   if (allowed !== undefined) refuseOthers(server, allowed, onRefused);
   server.on("request", listener);

@@ -75,7 +75,7 @@ export async function openNetwork(settings: AgentSettings, parts: NetworkParts):
 export async function openMetrics(settings: AgentSettings, { metrics, logger }: CallParts): Promise<RunningServer[]> {
   if (typeof settings.metrics !== "string") return [];
   const app = createMetricsApp({ logger, metrics: () => metrics.render() });
-  return [await startServer(address(settings.metrics), { app })];
+  return [await startServer(address(settings.metrics), { app, connections: settings.limits })];
 }
 
 function issuerKeys({ data, github }: AgentSettings, logger: Logger): IssuerKeyFiles {

@@ -101,6 +101,8 @@ async function throughAgent(agent: EmbeddedAgent, key: Key, { path, digest }: Bi
       archive: { path, size: statSync(path).size, base: undefined },
       releaseCommand: false,
       leaseMs: 0,
+      leaseSecret: "x".repeat(43),
+      allowOlder: false,
       waitMs: 0,
       token: () => tokenFor({ name: "deploy", digest }),
       onProgress: () => undefined,

@@ -43,6 +43,8 @@ export class FakeService implements Service {
   script: EventBody[] | undefined;
   /** Bytes of the last bundle that was read to its end. */
   received = 0;
+  /** Of leases, as the calls brought them. */
+  readonly leaseSecrets: (string | undefined)[] = [];
   /** Ids of the deployments, in the order of their begin. */
   readonly began: string[] = [];
   readonly #deployments = new Map<string, FakeDeployment>();
@@ -54,6 +56,7 @@ export class FakeService implements Service {
   async deploy(app: string, request: DeployRequest): Promise<Accepted> {
     const { digest, base, activate, releaseCommand } = request;
     this.#called("deploy", app, request, { digest, ...(base && { base }), activate, releaseCommand });
+    this.leaseSecrets.push(request.leaseSecret);
     await this.beforeBody(request);
     const hash = createHash("sha256");
     let bytes = 0;
@@ -98,11 +101,13 @@ export class FakeService implements Service {
     return this.#deployment(id).view;
   }
 
-  async deployment(id: string): Promise<DeploymentView> {
+  async deployment(id: string, leaseSecret?: string): Promise<DeploymentView> {
+    this.leaseSecrets.push(leaseSecret);
     return this.#deployment(id).view;
   }
 
-  async settled(id: string, waitMs: number, signal: AbortSignal): Promise<DeploymentView> {
+  async settled(id: string, waitMs: number, signal: AbortSignal, leaseSecret?: string): Promise<DeploymentView> {
+    this.leaseSecrets.push(leaseSecret);
     const until = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
     while (this.#deployment(id).view.outcome === "running" && !until.aborted) await this.#change(id, until);
     return this.#deployment(id).view;

@@ -12,7 +12,7 @@ import { type Ending, runToEnd } from "../finish.ts";
 import { assertNotHeld, recover } from "../recovery/recover.ts";
 import type { AppState } from "../state.ts";
 import type { DeploymentRecord, ResumePoint } from "../state-format.ts";
-import { Leases } from "./lease.ts";
+import { type Lease, Leases } from "./lease.ts";
 import { AppLocks, inProgress } from "./lock.ts";
 import type { DeploymentRegistry } from "./registry.ts";
 
@@ -36,11 +36,6 @@ export interface Start {
   weight?: number;
 }
 
-export interface Lease {
-  deployment: string;
-  ms: number;
-}
-
 /** A deployment that has its app for itself. */
 export interface Turn {
   context: DeployContext;
@@ -54,8 +49,8 @@ export interface Turn {
 type KeptFor = () => Lease | undefined;
 
 /** At the end of a deployment that leaves a staged release, its job keeps the app for the activation. */
-export function forActivation({ deployment }: DeployContext, ms: number): KeptFor {
-  return () => (ms > 0 && deployment.outcome === "staged" ? { deployment: deployment.id, ms } : undefined);
+export function forActivation({ deployment }: DeployContext, { ms, digest }: Omit<Lease, "deployment">): KeptFor {
+  return () => (ms > 0 && deployment.outcome === "staged" ? { deployment: deployment.id, ms, digest } : undefined);
 }
 
 /** While a canary has a part of the traffic, its job keeps the app for the next step. */
@@ -109,8 +104,8 @@ export class DeployQueue {
     return [...this.#running.values()].find(({ deployment }) => deployment.id === id);
   }
 
-  renewLease(deployment: string): void {
-    this.#leases.renew(deployment);
+  renewLease(deployment: string, secret: string | undefined): void {
+    this.#leases.renew(deployment, secret);
   }
 
   endLease(app: string, deployment: string): void {
@@ -216,8 +211,7 @@ export class DeployQueue {
   async #takeLease(app: string, release: string | undefined): Promise<Lease | undefined> {
     const { staged } = await this.#parts.states.of(app);
     if (staged === null || releaseOfRun(staged.run) !== release) return undefined;
-    const ms = this.#leases.end(app, staged.deployment);
-    return ms === undefined ? undefined : { deployment: staged.deployment, ms };
+    return this.#leases.end(app, staged.deployment);
   }
 
   #turn(context: DeployContext, lease: Lease | undefined, unlock: () => void): Turn {
@@ -240,9 +234,9 @@ export class DeployQueue {
     return { context, lease, end };
   }
 
-  #keep(app: string, { deployment, ms }: Lease, free: () => void): void {
-    this.#holders.set(app, deployment);
-    this.#leases.grant(app, deployment, ms, () => {
+  #keep(app: string, lease: Lease, free: () => void): void {
+    this.#holders.set(app, lease.deployment);
+    this.#leases.grant(app, lease, () => {
       free();
       void this.#parts.onFree(app);
     });

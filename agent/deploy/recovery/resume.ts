@@ -85,8 +85,8 @@ async function resumeDeployment(
     const turn = await queue.resume(state, journal.deployment, unlock);
     const { context } = turn;
     context.deployment.notice("The agent is back; the deployment goes on");
-    const leaseMs = resumePoint.story === "deploy" ? resumePoint.leaseMs : 0;
-    queue.background(turn, () => goOn(context, journal, resumePoint), resumePoint, forActivation(context, leaseMs));
+    const lease = leaseOf(resumePoint);
+    queue.background(turn, () => goOn(context, journal, resumePoint), resumePoint, forActivation(context, lease));
   } catch (thrown) {
     putBack();
     throw thrown;
@@ -108,4 +108,9 @@ async function goOn(context: DeployContext, { run, deployment }: Journal, resume
     case "again":
       return activate(context, run, { up: resumePoint.up, rollback, weight: deployment.weight ?? 100 });
   }
+}
+
+/** An activation has none of its own. */
+function leaseOf(resumePoint: ResumePoint): { ms: number; digest?: string | undefined } {
+  return resumePoint.story === "deploy" ? { ms: resumePoint.leaseMs, digest: resumePoint.leaseDigest } : { ms: 0 };
 }

@@ -1,4 +1,5 @@
 import { join, resolve } from "node:path";
+import type { z } from "zod";
 import { CutoverError } from "../../../shared/errors.ts";
 import { appName } from "../../../shared/names.ts";
 import { parseYamlFile } from "../../../shared/yaml-file.ts";
@@ -11,6 +12,8 @@ const faults = { notYaml: "host_settings_invalid", invalid: "host_settings_inval
 /** The directory with one `<app>.yml` for each app of this host. */
 export class AppsDirectory implements Apps {
   readonly #directory: string;
+  /** What each file said when it was last read: parsing takes much longer than reading, and would show who has a file. */
+  readonly #parsed = new Map<string, { text: string; settings: z.output<typeof appSettingsSchema> }>();
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -32,12 +35,15 @@ export class AppsDirectory implements Apps {
     // Names come from URLs: only a valid name may become a path.
     const text = appName.safeParse(app).success ? await readSettings(file) : undefined;
     if (text === undefined) {
+      this.#parsed.delete(app);
       throw new CutoverError("app_not_found", `This host has no app ${JSON.stringify(app)}.`, {
         unchanged: "Nothing was changed.",
         fix: `On the host, run \`cutover app add ${appName.safeParse(app).success ? app : "<app>"}\`, or correct \`app\` in cutover.yml.`,
       });
     }
-    const settings = parseYamlFile(text, file, appSettingsSchema, faults);
+    const known = this.#parsed.get(app);
+    const settings = known?.text === text ? known.settings : parseYamlFile(text, file, appSettingsSchema, faults);
+    this.#parsed.set(app, { text, settings });
     const { env_file: secrets } = settings;
     // Relative to the settings file, wherever the agent was started.
     return { ...settings, ...(secrets !== undefined && { env_file: resolve(this.#directory, secrets) }), app, file };

@@ -32,13 +32,16 @@ export function tokenAuthorizer({ logger, now = Date.now, github, ...options }: 
     );
   const parts: CheckParts = { ...options, now, github: { ...github, now, onLearnt } };
   return async (call) => {
+    using clock = new RefusalClock();
     try {
       return await verify({ call, parts });
     } catch (thrown) {
       if (!(thrown instanceof Refusal)) throw thrown;
       const { reason, details } = thrown;
       logger.warn({ reason, app: call.app, wanted: call.wanted.name, ...details }, "token refused");
-      throw publicError(thrown);
+      const error = publicError(thrown);
+      if (error.code === "unauthorized") await clock.tick;
+      throw error;
     }
   };
 }
@@ -46,4 +49,28 @@ export function tokenAuthorizer({ logger, now = Date.now, github, ...options }: 
 /** For the admin socket: whoever may open it may call. */
 export function localOperator(): Authorize {
   return async () => ({ actor: { subject: "local operator" }, operation: undefined });
+}
+
+const refusalStepMs = 25;
+
+/**
+ * What proves nothing is refused at a multiple of 25 ms from the call's begin. The checks do the same work for an app that the
+ * host does not have, but not to the microsecond: one reads a file, the other finds none. The timer is started before
+ * anything is known of the call, so that not even its rounding depends on it.
+ */
+class RefusalClock implements Disposable {
+  #next = Promise.withResolvers<void>();
+  readonly #timer = setInterval(() => {
+    this.#next.resolve();
+    this.#next = Promise.withResolvers();
+  }, refusalStepMs);
+
+  /** Resolves at the next multiple. */
+  get tick(): Promise<void> {
+    return this.#next.promise;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
 }

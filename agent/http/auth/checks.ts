@@ -12,12 +12,12 @@ import { keyIssuer } from "../../../shared/key.ts";
 import type { Actor } from "../../../shared/protocol.ts";
 import type { Apps } from "../../contracts/ports.ts";
 import type { UsedTokens } from "../../contracts/token-stores.ts";
-import type { AppSettings } from "../../settings.ts";
+import type { Trusted } from "../../settings-trust.ts";
 import { chain } from "./chain.ts";
 import { type GithubParts, githubSigner, trustedIssuers } from "./github-signer.ts";
 import { keySigner } from "./key-signer.ts";
 import { Refusal, short } from "./refusal.ts";
-import type { Identity, Signer } from "./signer.ts";
+import type { Identity, MatchedTrust, Signer } from "./signer.ts";
 
 /** What a call needs to be allowed. The rest of an operation (a digest, a redeploy's release) comes from the token. */
 export type Wanted = { name: "deploy" } | { name: "redeploy" } | Exclude<Operation, { name: "deploy" | "redeploy" }>;
@@ -63,17 +63,20 @@ interface PlainHeader extends Presented {
   kid: unknown;
 }
 
-interface KnownApp extends PlainHeader {
-  settings: AppSettings;
+interface LookedUp extends PlainHeader {
+  /** Nobody if the host does not have the app. */
+  trust: readonly Trusted[];
+  /** Why the app's settings cannot be read, if so. */
+  missing: Refusal | undefined;
 }
 
-interface TrustedIssuer extends KnownApp {
+interface KnownIssuer extends LookedUp {
   signer: Signer;
   /** Not empty. */
   kid: string;
 }
 
-interface ExpectedAudience extends TrustedIssuer {
+interface ExpectedAudience extends KnownIssuer {
   audience: string;
   operation: Operation;
 }
@@ -88,12 +91,17 @@ interface ShortLived extends Signed {
   expires: number;
 }
 
-interface Identified extends ShortLived {
+interface Proven extends ShortLived {
+  missing: undefined;
+}
+
+interface Identified extends Proven {
   identity: Identity;
 }
 
 interface Granted extends Identified {
-  granted: Wanted["name"];
+  /** The trust entry that allows it. */
+  granted: MatchedTrust;
 }
 
 interface IdsPinned extends Granted {
@@ -106,9 +114,13 @@ export interface Verified {
   operation: Operation;
 }
 
+/** All that a signer's token is checked for. Nothing of it depends on whether the host has the app. */
+const proof = chain(issuerIsKnown).next(audienceIsExpected).next(signatureAndTimesHold).next(lifetimeIsShort);
+
 /**
  * Verifies a call's token. The order matters:
- * - The app comes before the issuer, because the app's file says whom it trusts.
+ * - The app comes before the issuer, because the app's file says which keys it trusts. But an app that the host does not
+ *   have is refused only after the signature: otherwise the time of a refusal would tell which apps there are.
  * - The audience comes before the signature, so that a token for another host or call costs no key fetch.
  * - The grant comes before the ids, so that a token without the right cannot pin them.
  * - The ids come before the token is spent, so that a token that cannot pin them is not used up. Only these last two
@@ -117,11 +129,8 @@ export interface Verified {
  */
 export const verify: (asked: Asked) => Promise<Verified> = chain(tokenIsPresent)
   .next(headerIsPlain)
-  .next(appIsKnown)
-  .next(issuerIsTrusted)
-  .next(audienceIsExpected)
-  .next(signatureAndTimesHold)
-  .next(lifetimeIsShort)
+  .next(appIsLookedUp)
+  .next(appAndTokenAreProven)
   .next(identityIsTrusted)
   .next(signerMayDoThis)
   .next(idsArePinned)
@@ -152,27 +161,38 @@ export function headerIsPlain(known: Presented): PlainHeader {
   return { ...known, algorithm: header.alg, kid: header.kid };
 }
 
-export async function appIsKnown(known: PlainHeader): Promise<KnownApp> {
+export async function appIsLookedUp(known: PlainHeader): Promise<LookedUp> {
   try {
-    return { ...known, settings: await known.parts.apps.settings(known.call.app) };
+    const { trust } = await known.parts.apps.settings(known.call.app);
+    return { ...known, trust, missing: undefined };
   } catch (thrown) {
     if (!(thrown instanceof CutoverError)) throw thrown;
-    throw new Refusal(thrown.code === "app_not_found" ? "app_unknown" : "settings_invalid", { detail: thrown.message });
+    const reason = thrown.code === "app_not_found" ? "app_unknown" : "settings_invalid";
+    return { ...known, trust: [], missing: new Refusal(reason, { detail: thrown.message }) };
   }
 }
 
+/** Whatever the token is refused for, the log says first that there is no such app. */
+export async function appAndTokenAreProven(known: LookedUp): Promise<Proven> {
+  const { missing } = known;
+  try {
+    const proven = await proof.run(known);
+    if (missing === undefined) return { ...proven, missing };
+  } catch (thrown) {
+    if (missing === undefined || !(thrown instanceof Refusal)) throw thrown;
+  }
+  throw missing;
+}
+
 /** The token only chooses among the signers that the host's owner wrote; everything about a signer comes from the host. */
-export async function issuerIsTrusted(known: KnownApp): Promise<TrustedIssuer> {
-  const { algorithm, kid, claimed, call, parts } = known;
-  const { trust } = known.settings;
+export async function issuerIsKnown(known: LookedUp): Promise<KnownIssuer> {
+  const { algorithm, kid, claimed, call, parts, trust } = known;
   const signer =
-    claimed.iss === keyIssuer ? await keySigner(trust, kid) : githubSigner(call.app, trust, claimed.iss, parts.github);
+    claimed.iss === keyIssuer
+      ? await keySigner(trust, kid, parts.now())
+      : githubSigner(call.app, trust, claimed.iss, parts.github);
   if (signer === undefined) {
-    const keys = trust.some(({ key }) => key !== undefined) ? [keyIssuer] : [];
-    throw new Refusal("issuer_untrusted", {
-      got: short(claimed.iss),
-      trusted: [...keys, ...trustedIssuers(trust, parts.github)],
-    });
+    throw new Refusal("issuer_untrusted", { got: short(claimed.iss), trusted: trustedIssuers(trust, parts.github) });
   }
   if (algorithm !== signer.algorithm) {
     throw new Refusal("algorithm_refused", { expected: signer.algorithm, got: short(algorithm) });
@@ -183,7 +203,7 @@ export async function issuerIsTrusted(known: KnownApp): Promise<TrustedIssuer> {
   return { ...known, signer, kid };
 }
 
-export function audienceIsExpected(known: TrustedIssuer): ExpectedAudience {
+export function audienceIsExpected(known: KnownIssuer): ExpectedAudience {
   const got = known.claimed.aud;
   if (typeof got !== "string") throw new Refusal("audience_malformed", { got: short(got) });
   const parsed = parseAudience(got);
@@ -238,7 +258,7 @@ export function lifetimeIsShort(known: Signed): ShortLived {
   return { ...known, jti, expires: exp };
 }
 
-export async function identityIsTrusted(known: ShortLived): Promise<Identified> {
+export async function identityIsTrusted(known: Proven): Promise<Identified> {
   try {
     return { ...known, identity: await known.signer.identify(known.payload) };
   } catch (thrown) {
@@ -249,9 +269,10 @@ export async function identityIsTrusted(known: ShortLived): Promise<Identified> 
 
 export function signerMayDoThis(known: Identified): Granted {
   const { name } = known.call.wanted;
-  const { allow } = known.identity;
-  if (!allow.includes(name)) throw new Refusal("grant_missing", { allow });
-  return { ...known, granted: name };
+  const { matched } = known.identity;
+  const granted = matched.find(({ allow }) => allow.includes(name));
+  if (granted === undefined) throw new Refusal("grant_missing", { allow: matched.flatMap(({ allow }) => allow) });
+  return { ...known, granted };
 }
 
 export async function idsArePinned(known: Granted): Promise<IdsPinned> {
@@ -263,7 +284,7 @@ export async function tokenIsFresh({ jti, expires, parts, signer, ...known }: Id
   const forgetAt = (expires + 2 * tokenLimits.toleranceSeconds) * 1000;
   const spending = await parts.spent.spend(`${signer.name}/${jti}`, forgetAt);
   if (spending !== "recorded") throw new Refusal(spending);
-  return { actor: known.identity.actor, operation: known.operation };
+  return { actor: { ...known.identity.actor, trust: known.granted.trust }, operation: known.operation };
 }
 
 function refusalOfJose(thrown: unknown): Refusal {

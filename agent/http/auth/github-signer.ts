@@ -1,7 +1,16 @@
+import { keyIssuer } from "../../../shared/key.ts";
 import type { IssuerKeys, PinnedRepositories, PinnedRepository } from "../../contracts/token-stores.ts";
-import type { GithubTrust, Grant, Trusted } from "../../settings.ts";
+import type { GithubTrust, Trusted } from "../../settings-trust.ts";
 import type { GithubIssuer } from "../../settings-values.ts";
-import { type Difference, difference, type GithubClaims, githubActor, readGithubClaims } from "./github-claims.ts";
+import { expired } from "./expiry.ts";
+import {
+  type Difference,
+  describeGithub,
+  difference,
+  type GithubClaims,
+  githubActor,
+  readGithubClaims,
+} from "./github-claims.ts";
 import { Refusal, short } from "./refusal.ts";
 import type { Identity, Signer } from "./signer.ts";
 
@@ -16,29 +25,33 @@ export interface GithubParts {
   onLearnt(app: string, repository: PinnedRepository): void;
 }
 
-interface Entry {
+interface Entry extends Pick<Trusted, "allow" | "expires"> {
   trust: GithubTrust;
-  allow: readonly Grant[];
 }
 
-/** The issuers of agent.yml whose tokens an app trusts. */
+/** The issuers whose tokens an app trusts. */
 export function trustedIssuers(trust: readonly Trusted[], { issuers }: GithubParts): string[] {
   const named = trust.flatMap(({ github }) => (github === undefined ? [] : [github.issuer ?? issuers[0]?.issuer]));
-  return issuers.map(({ issuer }) => issuer).filter((issuer) => named.includes(issuer));
+  const keys = trust.some(({ key }) => key !== undefined) ? [keyIssuer] : [];
+  return [...keys, ...issuers.map(({ issuer }) => issuer).filter((issuer) => named.includes(issuer))];
 }
 
-/** The signer of GitHub's ID tokens; undefined if the app trusts no repository of this issuer. */
+/**
+ * The signer of GitHub's ID tokens; undefined if agent.yml does not have this issuer. Whether the app trusts a repository of
+ * it is asked only after the signature, so that all apps take the same time.
+ */
 export function githubSigner(
   app: string,
   trust: readonly Trusted[],
   iss: unknown,
   parts: GithubParts,
 ): Signer | undefined {
-  if (typeof iss !== "string" || !trustedIssuers(trust, parts).includes(iss)) return undefined;
   const issuer = parts.issuers.find((each) => each.issuer === iss);
-  if (issuer === undefined) return undefined;
-  const entries = trust.flatMap(({ github, allow }) =>
-    github !== undefined && (github.issuer ?? parts.issuers[0]?.issuer) === iss ? [{ trust: github, allow }] : [],
+  if (typeof iss !== "string" || issuer === undefined) return undefined;
+  const entries = trust.flatMap(({ github, allow, expires }): Entry[] =>
+    github !== undefined && (github.issuer ?? parts.issuers[0]?.issuer) === iss
+      ? [{ trust: github, allow, expires }]
+      : [],
   );
   return {
     name: iss,
@@ -57,6 +70,8 @@ export function githubSigner(
       }
     },
     async identify(payload) {
+      if (entries.length === 0)
+        throw new Refusal("issuer_untrusted", { got: iss, trusted: trustedIssuers(trust, parts) });
       const claims = readGithubClaims(payload);
       // If the settings have all ids, nothing else counts, also not a file of learnt ids that cannot be read.
       const byName = entries.some(({ trust }) => isByName(trust));
@@ -88,13 +103,17 @@ function identityOf(
   learnt: PinnedRepository | undefined,
   about: About,
 ): Identity {
-  const compared = entries.map((entry) => ({ ...entry, differs: difference(entry.trust, claims, learnt) }));
+  const now = about.parts.now();
+  const compared = entries.map((entry) => ({
+    ...entry,
+    differs: difference(entry.trust, claims, learnt) ?? expired(entry, now),
+  }));
   const matching = compared.filter(({ differs }) => differs === undefined);
   if (matching.length === 0) throw mismatch(compared.flatMap(({ differs }) => differs ?? []));
   const byName = matching.some(({ trust }) => isByName(trust));
   return {
     actor: githubActor(claims, about.issuer.server),
-    allow: matching.flatMap(({ allow }) => allow),
+    matched: matching.map(({ trust, allow }) => ({ trust: describeGithub(trust), allow })),
     ...(byName && learnt === undefined && { accepted: () => learn(claims, about) }),
   };
 }
@@ -106,10 +125,12 @@ async function learn(claims: GithubClaims, { app, issuer, parts }: About): Promi
   const kept = await parts.learnt.pin(app, found);
   // Another call was faster, and its repository had the same name at another time.
   if (kept.repository_id !== repository_id) {
-    throw mismatch([{ claim: "repository_id", expected: kept.repository_id, got: repository_id }]);
+    throw mismatch([
+      { condition: "repository_id", claim: "repository_id", expected: kept.repository_id, got: repository_id },
+    ]);
   }
   if (kept.owner_id !== owner_id) {
-    throw mismatch([{ claim: "repository_owner_id", expected: kept.owner_id, got: owner_id }]);
+    throw mismatch([{ condition: "owner_id", claim: "repository_owner_id", expected: kept.owner_id, got: owner_id }]);
   }
   parts.onLearnt(app, kept);
 }

@@ -233,10 +233,12 @@ test("a staged release stays leased to its job, and a rollback, a redeploy and a
   expect(redeployed).toMatchObject({ outcome: "succeeded" });
   expect(await stateOf(host)).toMatchObject({ live: `${v1}.2` });
 
-  const staging = host.request(v3, cold, { activate: false, leaseMs: 50_000 });
+  const leaseSecret = "s".repeat(43);
+  const staging = host.request(v3, cold, { activate: false, leaseMs: 50_000, leaseSecret });
   expect(await through((now) => now.deploy("shop", staging), `programs.start ${v3}`)).toMatchObject({
     outcome: "staged",
   });
+  expect([...host.disk.state.values()].join()).not.toContain(leaseSecret);
   await expect(last.rollback("shop", call)).rejects.toMatchObject({ code: "deployment_in_progress" });
   const share = () => last.activate("shop", v3, { ...call, weight: 25 });
   expect(await through(share, `publish canary ${v3}`)).toMatchObject({ outcome: "succeeded", weight: 25 });

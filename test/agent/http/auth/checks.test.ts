@@ -1,12 +1,13 @@
 import { expect, expectTypeOf, it } from "vitest";
 import { chain } from "../../../../agent/http/auth/chain.ts";
 import {
-  appIsKnown,
+  appAndTokenAreProven,
+  appIsLookedUp,
   audienceIsExpected,
   headerIsPlain,
   identityIsTrusted,
   idsArePinned,
-  issuerIsTrusted,
+  issuerIsKnown,
   lifetimeIsShort,
   signatureAndTimesHold,
   signerMayDoThis,
@@ -19,14 +20,14 @@ import {
 it("does not compile with a check left out, nor with two that changed places", () => {
   const present = chain(tokenIsPresent);
   // @ts-expect-error the header is not checked yet
-  present.next(appIsKnown);
+  present.next(appIsLookedUp);
   const plain = present.next(headerIsPlain);
   // @ts-expect-error whose settings?
-  plain.next(issuerIsTrusted);
-  const known = plain.next(appIsKnown);
+  plain.next(issuerIsKnown);
+  const known = plain.next(appIsLookedUp);
   // @ts-expect-error the issuer is not known yet
   known.next(audienceIsExpected);
-  const issued = known.next(issuerIsTrusted);
+  const issued = known.next(issuerIsKnown);
   // @ts-expect-error for which audience?
   issued.next(signatureAndTimesHold);
   const expected = issued.next(audienceIsExpected);
@@ -36,9 +37,12 @@ it("does not compile with a check left out, nor with two that changed places", (
   // @ts-expect-error how long is it good?
   signed.next(identityIsTrusted);
   const short = signed.next(lifetimeIsShort);
+  // @ts-expect-error is there such an app?
+  short.next(identityIsTrusted);
+  const proven = known.next(appAndTokenAreProven);
   // @ts-expect-error who is it?
-  short.next(signerMayDoThis);
-  const identified = short.next(identityIsTrusted);
+  proven.next(signerMayDoThis);
+  const identified = proven.next(identityIsTrusted);
   // @ts-expect-error the signer may do nothing yet
   identified.next(idsArePinned);
   const granted = identified.next(signerMayDoThis);
