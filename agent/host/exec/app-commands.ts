@@ -27,7 +27,7 @@ export async function runCommand(
   const { directory: cwd, env } = await commandEnvironment(app, spec);
   const mask = await secretsMask(app);
   const onLine = (line: string) => onOutput(source, mask(line));
-  return effect("release.command", () => steps.command(app.user, { argv, cwd, env, timeoutMs, signal, onLine }));
+  return effect("release.command", () => steps.command(app, { argv, cwd, env, timeoutMs, signal, onLine }));
 }
 
 /** What it takes to run a command of a run. @throws CutoverError host_settings_invalid */

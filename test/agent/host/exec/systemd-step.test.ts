@@ -7,7 +7,6 @@ const step: SystemdStep = {
   cwd: "/var/lib/cutover/apps/shop/releases/r1/app",
   user: { uid: 998, gid: 997 },
   network: false,
-  ownTmp: true,
   limits: { step_memory: 1024, step_tasks: 16, step_file: 2048 },
   timeoutMs: 60_000,
   askedBy: "cutover-helper@1-2-3.service",
