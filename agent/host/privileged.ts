@@ -13,8 +13,9 @@ import type {
 import type { CommandEnvironment } from "../contracts/service.ts";
 import type { AgentSettings } from "../settings.ts";
 import { systemClock } from "./clock.ts";
-import { commandEnvironment, type HostApp, runCommand, secretsMask } from "./exec/app-commands.ts";
+import { commandEnvironment, runCommand, secretsMask } from "./exec/app-commands.ts";
 import { AppSteps } from "./exec/app-steps.ts";
+import type { HostApp } from "./exec/host-app.ts";
 import type { StepRunner } from "./exec/step.ts";
 import { Sites } from "./nginx/site.ts";
 import { AppDirectories } from "./ownership/app-directories.ts";

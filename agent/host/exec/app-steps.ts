@@ -4,7 +4,7 @@ import { maskUrls } from "../../../shared/mask.ts";
 import type { AgentSettings } from "../../settings.ts";
 import type { Scratches } from "../ownership/scratches.ts";
 import { userIds } from "../ownership/users.ts";
-import type { HostApp } from "./app-commands.ts";
+import type { HostApp } from "./host-app.ts";
 import { confined, type SandboxTools, sandboxTools } from "./sandbox.ts";
 import { runStep, type StepRequest } from "./step.ts";
 import { type StepView, scratchParts } from "./step-view.ts";

@@ -20,10 +20,11 @@ export interface VenvWork {
  * pip is a process of its own.
  *
  * Of a copied release only the environment is kept. `setup.py develop`, which pip uses for old projects with `-e`, leaves the
- * project's metadata in the project, so it is copied. Compiled modules there would be lost, so they are named.
+ * project's metadata in the project, so it is copied. Other files that a build writes there are lost. Where the environment
+ * needs them, since it leads to the project (`-e`), they are named.
  */
 export const venvProgram = `
-import glob, json, os, shutil, subprocess, sys, tempfile
+import filecmp, glob, itertools, json, os, shutil, subprocess, sys, tempfile
 
 def copied(source, target):
     for name in ("app", "wheels"):
@@ -34,22 +35,32 @@ def copied(source, target):
             path = os.path.join(place, name)
             os.chmod(path, os.stat(path).st_mode | 0o200)
 
-def keep_metadata(environment):
-    for site in glob.glob(os.path.join(glob.escape(environment), "lib", "python3*", "site-packages")):
+def keep_metadata(sites):
+    for site in sites:
         for link in glob.glob(os.path.join(glob.escape(site), "*.egg-link")):
             with open(link) as file:
                 project = file.readline().strip()
             for info in glob.glob(os.path.join(glob.escape(project), "*.egg-info")):
                 shutil.copytree(info, os.path.join(site, os.path.basename(info)), dirs_exist_ok=True)
 
-def name_lost(source, target):
-    top = os.path.join(target, "app")
-    for place, directories, files in os.walk(top):
-        directories[:] = [name for name in directories if name != "build"]
+def editable(sites):
+    for site in sites:
+        if glob.glob(os.path.join(glob.escape(site), "*.egg-link")):
+            return True
+        for path in glob.glob(os.path.join(glob.escape(site), "*.dist-info", "direct_url.json")):
+            with open(path) as file:
+                if json.load(file).get("dir_info", {}).get("editable"):
+                    return True
+    return False
+
+def lost(source, target):
+    for place, directories, files in os.walk(target):
+        directories[:] = [name for name in directories if name not in ("build", "__pycache__") and not name.endswith(".egg-info")]
         for name in files:
-            path = os.path.relpath(os.path.join(place, name), top)
-            if name.endswith(".so") and not os.path.exists(os.path.join(source, "app", path)):
-                print(f"{path} was compiled into the project and is not kept. Install the project without -e.")
+            path = os.path.join(place, name)
+            known = os.path.join(source, os.path.relpath(path, target))
+            if not os.path.exists(known) or not filecmp.cmp(known, path, shallow=False):
+                yield os.path.relpath(path, target)
 
 work = json.load(sys.stdin)
 environment, copy = work["directory"], work.get("copy")
@@ -70,8 +81,10 @@ with tempfile.TemporaryDirectory() as own:
     words = [requirements if word == "REQUIREMENTS" else word for word in work["pip"]]
     sys.stdout.flush()
     code = subprocess.run(words, cwd=work["cwd"], stdin=subprocess.DEVNULL).returncode
-if code == 0 and copy:
-    keep_metadata(environment)
-    name_lost(copy["from"], copy["to"])
+sites = glob.glob(os.path.join(glob.escape(environment), "lib", "python3*", "site-packages"))
+if code == 0 and copy and editable(sites):
+    keep_metadata(sites)
+    for path in itertools.islice(lost(*(os.path.join(copy[name], "app") for name in ("from", "to"))), 20):
+        print(f"{path} was written into the project and is not kept. Install the project without -e if it needs the file.")
 sys.exit(code if code >= 0 else 128 - code)
 `;

@@ -1,0 +1,71 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { FileInput } from "../../fixtures/bundle.ts";
+import { type Answer, HelperHost, type Talk } from "../../harness/helper-host.ts";
+import { repository } from "../../harness/places.ts";
+
+/** A host with two processes and two apps, whose repositories do what they like while they are built. */
+export class BuildHost implements AsyncDisposable {
+  readonly host: HelperHost;
+  talk: Talk;
+
+  private constructor(host: HelperHost) {
+    this.host = host;
+    this.talk = host.talk();
+  }
+
+  static async open(): Promise<BuildHost> {
+    const builds = new BuildHost(await HelperHost.open({ limits: { environment_files: 5000 } }));
+    for (const app of ["shop", "other"]) await builds.talk.done("prepareApp", { app });
+    return builds;
+  }
+
+  /** A release whose requirements are a project with this code in its build backend: `run(step)` is called at each step. */
+  unpack(release: string, evil: string, more: Record<string, FileInput> = {}, app = "shop"): Promise<string> {
+    return this.host.unpack({
+      ...{ app, release, config: { python: { wheels: "index" } } },
+      files: {
+        "app/requirements.txt": "--no-index\n./kit\n",
+        "app/kit/pyproject.toml":
+          '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n[project]\nname = "kit"\nversion = "1"\n',
+        "app/kit/backend.py": trustSource("backend.py"),
+        "app/kit/evil.py": evil,
+        ...more,
+      },
+    });
+  }
+
+  build(release: string, app = "shop"): Promise<Answer> {
+    return this.talk.ask("buildEnvironment", { app, release, reuse: null });
+  }
+
+  /** The environment of the app, if it has one alone. */
+  get environment(): string {
+    const [key = "", ...more] = this.environments();
+    expect(more).toEqual([]);
+    return this.host.layout().venv(key);
+  }
+
+  environments(): string[] {
+    return readdirSync(this.host.layout().venvs);
+  }
+
+  /** Nothing of a build is left where root keeps it, and nothing is mounted. */
+  expectNothingLeft(): void {
+    for (const app of ["shop", "other"]) {
+      const { build } = this.host.layout(app);
+      expect(existsSync(build) ? readdirSync(build) : []).toEqual([]);
+    }
+    expect(readFileSync("/proc/self/mounts", "utf8")).not.toContain(this.host.directory);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.host[Symbol.asyncDispose]();
+  }
+}
+
+/** A file of this folder. */
+export function trustSource(name: string): string {
+  return readFileSync(join(repository, "test/hostile/trust", name), "utf8");
+}
