@@ -99,7 +99,7 @@ const agentSettings = z.strictObject({
         .int()
         .min(0)
         .default(256 * 1024 ** 2)
-        .describe("Bytes of disk that stay free after unpacking."),
+        .describe("Bytes of disk that stay free after unpacking. A build that leaves less than half of them is ended."),
       jobs: z.int().min(1).default(availableParallelism()).meta({
         description: "Processes that compile bytecode at the same time.",
         absent: "the number of processors",

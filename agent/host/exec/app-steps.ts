@@ -4,6 +4,7 @@ import { maskUrls } from "../../../shared/mask.ts";
 import type { AgentSettings } from "../../settings.ts";
 import type { Scratches } from "../ownership/scratches.ts";
 import { userIds } from "../ownership/users.ts";
+import { withRoom } from "./disk-watch.ts";
 import type { HostApp } from "./host-app.ts";
 import { confined, type SandboxTools, sandboxTools } from "./sandbox.ts";
 import { runStep, type StepRequest } from "./step.ts";
@@ -29,7 +30,7 @@ export class AppSteps {
 
   /**
    * Runs a step of a build, which sees of the data directory only the app's releases, or what the request says. cutover sets
-   * its environment. @returns its exit code @throws CutoverError aborted, timed_out, host_settings_invalid
+   * its environment. @returns its exit code @throws CutoverError aborted, timed_out, disk_full, host_settings_invalid
    */
   async build(app: HostApp, { mounts, ...asked }: StepRequest): Promise<number> {
     const { settings } = this.#options;
@@ -42,7 +43,8 @@ export class AppSteps {
     const seen = mounts ?? [{ source: releases, target: releases, writable: false }];
     const view: StepView = { data: settings.data, mounts: seen };
     const user = await this.#builder(app, app.user.other, tools);
-    return this.#run(app, step, { ...how, user, view }, tools);
+    const room = { path: app.layout.releases, reserve: settings.limits.free };
+    return withRoom(room, step.signal, (signal) => this.#run(app, { ...step, signal }, { ...how, user, view }, tools));
   }
 
   /** The same as the app's user: for files that this user owns while they are built. */

@@ -17,6 +17,7 @@ import {
 import { setImmediate } from "node:timers/promises";
 import prettyBytes from "pretty-bytes";
 import { CutoverError } from "../../../shared/errors.ts";
+import { abortReason } from "../abort-reason.ts";
 
 export interface TakeRequest {
   /** What a build left behind. None of its processes runs any more. */
@@ -29,6 +30,7 @@ export interface TakeRequest {
   outside(path: string): readonly string[];
   /** Bytes of its files together, and how many files and directories it may have. */
   limits: { bytes: number; files: number };
+  signal: AbortSignal;
 }
 
 /** O_NONBLOCK: a pipe would otherwise be waited for until somebody writes to it. */
@@ -44,8 +46,8 @@ const turn = 200;
  * Copies a tree that somebody else has written: new files, which are this process's and writable for it alone. Whoever still
  * has a file of the old tree open reaches nothing of the new one. Each entry is opened from its open directory, and no link is
  * followed.
- * @throws CutoverError environment_failed, which names what is neither a file nor a directory nor a link within the tree;
- * what is too much; the system's error if it cannot be written
+ * @throws CutoverError environment_failed, which names what is neither a file nor a directory nor a link within the tree, or
+ * what is too much; aborted; the system's error if it cannot be written
  */
 export async function takeTree(request: TakeRequest): Promise<void> {
   const taking = new Taking(request);
@@ -88,6 +90,7 @@ class Taking {
   async #entry(from: Buffer, to: Buffer, path: Buffer[]): Promise<void> {
     this.#count(path);
     if (this.#files % turn === 0) await setImmediate();
+    if (this.#request.signal.aborted) throw abortReason(this.#request.signal);
     const status = lstatSync(from);
     this.#checkOwner(status, path);
     if (status.isSymbolicLink()) return this.#link(from, to, path);

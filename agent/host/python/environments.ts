@@ -146,7 +146,7 @@ async function buildApart(request: VenvRequest, scratch: string, limits: TakeReq
   const { path, real, base } = interpreter;
   const outside = (link: string) => (/^bin\/python[0-9.]*$/.test(link) ? [path, real, base] : []);
   await effect("environment.take", () =>
-    takeTree({ from: environment, to: directory, at: directory, outside, limits }),
+    takeTree({ from: environment, to: directory, at: directory, outside, limits, signal: request.context.signal }),
   );
 }
 

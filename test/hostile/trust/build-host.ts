@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { SmallDisk } from "../../e2e/bad-disk.ts";
 import type { FileInput } from "../../fixtures/bundle.ts";
 import { type Answer, HelperHost, type Talk } from "../../harness/helper-host.ts";
 import { repository } from "../../harness/places.ts";
@@ -10,13 +11,19 @@ export class BuildHost implements AsyncDisposable {
   readonly host: HelperHost;
   talk: Talk;
 
-  private constructor(host: HelperHost) {
+  readonly #disk: SmallDisk | undefined;
+
+  private constructor(host: HelperHost, disk: SmallDisk | undefined) {
     this.host = host;
+    this.#disk = disk;
     this.talk = host.talk();
   }
 
-  static async open(): Promise<BuildHost> {
-    const builds = new BuildHost(await HelperHost.open({ limits: { environment_files: 5000 } }));
+  /** @param disk bytes of a disk of its own for its data */
+  static async open(disk?: number): Promise<BuildHost> {
+    const host = await HelperHost.open({ limits: { environment_files: 5000 } });
+    const small = disk === undefined ? undefined : SmallDisk.mount(host.data, { bytes: disk, files: 100_000 });
+    const builds = new BuildHost(host, small);
     for (const app of ["shop", "other"]) await builds.talk.done("prepareApp", { app });
     return builds;
   }
@@ -61,6 +68,7 @@ export class BuildHost implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disk?.[Symbol.dispose]();
     await this.host[Symbol.asyncDispose]();
   }
 }

@@ -1,7 +1,8 @@
-import { lstatSync, readdirSync, readFileSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { mayMount } from "../../e2e/bad-disk.ts";
 import { describeFiles } from "../../harness/tree.ts";
 import { idsOf, users } from "../../harness/two-processes.ts";
 import { BuildHost, trustSource } from "./build-host.ts";
@@ -166,6 +167,32 @@ def run(step):
       code: "environment_failed",
       detail: expect.stringContaining("more than 5000 files"),
     });
+    expect(builds.environments()).toEqual([]);
+  },
+  minute,
+);
+
+test.runIf(mayMount())(
+  "a build that would fill the host's disk is ended before, and what it wrote is gone",
+  async () => {
+    // The whole host on a small disk, with the default reserve, which is larger.
+    await builds[Symbol.asyncDispose]();
+    builds = await BuildHost.open(100_000_000);
+    const evil = `import glob
+def run(step):
+    for place in glob.glob("${builds.host.layout().venvs}/*"):
+        with open(f"{place}/large", "ab") as file:
+            while file.tell() < 10 ** 9:
+                file.write(bytes(100_000))
+                file.flush()
+                __import__("time").sleep(0.01)
+`;
+    await builds.unpack(first, evil);
+    const free = () => statfsSync(builds.host.data).bfree;
+    const before = free();
+    const { error } = await builds.build(first);
+    expect(error).toMatchObject({ code: "disk_full", detail: expect.stringContaining("before it filled") });
+    expect(free()).toBeGreaterThan(before - 100);
     expect(builds.environments()).toEqual([]);
   },
   minute,

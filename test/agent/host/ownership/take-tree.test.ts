@@ -37,7 +37,14 @@ function tree(limits: TakeRequest["limits"] = { bytes: 1000, files: 100 }) {
     symlinkSync(target, join(from, path));
   };
   const outside = (path: string) => (path === "bin/python" ? [own] : []);
-  return { from, to, file, link, take: () => takeTree({ from, to, at, outside, limits }) };
+  const { signal } = new AbortController();
+  return {
+    from,
+    to,
+    file,
+    link,
+    take: (aborted = signal) => takeTree({ from, to, at, outside, limits, signal: aborted }),
+  };
 }
 
 describe("a tree that somebody else wrote is taken over", () => {
@@ -63,6 +70,12 @@ describe("a tree that somebody else wrote is taken over", () => {
     const mode = (path: string) => (statSync(join(to, path)).mode & 0o7777).toString(8);
     expect(["bin", "lib", "bin/tool", "lib/site.py"].map(mode)).toEqual(["755", "755", "755", "644"]);
     expect(statSync(join(to, "lib/site.py"))).toMatchObject({ uid: process.geteuid?.(), mtimeMs: 1_700_000_000_000 });
+  });
+
+  test("until it is aborted", async () => {
+    const { file, take } = tree();
+    file("lib/site.py");
+    await expect(take(AbortSignal.abort())).rejects.toMatchObject({ code: "aborted" });
   });
 
   test("with the links that stay within it, and those of the interpreter", async () => {
