@@ -9,10 +9,13 @@ export interface VenvWork {
   /** pip's words; unset if nothing is installed. `REQUIREMENTS` among them stands for the file of the lines below. */
   pip?: string[];
   requirements?: string;
-  /** Where pip runs. */
+  /** Where pip runs: a directory in the release. */
   cwd: string;
-  /** Set if what is installed may write to the project: the release in its place is empty, and gets a copy of this one. */
-  copy?: { from: string; to: string };
+  /**
+   * Set if what is installed may write to the project. It is given a copy of the release `from`, which appears in place of the
+   * release at `at`; without mounts the copy lies elsewhere, and is removed.
+   */
+  copy?: { from: string; at: string; mounted: boolean };
 }
 
 /**
@@ -24,9 +27,10 @@ export interface VenvWork {
  * needs them, since it leads to the project (`-e`), they are named.
  */
 export const venvProgram = `
-import filecmp, glob, itertools, json, os, shutil, subprocess, sys, tempfile
+import filecmp, glob, itertools, json, os, shutil, signal, subprocess, sys, tempfile
 
 def copied(source, target):
+    os.makedirs(target, exist_ok=True)
     for name in ("app", "wheels"):
         if os.path.isdir(os.path.join(source, name)):
             shutil.copytree(os.path.join(source, name), os.path.join(target, name))
@@ -53,6 +57,19 @@ def editable(sites):
                     return True
     return False
 
+def lead_to(environment, sites, old, new):
+    patterns = [os.path.join(glob.escape(site), name) for site in sites for name in (
+        "*.pth", "*.egg-link", "__editable__*", os.path.join("*.dist-info", "direct_url.json"))]
+    for pattern in patterns + [os.path.join(glob.escape(environment), "bin", "*")]:
+        for path in glob.glob(pattern):
+            if os.path.islink(path) or not os.path.isfile(path):
+                continue
+            with open(path, "rb") as file:
+                text = file.read()
+            if os.fsencode(old) in text:
+                with open(path, "wb") as file:
+                    file.write(text.replace(os.fsencode(old), os.fsencode(new)))
+
 def lost(source, target):
     for place, directories, files in os.walk(target):
         directories[:] = [name for name in directories if name not in ("build", "__pycache__") and not name.endswith(".egg-info")]
@@ -62,29 +79,43 @@ def lost(source, target):
             if not os.path.exists(known) or not filecmp.cmp(known, path, shallow=False):
                 yield os.path.relpath(path, target)
 
-work = json.load(sys.stdin)
-environment, copy = work["directory"], work.get("copy")
-try:
+def build(work, own):
+    environment, copy, cwd = work["directory"], work.get("copy"), work["cwd"]
     import venv
-    if copy:
-        copied(copy["from"], copy["to"])
     venv.EnvBuilder(symlinks=True, system_site_packages=work["systemSitePackages"]).create(environment)
-except Exception as error:
-    print(f"{type(error).__name__}: {error}")
-    sys.exit(${venvFailed})
-if "pip" not in work:
-    sys.exit(0)
-with tempfile.TemporaryDirectory() as own:
+    if copy:
+        target = copy["at"] if copy["mounted"] else os.path.join(own, "release")
+        copied(copy["from"], target)
+        cwd = os.path.join(target, os.path.relpath(cwd, copy["at"]))
+    if "pip" not in work:
+        return 0
     requirements = os.path.join(own, "requirements.txt")
     with open(requirements, "w") as file:
         file.write(work.get("requirements", ""))
     words = [requirements if word == "REQUIREMENTS" else word for word in work["pip"]]
-    sys.stdout.flush()
-    code = subprocess.run(words, cwd=work["cwd"], stdin=subprocess.DEVNULL).returncode
-sites = glob.glob(os.path.join(glob.escape(environment), "lib", "python3*", "site-packages"))
-if code == 0 and copy and editable(sites):
+    code = subprocess.run(words, cwd=cwd, stdin=subprocess.DEVNULL).returncode
+    if code == 0 and copy:
+        finish(environment, copy, target)
+    return code if code >= 0 else 128 - code
+
+def finish(environment, copy, target):
+    sites = glob.glob(os.path.join(glob.escape(environment), "lib", "python3*", "site-packages"))
+    if not editable(sites):
+        return
     keep_metadata(sites)
-    for path in itertools.islice(lost(*(os.path.join(copy[name], "app") for name in ("from", "to"))), 20):
+    if target != copy["at"]:
+        lead_to(environment, sites, target, copy["at"])
+    for path in itertools.islice(lost(os.path.join(copy["from"], "app"), os.path.join(target, "app")), 20):
         print(f"{path} was written into the project and is not kept. Install the project without -e if it needs the file.")
-sys.exit(code if code >= 0 else 128 - code)
+
+# So that the directory goes when the step is ended.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+work = json.load(sys.stdin)
+with tempfile.TemporaryDirectory() as own:
+    try:
+        code = build(work, os.path.realpath(own))
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
+        code = ${venvFailed}
+sys.exit(code)
 `;

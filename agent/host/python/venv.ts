@@ -64,9 +64,11 @@ function requirementsWork(
   const { layout, context, scratch } = request;
   // pip takes local paths in a requirements file as relative to its working directory.
   const cwd = layout.app(context.release);
-  const pip = pipWords(request, ["-r", join(cwd, requirements)]);
-  if (!local || scratch === undefined) return { pip, cwd };
-  return { pip, cwd, copy: { from: join(originals(layout), context.release), to: layout.release(context.release) } };
+  const pip = pipWords(request, ["-r", requirements]);
+  if (!local) return { pip, cwd };
+  const mounted = scratch !== undefined;
+  const at = layout.release(context.release);
+  return { pip, cwd, copy: { from: mounted ? join(originals(layout), context.release) : at, at, mounted } };
 }
 
 /** Where a build that has a copy of its release sees the releases themselves. */

@@ -1,11 +1,17 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { FileInput } from "../../../fixtures/bundle.ts";
+import { ReleaseDirectories } from "../../../../agent/host/bundle/releases.ts";
+import { runStep, type StepRunner } from "../../../../agent/host/exec/step.ts";
+import { PythonEnvironments } from "../../../../agent/host/python/environments.ts";
+import { appLayout } from "../../../../agent/host/store/layout.ts";
+import { type FileInput, makeBundle } from "../../../fixtures/bundle.ts";
 import { HelperHost, type Talk } from "../../../harness/helper-host.ts";
 import { repository } from "../../../harness/places.ts";
 import { Scratch } from "../../../harness/scratch.ts";
+import { scratch as directory } from "../scratch.ts";
 
 /**
  * Projects that install themselves, with setuptools, as somebody who may not write the release. setuptools writes `build/` and
@@ -64,6 +70,7 @@ async function built(requirements: string, python: object = {}, more: Record<str
   const { error } = await talk.ask("buildEnvironment", { app: "shop", release, reuse: null });
   expect(error?.detail).toBe(undefined);
   await talk.done("sealRelease", { app: "shop", release });
+  expect(readdirSync(host.layout().build)).toEqual([]);
   const app = host.layout().app(release);
   const tool = join(host.layout().releaseVenv(release), "bin/shop-tool");
   const printed = execFileSync(tool, { encoding: "utf8", cwd: "/", env: {} }).trim();
@@ -81,7 +88,6 @@ async function built(requirements: string, python: object = {}, more: Record<str
 function expectUntouched(app: string): void {
   expect(readdirSync(app).sort()).toEqual(["__pycache__", "deps", "requirements.txt", "setup.py", "shop"]);
   expect(readFileSync(join(app, "shop/version.py"), "utf8")).toBe("VERSION = None\n");
-  expect(readdirSync(host.layout().build)).toEqual([]);
 }
 
 describe("a project with a setup.py is installed, and the release stays as it was signed:", () => {
@@ -113,6 +119,47 @@ describe("a project with a setup.py is installed, and the release stays as it wa
       expect(site).toContain(".egg-link");
       expect(printed).toBe(`1.2.3 own ${app}/shop/__init__.py`);
       expectUntouched(app);
+    },
+    minute,
+  );
+});
+
+describe("and so it is where everything belongs to one user, and nothing can be mounted:", () => {
+  const first = "20261121T103000Z-3f2c1ab";
+  test.each([
+    ["`.`", ".", false],
+    ["`-e .`", "-e .", false],
+    ["`-e .` by `setup.py develop`", "-e .", true],
+  ])(
+    "%s",
+    async (_title, requirements, develop) => {
+      const data = directory();
+      const layout = appLayout(data, "shop");
+      const releases = new ReleaseDirectories({ data, limits: { bundle: 1e9, free: 0 } });
+      const run: StepRunner = (_app, step) => runStep(step);
+      const environments = new PythonEnvironments({
+        ...{ data, pythonPath: ["/usr/bin"], jobs: 1, runStep: run, runAsApp: run, limits: { bytes: 1e9, files: 1e5 } },
+        owner: { give: async () => undefined, scratch: async () => undefined, clear: async () => undefined },
+      });
+      const files = {
+        ...project,
+        ...wheels,
+        "app/requirements.txt": `--no-index\n--find-links ./deps\n${requirements}\n`,
+      };
+      const { bytes } = makeBundle({ files, config: { python: { wheels: "index", system_site_packages: develop } } });
+      const { signal } = new AbortController();
+      const { manifest } = await releases.unpack("shop", Readable.from([bytes]), {
+        accept: async () => undefined,
+        signal,
+      });
+      const lines: string[] = [];
+      const context = { app: "shop", release: first, manifest, signal, reuse: null };
+      await environments.build({ ...context, onOutput: (_source, line) => void lines.push(line) });
+      const tool = join(layout.releaseVenv(first), "bin/shop-tool");
+      const printed = execFileSync(tool, { encoding: "utf8", cwd: "/", env: {} }).trim();
+      const place = requirements === "." ? ".*/site-packages" : layout.app(first);
+      expect(printed).toMatch(new RegExp(`^1\\.2\\.3 own ${place}/shop/__init__\\.py$`));
+      expectUntouched(layout.app(first));
     },
     minute,
   );
