@@ -11,7 +11,7 @@ export interface StepView {
 
 export interface ViewMount {
   source: string;
-  /** Below the data directory. Nothing else may be mounted there or above it. */
+  /** Below the data directory, and not below another target. */
   target: string;
   writable: boolean;
 }

@@ -26,6 +26,8 @@ export interface TakeRequest {
   to: string;
   /** The path at which the tree had been for the build, and to which absolute links in it lead. */
   at: string;
+  /** Names at the top of the tree that are left out. */
+  without: readonly string[];
   /** Links that may lead out of the tree: where they lead, for a path in it. */
   outside(path: string): readonly string[];
   /** Bytes of its files together, and how many files and directories it may have. */
@@ -80,6 +82,7 @@ class Taking {
     try {
       for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
         const name = entry.name as unknown as Buffer;
+        if (path.length === 0 && this.#request.without.includes(name.toString())) continue;
         await this.#entry(joined(here, name), joined(to, name), [...path, name]);
       }
     } finally {

@@ -127,6 +127,7 @@ async function makeEnvironment(
     await using scratch = await owner.scratch(context.app, ["environment", "release"]);
     if (scratch === undefined) await effect("environment.build", () => makeVenv(request));
     else await buildApart(request, scratch.path, limits);
+    // A wheel may have put something there.
     await rm(join(directory, marker), { recursive: true, force: true });
     await effect("environment.complete", () => writeFile(join(directory, marker), "", { flag: "wx" }));
   } catch (thrown) {
@@ -144,10 +145,13 @@ async function buildApart(request: VenvRequest, scratch: string, limits: TakeReq
     makeVenv({ ...request, scratch: { environment, release: join(scratch, "release") } }),
   );
   const { path, real, base } = interpreter;
-  const outside = (link: string) => (/^bin\/python[0-9.]*$/.test(link) ? [path, real, base] : []);
-  await effect("environment.take", () =>
-    takeTree({ from: environment, to: directory, at: directory, outside, limits, signal: request.context.signal }),
-  );
+  const take: TakeRequest = {
+    ...{ from: environment, to: directory, at: directory, limits, signal: request.context.signal },
+    // It would say that the copy is whole while it is made.
+    without: [marker],
+    outside: (link) => (/^bin\/python[0-9.]*$/.test(link) ? [path, real, base] : []),
+  };
+  await effect("environment.take", () => takeTree(take));
 }
 
 /** Removes the marker first, so that an interrupted removal leaves nothing that looks finished. */

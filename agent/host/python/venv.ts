@@ -64,7 +64,7 @@ function requirementsWork(
   const { layout, context, scratch } = request;
   // pip takes local paths in a requirements file as relative to its working directory.
   const cwd = layout.app(context.release);
-  const pip = pipWords(request, ["-r", requirements]);
+  const pip = pipWords(request, ["-r", `./${requirements}`]);
   if (!local) return { pip, cwd };
   const mounted = scratch !== undefined;
   const at = layout.release(context.release);

@@ -43,7 +43,7 @@ function tree(limits: TakeRequest["limits"] = { bytes: 1000, files: 100 }) {
     to,
     file,
     link,
-    take: (aborted = signal) => takeTree({ from, to, at, outside, limits, signal: aborted }),
+    take: (aborted = signal) => takeTree({ from, to, at, without: [".complete"], outside, limits, signal: aborted }),
   };
 }
 
@@ -70,6 +70,14 @@ describe("a tree that somebody else wrote is taken over", () => {
     const mode = (path: string) => (statSync(join(to, path)).mode & 0o7777).toString(8);
     expect(["bin", "lib", "bin/tool", "lib/site.py"].map(mode)).toEqual(["755", "755", "755", "644"]);
     expect(statSync(join(to, "lib/site.py"))).toMatchObject({ uid: process.geteuid?.(), mtimeMs: 1_700_000_000_000 });
+  });
+
+  test("without what says that it is whole, whatever that is", async () => {
+    const { file, take, to, from } = tree();
+    file("lib/.complete");
+    execFileSync("mkfifo", [join(from, ".complete")]);
+    await take();
+    expect([existsSync(join(to, ".complete")), existsSync(join(to, "lib/.complete"))]).toEqual([false, true]);
   });
 
   test("until it is aborted", async () => {
