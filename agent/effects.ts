@@ -24,6 +24,7 @@ const named = [
   // Its environment
   "environment.clear",
   "environment.build",
+  "environment.take",
   "environment.complete",
   "environment.link",
   "environment.bytecode",

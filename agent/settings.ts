@@ -55,6 +55,11 @@ const agentSettings = z.strictObject({
   agent_user: userName
     .default("cutover-agent")
     .describe("The user that the agent runs as when there is a helper. The helper answers only this user and root."),
+  build_user: userName
+    .default("cutover-build")
+    .describe(
+      "The user that builds run as where there is no systemd, which makes one for each build. Nothing else may run as this user.",
+    ),
   supervisor: z
     .strictObject({
       socket: z.string().default("/run/supervisor.sock").describe("supervisord's socket."),
@@ -94,7 +99,7 @@ const agentSettings = z.strictObject({
         .int()
         .min(0)
         .default(256 * 1024 ** 2)
-        .describe("Bytes of disk that stay free after unpacking."),
+        .describe("Bytes of disk that stay free after unpacking. A build that leaves less than half of them is ended."),
       jobs: z.int().min(1).default(availableParallelism()).meta({
         description: "Processes that compile bytecode at the same time.",
         absent: "the number of processors",
@@ -120,12 +125,20 @@ const agentSettings = z.strictObject({
         .int()
         .min(16)
         .default(4096)
-        .describe("Processes and threads that the app's user may have while a step runs, including its instances."),
+        .describe(
+          "Processes and threads that a build step may have, or the app's user while a release command runs, including its instances.",
+        ),
       step_file: z
         .int()
         .min(1024 ** 2)
         .default(4 * 1024 ** 3)
         .describe("Bytes of the largest file that a step may write."),
+      environment: z
+        .int()
+        .min(1024 ** 2)
+        .default(16 * 1024 ** 3)
+        .describe("Bytes of a Python environment's files together."),
+      environment_files: z.int().min(1000).default(500_000).describe("Files and directories of a Python environment."),
     })
     .prefault({}),
   github: z.array(githubIssuer).prefault([githubDotCom]).meta({

@@ -13,7 +13,9 @@ export function localHost(options: Omit<LocalPrivilegedOptions, "launcher">) {
     environments: new PythonEnvironments({
       ...{ data, pythonPath, jobs: limits.jobs },
       runStep: privileged.stepRunner(),
+      runAsApp: privileged.appStepRunner(),
       owner: privileged.buildOwner(),
+      limits: { bytes: limits.environment, files: limits.environment_files },
     }),
     releases: new ReleaseDirectories({ data, limits }),
     logs: new SupervisorLogs(data, supervisor.conf_dir),

@@ -1,5 +1,3 @@
-import { readlink } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
 import type { Config } from "../../shared/config.ts";
 import { appName, releaseId } from "../../shared/names.ts";
 import type { Apps, Clock } from "../contracts/ports.ts";
@@ -15,11 +13,13 @@ import type {
 import type { CommandEnvironment } from "../contracts/service.ts";
 import type { AgentSettings } from "../settings.ts";
 import { systemClock } from "./clock.ts";
-import { commandEnvironment, type HostApp, runCommand, secretsMask } from "./exec/app-commands.ts";
+import { commandEnvironment, runCommand, secretsMask } from "./exec/app-commands.ts";
 import { AppSteps } from "./exec/app-steps.ts";
+import type { HostApp } from "./exec/host-app.ts";
 import type { StepRunner } from "./exec/step.ts";
 import { Sites } from "./nginx/site.ts";
 import { AppDirectories } from "./ownership/app-directories.ts";
+import { Scratches } from "./ownership/scratches.ts";
 import { TreeOwner } from "./ownership/tree-owner.ts";
 import type { Owner } from "./ownership/trees.ts";
 import { appUser, assertNotAgent } from "./ownership/users.ts";
@@ -48,13 +48,14 @@ export class LocalPrivileged implements Privileged {
   readonly #directories: AppDirectories;
   readonly #programs: AppPrograms;
   readonly #treeOwner: TreeOwner;
+  readonly #scratches: Scratches;
   readonly #steps: AppSteps;
   readonly #sites: Sites;
 
   constructor(options: LocalPrivilegedOptions) {
     this.#options = options;
     const { settings, apps, agent, clock = systemClock } = options;
-    const { data, supervisor, limits } = settings;
+    const { data, supervisor } = settings;
     const confDir = supervisor.conf_dir;
     const launcher = { node: options.node ?? process.execPath, file: options.launcher };
     this.#directories = new AppDirectories({ settings, agent });
@@ -64,7 +65,8 @@ export class LocalPrivileged implements Privileged {
       supervisor: new Supervisor({ socket: supervisor.socket, confDir }),
     });
     this.#treeOwner = new TreeOwner(agent);
-    this.#steps = new AppSteps({ limits, launcher });
+    this.#scratches = new Scratches(agent);
+    this.#steps = new AppSteps({ settings, launcher, scratches: this.#scratches });
     this.#sites = new Sites(settings, clock);
   }
 
@@ -93,28 +95,31 @@ export class LocalPrivileged implements Privileged {
     return commandEnvironment(await this.#app(spec.app), spec);
   }
 
-  /** Runs build steps as the app's user, confined. */
+  /** Runs steps of builds as the build user, confined. */
   stepRunner(): StepRunner {
-    return async (app, step) => this.#steps.build((await this.#app(app)).user, step);
+    return async (app, step) => this.#steps.build(await this.#app(app), step);
   }
 
-  /** Gives what is built to the app's user, and takes it back. Only for what builds environments. */
+  /** Runs steps of builds as the app's user, confined. */
+  appStepRunner(): StepRunner {
+    return async (app, step) => this.#steps.buildAsApp(await this.#app(app), step);
+  }
+
+  /** Who owns what while it is built. Only for what builds environments. */
   buildOwner(): BuildOwner {
     return {
       give: async (app, tree) => this.#treeOwner.give((await this.#app(app)).user, tree),
-      make: async (app, directory) => this.#treeOwner.make((await this.#app(app)).user, directory),
-      seal: async (app, tree) => this.#treeOwner.seal((await this.#app(app)).user, tree),
+      scratch: async (app, parts) => {
+        const { layout, user } = await this.#app(app);
+        return user.other === undefined ? undefined : this.#scratches.make(layout, parts);
+      },
+      clear: (app) => this.#scratches.collect(this.#layout(app)),
     };
   }
 
   async sealRelease(app: string, release: string): Promise<void> {
     const { layout, user } = await this.#app(app);
-    const tree = layout.release(releaseId.parse(release));
-    await this.#treeOwner.seal(user, tree);
-    const venv = await readlink(layout.releaseVenv(release)).catch(() => undefined);
-    if (venv === undefined) return;
-    const target = resolve(tree, venv);
-    if (dirname(target) === layout.venvs) await this.#treeOwner.seal(user, target);
+    await this.#treeOwner.seal(user, layout.release(releaseId.parse(release)));
   }
 
   /** Whether only root can change a release. */

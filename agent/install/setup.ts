@@ -22,7 +22,7 @@ export async function setUp({ installation, dryRun, say }: SetupOptions): Promis
   const changed = await writeFiles({ installation, dryRun, say });
   const restart = changed.some((path) => path.startsWith(localPlaces.units));
   const steps: [what: string, words: string[]][] = [
-    ["make the user cutover-agent", ["systemd-sysusers", "cutover-agent.conf"]],
+    ["make the users cutover-agent and cutover-build", ["systemd-sysusers", "cutover-agent.conf"]],
     ["make the directories", ["systemd-tmpfiles", "--create", "cutover-agent.conf"]],
     ["systemd reads the new units", ["systemctl", "daemon-reload"]],
     ["start them now and at each boot", ["systemctl", "enable", "--now", helperSocketUnit, agentUnit]],

@@ -9,6 +9,7 @@ export interface Installation {
 }
 
 export const agentUser = "cutover-agent";
+export const buildUser = "cutover-build";
 export const agentUnit = "cutover-agent.service";
 export const helperSocketUnit = "cutover-helper.socket";
 export const helperUnit = "cutover-helper@.service";
@@ -137,7 +138,7 @@ export function renderHelperUnit({ node, programs }: Installation): string {
       "# The program sets its own umask; this is for everything before that.",
       "UMask=0077",
       "",
-      "# For files and processes of other users. Build steps, which run as the app's user, and nginx -t are units of their own.",
+      "# For files and processes of other users. Build steps and nginx -t are units of their own.",
       "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SYS_PTRACE",
       ...neverNeeded,
       "PrivateTmp=yes",
@@ -154,9 +155,12 @@ export function renderHelperUnit({ node, programs }: Installation): string {
   });
 }
 
-/** The agent's user, for systemd-sysusers. */
+/**
+ * The agent's user, for systemd-sysusers; and the one that builds have when systemd cannot be asked, as when the package is in
+ * a container.
+ */
 export function renderSysusers(): string {
-  return `u ${agentUser} - "cutover agent" ${data}\n`;
+  return `u ${agentUser} - "cutover agent" ${data}\nu ${buildUser} - "cutover builds"\n`;
 }
 
 /** The directories, for systemd-tmpfiles. */

@@ -30,7 +30,7 @@ async function ownerOf(pid: number): Promise<number> {
 const nobody = 65534;
 const command = `sh -c 'id -un > "$CUTOVER_SHARED/ran-as"; touch written-by-command 2>/dev/null || echo read-only > "$CUTOVER_SHARED/release"'`;
 
-test("instances, build steps and the release command run as the app's user, on files that it cannot write", async () => {
+test("instances and the release command run as the app's user, on files that it cannot write", async () => {
   const { agent, site } = host();
   for (const version of ["v1", "v2"]) {
     const { outputs } = await fleet.deploy({ version, config: { release: { command }, keep_warm: "0s" } });

@@ -102,7 +102,8 @@ export class EmbeddedAgent implements AsyncDisposable {
    * the app as a user of its own.
    */
   async startAsOnHost(user: string): Promise<void> {
-    await this.#leaveEmbedded(user, (text) => text.replace(/group: .*/, "group: www-data"));
+    const builder = `build_user: ${users.builder}\n`;
+    await this.#leaveEmbedded(user, (text) => `${text.replace(/group: .*/, "group: www-data")}${builder}`);
     await this.#run(["--config", join(this.directory, "etc/agent.yml")]);
   }
 

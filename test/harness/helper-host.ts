@@ -105,6 +105,7 @@ export class HelperHost implements AsyncDisposable {
       const agent = {
         data: host.data,
         agent_user: users.agent,
+        build_user: users.builder,
         helper: join(host.directory, "helper.sock"),
         supervisor: { conf_dir: host.confDir, socket: join(host.directory, "supervisor.sock") },
         nginx: { conf_dir: host.nginxDir, group: users.nginx, log_dir: host.directory },

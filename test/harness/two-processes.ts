@@ -6,7 +6,7 @@ import { processId } from "./processes.ts";
 import type { Scratch } from "./scratch.ts";
 
 /** The users of a host with two processes: ones that Debian has, so that the machine gets none. */
-export const users = { agent: "daemon", app: "nobody", otherApp: "games", nginx: "www-data" } as const;
+export const users = { agent: "daemon", app: "nobody", otherApp: "games", builder: "uucp", nginx: "www-data" } as const;
 
 export function idsOf(user: string): { uid: number; gid: number } {
   const id = (flag: string) => Number(execFileSync("id", [flag, user], { encoding: "utf8" }));
@@ -58,6 +58,7 @@ export function twoProcessSettings(text: string, directory: string): string {
     .replace(/group: .*/, `group: ${users.nginx}`)}
 helper: ${JSON.stringify(join(directory, "helper.sock"))}
 agent_user: ${users.agent}
+build_user: ${users.builder}
 `;
 }
 

@@ -36,7 +36,7 @@ const server = { kind: "gunicorn", app: "shop:application" };
 const sealed = "20261121T100000Z-0000000";
 const nap = uniqueNap();
 const evil = () => readFileSync(join(repository, "test/hostile/evil.py"), "utf8");
-const app = idsOf(users.app);
+const [app, builder] = [idsOf(users.app), idsOf(users.builder)];
 
 beforeAll(async () => {
   host = await HelperHost.open();
@@ -70,8 +70,9 @@ afterAll(async () => {
 /** Everything but what belongs to the releases that are built here. */
 function snapshot(): Record<string, string> {
   const all = Object.entries(describeFiles(host.directory, ["lock"]));
-  const { releases, venvs } = host.layout();
-  const own = [releases, venvs].map((path) => path.slice(host.directory.length + 1));
+  const { releases, venvs, build } = host.layout();
+  expect(readdirSync(build)).toEqual([]);
+  const own = [releases, venvs, build].map((path) => path.slice(host.directory.length + 1));
   return Object.fromEntries(
     all.filter(([path]) => path.includes(sealed) || !own.some((each) => path.startsWith(each) || path === each)),
   );
@@ -130,16 +131,26 @@ async function evils(method: string, params: unknown, refused?: string): Promise
   });
 }
 
+/** A build does not even see what is not for it. */
+const refusals = /^(Permission denied|No such file or directory|Read-only file system)$/;
+
+const onlyItsView = /^done \[('(venvs|releases|originals)'(, )?)+\]$/;
+
 /** Whatever it tried, the kernel said no; nothing of it runs any more, and nothing was changed. */
-function expectRefused(all: Evil[], vectors: string[], { network }: { network: boolean }): void {
+function expectRefused(all: Evil[], vectors: string[], { network, as: uid }: { network: boolean; as: number }): void {
   expect([...new Set(all.map(({ vector }) => vector))].toSorted()).toEqual(vectors.toSorted());
   for (const { as, found } of all) {
-    expect(as).toBe(app.uid);
-    for (const tried of [...found.read, ...found.write, ...found.make]) {
-      expect(tried).toEqual([tried[0], expect.stringMatching(/^(Permission denied|No such file or directory)$/)]);
+    expect(as).toBe(uid);
+    const { home } = host.layout();
+    const read = found.read.map(([path, outcome]) => [
+      path,
+      path === home ? outcome.replace(onlyItsView, "Permission denied") : outcome,
+    ]);
+    for (const tried of [...read, ...found.write, ...found.make]) {
+      expect(tried).toEqual([tried[0], expect.stringMatching(refusals)]);
     }
     const [helper, tcp] = found.ask;
-    expect(helper?.[1]).toBe("Permission denied");
+    expect(helper?.[1]).toMatch(refusals);
     expect(tcp?.[1]).toMatch(network ? /^done/ : /unreachable|refused/i);
     expect(found.root).toBe("Operation not permitted");
     expect(found.status.slice(0, 1)).toEqual(["0000000000000000"]);
@@ -169,7 +180,7 @@ describe("a repository that tries to get out is refused by the kernel:", () => {
       },
     });
     const tried = await evils("buildEnvironment", { app: "shop", release, reuse: null }, "environment_failed");
-    expectRefused(tried, ["setup.py"], { network: true });
+    expectRefused(tried, ["setup.py"], { network: true, as: builder.uid });
   });
 
   test("a wheel with a .pth, while it is installed and while it is used, and a manage.py", async () => {
@@ -194,12 +205,15 @@ describe("a repository that tries to get out is refused by the kernel:", () => {
         [wheel.path]: wheel.content,
       },
     });
-    expectRefused(await evils("buildEnvironment", { app: "shop", release, reuse: sealed }), [], { network: false });
+    expectRefused(await evils("buildEnvironment", { app: "shop", release, reuse: sealed }), [], {
+      network: false,
+      as: builder.uid,
+    });
     await talk.done("sealRelease", { app: "shop", release });
     const spec = { app: "shop", run: release, release, config: { app: "shop", server, ...config } };
     const command = { spec, argv: ["python", "manage.py"], timeoutMs: 60_000 };
     const all = await evils("runCommand", command);
-    expectRefused(all, [".pth", "manage.py"], { network: true });
+    expectRefused(all, [".pth", "manage.py"], { network: true, as: app.uid });
     // Its own secrets are in its environment, and nothing of the helper's is.
     for (const { found } of all) {
       expect(found.environment).toContain("SECRET");

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { cp, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { cp, mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { z } from "zod";
@@ -25,15 +25,19 @@ export interface Packed {
 export class SmallApp implements AsyncDisposable {
   readonly #scratch = new Scratch("lab-app");
 
-  /** A new release, in a bundle. */
-  async pack(): Promise<Packed> {
+  /** A new release, in a bundle. @param more files of the project, by path @param change of its configuration */
+  async pack(more: Record<string, string> = {}, change: Partial<z.input<typeof configSchema>> = {}): Promise<Packed> {
     const directory = join(this.#scratch.path, "project");
     await cp(source, directory, { recursive: true });
     const server = { kind: "command", command: "python app.py {socket}", instances: 2 } as const;
     const config: z.input<typeof configSchema> = {
       ...{ app: "shop", server, python: { wheels: "none" }, keep: 3, keep_warm: "0s", watch: "0s" },
-      ...{ release: { command: "python -c pass" }, health: { path: "/", timeout: "30s" } },
+      ...{ release: { command: "python -c pass" }, health: { path: "/", timeout: "30s" }, ...change },
     };
+    for (const [path, text] of Object.entries(more)) {
+      await mkdir(dirname(join(directory, path)), { recursive: true });
+      await writeFile(join(directory, path), text);
+    }
     await writeFile(join(directory, "cutover.yml"), stringify(config));
     const { bundle, manifest } = await packProject({
       config: await readConfig(directory, "cutover.yml"),

@@ -33,6 +33,7 @@ const failures: Record<NamedEffect, readonly Failure[]> = {
   "tree.seal": making,
   "environment.clear": clearing,
   "environment.build": whole,
+  "environment.take": whole,
   "environment.complete": making,
   "environment.link": writing,
   "environment.bytecode": whole,

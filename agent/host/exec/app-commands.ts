@@ -5,17 +5,9 @@ import type { CommandRequest, RunSpec } from "../../contracts/privileged.ts";
 import type { CommandEnvironment } from "../../contracts/service.ts";
 import { effect } from "../../effects.ts";
 import type { AppSettings } from "../../settings.ts";
-import type { AppUser } from "../ownership/users.ts";
-import type { AppLayout } from "../store/layout.ts";
 import type { AppSteps } from "./app-steps.ts";
 import { readSecrets, runEnvironment } from "./environment.ts";
-
-/** An app as this side of the border knows it: from the host's own files. */
-export interface HostApp {
-  layout: AppLayout;
-  settings: AppSettings;
-  user: AppUser;
-}
+import type { HostApp } from "./host-app.ts";
 
 /** Runs a command of the repository in its release, with the release's environment. @returns its exit code @throws CutoverError aborted, timed_out */
 export async function runCommand(
@@ -27,7 +19,7 @@ export async function runCommand(
   const { directory: cwd, env } = await commandEnvironment(app, spec);
   const mask = await secretsMask(app);
   const onLine = (line: string) => onOutput(source, mask(line));
-  return effect("release.command", () => steps.command(app.user, { argv, cwd, env, timeoutMs, signal, onLine }));
+  return effect("release.command", () => steps.command(app, { argv, cwd, env, timeoutMs, signal, onLine }));
 }
 
 /** What it takes to run a command of a run. @throws CutoverError host_settings_invalid */

@@ -4,12 +4,17 @@ import type { AgentSettings } from "../../settings.ts";
 import { encodeLaunchFile } from "../supervisor/launch-files.ts";
 import { runTool, toolPath } from "./run-tool.ts";
 import type { StepRequest } from "./step.ts";
-import { systemdEnvironment, systemdWords } from "./systemd-step.ts";
+import { mountWords, type StepMounts, type StepView } from "./step-view.ts";
+import { type StepUser, systemdEnvironment, systemdWords } from "./systemd-step.ts";
 
 /** How far a step is confined on its host. */
 export interface Confinement {
   /** Unset: it runs as the user of this process, and is confined as far as that user can do it. */
-  user?: { uid: number; gid: number } | undefined;
+  user?: StepUser | undefined;
+  /** What it sees of the data directory; all that its user may see unless given. */
+  view?: StepView | undefined;
+  /** For a /tmp of its own, and for its view, where systemd does not make them. */
+  mounts?: Omit<StepMounts, "view"> | undefined;
   network: boolean;
   limits: Pick<AgentSettings["limits"], "step_memory" | "step_tasks" | "step_file">;
   /** Set if the environment is the repository's: the launcher hands it over, so that nothing that runs as root has it. */
@@ -30,17 +35,20 @@ export interface SandboxTools {
 const first = ["/bin/sh", "-c", '"$@"; exit $?', "sh"];
 
 /** The step with the words in front of it that confine it. No word is a secret: all users can see them. */
-export function confined(step: StepRequest, { user, network, limits, launcher }: Confinement, tools: SandboxTools) {
+export function confined(step: StepRequest, confinement: Confinement, tools: SandboxTools): StepRequest {
+  const { user, network, limits, launcher, view, mounts } = confinement;
   const limited = tools.prlimit === undefined ? [] : [tools.prlimit, ...limitOptions(limits, user !== undefined), "--"];
   if (user === undefined) {
     const locked = tools.setpriv === undefined ? [] : [tools.setpriv, "--no-new-privs", "--"];
     return { ...step, argv: [...locked, ...limited, ...step.argv] };
   }
   const { argv, cwd, env, ...rest } = step;
-  if (tools.systemd !== undefined) return asUnit(step, { user, network, limits, launcher }, tools.systemd.unit);
-  const drop = ["--reuid", String(user.uid), "--regid", String(user.gid), "--clear-groups"];
+  if (tools.systemd !== undefined) return asUnit(step, { ...confinement, user }, tools.systemd.unit);
+  if ("dynamic" in user) throw new Error("only systemd can make a user for a step");
+  const drop = ["--reuid", String(user.uid), "--regid", String(user.gid), ...groupOptions(user)];
   const bare = ["--no-new-privs", "--inh-caps=-all", "--ambient-caps=-all"];
-  const apart = tools.unshare === undefined ? [] : [tools.unshare, ...namespaceOptions(network), "--", ...first];
+  const init = mounts === undefined ? first : mountWords({ ...mounts, view });
+  const apart = tools.unshare === undefined ? [] : [tools.unshare, ...namespaceOptions(network), "--", ...init];
   const setpriv = tools.setpriv ?? "setpriv";
   const outer = [setpriv, "--pdeathsig", "KILL", "--", ...apart, ...limited, setpriv, ...drop, ...bare, "--"];
   // The app's user enters the directory, not root: a link could lead root to where that user may not go.
@@ -53,11 +61,11 @@ export function confined(step: StepRequest, { user, network, limits, launcher }:
 /** The same by the host's systemd. All users can see the words, so a repository's environment comes by standard input. */
 function asUnit(
   { argv, env, cwd, ...rest }: StepRequest,
-  { user, network, limits, launcher }: Confinement & { user: { uid: number; gid: number } },
+  { user, network, limits, launcher, view }: Confinement & { user: StepUser },
   askedBy: string | undefined,
 ): StepRequest {
   const { timeoutMs, graceMs } = rest;
-  const unit = { user, network, limits, timeoutMs, graceMs, askedBy, ownTmp: launcher === undefined };
+  const unit = { user, network, limits, timeoutMs, graceMs, askedBy, view };
   if (launcher === undefined) {
     return { ...rest, cwd: "/", env: systemdEnvironment, argv: systemdWords({ ...unit, argv, env, cwd }) };
   }
@@ -66,9 +74,13 @@ function asUnit(
   return { ...rest, cwd: "/", env: systemdEnvironment, argv: words, input: launch };
 }
 
+function groupOptions({ groups = [] }: StepUser): string[] {
+  return groups.length === 0 ? ["--clear-groups"] : ["--groups", groups.join(",")];
+}
+
 /** --kill-child: all that the step started ends with it, also what left its session. */
 function namespaceOptions(network: boolean): string[] {
-  return ["--pid", "--fork", "--kill-child", "--mount-proc", ...(network ? [] : ["--net"])];
+  return ["--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", ...(network ? [] : ["--net"])];
 }
 
 function limitOptions({ step_memory, step_tasks, step_file }: Confinement["limits"], alone: boolean): string[] {

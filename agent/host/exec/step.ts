@@ -5,6 +5,7 @@ import prettyMs from "pretty-ms";
 import { CutoverError } from "../../../shared/errors.ts";
 import { LineSplitter } from "../../../shared/lines.ts";
 import { abortReason } from "../abort-reason.ts";
+import type { ViewMount } from "./step-view.ts";
 
 /** One command of a build or a release. */
 export interface StepRequest {
@@ -15,6 +16,8 @@ export interface StepRequest {
   env: Record<string, string>;
   /** Whether it needs the network. Otherwise it has none, if the host can separate it. */
   network?: boolean;
+  /** For a step of a build: what it sees of the data directory; the app's releases, to read, unless given. */
+  mounts?: readonly ViewMount[] | undefined;
   /** Its standard input; empty unless given. */
   input?: string;
   timeoutMs: number;
@@ -25,7 +28,7 @@ export interface StepRequest {
   onLine(line: string): void;
 }
 
-/** Runs a step as the app's user. @returns its exit code @throws CutoverError aborted, timed_out */
+/** Runs a step of a build. @returns its exit code @throws CutoverError aborted, timed_out */
 export type StepRunner = (app: string, step: StepRequest) => Promise<number>;
 
 /** How long output may still come from a process that left the step's group and outlives the step. */

@@ -1,6 +1,10 @@
 import { randomBytes } from "node:crypto";
 import type { AgentSettings } from "../../settings.ts";
 import { toolPath } from "./run-tool.ts";
+import { type StepView, viewProperties } from "./step-view.ts";
+
+/** Who a step runs as: a user of the host, or one that systemd makes for this step alone. `groups` are its other groups. */
+export type StepUser = { uid: number; gid: number; groups?: number[] } | { dynamic: true; groups: number[] };
 
 /** A step that systemd runs as a unit of its own. It inherits nothing from this process. */
 export interface SystemdStep {
@@ -8,10 +12,10 @@ export interface SystemdStep {
   /** Its environment. All users can see the words of a command, so it must hold no secret. */
   env: Record<string, string>;
   cwd: string;
-  user: { uid: number; gid: number };
+  user: StepUser;
   network: boolean;
-  /** Whether it has a /tmp of its own. */
-  ownTmp: boolean;
+  /** What it sees of the data directory; all that its user may see unless given. */
+  view?: StepView | undefined;
   limits: Pick<AgentSettings["limits"], "step_memory" | "step_tasks" | "step_file">;
   timeoutMs: number;
   graceMs?: number | undefined;
@@ -24,7 +28,7 @@ const ask = `exec 3<&0; unit=$1; shift
 trap 'systemctl stop "$unit"; exit 143' TERM
 "$@" <&3 3<&- & wait $!`;
 
-/** The words that run a step by systemd-run, as the app's user, who can write only what is that user's own. */
+/** The words that run a step by systemd-run, as a user who can write only what is that user's own. */
 export function systemdWords(step: SystemdStep): string[] {
   const unit = `cutover-step-${randomBytes(8).toString("hex")}.service`;
   const run = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec", `--unit=${unit}`];
@@ -59,7 +63,7 @@ export const systemdEnvironment = { PATH: toolPath };
 export function stepProperties({
   user,
   network,
-  ownTmp,
+  view,
   limits,
   timeoutMs,
   graceMs = 3000,
@@ -67,8 +71,7 @@ export function stepProperties({
 }: SystemdStep): string[] {
   return [
     "Description=a step of a cutover deployment",
-    `User=${user.uid}`,
-    `Group=${user.gid}`,
+    ...userProperties(user),
     "UMask=0022",
     "KillMode=control-group",
     `TimeoutStopSec=${Math.ceil(graceMs / 1000)}`,
@@ -84,7 +87,7 @@ export function stepProperties({
     "LockPersonality=yes",
     "PrivateDevices=yes",
     `PrivateNetwork=${network ? "no" : "yes"}`,
-    `PrivateTmp=${ownTmp ? "yes" : "no"}`,
+    "PrivateTmp=yes",
     "ProtectClock=yes",
     "ProtectControlGroups=yes",
     "ProtectHostname=yes",
@@ -92,11 +95,30 @@ export function stepProperties({
     "ProtectKernelModules=yes",
     "ProtectKernelTunables=yes",
     "ProtectProc=invisible",
-    "ProtectSystem=full",
+    // A user of systemd's making may write nothing but its own /tmp and what the view has for it.
+    `ProtectSystem=${"dynamic" in user ? "strict" : "full"}`,
+    ...(view === undefined ? [] : viewProperties(view)),
     "InaccessiblePaths=-/etc/cutover -/run/cutover -/run/cutover-helper",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
     "RestrictNamespaces=yes",
     "RestrictRealtime=yes",
     "RestrictSUIDSGID=yes",
     "SystemCallArchitectures=native",
+    // What is refused, not what is allowed: a step may be any program, and a newer one has newer calls.
+    `SystemCallFilter=~${refusedCalls.join(" ")}`,
+    "SystemCallErrorNumber=EPERM",
   ];
+}
+
+/** Calls for those who manage a machine or look into other processes. No program that a project brings needs them. */
+const refusedCalls = [
+  ...["@clock", "@cpu-emulation", "@debug", "@module", "@mount", "@obsolete", "@raw-io", "@reboot", "@swap"],
+  ...["bpf", "perf_event_open", "userfaultfd"],
+];
+
+/** Without User= a dynamic user has the name of the unit, so no two steps share one. */
+function userProperties(user: StepUser): string[] {
+  const { groups = [] } = user;
+  const more = groups.length === 0 ? [] : [`SupplementaryGroups=${groups.join(" ")}`];
+  return "dynamic" in user ? ["DynamicUser=yes", ...more] : [`User=${user.uid}`, `Group=${user.gid}`, ...more];
 }

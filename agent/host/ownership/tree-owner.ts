@@ -1,10 +1,9 @@
-import { lstat, mkdir } from "node:fs/promises";
-import { makeDirectory } from "./directory.ts";
+import { lstat } from "node:fs/promises";
 import { giveTree, type Owner, sealTree } from "./trees.ts";
 import type { AppUser } from "./users.ts";
 
 /**
- * Changes who owns a release or an environment: the agent while it is unpacked, the app's user while it is built, and root
+ * Changes who owns a release: the agent while it is unpacked, the app's user while it is built, and root
  * when it is sealed. If the app has no other user than the agent, nothing changes.
  */
 export class TreeOwner {
@@ -19,12 +18,6 @@ export class TreeOwner {
   async give({ other }: AppUser, tree: string): Promise<void> {
     if (other === undefined || (await lstat(tree)).uid === other.uid) return;
     await giveTree(tree, this.#agent?.uid ?? 0, other);
-  }
-
-  /** Makes an empty directory in which the app's user can build. */
-  async make({ other }: AppUser, directory: string): Promise<void> {
-    await mkdir(directory);
-    await makeDirectory(directory, { mode: 0o755, owner: other });
   }
 
   /** Takes a tree to root. Others can only read it then. @throws CutoverError internal if something in it belongs to somebody else */

@@ -11,7 +11,12 @@ const largestRequirements = 16 * 1024 * 1024;
 /** What is installed in an environment: the bundle's wheels, the repository's requirements from an index, or nothing. */
 export type EnvironmentContent =
   | { mode: "vendor"; wheels: Wheel[] }
-  | { mode: "index"; requirements: string; digests: string[] }
+  | {
+      mode: "index";
+      requirements: string;
+      digests: string[] /** Whether it may install the project itself. */;
+      local: boolean;
+    }
   | { mode: "none" };
 
 /** @param app the path of the release's directory `app` @throws CutoverError environment_failed, internal */
@@ -19,7 +24,8 @@ export function environmentContent(manifest: Manifest, app: string): Environment
   const { wheels: mode, requirements } = manifest.config.python;
   if (mode === "none") return { mode };
   if (mode === "index") {
-    return { mode, requirements, digests: requirementDigests(manifest, app, posix.normalize(requirements)) };
+    const digests = requirementDigests(manifest, app, posix.normalize(requirements));
+    return { mode, requirements, digests, local: digests.includes(manifest.release) };
   }
   const wheels = wheelsOf(manifest);
   return wheels.length === 0 ? { mode: "none" } : { mode: "vendor", wheels };

@@ -5,6 +5,8 @@ import { asCutoverError } from "../../../shared/errors.ts";
 import type { BuildContext, Environments } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import type { StepRunner } from "../exec/step.ts";
+import type { Scratch } from "../ownership/scratches.ts";
+import { type TakeRequest, takeTree } from "../ownership/take-tree.ts";
 import { removeTree } from "../ownership/trees.ts";
 import { pointSymlink } from "../store/durable.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
@@ -19,22 +21,27 @@ export interface PythonEnvironmentsOptions {
   pythonPath: string[];
   /** How many processes may compile bytecode at once. */
   jobs: number;
+  /** Runs what builds. */
   runStep: StepRunner;
+  /** Compiles a release's files, which belong to the app's user at that time. */
+  runAsApp: StepRunner;
   owner: BuildOwner;
+  /** The largest environment. */
+  limits: { bytes: number; files: number };
 }
 
-/** Changes who owns a release or an environment, while it is built and after. */
+/** Who owns what while it is built. */
 export interface BuildOwner {
   /** Gives a release to the app's user. */
   give(app: string, tree: string): Promise<void>;
-  /** Makes an empty directory for the app's user. */
-  make(app: string, directory: string): Promise<void>;
-  /** Takes a tree from the app's user, who can only read it from then on. */
-  seal(app: string, tree: string): Promise<void>;
+  /** A scratch directory for a build; undefined if builds run as the user of this process, which builds in place. */
+  scratch(app: string, parts: readonly string[]): Promise<Scratch | undefined>;
+  /** Removes the scratch directories of builds that were killed. */
+  clear(app: string): Promise<void>;
 }
 
 const venvKey = /^[0-9a-z]{1,64}$/;
-/** Written last, after the environment was sealed. An environment without it is not finished. */
+/** Written last. An environment without it is not finished. */
 const marker = ".complete";
 
 /** Virtual environments in `<data>/apps/<app>/venvs`, one for each key. Releases with the same key share one. */
@@ -50,7 +57,7 @@ export class PythonEnvironments implements Environments {
   }
 
   async build(context: BuildContext): Promise<{ key: string; reused: boolean }> {
-    const { data, jobs, runStep, owner } = this.#options;
+    const { data, jobs, runStep, runAsApp, owner } = this.#options;
     const { app, release, manifest } = context;
     const layout = appLayout(data, app);
     const { version, system_site_packages } = manifest.config.python;
@@ -59,13 +66,14 @@ export class PythonEnvironments implements Environments {
       const content = environmentContent(manifest, layout.app(release));
       const key = environmentKey(interpreter, system_site_packages, content);
       const directory = layout.venv(key);
-      if (context.sealed !== true) await owner.give(app, layout.release(release));
       const reused = await this.#ensure({ context, layout, interpreter, content, directory, runStep });
       const link = relative(layout.release(release), directory);
       await effect("environment.link", () => pointSymlink(layout.releaseVenv(release), link));
       // The bytecode of a sealed release was compiled before it was sealed.
-      const compiled = () => compileRelease({ context, layout, interpreter, jobs, runStep });
-      if (context.sealed !== true) await effect("environment.bytecode", compiled);
+      if (context.sealed === true) return { key, reused };
+      await owner.give(app, layout.release(release));
+      const compiled = () => compileRelease({ context, layout, interpreter, jobs, runStep: runAsApp });
+      await effect("environment.bytecode", compiled);
       return { key, reused };
     } catch (thrown) {
       throw asCutoverError(thrown);
@@ -79,6 +87,7 @@ export class PythonEnvironments implements Environments {
   }
 
   async prune(app: string, keptReleases: string[]): Promise<void> {
+    await this.#options.owner.clear(app);
     const layout = appLayout(this.#options.data, app);
     const kept = new Set(await Promise.all(keptReleases.map((release) => linkedKey(layout, release))));
     for (const key of await readdir(layout.venvs).catch(() => [])) {
@@ -96,7 +105,7 @@ export class PythonEnvironments implements Environments {
       await other.catch(() => false);
     }
     if (isFinished(directory)) return true;
-    const build = makeEnvironment(request, this.#options.owner);
+    const build = makeEnvironment(request, this.#options);
     this.#builds.set(directory, build);
     try {
       return await build;
@@ -106,16 +115,19 @@ export class PythonEnvironments implements Environments {
   }
 }
 
-async function makeEnvironment(request: VenvRequest, owner: BuildOwner): Promise<false> {
+async function makeEnvironment(
+  request: VenvRequest,
+  { owner, limits }: Pick<PythonEnvironmentsOptions, "owner" | "limits">,
+): Promise<false> {
   const { context, directory, layout } = request;
   const clear = () => effect("environment.clear", () => removeVenv(directory));
   await clear();
   await mkdir(layout.venvs, { recursive: true });
   try {
-    await owner.make(context.app, directory);
-    await effect("environment.build", () => makeVenv(request));
-    await owner.seal(context.app, directory);
-    // The app's user may have put something there, such as a link, while it owned the directory.
+    await using scratch = await owner.scratch(context.app, ["environment", "release"]);
+    if (scratch === undefined) await effect("environment.build", () => makeVenv(request));
+    else await buildApart(request, scratch.path, limits);
+    // A wheel may have put something there.
     await rm(join(directory, marker), { recursive: true, force: true });
     await effect("environment.complete", () => writeFile(join(directory, marker), "", { flag: "wx" }));
   } catch (thrown) {
@@ -125,13 +137,30 @@ async function makeEnvironment(request: VenvRequest, owner: BuildOwner): Promise
   return false;
 }
 
+/** Somebody else builds in a scratch directory. When all processes of the build have ended, what it left is copied. */
+async function buildApart(request: VenvRequest, scratch: string, limits: TakeRequest["limits"]): Promise<void> {
+  const { directory, interpreter } = request;
+  const environment = join(scratch, "environment");
+  await effect("environment.build", () =>
+    makeVenv({ ...request, scratch: { environment, release: join(scratch, "release") } }),
+  );
+  const { path, real, base } = interpreter;
+  const take: TakeRequest = {
+    ...{ from: environment, to: directory, at: directory, limits, signal: request.context.signal },
+    // It would say that the copy is whole while it is made.
+    without: [marker],
+    outside: (link) => (/^bin\/python[0-9.]*$/.test(link) ? [path, real, base] : []),
+  };
+  await effect("environment.take", () => takeTree(take));
+}
+
 /** Removes the marker first, so that an interrupted removal leaves nothing that looks finished. */
 async function removeVenv(directory: string): Promise<void> {
   await rm(join(directory, marker), { force: true });
   await removeTree(directory);
 }
 
-/** The owner counts too: the app's user could put a marker into an unfinished environment. */
+/** The owner counts too: in releases before this one the app's user could put a marker into an unfinished environment. */
 function isFinished(directory: string): boolean {
   const owner = lstatSync(directory, { throwIfNoEntry: false })?.uid;
   return owner === process.geteuid?.() && existsSync(join(directory, marker));

@@ -14,14 +14,16 @@ export interface Interpreter {
   real: string;
   /** Such as 3.11.2. */
   version: string;
+  /** Where its virtual environments' `python` leads. */
+  base: string;
   /** The part of a .pyc file's name that distinguishes interpreters, such as cpython-311. */
   cacheTag: string;
 }
 
 const run = promisify(execFile);
-const answer = z.object({ real: z.string(), version: z.string(), cacheTag: z.string() });
+const answer = z.object({ real: z.string(), base: z.string(), version: z.string(), cacheTag: z.string() });
 const question = `import json, os, platform, sys
-print(json.dumps({"real": os.path.realpath(sys.executable), "version": platform.python_version(), "cacheTag": sys.implementation.cache_tag}))`;
+print(json.dumps({"real": os.path.realpath(sys.executable), "base": sys._base_executable, "version": platform.python_version(), "cacheTag": sys.implementation.cache_tag}))`;
 
 /** The whole environment of interpreters and pip. Nothing of the agent's own environment is in it. */
 export const interpreterEnvironment = { PATH: "/usr/local/bin:/usr/bin:/bin", LANG: "C.UTF-8", HOME: "/nonexistent" };

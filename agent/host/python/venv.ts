@@ -1,12 +1,13 @@
-import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findCause, releaseFile } from "../../../shared/causes/cause.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { BuildContext } from "../../contracts/ports.ts";
 import type { StepRequest, StepRunner } from "../exec/step.ts";
+import type { ViewMount } from "../exec/step-view.ts";
 import type { AppLayout } from "../store/layout.ts";
 import type { EnvironmentContent } from "./environment-key.ts";
 import { type Interpreter, interpreterEnvironment, pipVersion } from "./interpreter.ts";
+import { type VenvWork, venvFailed, venvProgram } from "./venv-program.ts";
 import { requirementLines } from "./wheels.ts";
 
 export interface VenvRequest {
@@ -14,8 +15,10 @@ export interface VenvRequest {
   layout: AppLayout;
   interpreter: Interpreter;
   content: EnvironmentContent;
-  /** Where the environment is built and stays: its scripts hold the path. */
+  /** Where the environment stays: its scripts hold the path. */
   directory: string;
+  /** Directories that the build may write, if it is not this user's; they appear in the place of these two. */
+  scratch?: { environment: string; release: string } | undefined;
   runStep: StepRunner;
 }
 
@@ -27,54 +30,78 @@ const oldestPip = [22, 3] as const;
 
 /** Makes a virtual environment and installs into it. @throws CutoverError environment_failed, disk_full, aborted */
 export async function makeVenv(request: VenvRequest): Promise<void> {
-  const { context, interpreter, content, directory } = request;
-  const site = context.manifest.config.python.system_site_packages ? ["--system-site-packages"] : [];
-  await step(request, "venv", [interpreter.path, "-I", "-m", "venv", "--without-pip", ...site, directory]);
+  const { context, content, directory, layout } = request;
+  const base = {
+    directory,
+    systemSitePackages: context.manifest.config.python.system_site_packages,
+    cwd: layout.release(context.release),
+  };
   switch (content.mode) {
     case "vendor":
-      return await installWheels(request, requirementLines(content.wheels));
+      return await install(request, { ...base, ...wheelsWork(request, requirementLines(content.wheels)) }, noConfig);
     case "index":
-      return await installRequirements(request, content.requirements);
+      return await install(request, { ...base, ...requirementsWork(request, content) }, { network: true });
     case "none":
-      return;
+      return await install(request, base);
   }
 }
 
-async function installWheels(request: VenvRequest, lines: string): Promise<void> {
+const noConfig = { env: { PIP_CONFIG_FILE: "/dev/null" } };
+type StepPlace = Partial<Pick<StepRequest, "env" | "network">>;
+
+function wheelsWork(request: VenvRequest, requirements: string): Pick<VenvWork, "pip" | "requirements"> {
   const { context, layout } = request;
-  // In the release's directory, where the app's user can read it; not among the project's files.
-  const file = join(layout.release(context.release), ".requirements.txt");
-  // The app's user may own the directory by now, so a link must not be followed.
-  await rm(file, { force: true });
-  await writeFile(file, lines, { mode: 0o644, flag: "wx" });
-  try {
-    // `--no-index` and `--only-binary` would still allow URLs and local projects. With hashes pip takes only these files.
-    const only = ["--no-index", "--find-links", layout.wheels(context.release), "--only-binary", ":all:"];
-    const exact = ["--no-deps", "--require-hashes", "--ignore-installed", "-r", file];
-    await pip(request, [...only, ...exact], { env: { PIP_CONFIG_FILE: "/dev/null" } });
-  } finally {
-    await rm(file, { force: true });
-  }
+  // `--no-index` and `--only-binary` would still allow URLs and local projects. With hashes pip takes only these files.
+  const only = ["--no-index", "--find-links", layout.wheels(context.release), "--only-binary", ":all:"];
+  const exact = ["--no-deps", "--require-hashes", "--ignore-installed", "-r", "REQUIREMENTS"];
+  return { pip: pipWords(request, [...only, ...exact]), requirements };
 }
 
 /** The host's /etc/pip.conf says which index pip uses. */
-async function installRequirements(request: VenvRequest, requirements: string): Promise<void> {
+function requirementsWork(
+  request: VenvRequest,
+  { requirements, local }: EnvironmentContent & { mode: "index" },
+): Pick<VenvWork, "pip" | "cwd" | "copy"> {
+  const { layout, context, scratch } = request;
   // pip takes local paths in a requirements file as relative to its working directory.
-  const cwd = request.layout.app(request.context.release);
-  await pip(request, ["-r", join(cwd, requirements)], { cwd, network: true });
+  const cwd = layout.app(context.release);
+  const pip = pipWords(request, ["-r", `./${requirements}`]);
+  if (!local) return { pip, cwd };
+  const mounted = scratch !== undefined;
+  const at = layout.release(context.release);
+  return { pip, cwd, copy: { from: mounted ? join(originals(layout), context.release) : at, at, mounted } };
 }
 
-type StepPlace = Partial<Pick<StepRequest, "env" | "cwd" | "network">>;
+/** Where a build that has a copy of its release sees the releases themselves. */
+function originals({ home }: AppLayout): string {
+  return join(home, "originals");
+}
 
-async function pip(request: VenvRequest, options: string[], place: StepPlace): Promise<void> {
-  const { interpreter, directory } = request;
+function pipWords({ interpreter, directory }: VenvRequest, options: string[]): string[] {
   const target = ["--python", join(directory, "bin", "python")];
   const quiet = ["--no-input", "--disable-pip-version-check", "--no-cache-dir", "--progress-bar", "off"];
-  const argv = [interpreter.path, "-I", "-m", "pip", ...target, "install", ...quiet, ...options];
+  return [interpreter.path, "-I", "-m", "pip", ...target, "install", ...quiet, ...options];
+}
+
+/**
+ * What the step sees of the data directory. A release's own directory is the agent's, so nothing is mounted below `releases`
+ * where that is the host's own.
+ */
+function mounts({ scratch, layout, directory, context }: VenvRequest, { copy }: VenvWork): ViewMount[] | undefined {
+  if (scratch === undefined) return undefined;
+  const environment = { source: scratch.environment, target: directory, writable: true };
+  const releases = { source: layout.releases, writable: false };
+  if (copy === undefined) return [{ ...releases, target: layout.releases }, environment];
+  const release = { source: scratch.release, target: layout.release(context.release), writable: true };
+  return [{ ...releases, target: originals(layout) }, release, environment];
+}
+
+async function install(request: VenvRequest, work: VenvWork, place: StepPlace = {}): Promise<void> {
   try {
-    await step(request, "pip", argv, place);
+    await step(request, work, place);
   } catch (thrown) {
-    if (thrown instanceof CutoverError && thrown.code === "environment_failed") await refuseOldPip(interpreter, thrown);
+    const byPip = work.pip !== undefined && thrown instanceof CutoverError && thrown.code === "environment_failed";
+    if (byPip) await refuseOldPip(request.interpreter, thrown);
     throw thrown;
   }
 }
@@ -92,24 +119,25 @@ async function refuseOldPip(interpreter: Interpreter, cause: unknown): Promise<v
   });
 }
 
-async function step(request: VenvRequest, source: string, argv: string[], place: StepPlace = {}): Promise<void> {
-  const { context, layout, runStep } = request;
-  const { env = {}, cwd = layout.release(context.release), network = false } = place;
+async function step(request: VenvRequest, work: VenvWork, { env = {}, network = false }: StepPlace): Promise<void> {
+  const { context, layout, runStep, interpreter } = request;
   const last: string[] = [];
   const code = await runStep(context.app, {
-    argv,
-    cwd,
+    argv: [interpreter.path, "-I", "-c", venvProgram],
+    cwd: layout.release(context.release),
     network,
+    mounts: mounts(request, work),
+    input: JSON.stringify(work),
     env: { ...interpreterEnvironment, ...env },
     timeoutMs,
     signal: context.signal,
     onLine: (line) => {
       last.push(line);
       if (last.length > evidenceLines) last.shift();
-      context.onOutput(source, line);
+      context.onOutput("pip", line);
     },
   });
-  if (code !== 0) throw failed(context.app, source, code, last);
+  if (code !== 0) throw failed(context.app, code === venvFailed ? "venv" : "pip", code, last);
 }
 
 function failed(app: string, source: string, code: number, lines: string[]): CutoverError {

@@ -26,6 +26,8 @@ export function appLayout(data: string, app: string) {
     releaseVenv: (id: string) => join(release(id), "venv"),
     venvs,
     venv: (key: string) => join(venvs, key),
+    /** Where builds and steps have their scratch directories. Only root, or the agent of embedded mode, may enter it. */
+    build: join(home, "build"),
     run,
     /** The sockets of one run. The app's user may write there. */
     runDir: (runId: string) => join(run, runId),

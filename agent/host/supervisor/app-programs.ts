@@ -4,7 +4,7 @@ import type { Apps, Clock } from "../../contracts/ports.ts";
 import type { Instance, ProcessGroup, ProgramStatus, RunSpec } from "../../contracts/privileged.ts";
 import { effect } from "../../effects.ts";
 import { permittedPorts } from "../../host-policy.ts";
-import type { HostApp } from "../exec/app-commands.ts";
+import type { HostApp } from "../exec/host-app.ts";
 import { parseAddress } from "../net/address.ts";
 import { type PortRequest, RunPorts } from "../net/run-ports.ts";
 import type { AppDirectories } from "../ownership/app-directories.ts";

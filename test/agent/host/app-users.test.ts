@@ -34,7 +34,7 @@ test.runIf(isRoot)(
 
     // A build step may write to its release; the sealed release stays as it is.
     await privileged.buildOwner().give("shop", layout.release(release));
-    const step = privileged.stepRunner();
+    const step = privileged.appStepRunner();
     const build = {
       cwd: layout.app(release),
       env: { PATH: "/usr/bin:/bin" },

@@ -18,7 +18,7 @@ test("a step as another user, exactly", () => {
   const { argv, cwd, env } = confined(step(["pip"]), { user: nobody, network: false, limits }, tools);
   expect(argv).toEqual([
     ...["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"],
-    ...["/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--"],
+    ...["/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", "--net", "--"],
     ...["/bin/sh", "-c", '"$@"; exit $?', "sh"],
     ...[...limited, "--nproc=4096", "--"],
     ...["/usr/bin/setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"],

@@ -7,7 +7,6 @@ const step: SystemdStep = {
   cwd: "/var/lib/cutover/apps/shop/releases/r1/app",
   user: { uid: 998, gid: 997 },
   network: false,
-  ownTmp: true,
   limits: { step_memory: 1024, step_tasks: 16, step_file: 2048 },
   timeoutMs: 60_000,
   askedBy: "cutover-helper@1-2-3.service",
@@ -23,6 +22,27 @@ test("a step is a unit of its own, as the app's user, without a network, and its
   expect(words).toContain("--property=MemoryMax=1024");
   expect(words).toContain("--property=TasksMax=16");
   expect(words).toContain("--property=LimitFSIZE=2048");
+});
+
+test("a step of a build is a user that systemd makes, which sees only what is mounted for it", () => {
+  const data = "/srv/my data";
+  const mounts = [
+    { source: `${data}/apps/shop/releases`, target: `${data}/apps/shop/releases`, writable: false },
+    { source: `${data}/apps/shop/build/1/environment`, target: `${data}/apps/shop/venvs/k:1`, writable: true },
+  ];
+  const properties = stepProperties({ ...step, user: { dynamic: true, groups: [997] }, view: { data, mounts } });
+  expect(properties).toEqual(
+    expect.arrayContaining([
+      "DynamicUser=yes",
+      "SupplementaryGroups=997",
+      "ProtectSystem=strict",
+      "PrivateTmp=yes",
+      "TemporaryFileSystem=/srv/my\\ data:ro,mode=0755",
+      "BindReadOnlyPaths=/srv/my\\ data/apps/shop/releases:/srv/my\\ data/apps/shop/releases",
+      "BindPaths=/srv/my\\ data/apps/shop/build/1/environment:/srv/my\\ data/apps/shop/venvs/k\\:1",
+    ]),
+  );
+  expect(properties.filter((text) => /^(User|Group)=/.test(text))).toEqual([]);
 });
 
 test("no two steps have a unit together", () => {

@@ -15,7 +15,7 @@ import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import type { BuildContext } from "../../../../agent/contracts/ports.ts";
 import { ReleaseDirectories } from "../../../../agent/host/bundle/releases.ts";
-import { runStep } from "../../../../agent/host/exec/step.ts";
+import { runStep, type StepRequest, type StepRunner } from "../../../../agent/host/exec/step.ts";
 import { PythonEnvironments } from "../../../../agent/host/python/environments.ts";
 import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { type BundleInput, makeBundle } from "../../../fixtures/bundle.ts";
@@ -30,21 +30,19 @@ function host(pythonPath = ["/usr/local/bin", "/usr/bin", "/bin"]) {
   const data = scratch();
   const layout = appLayout(data, "shop");
   const releases = new ReleaseDirectories({ data, limits: { bundle: 1e9, free: 0 } });
-  const steps: string[][] = [];
+  const steps: StepRequest[] = [];
+  const run: StepRunner = (_app, step) => {
+    steps.push(step);
+    return runStep(step);
+  };
   const environments = new PythonEnvironments({
     data,
     pythonPath,
     jobs: 2,
-    runStep: (_app, step) => {
-      steps.push(step.argv);
-      return runStep(step);
-    },
-    // Without another user there is nobody to give anything to.
-    owner: {
-      give: async () => undefined,
-      make: async (_app, directory) => void mkdirSync(directory),
-      seal: async () => undefined,
-    },
+    ...{ runStep: run, runAsApp: run },
+    // Without another user there is nobody to give anything to, and builds are made in place.
+    owner: { give: async () => undefined, scratch: async () => undefined, clear: async () => undefined },
+    limits: { bytes: 1e9, files: 10_000 },
   });
   const lines: string[] = [];
   async function build(input: BundleInput, change: Partial<BuildContext> = {}) {
@@ -105,7 +103,7 @@ describe("an environment", () => {
     const { build, steps } = host();
     const builds = await Promise.all([build(vendored()), build({ ...vendored(), release: second })]);
     expect(builds.map(({ reused }) => reused).sort()).toEqual([false, true]);
-    expect(steps.filter((argv) => argv.includes("pip"))).toHaveLength(1);
+    expect(steps.filter(({ input }) => input?.includes('"pip"'))).toHaveLength(1);
   });
 
   test("that was not finished is made anew", async () => {
@@ -138,7 +136,7 @@ describe("an environment", () => {
     expect(await environments.build({ ...context, sealed: true })).toEqual({ key, reused: false });
     expect(await environments.present("shop", first)).toBe(true);
     expect(python(first, "-c", "import greeting_kit; print(greeting_kit.WORD)")).toBe("good day\n");
-    expect(steps.filter((argv) => argv.join(" ").includes("compileall"))).toEqual([]);
+    expect(steps.filter(({ argv }) => argv.join(" ").includes("compileall"))).toEqual([]);
   });
 
   test("reads nothing of the repository's requirements when wheels are vendored", async () => {

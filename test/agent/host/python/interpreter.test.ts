@@ -28,7 +28,12 @@ test("another Python at the same path is asked anew, and one that stands behind 
   const interpreters = new Interpreters([directory]);
   const { cacheTag } = await interpreters.find(undefined);
   rmSync(link);
-  const { asked } = shim(directory, { real: "/opt/python/bin/python3.99", version: "3.99.0", cacheTag });
+  const { asked } = shim(directory, {
+    real: "/opt/python/bin/python3.99",
+    base: "/opt/python/bin/python3.99",
+    version: "3.99.0",
+    cacheTag,
+  });
   for (let time = 1; time <= 2; time++) {
     expect(await interpreters.find(undefined)).toMatchObject({ version: "3.99.0" });
     expect(readFileSync(asked, "utf8")).toBe("x\n".repeat(time));
