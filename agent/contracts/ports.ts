@@ -86,8 +86,8 @@ export interface Releases {
   freedBytes(app: string, releases: string[]): Promise<number>;
   /**
    * Reads a bundle (zstd or gzip, detected by magic bytes) and checks each file against the manifest while it writes it. At
-   * the end one rename makes `releases/<id>` appear. Files that a thin bundle leaves out are copied from its base, and
-   * checked in the same way. A bundle that is refused leaves nothing.
+   * the end one rename makes `releases/<id>` appear. Each content is on disk once, however many releases have it; files that
+   * a thin bundle leaves out are taken from there. A bundle that is refused leaves nothing.
    * @returns the manifest and its sha256 in hex
    * @throws CutoverError bundle_*, base_unusable, manifest_invalid, release_exists, disk_full, aborted
    */
@@ -100,6 +100,8 @@ export interface Releases {
   files(app: string, release: string): Promise<FilesView>;
   /** Also removes what an interrupted unpack left. No error if nothing is there. */
   remove(app: string, release: string): Promise<void>;
+  /** Removes the files that no release has any more. Not while one is unpacked. */
+  prune(app: string): Promise<void>;
   /** All whole releases, in no order. One whose manifest cannot be read is left out. */
   list(app: string): Promise<StoredRelease[]>;
   /** The releases that the links of `publish` lead to. */
@@ -128,10 +130,6 @@ export interface BuildContext {
   manifest: Manifest;
   onOutput: OutputListener;
   signal: AbortSignal;
-  /** A release whose compiled bytecode may be reused for files that did not change; null for none. */
-  reuse: string | null;
-  /** true if the release had traffic before, so that the app's user can no longer write to it. Then only its environment is built. */
-  sealed?: boolean;
 }
 
 /** Python environments, each shared by all releases with the same interpreter and requirements. */

@@ -11,11 +11,11 @@ export function localHost(options: Omit<LocalPrivilegedOptions, "launcher">) {
   return {
     privileged,
     environments: new PythonEnvironments({
-      ...{ data, pythonPath, jobs: limits.jobs },
+      ...{ data, pythonPath },
       runStep: privileged.stepRunner(),
       owner: privileged.buildOwner(),
     }),
-    releases: new ReleaseDirectories({ data, limits }),
+    releases: new ReleaseDirectories({ data, limits, readOnly: options.ownUser ?? false }),
     logs: new SupervisorLogs(data, supervisor.conf_dir),
   };
 }

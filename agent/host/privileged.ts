@@ -1,5 +1,3 @@
-import { readlink } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
 import type { Config } from "../../shared/config.ts";
 import { appName, releaseId } from "../../shared/names.ts";
 import type { Apps, Clock } from "../contracts/ports.ts";
@@ -20,9 +18,11 @@ import { AppSteps } from "./exec/app-steps.ts";
 import type { StepRunner } from "./exec/step.ts";
 import { Sites } from "./nginx/site.ts";
 import { AppDirectories } from "./ownership/app-directories.ts";
+import { makeReadOnly } from "./ownership/read-only.ts";
+import { isOpened, openRelease, type ReleaseAccess } from "./ownership/release-access.ts";
 import { TreeOwner } from "./ownership/tree-owner.ts";
 import type { Owner } from "./ownership/trees.ts";
-import { appUser, assertNotAgent } from "./ownership/users.ts";
+import { type AppUser, appUser, assertNotAgent, groupId } from "./ownership/users.ts";
 import type { BuildOwner } from "./python/environments.ts";
 import { type AppLayout, appLayout } from "./store/layout.ts";
 import { AppPrograms } from "./supervisor/app-programs.ts";
@@ -98,29 +98,33 @@ export class LocalPrivileged implements Privileged {
     return async (app, step) => this.#steps.build((await this.#app(app)).user, step);
   }
 
-  /** Gives what is built to the app's user, and takes it back. Only for what builds environments. */
+  /** Gives the place of an environment to the app's user, and takes it back. Only for what builds environments. */
   buildOwner(): BuildOwner {
     return {
-      give: async (app, tree) => this.#treeOwner.give((await this.#app(app)).user, tree),
       make: async (app, directory) => this.#treeOwner.make((await this.#app(app)).user, directory),
       seal: async (app, tree) => this.#treeOwner.seal((await this.#app(app)).user, tree),
     };
   }
 
-  async sealRelease(app: string, release: string): Promise<void> {
+  async shareRelease(app: string, release: string): Promise<void> {
     const { layout, user } = await this.#app(app);
-    const tree = layout.release(releaseId.parse(release));
-    await this.#treeOwner.seal(user, tree);
-    const venv = await readlink(layout.releaseVenv(release)).catch(() => undefined);
-    if (venv === undefined) return;
-    const target = resolve(tree, venv);
-    if (dirname(target) === layout.venvs) await this.#treeOwner.seal(user, target);
+    const access = await this.#access(user);
+    if (access === undefined) await makeReadOnly(layout.release(releaseId.parse(release)));
+    else await openRelease(layout, releaseId.parse(release), access);
   }
 
-  /** Whether only root can change a release. */
-  async isSealed(app: string, release: string): Promise<boolean> {
+  /** Whether a release was opened to its app, and the app's user cannot change it. */
+  async isShared(app: string, release: string): Promise<boolean> {
     const { layout, user } = await this.#app(app);
-    return this.#treeOwner.sealed(user, layout.release(releaseId.parse(release)));
+    const access = await this.#access(user);
+    return access === undefined || isOpened(layout, releaseId.parse(release), access);
+  }
+
+  /** undefined if everything belongs to the user of this process. */
+  async #access({ other }: AppUser): Promise<ReleaseAccess | undefined> {
+    if (other === undefined) return undefined;
+    const nginx = (await groupId(this.#options.settings.nginx.group)) ?? other.gid;
+    return { owner: this.#options.agent?.uid ?? 0, app: other.gid, nginx };
   }
 
   async startPrograms(spec: RunSpec): Promise<void> {

@@ -130,6 +130,7 @@ export class FakeHost {
         remove: async (_app, release) => {
           if (disk.releases.delete(release)) await this.effect(`release.remove ${release}`);
         },
+        prune: async () => {},
         list: async () =>
           [...disk.releases.values()].map(({ release, commit, repository, created }) => {
             return { id: release, digest: digestOf(release), commit, repository, created };
@@ -166,7 +167,7 @@ export class FakeHost {
           onOutput(source, "the command's output");
           return this.releaseCommandCode;
         },
-        sealRelease: async () => {},
+        shareRelease: async () => {},
         startPrograms: async ({ run }) => {
           await this.effect(`programs.start ${run}`);
           disk.programs.add(run);

@@ -55,7 +55,7 @@ beforeAll(async () => {
   }
   writeFileSync(join(host.etc, "server.key"), "root's\n", { mode: 0o600 });
   await host.unpack({ release: sealed, files: { "app/shop.py": "" }, config: { python: { wheels: "none" } } });
-  await talk.done("buildEnvironment", { app: "shop", release: sealed, reuse: null });
+  await talk.done("buildEnvironment", { app: "shop", release: sealed });
   await talk.done("sealRelease", { app: "shop", release: sealed });
   await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
   const address = listener.address();
@@ -168,7 +168,7 @@ describe("a repository that tries to get out is refused by the kernel:", () => {
         ...evilFiles("app/kit"),
       },
     });
-    const tried = await evils("buildEnvironment", { app: "shop", release, reuse: null }, "environment_failed");
+    const tried = await evils("buildEnvironment", { app: "shop", release }, "environment_failed");
     expectRefused(tried, ["setup.py"], { network: true });
   });
 
@@ -194,7 +194,7 @@ describe("a repository that tries to get out is refused by the kernel:", () => {
         [wheel.path]: wheel.content,
       },
     });
-    expectRefused(await evils("buildEnvironment", { app: "shop", release, reuse: sealed }), [], { network: false });
+    expectRefused(await evils("buildEnvironment", { app: "shop", release }), [], { network: false });
     await talk.done("sealRelease", { app: "shop", release });
     const spec = { app: "shop", run: release, release, config: { app: "shop", server, ...config } };
     const command = { spec, argv: ["python", "manage.py"], timeoutMs: 60_000 };
@@ -224,7 +224,7 @@ os.symlink("/etc", "venv.tmp")
         "app/manage.py": "",
       },
     });
-    await talk.ask("buildEnvironment", { app: "shop", release, reuse: null });
+    await talk.ask("buildEnvironment", { app: "shop", release });
     await talk.done("sealRelease", { app: "shop", release });
     const tree = describeFiles(host.layout().release(release));
     for (const [path, text] of Object.entries(tree)) {

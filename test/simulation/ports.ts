@@ -4,6 +4,7 @@ import { CutoverError } from "../../shared/errors.ts";
 import type { DeploymentEvent, MaintenanceView } from "../../shared/protocol.ts";
 import { SerialQueue } from "../../shared/serial-queue.ts";
 import type { SimManifest } from "./bundle.ts";
+import type { AppDisk } from "./disk.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
 import { SimPrivileged } from "./privileged.ts";
@@ -142,6 +143,7 @@ function releases(host: Host, effects: Effects, uploads: WeakMap<object, Upload>
       if (!host.disk(app).releases.has(release)) return;
       await effects.do("release.remove", app, () => host.disk(app).releases.delete(release));
     },
+    prune: (app) => collectObjects(host.disk(app), effects),
     list: (app) =>
       effects.look(() =>
         [...host.disk(app).releases.values()].map(({ manifest, digest }) => {
@@ -155,9 +157,14 @@ function releases(host: Host, effects: Effects, uploads: WeakMap<object, Upload>
         return { current, previous };
       }),
     sync: async (app, release) => {
+      const disk = host.disk(app);
       await effects.do("release.sync", app, () => {
-        const stored = host.disk(app).releases.get(release);
+        const stored = disk.releases.get(release);
         if (stored !== undefined) stored.synced = true;
+        for (const object of disk.objects.values()) object.synced = true;
+      });
+      await effects.look(() => {
+        disk.unsynced = false;
       });
     },
     publish: async (app, links) => {
@@ -185,15 +192,33 @@ async function unpack(
   await effects.wait(host.chances.of("upload").int(400));
   signal.throwIfAborted();
   await accept(manifest, fault === "digest" ? `sha256:${"f".repeat(64)}` : digest);
-  await effects.do("bundle.file", app, () => {});
+  if (disk.unsynced) await collectObjects(disk, effects);
+  await effects.look(() => {
+    disk.unsynced = true;
+  });
+  const objects = ["the same in all releases", digest];
+  for (const name of objects) await write(disk, effects, name);
   await effects.wait(host.chances.of("upload").int(400));
   signal.throwIfAborted();
   if (fault === "torn") throw new CutoverError("bundle_truncated", "The bundle ended early.");
   if (disk.releases.has(manifest.release)) throw new CutoverError("release_exists", "The host already has it.");
   await effects.do("release.rename", app, () => {
-    disk.releases.set(manifest.release, { manifest, digest, synced: false, whole: true });
+    const whole = objects.every((name) => disk.objects.get(name)?.torn === false);
+    disk.releases.set(manifest.release, { manifest, digest, synced: false, whole, objects });
   });
   return upload;
+}
+
+/** What the store has is linked, and what it does not have becomes an object. */
+async function write(disk: AppDisk, effects: Effects, name: string): Promise<void> {
+  await effects.do("object.write", disk.app, () => {
+    if (!disk.objects.has(name)) disk.objects.set(name, { synced: false, torn: false });
+  });
+}
+
+/** By agent/host/store/objects.ts: one after the other. */
+async function collectObjects(disk: AppDisk, effects: Effects): Promise<void> {
+  for (const name of disk.unused()) await effects.do("object.collect", disk.app, () => disk.objects.delete(name));
 }
 
 function environments(host: Host, effects: Effects): Ports["environments"] {

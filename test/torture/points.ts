@@ -14,8 +14,7 @@ export interface Point {
 
 /** Effects that no operation has, with the reason. */
 export const unreached: Partial<Record<Effect, string>> = {
-  "tree.give": "the embedded mode runs an app as its own user, so there is nobody to give it to; test/lab has users",
-  "tree.seal": "the same",
+  "tree.seal": "the embedded mode runs an app as its own user, so there is nobody to take it from; test/lab has users",
   "audit.rotate": "it comes once in four megabytes of lines; audit-files.test.ts rotates small ones",
 };
 

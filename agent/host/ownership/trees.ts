@@ -27,24 +27,8 @@ const turn = 500;
 type Act = (file: number, path: string) => void;
 
 interface Walk {
-  order: "outside in" | "inside out";
   act: Act;
   seen: number;
-}
-
-/**
- * Gives what `from` owns in a tree to a user. Inside out, so that the new owner cannot put anything in the way of the walk.
- * @throws CutoverError internal if something in it belongs to neither
- */
-export async function giveTree(path: string, from: number, to: Owner): Promise<void> {
-  const give: Act = (file, where) => {
-    const { uid, nlink } = fstatSync(file);
-    if (uid === to.uid) return;
-    // Others may have made a hard link to a file of root's.
-    if (uid !== from || (from === 0 && nlink > 1 && fstatSync(file).isFile())) throw wrongOwner(where);
-    fchownSync(file, to.uid, to.gid);
-  };
-  await effect("tree.give", () => walkTree(path, { order: "inside out", act: give, seen: 0 }), path);
 }
 
 /**
@@ -62,7 +46,7 @@ export async function sealTree(path: string, from: number[]): Promise<void> {
     const run = (mode & 0o111) === 0 ? 0 : 0o111;
     fchmodSync(file, (mode & 0o755) | 0o444 | run);
   };
-  await effect("tree.seal", () => walkTree(path, { order: "outside in", act: seal, seen: 0 }), path);
+  await effect("tree.seal", () => walkTree(path, { act: seal, seen: 0 }), path);
 }
 
 /**
@@ -89,7 +73,7 @@ async function walkTree(path: string, walk: Walk): Promise<void> {
 
 async function walkDirectory(open: number, path: string, walk: Walk, depth: number): Promise<void> {
   if (depth > deepest) throw new CutoverError("internal", `${path} is deeper than any directory that cutover makes.`);
-  if (walk.order === "outside in") walk.act(open, path);
+  walk.act(open, path);
   const here = Buffer.from(`/proc/self/fd/${open}/`);
   for (const name of readdirSync(here, { encoding: "buffer" })) {
     const entry = openEntry(Buffer.concat([here, name]));
@@ -105,7 +89,6 @@ async function walkDirectory(open: number, path: string, walk: Walk, depth: numb
     walk.seen += 1;
     if (walk.seen % turn === 0) await setImmediate();
   }
-  if (walk.order === "inside out") walk.act(open, path);
 }
 
 /** undefined for a link, for a socket, and for what is gone. */

@@ -8,7 +8,7 @@ import type { StepRunner } from "../exec/step.ts";
 import { removeTree } from "../ownership/trees.ts";
 import { pointSymlink } from "../store/durable.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
-import { compileRelease } from "./bytecode.ts";
+import { type CompileBytecode, type CompileRequest, compile } from "./compile.ts";
 import { environmentContent, environmentKey } from "./environment-key.ts";
 import { Interpreters } from "./interpreter.ts";
 import { makeVenv, type VenvRequest } from "./venv.ts";
@@ -17,20 +17,29 @@ export interface PythonEnvironmentsOptions {
   data: string;
   /** The directories in which python3 and python3.X are found, in this order. */
   pythonPath: string[];
-  /** How many processes may compile bytecode at once. */
-  jobs: number;
   runStep: StepRunner;
   owner: BuildOwner;
 }
 
-/** Changes who owns a release or an environment, while it is built and after. */
+/** Changes who owns an environment, while it is built and after. */
 export interface BuildOwner {
-  /** Gives a release to the app's user. */
-  give(app: string, tree: string): Promise<void>;
   /** Makes an empty directory for the app's user. */
   make(app: string, directory: string): Promise<void>;
   /** Takes a tree from the app's user, who can only read it from then on. */
   seal(app: string, tree: string): Promise<void>;
+}
+
+/** What builds environments, here or in the helper. `compile` gives bytecode, and writes nothing. */
+export interface EnvironmentBuilder extends Environments {
+  build(context: BuildContext): Promise<BuiltEnvironment>;
+  compile: CompileBytecode;
+}
+
+/** `cacheTag` belongs to the environment's interpreter, such as cpython-311. */
+export interface BuiltEnvironment {
+  key: string;
+  reused: boolean;
+  cacheTag: string;
 }
 
 const venvKey = /^[0-9a-z]{1,64}$/;
@@ -38,7 +47,7 @@ const venvKey = /^[0-9a-z]{1,64}$/;
 const marker = ".complete";
 
 /** Virtual environments in `<data>/apps/<app>/venvs`, one for each key. Releases with the same key share one. */
-export class PythonEnvironments implements Environments {
+export class PythonEnvironments implements EnvironmentBuilder {
   readonly #options: PythonEnvironmentsOptions;
   readonly #interpreters: Interpreters;
   /** Running builds, by directory. */
@@ -49,8 +58,8 @@ export class PythonEnvironments implements Environments {
     this.#interpreters = new Interpreters(options.pythonPath);
   }
 
-  async build(context: BuildContext): Promise<{ key: string; reused: boolean }> {
-    const { data, jobs, runStep, owner } = this.#options;
+  async build(context: BuildContext): Promise<BuiltEnvironment> {
+    const { data, runStep } = this.#options;
     const { app, release, manifest } = context;
     const layout = appLayout(data, app);
     const { version, system_site_packages } = manifest.config.python;
@@ -59,17 +68,20 @@ export class PythonEnvironments implements Environments {
       const content = environmentContent(manifest, layout.app(release));
       const key = environmentKey(interpreter, system_site_packages, content);
       const directory = layout.venv(key);
-      if (context.sealed !== true) await owner.give(app, layout.release(release));
       const reused = await this.#ensure({ context, layout, interpreter, content, directory, runStep });
       const link = relative(layout.release(release), directory);
       await effect("environment.link", () => pointSymlink(layout.releaseVenv(release), link));
-      // The bytecode of a sealed release was compiled before it was sealed.
-      const compiled = () => compileRelease({ context, layout, interpreter, jobs, runStep });
-      if (context.sealed !== true) await effect("environment.bytecode", compiled);
-      return { key, reused };
+      return { key, reused, cacheTag: interpreter.cacheTag };
     } catch (thrown) {
       throw asCutoverError(thrown);
     }
+  }
+
+  /** @throws CutoverError python_not_found, aborted, timed_out */
+  async compile({ version, ...request }: CompileRequest): Promise<(Buffer | null)[]> {
+    const interpreter = await this.#interpreters.find(version);
+    const layout = appLayout(this.#options.data, request.app);
+    return compile({ layout, interpreter, runStep: this.#options.runStep }, request);
   }
 
   async present(app: string, release: string): Promise<boolean> {

@@ -1,0 +1,40 @@
+import type { BuildContext, Environments } from "../../contracts/ports.ts";
+import { effect } from "../../effects.ts";
+import { appLayout } from "../store/layout.ts";
+import { linkBytecode } from "./bytecode.ts";
+import type { EnvironmentBuilder } from "./environments.ts";
+
+export interface WithBytecodeOptions {
+  data: string;
+  /** How many compilers may run at once. */
+  jobs: number;
+  /** In this process, or in the helper. */
+  builder: EnvironmentBuilder;
+}
+
+/** Builds environments, and adds to releases the bytecode of their own files. These are the agent's, whoever builds. */
+export class EnvironmentsWithBytecode implements Environments {
+  readonly #options: WithBytecodeOptions;
+
+  constructor(options: WithBytecodeOptions) {
+    this.#options = options;
+  }
+
+  async build(context: BuildContext): Promise<{ key: string; reused: boolean }> {
+    const { data, jobs, builder } = this.#options;
+    const { app, manifest, signal } = context;
+    const { cacheTag, ...built } = await builder.build(context);
+    const layout = appLayout(data, app);
+    const compile = builder.compile.bind(builder);
+    await effect("environment.bytecode", () => linkBytecode({ manifest, layout, cacheTag, jobs, compile, signal }));
+    return built;
+  }
+
+  present(app: string, release: string): Promise<boolean> {
+    return this.#options.builder.present(app, release);
+  }
+
+  prune(app: string, keptReleases: string[]): Promise<void> {
+    return this.#options.builder.prune(app, keptReleases);
+  }
+}

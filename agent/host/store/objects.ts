@@ -1,0 +1,193 @@
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { chmod, copyFile, stat, utimes } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { effectNow } from "../../effects.ts";
+import { syncDirectory } from "./durable.ts";
+import type { AppLayout } from "./layout.ts";
+import { Turns } from "./turns.ts";
+
+/** The name of a file's object below `objects/`. A file's mode belongs to its inode, so the same bytes may be two objects. */
+export function objectName({ sha256, mode }: { sha256: string; mode: number }): string {
+  return `${sha256.slice(0, 2)}/${sha256.slice(2)}${mode === 0o755 ? "x" : ""}`;
+}
+
+/** The name of a Python source's bytecode, for one interpreter. */
+export function bytecodeName(sha256: string, cacheTag: string): string {
+  return `${sha256.slice(0, 2)}/${sha256.slice(2)}.${cacheTag}.pyc`;
+}
+
+const secondsOfDay = 86_400;
+
+/**
+ * The time of an object: that of the bundle that first brought it, minus seconds that depend on the content. nginx makes its
+ * ETag from time and size, and files of one bundle that exchange their contents must not keep their ETags.
+ * @param created in ISO 8601
+ */
+export function objectTime(created: string, sha256: string): Date {
+  const seconds = Number.parseInt(sha256.slice(0, 8), 16) % secondsOfDay;
+  return new Date(Date.parse(created) - seconds * 1000);
+}
+
+/** `impossible`: the two are on different file systems, the file has too many names, or there are no links at all. */
+export type Linked = "linked" | "missing" | "impossible";
+
+const noLinks = ["EXDEV", "EMLINK", "EPERM"];
+/** The file stays the only one of its content. EEXIST: what this process knows of the store is not all. */
+const notKept = [...noLinks, "EEXIST"];
+
+/**
+ * The files of an app's releases, each once, by the sha256 of its content. Only the agent can reach the directory, and never
+ * changes an object. Releases hold further names (hard links) of objects; one with no other name is unused. Whoever holds
+ * the app's lock is the only one who changes the store.
+ */
+export class ObjectStore {
+  readonly #layout: AppLayout;
+  /** The objects' names, by their directories. */
+  readonly #names: Map<string, Set<string>>;
+  readonly #kept: string[] = [];
+  readonly #made: string[] = [];
+
+  private constructor(layout: AppLayout, names: Map<string, Set<string>>) {
+    this.#layout = layout;
+    this.#names = names;
+  }
+
+  /** Reads the names of all objects: a few milliseconds for thousands. */
+  static async open(layout: AppLayout): Promise<ObjectStore> {
+    mkdirSync(layout.objects, { recursive: true, mode: 0o700 });
+    chmodSync(layout.objects, 0o700);
+    const names = new Map<string, Set<string>>();
+    for (const part of partsOf(layout)) {
+      names.set(part, new Set(readdirSync(join(layout.objects, part))));
+      await setImmediate();
+    }
+    return new ObjectStore(layout, names);
+  }
+
+  has(name: string): boolean {
+    return this.#names.get(dirname(name))?.has(name.slice(3)) ?? false;
+  }
+
+  /**
+   * Before the first object of a release is written: what exists from now on may be torn after a power cut. What an
+   * interrupted deployment left is removed first, unless a release has it.
+   */
+  async begin(): Promise<void> {
+    if (existsSync(this.#layout.unsynced)) return;
+    writeFileSync(this.#layout.unsynced, "");
+    await syncDirectory(this.#layout.objects);
+  }
+
+  /** Gives an object another name, in a release. */
+  link(name: string, path: string): Linked {
+    if (!this.has(name)) return "missing";
+    try {
+      linkSync(join(this.#layout.objects, name), path);
+      return "linked";
+    } catch (thrown) {
+      const { code = "" } = thrown as NodeJS.ErrnoException;
+      if (noLinks.includes(code)) return "impossible";
+      if (code !== "ENOENT") throw thrown;
+      this.#names.get(dirname(name))?.delete(name.slice(3));
+      return "missing";
+    }
+  }
+
+  /** Where no link is possible: a file of its own, with the object's mode and time. */
+  async copy(name: string, path: string): Promise<void> {
+    const object = join(this.#layout.objects, name);
+    await copyFile(object, path);
+    const { mode, mtime } = await stat(object);
+    await chmod(path, mode);
+    await utimes(path, mtime, mtime);
+  }
+
+  /** Makes an object of a finished file of a release. Where no link is possible, the file stays the only one. */
+  keep(path: string, name: string): void {
+    const part = dirname(name);
+    const known = this.#names.get(part) ?? this.#make(part);
+    if (known.has(name.slice(3))) return;
+    try {
+      linkSync(path, join(this.#layout.objects, name));
+    } catch (thrown) {
+      if (notKept.includes((thrown as NodeJS.ErrnoException).code ?? "")) return;
+      throw thrown;
+    }
+    known.add(name.slice(3));
+    this.#kept.push(name);
+  }
+
+  /** Takes back what was kept since it was opened, unless a release has it. */
+  drop(): void {
+    for (const name of this.#kept) removeUnused(join(this.#layout.objects, name));
+    for (const part of this.#made) if (isEmpty(part)) rmdirSync(part);
+  }
+
+  #make(part: string): Set<string> {
+    const directory = join(this.#layout.objects, part);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const names = new Set<string>();
+    this.#names.set(part, names);
+    this.#made.push(directory);
+    return names;
+  }
+}
+
+/** Removes the objects that no release has. Only the holder of the app's lock may call it, and not while a release is unpacked. */
+export async function collectObjects(layout: AppLayout): Promise<void> {
+  const turns = new Turns();
+  for (const part of existsSync(layout.objects) ? partsOf(layout) : []) {
+    const directory = join(layout.objects, part);
+    for (const name of readdirSync(directory)) {
+      const object = join(directory, name);
+      if (isUnused(object)) effectNow("object.collect", () => rmSync(object, { force: true }), object);
+      await turns.after();
+    }
+    if (isEmpty(directory)) rmdirSync(directory);
+  }
+}
+
+/** Removes what a deployment left that did not come to its `sync`: a power cut may have torn it. */
+export async function collectUnsynced(layout: AppLayout): Promise<void> {
+  if (existsSync(layout.unsynced)) await collectObjects(layout);
+}
+
+/** All objects are on disk. */
+export function markSynced(layout: AppLayout): void {
+  rmSync(layout.unsynced, { force: true });
+}
+
+/** The paths of all objects, below `objects/`. */
+export function* objectNames(layout: AppLayout): Generator<string> {
+  for (const part of existsSync(layout.objects) ? partsOf(layout) : []) {
+    for (const name of readdirSync(join(layout.objects, part))) yield `${part}/${name}`;
+  }
+}
+
+function partsOf({ objects }: AppLayout): string[] {
+  return readdirSync(objects).filter((name) => /^[0-9a-f]{2}$/.test(name));
+}
+
+function isUnused(object: string): boolean {
+  return lstatSync(object, { throwIfNoEntry: false })?.nlink === 1;
+}
+
+function removeUnused(object: string): void {
+  if (isUnused(object)) unlinkSync(object);
+}
+
+function isEmpty(directory: string): boolean {
+  return existsSync(directory) && readdirSync(directory).length === 0;
+}
