@@ -7,7 +7,7 @@ import { SocketProbe } from "../host/net/health.ts";
 import { ProcNetConnections } from "../host/net/proc-net.ts";
 import { MaintenanceFiles } from "../host/nginx/maintenance.ts";
 import { NginxTraffic } from "../host/nginx/traffic.ts";
-import { EnvironmentsWithBytecode } from "../host/python/with-bytecode.ts";
+import { ReleaseEnvironments } from "../host/python/release-environments.ts";
 import { AppsDirectory } from "../host/store/apps-dir.ts";
 import { StateFiles } from "../host/store/state-file.ts";
 import type { Host } from "./host.ts";
@@ -34,7 +34,7 @@ export async function openPorts(
   const ports: Ports = {
     ...rest,
     privileged,
-    environments: new EnvironmentsWithBytecode({ data, jobs: limits.jobs, builder }),
+    environments: new ReleaseEnvironments({ data, jobs: limits.jobs, builder }),
     apps,
     events,
     clock: systemClock,

@@ -1,21 +1,14 @@
-import type { Ports, UnpackOptions } from "../../agent/contracts/ports.ts";
+import type { Ports } from "../../agent/contracts/ports.ts";
 import type { AppState } from "../../agent/deploy/state.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { DeploymentEvent, MaintenanceView } from "../../shared/protocol.ts";
 import { SerialQueue } from "../../shared/serial-queue.ts";
-import type { SimManifest } from "./bundle.ts";
-import type { AppDisk } from "./disk.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
 import { SimPrivileged } from "./privileged.ts";
 import { SimTraffic } from "./traffic.ts";
+import { collectObjects, type Upload, unpack } from "./unpack.ts";
 import { factsOf } from "./watcher.ts";
-
-/** The body of an upload: the simulated host reads what it is, and not its bytes. */
-export interface Upload {
-  manifest: SimManifest;
-  digest: string;
-}
 
 /** What the deploy code needs, for one life of the agent on the simulated host. */
 export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, Upload>): Ports {
@@ -178,47 +171,6 @@ function releases(host: Host, effects: Effects, uploads: WeakMap<object, Upload>
       }
     },
   };
-}
-
-async function unpack(
-  { host, effects, upload }: { host: Host; effects: Effects; upload: Upload | undefined },
-  app: string,
-  { accept, signal }: UnpackOptions,
-): Promise<Upload> {
-  if (upload === undefined) throw new Error("no upload has this body");
-  const { manifest, digest } = upload;
-  const { fault } = manifest.behaviour;
-  const disk = host.disk(app);
-  await effects.wait(host.chances.of("upload").int(400));
-  signal.throwIfAborted();
-  await accept(manifest, fault === "digest" ? `sha256:${"f".repeat(64)}` : digest);
-  if (disk.unsynced) await collectObjects(disk, effects);
-  await effects.look(() => {
-    disk.unsynced = true;
-  });
-  const objects = ["the same in all releases", digest];
-  for (const name of objects) await write(disk, effects, name);
-  await effects.wait(host.chances.of("upload").int(400));
-  signal.throwIfAborted();
-  if (fault === "torn") throw new CutoverError("bundle_truncated", "The bundle ended early.");
-  if (disk.releases.has(manifest.release)) throw new CutoverError("release_exists", "The host already has it.");
-  await effects.do("release.rename", app, () => {
-    const whole = objects.every((name) => disk.objects.get(name)?.torn === false);
-    disk.releases.set(manifest.release, { manifest, digest, synced: false, whole, objects });
-  });
-  return upload;
-}
-
-/** What the store has is linked, and what it does not have becomes an object. */
-async function write(disk: AppDisk, effects: Effects, name: string): Promise<void> {
-  await effects.do("object.write", disk.app, () => {
-    if (!disk.objects.has(name)) disk.objects.set(name, { synced: false, torn: false });
-  });
-}
-
-/** By agent/host/store/objects.ts: one after the other. */
-async function collectObjects(disk: AppDisk, effects: Effects): Promise<void> {
-  for (const name of disk.unused()) await effects.do("object.collect", disk.app, () => disk.objects.delete(name));
 }
 
 function environments(host: Host, effects: Effects): Ports["environments"] {

@@ -1,12 +1,11 @@
 import { existsSync, lstatSync } from "node:fs";
 import { mkdir, readdir, readlink, rm, writeFile } from "node:fs/promises";
-import { basename, join, relative } from "node:path";
+import { basename, join } from "node:path";
 import { asCutoverError } from "../../../shared/errors.ts";
 import type { BuildContext, Environments } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import type { StepRunner } from "../exec/step.ts";
 import { removeTree } from "../ownership/trees.ts";
-import { pointSymlink } from "../store/durable.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
 import { type CompileBytecode, type CompileRequest, compile } from "./compile.ts";
 import { environmentContent, environmentKey } from "./environment-key.ts";
@@ -69,8 +68,6 @@ export class PythonEnvironments implements EnvironmentBuilder {
       const key = environmentKey(interpreter, system_site_packages, content);
       const directory = layout.venv(key);
       const reused = await this.#ensure({ context, layout, interpreter, content, directory, runStep });
-      const link = relative(layout.release(release), directory);
-      await effect("environment.link", () => pointSymlink(layout.releaseVenv(release), link));
       return { key, reused, cacheTag: interpreter.cacheTag };
     } catch (thrown) {
       throw asCutoverError(thrown);

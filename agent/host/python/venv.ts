@@ -40,10 +40,9 @@ export async function makeVenv(request: VenvRequest): Promise<void> {
 }
 
 async function installWheels(request: VenvRequest, lines: string): Promise<void> {
-  const { context, layout } = request;
-  // In the release's directory, where the app's user can read it; not among the project's files.
-  const file = join(layout.release(context.release), ".requirements.txt");
-  // The app's user may own the directory by now, so a link must not be followed.
+  const { context, layout, directory } = request;
+  // Beside the environment, where only this process can write. The release is the agent's.
+  const file = `${directory}.requirements.txt`;
   await rm(file, { force: true });
   await writeFile(file, lines, { mode: 0o644, flag: "wx" });
   try {

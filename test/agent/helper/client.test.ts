@@ -77,6 +77,7 @@ test("a release stays the agent's and is opened to its app, and its commands run
   await privileged.shareRelease("shop", release);
   const { key, reused, cacheTag } = await builder.build(build);
   expect(reused).toBe(false);
+  host.link(release, key);
   const [agent, app] = [idsOf(users.agent), idsOf(users.app)];
   const access = (path: string) => {
     const { uid, gid, mode } = lstatSync(path);

@@ -7,7 +7,7 @@ import type { BuildContext } from "../../../../agent/contracts/ports.ts";
 import { ReleaseDirectories } from "../../../../agent/host/bundle/releases.ts";
 import { runStep } from "../../../../agent/host/exec/step.ts";
 import { PythonEnvironments } from "../../../../agent/host/python/environments.ts";
-import { EnvironmentsWithBytecode } from "../../../../agent/host/python/with-bytecode.ts";
+import { ReleaseEnvironments } from "../../../../agent/host/python/release-environments.ts";
 import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { type BundleInput, makeBundle } from "../../../fixtures/bundle.ts";
 import { makeWheel } from "../../../fixtures/wheel.ts";
@@ -35,7 +35,7 @@ function host(pythonPath = ["/usr/local/bin", "/usr/bin", "/bin"]) {
       seal: async () => undefined,
     },
   });
-  const environments = new EnvironmentsWithBytecode({ data, jobs: 2, builder });
+  const environments = new ReleaseEnvironments({ data, jobs: 2, builder });
   const lines: string[] = [];
   async function build(input: BundleInput, change: Partial<BuildContext> = {}) {
     const bundle = makeBundle(input);
