@@ -1,7 +1,14 @@
 import type { Readable } from "node:stream";
 import type { Config } from "../../shared/config.ts";
 import type { Manifest } from "../../shared/manifest.ts";
-import type { AuditEntry, DeploymentEvent, FilesView, MaintenanceView, ReleaseView } from "../../shared/protocol.ts";
+import type {
+  AuditEntry,
+  DeploymentEvent,
+  FilesView,
+  MaintenanceView,
+  ReleaseView,
+  StoreFault,
+} from "../../shared/protocol.ts";
 import type { AppSettings } from "../settings.ts";
 import type { Instance, OutputListener, Privileged } from "./privileged.ts";
 
@@ -100,6 +107,11 @@ export interface Releases {
   files(app: string, release: string): Promise<FilesView>;
   /** Also removes what an interrupted unpack left. No error if nothing is there. */
   remove(app: string, release: string): Promise<void>;
+  /**
+   * Hashes all files of the app's releases again, whatever is deployed meanwhile. What differs in the store is no longer used
+   * for new releases.
+   */
+  verify(app: string): Promise<VerifiedReleases>;
   /** Removes the files that no release has any more. Not while one is unpacked. */
   prune(app: string): Promise<void>;
   /** All whole releases, in no order. One whose manifest cannot be read is left out. */
@@ -110,6 +122,17 @@ export interface Releases {
   sync(app: string, release: string): Promise<void>;
   /** Points links at releases, each by one rename. nginx finds static files through them. */
   publish(app: string, links: PublishedLinks): Promise<void>;
+}
+
+export type { StoreFault };
+
+export interface VerifiedReleases {
+  /** With the digest of the manifest that was found. */
+  releases: { id: string; digest: string }[];
+  /** How much was hashed: each content once. */
+  files: number;
+  bytes: number;
+  faults: StoreFault[];
 }
 
 export type StoredRelease = Pick<ReleaseView, "id" | "digest" | "commit" | "repository" | "created">;

@@ -10,6 +10,7 @@ import type {
   MaintenanceView,
   ReleaseView,
   RepairView,
+  VerifyView,
 } from "../../shared/protocol.ts";
 import type { Ports } from "../contracts/ports.ts";
 import type {
@@ -223,6 +224,10 @@ export class Deployments implements Service {
 
   async repair(app: string): Promise<RepairView> {
     return this.#operations.repair(app).finally(() => this.#schedule(app));
+  }
+
+  verify(app: string): Promise<VerifyView> {
+    return this.#operations.verify(app);
   }
 
   removeApp(app: string): Promise<void> {

@@ -131,6 +131,7 @@ export class FakeHost {
           if (disk.releases.delete(release)) await this.effect(`release.remove ${release}`);
         },
         prune: async () => {},
+        verify: async () => ({ releases: [], files: 0, bytes: 0, faults: [] }),
         list: async () =>
           [...disk.releases.values()].map(({ release, commit, repository, created }) => {
             return { id: release, digest: digestOf(release), commit, repository, created };

@@ -136,6 +136,7 @@ function releases(host: Host, effects: Effects, uploads: WeakMap<object, Upload>
       if (!host.disk(app).releases.has(release)) return;
       await effects.do("release.remove", app, () => host.disk(app).releases.delete(release));
     },
+    verify: async () => ({ releases: [], files: 0, bytes: 0, faults: [] }),
     prune: (app) => collectObjects(host.disk(app), effects),
     list: (app) =>
       effects.look(() =>

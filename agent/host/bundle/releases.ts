@@ -10,7 +10,14 @@ import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
 import { type Manifest, type ManifestFile, manifestDigest, parseManifest } from "../../../shared/manifest.ts";
 import { releaseId } from "../../../shared/names.ts";
 import type { FilesView } from "../../../shared/protocol.ts";
-import type { FreeSpace, PublishedLinks, Releases, StoredRelease, UnpackOptions } from "../../contracts/ports.ts";
+import type {
+  FreeSpace,
+  PublishedLinks,
+  Releases,
+  StoredRelease,
+  UnpackOptions,
+  VerifiedReleases,
+} from "../../contracts/ports.ts";
 import { effect, effectNow } from "../../effects.ts";
 import { abortReason } from "../abort-reason.ts";
 import { removeTree } from "../ownership/trees.ts";
@@ -24,6 +31,7 @@ import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
 import { assertFits, bytesOnDisk, freedBytes } from "./disk-space.ts";
 import { ReleaseWriter } from "./release-writer.ts";
 import { storedFiles } from "./stored-manifest.ts";
+import { verifyReleases } from "./verify.ts";
 
 export interface ReleaseDirectoriesOptions {
   data: string;
@@ -147,6 +155,10 @@ export class ReleaseDirectories implements Releases {
       return path === undefined ? null : basename(path);
     };
     return { current: await target("current"), previous: await target("previous") };
+  }
+
+  async verify(app: string): Promise<VerifiedReleases> {
+    return verifyReleases(appLayout(this.#data, app));
   }
 
   async prune(app: string): Promise<void> {
