@@ -66,7 +66,7 @@ export class ReleaseWriter {
     const name = objectName(file);
     if (!this.#objects.has(name)) return false;
     const path = this.#pathOf(file.path);
-    const linked = this.#objects.link(name, path);
+    const linked = this.#objects.link(name, path, file.size);
     return linked === "impossible" ? this.#objects.copy(name, path).then(() => true) : linked === "linked";
   }
 

@@ -7,6 +7,7 @@ import {
   readdirSync,
   rmdirSync,
   rmSync,
+  type Stats,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -90,19 +91,33 @@ export class ObjectStore {
     await syncDirectory(this.#layout.objects);
   }
 
-  /** Gives an object another name, in a release. */
-  link(name: string, path: string): Linked {
+  /**
+   * Gives an object another name, in a release. An object that somebody has edited by hand, in whatever release, loses its
+   * name: the edit must not come into other releases.
+   * @param size of the content, in bytes; any unless given
+   */
+  link(name: string, path: string, size?: number): Linked {
     if (!this.has(name)) return "missing";
+    const object = join(this.#layout.objects, name);
     try {
-      linkSync(join(this.#layout.objects, name), path);
+      const status = lstatSync(object);
+      if (isEdited(status) || (size !== undefined && status.size !== size)) {
+        unlinkSync(object);
+        return this.#forget(name);
+      }
+      linkSync(object, path);
       return "linked";
     } catch (thrown) {
       const { code = "" } = thrown as NodeJS.ErrnoException;
       if (noLinks.includes(code)) return "impossible";
       if (code !== "ENOENT") throw thrown;
-      this.#names.get(dirname(name))?.delete(name.slice(3));
-      return "missing";
+      return this.#forget(name);
     }
+  }
+
+  #forget(name: string): "missing" {
+    this.#names.get(dirname(name))?.delete(name.slice(3));
+    return "missing";
   }
 
   /** Where no link is possible: a file of its own, with the object's mode and time. */
@@ -174,6 +189,11 @@ export function* objectNames(layout: AppLayout): Generator<string> {
   for (const part of existsSync(layout.objects) ? partsOf(layout) : []) {
     for (const name of readdirSync(join(layout.objects, part))) yield `${part}/${name}`;
   }
+}
+
+/** The times of objects are whole milliseconds. Whoever writes to a file gives it one of the host's clock, which is finer. */
+function isEdited({ mtimeMs }: Stats): boolean {
+  return !Number.isInteger(mtimeMs);
 }
 
 function partsOf({ objects }: AppLayout): string[] {

@@ -72,7 +72,9 @@ describe("cutover verify", () => {
     expect(out).toContain("  objects/ab/cd: changed\n");
     expect(out).toMatch(new RegExp(`releases/${live}/app/.*shop\\.py: missing`));
     expect(out).not.toContain("\u001b[2J");
-    expect(out).toContain(`Deploy again: the new release gets these files from the workflow, and no file that differs. Do not go back to ${live}.`);
+    expect(out).toContain(
+      `Deploy again: the new release gets these files from the workflow, and no file that differs. Do not go back to ${live}.`,
+    );
     expect(exit).toBe(1);
     const { out: json } = await host.run(["verify", "shop", "--json"]);
     expect(JSON.parse(json)).toMatchObject({ verified: [{ app: "shop", faults: host.service.storeFaults }] });
