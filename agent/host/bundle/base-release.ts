@@ -14,6 +14,7 @@ import { storedFiles } from "./stored-manifest.ts";
 
 /** O_NONBLOCK: a pipe in a file's place would otherwise stop the agent until somebody writes to it. */
 const plainFile = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const missing = { throwIfNoEntry: false } as const;
 const readPiece = promisify(read);
 
 /** Each piece of a large file needs the thread pool twice, so pieces are large. In bytes. */
@@ -22,7 +23,6 @@ const pieceSize = 4 * wholeFile;
 interface BaseParts {
   layout: AppLayout;
   release: string;
-  writer: ReleaseWriter;
   signal: AbortSignal;
 }
 
@@ -31,23 +31,32 @@ interface BaseParts {
  * read and hashed: the base is of an agent from before there was a store, or links are impossible here.
  */
 export class BaseRelease implements BundleBase {
+  /** Whether its files are objects, as it seems. */
+  readonly inStore: boolean;
   readonly has: (file: ManifestFile) => boolean;
   readonly #release: string;
   readonly #root: string;
   readonly #signal: AbortSignal;
-  readonly #writer: ReleaseWriter;
+  #writer: ReleaseWriter | undefined;
   readonly #turns = new Turns();
   /** One buffer for all files: the sink is done with a piece before the next one. */
   readonly #scratch = Buffer.allocUnsafeSlow(pieceSize);
   /** Paths that are directories and not symlinks, from the release's directory down. */
   readonly #directories = new Set<string>(["."]);
 
-  private constructor({ layout, release, writer, signal }: BaseParts, files: ManifestFile[]) {
+  private constructor({ layout, release, signal }: BaseParts, files: ManifestFile[]) {
     this.#release = release;
     this.#root = layout.release(release);
-    this.#writer = writer;
     this.#signal = signal;
     this.has = leftOutOver(files);
+    const [first] = files;
+    this.inStore = first !== undefined && (lstatSync(join(this.#root, first.path), missing)?.nlink ?? 0) > 1;
+  }
+
+  /** The release that gets its files. */
+  writeTo(writer: ReleaseWriter): this {
+    this.#writer = writer;
+    return this;
   }
 
   /** @throws CutoverError base_unusable */
@@ -63,7 +72,7 @@ export class BaseRelease implements BundleBase {
 
   /** @throws CutoverError base_unusable, aborted */
   async give(file: ManifestFile, sink: BundleSink): Promise<void> {
-    if (await effectNow("object.link", () => this.#writer.link(file), file.path)) await this.#after(0);
+    if (await effectNow("object.link", () => this.#writer?.link(file) ?? false, file.path)) await this.#after(0);
     else await this.#read(file, sink);
   }
 

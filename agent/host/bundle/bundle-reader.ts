@@ -6,7 +6,7 @@ import {
   manifestDigest,
   manifestLimits,
   manifestName,
-  parseManifest,
+  parseManifestInTurns,
 } from "../../../shared/manifest.ts";
 import { bundleUnchanged, endedEarly } from "./bundle-stream.ts";
 import { ByteSource } from "./byte-source.ts";
@@ -67,7 +67,7 @@ async function readManifest(source: ByteSource, sink: BundleSink) {
   }
   const bytes = Buffer.from(await take(source, size, "in manifest.json"));
   await readPadding(source, size, manifestName);
-  const manifest = parseManifest(bytes);
+  const manifest = await parseManifestInTurns(bytes);
   const base = await sink.manifest(manifest, manifestDigest(bytes), bytes);
   return { files: manifest.files, base };
 }

@@ -64,7 +64,6 @@ export class ReleaseWriter {
   /** Takes a file from the store, unread: it was hashed when it was written. @returns false if the store does not have it */
   link(file: ManifestFile): boolean | Promise<boolean> {
     const name = objectName(file);
-    if (!this.#objects.has(name)) return false;
     const path = this.#pathOf(file.path);
     const linked = this.#objects.link(name, path, file.size);
     return linked === "impossible" ? this.#objects.copy(name, path).then(() => true) : linked === "linked";
@@ -101,10 +100,11 @@ export class ReleaseWriter {
     if (!linked) await copyFile(join(this.#root, path), this.#pathOf(posix.join("pages", page)));
   }
 
-  async #whole(file: ManifestFile, bytes: Buffer): Promise<string> {
+  #whole(file: ManifestFile, bytes: Buffer): string | Promise<string> {
     const sha256 = sha256Of(bytes);
-    if (sha256 !== file.sha256 || (await this.link(file))) return sha256;
-    this.#makeDirectory(posix.dirname(file.path));
+    if (sha256 !== file.sha256) return sha256;
+    const linked = this.link(file);
+    if (linked !== false) return linked === true ? sha256 : linked.then(() => sha256);
     this.#write(file.path, bytes, { mode: file.mode, time: objectTime(this.#created, sha256) });
     this.#objects.keep(join(this.#root, file.path), objectName(file));
     return sha256;
@@ -149,8 +149,8 @@ export class ReleaseWriter {
 
   /** A path in the release, whose directory is there. */
   #pathOf(path: string): string {
-    this.#makeDirectory(posix.dirname(path));
-    return join(this.#root, path);
+    this.#makeDirectory(path.slice(0, path.lastIndexOf("/")));
+    return `${this.#root}/${path}`;
   }
 
   #makeDirectory(path: string): void {

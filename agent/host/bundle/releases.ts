@@ -25,6 +25,7 @@ import { pointSymlink, removeUnfinished, syncDirectory } from "../store/durable.
 import { type AppLayout, appLayout } from "../store/layout.ts";
 import { collectObjects, collectUnsynced, markSynced, ObjectStore, objectName } from "../store/objects.ts";
 import { listIfExists } from "../store/read-if-exists.ts";
+import { Turns } from "../store/turns.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
@@ -68,7 +69,8 @@ export class ReleaseDirectories implements Releases {
         await options.accept(manifest, digest);
         if (signal.aborted) throw abortReason(signal);
         const root = layout.partial(manifest.release);
-        const store = await this.#storeFor(layout, manifest, options.freeSpace);
+        const old = base === undefined ? undefined : await BaseRelease.open({ layout, release: base, signal });
+        const store = await this.#storeFor(layout, { manifest, old, freeSpace: options.freeSpace });
         [objects, partial] = [store, root];
         await this.#clear(root);
         await effect("bundle.spool", () => store.begin());
@@ -76,7 +78,7 @@ export class ReleaseDirectories implements Releases {
         const writer = new ReleaseWriter({ root, created, objects: store, readOnly: this.#readOnly });
         effectNow("bundle.spool", () => writer.manifest(bytes, manifest.config));
         accepted = { manifest, digest, writer };
-        return base === undefined ? undefined : BaseRelease.open({ layout, release: base, writer, signal });
+        return old?.writeTo(writer);
       },
       file: (file, content) => {
         if (accepted === undefined) throw new Error("a file came before the manifest");
@@ -208,24 +210,35 @@ export class ReleaseDirectories implements Releases {
   }
 
   /** The store, when what it does not have yet fits. */
-  async #storeFor(layout: AppLayout, { release, files }: Manifest, freeSpace?: FreeSpace): Promise<ObjectStore> {
+  async #storeFor(
+    layout: AppLayout,
+    {
+      manifest,
+      old,
+      freeSpace,
+    }: { manifest: Manifest; old: BaseRelease | undefined; freeSpace: FreeSpace | undefined },
+  ): Promise<ObjectStore> {
+    const { release, files } = manifest;
     refuseTooLarge(files, this.#limits.bundle);
     refuseExisting(layout, release);
     await mkdir(layout.releases, { recursive: true });
     await collectUnsynced(layout);
-    const store = await ObjectStore.open(layout);
-    const needed = (await bytesOnDisk(layout.releases, newFiles(files, store))) + this.#limits.free;
-    const freed = await assertFits(layout.releases, needed, freeSpace);
-    return freed ? ObjectStore.open(layout) : store;
+    const store = new ObjectStore(layout);
+    const added = await newFiles(files, store, old);
+    await assertFits(layout.releases, (await bytesOnDisk(layout.releases, added)) + this.#limits.free, freeSpace);
+    return store;
   }
 }
 
-/** The files that become objects. */
-function newFiles(files: ManifestFile[], store: ObjectStore): ManifestFile[] {
+/** The files that become objects, each content once. */
+async function newFiles(files: ManifestFile[], store: ObjectStore, old?: BaseRelease): Promise<ManifestFile[]> {
   const found = new Map<string, ManifestFile>();
+  const turns = new Turns();
   for (const file of files) {
+    if (old?.inStore && old.has(file)) continue;
     const name = objectName(file);
-    if (!store.has(name)) found.set(name, file);
+    if (!found.has(name) && !store.has(name)) found.set(name, file);
+    await turns.after();
   }
   return [...found.values()];
 }

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { closeSync, constants, fchmodSync, futimesSync, lstatSync, mkdirSync, openSync, writeSync } from "node:fs";
-import { join, posix } from "node:path";
 import type { Manifest, ManifestFile } from "../../../shared/manifest.ts";
 import { effectNow } from "../../effects.ts";
 import { abortReason } from "../abort-reason.ts";
@@ -36,7 +35,7 @@ export async function linkBytecode(request: BytecodeRequest): Promise<{ compiled
   const root = layout.release(manifest.release);
   // A release that root took from an earlier agent has its bytecode already.
   if (lstatSync(root).uid !== process.geteuid?.()) return { compiled: 0, reused: 0 };
-  const store = await ObjectStore.open(layout);
+  const store = new ObjectStore(layout);
   const linker = new Linker(store, root, cacheTag);
   const turns = new Turns();
   const missing: ManifestFile[] = [];
@@ -120,7 +119,6 @@ class Linker {
   /** @returns false if there is no bytecode of this source yet */
   link({ path, sha256 }: ManifestFile): boolean | Promise<boolean> {
     const name = bytecodeName(sha256, this.#cacheTag);
-    if (!this.#store.has(name)) return false;
     const to = this.#place(path);
     try {
       const linked = this.#store.link(name, to);
@@ -153,10 +151,11 @@ class Linker {
   }
 
   #place(source: string): string {
-    const directory = join(this.#root, posix.dirname(source), "__pycache__");
+    const end = source.lastIndexOf("/");
+    const directory = `${this.#root}/${source.slice(0, end)}/__pycache__`;
     if (!this.#made.has(directory)) mkdirSync(directory, { recursive: true, mode: 0o755 });
     this.#made.add(directory);
-    return join(directory, `${posix.basename(source, ".py")}.${this.#cacheTag}.pyc`);
+    return `${directory}/${source.slice(end + 1, -".py".length)}.${this.#cacheTag}.pyc`;
   }
 }
 

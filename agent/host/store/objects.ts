@@ -12,8 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { chmod, copyFile, stat, utimes } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { setImmediate } from "node:timers/promises";
+import { join } from "node:path";
 import { effectNow } from "../../effects.ts";
 import { syncDirectory } from "./durable.ts";
 import type { AppLayout } from "./layout.ts";
@@ -45,7 +44,7 @@ export function objectTime(created: string, sha256: string): Date {
 export type Linked = "linked" | "missing" | "impossible";
 
 const noLinks = ["EXDEV", "EMLINK", "EPERM"];
-/** The file stays the only one of its content. EEXIST: what this process knows of the store is not all. */
+/** The file stays the only one of its content. EEXIST: another release was unpacked meanwhile. */
 const notKept = [...noLinks, "EEXIST"];
 
 /**
@@ -55,39 +54,29 @@ const notKept = [...noLinks, "EEXIST"];
  */
 export class ObjectStore {
   readonly #layout: AppLayout;
-  /** The objects' names, by their directories. */
-  readonly #names: Map<string, Set<string>>;
-  readonly #kept: string[] = [];
-  readonly #made: string[] = [];
+  /** The directories of objects that are there. */
+  readonly #parts = new Set<string>();
+  readonly #kept = new Set<string>();
+  /** At an app's first deploy nothing is in the store but what was kept: then the file system need not be asked. */
+  readonly #fresh: boolean;
+  #marked = false;
 
-  private constructor(layout: AppLayout, names: Map<string, Set<string>>) {
+  constructor(layout: AppLayout) {
     this.#layout = layout;
-    this.#names = names;
-  }
-
-  /** Reads the names of all objects: a few milliseconds for thousands. */
-  static async open(layout: AppLayout): Promise<ObjectStore> {
     mkdirSync(layout.objects, { recursive: true, mode: 0o700 });
     chmodSync(layout.objects, 0o700);
-    const names = new Map<string, Set<string>>();
-    for (const part of partsOf(layout)) {
-      names.set(part, new Set(readdirSync(join(layout.objects, part))));
-      await setImmediate();
-    }
-    return new ObjectStore(layout, names);
+    this.#fresh = partsOf(layout).length === 0;
   }
 
   has(name: string): boolean {
-    return this.#names.get(dirname(name))?.has(name.slice(3)) ?? false;
+    return this.#fresh ? this.#kept.has(name) : existsSync(this.#pathOf(name));
   }
 
-  /**
-   * Before the first object of a release is written: what exists from now on may be torn after a power cut. What an
-   * interrupted deployment left is removed first, unless a release has it.
-   */
+  /** Before the first object of a release is written: what exists from now on may be torn after a power cut. */
   async begin(): Promise<void> {
     if (existsSync(this.#layout.unsynced)) return;
     writeFileSync(this.#layout.unsynced, "");
+    this.#marked = true;
     await syncDirectory(this.#layout.objects);
   }
 
@@ -97,32 +86,26 @@ export class ObjectStore {
    * @param size of the content, in bytes; any unless given
    */
   link(name: string, path: string, size?: number): Linked {
-    if (!this.has(name)) return "missing";
-    const object = join(this.#layout.objects, name);
+    if (this.#fresh && !this.#kept.has(name)) return "missing";
+    const object = this.#pathOf(name);
+    const status = lstatSync(object, { throwIfNoEntry: false });
+    if (status === undefined) return "missing";
+    if (isEdited(status) || (size !== undefined && status.size !== size)) {
+      unlinkSync(object);
+      return "missing";
+    }
     try {
-      const status = lstatSync(object);
-      if (isEdited(status) || (size !== undefined && status.size !== size)) {
-        unlinkSync(object);
-        return this.#forget(name);
-      }
       linkSync(object, path);
       return "linked";
     } catch (thrown) {
-      const { code = "" } = thrown as NodeJS.ErrnoException;
-      if (noLinks.includes(code)) return "impossible";
-      if (code !== "ENOENT") throw thrown;
-      return this.#forget(name);
+      if (noLinks.includes((thrown as NodeJS.ErrnoException).code ?? "")) return "impossible";
+      throw thrown;
     }
-  }
-
-  #forget(name: string): "missing" {
-    this.#names.get(dirname(name))?.delete(name.slice(3));
-    return "missing";
   }
 
   /** Where no link is possible: a file of its own, with the object's mode and time. */
   async copy(name: string, path: string): Promise<void> {
-    const object = join(this.#layout.objects, name);
+    const object = this.#pathOf(name);
     await copyFile(object, path);
     const { mode, mtime } = await stat(object);
     await chmod(path, mode);
@@ -131,32 +114,27 @@ export class ObjectStore {
 
   /** Makes an object of a finished file of a release. Where no link is possible, the file stays the only one. */
   keep(path: string, name: string): void {
-    const part = dirname(name);
-    const known = this.#names.get(part) ?? this.#make(part);
-    if (known.has(name.slice(3))) return;
+    const part = name.slice(0, 2);
+    if (!this.#parts.has(part)) mkdirSync(this.#pathOf(part), { recursive: true, mode: 0o700 });
+    this.#parts.add(part);
     try {
-      linkSync(path, join(this.#layout.objects, name));
+      linkSync(path, this.#pathOf(name));
     } catch (thrown) {
       if (notKept.includes((thrown as NodeJS.ErrnoException).code ?? "")) return;
       throw thrown;
     }
-    known.add(name.slice(3));
-    this.#kept.push(name);
+    this.#kept.add(name);
   }
 
-  /** Takes back what was kept since it was opened, unless a release has it. */
+  /** Takes back what was kept, unless a release has it. */
   drop(): void {
-    for (const name of this.#kept) removeUnused(join(this.#layout.objects, name));
-    for (const part of this.#made) if (isEmpty(part)) rmdirSync(part);
+    for (const name of this.#kept) if (isUnused(this.#pathOf(name))) unlinkSync(this.#pathOf(name));
+    for (const part of this.#parts) if (isEmpty(this.#pathOf(part))) rmdirSync(this.#pathOf(part));
+    if (this.#marked) markSynced(this.#layout);
   }
 
-  #make(part: string): Set<string> {
-    const directory = join(this.#layout.objects, part);
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const names = new Set<string>();
-    this.#names.set(part, names);
-    this.#made.push(directory);
-    return names;
+  #pathOf(name: string): string {
+    return `${this.#layout.objects}/${name}`;
   }
 }
 
@@ -202,10 +180,6 @@ function partsOf({ objects }: AppLayout): string[] {
 
 function isUnused(object: string): boolean {
   return lstatSync(object, { throwIfNoEntry: false })?.nlink === 1;
-}
-
-function removeUnused(object: string): void {
-  if (isUnused(object)) unlinkSync(object);
 }
 
 function isEmpty(directory: string): boolean {
