@@ -112,7 +112,7 @@ export interface Releases {
    * for new releases.
    */
   verify(app: string): Promise<VerifiedReleases>;
-  /** Removes the files that no release has any more. Not while one is unpacked. */
+  /** Removes the files that no release has any more. Not while one is unpacked, or waits for its `sync`. */
   prune(app: string): Promise<void>;
   /** All whole releases, in no order. One whose manifest cannot be read is left out. */
   list(app: string): Promise<StoredRelease[]>;

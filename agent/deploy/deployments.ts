@@ -291,14 +291,8 @@ export class Deployments implements Service {
   }
 
   async #abortStaged(view: DeploymentView, reason: CutoverError): Promise<DeploymentView> {
-    const parts = {
-      ports: this.#ports,
-      log: this.#log,
-      states: this.#states,
-      registry: this.#registry,
-      queue: this.#queue,
-    };
-    const undone = await abortStaged(parts, view, reason);
+    const parts = { ports: this.#ports, log: this.#log, states: this.#states };
+    const undone = await abortStaged({ ...parts, registry: this.#registry, queue: this.#queue }, view, reason);
     await this.#schedule(view.app);
     return undone;
   }

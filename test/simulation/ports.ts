@@ -137,7 +137,12 @@ function releases(host: Host, effects: Effects, uploads: WeakMap<object, Upload>
       await effects.do("release.remove", app, () => host.disk(app).releases.delete(release));
     },
     verify: async () => ({ releases: [], files: 0, bytes: 0, faults: [] }),
-    prune: (app) => collectObjects(host.disk(app), effects),
+    prune: async (app) => {
+      await collectObjects(host.disk(app), effects);
+      await effects.look(() => {
+        host.disk(app).unsynced = false;
+      });
+    },
     list: (app) =>
       effects.look(() =>
         [...host.disk(app).releases.values()].map(({ manifest, digest }) => {

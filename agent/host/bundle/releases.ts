@@ -164,7 +164,10 @@ export class ReleaseDirectories implements Releases {
   }
 
   async prune(app: string): Promise<void> {
-    await collectObjects(appLayout(this.#data, app));
+    const layout = appLayout(this.#data, app);
+    await collectObjects(layout);
+    // What is left belongs to releases that had their `sync`.
+    markSynced(layout);
   }
 
   /** One `sync -f` (syncfs) instead of an fsync for each of thousands of files. */

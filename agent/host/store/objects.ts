@@ -159,7 +159,7 @@ export async function collectUnsynced(layout: AppLayout): Promise<void> {
 
 /** All objects are on disk. */
 export function markSynced(layout: AppLayout): void {
-  rmSync(layout.unsynced, { force: true });
+  if (existsSync(layout.unsynced)) rmSync(layout.unsynced, { force: true });
 }
 
 /** The paths of all objects, below `objects/`. */

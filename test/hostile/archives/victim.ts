@@ -49,6 +49,7 @@ export class Victim implements Disposable {
     const victim = new Victim();
     const { bytes, digest } = makeBundle({ files: liveFiles, release: liveRelease });
     await victim.unpack({ body: bytes, digest });
+    await victim.#releases.sync("shop", liveRelease);
     return victim;
   }
 
@@ -81,7 +82,6 @@ export class Victim implements Disposable {
   forgetObjects(): void {
     rmSync(this.layout.objects, { recursive: true });
     mkdirSync(this.layout.objects, { mode: 0o700 });
-    writeFileSync(this.layout.unsynced, "");
   }
 
   /** Every file, directory and link below the root, with all that could be changed of it. */

@@ -90,7 +90,7 @@ describe("the store", () => {
     expect(objects()).toHaveLength(3);
     await releases.remove("shop", ids[1]);
     await releases.prune("shop");
-    expect(readdirSync(layout.objects)).toEqual([".unsynced"]);
+    expect(readdirSync(layout.objects)).toEqual([]);
     await releases.prune("nobodys");
   });
 
