@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/longest-first.ts";
 
 /** Tests of whole deploys by real programs. That no request fails must hold on a busy machine, too. */
-const deploys = ["test/{e2e,torture}/**/*.test.ts", "test/bench/smoke.test.ts"];
+const deploys = ["test/{e2e,torture,hostile/trust}/**/*.test.ts", "test/bench/smoke.test.ts"];
 const lab = ["test/lab/**/*.test.ts"];
 /** The tests of the load generator itself, which look at when it sends. */
 const load = ["test/load/**/*.test.ts"];

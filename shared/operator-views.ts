@@ -72,6 +72,25 @@ export const trustView = z.object({
 });
 export type TrustView = z.output<typeof trustView>;
 
+/** A file that is not as it was unpacked. Its path is below the release, or below the app's directory for a file of the store. */
+export const storeFault = z.object({
+  release: releaseId.optional(),
+  path: z.string(),
+  what: z.enum(["changed", "missing", "unexpected"]),
+});
+export type StoreFault = z.output<typeof storeFault>;
+
+/** What hashing all files of an app again has found. `more`: faults that are not listed. */
+export const verifyView = z.object({
+  app: appName,
+  releases: z.array(releaseId),
+  files: z.int(),
+  bytes: z.int(),
+  faults: z.array(storeFault),
+  more: z.int(),
+});
+export type VerifyView = z.output<typeof verifyView>;
+
 /** What a repair did, in order. `held`: why the app still takes no deployments. */
 export const repairView = z.object({ app: appName, done: z.array(z.string()), held: z.string().optional() });
 export type RepairView = z.output<typeof repairView>;

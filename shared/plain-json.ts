@@ -14,13 +14,27 @@ export interface JsonLimits {
  * @throws Error that says what is wrong
  */
 export function parsePlainJson(bytes: Uint8Array, limits: JsonLimits): unknown {
+  return atOnce(plainJsonSteps(bytes, limits));
+}
+
+/** The same in steps, each of which is short for the event loop even if the text is long. */
+export function* plainJsonSteps(bytes: Uint8Array, limits: JsonLimits): Generator<void, unknown> {
   checkStructure(bytes, limits);
+  yield;
   const text = decode(bytes);
   const value = parse(text);
+  yield;
   if (`${JSON.stringify(value)}\n` !== text) {
     throw new Error("it is not as JSON.stringify writes it: a key occurs twice, or there is more than values");
   }
   return value;
+}
+
+/** Runs all steps. @returns their result */
+export function atOnce<T>(steps: Generator<void, T>): T {
+  let step = steps.next();
+  while (!step.done) step = steps.next();
+  return step.value;
 }
 
 /** The value of a JSON text; undefined if the text is not JSON. */

@@ -3,7 +3,15 @@ import { appView, filesView, maintenanceView, releaseView } from "./app-view.ts"
 import type { Call } from "./call.ts";
 import { accepted, deploymentEvent, deploymentView } from "./deployment-view.ts";
 import { appName, releaseId, runId } from "./names.ts";
-import { appsView, environmentView, historyView, logsView, repairView, trustView } from "./operator-views.ts";
+import {
+  appsView,
+  environmentView,
+  historyView,
+  logsView,
+  repairView,
+  trustView,
+  verifyView,
+} from "./operator-views.ts";
 
 export * from "./app-view.ts";
 export * from "./deployment-view.ts";
@@ -141,6 +149,8 @@ export const calls = {
   apps: { method: "GET", path: "/v1/apps", who: "operator", answer: appsView },
   removeApp: { method: "DELETE", path: "/v1/apps/:app", who: "operator", answer: z.undefined() },
   repair: { method: "POST", path: "/v1/apps/:app/repair", who: "operator", answer: repairView },
+  /** Hashes all files of the app's releases again. What differs in the store is not used any more. */
+  verify: { method: "POST", path: "/v1/apps/:app/verify", who: "operator", answer: verifyView },
   pin: { method: "PUT", path: "/v1/apps/:app/releases/:release/pin", who: "operator", answer: releaseView },
   unpin: { method: "DELETE", path: "/v1/apps/:app/releases/:release/pin", who: "operator", answer: releaseView },
   /** Closes the site to all visitors except those with these addresses. */

@@ -2,7 +2,14 @@ import type { Readable } from "node:stream";
 import type { Config } from "../../shared/config.ts";
 import type { ListenAddress } from "../../shared/config-values.ts";
 import type { Manifest } from "../../shared/manifest.ts";
-import type { AuditEntry, DeploymentEvent, FilesView, MaintenanceView, ReleaseView } from "../../shared/protocol.ts";
+import type {
+  AuditEntry,
+  DeploymentEvent,
+  FilesView,
+  MaintenanceView,
+  ReleaseView,
+  StoreFault,
+} from "../../shared/protocol.ts";
 import type { AppSettings } from "../settings.ts";
 import type { Instance, OutputListener, Privileged } from "./privileged.ts";
 
@@ -87,8 +94,8 @@ export interface Releases {
   freedBytes(app: string, releases: string[]): Promise<number>;
   /**
    * Reads a bundle (zstd or gzip, detected by magic bytes) and checks each file against the manifest while it writes it. At
-   * the end one rename makes `releases/<id>` appear. Files that a thin bundle leaves out are copied from its base, and
-   * checked in the same way. A bundle that is refused leaves nothing.
+   * the end one rename makes `releases/<id>` appear. Each content is on disk once, however many releases have it; files that
+   * a thin bundle leaves out are taken from there. A bundle that is refused leaves nothing.
    * @returns the manifest and its sha256 in hex
    * @throws CutoverError bundle_*, base_unusable, manifest_invalid, release_exists, disk_full, aborted
    */
@@ -101,6 +108,13 @@ export interface Releases {
   files(app: string, release: string): Promise<FilesView>;
   /** Also removes what an interrupted unpack left. No error if nothing is there. */
   remove(app: string, release: string): Promise<void>;
+  /**
+   * Hashes all files of the app's releases again, whatever is deployed meanwhile. What differs in the store is no longer used
+   * for new releases.
+   */
+  verify(app: string): Promise<VerifiedReleases>;
+  /** Removes the files that no release has any more. Not while one is unpacked, or waits for its `sync`. */
+  prune(app: string): Promise<void>;
   /** All whole releases, in no order. One whose manifest cannot be read is left out. */
   list(app: string): Promise<StoredRelease[]>;
   /** The releases that the links of `publish` lead to. */
@@ -109,6 +123,17 @@ export interface Releases {
   sync(app: string, release: string): Promise<void>;
   /** Points links at releases, each by one rename. nginx finds static files through them. */
   publish(app: string, links: PublishedLinks): Promise<void>;
+}
+
+export type { StoreFault };
+
+export interface VerifiedReleases {
+  /** With the digest of the manifest that was found. */
+  releases: { id: string; digest: string }[];
+  /** How much was hashed: each content once. */
+  files: number;
+  bytes: number;
+  faults: StoreFault[];
 }
 
 export type StoredRelease = Pick<ReleaseView, "id" | "digest" | "commit" | "repository" | "created">;
@@ -129,10 +154,6 @@ export interface BuildContext {
   manifest: Manifest;
   onOutput: OutputListener;
   signal: AbortSignal;
-  /** A release whose compiled bytecode may be reused for files that did not change; null for none. */
-  reuse: string | null;
-  /** true if the release had traffic before, so that the app's user can no longer write to it. Then only its environment is built. */
-  sealed?: boolean;
 }
 
 /** Python environments, each shared by all releases with the same interpreter and requirements. */

@@ -94,8 +94,8 @@ export interface Privileged {
   maskSecrets(app: string, texts: string[]): Promise<string[]>;
   /** What it takes to run a command of the run by hand. The environment holds the app's secrets. */
   commandEnvironment(spec: RunSpec): Promise<CommandEnvironment>;
-  /** After this, the app's user can no longer write to the release. Idempotent. */
-  sealRelease(app: string, release: string): Promise<void>;
+  /** Lets the app's user and nginx read the release; neither can write to it. Before it is built or started. Idempotent. */
+  shareRelease(app: string, release: string): Promise<void>;
   /**
    * Writes the launch files and programs of a run, and starts them. Does not wait until they are up. Idempotent.
    * @throws CutoverError supervisor_unreachable, supervisor_config_broken, ports_not_allowed, ports_exhausted

@@ -9,6 +9,7 @@ import type {
   MaintenanceView,
   ReleaseView,
   RepairView,
+  VerifyView,
 } from "../../shared/protocol.ts";
 
 /**
@@ -53,6 +54,8 @@ export interface Service {
    * @throws CutoverError deployment_in_progress
    */
   repair(app: string): Promise<RepairView>;
+  /** Hashes all files of the app's releases again, and says what differs. It waits for no deployment, and none waits for it. */
+  verify(app: string): Promise<VerifyView>;
   /** Stops and removes everything of an app except its settings file. */
   removeApp(app: string): Promise<void>;
 }

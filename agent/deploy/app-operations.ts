@@ -1,5 +1,14 @@
 import { CutoverError } from "../../shared/errors.ts";
-import type { AppView, FilesView, MaintenanceView, ReleaseView, RepairView } from "../../shared/protocol.ts";
+import { manifestName } from "../../shared/manifest.ts";
+import type {
+  AppView,
+  FilesView,
+  MaintenanceView,
+  ReleaseView,
+  RepairView,
+  StoreFault,
+  VerifyView,
+} from "../../shared/protocol.ts";
 import type { Ports } from "../contracts/ports.ts";
 import type { CommandEnvironment, Service } from "../contracts/service.ts";
 import type { Logger } from "../logger.ts";
@@ -10,6 +19,9 @@ import type { DeployQueue } from "./queue/queue.ts";
 import { heldState, repair } from "./recovery/repair.ts";
 import { findRelease, pinRelease } from "./state.ts";
 import { assertServable, nothingLive, servableRelease } from "./steps/target.ts";
+
+/** How many files that differ one answer names. */
+const faultsListed = 1000;
 
 type Operations = Omit<
   Service,
@@ -98,6 +110,27 @@ export class AppOperations implements Operations {
     } finally {
       unlock();
     }
+  }
+
+  async verify(app: string): Promise<VerifyView> {
+    await this.#ports.apps.settings(app);
+    const { releases, files, bytes, faults } = await this.#ports.releases.verify(app);
+    const state = await this.#states.of(app);
+    const swapped = releases.filter(({ id, digest }) => (findRelease(state, id)?.digest ?? digest) !== digest);
+    const all = [
+      ...swapped.map(({ id }): StoreFault => ({ release: id, path: manifestName, what: "changed" })),
+      ...faults,
+    ];
+    const listed = all.slice(0, faultsListed);
+    if (all.length > 0) this.#log.warn({ app, faults: listed }, "files are not as they were unpacked");
+    return {
+      app,
+      releases: releases.map(({ id }) => id),
+      files,
+      bytes,
+      faults: listed,
+      more: all.length - listed.length,
+    };
   }
 
   async removeApp(app: string): Promise<void> {

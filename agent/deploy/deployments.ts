@@ -10,6 +10,7 @@ import type {
   MaintenanceView,
   ReleaseView,
   RepairView,
+  VerifyView,
 } from "../../shared/protocol.ts";
 import type { Ports } from "../contracts/ports.ts";
 import type {
@@ -225,6 +226,10 @@ export class Deployments implements Service {
     return this.#operations.repair(app).finally(() => this.#schedule(app));
   }
 
+  verify(app: string): Promise<VerifyView> {
+    return this.#operations.verify(app);
+  }
+
   removeApp(app: string): Promise<void> {
     return this.#operations.removeApp(app);
   }
@@ -286,14 +291,8 @@ export class Deployments implements Service {
   }
 
   async #abortStaged(view: DeploymentView, reason: CutoverError): Promise<DeploymentView> {
-    const parts = {
-      ports: this.#ports,
-      log: this.#log,
-      states: this.#states,
-      registry: this.#registry,
-      queue: this.#queue,
-    };
-    const undone = await abortStaged(parts, view, reason);
+    const parts = { ports: this.#ports, log: this.#log, states: this.#states };
+    const undone = await abortStaged({ ...parts, registry: this.#registry, queue: this.#queue }, view, reason);
     await this.#schedule(view.app);
     return undone;
   }

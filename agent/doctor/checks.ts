@@ -13,6 +13,7 @@ import { nginxLimits } from "./checks/nginx-limits.ts";
 import { nginxModules } from "./checks/nginx-modules.ts";
 import { nginxRuns } from "./checks/nginx-runs.ts";
 import { pythons } from "./checks/pythons.ts";
+import { releases } from "./checks/releases.ts";
 import { secondSupervisord } from "./checks/second-supervisord.ts";
 import { secrets } from "./checks/secrets.ts";
 import { socketWays } from "./checks/socket-ways.ts";
@@ -51,6 +52,7 @@ export const checks: Record<string, Check> = {
   webhooks,
   directories,
   disk,
+  releases,
   leftovers,
 };
 

@@ -3,9 +3,11 @@ import { CutoverError } from "../../shared/errors.ts";
 import { type Manifest, manifestLimits, parseManifest } from "../../shared/manifest.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import { SerialQueue } from "../../shared/serial-queue.ts";
-import type { BuildContext, Environments, InstanceLogs, Releases } from "../contracts/ports.ts";
+import type { BuildContext, InstanceLogs, Releases } from "../contracts/ports.ts";
 import type { RunSpec, SiteRequest } from "../contracts/privileged.ts";
 import type { LocalPrivileged } from "../host/privileged.ts";
+import type { CompileRequest } from "../host/python/compile.ts";
+import type { BuiltEnvironment, EnvironmentBuilder } from "../host/python/environments.ts";
 import { appLayout } from "../host/store/layout.ts";
 import { safeRead } from "../host/store/safe-read.ts";
 
@@ -13,7 +15,7 @@ export interface GuardedHostParts {
   /** The agent's data directory. */
   data: string;
   privileged: LocalPrivileged;
-  environments: Environments;
+  environments: EnvironmentBuilder;
   releases: Pick<Releases, "remove">;
   logs: Pick<InstanceLogs, "prune">;
 }
@@ -21,7 +23,7 @@ export interface GuardedHostParts {
 /** The host as the helper acts on it. It checks again what an honest agent has checked before. */
 export class GuardedHost {
   readonly privileged: LocalPrivileged;
-  readonly environments: Environments;
+  readonly environments: EnvironmentBuilder;
   readonly logs: Pick<InstanceLogs, "prune">;
   readonly #data: string;
   readonly #releases: Pick<Releases, "remove">;
@@ -35,7 +37,7 @@ export class GuardedHost {
     this.#releases = releases;
   }
 
-  /** One at a time for an app: what gives, builds, seals and removes trees. */
+  /** One at a time for an app: what builds, shares and removes trees. */
   inTurn<T>(app: string, work: () => Promise<T>): Promise<T> {
     const queue = this.#queues.get(app) ?? new SerialQueue();
     this.#queues.set(app, queue);
@@ -46,30 +48,38 @@ export class GuardedHost {
    * Only what nobody can change any more is started.
    * @throws CutoverError release_not_found, helper_refused
    */
-  async ifSealed<T>({ app, release }: RunSpec, work: () => Promise<T>): Promise<T> {
+  async ifShared<T>({ app, release }: RunSpec, work: () => Promise<T>): Promise<T> {
     await this.#assertThere(app, release);
-    if (!(await this.privileged.isSealed(app, release))) {
-      throw refused(`${release} of ${app} is not sealed, so nothing of it is started`);
+    if (!(await this.privileged.isShared(app, release))) {
+      throw refused(`${release} of ${app} is not shared with its app, so nothing of it is started`);
     }
     return work();
   }
 
   /** @throws CutoverError release_not_found, helper_refused, what building throws */
   async build(
-    { app, release, reuse }: Pick<BuildContext, "app" | "release" | "reuse">,
+    { app, release }: Pick<BuildContext, "app" | "release">,
     context: Pick<BuildContext, "onOutput" | "signal">,
-  ): Promise<{ key: string; reused: boolean }> {
+  ): Promise<BuiltEnvironment> {
     await this.#assertThere(app, release);
     const manifest = this.#manifest(app, release);
-    const sealed = await this.privileged.isSealed(app, release);
-    const kept = reuse !== null && (await this.#isSealed(app, reuse)) ? reuse : null;
-    return this.environments.build({ app, release, manifest, reuse: kept, sealed, ...context });
+    return this.environments.build({ app, release, manifest, ...context });
+  }
+
+  /** It changes nothing, so it need not wait its turn. @throws CutoverError release_not_found, what compiling throws */
+  async compile(
+    { version, ...request }: Pick<CompileRequest, "app" | "release" | "paths"> & { version?: string | undefined },
+    signal: AbortSignal,
+  ): Promise<(string | null)[]> {
+    await this.#assertThere(request.app, request.release);
+    const made = await this.environments.compile({ ...request, version, signal });
+    return made.map((bytes) => bytes?.toString("base64") ?? null);
   }
 
   /** @throws CutoverError release_not_found */
-  async seal(app: string, release: string): Promise<void> {
+  async share(app: string, release: string): Promise<void> {
     await this.#assertThere(app, release);
-    await this.privileged.sealRelease(app, release);
+    await this.privileged.shareRelease(app, release);
   }
 
   /** @throws CutoverError helper_refused if the release still has a run */
@@ -101,10 +111,6 @@ export class GuardedHost {
     const manifest = parseManifest(safeRead(directory, "manifest.json", manifestLimits.bytes));
     if (manifest.app === app && manifest.config.app === app && manifest.release === release) return manifest;
     throw refused(`the manifest of ${release} of ${app} is that of another release`);
-  }
-
-  async #isSealed(app: string, release: string): Promise<boolean> {
-    return this.privileged.isSealed(app, release).catch(() => false);
   }
 
   /** @throws CutoverError release_not_found */

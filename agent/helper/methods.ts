@@ -41,13 +41,13 @@ export const methods = {
   removeApp: method(ofApp, done, (host, { app }) => host.inTurn(app, () => host.privileged.removeApp(app))),
 
   instances: method(runSpec, shape.instances, ({ privileged }, spec) => privileged.instances(spec)),
-  startPrograms: method(runSpec, done, (host, spec) => host.ifSealed(spec, () => host.privileged.startPrograms(spec))),
+  startPrograms: method(runSpec, done, (host, spec) => host.ifShared(spec, () => host.privileged.startPrograms(spec))),
   programs: method(ofRun, shape.programs, ({ privileged }, { app, run }) => privileged.programs(app, run)),
   removePrograms: method(ofRun, done, ({ privileged }, { app, run }) => privileged.removePrograms(app, run)),
   runs: method(ofApp, shape.runs, ({ privileged }, { app }) => privileged.runs(app)),
 
   startProcess: method(processSpec, done, (host, { spec, process }) =>
-    host.ifSealed(spec, () => host.privileged.startProcess(spec, process)),
+    host.ifShared(spec, () => host.privileged.startProcess(spec, process)),
   ),
   processes: method(ofApp, shape.processGroups, ({ privileged }, { app }) => privileged.processes(app)),
   stopProcess: method(ofProcess, done, ({ privileged }, { app, run, process }) =>
@@ -58,7 +58,7 @@ export const methods = {
   ),
 
   runCommand: method(shape.command, shape.exitCode, (host, { spec, argv, timeoutMs }, context) =>
-    host.ifSealed(spec, () => host.privileged.runCommand(spec, { argv, timeoutMs, source: "release", ...context })),
+    host.ifShared(spec, () => host.privileged.runCommand(spec, { argv, timeoutMs, source: "release", ...context })),
   ),
   maskSecrets: method(shape.texts, shape.masked, ({ privileged }, { app, texts }) =>
     privileged.maskSecrets(app, texts),
@@ -75,9 +75,10 @@ export const methods = {
   upstreamServers: method(ofApp, shape.servers, ({ privileged }, { app }) => privileged.upstreamServers(app)),
   oldWorkers: method(none, shape.yes, ({ privileged }) => privileged.oldWorkers()),
 
-  buildEnvironment: method(shape.build, shape.environment, (host, params, context) =>
+  buildEnvironment: method(ofRelease, shape.environment, (host, params, context) =>
     host.inTurn(params.app, () => host.build(params, context)),
   ),
+  compileBytecode: method(shape.sources, shape.bytecode, (host, params, { signal }) => host.compile(params, signal)),
   environmentPresent: method(ofRelease, shape.yes, ({ environments }, { app, release }) =>
     environments.present(app, release),
   ),
@@ -85,7 +86,7 @@ export const methods = {
     host.inTurn(app, () => host.environments.prune(app, kept)),
   ),
 
-  sealRelease: method(ofRelease, done, (host, { app, release }) => host.inTurn(app, () => host.seal(app, release))),
+  sealRelease: method(ofRelease, done, (host, { app, release }) => host.inTurn(app, () => host.share(app, release))),
   removeRelease: method(ofRelease, done, (host, { app, release }) => host.inTurn(app, () => host.remove(app, release))),
   collectLogs: method(shape.keptRuns, done, ({ logs }, { app, kept }) => logs.prune(app, kept)),
 };

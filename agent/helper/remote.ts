@@ -1,5 +1,5 @@
 import type { Config } from "../../shared/config.ts";
-import type { BuildContext, Environments } from "../contracts/ports.ts";
+import type { BuildContext } from "../contracts/ports.ts";
 import type {
   CommandRequest,
   Instance,
@@ -11,6 +11,8 @@ import type {
 } from "../contracts/privileged.ts";
 import type { CommandEnvironment } from "../contracts/service.ts";
 import { ReleaseDirectories, type ReleaseDirectoriesOptions } from "../host/bundle/releases.ts";
+import type { CompileRequest } from "../host/python/compile.ts";
+import type { BuiltEnvironment, EnvironmentBuilder } from "../host/python/environments.ts";
 import { SupervisorLogs } from "../host/supervisor/instance-logs.ts";
 import type { AgentSettings } from "../settings.ts";
 import type { HelperClient } from "./client.ts";
@@ -53,7 +55,7 @@ export class RemotePrivileged implements Privileged {
     return this.#helper.call("commandEnvironment", plain(spec));
   }
 
-  sealRelease(app: string, release: string): Promise<void> {
+  shareRelease(app: string, release: string): Promise<void> {
     return this.#helper.call("sealRelease", { app, release });
   }
 
@@ -107,16 +109,21 @@ export class RemotePrivileged implements Privileged {
 }
 
 /** The app's user builds environments, and root keeps them. The helper reads the manifest itself. */
-export class RemoteEnvironments implements Environments {
+export class RemoteEnvironments implements EnvironmentBuilder {
   readonly #helper: HelperClient;
 
   constructor(helper: HelperClient) {
     this.#helper = helper;
   }
 
-  build({ app, release, reuse, onOutput, signal }: BuildContext): Promise<{ key: string; reused: boolean }> {
-    const params = { app, release, reuse };
-    return this.#helper.call("buildEnvironment", params, { onOutput, signal });
+  build({ app, release, onOutput, signal }: BuildContext): Promise<BuiltEnvironment> {
+    return this.#helper.call("buildEnvironment", { app, release }, { onOutput, signal });
+  }
+
+  async compile({ app, release, paths, version, signal }: CompileRequest): Promise<(Buffer | null)[]> {
+    const params = { app, release, paths, ...(version !== undefined && { version }) };
+    const made = await this.#helper.call("compileBytecode", params, { signal });
+    return made.map((text) => (text === null ? null : Buffer.from(text, "base64")));
   }
 
   present(app: string, release: string): Promise<boolean> {

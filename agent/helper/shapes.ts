@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { configSchema, processName } from "../../shared/config.ts";
+import { pathFault } from "../../shared/manifest.ts";
 import { appName, releaseId, releaseOfRun, runId } from "../../shared/names.ts";
 import { slotCount } from "../../shared/slots.ts";
 import { programStates } from "../contracts/privileged.ts";
@@ -41,7 +42,14 @@ export const site = z.strictObject({
   site: z.strictObject({ main: sitePart.nullable(), preview: sitePart.nullable() }),
 });
 
-export const build = z.strictObject({ app: appName, release: releaseId, reuse: releaseId.nullable() });
+const sourcePath = z.string().refine((path) => pathFault(path) === undefined && path.endsWith(".py"), "no source");
+/** `version` is that of `python.version` in cutover.yml. */
+export const sources = z.strictObject({
+  app: appName,
+  release: releaseId,
+  paths: z.array(sourcePath).max(1000),
+  version: configSchema.shape.python.unwrap().shape.version,
+});
 export const keptReleases = z.strictObject({ app: appName, kept: z.array(releaseId).max(1000) });
 export const keptRuns = z.strictObject({ app: appName, kept: z.array(runId).max(1000) });
 
@@ -86,4 +94,6 @@ export const exitCode = z.int();
 export const masked = z.array(z.string());
 export const yes = z.boolean();
 export const changed = z.object({ changed: z.boolean() });
-export const environment = z.object({ key: z.string(), reused: z.boolean() });
+export const environment = z.object({ key: z.string(), reused: z.boolean(), cacheTag: z.string() });
+/** In base64. */
+export const bytecode = z.array(z.string().nullable());

@@ -11,13 +11,12 @@ export function localHost(options: Omit<LocalPrivilegedOptions, "launcher">) {
   return {
     privileged,
     environments: new PythonEnvironments({
-      ...{ data, pythonPath, jobs: limits.jobs },
+      ...{ data, pythonPath },
       runStep: privileged.stepRunner(),
-      runAsApp: privileged.appStepRunner(),
       owner: privileged.buildOwner(),
       limits: { bytes: limits.environment, files: limits.environment_files },
     }),
-    releases: new ReleaseDirectories({ data, limits }),
+    releases: new ReleaseDirectories({ data, limits, readOnly: options.ownUser ?? false }),
     logs: new SupervisorLogs(data, supervisor.conf_dir),
   };
 }

@@ -19,10 +19,11 @@ import type { HostApp } from "./exec/host-app.ts";
 import type { StepRunner } from "./exec/step.ts";
 import { Sites } from "./nginx/site.ts";
 import { AppDirectories } from "./ownership/app-directories.ts";
+import { makeReadOnly } from "./ownership/read-only.ts";
+import { isOpened, openRelease, type ReleaseAccess } from "./ownership/release-access.ts";
 import { Scratches } from "./ownership/scratches.ts";
-import { TreeOwner } from "./ownership/tree-owner.ts";
 import type { Owner } from "./ownership/trees.ts";
-import { appUser, assertNotAgent } from "./ownership/users.ts";
+import { type AppUser, appUser, assertNotAgent, groupId } from "./ownership/users.ts";
 import type { BuildOwner } from "./python/environments.ts";
 import { type AppLayout, appLayout } from "./store/layout.ts";
 import { AppPrograms } from "./supervisor/app-programs.ts";
@@ -47,7 +48,6 @@ export class LocalPrivileged implements Privileged {
   readonly #options: LocalPrivilegedOptions;
   readonly #directories: AppDirectories;
   readonly #programs: AppPrograms;
-  readonly #treeOwner: TreeOwner;
   readonly #scratches: Scratches;
   readonly #steps: AppSteps;
   readonly #sites: Sites;
@@ -64,7 +64,6 @@ export class LocalPrivileged implements Privileged {
       directories: this.#directories,
       supervisor: new Supervisor({ socket: supervisor.socket, confDir }),
     });
-    this.#treeOwner = new TreeOwner(agent);
     this.#scratches = new Scratches(agent);
     this.#steps = new AppSteps({ settings, launcher, scratches: this.#scratches });
     this.#sites = new Sites(settings, clock);
@@ -100,15 +99,9 @@ export class LocalPrivileged implements Privileged {
     return async (app, step) => this.#steps.build(await this.#app(app), step);
   }
 
-  /** Runs steps of builds as the app's user, confined. */
-  appStepRunner(): StepRunner {
-    return async (app, step) => this.#steps.buildAsApp(await this.#app(app), step);
-  }
-
-  /** Who owns what while it is built. Only for what builds environments. */
+  /** Where builds work. Only for what builds environments. */
   buildOwner(): BuildOwner {
     return {
-      give: async (app, tree) => this.#treeOwner.give((await this.#app(app)).user, tree),
       scratch: async (app, parts) => {
         const { layout, user } = await this.#app(app);
         return user.other === undefined ? undefined : this.#scratches.make(layout, parts);
@@ -117,15 +110,25 @@ export class LocalPrivileged implements Privileged {
     };
   }
 
-  async sealRelease(app: string, release: string): Promise<void> {
+  async shareRelease(app: string, release: string): Promise<void> {
     const { layout, user } = await this.#app(app);
-    await this.#treeOwner.seal(user, layout.release(releaseId.parse(release)));
+    const access = await this.#access(user);
+    if (access === undefined) await makeReadOnly(layout.release(releaseId.parse(release)));
+    else await openRelease(layout, releaseId.parse(release), access);
   }
 
-  /** Whether only root can change a release. */
-  async isSealed(app: string, release: string): Promise<boolean> {
+  /** Whether a release was opened to its app, and the app's user cannot change it. */
+  async isShared(app: string, release: string): Promise<boolean> {
     const { layout, user } = await this.#app(app);
-    return this.#treeOwner.sealed(user, layout.release(releaseId.parse(release)));
+    const access = await this.#access(user);
+    return access === undefined || isOpened(layout, releaseId.parse(release), access);
+  }
+
+  /** undefined if everything belongs to the user of this process. */
+  async #access({ other }: AppUser): Promise<ReleaseAccess | undefined> {
+    if (other === undefined) return undefined;
+    const nginx = (await groupId(this.#options.settings.nginx.group)) ?? other.gid;
+    return { owner: this.#options.agent?.uid ?? 0, app: other.gid, nginx };
   }
 
   async startPrograms(spec: RunSpec): Promise<void> {

@@ -73,6 +73,12 @@ export function addAdminCalls(app: HttpApp, options: AdminCallsOptions): void {
     return json(c, calls.repair, await service.repair(name));
   });
 
+  answer(app, calls.verify, async (c) => {
+    const name = params.appParam(c.req.param("app"));
+    c.get("audit").asks({ what: "verify", app: name, by: operator });
+    return json(c, calls.verify, await service.verify(name));
+  });
+
   answer(app, calls.removeApp, async (c) => {
     const name = params.appParam(c.req.param("app"));
     c.get("audit").asks({ what: "remove_app", app: name, by: operator });

@@ -7,6 +7,7 @@ import { SocketProbe } from "../host/net/health.ts";
 import { ProcNetConnections } from "../host/net/proc-net.ts";
 import { MaintenanceFiles } from "../host/nginx/maintenance.ts";
 import { NginxTraffic } from "../host/nginx/traffic.ts";
+import { ReleaseEnvironments } from "../host/python/release-environments.ts";
 import { AppsDirectory } from "../host/store/apps-dir.ts";
 import { StateFiles } from "../host/store/state-file.ts";
 import type { Host } from "./host.ts";
@@ -21,15 +22,19 @@ export async function openPorts(
   host: Host,
   { events, version }: PortParts,
 ): Promise<{ ports: Ports; closePorts(): void }> {
-  const { data } = host.settings;
+  const { data, limits } = host.settings;
   const apps = new AppsDirectory(host.appsDir);
   const needsHelper = !host.embedded && process.geteuid?.() !== 0;
-  const { privileged, closePorts, ...rest } = needsHelper
-    ? await throughHelper(host, version)
-    : inThisProcess(host, apps);
+  const {
+    privileged,
+    environments: builder,
+    closePorts,
+    ...rest
+  } = needsHelper ? await throughHelper(host, version) : inThisProcess(host, apps);
   const ports: Ports = {
     ...rest,
     privileged,
+    environments: new ReleaseEnvironments({ data, jobs: limits.jobs, builder }),
     apps,
     events,
     clock: systemClock,

@@ -1,5 +1,6 @@
 import { deployTable, measureDeploys } from "./deploy.ts";
 import { grayTable, measureGray } from "./gray.ts";
+import { manyFilesTable, measureManyFiles } from "./many-files.ts";
 import type { Sizes } from "./sizes.ts";
 import type { Table } from "./table.ts";
 import { measureTraffic, trafficTable } from "./traffic.ts";
@@ -28,6 +29,7 @@ function part<F extends object>(
 /** What `npm run bench` measures, by the name that it takes. */
 export const parts: Record<string, Part> = {
   deploy: part("Deploys of one changed file", measureDeploys, deployTable),
+  files: part("Deploys of one changed file in very many", measureManyFiles, manyFilesTable),
   load: part("Deploys under load", measureTraffic, trafficTable),
   gray: part("A gray release", measureGray, grayTable),
   unpack: part("A bundle of 1 GB", measureUnpack, unpackTable),

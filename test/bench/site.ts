@@ -9,6 +9,7 @@ import { type ActionResult, runAction } from "../harness/action.ts";
 import { type EmbeddedAgent, type Key, startAgent } from "../harness/agent.ts";
 import { offlinePip } from "../harness/places.ts";
 import { freePorts } from "../harness/ports.ts";
+import { runProgram } from "../harness/run.ts";
 import { Scratch } from "../harness/scratch.ts";
 import { type Phase, phaseEnds, phasesFrom, reachedAt, type TimedLine } from "./timeline.ts";
 
@@ -106,6 +107,13 @@ export class Site implements AsyncDisposable {
     });
     if (result.exitCode !== 0) throw new Error(`a step failed:\n${result.stdout}`);
     return result;
+  }
+
+  /** In bytes: with the agent's default `keep`, five releases after as many deploys. */
+  async diskOfReleases(): Promise<{ releases: number; bytes: number }> {
+    const { objects, releases } = this.#layout;
+    const { stdout } = await runProgram(["du", "-skc", objects, releases]);
+    return { releases: namesIn(releases).length, bytes: Number(/(\d+)\ttotal/.exec(stdout)?.[1]) * 1024 };
   }
 
   /** Others after each reload. */

@@ -7,6 +7,7 @@ export interface Sizes {
   /** Keys of the shop's cutover.yml, in place of the fixture's. */
   shop: NonNullable<ShopOptions["config"]>;
   deploy: { rounds: number; project: ProjectScale };
+  manyFiles: { rounds: number; counts: number[] };
   load: { deploys: number; rate: number; quietMs: number; pauseMs: number };
   gray: { weights: number[]; requests: number; rate: number; quietMs: number };
   unpack: { rounds: number; idleMs: number; afterMs: number; content: BigBundleScale };
@@ -46,6 +47,7 @@ export const fullSizes: Sizes = {
   idleMs: 60_000,
   shop: {},
   deploy: { rounds: 7, project: fullProject },
+  manyFiles: { rounds: 3, counts: [30_000, 100_000] },
   // Two-second requests that began during a deploy have ended after the pause.
   load: { deploys: 20, rate: 300, quietMs: 20_000, pauseMs: 3000 },
   gray: { weights: [5, 25, 50], requests: 10_000, rate: 100, quietMs: 10_000 },
@@ -65,6 +67,7 @@ export const tinySizes: Sizes = {
     rounds: 1,
     project: { apps: 1, modules: 2, pages: 2, images: 2, scripts: 2, largeFiles: 1, largeBytes: 10_000 },
   },
+  manyFiles: { rounds: 1, counts: [30, 100] },
   load: { deploys: 1, rate: 20, quietMs: 500, pauseMs: 0 },
   gray: { weights: [50], requests: 300, rate: 20, quietMs: 500 },
   unpack: {

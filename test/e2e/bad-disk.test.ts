@@ -53,7 +53,7 @@ if (mayMount()) {
     it("where the files run out while it is unpacked", async () => {
       const project = await host.project({ version: "v2" });
       mkdirSync(join(project, "pages"));
-      for (let page = 0; page < 200; page++) writeFileSync(join(project, "pages", `${page}.txt`), "page\n");
+      for (let page = 0; page < 200; page++) writeFileSync(join(project, "pages", `${page}.txt`), `page ${page}\n`);
       using _ = fillFiles(data(), 100);
       await expectDiskFull(project, ["The disk is full", "Free disk space on the host"]);
     });

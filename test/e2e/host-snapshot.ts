@@ -78,12 +78,15 @@ function describeTree(root: string): Record<string, string> {
   return found;
 }
 
-/** A file's change time tells of every touch, also of one that puts the same bytes back. */
+/**
+ * A file's change time tells of every touch, also of one that puts the same bytes back. A release that came and went has
+ * touched the names of the files that it shared, and not their content.
+ */
 function describe(path: string): string {
   const status = lstatSync(path, { bigint: true });
   const access = `${(status.mode & 0o7777n).toString(8)} ${status.uid}:${status.gid}`;
   if (status.isDirectory()) return `directory ${access}`;
-  const touched = `${status.ino} ${status.ctimeNs}`;
+  const touched = `${status.ino} ${status.nlink > 1n ? status.mtimeNs : status.ctimeNs}`;
   if (status.isSymbolicLink()) return `-> ${readlinkSync(path)} ${touched}`;
   return `${status.isSocket() ? "socket" : "file"} ${access} ${status.size} ${touched}`;
 }

@@ -31,7 +31,7 @@ const uidOf = async (pid: number | undefined) => Number(/^Uid:\s+(\d+)/m.exec(aw
 
 const command = `sh -c 'id -un > "$CUTOVER_SHARED/ran-as"; touch written-by-command 2>/dev/null || echo read-only > "$CUTOVER_SHARED/release"'`;
 
-test("an agent without any right deploys, and what it deployed is root's and runs as the app's user", async () => {
+test("an agent without any right deploys, and what it deployed is the agent's or root's and runs as the app's user", async () => {
   const { agent, site } = host();
   for (const version of ["v1", "v2"]) {
     const { outputs } = await fleet.deploy({ version, config: { release: { command }, keep_warm: "0s" } });
@@ -44,9 +44,14 @@ test("an agent without any right deploys, and what it deployed is root's and run
   const { instances, live } = await agent.appView();
   for (const { pid } of instances) expect(await uidOf(pid)).toBe(idsOf(users.app).uid);
   const [environment = ""] = await readdir(join(home(), "venvs"));
-  for (const path of [`releases/${live}`, `releases/${live}/app/shop/wsgi.py`, `venvs/${environment}/bin/gunicorn`]) {
+  const own = idsOf(users.agent).uid;
+  for (const [path, owner] of [
+    [`releases/${live}`, own],
+    [`releases/${live}/app/shop/wsgi.py`, own],
+    [`venvs/${environment}/bin/gunicorn`, 0],
+  ] as const) {
     const { uid, mode } = await lstat(join(home(), path));
-    expect([path, uid, mode & 0o022]).toEqual([path, 0, 0]);
+    expect([path, uid, mode & 0o022]).toEqual([path, owner, 0]);
   }
   for (const path of await staticFilesOf(site)) expect((await get(site, path)).status).toBe(200);
   expect(helper.log()).toBe("");

@@ -134,6 +134,8 @@ export class FakeHost {
         remove: async (_app, release) => {
           if (disk.releases.delete(release)) await this.effect(`release.remove ${release}`);
         },
+        prune: async () => {},
+        verify: async () => ({ releases: [], files: 0, bytes: 0, faults: [] }),
         list: async () =>
           [...disk.releases.values()].map(({ release, commit, repository, created }) => {
             return { id: release, digest: digestOf(release), commit, repository, created };
@@ -170,7 +172,7 @@ export class FakeHost {
           onOutput(source, "the command's output");
           return this.releaseCommandCode;
         },
-        sealRelease: async () => {},
+        shareRelease: async () => {},
         startPrograms: async ({ run }) => {
           await this.effect(`programs.start ${run}`);
           disk.programs.add(run);

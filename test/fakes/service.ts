@@ -15,6 +15,8 @@ import type {
   MaintenanceView,
   ReleaseView,
   RepairView,
+  StoreFault,
+  VerifyView,
 } from "../../shared/protocol.ts";
 import { fakeAppView, fakeTimes } from "./app-view.ts";
 
@@ -176,6 +178,15 @@ export class FakeService implements Service {
     this.#called("repair", app);
     const { held } = this.#view(app);
     return { app, done: ["tried again"], ...(held !== undefined && { held }) };
+  }
+
+  /** What `verify` finds. */
+  storeFaults: StoreFault[] = [];
+
+  async verify(app: string): Promise<VerifyView> {
+    this.#called("verify", app);
+    const releases = this.#view(app).releases.map(({ id }) => id);
+    return { app, releases, files: 2947, bytes: 40_000_000, faults: this.storeFaults, more: 0 };
   }
 
   async removeApp(app: string): Promise<void> {

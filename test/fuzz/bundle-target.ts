@@ -92,7 +92,7 @@ export class BundleTarget implements Target<BundleCase>, Disposable {
       .flatMap((path) => {
         const status = lstatSync(join(root, path));
         if (status.isDirectory()) return [];
-        if (!status.isFile() || status.nlink !== 1) throw new Error(`${path} is no file of its own`);
+        if (!status.isFile() || status.nlink < 2) throw new Error(`${path} is no object of the store`);
         const sha256 = createHash("sha256").update(readFileSync(join(root, path)));
         return [`${path} ${status.mode & 0o7777} ${status.size} ${sha256.digest("hex")}`];
       });

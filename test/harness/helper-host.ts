@@ -1,5 +1,5 @@
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from "node:child_process";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { stringify } from "yaml";
@@ -149,8 +149,20 @@ export class HelperHost implements AsyncDisposable {
     const signal = new AbortController().signal;
     await releases.unpack(manifest.app, Readable.from([bytes]), { accept: async () => undefined, signal });
     const { uid, gid } = idsOf(users.agent);
-    execFileSync("chown", ["-hR", `${uid}:${gid}`, this.layout(manifest.app).release(manifest.release)]);
+    const { objects, release } = this.layout(manifest.app);
+    execFileSync("chown", ["-hR", "--from=0", `${uid}:${gid}`, objects, release(manifest.release)]);
     return manifest.release;
+  }
+
+  /** Builds a release's environment, and links it as the agent does. @returns its key */
+  async build(talk: Talk, release: string): Promise<string> {
+    const { key } = (await talk.done("buildEnvironment", { app: "shop", release })) as { key: string };
+    this.link(release, key);
+    return key;
+  }
+
+  link(release: string, key: string): void {
+    symlinkSync(join("../../venvs", key), this.layout().releaseVenv(release));
   }
 
   /** The helpers that run now, and what they started. */

@@ -68,11 +68,23 @@ export const refusedRequests: HostileCase[] = [
   })),
   ...each("a release to build that is no release:", ids, (id) => ({
     method: "buildEnvironment",
-    params: { app: "shop", release: id, reuse: null },
+    params: { app: "shop", release: id },
   })),
-  ...each("a release to reuse that is no release:", ids, (id) => ({
-    method: "buildEnvironment",
-    params: { app: "shop", release, reuse: id },
+  ...each("a release to compile that is no release:", ids, (id) => ({
+    method: "compileBytecode",
+    params: { app: "shop", release: id, paths: ["app/a.py"] },
+  })),
+  ...each(
+    "a source to compile that is none:",
+    ["../a.py", "/etc/a.py", "app/../a.py", "app/a\0.py", "app/a"],
+    (path) => ({
+      method: "compileBytecode",
+      params: { app: "shop", release, paths: [path] },
+    }),
+  ),
+  ...each("a Python to compile for that is no version:", ["3", "3.11/../x", "../python"], (version) => ({
+    method: "compileBytecode",
+    params: { app: "shop", release, paths: [], version },
   })),
   ...each("a run to remove that is no run:", ids, (run) => ({
     method: "removePrograms",
@@ -240,7 +252,7 @@ export const refusedRequests: HostileCase[] = [
     {
       name: "a release that is not there, to build",
       method: "buildEnvironment",
-      params: { app: "shop", release: missing, reuse: null },
+      params: { app: "shop", release: missing },
       refused: "release_not_found",
     },
     {

@@ -2,7 +2,8 @@ import { Deployments } from "../../agent/deploy/deployments.ts";
 import type { Logger } from "../../agent/logger.ts";
 import { Effects, type Life } from "./effects.ts";
 import type { Host } from "./host.ts";
-import { portsFor, type Upload } from "./ports.ts";
+import { portsFor } from "./ports.ts";
+import type { Upload } from "./unpack.ts";
 
 /** A process that has done its last work is gone after this long, as in agent/main.ts. */
 const leavingMs = 100;

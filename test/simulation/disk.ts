@@ -8,6 +8,14 @@ export interface StoredRelease {
   digest: string;
   synced: boolean;
   whole: boolean;
+  /** The contents of its files. */
+  objects: string[];
+}
+
+/** A content in the store. `torn`: a power cut took it before it was synced. */
+export interface StoredObject {
+  synced: boolean;
+  torn: boolean;
 }
 
 /** An app's directory. What a power cut takes away has a durable form beside it. */
@@ -19,6 +27,9 @@ export class AppDisk {
   state: string | undefined;
   durableState: string | undefined;
   readonly releases = new Map<string, StoredRelease>();
+  readonly objects = new Map<string, StoredObject>();
+  /** Objects may exist that a power cut could take away. */
+  unsynced = false;
   /** Releases whose environment is there. */
   readonly environments = new Set<string>();
   readonly links: Record<"current" | "previous" | "canary" | "staged", string | null> = {
@@ -56,14 +67,25 @@ export class AppDisk {
       if (!keepsUnsynced) release.whole = false;
       release.synced = true;
     }
+    for (const object of this.objects.values()) {
+      if (!object.synced && !keepsUnsynced) object.torn = true;
+      object.synced = true;
+    }
+  }
+
+  /** Objects that no release has. */
+  unused(): string[] {
+    const used = new Set([...this.releases.values()].flatMap(({ objects }) => objects));
+    return [...this.objects.keys()].filter((name) => !used.has(name));
   }
 
   remove(): void {
+    this.unsynced = false;
     this.home = false;
     this.state = undefined;
     this.durableState = undefined;
     this.maintenance = undefined;
-    const all = [this.releases, this.slotDirs, this.slotLinks, this.launches, this.ports, this.events];
+    const all = [this.objects, this.releases, this.slotDirs, this.slotLinks, this.launches, this.ports, this.events];
     for (const entries of all) entries.clear();
     for (const set of [this.environments, this.runs, this.allow, this.logs]) set.clear();
     for (const link of ["current", "previous", "canary", "staged"] as const) this.links[link] = null;

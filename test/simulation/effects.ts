@@ -7,12 +7,13 @@ import type { Timeline } from "./timeline.ts";
 export const simulated = [
   "app.prepare",
   "app.remove",
-  "bundle.file",
+  "object.write",
   "release.rename",
   "release.sync",
   "release.remove",
+  "object.collect",
+  "release.share",
   "release.command",
-  "tree.seal",
   "environment.build",
   "environment.remove",
   "ports.reserve",
@@ -130,7 +131,8 @@ export class Faults {
 
 const writes = new Set<SimEffect>([
   ...([
-    "bundle.file",
+    "object.write",
+    "object.collect",
     "environment.build",
     "ports.reserve",
     "launch.write",
@@ -150,7 +152,15 @@ const writes = new Set<SimEffect>([
 
 /** What the agent does as its own user, without the helper. */
 const ownEffects = new Set<SimEffect>([
-  ...(["bundle.file", "release.rename", "release.sync", "links.publish", "slots.prepare", "slots.swap"] as const),
+  ...([
+    "object.write",
+    "object.collect",
+    "release.rename",
+    "release.sync",
+    "links.publish",
+    "slots.prepare",
+    "slots.swap",
+  ] as const),
   ...(["slots.tidy", "maintenance.allow", "maintenance.begin", "maintenance.end", "maintenance.remove"] as const),
   ...(["events.collect", "durable.rename", "durable.sync-directory", "ask.probe"] as const),
 ]);

@@ -8,8 +8,8 @@ import type { History, Operation } from "./history.ts";
 import { Host } from "./host.ts";
 import { hostFiles } from "./host-files.ts";
 import type { Outcome, PlayOptions } from "./outcome.ts";
-import type { Upload } from "./ports.ts";
 import { checkRest } from "./rest.ts";
+import type { Upload } from "./unpack.ts";
 import { Visitors } from "./visitors.ts";
 
 /** One history on one host. */

@@ -1,20 +1,14 @@
-import type { Ports, UnpackOptions } from "../../agent/contracts/ports.ts";
+import type { Ports } from "../../agent/contracts/ports.ts";
 import type { AppState } from "../../agent/deploy/state.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { DeploymentEvent, MaintenanceView } from "../../shared/protocol.ts";
 import { SerialQueue } from "../../shared/serial-queue.ts";
-import type { SimManifest } from "./bundle.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
 import { SimPrivileged } from "./privileged.ts";
 import { SimTraffic } from "./traffic.ts";
+import { collectObjects, type Upload, unpack } from "./unpack.ts";
 import { factsOf } from "./watcher.ts";
-
-/** The body of an upload: the simulated host reads what it is, and not its bytes. */
-export interface Upload {
-  manifest: SimManifest;
-  digest: string;
-}
 
 /** What the deploy code needs, for one life of the agent on the simulated host. */
 export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, Upload>): Ports {
@@ -143,6 +137,13 @@ function releases(host: Host, effects: Effects, uploads: WeakMap<object, Upload>
       if (!host.disk(app).releases.has(release)) return;
       await effects.do("release.remove", app, () => host.disk(app).releases.delete(release));
     },
+    verify: async () => ({ releases: [], files: 0, bytes: 0, faults: [] }),
+    prune: async (app) => {
+      await collectObjects(host.disk(app), effects);
+      await effects.look(() => {
+        host.disk(app).unsynced = false;
+      });
+    },
     list: (app) =>
       effects.look(() =>
         [...host.disk(app).releases.values()].map(({ manifest, digest }) => {
@@ -156,9 +157,14 @@ function releases(host: Host, effects: Effects, uploads: WeakMap<object, Upload>
         return { current, previous };
       }),
     sync: async (app, release) => {
+      const disk = host.disk(app);
       await effects.do("release.sync", app, () => {
-        const stored = host.disk(app).releases.get(release);
+        const stored = disk.releases.get(release);
         if (stored !== undefined) stored.synced = true;
+        for (const object of disk.objects.values()) object.synced = true;
+      });
+      await effects.look(() => {
+        disk.unsynced = false;
       });
     },
     publish: async (app, links) => {
@@ -172,29 +178,6 @@ function releases(host: Host, effects: Effects, uploads: WeakMap<object, Upload>
       }
     },
   };
-}
-
-async function unpack(
-  { host, effects, upload }: { host: Host; effects: Effects; upload: Upload | undefined },
-  app: string,
-  { accept, signal }: UnpackOptions,
-): Promise<Upload> {
-  if (upload === undefined) throw new Error("no upload has this body");
-  const { manifest, digest } = upload;
-  const { fault } = manifest.behaviour;
-  const disk = host.disk(app);
-  await effects.wait(host.chances.of("upload").int(400));
-  signal.throwIfAborted();
-  await accept(manifest, fault === "digest" ? `sha256:${"f".repeat(64)}` : digest);
-  await effects.do("bundle.file", app, () => {});
-  await effects.wait(host.chances.of("upload").int(400));
-  signal.throwIfAborted();
-  if (fault === "torn") throw new CutoverError("bundle_truncated", "The bundle ended early.");
-  if (disk.releases.has(manifest.release)) throw new CutoverError("release_exists", "The host already has it.");
-  await effects.do("release.rename", app, () => {
-    disk.releases.set(manifest.release, { manifest, digest, synced: false, whole: true });
-  });
-  return upload;
 }
 
 function environments(host: Host, effects: Effects): Ports["environments"] {

@@ -82,8 +82,8 @@ export class SimPrivileged implements Privileged {
     return { release, directory: "/", env: {} };
   }
 
-  async sealRelease(app: string): Promise<void> {
-    await this.#effects.do("tree.seal", app, () => {});
+  async shareRelease(app: string): Promise<void> {
+    await this.#effects.do("release.share", app, () => {});
   }
 
   async startPrograms(spec: RunSpec): Promise<void> {

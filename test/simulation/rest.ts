@@ -125,6 +125,7 @@ function checkLeft(host: Host, app: string): void {
     "a release",
     [...disk.releases.keys()].filter((release) => !known.has(release)),
   );
+  left("an object", disk.unused());
   left(
     "an environment",
     [...disk.environments].filter((release) => !known.has(release)),

@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync } from "node:fs";
+import { lstatSync, readdirSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { keptReleases } from "../../agent/deploy/retention/kept-releases.ts";
@@ -55,6 +55,7 @@ export async function leftovers(host: TortureHost, { pruned = true } = {}): Prom
     ...compare("run directory", names(join(home, "run")), runs),
     ...compare("ports file", names(join(home, "ports")), host.bind === "port" ? runs.map((run) => `${run}.json`) : []),
     ...compare("release", names(join(home, "releases")), releases),
+    ...(pruned ? compare("object without a release", unusedObjects(join(home, "objects")), []) : []),
     ...compare("environment", names(join(home, "venvs")), [...new Set(venvs)]),
     ...compare(
       "link",
@@ -100,6 +101,11 @@ function compare(
     ...[...all].filter((name) => !known(name)).map((name) => `${what} ${name} that nothing knows`),
     ...wanted.filter((name) => !all.has(name)).map((name) => `${what} ${name} is missing`),
   ];
+}
+
+function unusedObjects(objects: string): string[] {
+  const all = names(objects).flatMap((part) => names(join(objects, part)).map((name) => `${part}/${name}`));
+  return all.filter((name) => lstatSync(join(objects, name)).nlink === 1);
 }
 
 function names(directory: string): string[] {

@@ -184,7 +184,7 @@ export const operations: Operation[] = [
   },
   recovery("recovery that undoes", { fault: "kill-after", effect: "state.write:started" }),
   recovery("recovery that finishes", { fault: "kill-before", effect: "state.write:drained" }),
-  recovery("recovery of an upload", { fault: "kill-after", effect: "bundle.file" }),
+  recovery("recovery of an upload", { fault: "kill-after", effect: "object.write" }),
   recovery("recovery of a torn write", { fault: "kill-before", effect: "durable.rename", time: 3 }),
   {
     name: "recovery of a held app",

@@ -14,9 +14,7 @@ export interface Point {
 
 /** Effects that no operation has, with the reason. */
 export const unreached: Partial<Record<Effect, string>> = {
-  "tree.give": "the embedded mode runs an app as its own user, so there is nobody to give it to; test/lab has users",
-  "tree.seal": "the same",
-  "environment.take": "the same: it builds in place; test/hostile/trust has builds apart",
+  "environment.take": "embedded mode builds in place; test/hostile/trust has builds apart",
   "audit.rotate": "it comes once in four megabytes of lines; audit-files.test.ts rotates small ones",
 };
 

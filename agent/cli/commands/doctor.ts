@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { asCutoverError } from "../../../shared/errors.ts";
-import { calls } from "../../../shared/protocol.ts";
+import { calls, type VerifyView } from "../../../shared/protocol.ts";
 import { examine } from "../../doctor/doctor.ts";
 import type { AgentFacts } from "../../doctor/facts/facts.ts";
 import type { Finding } from "../../doctor/finding.ts";
@@ -12,30 +12,38 @@ import { type Style, safe, type Terminal } from "../terminal/terminal.ts";
 
 /** `doctor`: finds what would make a deploy or a site fail on this host. It works without the agent, and changes nothing. */
 export function doctorCommand(terminal: Terminal, setExit: SetExit, version: string): Command {
-  return newCommand("doctor", "find what is wrong with this host, and how to fix it", "cutover doctor").action(
-    async (_options, command: Command) => {
+  return newCommand("doctor", "find what is wrong with this host, and how to fix it", "cutover doctor")
+    .option("--verify", "also hash all files of all releases again, as `cutover verify` does")
+    .action(async ({ verify = false }: { verify?: boolean }, command: Command) => {
       const context = contextOf(command, terminal);
       const { socket: given } = command.optsWithGlobals<GlobalOptions>();
       const findings = await examine({
         config: context.places.config,
         version,
         now: terminal.now(),
-        askAgent: (socket) => askAgent(given ?? socket),
+        askAgent: (socket) => askAgent(given ?? socket, verify),
       });
       const ok = findings.every(({ severity }) => severity !== "error");
       context.show({ ok, findings }, () => render(findings, context.style));
       setExit(ok ? 0 : 1);
-    },
-  );
+    });
 }
 
-async function askAgent(socket: string): Promise<AgentFacts> {
+async function askAgent(socket: string, verify: boolean): Promise<AgentFacts> {
   try {
-    const { version } = await new AgentClient(socket).call(calls.health, {});
-    return { socket, version };
+    const client = new AgentClient(socket);
+    const { version } = await client.call(calls.health, {});
+    return { socket, version, ...(verify && { verified: await verifiedBy(client) }) };
   } catch (thrown) {
     return { socket, failure: asCutoverError(thrown).message };
   }
+}
+
+async function verifiedBy(client: AgentClient): Promise<VerifyView[]> {
+  const { apps } = await client.call(calls.apps, {});
+  const views: VerifyView[] = [];
+  for (const app of apps) views.push(await client.call(calls.verify, { app }));
+  return views;
 }
 
 function render(findings: Finding[], style: Style): string {

@@ -1,15 +1,16 @@
 import type { Command } from "commander";
-import { calls } from "../../../shared/protocol.ts";
+import { calls, type VerifyView } from "../../../shared/protocol.ts";
 import { contextOf, newCommand, type SetExit } from "../context.ts";
-
 import { safe, type Terminal } from "../terminal/terminal.ts";
+import { renderVerified } from "../terminal/verified.ts";
 
-/** `pin`, `unpin` and `repair`: for operators, apart from deployments. */
+/** `pin`, `unpin`, `repair` and `verify`: for operators, apart from deployments. */
 export function upkeepCommands(terminal: Terminal, setExit: SetExit): Command[] {
   return [
     pinCommand(terminal, "pin", "keep a release on this host, however many follow it"),
     pinCommand(terminal, "unpin", "let a release be removed again when newer ones replace it"),
     repairCommand(terminal, setExit),
+    verifyCommand(terminal, setExit),
   ];
 }
 
@@ -36,5 +37,20 @@ function repairCommand(terminal: Terminal, setExit: SetExit): Command {
       const end = view.held === undefined ? `${app} takes deployments.` : `${app} is still held: ${view.held}`;
       context.show(view, () => [...view.done.map((line) => `- ${safe(line)}`), safe(end)].join("\n"));
       if (view.held !== undefined) setExit(1);
+    });
+}
+
+function verifyCommand(terminal: Terminal, setExit: SetExit): Command {
+  const text = "hash all files of the releases again, and say what is not as it was unpacked";
+  return newCommand("verify", text, "cutover verify shop")
+    .argument("[app]", "the app; all apps unless given")
+    .action(async (app: string | undefined, _options, command: Command) => {
+      const context = contextOf(command, terminal);
+      const client = await context.client();
+      const apps = app === undefined ? (await client.call(calls.apps, {})).apps : [app];
+      const views: VerifyView[] = [];
+      for (const name of apps) views.push(await client.call(calls.verify, { app: name }));
+      context.show({ verified: views }, () => views.map((view) => renderVerified(view, context.style)).join("\n"));
+      if (views.some(({ faults }) => faults.length > 0)) setExit(1);
     });
 }

@@ -33,6 +33,7 @@ export async function prune({ ports, state }: Site, keep: number): Promise<void>
   const kept = keptReleases(state, keep, previous);
   const remembered = new Set([...kept, ...failed.slice(-keep).map(({ id }) => id)]);
   keepReleases(state, remembered);
+  await ports.releases.prune(app);
   await ports.environments.prune(app, kept);
   await ports.logs.prune(app, [...remembered, ...runsInUse(state)]);
   const known = [

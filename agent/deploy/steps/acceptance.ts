@@ -41,7 +41,7 @@ export async function acceptBundle(context: DeployContext, request: DeployReques
 
 /**
  * The manifest of a release that was unpacked before the agent was restarted. It must still be the one that the token was
- * signed for, and still be allowed: until the release is sealed, its files belong to the app's user.
+ * signed for, and still be allowed: the host's settings may have changed, and an earlier agent gave a release to the app's user.
  * @throws CutoverError manifest_mismatch, and what the host does not allow
  */
 export async function acceptedManifest(context: DeployContext, release: string): Promise<Manifest> {
@@ -50,7 +50,7 @@ export async function acceptedManifest(context: DeployContext, release: string):
   if (digest !== findRelease(state, release)?.digest) {
     throw new CutoverError("manifest_mismatch", `The manifest of ${release} was changed on the host.`, {
       unchanged: "The live release goes on serving.",
-      fix: "Deploy again. See what the build steps of the project write: they may write only into the project's own files.",
+      fix: "Deploy again: a new release gets its files from the bundle.",
     });
   }
   const manifest = await ports.releases.manifest(state.app, release);
@@ -69,7 +69,7 @@ export async function assertReady({ ports, state }: DeployContext, run: string, 
   await ports.privileged.programs(state.app, run);
 }
 
-/** A thin bundle may take files only from a sealed release: the files of others may be half written. */
+/** A thin bundle may take files only from a release that came to its end. Others may be removed at any time. */
 function assertBase(state: AppState, base: string): void {
   const record = findRelease(state, base);
   if (record !== undefined && ["live", "good", "staged"].includes(record.state)) return;

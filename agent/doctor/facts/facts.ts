@@ -1,4 +1,5 @@
 import type { Config } from "../../../shared/config.ts";
+import type { VerifyView } from "../../../shared/protocol.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
 import type { Directive } from "../nginx-config.ts";
 import type { Entry, Identity } from "../permissions.ts";
@@ -32,8 +33,8 @@ export interface HostFacts {
   disk: { path: string; free: number; inodes: number } | undefined;
 }
 
-/** How the agent answers on its socket, or the reason why it does not. */
-export type AgentFacts = { socket: string } & ({ version: string } | { failure: string });
+/** How the agent answers on its socket, or the reason why it does not. `verified`: if it was to hash the files of releases again. */
+export type AgentFacts = { socket: string } & ({ version: string; verified?: VerifyView[] } | { failure: string });
 
 export interface HelperFacts {
   path: string;

@@ -1,59 +1,82 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, read, readSync } from "node:fs";
 import { join, posix } from "node:path";
-import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
 import { CutoverError } from "../../../shared/errors.ts";
 import { leftOutOver, type ManifestFile } from "../../../shared/manifest.ts";
+import { effectNow } from "../../effects.ts";
 import { abortReason } from "../abort-reason.ts";
 import type { AppLayout } from "../store/layout.ts";
+import { Turns } from "../store/turns.ts";
 import { type BundleBase, type BundleSink, wholeFile } from "./bundle-reader.ts";
 import { bundleUnchanged } from "./bundle-stream.ts";
+import type { ReleaseWriter } from "./release-writer.ts";
 import { storedFiles } from "./stored-manifest.ts";
 
 /** O_NONBLOCK: a pipe in a file's place would otherwise stop the agent until somebody writes to it. */
 const plainFile = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const missing = { throwIfNoEntry: false } as const;
 const readPiece = promisify(read);
 
 /** Each piece of a large file needs the thread pool twice, so pieces are large. In bytes. */
 const pieceSize = 4 * wholeFile;
 
-/** How much is copied with synchronous calls before the event loop gets its turn. */
-const turn = { files: 100, bytes: 4 * 1024 * 1024 } as const;
+interface BaseParts {
+  layout: AppLayout;
+  release: string;
+  signal: AbortSignal;
+}
 
 /**
- * The release whose files a thin bundle leaves out. They are copied, never linked: nginx's ETag depends on a file's time, and
- * the app's user owns the new release while it is built.
+ * The release whose files a thin bundle leaves out. They are linked from the store. A file that the store does not have is
+ * read and hashed: the base is of an agent from before there was a store, or links are impossible here.
  */
 export class BaseRelease implements BundleBase {
+  /** Whether its files are objects, as it seems. */
+  readonly inStore: boolean;
   readonly has: (file: ManifestFile) => boolean;
   readonly #release: string;
   readonly #root: string;
   readonly #signal: AbortSignal;
+  #writer: ReleaseWriter | undefined;
+  readonly #turns = new Turns();
   /** One buffer for all files: the sink is done with a piece before the next one. */
   readonly #scratch = Buffer.allocUnsafeSlow(pieceSize);
   /** Paths that are directories and not symlinks, from the release's directory down. */
   readonly #directories = new Set<string>(["."]);
-  #turn = { files: 0, bytes: 0 };
 
-  private constructor(release: string, root: string, files: ManifestFile[], signal: AbortSignal) {
+  private constructor({ layout, release, signal }: BaseParts, files: ManifestFile[]) {
     this.#release = release;
-    this.#root = root;
-    this.has = leftOutOver(files);
+    this.#root = layout.release(release);
     this.#signal = signal;
+    this.has = leftOutOver(files);
+    const [first] = files;
+    this.inStore = first !== undefined && (lstatSync(join(this.#root, first.path), missing)?.nlink ?? 0) > 1;
+  }
+
+  /** The release that gets its files. */
+  writeTo(writer: ReleaseWriter): this {
+    this.#writer = writer;
+    return this;
   }
 
   /** @throws CutoverError base_unusable */
-  static async open(layout: AppLayout, release: string, signal: AbortSignal): Promise<BaseRelease> {
+  static async open(parts: BaseParts): Promise<BaseRelease> {
+    const { layout, release } = parts;
     try {
       const { files } = await storedFiles(layout.manifest(release));
-      return new BaseRelease(release, layout.release(release), files, signal);
+      return new BaseRelease(parts, files);
     } catch (cause) {
       throw unusable(release, "whose manifest cannot be read", cause);
     }
   }
 
   /** @throws CutoverError base_unusable, aborted */
-  async copy(file: ManifestFile, sink: BundleSink): Promise<void> {
+  async give(file: ManifestFile, sink: BundleSink): Promise<void> {
+    if (await effectNow("object.link", () => this.#writer?.link(file) ?? false, file.path)) await this.#after(0);
+    else await this.#read(file, sink);
+  }
+
+  async #read(file: ManifestFile, sink: BundleSink): Promise<void> {
     const opened = this.#open(file);
     try {
       const content =
@@ -62,7 +85,7 @@ export class BaseRelease implements BundleBase {
     } finally {
       closeSync(opened);
     }
-    await this.#takeTurns(file.size);
+    await this.#after(file.size);
   }
 
   #open(file: ManifestFile): number {
@@ -112,13 +135,10 @@ export class BaseRelease implements BundleBase {
     }
   }
 
-  /** Thousands of files would otherwise block every other call until all are copied. */
-  async #takeTurns(size: number): Promise<void> {
-    this.#turn.files++;
-    this.#turn.bytes += size;
-    if (this.#turn.files < turn.files && this.#turn.bytes < turn.bytes) return;
-    this.#turn = { files: 0, bytes: 0 };
-    await setImmediate();
+  async #after(bytes: number): Promise<void> {
+    const pause = this.#turns.after(bytes);
+    if (pause === undefined) return;
+    await pause;
     if (this.#signal.aborted) throw abortReason(this.#signal);
   }
 

@@ -6,7 +6,7 @@ import {
   manifestDigest,
   manifestLimits,
   manifestName,
-  parseManifest,
+  parseManifestInTurns,
 } from "../../../shared/manifest.ts";
 import { bundleUnchanged, endedEarly } from "./bundle-stream.ts";
 import { ByteSource } from "./byte-source.ts";
@@ -24,8 +24,8 @@ export interface BundleSink {
 export interface BundleBase {
   /** If true, the archive must not hold the file. */
   has(file: ManifestFile): boolean;
-  /** Gives the file to the sink. @throws CutoverError base_unusable if it is not what the manifest says */
-  copy(file: ManifestFile, sink: BundleSink): Promise<void>;
+  /** Makes it a file of the release, through the sink if it must be read. @throws CutoverError base_unusable if it is not what the manifest says */
+  give(file: ManifestFile, sink: BundleSink): Promise<void>;
 }
 
 /** A file's bytes: whole, or in pieces if the file is large. */
@@ -47,7 +47,7 @@ export async function readBundle(archive: AsyncIterable<Buffer>, sink: BundleSin
   try {
     const { files, base } = await readManifest(source, sink);
     for (const file of files) {
-      if (base?.has(file)) await base.copy(file, sink);
+      if (base?.has(file)) await base.give(file, sink);
       else await readFile(source, file, sink);
     }
     await readEnd(source);
@@ -67,7 +67,7 @@ async function readManifest(source: ByteSource, sink: BundleSink) {
   }
   const bytes = Buffer.from(await take(source, size, "in manifest.json"));
   await readPadding(source, size, manifestName);
-  const manifest = parseManifest(bytes);
+  const manifest = await parseManifestInTurns(bytes);
   const base = await sink.manifest(manifest, manifestDigest(bytes), bytes);
   return { files: manifest.files, base };
 }

@@ -19,15 +19,17 @@ export async function bytesOnDisk(path: string, files: Pick<ManifestFile, "size"
  * Checks that a path's file system has this many bytes free. If not, it frees space once and checks again: the estimate of
  * what that gives may be wrong.
  * @param path need not exist yet
+ * @returns whether it freed space
  * @throws CutoverError disk_full
  */
-export async function assertFits(path: string, needed: number, freeSpace?: FreeSpace): Promise<void> {
+export async function assertFits(path: string, needed: number, freeSpace?: FreeSpace): Promise<boolean> {
   const existing = deepestExisting(path);
   const free = await freeBytes(existing);
-  if (needed <= free) return;
+  if (needed <= free) return false;
   await freeSpace?.({ needed, free });
   const now = await freeBytes(existing);
   if (needed > now) throw diskFull({ needed, free: now });
+  return true;
 }
 
 function diskFull({ needed, free }: Shortage): CutoverError {
@@ -52,7 +54,10 @@ export async function freeBytes(path: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** The bytes that removing these releases would free: their files, and environments to which no other release links. */
+/**
+ * The bytes that removing these releases would free: what only they have of the store, and environments to which no other
+ * release links.
+ */
 export async function freedBytes(layout: AppLayout, releases: string[]): Promise<number> {
   const gone = new Set(releases);
   const kept = new Set<string>();
@@ -60,11 +65,13 @@ export async function freedBytes(layout: AppLayout, releases: string[]): Promise
     const key = gone.has(release) ? undefined : await environmentOf(layout, release);
     if (key !== undefined) kept.add(key);
   }
-  let bytes = 0;
-  for (const release of gone)
-    bytes += (await bytesBelow(layout.release(release))) + (await bytesBelow(layout.partial(release)));
-  for (const key of await listIfExists(layout.venvs)) if (!kept.has(key)) bytes += await bytesBelow(layout.venv(key));
-  return bytes;
+  const found = new Names();
+  for (const release of gone) {
+    await found.addBelow(layout.release(release));
+    await found.addBelow(layout.partial(release));
+  }
+  for (const key of await listIfExists(layout.venvs)) if (!kept.has(key)) await found.addBelow(layout.venv(key));
+  return found.freed(await inodesBelow(layout.objects, found));
 }
 
 async function environmentOf(layout: AppLayout, release: string): Promise<string | undefined> {
@@ -72,15 +79,47 @@ async function environmentOf(layout: AppLayout, release: string): Promise<string
   return target === undefined ? undefined : basename(target);
 }
 
-/** As the file system counts them. A file with another hard link frees nothing. 0 if nothing is there. */
-async function bytesBelow(directory: string): Promise<number> {
-  let bytes = 0;
-  for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
-    const path = join(directory, entry.name);
-    const status = await lstat(path).catch(() => undefined);
-    if (status === undefined) continue;
-    if (entry.isDirectory()) bytes += await bytesBelow(path);
-    if (status.nlink === 1 || entry.isDirectory()) bytes += status.blocks * 512;
+/** Files that would go, by inode: one of them frees something only if all of its names go. */
+class Names {
+  readonly #files = new Map<number, { bytes: number; left: number }>();
+  #directories = 0;
+
+  async addBelow(directory: string): Promise<void> {
+    for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
+      const path = join(directory, entry.name);
+      const status = await lstat(path).catch(() => undefined);
+      if (status === undefined) continue;
+      const { ino, nlink, blocks } = status;
+      const file = this.#files.get(ino);
+      if (entry.isDirectory()) {
+        this.#directories += blocks * 512;
+        await this.addBelow(path);
+      } else if (file !== undefined) file.left--;
+      else this.#files.set(ino, { bytes: blocks * 512, left: nlink - 1 });
+    }
   }
-  return bytes;
+
+  /** Whether an inode has just one name left. */
+  hasOneLeft(ino: number): boolean {
+    return this.#files.get(ino)?.left === 1;
+  }
+
+  /** As the file system counts them. @param collected inodes whose last name is in the store, which goes by itself */
+  freed(collected: Set<number>): number {
+    let bytes = this.#directories;
+    for (const [ino, file] of this.#files) if (file.left === 0 || collected.has(ino)) bytes += file.bytes;
+    return bytes;
+  }
+}
+
+/** The inodes of objects that would be collected. */
+async function inodesBelow(objects: string, names: Names): Promise<Set<number>> {
+  const found = new Set<number>();
+  for (const part of await listIfExists(objects)) {
+    for (const name of await readdir(join(objects, part)).catch(() => [])) {
+      const { ino } = await lstat(join(objects, part, name)).catch(() => ({ ino: -1 }));
+      if (names.hasOneLeft(ino)) found.add(ino);
+    }
+  }
+  return found;
 }

@@ -12,48 +12,66 @@ import {
   write,
   writeSync,
 } from "node:fs";
+import { copyFile } from "node:fs/promises";
 import { dirname, join, posix, relative } from "node:path";
 import { promisify } from "node:util";
-import type { Config } from "../../../shared/config.ts";
+import { type Config, siteOf } from "../../../shared/config.ts";
 import { type ManifestFile, manifestName } from "../../../shared/manifest.ts";
+import { type ObjectStore, objectName, objectTime } from "../store/objects.ts";
 import { type FileContent, sha256Of } from "./bundle-reader.ts";
 
 const exclusive = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const writePiece = promisify(write);
 
+export interface ReleasePlace {
+  /** The release's directory; it must not exist. */
+  root: string;
+  /** When the bundle was made, in ISO 8601. */
+  created: string;
+  objects: ObjectStore;
+  /** Whether the owner of the files may not write to them either. */
+  readOnly: boolean;
+}
+
 /**
- * Writes a release's files into a directory that it makes itself. Small files are written with synchronous calls: each takes
- * microseconds, and thousands of them would otherwise wait for a thread. Large files are not, so that a slow disk does not
- * block the agent.
+ * Writes a release into a directory that it makes itself: directories, and in them links to the store's objects. A file that
+ * the store does not have is written here first, and becomes an object when its digest was right. Small files are written
+ * with synchronous calls: each takes microseconds, and thousands of them would otherwise wait for a thread. Large files are
+ * not, so that a slow disk does not block the agent.
  */
 export class ReleaseWriter {
   readonly #root: string;
-  readonly #time: Date;
+  readonly #created: string;
+  readonly #objects: ObjectStore;
+  readonly #writable: number;
   readonly #made = new Set<string>(["."]);
 
-  /**
-   * @param root must not exist
-   * @param created becomes the time of every file, in ISO 8601. nginx makes its ETag from time and size: so it is the same on
-   *   all hosts of a release, and differs in the next release even for a file of the same size.
-   */
-  constructor(root: string, created: string) {
+  constructor({ root, created, objects, readOnly }: ReleasePlace) {
+    this.#writable = readOnly ? 0o555 : 0o755;
     this.#root = root;
-    this.#time = new Date(created);
+    this.#created = created;
+    this.#objects = objects;
     mkdirSync(root, { mode: 0o755 });
     chmodSync(root, 0o755);
   }
 
   manifest(bytes: Buffer, config: Config): void {
-    this.#write(manifestName, 0o644, bytes);
-    this.#write("config.json", 0o644, Buffer.from(`${JSON.stringify(config)}\n`));
+    const time = new Date(this.#created);
+    this.#write(manifestName, bytes, { mode: 0o644, time });
+    this.#write("config.json", Buffer.from(`${JSON.stringify(config)}\n`), { mode: 0o644, time });
   }
 
-  /** @returns the sha256 of what was written, in hex */
-  file({ path, mode }: ManifestFile, content: FileContent): string | Promise<string> {
-    this.#makeDirectory(posix.dirname(path));
-    if (!("whole" in content)) return this.#writePieces(path, mode, content.pieces);
-    this.#write(path, mode, content.whole);
-    return sha256Of(content.whole);
+  /** Takes a file from the store, unread: it was hashed when it was written. @returns false if the store does not have it */
+  link(file: ManifestFile): boolean | Promise<boolean> {
+    const name = objectName(file);
+    const path = this.#pathOf(file.path);
+    const linked = this.#objects.link(name, path, file.size);
+    return linked === "impossible" ? this.#objects.copy(name, path).then(() => true) : linked === "linked";
+  }
+
+  /** @returns the sha256 of the content, in hex. If it is not that of the manifest, the file must not be used. */
+  file(file: ManifestFile, content: FileContent): string | Promise<string> {
+    return "whole" in content ? this.#whole(file, content.whole) : this.#pieces(file, content.pieces);
   }
 
   /**
@@ -71,37 +89,68 @@ export class ReleaseWriter {
     }
   }
 
-  #write(path: string, mode: number, bytes: Buffer): void {
-    const file = openSync(join(this.#root, path), exclusive, mode);
-    try {
-      for (let offset = 0; offset < bytes.length; ) offset += writeSync(file, bytes, offset);
-      this.#finish(file, mode);
-    } finally {
-      closeSync(file);
-    }
+  /** nginx may not enter `app/`, so the project's error page is linked into a directory of its own. */
+  async linkPage(config: Config, files: ManifestFile[]): Promise<void> {
+    const { error_page: page } = siteOf(config);
+    if (page === undefined) return;
+    const path = posix.join("app", page);
+    const file = files.find((each) => each.path === path);
+    if (file === undefined) return;
+    const linked = await this.link({ ...file, path: posix.join("pages", page) });
+    if (!linked) await copyFile(join(this.#root, path), this.#pathOf(posix.join("pages", page)));
   }
 
-  async #writePieces(path: string, mode: number, pieces: AsyncIterable<Buffer>): Promise<string> {
-    const sha256 = createHash("sha256");
-    const file = openSync(join(this.#root, path), exclusive, mode);
+  #whole(file: ManifestFile, bytes: Buffer): string | Promise<string> {
+    const sha256 = sha256Of(bytes);
+    if (sha256 !== file.sha256) return sha256;
+    const linked = this.link(file);
+    if (linked !== false) return linked === true ? sha256 : linked.then(() => sha256);
+    this.#write(file.path, bytes, { mode: file.mode, time: objectTime(this.#created, sha256) });
+    this.#objects.keep(join(this.#root, file.path), objectName(file));
+    return sha256;
+  }
+
+  async #pieces(file: ManifestFile, pieces: AsyncIterable<Buffer>): Promise<string> {
+    const known = this.#objects.has(objectName(file));
+    const hash = createHash("sha256");
+    const path = this.#pathOf(file.path);
+    const opened = known ? undefined : openSync(path, exclusive, file.mode);
     try {
       for await (const piece of pieces) {
-        sha256.update(piece);
-        for (let offset = 0; offset < piece.length; ) {
-          offset += (await writePiece(file, piece, offset, piece.length - offset, null)).bytesWritten;
-        }
+        hash.update(piece);
+        if (opened !== undefined) await writeAll(opened, piece);
       }
-      this.#finish(file, mode);
+      if (opened !== undefined) this.#finish(opened, { mode: file.mode, time: objectTime(this.#created, file.sha256) });
+    } finally {
+      if (opened !== undefined) closeSync(opened);
+    }
+    const sha256 = hash.digest("hex");
+    if (sha256 !== file.sha256) return sha256;
+    if (!known) this.#objects.keep(path, objectName(file));
+    else if (!(await this.link(file))) throw new Error(`the object of ${file.path} was removed while it was read`);
+    return sha256;
+  }
+
+  #write(path: string, bytes: Buffer, how: { mode: number; time: Date }): void {
+    const file = openSync(join(this.#root, path), exclusive, how.mode);
+    try {
+      for (let offset = 0; offset < bytes.length; ) offset += writeSync(file, bytes, offset);
+      this.#finish(file, how);
     } finally {
       closeSync(file);
     }
-    return sha256.digest("hex");
   }
 
   /** Sets the mode again, because the umask cleared bits of it, and the time. */
-  #finish(file: number, mode: number): void {
-    fchmodSync(file, mode);
-    futimesSync(file, this.#time, this.#time);
+  #finish(file: number, { mode, time }: { mode: number; time: Date }): void {
+    fchmodSync(file, mode & this.#writable);
+    futimesSync(file, time, time);
+  }
+
+  /** A path in the release, whose directory is there. */
+  #pathOf(path: string): string {
+    this.#makeDirectory(path.slice(0, path.lastIndexOf("/")));
+    return `${this.#root}/${path}`;
   }
 
   #makeDirectory(path: string): void {
@@ -130,5 +179,11 @@ export class ReleaseWriter {
     const status = lstatSync(join(this.#root, path), { throwIfNoEntry: false });
     if (status === undefined) return undefined;
     return status.isDirectory() ? "directory" : "other";
+  }
+}
+
+async function writeAll(file: number, piece: Buffer): Promise<void> {
+  for (let offset = 0; offset < piece.length; ) {
+    offset += (await writePiece(file, piece, offset, piece.length - offset, null)).bytesWritten;
   }
 }

@@ -10,19 +10,29 @@ import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
 import { type Manifest, type ManifestFile, manifestDigest, parseManifest } from "../../../shared/manifest.ts";
 import { releaseId } from "../../../shared/names.ts";
 import type { FilesView } from "../../../shared/protocol.ts";
-import type { FreeSpace, PublishedLinks, Releases, StoredRelease, UnpackOptions } from "../../contracts/ports.ts";
+import type {
+  FreeSpace,
+  PublishedLinks,
+  Releases,
+  StoredRelease,
+  UnpackOptions,
+  VerifiedReleases,
+} from "../../contracts/ports.ts";
 import { effect, effectNow } from "../../effects.ts";
 import { abortReason } from "../abort-reason.ts";
 import { removeTree } from "../ownership/trees.ts";
 import { pointSymlink, removeUnfinished, syncDirectory } from "../store/durable.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
+import { collectObjects, collectUnsynced, markSynced, ObjectStore, objectName } from "../store/objects.ts";
 import { listIfExists } from "../store/read-if-exists.ts";
+import { Turns } from "../store/turns.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
 import { assertFits, bytesOnDisk, freedBytes } from "./disk-space.ts";
 import { ReleaseWriter } from "./release-writer.ts";
 import { storedFiles } from "./stored-manifest.ts";
+import { verifyReleases } from "./verify.ts";
 import { withWholeManifest } from "./whole-manifest.ts";
 
 export interface ReleaseDirectoriesOptions {
@@ -33,39 +43,48 @@ export interface ReleaseDirectoriesOptions {
     /** Free bytes that must remain after unpacking. */
     free: number;
   };
+  /** Embedded mode, in which an app has the agent's user: the owner of files cannot write to them either. */
+  readOnly?: boolean;
 }
 
 /** Releases as directories in `<data>/apps/<app>/releases`. */
 export class ReleaseDirectories implements Releases {
   readonly #data: string;
   readonly #limits: ReleaseDirectoriesOptions["limits"];
+  readonly #readOnly: boolean;
 
-  constructor({ data, limits }: ReleaseDirectoriesOptions) {
+  constructor({ data, limits, readOnly = false }: ReleaseDirectoriesOptions) {
     this.#data = data;
     this.#limits = limits;
+    this.#readOnly = readOnly;
   }
 
   async unpack(app: string, bundle: Readable, options: UnpackOptions): Promise<{ manifest: Manifest; digest: string }> {
     const layout = appLayout(this.#data, app);
     const { base, signal } = options;
     let partial: string | undefined;
+    let objects: ObjectStore | undefined;
     let accepted: { manifest: Manifest; digest: string; writer: ReleaseWriter } | undefined;
     const sink: BundleSink = {
       manifest: async (manifest, digest, bytes) => {
         await options.accept(manifest, digest);
         if (signal.aborted) throw abortReason(signal);
-        await this.#checkSpace(layout, manifest, options.freeSpace);
-        partial = layout.partial(manifest.release);
-        await this.#clear(partial);
-        const writer = new ReleaseWriter(partial, manifest.created);
+        const root = layout.partial(manifest.release);
+        const old = base === undefined ? undefined : await BaseRelease.open({ layout, release: base, signal });
+        const store = await this.#storeFor(layout, { manifest, old, freeSpace: options.freeSpace });
+        [objects, partial] = [store, root];
+        await this.#clear(root);
+        await effect("bundle.spool", () => store.begin());
+        const { created } = manifest;
+        const writer = new ReleaseWriter({ root, created, objects: store, readOnly: this.#readOnly });
         effectNow("bundle.spool", () => writer.manifest(bytes, manifest.config));
         accepted = { manifest, digest, writer };
-        return base === undefined ? undefined : BaseRelease.open(layout, base, signal);
+        return old?.writeTo(writer);
       },
       file: (file, content) => {
         if (accepted === undefined) throw new Error("a file came before the manifest");
         const { writer } = accepted;
-        return effectNow("bundle.file", () => writer.file(file, content), file.path);
+        return effectNow("object.write", () => writer.file(file, content), file.path);
       },
     };
     try {
@@ -76,6 +95,7 @@ export class ReleaseDirectories implements Releases {
       const { manifest, digest, writer } = accepted;
       if (signal.aborted) throw abortReason(signal);
       effectNow("bundle.static", () => writer.linkStatic(manifest.config.static));
+      await effect("bundle.static", () => writer.linkPage(manifest.config, manifest.files));
       refuseExisting(layout, manifest.release);
       const [from, to] = [partial, layout.release(manifest.release)];
       await effect("release.rename", () => rename(from, to));
@@ -84,6 +104,7 @@ export class ReleaseDirectories implements Releases {
     } catch (thrown) {
       const path = partial;
       if (path !== undefined) await effect("bundle.drop", () => rm(path, { recursive: true, force: true }));
+      objects?.drop();
       throw asCutoverError(thrown);
     }
   }
@@ -141,10 +162,23 @@ export class ReleaseDirectories implements Releases {
     return { current: await target("current"), previous: await target("previous") };
   }
 
+  async verify(app: string): Promise<VerifiedReleases> {
+    return verifyReleases(appLayout(this.#data, app));
+  }
+
+  async prune(app: string): Promise<void> {
+    const layout = appLayout(this.#data, app);
+    await collectObjects(layout);
+    // What is left belongs to releases that had their `sync`.
+    markSynced(layout);
+  }
+
   /** One `sync -f` (syncfs) instead of an fsync for each of thousands of files. */
   async sync(app: string, release: string): Promise<void> {
-    const path = appLayout(this.#data, app).release(release);
+    const layout = appLayout(this.#data, app);
+    const path = layout.release(release);
     await effect("release.sync", () => promisify(execFile)("sync", ["-f", path]), path);
+    markSynced(layout);
   }
 
   async publish(app: string, links: PublishedLinks): Promise<void> {
@@ -181,12 +215,38 @@ export class ReleaseDirectories implements Releases {
     if (existsSync(partial)) await effect("bundle.clear", () => removeTree(partial));
   }
 
-  async #checkSpace(layout: AppLayout, { release, files }: Manifest, freeSpace?: FreeSpace): Promise<void> {
+  /** The store, when what it does not have yet fits. */
+  async #storeFor(
+    layout: AppLayout,
+    {
+      manifest,
+      old,
+      freeSpace,
+    }: { manifest: Manifest; old: BaseRelease | undefined; freeSpace: FreeSpace | undefined },
+  ): Promise<ObjectStore> {
+    const { release, files } = manifest;
     refuseTooLarge(files, this.#limits.bundle);
     refuseExisting(layout, release);
     await mkdir(layout.releases, { recursive: true });
-    await assertFits(layout.releases, (await bytesOnDisk(layout.releases, files)) + this.#limits.free, freeSpace);
+    await collectUnsynced(layout);
+    const store = new ObjectStore(layout);
+    const added = await newFiles(files, store, old);
+    await assertFits(layout.releases, (await bytesOnDisk(layout.releases, added)) + this.#limits.free, freeSpace);
+    return store;
   }
+}
+
+/** The files that become objects, each content once. */
+async function newFiles(files: ManifestFile[], store: ObjectStore, old?: BaseRelease): Promise<ManifestFile[]> {
+  const found = new Map<string, ManifestFile>();
+  const turns = new Turns();
+  for (const file of files) {
+    if (old?.inStore && old.has(file)) continue;
+    const name = objectName(file);
+    if (!found.has(name) && !store.has(name)) found.set(name, file);
+    await turns.after();
+  }
+  return [...found.values()];
 }
 
 async function unlessGone<T>(app: string, release: string, read: () => Promise<T>): Promise<T> {

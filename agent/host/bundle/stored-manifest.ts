@@ -7,7 +7,12 @@ import { type Manifest, type ManifestFile, manifestDigest } from "../../../share
  * @throws what reading or parsing throws
  */
 export async function storedFiles(path: string): Promise<{ digest: string; files: ManifestFile[] }> {
+  const { digest, manifest } = await storedManifest(path);
+  return { digest, files: manifest.files };
+}
+
+/** The same with all of the manifest. */
+export async function storedManifest(path: string): Promise<{ digest: string; manifest: Manifest }> {
   const bytes = await readFile(path);
-  const { files } = JSON.parse(bytes.toString("utf8")) as Manifest;
-  return { digest: manifestDigest(bytes), files };
+  return { digest: manifestDigest(bytes), manifest: JSON.parse(bytes.toString("utf8")) as Manifest };
 }

@@ -47,12 +47,6 @@ export class AppSteps {
     return withRoom(room, step.signal, (signal) => this.#run(app, { ...step, signal }, { ...how, user, view }, tools));
   }
 
-  /** The same as the app's user: for files that this user owns while they are built. */
-  async buildAsApp({ user }: HostApp, step: StepRequest): Promise<number> {
-    const { limits } = this.#options.settings;
-    return runStep(confined(step, { user: user.other, network: false, limits }, await sandboxTools()));
-  }
-
   /** Runs a command of the repository as the app's user. Its environment holds the repository's values and the app's secrets. */
   async command(app: HostApp, step: StepRequest): Promise<number> {
     const { settings, launcher } = this.#options;

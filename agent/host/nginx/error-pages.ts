@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { Site } from "../../../shared/config-site.ts";
 import { headers } from "./locations.ts";
 import { block, plain, quoted, quotedText } from "./values.ts";
@@ -30,23 +29,26 @@ export function errorPage(home: string, site: Site, releases: string[], closed: 
     `return 503 ${quotedText(unavailableText)};`,
   ]);
   if (site.error_page === undefined) return own;
-  const file = join("app", site.error_page).replace(/\/$/, "");
+  const file = site.error_page.replace(/^\/+|\/$/g, "");
   const project = block(`location = ${projectPage}`, [
     "internal;",
     `root ${quoted(home)};`,
     "default_type text/html;",
     ...headers(site),
     `add_header Retry-After ${plain(retrySeconds)} always;`,
-    `try_files ${releases.map((release) => pageOf(release, file)).join(" ")} ${ownPage};`,
+    `try_files ${releases.flatMap((release) => pagesOf(release, file)).join(" ")} ${ownPage};`,
   ]);
   return [...project, "", ...own];
 }
 
 const retrySeconds = 30;
 
-/** Only the file's name needs quoting, because the release may be a variable of ours. nginx takes quotes only around both. */
-function pageOf(release: string, file: string): string {
-  return `"${release}/${quotedText(file).slice(1)}`;
+/**
+ * nginx may not enter `app/` of a release, so the page is in `pages/`; releases from before that have it in `app/` alone. Only
+ * the file's name needs quoting, because the release may be a variable of ours. nginx takes quotes only around both.
+ */
+function pagesOf(release: string, file: string): string[] {
+  return ["pages", "app"].map((area) => `"${release}/${quotedText(`${area}/${file}`).slice(1)}`);
 }
 
 const page = (title: string, text: string) =>

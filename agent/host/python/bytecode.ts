@@ -1,106 +1,176 @@
-import { join, posix } from "node:path";
-import type { BuildContext } from "../../contracts/ports.ts";
-import { storedFiles } from "../bundle/stored-manifest.ts";
-import type { StepRunner } from "../exec/step.ts";
+import { createHash } from "node:crypto";
+import { closeSync, constants, fchmodSync, futimesSync, lstatSync, mkdirSync, openSync, writeSync } from "node:fs";
+import type { Manifest, ManifestFile } from "../../../shared/manifest.ts";
+import { effectNow } from "../../effects.ts";
+import { abortReason } from "../abort-reason.ts";
 import type { AppLayout } from "../store/layout.ts";
-import { type Interpreter, interpreterEnvironment } from "./interpreter.ts";
+import { bytecodeName, ObjectStore, objectTime } from "../store/objects.ts";
+import { Turns } from "../store/turns.ts";
+import type { CompileBytecode } from "./compile.ts";
 
 export interface BytecodeRequest {
-  context: BuildContext;
+  manifest: Manifest;
   layout: AppLayout;
-  interpreter: Interpreter;
-  /** How many processes may compile at once. */
+  /** The part of a .pyc file's name that distinguishes interpreters, such as cpython-311. */
+  cacheTag: string;
+  /** How many compilers may run at once. */
   jobs: number;
-  runStep: StepRunner;
+  compile: CompileBytecode;
+  signal: AbortSignal;
 }
 
-const timeoutMs = 10 * 60_000;
+/** Sources for one compiler: enough that its start does not count, and little enough for one answer in memory. */
+const batch = { files: 500, bytes: 1_500_000 } as const;
+const exclusive = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /**
- * Copies what can be reused, compiles the rest, and prints how many files it compiled. From 200 files on, several processes
- * are faster than one in spite of their start. A file that does not compile is skipped: projects have templates, and code for
- * other Pythons.
+ * Links a release's bytecode into it, so that the first request need not compile. Bytecode is kept in the store by the digest
+ * of its source: it does not depend on the source's path, which the importer puts into the code that it loads. It is not
+ * checked against its source when it is loaded, since a release never changes. What the bundle itself has in
+ * `__pycache__` stays.
+ * @returns how many files were compiled, and how many were there
  */
-const program = `
-import compileall, json, multiprocessing, os, py_compile, sys
-from functools import partial
-
-def copied(old, new):
-    try:
-        os.makedirs(os.path.dirname(new), mode=0o755, exist_ok=True)
-        with open(old, "rb") as source, open(new, "xb") as target:
-            target.write(source.read())
-        return True
-    except OSError:
-        return False
-
-work = json.load(sys.stdin)
-left = work["compile"] + [path for path, old, new in work["copy"] if not copied(old, new)]
-unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-one = partial(compileall.compile_file, quiet=2, invalidation_mode=unchecked)
-if work["jobs"] > 1 and len(left) >= 200:
-    with multiprocessing.get_context("fork").Pool(work["jobs"]) as pool:
-        pool.map(one, left)
-else:
-    for path in left:
-        one(path)
-print(len(left))
-`;
-
-/**
- * Compiles a release's Python files, so that the first request need not. Unchanged files get the bytecode of an earlier
- * release: the importer puts the new path into the code that it loads. It is copied, not linked: the app's user owns this
- * release while it is built, and through a link would own the live release's file too. That user copies it: links in its
- * directories could lead root elsewhere.
- *
- * The host's interpreter compiles, isolated. The environment's interpreter would run the .pth files of the repository's
- * wheels. The bytecode is not checked against its source when it is loaded: a release never changes, and all its files have
- * the time of their bundle, so Python's usual check could not distinguish two versions.
- * @returns how many files were compiled, and how many were reused
- */
-export async function compileRelease(request: BytecodeRequest): Promise<{ compiled: number; reused: number }> {
-  const { context, layout, interpreter, jobs, runStep } = request;
-  const release = layout.release(context.release);
-  const sources = context.manifest.files.filter(({ path }) => path.startsWith("app/") && path.endsWith(".py"));
-  const before = await earlierFiles(request);
-  const [copy, compile]: [string[][], string[]] = [[], []];
-  for (const { path, sha256 } of sources) {
-    const bytecode = bytecodePath(path, interpreter.cacheTag);
-    if (before?.digests.get(path) !== sha256) compile.push(join(release, path));
-    else copy.push([join(release, path), join(before.release, bytecode), join(release, bytecode)]);
+export async function linkBytecode(request: BytecodeRequest): Promise<{ compiled: number; reused: number }> {
+  const { manifest, layout, cacheTag } = request;
+  const root = layout.release(manifest.release);
+  // A release that root took from an earlier agent has its bytecode already.
+  if (lstatSync(root).uid !== process.geteuid?.()) return { compiled: 0, reused: 0 };
+  const store = new ObjectStore(layout);
+  const linker = new Linker(store, root, cacheTag);
+  const turns = new Turns();
+  const missing: ManifestFile[] = [];
+  let reused = 0;
+  for (const file of manifest.files) {
+    if (!isSource(file.path)) continue;
+    if (await effectNow("object.link", () => linker.link(file), file.path)) reused++;
+    else missing.push(file);
+    await turns.after();
   }
-  if (sources.length === 0) return { compiled: 0, reused: 0 };
+  const compiled = await compileAll(request, linker, missing);
+  return { compiled, reused };
+}
+
+/** Compiles each content once, in several processes. */
+async function compileAll(request: BytecodeRequest, linker: Linker, missing: ManifestFile[]): Promise<number> {
+  const { manifest, compile, jobs, signal } = request;
+  const bySource = Map.groupBy(missing, ({ sha256 }) => sha256);
+  const batches = batchesOf([...bySource.values()].flatMap(([file]) => file ?? []));
+  const compileOne = async (files: ManifestFile[]): Promise<number> => {
+    if (signal.aborted) throw abortReason(signal);
+    const { version } = manifest.config.python;
+    const paths = files.map(({ path }) => path);
+    const made = await compile({ app: manifest.app, release: manifest.release, paths, version, signal });
+    const compiled = files.flatMap((file, index) => {
+      // null: it is no Python of this version. Projects have templates, and code for other Pythons.
+      const bytes = made[index] ?? null;
+      return bytes === null ? [] : [{ file, bytes }];
+    });
+    for (const { file, bytes } of compiled) {
+      for (const same of bySource.get(file.sha256) ?? []) {
+        await effectNow("object.write", () => linker.add(same, bytes, manifest.created), same.path);
+      }
+    }
+    return compiled.length;
+  };
   let compiled = 0;
-  await runStep(context.app, {
-    argv: [interpreter.path, "-I", "-c", program],
-    cwd: release,
-    env: interpreterEnvironment,
-    input: JSON.stringify({ compile, copy, jobs }),
-    timeoutMs,
-    signal: context.signal,
-    onLine: (line) => {
-      if (/^\d+$/.test(line)) compiled = Number(line);
-      else context.onOutput("compileall", line);
-    },
-  });
-  return { compiled, reused: sources.length - compiled };
+  const work = async () => {
+    for (let files = batches.pop(); files !== undefined; files = batches.pop()) compiled += await compileOne(files);
+  };
+  const workers = Array.from({ length: Math.min(jobs, batches.length) }, () => work().finally(() => batches.splice(0)));
+  // All have ended before a failure is told: the release may be removed then.
+  const ends = await Promise.allSettled(workers);
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
+  return compiled;
 }
 
-/** The files of the release whose bytecode may be reused; undefined if there is none. */
-async function earlierFiles({
-  context: { reuse, release },
-  layout,
-}: BytecodeRequest): Promise<{ release: string; digests: Map<string, string> } | undefined> {
-  if (reuse === null || reuse === release) return undefined;
-  try {
-    const { files } = await storedFiles(layout.manifest(reuse));
-    return { release: layout.release(reuse), digests: new Map(files.map(({ path, sha256 }) => [path, sha256])) };
-  } catch {
-    // It was removed in the meantime: then everything is compiled.
-    return undefined;
+function batchesOf(files: ManifestFile[]): ManifestFile[][] {
+  const batches: ManifestFile[][] = [];
+  let last: ManifestFile[] = [];
+  let bytes = 0;
+  for (const file of files) {
+    if (last.length > 0 && (last.length >= batch.files || bytes + file.size > batch.bytes)) {
+      batches.push(last);
+      [last, bytes] = [[], 0];
+    }
+    last.push(file);
+    bytes += file.size;
+  }
+  if (last.length > 0) batches.push(last);
+  return batches;
+}
+
+function isSource(path: string): boolean {
+  return path.startsWith("app/") && path.endsWith(".py");
+}
+
+/** Bytecode files of one release. */
+class Linker {
+  readonly #store: ObjectStore;
+  readonly #root: string;
+  readonly #cacheTag: string;
+  readonly #made = new Set<string>();
+
+  constructor(store: ObjectStore, root: string, cacheTag: string) {
+    this.#store = store;
+    this.#root = root;
+    this.#cacheTag = cacheTag;
+  }
+
+  /** @returns false if there is no bytecode of this source yet */
+  link({ path, sha256 }: ManifestFile): boolean | Promise<boolean> {
+    const name = bytecodeName(sha256, this.#cacheTag);
+    const to = this.#place(path);
+    try {
+      const linked = this.#store.link(name, to);
+      return linked === "impossible" ? this.#store.copy(name, to).then(() => true) : linked === "linked";
+    } catch (thrown) {
+      return isThere(thrown);
+    }
+  }
+
+  /** Writes new bytecode, and keeps it for other releases. @returns false if the bundle has a file of its own there */
+  async add(file: ManifestFile, bytes: Buffer, created: string): Promise<void> {
+    if (await this.link(file)) return;
+    const to = this.#place(file.path);
+    let opened: number;
+    try {
+      opened = openSync(to, exclusive, 0o644);
+    } catch (thrown) {
+      isThere(thrown);
+      return;
+    }
+    try {
+      for (let offset = 0; offset < bytes.length; ) offset += writeSync(opened, bytes, offset);
+      fchmodSync(opened, 0o644);
+      const time = objectTime(created, file.sha256);
+      futimesSync(opened, time, time);
+    } finally {
+      closeSync(opened);
+    }
+    this.#store.keep(to, bytecodeName(file.sha256, this.#cacheTag));
+  }
+
+  #place(source: string): string {
+    const end = source.lastIndexOf("/");
+    const directory = `${this.#root}/${source.slice(0, end)}/__pycache__`;
+    if (!this.#made.has(directory)) mkdirSync(directory, { recursive: true, mode: 0o755 });
+    this.#made.add(directory);
+    return `${directory}/${source.slice(end + 1, -".py".length)}.${this.#cacheTag}.pyc`;
   }
 }
 
-function bytecodePath(source: string, cacheTag: string): string {
-  return posix.join(posix.dirname(source), "__pycache__", `${posix.basename(source, ".py")}.${cacheTag}.pyc`);
+/** @throws the error, if it is another one */
+function isThere(thrown: unknown): true {
+  if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown;
+  return true;
+}
+
+/** The bytes that end each bytecode file: the sha256 of those before. Python reads no further than the code. */
+export const checksumBytes = 32;
+
+/** Whether a bytecode file is as it was compiled. */
+export function isWhole(bytecode: Buffer): boolean {
+  const end = bytecode.length - checksumBytes;
+  if (end <= 0) return false;
+  return createHash("sha256").update(bytecode.subarray(0, end)).digest().equals(bytecode.subarray(end));
 }

@@ -1,6 +1,6 @@
 import { existsSync, lstatSync } from "node:fs";
 import { mkdir, readdir, readlink, rm, writeFile } from "node:fs/promises";
-import { basename, join, relative } from "node:path";
+import { basename, join } from "node:path";
 import { asCutoverError } from "../../../shared/errors.ts";
 import type { BuildContext, Environments } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
@@ -8,9 +8,8 @@ import type { StepRunner } from "../exec/step.ts";
 import type { Scratch } from "../ownership/scratches.ts";
 import { type TakeRequest, takeTree } from "../ownership/take-tree.ts";
 import { removeTree } from "../ownership/trees.ts";
-import { pointSymlink } from "../store/durable.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
-import { compileRelease } from "./bytecode.ts";
+import { type CompileBytecode, type CompileRequest, compile } from "./compile.ts";
 import { environmentContent, environmentKey } from "./environment-key.ts";
 import { Interpreters } from "./interpreter.ts";
 import { makeVenv, type VenvRequest } from "./venv.ts";
@@ -19,25 +18,32 @@ export interface PythonEnvironmentsOptions {
   data: string;
   /** The directories in which python3 and python3.X are found, in this order. */
   pythonPath: string[];
-  /** How many processes may compile bytecode at once. */
-  jobs: number;
   /** Runs what builds. */
   runStep: StepRunner;
-  /** Compiles a release's files, which belong to the app's user at that time. */
-  runAsApp: StepRunner;
   owner: BuildOwner;
   /** The largest environment. */
   limits: { bytes: number; files: number };
 }
 
-/** Who owns what while it is built. */
+/** Where builds work. */
 export interface BuildOwner {
-  /** Gives a release to the app's user. */
-  give(app: string, tree: string): Promise<void>;
   /** A scratch directory for a build; undefined if builds run as the user of this process, which builds in place. */
   scratch(app: string, parts: readonly string[]): Promise<Scratch | undefined>;
   /** Removes the scratch directories of builds that were killed. */
   clear(app: string): Promise<void>;
+}
+
+/** What builds environments, here or in the helper. `compile` gives bytecode, and writes nothing. */
+export interface EnvironmentBuilder extends Environments {
+  build(context: BuildContext): Promise<BuiltEnvironment>;
+  compile: CompileBytecode;
+}
+
+/** `cacheTag` belongs to the environment's interpreter, such as cpython-311. */
+export interface BuiltEnvironment {
+  key: string;
+  reused: boolean;
+  cacheTag: string;
 }
 
 const venvKey = /^[0-9a-z]{1,64}$/;
@@ -45,7 +51,7 @@ const venvKey = /^[0-9a-z]{1,64}$/;
 const marker = ".complete";
 
 /** Virtual environments in `<data>/apps/<app>/venvs`, one for each key. Releases with the same key share one. */
-export class PythonEnvironments implements Environments {
+export class PythonEnvironments implements EnvironmentBuilder {
   readonly #options: PythonEnvironmentsOptions;
   readonly #interpreters: Interpreters;
   /** Running builds, by directory. */
@@ -56,8 +62,8 @@ export class PythonEnvironments implements Environments {
     this.#interpreters = new Interpreters(options.pythonPath);
   }
 
-  async build(context: BuildContext): Promise<{ key: string; reused: boolean }> {
-    const { data, jobs, runStep, runAsApp, owner } = this.#options;
+  async build(context: BuildContext): Promise<BuiltEnvironment> {
+    const { data, runStep } = this.#options;
     const { app, release, manifest } = context;
     const layout = appLayout(data, app);
     const { version, system_site_packages } = manifest.config.python;
@@ -67,17 +73,17 @@ export class PythonEnvironments implements Environments {
       const key = environmentKey(interpreter, system_site_packages, content);
       const directory = layout.venv(key);
       const reused = await this.#ensure({ context, layout, interpreter, content, directory, runStep });
-      const link = relative(layout.release(release), directory);
-      await effect("environment.link", () => pointSymlink(layout.releaseVenv(release), link));
-      // The bytecode of a sealed release was compiled before it was sealed.
-      if (context.sealed === true) return { key, reused };
-      await owner.give(app, layout.release(release));
-      const compiled = () => compileRelease({ context, layout, interpreter, jobs, runStep: runAsApp });
-      await effect("environment.bytecode", compiled);
-      return { key, reused };
+      return { key, reused, cacheTag: interpreter.cacheTag };
     } catch (thrown) {
       throw asCutoverError(thrown);
     }
+  }
+
+  /** @throws CutoverError python_not_found, aborted, timed_out */
+  async compile({ version, ...request }: CompileRequest): Promise<(Buffer | null)[]> {
+    const interpreter = await this.#interpreters.find(version);
+    const layout = appLayout(this.#options.data, request.app);
+    return compile({ layout, interpreter, runStep: this.#options.runStep }, request);
   }
 
   async present(app: string, release: string): Promise<boolean> {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 /** The paths of one app below the data directory. Pure: it touches no file. */
 export function appLayout(data: string, app: string) {
   const home = join(data, "apps", app);
+  const objects = join(home, "objects");
   const releases = join(home, "releases");
   const venvs = join(home, "venvs");
   const run = join(home, "run");
@@ -12,6 +13,10 @@ export function appLayout(data: string, app: string) {
   const release = (id: string) => join(releases, id);
   return {
     home,
+    /** The files of all releases, each once, by content. Only the agent may look into it. */
+    objects,
+    /** There while objects may exist that a power cut could take away. */
+    unsynced: join(objects, ".unsynced"),
     releases,
     release,
     /** Where a release is while it is unpacked. No release id starts with a dot. */
@@ -22,6 +27,8 @@ export function appLayout(data: string, app: string) {
     app: (id: string) => join(release(id), "app"),
     static: (id: string) => join(release(id), "static"),
     wheels: (id: string) => join(release(id), "wheels"),
+    /** The project's error page for nginx, which may not read the rest of the project. */
+    pages: (id: string) => join(release(id), "pages"),
     /** The symlink from the release to its environment. */
     releaseVenv: (id: string) => join(release(id), "venv"),
     venvs,

@@ -4,8 +4,8 @@ import { CutoverError } from "../../../shared/errors.ts";
 const untouched = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * Reads a file below a directory in which another user may write. It follows no link, reads only a regular file with one
- * name, and at most `limit` bytes. So nobody can make root read what they may not read themselves.
+ * Reads a file below a directory in which another user may write. It follows no link, and reads only a regular file with
+ * one name or of the directory's owner, and at most `limit` bytes. So nobody can make root read what they may not read themselves.
  * @throws the system's error if the file does not exist; CutoverError internal if it is no such file, or too large
  */
 export function safeRead(root: string, path: string, limit: number): Buffer {
@@ -20,18 +20,18 @@ export function safeRead(root: string, path: string, limit: number): Buffer {
       opened.push(file);
       at = `/proc/self/fd/${file}`;
     }
-    // Nobody else can have put a hard link to another file into a directory of our own.
-    const names = fstatSync(opened[0] ?? -1).uid === process.geteuid?.() ? Number.POSITIVE_INFINITY : 1;
-    return readPlain(opened.at(-1) ?? -1, path, { limit, names });
+    return readPlain(opened.at(-1) ?? -1, path, { limit, owner: fstatSync(opened[0] ?? -1).uid });
   } finally {
     for (const file of opened) closeSync(file);
   }
 }
 
-function readPlain(file: number, path: string, { limit, names }: { limit: number; names: number }): Buffer {
+function readPlain(file: number, path: string, { limit, owner }: { limit: number; owner: number }): Buffer {
   const status = fstatSync(file);
-  const { size, nlink } = status;
-  if (!status.isFile() || nlink > names || size > limit) throw notPlain(path);
+  const { size, nlink, uid } = status;
+  // Releases share files by hard links. One that the directory's owner made to somebody else's file is not read.
+  const foreign = nlink > 1 && uid !== owner;
+  if (!status.isFile() || foreign || size > limit) throw notPlain(path);
   const bytes = Buffer.alloc(size);
   let length = 0;
   for (let count = -1; count !== 0 && length < size; length += count) {

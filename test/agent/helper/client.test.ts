@@ -9,6 +9,7 @@ import { HelperClient } from "../../../agent/helper/client.ts";
 import { serveConnection } from "../../../agent/helper/connection.ts";
 import { RemoteEnvironments, RemotePrivileged, RemoteReleases } from "../../../agent/helper/remote.ts";
 import { childrenOf } from "../../../agent/host/exec/processes.ts";
+import { isWhole } from "../../../agent/host/python/bytecode.ts";
 import { createLogger } from "../../../agent/logger.ts";
 import packageJson from "../../../package.json" with { type: "json" };
 import { parseManifest } from "../../../shared/manifest.ts";
@@ -67,22 +68,31 @@ test("directories get the owners and modes by which the agent can do its part an
   expect(seen(layout.shared)).toEqual(["2750", app.uid, nginx.gid]);
 });
 
-test("a release goes from the agent to the app's user to root, and its commands run with their output", async () => {
-  const environments = new RemoteEnvironments(client);
+test("a release stays the agent's and is opened to its app, and its commands run with their output", async () => {
+  const builder = new RemoteEnvironments(client);
   await host.unpack({ release, files: { "app/shop.py": "x = 1\n" }, config: { python: { wheels: "none" } } });
   const manifest = parseManifest(readFileSync(host.layout().manifest(release)));
   const signal = new AbortController().signal;
-  const build = { app: "shop", release, manifest, onOutput: () => undefined, signal, reuse: null };
-  const { key, reused } = await environments.build(build);
+  const build = { app: "shop", release, manifest, onOutput: () => undefined, signal };
+  await privileged.shareRelease("shop", release);
+  const { key, reused, cacheTag } = await builder.build(build);
   expect(reused).toBe(false);
-  expect(lstatSync(host.layout().release(release)).uid).toBe(idsOf(users.app).uid);
+  host.link(release, key);
+  const [agent, app] = [idsOf(users.agent), idsOf(users.app)];
+  const access = (path: string) => {
+    const { uid, gid, mode } = lstatSync(path);
+    return [uid, gid, (mode & 0o7777).toString(8)];
+  };
+  expect(access(host.layout().release(release))).toEqual([agent.uid, agent.gid, "755"]);
+  expect(access(host.layout().app(release))).toEqual([agent.uid, app.gid, "750"]);
   expect(lstatSync(host.layout().venv(key)).uid).toBe(0);
-  await privileged.sealRelease("shop", release);
-  expect(lstatSync(host.layout().release(release)).uid).toBe(0);
-  expect([await environments.present("shop", release), await environments.build(build)]).toEqual([
+  expect([await builder.present("shop", release), await builder.build(build)]).toEqual([
     true,
-    { key, reused: true },
+    { key, reused: true, cacheTag },
   ]);
+  const paths = ["app/shop.py", "app/missing.py"];
+  const [bytecode, none] = await builder.compile({ app: "shop", release, paths, version: undefined, signal });
+  expect([isWhole(bytecode ?? Buffer.alloc(0)), none]).toEqual([true, null]);
 
   const lines: string[] = [];
   const onOutput = (source: string, line: string) => lines.push(`${source}: ${line}`);

@@ -7,8 +7,8 @@ test("the methods of the last release are all there, by their names", () => {
   expect(Object.keys(methods)).toEqual([
     ...["prepareHost", "prepareApp", "removeApp", "instances", "startPrograms", "programs", "removePrograms", "runs"],
     ...["startProcess", "processes", "stopProcess", "removeProcess", "runCommand", "maskSecrets", "commandEnvironment"],
-    ...["checkSite", "writeSite", "upstreamServers", "oldWorkers", "buildEnvironment", "environmentPresent"],
-    ...["collectEnvironments", "sealRelease", "removeRelease", "collectLogs"],
+    ...["checkSite", "writeSite", "upstreamServers", "oldWorkers", "buildEnvironment", "compileBytecode"],
+    ...["environmentPresent", "collectEnvironments", "sealRelease", "removeRelease", "collectLogs"],
   ]);
 });
 
@@ -55,6 +55,7 @@ test.each<[HelperMethod, unknown]>([
   ["runCommand", "0"],
   ["oldWorkers", undefined],
   ["buildEnvironment", { key: "a" }],
+  ["compileBytecode", [1]],
 ])("%s never answers %j", (method, result) => {
   expect(parseResult(method, result).success).toBe(false);
 });

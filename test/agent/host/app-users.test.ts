@@ -32,9 +32,9 @@ test.runIf(isRoot)(
       return privileged.runCommand(spec, { argv, timeoutMs: 10_000, source: "t", signal, onOutput: () => undefined });
     };
 
-    // A build step may write to its release; the sealed release stays as it is.
-    await privileged.buildOwner().give("shop", layout.release(release));
-    const step = privileged.appStepRunner();
+    // Nothing that runs as the app's user may write to its release.
+    await privileged.shareRelease("shop", release);
+    const step = privileged.stepRunner();
     const build = {
       cwd: layout.app(release),
       env: { PATH: "/usr/bin:/bin" },
@@ -42,11 +42,10 @@ test.runIf(isRoot)(
       onLine: () => undefined,
     };
     const signal = new AbortController().signal;
-    expect(await step("shop", { ...build, signal, argv: ["sh", "-c", "id -un > built; chmod 4777 built"] })).toBe(0);
-    expect(readFileSync(join(layout.app(release), "built"), "utf8")).toBe("nobody\n");
-    await privileged.sealRelease("shop", release);
-    expect(statSync(join(layout.app(release), "built"))).toMatchObject({ uid: 0, mode: 0o100755 });
-    for (const target of ["built", "new", "../venv/new", "../../../venvs/key/bin/new"])
+    expect(await step("shop", { ...build, signal, argv: ["sh", "-c", "cat shop.py"] })).toBe(0);
+    for (const script of ["id -un > built", "chmod 4777 shop.py", "echo >> shop.py", "mv shop.py other.py"])
+      expect([script, await step("shop", { ...build, signal, argv: ["sh", "-c", script] })]).not.toEqual([script, 0]);
+    for (const target of ["shop.py", "new", "../venv/new", "../../../venvs/key/bin/new"])
       expect(await run(["touch", target])).not.toBe(0);
     expect(await run(["mv", "../../../venvs/key", "../../../venvs/other"])).not.toBe(0);
     // As an instance's own umask makes it: for others nothing, for nginx what the directory's group gives.

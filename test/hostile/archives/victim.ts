@@ -49,6 +49,7 @@ export class Victim implements Disposable {
     const victim = new Victim();
     const { bytes, digest } = makeBundle({ files: liveFiles, release: liveRelease });
     await victim.unpack({ body: bytes, digest });
+    await victim.#releases.sync("shop", liveRelease);
     return victim;
   }
 
@@ -71,8 +72,16 @@ export class Victim implements Disposable {
     );
   }
 
-  remove(release: string): Promise<void> {
-    return this.#releases.remove("shop", release);
+  /** As a deploy that is undone does it. */
+  async remove(release: string): Promise<void> {
+    await this.#releases.remove("shop", release);
+    await this.#releases.prune("shop");
+  }
+
+  /** The live release becomes one of an agent from before there was a store. */
+  forgetObjects(): void {
+    rmSync(this.layout.objects, { recursive: true });
+    mkdirSync(this.layout.objects, { mode: 0o700 });
   }
 
   /** Every file, directory and link below the root, with all that could be changed of it. */

@@ -55,6 +55,32 @@ describe("a rollback over a release that ran its release command", () => {
   });
 });
 
+describe("cutover verify", () => {
+  test("says of each app that all is as it was unpacked", async () => {
+    const { out, exit } = await host.run(["verify"]);
+    expect(out).toMatch(/^shop: all as it was unpacked \(\d releases?, 2,947 files, 40 MB hashed\)\.\n$/);
+    expect(exit).toBe(0);
+  });
+
+  test("names what differs and what to do, and ends with 1", async () => {
+    host.service.storeFaults = [
+      { path: "objects/ab/cd", what: "changed" },
+      { release: live, path: "app/\u001b[2Jshop.py", what: "missing" },
+    ];
+    const { out, exit } = await host.run(["verify", "shop"]);
+    expect(out).toContain("shop: not as it was unpacked");
+    expect(out).toContain("  objects/ab/cd: changed\n");
+    expect(out).toMatch(new RegExp(`releases/${live}/app/.*shop\\.py: missing`));
+    expect(out).not.toContain("\u001b[2J");
+    expect(out).toContain(
+      `Deploy again: the new release gets these files from the workflow, and no file that differs. Do not go back to ${live}.`,
+    );
+    expect(exit).toBe(1);
+    const { out: json } = await host.run(["verify", "shop", "--json"]);
+    expect(JSON.parse(json)).toMatchObject({ verified: [{ app: "shop", faults: host.service.storeFaults }] });
+  });
+});
+
 test("a pinned release stands so in the list, until it is unpinned", async () => {
   expect((await host.run(["pin", "shop", before])).out).toBe(`${before} of shop is pinned.\n`);
   expect((await host.run(["releases", "shop"])).out).toMatch(new RegExp(`${before}\\s+good, pinned`));

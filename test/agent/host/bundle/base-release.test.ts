@@ -117,12 +117,26 @@ describe("a thin bundle", () => {
     for (const path of ["app/changed.py", "app/mode.sh", "app/new.py"]) expect(sent).toContain(`${path}\0`);
     for (const path of ["app/a.py", "app/large.bin", "app/run.sh"]) expect(sent).not.toContain(`${path}\0`);
     await unpack(thin().bytes, { base: first });
+    const outside = (entries: unknown[]) => entries.map((entry) => (entry as unknown[]).toSpliced(3, 1));
+    expect(outside(tree(layout.release(first)))).toEqual(outside(inBase));
+  });
+
+  test("takes files from the store, unread: they are the same files in both releases", async () => {
+    const inode = (release: string, path: string) => lstatSync(join(layout.release(release), path)).ino;
+    await unpack(thin().bytes, { base: first });
+    for (const path of ["app/a.py", "app/large.bin", "app/run.sh", "static/static/site.css"])
+      expect(inode(second, path)).toBe(inode(first, path));
+    expect(inode(second, "app/changed.py")).not.toBe(inode(first, "app/changed.py"));
+  });
+
+  test("over a release from before there was a store reads and hashes its files, and keeps them", async () => {
+    rmSync(layout.objects, { recursive: true });
+    const inBase = tree(layout.release(first));
+    await unpack(thin().bytes, { base: first });
     expect(tree(layout.release(first))).toEqual(inBase);
-    const files = ["app/a.py", "app/large.bin"].map((path) => lstatSync(join(layout.release(second), path)));
-    for (const { nlink, ino } of files) {
-      expect(nlink).toBe(1);
-      expect(ino).not.toBe(lstatSync(join(layout.app(first), "a.py")).ino);
-    }
+    const { nlink, ino } = lstatSync(join(layout.app(second), "a.py"));
+    expect(nlink).toBe(2);
+    expect(ino).not.toBe(lstatSync(join(layout.app(first), "a.py")).ino);
   });
 
   test("of nothing but its manifest is taken where nothing changed", async () => {
@@ -191,7 +205,8 @@ describe("a thin bundle is refused whole, and leaves nothing,", () => {
     ],
   ];
   for (const [what, change] of changes) {
-    test.each(paths)(`when in its base %s ${what}: base_unusable`, async (path) => {
+    test.each(paths)(`when in its base, which has no objects, %s ${what}: base_unusable`, async (path) => {
+      rmSync(layout.objects, { recursive: true });
       change(join(layout.release(first), path));
       await expectRefused(thin().bytes, "base_unusable");
     });
@@ -246,7 +261,8 @@ describe("a release's files", () => {
   });
 });
 
-test("a file of the base that cannot be written to, or has other names, is copied all the same", async () => {
+test("a file of an old base that cannot be written to, or has other names, is copied all the same", async () => {
+  rmSync(layout.objects, { recursive: true });
   chmodSync(join(layout.app(first), "a.py"), 0o444);
   linkSync(join(layout.app(first), "zz.py"), join(layout.app(first), "zz.link"));
   await unpack(thin().bytes, { base: first });

@@ -32,15 +32,34 @@ describe("a bundle", () => {
     }
   });
 
-  test("gives its files the time of its creation, so that nginx's ETag differs between releases and not between hosts", async () => {
+  test("gives its files times by their contents, so that nginx's ETag stays with an unchanged file", async () => {
     const { unpack, layout } = host();
     const next = "20261121T110000Z-3f2c1ac";
-    await unpack(makeBundle({ files, created: "2026-11-21T10:30:00Z" }).bytes);
-    await unpack(makeBundle({ files, created: "2026-11-21T11:00:00Z", release: next }).bytes);
-    const css = (release: string) => statSync(join(layout.static(release), "static/site.css"));
-    expect(css(id).mtime).toEqual(new Date("2026-11-21T10:30:00Z"));
-    expect(css(next).mtime).toEqual(new Date("2026-11-21T11:00:00Z"));
-    expect(css(next).size).toBe(css(id).size);
+    const same = { "static/static/site.css": "body {}\n" };
+    const swapped = [
+      { "static/static/a.css": "a { }", "static/static/b.css": "b { }" },
+      { "static/static/a.css": "b { }", "static/static/b.css": "a { }" },
+    ] as const;
+    const etag = (release: string, name: string) => {
+      const { size, mtimeMs } = statSync(join(layout.static(release), "static", name));
+      return `${mtimeMs / 1000}-${size}`;
+    };
+    await unpack(makeBundle({ files: { ...same, ...swapped[0] }, created: "2026-11-21T10:30:00Z" }).bytes);
+    const made = { files: { ...same, ...swapped[1] }, created: "2026-11-21T11:00:00Z", release: next };
+    await unpack(makeBundle(made).bytes);
+    expect(etag(next, "site.css")).toBe(etag(id, "site.css"));
+    expect(etag(id, "a.css")).not.toBe(etag(id, "b.css"));
+    expect([etag(next, "a.css"), etag(next, "b.css")]).toEqual([etag(id, "b.css"), etag(id, "a.css")]);
+    const ages = ["a.css", "b.css", "site.css"].map(
+      (name) => Date.parse("2026-11-21T10:30:00Z") - statSync(join(layout.static(id), "static", name)).mtimeMs,
+    );
+    for (const age of ages) expect(age >= 0 && age < 86_400_000).toBe(true);
+    // The same on all hosts of a release.
+    const other = host();
+    await other.unpack(makeBundle({ files: { ...same, ...swapped[0] }, created: "2026-11-21T10:30:00Z" }).bytes);
+    expect(statSync(join(other.layout.static(id), "static/a.css")).mtimeMs).toBe(
+      statSync(join(layout.static(id), "static/a.css")).mtimeMs,
+    );
   });
 
   test("is not touched by the agent's umask", async () => {

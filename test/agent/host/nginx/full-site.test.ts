@@ -97,7 +97,7 @@ test("a site with everything, exactly", () => {
         default_type text/html;
         ${header}
         add_header Retry-After 30 always;
-        try_files ${releases.map((release) => `"/${release}/app/errors/it's \\"50x\\".html"`).join(" ")} @cutover_unavailable;
+        try_files ${releases.flatMap((release) => ["pages", "app"].map((area) => `"/${release}/${area}/errors/it's \\"50x\\".html"`)).join(" ")} @cutover_unavailable;
     }
 
     location @cutover_unavailable {

@@ -1,22 +1,13 @@
 import { execFileSync } from "node:child_process";
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import type { BuildContext } from "../../../../agent/contracts/ports.ts";
 import { ReleaseDirectories } from "../../../../agent/host/bundle/releases.ts";
-import { runStep, type StepRequest, type StepRunner } from "../../../../agent/host/exec/step.ts";
+import { runStep, type StepRequest } from "../../../../agent/host/exec/step.ts";
 import { PythonEnvironments } from "../../../../agent/host/python/environments.ts";
+import { ReleaseEnvironments } from "../../../../agent/host/python/release-environments.ts";
 import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { type BundleInput, makeBundle } from "../../../fixtures/bundle.ts";
 import { makeWheel } from "../../../fixtures/wheel.ts";
@@ -31,19 +22,18 @@ function host(pythonPath = ["/usr/local/bin", "/usr/bin", "/bin"]) {
   const layout = appLayout(data, "shop");
   const releases = new ReleaseDirectories({ data, limits: { bundle: 1e9, free: 0 } });
   const steps: StepRequest[] = [];
-  const run: StepRunner = (_app, step) => {
-    steps.push(step);
-    return runStep(step);
-  };
-  const environments = new PythonEnvironments({
+  const builder = new PythonEnvironments({
     data,
     pythonPath,
-    jobs: 2,
-    ...{ runStep: run, runAsApp: run },
-    // Without another user there is nobody to give anything to, and builds are made in place.
-    owner: { give: async () => undefined, scratch: async () => undefined, clear: async () => undefined },
+    runStep: (_app, step) => {
+      steps.push(step);
+      return runStep(step);
+    },
+    // Without another user builds are made in place.
+    owner: { scratch: async () => undefined, clear: async () => undefined },
     limits: { bytes: 1e9, files: 10_000 },
   });
+  const environments = new ReleaseEnvironments({ data, jobs: 2, builder });
   const lines: string[] = [];
   async function build(input: BundleInput, change: Partial<BuildContext> = {}) {
     const bundle = makeBundle(input);
@@ -53,7 +43,7 @@ function host(pythonPath = ["/usr/local/bin", "/usr/bin", "/bin"]) {
       signal,
     });
     const onOutput = (source: string, line: string) => lines.push(`${source}: ${line}`);
-    const context = { app: "shop", release: manifest.release, manifest, onOutput, signal, reuse: null, ...change };
+    const context = { app: "shop", release: manifest.release, manifest, onOutput, signal, ...change };
     return { context, ...(await environments.build(context)) };
   }
   const python = (release: string, ...argv: string[]) =>
@@ -126,17 +116,17 @@ describe("an environment", () => {
     expect(existsSync(layout.release(first))).toBe(true);
   });
 
-  test("that was removed is made again for a sealed release, from its own wheels and without its bytecode", async () => {
+  test("that was removed is made again for a sealed release, from its own wheels and with its bytecode", async () => {
     const { build, environments, layout, python, steps } = host();
     const { context, key } = await build(vendored({ "app/shop.py": "x = 1\n" }));
     expect(await environments.present("shop", first)).toBe(true);
     await environments.prune("shop", []);
     expect([existsSync(layout.venv(key)), await environments.present("shop", first)]).toEqual([false, false]);
     steps.length = 0;
-    expect(await environments.build({ ...context, sealed: true })).toEqual({ key, reused: false });
+    expect(await environments.build(context)).toEqual({ key, reused: false });
     expect(await environments.present("shop", first)).toBe(true);
     expect(python(first, "-c", "import greeting_kit; print(greeting_kit.WORD)")).toBe("good day\n");
-    expect(steps.filter(({ argv }) => argv.join(" ").includes("compileall"))).toEqual([]);
+    expect(steps.filter(({ argv }) => argv.join(" ").includes("marshal"))).toEqual([]);
   });
 
   test("reads nothing of the repository's requirements when wheels are vendored", async () => {
@@ -228,18 +218,14 @@ describe("bytecode", () => {
   const pyc = (app: string, name: string) =>
     join(app, "__pycache__", readdirSync(join(app, "__pycache__")).find((file) => file.startsWith(`${name}.`)) ?? "");
 
-  test("of unchanged files is taken over, and shows the new path in tracebacks", async () => {
+  test("of unchanged files is the same file, and shows the new path in tracebacks", async () => {
     const { build, python, layout } = host();
     await build({ files, config: none });
     const changed = { ...files, "app/changed.py": "VALUE = 2\n" };
     const [before, after] = [layout.app(first), layout.app(second)];
-    // Bytes after the code are nothing to Python, and show which files were copied.
-    for (const name of ["same", "changed"]) appendFileSync(pyc(before, name), "mark");
-    await build({ files: changed, config: none, release: second }, { reuse: first });
-    expect(readFileSync(pyc(after, "same")).subarray(-4).toString()).toBe("mark");
-    expect(readFileSync(pyc(after, "changed")).subarray(-4).toString()).not.toBe("mark");
-    // A copy: the user who may write to the new release while it is built must not reach the live one.
-    expect(statSync(pyc(after, "same")).ino).not.toBe(statSync(pyc(before, "same")).ino);
+    await build({ files: changed, config: none, release: second });
+    expect(statSync(pyc(after, "same")).ino).toBe(statSync(pyc(before, "same")).ino);
+    expect(statSync(pyc(after, "changed")).ino).not.toBe(statSync(pyc(before, "changed")).ino);
     const script =
       "import changed, same, traceback\nprint(changed.VALUE, same.__cached__)\ntry: same.fail()\nexcept ValueError: print(traceback.format_exc())";
     const output = python(second, "-B", "-c", script);

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ReleaseDirectories } from "../../../../agent/host/bundle/releases.ts";
 import { runStep, type StepRunner } from "../../../../agent/host/exec/step.ts";
 import { PythonEnvironments } from "../../../../agent/host/python/environments.ts";
+import { ReleaseEnvironments } from "../../../../agent/host/python/release-environments.ts";
 import { appLayout } from "../../../../agent/host/store/layout.ts";
 import { type FileInput, makeBundle } from "../../../fixtures/bundle.ts";
 import { HelperHost, type Talk } from "../../../harness/helper-host.ts";
@@ -137,10 +138,11 @@ describe("and so it is where everything belongs to one user, and nothing can be 
       const layout = appLayout(data, "shop");
       const releases = new ReleaseDirectories({ data, limits: { bundle: 1e9, free: 0 } });
       const run: StepRunner = (_app, step) => runStep(step);
-      const environments = new PythonEnvironments({
-        ...{ data, pythonPath: ["/usr/bin"], jobs: 1, runStep: run, runAsApp: run, limits: { bytes: 1e9, files: 1e5 } },
-        owner: { give: async () => undefined, scratch: async () => undefined, clear: async () => undefined },
+      const builder = new PythonEnvironments({
+        ...{ data, pythonPath: ["/usr/bin"], runStep: run, limits: { bytes: 1e9, files: 1e5 } },
+        owner: { scratch: async () => undefined, clear: async () => undefined },
       });
+      const environments = new ReleaseEnvironments({ data, jobs: 1, builder });
       const files = {
         ...project,
         ...wheels,
@@ -153,7 +155,7 @@ describe("and so it is where everything belongs to one user, and nothing can be 
         signal,
       });
       const lines: string[] = [];
-      const context = { app: "shop", release: first, manifest, signal, reuse: null };
+      const context = { app: "shop", release: first, manifest, signal };
       await environments.build({ ...context, onOutput: (_source, line) => void lines.push(line) });
       const tool = join(layout.releaseVenv(first), "bin/shop-tool");
       const printed = execFileSync(tool, { encoding: "utf8", cwd: "/", env: {} }).trim();
