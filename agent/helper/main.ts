@@ -25,13 +25,13 @@ import { wakeThreadPool } from "../../shared/thread-pool.ts";
 import { localHost } from "../host/local-host.ts";
 import { userIds } from "../host/ownership/users.ts";
 import { AppsDirectory, readAgentSettings } from "../host/store/apps-dir.ts";
+import { assertRootOwned, RootApps } from "../host/store/root-settings.ts";
 import { createLogger } from "../logger.ts";
 import type { AgentSettings } from "../settings.ts";
 import { serveConnection } from "./connection.ts";
 import { GuardedHost, refused } from "./guarded-host.ts";
 import { holdLock } from "./lock.ts";
 import { handle } from "./methods.ts";
-import { assertRootOwned, RootApps } from "./root-settings.ts";
 
 interface Options {
   config: string;

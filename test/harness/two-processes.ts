@@ -6,7 +6,7 @@ import { processId } from "./processes.ts";
 import type { Scratch } from "./scratch.ts";
 
 /** The users of a host with two processes: ones that Debian has, so that the machine gets none. */
-export const users = { agent: "daemon", app: "nobody", otherApp: "games", nginx: "www-data" } as const;
+export const users = { agent: "daemon", app: "games", otherApp: "news", nginx: "www-data" } as const;
 
 export function idsOf(user: string): { uid: number; gid: number } {
   const id = (flag: string) => Number(execFileSync("id", [flag, user], { encoding: "utf8" }));
