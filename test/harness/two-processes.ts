@@ -21,11 +21,18 @@ export interface HelperSocket {
   pid: number;
 }
 
-/** Listens as systemd would for the helper, with agent.yml of an embedded host. */
-export async function listenForHelper(scratch: Scratch, directory: string): Promise<HelperSocket> {
+/** Listens as systemd would for the helper, with agent.yml of an embedded host. @param more words of each helper */
+export async function listenForHelper(scratch: Scratch, directory: string, more: string[] = []): Promise<HelperSocket> {
   const path = join(directory, "helper.sock");
   rmSync(path, { force: true });
-  const helper = [helperProgram, "--config", join(directory, "etc/agent.yml"), "--lock", join(directory, "lock")];
+  const helper = [
+    helperProgram,
+    "--config",
+    join(directory, "etc/agent.yml"),
+    "--lock",
+    join(directory, "lock"),
+    ...more,
+  ];
   const script = join(repository, "test/harness/superserver.py");
   const argv = [script, path, String(idsOf(users.agent).gid), node, ...helper];
   const child = spawn("/usr/bin/python3", argv, {
