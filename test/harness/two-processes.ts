@@ -68,9 +68,8 @@ agent_user: ${users.agent}
 `;
 }
 
-/** The words before a program that make it the agent's user's, in nginx's group for the sockets. */
+/** The words before a program that make it the agent's user's, in no other group than its own. */
 export function asAgent(): string[] {
   const { uid, gid } = idsOf(users.agent);
-  const groups = String(idsOf(users.nginx).gid);
-  return ["setpriv", "--reuid", String(uid), "--regid", String(gid), "--groups", groups, "--inh-caps=-all", "--"];
+  return ["setpriv", "--reuid", String(uid), "--regid", String(gid), "--clear-groups", "--inh-caps=-all", "--"];
 }
