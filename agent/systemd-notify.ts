@@ -27,17 +27,6 @@ export class SystemdNotifier {
     this.#timer.unref();
   }
 
-  /**
-   * This process goes on, and says so again in time from now on. systemd ends it if it does not, once RuntimeMaxSec of its
-   * unit is over. The first time must come before that.
-   */
-  async goesOn(patienceMs: number): Promise<void> {
-    const say = () => this.#notify(`EXTEND_TIMEOUT_USEC=${patienceMs * 1000}`);
-    await say();
-    this.#timer = setInterval(() => void say(), patienceMs / pingsInTime);
-    this.#timer.unref();
-  }
-
   async stopping(): Promise<void> {
     clearInterval(this.#timer);
     await this.#notify("STOPPING=1");

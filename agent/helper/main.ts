@@ -15,9 +15,8 @@
 //
 // It ends with its connection, within ten seconds; the agent closes a connection that it has not used for 30 seconds. Only one
 // helper works at a time and others wait, a minute at most and while their connection lives, so a few connections are enough
-// (MaxConnections=8). With Type=notify it tells systemd again and again that it goes on, so RuntimeMaxSec ends one that
-// hangs. It needs node, python3, util-linux, coreutils and acl. A helper that is killed takes the steps that it runs with it
-// (KillMode=control-group does no harm).
+// (MaxConnections=8). One that hangs for a minute is killed. It needs node, python3, util-linux, coreutils and acl. A helper
+// that is killed takes the steps that it runs with it (KillMode=control-group does no harm).
 import { Socket } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { Command, Option } from "commander";
@@ -31,7 +30,6 @@ import { AppsDirectory, readAgentSettings } from "../host/store/apps-dir.ts";
 import { assertRootOwned, RootApps } from "../host/store/root-settings.ts";
 import { createLogger } from "../logger.ts";
 import type { AgentSettings } from "../settings.ts";
-import { SystemdNotifier } from "../systemd-notify.ts";
 import { serveConnection } from "./connection.ts";
 import { GuardedHost, refused } from "./guarded-host.ts";
 import { holdLock } from "./lock.ts";
@@ -46,8 +44,8 @@ interface Options {
 
 /** An agent waits as long for a greeting. */
 const lockMs = 60_000;
-/** RuntimeMaxSec of the unit: a helper that does not say in this time that it goes on is killed. */
-const patienceMs = 180_000;
+/** A helper whose event loop stands still for so long hangs, and is killed. */
+const hangMs = 60_000;
 
 async function run({ config, lock }: Options): Promise<void> {
   using _awake = wakeThreadPool();
@@ -63,11 +61,9 @@ async function run({ config, lock }: Options): Promise<void> {
   if (uid !== agent.uid && uid !== 0)
     throw refused(`it does not answer ${uid === undefined ? "what is no unix socket" : `user ${uid}`}`);
 
-  const systemd = new SystemdNotifier(process.env, (err) => logger.warn({ err }, "systemd-notify failed"));
-  void systemd.ready().then(() => systemd.goesOn(patienceMs));
   const socket = new Socket({ fd: 0, readable: true, writable: true });
   const { signal, resume } = endOfPeer(socket);
-  await holdLock(lock, { waitMs: lockMs, signal, onLost: () => process.exit(1) });
+  await holdLock(lock, { waitMs: lockMs, hangMs, signal, onLost: () => process.exit(1) });
   resume();
   const apps = new RootApps(new AppsDirectory(join(dirname(file), "apps")));
   const host = new GuardedHost({ data: settings.data, ...localHost({ settings, apps, agent }) });

@@ -20,6 +20,7 @@ import { AppSteps } from "./exec/app-steps.ts";
 import type { StepRunner } from "./exec/step.ts";
 import { Sites } from "./nginx/site.ts";
 import { AppDirectories } from "./ownership/app-directories.ts";
+import { assertOwnGroup } from "./ownership/own-group.ts";
 import { TreeOwner } from "./ownership/tree-owner.ts";
 import type { Owner } from "./ownership/trees.ts";
 import { appUser, assertNotAgent } from "./ownership/users.ts";
@@ -73,7 +74,7 @@ export class LocalPrivileged implements Privileged {
   }
 
   async prepareApp(app: string): Promise<void> {
-    const { layout, user } = await this.#app(app);
+    const { layout, user } = await this.#ownApp(app);
     await this.#directories.prepare(layout, user);
   }
 
@@ -82,7 +83,7 @@ export class LocalPrivileged implements Privileged {
   }
 
   async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {
-    return runCommand(await this.#app(spec.app), this.#steps, spec, command);
+    return runCommand(await this.#ownApp(spec.app), this.#steps, spec, command);
   }
 
   async maskSecrets(app: string, texts: string[]): Promise<string[]> {
@@ -124,7 +125,7 @@ export class LocalPrivileged implements Privileged {
   }
 
   async startPrograms(spec: RunSpec): Promise<void> {
-    await this.#programs.start(await this.#app(spec.app), spec);
+    await this.#programs.start(await this.#ownApp(spec.app), spec);
   }
 
   programs(app: string, run: string): Promise<ProgramStatus[] | undefined> {
@@ -132,7 +133,7 @@ export class LocalPrivileged implements Privileged {
   }
 
   async startProcess(spec: RunSpec, name: string): Promise<void> {
-    await this.#programs.startProcess(await this.#app(spec.app), spec, name);
+    await this.#programs.startProcess(await this.#ownApp(spec.app), spec, name);
   }
 
   processes(app: string): Promise<ProcessGroup[]> {
@@ -191,6 +192,13 @@ export class LocalPrivileged implements Privileged {
     const user = await appUser(settings, this.#options.ownUser ?? false);
     assertNotAgent(settings, user, this.#options.agent);
     return { settings, layout: this.#layout(app), user };
+  }
+
+  /** For what the app's user gets secrets for. What only stops or reads goes on also where a group is shared. */
+  async #ownApp(app: string): Promise<HostApp> {
+    const found = await this.#app(app);
+    await assertOwnGroup(found.settings, found.user);
+    return found;
   }
 
   /** Names become paths here, so this side of the border checks them itself. @throws ZodError */

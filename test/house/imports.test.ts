@@ -46,7 +46,7 @@ const rules: [place: string, may: string[]][] = [
   // Makes the Debian package and the generated docs; nothing of it runs on a host.
   ["agent/packaging/", ["shared/", "agent/install/", "agent/cli/program.ts", "agent/settings.ts", "package.json"]],
   // The second process: agent/host's hands behind a socket, and the agent's end of it. Its main.ts joins them.
-  ["agent/helper/", [...contracts, "agent/logger.ts", "agent/systemd-notify.ts", "agent/host/", "package.json"]],
+  ["agent/helper/", [...contracts, "agent/logger.ts", "agent/host/", "package.json"]],
   // Joins them all, with the agent's main.ts.
   [
     "agent/wire/",

@@ -93,7 +93,7 @@ export function stepProperties({
     "ProtectKernelTunables=yes",
     "ProtectProc=invisible",
     "ProtectSystem=full",
-    "InaccessiblePaths=-/etc/cutover -/run/cutover -/run/cutover-helper",
+    "InaccessiblePaths=-/etc/cutover -/run/cutover -/run/cutover-helper -/run/cutover-helper.sock",
     "RestrictNamespaces=yes",
     "RestrictRealtime=yes",
     "RestrictSUIDSGID=yes",

@@ -6,6 +6,7 @@ import type { AppView } from "../../../shared/protocol.ts";
 import { fakeAppView } from "../../fakes/app-view.ts";
 import { HelperHost } from "../../harness/helper-host.ts";
 import { cutoverProgram, node, repository, systemPath } from "../../harness/places.ts";
+import { pushIntoTerminal as push } from "../../harness/push.ts";
 import { type Finished, runProgram } from "../../harness/run.ts";
 import { asAgent, idsOf, users } from "../../harness/two-processes.ts";
 
@@ -158,22 +159,6 @@ describe("T4 a taken-over agent and `sudo cutover exec`:", () => {
     expect(stderr).toContain("[forbidden]");
   });
 });
-
-/** Pushes a command into the input of each terminal that it can reach. */
-const push = `
-import fcntl, os, termios
-files = [0, 1, 2]
-try:
-    files.append(os.open("/dev/tty", os.O_RDWR))
-except OSError:
-    pass
-for file in files:
-    for byte in b"echo owned\\n":
-        try:
-            fcntl.ioctl(file, termios.TIOCSTI, bytes([byte]))
-        except OSError:
-            break
-`;
 
 describe("T4b an app that somebody broke into, and root's terminal:", () => {
   test.each([
