@@ -18,6 +18,8 @@ import { systemClock } from "./clock.ts";
 import { commandEnvironment, type HostApp, runCommand, secretsMask } from "./exec/app-commands.ts";
 import { AppSteps } from "./exec/app-steps.ts";
 import type { StepRunner } from "./exec/step.ts";
+import { ownListeners } from "./net/listeners.ts";
+import { tcpSockets } from "./net/proc-net.ts";
 import { Sites } from "./nginx/site.ts";
 import { AppDirectories } from "./ownership/app-directories.ts";
 import { assertOwnGroup } from "./ownership/own-group.ts";
@@ -51,6 +53,8 @@ export class LocalPrivileged implements Privileged {
   readonly #treeOwner: TreeOwner;
   readonly #steps: AppSteps;
   readonly #sites: Sites;
+  /** By app and run. */
+  readonly #looking = new Map<string, Promise<string[]>>();
 
   constructor(options: LocalPrivilegedOptions) {
     this.#options = options;
@@ -80,6 +84,20 @@ export class LocalPrivileged implements Privileged {
 
   instances(spec: RunSpec): Promise<Instance[]> {
     return this.#programs.instances(spec);
+  }
+
+  /** The instances of a run are asked for at the same moments, so one look does for all of them. */
+  listening(spec: RunSpec): Promise<string[]> {
+    const key = `${spec.app}/${spec.run}`;
+    const looking = this.#looking.get(key) ?? this.#listeners(spec).finally(() => this.#looking.delete(key));
+    this.#looking.set(key, looking);
+    return looking;
+  }
+
+  async #listeners(spec: RunSpec): Promise<string[]> {
+    const { user } = await this.#app(spec.app);
+    const uid = user.other?.uid ?? process.geteuid?.() ?? 0;
+    return ownListeners(await this.instances(spec), await tcpSockets(), uid);
   }
 
   async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {

@@ -4,7 +4,7 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { HealthAnswer } from "../../contracts/ports.ts";
 import type { Instance, RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, interruption } from "../context.ts";
-import { healthHost, lastLogLines, maskedEvidence } from "../watch/run-health.ts";
+import { healthHost, lastLogLines, maskedEvidence, probeInstance } from "../watch/run-health.ts";
 
 const pollMs = 50;
 /** An instance that answers is up. Asking it more often would only fill its log with the same traceback. */
@@ -14,7 +14,8 @@ const unchanged = "The live release goes on serving; the new instances were stop
 
 /**
  * Waits until every instance of the run has answered its health check with an expected status, on its own socket.
- * @throws CutoverError instance_died as soon as one ends; health_failed or health_timeout at the time limit
+ * @throws CutoverError instance_died as soon as one ends, port_taken as soon as another user's process has a port;
+ * health_failed or health_timeout at the time limit
  */
 export async function waitHealthy(context: DeployContext, spec: RunSpec): Promise<void> {
   const instances = await context.ports.privileged.instances(spec);
@@ -51,7 +52,7 @@ async function probeUntilHealthy(
   instance: Instance,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, probe } = context.ports;
+  const { clock } = context.ports;
   const { path, expect, timeout } = spec.config.health;
   const host = healthHost(spec.config, context.settings);
   const deadline = clock.elapsed() + milliseconds(timeout);
@@ -59,7 +60,8 @@ async function probeUntilHealthy(
   let last: HealthAnswer | undefined;
   for (;;) {
     signal.throwIfAborted();
-    const answer = await probe.check(instance, { path, host, timeoutMs: Math.max(deadline - clock.elapsed(), 1) });
+    const timeoutMs = Math.max(deadline - clock.elapsed(), 1);
+    const answer = await probeInstance(context.ports, spec, instance, { path, host, timeoutMs });
     if (answer.kind === "status") {
       last = answer;
       if (statusExpected(expect, answer.status)) return;

@@ -1,7 +1,7 @@
 import { type Config, siteOf, statusExpected } from "../../../shared/config.ts";
 import { CutoverError, type Evidence } from "../../../shared/errors.ts";
-import type { Ports } from "../../contracts/ports.ts";
-import type { RunSpec } from "../../contracts/privileged.ts";
+import type { HealthAnswer, HealthRequest, Ports } from "../../contracts/ports.ts";
+import type { Instance, RunSpec } from "../../contracts/privileged.ts";
 import type { Logger } from "../../logger.ts";
 import type { AppSettings } from "../../settings.ts";
 
@@ -45,6 +45,23 @@ export async function programFault(
   return undefined;
 }
 
+/**
+ * Asks an instance for its health. On a port another user's process might answer, so before each question the app's own must
+ * listen there; then no other user can.
+ * @throws CutoverError port_taken
+ */
+export async function probeInstance(
+  ports: Pick<Ports, "privileged" | "probe">,
+  spec: RunSpec,
+  instance: Instance,
+  request: HealthRequest,
+): Promise<HealthAnswer> {
+  if (spec.config.server.bind === "port" && !(await ports.privileged.listening(spec)).includes(instance.address)) {
+    return { kind: "unreachable", reason: `nothing listens on ${instance.address}` };
+  }
+  return ports.probe.check(instance, request);
+}
+
 /** What is wrong with a run by what its instances answer. */
 export async function healthFault(ports: Ports, settings: AppSettings, spec: RunSpec): Promise<string | undefined> {
   const { path, expect } = spec.config.health;
@@ -52,12 +69,17 @@ export async function healthFault(ports: Ports, settings: AppSettings, spec: Run
   const instances = await ports.privileged.instances(spec);
   // All at once: the times of those that hang must not add up.
   const faults = instances.map(async (instance) => {
-    const answer = await ports.probe.check(instance, request);
+    const answer = await probeInstance(ports, spec, instance, request);
     if (answer.kind === "unreachable") return `${instance.name} did not answer GET ${path}: ${answer.reason}`;
     if (!statusExpected(expect, answer.status)) return `${instance.name} answered ${answer.status} to GET ${path}`;
     return undefined;
   });
-  return (await Promise.all(faults)).find((fault) => fault !== undefined);
+  try {
+    return (await Promise.all(faults)).find((fault) => fault !== undefined);
+  } catch (thrown) {
+    if (thrown instanceof CutoverError && thrown.code === "port_taken") return thrown.message;
+    throw thrown;
+  }
 }
 
 /** The last lines of a run's logs, for the reason of a failure. */
