@@ -4,7 +4,8 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { HealthAnswer } from "../../contracts/ports.ts";
 import type { Instance, RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, interruption } from "../context.ts";
-import { healthHost, lastLogLines, maskedEvidence, probeInstance } from "../watch/run-health.ts";
+import { probeInstance } from "../watch/probe-instance.ts";
+import { healthHost, lastLogLines, maskedEvidence } from "../watch/run-health.ts";
 
 const pollMs = 50;
 /** An instance that answers is up. Asking it more often would only fill its log with the same traceback. */

@@ -1,9 +1,10 @@
 import { type Config, siteOf, statusExpected } from "../../../shared/config.ts";
 import { CutoverError, type Evidence } from "../../../shared/errors.ts";
-import type { HealthAnswer, HealthRequest, Ports } from "../../contracts/ports.ts";
-import type { Instance, RunSpec } from "../../contracts/privileged.ts";
+import type { Ports } from "../../contracts/ports.ts";
+import type { RunSpec } from "../../contracts/privileged.ts";
 import type { Logger } from "../../logger.ts";
 import type { AppSettings } from "../../settings.ts";
+import { probeInstance } from "./probe-instance.ts";
 
 /** What can be wrong with a run that serves: a canary, or the run that has just become live. */
 
@@ -43,23 +44,6 @@ export async function programFault(
     if (first !== pid) return `${name} was restarted`;
   }
   return undefined;
-}
-
-/**
- * Asks an instance for its health. On a port another user's process might answer, so before each question the app's own must
- * listen there; then no other user can.
- * @throws CutoverError port_taken
- */
-export async function probeInstance(
-  ports: Pick<Ports, "privileged" | "probe">,
-  spec: RunSpec,
-  instance: Instance,
-  request: HealthRequest,
-): Promise<HealthAnswer> {
-  if (spec.config.server.bind === "port" && !(await ports.privileged.listening(spec)).includes(instance.address)) {
-    return { kind: "unreachable", reason: `nothing listens on ${instance.address}` };
-  }
-  return ports.probe.check(instance, request);
 }
 
 /** What is wrong with a run by what its instances answer. */
