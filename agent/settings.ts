@@ -50,7 +50,7 @@ const agentSettings = z.strictObject({
   socket: z.string().default("/run/cutover/agent.sock").describe("The admin socket, for commands on this host."),
   helper: z
     .string()
-    .default("/run/cutover/helper.sock")
+    .default("/run/cutover-helper.sock")
     .describe("The helper's socket, for an agent that is not root: see [two processes](#two-processes)."),
   agent_user: userName
     .default("cutover-agent")

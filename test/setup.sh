@@ -46,7 +46,7 @@ install_node_modules() {
 }
 
 # What the demo needs, and what the tests and the benchmark need beside it.
-wanted="supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd"
+wanted="supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd acl"
 if [ "${1-}" != demo ]; then
   wanted="$wanted uwsgi-core uwsgi-plugin-python3 python3-tornado python3-aiohttp python3-uvicorn python3-fastapi"
   wanted="$wanted celery python3-redis redis-server debootstrap systemd-container iproute2 curl git xz-utils bzip2 lz4"

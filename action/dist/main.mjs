@@ -18277,6 +18277,7 @@ const errorCodes = {
 	domain_taken: "Another app of the host already answers to this domain at the same address.",
 	address_in_use: "Another program already listens on the site's address.",
 	ports_not_allowed: "The host does not allow this app to run instances on ports.",
+	port_taken: "A process of another user listens on the port of an instance.",
 	ports_exhausted: "The app's range of ports has too few free ports.",
 	peer_not_allowed: "The host does not allow this app to pass requests to that server.",
 	certificate_missing: "The host has no certificate for an address that uses ssl.",

@@ -16,7 +16,7 @@ import { statusCommands } from "./commands/status.ts";
 import { upkeepCommands } from "./commands/upkeep.ts";
 import { type SetExit, withGlobalOptions } from "./context.ts";
 import { renderFailure } from "./terminal/events.ts";
-import { styleFor, type Terminal } from "./terminal/terminal.ts";
+import { print, printError, printJsonError, styleFor, type Terminal } from "./terminal/terminal.ts";
 
 /** 0: done; 1: failed; 2: the command line is wrong. `exec` ends with the exit code of its command. */
 const exits = { done: 0, failed: 1, usage: 2 } as const;
@@ -37,24 +37,22 @@ export async function runCli(argv: string[], terminal: Terminal, version: string
     if (thrown instanceof CommanderError) {
       // commander has printed its own errors already, but not those that a command throws.
       if (thrown.code === "commander.invalidArgument" && !thrown.message.startsWith("error: ")) {
-        terminal.stderr.write(usageFault(`error: ${thrown.message}\n`, json));
+        printUsageFault(terminal, `error: ${thrown.message}\n`, json);
       }
       return thrown.exitCode === 0 ? exits.done : exits.usage;
     }
     const error = asCutoverError(thrown);
-    const text = json
-      ? `${JSON.stringify(toFailure(error), null, 2)}\n`
-      : renderFailure(error, styleFor(terminal.stderr, terminal.env));
-    terminal.stderr.write(text);
+    if (json) printJsonError(terminal, toFailure(error), 2);
+    else printError(terminal, renderFailure(error, styleFor(terminal.stderr, terminal.env)));
     return exits.failed;
   }
 }
 
 /** A wrong command line, as commander words it. */
-function usageFault(text: string, json: boolean): string {
-  if (!json) return text;
+function printUsageFault(terminal: Terminal, text: string, json: boolean): void {
   const detail = text.replace(/^error: /, "").trim();
-  return `${JSON.stringify(toFailure(new CutoverError("request_invalid", detail)), null, 2)}\n`;
+  if (json) printJsonError(terminal, toFailure(new CutoverError("request_invalid", detail)), 2);
+  else printError(terminal, text);
 }
 
 /**
@@ -88,9 +86,9 @@ export function createProgram(terminal: Terminal, version: string, setExit: SetE
     command.exitOverride();
     command.configureHelp({ minWidthToWrap: 30 });
     command.configureOutput({
-      writeOut: (text) => void terminal.stdout.write(text),
-      writeErr: (text) => void terminal.stderr.write(text),
-      outputError: (text, write) => write(usageFault(text, json)),
+      writeOut: (text) => print(terminal, text),
+      writeErr: (text) => printError(terminal, text),
+      outputError: (text) => printUsageFault(terminal, text, json),
       getOutHasColors: () => false,
       getErrHasColors: () => false,
       getOutHelpWidth: () => 80,

@@ -84,6 +84,11 @@ export interface Privileged {
    */
   instances(spec: RunSpec): Promise<Instance[]>;
   /**
+   * The addresses of a run on ports on which a process of the app's user listens.
+   * @throws CutoverError port_taken if a process of another user listens on one of the run's ports
+   */
+  listening(spec: RunSpec): Promise<string[]>;
+  /**
    * Runs a command of the repository in the release, as the app's user, with the release's environment. Values of the app's
    * secrets are masked in its output.
    * @returns the exit code

@@ -1,4 +1,5 @@
 import { agent } from "./checks/agent.ts";
+import { appGroups } from "./checks/app-groups.ts";
 import { appPorts } from "./checks/app-ports.ts";
 import { appSettings } from "./checks/app-settings.ts";
 import { appUsers } from "./checks/app-users.ts";
@@ -35,6 +36,7 @@ export const checks: Record<string, Check> = {
   "app-settings": appSettings,
   "trusted-issuers": trustedIssuers,
   "app-users": appUsers,
+  "app-groups": appGroups,
   "app-ports": appPorts,
   secrets,
   "nginx-runs": nginxRuns,

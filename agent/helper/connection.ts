@@ -24,8 +24,9 @@ const unread = { output: 4 * 1024 * 1024, end: 32 * 1024 * 1024 } as const;
 /**
  * Serves one connection until it ends. What still runs then is aborted and waited for, but not without a limit: a program
  * may have minutes to stop, the next helper waits for this one, and whatever is cut short is done again.
+ * @returns whether all that ran has ended
  */
-export function serveConnection(socket: Duplex, options: ConnectionOptions): Promise<void> {
+export function serveConnection(socket: Duplex, options: ConnectionOptions): Promise<boolean> {
   const { handle, version, logger, lastMs = 10_000 } = options;
   const running = new Map<number, { abort: AbortController; done: Promise<void> }>();
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
@@ -84,8 +85,10 @@ export function serveConnection(socket: Duplex, options: ConnectionOptions): Pro
   return ended.then(async () => {
     const left = [...running.values()];
     for (const { abort } of left) abort.abort();
-    await Promise.race([Promise.all(left.map(({ done }) => done)), sleep(lastMs)]);
+    const all = Promise.all(left.map(({ done }) => done)).then(() => true);
+    const whole = await Promise.race([all, sleep(lastMs, false, { ref: false })]);
     socket.destroy();
+    return whole;
   });
 }
 

@@ -41,6 +41,7 @@ export const methods = {
   removeApp: method(ofApp, done, (host, { app }) => host.inTurn(app, () => host.privileged.removeApp(app))),
 
   instances: method(runSpec, shape.instances, ({ privileged }, spec) => privileged.instances(spec)),
+  listening: method(runSpec, shape.addresses, ({ privileged }, spec) => privileged.listening(spec)),
   startPrograms: method(runSpec, done, (host, spec) => host.ifShared(spec, () => host.privileged.startPrograms(spec))),
   programs: method(ofRun, shape.programs, ({ privileged }, { app, run }) => privileged.programs(app, run)),
   removePrograms: method(ofRun, done, ({ privileged }, { app, run }) => privileged.removePrograms(app, run)),

@@ -90,6 +90,7 @@ export const commandEnvironment = z.object({
 
 export const servers = z.object({ main: z.array(z.string()), preview: z.array(z.string()) });
 export const runs = z.array(z.string());
+export const addresses = z.array(z.string());
 export const exitCode = z.int();
 export const masked = z.array(z.string());
 export const yes = z.boolean();

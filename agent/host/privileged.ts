@@ -17,8 +17,11 @@ import { commandEnvironment, runCommand, secretsMask } from "./exec/app-commands
 import { AppSteps } from "./exec/app-steps.ts";
 import type { HostApp } from "./exec/host-app.ts";
 import type { StepRunner } from "./exec/step.ts";
+import { ownListeners } from "./net/listeners.ts";
+import { tcpSockets } from "./net/proc-net.ts";
 import { Sites } from "./nginx/site.ts";
 import { AppDirectories } from "./ownership/app-directories.ts";
+import { assertOwnGroup } from "./ownership/own-group.ts";
 import { makeReadOnly } from "./ownership/read-only.ts";
 import { isOpened, openRelease, type ReleaseAccess } from "./ownership/release-access.ts";
 import { Scratches } from "./ownership/scratches.ts";
@@ -51,6 +54,8 @@ export class LocalPrivileged implements Privileged {
   readonly #scratches: Scratches;
   readonly #steps: AppSteps;
   readonly #sites: Sites;
+  /** By app and run. */
+  readonly #looking = new Map<string, Promise<string[]>>();
 
   constructor(options: LocalPrivilegedOptions) {
     this.#options = options;
@@ -74,7 +79,7 @@ export class LocalPrivileged implements Privileged {
   }
 
   async prepareApp(app: string): Promise<void> {
-    const { layout, user } = await this.#app(app);
+    const { layout, user } = await this.#ownApp(app);
     await this.#directories.prepare(layout, user);
   }
 
@@ -82,8 +87,22 @@ export class LocalPrivileged implements Privileged {
     return this.#programs.instances(spec);
   }
 
+  /** The instances of a run are asked for at the same moments, so one look does for all of them. */
+  listening(spec: RunSpec): Promise<string[]> {
+    const key = `${spec.app}/${spec.run}`;
+    const looking = this.#looking.get(key) ?? this.#listeners(spec).finally(() => this.#looking.delete(key));
+    this.#looking.set(key, looking);
+    return looking;
+  }
+
+  async #listeners(spec: RunSpec): Promise<string[]> {
+    const { user } = await this.#app(spec.app);
+    const uid = user.other?.uid ?? process.geteuid?.() ?? 0;
+    return ownListeners(await this.instances(spec), await tcpSockets(), uid);
+  }
+
   async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {
-    return runCommand(await this.#app(spec.app), this.#steps, spec, command);
+    return runCommand(await this.#ownApp(spec.app), this.#steps, spec, command);
   }
 
   async maskSecrets(app: string, texts: string[]): Promise<string[]> {
@@ -132,7 +151,7 @@ export class LocalPrivileged implements Privileged {
   }
 
   async startPrograms(spec: RunSpec): Promise<void> {
-    await this.#programs.start(await this.#app(spec.app), spec);
+    await this.#programs.start(await this.#ownApp(spec.app), spec);
   }
 
   programs(app: string, run: string): Promise<ProgramStatus[] | undefined> {
@@ -140,7 +159,7 @@ export class LocalPrivileged implements Privileged {
   }
 
   async startProcess(spec: RunSpec, name: string): Promise<void> {
-    await this.#programs.startProcess(await this.#app(spec.app), spec, name);
+    await this.#programs.startProcess(await this.#ownApp(spec.app), spec, name);
   }
 
   processes(app: string): Promise<ProcessGroup[]> {
@@ -199,6 +218,13 @@ export class LocalPrivileged implements Privileged {
     const user = await appUser(settings, this.#options.ownUser ?? false);
     assertNotAgent(settings, user, this.#options.agent);
     return { settings, layout: this.#layout(app), user };
+  }
+
+  /** For what the app's user gets secrets for. What only stops or reads goes on also where a group is shared. */
+  async #ownApp(app: string): Promise<HostApp> {
+    const found = await this.#app(app);
+    await assertOwnGroup(found.settings, found.user);
+    return found;
   }
 
   /** Names become paths here, so this side of the border checks them itself. @throws ZodError */

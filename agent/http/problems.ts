@@ -45,6 +45,7 @@ export const statuses: Record<ErrorCode, number> = {
   domain_taken: 409,
   address_in_use: 409,
   ports_not_allowed: 403,
+  port_taken: 409,
   ports_exhausted: 503,
   peer_not_allowed: 403,
   certificate_missing: 403,

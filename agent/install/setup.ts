@@ -19,16 +19,16 @@ export interface SetupOptions {
  */
 export async function setUp({ installation, dryRun, say }: SetupOptions): Promise<void> {
   await assertHost(installation, dryRun);
-  const changed = await writeFiles({ installation, dryRun, say });
-  const restart = changed.some((path) => path.startsWith(localPlaces.units));
+  const replaced = await writeFiles({ installation, dryRun, say });
+  const isUpgrade = replaced.some((path) => path.startsWith(localPlaces.units));
   const steps: [what: string, words: string[]][] = [
     ["make the users cutover-agent and cutover-build", ["systemd-sysusers", "cutover-agent.conf"]],
     ["make the directories", ["systemd-tmpfiles", "--create", "cutover-agent.conf"]],
+    // Before systemd reads a socket unit with another path, and closes the old one: the agent may still need its helper.
+    ...upgrade(isUpgrade, "the agent stops at a safe point", ["systemctl", "stop", agentUnit]),
     ["systemd reads the new units", ["systemctl", "daemon-reload"]],
+    ...upgrade(isUpgrade, "the helper listens by its new unit", ["systemctl", "restart", helperSocketUnit]),
     ["start them now and at each boot", ["systemctl", "enable", "--now", helperSocketUnit, agentUnit]],
-    ...(restart
-      ? [["start the agent with its new unit", ["systemctl", "restart", agentUnit]] as [string, string[]]]
-      : []),
   ];
   for (const [what, words] of steps) {
     say(`${dryRun ? "would run" : "run"}    ${words.join(" ")}   (${what})`);
@@ -36,25 +36,29 @@ export async function setUp({ installation, dryRun, say }: SetupOptions): Promis
   }
 }
 
-/** @returns the paths of the files that had to be written */
+function upgrade(isUpgrade: boolean, what: string, words: string[]): [what: string, words: string[]][] {
+  return isUpgrade ? [[what, words]] : [];
+}
+
+/** @returns the paths of the files that were there with another text */
 async function writeFiles({ installation, dryRun, say }: SetupOptions): Promise<string[]> {
-  const changed: string[] = [];
+  const replaced: string[] = [];
   for (const { path, text, owners } of installedFiles(installation, localPlaces)) {
     const there = await readFile(path, "utf8").catch(() => undefined);
     if (there === text || (owners && there !== undefined)) {
       say(`unchanged  ${path}`);
       continue;
     }
-    changed.push(path);
+    if (there !== undefined) replaced.push(path);
     say(`${dryRun ? "would write" : "write"}  ${path}`);
     if (dryRun) continue;
     await mkdir(dirname(path), { recursive: true, mode: 0o755 });
     await writeDurably(path, text, 0o644);
   }
-  return changed;
+  return replaced;
 }
 
-async function assertHost({ node, programs, webGroup }: Installation, dryRun: boolean): Promise<void> {
+async function assertHost({ node, programs }: Installation, dryRun: boolean): Promise<void> {
   if (!dryRun && process.geteuid?.() !== 0)
     throw impossible("cutover setup writes units and starts services, so it must be root.", "Run it as root.");
   if (!(await exists("/run/systemd/system"))) {
@@ -75,9 +79,9 @@ async function assertHost({ node, programs, webGroup }: Installation, dryRun: bo
       "To get a newer version, run `apt upgrade`.",
     );
   }
-  const group = await runTool("getent", ["group", webGroup]);
-  if (group.code !== 0) {
-    throw impossible(`This host has no group ${webGroup}.`, "Give the group of nginx's workers with --web-group.");
+  const lists = await runTool("setfacl", ["--version"]).catch(() => undefined);
+  if (lists?.code !== 0) {
+    throw impossible("This host has no setfacl, by which the agent may open the instances' sockets.", "Install acl.");
   }
   for (const path of [node, programs]) await assertSafe(path);
 }

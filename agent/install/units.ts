@@ -4,8 +4,6 @@ export interface Installation {
   node: string;
   /** The directory of cutover-agent.mjs and the other programs. */
   programs: string;
-  /** The group of nginx's workers: it may open the instances' sockets, which the agent opens for health checks too. */
-  webGroup: string;
 }
 
 export const agentUser = "cutover-agent";
@@ -16,7 +14,12 @@ export const helperUnit = "cutover-helper@.service";
 
 const settings = "/etc/cutover";
 const data = "/var/lib/cutover";
-const runtime = "/run/cutover";
+/** The agent's own, below /run. Nothing of root's may lie in it: the agent could put a link in its place. */
+const runtime = "cutover";
+/** In a directory of root's: systemd changes the owner of the path after it has made the socket, and follows links. */
+const helperSocket = "/run/cutover-helper.sock";
+/** The helper's lock, where only root may enter. */
+const helperRuntime = "/run/cutover-helper";
 /** Files that only root can read; a running agent finds them below $CREDENTIALS_DIRECTORY. */
 const credentials = `${settings}/credentials`;
 
@@ -41,7 +44,7 @@ const neverNeeded = [
 ];
 
 /** The network side: a user of its own, no capability, and nothing to write but its own directories. */
-export function renderAgentUnit({ node, programs, webGroup }: Installation): string {
+export function renderAgentUnit({ node, programs }: Installation): string {
   return unit({
     Unit: [
       "Description=cutover agent: takes releases and moves the traffic to them",
@@ -59,7 +62,10 @@ export function renderAgentUnit({ node, programs, webGroup }: Installation): str
       "Environment=MALLOC_ARENA_MAX=2",
       `User=${agentUser}`,
       `Group=${agentUser}`,
-      `SupplementaryGroups=${webGroup}`,
+      "# Without a supplementary group: a list on each run's directory lets it open the sockets for health checks.",
+      `RuntimeDirectory=${runtime}`,
+      "RuntimeDirectoryMode=0755",
+      "RuntimeDirectoryPreserve=yes",
       `LoadCredential=keys:${credentials}`,
       "Restart=always",
       "RestartSec=1",
@@ -85,7 +91,7 @@ export function renderAgentUnit({ node, programs, webGroup }: Installation): str
       "ProtectProc=invisible",
       "# Without ProcSubset=pid: the agent counts open connections in /proc/net.",
       "ProtectSystem=strict",
-      `ReadWritePaths=${data} ${runtime}`,
+      `ReadWritePaths=${data}`,
       "RemoveIPC=yes",
       "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
       "RestrictSUIDSGID=yes",
@@ -105,11 +111,10 @@ export function renderHelperSocket(): string {
       "Documentation=man:cutover-agent(8)",
     ],
     Socket: [
-      `ListenStream=${runtime}/helper.sock`,
+      `ListenStream=${helperSocket}`,
       "SocketUser=root",
       `SocketGroup=${agentUser}`,
       "SocketMode=0660",
-      "DirectoryMode=0755",
       "Accept=yes",
       "# One process works at a time, the others wait.",
       "MaxConnections=8",
@@ -128,11 +133,14 @@ export function renderHelperUnit({ node, programs }: Installation): string {
       "CollectMode=inactive-or-failed",
     ],
     Service: [
-      `ExecStart=${node} --max-semi-space-size=1 ${programs}/cutover-helper.mjs --config ${settings}/agent.yml --peer %i`,
+      `ExecStart=${node} --max-semi-space-size=1 ${programs}/cutover-helper.mjs --config ${settings}/agent.yml`,
       "Environment=MALLOC_ARENA_MAX=2 CUTOVER_UNIT=%n",
       "StandardInput=socket",
       "StandardOutput=journal",
       "StandardError=journal",
+      "# Longer than any step may take. Its lock's guard ends one that hangs, within a minute.",
+      "RuntimeMaxSec=31d",
+      "TimeoutStopSec=15",
       "MemoryMax=1G",
       "LimitCORE=0",
       "# The program sets its own umask; this is for everything before that.",
@@ -144,7 +152,7 @@ export function renderHelperUnit({ node, programs }: Installation): string {
       "PrivateTmp=yes",
       "ProtectProc=invisible",
       "ProtectSystem=strict",
-      `ReadWritePaths=${data} ${runtime} ${runtime}-helper -/etc/nginx -/etc/supervisor -/var/log/nginx`,
+      `ReadWritePaths=${data} ${helperRuntime} -/etc/nginx -/etc/supervisor -/var/log/nginx`,
       "# It checks which ports are free, and sends nothing.",
       "RestrictAddressFamilies=AF_UNIX AF_INET",
       "IPAddressDeny=any",
@@ -170,8 +178,7 @@ export function renderTmpfiles(): string {
     `d ${settings}/apps 0755 root root -`,
     `d ${credentials} 0700 root root -`,
     `d ${data} 1771 root ${agentUser} -`,
-    `d ${runtime} 0755 ${agentUser} ${agentUser} -`,
-    `d ${runtime}-helper 0700 root root -`,
+    `d ${helperRuntime} 0700 root root -`,
   ];
   return lines.map((line) => `${line}\n`).join("");
 }

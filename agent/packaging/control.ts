@@ -32,7 +32,7 @@ Version: ${debianVersion(version)}
 Architecture: ${architecture}
 Maintainer: The cutover authors <cutover@users.noreply.github.com>
 Installed-Size: ${installedSize}
-Depends: libc6 (>= 2.28), libstdc++6 (>= 9), init-system-helpers (>= 1.54), systemd (>= 247), default-dbus-system-bus | dbus-system-bus, nginx | openresty, supervisor, python3-venv, python3-pip
+Depends: libc6 (>= 2.28), libstdc++6 (>= 9), init-system-helpers (>= 1.54), systemd (>= 247), default-dbus-system-bus | dbus-system-bus, nginx | openresty, supervisor, python3-venv, python3-pip, acl
 Section: admin
 Priority: optional
 Homepage: https://github.com/cutover/cutover

@@ -88,7 +88,7 @@ export async function makePackage(options: PackageOptions): Promise<string> {
 
 async function filesOf({ version, architecture, date }: PackageOptions): Promise<PackageFile[]> {
   const node = await nodeFor(architecture);
-  const installation = { node: `/${lib}/node`, programs: `/${lib}`, webGroup: "www-data" };
+  const installation = { node: `/${lib}/node`, programs: `/${lib}` };
   const programs = (await readdir("agent/dist")).filter((name) => name.endsWith(".mjs"));
   const { env, stdin, stdout, stderr } = process;
   const command = createProgram({ env, stdin, stdout, stderr, now: () => date * 1000 }, version, () => undefined);

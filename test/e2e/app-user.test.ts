@@ -6,10 +6,10 @@ import { Fleet, get, staticFilesOf, versionOf } from "./hosts.ts";
 
 /**
  * As on a real host: an agent of root's, with agent.yml, an nginx and a supervisord that are not its own, and an app of
- * another user's. Debian has the user `nobody`, and its nginx workers are www-data.
+ * another user's. Debian has the user `games`, and its nginx workers are www-data.
  */
 let fleet: Fleet;
-const user = "nobody";
+const user = "games";
 
 beforeAll(async () => {
   fleet = await Fleet.start(1, { shop: { ...quickShop, python: { wheels: "vendor" } } });
@@ -27,7 +27,7 @@ async function ownerOf(pid: number): Promise<number> {
   return Number(/^Uid:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
 }
 
-const nobody = 65534;
+const games = 5;
 const command = `sh -c 'id -un > "$CUTOVER_SHARED/ran-as"; touch written-by-command 2>/dev/null || echo read-only > "$CUTOVER_SHARED/release"'`;
 
 test("instances and the release command run as the app's user, on files that it cannot write", async () => {
@@ -41,7 +41,7 @@ test("instances and the release command run as the app's user, on files that it 
   expect(await readFile(join(home, "shared/release"), "utf8")).toBe("read-only\n");
 
   const { instances, live } = await agent.appView();
-  for (const { pid = 0 } of instances) expect(await ownerOf(pid)).toBe(nobody);
+  for (const { pid = 0 } of instances) expect(await ownerOf(pid)).toBe(games);
   const [environment = ""] = await readdir(join(home, "venvs"));
   for (const path of [`releases/${live}`, `releases/${live}/app/shop/wsgi.py`, `venvs/${environment}/bin/gunicorn`]) {
     const { uid, mode } = await lstat(join(home, path));

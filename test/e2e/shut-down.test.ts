@@ -23,7 +23,7 @@ const quick: NonNullable<ShopOptions["config"]> = {
 beforeAll(async () => {
   fleet = await Fleet.start(1);
   await fleet.deploy({ version: "v1", config: quick });
-  await host().agent.startAsOnHost("nobody");
+  await host().agent.startAsOnHost("games");
   await fleet.deploy({ version: "v2", config: quick });
 });
 afterAll(() => fleet?.[Symbol.asyncDispose]());

@@ -52,6 +52,8 @@ export class FakeHost {
   /** Those that the host has. */
   apps = ["shop"];
   releaseCommandCode = 0;
+  /** The run on whose ports another user's process listens. */
+  taken: string | undefined;
   /** What each release takes of the disk, and how much the disk has. */
   releaseBytes = 10;
   diskBytes = Number.POSITIVE_INFINITY;
@@ -165,6 +167,10 @@ export class FakeHost {
       privileged: {
         prepareApp: async () => {},
         instances,
+        listening: async (spec) => {
+          if (spec.run !== this.taken) return (await instances(spec)).map(({ address }) => address);
+          throw new CutoverError("port_taken", "A process of user 5 listens on port 9000.", { fix: "End it." });
+        },
         commandEnvironment: async ({ release }) => ({ release, directory: "/", env: {} }),
         maskSecrets: async (_app, texts) => texts,
         runCommand: async ({ release }, { argv, onOutput, source }) => {

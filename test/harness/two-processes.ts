@@ -6,7 +6,7 @@ import { processId } from "./processes.ts";
 import type { Scratch } from "./scratch.ts";
 
 /** The users of a host with two processes: ones that Debian has, so that the machine gets none. */
-export const users = { agent: "daemon", app: "nobody", otherApp: "games", builder: "uucp", nginx: "www-data" } as const;
+export const users = { agent: "daemon", app: "games", otherApp: "news", builder: "uucp", nginx: "www-data" } as const;
 
 export function idsOf(user: string): { uid: number; gid: number } {
   const id = (flag: string) => Number(execFileSync("id", [flag, user], { encoding: "utf8" }));
@@ -21,11 +21,18 @@ export interface HelperSocket {
   pid: number;
 }
 
-/** Listens as systemd would for the helper, with agent.yml of an embedded host. */
-export async function listenForHelper(scratch: Scratch, directory: string): Promise<HelperSocket> {
+/** Listens as systemd would for the helper, with agent.yml of an embedded host. @param more words of each helper */
+export async function listenForHelper(scratch: Scratch, directory: string, more: string[] = []): Promise<HelperSocket> {
   const path = join(directory, "helper.sock");
   rmSync(path, { force: true });
-  const helper = [helperProgram, "--config", join(directory, "etc/agent.yml"), "--lock", join(directory, "lock")];
+  const helper = [
+    helperProgram,
+    "--config",
+    join(directory, "etc/agent.yml"),
+    "--lock",
+    join(directory, "lock"),
+    ...more,
+  ];
   const script = join(repository, "test/harness/superserver.py");
   const argv = [script, path, String(idsOf(users.agent).gid), node, ...helper];
   const child = spawn("/usr/bin/python3", argv, {
@@ -62,9 +69,8 @@ build_user: ${users.builder}
 `;
 }
 
-/** The words before a program that make it the agent's user's, in nginx's group for the sockets. */
+/** The words before a program that make it the agent's user's, in no other group than its own. */
 export function asAgent(): string[] {
   const { uid, gid } = idsOf(users.agent);
-  const groups = String(idsOf(users.nginx).gid);
-  return ["setpriv", "--reuid", String(uid), "--regid", String(gid), "--groups", groups, "--inh-caps=-all", "--"];
+  return ["setpriv", "--reuid", String(uid), "--regid", String(gid), "--clear-groups", "--inh-caps=-all", "--"];
 }

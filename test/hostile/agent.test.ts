@@ -83,15 +83,12 @@ describe("whoever connects", () => {
     expect(snapshot()).toEqual(before);
   });
 
-  test.each(["", "0", "0-1", "0-1-5", "0-1-65534", "0-1-unknown", "0-1--1", "0-1-1.5", "0-1-1\n", "x-0-0"])(
-    "is not answered where systemd names the peer %j",
-    async (peer) => {
-      const argv = [node, helperProgram, "--config", join(host.etc, "agent.yml"), "--peer", peer];
-      const { code, stdout, stderr } = await runProgram(argv, { env: { PATH: systemPath } });
-      expect([code, stdout]).toEqual([1, ""]);
-      expect(stderr).toContain("[helper_refused]");
-    },
-  );
+  test("by anything else than a unix socket is not answered", async () => {
+    const argv = [node, helperProgram, "--config", join(host.etc, "agent.yml")];
+    const { code, stdout, stderr } = await runProgram(argv, { env: { PATH: systemPath } });
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toContain("[helper_refused]");
+  });
 });
 
 describe("in a wrong order or number", () => {

@@ -30,8 +30,16 @@ const rules: [place: string, may: string[]][] = [
   ["agent/host/", [...contracts, "agent/host-policy.ts", "agent/effects.ts"]],
   ["agent/http/", [...contracts, "agent/logger.ts"]],
   ["agent/observe/", [...contracts, "agent/logger.ts"]],
-  // Of agent/host the command line has the one function with which a file is written durably.
-  ["agent/cli/", [...contracts, "agent/host/store/durable.ts", "agent/doctor/", "agent/install/", "package.json"]],
+  // Of agent/host the command line has what writes a file durably, and what `exec` and `app add` must not ask the agent for.
+  [
+    "agent/cli/",
+    [
+      ...contracts,
+      ...["agent/host/store/durable.ts", "agent/host/exec/live-command.ts", "agent/host/exec/own-session.ts"],
+      ...["agent/host/exec/run-tool.ts", "agent/host/ownership/"],
+      ...["agent/doctor/", "agent/install/", "package.json"],
+    ],
+  ],
   // Looks at the host with the hands of agent/host, and decides nothing of a deploy.
   ["agent/doctor/", [...contracts, "agent/host/"]],
   // What a host has besides the programs; the Debian package is made with it too.

@@ -1,13 +1,16 @@
-import { copyFile, cp, mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { copyFile, cp, mkdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { agentProgram, node } from "../harness/places.ts";
+import { agentProgram, node, repository } from "../harness/places.ts";
+import { pushIntoTerminal as push } from "../harness/push.ts";
 import { describeLab } from "./describe-lab.ts";
 import { LabFleet } from "./lab-fleet.ts";
 import type { LabHost } from "./lab-host.ts";
+import { asLastRelease } from "./last-release.ts";
 import { SmallApp } from "./small-app.ts";
 
 const minutes = 60_000;
+const apps = "/var/lib/cutover/apps";
 
 /** A bare Debian: without nginx, supervisor and Python. */
 describeLab("the Debian package on a bare host", () => {
@@ -64,9 +67,58 @@ describeLab("the Debian package on a bare host", () => {
       expect(status).toMatch(/^CapEff:\s+0+$/m);
       expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
       expect(status).not.toMatch(/^Uid:\s+0\b/m);
+      const gid = (await host().check("id", "-g", "cutover-agent")).trim();
+      expect(status).toMatch(new RegExp(`^Groups:\\s*(?:${gid} ?)?$`, "m"));
       // The helper ends when the agent has had nothing for it to do.
       const helpers = () => host().run("systemctl", "list-units", "--no-legend", "cutover-helper@*");
       await expect.poll(async () => (await helpers()).stdout, { timeout: minutes, interval: 1000 }).toBe("");
+    },
+    2 * minutes,
+  );
+
+  test(
+    "T4b under systemd, what an app pushes into its terminal does not reach root's shell",
+    async () => {
+      await host().write("/root/terminal.py", await readFile(join(repository, "test/harness/terminal.py")));
+      const exec = ["cutover", "exec", "shop", "--"];
+      const inTerminal = async (command: string, ...argv: string[]) =>
+        (await host().check("python3", "/root/terminal.py", command, ...exec, ...argv)).replaceAll("\r", "");
+      for (const command of ['"$@"', 'echo hello | "$@"', '"$@" | cat']) {
+        expect(await inTerminal(command, "python3", "-c", push)).toMatch(/\nended 0 b''\n$/);
+      }
+      const shop = (await host().check("id", "-u", "shop")).trim();
+      const script = 'test -t 0 && test -t 1 && echo "terminal $(id -u) $CUTOVER_APP"; exit 7';
+      expect(await inTerminal('"$@"', "sh", "-c", script)).toMatch(
+        new RegExp(`^terminal ${shop} shop\n[^]*ended 7 b''\n$`),
+      );
+      const piped = ["sh", "-c", 'echo hello | "$@"', "sh", ...exec, "sh", "-c", "cat; id -u; exit 9"];
+      expect(await host().run(...piped)).toMatchObject({ code: 9, stdout: `hello\n${shop}\n` });
+      // What is not secret is shown of a unit, and the environment is none of it.
+      expect((await host().run("sh", "-c", "ls -d /run/cutover-exec-*")).code).not.toBe(0);
+      expect((await host().run("systemctl", "list-units", "--all", "--no-legend", "cutover-exec-*")).stdout).toBe("");
+    },
+    minutes,
+  );
+
+  test(
+    "T5 systemd changes the owner of nothing that the agent can put in the way",
+    async () => {
+      await host().check("sh", "-c", "echo secret >/root/victim; chmod 600 /root/victim");
+      const socket =
+        (await host().check("systemctl", "show", "--value", "-p", "Listen", "cutover-helper.socket")).split(" ")[0] ??
+        "";
+      for (let path = dirname(socket); ; path = dirname(path)) {
+        expect(await host().check("stat", "-c", "%u %A", path)).toMatch(/^0 d\S{4}[^w]\S{2}[^w]/);
+        if (path === "/") break;
+      }
+      const swap =
+        "cd /run/cutover; while :; do ln -sfn /root/victim helper.sock; rm -f helper.sock; ln -sfn /root/victim cutover-helper.sock; done";
+      const attack = `setpriv --reuid=cutover-agent --regid=cutover-agent --clear-groups timeout 60 sh -c '${swap}' & attacker=$!
+        for round in $(seq 30); do systemctl reset-failed cutover-helper.socket; systemctl restart cutover-helper.socket; done
+        kill $attacker; wait $attacker; rm -f /run/cutover/*helper.sock; stat -c '%U %G %a' /root/victim`;
+      expect((await host().run("sh", "-c", attack)).stdout).toBe("root root 600\n");
+      await host().check("systemctl", "restart", "cutover-agent");
+      live = await app.deploy(host());
     },
     2 * minutes,
   );
@@ -106,10 +158,25 @@ describeLab("the Debian package on a bare host", () => {
   test(
     "an upgrade keeps the app serving and the owner's settings",
     async () => {
+      await asLastRelease(host());
+      live = await app.deploy(host());
+      // The helper of that release made no lists.
+      const runs = `${apps}/shop/run/*`;
+      await host().check(
+        "sh",
+        "-c",
+        `setfacl --remove-all --remove-default ${runs} ${runs}/*.sock; chmod 2750 ${runs}`,
+      );
       const settings = await host().read("/etc/cutover/agent.yml");
       const before = await property("MainPID");
       const newer = await fleet.package("0.1.1");
       await underLoad(() => fleet.install(host(), newer));
+      // The new agent opens the sockets of the run that the old one started.
+      const [socket = ""] = (await host().check("sh", "-c", `ls ${apps}/shop/run/*/*.sock`)).split("\n");
+      const code = "import socket,sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])";
+      const asAgent = ["setpriv", "--reuid=cutover-agent", "--regid=cutover-agent", "--clear-groups"];
+      await host().check(...asAgent, "python3", "-c", code, socket);
+      expect((await host().run("ls", "/run/cutover/helper.sock")).code).not.toBe(0);
       expect(await host().check("dpkg-query", "--status", "cutover-agent")).toMatch(/^Version: 0\.1\.1$/m);
       expect(await property("MainPID")).not.toBe(before);
       expect(await host().read("/etc/cutover/agent.yml")).toBe(settings);
@@ -121,7 +188,21 @@ describeLab("the Debian package on a bare host", () => {
   test(
     "removed, it leaves the app serving, also after a reboot; installed again, it goes on",
     async () => {
+      // T6: what a taken-over agent prepares for root's scripts.
+      await host().check(
+        "sh",
+        "-c",
+        "mkdir -p /root/kept; for n in node launch.mjs; do echo secret >/root/kept/$n; done; chmod 600 /root/kept/*",
+      );
+      const prepared =
+        "cd /var/lib/cutover; mkdir launcher; ln -s /root/kept/node launcher/node; ln -s /nowhere/x launcher/launch.mjs";
+      await host().check("su", "-s", "/bin/sh", "cutover-agent", "-c", prepared);
+      const before = await host().check("sh", "-c", "stat -c '%n %U %a %Y %s' /root/kept/*");
       await underLoad(async () => void (await host().check("apt-get", "remove", "-y", "cutover-agent")));
+      expect(await host().check("sh", "-c", "stat -c '%n %U %a %Y %s' /root/kept/*")).toBe(before);
+      for (const file of ["node", "launch.mjs"])
+        expect(await host().check("stat", "-c", "%U %F", `/usr/lib/cutover/${file}`)).toBe("root regular file\n");
+      expect((await host().run("ls", "/usr/lib/cutover.kept")).code).not.toBe(0);
       expect((await host().run("systemctl", "is-active", "cutover-agent")).stdout.trim()).not.toBe("active");
       await host().reboot();
       expect(await fleet.firstVisit(host())).toMatchObject({ release: live });
@@ -136,15 +217,19 @@ describeLab("the Debian package on a bare host", () => {
     "purged, it takes everything away but what the app's visitors left",
     async () => {
       await host().write("/var/lib/cutover/apps/shop/shared/upload.txt", "a photo\n");
+      // T6: a directory in place of the whole, dangling links, and links to what is root's.
+      const prepared = `cd /var/lib/cutover; rm -rf launcher; ln -s /nowhere launcher; ln -s /root/kept kept; ln -s /root/kept ${apps}/shop/kept; ln -s /nowhere ${apps}/shop/dangling`;
+      await host().check("su", "-s", "/bin/sh", "cutover-agent", "-c", prepared);
       const said = await host().check("apt-get", "purge", "-y", "cutover-agent");
       expect(said).toContain("/var/lib/cutover/apps/shop/shared is kept");
       expect(await host().check("find", "/var/lib/cutover", "-type", "f")).toBe(
         "/var/lib/cutover/apps/shop/shared/upload.txt\n",
       );
       const left =
-        "ls /etc/cutover /usr/lib/cutover /run/cutover /run/cutover-helper /etc/nginx/conf.d/cutover* /etc/supervisor/conf.d/cutover* 2>/dev/null";
+        "ls /etc/cutover /usr/lib/cutover /run/cutover /run/cutover-helper /run/cutover-helper.sock /etc/nginx/conf.d/cutover* /etc/supervisor/conf.d/cutover* 2>/dev/null";
       expect((await host().run("sh", "-c", left)).stdout).toBe("");
       expect((await host().run("supervisorctl", "status")).stdout).toBe("");
+      expect(await host().check("cat", "/root/kept/node", "/root/kept/launch.mjs")).toBe("secret\nsecret\n");
       await expect(fleet.visit(host())).rejects.toThrow("status 404");
       // A new beginning, with what was left.
       await fleet.install(host(), await fleet.package());

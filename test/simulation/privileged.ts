@@ -78,6 +78,10 @@ export class SimPrivileged implements Privileged {
     return texts;
   }
 
+  async listening(spec: RunSpec): Promise<string[]> {
+    return (await this.instances(spec)).map(({ address }) => address);
+  }
+
   async commandEnvironment({ release }: RunSpec): Promise<CommandEnvironment> {
     return { release, directory: "/", env: {} };
   }

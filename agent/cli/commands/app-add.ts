@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import type { z } from "zod";
 import { appName } from "../../../shared/names.ts";
+import { assertOwnGroup } from "../../host/ownership/own-group.ts";
+import { userIds } from "../../host/ownership/users.ts";
 import { appSettingsSchema } from "../../settings.ts";
 import { contextOf, newCommand, usageError } from "../context.ts";
 import { type AppFile, renderAppFile, writeAppFile } from "../host-files/app-file.ts";
@@ -62,9 +64,17 @@ export function appAddCommand(terminal: Terminal): Command {
       const context = contextOf(command, terminal);
       const settings = settingsOf(app, options);
       const file = context.places.appFile(app);
+      if (!context.places.isEmbedded) await assertUser({ app, file, user: settings.user });
       await writeAppFile(app, file, renderAppFile(app, settings));
       context.show({ app, file, ...settings }, () => renderAdded(app, file, settings));
     });
+}
+
+/** A user that does not exist yet is made later: the next steps say so. @throws CutoverError host_settings_invalid */
+async function assertUser({ app, file, user }: { app: string; file: string; user: string | undefined }): Promise<void> {
+  const ids = user === undefined ? undefined : await userIds(user);
+  if (user === undefined || ids === undefined) return;
+  await assertOwnGroup({ app, file }, { name: user, home: "", other: ids });
 }
 
 function settingsOf(app: string, options: AddOptions): AppFile {

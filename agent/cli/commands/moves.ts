@@ -7,7 +7,7 @@ import type { AgentClient } from "../client.ts";
 import { type Context, contextOf, newCommand, type SetExit, usageError } from "../context.ts";
 import { renderEvent } from "../terminal/events.ts";
 import { confirm } from "../terminal/questions.ts";
-import { printJson, type Terminal } from "../terminal/terminal.ts";
+import { print, printError, printJson, type Terminal } from "../terminal/terminal.ts";
 
 /** `rollback`, `redeploy`, `activate` and `abort`: the commands that move traffic. */
 export function moveCommands(terminal: Terminal, setExit: SetExit): Command[] {
@@ -98,7 +98,7 @@ async function confirmRollback(context: Context, app: string, { yes }: MovingOpt
   const { releases, live, previous } = await client.call(calls.app, { app });
   if (live === null || previous === null) return true;
   const over = commandsSince(releases.toReversed(), previous, releaseOfRun(live));
-  for (const release of over) terminal.stderr.write(`Note: ${notUndone(release)}.\n`);
+  for (const release of over) printError(terminal, `Note: ${notUndone(release)}.\n`);
   if (over.length === 0 || yes === true || context.json || terminal.stdin.isTTY !== true) return true;
   return confirm(terminal, `Roll ${app} back to ${previous}?`);
 }
@@ -116,7 +116,7 @@ async function follow(context: Context, client: AgentClient, { deployment }: Acc
   let end: DeploymentView | undefined;
   for await (const event of client.events(deployment)) {
     if (event.type === "end") end = event.deployment;
-    if (!context.json) context.terminal.stdout.write(renderEvent(event, { style: context.style }));
+    if (!context.json) print(context.terminal, renderEvent(event, { style: context.style }));
   }
   if (context.json && end !== undefined) printJson(context.terminal, end);
   return end?.outcome === "succeeded" || end?.outcome === "staged" ? 0 : 1;

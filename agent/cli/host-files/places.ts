@@ -21,6 +21,11 @@ export class Places {
     this.#embedded = options.embedded ?? (env.CUTOVER_EMBEDDED || undefined);
   }
 
+  /** Whether --embedded or its variable names the agent, and no other directory was given. */
+  get isEmbedded(): boolean {
+    return this.#embedded !== undefined && this.#options.config === undefined;
+  }
+
   /** The directory of agent.yml and apps/. */
   get config(): string {
     const { config } = this.#options;

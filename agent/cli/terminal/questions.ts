@@ -2,7 +2,7 @@ import { emitKeypressEvents, type Key } from "node:readline";
 import { createInterface } from "node:readline/promises";
 import { text as readAll } from "node:stream/consumers";
 import { CutoverError } from "../../../shared/errors.ts";
-import type { Terminal } from "./terminal.ts";
+import { safe, type Terminal } from "./terminal.ts";
 
 /**
  * Asks a person at a terminal; every answer except yes means no.
@@ -15,7 +15,7 @@ export async function confirm({ stdin, stdout }: Terminal, question: string): Pr
   // Ctrl-C ends the question with an error of Node's, Ctrl-D with nothing at all.
   questions.once("SIGINT", cancel).once("close", cancel);
   try {
-    const answer = await Promise.race([questions.question(`${question} [y/N] `), closed]);
+    const answer = await Promise.race([questions.question(`${safe(question)} [y/N] `), closed]);
     return /^y(?:es)?$/i.test(answer.trim());
   } finally {
     closed.catch(() => undefined);
@@ -45,7 +45,7 @@ export async function askSecrets({ stdin, stderr }: Terminal, questions: string[
   const answer = (): void => {
     answers.push(typed);
     typed = "";
-    stderr.write(`\n${questions[answers.length] ?? ""}`);
+    stderr.write(`\n${safe(questions[answers.length] ?? "")}`);
     if (answers.length === questions.length) resolve();
   };
   const onKey = (text: string | undefined, key: Key): void => {
@@ -57,7 +57,7 @@ export async function askSecrets({ stdin, stderr }: Terminal, questions: string[
   const onEnd = (): void => reject(cancelled());
   const raw = (mode: boolean) => (stdin as Typing).setRawMode?.(mode);
   raw(true);
-  stderr.write(questions[0] ?? "");
+  stderr.write(safe(questions[0] ?? ""));
   emitKeypressEvents(stdin);
   stdin.on("keypress", onKey).once("end", onEnd).resume();
   try {

@@ -19,23 +19,57 @@ export function styleFor(stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv): S
   return wanted ? (format, text) => styleText(format, text, { validateStream: false }) : (_, text) => text;
 }
 
+/** Control characters of both sets, and marks that change the direction of writing, break a line or cannot be seen. */
+const hidden = String.raw`\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff`;
+const unsafe = new RegExp(`[\\u0000-\\u0009\\u000b-\\u001f${hidden}]`, "g");
+/** JSON.stringify escapes the control characters of the first set by itself. */
+const unsafeInJson = new RegExp(`[${hidden}]`, "g");
+
 /**
  * Makes text from a host or a release safe for a terminal: without escape sequences (which move the cursor, rename the window
  * or hide text), control characters, and marks that change the direction of writing. Newlines stay.
  */
 export function safe(text: string): string {
-  return (
-    stripVTControlCharacters(text)
-      .replace(/\t/g, "    ")
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out here
-      .replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\u200e\u200f]/g, "")
-  );
+  return stripVTControlCharacters(text).replace(/\t/g, "    ").replace(unsafe, "");
 }
+
+/** What `styleFor` writes: bold, dim, a colour, and their ends. It can neither hide text nor move the cursor. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these sequences begin with one
+const ownStyles = /(\u001b\[(?:1|2|22|31|32|33|36|39)m)/;
+
+/** Safe text, in which the styles of `styleFor` stay. */
+function shown(text: string): string {
+  return text
+    .split(ownStyles)
+    .map((part, index) => (index % 2 === 1 ? part : safe(part)))
+    .join("");
+}
+
+/*
+ * All that a command writes goes through these functions, so nothing that an agent, an app or a file said reaches a terminal
+ * as it is, whether or not a renderer has made it safe. `cutover exec` alone gives a terminal to a program.
+ */
 
 export function print(terminal: Terminal, text: string): void {
-  terminal.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  terminal.stdout.write(shown(text.endsWith("\n") ? text : `${text}\n`));
 }
 
+/** Text with its own newlines, on standard error. */
+export function printError(terminal: Terminal, text: string): void {
+  terminal.stderr.write(shown(text));
+}
+
+/** Scripts get every character: one that is not safe is escaped. */
 export function printJson(terminal: Terminal, value: unknown): void {
-  terminal.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  terminal.stdout.write(jsonText(value, 2));
+}
+
+/** The same on standard error. @param space as for JSON.stringify */
+export function printJsonError(terminal: Terminal, value: unknown, space = 0): void {
+  terminal.stderr.write(jsonText(value, space));
+}
+
+function jsonText(value: unknown, space: number): string {
+  const escaped = (mark: string) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return `${JSON.stringify(value, null, space).replace(unsafeInJson, escaped)}\n`;
 }

@@ -3,6 +3,7 @@ import { milliseconds } from "../../../shared/duration.ts";
 import type { HealthAnswer } from "../../contracts/ports.ts";
 import type { Instance, RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, interruption } from "../context.ts";
+import { probeInstance } from "../watch/probe-instance.ts";
 import { healthHost } from "../watch/run-health.ts";
 import { watchWorkers } from "./dying-workers.ts";
 import { type Asked, explainStartFailure, StartFailure, type StartFault, sendsInCircles } from "./start-failure.ts";
@@ -17,8 +18,8 @@ const notYet: ReadonlySet<number> = new Set([425, 429, 503]);
 
 /**
  * Waits until every instance of the run has answered its health check with an expected status, on its own socket.
- * @throws CutoverError instance_died as soon as one ends; health_failed if an unexpected answer does not change;
- * health_timeout at the time limit
+ * @throws CutoverError instance_died as soon as one ends, port_taken as soon as another user's process has a port;
+ * health_failed if an unexpected answer does not change; health_timeout at the time limit
  */
 export async function waitHealthy(context: DeployContext, spec: RunSpec): Promise<void> {
   const instances = await context.ports.privileged.instances(spec);
@@ -60,7 +61,7 @@ async function probeUntilHealthy(
   instance: Instance,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, probe } = context.ports;
+  const { clock } = context.ports;
   const { path, expect, timeout } = spec.config.health;
   const asked: Asked = { path, host: healthHost(spec.config, context.settings), expect, timeout };
   const deadline = clock.elapsed() + milliseconds(timeout);
@@ -68,7 +69,7 @@ async function probeUntilHealthy(
   for (;;) {
     signal.throwIfAborted();
     const timeoutMs = Math.max(deadline - clock.elapsed(), 1);
-    const answer = await probe.check(instance, { path, host: asked.host, timeoutMs });
+    const answer = await probeInstance(context.ports, spec, instance, { path, host: asked.host, timeoutMs });
     if (isWell(answer, asked)) return;
     if (answers.add(answer) && answer.kind === "status") {
       const { status } = answer;

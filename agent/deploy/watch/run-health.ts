@@ -5,6 +5,7 @@ import type { RunSpec } from "../../contracts/privileged.ts";
 import type { Logger } from "../../logger.ts";
 import type { AppSettings } from "../../settings.ts";
 import { causeIn, readLog, sentence, wordsOf } from "../steps/exit-words.ts";
+import { probeInstance } from "./probe-instance.ts";
 
 /** What can be wrong with a run that serves: a canary, or the run that has just become live. */
 
@@ -103,12 +104,17 @@ export async function healthFault(ports: Ports, settings: AppSettings, spec: Run
   const instances = await ports.privileged.instances(spec);
   // All at once: the times of those that hang must not add up.
   const faults = instances.map(async (instance) => {
-    const answer = await ports.probe.check(instance, request);
+    const answer = await probeInstance(ports, spec, instance, request);
     if (answer.kind === "unreachable") return `${instance.name} did not answer GET ${path}: ${answer.reason}`;
     if (!statusExpected(expect, answer.status)) return `${instance.name} answered ${answer.status} to GET ${path}`;
     return undefined;
   });
-  return (await Promise.all(faults)).find((fault) => fault !== undefined);
+  try {
+    return (await Promise.all(faults)).find((fault) => fault !== undefined);
+  } catch (thrown) {
+    if (thrown instanceof CutoverError && thrown.code === "port_taken") return thrown.message;
+    throw thrown;
+  }
 }
 
 /** The last lines of a run's logs, for the reason of a failure. */

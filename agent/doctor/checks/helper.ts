@@ -1,12 +1,12 @@
-import type { HostFacts } from "../facts/facts.ts";
+import type { HelperFacts, HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
-import { described, type Entry } from "../permissions.ts";
+import { described, type Entry, type Identity } from "../permissions.ts";
 
 const sticky = 0o1000;
 const writable = 0o022;
 
 /** An agent with a user of its own and its helper, which is root: who may ask the helper, and which files only root may write. */
-export function helper({ helper, settings, apps }: HostFacts): Finding[] {
+export function helper({ helper, settings, apps, ownGroup }: HostFacts): Finding[] {
   if (helper === undefined) return [];
   const { user, socket, path } = helper;
   if (user === undefined || user.uid === 0) {
@@ -25,6 +25,8 @@ export function helper({ helper, settings, apps }: HostFacts): Finding[] {
   }
   return [
     ...socketFindings(socket, path, user.gids),
+    ...wayFindings(helper),
+    ...accessFindings(helper, user, settings.nginx.group, ownGroup),
     ...helper.settings.filter(notRoots).map((entry) =>
       error("helper", {
         what: `Others than root can change ${entry.path} (${described(entry)}).`,
@@ -50,7 +52,6 @@ export function helper({ helper, settings, apps }: HostFacts): Finding[] {
           fix: `Make a user (\`useradd --system --create-home ${app}\`) and write \`user: ${app}\`.`,
         }),
       ),
-    ...sharedGroups(apps),
   ];
 }
 
@@ -75,21 +76,46 @@ function socketFindings(socket: Entry | undefined, path: string, groups: number[
   ];
 }
 
-/** The group of an app's user can read its launch files, which hold its secrets. */
-function sharedGroups(apps: HostFacts["apps"]): Finding[] {
-  return apps.flatMap(({ app, user }, index) => {
-    const other = apps.find(
-      (each, at) => at < index && each.user?.gids[0] === user?.gids[0] && each.user?.uid !== user?.uid,
-    );
-    if (user === undefined || other === undefined) return [];
-    return [
-      warning("helper", {
-        what: `The users of ${app} and ${other.app} have the same group ${user.gids[0]}.`,
-        why: "Each app can read the secrets of the other: the group can read the launch files, which hold them.",
-        fix: `Give each user a group of its own: \`groupadd --system ${user.name} && usermod -g ${user.name} ${user.name}\`, then redeploy.`,
+/** systemd changes the owner of the socket's path, and follows a link that somebody puts in its place meanwhile. */
+function wayFindings({ path, way }: HelperFacts): Finding[] {
+  return way
+    .filter((entry) => entry.uid !== 0 || ((entry.mode & writable) !== 0 && (entry.mode & sticky) === 0))
+    .map((entry) =>
+      error("helper", {
+        what: `Others than root can write to ${entry.path} (${described(entry)}), where the helper's socket ${path} is.`,
+        why: "They could make systemd give them a file of root's, and could answer in the helper's place.",
+        fix: "Remove `helper` from agent.yml, so that it is /run/cutover-helper.sock, and let the socket unit listen there.",
       }),
-    ];
-  });
+    );
+}
+
+/** The agent opens the instances' sockets by access control lists, and needs no group for it. */
+function accessFindings(
+  { setfacl }: HelperFacts,
+  { name, gids }: Identity,
+  group: string,
+  nginx: HostFacts["ownGroup"],
+): Finding[] {
+  const found: Finding[] = [];
+  if (!setfacl) {
+    found.push(
+      error("helper", {
+        what: "This host has no setfacl.",
+        why: "The helper needs it to let the agent open the instances' sockets for health checks. So deploys fail.",
+        fix: "`apt install acl`.",
+      }),
+    );
+  }
+  if (typeof nginx === "number" && gids.includes(nginx)) {
+    found.push(
+      warning("helper", {
+        what: `${name} is in the group ${group} of nginx's workers.`,
+        why: "Whoever takes the agent over can read all that this group may. The agent does not need it any more.",
+        fix: `\`gpasswd --delete ${name} ${group}\`, then \`systemctl restart cutover-agent\`.`,
+      }),
+    );
+  }
+  return found;
 }
 
 function notRoots({ uid, mode }: Entry): boolean {

@@ -4,6 +4,7 @@ import { type Config, configSchema } from "../../../shared/config.ts";
 import { envFileFaults } from "../../../shared/env-file.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { parseJson } from "../../../shared/plain-json.ts";
+import { groupSharers } from "../../host/ownership/own-group.ts";
 import { AppsDirectory } from "../../host/store/apps-dir.ts";
 import { appLayout } from "../../host/store/layout.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
@@ -22,13 +23,15 @@ async function factsOfApp(app: string, apps: AppsDirectory, appsDir: string, age
   const faults = read instanceof CutoverError ? read.message.split("\n") : read instanceof Error ? [String(read)] : [];
   const layout = appLayout(agent.data, app);
   const env = settings?.env_file ?? join(appsDir, `${app}.env`);
+  const user = settings?.user === undefined ? undefined : await identityOf(settings.user);
   const files = [layout.published("current"), ...(await socketsBelow(layout.run))];
   return {
     app,
     file: join(appsDir, `${app}.yml`),
     settings,
     faults,
-    user: settings?.user === undefined ? undefined : await identityOf(settings.user),
+    user,
+    group: user && (await groupSharers(user.name, { uid: user.uid, gid: user.gids[0] ?? -1 })),
     env: {
       path: env,
       named: settings?.env_file !== undefined,

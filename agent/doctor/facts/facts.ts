@@ -41,6 +41,10 @@ export interface HelperFacts {
   /** The agent's user; undefined if the host does not have it. */
   user: Identity | undefined;
   socket: Entry | undefined;
+  /** Each directory on the way to the socket. */
+  way: Entry[];
+  /** Whether the host has setfacl. */
+  setfacl: boolean;
   /** The settings files that exist, with their directories. */
   settings: Entry[];
   /** The directories that exist in which the agent may create entries. */
@@ -56,6 +60,8 @@ export interface AppFacts {
   faults: string[];
   /** undefined if its settings name no user, or one that the host does not have. */
   user: Identity | undefined;
+  /** The user's primary group, and the other users who have it. */
+  group: { name: string; members: string[] } | undefined;
   /** Its file of secrets. `faults` contain no values. */
   env: { path: string; named: boolean; entry: Entry | undefined; faults: { line: number; message: string }[] };
   /** The configuration of the live release. */

@@ -1,8 +1,9 @@
 import { dirname, join } from "node:path";
+import { runTool } from "../../host/exec/run-tool.ts";
 import { appLayout } from "../../host/store/layout.ts";
 import type { AgentSettings } from "../../settings.ts";
 import type { AppFacts, HelperFacts } from "./facts.ts";
-import { entryOf, identityOf } from "./paths.ts";
+import { entryOf, identityOf, wayTo } from "./paths.ts";
 
 /** What the agent and its helper share; undefined if the agent has no helper. */
 export async function helperFacts(
@@ -19,5 +20,11 @@ export async function helperFacts(
   const roots = [data, join(data, "apps"), ...homes.flatMap(({ home, releases }) => [home, releases])];
   const entries = async (paths: string[]) =>
     (await Promise.all(paths.map(entryOf))).filter((each) => each !== undefined);
-  return { path: helper, user, socket, settings: await entries(settings), directories: await entries(roots) };
+  const { entries: way } = await wayTo(dirname(helper));
+  return {
+    ...{ path: helper, user, socket, way },
+    setfacl: (await runTool("setfacl", ["--version"]).catch(() => undefined))?.code === 0,
+    settings: await entries(settings),
+    directories: await entries(roots),
+  };
 }

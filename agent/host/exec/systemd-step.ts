@@ -98,7 +98,7 @@ export function stepProperties({
     // A user of systemd's making may write nothing but its own /tmp and what the view has for it.
     `ProtectSystem=${"dynamic" in user ? "strict" : "full"}`,
     ...(view === undefined ? [] : viewProperties(view)),
-    "InaccessiblePaths=-/etc/cutover -/run/cutover -/run/cutover-helper",
+    "InaccessiblePaths=-/etc/cutover -/run/cutover -/run/cutover-helper -/run/cutover-helper.sock",
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
     "RestrictNamespaces=yes",
     "RestrictRealtime=yes",

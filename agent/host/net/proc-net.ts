@@ -29,21 +29,23 @@ export interface TcpSocket {
   state: string;
   /** Bytes that the other end has not confirmed. */
   unsent: number;
+  /** The user who made it. In another user namespace than the host's the kernel shows only those that it knows there. */
+  uid: number;
 }
 
 /**
- * Parses /proc/net/tcp and tcp6: `sl local_address rem_address st tx_queue:rx_queue ...`. Closed connections (06, TIME_WAIT)
+ * Parses /proc/net/tcp and tcp6: `sl local_address rem_address st tx_queue:rx_queue tr:when retrnsmt uid ...`. Closed connections (06, TIME_WAIT)
  * are left out: no process holds them, and behind a proxy there are tens of thousands.
  */
 export function parseTcpTable(table: string): TcpSocket[] {
-  return [...table.matchAll(/^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ (?!06)([0-9A-F]{2}) ([0-9A-F]+):/gm)].map(
-    ([, address = "", port = "", state = "", unsent = ""]) => ({
-      address,
-      port: Number.parseInt(port, 16),
-      state,
-      unsent: Number.parseInt(unsent, 16),
-    }),
-  );
+  const line = /^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ (?!06)([0-9A-F]{2}) ([0-9A-F]+):\S+ +\S+ +\S+ +(\d+)/gm;
+  return [...table.matchAll(line)].map(([, address = "", port = "", state = "", unsent = "", uid = ""]) => ({
+    address,
+    port: Number.parseInt(port, 16),
+    state,
+    unsent: Number.parseInt(unsent, 16),
+    uid: Number(uid),
+  }));
 }
 
 /** All TCP sockets of this machine. A protocol that the machine does not have gives none. */
@@ -68,7 +70,7 @@ async function socketsIn(file: string): Promise<TcpSocket[]> {
 /** 127.0.0.1, and how a listener on [::] sees it. */
 const loopback = new Set(["0100007F", "0000000000000000FFFF00000100007F"]);
 
-export const tcpStates = { established: "01", synReceived: "03", finWait1: "04", closeWait: "08" };
+export const tcpStates = { listen: "0A", established: "01", synReceived: "03", finWait1: "04", closeWait: "08" };
 
 /**
  * Counts connections by the port of their listener. Only the listener's end has that port as its own. One that waits in the

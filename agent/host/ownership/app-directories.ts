@@ -1,10 +1,13 @@
 import { join } from "node:path";
+import { appName, runId } from "../../../shared/names.ts";
 import { slotCount } from "../../../shared/slots.ts";
 import { effect } from "../../effects.ts";
 import type { AgentSettings } from "../../settings.ts";
-import type { AppLayout } from "../store/layout.ts";
+import { type AppLayout, appLayout } from "../store/layout.ts";
+import { listIfExists } from "../store/read-if-exists.ts";
 import { checkSocketPath } from "../supervisor/instances.ts";
 import { makeDirectory } from "./directory.ts";
+import { admitToDirectory, admitToSockets } from "./socket-access.ts";
 import { type Owner, removeTree } from "./trees.ts";
 import { type AppUser, groupId } from "./users.ts";
 
@@ -28,18 +31,34 @@ export class AppDirectories {
     this.#agent = agent;
   }
 
-  /** The data directory itself, where the agent has its audit log and the used tokens. @throws CutoverError host_settings_invalid */
+  /** For an agent that starts. @throws CutoverError host_settings_invalid */
   async prepareHost(): Promise<void> {
+    await this.#prepareData();
+    if (this.#agent !== undefined) await this.#admitToRuns(this.#agent);
+  }
+
+  /** The data directory itself, where the agent has its audit log and the used tokens. */
+  async #prepareData(): Promise<void> {
     const { data } = this.#settings;
     await this.#make(data, 0o755, 0o1771);
     await this.#make(join(data, "apps"), 0o755);
+  }
+
+  /** The agent of an earlier release was in nginx's group, and the runs that it started still serve. */
+  async #admitToRuns({ uid }: Owner): Promise<void> {
+    for (const app of await listIfExists(join(this.#settings.data, "apps"))) {
+      if (!appName.safeParse(app).success) continue;
+      const layout = appLayout(this.#settings.data, app);
+      const runs = (await listIfExists(layout.run)).filter((run) => runId.safeParse(run).success);
+      for (const run of runs) await admitToSockets(layout.runDir(run), uid);
+    }
   }
 
   /** @throws CutoverError socket_path_too_long, host_settings_invalid */
   async prepare(layout: AppLayout, { other }: AppUser): Promise<void> {
     // The longest path of a run's socket: after many redeploys of one release, for the last of sixty instances.
     checkSocketPath(`${layout.runDir("20000101T000000Z-0000000.99")}/web-${slotCount - 1}.sock`);
-    if (this.#agent !== undefined) await this.prepareHost();
+    if (this.#agent !== undefined) await this.#prepareData();
     // Others may pass through to files and sockets whose own modes allow it, but not list the directory.
     await effect("app.prepare", () => this.#make(layout.home, 0o711, 0o1771));
     await this.#make(layout.run, 0o711);
@@ -59,11 +78,14 @@ export class AppDirectories {
     await makeDirectory(layout.deployments, { mode: 0o750, owner: this.#agent });
   }
 
-  /** A run's directories: for its sockets, which get nginx's group, for its launch files, and for its logs. */
+  /** A run's directories: for its sockets, which nginx's group and the agent may open, for its launch files, for its logs. */
   async prepareRun(layout: AppLayout, run: string, { other }: AppUser): Promise<void> {
     const gid = await groupId(this.#settings.nginx.group);
     const owner = gid === undefined ? undefined : { uid: other?.uid ?? 0, gid };
-    await effect("run.prepare", () => makeDirectory(layout.runDir(run), { mode: 0o2750, owner }));
+    await effect("run.prepare", async () => {
+      await makeDirectory(layout.runDir(run), { mode: 0o2750, owner });
+      if (this.#agent !== undefined) await admitToDirectory(layout.runDir(run), this.#agent.uid);
+    });
     await makeDirectory(layout.launchDir(run), { mode: 0o711 });
     await this.#make(layout.runLogs(run), 0o750, 0o750);
   }

@@ -93,6 +93,14 @@ test.each([
     "health_timeout",
     (host: FakeHost) => host.answers.set(v2, { kind: "unreachable", reason: "connection refused" }),
   ],
+  [
+    "has a port that another user's process took (T8)",
+    "port_taken",
+    (host: FakeHost) => {
+      host.taken = v2;
+      host.settings = { ...host.settings, ports: "9000-9099" };
+    },
+  ],
   ["starts and dies", "instance_died", (host: FakeHost) => host.programStates.set(v2, "BACKOFF")],
   [
     "has a failing release command",
@@ -104,7 +112,8 @@ test.each([
   breakIt(host);
   host.effects.length = 0;
   const release = { release: { command: "python manage.py migrate" } };
-  const view = await ended(agent, agent.deploy("shop", host.request(v2, { ...warm, ...release })));
+  const server = code === "port_taken" ? { server: { kind: "gunicorn", app: "shop:app", bind: "port" } as const } : {};
+  const view = await ended(agent, agent.deploy("shop", host.request(v2, { ...warm, ...release, ...server })));
   expect(view).toMatchObject({ outcome: "failed", failure: { code } });
   expect(view.failure?.evidence?.length).toBeGreaterThan(0);
   expect(view.failure?.fix).toBeTruthy();

@@ -241,7 +241,7 @@ test.runIf(process.geteuid?.() === 0)(
   "a directory without x on the way to the sockets, for nginx and for the app",
   async () => {
     const { found, layout, edit } = await host();
-    await writeFile(join(layout.apps, "shop.yml"), "user: nobody\ndomains: [shop.example.com]\n");
+    await writeFile(join(layout.apps, "shop.yml"), "user: games\ndomains: [shop.example.com]\n");
     const run = join(layout.data, "apps/shop/run/r");
     await mkdir(run, { recursive: true });
     await edit(layout.nginx.conf, (text) => text.replace("user root root;", "user www-data;"));
@@ -262,7 +262,7 @@ test.runIf(process.geteuid?.() === 0)(
     expect(others).toEqual([]);
     await chown(layout.data, 0, 33);
     await chmod(layout.data, 0o710);
-    expect(await found()).toEqual([finding("socket-ways", new RegExp(`nobody may not pass ${layout.data}`))]);
+    expect(await found()).toEqual([finding("socket-ways", new RegExp(`games may not pass ${layout.data}`))]);
     await chmod(layout.data, 0o755);
     const server = createServer().listen(join(run, "web-0.sock"));
     onTestFinished(() => void server.close());

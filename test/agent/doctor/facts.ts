@@ -46,6 +46,7 @@ export function appFacts(parts: Partial<AppFacts> = {}): AppFacts {
     settings: appSettings(),
     faults: [],
     user: { name: "shop", uid: 1001, gids: [1001] },
+    group: { name: "shop", members: [] },
     env: env({}),
     live: liveConfig(),
     home,
@@ -67,9 +68,11 @@ export function appFacts(parts: Partial<AppFacts> = {}): AppFacts {
 /** Of a host with an agent of its own user on which there is nothing to find. */
 export function helperFacts(parts: Partial<HelperFacts> = {}): HelperFacts {
   return {
-    path: "/run/cutover/helper.sock",
-    user: { name: "cutover-agent", uid: 990, gids: [990, 33] },
-    socket: entry("/run/cutover/helper.sock", 0o140660, 0, 990),
+    path: "/run/cutover-helper.sock",
+    user: { name: "cutover-agent", uid: 990, gids: [990] },
+    way: [entry("/", 0o40755), entry("/run", 0o40755)],
+    setfacl: true,
+    socket: entry("/run/cutover-helper.sock", 0o140660, 0, 990),
     settings: [entry("/etc/cutover/agent.yml", 0o100644), entry("/etc/cutover/apps", 0o40755)],
     directories: [entry("/var/lib/cutover", 0o41771, 0, 990), entry("/var/lib/cutover/apps", 0o40755)],
     ...parts,

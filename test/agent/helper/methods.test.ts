@@ -5,7 +5,17 @@ import { release } from "../host/scratch.ts";
 
 test("the methods of the last release are all there, by their names", () => {
   expect(Object.keys(methods)).toEqual([
-    ...["prepareHost", "prepareApp", "removeApp", "instances", "startPrograms", "programs", "removePrograms", "runs"],
+    ...[
+      "prepareHost",
+      "prepareApp",
+      "removeApp",
+      "instances",
+      "listening",
+      "startPrograms",
+      "programs",
+      "removePrograms",
+    ],
+    "runs",
     ...["startProcess", "processes", "stopProcess", "removeProcess", "runCommand", "maskSecrets", "commandEnvironment"],
     ...["checkSite", "writeSite", "upstreamServers", "oldWorkers", "buildEnvironment", "compileBytecode"],
     ...["environmentPresent", "collectEnvironments", "sealRelease", "removeRelease", "collectLogs"],

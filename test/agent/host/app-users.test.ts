@@ -16,10 +16,11 @@ test.runIf(isRoot)(
   async () => {
     const host = await embeddedHost();
     const { embedded, apps, port, dir } = host;
-    writeFileSync(join(embedded.appsDir, "shop.yml"), `user: nobody\nlisten: ["127.0.0.1:${port}"]\n`);
+    writeFileSync(join(embedded.appsDir, "shop.yml"), `user: games\nlisten: ["127.0.0.1:${port}"]\n`);
     const { conf = "" } = embedded.settings.nginx;
     writeFileSync(conf, readFileSync(conf, "utf8").replace("user root root;", "user www-data www-data;"));
-    const settings = { ...embedded.settings, nginx: { ...embedded.settings.nginx, group: "www-data" } };
+    const nginx = { ...embedded.settings.nginx, group: "www-data" };
+    const settings = { ...embedded.settings, build_user: "uucp", nginx };
     const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile() });
     const layout = appLayout(settings.data, "shop");
     await privileged.prepareApp("shop");
@@ -56,17 +57,17 @@ test.runIf(isRoot)(
     await privileged.startPrograms(spec);
     await healthy(privileged, spec);
     const [program] = (await privileged.programs("shop", release)) ?? [];
-    const ids = (flag: string) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" }));
-    const nobody = { uid: ids("-u"), gid: ids("-g") };
-    expect(statSync(`/proc/${program?.pid}`).uid).toBe(nobody.uid);
+    const ids = (flag: string) => Number(execFileSync("id", [flag, "games"], { encoding: "utf8" }));
+    const games = { uid: ids("-u"), gid: ids("-g") };
+    expect(statSync(`/proc/${program?.pid}`).uid).toBe(games.uid);
     const modes = (path: string) => (statSync(path).mode & 0o7777).toString(8);
     const nginxGroup = Number(execFileSync("getent", ["group", "www-data"], { encoding: "utf8" }).split(":")[2]);
     expect([modes(layout.home), modes(layout.runDir(release)), modes(layout.shared)]).toEqual(["711", "2750", "2750"]);
-    expect(statSync(layout.runDir(release))).toMatchObject({ uid: nobody.uid, gid: nginxGroup });
+    expect(statSync(layout.runDir(release))).toMatchObject({ uid: games.uid, gid: nginxGroup });
     const launchFile = join(layout.launchDir(release), "web-0.json");
-    expect([modes(launchFile), statSync(launchFile).uid, statSync(launchFile).gid]).toEqual(["640", 0, nobody.gid]);
+    expect([modes(launchFile), statSync(launchFile).uid, statSync(launchFile).gid]).toEqual(["640", 0, games.gid]);
 
-    expect(statSync(join(layout.shared, "media", "a"))).toMatchObject({ uid: nobody.uid, gid: nginxGroup });
+    expect(statSync(join(layout.shared, "media", "a"))).toMatchObject({ uid: games.uid, gid: nginxGroup });
     const shared = testConfig({ ...spec.config, shared: [{ url: "/media/", from: "media" }] });
     await serve({ embedded: { ...embedded, settings }, privileged }, { ...spec, config: shared });
     expect(await (await fetch(`http://127.0.0.1:${port}/media/a`)).text()).toBe("hi\n");
@@ -89,7 +90,7 @@ test.runIf(isRoot)("root's agent runs no app as root, and knows its users", asyn
     code: "host_settings_invalid",
     message: expect.stringContaining("no-such-user"),
   });
-  writeFileSync(join(embedded.appsDir, "shop.yml"), "user: nobody\n");
+  writeFileSync(join(embedded.appsDir, "shop.yml"), "user: games\n");
   const grouped = { ...settings, nginx: { ...settings.nginx, group: "no-such-group" } };
   const other = new LocalPrivileged({ settings: grouped, apps, launcher: launcherFile() });
   await expect(other.startPrograms(testSpec(testConfig()))).rejects.toMatchObject({

@@ -182,7 +182,7 @@ test.runIf(process.geteuid?.() === 0).each(onSockets.map(([name, server]) => ({ 
   async ({ server }) => {
     const { host, spec } = await startHost({ ...server, instances: 1 });
     const { embedded, apps } = host;
-    writeFileSync(join(embedded.appsDir, "shop.yml"), "user: nobody\n");
+    writeFileSync(join(embedded.appsDir, "shop.yml"), "user: games\n");
     const settings = { ...embedded.settings, nginx: { ...embedded.settings.nginx, group: "www-data" } };
     const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile() });
     await privileged.prepareApp("shop");
@@ -190,10 +190,10 @@ test.runIf(process.geteuid?.() === 0).each(onSockets.map(([name, server]) => ({ 
     await healthy({ ...host, privileged }, spec);
     const [instance] = await privileged.instances(spec);
     const [program] = (await privileged.programs("shop", release)) ?? [];
-    const nobody = Number(execFileSync("id", ["-u", "nobody"], { encoding: "utf8" }));
-    for (const pid of group(program?.pid ?? 0)) expect(statSync(`/proc/${pid}`).uid).toBe(nobody);
+    const games = Number(execFileSync("id", ["-u", "games"], { encoding: "utf8" }));
+    for (const pid of group(program?.pid ?? 0)) expect(statSync(`/proc/${pid}`).uid).toBe(games);
     const socket = instance?.address.slice("unix:".length) ?? "";
-    expect(["www-data", "nobody", "daemon"].map((user) => mayConnect(user, socket))).toEqual([true, true, false]);
+    expect(["www-data", "games", "daemon"].map((user) => mayConnect(user, socket))).toEqual([true, true, false]);
     await privileged.removePrograms("shop", release);
   },
 );

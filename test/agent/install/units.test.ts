@@ -2,17 +2,18 @@ import { expect, test } from "vitest";
 import { installedFiles, localPlaces, packagePlaces } from "../../../agent/install/files.ts";
 import { renderAgentUnit, renderHelperSocket, renderHelperUnit, renderTmpfiles } from "../../../agent/install/units.ts";
 
-const installation = { node: "/opt/node", programs: "/opt/cutover", webGroup: "nginx" };
+const installation = { node: "/opt/node", programs: "/opt/cutover" };
 
 test("the agent runs as its own user, without a capability, and with a credential for each of root's files", () => {
   const lines = renderAgentUnit(installation).split("\n");
   expect(lines).toContain("ExecStart=/opt/node --max-semi-space-size=1 /opt/cutover/cutover-agent.mjs");
   expect(lines).toContain("Type=notify");
   expect(lines).toContain("User=cutover-agent");
-  expect(lines).toContain("SupplementaryGroups=nginx");
+  expect(lines.filter((line) => line.startsWith("SupplementaryGroups="))).toEqual([]);
   expect(lines).toContain("CapabilityBoundingSet=");
   expect(lines).toContain("LoadCredential=keys:/etc/cutover/credentials");
-  expect(lines).toContain("ReadWritePaths=/var/lib/cutover /run/cutover");
+  expect(lines).toContain("RuntimeDirectory=cutover");
+  expect(lines).toContain("ReadWritePaths=/var/lib/cutover");
 });
 
 test("neither unit has what breaks node or hides the connections", () => {
@@ -21,16 +22,24 @@ test("neither unit has what breaks node or hides the connections", () => {
   }
 });
 
-test("only the agent may open the helper's socket, and each connection has a helper that knows its user", () => {
+test("only the agent may open the helper's socket, and each connection has a helper of its own, for a time", () => {
   const socket = renderHelperSocket().split("\n");
   expect(socket).toContain("SocketMode=0660");
   expect(socket).toContain("SocketGroup=cutover-agent");
   expect(socket).toContain("Accept=yes");
   const helper = renderHelperUnit(installation).split("\n");
-  expect(helper.some((line) => line.endsWith("--peer %i"))).toBe(true);
+  expect(helper.join("\n")).not.toContain("%i");
+  expect(helper.some((line) => line.startsWith("RuntimeMaxSec="))).toBe(true);
   expect(helper).toContain("StandardInput=socket");
   expect(helper).toContain("StandardOutput=journal");
   expect(renderTmpfiles()).toContain("d /etc/cutover/credentials 0700 root root -\n");
+});
+
+test("T5 nothing of root's lies in a directory of the agent's", () => {
+  const texts = [renderHelperSocket(), renderHelperUnit(installation), renderTmpfiles()].join("\n");
+  expect(texts).not.toMatch(/\/run\/cutover(?![-\w])/);
+  expect(renderHelperSocket()).toMatch(/^ListenStream=\/run\/[^/\n]+$/m);
+  expect(renderTmpfiles()).toContain("d /run/cutover-helper 0700 root root -\n");
 });
 
 test("the package and `cutover setup` install the same texts", () => {

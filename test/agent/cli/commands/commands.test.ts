@@ -1,5 +1,8 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { fakeAppView } from "../../../fakes/app-view.ts";
+import { testConfig } from "../../host/scratch.ts";
 import { TestHost } from "../support.ts";
 
 const release = "20261121T103000Z-3f2c1ab";
@@ -186,35 +189,48 @@ test("logs shows what each instance wrote, without its control characters", asyn
   expect(host.service.calls).toEqual([{ method: "logs", app: "shop", detail: { lines: 5, run: `${release}.2` } }]);
 });
 
+/** The release that the agent says is live, as it is on the host. */
+async function putLive(): Promise<string> {
+  const { live } = fakeAppView();
+  const directory = host.path("data/apps/shop/releases", live ?? "");
+  await mkdir(join(directory, "app"), { recursive: true });
+  await mkdir(host.path("etc/apps"), { recursive: true });
+  await writeFile(host.path("etc/agent.yml"), `data: ${host.path("data")}\n`);
+  await writeFile(host.path("etc/apps/shop.yml"), "domains: [shop.example.com]\n");
+  await writeFile(host.path("etc/apps/shop.env"), "SECRET_KEY=s\n", { mode: 0o600 });
+  const config = testConfig({ env: { GREETING: "hello" } });
+  await writeFile(join(directory, "config.json"), JSON.stringify(config));
+  return join(directory, "app");
+}
+
 test("exec runs with only the release's directory and environment, and returns the exit code", async () => {
   await host.startAgent();
+  const directory = await putLive();
   const script =
     'const {writeFileSync: w} = require("node:fs"); w("out.json", JSON.stringify({env: process.env, cwd: process.cwd(), argv: process.argv.slice(1)})); process.exit(7)';
-  host.service.environments.set("shop", {
-    release,
-    directory: host.directory,
-    env: { PATH: process.env.PATH ?? "", SECRET_KEY: "s" },
-  });
   const { exit, err } = await host.run(["exec", "shop", "--", process.execPath, "-e", script, "--", "--json", "x y"], {
-    env: { HOME: "/root", TERM: "xterm" },
+    env: { HOME: "/elsewhere", TERM: "xterm" },
   });
   expect([exit, err]).toEqual([7, ""]);
-  const seen = JSON.parse(await readFile(host.path("out.json"), "utf8")) as {
+  const seen = JSON.parse(await readFile(join(directory, "out.json"), "utf8")) as {
     env: Record<string, string>;
     cwd: string;
     argv: string[];
   };
-  expect(seen.cwd).toBe(host.directory);
+  expect(seen.cwd).toBe(directory);
   expect(seen.argv).toEqual(["--json", "x y"]);
-  expect(seen.env).toEqual({ PATH: process.env.PATH, SECRET_KEY: "s", TERM: "xterm" });
+  expect(seen.env).toMatchObject({ SECRET_KEY: "s", GREETING: "hello", TERM: "xterm", CUTOVER_APP: "shop" });
+  expect(seen.env.HOME).not.toBe("/elsewhere");
 });
 
-test("exec says so when command not found", async () => {
+test("exec says so when command not found, and when the release is not there", async () => {
   await host.startAgent();
-  host.service.environments.set("shop", { release, directory: host.directory, env: { PATH: "/nonexistent" } });
+  await putLive();
   const { exit, err } = await host.run(["exec", "shop", "pyhton"]);
   expect(exit).toBe(1);
   expect(err).toContain(`pyhton cannot be run in ${release}: command not found.`);
+  await rm(host.path("data/apps/shop/releases"), { recursive: true });
+  expect((await host.run(["exec", "shop", "ls"])).err).toContain("[release_not_found]");
 });
 
 test("the socket is the one of agent.yml if none is given", async () => {

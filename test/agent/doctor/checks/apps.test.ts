@@ -36,6 +36,14 @@ testTraps([
     /`github` in agent\.yml/,
   ],
   [
+    "T9 an app's user whose primary group others have",
+    app({ group: { name: "nogroup", members: ["_apt", "nobody", "a", "b", "c", "d"] } }),
+    "app-groups",
+    "error",
+    /primary group of shop is nogroup, .*_apt, nobody, a, b, c and 1 more/,
+    /groupadd --force --system shop && usermod --gid shop shop/,
+  ],
+  [
     "an app's user that does not exist",
     app({ user: undefined }),
     "app-users",

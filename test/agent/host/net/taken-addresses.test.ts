@@ -9,7 +9,12 @@ import { freePort, testConfig } from "../scratch.ts";
 
 const table = (...lines: string[]) =>
   parseTcpTable(
-    lines.map((line, index) => `   ${index}: ${line} 00000000:0000 0A 00000000:00000000 00:00000000`).join("\n"),
+    lines
+      .map(
+        (line, index) =>
+          `   ${index}: ${line} 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1`,
+      )
+      .join("\n"),
   );
 
 test.each([
@@ -26,7 +31,7 @@ test.each([
 });
 
 test("connections on a port do not take it", () => {
-  const connection = "   0: 0100007F:1F90 0100007F:A000 01 00000000:00000000 00:00000000";
+  const connection = "   0: 0100007F:1F90 0100007F:A000 01 00000000:00000000 00:00000000 00000000     0        0 1";
   expect(takenAddresses([8080], parseTcpTable(connection))).toEqual([]);
 });
 

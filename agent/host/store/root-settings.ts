@@ -1,10 +1,10 @@
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { CutoverError } from "../../shared/errors.ts";
-import type { Apps } from "../contracts/ports.ts";
-import type { AppSettings } from "../settings.ts";
+import { CutoverError } from "../../../shared/errors.ts";
+import type { Apps } from "../../contracts/ports.ts";
+import type { AppSettings } from "../../settings.ts";
 
-/** The apps' settings as the helper reads them: only if nobody but root can have written them. */
+/** The apps' settings as root reads them: only if nobody but root can have written them. */
 export class RootApps implements Apps {
   readonly #apps: Apps;
 
