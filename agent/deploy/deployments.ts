@@ -29,7 +29,7 @@ import { deploy } from "./deploy.ts";
 import { aborted, newDeploymentId } from "./deployment.ts";
 import { failAndUndo } from "./finish.ts";
 import { findSameBundle } from "./queue/idempotency.ts";
-import { leaseDigest } from "./queue/lease.ts";
+import { leaseOf } from "./queue/lease.ts";
 import { DeployQueue, forActivation, forNextStep, type Start } from "./queue/queue.ts";
 import { DeploymentRegistry } from "./queue/registry.ts";
 import { abortStaged, tooLate } from "./recovery/abort-staged.ts";
@@ -37,7 +37,7 @@ import { OpenDeployments } from "./recovery/open-deployments.ts";
 import { resumeAll, resumeApp } from "./recovery/resume.ts";
 import { WarmRetirement } from "./retention/warm-retirement.ts";
 import { type AppState, liveRelease, mayHaveCutOver } from "./state.ts";
-import type { ResumePoint } from "./state-format.ts";
+import { deployResumePoint } from "./state-format.ts";
 import { acceptBundle } from "./steps/acceptance.ts";
 import { activateTarget, redeployTarget, rollbackRun, type Target } from "./steps/target.ts";
 import { CanaryWatch } from "./watch/canary-watch.ts";
@@ -120,14 +120,9 @@ export class Deployments implements Service {
     const { context } = turn;
     try {
       const manifest = await this.#accept(context, request);
-      const { activate, releaseCommand, leaseMs, leaseSecret } = request;
-      const digest = leaseSecret === undefined ? undefined : leaseDigest(leaseSecret);
-      const resumePoint: ResumePoint = {
-        ...{ story: "deploy", activate, releaseCommand, leaseMs },
-        ...(digest !== undefined && { leaseDigest: digest }),
-      };
+      const lease = leaseOf(request);
       const task = () => deploy(context, manifest, request);
-      this.#queue.background(turn, task, resumePoint, forActivation(context, { ms: leaseMs, digest }));
+      this.#queue.background(turn, task, deployResumePoint(request, lease), forActivation(context, lease));
       return { deployment: context.deployment.id, release: manifest.release };
     } catch (thrown) {
       await failAndUndo(context, thrown);

@@ -4,6 +4,7 @@ import { CutoverError } from "../../shared/errors.ts";
 import { appName, releaseId, runId } from "../../shared/names.ts";
 import { deploymentView, failure, releaseView } from "../../shared/protocol.ts";
 import type { Releases, StateStore } from "../contracts/ports.ts";
+import type { DeployRequest } from "../contracts/service.ts";
 
 /** state.json of one app: its content, and how it is read. Files of every earlier agent still load. */
 
@@ -71,6 +72,14 @@ const appState = z.strictObject({
 export type StoredState = z.output<typeof appState>;
 export type DeploymentRecord = z.output<typeof deploymentRecord>;
 export type ResumePoint = z.output<typeof resumePoint>;
+
+/** What the next start goes on with if the agent shuts down in the middle of a deploy. */
+export function deployResumePoint(
+  { activate, releaseCommand }: Pick<DeployRequest, "activate" | "releaseCommand">,
+  { ms, digest }: { ms: number; digest?: string | undefined },
+): ResumePoint {
+  return { story: "deploy", activate, releaseCommand, leaseMs: ms, leaseDigest: digest };
+}
 
 export function emptyState(app: string): StoredState {
   return {

@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../../contracts/ports.ts";
+import type { DeployRequest } from "../../contracts/service.ts";
 
 /** For whom an app is kept. */
 export interface Lease {
@@ -72,8 +73,13 @@ export class Leases {
   }
 }
 
+/** What a call asks for. */
+export function leaseOf({ leaseMs, leaseSecret }: DeployRequest): Omit<Lease, "deployment"> {
+  return { ms: leaseMs, digest: leaseSecret === undefined ? undefined : leaseDigest(leaseSecret) };
+}
+
 /** What is kept of a lease's secret, also in the journal: with it nobody can renew the lease. */
-export function leaseDigest(secret: string): string {
+function leaseDigest(secret: string): string {
   return createHash("sha256").update(secret).digest("hex");
 }
 
