@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { listenAddress, serverAddress, serverName } from "../shared/config-values.ts";
+import { trusted } from "./settings-trust.ts";
 import {
   githubDotCom,
   githubIssuer,
@@ -10,7 +11,6 @@ import {
   networkAddress,
   portRange,
   tlsFile,
-  trustedUrl,
   userName,
   webhook,
 } from "./settings-values.ts";
@@ -154,73 +154,6 @@ export const agentSettingsSchema = agentSettings.refine(
   },
 );
 export type AgentSettings = z.output<typeof agentSettingsSchema>;
-
-export const grant = z.enum(["deploy", "activate", "redeploy", "rollback", "abort", "read"]);
-export type Grant = z.output<typeof grant>;
-
-/** Names are reused, ids never. */
-const githubId = z
-  .string({ error: 'an id in quotes, such as "1296269"' })
-  .regex(/^\d{1,20}$/, 'an id of digits, such as "1296269"');
-
-/** One repository of GitHub, and which of its jobs. Everything that is given must be equal; nothing is a pattern. */
-const githubTrust = z
-  .strictObject({
-    repository: z
-      .string()
-      .regex(/^[A-Za-z0-9-]{1,64}\/[A-Za-z0-9._-]{1,100}$/, "owner/name")
-      .describe("`owner/name`, spelled exactly as GitHub does."),
-    repository_id: githubId.optional().meta({
-      description: "GitHub's id of the repository. Ids outlive a name and are never reused.",
-      absent: "learnt at the first accepted call",
-    }),
-    owner_id: githubId
-      .optional()
-      .meta({ description: "GitHub's id of its owner.", absent: "learnt at the first accepted call" }),
-    environment: z.string().min(1).max(255).optional().describe("Only jobs of this environment."),
-    ref: z
-      .string()
-      .regex(/^refs\/(?:heads|tags)\/[^\s*?[\]\\^~:]{1,250}$/, "a whole ref without patterns, such as refs/heads/main")
-      .optional()
-      .describe("Only this branch or tag, such as `refs/heads/main`. With `environment` both must match."),
-    any_ref: z
-      .boolean()
-      .default(false)
-      .describe("Every branch, tag and environment. Otherwise one of the two above is required."),
-    events: z
-      .array(z.string().regex(/^[a-z_]{1,40}$/, "an event such as push"))
-      .min(1)
-      .optional()
-      .meta({
-        description: "The events that may start the workflow, such as `[push, workflow_dispatch]`.",
-        absent: "all but `pull_request` and its variants",
-      }),
-    issuer: trustedUrl
-      .optional()
-      .meta({ description: "Which GitHub: one of agent.yml's `github`.", absent: "the first of them" }),
-  })
-  .refine(({ environment, ref, any_ref }) => any_ref !== (environment !== undefined || ref !== undefined), {
-    error: "needs environment or ref, or `any_ref: true` for every branch of the repository",
-  });
-export type GithubTrust = z.output<typeof githubTrust>;
-
-/** Whose tokens count for an app, and for what. */
-const trusted = z
-  .strictObject({
-    key: z
-      .string()
-      .regex(/^ed25519:[A-Za-z0-9_-]{43}$/, "ed25519: and 43 characters, as `cutover keygen` prints")
-      .optional()
-      .describe("The public line that `cutover keygen` printed. An entry has either `github` or `key`."),
-    github: githubTrust.optional(),
-    comment: z.string().max(200).optional().describe("A note for people."),
-    allow: z.array(grant).min(1).default(["deploy", "activate", "redeploy", "rollback", "abort", "read"]).meta({
-      description: "What its tokens may do: of `deploy`, `activate`, `redeploy`, `rollback`, `abort`, `read`.",
-      absent: "everything",
-    }),
-  })
-  .refine(({ key, github }) => (key === undefined) !== (github === undefined), { error: "needs either key or github" });
-export type Trusted = z.output<typeof trusted>;
 
 /** apps/<app>.yml: what the host's owner says about one app. */
 export const appSettingsSchema = z.strictObject({

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { deploymentId } from "./audience.ts";
-import { deploymentView } from "./deployment-view.ts";
+import { deploymentView, workflowRun } from "./deployment-view.ts";
 import type { ManifestFile } from "./manifest.ts";
 import { appName, digest, releaseId, runId } from "./names.ts";
 
@@ -14,6 +14,8 @@ export const releaseView = z.object({
   commit: z.string(),
   repository: z.string(),
   created: z.iso.datetime(),
+  /** The run of the workflow that brought it; absent if nothing said so. */
+  run: workflowRun.optional(),
   /** When it first had traffic. */
   live_at: z.iso.datetime().optional(),
   /** It ran its release command, which no rollback undoes. */

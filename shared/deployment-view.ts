@@ -13,11 +13,19 @@ export type Outcome = z.output<typeof outcome>;
 export const deploymentKind = z.enum(["deploy", "activate", "redeploy", "rollback"]);
 export type DeploymentKind = z.output<typeof deploymentKind>;
 
+/** `workflow`: `owner/name/` and the path of its file. GitHub numbers the runs of each workflow file, over all its branches. */
+export const workflowRun = z.object({ workflow: z.string(), number: z.int().min(0), attempt: z.int().min(0) });
+export type WorkflowRun = z.output<typeof workflowRun>;
+
 /** Who began a deployment: what the token says, or the local operator. */
 export const actor = z.object({
   subject: z.string(),
   repository: z.string().optional(),
   run_url: z.string().optional(),
+  /** Which run of which workflow; absent if the token does not say. */
+  run: workflowRun.optional(),
+  /** The entry of the app's `trust` that let the call in: a repository with its conditions, or the beginning of a key. */
+  trust: z.string().optional(),
 });
 export type Actor = z.output<typeof actor>;
 

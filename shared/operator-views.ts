@@ -56,10 +56,16 @@ export const trustView = z.object({
           environment: z.string().optional(),
           ref: z.string().optional(),
           any_ref: z.boolean().optional(),
+          workflow: z.string().optional(),
+          job_workflow: z.string().optional(),
+          runner: z.string().optional(),
+          ref_protected: z.boolean().optional(),
           events: z.array(z.string()).optional(),
         })
         .optional(),
       comment: z.string().optional(),
+      /** The last day on which it counts. */
+      expires: z.string().optional(),
       allow: z.array(z.string()),
     }),
   ),

@@ -47,6 +47,7 @@ export const shopClaims: Record<string, unknown> = {
   run_number: "42",
   run_attempt: "1",
   workflow: "deploy",
+  workflow_ref: "acme/shop/.github/workflows/deploy.yml@refs/heads/main",
   runner_environment: "github-hosted",
   job_workflow_ref: "acme/shop/.github/workflows/deploy.yml@refs/heads/main",
 };

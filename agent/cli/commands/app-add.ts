@@ -13,6 +13,12 @@ interface AddOptions {
   environment?: string;
   ref?: string;
   anyRef?: boolean;
+  workflow?: string;
+  jobWorkflow?: string;
+  runner?: string;
+  refProtected?: boolean;
+  event?: string[];
+  expires?: string;
   repositoryId?: string;
   ownerId?: string;
   issuer?: string;
@@ -36,10 +42,19 @@ export function appAddCommand(terminal: Terminal): Command {
     .option("--environment <name>", "with --github: only jobs of this environment")
     .option("--ref <ref>", "with --github: only this branch or tag, such as refs/heads/main")
     .option("--any-ref", "with --github: every branch, tag and environment of the repository")
+    .option("--workflow <file>", "with --github: only this workflow file, such as .github/workflows/deploy.yml")
+    .option(
+      "--job-workflow <file@ref>",
+      "with --github: only jobs of this (reusable) workflow: owner/name/...yml@refs/tags/v1",
+    )
+    .option("--runner <kind>", "with --github: only jobs on such a runner: github-hosted or self-hosted")
+    .option("--ref-protected", "with --github: only protected branches and tags")
+    .option("--event <event>", "with --github: an event that may start the workflow; repeatable", collect)
     .option("--repository-id <id>", "with --github: the repository's id (default: that of the first accepted call)")
     .option("--owner-id <id>", "with --github: the owner's id (default: that of the first accepted call)")
     .option("--issuer <url>", "with --github: one of `github` in agent.yml (default: the first)")
     .option("--key <line>", "a public key that may deploy the app; repeatable", collect)
+    .option("--expires <date>", "the last day on which the repository or the keys count, such as 2027-06-30")
     .option("--listen <address>", "a port or address:port on which its site may listen; repeatable", collect)
     .option("--domain <name>", "a domain that the app may serve; repeatable", collect)
     .option("--ports <range>", "ports for its instances with `bind: port`, such as 9000-9099; repeatable", collect)
@@ -57,9 +72,11 @@ function settingsOf(app: string, options: AddOptions): AppFile {
   if (!appName.safeParse(app).success)
     throw usageError(`${app} is not a valid app name: it has 1 to 32 characters of a-z, 0-9 and -.`);
   const github = githubOf(options);
+  const until = options.expires === undefined ? {} : { expires: options.expires };
+  const entries = [...(github === undefined ? [] : [{ github }]), ...(key ?? []).map((line) => ({ key: line }))];
   const settings = {
     ...(user !== undefined && { user }),
-    trust: [...(github === undefined ? [] : [{ github }]), ...(key ?? []).map((line) => ({ key: line }))],
+    trust: entries.map((entry) => ({ ...entry, ...until })),
     ...(listen !== undefined && { listen: listen.map((text) => (/^\d+$/.test(text) ? Number(text) : text)) }),
     ...(domain !== undefined && { domains: domain }),
     ...(ports !== undefined && { ports: ports.length === 1 ? ports[0] : ports }),
@@ -73,6 +90,11 @@ function settingsOf(app: string, options: AddOptions): AppFile {
     owner_id: "--owner-id",
     environment: "--environment",
     ref: "--ref",
+    workflow: "--workflow",
+    job_workflow: "--job-workflow",
+    runner: "--runner",
+    events: "--event",
+    expires: "--expires",
     issuer: "--issuer",
     key: "--key",
     github: "--github: give --environment NAME or --ref refs/heads/main, or --any-ref for every branch",
@@ -91,10 +113,14 @@ function settingsOf(app: string, options: AddOptions): AppFile {
 
 function githubOf(options: AddOptions): NonNullable<NonNullable<AppFile["trust"]>[number]["github"]> | undefined {
   const { github, environment, ref, anyRef, repositoryId, ownerId, issuer } = options;
+  const { workflow, jobWorkflow, runner, refProtected, event } = options;
   const narrower = { environment, ref, anyRef, repositoryId, ownerId, issuer };
+  const job = { workflow, jobWorkflow, runner, refProtected, event };
   if (github === undefined) {
-    if (Object.values(narrower).every((value) => value === undefined)) return undefined;
-    throw usageError("--environment, --ref, --any-ref, --repository-id, --owner-id and --issuer need --github.");
+    if (Object.values({ ...narrower, ...job }).every((value) => value === undefined)) return undefined;
+    throw usageError(
+      "--environment, --ref, --any-ref, --repository-id, --owner-id, --issuer, --workflow, --job-workflow, --runner, --ref-protected and --event need --github.",
+    );
   }
   return {
     repository: github,
@@ -103,6 +129,12 @@ function githubOf(options: AddOptions): NonNullable<NonNullable<AppFile["trust"]
     ...(environment !== undefined && { environment }),
     ...(ref !== undefined && { ref }),
     ...(anyRef === true && { any_ref: true }),
+    ...(workflow !== undefined && { workflow }),
+    ...(jobWorkflow !== undefined && { job_workflow: jobWorkflow }),
+    // Checked with the rest of the file.
+    ...(runner !== undefined && { runner: runner as "self-hosted" }),
+    ...(refProtected === true && { ref_protected: true }),
+    ...(event !== undefined && { events: event }),
     ...(issuer !== undefined && { issuer }),
   };
 }

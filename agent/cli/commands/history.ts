@@ -48,10 +48,11 @@ export function renderHistory(entries: AuditEntry[], { style }: Pick<ViewOptions
       safe(release ?? ""),
       result(entry, style),
       safe(by === undefined ? `nobody known: ${reason ?? "no token"}` : (by.repository ?? by.subject)),
+      safe(by?.trust ?? ""),
       safe(by?.run_url ?? ""),
     ].map((cell) => cell.replaceAll("\n", " "));
   });
-  return renderTable(["time (UTC)", "app", "what", "release", "result", "who", "run"], rows);
+  return renderTable(["time (UTC)", "app", "what", "release", "result", "who", "trusted as", "run"], rows);
 }
 
 function result({ event, outcome, code, took }: AuditEntry, style: ViewOptions["style"]): string {

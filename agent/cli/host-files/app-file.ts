@@ -35,8 +35,9 @@ export async function writeAppFile(app: string, file: string, text: string): Pro
 /** The text of a new apps/<app>.yml, with a comment for each key. Values are JSON strings, which are valid YAML. */
 export function renderAppFile(app: string, { user, trust = [], listen, domains, ports }: AppFile): string {
   const quoted = (values: (string | number)[]) => `[${values.map((value) => JSON.stringify(value)).join(", ")}]`;
-  const keys = trust.flatMap(({ key, github, comment }) => [
+  const keys = trust.flatMap(({ key, github, expires, comment }) => [
     ...(github === undefined ? [`  - key: ${JSON.stringify(key)}`] : ["  - github:", ...githubLines(github)]),
+    ...(expires === undefined ? [] : [`    expires: ${JSON.stringify(expires)}`]),
     ...(comment === undefined ? [] : [`    comment: ${JSON.stringify(comment)}`]),
     "    # allow: [deploy, activate, redeploy, rollback, abort, read]   # default: all of them",
   ]);
@@ -82,7 +83,13 @@ function githubLines({ repository_id, owner_id, environment, ref, ...github }: G
     ...line("environment", environment),
     ...line("ref", ref),
     ...line("any_ref", github.any_ref),
+    ...line("workflow", github.workflow),
+    ...line("job_workflow", github.job_workflow),
+    ...line("runner", github.runner),
+    ...line("ref_protected", github.ref_protected),
     ...line("issuer", github.issuer),
-    "      # events: [push, workflow_dispatch]   # default: all except pull_request*",
+    ...(github.events === undefined
+      ? ["      # events: [push, workflow_dispatch]   # default: these and release, schedule, deployment"]
+      : [`      events: [${github.events.map((event) => JSON.stringify(event)).join(", ")}]`]),
   ];
 }

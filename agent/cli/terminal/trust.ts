@@ -22,13 +22,13 @@ function headOf({ key, github, comment }: Entry): string {
   return comment === undefined ? what : `${what} (${comment})`;
 }
 
-function detailsOf({ github, allow }: Entry): string[] {
-  const may = `may: ${allow.join(", ")}`;
-  return github === undefined ? [may] : [...repositoryLines(github), may];
+function detailsOf({ github, expires, allow }: Entry): string[] {
+  const last = expires === undefined ? [] : [`expires: after ${expires}`];
+  return [...(github === undefined ? [] : repositoryLines(github)), ...last, `may: ${allow.join(", ")}`];
 }
 
 function repositoryLines(github: NonNullable<Entry["github"]>): string[] {
-  const { repository_id, owner_id, learnt, environment, ref, events } = github;
+  const { repository_id, owner_id, learnt, environment, ref, workflow, job_workflow, runner, events } = github;
   const source = learnt === undefined ? "" : `, learnt ${learnt}: no others are accepted`;
   const ids =
     repository_id === undefined || owner_id === undefined
@@ -39,7 +39,12 @@ function repositoryLines(github: NonNullable<Entry["github"]>): string[] {
     ...(environment === undefined ? [] : [`environment: ${environment}`]),
     ...(ref === undefined ? [] : [`ref: ${ref}`]),
     ...(github.any_ref === true ? ["from every branch, tag and environment"] : []),
-    `events: ${events?.join(", ") ?? "all except pull_request*"}`,
+    ...(workflow === undefined ? [] : [`workflow: ${workflow}`]),
+    ...(job_workflow === undefined ? [] : [`job_workflow: ${job_workflow}`]),
+    ...(runner === undefined ? [] : [`runner: ${runner}`]),
+    ...(github.ref_protected === true ? ["only protected branches and tags"] : []),
+    // An older agent says nothing if the file does not.
+    ...(events === undefined ? [] : [`events: ${events.join(", ")}`]),
     `issuer: ${github.issuer}`,
   ];
 }

@@ -12,12 +12,12 @@ import { keyIssuer } from "../../../shared/key.ts";
 import type { Actor } from "../../../shared/protocol.ts";
 import type { Apps } from "../../contracts/ports.ts";
 import type { UsedTokens } from "../../contracts/token-stores.ts";
-import type { Trusted } from "../../settings.ts";
+import type { Trusted } from "../../settings-trust.ts";
 import { chain } from "./chain.ts";
 import { type GithubParts, githubSigner, trustedIssuers } from "./github-signer.ts";
 import { keySigner } from "./key-signer.ts";
 import { Refusal, short } from "./refusal.ts";
-import type { Identity, Signer } from "./signer.ts";
+import type { Identity, MatchedTrust, Signer } from "./signer.ts";
 
 /** What a call needs to be allowed. The rest of an operation (a digest, a redeploy's release) comes from the token. */
 export type Wanted = { name: "deploy" } | { name: "redeploy" } | Exclude<Operation, { name: "deploy" | "redeploy" }>;
@@ -100,7 +100,8 @@ interface Identified extends Proven {
 }
 
 interface Granted extends Identified {
-  granted: Wanted["name"];
+  /** The trust entry that allows it. */
+  granted: MatchedTrust;
 }
 
 interface IdsPinned extends Granted {
@@ -187,7 +188,9 @@ export async function appAndTokenAreProven(known: LookedUp): Promise<Proven> {
 export async function issuerIsKnown(known: LookedUp): Promise<KnownIssuer> {
   const { algorithm, kid, claimed, call, parts, trust } = known;
   const signer =
-    claimed.iss === keyIssuer ? await keySigner(trust, kid) : githubSigner(call.app, trust, claimed.iss, parts.github);
+    claimed.iss === keyIssuer
+      ? await keySigner(trust, kid, parts.now())
+      : githubSigner(call.app, trust, claimed.iss, parts.github);
   if (signer === undefined) {
     throw new Refusal("issuer_untrusted", { got: short(claimed.iss), trusted: trustedIssuers(trust, parts.github) });
   }
@@ -266,9 +269,10 @@ export async function identityIsTrusted(known: Proven): Promise<Identified> {
 
 export function signerMayDoThis(known: Identified): Granted {
   const { name } = known.call.wanted;
-  const { allow } = known.identity;
-  if (!allow.includes(name)) throw new Refusal("grant_missing", { allow });
-  return { ...known, granted: name };
+  const { matched } = known.identity;
+  const granted = matched.find(({ allow }) => allow.includes(name));
+  if (granted === undefined) throw new Refusal("grant_missing", { allow: matched.flatMap(({ allow }) => allow) });
+  return { ...known, granted };
 }
 
 export async function idsArePinned(known: Granted): Promise<IdsPinned> {
@@ -280,7 +284,7 @@ export async function tokenIsFresh({ jti, expires, parts, signer, ...known }: Id
   const forgetAt = (expires + 2 * tokenLimits.toleranceSeconds) * 1000;
   const spending = await parts.spent.spend(`${signer.name}/${jti}`, forgetAt);
   if (spending !== "recorded") throw new Refusal(spending);
-  return { actor: known.identity.actor, operation: known.operation };
+  return { actor: { ...known.identity.actor, trust: known.granted.trust }, operation: known.operation };
 }
 
 function refusalOfJose(thrown: unknown): Refusal {

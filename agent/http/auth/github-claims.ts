@@ -2,8 +2,9 @@ import type { JWTPayload } from "jose";
 import { z } from "zod";
 import type { Actor } from "../../../shared/protocol.ts";
 import type { RepositoryIds } from "../../contracts/token-stores.ts";
-import type { GithubTrust } from "../../settings.ts";
+import type { GithubTrust } from "../../settings-trust.ts";
 import { Refusal, short } from "./refusal.ts";
+import { workflowRunOf } from "./workflow-run.ts";
 
 const text = z.string().min(1).max(400);
 const id = z.string().regex(/^\d{1,20}$/);
@@ -20,6 +21,12 @@ const githubClaims = z.object({
   actor: text,
   run_id: id,
   run_attempt: id.optional(),
+  run_number: id.optional(),
+  /** These are absent in the tokens of old GHES. A condition on one that is absent is not met. */
+  workflow_ref: text.optional(),
+  job_workflow_ref: text.optional(),
+  runner_environment: text.optional(),
+  ref_protected: text.optional(),
 });
 export type GithubClaims = z.output<typeof githubClaims>;
 
@@ -31,12 +38,18 @@ export function readGithubClaims(claims: JWTPayload): GithubClaims {
   throw new Refusal("claim_invalid", { claim, got: short(claims[String(claim)]) });
 }
 
-/** The first claim that differs from what the host's owner wrote. */
+/** The first condition of a trust entry that a token does not meet. */
 export interface Difference {
-  claim: keyof GithubClaims;
+  /** As the host's owner wrote it. */
+  condition: keyof GithubTrust | "expires";
+  /** Of the token; absent if the condition is about none. */
+  claim?: keyof GithubClaims;
   expected: string;
   got: string;
 }
+
+/** What an entry demands of a claim: the condition, the claim, and the value that it must have. */
+type Demand = [condition: keyof GithubTrust, claim: keyof GithubClaims, value: string | undefined];
 
 /** @param learnt the ids of a repository that is trusted by name; undefined before its first call */
 export function difference(
@@ -44,34 +57,57 @@ export function difference(
   claims: GithubClaims,
   learnt: RepositoryIds | undefined,
 ): Difference | undefined {
-  const expected: [keyof GithubClaims, string | undefined][] = [
-    ["repository", trust.repository],
-    ["repository_id", trust.repository_id ?? learnt?.repository_id],
-    ["repository_owner_id", trust.owner_id ?? learnt?.owner_id],
-    ["environment", trust.environment],
-    ["ref", trust.ref],
+  const demands: Demand[] = [
+    ["repository", "repository", trust.repository],
+    ["repository_id", "repository_id", trust.repository_id ?? learnt?.repository_id],
+    ["owner_id", "repository_owner_id", trust.owner_id ?? learnt?.owner_id],
+    ["environment", "environment", trust.environment],
+    ["ref", "ref", trust.ref],
+    ["job_workflow", "job_workflow_ref", trust.job_workflow],
+    ["runner", "runner_environment", trust.runner],
+    ["ref_protected", "ref_protected", trust.ref_protected ? "true" : undefined],
   ];
-  for (const [claim, value] of expected) {
-    if (value !== undefined && claims[claim] !== value) {
-      return { claim, expected: value, got: short(claims[claim] ?? "(none)") };
-    }
+  for (const [condition, claim, value] of demands) {
+    const got = claims[claim];
+    if (value !== undefined && got !== value) return { condition, claim, expected: value, got: short(got ?? "(none)") };
   }
-  return eventDifference(trust, claims);
+  return workflowDifference(trust, claims) ?? eventDifference(trust, claims);
 }
 
-/** A pull request may run a stranger's code; other events run code that is already in the repository. */
+/** Without a ref, the file counts as any branch has it. */
+function workflowDifference(
+  { repository, workflow }: GithubTrust,
+  { workflow_ref: got = "(none)" }: GithubClaims,
+): Difference | undefined {
+  if (workflow === undefined) return undefined;
+  const expected = `${repository}/${workflow}`;
+  const same = workflow.includes("@") ? got === expected : got.startsWith(`${expected}@`);
+  return same ? undefined : { condition: "workflow", claim: "workflow_ref", expected, got: short(got) };
+}
+
+/** A pull request may run a stranger's code, and other events may run it with a stranger's data. */
 function eventDifference({ events }: GithubTrust, { event_name: got }: GithubClaims): Difference | undefined {
-  const allowed = events === undefined ? !got.toLowerCase().startsWith("pull_request") : events.includes(got);
-  if (allowed) return undefined;
-  return { claim: "event_name", expected: events?.join(" or ") ?? "any but pull_request*", got: short(got) };
+  if (events.includes(got)) return undefined;
+  return { condition: "events", claim: "event_name", expected: events.join(" or "), got: short(got) };
 }
 
 /** For people to read. The server comes from agent.yml; the rest of the address is digits and a checked name. */
-export function githubActor({ repository, ref, actor, run_id, run_attempt }: GithubClaims, server: string): Actor {
+export function githubActor(claims: GithubClaims, server: string): Actor {
+  const { repository, ref, actor, run_id, run_attempt } = claims;
   const attempt = run_attempt === undefined ? "" : `/attempts/${run_attempt}`;
   return {
     subject: `${repository}@${ref} by ${actor}`.slice(0, 300),
     repository,
     run_url: `${server}/${repository}/actions/runs/${run_id}${attempt}`,
+    run: workflowRunOf(claims),
   };
+}
+
+/** A trust entry in the audit log, which is read long after the settings have changed. */
+export function describeGithub({ repository, environment, ref, any_ref, workflow, job_workflow }: GithubTrust): string {
+  const conditions = { environment, ref, workflow, job_workflow };
+  const given = Object.entries(conditions).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name} ${value}`],
+  );
+  return [`github ${repository}`, ...given, ...(any_ref ? ["any ref"] : [])].join(", ");
 }

@@ -1,8 +1,16 @@
 import { keyIssuer } from "../../../shared/key.ts";
 import type { IssuerKeys, PinnedRepositories, PinnedRepository } from "../../contracts/token-stores.ts";
-import type { GithubTrust, Grant, Trusted } from "../../settings.ts";
+import type { GithubTrust, Trusted } from "../../settings-trust.ts";
 import type { GithubIssuer } from "../../settings-values.ts";
-import { type Difference, difference, type GithubClaims, githubActor, readGithubClaims } from "./github-claims.ts";
+import { expired } from "./expiry.ts";
+import {
+  type Difference,
+  describeGithub,
+  difference,
+  type GithubClaims,
+  githubActor,
+  readGithubClaims,
+} from "./github-claims.ts";
 import { Refusal, short } from "./refusal.ts";
 import type { Identity, Signer } from "./signer.ts";
 
@@ -17,9 +25,8 @@ export interface GithubParts {
   onLearnt(app: string, repository: PinnedRepository): void;
 }
 
-interface Entry {
+interface Entry extends Pick<Trusted, "allow" | "expires"> {
   trust: GithubTrust;
-  allow: readonly Grant[];
 }
 
 /** The issuers whose tokens an app trusts. */
@@ -41,8 +48,10 @@ export function githubSigner(
 ): Signer | undefined {
   const issuer = parts.issuers.find((each) => each.issuer === iss);
   if (typeof iss !== "string" || issuer === undefined) return undefined;
-  const entries = trust.flatMap(({ github, allow }) =>
-    github !== undefined && (github.issuer ?? parts.issuers[0]?.issuer) === iss ? [{ trust: github, allow }] : [],
+  const entries = trust.flatMap(({ github, allow, expires }): Entry[] =>
+    github !== undefined && (github.issuer ?? parts.issuers[0]?.issuer) === iss
+      ? [{ trust: github, allow, expires }]
+      : [],
   );
   return {
     name: iss,
@@ -94,13 +103,17 @@ function identityOf(
   learnt: PinnedRepository | undefined,
   about: About,
 ): Identity {
-  const compared = entries.map((entry) => ({ ...entry, differs: difference(entry.trust, claims, learnt) }));
+  const now = about.parts.now();
+  const compared = entries.map((entry) => ({
+    ...entry,
+    differs: difference(entry.trust, claims, learnt) ?? expired(entry, now),
+  }));
   const matching = compared.filter(({ differs }) => differs === undefined);
   if (matching.length === 0) throw mismatch(compared.flatMap(({ differs }) => differs ?? []));
   const byName = matching.some(({ trust }) => isByName(trust));
   return {
     actor: githubActor(claims, about.issuer.server),
-    allow: matching.flatMap(({ allow }) => allow),
+    matched: matching.map(({ trust, allow }) => ({ trust: describeGithub(trust), allow })),
     ...(byName && learnt === undefined && { accepted: () => learn(claims, about) }),
   };
 }
@@ -112,10 +125,12 @@ async function learn(claims: GithubClaims, { app, issuer, parts }: About): Promi
   const kept = await parts.learnt.pin(app, found);
   // Another call was faster, and its repository had the same name at another time.
   if (kept.repository_id !== repository_id) {
-    throw mismatch([{ claim: "repository_id", expected: kept.repository_id, got: repository_id }]);
+    throw mismatch([
+      { condition: "repository_id", claim: "repository_id", expected: kept.repository_id, got: repository_id },
+    ]);
   }
   if (kept.owner_id !== owner_id) {
-    throw mismatch([{ claim: "repository_owner_id", expected: kept.owner_id, got: owner_id }]);
+    throw mismatch([{ condition: "owner_id", claim: "repository_owner_id", expected: kept.owner_id, got: owner_id }]);
   }
   parts.onLearnt(app, kept);
 }

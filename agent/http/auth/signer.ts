@@ -1,6 +1,6 @@
 import type { CryptoKey, JWTPayload } from "jose";
 import type { Actor } from "../../../shared/protocol.ts";
-import type { Grant } from "../../settings.ts";
+import type { Grant } from "../../settings-trust.ts";
 
 /** What one kind of signer knows about its tokens. Everything else is checked in the same way for all kinds. */
 export interface Signer {
@@ -18,9 +18,17 @@ export interface Signer {
   identify(claims: JWTPayload): Promise<Identity>;
 }
 
+/** A trust entry that the token meets. */
+export interface MatchedTrust {
+  allow: readonly Grant[];
+  /** For the audit log: a repository with its conditions, or the beginning of a key. */
+  trust: string;
+}
+
 export interface Identity {
   actor: Actor;
-  allow: readonly Grant[];
+  /** Each adds what it allows. Not empty. */
+  matched: readonly MatchedTrust[];
   /** Called when the token may do what it asks for, before it is recorded as used. @throws Refusal identity_mismatch */
   accepted?(): Promise<void>;
 }

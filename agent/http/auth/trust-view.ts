@@ -1,7 +1,7 @@
 import type { TrustView } from "../../../shared/protocol.ts";
 import type { Apps } from "../../contracts/ports.ts";
 import type { PinnedRepositories, PinnedRepository } from "../../contracts/token-stores.ts";
-import type { GithubTrust } from "../../settings.ts";
+import type { GithubTrust } from "../../settings-trust.ts";
 import type { GithubIssuer } from "../../settings-values.ts";
 
 /** Shows the host's owner whom an app trusts, with the ids that were learnt of repositories trusted by name. */
@@ -22,10 +22,11 @@ export class TrustBook {
     const learnt = await this.#learnt.list(app);
     return {
       app,
-      trust: trust.map(({ key, github, comment, allow }) => ({
+      trust: trust.map(({ key, github, comment, expires, allow }) => ({
         allow,
         ...(key !== undefined && { key }),
         ...(comment !== undefined && { comment }),
+        ...(expires !== undefined && { expires }),
         ...(github !== undefined && { github: this.#repository(github, learnt) }),
       })),
     };
@@ -50,7 +51,11 @@ export class TrustBook {
       ...(trust.environment !== undefined && { environment: trust.environment }),
       ...(trust.ref !== undefined && { ref: trust.ref }),
       ...(trust.any_ref && { any_ref: true }),
-      ...(trust.events !== undefined && { events: trust.events }),
+      ...(trust.workflow !== undefined && { workflow: trust.workflow }),
+      ...(trust.job_workflow !== undefined && { job_workflow: trust.job_workflow }),
+      ...(trust.runner !== undefined && { runner: trust.runner }),
+      ...(trust.ref_protected && { ref_protected: true }),
+      events: trust.events,
     };
   }
 }

@@ -58,10 +58,37 @@ test("app add for a repository says what is learnt and what the job needs", asyn
   expect(text).toContain('      # repository_id: "123"   # default: the id of the first accepted call\n');
   expect(parseYamlFile(text, "blog.yml", appSettingsSchema, errors).trust).toEqual([
     {
-      github: { repository: "acme/blog", environment: "production", any_ref: false },
+      github: {
+        ...{ repository: "acme/blog", environment: "production", any_ref: false, ref_protected: false },
+        events: ["push", "workflow_dispatch", "release", "schedule", "deployment"],
+      },
       allow: ["deploy", "activate", "redeploy", "rollback", "abort", "read"],
     },
   ]);
+});
+
+test("app add for a repository takes each condition", async () => {
+  const conditions = [
+    ["--workflow", ".github/workflows/deploy.yml@refs/heads/main"],
+    ["--job-workflow", "acme/ci/.github/workflows/deploy.yml@refs/tags/v1"],
+    ["--runner", "github-hosted", "--ref-protected", "--event", "push", "--event", "release"],
+    ["--expires", "2027-06-30"],
+  ].flat();
+  const argv = ["app", "add", "blog", "--github", "acme/blog", "--any-ref", ...conditions];
+  expect(await host.run(argv)).toMatchObject({ exit: 0, err: "" });
+  const text = await readFile(host.path("etc/apps/blog.yml"), "utf8");
+  expect(parseYamlFile(text, "blog.yml", appSettingsSchema, errors).trust).toMatchObject([
+    {
+      github: {
+        workflow: ".github/workflows/deploy.yml@refs/heads/main",
+        job_workflow: "acme/ci/.github/workflows/deploy.yml@refs/tags/v1",
+        ...{ runner: "github-hosted", ref_protected: true, events: ["push", "release"] },
+      },
+      expires: "2027-06-30",
+    },
+  ]);
+  const wrong = await host.run(["app", "add", "site", "--github", "acme/site", "--any-ref", "--runner", "mine"]);
+  expect([wrong.exit, wrong.err]).toEqual([2, expect.stringContaining("--runner")]);
 });
 
 test("app add for a repository takes its ids, a ref, another GitHub, and also a key", async () => {

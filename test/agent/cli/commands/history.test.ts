@@ -10,7 +10,10 @@ beforeEach(async () => {
 });
 afterEach(() => host.close());
 
-const by = { subject: "ci", repository: "acme/shop", run_url: "https://github.com/acme/shop/actions/runs/1" };
+const who = { subject: "ci", repository: "acme/shop", run_url: "https://github.com/acme/shop/actions/runs/1" };
+const by = { ...who, trust: "github acme/shop, environment production" };
+/** A key's holder may name any repository. */
+const keyed = { ...who, trust: "key ed25519:AbCdEfGhIj..." };
 const operator = { subject: "local operator" };
 
 function record(...entries: Omit<AuditEntry, "at">[]): void {
@@ -26,7 +29,16 @@ test("history shows who did what, when and with which result", async () => {
   record(
     { event: "begun", what: "deploy", app, by, deployment: "d1" },
     { ...ended, what: "deploy", deployment: "d1", release, outcome: "succeeded", took: 4500 },
-    { ...ended, what: "activate", deployment: "d2", release, weight: 25, outcome: "failed", code: "canary_impossible" },
+    {
+      ...ended,
+      by: keyed,
+      what: "activate",
+      deployment: "d2",
+      release,
+      weight: 25,
+      outcome: "failed",
+      code: "canary_impossible",
+    },
     { event: "done", what: "maintenance_on", app, by: operator },
     { event: "refused", what: "deploy", app, code: "unauthorized", reason: "expired" },
     { event: "begun", what: "rollback", app, by: operator, deployment: "d3" },
@@ -34,9 +46,9 @@ test("history shows who did what, when and with which result", async () => {
   const { exit, out, err } = await host.run(["history", "shop"]);
   expect({ exit, err }).toEqual({ exit: 0, err: "" });
   expect(out).toBe(
-    `time (UTC)           app   what            release                   result                      who                    run
-2026-11-21 10:01:00  shop  deploy          20261121T103000Z-3f2c1ab  succeeded 4.5s              acme/shop              https://github.com/acme/shop/actions/runs/1
-2026-11-21 10:02:00  shop  activate 25 %   20261121T103000Z-3f2c1ab  failed [canary_impossible]  acme/shop              https://github.com/acme/shop/actions/runs/1
+    `time (UTC)           app   what            release                   result                      who                    trusted as                                run
+2026-11-21 10:01:00  shop  deploy          20261121T103000Z-3f2c1ab  succeeded 4.5s              acme/shop              github acme/shop, environment production  https://github.com/acme/shop/actions/runs/1
+2026-11-21 10:02:00  shop  activate 25 %   20261121T103000Z-3f2c1ab  failed [canary_impossible]  acme/shop              key ed25519:AbCdEfGhIj...                 https://github.com/acme/shop/actions/runs/1
 2026-11-21 10:03:00  shop  maintenance on                            done                        local operator
 2026-11-21 10:04:00  shop  deploy                                    refused [unauthorized]      nobody known: expired
 2026-11-21 10:05:00  shop  rollback                                  begun                       local operator

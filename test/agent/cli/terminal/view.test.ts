@@ -162,6 +162,15 @@ test("whom an app trusts is shown with the ids that are accepted, and their sour
     trust: [
       { github: { repository: "acme/shop", issuer, ...ids, environment: "production", learnt: fakeTimes.made }, allow },
       {
+        github: {
+          ...{ repository: "acme/site", issuer, ...ids, any_ref: true, workflow: ".github/workflows/deploy.yml" },
+          ...{ job_workflow: "acme/ci/.github/workflows/deploy.yml@refs/tags/v1", runner: "self-hosted" },
+          ...{ ref_protected: true, events: ["push", "release"] },
+        },
+        allow,
+        expires: "2027-06-30",
+      },
+      {
         github: { repository: "acme/blog", issuer, ref: "refs/heads/main", events: ["push"] },
         allow,
         comment: "staging\u001b[2J",
@@ -172,8 +181,19 @@ test("whom an app trusts is shown with the ids that are accepted, and their sour
   expect(shown).toBe(`github acme/shop
   ids: repository 1296269, owner 583231, learnt 2026-11-21T10:30:00.000Z: no others are accepted
   environment: production
-  events: all except pull_request*
   issuer: ${issuer}
+  may: deploy, read
+
+github acme/site
+  ids: repository 1296269, owner 583231
+  from every branch, tag and environment
+  workflow: .github/workflows/deploy.yml
+  job_workflow: acme/ci/.github/workflows/deploy.yml@refs/tags/v1
+  runner: self-hosted
+  only protected branches and tags
+  events: push, release
+  issuer: ${issuer}
+  expires: after 2027-06-30
   may: deploy, read
 
 github acme/blog (staging)

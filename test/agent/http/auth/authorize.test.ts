@@ -73,6 +73,7 @@ test("a good token deploys, and its claims say who did it", async () => {
         subject: "repo:acme/shop",
         repository: "acme/shop",
         run_url: "https://github.com/acme/shop/actions/runs/1",
+        trust: `key ${key.publicLine.slice(0, 18)}...`,
       },
       detail: { digest, activate: false, releaseCommand: false },
     },

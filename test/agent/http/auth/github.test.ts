@@ -81,6 +81,8 @@ test("who holds a deployment: repository, ref and person, and the run at the ser
     subject: "acme/shop@refs/heads/main by octocat",
     repository,
     run_url: "https://github.com/acme/shop/actions/runs/4711/attempts/1",
+    run: { workflow: "acme/shop/.github/workflows/deploy.yml", number: 42, attempt: 1 },
+    trust: "github acme/shop, environment production",
   });
 });
 
@@ -259,15 +261,19 @@ test("the host's owner sees whom an app trusts with the ids that count, and they
   try {
     const url = `http://127.0.0.1:${server.port}/v1/apps/shop`;
     const view = async () => (await (await fetch(`${url}/trust`)).json()) as { trust: Record<string, object>[] };
-    expect((await view()).trust[0]?.github).toEqual({ repository, issuer: tokens.issuer, environment });
+    const events = ["push", "workflow_dispatch", "release", "schedule", "deployment"];
+    expect((await view()).trust[0]?.github).toEqual({ repository, issuer: tokens.issuer, environment, events });
     await call(agent);
     expect((await view()).trust).toEqual([
       {
-        github: { repository, issuer: tokens.issuer, ...ids, environment, learnt: expect.stringMatching(/^\d{4}-/) },
+        github: {
+          ...{ repository, issuer: tokens.issuer, ...ids, environment, events },
+          learnt: expect.stringMatching(/^\d{4}-/),
+        },
         comment: "the shop",
         allow: ["deploy", "activate", "redeploy", "rollback", "abort", "read"],
       },
-      { github: { repository: "acme/blog", issuer: tokens.issuer, ...ids, any_ref: true }, allow: ["read"] },
+      { github: { repository: "acme/blog", issuer: tokens.issuer, ...ids, any_ref: true, events }, allow: ["read"] },
     ]);
     expect((await fetch(url, { method: "DELETE" })).status).toBe(204);
     expect(agent.learnt.all.size).toBe(0);
