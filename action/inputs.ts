@@ -22,6 +22,7 @@ export const inputDefaults = {
   "signing-key": "",
   "dry-run": "false",
   thin: "true",
+  "allow-older": "false",
   timeout: "20m",
   wait: "0s",
   "pip-arguments": "",
@@ -43,6 +44,8 @@ export interface Inputs {
   dryRun: boolean;
   /** Leave out of the bundle what a host has in its live release. */
   thin: boolean;
+  /** Deploy also over a release of a later run of the workflow. */
+  allowOlder: boolean;
   timeoutMs: number;
   waitMs: number;
   pipArguments: string[];
@@ -106,6 +109,7 @@ const schema = z
     "signing-key": z.string(),
     "dry-run": trueOrFalse,
     thin: trueOrFalse,
+    "allow-older": trueOrFalse,
     timeout: limit
       .refine((ms) => ms > 0, "must be longer than 0s")
       .refine((ms) => ms <= longestTimeoutMs, "must be at most 24d"),
@@ -122,7 +126,6 @@ const schema = z
   })
   .superRefine((value, context) => {
     const issue = (name: InputName, message: string) => context.addIssue({ code: "custom", path: [name], message });
-    const packs = value.command === "deploy" || value.command === "stage";
     if (value.command === "activate" && value.release === undefined) {
       issue("release", "is required for the command activate");
     }
@@ -141,7 +144,13 @@ const schema = z
     if (value["canary-check"].length > 0 && value.canary.length === 0) {
       issue("canary-check", "does nothing without canary");
     }
-    if (value["dry-run"] && !packs) issue("dry-run", `does nothing for the command ${value.command}`);
+  })
+  .superRefine((value, context) => {
+    if (value.command === "deploy" || value.command === "stage") return;
+    for (const name of ["dry-run", "allow-older"] as const) {
+      const message = `does nothing for the command ${value.command}`;
+      if (value[name]) context.addIssue({ code: "custom", path: [name], message });
+    }
   });
 
 /**
@@ -169,6 +178,7 @@ export function readInputs(env: NodeJS.ProcessEnv): Inputs {
     signingKey: data["signing-key"],
     dryRun: data["dry-run"],
     thin: data.thin,
+    allowOlder: data["allow-older"],
     timeoutMs: data.timeout,
     waitMs: data.wait,
     pipArguments: data["pip-arguments"],

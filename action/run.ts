@@ -64,7 +64,7 @@ async function connect(job: Job): Promise<HostDeploy[]> {
   for (const url of inputs.hosts) warnOfPlainHttp(url, effects);
   const hosts = inputs.hosts.map((url) => {
     const client = effects.connect(url);
-    const app = new HostApp({ app: config.app, client, tokens, waitMs: inputs.waitMs });
+    const app = new HostApp({ app: config.app, client, tokens, waitMs: inputs.waitMs, allowOlder: inputs.allowOlder });
     const log = new HostLog(effects.log, client.host, inputs.hosts.length === 1);
     return new HostDeploy({ app, log, now: effects.now, time: effects.time });
   });

@@ -58,6 +58,7 @@ export const errorCodes = {
   state_unreadable: "The app's state file is missing, damaged or of a newer agent, so the app takes no deployments.",
   release_not_found: "The host does not have this release, or its deployment failed or has not ended.",
   release_exists: "The host already has a release with this id, from this bundle or from another one.",
+  older_than_live: "A later run of the same workflow has brought the live release.",
   deployment_not_found: "The agent has no such deployment.",
   deployment_in_progress: "Another deployment of this app is running, or keeps the app for its activation.",
   already_cut_over: "The deployment has cut over or has ended, so it can no longer be aborted.",

@@ -41,6 +41,10 @@ export interface Claims {
   sub: string;
   repository?: string;
   run_url?: string;
+  /** Named as in GitHub's tokens: the workflow's file with its ref, and which run of it. */
+  workflow_ref?: string;
+  run_number?: string;
+  run_attempt?: string;
 }
 
 export async function generateKey(): Promise<KeyPair> {

@@ -26,6 +26,11 @@ const maxLeaseSeconds = 300;
  */
 export const leaseHeader = "cutover-lease";
 export const leaseSecret = z.string().regex(/^[A-Za-z0-9_-]{43}$/, "43 characters of A-Z, a-z, 0-9, _ and -");
+/**
+ * The header with which a deploy of an older run than the live one's is taken: `true`. A header and no query, since an
+ * older agent refuses a query that it does not know.
+ */
+export const allowOlderHeader = "cutover-allow-older";
 /** Of the instances' logs and of the history, in one answer. */
 export const maxLines = 10_000;
 

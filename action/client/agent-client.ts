@@ -7,6 +7,7 @@ import { parseJson } from "../../shared/plain-json.ts";
 import {
   type Accepted,
   type AppView,
+  allowOlderHeader,
   calls,
   type DeploymentEvent,
   type DeploymentView,
@@ -33,6 +34,8 @@ export interface Upload {
   leaseMs: number;
   /** Renews the lease: only who has it does. An older agent does not look at it. */
   leaseSecret: string;
+  /** Also if a later run of the same workflow has brought the live release. */
+  allowOlder: boolean;
   waitMs: number;
   /** Called for each attempt: an agent accepts a token only once. */
   token(): Promise<string>;
@@ -130,7 +133,7 @@ export class AgentClient {
       onProgress: (sent) => onProgress(sent, size),
     };
     const path = pathOf(calls.deploy, { app }, query);
-    const headers = { [leaseHeader]: leaseSecret };
+    const headers = { [leaseHeader]: leaseSecret, ...(upload.allowOlder && { [allowOlderHeader]: "true" }) };
     return this.#begin(calls.deploy, path, { headers, body, token, signal, waitMs, repeat: isPassing });
   }
 

@@ -17,6 +17,8 @@ export interface HostAppParts {
   tokens: TokenSource;
   /** How long a call waits while another deployment of the app runs, in milliseconds. */
   waitMs: number;
+  /** Deploy also over a release of a later run of the workflow. */
+  allowOlder: boolean;
 }
 
 export type BundleUpload = Pick<Upload, "archive" | "releaseCommand" | "leaseMs" | "onProgress" | "signal"> & {
@@ -55,9 +57,16 @@ export class HostApp {
   }
 
   upload({ digest, ...upload }: BundleUpload): Promise<Begun> {
-    const { client, app, waitMs } = this.#parts;
+    const { client, app, waitMs, allowOlder } = this.#parts;
     const leaseSecret = this.#leaseSecret;
-    return client.upload({ ...upload, app, leaseSecret, waitMs, token: this.#tokens({ name: "deploy", digest }) });
+    return client.upload({
+      ...upload,
+      app,
+      leaseSecret,
+      allowOlder,
+      waitMs,
+      token: this.#tokens({ name: "deploy", digest }),
+    });
   }
 
   /**

@@ -35,5 +35,15 @@ export function claimsOf(env: NodeJS.ProcessEnv): Claims {
     ...(run !== "" && {
       run_url: `${env.GITHUB_SERVER_URL ?? "https://github.com"}/${repository}/actions/runs/${run}`,
     }),
+    ...given({
+      workflow_ref: env.GITHUB_WORKFLOW_REF,
+      run_number: env.GITHUB_RUN_NUMBER,
+      run_attempt: env.GITHUB_RUN_ATTEMPT,
+    }),
   };
+}
+
+function given<K extends string>(values: Record<K, string | undefined>): { [Key in K]?: string } {
+  const known = Object.entries(values).filter(([, value]) => value !== undefined && value !== "");
+  return Object.fromEntries(known) as { [Key in K]?: string };
 }

@@ -89,6 +89,8 @@ export interface DeployRequest extends CallRequest {
   base: string | undefined;
   /** false: stop when the release is healthy, and leave it staged. */
   activate: boolean;
+  /** Also if a later run of the same workflow has brought the live release. @throws CutoverError older_than_live without it */
+  allowOlder?: boolean;
   /** false: another host of the same deploy has already run it. */
   releaseCommand: boolean;
   /**

@@ -1,7 +1,7 @@
 import { mustFinish } from "../../shared/deployment-states.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import { releaseOfRun } from "../../shared/names.ts";
-import type { DeploymentView, Failure, ReleaseState } from "../../shared/protocol.ts";
+import type { DeploymentView, Failure, ReleaseState, WorkflowRun } from "../../shared/protocol.ts";
 import type { DeploymentRecord, ResumePoint, StoredState } from "./state-format.ts";
 
 /**
@@ -53,11 +53,15 @@ export function openDeployment({ deployment }: Journal): string {
 
 // Releases
 
-/** A bundle was accepted. A release that failed and comes again with the same id replaces its record. */
-export function addRelease(state: AppState, manifest: Manifest, manifestDigest: string): void {
+/**
+ * A bundle was accepted. A release that failed and comes again with the same id replaces its record.
+ * @param run of the workflow that brought it; undefined if nothing said so
+ */
+export function addRelease(state: AppState, manifest: Manifest, manifestDigest: string, run?: WorkflowRun): void {
   const { release: id, commit, repository, created } = manifest;
   const others = state.releases.filter((record) => record.id !== id);
-  change(state).releases = [...others, { id, state: "unpacked", digest: manifestDigest, commit, repository, created }];
+  const record = { id, state: "unpacked" as const, digest: manifestDigest, commit, repository, created };
+  change(state).releases = [...others, { ...record, ...(run !== undefined && { run }) }];
 }
 
 /** Its release command has run, at least in part. */

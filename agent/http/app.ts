@@ -4,7 +4,7 @@ import type { Operation } from "../../shared/audience.ts";
 import { pathOf } from "../../shared/call.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { toProblem } from "../../shared/problem.ts";
-import { type Accepted, calls, protocolVersion } from "../../shared/protocol.ts";
+import { type Accepted, allowOlderHeader, calls, protocolVersion } from "../../shared/protocol.ts";
 import type { CallRequest } from "../contracts/service.ts";
 import type { Logger } from "../logger.ts";
 import { type AdminCallsOptions, addAdminCalls } from "./admin-calls.ts";
@@ -68,6 +68,7 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
   answer(app, calls.deploy, async (c) => {
     const name = params.appParam(c.req.param("app"));
     const query = params.queryOf(calls.deploy, c);
+    const leaseSecret = params.leaseParam(c);
     const allowed = await authorize(options, c, name, { name: "deploy" });
     const result = await service.deploy(name, {
       ...callRequest(c, allowed, query.wait),
@@ -77,7 +78,8 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
       activate: query.activate,
       releaseCommand: query.release_command,
       leaseMs: query.lease * 1000,
-      leaseSecret: params.leaseParam(c),
+      leaseSecret,
+      allowOlder: c.req.header(allowOlderHeader) === "true",
       length: params.lengthHeader(c.req.header("content-length")),
     });
     return acceptedResponse(c, result);

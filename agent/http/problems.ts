@@ -55,6 +55,7 @@ export const statuses: Record<ErrorCode, number> = {
   state_unreadable: 423,
   release_not_found: 404,
   release_exists: 409,
+  older_than_live: 409,
   deployment_not_found: 404,
   deployment_in_progress: 409,
   already_cut_over: 409,

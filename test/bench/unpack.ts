@@ -102,6 +102,7 @@ async function throughAgent(agent: EmbeddedAgent, key: Key, { path, digest }: Bi
       releaseCommand: false,
       leaseMs: 0,
       leaseSecret: "x".repeat(43),
+      allowOlder: false,
       waitMs: 0,
       token: () => tokenFor({ name: "deploy", digest }),
       onProgress: () => undefined,

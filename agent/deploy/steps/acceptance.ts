@@ -6,16 +6,18 @@ import { assertHostPolicy } from "../../host-policy.ts";
 import { type DeployContext, reach } from "../context.ts";
 import { freeSpaceFor } from "../retention/disk-space.ts";
 import { type AppState, addRelease, findRelease, openJournal } from "../state.ts";
+import { assertNotOlder } from "./run-order.ts";
 
 const unchanged = "Nothing was unpacked; the live release goes on serving.";
 
 /**
  * From the body of a call to a release on disk, every byte of which the token names.
- * @throws CutoverError bundle_*, base_unusable, manifest_mismatch, release_exists, disk_full, and what the host does not allow
+ * @throws CutoverError older_than_live, bundle_*, base_unusable, manifest_mismatch, release_exists, disk_full, and what the host does not allow
  */
 export async function acceptBundle(context: DeployContext, request: DeployRequest): Promise<Manifest> {
   const { ports, state, deployment } = context;
   const { base } = request;
+  assertNotOlder(state, request);
   if (base !== undefined) assertBase(state, base);
   const freeSpace = freeSpaceFor(context, base);
   // Before the body is asked for: a sender that waits for that then sends nothing that is thrown away.
@@ -28,7 +30,7 @@ export async function acceptBundle(context: DeployContext, request: DeployReques
       acceptManifest(context, request, manifest, digest);
       await assertReady(context, manifest.release, manifest.config);
       await ports.privileged.prepareApp(state.app);
-      addRelease(state, manifest, digest);
+      addRelease(state, manifest, digest, request.by.run);
       openJournal(state, deployment.record, { run: manifest.release, ownsRelease: true });
       await reach(context, "verified");
     },

@@ -30,7 +30,7 @@ export async function fleet(...options: FakeAgentOptions[]) {
     agents.push(agent);
     const client = new AgentClient(agent.url, { timing: quick });
     const hostLog = new HostLog(new Log(log), client.host, options.length === 1);
-    const app = new HostApp({ app: "shop", client, tokens, waitMs: 0 });
+    const app = new HostApp({ app: "shop", client, tokens, waitMs: 0, allowOlder: false });
     hosts.push(new HostDeploy({ app, log: hostLog, now: Date.now }));
   }
   return { journal, hosts, agents, log, bundle: await smallBundle() };

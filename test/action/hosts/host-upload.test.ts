@@ -63,7 +63,7 @@ async function uploadsTo(...options: FakeAgentOptions[]) {
     const timing = each.refuseFiles === "silence" ? { ...quick, filesMs: silenceMs } : quick;
     const client = new AgentClient(agent.url, { timing });
     const hostLog = new HostLog(shown, "web", options.length === 1);
-    const app = new HostApp({ app: "shop", client, tokens, waitMs: 0 });
+    const app = new HostApp({ app: "shop", client, tokens, waitMs: 0, allowOlder: false });
     uploads.push(new HostUpload(app, hostLog));
   }
   for (const upload of uploads) upload.askForBase(never);

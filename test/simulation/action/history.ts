@@ -145,7 +145,7 @@ export async function runHistory(history: History, limitMs: number): Promise<Tol
     const send = simulatedNetwork({ host, time, faults, outages });
     const client = new AgentClient(new URL(`https://web${index}.example.com`), { send, time });
     const tokens = { token: async () => "token" };
-    const app = new HostApp({ app: "shop", client, tokens, waitMs: job.inputs.waitMs });
+    const app = new HostApp({ app: "shop", client, tokens, waitMs: job.inputs.waitMs, allowOlder: false });
     return new HostDeploy({
       app,
       log: new HostLog(job.effects.log, client.host, false),
