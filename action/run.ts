@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { CutoverError } from "../shared/errors.ts";
 import { findProgram } from "../shared/find-program.ts";
 import type { Bundle } from "./bundle/bundle.ts";
+import { ManifestCache } from "./bundle/manifest-cache.ts";
 import { checkRunner, pack } from "./bundle/pack.ts";
 import { checkFailed, raiseCanary } from "./hosts/canary.ts";
 import { HostApp } from "./hosts/host-app.ts";
@@ -62,9 +63,17 @@ async function connect(job: Job): Promise<HostDeploy[]> {
   const { inputs, effects, config } = job;
   const tokens = await tokensFor(job);
   for (const url of inputs.hosts) warnOfPlainHttp(url, effects);
+  const manifests = new ManifestCache(job.directory);
   const hosts = inputs.hosts.map((url) => {
     const client = effects.connect(url);
-    const app = new HostApp({ app: config.app, client, tokens, waitMs: inputs.waitMs, allowOlder: inputs.allowOlder });
+    const app = new HostApp({
+      app: config.app,
+      client,
+      tokens,
+      waitMs: inputs.waitMs,
+      allowOlder: inputs.allowOlder,
+      manifests,
+    });
     const log = new HostLog(effects.log, client.host, inputs.hosts.length === 1);
     return new HostDeploy({ app, log, now: effects.now, time: effects.time });
   });
@@ -129,6 +138,8 @@ async function packFor(job: Job, hosts: HostDeploy[]): Promise<Bundle> {
   const { signal } = job.effects;
   if (job.inputs.thin) for (const { upload } of hosts) upload.askForBase(signal);
   const bundle = await pack(job);
+  // The next job's hosts have this release.
+  if (job.inputs.thin) await new ManifestCache(job.directory).keep(bundle.digest, bundle.manifest);
   await inPhase(job, "pack", () => Promise.all(hosts.map(({ upload }) => upload.archive(bundle, signal))));
   return bundle;
 }

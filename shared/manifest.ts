@@ -126,13 +126,14 @@ export type ManifestFile = z.output<typeof manifestFile>;
 
 /**
  * What a thin bundle leaves out: the files that its base's manifest has too, with the same path, mode, size and sha256.
- * Both sides use this rule, so for a manifest and a base there is exactly one archive.
+ * Both sides use this rule, so for a manifest and a base there is exactly one archive. The sender may know only the first
+ * digits of the base's sha256: see `shortSha256`.
  */
 export function leftOutOver(base: readonly ManifestFile[]): (file: ManifestFile) => boolean {
   const before = new Map(base.map((file) => [file.path, file]));
   return ({ path, mode, size, sha256 }) => {
     const same = before.get(path);
-    return same !== undefined && same.sha256 === sha256 && same.size === size && same.mode === mode;
+    return same !== undefined && sha256.startsWith(same.sha256) && same.size === size && same.mode === mode;
   };
 }
 

@@ -118,8 +118,14 @@ export const calls = {
   },
 
   app: { method: "GET", path: "/v1/apps/:app", who: "token", answer: appView },
-  /** `:release` may be `live`. */
-  files: { method: "GET", path: "/v1/apps/:app/releases/:release/files", who: "token", answer: filesView },
+  /** `:release` may be `live`. `form=columns`: as `filesColumns`; an agent that does not know it answers by rows. */
+  files: {
+    method: "GET",
+    path: "/v1/apps/:app/releases/:release/files",
+    who: "token",
+    query: z.object({ form: z.enum(["rows", "columns"]).default("rows") }),
+    answer: filesView,
+  },
   /** A deployment's id cannot be guessed. `wait`: seconds to wait until it is at rest. */
   deployment: { method: "GET", path: "/v1/deployments/:id", who: "anyone", query: waiting, answer: deploymentView },
   /** From the first event, or from the one after `after`; ends after the event `end`. */

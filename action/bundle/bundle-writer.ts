@@ -6,14 +6,19 @@ import { pipeline } from "node:stream/promises";
 import { constants, createZstdCompress } from "node:zlib";
 import { Header, Pax } from "tar";
 import { CutoverError } from "../../shared/errors.ts";
-import { manifestLimits, manifestName } from "../../shared/manifest.ts";
+import { manifestLimits } from "../../shared/manifest.ts";
 import { changed, unreadable } from "../project/unreadable.ts";
 import { Batch } from "./batch.ts";
 import { openFile, type ReadFile, stampOf } from "./read-files.ts";
 
+/** manifest.json, or what changed in it. */
+export interface FirstEntry {
+  name: string;
+  bytes: Buffer;
+}
+
 export interface BundleRequest {
-  /** manifest.json. */
-  manifest: Buffer;
+  manifest: FirstEntry;
   /** In the manifest's order: all of its files, or those that the base of a thin bundle lacks. */
   files: ReadFile[];
   path: string;
@@ -26,7 +31,7 @@ export interface BundleRequest {
  * @throws CutoverError file_changed, naming the file; path_not_allowed
  */
 export async function writeBundle({ manifest, files, path, signal }: BundleRequest): Promise<void> {
-  if (manifest.length > manifestLimits.bytes) throw tooMuchToList(manifest.length);
+  if (manifest.bytes.length > manifestLimits.bytes) throw tooMuchToList(manifest.bytes.length);
   const compress = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3 }, chunkSize: 1024 * 1024 });
   const archive = Readable.from(tarBytes(manifest, files), { highWaterMark: 2 });
   try {
@@ -38,9 +43,9 @@ export async function writeBundle({ manifest, files, path, signal }: BundleReque
   }
 }
 
-function* tarBytes(manifest: Buffer, files: ReadFile[]): Generator<Buffer> {
+function* tarBytes({ name, bytes: manifest }: FirstEntry, files: ReadFile[]): Generator<Buffer> {
   const batch = new Batch();
-  for (const block of entryHeader(manifestName, manifest.length, 0o644)) yield* batch.add(block);
+  for (const block of entryHeader(name, manifest.length, 0o644)) yield* batch.add(block);
   yield* batch.add(manifest);
   yield* batch.add(padding(manifest.length));
   for (const file of files) {

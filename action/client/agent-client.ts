@@ -2,7 +2,6 @@ import type { z } from "zod";
 import { type BodyOf, type PathNames, pathOf, type QueryOf } from "../../shared/call.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { followEvents, type StreamFailure } from "../../shared/follow-events.ts";
-import { manifestLimits } from "../../shared/manifest.ts";
 import { parseJson } from "../../shared/plain-json.ts";
 import {
   type Accepted,
@@ -11,7 +10,6 @@ import {
   calls,
   type DeploymentEvent,
   type DeploymentView,
-  type FilesView,
   leaseHeader,
   protocolVersion,
 } from "../../shared/protocol.ts";
@@ -20,6 +18,7 @@ import { realTime, sleep, type Time, unlessAborted } from "../runner/time.ts";
 import { explain, hangsUp, isAway, isPassing, lost, neverArrived, Refusal, wantsTls } from "./agent-errors.ts";
 import { type AttemptOptions, attempts } from "./attempts.ts";
 import { type CallBody, call, type HttpAnswer, type HttpCall, readText, type Transport } from "./http.ts";
+import { filesHeaders, type KnownManifests, type LiveFiles, noManifests, readFilesAnswer } from "./live-files.ts";
 import { speaksTls } from "./speaks-tls.ts";
 import { type ClientTiming, usualTiming } from "./timing.ts";
 
@@ -181,13 +180,22 @@ export class AgentClient {
   }
 
   /** The files of the release that this host has live. Asked once and with a short limit: the job can do without it. */
-  async liveFiles(app: string, token: () => Promise<string>, signal: AbortSignal): Promise<FilesView> {
-    try {
-      const headers = await bearer(token, signal);
-      const path = pathOf(calls.files, { app, release: "live" });
+  async liveFiles(
+    app: string,
+    known: KnownManifests,
+    token: () => Promise<string>,
+    signal: AbortSignal,
+  ): Promise<LiveFiles> {
+    const ask = async (known: KnownManifests) => {
+      const headers = { ...(await filesHeaders(known)), ...(await bearer(token, signal)) };
+      const path = pathOf(calls.files, { app, release: "live" }, { form: "columns" });
       const idleMs = this.#timing.filesMs;
       const answer = await this.#answer({ method: calls.files.method, path, headers, signal, idleMs });
-      return this.#parse(calls.files.answer, await readText(answer, manifestLimits.bytes));
+      return readFilesAnswer(answer, known);
+    };
+    try {
+      // A cache that was damaged must not make each deploy a whole one.
+      return (await ask(known)) ?? (await ask(noManifests)) ?? this.#unreadable();
     } catch (thrown) {
       signal.throwIfAborted();
       throw explain(thrown, this.host);
@@ -240,13 +248,17 @@ export class AgentClient {
   async #answer({ path, idleMs = this.#timing.answerMs, ...request }: ClientCall): Promise<HttpAnswer> {
     const answer = await this.#send({ ...request, idleMs, url: new URL(`${this.#url}${path}`) });
     const status = answer.statusCode ?? 0;
-    if (status >= 200 && status < 300) return answer;
+    // Only a question that says what it has is answered with 304.
+    if ((status >= 200 && status < 300) || status === 304) return answer;
     throw new Refusal(status, await readText(answer));
   }
 
   #parse<S extends z.ZodType>(schema: S, text: string): z.output<S> {
     const result = schema.safeParse(parseJson(text));
-    if (result.success) return result.data;
+    return result.success ? result.data : this.#unreadable();
+  }
+
+  #unreadable(): never {
     throw new CutoverError(
       "agent_incompatible",
       `The agent at ${this.host} gave an answer that this Action cannot read.`,

@@ -13,6 +13,7 @@ import { HttpClient } from "@actions/http-client";
 /** What a call gives: the status, and the body as it comes. */
 export interface HttpAnswer extends AsyncIterable<Buffer> {
   statusCode?: number | undefined;
+  headers?: Record<string, string | string[] | undefined>;
   destroy(): unknown;
 }
 

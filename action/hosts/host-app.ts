@@ -1,14 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { Operation } from "../../shared/audience.ts";
 import type { BodyOf, PathNames } from "../../shared/call.ts";
-import {
-  type AppView,
-  calls,
-  type DeploymentEvent,
-  type DeploymentView,
-  type FilesView,
-} from "../../shared/protocol.ts";
+import { type AppView, calls, type DeploymentEvent, type DeploymentView } from "../../shared/protocol.ts";
 import type { AgentClient, Begun, CommandCall, Upload } from "../client/agent-client.ts";
+import type { KnownManifests, LiveFiles } from "../client/live-files.ts";
 import type { TokenSource } from "../tokens/token-source.ts";
 
 export interface HostAppParts {
@@ -19,6 +14,7 @@ export interface HostAppParts {
   waitMs: number;
   /** Deploy also over a release of a later run of the workflow. */
   allowOlder: boolean;
+  manifests: KnownManifests;
 }
 
 export type BundleUpload = Pick<Upload, "archive" | "releaseCommand" | "leaseMs" | "onProgress" | "signal"> & {
@@ -51,9 +47,9 @@ export class HostApp {
   }
 
   /** The files of the live release. */
-  liveFiles(signal: AbortSignal): Promise<FilesView> {
-    const { client, app } = this.#parts;
-    return client.liveFiles(app, this.#tokens({ name: "read" }), signal);
+  liveFiles(signal: AbortSignal): Promise<LiveFiles> {
+    const { client, app, manifests } = this.#parts;
+    return client.liveFiles(app, manifests, this.#tokens({ name: "read" }), signal);
   }
 
   upload({ digest, ...upload }: BundleUpload): Promise<Begun> {

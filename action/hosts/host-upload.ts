@@ -1,7 +1,7 @@
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
-import type { FilesView } from "../../shared/protocol.ts";
 import type { Archive, Bundle } from "../bundle/bundle.ts";
 import type { Begun } from "../client/agent-client.ts";
+import type { LiveFiles } from "../client/live-files.ts";
 import type { HostApp } from "./host-app.ts";
 import type { HostLog } from "./host-log.ts";
 
@@ -19,7 +19,7 @@ export class HostUpload {
   readonly #app: HostApp;
   readonly #log: HostLog;
   /** The files of the live release, or why they are not known; undefined if everything is sent. */
-  #base: Promise<FilesView | CutoverError> | undefined;
+  #base: Promise<LiveFiles | CutoverError> | undefined;
 
   constructor(app: HostApp, log: HostLog) {
     this.#app = app;

@@ -13,6 +13,7 @@ import type { Authorize, Authorized, Wanted } from "./auth/authorize.ts";
 import { answer, type Call, type Env, type HttpApp, json } from "./call.ts";
 import { type CallLimiter, TooManyCalls } from "./call-limits.ts";
 import { type EventFormat, eventResponse, heartbeatMs } from "./events.ts";
+import { filesResponse } from "./files-answer.ts";
 import { type MetricsText, metricsResponse } from "./metrics.ts";
 import * as params from "./params.ts";
 import { problemOf, problemResponse } from "./problems.ts";
@@ -141,8 +142,13 @@ function addViews(app: HttpApp, options: HttpAppOptions): void {
     const name = params.appParam(c.req.param("app"));
     const release = c.req.param("release");
     const wanted = release === "live" ? release : params.releaseParam(release);
+    const { form } = params.queryOf(calls.files, c);
     await authorize(options, c, name, { name: "read" });
-    return json(c, calls.files, await service.files(name, wanted));
+    return filesResponse(await service.files(name, wanted), {
+      columns: form === "columns",
+      known: c.req.header("if-none-match"),
+      encodings: c.req.header("accept-encoding"),
+    });
   });
 
   answer(app, calls.deployment, async (c) => {

@@ -23,6 +23,7 @@ import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
 import { assertFits, bytesOnDisk, freedBytes } from "./disk-space.ts";
 import { ReleaseWriter } from "./release-writer.ts";
 import { storedFiles } from "./stored-manifest.ts";
+import { withWholeManifest } from "./whole-manifest.ts";
 
 export interface ReleaseDirectoriesOptions {
   data: string;
@@ -68,7 +69,9 @@ export class ReleaseDirectories implements Releases {
       },
     };
     try {
-      await readBundle(decompressed(bundle, signal), sink);
+      const archive = decompressed(bundle, signal);
+      const readBase = (release: string) => () => storedFiles(layout.manifest(release));
+      await readBundle(base === undefined ? archive : withWholeManifest(archive, readBase(base)), sink);
       if (accepted === undefined || partial === undefined) throw new Error("a bundle was read without its manifest");
       const { manifest, digest, writer } = accepted;
       if (signal.aborted) throw abortReason(signal);

@@ -2,6 +2,7 @@ import { onTestFinished } from "vitest";
 import { Bundle } from "../../../action/bundle/bundle.ts";
 import { listFiles, makeManifest, readForBundle } from "../../../action/bundle/manifest.ts";
 import { AgentClient } from "../../../action/client/agent-client.ts";
+import { noManifests } from "../../../action/client/live-files.ts";
 import { usualTiming } from "../../../action/client/timing.ts";
 import { HostApp } from "../../../action/hosts/host-app.ts";
 import { HostDeploy } from "../../../action/hosts/host-deploy.ts";
@@ -30,7 +31,7 @@ export async function fleet(...options: FakeAgentOptions[]) {
     agents.push(agent);
     const client = new AgentClient(agent.url, { timing: quick });
     const hostLog = new HostLog(new Log(log), client.host, options.length === 1);
-    const app = new HostApp({ app: "shop", client, tokens, waitMs: 0, allowOlder: false });
+    const app = new HostApp({ app: "shop", client, tokens, waitMs: 0, allowOlder: false, manifests: noManifests });
     hosts.push(new HostDeploy({ app, log: hostLog, now: Date.now }));
   }
   return { journal, hosts, agents, log, bundle: await smallBundle() };

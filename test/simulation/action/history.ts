@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { Bundle } from "../../../action/bundle/bundle.ts";
 import { listFiles, makeManifest, readForBundle } from "../../../action/bundle/manifest.ts";
 import { AgentClient } from "../../../action/client/agent-client.ts";
+import { noManifests } from "../../../action/client/live-files.ts";
 import { HostApp } from "../../../action/hosts/host-app.ts";
 import { HostDeploy } from "../../../action/hosts/host-deploy.ts";
 import { HostLog } from "../../../action/hosts/host-log.ts";
@@ -145,7 +146,14 @@ export async function runHistory(history: History, limitMs: number): Promise<Tol
     const send = simulatedNetwork({ host, time, faults, outages });
     const client = new AgentClient(new URL(`https://web${index}.example.com`), { send, time });
     const tokens = { token: async () => "token" };
-    const app = new HostApp({ app: "shop", client, tokens, waitMs: job.inputs.waitMs, allowOlder: false });
+    const app = new HostApp({
+      app: "shop",
+      client,
+      tokens,
+      waitMs: job.inputs.waitMs,
+      allowOlder: false,
+      manifests: noManifests,
+    });
     return new HostDeploy({
       app,
       log: new HostLog(job.effects.log, client.host, false),

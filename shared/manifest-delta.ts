@@ -1,0 +1,109 @@
+import { z } from "zod";
+import { encodeManifest, type Manifest, type ManifestFile, manifestDigest, manifestLimits } from "./manifest.ts";
+import { digest } from "./names.ts";
+import { parsePlainJson } from "./plain-json.ts";
+
+/**
+ * A manifest as what changed against that of a release which the host has. It travels in the place of manifest.json. The
+ * host puts the whole together and checks its digest, so a delta can choose nothing: what it gives is what the token
+ * signed, or is refused.
+ */
+export const manifestDeltaName = "manifest.delta.json";
+
+const copied = z.tuple([z.int().min(0), z.int().min(1)]);
+const entry = z.strictObject({ path: z.string(), mode: z.int(), size: z.number(), sha256: z.string() });
+
+const deltaSchema = z.strictObject({
+  format: z.literal(1),
+  /** The digest of the manifest that it is about. */
+  base: digest,
+  /** Of the manifest that it gives. */
+  digest,
+  /** The text of the manifest up to its list of files. */
+  head: z.string(),
+  /** In their order: files of the base, as the index of the first and how many, and new ones. */
+  files: z.array(z.union([copied, entry])).max(manifestLimits.files),
+});
+type Delta = z.output<typeof deltaSchema>;
+
+/** Five parts a file, as in a manifest. */
+const jsonLimits = { depth: 4, parts: 5 * manifestLimits.files + 100 } as const;
+
+/** Its files with their digest, or with the first characters of it: what differs after them has another digest as a whole. */
+export interface DeltaBase {
+  digest: string;
+  files: readonly ManifestFile[];
+}
+
+/** @returns undefined if the manifest does not end with its files, as that of a later Action may not */
+export function makeManifestDelta(manifest: Manifest, base: DeltaBase): Buffer | undefined {
+  const head = encodeManifest({ ...manifest, files: [] }).toString("utf8");
+  if (!head.endsWith(emptyEnd)) return undefined;
+  const delta: Delta = {
+    format: 1,
+    base: base.digest,
+    digest: manifestDigest(encodeManifest(manifest)),
+    head: head.slice(0, -emptyEnd.length),
+    files: changes(manifest.files, base.files),
+  };
+  return Buffer.from(`${JSON.stringify(delta)}\n`);
+}
+
+const emptyEnd = "]}\n";
+
+function changes(files: readonly ManifestFile[], before: readonly ManifestFile[]): Delta["files"] {
+  const at = new Map(before.map(({ path }, index) => [path, index]));
+  const list: Delta["files"] = [];
+  let run: [number, number] | undefined;
+  for (const file of files) {
+    const index = at.get(file.path);
+    const old = index === undefined ? undefined : before[index];
+    if (index === undefined || old === undefined || !isSame(file, old)) {
+      run = undefined;
+      list.push(file);
+    } else if (run !== undefined && run[0] + run[1] === index) {
+      run[1]++;
+    } else {
+      run = [index, 1];
+      list.push(run);
+    }
+  }
+  return list;
+}
+
+function isSame(file: ManifestFile, old: ManifestFile): boolean {
+  return file.mode === old.mode && file.size === old.size && file.sha256.startsWith(old.sha256);
+}
+
+/**
+ * The whole manifest.json. Nothing is built that is larger than a manifest may be.
+ * @throws Error that says why it does not give the manifest that it names
+ */
+export function applyManifestDelta(bytes: Uint8Array, base: DeltaBase): Buffer {
+  const delta = deltaSchema.parse(parsePlainJson(bytes, jsonLimits));
+  if (delta.base !== base.digest) throw new Error("it is about another manifest");
+  const texts = new Array<string>(base.files.length);
+  const parts: string[] = [];
+  let size = Buffer.byteLength(delta.head);
+  const add = (text: string) => {
+    // Before the next part is kept: a few bytes may name the base's files again and again.
+    size += Buffer.byteLength(text) + 1;
+    if (size > manifestLimits.bytes || parts.length >= manifestLimits.files) throw new Error("it gives too much");
+    parts.push(text);
+  };
+  for (const change of delta.files) {
+    if (!Array.isArray(change)) {
+      add(JSON.stringify(change));
+      continue;
+    }
+    const [first, count] = change;
+    if (first + count > base.files.length) throw new Error("it names files that the base does not have");
+    for (let index = first; index < first + count; index++) {
+      texts[index] ??= JSON.stringify(base.files[index]);
+      add(texts[index] ?? "");
+    }
+  }
+  const whole = Buffer.from(`${delta.head}${parts.join(",")}${emptyEnd}`);
+  if (manifestDigest(whole) !== delta.digest) throw new Error("what it gives has another digest than it says");
+  return whole;
+}
