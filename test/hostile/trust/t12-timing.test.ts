@@ -107,6 +107,26 @@ test.each(kinds)(
   300_000,
 );
 
+test("T12: GitHub is asked for an unknown key whatever the app is: one it has, one that trusts no repository, or none", async () => {
+  writeFileSync(join(scratch.path, "apps", "keyed.yml"), `trust: [{ key: "${stranger.publicLine}" }]\n`);
+  const issuers = [{ issuer: tokens.issuer, server: "https://github.com" }];
+  const { github } = agentSettingsSchema.parse({ github: issuers });
+  const apps = new AppsDirectory(join(scratch.path, "apps"));
+  for (const app of ["shop", "keyed", "soap"]) {
+    const keys = new IssuerKeyFiles({ data: join(scratch.path, app), issuers: github });
+    const fresh = await startTestAgent({ github: { issuers, keys }, auth: { apps } });
+    try {
+      const asked = tokens.keysAsked;
+      const token = await tokens.sign(audience(app), { header: { kid: "unknown" } });
+      const headers = { authorization: `Bearer ${token}` };
+      expect((await fetch(`${fresh.url}/v1/apps/${app}`, { headers })).status).toBe(401);
+      expect([app, tokens.keysAsked - asked]).toEqual([app, 1]);
+    } finally {
+      await fresh.close();
+    }
+  }
+});
+
 test("the log has the reason that the caller does not get", async () => {
   const before = agent.log().length;
   await refusalMs("soap", await signToken(stranger.signer, audience("soap"), { sub: "ci" }));
