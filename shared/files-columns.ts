@@ -15,9 +15,10 @@ export const filesColumns = z
   .object({
     release: releaseId,
     digest,
-    paths: z.array(z.string()),
-    modes: z.array(z.int()),
-    sizes: z.array(z.int()),
+    // Thousands of values are only compared: a look at their type is enough, and one wrong one is as good as all.
+    paths: z.custom<string[]>((value) => isListOf("string", value)),
+    modes: z.custom<number[]>((value) => isListOf("number", value)),
+    sizes: z.custom<number[]>((value) => isListOf("number", value)),
     /** All of them in one text, `shortSha256` digits each. */
     sha256: z.string(),
   })
@@ -26,6 +27,10 @@ export const filesColumns = z
       modes.length === paths.length && sizes.length === paths.length && sha256.length === shortSha256 * paths.length,
     { error: "columns of different lengths" },
   );
+function isListOf(type: "string" | "number", value: unknown): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === type);
+}
+
 export type FilesColumns = z.output<typeof filesColumns>;
 
 export function toColumns({ release, digest, files }: FilesView): FilesColumns {

@@ -10,8 +10,11 @@ import { parsePlainJson } from "./plain-json.ts";
  */
 export const manifestDeltaName = "manifest.delta.json";
 
-const copied = z.tuple([z.int().min(0), z.int().min(1)]);
-const entry = z.strictObject({ path: z.string(), mode: z.int(), size: z.number(), sha256: z.string() });
+/** In bytes. A longer one is not made: the whole manifest is sent then. */
+export const longestDelta = 8 * 1024 * 1024;
+
+/** Files of the base: the index of the first, and how many. */
+type Run = [first: number, count: number];
 
 const deltaSchema = z.strictObject({
   format: z.literal(1),
@@ -21,10 +24,10 @@ const deltaSchema = z.strictObject({
   digest,
   /** The text of the manifest up to its list of files. */
   head: z.string(),
-  /** In their order: files of the base, as the index of the first and how many, and new ones. */
-  files: z.array(z.union([copied, entry])).max(manifestLimits.files),
+  /** In their order: runs of the base's files, and new ones. Looked at one by one, up to the first that is wrong. */
+  files: z.array(z.unknown()).max(manifestLimits.files),
 });
-type Delta = z.output<typeof deltaSchema>;
+type Delta = Omit<z.output<typeof deltaSchema>, "files"> & { files: (Run | ManifestFile)[] };
 
 /** Five parts a file, as in a manifest. */
 const jsonLimits = { depth: 4, parts: 5 * manifestLimits.files + 100 } as const;
@@ -35,7 +38,7 @@ export interface DeltaBase {
   files: readonly ManifestFile[];
 }
 
-/** @returns undefined if the manifest does not end with its files, as that of a later Action may not */
+/** @returns undefined if it would be too long, or if the manifest does not end with its files */
 export function makeManifestDelta(manifest: Manifest, base: DeltaBase): Buffer | undefined {
   const head = encodeManifest({ ...manifest, files: [] }).toString("utf8");
   if (!head.endsWith(emptyEnd)) return undefined;
@@ -46,7 +49,8 @@ export function makeManifestDelta(manifest: Manifest, base: DeltaBase): Buffer |
     head: head.slice(0, -emptyEnd.length),
     files: changes(manifest.files, base.files),
   };
-  return Buffer.from(`${JSON.stringify(delta)}\n`);
+  const bytes = Buffer.from(`${JSON.stringify(delta)}\n`);
+  return bytes.length > longestDelta ? undefined : bytes;
 }
 
 const emptyEnd = "]}\n";
@@ -54,7 +58,7 @@ const emptyEnd = "]}\n";
 function changes(files: readonly ManifestFile[], before: readonly ManifestFile[]): Delta["files"] {
   const at = new Map(before.map(({ path }, index) => [path, index]));
   const list: Delta["files"] = [];
-  let run: [number, number] | undefined;
+  let run: Run | undefined;
   for (const file of files) {
     const index = at.get(file.path);
     const old = index === undefined ? undefined : before[index];
@@ -92,7 +96,10 @@ export function applyManifestDelta(bytes: Uint8Array, base: DeltaBase): Buffer {
     parts.push(text);
   };
   for (const change of delta.files) {
-    if (!Array.isArray(change)) {
+    if (!isRun(change)) {
+      // What else it may be is for whoever reads the whole manifest.
+      if (typeof change !== "object" || change === null || Array.isArray(change))
+        throw new Error("it has no such file");
       add(JSON.stringify(change));
       continue;
     }
@@ -106,4 +113,10 @@ export function applyManifestDelta(bytes: Uint8Array, base: DeltaBase): Buffer {
   const whole = Buffer.from(`${delta.head}${parts.join(",")}${emptyEnd}`);
   if (manifestDigest(whole) !== delta.digest) throw new Error("what it gives has another digest than it says");
   return whole;
+}
+
+function isRun(change: unknown): change is Run {
+  if (!Array.isArray(change) || change.length !== 2) return false;
+  const [first, count] = change as unknown[];
+  return Number.isSafeInteger(first) && Number.isSafeInteger(count) && Number(first) >= 0 && Number(count) >= 1;
 }

@@ -1,7 +1,7 @@
 import { Header } from "tar";
 import { CutoverError } from "../../../shared/errors.ts";
-import { manifestLimits, manifestName } from "../../../shared/manifest.ts";
-import { applyManifestDelta, type DeltaBase, manifestDeltaName } from "../../../shared/manifest-delta.ts";
+import { manifestName } from "../../../shared/manifest.ts";
+import { applyManifestDelta, type DeltaBase, longestDelta, manifestDeltaName } from "../../../shared/manifest-delta.ts";
 import { bundleUnchanged, endedEarly } from "./bundle-stream.ts";
 import { ByteSource } from "./byte-source.ts";
 import { altered, block, checkFile, decodeEntry } from "./tar-entry.ts";
@@ -43,7 +43,7 @@ function isDelta(header: Buffer): boolean {
 
 async function expand(header: Buffer, source: ByteSource, readBase: () => Promise<DeltaBase>): Promise<Buffer> {
   const size = checkFile(decodeEntry(header, { first: true }), { path: manifestDeltaName, mode: 0o644 });
-  if (size > manifestLimits.bytes) throw unusable(new Error("it is too large"));
+  if (size > longestDelta) throw unusable(new Error("it is too large"));
   const padded = await source.take(size + padding(size));
   if (padded === undefined) throw endedEarly(`in ${manifestDeltaName}`);
   if (padded.subarray(size).some((byte) => byte !== 0))

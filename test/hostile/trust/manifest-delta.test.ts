@@ -86,6 +86,7 @@ const hostile: [what: string, change: Change][] = [
   ["of a later format", (delta) => ({ ...delta, format: 2 })],
   ["with a file that is text", (delta) => ({ ...delta, files: ["app/a.py"] })],
   ["with a file that has more", (delta) => ({ ...delta, files: [{ ...base.manifest.files[0], uid: 0 }] })],
+  ["with nothing for a file", (delta) => ({ ...delta, files: [null] })],
   ["that is a list", (delta) => [delta]],
   ["that is deep", (delta) => ({ ...delta, files: [[[[[[[[0]]]]]]]] })],
 ];
@@ -181,6 +182,26 @@ test("a delta of a few bytes cannot make more than a manifest may have", () => {
     "it gives too much",
   );
   expect(process.memoryUsage().rss - began).toBeLessThan(8 * manifestLimits.bytes);
+});
+
+test("200,000 wrong entries are not all told", () => {
+  const files = Array.from({ length: 200_000 }, (_, index) => (index === 0 ? [0, 1] : [0]));
+  const delta = { format: 1, base: base.digest, digest: base.digest, head: "{", files };
+  const began = performance.now();
+  const bytes = Buffer.from(`${JSON.stringify(delta)}\n`);
+  expect(() => applyManifestDelta(bytes, baseOf(base))).toThrow("it has no such file");
+  expect(performance.now() - began).toBeLessThan(10_000);
+});
+
+test("a delta that is too long is neither made nor read", async () => {
+  const files = Array.from({ length: 80_000 }, (_, index): ManifestFile => {
+    return { path: `app/${String(index).padStart(6, "0")}`, mode: 0o644, size: 0, sha256: "0".repeat(64) };
+  });
+  expect(makeManifestDelta({ ...whole.manifest, files }, baseOf(base)) === undefined).toBe(true);
+  const { signed, left } = await hostWithBase();
+  const { bytes } = thin(Buffer.from(`"${"x".repeat(9_000_000)}"\n`));
+  await expect(signed(bytes)).rejects.toMatchObject({ code: "base_unusable" });
+  expect(left()).toEqual([first]);
 });
 
 test("whatever changed between two releases, the delta gives the second one", () => {
