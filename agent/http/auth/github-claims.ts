@@ -7,6 +7,8 @@ import { Refusal, short } from "./refusal.ts";
 import { workflowRunOf } from "./workflow-run.ts";
 
 const text = z.string().min(1).max(400);
+/** A repository, a path and a ref. */
+const longText = z.string().min(1).max(1000);
 const id = z.string().regex(/^\d{1,20}$/);
 
 /** The claims of GitHub's ID tokens that cutover reads. Ids are strings there. */
@@ -23,8 +25,8 @@ const githubClaims = z.object({
   run_attempt: id.optional(),
   run_number: id.optional(),
   /** These are absent in the tokens of old GHES. A condition on one that is absent is not met. */
-  workflow_ref: text.optional(),
-  job_workflow_ref: text.optional(),
+  workflow_ref: longText.optional(),
+  job_workflow_ref: longText.optional(),
   runner_environment: text.optional(),
   ref_protected: text.optional(),
 });
@@ -104,10 +106,12 @@ export function githubActor(claims: GithubClaims, server: string): Actor {
 }
 
 /** A trust entry in the audit log, which is read long after the settings have changed. */
-export function describeGithub({ repository, environment, ref, any_ref, workflow, job_workflow }: GithubTrust): string {
-  const conditions = { environment, ref, workflow, job_workflow };
+export function describeGithub({ repository, any_ref, ref_protected, ...trust }: GithubTrust): string {
+  const { environment, ref, workflow, job_workflow, runner } = trust;
+  const conditions = { environment, ref, workflow, job_workflow, runner };
   const given = Object.entries(conditions).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name} ${value}`],
   );
-  return [`github ${repository}`, ...given, ...(any_ref ? ["any ref"] : [])].join(", ");
+  const protectedOnly = ref_protected ? ["protected refs"] : [];
+  return [`github ${repository}`, ...given, ...(any_ref ? ["any ref"] : []), ...protectedOnly].join(", ");
 }

@@ -4,7 +4,7 @@ import type { WorkflowRun } from "../../../shared/protocol.ts";
 const digits = z.string().regex(/^\d{1,15}$/);
 const named = z.object({
   /** `owner/name/.github/workflows/file.yml@refs/heads/main`. The file's path ends at the first `.yml@`. */
-  workflow_ref: z.string().max(800),
+  workflow_ref: z.string().max(1000),
   run_number: digits,
   run_attempt: digits.default("1"),
 });
