@@ -1,9 +1,9 @@
-import { chmodSync, readdirSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { effect } from "../../effects.ts";
 import { Turns } from "../store/turns.ts";
 
-/** Python keeps bytecode there, and the agent links it in later. */
+/** The agent links bytecode into these directories later. Python itself writes there only what it would not read. */
 const bytecode = "__pycache__";
 
 /**
@@ -16,6 +16,7 @@ export async function makeReadOnly(release: string): Promise<void> {
   const close = async (directory: string): Promise<void> => {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
       if (entry.isDirectory() && entry.name !== bytecode) await close(join(directory, entry.name));
+      if (entry.name.endsWith(".py")) mkdirSync(join(directory, bytecode), { recursive: true });
     }
     chmodSync(directory, 0o555);
     await turns.after();

@@ -134,14 +134,14 @@ class Linker {
     const to = this.#place(file.path);
     let opened: number;
     try {
-      opened = openSync(to, exclusive, 0o644);
+      opened = openSync(to, exclusive, 0o444);
     } catch (thrown) {
       isThere(thrown);
       return;
     }
     try {
       for (let offset = 0; offset < bytes.length; ) offset += writeSync(opened, bytes, offset);
-      fchmodSync(opened, 0o644);
+      fchmodSync(opened, 0o444);
       const time = objectTime(created, file.sha256);
       futimesSync(opened, time, time);
     } finally {
