@@ -50,7 +50,8 @@ export class SimPrivileged implements Privileged {
   }
 
   async instances({ app, run, config }: RunSpec): Promise<Instance[]> {
-    const ports = config.server.bind === "port" ? await this.#portsOf(app, run, config) : [];
+    const ports = config.server.bind === "port" ? this.#host.disk(app).ports.get(run) : [];
+    if (ports === undefined) return [];
     const protocol = protocolOf(config.server);
     return instanceNames(config).map((name, index) => {
       const port = ports[index];
@@ -92,6 +93,7 @@ export class SimPrivileged implements Privileged {
     const group = groupName(app, run);
     const known = await this.#effects.ask("ask.programs", app, () => this.#host.supervisord.info(group));
     if (config.server.bind === "port" && known === undefined) await this.#freePorts(app, run, config);
+    else if (config.server.bind === "port") await this.#portsOf(app, run, config);
     const instances = await this.instances(spec);
     await this.#prepareRun(disk, run);
     const { behaviour } = this.#release(app, spec.release).manifest;

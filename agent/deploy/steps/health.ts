@@ -4,7 +4,7 @@ import { CutoverError } from "../../../shared/errors.ts";
 import type { HealthAnswer } from "../../contracts/ports.ts";
 import type { Instance, RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, interruption } from "../context.ts";
-import { healthHost, lastLogLines, maskedEvidence } from "../watch/run-health.ts";
+import { healthHost, lastLogLines, maskedEvidence, noPorts } from "../watch/run-health.ts";
 
 const pollMs = 50;
 /** An instance that answers is up. Asking it more often would only fill its log with the same traceback. */
@@ -18,6 +18,7 @@ const unchanged = "The live release goes on serving; the new instances were stop
  */
 export async function waitHealthy(context: DeployContext, spec: RunSpec): Promise<void> {
   const instances = await context.ports.privileged.instances(spec);
+  if (instances.length === 0) throw died("the run", noPorts);
   const settled = new AbortController();
   const signal = AbortSignal.any([settled.signal, interruption(context)]);
   try {

@@ -1,9 +1,11 @@
 import { siteOf } from "../../../shared/config.ts";
+import { CutoverError } from "../../../shared/errors.ts";
 import { slotCount } from "../../../shared/slots.ts";
 import type { Ports, Route, RoutePart } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { runSpec } from "../context.ts";
 import type { AppState } from "../state.ts";
+import { noPorts } from "../watch/run-health.ts";
 
 /** How many of the slots a canary has at a weight in percent: at least one, and never all. */
 export function canarySlots(weight: number): number {
@@ -48,5 +50,11 @@ async function previewPart(site: Site, spec: RunSpec): Promise<RoutePart | null>
 }
 
 async function share({ ports }: Site, spec: RunSpec, slots: number) {
-  return { run: spec.run, instances: await ports.privileged.instances(spec), slots };
+  const instances = await ports.privileged.instances(spec);
+  if (instances.length === 0) {
+    throw new CutoverError("internal", `No traffic can go to ${spec.run}: it is not started, so ${noPorts}.`, {
+      unchanged: "The traffic goes where it went.",
+    });
+  }
+  return { run: spec.run, instances, slots };
 }

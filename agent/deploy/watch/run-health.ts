@@ -45,11 +45,15 @@ export async function programFault(
   return undefined;
 }
 
+/** Of a run that was not started, or is removed already. */
+export const noPorts = "its instances have no ports";
+
 /** What is wrong with a run by what its instances answer. */
 export async function healthFault(ports: Ports, settings: AppSettings, spec: RunSpec): Promise<string | undefined> {
   const { path, expect } = spec.config.health;
   const request = { path, host: healthHost(spec.config, settings), timeoutMs: checkMs };
   const instances = await ports.privileged.instances(spec);
+  if (instances.length === 0) return noPorts;
   // All at once: the times of those that hang must not add up.
   const faults = instances.map(async (instance) => {
     const answer = await ports.probe.check(instance, request);
