@@ -273,12 +273,6 @@ export const refusedRequests: HostileCase[] = [
       params: { app: "shop", config: { ...config, site: { peers: [{ server: "169.254.169.254:80" }] } } },
       refused: "peer_not_allowed",
     },
-    {
-      name: "more ports than the host allows",
-      method: "instances",
-      params: withConfig({ server: { ...config.server, bind: "port", instances: 60 } }),
-      refused: "ports_not_allowed",
-    },
   ],
 ];
 
