@@ -11,7 +11,6 @@ const exceptions: Record<string, string> = {
   "test/hostile/archives/manifests.ts": "one table: each manifest that must be refused",
   "test/simulation/action/simulated-host.ts": "one host as the Action sees it, with all that it can do wrong",
   "test/simulation/history.ts": "one generator: each operation of a history, and how it is chosen",
-  "test/simulation/play.ts": "one table: what each operation of a history does",
   "test/simulation/privileged.ts": "one simulated helper: each of its methods",
   "test/simulation/watcher.ts": "the invariants, which look at one state of the host",
 };
