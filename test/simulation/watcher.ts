@@ -235,8 +235,8 @@ export class Watcher {
     for (const address of before) if (!now.has(address)) this.#lost.set(address, timeline.elapsed);
     if (this.removing.has(app)) return;
     const left = [...before].filter((address) => !now.has(address));
-    // What a canary gives back goes to the live run, whatever that answers. With many instances some had no slot meanwhile.
-    const live = [...before].map((address) => this.runAt(app, address)).find((run) => run === this.facts(app).live);
+    // What a canary gives back, and what is undone, goes to the live run, whatever that answers.
+    const { live } = this.facts(app);
     for (const address of now) {
       if (before.has(address) || this.runAt(app, address) === live) continue;
       const instance = this.#host.listener(address);
