@@ -33,16 +33,27 @@ export function assertHostPolicy(config: Pick<Config, "site" | "server">, settin
 
 /** @throws CutoverError listen_not_allowed, domain_not_allowed, peer_not_allowed, certificate_missing */
 export function permittedSite(config: Pick<Config, "site">, settings: AppSettings): PermittedSite {
+  const served = servedSite(config, settings);
   const site = siteOf(config);
   const own = config.site === "none" ? [] : (site.listen ?? settings.listen);
   const preview = site.preview?.listen === undefined ? [] : [site.preview.listen];
   permitAll(settings, "listen", own.map(String), { code: "listen_not_allowed", what: "to listen on" });
   permitAll(settings, "preview", preview.map(String), { code: "listen_not_allowed", what: "a preview on" });
   permitNames(settings, site.server_name ?? []);
-  const peers = site.peers.map(({ server }) => server);
-  permitAll(settings, "peers", peers, { code: "peer_not_allowed", what: "to pass requests to" });
   const secure = [...own, ...preview].find(isSecure);
   if (secure !== undefined && settings.tls === undefined) throw certificateMissing(settings, secure);
+  return served;
+}
+
+/**
+ * The same for a site that nginx has already, with the names and addresses that the host allowed at that time. Its upstream is
+ * written again at each move of the traffic, so its peers must be allowed still.
+ * @throws CutoverError peer_not_allowed
+ */
+export function servedSite(config: Pick<Config, "site">, settings: AppSettings): PermittedSite {
+  const site = siteOf(config);
+  const peers = site.peers.map(({ server }) => server);
+  permitAll(settings, "peers", peers, { code: "peer_not_allowed", what: "to pass requests to" });
   return {
     listen: site.listen ?? settings.listen,
     serverNames: site.server_name ?? settings.domains.filter((domain) => domain !== "*"),

@@ -78,9 +78,8 @@ export interface Privileged {
   /** Makes the app's directories, with owners and modes. Idempotent. @throws CutoverError socket_path_too_long, host_settings_invalid */
   prepareApp(app: string): Promise<void>;
   /**
-   * The instances of a run, and where they listen. The first call chooses the run's ports; they are kept until its programs
-   * are removed.
-   * @throws CutoverError ports_not_allowed, ports_exhausted
+   * The instances of a run, and where they listen. A run with `bind: port` has its ports from the start of its programs to
+   * their removal; before and after that it has no instances. Changes nothing: whoever only looks chooses no ports.
    */
   instances(spec: RunSpec): Promise<Instance[]>;
   /**
@@ -102,7 +101,8 @@ export interface Privileged {
   /** Lets the app's user and nginx read the release; neither can write to it. Before it is built or started. Idempotent. */
   shareRelease(app: string, release: string): Promise<void>;
   /**
-   * Writes the launch files and programs of a run, and starts them. Does not wait until they are up. Idempotent.
+   * Chooses the run's ports, writes its launch files and programs, and starts them. Does not wait until they are up.
+   * Idempotent.
    * @throws CutoverError supervisor_unreachable, supervisor_config_broken, ports_not_allowed, ports_exhausted
    */
   startPrograms(spec: RunSpec): Promise<void>;

@@ -33,6 +33,8 @@ interface Parts {
   log: Logger;
   states: AppStates;
   queue: DeployQueue;
+  /** Goes on with a deployment that was left at a safe point. @returns whether it does; then the lock stays with it */
+  resume(app: string, unlock: () => void): Promise<boolean>;
 }
 
 /** What can be asked of an app and done to it without a deployment. `Service` says what each does. */
@@ -41,12 +43,14 @@ export class AppOperations implements Operations {
   readonly #log: Logger;
   readonly #states: AppStates;
   readonly #queue: DeployQueue;
+  readonly #resume: Parts["resume"];
 
-  constructor({ ports, log, states, queue }: Parts) {
+  constructor({ ports, log, states, queue, resume }: Parts) {
     this.#ports = ports;
     this.#log = log;
     this.#states = states;
     this.#queue = queue;
+    this.#resume = resume;
   }
 
   async app(app: string): Promise<AppView> {
@@ -97,6 +101,7 @@ export class AppOperations implements Operations {
   async repair(app: string): Promise<RepairView> {
     await this.#ports.apps.settings(app);
     const unlock = await this.#queue.lock(app);
+    let goesOn = false;
     try {
       const view = await repair({
         ports: this.#ports,
@@ -104,11 +109,15 @@ export class AppOperations implements Operations {
         state: () => this.#states.of(app),
         adopt: (state) => this.#states.adopt(app, state),
         recover: (state) => this.#queue.recover(app, state, { retry: true }),
+        resume: async () => {
+          goesOn = await this.#resume(app, unlock);
+          return goesOn;
+        },
       });
       this.#log.info(view, "repaired");
       return view;
     } finally {
-      unlock();
+      if (!goesOn) unlock();
     }
   }
 

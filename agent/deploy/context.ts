@@ -32,10 +32,16 @@ export async function reach(context: DeployContext, state: ReportedState, note?:
   await saveJournal(context);
 }
 
+/** States whose file may say that the traffic is about to move, while the state in memory does not say so any more. */
+const mayHaveIntent = new WeakSet<AppState>();
+
+type JournalContext = Pick<DeployContext, "ports" | "state" | "deployment">;
+
 /** Writes the state that the deployment has reached. */
-export async function saveJournal({ ports, state, deployment }: DeployContext): Promise<void> {
+export async function saveJournal({ ports, state, deployment }: JournalContext): Promise<void> {
   updateJournal(state, deployment.record);
   await ports.states.save(state.app, state);
+  mayHaveIntent.delete(state);
 }
 
 /**
@@ -43,21 +49,30 @@ export async function saveJournal({ ports, state, deployment }: DeployContext): 
  * `dropIntent`: no other write lowers what the journal says.
  */
 export async function saveIntent(context: DeployContext): Promise<void> {
+  // A cutover that is tried again may have moved the traffic before.
+  const again = context.deployment.isAtLeast("cutting_over");
   context.deployment.cuttingOver();
   try {
     await saveJournal(context);
   } catch (thrown) {
-    // Nothing has moved, so it is undone. What the file says is no matter: the undo writes it again.
-    context.deployment.notCuttingOver();
-    updateJournal(context.state, context.deployment.record);
+    if (!again) await dropIntent(context);
     throw thrown;
   }
 }
 
-/** Nothing has moved: the deployment is undone, as before the intent. */
+/**
+ * Nothing has moved: the deployment is undone, as before the intent. Never throws: if that cannot be written now, the undo
+ * writes it first.
+ */
 export async function dropIntent(context: DeployContext): Promise<void> {
   context.deployment.notCuttingOver();
-  await saveJournal(context);
+  mayHaveIntent.add(context.state);
+  await saveJournal(context).catch((err: unknown) => context.log.warn({ err }, "the journal could not be written"));
+}
+
+/** A start that finds the intent in the file finishes the deployment. So it must not be there when an undo removes anything. */
+export async function assertNoIntent(context: JournalContext): Promise<void> {
+  if (mayHaveIntent.has(context.state)) await saveJournal(context);
 }
 
 /** @throws CutoverError release_not_found */

@@ -90,7 +90,7 @@ export class Deployments implements Service {
     const resume = (app: string, unlock: () => void) =>
       resumeApp({ ...parts, queue: this.#queue, onFree }, app, unlock);
     this.#open = new OpenDeployments({ ports, log, queue: this.#queue, stateOf, resume, onFree });
-    this.#operations = new AppOperations({ ports, log, states: this.#states, queue: this.#queue });
+    this.#operations = new AppOperations({ ports, log, states: this.#states, queue: this.#queue, resume });
     this.#warm = new WarmRetirement({ ports, locks: this.#queue.locks, log, stateOf, onCut });
     this.#canaries = new CanaryWatch({ ports, log, stateOf, fail: (id, reason) => this.#failCanary(id, reason) });
   }

@@ -14,6 +14,7 @@ import {
   markUnwell,
   mayHaveCutOver,
   remember,
+  updateJournal,
 } from "./state.ts";
 import type { ResumePoint } from "./state-format.ts";
 
@@ -121,6 +122,8 @@ export async function failAndUndo(context: DeployContext, thrown: unknown): Prom
   const reason = context.state.live === null ? ofFirstDeploy(failure) : failure;
   const outcome = reason.code === "aborted" ? "aborted" : "failed";
   deployment.conclude(outcome, reason);
+  // Whatever the undo writes first says why: a start that goes on with it must not decide again what stays.
+  updateJournal(context.state, deployment.record);
   for (let attempt = 1; attempt <= attempts; attempt++) {
     try {
       await undo(context);
@@ -181,6 +184,8 @@ async function finishForward(context: DeployContext, thrown: unknown): Promise<v
     } catch (err) {
       reason = err;
       log.warn({ err, attempt }, "finishing forward failed");
+      // Nothing has moved after all.
+      if (state.journal !== null && !mayHaveCutOver(state)) return failAndUndo(context, err);
       await ports.clock.sleep(pauseMs, stopping).catch(() => {});
     }
   }

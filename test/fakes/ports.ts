@@ -245,7 +245,7 @@ export class FakeHost {
       },
       events: {
         append: (_app, id, event) => void disk.events.set(id, [...(disk.events.get(id) ?? []), event]),
-        read: async (_app, id) => disk.events.get(id) ?? [],
+        read: async (_app, id) => [...(disk.events.get(id) ?? [])],
         prune: async () => {},
       },
       maintenance: {

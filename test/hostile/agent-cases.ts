@@ -286,18 +286,6 @@ export const refusedRequests: HostileCase[] = [
       refused: "peer_not_allowed",
     },
     {
-      name: "more ports than the host allows",
-      method: "instances",
-      params: withConfig({ server: { ...config.server, bind: "port", instances: 60 } }),
-      refused: "ports_not_allowed",
-    },
-    {
-      name: "who listens on more ports than the host allows",
-      method: "listening",
-      params: withConfig({ server: { ...config.server, bind: "port", instances: 60 } }),
-      refused: "ports_not_allowed",
-    },
-    {
       name: "who listens for an app that the host does not have",
       method: "listening",
       params: { ...withConfig({ app: "nobodys" }), app: "nobodys" },

@@ -7,11 +7,9 @@ const longest = 300;
 
 /** Longer files, each with the reason why it is one noun all the same. */
 const exceptions: Record<string, string> = {
-  "test/hostile/agent-cases.ts": "one table: each request that a compromised agent may send to the helper",
   "test/hostile/archives/manifests.ts": "one table: each manifest that must be refused",
   "test/simulation/action/simulated-host.ts": "one host as the Action sees it, with all that it can do wrong",
   "test/simulation/history.ts": "one generator: each operation of a history, and how it is chosen",
-  "test/simulation/play.ts": "one table: what each operation of a history does",
   "test/simulation/privileged.ts": "one simulated helper: each of its methods",
   "test/simulation/watcher.ts": "the invariants, which look at one state of the host",
 };

@@ -85,6 +85,8 @@ export class Faults {
   helperAwayUntil = 0;
   /** When something last went wrong that the agent could see. */
   lastStruck = Number.NEGATIVE_INFINITY;
+  /** When an effect was slow. */
+  readonly #slow: number[] = [];
   readonly #timeline: Timeline;
 
   constructor(timeline: Timeline) {
@@ -100,9 +102,15 @@ export class Faults {
       }
       if (--fault.times <= 0) this.armed = this.armed.filter((other) => other !== fault);
       this.struck();
+      if (fault.kind === "slow") this.#slow.push(this.#timeline.elapsed);
       return fault.kind;
     }
     return undefined;
+  }
+
+  /** For how many milliseconds effects that answered late have held the agent up, since then. */
+  slowedSince(elapsed: number): number {
+    return this.#slow.filter((at) => at + slowMs > elapsed).length * slowMs;
   }
 
   struck(): void {

@@ -6,7 +6,7 @@ import type { Behaviour } from "./bundle.ts";
 import { AppDisk } from "./disk.ts";
 import { Faults } from "./effects.ts";
 import type { Instance } from "./instance.ts";
-import { NginxDaemon, type Worker } from "./nginx.ts";
+import { NginxDaemon, parsed, type Worker } from "./nginx.ts";
 import { Chances } from "./random.ts";
 import { type ProgramsFile, Supervisord } from "./supervisord.ts";
 import { Timeline } from "./timeline.ts";
@@ -72,6 +72,19 @@ export class Host {
     const ports = app === "shop" ? "9000-9199" : "9200-9399";
     const settings = appSettingsSchema.parse({ domains: [`${app}.example.com`], ports, ...more });
     this.settings.set(app, { ...settings, app, file: `/etc/cutover/apps/${app}.yml` });
+  }
+
+  /** Something lasting is wrong that the agent cannot mend. */
+  get hindered(): boolean {
+    const { nginx, supervisord } = this;
+    return !nginx.up || !supervisord.up || nginx.foreignBroken || supervisord.brokenFile;
+  }
+
+  /** Where the slots of an app's main upstream lead for a worker that reads the files now. */
+  addressesOnDisk(app: string): string[] {
+    const { site, upstream } = this.nginx.appFiles(app);
+    if (site.present === undefined || upstream.present === undefined) return [];
+    return this.resolve(app, parsed(upstream.present, app).main);
   }
 
   /** Who listens at an address as nginx names it: `unix:` and a path, or an address and a port. */

@@ -31,16 +31,13 @@ export class NginxWriter {
   remove(app: string): Promise<void> {
     return this.#inTurn(async () => {
       const files = this.#host.nginx.appFiles(app);
-      const there = both(files).filter(([, file]) => file.present !== undefined || file.kept !== undefined);
+      const there = both(files).filter(([, file]) => file.present !== undefined || isUnread(file));
       if (there.length === 0) return;
       for (const [, file] of there)
         await this.#effects.do("site.write", app, () => {
           file.present = undefined;
         });
-      for (const [, file] of there)
-        await this.#effects.do("nginx.forget", app, () => {
-          file.kept = undefined;
-        });
+      await this.#forget(app, there);
       try {
         await this.#reload(app, () => {});
       } catch (thrown) {
@@ -66,23 +63,18 @@ export class NginxWriter {
   ): Promise<{ changed: boolean }> {
     const files = this.#host.nginx.appFiles(app);
     const effects = this.#effects;
-    const changing = both(files).filter(([key, file]) => file.present !== wanted[key] || loaded(file) !== wanted[key]);
+    const changing = both(files).filter(([key, file]) => file.present !== wanted[key] || isUnread(file));
+    const unsure = changing.some(([, file]) => isUnread(file));
     if (changing.length === 0) {
-      const kept = both(files).filter(([, file]) => file.kept !== undefined);
-      for (const [, file] of kept)
-        await effects.do("nginx.forget", app, () => {
-          file.kept = undefined;
-        });
+      await this.#forget(
+        app,
+        both(files).filter(([, file]) => file.kept !== undefined),
+      );
       return { changed: false };
     }
     let told = false;
     const before = new Map(changing.map(([key, file]) => [key, loaded(file)]));
-    const forget = async () => {
-      for (const [, file] of changing)
-        await effects.do("nginx.forget", app, () => {
-          file.kept = undefined;
-        });
-    };
+    const forget = () => this.#forget(app, changing);
     try {
       for (const [key, file] of changing) {
         await effects.do("nginx.keep", app, () => {
@@ -98,8 +90,10 @@ export class NginxWriter {
         told = true;
       });
     } catch (thrown) {
+      const unread = unsure || (told && !isRefused(thrown));
+      if (unread) await this.#markUnread(app, changing).catch(() => undefined);
       for (const [key, file] of changing) await this.#restore(app, file, before.get(key));
-      if (told && !isRefused(thrown)) await this.#readAgain(app, changing, wanted, thrown);
+      if (unread) await this.#readAgain(app, changing, thrown);
       await forget().catch(forget);
       throw thrown;
     }
@@ -116,18 +110,28 @@ export class NginxWriter {
     await this.#effects.do("site.restore", app, put).catch(put);
   }
 
-  async #readAgain(
-    app: string,
-    changing: ["site" | "upstream", NginxFile][],
-    wanted: Record<"site" | "upstream", string | undefined>,
-    thrown: unknown,
-  ): Promise<void> {
+  async #readAgain(app: string, changing: Named[], thrown: unknown): Promise<void> {
     try {
       await this.#reload(app, () => {});
     } catch {
-      for (const [key, file] of changing) file.kept = wanted[key] ?? "";
+      await this.#markUnread(app, changing);
       throw thrown;
     }
+  }
+
+  async #markUnread(app: string, files: Named[]): Promise<void> {
+    for (const [, file] of files)
+      await this.#effects.do("nginx.keep", app, () => {
+        file.unread = true;
+      });
+  }
+
+  async #forget(app: string, files: Named[]): Promise<void> {
+    for (const [, file] of files)
+      await this.#effects.do("nginx.forget", app, () => {
+        file.kept = undefined;
+        file.unread = false;
+      });
   }
 
   /** By agent/host/nginx/master.ts: a signal of its own, and done when all that serve are new. */
@@ -166,7 +170,9 @@ export class NginxWriter {
   }
 }
 
-function both(files: AppFiles): ["site" | "upstream", NginxFile][] {
+type Named = ["site" | "upstream", NginxFile];
+
+function both(files: AppFiles): Named[] {
   return [
     ["site", files.site],
     ["upstream", files.upstream],
@@ -176,6 +182,11 @@ function both(files: AppFiles): ["site" | "upstream", NginxFile][] {
 /** What nginx has of a file. */
 function loaded({ present, kept }: NginxFile): string | undefined {
   return kept === undefined ? present : kept === "" ? undefined : kept;
+}
+
+/** A write was interrupted after its new text was there, or nobody knows how the last reload ended. */
+function isUnread(file: NginxFile): boolean {
+  return file.unread === true || loaded(file) !== file.present;
 }
 
 function isRefused(thrown: unknown): boolean {

@@ -7,6 +7,8 @@ export interface NginxFile {
   present?: string | undefined;
   /** Without it nothing is kept; "" is kept for a file that was not there. */
   kept?: string | undefined;
+  /** Nobody knows whether nginx has read it. */
+  unread?: boolean;
 }
 
 export interface AppFiles {

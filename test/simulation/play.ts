@@ -7,6 +7,7 @@ import { type BundleSpec, manifestOf } from "./bundle.ts";
 import type { History, Operation } from "./history.ts";
 import { Host } from "./host.ts";
 import { hostFiles } from "./host-files.ts";
+import { Maintaining } from "./maintaining.ts";
 import type { Outcome, PlayOptions } from "./outcome.ts";
 import { checkRest } from "./rest.ts";
 import type { Upload } from "./unpack.ts";
@@ -20,7 +21,7 @@ export class Play {
   readonly #history: History;
   readonly #last = new Map<string, Upload>();
   readonly #lastDeployment = new Map<string, string>();
-  readonly #maintaining = new Map<string, { open: number; lists: (string[] | null)[] }>();
+  readonly #maintaining: Maintaining;
   #releases = 0;
 
   constructor(history: History, { trace, tolerated = [] }: PlayOptions = {}) {
@@ -28,6 +29,7 @@ export class Play {
     this.host = new Host(history.seed, trace);
     this.host.watcher.tolerated = tolerated;
     this.agent = new Agent(this.host);
+    this.#maintaining = new Maintaining(this.host);
     this.visitors = new Visitors(this.host, () => this.agent.up);
   }
 
@@ -160,14 +162,13 @@ export class Play {
       if (release !== undefined) void this.call("pin", (service) => service.pin(app, release, pinned));
     },
     repair: ({ app }) => void this.call("repair", (service) => service.repair(app)),
-    maintain: ({ app, allow }) => void this.#maintain(app, allow),
+    maintain: ({ app, allow }) => {
+      if (!this.agent.stopping) void this.call("maintain", (service) => this.#maintaining.call(service, app, allow));
+    },
     remove: ({ app }) => {
-      const { removing } = this.host.watcher;
-      const { service } = this.agent;
-      if (service === undefined) return;
-      removing.add(app);
-      const over = () => removing.delete(app) && this.host.watcher.reread(app, this.host.disk(app).state);
-      void this.call("remove", () => service.removeApp(app)).then(over);
+      const { watcher } = this.host;
+      const isGone = () => watcher.isGone(app);
+      void this.call("remove", (service) => watcher.removing.follow(app, service.removeApp(app), isGone));
     },
     refused: ({ app, times }) => {
       for (let time = 0; time < times; time++) {
@@ -266,30 +267,6 @@ export class Play {
     const view = await this.call("abort", (service) => service.abort(id));
     if (view === undefined || view.outcome === "aborted" || view.outcome === "failed") return;
     this.host.watcher.broken("I5", `an abort of a ${view.kind} is answered, and it has ${view.outcome}`);
-  }
-
-  /** I5: who is let through is the list of one call, and not a mixture. */
-  async #maintain(app: string, allow: string[] | null): Promise<void> {
-    const { service } = this.agent;
-    if (service === undefined || this.agent.stopping) return;
-    const now = this.#maintaining.get(app) ?? { open: 0, lists: [] };
-    this.#maintaining.set(app, now);
-    now.open++;
-    now.lists.push(allow);
-    let well = true;
-    await service.maintain(app, allow === null ? null : { allow }).catch(() => {
-      well = false;
-    });
-    now.open--;
-    if (!well) now.lists.push(null);
-    if (now.open > 0) return;
-    const { allow: list, maintenance } = this.host.disk(app);
-    const has = JSON.stringify([...list].sort());
-    const wanted = now.lists.map((one) => JSON.stringify([...(one ?? [])].sort()));
-    this.#maintaining.delete(app);
-    if (well && maintenance !== undefined && !wanted.includes(has)) {
-      this.host.watcher.broken("I5", `maintenance lets ${has} through, and no call has said so: ${wanted.join(" ")}`);
-    }
   }
 
   #pick(app: string, which: "staged" | "earlier"): string | undefined {

@@ -47,6 +47,7 @@ export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, 
           await effects.wait(timeoutMs);
           return { kind: "unreachable", reason: "no answer in time" };
         }
+        if (instance.well) host.watcher.well(address);
         return { kind: "status", status: instance.well ? 200 : 500, body: "", location: undefined };
       },
       visit: () => effects.look(() => ({ kind: "status", status: 200, body: "", location: undefined })),

@@ -11,7 +11,7 @@ import type {
 import type { CommandEnvironment } from "../../agent/contracts/service.ts";
 import { instanceNames } from "../../agent/host/supervisor/instances.ts";
 import { groupName, processPrograms, processStop } from "../../agent/host/supervisor/programs-file.ts";
-import { permittedPorts, permittedSite } from "../../agent/host-policy.ts";
+import { permittedPorts, permittedSite, servedSite } from "../../agent/host-policy.ts";
 import type { Config } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { CutoverError } from "../../shared/errors.ts";
@@ -50,7 +50,8 @@ export class SimPrivileged implements Privileged {
   }
 
   async instances({ app, run, config }: RunSpec): Promise<Instance[]> {
-    const ports = config.server.bind === "port" ? await this.#portsOf(app, run, config) : [];
+    const ports = config.server.bind === "port" ? this.#host.disk(app).ports.get(run) : [];
+    if (ports === undefined) return [];
     const protocol = protocolOf(config.server);
     return instanceNames(config).map((name, index) => {
       const port = ports[index];
@@ -96,6 +97,7 @@ export class SimPrivileged implements Privileged {
     const group = groupName(app, run);
     const known = await this.#effects.ask("ask.programs", app, () => this.#host.supervisord.info(group));
     if (config.server.bind === "port" && known === undefined) await this.#freePorts(app, run, config);
+    else if (config.server.bind === "port") await this.#portsOf(app, run, config);
     const instances = await this.instances(spec);
     await this.#prepareRun(disk, run);
     const { behaviour } = this.#release(app, spec.release).manifest;
@@ -216,7 +218,6 @@ export class SimPrivileged implements Privileged {
 
   async writeSite(app: string, { main, preview }: SiteRequest): Promise<{ changed: boolean }> {
     const settings = this.#settings(app);
-    for (const part of [main, preview]) if (part !== null) permittedSite(part.config, settings);
     const upstreams = [
       ...(main === null ? [] : [upstreamOf(app, "main", main)]),
       ...(preview === null ? [] : [upstreamOf(app, "preview", preview)]),
@@ -224,6 +225,9 @@ export class SimPrivileged implements Privileged {
     const refused = main !== null && this.#refuses(app, main) ? refusedMark : "";
     const site = main === null && preview === null ? undefined : `${siteText(main)} | ${siteText(preview)} ${refused}`;
     const upstream = upstreams.length === 0 ? undefined : rendered(upstreams);
+    const permit =
+      site !== undefined && site === this.#host.nginx.appFiles(app).site.present ? servedSite : permittedSite;
+    for (const part of [main, preview]) if (part !== null) permit(part.config, settings);
     return this.#nginx.write(app, { site, upstream }, () => {
       const first = this.#host.nginx.appFiles(app).site.present === undefined;
       if (main !== null && first) this.#assertDomainsFree(app, main.config);

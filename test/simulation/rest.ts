@@ -114,7 +114,7 @@ function checkLeft(host: Host, app: string): void {
     [...disk.slotDirs.keys()].filter((name) => ![...disk.slotLinks.values()].includes(name)),
   );
   const { site, upstream } = nginx.appFiles(app);
-  if (site.kept !== undefined || upstream.kept !== undefined)
+  if ([site, upstream].some(({ kept, unread }) => kept !== undefined || unread))
     watcher.broken("I6", `at rest a kept file of ${app} is left over`);
   const state = JSON.parse(disk.state ?? "{}") as {
     releases?: { id: string; state: string }[];

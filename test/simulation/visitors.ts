@@ -85,7 +85,8 @@ export class Visitors {
     const { live, staged, warm, journal } = this.#host.watcher.facts(app);
     const known = [live, staged?.run, warm?.run, journal?.run, journal?.from].includes(run);
     const name = `${app} shows ${run}`;
-    if (known) this.#since.delete(name);
+    // Without the app's settings the agent can move nothing.
+    if (known || !this.#host.settings.has(app)) this.#since.delete(name);
     else
       this.#lasting(name, patienceMs, () =>
         this.#host.watcher.broken("I2", `visitors of ${app} see ${run}, which is nothing`),
@@ -111,11 +112,13 @@ export class Visitors {
   #watchCanary(app: string, { staged, journal }: Facts): void {
     const run = staged !== null && staged.weight > 0 && journal === null ? staged.run : undefined;
     let bad = false;
-    if (run !== undefined) {
+    // Who removes the app takes the canary away as well, when its workers have ended.
+    if (run !== undefined && !this.#host.watcher.removing.has(app)) {
       const instances = [...this.#host.supervisord.instances(app, run)];
       bad = instances.some(({ mode }) => mode === "answers-500" || mode === "hangs");
     }
-    this.#whileTrue(`${app} canary ${run}`, bad, canaryPatienceMs, () =>
+    // While a deployment is open, nobody can take it back.
+    this.#whileTrue(`${app} canary`, bad, canaryPatienceMs, () =>
       this.#host.watcher.broken("I2", `the canary ${run} of ${app} fails its visitors, and keeps its share`),
     );
   }
@@ -127,14 +130,8 @@ export class Visitors {
 
   /** Counts only while the agent is up and nothing hinders it. */
   #lasting(name: string, ms: number, report: () => void): void {
-    const { timeline, faults, nginx, supervisord } = this.#host;
-    const hindered =
-      !this.#agentUp() ||
-      !nginx.up ||
-      !supervisord.up ||
-      nginx.foreignBroken ||
-      supervisord.brokenFile ||
-      timeline.elapsed - faults.lastStruck < 1000;
+    const { timeline, faults } = this.#host;
+    const hindered = !this.#agentUp() || this.#host.hindered || timeline.elapsed - faults.lastStruck < 1000;
     const since = this.#since.get(name);
     if (since === undefined || hindered) this.#since.set(name, timeline.elapsed);
     else if (timeline.elapsed - since > ms) report();

@@ -3,9 +3,9 @@ import { mustFinish } from "../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
 import { checkSuccess, checkUnchanged } from "./claims.ts";
-import { slowMs } from "./effects.ts";
 import { checkDivision } from "./fairness.ts";
 import type { Host } from "./host.ts";
+import { Removals } from "./removals.ts";
 
 /** The invariants. README.md says what each means. */
 export type Invariant = "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I9";
@@ -46,8 +46,7 @@ export class Watcher {
   failure: Broken | undefined;
   /** Failures whose text has one of these are passed over: faults that are known and not mended yet. */
   tolerated: readonly string[] = [];
-  /** Apps that are just being removed: these lose their instances on purpose. */
-  readonly removing = new Set<string>();
+  readonly removing = new Removals();
   /** Kills of the agent and cuts of power so far. */
   kills = 0;
   /** Addresses of instances that the agent has stopped. */
@@ -55,7 +54,7 @@ export class Watcher {
   readonly ended = new Map<string, { view: DeploymentView; at: number }>();
   /** Deployments that had all of the traffic when the agent was killed. */
   readonly #moved = new Set<string>();
-  /** Deployments of which was said that they go on. */
+  /** Deployments of which was said that they go on. One that an agent has taken up is undone by a kill, as any other. */
   readonly #paused = new Set<string>();
   /** When each deployment's journal was opened. */
   readonly #opened = new Map<string, { at: number; kills: number }>();
@@ -117,6 +116,9 @@ export class Watcher {
   /** The state file has a new content. */
   saved(app: string, facts: Facts): void {
     const before = this.facts(app);
+    // What was staged is aborted later: until then others may have changed what was on the host when it was deployed.
+    if (before.journal === null && facts.journal !== null && this.ended.has(facts.journal.id))
+      this.begun(app, facts.journal.id);
     this.#facts.set(app, facts);
     this.#checkIntent(app, before, facts);
     this.#checkHeld(app, before, facts);
@@ -170,12 +172,22 @@ export class Watcher {
 
   killed(): void {
     this.kills++;
+    for (const app of this.removing.apps()) this.isGone(app);
     for (const app of this.#host.apps.keys()) {
       const { journal } = this.facts(app);
-      const slots = this.slots(app);
-      const all = slots.length > 0 && slots.every((address) => this.runAt(app, address) === journal?.run);
-      if (journal !== null && all) this.#moved.add(journal.id);
+      if (journal === null) continue;
+      if (!journal.onward) this.#paused.delete(journal.id);
+      if (this.#hasAll(app, journal.run)) this.#moved.add(journal.id);
     }
+  }
+
+  /** Whether a removal of the app has removed everything, also if it was killed at its end. Then the app is a new one. */
+  isGone(app: string): boolean {
+    const { state } = this.#host.disk(app);
+    if (state !== undefined) return false;
+    this.removing.ended(app);
+    this.reread(app, state);
+    return true;
   }
 
   /** I1: a cut of power takes nothing of what has traffic. */
@@ -207,7 +219,8 @@ export class Watcher {
     if (journal === null) return;
     const opened = this.#opened.get(journal.id) ?? { at: this.#host.timeline.elapsed, kills: this.kills };
     this.#opened.set(journal.id, opened);
-    const hindered = this.#host.faults.lastStruck >= opened.at || this.kills > opened.kills + 1;
+    const { faults, hindered: lasting } = this.#host;
+    const hindered = lasting || faults.lastStruck >= opened.at || this.kills > opened.kills + 1;
     if (held !== null && before.held === null && !hindered) {
       this.broken("I8", `${app} is held, and nothing had gone wrong: ${held}`);
     }
@@ -215,18 +228,21 @@ export class Watcher {
 
   #movedApp(app: string): void {
     const before = this.#addresses.get(app) ?? new Set();
-    const now = new Set(this.slots(app));
+    const { timeline, nginx, faults } = this.#host;
+    // What moves while nginx is down has moved for the one that comes back.
+    const now = new Set(nginx.up ? this.slots(app) : this.#host.addressesOnDisk(app));
     this.#addresses.set(app, now);
-    const { timeline } = this.#host;
     for (const address of before) if (!now.has(address)) this.#lost.set(address, timeline.elapsed);
     if (this.removing.has(app)) return;
     const left = [...before].filter((address) => !now.has(address));
+    // What a canary gives back, and what is undone, goes to the live run, whatever that answers.
+    const { live } = this.facts(app);
     for (const address of now) {
-      if (before.has(address)) continue;
+      if (before.has(address) || this.runAt(app, address) === live) continue;
       const instance = this.#host.listener(address);
-      // One slow effect may come between the last answer and the move.
-      const patience = instance === undefined ? 3000 : slowMs + 1500;
-      const wellBefore = timeline.elapsed - (this.#wellAt.get(address) ?? Number.NEGATIVE_INFINITY) < patience;
+      // A moment passes between the last answer and the move, and effects that are slow on purpose may come between.
+      const wellAt = this.#wellAt.get(address) ?? Number.NEGATIVE_INFINITY;
+      const wellBefore = timeline.elapsed - wellAt < 1500 + faults.slowedSince(wellAt);
       if (instance?.well || (wellBefore && !this.stopped.has(address))) continue;
       const better = left.some((other) => this.#host.listener(other)?.well);
       if (instance === undefined || better) {
@@ -240,14 +256,19 @@ export class Watcher {
   #checkIntent(app: string, before: Facts, now: Facts): void {
     if (now.journal === null || before.journal?.id !== now.journal.id) return;
     if (!mustFinish(before.journal.state) || mustFinish(now.journal.state)) return;
-    const slots = this.slots(app);
-    if (
-      slots.length > 0 &&
-      slots.every((address) => this.runAt(app, address) === now.journal?.run) &&
-      now.live !== now.journal.run
-    ) {
+    if (this.#hasAll(app, now.journal.run) && now.live !== now.journal.run) {
       this.broken("I5", `the intent of ${now.journal.run} was taken back, and all of the traffic had moved to it`);
     }
+  }
+
+  /**
+   * All of the traffic is at a run, and stays there. If the files say something else, it has been taken back: nginx does not
+   * have that yet, and whoever undoes the deployment writes it again before a program stops.
+   */
+  #hasAll(app: string, run: string): boolean {
+    return [this.slots(app), this.#host.addressesOnDisk(app)].every(
+      (slots) => slots.length > 0 && slots.every((address) => this.runAt(app, address) === run),
+    );
   }
 
   #ended(app: string, view: DeploymentView): void {

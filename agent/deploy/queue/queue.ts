@@ -72,6 +72,8 @@ export class DeployQueue {
   readonly #holders = new Map<string, string>();
   readonly #leases: Leases;
   readonly #stopping = new AbortController();
+  /** Deployments that are just being taken up again. */
+  readonly #resuming = new Set<Promise<void>>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -93,7 +95,17 @@ export class DeployQueue {
         fix: "Run it again when the agent is back.",
       }),
     );
+    // From here on it runs, or is as the last agent left it.
+    await Promise.allSettled(this.#resuming);
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+  }
+
+  /** Takes a deployment up that the last agent left. An agent that shuts down in the middle of it waits for its end. */
+  async takeUp(work: () => Promise<void>): Promise<void> {
+    this.stopping.throwIfAborted();
+    const working = work();
+    this.#resuming.add(working);
+    await working.finally(() => this.#resuming.delete(working));
   }
 
   running(app: string): Running | undefined {

@@ -33,13 +33,11 @@ export class OpenDeployments {
     this.#parts = parts;
   }
 
-  /** Called whenever a deployment has ended, and at start. */
+  /** Called whenever a deployment has ended or was refused, and at start. A call that is refused does not put the next try off. */
   async schedule(app: string): Promise<void> {
-    this.#timers.get(app)?.();
-    this.#timers.delete(app);
     const open = (await this.#parts.stateOf(app)).journal !== null;
-    if (!open) this.#pauses.delete(app);
-    if (!open || this.#closed) return;
+    if (!open) this.#forget(app);
+    if (!open || this.#closed || this.#timers.has(app)) return;
     const pause = this.#pauses.get(app) ?? firstPauseMs;
     this.#pauses.set(app, Math.min(pause * 2, longestPauseMs));
     const { clock } = this.#parts.ports;
@@ -54,8 +52,15 @@ export class OpenDeployments {
     for (const cancel of this.#timers.values()) cancel();
   }
 
+  #forget(app: string): void {
+    this.#timers.get(app)?.();
+    this.#timers.delete(app);
+    this.#pauses.delete(app);
+  }
+
   async #retry(app: string): Promise<void> {
     const { log, queue, stateOf, resume, onFree } = this.#parts;
+    this.#timers.delete(app);
     const unlock = queue.locks.tryAcquire(app, () => queue.holder(app));
     // The deployment that holds the app recovers it first, and schedules this again when it ends.
     if (unlock === undefined) return;

@@ -20,7 +20,7 @@ export async function removeOrphans(site: Site): Promise<number> {
   if (staged === null) await ports.releases.publish(app, { canary: null, staged: null });
   let open = 0;
   for (const run of orphans) {
-    open += await drained(site, run);
+    open += await drainIfUp(site, run);
     await ports.privileged.removePrograms(app, run);
   }
   const busy = new Set(runsInUse(state).map(releaseOfRun));
@@ -29,7 +29,11 @@ export async function removeOrphans(site: Site): Promise<number> {
   return open;
 }
 
-async function drained(site: Site, run: string): Promise<number> {
+/**
+ * Waits for the last request of a run that has no traffic any more, if it is up still and its release is there.
+ * @returns how many requests are still open on it
+ */
+export async function drainIfUp(site: Site, run: string): Promise<number> {
   const { ports, state } = site;
   const { app, live } = state;
   if (live === null || findRelease(state, releaseOfRun(run)) === undefined) return 0;

@@ -1,8 +1,8 @@
 import { CutoverError } from "../../../shared/errors.ts";
-import type { RepairView } from "../../../shared/protocol.ts";
+import type { DeploymentView, RepairView } from "../../../shared/protocol.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { Deployment } from "../deployment.ts";
-import { type AppState, openDeployment, unhold } from "../state.ts";
+import { type AppState, type Journal, openDeployment, unhold } from "../state.ts";
 import { describeFound, reconstructState } from "./reconstruct-state.ts";
 
 interface Parts {
@@ -13,6 +13,8 @@ interface Parts {
   /** From now on this is the app's state. */
   adopt(state: AppState): void;
   recover(state: AppState): Promise<Deployment | undefined>;
+  /** Goes on with a deployment that an agent left at a safe point. @returns whether it does */
+  resume(): Promise<boolean>;
 }
 
 /** Recovers an app that is held, and rebuilds a state that cannot be read. Called with the app's lock. */
@@ -21,12 +23,21 @@ export async function repair(parts: Parts): Promise<RepairView> {
   const done: string[] = [];
   const state = await parts.state().catch((thrown: unknown) => rebuild(parts, thrown, done));
   const { held, journal } = state;
+  if (journal?.onward !== undefined && held === null) return { app, ...(await goOn(parts, journal)) };
   if (journal === null) unhold(state);
   const deployment = await parts.recover(state);
   done.push(...describeRepair(state, deployment));
   if (state.held !== held) await ports.states.save(app, state);
   const blocked = state.held ?? (state.journal === null ? undefined : openDeployment(state.journal));
   return { app, done, ...(blocked !== undefined && { held: blocked }) };
+}
+
+/** Nothing has gone wrong with a deployment that waits to be resumed: it goes on, and is not undone. */
+async function goOn({ app, resume }: Parts, journal: Journal): Promise<Omit<RepairView, "app">> {
+  const what = described(journal.deployment);
+  if (await resume())
+    return { done: [`took up ${what}, which goes on now: \`cutover status ${app}\` shows how it ends`] };
+  return { done: [`tried to go on with ${what}, and could not: see the agent's log`], held: openDeployment(journal) };
 }
 
 /** The status of an app whose state cannot be read, by what is on the host. Only to be looked at: it is not saved. */
@@ -57,8 +68,7 @@ function describeRepair({ journal, live }: AppState, deployment: Deployment | un
   if (deployment === undefined) {
     return [`no deployment was left open; traffic and programs are as the state says: ${live ?? "nothing"} is live`];
   }
-  const { id, kind, release = "a release" } = deployment.view;
-  const what = `the ${kind} ${id} of ${release}`;
+  const what = described(deployment.view);
   if (journal !== null)
     return [`tried again, and could not finish or undo ${what}: ${deployment.trouble ?? "see the log"}`];
   return [
@@ -66,4 +76,8 @@ function describeRepair({ journal, live }: AppState, deployment: Deployment | un
       ? `finished ${what}`
       : `ended ${what} as ${deployment.outcome}; ${live ?? "nothing"} is live`,
   ];
+}
+
+function described({ id, kind, release = "a release" }: Pick<DeploymentView, "id" | "kind" | "release">): string {
+  return `the ${kind} ${id} of ${release}`;
 }

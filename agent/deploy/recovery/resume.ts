@@ -14,6 +14,8 @@ import { removeOrphans } from "./orphans.ts";
 /** A recovery that meets a passing fault is tried again: the next start may be weeks away. */
 const attempts = 3;
 const pauseMs = 500;
+/** How often an agent looks for apps that were not there at its start. */
+const lateMs = 10_000;
 
 interface Parts {
   ports: Ports;
@@ -29,11 +31,15 @@ interface Parts {
  * was left. Then each recovers by itself, so that one which waits for an old worker, or which fails, holds up no other.
  */
 export async function resumeAll(parts: Parts): Promise<void> {
-  const { ports, queue, onFree } = parts;
-  const locked = (await ports.apps.names()).map((app) => ({
-    app,
-    unlock: queue.locks.tryAcquire(app, () => queue.holder(app)),
-  }));
+  const names = await parts.ports.apps.names();
+  // Ends when the agent shuts down.
+  void resumeLate(parts, names).catch(() => undefined);
+  await resumeEach(parts, names);
+}
+
+async function resumeEach(parts: Parts, names: string[]): Promise<void> {
+  const { queue, onFree } = parts;
+  const locked = names.map((app) => ({ app, unlock: queue.locks.tryAcquire(app, () => queue.holder(app)) }));
   await Promise.all(
     locked.map(async ({ app, unlock }) => {
       if (unlock === undefined || (await resumeApp(parts, app, unlock))) return;
@@ -43,13 +49,33 @@ export async function resumeAll(parts: Parts): Promise<void> {
   );
 }
 
+/**
+ * Resumes each app whose settings file comes after the start, or comes back: until then nobody could go on with what was left.
+ * @param known the apps of the start
+ */
+async function resumeLate(parts: Parts, known: string[]): Promise<void> {
+  const { ports, queue, log } = parts;
+  const seen = new Set(known);
+  for (;;) {
+    await ports.clock.sleep(lateMs, queue.stopping);
+    const names = await ports.apps.names().catch((err: unknown) => {
+      log.error({ err }, "the apps of the host could not be listed; they are listed again");
+      return [];
+    });
+    const late = names.filter((app) => !seen.has(app));
+    for (const app of late) seen.add(app);
+    // One that waits for an old worker holds up no other.
+    void resumeEach(parts, late);
+  }
+}
+
 /** @returns whether the app is still locked, by a deployment that goes on in the background */
 export async function resumeApp(
   { ports, log, states, queue }: Parts,
   app: string,
   unlock: () => void,
 ): Promise<boolean> {
-  for (let attempt = 1; attempt <= attempts; attempt++) {
+  for (let attempt = 1; attempt <= attempts && !queue.stopping.aborted; attempt++) {
     try {
       const state = await states.of(app);
       const { journal, held } = state;
@@ -57,7 +83,8 @@ export async function resumeApp(
         await queue.recover(app, state);
         return false;
       }
-      await resumeDeployment({ ports, queue }, { state, journal, resumePoint: journal.onward }, unlock);
+      const left = { state, journal, resumePoint: journal.onward };
+      await queue.takeUp(() => resumeDeployment({ ports, queue }, left, unlock));
       return true;
     } catch (err) {
       log.error({ err, app, attempt }, "the app could not be recovered");
@@ -89,11 +116,15 @@ async function resumeDeployment(
     queue.background(turn, () => goOn(context, journal, resumePoint), resumePoint, forActivation(context, lease));
   } catch (thrown) {
     putBack();
+    // What failed may be in the file all the same, and this agent may be asked to stop before it tries again.
+    await ports.states.save(state.app, state).catch(() => undefined);
     throw thrown;
   }
 }
 
 async function goOn(context: DeployContext, { run, deployment }: Journal, resumePoint: ResumePoint): Promise<Ending> {
+  // The agent may have been asked to stop again while it took the deployment up.
+  context.stopping.throwIfAborted();
   const rollback = deployment.kind === "rollback";
   if (mayHaveCutOver(context.state)) {
     await cutOver(context, await runSpec(context, run), { rollback });

@@ -1,6 +1,6 @@
 import { isAtLeast } from "../../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
-import { type DeployContext, runSpec } from "../context.ts";
+import { assertNoIntent, type DeployContext, runSpec } from "../context.ts";
 import { type AppState, findRelease, type Journal, markFailed, runsInUse, unstage, weighStaged } from "../state.ts";
 import { drainRun } from "../steps/drain.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
@@ -17,6 +17,7 @@ export async function undo(site: UndoSite): Promise<void> {
   const { ports, state, deployment } = site;
   const { app, journal } = state;
   if (journal === null) return;
+  await assertNoIntent(site);
   const keepsStaged = staysStaged(state, journal, deployment.view.failure?.code);
   const others = keepsStaged ? backToItsWeight(state, journal) : await withoutItsRun(site, journal);
   await restoreLinks({ ports, state: others });

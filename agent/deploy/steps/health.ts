@@ -4,7 +4,7 @@ import type { HealthAnswer } from "../../contracts/ports.ts";
 import type { Instance, RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, interruption } from "../context.ts";
 import { probeInstance } from "../watch/probe-instance.ts";
-import { healthHost } from "../watch/run-health.ts";
+import { healthHost, noPorts } from "../watch/run-health.ts";
 import { watchWorkers } from "./dying-workers.ts";
 import { type Asked, explainStartFailure, StartFailure, type StartFault, sendsInCircles } from "./start-failure.ts";
 
@@ -23,6 +23,8 @@ const notYet: ReadonlySet<number> = new Set([425, 429, 503]);
  */
 export async function waitHealthy(context: DeployContext, spec: RunSpec): Promise<void> {
   const instances = await context.ports.privileged.instances(spec);
+  if (instances.length === 0)
+    throw await explainStartFailure(context, spec, { kind: "exited", instance: "the run", how: noPorts });
   const settled = new AbortController();
   const signal = AbortSignal.any([settled.signal, interruption(context)]);
   try {

@@ -1,9 +1,11 @@
 import { siteOf } from "../../../shared/config.ts";
+import { CutoverError } from "../../../shared/errors.ts";
 import { slotCount } from "../../../shared/slots.ts";
 import type { Ports, Route, RoutePart } from "../../contracts/ports.ts";
-import type { RunSpec } from "../../contracts/privileged.ts";
+import type { Instance, RunSpec } from "../../contracts/privileged.ts";
 import { runSpec } from "../context.ts";
 import type { AppState } from "../state.ts";
+import { noPorts } from "../watch/run-health.ts";
 
 /** How many of the slots a canary has at a weight in percent: at least one, and never all. */
 export function canarySlots(weight: number): number {
@@ -18,35 +20,64 @@ interface Site {
 /** The run that gets the traffic, and the one that is staged. */
 export type Holders = Pick<AppState, "live" | "staged">;
 
-/** Where visitors go: to the live run, in part to a canary, and on the preview address to the staged run. */
-export async function routeFor(site: Site, { live, staged }: Holders): Promise<Route> {
-  const liveSpec = live === null ? null : await runSpec(site, live);
-  const stagedSpec = staged === null ? null : await runSpec(site, staged.run);
-  const shown = stagedSpec ?? liveSpec;
+/**
+ * Where visitors go: to the live run, in part to a canary, and on the preview address to the staged run.
+ * @throws CutoverError internal if the live run is not started
+ */
+export async function routeFor(site: Site, holders: Holders): Promise<Route> {
+  const route = await findRoute(site, holders);
+  if (route !== undefined) return route;
+  throw new CutoverError("internal", `No traffic can go to ${holders.live}: it is not started, so ${noPorts}.`, {
+    unchanged: "The traffic goes where it went.",
+  });
+}
+
+/**
+ * Makes nginx do what the state says. Idempotent. If nobody knows the ports of the live run, which is so after a removal of the
+ * app that failed in the middle, nginx stays as it is.
+ */
+export async function restoreTraffic(site: Site): Promise<void> {
+  const { ports, state } = site;
+  const route = await findRoute(site, state);
+  if (route !== undefined) await ports.traffic.route(state.app, route);
+}
+
+/** undefined if the live run has no ports. A staged run without ports is left out. */
+async function findRoute(site: Site, { live, staged }: Holders): Promise<Route | undefined> {
+  const main = live === null ? null : await placeOf(site, live);
+  if (main?.instances.length === 0) return undefined;
+  const other = staged === null ? null : await placeOf(site, staged.run);
+  const canary = other?.instances.length === 0 ? null : other;
+  const shown = canary ?? main;
   return {
-    main: liveSpec && (await mainPart(site, liveSpec, stagedSpec, staged?.weight ?? 0)),
-    preview: shown && (await previewPart(site, shown)),
+    main: main && mainPart(main, canary, staged?.weight ?? 0),
+    preview: shown && previewPart(shown),
   };
 }
 
-/** Makes nginx do what the state says. Idempotent. */
-export async function restoreTraffic(site: Site): Promise<void> {
-  const { ports, state } = site;
-  await ports.traffic.route(state.app, await routeFor(site, state));
+interface Place {
+  spec: RunSpec;
+  /** None if the run has no ports. */
+  instances: Instance[];
 }
 
-async function mainPart(site: Site, live: RunSpec, canary: RunSpec | null, weight: number): Promise<RoutePart> {
+async function placeOf(site: Site, run: string): Promise<Place> {
+  const spec = await runSpec(site, run);
+  return { spec, instances: await site.ports.privileged.instances(spec) };
+}
+
+function mainPart(live: Place, canary: Place | null, weight: number): RoutePart {
   const slots = canary === null || weight === 0 ? 0 : canarySlots(weight);
-  const shares = [await share(site, live, slotCount - slots)];
-  if (canary !== null && slots > 0) shares.push(await share(site, canary, slots));
-  return { config: live.config, shares };
+  const shares = [share(live, slotCount - slots)];
+  if (canary !== null && slots > 0) shares.push(share(canary, slots));
+  return { config: live.spec.config, shares };
 }
 
-async function previewPart(site: Site, spec: RunSpec): Promise<RoutePart | null> {
-  if (siteOf(spec.config).preview === undefined) return null;
-  return { config: spec.config, shares: [await share(site, spec, slotCount)] };
+function previewPart(shown: Place): RoutePart | null {
+  const { config } = shown.spec;
+  return siteOf(config).preview === undefined ? null : { config, shares: [share(shown, slotCount)] };
 }
 
-async function share({ ports }: Site, spec: RunSpec, slots: number) {
-  return { run: spec.run, instances: await ports.privileged.instances(spec), slots };
+function share({ spec, instances }: Place, slots: number) {
+  return { run: spec.run, instances, slots };
 }

@@ -4,9 +4,8 @@ import { releaseOfRun } from "../../../shared/names.ts";
 import { slotCount } from "../../../shared/slots.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, runSpec, saveJournal } from "../context.ts";
-import { removeOrphans } from "../recovery/orphans.ts";
+import { drainIfUp, removeOrphans } from "../recovery/orphans.ts";
 import { liveRelease, markFailed, markStaged, stageRun, unstage, weighStaged } from "../state.ts";
-import { drainRun } from "./drain.ts";
 import { canarySlots, restoreTraffic, routeFor } from "./route.ts";
 
 /** A release that is ready next to the live one: without traffic, or as a canary with a part of it. */
@@ -58,19 +57,19 @@ export async function assertCanary(context: Pick<DeployContext, "ports" | "state
 type Site = Pick<DeployContext, "ports" | "state" | "stopping">;
 
 /**
- * Gives the traffic of what is staged back to the live run, and waits until its last connection is gone.
+ * Gives the traffic of what is staged back to the live run, and waits until its last connection is gone. An earlier attempt may
+ * have given it back already and was killed before the end of the wait, so the weight does not say whether there is any.
  * @returns how many requests are still open on it
  */
 export async function drainStaged(site: Site): Promise<number> {
   const { ports, state } = site;
-  const { app, staged, live } = state;
+  const { app, staged } = state;
   if (staged === null) return 0;
   weighStaged(state, 0);
   await ports.states.save(app, state);
-  await ports.traffic.route(app, await routeFor(site, { live, staged: null }));
+  await restoreTraffic({ ports, state: { ...state, staged: null } });
   await ports.releases.publish(app, { canary: null, staged: null });
-  if (staged.weight === 0 || live === null) return 0;
-  return (await drainRun(site, await runSpec(site, staged.run), (await runSpec(site, live)).config)).open;
+  return drainIfUp(site, staged.run);
 }
 
 /** Removes what is staged, and its release, so that another can take its place. */

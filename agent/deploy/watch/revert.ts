@@ -2,7 +2,7 @@ import { asCutoverError } from "../../../shared/errors.ts";
 import { notUndone } from "../../../shared/release-commands.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, runSpec, saveJournal } from "../context.ts";
-import { findRelease, forgetWarm, recordVerdict, setLive } from "../state.ts";
+import { findRelease, forgetWarm, recordVerdict, setLive, weighStaged } from "../state.ts";
 import { restoreEnvironment } from "../steps/build.ts";
 import { drainRun } from "../steps/drain.ts";
 import { waitHealthy } from "../steps/health.ts";
@@ -21,6 +21,8 @@ export async function revertTraffic(context: DeployContext, spec: RunSpec): Prom
   // Open pages of the release that failed still ask for its static files.
   const leaving = old.release === spec.release ? {} : { previous: spec.release };
   await ports.releases.publish(spec.app, { current: old.release, ...leaving });
+  // What is staged now is the same release on other instances: all of the traffic goes back, also from its canary.
+  weighStaged(state, 0);
   await ports.traffic.route(spec.app, await routeFor(context, { live: from, staged: state.staged }));
   if (state.live !== from) {
     const now = new Date(ports.clock.now());

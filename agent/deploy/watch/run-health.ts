@@ -47,6 +47,9 @@ export async function programFault(
   return undefined;
 }
 
+/** Of a run that was not started, or is removed already. */
+export const noPorts = "its instances have no ports";
+
 /** How often supervisor may have to start a process again while its run is watched. Once may be a fault of the moment. */
 const processRestarts = 1;
 
@@ -102,6 +105,7 @@ export async function healthFault(ports: Ports, settings: AppSettings, spec: Run
   const { path, expect } = spec.config.health;
   const request = { path, host: healthHost(spec.config, settings), timeoutMs: checkMs };
   const instances = await ports.privileged.instances(spec);
+  if (instances.length === 0) return noPorts;
   // All at once: the times of those that hang must not add up.
   const faults = instances.map(async (instance) => {
     const answer = await probeInstance(ports, spec, instance, request);

@@ -34,7 +34,12 @@ export class RunPorts {
     this.#data = data;
   }
 
-  /** The run's ports. They are chosen now if it has none. @throws CutoverError ports_not_allowed, ports_exhausted */
+  /** The run's ports; undefined if it has none. */
+  ofRun(app: string, run: string): Promise<number[] | undefined> {
+    return this.#read(app, run);
+  }
+
+  /** The ports of a run that starts. They are chosen now if it has none. @throws CutoverError ports_not_allowed, ports_exhausted */
   of(request: PortRequest): Promise<number[]> {
     return this.#queue.run(async () => (await this.#read(request.app, request.run)) ?? this.#choose(request));
   }

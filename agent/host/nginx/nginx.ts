@@ -59,7 +59,7 @@ export class Nginx {
 
   async #write(wanted: SiteFile[]): Promise<{ changed: boolean }> {
     const files = await Promise.all(wanted.map((file) => this.#files.stateOf(file)));
-    const changing = files.filter(({ text, present, loaded }) => present !== text || loaded !== text);
+    const changing = files.filter(({ text, present, unread }) => present !== text || unread);
     if (changing.length === 0) {
       await this.#files.clearUnfinished(files);
       return { changed: false };
@@ -74,8 +74,11 @@ export class Nginx {
       for (const file of changing) await this.#files.put(file);
       await this.#master.reload({ needed: pathsOf(needed), own: pathsOf(files), onSignal });
     } catch (error) {
+      const unread = changing.some((file) => file.unread) || (signalled && !isRefused(error));
+      // Before the old text is back: an agent that is killed then must not take it for the one that nginx has.
+      if (unread) await this.#markUnread(changing).catch(() => undefined);
       for (const file of changing) await this.#files.restore(file);
-      if (signalled && !isRefused(error)) await this.#readAgain(changing, error);
+      if (unread) await this.#readAgain(changing, error);
       await this.#forget(changing);
       throw error;
     }
@@ -90,7 +93,7 @@ export class Nginx {
 
   async #remove(names: string[]): Promise<void> {
     const files = await Promise.all(names.map((name) => this.#files.stateOf({ name, text: undefined })));
-    const there = files.filter(({ present, loaded }) => present !== undefined || loaded !== undefined);
+    const there = files.filter(({ present, unread }) => present !== undefined || unread);
     if (there.length === 0) return;
     for (const file of there) await this.#files.remove(file);
     await this.#forget(there);
@@ -103,15 +106,19 @@ export class Nginx {
 
   /**
    * If something failed after nginx got its signal, it may serve what was just taken back. If it cannot be signalled again,
-   * what it may have is kept, so that the next write of the old text signals it.
+   * the mark stays, so that the next write signals it.
    */
   async #readAgain(files: FileState[], error: unknown): Promise<void> {
     try {
       await this.#master.reload({ own: pathsOf(files) });
     } catch {
-      for (const file of files) await this.#files.keepWanted(file);
+      await this.#markUnread(files);
       throw error;
     }
+  }
+
+  async #markUnread(files: FileState[]): Promise<void> {
+    for (const file of files) await this.#files.markUnread(file);
   }
 }
 

@@ -21,6 +21,8 @@ export interface FileState {
   text: string | undefined;
   present: string | undefined;
   loaded: string | undefined;
+  /** Whether nginx may have another text than `loaded`, which is then the last that it certainly had. */
+  unread: boolean;
 }
 
 /**
@@ -41,7 +43,9 @@ export class SiteFiles {
     const present = await readIfExists(path);
     const before = await readIfExists(keptFile(path));
     const loaded = before === undefined ? present : before === "" ? undefined : before;
-    return { path, effect, text, present, loaded };
+    // A write that was interrupted after its new text was there may have reloaded nginx, or not.
+    const unread = loaded !== present || (await readIfExists(unreadFile(path))) !== undefined;
+    return { path, effect, text, present, loaded, unread };
   }
 
   /** Keeps the text that nginx has. */
@@ -67,9 +71,9 @@ export class SiteFiles {
     await syncDirectory(this.#directory);
   }
 
-  /** For when nobody knows what nginx has. The wanted text is kept as the one that it has, so that the next write of the old text reloads nginx. */
-  async keepWanted({ path, text }: FileState): Promise<void> {
-    await writeDurably(keptFile(path), text ?? "", mode);
+  /** For when nobody knows what nginx has: the next write reloads it, whatever the text is. */
+  async markUnread({ path }: FileState): Promise<void> {
+    await effect("nginx.keep", () => writeDurably(unreadFile(path), "", mode), path);
   }
 
   async remove({ path }: FileState): Promise<void> {
@@ -80,6 +84,7 @@ export class SiteFiles {
   async forget(files: FileState[]): Promise<void> {
     for (const { path } of files) {
       await effect("nginx.forget", () => rm(keptFile(path), { force: true }), path);
+      await rm(unreadFile(path), { force: true });
     }
     await syncDirectory(this.#directory);
   }
@@ -88,7 +93,7 @@ export class SiteFiles {
   async clearUnfinished(files: FileState[]): Promise<void> {
     const left = await listIfExists(this.#directory);
     for (const { path } of files) {
-      for (const file of [path, keptFile(path)])
+      for (const file of [path, keptFile(path), unreadFile(path)])
         if (left.includes(`${basename(file)}.tmp`)) await removeUnfinished(file);
     }
     const kept = files.filter(({ path }) => left.includes(basename(keptFile(path))));
@@ -99,4 +104,9 @@ export class SiteFiles {
 /** The kept text of a file. It does not end in .conf, so nginx does not include it. */
 function keptFile(file: string): string {
   return `${file}.before`;
+}
+
+/** There while nobody knows whether nginx has read the file. */
+function unreadFile(file: string): string {
+  return `${file}.unread`;
 }

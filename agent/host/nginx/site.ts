@@ -8,7 +8,7 @@ import type { ListenAddress } from "../../../shared/config-values.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Clock } from "../../contracts/ports.ts";
 import type { SitePart, SiteRequest } from "../../contracts/privileged.ts";
-import { isSecure, type PermittedSite, permittedSite } from "../../host-policy.ts";
+import { isSecure, type PermittedSite, permittedSite, servedSite } from "../../host-policy.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
 import { tcpSockets } from "../net/proc-net.ts";
 import { listenedPorts, takenAddresses } from "../net/taken-addresses.ts";
@@ -83,31 +83,22 @@ export class Sites {
     const wanted = [...permittedSite(config, settings).listen, ...previewListen(config)];
     const taken = takenAddresses(wanted, await tcpSockets());
     if (taken.length === 0) return;
-    const present = (await readIfExists(join(this.#settings.nginx.conf_dir, siteFileName(settings.app)))) ?? "";
-    const own = listenedPorts(present);
+    const own = listenedPorts((await this.#present(settings.app)) ?? "");
     if (taken.every((address) => own.has(portOf(address)))) return;
     const ports = listenedPorts(await this.#nginx.configuration());
     const strange = taken.find((address) => !ports.has(portOf(address)));
     if (strange !== undefined) throw addressInUse(strange, previewListen(config).includes(strange), settings);
   }
 
-  async write(settings: AppSettings, { main, preview }: SiteRequest): Promise<{ changed: boolean }> {
+  async write(settings: AppSettings, request: SiteRequest): Promise<{ changed: boolean }> {
     const { app } = settings;
-    const { home } = appLayout(this.#settings.data, app);
+    const { main, preview } = request;
     const upstreams = [
       ...(main === null ? [] : [this.#upstream(app, "main", main)]),
       ...(preview === null ? [] : [this.#upstream(app, "preview", preview)]),
     ];
-    const site = renderSite({
-      app,
-      home,
-      logDir: this.#settings.nginx.log_dir,
-      main: main && { config: main.config, ...(await this.check(main.config, settings)) },
-      preview: preview && { config: preview.config, ...(await this.check(preview.config, settings)) },
-      nginx: await this.#nginx.features(),
-    });
     const files: SiteFile[] = [
-      { name: siteFileName(app), effect: "site.write", text: site },
+      { name: siteFileName(app), effect: "site.write", text: await this.#siteText(settings, request) },
       {
         name: upstreamFileName(app),
         effect: "upstream.write",
@@ -115,6 +106,39 @@ export class Sites {
       },
     ];
     return this.#nginx.write(files, () => this.#checkFirst(settings, main));
+  }
+
+  /**
+   * A text that nginx has already needs no permission: it stays as it is. Otherwise an owner who forbids what the live release
+   * has would also forbid that a canary gives its traffic back to it.
+   */
+  async #siteText(settings: AppSettings, request: SiteRequest): Promise<string | undefined> {
+    const present = await this.#present(settings.app);
+    const served = async (config: Config) => servedSite(config, settings);
+    if (present !== undefined) {
+      const text = await this.#render(settings, request, served).catch(() => undefined);
+      if (text === present) return text;
+    }
+    return this.#render(settings, request, (config) => this.check(config, settings));
+  }
+
+  async #render(
+    { app }: AppSettings,
+    { main, preview }: SiteRequest,
+    permitted: (config: Config) => Promise<PermittedSite>,
+  ): Promise<string | undefined> {
+    return renderSite({
+      app,
+      home: appLayout(this.#settings.data, app).home,
+      logDir: this.#settings.nginx.log_dir,
+      main: main && { config: main.config, ...(await permitted(main.config)) },
+      preview: preview && { config: preview.config, ...(await permitted(preview.config)) },
+      nginx: await this.#nginx.features(),
+    });
+  }
+
+  #present(app: string): Promise<string | undefined> {
+    return readIfExists(join(this.#settings.nginx.conf_dir, siteFileName(app)));
   }
 
   /**

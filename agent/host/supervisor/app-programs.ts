@@ -49,8 +49,10 @@ export class AppPrograms {
 
   async instances(spec: RunSpec): Promise<Instance[]> {
     const { app, run, config } = spec;
-    const ports = config.server.bind === "port" ? await this.#ports.of(this.#portRequest(spec)) : [];
-    return runInstances(this.#layout(app), runId.parse(run), config, ports);
+    const layout = this.#layout(app);
+    if (config.server.bind !== "port") return runInstances(layout, runId.parse(run), config);
+    const ports = await this.#ports.ofRun(appName.parse(app), runId.parse(run));
+    return ports === undefined ? [] : runInstances(layout, run, config, ports);
   }
 
   /** The ports of an app's runs. Visitors of the app may go to no other port of this host. */
@@ -60,8 +62,11 @@ export class AppPrograms {
 
   async start(app: HostApp, spec: RunSpec): Promise<void> {
     const programs = this.#programs(spec.app, spec.run);
-    if (spec.config.server.bind === "port" && (await programStatus(programs)) === undefined) {
-      await this.#ports.ensureFree(this.#portRequest(spec));
+    if (spec.config.server.bind === "port") {
+      const request = this.#portRequest(spec);
+      // What listens there while supervisor knows the run are its own instances.
+      if ((await programStatus(programs)) === undefined) await this.#ports.ensureFree(request);
+      else await this.#ports.of(request);
     }
     const instances = await this.instances(spec);
     for (const place of instances.map(({ address }) => parseAddress(address))) {

@@ -10,6 +10,7 @@ import { SupervisorLogs } from "../../../agent/host/supervisor/instance-logs.ts"
 import { launcherFile } from "../../../agent/host/supervisor/launch-files.ts";
 import { stopSeconds } from "../../../agent/host/supervisor/programs-file.ts";
 import { Supervisor } from "../../../agent/host/supervisor/supervisor.ts";
+import type { Config } from "../../../shared/config.ts";
 import { type EmbeddedHost, embeddedHost } from "./embedded-host.ts";
 import { eventually, release, scratch, testConfig, testSpec } from "./scratch.ts";
 import { healthy, probe, serve, unpack } from "./shop-release.ts";
@@ -182,6 +183,21 @@ test("a command runs in the release, with its environment and the host's secrets
   expect(lines).toEqual([`release: ${layout.app(release)} a b 1 ${layout.releaseVenv(release)}`]);
   const environment = await host.privileged.commandEnvironment(testSpec(testConfig()));
   expect(environment).toMatchObject({ release, directory: layout.app(release), env: { SECRET: "a b" } });
+});
+
+test("traffic moves within a site that nginx has already, also if the host's owner has forbidden it since", async () => {
+  const { privileged, embedded, port } = await embeddedHost();
+  await privileged.prepareApp("shop");
+  const part = (config: Config, slot: number | null) => ({ config, slots: new Array<number | null>(60).fill(slot) });
+  const write = (config: Config, slot: number | null) =>
+    privileged.writeSite("shop", { main: part(config, slot), preview: null });
+  const served = testConfig({ site: { listen: [`127.0.0.1:${port}`] } });
+  await write(served, null);
+  writeFileSync(join(embedded.appsDir, "shop.yml"), "listen: [8080]\n");
+  expect(await write(served, null)).toEqual({ changed: false });
+  expect(await write(served, port + 1)).toEqual({ changed: true });
+  const asking = testConfig({ site: { listen: [`127.0.0.1:${port}`], server_name: ["other.example.com"] } });
+  await expect(write(asking, null)).rejects.toMatchObject({ code: "listen_not_allowed" });
 });
 
 test("the site is written by what the host allows, and an app is removed as a whole", async () => {

@@ -233,14 +233,18 @@ test("an instance whose port was taken after it was chosen does not come up, and
 test("the ports of a run stay its own until it goes, and a run that starts avoids those that were taken", async () => {
   const { host, spec } = await startHost({ kind: "gunicorn", app: "web:app", workers: 1, bind: "port" });
   const { privileged } = host;
+  // Who only looks chooses none.
+  expect(await privileged.instances(spec)).toEqual([]);
+  expect(await privileged.runs("shop")).toEqual([]);
+  await privileged.startPrograms(spec);
   const chosen = (await privileged.instances(spec)).map(({ address }) => address);
   expect(await privileged.runs("shop")).toEqual([release]);
-  await privileged.startPrograms(spec);
   await healthy(host, spec);
   // Again, as after a crash of the agent: what listens there is the run itself.
   await privileged.startPrograms(spec);
   expect((await privileged.instances(spec)).map(({ address }) => address)).toEqual(chosen);
   const other = { ...spec, run: `${release}.2` };
+  await privileged.startPrograms(other);
   const others = (await privileged.instances(other)).map(({ address }) => address);
   expect(others.filter((address) => chosen.includes(address))).toEqual([]);
   for (const run of [release, other.run]) await privileged.removePrograms("shop", run);
@@ -249,7 +253,7 @@ test("the ports of a run stay its own until it goes, and a run that starts avoid
 
 test("without a range, or with one that is too small, there are no instances on ports", async () => {
   const { host, spec } = await startHost({ kind: "gunicorn", app: "web:app", bind: "port", instances: 4 });
-  await expect(host.privileged.instances(spec)).rejects.toMatchObject({ code: "ports_not_allowed" });
+  await expect(host.privileged.startPrograms(spec)).rejects.toMatchObject({ code: "ports_not_allowed" });
   writeFileSync(join(host.embedded.appsDir, "shop.yml"), "{}\n");
   await expect(host.privileged.startPrograms(spec)).rejects.toMatchObject({ code: "ports_not_allowed" });
   expect(await host.privileged.runs("shop")).toEqual([]);

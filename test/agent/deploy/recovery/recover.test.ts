@@ -5,6 +5,7 @@ import type { AppState } from "../../../../agent/deploy/state.ts";
 import { loadState } from "../../../../agent/deploy/state-format.ts";
 import { CutoverError } from "../../../../shared/errors.ts";
 import { FakeHost } from "../../../fakes/ports.ts";
+import { eventually } from "../../host/scratch.ts";
 
 const v1 = "20261121T100000Z-1111111";
 const v2 = "20261121T100100Z-2222222";
@@ -151,4 +152,47 @@ test("a deployment that is finished at a later start has no failure any more", a
   const view = await next.deployment(deployment);
   expect(view.outcome).toBe("succeeded");
   expect(view).not.toHaveProperty("failure");
+});
+
+test("an undo removes nothing while the file says that the traffic is about to move: a start would finish that", async () => {
+  const { host } = await killedAfter(`release.unpack ${v2}`);
+  await agentOn(host).recoverAll();
+  const { states, ...ports } = host.ports;
+  // The disk is full from the intent on, and nginx takes nothing either.
+  let full = false;
+  const save = async (app: string, state: object) => {
+    if (full) throw new Error("ENOSPC");
+    await states.save(app, state);
+    full = (state as AppState).journal?.deployment.state === "cutting_over";
+  };
+  host.failing.set(`slots.swap ${v2}:60`, new Error("ENOSPC"));
+  const agent = new Deployments({ ports: { ...ports, states: { ...states, save } }, log: pino({ level: "silent" }) });
+  const { deployment } = await agent.deploy("shop", host.request(v2, { keep_warm: "0s" }));
+  expect(await agent.settled(deployment, 10_000, never)).toMatchObject({ outcome: "failed" });
+  expect([...host.disk.programs]).toEqual([v1, v2]);
+  expect([...host.disk.releases.keys()]).toEqual([v1, v2]);
+  host.failing.clear();
+  // That agent was killed.
+  const left = new FakeHost();
+  Object.assign(left.disk, structuredClone(host.disk));
+  await agent.close();
+  const next = agentOn(left);
+  await next.recoverAll();
+  expect(await next.app("shop")).toMatchObject({ live: v2 });
+  expect((await loadState(left.ports.states, "shop")).journal).toBeNull();
+});
+
+test("an app whose settings file comes back after the start is recovered then", async () => {
+  const { host, deployment } = await killedAfter(`programs.start ${v2}`);
+  host.apps = [];
+  const agent = agentOn(host);
+  await agent.recoverAll();
+  expect((await loadState(host.ports.states, "shop")).journal).not.toBeNull();
+  host.apps = ["shop"];
+  // Other waits move this clock.
+  for (let waits = 0; waits < 3; waits++) await host.ports.clock.sleep(5000);
+  await eventually(async () => (await loadState(host.ports.states, "shop")).journal === null);
+  expect(await agent.deployment(deployment)).toMatchObject({ outcome: "failed", failure: { code: "agent_stopping" } });
+  expect([...host.disk.programs]).toEqual([v1]);
+  await agent.close();
 });

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -25,6 +25,18 @@ async function host() {
   const master = (await readPidFile(pidFile)) ?? 0;
   const errorLog = made.log("nginx-error.log");
   return { ...made, nginx: new Nginx({ binary, conf, confDir, timeoutMs: 10_000 }), pidFile, master, errorLog };
+}
+
+/** Lets these effects fail, each once. */
+function failing(...effects: string[]): void {
+  const left = [...effects];
+  setEffectHook((name) => {
+    const at = left.indexOf(name);
+    if (at < 0) return () => undefined;
+    left.splice(at, 1);
+    throw new Error(`${name} fails on purpose`);
+  });
+  onTestFinished(() => setEffectHook(() => () => undefined));
 }
 
 /** Calls this just before nginx gets the signal to reload. */
@@ -179,4 +191,27 @@ test("an upgrade of nginx's binary: the old binary's workers are old workers, an
   await quit;
   await eventually(async () => !(await processRuns(master)));
   expect(await nginx.oldWorkers()).toBe(false);
+});
+
+test("after reloads of which nobody knows the end, the next write reloads nginx, whatever the text is", async () => {
+  const { nginx, port, settings } = await host();
+  await nginx.write(answering(port, "old"));
+  // Each write, and each way back.
+  failing("nginx.reload", "nginx.reload", "nginx.reload", "nginx.reload");
+  for (let time = 0; time < 2; time++) await expect(nginx.write(answering(port, "new"))).rejects.toThrow("on purpose");
+  expect(readFileSync(join(settings.nginx.conf_dir, "cutover-shop.conf"), "utf8")).toContain('"old"');
+  expect(await nginx.write(answering(port, "new"))).toEqual({ changed: true });
+  expect((await ask(port)).text).toBe("new");
+  expect(readdirSync(settings.nginx.conf_dir)).toEqual(["cutover-shop.conf"]);
+});
+
+test("a write that was interrupted after its reload is taken back by a reload", async () => {
+  const { nginx, port, settings } = await host();
+  await nginx.write(answering(port, "new"));
+  // The agent was killed before it knew that nginx has the new text. There was no file before.
+  writeFileSync(join(settings.nginx.conf_dir, "cutover-shop.conf.before"), "");
+  failing("nginx.keep");
+  await expect(nginx.write(answering(port, "new"))).rejects.toThrow("on purpose");
+  await expect(ask(port)).rejects.toThrow();
+  expect(readdirSync(settings.nginx.conf_dir)).toEqual([]);
 });
