@@ -14,6 +14,7 @@ export const errorCodes = {
   file_changed: "A file changed while it was being packed.",
   path_not_allowed: "A file's path cannot be put into a bundle.",
   collect_failed: "The command that collects static files failed.",
+  requirements_invalid: "What python.requirements names cannot be read, or names what pip cannot install.",
   wheels_failed: "pip could not get or build the wheels for the requirements.",
   python_not_found: "The Python interpreter that the configuration names is not on this machine.",
   runner_unsupported: "The job runs on a system for which cutover cannot pack.",

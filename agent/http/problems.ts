@@ -14,6 +14,7 @@ export const statuses: Record<ErrorCode, number> = {
   file_changed: 422,
   path_not_allowed: 422,
   collect_failed: 422,
+  requirements_invalid: 422,
   wheels_failed: 422,
   python_not_found: 422,
   runner_unsupported: 422,
