@@ -24,6 +24,12 @@ export const relativePath = plain(1024).regex(
   "a path inside the project, without ..",
 );
 
+/** A file that only the Action reads: it may lie above the project, in the same repository. */
+export const projectOrAbove = plain(1024).regex(
+  /^(?:\.\.\/){0,3}(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))(?!.*\\).*$/,
+  "a path inside the project, or at most three folders above it, as ../requirements.txt",
+);
+
 /** As it is sent: other characters are written as %XX. */
 export const urlPath = plain(1024).regex(
   /^\/(?:(?![\s"'\\$;{}<>#])[!-~])*$/,

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { serverSchema } from "./config-server.ts";
 import { type Site, sharedSchema, siteSchema, staticSchema } from "./config-site.ts";
-import { command, environmentName, environmentValue, plain, relativePath, urlPath } from "./config-values.ts";
+import { command, environmentName, environmentValue, plain, projectOrAbove, urlPath } from "./config-values.ts";
 import { duration } from "./duration.ts";
 import { appName } from "./names.ts";
 import { slotCount } from "./slots.ts";
@@ -33,13 +33,18 @@ const python = z.strictObject({
     .string()
     .regex(/^3\.\d{1,2}$/, 'a version in quotes, such as "3.11"')
     .optional()
-    .meta({ description: 'Such as `"3.11"`, in quotes.', absent: "the host's `python3`" }),
+    .meta({
+      description: 'Such as `"3.11"`, in quotes: on the runner and on the hosts.',
+      absent: "what the project names, else the host's `python3`",
+    }),
   wheels: z.enum(["vendor", "index", "none"]).optional().meta({
     description:
       "`vendor`: the Action packs the wheels and the host installs offline; `index`: pip on the host; `none`: nothing is installed.",
     absent: "`vendor` with requirements, else `none`",
   }),
-  requirements: relativePath.default("requirements.txt").describe("The requirements file."),
+  requirements: projectOrAbove
+    .default("requirements.txt")
+    .describe("The file that says what to install: see [dependencies](#dependencies)."),
   system_site_packages: z.boolean().default(false).describe("Let the release see the distribution's packages."),
 });
 

@@ -1,7 +1,7 @@
 import { alternativesOf } from "./dependencies/poetry-versions.ts";
 import { readPyproject } from "./dependencies/pyproject.ts";
 import { at, parseToml, text } from "./dependencies/values.ts";
-import type { ProjectFiles } from "./project-clues.ts";
+import type { ProjectFiles } from "./project-files.ts";
 import { foldersAbove } from "./repository-top.ts";
 
 /** The version of Python that a project names, and where. */

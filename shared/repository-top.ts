@@ -1,4 +1,4 @@
-import type { ProjectFiles } from "./project-clues.ts";
+import type { ProjectFiles } from "./project-files.ts";
 
 /** So far above a project its repository is looked at. */
 const highest = 5;

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { completePython } from "../../shared/complete-python.ts";
 import { completeServer, describeDetection, kindUnknown } from "../../shared/complete-server.ts";
 import { type Config, configSchema, siteOf } from "../../shared/config.ts";
 import { portOf } from "../../shared/config-site.ts";
@@ -32,14 +33,19 @@ export async function readConfig(
     });
   }
   let detection: Detection | undefined;
+  let python: string[] = [];
   const complete = (value: unknown) => {
-    const completed = completeServer(value, projectFiles(directory));
+    const files = projectFiles(directory);
+    const completedPython = completePython(value, files);
+    python = completedPython.found;
+    const completed = completeServer(completedPython.value, files);
     detection = completed.detection;
     return completed.value;
   };
   try {
     const config = parseYamlFile(text, name, configSchema, faults, complete);
     if (detection?.found) onDetected(describeDetection(detection));
+    if (python.length > 0) onDetected(`Found in the project: ${python.join(", ")}.`);
     return config;
   } catch (thrown) {
     // Among other faults, the missing kind is one line of many.

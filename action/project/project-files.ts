@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { ProjectFiles } from "../../shared/project-clues.ts";
+import { decodeText } from "../../shared/decode-text.ts";
+import type { ProjectFiles } from "../../shared/project-files.ts";
 import { reading } from "./unreadable.ts";
 
 /** A project on this machine. Its functions throw CutoverError path_not_allowed for what cannot be read. */
@@ -9,7 +10,7 @@ export function projectFiles(directory: string): ProjectFiles {
     reading(path, () => statSync(join(directory, path), { throwIfNoEntry: false }))?.isFile() ?? false;
   return {
     exists: isFile,
-    read: (path) => (isFile(path) ? reading(path, () => readFileSync(join(directory, path), "utf8")) : undefined),
+    read: (path) => (isFile(path) ? decodeText(reading(path, () => readFileSync(join(directory, path)))) : undefined),
     folders: () =>
       reading(directory, () => readdirSync(directory, { withFileTypes: true }))
         .flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))

@@ -1,4 +1,4 @@
-import type { ProjectFiles } from "../project-clues.ts";
+import type { ProjectFiles } from "../project-files.ts";
 import { foldersAbove } from "../repository-top.ts";
 import { readPyproject } from "./pyproject.ts";
 

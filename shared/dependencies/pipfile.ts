@@ -10,8 +10,7 @@ export function readPipfile(content: string, { file, groups }: DependencySource)
     .flatMap((section) => Object.entries(section))
     .map(([name, entry]) => requirementOf(name, entry));
   const indexes = tables(all.source).flatMap(({ url }) => text(url) ?? []);
-  const others = indexes.filter((address) => !/^https:\/\/pypi\.(?:org|python\.org)\//.test(address));
-  return { file, locked: false, requirements, indexes: others, warnings: [] };
+  return { file, locked: false, requirements, indexes, warnings: [] };
 }
 
 function requirementOf(given: string, value: unknown): Requirement {

@@ -1,7 +1,7 @@
 import { type Edge, type LockedPackage, reach } from "./graph.ts";
 import { type LockReading, localPath, type Selection } from "./lock.ts";
 import { admits, pythonMarker } from "./poetry-versions.ts";
-import { extrasOf, normalName, type Requirement } from "./requirement.ts";
+import { extrasOf, normalName, pypi, type Requirement } from "./requirement.ts";
 import { list, parseToml, type Table, table, tables, text, texts } from "./values.ts";
 
 /** Reads poetry.lock: what the project needs, as `poetry export` writes it. @throws CutoverError requirements_invalid */
@@ -98,6 +98,7 @@ function ownMarker({ markers }: Table): string | undefined {
 }
 
 function indexOf({ source }: Table): string[] {
+  if (source === undefined) return [pypi];
   const { type, url } = table(source);
   return type === "legacy" && text(url) !== undefined ? [String(url)] : [];
 }

@@ -1,6 +1,6 @@
 import { type LockReading, localPath, type Selection } from "./lock.ts";
 import { withoutGroups } from "./markers.ts";
-import { normalName, type Requirement } from "./requirement.ts";
+import { normalName, pypi, type Requirement } from "./requirement.ts";
 import { at, parseToml, type Table, table, tables, text, texts } from "./values.ts";
 
 /** Reads a pylock.toml (PEP 751), which lists all that is installed. @throws CutoverError requirements_invalid */
@@ -22,7 +22,7 @@ export function readPylock(content: string, file: string, selection: Selection):
       ...selection.extras.filter((name) => !known.extras.includes(name)),
       ...selection.groups.filter((name) => !known.groups.includes(name)),
     ],
-    indexes: wanted.flatMap(({ one }) => text(one.index) ?? []),
+    indexes: wanted.flatMap(({ one }) => (one.version === undefined ? [] : (text(one.index) ?? pypi))),
     installed: false,
   };
 }

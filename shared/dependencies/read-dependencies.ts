@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import type { ProjectFiles } from "../project-clues.ts";
+import type { ProjectFiles } from "../project-files.ts";
 import { type DependencyForm, type DependencySource, parseSource } from "./form.ts";
 import type { LockReading, Selection } from "./lock.ts";
 import { readPdmLock } from "./pdm-lock.ts";
@@ -64,7 +64,7 @@ function locked(project: ProjectFiles, source: DependencySource, read: LockReade
   const requirements = [...(stale ? needs.requirements : reading.requirements), ...own];
   const warnings =
     lacking.length > 0 ? [`${file} is older than pyproject.toml: it lacks ${lacking.join(", ")}; lock again`] : [];
-  return { file, locked: !stale, requirements, indexes: otherIndexes(reading.indexes), warnings };
+  return { file, locked: !stale, requirements, indexes: [...new Set(reading.indexes)], warnings };
 }
 
 /** Their sections say what is in which group, and pyproject.toml need not. */
@@ -119,10 +119,6 @@ function contentOf(project: ProjectFiles, file: string): string {
 function folderOf(file: string): string {
   const folder = posix.dirname(file);
   return folder === "." ? "" : `${folder}/`;
-}
-
-function otherIndexes(indexes: string[]): string[] {
-  return [...new Set(indexes)].filter((address) => !/^https:\/\/pypi\.(?:org|python\.org)\//.test(address));
 }
 
 function unknownNames(file: string, unknown: string[]) {

@@ -17,10 +17,24 @@ export interface Dependencies {
   /** All of it is there with its exact version, so pip has nothing to choose. */
   locked: boolean;
   requirements: Requirement[];
-  /** Indexes other than PyPI that the file names, in its order. */
+  /** The indexes that it comes from, PyPI too if it is one of them; empty if the file does not say. */
   indexes: string[];
   /** What a person should know, such as a lock that lacks something. */
   warnings: string[];
+}
+
+export const pypi = "https://pypi.org/simple";
+
+/**
+ * pip's options for the indexes of a file.
+ * @param mirror the person has named an index that takes the place of the first
+ */
+export function indexOptions(indexes: string[], mirror: boolean): string[] {
+  const own = indexes.filter((address) => !/^https:\/\/pypi\.(?:org|python\.org)\//.test(address));
+  if (own.length < indexes.length) return own.map((address) => `--extra-index-url ${address}`);
+  const [first, ...others] = own;
+  if (first === undefined) return [];
+  return [...(mirror ? [] : [`--index-url ${first}`]), ...others.map((address) => `--extra-index-url ${address}`)];
 }
 
 /** As PEP 503 compares names. */
@@ -28,10 +42,10 @@ export function normalName(name: string): string {
   return name.toLowerCase().replace(/[._-]+/g, "-");
 }
 
-/** One line of a requirements file, with its hashes. */
+/** One line of a requirements file, with its hashes in a fixed order: some tools write them in another one each time. */
 export function requirementLine({ line, marker, hashes }: Requirement): string {
   const condition = marker === "" ? "" : ` ; ${marker}`;
-  return [`${line}${condition}`, ...hashes.map((hash) => `--hash=${hash}`)].join(" \\\n    ");
+  return [`${line}${condition}`, ...hashes.toSorted().map((hash) => `--hash=${hash}`)].join(" \\\n    ");
 }
 
 /** The line of `[project] dependencies`: a requirement of PEP 508. */

@@ -1,4 +1,4 @@
-import type { ProjectFiles } from "../../../shared/project-clues.ts";
+import type { ProjectFiles } from "../../../shared/project-files.ts";
 
 /** A project of these files, by their paths relative to it. */
 export function projectOf(files: Record<string, string>): ProjectFiles {

@@ -136,7 +136,7 @@ describe("poetry.lock", () => {
   it("gives extras and groups that are asked for, with the index they come from", () => {
     const found = read(files, "poetry.lock[queue]:dev");
     expect(found.lines).toEqual(expect.arrayContaining(["pytest==8.0.0", "redis==5.0.1"]));
-    expect(found.indexes).toEqual(["https://index.example.com/simple"]);
+    expect(found.indexes).toEqual(["https://pypi.org/simple", "https://index.example.com/simple"]);
   });
 
   it("of a project that writes its dependencies as PEP 621 is walked from these", () => {

@@ -218,7 +218,7 @@ hashes = {sha256 = "cc"}
   it("gives what is installed by default", () => {
     expect(read({ "pylock.toml": lock }, "pylock.toml")).toMatchObject({
       locked: true,
-      indexes: ["https://index.example.com/simple"],
+      indexes: ["https://index.example.com/simple", "https://pypi.org/simple"],
       lines: [
         "attrs==25.1.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb",
         "gunicorn==22.0.0 ; sys_platform != 'win32'",

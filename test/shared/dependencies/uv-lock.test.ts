@@ -138,7 +138,11 @@ describe("uv.lock", () => {
 
   it("names the indexes that are not PyPI", () => {
     const found = readDependencies(projectOf({ "pyproject.toml": pyproject, "uv.lock": lock() }), "uv.lock");
-    expect(found).toMatchObject({ locked: true, indexes: ["https://index.example.com/simple"], warnings: [] });
+    expect(found).toMatchObject({
+      locked: true,
+      indexes: ["https://pypi.org/simple", "https://index.example.com/simple"],
+      warnings: [],
+    });
   });
 
   it("gives extras and groups that are asked for, and refuses others", () => {
