@@ -9,6 +9,7 @@ import { collectStatic } from "../project/collectstatic.ts";
 import { checkServerApp, checkServerAppPacked } from "../project/server-app.ts";
 import type { PackFile } from "../project/walk.ts";
 import { buildVenv } from "../python/build-venv.ts";
+import { hostRequirements, packedRequirements } from "../python/pip-plan.ts";
 import { type VendoredWheels, vendorWheels, type WheelsContext, wheelsMode } from "../python/wheels.ts";
 import { type Archive, Bundle } from "./bundle.ts";
 import { findCommit, listFiles, listProject, makeManifest, readForBundle, releaseTime } from "./manifest.ts";
@@ -22,9 +23,9 @@ import type { ReadFile } from "./read-files.ts";
 export async function pack(job: Job): Promise<Bundle> {
   checkRunner(job);
   checkServerApp(job.config, job.directory);
-  const { config, wheels } = await withWheels(job);
+  const { config, wheels, files } = await withPackages(job);
   const early = await collectWhileReading(job, config, wheels);
-  const bundle = await inPhase(job, "manifest", () => describe(job, config, wheels?.files ?? [], early));
+  const bundle = await inPhase(job, "manifest", () => describe(job, config, files, early));
   job.report.release = bundle.release;
   job.report.digest = bundle.digest;
   return bundle;
@@ -39,16 +40,44 @@ export function checkRunner({ effects }: Job): void {
   });
 }
 
-/** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */
-async function withWheels(job: Job): Promise<{ config: Config; wheels: VendoredWheels | undefined }> {
-  const { config, directory, effects } = job;
+/** What the requirements become: the configuration with what was decided about Python, and what is packed for it. */
+interface Packages {
+  config: Config;
+  wheels: VendoredWheels | undefined;
+  files: PackFile[];
+}
+
+/** The host must not decide again what was decided about Python. */
+async function withPackages(job: Job): Promise<Packages> {
+  const { config, directory } = job;
   const mode = wheelsMode(config, directory);
   const python = { ...config.python, wheels: mode };
-  if (mode !== "vendor") return { config: { ...config, python }, wheels: undefined };
-  const wheels = await inPhase(job, "wheels", () => vendorWheels(config, wheelsContext(job)));
-  effects.log.line(`${wheels.files.length} wheels ${wheels.reused ? "of an earlier run" : "from pip"}.`);
-  const version = config.python.version ?? (wheels.platformSpecific ? wheels.version : undefined);
-  return { config: { ...config, python: { ...python, ...(version !== undefined && { version }) } }, wheels };
+  switch (mode) {
+    case "none":
+      return { config: { ...config, python: hostPython(python) }, wheels: undefined, files: [] };
+    case "index": {
+      const file = await hostRequirements(config, wheelsContext(job));
+      const named = file === undefined ? python : { ...python, requirements: packedRequirements };
+      return { config: { ...config, python: named }, wheels: undefined, files: file === undefined ? [] : [file] };
+    }
+    case "vendor": {
+      const wheels = await withWheels(job);
+      const version = python.version ?? (wheels.platformSpecific ? wheels.version : undefined);
+      const decided = hostPython({ ...python, ...(version !== undefined && { version }) });
+      return { config: { ...config, python: decided }, wheels, files: wheels.files };
+    }
+  }
+}
+
+/** The host reads no file that lies above the project, and older agents refuse such a name. */
+function hostPython(python: Config["python"]): Config["python"] {
+  return python.requirements.startsWith("../") ? { ...python, requirements: packedRequirements } : python;
+}
+
+async function withWheels(job: Job): Promise<VendoredWheels> {
+  const wheels = await inPhase(job, "wheels", () => vendorWheels(job.config, wheelsContext(job)));
+  job.effects.log.line(`${wheels.files.length} wheels ${wheels.reused ? "of an earlier run" : "from pip"}.`);
+  return wheels;
 }
 
 /**
@@ -112,10 +141,10 @@ function readEarly(config: Config, directory: string, wheels: PackFile[]): ReadF
 }
 
 /** Lists and hashes every file. */
-async function describe(job: Job, config: Config, wheels: PackFile[], early: ReadFile[]): Promise<Bundle> {
+async function describe(job: Job, config: Config, packages: PackFile[], early: ReadFile[]): Promise<Bundle> {
   const { directory } = job;
   const { env, now, signal } = job.effects;
-  const listed = listFiles(config, directory, wheels);
+  const listed = listFiles(config, directory, packages);
   checkServerAppPacked(config, directory, listed);
   const files = readForBundle(listed, early);
   const made = releaseTime(env, now());
@@ -142,5 +171,6 @@ function grouped(count: number): string {
 function wheelsContext({ inputs, effects, directory }: Job): WheelsContext {
   const { env, exec, signal, log } = effects;
   const onLine = (line: string) => log.untrusted(line);
-  return { directory, env, exec, signal, pipArguments: inputs.pipArguments, onLine };
+  const index = inputs.indexUrl === "" ? [] : ["--index-url", inputs.indexUrl];
+  return { directory, env, exec, signal, pipArguments: [...index, ...inputs.pipArguments], onLine };
 }

@@ -8,20 +8,7 @@ import { pipCommand, vendorWheels, type WheelsContext, wheelsMode } from "../../
 import { execute } from "../../../action/runner/exec.ts";
 import { pythonVersion, wheelhouse } from "../wheelhouse.ts";
 import { configOf, never, refusal, refusalCode, Workspace } from "../workspace.ts";
-
-function context(space: Workspace, env: NodeJS.ProcessEnv = {}) {
-  const lines: string[] = [];
-  const made: WheelsContext & { lines: string[] } = {
-    directory: space.at("p"),
-    env: { PATH: "/usr/bin:/bin", HOME: space.path, PIP_NO_INDEX: "1", PIP_FIND_LINKS: space.at("house"), ...env },
-    exec: execute,
-    signal: never,
-    pipArguments: [],
-    onLine: (line) => lines.push(line),
-    lines,
-  };
-  return made;
-}
+import { pipContext as context } from "./pip-context.ts";
 
 describe("python.wheels", () => {
   it("is vendor with requirements and none without, and what it names must be there", async () => {
@@ -76,8 +63,8 @@ describe("vendored wheels", () => {
 
   it("for a Python that the machine lacks are downloaded, never built", () => {
     const python = { program: "/usr/bin/python3", version: "3.11", machine: "x86_64", libc: "glibc 2.18", build: "" };
-    expect(pipCommand(python, "3.11", "r.txt", "/w")).toContain("wheel");
-    expect(pipCommand(python, "3.12", "r.txt", "/w").join(" ")).toBe(
+    expect(pipCommand(python, "3.11", { file: "r.txt", options: [] }, "/w")).toContain("wheel");
+    expect(pipCommand(python, "3.12", { file: "r.txt", options: [] }, "/w").join(" ")).toBe(
       "/usr/bin/python3 -m pip download --progress-bar off --only-binary :all: --python-version 3.12 --implementation cp --platform manylinux_2_18_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform linux_x86_64 --requirement r.txt --dest /w",
     );
   });
@@ -140,13 +127,13 @@ describe("A3: wheels of an earlier run", () => {
     "vendor/mypkg",
     "libs/x[extra]",
     "./x",
-    "-e .",
+    "-e ./x",
     "x.whl",
-    "x @ git+https://example.com/x@main",
+    "x @ hg+https://example.com/x@main",
     "--find-what y",
   ])("are never used again with %s, whose content nothing here covers", (line) => {
     using space = new Workspace({ "requirements.txt": `greeting\n${line}\n` });
-    const input = { directory: space.path, requirements: "requirements.txt", arguments: [], env: {} };
+    const input = { directory: space.path, requirements: ["requirements.txt"], arguments: [], env: {} };
     expect(readRequirements(input).complete).toBe(false);
   });
 
@@ -159,7 +146,7 @@ describe("A3: wheels of an earlier run", () => {
     "--pre",
   ])("are used again with %s", (line) => {
     using space = new Workspace({ "requirements.txt": `${line}\n` });
-    const input = { directory: space.path, requirements: "requirements.txt", arguments: [], env: {} };
+    const input = { directory: space.path, requirements: ["requirements.txt"], arguments: [], env: {} };
     expect(readRequirements(input).complete).toBe(true);
   });
 });
@@ -182,11 +169,11 @@ describe("A12: wheels for a Python that the machine lacks", () => {
   it("are those that run with this machine's C library, the newest first", async () => {
     using space = wheelhouse();
     const python = await findPython(configOf(), context(space));
-    const words = pipCommand(python, "3.99", "r.txt", "/w");
+    const words = pipCommand(python, "3.99", { file: "r.txt", options: [] }, "/w");
     const platforms = words.filter((_, index) => words[index - 1] === "--platform");
     expect(platforms[0]).toBe(`manylinux_2_${python.libc.split(".")[1]}_${python.machine}`);
     expect(platforms).toContain(`manylinux2014_${python.machine}`);
-    const musl = pipCommand({ ...python, libc: "" }, "3.99", "r.txt", "/w");
+    const musl = pipCommand({ ...python, libc: "" }, "3.99", { file: "r.txt", options: [] }, "/w");
     expect(musl).toContain(`musllinux_1_2_${python.machine}`);
   });
 
