@@ -26,7 +26,7 @@ export const relativePath = plain(1024).regex(
 
 /** A file that only the Action reads: it may lie above the project, in the same repository. */
 export const projectOrAbove = plain(1024).regex(
-  /^(?:\.\.\/){0,3}(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))(?!.*\\).*$/,
+  /^(?:\.\.\/){0,3}(?!\/)(?!\.\.(?:\/|$))(?!.*\/\.\.(?:\/|$))(?!.*\\).*$/,
   "a path inside the project, or at most three folders above it, as ../requirements.txt",
 );
 
