@@ -13,6 +13,7 @@ const named = [
   "bundle.spool",
   "bundle.file",
   "bundle.static",
+  "bundle.shared",
   "bundle.drop",
   "release.rename",
   "release.sync",

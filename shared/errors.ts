@@ -72,6 +72,7 @@ export const errorCodes = {
   watch_failed: "The release failed during the watch after the cutover.",
   // Building, starting, moving
   environment_failed: "pip could not install the requirements on the host.",
+  shared_failed: "What the project starts with could not be put into the app's shared directory.",
   release_command_failed: "The release command failed.",
   instance_died: "A new instance or process ended while it was starting.",
   health_failed: "A new instance answered its health check with an unexpected status.",

@@ -67,6 +67,7 @@ export const statuses: Record<ErrorCode, number> = {
   canary_failed: 422,
   watch_failed: 422,
   environment_failed: 422,
+  shared_failed: 422,
   release_command_failed: 422,
   instance_died: 422,
   health_failed: 422,

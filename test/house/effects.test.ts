@@ -36,6 +36,7 @@ const effects: Record<string, [file: string, title: string]> = {
   "static[].expires": [`${nginx}/files.test.ts`, "static: files of the live release"],
   "static[].immutable": [`${nginx}/files.test.ts`, "names that only look hashed are not immutable"],
   "static[].gzip_static": [`${nginx}/files.test.ts`, "gzip_static: the compressed file beside it"],
+  "shared[].path": ["test/e2e/shared-paths.test.ts", "starts with the database of the project"],
   "shared[].url": [`${nginx}/files.test.ts`, "shared: files that outlive releases"],
   "shared[].from": [`${nginx}/files.test.ts`, "shared: files that outlive releases"],
   "shared[].expires": [`${nginx}/files.test.ts`, "shared: files that outlive releases"],

@@ -23,6 +23,7 @@ const failures: Record<NamedEffect, readonly Failure[]> = {
   "bundle.spool": whole,
   "bundle.file": whole,
   "bundle.static": making,
+  "bundle.shared": making,
   "bundle.drop": clearing,
   "release.rename": writing,
   "release.sync": clearing,

@@ -21,6 +21,7 @@ import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
 import { assertFits, bytesOnDisk, freedBytes } from "./disk-space.ts";
+import { linkShared } from "./link-shared.ts";
 import { ReleaseWriter } from "./release-writer.ts";
 import { storedFiles } from "./stored-manifest.ts";
 
@@ -73,6 +74,8 @@ export class ReleaseDirectories implements Releases {
       const { manifest, digest, writer } = accepted;
       if (signal.aborted) throw abortReason(signal);
       effectNow("bundle.static", () => writer.linkStatic(manifest.config.static));
+      const unpacked = partial;
+      effectNow("bundle.shared", () => linkShared(unpacked, manifest.config.shared));
       refuseExisting(layout, manifest.release);
       const [from, to] = [partial, layout.release(manifest.release)];
       await effect("release.rename", () => rename(from, to));
