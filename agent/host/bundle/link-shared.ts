@@ -21,11 +21,15 @@ export function linkShared(root: string, shared: readonly Shared[]): void {
   }
 }
 
-/** Nothing is there, and all that is above it are directories of the release or nothing. */
+/** Nothing is there, and what is above it are directories of the release, or nothing. */
 function isFree(root: string, path: string): boolean {
-  const parent = dirname(path);
-  if (parent !== "." && !isDirectory(join(root, parent))) return isFree(root, parent);
-  return lstatSync(join(root, path), { throwIfNoEntry: false }) === undefined;
+  const parts = path.split("/");
+  for (let depth = 1; depth <= parts.length; depth++) {
+    const status = lstatSync(join(root, ...parts.slice(0, depth)), { throwIfNoEntry: false });
+    if (status === undefined) return true;
+    if (!status.isDirectory()) return false;
+  }
+  return false;
 }
 
 function isDirectory(path: string): boolean {
