@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { CutoverError } from "../shared/errors.ts";
 import { findProgram } from "../shared/find-program.ts";
 import type { Bundle } from "./bundle/bundle.ts";
-import { checkRunner, pack } from "./bundle/pack.ts";
+import { pack } from "./bundle/pack.ts";
 import { checkFailed, raiseCanary } from "./hosts/canary.ts";
 import { HostApp } from "./hosts/host-app.ts";
 import { HostDeploy } from "./hosts/host-deploy.ts";
@@ -10,8 +10,8 @@ import { HostLog } from "./hosts/host-log.ts";
 import { activateAll, deployAll, oneByOne, stageAll } from "./hosts/rollout.ts";
 import type { Inputs } from "./inputs.ts";
 import { type Effects, inPhase, type Job } from "./job.ts";
+import { checkProject } from "./project/check-project.ts";
 import { readConfig, siteUrl } from "./project/config.ts";
-import { checkServerApp } from "./project/server-app.ts";
 import type { JobReport } from "./report/job-report.ts";
 import { childEnvironment } from "./runner/exec.ts";
 import { githubTokens } from "./tokens/github-tokens.ts";
@@ -24,17 +24,13 @@ import type { TokenSource } from "./tokens/token-source.ts";
  */
 export async function run(inputs: Inputs, effects: Effects, report: JobReport): Promise<void> {
   const job = await readJob(inputs, effects, report);
+  if (sendsBundle(inputs)) checkProject(job);
   if (inputs.dryRun) {
     const bundle = await pack(job);
     await inPhase(job, "pack", () => bundle.archive());
     return;
   }
   const hosts = await connect(job);
-  // First what takes no time, then what takes a second, then the wheels.
-  if (sendsBundle(inputs)) {
-    checkRunner(job);
-    checkServerApp(job.config, job.directory);
-  }
   if (inputs.canaryCheck.length > 0) canaryCheckProgram(job);
   await runOn(hosts, job, packFor);
 }
@@ -51,10 +47,10 @@ export async function runOn(hosts: HostDeploy[], job: Job, pack: typeof packFor)
 /** Reads cutover.yml. */
 async function readJob(inputs: Inputs, effects: Effects, report: JobReport): Promise<Job> {
   const directory = resolve(effects.env.GITHUB_WORKSPACE ?? ".", inputs.workingDirectory);
-  const config = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
+  const { config, at } = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
   report.app = config.app;
   report.url = siteUrl(config);
-  return { inputs, effects, report, config, directory };
+  return { inputs, effects, report, config, at, directory };
 }
 
 /** One HostDeploy for each host. Nothing is sent yet. */

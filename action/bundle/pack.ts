@@ -5,8 +5,10 @@ import { argv } from "../../shared/command.ts";
 import type { Config } from "../../shared/config.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { inPhase, type Job } from "../job.ts";
+import { warnOf } from "../project/check-project.ts";
 import { collectStatic } from "../project/collectstatic.ts";
-import { checkServerApp, checkServerAppPacked } from "../project/server-app.ts";
+import { checkServerAppPacked } from "../project/server-app.ts";
+import { suspectFiles } from "../project/suspect-files.ts";
 import type { PackFile } from "../project/walk.ts";
 import { buildVenv } from "../python/build-venv.ts";
 import { hostRequirements, packedRequirements } from "../python/pip-plan.ts";
@@ -21,23 +23,12 @@ import type { ReadFile } from "./read-files.ts";
  * @throws CutoverError for whatever is wrong with the project; nothing was sent then
  */
 export async function pack(job: Job): Promise<Bundle> {
-  checkRunner(job);
-  checkServerApp(job.config, job.directory);
   const { config, wheels, files } = await withPackages(job);
   const early = await collectWhileReading(job, config, wheels);
   const bundle = await inPhase(job, "manifest", () => describe(job, config, files, early));
   job.report.release = bundle.release;
   job.report.digest = bundle.digest;
   return bundle;
-}
-
-/** Wheels, file modes and the case of names would be those of another system. @throws CutoverError runner_unsupported */
-export function checkRunner({ effects }: Job): void {
-  if (effects.platform === "linux") return;
-  throw new CutoverError("runner_unsupported", `This job runs on ${effects.platform}, and the hosts run Linux.`, {
-    unchanged: "Nothing was sent.",
-    fix: "Write `runs-on: ubuntu-latest` for this job in the workflow. The commands activate, redeploy and rollback run anywhere.",
-  });
 }
 
 /** What the requirements become: the configuration with what was decided about Python, and what is packed for it. */
@@ -147,6 +138,7 @@ async function describe(job: Job, config: Config, packages: PackFile[], early: R
   const listed = listFiles(config, directory, packages);
   checkServerAppPacked(config, directory, listed);
   const files = readForBundle(listed, early);
+  warnOf(job, suspectFiles(files));
   const made = releaseTime(env, now());
   const commit = await findCommit(directory, env);
   const manifest = makeManifest({ config, files, made, repository: env.GITHUB_REPOSITORY ?? "", commit });

@@ -6,12 +6,19 @@ import { type Config, configSchema, siteOf } from "../../shared/config.ts";
 import { portOf } from "../../shared/config-site.ts";
 import type { Detection } from "../../shared/detect-kind.ts";
 import { CutoverError } from "../../shared/errors.ts";
-import { parseYamlFile } from "../../shared/yaml-file.ts";
+import type { YamlPath } from "../../shared/yaml-faults.ts";
+import { readYaml, yamlRefusal } from "../../shared/yaml-file.ts";
 import { projectFiles } from "./project-files.ts";
 import { unreadable } from "./unreadable.ts";
 
+/** A checked cutover.yml, and where in it each key is. */
+export interface ReadConfig {
+  config: Config;
+  at(path: YamlPath): { line: number; column: number };
+}
+
 /**
- * Reads cutover.yml, and completes what it leaves out about its server from the project.
+ * Reads cutover.yml, and completes what it leaves out about its server and its packages from the project.
  * @param onDetected gets one line about what was completed
  * @throws CutoverError config_not_found, path_not_allowed, config_not_yaml, config_invalid, kind_unknown
  */
@@ -19,7 +26,7 @@ export async function readConfig(
   directory: string,
   name: string,
   onDetected: (line: string) => void = () => {},
-): Promise<Config> {
+): Promise<ReadConfig> {
   let text: string;
   try {
     text = await readFile(join(directory, name), "utf8");
@@ -42,20 +49,17 @@ export async function readConfig(
     detection = completed.detection;
     return completed.value;
   };
-  try {
-    const config = parseYamlFile(text, name, configSchema, faults, complete);
+  const read = readYaml(text, configSchema, complete);
+  if (read.kind === "good") {
     if (detection?.found) onDetected(describeDetection(detection));
     if (python.length > 0) onDetected(`Found in the project: ${python.join(", ")}.`);
-    return config;
-  } catch (thrown) {
-    // Among other faults, the missing kind is one line of many.
-    const alone = thrown instanceof CutoverError && thrown.code === faults.invalid && !thrown.message.includes("\n");
-    if (alone && detection?.found === false) throw kindUnknown(name, detection);
-    throw thrown;
+    return { config: read.value, at: read.at };
   }
+  // Among other faults, the missing kind is one line of many.
+  const alone = read.kind === "invalid" && read.faults.length === 1;
+  if (alone && detection?.found === false) throw kindUnknown(name, detection);
+  throw yamlRefusal(read.kind === "invalid" ? "config_invalid" : "config_not_yaml", name, read.faults);
 }
-
-const faults = { notYaml: "config_not_yaml", invalid: "config_invalid" } as const;
 
 /** A fault of cutover.yml that shows only when it is compared with the project. */
 export function configFault(key: string, message: string, fix: string): CutoverError {

@@ -6,6 +6,7 @@ export interface Console {
   startGroup(name: string): void;
   endGroup(): void;
   error(message: string, properties: { title: string }): void;
+  warning(message: string, properties: { title: string; file: string; startLine?: number; startColumn?: number }): void;
   setSecret(secret: string): void;
 }
 
@@ -72,6 +73,17 @@ export class Log {
   annotate(title: string, message: string): void {
     this.endGroup();
     this.#console.error(cleanLines(message).join("\n"), { title: cleanLine(title) });
+  }
+
+  /** @param place the file's path in the repository, and where in it */
+  warn(message: string, { file, line, column }: { file: string; line?: number; column?: number }): void {
+    this.endGroup();
+    const title = cleanLine(line === undefined ? file : `${file}:${line}`);
+    const place = {
+      ...(line !== undefined && { startLine: line }),
+      ...(column !== undefined && { startColumn: column }),
+    };
+    this.#console.warning(cleanLines(message).join("\n"), { title, file: cleanLine(file), ...place });
   }
 
   mask(secret: string): void {

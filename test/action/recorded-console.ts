@@ -22,6 +22,10 @@ export class RecordedConsole implements Console {
     this.#command("error", `${title}: ${message}`);
   }
 
+  warning(message: string, { title }: { title: string }): void {
+    this.#command("warning", `${title}: ${message}`);
+  }
+
   setSecret(secret: string): void {
     this.#command("mask", secret);
   }

@@ -91,7 +91,7 @@ export const histories: fc.Arbitrary<History> = fc.record({
   cancelMs: fc.option(fc.integer({ min: 0, max: 400_000 }), { nil: undefined, freq: 3 }),
 });
 
-const silence: Console = { info() {}, startGroup() {}, endGroup() {}, error() {}, setSecret() {} };
+const silence: Console = { info() {}, startGroup() {}, endGroup() {}, error() {}, warning() {}, setSecret() {} };
 let known: Promise<Bundle> | undefined;
 
 /** One real bundle, on the disk before any history begins: in a history there is no time for a disk. */
@@ -192,6 +192,7 @@ function jobOf(history: History, time: VirtualTime, signal: AbortSignal, cancell
   return {
     inputs,
     config: configOf(releaseCommand ? { release: { command: "migrate" } } : {}),
+    at: () => ({ line: 1, column: 1 }),
     directory: "/",
     report: newJobReport(command, 0),
     effects: { env: {}, platform: "linux", now: () => time.elapsed(), exec, connect, log, signal, cancelled, time },
