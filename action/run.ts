@@ -8,10 +8,12 @@ import { HostApp } from "./hosts/host-app.ts";
 import { HostDeploy } from "./hosts/host-deploy.ts";
 import { HostLog } from "./hosts/host-log.ts";
 import { activateAll, deployAll, oneByOne, stageAll } from "./hosts/rollout.ts";
+import { builtHere, checkWheels } from "./hosts/wheel-fit.ts";
 import type { Inputs } from "./inputs.ts";
 import { type Effects, inPhase, type Job } from "./job.ts";
 import { checkProject } from "./project/check-project.ts";
 import { readConfig, siteUrl } from "./project/config.ts";
+import type { VendoredWheels } from "./python/wheels.ts";
 import type { JobReport } from "./report/job-report.ts";
 import { childEnvironment } from "./runner/exec.ts";
 import { githubTokens } from "./tokens/github-tokens.ts";
@@ -124,9 +126,26 @@ async function carryOut(hosts: HostDeploy[], job: Job, pack: typeof packFor): Pr
 async function packFor(job: Job, hosts: HostDeploy[]): Promise<Bundle> {
   const { signal } = job.effects;
   if (job.inputs.thin) for (const { upload } of hosts) upload.askForBase(signal);
-  const bundle = await pack(job);
+  const bundle = await pack(job, (wheels, version) => checkFit(job, hosts, { wheels, version }));
   await inPhase(job, "pack", () => Promise.all(hosts.map(({ upload }) => upload.archive(bundle, signal))));
   return bundle;
+}
+
+/** Pure wheels that any Python takes fit every host, and no host is asked. */
+async function checkFit(
+  { effects }: Job,
+  hosts: HostDeploy[],
+  { wheels, version }: { wheels: VendoredWheels; version: string | undefined },
+): Promise<void> {
+  if (version === undefined) return;
+  const views = await Promise.all(hosts.map((host) => host.system(effects.signal)));
+  for (const [index, view] of views.entries()) {
+    if (view !== undefined) checkWheels(wheels, version, { name: hosts[index]?.report.host ?? "", view });
+  }
+  const built = builtHere(wheels);
+  if (built.length === 0 || views.every((view) => view !== undefined)) return;
+  const libc = wheels.from.libc === "" ? "the C library of this runner" : wheels.from.libc;
+  effects.log.line(`Built on this runner, so they need ${libc} or later on the hosts: ${built.join(", ")}.`);
 }
 
 /** Raises the canary step by step. After each step's time the workflow's own check decides whether it goes on. */

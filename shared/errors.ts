@@ -16,6 +16,7 @@ export const errorCodes = {
   collect_failed: "The command that collects static files failed.",
   requirements_invalid: "What python.requirements names cannot be read, or names what pip cannot install.",
   wheels_failed: "pip could not get or build the wheels for the requirements.",
+  wheels_unfit: "The packed wheels do not fit a host's glibc, Python or processor.",
   python_not_found: "The Python interpreter that the configuration names is not on this machine.",
   runner_unsupported: "The job runs on a system for which cutover cannot pack.",
   signing_key_invalid: "The signing key cannot be read.",

@@ -17,13 +17,18 @@ import { type Archive, Bundle } from "./bundle.ts";
 import { findCommit, listFiles, listProject, makeManifest, readForBundle, releaseTime } from "./manifest.ts";
 import type { ReadFile } from "./read-files.ts";
 
+/** @param version the version of Python that the hosts will need; undefined if any will do */
+export type WheelsCheck = (wheels: VendoredWheels, version: string | undefined) => Promise<void>;
+
 /**
  * Makes the bundle of a project: its wheels, its static files, then the manifest over all files. Archives are written
  * when somebody asks the bundle for one.
+ * @param onWheels called before anything is made with the wheels; what it throws ends the job
  * @throws CutoverError for whatever is wrong with the project; nothing was sent then
  */
-export async function pack(job: Job): Promise<Bundle> {
+export async function pack(job: Job, onWheels: WheelsCheck = async () => {}): Promise<Bundle> {
   const { config, wheels, files } = await withPackages(job);
+  if (wheels !== undefined) await onWheels(wheels, config.python.version);
   const early = await collectWhileReading(job, config, wheels);
   const bundle = await inPhase(job, "manifest", () => describe(job, config, files, early));
   job.report.release = bundle.release;

@@ -25,6 +25,8 @@ export interface VendoredWheels {
   version: string;
   /** undefined if the machine has no interpreter of that version. */
   interpreter: Interpreter | undefined;
+  /** The interpreter whose pip got them. */
+  from: Interpreter;
   /** Some of them work only with this version or machine. */
   platformSpecific: boolean;
   reused: boolean;
@@ -74,6 +76,7 @@ export async function vendorWheels(config: Config, context: WheelsContext): Prom
     key,
     version,
     interpreter: python.version === version ? python : undefined,
+    from: python,
     platformSpecific: names.some((name) => !name.endsWith("-none-any.whl")),
     reused,
   };

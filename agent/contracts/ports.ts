@@ -1,7 +1,14 @@
 import type { Readable } from "node:stream";
 import type { Config } from "../../shared/config.ts";
 import type { Manifest } from "../../shared/manifest.ts";
-import type { AuditEntry, DeploymentEvent, FilesView, MaintenanceView, ReleaseView } from "../../shared/protocol.ts";
+import type {
+  AuditEntry,
+  DeploymentEvent,
+  FilesView,
+  HostView,
+  MaintenanceView,
+  ReleaseView,
+} from "../../shared/protocol.ts";
 import type { AppSettings } from "../settings.ts";
 import type { Instance, OutputListener, Privileged } from "./privileged.ts";
 
@@ -23,6 +30,12 @@ export interface Ports {
   logs: InstanceLogs;
   events: EventFiles;
   maintenance: Maintenance;
+  system: HostSystem;
+}
+
+/** What the host is, for whoever packs for it. */
+export interface HostSystem {
+  view(): Promise<HostView>;
 }
 
 /** Time is an argument, so that tests of waiting take milliseconds. */

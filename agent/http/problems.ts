@@ -16,6 +16,7 @@ export const statuses: Record<ErrorCode, number> = {
   collect_failed: 422,
   requirements_invalid: 422,
   wheels_failed: 422,
+  wheels_unfit: 422,
   python_not_found: 422,
   runner_unsupported: 422,
   signing_key_invalid: 400,
