@@ -1,7 +1,15 @@
 import { z } from "zod";
 import { serverSchema } from "./config-server.ts";
 import { type Shared, type Site, sharedSchema, siteSchema, staticSchema } from "./config-site.ts";
-import { command, environmentName, environmentValue, plain, projectOrAbove, urlPath } from "./config-values.ts";
+import {
+  command,
+  environmentName,
+  environmentValue,
+  packageRequirement,
+  plain,
+  projectOrAbove,
+  urlPath,
+} from "./config-values.ts";
 import { duration } from "./duration.ts";
 import { appName } from "./names.ts";
 import { slotCount } from "./slots.ts";
@@ -46,6 +54,11 @@ const python = z.strictObject({
   requirements: projectOrAbove
     .default("requirements.txt")
     .describe("The file that says what to install: see [dependencies](#dependencies)."),
+  extra: z
+    .array(packageRequirement)
+    .max(32)
+    .optional()
+    .describe("Packages that are installed besides the project's own, such as a server: `[gunicorn]`."),
   system_site_packages: z.boolean().default(false).describe("Let the release see the distribution's packages."),
 });
 

@@ -2,6 +2,7 @@ import { argv } from "./command.ts";
 import type { Config } from "./config.ts";
 import { parseSource } from "./dependencies/form.ts";
 import { readDependencies } from "./dependencies/read-dependencies.ts";
+import { parseRequirement } from "./dependencies/requirement.ts";
 import { type EnvValues, reservedNames } from "./env-file.ts";
 import { CutoverError } from "./errors.ts";
 import { type ProjectFiles, requirementNames } from "./project-clues.ts";
@@ -82,23 +83,26 @@ function staticFaults(config: Config, project: Project): ProjectFault[] {
 /** The server comes from the requirements, like everything else that the app imports. */
 function requirementsFaults({ python, server }: Config, project: Project): ProjectFault[] {
   if (python.wheels === "none" || python.system_site_packages) return [];
-  const { requirements } = python;
+  const { requirements, extra = [] } = python;
   const { kind } = server;
+  const extraNames = new Set(extra.map((one) => parseRequirement(one).name));
   if (!project.exists(parseSource(requirements).file)) {
-    if (python.wheels !== undefined || requirements !== "requirements.txt") {
+    if (extra.length === 0 && (python.wheels !== undefined || requirements !== "requirements.txt")) {
       return [error(["python", "requirements"], `the project has no ${requirements}`)];
     }
-    return kind === "command"
+    return installs(extraNames, kind)
       ? []
       : [warning(["server", "kind"], `the project has no requirements.txt, so ${kind} will not be installed`)];
   }
   const told = dependencyFaults(requirements, project);
-  if (told.some(({ severity }) => severity === "error")) return told;
-  const names = requirementNames(project, requirements) ?? new Set();
-  const known = kind === "command" || names.has(kind) || (kind === "uwsgi" && names.has("pyuwsgi"));
-  return known
-    ? told
-    : [...told, warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on`)];
+  if (told.some(({ severity }) => severity === "error") || installs(extraNames, kind)) return told;
+  if (installs(requirementNames(project, requirements) ?? new Set(), kind)) return told;
+  return [...told, warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on`)];
+}
+
+/** Whether the server is among the packages. A command may start anything. */
+function installs(names: Set<string>, kind: Config["server"]["kind"]): boolean {
+  return kind === "command" || names.has(kind) || (kind === "uwsgi" && names.has("pyuwsgi"));
 }
 
 /** What is wrong with the file itself. */

@@ -1,7 +1,9 @@
+import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, posix } from "node:path";
 import type { Config } from "../../shared/config.ts";
 import { decodeText } from "../../shared/decode-text.ts";
+import { parseSource } from "../../shared/dependencies/form.ts";
 import { readDependencies } from "../../shared/dependencies/read-dependencies.ts";
 import {
   type Dependencies,
@@ -17,9 +19,10 @@ import { type ExportContext, exportedLock } from "./lock-export.ts";
 
 /** One call of pip. */
 export interface PipRun {
-  /** The requirements file, relative to the project. */
-  file: string;
-  options: string[];
+  /** The requirements files that it reads, relative to the project. */
+  files: string[];
+  /** What pip is asked for: these files, with their options, and packages. */
+  wanted: string[];
 }
 
 export interface PlanContext extends ExportContext {
@@ -38,29 +41,60 @@ export const packedRequirements = posix.join(cacheDirectory, "requirements.txt")
  */
 export async function pipRuns({ python }: Config, context: PlanContext): Promise<PipRun[]> {
   const { directory } = context;
-  const found = await dependencies(python.requirements, context);
-  if (found === undefined) return [{ file: python.requirements, options: [] }];
+  const { requirements: given, extra = [] } = python;
+  // Then the extra packages are all that there is.
+  if (!existsSync(join(directory, parseSource(given).file)) && extra.length > 0) return [{ files: [], wanted: extra }];
+  const found = await dependencies(given, context);
+  if (found === undefined) return [{ files: [given], wanted: ["--requirement", given, ...extra] }];
+  const write = await requirementsWriter(found, context);
+  if (!found.locked) {
+    const file = await write("open.txt", found.requirements);
+    return [{ files: [file], wanted: ["--requirement", file, ...extra] }];
+  }
+  const [hashed, others] = byHashes(found.requirements);
+  const runs: PipRun[] = [];
+  const add = (file: string, ...wanted: string[]) => runs.push({ files: [file], wanted });
+  if (hashed.length > 0) {
+    const file = await write("hashed.txt", hashed);
+    add(file, "--no-deps", "--require-hashes", "--requirement", file);
+  }
+  if (others.length > 0) {
+    const file = await write("unhashed.txt", others);
+    add(file, "--no-deps", "--requirement", file);
+  }
+  if (extra.length > 0) {
+    const file = await write("constraints.txt", constraints(found.requirements));
+    add(file, "--constraint", file, ...extra);
+  }
+  return runs;
+}
+
+/** What the project itself is built from comes last: its own dependencies are there by then. */
+function byHashes(requirements: Requirement[]): [Requirement[], Requirement[]] {
+  const hashed = requirements.filter(({ hashes }) => hashes.length > 0);
+  const others = requirements.filter(({ hashes }) => hashes.length === 0);
+  return [hashed, [...others.filter(({ name }) => name !== ""), ...others.filter(({ name }) => name === "")]];
+}
+
+/** The versions of a lock: an extra package must not bring a second version of one of them. */
+function constraints(requirements: Requirement[]): Requirement[] {
+  return requirements.filter(({ line }) => /^[\w.-]+==/.test(line)).map((one) => ({ ...one, hashes: [] }));
+}
+
+/** Writes requirements files, each with the indexes that the project names. @returns the file's path in the project */
+async function requirementsWriter({ indexes }: Dependencies, context: PlanContext) {
+  const { directory } = context;
+  const head = indexOptions(indexes, namesMirror(context));
   await hideFromGit(directory);
   await mkdir(join(directory, folder), { recursive: true });
-  const { locked, requirements, indexes } = found;
-  const head = indexOptions(indexes, namesMirror(context));
-  const hashed = requirements.filter(({ hashes }) => locked && hashes.length > 0);
-  const open = requirements.filter((one) => !hashed.includes(one));
-  const own = open.filter(({ name }) => name === "");
-  const others = open.filter(({ name }) => name !== "");
-  const write = async (name: string, lines: Requirement[], options: string[]): Promise<PipRun[]> => {
-    if (lines.length === 0) return [];
+  return async (name: string, lines: Requirement[]): Promise<string> => {
     const file = posix.join(folder, name);
     await writeFile(
       join(directory, file),
       fileText(head, lines, (path) => join(directory, path)),
     );
-    return [{ file, options }];
+    return file;
   };
-  return [
-    ...(await write("locked.txt", hashed, ["--no-deps", "--require-hashes"])),
-    ...(locked ? await write("unhashed.txt", [...others, ...own], ["--no-deps"]) : await write("open.txt", open, [])),
-  ];
 }
 
 /** The file's requirements; for a lock, as its own tool writes them when it is there. undefined for a requirements file. */
@@ -93,10 +127,11 @@ function fileText(head: string[], lines: Requirement[], included: (path: string)
  */
 export async function hostRequirements({ python }: Config, context: PlanContext): Promise<PackFile | undefined> {
   const { directory } = context;
-  const { requirements: given } = python;
+  const { requirements: given, extra = [] } = python;
+  if (!existsSync(join(directory, parseSource(given).file)) && extra.length > 0) return undefined;
   const found = await dependencies(given, context);
   if (found === undefined && !given.startsWith("../")) return undefined;
-  const text = found === undefined ? await fileAbove(directory, given) : hostText(found, context);
+  const text = found === undefined ? await fileAbove(directory, given) : hostText(found, extra, context);
   await hideFromGit(directory);
   const source = join(directory, folder, "host.txt");
   await mkdir(join(directory, folder), { recursive: true });
@@ -104,11 +139,17 @@ export async function hostRequirements({ python }: Config, context: PlanContext)
   return { path: `app/${packedRequirements}`, source, mode: 0o644 };
 }
 
-function hostText({ file, locked, requirements, indexes }: Dependencies, { onLine }: PlanContext): string {
+/** @param extra what the host's pip gets in the same call: with hashes for some, it would want them for all */
+function hostText(
+  { file, locked, requirements, indexes }: Dependencies,
+  extra: string[],
+  { onLine }: PlanContext,
+): string {
   const outside = requirements.filter(({ line }) => /^(?:-r )?\.\.(?:\/|$)/.test(line));
   if (outside.length > 0) throw notOnHost(file, outside.map(({ line }) => line).join(", "));
-  const hashed = locked && requirements.every(({ hashes }) => hashes.length > 0);
-  if (locked && !hashed) onLine(`${file} has no hashes for all that it names, so the hosts' pip checks none.`);
+  const hashed = locked && extra.length === 0 && requirements.every(({ hashes }) => hashes.length > 0);
+  if (locked && !hashed)
+    onLine(`${file} does not give hashes for all that is installed, so the hosts' pip checks none.`);
   const lines = hashed ? requirements : requirements.map((one) => ({ ...one, hashes: [] }));
   // In the bundle the file lies one folder below the project.
   return fileText(indexOptions(indexes, false), lines, (path) => `../${path}`);

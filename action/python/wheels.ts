@@ -34,8 +34,8 @@ export interface VendoredWheels {
 
 /** `python.wheels`, its default resolved: vendor when there are requirements. @throws CutoverError config_invalid */
 export function wheelsMode(config: Config, directory: string): "vendor" | "index" | "none" {
-  const { wheels, requirements } = config.python;
-  const there = existsSync(join(directory, parseSource(requirements).file));
+  const { wheels, requirements, extra = [] } = config.python;
+  const there = existsSync(join(directory, parseSource(requirements).file)) || extra.length > 0;
   if (!there && (wheels === "vendor" || wheels === "index")) {
     throw configFault(
       "python.wheels",
@@ -55,14 +55,15 @@ export async function vendorWheels(config: Config, context: WheelsContext): Prom
   const python = await findPython(config, context);
   const version = config.python.version ?? python.version;
   const runs = await pipRuns(config, context);
+  const { extra = [] } = config.python;
   const requirements = readRequirements({
     directory,
-    requirements: runs.map(({ file }) => file),
-    arguments: pipArguments,
+    requirements: runs.flatMap(({ files }) => files),
+    arguments: [...extra, ...pipArguments],
     env,
   });
   const commits = await currentCommits(requirements.references, context);
-  const parts = [version, python.version, python.machine, ...pipArguments, ...(commits ?? [])];
+  const parts = [version, python.version, python.machine, ...extra, ...pipArguments, ...(commits ?? [])];
   const key = wheelsKey(requirements, parts, env);
   await hideFromGit(directory);
   const folder = join(directory, cacheDirectory, "wheels", key);
@@ -88,7 +89,7 @@ async function runPip(
   { python, run, into }: { python: Interpreter; run: PipRun; into: string },
 ): Promise<void> {
   const { directory, env, exec, onLine, signal, pipArguments } = context;
-  const argv = pipCommand(python, config.python.version ?? python.version, run, into);
+  const argv = pipCommand(python, config.python.version ?? python.version, run.wanted, into);
   const { ok, how, output } = await exec({
     argv: [...argv, ...pipArguments],
     cwd: directory,
@@ -117,16 +118,18 @@ async function runPip(
  */
 const buildTime = "315532800";
 
-/** `pip wheel` builds if it must. For another version of Python pip can only download what exists as a wheel. */
-export function pipCommand(python: Interpreter, version: string, run: PipRun, into: string): string[] {
+/**
+ * `pip wheel` builds if it must. For another version of Python pip can only download what exists as a wheel.
+ * @param wanted what pip is asked for: files of requirements, and packages
+ */
+export function pipCommand(python: Interpreter, version: string, wanted: string[], into: string): string[] {
   const pip = [python.program, "-m", "pip"];
   if (python.version === version) {
-    return [...pip, "wheel", "--progress-bar", "off", ...run.options, "--requirement", run.file, "--wheel-dir", into];
+    return [...pip, "wheel", "--progress-bar", "off", ...wanted, "--wheel-dir", into];
   }
   const target = ["--only-binary", ":all:", "--python-version", version, "--implementation", "cp"];
   const platform = platformsOf(python).flatMap((name) => ["--platform", name]);
-  const files = [...run.options, "--requirement", run.file, "--dest", into];
-  return [...pip, "download", "--progress-bar", "off", ...target, ...platform, ...files];
+  return [...pip, "download", "--progress-bar", "off", ...target, ...platform, ...wanted, "--dest", into];
 }
 
 /** What runs with this machine's C library, the newest first. `pip wheel` packs for the same. */

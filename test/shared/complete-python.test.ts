@@ -64,6 +64,12 @@ describe("check", () => {
     ]);
   });
 
+  it("finds the server among python.extra, with requirements and without", () => {
+    const extra = { extra: ["Gunicorn[gevent]>=22"] };
+    expect(faults({ "Pipfile.lock": '{"default": {"flask": {"version": "==3"}}}' }, extra)).toEqual([]);
+    expect(faults({}, extra)).toEqual([]);
+  });
+
   it("says that a lock is old, and that another version of Python is required", () => {
     expect(faults({ "pyproject.toml": pyproject, "uv.lock": "version = 1\n" }, { version: "3.11" })).toEqual([
       "warning python.requirements: uv.lock is older than pyproject.toml: it lacks flask, gunicorn; lock again",

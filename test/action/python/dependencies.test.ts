@@ -89,6 +89,17 @@ source = { registry = "https://pypi.org/simple" }
     expect(error.evidence[0]?.text).toContain("DO NOT MATCH THE HASHES");
   });
 
+  it("is joined by python.extra in the versions of the lock, also in mode index", async () => {
+    using space = wheelhouse();
+    space.write("p/uv.lock", uvLock(hashOf(space)));
+    const extra = (wheels?: string) =>
+      configOf({ python: { requirements: "uv.lock", extra: ["greeting>=0.5"], wheels } });
+    expect((await vendorWheels(extra(), pipContext(space))).files).toHaveLength(1);
+    expect(readFileSync(space.at("p/.cutover/requirements/constraints.txt"), "utf8")).toContain("greeting==1.0\n");
+    const host = await hostRequirements(extra("index"), pipContext(space));
+    expect(readFileSync(host?.source ?? "", "utf8")).toMatch(/^greeting==1\.0\n/);
+  });
+
   it("with directories among hashed packages installs both", async () => {
     using space = wheelhouse();
     writePackage(space, "p/libs/common");
