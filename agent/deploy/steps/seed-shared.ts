@@ -1,4 +1,4 @@
-import { linkedPaths, seedFolder } from "../../../shared/config-site.ts";
+import { type LinkedPath, linkedPaths, seedFolder } from "../../../shared/config-site.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, interruption } from "../context.ts";
@@ -21,7 +21,7 @@ export async function seedShared(context: DeployContext, spec: RunSpec): Promise
   stopping.throwIfAborted();
   const last: string[] = [];
   const code = await ports.privileged.runCommand(spec, {
-    argv: ["python", "-I", "-S", "-c", program, seedFolder, JSON.stringify(linked)],
+    argv: seedArguments(linked),
     timeoutMs,
     source: "shared",
     signal: interruption(context),
@@ -32,6 +32,11 @@ export async function seedShared(context: DeployContext, spec: RunSpec): Promise
     },
   });
   if (code !== 0) throw failed(code, last);
+}
+
+/** What fills the shared directory, run in the project's directory with CUTOVER_SHARED in its environment. */
+export function seedArguments(linked: LinkedPath[]): string[] {
+  return ["python", "-I", "-S", "-c", program, seedFolder, JSON.stringify(linked)];
 }
 
 function failed(code: number, lines: string[]): CutoverError {
