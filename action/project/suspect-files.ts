@@ -26,7 +26,7 @@ const kinds: Kind[] = [
       `Private keys in the bundle: ${names}. Leave them out with \`exclude: [${patterns}]\`, and replace a key that others could read.`,
   },
   {
-    holds: (file) => headOf(file, /\.(?:sqlite3?|db3?)$/i).startsWith("SQLite format 3\0"),
+    holds: (file) => headOf(file, { bytes: 16, names: /\.(?:sqlite3?|db3?)$/i }) === "SQLite format 3\0",
     says: (names, patterns, first) =>
       `Databases in the bundle: ${names}. In a release nobody can write to them. Write \`shared: [{ path: ${first} }]\`, so that what the app writes outlives releases, or \`exclude: [${patterns}]\`.`,
   },
@@ -80,10 +80,10 @@ function isKeyFile(file: ReadFile): boolean {
  * The start of a file.
  * @param names which files are opened for it if their content was not kept
  */
-function headOf(file: ReadFile, names = /(?:)/): string {
-  if (file.bytes !== undefined) return file.bytes.subarray(0, headBytes).toString("latin1");
+function headOf(file: ReadFile, { bytes = headBytes, names = /(?:)/ } = {}): string {
+  if (file.bytes !== undefined) return file.bytes.subarray(0, bytes).toString("latin1");
   if (!names.test(file.path)) return "";
   using opened = openFile(file.source);
-  const head = Buffer.alloc(headBytes);
+  const head = Buffer.alloc(bytes);
   return head.subarray(0, opened.read(head)).toString("latin1");
 }

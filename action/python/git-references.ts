@@ -46,7 +46,9 @@ async function commitOf(repository: string, reference: string, { directory, env,
     const [commit = "", name = ""] = line.split("\t");
     return /^[0-9a-f]{40}$/.test(commit) ? [{ commit, name }] : [];
   });
-  // What an annotated tag leads to stands after the tag itself.
-  const exact = lines.find(({ name }) => name === `refs/tags/${reference}^{}`) ?? lines[0];
-  return exact?.commit;
+  // git also lists names that end alike, such as refs/heads/next/main. What an annotated tag leads to comes before the tag.
+  const names = [`refs/heads/${reference}`, `refs/tags/${reference}^{}`, `refs/tags/${reference}`, reference];
+  return names
+    .map((wanted) => lines.find(({ name }) => name === wanted)?.commit)
+    .find((commit) => commit !== undefined);
 }

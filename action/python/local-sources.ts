@@ -4,7 +4,7 @@ import { relative } from "node:path";
 import { alwaysExcluded, walkFiles } from "../project/walk.ts";
 
 /** What building leaves in a directory of source code. It would change the digest of what was built. */
-const leftovers = ["build", "dist", "*.egg-info", "*.egg", "*.so", ".eggs", ".git"];
+const leftovers = ["/build/", "/dist/", "*.egg-info", "/.eggs/"];
 
 /**
  * A digest of the source code in a directory, as a build sees it.
