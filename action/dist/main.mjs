@@ -18,17 +18,18 @@ import { EventEmitter as EventEmitter$1, once } from "node:events";
 import { connect } from "node:tls";
 import { constants as constants$1, createZstdCompress } from "node:zlib";
 import { createHash, hash, randomBytes, randomUUID } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { StringDecoder } from "string_decoder";
 import * as child$1 from "child_process";
 import { setTimeout as setTimeout$1 } from "timers";
 import Br, { accessSync, closeSync, constants as constants$2, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, stat, statSync } from "node:fs";
-import Pr, { basename, delimiter, dirname as dirname$1, join, posix, resolve, sep, win32 } from "node:path";
+import Pr, { basename, delimiter, dirname as dirname$1, join, posix, relative, resolve, sep, win32 } from "node:path";
 import { tmpdir } from "node:os";
+import { Buffer as Buffer$1 } from "buffer";
 import { spawn } from "node:child_process";
 import { setTimeout as setTimeout$2 } from "node:timers/promises";
 import { StringDecoder as StringDecoder$1 } from "node:string_decoder";
 import ro, { mkdir, readFile, readdir, rm, stat as stat$1, writeFile } from "node:fs/promises";
-import { Buffer as Buffer$1 } from "buffer";
 import { pipeline } from "node:stream/promises";
 import en, * as Ps from "zlib";
 import { request as request$1 } from "node:https";
@@ -17915,7 +17916,7 @@ var core_exports = /* @__PURE__ */ __exportAll({
 	addPath: () => addPath,
 	debug: () => debug,
 	endGroup: () => endGroup,
-	error: () => error$1,
+	error: () => error$2,
 	exportVariable: () => exportVariable,
 	getBooleanInput: () => getBooleanInput,
 	getIDToken: () => getIDToken,
@@ -17938,7 +17939,7 @@ var core_exports = /* @__PURE__ */ __exportAll({
 	toPlatformPath: () => toPlatformPath,
 	toPosixPath: () => toPosixPath,
 	toWin32Path: () => toWin32Path,
-	warning: () => warning
+	warning: () => warning$1
 });
 var __awaiter = function(thisArg, _arguments, P, generator) {
 	function adopt(value) {
@@ -18113,7 +18114,7 @@ function setCommandEcho(enabled) {
 */
 function setFailed(message) {
 	process.exitCode = ExitCode.Failure;
-	error$1(message);
+	error$2(message);
 }
 /**
 * Gets whether Actions Step Debug is on or not
@@ -18133,7 +18134,7 @@ function debug(message) {
 * @param message error issue message. Errors will be converted to string via toString()
 * @param properties optional properties to add to the annotation.
 */
-function error$1(message, properties = {}) {
+function error$2(message, properties = {}) {
 	issueCommand("error", toCommandProperties(properties), message instanceof Error ? message.toString() : message);
 }
 /**
@@ -18141,7 +18142,7 @@ function error$1(message, properties = {}) {
 * @param message warning issue message. Errors will be converted to string via toString()
 * @param properties optional properties to add to the annotation.
 */
-function warning(message, properties = {}) {
+function warning$1(message, properties = {}) {
 	issueCommand("warning", toCommandProperties(properties), message instanceof Error ? message.toString() : message);
 }
 /**
@@ -18246,7 +18247,9 @@ const errorCodes = {
 	file_changed: "A file changed while it was being packed.",
 	path_not_allowed: "A file's path cannot be put into a bundle.",
 	collect_failed: "The command that collects static files failed.",
+	requirements_invalid: "What python.requirements names cannot be read, or names what pip cannot install.",
 	wheels_failed: "pip could not get or build the wheels for the requirements.",
+	wheels_unfit: "The packed wheels do not fit a host's glibc, Python or processor.",
 	python_not_found: "The Python interpreter that the configuration names is not on this machine.",
 	runner_unsupported: "The job runs on a system for which cutover cannot pack.",
 	signing_key_invalid: "The signing key cannot be read.",
@@ -18298,6 +18301,7 @@ const errorCodes = {
 	canary_failed: "An instance of the canary failed its checks or was restarted, or `canary-check` failed. Its traffic went back to the live release.",
 	watch_failed: "The release failed during the watch after the cutover.",
 	environment_failed: "pip could not install the requirements on the host.",
+	shared_failed: "What the project starts with could not be put into the app's shared directory.",
 	release_command_failed: "The release command failed.",
 	instance_died: "A new instance or process ended while it was starting.",
 	health_failed: "A new instance answered its health check with an unexpected status.",
@@ -21466,7 +21470,7 @@ function isBackEdge(ctx, value) {
 	return backEdges !== void 0 && isRef(value) && backEdges.has(value);
 }
 // node_modules/zod/v4/locales/en.js
-const error = () => {
+const error$1 = () => {
 	const Sizable = {
 		string: {
 			unit: "characters",
@@ -21570,7 +21574,7 @@ const error = () => {
 	};
 };
 function en_default() {
-	return { localeError: error() };
+	return { localeError: error$1() };
 }
 // node_modules/zod/v4/core/registries.js
 var _a;
@@ -23291,7 +23295,7 @@ const initializer = (inst, issues) => {
 };
 const ZodRealError = /*@__PURE__*/ $constructor("ZodError", initializer, void 0, { Parent: Error });
 // node_modules/zod/v4/classic/parse.js
-const parse$1 = /* @__PURE__ */ _parse(ZodRealError);
+const parse$2 = /* @__PURE__ */ _parse(ZodRealError);
 const parseAsync = /* @__PURE__ */ _parseAsync(ZodRealError);
 const safeParse = /* @__PURE__ */ _safeParse(ZodRealError);
 const safeParseAsync = /* @__PURE__ */ _safeParseAsync(ZodRealError);
@@ -23422,7 +23426,7 @@ const ZodType = /*@__PURE__*/ $constructor("ZodType", (inst, def) => {
 		own(this, "~standard", value);
 	},
 	parse: function _parse(data, params) {
-		return parse$1(this, data, params, { callee: _parse });
+		return parse$2(this, data, params, { callee: _parse });
 	},
 	parseAsync: async function _parseAsync(data, params) {
 		return await parseAsync(this, data, params, { callee: _parseAsync });
@@ -23827,7 +23831,7 @@ const ZodNever = /*@__PURE__*/ $constructor("ZodNever", (inst, def) => {
 	ZodType.init(inst, def);
 	inst._zod.processJSONSchema = (ctx, json, params) => neverProcessor(inst, ctx, json, params);
 });
-function never(params) {
+function never$1(params) {
 	return /* @__PURE__ */ _never(ZodNever, params);
 }
 const ZodArray = /*@__PURE__*/ $constructor("ZodArray", (inst, def) => {
@@ -23876,7 +23880,7 @@ const ZodObject = /*@__PURE__*/ $constructor("ZodObject", (inst, def) => {
 		return this.clone(mergeDefs(this._zod.def, { catchall: unknown() }));
 	},
 	strict() {
-		return this.clone(mergeDefs(this._zod.def, { catchall: never() }));
+		return this.clone(mergeDefs(this._zod.def, { catchall: never$1() }));
 	},
 	strip() {
 		return this.clone(mergeDefs(this._zod.def, { catchall: void 0 }));
@@ -23918,7 +23922,7 @@ function strictObject(shape, params) {
 	return new ZodObject({
 		type: "object",
 		shape,
-		catchall: never(),
+		catchall: never$1(),
 		...normalizeParams(params)
 	});
 }
@@ -24219,12 +24223,12 @@ const units = {
 	h: 36e5,
 	d: 864e5
 };
-const pattern = /^(\d{1,6})(ms|s|m|h|d)$/;
+const pattern$1 = /^(\d{1,6})(ms|s|m|h|d)$/;
 /** A duration as nginx writes it: 500ms, 30s, 10m, 24h, 30d. Kept as text, so that a checked file checks again. */
-const duration = string().regex(pattern, "a duration such as 30s, 10m or 24h");
+const duration = string().regex(pattern$1, "a duration such as 30s, 10m or 24h");
 /** Milliseconds of a checked duration. */
 function milliseconds(text) {
-	const [, count, unit] = pattern.exec(text) ?? [];
+	const [, count, unit] = pattern$1.exec(text) ?? [];
 	if (count === void 0 || unit === void 0) throw new RangeError(`not a duration: ${text}`);
 	return Number(count) * units[unit];
 }
@@ -24442,6 +24446,15 @@ const maintenanceView = object({
 	since: datetime(),
 	allow: array(string())
 });
+/** What wheels have to fit. */
+const hostView = object({
+	/** As Python names it: x86_64, aarch64. */
+	machine: string(),
+	/** The version of glibc, such as 2.36; absent with another C library. */
+	glibc: string().optional(),
+	/** The versions of Python in the host's `python_path`, such as 3.11; that of `python3` first. */
+	pythons: array(string())
+});
 const appView = object({
 	app: appName,
 	live: runId.nullable(),
@@ -24464,7 +24477,9 @@ const appView = object({
 	problem: string().optional(),
 	instances: array(instanceView),
 	releases: array(releaseView),
-	deployment: deploymentView.nullable()
+	deployment: deploymentView.nullable(),
+	/** Agents of older versions do not say it. */
+	host: hostView.optional()
 });
 /** Thousands of files are only compared, so a look at their shape is enough, and they are not copied. */
 const filesView = object({
@@ -24554,7 +24569,7 @@ const maxLeaseSeconds = 300;
 const maxLines = 1e4;
 const seconds$1 = number().int().min(0).max(maxWaitSeconds);
 const yesOrNo = _enum(["true", "false"]).transform((text) => text === "true");
-const lines = number().int().min(1).max(maxLines);
+const lines$1 = number().int().min(1).max(maxLines);
 /** `wait`: seconds to wait while another deployment of the app runs. */
 const waiting = strictObject({ wait: seconds$1.default(0) });
 /**
@@ -24731,7 +24746,7 @@ const calls = {
 		path: "/v1/apps/:app/logs",
 		who: "operator",
 		query: strictObject({
-			lines: lines.default(100),
+			lines: lines$1.default(100),
 			run: runId.optional()
 		}),
 		answer: logsView
@@ -24744,7 +24759,7 @@ const calls = {
 		query: strictObject({
 			app: appName.optional(),
 			since: datetime().optional(),
-			limit: lines.default(200)
+			limit: lines$1.default(200)
 		}),
 		answer: historyView
 	}
@@ -24800,7 +24815,8 @@ const inputDefaults = {
 	thin: "true",
 	timeout: "20m",
 	wait: "0s",
-	"pip-arguments": ""
+	"pip-arguments": "",
+	"index-url": ""
 };
 const host = string().transform((line, context) => {
 	const fault = hostFault(line);
@@ -24841,7 +24857,8 @@ const schema = object({
 	thin: trueOrFalse,
 	timeout: limit.refine((ms) => ms > 0, "must be longer than 0s").refine((ms) => ms <= longestTimeoutMs, "must be at most 24d"),
 	wait: limit.refine((ms) => ms <= longestWaitMs, "must be at most 1h"),
-	"pip-arguments": string().transform((text) => parseArgsStringToArgv(text))
+	"pip-arguments": string().transform((text) => parseArgsStringToArgv(text)),
+	"index-url": string().trim().refine((text) => text === "" || /^(?:https?|file):\/\/\S+$/.test(text), { error: "is not the address of an index; they look like https://pypi.example.com/simple" })
 }).superRefine(({ hosts, "dry-run": dryRun }, context) => {
 	const issue = (message) => context.addIssue({
 		code: "custom",
@@ -24893,7 +24910,8 @@ function readInputs(env) {
 		thin: data.thin,
 		timeoutMs: data.timeout,
 		waitMs: data.wait,
-		pipArguments: data["pip-arguments"]
+		pipArguments: data["pip-arguments"],
+		indexUrl: data["index-url"]
 	};
 }
 function refusal(error) {
@@ -25091,6 +25109,20 @@ var Log = class {
 	annotate(title, message) {
 		this.endGroup();
 		this.#console.error(cleanLines(message).join("\n"), { title: cleanLine(title) });
+	}
+	/** @param place the file's path in the repository, and where in it */
+	warn(message, { file, line, column }) {
+		this.endGroup();
+		const title = cleanLine(line === void 0 ? file : `${file}:${line}`);
+		const place = {
+			...line !== void 0 && { startLine: line },
+			...column !== void 0 && { startColumn: column }
+		};
+		this.#console.warning(cleanLines(message).join("\n"), {
+			title,
+			file: cleanLine(file),
+			...place
+		});
 	}
 	mask(secret) {
 		this.#resumeCommands();
@@ -25344,168 +25376,1884 @@ async function inPhase({ effects, report }, name, work) {
 		log.endGroup();
 	}
 }
-// shared/lines.ts
+// shared/dependencies/requirement.ts
+const pypi = "https://pypi.org/simple";
 /**
-* Makes lines of bytes as they come. A carriage return ends a line too: progress bars have no other end. Without a
-* limit a line may have any length.
+* pip's options for the indexes of a file.
+* @param mirror the person has named an index that takes the place of the first
 */
-var LineSplitter = class {
-	#onLine;
-	#limit;
-	#decoder = new StringDecoder$1("utf8");
-	#line = "";
-	#cut = false;
-	#afterReturn = false;
-	constructor(onLine, limit) {
-		this.#onLine = onLine;
-		this.#limit = limit;
-	}
-	write(bytes) {
-		this.#add(this.#decoder.write(bytes));
-	}
-	/** Gives out a last line without a newline. */
-	end() {
-		this.#add(this.#decoder.end());
-		if (this.#line !== "") this.#finish();
-	}
-	#add(text) {
-		if (text === "") return;
-		const whole = this.#afterReturn && text.startsWith("\n") ? text.slice(1) : text;
-		this.#afterReturn = text.endsWith("\r");
-		const parts = whole.split(/\r\n|\r|\n/);
-		for (const [index, part] of parts.entries()) {
-			if (index > 0) this.#finish();
-			this.#append(part);
+function indexOptions(indexes, mirror) {
+	const own = indexes.filter((address) => !/^https:\/\/pypi\.(?:org|python\.org)\//.test(address));
+	if (own.length < indexes.length) return own.map((address) => `--extra-index-url ${address}`);
+	const [first, ...others] = own;
+	if (first === void 0) return [];
+	return [...mirror ? [] : [`--index-url ${first}`], ...others.map((address) => `--extra-index-url ${address}`)];
+}
+/** As PEP 503 compares names. */
+function normalName(name) {
+	return name.toLowerCase().replace(/[._-]+/g, "-");
+}
+/** One line of a requirements file, with its hashes in a fixed order: some tools write them in another one each time. */
+function requirementLine({ line, marker, hashes }) {
+	return [`${line}${marker === "" ? "" : ` ; ${marker}`}`, ...hashes.toSorted().map((hash) => `--hash=${hash}`)].join(" \\\n    ");
+}
+/** The line of `[project] dependencies`: a requirement of PEP 508. */
+function parseRequirement(given) {
+	const [name = ""] = /^[A-Za-z0-9][A-Za-z0-9._-]*/.exec(given.trim()) ?? [];
+	const [, line = given, marker = ""] = (/^[^;]*@\s*[a-z+]+:/i.test(given) ? /^(.*?)(?:\s;(.*))?$/s : /^([^;]*)(?:;(.*))?$/s).exec(given) ?? [];
+	return {
+		name: normalName(name),
+		line: line.trim(),
+		marker: marker.trim(),
+		hashes: []
+	};
+}
+/** The extras of a requirement of PEP 508, normalized. */
+function extrasOf(requirement) {
+	const [, extras = ""] = /^\s*[A-Za-z0-9._-]+\s*\[([^\]]*)\]/.exec(requirement) ?? [];
+	return extras.split(",").map((extra) => normalName(extra.trim())).filter((extra) => extra !== "");
+}
+// shared/dependencies/form.ts
+const names$1 = [
+	[/^pyproject\.toml$/, "pyproject"],
+	[/^uv\.lock$/, "uv"],
+	[/^poetry\.lock$/, "poetry"],
+	[/^pdm(?:\.[\w-]+)?\.lock$/, "pdm"],
+	[/^Pipfile\.lock$/, "pipfile-lock"],
+	[/^Pipfile$/, "pipfile"],
+	[/^pylock(?:\.[^.]+)?\.toml$/, "pylock"],
+	[/^(?:environment|conda)(?:[-_.][\w-]+)?\.ya?ml$/, "conda"],
+	[/^setup\.(?:py|cfg)$/, "setup"]
+];
+/** `uv.lock`, `pyproject.toml[redis,s3]`, `pyproject.toml:web`, or any other file: a requirements file. */
+function parseSource(given) {
+	const [, bare = given, extras = "", groups = ""] = /^(.*?)(?:\[([^\]]*)\])?(?::([\w.,-]+))?$/.exec(given) ?? [];
+	const form = formOf(bare);
+	if (form === "requirements") return {
+		form,
+		file: given,
+		extras: [],
+		groups: []
+	};
+	const split = (text) => text.split(",").flatMap((name) => name.trim() === "" ? [] : [normalName(name.trim())]);
+	return {
+		form,
+		file: bare,
+		extras: split(extras),
+		groups: split(groups)
+	};
+}
+function formOf(file) {
+	const base = posix.basename(file);
+	return names$1.find(([pattern]) => pattern.test(base))?.[1] ?? "requirements";
+}
+// shared/dependencies/markers.ts
+/** Wanted in every environment. */
+const always = /* @__PURE__ */ new Set([""]);
+const never = /* @__PURE__ */ new Set();
+/** So many ways to one package say nothing any more: it is taken for wanted everywhere, and pip chooses. */
+const mostAlternatives = 12;
+function either(a, b) {
+	const all = [.../* @__PURE__ */ new Set([...a, ...b])];
+	const kept = all.filter((one) => !all.some((other) => other !== one && includes(one, other)));
+	return kept.length > mostAlternatives ? always : new Set(kept);
+}
+function both(condition, marker) {
+	if (marker === "") return condition;
+	return new Set([...condition].map((one) => joined$1(one, marker)));
+}
+const glue = " and ";
+/** Whether each part of `other` is a part of `one`. */
+function includes(one, other) {
+	if (other === "") return true;
+	const parts = new Set(one.split(glue));
+	return other.split(glue).every((part) => parts.has(part));
+}
+function joined$1(one, marker) {
+	const parts = / or /.test(marker) ? [`(${marker})`] : marker.split(glue);
+	return [.../* @__PURE__ */ new Set([...one === "" ? [] : one.split(glue), ...parts])].join(glue);
+}
+/** One marker for all alternatives. */
+function markerOf(condition) {
+	const all = [...condition];
+	if (all.includes("")) return "";
+	const [only = ""] = all;
+	if (all.length === 1) return only;
+	return all.map((one) => one.includes(glue) ? `(${one})` : one).join(" or ");
+}
+function equal(a, b) {
+	return a.size === b.size && [...a].every((one) => b.has(one));
+}
+/**
+* A marker of a pylock.toml without what only its installer knows (`'dev' in dependency_groups`), which pip would refuse.
+* @param included which extras and groups are installed
+* @returns undefined if it can never hold
+*/
+function withoutGroups(marker, included) {
+	const test = /(["'])([^"']+)\1\s+(not\s+)?in\s+(extras|dependency_groups)/g;
+	if (!test.test(marker)) return marker;
+	const value = simplified(marker.replace(test, (_, _quote, name, not, kind) => {
+		return (kind === "extras" ? included.extras : included.groups).includes(name) === (not === void 0) ? yes : no$1;
+	}));
+	return value === no$1 ? void 0 : value === yes ? "" : value;
+}
+const yes = "TRUE";
+const no$1 = "FALSE";
+/** Takes TRUE and FALSE out of an expression of `and`, `or` and parentheses. */
+function simplified(expression) {
+	const tokens = expression.match(/\(|\)|\band\b|\bor\b|(?:"[^"]*"|'[^']*'|(?!\band\b|\bor\b)[^()"'\s]|\s+(?!and\b|or\b|\)))+/g) ?? [];
+	let next = 0;
+	const alternatives = () => {
+		const parts = [conjunction()];
+		while (tokens[next] === "or") {
+			next++;
+			parts.push(conjunction());
+		}
+		if (parts.includes(yes)) return yes;
+		const left = parts.filter((part) => part !== no$1);
+		return left.length === 0 ? no$1 : left.join(" or ");
+	};
+	const conjunction = () => {
+		const parts = [atom()];
+		while (tokens[next] === "and") {
+			next++;
+			parts.push(atom());
+		}
+		if (parts.includes(no$1)) return no$1;
+		const left = parts.filter((part) => part !== yes);
+		return left.length === 0 ? yes : left.join(glue);
+	};
+	const atom = () => {
+		const token = tokens[next++] ?? yes;
+		if (token !== "(") return token.trim();
+		const inner = alternatives();
+		next++;
+		return / or /.test(inner) ? `(${inner})` : inner;
+	};
+	return alternatives();
+}
+// shared/dependencies/graph.ts
+/**
+* What the roots need, directly or through others, each with the environments in which it is needed.
+* @param packages all that the lock has; a name may be there in several versions
+*/
+function reach(packages, roots) {
+	const byName = Map.groupBy(packages, ({ name }) => name);
+	const wanted = /* @__PURE__ */ new Map();
+	/** The conditions under which the edges of a package, or of one of its extras, were followed already. */
+	const followed = /* @__PURE__ */ new Map();
+	const numbers = new Map(packages.map((one, index) => [one, index]));
+	const missing = /* @__PURE__ */ new Set();
+	const queue = roots.map((edge) => ({
+		edge,
+		condition: always
+	}));
+	const follow = (key, edges, condition) => {
+		const before = followed.get(key) ?? never;
+		const now = either(before, condition);
+		if (equal(before, now)) return;
+		followed.set(key, now);
+		for (const edge of edges) queue.push({
+			edge,
+			condition: now
+		});
+	};
+	for (let next = queue.shift(); next !== void 0; next = queue.shift()) {
+		const { edge } = next;
+		const condition = both(next.condition, edge.marker);
+		const found = chosen(byName.get(edge.name) ?? [], edge);
+		if (found.length === 0) missing.add(edge.name);
+		for (const one of found) {
+			wanted.set(one, either(wanted.get(one) ?? never, condition));
+			follow(`${numbers.get(one)}`, one.needs, condition);
+			for (const extra of edge.extras) follow(`${numbers.get(one)} ${extra}`, one.extras.get(extra) ?? [], condition);
 		}
 	}
-	#append(text) {
-		const { longest, tooLong } = this.#limit ?? {
-			longest: Number.POSITIVE_INFINITY,
-			tooLong: "refuse"
-		};
-		const room = longest - this.#line.length;
-		if (text.length > room && tooLong === "refuse") throw new RangeError(`a line of more than ${longest} characters`);
-		this.#line += text.slice(0, room);
-		this.#cut ||= text.length > room;
-	}
-	#finish() {
-		const line = this.#cut ? `${this.#line}…` : this.#line;
-		this.#line = "";
-		this.#cut = false;
-		this.#onLine(line);
-	}
-};
-/** The lines of a stream as they come. @throws what the stream throws, without the line that it broke off */
-async function* linesOf(stream) {
-	const whole = [];
-	const splitter = new LineSplitter((line) => whole.push(line));
-	for await (const bytes of stream) {
-		splitter.write(bytes);
-		yield* whole.splice(0);
-	}
-	splitter.end();
-	yield* whole;
+	return {
+		reached: packages.flatMap((one) => {
+			const condition = wanted.get(one);
+			return condition === void 0 ? [] : [{
+				what: one.what,
+				marker: markerOf(condition)
+			}];
+		}),
+		missing: [...missing].toSorted()
+	};
 }
-// shared/mask.ts
-/** Takes name and password out of addresses, as pip and git print them. A name without a password may be a token. */
-const maskUrls = (text) => text.replace(/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@'"]+@/gi, "$1***@");
-// action/runner/exec.ts
-/** For what is still in the pipes when the program has ended. */
-const lastLinesMs = 1e3;
-/**
-* Runs a program without a shell, in a process group of its own, so that an abort also ends the children that pip or a
-* build started. @actions/exec cannot do that: it takes no signal and does not give out the process. It runs git, which
-* needs neither.
+function chosen(candidates, { version }) {
+	if (version === void 0 || candidates.length < 2) return candidates;
+	return candidates.filter((one) => one.version === version);
+}
+// shared/dependencies/lock.ts
+/** A path of a lock, relative to the project, as pip knows it for one. */
+function localPath(folder, place) {
+	if (posix.isAbsolute(place)) return place;
+	const path = posix.normalize(posix.join(folder, place)).replace(/\/$/, "");
+	return path === "." || path.startsWith("../") || path === ".." ? path : `./${path}`;
+}
+/** A requirement of PEP 508 as an edge of the graph. */
+function edgeOfRequirement(given) {
+	const { name, line, marker } = parseRequirement(given);
+	const [constraint] = /[<>=!~][^()@]*/.exec(line) ?? [];
+	return {
+		name,
+		extras: extrasOf(given),
+		marker,
+		constraint
+	};
+}
+// node_modules/smol-toml/dist/error.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
 */
-const execute = async ({ argv, cwd, env, onLine, signal }) => {
-	signal.throwIfAborted();
-	const [program, ...args] = argv;
-	const options = {
-		cwd,
-		env,
-		detached: true
-	};
-	let child;
-	try {
-		child = spawn(program ?? "", args, {
-			...options,
-			stdio: [
-				"ignore",
-				"pipe",
-				"pipe"
-			]
-		});
-	} catch (thrown) {
-		return {
-			...notStarted(program ?? "", thrown),
-			stdout: "",
-			output: ""
-		};
+function getLineColFromPtr(string, ptr) {
+	let lines = string.slice(0, ptr).split(/\r?\n/);
+	return [lines.length, lines.pop().length + 1];
+}
+function makeCodeBlock(string, line, column) {
+	let lines = string.split(/\r?\n/);
+	let codeblock = "";
+	let numberLen = (Math.log10(line + 1) | 0) + 1;
+	for (let i = line - 1; i <= line + 1; i++) {
+		let l = lines[i - 1];
+		if (!l) continue;
+		codeblock += i.toString().padEnd(numberLen, " ");
+		codeblock += ":  ";
+		codeblock += l;
+		codeblock += "\n";
+		if (i === line) {
+			codeblock += " ".repeat(numberLen + column + 2);
+			codeblock += "^\n";
+		}
 	}
-	const stop = () => killGroup(child.pid);
-	signal.addEventListener("abort", stop, { once: true });
-	const stdout = [];
-	let output = "";
-	const keep = (said) => {
-		const line = maskUrls(said);
-		output = `${output}${line}\n`.slice(-65536);
-		onLine?.(line);
-	};
-	const lines = Promise.allSettled([readLines(child.stdout, (line) => {
-		stdout.push(line);
-		keep(line);
-	}), readLines(child.stderr, keep)]);
-	try {
-		const end = await endOf(child, program ?? "");
-		await Promise.race([lines, setTimeout$2(lastLinesMs, void 0, {
-			signal,
-			ref: false
-		}).catch(() => void 0)]);
-		signal.throwIfAborted();
-		return {
-			...end,
-			stdout: stdout.join("\n"),
-			output
-		};
-	} finally {
-		signal.removeEventListener("abort", stop);
-		child.stdout.destroy();
-		child.stderr.destroy();
+	return codeblock;
+}
+var TomlError = class TomlError extends Error {
+	line;
+	column;
+	codeblock;
+	constructor(message, options) {
+		const [line, column] = getLineColFromPtr(options.toml, options.ptr);
+		const codeblock = makeCodeBlock(options.toml, line, column);
+		super(`Invalid TOML document: ${message}\n\n${codeblock}`, options);
+		this.line = line;
+		this.column = column;
+		this.codeblock = codeblock;
+	}
+	/** @internal */
+	static x(message, ctx, ptr) {
+		throw new TomlError(message, {
+			toml: ctx.s,
+			ptr: ptr ?? ctx.p
+		});
 	}
 };
-function endOf(child, program) {
-	return new Promise((resolve) => {
-		child.once("error", (thrown) => resolve(notStarted(program, thrown)));
-		child.once("exit", (code, signal) => {
-			const how = signal === null ? `It ended with exit code ${code}.` : `It was killed by ${signal}.`;
-			resolve({
-				ok: code === 0,
-				how: signal === "SIGKILL" ? `${how} Was there too little memory?` : how
+// node_modules/smol-toml/dist/primitive.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+/** @internal */
+function parseString(ctx) {
+	let startPtr = ctx.p;
+	let c = ctx.s.charCodeAt(ctx.p++);
+	let first = c;
+	let isLiteral = c === 39;
+	let isMultiline = c === ctx.s.charCodeAt(ctx.p) && c === ctx.s.charCodeAt(ctx.p + 1);
+	if (isMultiline) {
+		if ((c = ctx.s.charCodeAt(ctx.p += 2)) === 10) ctx.p++;
+		else if (c === 13 && ctx.s.charCodeAt(ctx.p + 1) === 10) ctx.p += 2;
+	}
+	let parsed = "";
+	let sliceStart = ctx.p;
+	let state = 0;
+	for (; ctx.p < ctx.s.length; ctx.p++) {
+		c = ctx.s.charCodeAt(ctx.p);
+		if (isMultiline && (c === 10 || c === 13 && ctx.s.charCodeAt(ctx.p + 1) === 10)) state = state && 3;
+		else if (c < 32 && c !== 9 || c === 127) TomlError.x("control characters are not allowed in strings", ctx);
+		else if ((!state || state === 3) && c === first && (!isMultiline || ctx.s.charCodeAt(ctx.p + 1) === first && ctx.s.charCodeAt(ctx.p + 2) === first)) {
+			if (isMultiline) {
+				if (ctx.s.charCodeAt(ctx.p + 3) === first) ctx.p++;
+				if (ctx.s.charCodeAt(ctx.p + 3) === first) ctx.p++;
+			}
+			if (!state) {
+				let s = ctx.s.slice(sliceStart, ctx.p);
+				parsed = parsed ? parsed + s : s;
+			}
+			ctx.p += isMultiline ? 3 : 1;
+			return parsed;
+		} else if (!state) {
+			if (!isLiteral && c === 92) {
+				parsed += ctx.s.slice(sliceStart, sliceStart = ctx.p);
+				state = 1;
+			}
+		} else if (state === 1) {
+			if (c === 120 || c === 117 || c === 85) {
+				let errPtr = ctx.p++ - 1;
+				let value = 0;
+				let len = c === 120 ? 2 : c === 117 ? 4 : 8;
+				for (let j = 0; j < len; j++, ctx.p++) {
+					let hex = ctx.s.charCodeAt(ctx.p);
+					let digit = hex >= 48 && hex <= 57 ? hex - 48 : hex >= 65 && hex <= 70 ? hex - 65 + 10 : hex >= 97 && hex <= 102 ? hex - 97 + 10 : -1;
+					if (digit < 0) TomlError.x("invalid non-hex character in unicode escape", ctx);
+					value = value << 4 | digit;
+				}
+				if (value < 0 || value > 1114111 || value >= 55296 && value <= 57343) TomlError.x("invalid unicode escape", ctx, errPtr);
+				parsed += String.fromCodePoint(value);
+				sliceStart = ctx.p--;
+				state = 0;
+			} else if (isMultiline && (c === 32 || c === 9)) state = 2;
+			else {
+				if (c === 98) parsed += "\b";
+				else if (c === 116) parsed += "	";
+				else if (c === 110) parsed += "\n";
+				else if (c === 102) parsed += "\f";
+				else if (c === 114) parsed += "\r";
+				else if (c === 101) parsed += "\x1B";
+				else if (c === 34) parsed += "\"";
+				else if (c === 92) parsed += "\\";
+				else TomlError.x("unrecognised escape sequence", ctx);
+				sliceStart = ctx.p + 1;
+				state = 0;
+			}
+		} else if (c !== 32 && c !== 9) {
+			if (state === 2) TomlError.x("invalid escape: only line-ending whitespace may be escaped", ctx, sliceStart);
+			state = !isLiteral && c === 92 ? 1 : 0;
+			sliceStart = ctx.p;
+		}
+	}
+	TomlError.x("unfinished string", ctx, startPtr);
+}
+// node_modules/smol-toml/dist/date.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+let DATE_TIME_RE = /^(\d{4}-\d{2}-\d{2})?[Tt ]?(?:(\d{2}):\d{2}(?::\d{2}(?:\.\d+)?)?)?(Z|z|[-+]\d{2}:\d{2})?$/i;
+var TomlDate = class TomlDate extends Date {
+	#hasDate = false;
+	#hasTime = false;
+	#offset = null;
+	constructor(date, fasttype, unsafeDelim) {
+		let hasDate = true;
+		let hasTime = true;
+		let offset = "Z";
+		let c;
+		if (typeof date === "string") {
+			if (fasttype) prep: {
+				if (fasttype < 3) {
+					if (+date.slice(11, 13) > 23) {
+						date = "";
+						break prep;
+					}
+					if (fasttype === 2) {
+						offset = null;
+						date += "Z";
+					} else if ((c = date.charCodeAt(date.length - 1)) !== 90 && c !== 122) offset = date.slice(date.length - 6);
+					if (unsafeDelim) date = date.slice(0, 10) + "T" + date.slice(11);
+				} else if (fasttype === 4) date = +date.slice(0, 2) > 23 ? "" : `0000-01-01T${date}Z`;
+				hasDate = fasttype !== 4;
+				hasTime = fasttype !== 3;
+			}
+			else {
+				let match = date.match(DATE_TIME_RE);
+				if (match) {
+					if (!match[1]) {
+						hasDate = false;
+						date = `0000-01-01T${date}`;
+					}
+					hasTime = !!match[2];
+					hasTime && date[10] === " " && (date = date.replace(" ", "T"));
+					if (match[2] && +match[2] > 23) date = "";
+					else {
+						offset = match[3] || null;
+						if (!offset && hasTime) date += "Z";
+					}
+				} else date = "";
+			}
+		}
+		super(date);
+		if (!isNaN(this.getTime())) {
+			this.#hasDate = hasDate;
+			this.#hasTime = hasTime;
+			this.#offset = offset;
+		}
+	}
+	isDateTime() {
+		return this.#hasDate && this.#hasTime;
+	}
+	isLocal() {
+		return !this.#hasDate || !this.#hasTime || !this.#offset;
+	}
+	isDate() {
+		return this.#hasDate && !this.#hasTime;
+	}
+	isTime() {
+		return this.#hasTime && !this.#hasDate;
+	}
+	isValid() {
+		return this.#hasDate || this.#hasTime;
+	}
+	toISOString() {
+		let iso = super.toISOString();
+		if (this.isDate()) return iso.slice(0, 10);
+		if (this.isTime()) return iso.slice(11, 23);
+		if (this.#offset === null) return iso.slice(0, -1);
+		if (this.#offset === "Z" || this.#offset === "z") return iso;
+		let offset = +this.#offset.slice(1, 3) * 60 + +this.#offset.slice(4, 6);
+		offset = this.#offset[0] === "-" ? offset : -offset;
+		return (/* @__PURE__ */ new Date(this.getTime() - offset * 6e4)).toISOString().slice(0, -1) + this.#offset;
+	}
+	static wrapAsOffsetDateTime(jsDate, offset = "Z") {
+		let date = new TomlDate(jsDate);
+		date.#offset = offset;
+		return date;
+	}
+	static wrapAsLocalDateTime(jsDate) {
+		let date = new TomlDate(jsDate);
+		date.#offset = null;
+		return date;
+	}
+	static wrapAsLocalDate(jsDate) {
+		let date = new TomlDate(jsDate);
+		date.#hasTime = false;
+		date.#offset = null;
+		return date;
+	}
+	static wrapAsLocalTime(jsDate) {
+		let date = new TomlDate(jsDate);
+		date.#hasDate = false;
+		date.#offset = null;
+		return date;
+	}
+};
+// node_modules/smol-toml/dist/extract.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+function isDigit(char, base = 10) {
+	return base === 16 ? char > 47 && char < 58 || char > 64 && char < 71 || char > 96 && char < 103 : char > 47 && char < 48 + base;
+}
+function isEndOfValue(char, delim) {
+	return char === 32 || char === 9 || char === 10 || char === 13 || delim && (char === delim || char === 44) || char === 35;
+}
+/** @internal */
+function extractValue(ctx, end) {
+	let errPtr = ctx.p;
+	let c = ctx.s.charCodeAt(ctx.p);
+	if (c === 91 || c === 123) {
+		ctx.d-- || TomlError.x("document contains excessively nested structures. aborting.", ctx);
+		let value = c === 91 ? parseArray(ctx) : parseInlineTable(ctx);
+		ctx.d++;
+		return value;
+	}
+	if (c === 34 || c === 39) return parseString(ctx);
+	if (c === 116) {
+		if (ctx.s.charCodeAt(++ctx.p) !== 114 || ctx.s.charCodeAt(++ctx.p) !== 117 || ctx.s.charCodeAt(++ctx.p) !== 101) TomlError.x("invalid value", ctx, errPtr);
+		return ctx.p++, true;
+	}
+	if (c === 102) {
+		if (ctx.s.charCodeAt(++ctx.p) !== 97 || ctx.s.charCodeAt(++ctx.p) !== 108 || ctx.s.charCodeAt(++ctx.p) !== 115 || ctx.s.charCodeAt(++ctx.p) !== 101) TomlError.x("invalid value", ctx, errPtr);
+		return ctx.p++, false;
+	}
+	if (c === 43 || c === 45) return parseNumber(ctx, ctx.p, ctx.s.charCodeAt(++ctx.p), 44 - c, end);
+	if (ctx.s.charCodeAt(ctx.p + 4) === 45 && ctx.s.charCodeAt(ctx.p + 7) === 45) return parseDate(ctx, c, end);
+	if (ctx.s.charCodeAt(ctx.p + 2) === 58) return parseTime(ctx, c, end);
+	return parseNumber(ctx, ctx.p, c, 0, end);
+}
+function parseNumber(ctx, startPtr, startChr, sign, endChr) {
+	let c = startChr;
+	let state = 0;
+	let hasUnderscores = false;
+	if (c === 105) {
+		if (ctx.s.charCodeAt(++ctx.p) !== 110 || ctx.s.charCodeAt(++ctx.p) !== 102) TomlError.x("invalid value", ctx, startPtr);
+		return ctx.p++, (sign || 1) / 0;
+	}
+	if (c === 110) {
+		if (ctx.s.charCodeAt(++ctx.p) !== 97 || ctx.s.charCodeAt(++ctx.p) !== 110) TomlError.x("invalid value", ctx, startPtr);
+		return ctx.p++, NaN;
+	}
+	if (c === 48) {
+		if (++ctx.p >= ctx.s.length || isEndOfValue(c = ctx.s.charCodeAt(ctx.p), endChr)) return ctx.bi === true ? 0n : 0;
+		if (!sign) {
+			if (c === 120) return parseIntegerBaseN(ctx, startPtr, 16, endChr);
+			else if (c === 98) return parseIntegerBaseN(ctx, startPtr, 2, endChr);
+			else if (c === 111) return parseIntegerBaseN(ctx, startPtr, 8, endChr);
+		}
+		if (c === 46) state = 2;
+		else if (c === 101 || c === 69) state = 4;
+		else TomlError.x("illegal leading zero", ctx, startPtr);
+	} else if (!isDigit(c)) TomlError.x("invalid value", ctx, startPtr);
+	while (++ctx.p < ctx.s.length && (c = ctx.s.charCodeAt(ctx.p), !isEndOfValue(c, endChr))) {
+		if (!state) state = 1;
+		if (c === 95) {
+			if (!(state & 1)) TomlError.x("illegal underscore", ctx);
+			state += 11;
+			hasUnderscores = true;
+		} else if (state === 1 && c === 46) state = 2;
+		else if ((state === 1 || state === 3) && (c === 101 || c === 69)) state = 4;
+		else if (state === 4 && (c === 43 || c === 45)) state = 6;
+		else if (!isDigit(c)) TomlError.x(`illegal character in numeric literal`, ctx);
+		else if (state > 9) state -= 11;
+		else if (!(state & 1)) state++;
+	}
+	if (!state) {
+		let val = (startChr - 48) * (sign || 1);
+		return ctx.bi === true ? BigInt(val) : val;
+	}
+	if (!(state & 1)) TomlError.x("unfinished numeric value", ctx, startPtr);
+	let str = ctx.s.slice(startPtr, ctx.p);
+	if (hasUnderscores) str = str.replaceAll("_", "");
+	return state > 1 ? parseFloat(str) : parseInteger(ctx, str, 10, startPtr);
+}
+function parseIntegerBaseN(ctx, startPtr, base, endChr) {
+	let c, underscore = 1;
+	while (++ctx.p < ctx.s.length && (c = ctx.s.charCodeAt(ctx.p), !isEndOfValue(c, endChr))) if (c === 95) {
+		if (underscore & 1) TomlError.x("illegal underscore", ctx);
+		underscore = 3;
+	} else if (!isDigit(c, base)) TomlError.x(`illegal character in numeric literal`, ctx);
+	else if (underscore & 1) underscore--;
+	if (underscore & 1) TomlError.x("unfinished numeric value", ctx);
+	let str = ctx.s.slice(startPtr + 2, ctx.p);
+	if (underscore) str = str.replaceAll("_", "");
+	return parseInteger(ctx, str, base, startPtr);
+}
+function parseInteger(ctx, str, base, startPtr) {
+	if (ctx.bi !== true) int: {
+		let val = parseInt(str, base);
+		if (!Number.isSafeInteger(val)) {
+			if (ctx.bi) break int;
+			TomlError.x("integer value cannot be represented losslessly", ctx, startPtr);
+		}
+		return val;
+	}
+	return base === 10 ? BigInt(str) : BigInt((base === 2 ? "0b" : base === 8 ? "0o" : "0x") + str);
+}
+function parseDate(ctx, c, endChr) {
+	let startPtr = ctx.p++, unsafeSeparator;
+	if (!isDigit(c) || !isDigit(ctx.s.charCodeAt(ctx.p++)) || !isDigit(ctx.s.charCodeAt(ctx.p++)) || !isDigit(ctx.s.charCodeAt(ctx.p++))) return parseNumber(ctx, ctx.p = startPtr, c, 0, endChr);
+	ctx.p += 5;
+	if (!isDigit(ctx.s.charCodeAt(ctx.p++))) TomlError.x("invalid date-time: date part is malformed", ctx, startPtr);
+	if (ctx.p >= ctx.s.length || ((c = ctx.s.charCodeAt(ctx.p)) !== 32 || (unsafeSeparator = true, !isDigit(ctx.s.charCodeAt(ctx.p + 1)))) && c !== 84 && c !== 116) return readDate(ctx, ctx.s.slice(startPtr, ctx.p), 3, false, startPtr);
+	if (ctx.s.charCodeAt(ctx.p += 3) !== 58) TomlError.x("invalid date-time: time part is malformed", ctx, startPtr);
+	if (ctx.s.charCodeAt(ctx.p += 3) === 58) ctx.p += 3;
+	if (ctx.s.charCodeAt(ctx.p) === 46) while (isDigit(ctx.s.charCodeAt(++ctx.p)));
+	if (c = ctx.s.charCodeAt(ctx.p)) {
+		if (c === 90 || c === 122) return readDate(ctx, ctx.s.slice(startPtr, ++ctx.p), 1, unsafeSeparator, startPtr, "[+00:00]");
+		if (c === 43 || c === 45) return readDate(ctx, ctx.s.slice(startPtr, ctx.p += 6), 1, unsafeSeparator, startPtr, !ctx.ld && "[" + ctx.s.slice(ctx.p - 6, ctx.p) + "]");
+	}
+	return readDate(ctx, ctx.s.slice(startPtr, ctx.p), 2, unsafeSeparator, startPtr);
+}
+function parseTime(ctx, c, endChr) {
+	let start = ctx.p;
+	if (!isDigit(c) || !isDigit(ctx.s.charCodeAt(++ctx.p))) return parseNumber(ctx, --ctx.p, c, 0, endChr);
+	if (ctx.s.charCodeAt(ctx.p += 4) === 58) ctx.p += 3;
+	if (ctx.s.charCodeAt(ctx.p) === 46) while (isDigit(ctx.s.charCodeAt(++ctx.p)));
+	return readDate(ctx, ctx.s.slice(start, ctx.p), 4, false, start);
+}
+function readDate(ctx, str, type, unsafeDelim, errPtr, temporalSuffix) {
+	if (ctx.ld) {
+		let date = new TomlDate(str, type, unsafeDelim);
+		if (!date.isValid()) TomlError.x("invalid date", ctx, errPtr);
+		return date;
+	}
+	try {
+		if (temporalSuffix) str += temporalSuffix;
+		switch (type) {
+			case 1: return Temporal.ZonedDateTime.from(str);
+			case 2: return Temporal.PlainDateTime.from(str);
+			case 3: return Temporal.PlainDate.from(str);
+			case 4: return Temporal.PlainTime.from(str);
+		}
+	} catch (e) {
+		TomlError.x(e instanceof Error ? e.message : "" + e, ctx, errPtr);
+	}
+}
+// node_modules/smol-toml/dist/util.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+/** @internal */
+function skipComment(ctx) {
+	for (; ctx.p < ctx.s.length; ctx.p++) {
+		let c = ctx.s.charCodeAt(ctx.p);
+		if (c === 10) break;
+		if (c === 13 && ctx.s.charCodeAt(ctx.p + 1) === 10) {
+			ctx.p++;
+			break;
+		}
+		if (c < 32 && c !== 9 || c === 127) TomlError.x("control characters are not allowed in comments", ctx);
+	}
+}
+/** @internal */
+function skipVoid(ctx, banNewLines, banComments) {
+	let c;
+	while (ctx.p < ctx.s.length) {
+		while (ctx.p < ctx.s.length && ((c = ctx.s.charCodeAt(ctx.p)) === 32 || c === 9 || !banNewLines && (c === 10 || c === 13 && ctx.s.charCodeAt(ctx.p + 1) === 10))) ctx.p++;
+		if (banComments || c !== 35) break;
+		skipComment(ctx);
+	}
+}
+// node_modules/smol-toml/dist/struct.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+/** @internal */
+function parseKey(ctx, end = 61) {
+	let startPtr;
+	let state = 0;
+	let parsed = [];
+	let sliceStart;
+	let c = ctx.s.charCodeAt(startPtr = ctx.p);
+	do
+		if (c === end) {
+			if (!state) TomlError.x("unexpected end of key", ctx);
+			if (state === 1) parsed.push(ctx.s.slice(sliceStart, ctx.p));
+			return ctx.p++, parsed;
+		} else if (c === 46) {
+			if (!state) TomlError.x("illegal empty bare key", ctx);
+			if (state === 1) parsed.push(ctx.s.slice(sliceStart, ctx.p));
+			state = 0;
+		} else if (!state && (c === 34 || c === 39)) {
+			if (c === ctx.s.charCodeAt(ctx.p + 1) && c === ctx.s.charCodeAt(ctx.p + 2)) TomlError.x("illegal quoted key: multiline strings are not allowed", ctx);
+			parsed.push(parseString(ctx));
+			state = 2;
+			ctx.p--;
+		} else if (c === 32 || c === 9) {
+			if (state === 1) {
+				parsed.push(ctx.s.slice(sliceStart, ctx.p));
+				state = 2;
+			}
+		} else if (state === 2 || c < 48 && c !== 45 || c > 57 && c < 65 || c > 90 && c < 97 && c !== 95 || c > 122) TomlError.x("illegal character in key", ctx);
+		else if (!state) {
+			state = 1;
+			sliceStart = ctx.p;
+		}
+	while (c = ctx.s.charCodeAt(++ctx.p));
+	TomlError.x("incomplete key-value: cannot find end of key", ctx, startPtr);
+}
+/** @internal */
+function parseInlineTable(ctx) {
+	let startPtr = ctx.p++;
+	let res = Object.create(null);
+	let seen = /* @__PURE__ */ new Set();
+	let c;
+	while (ctx.p < ctx.s.length) {
+		skipVoid(ctx);
+		if ((c = ctx.s.charCodeAt(ctx.p)) === 125) {
+			ctx.p++;
+			return res;
+		}
+		let k;
+		let t = res;
+		let hasOwn = false;
+		let errPtr = ctx.p;
+		let key = parseKey(ctx);
+		for (let i = 0; i < key.length; i++) {
+			if (i) t = hasOwn ? t[k] : t[k] = Object.create(null);
+			k = key[i];
+			if ((hasOwn = Object.hasOwn(t, k)) && (typeof t[k] !== "object" || seen.has(t[k]))) TomlError.x("trying to redefine an already defined value", ctx, errPtr);
+			let unsafe = k === "__proto__";
+			if (ctx.uk && (unsafe || k === "constructor")) {
+				t = ctx.uk !== 1 && TomlError.x("document contains an unsafe property", ctx, errPtr);
+				break;
+			}
+			if (!hasOwn && unsafe) Object.defineProperty(t, k, {
+				enumerable: true,
+				configurable: true,
+				writable: true
 			});
-		});
+		}
+		if (hasOwn) TomlError.x("trying to redefine an already defined value", ctx, errPtr);
+		skipVoid(ctx, true, true);
+		let value = extractValue(ctx, 125);
+		if (t && typeof (t[k] = value) === "object") seen.add(value);
+		skipVoid(ctx);
+		if ((c = ctx.s.charCodeAt(ctx.p++)) === 125) return res;
+		if (c !== 44) TomlError.x("expected comma or end of structure", ctx, ctx.p - 1);
+	}
+	TomlError.x("unfinished table", ctx, startPtr);
+}
+/** @internal */
+function parseArray(ctx) {
+	let startPtr = ctx.p++;
+	let res = [];
+	let c;
+	while (ctx.p < ctx.s.length) {
+		skipVoid(ctx);
+		if ((c = ctx.s.charCodeAt(ctx.p)) === 93) {
+			ctx.p++;
+			return res;
+		}
+		res.push(extractValue(ctx, 93));
+		skipVoid(ctx);
+		if ((c = ctx.s.charCodeAt(ctx.p++)) === 93) return res;
+		if (c !== 44) TomlError.x("expected comma or end of structure", ctx, ctx.p - 1);
+	}
+	TomlError.x("unfinished array", ctx, startPtr);
+}
+// node_modules/smol-toml/dist/parse.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+function peekTable(ctx, key, table, meta, type) {
+	let t = table;
+	let m = meta;
+	let k;
+	let hasOwn = false;
+	let state;
+	for (let i = 0; i < key.length; i++) {
+		if (i) {
+			t = hasOwn ? t[k] : t[k] = Object.create(null);
+			m = (state = m[k]).c;
+			if (type === 0 && (state.t === 1 || state.t === 2)) return null;
+			if (state.t === 2) {
+				let l = t.length - 1;
+				t = t[l];
+				m = m[l].c;
+			}
+		}
+		k = key[i];
+		if ((hasOwn = Object.hasOwn(t, k)) && m[k]?.t === 0 && m[k]?.d) return null;
+		if (!hasOwn) {
+			let unsafe = k === "__proto__";
+			if (ctx.uk && (unsafe || k === "constructor")) return false;
+			if (unsafe) {
+				Object.defineProperty(t, k, {
+					enumerable: true,
+					configurable: true,
+					writable: true
+				});
+				Object.defineProperty(m, k, {
+					enumerable: true,
+					configurable: true,
+					writable: true
+				});
+			}
+			m[k] = {
+				t: i < key.length - 1 && type === 2 ? 3 : type,
+				d: false,
+				i: 0,
+				c: Object.create(null)
+			};
+		}
+	}
+	state = m[k];
+	if (state.t !== type && !(type === 1 && state.t === 3)) return null;
+	if (type === 2) {
+		if (!state.d) {
+			state.d = true;
+			t[k] = [];
+		}
+		t[k].push(t = Object.create(null));
+		state.c[state.i++] = state = {
+			t: 1,
+			d: false,
+			i: 0,
+			c: Object.create(null)
+		};
+	}
+	if (state.d) return null;
+	state.d = true;
+	if (type === 1) t = hasOwn ? t[k] : t[k] = Object.create(null);
+	else if (type === 0 && hasOwn) return null;
+	return [
+		k,
+		t,
+		state.c
+	];
+}
+function validateTablePeek(ctx, peek, ptr) {
+	if (peek === null || ctx.uk === 2) TomlError.x(peek === null ? "trying to redefine an already defined table or value" : "document contains an unsafe property", ctx, ptr);
+}
+function parse$1(toml, options = {}) {
+	let ctx = {
+		s: toml,
+		p: 0,
+		d: options.maxDepth ?? 1e3,
+		bi: options.integersAsBigInt ?? false,
+		ld: options.useLegacyDate ?? true,
+		uk: options.unsafeKeyBehaviour === "throw" ? 2 : options.unsafeKeyBehaviour === "drop" ? 1 : 0
+	};
+	let res = Object.create(null);
+	let meta = Object.create(null);
+	let tmp;
+	let skipping = false;
+	let tbl = res;
+	let m = meta;
+	if (toml.charCodeAt(0) === 65279) ctx.p++;
+	skipVoid(ctx);
+	while (ctx.p < toml.length) {
+		if (toml.charCodeAt(ctx.p) === 91) {
+			let isTableArray = toml.charCodeAt(++ctx.p) === 91;
+			tmp = ctx.p += +isTableArray;
+			skipping = false;
+			let k = parseKey(ctx, 93);
+			if (isTableArray) {
+				if (toml.charCodeAt(ctx.p) !== 93) TomlError.x("expected end of table array declaration", ctx);
+				ctx.p++;
+			}
+			let p = peekTable(ctx, k, res, meta, isTableArray ? 2 : 1);
+			if (!p) {
+				validateTablePeek(ctx, p, tmp);
+				skipping = true;
+			} else {
+				m = p[2];
+				tbl = p[1];
+			}
+		} else {
+			tmp = ctx.p;
+			let p = peekTable(ctx, parseKey(ctx), tbl, m, 0);
+			if (!p && !skipping) validateTablePeek(ctx, p, tmp);
+			skipVoid(ctx, true, true);
+			let v = extractValue(ctx, void 0);
+			if (p && !skipping) p[1][p[0]] = v;
+		}
+		skipVoid(ctx, true);
+		if (ctx.p < toml.length && (tmp = toml.charCodeAt(ctx.p)) !== 10 && (tmp !== 13 || toml.charCodeAt(ctx.p + 1) !== 10)) TomlError.x("each key-value declaration must be followed by an end-of-line", ctx);
+		skipVoid(ctx);
+	}
+	return res;
+}
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+"".isWellFormed;
+// node_modules/smol-toml/dist/index.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+// shared/dependencies/values.ts
+/** @throws CutoverError requirements_invalid, with the line of the fault */
+function parseToml(text, file) {
+	try {
+		return parse$1(text);
+	} catch (cause) {
+		throw unreadable$1(file, cause);
+	}
+}
+/** @throws CutoverError requirements_invalid */
+function parseJson$1(text, file) {
+	try {
+		return table$1(JSON.parse(text));
+	} catch (cause) {
+		throw unreadable$1(file, cause);
+	}
+}
+function unreadable$1(file, cause) {
+	const [first = ""] = cause.message.split("\n");
+	return requirementsInvalid(`${file} cannot be read: ${first}.`, "Correct the file, or let its tool write it again.", cause);
+}
+function requirementsInvalid(message, fix, cause) {
+	return new CutoverError("requirements_invalid", message, {
+		unchanged: "Nothing was sent.",
+		fix,
+		cause
 	});
 }
-/** Node emits some of the errors of a start, and throws the others. */
-function notStarted(program, thrown) {
-	const { code, message } = thrown;
+/** A table, empty if there is something else. */
+function table$1(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value) ? value : {};
+}
+function tables(value) {
+	return list(value).map(table$1);
+}
+function list(value) {
+	return Array.isArray(value) ? value : [];
+}
+/** The texts among the values of a list. */
+function texts(value) {
+	return list(value).filter((each) => typeof each === "string");
+}
+/** undefined if it is no text, or empty. */
+function text(value) {
+	return typeof value === "string" && value !== "" ? value : void 0;
+}
+/** The value below keys; undefined if one of them is missing. */
+function at$1(value, ...keys) {
+	return keys.reduce((inner, key) => table$1(inner)[key], value);
+}
+// shared/dependencies/pdm-lock.ts
+/**
+* Reads pdm.lock. An entry says in which groups it is; locks of older versions do not, and are walked from what the project
+* needs. @throws CutoverError requirements_invalid
+*/
+function readPdmLock(content, file, selection) {
+	const lock = parseToml(content, file);
+	const all = tables(lock.package);
+	const known = new Set([
+		"default",
+		...texts(table$1(lock.metadata).groups),
+		...all.flatMap(({ groups }) => texts(groups))
+	].map(normalName));
+	const asked = [...selection.extras, ...selection.groups];
+	const wanted = ["default", ...asked];
+	const grouped = all.length > 0 && all.every(({ groups }) => Array.isArray(groups));
+	const { reached, missing } = grouped ? inGroups(all, wanted) : reach(packagesOf$1(all, lock), selection.direct);
+	const hashes = olderHashes(lock);
 	return {
-		ok: false,
-		how: `${program} could not be started: ${code ?? message}.`
+		requirements: onceEach(reached.map(({ what, marker }) => requirementOf$5(what, marker, selection.folder, hashes))),
+		missing,
+		unknown: grouped ? asked.filter((name) => !known.has(name)) : [],
+		indexes: [],
+		installed: false
 	};
 }
-async function readLines(stream, each) {
-	for await (const line of linesOf(stream)) each(line);
+function inGroups(all, wanted) {
+	return {
+		reached: all.filter(({ groups }) => texts(groups).some((group) => wanted.includes(normalName(group)))).map((what) => ({
+			what,
+			marker: text(what.marker) ?? ""
+		})),
+		missing: []
+	};
 }
-function killGroup(pid) {
-	if (pid === void 0) return;
-	try {
-		process.kill(-pid, "SIGKILL");
-	} catch {}
+/** A package with extras is an entry of its own, which needs the one without. */
+function packagesOf$1(all, _lock) {
+	return all.filter(({ extras }) => texts(extras).length === 0).map((one) => {
+		const name = normalName(text(one.name) ?? "");
+		const extras = /* @__PURE__ */ new Map();
+		for (const other of all) {
+			if (normalName(text(other.name) ?? "") !== name) continue;
+			for (const extra of texts(other.extras)) extras.set(normalName(extra), texts(other.dependencies).map(edgeOfRequirement));
+		}
+		return {
+			name,
+			version: text(one.version) ?? "",
+			needs: texts(one.dependencies).map(edgeOfRequirement),
+			extras,
+			what: one
+		};
+	});
 }
-/** The environment for pip and the project's commands: without the inputs of this step and the tokens of the job. */
-function childEnvironment(env) {
-	const hidden = /^(?:INPUT_|ACTIONS_ID_TOKEN_REQUEST_|ACTIONS_RUNTIME_TOKEN$)/;
-	return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));
+/** Locks of older versions have the hashes at their end, by `name version`. */
+function olderHashes(lock) {
+	return table$1(table$1(lock.metadata).files);
+}
+function requirementOf$5(one, marker, folder, older) {
+	const name = normalName(text(one.name) ?? "");
+	const version = text(one.version) ?? "";
+	const git = text(one.git);
+	if (git !== void 0) {
+		const below = text(one.subdirectory);
+		return {
+			name,
+			line: `${name} @ ${`git+${git}@${text(one.revision) ?? text(one.ref) ?? "HEAD"}`}${below === void 0 ? "" : `#subdirectory=${below}`}`,
+			marker,
+			hashes: []
+		};
+	}
+	const place = text(one.path);
+	if (place !== void 0) return {
+		name,
+		line: localPath(folder, place),
+		marker,
+		hashes: []
+	};
+	const hashes = [...tables(one.files), ...tables(older[`${text(one.name)} ${version}`])].flatMap(({ hash }) => text(hash) ?? []);
+	const url = text(one.url);
+	return {
+		name,
+		line: url === void 0 ? `${name}==${version}` : `${name} @ ${url}`,
+		marker,
+		hashes
+	};
+}
+/** An entry with extras has the same name, version and files as the one without. */
+function onceEach(all) {
+	const seen = /* @__PURE__ */ new Map();
+	for (const one of all) {
+		const key = `${one.line};${one.marker}`;
+		if (!seen.has(key)) seen.set(key, one);
+	}
+	return [...seen.values()];
+}
+// shared/dependencies/pipfile.ts
+/** Reads a Pipfile that has no lock. @throws CutoverError requirements_invalid */
+function readPipfile(content, { file, groups }) {
+	const all = parseToml(content, file);
+	return {
+		file,
+		locked: false,
+		requirements: ["packages", ...groups].map((name) => table$1(all[name])).flatMap((section) => Object.entries(section)).map(([name, entry]) => requirementOf$4(name, entry)),
+		indexes: tables(all.source).flatMap(({ url }) => text(url) ?? []),
+		warnings: []
+	};
+}
+function requirementOf$4(given, value) {
+	const entry = typeof value === "string" ? { version: value } : table$1(value);
+	const name = normalName(given);
+	const version = text(entry.version);
+	const extras = texts(entry.extras);
+	const marker = text(entry.markers) ?? "";
+	const named = `${name}${extras.length > 0 ? `[${extras.join(",")}]` : ""}`;
+	const [git, path, file] = [
+		text(entry.git),
+		text(entry.path),
+		text(entry.file)
+	];
+	const reference = text(entry.ref);
+	if (git !== void 0) return {
+		name,
+		line: `${named} @ git+${git}${reference === void 0 ? "" : `@${reference}`}`,
+		marker,
+		hashes: []
+	};
+	if (path !== void 0) return {
+		name,
+		line: path.startsWith(".") ? path : `./${path}`,
+		marker,
+		hashes: []
+	};
+	if (file !== void 0) return {
+		name,
+		line: `${named} @ ${file}`,
+		marker,
+		hashes: []
+	};
+	return {
+		name,
+		line: `${named}${version === "*" ? "" : version ?? ""}`,
+		marker,
+		hashes: []
+	};
+}
+// shared/dependencies/pipfile-lock.ts
+/** Reads Pipfile.lock, whose sections have all that is needed: `default`, and one for each category. @throws CutoverError requirements_invalid */
+function readPipfileLock(content, file, { groups, extras, folder }) {
+	const lock = parseJson$1(content, file);
+	return {
+		requirements: ["default", ...groups].map((name) => table$1(lock[name])).flatMap((section) => Object.entries(section)).map(([name, entry]) => requirementOf$3(normalName(name), table$1(entry), folder)),
+		missing: [],
+		unknown: [...extras, ...groups.filter((name) => lock[name] === void 0)],
+		indexes: tables(at$1(lock, "_meta", "sources")).flatMap(({ url }) => text(url) ?? []),
+		installed: false
+	};
+}
+function requirementOf$3(name, entry, folder) {
+	const marker = text(entry.markers) ?? "";
+	const git = text(entry.git);
+	if (git !== void 0) {
+		const below = text(entry.subdirectory);
+		return {
+			name,
+			line: `${name} @ ${`git+${git}@${text(entry.ref) ?? "HEAD"}${below === void 0 ? "" : `#subdirectory=${below}`}`}`,
+			marker,
+			hashes: []
+		};
+	}
+	const address = text(entry.file);
+	const place = text(entry.path) ?? (address?.includes("://") ? void 0 : address);
+	if (place !== void 0) return {
+		name,
+		line: localPath(folder, place),
+		marker,
+		hashes: []
+	};
+	const hashes = texts(entry.hashes);
+	if (address !== void 0) return {
+		name,
+		line: `${name} @ ${address}`,
+		marker,
+		hashes
+	};
+	const extras = texts(entry.extras);
+	const version = text(entry.version);
+	return {
+		name,
+		line: `${name}${extras.length > 0 ? `[${extras.join(",")}]` : ""}${version === "*" ? "" : version ?? ""}`,
+		marker,
+		hashes
+	};
+}
+// shared/dependencies/poetry-versions.ts
+/**
+* Poetry's constraints (`^1.2`, `~1.2`, `1.*`, `>=1,<2`) in the words of PEP 440; each inner list holds together, and one of
+* the outer ones has to. `[[]]` admits every version.
+*/
+function alternativesOf(constraint) {
+	return constraint.split(/\|\|?/).map((part) => part.trim().replace(/([<>=!~^])\s+/g, "$1").split(/\s*,\s*|\s+/).filter((one) => one !== "" && one !== "*").flatMap(specifiersOf));
+}
+function specifiersOf(one) {
+	const [, operator = "", version = ""] = /^(\^|~=|~|===?|!=|[<>]=?)?(.+)$/.exec(one) ?? [];
+	switch (operator) {
+		case "^": return [`>=${version}`, `<${caretEnd(version)}`];
+		case "~": return [`>=${version}`, `<${tildeEnd(version)}`];
+		case "": return [`==${version}`];
+		default: return [`${operator}${version}`];
+	}
+}
+/** The first number that is not 0 may not change. */
+function caretEnd(version) {
+	const parts = numbers(version);
+	const first = parts.findIndex((part) => part !== 0);
+	return raised(parts, first < 0 ? parts.length - 1 : first);
+}
+function tildeEnd(version) {
+	const parts = numbers(version);
+	return raised(parts, Math.min(1, parts.length - 1));
+}
+function raised(parts, index) {
+	return parts.slice(0, index + 1).map((part, place) => place === index ? part + 1 : part).join(".");
+}
+function numbers(version) {
+	const [release = ""] = /^\d+(?:\.\d+)*/.exec(version) ?? [];
+	return release === "" ? [0] : release.split(".").map(Number);
+}
+/** Whether a final version is among those that a constraint of Poetry admits. */
+function admits(constraint, version) {
+	return alternativesOf(constraint).some((specifiers) => specifiers.every((one) => fits(one, version)));
+}
+function fits(specifier, version) {
+	const [, operator = "", wanted = ""] = /^(~=|===?|!=|[<>]=?)(.+)$/.exec(specifier) ?? [];
+	const star = wanted.endsWith(".*");
+	const order = compare(version, star ? wanted.slice(0, -2) : wanted);
+	const same = star ? prefixed(version, wanted.slice(0, -2)) : order === 0;
+	switch (operator) {
+		case "==":
+		case "===": return same;
+		case "!=": return !same;
+		case ">=": return order >= 0;
+		case ">": return order > 0;
+		case "<=": return order <= 0;
+		case "<": return order < 0;
+		default: return order >= 0 && prefixed(version, wanted.split(".").slice(0, -1).join("."));
+	}
+}
+function prefixed(version, prefix) {
+	const [all, start] = [numbers(version), numbers(prefix)];
+	return start.every((part, index) => (all[index] ?? 0) === part);
+}
+function compare(a, b) {
+	const [one, other] = [numbers(a), numbers(b)];
+	for (let index = 0; index < Math.max(one.length, other.length); index++) {
+		const difference = (one[index] ?? 0) - (other[index] ?? 0);
+		if (difference !== 0) return difference;
+	}
+	return 0;
+}
+/** `python = "^3.8"` of a dependency as a marker; empty if it says nothing. */
+function pythonMarker(constraint) {
+	const parts = alternativesOf(constraint).map((specifiers) => specifiers.map((one) => {
+		const [, operator = "", version = ""] = /^(~=|===?|!=|[<>]=?)(.+)$/.exec(one) ?? [];
+		return `${numbers(version).length > 2 ? "python_full_version" : "python_version"} ${operator} "${version}"`;
+	}));
+	if (parts.some((one) => one.length === 0)) return "";
+	if (parts.length === 1) return (parts[0] ?? []).join(" and ");
+	return parts.map((one) => one.length > 1 ? `(${one.join(" and ")})` : one.join("")).join(" or ");
+}
+// shared/dependencies/poetry-lock.ts
+/** Reads poetry.lock: what the project needs, as `poetry export` writes it. @throws CutoverError requirements_invalid */
+function readPoetryLock(content, file, selection) {
+	const lock = parseToml(content, file);
+	const all = tables(lock.package);
+	const hashes = hashesOf$1(lock);
+	const { reached, missing } = reach(packagesOf(all), selection.direct.map(exactIn(all)));
+	return {
+		requirements: reached.map(({ what, marker }) => requirementOf$2(what, marker, selection.folder, hashes)),
+		missing,
+		unknown: [],
+		indexes: reached.flatMap(({ what }) => indexOf(what)),
+		installed: false
+	};
+}
+/** The dependencies of a table of Poetry's, in pyproject.toml or in the lock. */
+function poetryEdges(dependencies, included) {
+	return Object.entries(table$1(dependencies)).flatMap(([key, value]) => (Array.isArray(value) ? list(value) : [value]).flatMap((one) => {
+		const entry = typeof one === "string" ? { version: one } : table$1(one);
+		const name = normalName(key);
+		if (name === "python" || !included(name, entry)) return [];
+		const markers = [text(entry.markers) ?? "", pythonMarker(text(entry.python) ?? "*")].filter(Boolean);
+		const marker = markers.map((each) => markers.length > 1 && / or /.test(each) ? `(${each})` : each).join(" and ");
+		return [{
+			name,
+			extras: texts(entry.extras).map(normalName),
+			marker,
+			constraint: text(entry.version) ?? "*"
+		}];
+	}));
+}
+/** Poetry names no version in an edge, but a constraint: this finds the one version of the lock that it admits. */
+function exactIn(all) {
+	const versions = Map.groupBy(all, ({ name }) => normalName(text(name) ?? ""));
+	return (edge) => {
+		const fitting = (versions.get(edge.name) ?? []).filter(({ version }) => admits(edge.constraint ?? "*", text(version) ?? ""));
+		return fitting.length === 1 ? {
+			...edge,
+			version: text(fitting[0]?.version)
+		} : edge;
+	};
+}
+function packagesOf(all) {
+	const exact = exactIn(all);
+	return all.map((one) => {
+		const extras = Object.entries(table$1(one.extras)).map(([extra, needs]) => [normalName(extra), needs]).map(([extra, needs]) => {
+			const names = new Map(texts(needs).map((each) => [normalName(/^[\w.-]+/.exec(each)?.[0] ?? ""), extrasOf(each)]));
+			return [extra, poetryEdges(one.dependencies, (name, { optional }) => optional === true && names.has(name)).map(exact)];
+		});
+		return {
+			name: normalName(text(one.name) ?? ""),
+			version: text(one.version) ?? "",
+			needs: poetryEdges(one.dependencies, (_, { optional }) => optional !== true).map(exact),
+			extras: new Map(extras),
+			what: one
+		};
+	});
+}
+/** Locks before version 2 have the files of all packages at their end. */
+function hashesOf$1(lock) {
+	const older = table$1(table$1(lock.metadata).files);
+	return ({ name, files }) => tables(files ?? older[text(name) ?? ""]).flatMap(({ hash }) => text(hash) ?? []);
+}
+function requirementOf$2(one, walked, folder, hashes) {
+	const name = normalName(text(one.name) ?? "");
+	const version = text(one.version) ?? "";
+	const marker = ownMarker(one) ?? walked;
+	const { type, url, resolved_reference: commit, subdirectory } = table$1(one.source);
+	const below = text(subdirectory) === void 0 ? "" : `#subdirectory=${subdirectory}`;
+	switch (type) {
+		case "git": return {
+			name,
+			line: `${name} @ git+${url}@${commit}${below}`,
+			marker,
+			hashes: []
+		};
+		case "directory":
+		case "file": return {
+			name,
+			line: localPath(folder, String(url)),
+			marker,
+			hashes: []
+		};
+		case "url": return {
+			name,
+			line: `${name} @ ${url}`,
+			marker,
+			hashes: hashes(one)
+		};
+		default: return {
+			name,
+			line: `${name}==${version}`,
+			marker,
+			hashes: hashes(one)
+		};
+	}
+}
+/** Poetry 2 writes for which environments a package is, in one text or for each group. */
+function ownMarker({ markers }) {
+	return text(markers) ?? text(table$1(markers).main);
+}
+function indexOf({ source }) {
+	if (source === void 0) return [pypi];
+	const { type, url } = table$1(source);
+	return type === "legacy" && text(url) !== void 0 ? [String(url)] : [];
+}
+// shared/dependencies/pylock.ts
+/** Reads a pylock.toml (PEP 751), which lists all that is installed. @throws CutoverError requirements_invalid */
+function readPylock(content, file, selection) {
+	const lock = parseToml(content, file);
+	const known = {
+		extras: texts(lock.extras).map(normalName),
+		groups: texts(lock["dependency-groups"]).map(normalName)
+	};
+	const included = {
+		extras: selection.extras,
+		groups: [...texts(lock["default-groups"]), ...selection.groups]
+	};
+	const wanted = tables(lock.packages).flatMap((one) => {
+		const marker = withoutGroups(text(one.marker) ?? "", included);
+		return marker === void 0 ? [] : [{
+			one,
+			marker
+		}];
+	});
+	return {
+		requirements: wanted.map(({ one, marker }) => requirementOf$1(one, marker, selection.folder)),
+		missing: [],
+		unknown: [...selection.extras.filter((name) => !known.extras.includes(name)), ...selection.groups.filter((name) => !known.groups.includes(name))],
+		indexes: wanted.flatMap(({ one }) => one.version === void 0 ? [] : text(one.index) ?? "https://pypi.org/simple"),
+		installed: false
+	};
+}
+function requirementOf$1(one, marker, folder) {
+	const name = normalName(text(one.name) ?? "");
+	const place = text(at$1(one, "directory", "path")) ?? text(at$1(one, "vcs", "path")) ?? text(at$1(one, "archive", "path"));
+	if (place !== void 0) return {
+		name,
+		line: localPath(folder, place),
+		marker,
+		hashes: []
+	};
+	const { type, url: repository, "commit-id": commit, subdirectory } = table$1(one.vcs);
+	if (text(repository) !== void 0) {
+		const below = text(subdirectory) === void 0 ? "" : `#subdirectory=${subdirectory}`;
+		return {
+			name,
+			line: `${name} @ ${text(type) ?? "git"}+${repository}@${commit}${below}`,
+			marker,
+			hashes: []
+		};
+	}
+	const archive = text(at$1(one, "archive", "url"));
+	if (archive !== void 0) return {
+		name,
+		line: `${name} @ ${archive}`,
+		marker,
+		hashes: hashesOf(table$1(one.archive))
+	};
+	const version = text(one.version);
+	const files = [...one.sdist === void 0 ? [] : [table$1(one.sdist)], ...tables(one.wheels)];
+	return {
+		name,
+		line: version === void 0 ? name : `${name}==${version}`,
+		marker,
+		hashes: files.flatMap(hashesOf)
+	};
+}
+/** pip knows these three. */
+function hashesOf({ hashes }) {
+	return [
+		"sha256",
+		"sha384",
+		"sha512"
+	].flatMap((kind) => {
+		const digest = text(at$1(hashes, kind));
+		return digest === void 0 ? [] : [`${kind}:${digest}`];
+	});
+}
+// shared/dependencies/pyproject.ts
+/** @throws CutoverError requirements_invalid */
+function readPyproject(content, file) {
+	const all = parseToml(content, file);
+	const project = table$1(all.project);
+	const poetry = table$1(at$1(all, "tool", "poetry"));
+	const isPoetry = poetry.dependencies !== void 0 && !Array.isArray(project.dependencies);
+	const files = at$1(all, "tool", "setuptools", "dynamic", "dependencies", "file");
+	const dynamic = texts(project.dynamic).includes("dependencies");
+	return {
+		name: named$3(text(project.name) ?? text(poetry.name)),
+		requiresPython: text(project["requires-python"]) ?? text(at$1(poetry, "dependencies", "python")),
+		poetry: isPoetry,
+		builds: all["build-system"] !== void 0,
+		dynamic: dynamic ? { files: typeof files === "string" ? [files] : texts(files) } : void 0,
+		needs: (extras, groups) => isPoetry ? poetryNeeds(poetry, extras, groups) : standardNeeds(all, extras, groups)
+	};
+}
+function named$3(name) {
+	return name === void 0 ? void 0 : normalName(name);
+}
+function standardNeeds(all, extras, groups) {
+	const project = table$1(all.project);
+	const optional = byName(project["optional-dependencies"]);
+	const group = byName(all["dependency-groups"]);
+	const unknown = [...extras.filter((name) => !optional.has(name)), ...groups.filter((name) => !group.has(name))];
+	const given = [
+		...texts(project.dependencies),
+		...extras.flatMap((name) => texts(optional.get(name))),
+		...groups.flatMap((name) => groupOf(group, name, []))
+	];
+	const own = named$3(text(project.name));
+	const [others, direct] = [given.filter((one) => parseRequirement(one).name === own), given.filter((one) => parseRequirement(one).name !== own)];
+	const more = others.flatMap((one) => extrasOf(one)).flatMap((name) => texts(optional.get(name)));
+	const requirements = [.../* @__PURE__ */ new Set([...direct, ...more])];
+	return {
+		requirements: requirements.map(parseRequirement),
+		edges: requirements.map(edgeOfRequirement),
+		unknown
+	};
+}
+function byName(value) {
+	return new Map(Object.entries(table$1(value)).map(([name, needs]) => [normalName(name), needs]));
+}
+/** A dependency group (PEP 735), with the groups that it includes. */
+function groupOf(all, name, above) {
+	if (above.includes(name)) return [];
+	return list(all.get(name)).flatMap((one) => {
+		if (typeof one === "string") return [one];
+		const included = text(table$1(one)["include-group"]);
+		return included === void 0 ? [] : groupOf(all, normalName(included), [...above, name]);
+	});
+}
+function poetryNeeds(poetry, extras, groups) {
+	const optional = byName(poetry.extras);
+	const wanted = new Set(extras.flatMap((name) => texts(optional.get(name))).map(normalName));
+	const group = byName(poetry.group);
+	const edges = [...poetryEdges(poetry.dependencies, (name, entry) => entry.optional !== true || wanted.has(name)), ...groups.flatMap((name) => poetryEdges(at$1(group.get(name), "dependencies"), () => true))];
+	const tablesOf = [poetry.dependencies, ...groups.map((name) => at$1(group.get(name), "dependencies"))].map(byName);
+	return {
+		edges,
+		requirements: edges.map((edge) => {
+			const entry = tablesOf.map((one) => one.get(edge.name)).find((one) => one !== void 0);
+			return {
+				name: edge.name,
+				line: poetryLine(edge, table$1(entry)),
+				marker: edge.marker,
+				hashes: []
+			};
+		}),
+		unknown: [...extras.filter((name) => !optional.has(name)), ...groups.filter((name) => !group.has(name))]
+	};
+}
+function poetryLine({ name, extras, constraint }, entry) {
+	const [git, path, url] = [
+		text(entry.git),
+		text(entry.path),
+		text(entry.url)
+	];
+	const reference = text(entry.rev) ?? text(entry.tag) ?? text(entry.branch);
+	if (git !== void 0) return `${name} @ git+${git}${reference === void 0 ? "" : `@${reference}`}`;
+	if (path !== void 0) return path.startsWith(".") ? path : `./${path}`;
+	if (url !== void 0) return `${name} @ ${url}`;
+	const alternatives = alternativesOf(constraint);
+	const specifiers = alternatives.length === 1 ? alternatives[0] ?? [] : [];
+	return `${name}${extras.length > 0 ? `[${extras.join(",")}]` : ""}${specifiers.join(",")}`;
+}
+// shared/dependencies/uv-lock.ts
+/** Reads uv.lock: what the project needs, as `uv export --no-dev` writes it. @throws CutoverError requirements_invalid */
+function readUvLock(content, file, selection) {
+	const all = tables(parseToml(content, file).package);
+	const root = all.find((one) => isRoot(one, selection));
+	const { reached, missing } = reach(all.filter((one) => one !== root).map(lockedPackage), root === void 0 ? selection.direct : rootEdges(root, selection));
+	return {
+		requirements: reached.flatMap(({ what, marker }) => requirementOf(what, marker, selection.folder)),
+		missing,
+		unknown: root === void 0 ? [] : unknownNames$1(root, selection),
+		indexes: reached.flatMap(({ what }) => text(at$1(what, "source", "registry")) ?? []),
+		installed: root !== void 0 && at$1(root, "source", "virtual") === void 0
+	};
+}
+/** A member of a workspace is known by its name, a project beside its lock by its place. */
+function isRoot(one, { project, folder }) {
+	const place = localPlace(one);
+	if (place === void 0) return false;
+	return project === void 0 ? folder === "" && place === "." : normalName(text(one.name) ?? "") === project;
+}
+function localPlace({ source }) {
+	const { virtual, editable, directory } = table$1(source);
+	return text(virtual) ?? text(editable) ?? text(directory);
+}
+function lockedPackage(one) {
+	const extras = Object.entries(table$1(one["optional-dependencies"]));
+	return {
+		name: normalName(text(one.name) ?? ""),
+		version: text(one.version) ?? "",
+		needs: tables(one.dependencies).map(edgeOf),
+		extras: new Map(extras.map(([extra, needs]) => [normalName(extra), tables(needs).map(edgeOf)])),
+		what: one
+	};
+}
+function edgeOf({ name, version, marker, extra }) {
+	const extras = Array.isArray(extra) ? extra : [];
+	return {
+		name: normalName(text(name) ?? ""),
+		version: text(version),
+		marker: text(marker) ?? "",
+		extras: extras.map((each) => normalName(String(each)))
+	};
+}
+function rootEdges(root, { extras, groups }) {
+	const optional = table$1(root["optional-dependencies"]);
+	const development = table$1(root["dev-dependencies"]);
+	return [
+		root.dependencies,
+		...Object.entries(optional).flatMap(([name, needs]) => extras.includes(normalName(name)) ? [needs] : []),
+		...Object.entries(development).flatMap(([name, needs]) => groups.includes(normalName(name)) ? [needs] : [])
+	].flatMap((needs) => tables(needs).map(edgeOf));
+}
+function unknownNames$1(root, { extras, groups }) {
+	const known = (value) => Object.keys(table$1(value)).map(normalName);
+	return [...extras.filter((name) => !known(root["optional-dependencies"]).includes(name)), ...groups.filter((name) => !known(root["dev-dependencies"]).includes(name))];
+}
+function requirementOf(one, marker, folder) {
+	const name = normalName(text(one.name) ?? "");
+	const source = table$1(one.source);
+	if (text(source.virtual) !== void 0) return [];
+	const place = text(source.editable) ?? text(source.directory) ?? text(source.path);
+	if (place !== void 0) return [{
+		name,
+		line: localPath(folder, place),
+		marker,
+		hashes: []
+	}];
+	const git = text(source.git);
+	if (git !== void 0) return [{
+		name,
+		line: `${name} @ ${gitAddress(git)}`,
+		marker,
+		hashes: []
+	}];
+	const url = text(source.url);
+	const hashes = filesOf(one).flatMap(({ hash }) => text(hash) ?? []);
+	if (url !== void 0) return [{
+		name,
+		line: `${name} @ ${url}`,
+		marker,
+		hashes
+	}];
+	return [{
+		name,
+		line: `${name}==${text(one.version) ?? ""}`,
+		marker,
+		hashes
+	}];
+}
+function filesOf({ sdist, wheels }) {
+	return [...sdist === void 0 ? [] : [table$1(sdist)], ...tables(wheels)];
+}
+/** `https://host/lib?rev=main&subdirectory=python#<commit>`, as uv writes it, as pip takes it. */
+function gitAddress(given) {
+	const [address = "", commit = ""] = given.split("#");
+	const [repository = "", query = ""] = address.split("?");
+	const subdirectory = new URLSearchParams(query).get("subdirectory");
+	return `git+${repository}@${commit}${subdirectory === null ? "" : `#subdirectory=${subdirectory}`}`;
+}
+// shared/dependencies/read-dependencies.ts
+/**
+* What a project needs, by the file that `python.requirements` names; undefined for a requirements file, which pip reads
+* itself. Runs nothing.
+* @throws CutoverError requirements_invalid
+*/
+function readDependencies(project, given) {
+	const source = parseSource(given);
+	switch (source.form) {
+		case "requirements": return;
+		case "conda": throw condaRefused(source.file);
+		case "setup": return {
+			file: source.file,
+			locked: false,
+			requirements: [itself(source)],
+			indexes: [],
+			warnings: []
+		};
+		case "pipfile": return readPipfile(contentOf(project, source.file), source);
+		case "pyproject": return unlocked(project, source);
+		default: return locked(project, source, lockReaders[source.form]);
+	}
+}
+const lockReaders = {
+	uv: readUvLock,
+	poetry: readPoetryLock,
+	pdm: readPdmLock,
+	"pipfile-lock": readPipfileLock,
+	pylock: readPylock
+};
+function locked(project, source, read) {
+	const { file, extras, groups } = source;
+	const folder = folderOf$1(file);
+	const pyproject = ownPyproject(project, folder);
+	const needs = pyproject?.needs(extras, groups);
+	const selection = {
+		project: pyproject?.name,
+		extras,
+		groups,
+		direct: needs?.edges ?? [],
+		folder
+	};
+	const reading = read(contentOf(project, file), file, selection);
+	const unknown = [.../* @__PURE__ */ new Set([...reading.unknown, ...readsGroupsItself(source) ? [] : needs?.unknown ?? []])];
+	if (unknown.length > 0) throw unknownNames(file, unknown);
+	const lacking = reading.missing.filter((name) => name !== pyproject?.name);
+	const stale = lacking.length > 0 && needs !== void 0;
+	const own = isSourceLayout(project, pyproject) ? [itself({
+		...source,
+		extras: []
+	})] : [];
+	const requirements = [...stale ? needs.requirements : reading.requirements, ...own];
+	const warnings = lacking.length > 0 ? [`${file} is older than pyproject.toml: it lacks ${lacking.join(", ")}; lock again`] : [];
+	return {
+		file,
+		locked: !stale,
+		requirements,
+		indexes: [...new Set(reading.indexes)],
+		warnings
+	};
+}
+/** Their sections say what is in which group, and pyproject.toml need not. */
+function readsGroupsItself({ form }) {
+	return form !== "poetry" && form !== "pdm";
+}
+function unlocked(project, source) {
+	const { file, extras, groups } = source;
+	const pyproject = readPyproject(contentOf(project, file), file);
+	const { requirements, unknown } = pyproject.needs(extras, groups);
+	if (unknown.length > 0) throw unknownNames(file, unknown);
+	const { dynamic } = pyproject;
+	const folder = folderOf$1(file);
+	const files = dynamic?.files ?? [];
+	const included = files.map((each) => ({
+		name: "",
+		line: `-r ${posix.join(folder, each)}`,
+		marker: "",
+		hashes: []
+	}));
+	const build = dynamic !== void 0 && files.length === 0 || folder === "" && isSourceLayout(project, pyproject);
+	return {
+		file,
+		locked: false,
+		requirements: [
+			...requirements,
+			...included,
+			...build ? [itself(source)] : []
+		],
+		indexes: [],
+		warnings: []
+	};
+}
+/** The project as a package that is built. */
+function itself({ file, extras }) {
+	const folder = folderOf$1(file).replace(/\/$/, "");
+	const place = folder === "" ? "." : folder;
+	return {
+		name: "",
+		line: extras.length === 0 ? place : `${place}[${extras.join(",")}]`,
+		marker: "",
+		hashes: []
+	};
+}
+/** Its modules lie in src/, so they can be imported only where the project is installed. */
+function isSourceLayout(project, pyproject) {
+	return pyproject?.builds === true && project.folders().includes("src");
+}
+function ownPyproject(project, folder) {
+	for (const file of /* @__PURE__ */ new Set(["pyproject.toml", `${folder}pyproject.toml`])) {
+		const content = project.read(file);
+		if (content !== void 0) return readPyproject(content, file);
+	}
+}
+function contentOf(project, file) {
+	const content = project.read(file);
+	if (content !== void 0) return content;
+	throw requirementsInvalid(`The project has no ${file}.`, "Correct python.requirements in cutover.yml, or add the file.");
+}
+/** With a slash at its end; empty for the project itself. */
+function folderOf$1(file) {
+	const folder = posix.dirname(file);
+	return folder === "." ? "" : `${folder}/`;
+}
+function unknownNames(file, unknown) {
+	return requirementsInvalid(`${file} has no extra and no group ${unknown.join(", ")}, which python.requirements names.`, "Correct python.requirements in cutover.yml, or lock again.");
+}
+function condaRefused(file) {
+	return requirementsInvalid(`${file} is for conda, whose packages pip cannot install.`, "List what the app needs from PyPI in a requirements.txt: `pip list --format=freeze` in the conda environment is a start.");
+}
+/** The normalized names of all that is installed, as far as the file says it; undefined for a requirements file. */
+function dependencyNames(project, given) {
+	const dependencies = readDependencies(project, given);
+	return dependencies && new Set(dependencies.requirements.map(({ name }) => name).filter((name) => name !== ""));
 }
 // shared/config-values.ts
 /** The kinds of value that cutover.yml and the host's files are made of, each with the one grammar that it has everywhere. */
@@ -25516,12 +27264,16 @@ const plain = (max) => string().min(1).max(max).regex(/^[^\u0000-\u001f\u007f]*$
 /** Split into words as a shell would, but never given to a shell. The words of a list stay as they are. */
 const command = union([plain(4096), array(plain(4096)).min(1).max(256)]);
 const relativePath = plain(1024).regex(/^(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))(?!.*\\).*$/, "a path inside the project, without ..");
+/** A file that only the Action reads: it may lie above the project, in the same repository. */
+const projectOrAbove = plain(1024).regex(/^(?:\.\.\/){0,3}(?!\/)(?!\.\.(?:\/|$))(?!.*\/\.\.(?:\/|$))(?!.*\\).*$/, "a path inside the project, or at most three folders above it, as ../requirements.txt");
 /** As it is sent: other characters are written as %XX. */
 const urlPath = plain(1024).regex(/^\/(?:(?![\s"'\\$;{}<>#])[!-~])*$/, "a URL path that starts with /, with other than plain characters as %XX");
 /** The URL of a location that files are served below. */
 const folderUrl = plain(255).regex(/^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)+$/, "a URL path such as /static/, with a slash at both ends and no .. in it");
 /** How long a browser may keep a file, in the words of nginx's `expires`. */
 const expires = string().regex(/^(?:\d{1,6}(?:ms|s|m|h|d)|max|off)$/, "a duration such as 24h, or max, or off");
+/** One package as pip takes it, such as `gunicorn>=20` or `uvicorn[standard]`: no option, no address, no path. */
+const packageRequirement = plain(255).regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]+\])?(?: ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+(?:, ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+)*)?$/, "a package, such as gunicorn or gunicorn>=20, without options and addresses");
 /** A host name as nginx's server_name takes it, without its regular expressions and variables. */
 const serverName = string().max(253).regex(/^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/, "a host name in lower case, or *.example.com");
 const port = int().min(1).max(65535);
@@ -25535,108 +27287,21 @@ const serverAddress = string().max(255).regex(new RegExp(`^(?:[a-z0-9-]+(?:\\.[a
 const size = string().regex(/^\d{1,6}[kKmMgG]?$/, "a size such as 50m");
 const environmentName = string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "letters, digits and _, and no digit first");
 const environmentValue = string({ error: "a text; put numbers and yes/no in quotes" }).max(65536).refine((value) => !value.includes("\0"), "no NUL character").refine(wellFormed, "no half of a Unicode pair");
-// shared/config-server.ts
-const serverKinds = [
-	"gunicorn",
-	"uwsgi",
-	"tornado",
-	"aiohttp",
-	"uvicorn",
-	"command"
+// shared/env-file.ts
+/** What cutover sets itself, over the host's file: a value for one of these would have no effect. */
+const reservedNames = [
+	"PATH",
+	"VIRTUAL_ENV",
+	"HOME",
+	"USER",
+	"LOGNAME",
+	"PYTHONUNBUFFERED"
 ];
-const serverSchema = strictObject({
-	kind: _enum(serverKinds).meta({
-		description: "What starts the instances: see [kinds of servers](#kinds-of-servers).",
-		absent: "from the project"
-	}),
-	app: plain(255).regex(/^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(.*\))?$/, "module:attribute, such as shop.wsgi:application").optional().meta({
-		description: "The application, `module:attribute`, such as `shop.wsgi:application`.",
-		absent: "from the project"
-	}),
-	command: command.optional().describe("For `tornado`, `aiohttp` and `command`: the command line, with `{socket}` or `{port}`, `{instance}`, `{workers}`. It runs without a shell, and `python` is the release's own."),
-	instances: int().min(1).max(60).default(2).describe("How many instances run; they share the 60 slots."),
-	workers: int().min(1).max(64).default(2).describe("Worker processes inside one instance of gunicorn, uwsgi or uvicorn."),
-	threads: int().min(1).max(128).default(1).describe("Threads inside one worker of gunicorn or uwsgi."),
-	bind: _enum(["socket", "port"]).default("socket").describe("`socket` or `port`: see [sockets or ports](../agent/host/README.md#sockets-or-ports)."),
-	protocol: _enum(["http", "uwsgi"]).optional().meta({
-		description: "What the instances speak with nginx.",
-		absent: "`uwsgi` for kind uwsgi, else `http`"
-	})
-}).superRefine((server, context) => {
-	for (const { path, message } of serverFaults(server)) context.addIssue({
-		code: "custom",
-		path,
-		message
-	});
-});
-/** By which key each kind names its application. */
-const takes = {
-	gunicorn: {
-		app: "needed",
-		command: "refused"
-	},
-	uwsgi: {
-		app: "needed",
-		command: "refused"
-	},
-	uvicorn: {
-		app: "needed",
-		command: "refused"
-	},
-	aiohttp: {
-		app: "or command",
-		command: "or app"
-	},
-	tornado: {
-		app: "refused",
-		command: "needed"
-	},
-	command: {
-		app: "refused",
-		command: "needed"
-	}
-};
-const appExamples = {
-	gunicorn: "shop.wsgi:application",
-	uwsgi: "shop.wsgi:application",
-	uvicorn: "shop.asgi:application",
-	aiohttp: "shop.main:make_app"
-};
-function serverFaults(server) {
-	const { kind, app, command, bind, threads, protocol } = server;
-	const rule = takes[kind];
-	const faults = [];
-	const fault = (path, message) => faults.push({
-		path,
-		message
-	});
-	if (rule.app === "needed" && app === void 0) fault([], `kind ${kind} needs \`app\`, such as ${appExamples[kind]}`);
-	if (rule.command === "needed" && command === void 0) fault([], `kind ${kind} needs \`command\``);
-	if (rule.app === "refused" && app !== void 0) fault(["app"], `kind ${kind} takes \`command\`, not \`app\``);
-	if (rule.command === "refused" && command !== void 0) fault(["command"], `kind ${kind} takes \`app\`, not \`command\``);
-	if (kind === "aiohttp" && app === void 0 === (command === void 0)) fault([], `kind aiohttp needs either \`app\`, such as ${appExamples.aiohttp}, or \`command\``);
-	if (command !== void 0) faults.push(...placeholderFaults(command, bind));
-	if (threads !== 1 && kind !== "gunicorn" && kind !== "uwsgi") fault(["threads"], `kind ${kind} has no threads; only gunicorn and uwsgi have`);
-	if (protocol === "uwsgi" && kind !== "uwsgi" && kind !== "command") fault(["protocol"], `kind ${kind} speaks http; only uwsgi and command can speak uwsgi`);
-	return faults;
-}
-function placeholderFaults(command, bind) {
-	const words = [command].flat();
-	const holds = (name) => words.some((word) => word.includes(`{${name}}`));
-	const [wanted, other] = bind === "socket" ? ["socket", "port"] : ["port", "socket"];
-	if (holds(other)) return [{
-		path: ["command"],
-		message: `holds {${other}}, and the instances listen on a ${bind === "socket" ? "unix socket" : "port"}: write {${wanted}}, or \`bind: ${other}\``
-	}];
-	if (holds(wanted)) return [];
-	return [{
-		path: ["command"],
-		message: `must contain {${wanted}}, ${bind === "socket" ? "the path" : "the port"} that the instance listens on`
-	}];
-}
 // shared/project-clues.ts
 /** The names of the requirements, in lower case; undefined if the project has no such file. */
 function requirementNames(files, file) {
+	const told = namesOf(files, file);
+	if (told !== void 0) return told;
 	const names = /* @__PURE__ */ new Set();
 	const seen = /* @__PURE__ */ new Set();
 	const read = (path) => {
@@ -25646,15 +27311,23 @@ function requirementNames(files, file) {
 			const included = /^\s*(?:-r|--requirement)[\s=]*([^\s#]+)/.exec(line)?.[1];
 			if (included !== void 0) read(joined(folderOf(path), included));
 			const name = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)/.exec(line)?.[1];
-			if (name !== void 0) names.add(normal(name));
+			if (name !== void 0) names.add(normalName(name));
 		}
 	};
 	const pyproject = files.read("pyproject.toml");
 	const dependencies = /^dependencies\s*=\s*\[([\s\S]*?)\][ \t]*$/m.exec(pyproject ?? "")?.[1];
-	for (const [, name = ""] of (dependencies ?? "").matchAll(/["']\s*([A-Za-z0-9][A-Za-z0-9._-]*)/g)) names.add(normal(name));
+	for (const [, name = ""] of (dependencies ?? "").matchAll(/["']\s*([A-Za-z0-9][A-Za-z0-9._-]*)/g)) names.add(normalName(name));
 	if (files.exists(file)) read(file);
 	else if (dependencies === void 0) return void 0;
 	return names;
+}
+/** undefined for a file of requirements, which may include others. */
+function namesOf(files, file) {
+	try {
+		return dependencyNames(files, file);
+	} catch {
+		return /* @__PURE__ */ new Set();
+	}
 }
 /** The WSGI and ASGI applications of a Django project, by its settings or by the files that startproject makes. */
 function djangoApplications(files) {
@@ -25743,9 +27416,6 @@ function madeIn(text, classes) {
 function moduleOf(file) {
 	return file.replace(/\.py$/, "").replaceAll("/", ".");
 }
-function normal(name) {
-	return name.toLowerCase().replace(/[._-]+/g, "-");
-}
 function folderOf(path) {
 	return path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";
 }
@@ -25755,475 +27425,234 @@ function joined(folder, path) {
 	else if (part !== "." && part !== "") parts.push(part);
 	return parts.join("/");
 }
-// shared/detect-kind.ts
-/** What serves a project, as far as its files show it. Pure: it reads only the files that it is given. */
-function detectKind(files, given = {}, options = {}) {
-	const requirements = options.requirements ?? "requirements.txt";
-	const clues = {
-		files,
-		names: requirementNames(files, requirements),
-		requirements,
-		systemPackages: options.systemPackages ?? false
-	};
-	const candidates = (given.command === void 0 ? ofProject(clues, given) : [ofCommand(clues, given.command)]).filter(({ kind }) => given.kind === void 0 || kind === given.kind);
-	const [first, ...others] = distinct(candidates);
-	if (first === void 0 || others.length > 0) return {
-		found: false,
-		candidates: distinct(candidates),
-		looked: lookedFor(clues)
-	};
-	const { why, ...server } = first;
-	return {
-		found: true,
-		server,
-		why
-	};
-}
-function ofProject(clues, given) {
-	const found = [...ofDjango(clues), ...clues.files.exists("manage.py") ? [] : ofScripts(clues, given)];
-	const { app } = given;
-	if (app === void 0) return found;
-	return (found.length > 0 ? found : servers(clues, [
-		"gunicorn",
-		"uwsgi",
-		"uvicorn"
-	])).filter(({ kind }) => kind !== "tornado").map(({ kind, why }) => ({
-		kind,
-		app,
-		why
-	}));
-}
-function ofCommand({ files }, command) {
-	const script = argv(command).find((word) => word.endsWith(".py"));
-	const framework = script === void 0 ? void 0 : frameworkOf(files.read(script) ?? "");
-	if (framework === "tornado" || framework === "aiohttp") return {
-		kind: framework,
-		why: [`${script} imports ${framework}`]
-	};
-	return {
-		kind: "command",
-		why: ["there is a server.command"]
-	};
-}
-function ofDjango(clues) {
-	const django = djangoApplications(clues.files);
-	if (django === void 0) return [];
-	const { wsgi, asgi } = django;
-	return servers(clues, [
-		"gunicorn",
-		"uwsgi",
-		"uvicorn"
-	]).flatMap(({ kind, why, app: named }) => {
-		const application = kind === "uvicorn" ? asgi : wsgi;
-		const app = named ?? application?.app;
-		if (app === void 0) return [];
-		return [{
-			kind,
-			app,
-			why: [
-				"manage.py is Django's",
-				...application ? [application.file] : [],
-				...why
-			]
-		}];
-	});
-}
-/** Which of these servers the project brings: by a file of its own, or by its requirements. */
-function servers({ files, names, requirements, systemPackages }, kinds) {
-	const ini = kinds.includes("uwsgi") ? ["uwsgi.ini", "uWSGI.ini"].find((file) => files.exists(file)) : void 0;
-	if (ini !== void 0) {
-		const app = /^\s*(?:module|wsgi)\s*=\s*([\w.]+:\w+)\s*$/m.exec(files.read(ini) ?? "")?.[1];
-		return [{
-			kind: "uwsgi",
-			...app !== void 0 && { app },
-			why: [`there is ${ini}`]
-		}];
-	}
-	const named = kinds.filter((kind) => names?.has(kind) || kind === "uwsgi" && names?.has("pyuwsgi"));
-	if (named.length > 0) return named.map((kind) => ({
-		kind,
-		why: [`${requirements} has ${kind}`]
-	}));
-	const [usual] = kinds;
-	if (usual === void 0 || names !== void 0 && !systemPackages) return [];
-	return [{
-		kind: usual,
-		why: ["no requirements name a server"]
-	}];
-}
-/** The top of the project comes before its folders, and wsgi.py and asgi.py come before what they import. */
-function ofScripts(clues, { bind }) {
-	for (const scripts of scriptsOf(clues.files)) {
-		const texts = scripts.map((file) => ({
-			file,
-			text: clues.files.read(file) ?? ""
-		}));
-		const gateways = texts.flatMap((script) => ofGateway(clues, script));
-		const found = gateways.length > 0 ? gateways : texts.flatMap((script) => ofFramework(clues, script, bind));
-		if (found.length > 0) return found;
+// shared/repository-top.ts
+/** So far above a project its repository is looked at. */
+const highest = 5;
+/**
+* The folders above the project that belong to its repository, the nearest first: `../`, `../../`. None if the project is
+* at the top, or in no repository.
+*/
+function foldersAbove(project) {
+	const folders = [];
+	for (let folder = ""; folders.length <= highest; folder += "../") {
+		if (project.exists(`${folder}.git/HEAD`) || project.exists(`${folder}.git`)) return folders;
+		folders.push(`${folder}../`);
 	}
 	return [];
 }
-function ofFramework(clues, { file, text }, bind) {
-	const framework = frameworkOf(text);
-	const why = [`${file} imports ${framework}`];
-	switch (framework) {
-		case void 0: return [];
-		case "tornado":
-		case "aiohttp": {
-			const listens = commandOf(file, text, bind);
-			if (listens !== void 0) {
-				const { option, ...rest } = listens;
-				return [{
-					kind: framework,
-					...rest,
-					why: [...why, `it takes ${option}`]
-				}];
-			}
-			const made = framework === "aiohttp" ? madeIn(text, ["Application"]) : void 0;
-			return made === void 0 ? [] : [{
-				kind: framework,
-				app: `${moduleOf(file)}:${made.name}`,
-				why
-			}];
-		}
-		case "fastapi":
-		case "starlette": {
-			const made = madeIn(text, ["FastAPI", "Starlette"]);
-			if (made === void 0 || made.called) return [];
-			return [{
-				kind: "uvicorn",
-				app: `${moduleOf(file)}:${made.name}`,
-				why
-			}];
-		}
-		case "flask": {
-			const made = madeIn(text, ["Flask"]);
-			if (made === void 0) return [];
-			const app = `${moduleOf(file)}:${made.name}${made.called ? "()" : ""}`;
-			return servers(clues, ["gunicorn", "uwsgi"]).map((server) => ({
-				...server,
-				app,
-				why: [...why, ...server.why]
-			}));
-		}
+// shared/python-version.ts
+/** The version that the project names in one of the usual places, in it or one folder above it in the repository. */
+function namedPython(project) {
+	return first(hereAndAbove(project), (folder) => inFolder(project, folder));
+}
+function hereAndAbove(project) {
+	return ["", ...foldersAbove(project).slice(0, 1)];
+}
+function first(folders, look) {
+	for (const folder of folders) {
+		const found = look(folder);
+		if (found !== void 0) return found;
 	}
 }
-/** wsgi.py and asgi.py, of any framework. */
-function ofGateway(clues, { file, text }) {
-	const kind = /(?:^|\/)(wsgi|asgi)\.py$/.exec(file)?.[1];
-	const name = /^(application|app)\s*=/m.exec(text)?.[1] ?? /^from .* import (?:.*\b)?(application|app)\b/m.exec(text)?.[1];
-	if (kind === void 0 || name === void 0) return [];
-	const app = `${moduleOf(file)}:${name}`;
-	return servers(clues, kind === "wsgi" ? ["gunicorn", "uwsgi"] : ["uvicorn"]).map((server) => ({
-		...server,
-		app: server.app ?? app,
-		why: [file, ...server.why]
-	}));
-}
-/** How a script that listens by itself gets its address: by the option that it reads. */
-function commandOf(file, text, bind) {
-	const takes = (option) => text.includes(`"--${option}"`) || text.includes(`'--${option}'`) || new RegExp(`define\\(\\s*["']${option}["']`).test(text);
-	const socket = [
-		"path",
-		"socket",
-		"unix-socket",
-		"uds"
-	].find(takes);
-	if (socket !== void 0 && bind !== "port") return {
-		command: `python ${file} --${socket}={socket}`,
-		option: `--${socket}`
-	};
-	if (!takes("port") || bind === "socket") return void 0;
-	return {
-		command: `python ${file} --port={port}`,
-		option: "--port",
-		bind: "port"
+const lines = [
+	[".python-version", /^\s*(?:cpython-|python-?)?(3\.\d{1,2})(?:\.|\s|$)/m],
+	["runtime.txt", /^\s*python-(3\.\d{1,2})(?:\.|\s|$)/m],
+	[".tool-versions", /^\s*python\s+(3\.\d{1,2})(?:\.|\s|$)/m]
+];
+function inFolder(project, folder) {
+	for (const [name, pattern] of lines) {
+		const version = pattern.exec(project.read(`${folder}${name}`) ?? "")?.[1];
+		if (version !== void 0) return {
+			version,
+			file: `${folder}${name}`
+		};
+	}
+	const pipfile = project.read(`${folder}Pipfile`);
+	const requires = pipfile === void 0 ? void 0 : requiresOf(pipfile);
+	const version = /^3\.\d{1,2}/.exec(requires ?? "")?.[0];
+	return version === void 0 ? void 0 : {
+		version,
+		file: `${folder}Pipfile`
 	};
 }
-function distinct(candidates) {
-	const key = ({ kind, app, command }) => JSON.stringify([
-		kind,
+function requiresOf(pipfile) {
+	try {
+		const requires = at$1(parseToml(pipfile, "Pipfile"), "requires");
+		return text(at$1(requires, "python_version")) ?? text(at$1(requires, "python_full_version"));
+	} catch {
+		return;
+	}
+}
+/** The range that pyproject.toml admits (`requires-python`), in its own words; undefined if it names none. */
+function requiredPython(project) {
+	return first(hereAndAbove(project), (folder) => {
+		const file = `${folder}pyproject.toml`;
+		try {
+			const range = readPyproject(project.read(file) ?? "", file).requiresPython;
+			return range === void 0 ? void 0 : {
+				range,
+				file
+			};
+		} catch {
+			return;
+		}
+	});
+}
+/** Whether a range, such as `>=3.12,<4`, admits a version such as 3.11, whatever its patch release is. */
+function admitsPython(range, version) {
+	const minor = Number(version.split(".")[1]);
+	const holds = (one) => {
+		const [, operator = "", wanted = "", patch = ""] = /^(~=|===?|!=|[<>]=?)\s*3(?:\.(\d+)(\.\d+)?)?/.exec(one) ?? [];
+		if (operator === "" || wanted === "") return true;
+		const whole = patch === "";
+		const number = Number(wanted);
+		switch (operator) {
+			case ">=":
+			case "~=": return minor >= number;
+			case ">": return whole ? minor > number : minor >= number;
+			case "<": return whole ? minor < number : minor <= number;
+			case "<=": return minor <= number;
+			case "!=": return !whole || minor !== number;
+			default: return minor === number;
+		}
+	};
+	return alternativesOf(range).some((specifiers) => specifiers.every(holds));
+}
+// shared/server-app.ts
+/**
+* What of `server.app` the project does not have; undefined if it has it, or may have it. A module that comes from the
+* requirements cannot be looked at, so only a package of the project, or a project without requirements, can lack
+* something.
+*/
+function missingServerApp({ server, python }, project) {
+	const { app } = server;
+	if (app === void 0) return void 0;
+	const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
+	const stem = module.replaceAll(".", "/");
+	const candidates = [`${stem}.py`, `${stem}/__init__.py`];
+	const file = candidates.find((path) => project.exists(path));
+	if (file === void 0) {
+		const top = module.split(".", 1)[0] ?? "";
+		const own = project.folders().includes(top) || project.exists(`${top}.py`);
+		const installs = python.wheels !== "none" && project.exists(parseSource(python.requirements).file);
+		const elsewhere = python.system_site_packages || installs;
+		return !own && elsewhere ? void 0 : {
+			what: "module",
+			app,
+			candidates
+		};
+	}
+	const name = attribute.split(".", 1)[0] ?? "";
+	return new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(project.read(file) ?? "") ? void 0 : {
+		what: "attribute",
 		app,
-		command
-	]);
-	return candidates.filter((one, index) => candidates.findIndex((other) => key(other) === key(one)) === index);
+		file,
+		name
+	};
 }
-function lookedFor({ requirements, names }) {
+// shared/project.ts
+/** Everything that a valid configuration gets wrong about the project. Runs nothing. */
+function projectFaults(config, project) {
 	return [
-		"manage.py with the WSGI or ASGI application of its settings",
-		"app.py, main.py, server.py, wsgi.py and asgi.py, here and one folder below, with Flask, FastAPI, Starlette, Tornado or aiohttp",
-		names === void 0 ? `${requirements}, which is not there` : `gunicorn, uwsgi or uvicorn in ${requirements}`,
-		"uwsgi.ini"
+		...serverAppFaults(config, project),
+		...commandFaults(config, project),
+		...staticFaults(config, project),
+		...requirementsFaults(config, project),
+		...pythonFaults(config, project),
+		...errorPageFaults(config, project),
+		...reservedFaults(config.env)
 	];
 }
-// shared/complete-server.ts
-/**
-* Looks for `server.kind` and the application if cutover.yml leaves them out. Other faults of the file do not matter
-* here.
-*/
-function completeServer(value, files) {
-	if (!isMap$1(value)) return { value };
-	const { server = {}, python } = value;
-	if (!isMap$1(server)) return { value };
-	const given = givenServer(server);
-	const complete = given.kind !== void 0 && (given.app !== void 0 || given.command !== void 0);
-	const wrong = Object.keys(given).length < [
-		"kind",
-		"app",
-		"command",
-		"bind"
-	].filter((key) => key in server).length;
-	if (complete || wrong) return { value };
-	const { requirements, system_site_packages: system } = isMap$1(python) ? python : {};
-	const detection = detectKind(files, given, {
-		...typeof requirements === "string" && { requirements },
-		systemPackages: system === true
-	});
-	if (!detection.found) return given.kind === void 0 ? {
-		value,
-		detection
-	} : { value };
-	return {
-		value: {
-			...value,
-			server: {
-				...detection.server,
-				...server
-			}
-		},
-		detection
-	};
-}
-/** One line about what was found, and why. */
-function describeDetection({ server, why }) {
-	const { kind, app, command, bind } = server;
-	return `cutover.yml names no server; found ${[
-		`kind: ${kind}`,
-		app && `app: ${app}`,
-		command && `command: ${command}`,
-		bind && `bind: ${bind}`
-	].filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
-}
-function kindUnknown(file, { candidates, looked }) {
-	const several = candidates.map(describeCandidate);
-	const message = several.length === 0 ? `${file} names no server.kind, and the project does not show one. Looked for: ${looked.join("; ")}.` : `${file} names no server.kind, and the project shows more than one: ${several.join("; ")}.`;
-	const [first] = candidates;
-	return new CutoverError("kind_unknown", message, {
-		unchanged: "Nothing was sent.",
-		fix: `Write it into ${file}, such as: server: { ${line(first ?? {
-			kind: "gunicorn",
-			app: "shop.wsgi:application"
-		})} }. The kinds are ${serverKinds.join(", ")}.`
-	});
-}
-function describeCandidate({ why, ...server }) {
-	return `${line(server)} (${why.join(", ")})`;
-}
-function line({ kind, app, command, bind }) {
-	const parts = [`kind: ${kind}`];
-	if (app !== void 0) parts.push(`app: ${JSON.stringify(app)}`);
-	if (command !== void 0) parts.push(`command: ${JSON.stringify(command)}`);
-	if (bind !== void 0) parts.push(`bind: ${bind}`);
-	return parts.join(", ");
-}
-function givenServer({ kind, app, command, bind }) {
-	const known = serverKinds.find((each) => each === kind);
-	return {
-		...known !== void 0 && { kind: known },
-		...typeof app === "string" && { app },
-		...(typeof command === "string" || isTexts(command)) && { command },
-		...(bind === "socket" || bind === "port") && { bind }
-	};
-}
-function isMap$1(value) {
-	return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-function isTexts(value) {
-	return Array.isArray(value) && value.every((each) => typeof each === "string");
-}
-// shared/config-site.ts
-/** A path in nginx's configuration, which has no escape for the $ of a variable. */
-const servedPath = relativePath.regex(/^[^$]*$/, "no $, which nginx would read as a variable");
-const staticSchema = strictObject({
-	url: folderUrl.describe("The URL path, such as `/static/`."),
-	collect: command.optional().describe("The command that collects the files. The Action runs it in the project before packing."),
-	from: relativePath.describe("The folder in the project that holds the files."),
-	expires: expires.default("off").describe("nginx's `expires`: a duration, `max` or `off`."),
-	immutable: boolean().default(true).describe("Browsers may keep files with 12 or more hex digits before the extension, such as `app.1a2b3c4d5e6f.css`, for a year without asking again."),
-	gzip_static: boolean().default(false).describe("Serve `name.gz`, if it is next to `name`, to clients that accept gzip. Refused if the host's nginx cannot do it.")
+const error = (path, message) => ({
+	severity: "error",
+	path,
+	message
 });
-/** Files that outlive releases, such as uploads: below `shared/` on the host. */
-const sharedSchema = strictObject({
-	url: folderUrl.describe("The URL path of files that outlive releases, such as `/media/`."),
-	from: servedPath.describe("The folder below the app's shared directory (`CUTOVER_SHARED`). nginx follows a symlink there only to a file of the same owner."),
-	expires: expires.default("off").describe("As for static files.")
+const warning = (path, message) => ({
+	severity: "warning",
+	path,
+	message
 });
-/** What nginx accepts unchanged inside double quotes, except the quote and the backslash, which are escaped. */
-const headerValue = plain(4e3).regex(/^[^$]*$/, "no $, which nginx would read as a variable").refine((value) => Buffer.byteLength(value.replace(/["\\]/g, "\\$&")) <= 4e3, "longer than nginx can read");
-const preview = strictObject({
-	listen: listenAddress.optional().describe("An address of its own for the staged release, among those the host allows for previews."),
-	cookie: string().regex(/^[a-z][a-z0-9_]{0,63}=[A-Za-z0-9_-]{1,128}$/, "name=value, such as preview=blue").optional().describe("`name=value`: a client that sends this cookie sees the staged release at the site's own address."),
-	header: string().regex(/^[A-Za-z][A-Za-z0-9-]{0,63}: [A-Za-z0-9_-]{1,128}$/, "Name: value, such as \"X-Preview: blue\"").optional().describe("`\"Name: value\"`: the same with a request header.")
-});
-const peer = strictObject({
-	server: serverAddress.describe("host:port of another host's instance or nginx, among those the host allows. It speaks the same protocol."),
-	weight: int().min(1).max(100).default(1).describe("Its weight, next to `site.weight`."),
-	backup: boolean().default(false).describe("Asked only when nothing else answers. Not with `ip_hash` and `url_hash`.")
-});
-const siteSchema = strictObject({
-	listen: array(listenAddress).min(1).max(16).optional().meta({
-		description: "Ports, or address:port, with ` ssl` after it for TLS (`\"443 ssl\"`), among those the host allows, written as there.",
-		absent: "all that the host allows"
-	}),
-	server_name: array(serverName).min(1).max(64).optional().meta({
-		description: "Names, among those the host allows.",
-		absent: "the host's domains"
-	}),
-	https_redirect: boolean().default(true).describe("If an address has ssl, the others answer 301 to https."),
-	client_max_body_size: size.default("50m").describe("As in nginx; `0` is no limit."),
-	client_body_timeout: duration.default("60s").describe("As in nginx."),
-	proxy_connect_timeout: duration.default("60s").describe("As in nginx. With the uwsgi protocol these are `uwsgi_connect_timeout` and so on."),
-	proxy_read_timeout: duration.default("60s").describe("How long an instance may send nothing."),
-	proxy_send_timeout: duration.default("60s").describe("How long an instance may accept nothing."),
-	proxy_buffering: boolean().default(true).describe("`false`: what an instance writes goes to the visitor at once."),
-	proxy_request_buffering: boolean().default(true).describe("`false`: an instance gets an upload while it comes in. Such an upload ends with the release that it began with."),
-	proxy_intercept_errors: boolean().default(false).describe("The error page also replaces what the app itself answers with 500 and above."),
-	upgrade: boolean().default(false).describe("Pass WebSocket upgrades on."),
-	gzip: boolean().default(false).describe("Compress text of 1 kB and more; `false` leaves it to the host's nginx.conf."),
-	add_header: record(string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}).describe("Names and values of headers that every response gets, also errors and files."),
-	error_page: servedPath.optional().meta({
-		description: "A page of the project. It is shown with the original status for 502, 503, 504 and during maintenance.",
-		absent: "cutover's own"
-	}),
-	access_log: boolean().default(true).describe("`false`: no access log."),
-	balance: _enum([
-		"round_robin",
-		"ip_hash",
-		"least_conn",
-		"url_hash"
-	]).default("round_robin").describe("`round_robin`, `ip_hash`, `least_conn` or `url_hash`."),
-	weight: int().min(1).max(100).default(1).describe("The weight of this host's instances together, next to the weights of `peers`."),
-	peers: array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well."),
-	preview: preview.optional().describe("How the staged release is seen before it has traffic.")
-}).superRefine(({ balance, peers, preview, listen }, context) => {
-	const fault = (path, message) => context.addIssue({
-		code: "custom",
-		path,
-		message
-	});
-	for (const [index, { backup }] of peers.entries()) if (backup && balance !== "round_robin" && balance !== "least_conn") fault([
-		"peers",
-		index,
-		"backup"
-	], `nginx has no backup servers with \`balance: ${balance}\``);
-	if (preview !== void 0 && Object.values(preview).every((way) => way === void 0)) fault(["preview"], "needs `listen`, `cookie` or `header`");
-	const previewPort = preview?.listen === void 0 ? void 0 : portOf(preview.listen);
-	if (previewPort !== void 0 && listen?.some((address) => portOf(address) === previewPort)) fault(["preview", "listen"], "is an address of the site itself");
-});
-/** The port of an address as `listen` takes it. */
-function portOf(address) {
-	return Number(/(\d+)(?: ssl)?$/.exec(String(address))?.[1]);
+function serverAppFaults(config, project) {
+	const missing = missingServerApp(config, project);
+	if (missing === void 0) return [];
+	const message = missing.what === "module" ? `${missing.app}: the project has neither ${missing.candidates.join(" nor ")}` : `${missing.app}: ${missing.file} has no \`${missing.name}\``;
+	return [error(["server", "app"], message)];
 }
-// shared/config.ts
-/**
-* The definition of cutover.yml. What is parsed is also what the manifest carries, so parsing a checked configuration
-* again gives the same one: no transforms, only checks and defaults. Names are nginx's, supervisor's and gunicorn's own.
-*/
-const health = strictObject({
-	path: urlPath.default("/").describe("The URL path that each new instance is asked for."),
-	host: plain(253).regex(/^[A-Za-z0-9.:[\]_-]+$/, "a host name").optional().meta({
-		description: "The `Host` of the check; Django's `ALLOWED_HOSTS` must have it.",
-		absent: "the first site name"
-	}),
-	expect: string().regex(/^[1-5]\d\d(?:-[1-5]\d\d)?$/, "a status or a range, such as 200-399").default("200-399").describe("The status, or range of statuses, that counts as healthy."),
-	timeout: duration.default("30s").describe("How long a new instance has until it answers.")
-});
-const python = strictObject({
-	version: string().regex(/^3\.\d{1,2}$/, "a version in quotes, such as \"3.11\"").optional().meta({
-		description: "Such as `\"3.11\"`, in quotes.",
-		absent: "the host's `python3`"
-	}),
-	wheels: _enum([
-		"vendor",
-		"index",
-		"none"
-	]).optional().meta({
-		description: "`vendor`: the Action packs the wheels and the host installs offline; `index`: pip on the host; `none`: nothing is installed.",
-		absent: "`vendor` with requirements, else `none`"
-	}),
-	requirements: relativePath.default("requirements.txt").describe("The requirements file."),
-	system_site_packages: boolean().default(false).describe("Let the release see the distribution's packages.")
-});
-/** A process that serves no HTTP: a queue's worker, a scheduler. */
-const process$1 = strictObject({
-	command: command.describe("What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` distinguishes the new one from the old one. It runs without a shell."),
-	instances: int().min(1).max(60).default(1).describe("How many programs of it run."),
-	overlap: boolean().default(true).describe("The new one starts before the old one is asked to stop; `false`: never two at once, and one instance."),
-	stop_signal: _enum([
-		"TERM",
-		"INT",
-		"QUIT",
-		"HUP",
-		"USR1",
-		"USR2"
-	]).default("TERM").describe("The signal that asks it to stop: `TERM`, `INT`, `QUIT`, `HUP`, `USR1` or `USR2`."),
-	stop_timeout: duration.default("60s").describe("How long it may take to finish what it is working on; then it is killed."),
-	stay_up: duration.default("5s").describe("How long a new one has to stay up before it counts as started.")
-}).superRefine(({ overlap, instances }, context) => {
-	if (overlap || instances === 1) return;
-	context.addIssue({
-		code: "custom",
-		path: ["instances"],
-		message: "a process without overlap is there once, so it has one instance"
-	});
-});
-const processName = string().regex(/^(?!web$)[a-z][a-z0-9-]{0,31}$/, "a name of lower-case letters, digits and -, other than web");
-const configSchema = strictObject({
-	app: appName.describe("The app's name on the hosts: a-z, 0-9 and -, up to 32 characters."),
-	server: serverSchema.describe("The web server and its instances."),
-	health: health.prefault({}).describe("What each new instance is asked before visitors see the release."),
-	python: python.prefault({}).describe("The interpreter and the packages of a release."),
-	static: array(staticSchema).max(16).default([]).describe("Files that nginx serves without asking the app."),
-	shared: array(sharedSchema).max(16).default([]).describe("Files that outlive releases, such as uploads. nginx serves them."),
-	site: union([literal("none"), siteSchema]).prefault({}).describe("nginx's server block: the keys below, or `none` if the server block is your own: see [your own server block](../agent/host/README.md#your-own-server-block)."),
-	release: strictObject({
-		command: command.describe("A command, such as migrations, that runs once for a deploy, on the first host, before any instance starts."),
-		timeout: duration.default("10m").describe("Its time limit.")
-	}).optional().describe("What runs once for a deploy, before any instance starts."),
-	processes: record(processName, process$1).default({}).describe("Processes that serve no HTTP, such as queue workers, by name."),
-	env: record(environmentName, environmentValue).default({}).describe("Plain environment of instances and commands. The host's secrets override it."),
-	drain: strictObject({ timeout: duration.default("30s").describe("How long old instances may finish requests.") }).prefault({}).describe("How old instances end."),
-	keep: int().min(2).max(100).default(5).describe("Good releases that stay on the host, at least 2. At most as many that were rolled back stay too."),
-	keep_warm: duration.default("60s").describe("How long the old instances stay up after the cutover. They stay up at least as long as `watch`."),
-	watch: duration.default("30s").describe("How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch."),
-	exclude: array(plain(1024)).max(256).default([]).describe("What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` includes one again.")
-}).superRefine((config, context) => {
-	const places = [...config.static.map(({ url }, index) => ({
-		url,
-		path: [
+/** The file of the project that a command starts with Python. */
+function commandFaults(config, project) {
+	return [
+		[["server", "command"], config.server.command],
+		[["release", "command"], config.release?.command],
+		...config.static.map(({ collect }, index) => [[
 			"static",
 			index,
-			"url"
-		]
-	})), ...config.shared.map(({ url }, index) => ({
-		url,
-		path: [
-			"shared",
-			index,
-			"url"
-		]
-	}))];
-	const urls = places.map(({ url }) => url);
-	for (const [index, { url, path }] of places.entries()) if (urls.indexOf(url) !== index) context.addIssue({
-		code: "custom",
-		path,
-		message: `${url} is given twice`
+			"collect"
+		], collect]),
+		...Object.entries(config.processes).map(([name, { command }]) => [[
+			"processes",
+			name,
+			"command"
+		], command])
+	].flatMap(([path, command]) => {
+		const [program = "", script = ""] = command === void 0 ? [] : argv(command);
+		return /^python[\d.]*$/.test(program) && /^[^-{/][^{]*\.py$/.test(script) && !project.exists(script) ? [error(path, `the project has no ${script}`)] : [];
 	});
-});
-/** The site's options. With `site: none` the server block is not cutover's, but the upstream still has these defaults. */
-function siteOf({ site }) {
-	return site === "none" ? siteSchema.parse({}) : site;
+}
+function staticFaults(config, project) {
+	return config.static.flatMap(({ from, collect }, index) => {
+		const path = [
+			"static",
+			index,
+			"from"
+		];
+		if (/^(?:\.\/*)+$/.test(from)) return [error(path, "is the whole project; name the folder of the static files alone")];
+		if (collect !== void 0 || project.exists(from)) return [];
+		return [error(path, `the project has no folder ${from}; correct it, or give the command that makes it as \`collect\``)];
+	});
+}
+/** The server comes from the requirements, like everything else that the app imports. */
+function requirementsFaults({ python, server }, project) {
+	if (python.wheels === "none" || python.system_site_packages) return [];
+	const { requirements, extra = [] } = python;
+	const { kind } = server;
+	const extraNames = new Set(extra.map((one) => parseRequirement(one).name));
+	if (!project.exists(parseSource(requirements).file)) {
+		if (extra.length === 0 && (python.wheels !== void 0 || requirements !== "requirements.txt")) return [error(["python", "requirements"], `the project has no ${requirements}`)];
+		return installs(extraNames, kind) ? [] : [warning(["server", "kind"], `the project has no requirements.txt, so ${kind} will not be installed`)];
+	}
+	const told = dependencyFaults(requirements, project);
+	if (told.some(({ severity }) => severity === "error") || installs(extraNames, kind)) return told;
+	if (installs(requirementNames(project, requirements) ?? /* @__PURE__ */ new Set(), kind)) return told;
+	return [...told, warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on`)];
+}
+/** Whether the server is among the packages. A command may start anything. */
+function installs(names, kind) {
+	return kind === "command" || names.has(kind) || kind === "uwsgi" && names.has("pyuwsgi");
+}
+/** What is wrong with the file itself. */
+function dependencyFaults(requirements, project) {
+	const path = ["python", "requirements"];
+	try {
+		return (readDependencies(project, requirements)?.warnings ?? []).map((message) => warning(path, message));
+	} catch (thrown) {
+		if (!(thrown instanceof CutoverError)) throw thrown;
+		return [error(path, [thrown.message, thrown.fix].filter(Boolean).join(" "))];
+	}
+}
+/** The hosts run what `python.version` says, whatever the project requires. */
+function pythonFaults({ python }, project) {
+	const required = requiredPython(project);
+	if (required === void 0 || python.version === void 0) return [];
+	if (admitsPython(required.range, python.version)) return [];
+	return [warning(["python", "version"], `is ${python.version}, but ${required.file} requires ${required.range}`)];
+}
+function errorPageFaults({ site }, project) {
+	const page = site === "none" ? void 0 : site.error_page;
+	return page === void 0 || project.exists(page) ? [] : [error(["site", "error_page"], `the project has no ${page}`)];
+}
+function reservedFaults(env) {
+	return Object.keys(env).filter((name) => name.startsWith("CUTOVER_") || reservedNames.includes(name)).map((name) => warning(["env", name], "has no effect: cutover sets it itself"));
 }
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = /* @__PURE__ */ __commonJSMin(((exports) => {
@@ -33065,16 +34494,6 @@ function opened(node) {
 	return node.anyOf === void 0 ? [node] : node.anyOf.flatMap(opened);
 }
 // shared/yaml-file.ts
-/**
-* Parses a settings file and checks it. Everything that is wrong with it is reported together, with line and column.
-* @param complete fills in what the file may leave out
-* @throws CutoverError with `errors.notYaml` or `errors.invalid`; its message has one `file:line:column: ...` a line
-*/
-function parseYamlFile(text, file, schema, errors, complete) {
-	const result = readYaml(text, schema, complete);
-	if (result.kind === "good") return result.value;
-	throw yamlRefusal(result.kind === "not yaml" ? errors.notYaml : errors.invalid, file, result.faults);
-}
 /** The same without an error. Faults come in the order of the file. */
 function readYaml(text, schema, complete = (value) => value) {
 	const counter = new import_dist.LineCounter();
@@ -33119,7 +34538,7 @@ function readYaml(text, schema, complete = (value) => value) {
 		kind: "invalid",
 		faults: inOrder([...faults.map((fault) => ({
 			...at(fault.path),
-			message: worded(fault) + quotes(document, fault)
+			message: worded$1(fault) + quotes(document, fault)
 		})), ...lost])
 	};
 }
@@ -33162,7 +34581,7 @@ function yamlRefusal(code, file, faults) {
 		fix: lines.length === 1 ? "Correct this line." : `Correct these ${lines.length} places.`
 	});
 }
-function worded({ path, message }) {
+function worded$1({ path, message }) {
 	if (path.length > 0) return `${path.join(".")}: ${message}`;
 	return message.startsWith("expected ") ? `the file must hold keys and their values: ${message}` : message;
 }
@@ -33241,6 +34660,92 @@ function position(counter, offset) {
 		column: Math.max(col, 1)
 	};
 }
+// shared/decode-text.ts
+/**
+* The text of a file that may be in any encoding that Python's tools read: by its byte order mark, or by a comment such as
+* `# -*- coding: gbk -*-` in one of its first two lines (PEP 263), otherwise UTF-8. Bytes that the encoding does not have
+* become U+FFFD. An encoding that is not known here counts as UTF-8.
+*/
+function decodeText(bytes) {
+	for (const { mark, decode } of marks) if (mark.every((byte, index) => bytes[index] === byte)) return decode(bytes.subarray(mark.length));
+	const named = declaredEncoding(bytes);
+	return named === void 0 ? utf8(bytes) : decoderOf(named)?.decode(bytes) ?? utf8(bytes);
+}
+const decoding = (label) => (bytes) => new TextDecoder(label).decode(bytes);
+const utf8 = decoding("utf-8");
+/** In the order in which pip tries them: the mark of UTF-32 begins with that of UTF-16. */
+const marks = [
+	{
+		mark: [
+			239,
+			187,
+			191
+		],
+		decode: utf8
+	},
+	{
+		mark: [
+			255,
+			254,
+			0,
+			0
+		],
+		decode: (bytes) => utf32(bytes, true)
+	},
+	{
+		mark: [
+			0,
+			0,
+			254,
+			255
+		],
+		decode: (bytes) => utf32(bytes, false)
+	},
+	{
+		mark: [255, 254],
+		decode: decoding("utf-16le")
+	},
+	{
+		mark: [254, 255],
+		decode: decoding("utf-16be")
+	}
+];
+/** No decoder of the platform knows UTF-32. */
+function utf32(bytes, littleEndian) {
+	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+	const points = [];
+	for (let at = 0; at + 4 <= bytes.byteLength; at += 4) {
+		const point = view.getUint32(at, littleEndian);
+		points.push(point > 1114111 ? "�" : String.fromCodePoint(point));
+	}
+	return points.join("");
+}
+/** How far two lines with such a comment can reach. */
+const declarationBytes = 512;
+function declaredEncoding(bytes) {
+	return Buffer.from(bytes.subarray(0, declarationBytes)).toString("latin1").split(/\r\n|\n|\r/, 2).filter((line) => /^[ \t\f]*#/.test(line)).map((line) => /coding[:=]\s*([-\w.]+)/.exec(line)?.[1]).find((name) => name !== void 0);
+}
+/** Python writes `latin-1`, `utf_8` and `cp1252` where the platform's decoders have other names. */
+function decoderOf(python) {
+	const name = python.toLowerCase().replaceAll("_", "-");
+	for (const label of [
+		names[name],
+		name,
+		name.replaceAll("-", "")
+	]) {
+		if (label === void 0) continue;
+		try {
+			return new TextDecoder(label);
+		} catch {}
+	}
+}
+const names = {
+	"latin-1": "latin1",
+	cp936: "gbk",
+	cp932: "shift_jis",
+	cp949: "euc-kr",
+	cp950: "big5"
+};
 // action/project/unreadable.ts
 /** @param path in the bundle, or in the project */
 function changed(path) {
@@ -33271,16 +34776,994 @@ function reading(path, read) {
 // action/project/project-files.ts
 /** A project on this machine. Its functions throw CutoverError path_not_allowed for what cannot be read. */
 function projectFiles(directory) {
-	const isFile = (path) => reading(path, () => statSync(join(directory, path), { throwIfNoEntry: false }))?.isFile() ?? false;
+	const stats = (path) => reading(path, () => statSync(join(directory, path), { throwIfNoEntry: false }));
 	return {
-		exists: isFile,
-		read: (path) => isFile(path) ? reading(path, () => readFileSync(join(directory, path), "utf8")) : void 0,
+		exists: (path) => stats(path) !== void 0,
+		read: (path) => stats(path)?.isFile() === true ? decodeText(reading(path, () => readFileSync(join(directory, path)))) : void 0,
 		folders: () => reading(directory, () => readdirSync(directory, { withFileTypes: true })).flatMap((entry) => entry.isDirectory() ? [entry.name] : []).toSorted()
 	};
 }
+// action/project/server-app.ts
+/**
+* Looks for the application that `server.app` names, before anything is built or sent.
+* @throws CutoverError server_app_not_found
+*/
+function checkServerApp(config, directory) {
+	const missing = missingServerApp(config, projectFiles(directory));
+	switch (missing?.what) {
+		case void 0: return;
+		case "module": throw new CutoverError("server_app_not_found", `server.app is ${missing.app}, but the project has neither ${missing.candidates.join(" nor ")}.`, {
+			unchanged: "Nothing was sent.",
+			fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it."
+		});
+		case "attribute": {
+			const { app, file, name } = missing;
+			throw new CutoverError("server_app_not_found", `server.app is ${app}, but ${file} has no \`${name}\`.`, {
+				unchanged: "Nothing was sent.",
+				fix: `Correct the name after the colon in cutover.yml, or define \`${name}\` in ${file}.`
+			});
+		}
+	}
+}
+/**
+* Asks again when the files to pack are known: `exclude` may have left the module out.
+* @throws CutoverError server_app_not_found
+*/
+function checkServerAppPacked(config, directory, files) {
+	const module = config.server.app?.split(":", 1)[0];
+	if (module === void 0) return;
+	const stem = module.replaceAll(".", "/");
+	const candidates = [`${stem}.py`, `${stem}/__init__.py`].filter((path) => existsSync(join(directory, path)));
+	if (candidates.length === 0) return;
+	const paths = new Set(files.map(({ path }) => path));
+	if (candidates.some((path) => paths.has(`app/${path}`))) return;
+	throw new CutoverError("server_app_not_found", `${candidates[0]}, which server.app names, is not packed.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Remove it from `exclude` in cutover.yml. Names such as venv and .venv are always left out, unless `exclude` has `!venv`."
+	});
+}
+// action/project/check-project.ts
+/**
+* All that `cutover check` says, before anything is built or sent: faults stop the job, warnings become annotations.
+* @throws CutoverError runner_unsupported, server_app_not_found, config_invalid
+*/
+function checkProject(job) {
+	const { config, directory, inputs, at } = job;
+	checkRunner(job);
+	checkServerApp(config, directory);
+	const placed = projectFaults(config, projectFiles(directory)).map((fault) => ({
+		...at(fault.path),
+		severity: fault.severity,
+		message: worded(fault)
+	})).toSorted((a, b) => a.line - b.line || a.column - b.column);
+	const errors = placed.filter(({ severity }) => severity === "error");
+	if (errors.length > 0) throw nothingSent(yamlRefusal("config_invalid", inputs.config, errors));
+	warnOf(job, [...placed, ...ownSharedDirectories(job)]);
+}
+function worded({ path, message }) {
+	return `${path.join(".")}: ${message}`;
+}
+function nothingSent({ code, message, fix }) {
+	return new CutoverError(code, message, {
+		unchanged: "Nothing was sent.",
+		...fix !== void 0 && { fix }
+	});
+}
+/** What is linked is a file of each host: rows that a visitor wrote on one are not on the other. */
+function ownSharedDirectories({ config, inputs, at }) {
+	if (inputs.hosts.length < 2) return [];
+	return config.shared.flatMap(({ path }, index) => {
+		if (path === void 0) return [];
+		const message = `shared.${index}.path: each of the ${inputs.hosts.length} hosts has a ${path} of its own; with several hosts use a database server, and a network file system or an object store for uploads`;
+		return [{
+			...at([
+				"shared",
+				index,
+				"path"
+			]),
+			message
+		}];
+	});
+}
+/** Shows warnings next to the lines that they are about. */
+function warnOf({ inputs, effects }, warnings) {
+	for (const { message, file = inputs.config, line, column } of warnings) {
+		const place = posix.normalize(posix.join(inputs.workingDirectory, file));
+		effects.log.warn(message, {
+			file: place,
+			...line !== void 0 && { line },
+			...column !== void 0 && { column }
+		});
+	}
+}
+/** Wheels, file modes and the case of names would be those of another system. @throws CutoverError runner_unsupported */
+function checkRunner({ effects }) {
+	if (effects.platform === "linux") return;
+	throw new CutoverError("runner_unsupported", `This job runs on ${effects.platform}, and the hosts run Linux.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Write `runs-on: ubuntu-latest` for this job in the workflow. The commands activate, redeploy and rollback run anywhere."
+	});
+}
+// shared/lines.ts
+/**
+* Makes lines of bytes as they come. A carriage return ends a line too: progress bars have no other end. Without a
+* limit a line may have any length.
+*/
+var LineSplitter = class {
+	#onLine;
+	#limit;
+	#decoder = new StringDecoder$1("utf8");
+	#line = "";
+	#cut = false;
+	#afterReturn = false;
+	constructor(onLine, limit) {
+		this.#onLine = onLine;
+		this.#limit = limit;
+	}
+	write(bytes) {
+		this.#add(this.#decoder.write(bytes));
+	}
+	/** Gives out a last line without a newline. */
+	end() {
+		this.#add(this.#decoder.end());
+		if (this.#line !== "") this.#finish();
+	}
+	#add(text) {
+		if (text === "") return;
+		const whole = this.#afterReturn && text.startsWith("\n") ? text.slice(1) : text;
+		this.#afterReturn = text.endsWith("\r");
+		const parts = whole.split(/\r\n|\r|\n/);
+		for (const [index, part] of parts.entries()) {
+			if (index > 0) this.#finish();
+			this.#append(part);
+		}
+	}
+	#append(text) {
+		const { longest, tooLong } = this.#limit ?? {
+			longest: Number.POSITIVE_INFINITY,
+			tooLong: "refuse"
+		};
+		const room = longest - this.#line.length;
+		if (text.length > room && tooLong === "refuse") throw new RangeError(`a line of more than ${longest} characters`);
+		this.#line += text.slice(0, room);
+		this.#cut ||= text.length > room;
+	}
+	#finish() {
+		const line = this.#cut ? `${this.#line}…` : this.#line;
+		this.#line = "";
+		this.#cut = false;
+		this.#onLine(line);
+	}
+};
+/** The lines of a stream as they come. @throws what the stream throws, without the line that it broke off */
+async function* linesOf(stream) {
+	const whole = [];
+	const splitter = new LineSplitter((line) => whole.push(line));
+	for await (const bytes of stream) {
+		splitter.write(bytes);
+		yield* whole.splice(0);
+	}
+	splitter.end();
+	yield* whole;
+}
+// shared/mask.ts
+/** Takes name and password out of addresses, as pip and git print them. A name without a password may be a token. */
+const maskUrls = (text) => text.replace(/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@'"]+@/gi, "$1***@");
+// action/runner/exec.ts
+/** For what is still in the pipes when the program has ended. */
+const lastLinesMs = 1e3;
+/**
+* Runs a program without a shell, in a process group of its own, so that an abort also ends the children that pip or a
+* build started. @actions/exec cannot do that: it takes no signal and does not give out the process. It runs git, which
+* needs neither.
+*/
+const execute = async ({ argv, cwd, env, onLine, signal }) => {
+	signal.throwIfAborted();
+	const [program, ...args] = argv;
+	const options = {
+		cwd,
+		env,
+		detached: true
+	};
+	let child;
+	try {
+		child = spawn(program ?? "", args, {
+			...options,
+			stdio: [
+				"ignore",
+				"pipe",
+				"pipe"
+			]
+		});
+	} catch (thrown) {
+		return {
+			...notStarted(program ?? "", thrown),
+			stdout: "",
+			output: ""
+		};
+	}
+	const stop = () => killGroup(child.pid);
+	signal.addEventListener("abort", stop, { once: true });
+	const stdout = [];
+	let output = "";
+	const keep = (said) => {
+		const line = maskUrls(said);
+		output = `${output}${line}\n`.slice(-65536);
+		onLine?.(line);
+	};
+	const lines = Promise.allSettled([readLines(child.stdout, (line) => {
+		stdout.push(line);
+		keep(line);
+	}), readLines(child.stderr, keep)]);
+	try {
+		const end = await endOf(child, program ?? "");
+		await Promise.race([lines, setTimeout$2(lastLinesMs, void 0, {
+			signal,
+			ref: false
+		}).catch(() => void 0)]);
+		signal.throwIfAborted();
+		return {
+			...end,
+			stdout: stdout.join("\n"),
+			output
+		};
+	} finally {
+		signal.removeEventListener("abort", stop);
+		child.stdout.destroy();
+		child.stderr.destroy();
+	}
+};
+function endOf(child, program) {
+	return new Promise((resolve) => {
+		child.once("error", (thrown) => resolve(notStarted(program, thrown)));
+		child.once("exit", (code, signal) => {
+			const how = signal === null ? `It ended with exit code ${code}.` : `It was killed by ${signal}.`;
+			resolve({
+				ok: code === 0,
+				how: signal === "SIGKILL" ? `${how} Was there too little memory?` : how
+			});
+		});
+	});
+}
+/** Node emits some of the errors of a start, and throws the others. */
+function notStarted(program, thrown) {
+	const { code, message } = thrown;
+	return {
+		ok: false,
+		how: `${program} could not be started: ${code ?? message}.`
+	};
+}
+async function readLines(stream, each) {
+	for await (const line of linesOf(stream)) each(line);
+}
+function killGroup(pid) {
+	if (pid === void 0) return;
+	try {
+		process.kill(-pid, "SIGKILL");
+	} catch {}
+}
+/** The environment for pip and the project's commands: without the inputs of this step and the tokens of the job. */
+function childEnvironment(env) {
+	const hidden = /^(?:INPUT_|ACTIONS_ID_TOKEN_REQUEST_|ACTIONS_RUNTIME_TOKEN$)/;
+	return Object.fromEntries(Object.entries(env).filter(([name]) => !hidden.test(name)));
+}
+// shared/dependencies/find-dependencies.ts
+/** The places in which projects say what they need, in the order in which they are believed. */
+const places = [
+	"requirements.txt",
+	"pylock.toml",
+	"uv.lock",
+	"poetry.lock",
+	"pdm.lock",
+	"Pipfile.lock",
+	"requirements/production.txt",
+	"requirements/prod.txt",
+	"requirements/deploy.txt",
+	"requirements/requirements.txt",
+	"requirements/main.txt",
+	"requirements/base.txt",
+	"requirements/common.txt",
+	"requirements-production.txt",
+	"requirements-prod.txt",
+	"requirements_prod.txt",
+	"requirements/requirements-prod.txt",
+	"pyproject.toml",
+	"Pipfile",
+	"setup.py",
+	"environment.yml",
+	"environment.yaml"
+];
+/** What a workspace has at its top for all of its members. */
+const workspaceLocks = [
+	"uv.lock",
+	"pylock.toml",
+	"pdm.lock"
+];
+/**
+* The file that says what the project needs; undefined if there is none. It may lie above the project, but not above its
+* repository: `startproject` makes two folders, and a workspace has its lock at the top.
+*/
+function findDependencies(project) {
+	const own = places.find((place) => saysSomething(project, place));
+	if (own !== void 0 && own !== "pyproject.toml") return own;
+	for (const [index, folder] of foldersAbove(project).entries()) {
+		const found = (own === void 0 && index === 0 ? places : workspaceLocks).map((place) => `${folder}${place}`).find((place) => saysSomething(project, place));
+		if (found !== void 0) return found;
+	}
+	return own;
+}
+function saysSomething(project, place) {
+	if (!project.exists(place)) return false;
+	if (!place.endsWith("pyproject.toml")) return true;
+	try {
+		const pyproject = readPyproject(project.read(place) ?? "", place);
+		return pyproject.dynamic !== void 0 || pyproject.needs([], []).requirements.length > 0;
+	} catch {
+		return false;
+	}
+}
+// shared/complete-python.ts
+/**
+* Looks for `python.requirements` and `python.version` if cutover.yml leaves them out. Other faults of the file do not
+* matter here.
+*/
+function completePython(value, files) {
+	if (!isMap$1(value)) return {
+		value,
+		found: []
+	};
+	const { python = {} } = value;
+	if (!isMap$1(python)) return {
+		value,
+		found: []
+	};
+	const requirements = "requirements" in python ? void 0 : requirementsOf(python, files);
+	const named = "version" in python ? void 0 : namedPython(files);
+	const completed = {
+		...named !== void 0 && { version: named.version },
+		...requirements !== void 0 && { requirements },
+		...python
+	};
+	const found = [...requirements === void 0 ? [] : [`python.requirements: ${requirements}`], ...named === void 0 ? [] : [`python.version: "${named.version}" (${named.file})`]];
+	return {
+		value: found.length === 0 ? value : {
+			...value,
+			python: completed
+		},
+		found
+	};
+}
+function requirementsOf(python, files) {
+	if (python.wheels === "none") return void 0;
+	const found = findDependencies(files);
+	if (found === void 0 || found === "requirements.txt") return void 0;
+	return ["setup", "conda"].includes(parseSource(found).form) && python.system_site_packages === true ? void 0 : found;
+}
+function isMap$1(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+// shared/config-server.ts
+const serverKinds = [
+	"gunicorn",
+	"uwsgi",
+	"tornado",
+	"aiohttp",
+	"uvicorn",
+	"command"
+];
+const serverSchema = strictObject({
+	kind: _enum(serverKinds).meta({
+		description: "What starts the instances: see [kinds of servers](#kinds-of-servers).",
+		absent: "from the project"
+	}),
+	app: plain(255).regex(/^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(?:\(.*\))?$/, "module:attribute, such as shop.wsgi:application").optional().meta({
+		description: "The application, `module:attribute`, such as `shop.wsgi:application`.",
+		absent: "from the project"
+	}),
+	command: command.optional().describe("For `tornado`, `aiohttp` and `command`: the command line, with `{socket}` or `{port}`, `{instance}`, `{workers}`, `{shared}`. It runs without a shell, and `python` is the release's own."),
+	instances: int().min(1).max(60).default(2).describe("How many instances run; they share the 60 slots."),
+	workers: int().min(1).max(64).default(2).describe("Worker processes inside one instance of gunicorn, uwsgi or uvicorn."),
+	threads: int().min(1).max(128).default(1).describe("Threads inside one worker of gunicorn or uwsgi."),
+	bind: _enum(["socket", "port"]).default("socket").describe("`socket` or `port`: see [sockets or ports](../agent/host/README.md#sockets-or-ports)."),
+	protocol: _enum(["http", "uwsgi"]).optional().meta({
+		description: "What the instances speak with nginx.",
+		absent: "`uwsgi` for kind uwsgi, else `http`"
+	})
+}).superRefine((server, context) => {
+	for (const { path, message } of serverFaults(server)) context.addIssue({
+		code: "custom",
+		path,
+		message
+	});
+});
+/** By which key each kind names its application. */
+const takes = {
+	gunicorn: {
+		app: "needed",
+		command: "refused"
+	},
+	uwsgi: {
+		app: "needed",
+		command: "refused"
+	},
+	uvicorn: {
+		app: "needed",
+		command: "refused"
+	},
+	aiohttp: {
+		app: "or command",
+		command: "or app"
+	},
+	tornado: {
+		app: "refused",
+		command: "needed"
+	},
+	command: {
+		app: "refused",
+		command: "needed"
+	}
+};
+const appExamples = {
+	gunicorn: "shop.wsgi:application",
+	uwsgi: "shop.wsgi:application",
+	uvicorn: "shop.asgi:application",
+	aiohttp: "shop.main:make_app"
+};
+function serverFaults(server) {
+	const { kind, app, command, bind, threads, protocol } = server;
+	const rule = takes[kind];
+	const faults = [];
+	const fault = (path, message) => faults.push({
+		path,
+		message
+	});
+	if (rule.app === "needed" && app === void 0) fault([], `kind ${kind} needs \`app\`, such as ${appExamples[kind]}`);
+	if (rule.command === "needed" && command === void 0) fault([], `kind ${kind} needs \`command\``);
+	if (rule.app === "refused" && app !== void 0) fault(["app"], `kind ${kind} takes \`command\`, not \`app\``);
+	if (rule.command === "refused" && command !== void 0) fault(["command"], `kind ${kind} takes \`app\`, not \`command\``);
+	if (kind === "aiohttp" && app === void 0 === (command === void 0)) fault([], `kind aiohttp needs either \`app\`, such as ${appExamples.aiohttp}, or \`command\``);
+	if (command !== void 0) faults.push(...placeholderFaults(command, bind));
+	if (threads !== 1 && kind !== "gunicorn" && kind !== "uwsgi") fault(["threads"], `kind ${kind} has no threads; only gunicorn and uwsgi have`);
+	if (protocol === "uwsgi" && kind !== "uwsgi" && kind !== "command") fault(["protocol"], `kind ${kind} speaks http; only uwsgi and command can speak uwsgi`);
+	return faults;
+}
+function placeholderFaults(command, bind) {
+	const words = [command].flat();
+	const holds = (name) => words.some((word) => word.includes(`{${name}}`));
+	const [wanted, other] = bind === "socket" ? ["socket", "port"] : ["port", "socket"];
+	if (holds(other)) return [{
+		path: ["command"],
+		message: `holds {${other}}, and the instances listen on a ${bind === "socket" ? "unix socket" : "port"}: write {${wanted}}, or \`bind: ${other}\``
+	}];
+	if (holds(wanted)) return [];
+	return [{
+		path: ["command"],
+		message: `must contain {${wanted}}, ${bind === "socket" ? "the path" : "the port"} that the instance listens on`
+	}];
+}
+// shared/detect-kind.ts
+/** What serves a project, as far as its files show it. Pure: it reads only the files that it is given. */
+function detectKind(files, given = {}, options = {}) {
+	const requirements = options.requirements ?? "requirements.txt";
+	const clues = {
+		files,
+		names: requirementNames(files, requirements),
+		requirements,
+		systemPackages: options.systemPackages ?? false
+	};
+	const candidates = (given.command === void 0 ? ofProject(clues, given) : [ofCommand(clues, given.command)]).filter(({ kind }) => given.kind === void 0 || kind === given.kind);
+	const [first, ...others] = distinct(candidates);
+	if (first === void 0 || others.length > 0) return {
+		found: false,
+		candidates: distinct(candidates),
+		looked: lookedFor(clues)
+	};
+	const { why, ...server } = first;
+	return {
+		found: true,
+		server,
+		why
+	};
+}
+function ofProject(clues, given) {
+	const found = [...ofDjango(clues), ...clues.files.exists("manage.py") ? [] : ofScripts(clues, given)];
+	const { app } = given;
+	if (app === void 0) return found;
+	return (found.length > 0 ? found : servers(clues, [
+		"gunicorn",
+		"uwsgi",
+		"uvicorn"
+	])).filter(({ kind }) => kind !== "tornado").map(({ kind, why }) => ({
+		kind,
+		app,
+		why
+	}));
+}
+function ofCommand({ files }, command) {
+	const script = argv(command).find((word) => word.endsWith(".py"));
+	const framework = script === void 0 ? void 0 : frameworkOf(files.read(script) ?? "");
+	if (framework === "tornado" || framework === "aiohttp") return {
+		kind: framework,
+		why: [`${script} imports ${framework}`]
+	};
+	return {
+		kind: "command",
+		why: ["there is a server.command"]
+	};
+}
+function ofDjango(clues) {
+	const django = djangoApplications(clues.files);
+	if (django === void 0) return [];
+	const { wsgi, asgi } = django;
+	return servers(clues, [
+		"gunicorn",
+		"uwsgi",
+		"uvicorn"
+	]).flatMap(({ kind, why, app: named }) => {
+		const application = kind === "uvicorn" ? asgi : wsgi;
+		const app = named ?? application?.app;
+		if (app === void 0) return [];
+		return [{
+			kind,
+			app,
+			why: [
+				"manage.py is Django's",
+				...application ? [application.file] : [],
+				...why
+			]
+		}];
+	});
+}
+/** Which of these servers the project brings: by a file of its own, or by its requirements. */
+function servers({ files, names, requirements, systemPackages }, kinds) {
+	const ini = kinds.includes("uwsgi") ? ["uwsgi.ini", "uWSGI.ini"].find((file) => files.exists(file)) : void 0;
+	if (ini !== void 0) {
+		const app = /^\s*(?:module|wsgi)\s*=\s*([\w.]+:\w+)\s*$/m.exec(files.read(ini) ?? "")?.[1];
+		return [{
+			kind: "uwsgi",
+			...app !== void 0 && { app },
+			why: [`there is ${ini}`]
+		}];
+	}
+	const named = kinds.filter((kind) => names?.has(kind) || kind === "uwsgi" && names?.has("pyuwsgi"));
+	if (named.length > 0) return named.map((kind) => ({
+		kind,
+		why: [`${requirements} has ${kind}`]
+	}));
+	const [usual] = kinds;
+	if (usual === void 0 || names !== void 0 && !systemPackages) return [];
+	return [{
+		kind: usual,
+		why: ["no requirements name a server"]
+	}];
+}
+/** The top of the project comes before its folders, and wsgi.py and asgi.py come before what they import. */
+function ofScripts(clues, { bind }) {
+	for (const scripts of scriptsOf(clues.files)) {
+		const texts = scripts.map((file) => ({
+			file,
+			text: clues.files.read(file) ?? ""
+		}));
+		const gateways = texts.flatMap((script) => ofGateway(clues, script));
+		const found = gateways.length > 0 ? gateways : texts.flatMap((script) => ofFramework(clues, script, bind));
+		if (found.length > 0) return found;
+	}
+	return [];
+}
+function ofFramework(clues, { file, text }, bind) {
+	const framework = frameworkOf(text);
+	const why = [`${file} imports ${framework}`];
+	switch (framework) {
+		case void 0: return [];
+		case "tornado":
+		case "aiohttp": {
+			const listens = commandOf(file, text, bind);
+			if (listens !== void 0) {
+				const { option, ...rest } = listens;
+				return [{
+					kind: framework,
+					...rest,
+					why: [...why, `it takes ${option}`]
+				}];
+			}
+			const made = framework === "aiohttp" ? madeIn(text, ["Application"]) : void 0;
+			return made === void 0 ? [] : [{
+				kind: framework,
+				app: `${moduleOf(file)}:${made.name}`,
+				why
+			}];
+		}
+		case "fastapi":
+		case "starlette": {
+			const made = madeIn(text, ["FastAPI", "Starlette"]);
+			if (made === void 0 || made.called) return [];
+			return [{
+				kind: "uvicorn",
+				app: `${moduleOf(file)}:${made.name}`,
+				why
+			}];
+		}
+		case "flask": {
+			const made = madeIn(text, ["Flask"]);
+			if (made === void 0) return [];
+			const app = `${moduleOf(file)}:${made.name}${made.called ? "()" : ""}`;
+			return servers(clues, ["gunicorn", "uwsgi"]).map((server) => ({
+				...server,
+				app,
+				why: [...why, ...server.why]
+			}));
+		}
+	}
+}
+/** wsgi.py and asgi.py, of any framework. */
+function ofGateway(clues, { file, text }) {
+	const kind = /(?:^|\/)(wsgi|asgi)\.py$/.exec(file)?.[1];
+	const name = /^(application|app)\s*=/m.exec(text)?.[1] ?? /^from .* import (?:.*\b)?(application|app)\b/m.exec(text)?.[1];
+	if (kind === void 0 || name === void 0) return [];
+	const app = `${moduleOf(file)}:${name}`;
+	return servers(clues, kind === "wsgi" ? ["gunicorn", "uwsgi"] : ["uvicorn"]).map((server) => ({
+		...server,
+		app: server.app ?? app,
+		why: [file, ...server.why]
+	}));
+}
+/** How a script that listens by itself gets its address: by the option that it reads. */
+function commandOf(file, text, bind) {
+	const takes = (option) => text.includes(`"--${option}"`) || text.includes(`'--${option}'`) || new RegExp(`define\\(\\s*["']${option}["']`).test(text);
+	const socket = [
+		"path",
+		"socket",
+		"unix-socket",
+		"uds"
+	].find(takes);
+	if (socket !== void 0 && bind !== "port") return {
+		command: `python ${file} --${socket}={socket}`,
+		option: `--${socket}`
+	};
+	if (!takes("port") || bind === "socket") return void 0;
+	return {
+		command: `python ${file} --port={port}`,
+		option: "--port",
+		bind: "port"
+	};
+}
+function distinct(candidates) {
+	const key = ({ kind, app, command }) => JSON.stringify([
+		kind,
+		app,
+		command
+	]);
+	return candidates.filter((one, index) => candidates.findIndex((other) => key(other) === key(one)) === index);
+}
+function lookedFor({ requirements, names }) {
+	return [
+		"manage.py with the WSGI or ASGI application of its settings",
+		"app.py, main.py, server.py, wsgi.py and asgi.py, here and one folder below, with Flask, FastAPI, Starlette, Tornado or aiohttp",
+		names === void 0 ? `${requirements}, which is not there` : `gunicorn, uwsgi or uvicorn in ${requirements}`,
+		"uwsgi.ini"
+	];
+}
+// shared/complete-server.ts
+/**
+* Looks for `server.kind` and the application if cutover.yml leaves them out. Other faults of the file do not matter
+* here.
+*/
+function completeServer(value, files) {
+	if (!isMap(value)) return { value };
+	const { server = {}, python } = value;
+	if (!isMap(server)) return { value };
+	const given = givenServer(server);
+	const complete = given.kind !== void 0 && (given.app !== void 0 || given.command !== void 0);
+	const wrong = Object.keys(given).length < [
+		"kind",
+		"app",
+		"command",
+		"bind"
+	].filter((key) => key in server).length;
+	if (complete || wrong) return { value };
+	const { requirements, system_site_packages: system } = isMap(python) ? python : {};
+	const detection = detectKind(files, given, {
+		...typeof requirements === "string" && { requirements },
+		systemPackages: system === true
+	});
+	if (!detection.found) return given.kind === void 0 ? {
+		value,
+		detection
+	} : { value };
+	return {
+		value: {
+			...value,
+			server: {
+				...detection.server,
+				...server
+			}
+		},
+		detection
+	};
+}
+/** One line about what was found, and why. */
+function describeDetection({ server, why }) {
+	const { kind, app, command, bind } = server;
+	return `cutover.yml names no server; found ${[
+		`kind: ${kind}`,
+		app && `app: ${app}`,
+		command && `command: ${command}`,
+		bind && `bind: ${bind}`
+	].filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
+}
+function kindUnknown(file, { candidates, looked }) {
+	const several = candidates.map(describeCandidate);
+	const message = several.length === 0 ? `${file} names no server.kind, and the project does not show one. Looked for: ${looked.join("; ")}.` : `${file} names no server.kind, and the project shows more than one: ${several.join("; ")}.`;
+	const [first] = candidates;
+	return new CutoverError("kind_unknown", message, {
+		unchanged: "Nothing was sent.",
+		fix: `Write it into ${file}, such as: server: { ${line(first ?? {
+			kind: "gunicorn",
+			app: "shop.wsgi:application"
+		})} }. The kinds are ${serverKinds.join(", ")}.`
+	});
+}
+function describeCandidate({ why, ...server }) {
+	return `${line(server)} (${why.join(", ")})`;
+}
+function line({ kind, app, command, bind }) {
+	const parts = [`kind: ${kind}`];
+	if (app !== void 0) parts.push(`app: ${JSON.stringify(app)}`);
+	if (command !== void 0) parts.push(`command: ${JSON.stringify(command)}`);
+	if (bind !== void 0) parts.push(`bind: ${bind}`);
+	return parts.join(", ");
+}
+function givenServer({ kind, app, command, bind }) {
+	const known = serverKinds.find((each) => each === kind);
+	return {
+		...known !== void 0 && { kind: known },
+		...typeof app === "string" && { app },
+		...(typeof command === "string" || isTexts(command)) && { command },
+		...(bind === "socket" || bind === "port") && { bind }
+	};
+}
+function isMap(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+function isTexts(value) {
+	return Array.isArray(value) && value.every((each) => typeof each === "string");
+}
+// shared/config-site.ts
+/** A path in nginx's configuration, which has no escape for the $ of a variable. */
+const servedPath = relativePath.regex(/^[^$]*$/, "no $, which nginx would read as a variable");
+const staticSchema = strictObject({
+	url: folderUrl.describe("The URL path, such as `/static/`."),
+	collect: command.optional().describe("The command that collects the files. The Action runs it in the project before packing."),
+	from: relativePath.describe("The folder in the project that holds the files."),
+	expires: expires.default("off").describe("nginx's `expires`: a duration, `max` or `off`."),
+	immutable: boolean().default(true).describe("Browsers may keep files with 12 or more hex digits before the extension, such as `app.1a2b3c4d5e6f.css`, for a year without asking again."),
+	gzip_static: boolean().default(false).describe("Serve `name.gz`, if it is next to `name`, to clients that accept gzip. Refused if the host's nginx cannot do it.")
+});
+/** Files that outlive releases, such as uploads: below `shared/` on the host. */
+const sharedSchema = strictObject({
+	path: plain(255).regex(/^(?!\.cutover\/)(?:(?!\.{1,2}(?:\/|$))[^/\\$]+\/)*(?!\.{1,2}$)[^/\\$]+\/?$/, "a file or a folder of the project, such as db.sqlite3 or media/").optional().describe("A file of the project that the app writes, such as `db.sqlite3`, or a folder, such as `media/`: in each release it is a link into the app's shared directory. What the project has there is the start."),
+	url: folderUrl.optional().describe("The URL path at which nginx serves the files, such as `/media/`. Without it nginx serves nothing of them."),
+	from: servedPath.optional().meta({
+		description: "The place below the app's shared directory (`CUTOVER_SHARED`). nginx follows a symlink there only to a file of the same owner.",
+		absent: "`path`"
+	}),
+	expires: expires.default("off").describe("As for static files.")
+}).superRefine(({ path, url, from }, context) => {
+	const fault = (key, message) => context.addIssue({
+		code: "custom",
+		path: key,
+		message
+	});
+	if (path === void 0 && url === void 0) fault([], "needs `path`, `url` or both");
+	else if (path === void 0 && from === void 0) fault([], "needs `from`, or the `path` of a folder of the project");
+	if (path !== void 0 && url !== void 0 && !path.endsWith("/")) fault(["path"], "must end with / where nginx serves it: it is a folder");
+});
+/** Where a shared file or folder lies below the app's shared directory, without a slash at its end. */
+function sharedPlace({ path = "", from = path }) {
+	return from.replace(/\/+$/, "");
+}
+function linkedPaths(shared) {
+	return shared.flatMap((one) => one.path === void 0 ? [] : [{
+		path: one.path.replace(/\/$/, ""),
+		place: sharedPlace(one),
+		folder: one.path.endsWith("/")
+	}]);
+}
+/** Where a bundle has what the project has at its linked paths, below `app/`. No file of a project lies there. */
+const seedFolder = ".cutover/seed";
+/** What nginx accepts unchanged inside double quotes, except the quote and the backslash, which are escaped. */
+const headerValue = plain(4e3).regex(/^[^$]*$/, "no $, which nginx would read as a variable").refine((value) => Buffer.byteLength(value.replace(/["\\]/g, "\\$&")) <= 4e3, "longer than nginx can read");
+const preview = strictObject({
+	listen: listenAddress.optional().describe("An address of its own for the staged release, among those the host allows for previews."),
+	cookie: string().regex(/^[a-z][a-z0-9_]{0,63}=[A-Za-z0-9_-]{1,128}$/, "name=value, such as preview=blue").optional().describe("`name=value`: a client that sends this cookie sees the staged release at the site's own address."),
+	header: string().regex(/^[A-Za-z][A-Za-z0-9-]{0,63}: [A-Za-z0-9_-]{1,128}$/, "Name: value, such as \"X-Preview: blue\"").optional().describe("`\"Name: value\"`: the same with a request header.")
+});
+const peer = strictObject({
+	server: serverAddress.describe("host:port of another host's instance or nginx, among those the host allows. It speaks the same protocol."),
+	weight: int().min(1).max(100).default(1).describe("Its weight, next to `site.weight`."),
+	backup: boolean().default(false).describe("Asked only when nothing else answers. Not with `ip_hash` and `url_hash`.")
+});
+const siteSchema = strictObject({
+	listen: array(listenAddress).min(1).max(16).optional().meta({
+		description: "Ports, or address:port, with ` ssl` after it for TLS (`\"443 ssl\"`), among those the host allows, written as there.",
+		absent: "all that the host allows"
+	}),
+	server_name: array(serverName).min(1).max(64).optional().meta({
+		description: "Names, among those the host allows.",
+		absent: "the host's domains"
+	}),
+	https_redirect: boolean().default(true).describe("If an address has ssl, the others answer 301 to https."),
+	client_max_body_size: size.default("50m").describe("As in nginx; `0` is no limit."),
+	client_body_timeout: duration.default("60s").describe("As in nginx."),
+	proxy_connect_timeout: duration.default("60s").describe("As in nginx. With the uwsgi protocol these are `uwsgi_connect_timeout` and so on."),
+	proxy_read_timeout: duration.default("60s").describe("How long an instance may send nothing."),
+	proxy_send_timeout: duration.default("60s").describe("How long an instance may accept nothing."),
+	proxy_buffering: boolean().default(true).describe("`false`: what an instance writes goes to the visitor at once."),
+	proxy_request_buffering: boolean().default(true).describe("`false`: an instance gets an upload while it comes in. Such an upload ends with the release that it began with."),
+	proxy_intercept_errors: boolean().default(false).describe("The error page also replaces what the app itself answers with 500 and above."),
+	upgrade: boolean().default(false).describe("Pass WebSocket upgrades on."),
+	gzip: boolean().default(false).describe("Compress text of 1 kB and more; `false` leaves it to the host's nginx.conf."),
+	add_header: record(string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}).describe("Names and values of headers that every response gets, also errors and files."),
+	error_page: servedPath.optional().meta({
+		description: "A page of the project. It is shown with the original status for 502, 503, 504 and during maintenance.",
+		absent: "cutover's own"
+	}),
+	access_log: boolean().default(true).describe("`false`: no access log."),
+	balance: _enum([
+		"round_robin",
+		"ip_hash",
+		"least_conn",
+		"url_hash"
+	]).default("round_robin").describe("`round_robin`, `ip_hash`, `least_conn` or `url_hash`."),
+	weight: int().min(1).max(100).default(1).describe("The weight of this host's instances together, next to the weights of `peers`."),
+	peers: array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well."),
+	preview: preview.optional().describe("How the staged release is seen before it has traffic.")
+}).superRefine(({ balance, peers, preview, listen }, context) => {
+	const fault = (path, message) => context.addIssue({
+		code: "custom",
+		path,
+		message
+	});
+	for (const [index, { backup }] of peers.entries()) if (backup && balance !== "round_robin" && balance !== "least_conn") fault([
+		"peers",
+		index,
+		"backup"
+	], `nginx has no backup servers with \`balance: ${balance}\``);
+	if (preview !== void 0 && Object.values(preview).every((way) => way === void 0)) fault(["preview"], "needs `listen`, `cookie` or `header`");
+	const previewPort = preview?.listen === void 0 ? void 0 : portOf(preview.listen);
+	if (previewPort !== void 0 && listen?.some((address) => portOf(address) === previewPort)) fault(["preview", "listen"], "is an address of the site itself");
+});
+/** The port of an address as `listen` takes it. */
+function portOf(address) {
+	return Number(/(\d+)(?: ssl)?$/.exec(String(address))?.[1]);
+}
+// shared/config.ts
+/**
+* The definition of cutover.yml. What is parsed is also what the manifest carries, so parsing a checked configuration
+* again gives the same one: no transforms, only checks and defaults. Names are nginx's, supervisor's and gunicorn's own.
+*/
+const health = strictObject({
+	path: urlPath.default("/").describe("The URL path that each new instance is asked for."),
+	host: plain(253).regex(/^[A-Za-z0-9.:[\]_-]+$/, "a host name").optional().meta({
+		description: "The `Host` of the check; Django's `ALLOWED_HOSTS` must have it.",
+		absent: "the first site name"
+	}),
+	expect: string().regex(/^[1-5]\d\d(?:-[1-5]\d\d)?$/, "a status or a range, such as 200-399").default("200-399").describe("The status, or range of statuses, that counts as healthy."),
+	timeout: duration.default("30s").describe("How long a new instance has until it answers.")
+});
+const python = strictObject({
+	version: string().regex(/^3\.\d{1,2}$/, "a version in quotes, such as \"3.11\"").optional().meta({
+		description: "Such as `\"3.11\"`, in quotes: on the runner and on the hosts.",
+		absent: "what the project names, else the host's `python3`"
+	}),
+	wheels: _enum([
+		"vendor",
+		"index",
+		"none"
+	]).optional().meta({
+		description: "`vendor`: the Action packs the wheels and the host installs offline; `index`: pip on the host; `none`: nothing is installed.",
+		absent: "`vendor` with requirements, else `none`"
+	}),
+	requirements: projectOrAbove.default("requirements.txt").describe("The file that says what to install: see [dependencies](#dependencies)."),
+	extra: array(packageRequirement).max(32).optional().describe("Packages that are installed besides the project's own, such as a server: `[gunicorn]`."),
+	system_site_packages: boolean().default(false).describe("Let the release see the distribution's packages.")
+});
+/** A process that serves no HTTP: a queue's worker, a scheduler. */
+const process$1 = strictObject({
+	command: command.describe("What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` distinguishes the new one from the old one, `{shared}` is the app's shared directory. It runs without a shell."),
+	instances: int().min(1).max(60).default(1).describe("How many programs of it run."),
+	overlap: boolean().default(true).describe("The new one starts before the old one is asked to stop; `false`: never two at once, and one instance."),
+	stop_signal: _enum([
+		"TERM",
+		"INT",
+		"QUIT",
+		"HUP",
+		"USR1",
+		"USR2"
+	]).default("TERM").describe("The signal that asks it to stop: `TERM`, `INT`, `QUIT`, `HUP`, `USR1` or `USR2`."),
+	stop_timeout: duration.default("60s").describe("How long it may take to finish what it is working on; then it is killed."),
+	stay_up: duration.default("5s").describe("How long a new one has to stay up before it counts as started.")
+}).superRefine(({ overlap, instances }, context) => {
+	if (overlap || instances === 1) return;
+	context.addIssue({
+		code: "custom",
+		path: ["instances"],
+		message: "a process without overlap is there once, so it has one instance"
+	});
+});
+const processName = string().regex(/^(?!web$)[a-z][a-z0-9-]{0,31}$/, "a name of lower-case letters, digits and -, other than web");
+const configSchema = strictObject({
+	app: appName.describe("The app's name on the hosts: a-z, 0-9 and -, up to 32 characters."),
+	server: serverSchema.describe("The web server and its instances."),
+	health: health.prefault({}).describe("What each new instance is asked before visitors see the release."),
+	python: python.prefault({}).describe("The interpreter and the packages of a release."),
+	static: array(staticSchema).max(16).default([]).describe("Files that nginx serves without asking the app."),
+	shared: array(sharedSchema).max(16).default([]).describe("Files that outlive releases, such as uploads and an SQLite file."),
+	site: union([literal("none"), siteSchema]).prefault({}).describe("nginx's server block: the keys below, or `none` if the server block is your own: see [your own server block](../agent/host/README.md#your-own-server-block)."),
+	release: strictObject({
+		command: command.describe("A command, such as migrations, that runs once for a deploy, on the first host, before any instance starts. `{shared}` is the app's shared directory."),
+		timeout: duration.default("10m").describe("Its time limit.")
+	}).optional().describe("What runs once for a deploy, before any instance starts."),
+	processes: record(processName, process$1).default({}).describe("Processes that serve no HTTP, such as queue workers, by name."),
+	env: record(environmentName, environmentValue).default({}).describe("Plain environment of instances and commands. The host's secrets override it."),
+	drain: strictObject({ timeout: duration.default("30s").describe("How long old instances may finish requests.") }).prefault({}).describe("How old instances end."),
+	keep: int().min(2).max(100).default(5).describe("Good releases that stay on the host, at least 2. At most as many that were rolled back stay too."),
+	keep_warm: duration.default("60s").describe("How long the old instances stay up after the cutover. They stay up at least as long as `watch`."),
+	watch: duration.default("30s").describe("How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch."),
+	exclude: array(plain(1024)).max(256).default([]).describe("What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` includes one again.")
+}).superRefine((config, context) => {
+	const places = [...config.static.map(({ url }, index) => ({
+		url,
+		path: [
+			"static",
+			index,
+			"url"
+		]
+	})), ...config.shared.flatMap(({ url }, index) => url === void 0 ? [] : [{
+		url,
+		path: [
+			"shared",
+			index,
+			"url"
+		]
+	}])];
+	const urls = places.map(({ url }) => url);
+	for (const [index, { url, path }] of places.entries()) if (urls.indexOf(url) !== index) context.addIssue({
+		code: "custom",
+		path,
+		message: `${url} is given twice`
+	});
+	for (const fault of linkFaults(config)) context.addIssue({
+		code: "custom",
+		...fault
+	});
+});
+/** A link can neither lie in what another link replaces, nor in a folder of static files, which is a link too. */
+function linkFaults(config) {
+	const folders = config.static.map(({ from }) => from.replace(/^\.\//, "").replace(/\/*$/, "/"));
+	return config.shared.flatMap(({ path }, index) => {
+		if (path === void 0) return [];
+		const own = `${path.replace(/\/$/, "")}/`;
+		const others = config.shared.flatMap((other, at) => at === index || other.path === void 0 ? [] : [`${other.path.replace(/\/$/, "")}/`]);
+		const above = [...folders, ...others].find((other) => own.startsWith(other) || other.startsWith(own));
+		if (above === void 0) return [];
+		return [{
+			path: [
+				"shared",
+				index,
+				"path"
+			],
+			message: `overlaps ${above.slice(0, -1)}, which is a link too`
+		}];
+	});
+}
+/** The site's options. With `site: none` the server block is not cutover's, but the upstream still has these defaults. */
+function siteOf({ site }) {
+	return site === "none" ? siteSchema.parse({}) : site;
+}
 // action/project/config.ts
 /**
-* Reads cutover.yml, and completes what it leaves out about its server from the project.
+* Reads cutover.yml, and completes what it leaves out about its server and its packages from the project.
 * @param onDetected gets one line about what was completed
 * @throws CutoverError config_not_found, path_not_allowed, config_not_yaml, config_invalid, kind_unknown
 */
@@ -33298,24 +35781,27 @@ async function readConfig(directory, name, onDetected = () => {}) {
 		});
 	}
 	let detection;
+	let python = [];
 	const complete = (value) => {
-		const completed = completeServer(value, projectFiles(directory));
+		const files = projectFiles(directory);
+		const completedPython = completePython(value, files);
+		python = completedPython.found;
+		const completed = completeServer(completedPython.value, files);
 		detection = completed.detection;
 		return completed.value;
 	};
-	try {
-		const config = parseYamlFile(text, name, configSchema, faults, complete);
+	const read = readYaml(text, configSchema, complete);
+	if (read.kind === "good") {
 		if (detection?.found) onDetected(describeDetection(detection));
-		return config;
-	} catch (thrown) {
-		if (thrown instanceof CutoverError && thrown.code === faults.invalid && !thrown.message.includes("\n") && detection?.found === false) throw kindUnknown(name, detection);
-		throw thrown;
+		if (python.length > 0) onDetected(`Found in the project: ${python.join(", ")}.`);
+		return {
+			config: read.value,
+			at: read.at
+		};
 	}
+	if (read.kind === "invalid" && read.faults.length === 1 && detection?.found === false) throw kindUnknown(name, detection);
+	throw yamlRefusal(read.kind === "invalid" ? "config_invalid" : "config_not_yaml", name, read.faults);
 }
-const faults = {
-	notYaml: "config_not_yaml",
-	invalid: "config_invalid"
-};
 /** A fault of cutover.yml that shows only when it is compared with the project. */
 function configFault(key, message, fix) {
 	return new CutoverError("config_invalid", `cutover.yml: ${key}: ${message}`, {
@@ -34242,75 +36728,155 @@ function missingFolder(config, entry) {
 		fix: "`from` must be the folder that the command writes to; for Django, STATIC_ROOT, relative to the project."
 	});
 }
-// shared/server-app.ts
+// action/bundle/read-files.ts
+/** How much content is kept in memory from hashing to packing: all of a usual project, a part of a huge one. */
+const keptBytes = 67108864;
+const scratchBytes = 1048576;
 /**
-* What of `server.app` the project does not have; undefined if it has it, or may have it. A module that comes from the
-* requirements cannot be looked at, so only a package of the project, or a project without requirements, can lack
-* something.
+* Reads and hashes files. Synchronous, like the walk: 3,000 small files take a tenth of a second, and with promises
+* they took seven times as long.
+* @param known files that were read before; those that did not change are not read again
+* @throws what `onError` makes of what reading threw
 */
-function missingServerApp({ server, python }, project) {
-	const { app } = server;
-	if (app === void 0) return void 0;
-	const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
-	const stem = module.replaceAll(".", "/");
-	const candidates = [`${stem}.py`, `${stem}/__init__.py`];
-	const file = candidates.find((path) => project.exists(path));
-	if (file === void 0) {
-		const top = module.split(".", 1)[0] ?? "";
-		const own = project.folders().includes(top) || project.exists(`${top}.py`);
-		const elsewhere = python.system_site_packages || python.wheels !== "none" && project.exists(python.requirements);
-		return !own && elsewhere ? void 0 : {
-			what: "module",
-			app,
-			candidates
-		};
-	}
-	const name = attribute.split(".", 1)[0] ?? "";
-	return new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(project.read(file) ?? "") ? void 0 : {
-		what: "attribute",
-		app,
-		file,
-		name
+function readFiles(files, onError, known = []) {
+	const before = new Map(known.map((file) => [file.source, file]));
+	const scratch = Buffer.allocUnsafe(scratchBytes);
+	let room = keptBytes - known.reduce((sum, { bytes }) => sum + (bytes?.length ?? 0), 0);
+	return files.map((file) => {
+		try {
+			const earlier = before.get(file.source);
+			if (earlier !== void 0 && stampOf(file.source) === earlier.stamp) return {
+				...earlier,
+				...file
+			};
+			const read = readOne(file, scratch, room);
+			room -= read.bytes?.length ?? 0;
+			return read;
+		} catch (thrown) {
+			throw onError(file.path, thrown);
+		}
+	});
+}
+function tooLarge(path) {
+	return new CutoverError("path_not_allowed", `${path} has 8 GiB or more.`, {
+		unchanged: "Nothing was sent.",
+		fix: "Leave it out with `exclude` in cutover.yml, and bring it to the host another way."
+	});
+}
+function readOne(file, scratch, room) {
+	using opened = openFile(file.source);
+	const stats = opened.stats();
+	if (stats.size > manifestLimits.file) throw tooLarge(file.path);
+	const whole = stats.size <= BigInt(room) ? Buffer.allocUnsafe(Number(stats.size)) : void 0;
+	const facts = whole === void 0 ? hashPieces(opened, scratch) : hashWhole(opened, whole);
+	return {
+		...file,
+		...facts,
+		stamp: stamp(stats),
+		bytes: whole?.subarray(0, facts.size)
 	};
 }
-// action/project/server-app.ts
-/**
-* Looks for the application that `server.app` names, before anything is built or sent.
-* @throws CutoverError server_app_not_found
-*/
-function checkServerApp(config, directory) {
-	const missing = missingServerApp(config, projectFiles(directory));
-	switch (missing?.what) {
-		case void 0: return;
-		case "module": throw new CutoverError("server_app_not_found", `server.app is ${missing.app}, but the project has neither ${missing.candidates.join(" nor ")}.`, {
-			unchanged: "Nothing was sent.",
-			fix: "Correct server.app in cutover.yml: the module's path from working-directory, with dots, then : and the name of the application in it."
-		});
-		case "attribute": {
-			const { app, file, name } = missing;
-			throw new CutoverError("server_app_not_found", `server.app is ${app}, but ${file} has no \`${name}\`.`, {
-				unchanged: "Nothing was sent.",
-				fix: `Correct the name after the colon in cutover.yml, or define \`${name}\` in ${file}.`
-			});
-		}
+function hashWhole(opened, into) {
+	let size = 0;
+	for (let read = -1; read !== 0 && size < into.length; size += read) read = opened.read(into.subarray(size));
+	return {
+		size,
+		sha256: hash("sha256", into.subarray(0, size), "hex")
+	};
+}
+function hashPieces(opened, scratch) {
+	const sum = createHash("sha256");
+	let size = 0;
+	for (let read = opened.read(scratch); read !== 0; read = opened.read(scratch)) {
+		sum.update(scratch.subarray(0, read));
+		size += read;
 	}
+	return {
+		size,
+		sha256: sum.digest("hex")
+	};
+}
+function stampOf(path) {
+	return stamp(lstatSync(path, { bigint: true }));
+}
+function stamp({ dev, ino, size, mtimeNs, ctimeNs }) {
+	return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
+}
+/** The walk has resolved all symlinks. A symlink that is here now was put here later, and is not followed. */
+function openFile(path) {
+	const file = openSync(path, constants$2.O_RDONLY | constants$2.O_NOFOLLOW);
+	return {
+		stats: () => fstatSync(file, { bigint: true }),
+		read: (into) => readSync(file, into, 0, into.length, null),
+		[Symbol.dispose]: () => closeSync(file)
+	};
+}
+// action/project/suspect-files.ts
+/** How much of a file shows what it is. */
+const headBytes = 4096;
+const kinds = [
+	{
+		holds: ({ path }) => isSecretsFile(basename(path)),
+		says: (names, patterns) => `Secrets in the bundle, by their names: ${names}. Leave them out with \`exclude: [${patterns}]\`; the hosts have secrets of their own: \`cutover env set\`.`
+	},
+	{
+		holds: (file) => isKeyFile(file),
+		says: (names, patterns) => `Private keys in the bundle: ${names}. Leave them out with \`exclude: [${patterns}]\`, and replace a key that others could read.`
+	},
+	{
+		holds: (file) => headOf(file, {
+			bytes: 16,
+			names: /\.(?:sqlite3?|db3?)$/i
+		}) === "SQLite format 3\0",
+		says: (names, patterns, first) => `Databases in the bundle: ${names}. In a release nobody can write to them. Write \`shared: [{ path: ${first} }]\`, so that what the app writes outlives releases, or \`exclude: [${patterns}]\`.`
+	},
+	{
+		holds: (file) => file.size < 1024 && headOf(file).startsWith("version https://git-lfs.github.com/spec/"),
+		says: (names, patterns) => `Pointers of Git LFS in the bundle, in the place of files: ${names}. Write \`lfs: true\` below \`with:\` of actions/checkout, or \`exclude: [${patterns}]\`.`
+	}
+];
+/** How many names a warning has. */
+const named$2 = 5;
+/** One warning for each kind of file that a project packs by mistake, with the `exclude` to write. */
+function suspectFiles(files) {
+	const own = files.filter(({ path }) => !path.startsWith(`app/.cutover/seed/`) && !path.startsWith("wheels/"));
+	return kinds.flatMap(({ holds, says }) => {
+		const found = own.filter(holds).map(({ path }) => path.replace(/^(?:app|static)\//, ""));
+		const [first] = found;
+		if (first === void 0) return [];
+		const more = found.length > named$2 ? ` and ${found.length - named$2} more` : "";
+		const patterns = found.slice(0, named$2).map((path) => pattern(path));
+		return [{
+			file: first,
+			message: says(`${found.slice(0, named$2).join(", ")}${more}`, patterns.join(", "), first)
+		}];
+	});
+}
+/** As YAML and .gitignore take it. */
+function pattern(path) {
+	const escaped = `/${path.replace(/[\\*?[\]!#]/g, "\\$&")}`;
+	return /^[\w./-]+$/.test(escaped) ? escaped : JSON.stringify(escaped);
+}
+/** Templates hold no values. */
+function isSecretsFile(name) {
+	if (/(?:example|sample|template|dist|defaults?|tmpl|tpl)/i.test(name)) return false;
+	return /^(?:\.env(?:\..+|rc)?|.+\.env|\.netrc|\.pypirc|\.pgpass|\.htpasswd|secrets?\.(?:ya?ml|json|toml|ini)|(?:credentials|service[-_]account.*)\.json)$/i.test(name);
+}
+function isKeyFile(file) {
+	const name = basename(file.path);
+	if (!/^id_(?:rsa|dsa|ecdsa|ed25519)$|\.(?:pem|key|ppk|p12|pfx)$/i.test(name)) return false;
+	return /\.(?:p12|pfx)$/i.test(name) || /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----|^PuTTY-User-Key-File/m.test(headOf(file));
 }
 /**
-* Asks again when the files to pack are known: `exclude` may have left the module out.
-* @throws CutoverError server_app_not_found
+* The start of a file.
+* @param names which files are opened for it if their content was not kept
 */
-function checkServerAppPacked(config, directory, files) {
-	const module = config.server.app?.split(":", 1)[0];
-	if (module === void 0) return;
-	const stem = module.replaceAll(".", "/");
-	const candidates = [`${stem}.py`, `${stem}/__init__.py`].filter((path) => existsSync(join(directory, path)));
-	if (candidates.length === 0) return;
-	const paths = new Set(files.map(({ path }) => path));
-	if (candidates.some((path) => paths.has(`app/${path}`))) return;
-	throw new CutoverError("server_app_not_found", `${candidates[0]}, which server.app names, is not packed.`, {
-		unchanged: "Nothing was sent.",
-		fix: "Remove it from `exclude` in cutover.yml. Names such as venv and .venv are always left out, unless `exclude` has `!venv`."
-	});
+function headOf(file, { bytes = headBytes, names = /(?:)/ } = {}) {
+	if (file.bytes !== void 0) return file.bytes.subarray(0, bytes).toString("latin1");
+	if (!names.test(file.path)) return "";
+	using opened = openFile(file.source);
+	const head = Buffer.alloc(bytes);
+	return head.subarray(0, opened.read(head)).toString("latin1");
 }
 // action/python/cache.ts
 /** The directory for what later runs use again. It is in the project, so that actions/cache can keep it between jobs. */
@@ -34428,89 +36994,135 @@ async function run$1(argv, { directory, env, exec, onLine, signal }) {
 		}]
 	});
 }
-// action/python/interpreter.ts
-const question = `
-import os, sys
-try:
-    libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
-except (ValueError, OSError):
-    libc = ""
-print("%d.%d" % sys.version_info[:2], os.uname().machine, libc, os.path.realpath(sys.executable) + " " + sys.version, sep="\\n")
-`;
-/**
-* The interpreter of the version that the configuration names. If the machine does not have it, `python3` of another
-* version, whose pip can still download wheels for it.
-* @throws CutoverError python_not_found
-*/
-async function findPython(config, context) {
-	const wanted = config.python.version;
-	const usual = await interpreter("python3", context);
-	if (usual !== void 0 && (wanted === void 0 || usual.version === wanted)) return usual;
-	const found = (wanted === void 0 ? void 0 : await interpreter(`python${wanted}`, context)) ?? usual;
-	if (found !== void 0) return found;
-	throw new CutoverError("python_not_found", "There is no python3 on this runner's PATH.", {
-		unchanged: "Nothing was sent.",
-		fix: "Put actions/setup-python before this step, or set python.wheels in cutover.yml to index or none."
-	});
+// action/python/git-references.ts
+/** undefined for what is no git address, or names a commit. */
+function gitReference(requirement) {
+	const [, address = ""] = /(?:^|\s|@)git\+(\S+)/.exec(requirement) ?? [];
+	const [place = ""] = address.split("#");
+	const parts = /^([a-z][a-z0-9+.-]*:\/\/(?:[^/]*@)?[^/@]*\/[^@]*)(?:@(.+))?$/i.exec(place);
+	if (parts === null) return void 0;
+	const [, repository = "", reference = "HEAD"] = parts;
+	return /^[0-9a-f]{40}$/.test(reference) ? void 0 : {
+		repository,
+		reference
+	};
 }
-async function interpreter(name, { directory, env, exec, signal }) {
-	const program = findProgram(name, env.PATH ?? "", directory);
-	if (program === void 0) return void 0;
+/**
+* The commits that the references lead to now.
+* @returns undefined if one of them cannot be asked
+*/
+async function currentCommits(references, context) {
+	const commits = [];
+	for (const { repository, reference } of references) {
+		const commit = await commitOf(repository, reference, context);
+		if (commit === void 0) return void 0;
+		commits.push(`${repository} ${reference} ${commit}`);
+	}
+	return commits;
+}
+async function commitOf(repository, reference, { directory, env, exec, signal }) {
+	const child = {
+		...childEnvironment(env),
+		GIT_TERMINAL_PROMPT: "0"
+	};
 	const { ok, stdout } = await exec({
 		argv: [
-			program,
-			"-I",
-			"-S",
-			"-c",
-			question
+			"git",
+			"ls-remote",
+			"--",
+			repository,
+			reference,
+			`${reference}^{}`
 		],
 		cwd: directory,
-		env: childEnvironment(env),
+		env: child,
 		signal
 	});
-	const [version, machine, libc = "", ...build] = stdout.split("\n");
-	if (!ok || version === void 0 || machine === void 0) return void 0;
-	return {
-		program,
-		version,
-		machine,
-		libc,
-		build: build.join("\n")
-	};
+	if (!ok) return void 0;
+	const lines = stdout.split("\n").flatMap((line) => {
+		const [commit = "", name = ""] = line.split("	");
+		return /^[0-9a-f]{40}$/.test(commit) ? [{
+			commit,
+			name
+		}] : [];
+	});
+	return [
+		`refs/heads/${reference}`,
+		`refs/tags/${reference}^{}`,
+		`refs/tags/${reference}`,
+		reference
+	].map((wanted) => lines.find(({ name }) => name === wanted)?.commit).find((commit) => commit !== void 0);
+}
+// action/python/local-sources.ts
+/** What building leaves in a directory of source code. It would change the digest of what was built. */
+const leftovers = [
+	"/build/",
+	"/dist/",
+	"*.egg-info",
+	"/.eggs/"
+];
+/**
+* A digest of the source code in a directory, as a build sees it.
+* @returns undefined if it cannot be read, or leads elsewhere
+*/
+function sourceDigest(directory) {
+	try {
+		const root = realpathSync(directory);
+		const files = walkFiles({
+			root,
+			directory: root,
+			area: "app",
+			exclude: [...alwaysExcluded, ...leftovers]
+		});
+		const sum = createHash("sha256");
+		for (const { source, mode } of files.toSorted((a, b) => a.source < b.source ? -1 : 1)) {
+			const content = readFileSync(source);
+			sum.update(`${relative(root, source)}\0${mode}\0${content.length}\0`).update(content);
+		}
+		return sum.digest("hex");
+	} catch {
+		return;
+	}
 }
 // action/python/requirements.ts
 const words = (text) => new Set(text.split(" "));
 /** Options with files of requirements, with places to look for wheels, with a value that says everything, and without one. */
 const fileOptions = words("-r --requirement -c --constraint --build-constraint");
 const folderOptions = words("-f --find-links");
+const editableOptions = words("-e --editable");
 const plainOptions = words("-i --index-url --extra-index-url --trusted-host --no-binary --only-binary --platform --python-version --implementation --abi --use-feature --progress-bar --hash --timeout --retries");
 const flags = words("--no-index --pre --prefer-binary --require-hashes --no-deps --no-cache-dir -q --quiet -v --verbose --no-build-isolation --use-pep517");
 /** `name[extras] >=1 ; marker`: an index knows it by its name. */
-const named = /^[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]/]*\])?\s*(?:\(?\s*(?:[<>=!~]=?=?\s*[^\s;,/<>=!~]+\s*,?\s*)+\)?)?\s*(?:;.*)?$/;
+const named$1 = /^[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]/]*\])?\s*(?:\(?\s*(?:[<>=!~]=?=?\s*[^\s;,/<>=!~]+\s*,?\s*)+\)?)?\s*(?:;.*)?$/;
 /** Also `name @ https://...`, if the address says which bytes it means. */
-const fixedAddress = /^[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*@\s*(?:git\+)?https?:\/\/\S*(?:sha256=[0-9a-f]{64}|@[0-9a-f]{40}(?![0-9a-f]))/;
+const fixedAddress = /^[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*@\s*(?:git\+)?(?:https?|ssh):\/\/\S*(?:sha256=[0-9a-f]{64}|@[0-9a-f]{40}(?![0-9a-f]))/;
+const fileAddress = /^(?:[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*@\s*)?(file:\/\/[^\s;#]+)/;
 const archive = /\.(?:whl|zip|tar\.\w+|tgz|tbz|txz)$/;
 /** Reads what pip will read. A missing file is not an error here: pip will report it. */
 function readRequirements({ directory, requirements, arguments: given, env }) {
 	const reader = new Reader(directory, env);
-	reader.file(resolve(directory, requirements));
+	for (const file of requirements) reader.file(resolve(directory, file));
 	reader.words(given, directory);
 	reader.variables();
+	const { complete, references } = reader;
 	return {
 		hash: reader.hash.digest("hex"),
-		complete: reader.complete
+		complete,
+		references
 	};
 }
 function takesValue(option) {
 	return [
 		fileOptions,
 		folderOptions,
+		editableOptions,
 		plainOptions
 	].some((options) => options.has(option));
 }
 var Reader = class {
 	hash = createHash("sha256");
 	complete = true;
+	references = [];
 	#directory;
 	#env;
 	#seen = /* @__PURE__ */ new Set();
@@ -34526,8 +37138,9 @@ var Reader = class {
 		}
 		if (this.#seen.has(place)) return;
 		this.#seen.add(place);
-		const text = this.#content(place)?.toString("utf8");
-		if (text === void 0) return;
+		const content = this.#content(place);
+		if (content === void 0) return;
+		const text = decodeText(content);
 		for (const [, name = ""] of text.matchAll(/\$\{([A-Z0-9_]+)\}/g)) this.hash.update(`${name}=${this.#env[name] ?? ""}\0`);
 		for (const line of logicalLines(text)) this.#line(line, dirname$1(place));
 	}
@@ -34548,6 +37161,7 @@ var Reader = class {
 	#option(option, value, from) {
 		if (fileOptions.has(option)) this.file(isUrl(value) ? value : resolve(from, value));
 		if (folderOptions.has(option)) this.#folder(value, from);
+		if (editableOptions.has(option)) this.#requirement(value);
 	}
 	/** pip takes each option from a variable too, and from its own files. */
 	variables() {
@@ -34579,7 +37193,21 @@ var Reader = class {
 		if (options >= 0) this.words(parseArgsStringToArgv(line.slice(options)), from);
 	}
 	#requirement(text) {
-		if (!(named.test(text) && !archive.test(text) || fixedAddress.test(text))) this.complete = false;
+		if (named$1.test(text) && !archive.test(text) || fixedAddress.test(text)) return;
+		const reference = gitReference(text);
+		if (reference !== void 0) this.references.push(reference);
+		else if (!this.#local(text)) this.complete = false;
+	}
+	/** A directory of source code, or an archive, which pip looks for from its working directory. */
+	#local(text) {
+		const [, address] = fileAddress.exec(text) ?? [];
+		const bare = text.replace(/\s*;.*$/, "").replace(/\[[^\]]*\]$/, "");
+		const place = address === void 0 ? resolve(this.#directory, bare) : fileURLToPath(address);
+		if (archive.test(place)) return this.#content(place) !== void 0;
+		const digest = sourceDigest(place);
+		if (digest === void 0) return false;
+		this.hash.update(`${digest} ${place}\0`);
+		return true;
 	}
 	/** A place to look for wheels: a directory, whose content counts, a file, or an address, which is like an index. */
 	#folder(value, from) {
@@ -34655,11 +37283,328 @@ function wheelsKey(requirements, parts, env) {
 		pip
 	])).digest("hex").slice(0, 24);
 }
+// action/python/lock-export.ts
+/**
+* The requirements of a lock as its own tool writes them.
+* @returns undefined if the tool is not on PATH, or cannot export
+*/
+async function exportedLock(given, context) {
+	const source = parseSource(given);
+	const command = exportCommand(source);
+	const [name = ""] = command ?? [];
+	const program = findProgram(name, context.env.PATH ?? "");
+	if (command === void 0 || program === void 0 || source.file.startsWith("../")) return void 0;
+	const { directory, env, exec, signal, onLine } = context;
+	const quiet = {
+		UV_PYTHON_DOWNLOADS: "never",
+		UV_OFFLINE: "1",
+		PIPENV_IGNORE_VIRTUALENVS: "1",
+		NO_COLOR: "1"
+	};
+	const { ok, how, stdout } = await exec({
+		argv: [program, ...command.slice(1)],
+		cwd: directory,
+		env: {
+			...childEnvironment(env),
+			...quiet
+		},
+		signal
+	});
+	if (!ok) {
+		onLine(`${command.slice(0, 2).join(" ")} did not work (${how.replace(/\.$/, "")}); ${source.file} is read without it.`);
+		return;
+	}
+	onLine(`${source.file}: as ${command.slice(0, 2).join(" ")} writes it.`);
+	return parseExport(stdout, directory);
+}
+/** Without what is only for development, as the hosts need it. */
+function exportCommand({ form, extras, groups }) {
+	const each = (option, names) => names.flatMap((name) => [option, name]);
+	switch (form) {
+		case "uv": return [
+			"uv",
+			"export",
+			"--format",
+			"requirements-txt",
+			...[
+				"--frozen",
+				"--no-dev",
+				"--no-emit-project",
+				"--no-header",
+				"--no-annotate"
+			],
+			...each("--extra", extras),
+			...each("--group", groups)
+		];
+		case "poetry": return [
+			"poetry",
+			"export",
+			"--format",
+			"requirements.txt",
+			...each("--extras", extras),
+			...each("--with", groups)
+		];
+		case "pdm": return [
+			"pdm",
+			"export",
+			"--prod",
+			"--format",
+			"requirements",
+			...each("--group", [...extras, ...groups])
+		];
+		case "pipfile-lock": return [
+			"pipenv",
+			"requirements",
+			"--hash",
+			...groups.length === 0 ? [] : ["--categories", ["packages", ...groups].join(",")]
+		];
+		default: return;
+	}
+}
+/**
+* Reads what an export wrote: requirements with markers and hashes. Its lines for indexes are left out, since the lock
+* itself says where its packages come from.
+* @param directory the project, whose absolute paths become relative ones
+*/
+function parseExport(text, directory) {
+	return logicalLines(text).flatMap((line) => {
+		const editable = /^(?:-e|--editable)[\s=]+(.*)$/.exec(line);
+		if (editable === null && /^-/.test(line)) return [];
+		const [given = "", ...options] = (editable?.[1] ?? line).split(/\s+(?=--hash)/);
+		const hashes = parseArgsStringToArgv(options.join(" ")).map((option) => option.replace(/^--hash=/, "")).toSorted();
+		const { line: what, marker } = parseRequirement(given.trim());
+		return [{
+			...named(what, directory),
+			marker,
+			hashes
+		}];
+	});
+}
+/** `lib @ ...`, an address with `#egg=lib`, a path, or a name with its version. */
+function named(what, directory) {
+	const [, egg] = /[#&]egg=([\w.-]+)/.exec(what) ?? [];
+	if (egg !== void 0 && /^[a-z]+\+/.test(what)) {
+		const address = what.replace(/([#&])egg=[\w.-]+(?:\[[^\]]*\])?(&?)/, (_, mark, more) => more === "" ? "" : mark);
+		return {
+			name: normalName(egg),
+			line: `${normalName(egg)} @ ${address}`
+		};
+	}
+	const [, name, path] = /^(?:([\w.-]+)\s*@\s*)?file:\/\/(\/.*)$/.exec(what) ?? [];
+	if (path?.startsWith(`${directory}/`) === true) return {
+		name: normalName(name ?? ""),
+		line: `./${decodeURI(path.slice(directory.length + 1))}`
+	};
+	const [, plain = ""] = /^\.{0,2}\//.test(what) || what === "." ? [] : /^([A-Za-z0-9][\w.-]*)/.exec(what) ?? [];
+	return {
+		name: normalName(plain),
+		line: what
+	};
+}
+// action/python/pip-plan.ts
+/** Where requirements that were made of another file lie, in the project and in the bundle. */
+const folder = posix.join(cacheDirectory, "requirements");
+/** In the bundle, where no file of the project can be. */
+const packedRequirements = posix.join(cacheDirectory, "requirements.txt");
+/**
+* What pip gets for the file that `python.requirements` names. pip wants hashes for all lines of a file or for none, and
+* there are none for repositories and directories: so what a lock names becomes two files.
+* @throws CutoverError requirements_invalid
+*/
+async function pipRuns({ python }, context) {
+	const { directory } = context;
+	const { requirements: given, extra = [] } = python;
+	if (!existsSync(join(directory, parseSource(given).file)) && extra.length > 0) return [{
+		files: [],
+		wanted: extra
+	}];
+	const found = await dependencies(given, context);
+	if (found === void 0) return [{
+		files: [given],
+		wanted: [
+			"--requirement",
+			given,
+			...extra
+		]
+	}];
+	const write = await requirementsWriter(found, context);
+	if (!found.locked) {
+		const file = await write("open.txt", found.requirements);
+		return [{
+			files: [file],
+			wanted: [
+				"--requirement",
+				file,
+				...extra
+			]
+		}];
+	}
+	const [hashed, others] = byHashes(found.requirements);
+	const runs = [];
+	const add = (file, ...wanted) => runs.push({
+		files: [file],
+		wanted
+	});
+	if (hashed.length > 0) {
+		const file = await write("hashed.txt", hashed);
+		add(file, "--no-deps", "--require-hashes", "--requirement", file);
+	}
+	if (others.length > 0) {
+		const file = await write("unhashed.txt", others);
+		add(file, "--no-deps", "--requirement", file);
+	}
+	if (extra.length > 0) {
+		const file = await write("constraints.txt", constraints(found.requirements));
+		add(file, "--constraint", file, ...extra);
+	}
+	return runs;
+}
+/** What the project itself is built from comes last: its own dependencies are there by then. */
+function byHashes(requirements) {
+	const hashed = requirements.filter(({ hashes }) => hashes.length > 0);
+	const others = requirements.filter(({ hashes }) => hashes.length === 0);
+	return [hashed, [...others.filter(({ name }) => name !== ""), ...others.filter(({ name }) => name === "")]];
+}
+/** The versions of a lock: an extra package must not bring a second version of one of them. */
+function constraints(requirements) {
+	return requirements.filter(({ line }) => /^[\w.-]+==/.test(line)).map((one) => ({
+		...one,
+		hashes: []
+	}));
+}
+/** Writes requirements files, each with the indexes that the project names. @returns the file's path in the project */
+async function requirementsWriter({ indexes }, context) {
+	const { directory } = context;
+	const head = indexOptions(indexes, namesMirror(context));
+	await hideFromGit(directory);
+	await mkdir(join(directory, folder), { recursive: true });
+	return async (name, lines) => {
+		const file = posix.join(folder, name);
+		await writeFile(join(directory, file), fileText(head, lines, (path) => join(directory, path)));
+		return file;
+	};
+}
+/** The file's requirements; for a lock, as its own tool writes them when it is there. undefined for a requirements file. */
+async function dependencies(given, context) {
+	const read = readDependencies(projectFiles(context.directory), given);
+	if (read?.locked !== true) return read;
+	const exported = await exportedLock(given, context);
+	if (exported === void 0) return read;
+	return {
+		...read,
+		requirements: [...exported, ...read.requirements.filter(({ name }) => name === "")]
+	};
+}
+/** The person's own index comes before the one that a lock was made with. */
+function namesMirror({ pipArguments, env }) {
+	return env.PIP_INDEX_URL !== void 0 || pipArguments.some((word) => /^(?:-i|--index-url)/.test(word));
+}
+/** @param included the path of a file that a line includes, from where the text will lie */
+function fileText(head, lines, included) {
+	const texts = lines.map((one) => {
+		const [, file] = /^-r (.*)$/.exec(one.line) ?? [];
+		return file === void 0 ? requirementLine(one) : `-r ${included(file)}`;
+	});
+	return `${[...head, ...texts].join("\n")}\n`;
+}
+/**
+* For `wheels: index`: the requirements file for the host's pip, as a file of the bundle.
+* @returns undefined if the project's own file does
+* @throws CutoverError requirements_invalid for what lies outside of the project, where the host has nothing
+*/
+async function hostRequirements({ python }, context) {
+	const { directory } = context;
+	const { requirements: given, extra = [] } = python;
+	if (!existsSync(join(directory, parseSource(given).file)) && extra.length > 0) return void 0;
+	const found = await dependencies(given, context);
+	if (found === void 0 && !given.startsWith("../")) return void 0;
+	const text = found === void 0 ? await fileAbove(directory, given) : hostText(found, extra, context);
+	await hideFromGit(directory);
+	const source = join(directory, folder, "host.txt");
+	await mkdir(join(directory, folder), { recursive: true });
+	await writeFile(source, text);
+	return {
+		path: `app/${packedRequirements}`,
+		source,
+		mode: 420
+	};
+}
+/** @param extra what the host's pip gets in the same call: with hashes for some, it would want them for all */
+function hostText({ file, locked, requirements, indexes }, extra, { onLine }) {
+	const outside = requirements.filter(({ line }) => /^(?:-r )?\.\.(?:\/|$)/.test(line));
+	if (outside.length > 0) throw notOnHost(file, outside.map(({ line }) => line).join(", "));
+	const hashed = locked && extra.length === 0 && requirements.every(({ hashes }) => hashes.length > 0);
+	if (locked && !hashed) onLine(`${file} does not give hashes for all that is installed, so the hosts' pip checks none.`);
+	const lines = hashed ? requirements : requirements.map((one) => ({
+		...one,
+		hashes: []
+	}));
+	return fileText(indexOptions(indexes, false), lines, (path) => `../${path}`);
+}
+async function fileAbove(directory, given) {
+	const text = decodeText(await readFile(join(directory, given)));
+	const inner = /^\s*(?:-[rcef]\b|--(?:requirement|constraint|editable|find-links)\b|\.{1,2}\/).*/m.exec(text);
+	if (inner !== null) throw notOnHost(given, inner[0].trim());
+	return text;
+}
+function notOnHost(file, what) {
+	return requirementsInvalid(`${file} names ${what}, which lies outside of the project, so the hosts do not have it.`, "Write `wheels: vendor` below `python` in cutover.yml: then the Action packs its wheels.");
+}
+// action/python/interpreter.ts
+const question = `
+import os, sys
+try:
+    libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
+except (ValueError, OSError):
+    libc = ""
+print("%d.%d" % sys.version_info[:2], os.uname().machine, libc, os.path.realpath(sys.executable) + " " + sys.version, sep="\\n")
+`;
+/**
+* The interpreter of the version that the configuration names. If the machine does not have it, `python3` of another
+* version, whose pip can still download wheels for it.
+* @throws CutoverError python_not_found
+*/
+async function findPython(config, context) {
+	const wanted = config.python.version;
+	const usual = await interpreter("python3", context);
+	if (usual !== void 0 && (wanted === void 0 || usual.version === wanted)) return usual;
+	const found = (wanted === void 0 ? void 0 : await interpreter(`python${wanted}`, context)) ?? usual;
+	if (found !== void 0) return found;
+	throw new CutoverError("python_not_found", "There is no python3 on this runner's PATH.", {
+		unchanged: "Nothing was sent.",
+		fix: "Put actions/setup-python before this step, or set python.wheels in cutover.yml to index or none."
+	});
+}
+async function interpreter(name, { directory, env, exec, signal }) {
+	const program = findProgram(name, env.PATH ?? "", directory);
+	if (program === void 0) return void 0;
+	const { ok, stdout } = await exec({
+		argv: [
+			program,
+			"-I",
+			"-S",
+			"-c",
+			question
+		],
+		cwd: directory,
+		env: childEnvironment(env),
+		signal
+	});
+	const [version, machine, libc = "", ...build] = stdout.split("\n");
+	if (!ok || version === void 0 || machine === void 0) return void 0;
+	return {
+		program,
+		version,
+		machine,
+		libc,
+		build: build.join("\n")
+	};
+}
 // action/python/wheels.ts
 /** `python.wheels`, its default resolved: vendor when there are requirements. @throws CutoverError config_invalid */
 function wheelsMode(config, directory) {
-	const { wheels, requirements } = config.python;
-	const there = existsSync(join(directory, requirements));
+	const { wheels, requirements, extra = [] } = config.python;
+	const there = existsSync(join(directory, parseSource(requirements).file)) || extra.length > 0;
 	if (!there && (wheels === "vendor" || wheels === "index")) throw configFault("python.wheels", `it is ${wheels}, but the project has no ${requirements}`, "Add the file, correct python.requirements, or set python.wheels to none.");
 	return wheels ?? (there ? "vendor" : "none");
 }
@@ -34671,21 +37616,32 @@ async function vendorWheels(config, context) {
 	const { directory, env, pipArguments } = context;
 	const python = await findPython(config, context);
 	const version = config.python.version ?? python.version;
+	const runs = await pipRuns(config, context);
+	const { extra = [] } = config.python;
 	const requirements = readRequirements({
 		directory,
-		requirements: config.python.requirements,
-		arguments: pipArguments,
+		requirements: runs.flatMap(({ files }) => files),
+		arguments: [...extra, ...pipArguments],
 		env
 	});
+	const commits = await currentCommits(requirements.references, context);
 	const key = wheelsKey(requirements, [
 		version,
 		python.version,
 		python.machine,
-		...pipArguments
+		...extra,
+		...pipArguments,
+		...commits ?? []
 	], env);
 	await hideFromGit(directory);
 	const folder = join(directory, cacheDirectory, "wheels", key);
-	const { reused } = await cached(folder, requirements.complete, (into) => runPip(config, context, python, into));
+	const { reused } = await cached(folder, requirements.complete && commits !== void 0, async (into) => {
+		for (const run of runs) await runPip(config, context, {
+			python,
+			run,
+			into
+		});
+	});
 	const names = readdirSync(folder).filter((name) => name.endsWith(".whl"));
 	return {
 		files: names.map((name) => ({
@@ -34696,16 +37652,18 @@ async function vendorWheels(config, context) {
 		key,
 		version,
 		interpreter: python.version === version ? python : void 0,
+		from: python,
 		platformSpecific: names.some((name) => !name.endsWith("-none-any.whl")),
 		reused
 	};
 }
-async function runPip(config, context, python, into) {
+async function runPip(config, context, { python, run, into }) {
 	const { directory, env, exec, onLine, signal, pipArguments } = context;
 	const { ok, how, output } = await exec({
-		argv: [...pipCommand(python, config.python.version ?? python.version, config.python.requirements, into), ...pipArguments],
+		argv: [...pipCommand(python, config.python.version ?? python.version, run.wanted, into), ...pipArguments],
 		cwd: directory,
 		env: {
+			SOURCE_DATE_EPOCH: buildTime,
 			...childEnvironment(env),
 			PIP_DISABLE_PIP_VERSION_CHECK: "1",
 			PIP_NO_INPUT: "1"
@@ -34723,8 +37681,16 @@ async function runPip(config, context, python, into) {
 		}]
 	});
 }
-/** `pip wheel` builds if it must. For another version of Python pip can only download what exists as a wheel. */
-function pipCommand(python, version, requirements, into) {
+/**
+* The time of the files in a wheel that is built here, in seconds: the earliest that a wheel can hold. With the times of a
+* fresh checkout the same source code would give other bytes each time, and each host would build its environment again.
+*/
+const buildTime = "315532800";
+/**
+* `pip wheel` builds if it must. For another version of Python pip can only download what exists as a wheel.
+* @param wanted what pip is asked for: files of requirements, and packages
+*/
+function pipCommand(python, version, wanted, into) {
 	const pip = [
 		python.program,
 		"-m",
@@ -34735,8 +37701,7 @@ function pipCommand(python, version, requirements, into) {
 		"wheel",
 		"--progress-bar",
 		"off",
-		"--requirement",
-		requirements,
+		...wanted,
 		"--wheel-dir",
 		into
 	];
@@ -34748,13 +37713,7 @@ function pipCommand(python, version, requirements, into) {
 		"--implementation",
 		"cp"
 	];
-	const platform = platformsOf(python).flatMap((name) => ["--platform", name]);
-	const files = [
-		"--requirement",
-		requirements,
-		"--dest",
-		into
-	];
+	const platform = platformsOf$1(python).flatMap((name) => ["--platform", name]);
 	return [
 		...pip,
 		"download",
@@ -34762,11 +37721,13 @@ function pipCommand(python, version, requirements, into) {
 		"off",
 		...target,
 		...platform,
-		...files
+		...wanted,
+		"--dest",
+		into
 	];
 }
 /** What runs with this machine's C library, the newest first. `pip wheel` packs for the same. */
-function platformsOf({ libc, machine }) {
+function platformsOf$1({ libc, machine }) {
 	const [, minor] = /^glibc 2\.(\d+)/.exec(libc) ?? [];
 	if (minor === void 0) return ["musllinux_1_2", "musllinux_1_1"].map((name) => `${name}_${machine}`);
 	const count = Math.max(0, Number(minor) - oldestGlibc + 1);
@@ -38106,89 +41067,6 @@ var Batch = class {
 		yield full;
 	}
 };
-// action/bundle/read-files.ts
-/** How much content is kept in memory from hashing to packing: all of a usual project, a part of a huge one. */
-const keptBytes = 67108864;
-const scratchBytes = 1048576;
-/**
-* Reads and hashes files. Synchronous, like the walk: 3,000 small files take a tenth of a second, and with promises
-* they took seven times as long.
-* @param known files that were read before; those that did not change are not read again
-* @throws what `onError` makes of what reading threw
-*/
-function readFiles(files, onError, known = []) {
-	const before = new Map(known.map((file) => [file.source, file]));
-	const scratch = Buffer.allocUnsafe(scratchBytes);
-	let room = keptBytes - known.reduce((sum, { bytes }) => sum + (bytes?.length ?? 0), 0);
-	return files.map((file) => {
-		try {
-			const earlier = before.get(file.source);
-			if (earlier !== void 0 && stampOf(file.source) === earlier.stamp) return {
-				...earlier,
-				...file
-			};
-			const read = readOne(file, scratch, room);
-			room -= read.bytes?.length ?? 0;
-			return read;
-		} catch (thrown) {
-			throw onError(file.path, thrown);
-		}
-	});
-}
-function tooLarge(path) {
-	return new CutoverError("path_not_allowed", `${path} has 8 GiB or more.`, {
-		unchanged: "Nothing was sent.",
-		fix: "Leave it out with `exclude` in cutover.yml, and bring it to the host another way."
-	});
-}
-function readOne(file, scratch, room) {
-	using opened = openFile(file.source);
-	const stats = opened.stats();
-	if (stats.size > manifestLimits.file) throw tooLarge(file.path);
-	const whole = stats.size <= BigInt(room) ? Buffer.allocUnsafe(Number(stats.size)) : void 0;
-	const facts = whole === void 0 ? hashPieces(opened, scratch) : hashWhole(opened, whole);
-	return {
-		...file,
-		...facts,
-		stamp: stamp(stats),
-		bytes: whole?.subarray(0, facts.size)
-	};
-}
-function hashWhole(opened, into) {
-	let size = 0;
-	for (let read = -1; read !== 0 && size < into.length; size += read) read = opened.read(into.subarray(size));
-	return {
-		size,
-		sha256: hash("sha256", into.subarray(0, size), "hex")
-	};
-}
-function hashPieces(opened, scratch) {
-	const sum = createHash("sha256");
-	let size = 0;
-	for (let read = opened.read(scratch); read !== 0; read = opened.read(scratch)) {
-		sum.update(scratch.subarray(0, read));
-		size += read;
-	}
-	return {
-		size,
-		sha256: sum.digest("hex")
-	};
-}
-function stampOf(path) {
-	return stamp(lstatSync(path, { bigint: true }));
-}
-function stamp({ dev, ino, size, mtimeNs, ctimeNs }) {
-	return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
-}
-/** The walk has resolved all symlinks. A symlink that is here now was put here later, and is not followed. */
-function openFile(path) {
-	const file = openSync(path, constants$2.O_RDONLY | constants$2.O_NOFOLLOW);
-	return {
-		stats: () => fstatSync(file, { bigint: true }),
-		read: (into) => readSync(file, into, 0, into.length, null),
-		[Symbol.dispose]: () => closeSync(file)
-	};
-}
 // action/bundle/bundle-writer.ts
 /**
 * Writes a bundle: manifest.json, then files in its order, as a tar in zstd. The same manifest and files give the same
@@ -38366,7 +41244,18 @@ function listProject(config, directory) {
 			...config.exclude,
 			...collectedFolders(config)
 		]
-	});
+	}).map((file) => seedOf(file, config) ?? file);
+}
+/** What is a link on the host travels where the link does not cover it: the app's shared directory starts with it. */
+function seedOf(file, { shared }) {
+	for (const { path, place } of linkedPaths(shared)) {
+		const linked = `app/${path}`;
+		if (file.path !== linked && !file.path.startsWith(`${linked}/`)) continue;
+		return {
+			...file,
+			path: `app/${seedFolder}/${place}${file.path.slice(linked.length)}`
+		};
+	}
 }
 /**
 * Reads what will be packed, in the bundle's order.
@@ -38429,54 +41318,79 @@ function releaseTime(env, now) {
 /**
 * Makes the bundle of a project: its wheels, its static files, then the manifest over all files. Archives are written
 * when somebody asks the bundle for one.
+* @param onWheels called before anything is made with the wheels; what it throws ends the job
 * @throws CutoverError for whatever is wrong with the project; nothing was sent then
 */
-async function pack(job) {
-	checkRunner(job);
-	checkServerApp(job.config, job.directory);
-	const { config, wheels } = await withWheels(job);
+async function pack(job, onWheels = async () => {}) {
+	const { config, wheels, files } = await withPackages(job);
+	if (wheels !== void 0) await onWheels(wheels, config.python.version);
 	const early = await collectWhileReading(job, config, wheels);
-	const bundle = await inPhase(job, "manifest", () => describe(job, config, wheels?.files ?? [], early));
+	const bundle = await inPhase(job, "manifest", () => describe(job, config, files, early));
 	job.report.release = bundle.release;
 	job.report.digest = bundle.digest;
 	return bundle;
 }
-/** Wheels, file modes and the case of names would be those of another system. @throws CutoverError runner_unsupported */
-function checkRunner({ effects }) {
-	if (effects.platform === "linux") return;
-	throw new CutoverError("runner_unsupported", `This job runs on ${effects.platform}, and the hosts run Linux.`, {
-		unchanged: "Nothing was sent.",
-		fix: "Write `runs-on: ubuntu-latest` for this job in the workflow. The commands activate, redeploy and rollback run anywhere."
-	});
-}
-/** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */
-async function withWheels(job) {
-	const { config, directory, effects } = job;
+/** The host must not decide again what was decided about Python. */
+async function withPackages(job) {
+	const { config, directory } = job;
 	const mode = wheelsMode(config, directory);
 	const python = {
 		...config.python,
 		wheels: mode
 	};
-	if (mode !== "vendor") return {
-		config: {
-			...config,
-			python
-		},
-		wheels: void 0
-	};
-	const wheels = await inPhase(job, "wheels", () => vendorWheels(config, wheelsContext(job)));
-	effects.log.line(`${wheels.files.length} wheels ${wheels.reused ? "of an earlier run" : "from pip"}.`);
-	const version = config.python.version ?? (wheels.platformSpecific ? wheels.version : void 0);
-	return {
-		config: {
-			...config,
-			python: {
+	switch (mode) {
+		case "none": return {
+			config: {
+				...config,
+				python: hostPython(python)
+			},
+			wheels: void 0,
+			files: []
+		};
+		case "index": {
+			const file = await hostRequirements(config, wheelsContext(job));
+			const named = file === void 0 ? python : {
+				...python,
+				requirements: packedRequirements
+			};
+			return {
+				config: {
+					...config,
+					python: named
+				},
+				wheels: void 0,
+				files: file === void 0 ? [] : [file]
+			};
+		}
+		case "vendor": {
+			const wheels = await withWheels(job);
+			const version = python.version ?? (wheels.platformSpecific ? wheels.version : void 0);
+			const decided = hostPython({
 				...python,
 				...version !== void 0 && { version }
-			}
-		},
-		wheels
-	};
+			});
+			return {
+				config: {
+					...config,
+					python: decided
+				},
+				wheels,
+				files: wheels.files
+			};
+		}
+	}
+}
+/** The host reads no file that lies above the project, and older agents refuse such a name. */
+function hostPython(python) {
+	return python.requirements.startsWith("../") ? {
+		...python,
+		requirements: packedRequirements
+	} : python;
+}
+async function withWheels(job) {
+	const wheels = await inPhase(job, "wheels", () => vendorWheels(job.config, wheelsContext(job)));
+	job.effects.log.line(`${wheels.files.length} wheels ${wheels.reused ? "of an earlier run" : "from pip"}.`);
+	return wheels;
 }
 /**
 * Collects the static files. Meanwhile the project's own files are read: a collect command takes seconds, in which this
@@ -38531,12 +41445,13 @@ function readEarly(config, directory, wheels) {
 	}
 }
 /** Lists and hashes every file. */
-async function describe(job, config, wheels, early) {
+async function describe(job, config, packages, early) {
 	const { directory } = job;
 	const { env, now, signal } = job.effects;
-	const listed = listFiles(config, directory, wheels);
+	const listed = listFiles(config, directory, packages);
 	checkServerAppPacked(config, directory, listed);
 	const files = readForBundle(listed, early);
+	warnOf(job, suspectFiles(files));
 	const made = releaseTime(env, now());
 	const commit = await findCommit(directory, env);
 	const manifest = makeManifest({
@@ -38574,7 +41489,7 @@ function wheelsContext({ inputs, effects, directory }) {
 		env,
 		exec,
 		signal,
-		pipArguments: inputs.pipArguments,
+		pipArguments: [...inputs.indexUrl === "" ? [] : ["--index-url", inputs.indexUrl], ...inputs.pipArguments],
 		onLine
 	};
 }
@@ -39522,6 +42437,12 @@ var HostDeploy = class {
 			throw thrown;
 		}
 	}
+	/** What the host is; undefined if its agent is older, or this job may not read there. */
+	async system(signal) {
+		const view = await this.#app.view(signal).catch(() => void 0);
+		signal.throwIfAborted();
+		return view?.host;
+	}
 	/** Makes the release ready and healthy, without traffic. */
 	async stage(bundle, options) {
 		const { leaseMs, signal, onState } = options;
@@ -39823,6 +42744,90 @@ async function undoAll(hosts, signal, { cancelled, time } = usualEnding, goBack 
 	const reverting = isCancelled || !goBack ? void 0 : AbortSignal.any([cancelled, deadline(time, revertMs)]);
 	await Promise.allSettled(hosts.map((host) => host.undo(aborting, reverting)));
 	cancelled.removeEventListener("abort", hurry);
+}
+// action/hosts/wheel-fit.ts
+/** The glibc of the images that people choose from, the newest first. */
+const runners = [["ubuntu-24.04", 39], ["ubuntu-22.04", 35]];
+const containers = [
+	["debian:13", 41],
+	["debian:12", 36],
+	["debian:11", 31]
+];
+/**
+* Refuses wheels that the host could install, but not import, or not even install.
+* @param version the version of Python that the release names; undefined if any will do
+* @throws CutoverError wheels_unfit, with what to change in the workflow
+*/
+function checkWheels(wheels, version, host) {
+	const { name, view } = host;
+	if (version !== void 0 && view.pythons.length > 0 && !view.pythons.includes(version)) throw unfit(`The release is for Python ${version}, and ${name} has ${view.pythons.join(", ")}.`, `Write \`python-version: "${view.pythons[0]}"\` below actions/setup-python and \`version: "${view.pythons[0]}"\` below \`python\` in cutover.yml, or install python${version} on the host.`);
+	for (const { path } of wheels.files) {
+		const file = path.replace("wheels/", "");
+		const fault = platformFault(file, wheels, view);
+		if (fault !== void 0) throw unfit(`${file} does not fit ${name}: ${fault.what}.`, fault.fix);
+	}
+}
+/** Files whose platform says nothing but the machine: they were built here, and need the C library of this runner. */
+function builtHere(wheels) {
+	return wheels.files.map(({ path }) => path.replace("wheels/", "")).filter((file) => platformsOf(file).every((platform) => platform.startsWith("linux_")));
+}
+function platformFault(file, { from }, view) {
+	const platforms = platformsOf(file);
+	if (platforms.includes("any")) return void 0;
+	const fitting = platforms.filter((platform) => platform.endsWith(`_${view.machine}`));
+	if (fitting.length === 0) return {
+		what: `it is for another processor than ${view.machine}`,
+		fix: `Run the job on a ${view.machine} runner: \`runs-on\` in the workflow.`
+	};
+	const needed = fitting.map((platform) => neededGlibc(platform, from.libc)).filter((minor) => minor !== void 0);
+	const own = minorOf(view.glibc ?? "");
+	if (needed.length === 0 || own === void 0) return needed.length === 0 && own === void 0 ? void 0 : {
+		what: "it is for another C library",
+		fix: containerFix(own)
+	};
+	const least = Math.min(...needed);
+	if (least <= own) return void 0;
+	return {
+		what: `${fitting.some((platform) => platform.startsWith("linux_")) ? "it was built on this runner, whose glibc is" : "it needs glibc"} 2.${least}, and the host has 2.${own}`,
+		fix: runnerFix(own)
+	};
+}
+/** The minor version of glibc that a platform needs; undefined for another C library. */
+function neededGlibc(platform, libc) {
+	const [, minor] = /^manylinux_2_(\d+)_/.exec(platform) ?? [];
+	if (minor !== void 0) return Number(minor);
+	const [, old] = /^manylinux(1|2010|2014)_/.exec(platform) ?? [];
+	if (old !== void 0) return {
+		"1": 5,
+		"2010": 12,
+		"2014": 17
+	}[old];
+	return platform.startsWith("linux_") ? minorOf(libc) : void 0;
+}
+/** Of `glibc 2.36`, or `2.36`. */
+function minorOf(libc) {
+	const [, minor] = /^(?:glibc )?2\.(\d+)/.exec(libc) ?? [];
+	return minor === void 0 ? void 0 : Number(minor);
+}
+/** name-version[-build]-python-abi-platform.whl; the platform may be several, with dots. */
+function platformsOf(file) {
+	return (file.replace(/\.whl$/, "").split("-").at(-1) ?? "").split(".");
+}
+function runnerFix(own) {
+	const runner = runners.find(([, minor]) => minor <= own)?.[0];
+	return runner === void 0 ? containerFix(own) : `Write \`runs-on: ${runner}\` for this job; or ${lowerFirst(containerFix(own))}`;
+}
+function containerFix(own) {
+	return `Run the job in a container as old as the host: \`container: ${containers.find(([, minor]) => own !== void 0 && minor <= own)?.[0] ?? "an image of the host's system"}\`, with its python3, python3-pip and git.`;
+}
+function lowerFirst(text) {
+	return text.charAt(0).toLowerCase() + text.slice(1);
+}
+function unfit(message, fix) {
+	return new CutoverError("wheels_unfit", message, {
+		unchanged: "Nothing was sent.",
+		fix
+	});
 }
 // node_modules/is-network-error/index.js
 const objectToString = Object.prototype.toString;
@@ -41130,16 +44135,13 @@ function claimsOf(env) {
 */
 async function run(inputs, effects, report) {
 	const job = await readJob(inputs, effects, report);
+	if (sendsBundle(inputs)) checkProject(job);
 	if (inputs.dryRun) {
 		const bundle = await pack(job);
 		await inPhase(job, "pack", () => bundle.archive());
 		return;
 	}
 	const hosts = await connect$1(job);
-	if (sendsBundle(inputs)) {
-		checkRunner(job);
-		checkServerApp(job.config, job.directory);
-	}
 	if (inputs.canaryCheck.length > 0) canaryCheckProgram(job);
 	await runOn(hosts, job, packFor);
 }
@@ -41154,7 +44156,7 @@ async function runOn(hosts, job, pack) {
 /** Reads cutover.yml. */
 async function readJob(inputs, effects, report) {
 	const directory = resolve(effects.env.GITHUB_WORKSPACE ?? ".", inputs.workingDirectory);
-	const config = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
+	const { config, at } = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
 	report.app = config.app;
 	report.url = siteUrl(config);
 	return {
@@ -41162,6 +44164,7 @@ async function readJob(inputs, effects, report) {
 		effects,
 		report,
 		config,
+		at,
 		directory
 	};
 }
@@ -41251,9 +44254,25 @@ async function carryOut(hosts, job, pack) {
 async function packFor(job, hosts) {
 	const { signal } = job.effects;
 	if (job.inputs.thin) for (const { upload } of hosts) upload.askForBase(signal);
-	const bundle = await pack(job);
+	const bundle = await pack(job, (wheels, version) => checkFit(job, hosts, {
+		wheels,
+		version
+	}));
 	await inPhase(job, "pack", () => Promise.all(hosts.map(({ upload }) => upload.archive(bundle, signal))));
 	return bundle;
+}
+/** Pure wheels that any Python takes fit every host, and no host is asked. */
+async function checkFit({ effects }, hosts, { wheels, version }) {
+	if (version === void 0) return;
+	const views = await Promise.all(hosts.map((host) => host.system(effects.signal)));
+	for (const [index, view] of views.entries()) if (view !== void 0) checkWheels(wheels, version, {
+		name: hosts[index]?.report.host ?? "",
+		view
+	});
+	const built = builtHere(wheels);
+	if (built.length === 0 || views.every((view) => view !== void 0)) return;
+	const libc = wheels.from.libc === "" ? "the C library of this runner" : wheels.from.libc;
+	effects.log.line(`Built on this runner, so they need ${libc} or later on the hosts: ${built.join(", ")}.`);
 }
 /** Raises the canary step by step. After each step's time the workflow's own check decides whether it goes on. */
 function raiseInSteps({ inputs, effects, report, directory }, hosts) {
