@@ -250,8 +250,7 @@ describe("the key of the wheels", () => {
     git("init", "--quiet", "--initial-branch=main");
     git("add", ".");
     git("commit", "--quiet", "-m", "first");
-    // A name that ends alike stays where it is, and comes first in git's list.
-    git("branch", "a/main");
+    git("branch", "a/main"); // stays where it is, and git lists it first
     space.write("p/requirements.txt", `git+file://${space.at("repository")}@main#egg=common\n`);
     const parts = () => ({ ...pipContext(space, { GIT_CONFIG_GLOBAL: "/dev/null" }), ...noIsolation });
     const first = await vendorWheels(configOf(), parts());
