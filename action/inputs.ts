@@ -26,6 +26,7 @@ export const inputDefaults = {
   timeout: "20m",
   wait: "0s",
   "pip-arguments": "",
+  "index-url": "",
 } as const;
 export type InputName = keyof typeof inputDefaults;
 
@@ -49,6 +50,8 @@ export interface Inputs {
   timeoutMs: number;
   waitMs: number;
   pipArguments: string[];
+  /** Where pip looks for packages in the place of PyPI; empty for its own choice. */
+  indexUrl: string;
 }
 
 const host = z.string().transform((line, context) => {
@@ -115,6 +118,12 @@ const schema = z
       .refine((ms) => ms <= longestTimeoutMs, "must be at most 24d"),
     wait: limit.refine((ms) => ms <= longestWaitMs, "must be at most 1h"),
     "pip-arguments": z.string().transform((text) => parseArgsStringToArgv(text)),
+    "index-url": z
+      .string()
+      .trim()
+      .refine((text) => text === "" || /^(?:https?|file):\/\/\S+$/.test(text), {
+        error: "is not the address of an index; they look like https://pypi.example.com/simple",
+      }),
   })
   .superRefine(({ hosts, "dry-run": dryRun }, context) => {
     const issue = (message: string) => context.addIssue({ code: "custom", path: ["hosts"], message });
@@ -182,6 +191,7 @@ export function readInputs(env: NodeJS.ProcessEnv): Inputs {
     timeoutMs: data.timeout,
     waitMs: data.wait,
     pipArguments: data["pip-arguments"],
+    indexUrl: data["index-url"],
   };
 }
 

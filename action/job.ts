@@ -2,6 +2,7 @@ import prettyMilliseconds from "pretty-ms";
 import type { Config } from "../shared/config.ts";
 import type { AgentClient } from "./client/agent-client.ts";
 import type { Inputs } from "./inputs.ts";
+import type { ReadConfig } from "./project/config.ts";
 import type { JobReport } from "./report/job-report.ts";
 import type { Exec } from "./runner/exec.ts";
 import type { Log } from "./runner/log.ts";
@@ -30,6 +31,8 @@ export interface Job {
   effects: Effects;
   report: JobReport;
   config: Config;
+  /** Where a key is in cutover.yml. */
+  at: ReadConfig["at"];
   /** The project. */
   directory: string;
 }

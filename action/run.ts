@@ -3,16 +3,18 @@ import { CutoverError } from "../shared/errors.ts";
 import { findProgram } from "../shared/find-program.ts";
 import type { Bundle } from "./bundle/bundle.ts";
 import { ManifestCache } from "./bundle/manifest-cache.ts";
-import { checkRunner, pack } from "./bundle/pack.ts";
+import { pack } from "./bundle/pack.ts";
 import { checkFailed, raiseCanary } from "./hosts/canary.ts";
 import { HostApp } from "./hosts/host-app.ts";
 import { HostDeploy } from "./hosts/host-deploy.ts";
 import { HostLog } from "./hosts/host-log.ts";
 import { activateAll, deployAll, oneByOne, stageAll } from "./hosts/rollout.ts";
+import { builtHere, checkWheels } from "./hosts/wheel-fit.ts";
 import type { Inputs } from "./inputs.ts";
 import { type Effects, inPhase, type Job } from "./job.ts";
+import { checkProject } from "./project/check-project.ts";
 import { readConfig, siteUrl } from "./project/config.ts";
-import { checkServerApp } from "./project/server-app.ts";
+import type { VendoredWheels } from "./python/wheels.ts";
 import type { JobReport } from "./report/job-report.ts";
 import { withoutSecrets } from "./runner/secrets.ts";
 import { githubTokens } from "./tokens/github-tokens.ts";
@@ -25,17 +27,13 @@ import type { TokenSource } from "./tokens/token-source.ts";
  */
 export async function run(inputs: Inputs, effects: Effects, report: JobReport): Promise<void> {
   const job = await readJob(inputs, effects, report);
+  if (sendsBundle(inputs)) checkProject(job);
   if (inputs.dryRun) {
     const bundle = await pack(job);
     await inPhase(job, "pack", () => bundle.archive());
     return;
   }
   const hosts = await connect(job);
-  // First what takes no time, then what takes a second, then the wheels.
-  if (sendsBundle(inputs)) {
-    checkRunner(job);
-    checkServerApp(job.config, job.directory);
-  }
   if (inputs.canaryCheck.length > 0) canaryCheckProgram(job);
   await runOn(hosts, job, packFor);
 }
@@ -52,10 +50,10 @@ export async function runOn(hosts: HostDeploy[], job: Job, pack: typeof packFor)
 /** Reads cutover.yml. */
 async function readJob(inputs: Inputs, effects: Effects, report: JobReport): Promise<Job> {
   const directory = resolve(effects.env.GITHUB_WORKSPACE ?? ".", inputs.workingDirectory);
-  const config = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
+  const { config, at } = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
   report.app = config.app;
   report.url = siteUrl(config);
-  return { inputs, effects, report, config, directory };
+  return { inputs, effects, report, config, at, directory };
 }
 
 /** One HostDeploy for each host. Nothing is sent yet. */
@@ -137,11 +135,28 @@ async function carryOut(hosts: HostDeploy[], job: Job, pack: typeof packFor): Pr
 async function packFor(job: Job, hosts: HostDeploy[]): Promise<Bundle> {
   const { signal } = job.effects;
   if (job.inputs.thin) for (const { upload } of hosts) upload.askForBase(signal);
-  const bundle = await pack(job);
+  const bundle = await pack(job, (wheels, version) => checkFit(job, hosts, { wheels, version }));
   // The next job's hosts have this release.
   if (job.inputs.thin) await new ManifestCache(job.directory).keep(bundle.digest, bundle.manifest);
   await inPhase(job, "pack", () => Promise.all(hosts.map(({ upload }) => upload.archive(bundle, signal))));
   return bundle;
+}
+
+/** Pure wheels that any Python takes fit every host, and no host is asked. */
+async function checkFit(
+  { effects }: Job,
+  hosts: HostDeploy[],
+  { wheels, version }: { wheels: VendoredWheels; version: string | undefined },
+): Promise<void> {
+  if (version === undefined) return;
+  const views = await Promise.all(hosts.map((host) => host.system(effects.signal)));
+  for (const [index, view] of views.entries()) {
+    if (view !== undefined) checkWheels(wheels, version, { name: hosts[index]?.report.host ?? "", view });
+  }
+  const built = builtHere(wheels);
+  if (built.length === 0 || views.every((view) => view !== undefined)) return;
+  const libc = wheels.from.libc === "" ? "the C library of this runner" : wheels.from.libc;
+  effects.log.line(`Built on this runner, so they need ${libc} or later on the hosts: ${built.join(", ")}.`);
 }
 
 /** Raises the canary step by step. After each step's time the workflow's own check decides whether it goes on. */

@@ -14,6 +14,7 @@ const named = [
   "object.write",
   "object.link",
   "bundle.static",
+  "bundle.shared",
   "bundle.drop",
   "release.rename",
   "release.sync",

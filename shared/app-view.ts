@@ -44,6 +44,17 @@ export const instanceView = z.object({
 export const maintenanceView = z.object({ since: z.iso.datetime(), allow: z.array(z.string()) });
 export type MaintenanceView = z.output<typeof maintenanceView>;
 
+/** What wheels have to fit. */
+export const hostView = z.object({
+  /** As Python names it: x86_64, aarch64. */
+  machine: z.string(),
+  /** The version of glibc, such as 2.36; absent with another C library. */
+  glibc: z.string().optional(),
+  /** The versions of Python in the host's `python_path`, such as 3.11; that of `python3` first. */
+  pythons: z.array(z.string()),
+});
+export type HostView = z.output<typeof hostView>;
+
 export const appView = z.object({
   app: appName,
   live: runId.nullable(),
@@ -64,6 +75,8 @@ export const appView = z.object({
   instances: z.array(instanceView),
   releases: z.array(releaseView),
   deployment: deploymentView.nullable(),
+  /** Agents of older versions do not say it. */
+  host: hostView.optional(),
 });
 export type AppView = z.output<typeof appView>;
 

@@ -24,7 +24,7 @@ export const serverSchema = z
     command: command
       .optional()
       .describe(
-        "For `tornado`, `aiohttp` and `command`: the command line, with `{socket}` or `{port}`, `{instance}`, `{workers}`. It runs without a shell, and `python` is the release's own.",
+        "For `tornado`, `aiohttp` and `command`: the command line, with `{socket}` or `{port}`, `{instance}`, `{workers}`, `{shared}`. It runs without a shell, and `python` is the release's own.",
       ),
     instances: z.int().min(1).max(slotCount).default(2).describe("How many instances run; they share the 60 slots."),
     workers: z

@@ -36,14 +36,66 @@ export const staticSchema = z.strictObject({
     ),
 });
 
+/** A file, or with a slash at its end a folder, of the project. */
+const linkedPath = plain(255).regex(
+  /^(?!\.cutover\/)(?:(?!\.{1,2}(?:\/|$))[^/\\$]+\/)*(?!\.{1,2}$)[^/\\$]+\/?$/,
+  "a file or a folder of the project, such as db.sqlite3 or media/",
+);
+
 /** Files that outlive releases, such as uploads: below `shared/` on the host. */
-export const sharedSchema = z.strictObject({
-  url: folderUrl.describe("The URL path of files that outlive releases, such as `/media/`."),
-  from: servedPath.describe(
-    "The folder below the app's shared directory (`CUTOVER_SHARED`). nginx follows a symlink there only to a file of the same owner.",
-  ),
-  expires: expires.default("off").describe("As for static files."),
-});
+export const sharedSchema = z
+  .strictObject({
+    path: linkedPath
+      .optional()
+      .describe(
+        "A file of the project that the app writes, such as `db.sqlite3`, or a folder, such as `media/`: in each release it is a link into the app's shared directory. What the project has there is the start.",
+      ),
+    url: folderUrl
+      .optional()
+      .describe(
+        "The URL path at which nginx serves the files, such as `/media/`. Without it nginx serves nothing of them.",
+      ),
+    from: servedPath.optional().meta({
+      description:
+        "The place below the app's shared directory (`CUTOVER_SHARED`). nginx follows a symlink there only to a file of the same owner.",
+      absent: "`path`",
+    }),
+    expires: expires.default("off").describe("As for static files."),
+  })
+  .superRefine(({ path, url, from }, context) => {
+    const fault = (key: string[], message: string) => context.addIssue({ code: "custom", path: key, message });
+    if (path === undefined && url === undefined) fault([], "needs `path`, `url` or both");
+    else if (path === undefined && from === undefined)
+      fault([], "needs `from`, or the `path` of a folder of the project");
+    if (path !== undefined && url !== undefined && !path.endsWith("/")) {
+      fault(["path"], "must end with / where nginx serves it: it is a folder");
+    }
+  });
+export type Shared = z.output<typeof sharedSchema>;
+
+/** Where a shared file or folder lies below the app's shared directory, without a slash at its end. */
+export function sharedPlace({ path = "", from = path }: Pick<Shared, "path" | "from">): string {
+  return from.replace(/\/+$/, "");
+}
+
+/** What is a link in each release: its path in the project, and where it leads below the shared directory. */
+export interface LinkedPath {
+  path: string;
+  place: string;
+  /** A folder, which is made if the project does not have it. */
+  folder: boolean;
+}
+
+export function linkedPaths(shared: readonly Shared[]): LinkedPath[] {
+  return shared.flatMap((one) =>
+    one.path === undefined
+      ? []
+      : [{ path: one.path.replace(/\/$/, ""), place: sharedPlace(one), folder: one.path.endsWith("/") }],
+  );
+}
+
+/** Where a bundle has what the project has at its linked paths, below `app/`. No file of a project lies there. */
+export const seedFolder = ".cutover/seed";
 
 /** What nginx accepts unchanged inside double quotes, except the quote and the backslash, which are escaped. */
 const headerValue = plain(4000)

@@ -1,10 +1,19 @@
 import { z } from "zod";
 import { serverSchema } from "./config-server.ts";
-import { type Site, sharedSchema, siteSchema, staticSchema } from "./config-site.ts";
-import { command, environmentName, environmentValue, plain, relativePath, urlPath } from "./config-values.ts";
+import { type Shared, type Site, sharedSchema, siteSchema, staticSchema } from "./config-site.ts";
+import {
+  command,
+  environmentName,
+  environmentValue,
+  packageRequirement,
+  plain,
+  projectOrAbove,
+  urlPath,
+} from "./config-values.ts";
 import { duration } from "./duration.ts";
 import { appName } from "./names.ts";
 import { slotCount } from "./slots.ts";
+import type { YamlPath } from "./yaml-faults.ts";
 
 /**
  * The definition of cutover.yml. What is parsed is also what the manifest carries, so parsing a checked configuration
@@ -33,13 +42,23 @@ const python = z.strictObject({
     .string()
     .regex(/^3\.\d{1,2}$/, 'a version in quotes, such as "3.11"')
     .optional()
-    .meta({ description: 'Such as `"3.11"`, in quotes.', absent: "the host's `python3`" }),
+    .meta({
+      description: 'Such as `"3.11"`, in quotes: on the runner and on the hosts.',
+      absent: "what the project names, else the host's `python3`",
+    }),
   wheels: z.enum(["vendor", "index", "none"]).optional().meta({
     description:
       "`vendor`: the Action packs the wheels and the host installs offline; `index`: pip on the host; `none`: nothing is installed.",
     absent: "`vendor` with requirements, else `none`",
   }),
-  requirements: relativePath.default("requirements.txt").describe("The requirements file."),
+  requirements: projectOrAbove
+    .default("requirements.txt")
+    .describe("The file that says what to install: see [dependencies](#dependencies)."),
+  extra: z
+    .array(packageRequirement)
+    .max(32)
+    .optional()
+    .describe("Packages that are installed besides the project's own, such as a server: `[gunicorn]`."),
   system_site_packages: z.boolean().default(false).describe("Let the release see the distribution's packages."),
 });
 
@@ -47,7 +66,7 @@ const python = z.strictObject({
 const process = z
   .strictObject({
     command: command.describe(
-      "What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` distinguishes the new one from the old one. It runs without a shell.",
+      "What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` distinguishes the new one from the old one, `{shared}` is the app's shared directory. It runs without a shell.",
     ),
     instances: z.int().min(1).max(slotCount).default(1).describe("How many programs of it run."),
     overlap: z
@@ -87,7 +106,7 @@ export const configSchema = z
       .array(sharedSchema)
       .max(16)
       .default([])
-      .describe("Files that outlive releases, such as uploads. nginx serves them."),
+      .describe("Files that outlive releases, such as uploads and an SQLite file."),
     site: z
       .union([z.literal("none"), siteSchema])
       .prefault({})
@@ -97,7 +116,7 @@ export const configSchema = z
     release: z
       .strictObject({
         command: command.describe(
-          "A command, such as migrations, that runs once for a deploy, on the first host, before any instance starts.",
+          "A command, such as migrations, that runs once for a deploy, on the first host, before any instance starts. `{shared}` is the app's shared directory.",
         ),
         timeout: duration.default("10m").describe("Its time limit."),
       })
@@ -140,13 +159,31 @@ export const configSchema = z
   .superRefine((config, context) => {
     const places = [
       ...config.static.map(({ url }, index) => ({ url, path: ["static", index, "url"] })),
-      ...config.shared.map(({ url }, index) => ({ url, path: ["shared", index, "url"] })),
+      ...config.shared.flatMap(({ url }, index) =>
+        url === undefined ? [] : [{ url, path: ["shared", index, "url"] }],
+      ),
     ];
     const urls = places.map(({ url }) => url);
     for (const [index, { url, path }] of places.entries()) {
       if (urls.indexOf(url) !== index) context.addIssue({ code: "custom", path, message: `${url} is given twice` });
     }
+    for (const fault of linkFaults(config)) context.addIssue({ code: "custom", ...fault });
   });
+
+/** A link can neither lie in what another link replaces, nor in a folder of static files, which is a link too. */
+function linkFaults(config: { shared: Shared[]; static: { from: string }[] }): { path: YamlPath; message: string }[] {
+  const folders = config.static.map(({ from }) => from.replace(/^\.\//, "").replace(/\/*$/, "/"));
+  return config.shared.flatMap(({ path }, index) => {
+    if (path === undefined) return [];
+    const own = `${path.replace(/\/$/, "")}/`;
+    const others = config.shared.flatMap((other, at) =>
+      at === index || other.path === undefined ? [] : [`${other.path.replace(/\/$/, "")}/`],
+    );
+    const above = [...folders, ...others].find((other) => own.startsWith(other) || other.startsWith(own));
+    if (above === undefined) return [];
+    return [{ path: ["shared", index, "path"], message: `overlaps ${above.slice(0, -1)}, which is a link too` }];
+  });
+}
 
 export type Config = z.output<typeof configSchema>;
 

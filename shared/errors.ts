@@ -14,7 +14,9 @@ export const errorCodes = {
   file_changed: "A file changed while it was being packed.",
   path_not_allowed: "A file's path cannot be put into a bundle.",
   collect_failed: "The command that collects static files failed.",
+  requirements_invalid: "What python.requirements names cannot be read, or names what pip cannot install.",
   wheels_failed: "pip could not get or build the wheels for the requirements.",
+  wheels_unfit: "The packed wheels do not fit a host's glibc, Python or processor.",
   python_not_found: "The Python interpreter that the configuration names is not on this machine.",
   runner_unsupported: "The job runs on a system for which cutover cannot pack.",
   signing_key_invalid: "The signing key cannot be read.",
@@ -73,6 +75,7 @@ export const errorCodes = {
   watch_failed: "The release failed during the watch after the cutover.",
   // Building, starting, moving
   environment_failed: "pip could not install the requirements on the host.",
+  shared_failed: "What the project starts with could not be put into the app's shared directory.",
   release_command_failed: "The release command failed.",
   instance_died: "A new instance or process ended while it was starting.",
   health_failed: "A new instance answered its health check with an unexpected status.",

@@ -1,11 +1,8 @@
-/** The files of a project that show what serves it. Paths are relative, with `/`. */
-export interface ProjectFiles {
-  exists(path: string): boolean;
-  /** undefined if there is no such file */
-  read(path: string): string | undefined;
-  /** Names of the folders at the top of the project, in their order. */
-  folders(): string[];
-}
+import { dependencyNames } from "./dependencies/read-dependencies.ts";
+import { normalName } from "./dependencies/requirement.ts";
+import type { ProjectFiles } from "./project-files.ts";
+
+export type { ProjectFiles };
 
 /** An application that was found: `module:attribute`, and the file that shows it. */
 export interface Application {
@@ -15,6 +12,8 @@ export interface Application {
 
 /** The names of the requirements, in lower case; undefined if the project has no such file. */
 export function requirementNames(files: ProjectFiles, file: string): Set<string> | undefined {
+  const told = namesOf(files, file);
+  if (told !== undefined) return told;
   const names = new Set<string>();
   const seen = new Set<string>();
   const read = (path: string): void => {
@@ -24,16 +23,26 @@ export function requirementNames(files: ProjectFiles, file: string): Set<string>
       const included = /^\s*(?:-r|--requirement)[\s=]*([^\s#]+)/.exec(line)?.[1];
       if (included !== undefined) read(joined(folderOf(path), included));
       const name = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)/.exec(line)?.[1];
-      if (name !== undefined) names.add(normal(name));
+      if (name !== undefined) names.add(normalName(name));
     }
   };
   const pyproject = files.read("pyproject.toml");
   const dependencies = /^dependencies\s*=\s*\[([\s\S]*?)\][ \t]*$/m.exec(pyproject ?? "")?.[1];
   for (const [, name = ""] of (dependencies ?? "").matchAll(/["']\s*([A-Za-z0-9][A-Za-z0-9._-]*)/g))
-    names.add(normal(name));
+    names.add(normalName(name));
   if (files.exists(file)) read(file);
   else if (dependencies === undefined) return undefined;
   return names;
+}
+
+/** undefined for a file of requirements, which may include others. */
+function namesOf(files: ProjectFiles, file: string): Set<string> | undefined {
+  try {
+    return dependencyNames(files, file);
+  } catch {
+    // A file that cannot be read names nothing; projectFaults says why.
+    return new Set();
+  }
 }
 
 /** The WSGI and ASGI applications of a Django project, by its settings or by the files that startproject makes. */
@@ -103,10 +112,6 @@ export function madeIn(text: string, classes: string[]): { name: string; called:
 
 export function moduleOf(file: string): string {
   return file.replace(/\.py$/, "").replaceAll("/", ".");
-}
-
-function normal(name: string): string {
-  return name.toLowerCase().replace(/[._-]+/g, "-");
 }
 
 function folderOf(path: string): string {

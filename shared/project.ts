@@ -1,7 +1,12 @@
 import { argv } from "./command.ts";
 import type { Config } from "./config.ts";
+import { parseSource } from "./dependencies/form.ts";
+import { readDependencies } from "./dependencies/read-dependencies.ts";
+import { parseRequirement } from "./dependencies/requirement.ts";
 import { type EnvValues, reservedNames } from "./env-file.ts";
+import { CutoverError } from "./errors.ts";
 import { type ProjectFiles, requirementNames } from "./project-clues.ts";
+import { admitsPython, requiredPython } from "./python-version.ts";
 import { missingServerApp } from "./server-app.ts";
 import type { YamlPath } from "./yaml-faults.ts";
 
@@ -26,6 +31,7 @@ export function projectFaults(config: Config, project: Project): ProjectFault[] 
     ...commandFaults(config, project),
     ...staticFaults(config, project),
     ...requirementsFaults(config, project),
+    ...pythonFaults(config, project),
     ...errorPageFaults(config, project),
     ...reservedFaults(config.env),
   ];
@@ -77,21 +83,45 @@ function staticFaults(config: Config, project: Project): ProjectFault[] {
 /** The server comes from the requirements, like everything else that the app imports. */
 function requirementsFaults({ python, server }: Config, project: Project): ProjectFault[] {
   if (python.wheels === "none" || python.system_site_packages) return [];
-  const { requirements } = python;
+  const { requirements, extra = [] } = python;
   const { kind } = server;
-  if (!project.exists(requirements)) {
-    if (python.wheels !== undefined || requirements !== "requirements.txt") {
+  const extraNames = new Set(extra.map((one) => parseRequirement(one).name));
+  if (!project.exists(parseSource(requirements).file)) {
+    if (extra.length === 0 && (python.wheels !== undefined || requirements !== "requirements.txt")) {
       return [error(["python", "requirements"], `the project has no ${requirements}`)];
     }
-    return kind === "command"
+    return installs(extraNames, kind)
       ? []
       : [warning(["server", "kind"], `the project has no requirements.txt, so ${kind} will not be installed`)];
   }
-  const names = requirementNames(project, requirements) ?? new Set();
-  const known = kind === "command" || names.has(kind) || (kind === "uwsgi" && names.has("pyuwsgi"));
-  return known
-    ? []
-    : [warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on`)];
+  const told = dependencyFaults(requirements, project);
+  if (told.some(({ severity }) => severity === "error") || installs(extraNames, kind)) return told;
+  if (installs(requirementNames(project, requirements) ?? new Set(), kind)) return told;
+  return [...told, warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on`)];
+}
+
+/** Whether the server is among the packages. A command may start anything. */
+function installs(names: Set<string>, kind: Config["server"]["kind"]): boolean {
+  return kind === "command" || names.has(kind) || (kind === "uwsgi" && names.has("pyuwsgi"));
+}
+
+/** What is wrong with the file itself. */
+function dependencyFaults(requirements: string, project: Project): ProjectFault[] {
+  const path = ["python", "requirements"];
+  try {
+    return (readDependencies(project, requirements)?.warnings ?? []).map((message) => warning(path, message));
+  } catch (thrown) {
+    if (!(thrown instanceof CutoverError)) throw thrown;
+    return [error(path, [thrown.message, thrown.fix].filter(Boolean).join(" "))];
+  }
+}
+
+/** The hosts run what `python.version` says, whatever the project requires. */
+function pythonFaults({ python }: Config, project: Project): ProjectFault[] {
+  const required = requiredPython(project);
+  if (required === undefined || python.version === undefined) return [];
+  if (admitsPython(required.range, python.version)) return [];
+  return [warning(["python", "version"], `is ${python.version}, but ${required.file} requires ${required.range}`)];
 }
 
 function errorPageFaults({ site }: Config, project: Project): ProjectFault[] {

@@ -1,5 +1,6 @@
 import type { Config } from "./config.ts";
-import type { ProjectFiles } from "./project-clues.ts";
+import { parseSource } from "./dependencies/form.ts";
+import type { ProjectFiles } from "./project-files.ts";
 
 /** What `server.app` names and the project does not have: the module, or the application in it. */
 export type MissingApp =
@@ -21,7 +22,8 @@ export function missingServerApp({ server, python }: Config, project: ProjectFil
   if (file === undefined) {
     const top = module.split(".", 1)[0] ?? "";
     const own = project.folders().includes(top) || project.exists(`${top}.py`);
-    const elsewhere = python.system_site_packages || (python.wheels !== "none" && project.exists(python.requirements));
+    const installs = python.wheels !== "none" && project.exists(parseSource(python.requirements).file);
+    const elsewhere = python.system_site_packages || installs;
     return !own && elsewhere ? undefined : { what: "module", app, candidates };
   }
   const name = attribute.split(".", 1)[0] ?? "";

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { getExecOutput } from "@actions/exec";
 import type { Config } from "../../shared/config.ts";
+import { linkedPaths, seedFolder } from "../../shared/config-site.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { comparePaths, type Manifest, treeFaults } from "../../shared/manifest.ts";
 import { newReleaseId } from "../../shared/names.ts";
@@ -44,7 +45,17 @@ function refuseClashes(files: PackFile[]): void {
 /** The project's own files. They can be read while static files are still being collected. */
 export function listProject(config: Config, directory: string): PackFile[] {
   const exclude = [...alwaysExcluded, ...config.exclude, ...collectedFolders(config)];
-  return walkFiles({ root: directory, directory, area: "app", exclude });
+  return walkFiles({ root: directory, directory, area: "app", exclude }).map((file) => seedOf(file, config) ?? file);
+}
+
+/** What is a link on the host travels where the link does not cover it: the app's shared directory starts with it. */
+function seedOf(file: PackFile, { shared }: Config): PackFile | undefined {
+  for (const { path, place } of linkedPaths(shared)) {
+    const linked = `app/${path}`;
+    if (file.path !== linked && !file.path.startsWith(`${linked}/`)) continue;
+    return { ...file, path: `app/${seedFolder}/${place}${file.path.slice(linked.length)}` };
+  }
+  return undefined;
 }
 
 /**

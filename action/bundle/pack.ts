@@ -5,50 +5,75 @@ import { argv } from "../../shared/command.ts";
 import type { Config } from "../../shared/config.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { inPhase, type Job } from "../job.ts";
+import { warnOf } from "../project/check-project.ts";
 import { collectStatic } from "../project/collectstatic.ts";
-import { checkServerApp, checkServerAppPacked } from "../project/server-app.ts";
+import { checkServerAppPacked } from "../project/server-app.ts";
+import { suspectFiles } from "../project/suspect-files.ts";
 import type { PackFile } from "../project/walk.ts";
 import { buildVenv } from "../python/build-venv.ts";
+import { hostRequirements, packedRequirements } from "../python/pip-plan.ts";
 import { type VendoredWheels, vendorWheels, type WheelsContext, wheelsMode } from "../python/wheels.ts";
 import { type Archive, Bundle } from "./bundle.ts";
 import { findCommit, listFiles, listProject, makeManifest, readForBundle, releaseTime } from "./manifest.ts";
 import type { ReadFile } from "./read-files.ts";
 
+/** @param version the version of Python that the hosts will need; undefined if any will do */
+export type WheelsCheck = (wheels: VendoredWheels, version: string | undefined) => Promise<void>;
+
 /**
  * Makes the bundle of a project: its wheels, its static files, then the manifest over all files. Archives are written
  * when somebody asks the bundle for one.
+ * @param onWheels called before anything is made with the wheels; what it throws ends the job
  * @throws CutoverError for whatever is wrong with the project; nothing was sent then
  */
-export async function pack(job: Job): Promise<Bundle> {
-  checkRunner(job);
-  checkServerApp(job.config, job.directory);
-  const { config, wheels } = await withWheels(job);
+export async function pack(job: Job, onWheels: WheelsCheck = async () => {}): Promise<Bundle> {
+  const { config, wheels, files } = await withPackages(job);
+  if (wheels !== undefined) await onWheels(wheels, config.python.version);
   const early = await collectWhileReading(job, config, wheels);
-  const bundle = await inPhase(job, "manifest", () => describe(job, config, wheels?.files ?? [], early));
+  const bundle = await inPhase(job, "manifest", () => describe(job, config, files, early));
   job.report.release = bundle.release;
   job.report.digest = bundle.digest;
   return bundle;
 }
 
-/** Wheels, file modes and the case of names would be those of another system. @throws CutoverError runner_unsupported */
-export function checkRunner({ effects }: Job): void {
-  if (effects.platform === "linux") return;
-  throw new CutoverError("runner_unsupported", `This job runs on ${effects.platform}, and the hosts run Linux.`, {
-    unchanged: "Nothing was sent.",
-    fix: "Write `runs-on: ubuntu-latest` for this job in the workflow. The commands activate, redeploy and rollback run anywhere.",
-  });
+/** What the requirements become: the configuration with what was decided about Python, and what is packed for it. */
+interface Packages {
+  config: Config;
+  wheels: VendoredWheels | undefined;
+  files: PackFile[];
 }
 
-/** The wheels, and the configuration with what was decided about Python: the host must not decide it again. */
-async function withWheels(job: Job): Promise<{ config: Config; wheels: VendoredWheels | undefined }> {
-  const { config, directory, effects } = job;
+/** The host must not decide again what was decided about Python. */
+async function withPackages(job: Job): Promise<Packages> {
+  const { config, directory } = job;
   const mode = wheelsMode(config, directory);
   const python = { ...config.python, wheels: mode };
-  if (mode !== "vendor") return { config: { ...config, python }, wheels: undefined };
-  const wheels = await inPhase(job, "wheels", () => vendorWheels(config, wheelsContext(job)));
-  effects.log.line(`${wheels.files.length} wheels ${wheels.reused ? "of an earlier run" : "from pip"}.`);
-  const version = config.python.version ?? (wheels.platformSpecific ? wheels.version : undefined);
-  return { config: { ...config, python: { ...python, ...(version !== undefined && { version }) } }, wheels };
+  switch (mode) {
+    case "none":
+      return { config: { ...config, python: hostPython(python) }, wheels: undefined, files: [] };
+    case "index": {
+      const file = await hostRequirements(config, wheelsContext(job));
+      const named = file === undefined ? python : { ...python, requirements: packedRequirements };
+      return { config: { ...config, python: named }, wheels: undefined, files: file === undefined ? [] : [file] };
+    }
+    case "vendor": {
+      const wheels = await withWheels(job);
+      const version = python.version ?? (wheels.platformSpecific ? wheels.version : undefined);
+      const decided = hostPython({ ...python, ...(version !== undefined && { version }) });
+      return { config: { ...config, python: decided }, wheels, files: wheels.files };
+    }
+  }
+}
+
+/** The host reads no file that lies above the project, and older agents refuse such a name. */
+function hostPython(python: Config["python"]): Config["python"] {
+  return python.requirements.startsWith("../") ? { ...python, requirements: packedRequirements } : python;
+}
+
+async function withWheels(job: Job): Promise<VendoredWheels> {
+  const wheels = await inPhase(job, "wheels", () => vendorWheels(job.config, wheelsContext(job)));
+  job.effects.log.line(`${wheels.files.length} wheels ${wheels.reused ? "of an earlier run" : "from pip"}.`);
+  return wheels;
 }
 
 /**
@@ -112,12 +137,13 @@ function readEarly(config: Config, directory: string, wheels: PackFile[]): ReadF
 }
 
 /** Lists and hashes every file. */
-async function describe(job: Job, config: Config, wheels: PackFile[], early: ReadFile[]): Promise<Bundle> {
+async function describe(job: Job, config: Config, packages: PackFile[], early: ReadFile[]): Promise<Bundle> {
   const { directory } = job;
   const { env, now, signal } = job.effects;
-  const listed = listFiles(config, directory, wheels);
+  const listed = listFiles(config, directory, packages);
   checkServerAppPacked(config, directory, listed);
   const files = readForBundle(listed, early);
+  warnOf(job, suspectFiles(files));
   const made = releaseTime(env, now());
   const commit = await findCommit(directory, env);
   const manifest = makeManifest({ config, files, made, repository: env.GITHUB_REPOSITORY ?? "", commit });
@@ -142,5 +168,6 @@ function grouped(count: number): string {
 function wheelsContext({ inputs, effects, directory }: Job): WheelsContext {
   const { env, exec, signal, log } = effects;
   const onLine = (line: string) => log.untrusted(line);
-  return { directory, env, exec, signal, pipArguments: inputs.pipArguments, onLine };
+  const index = inputs.indexUrl === "" ? [] : ["--index-url", inputs.indexUrl];
+  return { directory, env, exec, signal, pipArguments: [...index, ...inputs.pipArguments], onLine };
 }

@@ -1,3 +1,4 @@
+import type { HostView } from "../../shared/app-view.ts";
 import type { ReportedState } from "../../shared/deployment-states.ts";
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
 import type { Accepted } from "../../shared/protocol.ts";
@@ -66,6 +67,13 @@ export class HostDeploy {
       this.#fail(signal, thrown);
       throw thrown;
     }
+  }
+
+  /** What the host is; undefined if its agent is older, or this job may not read there. */
+  async system(signal: AbortSignal): Promise<HostView | undefined> {
+    const view = await this.#app.view(signal).catch(() => undefined);
+    signal.throwIfAborted();
+    return view?.host;
   }
 
   /** Makes the release ready and healthy, without traffic. */

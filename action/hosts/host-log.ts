@@ -82,7 +82,7 @@ export class HostLog {
 
   /** An annotation for what should be looked at, although the deployment goes on. @param text untrusted */
   warning(text: string): void {
-    this.#log.warn(this.#host, text);
+    this.#log.warn(text, { title: this.#host });
     this.#open = false;
   }
 

@@ -1,16 +1,24 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { completePython } from "../../shared/complete-python.ts";
 import { completeServer, describeDetection, kindUnknown } from "../../shared/complete-server.ts";
 import { type Config, configSchema, siteOf } from "../../shared/config.ts";
 import { portOf } from "../../shared/config-site.ts";
 import type { Detection } from "../../shared/detect-kind.ts";
 import { CutoverError } from "../../shared/errors.ts";
-import { parseYamlFile } from "../../shared/yaml-file.ts";
+import type { YamlPath } from "../../shared/yaml-faults.ts";
+import { readYaml, yamlRefusal } from "../../shared/yaml-file.ts";
 import { projectFiles } from "./project-files.ts";
 import { unreadable } from "./unreadable.ts";
 
+/** A checked cutover.yml, and where in it each key is. */
+export interface ReadConfig {
+  config: Config;
+  at(path: YamlPath): { line: number; column: number };
+}
+
 /**
- * Reads cutover.yml, and completes what it leaves out about its server from the project.
+ * Reads cutover.yml, and completes what it leaves out about its server and its packages from the project.
  * @param onDetected gets one line about what was completed
  * @throws CutoverError config_not_found, path_not_allowed, config_not_yaml, config_invalid, kind_unknown
  */
@@ -18,7 +26,7 @@ export async function readConfig(
   directory: string,
   name: string,
   onDetected: (line: string) => void = () => {},
-): Promise<Config> {
+): Promise<ReadConfig> {
   let text: string;
   try {
     text = await readFile(join(directory, name), "utf8");
@@ -32,24 +40,26 @@ export async function readConfig(
     });
   }
   let detection: Detection | undefined;
+  let python: string[] = [];
   const complete = (value: unknown) => {
-    const completed = completeServer(value, projectFiles(directory));
+    const files = projectFiles(directory);
+    const completedPython = completePython(value, files);
+    python = completedPython.found;
+    const completed = completeServer(completedPython.value, files);
     detection = completed.detection;
     return completed.value;
   };
-  try {
-    const config = parseYamlFile(text, name, configSchema, faults, complete);
+  const read = readYaml(text, configSchema, complete);
+  if (read.kind === "good") {
     if (detection?.found) onDetected(describeDetection(detection));
-    return config;
-  } catch (thrown) {
-    // Among other faults, the missing kind is one line of many.
-    const alone = thrown instanceof CutoverError && thrown.code === faults.invalid && !thrown.message.includes("\n");
-    if (alone && detection?.found === false) throw kindUnknown(name, detection);
-    throw thrown;
+    if (python.length > 0) onDetected(`Found in the project: ${python.join(", ")}.`);
+    return { config: read.value, at: read.at };
   }
+  // Among other faults, the missing kind is one line of many.
+  const alone = read.kind === "invalid" && read.faults.length === 1;
+  if (alone && detection?.found === false) throw kindUnknown(name, detection);
+  throw yamlRefusal(read.kind === "invalid" ? "config_invalid" : "config_not_yaml", name, read.faults);
 }
-
-const faults = { notYaml: "config_not_yaml", invalid: "config_invalid" } as const;
 
 /** A fault of cutover.yml that shows only when it is compared with the project. */
 export function configFault(key: string, message: string, fix: string): CutoverError {

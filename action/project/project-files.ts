@@ -1,15 +1,16 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { ProjectFiles } from "../../shared/project-clues.ts";
+import { decodeText } from "../../shared/decode-text.ts";
+import type { ProjectFiles } from "../../shared/project-files.ts";
 import { reading } from "./unreadable.ts";
 
 /** A project on this machine. Its functions throw CutoverError path_not_allowed for what cannot be read. */
 export function projectFiles(directory: string): ProjectFiles {
-  const isFile = (path: string) =>
-    reading(path, () => statSync(join(directory, path), { throwIfNoEntry: false }))?.isFile() ?? false;
+  const stats = (path: string) => reading(path, () => statSync(join(directory, path), { throwIfNoEntry: false }));
   return {
-    exists: isFile,
-    read: (path) => (isFile(path) ? reading(path, () => readFileSync(join(directory, path), "utf8")) : undefined),
+    exists: (path) => stats(path) !== undefined,
+    read: (path) =>
+      stats(path)?.isFile() === true ? decodeText(reading(path, () => readFileSync(join(directory, path)))) : undefined,
     folders: () =>
       reading(directory, () => readdirSync(directory, { withFileTypes: true }))
         .flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))

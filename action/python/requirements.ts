@@ -1,23 +1,30 @@
 import { createHash, type Hash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgsStringToArgv } from "string-argv";
+import { decodeText } from "../../shared/decode-text.ts";
+import { type GitReference, gitReference } from "./git-references.ts";
+import { sourceDigest } from "./local-sources.ts";
 
 /** What decides which wheels pip gets, as far as one can read it without running pip. */
 export interface Requirements {
-  /** Over all files that pip reads, and the values of the variables that they use. */
+  /** Over all files that pip reads, directories of source code too, and the values of the variables that they use. */
   hash: string;
   /**
-   * All of it is in the hash. Otherwise something else may change the wheels too: a directory of source code, a branch of a
-   * repository, a line whose meaning is not known here.
+   * All of it is in the hash, except where the references lead. Otherwise something else may change the wheels too: a line
+   * whose meaning is not known here.
    */
   complete: boolean;
+  /** Repositories of which the requirements name a branch or a tag. */
+  references: GitReference[];
 }
 
 export interface PipInput {
   /** The project: pip's working directory. */
   directory: string;
-  requirements: string;
+  /** The requirements files, relative to it. */
+  requirements: string[];
   /** More arguments for pip. */
   arguments: string[];
   env: NodeJS.ProcessEnv;
@@ -27,6 +34,7 @@ const words = (text: string) => new Set(text.split(" "));
 /** Options with files of requirements, with places to look for wheels, with a value that says everything, and without one. */
 const fileOptions = words("-r --requirement -c --constraint --build-constraint");
 const folderOptions = words("-f --find-links");
+const editableOptions = words("-e --editable");
 const plainOptions = words(
   "-i --index-url --extra-index-url --trusted-host --no-binary --only-binary --platform --python-version --implementation --abi --use-feature --progress-bar --hash --timeout --retries",
 );
@@ -39,25 +47,28 @@ const named =
   /^[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]/]*\])?\s*(?:\(?\s*(?:[<>=!~]=?=?\s*[^\s;,/<>=!~]+\s*,?\s*)+\)?)?\s*(?:;.*)?$/;
 /** Also `name @ https://...`, if the address says which bytes it means. */
 const fixedAddress =
-  /^[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*@\s*(?:git\+)?https?:\/\/\S*(?:sha256=[0-9a-f]{64}|@[0-9a-f]{40}(?![0-9a-f]))/;
+  /^[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*@\s*(?:git\+)?(?:https?|ssh):\/\/\S*(?:sha256=[0-9a-f]{64}|@[0-9a-f]{40}(?![0-9a-f]))/;
+const fileAddress = /^(?:[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*@\s*)?(file:\/\/[^\s;#]+)/;
 const archive = /\.(?:whl|zip|tar\.\w+|tgz|tbz|txz)$/;
 
 /** Reads what pip will read. A missing file is not an error here: pip will report it. */
 export function readRequirements({ directory, requirements, arguments: given, env }: PipInput): Requirements {
   const reader = new Reader(directory, env);
-  reader.file(resolve(directory, requirements));
+  for (const file of requirements) reader.file(resolve(directory, file));
   reader.words(given, directory);
   reader.variables();
-  return { hash: reader.hash.digest("hex"), complete: reader.complete };
+  const { complete, references } = reader;
+  return { hash: reader.hash.digest("hex"), complete, references };
 }
 
 function takesValue(option: string): boolean {
-  return [fileOptions, folderOptions, plainOptions].some((options) => options.has(option));
+  return [fileOptions, folderOptions, editableOptions, plainOptions].some((options) => options.has(option));
 }
 
 class Reader {
   readonly hash: Hash = createHash("sha256");
   complete = true;
+  readonly references: GitReference[] = [];
   readonly #directory: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #seen = new Set<string>();
@@ -75,8 +86,9 @@ class Reader {
     }
     if (this.#seen.has(place)) return;
     this.#seen.add(place);
-    const text = this.#content(place)?.toString("utf8");
-    if (text === undefined) return;
+    const content = this.#content(place);
+    if (content === undefined) return;
+    const text = decodeText(content);
     for (const [, name = ""] of text.matchAll(/\$\{([A-Z0-9_]+)\}/g)) {
       this.hash.update(`${name}=${this.#env[name] ?? ""}\0`);
     }
@@ -101,6 +113,7 @@ class Reader {
   #option(option: string, value: string, from: string): void {
     if (fileOptions.has(option)) this.file(isUrl(value) ? value : resolve(from, value));
     if (folderOptions.has(option)) this.#folder(value, from);
+    if (editableOptions.has(option)) this.#requirement(value);
   }
 
   /** pip takes each option from a variable too, and from its own files. */
@@ -136,8 +149,22 @@ class Reader {
   }
 
   #requirement(text: string): void {
-    const known = (named.test(text) && !archive.test(text)) || fixedAddress.test(text);
-    if (!known) this.complete = false;
+    if ((named.test(text) && !archive.test(text)) || fixedAddress.test(text)) return;
+    const reference = gitReference(text);
+    if (reference !== undefined) this.references.push(reference);
+    else if (!this.#local(text)) this.complete = false;
+  }
+
+  /** A directory of source code, or an archive, which pip looks for from its working directory. */
+  #local(text: string): boolean {
+    const [, address] = fileAddress.exec(text) ?? [];
+    const bare = text.replace(/\s*;.*$/, "").replace(/\[[^\]]*\]$/, "");
+    const place = address === undefined ? resolve(this.#directory, bare) : fileURLToPath(address);
+    if (archive.test(place)) return this.#content(place) !== undefined;
+    const digest = sourceDigest(place);
+    if (digest === undefined) return false;
+    this.hash.update(`${digest} ${place}\0`);
+    return true;
   }
 
   /** A place to look for wheels: a directory, whose content counts, a file, or an address, which is like an index. */
@@ -164,7 +191,7 @@ class Reader {
 const configLine = /^(find-links|(?:build-)?constraint|requirement)\s*[=:](.*(?:\n[ \t]+.*)*)/gm;
 
 /** Lines as pip reads them: a backslash at the end goes on in the next one, and a comment begins with # after a space. */
-function logicalLines(text: string): string[] {
+export function logicalLines(text: string): string[] {
   return text
     .replace(/\\\r?\n/g, " ")
     .split(/\r?\n|\r/)

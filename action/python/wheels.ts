@@ -2,12 +2,15 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileBelow, findCause } from "../../shared/causes/cause.ts";
 import type { Config } from "../../shared/config.ts";
+import { parseSource } from "../../shared/dependencies/form.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { configFault } from "../project/config.ts";
 import type { PackFile } from "../project/walk.ts";
 import { withoutSecrets } from "../runner/secrets.ts";
 import { cacheDirectory, cached, hideFromGit } from "./cache.ts";
+import { currentCommits } from "./git-references.ts";
 import { findPython, type Interpreter, type PythonContext } from "./interpreter.ts";
+import { type PipRun, pipRuns } from "./pip-plan.ts";
 import { readRequirements, wheelsKey } from "./requirements.ts";
 
 export interface WheelsContext extends PythonContext {
@@ -23,6 +26,8 @@ export interface VendoredWheels {
   version: string;
   /** undefined if the machine has no interpreter of that version. */
   interpreter: Interpreter | undefined;
+  /** The interpreter whose pip got them. */
+  from: Interpreter;
   /** Some of them work only with this version or machine. */
   platformSpecific: boolean;
   reused: boolean;
@@ -30,8 +35,8 @@ export interface VendoredWheels {
 
 /** `python.wheels`, its default resolved: vendor when there are requirements. @throws CutoverError config_invalid */
 export function wheelsMode(config: Config, directory: string): "vendor" | "index" | "none" {
-  const { wheels, requirements } = config.python;
-  const there = existsSync(join(directory, requirements));
+  const { wheels, requirements, extra = [] } = config.python;
+  const there = existsSync(join(directory, parseSource(requirements).file)) || extra.length > 0;
   if (!there && (wheels === "vendor" || wheels === "index")) {
     throw configFault(
       "python.wheels",
@@ -50,30 +55,51 @@ export async function vendorWheels(config: Config, context: WheelsContext): Prom
   const { directory, env, pipArguments } = context;
   const python = await findPython(config, context);
   const version = config.python.version ?? python.version;
-  const input = { directory, requirements: config.python.requirements, arguments: pipArguments, env };
-  const requirements = readRequirements(input);
-  const key = wheelsKey(requirements, [version, python.version, python.machine, ...pipArguments], env);
+  const runs = await pipRuns(config, context);
+  const { extra = [] } = config.python;
+  const requirements = readRequirements({
+    directory,
+    requirements: runs.flatMap(({ files }) => files),
+    arguments: [...extra, ...pipArguments],
+    env,
+  });
+  const commits = await currentCommits(requirements.references, context);
+  const parts = [version, python.version, python.machine, ...extra, ...pipArguments, ...(commits ?? [])];
+  const key = wheelsKey(requirements, parts, env);
   await hideFromGit(directory);
   const folder = join(directory, cacheDirectory, "wheels", key);
-  const { reused } = await cached(folder, requirements.complete, (into) => runPip(config, context, python, into));
+  const reusable = requirements.complete && commits !== undefined;
+  const { reused } = await cached(folder, reusable, async (into) => {
+    for (const run of runs) await runPip(config, context, { python, run, into });
+  });
   const names = readdirSync(folder).filter((name) => name.endsWith(".whl"));
   return {
     files: names.map((name) => ({ path: `wheels/${name}`, source: join(folder, name), mode: 0o644 })),
     key,
     version,
     interpreter: python.version === version ? python : undefined,
+    from: python,
     platformSpecific: names.some((name) => !name.endsWith("-none-any.whl")),
     reused,
   };
 }
 
-async function runPip(config: Config, context: WheelsContext, python: Interpreter, into: string): Promise<void> {
+async function runPip(
+  config: Config,
+  context: WheelsContext,
+  { python, run, into }: { python: Interpreter; run: PipRun; into: string },
+): Promise<void> {
   const { directory, env, exec, onLine, signal, pipArguments } = context;
-  const argv = pipCommand(python, config.python.version ?? python.version, config.python.requirements, into);
+  const argv = pipCommand(python, config.python.version ?? python.version, run.wanted, into);
   const { ok, how, output } = await exec({
     argv: [...argv, ...pipArguments],
     cwd: directory,
-    env: { ...withoutSecrets(env), PIP_DISABLE_PIP_VERSION_CHECK: "1", PIP_NO_INPUT: "1" },
+    env: {
+      SOURCE_DATE_EPOCH: buildTime,
+      ...withoutSecrets(env),
+      PIP_DISABLE_PIP_VERSION_CHECK: "1",
+      PIP_NO_INPUT: "1",
+    },
     onLine,
     signal,
   });
@@ -92,16 +118,24 @@ async function runPip(config: Config, context: WheelsContext, python: Interprete
   });
 }
 
-/** `pip wheel` builds if it must. For another version of Python pip can only download what exists as a wheel. */
-export function pipCommand(python: Interpreter, version: string, requirements: string, into: string): string[] {
+/**
+ * The time of the files in a wheel that is built here, in seconds: the earliest that a wheel can hold. With the times of a
+ * fresh checkout the same source code would give other bytes each time, and each host would build its environment again.
+ */
+const buildTime = "315532800";
+
+/**
+ * `pip wheel` builds if it must. For another version of Python pip can only download what exists as a wheel.
+ * @param wanted what pip is asked for: files of requirements, and packages
+ */
+export function pipCommand(python: Interpreter, version: string, wanted: string[], into: string): string[] {
   const pip = [python.program, "-m", "pip"];
   if (python.version === version) {
-    return [...pip, "wheel", "--progress-bar", "off", "--requirement", requirements, "--wheel-dir", into];
+    return [...pip, "wheel", "--progress-bar", "off", ...wanted, "--wheel-dir", into];
   }
   const target = ["--only-binary", ":all:", "--python-version", version, "--implementation", "cp"];
   const platform = platformsOf(python).flatMap((name) => ["--platform", name]);
-  const files = ["--requirement", requirements, "--dest", into];
-  return [...pip, "download", "--progress-bar", "off", ...target, ...platform, ...files];
+  return [...pip, "download", "--progress-bar", "off", ...target, ...platform, ...wanted, "--dest", into];
 }
 
 /** What runs with this machine's C library, the newest first. `pip wheel` packs for the same. */

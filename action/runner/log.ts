@@ -6,7 +6,10 @@ export interface Console {
   startGroup(name: string): void;
   endGroup(): void;
   error(message: string, properties: { title?: string; file?: string; startLine?: number }): void;
-  warning(message: string, properties: { title?: string; file?: string; startLine?: number }): void;
+  warning(
+    message: string,
+    properties: { title?: string; file?: string; startLine?: number; startColumn?: number },
+  ): void;
   setSecret(secret: string): void;
 }
 
@@ -77,9 +80,13 @@ export class Log {
     this.#console.error(cleanLines(message).join("\n"), { ...(title !== "" && { title: cleanLine(title) }), ...place });
   }
 
-  warn(title: string, message: string): void {
+  /** @param place who it is about, or the file's path in the repository and where in it */
+  warn(message: string, place: { title: string } | { file: string; line?: number; column?: number }): void {
     this.endGroup();
-    this.#console.warning(cleanLines(message).join("\n"), { title: cleanLine(title) });
+    this.#console.warning(
+      cleanLines(message).join("\n"),
+      "title" in place ? { title: cleanLine(place.title) } : at(place),
+    );
   }
 
   mask(secret: string): void {
@@ -98,4 +105,13 @@ export class Log {
     this.#console.info(`::${this.#stopped}::`);
     this.#stopped = undefined;
   }
+}
+
+function at({ file, line, column }: { file: string; line?: number; column?: number }) {
+  return {
+    title: cleanLine(line === undefined ? file : `${file}:${line}`),
+    file: cleanLine(file),
+    ...(line !== undefined && { startLine: line }),
+    ...(column !== undefined && { startColumn: column }),
+  };
 }

@@ -6,6 +6,7 @@ import type {
   AuditEntry,
   DeploymentEvent,
   FilesView,
+  HostView,
   MaintenanceView,
   ReleaseView,
   StoreFault,
@@ -31,6 +32,12 @@ export interface Ports {
   logs: InstanceLogs;
   events: EventFiles;
   maintenance: Maintenance;
+  system: HostSystem;
+}
+
+/** What the host is, for whoever packs for it. */
+export interface HostSystem {
+  view(): Promise<HostView>;
 }
 
 /** Time is an argument, so that tests of waiting take milliseconds. */

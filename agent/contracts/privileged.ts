@@ -149,7 +149,7 @@ export interface Privileged {
 }
 
 export interface CommandRequest {
-  /** The program and its arguments. No shell reads them. */
+  /** The program and its arguments; `{shared}` stands for the app's shared directory. No shell reads them. */
   argv: string[];
   timeoutMs: number;
   onOutput: OutputListener;

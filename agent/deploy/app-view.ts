@@ -49,6 +49,7 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
     instances,
     releases: state.releases.toReversed(),
     deployment: running ?? open?.deployment ?? state.history[0] ?? null,
+    host: await ports.system.view(),
   };
 }
 

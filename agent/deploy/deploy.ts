@@ -9,6 +9,7 @@ import { assertRunning, waitHealthy } from "./steps/health.ts";
 import { startProcessesOrGiveBack } from "./steps/processes.ts";
 import { runReleaseCommand } from "./steps/release-command.ts";
 import { retireOld, retireOthers } from "./steps/retire-others.ts";
+import { seedShared } from "./steps/seed-shared.ts";
 import { settle } from "./steps/settle.ts";
 import { stage } from "./steps/stage.ts";
 import { revert } from "./watch/revert.ts";
@@ -27,7 +28,10 @@ export async function deploy(
   const { release, config } = manifest;
   const spec: RunSpec = { app: state.app, run: release, release, config };
   if (!deployment.isAtLeast("built")) await build(context, manifest);
-  if (!deployment.isAtLeast("released")) await runReleaseCommand(context, spec, releaseCommand);
+  if (!deployment.isAtLeast("released")) {
+    await seedShared(context, spec);
+    await runReleaseCommand(context, spec, releaseCommand);
+  }
   await bringUp(context, spec);
   if (!activate) return stage(context, spec);
   await bringLive(context, spec, { rollback: false });

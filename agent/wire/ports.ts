@@ -7,6 +7,7 @@ import { SocketProbe } from "../host/net/health.ts";
 import { ProcNetConnections } from "../host/net/proc-net.ts";
 import { MaintenanceFiles } from "../host/nginx/maintenance.ts";
 import { NginxTraffic } from "../host/nginx/traffic.ts";
+import { PythonSystem } from "../host/python/host-system.ts";
 import { ReleaseEnvironments } from "../host/python/release-environments.ts";
 import { AppsDirectory } from "../host/store/apps-dir.ts";
 import { StateFiles } from "../host/store/state-file.ts";
@@ -43,6 +44,7 @@ export async function openPorts(
     probe: new SocketProbe(version),
     connections: new ProcNetConnections(),
     maintenance: new MaintenanceFiles(data),
+    system: new PythonSystem(host.settings.python_path),
   };
   return { ports, closePorts };
 }

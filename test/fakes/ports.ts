@@ -248,6 +248,7 @@ export class FakeHost {
         read: async (_app, id) => [...(disk.events.get(id) ?? [])],
         prune: async () => {},
       },
+      system: { view: async () => ({ machine: "x86_64", glibc: "2.36", pythons: ["3.11"] }) },
       maintenance: {
         state: async () => this.disk.maintenance,
         begin: async (_app, allow) => {

@@ -19,7 +19,7 @@ export async function deployProject(
   { activate = true, send = createReadStream }: { activate?: boolean; send?: (bundle: string) => Readable } = {},
 ): Promise<DeploymentView> {
   const { signal } = new AbortController();
-  const config = await readConfig(directory, "cutover.yml");
+  const { config } = await readConfig(directory, "cutover.yml");
   const env = { PATH: systemPath };
   await collectStatic(config, { directory, env, bin: undefined, exec: execute, onLine: () => undefined, signal });
   const { bundle } = await packProject({

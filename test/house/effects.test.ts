@@ -26,6 +26,7 @@ const effects: Record<string, [file: string, title: string]> = {
     `${host}/python/environments.test.ts`,
     "comes from the repository's requirements in mode index",
   ],
+  "python.extra": ["test/action/python/wheels.test.ts", "include python.extra, also without a requirements file"],
   "python.system_site_packages": [
     `${host}/python/environments.test.ts`,
     "sees the distribution's packages only when asked",
@@ -36,6 +37,7 @@ const effects: Record<string, [file: string, title: string]> = {
   "static[].expires": [`${nginx}/files.test.ts`, "static: files of the live release"],
   "static[].immutable": [`${nginx}/files.test.ts`, "names that only look hashed are not immutable"],
   "static[].gzip_static": [`${nginx}/files.test.ts`, "gzip_static: the compressed file beside it"],
+  "shared[].path": ["test/e2e/shared-paths.test.ts", "starts with the database of the project"],
   "shared[].url": [`${nginx}/files.test.ts`, "shared: files that outlive releases"],
   "shared[].from": [`${nginx}/files.test.ts`, "shared: files that outlive releases"],
   "shared[].expires": [`${nginx}/files.test.ts`, "shared: files that outlive releases"],

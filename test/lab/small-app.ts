@@ -40,7 +40,7 @@ export class SmallApp implements AsyncDisposable {
     }
     await writeFile(join(directory, "cutover.yml"), stringify(config));
     const { bundle, manifest } = await packProject({
-      config: await readConfig(directory, "cutover.yml"),
+      config: (await readConfig(directory, "cutover.yml")).config,
       ...{ directory, wheels: [], made: new Date(), repository: "", commit: randomBytes(20).toString("hex") },
       ...{ into: this.#scratch.path, signal: new AbortController().signal },
     });

@@ -21,6 +21,7 @@ export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, 
     releases: releases(host, effects, uploads),
     environments: environments(host, effects),
     maintenance: maintenance(host, effects),
+    system: { view: async () => ({ machine: "x86_64", glibc: "2.36", pythons: ["3.11"] }) },
     clock: {
       now: () => timeline.wall,
       elapsed: () => timeline.elapsed,

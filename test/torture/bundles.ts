@@ -49,7 +49,7 @@ export async function packRelease(
   await writeFile(join(directory, "cutover.yml"), stringify(settings));
   const commit = randomBytes(20).toString("hex");
   const { bundle } = await packProject({
-    config: await readConfig(directory, "cutover.yml"),
+    config: (await readConfig(directory, "cutover.yml")).config,
     ...{ directory, wheels: [], made: new Date(), repository: "", commit },
     ...{ into, signal: new AbortController().signal },
   });

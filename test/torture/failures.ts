@@ -24,6 +24,7 @@ const failures: Record<NamedEffect, readonly Failure[]> = {
   "object.write": whole,
   "object.link": whole,
   "bundle.static": making,
+  "bundle.shared": making,
   "bundle.drop": clearing,
   "release.rename": writing,
   "release.sync": clearing,

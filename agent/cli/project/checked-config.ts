@@ -1,3 +1,4 @@
+import { completePython } from "../../../shared/complete-python.ts";
 import { completeServer, kindUnknown } from "../../../shared/complete-server.ts";
 import { configSchema } from "../../../shared/config.ts";
 import type { Detection } from "../../../shared/detect-kind.ts";
@@ -22,7 +23,7 @@ export interface CheckResult {
 export function checkConfig(text: string, project: Project): CheckResult {
   let detection: Detection | undefined;
   const read = readYaml(text, configSchema, (value) => {
-    const completed = completeServer(value, project);
+    const completed = completeServer(completePython(value, project).value, project);
     detection = completed.detection;
     return completed.value;
   });

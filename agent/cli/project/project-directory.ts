@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { decodeText } from "../../../shared/decode-text.ts";
 import type { Project } from "../../../shared/project.ts";
 
 /** The project in a directory of this machine. */
@@ -8,7 +9,7 @@ export function projectIn(directory: string): Project {
     exists: (path) => existsSync(join(directory, path)),
     read(path) {
       try {
-        return readFileSync(join(directory, path), "utf8");
+        return decodeText(readFileSync(join(directory, path)));
       } catch {
         return undefined;
       }

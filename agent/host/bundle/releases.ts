@@ -30,6 +30,7 @@ import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
 import { assertFits, bytesOnDisk, freedBytes } from "./disk-space.ts";
+import { linkShared } from "./link-shared.ts";
 import { ReleaseWriter } from "./release-writer.ts";
 import { storedFiles } from "./stored-manifest.ts";
 import { verifyReleases } from "./verify.ts";
@@ -96,6 +97,8 @@ export class ReleaseDirectories implements Releases {
       if (signal.aborted) throw abortReason(signal);
       effectNow("bundle.static", () => writer.linkStatic(manifest.config.static));
       await effect("bundle.static", () => writer.linkPage(manifest.config, manifest.files));
+      const unpacked = partial;
+      effectNow("bundle.shared", () => linkShared(unpacked, manifest.config.shared));
       refuseExisting(layout, manifest.release);
       const [from, to] = [partial, layout.release(manifest.release)];
       await effect("release.rename", () => rename(from, to));

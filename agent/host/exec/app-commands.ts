@@ -14,8 +14,9 @@ export async function runCommand(
   app: HostApp,
   steps: AppSteps,
   spec: RunSpec,
-  { argv, timeoutMs, signal, source, onOutput }: CommandRequest,
+  { argv: given, timeoutMs, signal, source, onOutput }: CommandRequest,
 ): Promise<number> {
+  const argv = given.map((word) => word.replaceAll("{shared}", () => app.layout.shared));
   const { directory: cwd, env } = await commandEnvironment(app, spec);
   const mask = await secretsMask(app);
   const onLine = (line: string) => onOutput(source, mask(line));

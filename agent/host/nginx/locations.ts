@@ -1,13 +1,12 @@
 import { join } from "node:path";
 import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
-import type { Site } from "../../../shared/config-site.ts";
+import { type Shared, type Site, sharedPlace } from "../../../shared/config-site.ts";
 import { milliseconds } from "../../../shared/duration.ts";
 import type { Names } from "./names.ts";
 import { block, plain, quoted, quotedText } from "./values.ts";
 
 type Static = Config["static"][number];
-type Shared = Config["shared"][number];
 
 /** A location with headers of its own loses those of its server, so they must be in both. */
 export function headers({ add_header: all }: Site): string[] {
@@ -45,8 +44,10 @@ export function staticLocation(
 }
 
 /** Files that outlive releases. A symlink among them may only lead to files of its own owner. */
-export function sharedLocation(home: string, { url, from, expires }: Shared): string[] {
-  const directory = `${join(home, "shared", from).replace(/\/$/, "")}/`;
+export function sharedLocation(home: string, shared: Shared): string[] {
+  const { url, expires } = shared;
+  if (url === undefined) return [];
+  const directory = `${join(home, "shared", sharedPlace(shared)).replace(/\/$/, "")}/`;
   return block(`location ^~ ${quoted(url)}`, [
     `alias ${quotedText(directory)};`,
     `disable_symlinks if_not_owner ${quoted(`from=${home}/shared/`)};`,

@@ -193,7 +193,7 @@ function locations(context: ServerContext, config: Config, { upstream, releases,
   const site = siteOf(config);
   return [
     ...config.static.flatMap((one) => ["", ...staticLocation(context.home, one, releases, site)]),
-    ...config.shared.flatMap((one) => ["", ...sharedLocation(context.home, one)]),
+    ...config.shared.flatMap((one) => (one.url === undefined ? [] : ["", ...sharedLocation(context.home, one)])),
     "",
     ...block("location /", [
       ...(closed === undefined ? [] : block(`if (${closed})`, ["return 503;"])),

@@ -57,7 +57,7 @@ export class Sites {
   checkUrls(config: Config, settings: AppSettings): void {
     const { acmeChallenge, listen } = permittedSite(config, settings);
     if (config.site === "none" || acmeChallenge === undefined || listen.every(isSecure)) return;
-    const taken = [...config.static, ...config.shared].find(({ url }) => url.startsWith(acmeUrl));
+    const taken = [...config.static, ...config.shared].find(({ url }) => url?.startsWith(acmeUrl));
     if (taken === undefined) return;
     throw new CutoverError("config_invalid", `${config.app} has files at ${taken.url}, where the host answers ACME.`, {
       unchanged: "Nothing was unpacked; the live release goes on serving.",

@@ -53,6 +53,15 @@ export class Interpreters {
     throw await notFound(this.#directories, version);
   }
 
+  /** The versions that are there (major, minor), each once: that of `python3` first, which a release gets that names none. */
+  async versions(): Promise<string[]> {
+    const paths = (await Promise.all(this.#directories.map(pythonsIn))).flat();
+    const usual = paths.filter((path) => path.endsWith("/python3"));
+    const found = await Promise.all([...usual, ...paths].map((path) => this.#ask(path)));
+    const versions = found.map((one) => /^\d+\.\d+/.exec(one?.version ?? "")?.[0]);
+    return [...new Set(versions.filter((version) => version !== undefined))];
+  }
+
   async #ask(path: string): Promise<Interpreter | undefined> {
     const file = await fileBehind(path);
     if (file === undefined) return undefined;

@@ -60,12 +60,13 @@ function wheelsWork(request: VenvRequest, requirements: string): Pick<VenvWork, 
 /** The host's /etc/pip.conf says which index pip uses. */
 function requirementsWork(
   request: VenvRequest,
-  { requirements, local }: EnvironmentContent & { mode: "index" },
+  { requirements, extra, local }: EnvironmentContent & { mode: "index" },
 ): Pick<VenvWork, "pip" | "cwd" | "copy"> {
   const { layout, context, scratch } = request;
   // pip takes local paths in a requirements file as relative to its working directory.
   const cwd = layout.app(context.release);
-  const pip = pipWords(request, ["-r", `./${requirements}`]);
+  const file = requirements === undefined ? [] : ["-r", `./${requirements}`];
+  const pip = pipWords(request, [...file, ...extra]);
   if (!local) return { pip, cwd };
   const mounted = scratch !== undefined;
   const at = layout.release(context.release);

@@ -24,7 +24,7 @@ export async function writeInstanceLaunchFiles(app: HostApp, spec: RunSpec, inst
   const ownUwsgi = existsSync(join(venv, "bin", "uwsgi"));
   for (const [index, { name, address }] of instances.entries()) {
     const before = instances[index - 1];
-    const place = { directory, venv, address: parseAddress(address), instance: name, ownUwsgi };
+    const place = { directory, venv, address: parseAddress(address), instance: name, ownUwsgi, shared: layout.shared };
     const launch = {
       argv: serverArguments(spec.config, place),
       env: await specEnvironment(app, spec, name),
@@ -46,7 +46,7 @@ export async function writeProcessLaunchFiles(
   const { layout, user } = app;
   for (const name of names) {
     const launch = {
-      argv: processArguments(process, { instance: name, run: spec.run }),
+      argv: processArguments(process, { instance: name, run: spec.run, shared: layout.shared }),
       env: await specEnvironment(app, spec, name),
       directory: layout.app(releaseId.parse(spec.release)),
       umask: processUmask,
@@ -70,9 +70,12 @@ export async function syncRunDirectories(layout: AppLayout, run: string): Promis
   }
 }
 
-/** The argument list of one program: `{instance}` is its name, and `{run}` distinguishes it from the old run's program. */
-function processArguments({ command }: Process, values: { instance: string; run: string }): string[] {
+/**
+ * The argument list of one program: `{instance}` is its name, `{run}` distinguishes it from the old run's program, and
+ * `{shared}` is the app's shared directory.
+ */
+function processArguments({ command }: Process, values: { instance: string; run: string; shared: string }): string[] {
   return argv(command).map((word) =>
-    word.replace(/\{(instance|run)\}/g, (_, name: "instance" | "run") => values[name]),
+    word.replace(/\{(instance|run|shared)\}/g, (_, name: keyof typeof values) => values[name]),
   );
 }

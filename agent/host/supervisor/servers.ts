@@ -13,6 +13,8 @@ export interface ServerPlace {
   instance: string;
   /** Whether the environment has a uwsgi of its own. Otherwise the distribution's is used. */
   ownUwsgi: boolean;
+  /** The app's shared directory. */
+  shared: string;
 }
 
 type Server = Config["server"];
@@ -134,12 +136,12 @@ function aiohttp(server: Server, { venv, address }: ServerPlace): string[] {
 }
 
 /** `python` is the one of the environment, whose programs come first in the instance's PATH. */
-function command(server: Server, { address, instance }: ServerPlace): string[] {
+function command(server: Server, { address, instance, shared }: ServerPlace): string[] {
   const place = "socket" in address ? { socket: address.socket } : { port: String(address.port) };
-  const values: Record<string, string> = { ...place, instance, workers: String(server.workers) };
+  const values: Record<string, string> = { ...place, instance, shared, workers: String(server.workers) };
   return argv(server.command ?? []).map((word) =>
     // One pass, so that braces inside a value are never replaced again.
-    word.replace(/\{(socket|port|instance|workers)\}/g, (whole, name: string) => values[name] ?? whole),
+    word.replace(/\{(socket|port|instance|workers|shared)\}/g, (whole, name: string) => values[name] ?? whole),
   );
 }
 

@@ -2,39 +2,11 @@ import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { findCommit, listFiles } from "../../../action/bundle/manifest.ts";
 import { pack } from "../../../action/bundle/pack.ts";
-import { readInputs } from "../../../action/inputs.ts";
-import type { Job } from "../../../action/job.ts";
-import { newJobReport } from "../../../action/report/job-report.ts";
-import { execute } from "../../../action/runner/exec.ts";
-import { Log } from "../../../action/runner/log.ts";
-import { realTime } from "../../../action/runner/time.ts";
+import { checkProject } from "../../../action/project/check-project.ts";
 import { asCutoverError } from "../../../shared/errors.ts";
-import { RecordedConsole } from "../recorded-console.ts";
+import { jobIn } from "../job-in.ts";
 import { pythonVersion, wheelhouse } from "../wheelhouse.ts";
-import { configOf, never, refusal, Workspace } from "../workspace.ts";
-
-function jobIn(space: Workspace, config: object = {}, platform: NodeJS.Platform = "linux"): Job {
-  const env = { PATH: "/usr/bin:/bin", PIP_NO_INDEX: "1", PIP_FIND_LINKS: space.at("house"), RUNNER_TEMP: space.path };
-  return {
-    inputs: readInputs({ "INPUT_DRY-RUN": "true" }),
-    config: configOf(config),
-    directory: space.at("p"),
-    report: newJobReport("deploy", 0),
-    effects: {
-      env,
-      platform,
-      now: Date.now,
-      exec: execute,
-      connect: () => {
-        throw new Error("nothing is sent");
-      },
-      log: new Log(new RecordedConsole()),
-      signal: never,
-      cancelled: never,
-      time: realTime,
-    },
-  };
-}
+import { configOf, refusal, Workspace } from "../workspace.ts";
 
 describe("A7: the release's name", () => {
   it("has the commit that is checked out, not the one that started the workflow", async () => {
@@ -63,7 +35,7 @@ describe("A11: a Python that the runner does not have", () => {
   it("does not collect static files with another one and without packages", async () => {
     using space = wheelhouse();
     space.write("p/shop/wsgi.py", "application = 1\n");
-    const error = await refusal(() => pack(jobIn(space, collecting("python manage.py collectstatic"))));
+    const error = await refusal(() => pack(jobIn(space, { config: collecting("python manage.py collectstatic") })));
     expect(error.code).toBe("python_not_found");
     expect(error.fix).toContain("actions/setup-python");
   });
@@ -71,7 +43,9 @@ describe("A11: a Python that the runner does not have", () => {
   it("does not keep other programs from collecting them", async () => {
     using space = wheelhouse();
     space.write("p/shop/wsgi.py", "application = 1\n");
-    const bundle = await pack(jobIn(space, collecting(["sh", "-c", "mkdir static; echo x > static/a.txt"])));
+    const bundle = await pack(
+      jobIn(space, { config: collecting(["sh", "-c", "mkdir static; echo x > static/a.txt"]) }),
+    );
     expect(bundle.release).toMatch(/^\d{8}T/);
   });
 });
@@ -79,7 +53,7 @@ describe("A11: a Python that the runner does not have", () => {
 describe("A13: a runner that is not Linux", () => {
   it.each(["darwin", "win32"] as const)("packs nothing on %s", async (platform) => {
     using space = new Workspace({ "p/shop/wsgi.py": "application = 1\n" });
-    const error = await refusal(() => pack(jobIn(space, {}, platform)));
+    const error = await refusal(() => checkProject(jobIn(space, { platform })));
     expect(error).toMatchObject({ code: "runner_unsupported", fix: expect.stringContaining("runs-on: ubuntu-latest") });
   });
 });

@@ -10,7 +10,8 @@ const django = {
 async function read(files: Record<string, string>) {
   using space = new Workspace(files);
   const lines: string[] = [];
-  const { server } = await readConfig(space.path, "cutover.yml", (line) => lines.push(line));
+  const { config } = await readConfig(space.path, "cutover.yml", (line) => lines.push(line));
+  const { server } = config;
   return { server, lines };
 }
 

@@ -1,10 +1,12 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { seedArguments } from "../../../agent/deploy/steps/seed-shared.ts";
 import { LocalPrivileged } from "../../../agent/host/privileged.ts";
 import { appLayout } from "../../../agent/host/store/layout.ts";
 import { launcherFile } from "../../../agent/host/supervisor/launch-files.ts";
+import { linkedPaths, sharedSchema } from "../../../shared/config-site.ts";
 import { embeddedHost } from "./embedded-host.ts";
 import { release, testConfig, testSpec } from "./scratch.ts";
 import { healthy, serve, unpack } from "./shop-release.ts";
@@ -53,6 +55,14 @@ test.runIf(isRoot)(
     expect(await run(["sh", "-c", `umask 007; mkdir ${layout.shared}/media; echo hi > ${layout.shared}/media/a`])).toBe(
       0,
     );
+    // What the project starts with is put there as the app's user, so a link leads no further than that user may go.
+    const elsewhere = join(dir, "roots");
+    mkdirSync(elsewhere, { mode: 0o755 });
+    const seed = (one: object) => run(seedArguments(linkedPaths([sharedSchema.parse(one)])));
+    expect(await run(["ln", "-s", elsewhere, `${layout.shared}/led`])).toBe(0);
+    expect(await seed({ path: "x/", from: "led/x" })).not.toBe(0);
+    expect(readdirSync(elsewhere)).toEqual([]);
+    expect(await seed({ path: "uploads/" })).toBe(0);
 
     await privileged.startPrograms(spec);
     await healthy(privileged, spec);
@@ -67,6 +77,7 @@ test.runIf(isRoot)(
     const launchFile = join(layout.launchDir(release), "web-0.json");
     expect([modes(launchFile), statSync(launchFile).uid, statSync(launchFile).gid]).toEqual(["640", 0, games.gid]);
 
+    expect(statSync(join(layout.shared, "uploads"))).toMatchObject({ uid: games.uid, gid: nginxGroup, mode: 0o42770 });
     expect(statSync(join(layout.shared, "media", "a"))).toMatchObject({ uid: games.uid, gid: nginxGroup });
     const shared = testConfig({ ...spec.config, shared: [{ url: "/media/", from: "media" }] });
     await serve({ embedded: { ...embedded, settings }, privileged }, { ...spec, config: shared });

@@ -200,6 +200,7 @@ function jobOf(history: History, time: VirtualTime, signal: AbortSignal, cancell
   return {
     inputs,
     config: configOf(releaseCommand ? { release: { command: "migrate" } } : {}),
+    at: () => ({ line: 1, column: 1 }),
     directory: "/",
     report: newJobReport(command, 0),
     effects: { env: {}, platform: "linux", now: () => time.elapsed(), exec, connect, log, signal, cancelled, time },

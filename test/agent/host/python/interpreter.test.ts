@@ -44,3 +44,13 @@ test("a version that the host lacks is refused, with those that it has", async (
   const refused = await new Interpreters(["/usr/bin"]).find("3.99").catch((error: unknown) => error);
   expect(refused).toMatchObject({ code: "python_not_found", message: expect.stringContaining("3.99") });
 });
+
+test("the versions of a host are told, that of python3 first", async () => {
+  const directory = scratch();
+  shim(directory, { real: "/opt/python/bin/python3.99", version: "3.99.1", cacheTag: "cpython-399" });
+  const versions = await new Interpreters([directory, "/usr/bin"]).versions();
+  expect(versions[0]).toBe("3.99");
+  expect(versions).toContain((await new Interpreters(["/usr/bin"]).find(undefined)).version.replace(/\.\d+$/, ""));
+  expect(new Set(versions).size).toBe(versions.length);
+  expect(await new Interpreters(["/nowhere"]).versions()).toEqual([]);
+});

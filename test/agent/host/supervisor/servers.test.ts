@@ -9,6 +9,7 @@ const place = {
   address: { socket: "/run/web-1.sock" },
   instance: "web-1",
   ownUwsgi: false,
+  shared: "/srv/shared",
 };
 
 test("gunicorn", () => {

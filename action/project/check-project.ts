@@ -1,0 +1,72 @@
+import { posix } from "node:path";
+import { CutoverError } from "../../shared/errors.ts";
+import { type ProjectFault, projectFaults } from "../../shared/project.ts";
+import { yamlRefusal } from "../../shared/yaml-file.ts";
+import type { Job } from "../job.ts";
+import { projectFiles } from "./project-files.ts";
+import { checkServerApp } from "./server-app.ts";
+
+/** What may be intended, and probably is not. */
+export interface Warning {
+  message: string;
+  /** The file that it is about, relative to the project; cutover.yml unless given. */
+  file?: string;
+  line?: number;
+  column?: number;
+}
+
+/**
+ * All that `cutover check` says, before anything is built or sent: faults stop the job, warnings become annotations.
+ * @throws CutoverError runner_unsupported, server_app_not_found, config_invalid
+ */
+export function checkProject(job: Job): void {
+  const { config, directory, inputs, at } = job;
+  checkRunner(job);
+  checkServerApp(config, directory);
+  const faults = projectFaults(config, projectFiles(directory));
+  const placed = faults
+    .map((fault) => ({ ...at(fault.path), severity: fault.severity, message: worded(fault) }))
+    .toSorted((a, b) => a.line - b.line || a.column - b.column);
+  const errors = placed.filter(({ severity }) => severity === "error");
+  if (errors.length > 0) throw nothingSent(yamlRefusal("config_invalid", inputs.config, errors));
+  warnOf(job, [...placed, ...ownSharedDirectories(job)]);
+}
+
+function worded({ path, message }: ProjectFault): string {
+  return `${path.join(".")}: ${message}`;
+}
+
+function nothingSent({ code, message, fix }: CutoverError): CutoverError {
+  return new CutoverError(code, message, { unchanged: "Nothing was sent.", ...(fix !== undefined && { fix }) });
+}
+
+/** What is linked is a file of each host: rows that a visitor wrote on one are not on the other. */
+function ownSharedDirectories({ config, inputs, at }: Job): Warning[] {
+  if (inputs.hosts.length < 2) return [];
+  return config.shared.flatMap(({ path }, index) => {
+    if (path === undefined) return [];
+    const message = `shared.${index}.path: each of the ${inputs.hosts.length} hosts has a ${path} of its own; with several hosts use a database server, and a network file system or an object store for uploads`;
+    return [{ ...at(["shared", index, "path"]), message }];
+  });
+}
+
+/** Shows warnings next to the lines that they are about. */
+export function warnOf({ inputs, effects }: Pick<Job, "inputs" | "effects">, warnings: Warning[]): void {
+  for (const { message, file = inputs.config, line, column } of warnings) {
+    const place = posix.normalize(posix.join(inputs.workingDirectory, file));
+    effects.log.warn(message, {
+      file: place,
+      ...(line !== undefined && { line }),
+      ...(column !== undefined && { column }),
+    });
+  }
+}
+
+/** Wheels, file modes and the case of names would be those of another system. @throws CutoverError runner_unsupported */
+export function checkRunner({ effects }: Job): void {
+  if (effects.platform === "linux") return;
+  throw new CutoverError("runner_unsupported", `This job runs on ${effects.platform}, and the hosts run Linux.`, {
+    unchanged: "Nothing was sent.",
+    fix: "Write `runs-on: ubuntu-latest` for this job in the workflow. The commands activate, redeploy and rollback run anywhere.",
+  });
+}

@@ -1,0 +1,36 @@
+import { machine } from "node:os";
+import type { HostView } from "../../../shared/protocol.ts";
+import type { HostSystem } from "../../contracts/ports.ts";
+import { runTool } from "../exec/run-tool.ts";
+import { Interpreters } from "./interpreter.ts";
+
+/** How long an answer holds: a status is asked for every second, and a Python is installed once in months. */
+const holdsMs = 60_000;
+
+/** The Pythons and the C library of this host. */
+export class PythonSystem implements HostSystem {
+  readonly #interpreters: Interpreters;
+  #answer: { until: number; view: Promise<HostView> } | undefined;
+
+  constructor(pythonPath: string[]) {
+    this.#interpreters = new Interpreters(pythonPath);
+  }
+
+  view(): Promise<HostView> {
+    const now = performance.now();
+    if (this.#answer === undefined || this.#answer.until < now) {
+      this.#answer = { until: now + holdsMs, view: this.#look() };
+    }
+    return this.#answer.view;
+  }
+
+  async #look(): Promise<HostView> {
+    const [glibc, pythons] = await Promise.all([glibcVersion(), this.#interpreters.versions()]);
+    return { machine: machine(), ...(glibc !== undefined && { glibc }), pythons };
+  }
+}
+
+async function glibcVersion(): Promise<string | undefined> {
+  const answer = await runTool("getconf", ["GNU_LIBC_VERSION"], { timeoutMs: 5000 }).catch(() => undefined);
+  return /^glibc (\d+\.\d+)/.exec(answer?.stdout ?? "")?.[1];
+}
