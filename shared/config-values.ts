@@ -41,6 +41,12 @@ export const expires = z
   .string()
   .regex(/^(?:\d{1,6}(?:ms|s|m|h|d)|max|off)$/, "a duration such as 24h, or max, or off");
 
+/** One package as pip takes it, such as `gunicorn>=20` or `uvicorn[standard]`: no option, no address, no path. */
+export const packageRequirement = plain(255).regex(
+  /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]+\])?(?: ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+(?:, ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+)*)?$/,
+  "a package, such as gunicorn or gunicorn>=20, without options and addresses",
+);
+
 /** A host name as nginx's server_name takes it, without its regular expressions and variables. */
 export const serverName = z
   .string()

@@ -1,7 +1,15 @@
 import { z } from "zod";
 import { serverSchema } from "./config-server.ts";
 import { type Site, sharedSchema, siteSchema, staticSchema } from "./config-site.ts";
-import { command, environmentName, environmentValue, plain, relativePath, urlPath } from "./config-values.ts";
+import {
+  command,
+  environmentName,
+  environmentValue,
+  packageRequirement,
+  plain,
+  relativePath,
+  urlPath,
+} from "./config-values.ts";
 import { duration } from "./duration.ts";
 import { appName } from "./names.ts";
 import { slotCount } from "./slots.ts";
@@ -40,6 +48,11 @@ const python = z.strictObject({
     absent: "`vendor` with requirements, else `none`",
   }),
   requirements: relativePath.default("requirements.txt").describe("The requirements file."),
+  extra: z
+    .array(packageRequirement)
+    .max(32)
+    .optional()
+    .describe("Packages that are installed besides the project's own, such as a server: `[gunicorn]`."),
   system_site_packages: z.boolean().default(false).describe("Let the release see the distribution's packages."),
 });
 

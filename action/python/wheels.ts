@@ -29,8 +29,8 @@ export interface VendoredWheels {
 
 /** `python.wheels`, its default resolved: vendor when there are requirements. @throws CutoverError config_invalid */
 export function wheelsMode(config: Config, directory: string): "vendor" | "index" | "none" {
-  const { wheels, requirements } = config.python;
-  const there = existsSync(join(directory, requirements));
+  const { wheels, requirements, extra = [] } = config.python;
+  const there = existsSync(join(directory, requirements)) || extra.length > 0;
   if (!there && (wheels === "vendor" || wheels === "index")) {
     throw configFault(
       "python.wheels",
@@ -49,9 +49,9 @@ export async function vendorWheels(config: Config, context: WheelsContext): Prom
   const { directory, env, pipArguments } = context;
   const python = await findPython(config, context);
   const version = config.python.version ?? python.version;
-  const input = { directory, requirements: config.python.requirements, arguments: pipArguments, env };
-  const requirements = readRequirements(input);
-  const key = wheelsKey(requirements, [version, python.version, python.machine, ...pipArguments], env);
+  const { requirements: file, extra = [] } = config.python;
+  const requirements = readRequirements({ directory, requirements: file, arguments: [...extra, ...pipArguments], env });
+  const key = wheelsKey(requirements, [version, python.version, python.machine, ...extra, ...pipArguments], env);
   await hideFromGit(directory);
   const folder = join(directory, cacheDirectory, "wheels", key);
   const { reused } = await cached(folder, requirements.complete, (into) => runPip(config, context, python, into));
@@ -68,7 +68,10 @@ export async function vendorWheels(config: Config, context: WheelsContext): Prom
 
 async function runPip(config: Config, context: WheelsContext, python: Interpreter, into: string): Promise<void> {
   const { directory, env, exec, onLine, signal, pipArguments } = context;
-  const argv = pipCommand(python, config.python.version ?? python.version, config.python.requirements, into);
+  const { requirements, extra = [] } = config.python;
+  // Without a requirements file the extra packages are all that there is.
+  const wanted = [...(existsSync(join(directory, requirements)) ? ["--requirement", requirements] : []), ...extra];
+  const argv = pipCommand(python, config.python.version ?? python.version, wanted, into);
   const { ok, how, output } = await exec({
     argv: [...argv, ...pipArguments],
     cwd: directory,
@@ -86,16 +89,18 @@ async function runPip(config: Config, context: WheelsContext, python: Interprete
   });
 }
 
-/** `pip wheel` builds if it must. For another version of Python pip can only download what exists as a wheel. */
-export function pipCommand(python: Interpreter, version: string, requirements: string, into: string): string[] {
+/**
+ * `pip wheel` builds if it must. For another version of Python pip can only download what exists as a wheel.
+ * @param wanted what pip is asked for: files of requirements, and packages
+ */
+export function pipCommand(python: Interpreter, version: string, wanted: string[], into: string): string[] {
   const pip = [python.program, "-m", "pip"];
   if (python.version === version) {
-    return [...pip, "wheel", "--progress-bar", "off", "--requirement", requirements, "--wheel-dir", into];
+    return [...pip, "wheel", "--progress-bar", "off", ...wanted, "--wheel-dir", into];
   }
   const target = ["--only-binary", ":all:", "--python-version", version, "--implementation", "cp"];
   const platform = platformsOf(python).flatMap((name) => ["--platform", name]);
-  const files = ["--requirement", requirements, "--dest", into];
-  return [...pip, "download", "--progress-bar", "off", ...target, ...platform, ...files];
+  return [...pip, "download", "--progress-bar", "off", ...target, ...platform, ...wanted, "--dest", into];
 }
 
 /** What runs with this machine's C library, the newest first. `pip wheel` packs for the same. */

@@ -17,7 +17,7 @@ function common(app: string): Record<string, unknown> {
   return {
     app,
     health: { path: "/healthpath", host: "healthhost.example", expect: "201-298", timeout: "71s" },
-    python: { version: "3.19", wheels: "none", requirements: "reqfile.txt" },
+    python: { version: "3.19", wheels: "none", requirements: "reqfile.txt", extra: ["extrapackage"] },
     static: [{ url: "/staticurl/", collect: ["collectwords"], from: "staticfrom", expires: "72h", gzip_static: false }],
     shared: [{ url: "/sharedurl/", from: "sharedfrom", expires: "73h" }],
     site: {

@@ -26,6 +26,7 @@ const effects: Record<string, [file: string, title: string]> = {
     `${host}/python/environments.test.ts`,
     "comes from the repository's requirements in mode index",
   ],
+  "python.extra": ["test/action/python/wheels.test.ts", "include python.extra, also without a requirements file"],
   "python.system_site_packages": [
     `${host}/python/environments.test.ts`,
     "sees the distribution's packages only when asked",

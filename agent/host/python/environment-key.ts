@@ -11,15 +11,18 @@ const largestRequirements = 16 * 1024 * 1024;
 /** What is installed in an environment: the bundle's wheels, the repository's requirements from an index, or nothing. */
 export type EnvironmentContent =
   | { mode: "vendor"; wheels: Wheel[] }
-  | { mode: "index"; requirements: string; digests: string[] }
+  | { mode: "index"; requirements: string | undefined; extra: string[]; digests: string[] }
   | { mode: "none" };
 
 /** @param app the path of the release's directory `app` @throws CutoverError environment_failed, internal */
 export function environmentContent(manifest: Manifest, app: string): EnvironmentContent {
-  const { wheels: mode, requirements } = manifest.config.python;
+  const { wheels: mode, requirements: file, extra = [] } = manifest.config.python;
   if (mode === "none") return { mode };
   if (mode === "index") {
-    return { mode, requirements, digests: requirementDigests(manifest, app, posix.normalize(requirements)) };
+    const digests = requirementDigests(manifest, app, posix.normalize(file));
+    // The extra packages may be all that there is.
+    const requirements = digests.length === 0 && extra.length > 0 ? undefined : file;
+    return { mode, requirements, extra, digests };
   }
   const wheels = wheelsOf(manifest);
   return wheels.length === 0 ? { mode: "none" } : { mode: "vendor", wheels };
@@ -40,7 +43,7 @@ function contentParts(content: EnvironmentContent): string[] {
     case "vendor":
       return content.wheels.flatMap(({ file, sha256 }) => [file, sha256]);
     case "index":
-      return [content.requirements, ...content.digests];
+      return [content.requirements ?? "", ...content.extra, ...content.digests];
     case "none":
       return [];
   }

@@ -33,7 +33,7 @@ export async function makeVenv(request: VenvRequest): Promise<void> {
     case "vendor":
       return await installWheels(request, requirementLines(content.wheels));
     case "index":
-      return await installRequirements(request, content.requirements);
+      return await installRequirements(request, content);
     case "none":
       return;
   }
@@ -57,10 +57,14 @@ async function installWheels(request: VenvRequest, lines: string): Promise<void>
 }
 
 /** The host's /etc/pip.conf says which index pip uses. */
-async function installRequirements(request: VenvRequest, requirements: string): Promise<void> {
+async function installRequirements(
+  request: VenvRequest,
+  { requirements, extra }: EnvironmentContent & { mode: "index" },
+): Promise<void> {
   // pip takes local paths in a requirements file as relative to its working directory.
   const cwd = request.layout.app(request.context.release);
-  await pip(request, ["-r", join(cwd, requirements)], { cwd, network: true });
+  const file = requirements === undefined ? [] : ["-r", join(cwd, requirements)];
+  await pip(request, [...file, ...extra], { cwd, network: true });
 }
 
 type StepPlace = Partial<Pick<StepRequest, "env" | "cwd" | "network">>;

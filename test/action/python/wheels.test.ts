@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { buildVenv } from "../../../action/python/build-venv.ts";
 import { findPython } from "../../../action/python/interpreter.ts";
@@ -50,6 +50,22 @@ describe("vendored wheels", () => {
     expect(await vendorWheels(configOf(), context(space))).toMatchObject({ reused: false });
   });
 
+  it("include python.extra, also without a requirements file", async () => {
+    using space = wheelhouse();
+    const plain = await vendorWheels(configOf(), context(space));
+    const extra = configOf({ python: { extra: ["greeting==1.0"] } });
+    const both = await vendorWheels(extra, context(space));
+    expect([both.files.map(({ path }) => path), both.key === plain.key]).toEqual([
+      ["wheels/greeting-1.0-py3-none-any.whl"],
+      false,
+    ]);
+    rmSync(space.at("p/requirements.txt"));
+    expect(wheelsMode(extra, space.at("p"))).toBe("vendor");
+    expect((await vendorWheels(extra, context(space))).files.map(({ path }) => path)).toEqual([
+      "wheels/greeting-1.0-py3-none-any.whl",
+    ]);
+  });
+
   it("are got again when a file that the requirements include has changed", async () => {
     using space = wheelhouse();
     space.write("p/requirements.txt", "-r base.txt\n");
@@ -76,9 +92,9 @@ describe("vendored wheels", () => {
 
   it("for a Python that the machine lacks are downloaded, never built", () => {
     const python = { program: "/usr/bin/python3", version: "3.11", machine: "x86_64", libc: "glibc 2.18", build: "" };
-    expect(pipCommand(python, "3.11", "r.txt", "/w")).toContain("wheel");
-    expect(pipCommand(python, "3.12", "r.txt", "/w").join(" ")).toBe(
-      "/usr/bin/python3 -m pip download --progress-bar off --only-binary :all: --python-version 3.12 --implementation cp --platform manylinux_2_18_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform linux_x86_64 --requirement r.txt --dest /w",
+    expect(pipCommand(python, "3.11", ["-r", "r.txt"], "/w")).toContain("wheel");
+    expect(pipCommand(python, "3.12", ["-r", "r.txt", "gunicorn"], "/w").join(" ")).toBe(
+      "/usr/bin/python3 -m pip download --progress-bar off --only-binary :all: --python-version 3.12 --implementation cp --platform manylinux_2_18_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform linux_x86_64 -r r.txt gunicorn --dest /w",
     );
   });
 
@@ -182,11 +198,11 @@ describe("A12: wheels for a Python that the machine lacks", () => {
   it("are those that run with this machine's C library, the newest first", async () => {
     using space = wheelhouse();
     const python = await findPython(configOf(), context(space));
-    const words = pipCommand(python, "3.99", "r.txt", "/w");
+    const words = pipCommand(python, "3.99", ["-r", "r.txt"], "/w");
     const platforms = words.filter((_, index) => words[index - 1] === "--platform");
     expect(platforms[0]).toBe(`manylinux_2_${python.libc.split(".")[1]}_${python.machine}`);
     expect(platforms).toContain(`manylinux2014_${python.machine}`);
-    const musl = pipCommand({ ...python, libc: "" }, "3.99", "r.txt", "/w");
+    const musl = pipCommand({ ...python, libc: "" }, "3.99", ["-r", "r.txt"], "/w");
     expect(musl).toContain(`musllinux_1_2_${python.machine}`);
   });
 

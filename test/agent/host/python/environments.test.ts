@@ -161,6 +161,13 @@ describe("an environment", () => {
     expect(python(first, "-c", "import greeting_kit")).toBe("");
   });
 
+  test("gets python.extra besides the requirements in mode index", async () => {
+    const { build, python } = host();
+    const files = { "app/requirements.txt": "--no-index\n--find-links ../wheels\n", [greeting.path]: greeting.content };
+    await build({ files, config: { python: { wheels: "index", extra: ["greeting-kit==1.2.0"] } } });
+    expect(python(first, "-c", "import greeting_kit")).toBe("");
+  });
+
   test("sees the distribution's packages only when asked", async () => {
     const { build, python } = host();
     const flags = "import sys, site; print(any('dist-packages' in p for p in sys.path))";
