@@ -135,7 +135,7 @@ test("check shows all faults with line and column, of the file and of the projec
   expect(await host.run(["check", file])).toEqual({
     exit: 1,
     err: "",
-    out: `${file}:3:3: error: server.kind: "gunicron" is not allowed; allowed here: one of gunicorn, uwsgi, tornado, aiohttp, uvicorn, command. Did you mean gunicorn?
+    out: `${file}:3:3: error: server.kind: "gunicron" is not allowed; allowed here: one of gunicorn, uwsgi, tornado, aiohttp, uvicorn, hypercorn, daphne, granian, waitress, command. Did you mean gunicorn?
 ${file}:4:1: error: keep: must be at least 2
 Correct these 2 lines.
 `,
