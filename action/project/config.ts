@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { completeServer, describeDetection, kindUnknown } from "../../shared/complete-server.ts";
 import { type Config, configSchema, siteOf } from "../../shared/config.ts";
 import { portOf } from "../../shared/config-site.ts";
-import type { Detection } from "../../shared/detect-kind.ts";
+import type { Detection } from "../../shared/detect/detect.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { parseYamlFile } from "../../shared/yaml-file.ts";
 import { projectFiles } from "./project-files.ts";

@@ -32,11 +32,22 @@ const usualFactories = /^(?:create|make|build|init|get|setup|new)_?(?:wsgi_|asgi
  * The applications in a project's Python files. The first is the likeliest; others that are as likely come with it.
  */
 export function applicationsIn(modules: PythonModules, files: ProjectFiles): Application[] {
-  const found = Object.entries(modules.scan.modules).flatMap(([file, module]) => inModule(modules, files, file, module));
+  const found = Object.entries(modules.scan.modules).flatMap(([file, module]) =>
+    inModule(modules, files, file, module),
+  );
   const sorted = found.toSorted((a, b) => compare(a.rank, b.rank));
   const [first] = sorted;
   if (first === undefined) return [];
   return sorted.filter(({ rank }) => compare(rank, first.rank) === 0).map(({ rank: _, ...application }) => application);
+}
+
+/** The application of one file; undefined if it makes none. */
+export function applicationOf(modules: PythonModules, files: ProjectFiles, file: string): Application | undefined {
+  const module = modules.module(file);
+  const [found] = module === undefined ? [] : inModule(modules, files, file, module);
+  if (found === undefined) return undefined;
+  const { rank: _, ...application } = found;
+  return application;
 }
 
 function compare(a: number[], b: number[]): number {
@@ -87,7 +98,13 @@ function preferred(found: Ranked[]): Ranked | undefined {
   return found.toSorted((a, b) => weight(a) - weight(b))[0];
 }
 
-function ofName(modules: PythonModules, files: ProjectFiles, file: string, module: PythonModule, name: string): Ranked[] {
+function ofName(
+  modules: PythonModules,
+  files: ProjectFiles,
+  file: string,
+  module: PythonModule,
+  name: string,
+): Ranked[] {
   const meaning = modules.meaning(file, name);
   if (meaning === undefined || (name.startsWith("_") && meaning.factory !== undefined)) return [];
   const { framework, factory } = meaning;
@@ -108,7 +125,12 @@ function ofName(modules: PythonModules, files: ProjectFiles, file: string, modul
       speaks: framework.speaks,
       needs,
       path,
-      rank: [isGateway(file) ? 0 : 1, rankOfKind(factory === undefined, needs), rankOfPlace(files, file), usualFiles.test(file) ? 0 : 1],
+      rank: [
+        isGateway(file) ? 0 : 1,
+        rankOfKind(factory === undefined, needs),
+        rankOfPlace(files, file),
+        usualFiles.test(file) ? 0 : 1,
+      ],
     },
   ];
 }

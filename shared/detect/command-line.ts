@@ -47,7 +47,12 @@ function commandsOf(text: string): string[] {
     command += match;
   }
   return [...commands, command]
-    .map((each) => each.replace(/(?<!\S)#.*$/, "").replace(/\s&\s*$/, "").trim())
+    .map((each) =>
+      each
+        .replace(/(?<!\S)#.*$/, "")
+        .replace(/\s&\s*$/, "")
+        .trim(),
+    )
     .filter((each) => each !== "");
 }
 
@@ -156,7 +161,8 @@ function ofProgram(first: string, args: string[], env: Record<string, string>, s
   const python = /^python[\d.]*$/.test(name);
   if (python) while (/^-[uOBEsI]+$/.test(args[0] ?? "")) args = args.slice(1);
   const module = python && args[0] === "-m" ? args[1] : undefined;
-  const step = module === undefined ? { program: python ? "python" : name, args } : { program: module, args: args.slice(2) };
+  const step =
+    module === undefined ? { program: python ? "python" : name, args } : { program: module, args: args.slice(2) };
   // `python -m poetry run gunicorn`
   if (module !== undefined && wrappers[module] !== undefined) return ofWords([module, ...args.slice(2)], inner);
   return [{ ...step, env, folder: shell.folder }];

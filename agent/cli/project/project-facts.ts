@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { describeCandidate } from "../../../shared/complete-server.ts";
-import { type Candidate, detectKind } from "../../../shared/detect-kind.ts";
+import { detectKind } from "../../../shared/detect/detect.ts";
+import type { Candidate } from "../../../shared/detect/findings.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Project } from "../../../shared/project.ts";
 import { projectIn } from "./project-directory.ts";
