@@ -110,7 +110,7 @@ function ofName(
   const { framework, factory } = meaning;
   // What only happens to return an application: `get_config(app)`, a test's fixture, a view.
   if (factory !== undefined && !isFactory(meaning, module)) return [];
-  const path = pathOf(files, file);
+  const path = pathOf(files, file, module);
   const dotted = dottedIn(file, path);
   const aiohttp = framework.speaks === "aiohttp";
   const needs = factory === undefined ? [] : missing(factory.required, aiohttp);
@@ -162,20 +162,27 @@ function rankOfPlace(files: ProjectFiles, file: string): number {
   return parts.length - 1 + (isPackage ? 0 : 0.5);
 }
 
-/** The folder that has to be on Python's path for a file: that above its outermost package. */
-function pathOf(files: ProjectFiles, file: string): string {
+/** The folder that has to be on Python's path for a file. From the project's top, Python finds folders without __init__.py too. */
+function pathOf(files: ProjectFiles, file: string, { imports }: PythonModule): string {
   const folders = file.split("/").slice(0, -1);
   const [top = ""] = folders;
-  if (folders.length === 0) return "";
-  // Python finds a folder without __init__.py too, from the top; but a script in it imports what lies next to it.
-  if (top === "src" && !files.exists("src/__init__.py")) return "src";
-  if (files.exists(`${top}/__init__.py`) || isImportedFromTop(files, file, top)) return "";
-  return top;
+  if (top === "" || files.exists(`${top}/__init__.py`)) return "";
+  if (top === "src") return "src";
+  const names = Object.values(imports).map((name) => name.split(".", 1)[0] ?? "");
+  const isThere = (place: string) => isModule(files, place);
+  // A script in such a folder imports what lies next to it by its bare name.
+  const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
+  const above = names.some((name) => name === top);
+  return bare || (!above && isProject(files, top)) ? top : "";
 }
 
-/** Whether a file names the folder that it lies in, as code that runs from the top does. */
-function isImportedFromTop(files: ProjectFiles, file: string, top: string): boolean {
-  return new RegExp(`^\\s*(?:from|import)\\s+(?:${top}\\b|\\.)`, "m").test(files.read(file) ?? "");
+function isModule(files: ProjectFiles, place: string): boolean {
+  return files.exists(`${place}.py`) || files.exists(`${place}/__init__.py`);
+}
+
+/** It has requirements of its own. */
+function isProject(files: ProjectFiles, folder: string): boolean {
+  return ["requirements.txt", "pyproject.toml", "Pipfile"].some((name) => files.exists(`${folder}/${name}`));
 }
 
 function dottedIn(file: string, path: string): string {

@@ -138,18 +138,10 @@ function nameOf(program: string): string {
 
 function ofProgram(first: string, args: string[], env: Record<string, string>, shell: Shell): Step[] {
   const name = nameOf(first);
-  if (name === "cd") {
-    shell.folder = inProject(args[0] ?? "", shell) ?? shell.folder;
-    return [];
-  }
-  if (name === "export") {
-    for (const word of args) {
-      const [, key, text = ""] = /^(\w+)=(.*)$/s.exec(word) ?? [];
-      if (key !== undefined) shell.variables[key] = text;
-    }
-    return [];
-  }
   const inner = { ...shell, depth: shell.depth + 1 };
+  if (name === "cd") shell.folder = inProject(args[0] ?? "", shell) ?? shell.folder;
+  if (name === "export") exported(args, shell);
+  if (name === "cd" || name === "export") return [];
   if (/^(?:ba|da|z|a)?sh$/.test(name)) {
     const flag = args.findIndex((word) => /^-\w*c$/.test(word));
     if (flag >= 0) return read(args[flag + 1] ?? "", inner);
@@ -158,14 +150,25 @@ function ofProgram(first: string, args: string[], env: Record<string, string>, s
   if (/\.(?:sh|bash)$/.test(name) || (first.includes("/") && /^(?:entrypoint|start|run|serve)$/.test(name))) {
     return ofScript(first, args, inner);
   }
-  const python = /^python[\d.]*$/.test(name);
-  if (python) while (/^-[uOBEsI]+$/.test(args[0] ?? "")) args = args.slice(1);
-  const module = python && args[0] === "-m" ? args[1] : undefined;
-  const step =
-    module === undefined ? { program: python ? "python" : name, args } : { program: module, args: args.slice(2) };
+  if (/^python[\d.]*$/.test(name)) return ofPython(args, env, inner);
+  return [{ program: name, args, env, folder: shell.folder }];
+}
+
+function exported(words: string[], { variables }: Shell): void {
+  for (const word of words) {
+    const [, key, text = ""] = /^(\w+)=(.*)$/s.exec(word) ?? [];
+    if (key !== undefined) variables[key] = text;
+  }
+}
+
+function ofPython(given: string[], env: Record<string, string>, shell: Shell): Step[] {
+  const [first, module, ...args] = given.slice(given.findIndex((word) => !/^-[uOBEsI]+$/.test(word)));
+  const { folder } = shell;
+  if (first !== "-m" || module === undefined) {
+    return [{ program: "python", args: [first, module, ...args].filter((word) => word !== undefined), env, folder }];
+  }
   // `python -m poetry run gunicorn`
-  if (module !== undefined && wrappers[module] !== undefined) return ofWords([module, ...args.slice(2)], inner);
-  return [{ ...step, env, folder: shell.folder }];
+  return wrappers[module] === undefined ? [{ program: module, args, env, folder }] : ofWords([module, ...args], shell);
 }
 
 /** The commands of a script of the project; of one that ends in `exec "$@"` also what it is given. */

@@ -9,25 +9,25 @@ export function dependencyNames(files: ProjectFiles, requirements: string): Set<
   const places = dependencyFiles(files, requirements);
   if (places.length === 0) return undefined;
   const names = new Set<string>();
-  const add = (text: string) => {
+  for (const text of places.flatMap((file) => namedIn(file, files))) {
     const [, name = "", extras = ""] = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?/.exec(text) ?? [];
-    if (name === "") return;
+    if (name === "") continue;
     names.add(normal(name));
     for (const extra of extras.split(",")) if (extra !== "") names.add(`${normal(name)}[${extra.trim()}]`);
-  };
-  for (const file of places) {
-    const text = files.read(file) ?? "";
-    if (file.endsWith(".toml")) for (const each of ofToml(text)) add(each);
-    else if (file === "Pipfile") for (const each of ofToml(text)) add(each);
-    else if (/\.ya?ml$/.test(file)) for (const [, each = ""] of text.matchAll(/^\s*-\s*([A-Za-z][\w.-]*)/gm)) add(each);
-    else if (/^setup\.(?:py|cfg)$/.test(file))
-      for (const [each] of text.matchAll(/[A-Za-z][\w.-]*(?:\[[\w,]+\])?(?=\s*[<>=~!"',;\n[])/g)) add(each);
-    else {
-      for (const name of requirementNames(files, file) ?? []) names.add(name);
-      for (const [each] of decoded(text).matchAll(/^[ \t]*[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?/gm)) add(each);
-    }
   }
   return names;
+}
+
+/** Names with their extras, and what follows them. */
+function namedIn(file: string, files: ProjectFiles): string[] {
+  const text = files.read(file) ?? "";
+  if (file.endsWith(".toml") || file === "Pipfile") return ofToml(text);
+  if (/\.ya?ml$/.test(file)) return [...text.matchAll(/^\s*-\s*([A-Za-z][\w.-]*)/gm)].map(([, name = ""]) => name);
+  if (/^setup\.(?:py|cfg)$/.test(file)) {
+    return [...text.matchAll(/[A-Za-z][\w.-]*(?:\[[\w,]+\])?(?=\s*[<>=~!"',;\n[])/g)].map(([name]) => name);
+  }
+  const lines = [...decoded(text).matchAll(/^[ \t]*[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?/gm)].map(([name]) => name);
+  return [...(requirementNames(files, file) ?? []), ...lines];
 }
 
 const usual = ["pyproject.toml", "Pipfile", "setup.cfg", "setup.py", "environment.yml", "environment.yaml"];

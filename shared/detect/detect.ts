@@ -214,8 +214,8 @@ function distinctProcesses(processes: FoundProcess[]): FoundProcess[] {
 
 function lookedFor({ names, where }: ServerClues): string[] {
   return [
-    "Procfile, Dockerfile, compose files, files of supervisor and systemd, uwsgi.ini, gunicorn.conf.py, pyproject.toml, README",
     "manage.py with the WSGI or ASGI application of its settings",
+    "a server in Procfile, Dockerfile, compose files, files of supervisor and systemd, uwsgi.ini, gunicorn.conf.py, pyproject.toml and README",
     "WSGI and ASGI applications, aiohttp and Tornado in Python files, here and in folders below",
     names === undefined ? `${where}, which is not there` : `a server in ${where}`,
   ];

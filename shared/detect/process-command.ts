@@ -6,73 +6,56 @@ type Known = Omit<FoundProcess, "name" | "why" | "command"> & { name: string; co
 /** Long enough for most jobs, and told in the comment of what is written. */
 const jobs = "10m";
 
-/** Workers and schedulers that are known by their program. */
-function known({ program, args }: Step): Known | undefined {
-  const words = [program, ...args];
-  const has = (word: string) => args.includes(word);
-  switch (program) {
-    case "celery": {
-      if (has("beat") || (has("worker") && has("-B"))) return { name: "beat", overlap: false };
-      if (has("worker"))
-        return { name: "worker", stopTimeout: jobs, ...(!hostname(args) && { command: named(words) }) };
-      return has("flower") ? { name: "flower" } : undefined;
-    }
-    case "rq":
-    case "rqworker":
-      return program === "rqworker" || has("worker") || has("worker-pool")
-        ? { name: "worker", stopTimeout: jobs }
-        : undefined;
-    case "rqscheduler":
-      return { name: "scheduler", overlap: false };
-    case "huey_consumer":
-    case "huey_consumer.py":
-    case "huey.bin.huey_consumer":
-      // INT lets it finish its jobs, TERM does not.
-      return { name: "huey", overlap: false, stopSignal: "INT", stopTimeout: jobs };
-    case "dramatiq":
-      return { name: "worker", stopTimeout: jobs };
-    case "periodiq":
-      return { name: "scheduler", overlap: false };
-    case "arq":
-    case "saq":
-      return { name: "worker", stopTimeout: jobs };
-    case "taskiq":
-      if (has("scheduler")) return { name: "scheduler", overlap: false };
-      return has("worker") ? { name: "worker", stopTimeout: jobs } : undefined;
-    case "procrastinate":
-      return has("worker") ? { name: "worker", stopTimeout: jobs } : undefined;
-    case "python":
-      return args[0]?.endsWith("manage.py") ? ofManage(args[1] ?? "") : undefined;
-    default:
-      return undefined;
-  }
-}
+type Reader = (args: string[], words: string[]) => Known | undefined;
 
-function ofManage(command: string): Known | undefined {
-  switch (command) {
-    case "qcluster":
-      // It asks its workers to finish at INT and TERM, and schedules too.
-      return { name: "qcluster", overlap: false, stopTimeout: jobs };
-    case "run_huey":
-    case "djangohuey":
-      return { name: "huey", overlap: false, stopSignal: "INT", stopTimeout: jobs };
-    case "rqworker":
-    case "rundramatiq":
-    case "db_worker":
-    case "procrastinate":
-    case "process_tasks":
-      return { name: "worker", stopTimeout: jobs };
-    case "runworker":
-      return { name: "channels" };
-    case "rqscheduler":
-    case "runapscheduler":
-    case "runscheduler":
-    case "scheduler":
-    case "startscheduler":
-      return { name: "scheduler", overlap: false };
-    default:
-      return undefined;
-  }
+const worker: Known = { name: "worker", stopTimeout: jobs };
+const scheduler: Known = { name: "scheduler", overlap: false };
+// INT lets it finish its jobs, TERM does not.
+const huey: Known = { name: "huey", overlap: false, stopSignal: "INT", stopTimeout: jobs };
+const ifWorker: Reader = (args) => (args.includes("worker") || args.includes("worker-pool") ? worker : undefined);
+
+/** Workers and schedulers that are known by their program. */
+const programs: Record<string, Reader> = {
+  celery,
+  rq: ifWorker,
+  rqworker: () => worker,
+  rqscheduler: () => scheduler,
+  huey_consumer: () => huey,
+  "huey_consumer.py": () => huey,
+  "huey.bin.huey_consumer": () => huey,
+  dramatiq: () => worker,
+  periodiq: () => scheduler,
+  arq: () => worker,
+  saq: () => worker,
+  taskiq: (args) => (args.includes("scheduler") ? scheduler : ifWorker(args, [])),
+  procrastinate: ifWorker,
+  python: ([script, command = ""]) => (script?.endsWith("manage.py") ? managed[command] : undefined),
+};
+
+/** Commands of Django's manage.py. */
+const managed: Record<string, Known> = {
+  // It asks its workers to finish at INT and TERM, and schedules too.
+  qcluster: { name: "qcluster", overlap: false, stopTimeout: jobs },
+  run_huey: huey,
+  djangohuey: huey,
+  rqworker: worker,
+  rundramatiq: worker,
+  db_worker: worker,
+  procrastinate: worker,
+  process_tasks: worker,
+  runworker: { name: "channels" },
+  rqscheduler: scheduler,
+  runapscheduler: scheduler,
+  runscheduler: scheduler,
+  scheduler,
+  startscheduler: scheduler,
+};
+
+function celery(args: string[], words: string[]): Known | undefined {
+  const has = (word: string) => args.includes(word);
+  if (has("beat") || (has("worker") && (has("-B") || has("--beat")))) return { name: "beat", overlap: false };
+  if (has("worker")) return { ...worker, ...(!hostname(args) && { command: named(words) }) };
+  return has("flower") ? { name: "flower" } : undefined;
 }
 
 const hostname = (args: string[]) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));
@@ -92,7 +75,7 @@ export function joined(words: string[]): string {
  * @param given the name that a Procfile or a compose file gives it; any command under one counts
  */
 export function processOf(step: Step, why: string, given?: string): FoundProcess | undefined {
-  const found = known(step);
+  const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
   if (found === undefined && given === undefined) return undefined;
   const { name, command, ...rest } = found ?? { name: given ?? "" };
   const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
@@ -101,13 +84,13 @@ export function processOf(step: Step, why: string, given?: string): FoundProcess
   return {
     name: processNameOf(given ?? name),
     command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
-    ...(scheduler.test(given ?? "") && { overlap: false as const }),
+    ...(schedules.test(given ?? "") && { overlap: false as const }),
     ...rest,
     why,
   };
 }
 
-const scheduler = /beat|sched|clock|cron/i;
+const schedules = /beat|sched|clock|cron/i;
 
 /** As `processes` in cutover.yml takes it. */
 function processNameOf(name: string): string {

@@ -25,24 +25,25 @@ export function listProject(directory: string): string[] {
   const found: string[] = [];
   let level = [""];
   for (let depth = 0; depth < deepest && found.length < mostFiles; depth++) {
-    const below: string[] = [];
-    for (const folder of level) {
-      for (const { name, isFolder } of entries(join(directory, folder))) {
-        const path = folder === "" ? name : `${folder}/${name}`;
-        if (!isFolder) found.push(path);
-        else if (!ignored.has(name) && !name.startsWith(".")) below.push(path);
-      }
-      if (found.length >= mostFiles) break;
-    }
-    level = below;
+    const inside = level.flatMap((folder) => entries(directory, folder));
+    found.push(...inside.filter(({ isFolder }) => !isFolder).map(({ path }) => path));
+    level = inside.filter(({ isFolder, name }) => isFolder && isOwn(name)).map(({ path }) => path);
   }
-  return found;
+  return found.slice(0, mostFiles);
 }
 
-function entries(directory: string): { name: string; isFolder: boolean }[] {
+function isOwn(name: string): boolean {
+  return !ignored.has(name) && !name.startsWith(".");
+}
+
+function entries(directory: string, folder: string): { name: string; path: string; isFolder: boolean }[] {
   try {
-    return readdirSync(directory, { withFileTypes: true })
-      .map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }))
+    return readdirSync(join(directory, folder), { withFileTypes: true })
+      .map((entry) => ({
+        name: entry.name,
+        path: folder === "" ? entry.name : `${folder}/${entry.name}`,
+        isFolder: entry.isDirectory(),
+      }))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   } catch {
     return [];

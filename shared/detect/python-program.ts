@@ -10,7 +10,10 @@ LARGEST = 400_000
 BUDGET = float(sys.argv[2])
 started = time.monotonic()
 root = sys.argv[1]
-WORDS = (b"app", b"wsgi", b"asgi", b"erver", b"def ")
+# A file without one of these makes no application, and says nothing of one.
+WORDS = [word.encode() for word in (
+    "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
+    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO").split()] + [b"import *"]
 
 
 def module_of(path):

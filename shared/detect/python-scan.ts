@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { resolve } from "node:path";
 import { z } from "zod";
 import { pythonProgram } from "./python-program.ts";
 
@@ -98,7 +99,7 @@ const limitMs = 8000;
  */
 export function scanPython(directory: string, paths: string[]): PythonScan {
   if (paths.length === 0) return { ...nothing, complete: true };
-  const argv = ["-I", "-S", "-c", pythonProgram, directory, String(budgetSeconds)];
+  const argv = ["-I", "-S", "-c", pythonProgram, resolve(directory), String(budgetSeconds)];
   const options = { input: paths.join("\n"), timeout: limitMs, maxBuffer: 64 * 1024 * 1024, cwd: "/" };
   const { status, stdout } = spawnSync("python3", argv, options);
   if (status !== 0) return nothing;

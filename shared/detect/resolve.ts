@@ -57,24 +57,31 @@ const harmless = Object.fromEntries(
 
 /** The candidates for a command: none if what it names is not in the project. */
 function candidatesOf(found: ServerCommand, step: Step, why: string, sources: Sources): Candidate[] {
-  const { files, modules } = sources;
   if (found.script !== undefined) return ofScript(found, found.script, step, why, sources);
-  const { paths, developing, settings, script: _, ...server } = found;
-  if (server.kind === "command") return [{ ...server, why: [why] }];
-  const inSettings = settings === undefined ? undefined : inProject(settings, { files, folder: "" });
-  const own = server.kind === "uwsgi" && inSettings !== undefined ? uwsgiSettings(inSettings, sources) : undefined;
-  if (server.app === undefined && own !== undefined) return [own];
-  const given =
-    server.app ?? (server.kind === "gunicorn" ? gunicornApp(files, inSettings ?? "gunicorn.conf.py") : undefined);
-  const located = given === undefined ? undefined : modules.locate(given.split(":", 1)[0] ?? "", paths);
-  if (given === undefined || located === undefined) return [];
-  const [app, needed] = asItIs(given, located.file, sources);
+  if (found.kind === "command") return [{ kind: "command", command: found.command ?? "", ...bound(found), why: [why] }];
+  const settings = found.settings && inProject(found.settings, { files: sources.files, folder: "" });
+  if (found.kind === "uwsgi" && found.app === undefined && settings) {
+    return [uwsgiSettings(settings, sources)].filter((each) => each !== undefined);
+  }
+  const app =
+    found.app ?? (found.kind === "gunicorn" ? gunicornApp(sources.files, settings || "gunicorn.conf.py") : undefined);
+  return app === undefined ? [] : ofNamed(app, settings, found, why, sources);
+}
+
+const bound = ({ bind }: ServerCommand) => (bind === undefined ? {} : { bind });
+
+/** The application that a command names, as it can be started. */
+function ofNamed(given: string, settings: string | undefined, found: ServerCommand, why: string, sources: Sources) {
+  const { paths, developing, settings: _settings, script: _script, ...server } = found;
+  const located = sources.modules.locate(given.split(":", 1)[0] ?? "", paths);
+  if (located === undefined) return [];
+  const [app, caution] = asItIs(given, located.file, sources);
   const env = {
     ...server.env,
-    ...settingsVariable(inSettings, server),
+    ...settingsVariable(settings, server),
     ...(located.path !== "" && { PYTHONPATH: located.path }),
   };
-  const parts = { app, ...(Object.keys(env).length > 0 && { env }), ...(needed !== undefined && { caution: needed }) };
+  const parts = { app, ...(Object.keys(env).length > 0 && { env }), ...(caution !== undefined && { caution }) };
   if (developing) return served(appearance(app, located.file, sources), parts, why, sources);
   return [{ ...server, ...parts, why: [why] }];
 }
