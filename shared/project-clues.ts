@@ -1,3 +1,4 @@
+import type { DjangoSettings } from "./detect/django-settings.ts";
 import type { PythonScan } from "./detect/python-scan.ts";
 
 /** The files of a project that show what serves it. Paths are relative, with `/`. */
@@ -11,6 +12,11 @@ export interface ProjectFiles {
   paths?(): string[];
   /** What Python's own parser finds in the project's Python files. */
   python?(): PythonScan;
+  /**
+   * What Django's settings say, read and not imported; undefined if they cannot be read.
+   * @param folder that of manage.py
+   */
+  djangoSettings?(folder: string, module: string): DjangoSettings | undefined;
 }
 
 /** The names of the requirements, in lower case; undefined if the project has no such file. */

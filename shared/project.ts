@@ -1,7 +1,9 @@
 import { argv } from "./command.ts";
 import type { Config } from "./config.ts";
+import { hasServer } from "./detect/server-choice.ts";
 import { type EnvValues, reservedNames } from "./env-file.ts";
 import { type ProjectFiles, requirementNames } from "./project-clues.ts";
+import { projectHints } from "./project-hints.ts";
 import { missingServerApp } from "./server-app.ts";
 import type { YamlPath } from "./yaml-faults.ts";
 
@@ -28,6 +30,7 @@ export function projectFaults(config: Config, project: Project): ProjectFault[] 
     ...requirementsFaults(config, project),
     ...errorPageFaults(config, project),
     ...reservedFaults(config.env),
+    ...projectHints(config, project),
   ];
 }
 
@@ -88,7 +91,11 @@ function requirementsFaults({ python, server }: Config, project: Project): Proje
       : [warning(["server", "kind"], `the project has no requirements.txt, so ${kind} will not be installed`)];
   }
   const names = requirementNames(project, requirements) ?? new Set();
-  const known = kind === "command" || names.has(kind) || (kind === "uwsgi" && names.has("pyuwsgi"));
+  const extra = (python.extra ?? []).map((each) => each.replace(/[^A-Za-z0-9._-].*$/, "").toLowerCase());
+  const clues = { names: new Set([...names, ...extra]), where: requirements, systemPackages: false, websockets: false };
+  // Tornado and aiohttp are libraries, and a server of their own.
+  const library = kind === "tornado" || kind === "aiohttp";
+  const known = library ? clues.names.has(kind) : hasServer(kind, clues);
   return known
     ? []
     : [warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on`)];

@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ProjectFiles } from "../project-clues.ts";
+import { type DjangoSettings, readSettings } from "./django-settings.ts";
 import { type PythonScan, scanPython } from "./python-scan.ts";
 
 /** Folders that hold no application: other people's code, tests, what is built. */
@@ -53,9 +54,10 @@ function entries(directory: string, folder: string): { name: string; path: strin
 const notApplications = /(?:^|\/)(?:test_[^/]*|[^/]*_test|conftest|setup|noxfile|fabfile|__version__)\.py$/;
 
 /** The part of a project's files that takes time to get: it is got when it is asked for, and once. */
-export function lazily(directory: string): Pick<Required<ProjectFiles>, "paths" | "python"> {
+export function lazily(directory: string): Pick<Required<ProjectFiles>, "paths" | "python" | "djangoSettings"> {
   let paths: string[] | undefined;
   let scan: PythonScan | undefined;
+  const settings = new Map<string, DjangoSettings | undefined>();
   const list = () => {
     paths ??= listProject(directory);
     return paths;
@@ -66,6 +68,11 @@ export function lazily(directory: string): Pick<Required<ProjectFiles>, "paths" 
       const files = () => list().filter((path) => path.endsWith(".py") && !notApplications.test(path));
       scan ??= scanPython(directory, files().slice(0, mostPython));
       return scan;
+    },
+    djangoSettings: (folder, module) => {
+      const key = `${folder} ${module}`;
+      if (!settings.has(key)) settings.set(key, readSettings(directory, folder, module));
+      return settings.get(key);
     },
   };
 }

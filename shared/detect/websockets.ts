@@ -16,7 +16,7 @@ export function firstWebSocket({ modules, clues, files }: Sources): string | und
 
 function serves(imports: string[], text: string): boolean {
   const library =
-    /^(?:tornado\.websocket|channels\.|fastapi|starlette|quart|litestar|sanic|falcon|aiohttp\.web|blacksheep|flask_socketio|flask_sock|socketio|geventwebsocket|django_eventstream)/;
+    /^(?:tornado$|tornado\.websocket|channels\.|fastapi|starlette|quart|litestar|sanic|falcon|aiohttp\.web|blacksheep|flask_socketio|flask_sock|socketio|geventwebsocket|django_eventstream)/;
   if (!imports.some((name) => library.test(name))) return false;
   return /@\w+\.websocket\b|WebSocketHandler|WebSocketResponse|WebsocketConsumer|WebSocket\b|add_websocket_route|websocket_route|SocketIO\(|Sock\(|URLRouter/.test(
     text,
