@@ -57,7 +57,7 @@ function servicesOf(text: string): Service[] {
       ? words.flat()
       : words.map((each) => (isWords(each) ? each.join(" ") : String(each))).join(" && ");
     if (command.length === 0) return [];
-    const line = text.slice(0, Math.max(0, text.search(new RegExp(`^\\s+${name}:`, "m")))).split("\n").length + 1;
+    const line = text.slice(0, Math.max(0, text.search(new RegExp(`^[ \\t]+${name}:`, "m")))).split("\n").length;
     return [{ name, line, command, variables: variablesOf(service.environment) }];
   });
 }
