@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { delimiter, join, posix } from "node:path";
 import { argv } from "../../shared/command.ts";
 import type { Config } from "../../shared/config.ts";
@@ -43,6 +43,13 @@ async function collect(config: Config, entry: StaticEntry, command: string | str
   if (program === undefined) throw failure(entry, words, `There is no ${name} on PATH.`, "");
   const { ok, how, output } = await exec({ argv: [program, ...args], cwd: directory, env, onLine, signal });
   if (!ok) throw failure(entry, words, how, output);
+  // Django makes no folder for no files: an API has none.
+  const folder = join(directory, staticFolder(config, entry));
+  const nothing = /^0 static files? (?:copied|symlinked)/m.test(output);
+  if (nothing && statSync(folder, { throwIfNoEntry: false }) === undefined) {
+    mkdirSync(folder, { recursive: true });
+    onLine(`${entry.url}: there are no static files.`);
+  }
 }
 
 function failure(entry: StaticEntry, words: string[], what: string, output: string): CutoverError {

@@ -165,7 +165,9 @@ function ofPython(given: string[], env: Record<string, string>, shell: Shell): S
   const [first, module, ...args] = given.slice(given.findIndex((word) => !/^-[uOBEsI]+$/.test(word)));
   const { folder } = shell;
   if (first !== "-m" || module === undefined) {
-    return [{ program: "python", args: [first, module, ...args].filter((word) => word !== undefined), env, folder }];
+    // A script of an image, such as /opt/shop/manage.py, lies in the project.
+    const script = first?.endsWith(".py") && first.startsWith("/") ? (inProject(first, shell) ?? first) : first;
+    return [{ program: "python", args: [script, module, ...args].filter((word) => word !== undefined), env, folder }];
   }
   // `python -m poetry run gunicorn`
   return wrappers[module] === undefined ? [{ program: module, args, env, folder }] : ofWords([module, ...args], shell);

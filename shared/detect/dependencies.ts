@@ -8,8 +8,17 @@ import { type ProjectFiles, requirementNames } from "../project-clues.ts";
 export function dependencyNames(files: ProjectFiles, requirements: string): Set<string> | undefined {
   const places = dependencyFiles(files, requirements);
   if (places.length === 0) return undefined;
+  return named(places.flatMap((file) => namedIn(file, files)));
+}
+
+/** The names in one file, and in what it includes. */
+export function namesIn(files: ProjectFiles, file: string): Set<string> {
+  return named(namedIn(file, files));
+}
+
+function named(texts: string[]): Set<string> {
   const names = new Set<string>();
-  for (const text of places.flatMap((file) => namedIn(file, files))) {
+  for (const text of texts) {
     const [, name = "", extras = ""] = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?/.exec(text) ?? [];
     if (name === "") continue;
     names.add(normal(name));

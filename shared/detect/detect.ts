@@ -2,7 +2,7 @@ import { argv } from "../command.ts";
 import type { ServerKind } from "../config-server.ts";
 import type { ProjectFiles } from "../project-clues.ts";
 import { applicationsIn } from "./applications.ts";
-import { dependencyFiles, dependencyNames } from "./dependencies.ts";
+import { dependencyFiles, dependencyNames, namesIn } from "./dependencies.ts";
 import { type Django, djangoCandidates, djangoOf } from "./django.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
 import { requiredFrameworks, type Speaks } from "./frameworks.ts";
@@ -59,11 +59,25 @@ export function detectKind(files: ProjectFiles, given: GivenServer = {}, options
   return survey(files, given, options).detection;
 }
 
+const surveys = new WeakMap<ProjectFiles, Survey>();
+
+/** A project that was looked at as it is, with nothing given, is looked at once. */
 export function survey(files: ProjectFiles, given: GivenServer = {}, options: DetectOptions = {}): Survey {
+  const plain = Object.keys(given).length === 0 && Object.keys(options).length === 0;
+  const known = plain ? surveys.get(files) : undefined;
+  if (known !== undefined) return known;
+  const made = look(files, given, options);
+  if (plain) surveys.set(files, made);
+  return made;
+}
+
+function look(files: ProjectFiles, given: GivenServer, options: DetectOptions): Survey {
   const requirements = options.requirements ?? "requirements.txt";
   const names = dependencyNames(files, requirements);
   const clues: ServerClues = {
     names,
+    // The server may stand in another file than the one that is installed.
+    installed: files.exists(requirements) ? namesIn(files, requirements) : undefined,
     where: dependencyFiles(files, requirements)[0] ?? requirements,
     systemPackages: options.systemPackages ?? false,
     websockets: false,

@@ -27,7 +27,7 @@ export interface DjangoSettings {
   where: Record<string, string>;
 }
 
-const limitMs = 8000;
+const limitMs = 30_000;
 
 /** Reads the settings' text with Python's own parser; nothing is imported. @returns undefined without python3 */
 export function readSettings(directory: string, folder: string, module: string): DjangoSettings | undefined {

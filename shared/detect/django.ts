@@ -11,7 +11,12 @@ export interface Django {
   /** The folder of manage.py, which is on Python's path when it runs; empty for the project's top. */
   path: string;
   /** The settings module that visitors get: what wsgi.py says, and only then what manage.py says. */
-  settings?: { module: string; from: string; file?: string };
+  settings?: {
+    module: string;
+    from: string;
+    file?: string /** What is said there, if that is for developing. */;
+    developing?: string;
+  };
   wsgi?: { app: string; file: string };
   asgi?: { app: string; file: string; channels: boolean };
 }
@@ -31,16 +36,33 @@ export function djangoOf({ files, modules }: Pick<Sources, "files" | "modules">)
     (file) => file !== undefined && settingsOf(file, modules, files) !== undefined,
   );
   const settings = from === undefined ? own : settingsOf(from, modules, files);
-  const file = settings === undefined ? undefined : modules.locate(settings, [path])?.file;
+  const production = settings === undefined ? undefined : productionOf(settings, path, modules);
+  const module = production ?? settings;
+  const file = module === undefined ? undefined : modules.locate(module, [path])?.file;
   return {
     manage,
     path,
-    ...(settings !== undefined && {
-      settings: { module: settings, from: from ?? manage, ...(file !== undefined && { file }) },
+    ...(module !== undefined && {
+      settings: {
+        module,
+        from: from ?? manage,
+        ...(file !== undefined && { file }),
+        ...(production !== undefined && settings !== undefined && { developing: settings }),
+      },
     }),
     ...(wsgi && { wsgi }),
     ...(asgi && { asgi: { ...asgi, channels: usesChannels(asgi.file, modules) } }),
   };
+}
+
+/** The settings of production next to those that are for developing, which a site must not have. */
+function productionOf(settings: string, path: string, modules: PythonModules): string | undefined {
+  const [, base, name = ""] = /^(.*\.)?(\w+)$/.exec(settings) ?? [];
+  if (!/^(?:settings_)?(?:dev|develop|development|local)$/.test(name)) return undefined;
+  const start = name.startsWith("settings_") ? "settings_" : "";
+  return ["production", "prod", "live", "deploy"]
+    .map((other) => `${base ?? ""}${start}${other}`)
+    .find((module) => modules.locate(module, [path]) !== undefined);
 }
 
 function manageFile(files: ProjectFiles): string | undefined {

@@ -88,9 +88,9 @@ export type PythonScan = z.output<typeof pythonScan>;
 
 const nothing: PythonScan = { modules: {}, skipped: [], complete: false };
 
-/** How long Python may read. The files that matter come first. */
+/** How much processor time Python may take: on a busy machine it finds the same. The files that matter come first. */
 const budgetSeconds = 1;
-const limitMs = 8000;
+const limitMs = 30_000;
 
 /**
  * Has Python parse the files of a project. Nothing of the project is imported, and its directory is not on Python's path.

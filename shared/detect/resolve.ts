@@ -43,7 +43,8 @@ export function findingsOf({ line, why, variables, process }: Written, sources: 
     }
     const preparation = preparationOf(step);
     if (preparation !== undefined) release = { command: preparation, why };
-    else if (!(step.program in harmless)) {
+    // A second server, or what only a developer runs, is no process of a release.
+    else if (!harmless.has(step.program) && serverOf(step, sources.files)?.app === undefined) {
       const background = processOf(step, why, process);
       if (background !== undefined) processes.push(background);
     }
@@ -51,8 +52,10 @@ export function findingsOf({ line, why, variables, process }: Written, sources: 
   return { servers, processes, ...(release !== undefined && { release }) };
 }
 
-const harmless = Object.fromEntries(
-  "echo set sleep mkdir ls cat test [ chmod chown rm wait exit source . pip".split(" ").map((name) => [name, true]),
+const harmless = new Set(
+  "echo set sleep mkdir ls cat test [ chmod chown rm wait exit source . pip make npm npx yarn pnpm node tailwindcss webpack docker redis-server postgres mailhog mailpit nginx".split(
+    " ",
+  ),
 );
 
 /** The candidates for a command: none if what it names is not in the project. */
@@ -82,7 +85,10 @@ function ofNamed(given: string, settings: string | undefined, found: ServerComma
     ...(located.path !== "" && { PYTHONPATH: located.path }),
   };
   const parts = { app, ...(Object.keys(env).length > 0 && { env }), ...(caution !== undefined && { caution }) };
-  if (developing) return served(appearance(app, located.file, sources), parts, why, sources);
+  const speaks = appearance(app, located.file, sources);
+  // gunicorn with uvicorn's workers may say so in its settings alone.
+  const other = speaks === "asgi" && (server.kind === "gunicorn" || server.kind === "uwsgi");
+  if (developing || other) return served(speaks, parts, why, sources);
   return [{ ...server, ...parts, why: [why] }];
 }
 
@@ -108,7 +114,7 @@ function asItIs(app: string, file: string, { modules }: Sources): [app: string, 
 
 function appearance(app: string, file: string, { modules }: Sources): Application["speaks"] {
   const name = (app.split(":")[1] ?? "").replace(/\(.*$/, "");
-  return modules.meaning(file, name)?.framework.speaks ?? "wsgi";
+  return modules.meaning(file, name)?.framework.speaks ?? (/(?:^|\/)asgi(?:\.py|\/)/.test(file) ? "asgi" : "wsgi");
 }
 
 function served(

@@ -5,6 +5,8 @@ import type { Speaks } from "./frameworks.ts";
 export interface ServerClues {
   /** What the project needs, normalised; undefined if it says so nowhere. */
   names: ReadonlySet<string> | undefined;
+  /** What the requirements file that is installed has; undefined if there is none. */
+  installed?: ReadonlySet<string> | undefined;
   /** Where it says so, in a person's words. */
   where: string;
   /** The release sees the distribution's packages. */
@@ -36,8 +38,9 @@ const brings: Record<string, ServerKind> = {
 const wsgiKinds: ServerKind[] = ["gunicorn", "uwsgi", "waitress", "granian"];
 const asgiKinds: ServerKind[] = ["uvicorn", "daphne", "hypercorn", "granian"];
 
-/** Whether the requirements bring a server of this kind. */
-export function hasServer(kind: ServerKind, { names, systemPackages }: ServerClues): boolean {
+/** Whether what is installed brings a server of this kind. */
+export function hasServer(kind: ServerKind, { names: all, installed, systemPackages }: ServerClues): boolean {
+  const names = installed ?? all;
   if (kind === "command" || kind === "tornado" || kind === "aiohttp") return true;
   if (systemPackages) return true;
   return Object.entries(brings).some(([name, brought]) => brought === kind && names?.has(name));
@@ -48,7 +51,7 @@ export function serversFor(speaks: Speaks, app: string, clues: ServerClues): Ser
   if (speaks !== "wsgi" && speaks !== "asgi") return [];
   const kinds = (speaks === "wsgi" ? wsgiKinds : asgiKinds).filter((kind) => fits(kind, app, speaks));
   const { names, where } = clues;
-  const there = kinds.filter((kind) => hasServer(kind, { ...clues, systemPackages: false }));
+  const there = kinds.filter((kind) => hasServer(kind, { ...clues, installed: undefined, systemPackages: false }));
   // gunicorn and uWSGI are a choice that somebody made; the others come along with frameworks and tools.
   const chosen = there.filter((kind) => kind === "gunicorn" || kind === "uwsgi");
   const named = chosen.length > 0 ? chosen : there.slice(0, 1);

@@ -222,9 +222,26 @@ export function moduleOfScript(script: string): string {
   return script.replace(/\.py$/, "").replaceAll("/", ".");
 }
 
+const aliases: Record<string, string> = {
+  "gunicorn.app.wsgiapp": "gunicorn",
+  "uwsgi-core": "uwsgi",
+  pyuwsgi: "uwsgi",
+  uwsgi_python3: "uwsgi",
+};
+
+const wrapped = new Set(["gunicorn", "uvicorn", "hypercorn", "daphne", "granian", "waitress-serve", "uwsgi"]);
+
 /** What a command serves; undefined if it serves nothing. */
 export function serverOf(step: Step, files: ProjectFiles): ServerCommand | undefined {
-  const found = readers[step.program.replace(/^uwsgi[-_].*|^pyuwsgi$/, "uwsgi")]?.(optionsOf(step.args), step);
+  const program = aliases[step.program] ?? step.program;
+  const reader = readers[program];
+  if (reader === undefined) {
+    // A starter of the project's own, such as `bin/start-nginx gunicorn shop.wsgi`.
+    const index = step.args.findIndex((word) => wrapped.has(word));
+    const [inner = "", ...args] = index < 0 ? [] : step.args.slice(index);
+    return inner === "" ? undefined : serverOf({ ...step, program: inner, args }, files);
+  }
+  const found = reader(optionsOf(step.args), step);
   if (found === undefined) return undefined;
   const paths = [...found.paths, step.folder, step.env.PYTHONPATH ?? ""]
     .flatMap((path) => (path === "" ? [] : [inProject(path, { files, folder: "" })]))

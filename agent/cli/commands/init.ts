@@ -1,18 +1,19 @@
 import { readdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { describeCandidate } from "../../../shared/complete-server.ts";
 import { type ServerKind, serverKinds } from "../../../shared/config-server.ts";
 import { serverName } from "../../../shared/config-values.ts";
+import { dependencyFiles } from "../../../shared/detect/dependencies.ts";
 import { survey } from "../../../shared/detect/detect.ts";
 import type { Candidate } from "../../../shared/detect/findings.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { appName } from "../../../shared/names.ts";
 import { type Context, contextOf, newCommand, type SetExit, usageError } from "../context.ts";
 import { foundLines, nextSteps } from "../project/next-steps.ts";
-import { type Given, planFor } from "../project/plan.ts";
+import { type Given, type Place, planFor } from "../project/plan.ts";
 import { projectIn } from "../project/project-directory.ts";
-import { subprojects } from "../project/subprojects.ts";
+import { type Subproject, subprojects } from "../project/subprojects.ts";
 import { filesFor, type ProjectFiles, shown, writeAll } from "../project/write-project.ts";
 import { choose } from "../terminal/questions.ts";
 import type { Terminal } from "../terminal/terminal.ts";
@@ -54,11 +55,7 @@ export function initCommand(terminal: Terminal, version: string, setExit: SetExi
       const all: ProjectFiles[] = [];
       for (const place of await places(path, directory, options, asked, context)) {
         const taken = all.flatMap(({ files }) => files.map((file) => file.path));
-        const made = filesFor(
-          place,
-          await planFor({ directory: place, base: path }, asked, version, chooser(context)),
-          taken,
-        );
+        const made = filesFor(place, await planFor(place, asked, version, chooser(context)), taken);
         if (!dry) await writeAll(made.files, options.force === true);
         all.push(made);
       }
@@ -78,7 +75,7 @@ function chooser({ terminal, json }: Context) {
 }
 
 /**
- * The directories of the projects: the given one, or those of its folders that are projects.
+ * The projects: the directory itself, or those of its folders that are projects.
  * @throws CutoverError kind_unknown if there are several, and nobody to ask
  */
 async function places(
@@ -87,16 +84,22 @@ async function places(
   { all }: InitOptions,
   asked: Given,
   context: Context,
-): Promise<string[]> {
-  if (asked.server !== undefined) return [path];
-  const folders = subprojects(path);
-  if (folders.length === 0 || (all !== true && isOwn(path, folders))) return [path];
-  const [only] = folders;
-  if (all === true || (folders.length === 1 && only !== undefined)) return folders.map((folder) => join(path, folder));
+): Promise<Place[]> {
+  const project = projectIn(path);
+  const itself: Place = { directory: path, base: path, project };
+  const found = asked.server === undefined ? subprojects(path, project) : [];
+  const [only, another] = found;
+  if (only === undefined) return [belowRequirements(itself, typed)];
+  const placeOf = ({ folder, project: own }: Subproject) => ({
+    directory: join(path, folder),
+    base: path,
+    project: own,
+  });
+  if (all === true || another === undefined) return found.map(placeOf);
   if (!context.json && context.terminal.stdin.isTTY === true) {
-    const chosen = await choose(context.terminal, "Which of these projects?", folders, (folder) => `${folder}/`);
-    return [join(path, chosen)];
+    return [placeOf(await choose(context.terminal, "Which of these projects?", found, ({ folder }) => `${folder}/`))];
   }
+  const folders = found.map(({ folder }) => folder);
   const lines = folders.map((folder) => `cutover init ${join(typed, folder)}`);
   throw new CutoverError("kind_unknown", `${path} holds ${folders.length} projects: ${folders.join(", ")}.`, {
     unchanged: "Nothing was written.",
@@ -104,15 +107,24 @@ async function places(
   });
 }
 
-/** The top itself serves something that is not one of its folders. */
-function isOwn(path: string, folders: string[]): boolean {
-  const { detection } = survey(projectIn(path));
-  if (!detection.found) return false;
-  const { server, env } = detection;
-  const module = (server.app ?? "").split(":")[0]?.replaceAll(".", "/") ?? "";
-  return !folders.some(
-    (folder) =>
-      env.PYTHONPATH === folder || module.startsWith(`${folder}/`) || server.command?.includes(` ${folder}/`) === true,
+/**
+ * What is packed is the folder of cutover.yml, so the requirements must lie in it.
+ * @throws CutoverError request_invalid if they lie one folder above, with what they are for
+ */
+function belowRequirements(place: Place, typed: string): Place {
+  const { directory, project } = place;
+  if (dependencyFiles(project).length > 0) return place;
+  const above = projectIn(dirname(directory));
+  const [file] = dependencyFiles(above);
+  const { detection } = file === undefined ? { detection: undefined } : survey(above);
+  if (detection?.found !== true || detection.env.PYTHONPATH !== basename(directory)) return place;
+  throw new CutoverError(
+    "request_invalid",
+    `${directory} has no requirements: they are in ${join(directory, "..", file ?? "")}.`,
+    {
+      unchanged: "Nothing was written.",
+      fix: `Run it one folder above, which is the whole project: cutover init ${join(typed, "..")}`,
+    },
   );
 }
 

@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import { describeCandidate } from "../../../shared/complete-server.ts";
 import type { Config } from "../../../shared/config.ts";
+import { dependencyFiles } from "../../../shared/detect/dependencies.ts";
 import { type Survey, survey } from "../../../shared/detect/detect.ts";
 import { type DjangoSettings, folderUrlOf } from "../../../shared/detect/django-settings.ts";
 import type { Candidate, FoundProcess } from "../../../shared/detect/findings.ts";
@@ -27,6 +28,8 @@ export interface Plan {
   why: string;
   /** Packages that the requirements lack. */
   extra: string[];
+  /** The requirements file, if it is not requirements.txt. */
+  requirements?: string;
   env: { name: string; value: string; why: string }[];
   /** Absent if there is nothing to collect. */
   static?: { url: string; collect: string; from: string; why: string };
@@ -52,18 +55,23 @@ export interface Planned {
   root: string;
 }
 
+export interface Place {
+  directory: string;
+  /** The directory that was given: the root, if there is no repository. */
+  base: string;
+  project: Project;
+}
+
 /**
- * @param base the directory that was given: the root, if there is no repository
  * @param choose asks a person which of several candidates it is; undefined: there is nobody to ask
  * @throws CutoverError kind_unknown
  */
 export async function planFor(
-  { directory, base }: { directory: string; base: string },
+  { directory, base, project }: Place,
   given: Given,
   version: string,
   choose?: (candidates: Candidate[]) => Promise<Candidate>,
 ): Promise<Planned> {
-  const project = projectIn(directory);
   const root = repositoryOf(directory) ?? base;
   const found = survey(project);
   const { why, extra = [], env = {}, caution: _, ...server } = given.server ?? (await chosen(directory, found, choose));
@@ -74,6 +82,7 @@ export async function planFor(
     why: [...new Set(why)].join(", "),
     extra,
     env: Object.entries(env).map(([name, value]) => ({ name, value, why: envReason(name) })),
+    ...requirementsPart(project),
     ...djangoPart(directory, project, found),
     processes: found.processes,
     ...(found.websockets !== undefined && { upgrade: found.websockets }),
@@ -105,8 +114,18 @@ function withRelease(plan: Plan, { release, django }: Survey): Plan {
   return { ...plan, env, ...(command !== undefined && { release: command }) };
 }
 
-function settingsEntry({ module, from }: { module: string; from: string }) {
-  return { name: "DJANGO_SETTINGS_MODULE", value: module, why: `as in ${from}` };
+function settingsEntry({ module, from, developing }: { module: string; from: string; developing?: string }) {
+  const why = developing === undefined ? `as in ${from}` : `${from} has ${developing}, which is for developing`;
+  return { name: "DJANGO_SETTINGS_MODULE", value: module, why };
+}
+
+/** The file for production among those in other places; pip reads requirements.txt by itself. */
+function requirementsPart(project: Project): Pick<Plan, "requirements"> {
+  const files = dependencyFiles(project);
+  if (files.includes("requirements.txt")) return {};
+  const texts = files.filter((file) => file.endsWith(".txt"));
+  const found = texts.find((file) => /prod|live|deploy/.test(file)) ?? texts[0];
+  return found === undefined ? {} : { requirements: found };
 }
 
 /** Static files, as Django itself says if it can be imported here, or else as the settings' text does. */

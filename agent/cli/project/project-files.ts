@@ -38,12 +38,18 @@ function serverLines({ server, why }: Plan): Line[] {
   return lines.filter((line) => line !== undefined);
 }
 
-function pythonLines({ extra }: Plan): Line[] {
-  if (extra.length === 0) return [];
-  return [
-    ["python:", "the packages of a release"],
-    [`  extra: [${extra.map(scalar).join(", ")}]`, "the requirements do not name it: add it there, with its version"],
+function pythonLines({ extra, requirements }: Plan): Line[] {
+  const added: Line = [
+    `  extra: [${extra.map(scalar).join(", ")}]`,
+    "the requirements do not name it: add it there, with its version",
   ];
+  const lines: Line[] = [
+    ...(requirements === undefined
+      ? []
+      : [[`  requirements: ${scalar(requirements)}`, "what is installed in a release"] as Line]),
+    ...(extra.length === 0 ? [] : [added]),
+  ];
+  return lines.length === 0 ? [] : [["python:", "the packages of a release"], ...lines];
 }
 
 function staticLines({ static: entry }: Plan): Line[] {

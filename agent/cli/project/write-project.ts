@@ -3,8 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
 import { type CheckFault, checkConfig } from "./checked-config.ts";
-import type { Plan, Planned } from "./plan.ts";
-import { projectIn } from "./project-directory.ts";
+import type { Place, Plan, Planned } from "./plan.ts";
 import { renderCutoverYml, renderWorkflow } from "./project-files.ts";
 import { workflowFile } from "./workflow-file.ts";
 
@@ -16,13 +15,13 @@ export interface ProjectFiles {
 }
 
 /** @param taken the paths of other plans */
-export function filesFor(directory: string, { plan, root }: Planned, taken: string[] = []): ProjectFiles {
+export function filesFor({ directory, project }: Place, { plan, root }: Planned, taken: string[] = []): ProjectFiles {
   const file = workflowFile(root, plan, taken);
   const files = [
     { path: join(directory, "cutover.yml"), text: renderCutoverYml(plan) },
     { path: join(root, file), text: renderWorkflow(plan, file) },
   ];
-  const { faults } = checkConfig(files[0]?.text ?? "", projectIn(directory));
+  const { faults } = checkConfig(files[0]?.text ?? "", project);
   return { plan, files, faults };
 }
 
