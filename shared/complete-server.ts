@@ -1,5 +1,6 @@
 import { serverKinds } from "./config-server.ts";
-import { type Candidate, type Detection, detectKind, type GivenServer } from "./detect-kind.ts";
+import { type Detection, detectKind, type GivenServer } from "./detect/detect.ts";
+import type { Candidate } from "./detect/findings.ts";
 import { CutoverError } from "./errors.ts";
 import type { ProjectFiles } from "./project-clues.ts";
 
@@ -16,7 +17,7 @@ export interface Completed {
  */
 export function completeServer(value: unknown, files: ProjectFiles): Completed {
   if (!isMap(value)) return { value };
-  const { server = {}, python } = value;
+  const { server = {}, python, env } = value;
   if (!isMap(server)) return { value };
   const given = givenServer(server);
   const complete = given.kind !== undefined && (given.app !== undefined || given.command !== undefined);
@@ -29,23 +30,48 @@ export function completeServer(value: unknown, files: ProjectFiles): Completed {
     systemPackages: system === true,
   });
   if (!detection.found) return given.kind === undefined ? { value, detection } : { value };
-  return { value: { ...value, server: { ...detection.server, ...server } }, detection };
+  const { extra, env: needed } = detection;
+  return {
+    value: {
+      ...value,
+      server: { ...detection.server, ...server },
+      ...completed("python", python, extra.length > 0 ? { extra } : {}),
+      ...completed("env", env, needed),
+    },
+    detection,
+  };
+}
+
+/** A map of cutover.yml with what was found; what the file says itself is kept, and what is no map is left to the schema. */
+function completed(key: string, given: unknown, found: Record<string, unknown>): Record<string, unknown> {
+  if (Object.keys(found).length === 0 || (given !== undefined && given !== null && !isMap(given))) return {};
+  return { [key]: { ...found, ...(isMap(given) ? given : {}) } };
 }
 
 /** One line about what was found, and why. */
-export function describeDetection({ server, why }: Detection & { found: true }): string {
+export function describeDetection({ server, extra, why }: Detection & { found: true }): string {
   const { kind, app, command, bind } = server;
-  const what = [`kind: ${kind}`, app && `app: ${app}`, command && `command: ${command}`, bind && `bind: ${bind}`];
+  const added = extra.length > 0 && `python.extra: [${extra.join(", ")}]`;
+  const what = [
+    `kind: ${kind}`,
+    app && `app: ${app}`,
+    command && `command: ${command}`,
+    bind && `bind: ${bind}`,
+    added,
+  ];
   return `cutover.yml names no server; found ${what.filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
 }
 
 export function kindUnknown(file: string, { candidates, looked }: Detection & { found: false }): CutoverError {
   const several = candidates.map(describeCandidate);
-  const message =
-    several.length === 0
-      ? `${file} names no server.kind, and the project does not show one. Looked for: ${looked.join("; ")}.`
-      : `${file} names no server.kind, and the project shows more than one: ${several.join("; ")}.`;
-  const [first] = candidates;
+  const [first, second] = candidates;
+  const open =
+    first === undefined
+      ? `the project does not show one. Looked for: ${looked.join("; ")}.`
+      : second === undefined
+        ? `what the project shows cannot start as it is: ${several.join("; ")}.`
+        : `the project shows more than one: ${several.join("; ")}.`;
+  const message = `${file} names no server.kind, and ${open}`;
   const example = line(first ?? { kind: "gunicorn", app: "shop.wsgi:application" });
   return new CutoverError("kind_unknown", message, {
     unchanged: "Nothing was sent.",
@@ -53,8 +79,8 @@ export function kindUnknown(file: string, { candidates, looked }: Detection & { 
   });
 }
 
-export function describeCandidate({ why, ...server }: Candidate): string {
-  return `${line(server)} (${why.join(", ")})`;
+export function describeCandidate({ why, caution, ...server }: Candidate): string {
+  return `${line(server)} (${[...new Set(why)].join(", ")}${caution === undefined ? "" : `; but ${caution}`})`;
 }
 
 function line({ kind, app, command, bind }: Omit<Candidate, "why">): string {

@@ -2,7 +2,18 @@ import { z } from "zod";
 import { command, plain } from "./config-values.ts";
 import { slotCount } from "./slots.ts";
 
-export const serverKinds = ["gunicorn", "uwsgi", "tornado", "aiohttp", "uvicorn", "command"] as const;
+export const serverKinds = [
+  "gunicorn",
+  "uwsgi",
+  "tornado",
+  "aiohttp",
+  "uvicorn",
+  "hypercorn",
+  "daphne",
+  "granian",
+  "waitress",
+  "command",
+] as const;
 export type ServerKind = (typeof serverKinds)[number];
 
 /** What an instance speaks with nginx. */
@@ -32,12 +43,21 @@ export const serverSchema = z
       .min(1)
       .max(64)
       .default(2)
-      .describe("Worker processes inside one instance of gunicorn, uwsgi or uvicorn."),
-    threads: z.int().min(1).max(128).default(1).describe("Threads inside one worker of gunicorn or uwsgi."),
+      .describe("Worker processes inside one instance of gunicorn, uwsgi, uvicorn, hypercorn or granian."),
+    threads: z
+      .int()
+      .min(1)
+      .max(128)
+      .default(1)
+      .describe("Threads inside one worker of gunicorn or uwsgi, or in an instance of waitress."),
     bind: z
       .enum(["socket", "port"])
       .default("socket")
       .describe("`socket` or `port`: see [sockets or ports](../agent/host/README.md#sockets-or-ports)."),
+    interface: z
+      .enum(["asgi", "wsgi", "rsgi"])
+      .optional()
+      .meta({ description: "For `granian`: what the application speaks.", absent: "`asgi`" }),
     protocol: z
       .enum(["http", "uwsgi"])
       .optional()
@@ -62,6 +82,10 @@ const takes = {
   gunicorn: { app: "needed", command: "refused" },
   uwsgi: { app: "needed", command: "refused" },
   uvicorn: { app: "needed", command: "refused" },
+  hypercorn: { app: "needed", command: "refused" },
+  daphne: { app: "needed", command: "refused" },
+  granian: { app: "needed", command: "refused" },
+  waitress: { app: "needed", command: "refused" },
   aiohttp: { app: "or command", command: "or app" },
   tornado: { app: "refused", command: "needed" },
   command: { app: "refused", command: "needed" },
@@ -71,13 +95,54 @@ const appExamples: Partial<Record<ServerKind, string>> = {
   gunicorn: "shop.wsgi:application",
   uwsgi: "shop.wsgi:application",
   uvicorn: "shop.asgi:application",
+  hypercorn: "shop.asgi:application",
+  daphne: "shop.asgi:application",
+  granian: "shop.asgi:application",
+  waitress: "shop.wsgi:application",
   aiohttp: "shop.main:make_app",
 };
 
-function serverFaults(server: Server): Fault[] {
-  const { kind, app, command, bind, threads, protocol } = server;
-  const rule = takes[kind];
+/** How a kind takes an application that a function makes, such as `shop:create_app()`. */
+const calls: Partial<Record<ServerKind, "without arguments" | "never">> = {
+  uvicorn: "without arguments",
+  granian: "without arguments",
+  waitress: "without arguments",
+  daphne: "never",
+};
+
+function callFault({ kind, app = "" }: Server): string | undefined {
+  const [, given] = /\((.*)\)$/.exec(app) ?? [];
+  if (given === undefined) return undefined;
+  if (calls[kind] === "never") return `${kind} calls no function; name the application itself`;
+  if (calls[kind] === undefined || given.trim() === "") return undefined;
+  return `${kind} calls a function only without arguments; gunicorn, uwsgi and hypercorn give them`;
+}
+
+const threaded: readonly ServerKind[] = ["gunicorn", "uwsgi", "waitress"];
+
+/** What a kind cannot do. */
+function capabilityFaults(server: Server): Fault[] {
+  const { kind, threads, interface: spoken, protocol } = server;
   const faults: Fault[] = [];
+  const fault = (path: string[], message: string) => faults.push({ path, message });
+  const call = callFault(server);
+  if (call !== undefined) fault(["app"], call);
+  if (threads !== 1 && !threaded.includes(kind)) {
+    fault(["threads"], `kind ${kind} has no threads; only gunicorn, uwsgi and waitress have`);
+  }
+  if (spoken !== undefined && kind !== "granian") {
+    fault(["interface"], `kind ${kind} speaks what it speaks; only granian is told`);
+  }
+  if (protocol === "uwsgi" && kind !== "uwsgi" && kind !== "command") {
+    fault(["protocol"], `kind ${kind} speaks http; only uwsgi and command can speak uwsgi`);
+  }
+  return faults;
+}
+
+function serverFaults(server: Server): Fault[] {
+  const { kind, app, command, bind } = server;
+  const rule = takes[kind];
+  const faults: Fault[] = [...capabilityFaults(server)];
   const fault = (path: string[], message: string) => faults.push({ path, message });
   if (rule.app === "needed" && app === undefined) {
     fault([], `kind ${kind} needs \`app\`, such as ${appExamples[kind]}`);
@@ -90,12 +155,6 @@ function serverFaults(server: Server): Fault[] {
     fault([], `kind aiohttp needs either \`app\`, such as ${appExamples.aiohttp}, or \`command\``);
   }
   if (command !== undefined) faults.push(...placeholderFaults(command, bind));
-  if (threads !== 1 && kind !== "gunicorn" && kind !== "uwsgi") {
-    fault(["threads"], `kind ${kind} has no threads; only gunicorn and uwsgi have`);
-  }
-  if (protocol === "uwsgi" && kind !== "uwsgi" && kind !== "command") {
-    fault(["protocol"], `kind ${kind} speaks http; only uwsgi and command can speak uwsgi`);
-  }
   return faults;
 }
 

@@ -3,9 +3,11 @@ import type { Config } from "./config.ts";
 import { parseSource } from "./dependencies/form.ts";
 import { readDependencies } from "./dependencies/read-dependencies.ts";
 import { parseRequirement } from "./dependencies/requirement.ts";
+import { hasServer } from "./detect/server-choice.ts";
 import { type EnvValues, reservedNames } from "./env-file.ts";
 import { CutoverError } from "./errors.ts";
 import { type ProjectFiles, requirementNames } from "./project-clues.ts";
+import { projectHints } from "./project-hints.ts";
 import { admitsPython, requiredPython } from "./python-version.ts";
 import { missingServerApp } from "./server-app.ts";
 import type { YamlPath } from "./yaml-faults.ts";
@@ -34,6 +36,7 @@ export function projectFaults(config: Config, project: Project): ProjectFault[] 
     ...pythonFaults(config, project),
     ...errorPageFaults(config, project),
     ...reservedFaults(config.env),
+    ...projectHints(config, project),
   ];
 }
 
@@ -102,7 +105,9 @@ function requirementsFaults({ python, server }: Config, project: Project): Proje
 
 /** Whether the server is among the packages. A command may start anything. */
 function installs(names: Set<string>, kind: Config["server"]["kind"]): boolean {
-  return kind === "command" || names.has(kind) || (kind === "uwsgi" && names.has("pyuwsgi"));
+  // Tornado and aiohttp are libraries, and a server of their own.
+  if (kind === "tornado" || kind === "aiohttp") return names.has(kind);
+  return hasServer(kind, { names, where: "", systemPackages: false, websockets: false });
 }
 
 /** What is wrong with the file itself. */

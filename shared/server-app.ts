@@ -12,13 +12,17 @@ export type MissingApp =
  * requirements cannot be looked at, so only a package of the project, or a project without requirements, can lack
  * something.
  */
-export function missingServerApp({ server, python }: Config, project: ProjectFiles): MissingApp | undefined {
+export function missingServerApp({ server, python, env }: Config, project: ProjectFiles): MissingApp | undefined {
   const { app } = server;
   if (app === undefined) return undefined;
   const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
   const stem = module.replaceAll(".", "/");
   const candidates: [string, string] = [`${stem}.py`, `${stem}/__init__.py`];
-  const file = candidates.find((path) => project.exists(path));
+  // Folders that the configuration puts on Python's path.
+  const folders = ["", ...(env.PYTHONPATH ?? "").split(":").filter((path) => path !== "" && !path.startsWith("/"))];
+  const file = folders
+    .flatMap((path) => candidates.map((each) => (path === "" ? each : `${path.replace(/\/+$/, "")}/${each}`)))
+    .find((path) => project.exists(path));
   if (file === undefined) {
     const top = module.split(".", 1)[0] ?? "";
     const own = project.folders().includes(top) || project.exists(`${top}.py`);

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { delimiter, join, posix } from "node:path";
 import { fileBelow, findCause } from "../../shared/causes/cause.ts";
 import { argv } from "../../shared/command.ts";
@@ -52,6 +52,13 @@ async function collect(config: Config, entry: StaticEntry, command: string | str
   }
   const { ok, how, output } = await exec({ argv: [program, ...args], cwd: directory, env, onLine, signal });
   if (!ok) throw failed(how, output);
+  // Django makes no folder for no files: an API has none.
+  const folder = join(directory, staticFolder(config, entry));
+  const nothing = /^0 static files? (?:copied|symlinked)/m.test(output);
+  if (nothing && statSync(folder, { throwIfNoEntry: false }) === undefined) {
+    mkdirSync(folder, { recursive: true });
+    onLine(`${entry.url}: there are no static files.`);
+  }
 }
 
 interface Failed {

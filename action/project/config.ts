@@ -4,7 +4,7 @@ import { completePython } from "../../shared/complete-python.ts";
 import { completeServer, describeDetection, kindUnknown } from "../../shared/complete-server.ts";
 import { type Config, configSchema, siteOf } from "../../shared/config.ts";
 import { portOf } from "../../shared/config-site.ts";
-import type { Detection } from "../../shared/detect-kind.ts";
+import type { Detection } from "../../shared/detect/detect.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { YamlPath } from "../../shared/yaml-faults.ts";
 import { readYaml, yamlRefusal } from "../../shared/yaml-file.ts";

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { decodeText } from "../../shared/decode-text.ts";
+import { lazily } from "../../shared/detect/project-tree.ts";
 import type { ProjectFiles } from "../../shared/project-files.ts";
 import { reading } from "./unreadable.ts";
 
@@ -8,6 +9,7 @@ import { reading } from "./unreadable.ts";
 export function projectFiles(directory: string): ProjectFiles {
   const stats = (path: string) => reading(path, () => statSync(join(directory, path), { throwIfNoEntry: false }));
   return {
+    ...lazily(directory),
     exists: (path) => stats(path) !== undefined,
     read: (path) =>
       stats(path)?.isFile() === true ? decodeText(reading(path, () => readFileSync(join(directory, path)))) : undefined,

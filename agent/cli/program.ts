@@ -76,7 +76,7 @@ export function createProgram(terminal: Terminal, version: string, setExit: SetE
     appCommand(terminal),
     envCommand(terminal),
     ...keyCommands(terminal),
-    initCommand(terminal, version),
+    initCommand(terminal, version, setExit),
     checkCommand(terminal, setExit),
     doctorCommand(terminal, setExit, version),
     setupCommand(terminal),

@@ -15,6 +15,7 @@ const effects: Record<string, [file: string, title: string]> = {
   "server.workers": [`${host}/server-kinds.test.ts`, "$name on a $bind answers, comes back when it is killed"],
   "server.threads": [`${host}/server-kinds.test.ts`, "$name on a $bind answers, comes back when it is killed"],
   "server.bind": ["test/e2e/server-kinds.test.ts", "from a socket to a port, and back"],
+  "server.interface": [`${host}/supervisor/servers.test.ts`, "granian: what it speaks"],
   "server.protocol": ["test/e2e/server-kinds.test.ts", "from HTTP to the uwsgi protocol, and back"],
   "health.path": [`${host}/net/health.test.ts`, "one request, as nginx would send it"],
   "health.host": [`${host}/net/health.test.ts`, "one request, as nginx would send it"],

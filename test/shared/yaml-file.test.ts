@@ -97,7 +97,7 @@ test.each([
 });
 
 test("a kind that is missing or misspelt is told with all there are", () => {
-  const kinds = "gunicorn, uwsgi, tornado, aiohttp, uvicorn, command";
+  const kinds = "gunicorn, uwsgi, tornado, aiohttp, uvicorn, hypercorn, daphne, granian, waitress, command";
   expect(faults("app: shop\nserver: { app: a:b }")[0]).toContain(
     `server.kind: is required and missing; one of ${kinds}`,
   );

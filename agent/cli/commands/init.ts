@@ -1,16 +1,21 @@
-import { existsSync } from "node:fs";
-import { mkdir, readdir, writeFile } from "node:fs/promises";
-import { dirname, join, relative, resolve } from "node:path";
+import { readdir } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
+import { describeCandidate } from "../../../shared/complete-server.ts";
 import { type ServerKind, serverKinds } from "../../../shared/config-server.ts";
 import { serverName } from "../../../shared/config-values.ts";
+import { dependencyFiles } from "../../../shared/detect/dependencies.ts";
+import { survey } from "../../../shared/detect/detect.ts";
+import type { Candidate } from "../../../shared/detect/findings.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { appName } from "../../../shared/names.ts";
-import { type Context, contextOf, newCommand, usageError } from "../context.ts";
-import { type CheckFault, checkConfig } from "../project/checked-config.ts";
+import { type Context, contextOf, newCommand, type SetExit, usageError } from "../context.ts";
+import { foundLines, nextSteps } from "../project/next-steps.ts";
+import { type Given, type Place, planFor } from "../project/plan.ts";
 import { projectIn } from "../project/project-directory.ts";
-import { type Given, projectFacts } from "../project/project-facts.ts";
-import { type ProjectFacts, renderCutoverYml, renderWorkflow } from "../project/project-files.ts";
+import { type Subproject, subprojects } from "../project/subprojects.ts";
+import { filesFor, type ProjectFiles, shown, writeAll } from "../project/write-project.ts";
+import { choose } from "../terminal/questions.ts";
 import type { Terminal } from "../terminal/terminal.ts";
 import { renderFault } from "./check.ts";
 
@@ -20,43 +25,107 @@ interface InitOptions {
   app?: string;
   command?: string;
   domain?: string;
+  all?: boolean;
   force?: boolean;
   dryRun?: boolean;
 }
 
 /** `init`: writes the two files that a project needs, and prints the steps on the host. */
-export function initCommand(terminal: Terminal, version: string): Command {
+export function initCommand(terminal: Terminal, version: string, setExit: SetExit): Command {
   return newCommand(
     "init",
-    "write cutover.yml and .github/workflows/deploy.yml for this project",
+    "write cutover.yml and a workflow in .github/workflows for this project",
     "cutover init --domain shop.example.com",
   )
     .argument("[directory]", "the project's directory", ".")
-    .option("--name <app>", "the app's name (default: that of the directory)")
+    .option("--name <app>", "the app's name (default: that of the directory or the repository)")
     .addOption(new Option("--kind <kind>", "what serves it (default: found in the project)").choices(serverKinds))
     .option("--app <module:attribute>", "with --kind: the application")
     .option("--command <command>", "with --kind: the command line")
     .option("--domain <name>", "the site's domain")
-    .option("--force", "overwrite existing files")
-    .option("--dry-run", "print the files, and write nothing")
+    .option("--all", "each of the projects in the directory's folders: a cutover.yml and a workflow for each")
+    .option("--force", "overwrite existing files; workflows that are not cutover's stay all the same")
+    .option("--dry-run", "print what was found, the files and what is left to do, and write nothing")
     .action(async (directory: string, options: InitOptions, command: Command) => {
       const context = contextOf(command, terminal);
       const path = resolve(directory);
       await mustBeDirectory(path);
-      const { facts, root } = projectFacts(path, given(options), version);
-      const files = [
-        { path: join(path, "cutover.yml"), text: renderCutoverYml(facts) },
-        { path: join(root, ".github/workflows/deploy.yml"), text: renderWorkflow(facts) },
-      ];
-      const { faults } = checkConfig(files[0]?.text ?? "", projectIn(path));
-      if (options.dryRun !== true) await writeAll(files, options.force === true);
-      const shown = files.map((file) => ({ ...file, path: relative(process.cwd(), file.path) || file.path }));
-      context.show({ ...facts, written: options.dryRun !== true, files: shown, faults }, () =>
-        options.dryRun === true
-          ? shown.map(({ path, text }) => `${context.style("bold", `==> ${path} <==`)}\n${text}`).join("\n")
-          : rendered(shown, faults, facts, context),
+      const dry = options.dryRun === true;
+      const asked = given(options);
+      const all: ProjectFiles[] = [];
+      for (const place of await places(path, directory, options, asked, context)) {
+        const taken = all.flatMap(({ files }) => files.map((file) => file.path));
+        const made = filesFor(place, await planFor(place, asked, version, chooser(context)), taken);
+        if (!dry) await writeAll(made.files, options.force === true);
+        all.push(made);
+      }
+      const result = all.map((each) => ({ ...each.plan, written: !dry, files: shown(each), faults: each.faults }));
+      context.show(result.length === 1 ? result[0] : result, () =>
+        all.map((each) => rendered(each, dry, context)).join("\n\n"),
       );
+      setExit(all.some(({ faults }) => faults.some(({ severity }) => severity === "error")) ? 1 : 0);
     });
+}
+
+/** A person at a terminal is asked; a script is told. */
+function chooser({ terminal, json }: Context) {
+  if (json || terminal.stdin.isTTY !== true) return undefined;
+  return <T extends Parameters<typeof describeCandidate>[0]>(candidates: T[]) =>
+    choose(terminal, "Which of these serves the project?", candidates, describeCandidate);
+}
+
+/**
+ * The projects: the directory itself, or those of its folders that are projects.
+ * @throws CutoverError kind_unknown if there are several, and nobody to ask
+ */
+async function places(
+  path: string,
+  typed: string,
+  { all }: InitOptions,
+  asked: Given,
+  context: Context,
+): Promise<Place[]> {
+  const project = projectIn(path);
+  const itself: Place = { directory: path, base: path, project };
+  const found = asked.server === undefined ? subprojects(path, project) : [];
+  const [only, another] = found;
+  if (only === undefined) return [belowRequirements(itself, typed)];
+  const placeOf = ({ folder, project: own }: Subproject) => ({
+    directory: join(path, folder),
+    base: path,
+    project: own,
+  });
+  if (all === true || another === undefined) return found.map(placeOf);
+  if (!context.json && context.terminal.stdin.isTTY === true) {
+    return [placeOf(await choose(context.terminal, "Which of these projects?", found, ({ folder }) => `${folder}/`))];
+  }
+  const folders = found.map(({ folder }) => folder);
+  const lines = folders.map((folder) => `cutover init ${join(typed, folder)}`);
+  throw new CutoverError("kind_unknown", `${path} holds ${folders.length} projects: ${folders.join(", ")}.`, {
+    unchanged: "Nothing was written.",
+    fix: `Choose one: ${lines.join("; ")}. Or write the files of each: cutover init ${typed} --all`,
+  });
+}
+
+/**
+ * What is packed is the folder of cutover.yml, so the requirements must lie in it.
+ * @throws CutoverError request_invalid if they lie one folder above, with what they are for
+ */
+function belowRequirements(place: Place, typed: string): Place {
+  const { directory, project } = place;
+  if (dependencyFiles(project).length > 0) return place;
+  const above = projectIn(dirname(directory));
+  const [file] = dependencyFiles(above);
+  const { detection } = file === undefined ? { detection: undefined } : survey(above);
+  if (detection?.found !== true || detection.env.PYTHONPATH !== basename(directory)) return place;
+  throw new CutoverError(
+    "request_invalid",
+    `${directory} has no requirements: they are in ${join(directory, "..", file ?? "")}.`,
+    {
+      unchanged: "Nothing was written.",
+      fix: `Run it one folder above, which is the whole project: cutover init ${join(typed, "..")}`,
+    },
+  );
 }
 
 /** @throws CutoverError request_invalid */
@@ -74,62 +143,47 @@ async function mustBeDirectory(path: string): Promise<void> {
   });
 }
 
-function given({ name, kind, app, command, domain }: InitOptions): Given {
+function given({ name, kind, app, command, domain, all }: InitOptions): Given {
   if (name !== undefined && !appName.safeParse(name).success) {
     throw usageError(`${name} is not a valid app name: it has 1 to 32 characters of a-z, 0-9 and -.`);
   }
   if (domain !== undefined && !serverName.safeParse(domain).success) throw usageError(`${domain} is not a domain.`);
   if (kind === undefined && (app !== undefined || command !== undefined))
     throw usageError("--app and --command need --kind.");
-  const parts = { ...(app !== undefined && { app }), ...(command !== undefined && { command }) };
+  if (all === true && (name ?? kind ?? domain) !== undefined)
+    throw usageError("--all finds the name, the kind and the domain of each: give them one by one.");
   return {
     ...(name !== undefined && { name }),
     ...(domain !== undefined && { domain }),
-    ...(kind !== undefined && { server: { kind, ...parts, why: ["as you said"] } }),
+    ...(kind !== undefined && { server: serverGiven(kind, app, command) }),
   };
 }
 
-async function writeAll(files: { path: string; text: string }[], force: boolean): Promise<void> {
-  const there = files.filter(({ path }) => existsSync(path)).map(({ path }) => path);
-  if (there.length > 0 && !force) throw exists(there.join(" and "));
-  for (const { path, text } of files) {
-    try {
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, text, { flag: force ? "w" : "wx" });
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === "EEXIST") throw exists(path);
-      throw new CutoverError("request_invalid", `${path} cannot be written: ${(cause as Error).message}`, {
-        fix: "Run it in a directory that you may write to, or print the files with --dry-run.",
-        cause,
-      });
-    }
-  }
+function serverGiven(kind: ServerKind, app: string | undefined, command: string | undefined): Candidate {
+  const bind = command?.includes("{port}") ? { bind: "port" as const } : {};
+  return {
+    kind,
+    ...(app !== undefined && { app }),
+    ...(command !== undefined && { command, ...bind }),
+    why: ["as you said"],
+  };
 }
 
-function exists(path: string): CutoverError {
-  return new CutoverError("file_exists", `${path} exists already.`, {
-    unchanged: "Nothing was written.",
-    fix: "Print the new text with --dry-run, or overwrite the file with --force.",
-  });
-}
-
-function rendered(files: { path: string }[], faults: CheckFault[], facts: ProjectFacts, context: Context): string {
-  const { app, domain, repository = "OWNER/NAME" } = facts;
-  const address = domain === undefined ? "" : ` --domain ${domain}`;
-  const steps = [
-    "On each host, once: install the agent (https://github.com/cutover/cutover/tree/main/agent#a-host-step-by-step).",
-    `On each host: \`useradd --system --create-home ${app}\`, and`,
-    `  cutover app add ${app} --user ${app} --github ${repository} --environment production --listen 80${address}`,
-    `  cutover env set ${app} SECRET_KEY, and other secrets; then \`cutover doctor\` says whether the host is ready`,
-    "In the repository's settings make the environment `production`, and set the addresses of the hosts:",
-    "  gh variable set CUTOVER_HOSTS --env production --body https://web1.example.com:7070",
-    "Commit the two files and push. For hosts that cannot reach GitHub use a key: `cutover keygen --help`.",
-  ];
+function rendered(made: ProjectFiles, dry: boolean, context: Context): string {
+  const files = shown(made);
+  const { plan, faults } = made;
+  const place = plan.folder === "" ? "" : ` in ${plan.folder}/`;
+  const printed = dry
+    ? files.flatMap(({ path, text }) => ["", `${context.style("bold", `==> ${path} <==`)}`, text.trimEnd()])
+    : files.map(({ path }) => `Wrote ${path}`);
   return [
-    ...files.map(({ path }) => `Wrote ${path}`),
+    `Found${place}:`,
+    ...foundLines(plan),
+    ...printed,
+    ...(dry ? ["", "Nothing was written."] : []),
     ...faults.map((fault) => renderFault(files[0]?.path ?? "", fault, context)),
     "",
     "Next steps:",
-    ...steps.map((step) => (step.startsWith("  ") ? `    ${step.trim()}` : `  - ${step}`)),
+    ...nextSteps(plan),
   ].join("\n");
 }

@@ -1,7 +1,7 @@
 import { completePython } from "../../../shared/complete-python.ts";
 import { completeServer, kindUnknown } from "../../../shared/complete-server.ts";
 import { configSchema } from "../../../shared/config.ts";
-import type { Detection } from "../../../shared/detect-kind.ts";
+import type { Detection } from "../../../shared/detect/detect.ts";
 import { type Project, projectFaults } from "../../../shared/project.ts";
 import { readYaml, type YamlFault } from "../../../shared/yaml-file.ts";
 

@@ -1,77 +1,128 @@
 import { stringify } from "yaml";
 import { schemaUrl } from "../../../shared/config-schema.ts";
-import type { ServerKind } from "../../../shared/config-server.ts";
-
-/** What `cutover init` knows about a project. */
-export interface ProjectFacts {
-  app: string;
-  server: { kind: ServerKind; app?: string; command?: string; bind?: "port" };
-  /** What showed the kind. */
-  why: string;
-  /** The directory into which collectstatic writes; absent if there is nothing to collect. */
-  staticRoot?: string;
-  /** Django's settings module. */
-  settingsModule?: string;
-  domain?: string;
-  /** Such as 3.11. */
-  python: string;
-  branch: string;
-  /** The project's folder in the repository; empty if it is the root. */
-  folder: string;
-  /** The name on GitHub, such as acme/shop; absent if the remote does not show it. */
-  repository?: string;
-  /** The version of cutover itself. */
-  version: string;
-}
+import type { FoundProcess } from "../../../shared/detect/findings.ts";
+import type { Plan } from "./plan.ts";
 
 type Line = [text: string, comment?: string];
 
 /** cutover.yml, with a comment on each line. */
-export function renderCutoverYml(facts: ProjectFacts): string {
-  const { app, server, why, staticRoot, settingsModule, domain, version } = facts;
+export function renderCutoverYml(plan: Plan): string {
   const lines: Line[] = [
-    [`app: ${app}`, "its name on the hosts: `cutover app add` there"],
-    ["server:", "what answers the requests"],
-    [`  kind: ${server.kind}`, why],
-    ...(server.app === undefined
-      ? []
-      : [[`  app: ${scalar(server.app)}`, "the module, and the application in it"] as Line]),
-    ...(server.command === undefined ? [] : [[`  command: ${scalar(server.command)}`, "run without a shell"] as Line]),
-    ...(server.bind === undefined ? [] : [[`  bind: ${server.bind}`, "the instances listen on ports"] as Line]),
-    ["  instances: 2", "how many instances run; they share the 60 slots"],
+    [`app: ${plan.app}`, "its name on the hosts: `cutover app add` there"],
+    ...serverLines(plan),
+    ...pythonLines(plan),
+    ...staticLines(plan),
+    ...siteLines(plan),
+    ...releaseLines(plan),
+    ...processLines(plan.processes),
+    ...envLines(plan),
   ];
-  if (staticRoot !== undefined) {
-    lines.push(
-      ["static:", "files that nginx serves itself"],
-      ["  - url: /static/", "Django's STATIC_URL"],
-      ["    collect: python manage.py collectstatic --noinput", "run by the Action before packing"],
-      [`    from: ${scalar(staticRoot)}`, "Django's STATIC_ROOT, in the project"],
-    );
-  }
-  const mark = domain === undefined ? "# " : "";
-  lines.push(
-    [`${mark}site:`, "nginx's server block"],
-    [`${mark}  server_name: [${domain ?? "shop.example.com"}]`, "domains that the host allows; default: all of them"],
-  );
-  if (settingsModule !== undefined) {
-    lines.push(
-      ["release:", "once for a deploy, before any instance starts"],
-      ["  command: python manage.py migrate --noinput", "the old release serves while it runs"],
-      ["env:", "plain values; secrets stay on the host: `cutover env set`"],
-      [`  DJANGO_SETTINGS_MODULE: ${settingsModule}`, "as in manage.py"],
-    );
-  }
-  const schema = `# yaml-language-server: $schema=${schemaUrl(`v${version}`)}`;
-  return `${schema}\n${aligned(lines)}`;
+  return `# yaml-language-server: $schema=${schemaUrl(`v${plan.version}`)}\n${aligned(lines)}`;
 }
 
-/** .github/workflows/deploy.yml, with a comment on each line. */
-export function renderWorkflow({ app, python, branch, folder, version }: ProjectFacts): string {
+function serverLines({ server, why }: Plan): Line[] {
+  const { kind, app, command, bind, workers, threads, interface: spoken } = server;
+  const lines: (Line | undefined)[] = [
+    ["server:", "what answers the requests"],
+    [`  kind: ${kind}`, why],
+    app === undefined ? undefined : [`  app: ${scalar(app)}`, "the module, and the application in it"],
+    command === undefined ? undefined : [`  command: ${scalar(command)}`, "run without a shell"],
+    bind === undefined ? undefined : [`  bind: ${bind}`, "the instances listen on ports"],
+    spoken === undefined ? undefined : [`  interface: ${spoken}`, "what the application speaks"],
+    ["  instances: 2", "how many instances run; they share the 60 slots"],
+    workers === undefined
+      ? undefined
+      : [`  workers: ${workers}`, "worker processes in each of them, as it was written"],
+    threads === undefined ? undefined : [`  threads: ${threads}`, "threads in each of them"],
+  ];
+  return lines.filter((line) => line !== undefined);
+}
+
+function pythonLines({ extra, requirements }: Plan): Line[] {
+  const added: Line = [
+    `  extra: [${extra.map(scalar).join(", ")}]`,
+    "the requirements do not name it: add it there, with its version",
+  ];
+  const lines: Line[] = [
+    ...(requirements === undefined
+      ? []
+      : [[`  requirements: ${scalar(requirements)}`, "what is installed in a release"] as Line]),
+    ...(extra.length === 0 ? [] : [added]),
+  ];
+  return lines.length === 0 ? [] : [["python:", "the packages of a release"], ...lines];
+}
+
+function staticLines({ static: entry }: Plan): Line[] {
+  if (entry === undefined) return [];
+  return [
+    ["static:", "files that nginx serves itself"],
+    [`  - url: ${entry.url}`, `Django's STATIC_URL${entry.why}`],
+    [`    collect: ${scalar(entry.collect)}`, "run by the Action before packing"],
+    [`    from: ${scalar(entry.from)}`, "Django's STATIC_ROOT, in the project"],
+  ];
+}
+
+function siteLines({ domain, upgrade }: Plan): Line[] {
+  const names: Line = [
+    `  server_name: [${domain ?? "shop.example.com"}]`,
+    "domains that the host allows; default: all of them",
+  ];
+  const site: Line = ["site:", "nginx's server block"];
+  if (upgrade !== undefined) {
+    const passed: Line = ["  upgrade: true", `WebSockets: ${upgrade}`];
+    return [site, ...(domain === undefined ? [commented(names)] : [names]), passed];
+  }
+  return domain === undefined ? [commented(site), commented(names)] : [site, names];
+}
+
+const commented = ([text, comment = ""]: Line): Line => [`# ${text}`, comment];
+
+function releaseLines({ release }: Plan): Line[] {
+  if (release === undefined) return [];
+  return [
+    ["release:", "once for a deploy, before any instance starts"],
+    [`  command: ${value(release.command)}`, release.why],
+  ];
+}
+
+function processLines(processes: FoundProcess[]): Line[] {
+  if (processes.length === 0) return [];
+  const each = ({ name, command, overlap, stopSignal, stopTimeout, why }: FoundProcess): (Line | undefined)[] => [
+    [`  ${name}:`, why],
+    [`    command: ${scalar(command)}`, "run without a shell"],
+    overlap === false ? ["    overlap: false", "never two at once"] : undefined,
+    stopSignal === undefined ? undefined : [`    stop_signal: ${stopSignal}`, "lets it finish what it is working on"],
+    stopTimeout === undefined ? undefined : [`    stop_timeout: ${stopTimeout}`, "the longest job"],
+  ];
+  return [
+    ["processes:", "workers and schedulers next to the web instances"],
+    ...processes.flatMap(each).filter((line) => line !== undefined),
+  ];
+}
+
+function envLines({ env }: Plan): Line[] {
+  if (env.length === 0) return [];
+  const lines = env.map(({ name, value, why }): Line => [`  ${name}: ${scalar(value)}`, why]);
+  return [["env:", "plain values; secrets stay on the host: `cutover env set`"], ...lines];
+}
+
+/**
+ * A workflow for GitHub Actions, with a comment on each line.
+ * @param file its path in the repository
+ */
+export function renderWorkflow({ app, python, branch, folder, version }: Plan, file: string): string {
+  const paths: Line[] = [
+    ["    paths:", "what this app is made of"],
+    [`      - ${scalar(`${folder}/**`)}`, "its folder"],
+    [`      - ${scalar(file)}`, "this file"],
+  ];
+  const name = file.slice(file.lastIndexOf("/") + 1).replace(/\.yml$/, "");
   return aligned([
-    ["name: deploy", "its name in the Actions tab"],
+    [`name: ${name}`, "its name in the Actions tab"],
     ["on:", "what starts it"],
     ["  push:", "the branch that is live"],
     [`    branches: [${scalar(branch)}]`, "each push to it is a deploy"],
+    ...(folder === "" ? [] : paths),
     ["permissions:", "of the job's own token"],
     ["  contents: read", "to check the repository out"],
     ["  id-token: write", "GitHub signs who deploys what; no secret is stored"],
@@ -103,4 +154,9 @@ function aligned(lines: Line[]): string {
 
 function scalar(text: string): string {
   return stringify(text, { lineWidth: 0 }).trimEnd();
+}
+
+/** A list of words stays one line. */
+function value(command: string | string[]): string {
+  return typeof command === "string" ? scalar(command) : JSON.stringify(command);
 }

@@ -8,15 +8,37 @@ import { safe, type Terminal } from "./terminal.ts";
  * Asks a person at a terminal; every answer except yes means no.
  * @throws CutoverError request_invalid on Ctrl-C and Ctrl-D
  */
-export async function confirm({ stdin, stdout }: Terminal, question: string): Promise<boolean> {
+export async function confirm(terminal: Terminal, question: string): Promise<boolean> {
+  return /^y(?:es)?$/i.test(await ask(terminal, `${question} [y/N] `));
+}
+
+/**
+ * Has a person at a terminal choose one of several things by its number.
+ * @throws CutoverError request_invalid for another answer, on Ctrl-C and Ctrl-D
+ */
+export async function choose<T>(
+  terminal: Terminal,
+  question: string,
+  things: T[],
+  describe: (thing: T) => string,
+): Promise<T> {
+  const lines = things.map((thing, index) => `  ${index + 1}  ${safe(describe(thing))}`);
+  const answer = await ask(terminal, `${[question, ...lines].join("\n")}\nNumber: `);
+  const chosen = /^\d{1,3}$/.test(answer) ? things[Number(answer) - 1] : undefined;
+  if (chosen !== undefined) return chosen;
+  throw new CutoverError("request_invalid", `${JSON.stringify(answer)} is none of 1 to ${things.length}.`, {
+    unchanged: "Nothing was changed.",
+  });
+}
+
+async function ask({ stdin, stdout }: Terminal, question: string): Promise<string> {
   const questions = createInterface({ input: stdin, output: stdout });
   const { promise: closed, reject } = Promise.withResolvers<never>();
   const cancel = () => reject(cancelled());
   // Ctrl-C ends the question with an error of Node's, Ctrl-D with nothing at all.
   questions.once("SIGINT", cancel).once("close", cancel);
   try {
-    const answer = await Promise.race([questions.question(`${safe(question)} [y/N] `), closed]);
-    return /^y(?:es)?$/i.test(answer.trim());
+    return (await Promise.race([questions.question(question), closed])).trim();
   } finally {
     closed.catch(() => undefined);
     questions.close();

@@ -31,6 +31,14 @@ export function serverArguments({ server }: Config, place: ServerPlace): string[
       return uwsgi(server, place);
     case "uvicorn":
       return uvicorn(server, place);
+    case "hypercorn":
+      return hypercorn(server, place);
+    case "daphne":
+      return daphne(server, place);
+    case "granian":
+      return granian(server, place);
+    case "waitress":
+      return waitress(server, place);
     case "aiohttp":
       return server.command === undefined ? aiohttp(server, place) : command(server, place);
     case "tornado":
@@ -110,8 +118,51 @@ function uvicorn(server: Server, { venv, address }: ServerPlace): string[] {
     "*",
     // nginx has the access log.
     "--no-access-log",
-    server.app ?? "",
+    ...called(server, "--factory"),
   ];
+}
+
+/** The application, with the option for one that a function makes: these servers know no `create_app()`. */
+function called({ app = "" }: Server, option: string): string[] {
+  const plain = app.replace(/\(\s*\)$/, "");
+  return plain === app ? [app] : [option, plain];
+}
+
+function hypercorn(server: Server, { venv, address }: ServerPlace): string[] {
+  const listen = "socket" in address ? `unix:${address.socket}` : hostAndPort(address);
+  // As with gunicorn, the directory decides who gets in.
+  const options = ["--bind", listen, "--umask", "0", "--workers", String(server.workers), "--error-logfile", "-"];
+  return [`${venv}/bin/python`, "-m", "hypercorn", ...options, server.app ?? ""];
+}
+
+function daphne({ app = "" }: Server, { venv, address }: ServerPlace): string[] {
+  const listen = "socket" in address ? ["-u", address.socket] : ["-b", "127.0.0.1", "-p", String(address.port)];
+  // Only nginx gets here, and it knows the visitor's address and scheme. Verbosity 0 is errors alone: nginx has the access log.
+  const nginx = ["--proxy-headers", "--proxy-headers-host", "X-Real-IP", "--verbosity", "0"];
+  return [`${venv}/bin/python`, "-m", "daphne", ...listen, ...nginx, app];
+}
+
+function granian(server: Server, { venv, address }: ServerPlace): string[] {
+  const listen =
+    "socket" in address ? ["--uds", address.socket] : ["--host", "127.0.0.1", "--port", String(address.port)];
+  const options = ["--interface", server.interface ?? "asgi", "--workers", String(server.workers), "--no-access-log"];
+  return [`${venv}/bin/python`, "-m", "granian", ...listen, ...options, ...called(server, "--factory")];
+}
+
+function waitress(server: Server, { venv, address }: ServerPlace): string[] {
+  const listen =
+    "socket" in address
+      ? [`--unix-socket=${address.socket}`, "--unix-socket-perms=666"]
+      : [`--listen=${hostAndPort(address)}`];
+  // Only nginx gets here; it writes these headers itself.
+  const nginx = [
+    "--trusted-proxy=*",
+    "--trusted-proxy-count=1",
+    "--trusted-proxy-headers=x-forwarded-for x-forwarded-proto",
+    "--clear-untrusted-proxy-headers",
+  ];
+  const threads = `--threads=${server.threads}`;
+  return [`${venv}/bin/python`, "-m", "waitress", ...listen, ...nginx, threads, ...called(server, "--call")];
 }
 
 /**

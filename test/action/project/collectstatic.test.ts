@@ -1,3 +1,4 @@
+import { cpSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { collectedFolders, collectStatic, staticFiles } from "../../../action/project/collectstatic.ts";
 import { execute } from "../../../action/runner/exec.ts";
@@ -37,6 +38,17 @@ describe("static files", () => {
     const missing = withCollect("no-such-program");
     expect((await refusal(() => collectStatic(missing, context(space)))).message).toContain("no-such-program");
     expect(await refusalCode(() => staticFiles(missing, space.path))).toBe("collect_failed");
+  });
+
+  it("are no fault if Django itself says that there are none", async () => {
+    using space = new Workspace();
+    cpSync("test/fixtures/cases/projects/35-no-static-file-at-all", space.path, { recursive: true });
+    const collect = "/usr/bin/python3 manage.py collectstatic --noinput";
+    const config = configOf({ static: [{ url: "/static/", collect, from: "staticfiles" }] });
+    const lines: string[] = [];
+    await collectStatic(config, { ...context(space), onLine: (line) => lines.push(line) });
+    expect(staticFiles(config, space.path)).toEqual([]);
+    expect(lines.at(-1)).toBe("/static/: there are no static files.");
   });
 
   it("without a command must be there, and may not be the whole project", async () => {

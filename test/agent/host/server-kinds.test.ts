@@ -30,6 +30,15 @@ async def asgi(scope, receive, send):
     body = f"{scope['scheme']} {scope['path']} {sys.prefix}".encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": body})
+
+async def headers(scope, receive, send):
+    """For a server that leaves the scheme to the application: it is in a header."""
+    sent = dict(scope.get("headers", []))
+    await asgi({**scope, "scheme": sent.get(b"x-forwarded-proto", b"").decode()}, receive, send)
+
+make_app = lambda: app
+make_asgi = lambda: asgi
+make_headers = lambda: headers
 `,
   "aio.py": `import sys
 from aiohttp import web
@@ -129,6 +138,13 @@ const kinds: [name: string, server: Record<string, unknown>, processes: number][
   // The second of three is the one that multiprocessing keeps for itself.
   ["uvicorn with workers", { ...asgi, workers: 2 }, 4],
   ["uvicorn with workers", { ...asgi, workers: 2, bind: "port" }, 4],
+  ["uvicorn with a function", { kind: "uvicorn", app: "web:make_asgi()", workers: 1 }, 1],
+  ["daphne", { ...asgi, kind: "daphne", app: "web:headers" }, 1],
+  ["daphne", { ...asgi, kind: "daphne", app: "web:headers", bind: "port" }, 1],
+  ["waitress", { ...wsgi, kind: "waitress", threads: 4 }, 1],
+  ["waitress with a function", { kind: "waitress", app: "web:make_app()", bind: "port" }, 1],
+  ["hypercorn", { ...asgi, kind: "hypercorn", app: "web:headers", workers: 1 }, 1],
+  ["hypercorn with workers", { ...asgi, kind: "hypercorn", app: "web:make_headers()", workers: 2, bind: "port" }, 3],
   ["aiohttp", { kind: "aiohttp", app: "aio:make_app" }, 1],
   ["aiohttp with the application itself", { kind: "aiohttp", app: "aio:application" }, 1],
   ["aiohttp", { kind: "aiohttp", app: "aio:without_parameters", bind: "port" }, 1],

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { parse } from "yaml";
@@ -128,6 +128,96 @@ test("init says so if nothing shows the kind, and takes it from the options", as
   expect(await host.run(["init", shop, "--name", "Shop!"])).toMatchObject({ exit: 2 });
 });
 
+test("init takes a port from the command line, with what the host needs for it", async () => {
+  await mkdir(host.path("chat"));
+  const argv = ["init", host.path("chat"), "--kind", "tornado", "--command", "python blog.py --port={port}"];
+  await writeFile(host.path("chat/blog.py"), "import tornado.web\n");
+  const { exit, out } = await host.run(argv);
+  expect([exit, out]).toEqual([0, expect.stringContaining("--listen 80 --ports 9000-9099")]);
+  expect(parse(await readFile(host.path("chat/cutover.yml"), "utf8")).server).toMatchObject({ bind: "port" });
+});
+
+test("init ends with 1 when check would refuse what it wrote", async () => {
+  const argv = ["init", shop, "--kind", "gunicorn", "--app", "shop.nowhere:app"];
+  const { exit, out } = await host.run(argv);
+  expect([exit, out]).toEqual([1, expect.stringContaining("error: server.app: shop.nowhere:app")]);
+});
+
+const flask = "from flask import Flask\napp = Flask(__name__)\n";
+
+async function project(folder: string, files: Record<string, string>): Promise<void> {
+  for (const [file, text] of Object.entries(files)) {
+    await mkdir(dirname(host.path(folder, file)), { recursive: true });
+    await writeFile(host.path(folder, file), text);
+  }
+}
+
+test("init asks a person which of several applications it is, and tells a script", async () => {
+  const second = "from fastapi import FastAPI\napp = FastAPI()\n";
+  await project("two", {
+    "app.py": flask,
+    "main.py": second,
+    "requirements.txt": "flask\nfastapi\ngunicorn\nuvicorn\n",
+  });
+  const { exit, err } = await host.run(["init", host.path("two")]);
+  expect([exit, err]).toEqual([1, expect.stringContaining("cutover init --kind uvicorn --app main:app")]);
+  const answered = await host.run(["init", host.path("two")], { typed: "2" });
+  expect(answered.out).toContain("1  kind: gunicorn");
+  expect(answered.exit).toBe(0);
+  expect(parse(await readFile(host.path("two/cutover.yml"), "utf8")).server.app).toBe("main:app");
+});
+
+test("init in a repository of several projects: one is chosen, or each gets a workflow of its own", async () => {
+  await project("mono", {
+    "services/orders/app.py": flask,
+    "services/orders/requirements.txt": "flask\ngunicorn\n",
+    "backend/app.py": flask,
+    "backend/requirements.txt": "flask\ngunicorn\n",
+    "examples/app/requirements.txt": "flask\n",
+    ".github/workflows/deploy.yml": "name: docs\non: push\n",
+  });
+  const refused = await host.run(["init", host.path("mono")]);
+  expect([refused.exit, refused.err]).toEqual([
+    1,
+    expect.stringContaining("holds 2 projects: backend, services/orders."),
+  ]);
+  const { exit, out } = await host.run(["init", host.path("mono"), "--all"]);
+  expect([exit, out]).toEqual([0, expect.stringContaining("Found in services/orders/:")]);
+  const workflow = async (name: string) => parse(await readFile(host.path("mono/.github/workflows", name), "utf8"));
+  expect(await workflow("deploy.yml")).toEqual({ name: "docs", on: "push" });
+  for (const [name, folder] of [
+    ["deploy-mono.yml", "backend"],
+    ["deploy-orders.yml", "services/orders"],
+  ] as const) {
+    const { on, jobs } = await workflow(name);
+    expect(on.push.paths).toEqual([`${folder}/**`, `.github/workflows/${name}`]);
+    expect(jobs.deploy.steps.at(-1).with["working-directory"]).toBe(folder);
+  }
+});
+
+test("init in a folder whose requirements are one above says where to run it", async () => {
+  const name = "15-manage-py-in-a-folder-requirements-above";
+  await cp(`test/fixtures/cases/projects/${name}`, host.path("outer"), { recursive: true });
+  const { exit, err } = await host.run(["init", host.path("outer/mysite")]);
+  expect([exit, err]).toEqual([1, expect.stringContaining(`cutover init ${host.path("outer")}`)]);
+});
+
+test("init and check look through 30,000 files in little processor time", async () => {
+  await project("large", { "app.py": flask, "requirements.txt": "flask\ngunicorn\n" });
+  for (let folder = 0; folder < 300; folder++) {
+    await mkdir(host.path("large/shop", `part${folder}`), { recursive: true });
+    const files = Array.from({ length: 100 }, (_, index) => host.path("large/shop", `part${folder}`, `m${index}.py`));
+    await Promise.all(files.map((file) => writeFile(file, "import app\n\ndef view(request):\n    return app.name\n")));
+  }
+  // On a busy machine the clock says nothing. Python, which is a process of its own, has a limit of a second.
+  const before = process.resourceUsage();
+  expect((await host.run(["init", host.path("large")])).exit).toBe(0);
+  expect((await host.run(["check", host.path("large/cutover.yml")])).exit).toBe(0);
+  const { userCPUTime, systemCPUTime } = process.resourceUsage();
+  const spent = userCPUTime + systemCPUTime - before.userCPUTime - before.systemCPUTime;
+  expect(spent / 1e6).toBeLessThan(2);
+});
+
 test("check shows all faults with line and column, of the file and of the project", async () => {
   await host.run(["init", shop]);
   const file = join(shop, "cutover.yml");
@@ -135,7 +225,7 @@ test("check shows all faults with line and column, of the file and of the projec
   expect(await host.run(["check", file])).toEqual({
     exit: 1,
     err: "",
-    out: `${file}:3:3: error: server.kind: "gunicron" is not allowed; allowed here: one of gunicorn, uwsgi, tornado, aiohttp, uvicorn, command. Did you mean gunicorn?
+    out: `${file}:3:3: error: server.kind: "gunicron" is not allowed; allowed here: one of gunicorn, uwsgi, tornado, aiohttp, uvicorn, hypercorn, daphne, granian, waitress, command. Did you mean gunicorn?
 ${file}:4:1: error: keep: must be at least 2
 Correct these 2 lines.
 `,

@@ -57,6 +57,22 @@ test("uvicorn", () => {
   ]);
 });
 
+test("uvicorn calls a function that makes the application by an option", () => {
+  const config = testConfig({ server: { kind: "uvicorn", app: "shop.main:create_app()" } });
+  expect(serverArguments(config, place).slice(-2)).toEqual(["--factory", "shop.main:create_app"]);
+});
+
+test("granian: what it speaks, and a function that makes the application", () => {
+  const server = { kind: "granian", app: "shop.main:create_app()", workers: 3, interface: "wsgi" };
+  const options = ["--interface", "wsgi", "--workers", "3", "--no-access-log", "--factory", "shop.main:create_app"];
+  expect(serverArguments(testConfig({ server }), place)).toEqual([
+    ...["/r/venv/bin/python", "-m", "granian", "--uds", "/run/web-1.sock", ...options],
+  ]);
+  expect(
+    serverArguments(testConfig({ server: { kind: "granian", app: "shop:app", bind: "port" } }), onPort).join(" "),
+  ).toContain("granian --host 127.0.0.1 --port 9001 --interface asgi");
+});
+
 test("aiohttp by its application, or by a command", () => {
   const server = { kind: "aiohttp", app: "shop.main:make_app" };
   const [python, option, program, ...rest] = serverArguments(testConfig({ server }), place);

@@ -1,34 +1,15 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { type DetectOptions, detectKind, type GivenServer } from "../../shared/detect-kind.ts";
-import type { ProjectFiles } from "../../shared/project-clues.ts";
-import { stacks } from "../fixtures/stacks.ts";
-
-const inMemory = (texts: Record<string, string>): ProjectFiles => ({
-  exists: (path) => texts[path] !== undefined,
-  read: (path) => texts[path],
-  folders: () => [...new Set(Object.keys(texts).flatMap((path) => path.match(/^[^/]+(?=\/)/)?.[0] ?? []))],
-});
-
-function onDisk(directory: string): ProjectFiles {
-  const read = (path: string) => {
-    try {
-      return readFileSync(join(directory, path), "utf8");
-    } catch {
-      return undefined;
-    }
-  };
-  const folders = () =>
-    readdirSync(directory, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
-  return { read, folders, exists: (path) => read(path) !== undefined };
-}
+import { projectIn } from "../../../agent/cli/project/project-directory.ts";
+import { type DetectOptions, detectKind, type GivenServer } from "../../../shared/detect/detect.ts";
+import { stacks } from "../../fixtures/stacks.ts";
+import { projectOf } from "./project.ts";
 
 test.each([...stacks.map((stack) => `stacks/${stack}`), "shop"])("the fixture %s", (fixture) => {
   const directory = `test/fixtures/${fixture}`;
   const { kind, app, command, bind } = parse(readFileSync(`${directory}/cutover.yml`, "utf8")).server;
-  const detected = detectKind(onDisk(directory));
+  const detected = detectKind(projectIn(directory));
   const told = command?.replace(" --logging=warning", "");
   expect(detected).toMatchObject({
     found: true,
@@ -40,7 +21,8 @@ const manage = `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 const django = { "manage.py": manage, "shop/settings.py": "", "shop/wsgi.py": "", "shop/asgi.py": "" };
 const flask = "from flask import Flask\napp = Flask(__name__)\n";
 const fastapi = "from fastapi import FastAPI\n\napi: FastAPI = FastAPI()\n";
-const tornado = 'import tornado.web\ndefine("port", type=int)\n';
+const tornado =
+  'import tornado.web\nfrom tornado.options import define, options\ndefine("port", type=int)\ntornado.web.Application([]).listen(options.port)\n';
 const aiohttp = "from aiohttp import web\n\ndef create_app():\n    return web.Application()\n";
 
 test.each<[string, Record<string, string>, object]>([
@@ -62,7 +44,12 @@ test.each<[string, Record<string, string>, object]>([
   ["Django without requirements", django, { kind: "gunicorn", app: "shop.wsgi:application" }],
   [
     "Django whose settings name another application",
-    { ...django, "shop/settings.py": 'WSGI_APPLICATION = "web.entry.site"\n', "requirements.txt": "gunicorn" },
+    {
+      ...django,
+      "shop/settings.py": 'WSGI_APPLICATION = "web.entry.site"\n',
+      "web/entry.py": "site = 1\n",
+      "requirements.txt": "gunicorn",
+    },
     { kind: "gunicorn", app: "web.entry:site" },
   ],
   [
@@ -72,6 +59,8 @@ test.each<[string, Record<string, string>, object]>([
       "shop/settings.py": "",
       "manage.py": manage.replace("shop.settings", "shop.settings.production"),
       "shop/settings/base.py": 'WSGI_APPLICATION = "shop.deep.wsgi.application"\n',
+      "shop/settings/production.py": "from .base import *\n",
+      "shop/deep/wsgi.py": "application = 1\n",
     },
     { kind: "gunicorn", app: "shop.deep.wsgi:application" },
   ],
@@ -107,7 +96,10 @@ test.each<[string, Record<string, string>, object]>([
   ],
   [
     "Flask that is made by a function",
-    { "main.py": "from flask import Flask\n\ndef create_app():\n    pass\n", "requirements.txt": "gunicorn" },
+    {
+      "main.py": "from flask import Flask\n\ndef create_app():\n    return Flask(__name__)\n",
+      "requirements.txt": "gunicorn",
+    },
     { kind: "gunicorn", app: "main:create_app()" },
   ],
   [
@@ -123,7 +115,7 @@ test.each<[string, Record<string, string>, object]>([
     { kind: "aiohttp", command: "python main.py --path={socket}" },
   ],
 ])("%s", (_, texts, server) => {
-  const detected = detectKind(inMemory(texts));
+  const detected = detectKind(projectOf(texts));
   expect(detected).toMatchObject({ found: true, server });
   if (detected.found) expect([detected.server, detected.why.length > 0]).toEqual([server, true]);
 });
@@ -140,14 +132,13 @@ test.each<[string, Record<string, string>, GivenServer, object]>([
   ["a command with Tornado", { "web.py": tornado }, { command: "python web.py --port={port}" }, { kind: "tornado" }],
   ["a command with aiohttp", { "a/b.py": aiohttp }, { command: ["python", "a/b.py", "{socket}"] }, { kind: "aiohttp" }],
 ])("%s is completed, and not contradicted", (_, texts, given, server) => {
-  const detected = detectKind(inMemory(texts), given);
+  const detected = detectKind(projectOf(texts), given);
   expect(detected.found && detected.server).toEqual(server);
 });
 
 test.each<[string, Record<string, string>, GivenServer, DetectOptions, string[]]>([
   ["nothing", { "README.md": "" }, {}, {}, []],
   ["two servers", { ...django, "requirements.txt": "gunicorn\nuwsgi" }, {}, {}, ["gunicorn", "uwsgi"]],
-  ["a server that nothing brings", { ...django, "requirements.txt": "django" }, {}, {}, []],
   [
     "two applications",
     { "app.py": flask, "main.py": fastapi, "requirements.txt": "gunicorn\nuvicorn" },
@@ -156,14 +147,25 @@ test.each<[string, Record<string, string>, GivenServer, DetectOptions, string[]]
     ["gunicorn", "uvicorn"],
   ],
   ["a client", { "main.py": "import aiohttp\n", "requirements.txt": "aiohttp" }, {}, {}, []],
-  ["Tornado that listens where it likes", { "app.py": "import tornado.web\n" }, {}, {}, []],
-  ["Tornado on a port, and sockets wanted", { "app.py": tornado }, { bind: "socket" }, {}, []],
+  [
+    "Tornado that listens where it likes",
+    { "app.py": "import tornado.web\ntornado.web.Application([]).listen(8888)\n" },
+    {},
+    {},
+    ["tornado"],
+  ],
+  ["Tornado on a port, and sockets wanted", { "app.py": tornado }, { bind: "socket" }, {}, ["tornado"]],
 ])("%s is not guessed at", (_, texts, given, options, kinds) => {
-  const detected = detectKind(inMemory(texts), given, options);
+  const detected = detectKind(projectOf(texts), given, options);
   expect(detected).toMatchObject({ found: false, candidates: kinds.map((kind) => ({ kind })) });
 });
 
+test("a server that the requirements lack is added to them", () => {
+  const files = projectOf({ ...django, "requirements.txt": "django" });
+  expect(detectKind(files)).toMatchObject({ found: true, server: { kind: "gunicorn" }, extra: ["gunicorn"] });
+});
+
 test("the distribution's packages need no requirements", () => {
-  const files = inMemory({ ...django, "requirements.txt": "django" });
+  const files = projectOf({ ...django, "requirements.txt": "django" });
   expect(detectKind(files, {}, { systemPackages: true })).toMatchObject({ found: true, server: { kind: "gunicorn" } });
 });

@@ -1,0 +1,202 @@
+import { relative } from "node:path";
+import { describeCandidate } from "../../../shared/complete-server.ts";
+import type { Config } from "../../../shared/config.ts";
+import { dependencyFiles } from "../../../shared/detect/dependencies.ts";
+import { type Survey, survey } from "../../../shared/detect/detect.ts";
+import { type DjangoSettings, folderUrlOf } from "../../../shared/detect/django-settings.ts";
+import type { Candidate, FoundProcess } from "../../../shared/detect/findings.ts";
+import { CutoverError } from "../../../shared/errors.ts";
+import type { Project } from "../../../shared/project.ts";
+import { appNameFor } from "./app-name.ts";
+import { askDjango } from "./ask-django.ts";
+import { projectIn } from "./project-directory.ts";
+import { pythonVersion } from "./python-version.ts";
+import { branchOf, repositoryNameOf, repositoryOf } from "./repository.ts";
+
+/** What a person gave on the command line; it replaces what would be found. */
+export interface Given {
+  name?: string;
+  server?: Candidate;
+  domain?: string;
+}
+
+/** What `cutover init` writes, and why. */
+export interface Plan {
+  app: string;
+  server: Omit<Candidate, "why" | "env" | "extra" | "caution">;
+  /** What showed the server. */
+  why: string;
+  /** Packages that the requirements lack. */
+  extra: string[];
+  /** The requirements file, if it is not requirements.txt. */
+  requirements?: string;
+  env: { name: string; value: string; why: string }[];
+  /** Absent if there is nothing to collect. */
+  static?: { url: string; collect: string; from: string; why: string };
+  release?: { command: string | string[]; why: string };
+  processes: FoundProcess[];
+  /** Where the first WebSocket is. */
+  upgrade?: string;
+  domain?: string;
+  /** Such as 3.11. */
+  python: string;
+  branch: string;
+  /** The project's folder in the repository; empty if it is the root. */
+  folder: string;
+  /** The name on GitHub, such as acme/shop; absent if the remote does not show it. */
+  repository?: string;
+  /** The version of cutover itself. */
+  version: string;
+}
+
+export interface Planned {
+  plan: Plan;
+  /** The root of the repository, which has the workflows; the project itself if there is no repository. */
+  root: string;
+}
+
+export interface Place {
+  directory: string;
+  /** The directory that was given: the root, if there is no repository. */
+  base: string;
+  project: Project;
+}
+
+/**
+ * @param choose asks a person which of several candidates it is; undefined: there is nobody to ask
+ * @throws CutoverError kind_unknown
+ */
+export async function planFor(
+  { directory, base, project }: Place,
+  given: Given,
+  version: string,
+  choose?: (candidates: Candidate[]) => Promise<Candidate>,
+): Promise<Planned> {
+  const root = repositoryOf(directory) ?? base;
+  const found = survey(project);
+  const { why, extra = [], env = {}, caution: _, ...server } = given.server ?? (await chosen(directory, found, choose));
+  const repository = repositoryNameOf(projectIn(root));
+  const plan: Plan = {
+    app: given.name ?? appNameFor(directory, root, repository),
+    server,
+    why: [...new Set(why)].join(", "),
+    extra,
+    env: Object.entries(env).map(([name, value]) => ({ name, value, why: envReason(name) })),
+    ...requirementsPart(project),
+    ...djangoPart(directory, project, found),
+    processes: found.processes,
+    ...(found.websockets !== undefined && { upgrade: found.websockets }),
+    ...(given.domain !== undefined && { domain: given.domain }),
+    ...(repository !== undefined && { repository }),
+    python: pythonVersion(directory, root),
+    branch: branchOf(projectIn(root)),
+    folder: relative(root, directory),
+    version,
+  };
+  return { root, plan: withRelease(plan, found) };
+}
+
+function envReason(name: string): string {
+  if (name === "PYTHONPATH") return "the folder that the modules are in";
+  return name === "GUNICORN_CMD_ARGS" ? "gunicorn's other options" : "as it was written";
+}
+
+/** The release command: what people wrote, or Django's migrations. */
+function withRelease(plan: Plan, { release, django }: Survey): Plan {
+  const path = plan.env.find(({ name }) => name === "DJANGO_SETTINGS_MODULE");
+  const settings = django?.settings;
+  const env = settings === undefined || path !== undefined ? plan.env : [...plan.env, settingsEntry(settings)];
+  const migrate = django && {
+    command: `python ${django.manage} migrate --noinput`,
+    why: "the old release serves while it runs",
+  };
+  const command = release ?? migrate;
+  return { ...plan, env, ...(command !== undefined && { release: command }) };
+}
+
+function settingsEntry({ module, from, developing }: { module: string; from: string; developing?: string }) {
+  const why = developing === undefined ? `as in ${from}` : `${from} has ${developing}, which is for developing`;
+  return { name: "DJANGO_SETTINGS_MODULE", value: module, why };
+}
+
+/** The file for production among those in other places; pip reads requirements.txt by itself. */
+function requirementsPart(project: Project): Pick<Plan, "requirements"> {
+  const files = dependencyFiles(project);
+  if (files.includes("requirements.txt")) return {};
+  const texts = files.filter((file) => file.endsWith(".txt"));
+  const found = texts.find((file) => /prod|live|deploy/.test(file)) ?? texts[0];
+  return found === undefined ? {} : { requirements: found };
+}
+
+/** Static files, as Django itself says if it can be imported here, or else as the settings' text does. */
+function djangoPart(directory: string, project: Project, { django }: Survey): Pick<Plan, "static"> {
+  const settings = django?.settings;
+  if (django === undefined || settings === undefined) return {};
+  const read = project.djangoSettings?.(django.path, settings.module);
+  const asked = askDjango(directory, django.path, settings.module) ?? read;
+  const entry = asked === undefined ? undefined : staticEntry(asked, django.manage, read);
+  return entry === undefined ? {} : { static: entry };
+}
+
+function staticEntry(settings: DjangoSettings, manage: string, read: DjangoSettings | undefined): Plan["static"] {
+  const { staticfiles, staticRoot, staticUrl = "/static/", inside } = settings;
+  const from = typeof staticRoot === "string" ? inside(staticRoot) : undefined;
+  const url = folderUrlOf(staticUrl);
+  if (!staticfiles || from === undefined || url === undefined) return undefined;
+  const where = read?.where.STATIC_URL;
+  return {
+    url,
+    collect: `python ${manage} collectstatic --noinput`,
+    from,
+    why: where === undefined ? "" : ` (${where})`,
+  };
+}
+
+/** @throws CutoverError kind_unknown */
+async function chosen(
+  directory: string,
+  { detection }: Survey,
+  choose: ((candidates: Candidate[]) => Promise<Candidate>) | undefined,
+): Promise<Candidate> {
+  if (detection.found) return { ...detection.server, extra: detection.extra, env: detection.env, why: detection.why };
+  const { candidates, looked } = detection;
+  const able = candidates.filter(({ caution }) => caution === undefined);
+  if (able.length > 1 && choose !== undefined) return choose(able);
+  throw new CutoverError("kind_unknown", unknownMessage(directory, candidates, looked), {
+    unchanged: "Nothing was written.",
+    fix: fixFor(candidates),
+  });
+}
+
+function fixFor(candidates: Candidate[]): string {
+  if (candidates.length === 0) return usualFix;
+  const lines = candidates.map(commandLineOf).join("; or ");
+  const able = candidates.some(({ caution }) => caution === undefined);
+  return able
+    ? `Choose one: ${lines}`
+    : `Change that and run \`cutover init\` again. If it can start all the same: ${lines}`;
+}
+
+const usualFix =
+  "Choose one: --kind gunicorn --app shop.wsgi:application, or --kind command --command 'python main.py --socket {socket}'.";
+
+function unknownMessage(directory: string, candidates: Candidate[], looked: string[]): string {
+  const [only, ...others] = candidates;
+  if (only === undefined)
+    return `Nothing in ${directory} shows what serves this project. Looked for: ${looked.join("; ")}.`;
+  const all = candidates.map(describeCandidate).join("; ");
+  return others.length === 0
+    ? `What serves ${directory} cannot start as it is: ${all}.`
+    : `${directory} has more than one possible server: ${all}.`;
+}
+
+/** What a person types to choose it. */
+export function commandLineOf({ kind, app, command }: Pick<Candidate, "kind" | "app" | "command">): string {
+  const quoted = (text: string) => (/^[\w.:/-]+$/.test(text) ? text : `"${text.replace(/["$`\\]/g, "\\$&")}"`);
+  const rest =
+    app !== undefined ? ` --app ${quoted(app)}` : command !== undefined ? ` --command ${quoted(command)}` : "";
+  return `cutover init --kind ${kind}${rest}`;
+}
+
+/** `server`, as cutover.yml has it. */
+export type PlannedServer = Plan["server"] & Partial<Config["server"]>;

@@ -1,0 +1,63 @@
+import { join } from "node:path";
+import { survey } from "../../../shared/detect/detect.ts";
+import type { Project } from "../../../shared/project.ts";
+import { projectIn } from "./project-directory.ts";
+
+/** Files that make a folder a project of its own. */
+const dependencies = ["requirements.txt", "pyproject.toml", "Pipfile"];
+const marks = [...dependencies, "manage.py", "setup.py", "cutover.yml", "Procfile"];
+/** Folders with an example or a test of something else. */
+const notOwn =
+  /(?:^|\/)(?:examples?|samples?|demos?|docs?|tests?|benchmarks?|templates?|tutorials?|fixtures|vendor|third_party)(?:\/|$)/i;
+const most = 12;
+
+/** A folder of a project that is a project by itself. */
+export interface Subproject {
+  folder: string;
+  project: Project;
+}
+
+/**
+ * Folders that are projects by themselves, with something to serve. None if the top is the project: it serves something that
+ * does not lie in one of them.
+ */
+export function subprojects(directory: string, project: Project): Subproject[] {
+  const folders = markedFolders(project);
+  if (folders.length === 0 || servesItself(project, folders)) return [];
+  return folders
+    .slice(0, most)
+    .map((folder) => ({ folder, project: projectIn(join(directory, folder)) }))
+    .filter((each) => serves(each.project));
+}
+
+/** Folders with requirements of their own; if the top has none, also those that have another mark of a project. */
+function markedFolders(project: Project): string[] {
+  const folders = (project.paths?.() ?? []).flatMap((path) => {
+    const cut = path.lastIndexOf("/");
+    const deep = path.split("/").length <= 3;
+    return cut > 0 && deep && marks.includes(path.slice(cut + 1)) ? [path.slice(0, cut)] : [];
+  });
+  const has = (folder: string, names: string[]) =>
+    names.some((name) => project.exists(folder === "" ? name : `${folder}/${name}`));
+  const above = has("", dependencies);
+  const own = [...new Set(folders)].filter((folder) => !notOwn.test(folder) && (!above || has(folder, dependencies)));
+  // A folder whose pyproject.toml only lists the projects below it is none.
+  const isWhole = (folder: string) => has(folder, ["manage.py", "requirements.txt", "Procfile"]);
+  return own.filter((folder) => !own.some((other) => folder.startsWith(`${other}/`) && isWhole(other)));
+}
+
+function servesItself(project: Project, folders: string[]): boolean {
+  const { detection } = survey(project);
+  if (!detection.found) return false;
+  const { server, env } = detection;
+  const module = (server.app ?? "").split(":")[0]?.replaceAll(".", "/") ?? "";
+  return !folders.some(
+    (folder) =>
+      env.PYTHONPATH === folder || module.startsWith(`${folder}/`) || server.command?.includes(` ${folder}/`) === true,
+  );
+}
+
+function serves(project: Project): boolean {
+  const { detection } = survey(project);
+  return detection.found || detection.candidates.length > 0;
+}

@@ -1,0 +1,194 @@
+import type { ProjectFiles } from "../project-clues.ts";
+import type { Speaks } from "./frameworks.ts";
+import type { Meaning, PythonModules } from "./python-modules.ts";
+import type { PythonModule } from "./python-scan.ts";
+
+/** An application that a project's Python files make. */
+export interface Application {
+  /** `shop.main:app`, or `shop:create_app()`. */
+  app: string;
+  file: string;
+  line: number;
+  /** `Flask`. */
+  framework: string;
+  speaks: Speaks;
+  /** Parameters that must be given to the function that makes it. */
+  needs: string[];
+  /** The folder that must be on Python's path; empty for the project's top. */
+  path: string;
+}
+
+interface Ranked extends Application {
+  /** Smaller is likelier; the numbers are compared from left to right. */
+  rank: number[];
+}
+
+const usualFiles =
+  /(?:^|\/)(?:wsgi|asgi|app|main|server|application|run|api|web|site|index|manage|__init__|start|backend|webapp)\.py$/;
+const usualNames = ["application", "app", "server", "api", "asgi_app", "wsgi_app"];
+const usualFactories = /^(?:create|make|build|init|get|setup|new)_?(?:wsgi_|asgi_)?(?:app|application|server|api)?$/;
+
+/**
+ * The applications in a project's Python files. The first is the likeliest; others that are as likely come with it.
+ */
+export function applicationsIn(modules: PythonModules, files: ProjectFiles): Application[] {
+  const found = Object.entries(modules.scan.modules).flatMap(([file, module]) =>
+    inModule(modules, files, file, module),
+  );
+  const sorted = found.toSorted((a, b) => compare(a.rank, b.rank));
+  const [first] = sorted;
+  if (first === undefined) return [];
+  return sorted.filter(({ rank }) => compare(rank, first.rank) === 0).map(({ rank: _, ...application }) => application);
+}
+
+/** The application of one file; undefined if it makes none. */
+export function applicationOf(modules: PythonModules, files: ProjectFiles, file: string): Application | undefined {
+  const module = modules.module(file);
+  const [found] = module === undefined ? [] : inModule(modules, files, file, module);
+  if (found === undefined) return undefined;
+  const { rank: _, ...application } = found;
+  return application;
+}
+
+function compare(a: number[], b: number[]): number {
+  return a.map((each, index) => each - (b[index] ?? 0)).find((difference) => difference !== 0) ?? 0;
+}
+
+function inModule(modules: PythonModules, files: ProjectFiles, file: string, module: PythonModule): Ranked[] {
+  const names = [...new Set([...module.assigned.map(({ name }) => name), ...Object.keys(module.imports)])];
+  const objects = names.flatMap((name) => ofName(modules, files, file, module, name));
+  const best = preferred(objects.filter((each) => !isImported(module, each.app) || isGateway(file)));
+  if (best !== undefined) return [best];
+  const factories = module.functions.flatMap(({ name }) => ofName(modules, files, file, module, name));
+  const given = ran(module);
+  const factory = factories.find(({ app }) => given.includes(nameIn(app))) ?? preferred(factories);
+  return factory === undefined ? [] : [factory];
+}
+
+/** The names that a script gives to what starts it: `run_app(init())`. */
+function ran(module: PythonModule): string[] {
+  return module.runs.flatMap(({ what, args }) => {
+    if (!/(?:^|\.)(?:run_app|run|serve|run_simple|WSGIServer|make_server)$/.test(what)) return [];
+    return args.flatMap((arg) => {
+      const name = arg?.call ?? arg?.name;
+      return name == null ? [] : [name.slice(name.lastIndexOf(".") + 1)];
+    });
+  });
+}
+
+const nameIn = (app: string) => app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
+
+function isImported(module: PythonModule, app: string): boolean {
+  return !module.assigned.some(({ name }) => name === nameIn(app));
+}
+
+export function isGateway(file: string): boolean {
+  return /(?:^|\/)(?:wsgi|asgi|passenger_wsgi)\.py$/.test(file);
+}
+
+function preferred(found: Ranked[]): Ranked | undefined {
+  const weight = ({ app, framework }: Ranked) => {
+    const name = nameIn(app);
+    // Dash is served by its Flask, which is called `server`.
+    if (name === "server" && framework === "Flask") return -1;
+    const index = usualNames.indexOf(name);
+    if (index >= 0) return index;
+    return usualFactories.test(name) ? usualNames.length : usualNames.length + 1;
+  };
+  return found.toSorted((a, b) => weight(a) - weight(b))[0];
+}
+
+function ofName(
+  modules: PythonModules,
+  files: ProjectFiles,
+  file: string,
+  module: PythonModule,
+  name: string,
+): Ranked[] {
+  const meaning = modules.meaning(file, name);
+  if (meaning === undefined || (name.startsWith("_") && meaning.factory !== undefined)) return [];
+  const { framework, factory } = meaning;
+  // What only happens to return an application: `get_config(app)`, a test's fixture, a view.
+  if (factory !== undefined && !isFactory(meaning, module)) return [];
+  const path = pathOf(files, file, module);
+  const dotted = dottedIn(file, path);
+  const aiohttp = framework.speaks === "aiohttp";
+  const needs = factory === undefined ? [] : missing(factory.required, aiohttp);
+  const called = factory === undefined || aiohttp ? "" : "()";
+  const line = factory?.line ?? module.assigned.find((each) => each.name === name)?.line ?? 1;
+  return [
+    {
+      app: `${dotted}:${name}${called}`,
+      file,
+      line,
+      framework: framework.name,
+      speaks: framework.speaks,
+      needs,
+      path,
+      rank: [
+        isGateway(file) ? 0 : 1,
+        rankOfKind(factory === undefined, needs),
+        rankOfPlace(files, file),
+        usualFiles.test(file) ? 0 : 1,
+      ],
+    },
+  ];
+}
+
+function isFactory({ factory, framework }: Meaning, { functions }: PythonModule): boolean {
+  if (factory === undefined) return false;
+  if (factory.decorators.some((name) => /fixture|route|command|contextmanager/.test(name ?? ""))) return false;
+  if (framework.name === "WSGI" || framework.name === "ASGI") return usualFactories.test(factory.name);
+  // A function that only passes on what it is given is a helper.
+  if (factory.required.some((name) => name === "app" || name === "self")) return false;
+  return usualFactories.test(factory.name) || functions.length < 40;
+}
+
+/** aiohttp's own way is a function that takes the arguments of the command line. Pyramid's are given by cutover. */
+function missing(required: string[], aiohttp: boolean): string[] {
+  return aiohttp && required.length === 1 && /^(?:argv|args|_)$/.test(required[0] ?? "") ? [] : required;
+}
+
+function rankOfKind(isObject: boolean, needs: string[]): number {
+  if (isObject) return 0;
+  return needs.length === 0 ? 1 : 2;
+}
+
+/** The top and src come first, then packages, then folders that are none. */
+function rankOfPlace(files: ProjectFiles, file: string): number {
+  const parts = file.replace(/^src\//, "").split("/");
+  if (parts.length === 1) return 0;
+  const isPackage = files.exists(`${file.slice(0, file.lastIndexOf("/"))}/__init__.py`);
+  return parts.length - 1 + (isPackage ? 0 : 0.5);
+}
+
+/** The folder that has to be on Python's path for a file. From the project's top, Python finds folders without __init__.py too. */
+function pathOf(files: ProjectFiles, file: string, { imports }: PythonModule): string {
+  const folders = file.split("/").slice(0, -1);
+  const [top = ""] = folders;
+  if (top === "" || files.exists(`${top}/__init__.py`)) return "";
+  if (top === "src") return "src";
+  const names = Object.values(imports).map((name) => name.split(".", 1)[0] ?? "");
+  const isThere = (place: string) => isModule(files, place);
+  // A script in such a folder imports what lies next to it by its bare name.
+  const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
+  const above = names.some((name) => name === top);
+  return bare || (!above && isProject(files, top)) ? top : "";
+}
+
+function isModule(files: ProjectFiles, place: string): boolean {
+  return files.exists(`${place}.py`) || files.exists(`${place}/__init__.py`);
+}
+
+/** It has requirements of its own. */
+function isProject(files: ProjectFiles, folder: string): boolean {
+  return ["requirements.txt", "pyproject.toml", "Pipfile"].some((name) => files.exists(`${folder}/${name}`));
+}
+
+function dottedIn(file: string, path: string): string {
+  const inside = path === "" ? file : file.slice(path.length + 1);
+  return inside
+    .replace(/\.py$/, "")
+    .replace(/\/__init__$/, "")
+    .replaceAll("/", ".");
+}

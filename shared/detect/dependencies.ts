@@ -1,0 +1,98 @@
+import { parse } from "smol-toml";
+import { type ProjectFiles, requirementNames } from "../project-clues.ts";
+
+/**
+ * The names of all packages that a project says it needs, wherever it says so, normalised; undefined if it says so nowhere.
+ * They are clues: what is installed is not decided here. With extras also `name[extra]`.
+ */
+export function dependencyNames(files: ProjectFiles, requirements: string): Set<string> | undefined {
+  const places = dependencyFiles(files, requirements);
+  if (places.length === 0) return undefined;
+  return named(places.flatMap((file) => namedIn(file, files)));
+}
+
+/** The names in one file, and in what it includes. */
+export function namesIn(files: ProjectFiles, file: string): Set<string> {
+  return named(namedIn(file, files));
+}
+
+function named(texts: string[]): Set<string> {
+  const names = new Set<string>();
+  for (const text of texts) {
+    const [, name = "", extras = ""] = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?/.exec(text) ?? [];
+    if (name === "") continue;
+    names.add(normal(name));
+    for (const extra of extras.split(",")) if (extra !== "") names.add(`${normal(name)}[${extra.trim()}]`);
+  }
+  return names;
+}
+
+/** Names with their extras, and what follows them. */
+function namedIn(file: string, files: ProjectFiles): string[] {
+  const text = files.read(file) ?? "";
+  if (file.endsWith(".toml") || file === "Pipfile") return ofToml(text);
+  if (/\.ya?ml$/.test(file)) return [...text.matchAll(/^\s*-\s*([A-Za-z][\w.-]*)/gm)].map(([, name = ""]) => name);
+  if (/^setup\.(?:py|cfg)$/.test(file)) {
+    return [...text.matchAll(/[A-Za-z][\w.-]*(?:\[[\w,]+\])?(?=\s*[<>=~!"',;\n[])/g)].map(([name]) => name);
+  }
+  const lines = [...decoded(text).matchAll(/^[ \t]*[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?/gm)].map(([name]) => name);
+  return [...(requirementNames(files, file) ?? []), ...lines];
+}
+
+const usual = ["pyproject.toml", "Pipfile", "setup.cfg", "setup.py", "environment.yml", "environment.yaml"];
+const listed =
+  /^(?:requirements?|reqs?)(?:[/_.-](?:base|common|prod|production|main|live|deploy|server|web|app|all|requirements|local|default))?\.(?:txt|in)$|^requirements\/[^/]+\.(?:txt|in)$|^(?:conf|config|deploy|etc|docker)\/requirements\.txt$/;
+const notLive = /(?:^|[/_.-])(?:dev|develop|development|test|tests|testing|docs?|lint|ci)[^/]*\.(?:txt|in)$/;
+
+/** The files that say what a project needs. */
+export function dependencyFiles(files: ProjectFiles, requirements = "requirements.txt"): string[] {
+  const others = (files.paths?.() ?? []).filter((path) => listed.test(path) && !notLive.test(path));
+  return [...new Set([requirements, ...others, ...usual])].filter((path) => files.read(path) !== undefined);
+}
+
+/** PowerShell's `pip freeze >` writes UTF-16, whose every second byte is a NUL as UTF-8 is read. */
+function decoded(text: string): string {
+  return text.includes("\0") ? text.replaceAll("\0", "") : text;
+}
+
+type Table = Record<string, unknown>;
+const isTable = (value: unknown): value is Table =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const table = (value: unknown, ...path: string[]): Table => {
+  const found = path.reduce<unknown>((each, key) => (isTable(each) ? each[key] : undefined), value);
+  return isTable(found) ? found : {};
+};
+const texts = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((each) => typeof each === "string") : [];
+
+/** pyproject.toml of PEP 621 and of Poetry, and Pipfile. */
+function ofToml(text: string): string[] {
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch {
+    return [];
+  }
+  const poetry = table(value, "tool", "poetry");
+  const tables = [
+    table(poetry, "dependencies"),
+    ...Object.values(table(poetry, "group")).map((group) => table(group, "dependencies")),
+    table(value, "packages"),
+  ];
+  const project = table(value, "project");
+  return [
+    ...texts(project.dependencies),
+    ...Object.values(table(project, "optional-dependencies")).flatMap(texts),
+    ...Object.values(table(value, "dependency-groups")).flatMap(texts),
+    ...tables.flatMap((each) => Object.entries(each).map(([name, given]) => withExtras(name, given))),
+  ];
+}
+
+function withExtras(name: string, given: unknown): string {
+  const extras = isTable(given) ? texts(given.extras) : [];
+  return extras.length === 0 ? name : `${name}[${extras.join(",")}]`;
+}
+
+function normal(name: string): string {
+  return name.toLowerCase().replace(/[._-]+/g, "-");
+}

@@ -1,0 +1,85 @@
+import { spawnSync } from "node:child_process";
+import { isAbsolute, join, relative, resolve, sep } from "node:path";
+import { z } from "zod";
+import { settingsProgram } from "./settings-program.ts";
+
+const output = z.object({
+  values: z.record(z.string(), z.unknown()),
+  /** Settings that are given, whether or not their value can be told. */
+  named: z.array(z.string()),
+  lines: z.record(z.string(), z.tuple([z.string(), z.int()])),
+});
+
+/** What Django's settings say about files. Paths are absolute, as the settings make them on this machine. */
+export interface DjangoSettings {
+  staticUrl?: string;
+  /** undefined: not given. `unknown`: given, but its value cannot be told from the text. */
+  staticRoot?: string | { unknown: true };
+  mediaUrl?: string;
+  mediaRoot?: string;
+  /** django.contrib.staticfiles is installed. */
+  staticfiles: boolean;
+  /** Files of SQLite databases. */
+  sqlite: string[];
+  /** A path of the settings as one in the project: relative, with `/`; undefined if it lies elsewhere. */
+  inside(path: string): string | undefined;
+  /** Where each setting stands: `shop/settings.py:12`. */
+  where: Record<string, string>;
+}
+
+const limitMs = 30_000;
+
+/** Reads the settings' text with Python's own parser; nothing is imported. @returns undefined without python3 */
+export function readSettings(directory: string, folder: string, module: string): DjangoSettings | undefined {
+  const argv = ["-I", "-S", "-c", settingsProgram, resolve(directory), folder, module];
+  const { status, stdout } = spawnSync("python3", argv, { timeout: limitMs, maxBuffer: 8 * 1024 * 1024, cwd: "/" });
+  if (status !== 0) return undefined;
+  try {
+    return settingsFrom(JSON.parse(stdout.toString("utf8")), directory, folder);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param printed what the program printed: `values`, `named`, `lines` */
+export function settingsFrom(printed: unknown, directory: string, folder: string): DjangoSettings {
+  const { values, named, lines } = output.parse(printed);
+  const text = (name: string) => (typeof values[name] === "string" ? (values[name] as string) : undefined);
+  const root =
+    text("STATIC_ROOT") ??
+    (named.includes("STATIC_ROOT") && values.STATIC_ROOT !== null ? { unknown: true as const } : undefined);
+  const apps = Array.isArray(values.INSTALLED_APPS) ? values.INSTALLED_APPS : [];
+  const [staticUrl, mediaUrl, mediaRoot] = [text("STATIC_URL"), text("MEDIA_URL"), text("MEDIA_ROOT")];
+  return {
+    ...(staticUrl !== undefined && { staticUrl }),
+    ...(root !== undefined && root !== "" && { staticRoot: root }),
+    ...(mediaUrl !== undefined && mediaUrl !== "" && { mediaUrl }),
+    ...(mediaRoot !== undefined && mediaRoot !== "" && { mediaRoot }),
+    staticfiles: apps.some((app) => /^(?:django\.contrib\.staticfiles|whitenoise)/.test(String(app))),
+    sqlite: sqliteFiles(values.DATABASES),
+    inside: (path) => insideProject(directory, path, folder),
+    where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`])),
+  };
+}
+
+function sqliteFiles(databases: unknown): string[] {
+  const all = typeof databases === "object" && databases !== null ? Object.values(databases) : [];
+  return all.flatMap((each: unknown) => {
+    const { ENGINE: engine, NAME: name } = (each ?? {}) as Record<string, unknown>;
+    return String(engine).includes("sqlite3") && typeof name === "string" && name !== ":memory:" ? [name] : [];
+  });
+}
+
+function insideProject(directory: string, path: string, folder: string): string | undefined {
+  // A relative path is relative to where the process runs: the project, or the folder of manage.py for its commands.
+  const absolute = isAbsolute(path) ? path : join(resolve(directory), folder, path);
+  const inside = relative(resolve(directory), absolute);
+  return inside === "" || inside.startsWith("..") || isAbsolute(inside) ? undefined : inside.split(sep).join("/");
+}
+
+/** STATIC_URL as Django uses it and nginx needs it; undefined for another host's. */
+export function folderUrlOf(url: string): string | undefined {
+  if (/^(?:https?:)?\/\//.test(url)) return undefined;
+  const plain = `/${url.replace(/^\/+/, "").replace(/\/*$/, "")}/`;
+  return plain === "//" ? undefined : plain;
+}

@@ -1,0 +1,160 @@
+import type { ProjectFiles } from "../project-clues.ts";
+import type { Candidate } from "./findings.ts";
+import type { PythonModules } from "./python-modules.ts";
+import type { Sources } from "./resolve.ts";
+import { serversFor } from "./server-choice.ts";
+
+/** A Django project, as its manage.py, its wsgi.py and its settings show it. */
+export interface Django {
+  /** `manage.py`, or one folder below. */
+  manage: string;
+  /** The folder of manage.py, which is on Python's path when it runs; empty for the project's top. */
+  path: string;
+  /** The settings module that visitors get: what wsgi.py says, and only then what manage.py says. */
+  settings?: {
+    module: string;
+    from: string;
+    file?: string /** What is said there, if that is for developing. */;
+    developing?: string;
+  };
+  wsgi?: { app: string; file: string };
+  asgi?: { app: string; file: string; channels: boolean };
+}
+
+const variable = "environ.DJANGO_SETTINGS_MODULE";
+
+/** @returns undefined if there is no manage.py of Django's: other frameworks use the name too */
+export function djangoOf({ files, modules }: Pick<Sources, "files" | "modules">): Django | undefined {
+  const manage = manageFile(files);
+  if (manage === undefined) return undefined;
+  const path = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
+  const own = modules.module(manage)?.strings[variable] ?? settingsIn(files.read(manage) ?? "");
+  const packages = [own?.split(".")[0], ...packagesBelow(files, path)].filter((name) => name !== undefined);
+  const gateway = (kind: "wsgi" | "asgi") => gatewayOf(kind, { own, packages, path, files, modules });
+  const [wsgi, asgi] = [gateway("wsgi"), gateway("asgi")];
+  const from = [wsgi?.file, asgi?.file].find(
+    (file) => file !== undefined && settingsOf(file, modules, files) !== undefined,
+  );
+  const settings = from === undefined ? own : settingsOf(from, modules, files);
+  const production = settings === undefined ? undefined : productionOf(settings, path, modules);
+  const module = production ?? settings;
+  const file = module === undefined ? undefined : modules.locate(module, [path])?.file;
+  return {
+    manage,
+    path,
+    ...(module !== undefined && {
+      settings: {
+        module,
+        from: from ?? manage,
+        ...(file !== undefined && { file }),
+        ...(production !== undefined && settings !== undefined && { developing: settings }),
+      },
+    }),
+    ...(wsgi && { wsgi }),
+    ...(asgi && { asgi: { ...asgi, channels: usesChannels(asgi.file, modules) } }),
+  };
+}
+
+/** The settings of production next to those that are for developing, which a site must not have. */
+function productionOf(settings: string, path: string, modules: PythonModules): string | undefined {
+  const [, base, name = ""] = /^(.*\.)?(\w+)$/.exec(settings) ?? [];
+  if (!/^(?:settings_)?(?:dev|develop|development|local)$/.test(name)) return undefined;
+  const start = name.startsWith("settings_") ? "settings_" : "";
+  return ["production", "prod", "live", "deploy"]
+    .map((other) => `${base ?? ""}${start}${other}`)
+    .find((module) => modules.locate(module, [path]) !== undefined);
+}
+
+function manageFile(files: ProjectFiles): string | undefined {
+  const below = (files.paths?.() ?? []).filter((path) => /^(?:[^/]+\/){1,2}manage\.py$/.test(path));
+  return ["manage.py", ...below].find(
+    (path) => /django/i.test(files.read(path) ?? "") && !/flask/i.test(files.read(path) ?? ""),
+  );
+}
+
+function settingsOf(file: string, modules: PythonModules, files: ProjectFiles): string | undefined {
+  return modules.module(file)?.strings[variable] ?? settingsIn(files.read(file) ?? "");
+}
+
+function settingsIn(text: string): string | undefined {
+  return /DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']/.exec(text)?.[1];
+}
+
+function packagesBelow(files: ProjectFiles, path: string): string[] {
+  if (path === "") return files.folders();
+  const start = `${path}/`;
+  return [
+    ...new Set(
+      (files.paths?.() ?? []).flatMap((each) =>
+        each.startsWith(start) ? (each.slice(start.length).split("/").slice(0, -1)[0] ?? []) : [],
+      ),
+    ),
+  ];
+}
+
+interface Look {
+  own: string | undefined;
+  packages: string[];
+  path: string;
+  files: ProjectFiles;
+  modules: PythonModules;
+}
+
+/** What the settings name, or the file that startproject makes. */
+function gatewayOf(
+  kind: "wsgi" | "asgi",
+  { own, packages, path, files, modules }: Look,
+): { app: string; file: string } | undefined {
+  const named = own === undefined ? undefined : settingOf(own, `${kind.toUpperCase()}_APPLICATION`, path, modules);
+  const cut = named?.lastIndexOf(".") ?? -1;
+  if (named !== undefined && cut > 0) {
+    const located = modules.locate(named.slice(0, cut), [path]);
+    if (located !== undefined) return { app: `${named.slice(0, cut)}:${named.slice(cut + 1)}`, file: located.file };
+  }
+  const base = path === "" ? "" : `${path}/`;
+  const places = [
+    ...packages.flatMap((name) => [
+      `${name}/${kind}.py`,
+      `${name}/${kind}/__init__.py`,
+      `${name}/${kind}/production.py`,
+    ]),
+    `${kind}.py`,
+  ];
+  const file = places.find((place) => files.exists(`${base}${place}`));
+  if (file === undefined) return undefined;
+  const module = file.replace(/(?:\/__init__)?\.py$/, "").replaceAll("/", ".");
+  return { app: `${module}:application`, file: `${base}${file}` };
+}
+
+/** A text of the settings, also of those that they import with a star. */
+function settingOf(module: string, name: string, path: string, modules: PythonModules, depth = 0): string | undefined {
+  const file = modules.locate(module, [path])?.file;
+  const found = file === undefined ? undefined : modules.module(file);
+  if (found === undefined || depth > 5) return undefined;
+  const own = found.strings[name];
+  if (own !== undefined) return own;
+  return found.star.map((star) => settingOf(star, name, path, modules, depth + 1)).find((each) => each !== undefined);
+}
+
+function usesChannels(file: string, modules: PythonModules): boolean {
+  const names = Object.values(modules.module(file)?.imports ?? {});
+  return names.some((name) => name.startsWith("channels.") || name.startsWith("socketio"));
+}
+
+/** WSGI is what most of Django is written for; ASGI if the project has WebSockets, or no server for the other. */
+export function djangoCandidates(django: Django, { clues }: Sources): Candidate[] {
+  const { wsgi, asgi, manage, path } = django;
+  const servers = wsgi === undefined ? [] : serversFor("wsgi", wsgi.app, clues);
+  const asgiServers = asgi === undefined ? [] : serversFor("asgi", asgi.app, clues);
+  const missing = servers.every(({ extra }) => extra !== undefined);
+  const wanted =
+    asgi?.channels === true || wsgi === undefined || (missing && asgiServers.some(({ extra }) => extra === undefined));
+  const [application, chosen] = wanted && asgi !== undefined ? [asgi, asgiServers] : [wsgi, servers];
+  if (application === undefined) return [];
+  return chosen.map((server) => ({
+    ...server,
+    app: application.app,
+    ...(path !== "" && { env: { PYTHONPATH: path } }),
+    why: [`${manage} is Django's`, application.file, ...server.why],
+  }));
+}

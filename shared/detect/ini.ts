@@ -1,0 +1,38 @@
+export interface IniSection {
+  name: string;
+  line: number;
+  /** The last of a key counts. */
+  values: Map<string, string>;
+}
+
+/**
+ * Reads the files of supervisor, systemd and uWSGI: sections of keys, comments in lines of their own or after a blank, and
+ * values that go on in lines that are indented or after a backslash.
+ */
+export function readIni(text: string): IniSection[] {
+  const sections: IniSection[] = [];
+  let last: string | undefined;
+  for (const [index, line] of text
+    .replace(/\\\r?\n/g, "  ")
+    .split(/\r?\n/)
+    .entries()) {
+    const name = /^\s*\[([^\]]+)\]\s*(?:[;#].*)?$/.exec(line)?.[1];
+    if (name !== undefined) {
+      sections.push({ name: name.trim(), line: index + 1, values: new Map() });
+      last = undefined;
+      continue;
+    }
+    const section = sections.at(-1);
+    if (section === undefined || /^\s*(?:[;#]|$)/.test(line)) continue;
+    const [, key, value] =
+      /^([A-Za-z][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(line.replace(/\s[;#].*$/, "").trimStart()) ?? [];
+    const goesOn = /^\s/.test(line) && last !== undefined && key === undefined;
+    if (goesOn && last !== undefined)
+      section.values.set(last, `${section.values.get(last) ?? ""} ${line.trim()}`.trim());
+    else if (key !== undefined) {
+      last = key;
+      section.values.set(key, value ?? "");
+    }
+  }
+  return sections;
+}

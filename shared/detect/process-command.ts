@@ -1,0 +1,117 @@
+import type { Step } from "./command-line.ts";
+import type { FoundProcess } from "./findings.ts";
+
+type Known = Omit<FoundProcess, "name" | "why" | "command"> & { name: string; command?: string };
+
+/** Long enough for most jobs, and told in the comment of what is written. */
+const jobs = "10m";
+
+type Reader = (args: string[], words: string[]) => Known | undefined;
+
+const worker: Known = { name: "worker", stopTimeout: jobs };
+const scheduler: Known = { name: "scheduler", overlap: false };
+// INT lets it finish its jobs, TERM does not.
+const huey: Known = { name: "huey", overlap: false, stopSignal: "INT", stopTimeout: jobs };
+const ifWorker: Reader = (args) => (args.includes("worker") || args.includes("worker-pool") ? worker : undefined);
+
+/** Workers and schedulers that are known by their program. */
+const programs: Record<string, Reader> = {
+  celery,
+  rq: ifWorker,
+  rqworker: () => worker,
+  rqscheduler: () => scheduler,
+  huey_consumer: () => huey,
+  "huey_consumer.py": () => huey,
+  "huey.bin.huey_consumer": () => huey,
+  dramatiq: () => worker,
+  periodiq: () => scheduler,
+  arq: () => worker,
+  saq: () => worker,
+  taskiq: (args) => (args.includes("scheduler") ? scheduler : ifWorker(args, [])),
+  procrastinate: ifWorker,
+  python: ([script, command = ""]) => (script?.endsWith("manage.py") ? managed[command] : undefined),
+};
+
+/** Commands of Django's manage.py. */
+const managed: Record<string, Known> = {
+  // It asks its workers to finish at INT and TERM, and schedules too.
+  qcluster: { name: "qcluster", overlap: false, stopTimeout: jobs },
+  run_huey: huey,
+  djangohuey: huey,
+  rqworker: worker,
+  rundramatiq: worker,
+  db_worker: worker,
+  procrastinate: worker,
+  process_tasks: worker,
+  runworker: { name: "channels" },
+  rqscheduler: scheduler,
+  runapscheduler: scheduler,
+  runscheduler: scheduler,
+  scheduler,
+  startscheduler: scheduler,
+};
+
+function celery(args: string[], words: string[]): Known | undefined {
+  const has = (word: string) => args.includes(word);
+  if (has("beat") || (has("worker") && (has("-B") || has("--beat")))) return { name: "beat", overlap: false };
+  if (has("worker")) return { ...worker, ...(!hostname(args) && { command: named(words) }) };
+  return has("flower") ? { name: "flower" } : undefined;
+}
+
+const hostname = (args: string[]) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));
+
+/** Two workers at once, as in a hand-over, need two names. */
+function named(words: string[]): string {
+  return `${joined(words)} --hostname {instance}-{run}@%h`;
+}
+
+/** A command line of words: those with spaces and the like in quotes. */
+export function joined(words: string[]): string {
+  return words.map((word) => (/^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word}'`)).join(" ");
+}
+
+/**
+ * The worker or scheduler that a command starts.
+ * @param given the name that a Procfile or a compose file gives it; any command under one counts
+ */
+export function processOf(step: Step, why: string, given?: string): FoundProcess | undefined {
+  const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
+  if (found === undefined && given === undefined) return undefined;
+  const { name, command, ...rest } = found ?? { name: given ?? "" };
+  const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
+  const line = command ?? joined([...python, step.program, ...step.args]);
+  const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
+  return {
+    name: processNameOf(given ?? name),
+    command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
+    ...(schedules.test(given ?? "") && { overlap: false as const }),
+    ...rest,
+    why,
+  };
+}
+
+const schedules = /beat|sched|clock|cron/i;
+
+/** As `processes` in cutover.yml takes it. */
+function processNameOf(name: string): string {
+  const plain = name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^[^a-z]+|-+$/g, "")
+    .slice(0, 32);
+  return plain === "" || plain === "web" ? "worker" : plain;
+}
+
+const prepares = [
+  /^python \S*manage\.py migrate\b/,
+  /^(?:python -m )?alembic upgrade\b/,
+  /^(?:python -m )?flask db upgrade\b/,
+  /^django-admin migrate\b/,
+  /^(?:aerich|piccolo migrations) upgrade\b|^tortoise upgrade\b/,
+];
+
+/** The command line of a step that prepares the database, as `release.command` takes it. */
+export function preparationOf({ program, args }: Step): string | undefined {
+  const line = joined([program, ...args]);
+  return prepares.some((pattern) => pattern.test(line)) ? line : undefined;
+}

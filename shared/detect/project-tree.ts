@@ -1,0 +1,78 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { ProjectFiles } from "../project-clues.ts";
+import { type DjangoSettings, readSettings } from "./django-settings.ts";
+import { type PythonScan, scanPython } from "./python-scan.ts";
+
+/** Folders that hold no application: other people's code, tests, what is built. */
+const ignored = new Set(
+  (
+    "node_modules venv env .venv site-packages __pycache__ build dist static staticfiles media templates locale " +
+    "migrations test tests testing docs doc example examples sample samples benchmarks notebooks vendor third_party " +
+    "scripts htmlcov fixtures alembic assets public"
+  ).split(" "),
+);
+
+/** Four folders deep: `src/shop/web/app.py`, and one for an outer folder. More is the project's own business. */
+const deepest = 4;
+const mostFiles = 20_000;
+const mostPython = 4000;
+
+/**
+ * The files that may say something about what serves a project, those at the top first. Bounded in depth and number; links
+ * to directories are not followed.
+ */
+export function listProject(directory: string): string[] {
+  const found: string[] = [];
+  let level = [""];
+  for (let depth = 0; depth < deepest && found.length < mostFiles; depth++) {
+    const inside = level.flatMap((folder) => entries(directory, folder));
+    found.push(...inside.filter(({ isFolder }) => !isFolder).map(({ path }) => path));
+    level = inside.filter(({ isFolder, name }) => isFolder && isOwn(name)).map(({ path }) => path);
+  }
+  return found.slice(0, mostFiles);
+}
+
+function isOwn(name: string): boolean {
+  return !ignored.has(name) && !name.startsWith(".");
+}
+
+function entries(directory: string, folder: string): { name: string; path: string; isFolder: boolean }[] {
+  try {
+    return readdirSync(join(directory, folder), { withFileTypes: true })
+      .map((entry) => ({
+        name: entry.name,
+        path: folder === "" ? entry.name : `${folder}/${entry.name}`,
+        isFolder: entry.isDirectory(),
+      }))
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  } catch {
+    return [];
+  }
+}
+
+const notApplications = /(?:^|\/)(?:test_[^/]*|[^/]*_test|conftest|setup|noxfile|fabfile|__version__)\.py$/;
+
+/** The part of a project's files that takes time to get: it is got when it is asked for, and once. */
+export function lazily(directory: string): Pick<Required<ProjectFiles>, "paths" | "python" | "djangoSettings"> {
+  let paths: string[] | undefined;
+  let scan: PythonScan | undefined;
+  const settings = new Map<string, DjangoSettings | undefined>();
+  const list = () => {
+    paths ??= listProject(directory);
+    return paths;
+  };
+  return {
+    paths: list,
+    python: () => {
+      const files = () => list().filter((path) => path.endsWith(".py") && !notApplications.test(path));
+      scan ??= scanPython(directory, files().slice(0, mostPython));
+      return scan;
+    },
+    djangoSettings: (folder, module) => {
+      const key = `${folder} ${module}`;
+      if (!settings.has(key)) settings.set(key, readSettings(directory, folder, module));
+      return settings.get(key);
+    },
+  };
+}

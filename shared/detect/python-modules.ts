@@ -1,0 +1,159 @@
+import type { ProjectFiles } from "../project-clues.ts";
+import { type Framework, madeBy } from "./frameworks.ts";
+import type { PythonFunction, PythonModule, PythonScan, PythonValue } from "./python-scan.ts";
+
+/** What a name in a module is, as far as it has to do with applications. */
+export interface Meaning {
+  framework: Framework;
+  /** It is a function that makes the application. */
+  factory?: PythonFunction;
+}
+
+/** Where a module lies. */
+export interface Located {
+  file: string;
+  /** The folder that must be on Python's path: empty for the project's top. */
+  path: string;
+}
+
+const empty: PythonScan = { modules: {}, skipped: [], complete: true };
+/** A chain of names longer than this is a circle, or nobody's. */
+const longest = 8;
+
+/** The modules of a project, and what their names mean: names are followed from module to module. */
+export class PythonModules {
+  readonly scan: PythonScan;
+  readonly #files: ProjectFiles;
+  readonly #byName = new Map<string, [file: string, module: PythonModule]>();
+
+  constructor(files: ProjectFiles) {
+    this.#files = files;
+    this.scan = files.python?.() ?? empty;
+    for (const [file, module] of Object.entries(this.scan.modules)) {
+      if (!this.#byName.has(module.module)) this.#byName.set(module.module, [file, module]);
+    }
+  }
+
+  /** The file of a module, below one of these folders, or below any folder at the top that is no package. */
+  locate(module: string, folders: string[] = []): Located | undefined {
+    const stem = module.replaceAll(".", "/");
+    const candidates = [...new Set([...folders, "", "src", ...this.#loose()])];
+    for (const path of candidates) {
+      const base = path === "" ? stem : `${path}/${stem}`;
+      const file = [`${base}.py`, `${base}/__init__.py`].find((each) => this.#files.exists(each));
+      if (file !== undefined) return { file, path };
+    }
+    return undefined;
+  }
+
+  /** Folders at the top that are no packages: a script in one of them has the folder itself on its path. */
+  #loose(): string[] {
+    return this.#files.folders().filter((name) => !name.startsWith(".") && !this.#files.exists(`${name}/__init__.py`));
+  }
+
+  module(file: string): PythonModule | undefined {
+    return this.scan.modules[file];
+  }
+
+  /** Whether a file has, or may have, this name: a star import or `__getattr__` can supply any. */
+  has(file: string, name: string): boolean {
+    const text = this.#files.read(file) ?? "";
+    return new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(text);
+  }
+
+  /** What `name` in a file is; undefined if its text does not show it. */
+  meaning(file: string, name: string, depth = 0): Meaning | undefined {
+    const module = this.scan.modules[file];
+    if (module === undefined || depth > longest) return undefined;
+    const made = module.functions.find((each) => each.name === name);
+    if (made !== undefined) return this.#ofFunction(file, made, depth);
+    // The last assignment counts, such as `app = ProxyFix(app)`; if that says nothing, the one before.
+    for (const { value } of module.assigned.filter((each) => each.name === name).toReversed()) {
+      const framework = this.framework(file, value, depth + 1);
+      if (framework !== undefined) return { framework };
+    }
+    const imported = module.imports[name];
+    if (imported !== undefined) return this.#elsewhere(file, imported, depth + 1);
+    for (const star of module.star) {
+      const found = this.#elsewhere(file, `${star}.${name}`, depth + 1);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** The framework of what an expression of this file makes. */
+  framework(file: string, value: PythonValue, depth = 0): Framework | undefined {
+    if (depth > longest) return undefined;
+    if (value.name != null) {
+      const found = this.#plain(this.#named(file, value.name, depth));
+      const [, owner] = /^(.*)\.(?:server|wsgi_app|asgi_app|app)$/.exec(value.name) ?? [];
+      if (found !== undefined || owner === undefined) return found;
+      // Dash's `app.server` is its Flask.
+      const wrapped = this.#plain(this.#named(file, owner, depth));
+      return wrapped?.name === "Dash" ? madeBy("flask.Flask") : wrapped;
+    }
+    if (value.call == null) return undefined;
+    const direct = madeBy(value.call) ?? madeBy(value.call.replace(/^.*\.(?=make_wsgi_app$|wsgifunc$)/, "?."));
+    if (direct !== undefined && direct.name !== "WSGI") return direct;
+    const inner = this.#named(file, value.call, depth);
+    if (inner?.factory !== undefined) return inner.framework;
+    // Something that wraps another one, such as `ProxyFix(app)`.
+    const wrapped = value.args?.flatMap((arg) => (arg == null ? [] : (this.framework(file, arg, depth + 1) ?? [])))[0];
+    return wrapped ?? direct ?? this.#ofClass(file, value.call);
+  }
+
+  #plain(meaning: Meaning | undefined): Framework | undefined {
+    return meaning?.factory === undefined || meaning.factory.gateway !== null ? meaning?.framework : undefined;
+  }
+
+  #ofFunction(file: string, made: PythonFunction, depth: number): Meaning | undefined {
+    if (made.gateway !== null) {
+      const framework = madeBy(made.gateway);
+      return framework && { framework };
+    }
+    for (const value of made.returns) {
+      const framework = this.framework(file, value, depth + 1);
+      if (framework !== undefined) return { framework, factory: made };
+    }
+    return undefined;
+  }
+
+  #ofClass(file: string, call: string): Framework | undefined {
+    const name = call.slice(call.lastIndexOf(".") + 1);
+    const owner = this.#byName.get(call.slice(0, Math.max(0, call.lastIndexOf("."))))?.[1] ?? this.scan.modules[file];
+    const found = owner?.classes[name];
+    if (found === undefined) return undefined;
+    const base = found.bases.map(madeBy).find((each) => each !== undefined);
+    return base ?? (found.gateway === null ? undefined : madeBy(found.gateway));
+  }
+
+  /** A dotted name as this file sees it: its own, or one of another module. */
+  #named(file: string, name: string, depth: number): Meaning | undefined {
+    const own = this.scan.modules[file]?.module ?? "";
+    const prefix = own === "" ? "" : `${own}.`;
+    if (name.startsWith(prefix) && !name.slice(prefix.length).includes(".")) {
+      return this.meaning(file, name.slice(prefix.length), depth + 1);
+    }
+    return this.#elsewhere(file, name, depth + 1);
+  }
+
+  #elsewhere(from: string, dotted: string, depth: number): Meaning | undefined {
+    const cut = dotted.lastIndexOf(".");
+    const [module, name] = [dotted.slice(0, Math.max(0, cut)), dotted.slice(cut + 1)];
+    const direct = madeBy(dotted);
+    const [file] = this.#byName.get(module) ?? this.#neighbour(from, module) ?? [];
+    if (file !== undefined) return this.meaning(file, name, depth);
+    return direct === undefined ? undefined : { framework: direct };
+  }
+
+  /** A script imports what lies next to it, also if its folder is no package. */
+  #neighbour(from: string, module: string): [string, PythonModule] | undefined {
+    const folder = from.includes("/") ? from.slice(0, from.lastIndexOf("/") + 1) : "";
+    const stem = `${folder}${module.replaceAll(".", "/")}`;
+    for (const file of [`${stem}.py`, `${stem}/__init__.py`]) {
+      const found = this.scan.modules[file];
+      if (found !== undefined) return [file, found];
+    }
+    return undefined;
+  }
+}

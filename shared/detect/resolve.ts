@@ -1,0 +1,184 @@
+import type { ProjectFiles } from "../project-clues.ts";
+import { type Application, applicationOf, applicationsIn } from "./applications.ts";
+import { inProject, type Step, stepsOf } from "./command-line.ts";
+import type { Candidate, Findings, FoundProcess } from "./findings.ts";
+import { preparationOf, processOf } from "./process-command.ts";
+import { PythonModules } from "./python-modules.ts";
+import { type Bind, needing, ofAiohttp, scriptCandidates } from "./scripts.ts";
+import { type ServerClues, serversFor } from "./server-choice.ts";
+import { type ServerCommand, serverOf } from "./server-command.ts";
+import { gunicornApp, uwsgiSettings } from "./server-settings.ts";
+
+/** What all sources look at. */
+export interface Sources {
+  files: ProjectFiles;
+  modules: PythonModules;
+  clues: ServerClues;
+  bind: Bind;
+}
+
+export function sourcesOf(files: ProjectFiles, clues: ServerClues, bind: Bind): Sources {
+  return { files, modules: new PythonModules(files), clues, bind };
+}
+
+export interface Written {
+  line: string | string[];
+  /** Where it stands, in a person's words: `Procfile:1`. */
+  why: string;
+  variables?: Record<string, string>;
+  /** The name of a process that it is, whatever it starts. */
+  process?: string;
+}
+
+/** What a command that somebody wrote shows: the server, what prepares it, and processes. */
+export function findingsOf({ line, why, variables, process }: Written, sources: Sources): Findings {
+  const servers: Candidate[] = [];
+  const processes: FoundProcess[] = [];
+  let release: Findings["release"];
+  for (const step of stepsOf(line, sources.files, variables)) {
+    const found = process === undefined ? serverOf(step, sources.files) : undefined;
+    if (found !== undefined) {
+      servers.push(...candidatesOf(found, step, why, sources));
+      continue;
+    }
+    const preparation = preparationOf(step);
+    if (preparation !== undefined) release = { command: preparation, why };
+    // A second server, or what only a developer runs, is no process of a release.
+    else if (!harmless.has(step.program) && serverOf(step, sources.files)?.app === undefined) {
+      const background = processOf(step, why, process);
+      if (background !== undefined) processes.push(background);
+    }
+  }
+  return { servers, processes, ...(release !== undefined && { release }) };
+}
+
+const harmless = new Set(
+  "echo set sleep mkdir ls cat test [ chmod chown rm wait exit source . pip make npm npx yarn pnpm node tailwindcss webpack docker redis-server postgres mailhog mailpit nginx".split(
+    " ",
+  ),
+);
+
+/** The candidates for a command: none if what it names is not in the project. */
+function candidatesOf(found: ServerCommand, step: Step, why: string, sources: Sources): Candidate[] {
+  if (found.script !== undefined) return ofScript(found, found.script, step, why, sources);
+  if (found.kind === "command") return [{ kind: "command", command: found.command ?? "", ...bound(found), why: [why] }];
+  const settings = found.settings && inProject(found.settings, { files: sources.files, folder: "" });
+  if (found.kind === "uwsgi" && found.app === undefined && settings) {
+    return [uwsgiSettings(settings, sources)].filter((each) => each !== undefined);
+  }
+  const app =
+    found.app ?? (found.kind === "gunicorn" ? gunicornApp(sources.files, settings || "gunicorn.conf.py") : undefined);
+  return app === undefined ? [] : ofNamed(app, settings, found, why, sources);
+}
+
+const bound = ({ bind }: ServerCommand) => (bind === undefined ? {} : { bind });
+
+/** The application that a command names, as it can be started. */
+function ofNamed(given: string, settings: string | undefined, found: ServerCommand, why: string, sources: Sources) {
+  const { paths, developing, settings: _settings, script: _script, ...server } = found;
+  const located = sources.modules.locate(given.split(":", 1)[0] ?? "", paths);
+  if (located === undefined) return [];
+  const [app, caution] = asItIs(given, located.file, sources);
+  const env = {
+    ...server.env,
+    ...settingsVariable(settings, server),
+    ...(located.path !== "" && { PYTHONPATH: located.path }),
+  };
+  const parts = { app, ...(Object.keys(env).length > 0 && { env }), ...(caution !== undefined && { caution }) };
+  const speaks = appearance(app, located.file, sources);
+  // gunicorn with uvicorn's workers may say so in its settings alone.
+  const other = speaks === "asgi" && (server.kind === "gunicorn" || server.kind === "uwsgi");
+  if (developing || other) return served(speaks, parts, why, sources);
+  return [{ ...server, ...parts, why: [why] }];
+}
+
+/** gunicorn reads ./gunicorn.conf.py by itself; another file is named by its variable. */
+function settingsVariable(file: string | undefined, { kind, env }: Pick<Candidate, "kind" | "env">) {
+  if (kind !== "gunicorn" || file === undefined || file === "gunicorn.conf.py") return {};
+  return { GUNICORN_CMD_ARGS: [`--config ${file}`, env?.GUNICORN_CMD_ARGS].filter(Boolean).join(" ") };
+}
+
+/** The application as it can be started: `create_app` is a function, so it is called. */
+function asItIs(app: string, file: string, { modules }: Sources): [app: string, caution?: string] {
+  const [module = "", name = ""] = app.split(":");
+  if (name.includes("(")) return [app];
+  const factory = modules.meaning(file, name)?.factory;
+  if (factory === undefined || factory.gateway !== null) return [app];
+  if (modules.meaning(file, name)?.framework.speaks === "aiohttp") return [app];
+  if (factory.required.length === 0) return [`${module}:${name}()`];
+  return [
+    app,
+    needing({ app, needs: factory.required, file, line: factory.line, framework: "", speaks: "wsgi", path: "" }),
+  ];
+}
+
+function appearance(app: string, file: string, { modules }: Sources): Application["speaks"] {
+  const name = (app.split(":")[1] ?? "").replace(/\(.*$/, "");
+  return modules.meaning(file, name)?.framework.speaks ?? (/(?:^|\/)asgi(?:\.py|\/)/.test(file) ? "asgi" : "wsgi");
+}
+
+function served(
+  speaks: Application["speaks"],
+  parts: Omit<Candidate, "kind" | "why"> & { app: string },
+  why: string,
+  { clues }: Sources,
+): Candidate[] {
+  if (speaks === "aiohttp") return [{ kind: "aiohttp", ...parts, why: [why] }];
+  return serversFor(speaks, parts.app, clues).map((server) => ({ ...server, ...parts, why: [why, ...server.why] }));
+}
+
+/** The candidates of an application that was found in Python files. */
+export function ofApplication(application: Application, sources: Sources, why?: string): Candidate[] {
+  const { app, file, framework, speaks, needs, path } = application;
+  if (speaks === "aiohttp") return [ofAiohttp(application, sources.modules.module(file), sources.bind)];
+  const parts = {
+    app,
+    ...(path !== "" && { env: { PYTHONPATH: path } }),
+    ...(needs.length > 0 && { caution: needing(application) }),
+  };
+  return served(speaks, parts, why ?? `${file} is ${framework}`, sources);
+}
+
+/** A file or a module that a command names: `flask --app shop run`, `fastapi run shop/main.py`, `python main.py`. */
+function ofScript(found: ServerCommand, script: string, step: Step, why: string, sources: Sources): Candidate[] {
+  const { files, modules, bind } = sources;
+  const [given = "", name] = script.split(":");
+  if (given === "")
+    return applicationsIn(modules, files)
+      .slice(0, 1)
+      .flatMap((each) => ofApplication(each, sources, why));
+  const file = scriptFile(given, [...found.paths, step.folder], sources);
+  if (file === undefined) return [];
+  if (step.program === "python") {
+    const running = scriptCandidates(modules, files, file, bind);
+    if (running.length > 0) return running.map((each) => ({ ...each, why: [why, ...each.why] }));
+  }
+  const application = applicationOf(modules, files, file);
+  if (application === undefined) return [];
+  if (name === undefined) return ofApplication(application, sources, why);
+  // `shop:create_app('production')`
+  const plain = name.replace(/\(.*$/, "");
+  const module = application.app.slice(0, application.app.indexOf(":"));
+  const meaning = modules.meaning(file, plain);
+  const [app, caution] = asItIs(`${module}:${name}`, file, sources);
+  const { caution: _, ...rest } = {
+    caution: "",
+    ...(application.path !== "" && { env: { PYTHONPATH: application.path } }),
+  };
+  const parts = { app, ...rest, ...(caution !== undefined && { caution }) };
+  return served(meaning?.framework.speaks ?? application.speaks, parts, why, sources);
+}
+
+function scriptFile(given: string, folders: string[], { files, modules }: Sources): string | undefined {
+  if (given.includes("/") || given.endsWith(".py")) {
+    const path = given.endsWith(".py") ? given : `${given}.py`;
+    for (const folder of folders.filter((each) => each !== "")) {
+      if (files.exists(`${folder}/${path}`)) return `${folder}/${path}`;
+    }
+    return inProject(path, { files, folder: "" }) ?? inProject(`${given}/__init__.py`, { files, folder: "" });
+  }
+  return modules.locate(
+    given,
+    folders.filter((each) => each !== ""),
+  )?.file;
+}

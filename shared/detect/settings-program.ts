@@ -1,0 +1,151 @@
+/**
+ * What `python3 -I` runs to read Django's settings without importing them: it follows `from .base import *`, and works out
+ * paths and texts as far as they stand in the files. It gets the directory, the folder of manage.py and the settings module,
+ * and prints one JSON object; a value that cannot be told is left out.
+ */
+export const settingsProgram = `
+import ast, json, os, sys
+
+root, folder, module = sys.argv[1:4]
+WANTED = ("STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "STATICFILES_STORAGE", "STORAGES", "STATICFILES_DIRS",
+          "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING")
+UNKNOWN = object()
+started = os.path.join(root, folder)
+
+
+def find(name):
+    for base in (started, root, os.path.join(root, "src")):
+        stem = os.path.join(base, *name.split("."))
+        for path in (stem + ".py", os.path.join(stem, "__init__.py")):
+            if os.path.isfile(path) and os.path.getsize(path) < 400_000:
+                return path
+    return None
+
+
+class Reader(ast.NodeVisitor):
+    def __init__(self):
+        self.values, self.lines, self.depth, self.seen = {}, {}, 0, []
+
+    def file(self, name):
+        path = find(name)
+        if path is None or self.depth > 6 or path in self.seen:
+            return
+        self.seen.append(path)
+        self.depth += 1
+        with open(path, "rb") as opened:
+            tree = ast.parse(opened.read())
+        package = name if path.endswith("__init__.py") else name.rpartition(".")[0]
+        self.run(tree.body, path, package)
+        self.depth -= 1
+
+    def run(self, body, path, package):
+        for node in body:
+            if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+                base = node.module or ""
+                if node.level:
+                    parts = package.split(".")[: len(package.split(".")) - (node.level - 1)]
+                    base = ".".join([part for part in parts if part] + ([node.module] if node.module else []))
+                self.file(base)
+            elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+                value = self.value(node.value, path)
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if isinstance(target, ast.Name):
+                        self.set(target.id, value, path, node.lineno)
+            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                old, new = self.values.get(node.target.id, UNKNOWN), self.value(node.value, path)
+                if isinstance(old, list) and isinstance(new, (list, tuple)):
+                    self.set(node.target.id, old + list(new), path, node.lineno)
+            elif isinstance(node, ast.If):
+                test = self.value(node.test, path)
+                if test is UNKNOWN or test:
+                    self.run(node.body, path, package)
+                if test is UNKNOWN or not test:
+                    self.run(node.orelse, path, package)
+            elif isinstance(node, ast.Try):
+                self.run(node.body, path, package)
+            elif isinstance(node, ast.With):
+                self.run(node.body, path, package)
+
+    def set(self, name, value, path, line):
+        self.values[name] = value
+        self.lines[name] = [os.path.relpath(path, root), line]
+
+    def value(self, node, path):
+        try:
+            return self.work_out(node, path)
+        except Exception:
+            return UNKNOWN
+
+    def work_out(self, node, path):
+        if isinstance(node, ast.Constant):
+            return node.value
+        if isinstance(node, ast.Name):
+            return path if node.id == "__file__" else self.values.get(node.id, UNKNOWN)
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return [value for value in (self.value(item, path) for item in node.elts) if value is not UNKNOWN]
+        if isinstance(node, ast.Dict):
+            return {self.value(key, path): self.value(value, path) for key, value in zip(node.keys, node.values) if key is not None}
+        if isinstance(node, ast.JoinedStr):
+            parts = [self.work_out(part.value if isinstance(part, ast.FormattedValue) else part, path) for part in node.values]
+            return UNKNOWN if UNKNOWN in parts else "".join(str(part) for part in parts)
+        if isinstance(node, ast.BinOp):
+            left, right = self.value(node.left, path), self.value(node.right, path)
+            if UNKNOWN in (left, right):
+                return UNKNOWN
+            return os.path.join(left, right) if isinstance(node.op, ast.Div) else left + right
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            value = self.value(node.operand, path)
+            return UNKNOWN if value is UNKNOWN else not value
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+            return next((v for v in (self.value(each, path) for each in node.values) if v is not UNKNOWN and v), UNKNOWN)
+        if isinstance(node, ast.Attribute):
+            value = self.value(node.value, path)
+            return os.path.dirname(value) if node.attr == "parent" and isinstance(value, str) else UNKNOWN
+        if isinstance(node, ast.Subscript):
+            value, index = self.value(node.value, path), node.slice.value if type(node.slice).__name__ == "Index" else node.slice
+            if isinstance(node.value, ast.Attribute) and node.value.attr == "parents":
+                value = self.value(node.value.value, path)
+                for _ in range(index.value + 1):
+                    value = os.path.dirname(value)
+                return value
+            return value[self.value(index, path)]
+        return self.call(node, path) if isinstance(node, ast.Call) else UNKNOWN
+
+    def call(self, node, path):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        args = [self.value(arg, path) for arg in node.args]
+        keywords = {each.arg: self.value(each.value, path) for each in node.keywords}
+        if name in ("resolve", "absolute", "as_posix") and isinstance(node.func, ast.Attribute):
+            return self.value(node.func.value, path)
+        if name in ("Path", "abspath", "realpath", "str", "normpath", "PurePath", "root", "as_posix", "expanduser"):
+            return args[0]
+        if name == "dirname":
+            return os.path.dirname(args[0])
+        if name in ("join", "joinpath", "path") and UNKNOWN not in args:
+            base = [self.value(node.func.value, path)] if name == "joinpath" else []
+            return os.path.normpath(os.path.join(*[str(each) for each in base + args]))
+        if name in ("get", "getenv", "config", "env", "str", "bool", "Env", "url"):
+            return keywords.get("default", args[1] if len(args) > 1 else UNKNOWN)
+        if name in ("list", "tuple"):
+            return args[0]
+        return UNKNOWN
+
+
+def plain(value):
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items() if each is not UNKNOWN}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
+
+
+reader, error = Reader(), None
+try:
+    reader.file(module)
+except SyntaxError as found:
+    error = str(found)
+values = {name: plain(reader.values[name]) for name in WANTED if reader.values.get(name, UNKNOWN) is not UNKNOWN}
+named = [name for name in WANTED if name in reader.values]
+json.dump({"values": values, "named": named, "lines": {k: reader.lines[k] for k in WANTED if k in reader.lines},
+           "found": find(module) is not None, "error": error}, sys.stdout)
+`;

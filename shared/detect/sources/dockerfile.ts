@@ -1,0 +1,77 @@
+import { DockerfileParser, type Instruction, type JSONInstruction } from "dockerfile-ast";
+import { at, type Findings } from "../findings.ts";
+import { findingsOf, type Sources } from "../resolve.ts";
+
+const largest = 200_000;
+
+/** The Dockerfiles of a project: that of production comes first, those for developing do not count. */
+function dockerfiles({ files }: Sources): string[] {
+  const found = (files.paths?.() ?? []).filter((path) => {
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    if (!/^(?:Dockerfile|Containerfile)(?:[._-][\w.-]+)?$|\.[Dd]ockerfile$/.test(name)) return false;
+    return !/dev|test|local|debug|lint|docs|nginx|frontend|node|celery|worker|postgres/i.test(
+      path.replace(/^deploy(?:ment)?\//, ""),
+    );
+  });
+  const weight = (path: string) => (/prod/i.test(path) ? 0 : 1) + path.split("/").length * 2;
+  return found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 8);
+}
+
+/** What the last stage of the first Dockerfile that serves runs. */
+export function fromDockerfiles(sources: Sources): Findings[] {
+  const found = dockerfiles(sources).flatMap((file) => {
+    const text = sources.files.read(file) ?? "";
+    const run = text.length > largest ? undefined : lastCommand(text);
+    if (run === undefined) return [];
+    return [findingsOf({ line: run.line, why: at(file, run.at), variables: run.variables }, sources)];
+  });
+  const first = found.find(({ servers }) => servers.length > 0);
+  return first === undefined ? found.slice(0, 1) : [first];
+}
+
+interface Run {
+  line: string | string[];
+  /** The line of the file. */
+  at: number;
+  /** What ENV and ARG set. */
+  variables: Record<string, string>;
+}
+
+/** ENTRYPOINT with CMD as its arguments, as Docker joins them. */
+export function lastCommand(text: string): Run | undefined {
+  const dockerfile = DockerfileParser.parse(text);
+  const last = dockerfile.getFROMs().at(-1)?.getRange()?.start.line ?? 0;
+  const inLast = <T extends Instruction>(all: T[]) => all.filter((each) => each.getRange().start.line >= last).at(-1);
+  const entry = inLast(dockerfile.getENTRYPOINTs());
+  const command = inLast(dockerfile.getCMDs());
+  const found = entry ?? command;
+  if (found === undefined) return undefined;
+  const variables: Record<string, string> = {};
+  for (const each of [
+    ...dockerfile.getARGs().map((arg) => arg.getProperty()),
+    ...dockerfile.getENVs().flatMap((env) => env.getProperties()),
+  ]) {
+    const value = each?.getValue();
+    if (each != null && value != null) variables[each.getName()] = value;
+  }
+  const parts = [entry, command].flatMap((each) => (each === undefined ? [] : [wordsOf(each)]));
+  const words = parts.every((each) => Array.isArray(each));
+  // An ENTRYPOINT in shell form ignores CMD.
+  const line =
+    entry !== undefined && !Array.isArray(wordsOf(entry))
+      ? wordsOf(entry)
+      : words
+        ? (parts.flat() as string[])
+        : joinedShell(parts);
+  return { line, at: (command ?? found).getRange().start.line + 1, variables };
+}
+
+function joinedShell(parts: (string | string[])[]): string {
+  return parts.map((each) => (Array.isArray(each) ? each.join(" ") : each)).join(" ");
+}
+
+function wordsOf(instruction: JSONInstruction): string | string[] {
+  const texts = instruction.getJSONStrings();
+  if (texts.length > 0 && instruction.getOpeningBracket() !== null) return texts.map((each) => each.getJSONValue());
+  return (instruction.getArgumentsContent() ?? "").replace(/\\\r?\n/g, " ");
+}

@@ -1,0 +1,28 @@
+import { stepsOf } from "../command-line.ts";
+import { at, type Findings, none } from "../findings.ts";
+import { preparationOf } from "../process-command.ts";
+import { findingsOf, type Sources } from "../resolve.ts";
+
+/** `web:` serves, `release:` prepares, and every other line is a process. */
+export function fromProcfile(sources: Sources): Findings[] {
+  const { files } = sources;
+  const file = ["Procfile", "Procfile.prod", "Procfile.production"].find((name) => files.read(name) !== undefined);
+  if (file === undefined) return [];
+  const text = files.read(file) ?? "";
+  return text.split(/\r?\n/).flatMap((line, index) => {
+    const [, name = "", command = ""] = /^([A-Za-z0-9_-]+):\s*(.+?)\s*$/.exec(line) ?? [];
+    if (name === "") return [];
+    const why = at(file, index + 1);
+    if (name === "web") return [findingsOf({ line: command, why }, sources)];
+    if (name === "release") return [{ ...none, release: { command: releaseOf(command, sources), why } }];
+    return [findingsOf({ line: command, why, process: name }, sources)];
+  });
+}
+
+/** Several commands at once need a shell, and cutover gives them none: here it is asked for by name. */
+function releaseOf(line: string, { files }: Sources): string | string[] {
+  const steps = stepsOf(line, files);
+  const [only, ...others] = steps;
+  const simple = only === undefined ? undefined : preparationOf(only);
+  return others.length === 0 && simple !== undefined ? simple : /[;&|$<>`]/.test(line) ? ["sh", "-c", line] : line;
+}

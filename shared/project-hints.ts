@@ -1,0 +1,112 @@
+import { type Config, siteOf } from "./config.ts";
+import { survey } from "./detect/detect.ts";
+import type { Django } from "./detect/django.ts";
+import { type DjangoSettings, folderUrlOf } from "./detect/django-settings.ts";
+import type { ProjectFiles } from "./project-clues.ts";
+import type { YamlPath } from "./yaml-faults.ts";
+
+export interface ProjectHint {
+  severity: "error" | "warning";
+  path: YamlPath;
+  message: string;
+}
+
+const warning = (path: YamlPath, message: string): ProjectHint => ({ severity: "warning", path, message });
+
+/** What a project's own files say against its configuration: Django's settings, gunicorn.conf.py, WebSockets. */
+export function projectHints(config: Config, project: ProjectFiles): ProjectHint[] {
+  const { django, websockets } = survey(project);
+  return [
+    ...djangoHints(config, project, django),
+    ...gunicornHints(config, project),
+    ...websocketHints(config, websockets),
+  ];
+}
+
+function djangoHints(config: Config, project: ProjectFiles, django: Django | undefined): ProjectHint[] {
+  const given = config.env.DJANGO_SETTINGS_MODULE;
+  const module = given ?? django?.settings?.module;
+  if (module === undefined) return [];
+  const path = django?.path ?? "";
+  if (isMissing(module, path, project)) {
+    const file = `${path === "" ? "" : `${path}/`}${module.replaceAll(".", "/")}.py`;
+    const where: YamlPath = given === undefined ? ["server", "app"] : ["env", "DJANGO_SETTINGS_MODULE"];
+    const said = given === undefined ? `${django?.settings?.from} names ${module}` : `is ${module}`;
+    const message = `${said}, and the project has no ${file}. Is it left out by .gitignore?`;
+    return [{ severity: "error", path: where, message }];
+  }
+  const settings = project.djangoSettings?.(path, module);
+  if (settings === undefined) return [];
+  return [...staticHints(config, settings, module), ...databaseHints(config, settings)];
+}
+
+/** A module of the requirements cannot be looked at: only one whose package is the project's own can be missing. */
+function isMissing(module: string, path: string, project: ProjectFiles): boolean {
+  const bases = ["", "src/", ...(path === "" ? [] : [`${path}/`])];
+  const isThere = (name: string) =>
+    bases.some((base) => project.exists(`${base}${name}.py`) || project.exists(`${base}${name}/__init__.py`));
+  return isThere(module.split(".")[0] ?? "") && !isThere(module.replaceAll(".", "/"));
+}
+
+function staticHints(
+  config: Config,
+  { staticfiles, staticRoot, staticUrl, where, inside }: DjangoSettings,
+  module: string,
+) {
+  if (!staticfiles) return [];
+  const url = staticUrl === undefined ? undefined : folderUrlOf(staticUrl);
+  const root = typeof staticRoot === "string" ? inside(staticRoot) : undefined;
+  const served = config.static.findIndex(({ from }) => from.replace(/\/$/, "") === root);
+  if (served >= 0 && url !== undefined && config.static[served]?.url !== url) {
+    return [
+      warning(
+        ["static", served, "url"],
+        `is ${config.static[served]?.url}, and STATIC_URL is ${url} (${where.STATIC_URL})`,
+      ),
+    ];
+  }
+  if (config.static.some(({ collect }) => collect !== undefined) || config.static.some((each) => each.url === url))
+    return [];
+  if (staticRoot === undefined) {
+    const fix = 'write `STATIC_ROOT = BASE_DIR / "staticfiles"` and run `cutover init` again';
+    return [
+      warning(
+        ["static"],
+        `${module} has no STATIC_ROOT, so no static files are collected and pages have no style: ${fix}`,
+      ),
+    ];
+  }
+  if (typeof staticRoot !== "string" || root !== undefined) return [];
+  const message = `STATIC_ROOT is ${staticRoot} (${where.STATIC_ROOT}), outside of the project, so no static files are packed: write \`STATIC_ROOT = BASE_DIR / "staticfiles"\``;
+  return [warning(["static"], message)];
+}
+
+/** A release is read-only and new at each deploy. */
+function databaseHints(config: Config, { sqlite, inside, where }: DjangoSettings): ProjectHint[] {
+  const linked = config.shared.flatMap((each) => ("path" in each && typeof each.path === "string" ? [each.path] : []));
+  return sqlite
+    .map(inside)
+    .filter((file) => file !== undefined)
+    .filter((file) => !linked.some((path) => file === path || file.startsWith(`${path}/`)))
+    .map((file) =>
+      warning(
+        ["app"],
+        `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`,
+      ),
+    );
+}
+
+function gunicornHints({ server }: Config, project: ProjectFiles): ProjectHint[] {
+  if (server.kind !== "gunicorn") return [];
+  const text = project.read("gunicorn.conf.py") ?? "";
+  const found = /^daemon\s*=\s*True\b/m.exec(text);
+  if (found === null) return [];
+  const line = text.slice(0, found.index).split("\n").length;
+  const message = `gunicorn.conf.py:${line}: daemon = True takes gunicorn out of supervisor's sight, so no instance stays up: remove it`;
+  return [{ severity: "error", path: ["server", "kind"], message }];
+}
+
+function websocketHints(config: Config, websockets: string | undefined): ProjectHint[] {
+  if (websockets === undefined || config.site === "none" || siteOf(config).upgrade) return [];
+  return [warning(["site"], `${websockets} has WebSockets, and without \`upgrade: true\` nginx does not pass them on`)];
+}
