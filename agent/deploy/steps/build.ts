@@ -8,9 +8,13 @@ export async function build(context: DeployContext, manifest: Manifest): Promise
   await reach(context, "built", reused ? `environment ${key} reused` : `environment ${key} made`);
 }
 
-/** An environment may have been collected since the release had traffic. Its wheels are still there. */
+/**
+ * An environment may have been collected since the release had traffic. Its wheels are still there. The host's owner may have
+ * given the app another user, who must be able to read the release.
+ */
 export async function restoreEnvironment(context: DeployContext, { app, release }: RunSpec): Promise<void> {
   const { ports, deployment } = context;
+  await ports.privileged.shareRelease(app, release);
   if (await ports.environments.present(app, release)) return;
   deployment.notice(`the environment of ${release} was removed; it is built again`);
   const manifest = await ports.releases.manifest(app, release);

@@ -128,7 +128,7 @@ class Linker {
     }
   }
 
-  /** Writes new bytecode, and keeps it for other releases. @returns false if the bundle has a file of its own there */
+  /** Writes new bytecode, and keeps it for other releases. A file that the bundle has there stays. */
   async add(file: ManifestFile, bytes: Buffer, created: string): Promise<void> {
     if (await this.link(file)) return;
     const to = this.#place(file.path);

@@ -130,7 +130,8 @@ export class ObjectStore {
   drop(): void {
     for (const name of this.#kept) if (isUnused(this.#pathOf(name))) unlinkSync(this.#pathOf(name));
     for (const part of this.#parts) if (isEmpty(this.#pathOf(part))) rmdirSync(this.#pathOf(part));
-    if (this.#marked) markSynced(this.#layout);
+    const left = [...this.#kept].some((name) => existsSync(this.#pathOf(name)));
+    if (this.#marked && !left) markSynced(this.#layout);
   }
 
   #pathOf(name: string): string {
