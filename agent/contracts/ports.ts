@@ -1,6 +1,5 @@
 import type { Readable } from "node:stream";
 import type { Config } from "../../shared/config.ts";
-import type { ListenAddress } from "../../shared/config-values.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import type {
   AuditEntry,
@@ -12,7 +11,10 @@ import type {
   StoreFault,
 } from "../../shared/protocol.ts";
 import type { AppSettings } from "../settings.ts";
+import type { HealthProbe } from "./health-probe.ts";
 import type { Instance, OutputListener, Privileged } from "./privileged.ts";
+
+export type { HealthAnswer, HealthProbe, HealthRequest, Visit } from "./health-probe.ts";
 
 /**
  * What the deploy code (agent/deploy) needs and the host code (agent/host) supplies. The two never import each other;
@@ -215,40 +217,6 @@ export interface Traffic {
   settled(app: string, how: { ports: boolean }): Promise<boolean>;
   /** Removes what earlier routes left. */
   tidy(app: string): Promise<void>;
-}
-
-/**
- * `body` is the beginning of the answer's body, at most 2,048 bytes; `location` is the header of a redirect; `cookie` whether
- * the answer sets one. `how` an instance did not answer: it does not listen, it accepted and said nothing in time, or it closed
- * the connection.
- */
-export type HealthAnswer =
-  | { kind: "status"; status: number; body: string; location: string | undefined; cookie?: true }
-  | { kind: "unreachable"; reason: string; how?: "absent" | "silent" | "closed" };
-
-export interface HealthProbe {
-  /** Sends one request to one instance, in the protocol that the instance speaks. Never throws for what the instance does. */
-  check(instance: Instance, request: HealthRequest): Promise<HealthAnswer>;
-  /** Sends one request to nginx on this host, as a visitor does, and follows no redirect. Never throws for what comes back. */
-  visit(visit: Visit): Promise<HealthAnswer>;
-}
-
-export interface Visit {
-  /** An address of the site, as in `listen` of cutover.yml: a port, or address:port, with ` ssl` after it for TLS. */
-  address: ListenAddress;
-  /** The Host header, and the name for TLS. */
-  host: string;
-  /** With its query. */
-  path: string;
-  timeoutMs: number;
-}
-
-export interface HealthRequest {
-  /** With its query. */
-  path: string;
-  /** The Host header. */
-  host: string;
-  timeoutMs: number;
 }
 
 export interface Connections {

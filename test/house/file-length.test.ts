@@ -7,6 +7,7 @@ const longest = 300;
 
 /** Longer files, each with the reason why it is one noun all the same. */
 const exceptions: Record<string, string> = {
+  "test/hostile/agent-cases.ts": "one table: each request that the helper must refuse",
   "test/hostile/archives/manifests.ts": "one table: each manifest that must be refused",
   "test/simulation/action/simulated-host.ts": "one host as the Action sees it, with all that it can do wrong",
   "test/simulation/history.ts": "one generator: each operation of a history, and how it is chosen",

@@ -20,7 +20,7 @@ def plain(value):
 names = ["STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "INSTALLED_APPS", "DATABASES"]
 values = {name: plain(getattr(settings, name, None)) for name in names}
 values["DATABASES"] = {key: {"ENGINE": each.get("ENGINE"), "NAME": each.get("NAME")} for key, each in (values["DATABASES"] or {}).items()}
-sys.stdout.write("\\n@@" + json.dumps({"values": values, "named": names, "lines": {}}))
+print("\\n@@" + json.dumps({"values": values, "named": names, "lines": {}}), end="")
 `;
 
 /**

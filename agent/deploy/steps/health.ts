@@ -1,12 +1,20 @@
 import { statusExpected } from "../../../shared/config.ts";
 import { milliseconds } from "../../../shared/duration.ts";
+import { CutoverError } from "../../../shared/errors.ts";
 import type { HealthAnswer } from "../../contracts/ports.ts";
 import type { Instance, RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, interruption } from "../context.ts";
 import { probeInstance } from "../watch/probe-instance.ts";
 import { healthHost, noPorts } from "../watch/run-health.ts";
 import { watchWorkers } from "./dying-workers.ts";
-import { type Asked, explainStartFailure, StartFailure, type StartFault, sendsInCircles } from "./start-failure.ts";
+import {
+  type Asked,
+  explainStartFailure,
+  StartFailure,
+  type StartFault,
+  sendsInCircles,
+  withLogs,
+} from "./start-failure.ts";
 
 const pollMs = 50;
 /** An instance that answers is up. Asking it more often would only fill its log with the same traceback. */
@@ -33,7 +41,8 @@ export async function waitHealthy(context: DeployContext, spec: RunSpec): Promis
     await Promise.race([probed, watched]);
   } catch (thrown) {
     interruption(context).throwIfAborted();
-    throw thrown instanceof StartFailure ? await explainStartFailure(context, spec, thrown.fault) : thrown;
+    if (thrown instanceof StartFailure) throw await explainStartFailure(context, spec, thrown.fault);
+    throw thrown instanceof CutoverError ? await withLogs(context, spec, thrown) : thrown;
   } finally {
     settled.abort();
   }

@@ -64,6 +64,17 @@ export async function explainStartFailure(
   }
 }
 
+/** What the host refused, with what the instances have printed. */
+export async function withLogs(context: DeployContext, spec: RunSpec, error: CutoverError): Promise<CutoverError> {
+  const { code, message, unchanged, fix } = error;
+  return new CutoverError(code, message, {
+    ...(unchanged !== undefined && { unchanged }),
+    ...(fix !== undefined && { fix }),
+    evidence: [...error.evidence, ...(await lastLogLines(context.ports, spec))],
+    cause: error,
+  });
+}
+
 function failure(code: ErrorCode, words: Words, evidence: Evidence[]): CutoverError {
   return new CutoverError(code, words.message, { unchanged, ...wordsOf(words), evidence });
 }

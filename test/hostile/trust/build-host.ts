@@ -44,7 +44,7 @@ export class BuildHost implements AsyncDisposable {
   }
 
   build(release: string, app = "shop"): Promise<Answer> {
-    return this.talk.ask("buildEnvironment", { app, release, reuse: null });
+    return this.talk.ask("buildEnvironment", { app, release });
   }
 
   /** The environment of the app, if it has one alone. */

@@ -68,7 +68,7 @@ async function built(requirements: string, python: object = {}, more: Record<str
       "app/requirements.txt": `--no-index\n--find-links ./deps\n${requirements}\n`,
     },
   });
-  const { error } = await talk.ask("buildEnvironment", { app: "shop", release, reuse: null });
+  const { error } = await talk.ask("buildEnvironment", { app: "shop", release });
   expect(error?.detail).toBe(undefined);
   await talk.done("sealRelease", { app: "shop", release });
   expect(readdirSync(host.layout().build)).toEqual([]);
