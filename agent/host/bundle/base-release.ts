@@ -45,7 +45,7 @@ export class BaseRelease implements BundleBase {
   /** @throws CutoverError base_unusable */
   static async open(layout: AppLayout, release: string, signal: AbortSignal): Promise<BaseRelease> {
     try {
-      const { files } = await storedFiles(layout.manifest(release));
+      const { files } = await storedFiles(layout, release);
       return new BaseRelease(release, layout.release(release), files, signal);
     } catch (cause) {
       throw unusable(release, "whose manifest cannot be read", cause);

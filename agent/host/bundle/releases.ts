@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, readlink, rename, rm } from "node:fs/promises";
+import { mkdir, readlink, rename, rm } from "node:fs/promises";
 import { basename, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
@@ -16,13 +16,13 @@ import { abortReason } from "../abort-reason.ts";
 import { removeTree } from "../ownership/trees.ts";
 import { pointSymlink, removeUnfinished, syncDirectory } from "../store/durable.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
-import { listIfExists } from "../store/read-if-exists.ts";
+import { listSafely, readLimits, readSafely } from "../store/safe-read.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
 import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
 import { assertFits, bytesOnDisk, freedBytes } from "./disk-space.ts";
 import { ReleaseWriter } from "./release-writer.ts";
-import { storedFiles } from "./stored-manifest.ts";
+import { storedFiles, storedManifest } from "./stored-manifest.ts";
 
 export interface ReleaseDirectoriesOptions {
   data: string;
@@ -86,18 +86,19 @@ export class ReleaseDirectories implements Releases {
   }
 
   async config(app: string, release: string): Promise<Config> {
-    const path = appLayout(this.#data, app).config(release);
-    return unlessGone(app, release, async () => configSchema.parse(JSON.parse(await readFile(path, "utf8"))));
+    const { home, config } = appLayout(this.#data, app);
+    const read = () => readSafely(home, config(release), readLimits.config);
+    return unlessGone(app, release, async () => configSchema.parse(JSON.parse((await read()).toString("utf8"))));
   }
 
   async manifest(app: string, release: string): Promise<Manifest> {
-    const path = appLayout(this.#data, app).manifest(release);
-    return unlessGone(app, release, async () => parseManifest(await readFile(path)));
+    const layout = appLayout(this.#data, app);
+    return unlessGone(app, release, async () => parseManifest(await storedManifest(layout, release)));
   }
 
   async files(app: string, release: string): Promise<FilesView> {
-    const path = appLayout(this.#data, app).manifest(release);
-    return { release, ...(await unlessGone(app, release, () => storedFiles(path))) };
+    const layout = appLayout(this.#data, app);
+    return { release, ...(await unlessGone(app, release, () => storedFiles(layout, release))) };
   }
 
   async remove(app: string, release: string): Promise<void> {
@@ -116,17 +117,19 @@ export class ReleaseDirectories implements Releases {
 
   async list(app: string): Promise<StoredRelease[]> {
     const layout = appLayout(this.#data, app);
-    const names = (await listIfExists(layout.releases)).filter((name) => releaseId.safeParse(name).success);
-    const read = async (name: string): Promise<StoredRelease[]> => {
+    const found: StoredRelease[] = [];
+    // One after the other: a manifest may have megabytes.
+    for (const name of await listSafely(layout.home, layout.releases)) {
+      if (!releaseId.safeParse(name).success) continue;
       try {
-        const bytes = await readFile(layout.manifest(name));
+        const bytes = await storedManifest(layout, name);
         const { release, commit, repository, created } = parseManifest(bytes);
-        return release === name ? [{ id: name, digest: manifestDigest(bytes), commit, repository, created }] : [];
+        if (release === name) found.push({ id: name, digest: manifestDigest(bytes), commit, repository, created });
       } catch {
-        return [];
+        // It is no whole release.
       }
-    };
-    return (await Promise.all(names.map(read))).flat();
+    }
+    return found;
   }
 
   async published(app: string): Promise<{ current: string | null; previous: string | null }> {

@@ -93,7 +93,7 @@ async function earlierFiles({
 }: BytecodeRequest): Promise<{ release: string; digests: Map<string, string> } | undefined> {
   if (reuse === null || reuse === release) return undefined;
   try {
-    const { files } = await storedFiles(layout.manifest(reuse));
+    const { files } = await storedFiles(layout, reuse);
     return { release: layout.release(reuse), digests: new Map(files.map(({ path, sha256 }) => [path, sha256])) };
   } catch {
     // It was removed in the meantime: then everything is compiled.
