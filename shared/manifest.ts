@@ -3,7 +3,7 @@ import { z } from "zod";
 import { configSchema } from "./config.ts";
 import { CutoverError } from "./errors.ts";
 import { appName, releaseId } from "./names.ts";
-import { parsePlainJson } from "./plain-json.ts";
+import { findList, parsePlainJson, piecesOfList } from "./plain-json.ts";
 
 export const manifestName = "manifest.json";
 
@@ -20,6 +20,11 @@ export const manifestLimits = {
 
 /** Five parts a file, and room for the configuration. */
 const jsonLimits = { depth: 16, parts: 5 * manifestLimits.files + 100_000 } as const;
+
+/** In bytes. All but the files is small, and so is each file: a manifest is read in pieces of bounded size. */
+const headLimit = 1024 * 1024;
+const pieceSize = 64 * 1024;
+const longestEntry = 8 * 1024;
 
 /** The areas of a bundle: the project, its collected static files by URL path, its vendored wheels. */
 export const areas = ["app", "static", "wheels"] as const;
@@ -55,29 +60,6 @@ const manifestFile = z.strictObject({
 /** Reading stops after this many: a list of wrong entries could make hundreds of megabytes of faults. */
 const faultLimit = 10;
 
-/** One by one: the schema of an array would read on to the last entry. */
-const manifestFiles = z
-  .array(z.unknown())
-  .max(manifestLimits.files)
-  .transform((entries, context): ManifestFile[] => {
-    const files: ManifestFile[] = [];
-    for (const [index, entry] of entries.entries()) {
-      const { data, error } = manifestFile.safeParse(entry);
-      if (data !== undefined) files.push(data);
-      for (const { path, message } of error?.issues ?? []) {
-        context.addIssue({ code: "custom", path: [index, ...path], message });
-      }
-      if (context.issues.length >= faultLimit) break;
-    }
-    return files;
-  })
-  .superRefine((files, context) => {
-    for (const { index, message } of treeFaults(files.map(({ path }) => path))) {
-      context.addIssue({ code: "custom", path: [index, "path"], message });
-      if (context.issues.length >= faultLimit) break;
-    }
-  });
-
 export interface TreeFault {
   /** Of the path in the list. */
   index: number;
@@ -108,7 +90,8 @@ export function* treeFaults(paths: string[]): Generator<TreeFault> {
   }
 }
 
-export const manifestSchema = z.strictObject({
+/** All but the files, which are read one by one. */
+const manifestHead = z.strictObject({
   format: z.literal(1),
   app: appName,
   release: releaseId,
@@ -118,11 +101,11 @@ export const manifestSchema = z.strictObject({
   commit: z.string().regex(/^(?:[0-9a-f]{40})?$/),
   created: z.iso.datetime(),
   config: configSchema,
-  files: manifestFiles,
+  files: z.tuple([]),
 });
 
-export type Manifest = z.output<typeof manifestSchema>;
 export type ManifestFile = z.output<typeof manifestFile>;
+export type Manifest = Omit<z.output<typeof manifestHead>, "files"> & { files: ManifestFile[] };
 
 /**
  * What a thin bundle leaves out: the files that its base's manifest has too, with the same path, mode, size and sha256.
@@ -159,28 +142,82 @@ export function manifestDigest(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
-/** @throws CutoverError manifest_invalid, naming the first ten faults */
+/**
+ * Reads a manifest and checks it. The files are parsed some at a time and compared as JSON.stringify would write them, so that
+ * a large manifest never is one string.
+ * @throws CutoverError manifest_invalid, naming the first ten faults
+ */
 export function parseManifest(bytes: Uint8Array): Manifest {
-  const value = parsed(bytes);
-  const result = manifestSchema.safeParse(value);
-  if (result.success) return result.data;
-  const faults = result.error.issues
-    .slice(0, faultLimit)
-    .map(({ path, message }) => `${path.join(".")}: ${message}`.slice(0, 300));
-  throw new CutoverError("manifest_invalid", `manifest.json does not obey the format: ${faults.join("; ")}`, {
+  try {
+    const { head, pieces } = partsOf(bytes);
+    const { data, error } = manifestHead.safeParse(parsePlainJson(head.replace(/\n$/, "")));
+    if (!head.endsWith("\n")) throw new Error("its last byte is not a newline");
+    if (data === undefined) throw invalid(error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`));
+    return { ...data, files: filesOf(pieces) };
+  } catch (thrown) {
+    throw thrown instanceof CutoverError ? thrown : unreadable(thrown as Error);
+  }
+}
+
+/** The files of a manifest that was checked before, for example when it was written. @throws Error if it is no manifest */
+export function* manifestFiles(bytes: Uint8Array): Generator<ManifestFile> {
+  const { head, pieces } = partsOf(bytes);
+  // A list that is torn, or that is missing, must not count as an empty one.
+  if (!Array.isArray((JSON.parse(head) as Manifest | null)?.files)) throw new Error("it has no list of files");
+  for (const piece of pieces) yield* JSON.parse(`[${piece}]`) as ManifestFile[];
+}
+
+/** @returns all but the files, as JSON with an empty list; and the files, some at a time, as JSON without brackets */
+function partsOf(bytes: Uint8Array): { head: string; pieces: Iterable<string> } {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const list = findList(buffer, "files", jsonLimits) ?? { start: buffer.length, end: buffer.length };
+  const size = buffer.length - (list.end - list.start);
+  if (size > headLimit) throw new Error(`it has more than ${headLimit} bytes besides its files`);
+  const head = `${buffer.toString("utf8", 0, list.start)}${buffer.toString("utf8", list.end)}`;
+  return { head, pieces: piecesOfList(buffer, list, pieceSize, longestEntry) };
+}
+
+function filesOf(pieces: Iterable<string>): ManifestFile[] {
+  const files: ManifestFile[] = [];
+  const faults: string[] = [];
+  for (const entry of entriesOf(pieces)) {
+    const index = files.length;
+    if (index === manifestLimits.files) throw invalid([`files: more than ${manifestLimits.files}`]);
+    const { data, error } = manifestFile.safeParse(entry);
+    files.push(data ?? noFile);
+    faults.push(
+      ...(error?.issues ?? []).map(({ path, message }) => `${["files", index, ...path].join(".")}: ${message}`),
+    );
+    if (faults.length >= faultLimit) break;
+  }
+  if (faults.length > 0) throw invalid(faults);
+  for (const { index, message } of treeFaults(files.map(({ path }) => path))) {
+    faults.push(`files.${index}.path: ${message}`);
+    if (faults.length >= faultLimit) break;
+  }
+  if (faults.length > 0) throw invalid(faults);
+  return files;
+}
+
+/** Stands for an entry with faults, so that the others keep their places. */
+const noFile: ManifestFile = { path: "", mode: 0o644, size: 0, sha256: "" };
+
+function* entriesOf(pieces: Iterable<string>): Generator<unknown> {
+  for (const piece of pieces) yield* parsePlainJson(`[${piece}]`) as unknown[];
+}
+
+function invalid(faults: string[]): CutoverError {
+  const first = faults.slice(0, faultLimit).map((fault) => fault.slice(0, 300));
+  return new CutoverError("manifest_invalid", `manifest.json does not obey the format: ${first.join("; ")}`, {
     unchanged: "Nothing was changed.",
     fix: "Deploy with an Action and an agent of the same major version.",
   });
 }
 
-function parsed(bytes: Uint8Array): unknown {
-  try {
-    return parsePlainJson(bytes, jsonLimits);
-  } catch (cause) {
-    throw new CutoverError("manifest_invalid", `manifest.json cannot be read: ${(cause as Error).message}.`, {
-      unchanged: "Nothing was changed.",
-      fix: "Pack the bundle again with the Action.",
-      cause,
-    });
-  }
+function unreadable(cause: Error): CutoverError {
+  return new CutoverError("manifest_invalid", `manifest.json cannot be read: ${cause.message}.`, {
+    unchanged: "Nothing was changed.",
+    fix: "Pack the bundle again with the Action.",
+    cause,
+  });
 }

@@ -40,12 +40,17 @@ const endPadding = 10 * 1024;
  * Reads an archive and compares it with its own manifest: each entry must be the manifest's next file that the base does not
  * have, with nothing before, between or after. node-tar's parser is not used: it accepts entries after the end and missing
  * ends, and keeps what follows the end in memory.
+ * @param limits of the manifest, in bytes
  * @throws CutoverError bundle_*, manifest_invalid
  */
-export async function readBundle(archive: AsyncIterable<Buffer>, sink: BundleSink): Promise<void> {
+export async function readBundle(
+  archive: AsyncIterable<Buffer>,
+  sink: BundleSink,
+  { manifest: manifestLimit }: { manifest: number },
+): Promise<void> {
   const source = new ByteSource(archive);
   try {
-    const { files, base } = await readManifest(source, sink);
+    const { files, base } = await readManifest(source, sink, manifestLimit);
     for (const file of files) {
       if (base?.has(file)) await base.copy(file, sink);
       else await readFile(source, file, sink);
@@ -56,7 +61,7 @@ export async function readBundle(archive: AsyncIterable<Buffer>, sink: BundleSin
   }
 }
 
-async function readManifest(source: ByteSource, sink: BundleSink) {
+async function readManifest(source: ByteSource, sink: BundleSink, limit: number) {
   const entry = decodeEntry(await take(source, block, "before its first entry"), { first: true });
   const size = checkFile(entry, { path: manifestName, mode: 0o644 });
   if (size > manifestLimits.bytes) {
@@ -65,7 +70,14 @@ async function readManifest(source: ByteSource, sink: BundleSink) {
       fix: "Leave out what the app does not need on the host, with `exclude` in cutover.yml.",
     });
   }
-  const bytes = Buffer.from(await take(source, size, "in manifest.json"));
+  if (size > limit) {
+    const message = `The bundle's manifest.json has ${size} bytes; this host takes ${limit}.`;
+    throw new CutoverError("bundle_too_large", message, {
+      unchanged: bundleUnchanged,
+      fix: "Leave out what the app does not need, with `exclude` in cutover.yml, or raise `limits.manifest` in agent.yml.",
+    });
+  }
+  const bytes = await take(source, size, "in manifest.json");
   await readPadding(source, size, manifestName);
   const manifest = parseManifest(bytes);
   const base = await sink.manifest(manifest, manifestDigest(bytes), bytes);

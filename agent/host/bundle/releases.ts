@@ -7,7 +7,13 @@ import { promisify } from "node:util";
 import prettyBytes from "pretty-bytes";
 import { type Config, configSchema } from "../../../shared/config.ts";
 import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
-import { type Manifest, type ManifestFile, manifestDigest, parseManifest } from "../../../shared/manifest.ts";
+import {
+  type Manifest,
+  type ManifestFile,
+  manifestDigest,
+  manifestLimits,
+  parseManifest,
+} from "../../../shared/manifest.ts";
 import { releaseId } from "../../../shared/names.ts";
 import type { FilesView } from "../../../shared/protocol.ts";
 import type { FreeSpace, PublishedLinks, Releases, StoredRelease, UnpackOptions } from "../../contracts/ports.ts";
@@ -29,6 +35,8 @@ export interface ReleaseDirectoriesOptions {
   limits: {
     /** Bytes of a bundle's files together. */
     bundle: number;
+    /** Bytes of a bundle's manifest; as many as the format allows unless given. */
+    manifest?: number;
     /** Free bytes that must remain after unpacking. */
     free: number;
   };
@@ -68,7 +76,8 @@ export class ReleaseDirectories implements Releases {
       },
     };
     try {
-      await readBundle(decompressed(bundle, signal), sink);
+      const { manifest: manifestLimit = manifestLimits.bytes } = this.#limits;
+      await readBundle(decompressed(bundle, signal), sink, { manifest: manifestLimit });
       if (accepted === undefined || partial === undefined) throw new Error("a bundle was read without its manifest");
       const { manifest, digest, writer } = accepted;
       if (signal.aborted) throw abortReason(signal);

@@ -1,4 +1,4 @@
-import { type Manifest, type ManifestFile, manifestDigest, manifestLimits } from "../../../shared/manifest.ts";
+import { type ManifestFile, manifestDigest, manifestFiles, manifestLimits } from "../../../shared/manifest.ts";
 import type { AppLayout } from "../store/layout.ts";
 import { readSafely } from "../store/safe-read.ts";
 
@@ -17,6 +17,5 @@ export async function storedFiles(
   release: string,
 ): Promise<{ digest: string; files: ManifestFile[] }> {
   const bytes = await storedManifest(layout, release);
-  const { files } = JSON.parse(bytes.toString("utf8")) as Manifest;
-  return { digest: manifestDigest(bytes), files };
+  return { digest: manifestDigest(bytes), files: [...manifestFiles(bytes)] };
 }
