@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { configSchema } from "./config.ts";
 import { CutoverError } from "./errors.ts";
+import { ListReader } from "./json-list.ts";
 import { appName, releaseId } from "./names.ts";
-import { findList, parsePlainJson, piecesOfList } from "./plain-json.ts";
+import { parsePlainJson } from "./plain-json.ts";
 
 export const manifestName = "manifest.json";
 
@@ -18,13 +19,9 @@ export const manifestLimits = {
   file: 0o77777777777,
 } as const;
 
-/** Five parts a file, and room for the configuration. */
-const jsonLimits = { depth: 16, parts: 5 * manifestLimits.files + 100_000 } as const;
-
-/** In bytes. All but the files is small, and so is each file: a manifest is read in pieces of bounded size. */
-const headLimit = 1024 * 1024;
+/** All but the files is small, and so is each file: a manifest is read in pieces of bounded size. */
+const listLimits = { outside: 1024 * 1024, value: 8 * 1024, depth: 16 } as const;
 const pieceSize = 64 * 1024;
-const longestEntry = 8 * 1024;
 
 /** The areas of a bundle: the project, its collected static files by URL path, its vendored wheels. */
 export const areas = ["app", "static", "wheels"] as const;
@@ -50,11 +47,13 @@ const bundlePath = z.string().superRefine((path, context) => {
   if (fault !== undefined) context.addIssue({ code: "custom", message: `path ${fault}` });
 });
 
+const hexDigest = /^[0-9a-f]{64}$/;
+
 const manifestFile = z.strictObject({
   path: bundlePath,
   mode: z.union([z.literal(0o644), z.literal(0o755)]),
   size: z.int().min(0).max(manifestLimits.file),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  sha256: z.string().regex(hexDigest),
 });
 
 /** Reading stops after this many: a list of wrong entries could make hundreds of megabytes of faults. */
@@ -71,7 +70,6 @@ export interface TreeFault {
 
 /** What is wrong with paths together, in the bundle's order: wrong order, a file below a file, too many directories. */
 export function* treeFaults(paths: string[]): Generator<TreeFault> {
-  const seen = new Set<string>();
   const directories = new Set<string>();
   for (const [index, path] of paths.entries()) {
     const before = paths[index - 1];
@@ -80,14 +78,25 @@ export function* treeFaults(paths: string[]): Generator<TreeFault> {
       const directory = path.slice(0, end);
       if (directories.has(directory)) break;
       directories.add(directory);
-      if (seen.has(directory)) yield { index, path, message: "lies below a file", below: directory };
+      if (hasBefore(paths, index, directory)) yield { index, path, message: "lies below a file", below: directory };
     }
-    seen.add(path);
     if (directories.size > manifestLimits.directories) {
       yield { index, path, message: `more than ${manifestLimits.directories} directories` };
       return;
     }
   }
+}
+
+/** Whether a path is among the first `end` of a sorted list. Without a set of all paths, which would need megabytes. */
+function hasBefore(paths: string[], end: number, path: string): boolean {
+  for (let [first, last] = [0, end - 1]; first <= last; ) {
+    const middle = (first + last) >> 1;
+    const order = comparePaths(paths[middle] ?? "", path);
+    if (order === 0) return true;
+    if (order < 0) first = middle + 1;
+    else last = middle - 1;
+  }
+  return false;
 }
 
 /** All but the files, which are read one by one. */
@@ -143,67 +152,106 @@ export function manifestDigest(bytes: Uint8Array): string {
 }
 
 /**
- * Reads a manifest and checks it. The files are parsed some at a time and compared as JSON.stringify would write them, so that
- * a large manifest never is one string.
- * @throws CutoverError manifest_invalid, naming the first ten faults
+ * Reads a manifest as its bytes come, and checks it. The files are parsed some at a time, and compared with what JSON.stringify
+ * would write: a large manifest is never one string, nor whole in memory.
  */
-export function parseManifest(bytes: Uint8Array): Manifest {
-  try {
-    const { head, pieces } = partsOf(bytes);
-    const { data, error } = manifestHead.safeParse(parsePlainJson(head.replace(/\n$/, "")));
-    if (!head.endsWith("\n")) throw new Error("its last byte is not a newline");
+export class ManifestParser {
+  readonly #list = new ListReader("files", listLimits);
+  readonly #files: ManifestFile[] = [];
+  readonly #faults: string[] = [];
+
+  /** @throws CutoverError manifest_invalid */
+  push(bytes: Buffer): void {
+    try {
+      this.#take(this.#list.push(bytes));
+    } catch (thrown) {
+      throw thrown instanceof CutoverError ? thrown : unreadable(thrown as Error);
+    }
+  }
+
+  /** @throws CutoverError manifest_invalid, naming the first ten faults */
+  end(): Manifest {
+    const { data, error } = manifestHead.safeParse(this.#head());
     if (data === undefined) throw invalid(error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`));
-    return { ...data, files: filesOf(pieces) };
-  } catch (thrown) {
-    throw thrown instanceof CutoverError ? thrown : unreadable(thrown as Error);
+    if (this.#faults.length === 0) {
+      for (const { index, message } of treeFaults(this.#files.map(({ path }) => path))) {
+        this.#faults.push(`files.${index}.path: ${message}`);
+        if (this.#faults.length >= faultLimit) break;
+      }
+    }
+    if (this.#faults.length > 0) throw invalid(this.#faults);
+    return { ...data, files: this.#files };
   }
-}
 
-/** The files of a manifest that was checked before, for example when it was written. @throws Error if it is no manifest */
-export function* manifestFiles(bytes: Uint8Array): Generator<ManifestFile> {
-  const { head, pieces } = partsOf(bytes);
-  // A list that is torn, or that is missing, must not count as an empty one.
-  if (!Array.isArray((JSON.parse(head) as Manifest | null)?.files)) throw new Error("it has no list of files");
-  for (const piece of pieces) yield* JSON.parse(`[${piece}]`) as ManifestFile[];
-}
+  /** All but the files. */
+  #head(): unknown {
+    try {
+      const text = this.#list.end();
+      const value = parsePlainJson(text.replace(/\n$/, ""));
+      if (!text.endsWith("\n")) throw new Error("its last byte is not a newline");
+      return value;
+    } catch (thrown) {
+      throw unreadable(thrown as Error);
+    }
+  }
 
-/** @returns all but the files, as JSON with an empty list; and the files, some at a time, as JSON without brackets */
-function partsOf(bytes: Uint8Array): { head: string; pieces: Iterable<string> } {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const list = findList(buffer, "files", jsonLimits) ?? { start: buffer.length, end: buffer.length };
-  const size = buffer.length - (list.end - list.start);
-  if (size > headLimit) throw new Error(`it has more than ${headLimit} bytes besides its files`);
-  const head = `${buffer.toString("utf8", 0, list.start)}${buffer.toString("utf8", list.end)}`;
-  return { head, pieces: piecesOfList(buffer, list, pieceSize, longestEntry) };
-}
+  #take(values: string): void {
+    if (values === "") return;
+    for (const entry of parsePlainJson(`[${values}]`) as unknown[]) {
+      const index = this.#files.length;
+      if (index === manifestLimits.files) throw invalid([`files: more than ${manifestLimits.files}`]);
+      this.#files.push(isFile(entry) ? entry : this.#checked(entry, index));
+    }
+  }
 
-function filesOf(pieces: Iterable<string>): ManifestFile[] {
-  const files: ManifestFile[] = [];
-  const faults: string[] = [];
-  for (const entry of entriesOf(pieces)) {
-    const index = files.length;
-    if (index === manifestLimits.files) throw invalid([`files: more than ${manifestLimits.files}`]);
+  #checked(entry: unknown, index: number): ManifestFile {
     const { data, error } = manifestFile.safeParse(entry);
-    files.push(data ?? noFile);
-    faults.push(
-      ...(error?.issues ?? []).map(({ path, message }) => `${["files", index, ...path].join(".")}: ${message}`),
-    );
-    if (faults.length >= faultLimit) break;
+    for (const { path, message } of error?.issues ?? []) {
+      this.#faults.push(`${["files", index, ...path].join(".")}: ${message}`);
+    }
+    if (this.#faults.length >= faultLimit) throw invalid(this.#faults);
+    return data ?? noFile;
   }
-  if (faults.length > 0) throw invalid(faults);
-  for (const { index, message } of treeFaults(files.map(({ path }) => path))) {
-    faults.push(`files.${index}.path: ${message}`);
-    if (faults.length >= faultLimit) break;
-  }
-  if (faults.length > 0) throw invalid(faults);
-  return files;
 }
 
 /** Stands for an entry with faults, so that the others keep their places. */
 const noFile: ManifestFile = { path: "", mode: 0o644, size: 0, sha256: "" };
 
-function* entriesOf(pieces: Iterable<string>): Generator<unknown> {
-  for (const piece of pieces) yield* parsePlainJson(`[${piece}]`) as unknown[];
+/** If true, the schema takes the entry as it is. It has a tenth of the schema's cost, which counts for 100,000 files. */
+export function isFile(entry: unknown): entry is ManifestFile {
+  if (typeof entry !== "object" || entry === null || Object.keys(entry).length !== 4) return false;
+  const { path, mode, size, sha256 } = entry as Record<string, unknown>;
+  return (
+    (mode === 0o644 || mode === 0o755) &&
+    Number.isSafeInteger(size) &&
+    (size as number) >= 0 &&
+    (size as number) <= manifestLimits.file &&
+    typeof sha256 === "string" &&
+    hexDigest.test(sha256) &&
+    typeof path === "string" &&
+    pathFault(path) === undefined
+  );
+}
+
+/** @throws CutoverError manifest_invalid, naming the first ten faults */
+export function parseManifest(bytes: Uint8Array): Manifest {
+  const parser = new ManifestParser();
+  for (const piece of piecesOf(bytes)) parser.push(piece);
+  return parser.end();
+}
+
+/** The files of a manifest that was checked before, for example when it was written. @throws Error if it is no manifest */
+export function* manifestFiles(bytes: Uint8Array): Generator<ManifestFile> {
+  const list = new ListReader("files", listLimits);
+  for (const piece of piecesOf(bytes)) yield* JSON.parse(`[${list.push(piece)}]`) as ManifestFile[];
+  // A list that is torn, or that is missing, must not count as a short one.
+  if (!Array.isArray((JSON.parse(list.end()) as Manifest | null)?.files)) throw new Error("it has no list of files");
+}
+
+function* piecesOf(bytes: Uint8Array): Generator<Buffer> {
+  for (let at = 0; at < bytes.length; at += pieceSize) {
+    yield Buffer.from(bytes.buffer, bytes.byteOffset + at, Math.min(pieceSize, bytes.length - at));
+  }
 }
 
 function invalid(faults: string[]): CutoverError {

@@ -1,21 +1,25 @@
-import { hash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { CutoverError } from "../../../shared/errors.ts";
 import {
   type Manifest,
   type ManifestFile,
-  manifestDigest,
+  ManifestParser,
   manifestLimits,
   manifestName,
-  parseManifest,
 } from "../../../shared/manifest.ts";
 import { bundleUnchanged, endedEarly } from "./bundle-stream.ts";
 import { ByteSource } from "./byte-source.ts";
+import { PackedBytes } from "./packed-bytes.ts";
 import { altered, block, checkFile, decodeEntry, isPaxHeader, nameOf, paxPath, unexpected } from "./tar-entry.ts";
 
 /** Takes the parts of a bundle, in their order. */
 export interface BundleSink {
-  /** Called first. If it throws, the bundle is refused. @returns the base of a thin bundle */
-  manifest(manifest: Manifest, digest: string, bytes: Buffer): Promise<BundleBase | undefined>;
+  /**
+   * Called first. If it throws, the bundle is refused.
+   * @param content of manifest.json
+   * @returns the base of a thin bundle
+   */
+  manifest(manifest: Manifest, digest: string, content: FileContent): Promise<BundleBase | undefined>;
   /** Reads `content` to its end. @returns the sha256 of the bytes, in hex */
   file(file: ManifestFile, content: FileContent): Promise<string> | string;
 }
@@ -77,11 +81,23 @@ async function readManifest(source: ByteSource, sink: BundleSink, limit: number)
       fix: "Leave out what the app does not need, with `exclude` in cutover.yml, or raise `limits.manifest` in agent.yml.",
     });
   }
-  const bytes = await take(source, size, "in manifest.json");
-  await readPadding(source, size, manifestName);
-  const manifest = parseManifest(bytes);
-  const base = await sink.manifest(manifest, manifestDigest(bytes), bytes);
-  return { files: manifest.files, base };
+  const parser = new ManifestParser();
+  const sha256 = createHash("sha256");
+  const packed = new PackedBytes();
+  try {
+    for await (const piece of piecesOf(source, size, "in manifest.json")) {
+      parser.push(piece);
+      sha256.update(piece);
+      await packed.push(piece);
+    }
+    await readPadding(source, size, manifestName);
+    const manifest = parser.end();
+    const content = { pieces: packed.pieces() };
+    const base = await sink.manifest(manifest, `sha256:${sha256.digest("hex")}`, content);
+    return { files: manifest.files, base };
+  } finally {
+    packed.drop();
+  }
 }
 
 async function readFile(source: ByteSource, file: ManifestFile, sink: BundleSink): Promise<void> {
@@ -101,22 +117,21 @@ async function readFile(source: ByteSource, file: ManifestFile, sink: BundleSink
   }
   checkFile(entry, file, found);
   const content =
-    file.size <= wholeFile ? { whole: await take(source, file.size, where) } : piecesOf(source, file, where);
+    file.size <= wholeFile
+      ? { whole: await take(source, file.size, where) }
+      : { pieces: piecesOf(source, file.size, where) };
   const sha256 = await sink.file(file, content);
   if (sha256 !== file.sha256) throw altered(`${file.path} differs from the manifest`);
   await readPadding(source, file.size, file.path);
 }
 
-function piecesOf(source: ByteSource, file: ManifestFile, where: string): FileContent {
-  async function* pieces() {
-    for (let left = file.size; left > 0; ) {
-      const piece = await source.some(left);
-      if (piece === undefined) throw endedEarly(where);
-      left -= piece.length;
-      yield piece;
-    }
+async function* piecesOf(source: ByteSource, size: number, where: string): AsyncGenerator<Buffer> {
+  for (let left = size; left > 0; ) {
+    const piece = await source.some(left);
+    if (piece === undefined) throw endedEarly(where);
+    left -= piece.length;
+    yield piece;
   }
-  return { pieces: pieces() };
 }
 
 async function readEnd(source: ByteSource): Promise<void> {

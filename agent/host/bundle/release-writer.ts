@@ -43,9 +43,10 @@ export class ReleaseWriter {
     chmodSync(root, 0o755);
   }
 
-  manifest(bytes: Buffer, config: Config): void {
-    this.#write(manifestName, 0o644, bytes);
+  async manifest(content: FileContent, config: Config): Promise<void> {
     this.#write("config.json", 0o644, Buffer.from(`${JSON.stringify(config)}\n`));
+    if ("whole" in content) this.#write(manifestName, 0o644, content.whole);
+    else await this.#writePieces(manifestName, 0o644, content.pieces);
   }
 
   /** @returns the sha256 of what was written, in hex */

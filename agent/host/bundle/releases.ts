@@ -58,14 +58,14 @@ export class ReleaseDirectories implements Releases {
     let partial: string | undefined;
     let accepted: { manifest: Manifest; digest: string; writer: ReleaseWriter } | undefined;
     const sink: BundleSink = {
-      manifest: async (manifest, digest, bytes) => {
+      manifest: async (manifest, digest, content) => {
         await options.accept(manifest, digest);
         if (signal.aborted) throw abortReason(signal);
         await this.#checkSpace(layout, manifest, options.freeSpace);
         partial = layout.partial(manifest.release);
         await this.#clear(partial);
         const writer = new ReleaseWriter(partial, manifest.created);
-        effectNow("bundle.spool", () => writer.manifest(bytes, manifest.config));
+        await effectNow("bundle.spool", () => writer.manifest(content, manifest.config));
         accepted = { manifest, digest, writer };
         return base === undefined ? undefined : BaseRelease.open(layout, base, signal);
       },
