@@ -95,9 +95,9 @@ const agentSettings = z.strictObject({
         .int()
         .min(1)
         .max(manifestLimits.bytes)
-        .default(24 * 1024 ** 2)
+        .default(20 * 1024 ** 2)
         .describe(
-          "Bytes of a bundle's list of files: enough for 120,000 files. The agent needs several times as much memory.",
+          "Bytes of a bundle's list of files: some 170 for each. The agent needs up to three times as much memory.",
         ),
       free: z
         .int()

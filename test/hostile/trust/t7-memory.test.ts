@@ -121,7 +121,7 @@ const bounded = test.runIf(group !== undefined);
 bounded.each([
   ["60 MiB and a character beyond Latin-1", 60, "Ж", "bundle_too_large"],
   ["60 MiB in ASCII", 60, "", "bundle_too_large"],
-  ["what the host takes, and is that of another app", 23, "Ж", "manifest_mismatch"],
+  ["what the host takes, and is that of another app", 19, "Ж", "manifest_mismatch"],
 ])("T7a: a manifest of %s leaves the agent in its limits", async (what, size, sign, code) => {
   const { manifest } = makeBundle({ app: "other" });
   const path = (index: number) => `app/${String(index).padStart(7, "0")}${"x".repeat(90)}${sign}`;
