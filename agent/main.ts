@@ -1,6 +1,7 @@
-#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=1
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=1 --expose-gc
 // The agent shares small hosts with the apps, also while a bundle of a gigabyte streams through it: a small young generation
 // is collected often, which frees the buffers that passed, and few arenas keep little of what was freed. Neither costs time.
+// The collector can be called: see agent/host/bundle/large-manifest.ts.
 //
 // This file joins the parts of the agent: settings -> ports (agent/host) -> deployments (agent/deploy) -> HTTP (agent/http).
 // agent/wire/ does most of it: host.ts reads the settings, ports.ts makes the ports, observe.ts the metrics and the audit log,

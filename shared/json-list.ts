@@ -25,6 +25,7 @@ export class ListReader {
   #outsideSize = 0;
   /** Before the list all that has come; inside it the beginning of a value. */
   #rest: Buffer = Buffer.alloc(0);
+  #before: Buffer | undefined;
   #cut = false;
 
   /** @param key of the list */
@@ -53,7 +54,7 @@ export class ListReader {
 
   /** @returns what belongs to the list; nothing if it has not begun */
   #begin(bytes: Buffer): Buffer {
-    const all = Buffer.concat([this.#rest, bytes]);
+    const all = this.#append(bytes);
     const { found } = scan(all, this.#limits.depth, this.#opening);
     if (found === undefined) {
       if (all.length > this.#limits.outside) throw this.#tooLong();
@@ -64,6 +65,17 @@ export class ListReader {
     this.#rest = Buffer.alloc(0);
     this.#place = "inside";
     return all.subarray(found);
+  }
+
+  /** All that has come before the list, in one buffer that is made once: copies of copies would add up. */
+  #append(bytes: Buffer): Buffer {
+    if (this.#rest.length === 0) return bytes;
+    this.#before ??= Buffer.allocUnsafeSlow(this.#limits.outside + bytes.length);
+    const length = this.#rest.length + bytes.length;
+    if (length > this.#before.length) throw this.#tooLong();
+    if (this.#rest.buffer !== this.#before.buffer) this.#rest.copy(this.#before);
+    bytes.copy(this.#before, this.#rest.length);
+    return this.#before.subarray(0, length);
   }
 
   #values(all: Buffer): string {

@@ -19,9 +19,9 @@ export const manifestLimits = {
   file: 0o77777777777,
 } as const;
 
-/** All but the files is small, and so is each file: a manifest is read in pieces of bounded size. */
+/** In bytes. Texts of larger pieces would not be collected with what is young, but only with all the rest. */
 const listLimits = { outside: 1024 * 1024, value: 8 * 1024, depth: 16 } as const;
-const pieceSize = 64 * 1024;
+const pieceSize = 16 * 1024;
 
 /** The areas of a bundle: the project, its collected static files by URL path, its vendored wheels. */
 export const areas = ["app", "static", "wheels"] as const;
@@ -159,11 +159,21 @@ export class ManifestParser {
   readonly #list = new ListReader("files", listLimits);
   readonly #files: ManifestFile[] = [];
   readonly #faults: string[] = [];
+  #size = 0;
+
+  /**
+   * Bytes that came; of a path with a character beyond Latin-1 two for each character, as it has in memory. So one such
+   * character in each path does not make twice of a limit.
+   */
+  get size(): number {
+    return this.#size;
+  }
 
   /** @throws CutoverError manifest_invalid */
-  push(bytes: Buffer): void {
+  push(bytes: Uint8Array): void {
+    this.#size += bytes.length;
     try {
-      this.#take(this.#list.push(bytes));
+      for (const piece of piecesOf(bytes)) this.#take(this.#list.push(piece));
     } catch (thrown) {
       throw thrown instanceof CutoverError ? thrown : unreadable(thrown as Error);
     }
@@ -200,7 +210,9 @@ export class ManifestParser {
     for (const entry of parsePlainJson(`[${values}]`) as unknown[]) {
       const index = this.#files.length;
       if (index === manifestLimits.files) throw invalid([`files: more than ${manifestLimits.files}`]);
-      this.#files.push(isFile(entry) ? entry : this.#checked(entry, index));
+      const file = isFile(entry) ? entry : this.#checked(entry, index);
+      this.#files.push(file);
+      if (beyondLatin1.test(file.path)) this.#size += 2 * file.path.length - Buffer.byteLength(file.path);
     }
   }
 
@@ -213,6 +225,8 @@ export class ManifestParser {
     return data ?? noFile;
   }
 }
+
+const beyondLatin1 = /[\u0100-\uffff]/;
 
 /** Stands for an entry with faults, so that the others keep their places. */
 const noFile: ManifestFile = { path: "", mode: 0o644, size: 0, sha256: "" };
@@ -236,7 +250,7 @@ export function isFile(entry: unknown): entry is ManifestFile {
 /** @throws CutoverError manifest_invalid, naming the first ten faults */
 export function parseManifest(bytes: Uint8Array): Manifest {
   const parser = new ManifestParser();
-  for (const piece of piecesOf(bytes)) parser.push(piece);
+  parser.push(bytes);
   return parser.end();
 }
 

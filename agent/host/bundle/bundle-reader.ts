@@ -9,6 +9,7 @@ import {
 } from "../../../shared/manifest.ts";
 import { bundleUnchanged, endedEarly } from "./bundle-stream.ts";
 import { ByteSource } from "./byte-source.ts";
+import { collectAround } from "./large-manifest.ts";
 import { PackedBytes } from "./packed-bytes.ts";
 import { altered, block, checkFile, decodeEntry, isPaxHeader, nameOf, paxPath, unexpected } from "./tar-entry.ts";
 
@@ -74,19 +75,15 @@ async function readManifest(source: ByteSource, sink: BundleSink, limit: number)
       fix: "Leave out what the app does not need on the host, with `exclude` in cutover.yml.",
     });
   }
-  if (size > limit) {
-    const message = `The bundle's manifest.json has ${size} bytes; this host takes ${limit}.`;
-    throw new CutoverError("bundle_too_large", message, {
-      unchanged: bundleUnchanged,
-      fix: "Leave out what the app does not need, with `exclude` in cutover.yml, or raise `limits.manifest` in agent.yml.",
-    });
-  }
+  if (size > limit) throw tooManyFiles(size, limit);
+  collectAround(size);
   const parser = new ManifestParser();
   const sha256 = createHash("sha256");
   const packed = new PackedBytes();
   try {
     for await (const piece of piecesOf(source, size, "in manifest.json")) {
       parser.push(piece);
+      if (parser.size > limit) throw tooManyFiles(parser.size, limit);
       sha256.update(piece);
       await packed.push(piece);
     }
@@ -98,6 +95,14 @@ async function readManifest(source: ByteSource, sink: BundleSink, limit: number)
   } finally {
     packed.drop();
   }
+}
+
+function tooManyFiles(size: number, limit: number): CutoverError {
+  const message = `The bundle's manifest.json has ${size} bytes, as the host counts them; this host takes ${limit}.`;
+  return new CutoverError("bundle_too_large", message, {
+    unchanged: bundleUnchanged,
+    fix: "Leave out what the app does not need, with `exclude` in cutover.yml, or raise `limits.manifest` in agent.yml.",
+  });
 }
 
 async function readFile(source: ByteSource, file: ManifestFile, sink: BundleSink): Promise<void> {

@@ -121,7 +121,9 @@ const bounded = test.runIf(group !== undefined);
 bounded.each([
   ["60 MiB and a character beyond Latin-1", 60, "Ж", "bundle_too_large"],
   ["60 MiB in ASCII", 60, "", "bundle_too_large"],
-  ["what the host takes, and is that of another app", 19, "Ж", "manifest_mismatch"],
+  ["as much as the host takes, of another app", 19.5, "", "manifest_mismatch"],
+  ["as much with characters beyond Latin-1, of another app", 13, "Ж", "manifest_mismatch"],
+  ["20 MiB that need twice of it", 19.5, "Ж", "bundle_too_large"],
 ])("T7a: a manifest of %s leaves the agent in its limits", async (what, size, sign, code) => {
   const { manifest } = makeBundle({ app: "other" });
   const path = (index: number) => `app/${String(index).padStart(7, "0")}${"x".repeat(90)}${sign}`;

@@ -103,7 +103,7 @@ test("T7a: a manifest beyond the host's limit is refused before it is read, with
   const unpacking = releases.unpack("shop", Readable.from([body]), { accept: async () => undefined, signal });
   await expect(unpacking).rejects.toMatchObject({
     code: "bundle_too_large",
-    message: `The bundle's manifest.json has ${bytes.length} bytes; this host takes ${limits.manifest}.`,
+    message: `The bundle's manifest.json has ${bytes.length} bytes, as the host counts them; this host takes ${limits.manifest}.`,
     fix: expect.stringContaining("limits.manifest"),
   });
   expect(readdirSync(data)).toEqual([]);
