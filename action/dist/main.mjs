@@ -20819,6 +20819,114 @@ function handleIntersectionResults(result, left, right) {
 	result.value = merged.data;
 	return result;
 }
+const $ZodTuple = /*@__PURE__*/ $constructor("$ZodTuple", (inst, def) => {
+	$ZodType.init(inst, def);
+	const items = def.items;
+	const memo = globalConfig.memoizer;
+	memo?.attach(inst);
+	inst._zod.parse = (payload, ctx) => {
+		const input = payload.value;
+		if (!Array.isArray(input)) {
+			payload.issues.push({
+				input,
+				inst,
+				expected: "tuple",
+				code: "invalid_type"
+			});
+			return payload;
+		}
+		payload.value = memo ? memo.alloc(inst, payload, [], ctx) : [];
+		const proms = [];
+		const optinStart = getTupleOptStart(items, "optin");
+		const optoutStart = getTupleOptStart(items, "optout");
+		if (!def.rest) {
+			if (input.length < optinStart) {
+				payload.issues.push({
+					code: "too_small",
+					minimum: optinStart,
+					inclusive: true,
+					input,
+					inst,
+					origin: "array"
+				});
+				return payload;
+			}
+			if (input.length > items.length) payload.issues.push({
+				code: "too_big",
+				maximum: items.length,
+				inclusive: true,
+				input,
+				inst,
+				origin: "array"
+			});
+		}
+		const itemResults = new Array(items.length);
+		const abortEarly = def.rest ? ctx?.abortEarly : void 0;
+		let itemAborted = false;
+		for (let i = 0; i < items.length; i++) {
+			const r = items[i]._zod.run({
+				value: input[i],
+				issues: []
+			}, ctx);
+			if (r instanceof Promise) proms.push(r.then((rr) => {
+				itemResults[i] = rr;
+			}));
+			else {
+				itemResults[i] = r;
+				if (abortEarly && !itemAborted && r.issues.length) itemAborted = aborted(r);
+			}
+		}
+		if (def.rest && !itemAborted) {
+			let i = items.length - 1;
+			const rest = input.slice(items.length);
+			let seen = payload.issues.length;
+			for (const el of rest) {
+				if (abortEarly && payload.issues.length !== seen) {
+					if (aborted(payload, seen)) break;
+					seen = payload.issues.length;
+				}
+				i++;
+				const result = def.rest._zod.run({
+					value: el,
+					issues: []
+				}, ctx);
+				if (result instanceof Promise) proms.push(result.then((r) => handleTupleResult(r, payload, i)));
+				else handleTupleResult(result, payload, i);
+			}
+		}
+		if (proms.length) return Promise.all(proms).then(() => handleTupleResults(itemResults, payload, items, input, optoutStart));
+		return handleTupleResults(itemResults, payload, items, input, optoutStart);
+	};
+});
+function getTupleOptStart(items, key) {
+	for (let i = items.length - 1; i >= 0; i--) if (!(key === "optin" ? items[i]._zod.optin !== void 0 : items[i]._zod.optout === "optional")) return i + 1;
+	return 0;
+}
+function handleTupleResult(result, final, index) {
+	if (result.issues.length) final.issues.push(...prefixIssues(index, result.issues));
+	final.value[index] = result.value;
+}
+function handleTupleResults(itemResults, final, items, input, optoutStart) {
+	for (let i = 0; i < items.length; i++) {
+		const r = itemResults[i];
+		const isPresent = i < input.length;
+		if (!isPresent && i >= optoutStart && items[i]._zod.optin === "optional") {
+			final.value.length = i;
+			break;
+		}
+		if (r.issues.length) {
+			if (!isPresent && i >= optoutStart) {
+				final.value.length = i;
+				break;
+			}
+			final.issues.push(...prefixIssues(i, r.issues));
+		}
+		final.value[i] = r.value;
+	}
+	for (let i = final.value.length - 1; i >= input.length; i--) if (items[i]._zod.optout === "optional" && final.value[i] === void 0) final.value.length = i;
+	else break;
+	return final;
+}
 const $ZodRecord = /*@__PURE__*/ $constructor("$ZodRecord", (inst, def) => {
 	$ZodType.init(inst, def);
 	const memo = globalConfig.memoizer;
@@ -23957,6 +24065,39 @@ function intersection(left, right) {
 		type: "intersection",
 		left,
 		right
+	});
+}
+const ZodTuple = /*@__PURE__*/ $constructor("ZodTuple", (inst, def) => {
+	_ensureDefaultMemoizer();
+	$ZodTuple.init(inst, def);
+	ZodType.init(inst, def);
+	inst._zod.processJSONSchema = (ctx, json, params) => tupleProcessor(inst, ctx, json, params);
+}, {
+	rest(rest) {
+		return this.clone({
+			...this._zod.def,
+			rest
+		});
+	},
+	partial() {
+		const def = this._zod.def;
+		if (def.checks?.length) throw new Error(".partial() cannot be used on tuple schemas containing refinements");
+		return this.clone({
+			...def,
+			items: def.items.map((item) => new ZodOptional({
+				type: "optional",
+				innerType: item
+			}))
+		});
+	}
+});
+function tuple(items, _paramsOrRest, _params) {
+	const hasRest = _paramsOrRest instanceof $ZodType;
+	return new ZodTuple({
+		type: "tuple",
+		items,
+		rest: hasRest ? _paramsOrRest : null,
+		...normalizeParams(hasRest ? _params : _paramsOrRest)
 	});
 }
 const ZodRecord = /*@__PURE__*/ $constructor("ZodRecord", (inst, def) => {
@@ -33333,7 +33474,7 @@ function siteUrl(config) {
 	if (port === 443) return `https://${name}/`;
 	return port === 80 ? `http://${name}/` : `http://${name}:${port}/`;
 }
-// shared/plain-json.ts
+// shared/json-list.ts
 var import_ignore = /* @__PURE__ */ __toESM((/* @__PURE__ */ __commonJSMin(((exports, module) => {
 	function makeArray(subject) {
 		return Array.isArray(subject) ? subject : [subject];
@@ -33898,6 +34039,8 @@ var import_ignore = /* @__PURE__ */ __toESM((/* @__PURE__ */ __commonJSMin(((exp
 	module.exports.isPathValid = isPathValid;
 	define(module.exports, Symbol.for("setupWindows"), setupWindows);
 })))(), 1);
+const [quote, backslash, comma, openArray, closeArray, openObject, closeObject] = Buffer.from("\"\\,[]{}");
+// shared/plain-json.ts
 /** The value of a JSON text; undefined if the text is not JSON. */
 function parseJson(text) {
 	try {
@@ -33906,7 +34049,6 @@ function parseJson(text) {
 		return;
 	}
 }
-const [quote, backslash, comma, openArray, closeArray, openObject, closeObject] = Buffer.from("\"\\,[]{}");
 // shared/manifest.ts
 const manifestName = "manifest.json";
 const manifestLimits = {
@@ -33919,7 +34061,6 @@ const manifestLimits = {
 	/** Bytes of one file: what eleven octal digits of a tar header hold. */
 	file: 8589934591
 };
-5 * manifestLimits.files + 1e5;
 /** The areas of a bundle: the project, its collected static files by URL path, its vendored wheels. */
 const areas = [
 	"app",
@@ -33939,7 +34080,7 @@ function pathFault(path) {
 		if (Buffer.byteLength(part) > manifestLimits.part) return `has a part longer than ${manifestLimits.part} bytes`;
 	}
 }
-const manifestFile = strictObject({
+strictObject({
 	path: string().superRefine((path, context) => {
 		const fault = pathFault(path);
 		if (fault !== void 0) context.addIssue({
@@ -33951,35 +34092,8 @@ const manifestFile = strictObject({
 	size: int().min(0).max(manifestLimits.file),
 	sha256: string().regex(/^[0-9a-f]{64}$/)
 });
-/** Reading stops after this many: a list of wrong entries could make hundreds of megabytes of faults. */
-const faultLimit = 10;
-/** One by one: the schema of an array would read on to the last entry. */
-const manifestFiles = array(unknown()).max(manifestLimits.files).transform((entries, context) => {
-	const files = [];
-	for (const [index, entry] of entries.entries()) {
-		const { data, error } = manifestFile.safeParse(entry);
-		if (data !== void 0) files.push(data);
-		for (const { path, message } of error?.issues ?? []) context.addIssue({
-			code: "custom",
-			path: [index, ...path],
-			message
-		});
-		if (context.issues.length >= faultLimit) break;
-	}
-	return files;
-}).superRefine((files, context) => {
-	for (const { index, message } of treeFaults(files.map(({ path }) => path))) {
-		context.addIssue({
-			code: "custom",
-			path: [index, "path"],
-			message
-		});
-		if (context.issues.length >= faultLimit) break;
-	}
-});
 /** What is wrong with paths together, in the bundle's order: wrong order, a file below a file, too many directories. */
 function* treeFaults(paths) {
-	const seen = /* @__PURE__ */ new Set();
 	const directories = /* @__PURE__ */ new Set();
 	for (const [index, path] of paths.entries()) {
 		const before = paths[index - 1];
@@ -33992,14 +34106,13 @@ function* treeFaults(paths) {
 			const directory = path.slice(0, end);
 			if (directories.has(directory)) break;
 			directories.add(directory);
-			if (seen.has(directory)) yield {
+			if (hasBefore(paths, index, directory)) yield {
 				index,
 				path,
 				message: "lies below a file",
 				below: directory
 			};
 		}
-		seen.add(path);
 		if (directories.size > manifestLimits.directories) {
 			yield {
 				index,
@@ -34009,6 +34122,17 @@ function* treeFaults(paths) {
 			return;
 		}
 	}
+}
+/** Whether a path is among the first `end` of a sorted list. Without a set of all paths, which would need megabytes. */
+function hasBefore(paths, end, path) {
+	for (let [first, last] = [0, end - 1]; first <= last;) {
+		const middle = first + last >> 1;
+		const order = comparePaths(paths[middle] ?? "", path);
+		if (order === 0) return true;
+		if (order < 0) first = middle + 1;
+		else last = middle - 1;
+	}
+	return false;
 }
 strictObject({
 	format: literal(1),
@@ -34020,7 +34144,7 @@ strictObject({
 	commit: string().regex(/^(?:[0-9a-f]{40})?$/),
 	created: datetime(),
 	config: configSchema,
-	files: manifestFiles
+	files: tuple([])
 });
 /**
 * What a thin bundle leaves out: the files that its base's manifest has too, with the same path, mode, size and sha256.

@@ -24,6 +24,7 @@ import { freePorts } from "../../harness/ports.ts";
 const unitLimit = 512 * 1024 ** 2;
 const megabyte = 1024 ** 2;
 const most = 64;
+const mostForLargeManifest = 128;
 /** `npm run test:memory` has 2,000. */
 const chatty = Number(process.env.CUTOVER_CHATTY ?? 40);
 
@@ -103,7 +104,7 @@ async function follow(id: string): Promise<void> {
 }
 
 /** @throws Error unless the agent lives, in its limits */
-async function expectBounded(what: string): Promise<void> {
+async function expectBounded(what: string, bound = most): Promise<void> {
   await sleep(100);
   // What everybody may measure again.
   process.stdout.write(
@@ -112,19 +113,14 @@ async function expectBounded(what: string): Promise<void> {
   );
   expect(group?.kills).toBe(0);
   expect(agent.log).not.toContain("heap out of memory");
-  expect(peak - idle).toBeLessThan(most);
+  expect(peak - idle).toBeLessThan(bound);
   await call(agent, "GET", pathOf(calls.app, { app: "shop" }));
 }
 
 const bounded = test.runIf(group !== undefined);
 
-bounded.each([
-  ["60 MiB and a character beyond Latin-1", 60, "Ж", "bundle_too_large"],
-  ["60 MiB in ASCII", 60, "", "bundle_too_large"],
-  ["as much as the host takes, of another app", 19.5, "", "manifest_mismatch"],
-  ["as much with characters beyond Latin-1, of another app", 13, "Ж", "manifest_mismatch"],
-  ["20 MiB that need twice of it", 19.5, "Ж", "bundle_too_large"],
-])("T7a: a manifest of %s leaves the agent in its limits", async (what, size, sign, code) => {
+/** Sends three bundles with no more than a manifest. @returns how they were refused */
+async function sendManifest(size: number, sign: string): Promise<string[]> {
   const { manifest } = makeBundle({ app: "other" });
   const path = (index: number) => `app/${String(index).padStart(7, "0")}${"x".repeat(90)}${sign}`;
   const files = Array.from({ length: (size * megabyte) / 215 }, (_, index) => ({
@@ -132,10 +128,20 @@ bounded.each([
   }));
   const content = encodeManifest({ ...manifest, files });
   const body = zstdCompressSync(tarOf([{ path: manifestName, content }]));
+  const codes: string[] = [];
   for (let n = 0; n < 3; n++) {
     const sent = call(agent, "POST", pathOf(calls.deploy, { app: "shop" }, { activate: true }), Readable.from([body]));
-    await expect(sent).rejects.toThrow(code);
+    const refusal = await sent.catch((thrown: Error) => thrown.message);
+    codes.push(/"code":"(\w+)"/.exec(String(refusal))?.[1] ?? String(refusal));
   }
+  return codes;
+}
+
+bounded.each([
+  ["60 MiB and a character beyond Latin-1", "Ж"],
+  ["60 MiB in ASCII", ""],
+])("T7a: a manifest of %s leaves the agent in its limits", async (what, sign) => {
+  expect(new Set(await sendManifest(60, sign))).toEqual(new Set(["bundle_too_large"]));
   await expectBounded(what);
 });
 
@@ -155,4 +161,17 @@ bounded(`T7b: ${chatty} chatty deployments`, { timeout: 60_000 + chatty * 3000 }
     if (n % 250 === 249) await expectBounded(`${n + 1} chatty deployments`);
   }
   await expectBounded(`${chatty} chatty deployments`);
+});
+
+/**
+ * The largest manifests that the host takes by default, some 95,000 files: those may have more than the 64 MB, since the agent
+ * must have their files at hand. They are last, so that what they leave behind does not count for the others.
+ */
+bounded.each([
+  ["as much as the host takes, of another app", 19.5, "", "manifest_mismatch"],
+  ["as much with characters beyond Latin-1, of another app", 13, "Ж", "manifest_mismatch"],
+  ["20 MiB that need twice of it", 19.5, "Ж", "bundle_too_large"],
+])("T7a: a manifest of %s leaves the agent far from its unit's limit", async (what, size, sign, code) => {
+  expect(new Set(await sendManifest(size, sign))).toEqual(new Set([code]));
+  await expectBounded(what, mostForLargeManifest);
 });
