@@ -97,7 +97,7 @@ const agentSettings = z.strictObject({
         .max(manifestLimits.bytes)
         .default(20 * 1024 ** 2)
         .describe(
-          "Bytes of a bundle's list of files: some 170 for each. The agent needs up to three times as much memory.",
+          "Bytes of a bundle's list of files: some 170 for each. The agent needs several times as much memory.",
         ),
       free: z
         .int()
