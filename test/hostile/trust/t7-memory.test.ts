@@ -118,6 +118,8 @@ async function expectBounded(what: string, bound = most): Promise<void> {
 }
 
 const bounded = test.runIf(group !== undefined);
+/** On a busy machine, too. */
+const patient = { timeout: 600_000 };
 
 /** Sends three bundles with no more than a manifest. @returns how they were refused */
 async function sendManifest(size: number, sign: string): Promise<string[]> {
@@ -145,7 +147,7 @@ bounded.each([
   await expectBounded(what);
 });
 
-bounded("T7b: fifteen deployments that say four megabytes each, with followers who read nothing", async () => {
+bounded("T7b: fifteen deployments that say four megabytes each, with followers who read nothing", patient, async () => {
   for (let n = 0; n < 15; n++) {
     const id = await begin(6 * megabyte);
     await follow(id);
@@ -155,7 +157,7 @@ bounded("T7b: fifteen deployments that say four megabytes each, with followers w
   await expectBounded("fifteen deployments of 4 MB");
 });
 
-bounded(`T7b: ${chatty} chatty deployments`, { timeout: 60_000 + chatty * 3000 }, async () => {
+bounded(`T7b: ${chatty} chatty deployments`, { timeout: patient.timeout + chatty * 5000 }, async () => {
   for (let n = 0; n < chatty; n++) {
     await deployChatty(100_000);
     if (n % 250 === 249) await expectBounded(`${n + 1} chatty deployments`);
