@@ -1,6 +1,7 @@
-#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=1
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=1 --expose-gc
 // The agent shares small hosts with the apps, also while a bundle of a gigabyte streams through it: a small young generation
 // is collected often, which frees the buffers that passed, and few arenas keep little of what was freed. Neither costs time.
+// The collector can be called: see agent/observe/small-heap.ts.
 //
 // This file joins the parts of the agent: settings -> ports (agent/host) -> deployments (agent/deploy) -> HTTP (agent/http).
 // agent/wire/ does most of it: host.ts reads the settings, ports.ts makes the ports, observe.ts the metrics and the audit log,
@@ -20,6 +21,7 @@ import { UsedTokensFile } from "./host/trust/used-tokens.ts";
 import { AnotherAgent } from "./http/admin-server.ts";
 import { createLogger } from "./logger.ts";
 import { ObservedEvents } from "./observe/observed-events.ts";
+import { keepHeapSmall } from "./observe/small-heap.ts";
 import { SystemdNotifier } from "./systemd-notify.ts";
 import { type Host, type HostOptions, openHost } from "./wire/host.ts";
 import { openAdminSocket, openMetrics, openNetwork } from "./wire/http.ts";
@@ -35,6 +37,7 @@ const safePointMs = 7500;
 
 async function run(options: HostOptions): Promise<void> {
   using _awake = wakeThreadPool();
+  using _small = keepHeapSmall();
   const { CUTOVER_FAULTS: faults } = process.env;
   if (faults !== undefined) await armFaults(faults, options);
   const host = await openHost(options);

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { listenAddress, serverAddress, serverName } from "../shared/config-values.ts";
+import { manifestLimits } from "../shared/manifest.ts";
 import { trusted } from "./settings-trust.ts";
 import {
   githubDotCom,
@@ -95,6 +96,14 @@ const agentSettings = z.strictObject({
         .min(1)
         .default(4 * 1024 ** 3)
         .describe("Bytes of a bundle's files together."),
+      manifest: z
+        .int()
+        .min(1)
+        .max(manifestLimits.bytes)
+        .default(20 * 1024 ** 2)
+        .describe(
+          "Bytes of a bundle's list of files: some 170 for each. The agent needs several times as much memory.",
+        ),
       free: z
         .int()
         .min(0)

@@ -1,5 +1,13 @@
 import { z } from "zod";
-import { encodeManifest, type Manifest, type ManifestFile, manifestDigest, manifestLimits } from "./manifest.ts";
+import { ListReader } from "./json-list.ts";
+import {
+  encodeManifest,
+  type Manifest,
+  type ManifestFile,
+  manifestDigest,
+  manifestLimits,
+  piecesOf,
+} from "./manifest.ts";
 import { digest } from "./names.ts";
 import { parsePlainJson } from "./plain-json.ts";
 
@@ -24,13 +32,13 @@ const deltaSchema = z.strictObject({
   digest,
   /** The text of the manifest up to its list of files. */
   head: z.string(),
-  /** In their order: runs of the base's files, and new ones. Looked at one by one, up to the first that is wrong. */
-  files: z.array(z.unknown()).max(manifestLimits.files),
+  /** In their order: runs of the base's files, and new ones. They are read one by one. */
+  files: z.tuple([]),
 });
 type Delta = Omit<z.output<typeof deltaSchema>, "files"> & { files: (Run | ManifestFile)[] };
 
-/** Five parts a file, as in a manifest. */
-const jsonLimits = { depth: 4, parts: 5 * manifestLimits.files + 100 } as const;
+/** In bytes, and in brackets within each other. The head is a manifest's, as a string. */
+const listLimits = { outside: 2 * 1024 * 1024, value: 8 * 1024, depth: 4 } as const;
 
 /** Its files with their digest, or with the first characters of it: what differs after them has another digest as a whole. */
 export interface DeltaBase {
@@ -84,7 +92,7 @@ function isSame(file: ManifestFile, old: ManifestFile): boolean {
  * @throws Error that says why it does not give the manifest that it names
  */
 export function applyManifestDelta(bytes: Uint8Array, base: DeltaBase): Buffer {
-  const delta = deltaSchema.parse(parsePlainJson(bytes, jsonLimits));
+  const delta = readDelta(bytes);
   if (delta.base !== base.digest) throw new Error("it is about another manifest");
   const texts = new Array<string>(base.files.length);
   const parts: string[] = [];
@@ -95,7 +103,7 @@ export function applyManifestDelta(bytes: Uint8Array, base: DeltaBase): Buffer {
     if (size > manifestLimits.bytes || parts.length >= manifestLimits.files) throw new Error("it gives too much");
     parts.push(text);
   };
-  for (const change of delta.files) {
+  for (const change of delta.changes) {
     if (!isRun(change)) {
       // What else it may be is for whoever reads the whole manifest.
       if (typeof change !== "object" || change === null || Array.isArray(change))
@@ -113,6 +121,21 @@ export function applyManifestDelta(bytes: Uint8Array, base: DeltaBase): Buffer {
   const whole = Buffer.from(`${delta.head}${parts.join(",")}${emptyEnd}`);
   if (manifestDigest(whole) !== delta.digest) throw new Error("what it gives has another digest than it says");
   return whole;
+}
+
+/** The list of changes is never one string, as that of a manifest's files is not. */
+function readDelta(bytes: Uint8Array): z.output<typeof deltaSchema> & { changes: unknown[] } {
+  const list = new ListReader("files", listLimits);
+  const changes: unknown[] = [];
+  for (const piece of piecesOf(bytes)) {
+    for (const change of parsePlainJson(`[${list.push(piece)}]`) as unknown[]) {
+      if (changes.length === manifestLimits.files) throw new Error("it has too many changes");
+      changes.push(change);
+    }
+  }
+  const text = list.end();
+  if (!text.endsWith("\n")) throw new Error("its last byte is not a newline");
+  return { ...deltaSchema.parse(parsePlainJson(text.slice(0, -1))), changes };
 }
 
 function isRun(change: unknown): change is Run {

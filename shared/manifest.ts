@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { setImmediate } from "node:timers/promises";
 import { z } from "zod";
 import { configSchema } from "./config.ts";
 import { CutoverError } from "./errors.ts";
+import { ListReader } from "./json-list.ts";
 import { appName, releaseId } from "./names.ts";
-import { atOnce, plainJsonSteps } from "./plain-json.ts";
+import { parsePlainJson } from "./plain-json.ts";
 
 export const manifestName = "manifest.json";
 
@@ -19,8 +19,9 @@ export const manifestLimits = {
   file: 0o77777777777,
 } as const;
 
-/** Five parts a file, and room for the configuration. */
-const jsonLimits = { depth: 16, parts: 5 * manifestLimits.files + 100_000 } as const;
+/** In bytes. Texts of larger pieces would not be collected with what is young, but only with all the rest. */
+const listLimits = { outside: 1024 * 1024, value: 8 * 1024, depth: 16 } as const;
+const pieceSize = 16 * 1024;
 
 /** The areas of a bundle: the project, its collected static files by URL path, its vendored wheels. */
 export const areas = ["app", "static", "wheels"] as const;
@@ -60,51 +61,8 @@ const manifestFile = z.strictObject({
   sha256: z.string().regex(hexDigest),
 });
 
-/**
- * The same check by hand, for the entries in which nothing is wrong: a manifest may have 200,000 of them.
- * @returns undefined if the schema must say what is wrong
- */
-function rightFile(entry: unknown): ManifestFile | undefined {
-  if (typeof entry !== "object" || entry === null || Object.keys(entry).length !== 4) return undefined;
-  const { path, mode, size, sha256 } = entry as Record<keyof ManifestFile, unknown>;
-  if (typeof path !== "string" || pathFault(path) !== undefined) return undefined;
-  if (mode !== 0o644 && mode !== 0o755) return undefined;
-  if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0 || size > manifestLimits.file)
-    return undefined;
-  if (typeof sha256 !== "string" || !hexDigest.test(sha256)) return undefined;
-  return { path, mode, size, sha256 };
-}
-
 /** Reading stops after this many: a list of wrong entries could make hundreds of megabytes of faults. */
 const faultLimit = 10;
-
-/** One by one: the schema of an array would read on to the last entry. */
-const manifestFiles = z
-  .array(z.unknown())
-  .max(manifestLimits.files)
-  .transform((entries, context): ManifestFile[] => {
-    const files: ManifestFile[] = [];
-    for (const [index, entry] of entries.entries()) {
-      const right = rightFile(entry);
-      if (right !== undefined) {
-        files.push(right);
-        continue;
-      }
-      const { data, error } = manifestFile.safeParse(entry);
-      if (data !== undefined) files.push(data);
-      for (const { path, message } of error?.issues ?? []) {
-        context.addIssue({ code: "custom", path: [index, ...path], message });
-      }
-      if (context.issues.length >= faultLimit) break;
-    }
-    return files;
-  })
-  .superRefine((files, context) => {
-    for (const { index, message } of treeFaults(files.map(({ path }) => path))) {
-      context.addIssue({ code: "custom", path: [index, "path"], message });
-      if (context.issues.length >= faultLimit) break;
-    }
-  });
 
 export interface TreeFault {
   /** Of the path in the list. */
@@ -117,7 +75,6 @@ export interface TreeFault {
 
 /** What is wrong with paths together, in the bundle's order: wrong order, a file below a file, too many directories. */
 export function* treeFaults(paths: string[]): Generator<TreeFault> {
-  const seen = new Set<string>();
   const directories = new Set<string>();
   for (const [index, path] of paths.entries()) {
     const before = paths[index - 1];
@@ -126,9 +83,8 @@ export function* treeFaults(paths: string[]): Generator<TreeFault> {
       const directory = path.slice(0, end);
       if (directories.has(directory)) break;
       directories.add(directory);
-      if (seen.has(directory)) yield { index, path, message: "lies below a file", below: directory };
+      if (hasBefore(paths, index, directory)) yield { index, path, message: "lies below a file", below: directory };
     }
-    seen.add(path);
     if (directories.size > manifestLimits.directories) {
       yield { index, path, message: `more than ${manifestLimits.directories} directories` };
       return;
@@ -136,7 +92,20 @@ export function* treeFaults(paths: string[]): Generator<TreeFault> {
   }
 }
 
-export const manifestSchema = z.strictObject({
+/** Whether a path is among the first `end` of a sorted list. Without a set of all paths, which would need megabytes. */
+function hasBefore(paths: string[], end: number, path: string): boolean {
+  for (let [first, last] = [0, end - 1]; first <= last; ) {
+    const middle = (first + last) >> 1;
+    const order = comparePaths(paths[middle] ?? "", path);
+    if (order === 0) return true;
+    if (order < 0) first = middle + 1;
+    else last = middle - 1;
+  }
+  return false;
+}
+
+/** All but the files, which are read one by one. */
+const manifestHead = z.strictObject({
   format: z.literal(1),
   app: appName,
   release: releaseId,
@@ -146,11 +115,11 @@ export const manifestSchema = z.strictObject({
   commit: z.string().regex(/^(?:[0-9a-f]{40})?$/),
   created: z.iso.datetime(),
   config: configSchema,
-  files: manifestFiles,
+  files: z.tuple([]),
 });
 
-export type Manifest = z.output<typeof manifestSchema>;
 export type ManifestFile = z.output<typeof manifestFile>;
+export type Manifest = Omit<z.output<typeof manifestHead>, "files"> & { files: ManifestFile[] };
 
 /**
  * What a thin bundle leaves out: the files that its base's manifest has too, with the same path, mode, size and sha256.
@@ -188,42 +157,136 @@ export function manifestDigest(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
-/** @throws CutoverError manifest_invalid, naming the first ten faults */
-export function parseManifest(bytes: Uint8Array): Manifest {
-  return atOnce(manifestSteps(bytes));
-}
+/**
+ * Reads a manifest as its bytes come, and checks it. The files are parsed some at a time, and compared with what JSON.stringify
+ * would write: a large manifest is never one string, nor whole in memory.
+ */
+export class ManifestParser {
+  readonly #list = new ListReader("files", listLimits);
+  readonly #files: ManifestFile[] = [];
+  readonly #faults: string[] = [];
+  #size = 0;
 
-/** The same, and others have their turn between its steps. @throws CutoverError manifest_invalid, naming the first ten faults */
-export async function parseManifestInTurns(bytes: Uint8Array): Promise<Manifest> {
-  const steps = manifestSteps(bytes);
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done) return step.value;
-    await setImmediate();
+  /**
+   * Bytes that came; of a path with a character beyond Latin-1 two for each character, as it has in memory. So one such
+   * character in each path does not make twice of a limit.
+   */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** @throws CutoverError manifest_invalid */
+  push(bytes: Uint8Array): void {
+    this.#size += bytes.length;
+    try {
+      for (const piece of piecesOf(bytes)) this.#take(this.#list.push(piece));
+    } catch (thrown) {
+      throw thrown instanceof CutoverError ? thrown : unreadable(thrown as Error);
+    }
+  }
+
+  /** @throws CutoverError manifest_invalid, naming the first ten faults */
+  end(): Manifest {
+    const { data, error } = manifestHead.safeParse(this.#head());
+    if (data === undefined) throw invalid(error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`));
+    if (this.#faults.length === 0) {
+      for (const { index, message } of treeFaults(this.#files.map(({ path }) => path))) {
+        this.#faults.push(`files.${index}.path: ${message}`);
+        if (this.#faults.length >= faultLimit) break;
+      }
+    }
+    if (this.#faults.length > 0) throw invalid(this.#faults);
+    return { ...data, files: this.#files };
+  }
+
+  /** All but the files. */
+  #head(): unknown {
+    try {
+      const text = this.#list.end();
+      const value = parsePlainJson(text.replace(/\n$/, ""));
+      if (!text.endsWith("\n")) throw new Error("its last byte is not a newline");
+      return value;
+    } catch (thrown) {
+      throw unreadable(thrown as Error);
+    }
+  }
+
+  #take(values: string): void {
+    if (values === "") return;
+    for (const entry of parsePlainJson(`[${values}]`) as unknown[]) {
+      const index = this.#files.length;
+      if (index === manifestLimits.files) throw invalid([`files: more than ${manifestLimits.files}`]);
+      const file = isFile(entry) ? entry : this.#checked(entry, index);
+      this.#files.push(file);
+      if (beyondLatin1.test(file.path)) this.#size += 2 * file.path.length - Buffer.byteLength(file.path);
+    }
+  }
+
+  #checked(entry: unknown, index: number): ManifestFile {
+    const { data, error } = manifestFile.safeParse(entry);
+    for (const { path, message } of error?.issues ?? []) {
+      this.#faults.push(`${["files", index, ...path].join(".")}: ${message}`);
+    }
+    if (this.#faults.length >= faultLimit) throw invalid(this.#faults);
+    return data ?? noFile;
   }
 }
 
-function* manifestSteps(bytes: Uint8Array): Generator<void, Manifest> {
-  const value = yield* jsonSteps(bytes);
-  yield;
-  const result = manifestSchema.safeParse(value);
-  if (result.success) return result.data;
-  const faults = result.error.issues
-    .slice(0, faultLimit)
-    .map(({ path, message }) => `${path.join(".")}: ${message}`.slice(0, 300));
-  throw new CutoverError("manifest_invalid", `manifest.json does not obey the format: ${faults.join("; ")}`, {
+const beyondLatin1 = /[\u0100-\uffff]/;
+
+/** Stands for an entry with faults, so that the others keep their places. */
+const noFile: ManifestFile = { path: "", mode: 0o644, size: 0, sha256: "" };
+
+/** If true, the schema takes the entry as it is. It has a tenth of the schema's cost, which counts for 100,000 files. */
+export function isFile(entry: unknown): entry is ManifestFile {
+  if (typeof entry !== "object" || entry === null || Object.keys(entry).length !== 4) return false;
+  const { path, mode, size, sha256 } = entry as Record<string, unknown>;
+  return (
+    (mode === 0o644 || mode === 0o755) &&
+    Number.isSafeInteger(size) &&
+    (size as number) >= 0 &&
+    (size as number) <= manifestLimits.file &&
+    typeof sha256 === "string" &&
+    hexDigest.test(sha256) &&
+    typeof path === "string" &&
+    pathFault(path) === undefined
+  );
+}
+
+/** @throws CutoverError manifest_invalid, naming the first ten faults */
+export function parseManifest(bytes: Uint8Array): Manifest {
+  const parser = new ManifestParser();
+  parser.push(bytes);
+  return parser.end();
+}
+
+/** The files of a manifest that was checked before, for example when it was written. @throws Error if it is no manifest */
+export function* manifestFiles(bytes: Uint8Array): Generator<ManifestFile> {
+  const list = new ListReader("files", listLimits);
+  for (const piece of piecesOf(bytes)) yield* JSON.parse(`[${list.push(piece)}]`) as ManifestFile[];
+  // A list that is torn, or that is missing, must not count as a short one.
+  if (!Array.isArray((JSON.parse(list.end()) as Manifest | null)?.files)) throw new Error("it has no list of files");
+}
+
+/** Pieces of a size that is parsed at once. They share the memory of the whole. */
+export function* piecesOf(bytes: Uint8Array): Generator<Buffer> {
+  for (let at = 0; at < bytes.length; at += pieceSize) {
+    yield Buffer.from(bytes.buffer, bytes.byteOffset + at, Math.min(pieceSize, bytes.length - at));
+  }
+}
+
+function invalid(faults: string[]): CutoverError {
+  const first = faults.slice(0, faultLimit).map((fault) => fault.slice(0, 300));
+  return new CutoverError("manifest_invalid", `manifest.json does not obey the format: ${first.join("; ")}`, {
     unchanged: "Nothing was changed.",
     fix: "Deploy with an Action and an agent of the same major version.",
   });
 }
 
-function* jsonSteps(bytes: Uint8Array): Generator<void, unknown> {
-  try {
-    return yield* plainJsonSteps(bytes, jsonLimits);
-  } catch (cause) {
-    throw new CutoverError("manifest_invalid", `manifest.json cannot be read: ${(cause as Error).message}.`, {
-      unchanged: "Nothing was changed.",
-      fix: "Pack the bundle again with the Action.",
-      cause,
-    });
-  }
+function unreadable(cause: Error): CutoverError {
+  return new CutoverError("manifest_invalid", `manifest.json cannot be read: ${cause.message}.`, {
+    unchanged: "Nothing was changed.",
+    fix: "Pack the bundle again with the Action.",
+    cause,
+  });
 }

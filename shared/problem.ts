@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CutoverError, type ErrorCode, errorCodes } from "./errors.ts";
+import { CutoverError, type ErrorCode, type Evidence, errorCodes } from "./errors.ts";
 
 /**
  * Why something failed, for a person. `code` is one of shared/errors.ts, kept open so that an older client reads a
@@ -22,9 +22,22 @@ export function toFailure({ code, message, unchanged, fix, evidence, frame }: Cu
     detail: message,
     ...(unchanged !== undefined && { unchanged }),
     ...(fix !== undefined && { fix }),
-    ...(evidence.length > 0 && { evidence }),
+    ...(evidence.length > 0 && { evidence: ends(evidence) }),
     ...(frame !== undefined && { frame }),
   };
+}
+
+/** In UTF-16 units, of one source and of all: an app may say megabytes, which views, journals and events would carry along. */
+const evidenceLimit = { each: 16 * 1024, all: 64 * 1024 } as const;
+
+/** The end of each text, which says most. */
+function ends(evidence: Evidence[]): Evidence[] {
+  let left: number = evidenceLimit.all;
+  return evidence.map(({ source, text }) => {
+    const length = Math.min(text.length, evidenceLimit.each, left);
+    left -= length;
+    return { source, text: length === text.length ? text : `…${text.slice(text.length - length)}` };
+  });
 }
 
 /** The same as the answer to a call: an RFC 9457 problem document. */

@@ -250,8 +250,12 @@ export interface Maintenance {
 export interface EventFiles {
   /** Never throws: on a full disk a deployment must still be undone. */
   append(app: string, deployment: string, event: DeploymentEvent): void;
-  /** Empty if there are none. A torn last line is left out. */
-  read(app: string, deployment: string): Promise<DeploymentEvent[]>;
+  /**
+   * Those with a number above `after`, piece by piece as they are taken. None if there are none, or if they cannot be read. A
+   * torn last line is left out.
+   * @param after 0 unless given
+   */
+  read(app: string, deployment: string, after?: number): AsyncIterable<DeploymentEvent>;
   /** Removes the events of deployments other than these. */
   prune(app: string, keptDeployments: string[]): Promise<void>;
 }

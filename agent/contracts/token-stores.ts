@@ -13,9 +13,10 @@ export interface UsedTokens {
   /**
    * Records a token's id (`jti`), on disk before it returns.
    * @param expires when the token is no longer valid, in milliseconds since the epoch
+   * @param pool the app and the signer, as one name. Each has room of its own, so that none can use up another's
    * @throws CutoverError internal if it cannot be recorded; then the token must not be accepted
    */
-  spend(jti: string, expires: number): Promise<SpendResult>;
+  spend(jti: string, expires: number, pool: string): Promise<SpendResult>;
 }
 
 export type IssuerKey =

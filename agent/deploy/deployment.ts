@@ -10,21 +10,23 @@ import {
   toFailure,
 } from "../../shared/protocol.ts";
 import type { Clock, EventFiles } from "../contracts/ports.ts";
+import { EventLog } from "./event-log.ts";
 import type { DeploymentRecord } from "./state-format.ts";
 
 /** What an event is before it has its number and time. */
 type EventBody = DeploymentEvent extends infer E ? (E extends DeploymentEvent ? Omit<E, "id" | "at"> : never) : never;
 
-/** Characters of output that a deployment keeps, and what each line counts besides its own. */
+/** Bytes of output that a deployment keeps, as they are in the file of its events. */
 const outputLimit = 4 * 1024 ** 2;
+/** What each line counts besides its own bytes. */
 const perLine = 100;
 
 interface DeploymentParts {
   clock: Clock;
   files: EventFiles;
   record: DeploymentView | DeploymentRecord;
-  /** Events from before the agent was restarted. */
-  past?: DeploymentEvent[];
+  /** The number of its last event from before the agent was restarted. */
+  lastEvent?: number;
 }
 
 /** 16 random bytes: who knows them may follow the deployment. None begins with `-`, since a command line takes that for an option. */
@@ -32,30 +34,24 @@ export function newDeploymentId(): string {
   return randomBytes(16).toString("base64url").replace(/^-/, "_");
 }
 
-/** One deployment while it runs: its state, its events, who follows them, and whether it was aborted. */
+/** One deployment while it runs: its state, its events, and whether it was aborted. */
 export class Deployment {
   readonly #clock: Clock;
-  readonly #files: EventFiles;
-  readonly #events: DeploymentEvent[];
+  readonly #events: EventLog;
   readonly #abort = new AbortController();
   readonly #watch = new AbortController();
   readonly #record: DeploymentRecord;
   #last: number;
   #output = 0;
-  #followers = 0;
-  /** The events go when the last follower does. */
-  #forgetting = false;
-  #changed = Promise.withResolvers<void>();
   /** What the token was signed for: the same bundle sent again is the same deployment. */
   digest: string | undefined;
   /** Why it could be neither finished nor undone yet. */
   trouble: string | undefined;
 
-  constructor({ clock, files, record, past = [] }: DeploymentParts) {
+  constructor({ clock, files, record, lastEvent: last = 0 }: DeploymentParts) {
     this.#clock = clock;
-    this.#files = files;
     this.#record = structuredClone(record);
-    this.#events = past;
+    this.#events = new EventLog({ files, app: record.app, deployment: record.id, last });
     this.#last = clock.elapsed();
   }
 
@@ -183,7 +179,7 @@ export class Deployment {
   /** A command that prints without end must fill neither the memory nor the disk. */
   output(source: string, line: string): void {
     if (this.#output > outputLimit) return;
-    this.#output += line.length + perLine;
+    this.#output += Buffer.byteLength(JSON.stringify(line)) + perLine;
     if (this.#output <= outputLimit) this.#emit({ type: "output", source, line });
     else this.notice("there was more output than is kept: the rest is left out");
   }
@@ -208,57 +204,13 @@ export class Deployment {
     this.#emit({ type: "end", deployment: this.view });
   }
 
-  /** Events in memory after the given one, until the last event or until the signal. */
-  async *follow(after: number, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
-    let seen = after;
-    const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-    this.#followers++;
-    try {
-      while (!signal.aborted) {
-        const event = this.#eventAfter(seen);
-        if (event !== undefined) {
-          seen = event.id;
-          yield event;
-        } else if (this.#events.at(-1)?.type === "end") {
-          return;
-        } else {
-          await Promise.race([this.#changed.promise, stopped]);
-        }
-      }
-    } finally {
-      this.#followers--;
-      if (this.#forgetting) this.forgetEvents();
-    }
-  }
-
-  /** Whether all events are in memory. Those that are not are in their file. */
-  get hasEvents(): boolean {
-    return (this.#events[0]?.id ?? 1) === 1;
-  }
-
-  /** Frees the memory of a deployment that has ended, once nobody follows it. Its last event stays, which says how it ended. */
-  forgetEvents(): void {
-    this.#forgetting = this.#followers > 0;
-    if (!this.#forgetting && this.#events.at(-1)?.type === "end") this.#events.splice(0, this.#events.length - 1);
-  }
-
-  /** Events are numbered without gaps. */
-  #eventAfter(id: number): DeploymentEvent | undefined {
-    const first = this.#events[0]?.id ?? 1;
-    return this.#events[Math.max(id + 1 - first, 0)];
+  /** Its events, past ones first. */
+  get events(): Pick<EventLog, "follow" | "settled" | "forget"> {
+    return this.#events;
   }
 
   #emit(body: EventBody): void {
-    const event: DeploymentEvent = {
-      ...body,
-      id: (this.#events.at(-1)?.id ?? 0) + 1,
-      at: new Date(this.#clock.now()).toISOString(),
-    };
-    this.#events.push(event);
-    this.#files.append(this.app, this.id, event);
-    const { resolve } = this.#changed;
-    this.#changed = Promise.withResolvers();
-    resolve();
+    this.#events.append({ ...body, at: new Date(this.#clock.now()).toISOString() });
   }
 }
 

@@ -9,7 +9,7 @@ import type { LocalPrivileged } from "../host/privileged.ts";
 import type { CompileRequest } from "../host/python/compile.ts";
 import type { BuiltEnvironment, EnvironmentBuilder } from "../host/python/environments.ts";
 import { appLayout } from "../host/store/layout.ts";
-import { safeRead } from "../host/store/safe-read.ts";
+import { readSafely } from "../host/store/safe-read.ts";
 
 export interface GuardedHostParts {
   /** The agent's data directory. */
@@ -62,7 +62,7 @@ export class GuardedHost {
     context: Pick<BuildContext, "onOutput" | "signal">,
   ): Promise<BuiltEnvironment> {
     await this.#assertThere(app, release);
-    const manifest = this.#manifest(app, release);
+    const manifest = await this.#manifest(app, release);
     return this.environments.build({ app, release, manifest, ...context });
   }
 
@@ -106,9 +106,9 @@ export class GuardedHost {
   }
 
   /** As the agent unpacked it. It is checked here again, because its fields become paths. */
-  #manifest(app: string, release: string): Manifest {
-    const directory = appLayout(this.#data, app).release(release);
-    const manifest = parseManifest(safeRead(directory, "manifest.json", manifestLimits.bytes));
+  async #manifest(app: string, release: string): Promise<Manifest> {
+    const layout = appLayout(this.#data, app);
+    const manifest = parseManifest(await readSafely(layout.home, layout.manifest(release), manifestLimits.bytes));
     if (manifest.app === app && manifest.config.app === app && manifest.release === release) return manifest;
     throw refused(`the manifest of ${release} of ${app} is that of another release`);
   }

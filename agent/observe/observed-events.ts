@@ -22,8 +22,8 @@ export class ObservedEvents implements EventFiles {
     for (const listener of this.#listeners) listener(app, event);
   }
 
-  read(app: string, deployment: string): Promise<DeploymentEvent[]> {
-    return this.#files.read(app, deployment);
+  read(app: string, deployment: string, after?: number): AsyncIterable<DeploymentEvent> {
+    return this.#files.read(app, deployment, after);
   }
 
   prune(app: string, keptDeployments: string[]): Promise<void> {

@@ -88,7 +88,7 @@ export class Site implements AsyncDisposable {
     const ended = Date.now();
     if (result.exitCode !== 0) throw new Error(`a deploy failed:\n${result.stdout}`);
     const fresh = this.#deployments().filter((id) => !known.has(id));
-    const events = await Promise.all(fresh.map((id) => this.#events.read(this.app, id)));
+    const events = await Promise.all(fresh.map((id) => this.#eventsOf(id)));
     const stage = events.find((each) => reachedAt(each, "verified") !== undefined) ?? [];
     const activate = events.find((each) => reachedAt(each, "cut_over") !== undefined) ?? [];
     return {
@@ -96,6 +96,12 @@ export class Site implements AsyncDisposable {
       phases: phasesFrom(begun, phaseEnds(log, stage, activate)),
       result,
     };
+  }
+
+  async #eventsOf(deployment: string): Promise<DeploymentEvent[]> {
+    const events: DeploymentEvent[] = [];
+    for await (const event of this.#events.read(this.app, deployment)) events.push(event);
+    return events;
   }
 
   /** One step of a workflow. @throws Error with its log when it fails */

@@ -245,7 +245,9 @@ export class FakeHost {
       },
       events: {
         append: (_app, id, event) => void disk.events.set(id, [...(disk.events.get(id) ?? []), event]),
-        read: async (_app, id) => [...(disk.events.get(id) ?? [])],
+        async *read(_app, id, after = 0) {
+          yield* (disk.events.get(id) ?? []).filter((event) => event.id > after);
+        },
         prune: async () => {},
       },
       system: { view: async () => ({ machine: "x86_64", glibc: "2.36", pythons: ["3.11"] }) },

@@ -107,13 +107,16 @@ export class EmbeddedAgent implements AsyncDisposable {
     await this.#run(["--config", join(this.directory, "etc/agent.yml")]);
   }
 
-  /** The same with an agent of its own user, and the helper that acts as root for it. */
-  async startWithHelper(): Promise<HelperSocket> {
+  /**
+   * The same with an agent of its own user, and the helper that acts as root for it.
+   * @param before words before the agent's program, which run as root
+   */
+  async startWithHelper(before: string[] = []): Promise<HelperSocket> {
     await this.#leaveEmbedded(users.app, (text) => twoProcessSettings(text, this.directory));
     // What root's agent has made so far; nothing was deployed yet.
     await rm(join(this.directory, "data"), { recursive: true });
     const helper = await listenForHelper(this.scratch, this.directory);
-    await this.#run(["--config", join(this.directory, "etc/agent.yml")], asAgent());
+    await this.#run(["--config", join(this.directory, "etc/agent.yml")], [...before, ...asAgent()]);
     return helper;
   }
 

@@ -265,7 +265,10 @@ function events(host: Host, effects: Effects): Ports["events"] {
       if (known === undefined) disk.events.set(deployment, [event]);
       else known.push(event);
     },
-    read: (app, deployment) => effects.look(() => [...(host.disk(app).events.get(deployment) ?? [])]),
+    async *read(app, deployment, after = 0) {
+      const all = await effects.look(() => [...(host.disk(app).events.get(deployment) ?? [])]);
+      yield* all.filter(({ id }) => id > after);
+    },
     prune: async (app, kept) => {
       const disk = host.disk(app);
       for (const deployment of [...disk.events.keys()]) {

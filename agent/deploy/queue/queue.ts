@@ -8,6 +8,7 @@ import type { Logger } from "../../logger.ts";
 import type { AppStates } from "../app-states.ts";
 import type { DeployContext } from "../context.ts";
 import { Deployment } from "../deployment.ts";
+import { lastWritten } from "../event-log.ts";
 import { type Ending, runToEnd } from "../finish.ts";
 import { assertNotHeld, recover } from "../recovery/recover.ts";
 import type { AppState } from "../state.ts";
@@ -168,9 +169,9 @@ export class DeployQueue {
   async resume(state: AppState, record: DeploymentRecord, unlock: () => void): Promise<Turn> {
     const { ports, log } = this.#parts;
     const { app, id, kind } = record;
-    const past = await ports.events.read(app, id);
+    const lastEvent = await lastWritten(ports.events, app, id);
     const settings = await ports.apps.settings(app);
-    const deployment = new Deployment({ clock: ports.clock, files: ports.events, record, past });
+    const deployment = new Deployment({ clock: ports.clock, files: ports.events, record, lastEvent });
     // Only a deploy came with a bundle, and is what the same bundle sent again means.
     if (kind === "deploy") deployment.digest = state.releases.find(({ id }) => id === record.release)?.digest;
     const ownLog = log.child({ app, deployment: id, kind });

@@ -4,7 +4,7 @@ import type { Ports } from "../../contracts/ports.ts";
 import type { Deployment } from "../deployment.ts";
 import type { AppState } from "../state.ts";
 
-/** Ended deployments that stay in memory, without their events: those are read from their files. */
+/** Ended deployments that stay in memory, without their events: those are in their files. */
 const endedInMemory = 100;
 
 interface Parts {
@@ -50,8 +50,7 @@ export class DeploymentRegistry {
     const timeout = new AbortController();
     const cancel = this.#parts.ports.clock.after(waitMs, () => timeout.abort());
     try {
-      const either = AbortSignal.any([signal, timeout.signal]);
-      for await (const event of this.events(id, 0, either)) if (event.type === "end") break;
+      await this.#recent.get(id)?.events.settled(AbortSignal.any([signal, timeout.signal]));
     } finally {
       cancel();
     }
@@ -60,23 +59,18 @@ export class DeploymentRegistry {
 
   async *events(id: string, after: number, signal: AbortSignal): AsyncGenerator<DeploymentEvent> {
     const known = this.#recent.get(id);
-    let seen = after;
-    if (known?.hasEvents !== true) {
-      const { app } = await this.view(id);
-      for (const event of await this.#parts.ports.events.read(app, id)) {
-        if (event.id <= seen) continue;
-        seen = event.id;
-        yield event;
-      }
+    if (known !== undefined) {
+      yield* known.events.follow(after, signal);
+      return;
     }
-    // Also its last event, if its file could not be written.
-    if (known !== undefined) yield* known.follow(seen, signal);
+    const { app } = await this.view(id);
+    yield* this.#parts.ports.events.read(app, id, after);
   }
 
-  /** What has ended leaves nothing but a view in memory: its events may be megabytes. */
+  /** What has ended leaves nothing but a view and its last event in memory. */
   forgetOld(): void {
     const ended = [...this.#recent.values()].filter((known) => known.outcome !== "running");
     for (const { id } of ended.slice(0, -endedInMemory)) this.#recent.delete(id);
-    for (const known of ended) known.forgetEvents();
+    for (const known of ended) known.events.forget();
   }
 }

@@ -5,6 +5,7 @@ import type { Logger } from "../../logger.ts";
 import type { AppStates } from "../app-states.ts";
 import type { DeployContext } from "../context.ts";
 import { Deployment } from "../deployment.ts";
+import { lastWritten } from "../event-log.ts";
 import { failAndUndo } from "../finish.ts";
 import type { DeployQueue } from "../queue/queue.ts";
 import type { DeploymentRegistry } from "../queue/registry.ts";
@@ -29,9 +30,9 @@ export async function abortStaged(
   try {
     const state = await states.of(view.app);
     if (state.staged?.deployment !== view.id) throw tooLate(view.id);
-    const past = await ports.events.read(view.app, view.id);
     const { clock, events, apps } = ports;
-    const deployment = registry.recent(view.id) ?? new Deployment({ clock, files: events, record: view, past });
+    const lastEvent = await lastWritten(events, view.app, view.id);
+    const deployment = registry.recent(view.id) ?? new Deployment({ clock, files: events, record: view, lastEvent });
     const { run } = state.staged;
     openJournal(state, deployment.record, { run, ownsRelease: true });
     const log = parts.log.child({ app: view.app, deployment: view.id, kind: view.kind });

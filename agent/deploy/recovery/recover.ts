@@ -5,6 +5,7 @@ import type { Logger } from "../../logger.ts";
 import { type DeployContext, runSpec } from "../context.ts";
 import { cutOver } from "../deploy.ts";
 import { Deployment } from "../deployment.ts";
+import { lastWritten } from "../event-log.ts";
 import { failAndUndo, runToEnd } from "../finish.ts";
 import { type AppState, countAttempt, hold, type Journal, mayHaveCutOver, uncountAttempt } from "../state.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
@@ -61,11 +62,11 @@ async function contextOf(
   journal: Journal,
   log: Logger,
 ): Promise<DeployContext> {
-  const past = await ports.events.read(state.app, journal.deployment.id);
+  const lastEvent = await lastWritten(ports.events, state.app, journal.deployment.id);
   // If its undo or its end did not succeed before, its failure is known already.
   const { failure, finished, ...open } = journal.deployment;
   const record = { ...open, outcome: "running" as const };
-  const deployment = new Deployment({ clock: ports.clock, files: ports.events, record, past });
+  const deployment = new Deployment({ clock: ports.clock, files: ports.events, record, lastEvent });
   const settings = await ports.apps.settings(state.app);
   const ownLog = log.child({ deployment: record.id, kind: record.kind });
   return { ports, settings, state, deployment, log: ownLog, stopping, recovery: retry ? "retry" : "start" };

@@ -1,12 +1,13 @@
-import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { readFile, readlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { type Config, configSchema } from "../../../shared/config.ts";
 import { envFileFaults } from "../../../shared/env-file.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { parseJson } from "../../../shared/plain-json.ts";
 import { groupSharers } from "../../host/ownership/own-group.ts";
 import { AppsDirectory } from "../../host/store/apps-dir.ts";
-import { appLayout } from "../../host/store/layout.ts";
+import { type AppLayout, appLayout } from "../../host/store/layout.ts";
+import { readLimits, readSafely } from "../../host/store/safe-read.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
 import type { AppFacts } from "./facts.ts";
 import { entryOf, identityOf, namesIn, socketsBelow, wayTo } from "./paths.ts";
@@ -38,14 +39,21 @@ async function factsOfApp(app: string, apps: AppsDirectory, appsDir: string, age
       entry: await entryOf(env),
       faults: envFileFaults(await readFile(env, "utf8").catch(() => "")),
     },
-    live: await liveConfig(join(layout.published("current"), "config.json")),
+    live: await liveConfig(layout),
     home: layout.home,
     ways: await Promise.all([layout.home, ...files].map(wayTo)),
   };
 }
 
-async function liveConfig(file: string): Promise<Config | undefined> {
-  return configSchema.safeParse(parseJson(await readFile(file, "utf8").catch(() => ""))).data;
+/** undefined without a live release, and if its configuration cannot be read. */
+async function liveConfig({ home, published, config }: AppLayout): Promise<Config | undefined> {
+  try {
+    const release = basename(await readlink(published("current")));
+    const bytes = await readSafely(home, config(release), readLimits.config);
+    return configSchema.safeParse(parseJson(bytes.toString("utf8"))).data;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Files of secrets in apps/ that belong to no app. */

@@ -63,7 +63,7 @@ export class BaseRelease implements BundleBase {
   static async open(parts: BaseParts): Promise<BaseRelease> {
     const { layout, release } = parts;
     try {
-      const { files } = await storedFiles(layout.manifest(release));
+      const { files } = await storedFiles(layout, release);
       return new BaseRelease(parts, files);
     } catch (cause) {
       throw unusable(release, "whose manifest cannot be read", cause);

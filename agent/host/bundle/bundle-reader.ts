@@ -1,21 +1,26 @@
-import { hash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { CutoverError } from "../../../shared/errors.ts";
 import {
   type Manifest,
   type ManifestFile,
-  manifestDigest,
+  ManifestParser,
   manifestLimits,
   manifestName,
-  parseManifestInTurns,
 } from "../../../shared/manifest.ts";
 import { bundleUnchanged, endedEarly } from "./bundle-stream.ts";
 import { ByteSource } from "./byte-source.ts";
+import { collectAround } from "./large-manifest.ts";
+import { PackedBytes } from "./packed-bytes.ts";
 import { altered, block, checkFile, decodeEntry, isPaxHeader, nameOf, paxPath, unexpected } from "./tar-entry.ts";
 
 /** Takes the parts of a bundle, in their order. */
 export interface BundleSink {
-  /** Called first. If it throws, the bundle is refused. @returns the base of a thin bundle */
-  manifest(manifest: Manifest, digest: string, bytes: Buffer): Promise<BundleBase | undefined>;
+  /**
+   * Called first. If it throws, the bundle is refused.
+   * @param content of manifest.json
+   * @returns the base of a thin bundle
+   */
+  manifest(manifest: Manifest, digest: string, content: FileContent): Promise<BundleBase | undefined>;
   /** Reads `content` to its end. @returns the sha256 of the bytes, in hex */
   file(file: ManifestFile, content: FileContent): Promise<string> | string;
 }
@@ -40,12 +45,17 @@ const endPadding = 10 * 1024;
  * Reads an archive and compares it with its own manifest: each entry must be the manifest's next file that the base does not
  * have, with nothing before, between or after. node-tar's parser is not used: it accepts entries after the end and missing
  * ends, and keeps what follows the end in memory.
+ * @param limits of the manifest, in bytes
  * @throws CutoverError bundle_*, manifest_invalid
  */
-export async function readBundle(archive: AsyncIterable<Buffer>, sink: BundleSink): Promise<void> {
+export async function readBundle(
+  archive: AsyncIterable<Buffer>,
+  sink: BundleSink,
+  { manifest: manifestLimit }: { manifest: number },
+): Promise<void> {
   const source = new ByteSource(archive);
   try {
-    const { files, base } = await readManifest(source, sink);
+    const { files, base } = await readManifest(source, sink, manifestLimit);
     for (const file of files) {
       if (base?.has(file)) await base.give(file, sink);
       else await readFile(source, file, sink);
@@ -56,7 +66,7 @@ export async function readBundle(archive: AsyncIterable<Buffer>, sink: BundleSin
   }
 }
 
-async function readManifest(source: ByteSource, sink: BundleSink) {
+async function readManifest(source: ByteSource, sink: BundleSink, limit: number) {
   const entry = decodeEntry(await take(source, block, "before its first entry"), { first: true });
   const size = checkFile(entry, { path: manifestName, mode: 0o644 });
   if (size > manifestLimits.bytes) {
@@ -65,11 +75,34 @@ async function readManifest(source: ByteSource, sink: BundleSink) {
       fix: "Leave out what the app does not need on the host, with `exclude` in cutover.yml.",
     });
   }
-  const bytes = Buffer.from(await take(source, size, "in manifest.json"));
-  await readPadding(source, size, manifestName);
-  const manifest = await parseManifestInTurns(bytes);
-  const base = await sink.manifest(manifest, manifestDigest(bytes), bytes);
-  return { files: manifest.files, base };
+  if (size > limit) throw tooManyFiles(size, limit);
+  collectAround(size);
+  const parser = new ManifestParser();
+  const sha256 = createHash("sha256");
+  const packed = new PackedBytes();
+  try {
+    for await (const piece of piecesOf(source, size, "in manifest.json")) {
+      parser.push(piece);
+      if (parser.size > limit) throw tooManyFiles(parser.size, limit);
+      sha256.update(piece);
+      await packed.push(piece);
+    }
+    await readPadding(source, size, manifestName);
+    const manifest = parser.end();
+    const content = { pieces: packed.pieces() };
+    const base = await sink.manifest(manifest, `sha256:${sha256.digest("hex")}`, content);
+    return { files: manifest.files, base };
+  } finally {
+    packed.drop();
+  }
+}
+
+function tooManyFiles(size: number, limit: number): CutoverError {
+  const message = `The bundle's manifest.json has ${size} bytes, as the host counts them; this host takes ${limit}.`;
+  return new CutoverError("bundle_too_large", message, {
+    unchanged: bundleUnchanged,
+    fix: "Leave out what the app does not need, with `exclude` in cutover.yml, or raise `limits.manifest` in agent.yml.",
+  });
 }
 
 async function readFile(source: ByteSource, file: ManifestFile, sink: BundleSink): Promise<void> {
@@ -89,22 +122,21 @@ async function readFile(source: ByteSource, file: ManifestFile, sink: BundleSink
   }
   checkFile(entry, file, found);
   const content =
-    file.size <= wholeFile ? { whole: await take(source, file.size, where) } : piecesOf(source, file, where);
+    file.size <= wholeFile
+      ? { whole: await take(source, file.size, where) }
+      : { pieces: piecesOf(source, file.size, where) };
   const sha256 = await sink.file(file, content);
   if (sha256 !== file.sha256) throw altered(`${file.path} differs from the manifest`);
   await readPadding(source, file.size, file.path);
 }
 
-function piecesOf(source: ByteSource, file: ManifestFile, where: string): FileContent {
-  async function* pieces() {
-    for (let left = file.size; left > 0; ) {
-      const piece = await source.some(left);
-      if (piece === undefined) throw endedEarly(where);
-      left -= piece.length;
-      yield piece;
-    }
+async function* piecesOf(source: ByteSource, size: number, where: string): AsyncGenerator<Buffer> {
+  for (let left = size; left > 0; ) {
+    const piece = await source.some(left);
+    if (piece === undefined) throw endedEarly(where);
+    left -= piece.length;
+    yield piece;
   }
-  return { pieces: pieces() };
 }
 
 async function readEnd(source: ByteSource): Promise<void> {

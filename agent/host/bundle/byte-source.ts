@@ -26,14 +26,14 @@ export class ByteSource {
       this.#piece = this.#piece.subarray(size);
       return taken;
     }
-    const parts: Buffer[] = [];
-    for (let left = size; left > 0; ) {
-      const part = await this.some(left);
+    // Filled as the pieces come, so that they need not all be there with a copy of them.
+    const taken = Buffer.allocUnsafeSlow(size);
+    for (let length = 0; length < size; ) {
+      const part = await this.some(size - length);
       if (part === undefined) return undefined;
-      parts.push(part);
-      left -= part.length;
+      length += part.copy(taken, length);
     }
-    return Buffer.concat(parts, size);
+    return taken;
   }
 
   /** Ends the stream, also before its end. */

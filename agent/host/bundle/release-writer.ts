@@ -55,10 +55,11 @@ export class ReleaseWriter {
     chmodSync(root, 0o755);
   }
 
-  manifest(bytes: Buffer, config: Config): void {
+  async manifest(content: FileContent, config: Config): Promise<void> {
     const time = new Date(this.#created);
-    this.#write(manifestName, bytes, { mode: 0o644, time });
     this.#write("config.json", Buffer.from(`${JSON.stringify(config)}\n`), { mode: 0o644, time });
+    if ("whole" in content) this.#write(manifestName, content.whole, { mode: 0o644, time });
+    else await this.#writeOwn(manifestName, content.pieces, time);
   }
 
   /** Takes a file from the store, unread: it was hashed when it was written. @returns false if the store does not have it */
@@ -108,6 +109,17 @@ export class ReleaseWriter {
     this.#write(file.path, bytes, { mode: file.mode, time: objectTime(this.#created, sha256) });
     this.#objects.keep(join(this.#root, file.path), objectName(file));
     return sha256;
+  }
+
+  /** A file of the release alone, which is no object. */
+  async #writeOwn(name: string, pieces: AsyncIterable<Buffer>, time: Date): Promise<void> {
+    const opened = openSync(join(this.#root, name), exclusive, 0o644);
+    try {
+      for await (const piece of pieces) await writeAll(opened, piece);
+      this.#finish(opened, { mode: 0o644, time });
+    } finally {
+      closeSync(opened);
+    }
   }
 
   async #pieces(file: ManifestFile, pieces: AsyncIterable<Buffer>): Promise<string> {

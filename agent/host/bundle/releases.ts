@@ -1,13 +1,19 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, readlink, rename, rm } from "node:fs/promises";
+import { mkdir, readlink, rename, rm } from "node:fs/promises";
 import { basename, relative } from "node:path";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
 import prettyBytes from "pretty-bytes";
 import { type Config, configSchema } from "../../../shared/config.ts";
 import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
-import { type Manifest, type ManifestFile, manifestDigest, parseManifest } from "../../../shared/manifest.ts";
+import {
+  type Manifest,
+  type ManifestFile,
+  manifestDigest,
+  manifestLimits,
+  parseManifest,
+} from "../../../shared/manifest.ts";
 import { releaseId } from "../../../shared/names.ts";
 import type { FilesView } from "../../../shared/protocol.ts";
 import type {
@@ -24,7 +30,7 @@ import { removeTree } from "../ownership/trees.ts";
 import { pointSymlink, removeUnfinished, syncDirectory } from "../store/durable.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
 import { collectObjects, collectUnsynced, markSynced, ObjectStore, objectName } from "../store/objects.ts";
-import { listIfExists } from "../store/read-if-exists.ts";
+import { listSafely, readLimits, readSafely } from "../store/safe-read.ts";
 import { Turns } from "../store/turns.ts";
 import { BaseRelease } from "./base-release.ts";
 import { type BundleSink, readBundle } from "./bundle-reader.ts";
@@ -32,7 +38,7 @@ import { bundleUnchanged, decompressed } from "./bundle-stream.ts";
 import { assertFits, bytesOnDisk, freedBytes } from "./disk-space.ts";
 import { linkShared } from "./link-shared.ts";
 import { ReleaseWriter } from "./release-writer.ts";
-import { storedFiles } from "./stored-manifest.ts";
+import { storedFiles, storedManifest } from "./stored-manifest.ts";
 import { verifyReleases } from "./verify.ts";
 import { withWholeManifest } from "./whole-manifest.ts";
 
@@ -41,6 +47,8 @@ export interface ReleaseDirectoriesOptions {
   limits: {
     /** Bytes of a bundle's files together. */
     bundle: number;
+    /** Bytes of a bundle's manifest; as many as the format allows unless given. */
+    manifest?: number;
     /** Free bytes that must remain after unpacking. */
     free: number;
   };
@@ -67,7 +75,7 @@ export class ReleaseDirectories implements Releases {
     let objects: ObjectStore | undefined;
     let accepted: { manifest: Manifest; digest: string; writer: ReleaseWriter } | undefined;
     const sink: BundleSink = {
-      manifest: async (manifest, digest, bytes) => {
+      manifest: async (manifest, digest, content) => {
         await options.accept(manifest, digest);
         if (signal.aborted) throw abortReason(signal);
         const root = layout.partial(manifest.release);
@@ -78,7 +86,7 @@ export class ReleaseDirectories implements Releases {
         await effect("bundle.spool", () => store.begin());
         const { created } = manifest;
         const writer = new ReleaseWriter({ root, created, objects: store, readOnly: this.#readOnly });
-        effectNow("bundle.spool", () => writer.manifest(bytes, manifest.config));
+        await effect("bundle.spool", () => writer.manifest(content, manifest.config));
         accepted = { manifest, digest, writer };
         return old?.writeTo(writer);
       },
@@ -90,8 +98,10 @@ export class ReleaseDirectories implements Releases {
     };
     try {
       const archive = decompressed(bundle, signal);
-      const readBase = (release: string) => () => storedFiles(layout.manifest(release));
-      await readBundle(base === undefined ? archive : withWholeManifest(archive, readBase(base)), sink);
+      const readBase = (release: string) => () => storedFiles(layout, release);
+      const { manifest: manifestLimit = manifestLimits.bytes } = this.#limits;
+      const whole = base === undefined ? archive : withWholeManifest(archive, readBase(base));
+      await readBundle(whole, sink, { manifest: manifestLimit });
       if (accepted === undefined || partial === undefined) throw new Error("a bundle was read without its manifest");
       const { manifest, digest, writer } = accepted;
       if (signal.aborted) throw abortReason(signal);
@@ -113,18 +123,19 @@ export class ReleaseDirectories implements Releases {
   }
 
   async config(app: string, release: string): Promise<Config> {
-    const path = appLayout(this.#data, app).config(release);
-    return unlessGone(app, release, async () => configSchema.parse(JSON.parse(await readFile(path, "utf8"))));
+    const { home, config } = appLayout(this.#data, app);
+    const read = () => readSafely(home, config(release), readLimits.config);
+    return unlessGone(app, release, async () => configSchema.parse(JSON.parse((await read()).toString("utf8"))));
   }
 
   async manifest(app: string, release: string): Promise<Manifest> {
-    const path = appLayout(this.#data, app).manifest(release);
-    return unlessGone(app, release, async () => parseManifest(await readFile(path)));
+    const layout = appLayout(this.#data, app);
+    return unlessGone(app, release, async () => parseManifest(await storedManifest(layout, release)));
   }
 
   async files(app: string, release: string): Promise<FilesView> {
-    const path = appLayout(this.#data, app).manifest(release);
-    return { release, ...(await unlessGone(app, release, () => storedFiles(path))) };
+    const layout = appLayout(this.#data, app);
+    return { release, ...(await unlessGone(app, release, () => storedFiles(layout, release))) };
   }
 
   async remove(app: string, release: string): Promise<void> {
@@ -143,17 +154,19 @@ export class ReleaseDirectories implements Releases {
 
   async list(app: string): Promise<StoredRelease[]> {
     const layout = appLayout(this.#data, app);
-    const names = (await listIfExists(layout.releases)).filter((name) => releaseId.safeParse(name).success);
-    const read = async (name: string): Promise<StoredRelease[]> => {
+    const found: StoredRelease[] = [];
+    // One after the other: a manifest may have megabytes.
+    for (const name of await listSafely(layout.home, layout.releases)) {
+      if (!releaseId.safeParse(name).success) continue;
       try {
-        const bytes = await readFile(layout.manifest(name));
+        const bytes = await storedManifest(layout, name);
         const { release, commit, repository, created } = parseManifest(bytes);
-        return release === name ? [{ id: name, digest: manifestDigest(bytes), commit, repository, created }] : [];
+        if (release === name) found.push({ id: name, digest: manifestDigest(bytes), commit, repository, created });
       } catch {
-        return [];
+        // It is no whole release.
       }
-    };
-    return (await Promise.all(names.map(read))).flat();
+    }
+    return found;
   }
 
   async published(app: string): Promise<{ current: string | null; previous: string | null }> {

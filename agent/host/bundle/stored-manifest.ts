@@ -1,18 +1,21 @@
-import { readFile } from "node:fs/promises";
-import { type Manifest, type ManifestFile, manifestDigest } from "../../../shared/manifest.ts";
+import { type ManifestFile, manifestDigest, manifestFiles, manifestLimits } from "../../../shared/manifest.ts";
+import type { AppLayout } from "../store/layout.ts";
+import { readSafely } from "../store/safe-read.ts";
+
+/** The bytes of the manifest of a release on this host. @throws as `readSafely` */
+export function storedManifest({ home, manifest }: AppLayout, release: string): Promise<Buffer> {
+  return readSafely(home, manifest(release), manifestLimits.bytes);
+}
 
 /**
  * The files in the manifest of a release on this host, and the manifest's sha256 in hex. The manifest was checked when it was
  * written, and only the agent has written there since. A full check again would take five times as long.
  * @throws what reading or parsing throws
  */
-export async function storedFiles(path: string): Promise<{ digest: string; files: ManifestFile[] }> {
-  const { digest, manifest } = await storedManifest(path);
-  return { digest, files: manifest.files };
-}
-
-/** The same with all of the manifest. */
-export async function storedManifest(path: string): Promise<{ digest: string; manifest: Manifest }> {
-  const bytes = await readFile(path);
-  return { digest: manifestDigest(bytes), manifest: JSON.parse(bytes.toString("utf8")) as Manifest };
+export async function storedFiles(
+  layout: AppLayout,
+  release: string,
+): Promise<{ digest: string; files: ManifestFile[] }> {
+  const bytes = await storedManifest(layout, release);
+  return { digest: manifestDigest(bytes), files: [...manifestFiles(bytes)] };
 }

@@ -2,7 +2,13 @@ import { createHash } from "node:crypto";
 import { closeSync, constants, type Dirent, fstatSync, openSync, read, readdirSync, rmSync, type Stats } from "node:fs";
 import { join, posix } from "node:path";
 import { promisify } from "node:util";
-import { type ManifestFile, manifestName } from "../../../shared/manifest.ts";
+import {
+  type Manifest,
+  type ManifestFile,
+  manifestDigest,
+  manifestName,
+  parseManifest,
+} from "../../../shared/manifest.ts";
 import { releaseId } from "../../../shared/names.ts";
 import type { StoreFault, VerifiedReleases } from "../../contracts/ports.ts";
 import { checksumBytes } from "../python/bytecode.ts";
@@ -69,7 +75,7 @@ class Verifier {
   /** @returns the digest of its manifest; undefined if it is gone, or its manifest cannot be read */
   async release(id: string): Promise<string | undefined> {
     const root = this.#layout.release(id);
-    const stored = await storedManifest(this.#layout.manifest(id)).catch(() => undefined);
+    const stored = await this.#manifest(id);
     if (stored === undefined) {
       if ((await listIfExists(root)).length > 0) this.faults.push({ release: id, path: manifestName, what: "changed" });
       return undefined;
@@ -90,6 +96,16 @@ class Verifier {
     // A deployment may have removed it in the meantime.
     if ((await listIfExists(root)).length > 0) this.faults.push(...faults);
     return stored.digest;
+  }
+
+  /** undefined if it is gone, or cannot be read. */
+  async #manifest(id: string): Promise<{ manifest: Manifest; digest: string } | undefined> {
+    try {
+      const bytes = await storedManifest(this.#layout, id);
+      return { manifest: parseManifest(bytes), digest: manifestDigest(bytes) };
+    } catch {
+      return undefined;
+    }
   }
 
   async #file(root: string, file: ManifestFile): Promise<{ what?: StoreFault["what"]; shared: boolean }> {

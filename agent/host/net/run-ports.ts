@@ -1,6 +1,5 @@
 import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
-import { join } from "node:path";
 import { z } from "zod";
 import { CutoverError } from "../../../shared/errors.ts";
 import { appName, runId } from "../../../shared/names.ts";
@@ -9,7 +8,7 @@ import { effect } from "../../effects.ts";
 import { makeDirectory } from "../ownership/directory.ts";
 import { removeUnfinished, syncDirectory, writeDurably } from "../store/durable.ts";
 import { appLayout } from "../store/layout.ts";
-import { listIfExists, readIfExists } from "../store/read-if-exists.ts";
+import { listSafely, readLimits, readSafelyIfExists } from "../store/safe-read.ts";
 import { tcpSockets } from "./proc-net.ts";
 
 /** The file of a run's ports: web-0 has the first, web-1 the second. */
@@ -58,8 +57,8 @@ export class RunPorts {
   /** Releases the ports of a run. No error if it has none. */
   forget(app: string, run: string): Promise<void> {
     return this.#queue.run(async () => {
-      const { ports, runPorts } = appLayout(this.#data, app);
-      if ((await listIfExists(ports)).length === 0) return;
+      const { home, ports, runPorts } = appLayout(this.#data, app);
+      if ((await listSafely(home, ports)).length === 0) return;
       await effect("ports.release", () => rm(runPorts(run), { force: true }));
       await removeUnfinished(runPorts(run));
       await syncDirectory(ports);
@@ -68,7 +67,8 @@ export class RunPorts {
 
   /** The runs of an app that have ports. */
   async runs(app: string): Promise<string[]> {
-    const files = await listIfExists(appLayout(this.#data, app).ports);
+    const { home, ports } = appLayout(this.#data, app);
+    const files = await listSafely(home, ports);
     return files.map((file) => file.replace(/\.json$/, "")).filter((run) => runId.safeParse(run).success);
   }
 
@@ -79,7 +79,8 @@ export class RunPorts {
   }
 
   async #read(app: string, run: string): Promise<number[] | undefined> {
-    const text = await readIfExists(appLayout(this.#data, app).runPorts(run));
+    const { home, runPorts } = appLayout(this.#data, app);
+    const text = await readSafelyIfExists(home, runPorts(run), readLimits.ports);
     return text === undefined ? undefined : portsFile.parse(JSON.parse(text)).ports;
   }
 
@@ -110,7 +111,7 @@ export class RunPorts {
   /** Which run has each port, for all apps of this host. */
   async #reserved(): Promise<Map<number, { port: number; app: string; run: string }>> {
     const holders = new Map<number, { port: number; app: string; run: string }>();
-    const apps = (await listIfExists(join(this.#data, "apps"))).filter((name) => appName.safeParse(name).success);
+    const apps = (await listSafely(this.#data, "apps")).filter((name) => appName.safeParse(name).success);
     for (const app of apps) {
       for (const run of await this.runs(app)) {
         for (const port of (await this.#read(app, run)) ?? []) holders.set(port, { port, app, run });

@@ -1,6 +1,8 @@
+import { join, posix } from "node:path";
+import { type Config, siteOf } from "../../../shared/config.ts";
 import type { Site } from "../../../shared/config-site.ts";
-import { headers } from "./locations.ts";
-import { block, plain, quoted, quotedText } from "./values.ts";
+import { headers, inRelease } from "./locations.ts";
+import { block, plain, quotedText } from "./values.ts";
 
 /** What a visitor sees while nothing answers, and while the site is closed. The status does not change. */
 
@@ -17,39 +19,47 @@ export function errorPages({ error_page: file, proxy_intercept_errors: intercept
   return [`error_page ${codes.join(" ")} ${file === undefined ? ownPage : projectPage};`];
 }
 
-/** The location of the error page. @param closed the variable that is 1 while the site is closed for maintenance */
-export function errorPage(home: string, site: Site, releases: string[], closed: string | undefined): string[] {
+/** The locations of the error page. @param closed the variable that is 1 while the site is closed for maintenance */
+export function errorPage(home: string, config: Config, releases: string[], closed: string | undefined): string[] {
+  const site = siteOf(config);
+  const common = ["default_type text/html;", ...headers(site), `add_header Retry-After ${plain(retrySeconds)} always;`];
   const own = block(`location ${ownPage}`, [
     // Otherwise it would have the type of the requested file.
     "types { }",
-    "default_type text/html;",
-    ...headers(site),
-    `add_header Retry-After ${plain(retrySeconds)} always;`,
+    ...common,
     ...(closed === undefined ? [] : block(`if (${closed})`, [`return 503 ${quotedText(closedText)};`])),
     `return 503 ${quotedText(unavailableText)};`,
   ]);
   if (site.error_page === undefined) return own;
-  const file = site.error_page.replace(/^\/+|\/$/g, "");
-  const project = block(`location = ${projectPage}`, [
-    "internal;",
-    `root ${quoted(home)};`,
-    "default_type text/html;",
-    ...headers(site),
-    `add_header Retry-After ${plain(retrySeconds)} always;`,
-    `try_files ${releases.flatMap((release) => pagesOf(release, file)).join(" ")} ${ownPage};`,
+  const files = pageFiles(config, site.error_page).map(quotedText).join(" ");
+  const name = (turn: number) => `@cutover_page_${turn}`;
+  const pages = releases.flatMap((release, turn) => [
+    ...block(`location ${turn === 0 ? `= ${projectPage}` : name(turn)}`, [
+      ...(turn === 0 ? ["internal;"] : []),
+      ...inRelease(home, release, ""),
+      ...common,
+      `try_files ${files} ${turn + 1 < releases.length ? name(turn + 1) : ownPage};`,
+    ]),
+    "",
   ]);
-  return [...project, "", ...own];
+  return [...pages, ...own];
+}
+
+/**
+ * Where the page may be in a release. nginx may not enter `app/`, so it is in `pages/`; releases from before that have it in
+ * `app/` alone. Of a folder of collected files the release has only a link among the project's files,
+ * and nginx follows none.
+ */
+function pageFiles(config: Config, page: string): string[] {
+  const path = posix.normalize(page).replace(/\/$/, "");
+  const collected = config.static.flatMap(({ url, from }) => {
+    const folder = `${posix.normalize(from).replace(/\/$/, "")}/`;
+    return path.startsWith(folder) ? [join("/static", url, path.slice(folder.length))] : [];
+  });
+  return [...collected, join("/pages", path), join("/app", path)];
 }
 
 const retrySeconds = 30;
-
-/**
- * nginx may not enter `app/` of a release, so the page is in `pages/`; releases from before that have it in `app/` alone. Only
- * the file's name needs quoting, because the release may be a variable of ours. nginx takes quotes only around both.
- */
-function pagesOf(release: string, file: string): string[] {
-  return ["pages", "app"].map((area) => `"${release}/${quotedText(`${area}/${file}`).slice(1)}`);
-}
 
 const page = (title: string, text: string) =>
   `<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>${title}</title><style>body{font:1.1em/1.5 system-ui,sans-serif;max-width:32em;margin:20vh auto;padding:0 1em}</style><h1>${title}</h1><p>${text}</p></html>`;

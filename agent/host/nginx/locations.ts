@@ -4,7 +4,7 @@ import { protocolOf } from "../../../shared/config-server.ts";
 import { type Shared, type Site, sharedPlace } from "../../../shared/config-site.ts";
 import { milliseconds } from "../../../shared/duration.ts";
 import type { Names } from "./names.ts";
-import { block, plain, quoted, quotedText } from "./values.ts";
+import { block, plain, quoted, quotedText, quotedWith } from "./values.ts";
 
 type Static = Config["static"][number];
 
@@ -16,31 +16,65 @@ export function headers({ add_header: all }: Site): string[] {
 /** At least 12 hex digits before the extension, or before two of them, such as app.1a2b3c4d5e6f.js.map. */
 const hashedName = String.raw`[/._-][0-9a-f]{12,}(?:\.[A-Za-z0-9]+){1,2}$`;
 
-/** Static files: of the live release, then of the canary, then of the previous one, for pages loaded just before a cutover. */
-export function staticLocation(
+/**
+ * Static files: of the live release, then of the canary, then of the previous one, for pages loaded just before a cutover.
+ * Each release has a location of its own, since `disable_symlinks` takes one trusted path.
+ * @param index of the entry: no two entries of a server have the same
+ */
+export function staticLocations(
   home: string,
-  { url, expires, immutable, gzip_static: gzipStatic }: Static,
-  releases: string[],
-  site: Site,
+  entry: Static,
+  index: number,
+  { releases, site }: { releases: string[]; site: Site },
 ): string[] {
-  const tries = `try_files ${releases.map((release) => `${release}/static$uri`).join(" ")} =404;`;
-  return block(`location ^~ ${quoted(url)}`, [
-    `root ${quoted(home)};`,
-    tries,
-    ...expiresDirective(expires),
+  const { url, expires, immutable, gzip_static: gzipStatic } = entry;
+  const name = (turn: number, kind: string) => `@cutover_static_${index}_${turn}${kind}`;
+  const common = (turn: number) => [
+    ...inRelease(home, releases[turn] ?? "", "/static"),
     ...(gzipStatic ? ["gzip_static on;"] : []),
+  ];
+  const tries = (turn: number, kind: string) =>
+    `try_files $uri ${turn + 1 < releases.length ? name(turn + 1, kind) : "=404"};`;
+  const first = block(`location ^~ ${quoted(url)}`, [
+    ...common(0),
+    tries(0, ""),
+    ...expiresDirective(expires),
     ...(immutable
       ? [
           "",
           ...block(`location ~ "${hashedName}"`, [
-            tries,
+            tries(0, "_hashed"),
             ...(expires === "off" ? [] : ["expires off;"]),
-            ...headers(site),
-            'add_header Cache-Control "public, max-age=31536000, immutable";',
+            ...forGood(site),
           ]),
         ]
       : []),
   ]);
+  const other = (turn: number, kind: string, more: string[]) => [
+    "",
+    ...block(`location ${name(turn, kind)}`, [...common(turn), tries(turn, kind), ...more]),
+  ];
+  const others = releases
+    .slice(1)
+    .flatMap((_, before) => [
+      ...other(before + 1, "", expiresDirective(expires)),
+      ...(immutable ? other(before + 1, "_hashed", forGood(site)) : []),
+    ]);
+  return [...first, ...others];
+}
+
+/** The headers of a file whose name changes with its content. */
+function forGood(site: Site): string[] {
+  return [...headers(site), 'add_header Cache-Control "public, max-age=31536000, immutable";'];
+}
+
+/**
+ * The directory in which nginx looks for the files of a release. From the release on it follows no link: there is none among
+ * the files of a bundle, and one that a build left could lead to what only nginx's group may read.
+ * @param link the link to the release below the app's directory, such as `/current`
+ */
+export function inRelease(home: string, link: string, below: string): string[] {
+  return [`root ${quotedWith(home, link + below)};`, `disable_symlinks on ${quotedWith(`from=${home}`, link)};`];
 }
 
 /** Files that outlive releases. A symlink among them may only lead to files of its own owner. */

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { chmod, mkdir, rm, stat } from "node:fs/promises";
+import { chmod, lstat, mkdir, rm } from "node:fs/promises";
 import { isIPv4, isIPv6 } from "node:net";
 import { join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
@@ -9,7 +9,7 @@ import type { Maintenance } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import { syncDirectory, writeDurably } from "../store/durable.ts";
 import { appLayout } from "../store/layout.ts";
-import { listIfExists } from "../store/read-if-exists.ts";
+import { listSafely } from "../store/safe-read.ts";
 
 /**
  * Maintenance as files that nginx looks for at each request: `on`, and one in `allow/` for each address that is let through,
@@ -26,13 +26,13 @@ export class MaintenanceFiles implements Maintenance {
   }
 
   async state(app: string): Promise<MaintenanceView | undefined> {
-    const { on, allow } = this.#files(app);
-    const since = await stat(on).then(
+    const { home, on, allow } = this.#files(app);
+    const since = await lstat(on).then(
       ({ mtime }) => mtime.toISOString(),
       () => undefined,
     );
     if (since === undefined) return undefined;
-    const names = await listIfExists(allow);
+    const names = await listSafely(home, allow);
     return { since, allow: names.filter((name) => !name.startsWith(mapped)).toSorted() };
   }
 
@@ -76,7 +76,8 @@ export class MaintenanceFiles implements Maintenance {
       // nginx's workers must pass through, whatever the umask is.
       for (const directory of [files.directory, files.allow]) await chmod(directory, 0o755);
       for (const name of names) await writeDurably(join(files.allow, name), "", 0o644);
-      for (const name of await listIfExists(files.allow)) if (!names.has(name)) await rm(join(files.allow, name));
+      for (const name of await listSafely(files.home, files.allow))
+        if (!names.has(name)) await rm(join(files.allow, name));
     });
   }
 
@@ -93,8 +94,8 @@ export class MaintenanceFiles implements Maintenance {
   }
 
   #files(app: string) {
-    const { maintenance: directory } = appLayout(this.#data, app);
-    return { directory, on: join(directory, "on"), allow: join(directory, "allow") };
+    const { home, maintenance: directory } = appLayout(this.#data, app);
+    return { home, directory, on: join(directory, "on"), allow: join(directory, "allow") };
   }
 }
 

@@ -4,7 +4,7 @@ import type { ListenAddress } from "../../../shared/config-values.ts";
 import { isSecure, type PermittedSite } from "../../host-policy.ts";
 import { errorPage, errorPages } from "./error-pages.ts";
 import { atLeast, type NginxFeatures } from "./features.ts";
-import { headers, proxyPass, sharedLocation, staticLocation } from "./locations.ts";
+import { headers, proxyPass, sharedLocation, staticLocations } from "./locations.ts";
 import type { Names, Places } from "./names.ts";
 import { mainUpstream, previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted, quotedWith } from "./values.ts";
@@ -192,7 +192,7 @@ interface Served {
 function locations(context: ServerContext, config: Config, { upstream, releases, closed }: Served): string[] {
   const site = siteOf(config);
   return [
-    ...config.static.flatMap((one) => ["", ...staticLocation(context.home, one, releases, site)]),
+    ...config.static.flatMap((one, index) => ["", ...staticLocations(context.home, one, index, { releases, site })]),
     ...config.shared.flatMap((one) => (one.url === undefined ? [] : ["", ...sharedLocation(context.home, one)])),
     "",
     ...block("location /", [
@@ -200,6 +200,6 @@ function locations(context: ServerContext, config: Config, { upstream, releases,
       ...proxyPass(config, upstream, context.names),
     ]),
     "",
-    ...errorPage(context.home, site, releases, closed),
+    ...errorPage(context.home, config, releases, closed),
   ];
 }

@@ -22,9 +22,9 @@ export function quoted(value: string): string {
   return quotedText(value);
 }
 
-/** A path of this host with one of nginx's variables after it. @throws CutoverError config_invalid */
-export function quotedWith(path: string, variable: `$${string}`): string {
-  return `${quoted(path).slice(0, -1)}${variable}"`;
+/** A path of this host with text of ours after it, which may hold variables of nginx. @throws CutoverError config_invalid */
+export function quotedWith(path: string, ours: string): string {
+  return `${quoted(path).slice(0, -1)}${ours}"`;
 }
 
 /** Any text in quotes. It may have no $: nginx has no escape for that. @throws CutoverError config_invalid */

@@ -1,10 +1,11 @@
-import { type FileHandle, mkdir, open, readFile, rename } from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, mkdir, open, rename } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { parseJson } from "../../../shared/plain-json.ts";
 import { type AuditEntry, auditEntry } from "../../../shared/protocol.ts";
 import type { AuditLog, AuditQuery } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import { syncDirectory } from "./durable.ts";
+import { linesOfFile } from "./file-lines.ts";
 
 export interface AuditFilesOptions {
   /** The size of a file in bytes, from which on a new one is started. */
@@ -42,11 +43,9 @@ export class AuditFiles implements AuditLog {
   }
 
   async read({ app, since = 0, limit }: AuditQuery): Promise<AuditEntry[]> {
-    const entries = [...(await this.#accepted.read()), ...(await this.#refused.read())];
-    return entries
-      .filter((entry) => (app === undefined || entry.app === app) && Date.parse(entry.at) >= since)
-      .toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at))
-      .slice(-limit);
+    const wanted = (entry: AuditEntry) => (app === undefined || entry.app === app) && Date.parse(entry.at) >= since;
+    const entries = [...(await this.#accepted.last(limit, wanted)), ...(await this.#refused.last(limit, wanted))];
+    return entries.toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at)).slice(-limit);
   }
 
   async close(): Promise<void> {
@@ -62,6 +61,9 @@ interface SeriesParts {
   files: number;
   onError(error: unknown): void;
 }
+
+/** In bytes: how much a file may have beyond its size, since the lines that wait are written together. */
+const largestBatch = 16 * 1024 ** 2;
 
 /** How many lines may wait for the disk. More are dropped, and reported to onError. */
 const longestQueue = 1000;
@@ -96,14 +98,23 @@ class Series {
     return this.#writing ?? Promise.resolve();
   }
 
-  async read(): Promise<AuditEntry[]> {
+  /** The last entries that are wanted, oldest first. Never all of the files at once in memory: each may have megabytes. */
+  async last(limit: number, wanted: (entry: AuditEntry) => boolean): Promise<AuditEntry[]> {
     await this.#writing;
     const entries: AuditEntry[] = [];
     for (let number = this.#parts.files - 1; number >= 0; number--) {
-      const text = await readFile(this.#path(number), "utf8").catch(() => "");
-      entries.push(...text.split("\n").flatMap((line) => auditEntry.safeParse(parseJson(line)).data ?? []));
+      for await (const line of this.#lines(number)) {
+        const { data } = auditEntry.safeParse(parseJson(line));
+        if (data !== undefined && wanted(data)) entries.push(data);
+        if (entries.length > 2 * limit) entries.splice(0, entries.length - limit);
+      }
     }
-    return entries;
+    return entries.slice(-limit);
+  }
+
+  #lines(number: number): AsyncGenerator<string> {
+    const { directory, bytes } = this.#parts;
+    return linesOfFile(dirname(directory), this.#path(number), bytes + largestBatch);
   }
 
   async close(): Promise<void> {

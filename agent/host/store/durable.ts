@@ -23,7 +23,7 @@ export async function syncDirectory(path: string): Promise<void> {
  * Writes a file so that it holds the old text or the new one at any moment, also after a power cut. One writer at a time: the
  * temporary file has a fixed name, so that crashes do not leave more and more files.
  */
-export async function writeDurably(path: string, text: string, mode: number): Promise<void> {
+export async function writeDurably(path: string, text: string | Buffer, mode: number): Promise<void> {
   const temporary = `${path}.tmp`;
   await removeUnfinished(path);
   try {

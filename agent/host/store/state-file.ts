@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { deploymentStates } from "../../../shared/deployment-states.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { SerialQueue } from "../../../shared/serial-queue.ts";
@@ -6,6 +6,7 @@ import type { StateStore } from "../../contracts/ports.ts";
 import { type Effect, effect } from "../../effects.ts";
 import { removeUnfinished, writeDurably } from "./durable.ts";
 import { appLayout } from "./layout.ts";
+import { readLimits, readSafely, readSafelyIfExists } from "./safe-read.ts";
 
 /** state.json of each app, for the agent's user alone. Saves of one app follow each other in the order of the calls. */
 export class StateFiles implements StateStore {
@@ -18,17 +19,12 @@ export class StateFiles implements StateStore {
 
   /** @throws CutoverError state_unreadable if the file is no JSON: a guess could take a live release for a leftover */
   async load(app: string): Promise<unknown> {
-    const file = appLayout(this.#data, app).state;
+    const { home, state: file } = appLayout(this.#data, app);
     const saved = this.#saves.get(app);
     if (saved === undefined) await removeUnfinished(file);
     else await saved.idle();
-    let text: string;
-    try {
-      text = await readFile(file, "utf8");
-    } catch (thrown) {
-      if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      throw thrown;
-    }
+    const text = await readSafelyIfExists(home, file, readLimits.state);
+    if (text === undefined) return undefined;
     try {
       return JSON.parse(text);
     } catch (cause) {
@@ -41,10 +37,11 @@ export class StateFiles implements StateStore {
   }
 
   async keepCopy(app: string): Promise<string | undefined> {
-    const file = appLayout(this.#data, app).state;
+    const { home, state: file } = appLayout(this.#data, app);
     const copy = `${file}.before-repair`;
     try {
-      await effect("state.copy", () => copyFile(file, copy));
+      const bytes = await readSafely(home, file, readLimits.state);
+      await effect("state.copy", () => writeDurably(copy, bytes, 0o600));
     } catch (thrown) {
       if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw thrown;

@@ -11,6 +11,7 @@ import type { AppDirectories } from "../ownership/app-directories.ts";
 import { removeTree } from "../ownership/trees.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
 import { listIfExists } from "../store/read-if-exists.ts";
+import { listSafely } from "../store/safe-read.ts";
 import { checkSocketPath, runInstances } from "./instances.ts";
 import { processesOf, signalEach } from "./leftovers.ts";
 import { processGroups, processOf, processOwners, removeLaunchFiles } from "./process-groups.ts";
@@ -127,7 +128,10 @@ export class AppPrograms {
   async runs(app: string): Promise<string[]> {
     const layout = this.#layout(app);
     const files = await listIfExists(this.#options.confDir);
-    const directories = [...(await listIfExists(layout.run)), ...(await listIfExists(layout.launches))];
+    const directories = [
+      ...(await listSafely(layout.home, layout.run)),
+      ...(await listSafely(layout.home, layout.launches)),
+    ];
     const found = [
       ...files.map((name) => runOfProgramsFile(app, name)),
       ...directories.filter((name) => runId.safeParse(name).success),

@@ -7,6 +7,7 @@ import type { ProcessGroup } from "../../contracts/privileged.ts";
 import { effect } from "../../effects.ts";
 import type { AppLayout } from "../store/layout.ts";
 import { listIfExists } from "../store/read-if-exists.ts";
+import { listSafely } from "../store/safe-read.ts";
 import { type ProgramGroup, stopMs, toStatus } from "./program-group.ts";
 import { groupName, ownerOfProgramsFile, processOfLaunchFile } from "./programs-file.ts";
 import type { Supervisor } from "./supervisor.ts";
@@ -52,9 +53,9 @@ export async function processOwners({ app, layout, confDir }: Omit<Place, "super
     const owner = ownerOfProgramsFile(app, file);
     if (owner !== undefined) add(owner.run, owner.process);
   }
-  for (const run of await listIfExists(layout.launches)) {
+  for (const run of await listSafely(layout.home, layout.launches)) {
     if (!runId.safeParse(run).success) continue;
-    for (const file of await listIfExists(layout.launchDir(run))) add(run, processOfLaunchFile(file));
+    for (const file of await listSafely(layout.home, layout.launchDir(run))) add(run, processOfLaunchFile(file));
   }
   return [...found.values()].toSorted((a, b) =>
     groupName(app, a.run, a.process) < groupName(app, b.run, b.process) ? -1 : 1,
@@ -71,7 +72,7 @@ export function processOf(config: Config, name: string): Process {
 /** Call it last: an interrupted removal is found by these files. */
 export async function removeLaunchFiles({ run, process }: ProgramGroup, layout: AppLayout): Promise<void> {
   const directory = layout.launchDir(run);
-  for (const file of await listIfExists(directory)) {
+  for (const file of await listSafely(layout.home, directory)) {
     if (processOfLaunchFile(file) !== process) continue;
     await effect("process.unlink", () => rm(join(directory, file), { force: true }));
   }

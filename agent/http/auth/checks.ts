@@ -280,9 +280,9 @@ export async function idsArePinned(known: Granted): Promise<IdsPinned> {
   return { ...known, pinned: true };
 }
 
-export async function tokenIsFresh({ jti, expires, parts, signer, ...known }: IdsPinned): Promise<Verified> {
+export async function tokenIsFresh({ jti, expires, parts, signer, call, ...known }: IdsPinned): Promise<Verified> {
   const forgetAt = (expires + 2 * tokenLimits.toleranceSeconds) * 1000;
-  const spending = await parts.spent.spend(`${signer.name}/${jti}`, forgetAt);
+  const spending = await parts.spent.spend(`${signer.name}/${jti}`, forgetAt, `${call.app}/${signer.name}`);
   if (spending !== "recorded") throw new Refusal(spending);
   return { actor: { ...known.identity.actor, trust: known.granted.trust }, operation: known.operation };
 }

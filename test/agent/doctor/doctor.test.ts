@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { appendFile, chmod, chown, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, chown, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -187,10 +187,11 @@ test("secrets, left-over files, a Python that does not exist", async () => {
   await writeFile(join(layout.apps, "gone.env"), "A=hunter2\n", { mode: 0o600 });
   await writeFile(join(layout.nginx.confDir, "cutover-gone.conf"), "");
   await writeFile(join(layout.supervisor.confDir, "cutover-gone-20261121T103000Z-3f2c1ab.conf"), "");
-  const current = join(layout.data, "apps/shop/current");
-  await mkdir(current, { recursive: true });
+  const live = join(layout.data, "apps/shop/releases/20261121T103000Z-3f2c1ab");
+  await mkdir(live, { recursive: true });
+  await symlink("releases/20261121T103000Z-3f2c1ab", join(layout.data, "apps/shop/current"));
   const config = { app: "shop", server: { kind: "gunicorn", app: "shop:app" }, python: { version: "3.4" } };
-  await writeFile(join(current, "config.json"), JSON.stringify(config));
+  await writeFile(join(live, "config.json"), JSON.stringify(config));
   const findings = await found();
   expect(findings).toEqual([
     finding("secrets", /shop\.env holds secrets.*0640/),

@@ -39,7 +39,6 @@ test("a site with everything, exactly", () => {
     }),
     preview: { config: testConfig(everything), tls },
   });
-  const tries = "/$cutover_shop_files/static$uri /current/static$uri /canary/static$uri /previous/static$uri =404";
   const header = `add_header X-A "it's \\"a\\\\n\\"; } # %" always;`;
   const gzip = `    gzip on;
     gzip_min_length 1k;
@@ -47,32 +46,70 @@ test("a site with everything, exactly", () => {
     gzip_proxied any;
     gzip_types text/plain text/css text/javascript text/xml application/javascript application/json application/manifest+json application/xml application/rss+xml image/svg+xml;
 `;
-  const files = (list: string) => `    location ^~ "/static/" {
-        root "/var/lib/cutover/apps/shop";
-        try_files ${list};
-        expires 24h;
+  const home = "/var/lib/cutover/apps/shop";
+  const inRelease = (release: string, below: string) => `root "${home}/${release}${below}";
+        disable_symlinks on "from=${home}/${release}";`;
+  const forGood = `${header}
+        add_header Cache-Control "public, max-age=31536000, immutable";`;
+  const tries = (index: number, turn: number, count: number, kind = "") =>
+    `try_files $uri ${turn < count ? `@cutover_static_${index}_${turn}${kind}` : "=404"};`;
+  const files = ([first = "", ...others]: string[]) => {
+    const count = others.length + 1;
+    const next = others.map((release, before) => ({ release, turn: before + 1 }));
+    return `    location ^~ "/static/" {
+        ${inRelease(first, "/static")}
         gzip_static on;
+        ${tries(0, 1, count)}
+        expires 24h;
 
         location ~ "[/._-][0-9a-f]{12,}(?:\\.[A-Za-z0-9]+){1,2}$" {
-            try_files ${list};
+            ${tries(0, 1, count, "_hashed")}
             expires off;
-            ${header}
-            add_header Cache-Control "public, max-age=31536000, immutable";
+            ${forGood.replace("\n", "\n    ")}
         }
     }
-
-    location ^~ "/c/" {
-        root "/var/lib/cutover/apps/shop";
-        try_files ${list};
-        expires 2s;
+${next
+  .map(
+    ({ release, turn }) => `
+    location @cutover_static_0_${turn} {
+        ${inRelease(release, "/static")}
+        gzip_static on;
+        ${tries(0, turn + 1, count)}
+        expires 24h;
     }
 
+    location @cutover_static_0_${turn}_hashed {
+        ${inRelease(release, "/static")}
+        gzip_static on;
+        ${tries(0, turn + 1, count, "_hashed")}
+        ${forGood}
+    }
+`,
+  )
+  .join("")}
+    location ^~ "/c/" {
+        ${inRelease(first, "/static")}
+        ${tries(1, 1, count)}
+        expires 2s;
+    }
+${next
+  .map(
+    ({ release, turn }) => `
+    location @cutover_static_1_${turn} {
+        ${inRelease(release, "/static")}
+        ${tries(1, turn + 1, count)}
+        expires 2s;
+    }
+`,
+  )
+  .join("")}
     location ^~ "/media/" {
-        alias "/var/lib/cutover/apps/shop/shared/up loads/";
-        disable_symlinks if_not_owner "from=/var/lib/cutover/apps/shop/shared/";
+        alias "${home}/shared/up loads/";
+        disable_symlinks if_not_owner "from=${home}/shared/";
         expires max;
     }
 `;
+  };
   const proxied = (upstream: string) => `        proxy_pass http://${upstream};
         proxy_http_version 1.1;
         proxy_set_header Host $http_host;
@@ -91,16 +128,19 @@ test("a site with everything, exactly", () => {
         proxy_intercept_errors on;
     }
 `;
-  const errorFile = (...releases: string[]) => `    location = /cutover-unavailable {
-        internal;
-        root "/var/lib/cutover/apps/shop";
+  const errorFile = (...releases: string[]) => `${releases
+    .map(
+      (release, turn) => `    location ${turn === 0 ? "= /cutover-unavailable" : `@cutover_page_${turn}`} {
+${turn === 0 ? "        internal;\n" : ""}        ${inRelease(release, "")}
         default_type text/html;
         ${header}
         add_header Retry-After 30 always;
-        try_files ${releases.flatMap((release) => ["pages", "app"].map((area) => `"/${release}/${area}/errors/it's \\"50x\\".html"`)).join(" ")} @cutover_unavailable;
+        try_files "/pages/errors/it's \\"50x\\".html" "/app/errors/it's \\"50x\\".html" ${turn + 1 < releases.length ? `@cutover_page_${turn + 1}` : "@cutover_unavailable"};
     }
 
-    location @cutover_unavailable {
+`,
+    )
+    .join("")}    location @cutover_unavailable {
         types { }
         default_type text/html;
         ${header}
@@ -163,7 +203,7 @@ server {
 ${gzip}    ${header}
 ${maintenance}    ${errors}
 
-${files(tries)}
+${files(["$cutover_shop_files", "current", "canary", "previous"])}
     location / {
         if ($cutover_shop_shut) {
             return 503;
@@ -187,7 +227,7 @@ server {
 ${gzip}    ${header}
     ${errors}
 
-${files("/staged/static$uri /current/static$uri =404")}
+${files(["staged", "current"])}
     location / {
 ${proxied("shop.preview")}
 ${errorFile("staged", "current")}        return 503 ${unavailable};

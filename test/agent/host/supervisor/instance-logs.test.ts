@@ -21,11 +21,12 @@ test("the end of each log, in the order of the instances", async () => {
 });
 
 test("the end is bounded, however long the lines are", async () => {
-  const file = join(scratch(), "log");
+  const directory = scratch();
+  const file = join(directory, "log");
   writeFileSync(file, `${"x".repeat(200_000)}\nlast`);
-  expect(await tailFile(file, 50)).toBe("last");
+  expect(await tailFile(directory, "log", 50)).toBe("last");
   writeFileSync(file, "");
-  expect(await tailFile(file, 50)).toBe("");
+  expect(await tailFile(directory, "log", 50)).toBe("");
 });
 
 test("logs of removed runs are collected, but those of a run that supervisor has a file for stay: supervisord would not start without them", async () => {

@@ -106,7 +106,7 @@ test("expired ids are dropped at the start, and now and then", async () => {
 
 test("there is a bound, and expired ids make room", async () => {
   let now = 1_000_000;
-  const tokens = await openFile({ now: () => now, limit: 2 });
+  const tokens = await openFile({ now: () => now, limits: { pool: 2 } });
   await tokens.spend("a", now + 1000);
   await tokens.spend("b", now + 1000);
   await expect(tokens.spend("c", now + 1000)).rejects.toMatchObject({ code: "internal" });
@@ -121,8 +121,8 @@ describe("a clock that is set back opens nothing", () => {
   });
 
   /** Spends `a`, and lets it expire and be forgotten. */
-  async function forgotten(limit = 1): Promise<UsedTokensFile> {
-    const tokens = await openFile({ now: () => now, limit });
+  async function forgotten(pool = 1): Promise<UsedTokensFile> {
+    const tokens = await openFile({ now: () => now, limits: { pool } });
     expect(await tokens.spend("a", now + 1000)).toBe("recorded");
     now += 5000;
     expect(await tokens.spend("b", now + 1000)).toBe("recorded");

@@ -46,7 +46,7 @@ describe.each(kinds)("a used token of $kind is refused", ({ make }) => {
   });
 
   async function start(names = [hostName]): Promise<TestAgent> {
-    const spent = await UsedTokensFile.open(file(), { now: () => now, limit: 3 });
+    const spent = await UsedTokensFile.open(file(), { now: () => now, limits: { pool: 3 } });
     const issuers = [{ issuer: tokens.issuer, server: "https://github.com" }];
     const { github } = agentSettingsSchema.parse({ github: issuers });
     const options: TestAgentOptions = {
