@@ -42037,6 +42037,7 @@ function settingsFrom(printed, directory, folder) {
 		...mediaUrl !== void 0 && mediaUrl !== "" && { mediaUrl },
 		...mediaRoot !== void 0 && mediaRoot !== "" && { mediaRoot },
 		staticfiles: apps.some((app) => /^(?:django\.contrib\.staticfiles|whitenoise)/.test(String(app))),
+		databases: named.includes("DATABASES") && JSON.stringify(values.DATABASES ?? "unknown") !== "{}",
 		sqlite: sqliteFiles(values.DATABASES),
 		inside: (path) => insideProject(directory, path, folder),
 		where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`]))
