@@ -82,16 +82,16 @@ function requirementsFaults({ python, server }: Config, project: Project): Proje
   if (python.wheels === "none" || python.system_site_packages) return [];
   const { requirements } = python;
   const { kind } = server;
+  const extra = (python.extra ?? []).map((each) => each.replace(/[^A-Za-z0-9._-].*$/, "").toLowerCase());
   if (!project.exists(requirements)) {
     if (python.wheels !== undefined || requirements !== "requirements.txt") {
       return [error(["python", "requirements"], `the project has no ${requirements}`)];
     }
-    return kind === "command"
+    return kind === "command" || extra.includes(kind)
       ? []
       : [warning(["server", "kind"], `the project has no requirements.txt, so ${kind} will not be installed`)];
   }
   const names = requirementNames(project, requirements) ?? new Set();
-  const extra = (python.extra ?? []).map((each) => each.replace(/[^A-Za-z0-9._-].*$/, "").toLowerCase());
   const clues = { names: new Set([...names, ...extra]), where: requirements, systemPackages: false, websockets: false };
   // Tornado and aiohttp are libraries, and a server of their own.
   const library = kind === "tornado" || kind === "aiohttp";

@@ -27097,14 +27097,12 @@ function djangoOf({ files, modules }) {
 	const settings = from === void 0 ? own : settingsOf(from, modules, files);
 	const production = settings === void 0 ? void 0 : productionOf(settings, path, modules);
 	const module = production ?? settings;
-	const file = module === void 0 ? void 0 : modules.locate(module, [path])?.file;
 	return {
 		manage,
 		path,
 		...module !== void 0 && { settings: {
 			module,
 			from: from ?? manage,
-			...file !== void 0 && { file },
 			...production !== void 0 && settings !== void 0 && { developing: settings }
 		} },
 		...wsgi && { wsgi },

@@ -1,6 +1,5 @@
 import { relative } from "node:path";
 import { describeCandidate } from "../../../shared/complete-server.ts";
-import type { Config } from "../../../shared/config.ts";
 import { dependencyFiles } from "../../../shared/detect/dependencies.ts";
 import { type Survey, survey } from "../../../shared/detect/detect.ts";
 import { type DjangoSettings, folderUrlOf } from "../../../shared/detect/django-settings.ts";
@@ -199,6 +198,3 @@ export function commandLineOf({ kind, app, command }: Pick<Candidate, "kind" | "
     app !== undefined ? ` --app ${quoted(app)}` : command !== undefined ? ` --command ${quoted(command)}` : "";
   return `cutover init --kind ${kind}${rest}`;
 }
-
-/** `server`, as cutover.yml has it. */
-export type PlannedServer = Plan["server"] & Partial<Config["server"]>;
