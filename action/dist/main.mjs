@@ -42296,7 +42296,13 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
             text = file.read()
         if not any(word in text for word in WORDS):
             continue
-        found[path] = Module(path, ast.parse(text)).out
+        out = Module(path, ast.parse(text)).out
+        names = [*out["imports"].values(), *out["star"]]
+        # What only calls other code has no say: neither an application nor a name that leads to one.
+        if out["assigned"] or out["runs"] or out["strings"] or out["star"] or out["classes"] or any(
+                each["gateway"] or any("call" in value for value in each["returns"]) for each in out["functions"]) or any(
+                name.rpartition(".")[2] in ("app", "application", "api", "server") for name in names if "." in name):
+            found[path] = out
     except (SyntaxError, ValueError, RecursionError, OSError, MemoryError) as error:
         skipped.append([path, type(error).__name__ + ": " + str(error)[:200]])
 json.dump({"modules": found, "skipped": skipped, "complete": complete}, sys.stdout)
@@ -42370,7 +42376,7 @@ const nothing = {
 	complete: false
 };
 /** How much processor time Python may take: on a busy machine it finds the same. The files that matter come first. */
-const budgetSeconds = 1;
+const budgetSeconds = .7;
 const limitMs = 3e4;
 /**
 * Has Python parse the files of a project. Nothing of the project is imported, and its directory is not on Python's path.
@@ -42410,7 +42416,7 @@ const ignored = new Set("node_modules venv env .venv site-packages __pycache__ b
 /** Four folders deep: `src/shop/web/app.py`, and one for an outer folder. More is the project's own business. */
 const deepest = 4;
 const mostFiles = 2e4;
-const mostPython = 4e3;
+const mostPython = 2500;
 /**
 * The files that may say something about what serves a project, those at the top first. Bounded in depth and number; links
 * to directories are not followed.
