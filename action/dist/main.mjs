@@ -21,10 +21,10 @@ import { createHash, hash, randomBytes, randomUUID } from "node:crypto";
 import { StringDecoder } from "string_decoder";
 import * as child$1 from "child_process";
 import { setTimeout as setTimeout$1 } from "timers";
-import Br, { accessSync, closeSync, constants as constants$2, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, stat, statSync } from "node:fs";
-import Pr, { basename, delimiter, dirname as dirname$1, join, posix, resolve, sep, win32 } from "node:path";
+import Br, { accessSync, closeSync, constants as constants$2, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, stat, statSync } from "node:fs";
+import Pr, { basename, delimiter, dirname as dirname$1, isAbsolute, join, posix, relative, resolve, sep, win32 } from "node:path";
 import { tmpdir } from "node:os";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { setTimeout as setTimeout$2 } from "node:timers/promises";
 import { StringDecoder as StringDecoder$1 } from "node:string_decoder";
 import ro, { mkdir, readFile, readdir, rm, stat as stat$1, writeFile } from "node:fs/promises";
@@ -39,6 +39,14 @@ var __getOwnPropDesc = Object.getOwnPropertyDescriptor;
 var __getOwnPropNames = Object.getOwnPropertyNames;
 var __getProtoOf = Object.getPrototypeOf;
 var __hasOwnProp = Object.prototype.hasOwnProperty;
+var __esmMin = (fn, res, err) => () => {
+	if (err) throw err[0];
+	try {
+		return fn && (res = fn(fn = 0)), res;
+	} catch (e) {
+		throw err = [e], e;
+	}
+};
 var __commonJSMin = (cb, mod) => () => (mod || (cb((mod = { exports: {} }).exports, mod, mod.exports), cb = null), mod.exports);
 var __exportAll = (all, no_symbols) => {
 	let target = {};
@@ -63,6 +71,7 @@ var __toESM = (mod, isNodeMode, target) => (target = mod != null ? __create(__ge
 	value: mod,
 	enumerable: true
 }) : target, mod));
+var __toCommonJS = (mod) => __hasOwnProp.call(mod, "module.exports") ? mod["module.exports"] : __copyProps(__defProp({}, "__esModule", { value: true }), mod);
 var __require = /* #__PURE__ */ (() => createRequire(import.meta.url))();
 // node_modules/@actions/core/lib/utils.js
 /**
@@ -126,14 +135,14 @@ function toCommandProperties(annotationProperties) {
 * such as setSecret, warning, error, and exportVariable.
 */
 function issueCommand(command, properties, message) {
-	const cmd = new Command(command, properties, message);
+	const cmd = new Command$1(command, properties, message);
 	process.stdout.write(cmd.toString() + os$2.EOL);
 }
 function issue$1(name, message = "") {
 	issueCommand(name, {}, message);
 }
 const CMD_STRING = "::";
-var Command = class {
+var Command$1 = class {
 	constructor(command, properties, message) {
 		if (!command) command = "missing.command";
 		this.command = command;
@@ -1079,7 +1088,7 @@ var require_tree = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	};
 }));
 // node_modules/undici/lib/core/util.js
-var require_util$7 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
+var require_util$8 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const assert = __require("node:assert");
 	const { kDestroyed, kBodyUsed, kListeners, kBody } = require_symbols$4();
 	const { IncomingMessage } = __require("node:http");
@@ -1631,7 +1640,7 @@ var require_diagnostics = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 var require_request$1 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { InvalidArgumentError, NotSupportedError } = require_errors$1();
 	const assert = __require("node:assert");
-	const { isValidHTTPToken, isValidHeaderValue, isStream, destroy, isBuffer, isFormDataLike, isIterable, isBlobLike, buildURL, validateHandler, getServerName, normalizedMethodRecords } = require_util$7();
+	const { isValidHTTPToken, isValidHeaderValue, isStream, destroy, isBuffer, isFormDataLike, isIterable, isBlobLike, buildURL, validateHandler, getServerName, normalizedMethodRecords } = require_util$8();
 	const { channels } = require_diagnostics();
 	const { headerNameLowerCasedRecord } = require_constants$4();
 	const invalidPathRegex = /[^\u0021-\u00ff]/;
@@ -2423,7 +2432,7 @@ var require_timers = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 var require_connect = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const net = __require("node:net");
 	const assert = __require("node:assert");
-	const util = require_util$7();
+	const util = require_util$8();
 	const { InvalidArgumentError, ConnectTimeoutError } = require_errors$1();
 	const timers = require_timers();
 	function noop() {}
@@ -3529,7 +3538,7 @@ var require_data_url = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 var require_webidl = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { types, inspect } = __require("node:util");
 	const { markAsUncloneable } = __require("node:worker_threads");
-	const { toUSVString } = require_util$7();
+	const { toUSVString } = require_util$8();
 	/** @type {import('../../../types/webidl').Webidl} */
 	const webidl = {};
 	webidl.converters = {};
@@ -3841,14 +3850,14 @@ var require_webidl = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	module.exports = { webidl };
 }));
 // node_modules/undici/lib/web/fetch/util.js
-var require_util$6 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
+var require_util$7 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { Transform } = __require("node:stream");
 	const zlib = __require("node:zlib");
 	const { redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet } = require_constants$2();
 	const { getGlobalOrigin } = require_global$1();
 	const { collectASequenceOfCodePoints, collectAnHTTPQuotedString, removeChars, parseMIMEType } = require_data_url();
 	const { performance } = __require("node:perf_hooks");
-	const { isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase } = require_util$7();
+	const { isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase } = require_util$8();
 	const assert = __require("node:assert");
 	const { isUint8Array } = __require("node:util/types");
 	const { webidl } = require_webidl();
@@ -4725,9 +4734,9 @@ var require_file = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 }));
 // node_modules/undici/lib/web/fetch/formdata.js
 var require_formdata = /* @__PURE__ */ __commonJSMin(((exports, module) => {
-	const { isBlobLike, iteratorMixin } = require_util$6();
+	const { isBlobLike, iteratorMixin } = require_util$7();
 	const { kState } = require_symbols$3();
-	const { kEnumerableProperty } = require_util$7();
+	const { kEnumerableProperty } = require_util$8();
 	const { FileLike, isFileLike } = require_file();
 	const { webidl } = require_webidl();
 	const { File: NativeFile } = __require("node:buffer");
@@ -4860,8 +4869,8 @@ var require_formdata = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 }));
 // node_modules/undici/lib/web/fetch/formdata-parser.js
 var require_formdata_parser = /* @__PURE__ */ __commonJSMin(((exports, module) => {
-	const { isUSVString, bufferToLowerCasedHeaderName } = require_util$7();
-	const { utf8DecodeBytes } = require_util$6();
+	const { isUSVString, bufferToLowerCasedHeaderName } = require_util$8();
+	const { utf8DecodeBytes } = require_util$7();
 	const { HTTP_TOKEN_CODEPOINTS, isomorphicDecode } = require_data_url();
 	const { isFileLike } = require_file();
 	const { makeEntry } = require_formdata();
@@ -5058,8 +5067,8 @@ var require_formdata_parser = /* @__PURE__ */ __commonJSMin(((exports, module) =
 }));
 // node_modules/undici/lib/web/fetch/body.js
 var require_body = /* @__PURE__ */ __commonJSMin(((exports, module) => {
-	const util = require_util$7();
-	const { ReadableStreamFrom, isBlobLike, isReadableStreamLike, readableStreamClose, createDeferredPromise, fullyReadBody, extractMimeType, utf8DecodeBytes } = require_util$6();
+	const util = require_util$8();
+	const { ReadableStreamFrom, isBlobLike, isReadableStreamLike, readableStreamClose, createDeferredPromise, fullyReadBody, extractMimeType, utf8DecodeBytes } = require_util$7();
 	const { FormData } = require_formdata();
 	const { kState } = require_symbols$3();
 	const { webidl } = require_webidl();
@@ -5315,7 +5324,7 @@ Content-Type: ${value.type || "application/octet-stream"}\r\n\r\n`);
 // node_modules/undici/lib/dispatcher/client-h1.js
 var require_client_h1 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const assert = __require("node:assert");
-	const util = require_util$7();
+	const util = require_util$8();
 	const { channels } = require_diagnostics();
 	const timers = require_timers();
 	const { RequestContentLengthMismatchError, ResponseContentLengthMismatchError, RequestAbortedError, InvalidArgumentError, HeadersTimeoutError, HeadersOverflowError, SocketError, InformationalError, BodyTimeoutError, HTTPParserError, ResponseExceededMaxSizeError } = require_errors$1();
@@ -6195,7 +6204,7 @@ var require_client_h2 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const assert = __require("node:assert");
 	const { errorMonitor } = __require("node:events");
 	const { pipeline } = __require("node:stream");
-	const util = require_util$7();
+	const util = require_util$8();
 	const { RequestContentLengthMismatchError, RequestAbortedError, SocketError, InformationalError } = require_errors$1();
 	const { kUrl, kReset, kClient, kRunning, kPending, kQueue, kPendingIdx, kRunningIdx, kError, kSocket, kStrictContentLength, kOnError, kMaxConcurrentStreams, kHTTP2Session, kResume, kSize, kHTTPContext } = require_symbols$4();
 	const kOpenStreams = Symbol("open streams");
@@ -6624,7 +6633,7 @@ var require_client_h2 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 }));
 // node_modules/undici/lib/handler/redirect-handler.js
 var require_redirect_handler = /* @__PURE__ */ __commonJSMin(((exports, module) => {
-	const util = require_util$7();
+	const util = require_util$8();
 	const { kBodyUsed } = require_symbols$4();
 	const assert = __require("node:assert");
 	const { InvalidArgumentError } = require_errors$1();
@@ -6771,7 +6780,7 @@ var require_client = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const assert = __require("node:assert");
 	const net = __require("node:net");
 	const http = __require("node:http");
-	const util = require_util$7();
+	const util = require_util$8();
 	const { channels } = require_diagnostics();
 	const Request = require_request$1();
 	const DispatcherBase = require_dispatcher_base();
@@ -7319,7 +7328,7 @@ var require_pool = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { PoolBase, kClients, kNeedDrain, kAddClient, kGetDispatcher } = require_pool_base();
 	const Client = require_client();
 	const { InvalidArgumentError } = require_errors$1();
-	const util = require_util$7();
+	const util = require_util$8();
 	const { kUrl, kInterceptors } = require_symbols$4();
 	const buildConnector = require_connect();
 	const kOptions = Symbol("options");
@@ -7380,7 +7389,7 @@ var require_balanced_pool = /* @__PURE__ */ __commonJSMin(((exports, module) => 
 	const { PoolBase, kClients, kNeedDrain, kAddClient, kRemoveClient, kGetDispatcher } = require_pool_base();
 	const Pool = require_pool();
 	const { kUrl, kInterceptors } = require_symbols$4();
-	const { parseOrigin } = require_util$7();
+	const { parseOrigin } = require_util$8();
 	const kFactory = Symbol("factory");
 	const kOptions = Symbol("options");
 	const kGreatestCommonDivisor = Symbol("kGreatestCommonDivisor");
@@ -7491,7 +7500,7 @@ var require_agent = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const DispatcherBase = require_dispatcher_base();
 	const Pool = require_pool();
 	const Client = require_client();
-	const util = require_util$7();
+	const util = require_util$8();
 	const createRedirectInterceptor = require_redirect_interceptor();
 	const kOnConnect = Symbol("onConnect");
 	const kOnDisconnect = Symbol("onDisconnect");
@@ -7866,7 +7875,7 @@ var require_retry_handler = /* @__PURE__ */ __commonJSMin(((exports, module) => 
 	const assert = __require("node:assert");
 	const { kRetryHandlerDefaultRetry } = require_symbols$4();
 	const { RequestRetryError } = require_errors$1();
-	const { isDisturbed, parseHeaders, parseRangeHeader, wrapRequestBody } = require_util$7();
+	const { isDisturbed, parseHeaders, parseRangeHeader, wrapRequestBody } = require_util$8();
 	function calculateRetryAfterHeader(retryAfter) {
 		const current = Date.now();
 		return new Date(retryAfter).getTime() - current;
@@ -8163,8 +8172,8 @@ var require_readable = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const assert = __require("node:assert");
 	const { Readable } = __require("node:stream");
 	const { RequestAbortedError, NotSupportedError, InvalidArgumentError, AbortError } = require_errors$1();
-	const util = require_util$7();
-	const { ReadableStreamFrom } = require_util$7();
+	const util = require_util$8();
+	const { ReadableStreamFrom } = require_util$8();
 	const kConsume = Symbol("kConsume");
 	const kReading = Symbol("kReading");
 	const kBody = Symbol("kBody");
@@ -8386,7 +8395,7 @@ var require_readable = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	};
 }));
 // node_modules/undici/lib/api/util.js
-var require_util$5 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
+var require_util$6 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const assert = __require("node:assert");
 	const { ResponseStatusCodeError } = require_errors$1();
 	const { chunksDecode } = require_readable();
@@ -8442,8 +8451,8 @@ var require_api_request = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const assert = __require("node:assert");
 	const { Readable } = require_readable();
 	const { InvalidArgumentError, RequestAbortedError } = require_errors$1();
-	const util = require_util$7();
-	const { getResolveErrorBodyCallback } = require_util$5();
+	const util = require_util$8();
+	const { getResolveErrorBodyCallback } = require_util$6();
 	const { AsyncResource } = __require("node:async_hooks");
 	var RequestHandler = class extends AsyncResource {
 		constructor(opts, callback) {
@@ -8594,7 +8603,7 @@ var require_api_request = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 }));
 // node_modules/undici/lib/api/abort-signal.js
 var require_abort_signal = /* @__PURE__ */ __commonJSMin(((exports, module) => {
-	const { addAbortListener } = require_util$7();
+	const { addAbortListener } = require_util$8();
 	const { RequestAbortedError } = require_errors$1();
 	const kListener = Symbol("kListener");
 	const kSignal = Symbol("kSignal");
@@ -8635,8 +8644,8 @@ var require_api_stream = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const assert = __require("node:assert");
 	const { finished, PassThrough } = __require("node:stream");
 	const { InvalidArgumentError, InvalidReturnValueError } = require_errors$1();
-	const util = require_util$7();
-	const { getResolveErrorBodyCallback } = require_util$5();
+	const util = require_util$8();
+	const { getResolveErrorBodyCallback } = require_util$6();
 	const { AsyncResource } = __require("node:async_hooks");
 	const { addSignal, removeSignal } = require_abort_signal();
 	var StreamHandler = class extends AsyncResource {
@@ -8778,7 +8787,7 @@ var require_api_stream = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 var require_api_pipeline = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { Readable, Duplex, PassThrough } = __require("node:stream");
 	const { InvalidArgumentError, InvalidReturnValueError, RequestAbortedError } = require_errors$1();
-	const util = require_util$7();
+	const util = require_util$8();
 	const { AsyncResource } = __require("node:async_hooks");
 	const { addSignal, removeSignal } = require_abort_signal();
 	const assert = __require("node:assert");
@@ -8945,7 +8954,7 @@ var require_api_pipeline = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 var require_api_upgrade = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { InvalidArgumentError, SocketError } = require_errors$1();
 	const { AsyncResource } = __require("node:async_hooks");
-	const util = require_util$7();
+	const util = require_util$8();
 	const { addSignal, removeSignal } = require_abort_signal();
 	const assert = __require("node:assert");
 	var UpgradeHandler = class extends AsyncResource {
@@ -9024,7 +9033,7 @@ var require_api_connect = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const assert = __require("node:assert");
 	const { AsyncResource } = __require("node:async_hooks");
 	const { InvalidArgumentError, SocketError } = require_errors$1();
-	const util = require_util$7();
+	const util = require_util$8();
 	const { addSignal, removeSignal } = require_abort_signal();
 	var ConnectHandler = class extends AsyncResource {
 		constructor(opts, callback) {
@@ -9150,7 +9159,7 @@ var require_mock_symbols = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 var require_mock_utils = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { MockNotMatchedError } = require_mock_errors();
 	const { kDispatches, kMockAgent, kOriginalDispatch, kOrigin, kGetNetConnect } = require_mock_symbols();
-	const { buildURL } = require_util$7();
+	const { buildURL } = require_util$8();
 	const { STATUS_CODES } = __require("node:http");
 	const { types: { isPromise } } = __require("node:util");
 	function matchValue(match, value) {
@@ -9390,7 +9399,7 @@ var require_mock_interceptor = /* @__PURE__ */ __commonJSMin(((exports, module) 
 	const { getResponseData, buildKey, addMockDispatch } = require_mock_utils();
 	const { kDispatches, kDispatchKey, kDefaultHeaders, kDefaultTrailers, kContentLength, kMockDispatch } = require_mock_symbols();
 	const { InvalidArgumentError } = require_errors$1();
-	const { buildURL } = require_util$7();
+	const { buildURL } = require_util$8();
 	/**
 	* Defines the scope API for an interceptor reply
 	*/
@@ -9871,7 +9880,7 @@ var require_retry = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 }));
 // node_modules/undici/lib/interceptor/dump.js
 var require_dump = /* @__PURE__ */ __commonJSMin(((exports, module) => {
-	const util = require_util$7();
+	const util = require_util$8();
 	const { InvalidArgumentError, RequestAbortedError } = require_errors$1();
 	const DecoratorHandler = require_decorator_handler();
 	var DumpHandler = class extends DecoratorHandler {
@@ -10150,8 +10159,8 @@ var require_dns = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 // node_modules/undici/lib/web/fetch/headers.js
 var require_headers = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { kConstruct } = require_symbols$4();
-	const { kEnumerableProperty } = require_util$7();
-	const { iteratorMixin, isValidHeaderName, isValidHeaderValue } = require_util$6();
+	const { kEnumerableProperty } = require_util$8();
+	const { iteratorMixin, isValidHeaderName, isValidHeaderValue } = require_util$7();
 	const { webidl } = require_webidl();
 	const assert = __require("node:assert");
 	const util = __require("node:util");
@@ -10515,10 +10524,10 @@ var require_headers = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 var require_response = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { Headers, HeadersList, fill, getHeadersGuard, setHeadersGuard, setHeadersList } = require_headers();
 	const { extractBody, cloneBody, mixinBody, hasFinalizationRegistry, streamRegistry, bodyUnusable } = require_body();
-	const util = require_util$7();
+	const util = require_util$8();
 	const nodeUtil = __require("node:util");
 	const { kEnumerableProperty } = util;
-	const { isValidReasonPhrase, isCancelled, isAborted, isBlobLike, serializeJavascriptValueToJSONString, isErrorLike, isomorphicEncode, environmentSettingsObject: relevantRealm } = require_util$6();
+	const { isValidReasonPhrase, isCancelled, isAborted, isBlobLike, serializeJavascriptValueToJSONString, isErrorLike, isomorphicEncode, environmentSettingsObject: relevantRealm } = require_util$7();
 	const { redirectStatusSet, nullBodyStatus } = require_constants$2();
 	const { kState, kHeaders } = require_symbols$3();
 	const { webidl } = require_webidl();
@@ -10865,9 +10874,9 @@ var require_request = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { extractBody, mixinBody, cloneBody, bodyUnusable } = require_body();
 	const { Headers, fill: fillHeaders, HeadersList, setHeadersGuard, getHeadersGuard, setHeadersList, getHeadersList } = require_headers();
 	const { FinalizationRegistry } = require_dispatcher_weakref()();
-	const util = require_util$7();
+	const util = require_util$8();
 	const nodeUtil = __require("node:util");
-	const { isValidHTTPToken, sameOrigin, environmentSettingsObject } = require_util$6();
+	const { isValidHTTPToken, sameOrigin, environmentSettingsObject } = require_util$7();
 	const { forbiddenMethodsSet, corsSafeListedMethodsSet, referrerPolicy, requestRedirect, requestMode, requestCredentials, requestCache, requestDuplex } = require_constants$2();
 	const { kEnumerableProperty, normalizedMethodRecordsBase, normalizedMethodRecords } = util;
 	const { kHeaders, kSignal, kState, kDispatcher } = require_symbols$3();
@@ -11374,14 +11383,14 @@ var require_fetch = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { HeadersList } = require_headers();
 	const { Request, cloneRequest } = require_request();
 	const zlib = __require("node:zlib");
-	const { bytesMatch, makePolicyContainer, clonePolicyContainer, requestBadPort, TAOCheck, appendRequestOriginHeader, responseLocationURL, requestCurrentURL, setRequestReferrerPolicyOnRedirect, tryUpgradeRequestToAPotentiallyTrustworthyURL, createOpaqueTimingInfo, appendFetchMetadata, corsCheck, crossOriginResourcePolicyCheck, determineRequestsReferrer, coarsenedSharedCurrentTime, createDeferredPromise, isBlobLike, sameOrigin, isCancelled, isAborted, isErrorLike, fullyReadBody, readableStreamClose, isomorphicEncode, urlIsLocal, urlIsHttpHttpsScheme, urlHasHttpsScheme, clampAndCoarsenConnectionTimingInfo, simpleRangeHeaderValue, buildContentRange, createInflate, extractMimeType } = require_util$6();
+	const { bytesMatch, makePolicyContainer, clonePolicyContainer, requestBadPort, TAOCheck, appendRequestOriginHeader, responseLocationURL, requestCurrentURL, setRequestReferrerPolicyOnRedirect, tryUpgradeRequestToAPotentiallyTrustworthyURL, createOpaqueTimingInfo, appendFetchMetadata, corsCheck, crossOriginResourcePolicyCheck, determineRequestsReferrer, coarsenedSharedCurrentTime, createDeferredPromise, isBlobLike, sameOrigin, isCancelled, isAborted, isErrorLike, fullyReadBody, readableStreamClose, isomorphicEncode, urlIsLocal, urlIsHttpHttpsScheme, urlHasHttpsScheme, clampAndCoarsenConnectionTimingInfo, simpleRangeHeaderValue, buildContentRange, createInflate, extractMimeType } = require_util$7();
 	const { kState, kDispatcher } = require_symbols$3();
 	const assert = __require("node:assert");
 	const { safelyExtractBody, extractBody } = require_body();
 	const { redirectStatusSet, nullBodyStatus, safeMethodsSet, requestBodyHeader, subresourceSet } = require_constants$2();
 	const EE = __require("node:events");
 	const { Readable, pipeline, finished } = __require("node:stream");
-	const { addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName } = require_util$7();
+	const { addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName } = require_util$8();
 	const { dataURLProcessor, serializeAMimeType, minimizeSupportedMimeType } = require_data_url();
 	const { getGlobalDispatcher } = require_global();
 	const { webidl } = require_webidl();
@@ -12388,7 +12397,7 @@ var require_encoding = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	module.exports = { getEncoding };
 }));
 // node_modules/undici/lib/web/fileapi/util.js
-var require_util$4 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
+var require_util$5 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { kState, kError, kResult, kAborted, kLastProgressEventFired } = require_symbols$2();
 	const { ProgressEvent } = require_progressevent();
 	const { getEncoding } = require_encoding();
@@ -12564,10 +12573,10 @@ var require_util$4 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 }));
 // node_modules/undici/lib/web/fileapi/filereader.js
 var require_filereader = /* @__PURE__ */ __commonJSMin(((exports, module) => {
-	const { staticPropertyDescriptors, readOperation, fireAProgressEvent } = require_util$4();
+	const { staticPropertyDescriptors, readOperation, fireAProgressEvent } = require_util$5();
 	const { kState, kError, kResult, kEvents, kAborted } = require_symbols$2();
 	const { webidl } = require_webidl();
-	const { kEnumerableProperty } = require_util$7();
+	const { kEnumerableProperty } = require_util$8();
 	var FileReader = class FileReader extends EventTarget {
 		constructor() {
 			super();
@@ -12779,10 +12788,10 @@ var require_symbols$1 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	module.exports = { kConstruct: require_symbols$4().kConstruct };
 }));
 // node_modules/undici/lib/web/cache/util.js
-var require_util$3 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
+var require_util$4 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const assert = __require("node:assert");
 	const { URLSerializer } = require_data_url();
-	const { isValidHeaderName } = require_util$6();
+	const { isValidHeaderName } = require_util$7();
 	/**
 	* @see https://url.spec.whatwg.org/#concept-url-equals
 	* @param {URL} A
@@ -12814,14 +12823,14 @@ var require_util$3 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 // node_modules/undici/lib/web/cache/cache.js
 var require_cache = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { kConstruct } = require_symbols$1();
-	const { urlEquals, getFieldValues } = require_util$3();
-	const { kEnumerableProperty, isDisturbed } = require_util$7();
+	const { urlEquals, getFieldValues } = require_util$4();
+	const { kEnumerableProperty, isDisturbed } = require_util$8();
 	const { webidl } = require_webidl();
 	const { Response, cloneResponse, fromInnerResponse } = require_response();
 	const { Request, fromInnerRequest } = require_request();
 	const { kState } = require_symbols$3();
 	const { fetching } = require_fetch();
-	const { urlIsHttpHttpsScheme, createDeferredPromise, readAllBytes } = require_util$6();
+	const { urlIsHttpHttpsScheme, createDeferredPromise, readAllBytes } = require_util$7();
 	const assert = __require("node:assert");
 	/**
 	* @see https://w3c.github.io/ServiceWorker/#dfn-cache-batch-operation
@@ -13266,7 +13275,7 @@ var require_cachestorage = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { kConstruct } = require_symbols$1();
 	const { Cache } = require_cache();
 	const { webidl } = require_webidl();
-	const { kEnumerableProperty } = require_util$7();
+	const { kEnumerableProperty } = require_util$8();
 	var CacheStorage = class CacheStorage {
 		/**
 		* @see https://w3c.github.io/ServiceWorker/#dfn-relevant-name-to-cache-map
@@ -13364,7 +13373,7 @@ var require_constants$1 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	};
 }));
 // node_modules/undici/lib/web/cookies/util.js
-var require_util$2 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
+var require_util$3 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	/**
 	* @param {string} value
 	* @returns {boolean}
@@ -13601,7 +13610,7 @@ var require_util$2 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 // node_modules/undici/lib/web/cookies/parse.js
 var require_parse = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { maxNameValuePairSize, maxAttributeValueSize } = require_constants$1();
-	const { isCTLExcludingHtab } = require_util$2();
+	const { isCTLExcludingHtab } = require_util$3();
 	const { collectASequenceOfCodePointsFast } = require_data_url();
 	const assert = __require("node:assert");
 	/**
@@ -13702,7 +13711,7 @@ var require_parse = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 // node_modules/undici/lib/web/cookies/index.js
 var require_cookies = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { parseSetCookie } = require_parse();
-	const { stringify } = require_util$2();
+	const { stringify } = require_util$3();
 	const { webidl } = require_webidl();
 	const { Headers } = require_headers();
 	/**
@@ -13852,7 +13861,7 @@ var require_cookies = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 // node_modules/undici/lib/web/websocket/events.js
 var require_events = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { webidl } = require_webidl();
-	const { kEnumerableProperty } = require_util$7();
+	const { kEnumerableProperty } = require_util$8();
 	const { kConstruct } = require_symbols$4();
 	const { MessagePort } = __require("node:worker_threads");
 	/**
@@ -14169,7 +14178,7 @@ var require_symbols = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	};
 }));
 // node_modules/undici/lib/web/websocket/util.js
-var require_util$1 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
+var require_util$2 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { kReadyState, kController, kResponse, kBinaryType, kWebSocketURL } = require_symbols();
 	const { states, opcodes } = require_constants();
 	const { ErrorEvent, createFastMessageEvent } = require_events();
@@ -14426,13 +14435,13 @@ var require_frame = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 var require_connection = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { uid, states, sentCloseFrameState, emptyBuffer, opcodes } = require_constants();
 	const { kReadyState, kSentClose, kByteParser, kReceivedClose, kResponse } = require_symbols();
-	const { fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions } = require_util$1();
+	const { fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions } = require_util$2();
 	const { channels } = require_diagnostics();
 	const { CloseEvent } = require_events();
 	const { makeRequest } = require_request();
 	const { fetching } = require_fetch();
 	const { Headers, getHeadersList } = require_headers();
-	const { getDecodeSplit } = require_util$6();
+	const { getDecodeSplit } = require_util$7();
 	const { WebsocketFrameSend } = require_frame();
 	/** @type {import('crypto')} */
 	let crypto;
@@ -14590,7 +14599,7 @@ var require_connection = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 // node_modules/undici/lib/web/websocket/permessage-deflate.js
 var require_permessage_deflate = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { createInflateRaw, Z_DEFAULT_WINDOWBITS } = __require("node:zlib");
-	const { isValidClientWindowBits } = require_util$1();
+	const { isValidClientWindowBits } = require_util$2();
 	const { MessageSizeExceededError } = require_errors$1();
 	const tail = Buffer.from([
 		0,
@@ -14673,7 +14682,7 @@ var require_receiver = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { parserStates, opcodes, states, emptyBuffer, sentCloseFrameState } = require_constants();
 	const { kReadyState, kSentClose, kResponse, kReceivedClose } = require_symbols();
 	const { channels } = require_diagnostics();
-	const { isValidStatusCode, isValidOpcode, failWebsocketConnection, websocketMessageReceived, utf8Decode, isControlFrame, isTextBinaryFrame, isContinuationFrame } = require_util$1();
+	const { isValidStatusCode, isValidOpcode, failWebsocketConnection, websocketMessageReceived, utf8Decode, isControlFrame, isTextBinaryFrame, isContinuationFrame } = require_util$2();
 	const { WebsocketFrameSend } = require_frame();
 	const { closeWebSocketConnection } = require_connection();
 	const { PerMessageDeflate } = require_permessage_deflate();
@@ -15075,13 +15084,13 @@ var require_sender = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 var require_websocket = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { webidl } = require_webidl();
 	const { URLSerializer } = require_data_url();
-	const { environmentSettingsObject } = require_util$6();
+	const { environmentSettingsObject } = require_util$7();
 	const { staticPropertyDescriptors, states, sentCloseFrameState, sendHints } = require_constants();
 	const { kWebSocketURL, kReadyState, kController, kBinaryType, kResponse, kSentClose, kByteParser } = require_symbols();
-	const { isConnecting, isEstablished, isClosing, isValidSubprotocol, fireEvent } = require_util$1();
+	const { isConnecting, isEstablished, isClosing, isValidSubprotocol, fireEvent } = require_util$2();
 	const { establishWebSocketConnection, closeWebSocketConnection } = require_connection();
 	const { ByteParser } = require_receiver();
-	const { kEnumerableProperty, isBlobLike } = require_util$7();
+	const { kEnumerableProperty, isBlobLike } = require_util$8();
 	const { getGlobalDispatcher } = require_global();
 	const { types } = __require("node:util");
 	const { ErrorEvent, CloseEvent } = require_events();
@@ -15372,7 +15381,7 @@ var require_websocket = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	module.exports = { WebSocket };
 }));
 // node_modules/undici/lib/web/eventsource/util.js
-var require_util = /* @__PURE__ */ __commonJSMin(((exports, module) => {
+var require_util$1 = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	/**
 	* Checks if the given value is a valid LastEventId.
 	* @param {string} value
@@ -15406,7 +15415,7 @@ var require_util = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 var require_eventsource_stream = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const buffer = __require("node:buffer");
 	const { Transform } = __require("node:stream");
-	const { isASCIINumber, isValidLastEventId } = require_util();
+	const { isASCIINumber, isValidLastEventId } = require_util$1();
 	/**
 	* @type {number[]} BOM
 	*/
@@ -15795,9 +15804,9 @@ var require_eventsource = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const { parseMIMEType } = require_data_url();
 	const { createFastMessageEvent } = require_events();
 	const { isNetworkError } = require_response();
-	const { delay } = require_util();
-	const { kEnumerableProperty } = require_util$7();
-	const { environmentSettingsObject } = require_util$6();
+	const { delay } = require_util$1();
+	const { kEnumerableProperty } = require_util$8();
+	const { environmentSettingsObject } = require_util$7();
 	const { getGlobalDispatcher } = require_global();
 	let experimentalWarned = false;
 	/**
@@ -16113,7 +16122,7 @@ var require_undici = /* @__PURE__ */ __commonJSMin(((exports, module) => {
 	const EnvHttpProxyAgent = require_env_http_proxy_agent();
 	const RetryAgent = require_retry_agent();
 	const errors = require_errors$1();
-	const util = require_util$7();
+	const util = require_util$8();
 	const { InvalidArgumentError } = errors;
 	const api = require_api();
 	const buildConnector = require_connect();
@@ -18423,6 +18432,24 @@ function floatSafeRemainder(val, step) {
 	if (Math.abs(ratio - roundedRatio) < tolerance) return 0;
 	return ratio - roundedRatio;
 }
+const EVALUATING = /* @__PURE__*/ Symbol("evaluating");
+function defineLazy(object, key, getter) {
+	let value = void 0;
+	Object.defineProperty(object, key, {
+		get() {
+			if (value === EVALUATING) return;
+			if (value === void 0) {
+				value = EVALUATING;
+				value = getter();
+			}
+			return value;
+		},
+		set(v) {
+			Object.defineProperty(object, key, { value: v });
+		},
+		configurable: true
+	});
+}
 function assignProp(target, prop, value) {
 	Object.defineProperty(target, prop, {
 		value,
@@ -18577,7 +18604,7 @@ const BIGINT_FORMAT_RANGES = {
 	int64: [/* @__PURE__*/ BigInt("-9223372036854775808"), /* @__PURE__*/ BigInt("9223372036854775807")],
 	uint64: [/* @__PURE__*/ BigInt(0), /* @__PURE__*/ BigInt("18446744073709551615")]
 };
-function pick(schema, mask) {
+function pick$1(schema, mask) {
 	const currDef = schema._zod.def;
 	const checks = currDef.checks;
 	if (checks && checks.length > 0) throw new Error(".pick() cannot be used on object schemas containing refinements");
@@ -19403,8 +19430,8 @@ function datetime$1(args) {
 	return new RegExp(`^${dateSource}T(?:${timeRegex})$`);
 }
 const anyString = /^[\s\S]{0,}$/;
-const integer = /^-?\d+$/;
-const number$2 = /^-?\d+(?:\.\d+)?$/;
+const integer$1 = /^-?\d+$/;
+const number$3 = /^-?\d+(?:\.\d+)?$/;
 const boolean$1 = /^(?:true|false)$/i;
 const _undefined$2 = /^undefined$/i;
 const lowercase = /^[^A-Z]*$/;
@@ -20184,7 +20211,7 @@ const $ZodJWT = /*@__PURE__*/ $constructor("$ZodJWT", (inst, def) => {
 });
 const $ZodNumber = /*@__PURE__*/ $constructor("$ZodNumber", (inst, def) => {
 	$ZodType.init(inst, def);
-	inst._zod.pattern = number$2;
+	inst._zod.pattern = number$3;
 	inst._zod.parse = (payload, _ctx) => {
 		if (def.coerce) try {
 			payload.value = Number(payload.value);
@@ -21009,7 +21036,7 @@ const $ZodRecord = /*@__PURE__*/ $constructor("$ZodRecord", (inst, def) => {
 					issues: []
 				}, ctx);
 				if (keyResult instanceof Promise) throw new Error("Async schemas not supported in object keys currently");
-				if (typeof key === "string" && number$2.test(key) && keyResult.issues.length) {
+				if (typeof key === "string" && number$3.test(key) && keyResult.issues.length) {
 					const retryResult = def.keyType._zod.run({
 						value: Number(key),
 						issues: []
@@ -21295,6 +21322,21 @@ function handleReadonlyResult(payload) {
 	if (!payload.memo) payload.value = Object.freeze(payload.value);
 	return payload;
 }
+const $ZodLazy = /*@__PURE__*/ $constructor("$ZodLazy", (inst, def) => {
+	$ZodType.init(inst, def);
+	defineLazy(inst._zod, "innerType", () => {
+		const d = def;
+		if (!d._cachedInner) d._cachedInner = def.getter();
+		return d._cachedInner;
+	});
+	defineLazyInternal(inst, "pattern", (zod) => zod.innerType?._zod?.pattern);
+	defineLazyInternal(inst, "propValues", (zod) => zod.innerType?._zod?.propValues);
+	defineLazyInternal(inst, "optin", (zod) => zod.innerType?._zod?.optin ?? void 0);
+	defineLazyInternal(inst, "optout", (zod) => zod.innerType?._zod?.optout ?? void 0);
+	inst._zod.parse = (payload, ctx) => {
+		return inst._zod.innerType._zod.run(payload, ctx);
+	};
+});
 const $ZodCustom = /*@__PURE__*/ $constructor("$ZodCustom", (inst, def) => {
 	$ZodCheck.init(inst, def);
 	$ZodType.init(inst, def);
@@ -23115,7 +23157,7 @@ function stringifyKeyNames(bySchema, json, visited) {
 	else if (typeof rest.const === "number") rest.const = String(rest.const);
 	if (!numericType) return rest;
 	rest.type = "string";
-	if (!values) rest.pattern = (types.includes("number") ? number$2 : integer).source;
+	if (!values) rest.pattern = (types.includes("number") ? number$3 : integer$1).source;
 	return rest;
 }
 /** Every record of one conversion, so the carriers are found in a single pass rather than once per record. */
@@ -23399,7 +23441,7 @@ const initializer = (inst, issues) => {
 };
 const ZodRealError = /*@__PURE__*/ $constructor("ZodError", initializer, void 0, { Parent: Error });
 // node_modules/zod/v4/classic/parse.js
-const parse$1 = /* @__PURE__ */ _parse(ZodRealError);
+const parse$4 = /* @__PURE__ */ _parse(ZodRealError);
 const parseAsync = /* @__PURE__ */ _parseAsync(ZodRealError);
 const safeParse = /* @__PURE__ */ _safeParse(ZodRealError);
 const safeParseAsync = /* @__PURE__ */ _safeParseAsync(ZodRealError);
@@ -23530,7 +23572,7 @@ const ZodType = /*@__PURE__*/ $constructor("ZodType", (inst, def) => {
 		own(this, "~standard", value);
 	},
 	parse: function _parse(data, params) {
-		return parse$1(this, data, params, { callee: _parse });
+		return parse$4(this, data, params, { callee: _parse });
 	},
 	parseAsync: async function _parseAsync(data, params) {
 		return await parseAsync(this, data, params, { callee: _parseAsync });
@@ -23896,7 +23938,7 @@ const ZodNumber = /*@__PURE__*/ $constructor("ZodNumber", (inst, def) => {
 		return this;
 	}
 }));
-function number$1(params) {
+function number$2(params) {
 	return /* @__PURE__ */ _number(ZodNumber, params);
 }
 const ZodNumberFormat = /*@__PURE__*/ $constructor("ZodNumberFormat", (inst, def) => {
@@ -23999,7 +24041,7 @@ const ZodObject = /*@__PURE__*/ $constructor("ZodObject", (inst, def) => {
 		return merge(this, other);
 	},
 	pick(mask) {
-		return pick(this, mask);
+		return pick$1(this, mask);
 	},
 	omit(mask) {
 		return omit(this, mask);
@@ -24330,6 +24372,18 @@ function readonly(innerType) {
 		innerType
 	});
 }
+const ZodLazy = /*@__PURE__*/ $constructor("ZodLazy", (inst, def) => {
+	$ZodLazy.init(inst, def);
+	ZodType.init(inst, def);
+	inst._zod.processJSONSchema = (ctx, json, params) => lazyProcessor(inst, ctx, json, params);
+	inst.unwrap = () => inst._zod.def.getter();
+});
+function lazy(getter) {
+	return new ZodLazy({
+		type: "lazy",
+		getter
+	});
+}
 const ZodCustom = /*@__PURE__*/ $constructor("ZodCustom", (inst, def) => {
 	$ZodCustom.init(inst, def);
 	ZodType.init(inst, def);
@@ -24349,7 +24403,7 @@ function datetime(params) {
 	return /* @__PURE__ */ _isoDateTime(ZodISODateTime, params);
 }
 // node_modules/zod/v4/classic/coerce.js
-function number(params) {
+function number$1(params) {
 	return /* @__PURE__ */ _coercedNumber(ZodNumber, params);
 }
 // shared/duration.ts
@@ -24487,7 +24541,7 @@ const actor = object({
 });
 const phase = object({
 	state: reportedState,
-	took: number$1()
+	took: number$2()
 });
 const deploymentView = object({
 	id: deploymentId,
@@ -24519,7 +24573,7 @@ const deploymentEvent = discriminatedUnion("type", [
 		...eventBase,
 		type: literal("state"),
 		state: reportedState,
-		took: number$1(),
+		took: number$2(),
 		note: string().optional()
 	}),
 	object({
@@ -24574,7 +24628,7 @@ const instanceView = object({
 	/** supervisor's own word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, EXITED. */
 	state: string(),
 	pid: int().optional(),
-	uptime: number$1().optional(),
+	uptime: number$2().optional(),
 	connections: int(),
 	slots: int()
 });
@@ -24642,7 +24696,7 @@ const auditEntry = object({
 	/** Why a token was refused. */
 	reason: string().optional(),
 	/** Milliseconds from the deployment's beginning to its end. */
-	took: number$1().optional(),
+	took: number$2().optional(),
 	/** The same as in the call's line in the agent's log. */
 	reference: string().optional()
 });
@@ -24693,16 +24747,16 @@ const maxWaitSeconds = 3600;
 const maxLeaseSeconds = 300;
 /** Of the instances' logs and of the history, in one answer. */
 const maxLines = 1e4;
-const seconds$1 = number().int().min(0).max(maxWaitSeconds);
+const seconds$1 = number$1().int().min(0).max(maxWaitSeconds);
 const yesOrNo = _enum(["true", "false"]).transform((text) => text === "true");
-const lines = number().int().min(1).max(maxLines);
+const lines = number$1().int().min(1).max(maxLines);
 /** `wait`: seconds to wait while another deployment of the app runs. */
 const waiting = strictObject({ wait: seconds$1.default(0) });
 /**
 * Every call of the HTTP interface, for the agent, the Action and the command line. An error is answered with a
 * `problem`.
 */
-const calls = {
+const calls$1 = {
 	health: {
 		method: "GET",
 		path: "/healthz",
@@ -24805,7 +24859,7 @@ const calls = {
 		method: "GET",
 		path: "/v1/deployments/:id/events",
 		who: "anyone",
-		query: strictObject({ after: number().int().min(0).optional() }),
+		query: strictObject({ after: number$1().int().min(0).optional() }),
 		answer: deploymentEvent,
 		stream: true
 	},
@@ -25663,6 +25717,8 @@ const urlPath = plain(1024).regex(/^\/(?:(?![\s"'\\$;{}<>#])[!-~])*$/, "a URL pa
 const folderUrl = plain(255).regex(/^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)+$/, "a URL path such as /static/, with a slash at both ends and no .. in it");
 /** How long a browser may keep a file, in the words of nginx's `expires`. */
 const expires = string().regex(/^(?:\d{1,6}(?:ms|s|m|h|d)|max|off)$/, "a duration such as 24h, or max, or off");
+/** One package as pip takes it, such as `gunicorn>=20` or `uvicorn[standard]`: no option, no address, no path. */
+const packageRequirement = plain(255).regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]+\])?(?: ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+(?:, ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+)*)?$/, "a package, such as gunicorn or gunicorn>=20, without options and addresses");
 /** A host name as nginx's server_name takes it, without its regular expressions and variables. */
 const serverName = string().max(253).regex(/^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/, "a host name in lower case, or *.example.com");
 const port = int().min(1).max(65535);
@@ -25683,6 +25739,10 @@ const serverKinds = [
 	"tornado",
 	"aiohttp",
 	"uvicorn",
+	"hypercorn",
+	"daphne",
+	"granian",
+	"waitress",
 	"command"
 ];
 const serverSchema = strictObject({
@@ -25696,9 +25756,17 @@ const serverSchema = strictObject({
 	}),
 	command: command.optional().describe("For `tornado`, `aiohttp` and `command`: the command line, with `{socket}` or `{port}`, `{instance}`, `{workers}`. It runs without a shell, and `python` is the release's own."),
 	instances: int().min(1).max(60).default(2).describe("How many instances run; they share the 60 slots."),
-	workers: int().min(1).max(64).default(2).describe("Worker processes inside one instance of gunicorn, uwsgi or uvicorn."),
-	threads: int().min(1).max(128).default(1).describe("Threads inside one worker of gunicorn or uwsgi."),
+	workers: int().min(1).max(64).default(2).describe("Worker processes inside one instance of gunicorn, uwsgi, uvicorn, hypercorn or granian."),
+	threads: int().min(1).max(128).default(1).describe("Threads inside one worker of gunicorn or uwsgi, or in an instance of waitress."),
 	bind: _enum(["socket", "port"]).default("socket").describe("`socket` or `port`: see [sockets or ports](../agent/host/README.md#sockets-or-ports)."),
+	interface: _enum([
+		"asgi",
+		"wsgi",
+		"rsgi"
+	]).optional().meta({
+		description: "For `granian`: what the application speaks.",
+		absent: "`asgi`"
+	}),
 	protocol: _enum(["http", "uwsgi"]).optional().meta({
 		description: "What the instances speak with nginx.",
 		absent: "`uwsgi` for kind uwsgi, else `http`"
@@ -25724,6 +25792,22 @@ const takes = {
 		app: "needed",
 		command: "refused"
 	},
+	hypercorn: {
+		app: "needed",
+		command: "refused"
+	},
+	daphne: {
+		app: "needed",
+		command: "refused"
+	},
+	granian: {
+		app: "needed",
+		command: "refused"
+	},
+	waitress: {
+		app: "needed",
+		command: "refused"
+	},
 	aiohttp: {
 		app: "or command",
 		command: "or app"
@@ -25741,12 +25825,50 @@ const appExamples = {
 	gunicorn: "shop.wsgi:application",
 	uwsgi: "shop.wsgi:application",
 	uvicorn: "shop.asgi:application",
+	hypercorn: "shop.asgi:application",
+	daphne: "shop.asgi:application",
+	granian: "shop.asgi:application",
+	waitress: "shop.wsgi:application",
 	aiohttp: "shop.main:make_app"
 };
-function serverFaults(server) {
-	const { kind, app, command, bind, threads, protocol } = server;
-	const rule = takes[kind];
+/** How a kind takes an application that a function makes, such as `shop:create_app()`. */
+const calls = {
+	uvicorn: "without arguments",
+	granian: "without arguments",
+	waitress: "without arguments",
+	daphne: "never"
+};
+function callFault({ kind, app = "" }) {
+	const [, given] = /\((.*)\)$/.exec(app) ?? [];
+	if (given === void 0) return void 0;
+	if (calls[kind] === "never") return `${kind} calls no function; name the application itself`;
+	if (calls[kind] === void 0 || given.trim() === "") return void 0;
+	return `${kind} calls a function only without arguments; gunicorn, uwsgi and hypercorn give them`;
+}
+const threaded = [
+	"gunicorn",
+	"uwsgi",
+	"waitress"
+];
+/** What a kind cannot do. */
+function capabilityFaults(server) {
+	const { kind, threads, interface: spoken, protocol } = server;
 	const faults = [];
+	const fault = (path, message) => faults.push({
+		path,
+		message
+	});
+	const call = callFault(server);
+	if (call !== void 0) fault(["app"], call);
+	if (threads !== 1 && !threaded.includes(kind)) fault(["threads"], `kind ${kind} has no threads; only gunicorn, uwsgi and waitress have`);
+	if (spoken !== void 0 && kind !== "granian") fault(["interface"], `kind ${kind} speaks what it speaks; only granian is told`);
+	if (protocol === "uwsgi" && kind !== "uwsgi" && kind !== "command") fault(["protocol"], `kind ${kind} speaks http; only uwsgi and command can speak uwsgi`);
+	return faults;
+}
+function serverFaults(server) {
+	const { kind, app, command, bind } = server;
+	const rule = takes[kind];
+	const faults = [...capabilityFaults(server)];
 	const fault = (path, message) => faults.push({
 		path,
 		message
@@ -25757,8 +25879,6 @@ function serverFaults(server) {
 	if (rule.command === "refused" && command !== void 0) fault(["command"], `kind ${kind} takes \`app\`, not \`command\``);
 	if (kind === "aiohttp" && app === void 0 === (command === void 0)) fault([], `kind aiohttp needs either \`app\`, such as ${appExamples.aiohttp}, or \`command\``);
 	if (command !== void 0) faults.push(...placeholderFaults(command, bind));
-	if (threads !== 1 && kind !== "gunicorn" && kind !== "uwsgi") fault(["threads"], `kind ${kind} has no threads; only gunicorn and uwsgi have`);
-	if (protocol === "uwsgi" && kind !== "uwsgi" && kind !== "command") fault(["protocol"], `kind ${kind} speaks http; only uwsgi and command can speak uwsgi`);
 	return faults;
 }
 function placeholderFaults(command, bind) {
@@ -25775,6 +25895,981 @@ function placeholderFaults(command, bind) {
 		message: `must contain {${wanted}}, ${bind === "socket" ? "the path" : "the port"} that the instance listens on`
 	}];
 }
+// shared/detect/applications.ts
+const usualFiles = /(?:^|\/)(?:wsgi|asgi|app|main|server|application|run|api|web|site|index|manage|__init__|start|backend|webapp)\.py$/;
+const usualNames = [
+	"application",
+	"app",
+	"server",
+	"api",
+	"asgi_app",
+	"wsgi_app"
+];
+const usualFactories = /^(?:create|make|build|init|get|setup|new)_?(?:wsgi_|asgi_)?(?:app|application|server|api)?$/;
+/**
+* The applications in a project's Python files. The first is the likeliest; others that are as likely come with it.
+*/
+function applicationsIn(modules, files) {
+	const sorted = Object.entries(modules.scan.modules).flatMap(([file, module]) => inModule(modules, files, file, module)).toSorted((a, b) => compare(a.rank, b.rank));
+	const [first] = sorted;
+	if (first === void 0) return [];
+	return sorted.filter(({ rank }) => compare(rank, first.rank) === 0).map(({ rank: _, ...application }) => application);
+}
+/** The application of one file; undefined if it makes none. */
+function applicationOf(modules, files, file) {
+	const module = modules.module(file);
+	const [found] = module === void 0 ? [] : inModule(modules, files, file, module);
+	if (found === void 0) return void 0;
+	const { rank: _, ...application } = found;
+	return application;
+}
+function compare(a, b) {
+	return a.map((each, index) => each - (b[index] ?? 0)).find((difference) => difference !== 0) ?? 0;
+}
+function inModule(modules, files, file, module) {
+	const best = preferred([.../* @__PURE__ */ new Set([...module.assigned.map(({ name }) => name), ...Object.keys(module.imports)])].flatMap((name) => ofName(modules, files, file, module, name)).filter((each) => !isImported(module, each.app) || isGateway(file)));
+	if (best !== void 0) return [best];
+	const factories = module.functions.flatMap(({ name }) => ofName(modules, files, file, module, name));
+	const given = ran(module);
+	const factory = factories.find(({ app }) => given.includes(nameIn(app))) ?? preferred(factories);
+	return factory === void 0 ? [] : [factory];
+}
+/** The names that a script gives to what starts it: `run_app(init())`. */
+function ran(module) {
+	return module.runs.flatMap(({ what, args }) => {
+		if (!/(?:^|\.)(?:run_app|run|serve|run_simple|WSGIServer|make_server)$/.test(what)) return [];
+		return args.flatMap((arg) => {
+			const name = arg?.call ?? arg?.name;
+			return name == null ? [] : [name.slice(name.lastIndexOf(".") + 1)];
+		});
+	});
+}
+const nameIn = (app) => app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
+function isImported(module, app) {
+	return !module.assigned.some(({ name }) => name === nameIn(app));
+}
+function isGateway(file) {
+	return /(?:^|\/)(?:wsgi|asgi|passenger_wsgi)\.py$/.test(file);
+}
+function preferred(found) {
+	const weight = ({ app, framework }) => {
+		const name = nameIn(app);
+		if (name === "server" && framework === "Flask") return -1;
+		const index = usualNames.indexOf(name);
+		if (index >= 0) return index;
+		return usualFactories.test(name) ? usualNames.length : usualNames.length + 1;
+	};
+	return found.toSorted((a, b) => weight(a) - weight(b))[0];
+}
+function ofName(modules, files, file, module, name) {
+	const meaning = modules.meaning(file, name);
+	if (meaning === void 0 || name.startsWith("_") && meaning.factory !== void 0) return [];
+	const { framework, factory } = meaning;
+	if (factory !== void 0 && !isFactory(meaning, module)) return [];
+	const path = pathOf$1(files, file, module);
+	const dotted = dottedIn(file, path);
+	const aiohttp = framework.speaks === "aiohttp";
+	const needs = factory === void 0 ? [] : missing$1(factory.required, aiohttp);
+	const called = factory === void 0 || aiohttp ? "" : "()";
+	const line = factory?.line ?? module.assigned.find((each) => each.name === name)?.line ?? 1;
+	return [{
+		app: `${dotted}:${name}${called}`,
+		file,
+		line,
+		framework: framework.name,
+		speaks: framework.speaks,
+		needs,
+		path,
+		rank: [
+			isGateway(file) ? 0 : 1,
+			rankOfKind(factory === void 0, needs),
+			rankOfPlace(files, file),
+			usualFiles.test(file) ? 0 : 1
+		]
+	}];
+}
+function isFactory({ factory, framework }, { functions }) {
+	if (factory === void 0) return false;
+	if (factory.decorators.some((name) => /fixture|route|command|contextmanager/.test(name ?? ""))) return false;
+	if (framework.name === "WSGI" || framework.name === "ASGI") return usualFactories.test(factory.name);
+	if (factory.required.some((name) => name === "app" || name === "self")) return false;
+	return usualFactories.test(factory.name) || functions.length < 40;
+}
+/** aiohttp's own way is a function that takes the arguments of the command line. Pyramid's are given by cutover. */
+function missing$1(required, aiohttp) {
+	return aiohttp && required.length === 1 && /^(?:argv|args|_)$/.test(required[0] ?? "") ? [] : required;
+}
+function rankOfKind(isObject, needs) {
+	if (isObject) return 0;
+	return needs.length === 0 ? 1 : 2;
+}
+/** The top and src come first, then packages, then folders that are none. */
+function rankOfPlace(files, file) {
+	const parts = file.replace(/^src\//, "").split("/");
+	if (parts.length === 1) return 0;
+	const isPackage = files.exists(`${file.slice(0, file.lastIndexOf("/"))}/__init__.py`);
+	return parts.length - 1 + (isPackage ? 0 : .5);
+}
+/** The folder that has to be on Python's path for a file. From the project's top, Python finds folders without __init__.py too. */
+function pathOf$1(files, file, { imports }) {
+	const [top = ""] = file.split("/").slice(0, -1);
+	if (top === "" || files.exists(`${top}/__init__.py`)) return "";
+	if (top === "src") return "src";
+	const names = Object.values(imports).map((name) => name.split(".", 1)[0] ?? "");
+	const isThere = (place) => isModule(files, place);
+	const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
+	const above = names.some((name) => name === top);
+	return bare || !above && isProject(files, top) ? top : "";
+}
+function isModule(files, place) {
+	return files.exists(`${place}.py`) || files.exists(`${place}/__init__.py`);
+}
+/** It has requirements of its own. */
+function isProject(files, folder) {
+	return [
+		"requirements.txt",
+		"pyproject.toml",
+		"Pipfile"
+	].some((name) => files.exists(`${folder}/${name}`));
+}
+function dottedIn(file, path) {
+	return (path === "" ? file : file.slice(path.length + 1)).replace(/\.py$/, "").replace(/\/__init__$/, "").replaceAll("/", ".");
+}
+// node_modules/smol-toml/dist/error.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+function getLineColFromPtr(string, ptr) {
+	let lines = string.slice(0, ptr).split(/\r?\n/);
+	return [lines.length, lines.pop().length + 1];
+}
+function makeCodeBlock(string, line, column) {
+	let lines = string.split(/\r?\n/);
+	let codeblock = "";
+	let numberLen = (Math.log10(line + 1) | 0) + 1;
+	for (let i = line - 1; i <= line + 1; i++) {
+		let l = lines[i - 1];
+		if (!l) continue;
+		codeblock += i.toString().padEnd(numberLen, " ");
+		codeblock += ":  ";
+		codeblock += l;
+		codeblock += "\n";
+		if (i === line) {
+			codeblock += " ".repeat(numberLen + column + 2);
+			codeblock += "^\n";
+		}
+	}
+	return codeblock;
+}
+var TomlError = class TomlError extends Error {
+	line;
+	column;
+	codeblock;
+	constructor(message, options) {
+		const [line, column] = getLineColFromPtr(options.toml, options.ptr);
+		const codeblock = makeCodeBlock(options.toml, line, column);
+		super(`Invalid TOML document: ${message}\n\n${codeblock}`, options);
+		this.line = line;
+		this.column = column;
+		this.codeblock = codeblock;
+	}
+	/** @internal */
+	static x(message, ctx, ptr) {
+		throw new TomlError(message, {
+			toml: ctx.s,
+			ptr: ptr ?? ctx.p
+		});
+	}
+};
+// node_modules/smol-toml/dist/primitive.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+/** @internal */
+function parseString(ctx) {
+	let startPtr = ctx.p;
+	let c = ctx.s.charCodeAt(ctx.p++);
+	let first = c;
+	let isLiteral = c === 39;
+	let isMultiline = c === ctx.s.charCodeAt(ctx.p) && c === ctx.s.charCodeAt(ctx.p + 1);
+	if (isMultiline) {
+		if ((c = ctx.s.charCodeAt(ctx.p += 2)) === 10) ctx.p++;
+		else if (c === 13 && ctx.s.charCodeAt(ctx.p + 1) === 10) ctx.p += 2;
+	}
+	let parsed = "";
+	let sliceStart = ctx.p;
+	let state = 0;
+	for (; ctx.p < ctx.s.length; ctx.p++) {
+		c = ctx.s.charCodeAt(ctx.p);
+		if (isMultiline && (c === 10 || c === 13 && ctx.s.charCodeAt(ctx.p + 1) === 10)) state = state && 3;
+		else if (c < 32 && c !== 9 || c === 127) TomlError.x("control characters are not allowed in strings", ctx);
+		else if ((!state || state === 3) && c === first && (!isMultiline || ctx.s.charCodeAt(ctx.p + 1) === first && ctx.s.charCodeAt(ctx.p + 2) === first)) {
+			if (isMultiline) {
+				if (ctx.s.charCodeAt(ctx.p + 3) === first) ctx.p++;
+				if (ctx.s.charCodeAt(ctx.p + 3) === first) ctx.p++;
+			}
+			if (!state) {
+				let s = ctx.s.slice(sliceStart, ctx.p);
+				parsed = parsed ? parsed + s : s;
+			}
+			ctx.p += isMultiline ? 3 : 1;
+			return parsed;
+		} else if (!state) {
+			if (!isLiteral && c === 92) {
+				parsed += ctx.s.slice(sliceStart, sliceStart = ctx.p);
+				state = 1;
+			}
+		} else if (state === 1) {
+			if (c === 120 || c === 117 || c === 85) {
+				let errPtr = ctx.p++ - 1;
+				let value = 0;
+				let len = c === 120 ? 2 : c === 117 ? 4 : 8;
+				for (let j = 0; j < len; j++, ctx.p++) {
+					let hex = ctx.s.charCodeAt(ctx.p);
+					let digit = hex >= 48 && hex <= 57 ? hex - 48 : hex >= 65 && hex <= 70 ? hex - 65 + 10 : hex >= 97 && hex <= 102 ? hex - 97 + 10 : -1;
+					if (digit < 0) TomlError.x("invalid non-hex character in unicode escape", ctx);
+					value = value << 4 | digit;
+				}
+				if (value < 0 || value > 1114111 || value >= 55296 && value <= 57343) TomlError.x("invalid unicode escape", ctx, errPtr);
+				parsed += String.fromCodePoint(value);
+				sliceStart = ctx.p--;
+				state = 0;
+			} else if (isMultiline && (c === 32 || c === 9)) state = 2;
+			else {
+				if (c === 98) parsed += "\b";
+				else if (c === 116) parsed += "	";
+				else if (c === 110) parsed += "\n";
+				else if (c === 102) parsed += "\f";
+				else if (c === 114) parsed += "\r";
+				else if (c === 101) parsed += "\x1B";
+				else if (c === 34) parsed += "\"";
+				else if (c === 92) parsed += "\\";
+				else TomlError.x("unrecognised escape sequence", ctx);
+				sliceStart = ctx.p + 1;
+				state = 0;
+			}
+		} else if (c !== 32 && c !== 9) {
+			if (state === 2) TomlError.x("invalid escape: only line-ending whitespace may be escaped", ctx, sliceStart);
+			state = !isLiteral && c === 92 ? 1 : 0;
+			sliceStart = ctx.p;
+		}
+	}
+	TomlError.x("unfinished string", ctx, startPtr);
+}
+// node_modules/smol-toml/dist/date.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+let DATE_TIME_RE = /^(\d{4}-\d{2}-\d{2})?[Tt ]?(?:(\d{2}):\d{2}(?::\d{2}(?:\.\d+)?)?)?(Z|z|[-+]\d{2}:\d{2})?$/i;
+var TomlDate = class TomlDate extends Date {
+	#hasDate = false;
+	#hasTime = false;
+	#offset = null;
+	constructor(date, fasttype, unsafeDelim) {
+		let hasDate = true;
+		let hasTime = true;
+		let offset = "Z";
+		let c;
+		if (typeof date === "string") {
+			if (fasttype) prep: {
+				if (fasttype < 3) {
+					if (+date.slice(11, 13) > 23) {
+						date = "";
+						break prep;
+					}
+					if (fasttype === 2) {
+						offset = null;
+						date += "Z";
+					} else if ((c = date.charCodeAt(date.length - 1)) !== 90 && c !== 122) offset = date.slice(date.length - 6);
+					if (unsafeDelim) date = date.slice(0, 10) + "T" + date.slice(11);
+				} else if (fasttype === 4) date = +date.slice(0, 2) > 23 ? "" : `0000-01-01T${date}Z`;
+				hasDate = fasttype !== 4;
+				hasTime = fasttype !== 3;
+			}
+			else {
+				let match = date.match(DATE_TIME_RE);
+				if (match) {
+					if (!match[1]) {
+						hasDate = false;
+						date = `0000-01-01T${date}`;
+					}
+					hasTime = !!match[2];
+					hasTime && date[10] === " " && (date = date.replace(" ", "T"));
+					if (match[2] && +match[2] > 23) date = "";
+					else {
+						offset = match[3] || null;
+						if (!offset && hasTime) date += "Z";
+					}
+				} else date = "";
+			}
+		}
+		super(date);
+		if (!isNaN(this.getTime())) {
+			this.#hasDate = hasDate;
+			this.#hasTime = hasTime;
+			this.#offset = offset;
+		}
+	}
+	isDateTime() {
+		return this.#hasDate && this.#hasTime;
+	}
+	isLocal() {
+		return !this.#hasDate || !this.#hasTime || !this.#offset;
+	}
+	isDate() {
+		return this.#hasDate && !this.#hasTime;
+	}
+	isTime() {
+		return this.#hasTime && !this.#hasDate;
+	}
+	isValid() {
+		return this.#hasDate || this.#hasTime;
+	}
+	toISOString() {
+		let iso = super.toISOString();
+		if (this.isDate()) return iso.slice(0, 10);
+		if (this.isTime()) return iso.slice(11, 23);
+		if (this.#offset === null) return iso.slice(0, -1);
+		if (this.#offset === "Z" || this.#offset === "z") return iso;
+		let offset = +this.#offset.slice(1, 3) * 60 + +this.#offset.slice(4, 6);
+		offset = this.#offset[0] === "-" ? offset : -offset;
+		return (/* @__PURE__ */ new Date(this.getTime() - offset * 6e4)).toISOString().slice(0, -1) + this.#offset;
+	}
+	static wrapAsOffsetDateTime(jsDate, offset = "Z") {
+		let date = new TomlDate(jsDate);
+		date.#offset = offset;
+		return date;
+	}
+	static wrapAsLocalDateTime(jsDate) {
+		let date = new TomlDate(jsDate);
+		date.#offset = null;
+		return date;
+	}
+	static wrapAsLocalDate(jsDate) {
+		let date = new TomlDate(jsDate);
+		date.#hasTime = false;
+		date.#offset = null;
+		return date;
+	}
+	static wrapAsLocalTime(jsDate) {
+		let date = new TomlDate(jsDate);
+		date.#hasDate = false;
+		date.#offset = null;
+		return date;
+	}
+};
+// node_modules/smol-toml/dist/extract.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+function isDigit(char, base = 10) {
+	return base === 16 ? char > 47 && char < 58 || char > 64 && char < 71 || char > 96 && char < 103 : char > 47 && char < 48 + base;
+}
+function isEndOfValue(char, delim) {
+	return char === 32 || char === 9 || char === 10 || char === 13 || delim && (char === delim || char === 44) || char === 35;
+}
+/** @internal */
+function extractValue(ctx, end) {
+	let errPtr = ctx.p;
+	let c = ctx.s.charCodeAt(ctx.p);
+	if (c === 91 || c === 123) {
+		ctx.d-- || TomlError.x("document contains excessively nested structures. aborting.", ctx);
+		let value = c === 91 ? parseArray(ctx) : parseInlineTable(ctx);
+		ctx.d++;
+		return value;
+	}
+	if (c === 34 || c === 39) return parseString(ctx);
+	if (c === 116) {
+		if (ctx.s.charCodeAt(++ctx.p) !== 114 || ctx.s.charCodeAt(++ctx.p) !== 117 || ctx.s.charCodeAt(++ctx.p) !== 101) TomlError.x("invalid value", ctx, errPtr);
+		return ctx.p++, true;
+	}
+	if (c === 102) {
+		if (ctx.s.charCodeAt(++ctx.p) !== 97 || ctx.s.charCodeAt(++ctx.p) !== 108 || ctx.s.charCodeAt(++ctx.p) !== 115 || ctx.s.charCodeAt(++ctx.p) !== 101) TomlError.x("invalid value", ctx, errPtr);
+		return ctx.p++, false;
+	}
+	if (c === 43 || c === 45) return parseNumber(ctx, ctx.p, ctx.s.charCodeAt(++ctx.p), 44 - c, end);
+	if (ctx.s.charCodeAt(ctx.p + 4) === 45 && ctx.s.charCodeAt(ctx.p + 7) === 45) return parseDate(ctx, c, end);
+	if (ctx.s.charCodeAt(ctx.p + 2) === 58) return parseTime(ctx, c, end);
+	return parseNumber(ctx, ctx.p, c, 0, end);
+}
+function parseNumber(ctx, startPtr, startChr, sign, endChr) {
+	let c = startChr;
+	let state = 0;
+	let hasUnderscores = false;
+	if (c === 105) {
+		if (ctx.s.charCodeAt(++ctx.p) !== 110 || ctx.s.charCodeAt(++ctx.p) !== 102) TomlError.x("invalid value", ctx, startPtr);
+		return ctx.p++, (sign || 1) / 0;
+	}
+	if (c === 110) {
+		if (ctx.s.charCodeAt(++ctx.p) !== 97 || ctx.s.charCodeAt(++ctx.p) !== 110) TomlError.x("invalid value", ctx, startPtr);
+		return ctx.p++, NaN;
+	}
+	if (c === 48) {
+		if (++ctx.p >= ctx.s.length || isEndOfValue(c = ctx.s.charCodeAt(ctx.p), endChr)) return ctx.bi === true ? 0n : 0;
+		if (!sign) {
+			if (c === 120) return parseIntegerBaseN(ctx, startPtr, 16, endChr);
+			else if (c === 98) return parseIntegerBaseN(ctx, startPtr, 2, endChr);
+			else if (c === 111) return parseIntegerBaseN(ctx, startPtr, 8, endChr);
+		}
+		if (c === 46) state = 2;
+		else if (c === 101 || c === 69) state = 4;
+		else TomlError.x("illegal leading zero", ctx, startPtr);
+	} else if (!isDigit(c)) TomlError.x("invalid value", ctx, startPtr);
+	while (++ctx.p < ctx.s.length && (c = ctx.s.charCodeAt(ctx.p), !isEndOfValue(c, endChr))) {
+		if (!state) state = 1;
+		if (c === 95) {
+			if (!(state & 1)) TomlError.x("illegal underscore", ctx);
+			state += 11;
+			hasUnderscores = true;
+		} else if (state === 1 && c === 46) state = 2;
+		else if ((state === 1 || state === 3) && (c === 101 || c === 69)) state = 4;
+		else if (state === 4 && (c === 43 || c === 45)) state = 6;
+		else if (!isDigit(c)) TomlError.x(`illegal character in numeric literal`, ctx);
+		else if (state > 9) state -= 11;
+		else if (!(state & 1)) state++;
+	}
+	if (!state) {
+		let val = (startChr - 48) * (sign || 1);
+		return ctx.bi === true ? BigInt(val) : val;
+	}
+	if (!(state & 1)) TomlError.x("unfinished numeric value", ctx, startPtr);
+	let str = ctx.s.slice(startPtr, ctx.p);
+	if (hasUnderscores) str = str.replaceAll("_", "");
+	return state > 1 ? parseFloat(str) : parseInteger(ctx, str, 10, startPtr);
+}
+function parseIntegerBaseN(ctx, startPtr, base, endChr) {
+	let c, underscore = 1;
+	while (++ctx.p < ctx.s.length && (c = ctx.s.charCodeAt(ctx.p), !isEndOfValue(c, endChr))) if (c === 95) {
+		if (underscore & 1) TomlError.x("illegal underscore", ctx);
+		underscore = 3;
+	} else if (!isDigit(c, base)) TomlError.x(`illegal character in numeric literal`, ctx);
+	else if (underscore & 1) underscore--;
+	if (underscore & 1) TomlError.x("unfinished numeric value", ctx);
+	let str = ctx.s.slice(startPtr + 2, ctx.p);
+	if (underscore) str = str.replaceAll("_", "");
+	return parseInteger(ctx, str, base, startPtr);
+}
+function parseInteger(ctx, str, base, startPtr) {
+	if (ctx.bi !== true) int: {
+		let val = parseInt(str, base);
+		if (!Number.isSafeInteger(val)) {
+			if (ctx.bi) break int;
+			TomlError.x("integer value cannot be represented losslessly", ctx, startPtr);
+		}
+		return val;
+	}
+	return base === 10 ? BigInt(str) : BigInt((base === 2 ? "0b" : base === 8 ? "0o" : "0x") + str);
+}
+function parseDate(ctx, c, endChr) {
+	let startPtr = ctx.p++, unsafeSeparator;
+	if (!isDigit(c) || !isDigit(ctx.s.charCodeAt(ctx.p++)) || !isDigit(ctx.s.charCodeAt(ctx.p++)) || !isDigit(ctx.s.charCodeAt(ctx.p++))) return parseNumber(ctx, ctx.p = startPtr, c, 0, endChr);
+	ctx.p += 5;
+	if (!isDigit(ctx.s.charCodeAt(ctx.p++))) TomlError.x("invalid date-time: date part is malformed", ctx, startPtr);
+	if (ctx.p >= ctx.s.length || ((c = ctx.s.charCodeAt(ctx.p)) !== 32 || (unsafeSeparator = true, !isDigit(ctx.s.charCodeAt(ctx.p + 1)))) && c !== 84 && c !== 116) return readDate(ctx, ctx.s.slice(startPtr, ctx.p), 3, false, startPtr);
+	if (ctx.s.charCodeAt(ctx.p += 3) !== 58) TomlError.x("invalid date-time: time part is malformed", ctx, startPtr);
+	if (ctx.s.charCodeAt(ctx.p += 3) === 58) ctx.p += 3;
+	if (ctx.s.charCodeAt(ctx.p) === 46) while (isDigit(ctx.s.charCodeAt(++ctx.p)));
+	if (c = ctx.s.charCodeAt(ctx.p)) {
+		if (c === 90 || c === 122) return readDate(ctx, ctx.s.slice(startPtr, ++ctx.p), 1, unsafeSeparator, startPtr, "[+00:00]");
+		if (c === 43 || c === 45) return readDate(ctx, ctx.s.slice(startPtr, ctx.p += 6), 1, unsafeSeparator, startPtr, !ctx.ld && "[" + ctx.s.slice(ctx.p - 6, ctx.p) + "]");
+	}
+	return readDate(ctx, ctx.s.slice(startPtr, ctx.p), 2, unsafeSeparator, startPtr);
+}
+function parseTime(ctx, c, endChr) {
+	let start = ctx.p;
+	if (!isDigit(c) || !isDigit(ctx.s.charCodeAt(++ctx.p))) return parseNumber(ctx, --ctx.p, c, 0, endChr);
+	if (ctx.s.charCodeAt(ctx.p += 4) === 58) ctx.p += 3;
+	if (ctx.s.charCodeAt(ctx.p) === 46) while (isDigit(ctx.s.charCodeAt(++ctx.p)));
+	return readDate(ctx, ctx.s.slice(start, ctx.p), 4, false, start);
+}
+function readDate(ctx, str, type, unsafeDelim, errPtr, temporalSuffix) {
+	if (ctx.ld) {
+		let date = new TomlDate(str, type, unsafeDelim);
+		if (!date.isValid()) TomlError.x("invalid date", ctx, errPtr);
+		return date;
+	}
+	try {
+		if (temporalSuffix) str += temporalSuffix;
+		switch (type) {
+			case 1: return Temporal.ZonedDateTime.from(str);
+			case 2: return Temporal.PlainDateTime.from(str);
+			case 3: return Temporal.PlainDate.from(str);
+			case 4: return Temporal.PlainTime.from(str);
+		}
+	} catch (e) {
+		TomlError.x(e instanceof Error ? e.message : "" + e, ctx, errPtr);
+	}
+}
+// node_modules/smol-toml/dist/util.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+/** @internal */
+function skipComment(ctx) {
+	for (; ctx.p < ctx.s.length; ctx.p++) {
+		let c = ctx.s.charCodeAt(ctx.p);
+		if (c === 10) break;
+		if (c === 13 && ctx.s.charCodeAt(ctx.p + 1) === 10) {
+			ctx.p++;
+			break;
+		}
+		if (c < 32 && c !== 9 || c === 127) TomlError.x("control characters are not allowed in comments", ctx);
+	}
+}
+/** @internal */
+function skipVoid(ctx, banNewLines, banComments) {
+	let c;
+	while (ctx.p < ctx.s.length) {
+		while (ctx.p < ctx.s.length && ((c = ctx.s.charCodeAt(ctx.p)) === 32 || c === 9 || !banNewLines && (c === 10 || c === 13 && ctx.s.charCodeAt(ctx.p + 1) === 10))) ctx.p++;
+		if (banComments || c !== 35) break;
+		skipComment(ctx);
+	}
+}
+// node_modules/smol-toml/dist/struct.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+/** @internal */
+function parseKey(ctx, end = 61) {
+	let startPtr;
+	let state = 0;
+	let parsed = [];
+	let sliceStart;
+	let c = ctx.s.charCodeAt(startPtr = ctx.p);
+	do
+		if (c === end) {
+			if (!state) TomlError.x("unexpected end of key", ctx);
+			if (state === 1) parsed.push(ctx.s.slice(sliceStart, ctx.p));
+			return ctx.p++, parsed;
+		} else if (c === 46) {
+			if (!state) TomlError.x("illegal empty bare key", ctx);
+			if (state === 1) parsed.push(ctx.s.slice(sliceStart, ctx.p));
+			state = 0;
+		} else if (!state && (c === 34 || c === 39)) {
+			if (c === ctx.s.charCodeAt(ctx.p + 1) && c === ctx.s.charCodeAt(ctx.p + 2)) TomlError.x("illegal quoted key: multiline strings are not allowed", ctx);
+			parsed.push(parseString(ctx));
+			state = 2;
+			ctx.p--;
+		} else if (c === 32 || c === 9) {
+			if (state === 1) {
+				parsed.push(ctx.s.slice(sliceStart, ctx.p));
+				state = 2;
+			}
+		} else if (state === 2 || c < 48 && c !== 45 || c > 57 && c < 65 || c > 90 && c < 97 && c !== 95 || c > 122) TomlError.x("illegal character in key", ctx);
+		else if (!state) {
+			state = 1;
+			sliceStart = ctx.p;
+		}
+	while (c = ctx.s.charCodeAt(++ctx.p));
+	TomlError.x("incomplete key-value: cannot find end of key", ctx, startPtr);
+}
+/** @internal */
+function parseInlineTable(ctx) {
+	let startPtr = ctx.p++;
+	let res = Object.create(null);
+	let seen = /* @__PURE__ */ new Set();
+	let c;
+	while (ctx.p < ctx.s.length) {
+		skipVoid(ctx);
+		if ((c = ctx.s.charCodeAt(ctx.p)) === 125) {
+			ctx.p++;
+			return res;
+		}
+		let k;
+		let t = res;
+		let hasOwn = false;
+		let errPtr = ctx.p;
+		let key = parseKey(ctx);
+		for (let i = 0; i < key.length; i++) {
+			if (i) t = hasOwn ? t[k] : t[k] = Object.create(null);
+			k = key[i];
+			if ((hasOwn = Object.hasOwn(t, k)) && (typeof t[k] !== "object" || seen.has(t[k]))) TomlError.x("trying to redefine an already defined value", ctx, errPtr);
+			let unsafe = k === "__proto__";
+			if (ctx.uk && (unsafe || k === "constructor")) {
+				t = ctx.uk !== 1 && TomlError.x("document contains an unsafe property", ctx, errPtr);
+				break;
+			}
+			if (!hasOwn && unsafe) Object.defineProperty(t, k, {
+				enumerable: true,
+				configurable: true,
+				writable: true
+			});
+		}
+		if (hasOwn) TomlError.x("trying to redefine an already defined value", ctx, errPtr);
+		skipVoid(ctx, true, true);
+		let value = extractValue(ctx, 125);
+		if (t && typeof (t[k] = value) === "object") seen.add(value);
+		skipVoid(ctx);
+		if ((c = ctx.s.charCodeAt(ctx.p++)) === 125) return res;
+		if (c !== 44) TomlError.x("expected comma or end of structure", ctx, ctx.p - 1);
+	}
+	TomlError.x("unfinished table", ctx, startPtr);
+}
+/** @internal */
+function parseArray(ctx) {
+	let startPtr = ctx.p++;
+	let res = [];
+	let c;
+	while (ctx.p < ctx.s.length) {
+		skipVoid(ctx);
+		if ((c = ctx.s.charCodeAt(ctx.p)) === 93) {
+			ctx.p++;
+			return res;
+		}
+		res.push(extractValue(ctx, 93));
+		skipVoid(ctx);
+		if ((c = ctx.s.charCodeAt(ctx.p++)) === 93) return res;
+		if (c !== 44) TomlError.x("expected comma or end of structure", ctx, ctx.p - 1);
+	}
+	TomlError.x("unfinished array", ctx, startPtr);
+}
+// node_modules/smol-toml/dist/parse.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+function peekTable(ctx, key, table, meta, type) {
+	let t = table;
+	let m = meta;
+	let k;
+	let hasOwn = false;
+	let state;
+	for (let i = 0; i < key.length; i++) {
+		if (i) {
+			t = hasOwn ? t[k] : t[k] = Object.create(null);
+			m = (state = m[k]).c;
+			if (type === 0 && (state.t === 1 || state.t === 2)) return null;
+			if (state.t === 2) {
+				let l = t.length - 1;
+				t = t[l];
+				m = m[l].c;
+			}
+		}
+		k = key[i];
+		if ((hasOwn = Object.hasOwn(t, k)) && m[k]?.t === 0 && m[k]?.d) return null;
+		if (!hasOwn) {
+			let unsafe = k === "__proto__";
+			if (ctx.uk && (unsafe || k === "constructor")) return false;
+			if (unsafe) {
+				Object.defineProperty(t, k, {
+					enumerable: true,
+					configurable: true,
+					writable: true
+				});
+				Object.defineProperty(m, k, {
+					enumerable: true,
+					configurable: true,
+					writable: true
+				});
+			}
+			m[k] = {
+				t: i < key.length - 1 && type === 2 ? 3 : type,
+				d: false,
+				i: 0,
+				c: Object.create(null)
+			};
+		}
+	}
+	state = m[k];
+	if (state.t !== type && !(type === 1 && state.t === 3)) return null;
+	if (type === 2) {
+		if (!state.d) {
+			state.d = true;
+			t[k] = [];
+		}
+		t[k].push(t = Object.create(null));
+		state.c[state.i++] = state = {
+			t: 1,
+			d: false,
+			i: 0,
+			c: Object.create(null)
+		};
+	}
+	if (state.d) return null;
+	state.d = true;
+	if (type === 1) t = hasOwn ? t[k] : t[k] = Object.create(null);
+	else if (type === 0 && hasOwn) return null;
+	return [
+		k,
+		t,
+		state.c
+	];
+}
+function validateTablePeek(ctx, peek, ptr) {
+	if (peek === null || ctx.uk === 2) TomlError.x(peek === null ? "trying to redefine an already defined table or value" : "document contains an unsafe property", ctx, ptr);
+}
+function parse$3(toml, options = {}) {
+	let ctx = {
+		s: toml,
+		p: 0,
+		d: options.maxDepth ?? 1e3,
+		bi: options.integersAsBigInt ?? false,
+		ld: options.useLegacyDate ?? true,
+		uk: options.unsafeKeyBehaviour === "throw" ? 2 : options.unsafeKeyBehaviour === "drop" ? 1 : 0
+	};
+	let res = Object.create(null);
+	let meta = Object.create(null);
+	let tmp;
+	let skipping = false;
+	let tbl = res;
+	let m = meta;
+	if (toml.charCodeAt(0) === 65279) ctx.p++;
+	skipVoid(ctx);
+	while (ctx.p < toml.length) {
+		if (toml.charCodeAt(ctx.p) === 91) {
+			let isTableArray = toml.charCodeAt(++ctx.p) === 91;
+			tmp = ctx.p += +isTableArray;
+			skipping = false;
+			let k = parseKey(ctx, 93);
+			if (isTableArray) {
+				if (toml.charCodeAt(ctx.p) !== 93) TomlError.x("expected end of table array declaration", ctx);
+				ctx.p++;
+			}
+			let p = peekTable(ctx, k, res, meta, isTableArray ? 2 : 1);
+			if (!p) {
+				validateTablePeek(ctx, p, tmp);
+				skipping = true;
+			} else {
+				m = p[2];
+				tbl = p[1];
+			}
+		} else {
+			tmp = ctx.p;
+			let p = peekTable(ctx, parseKey(ctx), tbl, m, 0);
+			if (!p && !skipping) validateTablePeek(ctx, p, tmp);
+			skipVoid(ctx, true, true);
+			let v = extractValue(ctx, void 0);
+			if (p && !skipping) p[1][p[0]] = v;
+		}
+		skipVoid(ctx, true);
+		if (ctx.p < toml.length && (tmp = toml.charCodeAt(ctx.p)) !== 10 && (tmp !== 13 || toml.charCodeAt(ctx.p + 1) !== 10)) TomlError.x("each key-value declaration must be followed by an end-of-line", ctx);
+		skipVoid(ctx);
+	}
+	return res;
+}
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
+"".isWellFormed;
+// node_modules/smol-toml/dist/index.js
+/*!
+* Copyright (c) Squirrel Chat et al., All rights reserved.
+* SPDX-License-Identifier: BSD-3-Clause
+*
+* Redistribution and use in source and binary forms, with or without
+* modification, are permitted provided that the following conditions are met:
+*
+* 1. Redistributions of source code must retain the above copyright notice, this
+*    list of conditions and the following disclaimer.
+* 2. Redistributions in binary form must reproduce the above copyright notice,
+*    this list of conditions and the following disclaimer in the
+*    documentation and/or other materials provided with the distribution.
+* 3. Neither the name of the copyright holder nor the names of its contributors
+*    may be used to endorse or promote products derived from this software without
+*    specific prior written permission.
+*
+* THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+* ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+* WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+* DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT HOLDER OR CONTRIBUTORS BE LIABLE
+* FOR ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL
+* DAMAGES (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR
+* SERVICES; LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER
+* CAUSED AND ON ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY,
+* OR TORT (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE
+* OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+*/
 // shared/project-clues.ts
 /** The names of the requirements, in lower case; undefined if the project has no such file. */
 function requirementNames(files, file) {
@@ -25785,586 +26880,1326 @@ function requirementNames(files, file) {
 		seen.add(path);
 		for (const line of (files.read(path) ?? "").split("\n")) {
 			const included = /^\s*(?:-r|--requirement)[\s=]*([^\s#]+)/.exec(line)?.[1];
-			if (included !== void 0) read(joined(folderOf(path), included));
+			if (included !== void 0) read(joined$1(folderOf(path), included));
 			const name = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)/.exec(line)?.[1];
-			if (name !== void 0) names.add(normal(name));
+			if (name !== void 0) names.add(normal$1(name));
 		}
 	};
 	const pyproject = files.read("pyproject.toml");
 	const dependencies = /^dependencies\s*=\s*\[([\s\S]*?)\][ \t]*$/m.exec(pyproject ?? "")?.[1];
-	for (const [, name = ""] of (dependencies ?? "").matchAll(/["']\s*([A-Za-z0-9][A-Za-z0-9._-]*)/g)) names.add(normal(name));
+	for (const [, name = ""] of (dependencies ?? "").matchAll(/["']\s*([A-Za-z0-9][A-Za-z0-9._-]*)/g)) names.add(normal$1(name));
 	if (files.exists(file)) read(file);
 	else if (dependencies === void 0) return void 0;
 	return names;
 }
-/** The WSGI and ASGI applications of a Django project, by its settings or by the files that startproject makes. */
-function djangoApplications(files) {
-	const manage = files.read("manage.py");
-	if (manage === void 0 || !/django/i.test(manage)) return void 0;
-	const settings = /DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']/.exec(manage)?.[1];
-	const find = (kind) => djangoApplication(files, settings, kind);
-	const [wsgi, asgi] = [find("wsgi"), find("asgi")];
-	return {
-		...wsgi && { wsgi },
-		...asgi && { asgi }
-	};
-}
-function djangoApplication(files, settings, kind) {
-	for (const file of settings === void 0 ? [] : settingsFiles(settings)) {
-		const [, module, attribute] = new RegExp(`^${kind.toUpperCase()}_APPLICATION\\s*=\\s*["']([\\w.]+)\\.(\\w+)["']`, "m").exec(files.read(file) ?? "") ?? [];
-		if (module !== void 0) return {
-			app: `${module}:${attribute}`,
-			file
-		};
-	}
-	const file = [settings?.split(".")[0], ...files.folders()].filter((name) => name !== void 0).map((name) => `${name}/${kind}.py`).find((path) => files.exists(path));
-	return file === void 0 ? void 0 : {
-		app: `${moduleOf(file)}:application`,
-		file
-	};
-}
-/** A module, or a package whose settings are split. */
-function settingsFiles(module) {
-	const path = module.replaceAll(".", "/");
-	const split = path.replace(/[^/]+$/, "base");
-	return [
-		`${path}.py`,
-		`${path}/__init__.py`,
-		`${path}/base.py`,
-		`${split}.py`
-	];
-}
-const scripts = [
-	"app.py",
-	"main.py",
-	"server.py",
-	"wsgi.py",
-	"asgi.py"
-];
-const strangers = /* @__PURE__ */ new Set([
-	"test",
-	"tests",
-	"docs",
-	"doc",
-	"example",
-	"examples",
-	"scripts",
-	"venv",
-	"node_modules"
-]);
-/** Files that may hold an application: those names at the top, or else one folder below. */
-function scriptsOf(files) {
-	const inside = files.folders().filter((folder) => !strangers.has(folder) && !folder.startsWith(".")).flatMap((folder) => scripts.map((name) => `${folder}/${name}`));
-	return [scripts, inside].map((paths) => paths.filter((path) => files.exists(path)));
-}
-const imports = [
-	["tornado", /^\s*(?:import tornado\.(?:web|httpserver)|from tornado(?:\.web)? import |from tornado\.httpserver )/m],
-	["aiohttp", /^\s*(?:from aiohttp import .*\bweb\b|import aiohttp\.web|from aiohttp\.web import )/m],
-	["fastapi", /^\s*(?:from fastapi import|import fastapi)\b/m],
-	["starlette", /^\s*from starlette\.applications import\b/m],
-	["flask", /^\s*(?:from flask import|import flask)\b/m]
-];
-/** Which framework a file's application belongs to, judged by its imports. */
-function frameworkOf(text) {
-	return imports.find(([, pattern]) => pattern.test(text))?.[0];
-}
-/** The name of the object that the top of a file makes of one of these classes, or of the function that makes it. */
-function madeIn(text, classes) {
-	const made = new RegExp(`^(\\w+)(?:\\s*:[^=\\n]+)?\\s*=\\s*(?:[\\w.]+\\.)?(?:${classes.join("|")})\\(`, "m").exec(text)?.[1];
-	if (made !== void 0) return {
-		name: made,
-		called: false
-	};
-	const factory = /^(?:async )?def ((?:make|create|init|build|get)_?(?:app|application))\(/m.exec(text)?.[1];
-	return factory === void 0 ? void 0 : {
-		name: factory,
-		called: true
-	};
-}
-function moduleOf(file) {
-	return file.replace(/\.py$/, "").replaceAll("/", ".");
-}
-function normal(name) {
+function normal$1(name) {
 	return name.toLowerCase().replace(/[._-]+/g, "-");
 }
 function folderOf(path) {
 	return path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";
 }
-function joined(folder, path) {
+function joined$1(folder, path) {
 	const parts = [];
 	for (const part of `${folder}${path}`.split("/")) if (part === "..") parts.pop();
 	else if (part !== "." && part !== "") parts.push(part);
 	return parts.join("/");
 }
-// shared/detect-kind.ts
-/** What serves a project, as far as its files show it. Pure: it reads only the files that it is given. */
-function detectKind(files, given = {}, options = {}) {
-	const requirements = options.requirements ?? "requirements.txt";
-	const clues = {
-		files,
-		names: requirementNames(files, requirements),
-		requirements,
-		systemPackages: options.systemPackages ?? false
-	};
-	const candidates = (given.command === void 0 ? ofProject(clues, given) : [ofCommand(clues, given.command)]).filter(({ kind }) => given.kind === void 0 || kind === given.kind);
-	const [first, ...others] = distinct(candidates);
-	if (first === void 0 || others.length > 0) return {
-		found: false,
-		candidates: distinct(candidates),
-		looked: lookedFor(clues)
-	};
-	const { why, ...server } = first;
-	return {
-		found: true,
-		server,
-		why
-	};
+// shared/detect/dependencies.ts
+/**
+* The names of all packages that a project says it needs, wherever it says so, normalised; undefined if it says so nowhere.
+* They are clues: what is installed is not decided here. With extras also `name[extra]`.
+*/
+function dependencyNames(files, requirements) {
+	const places = dependencyFiles(files, requirements);
+	if (places.length === 0) return void 0;
+	return named$2(places.flatMap((file) => namedIn(file, files)));
 }
-function ofProject(clues, given) {
-	const found = [...ofDjango(clues), ...clues.files.exists("manage.py") ? [] : ofScripts(clues, given)];
-	const { app } = given;
-	if (app === void 0) return found;
-	return (found.length > 0 ? found : servers(clues, [
-		"gunicorn",
-		"uwsgi",
-		"uvicorn"
-	])).filter(({ kind }) => kind !== "tornado").map(({ kind, why }) => ({
-		kind,
-		app,
-		why
-	}));
+/** The names in one file, and in what it includes. */
+function namesIn(files, file) {
+	return named$2(namedIn(file, files));
 }
-function ofCommand({ files }, command) {
-	const script = argv(command).find((word) => word.endsWith(".py"));
-	const framework = script === void 0 ? void 0 : frameworkOf(files.read(script) ?? "");
-	if (framework === "tornado" || framework === "aiohttp") return {
-		kind: framework,
-		why: [`${script} imports ${framework}`]
-	};
-	return {
-		kind: "command",
-		why: ["there is a server.command"]
-	};
-}
-function ofDjango(clues) {
-	const django = djangoApplications(clues.files);
-	if (django === void 0) return [];
-	const { wsgi, asgi } = django;
-	return servers(clues, [
-		"gunicorn",
-		"uwsgi",
-		"uvicorn"
-	]).flatMap(({ kind, why, app: named }) => {
-		const application = kind === "uvicorn" ? asgi : wsgi;
-		const app = named ?? application?.app;
-		if (app === void 0) return [];
-		return [{
-			kind,
-			app,
-			why: [
-				"manage.py is Django's",
-				...application ? [application.file] : [],
-				...why
-			]
-		}];
-	});
-}
-/** Which of these servers the project brings: by a file of its own, or by its requirements. */
-function servers({ files, names, requirements, systemPackages }, kinds) {
-	const ini = kinds.includes("uwsgi") ? ["uwsgi.ini", "uWSGI.ini"].find((file) => files.exists(file)) : void 0;
-	if (ini !== void 0) {
-		const app = /^\s*(?:module|wsgi)\s*=\s*([\w.]+:\w+)\s*$/m.exec(files.read(ini) ?? "")?.[1];
-		return [{
-			kind: "uwsgi",
-			...app !== void 0 && { app },
-			why: [`there is ${ini}`]
-		}];
+function named$2(texts) {
+	const names = /* @__PURE__ */ new Set();
+	for (const text of texts) {
+		const [, name = "", extras = ""] = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?/.exec(text) ?? [];
+		if (name === "") continue;
+		names.add(normal(name));
+		for (const extra of extras.split(",")) if (extra !== "") names.add(`${normal(name)}[${extra.trim()}]`);
 	}
-	const named = kinds.filter((kind) => names?.has(kind) || kind === "uwsgi" && names?.has("pyuwsgi"));
-	if (named.length > 0) return named.map((kind) => ({
-		kind,
-		why: [`${requirements} has ${kind}`]
+	return names;
+}
+/** Names with their extras, and what follows them. */
+function namedIn(file, files) {
+	const text = files.read(file) ?? "";
+	if (file.endsWith(".toml") || file === "Pipfile") return ofToml(text);
+	if (/\.ya?ml$/.test(file)) return [...text.matchAll(/^\s*-\s*([A-Za-z][\w.-]*)/gm)].map(([, name = ""]) => name);
+	if (/^setup\.(?:py|cfg)$/.test(file)) return [...text.matchAll(/[A-Za-z][\w.-]*(?:\[[\w,]+\])?(?=\s*[<>=~!"',;\n[])/g)].map(([name]) => name);
+	const lines = [...decoded(text).matchAll(/^[ \t]*[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?/gm)].map(([name]) => name);
+	return [...requirementNames(files, file) ?? [], ...lines];
+}
+const usual$1 = [
+	"pyproject.toml",
+	"Pipfile",
+	"setup.cfg",
+	"setup.py",
+	"environment.yml",
+	"environment.yaml"
+];
+const listed$1 = /^(?:requirements?|reqs?)(?:[/_.-](?:base|common|prod|production|main|live|deploy|server|web|app|all|requirements|local|default))?\.(?:txt|in)$|^requirements\/[^/]+\.(?:txt|in)$|^(?:conf|config|deploy|etc|docker)\/requirements\.txt$/;
+const notLive = /(?:^|[/_.-])(?:dev|develop|development|test|tests|testing|docs?|lint|ci)[^/]*\.(?:txt|in)$/;
+/** The files that say what a project needs. */
+function dependencyFiles(files, requirements = "requirements.txt") {
+	const others = (files.paths?.() ?? []).filter((path) => listed$1.test(path) && !notLive.test(path));
+	return [.../* @__PURE__ */ new Set([
+		requirements,
+		...others,
+		...usual$1
+	])].filter((path) => files.read(path) !== void 0);
+}
+/** PowerShell's `pip freeze >` writes UTF-16, whose every second byte is a NUL as UTF-8 is read. */
+function decoded(text) {
+	return text.includes("\0") ? text.replaceAll("\0", "") : text;
+}
+const isTable$2 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const table$1 = (value, ...path) => {
+	const found = path.reduce((each, key) => isTable$2(each) ? each[key] : void 0, value);
+	return isTable$2(found) ? found : {};
+};
+const texts = (value) => Array.isArray(value) ? value.filter((each) => typeof each === "string") : [];
+/** pyproject.toml of PEP 621 and of Poetry, and Pipfile. */
+function ofToml(text) {
+	let value;
+	try {
+		value = parse$3(text);
+	} catch {
+		return [];
+	}
+	const poetry = table$1(value, "tool", "poetry");
+	const tables = [
+		table$1(poetry, "dependencies"),
+		...Object.values(table$1(poetry, "group")).map((group) => table$1(group, "dependencies")),
+		table$1(value, "packages")
+	];
+	const project = table$1(value, "project");
+	return [
+		...texts(project.dependencies),
+		...Object.values(table$1(project, "optional-dependencies")).flatMap(texts),
+		...Object.values(table$1(value, "dependency-groups")).flatMap(texts),
+		...tables.flatMap((each) => Object.entries(each).map(([name, given]) => withExtras(name, given)))
+	];
+}
+function withExtras(name, given) {
+	const extras = isTable$2(given) ? texts(given.extras) : [];
+	return extras.length === 0 ? name : `${name}[${extras.join(",")}]`;
+}
+function normal(name) {
+	return name.toLowerCase().replace(/[._-]+/g, "-");
+}
+// shared/detect/server-choice.ts
+/** Packages that bring a server with them. */
+const brings = {
+	uwsgi: "uwsgi",
+	pyuwsgi: "uwsgi",
+	"fastapi[standard]": "uvicorn",
+	"fastapi[all]": "uvicorn",
+	"fastapi-cli": "uvicorn",
+	"litestar[standard]": "uvicorn",
+	"channels[daphne]": "daphne",
+	gunicorn: "gunicorn",
+	uvicorn: "uvicorn",
+	"uvicorn-worker": "uvicorn",
+	hypercorn: "hypercorn",
+	daphne: "daphne",
+	granian: "granian",
+	waitress: "waitress"
+};
+const wsgiKinds = [
+	"gunicorn",
+	"uwsgi",
+	"waitress",
+	"granian"
+];
+const asgiKinds = [
+	"uvicorn",
+	"daphne",
+	"hypercorn",
+	"granian"
+];
+/** Whether what is installed brings a server of this kind. */
+function hasServer(kind, { names: all, installed, systemPackages }) {
+	const names = installed ?? all;
+	if (kind === "command" || kind === "tornado" || kind === "aiohttp") return true;
+	if (systemPackages) return true;
+	return Object.entries(brings).some(([name, brought]) => brought === kind && names?.has(name));
+}
+/** The servers that fit an application: those that the project brings, or else the usual one, which is added. */
+function serversFor(speaks, app, clues) {
+	if (speaks !== "wsgi" && speaks !== "asgi") return [];
+	const kinds = (speaks === "wsgi" ? wsgiKinds : asgiKinds).filter((kind) => fits(kind, app, speaks));
+	const { names, where } = clues;
+	const there = kinds.filter((kind) => hasServer(kind, {
+		...clues,
+		installed: void 0,
+		systemPackages: false
 	}));
-	const [usual] = kinds;
-	if (usual === void 0 || names !== void 0 && !systemPackages) return [];
+	const chosen = there.filter((kind) => kind === "gunicorn" || kind === "uwsgi");
+	const named = chosen.length > 0 ? chosen : there.slice(0, 1);
+	if (named.length > 0) return named.map((kind) => ({
+		...shaped(kind, speaks),
+		why: [`${where} has ${kind}`]
+	}));
+	const [usual = "gunicorn"] = kinds;
+	if (clues.systemPackages) return [{
+		...shaped(usual, speaks),
+		why: ["the distribution's packages have one"]
+	}];
+	const extra = [usual === "uvicorn" && clues.websockets ? "uvicorn[standard]" : usual];
+	const why = names === void 0 ? "no requirements name a server" : `${where} names no server`;
 	return [{
-		kind: usual,
-		why: ["no requirements name a server"]
+		...shaped(usual, speaks),
+		extra,
+		why: [why]
 	}];
 }
-/** The top of the project comes before its folders, and wsgi.py and asgi.py come before what they import. */
-function ofScripts(clues, { bind }) {
-	for (const scripts of scriptsOf(clues.files)) {
-		const texts = scripts.map((file) => ({
-			file,
-			text: clues.files.read(file) ?? ""
-		}));
-		const gateways = texts.flatMap((script) => ofGateway(clues, script));
-		const found = gateways.length > 0 ? gateways : texts.flatMap((script) => ofFramework(clues, script, bind));
-		if (found.length > 0) return found;
-	}
-	return [];
+function fits(kind, app, speaks) {
+	if (!app.endsWith(")")) return true;
+	return kind !== "daphne" && !(kind === "granian" && speaks === "asgi" && /\([^)]/.test(app));
 }
-function ofFramework(clues, { file, text }, bind) {
-	const framework = frameworkOf(text);
-	const why = [`${file} imports ${framework}`];
-	switch (framework) {
-		case void 0: return [];
-		case "tornado":
-		case "aiohttp": {
-			const listens = commandOf(file, text, bind);
-			if (listens !== void 0) {
-				const { option, ...rest } = listens;
-				return [{
-					kind: framework,
-					...rest,
-					why: [...why, `it takes ${option}`]
-				}];
-			}
-			const made = framework === "aiohttp" ? madeIn(text, ["Application"]) : void 0;
-			return made === void 0 ? [] : [{
-				kind: framework,
-				app: `${moduleOf(file)}:${made.name}`,
-				why
-			}];
-		}
-		case "fastapi":
-		case "starlette": {
-			const made = madeIn(text, ["FastAPI", "Starlette"]);
-			if (made === void 0 || made.called) return [];
-			return [{
-				kind: "uvicorn",
-				app: `${moduleOf(file)}:${made.name}`,
-				why
-			}];
-		}
-		case "flask": {
-			const made = madeIn(text, ["Flask"]);
-			if (made === void 0) return [];
-			const app = `${moduleOf(file)}:${made.name}${made.called ? "()" : ""}`;
-			return servers(clues, ["gunicorn", "uwsgi"]).map((server) => ({
-				...server,
-				app,
-				why: [...why, ...server.why]
-			}));
-		}
-	}
+/** What a kind needs to be told for it. */
+function shaped(kind, speaks) {
+	if (kind === "waitress") return {
+		kind,
+		threads: 4
+	};
+	return kind === "granian" && speaks === "wsgi" ? {
+		kind,
+		interface: "wsgi"
+	} : { kind };
 }
-/** wsgi.py and asgi.py, of any framework. */
-function ofGateway(clues, { file, text }) {
-	const kind = /(?:^|\/)(wsgi|asgi)\.py$/.exec(file)?.[1];
-	const name = /^(application|app)\s*=/m.exec(text)?.[1] ?? /^from .* import (?:.*\b)?(application|app)\b/m.exec(text)?.[1];
-	if (kind === void 0 || name === void 0) return [];
-	const app = `${moduleOf(file)}:${name}`;
-	return servers(clues, kind === "wsgi" ? ["gunicorn", "uwsgi"] : ["uvicorn"]).map((server) => ({
+// shared/detect/django.ts
+const variable = "environ.DJANGO_SETTINGS_MODULE";
+/** @returns undefined if there is no manage.py of Django's: other frameworks use the name too */
+function djangoOf({ files, modules }) {
+	const manage = manageFile(files);
+	if (manage === void 0) return void 0;
+	const path = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
+	const own = modules.module(manage)?.strings[variable] ?? settingsIn(files.read(manage) ?? "");
+	const packages = [own?.split(".")[0], ...packagesBelow(files, path)].filter((name) => name !== void 0);
+	const gateway = (kind) => gatewayOf(kind, {
+		own,
+		packages,
+		path,
+		files,
+		modules
+	});
+	const [wsgi, asgi] = [gateway("wsgi"), gateway("asgi")];
+	const from = [wsgi?.file, asgi?.file].find((file) => file !== void 0 && settingsOf(file, modules, files) !== void 0);
+	const settings = from === void 0 ? own : settingsOf(from, modules, files);
+	const production = settings === void 0 ? void 0 : productionOf(settings, path, modules);
+	const module = production ?? settings;
+	return {
+		manage,
+		path,
+		...module !== void 0 && { settings: {
+			module,
+			from: from ?? manage,
+			...production !== void 0 && settings !== void 0 && { developing: settings }
+		} },
+		...wsgi && { wsgi },
+		...asgi && { asgi: {
+			...asgi,
+			channels: usesChannels(asgi.file, modules)
+		} }
+	};
+}
+/** The settings of production next to those that are for developing, which a site must not have. */
+function productionOf(settings, path, modules) {
+	const [, base, name = ""] = /^(.*\.)?(\w+)$/.exec(settings) ?? [];
+	if (!/^(?:settings_)?(?:dev|develop|development|local)$/.test(name)) return void 0;
+	const start = name.startsWith("settings_") ? "settings_" : "";
+	return [
+		"production",
+		"prod",
+		"live",
+		"deploy"
+	].map((other) => `${base ?? ""}${start}${other}`).find((module) => modules.locate(module, [path]) !== void 0);
+}
+function manageFile(files) {
+	return ["manage.py", ...(files.paths?.() ?? []).filter((path) => /^(?:[^/]+\/){1,2}manage\.py$/.test(path))].find((path) => /django/i.test(files.read(path) ?? "") && !/flask/i.test(files.read(path) ?? ""));
+}
+function settingsOf(file, modules, files) {
+	return modules.module(file)?.strings[variable] ?? settingsIn(files.read(file) ?? "");
+}
+function settingsIn(text) {
+	return /DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']/.exec(text)?.[1];
+}
+function packagesBelow(files, path) {
+	if (path === "") return files.folders();
+	const start = `${path}/`;
+	return [...new Set((files.paths?.() ?? []).flatMap((each) => each.startsWith(start) ? each.slice(start.length).split("/").slice(0, -1)[0] ?? [] : []))];
+}
+/** What the settings name, or the file that startproject makes. */
+function gatewayOf(kind, { own, packages, path, files, modules }) {
+	const named = own === void 0 ? void 0 : settingOf(own, `${kind.toUpperCase()}_APPLICATION`, path, modules);
+	const cut = named?.lastIndexOf(".") ?? -1;
+	if (named !== void 0 && cut > 0) {
+		const located = modules.locate(named.slice(0, cut), [path]);
+		if (located !== void 0) return {
+			app: `${named.slice(0, cut)}:${named.slice(cut + 1)}`,
+			file: located.file
+		};
+	}
+	const base = path === "" ? "" : `${path}/`;
+	const file = [...packages.flatMap((name) => [
+		`${name}/${kind}.py`,
+		`${name}/${kind}/__init__.py`,
+		`${name}/${kind}/production.py`
+	]), `${kind}.py`].find((place) => files.exists(`${base}${place}`));
+	if (file === void 0) return void 0;
+	return {
+		app: `${file.replace(/(?:\/__init__)?\.py$/, "").replaceAll("/", ".")}:application`,
+		file: `${base}${file}`
+	};
+}
+/** A text of the settings, also of those that they import with a star. */
+function settingOf(module, name, path, modules, depth = 0) {
+	const file = modules.locate(module, [path])?.file;
+	const found = file === void 0 ? void 0 : modules.module(file);
+	if (found === void 0 || depth > 5) return void 0;
+	const own = found.strings[name];
+	if (own !== void 0) return own;
+	return found.star.map((star) => settingOf(star, name, path, modules, depth + 1)).find((each) => each !== void 0);
+}
+function usesChannels(file, modules) {
+	return Object.values(modules.module(file)?.imports ?? {}).some((name) => name.startsWith("channels.") || name.startsWith("socketio"));
+}
+/** WSGI is what most of Django is written for; ASGI if the project has WebSockets, or no server for the other. */
+function djangoCandidates(django, { clues }) {
+	const { wsgi, asgi, manage, path } = django;
+	const servers = wsgi === void 0 ? [] : serversFor("wsgi", wsgi.app, clues);
+	const asgiServers = asgi === void 0 ? [] : serversFor("asgi", asgi.app, clues);
+	const missing = servers.every(({ extra }) => extra !== void 0);
+	const [application, chosen] = (asgi?.channels === true || wsgi === void 0 || missing && asgiServers.some(({ extra }) => extra === void 0)) && asgi !== void 0 ? [asgi, asgiServers] : [wsgi, servers];
+	if (application === void 0) return [];
+	return chosen.map((server) => ({
 		...server,
-		app: server.app ?? app,
-		why: [file, ...server.why]
+		app: application.app,
+		...path !== "" && { env: { PYTHONPATH: path } },
+		why: [
+			`${manage} is Django's`,
+			application.file,
+			...server.why
+		]
 	}));
 }
-/** How a script that listens by itself gets its address: by the option that it reads. */
-function commandOf(file, text, bind) {
-	const takes = (option) => text.includes(`"--${option}"`) || text.includes(`'--${option}'`) || new RegExp(`define\\(\\s*["']${option}["']`).test(text);
-	const socket = [
-		"path",
-		"socket",
-		"unix-socket",
-		"uds"
-	].find(takes);
+// shared/detect/frameworks.ts
+/** In the order in which they are asked for: what wraps others comes first. */
+const frameworks = [
+	{
+		name: "Django",
+		speaks: "asgi",
+		packages: ["channels"],
+		makes: ["django.core.asgi.get_asgi_application", "channels.routing.ProtocolTypeRouter"]
+	},
+	{
+		name: "Django",
+		speaks: "wsgi",
+		packages: ["django"],
+		makes: ["django.core.wsgi.get_wsgi_application", "django.core.handlers.wsgi.WSGIHandler"]
+	},
+	{
+		name: "FastAPI",
+		speaks: "asgi",
+		packages: ["fastapi", "fastapi-slim"],
+		makes: ["fastapi.FastAPI", "fastapi.applications.FastAPI"]
+	},
+	{
+		name: "Quart",
+		speaks: "asgi",
+		packages: ["quart"],
+		makes: ["quart.Quart", "quart.app.Quart"]
+	},
+	{
+		name: "Litestar",
+		speaks: "asgi",
+		packages: ["litestar", "starlite"],
+		makes: [
+			"litestar.Litestar",
+			"litestar.app.Litestar",
+			"starlite.Starlite",
+			"starlite.app.Starlite"
+		]
+	},
+	{
+		name: "Sanic",
+		speaks: "asgi",
+		packages: ["sanic"],
+		makes: ["sanic.Sanic", "sanic.app.Sanic"]
+	},
+	{
+		name: "BlackSheep",
+		speaks: "asgi",
+		packages: ["blacksheep"],
+		makes: [
+			"blacksheep.Application",
+			"blacksheep.server.Application",
+			"blacksheep.server.application.Application"
+		]
+	},
+	{
+		name: "Falcon",
+		speaks: "asgi",
+		packages: [],
+		makes: ["falcon.asgi.App", "falcon.asgi.app.App"]
+	},
+	{
+		name: "Socket.IO",
+		speaks: "asgi",
+		packages: [],
+		makes: ["socketio.ASGIApp", "engineio.ASGIApp"]
+	},
+	{
+		name: "Connexion",
+		speaks: "asgi",
+		packages: [],
+		makes: ["connexion.AsyncApp"]
+	},
+	{
+		name: "Responder",
+		speaks: "asgi",
+		packages: ["responder"],
+		makes: ["responder.API"]
+	},
+	{
+		name: "Emmett",
+		speaks: "asgi",
+		packages: ["emmett"],
+		makes: ["emmett.App"]
+	},
+	{
+		name: "Reflex",
+		speaks: "asgi",
+		packages: [],
+		makes: ["reflex.App"]
+	},
+	{
+		name: "ASGI",
+		speaks: "asgi",
+		packages: ["asgiref"],
+		makes: [
+			"asgiref.wsgi.WsgiToAsgi",
+			"a2wsgi.WSGIMiddleware",
+			"a2wsgi.wsgi.WSGIMiddleware",
+			"asgi"
+		]
+	},
+	{
+		name: "Starlette",
+		speaks: "asgi",
+		packages: ["starlette"],
+		makes: ["starlette.applications.Starlette"]
+	},
+	{
+		name: "Dash",
+		speaks: "wsgi",
+		packages: ["dash"],
+		makes: [
+			"dash.Dash",
+			"dash.dash.Dash",
+			"dash_extensions.enrich.DashProxy"
+		]
+	},
+	{
+		name: "Flask",
+		speaks: "wsgi",
+		packages: ["flask"],
+		makes: [
+			"flask.Flask",
+			"flask.app.Flask",
+			"flask_openapi3.OpenAPI",
+			"apiflask.APIFlask",
+			"connexion.App",
+			"connexion.FlaskApp"
+		]
+	},
+	{
+		name: "Bottle",
+		speaks: "wsgi",
+		packages: ["bottle"],
+		makes: [
+			"bottle.Bottle",
+			"bottle.app",
+			"bottle.default_app"
+		]
+	},
+	{
+		name: "Falcon",
+		speaks: "wsgi",
+		packages: ["falcon"],
+		makes: [
+			"falcon.App",
+			"falcon.API",
+			"falcon.app.App"
+		]
+	},
+	{
+		name: "Pyramid",
+		speaks: "wsgi",
+		packages: ["pyramid"],
+		makes: ["?.make_wsgi_app"]
+	},
+	{
+		name: "CherryPy",
+		speaks: "wsgi",
+		packages: ["cherrypy"],
+		makes: [
+			"cherrypy.Application",
+			"cherrypy.tree.mount",
+			"cherrypy.tree",
+			"cherrypy.tree.graft"
+		]
+	},
+	{
+		name: "web.py",
+		speaks: "wsgi",
+		packages: ["web-py"],
+		makes: ["?.wsgifunc"]
+	},
+	{
+		name: "webapp2",
+		speaks: "wsgi",
+		packages: ["webapp2"],
+		makes: ["webapp2.WSGIApplication"]
+	},
+	{
+		name: "Hug",
+		speaks: "wsgi",
+		packages: ["hug"],
+		makes: []
+	},
+	{
+		name: "WSGI",
+		speaks: "wsgi",
+		packages: [
+			"werkzeug",
+			"webob",
+			"whitenoise"
+		],
+		makes: [
+			"wsgi",
+			"whitenoise.WhiteNoise",
+			"a2wsgi.ASGIMiddleware",
+			"werkzeug.middleware.dispatcher.DispatcherMiddleware",
+			"werkzeug.middleware.proxy_fix.ProxyFix",
+			"tornado.wsgi.WSGIAdapter",
+			"paste.deploy.loadapp",
+			"pyramid.paster.get_app",
+			"socketio.WSGIApp",
+			"socketio.Middleware"
+		]
+	},
+	{
+		name: "aiohttp",
+		speaks: "aiohttp",
+		packages: ["aiohttp"],
+		makes: ["aiohttp.web.Application", "aiohttp.web_app.Application"]
+	},
+	{
+		name: "Tornado",
+		speaks: "own",
+		packages: ["tornado"],
+		makes: ["tornado.web.Application"]
+	}
+];
+const byMaker = new Map(frameworks.flatMap((framework) => framework.makes.map((name) => [name, framework])));
+/** The framework whose application this dotted name makes. */
+function madeBy(name) {
+	return byMaker.get(name);
+}
+/** Which frameworks the requirements name. aiohttp and Tornado may be there as a client or a dependency alone. */
+function requiredFrameworks(names) {
+	return frameworks.filter(({ packages }) => packages.some((name) => names.has(name)));
+}
+// shared/detect/command-line.ts
+const deepest$1 = 3;
+/** The commands that a line of shell, or a list of words, runs. Scripts of the project are read. */
+function stepsOf(line, files, variables = {}) {
+	return read$1(line, {
+		files,
+		variables: { ...variables },
+		folder: "",
+		depth: 0
+	});
+}
+function read$1(line, shell) {
+	if (shell.depth > deepest$1) return [];
+	if (Array.isArray(line)) return ofWords(line, shell);
+	return commandsOf(line).flatMap((command) => ofWords(wordsOf$1(command, shell.variables), shell));
+}
+/** Splits at `;`, `&&`, `||`, `|`, `&` and line ends, outside of quotes. */
+function commandsOf(text) {
+	const commands = [];
+	let [quote, command] = ["", ""];
+	for (const [match] of text.replace(/\\\r?\n/g, " ").matchAll(/\\.|&&|\|\||[\s\S]/g)) {
+		if (quote === "" && /^(?:&&|\|\||[;|\n])$/.test(match)) {
+			commands.push(command);
+			command = "";
+			continue;
+		}
+		if (quote === match) quote = "";
+		else if (quote === "" && (match === "'" || match === "\"")) quote = match;
+		command += match;
+	}
+	return [...commands, command].map((each) => each.replace(/(?<!\S)#.*$/, "").replace(/\s&\s*$/, "").trim()).filter((each) => each !== "");
+}
+function wordsOf$1(command, variables) {
+	const filled = command.replace(/\$(?:\{(\w+)(?::?[-=]([^}]*))?\}|(\w+))/g, (whole, braced, fallback, bare) => variables[braced ?? bare ?? ""] ?? fallback ?? whole);
+	try {
+		return argv(filled);
+	} catch {
+		return [];
+	}
+}
+const keywords = /* @__PURE__ */ new Set([
+	"then",
+	"do",
+	"else",
+	"exec",
+	"nohup",
+	"time",
+	"!",
+	"{",
+	"("
+]);
+/** Programs that run another one: how many words of their own follow them, besides options. */
+const wrappers = {
+	env: 0,
+	sudo: 0,
+	"dumb-init": 0,
+	tini: 0,
+	"ddtrace-run": 0,
+	"opentelemetry-instrument": 0,
+	gosu: 1,
+	"su-exec": 1,
+	"wait-for-it.sh": 1,
+	"wait-for-it": 1,
+	"wait-for": 1,
+	"newrelic-admin": 1,
+	poetry: 1,
+	uv: 1,
+	pipenv: 1,
+	pdm: 1,
+	hatch: 1,
+	rye: 1,
+	doppler: 1,
+	dotenv: 1,
+	coverage: 1
+};
+/** Runs `run` alone: `poetry install` starts nothing. */
+const runners = /* @__PURE__ */ new Set([
+	"poetry",
+	"uv",
+	"pipenv",
+	"pdm",
+	"hatch",
+	"rye",
+	"doppler",
+	"dotenv",
+	"coverage"
+]);
+function ofWords(words, shell) {
+	const env = {};
+	let rest = words;
+	for (;;) {
+		const [first = "", second = ""] = rest;
+		const assigned = /^([A-Za-z_]\w*)=(.*)$/s.exec(first);
+		if (assigned !== null) env[assigned[1] ?? ""] = assigned[2] ?? "";
+		else if (!keywords.has(first)) {
+			const inner = unwrapped(nameOf(first), second, rest);
+			if (inner === void 0) break;
+			rest = inner;
+			continue;
+		}
+		rest = rest.slice(1);
+	}
+	const [first = "", ...args] = rest;
+	if (first === "") Object.assign(shell.variables, env);
+	return first === "" ? [] : ofProgram(first, args, env, shell);
+}
+/** What a wrapper runs; undefined if it is none. */
+function unwrapped(name, second, words) {
+	const own = wrappers[name];
+	if (own === void 0) return void 0;
+	if (runners.has(name) && second !== "run") return [];
+	const separator = words.indexOf("--");
+	if (separator > 0) return words.slice(separator + 1);
+	let index = 1 + own;
+	while (words[index]?.startsWith("-")) index += takesValue$1.test(words[index] ?? "") ? 2 : 1;
+	return words.slice(index);
+}
+const takesValue$1 = /^(?:-u|-p|--with|--extra|--group|--python|--package|--env-file|-t|--service_name)$/;
+function nameOf(program) {
+	return program.slice(program.lastIndexOf("/") + 1);
+}
+function ofProgram(first, args, env, shell) {
+	const name = nameOf(first);
+	const inner = {
+		...shell,
+		depth: shell.depth + 1
+	};
+	if (name === "cd") shell.folder = inProject(args[0] ?? "", shell) ?? shell.folder;
+	if (name === "export") exported(args, shell);
+	if (name === "cd" || name === "export") return [];
+	if (/^(?:ba|da|z|a)?sh$/.test(name)) {
+		const flag = args.findIndex((word) => /^-\w*c$/.test(word));
+		if (flag >= 0) return read$1(args[flag + 1] ?? "", inner);
+		return ofScript$1(args.find((word) => !word.startsWith("-")) ?? "", args.slice(1), inner);
+	}
+	if (/\.(?:sh|bash)$/.test(name) || first.includes("/") && /^(?:entrypoint|start|run|serve)$/.test(name)) return ofScript$1(first, args, inner);
+	if (/^python[\d.]*$/.test(name)) return ofPython$1(args, env, inner);
+	return [{
+		program: name,
+		args,
+		env,
+		folder: shell.folder
+	}];
+}
+function exported(words, { variables }) {
+	for (const word of words) {
+		const [, key, text = ""] = /^(\w+)=(.*)$/s.exec(word) ?? [];
+		if (key !== void 0) variables[key] = text;
+	}
+}
+function ofPython$1(given, env, shell) {
+	const [first, module, ...args] = given.slice(given.findIndex((word) => !/^-[uOBEsI]+$/.test(word)));
+	const { folder } = shell;
+	if (first !== "-m" || module === void 0) return [{
+		program: "python",
+		args: [
+			first?.endsWith(".py") && first.startsWith("/") ? inProject(first, shell) ?? first : first,
+			module,
+			...args
+		].filter((word) => word !== void 0),
+		env,
+		folder
+	}];
+	return wrappers[module] === void 0 ? [{
+		program: module,
+		args,
+		env,
+		folder
+	}] : ofWords([module, ...args], shell);
+}
+/** The commands of a script of the project; of one that ends in `exec "$@"` also what it is given. */
+function ofScript$1(path, args, shell) {
+	const file = inProject(path, shell);
+	const text = file === void 0 ? void 0 : shell.files.read(file);
+	const given = args.length > 0 && (text === void 0 || text.includes("\"$@\"")) ? read$1(args, shell) : [];
+	return [...text === void 0 ? [] : read$1(text.replace(/^#!.*/, ""), shell), ...given];
+}
+/** A path of an image, such as /app/start.sh, as one of the project: the longest end of it that is there. */
+function inProject(path, { files, folder }) {
+	const parts = path.split("/").filter((part) => part !== "" && part !== "." && part !== "..");
+	for (let index = 0; index < parts.length; index++) {
+		const end = parts.slice(index).join("/");
+		const found = [folder === "" ? end : `${folder}/${end}`, end].find((each) => isThere(files, each));
+		if (found !== void 0) return found;
+	}
+}
+function isThere(files, path) {
+	return files.exists(path) || (files.paths?.() ?? []).some((each) => each.startsWith(`${path}/`));
+}
+// shared/detect/process-command.ts
+/** Long enough for most jobs, and told in the comment of what is written. */
+const jobs = "10m";
+const worker = {
+	name: "worker",
+	stopTimeout: jobs
+};
+const scheduler = {
+	name: "scheduler",
+	overlap: false
+};
+const huey = {
+	name: "huey",
+	overlap: false,
+	stopSignal: "INT",
+	stopTimeout: jobs
+};
+const ifWorker = (args) => args.includes("worker") || args.includes("worker-pool") ? worker : void 0;
+/** Workers and schedulers that are known by their program. */
+const programs = {
+	celery,
+	rq: ifWorker,
+	rqworker: () => worker,
+	rqscheduler: () => scheduler,
+	huey_consumer: () => huey,
+	"huey_consumer.py": () => huey,
+	"huey.bin.huey_consumer": () => huey,
+	dramatiq: () => worker,
+	periodiq: () => scheduler,
+	arq: () => worker,
+	saq: () => worker,
+	taskiq: (args) => args.includes("scheduler") ? scheduler : ifWorker(args, []),
+	procrastinate: ifWorker,
+	python: ([script, command = ""]) => script?.endsWith("manage.py") ? managed[command] : void 0
+};
+/** Commands of Django's manage.py. */
+const managed = {
+	qcluster: {
+		name: "qcluster",
+		overlap: false,
+		stopTimeout: jobs
+	},
+	run_huey: huey,
+	djangohuey: huey,
+	rqworker: worker,
+	rundramatiq: worker,
+	db_worker: worker,
+	procrastinate: worker,
+	process_tasks: worker,
+	runworker: { name: "channels" },
+	rqscheduler: scheduler,
+	runapscheduler: scheduler,
+	runscheduler: scheduler,
+	scheduler,
+	startscheduler: scheduler
+};
+function celery(args, words) {
+	const has = (word) => args.includes(word);
+	if (has("beat") || has("worker") && (has("-B") || has("--beat"))) return {
+		name: "beat",
+		overlap: false
+	};
+	if (has("worker")) return {
+		...worker,
+		...!hostname(args) && { command: named$1(words) }
+	};
+	return has("flower") ? { name: "flower" } : void 0;
+}
+const hostname = (args) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));
+/** Two workers at once, as in a hand-over, need two names. */
+function named$1(words) {
+	return `${joined(words)} --hostname {instance}-{run}@%h`;
+}
+/** A command line of words: those with spaces and the like in quotes. */
+function joined(words) {
+	return words.map((word) => /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word}'`).join(" ");
+}
+/**
+* The worker or scheduler that a command starts.
+* @param given the name that a Procfile or a compose file gives it; any command under one counts
+*/
+function processOf(step, why, given) {
+	const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
+	if (found === void 0 && given === void 0) return void 0;
+	const { name, command, ...rest } = found ?? { name: given ?? "" };
+	const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
+	const line = command ?? joined([
+		...python,
+		step.program,
+		...step.args
+	]);
+	const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
+	return {
+		name: processNameOf(given ?? name),
+		command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
+		...schedules.test(given ?? "") && { overlap: false },
+		...rest,
+		why
+	};
+}
+const schedules = /beat|sched|clock|cron/i;
+/** As `processes` in cutover.yml takes it. */
+function processNameOf(name) {
+	const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "").slice(0, 32);
+	return plain === "" || plain === "web" ? "worker" : plain;
+}
+const prepares = [
+	/^python \S*manage\.py migrate\b/,
+	/^(?:python -m )?alembic upgrade\b/,
+	/^(?:python -m )?flask db upgrade\b/,
+	/^django-admin migrate\b/,
+	/^(?:aerich|piccolo migrations) upgrade\b|^tortoise upgrade\b/
+];
+/** The command line of a step that prepares the database, as `release.command` takes it. */
+function preparationOf({ program, args }) {
+	const line = joined([program, ...args]);
+	return prepares.some((pattern) => pattern.test(line)) ? line : void 0;
+}
+// shared/detect/python-modules.ts
+const empty = {
+	modules: {},
+	skipped: [],
+	complete: true
+};
+/** A chain of names longer than this is a circle, or nobody's. */
+const longest = 8;
+/** The modules of a project, and what their names mean: names are followed from module to module. */
+var PythonModules = class {
+	scan;
+	#files;
+	#byName = /* @__PURE__ */ new Map();
+	constructor(files) {
+		this.#files = files;
+		this.scan = files.python?.() ?? empty;
+		for (const [file, module] of Object.entries(this.scan.modules)) if (!this.#byName.has(module.module)) this.#byName.set(module.module, [file, module]);
+	}
+	/** The file of a module, below one of these folders, or below any folder at the top that is no package. */
+	locate(module, folders = []) {
+		const stem = module.replaceAll(".", "/");
+		const candidates = [.../* @__PURE__ */ new Set([
+			...folders,
+			"",
+			"src",
+			...this.#loose()
+		])];
+		for (const path of candidates) {
+			const base = path === "" ? stem : `${path}/${stem}`;
+			const file = [`${base}.py`, `${base}/__init__.py`].find((each) => this.#files.exists(each));
+			if (file !== void 0) return {
+				file,
+				path
+			};
+		}
+	}
+	/** Folders at the top that are no packages: a script in one of them has the folder itself on its path. */
+	#loose() {
+		return this.#files.folders().filter((name) => !name.startsWith(".") && !this.#files.exists(`${name}/__init__.py`));
+	}
+	module(file) {
+		return this.scan.modules[file];
+	}
+	/** Whether a file has, or may have, this name: a star import or `__getattr__` can supply any. */
+	has(file, name) {
+		const text = this.#files.read(file) ?? "";
+		return new RegExp(`(?<!\\w)${name}(?!\\w)|import \\*|def __getattr__`).test(text);
+	}
+	/** What `name` in a file is; undefined if its text does not show it. */
+	meaning(file, name, depth = 0) {
+		const module = this.scan.modules[file];
+		if (module === void 0 || depth > longest) return void 0;
+		const made = module.functions.find((each) => each.name === name);
+		if (made !== void 0) return this.#ofFunction(file, made, depth);
+		for (const { value } of module.assigned.filter((each) => each.name === name).toReversed()) {
+			const framework = this.framework(file, value, depth + 1);
+			if (framework !== void 0) return { framework };
+		}
+		const imported = module.imports[name];
+		if (imported !== void 0) return this.#elsewhere(file, imported, depth + 1);
+		for (const star of module.star) {
+			const found = this.#elsewhere(file, `${star}.${name}`, depth + 1);
+			if (found !== void 0) return found;
+		}
+	}
+	/** The framework of what an expression of this file makes. */
+	framework(file, value, depth = 0) {
+		if (depth > longest) return void 0;
+		if (value.name != null) {
+			const found = this.#plain(this.#named(file, value.name, depth));
+			const [, owner] = /^(.*)\.(?:server|wsgi_app|asgi_app|app)$/.exec(value.name) ?? [];
+			if (found !== void 0 || owner === void 0) return found;
+			const wrapped = this.#plain(this.#named(file, owner, depth));
+			return wrapped?.name === "Dash" ? madeBy("flask.Flask") : wrapped;
+		}
+		if (value.call == null) return void 0;
+		const direct = madeBy(value.call) ?? madeBy(value.call.replace(/^.*\.(?=make_wsgi_app$|wsgifunc$)/, "?."));
+		if (direct !== void 0 && direct.name !== "WSGI") return direct;
+		const inner = this.#named(file, value.call, depth);
+		if (inner?.factory !== void 0) return inner.framework;
+		return value.args?.flatMap((arg) => arg == null ? [] : this.framework(file, arg, depth + 1) ?? [])[0] ?? direct ?? this.#ofClass(file, value.call);
+	}
+	#plain(meaning) {
+		return meaning?.factory === void 0 || meaning.factory.gateway !== null ? meaning?.framework : void 0;
+	}
+	#ofFunction(file, made, depth) {
+		if (made.gateway !== null) {
+			const framework = madeBy(made.gateway);
+			return framework && { framework };
+		}
+		for (const value of made.returns) {
+			const framework = this.framework(file, value, depth + 1);
+			if (framework !== void 0) return {
+				framework,
+				factory: made
+			};
+		}
+	}
+	#ofClass(file, call) {
+		const name = call.slice(call.lastIndexOf(".") + 1);
+		const found = (this.#byName.get(call.slice(0, Math.max(0, call.lastIndexOf("."))))?.[1] ?? this.scan.modules[file])?.classes[name];
+		if (found === void 0) return void 0;
+		return found.bases.map(madeBy).find((each) => each !== void 0) ?? (found.gateway === null ? void 0 : madeBy(found.gateway));
+	}
+	/** A dotted name as this file sees it: its own, or one of another module. */
+	#named(file, name, depth) {
+		const own = this.scan.modules[file]?.module ?? "";
+		const prefix = own === "" ? "" : `${own}.`;
+		if (name.startsWith(prefix) && !name.slice(prefix.length).includes(".")) return this.meaning(file, name.slice(prefix.length), depth + 1);
+		return this.#elsewhere(file, name, depth + 1);
+	}
+	#elsewhere(from, dotted, depth) {
+		const cut = dotted.lastIndexOf(".");
+		const [module, name] = [dotted.slice(0, Math.max(0, cut)), dotted.slice(cut + 1)];
+		const direct = madeBy(dotted);
+		const [file] = this.#byName.get(module) ?? this.#neighbour(from, module) ?? [];
+		if (file !== void 0) return this.meaning(file, name, depth);
+		return direct === void 0 ? void 0 : { framework: direct };
+	}
+	/** A script imports what lies next to it, also if its folder is no package. */
+	#neighbour(from, module) {
+		const stem = `${from.includes("/") ? from.slice(0, from.lastIndexOf("/") + 1) : ""}${module.replaceAll(".", "/")}`;
+		for (const file of [`${stem}.py`, `${stem}/__init__.py`]) {
+			const found = this.scan.modules[file];
+			if (found !== void 0) return [file, found];
+		}
+	}
+};
+// shared/detect/scripts.ts
+const sockets = [
+	"path",
+	"socket",
+	"unix-socket",
+	"uds",
+	"unix",
+	"sock"
+];
+/** How a script that listens by itself gets its address: by an option, or a variable, that it reads. */
+function listens(file, { options, environ }, bind) {
+	const takes = (option) => options.includes(`--${option}`) || options.includes(option);
+	const socket = sockets.find(takes);
 	if (socket !== void 0 && bind !== "port") return {
 		command: `python ${file} --${socket}={socket}`,
-		option: `--${socket}`
+		how: `it takes --${socket}`
 	};
-	if (!takes("port") || bind === "socket") return void 0;
-	return {
+	if (bind === "socket") return void 0;
+	if (takes("port")) return {
 		command: `python ${file} --port={port}`,
-		option: "--port",
+		how: "it takes --port",
+		bind: "port"
+	};
+	const variable = environ.find((name) => /^(?:\w+_)?PORT$/.test(name) && !/DB|REDIS|PG|SQL|MAIL|SMTP|MONGO/.test(name));
+	if (variable === void 0) return void 0;
+	return {
+		command: `env ${variable}={port} python ${file}`,
+		how: `it reads ${variable}`,
 		bind: "port"
 	};
 }
-function distinct(candidates) {
-	const key = ({ kind, app, command }) => JSON.stringify([
-		kind,
+/** A script that is run by itself: a Tornado or aiohttp server, or one that starts another framework's. */
+function scriptCandidates(modules, files, file, bind) {
+	const module = modules.module(file);
+	if (module === void 0) return [];
+	if (isTornado(module)) return [ofTornado(file, module, bind)];
+	const application = applicationOf(modules, files, file);
+	return application?.speaks === "aiohttp" ? [ofAiohttp(application, module, bind)] : [];
+}
+/** It imports what serves, and not only Tornado's client; and it starts something. */
+function isTornado({ imports, runs, star }) {
+	return [...Object.values(imports), ...star.map((name) => `${name}.`)].some((name) => /^tornado(?:\.(?:web|httpserver|websocket)(?:\.|$)|$)/.test(name)) && runs.some(({ what }) => /(?:^|\.)(?:listen|start|bind|run|serve_forever)$/.test(what));
+}
+function ofTornado(file, module, bind) {
+	const found = listens(file, module, bind);
+	const why = `${file} imports tornado`;
+	if (found !== void 0) {
+		const { how, ...rest } = found;
+		return {
+			kind: "tornado",
+			...rest,
+			why: [why, how]
+		};
+	}
+	const takesPort = listens(file, module, void 0) !== void 0;
+	return {
+		kind: "tornado",
+		command: `python ${file} --port={port}`,
+		bind: "port",
+		why: [why],
+		caution: takesPort ? `${file} takes a port, and server.bind asks for a socket` : `${file} reads no --port, so two instances would listen on the same port: let it read one, such as \`define("port", type=int)\``
+	};
+}
+function ofAiohttp(application, module, bind) {
+	const { file, app, needs, path, framework } = application;
+	const found = module === void 0 ? void 0 : listens(file, module, bind);
+	const why = `${file} imports aiohttp`;
+	const env = path === "" ? {} : { env: { PYTHONPATH: path } };
+	if (found !== void 0 && (found.bind === void 0 || needs.length > 0)) {
+		const { how, ...rest } = found;
+		return {
+			kind: "aiohttp",
+			...rest,
+			why: [why, how]
+		};
+	}
+	if (needs.length === 0) return {
+		kind: "aiohttp",
 		app,
-		command
-	]);
-	return candidates.filter((one, index) => candidates.findIndex((other) => key(other) === key(one)) === index);
-}
-function lookedFor({ requirements, names }) {
-	return [
-		"manage.py with the WSGI or ASGI application of its settings",
-		"app.py, main.py, server.py, wsgi.py and asgi.py, here and one folder below, with Flask, FastAPI, Starlette, Tornado or aiohttp",
-		names === void 0 ? `${requirements}, which is not there` : `gunicorn, uwsgi or uvicorn in ${requirements}`,
-		"uwsgi.ini"
-	];
-}
-// shared/complete-server.ts
-/**
-* Looks for `server.kind` and the application if cutover.yml leaves them out. Other faults of the file do not matter
-* here.
-*/
-function completeServer(value, files) {
-	if (!isMap$1(value)) return { value };
-	const { server = {}, python } = value;
-	if (!isMap$1(server)) return { value };
-	const given = givenServer(server);
-	const complete = given.kind !== void 0 && (given.app !== void 0 || given.command !== void 0);
-	const wrong = Object.keys(given).length < [
-		"kind",
-		"app",
-		"command",
-		"bind"
-	].filter((key) => key in server).length;
-	if (complete || wrong) return { value };
-	const { requirements, system_site_packages: system } = isMap$1(python) ? python : {};
-	const detection = detectKind(files, given, {
-		...typeof requirements === "string" && { requirements },
-		systemPackages: system === true
-	});
-	if (!detection.found) return given.kind === void 0 ? {
-		value,
-		detection
-	} : { value };
+		...env,
+		why: [why]
+	};
 	return {
-		value: {
-			...value,
-			server: {
-				...detection.server,
-				...server
-			}
-		},
-		detection
+		kind: "aiohttp",
+		app,
+		...env,
+		why: [`${why} (${framework})`],
+		caution: needing(application)
 	};
 }
-/** One line about what was found, and why. */
-function describeDetection({ server, why }) {
-	const { kind, app, command, bind } = server;
-	return `cutover.yml names no server; found ${[
-		`kind: ${kind}`,
-		app && `app: ${app}`,
-		command && `command: ${command}`,
-		bind && `bind: ${bind}`
-	].filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
+/** What a person has to do about a function that cannot be called as it is. */
+function needing({ app, needs, file, line }) {
+	const name = app.slice(app.indexOf(":") + 1).replace(/\(.*$/, "");
+	return `${name} in ${file}:${line} needs ${needs.map((each) => `\`${each}\``).join(" and ")}, which cutover cannot give: give the call yourself, such as \`app = ${name}(...)\` in a file of its own`;
 }
-function kindUnknown(file, { candidates, looked }) {
-	const several = candidates.map(describeCandidate);
-	const message = several.length === 0 ? `${file} names no server.kind, and the project does not show one. Looked for: ${looked.join("; ")}.` : `${file} names no server.kind, and the project shows more than one: ${several.join("; ")}.`;
-	const [first] = candidates;
-	return new CutoverError("kind_unknown", message, {
-		unchanged: "Nothing was sent.",
-		fix: `Write it into ${file}, such as: server: { ${line(first ?? {
-			kind: "gunicorn",
-			app: "shop.wsgi:application"
-		})} }. The kinds are ${serverKinds.join(", ")}.`
-	});
-}
-function describeCandidate({ why, ...server }) {
-	return `${line(server)} (${why.join(", ")})`;
-}
-function line({ kind, app, command, bind }) {
-	const parts = [`kind: ${kind}`];
-	if (app !== void 0) parts.push(`app: ${JSON.stringify(app)}`);
-	if (command !== void 0) parts.push(`command: ${JSON.stringify(command)}`);
-	if (bind !== void 0) parts.push(`bind: ${bind}`);
-	return parts.join(", ");
-}
-function givenServer({ kind, app, command, bind }) {
-	const known = serverKinds.find((each) => each === kind);
+// shared/detect/server-command.ts
+/** Options of these servers that take no value. All others do. */
+const flags$1 = new Set("reload preload factory call daemon D no-access-log access-log proxy-headers lifespan-on use-colors no-server-header debug no-debug dev fast single-process no-reload with-threads without-threads expose-tracebacks master enable-threads vacuum die-on-term need-app no-default-config log-request-line http2 motd no-motd noisy-exceptions reuse-port no-sendfile statsd no-control-socket no-ipv6 log-to-stdout".split(" "));
+function optionsOf(args) {
+	const named = /* @__PURE__ */ new Map();
+	const plain = [];
+	for (let index = 0; index < args.length; index++) {
+		const word = args[index] ?? "";
+		const [, long, value] = /^--?([A-Za-z][\w.-]*)(?:=(.*))?$/s.exec(word) ?? [];
+		if (long === void 0) plain.push(word);
+		else if (value !== void 0) named.set(long, value);
+		else if (/^-[a-z]\d+$/.test(word)) named.set(word.slice(1, 2), word.slice(2));
+		else if (flags$1.has(long) || (args[index + 1] ?? "-").startsWith("--")) named.set(long, "");
+		else named.set(long, args[++index] ?? "");
+	}
 	return {
-		...known !== void 0 && { kind: known },
-		...typeof app === "string" && { app },
-		...(typeof command === "string" || isTexts(command)) && { command },
-		...(bind === "socket" || bind === "port") && { bind }
+		plain,
+		named
 	};
 }
-function isMap$1(value) {
-	return typeof value === "object" && value !== null && !Array.isArray(value);
+const pick = ({ named }, ...names) => names.map((name) => named.get(name)).find((each) => each);
+const number = (text) => /^[1-9]\d?$/.test(text ?? "") ? Number(text) : void 0;
+/** What of gunicorn's options has no key in cutover.yml goes to it by its own variable. */
+const gunicornKept = [
+	"timeout",
+	"max-requests",
+	"max-requests-jitter",
+	"keep-alive",
+	"graceful-timeout",
+	"worker-connections",
+	"limit-request-line",
+	"worker-tmp-dir"
+];
+function gunicorn(options, { env }) {
+	const { named, plain } = options;
+	const workerClass = pick(options, "k", "worker-class") ?? "sync";
+	const common = {
+		...number(pick(options, "w", "workers")) !== void 0 && { workers: number(pick(options, "w", "workers")) },
+		paths: [pick(options, "chdir"), pick(options, "pythonpath")].filter((path) => path !== void 0)
+	};
+	const paste = pick(options, "paste", "paster");
+	if (paste !== void 0) return {
+		kind: "command",
+		command: pasteCommand(paste),
+		paths: []
+	};
+	if (/uvicorn|asgi/i.test(workerClass)) return {
+		kind: "uvicorn",
+		...app(plain[0]),
+		...common
+	};
+	const threads = number(named.get("threads"));
+	const settings = pick(options, "c", "config")?.replace(/^file:/, "");
+	const kept = gunicornKept.flatMap((name) => named.get(name) ? [`--${name} ${named.get(name)}`] : []);
+	if (/^(?:gevent|eventlet|gthread|tornado)/.test(workerClass)) kept.unshift(`--worker-class ${workerClass}`);
+	if (named.has("preload")) kept.push("--preload");
+	const variable = env.GUNICORN_CMD_ARGS ?? kept.join(" ");
+	return {
+		kind: "gunicorn",
+		...app(plain[0]),
+		...common,
+		...threads !== void 0 && { threads },
+		...variable !== "" && { env: { GUNICORN_CMD_ARGS: variable } },
+		...settings !== void 0 && settings !== "" && { settings },
+		...named.has("reload") && { developing: true }
+	};
 }
-function isTexts(value) {
-	return Array.isArray(value) && value.every((each) => typeof each === "string");
+function pasteCommand(file) {
+	return `gunicorn --paste ${file} --bind unix:{socket} --umask 0 --workers {workers}`;
 }
-// shared/config-site.ts
-/** A path in nginx's configuration, which has no escape for the $ of a variable. */
-const servedPath = relativePath.regex(/^[^$]*$/, "no $, which nginx would read as a variable");
-const staticSchema = strictObject({
-	url: folderUrl.describe("The URL path, such as `/static/`."),
-	collect: command.optional().describe("The command that collects the files. The Action runs it in the project before packing."),
-	from: relativePath.describe("The folder in the project that holds the files."),
-	expires: expires.default("off").describe("nginx's `expires`: a duration, `max` or `off`."),
-	immutable: boolean().default(true).describe("Browsers may keep files with 12 or more hex digits before the extension, such as `app.1a2b3c4d5e6f.css`, for a year without asking again."),
-	gzip_static: boolean().default(false).describe("Serve `name.gz`, if it is next to `name`, to clients that accept gzip. Refused if the host's nginx cannot do it.")
-});
-/** Files that outlive releases, such as uploads: below `shared/` on the host. */
-const sharedSchema = strictObject({
-	url: folderUrl.describe("The URL path of files that outlive releases, such as `/media/`."),
-	from: servedPath.describe("The folder below the app's shared directory (`CUTOVER_SHARED`). nginx follows a symlink there only to a file of the same owner."),
-	expires: expires.default("off").describe("As for static files.")
-});
-/** What nginx accepts unchanged inside double quotes, except the quote and the backslash, which are escaped. */
-const headerValue = plain(4e3).regex(/^[^$]*$/, "no $, which nginx would read as a variable").refine((value) => Buffer.byteLength(value.replace(/["\\]/g, "\\$&")) <= 4e3, "longer than nginx can read");
-const preview = strictObject({
-	listen: listenAddress.optional().describe("An address of its own for the staged release, among those the host allows for previews."),
-	cookie: string().regex(/^[a-z][a-z0-9_]{0,63}=[A-Za-z0-9_-]{1,128}$/, "name=value, such as preview=blue").optional().describe("`name=value`: a client that sends this cookie sees the staged release at the site's own address."),
-	header: string().regex(/^[A-Za-z][A-Za-z0-9-]{0,63}: [A-Za-z0-9_-]{1,128}$/, "Name: value, such as \"X-Preview: blue\"").optional().describe("`\"Name: value\"`: the same with a request header.")
-});
-const peer = strictObject({
-	server: serverAddress.describe("host:port of another host's instance or nginx, among those the host allows. It speaks the same protocol."),
-	weight: int().min(1).max(100).default(1).describe("Its weight, next to `site.weight`."),
-	backup: boolean().default(false).describe("Asked only when nothing else answers. Not with `ip_hash` and `url_hash`.")
-});
-const siteSchema = strictObject({
-	listen: array(listenAddress).min(1).max(16).optional().meta({
-		description: "Ports, or address:port, with ` ssl` after it for TLS (`\"443 ssl\"`), among those the host allows, written as there.",
-		absent: "all that the host allows"
-	}),
-	server_name: array(serverName).min(1).max(64).optional().meta({
-		description: "Names, among those the host allows.",
-		absent: "the host's domains"
-	}),
-	https_redirect: boolean().default(true).describe("If an address has ssl, the others answer 301 to https."),
-	client_max_body_size: size.default("50m").describe("As in nginx; `0` is no limit."),
-	client_body_timeout: duration.default("60s").describe("As in nginx."),
-	proxy_connect_timeout: duration.default("60s").describe("As in nginx. With the uwsgi protocol these are `uwsgi_connect_timeout` and so on."),
-	proxy_read_timeout: duration.default("60s").describe("How long an instance may send nothing."),
-	proxy_send_timeout: duration.default("60s").describe("How long an instance may accept nothing."),
-	proxy_buffering: boolean().default(true).describe("`false`: what an instance writes goes to the visitor at once."),
-	proxy_request_buffering: boolean().default(true).describe("`false`: an instance gets an upload while it comes in. Such an upload ends with the release that it began with."),
-	proxy_intercept_errors: boolean().default(false).describe("The error page also replaces what the app itself answers with 500 and above."),
-	upgrade: boolean().default(false).describe("Pass WebSocket upgrades on."),
-	gzip: boolean().default(false).describe("Compress text of 1 kB and more; `false` leaves it to the host's nginx.conf."),
-	add_header: record(string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}).describe("Names and values of headers that every response gets, also errors and files."),
-	error_page: servedPath.optional().meta({
-		description: "A page of the project. It is shown with the original status for 502, 503, 504 and during maintenance.",
-		absent: "cutover's own"
-	}),
-	access_log: boolean().default(true).describe("`false`: no access log."),
-	balance: _enum([
-		"round_robin",
-		"ip_hash",
-		"least_conn",
-		"url_hash"
-	]).default("round_robin").describe("`round_robin`, `ip_hash`, `least_conn` or `url_hash`."),
-	weight: int().min(1).max(100).default(1).describe("The weight of this host's instances together, next to the weights of `peers`."),
-	peers: array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well."),
-	preview: preview.optional().describe("How the staged release is seen before it has traffic.")
-}).superRefine(({ balance, peers, preview, listen }, context) => {
-	const fault = (path, message) => context.addIssue({
-		code: "custom",
-		path,
-		message
-	});
-	for (const [index, { backup }] of peers.entries()) if (backup && balance !== "round_robin" && balance !== "least_conn") fault([
-		"peers",
-		index,
-		"backup"
-	], `nginx has no backup servers with \`balance: ${balance}\``);
-	if (preview !== void 0 && Object.values(preview).every((way) => way === void 0)) fault(["preview"], "needs `listen`, `cookie` or `header`");
-	const previewPort = preview?.listen === void 0 ? void 0 : portOf(preview.listen);
-	if (previewPort !== void 0 && listen?.some((address) => portOf(address) === previewPort)) fault(["preview", "listen"], "is an address of the site itself");
-});
-/** The port of an address as `listen` takes it. */
-function portOf(address) {
-	return Number(/(\d+)(?: ssl)?$/.exec(String(address))?.[1]);
+/** `shop.wsgi` alone means its `application`. */
+function app(text) {
+	if (text === void 0 || !/^[A-Za-z_][\w.]*(?::[A-Za-z_][\w.]*(?:\(.*\))?)?$/.test(text)) return {};
+	return { app: text.includes(":") ? text : `${text}:application` };
 }
-// shared/config.ts
-/**
-* The definition of cutover.yml. What is parsed is also what the manifest carries, so parsing a checked configuration
-* again gives the same one: no transforms, only checks and defaults. Names are nginx's, supervisor's and gunicorn's own.
-*/
-const health = strictObject({
-	path: urlPath.default("/").describe("The URL path that each new instance is asked for."),
-	host: plain(253).regex(/^[A-Za-z0-9.:[\]_-]+$/, "a host name").optional().meta({
-		description: "The `Host` of the check; Django's `ALLOWED_HOSTS` must have it.",
-		absent: "the first site name"
-	}),
-	expect: string().regex(/^[1-5]\d\d(?:-[1-5]\d\d)?$/, "a status or a range, such as 200-399").default("200-399").describe("The status, or range of statuses, that counts as healthy."),
-	timeout: duration.default("30s").describe("How long a new instance has until it answers.")
+const asgi = (kind) => (options) => {
+	const { named, plain } = options;
+	const found = app(plain[0]?.replace(/^asgi:/, "")).app;
+	const called = found !== void 0 && named.has("factory") && !found.endsWith(")") ? `${found}()` : found;
+	const workers = kind === "daphne" ? void 0 : number(pick(options, "workers", "w"));
+	return {
+		kind,
+		...called !== void 0 && { app: called },
+		...workers !== void 0 && { workers },
+		paths: [named.get("app-dir")].filter((path) => path !== void 0),
+		...named.has("reload") && { developing: true }
+	};
+};
+const granian = (options, step) => {
+	const found = asgi("granian")(options, step);
+	const spoken = options.named.get("interface");
+	if (found === void 0) return void 0;
+	if (spoken === "wsgi" || spoken === "rsgi" || spoken === "asgi") return {
+		...found,
+		interface: spoken
+	};
+	return spoken === void 0 ? {
+		...found,
+		interface: "rsgi"
+	} : found;
+};
+const waitress = (options) => {
+	const found = app(options.plain[0]).app;
+	const called = found !== void 0 && options.named.has("call") ? `${found}()` : found;
+	return {
+		kind: "waitress",
+		...called !== void 0 && { app: called },
+		threads: number(options.named.get("threads")) ?? 4,
+		paths: []
+	};
+};
+const uwsgi = (options) => {
+	const { plain } = options;
+	const settings = pick(options, "ini", "yaml", "yml") ?? plain.find((word) => /\.(?:ini|ya?ml)$/.test(word));
+	const module = pick(options, "module", "w", "wsgi", "mount")?.replace(/^.*=/, "");
+	const script = pick(options, "wsgi-file", "file");
+	const callable = pick(options, "callable") ?? "application";
+	return {
+		kind: "uwsgi",
+		...module !== void 0 && { app: module.includes(":") ? module : `${module}:${callable}` },
+		...script !== void 0 && { app: `${moduleOfScript(script)}:${callable}` },
+		...settings !== void 0 && { settings },
+		paths: [pick(options, "chdir"), pick(options, "pythonpath", "pp")].filter((path) => path !== void 0)
+	};
+};
+const flask = (options, { env }) => {
+	const { plain } = options;
+	if (!plain.includes("run")) return void 0;
+	return {
+		kind: "gunicorn",
+		developing: true,
+		paths: [],
+		script: pick(options, "app", "A") ?? env.FLASK_APP ?? ""
+	};
+};
+const fastapi = ({ plain }) => {
+	if (plain[0] !== "run" && plain[0] !== "dev") return void 0;
+	return {
+		kind: "uvicorn",
+		paths: [],
+		script: plain[1] ?? ""
+	};
+};
+const runWithApp = (options) => {
+	const given = pick(options, "app", "A") ?? options.plain.find((word) => word.includes(":"));
+	return {
+		kind: "uvicorn",
+		paths: [],
+		...given !== void 0 ? app(given) : { script: "" }
+	};
+};
+const sanic = ({ plain, named }) => {
+	const [given = ""] = plain;
+	const found = app(given.includes(":") ? given : given.replace(/\.(\w+)$/, ":$1")).app;
+	return {
+		kind: "uvicorn",
+		paths: [],
+		...found !== void 0 && { app: named.has("factory") ? `${found}()` : found }
+	};
+};
+const streamlit = ({ plain }) => plain[0] === "run" && plain[1] !== void 0 ? {
+	kind: "command",
+	command: `streamlit run ${plain[1]} --server.address 127.0.0.1 --server.port {port} --server.headless true`,
+	bind: "port",
+	paths: []
+} : void 0;
+const pserve = ({ plain }) => plain[0] === void 0 ? void 0 : {
+	kind: "command",
+	command: pasteCommand(plain[0]),
+	paths: []
+};
+/** `python manage.py runserver` names no application; Django's own files do. */
+const python$1 = ({ plain }) => {
+	const [script = ""] = plain;
+	if (!script.endsWith(".py") || script.endsWith("manage.py")) return void 0;
+	return {
+		kind: "command",
+		paths: [],
+		script
+	};
+};
+const aiohttp = ({ plain }) => ({
+	kind: "aiohttp",
+	...app(plain.at(-1)),
+	paths: []
 });
-const python = strictObject({
-	version: string().regex(/^3\.\d{1,2}$/, "a version in quotes, such as \"3.11\"").optional().meta({
-		description: "Such as `\"3.11\"`, in quotes.",
-		absent: "the host's `python3`"
-	}),
-	wheels: _enum([
-		"vendor",
-		"index",
-		"none"
-	]).optional().meta({
-		description: "`vendor`: the Action packs the wheels and the host installs offline; `index`: pip on the host; `none`: nothing is installed.",
-		absent: "`vendor` with requirements, else `none`"
-	}),
-	requirements: relativePath.default("requirements.txt").describe("The requirements file."),
-	system_site_packages: boolean().default(false).describe("Let the release see the distribution's packages.")
-});
-/** A process that serves no HTTP: a queue's worker, a scheduler. */
-const process$1 = strictObject({
-	command: command.describe("What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` distinguishes the new one from the old one. It runs without a shell."),
-	instances: int().min(1).max(60).default(1).describe("How many programs of it run."),
-	overlap: boolean().default(true).describe("The new one starts before the old one is asked to stop; `false`: never two at once, and one instance."),
-	stop_signal: _enum([
-		"TERM",
-		"INT",
-		"QUIT",
-		"HUP",
-		"USR1",
-		"USR2"
-	]).default("TERM").describe("The signal that asks it to stop: `TERM`, `INT`, `QUIT`, `HUP`, `USR1` or `USR2`."),
-	stop_timeout: duration.default("60s").describe("How long it may take to finish what it is working on; then it is killed."),
-	stay_up: duration.default("5s").describe("How long a new one has to stay up before it counts as started.")
-}).superRefine(({ overlap, instances }, context) => {
-	if (overlap || instances === 1) return;
-	context.addIssue({
-		code: "custom",
-		path: ["instances"],
-		message: "a process without overlap is there once, so it has one instance"
-	});
-});
-const processName = string().regex(/^(?!web$)[a-z][a-z0-9-]{0,31}$/, "a name of lower-case letters, digits and -, other than web");
-const configSchema = strictObject({
-	app: appName.describe("The app's name on the hosts: a-z, 0-9 and -, up to 32 characters."),
-	server: serverSchema.describe("The web server and its instances."),
-	health: health.prefault({}).describe("What each new instance is asked before visitors see the release."),
-	python: python.prefault({}).describe("The interpreter and the packages of a release."),
-	static: array(staticSchema).max(16).default([]).describe("Files that nginx serves without asking the app."),
-	shared: array(sharedSchema).max(16).default([]).describe("Files that outlive releases, such as uploads. nginx serves them."),
-	site: union([literal("none"), siteSchema]).prefault({}).describe("nginx's server block: the keys below, or `none` if the server block is your own: see [your own server block](../agent/host/README.md#your-own-server-block)."),
-	release: strictObject({
-		command: command.describe("A command, such as migrations, that runs once for a deploy, on the first host, before any instance starts."),
-		timeout: duration.default("10m").describe("Its time limit.")
-	}).optional().describe("What runs once for a deploy, before any instance starts."),
-	processes: record(processName, process$1).default({}).describe("Processes that serve no HTTP, such as queue workers, by name."),
-	env: record(environmentName, environmentValue).default({}).describe("Plain environment of instances and commands. The host's secrets override it."),
-	drain: strictObject({ timeout: duration.default("30s").describe("How long old instances may finish requests.") }).prefault({}).describe("How old instances end."),
-	keep: int().min(2).max(100).default(5).describe("Good releases that stay on the host, at least 2. At most as many that were rolled back stay too."),
-	keep_warm: duration.default("60s").describe("How long the old instances stay up after the cutover. They stay up at least as long as `watch`."),
-	watch: duration.default("30s").describe("How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch."),
-	exclude: array(plain(1024)).max(256).default([]).describe("What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` includes one again.")
-}).superRefine((config, context) => {
-	const places = [...config.static.map(({ url }, index) => ({
-		url,
-		path: [
-			"static",
-			index,
-			"url"
-		]
-	})), ...config.shared.map(({ url }, index) => ({
-		url,
-		path: [
-			"shared",
-			index,
-			"url"
-		]
-	}))];
-	const urls = places.map(({ url }) => url);
-	for (const [index, { url, path }] of places.entries()) if (urls.indexOf(url) !== index) context.addIssue({
-		code: "custom",
-		path,
-		message: `${url} is given twice`
-	});
-});
-/** The site's options. With `site: none` the server block is not cutover's, but the upstream still has these defaults. */
-function siteOf({ site }) {
-	return site === "none" ? siteSchema.parse({}) : site;
+const readers = {
+	gunicorn,
+	uvicorn: asgi("uvicorn"),
+	hypercorn: asgi("hypercorn"),
+	daphne: asgi("daphne"),
+	granian,
+	"waitress-serve": waitress,
+	waitress,
+	uwsgi,
+	flask,
+	fastapi,
+	litestar: runWithApp,
+	quart: runWithApp,
+	sanic,
+	streamlit,
+	pserve,
+	python: python$1,
+	"aiohttp.web": aiohttp
+};
+function moduleOfScript(script) {
+	return script.replace(/\.py$/, "").replaceAll("/", ".");
+}
+const aliases = {
+	"gunicorn.app.wsgiapp": "gunicorn",
+	"uwsgi-core": "uwsgi",
+	pyuwsgi: "uwsgi",
+	uwsgi_python3: "uwsgi"
+};
+const wrapped = /* @__PURE__ */ new Set([
+	"gunicorn",
+	"uvicorn",
+	"hypercorn",
+	"daphne",
+	"granian",
+	"waitress-serve",
+	"uwsgi"
+]);
+/** What a command serves; undefined if it serves nothing. */
+function serverOf(step, files) {
+	const program = aliases[step.program] ?? step.program;
+	const reader = readers[program];
+	if (reader === void 0) {
+		const index = step.args.findIndex((word) => wrapped.has(word));
+		const [inner = "", ...args] = index < 0 ? [] : step.args.slice(index);
+		return inner === "" ? void 0 : serverOf({
+			...step,
+			program: inner,
+			args
+		}, files);
+	}
+	const found = reader(optionsOf(step.args), step);
+	if (found === void 0) return void 0;
+	const paths = [
+		...found.paths,
+		step.folder,
+		step.env.PYTHONPATH ?? ""
+	].flatMap((path) => path === "" ? [] : [inProject(path, {
+		files,
+		folder: ""
+	})]).filter((path) => path !== void 0);
+	return {
+		...found,
+		paths
+	};
 }
 // node_modules/yaml/dist/nodes/identity.js
 var require_identity = /* @__PURE__ */ __commonJSMin(((exports) => {
@@ -31950,7 +33785,7 @@ var require_line_counter = /* @__PURE__ */ __commonJSMin(((exports) => {
 	exports.LineCounter = LineCounter;
 }));
 // node_modules/yaml/dist/parse/parser.js
-var require_parser = /* @__PURE__ */ __commonJSMin(((exports) => {
+var require_parser$1 = /* @__PURE__ */ __commonJSMin(((exports) => {
 	var node_process = __require("process");
 	var cst = require_cst();
 	var lexer = require_lexer();
@@ -32822,7 +34657,7 @@ var require_public_api = /* @__PURE__ */ __commonJSMin(((exports) => {
 	var log = require_log();
 	var identity = require_identity();
 	var lineCounter = require_line_counter();
-	var parser = require_parser();
+	var parser = require_parser$1();
 	function parseOptions(options) {
 		const prettyErrors = options.prettyErrors !== false;
 		return {
@@ -32902,8 +34737,8 @@ var require_public_api = /* @__PURE__ */ __commonJSMin(((exports) => {
 	exports.parseDocument = parseDocument;
 	exports.stringify = stringify;
 }));
-// node_modules/yaml/dist/index.js
-var require_dist = /* @__PURE__ */ __commonJSMin(((exports) => {
+// shared/detect/ini.ts
+var import_dist = (/* @__PURE__ */ __commonJSMin(((exports) => {
 	var composer = require_composer();
 	var Document = require_Document();
 	var Schema = require_Schema();
@@ -32917,7 +34752,7 @@ var require_dist = /* @__PURE__ */ __commonJSMin(((exports) => {
 	require_cst();
 	var lexer = require_lexer();
 	var lineCounter = require_line_counter();
-	var parser = require_parser();
+	var parser = require_parser$1();
 	var publicApi = require_public_api();
 	var visit = require_visit();
 	exports.Composer = composer.Composer;
@@ -32948,9 +34783,6630 @@ var require_dist = /* @__PURE__ */ __commonJSMin(((exports) => {
 	exports.stringify = publicApi.stringify;
 	exports.visit = visit.visit;
 	exports.visitAsync = visit.visitAsync;
+})))();
+/**
+* Reads the files of supervisor, systemd and uWSGI: sections of keys, comments in lines of their own or after a blank, and
+* values that go on in lines that are indented or after a backslash.
+*/
+function readIni(text) {
+	const sections = [];
+	let last;
+	for (const [index, line] of text.replace(/\\\r?\n/g, "  ").split(/\r?\n/).entries()) {
+		const name = /^\s*\[([^\]]+)\]\s*(?:[;#].*)?$/.exec(line)?.[1];
+		if (name !== void 0) {
+			sections.push({
+				name: name.trim(),
+				line: index + 1,
+				values: /* @__PURE__ */ new Map()
+			});
+			last = void 0;
+			continue;
+		}
+		const section = sections.at(-1);
+		if (section === void 0 || /^\s*(?:[;#]|$)/.test(line)) continue;
+		const [, key, value] = /^([A-Za-z][\w.-]*)\s*[=:]\s*(.*?)\s*$/.exec(line.replace(/\s[;#].*$/, "").trimStart()) ?? [];
+		if (/^\s/.test(line) && last !== void 0 && key === void 0 && last !== void 0) section.values.set(last, `${section.values.get(last) ?? ""} ${line.trim()}`.trim());
+		else if (key !== void 0) {
+			last = key;
+			section.values.set(key, value ?? "");
+		}
+	}
+	return sections;
+}
+// shared/detect/server-settings.ts
+/** `wsgi_app` of gunicorn.conf.py. */
+function gunicornApp(files, file) {
+	const app = /^wsgi_app\s*=\s*["']([\w.]+(?::[^"']+)?)["']/m.exec(files.read(file) ?? "")?.[1];
+	if (app === void 0) return void 0;
+	return app.includes(":") ? app : `${app}:application`;
+}
+const usual = [
+	"uwsgi.ini",
+	"uWSGI.ini",
+	"uwsgi.yaml",
+	"uwsgi.yml",
+	"conf/uwsgi.ini",
+	"config/uwsgi.ini",
+	"deploy/uwsgi.ini",
+	"docker/uwsgi.ini",
+	"app/uwsgi.ini"
+];
+/** The uWSGI settings of a project: those of the usual names come first. */
+function uwsgiFiles(files) {
+	const others = (files.paths?.() ?? []).filter((path) => /(?:^|\/)\w*uwsgi\w*\.(?:ini|ya?ml)$/i.test(path));
+	return [.../* @__PURE__ */ new Set([...usual, ...others])].filter((path) => files.exists(path));
+}
+/** What uWSGI's settings serve; undefined if they name no application that the project has. */
+function uwsgiSettings(file, { files, modules }) {
+	const values = read(file, files.read(file) ?? "");
+	const get = (...names) => names.map((name) => values.get(name)).find((each) => each !== void 0);
+	const folders = [get("chdir", "base"), get("pythonpath", "pp", "python-path")].flatMap((path) => path === void 0 ? [] : [inProject(path, {
+		files,
+		folder: ""
+	})]).filter((path) => path !== void 0 && path !== "");
+	const written = get("module", "wsgi") ?? moduleOfFile(get("wsgi-file", "file"), files, modules);
+	if (written === void 0) return void 0;
+	const [module = "", name] = written.split(":");
+	const app = `${module}:${name ?? get("callable") ?? "application"}`;
+	const located = modules.locate(module, folders);
+	if (located === void 0) return void 0;
+	return {
+		kind: "uwsgi",
+		app,
+		...located.path === "" ? {} : { env: { PYTHONPATH: located.path } },
+		...counts(get),
+		why: [`there is ${file}`]
+	};
+}
+function counts(get) {
+	const number = (text) => /^[1-9]\d?$/.test(text ?? "") ? Number(text) : void 0;
+	const [workers, threads] = [number(get("processes", "workers")), number(get("threads"))];
+	return {
+		...workers !== void 0 && workers <= 64 && { workers },
+		...threads !== void 0 && { threads }
+	};
+}
+/** uWSGI runs a file under its own name; its module is the same. */
+function moduleOfFile(path, files, modules) {
+	const file = path === void 0 ? void 0 : inProject(path, {
+		files,
+		folder: ""
+	});
+	if (file === void 0) return void 0;
+	return modules.module(file)?.module ?? file.replace(/\.py$/, "").replaceAll("/", ".");
+}
+/** The keys of `[uwsgi]`, placeholders filled as far as the file itself fills them. */
+function read(file, text) {
+	const found = (/\.ya?ml$/.test(file) ? ofYaml(text) : readIni(text).find(({ name }) => name === "uwsgi")?.values) ?? /* @__PURE__ */ new Map();
+	const filled = /* @__PURE__ */ new Map();
+	for (const [key, value] of found) filled.set(key, value.replace(/%\(([\w-]+)\)|\$\((\w+)\)/g, (whole, name = "") => filled.get(name) ?? whole));
+	return filled;
+}
+function ofYaml(text) {
+	try {
+		const inner = (0, import_dist.parse)(text)?.uwsgi;
+		return new Map(Object.entries(inner ?? {}).map(([key, each]) => [key, String(each)]));
+	} catch {
+		return /* @__PURE__ */ new Map();
+	}
+}
+// shared/detect/resolve.ts
+function sourcesOf(files, clues, bind) {
+	return {
+		files,
+		modules: new PythonModules(files),
+		clues,
+		bind
+	};
+}
+/** What a command that somebody wrote shows: the server, what prepares it, and processes. */
+function findingsOf({ line, why, variables, process }, sources) {
+	const servers = [];
+	const processes = [];
+	let release;
+	for (const step of stepsOf(line, sources.files, variables)) {
+		const found = process === void 0 ? serverOf(step, sources.files) : void 0;
+		if (found !== void 0) {
+			servers.push(...candidatesOf(found, step, why, sources));
+			continue;
+		}
+		const preparation = preparationOf(step);
+		if (preparation !== void 0) release = {
+			command: preparation,
+			why
+		};
+		else if (!harmless.has(step.program) && serverOf(step, sources.files)?.app === void 0) {
+			const background = processOf(step, why, process);
+			if (background !== void 0) processes.push(background);
+		}
+	}
+	return {
+		servers,
+		processes,
+		...release !== void 0 && { release }
+	};
+}
+const harmless = new Set("echo set sleep mkdir ls cat test [ chmod chown rm wait exit source . pip make npm npx yarn pnpm node tailwindcss webpack docker redis-server postgres mailhog mailpit nginx".split(" "));
+/** The candidates for a command: none if what it names is not in the project. */
+function candidatesOf(found, step, why, sources) {
+	if (found.script !== void 0) return ofScript(found, found.script, step, why, sources);
+	if (found.kind === "command") return [{
+		kind: "command",
+		command: found.command ?? "",
+		...bound(found),
+		why: [why]
+	}];
+	const settings = found.settings && inProject(found.settings, {
+		files: sources.files,
+		folder: ""
+	});
+	if (found.kind === "uwsgi" && found.app === void 0 && settings) return [uwsgiSettings(settings, sources)].filter((each) => each !== void 0);
+	const app = found.app ?? (found.kind === "gunicorn" ? gunicornApp(sources.files, settings || "gunicorn.conf.py") : void 0);
+	return app === void 0 ? [] : ofNamed(app, settings, found, why, sources);
+}
+const bound = ({ bind }) => bind === void 0 ? {} : { bind };
+/** The application that a command names, as it can be started. */
+function ofNamed(given, settings, found, why, sources) {
+	const { paths, developing, settings: _settings, script: _script, ...server } = found;
+	const located = sources.modules.locate(given.split(":", 1)[0] ?? "", paths);
+	if (located === void 0) return [];
+	const [app, caution] = asItIs(given, located.file, sources);
+	const env = {
+		...server.env,
+		...settingsVariable(settings, server),
+		...located.path !== "" && { PYTHONPATH: located.path }
+	};
+	const parts = {
+		app,
+		...Object.keys(env).length > 0 && { env },
+		...caution !== void 0 && { caution }
+	};
+	const speaks = appearance(app, located.file, sources);
+	const other = speaks === "asgi" && (server.kind === "gunicorn" || server.kind === "uwsgi");
+	if (developing || other) return served(speaks, parts, why, sources);
+	return [{
+		...server,
+		...parts,
+		why: [why]
+	}];
+}
+/** gunicorn reads ./gunicorn.conf.py by itself; another file is named by its variable. */
+function settingsVariable(file, { kind, env }) {
+	if (kind !== "gunicorn" || file === void 0 || file === "gunicorn.conf.py") return {};
+	return { GUNICORN_CMD_ARGS: [`--config ${file}`, env?.GUNICORN_CMD_ARGS].filter(Boolean).join(" ") };
+}
+/** The application as it can be started: `create_app` is a function, so it is called. */
+function asItIs(app, file, { modules }) {
+	const [module = "", name = ""] = app.split(":");
+	if (name.includes("(")) return [app];
+	const factory = modules.meaning(file, name)?.factory;
+	if (factory === void 0 || factory.gateway !== null) return [app];
+	if (modules.meaning(file, name)?.framework.speaks === "aiohttp") return [app];
+	if (factory.required.length === 0) return [`${module}:${name}()`];
+	return [app, needing({
+		app,
+		needs: factory.required,
+		file,
+		line: factory.line,
+		framework: "",
+		speaks: "wsgi",
+		path: ""
+	})];
+}
+function appearance(app, file, { modules }) {
+	const name = (app.split(":")[1] ?? "").replace(/\(.*$/, "");
+	return modules.meaning(file, name)?.framework.speaks ?? (/(?:^|\/)asgi(?:\.py|\/)/.test(file) ? "asgi" : "wsgi");
+}
+function served(speaks, parts, why, { clues }) {
+	if (speaks === "aiohttp") return [{
+		kind: "aiohttp",
+		...parts,
+		why: [why]
+	}];
+	return serversFor(speaks, parts.app, clues).map((server) => ({
+		...server,
+		...parts,
+		why: [why, ...server.why]
+	}));
+}
+/** The candidates of an application that was found in Python files. */
+function ofApplication(application, sources, why) {
+	const { app, file, framework, speaks, needs, path } = application;
+	if (speaks === "aiohttp") return [ofAiohttp(application, sources.modules.module(file), sources.bind)];
+	return served(speaks, {
+		app,
+		...path !== "" && { env: { PYTHONPATH: path } },
+		...needs.length > 0 && { caution: needing(application) }
+	}, why ?? `${file} is ${framework}`, sources);
+}
+/** A file or a module that a command names: `flask --app shop run`, `fastapi run shop/main.py`, `python main.py`. */
+function ofScript(found, script, step, why, sources) {
+	const { files, modules, bind } = sources;
+	const [given = "", name] = script.split(":");
+	if (given === "") return applicationsIn(modules, files).slice(0, 1).flatMap((each) => ofApplication(each, sources, why));
+	const file = scriptFile(given, [...found.paths, step.folder], sources);
+	if (file === void 0) return [];
+	if (step.program === "python") {
+		const running = scriptCandidates(modules, files, file, bind);
+		if (running.length > 0) return running.map((each) => ({
+			...each,
+			why: [why, ...each.why]
+		}));
+	}
+	const application = applicationOf(modules, files, file);
+	if (application === void 0) return [];
+	if (name === void 0) return ofApplication(application, sources, why);
+	const plain = name.replace(/\(.*$/, "");
+	const module = application.app.slice(0, application.app.indexOf(":"));
+	const meaning = modules.meaning(file, plain);
+	const [app, caution] = asItIs(`${module}:${name}`, file, sources);
+	const { caution: _, ...rest } = {
+		caution: "",
+		...application.path !== "" && { env: { PYTHONPATH: application.path } }
+	};
+	const parts = {
+		app,
+		...rest,
+		...caution !== void 0 && { caution }
+	};
+	return served(meaning?.framework.speaks ?? application.speaks, parts, why, sources);
+}
+function scriptFile(given, folders, { files, modules }) {
+	if (given.includes("/") || given.endsWith(".py")) {
+		const path = given.endsWith(".py") ? given : `${given}.py`;
+		for (const folder of folders.filter((each) => each !== "")) if (files.exists(`${folder}/${path}`)) return `${folder}/${path}`;
+		return inProject(path, {
+			files,
+			folder: ""
+		}) ?? inProject(`${given}/__init__.py`, {
+			files,
+			folder: ""
+		});
+	}
+	return modules.locate(given, folders.filter((each) => each !== ""))?.file;
+}
+// shared/detect/findings.ts
+const none$1 = {
+	servers: [],
+	processes: []
+};
+/** Where something stands: `Procfile:1`. */
+function at$1(file, line) {
+	return line === void 0 ? file : `${file}:${line}`;
+}
+// shared/detect/sources/compose.ts
+const isTable$1 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const largest$3 = 2e5;
+/** The compose files: those of production come first, those for developing and testing last. */
+function composeFiles({ files }) {
+	const found = (files.paths?.() ?? []).filter((path) => {
+		const name = path.slice(path.lastIndexOf("/") + 1);
+		return /^(?:docker-)?compose(?:[._-][\w.-]+)?\.ya?ml$|^(?:production|prod|local|stack)\.yml$/.test(name);
+	});
+	const weight = (path) => path.split("/").length * 4 + (/prod/i.test(path) ? 0 : /dev|test|local|override|debug/i.test(path) ? 2 : 1);
+	return found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 6);
+}
+/** What the services run. A service without a command runs its image's, which the Dockerfile shows. */
+function fromCompose(sources) {
+	const all = composeFiles(sources).map((file) => {
+		const text = sources.files.read(file) ?? "";
+		return text.length > largest$3 ? [] : servicesOf(text).map((each) => ofService(file, each, sources));
+	});
+	return all.find((file) => file.some(({ servers }) => servers.length > 0)) ?? all.find((file) => file.some(({ processes }) => processes.length > 0)) ?? [];
+}
+function servicesOf(text) {
+	let value;
+	try {
+		value = (0, import_dist.parse)(text, {
+			merge: true,
+			logLevel: "silent"
+		});
+	} catch {
+		return [];
+	}
+	const services = isTable$1(value) && isTable$1(value.services) ? value.services : {};
+	return Object.entries(services).flatMap(([name, service]) => {
+		if (!isTable$1(service)) return [];
+		const words = [service.entrypoint, service.command].filter((each) => each !== void 0 && each !== null && each !== "");
+		const command = words.every(isWords) ? words.flat() : words.map((each) => isWords(each) ? each.join(" ") : String(each)).join(" && ");
+		if (command.length === 0) return [];
+		return [{
+			name,
+			line: text.slice(0, Math.max(0, text.search(new RegExp(`^[ \\t]+${name}:`, "m")))).split("\n").length,
+			command,
+			variables: variablesOf(service.environment)
+		}];
+	});
+}
+function isWords(value) {
+	return Array.isArray(value) && value.every((each) => typeof each === "string");
+}
+function variablesOf(value) {
+	if (isTable$1(value)) return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, String(each ?? "")]));
+	if (!isWords(value)) return {};
+	return Object.fromEntries(value.map((each) => [each.replace(/=.*/s, ""), each.replace(/^[^=]*=?/s, "")]));
+}
+function ofService(file, { name, line, command, variables }, sources) {
+	const found = findingsOf({
+		line: Array.isArray(command) ? command : command.replaceAll("$$", "$"),
+		why: `${at$1(file, line)} (${name})`,
+		variables
+	}, sources);
+	if (found.servers.length > 0) return found;
+	return {
+		servers: [],
+		processes: found.processes.map((each) => ({
+			...each,
+			name: nameFor(name, each.name)
+		}))
+	};
+}
+/** The service's own name, unless it is a name of many words. */
+function nameFor(service, usual) {
+	return /^[a-z][a-z0-9-]{0,31}$/.test(service) && service !== "web" ? service : usual;
+}
+// node_modules/dockerfile-ast/lib/argument.js
+var require_argument = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Argument = void 0;
+	var Argument = class {
+		constructor(value, range) {
+			this.value = value;
+			this.range = range;
+		}
+		toString() {
+			return this.value;
+		}
+		getRange() {
+			return this.range;
+		}
+		getValue() {
+			return this.value;
+		}
+		isAfter(position) {
+			if (this.range.end.line < position.line) return false;
+			return this.range.start.line > position.line ? true : this.range.start.character > position.character;
+		}
+		isBefore(position) {
+			if (this.range.start.line < position.line) return true;
+			return this.range.end.line > position.line ? false : this.range.end.character < position.character;
+		}
+	};
+	exports.Argument = Argument;
 }));
-// node_modules/fastest-levenshtein/mod.js
-var require_fastest_levenshtein = /* @__PURE__ */ __commonJSMin(((exports) => {
+// node_modules/dockerfile-ast/lib/jsonArgument.js
+var require_jsonArgument = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.JSONArgument = void 0;
+	const argument_1 = require_argument();
+	var JSONArgument = class extends argument_1.Argument {
+		constructor(value, range, jsonRange) {
+			super(value, range);
+			this.jsonRange = jsonRange;
+		}
+		getJSONRange() {
+			return this.jsonRange;
+		}
+		getJSONValue() {
+			let value = super.getValue();
+			value = value.substring(1, value.length - 1);
+			return value;
+		}
+	};
+	exports.JSONArgument = JSONArgument;
+}));
+// node_modules/vscode-languageserver-types/lib/esm/main.js
+var main_exports$1 = /* @__PURE__ */ __exportAll({
+	AnnotatedTextEdit: () => AnnotatedTextEdit,
+	ApplyKind: () => ApplyKind,
+	ChangeAnnotation: () => ChangeAnnotation,
+	ChangeAnnotationIdentifier: () => ChangeAnnotationIdentifier,
+	CodeAction: () => CodeAction,
+	CodeActionContext: () => CodeActionContext,
+	CodeActionKind: () => CodeActionKind,
+	CodeActionTag: () => CodeActionTag,
+	CodeActionTriggerKind: () => CodeActionTriggerKind,
+	CodeDescription: () => CodeDescription,
+	CodeLens: () => CodeLens,
+	Color: () => Color,
+	ColorInformation: () => ColorInformation,
+	ColorPresentation: () => ColorPresentation,
+	Command: () => Command,
+	CompletionItem: () => CompletionItem,
+	CompletionItemKind: () => CompletionItemKind,
+	CompletionItemLabelDetails: () => CompletionItemLabelDetails,
+	CompletionItemTag: () => CompletionItemTag,
+	CompletionList: () => CompletionList,
+	CreateFile: () => CreateFile,
+	DeleteFile: () => DeleteFile,
+	Diagnostic: () => Diagnostic,
+	DiagnosticRelatedInformation: () => DiagnosticRelatedInformation,
+	DiagnosticSeverity: () => DiagnosticSeverity,
+	DiagnosticTag: () => DiagnosticTag,
+	DocumentHighlight: () => DocumentHighlight,
+	DocumentHighlightKind: () => DocumentHighlightKind,
+	DocumentLink: () => DocumentLink,
+	DocumentSymbol: () => DocumentSymbol,
+	DocumentUri: () => DocumentUri,
+	EOL: () => EOL$1,
+	FoldingRange: () => FoldingRange,
+	FoldingRangeKind: () => FoldingRangeKind,
+	FormattingOptions: () => FormattingOptions,
+	Hover: () => Hover,
+	InlayHint: () => InlayHint,
+	InlayHintKind: () => InlayHintKind,
+	InlayHintLabelPart: () => InlayHintLabelPart,
+	InlineCompletionContext: () => InlineCompletionContext,
+	InlineCompletionItem: () => InlineCompletionItem,
+	InlineCompletionList: () => InlineCompletionList,
+	InlineCompletionTriggerKind: () => InlineCompletionTriggerKind,
+	InlineValueContext: () => InlineValueContext,
+	InlineValueEvaluatableExpression: () => InlineValueEvaluatableExpression,
+	InlineValueText: () => InlineValueText,
+	InlineValueVariableLookup: () => InlineValueVariableLookup,
+	InsertReplaceEdit: () => InsertReplaceEdit,
+	InsertTextFormat: () => InsertTextFormat,
+	InsertTextMode: () => InsertTextMode,
+	LanguageKind: () => LanguageKind,
+	Location: () => Location,
+	LocationLink: () => LocationLink,
+	MarkedString: () => MarkedString,
+	MarkupContent: () => MarkupContent,
+	MarkupKind: () => MarkupKind,
+	OptionalVersionedTextDocumentIdentifier: () => OptionalVersionedTextDocumentIdentifier,
+	ParameterInformation: () => ParameterInformation,
+	Position: () => Position,
+	Range: () => Range,
+	RenameFile: () => RenameFile,
+	SelectedCompletionInfo: () => SelectedCompletionInfo,
+	SelectionRange: () => SelectionRange,
+	SemanticTokenModifiers: () => SemanticTokenModifiers,
+	SemanticTokenTypes: () => SemanticTokenTypes,
+	SemanticTokens: () => SemanticTokens,
+	SignatureInformation: () => SignatureInformation,
+	SnippetTextEdit: () => SnippetTextEdit,
+	StringValue: () => StringValue,
+	SymbolInformation: () => SymbolInformation,
+	SymbolKind: () => SymbolKind,
+	SymbolTag: () => SymbolTag,
+	TextDocument: () => TextDocument$1,
+	TextDocumentEdit: () => TextDocumentEdit,
+	TextDocumentIdentifier: () => TextDocumentIdentifier,
+	TextDocumentItem: () => TextDocumentItem,
+	TextEdit: () => TextEdit,
+	URI: () => URI,
+	VersionedTextDocumentIdentifier: () => VersionedTextDocumentIdentifier,
+	WorkspaceChange: () => WorkspaceChange,
+	WorkspaceEdit: () => WorkspaceEdit,
+	WorkspaceFolder: () => WorkspaceFolder,
+	WorkspaceSymbol: () => WorkspaceSymbol,
+	integer: () => integer,
+	uinteger: () => uinteger
+});
+var DocumentUri, URI, integer, uinteger, Position, Range, Location, LocationLink, Color, ColorInformation, ColorPresentation, FoldingRangeKind, FoldingRange, DiagnosticRelatedInformation, DiagnosticSeverity, DiagnosticTag, CodeDescription, Diagnostic, Command, TextEdit, ChangeAnnotation, ChangeAnnotationIdentifier, AnnotatedTextEdit, TextDocumentEdit, CreateFile, RenameFile, DeleteFile, WorkspaceEdit, TextEditChangeImpl, SnippetTextEdit, ChangeAnnotations, WorkspaceChange, TextDocumentIdentifier, VersionedTextDocumentIdentifier, OptionalVersionedTextDocumentIdentifier, LanguageKind, TextDocumentItem, MarkupKind, MarkupContent, CompletionItemKind, InsertTextFormat, CompletionItemTag, InsertReplaceEdit, InsertTextMode, ApplyKind, CompletionItemLabelDetails, CompletionItem, CompletionList, MarkedString, Hover, ParameterInformation, SignatureInformation, DocumentHighlightKind, DocumentHighlight, SymbolKind, SymbolTag, SymbolInformation, WorkspaceSymbol, DocumentSymbol, CodeActionKind, CodeActionTriggerKind, CodeActionContext, CodeActionTag, CodeAction, CodeLens, FormattingOptions, DocumentLink, SelectionRange, SemanticTokenTypes, SemanticTokenModifiers, SemanticTokens, InlineValueText, InlineValueVariableLookup, InlineValueEvaluatableExpression, InlineValueContext, InlayHintKind, InlayHintLabelPart, InlayHint, StringValue, InlineCompletionItem, InlineCompletionList, InlineCompletionTriggerKind, SelectedCompletionInfo, InlineCompletionContext, WorkspaceFolder, EOL$1, TextDocument$1, FullTextDocument$1, Is$1;
+var init_main$1 = __esmMin((() => {
+	(function(DocumentUri) {
+		function is(value) {
+			return typeof value === "string";
+		}
+		DocumentUri.is = is;
+	})(DocumentUri || (DocumentUri = {}));
+	(function(URI) {
+		function is(value) {
+			return typeof value === "string";
+		}
+		URI.is = is;
+	})(URI || (URI = {}));
+	(function(integer) {
+		integer.MIN_VALUE = -2147483648;
+		integer.MAX_VALUE = 2147483647;
+		function is(value) {
+			return typeof value === "number" && integer.MIN_VALUE <= value && value <= integer.MAX_VALUE;
+		}
+		integer.is = is;
+	})(integer || (integer = {}));
+	(function(uinteger) {
+		uinteger.MIN_VALUE = 0;
+		uinteger.MAX_VALUE = 2147483647;
+		function is(value) {
+			return typeof value === "number" && uinteger.MIN_VALUE <= value && value <= uinteger.MAX_VALUE;
+		}
+		uinteger.is = is;
+	})(uinteger || (uinteger = {}));
+	(function(Position) {
+		/**
+		* Creates a new Position literal from the given line and character.
+		* @param line The position's line.
+		* @param character The position's character.
+		*/
+		function create(line, character) {
+			if (line === Number.MAX_VALUE) line = uinteger.MAX_VALUE;
+			if (character === Number.MAX_VALUE) character = uinteger.MAX_VALUE;
+			return {
+				line,
+				character
+			};
+		}
+		Position.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link Position} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Is$1.uinteger(candidate.line) && Is$1.uinteger(candidate.character);
+		}
+		Position.is = is;
+	})(Position || (Position = {}));
+	(function(Range) {
+		function create(one, two, three, four) {
+			if (Is$1.uinteger(one) && Is$1.uinteger(two) && Is$1.uinteger(three) && Is$1.uinteger(four)) return {
+				start: Position.create(one, two),
+				end: Position.create(three, four)
+			};
+			else if (Position.is(one) && Position.is(two)) return {
+				start: one,
+				end: two
+			};
+			else throw new Error(`Range#create called with invalid arguments[${one}, ${two}, ${three}, ${four}]`);
+		}
+		Range.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link Range} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Position.is(candidate.start) && Position.is(candidate.end);
+		}
+		Range.is = is;
+	})(Range || (Range = {}));
+	(function(Location) {
+		/**
+		* Creates a Location literal.
+		* @param uri The location's uri.
+		* @param range The location's range.
+		*/
+		function create(uri, range) {
+			return {
+				uri,
+				range
+			};
+		}
+		Location.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link Location} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Range.is(candidate.range) && (Is$1.string(candidate.uri) || Is$1.undefined(candidate.uri));
+		}
+		Location.is = is;
+	})(Location || (Location = {}));
+	(function(LocationLink) {
+		/**
+		* Creates a LocationLink literal.
+		* @param targetUri The definition's uri.
+		* @param targetRange The full range of the definition.
+		* @param targetSelectionRange The span of the symbol definition at the target.
+		* @param originSelectionRange The span of the symbol being defined in the originating source file.
+		*/
+		function create(targetUri, targetRange, targetSelectionRange, originSelectionRange) {
+			return {
+				targetUri,
+				targetRange,
+				targetSelectionRange,
+				originSelectionRange
+			};
+		}
+		LocationLink.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link LocationLink} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Range.is(candidate.targetRange) && Is$1.string(candidate.targetUri) && Range.is(candidate.targetSelectionRange) && (Range.is(candidate.originSelectionRange) || Is$1.undefined(candidate.originSelectionRange));
+		}
+		LocationLink.is = is;
+	})(LocationLink || (LocationLink = {}));
+	(function(Color) {
+		/**
+		* Creates a new Color literal.
+		*/
+		function create(red, green, blue, alpha) {
+			return {
+				red,
+				green,
+				blue,
+				alpha
+			};
+		}
+		Color.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link Color} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Is$1.numberRange(candidate.red, 0, 1) && Is$1.numberRange(candidate.green, 0, 1) && Is$1.numberRange(candidate.blue, 0, 1) && Is$1.numberRange(candidate.alpha, 0, 1);
+		}
+		Color.is = is;
+	})(Color || (Color = {}));
+	(function(ColorInformation) {
+		/**
+		* Creates a new ColorInformation literal.
+		*/
+		function create(range, color) {
+			return {
+				range,
+				color
+			};
+		}
+		ColorInformation.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link ColorInformation} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Range.is(candidate.range) && Color.is(candidate.color);
+		}
+		ColorInformation.is = is;
+	})(ColorInformation || (ColorInformation = {}));
+	(function(ColorPresentation) {
+		/**
+		* Creates a new ColorInformation literal.
+		*/
+		function create(label, textEdit, additionalTextEdits) {
+			return {
+				label,
+				textEdit,
+				additionalTextEdits
+			};
+		}
+		ColorPresentation.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link ColorInformation} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Is$1.string(candidate.label) && (Is$1.undefined(candidate.textEdit) || TextEdit.is(candidate.textEdit)) && (Is$1.undefined(candidate.additionalTextEdits) || Is$1.typedArray(candidate.additionalTextEdits, TextEdit.is));
+		}
+		ColorPresentation.is = is;
+	})(ColorPresentation || (ColorPresentation = {}));
+	(function(FoldingRangeKind) {
+		/**
+		* Folding range for a comment
+		*/
+		FoldingRangeKind.Comment = "comment";
+		/**
+		* Folding range for an import or include
+		*/
+		FoldingRangeKind.Imports = "imports";
+		/**
+		* Folding range for a region (e.g. `#region`)
+		*/
+		FoldingRangeKind.Region = "region";
+	})(FoldingRangeKind || (FoldingRangeKind = {}));
+	(function(FoldingRange) {
+		/**
+		* Creates a new FoldingRange literal.
+		*/
+		function create(startLine, endLine, startCharacter, endCharacter, kind, collapsedText) {
+			const result = {
+				startLine,
+				endLine
+			};
+			if (Is$1.defined(startCharacter)) result.startCharacter = startCharacter;
+			if (Is$1.defined(endCharacter)) result.endCharacter = endCharacter;
+			if (Is$1.defined(kind)) result.kind = kind;
+			if (Is$1.defined(collapsedText)) result.collapsedText = collapsedText;
+			return result;
+		}
+		FoldingRange.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link FoldingRange} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Is$1.uinteger(candidate.startLine) && Is$1.uinteger(candidate.endLine) && (Is$1.undefined(candidate.startCharacter) || Is$1.uinteger(candidate.startCharacter)) && (Is$1.undefined(candidate.endCharacter) || Is$1.uinteger(candidate.endCharacter)) && (Is$1.undefined(candidate.kind) || Is$1.string(candidate.kind));
+		}
+		FoldingRange.is = is;
+	})(FoldingRange || (FoldingRange = {}));
+	(function(DiagnosticRelatedInformation) {
+		/**
+		* Creates a new DiagnosticRelatedInformation literal.
+		*/
+		function create(location, message) {
+			return {
+				location,
+				message
+			};
+		}
+		DiagnosticRelatedInformation.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link DiagnosticRelatedInformation} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && Location.is(candidate.location) && Is$1.string(candidate.message);
+		}
+		DiagnosticRelatedInformation.is = is;
+	})(DiagnosticRelatedInformation || (DiagnosticRelatedInformation = {}));
+	(function(DiagnosticSeverity) {
+		/**
+		* Reports an error.
+		*/
+		DiagnosticSeverity.Error = 1;
+		/**
+		* Reports a warning.
+		*/
+		DiagnosticSeverity.Warning = 2;
+		/**
+		* Reports an information.
+		*/
+		DiagnosticSeverity.Information = 3;
+		/**
+		* Reports a hint.
+		*/
+		DiagnosticSeverity.Hint = 4;
+	})(DiagnosticSeverity || (DiagnosticSeverity = {}));
+	(function(DiagnosticTag) {
+		/**
+		* Unused or unnecessary code.
+		*
+		* Clients are allowed to render diagnostics with this tag faded out instead of having
+		* an error squiggle.
+		*/
+		DiagnosticTag.Unnecessary = 1;
+		/**
+		* Deprecated or obsolete code.
+		*
+		* Clients are allowed to rendered diagnostics with this tag strike through.
+		*/
+		DiagnosticTag.Deprecated = 2;
+	})(DiagnosticTag || (DiagnosticTag = {}));
+	(function(CodeDescription) {
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Is$1.string(candidate.href);
+		}
+		CodeDescription.is = is;
+	})(CodeDescription || (CodeDescription = {}));
+	(function(Diagnostic) {
+		/**
+		* Creates a new Diagnostic literal.
+		*/
+		function create(range, message, severity, code, source, relatedInformation) {
+			const result = {
+				range,
+				message
+			};
+			if (Is$1.defined(severity)) result.severity = severity;
+			if (Is$1.defined(code)) result.code = code;
+			if (Is$1.defined(source)) result.source = source;
+			if (Is$1.defined(relatedInformation)) result.relatedInformation = relatedInformation;
+			return result;
+		}
+		Diagnostic.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link Diagnostic} interface.
+		*/
+		function is(value) {
+			var _a;
+			const candidate = value;
+			return Is$1.defined(candidate) && Range.is(candidate.range) && (Is$1.string(candidate.message) || MarkupContent.is(candidate.message)) && (Is$1.number(candidate.severity) || Is$1.undefined(candidate.severity)) && (Is$1.integer(candidate.code) || Is$1.string(candidate.code) || Is$1.undefined(candidate.code)) && (Is$1.undefined(candidate.codeDescription) || Is$1.string((_a = candidate.codeDescription) === null || _a === void 0 ? void 0 : _a.href)) && (Is$1.string(candidate.source) || Is$1.undefined(candidate.source)) && (Is$1.undefined(candidate.relatedInformation) || Is$1.typedArray(candidate.relatedInformation, DiagnosticRelatedInformation.is));
+		}
+		Diagnostic.is = is;
+		/**
+		* Checks whether the given diagnostic's message conforms to the 3.17.0
+		* version of the protocol where the message is a string.
+		*
+		* @param value the diagnostic
+		* @returns true if the diagnostic's message is a string, false otherwise.
+		*/
+		function is3_17(value) {
+			return Is$1.string(value.message);
+		}
+		Diagnostic.is3_17 = is3_17;
+		/**
+		* Gets the message string of a diagnostic. If the message is already a
+		* string, it is returned as is. If the message is a MarkupContent,
+		* the value of the MarkupContent is returned. Otherwise an error is thrown.
+		*
+		* @param diagnostic the diagnostic to get the message string from.
+		* @returns the message string of the given diagnostic.
+		*/
+		function getMessageString(diagnostic) {
+			if (Is$1.string(diagnostic.message)) return diagnostic.message;
+			else if (MarkupContent.is(diagnostic.message)) return diagnostic.message.value;
+			else throw new Error(`Unknown message type ${typeof diagnostic.message}`);
+		}
+		Diagnostic.getMessageString = getMessageString;
+	})(Diagnostic || (Diagnostic = {}));
+	(function(Command) {
+		/**
+		* Creates a new Command literal.
+		*/
+		function create(title, command, ...args) {
+			const result = {
+				title,
+				command
+			};
+			if (Is$1.defined(args) && args.length > 0) result.arguments = args;
+			return result;
+		}
+		Command.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link Command} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && Is$1.string(candidate.title) && (candidate.tooltip === void 0 || Is$1.string(candidate.tooltip)) && Is$1.string(candidate.command);
+		}
+		Command.is = is;
+	})(Command || (Command = {}));
+	(function(TextEdit) {
+		/**
+		* Creates a replace text edit.
+		* @param range The range of text to be replaced.
+		* @param newText The new text.
+		*/
+		function replace(range, newText) {
+			return {
+				range,
+				newText
+			};
+		}
+		TextEdit.replace = replace;
+		/**
+		* Creates an insert text edit.
+		* @param position The position to insert the text at.
+		* @param newText The text to be inserted.
+		*/
+		function insert(position, newText) {
+			return {
+				range: {
+					start: position,
+					end: position
+				},
+				newText
+			};
+		}
+		TextEdit.insert = insert;
+		/**
+		* Creates a delete text edit.
+		* @param range The range of text to be deleted.
+		*/
+		function del(range) {
+			return {
+				range,
+				newText: ""
+			};
+		}
+		TextEdit.del = del;
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Is$1.string(candidate.newText) && Range.is(candidate.range);
+		}
+		TextEdit.is = is;
+	})(TextEdit || (TextEdit = {}));
+	(function(ChangeAnnotation) {
+		function create(label, needsConfirmation, description) {
+			const result = { label };
+			if (needsConfirmation !== void 0) result.needsConfirmation = needsConfirmation;
+			if (description !== void 0) result.description = description;
+			return result;
+		}
+		ChangeAnnotation.create = create;
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Is$1.string(candidate.label) && (Is$1.boolean(candidate.needsConfirmation) || candidate.needsConfirmation === void 0) && (Is$1.string(candidate.description) || candidate.description === void 0);
+		}
+		ChangeAnnotation.is = is;
+	})(ChangeAnnotation || (ChangeAnnotation = {}));
+	(function(ChangeAnnotationIdentifier) {
+		function is(value) {
+			const candidate = value;
+			return Is$1.string(candidate);
+		}
+		ChangeAnnotationIdentifier.is = is;
+	})(ChangeAnnotationIdentifier || (ChangeAnnotationIdentifier = {}));
+	(function(AnnotatedTextEdit) {
+		/**
+		* Creates an annotated replace text edit.
+		*
+		* @param range The range of text to be replaced.
+		* @param newText The new text.
+		* @param annotation The annotation.
+		*/
+		function replace(range, newText, annotation) {
+			return {
+				range,
+				newText,
+				annotationId: annotation
+			};
+		}
+		AnnotatedTextEdit.replace = replace;
+		/**
+		* Creates an annotated insert text edit.
+		*
+		* @param position The position to insert the text at.
+		* @param newText The text to be inserted.
+		* @param annotation The annotation.
+		*/
+		function insert(position, newText, annotation) {
+			return {
+				range: {
+					start: position,
+					end: position
+				},
+				newText,
+				annotationId: annotation
+			};
+		}
+		AnnotatedTextEdit.insert = insert;
+		/**
+		* Creates an annotated delete text edit.
+		*
+		* @param range The range of text to be deleted.
+		* @param annotation The annotation.
+		*/
+		function del(range, annotation) {
+			return {
+				range,
+				newText: "",
+				annotationId: annotation
+			};
+		}
+		AnnotatedTextEdit.del = del;
+		function is(value) {
+			const candidate = value;
+			return TextEdit.is(candidate) && (ChangeAnnotation.is(candidate.annotationId) || ChangeAnnotationIdentifier.is(candidate.annotationId));
+		}
+		AnnotatedTextEdit.is = is;
+	})(AnnotatedTextEdit || (AnnotatedTextEdit = {}));
+	(function(TextDocumentEdit) {
+		/**
+		* Creates a new `TextDocumentEdit`
+		*/
+		function create(textDocument, edits) {
+			return {
+				textDocument,
+				edits
+			};
+		}
+		TextDocumentEdit.create = create;
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && OptionalVersionedTextDocumentIdentifier.is(candidate.textDocument) && Array.isArray(candidate.edits);
+		}
+		TextDocumentEdit.is = is;
+	})(TextDocumentEdit || (TextDocumentEdit = {}));
+	(function(CreateFile) {
+		function create(uri, options, annotation) {
+			const result = {
+				kind: "create",
+				uri
+			};
+			if (options !== void 0 && (options.overwrite !== void 0 || options.ignoreIfExists !== void 0)) result.options = options;
+			if (annotation !== void 0) result.annotationId = annotation;
+			return result;
+		}
+		CreateFile.create = create;
+		function is(value) {
+			const candidate = value;
+			return candidate && candidate.kind === "create" && Is$1.string(candidate.uri) && (candidate.options === void 0 || (candidate.options.overwrite === void 0 || Is$1.boolean(candidate.options.overwrite)) && (candidate.options.ignoreIfExists === void 0 || Is$1.boolean(candidate.options.ignoreIfExists))) && (candidate.annotationId === void 0 || ChangeAnnotationIdentifier.is(candidate.annotationId));
+		}
+		CreateFile.is = is;
+	})(CreateFile || (CreateFile = {}));
+	(function(RenameFile) {
+		function create(oldUri, newUri, options, annotation) {
+			const result = {
+				kind: "rename",
+				oldUri,
+				newUri
+			};
+			if (options !== void 0 && (options.overwrite !== void 0 || options.ignoreIfExists !== void 0)) result.options = options;
+			if (annotation !== void 0) result.annotationId = annotation;
+			return result;
+		}
+		RenameFile.create = create;
+		function is(value) {
+			const candidate = value;
+			return candidate && candidate.kind === "rename" && Is$1.string(candidate.oldUri) && Is$1.string(candidate.newUri) && (candidate.options === void 0 || (candidate.options.overwrite === void 0 || Is$1.boolean(candidate.options.overwrite)) && (candidate.options.ignoreIfExists === void 0 || Is$1.boolean(candidate.options.ignoreIfExists))) && (candidate.annotationId === void 0 || ChangeAnnotationIdentifier.is(candidate.annotationId));
+		}
+		RenameFile.is = is;
+	})(RenameFile || (RenameFile = {}));
+	(function(DeleteFile) {
+		function create(uri, options, annotation) {
+			const result = {
+				kind: "delete",
+				uri
+			};
+			if (options !== void 0 && (options.recursive !== void 0 || options.ignoreIfNotExists !== void 0)) result.options = options;
+			if (annotation !== void 0) result.annotationId = annotation;
+			return result;
+		}
+		DeleteFile.create = create;
+		function is(value) {
+			const candidate = value;
+			return candidate && candidate.kind === "delete" && Is$1.string(candidate.uri) && (candidate.options === void 0 || (candidate.options.recursive === void 0 || Is$1.boolean(candidate.options.recursive)) && (candidate.options.ignoreIfNotExists === void 0 || Is$1.boolean(candidate.options.ignoreIfNotExists))) && (candidate.annotationId === void 0 || ChangeAnnotationIdentifier.is(candidate.annotationId));
+		}
+		DeleteFile.is = is;
+	})(DeleteFile || (DeleteFile = {}));
+	(function(WorkspaceEdit) {
+		function is(value) {
+			const candidate = value;
+			return candidate && (candidate.changes !== void 0 || candidate.documentChanges !== void 0) && (candidate.documentChanges === void 0 || candidate.documentChanges.every((change) => {
+				if (Is$1.string(change.kind)) return CreateFile.is(change) || RenameFile.is(change) || DeleteFile.is(change);
+				else return TextDocumentEdit.is(change);
+			}));
+		}
+		WorkspaceEdit.is = is;
+	})(WorkspaceEdit || (WorkspaceEdit = {}));
+	TextEditChangeImpl = class {
+		constructor(edits, changeAnnotations) {
+			this.edits = edits;
+			this.changeAnnotations = changeAnnotations;
+		}
+		insert(position, newText, annotation) {
+			let edit;
+			let id;
+			if (annotation === void 0) edit = TextEdit.insert(position, newText);
+			else if (ChangeAnnotationIdentifier.is(annotation)) {
+				id = annotation;
+				edit = AnnotatedTextEdit.insert(position, newText, annotation);
+			} else {
+				this.assertChangeAnnotations(this.changeAnnotations);
+				id = this.changeAnnotations.manage(annotation);
+				edit = AnnotatedTextEdit.insert(position, newText, id);
+			}
+			this.edits.push(edit);
+			if (id !== void 0) return id;
+		}
+		replace(range, newText, annotation) {
+			let edit;
+			let id;
+			if (annotation === void 0) edit = TextEdit.replace(range, newText);
+			else if (ChangeAnnotationIdentifier.is(annotation)) {
+				id = annotation;
+				edit = AnnotatedTextEdit.replace(range, newText, annotation);
+			} else {
+				this.assertChangeAnnotations(this.changeAnnotations);
+				id = this.changeAnnotations.manage(annotation);
+				edit = AnnotatedTextEdit.replace(range, newText, id);
+			}
+			this.edits.push(edit);
+			if (id !== void 0) return id;
+		}
+		delete(range, annotation) {
+			let edit;
+			let id;
+			if (annotation === void 0) edit = TextEdit.del(range);
+			else if (ChangeAnnotationIdentifier.is(annotation)) {
+				id = annotation;
+				edit = AnnotatedTextEdit.del(range, annotation);
+			} else {
+				this.assertChangeAnnotations(this.changeAnnotations);
+				id = this.changeAnnotations.manage(annotation);
+				edit = AnnotatedTextEdit.del(range, id);
+			}
+			this.edits.push(edit);
+			if (id !== void 0) return id;
+		}
+		add(edit) {
+			this.edits.push(edit);
+		}
+		all() {
+			return this.edits;
+		}
+		clear() {
+			this.edits.splice(0, this.edits.length);
+		}
+		assertChangeAnnotations(value) {
+			if (value === void 0) throw new Error(`Text edit change is not configured to manage change annotations.`);
+		}
+	};
+	(function(SnippetTextEdit) {
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Range.is(candidate.range) && StringValue.isSnippet(candidate.snippet) && (candidate.annotationId === void 0 || ChangeAnnotation.is(candidate.annotationId) || ChangeAnnotationIdentifier.is(candidate.annotationId));
+		}
+		SnippetTextEdit.is = is;
+	})(SnippetTextEdit || (SnippetTextEdit = {}));
+	ChangeAnnotations = class {
+		constructor(annotations) {
+			this._annotations = annotations === void 0 ? Object.create(null) : annotations;
+			this._counter = 0;
+			this._size = 0;
+		}
+		all() {
+			return this._annotations;
+		}
+		get size() {
+			return this._size;
+		}
+		manage(idOrAnnotation, annotation) {
+			let id;
+			if (ChangeAnnotationIdentifier.is(idOrAnnotation)) id = idOrAnnotation;
+			else {
+				id = this.nextId();
+				annotation = idOrAnnotation;
+			}
+			if (this._annotations[id] !== void 0) throw new Error(`Id ${id} is already in use.`);
+			if (annotation === void 0) throw new Error(`No annotation provided for id ${id}`);
+			this._annotations[id] = annotation;
+			this._size++;
+			return id;
+		}
+		nextId() {
+			this._counter++;
+			return this._counter.toString();
+		}
+	};
+	WorkspaceChange = class {
+		constructor(workspaceEdit) {
+			this._textEditChanges = Object.create(null);
+			if (workspaceEdit !== void 0) {
+				this._workspaceEdit = workspaceEdit;
+				if (workspaceEdit.documentChanges) {
+					this._changeAnnotations = new ChangeAnnotations(workspaceEdit.changeAnnotations);
+					workspaceEdit.changeAnnotations = this._changeAnnotations.all();
+					workspaceEdit.documentChanges.forEach((change) => {
+						if (TextDocumentEdit.is(change)) {
+							const textEditChange = new TextEditChangeImpl(change.edits, this._changeAnnotations);
+							this._textEditChanges[change.textDocument.uri] = textEditChange;
+						}
+					});
+				} else if (workspaceEdit.changes) Object.keys(workspaceEdit.changes).forEach((key) => {
+					const textEditChange = new TextEditChangeImpl(workspaceEdit.changes[key]);
+					this._textEditChanges[key] = textEditChange;
+				});
+			} else this._workspaceEdit = {};
+		}
+		/**
+		* Returns the underlying {@link WorkspaceEdit} literal
+		* use to be returned from a workspace edit operation like rename.
+		*/
+		get edit() {
+			this.initDocumentChanges();
+			if (this._changeAnnotations !== void 0) {
+				if (this._changeAnnotations.size === 0) this._workspaceEdit.changeAnnotations = void 0;
+				else this._workspaceEdit.changeAnnotations = this._changeAnnotations.all();
+			}
+			return this._workspaceEdit;
+		}
+		getTextEditChange(key) {
+			if (OptionalVersionedTextDocumentIdentifier.is(key)) {
+				this.initDocumentChanges();
+				if (this._workspaceEdit.documentChanges === void 0) throw new Error("Workspace edit is not configured for document changes.");
+				const textDocument = {
+					uri: key.uri,
+					version: key.version
+				};
+				let result = this._textEditChanges[textDocument.uri];
+				if (!result) {
+					const edits = [];
+					const textDocumentEdit = {
+						textDocument,
+						edits
+					};
+					this._workspaceEdit.documentChanges.push(textDocumentEdit);
+					result = new TextEditChangeImpl(edits, this._changeAnnotations);
+					this._textEditChanges[textDocument.uri] = result;
+				}
+				return result;
+			} else {
+				this.initChanges();
+				if (this._workspaceEdit.changes === void 0) throw new Error("Workspace edit is not configured for normal text edit changes.");
+				let result = this._textEditChanges[key];
+				if (!result) {
+					const edits = [];
+					this._workspaceEdit.changes[key] = edits;
+					result = new TextEditChangeImpl(edits);
+					this._textEditChanges[key] = result;
+				}
+				return result;
+			}
+		}
+		initDocumentChanges() {
+			if (this._workspaceEdit.documentChanges === void 0 && this._workspaceEdit.changes === void 0) {
+				this._changeAnnotations = new ChangeAnnotations();
+				this._workspaceEdit.documentChanges = [];
+				this._workspaceEdit.changeAnnotations = this._changeAnnotations.all();
+			}
+		}
+		initChanges() {
+			if (this._workspaceEdit.documentChanges === void 0 && this._workspaceEdit.changes === void 0) this._workspaceEdit.changes = Object.create(null);
+		}
+		createFile(uri, optionsOrAnnotation, options) {
+			this.initDocumentChanges();
+			if (this._workspaceEdit.documentChanges === void 0) throw new Error("Workspace edit is not configured for document changes.");
+			let annotation;
+			if (ChangeAnnotation.is(optionsOrAnnotation) || ChangeAnnotationIdentifier.is(optionsOrAnnotation)) annotation = optionsOrAnnotation;
+			else options = optionsOrAnnotation;
+			let operation;
+			let id;
+			if (annotation === void 0) operation = CreateFile.create(uri, options);
+			else {
+				id = ChangeAnnotationIdentifier.is(annotation) ? annotation : this._changeAnnotations.manage(annotation);
+				operation = CreateFile.create(uri, options, id);
+			}
+			this._workspaceEdit.documentChanges.push(operation);
+			if (id !== void 0) return id;
+		}
+		renameFile(oldUri, newUri, optionsOrAnnotation, options) {
+			this.initDocumentChanges();
+			if (this._workspaceEdit.documentChanges === void 0) throw new Error("Workspace edit is not configured for document changes.");
+			let annotation;
+			if (ChangeAnnotation.is(optionsOrAnnotation) || ChangeAnnotationIdentifier.is(optionsOrAnnotation)) annotation = optionsOrAnnotation;
+			else options = optionsOrAnnotation;
+			let operation;
+			let id;
+			if (annotation === void 0) operation = RenameFile.create(oldUri, newUri, options);
+			else {
+				id = ChangeAnnotationIdentifier.is(annotation) ? annotation : this._changeAnnotations.manage(annotation);
+				operation = RenameFile.create(oldUri, newUri, options, id);
+			}
+			this._workspaceEdit.documentChanges.push(operation);
+			if (id !== void 0) return id;
+		}
+		deleteFile(uri, optionsOrAnnotation, options) {
+			this.initDocumentChanges();
+			if (this._workspaceEdit.documentChanges === void 0) throw new Error("Workspace edit is not configured for document changes.");
+			let annotation;
+			if (ChangeAnnotation.is(optionsOrAnnotation) || ChangeAnnotationIdentifier.is(optionsOrAnnotation)) annotation = optionsOrAnnotation;
+			else options = optionsOrAnnotation;
+			let operation;
+			let id;
+			if (annotation === void 0) operation = DeleteFile.create(uri, options);
+			else {
+				id = ChangeAnnotationIdentifier.is(annotation) ? annotation : this._changeAnnotations.manage(annotation);
+				operation = DeleteFile.create(uri, options, id);
+			}
+			this._workspaceEdit.documentChanges.push(operation);
+			if (id !== void 0) return id;
+		}
+	};
+	(function(TextDocumentIdentifier) {
+		/**
+		* Creates a new TextDocumentIdentifier literal.
+		* @param uri The document's uri.
+		*/
+		function create(uri) {
+			return { uri };
+		}
+		TextDocumentIdentifier.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link TextDocumentIdentifier} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && Is$1.string(candidate.uri);
+		}
+		TextDocumentIdentifier.is = is;
+	})(TextDocumentIdentifier || (TextDocumentIdentifier = {}));
+	(function(VersionedTextDocumentIdentifier) {
+		/**
+		* Creates a new VersionedTextDocumentIdentifier literal.
+		* @param uri The document's uri.
+		* @param version The document's version.
+		*/
+		function create(uri, version) {
+			return {
+				uri,
+				version
+			};
+		}
+		VersionedTextDocumentIdentifier.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link VersionedTextDocumentIdentifier} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && Is$1.string(candidate.uri) && Is$1.integer(candidate.version);
+		}
+		VersionedTextDocumentIdentifier.is = is;
+	})(VersionedTextDocumentIdentifier || (VersionedTextDocumentIdentifier = {}));
+	(function(OptionalVersionedTextDocumentIdentifier) {
+		/**
+		* Creates a new OptionalVersionedTextDocumentIdentifier literal.
+		* @param uri The document's uri.
+		* @param version The document's version.
+		*/
+		function create(uri, version) {
+			return {
+				uri,
+				version
+			};
+		}
+		OptionalVersionedTextDocumentIdentifier.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link OptionalVersionedTextDocumentIdentifier} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && Is$1.string(candidate.uri) && (candidate.version === null || Is$1.integer(candidate.version));
+		}
+		OptionalVersionedTextDocumentIdentifier.is = is;
+	})(OptionalVersionedTextDocumentIdentifier || (OptionalVersionedTextDocumentIdentifier = {}));
+	(function(LanguageKind) {
+		LanguageKind.ABAP = "abap";
+		LanguageKind.WindowsBat = "bat";
+		LanguageKind.BibTeX = "bibtex";
+		LanguageKind.Clojure = "clojure";
+		LanguageKind.Coffeescript = "coffeescript";
+		LanguageKind.C = "c";
+		LanguageKind.CPP = "cpp";
+		LanguageKind.CSharp = "csharp";
+		LanguageKind.CSS = "css";
+		/**
+		* @since 3.18.0
+		*/
+		LanguageKind.D = "d";
+		/**
+		* @since 3.18.0
+		*/
+		LanguageKind.Delphi = "pascal";
+		LanguageKind.Diff = "diff";
+		LanguageKind.Dart = "dart";
+		LanguageKind.Dockerfile = "dockerfile";
+		LanguageKind.Elixir = "elixir";
+		LanguageKind.Erlang = "erlang";
+		LanguageKind.FSharp = "fsharp";
+		LanguageKind.GitCommit = "git-commit";
+		LanguageKind.GitRebase = "git-rebase";
+		LanguageKind.Go = "go";
+		LanguageKind.Groovy = "groovy";
+		LanguageKind.Handlebars = "handlebars";
+		LanguageKind.Haskell = "haskell";
+		LanguageKind.HTML = "html";
+		LanguageKind.Ini = "ini";
+		LanguageKind.Java = "java";
+		LanguageKind.JavaScript = "javascript";
+		LanguageKind.JavaScriptReact = "javascriptreact";
+		LanguageKind.JSON = "json";
+		LanguageKind.LaTeX = "latex";
+		LanguageKind.Less = "less";
+		LanguageKind.Lua = "lua";
+		LanguageKind.Makefile = "makefile";
+		LanguageKind.Markdown = "markdown";
+		LanguageKind.ObjectiveC = "objective-c";
+		LanguageKind.ObjectiveCPP = "objective-cpp";
+		/**
+		* @since 3.18.0
+		*/
+		LanguageKind.Pascal = "pascal";
+		LanguageKind.Perl = "perl";
+		LanguageKind.Perl6 = "perl6";
+		LanguageKind.PHP = "php";
+		LanguageKind.Plaintext = "plaintext";
+		LanguageKind.Powershell = "powershell";
+		LanguageKind.Pug = "jade";
+		LanguageKind.Python = "python";
+		LanguageKind.R = "r";
+		LanguageKind.Razor = "razor";
+		LanguageKind.Ruby = "ruby";
+		LanguageKind.Rust = "rust";
+		LanguageKind.SCSS = "scss";
+		LanguageKind.SASS = "sass";
+		LanguageKind.Scala = "scala";
+		LanguageKind.ShaderLab = "shaderlab";
+		LanguageKind.ShellScript = "shellscript";
+		LanguageKind.SQL = "sql";
+		LanguageKind.Swift = "swift";
+		LanguageKind.TypeScript = "typescript";
+		LanguageKind.TypeScriptReact = "typescriptreact";
+		LanguageKind.TeX = "tex";
+		LanguageKind.VisualBasic = "vb";
+		LanguageKind.XML = "xml";
+		LanguageKind.XSL = "xsl";
+		LanguageKind.YAML = "yaml";
+	})(LanguageKind || (LanguageKind = {}));
+	(function(TextDocumentItem) {
+		/**
+		* Creates a new TextDocumentItem literal.
+		* @param uri The document's uri.
+		* @param languageId The document's language identifier.
+		* @param version The document's version number.
+		* @param text The document's text.
+		*/
+		function create(uri, languageId, version, text) {
+			return {
+				uri,
+				languageId,
+				version,
+				text
+			};
+		}
+		TextDocumentItem.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link TextDocumentItem} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && Is$1.string(candidate.uri) && Is$1.string(candidate.languageId) && Is$1.integer(candidate.version) && Is$1.string(candidate.text);
+		}
+		TextDocumentItem.is = is;
+	})(TextDocumentItem || (TextDocumentItem = {}));
+	(function(MarkupKind) {
+		/**
+		* Plain text is supported as a content format
+		*/
+		MarkupKind.PlainText = "plaintext";
+		/**
+		* Markdown is supported as a content format
+		*/
+		MarkupKind.Markdown = "markdown";
+		/**
+		* Checks whether the given value is a value of the {@link MarkupKind} type.
+		*/
+		function is(value) {
+			const candidate = value;
+			return candidate === MarkupKind.PlainText || candidate === MarkupKind.Markdown;
+		}
+		MarkupKind.is = is;
+	})(MarkupKind || (MarkupKind = {}));
+	(function(MarkupContent) {
+		/**
+		* Checks whether the given value conforms to the {@link MarkupContent} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(value) && MarkupKind.is(candidate.kind) && Is$1.string(candidate.value);
+		}
+		MarkupContent.is = is;
+	})(MarkupContent || (MarkupContent = {}));
+	(function(CompletionItemKind) {
+		CompletionItemKind.Text = 1;
+		CompletionItemKind.Method = 2;
+		CompletionItemKind.Function = 3;
+		CompletionItemKind.Constructor = 4;
+		CompletionItemKind.Field = 5;
+		CompletionItemKind.Variable = 6;
+		CompletionItemKind.Class = 7;
+		CompletionItemKind.Interface = 8;
+		CompletionItemKind.Module = 9;
+		CompletionItemKind.Property = 10;
+		CompletionItemKind.Unit = 11;
+		CompletionItemKind.Value = 12;
+		CompletionItemKind.Enum = 13;
+		CompletionItemKind.Keyword = 14;
+		CompletionItemKind.Snippet = 15;
+		CompletionItemKind.Color = 16;
+		CompletionItemKind.File = 17;
+		CompletionItemKind.Reference = 18;
+		CompletionItemKind.Folder = 19;
+		CompletionItemKind.EnumMember = 20;
+		CompletionItemKind.Constant = 21;
+		CompletionItemKind.Struct = 22;
+		CompletionItemKind.Event = 23;
+		CompletionItemKind.Operator = 24;
+		CompletionItemKind.TypeParameter = 25;
+	})(CompletionItemKind || (CompletionItemKind = {}));
+	(function(InsertTextFormat) {
+		/**
+		* The primary text to be inserted is treated as a plain string.
+		*/
+		InsertTextFormat.PlainText = 1;
+		/**
+		* The primary text to be inserted is treated as a snippet.
+		*
+		* A snippet can define tab stops and placeholders with `$1`, `$2`
+		* and `${3:foo}`. `$0` defines the final tab stop, it defaults to
+		* the end of the snippet. Placeholders with equal identifiers are linked,
+		* that is typing in one will update others too.
+		*
+		* See also: https://microsoft.github.io/language-server-protocol/specifications/specification-current/#snippet_syntax
+		*/
+		InsertTextFormat.Snippet = 2;
+	})(InsertTextFormat || (InsertTextFormat = {}));
+	(function(CompletionItemTag) {
+		/**
+		* Render a completion as obsolete, usually using a strike-out.
+		*/
+		CompletionItemTag.Deprecated = 1;
+	})(CompletionItemTag || (CompletionItemTag = {}));
+	(function(InsertReplaceEdit) {
+		/**
+		* Creates a new insert / replace edit
+		*/
+		function create(newText, insert, replace) {
+			return {
+				newText,
+				insert,
+				replace
+			};
+		}
+		InsertReplaceEdit.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link InsertReplaceEdit} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return candidate && Is$1.string(candidate.newText) && Range.is(candidate.insert) && Range.is(candidate.replace);
+		}
+		InsertReplaceEdit.is = is;
+	})(InsertReplaceEdit || (InsertReplaceEdit = {}));
+	(function(InsertTextMode) {
+		/**
+		* The insertion or replace strings is taken as it is. If the
+		* value is multi line the lines below the cursor will be
+		* inserted using the indentation defined in the string value.
+		* The client will not apply any kind of adjustments to the
+		* string.
+		*/
+		InsertTextMode.asIs = 1;
+		/**
+		* The editor adjusts leading whitespace of new lines so that
+		* they match the indentation up to the cursor of the line for
+		* which the item is accepted.
+		*
+		* Consider a line like this: <2tabs><cursor><3tabs>foo. Accepting a
+		* multi line completion item is indented using 2 tabs and all
+		* following lines inserted will be indented using 2 tabs as well.
+		*/
+		InsertTextMode.adjustIndentation = 2;
+	})(InsertTextMode || (InsertTextMode = {}));
+	(function(ApplyKind) {
+		/**
+		* The value from the individual item (if provided and not `null`) will be
+		* used instead of the default.
+		*/
+		ApplyKind.Replace = 1;
+		/**
+		* The value from the item will be merged with the default.
+		*
+		* The specific rules for mergeing values are defined against each field
+		* that supports merging.
+		*/
+		ApplyKind.Merge = 2;
+	})(ApplyKind || (ApplyKind = {}));
+	(function(CompletionItemLabelDetails) {
+		function is(value) {
+			const candidate = value;
+			return candidate && (Is$1.string(candidate.detail) || candidate.detail === void 0) && (Is$1.string(candidate.description) || candidate.description === void 0);
+		}
+		CompletionItemLabelDetails.is = is;
+	})(CompletionItemLabelDetails || (CompletionItemLabelDetails = {}));
+	(function(CompletionItem) {
+		/**
+		* Create a completion item and seed it with a label.
+		* @param label The completion item's label
+		*/
+		function create(label) {
+			return { label };
+		}
+		CompletionItem.create = create;
+	})(CompletionItem || (CompletionItem = {}));
+	(function(CompletionList) {
+		/**
+		* Creates a new completion list.
+		*
+		* @param items The completion items.
+		* @param isIncomplete The list is not complete.
+		*/
+		function create(items, isIncomplete) {
+			return {
+				items: items ? items : [],
+				isIncomplete: !!isIncomplete
+			};
+		}
+		CompletionList.create = create;
+	})(CompletionList || (CompletionList = {}));
+	(function(MarkedString) {
+		/**
+		* Creates a marked string from plain text.
+		*
+		* @param plainText The plain text.
+		*/
+		function fromPlainText(plainText) {
+			return plainText.replace(/[\\`*_{}[\]()#+\-.!]/g, "\\$&");
+		}
+		MarkedString.fromPlainText = fromPlainText;
+		/**
+		* Checks whether the given value conforms to the {@link MarkedString} type.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.string(candidate) || Is$1.objectLiteral(candidate) && Is$1.string(candidate.language) && Is$1.string(candidate.value);
+		}
+		MarkedString.is = is;
+	})(MarkedString || (MarkedString = {}));
+	(function(Hover) {
+		/**
+		* Checks whether the given value conforms to the {@link Hover} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return !!candidate && Is$1.objectLiteral(candidate) && (MarkupContent.is(candidate.contents) || MarkedString.is(candidate.contents) || Is$1.typedArray(candidate.contents, MarkedString.is)) && (value.range === void 0 || Range.is(value.range));
+		}
+		Hover.is = is;
+	})(Hover || (Hover = {}));
+	(function(ParameterInformation) {
+		/**
+		* Creates a new parameter information literal.
+		*
+		* @param label A label string.
+		* @param documentation A doc string.
+		*/
+		function create(label, documentation) {
+			return documentation ? {
+				label,
+				documentation
+			} : { label };
+		}
+		ParameterInformation.create = create;
+	})(ParameterInformation || (ParameterInformation = {}));
+	(function(SignatureInformation) {
+		function create(label, documentation, ...parameters) {
+			const result = { label };
+			if (Is$1.defined(documentation)) result.documentation = documentation;
+			if (Is$1.defined(parameters)) result.parameters = parameters;
+			else result.parameters = [];
+			return result;
+		}
+		SignatureInformation.create = create;
+	})(SignatureInformation || (SignatureInformation = {}));
+	(function(DocumentHighlightKind) {
+		/**
+		* A textual occurrence.
+		*/
+		DocumentHighlightKind.Text = 1;
+		/**
+		* Read-access of a symbol, like reading a variable.
+		*/
+		DocumentHighlightKind.Read = 2;
+		/**
+		* Write-access of a symbol, like writing to a variable.
+		*/
+		DocumentHighlightKind.Write = 3;
+	})(DocumentHighlightKind || (DocumentHighlightKind = {}));
+	(function(DocumentHighlight) {
+		/**
+		* Create a DocumentHighlight object.
+		* @param range The range the highlight applies to.
+		* @param kind The highlight kind
+		*/
+		function create(range, kind) {
+			const result = { range };
+			if (Is$1.number(kind)) result.kind = kind;
+			return result;
+		}
+		DocumentHighlight.create = create;
+	})(DocumentHighlight || (DocumentHighlight = {}));
+	(function(SymbolKind) {
+		SymbolKind.File = 1;
+		SymbolKind.Module = 2;
+		SymbolKind.Namespace = 3;
+		SymbolKind.Package = 4;
+		SymbolKind.Class = 5;
+		SymbolKind.Method = 6;
+		SymbolKind.Property = 7;
+		SymbolKind.Field = 8;
+		SymbolKind.Constructor = 9;
+		SymbolKind.Enum = 10;
+		SymbolKind.Interface = 11;
+		SymbolKind.Function = 12;
+		SymbolKind.Variable = 13;
+		SymbolKind.Constant = 14;
+		SymbolKind.String = 15;
+		SymbolKind.Number = 16;
+		SymbolKind.Boolean = 17;
+		SymbolKind.Array = 18;
+		SymbolKind.Object = 19;
+		SymbolKind.Key = 20;
+		SymbolKind.Null = 21;
+		SymbolKind.EnumMember = 22;
+		SymbolKind.Struct = 23;
+		SymbolKind.Event = 24;
+		SymbolKind.Operator = 25;
+		SymbolKind.TypeParameter = 26;
+	})(SymbolKind || (SymbolKind = {}));
+	(function(SymbolTag) {
+		/**
+		* Render a symbol as obsolete, usually using a strike-out.
+		*/
+		SymbolTag.Deprecated = 1;
+	})(SymbolTag || (SymbolTag = {}));
+	(function(SymbolInformation) {
+		/**
+		* Creates a new symbol information literal.
+		*
+		* @param name The name of the symbol.
+		* @param kind The kind of the symbol.
+		* @param range The range of the location of the symbol.
+		* @param uri The resource of the location of symbol.
+		* @param containerName The name of the symbol containing the symbol.
+		*/
+		function create(name, kind, range, uri, containerName) {
+			const result = {
+				name,
+				kind,
+				location: {
+					uri,
+					range
+				}
+			};
+			if (containerName) result.containerName = containerName;
+			return result;
+		}
+		SymbolInformation.create = create;
+	})(SymbolInformation || (SymbolInformation = {}));
+	(function(WorkspaceSymbol) {
+		/**
+		* Create a new workspace symbol.
+		*
+		* @param name The name of the symbol.
+		* @param kind The kind of the symbol.
+		* @param uri The resource of the location of the symbol.
+		* @param range An options range of the location.
+		* @returns A WorkspaceSymbol.
+		*/
+		function create(name, kind, uri, range) {
+			return range !== void 0 ? {
+				name,
+				kind,
+				location: {
+					uri,
+					range
+				}
+			} : {
+				name,
+				kind,
+				location: { uri }
+			};
+		}
+		WorkspaceSymbol.create = create;
+	})(WorkspaceSymbol || (WorkspaceSymbol = {}));
+	(function(DocumentSymbol) {
+		/**
+		* Creates a new symbol information literal.
+		*
+		* @param name The name of the symbol.
+		* @param detail The detail of the symbol.
+		* @param kind The kind of the symbol.
+		* @param range The range of the symbol.
+		* @param selectionRange The selectionRange of the symbol.
+		* @param children Children of the symbol.
+		*/
+		function create(name, detail, kind, range, selectionRange, children) {
+			const result = {
+				name,
+				detail,
+				kind,
+				range,
+				selectionRange
+			};
+			if (children !== void 0) result.children = children;
+			return result;
+		}
+		DocumentSymbol.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link DocumentSymbol} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return candidate && Is$1.string(candidate.name) && Is$1.number(candidate.kind) && Range.is(candidate.range) && Range.is(candidate.selectionRange) && (candidate.detail === void 0 || Is$1.string(candidate.detail)) && (candidate.deprecated === void 0 || Is$1.boolean(candidate.deprecated)) && (candidate.children === void 0 || Array.isArray(candidate.children)) && (candidate.tags === void 0 || Array.isArray(candidate.tags));
+		}
+		DocumentSymbol.is = is;
+	})(DocumentSymbol || (DocumentSymbol = {}));
+	(function(CodeActionKind) {
+		/**
+		* Empty kind.
+		*/
+		CodeActionKind.Empty = "";
+		/**
+		* Base kind for quickfix actions: 'quickfix'
+		*/
+		CodeActionKind.QuickFix = "quickfix";
+		/**
+		* Base kind for refactoring actions: 'refactor'
+		*/
+		CodeActionKind.Refactor = "refactor";
+		/**
+		* Base kind for refactoring extraction actions: 'refactor.extract'
+		*
+		* Example extract actions:
+		*
+		* - Extract method
+		* - Extract function
+		* - Extract variable
+		* - Extract interface from class
+		* - ...
+		*/
+		CodeActionKind.RefactorExtract = "refactor.extract";
+		/**
+		* Base kind for refactoring inline actions: 'refactor.inline'
+		*
+		* Example inline actions:
+		*
+		* - Inline function
+		* - Inline variable
+		* - Inline constant
+		* - ...
+		*/
+		CodeActionKind.RefactorInline = "refactor.inline";
+		/**
+		* Base kind for refactoring move actions: `refactor.move`
+		*
+		* Example move actions:
+		*
+		* - Move a function to a new file
+		* - Move a property between classes
+		* - Move method to base class
+		* - ...
+		*
+		* @since 3.18.0
+		*/
+		CodeActionKind.RefactorMove = "refactor.move";
+		/**
+		* Base kind for refactoring rewrite actions: 'refactor.rewrite'
+		*
+		* Example rewrite actions:
+		*
+		* - Convert JavaScript function to class
+		* - Add or remove parameter
+		* - Encapsulate field
+		* - Make method static
+		* - Move method to base class
+		* - ...
+		*/
+		CodeActionKind.RefactorRewrite = "refactor.rewrite";
+		/**
+		* Base kind for source actions: `source`
+		*
+		* Source code actions apply to the entire file.
+		*/
+		CodeActionKind.Source = "source";
+		/**
+		* Base kind for an organize imports source action: `source.organizeImports`
+		*/
+		CodeActionKind.SourceOrganizeImports = "source.organizeImports";
+		/**
+		* Base kind for auto-fix source actions: `source.fixAll`.
+		*
+		* Fix all actions automatically fix errors that have a clear fix that do not require user input.
+		* They should not suppress errors or perform unsafe fixes such as generating new types or classes.
+		*
+		* @since 3.15.0
+		*/
+		CodeActionKind.SourceFixAll = "source.fixAll";
+		/**
+		* Base kind for all code actions applying to the entire notebook's scope. CodeActionKinds using
+		* this should always begin with `notebook.`
+		*
+		* @since 3.18.0
+		*/
+		CodeActionKind.Notebook = "notebook";
+	})(CodeActionKind || (CodeActionKind = {}));
+	(function(CodeActionTriggerKind) {
+		/**
+		* Code actions were explicitly requested by the user or by an extension.
+		*/
+		CodeActionTriggerKind.Invoked = 1;
+		/**
+		* Code actions were requested automatically.
+		*
+		* This typically happens when current selection in a file changes, but can
+		* also be triggered when file content changes.
+		*/
+		CodeActionTriggerKind.Automatic = 2;
+	})(CodeActionTriggerKind || (CodeActionTriggerKind = {}));
+	(function(CodeActionContext) {
+		/**
+		* Creates a new CodeActionContext literal.
+		*/
+		function create(diagnostics, only, triggerKind) {
+			const result = { diagnostics };
+			if (only !== void 0 && only !== null) result.only = only;
+			if (triggerKind !== void 0 && triggerKind !== null) result.triggerKind = triggerKind;
+			return result;
+		}
+		CodeActionContext.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link CodeActionContext} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && Is$1.typedArray(candidate.diagnostics, Diagnostic.is) && (candidate.only === void 0 || Is$1.typedArray(candidate.only, Is$1.string)) && (candidate.triggerKind === void 0 || candidate.triggerKind === CodeActionTriggerKind.Invoked || candidate.triggerKind === CodeActionTriggerKind.Automatic);
+		}
+		CodeActionContext.is = is;
+	})(CodeActionContext || (CodeActionContext = {}));
+	(function(CodeActionTag) {
+		/**
+		* Marks the code action as LLM-generated.
+		*/
+		CodeActionTag.LLMGenerated = 1;
+		/**
+		* Checks whether the given literal conforms to the {@link CodeActionTag} interface.
+		*/
+		function is(value) {
+			return Is$1.defined(value) && value === CodeActionTag.LLMGenerated;
+		}
+		CodeActionTag.is = is;
+	})(CodeActionTag || (CodeActionTag = {}));
+	(function(CodeAction) {
+		function create(title, kindOrCommandOrEdit, kind) {
+			const result = { title };
+			let checkKind = true;
+			if (typeof kindOrCommandOrEdit === "string") {
+				checkKind = false;
+				result.kind = kindOrCommandOrEdit;
+			} else if (Command.is(kindOrCommandOrEdit)) result.command = kindOrCommandOrEdit;
+			else result.edit = kindOrCommandOrEdit;
+			if (checkKind && kind !== void 0) result.kind = kind;
+			return result;
+		}
+		CodeAction.create = create;
+		function is(value) {
+			const candidate = value;
+			return candidate && Is$1.string(candidate.title) && (candidate.diagnostics === void 0 || Is$1.typedArray(candidate.diagnostics, Diagnostic.is)) && (candidate.kind === void 0 || Is$1.string(candidate.kind)) && (candidate.edit !== void 0 || candidate.command !== void 0) && (candidate.command === void 0 || Command.is(candidate.command)) && (candidate.isPreferred === void 0 || Is$1.boolean(candidate.isPreferred)) && (candidate.edit === void 0 || WorkspaceEdit.is(candidate.edit)) && (candidate.tags === void 0 || Is$1.typedArray(candidate.tags, CodeActionTag.is));
+		}
+		CodeAction.is = is;
+	})(CodeAction || (CodeAction = {}));
+	(function(CodeLens) {
+		/**
+		* Creates a new CodeLens literal.
+		*/
+		function create(range, data) {
+			const result = { range };
+			if (Is$1.defined(data)) result.data = data;
+			return result;
+		}
+		CodeLens.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link CodeLens} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && Range.is(candidate.range) && (Is$1.undefined(candidate.command) || Command.is(candidate.command));
+		}
+		CodeLens.is = is;
+	})(CodeLens || (CodeLens = {}));
+	(function(FormattingOptions) {
+		/**
+		* Creates a new FormattingOptions literal.
+		*/
+		function create(tabSize, insertSpaces) {
+			return {
+				tabSize,
+				insertSpaces
+			};
+		}
+		FormattingOptions.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link FormattingOptions} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && Is$1.uinteger(candidate.tabSize) && Is$1.boolean(candidate.insertSpaces);
+		}
+		FormattingOptions.is = is;
+	})(FormattingOptions || (FormattingOptions = {}));
+	(function(DocumentLink) {
+		/**
+		* Creates a new DocumentLink literal.
+		*/
+		function create(range, target, data) {
+			return {
+				range,
+				target,
+				data
+			};
+		}
+		DocumentLink.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link DocumentLink} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && Range.is(candidate.range) && (Is$1.undefined(candidate.target) || Is$1.string(candidate.target));
+		}
+		DocumentLink.is = is;
+	})(DocumentLink || (DocumentLink = {}));
+	(function(SelectionRange) {
+		/**
+		* Creates a new SelectionRange
+		* @param range the range.
+		* @param parent an optional parent.
+		*/
+		function create(range, parent) {
+			return {
+				range,
+				parent
+			};
+		}
+		SelectionRange.create = create;
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Range.is(candidate.range) && (candidate.parent === void 0 || SelectionRange.is(candidate.parent));
+		}
+		SelectionRange.is = is;
+	})(SelectionRange || (SelectionRange = {}));
+	(function(SemanticTokenTypes) {
+		SemanticTokenTypes["namespace"] = "namespace";
+		/**
+		* Represents a generic type. Acts as a fallback for types which can't be mapped to
+		* a specific type like class or enum.
+		*/
+		SemanticTokenTypes["type"] = "type";
+		SemanticTokenTypes["class"] = "class";
+		SemanticTokenTypes["enum"] = "enum";
+		SemanticTokenTypes["interface"] = "interface";
+		SemanticTokenTypes["struct"] = "struct";
+		SemanticTokenTypes["typeParameter"] = "typeParameter";
+		SemanticTokenTypes["parameter"] = "parameter";
+		SemanticTokenTypes["variable"] = "variable";
+		SemanticTokenTypes["property"] = "property";
+		SemanticTokenTypes["enumMember"] = "enumMember";
+		SemanticTokenTypes["event"] = "event";
+		SemanticTokenTypes["function"] = "function";
+		SemanticTokenTypes["method"] = "method";
+		SemanticTokenTypes["macro"] = "macro";
+		SemanticTokenTypes["keyword"] = "keyword";
+		SemanticTokenTypes["modifier"] = "modifier";
+		SemanticTokenTypes["comment"] = "comment";
+		SemanticTokenTypes["string"] = "string";
+		SemanticTokenTypes["number"] = "number";
+		SemanticTokenTypes["regexp"] = "regexp";
+		SemanticTokenTypes["operator"] = "operator";
+		/**
+		* @since 3.17.0
+		*/
+		SemanticTokenTypes["decorator"] = "decorator";
+		/**
+		* @since 3.18.0
+		*/
+		SemanticTokenTypes["label"] = "label";
+	})(SemanticTokenTypes || (SemanticTokenTypes = {}));
+	(function(SemanticTokenModifiers) {
+		SemanticTokenModifiers["declaration"] = "declaration";
+		SemanticTokenModifiers["definition"] = "definition";
+		SemanticTokenModifiers["readonly"] = "readonly";
+		SemanticTokenModifiers["static"] = "static";
+		SemanticTokenModifiers["deprecated"] = "deprecated";
+		SemanticTokenModifiers["abstract"] = "abstract";
+		SemanticTokenModifiers["async"] = "async";
+		SemanticTokenModifiers["modification"] = "modification";
+		SemanticTokenModifiers["documentation"] = "documentation";
+		SemanticTokenModifiers["defaultLibrary"] = "defaultLibrary";
+	})(SemanticTokenModifiers || (SemanticTokenModifiers = {}));
+	(function(SemanticTokens) {
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && (candidate.resultId === void 0 || typeof candidate.resultId === "string") && Array.isArray(candidate.data) && (candidate.data.length === 0 || typeof candidate.data[0] === "number");
+		}
+		SemanticTokens.is = is;
+	})(SemanticTokens || (SemanticTokens = {}));
+	(function(InlineValueText) {
+		/**
+		* Creates a new InlineValueText literal.
+		*/
+		function create(range, text) {
+			return {
+				range,
+				text
+			};
+		}
+		InlineValueText.create = create;
+		function is(value) {
+			const candidate = value;
+			return candidate !== void 0 && candidate !== null && Range.is(candidate.range) && Is$1.string(candidate.text);
+		}
+		InlineValueText.is = is;
+	})(InlineValueText || (InlineValueText = {}));
+	(function(InlineValueVariableLookup) {
+		/**
+		* Creates a new InlineValueText literal.
+		*/
+		function create(range, variableName, caseSensitiveLookup) {
+			return {
+				range,
+				variableName,
+				caseSensitiveLookup
+			};
+		}
+		InlineValueVariableLookup.create = create;
+		function is(value) {
+			const candidate = value;
+			return candidate !== void 0 && candidate !== null && Range.is(candidate.range) && Is$1.boolean(candidate.caseSensitiveLookup) && (Is$1.string(candidate.variableName) || candidate.variableName === void 0);
+		}
+		InlineValueVariableLookup.is = is;
+	})(InlineValueVariableLookup || (InlineValueVariableLookup = {}));
+	(function(InlineValueEvaluatableExpression) {
+		/**
+		* Creates a new InlineValueEvaluatableExpression literal.
+		*/
+		function create(range, expression) {
+			return {
+				range,
+				expression
+			};
+		}
+		InlineValueEvaluatableExpression.create = create;
+		function is(value) {
+			const candidate = value;
+			return candidate !== void 0 && candidate !== null && Range.is(candidate.range) && (Is$1.string(candidate.expression) || candidate.expression === void 0);
+		}
+		InlineValueEvaluatableExpression.is = is;
+	})(InlineValueEvaluatableExpression || (InlineValueEvaluatableExpression = {}));
+	(function(InlineValueContext) {
+		/**
+		* Creates a new InlineValueContext literal.
+		*/
+		function create(frameId, stoppedLocation) {
+			return {
+				frameId,
+				stoppedLocation
+			};
+		}
+		InlineValueContext.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link InlineValueContext} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && Range.is(value.stoppedLocation);
+		}
+		InlineValueContext.is = is;
+	})(InlineValueContext || (InlineValueContext = {}));
+	(function(InlayHintKind) {
+		/**
+		* An inlay hint that for a type annotation.
+		*/
+		InlayHintKind.Type = 1;
+		/**
+		* An inlay hint that is for a parameter.
+		*/
+		InlayHintKind.Parameter = 2;
+		function is(value) {
+			return value === 1 || value === 2;
+		}
+		InlayHintKind.is = is;
+	})(InlayHintKind || (InlayHintKind = {}));
+	(function(InlayHintLabelPart) {
+		function create(value) {
+			return { value };
+		}
+		InlayHintLabelPart.create = create;
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && (candidate.tooltip === void 0 || Is$1.string(candidate.tooltip) || MarkupContent.is(candidate.tooltip)) && (candidate.location === void 0 || Location.is(candidate.location)) && (candidate.command === void 0 || Command.is(candidate.command));
+		}
+		InlayHintLabelPart.is = is;
+	})(InlayHintLabelPart || (InlayHintLabelPart = {}));
+	(function(InlayHint) {
+		function create(position, label, kind) {
+			const result = {
+				position,
+				label
+			};
+			if (kind !== void 0) result.kind = kind;
+			return result;
+		}
+		InlayHint.create = create;
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && Position.is(candidate.position) && (Is$1.string(candidate.label) || Is$1.typedArray(candidate.label, InlayHintLabelPart.is)) && (candidate.kind === void 0 || InlayHintKind.is(candidate.kind)) && candidate.textEdits === void 0 || Is$1.typedArray(candidate.textEdits, TextEdit.is) && (candidate.tooltip === void 0 || Is$1.string(candidate.tooltip) || MarkupContent.is(candidate.tooltip)) && (candidate.paddingLeft === void 0 || Is$1.boolean(candidate.paddingLeft)) && (candidate.paddingRight === void 0 || Is$1.boolean(candidate.paddingRight));
+		}
+		InlayHint.is = is;
+	})(InlayHint || (InlayHint = {}));
+	(function(StringValue) {
+		function createSnippet(value) {
+			return {
+				kind: "snippet",
+				value
+			};
+		}
+		StringValue.createSnippet = createSnippet;
+		function isSnippet(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && candidate.kind === "snippet" && Is$1.string(candidate.value);
+		}
+		StringValue.isSnippet = isSnippet;
+	})(StringValue || (StringValue = {}));
+	(function(InlineCompletionItem) {
+		function create(insertText, filterText, range, command) {
+			return {
+				insertText,
+				filterText,
+				range,
+				command
+			};
+		}
+		InlineCompletionItem.create = create;
+	})(InlineCompletionItem || (InlineCompletionItem = {}));
+	(function(InlineCompletionList) {
+		function create(items) {
+			return { items };
+		}
+		InlineCompletionList.create = create;
+	})(InlineCompletionList || (InlineCompletionList = {}));
+	(function(InlineCompletionTriggerKind) {
+		/**
+		* Completion was triggered explicitly by a user gesture.
+		*/
+		InlineCompletionTriggerKind.Invoked = 1;
+		/**
+		* Completion was triggered automatically while editing.
+		*/
+		InlineCompletionTriggerKind.Automatic = 2;
+	})(InlineCompletionTriggerKind || (InlineCompletionTriggerKind = {}));
+	(function(SelectedCompletionInfo) {
+		function create(range, text) {
+			return {
+				range,
+				text
+			};
+		}
+		SelectedCompletionInfo.create = create;
+	})(SelectedCompletionInfo || (SelectedCompletionInfo = {}));
+	(function(InlineCompletionContext) {
+		function create(triggerKind, selectedCompletionInfo) {
+			return {
+				triggerKind,
+				selectedCompletionInfo
+			};
+		}
+		InlineCompletionContext.create = create;
+	})(InlineCompletionContext || (InlineCompletionContext = {}));
+	(function(WorkspaceFolder) {
+		function is(value) {
+			const candidate = value;
+			return Is$1.objectLiteral(candidate) && URI.is(candidate.uri) && Is$1.string(candidate.name);
+		}
+		WorkspaceFolder.is = is;
+	})(WorkspaceFolder || (WorkspaceFolder = {}));
+	EOL$1 = [
+		"\n",
+		"\r\n",
+		"\r"
+	];
+	(function(TextDocument) {
+		/**
+		* Creates a new ITextDocument literal from the given uri and content.
+		* @param uri The document's uri.
+		* @param languageId The document's language Id.
+		* @param version The document's version.
+		* @param content The document's content.
+		*/
+		function create(uri, languageId, version, content) {
+			return new FullTextDocument$1(uri, languageId, version, content);
+		}
+		TextDocument.create = create;
+		/**
+		* Checks whether the given literal conforms to the {@link ITextDocument} interface.
+		*/
+		function is(value) {
+			const candidate = value;
+			return Is$1.defined(candidate) && Is$1.string(candidate.uri) && (Is$1.undefined(candidate.languageId) || Is$1.string(candidate.languageId)) && Is$1.uinteger(candidate.lineCount) && Is$1.func(candidate.getText) && Is$1.func(candidate.positionAt) && Is$1.func(candidate.offsetAt) ? true : false;
+		}
+		TextDocument.is = is;
+		function applyEdits(document, edits) {
+			let text = document.getText();
+			const sortedEdits = mergeSort(edits, (a, b) => {
+				const diff = a.range.start.line - b.range.start.line;
+				if (diff === 0) return a.range.start.character - b.range.start.character;
+				return diff;
+			});
+			let lastModifiedOffset = text.length;
+			for (let i = sortedEdits.length - 1; i >= 0; i--) {
+				const e = sortedEdits[i];
+				const startOffset = document.offsetAt(e.range.start);
+				const endOffset = document.offsetAt(e.range.end);
+				if (endOffset <= lastModifiedOffset) text = text.substring(0, startOffset) + e.newText + text.substring(endOffset, text.length);
+				else throw new Error("Overlapping edit");
+				lastModifiedOffset = startOffset;
+			}
+			return text;
+		}
+		TextDocument.applyEdits = applyEdits;
+		function mergeSort(data, compare) {
+			if (data.length <= 1) return data;
+			const p = data.length / 2 | 0;
+			const left = data.slice(0, p);
+			const right = data.slice(p);
+			mergeSort(left, compare);
+			mergeSort(right, compare);
+			let leftIdx = 0;
+			let rightIdx = 0;
+			let i = 0;
+			while (leftIdx < left.length && rightIdx < right.length) if (compare(left[leftIdx], right[rightIdx]) <= 0) data[i++] = left[leftIdx++];
+			else data[i++] = right[rightIdx++];
+			while (leftIdx < left.length) data[i++] = left[leftIdx++];
+			while (rightIdx < right.length) data[i++] = right[rightIdx++];
+			return data;
+		}
+	})(TextDocument$1 || (TextDocument$1 = {}));
+	FullTextDocument$1 = class {
+		constructor(uri, languageId, version, content) {
+			this._uri = uri;
+			this._languageId = languageId;
+			this._version = version;
+			this._content = content;
+			this._lineOffsets = void 0;
+		}
+		get uri() {
+			return this._uri;
+		}
+		get languageId() {
+			return this._languageId;
+		}
+		get version() {
+			return this._version;
+		}
+		getText(range) {
+			if (range) {
+				const start = this.offsetAt(range.start);
+				const end = this.offsetAt(range.end);
+				return this._content.substring(start, end);
+			}
+			return this._content;
+		}
+		update(event, version) {
+			this._content = event.text;
+			this._version = version;
+			this._lineOffsets = void 0;
+		}
+		getLineOffsets() {
+			if (this._lineOffsets === void 0) {
+				const lineOffsets = [];
+				const text = this._content;
+				let isLineStart = true;
+				for (let i = 0; i < text.length; i++) {
+					if (isLineStart) {
+						lineOffsets.push(i);
+						isLineStart = false;
+					}
+					const ch = text.charAt(i);
+					isLineStart = ch === "\r" || ch === "\n";
+					if (ch === "\r" && i + 1 < text.length && text.charAt(i + 1) === "\n") i++;
+				}
+				if (isLineStart && text.length > 0) lineOffsets.push(text.length);
+				this._lineOffsets = lineOffsets;
+			}
+			return this._lineOffsets;
+		}
+		positionAt(offset) {
+			offset = Math.max(Math.min(offset, this._content.length), 0);
+			const lineOffsets = this.getLineOffsets();
+			let low = 0, high = lineOffsets.length;
+			if (high === 0) return Position.create(0, offset);
+			while (low < high) {
+				const mid = Math.floor((low + high) / 2);
+				if (lineOffsets[mid] > offset) high = mid;
+				else low = mid + 1;
+			}
+			const line = low - 1;
+			return Position.create(line, offset - lineOffsets[line]);
+		}
+		offsetAt(position) {
+			const lineOffsets = this.getLineOffsets();
+			if (position.line >= lineOffsets.length) return this._content.length;
+			else if (position.line < 0) return 0;
+			const lineOffset = lineOffsets[position.line];
+			const nextLineOffset = position.line + 1 < lineOffsets.length ? lineOffsets[position.line + 1] : this._content.length;
+			return Math.max(Math.min(lineOffset + position.character, nextLineOffset), lineOffset);
+		}
+		get lineCount() {
+			return this.getLineOffsets().length;
+		}
+	};
+	(function(Is) {
+		const toString = Object.prototype.toString;
+		function defined(value) {
+			return typeof value !== "undefined";
+		}
+		Is.defined = defined;
+		function undefined(value) {
+			return typeof value === "undefined";
+		}
+		Is.undefined = undefined;
+		function boolean(value) {
+			return value === true || value === false;
+		}
+		Is.boolean = boolean;
+		function string(value) {
+			return toString.call(value) === "[object String]";
+		}
+		Is.string = string;
+		function number(value) {
+			return toString.call(value) === "[object Number]";
+		}
+		Is.number = number;
+		function numberRange(value, min, max) {
+			return toString.call(value) === "[object Number]" && min <= value && value <= max;
+		}
+		Is.numberRange = numberRange;
+		function integer(value) {
+			return toString.call(value) === "[object Number]" && -2147483648 <= value && value <= 2147483647;
+		}
+		Is.integer = integer;
+		function uinteger(value) {
+			return toString.call(value) === "[object Number]" && 0 <= value && value <= 2147483647;
+		}
+		Is.uinteger = uinteger;
+		function func(value) {
+			return toString.call(value) === "[object Function]";
+		}
+		Is.func = func;
+		function objectLiteral(value) {
+			return value !== null && typeof value === "object";
+		}
+		Is.objectLiteral = objectLiteral;
+		function typedArray(value, check) {
+			return Array.isArray(value) && value.every(check);
+		}
+		Is.typedArray = typedArray;
+	})(Is$1 || (Is$1 = {}));
+}));
+// node_modules/dockerfile-ast/lib/line.js
+var require_line = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Line = void 0;
+	var Line = class {
+		constructor(document, range) {
+			this.document = document;
+			this.range = range;
+		}
+		getRange() {
+			return this.range;
+		}
+		getTextContent() {
+			return this.document.getText().substring(this.document.offsetAt(this.range.start), this.document.offsetAt(this.range.end));
+		}
+		isAfter(line) {
+			return this.range.start.line > line.range.start.line;
+		}
+		isBefore(line) {
+			return this.range.start.line < line;
+		}
+	};
+	exports.Line = Line;
+}));
+// node_modules/dockerfile-ast/lib/util.js
+var require_util = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Util = void 0;
+	exports.Util = class Util {
+		static isUTF8BOM(char) {
+			const uintArray = Uint8Array.from(Buffer.from(char, "UTF-8"));
+			return uintArray[0] === 239 && uintArray[1] == 187 && uintArray[2] == 191;
+		}
+		static isWhitespace(char) {
+			return char === " " || char === "	" || Util.isNewline(char);
+		}
+		static isNewline(char) {
+			return char === "\r" || char === "\n";
+		}
+		static findLeadingNonWhitespace(content, escapeChar) {
+			whitespaceCheck: for (let i = 0; i < content.length; i++) switch (content.charAt(i)) {
+				case " ":
+				case "	": continue;
+				case escapeChar:
+					escapeCheck: for (let j = i + 1; j < content.length; j++) switch (content.charAt(j)) {
+						case " ":
+						case "	": continue;
+						case "\r":
+							i = j + 1;
+							continue whitespaceCheck;
+						case "\n":
+							i = j;
+							continue whitespaceCheck;
+						default: break escapeCheck;
+					}
+					return -1;
+				default: return i;
+			}
+			return -1;
+		}
+		/**
+		* Determines if the given position is contained within the given range.
+		*
+		* @param position the position to check
+		* @param range the range to see if the position is inside of
+		*/
+		static isInsideRange(position, range) {
+			if (range.start.line === range.end.line) return range.start.line === position.line && range.start.character <= position.character && position.character <= range.end.character;
+			else if (range.start.line === position.line) return range.start.character <= position.character;
+			else if (range.end.line === position.line) return position.character <= range.end.character;
+			return range.start.line < position.line && position.line < range.end.line;
+		}
+		static parseHeredocName(value) {
+			value = value.substring(2);
+			if (value.charAt(0) === "-") value = value.substring(1);
+			if (value.charAt(0) === "\"") {
+				if (value.charAt(value.length - 1) !== "\"") return null;
+				value = value.substring(1, value.length - 1);
+			}
+			if (value.charAt(0) === "'") {
+				if (value.charAt(value.length - 1) !== "'") return null;
+				value = value.substring(1, value.length - 1);
+			}
+			if (value.charAt(0) === "<") return null;
+			return value;
+		}
+	};
+}));
+// node_modules/dockerfile-ast/lib/comment.js
+var require_comment = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Comment = void 0;
+	const vscode_languageserver_types_1 = (init_main$1(), __toCommonJS(main_exports$1));
+	const line_1 = require_line();
+	const util_1 = require_util();
+	var Comment = class extends line_1.Line {
+		constructor(document, range) {
+			super(document, range);
+		}
+		toString() {
+			const content = this.getContent();
+			if (content) return "# " + content;
+			return "#";
+		}
+		/**
+		* Returns the content of this comment. This excludes leading and
+		* trailing whitespace as well as the # symbol. If the comment only
+		* consists of whitespace, the empty string will be returned.
+		*/
+		getContent() {
+			let range = this.getContentRange();
+			if (range === null) return "";
+			return this.document.getText().substring(this.document.offsetAt(range.start), this.document.offsetAt(range.end));
+		}
+		/**
+		* Returns a range that includes the content of the comment
+		* excluding any leading and trailing whitespace as well as the #
+		* symbol. May return null if the comment only consists of whitespace
+		* characters.
+		*/
+		getContentRange() {
+			let range = this.getRange();
+			const startOffset = this.document.offsetAt(range.start);
+			let raw = this.document.getText().substring(startOffset, this.document.offsetAt(range.end));
+			let start = -1;
+			let end = -1;
+			for (let i = 1; i < raw.length; i++) if (!util_1.Util.isWhitespace(raw.charAt(i))) {
+				start = i;
+				break;
+			}
+			if (start === -1) return null;
+			for (let i = raw.length - 1; i >= 1; i--) if (!util_1.Util.isWhitespace(raw.charAt(i))) {
+				end = i + 1;
+				break;
+			}
+			return vscode_languageserver_types_1.Range.create(this.document.positionAt(startOffset + start), this.document.positionAt(startOffset + end));
+		}
+	};
+	exports.Comment = Comment;
+}));
+// node_modules/vscode-languageserver-textdocument/lib/esm/main.js
+var main_exports = /* @__PURE__ */ __exportAll({ TextDocument: () => TextDocument });
+function mergeSort(data, compare) {
+	if (data.length <= 1) return data;
+	const p = data.length / 2 | 0;
+	const left = data.slice(0, p);
+	const right = data.slice(p);
+	mergeSort(left, compare);
+	mergeSort(right, compare);
+	let leftIdx = 0;
+	let rightIdx = 0;
+	let i = 0;
+	while (leftIdx < left.length && rightIdx < right.length) if (compare(left[leftIdx], right[rightIdx]) <= 0) data[i++] = left[leftIdx++];
+	else data[i++] = right[rightIdx++];
+	while (leftIdx < left.length) data[i++] = left[leftIdx++];
+	while (rightIdx < right.length) data[i++] = right[rightIdx++];
+	return data;
+}
+function computeLineOffsets(text, isAtLineStart, textOffset = 0) {
+	const result = isAtLineStart ? [textOffset] : [];
+	for (let i = 0; i < text.length; i++) {
+		const ch = text.charCodeAt(i);
+		if (isEOL(ch)) {
+			if (ch === 13 && i + 1 < text.length && text.charCodeAt(i + 1) === 10) i++;
+			result.push(textOffset + i + 1);
+		}
+	}
+	return result;
+}
+function isEOL(char) {
+	return char === 13 || char === 10;
+}
+function getWellformedRange(range) {
+	const start = range.start;
+	const end = range.end;
+	if (start.line > end.line || start.line === end.line && start.character > end.character) return {
+		start: end,
+		end: start
+	};
+	return range;
+}
+function getWellformedEdit(textEdit) {
+	const range = getWellformedRange(textEdit.range);
+	if (range !== textEdit.range) return {
+		newText: textEdit.newText,
+		range
+	};
+	return textEdit;
+}
+var FullTextDocument, TextDocument;
+var init_main = __esmMin((() => {
+	FullTextDocument = class FullTextDocument {
+		constructor(uri, languageId, version, content) {
+			this._uri = uri;
+			this._languageId = languageId;
+			this._version = version;
+			this._content = content;
+			this._lineOffsets = void 0;
+		}
+		get uri() {
+			return this._uri;
+		}
+		get languageId() {
+			return this._languageId;
+		}
+		get version() {
+			return this._version;
+		}
+		getText(range) {
+			if (range) {
+				const start = this.offsetAt(range.start);
+				const end = this.offsetAt(range.end);
+				return this._content.substring(start, end);
+			}
+			return this._content;
+		}
+		update(changes, version) {
+			for (const change of changes) if (FullTextDocument.isIncremental(change)) {
+				const range = getWellformedRange(change.range);
+				const startOffset = this.offsetAt(range.start);
+				const endOffset = this.offsetAt(range.end);
+				this._content = this._content.substring(0, startOffset) + change.text + this._content.substring(endOffset, this._content.length);
+				const insertedEndOffset = startOffset + change.text.length;
+				const crlfAtStart = this._content.charCodeAt(startOffset - 1) === 13 && this._content.charCodeAt(startOffset) === 10;
+				const crlfAtEnd = this._content.charCodeAt(insertedEndOffset - 1) === 13 && this._content.charCodeAt(insertedEndOffset) === 10;
+				if (crlfAtStart || crlfAtEnd) {
+					this._lineOffsets = void 0;
+					continue;
+				}
+				const startLine = Math.max(range.start.line, 0);
+				const endLine = Math.max(range.end.line, 0);
+				let lineOffsets = this._lineOffsets;
+				const addedLineOffsets = computeLineOffsets(change.text, false, startOffset);
+				if (endLine - startLine === addedLineOffsets.length) for (let i = 0, len = addedLineOffsets.length; i < len; i++) lineOffsets[i + startLine + 1] = addedLineOffsets[i];
+				else if (addedLineOffsets.length < 1e4) lineOffsets.splice(startLine + 1, endLine - startLine, ...addedLineOffsets);
+				else this._lineOffsets = lineOffsets = lineOffsets.slice(0, startLine + 1).concat(addedLineOffsets, lineOffsets.slice(endLine + 1));
+				const diff = change.text.length - (endOffset - startOffset);
+				if (diff !== 0) for (let i = startLine + 1 + addedLineOffsets.length, len = lineOffsets.length; i < len; i++) lineOffsets[i] = lineOffsets[i] + diff;
+			} else if (FullTextDocument.isFull(change)) {
+				this._content = change.text;
+				this._lineOffsets = void 0;
+			} else throw new Error("Unknown change event received");
+			this._version = version;
+		}
+		getLineOffsets() {
+			if (this._lineOffsets === void 0) this._lineOffsets = computeLineOffsets(this._content, true);
+			return this._lineOffsets;
+		}
+		positionAt(offset) {
+			offset = Math.max(Math.min(offset, this._content.length), 0);
+			const lineOffsets = this.getLineOffsets();
+			let low = 0, high = lineOffsets.length;
+			if (high === 0) return {
+				line: 0,
+				character: offset
+			};
+			while (low < high) {
+				const mid = Math.floor((low + high) / 2);
+				if (lineOffsets[mid] > offset) high = mid;
+				else low = mid + 1;
+			}
+			const line = low - 1;
+			offset = this.ensureBeforeEOL(offset, lineOffsets[line]);
+			return {
+				line,
+				character: offset - lineOffsets[line]
+			};
+		}
+		offsetAt(position) {
+			const lineOffsets = this.getLineOffsets();
+			if (position.line >= lineOffsets.length) return this._content.length;
+			else if (position.line < 0) return 0;
+			const lineOffset = lineOffsets[position.line];
+			if (position.character <= 0) return lineOffset;
+			const nextLineOffset = position.line + 1 < lineOffsets.length ? lineOffsets[position.line + 1] : this._content.length;
+			const offset = Math.min(lineOffset + position.character, nextLineOffset);
+			return this.ensureBeforeEOL(offset, lineOffset);
+		}
+		getLineRange(line) {
+			const lineOffsets = this.getLineOffsets();
+			if (line >= lineOffsets.length) {
+				const lastLine = lineOffsets.length - 1;
+				return {
+					start: {
+						line: lastLine,
+						character: 0
+					},
+					end: {
+						line: lastLine,
+						character: this._content.length - lineOffsets[lastLine]
+					}
+				};
+			} else if (line < 0) return {
+				start: {
+					line: 0,
+					character: 0
+				},
+				end: {
+					line: 0,
+					character: 0
+				}
+			};
+			const startOffset = lineOffsets[line];
+			const nextLineOffset = line + 1 < lineOffsets.length ? lineOffsets[line + 1] : this._content.length;
+			const endOffset = this.ensureBeforeEOL(nextLineOffset, startOffset);
+			return {
+				start: {
+					line,
+					character: 0
+				},
+				end: {
+					line,
+					character: endOffset - startOffset
+				}
+			};
+		}
+		getEOLCharacters(line) {
+			const lineOffsets = this.getLineOffsets();
+			if (line >= lineOffsets.length) return "";
+			else if (line < 0) return "";
+			const nextLineOffset = line + 1 < lineOffsets.length ? lineOffsets[line + 1] : this._content.length;
+			const eolOffset = this.ensureBeforeEOL(nextLineOffset, lineOffsets[line]);
+			return this._content.substring(eolOffset, nextLineOffset);
+		}
+		ensureBeforeEOL(offset, lineOffset) {
+			while (offset > lineOffset && isEOL(this._content.charCodeAt(offset - 1))) offset--;
+			return offset;
+		}
+		get lineCount() {
+			return this.getLineOffsets().length;
+		}
+		static isIncremental(event) {
+			const candidate = event;
+			return candidate !== void 0 && candidate !== null && typeof candidate.text === "string" && candidate.range !== void 0 && (candidate.rangeLength === void 0 || typeof candidate.rangeLength === "number");
+		}
+		static isFull(event) {
+			const candidate = event;
+			return candidate !== void 0 && candidate !== null && typeof candidate.text === "string" && candidate.range === void 0 && candidate.rangeLength === void 0;
+		}
+	};
+	(function(TextDocument) {
+		/**
+		* Creates a new text document.
+		*
+		* @param uri The document's uri.
+		* @param languageId  The document's language Id.
+		* @param version The document's initial version number.
+		* @param content The document's content.
+		*/
+		function create(uri, languageId, version, content) {
+			return new FullTextDocument(uri, languageId, version, content);
+		}
+		TextDocument.create = create;
+		/**
+		* Updates a TextDocument by modifying its content.
+		*
+		* @param document the document to update. Only documents created by TextDocument.create are valid inputs.
+		* @param changes the changes to apply to the document.
+		* @param version the changes version for the document.
+		* @returns The updated TextDocument. Note: That's the same document instance passed in as first parameter.
+		*
+		*/
+		function update(document, changes, version) {
+			if (document instanceof FullTextDocument) {
+				document.update(changes, version);
+				return document;
+			} else throw new Error("TextDocument.update: document must be created by TextDocument.create");
+		}
+		TextDocument.update = update;
+		function applyEdits(document, edits) {
+			const text = document.getText();
+			const sortedEdits = mergeSort(edits.map(getWellformedEdit), (a, b) => {
+				const diff = a.range.start.line - b.range.start.line;
+				if (diff === 0) return a.range.start.character - b.range.start.character;
+				return diff;
+			});
+			let lastModifiedOffset = 0;
+			const spans = [];
+			for (const e of sortedEdits) {
+				const startOffset = document.offsetAt(e.range.start);
+				if (startOffset < lastModifiedOffset) throw new Error("Overlapping edit");
+				else if (startOffset > lastModifiedOffset) spans.push(text.substring(lastModifiedOffset, startOffset));
+				if (e.newText.length) spans.push(e.newText);
+				lastModifiedOffset = document.offsetAt(e.range.end);
+			}
+			spans.push(text.substr(lastModifiedOffset));
+			return spans.join("");
+		}
+		TextDocument.applyEdits = applyEdits;
+	})(TextDocument || (TextDocument = {}));
+}));
+// node_modules/dockerfile-ast/lib/parserDirective.js
+var require_parserDirective = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.ParserDirective = void 0;
+	const main_1 = require_main();
+	const line_1 = require_line();
+	var ParserDirective = class extends line_1.Line {
+		constructor(document, range, nameRange, valueRange) {
+			super(document, range);
+			this.nameRange = nameRange;
+			this.valueRange = valueRange;
+		}
+		toString() {
+			return "# " + this.getName() + "=" + this.getValue();
+		}
+		getNameRange() {
+			return this.nameRange;
+		}
+		getValueRange() {
+			return this.valueRange;
+		}
+		getName() {
+			return this.document.getText().substring(this.document.offsetAt(this.nameRange.start), this.document.offsetAt(this.nameRange.end));
+		}
+		getValue() {
+			return this.document.getText().substring(this.document.offsetAt(this.valueRange.start), this.document.offsetAt(this.valueRange.end));
+		}
+		getDirective() {
+			const directive = main_1.Directive[this.getName().toLowerCase()];
+			return directive === void 0 ? null : directive;
+		}
+	};
+	exports.ParserDirective = ParserDirective;
+}));
+// node_modules/dockerfile-ast/lib/heredoc.js
+var require_heredoc = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Heredoc = void 0;
+	/**
+	* Heredoc represents a here-document that has been embedded in a
+	* Dockerfile.
+	*
+	* This API is experimental and subject to change.
+	*/
+	var Heredoc = class {
+		constructor(startRange, name, nameRange, contentRange, endRange) {
+			this.startRange = startRange;
+			this.name = name;
+			this.nameRange = nameRange;
+			this.contentRange = contentRange;
+			this.endRange = endRange;
+		}
+		/**
+		* Returns the name of the here-document.
+		*
+		* This API is experimental and subject to change.
+		*/
+		getName() {
+			return this.name;
+		}
+		/**
+		* Returns the range of the start operator and the name. If the
+		* here-document is initialized with <<EOT then the start range would
+		* encompass all five characters.
+		*
+		* This API is experimental and subject to change.
+		*/
+		getStartRange() {
+			return this.startRange;
+		}
+		/**
+		* Returns the range of this here-document's name that is declared at
+		* the beginning of the here-document with the operator. If the
+		* here-document is initialized with <<EOT then the name range would
+		* encompass the latter three "EOT" characters.
+		*
+		* This API is experimental and subject to change.
+		*/
+		getNameRange() {
+			return this.nameRange;
+		}
+		/**
+		* Returns the range of the content of this here-document. This may
+		* be null if the here-document has no content because:
+		* - the start range is the only thing that was declared
+		* - the end range was declared immediately and there is no content
+		*
+		* This API is experimental and subject to change.
+		*/
+		getContentRange() {
+			return this.contentRange;
+		}
+		/**
+		* Returns the range of the here-document's name on a line that
+		* represents the end of the here-document.
+		*
+		* This API is experimental and subject to change.
+		*/
+		getDelimiterRange() {
+			return this.endRange;
+		}
+	};
+	exports.Heredoc = Heredoc;
+}));
+// node_modules/dockerfile-ast/lib/variable.js
+var require_variable = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Variable = void 0;
+	var Variable = class {
+		constructor(name, nameRange, range, modifier, modifierRange, substitutionParameter, substitutionRange, defined, buildVariable, stringValue) {
+			this.name = name;
+			this.nameRange = nameRange;
+			this.range = range;
+			this.modifier = modifier;
+			this.modifierRange = modifierRange;
+			this.substitutionParameter = substitutionParameter;
+			this.substitutionRange = substitutionRange;
+			this.defined = defined;
+			this.buildVariable = buildVariable;
+			this.stringValue = stringValue;
+		}
+		toString() {
+			return this.stringValue;
+		}
+		getName() {
+			return this.name;
+		}
+		getNameRange() {
+			return this.nameRange;
+		}
+		/**
+		* Returns the range of the entire variable. This includes the symbols for
+		* the declaration of the variable such as the $, {, and } symbols.
+		*
+		* @return the range in the document that this variable encompasses in its
+		*         entirety
+		*/
+		getRange() {
+			return this.range;
+		}
+		/**
+		* Returns the modifier character that has been set for
+		* specifying how this variable should be expanded and resolved.
+		* If this variable is ${variable:+value} then the modifier
+		* character is '+'. Will be the empty string if the variable is
+		* declared as ${variable:}. Otherwise, will be null if this
+		* variable will not use variable substitution at all (such as
+		* ${variable} or $variable).
+		*
+		* @return this variable's modifier character, or the empty
+		*         string if it does not have one, or null if this
+		*         variable will not use variable substitution
+		*/
+		getModifier() {
+			return this.modifier;
+		}
+		getModifierRange() {
+			return this.modifierRange;
+		}
+		/**
+		* Returns the parameter that will be used for substitution if
+		* this variable uses modifiers to define how its value should be
+		* resolved. If this variable is ${variable:+value} then the
+		* substitution value will be 'value'. Will be the empty string
+		* if the variable is declared as ${variable:+} or some other
+		* variant where the only thing that follows the modifier
+		* character (excluding considerations of escape characters and
+		* so on) is the variable's closing bracket. May be null if this
+		* variable does not have a modifier character defined (such as
+		* ${variable} or $variable).
+		*
+		* @return this variable's substitution parameter, or the empty
+		*         string if it does not have one, or null if there is
+		*         not one defined
+		*/
+		getSubstitutionParameter() {
+			return this.substitutionParameter;
+		}
+		getSubstitutionRange() {
+			return this.substitutionRange;
+		}
+		/**
+		* Returns whether this variable has been defined or not.
+		*
+		* @return true if this variable has been defined, false otherwise
+		*/
+		isDefined() {
+			return this.defined;
+		}
+		isBuildVariable() {
+			return this.buildVariable === true;
+		}
+		isEnvironmentVariable() {
+			return this.buildVariable === false;
+		}
+	};
+	exports.Variable = Variable;
+}));
+// node_modules/dockerfile-ast/lib/instruction.js
+var require_instruction = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Instruction = void 0;
+	const vscode_languageserver_types_1 = (init_main$1(), __toCommonJS(main_exports$1));
+	const util_1 = require_util();
+	const line_1 = require_line();
+	const argument_1 = require_argument();
+	const heredoc_1 = require_heredoc();
+	const variable_1 = require_variable();
+	const main_1 = require_main();
+	var Instruction = class extends line_1.Line {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range);
+			this.dockerfile = dockerfile;
+			this.escapeChar = escapeChar;
+			this.instruction = instruction;
+			this.instructionRange = instructionRange;
+		}
+		toString() {
+			let value = this.getKeyword();
+			for (let arg of this.getRawArguments()) {
+				value += " ";
+				value += arg.getValue();
+			}
+			return value;
+		}
+		getRangeContent(range) {
+			if (range === null) return null;
+			return this.document.getText().substring(this.document.offsetAt(range.start), this.document.offsetAt(range.end));
+		}
+		getInstructionRange() {
+			return this.instructionRange;
+		}
+		getInstruction() {
+			return this.instruction;
+		}
+		getKeyword() {
+			return this.getInstruction().toUpperCase();
+		}
+		getArgumentsRange() {
+			let args = this.getArguments();
+			if (args.length === 0) return null;
+			return vscode_languageserver_types_1.Range.create(args[0].getRange().start, args[args.length - 1].getRange().end);
+		}
+		getArgumentsRanges() {
+			let args = this.getArguments();
+			if (args.length === 0) return [];
+			if (args[0].getRange().start.line === args[args.length - 1].getRange().end.line) return [vscode_languageserver_types_1.Range.create(args[0].getRange().start, args[args.length - 1].getRange().end)];
+			let ranges = [];
+			let end = -1;
+			let startPosition = args[0].getRange().start;
+			let range = this.getInstructionRange();
+			let extra = this.document.offsetAt(startPosition) - this.document.offsetAt(range.start);
+			let fullArgs = this.getTextContent().substring(extra, this.document.offsetAt(args[args.length - 1].getRange().end) - this.document.offsetAt(range.start));
+			let offset = this.document.offsetAt(range.start) + extra;
+			let comment = false;
+			for (let i = 0; i < fullArgs.length; i++) {
+				let char = fullArgs.charAt(i);
+				if (char === this.escapeChar) {
+					let next = fullArgs.charAt(i + 1);
+					if (next === " " || next === "	") whitespaceCheck: for (let j = i + 2; j < fullArgs.length; j++) switch (fullArgs.charAt(j)) {
+						case " ":
+						case "	": continue;
+						case "\r": j++;
+						case "\n":
+							if (startPosition !== null) ranges.push(vscode_languageserver_types_1.Range.create(startPosition, this.document.positionAt(offset + end + 1)));
+							startPosition = null;
+							comment = false;
+							i = j;
+							break whitespaceCheck;
+						default: break whitespaceCheck;
+					}
+					else if (next === "\r") {
+						if (startPosition !== null) {
+							ranges.push(vscode_languageserver_types_1.Range.create(startPosition, this.document.positionAt(offset + end + 1)));
+							startPosition = null;
+						}
+						comment = false;
+						i += 2;
+					} else if (next === "\n") {
+						if (startPosition !== null) ranges.push(vscode_languageserver_types_1.Range.create(startPosition, this.document.positionAt(offset + end + 1)));
+						startPosition = null;
+						comment = false;
+						i++;
+					} else i++;
+				} else if (util_1.Util.isNewline(char)) {
+					if (comment) {
+						startPosition = null;
+						comment = false;
+					}
+				} else if (!comment) {
+					if (startPosition === null) {
+						if (char === "#") {
+							comment = true;
+							continue;
+						}
+						let position = this.document.positionAt(offset + i);
+						if (position.character !== 0) startPosition = vscode_languageserver_types_1.Position.create(position.line, 0);
+					}
+					end = i;
+				}
+			}
+			if (startPosition === null) ranges.push(vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + end), this.document.positionAt(offset + end + 1)));
+			else ranges.push(vscode_languageserver_types_1.Range.create(startPosition, this.document.positionAt(offset + end + 1)));
+			return ranges;
+		}
+		getRawArgumentsContent() {
+			let args = this.getArguments();
+			if (args.length === 0) return null;
+			return this.getRangeContent(vscode_languageserver_types_1.Range.create(args[0].getRange().start, args[args.length - 1].getRange().end));
+		}
+		getArgumentsContent() {
+			if (this.getArguments().length === 0) return null;
+			let content = "";
+			let ranges = this.getArgumentsRanges();
+			let documentText = this.document.getText();
+			for (let range of ranges) content += documentText.substring(this.document.offsetAt(range.start), this.document.offsetAt(range.end));
+			return content;
+		}
+		getArguments() {
+			return this.getRawArguments();
+		}
+		getRawArguments() {
+			let args = [];
+			let range = this.getInstructionRange();
+			let extra = this.document.offsetAt(range.end) - this.document.offsetAt(range.start);
+			let fullArgs = this.getTextContent().substring(extra);
+			let offset = this.document.offsetAt(range.start) + extra;
+			let start = false;
+			let comment = false;
+			let found = -1;
+			let escapedWhitespaceDetected = false;
+			let escaping = false;
+			let escapeMarker = -1;
+			let escapedArg = "";
+			for (let i = 0; i < fullArgs.length; i++) {
+				let char = fullArgs.charAt(i);
+				if (util_1.Util.isWhitespace(char)) {
+					if (escaping) {
+						escapedWhitespaceDetected = true;
+						if (util_1.Util.isNewline(char)) {
+							escapedWhitespaceDetected = false;
+							if (comment) {
+								comment = false;
+								start = true;
+							}
+						}
+						continue;
+					} else if (found !== -1) {
+						if (escapeMarker === -1) args.push(new argument_1.Argument(escapedArg, vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + found), this.document.positionAt(offset + i))));
+						else args.push(new argument_1.Argument(escapedArg, vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + found), this.document.positionAt(offset + escapeMarker))));
+						escapeMarker = -1;
+						escapedArg = "";
+						found = -1;
+					}
+				} else if (char === this.escapeChar) {
+					let next = fullArgs.charAt(i + 1);
+					if (next === " " || next === "	") whitespaceCheck: for (let j = i + 2; j < fullArgs.length; j++) switch (fullArgs.charAt(j)) {
+						case " ":
+						case "	": continue;
+						case "\r": j++;
+						case "\n":
+							comment = false;
+							escaping = true;
+							start = true;
+							if (found !== -1) escapeMarker = i;
+							i = j;
+							break whitespaceCheck;
+						default:
+							escapeMarker = i;
+							if (found === -1) i = j - 1;
+							break whitespaceCheck;
+					}
+					else if (next === "\r") {
+						comment = false;
+						escaping = true;
+						start = true;
+						if (found !== -1 && escapeMarker === -1) escapeMarker = i;
+						i += 2;
+					} else if (next === "\n") {
+						comment = false;
+						escaping = true;
+						start = true;
+						if (found !== -1 && escapeMarker === -1) escapeMarker = i;
+						i++;
+					} else {
+						if (escapedWhitespaceDetected && escapeMarker !== -1) {
+							args.push(new argument_1.Argument(escapedArg, vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + found), this.document.positionAt(offset + escapeMarker))));
+							escapedArg = "";
+							found = -1;
+						}
+						escapeMarker = -1;
+						escapedWhitespaceDetected = false;
+						escaping = false;
+						if (next === "$") escapedArg = escapedArg + char + next;
+						else if (next === "") break;
+						else escapedArg = escapedArg + next;
+						if (found === -1) found = i;
+						i++;
+					}
+				} else if (!comment) {
+					if (start && char === "#") comment = true;
+					else {
+						if (escapedWhitespaceDetected && escapeMarker !== -1) {
+							args.push(new argument_1.Argument(escapedArg, vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + found), this.document.positionAt(offset + escapeMarker))));
+							escapedArg = "";
+							found = -1;
+						}
+						escapedWhitespaceDetected = false;
+						escaping = false;
+						escapeMarker = -1;
+						escapedArg = escapedArg + char;
+						if (found === -1) found = i;
+					}
+					start = false;
+				}
+			}
+			if (found !== -1) {
+				if (escapeMarker === -1) args.push(new argument_1.Argument(escapedArg, vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + found), this.document.positionAt(offset + fullArgs.length))));
+				else args.push(new argument_1.Argument(escapedArg, vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + found), this.document.positionAt(offset + escapeMarker))));
+			}
+			return args;
+		}
+		getExpandedArguments() {
+			let args = this.getArguments();
+			for (let i = 0; i < args.length; i++) {
+				const argRange = args[i].getRange();
+				let offset = this.document.offsetAt(argRange.start);
+				const variables = this.parseVariables(offset, args[i].getValue());
+				const swaps = [];
+				let requiresExpansion = false;
+				for (let variable of variables) {
+					const value = this.dockerfile.resolveVariable(variable.getName(), variable.getNameRange().start.line);
+					swaps.push(value);
+					requiresExpansion = requiresExpansion || value !== void 0;
+				}
+				if (requiresExpansion) {
+					let expanded = "";
+					for (let j = 0; j < swaps.length; j++) {
+						const variableRange = variables[j].getRange();
+						const start = this.document.offsetAt(variableRange.start);
+						const end = this.document.offsetAt(variableRange.end);
+						if (swaps[j]) {
+							expanded += this.document.getText().substring(offset, start);
+							expanded += swaps[j];
+							offset = end;
+						} else {
+							expanded += this.document.getText().substring(offset, end);
+							offset = end;
+						}
+					}
+					const argEnd = this.document.offsetAt(argRange.end);
+					if (argEnd !== offset) expanded += this.document.getText().substring(offset, argEnd);
+					args[i] = new argument_1.Argument(expanded, argRange);
+				}
+			}
+			return args;
+		}
+		getVariables() {
+			const variables = [];
+			const args = this.getRawArguments();
+			for (const arg of args) {
+				let range = arg.getRange();
+				let rawValue = this.document.getText().substring(this.document.offsetAt(range.start), this.document.offsetAt(range.end));
+				const parsedVariables = this.parseVariables(this.document.offsetAt(arg.getRange().start), rawValue);
+				for (const parsedVariable of parsedVariables) variables.push(parsedVariable);
+			}
+			return variables;
+		}
+		parseVariables(offset, arg) {
+			let variables = [];
+			variableLoop: for (let i = 0; i < arg.length; i++) switch (arg.charAt(i)) {
+				case this.escapeChar:
+					if (arg.charAt(i + 1) === "$") i++;
+					break;
+				case "$":
+					if (arg.charAt(i + 1) === "{") {
+						let escapedString = "${";
+						let escapedName = "";
+						let nameEnd = -1;
+						let escapedSubstitutionParameter = "";
+						let substitutionStart = -1;
+						let substitutionEnd = -1;
+						let modifierRead = -1;
+						nameLoop: for (let j = i + 2; j < arg.length; j++) {
+							let char = arg.charAt(j);
+							switch (char) {
+								case this.escapeChar:
+									for (let k = j + 1; k < arg.length; k++) switch (arg.charAt(k)) {
+										case " ":
+										case "	":
+										case "\r": continue;
+										case "\n":
+											j = k;
+											continue nameLoop;
+									}
+									break;
+								case "}":
+									escapedString += "}";
+									let modifier = null;
+									let modifierRange = null;
+									let substitutionParameter = modifierRead !== -1 ? escapedSubstitutionParameter : null;
+									let substitutionRange = null;
+									if (nameEnd === -1) nameEnd = j;
+									else if (nameEnd + 1 === j) {
+										modifier = "";
+										modifierRange = vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + nameEnd + 1), this.document.positionAt(offset + nameEnd + 1));
+									} else {
+										if (substitutionStart === -1) {
+											substitutionStart = modifierRead + 1;
+											substitutionEnd = modifierRead + 1;
+										} else substitutionEnd = substitutionEnd + 1;
+										modifier = arg.substring(modifierRead, modifierRead + 1);
+										modifierRange = vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + modifierRead), this.document.positionAt(offset + modifierRead + 1));
+										substitutionRange = vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + substitutionStart), this.document.positionAt(offset + substitutionEnd));
+									}
+									let start = this.document.positionAt(offset + i);
+									variables.push(new variable_1.Variable(escapedName, vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + i + 2), this.document.positionAt(offset + nameEnd)), vscode_languageserver_types_1.Range.create(start, this.document.positionAt(offset + j + 1)), modifier, modifierRange, substitutionParameter, substitutionRange, this.dockerfile.resolveVariable(escapedName, start.line) !== void 0, this.isBuildVariable(escapedName, start.line), escapedString));
+									i = j;
+									continue variableLoop;
+								case ":":
+									if (nameEnd === -1) nameEnd = j;
+									else if (modifierRead !== -1) {
+										if (substitutionStart === -1) {
+											substitutionStart = j;
+											substitutionEnd = j;
+										} else substitutionEnd = j;
+										escapedSubstitutionParameter += ":";
+									} else modifierRead = j;
+									escapedString += ":";
+									break;
+								case "\n":
+								case "\r":
+								case " ":
+								case "	": break;
+								default:
+									if (nameEnd === -1) escapedName += char;
+									else if (modifierRead !== -1) {
+										if (substitutionStart === -1) {
+											substitutionStart = j;
+											substitutionEnd = j;
+										} else substitutionEnd = j;
+										escapedSubstitutionParameter += char;
+									} else modifierRead = j;
+									escapedString += char;
+							}
+						}
+						break variableLoop;
+					} else if (util_1.Util.isWhitespace(arg.charAt(i + 1)) || i === arg.length - 1) continue;
+					else {
+						let escapedName = "";
+						nameLoop: for (let j = i + 1; j < arg.length; j++) {
+							let char = arg.charAt(j);
+							switch (char) {
+								case "\r":
+								case "\n":
+								case " ":
+								case "	": continue;
+								case "$":
+								case "'":
+								case "\"":
+									let varStart = this.document.positionAt(offset + i);
+									variables.push(new variable_1.Variable(escapedName, vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + i + 1), this.document.positionAt(offset + j)), vscode_languageserver_types_1.Range.create(varStart, this.document.positionAt(offset + j)), null, null, null, null, this.dockerfile.resolveVariable(escapedName, varStart.line) !== void 0, this.isBuildVariable(escapedName, varStart.line), "$" + escapedName));
+									i = j - 1;
+									continue variableLoop;
+								case this.escapeChar:
+									for (let k = j + 1; k < arg.length; k++) switch (arg.charAt(k)) {
+										case " ":
+										case "	":
+										case "\r": continue;
+										case "\n":
+											j = k;
+											continue nameLoop;
+									}
+									let start = this.document.positionAt(offset + i);
+									variables.push(new variable_1.Variable(escapedName, vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + i + 1), this.document.positionAt(offset + j)), vscode_languageserver_types_1.Range.create(start, this.document.positionAt(offset + j)), null, null, null, null, this.dockerfile.resolveVariable(escapedName, start.line) !== void 0, this.isBuildVariable(escapedName, start.line), "$" + escapedName));
+									break variableLoop;
+							}
+							if (char.match(/^[a-z0-9_]+$/i) === null) {
+								let varStart = this.document.positionAt(offset + i);
+								variables.push(new variable_1.Variable(escapedName, vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + i + 1), this.document.positionAt(offset + j)), vscode_languageserver_types_1.Range.create(varStart, this.document.positionAt(offset + j)), null, null, null, null, this.dockerfile.resolveVariable(escapedName, varStart.line) !== void 0, this.isBuildVariable(escapedName, varStart.line), "$" + escapedName));
+								i = j - 1;
+								continue variableLoop;
+							}
+							escapedName += char;
+						}
+						let start = this.document.positionAt(offset + i);
+						variables.push(new variable_1.Variable(escapedName, vscode_languageserver_types_1.Range.create(this.document.positionAt(offset + i + 1), this.document.positionAt(offset + arg.length)), vscode_languageserver_types_1.Range.create(start, this.document.positionAt(offset + arg.length)), null, null, null, null, this.dockerfile.resolveVariable(escapedName, start.line) !== void 0, this.isBuildVariable(escapedName, start.line), "$" + escapedName));
+					}
+					break variableLoop;
+			}
+			return variables;
+		}
+		isBuildVariable(variable, line) {
+			if (this.getKeyword() === main_1.Keyword.FROM) {
+				for (const initialArg of this.dockerfile.getInitialARGs()) {
+					const property = initialArg.getProperty();
+					if (property && variable === property.getName()) return true;
+				}
+				return;
+			}
+			let image = this.dockerfile.getContainingImage(vscode_languageserver_types_1.Position.create(line, 0));
+			let envs = image.getENVs();
+			for (let i = envs.length - 1; i >= 0; i--) if (envs[i].isBefore(line)) {
+				for (let property of envs[i].getProperties()) if (property.getName() === variable) return false;
+			}
+			let args = image.getARGs();
+			for (let i = args.length - 1; i >= 0; i--) if (args[i].isBefore(line)) {
+				let property = args[i].getProperty();
+				if (property && property.getName() === variable) return true;
+			}
+		}
+		createSingleLineHeredocs(args) {
+			const heredocs = [];
+			for (const arg of args) {
+				const value = arg.getValue();
+				if (value.startsWith("<<") && util_1.Util.parseHeredocName(value) !== null) {
+					const startRange = arg.getRange();
+					const nameRange = this.getNameRange(startRange);
+					const name = this.getName(nameRange);
+					heredocs.push(new heredoc_1.Heredoc(startRange, name, nameRange, null, null));
+				}
+			}
+			return heredocs;
+		}
+		getName(nameRange) {
+			const content = this.document.getText(nameRange);
+			let escaping = false;
+			let name = "";
+			nameLoop: for (let i = 0; i < content.length; i++) {
+				const ch = content.charAt(i);
+				switch (ch) {
+					case this.escapeChar:
+						escaping = true;
+						for (let j = i + 1; j < content.length; j++) switch (content.charAt(j)) {
+							case " ":
+							case "	": break;
+							case "\r":
+								i = j + 1;
+								continue nameLoop;
+							case "\n":
+								i = j;
+								continue nameLoop;
+							default:
+								name += content.charAt(j);
+								i = j;
+								continue nameLoop;
+						}
+						break;
+					case "#": if (escaping) for (let j = i + 1; j < content.length; j++) switch (content.charAt(j)) {
+						case "\n":
+							i = j;
+							continue nameLoop;
+					}
+					case " ":
+					case "	":
+					case "\r":
+					case "\n": if (escaping) break;
+					default: name += ch;
+				}
+			}
+			return name;
+		}
+		getNameRange(startRange) {
+			const content = this.document.getText(startRange);
+			let endFound = false;
+			let searchHyphen = false;
+			let start = -1;
+			let end = -1;
+			let escaping = false;
+			let quote = null;
+			contentLoop: for (let i = 0; i < content.length; i++) {
+				const ch = content.charAt(i);
+				switch (ch) {
+					case "\"":
+					case "'":
+						if (quote === ch) break contentLoop;
+						quote = ch;
+						continue;
+					case this.escapeChar:
+						for (let j = i + 1; j < content.length; j++) switch (content.charAt(j)) {
+							case "\n":
+								escaping = true;
+								j = i;
+								continue contentLoop;
+						}
+						break;
+					case " ":
+					case "	":
+					case "\r":
+					case "\n": break;
+					case "<":
+						if (endFound) searchHyphen = true;
+						else endFound = true;
+						break;
+					case "-": if (searchHyphen) {
+						searchHyphen = false;
+						break;
+					}
+					case "#": if (escaping) for (let j = i + 1; j < content.length; j++) switch (content.charAt(j)) {
+						case "\n":
+							i = j;
+							continue contentLoop;
+					}
+					default:
+						if (start === -1) start = i;
+						if (quote !== null) {
+							end = i + 1;
+							break;
+						}
+						break contentLoop;
+				}
+			}
+			if (start === -1) return vscode_languageserver_types_1.Range.create(startRange.end, startRange.end);
+			const nameStart = this.document.positionAt(this.document.offsetAt(startRange.start) + start);
+			const nameEnd = quote !== null ? this.document.positionAt(this.document.offsetAt(startRange.start) + end) : startRange.end;
+			return vscode_languageserver_types_1.Range.create(nameStart, nameEnd);
+		}
+		getHeredocs() {
+			const args = this.getArguments();
+			if (args.length === 0) return [];
+			const heredocs = [];
+			const range = this.getRange();
+			if (range.start.line === range.end.line) return this.createSingleLineHeredocs(args);
+			const heredocDefinitions = [];
+			let heredocsProcessed = false;
+			let escaping = false;
+			let contentStart = -1;
+			let contentEnd = -1;
+			let lineStart = -1;
+			let currentHeredoc = 0;
+			const startOffset = this.document.offsetAt(args[0].getRange().start);
+			const content = this.getRangeContent(vscode_languageserver_types_1.Range.create(args[0].getRange().start, this.getRange().end));
+			contentLoop: for (let i = 0; i < content.length; i++) switch (content.charAt(i)) {
+				case this.escapeChar:
+					escaping = true;
+					for (let j = i + 1; j < content.length; j++) switch (content.charAt(j)) {
+						case " ":
+						case "	": break;
+						case "\r": j++;
+						case "\n":
+							i = j;
+							continue contentLoop;
+						default:
+							i = j;
+							continue contentLoop;
+					}
+					break;
+				case "\r": break;
+				case "\n":
+					if (escaping) break;
+					if (heredocsProcessed) {
+						if (contentStart === -1) contentStart = i;
+						contentEnd = i;
+						const arg = heredocDefinitions[currentHeredoc];
+						const startRange = arg.getRange();
+						const nameRange = this.getNameRange(startRange);
+						const name = this.getName(nameRange);
+						const delimiterRange = this.getDelimiterRange(arg, name, vscode_languageserver_types_1.Range.create(this.document.positionAt(startOffset + lineStart), this.document.positionAt(startOffset + i)));
+						if (delimiterRange !== null) {
+							const contentRange = vscode_languageserver_types_1.Range.create(this.document.positionAt(startOffset + contentStart), this.document.positionAt(startOffset + lineStart - 1));
+							heredocs.push(new heredoc_1.Heredoc(startRange, name, nameRange, contentRange, delimiterRange));
+							contentStart = -1;
+							currentHeredoc++;
+						}
+						lineStart = -1;
+					} else {
+						const offsetLimit = startOffset + i;
+						for (const arg of args) if (this.document.offsetAt(arg.getRange().start) < offsetLimit) {
+							if (arg.getValue().startsWith("<<")) heredocDefinitions.push(arg);
+						} else break;
+						heredocsProcessed = true;
+						lineStart = -1;
+						continue contentLoop;
+					}
+					break;
+				case " ":
+				case "	": if (escaping) break;
+				case "#": if (escaping) for (let j = i + 1; j < content.length; j++) switch (content.charAt(j)) {
+					case "\n":
+						i = j;
+						continue contentLoop;
+				}
+				default:
+					if (escaping) escaping = false;
+					if (heredocsProcessed) {
+						if (contentStart === -1) contentStart = i;
+						if (lineStart === -1) lineStart = i;
+					}
+			}
+			if (heredocsProcessed) {
+				const arg = heredocDefinitions[currentHeredoc];
+				const startRange = arg.getRange();
+				const nameRange = this.getNameRange(startRange);
+				const name = this.getName(nameRange);
+				let contentRange = null;
+				const delimiterRange = this.getDelimiterRange(arg, name, vscode_languageserver_types_1.Range.create(this.document.positionAt(startOffset + lineStart), range.end));
+				if (delimiterRange === null) contentRange = vscode_languageserver_types_1.Range.create(this.document.positionAt(startOffset + contentStart), range.end);
+				else if (contentEnd !== -1) contentRange = vscode_languageserver_types_1.Range.create(this.document.positionAt(startOffset + contentStart), this.document.positionAt(startOffset + contentEnd));
+				heredocs.push(new heredoc_1.Heredoc(startRange, name, nameRange, contentRange, delimiterRange));
+				currentHeredoc++;
+				for (let i = currentHeredoc; i < heredocDefinitions.length; i++) {
+					const startRange = heredocDefinitions[currentHeredoc].getRange();
+					const nameRange = this.getNameRange(startRange);
+					const name = this.getName(nameRange);
+					heredocs.push(new heredoc_1.Heredoc(startRange, name, nameRange, null, null));
+					currentHeredoc++;
+				}
+			} else return this.createSingleLineHeredocs(args);
+			return heredocs;
+		}
+		getDelimiterRange(startArg, name, candidateRange) {
+			const text = this.document.getText(candidateRange);
+			if (startArg.getValue().startsWith("<<-")) {
+				let index = 0;
+				while (text.charAt(index) === "	") index++;
+				if (text.substring(index) === name) return vscode_languageserver_types_1.Range.create(vscode_languageserver_types_1.Position.create(candidateRange.start.line, index), candidateRange.end);
+				return null;
+			}
+			return text === name ? candidateRange : null;
+		}
+	};
+	exports.Instruction = Instruction;
+}));
+// node_modules/dockerfile-ast/lib/flagOption.js
+var require_flagOption = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.FlagOption = void 0;
+	var FlagOption = class {
+		constructor(range, name, nameRange, value, valueRange) {
+			this.range = range;
+			this.name = name;
+			this.nameRange = nameRange;
+			this.value = value;
+			this.valueRange = valueRange;
+		}
+		toString() {
+			if (this.valueRange !== null) return this.name + "=" + this.value;
+			return this.name;
+		}
+		getRange() {
+			return this.range;
+		}
+		getName() {
+			return this.name;
+		}
+		getNameRange() {
+			return this.nameRange;
+		}
+		getValue() {
+			return this.value;
+		}
+		getValueRange() {
+			return this.valueRange;
+		}
+	};
+	exports.FlagOption = FlagOption;
+}));
+// node_modules/dockerfile-ast/lib/flag.js
+var require_flag = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Flag = void 0;
+	const vscode_languageserver_types_1 = (init_main$1(), __toCommonJS(main_exports$1));
+	const flagOption_1 = require_flagOption();
+	var Flag = class {
+		constructor(document, range, name, nameRange, value, valueRange) {
+			this.options = [];
+			this.range = range;
+			this.name = name;
+			this.nameRange = nameRange;
+			this.value = value;
+			this.valueRange = valueRange;
+			if (this.value !== null) {
+				let offset = document.offsetAt(valueRange.start);
+				let nameStart = -1;
+				let valueStart = -1;
+				let hasOptions = false;
+				for (let i = 0; i < value.length; i++) switch (value.charAt(i)) {
+					case "=":
+						hasOptions = true;
+						if (valueStart === -1) {
+							valueStart = i + 1;
+							break;
+						}
+						break;
+					case ",":
+						this.options.push(this.createFlagOption(document, value, offset, nameStart, valueStart, i));
+						nameStart = -1;
+						valueStart = -1;
+						break;
+					default: if (nameStart === -1) nameStart = i;
+				}
+				if (hasOptions && nameStart !== -1) this.options.push(this.createFlagOption(document, value, offset, nameStart, valueStart, value.length));
+			}
+		}
+		createFlagOption(document, content, documentOffset, nameStart, valueStart, valueEnd) {
+			const optionRange = vscode_languageserver_types_1.Range.create(document.positionAt(documentOffset + nameStart), document.positionAt(documentOffset + valueEnd));
+			if (valueStart === -1) return new flagOption_1.FlagOption(optionRange, content.substring(nameStart, valueEnd), optionRange, null, null);
+			return new flagOption_1.FlagOption(optionRange, content.substring(nameStart, valueStart - 1), vscode_languageserver_types_1.Range.create(document.positionAt(documentOffset + nameStart), document.positionAt(documentOffset + valueStart - 1)), content.substring(valueStart, valueEnd), vscode_languageserver_types_1.Range.create(document.positionAt(documentOffset + valueStart), document.positionAt(documentOffset + valueEnd)));
+		}
+		toString() {
+			if (this.valueRange) return "--" + this.name + "=" + this.value;
+			return "--" + this.name;
+		}
+		/**
+		* Returns the range that encompasses this entire flag. This includes the
+		* -- prefix in the beginning to the last character of the flag's value (if
+		* it has been defined).
+		*
+		* @return the entire range of this flag
+		*/
+		getRange() {
+			return this.range;
+		}
+		/**
+		* Returns the name of this flag. The name does not include the -- prefix.
+		* Thus, for HEALTHCHECK's --interval flag, interval is the flag's name and
+		* not --interval.
+		*
+		* @return this flag's name
+		*/
+		getName() {
+			return this.name;
+		}
+		/**
+		* Returns the range that encompasses the flag's name
+		*
+		* @return the range containing the flag's name
+		*/
+		getNameRange() {
+			return this.nameRange;
+		}
+		/**
+		* Returns the value that has been set to this flag. May be null if the
+		* flag is invalid and has no value set like a --start-period. If the flag
+		* is instead a --start-period= with an equals sign then the flag's value
+		* is the empty string.
+		*
+		* @return this flag's value if it has been defined, null otherwise
+		*/
+		getValue() {
+			return this.value;
+		}
+		/**
+		* Returns the range that encompasses this flag's value. If no value has
+		* been set then null will be returned.
+		*
+		* @return the range containing this flag's value, or null if the flag
+		*         has no value defined
+		*/
+		getValueRange() {
+			return this.valueRange;
+		}
+		getOption(name) {
+			for (const option of this.options) if (option.getName() === name) return option;
+			return null;
+		}
+		getOptions() {
+			return this.options;
+		}
+		hasOptions() {
+			return this.options.length > 0;
+		}
+	};
+	exports.Flag = Flag;
+}));
+// node_modules/dockerfile-ast/lib/modifiableInstruction.js
+var require_modifiableInstruction = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.ModifiableInstruction = void 0;
+	const vscode_languageserver_types_1 = (init_main$1(), __toCommonJS(main_exports$1));
+	const flag_1 = require_flag();
+	const instruction_1 = require_instruction();
+	var ModifiableInstruction = class extends instruction_1.Instruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+		getFlags() {
+			if (!this.flags) {
+				this.flags = [];
+				for (let arg of this.getArguments()) {
+					let value = arg.getValue();
+					if (this.stopSearchingForFlags(value)) return this.flags;
+					else if (value.indexOf("--") === 0) {
+						let range = arg.getRange();
+						let rawValue = this.document.getText().substring(this.document.offsetAt(range.start), this.document.offsetAt(range.end));
+						let nameIndex = value.indexOf("=");
+						let index = rawValue.indexOf("=");
+						let firstMatch = false;
+						let secondMatch = false;
+						let startIndex = -1;
+						nameSearchLoop: for (let i = 0; i < rawValue.length; i++) switch (rawValue.charAt(i)) {
+							case "\\":
+							case " ":
+							case "	":
+							case "\r":
+							case "\n": break;
+							case "-":
+								if (secondMatch) {
+									startIndex = i;
+									break nameSearchLoop;
+								} else if (firstMatch) secondMatch = true;
+								else firstMatch = true;
+								break;
+							default:
+								startIndex = i;
+								break nameSearchLoop;
+						}
+						let nameStart = this.document.positionAt(this.document.offsetAt(range.start) + startIndex);
+						if (index === -1) this.flags.push(new flag_1.Flag(this.document, range, value.substring(2), vscode_languageserver_types_1.Range.create(nameStart, range.end), null, null));
+						else if (index === value.length - 1) {
+							let nameEnd = this.document.positionAt(this.document.offsetAt(range.start) + index);
+							this.flags.push(new flag_1.Flag(this.document, range, value.substring(2, index), vscode_languageserver_types_1.Range.create(nameStart, nameEnd), "", vscode_languageserver_types_1.Range.create(range.end, range.end)));
+						} else {
+							let nameEnd = this.document.positionAt(this.document.offsetAt(range.start) + index);
+							this.flags.push(new flag_1.Flag(this.document, range, value.substring(2, nameIndex), vscode_languageserver_types_1.Range.create(nameStart, nameEnd), value.substring(nameIndex + 1), vscode_languageserver_types_1.Range.create(this.document.positionAt(this.document.offsetAt(range.start) + index + 1), range.end)));
+						}
+					}
+				}
+			}
+			return this.flags;
+		}
+		getArguments() {
+			const args = super.getArguments();
+			const flags = this.getFlags();
+			if (flags.length === 0) return args;
+			for (let i = 0; i < flags.length; i++) args.shift();
+			return args;
+		}
+	};
+	exports.ModifiableInstruction = ModifiableInstruction;
+}));
+// node_modules/dockerfile-ast/lib/jsonInstruction.js
+var require_jsonInstruction = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.JSONInstruction = void 0;
+	const vscode_languageserver_types_1 = (init_main$1(), __toCommonJS(main_exports$1));
+	const argument_1 = require_argument();
+	const jsonArgument_1 = require_jsonArgument();
+	const modifiableInstruction_1 = require_modifiableInstruction();
+	var JSONInstruction = class extends modifiableInstruction_1.ModifiableInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+			this.openingBracket = null;
+			this.closingBracket = null;
+			this.jsonStrings = [];
+			const argsContent = this.getRawArgumentsContent();
+			if (argsContent === null) return;
+			const args = this.getArguments();
+			if (args.length === 1 && args[0].getValue() === "[]") {
+				let argRange = args[0].getRange();
+				this.openingBracket = new argument_1.Argument("[", vscode_languageserver_types_1.Range.create(argRange.start.line, argRange.start.character, argRange.start.line, argRange.start.character + 1));
+				this.closingBracket = new argument_1.Argument("]", vscode_languageserver_types_1.Range.create(argRange.start.line, argRange.start.character + 1, argRange.end.line, argRange.end.character));
+				return;
+			} else if (args.length === 2 && args[0].getValue() === "[" && args[1].getValue() === "]") {
+				this.openingBracket = args[0];
+				this.closingBracket = args[1];
+				return;
+			}
+			const argsOffset = document.offsetAt(this.getArgumentsRange().start);
+			let start = -1;
+			let last = "";
+			let quoted = false;
+			let escapedArg = "";
+			argsCheck: for (let i = 0; i < argsContent.length; i++) {
+				let char = argsContent.charAt(i);
+				switch (char) {
+					case "[":
+						if (last === "") {
+							this.openingBracket = new argument_1.Argument("[", vscode_languageserver_types_1.Range.create(document.positionAt(argsOffset + i), document.positionAt(argsOffset + i + 1)));
+							last = "[";
+						} else if (quoted) escapedArg = escapedArg + char;
+						else break argsCheck;
+						break;
+					case "\"":
+						if (last === "[" || last === ",") {
+							start = i;
+							quoted = true;
+							last = "\"";
+							escapedArg = escapedArg + char;
+							continue;
+						} else if (last === "\"") {
+							if (quoted) {
+								escapedArg = escapedArg + char;
+								quoted = false;
+								this.jsonStrings.push(new jsonArgument_1.JSONArgument(escapedArg, vscode_languageserver_types_1.Range.create(document.positionAt(argsOffset + start), document.positionAt(argsOffset + i + 1)), vscode_languageserver_types_1.Range.create(document.positionAt(argsOffset + start + 1), document.positionAt(argsOffset + i))));
+								escapedArg = "";
+							} else break argsCheck;
+						} else break argsCheck;
+						break;
+					case ",":
+						if (quoted) escapedArg = escapedArg + char;
+						else if (last === "\"") last = ",";
+						else break argsCheck;
+						break;
+					case "]":
+						if (quoted) escapedArg = escapedArg + char;
+						else if (last !== "") {
+							this.closingBracket = new argument_1.Argument("]", vscode_languageserver_types_1.Range.create(document.positionAt(argsOffset + i), document.positionAt(argsOffset + i + 1)));
+							break argsCheck;
+						}
+						break;
+					case " ":
+					case "	": break;
+					case "\\":
+						if (quoted) switch (argsContent.charAt(i + 1)) {
+							case "\"":
+							case "\\":
+								escapedArg = escapedArg + argsContent.charAt(i + 1);
+								i++;
+								continue;
+							case " ":
+							case "	":
+								escapeCheck: for (let j = i + 2; j < argsContent.length; j++) switch (argsContent.charAt(j)) {
+									case "\r": j++;
+									case "\n":
+										i = j;
+										continue argsCheck;
+									case " ":
+									case "	": break;
+									default: break escapeCheck;
+								}
+								break;
+							case "\r": i++;
+							default:
+								i++;
+								continue;
+						}
+						else escapeCheck: for (let j = i + 1; j < argsContent.length; j++) switch (argsContent.charAt(j)) {
+							case "\r": j++;
+							case "\n":
+								i = j;
+								continue argsCheck;
+							case " ":
+							case "	": break;
+							default: break escapeCheck;
+						}
+						break argsCheck;
+					default:
+						if (!quoted) break argsCheck;
+						escapedArg = escapedArg + char;
+				}
+			}
+		}
+		stopSearchingForFlags(_value) {
+			return true;
+		}
+		getOpeningBracket() {
+			return this.openingBracket;
+		}
+		getJSONStrings() {
+			return this.jsonStrings;
+		}
+		getClosingBracket() {
+			return this.closingBracket;
+		}
+	};
+	exports.JSONInstruction = JSONInstruction;
+}));
+// node_modules/dockerfile-ast/lib/instructions/add.js
+var require_add = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Add = void 0;
+	const jsonInstruction_1 = require_jsonInstruction();
+	var Add = class extends jsonInstruction_1.JSONInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+		stopSearchingForFlags(argument) {
+			return argument.indexOf("--") === -1;
+		}
+	};
+	exports.Add = Add;
+}));
+// node_modules/dockerfile-ast/lib/property.js
+var require_property = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Property = void 0;
+	const vscode_languageserver_types_1 = (init_main$1(), __toCommonJS(main_exports$1));
+	const util_1 = require_util();
+	exports.Property = class Property {
+		constructor(document, escapeChar, arg, arg2) {
+			this.assignmentOperatorRange = null;
+			this.assignmentOperator = null;
+			this.valueRange = null;
+			this.value = null;
+			this.document = document;
+			this.escapeChar = escapeChar;
+			this.nameRange = Property.getNameRange(document, arg);
+			let value = document.getText().substring(document.offsetAt(this.nameRange.start), document.offsetAt(this.nameRange.end));
+			this.name = Property.getValue(value, escapeChar);
+			if (arg2) {
+				this.valueRange = arg2.getRange();
+				value = document.getText().substring(document.offsetAt(this.valueRange.start), document.offsetAt(this.valueRange.end));
+				this.value = Property.getValue(value, escapeChar);
+				this.range = vscode_languageserver_types_1.Range.create(this.nameRange.start, this.valueRange.end);
+			} else {
+				let argRange = arg.getRange();
+				if (this.nameRange.start.line === argRange.start.line && this.nameRange.start.character === argRange.start.character && this.nameRange.end.line === argRange.end.line && this.nameRange.end.character === argRange.end.character) {} else {
+					this.valueRange = Property.getValueRange(document, arg);
+					value = document.getText().substring(document.offsetAt(this.valueRange.start), document.offsetAt(this.valueRange.end));
+					this.value = Property.getValue(value, escapeChar);
+					this.assignmentOperatorRange = vscode_languageserver_types_1.Range.create(this.nameRange.end, this.valueRange.start);
+					this.assignmentOperator = "=";
+				}
+				this.range = argRange;
+			}
+		}
+		getRange() {
+			return this.range;
+		}
+		getName() {
+			return this.name;
+		}
+		getNameRange() {
+			return this.nameRange;
+		}
+		getValue() {
+			return this.value;
+		}
+		getValueRange() {
+			return this.valueRange;
+		}
+		/**
+		* Retrieves the operator used for delimiting between the name and
+		* value of this property. This will either be the "=" character
+		* or null if a character was not used or if this property has no
+		* value defined.
+		*/
+		getAssignmentOperator() {
+			return this.assignmentOperator;
+		}
+		getAssignmentOperatorRange() {
+			return this.assignmentOperatorRange;
+		}
+		/**
+		* Returns the value of this property including any enclosing
+		* single or double quotes and relevant escape characters.
+		* Escaped newlines and its associated contiguous whitespace
+		* characters however will not be returned as they are deemed to
+		* be uninteresting to clients trying to return a Dockerfile.
+		*
+		* @return the unescaped value of this property or null if this
+		*         property has no associated value
+		*/
+		getUnescapedValue() {
+			if (this.valueRange === null) return null;
+			let escaped = false;
+			let rawValue = "";
+			let value = this.document.getText().substring(this.document.offsetAt(this.valueRange.start), this.document.offsetAt(this.valueRange.end));
+			rawLoop: for (let i = 0; i < value.length; i++) {
+				let char = value.charAt(i);
+				switch (char) {
+					case this.escapeChar:
+						for (let j = i + 1; j < value.length; j++) switch (value.charAt(j)) {
+							case "\r": j++;
+							case "\n":
+								escaped = true;
+								i = j;
+								continue rawLoop;
+							case " ":
+							case "	": break;
+							default:
+								rawValue = rawValue + char;
+								continue rawLoop;
+						}
+						rawValue = rawValue + char;
+						break;
+					case "\r":
+					case "\n": break;
+					case " ":
+					case "	":
+						if (!escaped) rawValue = rawValue + char;
+						break;
+					case "#":
+						if (escaped) for (let j = i + 1; j < value.length; j++) switch (value.charAt(j)) {
+							case "\r": j++;
+							case "\n":
+								i = j;
+								continue rawLoop;
+						}
+						else rawValue = rawValue + char;
+						break;
+					default:
+						rawValue = rawValue + char;
+						escaped = false;
+				}
+			}
+			return rawValue;
+		}
+		static getNameRange(document, arg) {
+			let value = arg.getValue();
+			let index = value.indexOf("=");
+			if (index !== -1) {
+				let initial = value.charAt(0);
+				let before = value.charAt(index - 1);
+				if (initial === "\"" && before === "\"" || initial === "'" && before === "'" || initial !== "\"" && initial !== "'") return vscode_languageserver_types_1.Range.create(arg.getRange().start, document.positionAt(document.offsetAt(arg.getRange().start) + index));
+			}
+			return arg.getRange();
+		}
+		static getValueRange(document, arg) {
+			return vscode_languageserver_types_1.Range.create(document.positionAt(document.offsetAt(arg.getRange().start) + arg.getValue().indexOf("=") + 1), document.positionAt(document.offsetAt(arg.getRange().end)));
+		}
+		/**
+		* Returns the actual value of this key-value pair. The value will
+		* have its escape characters removed if applicable. If the value
+		* spans multiple lines and there are comments nested within the
+		* lines, they too will be removed.
+		*
+		* @return the value that this key-value pair will actually be, may
+		*         be null if no value is defined, may be the empty string
+		*         if the value only consists of whitespace
+		*/
+		static getValue(value, escapeChar) {
+			let escaped = false;
+			const skip = util_1.Util.findLeadingNonWhitespace(value, escapeChar);
+			if (skip !== 0 && value.charAt(skip) === "#") escaped = true;
+			value = value.substring(skip);
+			let first = value.charAt(0);
+			let last = value.charAt(value.length - 1);
+			let literal = first === "'" || first === "\"";
+			let inSingle = first === "'" && last === "'";
+			let inDouble = false;
+			if (first === "\"") {
+				for (let i = 1; i < value.length; i++) if (value.charAt(i) === escapeChar) i++;
+				else if (value.charAt(i) === "\"" && i === value.length - 1) inDouble = true;
+			}
+			if (inSingle || inDouble) value = value.substring(1, value.length - 1);
+			let commentCheck = -1;
+			let escapedValue = "";
+			parseValue: for (let i = 0; i < value.length; i++) {
+				let char = value.charAt(i);
+				switch (char) {
+					case escapeChar:
+						if (i + 1 === value.length) {
+							escapedValue = escapedValue + escapeChar;
+							break parseValue;
+						}
+						char = value.charAt(i + 1);
+						if (char === " " || char === "	") whitespaceCheck: for (let j = i + 2; j < value.length; j++) {
+							let char2 = value.charAt(j);
+							switch (char2) {
+								case " ":
+								case "	": break;
+								case "\r": j++;
+								case "\n":
+									escaped = true;
+									i = j;
+									continue parseValue;
+								default:
+									if (!inDouble && !inSingle && !literal) {
+										if (char2 === escapeChar) {
+											escapedValue = escapedValue + char;
+											i = i + 1;
+										} else {
+											escapedValue = escapedValue + char + char2;
+											i = j;
+										}
+										continue parseValue;
+									}
+									break whitespaceCheck;
+							}
+						}
+						if (inDouble) {
+							if (char === "\r") {
+								escaped = true;
+								i = i + 2;
+							} else if (char === "\n") {
+								escaped = true;
+								i++;
+							} else if (char !== "\"") {
+								if (char === escapeChar) i++;
+								escapedValue = escapedValue + escapeChar;
+							}
+							continue parseValue;
+						} else if (inSingle || literal) {
+							if (char === "\r") {
+								escaped = true;
+								i = i + 2;
+							} else if (char === "\n") {
+								escaped = true;
+								i++;
+							} else escapedValue = escapedValue + escapeChar;
+							continue parseValue;
+						} else if (char === escapeChar) {
+							escapedValue = escapedValue + escapeChar;
+							i++;
+						} else if (char === "\r") {
+							escaped = true;
+							i = i + 2;
+						} else if (char === "\n") {
+							escaped = true;
+							i++;
+						} else {
+							escapedValue = escapedValue + char;
+							i++;
+						}
+						break;
+					case " ":
+					case "	":
+						if (escaped && commentCheck === -1) commentCheck = i;
+						escapedValue = escapedValue + char;
+						break;
+					case "\r": i++;
+					case "\n":
+						if (escaped && commentCheck !== -1) {
+							escapedValue = escapedValue.substring(0, escapedValue.length - (i - commentCheck - 1));
+							commentCheck = -1;
+						}
+						break;
+					case "#": if (escaped) {
+						if (commentCheck !== -1) {
+							escapedValue = escapedValue.substring(0, escapedValue.length - (i - commentCheck));
+							commentCheck = -1;
+						}
+						newlineCheck: for (let j = i + 1; j < value.length; j++) switch (value.charAt(j)) {
+							case "\r": j++;
+							case "\n":
+								i = j;
+								break newlineCheck;
+						}
+						continue parseValue;
+					}
+					default:
+						if (escaped) {
+							escaped = false;
+							commentCheck = -1;
+						}
+						escapedValue = escapedValue + char;
+				}
+			}
+			return escapedValue;
+		}
+	};
+}));
+// node_modules/dockerfile-ast/lib/propertyInstruction.js
+var require_propertyInstruction = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.PropertyInstruction = void 0;
+	const vscode_languageserver_types_1 = (init_main$1(), __toCommonJS(main_exports$1));
+	const instruction_1 = require_instruction();
+	const property_1 = require_property();
+	const argument_1 = require_argument();
+	const util_1 = require_util();
+	var PropertyInstruction = class extends instruction_1.Instruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+			this.properties = void 0;
+		}
+		getProperties() {
+			if (this.properties === void 0) {
+				let args = this.getPropertyArguments();
+				if (args.length === 0) this.properties = [];
+				else if (args.length === 1) this.properties = [new property_1.Property(this.document, this.escapeChar, args[0])];
+				else if (args.length === 2) {
+					if (args[0].getValue().indexOf("=") === -1) this.properties = [new property_1.Property(this.document, this.escapeChar, args[0], args[1])];
+					else this.properties = [new property_1.Property(this.document, this.escapeChar, args[0]), new property_1.Property(this.document, this.escapeChar, args[1])];
+				} else if (args[0].getValue().indexOf("=") === -1) {
+					let text = this.document.getText();
+					let start = args[1].getRange().start;
+					let end = args[args.length - 1].getRange().end;
+					text = text.substring(this.document.offsetAt(start), this.document.offsetAt(end));
+					this.properties = [new property_1.Property(this.document, this.escapeChar, args[0], new argument_1.Argument(text, vscode_languageserver_types_1.Range.create(args[1].getRange().start, args[args.length - 1].getRange().end)))];
+				} else {
+					this.properties = [];
+					for (let i = 0; i < args.length; i++) this.properties.push(new property_1.Property(this.document, this.escapeChar, args[i]));
+				}
+			}
+			return this.properties;
+		}
+		/**
+		* Goes from the back of the string and returns the first
+		* non-whitespace character that is found. If an escape character
+		* is found with newline characters, the escape character will
+		* not be considered a non-whitespace character and its index in
+		* the string will not be returned.
+		*
+		* @param content the string to search through
+		* @return the index in the string for the first non-whitespace
+		*         character when searching from the end of the string
+		*/
+		findTrailingNonWhitespace(content) {
+			let index = content.length;
+			whitespaceCheck: for (let i = content.length - 1; i >= 0; i--) switch (content.charAt(i)) {
+				case " ":
+				case "	": continue;
+				case "\n": if (content.charAt(i - 1) === "\r") i = i - 1;
+				case "\r":
+					newlineCheck: for (let j = i - 1; j >= 0; j--) switch (content.charAt(j)) {
+						case " ":
+						case "	":
+						case "\r":
+						case "\n":
+						case this.escapeChar: continue;
+						default:
+							index = j;
+							break newlineCheck;
+					}
+					break whitespaceCheck;
+				default:
+					index = i;
+					break whitespaceCheck;
+			}
+			return index;
+		}
+		getPropertyArguments() {
+			const args = [];
+			let range = this.getInstructionRange();
+			let instructionNameEndOffset = this.document.offsetAt(range.end);
+			let extra = instructionNameEndOffset - this.document.offsetAt(range.start);
+			let content = this.getTextContent();
+			let fullArgs = content.substring(extra);
+			let start = util_1.Util.findLeadingNonWhitespace(fullArgs, this.escapeChar);
+			if (start === -1) return [];
+			const startPosition = this.document.positionAt(instructionNameEndOffset + start);
+			let escaped = range.start.line !== startPosition.line;
+			let endingEscape = false;
+			let mark = -1;
+			let end = this.findTrailingNonWhitespace(fullArgs);
+			content = fullArgs.substring(start, end + 1);
+			let argStart = escaped ? -1 : 0;
+			let spaced = false;
+			argumentLoop: for (let i = 0; i < content.length; i++) {
+				let char = content.charAt(i);
+				switch (char) {
+					case this.escapeChar:
+						if (i + 1 === content.length) {
+							endingEscape = true;
+							break argumentLoop;
+						}
+						if (!escaped) mark = i;
+						switch (content.charAt(i + 1)) {
+							case " ":
+							case "	":
+								if (!util_1.Util.isWhitespace(content.charAt(i + 2))) {
+									i = i + 1;
+									continue argumentLoop;
+								}
+								whitespaceCheck: for (let j = i + 2; j < content.length; j++) switch (content.charAt(j)) {
+									case "\r": j++;
+									case "\n":
+										escaped = true;
+										i = j;
+										continue argumentLoop;
+									case " ":
+									case "	": break;
+									default:
+										args.push(new argument_1.Argument(content.substring(argStart, i), vscode_languageserver_types_1.Range.create(this.document.positionAt(instructionNameEndOffset + start + argStart), this.document.positionAt(instructionNameEndOffset + start + i + 2))));
+										argStart = j;
+										break whitespaceCheck;
+								}
+								i = argStart - 1;
+								continue argumentLoop;
+							case "\r": i++;
+							case "\n":
+								escaped = true;
+								i = i + 1;
+								continue argumentLoop;
+							case this.escapeChar:
+								if (argStart === -1) argStart = i;
+								i = i + 1;
+								continue argumentLoop;
+							default:
+								if (argStart === -1) argStart = i;
+								continue argumentLoop;
+						}
+					case "'":
+					case "\"":
+						if (spaced) {
+							this.createSpacedArgument(argStart, args, content, mark, instructionNameEndOffset, start);
+							argStart = i;
+							spaced = false;
+						}
+						if (argStart === -1) argStart = i;
+						for (let j = i + 1; j < content.length; j++) switch (content.charAt(j)) {
+							case char:
+								if (content.charAt(j + 1) !== " " && content.charAt(j + 1) !== "") {
+									i = j;
+									continue argumentLoop;
+								}
+								args.push(new argument_1.Argument(content.substring(argStart, j + 1), vscode_languageserver_types_1.Range.create(this.document.positionAt(instructionNameEndOffset + start + argStart), this.document.positionAt(instructionNameEndOffset + start + j + 1))));
+								i = j;
+								argStart = -1;
+								continue argumentLoop;
+							case this.escapeChar: j++;
+						}
+						break argumentLoop;
+					case " ":
+					case "	":
+						if (escaped) {
+							if (argStart !== -1) spaced = true;
+						} else if (argStart !== -1) {
+							args.push(new argument_1.Argument(content.substring(argStart, i), vscode_languageserver_types_1.Range.create(this.document.positionAt(instructionNameEndOffset + start + argStart), this.document.positionAt(instructionNameEndOffset + start + i))));
+							argStart = -1;
+						}
+						break;
+					case "\r": i++;
+					case "\n":
+						spaced = false;
+						break;
+					case "#":
+						if (escaped) {
+							for (let j = i + 1; j < content.length; j++) switch (content.charAt(j)) {
+								case "\r": j++;
+								case "\n":
+									i = j;
+									spaced = false;
+									continue argumentLoop;
+							}
+							if (argStart !== -1) {
+								let value = content.substring(argStart, mark);
+								args.push(new argument_1.Argument(value, vscode_languageserver_types_1.Range.create(this.document.positionAt(instructionNameEndOffset + start + argStart), this.document.positionAt(instructionNameEndOffset + start + mark))));
+								argStart = -1;
+							}
+							break argumentLoop;
+						} else if (argStart === -1) argStart = i;
+						break;
+					default:
+						if (spaced) {
+							this.createSpacedArgument(argStart, args, content, mark, instructionNameEndOffset, start);
+							argStart = i;
+							spaced = false;
+						}
+						escaped = false;
+						if (argStart === -1) argStart = i;
+						if (char === "$" && content.charAt(i + 1) === "{") {
+							let singleQuotes = false;
+							let doubleQuotes = false;
+							let escaped = false;
+							for (let j = i + 1; j < content.length; j++) switch (content.charAt(j)) {
+								case this.escapeChar:
+									escaped = true;
+									break;
+								case "\r":
+								case "\n": break;
+								case "'":
+									singleQuotes = !singleQuotes;
+									escaped = false;
+									break;
+								case "\"":
+									doubleQuotes = !doubleQuotes;
+									escaped = false;
+									break;
+								case " ":
+								case "	":
+									if (escaped || singleQuotes || doubleQuotes) break;
+									i = j - 1;
+									continue argumentLoop;
+								case "}":
+									i = j;
+									continue argumentLoop;
+								default: escaped = false;
+							}
+							break argumentLoop;
+						}
+				}
+			}
+			if (argStart !== -1 && argStart !== content.length) {
+				let end = endingEscape ? content.length - 1 : content.length;
+				let value = content.substring(argStart, end);
+				args.push(new argument_1.Argument(value, vscode_languageserver_types_1.Range.create(this.document.positionAt(instructionNameEndOffset + start + argStart), this.document.positionAt(instructionNameEndOffset + start + end))));
+			}
+			return args;
+		}
+		createSpacedArgument(argStart, args, content, mark, instructionNameEndOffset, start) {
+			if (argStart !== -1) args.push(new argument_1.Argument(content.substring(argStart, mark), vscode_languageserver_types_1.Range.create(this.document.positionAt(instructionNameEndOffset + start + argStart), this.document.positionAt(instructionNameEndOffset + start + mark))));
+		}
+	};
+	exports.PropertyInstruction = PropertyInstruction;
+}));
+// node_modules/dockerfile-ast/lib/instructions/arg.js
+var require_arg = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Arg = void 0;
+	const property_1 = require_property();
+	const propertyInstruction_1 = require_propertyInstruction();
+	var Arg = class extends propertyInstruction_1.PropertyInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+			this.property = null;
+			const args = this.getPropertyArguments();
+			if (args.length === 1) this.property = new property_1.Property(this.document, this.escapeChar, args[0]);
+			else this.property = null;
+		}
+		/**
+		* Returns the variable defined by this ARG. This may be null if
+		* this ARG instruction is malformed and has no variable
+		* declaration.
+		*/
+		getProperty() {
+			return this.property;
+		}
+	};
+	exports.Arg = Arg;
+}));
+// node_modules/dockerfile-ast/lib/instructions/cmd.js
+var require_cmd = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Cmd = void 0;
+	const jsonInstruction_1 = require_jsonInstruction();
+	var Cmd = class extends jsonInstruction_1.JSONInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+	};
+	exports.Cmd = Cmd;
+}));
+// node_modules/dockerfile-ast/lib/instructions/copy.js
+var require_copy = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Copy = void 0;
+	const jsonInstruction_1 = require_jsonInstruction();
+	var Copy = class extends jsonInstruction_1.JSONInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+		stopSearchingForFlags(argument) {
+			return argument.indexOf("--") === -1;
+		}
+		getFromFlag() {
+			let flags = super.getFlags();
+			return flags.length === 1 && flags[0].getName() === "from" ? flags[0] : null;
+		}
+		/**
+		* Returns there here-documents that are defined in this RUN
+		* instruction.
+		*
+		* This API is experimental and subject to change.
+		*/
+		getHeredocs() {
+			return super.getHeredocs();
+		}
+	};
+	exports.Copy = Copy;
+}));
+// node_modules/dockerfile-ast/lib/instructions/env.js
+var require_env = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Env = void 0;
+	const propertyInstruction_1 = require_propertyInstruction();
+	var Env = class extends propertyInstruction_1.PropertyInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+		getProperties() {
+			return super.getProperties();
+		}
+	};
+	exports.Env = Env;
+}));
+// node_modules/dockerfile-ast/lib/instructions/entrypoint.js
+var require_entrypoint = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Entrypoint = void 0;
+	const jsonInstruction_1 = require_jsonInstruction();
+	var Entrypoint = class extends jsonInstruction_1.JSONInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+	};
+	exports.Entrypoint = Entrypoint;
+}));
+// node_modules/dockerfile-ast/lib/instructions/from.js
+var require_from = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.From = void 0;
+	const vscode_languageserver_types_1 = (init_main$1(), __toCommonJS(main_exports$1));
+	const modifiableInstruction_1 = require_modifiableInstruction();
+	var From = class extends modifiableInstruction_1.ModifiableInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+		stopSearchingForFlags(argument) {
+			return argument.indexOf("--") === -1;
+		}
+		getImage() {
+			const args = this.getArguments();
+			return args.length > 0 ? args[0].getValue() : null;
+		}
+		/**
+		* Returns the name of the image that will be used as the base image.
+		*
+		* @return the base image's name, or null if unspecified
+		*/
+		getImageName() {
+			const imageName = this.getRangeContent(this.getImageNameRange());
+			if (imageName === null) return null;
+			let commented = false;
+			let escaped = false;
+			let name = "";
+			for (let i = 0; i < imageName.length; i++) {
+				const ch = imageName.charAt(i);
+				switch (ch) {
+					case this.escapeChar:
+						escaped = true;
+						break;
+					case "\r": continue;
+					case "\n":
+						commented = false;
+						break;
+					case " ":
+					case "	": break;
+					case "#":
+						if (escaped) commented = true;
+						else {
+							name = name + ch;
+							escaped = false;
+						}
+						break;
+					default: if (!commented) {
+						name = name + ch;
+						escaped = false;
+					}
+				}
+			}
+			return name;
+		}
+		/**
+		* Returns the range that covers the name of the image used by
+		* this instruction.
+		*
+		* @return the range of the name of this instruction's argument,
+		*         or null if no image has been specified
+		*/
+		getImageNameRange() {
+			let range = this.getImageRange();
+			if (range) {
+				let registryRange = this.getRegistryRange();
+				if (registryRange) range.start = this.document.positionAt(this.document.offsetAt(registryRange.end) + 1);
+				let tagRange = this.getImageTagRange();
+				let digestRange = this.getImageDigestRange();
+				if (tagRange === null) {
+					if (digestRange !== null) range.end = this.document.positionAt(this.document.offsetAt(digestRange.start) - 1);
+				} else range.end = this.document.positionAt(this.document.offsetAt(tagRange.start) - 1);
+				return range;
+			}
+			return null;
+		}
+		/**
+		* Returns the range that covers the image argument of this
+		* instruction. This includes the tag or digest of the image if
+		* it has been specified by the instruction.
+		*
+		* @return the range of the image argument, or null if no image
+		*         has been specified
+		*/
+		getImageRange() {
+			let args = this.getArguments();
+			return args.length !== 0 ? args[0].getRange() : null;
+		}
+		getImageTag() {
+			return this.getRangeContent(this.getImageTagRange());
+		}
+		/**
+		* Returns the range in the document that the tag of the base
+		* image encompasses.
+		*
+		* @return the base image's tag's range in the document, or null
+		*         if no tag has been specified
+		*/
+		getImageTagRange() {
+			const range = this.getImageRange();
+			if (range) {
+				const rangeStartOffset = this.document.offsetAt(range.start);
+				const content = this.getRangeContent(range);
+				const atIndex = this.indexOf(rangeStartOffset, content, "@");
+				const slashIndex = content.indexOf("/");
+				if (atIndex === -1) {
+					const colonIndex = this.lastIndexOf(rangeStartOffset, content, ":");
+					if (colonIndex > slashIndex) return vscode_languageserver_types_1.Range.create(this.document.positionAt(rangeStartOffset + colonIndex + 1), range.end);
+				}
+				const subcontent = content.substring(0, atIndex);
+				const subcolonIndex = subcontent.indexOf(":");
+				if (subcolonIndex === -1) return null;
+				if (slashIndex === -1) return vscode_languageserver_types_1.Range.create(this.document.positionAt(rangeStartOffset + subcolonIndex + 1), this.document.positionAt(rangeStartOffset + atIndex));
+				if (subcolonIndex < slashIndex) return null;
+				return vscode_languageserver_types_1.Range.create(this.document.positionAt(rangeStartOffset + subcolonIndex + 1), this.document.positionAt(rangeStartOffset + subcontent.length));
+			}
+			return null;
+		}
+		getImageDigest() {
+			return this.getRangeContent(this.getImageDigestRange());
+		}
+		/**
+		* Returns the range in the document that the digest of the base
+		* image encompasses.
+		*
+		* @return the base image's digest's range in the document, or null
+		*         if no digest has been specified
+		*/
+		getImageDigestRange() {
+			let range = this.getImageRange();
+			if (range) {
+				let content = this.getRangeContent(range);
+				let index = this.lastIndexOf(this.document.offsetAt(range.start), content, "@");
+				if (index !== -1) return vscode_languageserver_types_1.Range.create(range.start.line, range.start.character + index + 1, range.end.line, range.end.character);
+			}
+			return null;
+		}
+		indexOf(documentOffset, content, searchString) {
+			let index = content.indexOf(searchString);
+			const variables = this.getVariables();
+			for (let i = 0; i < variables.length; i++) {
+				const position = documentOffset + index;
+				const variableRange = variables[i].getRange();
+				if (this.document.offsetAt(variableRange.start) < position && position < this.document.offsetAt(variableRange.end)) {
+					const offset = this.document.offsetAt(variableRange.end) - documentOffset;
+					const subIndex = content.substring(offset).indexOf(searchString);
+					if (subIndex === -1) return -1;
+					index = subIndex + offset;
+					i = -1;
+					continue;
+				}
+			}
+			return index;
+		}
+		lastIndexOf(documentOffset, content, searchString) {
+			let index = content.lastIndexOf(searchString);
+			const variables = this.getVariables();
+			for (let i = 0; i < variables.length; i++) {
+				const position = documentOffset + index;
+				const variableRange = variables[i].getRange();
+				if (this.document.offsetAt(variableRange.start) < position && position < this.document.offsetAt(variableRange.end)) {
+					index = content.substring(0, index).lastIndexOf(searchString);
+					if (index === -1) return -1;
+					i = -1;
+					continue;
+				}
+			}
+			return index;
+		}
+		getRegistry() {
+			return this.getRangeContent(this.getRegistryRange());
+		}
+		getRegistryRange() {
+			const range = this.getImageRange();
+			if (range) {
+				const tagRange = this.getImageTagRange();
+				const digestRange = this.getImageDigestRange();
+				if (tagRange === null) {
+					if (digestRange !== null) range.end = this.document.positionAt(this.document.offsetAt(digestRange.start) - 1);
+				} else range.end = this.document.positionAt(this.document.offsetAt(tagRange.start) - 1);
+				const content = this.getRangeContent(range);
+				const rangeStart = this.document.offsetAt(range.start);
+				const startingSlashIndex = this.indexOf(rangeStart, content, "/");
+				if (startingSlashIndex === -1) return null;
+				const portIndex = this.indexOf(rangeStart, content, ":");
+				const dotIndex = this.indexOf(rangeStart, content, ".");
+				if (portIndex !== -1 || dotIndex !== -1) return vscode_languageserver_types_1.Range.create(range.start, this.document.positionAt(rangeStart + startingSlashIndex));
+				if (content.substring(0, startingSlashIndex) === "localhost") return vscode_languageserver_types_1.Range.create(range.start, this.document.positionAt(rangeStart + startingSlashIndex));
+			}
+			return null;
+		}
+		getBuildStage() {
+			let range = this.getBuildStageRange();
+			return range === null ? null : this.getRangeContent(range);
+		}
+		getBuildStageRange() {
+			let args = this.getArguments();
+			if (args.length > 2 && args[1].getValue().toUpperCase() === "AS") return args[2].getRange();
+			return null;
+		}
+		getPlatformFlag() {
+			let flags = super.getFlags();
+			return flags.length === 1 && flags[0].getName() === "platform" ? flags[0] : null;
+		}
+	};
+	exports.From = From;
+}));
+// node_modules/dockerfile-ast/lib/instructions/healthcheck.js
+var require_healthcheck = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Healthcheck = void 0;
+	const modifiableInstruction_1 = require_modifiableInstruction();
+	var Healthcheck = class extends modifiableInstruction_1.ModifiableInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+		stopSearchingForFlags(argument) {
+			argument = argument.toUpperCase();
+			return argument === "CMD" || argument === "NONE";
+		}
+		getSubcommand() {
+			let args = this.getArguments();
+			return args.length !== 0 ? args[0] : null;
+		}
+	};
+	exports.Healthcheck = Healthcheck;
+}));
+// node_modules/dockerfile-ast/lib/instructions/label.js
+var require_label = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Label = void 0;
+	const propertyInstruction_1 = require_propertyInstruction();
+	const util_1 = require_util();
+	var Label = class extends propertyInstruction_1.PropertyInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+		getVariables() {
+			const variables = super.getVariables();
+			const properties = this.getProperties();
+			for (const property of properties) {
+				const value = property.getUnescapedValue();
+				if (value !== null && value.length > 2 && value.charAt(0) === "'" && value.charAt(value.length - 1) === "'") {
+					const range = property.getValueRange();
+					for (let i = 0; i < variables.length; i++) if (util_1.Util.isInsideRange(variables[i].getRange().start, range)) {
+						variables.splice(i, 1);
+						i--;
+					}
+				}
+			}
+			return variables;
+		}
+		getProperties() {
+			return super.getProperties();
+		}
+	};
+	exports.Label = Label;
+}));
+// node_modules/dockerfile-ast/lib/instructions/onbuild.js
+var require_onbuild = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Onbuild = void 0;
+	const vscode_languageserver_types_1 = (init_main$1(), __toCommonJS(main_exports$1));
+	const parser_1 = require_parser();
+	const instruction_1 = require_instruction();
+	var Onbuild = class extends instruction_1.Instruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+		getTrigger() {
+			let trigger = this.getTriggerWord();
+			return trigger === null ? null : trigger.toUpperCase();
+		}
+		getTriggerWord() {
+			return this.getRangeContent(this.getTriggerRange());
+		}
+		getTriggerRange() {
+			let args = this.getArguments();
+			return args.length > 0 ? args[0].getRange() : null;
+		}
+		getTriggerInstruction() {
+			let triggerRange = this.getTriggerRange();
+			if (triggerRange === null) return null;
+			let args = this.getArguments();
+			return parser_1.Parser.createInstruction(this.document, this.dockerfile, this.escapeChar, vscode_languageserver_types_1.Range.create(args[0].getRange().start, this.getRange().end), this.getTriggerWord(), triggerRange);
+		}
+	};
+	exports.Onbuild = Onbuild;
+}));
+// node_modules/dockerfile-ast/lib/instructions/run.js
+var require_run = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Run = void 0;
+	const jsonInstruction_1 = require_jsonInstruction();
+	var Run = class extends jsonInstruction_1.JSONInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+		stopSearchingForFlags(argument) {
+			return argument.indexOf("--") === -1;
+		}
+		/**
+		* Returns there here-documents that are defined in this RUN
+		* instruction.
+		*
+		* This API is experimental and subject to change.
+		*/
+		getHeredocs() {
+			return super.getHeredocs();
+		}
+	};
+	exports.Run = Run;
+}));
+// node_modules/dockerfile-ast/lib/instructions/shell.js
+var require_shell = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Shell = void 0;
+	const jsonInstruction_1 = require_jsonInstruction();
+	var Shell = class extends jsonInstruction_1.JSONInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+	};
+	exports.Shell = Shell;
+}));
+// node_modules/dockerfile-ast/lib/instructions/stopsignal.js
+var require_stopsignal = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Stopsignal = void 0;
+	const instruction_1 = require_instruction();
+	var Stopsignal = class extends instruction_1.Instruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+	};
+	exports.Stopsignal = Stopsignal;
+}));
+// node_modules/dockerfile-ast/lib/instructions/workdir.js
+var require_workdir = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Workdir = void 0;
+	const instruction_1 = require_instruction();
+	var Workdir = class extends instruction_1.Instruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+		/**
+		* Returns the path that has been defined. Note that this path may
+		* be absolute or relative depending on what was written in the
+		* instruction.
+		*
+		* @return the working directory's path, or null if this
+		*         instruction has no arguments
+		*/
+		getPath() {
+			return this.getArgumentsContent();
+		}
+		/**
+		* Returns the absolute path that this instruction resolves to. The
+		* function will inspect prior WORKDIR instructions in the current
+		* image or another build stage in the Dockerfile to try to
+		* determine this.
+		*
+		* @return the absolute path of the working directory, or null if
+		*         this instruction has no arguments, or undefined if it
+		*         cannot be determined because only relative paths could be
+		*         found
+		*/
+		getAbsolutePath() {
+			const path = this.getPath();
+			if (path === null || path.startsWith("/")) return path;
+			const startLine = this.getRange().start.line;
+			const hierarchy = this.dockerfile.getStageHierarchy(startLine);
+			for (let i = hierarchy.length - 1; i >= 0; i--) {
+				const workdirs = hierarchy[i].getWORKDIRs();
+				for (let j = workdirs.length - 1; j >= 0; j--) if (workdirs[j].getRange().start.line < startLine) {
+					const parent = workdirs[j].getAbsolutePath();
+					if (parent === void 0 || parent === null) return;
+					return parent.endsWith("/") ? parent + path : parent + "/" + path;
+				}
+			}
+		}
+	};
+	exports.Workdir = Workdir;
+}));
+// node_modules/dockerfile-ast/lib/instructions/user.js
+var require_user = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.User = void 0;
+	const instruction_1 = require_instruction();
+	var User = class extends instruction_1.Instruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+	};
+	exports.User = User;
+}));
+// node_modules/dockerfile-ast/lib/instructions/volume.js
+var require_volume = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Volume = void 0;
+	const jsonInstruction_1 = require_jsonInstruction();
+	var Volume = class extends jsonInstruction_1.JSONInstruction {
+		constructor(document, range, dockerfile, escapeChar, instruction, instructionRange) {
+			super(document, range, dockerfile, escapeChar, instruction, instructionRange);
+		}
+	};
+	exports.Volume = Volume;
+}));
+// node_modules/dockerfile-ast/lib/imageTemplate.js
+var require_imageTemplate = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.ImageTemplate = void 0;
+	const vscode_languageserver_types_1 = (init_main$1(), __toCommonJS(main_exports$1));
+	const arg_1 = require_arg();
+	const cmd_1 = require_cmd();
+	const copy_1 = require_copy();
+	const env_1 = require_env();
+	const entrypoint_1 = require_entrypoint();
+	const from_1 = require_from();
+	const healthcheck_1 = require_healthcheck();
+	const onbuild_1 = require_onbuild();
+	const util_1 = require_util();
+	const workdir_1 = require_workdir();
+	var ImageTemplate = class {
+		constructor() {
+			this.comments = [];
+			this.instructions = [];
+		}
+		addComment(comment) {
+			this.comments.push(comment);
+		}
+		getComments() {
+			return this.comments;
+		}
+		addInstruction(instruction) {
+			this.instructions.push(instruction);
+		}
+		getInstructions() {
+			return this.instructions;
+		}
+		getInstructionAt(line) {
+			for (let instruction of this.instructions) if (util_1.Util.isInsideRange(vscode_languageserver_types_1.Position.create(line, 0), instruction.getRange())) return instruction;
+			return null;
+		}
+		/**
+		* Gets all the ARG instructions that are defined in this image.
+		*/
+		getARGs() {
+			let args = [];
+			for (let instruction of this.instructions) if (instruction instanceof arg_1.Arg) args.push(instruction);
+			return args;
+		}
+		/**
+		* Gets all the CMD instructions that are defined in this image.
+		*/
+		getCMDs() {
+			let cmds = [];
+			for (let instruction of this.instructions) if (instruction instanceof cmd_1.Cmd) cmds.push(instruction);
+			return cmds;
+		}
+		/**
+		* Gets all the COPY instructions that are defined in this image.
+		*/
+		getCOPYs() {
+			let copies = [];
+			for (let instruction of this.instructions) if (instruction instanceof copy_1.Copy) copies.push(instruction);
+			return copies;
+		}
+		/**
+		* Gets all the ENTRYPOINT instructions that are defined in this image.
+		*/
+		getENTRYPOINTs() {
+			let froms = [];
+			for (let instruction of this.instructions) if (instruction instanceof entrypoint_1.Entrypoint) froms.push(instruction);
+			return froms;
+		}
+		/**
+		* Gets all the ENV instructions that are defined in this image.
+		*/
+		getENVs() {
+			let args = [];
+			for (let instruction of this.instructions) if (instruction instanceof env_1.Env) args.push(instruction);
+			return args;
+		}
+		getFROM() {
+			for (const instruction of this.instructions) if (instruction instanceof from_1.From) return instruction;
+			return null;
+		}
+		/**
+		* Gets all the FROM instructions that are defined in this image.
+		*/
+		getFROMs() {
+			let froms = [];
+			for (let instruction of this.instructions) if (instruction instanceof from_1.From) froms.push(instruction);
+			return froms;
+		}
+		/**
+		* Gets all the HEALTHCHECK instructions that are defined in this image.
+		*/
+		getHEALTHCHECKs() {
+			let froms = [];
+			for (let instruction of this.instructions) if (instruction instanceof healthcheck_1.Healthcheck) froms.push(instruction);
+			return froms;
+		}
+		getWORKDIRs() {
+			const workdirs = [];
+			for (const instruction of this.instructions) if (instruction instanceof workdir_1.Workdir) workdirs.push(instruction);
+			return workdirs;
+		}
+		getOnbuildTriggers() {
+			let triggers = [];
+			for (let instruction of this.instructions) if (instruction instanceof onbuild_1.Onbuild) {
+				let trigger = instruction.getTriggerInstruction();
+				if (trigger) triggers.push(trigger);
+			}
+			return triggers;
+		}
+		getAvailableVariables(currentLine) {
+			const variables = [];
+			for (const arg of this.getARGs()) if (arg.isBefore(currentLine)) {
+				const property = arg.getProperty();
+				if (property) {
+					const variable = property.getName();
+					if (variables.indexOf(variable) === -1) variables.push(variable);
+				}
+			}
+			for (const env of this.getENVs()) if (env.isBefore(currentLine)) for (const property of env.getProperties()) {
+				const variable = property.getName();
+				if (variables.indexOf(variable) === -1) variables.push(variable);
+			}
+			return variables;
+		}
+		/**
+		* Resolves a variable with the given name at the specified line
+		* to its value. If null is returned, then the variable has been
+		* defined but no value was given. If undefined is returned, then
+		* a variable with the given name has not been defined yet as of
+		* the given line.
+		*
+		* @param variable the name of the variable to resolve
+		* @param line the line number that the variable is on, zero-based
+		* @return the value of the variable as defined by an ARG or ENV
+		*         instruction, or null if no value has been specified, or
+		*         undefined if a variable with the given name has not
+		*         been defined
+		*/
+		resolveVariable(variable, line) {
+			let envs = this.getENVs();
+			for (let i = envs.length - 1; i >= 0; i--) if (envs[i].isBefore(line)) {
+				for (let property of envs[i].getProperties()) if (property.getName() === variable) return property.getValue();
+			}
+			let args = this.getARGs();
+			for (let i = args.length - 1; i >= 0; i--) if (args[i].isBefore(line)) {
+				let property = args[i].getProperty();
+				if (property && property.getName() === variable) return property.getValue();
+			}
+		}
+		getRange() {
+			const instructions = this.getInstructions();
+			if (instructions.length === 0) return vscode_languageserver_types_1.Range.create(0, 0, 0, 0);
+			const instructionStart = instructions[0].getRange().start;
+			const instructionEnd = instructions[instructions.length - 1].getRange().end;
+			return vscode_languageserver_types_1.Range.create(instructionStart, instructionEnd);
+		}
+		contains(position) {
+			const range = this.getRange();
+			if (range === null) return false;
+			return util_1.Util.isInsideRange(position, range);
+		}
+	};
+	exports.ImageTemplate = ImageTemplate;
+}));
+// node_modules/dockerfile-ast/lib/dockerfile.js
+var require_dockerfile = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Dockerfile = void 0;
+	const vscode_languageserver_types_1 = (init_main$1(), __toCommonJS(main_exports$1));
+	const ast = require_main();
+	const imageTemplate_1 = require_imageTemplate();
+	const from_1 = require_from();
+	const util_1 = require_util();
+	const main_1 = require_main();
+	var Dockerfile = class extends imageTemplate_1.ImageTemplate {
+		constructor(document) {
+			super();
+			this.initialInstructions = new imageTemplate_1.ImageTemplate();
+			this.buildStages = [];
+			this.directives = [];
+			/**
+			* Whether a FROM instruction has been added to this Dockerfile or not.
+			*/
+			this.foundFrom = false;
+			this.document = document;
+		}
+		getEscapeCharacter() {
+			for (const directive of this.directives) if (directive.getDirective() === ast.Directive.escape) {
+				const value = directive.getValue();
+				if (value === "\\" || value === "`") return value;
+			}
+			return "\\";
+		}
+		getInitialARGs() {
+			return this.initialInstructions.getARGs();
+		}
+		getContainingImage(position) {
+			let range = vscode_languageserver_types_1.Range.create(vscode_languageserver_types_1.Position.create(0, 0), this.document.positionAt(this.document.getText().length));
+			if (!util_1.Util.isInsideRange(position, range)) return null;
+			if (this.initialInstructions.getComments().length > 0 || this.initialInstructions.getInstructions().length > 0) {
+				if (util_1.Util.isInsideRange(position, this.initialInstructions.getRange())) return this.initialInstructions;
+			}
+			for (const buildStage of this.buildStages) if (util_1.Util.isInsideRange(position, buildStage.getRange())) return buildStage;
+			return this;
+		}
+		addInstruction(instruction) {
+			if (instruction.getKeyword() === main_1.Keyword.FROM) {
+				this.currentBuildStage = new imageTemplate_1.ImageTemplate();
+				this.buildStages.push(this.currentBuildStage);
+				this.foundFrom = true;
+			} else if (!this.foundFrom) this.initialInstructions.addInstruction(instruction);
+			if (this.foundFrom) this.currentBuildStage.addInstruction(instruction);
+			super.addInstruction(instruction);
+		}
+		setDirectives(directives) {
+			this.directives = directives;
+		}
+		getDirective() {
+			return this.directives.length === 0 ? null : this.directives[0];
+		}
+		getDirectives() {
+			return this.directives;
+		}
+		resolveVariable(variable, line) {
+			for (let from of this.getFROMs()) {
+				let range = from.getRange();
+				if (range.start.line <= line && line <= range.end.line) {
+					let initialARGs = new imageTemplate_1.ImageTemplate();
+					for (let instruction of this.initialInstructions.getARGs()) initialARGs.addInstruction(instruction);
+					return initialARGs.resolveVariable(variable, line);
+				}
+			}
+			let image = this.getContainingImage(vscode_languageserver_types_1.Position.create(line, 0));
+			if (image === null) return;
+			let resolvedVariable = image.resolveVariable(variable, line);
+			if (resolvedVariable === null) {
+				let initialARGs = new imageTemplate_1.ImageTemplate();
+				for (let instruction of this.initialInstructions.getARGs()) initialARGs.addInstruction(instruction);
+				return initialARGs.resolveVariable(variable, line);
+			}
+			return resolvedVariable;
+		}
+		getAvailableVariables(currentLine) {
+			if (this.getInstructionAt(currentLine) instanceof from_1.From) {
+				let variables = [];
+				for (let arg of this.getInitialARGs()) {
+					let property = arg.getProperty();
+					if (property) variables.push(property.getName());
+				}
+				return variables;
+			}
+			let image = this.getContainingImage(vscode_languageserver_types_1.Position.create(currentLine, 0));
+			return image ? image.getAvailableVariables(currentLine) : [];
+		}
+		getParentStage(image) {
+			const templateFrom = image.getFROM();
+			const imageName = templateFrom === null ? null : templateFrom.getImageName();
+			if (imageName === null) return null;
+			for (const from of this.getFROMs()) if (from.getBuildStage() === imageName) {
+				const range = from.getRange();
+				if (range.start.line === templateFrom.getRange().start.line) return null;
+				return this.getContainingImage(range.start);
+			}
+			return null;
+		}
+		getStageHierarchy(line) {
+			const image = this.getContainingImage(vscode_languageserver_types_1.Position.create(line, 0));
+			if (image === null) return [];
+			const stages = [image];
+			let stage = this.getParentStage(image);
+			while (stage !== null) {
+				stages.splice(0, 0, stage);
+				stage = this.getParentStage(stage);
+			}
+			return stages;
+		}
+		getAvailableWorkingDirectories(line) {
+			const availableDirectories = /* @__PURE__ */ new Set();
+			for (const image of this.getStageHierarchy(line)) for (const workdir of image.getWORKDIRs()) if (workdir.getRange().end.line < line) {
+				let directory = workdir.getAbsolutePath();
+				if (directory !== void 0 && directory !== null) {
+					if (!directory.endsWith("/")) directory += "/";
+					availableDirectories.add(directory);
+				}
+			}
+			return Array.from(availableDirectories);
+		}
+		/**
+		* Internally reorganize the comments in the Dockerfile and allocate
+		* them to the relevant build stages that they belong to.
+		*/
+		organizeComments() {
+			const comments = this.getComments();
+			for (let i = 0; i < comments.length; i++) if (util_1.Util.isInsideRange(comments[i].getRange().end, this.initialInstructions.getRange())) this.initialInstructions.addComment(comments[i]);
+			else for (const buildStage of this.buildStages) if (util_1.Util.isInsideRange(comments[i].getRange().start, buildStage.getRange())) buildStage.addComment(comments[i]);
+		}
+		getRange() {
+			const comments = this.getComments();
+			const instructions = this.getInstructions();
+			let range = null;
+			if (comments.length === 0) {
+				if (instructions.length > 0) range = vscode_languageserver_types_1.Range.create(instructions[0].getRange().start, instructions[instructions.length - 1].getRange().end);
+			} else if (instructions.length === 0) range = vscode_languageserver_types_1.Range.create(comments[0].getRange().start, comments[comments.length - 1].getRange().end);
+			else {
+				const commentStart = comments[0].getRange().start;
+				const commentEnd = comments[comments.length - 1].getRange().end;
+				const instructionStart = instructions[0].getRange().start;
+				const instructionEnd = instructions[instructions.length - 1].getRange().end;
+				if (commentStart.line < instructionStart.line) {
+					if (commentEnd.line < instructionEnd.line) range = vscode_languageserver_types_1.Range.create(commentStart, instructionEnd);
+					range = vscode_languageserver_types_1.Range.create(commentStart, commentEnd);
+				} else if (commentEnd.line < instructionEnd.line) range = vscode_languageserver_types_1.Range.create(instructionStart, instructionEnd);
+				else range = vscode_languageserver_types_1.Range.create(instructionStart, commentEnd);
+			}
+			if (range === null) {
+				if (this.directives.length === 0) return null;
+				return this.directives[0].getRange();
+			} else if (this.directives.length === 0) return range;
+			return vscode_languageserver_types_1.Range.create(this.directives[0].getRange().start, range.end);
+		}
+	};
+	exports.Dockerfile = Dockerfile;
+}));
+// node_modules/dockerfile-ast/lib/parser.js
+var require_parser = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.Parser = void 0;
+	const vscode_languageserver_textdocument_1 = (init_main(), __toCommonJS(main_exports));
+	const vscode_languageserver_types_1 = (init_main$1(), __toCommonJS(main_exports$1));
+	const comment_1 = require_comment();
+	const parserDirective_1 = require_parserDirective();
+	const instruction_1 = require_instruction();
+	const add_1 = require_add();
+	const arg_1 = require_arg();
+	const cmd_1 = require_cmd();
+	const copy_1 = require_copy();
+	const env_1 = require_env();
+	const entrypoint_1 = require_entrypoint();
+	const from_1 = require_from();
+	const healthcheck_1 = require_healthcheck();
+	const label_1 = require_label();
+	const onbuild_1 = require_onbuild();
+	const run_1 = require_run();
+	const shell_1 = require_shell();
+	const stopsignal_1 = require_stopsignal();
+	const workdir_1 = require_workdir();
+	const user_1 = require_user();
+	const volume_1 = require_volume();
+	const dockerfile_1 = require_dockerfile();
+	const util_1 = require_util();
+	const main_1 = require_main();
+	exports.Parser = class Parser {
+		constructor() {
+			this.escapeChar = null;
+		}
+		static createInstruction(document, dockerfile, escapeChar, lineRange, instruction, instructionRange) {
+			switch (instruction.toUpperCase()) {
+				case "ADD": return new add_1.Add(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "ARG": return new arg_1.Arg(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "CMD": return new cmd_1.Cmd(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "COPY": return new copy_1.Copy(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "ENTRYPOINT": return new entrypoint_1.Entrypoint(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "ENV": return new env_1.Env(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "FROM": return new from_1.From(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "HEALTHCHECK": return new healthcheck_1.Healthcheck(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "LABEL": return new label_1.Label(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "ONBUILD": return new onbuild_1.Onbuild(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "RUN": return new run_1.Run(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "SHELL": return new shell_1.Shell(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "STOPSIGNAL": return new stopsignal_1.Stopsignal(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "WORKDIR": return new workdir_1.Workdir(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "USER": return new user_1.User(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+				case "VOLUME": return new volume_1.Volume(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+			}
+			return new instruction_1.Instruction(document, lineRange, dockerfile, escapeChar, instruction, instructionRange);
+		}
+		getParserDirectives(document, buffer) {
+			const directives = [];
+			this.escapeChar = "";
+			const offset = util_1.Util.isUTF8BOM(buffer.substring(0, 1)) ? 1 : 0;
+			directiveCheck: for (let i = offset; i < buffer.length; i++) switch (buffer.charAt(i)) {
+				case " ":
+				case "	": break;
+				case "\r":
+				case "\n": break directiveCheck;
+				case "#":
+					let directiveStart = -1;
+					let directiveEnd = -1;
+					for (let j = i + 1; j < buffer.length; j++) {
+						let char = buffer.charAt(j);
+						switch (char) {
+							case " ":
+							case "	":
+								if (directiveStart !== -1 && directiveEnd === -1) directiveEnd = j;
+								break;
+							case "\r":
+							case "\n": break directiveCheck;
+							case "=":
+								let valueStart = -1;
+								let valueEnd = -1;
+								if (directiveEnd === -1) directiveEnd = j;
+								let lineEnd = buffer.length;
+								directiveValue: for (let k = j + 1; k < buffer.length; k++) {
+									char = buffer.charAt(k);
+									switch (char) {
+										case "\r":
+										case "\n":
+											if (valueStart !== -1 && valueEnd === -1) valueEnd = k;
+											lineEnd = k;
+											break directiveValue;
+										case "	":
+										case " ":
+											if (valueStart !== -1 && valueEnd === -1) valueEnd = k;
+											continue;
+										default: if (valueStart === -1) valueStart = k;
+									}
+								}
+								if (directiveStart === -1) break directiveCheck;
+								if (valueStart === -1) {
+									valueStart = j + 1;
+									valueEnd = lineEnd;
+								} else if (valueEnd === -1) valueEnd = buffer.length;
+								const lineRange = vscode_languageserver_types_1.Range.create(document.positionAt(i), document.positionAt(lineEnd));
+								const nameRange = vscode_languageserver_types_1.Range.create(document.positionAt(directiveStart), document.positionAt(directiveEnd));
+								const valueRange = vscode_languageserver_types_1.Range.create(document.positionAt(valueStart), document.positionAt(valueEnd));
+								directives.push(new parserDirective_1.ParserDirective(document, lineRange, nameRange, valueRange));
+								directiveStart = -1;
+								if (buffer.charAt(valueEnd) === "\r") i = valueEnd + 1;
+								else i = valueEnd;
+								continue directiveCheck;
+							default: if (directiveStart === -1) directiveStart = j;
+						}
+					}
+					break;
+				default: break directiveCheck;
+			}
+			return directives;
+		}
+		parse(buffer) {
+			this.document = vscode_languageserver_textdocument_1.TextDocument.create("", "", 0, buffer);
+			this.buffer = buffer;
+			let dockerfile = new dockerfile_1.Dockerfile(this.document);
+			let directives = this.getParserDirectives(this.document, this.buffer);
+			let offset = 0;
+			this.escapeChar = "\\";
+			if (directives.length > 0) {
+				dockerfile.setDirectives(directives);
+				this.escapeChar = dockerfile.getEscapeCharacter();
+				offset = this.document.offsetAt(vscode_languageserver_types_1.Position.create(directives.length, 0));
+			} else if (util_1.Util.isUTF8BOM(buffer.substring(0, 1))) offset = 1;
+			for (let i = offset; i < this.buffer.length; i++) {
+				const char = this.buffer.charAt(i);
+				switch (char) {
+					case " ":
+					case "	":
+					case "\r":
+					case "\n": break;
+					case "#":
+						i = this.processComment(dockerfile, i);
+						break;
+					default: i = this.processInstruction(dockerfile, char, i);
+				}
+			}
+			dockerfile.organizeComments();
+			return dockerfile;
+		}
+		processInstruction(dockerfile, char, start) {
+			let instruction = char;
+			let instructionEnd = -1;
+			let escapedInstruction = false;
+			instructionCheck: for (let i = start + 1; i < this.buffer.length; i++) {
+				char = this.buffer.charAt(i);
+				switch (char) {
+					case this.escapeChar:
+						escapedInstruction = true;
+						char = this.buffer.charAt(i + 1);
+						if (char === "\r" || char === "\n") {
+							if (instructionEnd === -1) instructionEnd = i;
+							i++;
+						} else if (char === " " || char === "	") {
+							for (let j = i + 2; j < this.buffer.length; j++) switch (this.buffer.charAt(j)) {
+								case " ":
+								case "	": break;
+								case "\r":
+								case "\n":
+									i = j;
+									continue instructionCheck;
+								default:
+									instructionEnd = i + 1;
+									instruction = instruction + this.escapeChar;
+									i = j - 2;
+									continue instructionCheck;
+							}
+							instructionEnd = i + 1;
+							instruction = instruction + this.escapeChar;
+							break instructionCheck;
+						} else {
+							instructionEnd = i + 1;
+							instruction = instruction + this.escapeChar;
+							escapedInstruction = false;
+						}
+						break;
+					case " ":
+					case "	":
+						if (escapedInstruction) {
+							escapeCheck: for (let j = i + 1; j < this.buffer.length; j++) switch (this.buffer.charAt(j)) {
+								case " ":
+								case "	": break;
+								case "\r":
+								case "\n":
+									i = j;
+									continue instructionCheck;
+								default: break escapeCheck;
+							}
+							escapedInstruction = false;
+						}
+						if (instructionEnd === -1) instructionEnd = i;
+						i = this.processArguments(dockerfile, instruction, instructionEnd, start, i);
+						dockerfile.addInstruction(this.createInstruction(dockerfile, instruction, start, instructionEnd, i));
+						return i;
+					case "\r":
+					case "\n":
+						if (escapedInstruction) continue;
+						if (instructionEnd === -1) instructionEnd = i;
+						dockerfile.addInstruction(this.createInstruction(dockerfile, instruction, start, i, i));
+						return i;
+					case "#": if (escapedInstruction) continue;
+					default:
+						instructionEnd = i + 1;
+						instruction = instruction + char;
+						escapedInstruction = false;
+				}
+			}
+			if (instructionEnd === -1) instructionEnd = this.buffer.length;
+			dockerfile.addInstruction(this.createInstruction(dockerfile, instruction, start, instructionEnd, this.buffer.length));
+			return this.buffer.length;
+		}
+		processHeredocs(instruction, offset) {
+			let keyword = instruction.getKeyword();
+			if (keyword === main_1.Keyword.ONBUILD) {
+				instruction = instruction.getTriggerInstruction();
+				if (instruction === null) return offset;
+				keyword = instruction.getKeyword();
+			}
+			if (keyword !== main_1.Keyword.ADD && keyword !== main_1.Keyword.COPY && keyword !== main_1.Keyword.RUN) return offset;
+			const heredocs = [];
+			let tabbed = false;
+			for (const arg of instruction.getArguments()) {
+				const value = arg.getValue();
+				if (value.startsWith("<<") && value.length > 2) {
+					if (value.startsWith("<<-")) tabbed = true;
+					const name = util_1.Util.parseHeredocName(value);
+					if (name !== null) heredocs.push(name);
+				}
+			}
+			if (heredocs.length > 0) for (const heredoc of heredocs) offset = this.parseHeredoc(heredoc, offset, tabbed);
+			return offset;
+		}
+		processArguments(dockerfile, instruction, instructionEnd, start, offset) {
+			let escaped = false;
+			argumentsCheck: for (let i = offset + 1; i < this.buffer.length; i++) switch (this.buffer.charAt(i)) {
+				case "\r":
+				case "\n":
+					if (escaped) continue;
+					return this.processHeredocs(this.createInstruction(dockerfile, instruction, start, instructionEnd, i), i);
+				case this.escapeChar:
+					const next = this.buffer.charAt(i + 1);
+					if (next === "\n" || next === "\r") {
+						escaped = true;
+						i++;
+					} else if (next === " " || next === "	") {
+						for (let j = i + 2; j < this.buffer.length; j++) switch (this.buffer.charAt(j)) {
+							case " ":
+							case "	": break;
+							case "\r":
+							case "\n": escaped = true;
+							default:
+								i = j;
+								continue argumentsCheck;
+						}
+						return this.buffer.length;
+					}
+					continue;
+				case "#":
+					if (escaped) {
+						i = this.processComment(dockerfile, i);
+						continue argumentsCheck;
+					}
+					break;
+				case " ":
+				case "	": break;
+				default: if (escaped) escaped = false;
+			}
+			return this.buffer.length;
+		}
+		processComment(dockerfile, start) {
+			let end = this.buffer.length;
+			commentLoop: for (let i = start + 1; i < this.buffer.length; i++) switch (this.buffer.charAt(i)) {
+				case "\r":
+				case "\n":
+					end = i;
+					break commentLoop;
+			}
+			const range = vscode_languageserver_types_1.Range.create(this.document.positionAt(start), this.document.positionAt(end));
+			dockerfile.addComment(new comment_1.Comment(this.document, range));
+			return end;
+		}
+		parseHeredoc(heredocName, offset, tabbed) {
+			let startWord = -1;
+			let lineStart = true;
+			for (let i = offset; i < this.buffer.length; i++) switch (this.buffer.charAt(i)) {
+				case " ":
+					lineStart = false;
+					break;
+				case "	":
+					if (!tabbed) lineStart = false;
+					break;
+				case "\r":
+				case "\n":
+					if (startWord !== -1 && heredocName === this.buffer.substring(startWord, i)) return i;
+					startWord = -1;
+					lineStart = true;
+					break;
+				default: if (lineStart) {
+					startWord = i;
+					lineStart = false;
+				}
+			}
+			return this.buffer.length;
+		}
+		createInstruction(dockerfile, instruction, start, instructionEnd, end) {
+			const startPosition = this.document.positionAt(start);
+			const instructionRange = vscode_languageserver_types_1.Range.create(startPosition, this.document.positionAt(instructionEnd));
+			const lineRange = vscode_languageserver_types_1.Range.create(startPosition, this.document.positionAt(end));
+			return Parser.createInstruction(this.document, dockerfile, this.escapeChar, lineRange, instruction, instructionRange);
+		}
+	};
+}));
+// node_modules/dockerfile-ast/lib/main.js
+var require_main = /* @__PURE__ */ __commonJSMin(((exports) => {
+	Object.defineProperty(exports, "__esModule", { value: true });
+	exports.DockerfileParser = exports.DefaultVariables = exports.Directive = exports.Keyword = exports.Workdir = exports.Volume = exports.User = exports.Stopsignal = exports.Shell = exports.Run = exports.PropertyInstruction = exports.Onbuild = exports.ModifiableInstruction = exports.Label = exports.JSONInstruction = exports.Heredoc = exports.Healthcheck = exports.From = exports.Env = exports.Entrypoint = exports.Copy = exports.Cmd = exports.Arg = exports.Add = exports.Variable = exports.Property = exports.ParserDirective = exports.Line = exports.Instruction = exports.Flag = exports.Comment = exports.JSONArgument = exports.Argument = void 0;
+	var argument_1 = require_argument();
+	Object.defineProperty(exports, "Argument", {
+		enumerable: true,
+		get: function() {
+			return argument_1.Argument;
+		}
+	});
+	var jsonArgument_1 = require_jsonArgument();
+	Object.defineProperty(exports, "JSONArgument", {
+		enumerable: true,
+		get: function() {
+			return jsonArgument_1.JSONArgument;
+		}
+	});
+	const comment_1 = require_comment();
+	Object.defineProperty(exports, "Comment", {
+		enumerable: true,
+		get: function() {
+			return comment_1.Comment;
+		}
+	});
+	const parser_1 = require_parser();
+	var flag_1 = require_flag();
+	Object.defineProperty(exports, "Flag", {
+		enumerable: true,
+		get: function() {
+			return flag_1.Flag;
+		}
+	});
+	const instruction_1 = require_instruction();
+	Object.defineProperty(exports, "Instruction", {
+		enumerable: true,
+		get: function() {
+			return instruction_1.Instruction;
+		}
+	});
+	var line_1 = require_line();
+	Object.defineProperty(exports, "Line", {
+		enumerable: true,
+		get: function() {
+			return line_1.Line;
+		}
+	});
+	const parserDirective_1 = require_parserDirective();
+	Object.defineProperty(exports, "ParserDirective", {
+		enumerable: true,
+		get: function() {
+			return parserDirective_1.ParserDirective;
+		}
+	});
+	var property_1 = require_property();
+	Object.defineProperty(exports, "Property", {
+		enumerable: true,
+		get: function() {
+			return property_1.Property;
+		}
+	});
+	var variable_1 = require_variable();
+	Object.defineProperty(exports, "Variable", {
+		enumerable: true,
+		get: function() {
+			return variable_1.Variable;
+		}
+	});
+	var add_1 = require_add();
+	Object.defineProperty(exports, "Add", {
+		enumerable: true,
+		get: function() {
+			return add_1.Add;
+		}
+	});
+	const arg_1 = require_arg();
+	Object.defineProperty(exports, "Arg", {
+		enumerable: true,
+		get: function() {
+			return arg_1.Arg;
+		}
+	});
+	const cmd_1 = require_cmd();
+	Object.defineProperty(exports, "Cmd", {
+		enumerable: true,
+		get: function() {
+			return cmd_1.Cmd;
+		}
+	});
+	const copy_1 = require_copy();
+	Object.defineProperty(exports, "Copy", {
+		enumerable: true,
+		get: function() {
+			return copy_1.Copy;
+		}
+	});
+	const entrypoint_1 = require_entrypoint();
+	Object.defineProperty(exports, "Entrypoint", {
+		enumerable: true,
+		get: function() {
+			return entrypoint_1.Entrypoint;
+		}
+	});
+	const env_1 = require_env();
+	Object.defineProperty(exports, "Env", {
+		enumerable: true,
+		get: function() {
+			return env_1.Env;
+		}
+	});
+	const from_1 = require_from();
+	Object.defineProperty(exports, "From", {
+		enumerable: true,
+		get: function() {
+			return from_1.From;
+		}
+	});
+	const healthcheck_1 = require_healthcheck();
+	Object.defineProperty(exports, "Healthcheck", {
+		enumerable: true,
+		get: function() {
+			return healthcheck_1.Healthcheck;
+		}
+	});
+	var heredoc_1 = require_heredoc();
+	Object.defineProperty(exports, "Heredoc", {
+		enumerable: true,
+		get: function() {
+			return heredoc_1.Heredoc;
+		}
+	});
+	var jsonInstruction_1 = require_jsonInstruction();
+	Object.defineProperty(exports, "JSONInstruction", {
+		enumerable: true,
+		get: function() {
+			return jsonInstruction_1.JSONInstruction;
+		}
+	});
+	var label_1 = require_label();
+	Object.defineProperty(exports, "Label", {
+		enumerable: true,
+		get: function() {
+			return label_1.Label;
+		}
+	});
+	var modifiableInstruction_1 = require_modifiableInstruction();
+	Object.defineProperty(exports, "ModifiableInstruction", {
+		enumerable: true,
+		get: function() {
+			return modifiableInstruction_1.ModifiableInstruction;
+		}
+	});
+	var onbuild_1 = require_onbuild();
+	Object.defineProperty(exports, "Onbuild", {
+		enumerable: true,
+		get: function() {
+			return onbuild_1.Onbuild;
+		}
+	});
+	var propertyInstruction_1 = require_propertyInstruction();
+	Object.defineProperty(exports, "PropertyInstruction", {
+		enumerable: true,
+		get: function() {
+			return propertyInstruction_1.PropertyInstruction;
+		}
+	});
+	var run_1 = require_run();
+	Object.defineProperty(exports, "Run", {
+		enumerable: true,
+		get: function() {
+			return run_1.Run;
+		}
+	});
+	var shell_1 = require_shell();
+	Object.defineProperty(exports, "Shell", {
+		enumerable: true,
+		get: function() {
+			return shell_1.Shell;
+		}
+	});
+	var stopsignal_1 = require_stopsignal();
+	Object.defineProperty(exports, "Stopsignal", {
+		enumerable: true,
+		get: function() {
+			return stopsignal_1.Stopsignal;
+		}
+	});
+	var user_1 = require_user();
+	Object.defineProperty(exports, "User", {
+		enumerable: true,
+		get: function() {
+			return user_1.User;
+		}
+	});
+	var volume_1 = require_volume();
+	Object.defineProperty(exports, "Volume", {
+		enumerable: true,
+		get: function() {
+			return volume_1.Volume;
+		}
+	});
+	const workdir_1 = require_workdir();
+	Object.defineProperty(exports, "Workdir", {
+		enumerable: true,
+		get: function() {
+			return workdir_1.Workdir;
+		}
+	});
+	var Keyword;
+	(function(Keyword) {
+		Keyword["ADD"] = "ADD";
+		Keyword["ARG"] = "ARG";
+		Keyword["CMD"] = "CMD";
+		Keyword["COPY"] = "COPY";
+		Keyword["ENTRYPOINT"] = "ENTRYPOINT";
+		Keyword["ENV"] = "ENV";
+		Keyword["EXPOSE"] = "EXPOSE";
+		Keyword["FROM"] = "FROM";
+		Keyword["HEALTHCHECK"] = "HEALTHCHECK";
+		Keyword["LABEL"] = "LABEL";
+		Keyword["MAINTAINER"] = "MAINTAINER";
+		Keyword["ONBUILD"] = "ONBUILD";
+		Keyword["RUN"] = "RUN";
+		Keyword["SHELL"] = "SHELL";
+		Keyword["STOPSIGNAL"] = "STOPSIGNAL";
+		Keyword["USER"] = "USER";
+		Keyword["VOLUME"] = "VOLUME";
+		Keyword["WORKDIR"] = "WORKDIR";
+	})(Keyword || (exports.Keyword = Keyword = {}));
+	var Directive;
+	(function(Directive) {
+		Directive["escape"] = "escape";
+		Directive["syntax"] = "syntax";
+	})(Directive || (exports.Directive = Directive = {}));
+	exports.DefaultVariables = [
+		"ALL_PROXY",
+		"all_proxy",
+		"FTP_PROXY",
+		"ftp_proxy",
+		"HTTP_PROXY",
+		"http_proxy",
+		"HTTPS_PROXY",
+		"https_proxy",
+		"NO_PROXY",
+		"no_proxy"
+	];
+	var DockerfileParser;
+	(function(DockerfileParser) {
+		function parse(content) {
+			return new parser_1.Parser().parse(content);
+		}
+		DockerfileParser.parse = parse;
+	})(DockerfileParser || (exports.DockerfileParser = DockerfileParser = {}));
+}));
+// shared/detect/sources/dockerfile.ts
+var import_main = require_main();
+const largest$2 = 2e5;
+/** The Dockerfiles of a project: that of production comes first, those for developing do not count. */
+function dockerfiles({ files }) {
+	const found = (files.paths?.() ?? []).filter((path) => {
+		const name = path.slice(path.lastIndexOf("/") + 1);
+		if (!/^(?:Dockerfile|Containerfile)(?:[._-][\w.-]+)?$|\.[Dd]ockerfile$/.test(name)) return false;
+		return !/dev|test|local|debug|lint|docs|nginx|frontend|node|celery|worker|postgres/i.test(path.replace(/^deploy(?:ment)?\//, ""));
+	});
+	const weight = (path) => (/prod/i.test(path) ? 0 : 1) + path.split("/").length * 2;
+	return found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 8);
+}
+/** What the last stage of the first Dockerfile that serves runs. */
+function fromDockerfiles(sources) {
+	const found = dockerfiles(sources).flatMap((file) => {
+		const text = sources.files.read(file) ?? "";
+		const run = text.length > largest$2 ? void 0 : lastCommand(text);
+		if (run === void 0) return [];
+		return [findingsOf({
+			line: run.line,
+			why: at$1(file, run.at),
+			variables: run.variables
+		}, sources)];
+	});
+	const first = found.find(({ servers }) => servers.length > 0);
+	return first === void 0 ? found.slice(0, 1) : [first];
+}
+/** ENTRYPOINT with CMD as its arguments, as Docker joins them. */
+function lastCommand(text) {
+	const dockerfile = import_main.DockerfileParser.parse(text);
+	const last = dockerfile.getFROMs().at(-1)?.getRange()?.start.line ?? 0;
+	const inLast = (all) => all.filter((each) => each.getRange().start.line >= last).at(-1);
+	const entry = inLast(dockerfile.getENTRYPOINTs());
+	const command = inLast(dockerfile.getCMDs());
+	const found = entry ?? command;
+	if (found === void 0) return void 0;
+	const variables = {};
+	for (const each of [...dockerfile.getARGs().map((arg) => arg.getProperty()), ...dockerfile.getENVs().flatMap((env) => env.getProperties())]) {
+		const value = each?.getValue();
+		if (each != null && value != null) variables[each.getName()] = value;
+	}
+	const parts = [entry, command].flatMap((each) => each === void 0 ? [] : [wordsOf(each)]);
+	const words = parts.every((each) => Array.isArray(each));
+	return {
+		line: entry !== void 0 && !Array.isArray(wordsOf(entry)) ? wordsOf(entry) : words ? parts.flat() : joinedShell(parts),
+		at: (command ?? found).getRange().start.line + 1,
+		variables
+	};
+}
+function joinedShell(parts) {
+	return parts.map((each) => Array.isArray(each) ? each.join(" ") : each).join(" ");
+}
+function wordsOf(instruction) {
+	const texts = instruction.getJSONStrings();
+	if (texts.length > 0 && instruction.getOpeningBracket() !== null) return texts.map((each) => each.getJSONValue());
+	return (instruction.getArgumentsContent() ?? "").replace(/\\\r?\n/g, " ");
+}
+// shared/detect/sources/procfile.ts
+/** `web:` serves, `release:` prepares, and every other line is a process. */
+function fromProcfile(sources) {
+	const { files } = sources;
+	const file = [
+		"Procfile",
+		"Procfile.prod",
+		"Procfile.production"
+	].find((name) => files.read(name) !== void 0);
+	if (file === void 0) return [];
+	return (files.read(file) ?? "").split(/\r?\n/).flatMap((line, index) => {
+		const [, name = "", command = ""] = /^([A-Za-z0-9_-]+):\s*(.+?)\s*$/.exec(line) ?? [];
+		if (name === "") return [];
+		const why = at$1(file, index + 1);
+		if (name === "web") return [findingsOf({
+			line: command,
+			why
+		}, sources)];
+		if (name === "release") return [{
+			...none$1,
+			release: {
+				command: releaseOf(command, sources),
+				why
+			}
+		}];
+		return [findingsOf({
+			line: command,
+			why,
+			process: name
+		}, sources)];
+	});
+}
+/** Several commands at once need a shell, and cutover gives them none: here it is asked for by name. */
+function releaseOf(line, { files }) {
+	const [only, ...others] = stepsOf(line, files);
+	const simple = only === void 0 ? void 0 : preparationOf(only);
+	return others.length === 0 && simple !== void 0 ? simple : /[;&|$<>`]/.test(line) ? [
+		"sh",
+		"-c",
+		line
+	] : line;
+}
+// shared/detect/sources/settings-files.ts
+/** uwsgi.ini and uwsgi.yaml. */
+function fromUwsgi(sources) {
+	return uwsgiFiles(sources.files).slice(0, 4).flatMap((file) => uwsgiSettings(file, sources) ?? []).slice(0, 1).map((server) => ({
+		...none$1,
+		servers: [server]
+	}));
+}
+/** `wsgi_app` of gunicorn.conf.py. */
+function fromGunicornConf(sources) {
+	const file = "gunicorn.conf.py";
+	return /^wsgi_app\s*=/m.test(sources.files.read(file) ?? "") ? [findingsOf({
+		line: "gunicorn",
+		why: file
+	}, sources)] : [];
+}
+const isTable = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+/** `[project.scripts]`, `[tool.poetry.scripts]`, and the tasks of poe, taskipy, PDM, Hatch and FastAPI that start a server. */
+function fromPyproject(sources) {
+	const text = sources.files.read("pyproject.toml");
+	if (text === void 0) return [];
+	let value;
+	try {
+		value = parse$3(text);
+	} catch {
+		return [];
+	}
+	const get = (...path) => path.reduce((each, key) => isTable(each) ? each[key] : void 0, value);
+	const entrypoint = get("tool", "fastapi", "entrypoint");
+	const lines = [...typeof entrypoint === "string" ? [`uvicorn ${entrypoint}`] : [], ...[
+		get("tool", "poe", "tasks"),
+		get("tool", "taskipy", "tasks"),
+		get("tool", "pdm", "scripts"),
+		get("tool", "hatch", "envs", "default", "scripts"),
+		get("tool", "rye", "scripts")
+	].flatMap(commandsIn)];
+	const line = (command) => {
+		const index = text.indexOf(command.replace(/^uvicorn /, ""));
+		return index < 0 ? void 0 : text.slice(0, index).split("\n").length;
+	};
+	return lines.map((command) => findingsOf({
+		line: command,
+		why: at$1("pyproject.toml", line(command))
+	}, sources)).map(({ servers }) => ({
+		...none$1,
+		servers
+	}));
+}
+/** A task is a text, or a table with `cmd` or `shell`. */
+function commandsIn(tasks) {
+	if (!isTable(tasks)) return [];
+	const weight = (name) => /prod|serve|start/.test(name) ? 0 : 1;
+	return Object.entries(tasks).toSorted(([a], [b]) => weight(a) - weight(b)).flatMap(([, task]) => {
+		const text = isTable(task) ? task.cmd ?? task.shell : task;
+		return typeof text === "string" ? [text] : [];
+	});
+}
+const servers = /^[\s$>`#-]*((?:[A-Z_]+=\S+\s+)*(?:(?:poetry|uv|pipenv|pdm) run )?(?:python[\d.]* -m )?(?:gunicorn|uvicorn|hypercorn|daphne|granian|waitress-serve|uwsgi|flask|fastapi)\s[^`#]*[\w)'"])/;
+const largest$1 = 3e5;
+/** A command line of the README that starts a server. The last of all, and only if the project has what it names. */
+function fromReadme(sources) {
+	const file = [
+		"README.md",
+		"README.rst",
+		"README.txt",
+		"README",
+		"readme.md",
+		"Readme.md"
+	].find((name) => sources.files.read(name) !== void 0);
+	const text = file === void 0 ? void 0 : sources.files.read(file);
+	if (file === void 0 || text === void 0 || text.length > largest$1) return [];
+	return text.split(/\r?\n/).flatMap((line, index) => {
+		const [, command] = servers.exec(line) ?? [];
+		if (command === void 0 || /^(?:flask run|fastapi (?:dev|run))\s*(?:--.*)?$/.test(command)) return [];
+		return [findingsOf({
+			line: command,
+			why: at$1(file, index + 1)
+		}, sources)];
+	}).filter(({ servers }) => servers.length > 0).slice(0, 1).map(({ servers }) => ({
+		...none$1,
+		servers
+	}));
+}
+// shared/detect/sources/units.ts
+const most = 12;
+const largest = 1e5;
+/** Programs of supervisor's files in the project. */
+function fromSupervisor(sources) {
+	return programsOf(sources, /(?:^|\/)(?:[\w.-]*supervisor[\w.-]*\.(?:conf|ini)|supervisor[\w-]*\/[\w.-]+\.(?:conf|ini))$|(?:^|\/)(?:conf|deploy|etc|config)\/[\w.-]+\.conf$/i, /^program:(.+)$/, "command", ["environment"]);
+}
+/** Services of systemd's unit files in the project. */
+function fromSystemd(sources) {
+	return programsOf(sources, /\.service$/, /^Service$/, "ExecStart", ["Environment"]);
+}
+function programsOf(sources, candidate, section, key, environment) {
+	const { files } = sources;
+	return (files.paths?.() ?? []).filter((path) => candidate.test(path)).slice(0, most).flatMap((file) => {
+		const text = files.read(file) ?? "";
+		if (text.length > largest || text.includes("\0")) return [];
+		return readIni(text).flatMap(({ name, line, values }) => {
+			const written = section.test(name) ? values.get(key) : void 0;
+			if (written === void 0) return [];
+			const folder = values.get("directory") ?? values.get("WorkingDirectory");
+			const command = `${folder === void 0 ? "" : `cd '${folder}' && `}${written.replace(/^[-@:+!]+/, "").replace(/%%/g, "%")}`;
+			const variables = Object.fromEntries(environment.flatMap((each) => assignments(values.get(each) ?? "")));
+			const found = findingsOf({
+				line: command,
+				why: at$1(file, line),
+				variables
+			}, sources);
+			return [found.servers.length > 0 ? found : {
+				...none$1,
+				processes: found.processes
+			}];
+		});
+	});
+}
+/** `A="x",B='y'` and `"A=x" "B=y"`. */
+function assignments(text) {
+	return [...text.matchAll(/"?([A-Za-z_]\w*)=(?:"([^"]*)"|'([^']*)'|([^\s,"]*))/g)].map(([, name = "", a, b, c]) => [name, a ?? b ?? c ?? ""]);
+}
+// shared/detect/websockets.ts
+const packages = [
+	"flask-socketio",
+	"flask-sock",
+	"flask-sockets",
+	"python-socketio",
+	"simple-websocket"
+];
+/** Where a project's first WebSocket is: a handler, a route, or a library for them. */
+function firstWebSocket({ modules, clues, files }) {
+	for (const [file, module] of Object.entries(modules.scan.modules)) if (module.websocket !== null && serves(Object.values(module.imports), files.read(file) ?? "")) return at$1(file, module.websocket);
+	const name = packages.find((each) => clues.names?.has(each));
+	return name === void 0 ? void 0 : `${clues.where} (${name})`;
+}
+function serves(imports, text) {
+	const library = /^(?:tornado$|tornado\.websocket|channels\.|fastapi|starlette|quart|litestar|sanic|falcon|aiohttp\.web|blacksheep|flask_socketio|flask_sock|socketio|geventwebsocket|django_eventstream)/;
+	if (!imports.some((name) => library.test(name))) return false;
+	return /@\w+\.websocket\b|WebSocketHandler|WebSocketResponse|WebsocketConsumer|WebSocket\b|add_websocket_route|websocket_route|SocketIO\(|Sock\(|URLRouter/.test(text);
+}
+// shared/detect/detect.ts
+/** What serves a project, as far as its files show it. */
+function detectKind(files, given = {}, options = {}) {
+	return survey(files, given, options).detection;
+}
+const surveys = /* @__PURE__ */ new WeakMap();
+/** A project that was looked at as it is, with nothing given, is looked at once. */
+function survey(files, given = {}, options = {}) {
+	const plain = Object.keys(given).length === 0 && Object.keys(options).length === 0;
+	const known = plain ? surveys.get(files) : void 0;
+	if (known !== void 0) return known;
+	const made = look(files, given, options);
+	if (plain) surveys.set(files, made);
+	return made;
+}
+function look(files, given, options) {
+	const requirements = options.requirements ?? "requirements.txt";
+	const names = dependencyNames(files, requirements);
+	const clues = {
+		names,
+		installed: files.exists(requirements) ? namesIn(files, requirements) : void 0,
+		where: dependencyFiles(files, requirements)[0] ?? requirements,
+		systemPackages: options.systemPackages ?? false,
+		websockets: false
+	};
+	const sources = sourcesOf(files, clues, given.bind);
+	const websockets = firstWebSocket(sources);
+	clues.websockets = websockets !== void 0;
+	const django = djangoOf(sources);
+	const written = writtenIn(sources);
+	const detection = decide(candidatesFor(given, django, written, sources), given, sources);
+	const all = written.flat();
+	return {
+		detection,
+		processes: distinctProcesses(all.flatMap(({ processes }) => processes)),
+		release: all.find(({ release }) => release !== void 0)?.release,
+		django,
+		websockets,
+		names
+	};
+}
+/** What people wrote, source by source, the most trusted first. */
+function writtenIn(sources) {
+	return [
+		fromProcfile,
+		fromDockerfiles,
+		fromCompose,
+		fromSupervisor,
+		fromSystemd,
+		fromUwsgi,
+		fromGunicornConf,
+		fromPyproject,
+		fromReadme
+	].map((read) => read(sources));
+}
+function candidatesFor(given, django, written, sources) {
+	if (given.command !== void 0) return [ofCommand(sources, given.command)];
+	if (given.app !== void 0) return ofGivenApp(given.app, sources);
+	const groups = [
+		...written.map((all) => distinct(all.flatMap(({ servers }) => servers))),
+		django === void 0 ? [] : djangoCandidates(django, sources),
+		ofPython(sources)
+	];
+	const fitting = (group) => group.filter((each) => given.kind === void 0 || each.kind === given.kind);
+	const usable = (group) => fitting(group).filter(({ caution }) => caution === void 0);
+	const first = groups.find((group) => usable(group).length > 0);
+	if (first !== void 0) return usable(first);
+	const forKind = given.kind === void 0 ? [] : ofKind(given.kind, groups.flat());
+	return forKind.length > 0 ? forKind : fitting(groups.flat());
+}
+/** Another server for the same application: the person has chosen the kind. */
+function ofKind(kind, found) {
+	const family = [[
+		"gunicorn",
+		"uwsgi",
+		"waitress",
+		"granian"
+	], [
+		"uvicorn",
+		"hypercorn",
+		"daphne",
+		"granian"
+	]].find((kinds) => kinds.includes(kind)) ?? [];
+	return distinct(found.flatMap(({ kind: other, extra: _, ...rest }) => family.includes(other) && rest.app !== void 0 ? [{
+		...rest,
+		kind
+	}] : []));
+}
+function ofCommand({ files, modules }, command) {
+	const script = argv(command).find((word) => word.endsWith(".py"));
+	const text = script === void 0 ? "" : files.read(script) ?? "";
+	const module = script === void 0 ? void 0 : modules.module(script);
+	const imports = (name) => Object.values(module?.imports ?? {}).some((each) => name.test(each)) || name.test(text.replace(/^.*import\s+/gm, ""));
+	if (script !== void 0 && module !== void 0) {
+		if (imports(/^tornado(?:\.web|\.httpserver|$)/)) return {
+			kind: "tornado",
+			why: [`${script} imports tornado`]
+		};
+		if (imports(/^aiohttp\.web/)) return {
+			kind: "aiohttp",
+			why: [`${script} imports aiohttp`]
+		};
+	}
+	return {
+		kind: "command",
+		why: ["there is a server.command"]
+	};
+}
+/** The application is known already. Only the server is open. */
+function ofGivenApp(app, sources) {
+	const [module = "", name = ""] = app.split(":");
+	const file = sources.modules.locate(module)?.file;
+	const speaks = (file === void 0 ? void 0 : sources.modules.meaning(file, name.replace(/\(.*$/, "")))?.framework.speaks ?? (/asgi/.test(module) ? "asgi" : "wsgi");
+	if (speaks === "aiohttp") return [{
+		kind: "aiohttp",
+		app,
+		why: [`${file} imports aiohttp`]
+	}];
+	const uwsgi = fromUwsgi(sources).flatMap(({ servers }) => servers)[0];
+	if (uwsgi !== void 0 && speaks === "wsgi") return [{
+		kind: "uwsgi",
+		app,
+		why: uwsgi.why
+	}];
+	return serversFor(speaks, app, sources.clues).map((server) => ({
+		...server,
+		app
+	}));
+}
+/** Applications in Python files, and scripts that listen by themselves. */
+function ofPython(sources) {
+	const { files, modules, bind } = sources;
+	const required = requiredFrameworks(sources.clues.names ?? /* @__PURE__ */ new Set()).map(({ name }) => name);
+	const all = applicationsIn(modules, files);
+	const wanted = all.filter(({ framework }) => required.includes(framework));
+	const found = (wanted.length > 0 ? wanted : all).flatMap((each) => ofApplication(each, sources));
+	const scripts = Object.entries(modules.scan.modules).filter(([, module]) => isTornado(module)).map(([file]) => file);
+	const usual = scripts.filter((file) => /(?:^|\/)(?:app|main|server|run|web)\.py$/.test(file));
+	const tornado = (usual.length > 0 ? usual : scripts).flatMap((file) => scriptCandidates(modules, files, file, bind));
+	return found.some(({ caution }) => caution === void 0) ? found : [...tornado, ...found];
+}
+function decide(candidates, given, sources) {
+	const kept = candidates.filter(({ kind }) => given.kind === void 0 || kind === given.kind);
+	const [first, ...others] = distinct(kept).map((each) => withServer(each, sources.clues));
+	if (first === void 0 || others.length > 0 || first.caution !== void 0) return {
+		found: false,
+		candidates: distinct(kept),
+		looked: lookedFor(sources.clues)
+	};
+	const { why, extra = [], env = {}, caution: _, ...server } = first;
+	return {
+		found: true,
+		server,
+		extra,
+		env,
+		why
+	};
+}
+/** Adds the server to what is installed, if nothing else brings it. */
+function withServer(candidate, clues) {
+	const { kind, extra, command = "" } = candidate;
+	const program = /^gunicorn /.test(command) ? "gunicorn" : kind;
+	if (extra !== void 0 || hasServer(program, clues)) return candidate;
+	return {
+		...candidate,
+		extra: [program === "uvicorn" && clues.websockets ? "uvicorn[standard]" : program]
+	};
+}
+function distinct(candidates) {
+	const key = ({ kind, app, command }) => JSON.stringify([
+		kind,
+		app,
+		command
+	]);
+	return candidates.filter((one, index) => candidates.findIndex((other) => key(other) === key(one)) === index);
+}
+function distinctProcesses(processes) {
+	const program = ({ command }) => command.replace(/^env (?:\S+=\S+ )*/, "").replace(/ --hostname .*/, "");
+	const found = [];
+	for (const each of processes) {
+		if (found.some((other) => program(other) === program(each) || other.name === each.name)) continue;
+		found.push(each);
+	}
+	return found.slice(0, 16);
+}
+function lookedFor({ names, where }) {
+	return [
+		"manage.py with the WSGI or ASGI application of its settings",
+		"a server in Procfile, Dockerfile, compose files, files of supervisor and systemd, uwsgi.ini, gunicorn.conf.py, pyproject.toml and README",
+		"WSGI and ASGI applications, aiohttp and Tornado in Python files, here and in folders below",
+		names === void 0 ? `${where}, which is not there` : `a server in ${where}`
+	];
+}
+// shared/complete-server.ts
+/**
+* Looks for `server.kind` and the application if cutover.yml leaves them out. Other faults of the file do not matter
+* here.
+*/
+function completeServer(value, files) {
+	if (!isMap$1(value)) return { value };
+	const { server = {}, python, env } = value;
+	if (!isMap$1(server)) return { value };
+	const given = givenServer(server);
+	const complete = given.kind !== void 0 && (given.app !== void 0 || given.command !== void 0);
+	const wrong = Object.keys(given).length < [
+		"kind",
+		"app",
+		"command",
+		"bind"
+	].filter((key) => key in server).length;
+	if (complete || wrong) return { value };
+	const { requirements, system_site_packages: system } = isMap$1(python) ? python : {};
+	const detection = detectKind(files, given, {
+		...typeof requirements === "string" && { requirements },
+		systemPackages: system === true
+	});
+	if (!detection.found) return given.kind === void 0 ? {
+		value,
+		detection
+	} : { value };
+	const { extra, env: needed } = detection;
+	return {
+		value: {
+			...value,
+			server: {
+				...detection.server,
+				...server
+			},
+			...completed("python", python, extra.length > 0 ? { extra } : {}),
+			...completed("env", env, needed)
+		},
+		detection
+	};
+}
+/** A map of cutover.yml with what was found; what the file says itself is kept, and what is no map is left to the schema. */
+function completed(key, given, found) {
+	if (Object.keys(found).length === 0 || given !== void 0 && given !== null && !isMap$1(given)) return {};
+	return { [key]: {
+		...found,
+		...isMap$1(given) ? given : {}
+	} };
+}
+/** One line about what was found, and why. */
+function describeDetection({ server, extra, why }) {
+	const { kind, app, command, bind } = server;
+	const added = extra.length > 0 && `python.extra: [${extra.join(", ")}]`;
+	return `cutover.yml names no server; found ${[
+		`kind: ${kind}`,
+		app && `app: ${app}`,
+		command && `command: ${command}`,
+		bind && `bind: ${bind}`,
+		added
+	].filter(Boolean).join(", ")} (${[...new Set(why)].join(", ")}).`;
+}
+function kindUnknown(file, { candidates, looked }) {
+	const several = candidates.map(describeCandidate);
+	const [first, second] = candidates;
+	return new CutoverError("kind_unknown", `${file} names no server.kind, and ${first === void 0 ? `the project does not show one. Looked for: ${looked.join("; ")}.` : second === void 0 ? `what the project shows cannot start as it is: ${several.join("; ")}.` : `the project shows more than one: ${several.join("; ")}.`}`, {
+		unchanged: "Nothing was sent.",
+		fix: `Write it into ${file}, such as: server: { ${line(first ?? {
+			kind: "gunicorn",
+			app: "shop.wsgi:application"
+		})} }. The kinds are ${serverKinds.join(", ")}.`
+	});
+}
+function describeCandidate({ why, caution, ...server }) {
+	return `${line(server)} (${[...new Set(why)].join(", ")}${caution === void 0 ? "" : `; but ${caution}`})`;
+}
+function line({ kind, app, command, bind }) {
+	const parts = [`kind: ${kind}`];
+	if (app !== void 0) parts.push(`app: ${JSON.stringify(app)}`);
+	if (command !== void 0) parts.push(`command: ${JSON.stringify(command)}`);
+	if (bind !== void 0) parts.push(`bind: ${bind}`);
+	return parts.join(", ");
+}
+function givenServer({ kind, app, command, bind }) {
+	const known = serverKinds.find((each) => each === kind);
+	return {
+		...known !== void 0 && { kind: known },
+		...typeof app === "string" && { app },
+		...(typeof command === "string" || isTexts(command)) && { command },
+		...(bind === "socket" || bind === "port") && { bind }
+	};
+}
+function isMap$1(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+function isTexts(value) {
+	return Array.isArray(value) && value.every((each) => typeof each === "string");
+}
+// shared/config-site.ts
+/** A path in nginx's configuration, which has no escape for the $ of a variable. */
+const servedPath = relativePath.regex(/^[^$]*$/, "no $, which nginx would read as a variable");
+const staticSchema = strictObject({
+	url: folderUrl.describe("The URL path, such as `/static/`."),
+	collect: command.optional().describe("The command that collects the files. The Action runs it in the project before packing."),
+	from: relativePath.describe("The folder in the project that holds the files."),
+	expires: expires.default("off").describe("nginx's `expires`: a duration, `max` or `off`."),
+	immutable: boolean().default(true).describe("Browsers may keep files with 12 or more hex digits before the extension, such as `app.1a2b3c4d5e6f.css`, for a year without asking again."),
+	gzip_static: boolean().default(false).describe("Serve `name.gz`, if it is next to `name`, to clients that accept gzip. Refused if the host's nginx cannot do it.")
+});
+/** Files that outlive releases, such as uploads: below `shared/` on the host. */
+const sharedSchema = strictObject({
+	url: folderUrl.describe("The URL path of files that outlive releases, such as `/media/`."),
+	from: servedPath.describe("The folder below the app's shared directory (`CUTOVER_SHARED`). nginx follows a symlink there only to a file of the same owner."),
+	expires: expires.default("off").describe("As for static files.")
+});
+/** What nginx accepts unchanged inside double quotes, except the quote and the backslash, which are escaped. */
+const headerValue = plain(4e3).regex(/^[^$]*$/, "no $, which nginx would read as a variable").refine((value) => Buffer.byteLength(value.replace(/["\\]/g, "\\$&")) <= 4e3, "longer than nginx can read");
+const preview = strictObject({
+	listen: listenAddress.optional().describe("An address of its own for the staged release, among those the host allows for previews."),
+	cookie: string().regex(/^[a-z][a-z0-9_]{0,63}=[A-Za-z0-9_-]{1,128}$/, "name=value, such as preview=blue").optional().describe("`name=value`: a client that sends this cookie sees the staged release at the site's own address."),
+	header: string().regex(/^[A-Za-z][A-Za-z0-9-]{0,63}: [A-Za-z0-9_-]{1,128}$/, "Name: value, such as \"X-Preview: blue\"").optional().describe("`\"Name: value\"`: the same with a request header.")
+});
+const peer = strictObject({
+	server: serverAddress.describe("host:port of another host's instance or nginx, among those the host allows. It speaks the same protocol."),
+	weight: int().min(1).max(100).default(1).describe("Its weight, next to `site.weight`."),
+	backup: boolean().default(false).describe("Asked only when nothing else answers. Not with `ip_hash` and `url_hash`.")
+});
+const siteSchema = strictObject({
+	listen: array(listenAddress).min(1).max(16).optional().meta({
+		description: "Ports, or address:port, with ` ssl` after it for TLS (`\"443 ssl\"`), among those the host allows, written as there.",
+		absent: "all that the host allows"
+	}),
+	server_name: array(serverName).min(1).max(64).optional().meta({
+		description: "Names, among those the host allows.",
+		absent: "the host's domains"
+	}),
+	https_redirect: boolean().default(true).describe("If an address has ssl, the others answer 301 to https."),
+	client_max_body_size: size.default("50m").describe("As in nginx; `0` is no limit."),
+	client_body_timeout: duration.default("60s").describe("As in nginx."),
+	proxy_connect_timeout: duration.default("60s").describe("As in nginx. With the uwsgi protocol these are `uwsgi_connect_timeout` and so on."),
+	proxy_read_timeout: duration.default("60s").describe("How long an instance may send nothing."),
+	proxy_send_timeout: duration.default("60s").describe("How long an instance may accept nothing."),
+	proxy_buffering: boolean().default(true).describe("`false`: what an instance writes goes to the visitor at once."),
+	proxy_request_buffering: boolean().default(true).describe("`false`: an instance gets an upload while it comes in. Such an upload ends with the release that it began with."),
+	proxy_intercept_errors: boolean().default(false).describe("The error page also replaces what the app itself answers with 500 and above."),
+	upgrade: boolean().default(false).describe("Pass WebSocket upgrades on."),
+	gzip: boolean().default(false).describe("Compress text of 1 kB and more; `false` leaves it to the host's nginx.conf."),
+	add_header: record(string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}).describe("Names and values of headers that every response gets, also errors and files."),
+	error_page: servedPath.optional().meta({
+		description: "A page of the project. It is shown with the original status for 502, 503, 504 and during maintenance.",
+		absent: "cutover's own"
+	}),
+	access_log: boolean().default(true).describe("`false`: no access log."),
+	balance: _enum([
+		"round_robin",
+		"ip_hash",
+		"least_conn",
+		"url_hash"
+	]).default("round_robin").describe("`round_robin`, `ip_hash`, `least_conn` or `url_hash`."),
+	weight: int().min(1).max(100).default(1).describe("The weight of this host's instances together, next to the weights of `peers`."),
+	peers: array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well."),
+	preview: preview.optional().describe("How the staged release is seen before it has traffic.")
+}).superRefine(({ balance, peers, preview, listen }, context) => {
+	const fault = (path, message) => context.addIssue({
+		code: "custom",
+		path,
+		message
+	});
+	for (const [index, { backup }] of peers.entries()) if (backup && balance !== "round_robin" && balance !== "least_conn") fault([
+		"peers",
+		index,
+		"backup"
+	], `nginx has no backup servers with \`balance: ${balance}\``);
+	if (preview !== void 0 && Object.values(preview).every((way) => way === void 0)) fault(["preview"], "needs `listen`, `cookie` or `header`");
+	const previewPort = preview?.listen === void 0 ? void 0 : portOf(preview.listen);
+	if (previewPort !== void 0 && listen?.some((address) => portOf(address) === previewPort)) fault(["preview", "listen"], "is an address of the site itself");
+});
+/** The port of an address as `listen` takes it. */
+function portOf(address) {
+	return Number(/(\d+)(?: ssl)?$/.exec(String(address))?.[1]);
+}
+// shared/config.ts
+/**
+* The definition of cutover.yml. What is parsed is also what the manifest carries, so parsing a checked configuration
+* again gives the same one: no transforms, only checks and defaults. Names are nginx's, supervisor's and gunicorn's own.
+*/
+const health = strictObject({
+	path: urlPath.default("/").describe("The URL path that each new instance is asked for."),
+	host: plain(253).regex(/^[A-Za-z0-9.:[\]_-]+$/, "a host name").optional().meta({
+		description: "The `Host` of the check; Django's `ALLOWED_HOSTS` must have it.",
+		absent: "the first site name"
+	}),
+	expect: string().regex(/^[1-5]\d\d(?:-[1-5]\d\d)?$/, "a status or a range, such as 200-399").default("200-399").describe("The status, or range of statuses, that counts as healthy."),
+	timeout: duration.default("30s").describe("How long a new instance has until it answers.")
+});
+const python = strictObject({
+	version: string().regex(/^3\.\d{1,2}$/, "a version in quotes, such as \"3.11\"").optional().meta({
+		description: "Such as `\"3.11\"`, in quotes.",
+		absent: "the host's `python3`"
+	}),
+	wheels: _enum([
+		"vendor",
+		"index",
+		"none"
+	]).optional().meta({
+		description: "`vendor`: the Action packs the wheels and the host installs offline; `index`: pip on the host; `none`: nothing is installed.",
+		absent: "`vendor` with requirements, else `none`"
+	}),
+	requirements: relativePath.default("requirements.txt").describe("The requirements file."),
+	extra: array(packageRequirement).max(32).optional().describe("Packages that are installed besides the project's own, such as a server: `[gunicorn]`."),
+	system_site_packages: boolean().default(false).describe("Let the release see the distribution's packages.")
+});
+/** A process that serves no HTTP: a queue's worker, a scheduler. */
+const process$1 = strictObject({
+	command: command.describe("What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` distinguishes the new one from the old one. It runs without a shell."),
+	instances: int().min(1).max(60).default(1).describe("How many programs of it run."),
+	overlap: boolean().default(true).describe("The new one starts before the old one is asked to stop; `false`: never two at once, and one instance."),
+	stop_signal: _enum([
+		"TERM",
+		"INT",
+		"QUIT",
+		"HUP",
+		"USR1",
+		"USR2"
+	]).default("TERM").describe("The signal that asks it to stop: `TERM`, `INT`, `QUIT`, `HUP`, `USR1` or `USR2`."),
+	stop_timeout: duration.default("60s").describe("How long it may take to finish what it is working on; then it is killed."),
+	stay_up: duration.default("5s").describe("How long a new one has to stay up before it counts as started.")
+}).superRefine(({ overlap, instances }, context) => {
+	if (overlap || instances === 1) return;
+	context.addIssue({
+		code: "custom",
+		path: ["instances"],
+		message: "a process without overlap is there once, so it has one instance"
+	});
+});
+const processName = string().regex(/^(?!web$)[a-z][a-z0-9-]{0,31}$/, "a name of lower-case letters, digits and -, other than web");
+const configSchema = strictObject({
+	app: appName.describe("The app's name on the hosts: a-z, 0-9 and -, up to 32 characters."),
+	server: serverSchema.describe("The web server and its instances."),
+	health: health.prefault({}).describe("What each new instance is asked before visitors see the release."),
+	python: python.prefault({}).describe("The interpreter and the packages of a release."),
+	static: array(staticSchema).max(16).default([]).describe("Files that nginx serves without asking the app."),
+	shared: array(sharedSchema).max(16).default([]).describe("Files that outlive releases, such as uploads. nginx serves them."),
+	site: union([literal("none"), siteSchema]).prefault({}).describe("nginx's server block: the keys below, or `none` if the server block is your own: see [your own server block](../agent/host/README.md#your-own-server-block)."),
+	release: strictObject({
+		command: command.describe("A command, such as migrations, that runs once for a deploy, on the first host, before any instance starts."),
+		timeout: duration.default("10m").describe("Its time limit.")
+	}).optional().describe("What runs once for a deploy, before any instance starts."),
+	processes: record(processName, process$1).default({}).describe("Processes that serve no HTTP, such as queue workers, by name."),
+	env: record(environmentName, environmentValue).default({}).describe("Plain environment of instances and commands. The host's secrets override it."),
+	drain: strictObject({ timeout: duration.default("30s").describe("How long old instances may finish requests.") }).prefault({}).describe("How old instances end."),
+	keep: int().min(2).max(100).default(5).describe("Good releases that stay on the host, at least 2. At most as many that were rolled back stay too."),
+	keep_warm: duration.default("60s").describe("How long the old instances stay up after the cutover. They stay up at least as long as `watch`."),
+	watch: duration.default("30s").describe("How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch."),
+	exclude: array(plain(1024)).max(256).default([]).describe("What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` includes one again.")
+}).superRefine((config, context) => {
+	const places = [...config.static.map(({ url }, index) => ({
+		url,
+		path: [
+			"static",
+			index,
+			"url"
+		]
+	})), ...config.shared.map(({ url }, index) => ({
+		url,
+		path: [
+			"shared",
+			index,
+			"url"
+		]
+	}))];
+	const urls = places.map(({ url }) => url);
+	for (const [index, { url, path }] of places.entries()) if (urls.indexOf(url) !== index) context.addIssue({
+		code: "custom",
+		path,
+		message: `${url} is given twice`
+	});
+});
+/** The site's options. With `site: none` the server block is not cutover's, but the upstream still has these defaults. */
+function siteOf({ site }) {
+	return site === "none" ? siteSchema.parse({}) : site;
+}
+// shared/yaml-faults.ts
+var import_fastest_levenshtein = (/* @__PURE__ */ __commonJSMin(((exports) => {
 	exports.__esModule = true;
 	exports.distance = exports.closest = void 0;
 	var peq = /* @__PURE__ */ new Uint32Array(65536);
@@ -33064,10 +41520,7 @@ var require_fastest_levenshtein = /* @__PURE__ */ __commonJSMin(((exports) => {
 		return arr[min_index];
 	};
 	exports.closest = closest;
-}));
-// shared/yaml-faults.ts
-var import_dist = require_dist();
-var import_fastest_levenshtein = require_fastest_levenshtein();
+})))();
 /** Every fault that zod found in a value. Of a union, only the branch counts that the value was meant for. */
 function faultsOf(error, input, schema) {
 	return error.issues.flatMap((issue) => faultsOfIssue(issue, [], input, schema));
@@ -33382,6 +41835,640 @@ function position(counter, offset) {
 		column: Math.max(col, 1)
 	};
 }
+// shared/detect/settings-program.ts
+/**
+* What `python3 -I` runs to read Django's settings without importing them: it follows `from .base import *`, and works out
+* paths and texts as far as they stand in the files. It gets the directory, the folder of manage.py and the settings module,
+* and prints one JSON object; a value that cannot be told is left out.
+*/
+const settingsProgram = `
+import ast, json, os, sys
+
+root, folder, module = sys.argv[1:4]
+WANTED = ("STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "STATICFILES_STORAGE", "STORAGES", "STATICFILES_DIRS",
+          "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING")
+UNKNOWN = object()
+started = os.path.join(root, folder)
+
+
+def find(name):
+    for base in (started, root, os.path.join(root, "src")):
+        stem = os.path.join(base, *name.split("."))
+        for path in (stem + ".py", os.path.join(stem, "__init__.py")):
+            if os.path.isfile(path) and os.path.getsize(path) < 400_000:
+                return path
+    return None
+
+
+class Reader(ast.NodeVisitor):
+    def __init__(self):
+        self.values, self.lines, self.depth, self.seen = {}, {}, 0, []
+
+    def file(self, name):
+        path = find(name)
+        if path is None or self.depth > 6 or path in self.seen:
+            return
+        self.seen.append(path)
+        self.depth += 1
+        with open(path, "rb") as opened:
+            tree = ast.parse(opened.read())
+        package = name if path.endswith("__init__.py") else name.rpartition(".")[0]
+        self.run(tree.body, path, package)
+        self.depth -= 1
+
+    def run(self, body, path, package):
+        for node in body:
+            if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+                base = node.module or ""
+                if node.level:
+                    parts = package.split(".")[: len(package.split(".")) - (node.level - 1)]
+                    base = ".".join([part for part in parts if part] + ([node.module] if node.module else []))
+                self.file(base)
+            elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+                value = self.value(node.value, path)
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if isinstance(target, ast.Name):
+                        self.set(target.id, value, path, node.lineno)
+            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                old, new = self.values.get(node.target.id, UNKNOWN), self.value(node.value, path)
+                if isinstance(old, list) and isinstance(new, (list, tuple)):
+                    self.set(node.target.id, old + list(new), path, node.lineno)
+            elif isinstance(node, ast.If):
+                test = self.value(node.test, path)
+                if test is UNKNOWN or test:
+                    self.run(node.body, path, package)
+                if test is UNKNOWN or not test:
+                    self.run(node.orelse, path, package)
+            elif isinstance(node, ast.Try):
+                self.run(node.body, path, package)
+            elif isinstance(node, ast.With):
+                self.run(node.body, path, package)
+
+    def set(self, name, value, path, line):
+        self.values[name] = value
+        self.lines[name] = [os.path.relpath(path, root), line]
+
+    def value(self, node, path):
+        try:
+            return self.work_out(node, path)
+        except Exception:
+            return UNKNOWN
+
+    def work_out(self, node, path):
+        if isinstance(node, ast.Constant):
+            return node.value
+        if isinstance(node, ast.Name):
+            return path if node.id == "__file__" else self.values.get(node.id, UNKNOWN)
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return [value for value in (self.value(item, path) for item in node.elts) if value is not UNKNOWN]
+        if isinstance(node, ast.Dict):
+            return {self.value(key, path): self.value(value, path) for key, value in zip(node.keys, node.values) if key is not None}
+        if isinstance(node, ast.JoinedStr):
+            parts = [self.work_out(part.value if isinstance(part, ast.FormattedValue) else part, path) for part in node.values]
+            return UNKNOWN if UNKNOWN in parts else "".join(str(part) for part in parts)
+        if isinstance(node, ast.BinOp):
+            left, right = self.value(node.left, path), self.value(node.right, path)
+            if UNKNOWN in (left, right):
+                return UNKNOWN
+            return os.path.join(left, right) if isinstance(node.op, ast.Div) else left + right
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            value = self.value(node.operand, path)
+            return UNKNOWN if value is UNKNOWN else not value
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+            return next((v for v in (self.value(each, path) for each in node.values) if v is not UNKNOWN and v), UNKNOWN)
+        if isinstance(node, ast.Attribute):
+            value = self.value(node.value, path)
+            return os.path.dirname(value) if node.attr == "parent" and isinstance(value, str) else UNKNOWN
+        if isinstance(node, ast.Subscript):
+            value, index = self.value(node.value, path), node.slice.value if type(node.slice).__name__ == "Index" else node.slice
+            if isinstance(node.value, ast.Attribute) and node.value.attr == "parents":
+                value = self.value(node.value.value, path)
+                for _ in range(index.value + 1):
+                    value = os.path.dirname(value)
+                return value
+            return value[self.value(index, path)]
+        return self.call(node, path) if isinstance(node, ast.Call) else UNKNOWN
+
+    def call(self, node, path):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        args = [self.value(arg, path) for arg in node.args]
+        keywords = {each.arg: self.value(each.value, path) for each in node.keywords}
+        if name in ("resolve", "absolute", "as_posix") and isinstance(node.func, ast.Attribute):
+            return self.value(node.func.value, path)
+        if name in ("Path", "abspath", "realpath", "str", "normpath", "PurePath", "root", "as_posix", "expanduser"):
+            return args[0]
+        if name == "dirname":
+            return os.path.dirname(args[0])
+        if name in ("join", "joinpath", "path") and UNKNOWN not in args:
+            base = [self.value(node.func.value, path)] if name == "joinpath" else []
+            return os.path.normpath(os.path.join(*[str(each) for each in base + args]))
+        if name in ("get", "getenv", "config", "env", "str", "bool", "Env", "url"):
+            return keywords.get("default", args[1] if len(args) > 1 else UNKNOWN)
+        if name in ("list", "tuple"):
+            return args[0]
+        return UNKNOWN
+
+
+def plain(value):
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items() if each is not UNKNOWN}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
+
+
+reader, error = Reader(), None
+try:
+    reader.file(module)
+except SyntaxError as found:
+    error = str(found)
+values = {name: plain(reader.values[name]) for name in WANTED if reader.values.get(name, UNKNOWN) is not UNKNOWN}
+named = [name for name in WANTED if name in reader.values]
+json.dump({"values": values, "named": named, "lines": {k: reader.lines[k] for k in WANTED if k in reader.lines},
+           "found": find(module) is not None, "error": error}, sys.stdout)
+`;
+// shared/detect/django-settings.ts
+const output = object({
+	values: record(string(), unknown()),
+	/** Settings that are given, whether or not their value can be told. */
+	named: array(string()),
+	lines: record(string(), tuple([string(), int()]))
+});
+const limitMs$1 = 3e4;
+/** Reads the settings' text with Python's own parser; nothing is imported. @returns undefined without python3 */
+function readSettings(directory, folder, module) {
+	const argv = [
+		"-I",
+		"-S",
+		"-c",
+		settingsProgram,
+		resolve(directory),
+		folder,
+		module
+	];
+	const { status, stdout } = spawnSync("python3", argv, {
+		timeout: limitMs$1,
+		maxBuffer: 8388608,
+		cwd: "/"
+	});
+	if (status !== 0) return void 0;
+	try {
+		return settingsFrom(JSON.parse(stdout.toString("utf8")), directory, folder);
+	} catch {
+		return;
+	}
+}
+/** @param printed what the program printed: `values`, `named`, `lines` */
+function settingsFrom(printed, directory, folder) {
+	const { values, named, lines } = output.parse(printed);
+	const text = (name) => typeof values[name] === "string" ? values[name] : void 0;
+	const root = text("STATIC_ROOT") ?? (named.includes("STATIC_ROOT") && values.STATIC_ROOT !== null ? { unknown: true } : void 0);
+	const apps = Array.isArray(values.INSTALLED_APPS) ? values.INSTALLED_APPS : [];
+	const [staticUrl, mediaUrl, mediaRoot] = [
+		text("STATIC_URL"),
+		text("MEDIA_URL"),
+		text("MEDIA_ROOT")
+	];
+	return {
+		...staticUrl !== void 0 && { staticUrl },
+		...root !== void 0 && root !== "" && { staticRoot: root },
+		...mediaUrl !== void 0 && mediaUrl !== "" && { mediaUrl },
+		...mediaRoot !== void 0 && mediaRoot !== "" && { mediaRoot },
+		staticfiles: apps.some((app) => /^(?:django\.contrib\.staticfiles|whitenoise)/.test(String(app))),
+		databases: named.includes("DATABASES") && JSON.stringify(values.DATABASES ?? "unknown") !== "{}",
+		sqlite: sqliteFiles(values.DATABASES),
+		inside: (path) => insideProject(directory, path, folder),
+		where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`]))
+	};
+}
+function sqliteFiles(databases) {
+	return (typeof databases === "object" && databases !== null ? Object.values(databases) : []).flatMap((each) => {
+		const { ENGINE: engine, NAME: name } = each ?? {};
+		return String(engine).includes("sqlite3") && typeof name === "string" && name !== ":memory:" ? [name] : [];
+	});
+}
+function insideProject(directory, path, folder) {
+	const absolute = isAbsolute(path) ? path : join(resolve(directory), folder, path);
+	const inside = relative(resolve(directory), absolute);
+	return inside === "" || inside.startsWith("..") || isAbsolute(inside) ? void 0 : inside.split(sep).join("/");
+}
+// shared/detect/python-program.ts
+/**
+* What `python3 -I` runs to read a project's Python files: Python's own parser, and nothing of the project is imported. It
+* gets the directory as its argument and one path a line on its standard input, in the order of their weight, and prints one
+* JSON object: see python-scan.ts. Any Python from 3.8 on runs it. A file that this Python cannot parse is left out.
+*/
+const pythonProgram = String.raw`
+import ast, json, os, sys, time
+
+LARGEST = 400_000
+BUDGET = float(sys.argv[2])
+started = time.process_time()
+root = sys.argv[1]
+# A file without one of these makes no application, and says nothing of one.
+WORDS = [word.encode() for word in (
+    "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
+    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO").split()] + [b"import *"]
+
+
+def module_of(path):
+    parts = path[:-3].split("/")
+    if parts[0] == "src" and len(parts) > 1:
+        parts = parts[1:]
+    if parts[-1] == "__init__":
+        parts = parts[:-1]
+    return ".".join(parts)
+
+
+def dotted(node):
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        base = dotted(node.value)
+        return None if base is None else base + "." + node.attr
+    return None
+
+
+class Module:
+    def __init__(self, path, tree):
+        self.path, self.name = path, module_of(path)
+        self.package = self.name if path.endswith("__init__.py") else self.name.rpartition(".")[0]
+        self.imports, self.star, self.own = {}, [], set()
+        self.out = {"module": self.name, "assigned": [], "functions": [], "classes": {}, "runs": [], "options": [],
+                    "environ": [], "websocket": None, "strings": {}, "main": False, "routes": 0}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    self.imports[alias.asname or alias.name.split(".")[0]] = alias.name if alias.asname else alias.name.split(".")[0]
+            elif isinstance(node, ast.ImportFrom):
+                self.import_from(node)
+        # A function may name what is defined below it.
+        for node in tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                self.own.add(node.name)
+        self.body(tree.body)
+        self.walk(tree)
+        self.out["imports"], self.out["star"] = self.imports, self.star
+
+    def import_from(self, node):
+        base = node.module or ""
+        if node.level:
+            parts = self.package.split(".") if self.package else []
+            parts = parts[: len(parts) - (node.level - 1)]
+            base = ".".join(parts + ([node.module] if node.module else []))
+        for alias in node.names:
+            if alias.name == "*":
+                self.star.append(base)
+            else:
+                self.imports[alias.asname or alias.name] = (base + "." if base else "") + alias.name
+
+    def resolve(self, name, scope=None):
+        if name is None:
+            return None
+        head, dot, rest = name.partition(".")
+        if head in self.imports:
+            return self.imports[head] + dot + rest
+        if head in self.own:
+            return (self.name + "." if self.name else "") + name
+        return "?." + name
+
+    def value(self, node, local=None):
+        if isinstance(node, ast.Await):
+            return self.value(node.value, local)
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and local and node.func.id in local:
+                return local[node.func.id]
+            name = dotted(node.func)
+            if name is None and isinstance(node.func, ast.Attribute):
+                name = "?." + node.func.attr
+                return {"call": name, "args": []}
+            args = [self.value(arg, local) for arg in node.args[:3]]
+            return {"call": self.resolve(name), "args": args, "given": len(node.args) + len(node.keywords)}
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            name = dotted(node)
+            if name is not None and local and name.split(".")[0] in local:
+                head, _, rest = name.partition(".")
+                found = local[head]
+                return dict(found, attribute=rest) if rest and found else found
+            return {"name": self.resolve(name)}
+        if isinstance(node, ast.IfExp):
+            return self.value(node.body, local)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return {"text": node.value[:200]}
+        return None
+
+    def body(self, nodes, main=False):
+        for node in nodes:
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                self.own.add(node.name)
+                found = self.function(node)
+                if (found["returns"] or found["gateway"]) and len(self.out["functions"]) < 200:
+                    self.out["functions"].append(found)
+            elif isinstance(node, ast.ClassDef):
+                self.own.add(node.name)
+                self.cls(node)
+            elif isinstance(node, ast.Assign):
+                for target in node.targets:
+                    self.assign(target, node.value, node.lineno, main)
+            elif isinstance(node, ast.AnnAssign) and node.value is not None:
+                self.assign(node.target, node.value, node.lineno, main)
+            elif isinstance(node, ast.If):
+                inside = main or "__name__" in ast.dump(node.test)
+                self.out["main"] = self.out["main"] or inside
+                self.body(node.body, inside)
+                self.body(node.orelse, main)
+            elif isinstance(node, (ast.With, ast.AsyncWith, ast.For, ast.While)):
+                self.body(node.body, main)
+            elif isinstance(node, ast.Try):
+                self.body(node.body, main)
+                for handler in node.handlers:
+                    self.body(handler.body, main)
+                self.body(node.orelse + node.finalbody, main)
+
+    def assign(self, target, value, line, main):
+        if not isinstance(target, ast.Name):
+            return
+        found = self.value(value)
+        self.own.add(target.id)
+        if not main and found is not None:
+            if "text" in found:
+                self.out["strings"][target.id] = found["text"]
+            self.out["assigned"].append({"name": target.id, "line": line, "value": found})
+
+    def function(self, node):
+        a = node.args
+        names = [arg.arg for arg in getattr(a, "posonlyargs", []) + a.args]
+        required = names[: len(names) - len(a.defaults)]
+        required += [arg.arg for arg, default in zip(a.kwonlyargs, a.kw_defaults) if default is None]
+        local, returns = {}, []
+        if node.returns is not None and dotted(node.returns):
+            returns.append({"call": self.resolve(dotted(node.returns)), "args": []})
+        for inner in self.inside(node.body):
+            if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                kind = self.gateway([arg.arg for arg in inner.args.args], isinstance(inner, ast.AsyncFunctionDef))
+                if kind:
+                    local[inner.name] = {"call": kind, "args": []}
+            elif isinstance(inner, (ast.Assign, ast.AnnAssign)) and inner.value is not None:
+                for target in inner.targets if isinstance(inner, ast.Assign) else [inner.target]:
+                    if isinstance(target, ast.Name):
+                        found = self.value(inner.value, local)
+                        if found is not None and (target.id not in local or "call" in found):
+                            local[target.id] = found
+            elif isinstance(inner, ast.Return) and inner.value is not None:
+                found = self.value(inner.value, local)
+                if found is not None:
+                    returns.append(found)
+        return {"name": node.name, "line": node.lineno, "async": isinstance(node, ast.AsyncFunctionDef), "required": required,
+                "params": names, "returns": returns[:6],
+                "gateway": self.gateway(names, isinstance(node, ast.AsyncFunctionDef)),
+                "decorators": [self.resolve(dotted(d.func if isinstance(d, ast.Call) else d)) for d in node.decorator_list][:6]}
+
+    def inside(self, nodes):
+        for node in nodes:
+            yield node
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                continue
+            for field in ("body", "orelse", "finalbody"):
+                yield from self.inside(getattr(node, field, []))
+            for handler in getattr(node, "handlers", []):
+                yield from self.inside(handler.body)
+
+    def gateway(self, names, is_async):
+        names = [name for name in names if name not in ("self", "cls")]
+        if len(names) == 2 and names[1] in ("start_response", "start", "startResponse") and not is_async:
+            return "wsgi"
+        if is_async and len(names) == 3 and names[0] == "scope":
+            return "asgi"
+        return None
+
+    def cls(self, node):
+        bases = [self.resolve(dotted(base)) for base in node.bases]
+        self.out["classes"][node.name] = {"bases": [base for base in bases if base], "gateway": None}
+        for inner in node.body:
+            if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef)) and inner.name == "__call__":
+                kind = self.gateway([arg.arg for arg in inner.args.args], isinstance(inner, ast.AsyncFunctionDef))
+                self.out["classes"][node.name]["gateway"] = kind
+
+    def walk(self, tree):
+        out = self.out
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Subscript) and self.resolve(dotted(node.value)) == "os.environ":
+                index = node.slice.value if type(node.slice).__name__ == "Index" else node.slice
+                if isinstance(index, ast.Constant):
+                    out["environ"].append(str(index.value))
+            if isinstance(node, (ast.Name, ast.Attribute)):
+                name = node.id if isinstance(node, ast.Name) else node.attr
+                if out["websocket"] is None and ("websocket" in name.lower() or name == "SocketIO"):
+                    out["websocket"] = node.lineno
+            if not isinstance(node, ast.Call):
+                continue
+            name = self.resolve(dotted(node.func))
+            last = node.func.attr if isinstance(node.func, ast.Attribute) else (name or "").rpartition(".")[2]
+            texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+            if last in ("add_argument", "option", "define", "Option", "argument"):
+                out["options"] += texts
+            elif last in ("get", "getenv", "setdefault") and name in ("os.environ.get", "os.getenv", "os.environ.setdefault"):
+                out["environ"] += texts[:1]
+                if last == "setdefault" and len(texts) == 2:
+                    out["strings"]["environ." + texts[0]] = texts[1]
+            elif last in ("run_app", "run", "serve", "run_simple", "listen", "quickstart", "start", "WSGIServer", "make_server",
+                          "bind", "serve_forever", "mount", "TCPSite"):
+                args = [self.value(arg) for arg in node.args[:3]]
+                out["runs"].append({"what": name or "?." + last, "args": args, "line": node.lineno,
+                                    "keywords": [k.arg for k in node.keywords if k.arg]})
+            if last in ("route", "get", "post"):
+                out["routes"] += 1
+
+
+found, skipped, complete = {}, [], True
+for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n"):
+    if not path:
+        continue
+    if time.process_time() - started > BUDGET:
+        complete = False
+        break
+    try:
+        full = os.path.join(root, path)
+        if os.path.getsize(full) > LARGEST:
+            skipped.append([path, "it is larger than 400 kB"])
+            continue
+        with open(full, "rb") as file:
+            text = file.read()
+        if not any(word in text for word in WORDS):
+            continue
+        out = Module(path, ast.parse(text)).out
+        names = [*out["imports"].values(), *out["star"]]
+        # What only calls other code has no say: neither an application nor a name that leads to one.
+        if out["assigned"] or out["runs"] or out["strings"] or out["star"] or out["classes"] or any(
+                each["gateway"] or any("call" in value for value in each["returns"]) for each in out["functions"]) or any(
+                name.rpartition(".")[2] in ("app", "application", "api", "server") for name in names if "." in name):
+            found[path] = out
+    except (SyntaxError, ValueError, RecursionError, OSError, MemoryError) as error:
+        skipped.append([path, type(error).__name__ + ": " + str(error)[:200]])
+json.dump({"modules": found, "skipped": skipped, "complete": complete}, sys.stdout)
+`;
+// shared/detect/python-scan.ts
+const value = lazy(() => object({
+	call: string().nullish(),
+	name: string().nullish(),
+	text: string().optional(),
+	args: array(value.nullable()).optional(),
+	given: int().optional(),
+	attribute: string().optional()
+}));
+const pythonFunction = object({
+	name: string(),
+	line: int(),
+	async: boolean(),
+	params: array(string()),
+	/** Parameters without a default. */
+	required: array(string()),
+	returns: array(value),
+	/** Its parameters are those of a WSGI or ASGI application. */
+	gateway: _enum(["wsgi", "asgi"]).nullable(),
+	decorators: array(string().nullable())
+});
+const pythonModule = object({
+	/** As it is imported from the top of the project, or of `src`. */
+	module: string(),
+	assigned: array(object({
+		name: string(),
+		line: int(),
+		value
+	})),
+	functions: array(pythonFunction),
+	classes: record(string(), object({
+		bases: array(string()),
+		gateway: _enum(["wsgi", "asgi"]).nullable()
+	})),
+	/** Calls that start a server or give it an application, such as `aiohttp.web.run_app`. */
+	runs: array(object({
+		what: string(),
+		args: array(value.nullable()),
+		line: int(),
+		keywords: array(string())
+	})),
+	/** The options that it reads from its command line: `--port`, or `port` with Tornado. */
+	options: array(string()),
+	/** The variables that it reads. */
+	environ: array(string()),
+	/** The first line that has to do with WebSockets. */
+	websocket: int().nullable(),
+	/** Names that are given a text. `environ.X` is `os.environ.setdefault("X", ...)`. */
+	strings: record(string(), string()),
+	/** It has a part for when it is run as a script. */
+	main: boolean(),
+	/** How many calls look like routes. */
+	routes: int(),
+	imports: record(string(), string()),
+	star: array(string())
+});
+const pythonScan = object({
+	modules: record(string(), pythonModule),
+	/** Paths that could not be read, with the reason. */
+	skipped: array(tuple([string(), string()])),
+	/** false: there was no time for all of them. */
+	complete: boolean()
+});
+const nothing = {
+	modules: {},
+	skipped: [],
+	complete: false
+};
+/** How much processor time Python may take: on a busy machine it finds the same. The files that matter come first. */
+const budgetSeconds = .7;
+const limitMs = 3e4;
+/**
+* Has Python parse the files of a project. Nothing of the project is imported, and its directory is not on Python's path.
+* @param paths in the order of their weight
+* @returns nothing found if this machine has no python3 of 3.8 or later
+*/
+function scanPython(directory, paths) {
+	if (paths.length === 0) return {
+		...nothing,
+		complete: true
+	};
+	const argv = [
+		"-I",
+		"-S",
+		"-c",
+		pythonProgram,
+		resolve(directory),
+		String(budgetSeconds)
+	];
+	const options = {
+		input: paths.join("\n"),
+		timeout: limitMs,
+		maxBuffer: 67108864,
+		cwd: "/"
+	};
+	const { status, stdout } = spawnSync("python3", argv, options);
+	if (status !== 0) return nothing;
+	try {
+		return pythonScan.parse(JSON.parse(stdout.toString("utf8")));
+	} catch {
+		return nothing;
+	}
+}
+// shared/detect/project-tree.ts
+/** Folders that hold no application: other people's code, tests, what is built. */
+const ignored = new Set("node_modules venv env .venv site-packages __pycache__ build dist static staticfiles media templates locale migrations test tests testing docs doc example examples sample samples benchmarks notebooks vendor third_party scripts htmlcov fixtures alembic assets public".split(" "));
+/** Four folders deep: `src/shop/web/app.py`, and one for an outer folder. More is the project's own business. */
+const deepest = 4;
+const mostFiles = 2e4;
+const mostPython = 2500;
+/**
+* The files that may say something about what serves a project, those at the top first. Bounded in depth and number; links
+* to directories are not followed.
+*/
+function listProject$1(directory) {
+	const found = [];
+	let level = [""];
+	for (let depth = 0; depth < deepest && found.length < mostFiles; depth++) {
+		const inside = level.flatMap((folder) => entries(directory, folder));
+		found.push(...inside.filter(({ isFolder }) => !isFolder).map(({ path }) => path));
+		level = inside.filter(({ isFolder, name }) => isFolder && isOwn(name)).map(({ path }) => path);
+	}
+	return found.slice(0, mostFiles);
+}
+function isOwn(name) {
+	return !ignored.has(name) && !name.startsWith(".");
+}
+function entries(directory, folder) {
+	try {
+		return readdirSync(join(directory, folder), { withFileTypes: true }).map((entry) => ({
+			name: entry.name,
+			path: folder === "" ? entry.name : `${folder}/${entry.name}`,
+			isFolder: entry.isDirectory()
+		})).toSorted((a, b) => a.name < b.name ? -1 : 1);
+	} catch {
+		return [];
+	}
+}
+const notApplications = /(?:^|\/)(?:test_[^/]*|[^/]*_test|conftest|setup|noxfile|fabfile|__version__)\.py$/;
+/** The part of a project's files that takes time to get: it is got when it is asked for, and once. */
+function lazily(directory) {
+	let paths;
+	let scan;
+	const settings = /* @__PURE__ */ new Map();
+	const list = () => {
+		paths ??= listProject$1(directory);
+		return paths;
+	};
+	return {
+		paths: list,
+		python: () => {
+			const files = () => list().filter((path) => path.endsWith(".py") && !notApplications.test(path));
+			scan ??= scanPython(directory, files().slice(0, mostPython));
+			return scan;
+		},
+		djangoSettings: (folder, module) => {
+			const key = `${folder} ${module}`;
+			if (!settings.has(key)) settings.set(key, readSettings(directory, folder, module));
+			return settings.get(key);
+		}
+	};
+}
 // action/project/unreadable.ts
 /** @param path in the bundle, or in the project */
 function changed(path) {
@@ -33414,6 +42501,7 @@ function reading(path, read) {
 function projectFiles(directory) {
 	const isFile = (path) => reading(path, () => statSync(join(directory, path), { throwIfNoEntry: false }))?.isFile() ?? false;
 	return {
+		...lazily(directory),
 		exists: isFile,
 		read: (path) => isFile(path) ? reading(path, () => readFileSync(join(directory, path), "utf8")) : void 0,
 		folders: () => reading(directory, () => readdirSync(directory, { withFileTypes: true })).flatMap((entry) => entry.isDirectory() ? [entry.name] : []).toSorted()
@@ -33474,7 +42562,7 @@ function siteUrl(config) {
 	if (port === 443) return `https://${name}/`;
 	return port === 80 ? `http://${name}/` : `http://${name}:${port}/`;
 }
-// shared/json-list.ts
+// shared/plain-json.ts
 var import_ignore = /* @__PURE__ */ __toESM((/* @__PURE__ */ __commonJSMin(((exports, module) => {
 	function makeArray(subject) {
 		return Array.isArray(subject) ? subject : [subject];
@@ -34039,8 +43127,6 @@ var import_ignore = /* @__PURE__ */ __toESM((/* @__PURE__ */ __commonJSMin(((exp
 	module.exports.isPathValid = isPathValid;
 	define(module.exports, Symbol.for("setupWindows"), setupWindows);
 })))(), 1);
-const [quote, backslash, comma, openArray, closeArray, openObject, closeObject] = Buffer.from("\"\\,[]{}");
-// shared/plain-json.ts
 /** The value of a JSON text; undefined if the text is not JSON. */
 function parseJson(text) {
 	try {
@@ -34049,6 +43135,7 @@ function parseJson(text) {
 		return;
 	}
 }
+const [quote, backslash, comma, openArray, closeArray, openObject, closeObject] = Buffer.from("\"\\,[]{}");
 // shared/manifest.ts
 const manifestName = "manifest.json";
 const manifestLimits = {
@@ -34061,6 +43148,7 @@ const manifestLimits = {
 	/** Bytes of one file: what eleven octal digits of a tar header hold. */
 	file: 8589934591
 };
+5 * manifestLimits.files + 1e5;
 /** The areas of a bundle: the project, its collected static files by URL path, its vendored wheels. */
 const areas = [
 	"app",
@@ -34080,7 +43168,7 @@ function pathFault(path) {
 		if (Buffer.byteLength(part) > manifestLimits.part) return `has a part longer than ${manifestLimits.part} bytes`;
 	}
 }
-strictObject({
+const manifestFile = strictObject({
 	path: string().superRefine((path, context) => {
 		const fault = pathFault(path);
 		if (fault !== void 0) context.addIssue({
@@ -34092,8 +43180,35 @@ strictObject({
 	size: int().min(0).max(manifestLimits.file),
 	sha256: string().regex(/^[0-9a-f]{64}$/)
 });
+/** Reading stops after this many: a list of wrong entries could make hundreds of megabytes of faults. */
+const faultLimit = 10;
+/** One by one: the schema of an array would read on to the last entry. */
+const manifestFiles = array(unknown()).max(manifestLimits.files).transform((entries, context) => {
+	const files = [];
+	for (const [index, entry] of entries.entries()) {
+		const { data, error } = manifestFile.safeParse(entry);
+		if (data !== void 0) files.push(data);
+		for (const { path, message } of error?.issues ?? []) context.addIssue({
+			code: "custom",
+			path: [index, ...path],
+			message
+		});
+		if (context.issues.length >= faultLimit) break;
+	}
+	return files;
+}).superRefine((files, context) => {
+	for (const { index, message } of treeFaults(files.map(({ path }) => path))) {
+		context.addIssue({
+			code: "custom",
+			path: [index, "path"],
+			message
+		});
+		if (context.issues.length >= faultLimit) break;
+	}
+});
 /** What is wrong with paths together, in the bundle's order: wrong order, a file below a file, too many directories. */
 function* treeFaults(paths) {
+	const seen = /* @__PURE__ */ new Set();
 	const directories = /* @__PURE__ */ new Set();
 	for (const [index, path] of paths.entries()) {
 		const before = paths[index - 1];
@@ -34106,13 +43221,14 @@ function* treeFaults(paths) {
 			const directory = path.slice(0, end);
 			if (directories.has(directory)) break;
 			directories.add(directory);
-			if (hasBefore(paths, index, directory)) yield {
+			if (seen.has(directory)) yield {
 				index,
 				path,
 				message: "lies below a file",
 				below: directory
 			};
 		}
+		seen.add(path);
 		if (directories.size > manifestLimits.directories) {
 			yield {
 				index,
@@ -34122,17 +43238,6 @@ function* treeFaults(paths) {
 			return;
 		}
 	}
-}
-/** Whether a path is among the first `end` of a sorted list. Without a set of all paths, which would need megabytes. */
-function hasBefore(paths, end, path) {
-	for (let [first, last] = [0, end - 1]; first <= last;) {
-		const middle = first + last >> 1;
-		const order = comparePaths(paths[middle] ?? "", path);
-		if (order === 0) return true;
-		if (order < 0) first = middle + 1;
-		else last = middle - 1;
-	}
-	return false;
 }
 strictObject({
 	format: literal(1),
@@ -34144,7 +43249,7 @@ strictObject({
 	commit: string().regex(/^(?:[0-9a-f]{40})?$/),
 	created: datetime(),
 	config: configSchema,
-	files: tuple([])
+	files: manifestFiles
 });
 /**
 * What a thin bundle leaves out: the files that its base's manifest has too, with the same path, mode, size and sha256.
@@ -34318,6 +43423,11 @@ async function collect(config, entry, command, context) {
 		signal
 	});
 	if (!ok) throw failure$1(entry, words, how, output);
+	const folder = join(directory, staticFolder(config, entry));
+	if (/^0 static files? (?:copied|symlinked)/m.test(output) && statSync(folder, { throwIfNoEntry: false }) === void 0) {
+		mkdirSync(folder, { recursive: true });
+		onLine(`${entry.url}: there are no static files.`);
+	}
 }
 function failure$1(entry, words, what, output) {
 	return new CutoverError("collect_failed", `Collecting the files of ${entry.url} failed: ${words.join(" ")}. ${what}`, {
@@ -34372,13 +43482,13 @@ function missingFolder(config, entry) {
 * requirements cannot be looked at, so only a package of the project, or a project without requirements, can lack
 * something.
 */
-function missingServerApp({ server, python }, project) {
+function missingServerApp({ server, python, env }, project) {
 	const { app } = server;
 	if (app === void 0) return void 0;
 	const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
 	const stem = module.replaceAll(".", "/");
 	const candidates = [`${stem}.py`, `${stem}/__init__.py`];
-	const file = candidates.find((path) => project.exists(path));
+	const file = ["", ...(env.PYTHONPATH ?? "").split(":").filter((path) => path !== "" && !path.startsWith("/"))].flatMap((path) => candidates.map((each) => path === "" ? each : `${path.replace(/\/+$/, "")}/${each}`)).find((path) => project.exists(path));
 	if (file === void 0) {
 		const top = module.split(".", 1)[0] ?? "";
 		const own = project.folders().includes(top) || project.exists(`${top}.py`);
@@ -34782,8 +43892,8 @@ function wheelsKey(requirements, parts, env) {
 // action/python/wheels.ts
 /** `python.wheels`, its default resolved: vendor when there are requirements. @throws CutoverError config_invalid */
 function wheelsMode(config, directory) {
-	const { wheels, requirements } = config.python;
-	const there = existsSync(join(directory, requirements));
+	const { wheels, requirements, extra = [] } = config.python;
+	const there = existsSync(join(directory, requirements)) || extra.length > 0;
 	if (!there && (wheels === "vendor" || wheels === "index")) throw configFault("python.wheels", `it is ${wheels}, but the project has no ${requirements}`, "Add the file, correct python.requirements, or set python.wheels to none.");
 	return wheels ?? (there ? "vendor" : "none");
 }
@@ -34795,16 +43905,18 @@ async function vendorWheels(config, context) {
 	const { directory, env, pipArguments } = context;
 	const python = await findPython(config, context);
 	const version = config.python.version ?? python.version;
+	const { requirements: file, extra = [] } = config.python;
 	const requirements = readRequirements({
 		directory,
-		requirements: config.python.requirements,
-		arguments: pipArguments,
+		requirements: file,
+		arguments: [...extra, ...pipArguments],
 		env
 	});
 	const key = wheelsKey(requirements, [
 		version,
 		python.version,
 		python.machine,
+		...extra,
 		...pipArguments
 	], env);
 	await hideFromGit(directory);
@@ -34826,8 +43938,10 @@ async function vendorWheels(config, context) {
 }
 async function runPip(config, context, python, into) {
 	const { directory, env, exec, onLine, signal, pipArguments } = context;
+	const { requirements, extra = [] } = config.python;
+	const wanted = [...existsSync(join(directory, requirements)) ? ["--requirement", requirements] : [], ...extra];
 	const { ok, how, output } = await exec({
-		argv: [...pipCommand(python, config.python.version ?? python.version, config.python.requirements, into), ...pipArguments],
+		argv: [...pipCommand(python, config.python.version ?? python.version, wanted, into), ...pipArguments],
 		cwd: directory,
 		env: {
 			...childEnvironment(env),
@@ -34847,8 +43961,11 @@ async function runPip(config, context, python, into) {
 		}]
 	});
 }
-/** `pip wheel` builds if it must. For another version of Python pip can only download what exists as a wheel. */
-function pipCommand(python, version, requirements, into) {
+/**
+* `pip wheel` builds if it must. For another version of Python pip can only download what exists as a wheel.
+* @param wanted what pip is asked for: files of requirements, and packages
+*/
+function pipCommand(python, version, wanted, into) {
 	const pip = [
 		python.program,
 		"-m",
@@ -34859,8 +43976,7 @@ function pipCommand(python, version, requirements, into) {
 		"wheel",
 		"--progress-bar",
 		"off",
-		"--requirement",
-		requirements,
+		...wanted,
 		"--wheel-dir",
 		into
 	];
@@ -34873,12 +43989,6 @@ function pipCommand(python, version, requirements, into) {
 		"cp"
 	];
 	const platform = platformsOf(python).flatMap((name) => ["--platform", name]);
-	const files = [
-		"--requirement",
-		requirements,
-		"--dest",
-		into
-	];
 	return [
 		...pip,
 		"download",
@@ -34886,7 +43996,9 @@ function pipCommand(python, version, requirements, into) {
 		"off",
 		...target,
 		...platform,
-		...files
+		...wanted,
+		"--dest",
+		into
 	];
 }
 /** What runs with this machine's C library, the newest first. `pip wheel` packs for the same. */
@@ -38833,7 +47945,7 @@ var HostApp = class {
 			name: "activate",
 			release
 		};
-		return this.#command(calls.activate, operation, {
+		return this.#command(calls$1.activate, operation, {
 			...request,
 			waitMs: Math.max(waitMs, atLeastMs)
 		});
@@ -38848,7 +47960,7 @@ var HostApp = class {
 			repeatable: false,
 			waitMs
 		};
-		return this.#command(calls.redeploy, {
+		return this.#command(calls$1.redeploy, {
 			name: "redeploy",
 			release: release ?? "live"
 		}, request);
@@ -38862,7 +47974,7 @@ var HostApp = class {
 			repeatable,
 			waitMs
 		};
-		return this.#command(calls.rollback, { name: "rollback" }, request);
+		return this.#command(calls$1.rollback, { name: "rollback" }, request);
 	}
 	/** Undoes a deployment that has not cut over. */
 	abort(deployment, signal) {
@@ -41615,8 +50727,8 @@ var AgentClient = class {
 		}, async () => {
 			try {
 				return await this.#text({
-					method: calls.health.method,
-					path: calls.health.path,
+					method: calls$1.health.method,
+					path: calls$1.health.path,
 					signal
 				});
 			} catch (thrown) {
@@ -41625,7 +50737,7 @@ var AgentClient = class {
 				throw thrown;
 			}
 		});
-		const health = calls.health.answer.safeParse(parseJson(answer)).data;
+		const health = calls$1.health.answer.safeParse(parseJson(answer)).data;
 		this.#known = health !== void 0;
 		if (health?.protocol === 1) return;
 		throw new CutoverError("agent_incompatible", health === void 0 ? `What answers at ${this.host} is not a cutover agent.` : `The agent at ${this.host} is version ${health.version}, with protocol ${health.protocol}; this Action speaks protocol 1.`, {
@@ -41650,8 +50762,8 @@ var AgentClient = class {
 			continueMs: waitMs + 3e4,
 			onProgress: (sent) => onProgress(sent, size)
 		};
-		const path = pathOf(calls.deploy, { app }, query);
-		return this.#begin(calls.deploy, path, {
+		const path = pathOf(calls$1.deploy, { app }, query);
+		return this.#begin(calls$1.deploy, path, {
 			body,
 			token,
 			signal,
@@ -41686,9 +50798,9 @@ var AgentClient = class {
 			changes: true
 		}, async () => {
 			const headers = await bearer(token, signal);
-			const path = pathOf(calls.abort, { id: deployment });
+			const path = pathOf(calls$1.abort, { id: deployment });
 			const text = await this.#text({
-				method: calls.abort.method,
+				method: calls$1.abort.method,
 				path,
 				headers,
 				body: {
@@ -41697,17 +50809,17 @@ var AgentClient = class {
 				},
 				signal
 			});
-			return this.#parse(calls.abort.answer, text);
+			return this.#parse(calls$1.abort.answer, text);
 		});
 	}
 	/** The state of a deployment. Asking also renews its lease. */
 	async deployment(id, signal) {
-		const path = pathOf(calls.deployment, { id });
+		const path = pathOf(calls$1.deployment, { id });
 		return this.#retry({
 			signal,
 			repeat: isPassing$1
-		}, async () => this.#parse(calls.deployment.answer, await this.#text({
-			method: calls.deployment.method,
+		}, async () => this.#parse(calls$1.deployment.answer, await this.#text({
+			method: calls$1.deployment.method,
 			path,
 			signal
 		})));
@@ -41719,9 +50831,9 @@ var AgentClient = class {
 			repeat: isPassing$1
 		}, async () => {
 			const headers = await bearer(token, signal);
-			const path = pathOf(calls.app, { app });
-			return this.#parse(calls.app.answer, await this.#text({
-				method: calls.app.method,
+			const path = pathOf(calls$1.app, { app });
+			return this.#parse(calls$1.app.answer, await this.#text({
+				method: calls$1.app.method,
 				path,
 				headers,
 				signal
@@ -41732,19 +50844,19 @@ var AgentClient = class {
 	async liveFiles(app, token, signal) {
 		try {
 			const headers = await bearer(token, signal);
-			const path = pathOf(calls.files, {
+			const path = pathOf(calls$1.files, {
 				app,
 				release: "live"
 			});
 			const idleMs = this.#timing.filesMs;
 			const answer = await this.#answer({
-				method: calls.files.method,
+				method: calls$1.files.method,
 				path,
 				headers,
 				signal,
 				idleMs
 			});
-			return this.#parse(calls.files.answer, await readText(answer, manifestLimits.bytes));
+			return this.#parse(calls$1.files.answer, await readText(answer, manifestLimits.bytes));
 		} catch (thrown) {
 			signal.throwIfAborted();
 			throw explain(thrown, this.host);
@@ -41754,9 +50866,9 @@ var AgentClient = class {
 	events(deployment, signal) {
 		const { firstDelayMs, longestDelayMs, lostAfterMs, eventsIdleMs } = this.#timing;
 		const open = (after) => {
-			const path = pathOf(calls.events, { id: deployment }, { after });
+			const path = pathOf(calls$1.events, { id: deployment }, { after });
 			return this.#answer({
-				method: calls.events.method,
+				method: calls$1.events.method,
 				path,
 				headers: { accept: "application/x-ndjson" },
 				idleMs: eventsIdleMs,

@@ -19,6 +19,8 @@ export interface DjangoSettings {
   mediaRoot?: string;
   /** django.contrib.staticfiles is installed. */
   staticfiles: boolean;
+  /** There is a database; Django refuses to migrate without one. */
+  databases: boolean;
   /** Files of SQLite databases. */
   sqlite: string[];
   /** A path of the settings as one in the project: relative, with `/`; undefined if it lies elsewhere. */
@@ -56,6 +58,7 @@ export function settingsFrom(printed: unknown, directory: string, folder: string
     ...(mediaUrl !== undefined && mediaUrl !== "" && { mediaUrl }),
     ...(mediaRoot !== undefined && mediaRoot !== "" && { mediaRoot }),
     staticfiles: apps.some((app) => /^(?:django\.contrib\.staticfiles|whitenoise)/.test(String(app))),
+    databases: named.includes("DATABASES") && JSON.stringify(values.DATABASES ?? "unknown") !== "{}",
     sqlite: sqliteFiles(values.DATABASES),
     inside: (path) => insideProject(directory, path, folder),
     where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`])),

@@ -38,7 +38,6 @@ export function djangoOf({ files, modules }: Pick<Sources, "files" | "modules">)
   const settings = from === undefined ? own : settingsOf(from, modules, files);
   const production = settings === undefined ? undefined : productionOf(settings, path, modules);
   const module = production ?? settings;
-  const file = module === undefined ? undefined : modules.locate(module, [path])?.file;
   return {
     manage,
     path,
@@ -46,7 +45,6 @@ export function djangoOf({ files, modules }: Pick<Sources, "files" | "modules">)
       settings: {
         module,
         from: from ?? manage,
-        ...(file !== undefined && { file }),
         ...(production !== undefined && settings !== undefined && { developing: settings }),
       },
     }),

@@ -16,7 +16,7 @@ const ignored = new Set(
 /** Four folders deep: `src/shop/web/app.py`, and one for an outer folder. More is the project's own business. */
 const deepest = 4;
 const mostFiles = 20_000;
-const mostPython = 4000;
+const mostPython = 2500;
 
 /**
  * The files that may say something about what serves a project, those at the top first. Bounded in depth and number; links

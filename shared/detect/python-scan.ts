@@ -89,7 +89,7 @@ export type PythonScan = z.output<typeof pythonScan>;
 const nothing: PythonScan = { modules: {}, skipped: [], complete: false };
 
 /** How much processor time Python may take: on a busy machine it finds the same. The files that matter come first. */
-const budgetSeconds = 1;
+const budgetSeconds = 0.7;
 const limitMs = 30_000;
 
 /**

@@ -101,6 +101,24 @@ test.each([
   expect(faults(config, there as Record<string, string>).join("\n")).toMatch(new RegExp(expected.source, "m"));
 });
 
+test("a server that python.extra adds needs no other requirements", () => {
+  expect(faults({ python: { extra: ["gunicorn>=20"] } }, { ...good, "requirements.txt": "Django\n" })).toEqual([]);
+  expect(faults({ python: { extra: ["gunicorn"] } }, { "shop/wsgi.py": "application = 1" })).toEqual([]);
+});
+
+test.each([
+  [{ kind: "daphne", app: "shop:make()" }, /daphne calls no function/],
+  [{ kind: "uvicorn", app: "shop:make(1)" }, /uvicorn calls a function only without arguments/],
+  [{ kind: "uvicorn", app: "shop:app", interface: "wsgi" }, /only granian is told/],
+  [{ kind: "granian", app: "shop:app", threads: 2 }, /has no threads/],
+])("a server that cannot do what is asked of it: %j", (server, message) => {
+  const { success, error } = configSchema.safeParse({ app: "shop", server });
+  expect([success, error?.issues.map((issue) => issue.message).join()]).toEqual([
+    false,
+    expect.stringMatching(message),
+  ]);
+});
+
 test("what comes out of the requirements, or is made in ways that cannot be seen, is no fault", () => {
   expect(faults({ server: { kind: "gunicorn", app: "elsewhere.wsgi:app" } })).toEqual([]);
   expect(faults({}, { ...good, "shop/wsgi.py": "from x import *" })).toEqual([]);

@@ -1,6 +1,5 @@
 import { relative } from "node:path";
 import { describeCandidate } from "../../../shared/complete-server.ts";
-import type { Config } from "../../../shared/config.ts";
 import { dependencyFiles } from "../../../shared/detect/dependencies.ts";
 import { type Survey, survey } from "../../../shared/detect/detect.ts";
 import { type DjangoSettings, folderUrlOf } from "../../../shared/detect/django-settings.ts";
@@ -93,7 +92,7 @@ export async function planFor(
     folder: relative(root, directory),
     version,
   };
-  return { root, plan: withRelease(plan, found) };
+  return { root, plan: completed(plan, found) };
 }
 
 function envReason(name: string): string {
@@ -101,17 +100,15 @@ function envReason(name: string): string {
   return name === "GUNICORN_CMD_ARGS" ? "gunicorn's other options" : "as it was written";
 }
 
-/** The release command: what people wrote, or Django's migrations. */
-function withRelease(plan: Plan, { release, django }: Survey): Plan {
-  const path = plan.env.find(({ name }) => name === "DJANGO_SETTINGS_MODULE");
+/** The release command: what people wrote, or Django's migrations. And the settings module, whose name a command needs. */
+function completed(plan: Plan, { release, django }: Survey): Plan {
   const settings = django?.settings;
-  const env = settings === undefined || path !== undefined ? plan.env : [...plan.env, settingsEntry(settings)];
-  const migrate = django && {
-    command: `python ${django.manage} migrate --noinput`,
-    why: "the old release serves while it runs",
+  const given = settings === undefined || plan.env.some(({ name }) => name === "DJANGO_SETTINGS_MODULE");
+  return {
+    ...plan,
+    ...(given ? {} : { env: [...plan.env, settingsEntry(settings)] }),
+    ...(release !== undefined && { release }),
   };
-  const command = release ?? migrate;
-  return { ...plan, env, ...(command !== undefined && { release: command }) };
 }
 
 function settingsEntry({ module, from, developing }: { module: string; from: string; developing?: string }) {
@@ -129,13 +126,17 @@ function requirementsPart(project: Project): Pick<Plan, "requirements"> {
 }
 
 /** Static files, as Django itself says if it can be imported here, or else as the settings' text does. */
-function djangoPart(directory: string, project: Project, { django }: Survey): Pick<Plan, "static"> {
+function djangoPart(directory: string, project: Project, { django }: Survey): Pick<Plan, "static" | "release"> {
   const settings = django?.settings;
   if (django === undefined || settings === undefined) return {};
   const read = project.djangoSettings?.(django.path, settings.module);
   const asked = askDjango(directory, django.path, settings.module) ?? read;
   const entry = asked === undefined ? undefined : staticEntry(asked, django.manage, read);
-  return entry === undefined ? {} : { static: entry };
+  const migrate = `python ${django.manage} migrate --noinput`;
+  return {
+    ...(entry !== undefined && { static: entry }),
+    ...(asked?.databases !== false && { release: { command: migrate, why: "the old release serves while it runs" } }),
+  };
 }
 
 function staticEntry(settings: DjangoSettings, manage: string, read: DjangoSettings | undefined): Plan["static"] {
@@ -197,6 +198,3 @@ export function commandLineOf({ kind, app, command }: Pick<Candidate, "kind" | "
     app !== undefined ? ` --app ${quoted(app)}` : command !== undefined ? ` --command ${quoted(command)}` : "";
   return `cutover init --kind ${kind}${rest}`;
 }
-
-/** `server`, as cutover.yml has it. */
-export type PlannedServer = Plan["server"] & Partial<Config["server"]>;

@@ -30,6 +30,7 @@ const mysite = gunicorn("mysite.wsgi:application");
 const wanted: Record<string, Wanted> = {
   "01-django-requirements-without-server": {
     file: { ...mysite, python: { extra: ["gunicorn"] } },
+    without: ["release"],
     says: /gunicorn is added, since the requirements do not name it/,
   },
   "02-flask-beside-manage-py": { file: gunicorn("wsgi:app") },
@@ -44,14 +45,17 @@ const wanted: Record<string, Wanted> = {
   // What gunicorn.conf.py may decide is the instances' business: it deploys.
   "09-gunicorn-conf-reuse-port": { file: mysite },
   "10-gunicorn-conf-daemon": { file: mysite, says: /gunicorn\.conf\.py:2: daemon = True/, exit: 1 },
-  "11-sqlite-in-the-project": { file: mysite, says: /db\.sqlite3, the SQLite database .*CUTOVER_SHARED/ },
+  "11-sqlite-in-the-project": {
+    // Without a database Django refuses to migrate: the other cases have no release command.
+    file: { ...mysite, release: { command: "python manage.py migrate --noinput" } },
+    says: /db\.sqlite3, the SQLite database .*CUTOVER_SHARED/,
+  },
   "13-pyproject-and-lock-only": { file: { server: { kind: "uvicorn", app: "app.main:app" } }, python: "3.12" },
   // The top has the requirements, so it is the project; nothing has to be run in another folder.
   "15-manage-py-in-a-folder-requirements-above": {
     file: {
       ...mysite,
       static: [{ collect: "python mysite/manage.py collectstatic --noinput", from: "mysite/staticfiles" }],
-      release: { command: "python mysite/manage.py migrate --noinput" },
       env: { PYTHONPATH: "mysite", DJANGO_SETTINGS_MODULE: "mysite.settings" },
     },
   },
