@@ -13,7 +13,8 @@ export class Maintaining {
   async call(service: Deployments, app: string, allow: string[] | null): Promise<void> {
     const now = this.#calls.get(app) ?? { open: 0, lists: [] };
     this.#calls.set(app, now);
-    const { begun: removals } = this.#host.watcher.removing;
+    const { removing } = this.#host.watcher;
+    const removals = removing.has(app) ? -1 : removing.begun;
     now.open++;
     now.lists.push(allow);
     let well = true;
@@ -25,7 +26,7 @@ export class Maintaining {
     if (now.open > 0) return;
     this.#calls.delete(app);
     // Who removes the app in the middle takes away what was said before.
-    if (well && this.#host.watcher.removing.begun === removals) this.#check(app, now.lists);
+    if (well && removing.begun === removals) this.#check(app, now.lists);
   }
 
   #check(app: string, lists: (string[] | null)[]): void {

@@ -39,7 +39,7 @@ export class NginxWriter {
         });
       await this.#forget(app, there);
       try {
-        await this.#reload(app, () => {});
+        await this.#reload(app);
       } catch (thrown) {
         if (!(thrown instanceof CutoverError && thrown.code === "nginx_unreachable")) throw thrown;
       }
@@ -72,7 +72,7 @@ export class NginxWriter {
       );
       return { changed: false };
     }
-    let told = false;
+    let written = false;
     const before = new Map(changing.map(([key, file]) => [key, loaded(file)]));
     const forget = () => this.#forget(app, changing);
     try {
@@ -81,17 +81,16 @@ export class NginxWriter {
           file.kept = before.get(key) ?? "";
         });
       }
+      written = true;
       for (const [key, file] of changing) {
         await effects.do(key === "site" ? "site.write" : "upstream.write", app, () => {
           file.present = wanted[key];
         });
       }
-      await this.#reload(app, () => {
-        told = true;
-      });
+      await this.#reload(app);
     } catch (thrown) {
-      const unread = unsure || (told && !isRefused(thrown));
-      if (unread) await this.#markUnread(app, changing).catch(() => undefined);
+      const unread = unsure || (written && !isRefused(thrown));
+      if (unread) markUnread(changing);
       for (const [key, file] of changing) await this.#restore(app, file, before.get(key));
       if (unread) await this.#readAgain(app, changing, thrown);
       await forget().catch(forget);
@@ -112,18 +111,12 @@ export class NginxWriter {
 
   async #readAgain(app: string, changing: Named[], thrown: unknown): Promise<void> {
     try {
-      await this.#reload(app, () => {});
+      await this.#reload(app);
     } catch {
-      await this.#markUnread(app, changing);
+      if (!this.#host.nginx.up) return;
+      markUnread(changing);
       throw thrown;
     }
-  }
-
-  async #markUnread(app: string, files: Named[]): Promise<void> {
-    for (const [, file] of files)
-      await this.#effects.do("nginx.keep", app, () => {
-        file.unread = true;
-      });
   }
 
   async #forget(app: string, files: Named[]): Promise<void> {
@@ -135,7 +128,7 @@ export class NginxWriter {
   }
 
   /** By agent/host/nginx/master.ts: a signal of its own, and done when all that serve are new. */
-  async #reload(app: string, onTold: () => void): Promise<void> {
+  async #reload(app: string): Promise<void> {
     const { nginx, timeline } = this.#host;
     const complaint = await this.#effects.ask("ask.site", app, () => nginx.test());
     if (complaint !== undefined) throw refused(complaint);
@@ -147,7 +140,6 @@ export class NginxWriter {
       await this.#effects.wait(20);
     }
     const before = new Set(nginx.living().map(({ pid }) => pid));
-    onTold();
     await this.#effects.do("nginx.reload", app, () => {
       if (nginx.master === master) nginx.reload();
     });
@@ -182,6 +174,11 @@ function both(files: AppFiles): Named[] {
 /** What nginx has of a file. */
 function loaded({ present, kept }: NginxFile): string | undefined {
   return kept === undefined ? present : kept === "" ? undefined : kept;
+}
+
+/** An empty file, which needs no space. */
+function markUnread(files: Named[]): void {
+  for (const [, file] of files) file.unread = true;
 }
 
 /** A write was interrupted after its new text was there, or nobody knows how the last reload ended. */

@@ -29,8 +29,6 @@ export interface ReloadOptions {
   needed?: string[];
   /** The paths of the app's own files, for the text of an error. */
   own?: string[];
-  /** Called just before nginx gets the signal: from then on it may serve what its files say, even if this fails. */
-  onSignal?(): void;
 }
 
 /** The nginx that runs on the host: tests and reloads its configuration, and looks at its workers. */
@@ -89,7 +87,7 @@ export class NginxMaster {
    * Tests the configuration, makes nginx read it, and returns when only new workers serve new connections.
    * @throws CutoverError nginx_config_broken, nginx_unreachable
    */
-  async reload({ needed = [], own = [], onSignal }: ReloadOptions = {}): Promise<void> {
+  async reload({ needed = [], own = [] }: ReloadOptions = {}): Promise<void> {
     const configuration = await this.test(own);
     const unread = await notRead(configuration, needed);
     if (unread !== undefined) {
@@ -105,7 +103,6 @@ export class NginxMaster {
     await this.#readyForSignal(master, deadline);
     const before = new Set(await this.#workers(master, { serving: false }));
     const log = await ErrorLog.at(master);
-    onSignal?.();
     await effect("nginx.reload", async () => this.#signal(master));
     const read = await this.#newWorkers(master, before, deadline);
     if (!read) throw refusedConfig((await log?.complaints()) ?? "", own);

@@ -65,16 +65,15 @@ export class Nginx {
       return { changed: false };
     }
     const needed = changing.filter(({ text }) => text !== undefined);
-    let signalled = false;
-    const onSignal = () => {
-      signalled = true;
-    };
+    let written = false;
     try {
       for (const file of changing) await this.#files.keep(file);
+      written = true;
       for (const file of changing) await this.#files.put(file);
-      await this.#master.reload({ needed: pathsOf(needed), own: pathsOf(files), onSignal });
+      await this.#master.reload({ needed: pathsOf(needed), own: pathsOf(files) });
     } catch (error) {
-      const unread = changing.some((file) => file.unread) || (signalled && !isRefused(error));
+      // It may have had its signal, or somebody else has started or reloaded it in the meantime.
+      const unread = changing.some((file) => file.unread) || (written && !isRefused(error));
       // Before the old text is back: an agent that is killed then must not take it for the one that nginx has.
       if (unread) await this.#markUnread(changing).catch(() => undefined);
       for (const file of changing) await this.#files.restore(file);
@@ -105,13 +104,14 @@ export class Nginx {
   }
 
   /**
-   * If something failed after nginx got its signal, it may serve what was just taken back. If it cannot be signalled again,
-   * the mark stays, so that the next write signals it.
+   * If something failed after the new text was there, nginx may serve what was just taken back. If it cannot be signalled again,
+   * the mark stays, so that the next write signals it. One that does not run reads the old text when it starts.
    */
   async #readAgain(files: FileState[], error: unknown): Promise<void> {
     try {
       await this.#master.reload({ own: pathsOf(files) });
     } catch {
+      if (!(await this.#master.runs().catch(() => true))) return;
       await this.#markUnread(files);
       throw error;
     }

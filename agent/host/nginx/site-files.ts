@@ -71,9 +71,9 @@ export class SiteFiles {
     await syncDirectory(this.#directory);
   }
 
-  /** For when nobody knows what nginx has: the next write reloads it, whatever the text is. */
+  /** For when nobody knows what nginx has: the next write reloads it, whatever the text is. An empty file needs no space. */
   async markUnread({ path }: FileState): Promise<void> {
-    await effect("nginx.keep", () => writeDurably(unreadFile(path), "", mode), path);
+    await writeDurably(unreadFile(path), "", mode);
   }
 
   async remove({ path }: FileState): Promise<void> {

@@ -215,3 +215,18 @@ test("a write that was interrupted after its reload is taken back by a reload", 
   await expect(ask(port)).rejects.toThrow();
   expect(readdirSync(settings.nginx.conf_dir)).toEqual([]);
 });
+
+test("an nginx that somebody reloads while a write fails has the old text again before the failure is told", async () => {
+  const { nginx, port, master } = await host();
+  await nginx.write(answering(port, "old"));
+  // Somebody else's reload reads the new text, and then ours does not get through.
+  setEffectHook((name) => {
+    if (name !== "nginx.reload") return () => undefined;
+    setEffectHook(() => () => undefined);
+    process.kill(master, "SIGHUP");
+    throw new Error("fails on purpose");
+  });
+  onTestFinished(() => setEffectHook(() => () => undefined));
+  await expect(nginx.write(answering(port, "new"))).rejects.toThrow("on purpose");
+  expect((await ask(port)).text).toBe("old");
+});
