@@ -28,13 +28,13 @@ import { StringDecoder } from "string_decoder";
 import * as child$1 from "child_process";
 import { setTimeout as setTimeout$1 } from "timers";
 import ro, { mkdir, readFile, readdir, rm, stat as stat$1, writeFile } from "node:fs/promises";
-import { setTimeout as setTimeout$2 } from "node:timers/promises";
 import { Buffer as Buffer$1 } from "buffer";
 import { spawn, spawnSync } from "node:child_process";
 import { pipeline } from "node:stream/promises";
 import { StringDecoder as StringDecoder$1 } from "node:string_decoder";
 import en, * as Ps from "zlib";
 import { request as request$1 } from "node:https";
+import { setTimeout as setTimeout$2 } from "node:timers/promises";
 // \0rolldown/runtime.js
 var __create = Object.create;
 var __defProp = Object.defineProperty;
@@ -26064,6 +26064,8 @@ function linkFaults(config) {
 function siteOf({ site }) {
 	return site === "none" ? siteSchema.parse({}) : site;
 }
+// shared/json-list.ts
+const [quote, backslash, comma, openArray, closeArray, openObject, closeObject] = Buffer.from("\"\\,[]{}");
 // shared/plain-json.ts
 /** The value of a JSON text; undefined if the text is not JSON. */
 function parseJson$1(text) {
@@ -26073,7 +26075,6 @@ function parseJson$1(text) {
 		return;
 	}
 }
-const [quote, backslash, comma, openArray, closeArray, openObject, closeObject] = Buffer.from("\"\\,[]{}");
 // shared/manifest.ts
 const manifestName = "manifest.json";
 const manifestLimits = {
@@ -26086,7 +26087,6 @@ const manifestLimits = {
 	/** Bytes of one file: what eleven octal digits of a tar header hold. */
 	file: 8589934591
 };
-5 * manifestLimits.files + 1e5;
 /** The areas of a bundle: the project, its collected static files by URL path, its vendored wheels. */
 const areas = [
 	"app",
@@ -26110,72 +26110,20 @@ function pathFault(path) {
 function isLonger(text, bytes) {
 	return text.length * 3 > bytes && Buffer.byteLength(text) > bytes;
 }
-const bundlePath = string().superRefine((path, context) => {
-	const fault = pathFault(path);
-	if (fault !== void 0) context.addIssue({
-		code: "custom",
-		message: `path ${fault}`
-	});
-});
-const hexDigest = /^[0-9a-f]{64}$/;
-const manifestFile = strictObject({
-	path: bundlePath,
+strictObject({
+	path: string().superRefine((path, context) => {
+		const fault = pathFault(path);
+		if (fault !== void 0) context.addIssue({
+			code: "custom",
+			message: `path ${fault}`
+		});
+	}),
 	mode: union([literal(420), literal(493)]),
 	size: int().min(0).max(manifestLimits.file),
-	sha256: string().regex(hexDigest)
-});
-/**
-* The same check by hand, for the entries in which nothing is wrong: a manifest may have 200,000 of them.
-* @returns undefined if the schema must say what is wrong
-*/
-function rightFile(entry) {
-	if (typeof entry !== "object" || entry === null || Object.keys(entry).length !== 4) return void 0;
-	const { path, mode, size, sha256 } = entry;
-	if (typeof path !== "string" || pathFault(path) !== void 0) return void 0;
-	if (mode !== 420 && mode !== 493) return void 0;
-	if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0 || size > manifestLimits.file) return void 0;
-	if (typeof sha256 !== "string" || !hexDigest.test(sha256)) return void 0;
-	return {
-		path,
-		mode,
-		size,
-		sha256
-	};
-}
-/** Reading stops after this many: a list of wrong entries could make hundreds of megabytes of faults. */
-const faultLimit = 10;
-/** One by one: the schema of an array would read on to the last entry. */
-const manifestFiles = array(unknown()).max(manifestLimits.files).transform((entries, context) => {
-	const files = [];
-	for (const [index, entry] of entries.entries()) {
-		const right = rightFile(entry);
-		if (right !== void 0) {
-			files.push(right);
-			continue;
-		}
-		const { data, error } = manifestFile.safeParse(entry);
-		if (data !== void 0) files.push(data);
-		for (const { path, message } of error?.issues ?? []) context.addIssue({
-			code: "custom",
-			path: [index, ...path],
-			message
-		});
-		if (context.issues.length >= faultLimit) break;
-	}
-	return files;
-}).superRefine((files, context) => {
-	for (const { index, message } of treeFaults(files.map(({ path }) => path))) {
-		context.addIssue({
-			code: "custom",
-			path: [index, "path"],
-			message
-		});
-		if (context.issues.length >= faultLimit) break;
-	}
+	sha256: string().regex(/^[0-9a-f]{64}$/)
 });
 /** What is wrong with paths together, in the bundle's order: wrong order, a file below a file, too many directories. */
 function* treeFaults(paths) {
-	const seen = /* @__PURE__ */ new Set();
 	const directories = /* @__PURE__ */ new Set();
 	for (const [index, path] of paths.entries()) {
 		const before = paths[index - 1];
@@ -26188,14 +26136,13 @@ function* treeFaults(paths) {
 			const directory = path.slice(0, end);
 			if (directories.has(directory)) break;
 			directories.add(directory);
-			if (seen.has(directory)) yield {
+			if (hasBefore(paths, index, directory)) yield {
 				index,
 				path,
 				message: "lies below a file",
 				below: directory
 			};
 		}
-		seen.add(path);
 		if (directories.size > manifestLimits.directories) {
 			yield {
 				index,
@@ -26205,6 +26152,17 @@ function* treeFaults(paths) {
 			return;
 		}
 	}
+}
+/** Whether a path is among the first `end` of a sorted list. Without a set of all paths, which would need megabytes. */
+function hasBefore(paths, end, path) {
+	for (let [first, last] = [0, end - 1]; first <= last;) {
+		const middle = first + last >> 1;
+		const order = comparePaths(paths[middle] ?? "", path);
+		if (order === 0) return true;
+		if (order < 0) first = middle + 1;
+		else last = middle - 1;
+	}
+	return false;
 }
 strictObject({
 	format: literal(1),
@@ -26216,7 +26174,7 @@ strictObject({
 	commit: string().regex(/^(?:[0-9a-f]{40})?$/),
 	created: datetime(),
 	config: configSchema,
-	files: manifestFiles
+	files: tuple([])
 });
 /**
 * What a thin bundle leaves out: the files that its base's manifest has too, with the same path, mode, size and sha256.
@@ -28631,14 +28589,12 @@ function djangoOf({ files, modules }) {
 	const settings = from === void 0 ? own : settingsOf(from, modules, files);
 	const production = settings === void 0 ? void 0 : productionOf(settings, path, modules);
 	const module = production ?? settings;
-	const file = module === void 0 ? void 0 : modules.locate(module, [path])?.file;
 	return {
 		manage,
 		path,
 		...module !== void 0 && { settings: {
 			module,
 			from: from ?? manage,
-			...file !== void 0 && { file },
 			...production !== void 0 && settings !== void 0 && { developing: settings }
 		} },
 		...wsgi && { wsgi },
@@ -42860,6 +42816,7 @@ function settingsFrom(printed, directory, folder) {
 		...mediaUrl !== void 0 && mediaUrl !== "" && { mediaUrl },
 		...mediaRoot !== void 0 && mediaRoot !== "" && { mediaRoot },
 		staticfiles: apps.some((app) => /^(?:django\.contrib\.staticfiles|whitenoise)/.test(String(app))),
+		databases: named.includes("DATABASES") && JSON.stringify(values.DATABASES ?? "unknown") !== "{}",
 		sqlite: sqliteFiles(values.DATABASES),
 		inside: (path) => insideProject(directory, path, folder),
 		where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`]))
@@ -43946,7 +43903,13 @@ for path in sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n
             text = file.read()
         if not any(word in text for word in WORDS):
             continue
-        found[path] = Module(path, ast.parse(text)).out
+        out = Module(path, ast.parse(text)).out
+        names = [*out["imports"].values(), *out["star"]]
+        # What only calls other code has no say: neither an application nor a name that leads to one.
+        if out["assigned"] or out["runs"] or out["strings"] or out["star"] or out["classes"] or any(
+                each["gateway"] or any("call" in value for value in each["returns"]) for each in out["functions"]) or any(
+                name.rpartition(".")[2] in ("app", "application", "api", "server") for name in names if "." in name):
+            found[path] = out
     except (SyntaxError, ValueError, RecursionError, OSError, MemoryError) as error:
         skipped.append([path, type(error).__name__ + ": " + str(error)[:200]])
 json.dump({"modules": found, "skipped": skipped, "complete": complete}, sys.stdout)
@@ -44020,7 +43983,7 @@ const nothing = {
 	complete: false
 };
 /** How much processor time Python may take: on a busy machine it finds the same. The files that matter come first. */
-const budgetSeconds = 1;
+const budgetSeconds = .7;
 const limitMs = 3e4;
 /**
 * Has Python parse the files of a project. Nothing of the project is imported, and its directory is not on Python's path.
@@ -44060,7 +44023,7 @@ const ignored = new Set("node_modules venv env .venv site-packages __pycache__ b
 /** Four folders deep: `src/shop/web/app.py`, and one for an outer folder. More is the project's own business. */
 const deepest = 4;
 const mostFiles = 2e4;
-const mostPython = 4e3;
+const mostPython = 2500;
 /**
 * The files that may say something about what serves a project, those at the top first. Bounded in depth and number; links
 * to directories are not followed.
@@ -46742,10 +46705,9 @@ strictObject({
 	digest: digest$1,
 	/** The text of the manifest up to its list of files. */
 	head: string(),
-	/** In their order: runs of the base's files, and new ones. Looked at one by one, up to the first that is wrong. */
-	files: array(unknown()).max(manifestLimits.files)
+	/** In their order: runs of the base's files, and new ones. They are read one by one. */
+	files: tuple([])
 });
-5 * manifestLimits.files + 100;
 /** @returns undefined if it would be too long, or if the manifest does not end with its files */
 function makeManifestDelta(manifest, base) {
 	const head = encodeManifest({
