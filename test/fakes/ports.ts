@@ -290,10 +290,8 @@ export class FakeHost {
   /** As if each run had one instance in its traffic. */
   #assigned(): Map<string, number> {
     const shares = this.disk.slots.split(" ").flatMap((text) => /^(.+):(\d+)$/.exec(text) ?? []);
-    const counts = new Map<string, number>();
-    for (let at = 0; at + 2 < shares.length; at += 3)
-      counts.set(`unix:${shares[at + 1]}/web-0.sock`, Number(shares[at + 2]));
-    return counts;
+    const at = shares.flatMap((_, index) => (index % 3 === 0 ? [index] : []));
+    return new Map(at.map((first) => [`unix:${shares[first + 1]}/web-0.sock`, Number(shares[first + 2])]));
   }
 
   request(release: string, settings: object = {}, more: Partial<DeployRequest> = {}): DeployRequest {

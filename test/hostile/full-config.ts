@@ -11,6 +11,10 @@ export const fullConfigs: Record<string, Record<string, unknown>> = {
     ...common("shopb"),
     server: { kind: "command", command: ["servewords", "--bind={socket}"], bind: "socket", protocol: "uwsgi" },
   },
+  "an app that is told its interface": {
+    ...common("shopc"),
+    server: { kind: "granian", app: "shopthird.main:application", bind: "socket", interface: "rsgi" },
+  },
 };
 
 function common(app: string): Record<string, unknown> {

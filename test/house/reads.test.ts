@@ -34,7 +34,13 @@ const allowed: Record<string, string> = {
   "agent/host/bundle/base-release.ts":
     "files of a sealed release, without following a link, and compares what it reads",
   "agent/host/ownership/directory.ts": "directories, without following a link",
-  "agent/host/ownership/trees.ts": "walks by descriptor",
+  "agent/host/ownership/take-tree.ts": "walks by descriptor what a build left",
+  "agent/host/ownership/release-access.ts": "directories, without following a link",
+  "agent/host/ownership/socket-access.ts": "directories and sockets, without following a link, only to name them",
+  "agent/host/exec/live-command.ts": "directories, without following a link",
+  "agent/host/store/objects.ts": "files of its own, which nobody else can reach",
+  "agent/host/bundle/verify.ts": "hashes files of the store and of releases, without following a link",
+  "agent/host/python/bytecode.ts": "opens to write, exclusively, in a release of the agent's",
   // Not below an app's directory.
   "agent/host/store/read-if-exists.ts": "see `plainReaders`",
   "agent/host/trust/pinned-repositories.ts": own,
@@ -62,6 +68,7 @@ const allowed: Record<string, string> = {
   "agent/cli/bundle-digest.ts": "a file that its caller names",
   "agent/cli/commands/check.ts": "a file that its caller names",
   "agent/cli/commands/keys.ts": "a file that its caller names",
+  "agent/cli/project/workflow-file.ts": "the project of its caller",
   "agent/cli/project/project-directory.ts": "the project of its caller",
   // Runs as the app's user, and reads what root wrote for it.
   "agent/launch.ts": "its own launch file, in a directory of root's",

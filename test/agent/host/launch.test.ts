@@ -117,8 +117,8 @@ test("what a killed predecessor left serves on until the instance before is up a
 });
 
 test.each<[string, Partial<LaunchFile>, string]>([
-  ["a program that is not there", { argv: ["no-such-program"] }, "no program no-such-program in /usr/bin:/bin"],
-  ["a path that is not there", { argv: ["/no/such"] }, "no program /no/such"],
+  ["a program that is not there", { argv: ["no-such-program"] }, "no program no-such-program on its PATH"],
+  ["a path that is not there", { argv: ["/no/such"] }, "no file /no/such"],
   ["a directory that is not there", { directory: "/no/such" }, "/no/such"],
   ["no program", { argv: [] }, "no program to start"],
 ])("%s ends with 127 and a line", async (_, parts, message) => {
@@ -132,7 +132,13 @@ test("scripts that the kernel would refuse are told apart, without a dump", asyn
   const dir = scratch();
   writeFileSync(join(dir, "moved"), "#!/no/such/python\n", { mode: 0o755 });
   writeFileSync(join(dir, "text"), "print(1)\n", { mode: 0o755 });
+  writeFileSync(join(dir, "windows"), "#!/bin/sh\r\necho hi\r\n", { mode: 0o755 });
+  writeFileSync(join(dir, "plain"), "#!/bin/sh\necho hi\n", { mode: 0o644 });
   const run = (name: string) => launch(launchFile({ argv: [`./${name}`], directory: dir }));
+  expect((await run("windows")).err).toContain("./windows has Windows line ends");
+  expect((await run("plain")).err).toContain("./plain is not executable");
+  expect((await launch(launchFile({ argv: ["cd", "app"] }))).err).toContain("no shell reads the command");
+  expect((await launch(launchFile({ argv: ["DEBUG=0", "python3"] }))).err).toContain("would set a variable in a shell");
   expect(await run("moved")).toMatchObject({
     code: 127,
     err: expect.stringContaining("needs /no/such/python, which does not exist"),

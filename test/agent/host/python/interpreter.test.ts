@@ -47,7 +47,12 @@ test("a version that the host lacks is refused, with those that it has", async (
 
 test("the versions of a host are told, that of python3 first", async () => {
   const directory = scratch();
-  shim(directory, { real: "/opt/python/bin/python3.99", version: "3.99.1", cacheTag: "cpython-399" });
+  shim(directory, {
+    real: "/opt/python/bin/python3.99",
+    base: "/opt/python/bin/python3.99",
+    version: "3.99.1",
+    cacheTag: "cpython-399",
+  });
   const versions = await new Interpreters([directory, "/usr/bin"]).versions();
   expect(versions[0]).toBe("3.99");
   expect(versions).toContain((await new Interpreters(["/usr/bin"]).find(undefined)).version.replace(/\.\d+$/, ""));
