@@ -63,5 +63,5 @@ function namesOf(host: Host, app: string): string[] {
   const { live } = host.watcher.facts(app);
   const config = live === null ? undefined : host.disk(app).releases.get(releaseOfRun(live))?.manifest.config;
   if (config === undefined || config.site === "none" || host.nginx.appFiles(app).site.present === undefined) return [];
-  return config.site.server_name ?? host.settings.get(app)?.domains ?? [];
+  return host.servedNames.get(app) ?? [];
 }

@@ -228,10 +228,12 @@ export class SimPrivileged implements Privileged {
     const permit =
       site !== undefined && site === this.#host.nginx.appFiles(app).site.present ? servedSite : permittedSite;
     for (const part of [main, preview]) if (part !== null) permit(part.config, settings);
-    return this.#nginx.write(app, { site, upstream }, () => {
+    const written = await this.#nginx.write(app, { site, upstream }, () => {
       const first = this.#host.nginx.appFiles(app).site.present === undefined;
       if (main !== null && first) this.#assertDomainsFree(app, main.config);
     });
+    if (main !== null) this.#host.servedNames.set(app, servedSite(main.config, settings).serverNames);
+    return written;
   }
 
   async upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }> {

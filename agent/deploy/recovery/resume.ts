@@ -126,13 +126,12 @@ async function goOn(context: DeployContext, { run, deployment }: Journal, resume
   // The agent may have been asked to stop again while it took the deployment up.
   context.stopping.throwIfAborted();
   const rollback = deployment.kind === "rollback";
-  if (mayHaveCutOver(context.state)) {
-    await cutOver(context, await runSpec(context, run), { rollback });
-    return "succeeded";
-  }
+  const hasCutOver = mayHaveCutOver(context.state);
+  if (hasCutOver) await cutOver(context, await runSpec(context, run), { rollback });
   // What it was retiring or replacing when the agent shut down.
   const cut = await removeOrphans(context);
   if (cut > 0) context.deployment.cut(cut);
+  if (hasCutOver) return "succeeded";
   switch (resumePoint.story) {
     case "deploy":
       return deploy(context, await acceptedManifest(context, run), resumePoint);
