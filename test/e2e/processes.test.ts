@@ -105,7 +105,7 @@ test("a worker that cannot start fails the deploy with its traceback; the old wo
   const before = await agent.appView();
   const { exitCode, stdout, annotations } = await brokenDeploy("worker");
   expect(exitCode).toBe(1);
-  expect(stdout).toContain("A new process did not stay up for 50s (worker-0: ");
+  expect(stdout).toContain("worker-0 exited during startup: ");
   expect(stdout).toContain("nothing");
   expect(annotations.length).toBeGreaterThan(0);
   const after = await agent.appView();
@@ -117,7 +117,7 @@ test("a worker that cannot start fails the deploy with its traceback; the old wo
 test("a beat that cannot start is undone by the old one, and a rollback has its own worker", async () => {
   const { exitCode, stdout: log } = await brokenDeploy("beat");
   expect(exitCode).toBe(1);
-  expect(log).toContain("(beat-0: ");
+  expect(log).toContain("beat-0 exited during startup: ");
   const { live, previous } = await agent.appView();
   expect((await processes()).map(([name, run]) => [name, run]).toSorted()).toEqual([
     ["beat-0", live],
