@@ -22,6 +22,7 @@ export async function runAction({ publication, ...effects }: ActionParts): Promi
   try {
     const inputs = readInputs(env);
     report.command = inputs.command;
+    report.dryRun = inputs.dryRun;
     report.directory = inputs.workingDirectory;
     if (inputs.signingKey !== "") log.mask(inputs.signingKey);
     const { signal, cancelled, release } = cancellation(inputs.timeoutMs);

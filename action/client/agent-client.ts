@@ -15,7 +15,19 @@ import {
 } from "../../shared/protocol.ts";
 import type { Archive } from "../bundle/bundle.ts";
 import { realTime, sleep, type Time, unlessAborted } from "../runner/time.ts";
-import { explain, hangsUp, isAway, isPassing, lost, neverArrived, Refusal, wantsTls } from "./agent-errors.ts";
+import {
+  clockAhead,
+  explain,
+  hangsUp,
+  isAway,
+  isPassing,
+  knowsNoPath,
+  lost,
+  neverArrived,
+  pathTooMany,
+  Refusal,
+  wantsTls,
+} from "./agent-errors.ts";
 import { type AttemptOptions, attempts } from "./attempts.ts";
 import { type CallBody, call, type HttpAnswer, type HttpCall, readText, type Transport } from "./http.ts";
 import { filesHeaders, type KnownManifests, type LiveFiles, noManifests, readFilesAnswer } from "./live-files.ts";
@@ -94,9 +106,9 @@ export class AgentClient {
         return await this.#text({ method: calls.health.method, path: calls.health.path, signal });
       } catch (thrown) {
         const url = new URL(this.#url);
+        if (knowsNoPath(thrown) && url.pathname !== "/") throw pathTooMany(url, thrown);
         const mayBeTls = url.protocol === "http:" && hangsUp(thrown);
-        if (mayBeTls && (await speaksTls(url, this.#timing.probeMs))) throw wantsTls(this.host, thrown);
-        throw thrown;
+        throw mayBeTls && (await speaksTls(url, this.#timing.probeMs)) ? wantsTls(this.host, thrown) : thrown;
       }
     });
     const health = calls.health.answer.safeParse(parseJson(answer)).data;
@@ -250,12 +262,11 @@ export class AgentClient {
     const status = answer.statusCode ?? 0;
     // Only a question that says what it has is answered with 304.
     if ((status >= 200 && status < 300) || status === 304) return answer;
-    throw new Refusal(status, await readText(answer));
+    throw new Refusal(status, await readText(answer), clockAhead(answer.headers?.date));
   }
 
   #parse<S extends z.ZodType>(schema: S, text: string): z.output<S> {
-    const result = schema.safeParse(parseJson(text));
-    return result.success ? result.data : this.#unreadable();
+    return schema.safeParse(parseJson(text)).data ?? this.#unreadable();
   }
 
   #unreadable(): never {

@@ -1,3 +1,4 @@
+import prettyMs from "pretty-ms";
 import { CutoverError } from "../../shared/errors.ts";
 import { parseJson } from "../../shared/plain-json.ts";
 import { fromProblem } from "../../shared/problem.ts";
@@ -8,12 +9,35 @@ export class Refusal extends Error {
   readonly status: number;
   /** undefined if it was not a problem document. Then it came from a proxy and not from the agent. */
   readonly problem: Failure | undefined;
+  /** How far this machine's clock is ahead of the host's, in milliseconds; 0 if the answer does not say. */
+  readonly aheadMs: number;
 
-  constructor(status: number, text: string) {
+  constructor(status: number, text: string, aheadMs = 0) {
     super(`HTTP ${status}`);
     this.status = status;
+    this.aheadMs = aheadMs;
     this.problem = failure.safeParse(parseJson(text)).data;
   }
+}
+
+/** @param date of the answer's header `Date`, which has whole seconds */
+export function clockAhead(date: unknown, now = Date.now()): number {
+  const theirs = typeof date === "string" ? Date.parse(date) : Number.NaN;
+  return Number.isNaN(theirs) ? 0 : now - theirs;
+}
+
+/** What answers is an agent, and has no such path. */
+export function knowsNoPath(thrown: unknown): boolean {
+  return thrown instanceof Refusal && thrown.status === 404 && thrown.problem !== undefined;
+}
+
+/** The address has a path, and the agent answers without it. */
+export function pathTooMany({ host, pathname }: URL, cause: unknown): CutoverError {
+  return new CutoverError("agent_incompatible", `The agent at ${host} has nothing below ${pathname}.`, {
+    unchanged: "Nothing was sent to this host.",
+    fix: `Take ${pathname} out of \`hosts\`: write ${host} alone, with its http:// or https://.`,
+    cause,
+  });
 }
 
 /** The agent is restarting, or a proxy in front of it does not reach it at the moment. */
@@ -137,8 +161,14 @@ export function lost(host: string, cause: unknown): CutoverError {
   });
 }
 
-function explainRefusal({ status, problem }: Refusal, host: string): CutoverError {
-  if (problem !== undefined) return fromProblem(problem);
+/** A token is valid for minutes, so a clock that is wrong by more than this may be why it was refused. */
+const clockMs = 60_000;
+
+function explainRefusal({ status, problem, aheadMs }: Refusal, host: string): CutoverError {
+  if (problem !== undefined) {
+    const error = fromProblem(problem);
+    return error.code === "unauthorized" && Math.abs(aheadMs) > clockMs ? wrongClock(error, host, aheadMs) : error;
+  }
   const lost = status === 502 || status === 503 || status === 504;
   const code = lost ? "agent_unreachable" : "agent_incompatible";
   return new CutoverError(code, `What answers at ${host} is not the agent: HTTP ${status}.`, {
@@ -152,4 +182,17 @@ function explainRefusal({ status, problem }: Refusal, host: string): CutoverErro
 function messageOf(thrown: unknown): string {
   if (thrown instanceof AggregateError) return thrown.errors.map(messageOf).join("; ");
   return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+function wrongClock({ code, message, unchanged, cause }: CutoverError, host: string, aheadMs: number): CutoverError {
+  const way = aheadMs > 0 ? "ahead of" : "behind";
+  return new CutoverError(
+    code,
+    `${message} This runner's clock is ${prettyMs(Math.abs(aheadMs), { compact: true })} ${way} that of ${host}.`,
+    {
+      ...(unchanged !== undefined && { unchanged }),
+      fix: "Set the clock that is wrong (timedatectl set-ntp true), then run this again: a token is valid for a few minutes.",
+      cause,
+    },
+  );
 }

@@ -25329,6 +25329,33 @@ function prettyMilliseconds(milliseconds, options) {
 	const output = result.length === 0 ? "0" + (options.verbose ? " milliseconds" : "ms") : result.join(separator);
 	return /[1-9]/v.test(output) ? sign + output : output;
 }
+// action/report/outcome.ts
+/**
+* How the job ended, in one sentence: the last line of the log, and the first of the summary. undefined for a failure, which
+* has a text of its own.
+* @param now in milliseconds since the epoch
+*/
+function outcomeSentence(report, now) {
+	const { failure, app = "The app", release, hosts, url, started, dryRun } = report;
+	if (failure !== void 0) return void 0;
+	const took = prettyMilliseconds(Math.max(0, now - started));
+	if (dryRun === true) return `Dry run: ${app} was checked and packed in ${took}. Nothing was sent.`;
+	const [first] = hosts;
+	if (first === void 0 || !hosts.every(({ outcome }) => outcome === first.outcome)) return void 0;
+	const where = hosts.length === 1 ? first.host : `${hosts.length} hosts`;
+	const what = [
+		first.release ?? release,
+		cutText(hosts),
+		took
+	].filter((part) => part !== void 0).join(", ");
+	if (first.outcome === "staged") return `${app} is staged on ${where}, without traffic: ${what}.`;
+	if (first.outcome !== "succeeded") return void 0;
+	return `${app} is live on ${where}${url === void 0 || url === "" ? "" : ` at ${url}`}: ${what}.`;
+}
+function cutText(hosts) {
+	const cut = hosts.flatMap(({ cut }) => cut ?? []).reduce((sum, each) => sum + each, 0);
+	return `${cut} ${cut === 1 ? "request" : "requests"} cut`;
+}
 // action/runner/log.ts
 const longestLine = 4e3;
 /** Makes text one line of a log, without escape sequences and control characters: a carriage return would start a line. */
@@ -25434,9 +25461,12 @@ const outcomeNames = {
 * The job summary, as Markdown with HTML in it. All text from elsewhere is escaped, and no HTML contains an
 * empty line, after which Markdown would begin again.
 */
-function renderSummary(report) {
+function renderSummary(report, now = Date.now()) {
+	const sentence = outcomeSentence(report, now);
+	const said = sentence === void 0 ? [] : [`<p>${escapeHtml(sentence)}</p>`];
 	const parts = [
 		heading(report),
+		...said,
 		...failureOf(report),
 		hostTable(report.hosts),
 		gantt(report)
@@ -25560,6 +25590,9 @@ async function publish(report, log, to) {
 	setOutputs(report, to);
 	for (const host of report.hosts) closingLines(host, log);
 	if (report.failure !== void 0 && !failedHosts(report).some((host) => host.failure === report.failure)) explainFailure("the reason", report.failure, log);
+	log.endGroup();
+	const sentence = outcomeSentence(report, Date.now());
+	if (sentence !== void 0) log.line(sentence);
 	log.endGroup();
 	await to.writeSummary(renderSummary(report)).catch((thrown) => {
 		log.line(`The job summary could not be written: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
@@ -50744,12 +50777,32 @@ var Refusal = class extends Error {
 	status;
 	/** undefined if it was not a problem document. Then it came from a proxy and not from the agent. */
 	problem;
-	constructor(status, text) {
+	/** How far this machine's clock is ahead of the host's, in milliseconds; 0 if the answer does not say. */
+	aheadMs;
+	constructor(status, text, aheadMs = 0) {
 		super(`HTTP ${status}`);
 		this.status = status;
+		this.aheadMs = aheadMs;
 		this.problem = failure$1.safeParse(parseJson$1(text)).data;
 	}
 };
+/** @param date of the answer's header `Date`, which has whole seconds */
+function clockAhead(date, now = Date.now()) {
+	const theirs = typeof date === "string" ? Date.parse(date) : NaN;
+	return Number.isNaN(theirs) ? 0 : now - theirs;
+}
+/** What answers is an agent, and has no such path. */
+function knowsNoPath(thrown) {
+	return thrown instanceof Refusal && thrown.status === 404 && thrown.problem !== void 0;
+}
+/** The address has a path, and the agent answers without it. */
+function pathTooMany({ host, pathname }, cause) {
+	return new CutoverError("agent_incompatible", `The agent at ${host} has nothing below ${pathname}.`, {
+		unchanged: "Nothing was sent to this host.",
+		fix: `Take ${pathname} out of \`hosts\`: write ${host} alone, with its http:// or https://.`,
+		cause
+	});
+}
 /** The agent is restarting, or a proxy in front of it does not reach it at the moment. */
 function isPassing$1(thrown) {
 	if (!(thrown instanceof Refusal)) return isNetworkFault(thrown) && !isTlsFault(thrown);
@@ -50855,8 +50908,13 @@ function lost(host, cause) {
 		cause
 	});
 }
-function explainRefusal({ status, problem }, host) {
-	if (problem !== void 0) return fromProblem(problem);
+/** A token is valid for minutes, so a clock that is wrong by more than this may be why it was refused. */
+const clockMs = 6e4;
+function explainRefusal({ status, problem, aheadMs }, host) {
+	if (problem !== void 0) {
+		const error = fromProblem(problem);
+		return error.code === "unauthorized" && Math.abs(aheadMs) > clockMs ? wrongClock(error, host, aheadMs) : error;
+	}
 	const lost = status === 502 || status === 503 || status === 504;
 	return new CutoverError(lost ? "agent_unreachable" : "agent_incompatible", `What answers at ${host} is not the agent: HTTP ${status}.`, {
 		unchanged: nothingChanged,
@@ -50866,6 +50924,14 @@ function explainRefusal({ status, problem }, host) {
 function messageOf$1(thrown) {
 	if (thrown instanceof AggregateError) return thrown.errors.map(messageOf$1).join("; ");
 	return thrown instanceof Error ? thrown.message : String(thrown);
+}
+function wrongClock({ code, message, unchanged, cause }, host, aheadMs) {
+	const way = aheadMs > 0 ? "ahead of" : "behind";
+	return new CutoverError(code, `${message} This runner's clock is ${prettyMilliseconds(Math.abs(aheadMs), { compact: true })} ${way} that of ${host}.`, {
+		...unchanged !== void 0 && { unchanged },
+		fix: "Set the clock that is wrong (timedatectl set-ntp true), then run this again: a token is valid for a few minutes.",
+		cause
+	});
 }
 // action/hosts/go-back.ts
 /**
@@ -53572,6 +53638,7 @@ async function runAction({ publication, ...effects }) {
 	try {
 		const inputs = readInputs(env);
 		report.command = inputs.command;
+		report.dryRun = inputs.dryRun;
 		report.directory = inputs.workingDirectory;
 		if (inputs.signingKey !== "") log.mask(inputs.signingKey);
 		const { signal, cancelled, release } = cancellation(inputs.timeoutMs);
@@ -53818,8 +53885,8 @@ var AgentClient = class {
 				});
 			} catch (thrown) {
 				const url = new URL(this.#url);
-				if (url.protocol === "http:" && hangsUp(thrown) && await speaksTls(url, this.#timing.probeMs)) throw wantsTls(this.host, thrown);
-				throw thrown;
+				if (knowsNoPath(thrown) && url.pathname !== "/") throw pathTooMany(url, thrown);
+				throw url.protocol === "http:" && hangsUp(thrown) && await speaksTls(url, this.#timing.probeMs) ? wantsTls(this.host, thrown) : thrown;
 			}
 		});
 		const health = calls$1.health.answer.safeParse(parseJson$1(answer)).data;
@@ -54040,11 +54107,10 @@ var AgentClient = class {
 		});
 		const status = answer.statusCode ?? 0;
 		if (status >= 200 && status < 300 || status === 304) return answer;
-		throw new Refusal(status, await readText(answer));
+		throw new Refusal(status, await readText(answer), clockAhead(answer.headers?.date));
 	}
 	#parse(schema, text) {
-		const result = schema.safeParse(parseJson$1(text));
-		return result.success ? result.data : this.#unreadable();
+		return schema.safeParse(parseJson$1(text)).data ?? this.#unreadable();
 	}
 	#unreadable() {
 		throw new CutoverError("agent_incompatible", `The agent at ${this.host} gave an answer that this Action cannot read.`, { fix: "Use an Action and an agent of the same major version." });

@@ -30,6 +30,8 @@ export interface HostReport {
 export interface JobReport {
   command: Command;
   started: number;
+  /** Nothing is sent. */
+  dryRun?: boolean;
   /** The project's directory, relative to the repository. */
   directory?: string;
   app?: string;

@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import type { CutoverError } from "../../shared/errors.ts";
 import type { Log } from "../runner/log.ts";
 import { type HostReport, type JobReport, resultByHost } from "./job-report.ts";
+import { outcomeSentence } from "./outcome.ts";
 import { renderSummary } from "./summary.ts";
 
 /** Where the result of the job goes, apart from the log. */
@@ -20,6 +21,9 @@ export async function publish(report: JobReport, log: Log, to: Publication): Pro
   if (report.failure !== undefined && !failedHosts(report).some((host) => host.failure === report.failure)) {
     explainFailure("the reason", report.failure, log);
   }
+  log.endGroup();
+  const sentence = outcomeSentence(report, Date.now());
+  if (sentence !== undefined) log.line(sentence);
   log.endGroup();
   await to.writeSummary(renderSummary(report)).catch((thrown: unknown) => {
     log.line(`The job summary could not be written: ${thrown instanceof Error ? thrown.message : String(thrown)}`);

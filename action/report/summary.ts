@@ -1,6 +1,7 @@
 import prettyMilliseconds from "pretty-ms";
 import { cleanLine, cleanLines } from "../runner/log.ts";
 import type { HostOutcome, HostReport, JobReport, Phase } from "./job-report.ts";
+import { outcomeSentence } from "./outcome.ts";
 
 /** GitHub refuses a summary of more than 1 MiB, and other steps of the job share it with us. */
 const budget = 512 * 1024;
@@ -21,8 +22,10 @@ const outcomeNames: Record<HostOutcome, string> = {
  * The job summary, as Markdown with HTML in it. All text from elsewhere is escaped, and no HTML contains an
  * empty line, after which Markdown would begin again.
  */
-export function renderSummary(report: JobReport): string {
-  const parts = [heading(report), ...failureOf(report), hostTable(report.hosts), gantt(report)];
+export function renderSummary(report: JobReport, now = Date.now()): string {
+  const sentence = outcomeSentence(report, now);
+  const said = sentence === undefined ? [] : [`<p>${escapeHtml(sentence)}</p>`];
+  const parts = [heading(report), ...said, ...failureOf(report), hostTable(report.hosts), gantt(report)];
   const details = report.hosts.flatMap(evidenceOf);
   let text = `${parts.filter((part) => part !== "").join("\n\n")}\n`;
   for (const detail of details) {
