@@ -133,6 +133,8 @@ describe("without a stored key, by GitHub's ID tokens", () => {
       subject: "acme/shop@refs/heads/main by octocat",
       repository: "acme/shop",
       run_url: "https://github.com/acme/shop/actions/runs/4711/attempts/1",
+      run: { workflow: "acme/shop/.github/workflows/deploy.yml", number: 42, attempt: 1 },
+      trust: "github acme/shop, environment production",
     });
     expect((await agent.cutover("app", "show", "shop")).stdout).toContain(
       "ids: repository 1296269, owner 583231, learnt 2",
