@@ -28,7 +28,10 @@ const layout = () => embeddedLayout(host.agent.directory);
 const shared = (name: string) => join(layout().data, "apps/shop/shared", name);
 
 async function pidIn(file: string): Promise<number> {
-  return Number(await readFile(file, "utf8"));
+  const pid = Number(await readFile(file, "utf8"));
+  // A signal to 0 would go to the processes of the tests themselves.
+  if (!Number.isInteger(pid) || pid <= 1) throw new Error(`${file} has no process id`);
+  return pid;
 }
 
 /** Deploys over the admin socket. @returns how it ended, or why it was refused at once */
@@ -177,7 +180,7 @@ describe("supervisord", () => {
 describe("nginx", () => {
   it("stopped: visitors are refused by the kernel, a deploy by the agent before anything is unpacked", async () => {
     const nginx = processId(await pidIn(layout().nginx.pidFile));
-    process.kill(nginx?.pid ?? 0, "SIGQUIT");
+    process.kill(nginx?.pid ?? expect.fail("nginx does not run"), "SIGQUIT");
     await waitForEnd(nginx === undefined ? [] : [nginx], 10_000);
     await expect(versionSeen(host.site)).rejects.toThrow("fetch failed");
     const { outcome, failure } = await deploy({ version: "v3" });
@@ -194,7 +197,7 @@ describe("nginx", () => {
   it("stopped in the middle of a deploy: the deploy goes on, and visitors get the new release as soon as nginx is back", async () => {
     const { ended, ready } = await inHealthCheck("v3");
     const nginx = processId(await pidIn(layout().nginx.pidFile));
-    process.kill(nginx?.pid ?? 0, "SIGQUIT");
+    process.kill(nginx?.pid ?? expect.fail("nginx does not run"), "SIGQUIT");
     await waitForEnd(nginx === undefined ? [] : [nginx], 10_000);
     await ready();
     expect(await ended).toMatchObject({ outcome: "succeeded" });

@@ -24,12 +24,26 @@ export async function visitorFault(context: DeployContext, spec: RunSpec): Promi
   if (site === undefined) return undefined;
   const { listen, serverNames } = site;
   const visitor = new Visitor(context, { listen, names: serverNames, host: healthHost(spec.config, settings) });
+  const faults: string[] = [];
+  let absent = 0;
   for (const address of listen) {
-    const fault = await visitor.faultAt(address, spec.config.health.path);
-    if (fault !== undefined) return fault;
+    const { fault, refused } = await visitor.faultAt(address, spec.config.health.path);
+    if (fault !== undefined) faults.push(fault);
+    if (refused) absent++;
   }
+  if (absent < listen.length) return faults[0];
+  // nginx itself is down: no release can be seen, the one before neither.
+  context.deployment.warning(`no visitor can be served: ${faults[0]}. Start nginx on the host (systemctl start nginx)`);
   return undefined;
 }
+
+interface Seen {
+  fault: string | undefined;
+  /** Nothing listens at the address. */
+  refused: boolean;
+}
+
+const well: Seen = { fault: undefined, refused: false };
 
 /** The host's owner may have changed what the app may have since the cutover began. That says nothing of the release. */
 function siteOf({ config }: RunSpec, settings: AppSettings): PermittedSite | undefined {
@@ -56,18 +70,18 @@ class Visitor {
     this.#site = site;
   }
 
-  async faultAt(address: ListenAddress, path: string): Promise<string | undefined> {
-    let fault: string | undefined;
+  async faultAt(address: ListenAddress, path: string): Promise<Seen> {
+    let seen = well;
     for (let attempt = 0; attempt < tries; attempt++) {
       if (attempt > 0) await this.#context.ports.clock.sleep(pauseMs, this.#context.stopping);
-      fault = await this.#follow(address, path);
-      if (fault === undefined) return undefined;
+      seen = await this.#follow(address, path);
+      if (seen.fault === undefined) break;
     }
-    return fault;
+    return seen;
   }
 
   /** Follows redirects as far as they stay within the site. */
-  async #follow(first: ListenAddress, path: string): Promise<string | undefined> {
+  async #follow(first: ListenAddress, path: string): Promise<Seen> {
     const { host } = this.#site;
     const seen = new Set<string>();
     let url = urlOf(first, host, path);
@@ -76,23 +90,26 @@ class Visitor {
       const asked = { address, host, path: `${url.pathname}${url.search}`, timeoutMs };
       const answer = await this.#context.ports.probe.visit(asked);
       const fault = faultOf(url, answer);
-      if (fault !== undefined || answer.kind !== "status") return fault;
+      if (fault !== undefined || answer.kind !== "status") {
+        return { fault, refused: answer.kind === "unreachable" && answer.how === "absent" };
+      }
       const next = locationOf(answer, url);
-      if (next === undefined || !this.#isOwn(next)) return undefined;
+      if (next === undefined || !this.#isOwn(next)) return well;
       if (seen.has(next.href) && answer.cookie !== true) {
-        return `${url.href} answers ${answer.status} and sends the visitor to ${next.href}, round in a circle`;
+        const fault = `${url.href} answers ${answer.status} and sends the visitor to ${next.href}, round in a circle`;
+        return { fault, refused: false };
       }
       const listening = this.#addressOf(next);
       if (listening === undefined) {
         this.#context.deployment.warning(
           `${url.href} sends every visitor to ${next.href}, and the site does not listen there on this host`,
         );
-        return undefined;
+        return well;
       }
       address = listening;
       url = next;
     }
-    return undefined;
+    return well;
   }
 
   #isOwn({ hostname }: URL): boolean {
