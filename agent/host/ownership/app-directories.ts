@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { appName, runId } from "../../../shared/names.ts";
 import { slotCount } from "../../../shared/slots.ts";
@@ -59,9 +60,9 @@ export class AppDirectories {
     // The longest path of a run's socket: after many redeploys of one release, for the last of sixty instances.
     checkSocketPath(`${layout.runDir("20000101T000000Z-0000000.99")}/web-${slotCount - 1}.sock`);
     if (this.#agent !== undefined) await this.#prepareData();
-    // Others may pass through to files and sockets whose own modes allow it, but not list the directory.
-    await effect("app.prepare", () => this.#make(layout.home, 0o711, 0o1771));
+    if (!existsSync(layout.home)) await effect("app.prepare", () => this.#make(layout.home, 0o711));
     await this.#make(layout.run, 0o711);
+    if (this.#agent !== undefined) await this.#make(layout.build, 0o700);
     await this.#make(layout.launches, 0o711);
     await this.#make(layout.ports, 0o755);
     await this.#make(layout.releases, 0o755, 0o1775);
@@ -76,6 +77,9 @@ export class AppDirectories {
     await this.#make(layout.logs, 0o750, 0o750);
     await this.#make(layout.allRunLogs, 0o750, 0o750);
     await makeDirectory(layout.deployments, { mode: 0o750, owner: this.#agent });
+    // Last: the agent could put something into a place that is still empty. Others may pass through to files and sockets whose
+    // own modes allow it, but not list the directory.
+    await effect("app.prepare", () => this.#make(layout.home, 0o711, 0o1771));
   }
 
   /** A run's directories: for its sockets, which nginx's group and the agent may open, for its launch files, for its logs. */
@@ -91,7 +95,11 @@ export class AppDirectories {
   }
 
   async remove({ home }: AppLayout): Promise<void> {
-    await effect("app.remove", () => removeTree(home));
+    await effect("app.remove", async () => {
+      // First closed to the agent: else it could put something into the place of what is gone, while the rest is removed.
+      if (existsSync(home)) await this.#make(home, 0o711);
+      await removeTree(home);
+    });
   }
 
   /** @param own its mode @param shared its mode if the agent is another user and its group gets the directory */
