@@ -76,7 +76,8 @@ function release(): Promise<string> {
 }
 
 test("another app's user reads nothing of a project, neither while it is unpacked nor when it is open to its app", async () => {
-  const id = await host.unpack({ release: "20261121T103000Z-3f2c1ab", files: { "app/shop/settings.py": "KEY = 1\n" } });
+  const files = { "app/shop/settings.py": "KEY = 1\n" };
+  const id = await host.unpack({ release: "20261121T103000Z-3f2c1ab", files }, { closed: true });
   const { home, app: project } = host.layout();
   const file = join(project(id), "shop/settings.py");
   const reads = (user: string): boolean => {
