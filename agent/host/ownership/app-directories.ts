@@ -60,7 +60,7 @@ export class AppDirectories {
     // The longest path of a run's socket: after many redeploys of one release, for the last of sixty instances.
     checkSocketPath(`${layout.runDir("20000101T000000Z-0000000.99")}/web-${slotCount - 1}.sock`);
     if (this.#agent !== undefined) await this.#prepareData();
-    if (!existsSync(layout.home)) await effect("app.prepare", () => this.#make(layout.home, 0o711));
+    if (!existsSync(layout.home)) await this.#make(layout.home, 0o711);
     await this.#make(layout.run, 0o711);
     if (this.#agent !== undefined) await this.#make(layout.build, 0o700);
     await this.#make(layout.launches, 0o711);
