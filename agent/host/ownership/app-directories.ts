@@ -7,7 +7,7 @@ import type { AgentSettings } from "../../settings.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
 import { listIfExists } from "../store/read-if-exists.ts";
 import { checkSocketPath } from "../supervisor/instances.ts";
-import { makeDirectory } from "./directory.ts";
+import { assertOwnDirectory, makeDirectory } from "./directory.ts";
 import { admitToDirectory, admitToSockets } from "./socket-access.ts";
 import { type Owner, removeTree } from "./trees.ts";
 import { type AppUser, groupId } from "./users.ts";
@@ -86,6 +86,7 @@ export class AppDirectories {
   async prepareRun(layout: AppLayout, run: string, { other }: AppUser): Promise<void> {
     const gid = await groupId(this.#settings.nginx.group);
     const owner = gid === undefined ? undefined : { uid: other?.uid ?? 0, gid };
+    if (this.#agent !== undefined) for (const path of [layout.run, layout.launches]) assertOwnDirectory(path);
     await effect("run.prepare", async () => {
       await makeDirectory(layout.runDir(run), { mode: 0o2750, owner });
       if (this.#agent !== undefined) await admitToDirectory(layout.runDir(run), this.#agent.uid);

@@ -45,6 +45,11 @@ export function isOwnDirectory(path: string): boolean {
   return status?.isDirectory() === true && status.uid === process.geteuid?.();
 }
 
+/** @throws CutoverError host_settings_invalid if it is not this process's own directory */
+export function assertOwnDirectory(path: string): void {
+  if (!isOwnDirectory(path)) throw notOurs(path);
+}
+
 /** An app's own directory may still have the user that the app had before. */
 function isForeign(uid: number, owner: number | undefined, untrusted: number): boolean {
   const own = process.geteuid?.();

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { makeBundle } from "../../fixtures/bundle.ts";
 import { HelperHost, type Talk } from "../../harness/helper-host.ts";
 import { asAgent, idsOf, users } from "../../harness/two-processes.ts";
 
@@ -63,6 +64,24 @@ describe("T5 a directory that an app's user has made, and the agent moves into t
       expect(readdirSync(victim)).toEqual(["kept"]);
     },
   );
+
+  test.each(["run", "launch"])("no program is started by way of %s", async (name) => {
+    const input = { release: "20261121T103000Z-3f2c1ab", files: { "app/shop.py": "" } };
+    const id = await host.unpack(input);
+    await talk.done("sealRelease", { app: "shop", release: id });
+    const { home } = host.layout();
+    const victim = join(host.directory, "victim");
+    mkdirSync(victim, { mode: 0o700 });
+    rmSync(join(home, name), { recursive: true, force: true });
+    mkdirSync(join(home, name));
+    symlinkSync(victim, join(home, name, id));
+    chownSync(join(home, name), app.uid, app.gid);
+    const { config } = makeBundle(input).manifest;
+    const { error } = await talk.ask("startPrograms", { app: "shop", run: id, release: id, config });
+    expect(statSync(victim)).toMatchObject({ uid: 0, gid: 0 });
+    expect(readdirSync(victim)).toEqual([]);
+    expect(error).toMatchObject({ code: "host_settings_invalid" });
+  });
 
   test("an app's own directory goes to the user that the app has now", async () => {
     host.writeApp("shop", { user: users.otherApp });
