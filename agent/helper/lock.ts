@@ -29,6 +29,8 @@ const beatsInTime = 4;
  */
 export async function holdLock(directory: string, { waitMs, hangMs, signal, onLost }: LockOptions): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  // A caller may be gone already, and then no event says so.
+  signal.throwIfAborted();
   const options = ["--exclusive", "--no-fork", "--wait", String(waitMs / 1000), join(directory, "lock")];
   const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
   const holder = spawn("flock", [...options, "sh", "-c", guard, String(hangMs / 1000)], {

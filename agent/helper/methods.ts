@@ -37,7 +37,8 @@ const { done, none, ofApp, ofProcess, ofRelease, ofRun, processSpec, runSpec } =
  */
 export const methods = {
   prepareHost: method(none, done, ({ privileged }) => privileged.prepareHost()),
-  prepareApp: method(ofApp, done, ({ privileged }, { app }) => privileged.prepareApp(app)),
+  // Not while the app is removed, which shuts the agent out: this lets it in again.
+  prepareApp: method(ofApp, done, (host, { app }) => host.inTurn(app, () => host.privileged.prepareApp(app))),
   removeApp: method(ofApp, done, (host, { app }) => host.inTurn(app, () => host.privileged.removeApp(app))),
 
   instances: method(runSpec, shape.instances, ({ privileged }, spec) => privileged.instances(spec)),

@@ -1,5 +1,5 @@
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from "node:child_process";
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { stringify } from "yaml";
@@ -142,15 +142,19 @@ export class HelperHost implements AsyncDisposable {
     return new Talk(child);
   }
 
-  /** A release as the agent would have unpacked it: its own. The app is prepared already. */
-  async unpack(input: BundleInput): Promise<string> {
+  /**
+   * A release as the agent would have unpacked it: its own. The app is prepared already.
+   * @param closed whether only the agent can enter the project, as it is before it is sealed; builds can otherwise
+   */
+  async unpack(input: BundleInput, { closed = false } = {}): Promise<string> {
     const { bytes, manifest } = makeBundle(input);
     const releases = new ReleaseDirectories({ data: this.data, limits: { bundle: 1e9, free: 0 } });
     const signal = new AbortController().signal;
     await releases.unpack(manifest.app, Readable.from([bytes]), { accept: async () => undefined, signal });
     const { uid, gid } = idsOf(users.agent);
-    const { objects, release } = this.layout(manifest.app);
+    const { objects, release, app } = this.layout(manifest.app);
     execFileSync("chown", ["-hR", "--from=0", `${uid}:${gid}`, objects, release(manifest.release)]);
+    if (!closed && existsSync(app(manifest.release))) chmodSync(app(manifest.release), 0o755);
     return manifest.release;
   }
 

@@ -168,8 +168,10 @@ export class ReleaseWriter {
   #makeDirectory(path: string): void {
     if (this.#made.has(path)) return;
     this.#makeDirectory(posix.dirname(path));
-    mkdirSync(join(this.#root, path), { mode: 0o755 });
-    chmodSync(join(this.#root, path), 0o755);
+    // Others could enter while it is unpacked, and stay below. The project is opened to its app when it is whole.
+    const mode = path === "app" ? 0o700 : 0o755;
+    mkdirSync(join(this.#root, path), { mode });
+    chmodSync(join(this.#root, path), mode);
     this.#made.add(path);
   }
 

@@ -110,8 +110,8 @@ export interface LaunchedAs {
 }
 
 /**
- * Hands a command over to the app's user: by a file that the user's group alone can read, so that no process of root's has
- * the app's environment, and no list of processes shows it.
+ * Hands a command over to the app's user: by a file that this user alone can read, so that no process of root's has the app's
+ * environment, and no list of processes shows it. The user's group would be too many: a build is in it, and sees /run.
  * @throws Error if the command runs as the user of this process
  */
 export async function withLaunchFile<T>(
@@ -123,7 +123,7 @@ export async function withLaunchFile<T>(
   if (other === undefined) throw new Error("there is no other user to hand the command to");
   const path = join(runtime, `cutover-exec-${randomBytes(8).toString("hex")}.json`);
   try {
-    await writeLaunchFile(path, { argv, env, directory, umask }, other.gid);
+    await writeLaunchFile(path, { argv, env, directory, umask }, { uid: other.uid });
     return await work({ ...other, words: [process.execPath, launcherFile(), path] });
   } finally {
     await rm(path, { force: true });

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { appName, runId } from "../../../shared/names.ts";
 import { slotCount } from "../../../shared/slots.ts";
@@ -6,7 +7,7 @@ import type { AgentSettings } from "../../settings.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
 import { listIfExists } from "../store/read-if-exists.ts";
 import { checkSocketPath } from "../supervisor/instances.ts";
-import { makeDirectory } from "./directory.ts";
+import { assertOwnDirectory, makeDirectory } from "./directory.ts";
 import { admitToDirectory, admitToSockets } from "./socket-access.ts";
 import { type Owner, removeTree } from "./trees.ts";
 import { type AppUser, groupId } from "./users.ts";
@@ -59,9 +60,9 @@ export class AppDirectories {
     // The longest path of a run's socket: after many redeploys of one release, for the last of sixty instances.
     checkSocketPath(`${layout.runDir("20000101T000000Z-0000000.99")}/web-${slotCount - 1}.sock`);
     if (this.#agent !== undefined) await this.#prepareData();
-    // Others may pass through to files and sockets whose own modes allow it, but not list the directory.
-    await effect("app.prepare", () => this.#make(layout.home, 0o711, 0o1771));
+    if (!existsSync(layout.home)) await this.#make(layout.home, 0o711);
     await this.#make(layout.run, 0o711);
+    if (this.#agent !== undefined) await this.#make(layout.build, 0o700);
     await this.#make(layout.launches, 0o711);
     await this.#make(layout.ports, 0o755);
     await this.#make(layout.releases, 0o755, 0o1775);
@@ -76,12 +77,16 @@ export class AppDirectories {
     await this.#make(layout.logs, 0o750, 0o750);
     await this.#make(layout.allRunLogs, 0o750, 0o750);
     await makeDirectory(layout.deployments, { mode: 0o750, owner: this.#agent });
+    // Last: the agent could put something into a place that is still empty. Others may pass through to files and sockets whose
+    // own modes allow it, but not list the directory.
+    await effect("app.prepare", () => this.#make(layout.home, 0o711, 0o1771));
   }
 
   /** A run's directories: for its sockets, which nginx's group and the agent may open, for its launch files, for its logs. */
   async prepareRun(layout: AppLayout, run: string, { other }: AppUser): Promise<void> {
     const gid = await groupId(this.#settings.nginx.group);
     const owner = gid === undefined ? undefined : { uid: other?.uid ?? 0, gid };
+    if (this.#agent !== undefined) for (const path of [layout.run, layout.launches]) assertOwnDirectory(path);
     await effect("run.prepare", async () => {
       await makeDirectory(layout.runDir(run), { mode: 0o2750, owner });
       if (this.#agent !== undefined) await admitToDirectory(layout.runDir(run), this.#agent.uid);
@@ -91,7 +96,11 @@ export class AppDirectories {
   }
 
   async remove({ home }: AppLayout): Promise<void> {
-    await effect("app.remove", () => removeTree(home));
+    await effect("app.remove", async () => {
+      // First closed to the agent: else it could put something into the place of what is gone, while the rest is removed.
+      if (existsSync(home)) await this.#make(home, 0o711);
+      await removeTree(home);
+    });
   }
 
   /** @param own its mode @param shared its mode if the agent is another user and its group gets the directory */

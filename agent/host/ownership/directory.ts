@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, lstatSync } from "node:fs";
 import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { CutoverError } from "../../../shared/errors.ts";
 import { effect } from "../../effects.ts";
@@ -9,7 +9,10 @@ const place = constants.O_RDONLY | constants.O_DIRECTORY;
 export interface DirectoryRequest {
   mode: number;
   owner?: Owner | undefined;
-  /** The id of a user who may create entries next to it. A directory of that user, or a link, is refused. */
+  /**
+   * The id of a user who may create entries next to it. A directory of that user, or a link, is refused. Where the directory
+   * is to be this process's own, so is one of any other user: it may have been moved there.
+   */
   untrusted?: number | undefined;
 }
 
@@ -25,13 +28,32 @@ export async function makeDirectory(path: string, { mode, owner, untrusted }: Di
   const directory = await opened(path, untrusted === undefined ? place : place | constants.O_NOFOLLOW);
   try {
     const { uid, gid } = await directory.stat();
-    if (uid === untrusted && uid !== owner?.uid) throw notOurs(path);
+    if (untrusted !== undefined && isForeign(uid, owner?.uid, untrusted)) throw notOurs(path);
     if (owner !== undefined && (uid !== owner.uid || gid !== owner.gid)) await directory.chown(owner.uid, owner.gid);
     // After chown, and not by mkdir: a change of owner and the umask both clear bits of the mode.
     await directory.chmod(mode);
   } finally {
     await directory.close();
   }
+}
+
+/**
+ * Whether a directory is this process's own. Where others may create entries next to it, what is not may be a link of theirs.
+ */
+export function isOwnDirectory(path: string): boolean {
+  const status = lstatSync(path, { throwIfNoEntry: false });
+  return status?.isDirectory() === true && status.uid === process.geteuid?.();
+}
+
+/** @throws CutoverError host_settings_invalid if it is not this process's own directory */
+export function assertOwnDirectory(path: string): void {
+  if (!isOwnDirectory(path)) throw notOurs(path);
+}
+
+/** An app's own directory may still have the user that the app had before. */
+function isForeign(uid: number, owner: number | undefined, untrusted: number): boolean {
+  const own = process.geteuid?.();
+  return owner === own ? uid !== own : uid === untrusted && uid !== owner;
 }
 
 async function opened(path: string, flags: number): Promise<FileHandle> {

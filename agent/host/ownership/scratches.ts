@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { AppLayout } from "../store/layout.ts";
-import { makeDirectory } from "./directory.ts";
+import { isOwnDirectory, makeDirectory } from "./directory.ts";
 import { type Owner, removeTree } from "./trees.ts";
 
 /** A directory for one build or step. Others reach what is in it only where a step's namespace shows it. */
@@ -45,6 +45,7 @@ export class Scratches {
 
   /** Removes what a killed process left. Only one process works on a host at a time. */
   async collect({ build }: AppLayout): Promise<void> {
+    if (!isOwnDirectory(build)) return;
     for (const name of await readdir(build).catch(() => [])) {
       const path = join(build, name);
       if (!this.#used.has(path)) await removeTree(path);

@@ -108,7 +108,8 @@ class Linker {
   readonly #store: ObjectStore;
   readonly #root: string;
   readonly #cacheTag: string;
-  readonly #made = new Set<string>();
+  /** Whether the directories for bytecode are the release's own. */
+  readonly #made = new Map<string, boolean>();
 
   constructor(store: ObjectStore, root: string, cacheTag: string) {
     this.#store = store;
@@ -120,6 +121,7 @@ class Linker {
   link({ path, sha256 }: ManifestFile): boolean | Promise<boolean> {
     const name = bytecodeName(sha256, this.#cacheTag);
     const to = this.#place(path);
+    if (to === undefined) return true;
     try {
       const linked = this.#store.link(name, to);
       return linked === "impossible" ? this.#store.copy(name, to).then(() => true) : linked === "linked";
@@ -132,6 +134,7 @@ class Linker {
   async add(file: ManifestFile, bytes: Buffer, created: string): Promise<void> {
     if (await this.link(file)) return;
     const to = this.#place(file.path);
+    if (to === undefined) return;
     let opened: number;
     try {
       opened = openSync(to, exclusive, 0o444);
@@ -150,13 +153,25 @@ class Linker {
     this.#store.keep(to, bytecodeName(file.sha256, this.#cacheTag));
   }
 
-  #place(source: string): string {
+  /**
+   * @returns undefined if something other than a directory of the release is in the way. `shared` in cutover.yml may make it a
+   * link to where the app's user writes: who could put a file of its own there would have it taken for an object.
+   */
+  #place(source: string): string | undefined {
     const end = source.lastIndexOf("/");
     const directory = `${this.#root}/${source.slice(0, end)}/__pycache__`;
-    if (!this.#made.has(directory)) mkdirSync(directory, { recursive: true, mode: 0o755 });
-    this.#made.add(directory);
+    const known = this.#made.get(directory) ?? isOwnDirectory(directory);
+    this.#made.set(directory, known);
+    if (!known) return undefined;
     return `${directory}/${source.slice(end + 1, -".py".length)}.${this.#cacheTag}.pyc`;
   }
+}
+
+/** Makes it, unless something is there. */
+function isOwnDirectory(path: string): boolean {
+  const status = lstatSync(path, { throwIfNoEntry: false });
+  if (status === undefined) mkdirSync(path, { mode: 0o755 });
+  return status === undefined || status.isDirectory();
 }
 
 /** @throws the error, if it is another one */

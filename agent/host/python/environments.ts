@@ -5,6 +5,7 @@ import { asCutoverError } from "../../../shared/errors.ts";
 import type { BuildContext, Environments } from "../../contracts/ports.ts";
 import { effect } from "../../effects.ts";
 import type { StepRunner } from "../exec/step.ts";
+import { isOwnDirectory } from "../ownership/directory.ts";
 import type { Scratch } from "../ownership/scratches.ts";
 import { type TakeRequest, takeTree } from "../ownership/take-tree.ts";
 import { removeTree } from "../ownership/trees.ts";
@@ -95,8 +96,9 @@ export class PythonEnvironments implements EnvironmentBuilder {
   async prune(app: string, keptReleases: string[]): Promise<void> {
     await this.#options.owner.clear(app);
     const layout = appLayout(this.#options.data, app);
+    if (!isOwnDirectory(layout.venvs)) return;
     const kept = new Set(await Promise.all(keptReleases.map((release) => linkedKey(layout, release))));
-    for (const key of await readdir(layout.venvs).catch(() => [])) {
+    for (const key of await readdir(layout.venvs)) {
       const directory = layout.venv(key);
       if (kept.has(key) || this.#builds.has(directory)) continue;
       await effect("environment.remove", () => removeVenv(directory));

@@ -20,16 +20,23 @@ export function encodeLaunchFile(launch: LaunchFile): string {
   return `${JSON.stringify(launch)}\n`;
 }
 
+/** Who may read a launch file besides root: a group, or one user alone. */
+export type LaunchReader = { gid: number } | { uid: number };
+
 /**
- * Replaces a launch file. Only its owner and one group can read it (mode 0640), from before its first byte on. Its directory
- * is root's, so nobody can put anything in its place.
+ * Replaces a launch file. Only root and its reader can read it (mode 0640, or 0400 for one user), from before its first byte
+ * on. Its directory is root's, so nobody can put anything in its place.
  */
-export async function writeLaunchFile(path: string, launch: LaunchFile, gid: number | undefined): Promise<void> {
+export async function writeLaunchFile(
+  path: string,
+  launch: LaunchFile,
+  reader: LaunchReader | undefined,
+): Promise<void> {
   await rm(path, { force: true });
   const file = await effect("launch.create", () => open(path, "wx", 0o600), path);
   try {
-    if (gid !== undefined) await file.chown(0, gid);
-    await file.chmod(0o640);
+    if (reader !== undefined) await ("gid" in reader ? file.chown(0, reader.gid) : file.chown(reader.uid, 0));
+    await file.chmod(reader !== undefined && "uid" in reader ? 0o400 : 0o640);
     await effect("launch.write", () => file.writeFile(encodeLaunchFile(launch)), path);
     await effect("launch.sync", () => file.sync(), path);
   } finally {

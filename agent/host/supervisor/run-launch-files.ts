@@ -33,7 +33,7 @@ export async function writeInstanceLaunchFiles(app: HostApp, spec: RunSpec, inst
       ...("socket" in place.address && { socket: place.address.socket }),
       ...(before !== undefined && { after: { instance: before.name, address: parseAddress(before.address) } }),
     };
-    await writeLaunchFile(launchFilePath(layout, spec.run, name), launch, user.other?.gid);
+    await writeLaunchFile(launchFilePath(layout, spec.run, name), launch, user.other && { gid: user.other.gid });
   }
 }
 
@@ -51,7 +51,7 @@ export async function writeProcessLaunchFiles(
       directory: layout.app(releaseId.parse(spec.release)),
       umask: processUmask,
     };
-    await writeLaunchFile(launchFilePath(layout, spec.run, name), launch, user.other?.gid);
+    await writeLaunchFile(launchFilePath(layout, spec.run, name), launch, user.other && { gid: user.other.gid });
   }
 }
 

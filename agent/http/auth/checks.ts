@@ -282,9 +282,11 @@ export async function idsArePinned(known: Granted): Promise<IdsPinned> {
 
 export async function tokenIsFresh({ jti, expires, parts, signer, call, ...known }: IdsPinned): Promise<Verified> {
   const forgetAt = (expires + 2 * tokenLimits.toleranceSeconds) * 1000;
-  const spending = await parts.spent.spend(`${signer.name}/${jti}`, forgetAt, `${call.app}/${signer.name}`);
+  const { trust } = known.granted;
+  // GitHub signs for all repositories and workflows; those of one trust entry are one signer here.
+  const spending = await parts.spent.spend(`${signer.name}/${jti}`, forgetAt, `${call.app}/${signer.name}/${trust}`);
   if (spending !== "recorded") throw new Refusal(spending);
-  return { actor: { ...known.identity.actor, trust: known.granted.trust }, operation: known.operation };
+  return { actor: { ...known.identity.actor, trust }, operation: known.operation };
 }
 
 function refusalOfJose(thrown: unknown): Refusal {

@@ -1,7 +1,17 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { AppView } from "../../../shared/protocol.ts";
 import { fakeAppView } from "../../fakes/app-view.ts";
 import { HelperHost } from "../../harness/helper-host.ts";
@@ -71,6 +81,9 @@ async function inTerminal(command: string, ...argv: string[]): Promise<string> {
 
 const nothingLeft = () => readdirSync("/run").filter((name) => name.startsWith("cutover-exec-"));
 
+/** The one whose content is there. */
+const nothingLeftBut = () => nothingLeft().find((name) => statSync(join("/run", name)).size > 0);
+
 describe("T4 a taken-over agent and `sudo cutover exec`:", () => {
   test("user, groups, directory and environment are the host's, whatever the agent answers", async () => {
     answers["/v1/apps/shop/environment"] = { release, directory: evil(), env: { PATH: evil(), LD_PRELOAD: "x" } };
@@ -83,6 +96,17 @@ describe("T4 a taken-over agent and `sudo cutover exec`:", () => {
     expect(lines[3]).toBe(host.layout().app(release));
     expect(lines[4]).toMatch(/^hello canary-of-shop \S+$/);
     expect(nothingLeft()).toEqual([]);
+  });
+
+  test("a build, which has the app's group, cannot read the environment of a command", async () => {
+    const running = run("sleep", "1.5");
+    const file = await vi.waitUntil(nothingLeftBut, { timeout: 20_000, interval: 10 });
+    const { uid, gid } = idsOf(users.builder);
+    const drop = ["setpriv", "--reuid", String(uid), "--regid", String(gid), "--groups", String(app.gid), "--"];
+    const read = await runProgram([...drop, "cat", join("/run", file)], { env });
+    expect((await running).code).toBe(0);
+    expect(read.stdout).toBe("");
+    expect(read.stderr).toContain("Permission denied");
   });
 
   test("what the release's environment holds reaches no process of root's", async () => {

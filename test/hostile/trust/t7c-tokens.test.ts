@@ -2,10 +2,12 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { SignJWT } from "jose";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { IssuerKeyFiles } from "../../../agent/host/trust/issuer-keys.ts";
 import { UsedTokensFile } from "../../../agent/host/trust/used-tokens.ts";
-import { appSettingsSchema } from "../../../agent/settings.ts";
+import { agentSettingsSchema, appSettingsSchema } from "../../../agent/settings.ts";
 import { keyIssuer } from "../../../shared/key.ts";
 import { hostName, newKey, startTestAgent, type TestAgent, type TestKey } from "../../agent/http/support.ts";
+import { TokenServer } from "../../fakes/token-server.ts";
 import { Scratch } from "../../harness/scratch.ts";
 
 /** T7 (c): the used tokens of all were one pool: whoever may only read one app locked out every other app. */
@@ -59,4 +61,34 @@ test("T7c: a key that may only read one app uses up its own room alone", async (
     expect(await read("third", reader)).toBe(404);
   }
   expect(await read("shop", reader)).toBe(500);
+});
+
+test("T7c: GitHub signs for all, and yet a repository that may only read an app uses up its own room alone", async () => {
+  await using tokens = await TokenServer.start();
+  const issuers = [{ issuer: tokens.issuer, server: "https://github.com" }];
+  const { github } = agentSettingsSchema.parse({ github: issuers });
+  const keys = new IssuerKeyFiles({ data: scratch.path, issuers: github });
+  const common = { repository_id: "1296269", owner_id: "583231" };
+  const { trust } = appSettingsSchema.parse({
+    trust: [
+      { github: { repository: "acme/shop", ...common, environment: "production" } },
+      { github: { repository: "acme/docs", ...common, any_ref: true }, allow: ["read"] },
+    ],
+  });
+  const own = await startTestAgent({ trust, github: { issuers: github, keys }, auth: { spent } });
+  const aud = `cutover/v1/${hostName}/shop/read`;
+  const call = async (claims: object): Promise<number> => {
+    const authorization = `Bearer ${await tokens.sign(aud, { claims: { jti: randomUUID(), ...claims } })}`;
+    const answer = await fetch(`${own.url}/v1/apps/shop`, { headers: { authorization } });
+    await answer.body?.cancel();
+    return answer.status;
+  };
+  try {
+    const docs = { repository: "acme/docs", environment: undefined };
+    for (let n = 0; n < room; n++) expect(await call(docs)).toBe(200);
+    expect(await call(docs)).toBe(500);
+    expect(await call({})).toBe(200);
+  } finally {
+    await own.close();
+  }
 });
