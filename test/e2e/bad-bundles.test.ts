@@ -8,7 +8,7 @@ import { appLayout } from "../../agent/host/store/layout.ts";
 import { formatAudience } from "../../shared/audience.ts";
 import { pathOf } from "../../shared/call.ts";
 import { importPrivateKey, signToken } from "../../shared/key.ts";
-import { parseManifest } from "../../shared/manifest.ts";
+import { manifestLimits, parseManifest } from "../../shared/manifest.ts";
 import { accepted, calls, deploymentView, type Problem, problem } from "../../shared/protocol.ts";
 import { type Bundle, type BundleInput, compress, makeBundle } from "../fixtures/bundle.ts";
 import { archives } from "../hostile/archives/index.ts";
@@ -16,7 +16,8 @@ import { BadHost } from "./bad-host.ts";
 
 let host: BadHost;
 beforeAll(async () => {
-  host = await BadHost.start({ name: "bad" });
+  // The format itself is what refuses the largest ones.
+  host = await BadHost.start({ name: "bad", settings: { limits: { manifest: manifestLimits.bytes } } });
 });
 afterAll(() => host?.[Symbol.asyncDispose]());
 
