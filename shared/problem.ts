@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { CutoverError, type ErrorCode, type Evidence, errorCodes } from "./errors.ts";
+import { ownText } from "./own-text.ts";
 
 /**
  * Why something failed, for a person. `code` is one of shared/errors.ts, kept open so that an older client reads a
@@ -36,7 +37,7 @@ function ends(evidence: Evidence[]): Evidence[] {
   return evidence.map(({ source, text }) => {
     const length = Math.min(text.length, evidenceLimit.each, left);
     left -= length;
-    return { source, text: length === text.length ? text : `…${text.slice(text.length - length)}` };
+    return { source, text: length === text.length ? text : ownText(`…${text.slice(text.length - length)}`) };
   });
 }
 

@@ -1,3 +1,4 @@
+import { ownText } from "../own-text.ts";
 import type { Hint } from "./hint.ts";
 import { hints } from "./hints.ts";
 import { type Frame, lastTraceback, type ProjectFile, type Raised } from "./traceback.ts";
@@ -22,8 +23,10 @@ export interface CauseOptions {
 }
 
 const longest = 300;
-/** A megabyte without its end says nothing that its end does not. */
-const longestOutput = 256 * 1024;
+/** What a program printed last says why it ended. */
+const longestOutput = 64 * 1024;
+/** More of a line is not looked at: what went wrong stands at its beginning. */
+const longestLine = 2000;
 
 /** What servers and tools put in front of a line. */
 const prefixes =
@@ -53,7 +56,10 @@ export function fileBelow(directory: string): ProjectFile {
 
 /** @returns undefined if the output does not say */
 export function findCause(output: string, options: CauseOptions): Cause | undefined {
-  const lines = output.slice(-longestOutput).split(/\r?\n/);
+  const lines = output
+    .slice(-longestOutput)
+    .split(/\r?\n/)
+    .map((line) => line.slice(0, longestLine));
   const raised = lastTraceback(lines, options.projectFile);
   const said = raised?.exception ?? plainLine(lines, options.lastLine ?? false);
   const found = said === undefined ? undefined : hints.find((each) => each.pattern.test(said));
@@ -111,5 +117,5 @@ function frameOf(raised: Raised | undefined): { frame?: Frame } {
 }
 
 function cut(text: string): string {
-  return text.length > longest ? `${text.slice(0, longest - 4)} ...` : text;
+  return ownText(text.length > longest ? `${text.slice(0, longest - 4)} ...` : text);
 }

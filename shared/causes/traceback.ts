@@ -1,3 +1,5 @@
+import { ownText } from "../own-text.ts";
+
 /** The end of a Python traceback: what was raised, and where in the project. */
 export interface Raised {
   /** With its message, such as `KeyError: 'SECRET_KEY'`. */
@@ -47,7 +49,7 @@ function innermost(lines: string[], projectFile: ProjectFile): Frame | undefined
   const frames = lines.flatMap((text) => {
     const [, path, line] = frameLine.exec(text) ?? [];
     const file = path === undefined ? undefined : projectFile(path);
-    return file === undefined ? [] : [{ file, line: Number(line) }];
+    return file === undefined ? [] : [{ file: ownText(file), line: Number(line) }];
   });
   return frames.at(-1);
 }

@@ -103,7 +103,7 @@ env: { PAGE_SIZE: 20 }
     const message = "ERROR: No matching distribution found for payment-gateway-of-nobody==7.1";
     expectRefusedProject(result, {
       code: "wheels_failed",
-      says: ["pip could not get the wheels for requirements.txt", "Read pip's message"],
+      says: [`pip could not get the wheels for requirements.txt: ${message}`, "Correct the name or the version"],
       log: ["--- pip", message],
     });
     expect(result.summary).toContain("No matching distribution found for payment-gateway-of-nobody");

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { RunPorts } from "../../../agent/host/net/run-ports.ts";
 import { configSchema } from "../../../shared/config.ts";
 import { HelperHost, type Talk } from "../../harness/helper-host.ts";
 import { systemPath } from "../../harness/places.ts";
@@ -23,6 +25,10 @@ beforeAll(async () => {
   host = await HelperHost.open();
   talk = host.talk();
   await talk.done("prepareApp", { app: "shop" });
+  // As its start would choose them.
+  const allowed = Array.from({ length: 10 }, (_, index) => 21_000 + index);
+  const chosen = { app: "shop", run, count: 2, allowed: async () => ({ ports: allowed, file: "shop.yml" }) };
+  await new RunPorts(join(host.directory, "data")).of(chosen);
   addresses = ((await talk.done("instances", spec)) as { address: string }[]).map(({ address }) => address);
 });
 afterEach(async () => {
