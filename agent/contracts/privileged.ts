@@ -144,7 +144,11 @@ export interface Privileged {
   upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }>;
   /** Whether nginx workers from before the last reload still serve. They may open connections to an instance without slots. */
   oldWorkers(): Promise<boolean>;
-  /** Removes the app's site, its runs and its directories. Idempotent. */
+  /**
+   * Removes the app's site, its runs and its directories. Idempotent. The site goes first: while nginx sends visitors to the
+   * app, no instance is stopped, and no port becomes free for another app.
+   * @throws CutoverError nginx_config_broken, nginx_unreachable: then nothing was removed
+   */
   removeApp(app: string): Promise<void>;
 }
 

@@ -214,7 +214,11 @@ export class FakeHost {
         writeSite: async () => ({ changed: false }),
         upstreamServers: async () => ({ main: [], preview: [] }),
         oldWorkers: async () => false,
-        removeApp: async () => this.effect("app.remove"),
+        removeApp: async () => {
+          await this.effect("app.remove");
+          disk.programs.clear();
+          disk.processes.clear();
+        },
       },
       traffic: {
         route: async (_app, { main }) => {

@@ -30,18 +30,17 @@ export class NginxWriter {
 
   remove(app: string): Promise<void> {
     return this.#inTurn(async () => {
-      const files = this.#host.nginx.appFiles(app);
-      const there = both(files).filter(([, file]) => file.present !== undefined || isUnread(file));
-      if (there.length === 0) return;
-      for (const [, file] of there)
-        await this.#effects.do("site.write", app, () => {
-          file.present = undefined;
-        });
-      await this.#forget(app, there);
       try {
-        await this.#reload(app);
+        await this.#write(app, { site: undefined, upstream: undefined });
       } catch (thrown) {
-        if (!(thrown instanceof CutoverError && thrown.code === "nginx_unreachable")) throw thrown;
+        const unreachable = thrown instanceof CutoverError && thrown.code === "nginx_unreachable";
+        if (!unreachable || this.#host.nginx.up) throw thrown;
+        const files = both(this.#host.nginx.appFiles(app));
+        for (const [, file] of files)
+          await this.#effects.do("site.write", app, () => {
+            file.present = undefined;
+          });
+        await this.#forget(app, files);
       }
     });
   }

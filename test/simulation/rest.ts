@@ -61,7 +61,8 @@ async function nextDeploy(play: Play, app: string): Promise<void> {
       id = deployment;
     }),
   );
-  await play.pass(60_000, () => id !== undefined && watcher.ended.has(id));
+  // The warm run, a worker that may not overlap and the live run may each take the whole time that they have for their stop.
+  await play.pass(120_000, () => id !== undefined && watcher.ended.has(id));
   if (watcher.failure !== undefined) return;
   const end = id === undefined ? undefined : watcher.ended.get(id)?.view;
   if (end?.outcome !== "succeeded") {

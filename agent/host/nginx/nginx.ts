@@ -29,7 +29,11 @@ export class Nginx {
     });
   }
 
-  /** Removes files. An nginx that does not run needs no reload for that. @throws CutoverError nginx_config_broken */
+  /**
+   * Removes files, and returns when nginx works without them. If nginx refuses that, they are there again. An nginx that does
+   * not run needs no reload for that.
+   * @throws CutoverError nginx_config_broken, nginx_unreachable
+   */
   remove(names: string[]): Promise<void> {
     return this.#queue.run(() => this.#remove(names));
   }
@@ -91,16 +95,20 @@ export class Nginx {
   }
 
   async #remove(names: string[]): Promise<void> {
-    const files = await Promise.all(names.map((name) => this.#files.stateOf({ name, text: undefined })));
-    const there = files.filter(({ present, unread }) => present !== undefined || unread);
-    if (there.length === 0) return;
-    for (const file of there) await this.#files.remove(file);
-    await this.#forget(there);
+    const wanted = names.map((name): SiteFile => ({ name, effect: "site.remove", text: undefined }));
     try {
-      await this.#master.reload();
+      await this.#write(wanted);
     } catch (error) {
-      if (!(error instanceof CutoverError && error.code === "nginx_unreachable")) throw error;
+      const down = error instanceof CutoverError && error.code === "nginx_unreachable" && !(await this.#mayRun());
+      if (!down) throw error;
+      const files = await Promise.all(wanted.map((file) => this.#files.stateOf(file)));
+      for (const file of files) await this.#files.put(file);
+      await this.#forget(files);
     }
+  }
+
+  #mayRun(): Promise<boolean> {
+    return this.#master.runs().catch(() => true);
   }
 
   /**
@@ -111,7 +119,7 @@ export class Nginx {
     try {
       await this.#master.reload({ own: pathsOf(files) });
     } catch {
-      if (!(await this.#master.runs().catch(() => true))) return;
+      if (!(await this.#mayRun())) return;
       await this.#markUnread(files);
       throw error;
     }
