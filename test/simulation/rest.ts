@@ -34,8 +34,9 @@ function mend(host: Host): void {
   host.faults.clear();
   host.nginx.foreignBroken = false;
   host.supervisord.brokenFile = false;
-  host.nginx.boot();
+  // As after a cut of power: of two that start at once neither waits for the other, and a visitor of that moment finds nobody.
   host.supervisord.boot();
+  host.nginx.boot();
 }
 
 async function nextDeploy(play: Play, app: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
@@ -149,6 +149,32 @@ test("an nginx that does not run, does not exist or does not read the directory"
   process.kill(master, "SIGTERM");
   await eventually(async () => !(await processRuns(master)));
   await expect(nginx.write(one(answering(port, "x")))).rejects.toMatchObject({ code: "nginx_unreachable" });
+  expect(readdirSync(confDir)).toEqual([]);
+});
+
+test("a removal that nginx refuses leaves the site as it was, and the next one removes it", async () => {
+  const { nginx, port, confDir } = await host();
+  await nginx.write([
+    { name, text: answering(port, "old") },
+    { name: second, text: "" },
+  ]);
+  writeFileSync(join(confDir, "theirs.conf"), "nonsense;");
+  await expect(nginx.remove([name, second])).rejects.toMatchObject({ code: "nginx_config_broken" });
+  expect(readdirSync(confDir).toSorted()).toEqual([name, second, "theirs.conf"]);
+  expect(await said(port)).toBe("old");
+  rmSync(join(confDir, "theirs.conf"));
+  await nginx.remove([name, second]);
+  expect(readdirSync(confDir)).toEqual([]);
+  await expect(ask(port)).rejects.toThrow();
+});
+
+test("a removal needs no nginx that runs", async () => {
+  const { nginx, port, confDir, dir } = await host();
+  await nginx.write(one(answering(port, "old")));
+  const master = (await readPidFile(join(dir, "nginx.pid"))) ?? 0;
+  process.kill(master, "SIGTERM");
+  await eventually(async () => !(await processRuns(master)));
+  await nginx.remove([name]);
   expect(readdirSync(confDir)).toEqual([]);
 });
 
