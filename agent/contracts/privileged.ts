@@ -140,8 +140,8 @@ export interface Privileged {
    * @throws CutoverError nginx_config_broken, nginx_unreachable; domain_taken for the app's first site
    */
   writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }>;
-  /** The servers of the 60 slots of each upstream, in nginx's notation, in no certain order; empty if there is no such upstream. */
-  upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }>;
+  /** By the upstreams' file. */
+  upstreamServers(app: string): Promise<UpstreamServers>;
   /** Whether nginx workers from before the last reload still serve. They may open connections to an instance without slots. */
   oldWorkers(): Promise<boolean>;
   /**
@@ -150,6 +150,14 @@ export interface Privileged {
    * @throws CutoverError nginx_config_broken, nginx_unreachable: then nothing was removed
    */
   removeApp(app: string): Promise<void>;
+}
+
+/** The servers of the 60 slots of each upstream, in nginx's notation, in no certain order; empty if there is no such upstream. */
+export interface UpstreamServers {
+  main: string[];
+  preview: string[];
+  /** A write was interrupted, so nginx may have other servers than these. */
+  unread: boolean;
 }
 
 export interface CommandRequest {

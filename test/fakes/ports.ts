@@ -205,7 +205,7 @@ export class FakeHost {
         ],
         checkSite: async () => {},
         writeSite: async () => ({ changed: false }),
-        upstreamServers: async () => ({ main: [], preview: [] }),
+        upstreamServers: async () => ({ main: [], preview: [], unread: false }),
         oldWorkers: async () => false,
         removeApp: async () => {
           await this.effect("app.remove");
@@ -221,6 +221,7 @@ export class FakeHost {
           return { reloaded: false };
         },
         assigned: async () => this.#assigned(),
+        unread: async () => false,
         settled: async () => true,
         tidy: async () => {},
       },

@@ -1,7 +1,7 @@
 import { CutoverError } from "../../shared/errors.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
-import type { AppFiles, NginxFile } from "./nginx.ts";
+import { type AppFiles, isUnread, loaded, type NginxFile } from "./nginx.ts";
 
 /**
  * How the agent writes an app's nginx files and makes nginx read them, effect by effect as agent/host/nginx does it
@@ -170,19 +170,9 @@ function both(files: AppFiles): Named[] {
   ];
 }
 
-/** What nginx has of a file. */
-function loaded({ present, kept }: NginxFile): string | undefined {
-  return kept === undefined ? present : kept === "" ? undefined : kept;
-}
-
 /** An empty file, which needs no space. */
 function markUnread(files: Named[]): void {
   for (const [, file] of files) file.unread = true;
-}
-
-/** A write was interrupted after its new text was there, or nobody knows how the last reload ended. */
-function isUnread(file: NginxFile): boolean {
-  return file.unread === true || loaded(file) !== file.present;
 }
 
 function isRefused(thrown: unknown): boolean {

@@ -185,6 +185,16 @@ export class NginxDaemon {
   }
 }
 
+/** What nginx has of a file. */
+export function loaded({ present, kept }: NginxFile): string | undefined {
+  return kept === undefined ? present : kept === "" ? undefined : kept;
+}
+
+/** A write was interrupted after its new text was there, or nobody knows how the last reload ended. */
+export function isUnread(file: NginxFile): boolean {
+  return file.unread === true || loaded(file) !== file.present;
+}
+
 const parsedTexts = new Map<string, Upstreams>();
 
 /** The servers in a text of renderUpstreams. */

@@ -7,6 +7,7 @@ import type {
   RunSpec,
   SitePart,
   SiteRequest,
+  UpstreamServers,
 } from "../../agent/contracts/privileged.ts";
 import type { CommandEnvironment } from "../../agent/contracts/service.ts";
 import { instanceNames } from "../../agent/host/supervisor/instances.ts";
@@ -19,7 +20,7 @@ import { CutoverError } from "../../shared/errors.ts";
 import { type AppDisk, socketOf } from "./disk.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
-import { parsed, refusedMark } from "./nginx.ts";
+import { isUnread, parsed, refusedMark } from "./nginx.ts";
 import { NginxWriter } from "./nginx-writer.ts";
 import { ProgramCalls } from "./program-calls.ts";
 import { namesIn, rendered, siteText, upstreamOf } from "./site-text.ts";
@@ -248,11 +249,12 @@ export class SimPrivileged implements Privileged {
     });
   }
 
-  async upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }> {
+  async upstreamServers(app: string): Promise<UpstreamServers> {
     const { nginx } = this.#host;
     return this.#effects.ask("ask.site", app, () => {
-      const text = nginx.appFiles(app).upstream.present;
-      return text === undefined ? { main: [], preview: [] } : parsed(text, app);
+      const { upstream } = nginx.appFiles(app);
+      const servers = upstream.present === undefined ? { main: [], preview: [] } : parsed(upstream.present, app);
+      return { ...servers, unread: isUnread(upstream) };
     });
   }
 

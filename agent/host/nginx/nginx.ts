@@ -38,6 +38,11 @@ export class Nginx {
     return this.#queue.run(() => this.#remove(names));
   }
 
+  /** Whether nginx may have another text of a file than the present one. A write that runs has its end first. */
+  isUnread(name: string): Promise<boolean> {
+    return this.#queue.run(async () => (await this.#files.stateOf({ name, text: undefined })).unread);
+  }
+
   // Each test of the configuration has its turn: while another app's site is tried, nginx may refuse the files.
 
   /** Whether workers from before the last reload still finish their requests. */

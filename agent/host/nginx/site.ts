@@ -7,7 +7,7 @@ import { portOf } from "../../../shared/config-site.ts";
 import type { ListenAddress } from "../../../shared/config-values.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Clock } from "../../contracts/ports.ts";
-import type { SitePart, SiteRequest } from "../../contracts/privileged.ts";
+import type { SitePart, SiteRequest, UpstreamServers } from "../../contracts/privileged.ts";
 import { isSecure, type PermittedSite, permittedSite, servedSite } from "../../host-policy.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
 import { tcpSockets } from "../net/proc-net.ts";
@@ -169,10 +169,14 @@ export class Sites {
   }
 
   async #isFirst(app: string): Promise<boolean> {
-    return (await this.servers(app)).main.length === 0;
+    return (await this.#servers(app)).main.length === 0;
   }
 
-  async servers(app: string): Promise<{ main: string[]; preview: string[] }> {
+  async servers(app: string): Promise<UpstreamServers> {
+    return { ...(await this.#servers(app)), unread: await this.#nginx.isUnread(upstreamFileName(app)) };
+  }
+
+  async #servers(app: string): Promise<Omit<UpstreamServers, "unread">> {
     const text = (await readIfExists(join(this.#settings.nginx.conf_dir, upstreamFileName(app)))) ?? "";
     return { main: serversOf(text, mainUpstream(app)), preview: serversOf(text, previewUpstream(app)) };
   }

@@ -209,7 +209,7 @@ test("the site is written by what the host allows, and an app is removed as a wh
   await privileged.startPrograms(spec);
   await healthy(privileged, spec);
   const site = { main: { config: spec.config, slots: new Array<null>(60).fill(null) }, preview: null };
-  expect(await privileged.upstreamServers("shop")).toEqual({ main: [], preview: [] });
+  expect(await privileged.upstreamServers("shop")).toEqual({ main: [], preview: [], unread: false });
   expect(await privileged.writeSite("shop", site)).toEqual({ changed: true });
   expect(await privileged.writeSite("shop", site)).toEqual({ changed: false });
   const { home } = appLayout(embedded.settings.data, "shop");
