@@ -130,8 +130,9 @@ test("a crash between the write and the reload is made good by the next write of
   await nginx.write(one(answering(port, "old")));
   writeFileSync(`${file}.before`, answering(port, "old"));
   writeFileSync(file, answering(port, "new"));
+  expect(await nginx.isUnread(name)).toBe(true);
   expect(await nginx.write(one(answering(port, "new")))).toEqual({ changed: true });
-  expect(await said(port)).toBe("new");
+  expect([await said(port), await nginx.isUnread(name)]).toEqual(["new", false]);
   expect(readdirSync(confDir)).toEqual([name]);
 });
 
