@@ -36,6 +36,7 @@ export class NginxWriter {
         const unreachable = thrown instanceof CutoverError && thrown.code === "nginx_unreachable";
         if (!unreachable || this.#host.nginx.up) throw thrown;
         const files = both(this.#host.nginx.appFiles(app));
+        markUnread(files);
         for (const [, file] of files)
           await this.#effects.do("site.write", app, () => {
             file.present = undefined;
@@ -80,6 +81,7 @@ export class NginxWriter {
           file.kept = before.get(key) ?? "";
         });
       }
+      markUnread(changing.filter(([, file]) => isUnread(file)));
       written = true;
       for (const [key, file] of changing) {
         await effects.do(key === "site" ? "site.write" : "upstream.write", app, () => {

@@ -77,6 +77,8 @@ export class Nginx {
     let written = false;
     try {
       for (const file of changing) await this.#files.keep(file);
+      // The new text may be the one that is kept. A kill before the reload must not make that look as if nginx had it.
+      await this.#markUnread(changing.filter((file) => file.unread));
       written = true;
       for (const file of changing) await this.#files.put(file);
       await this.#master.reload({ needed: pathsOf(needed), own: pathsOf(files) });
@@ -107,6 +109,8 @@ export class Nginx {
       const down = error instanceof CutoverError && error.code === "nginx_unreachable" && !(await this.#mayRun());
       if (!down) throw error;
       const files = await Promise.all(wanted.map((file) => this.#files.stateOf(file)));
+      // It may start in the middle.
+      await this.#markUnread(files);
       for (const file of files) await this.#files.put(file);
       await this.#forget(files);
     }

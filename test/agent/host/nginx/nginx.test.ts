@@ -136,6 +136,21 @@ test("a crash between the write and the reload is made good by the next write of
   expect(readdirSync(confDir)).toEqual([name]);
 });
 
+test("a kill on the way back to the old text leaves a mark: nginx may have read the new one in between", async () => {
+  const { conf, confDir, nginx, port, file } = await host();
+  await nginx.write(one(answering(port, "old")));
+  writeFileSync(`${file}.before`, answering(port, "old"));
+  writeFileSync(file, answering(port, "new"));
+  const clock = { ...systemClock, sleep: () => new Promise<void>(() => undefined) };
+  const killed = new Nginx({ binary: nginxProgram(), conf, confDir, clock });
+  void killed.write(one(answering(port, "old")));
+  await eventually(async () => readFileSync(file, "utf8") === answering(port, "old"));
+  expect(await nginx.isUnread(name)).toBe(true);
+  expect(await nginx.write(one(answering(port, "old")))).toEqual({ changed: true });
+  expect([await said(port), await nginx.isUnread(name)]).toEqual(["old", false]);
+  expect(readdirSync(confDir)).toEqual([name]);
+});
+
 test("an nginx that does not run, does not exist or does not read the directory", async () => {
   const { nginx, port, confDir, conf, dir, settings } = await host();
   const elsewhere = new Nginx({ binary: settings.nginx.binary, conf, confDir: scratch() });
