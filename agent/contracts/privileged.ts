@@ -135,7 +135,7 @@ export interface Privileged {
   checkSite(app: string, config: Config): Promise<void>;
   /**
    * Writes the app's nginx files if their text changes, tests them, and reloads nginx. If nginx refuses them, the old files
-   * come back.
+   * come back. A site that is there keeps its names if the host's file now gives it one that another app has.
    * @returns whether anything changed
    * @throws CutoverError nginx_config_broken, nginx_unreachable; domain_taken for the app's first site
    */
