@@ -7,19 +7,21 @@ import type { Worker } from "./nginx.ts";
 export async function visit(host: Host, effects: Effects, wanted: Visit): Promise<HealthAnswer> {
   const random = host.chances.of("visit");
   const worker = await effects.look(() => host.nginx.accepting(random.next()));
-  if (worker === undefined) return { kind: "unreachable", reason: "nobody listens" };
+  if (worker === undefined) return nobody;
   // A name that no site has is answered by the first site of the address.
   const app = worker.names.get(wanted.host) ?? [...worker.upstreams.keys()][0];
-  if (app === undefined) return { kind: "unreachable", reason: "nobody listens" };
+  if (app === undefined) return nobody;
   if (host.disk(app).maintenance !== undefined) return answered(503);
   const instance = listenerFor(host, app, worker, random.next());
   if (instance === undefined) return answered(502);
   if (instance.mode === "hangs") {
     await effects.wait(wanted.timeoutMs);
-    return { kind: "unreachable", reason: "no answer in time" };
+    return { kind: "unreachable", reason: "no answer in time", how: "silent" };
   }
   return answered(instance.well ? 200 : 500);
 }
+
+const nobody: HealthAnswer = { kind: "unreachable", reason: "nobody listens", how: "absent" };
 
 /** By `proxy_next_upstream error`: where nobody listens, the next slot is asked, until all were. */
 function listenerFor(host: Host, app: string, worker: Worker, first: number) {

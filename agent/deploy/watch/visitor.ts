@@ -41,6 +41,12 @@ function siteOf({ config }: RunSpec, settings: AppSettings): PermittedSite | und
   }
 }
 
+/** What is wrong for a visitor. An nginx that is down refuses the visitors of every release: nobody is better off with another. */
+interface Fault {
+  text: string;
+  isDown: boolean;
+}
+
 interface SiteAddresses {
   listen: ListenAddress[];
   names: string[];
@@ -57,17 +63,19 @@ class Visitor {
   }
 
   async faultAt(address: ListenAddress, path: string): Promise<string | undefined> {
-    let fault: string | undefined;
+    let fault: Fault | undefined;
     for (let attempt = 0; attempt < tries; attempt++) {
       if (attempt > 0) await this.#context.ports.clock.sleep(pauseMs, this.#context.stopping);
       fault = await this.#follow(address, path);
       if (fault === undefined) return undefined;
     }
-    return fault;
+    if (fault?.isDown !== true) return fault?.text;
+    this.#context.deployment.warning(`${fault.text}. That is no fault of the release: look at nginx on the host`);
+    return undefined;
   }
 
   /** Follows redirects as far as they stay within the site. */
-  async #follow(first: ListenAddress, path: string): Promise<string | undefined> {
+  async #follow(first: ListenAddress, path: string): Promise<Fault | undefined> {
     const { host } = this.#site;
     const seen = new Set<string>();
     let url = urlOf(first, host, path);
@@ -80,7 +88,8 @@ class Visitor {
       const next = locationOf(answer, url);
       if (next === undefined || !this.#isOwn(next)) return undefined;
       if (seen.has(next.href) && answer.cookie !== true) {
-        return `${url.href} answers ${answer.status} and sends the visitor to ${next.href}, round in a circle`;
+        const text = `${url.href} answers ${answer.status} and sends the visitor to ${next.href}, round in a circle`;
+        return { text, isDown: false };
       }
       const listening = this.#addressOf(next);
       if (listening === undefined) {
@@ -110,9 +119,13 @@ function urlOf(address: ListenAddress, host: string, path: string): URL {
   return new URL(path, `${isSecure(address) ? "https" : "http"}://${host}:${portOf(address)}`);
 }
 
-function faultOf(url: URL, answer: HealthAnswer): string | undefined {
-  if (answer.kind === "unreachable") return `a visitor of ${url.href} gets no answer from nginx: ${answer.reason}`;
-  return answer.status >= 500 ? `a visitor of ${url.href} gets ${answer.status} through nginx` : undefined;
+function faultOf(url: URL, answer: HealthAnswer): Fault | undefined {
+  if (answer.kind === "unreachable") {
+    const text = `a visitor of ${url.href} gets no answer from nginx: ${answer.reason}`;
+    return { text, isDown: answer.how === "absent" };
+  }
+  if (answer.status < 500) return undefined;
+  return { text: `a visitor of ${url.href} gets ${answer.status} through nginx`, isDown: false };
 }
 
 function locationOf({ status, location }: Extract<HealthAnswer, { kind: "status" }>, url: URL): URL | undefined {
