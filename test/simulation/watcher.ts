@@ -235,6 +235,8 @@ export class Watcher {
     this.#addresses.set(app, now);
     for (const address of before) if (!now.has(address)) this.#lost.set(address, timeline.elapsed);
     if (this.removing.has(app)) return;
+    // What a killed agent left half written is read at another's reload, and without the app's settings nobody may take it back.
+    if (!this.#host.settings.has(app) && isUnread(nginx.appFiles(app).upstream)) return;
     const left = [...before].filter((address) => !now.has(address));
     // What a canary gives back, and what is undone, goes to the live run, whatever that answers.
     const { live } = this.facts(app);
