@@ -97,7 +97,12 @@ export class NginxWriter {
       await forget().catch(forget);
       throw thrown;
     }
-    await forget().catch(forget);
+    const all = () =>
+      this.#forget(
+        app,
+        both(files).filter((named) => changing.some(([key]) => key === named[0]) || named[1].kept !== undefined),
+      );
+    await all().catch(all);
     return { changed: true };
   }
 

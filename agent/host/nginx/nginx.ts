@@ -92,7 +92,8 @@ export class Nginx {
       await this.#forget(changing);
       throw error;
     }
-    await this.#forget(changing);
+    // Also what a killed agent kept of a file that it had not changed yet.
+    await this.#forget(files);
     return { changed: true };
   }
 
