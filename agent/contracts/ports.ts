@@ -210,6 +210,8 @@ export interface Traffic {
   route(app: string, route: Route): Promise<{ reloaded: boolean }>;
   /** How many slots lead to each address. An address without slots is not in the map. */
   assigned(app: string): Promise<Map<string, number>>;
+  /** Whether that is only what the files say: a write of them was interrupted, and nginx may not have read them. */
+  unread(app: string): Promise<boolean>;
   /**
    * Whether no request can reach an instance without slots any more.
    * @param how `ports`: the old or the new run listens on ports

@@ -135,17 +135,29 @@ export interface Privileged {
   checkSite(app: string, config: Config): Promise<void>;
   /**
    * Writes the app's nginx files if their text changes, tests them, and reloads nginx. If nginx refuses them, the old files
-   * come back.
+   * come back. A site that is there keeps its names if the host's file now gives it one that another app has.
    * @returns whether anything changed
    * @throws CutoverError nginx_config_broken, nginx_unreachable; domain_taken for the app's first site
    */
   writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }>;
-  /** The servers of the 60 slots of each upstream, in nginx's notation, in no certain order; empty if there is no such upstream. */
-  upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }>;
+  /** By the upstreams' file. */
+  upstreamServers(app: string): Promise<UpstreamServers>;
   /** Whether nginx workers from before the last reload still serve. They may open connections to an instance without slots. */
   oldWorkers(): Promise<boolean>;
-  /** Removes the app's site, its runs and its directories. Idempotent. */
+  /**
+   * Removes the app's site, its runs and its directories. Idempotent. The site goes first: while nginx sends visitors to the
+   * app, no instance is stopped, and no port becomes free for another app.
+   * @throws CutoverError nginx_config_broken, nginx_unreachable: then nothing was removed
+   */
   removeApp(app: string): Promise<void>;
+}
+
+/** The servers of the 60 slots of each upstream, in nginx's notation, in no certain order; empty if there is no such upstream. */
+export interface UpstreamServers {
+  main: string[];
+  preview: string[];
+  /** A write was interrupted, so nginx may have other servers than these. */
+  unread: boolean;
 }
 
 export interface CommandRequest {

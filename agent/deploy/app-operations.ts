@@ -145,7 +145,6 @@ export class AppOperations implements Operations {
   async removeApp(app: string): Promise<void> {
     const unlock = await this.#queue.lock(app);
     try {
-      for (const run of await this.#ports.privileged.runs(app)) await this.#ports.privileged.removePrograms(app, run);
       await this.#ports.privileged.removeApp(app);
     } finally {
       // Also if only a part of it could be removed: what is left is read again.

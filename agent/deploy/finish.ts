@@ -2,7 +2,7 @@ import { asCutoverError, CutoverError, type ErrorParts } from "../../shared/erro
 import { fromProblem } from "../../shared/problem.ts";
 import { type DeployContext, reach, runSpec, saveJournal } from "./context.ts";
 import { cutOver } from "./deploy.ts";
-import { removeOrphans } from "./recovery/orphans.ts";
+import { removeOrphansOf } from "./recovery/orphans.ts";
 import { isPause, pause } from "./recovery/pause.ts";
 import { undo } from "./recovery/undo.ts";
 import { prune } from "./retention/retire.ts";
@@ -178,8 +178,7 @@ async function finishForward(context: DeployContext, thrown: unknown): Promise<v
       const spec = await runSpec(context, state.journal.run);
       await cutOver(context, spec, { rollback: deployment.view.kind === "rollback" });
       // The attempt before may have left what the state does not know any more.
-      const cut = await removeOrphans(context);
-      if (cut > 0) deployment.cut(cut);
+      await removeOrphansOf(context);
       return await end(context, "succeeded");
     } catch (err) {
       reason = err;

@@ -8,6 +8,7 @@ import type {
   ProgramStatus,
   RunSpec,
   SiteRequest,
+  UpstreamServers,
 } from "../contracts/privileged.ts";
 import type { CommandEnvironment } from "../contracts/service.ts";
 import { ReleaseDirectories, type ReleaseDirectoriesOptions } from "../host/bundle/releases.ts";
@@ -103,7 +104,7 @@ export class RemotePrivileged implements Privileged {
     return this.#helper.call("writeSite", { app, site });
   }
 
-  upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }> {
+  upstreamServers(app: string): Promise<UpstreamServers> {
     return this.#helper.call("upstreamServers", { app });
   }
 

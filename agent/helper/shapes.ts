@@ -88,7 +88,7 @@ export const commandEnvironment = z.object({
   gid: z.int().exactOptional(),
 });
 
-export const servers = z.object({ main: z.array(z.string()), preview: z.array(z.string()) });
+export const servers = z.object({ main: z.array(z.string()), preview: z.array(z.string()), unread: z.boolean() });
 export const runs = z.array(z.string());
 export const addresses = z.array(z.string());
 export const exitCode = z.int();

@@ -9,6 +9,7 @@ import type {
   ProgramStatus,
   RunSpec,
   SiteRequest,
+  UpstreamServers,
 } from "../contracts/privileged.ts";
 import type { CommandEnvironment } from "../contracts/service.ts";
 import type { AgentSettings } from "../settings.ts";
@@ -199,7 +200,7 @@ export class LocalPrivileged implements Privileged {
     return this.#sites.write(await this.#options.apps.settings(app), site);
   }
 
-  async upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }> {
+  async upstreamServers(app: string): Promise<UpstreamServers> {
     return this.#sites.servers(appName.parse(app));
   }
 

@@ -85,6 +85,11 @@ export class FakeHost {
         address: `unix:${run}/web-${index}.sock`,
         protocol: protocolOf(config.server),
       }));
+    const stored = (release: string) => {
+      const manifest = disk.releases.get(release);
+      if (manifest === undefined) throw new CutoverError("release_not_found", release);
+      return manifest;
+    };
     return {
       clock: {
         now: () => this.#now + this.clockOff,
@@ -118,21 +123,9 @@ export class FakeHost {
         assertSpace: async (_app, bytes, freeSpace) => this.#fits(bytes, freeSpace),
         freedBytes: async (_app, releases) =>
           releases.filter((release) => disk.releases.has(release)).length * this.releaseBytes,
-        config: async (_app, release) => {
-          const manifest = disk.releases.get(release);
-          if (manifest === undefined) throw new CutoverError("release_not_found", release);
-          return manifest.config;
-        },
-        manifest: async (_app, release) => {
-          const manifest = disk.releases.get(release);
-          if (manifest === undefined) throw new CutoverError("release_not_found", release);
-          return manifest;
-        },
-        files: async (_app, release) => {
-          const manifest = disk.releases.get(release);
-          if (manifest === undefined) throw new CutoverError("release_not_found", release);
-          return { release, digest: digestOf(release), files: manifest.files };
-        },
+        config: async (_app, release) => stored(release).config,
+        manifest: async (_app, release) => stored(release),
+        files: async (_app, release) => ({ release, digest: digestOf(release), files: stored(release).files }),
         remove: async (_app, release) => {
           if (disk.releases.delete(release)) await this.effect(`release.remove ${release}`);
         },
@@ -212,9 +205,13 @@ export class FakeHost {
         ],
         checkSite: async () => {},
         writeSite: async () => ({ changed: false }),
-        upstreamServers: async () => ({ main: [], preview: [] }),
+        upstreamServers: async () => ({ main: [], preview: [], unread: false }),
         oldWorkers: async () => false,
-        removeApp: async () => this.effect("app.remove"),
+        removeApp: async () => {
+          await this.effect("app.remove");
+          disk.programs.clear();
+          disk.processes.clear();
+        },
       },
       traffic: {
         route: async (_app, { main }) => {
@@ -224,6 +221,7 @@ export class FakeHost {
           return { reloaded: false };
         },
         assigned: async () => this.#assigned(),
+        unread: async () => false,
         settled: async () => true,
         tidy: async () => {},
       },

@@ -6,10 +6,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { childrenOf, commandLine } from "../../agent/host/exec/processes.ts";
 import { renderUpstreams } from "../../agent/host/nginx/upstream-config.ts";
+import { appSettingsSchema } from "../../agent/settings.ts";
 import { siteHost } from "../agent/host/nginx/site-host.ts";
 import { freePort, testConfig } from "../agent/host/scratch.ts";
 import { NginxDaemon, refusedMark } from "./nginx.ts";
 import { Chances } from "./random.ts";
+import { siteText } from "./site-text.ts";
 import { Timeline } from "./timeline.ts";
 
 /** The same short histories on the simulated nginx and on a real one: what is seen must be the same. */
@@ -44,7 +46,8 @@ function simulated(): Served {
   let pid = 100;
   const nginx = new NginxDaemon({ timeline, chances, newPid: () => ++pid, trace: () => {}, onMoved: () => {} });
   const files = nginx.appFiles("shop");
-  files.site.present = "a site";
+  const settings = { ...appSettingsSchema.parse({}), app: "shop", file: "/etc/cutover/apps/shop.yml" };
+  files.site.present = `${siteText({ config: testConfig(), slots: [] }, settings)} | `;
   nginx.boot();
   return {
     write: (to) => {

@@ -1,6 +1,7 @@
 import { releaseOfRun } from "../../shared/names.ts";
 import type { DeploymentView } from "../../shared/protocol.ts";
 import type { Host } from "./host.ts";
+import { namesIn } from "./site-text.ts";
 import type { Watcher } from "./watcher.ts";
 
 /** I5 and I9 for how visitors are divided: between the releases of an app, its instances, and the apps of a host. */
@@ -60,8 +61,5 @@ function checkNames(host: Host, watcher: Watcher, app: string): void {
 }
 
 function namesOf(host: Host, app: string): string[] {
-  const { live } = host.watcher.facts(app);
-  const config = live === null ? undefined : host.disk(app).releases.get(releaseOfRun(live))?.manifest.config;
-  if (config === undefined || config.site === "none" || host.nginx.appFiles(app).site.present === undefined) return [];
-  return host.servedNames.get(app) ?? [];
+  return namesIn(host.nginx.appFiles(app).site.present);
 }

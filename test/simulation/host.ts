@@ -26,8 +26,6 @@ export class Host {
   readonly apps = new Map<string, AppDisk>(appNames.map((app) => [app, new AppDisk(app)]));
   /** What the owner has written about each app; an app without it is not there. */
   readonly settings = new Map<string, AppSettings>();
-  /** The domains in each app's site file: what the owner has changed since is there at the next write. */
-  readonly servedNames = new Map<string, string[]>();
   /** Processes that have a pid which was nginx's. */
   readonly strangers = new Set<number>();
   trace: string[] | undefined;

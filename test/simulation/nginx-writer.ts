@@ -1,7 +1,7 @@
 import { CutoverError } from "../../shared/errors.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
-import type { AppFiles, NginxFile } from "./nginx.ts";
+import { type AppFiles, isUnread, loaded, type NginxFile } from "./nginx.ts";
 
 /**
  * How the agent writes an app's nginx files and makes nginx read them, effect by effect as agent/host/nginx does it
@@ -30,18 +30,18 @@ export class NginxWriter {
 
   remove(app: string): Promise<void> {
     return this.#inTurn(async () => {
-      const files = this.#host.nginx.appFiles(app);
-      const there = both(files).filter(([, file]) => file.present !== undefined || isUnread(file));
-      if (there.length === 0) return;
-      for (const [, file] of there)
-        await this.#effects.do("site.write", app, () => {
-          file.present = undefined;
-        });
-      await this.#forget(app, there);
       try {
-        await this.#reload(app);
+        await this.#write(app, { site: undefined, upstream: undefined });
       } catch (thrown) {
-        if (!(thrown instanceof CutoverError && thrown.code === "nginx_unreachable")) throw thrown;
+        const unreachable = thrown instanceof CutoverError && thrown.code === "nginx_unreachable";
+        if (!unreachable || this.#host.nginx.up) throw thrown;
+        const files = both(this.#host.nginx.appFiles(app));
+        markUnread(files);
+        for (const [, file] of files)
+          await this.#effects.do("site.write", app, () => {
+            file.present = undefined;
+          });
+        await this.#forget(app, files);
       }
     });
   }
@@ -81,6 +81,7 @@ export class NginxWriter {
           file.kept = before.get(key) ?? "";
         });
       }
+      markUnread(changing.filter(([, file]) => isUnread(file)));
       written = true;
       for (const [key, file] of changing) {
         await effects.do(key === "site" ? "site.write" : "upstream.write", app, () => {
@@ -96,7 +97,12 @@ export class NginxWriter {
       await forget().catch(forget);
       throw thrown;
     }
-    await forget().catch(forget);
+    const all = () =>
+      this.#forget(
+        app,
+        both(files).filter((named) => changing.some(([key]) => key === named[0]) || named[1].kept !== undefined),
+      );
+    await all().catch(all);
     return { changed: true };
   }
 
@@ -171,19 +177,9 @@ function both(files: AppFiles): Named[] {
   ];
 }
 
-/** What nginx has of a file. */
-function loaded({ present, kept }: NginxFile): string | undefined {
-  return kept === undefined ? present : kept === "" ? undefined : kept;
-}
-
 /** An empty file, which needs no space. */
 function markUnread(files: Named[]): void {
   for (const [, file] of files) file.unread = true;
-}
-
-/** A write was interrupted after its new text was there, or nobody knows how the last reload ended. */
-function isUnread(file: NginxFile): boolean {
-  return file.unread === true || loaded(file) !== file.present;
 }
 
 function isRefused(thrown: unknown): boolean {

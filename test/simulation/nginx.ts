@@ -1,5 +1,6 @@
 import { serversOf } from "../../agent/host/nginx/upstream-config.ts";
 import type { Chances } from "./random.ts";
+import { namesIn } from "./site-text.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** Two files of an app in nginx's directory, and beside each what nginx had of it while a write is not finished. */
@@ -25,6 +26,8 @@ export interface Upstreams {
 export interface Worker {
   pid: number;
   upstreams: ReadonlyMap<string, Upstreams>;
+  /** The app that has each name. Of two with one name it is the first that was read. */
+  names: ReadonlyMap<string, string>;
   /** It still accepts connections. */
   serving: boolean;
   /** When its last connection ends. */
@@ -170,13 +173,26 @@ export class NginxDaemon {
 
   #newWorkers(): Worker[] {
     const upstreams = new Map<string, Upstreams>();
-    for (const [app, { upstream, site }] of this.files) {
+    const names = new Map<string, string>();
+    // An include with a pattern is read in the order of the names.
+    for (const [app, { upstream, site }] of [...this.files].sort(([one], [other]) => (one < other ? -1 : 1))) {
       const text = upstream.present;
       if (text === undefined || site.present === undefined) continue;
       upstreams.set(app, parsed(text, app));
+      for (const name of namesIn(site.present)) if (!names.has(name)) names.set(name, app);
     }
-    return [0, 1].map(() => ({ pid: this.#parts.newPid(), upstreams, serving: true, busyUntil: 0 }));
+    return [0, 1].map(() => ({ pid: this.#parts.newPid(), upstreams, names, serving: true, busyUntil: 0 }));
   }
+}
+
+/** What nginx has of a file. */
+export function loaded({ present, kept }: NginxFile): string | undefined {
+  return kept === undefined ? present : kept === "" ? undefined : kept;
+}
+
+/** A write was interrupted after its new text was there, or nobody knows how the last reload ended. */
+export function isUnread(file: NginxFile): boolean {
+  return file.unread === true || loaded(file) !== file.present;
 }
 
 const parsedTexts = new Map<string, Upstreams>();

@@ -8,6 +8,7 @@ import type { Host } from "./host.ts";
 import { SimPrivileged } from "./privileged.ts";
 import { SimTraffic } from "./traffic.ts";
 import { collectObjects, type Upload, unpack } from "./unpack.ts";
+import { visit } from "./visit.ts";
 import { factsOf } from "./watcher.ts";
 
 /** What the deploy code needs, for one life of the agent on the simulated host. */
@@ -51,7 +52,7 @@ export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, 
         if (instance.well) host.watcher.well(address);
         return { kind: "status", status: instance.well ? 200 : 500, body: "", location: undefined };
       },
-      visit: () => effects.look(() => ({ kind: "status", status: 200, body: "", location: undefined })),
+      visit: (wanted) => visit(host, effects, wanted),
     },
     connections: {
       count: (addresses) =>

@@ -7,21 +7,23 @@ import type {
   RunSpec,
   SitePart,
   SiteRequest,
+  UpstreamServers,
 } from "../../agent/contracts/privileged.ts";
 import type { CommandEnvironment } from "../../agent/contracts/service.ts";
 import { instanceNames } from "../../agent/host/supervisor/instances.ts";
 import { groupName, processPrograms, processStop } from "../../agent/host/supervisor/programs-file.ts";
 import { permittedPorts, permittedSite, servedSite } from "../../agent/host-policy.ts";
-import type { Config } from "../../shared/config.ts";
+import type { AppSettings } from "../../agent/settings.ts";
+import { type Config, siteOf } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { type AppDisk, socketOf } from "./disk.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
-import { parsed, refusedMark } from "./nginx.ts";
+import { isUnread, parsed, refusedMark } from "./nginx.ts";
 import { NginxWriter } from "./nginx-writer.ts";
 import { ProgramCalls } from "./program-calls.ts";
-import { rendered, siteText, upstreamOf } from "./site-text.ts";
+import { namesIn, rendered, siteText, upstreamOf } from "./site-text.ts";
 import type { Program } from "./supervisord.ts";
 
 const webStopMs = 10_000;
@@ -188,7 +190,7 @@ export class SimPrivileged implements Privileged {
     const { nginx } = this.#host;
     await this.#effects.ask("ask.site", app, () => {
       permittedSite(config, this.#settings(app));
-      this.#assertDomainsFree(app, config);
+      this.#assertDomainsFree(config, this.#settings(app), true);
       if (!nginx.up) throw new CutoverError("nginx_unreachable", "nginx is not running.");
     });
     // An address that nginx has already, and that this app's own file does not name: all of the configuration is read.
@@ -198,10 +200,12 @@ export class SimPrivileged implements Privileged {
   }
 
   /** By agent/host/nginx/domains.ts, which reads them in the sites' texts. */
-  #assertDomainsFree(app: string, config: Config): void {
+  #assertDomainsFree(config: Config, settings: AppSettings, first: boolean): void {
     if (config.site === "none") return;
+    const { app } = settings;
     const own = this.#domainsIn(app);
-    const wanted = permittedSite(config, this.#settings(app)).serverNames.filter((name) => !own.includes(name));
+    const site = (first ? permittedSite : servedSite)(config, settings);
+    const wanted = site.serverNames.filter((name) => !own.includes(name));
     for (const other of this.#host.nginx.files.keys()) {
       const taken = other === app ? undefined : this.#domainsIn(other).find((name) => wanted.includes(name));
       if (taken !== undefined) throw new CutoverError("domain_taken", `${other} has the domain ${taken} already.`);
@@ -209,38 +213,48 @@ export class SimPrivileged implements Privileged {
   }
 
   #domainsIn(app: string): string[] {
-    const [site] = this.#host.nginx.appFiles(app).site.present?.split(" | ") ?? [];
-    if (site === undefined || site === "") return [];
-    const [written] = JSON.parse(site) as [{ server_name?: string[] } | "none" | null];
-    if (written === "none") return [];
-    return written?.server_name ?? this.#host.settings.get(app)?.domains ?? [];
+    return namesIn(this.#host.nginx.appFiles(app).site.present);
   }
 
-  async writeSite(app: string, { main, preview }: SiteRequest): Promise<{ changed: boolean }> {
+  /** By agent/host/nginx/site.ts: a site that is there keeps its names if another app has the new ones. */
+  async writeSite(app: string, request: SiteRequest): Promise<{ changed: boolean }> {
     const settings = this.#settings(app);
+    try {
+      return await this.#writeSite(settings, request);
+    } catch (thrown) {
+      const domains = this.#domainsIn(app);
+      const taken = thrown instanceof CutoverError && thrown.code === "domain_taken";
+      if (!taken || this.#host.nginx.appFiles(app).site.present === undefined) throw thrown;
+      return this.#writeSite({ ...settings, domains }, request);
+    }
+  }
+
+  async #writeSite(settings: AppSettings, { main, preview }: SiteRequest): Promise<{ changed: boolean }> {
+    const { app } = settings;
     const upstreams = [
       ...(main === null ? [] : [upstreamOf(app, "main", main)]),
       ...(preview === null ? [] : [upstreamOf(app, "preview", preview)]),
     ];
     const refused = main !== null && this.#refuses(app, main) ? refusedMark : "";
-    const site = main === null && preview === null ? undefined : `${siteText(main)} | ${siteText(preview)} ${refused}`;
+    const text = (part: SitePart | null) => siteText(part, settings);
+    const site = main === null && preview === null ? undefined : `${text(main)} | ${text(preview)} ${refused}`;
     const upstream = upstreams.length === 0 ? undefined : rendered(upstreams);
     const permit =
       site !== undefined && site === this.#host.nginx.appFiles(app).site.present ? servedSite : permittedSite;
     for (const part of [main, preview]) if (part !== null) permit(part.config, settings);
-    const written = await this.#nginx.write(app, { site, upstream }, () => {
+    return this.#nginx.write(app, { site, upstream }, () => {
       const first = this.#host.nginx.appFiles(app).site.present === undefined;
-      if (main !== null && first) this.#assertDomainsFree(app, main.config);
+      const named = siteOf(main?.config ?? { site: "none" }).server_name !== undefined;
+      if (main !== null && (first || !named)) this.#assertDomainsFree(main.config, settings, first);
     });
-    if (main !== null) this.#host.servedNames.set(app, servedSite(main.config, settings).serverNames);
-    return written;
   }
 
-  async upstreamServers(app: string): Promise<{ main: string[]; preview: string[] }> {
+  async upstreamServers(app: string): Promise<UpstreamServers> {
     const { nginx } = this.#host;
     return this.#effects.ask("ask.site", app, () => {
-      const text = nginx.appFiles(app).upstream.present;
-      return text === undefined ? { main: [], preview: [] } : parsed(text, app);
+      const { upstream } = nginx.appFiles(app);
+      const servers = upstream.present === undefined ? { main: [], preview: [] } : parsed(upstream.present, app);
+      return { ...servers, unread: isUnread(upstream) };
     });
   }
 

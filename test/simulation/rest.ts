@@ -34,8 +34,9 @@ function mend(host: Host): void {
   host.faults.clear();
   host.nginx.foreignBroken = false;
   host.supervisord.brokenFile = false;
-  host.nginx.boot();
+  // As after a cut of power: of two that start at once neither waits for the other, and a visitor of that moment finds nobody.
   host.supervisord.boot();
+  host.nginx.boot();
 }
 
 async function nextDeploy(play: Play, app: string): Promise<void> {
@@ -61,7 +62,8 @@ async function nextDeploy(play: Play, app: string): Promise<void> {
       id = deployment;
     }),
   );
-  await play.pass(60_000, () => id !== undefined && watcher.ended.has(id));
+  // The warm run, a worker that may not overlap and the live run may each take the whole time that they have for their stop.
+  await play.pass(120_000, () => id !== undefined && watcher.ended.has(id));
   if (watcher.failure !== undefined) return;
   const end = id === undefined ? undefined : watcher.ended.get(id)?.view;
   if (end?.outcome !== "succeeded") {

@@ -1,6 +1,8 @@
 import type { SitePart } from "../../agent/contracts/privileged.ts";
 import { slotLink } from "../../agent/host/nginx/slots.ts";
 import { renderUpstreams, type UpstreamInput } from "../../agent/host/nginx/upstream-config.ts";
+import { servedSite } from "../../agent/host-policy.ts";
+import type { AppSettings } from "../../agent/settings.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { linksPath } from "./traffic.ts";
 
@@ -11,8 +13,20 @@ export function upstreamOf(app: string, which: "main" | "preview", part: SitePar
   return { name: which === "main" ? app : `${app}.preview`, part, links, peers: which === "main" };
 }
 
-export function siteText(part: SitePart | null): string {
-  return part === null ? "" : JSON.stringify([part.config.site, protocolOf(part.config.server)]);
+/** @param settings the host's file as it is now: the names in it become the site's */
+export function siteText(part: SitePart | null, settings: AppSettings): string {
+  if (part === null) return "";
+  const { site, server } = part.config;
+  const names = site === "none" ? [] : servedSite(part.config, settings).serverNames;
+  return JSON.stringify([site, protocolOf(server), names]);
+}
+
+/** The names in a whole site file: those of its main part. */
+export function namesIn(text: string | undefined): string[] {
+  const [main = ""] = text?.split(" | ") ?? [];
+  if (main === "") return [];
+  const [, , names] = JSON.parse(main) as [unknown, unknown, string[]];
+  return names;
 }
 
 const texts = new Map<string, string>();

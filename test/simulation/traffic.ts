@@ -53,6 +53,10 @@ export class SimTraffic implements Traffic {
     });
   }
 
+  async unread(app: string): Promise<boolean> {
+    return (await this.#privileged.upstreamServers(app)).unread;
+  }
+
   async settled(app: string, { ports }: { ports: boolean }): Promise<boolean> {
     return !ports || !(await this.#privileged.oldWorkers(app));
   }

@@ -94,8 +94,11 @@ export class Visitors {
   }
 
   #watch(app: string): void {
-    // An app that the host's owner has taken away is left alone.
-    if (!this.#host.settings.has(app)) return;
+    // An app that the host's owner has taken away is left alone. When it comes back, the agent has its time again.
+    if (!this.#host.settings.has(app)) {
+      for (const name of this.#since.keys()) if (name.startsWith(`${app} `)) this.#since.delete(name);
+      return;
+    }
     const facts = this.#host.watcher.facts(app);
     this.#watchCanary(app, facts);
     const { journal, warm } = facts;

@@ -5,6 +5,7 @@ import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
 import { checkSuccess, checkUnchanged } from "./claims.ts";
 import { checkDivision } from "./fairness.ts";
 import type { Host } from "./host.ts";
+import { isUnread } from "./nginx.ts";
 import { Removals } from "./removals.ts";
 
 /** The invariants. README.md says what each means. */
@@ -234,6 +235,8 @@ export class Watcher {
     this.#addresses.set(app, now);
     for (const address of before) if (!now.has(address)) this.#lost.set(address, timeline.elapsed);
     if (this.removing.has(app)) return;
+    // What a killed agent left half written is read at another's reload, and without the app's settings nobody may take it back.
+    if (!this.#host.settings.has(app) && isUnread(nginx.appFiles(app).upstream)) return;
     const left = [...before].filter((address) => !now.has(address));
     // What a canary gives back, and what is undone, goes to the live run, whatever that answers.
     const { live } = this.facts(app);
@@ -263,9 +266,11 @@ export class Watcher {
 
   /**
    * All of the traffic is at a run, and stays there. If the files say something else, it has been taken back: nginx does not
-   * have that yet, and whoever undoes the deployment writes it again before a program stops.
+   * have that yet, and whoever undoes the deployment writes it again before a program stops. The same is so while a mark says
+   * that nobody knows what nginx has read.
    */
   #hasAll(app: string, run: string): boolean {
+    if (isUnread(this.#host.nginx.appFiles(app).upstream)) return false;
     return [this.slots(app), this.#host.addressesOnDisk(app)].every(
       (slots) => slots.length > 0 && slots.every((address) => this.runAt(app, address) === run),
     );

@@ -150,7 +150,7 @@ export class DeployQueue {
     const unlock = await this.locks.acquire(app, holder, request.waitMs, signal);
     try {
       const state = await states.of(app);
-      await this.#assertFree(state);
+      await this.assertFree(state);
       const { reference } = request;
       const names = { app, deployment: deployment.id, kind, ...(reference !== undefined && { reference }) };
       const ownLog = log.child(names);
@@ -210,8 +210,11 @@ export class DeployQueue {
     return deployment;
   }
 
-  /** What is still open is recovered first: its journal must not be written over. @throws CutoverError app_held */
-  async #assertFree(state: AppState): Promise<void> {
+  /**
+   * What is still open is recovered first: its journal must not be written over. The caller has the app's lock.
+   * @throws CutoverError app_held, deployment_in_progress
+   */
+  async assertFree(state: AppState): Promise<void> {
     if (state.held !== null) assertNotHeld(state);
     if (state.journal === null) return;
     // A start could not resume it yet, since the disk is full: it goes on by itself, and must not be undone for this call.

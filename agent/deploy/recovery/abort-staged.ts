@@ -29,6 +29,7 @@ export async function abortStaged(
   const unlock = await queue.lock(view.app, () => view);
   try {
     const state = await states.of(view.app);
+    await queue.assertFree(state);
     if (state.staged?.deployment !== view.id) throw tooLate(view.id);
     const { clock, events, apps } = ports;
     const lastEvent = await lastWritten(events, view.app, view.id);

@@ -62,8 +62,9 @@ export class OpenDeployments {
     const { log, queue, stateOf, resume, onFree } = this.#parts;
     this.#timers.delete(app);
     const unlock = queue.locks.tryAcquire(app, () => queue.holder(app));
-    // The deployment that holds the app recovers it first, and schedules this again when it ends.
-    if (unlock === undefined) return;
+    // A deployment that holds the app recovers it first. What is no deployment may leave it open.
+    if (unlock === undefined)
+      return this.schedule(app).catch((err: unknown) => log.error({ err, app }, "not tried again"));
     try {
       const state = await stateOf(app);
       if (state.journal?.onward !== undefined) {

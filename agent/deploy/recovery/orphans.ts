@@ -29,6 +29,12 @@ export async function removeOrphans(site: Site): Promise<number> {
   return open;
 }
 
+/** The same within a deployment, which says how many requests were cut. */
+export async function removeOrphansOf(context: Site & Pick<DeployContext, "deployment">): Promise<void> {
+  const cut = await removeOrphans(context);
+  if (cut > 0) context.deployment.cut(cut);
+}
+
 /**
  * Waits for the last request of a run that has no traffic any more, if it is up still and its release is there.
  * @returns how many requests are still open on it

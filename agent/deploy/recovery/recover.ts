@@ -10,7 +10,7 @@ import { failAndUndo, runToEnd } from "../finish.ts";
 import { type AppState, countAttempt, hold, type Journal, mayHaveCutOver, uncountAttempt } from "../state.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
 import { restoreTraffic } from "../steps/route.ts";
-import { removeOrphans } from "./orphans.ts";
+import { removeOrphans, removeOrphansOf } from "./orphans.ts";
 
 const attemptLimit = 3;
 
@@ -43,7 +43,6 @@ export async function recover(parts: Parts, log: Logger): Promise<Deployment | u
   // A stop during a recovery does not count as an attempt.
   if (stopping.aborted && !retry) uncountAttempt(state);
   if (!retry) await holdAfter(attemptLimit, context);
-  if (state.journal === null) await removeOrphans({ ports, state, stopping });
   return context.deployment;
 }
 
@@ -80,6 +79,8 @@ async function finishOrUndo(context: DeployContext, { run, deployment: record }:
     tell("The agent was restarted; the deployment had begun its cutover and is finished now, without a further watch");
     await runToEnd(context, async () => {
       await cutOver(context, await runSpec(context, run), { rollback: record.kind === "rollback" });
+      // Before the journal is closed: what cannot be removed now is tried again only while the deployment is open.
+      await removeOrphansOf(context);
       return "succeeded";
     });
   } else {

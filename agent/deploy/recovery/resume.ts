@@ -9,7 +9,7 @@ import { type DeployQueue, forActivation } from "../queue/queue.ts";
 import { type AppState, type Journal, mayHaveCutOver, takeUp } from "../state.ts";
 import type { ResumePoint } from "../state-format.ts";
 import { acceptedManifest } from "../steps/acceptance.ts";
-import { removeOrphans } from "./orphans.ts";
+import { removeOrphansOf } from "./orphans.ts";
 
 /** A recovery that meets a passing fault is tried again: the next start may be weeks away. */
 const attempts = 3;
@@ -129,8 +129,7 @@ async function goOn(context: DeployContext, { run, deployment }: Journal, resume
   const hasCutOver = mayHaveCutOver(context.state);
   if (hasCutOver) await cutOver(context, await runSpec(context, run), { rollback });
   // What it was retiring or replacing when the agent shut down.
-  const cut = await removeOrphans(context);
-  if (cut > 0) context.deployment.cut(cut);
+  await removeOrphansOf(context);
   if (hasCutOver) return "succeeded";
   switch (resumePoint.story) {
     case "deploy":

@@ -6,7 +6,7 @@ import { drainRun } from "../steps/drain.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
 import { restoreTraffic } from "../steps/route.ts";
 import { drainStaged } from "../steps/stage.ts";
-import { removeOrphans } from "./orphans.ts";
+import { removeOrphansOf } from "./orphans.ts";
 
 /**
  * Undoes a deployment that has not cut over: removes its instances, their programs, the release it brought, and an
@@ -30,8 +30,7 @@ export async function undo(site: UndoSite): Promise<void> {
   }
   if (!keepsStaged) await removeItsRun(site, journal);
   // What it was replacing is not in the state any more.
-  const cut = await removeOrphans(site);
-  if (cut > 0) deployment.cut(cut);
+  await removeOrphansOf(site);
   const onDisk = state.releases.filter((known) => known.state !== "failed");
   await ports.environments.prune(
     app,

@@ -69,8 +69,8 @@ export class WarmRetirement {
     const { ports, locks, stateOf } = this.#parts;
     const log = this.#parts.log.child({ app });
     const unlock = locks.tryAcquire(app, () => undefined);
-    // The deployment that holds the app schedules this again when it ends.
-    if (unlock === undefined) return;
+    // Whoever holds the app may end without a call of `schedule`: a removal that failed, for one.
+    if (unlock === undefined) return this.#after(app, this.#parts.againMs ?? usualAgainMs);
     try {
       const state = await stateOf(app);
       // The deployment that is still open may have to go back to the warm run. Its end schedules this again.

@@ -24,26 +24,12 @@ export async function visitorFault(context: DeployContext, spec: RunSpec): Promi
   if (site === undefined) return undefined;
   const { listen, serverNames } = site;
   const visitor = new Visitor(context, { listen, names: serverNames, host: healthHost(spec.config, settings) });
-  const faults: string[] = [];
-  let absent = 0;
   for (const address of listen) {
-    const { fault, refused } = await visitor.faultAt(address, spec.config.health.path);
-    if (fault !== undefined) faults.push(fault);
-    if (refused) absent++;
+    const fault = await visitor.faultAt(address, spec.config.health.path);
+    if (fault !== undefined) return fault;
   }
-  if (absent < listen.length) return faults[0];
-  // nginx itself is down: no release can be seen, the one before neither.
-  context.deployment.warning(`no visitor can be served: ${faults[0]}. Start nginx on the host (systemctl start nginx)`);
   return undefined;
 }
-
-interface Seen {
-  fault: string | undefined;
-  /** Nothing listens at the address. */
-  refused: boolean;
-}
-
-const well: Seen = { fault: undefined, refused: false };
 
 /** The host's owner may have changed what the app may have since the cutover began. That says nothing of the release. */
 function siteOf({ config }: RunSpec, settings: AppSettings): PermittedSite | undefined {
@@ -53,6 +39,12 @@ function siteOf({ config }: RunSpec, settings: AppSettings): PermittedSite | und
     if (thrown instanceof CutoverError) return undefined;
     throw thrown;
   }
+}
+
+/** What is wrong for a visitor. An nginx that is down refuses the visitors of every release: nobody is better off with another. */
+interface Fault {
+  text: string;
+  isDown: boolean;
 }
 
 interface SiteAddresses {
@@ -70,18 +62,20 @@ class Visitor {
     this.#site = site;
   }
 
-  async faultAt(address: ListenAddress, path: string): Promise<Seen> {
-    let seen = well;
+  async faultAt(address: ListenAddress, path: string): Promise<string | undefined> {
+    let fault: Fault | undefined;
     for (let attempt = 0; attempt < tries; attempt++) {
       if (attempt > 0) await this.#context.ports.clock.sleep(pauseMs, this.#context.stopping);
-      seen = await this.#follow(address, path);
-      if (seen.fault === undefined) break;
+      fault = await this.#follow(address, path);
+      if (fault === undefined) return undefined;
     }
-    return seen;
+    if (fault?.isDown !== true) return fault?.text;
+    this.#context.deployment.warning(`${fault.text}. That is no fault of the release: look at nginx on the host`);
+    return undefined;
   }
 
   /** Follows redirects as far as they stay within the site. */
-  async #follow(first: ListenAddress, path: string): Promise<Seen> {
+  async #follow(first: ListenAddress, path: string): Promise<Fault | undefined> {
     const { host } = this.#site;
     const seen = new Set<string>();
     let url = urlOf(first, host, path);
@@ -90,26 +84,24 @@ class Visitor {
       const asked = { address, host, path: `${url.pathname}${url.search}`, timeoutMs };
       const answer = await this.#context.ports.probe.visit(asked);
       const fault = faultOf(url, answer);
-      if (fault !== undefined || answer.kind !== "status") {
-        return { fault, refused: answer.kind === "unreachable" && answer.how === "absent" };
-      }
+      if (fault !== undefined || answer.kind !== "status") return fault;
       const next = locationOf(answer, url);
-      if (next === undefined || !this.#isOwn(next)) return well;
+      if (next === undefined || !this.#isOwn(next)) return undefined;
       if (seen.has(next.href) && answer.cookie !== true) {
-        const fault = `${url.href} answers ${answer.status} and sends the visitor to ${next.href}, round in a circle`;
-        return { fault, refused: false };
+        const text = `${url.href} answers ${answer.status} and sends the visitor to ${next.href}, round in a circle`;
+        return { text, isDown: false };
       }
       const listening = this.#addressOf(next);
       if (listening === undefined) {
         this.#context.deployment.warning(
           `${url.href} sends every visitor to ${next.href}, and the site does not listen there on this host`,
         );
-        return well;
+        return undefined;
       }
       address = listening;
       url = next;
     }
-    return well;
+    return undefined;
   }
 
   #isOwn({ hostname }: URL): boolean {
@@ -127,9 +119,13 @@ function urlOf(address: ListenAddress, host: string, path: string): URL {
   return new URL(path, `${isSecure(address) ? "https" : "http"}://${host}:${portOf(address)}`);
 }
 
-function faultOf(url: URL, answer: HealthAnswer): string | undefined {
-  if (answer.kind === "unreachable") return `a visitor of ${url.href} gets no answer from nginx: ${answer.reason}`;
-  return answer.status >= 500 ? `a visitor of ${url.href} gets ${answer.status} through nginx` : undefined;
+function faultOf(url: URL, answer: HealthAnswer): Fault | undefined {
+  if (answer.kind === "unreachable") {
+    const text = `a visitor of ${url.href} gets no answer from nginx: ${answer.reason}`;
+    return { text, isDown: answer.how === "absent" };
+  }
+  if (answer.status < 500) return undefined;
+  return { text: `a visitor of ${url.href} gets ${answer.status} through nginx`, isDown: false };
 }
 
 function locationOf({ status, location }: Extract<HealthAnswer, { kind: "status" }>, url: URL): URL | undefined {

@@ -32,6 +32,13 @@ export function domainsIn(text: string): Domain[] {
   });
 }
 
+/** The names in a site's text, as the host's file gives them: `*` for a default server. */
+export function namesIn(text: string): string[] {
+  const names = new Set(domainsIn(text).map(({ name }) => name));
+  names.delete("_");
+  return names.size === 0 ? ["*"] : [...names];
+}
+
 /**
  * Checks that no other app's site has a domain of these. What the app's own present site has is not asked: visitors would get
  * nothing else than they do.

@@ -29,9 +29,18 @@ export class Nginx {
     });
   }
 
-  /** Removes files. An nginx that does not run needs no reload for that. @throws CutoverError nginx_config_broken */
+  /**
+   * Removes files, and returns when nginx works without them. If nginx refuses that, they are there again. An nginx that does
+   * not run needs no reload for that.
+   * @throws CutoverError nginx_config_broken, nginx_unreachable
+   */
   remove(names: string[]): Promise<void> {
     return this.#queue.run(() => this.#remove(names));
+  }
+
+  /** Whether nginx may have another text of a file than the present one. A write that runs has its end first. */
+  isUnread(name: string): Promise<boolean> {
+    return this.#queue.run(async () => (await this.#files.stateOf({ name, text: undefined })).unread);
   }
 
   // Each test of the configuration has its turn: while another app's site is tried, nginx may refuse the files.
@@ -68,6 +77,8 @@ export class Nginx {
     let written = false;
     try {
       for (const file of changing) await this.#files.keep(file);
+      // The new text may be the one that is kept. A kill before the reload must not make that look as if nginx had it.
+      await this.#markUnread(changing.filter((file) => file.unread));
       written = true;
       for (const file of changing) await this.#files.put(file);
       await this.#master.reload({ needed: pathsOf(needed), own: pathsOf(files) });
@@ -81,7 +92,8 @@ export class Nginx {
       await this.#forget(changing);
       throw error;
     }
-    await this.#forget(changing);
+    // Also what a killed agent kept of a file that it had not changed yet.
+    await this.#forget(files);
     return { changed: true };
   }
 
@@ -91,16 +103,22 @@ export class Nginx {
   }
 
   async #remove(names: string[]): Promise<void> {
-    const files = await Promise.all(names.map((name) => this.#files.stateOf({ name, text: undefined })));
-    const there = files.filter(({ present, unread }) => present !== undefined || unread);
-    if (there.length === 0) return;
-    for (const file of there) await this.#files.remove(file);
-    await this.#forget(there);
+    const wanted = names.map((name): SiteFile => ({ name, effect: "site.remove", text: undefined }));
     try {
-      await this.#master.reload();
+      await this.#write(wanted);
     } catch (error) {
-      if (!(error instanceof CutoverError && error.code === "nginx_unreachable")) throw error;
+      const down = error instanceof CutoverError && error.code === "nginx_unreachable" && !(await this.#mayRun());
+      if (!down) throw error;
+      const files = await Promise.all(wanted.map((file) => this.#files.stateOf(file)));
+      // It may start in the middle.
+      await this.#markUnread(files);
+      for (const file of files) await this.#files.put(file);
+      await this.#forget(files);
     }
+  }
+
+  #mayRun(): Promise<boolean> {
+    return this.#master.runs().catch(() => true);
   }
 
   /**
@@ -111,7 +129,7 @@ export class Nginx {
     try {
       await this.#master.reload({ own: pathsOf(files) });
     } catch {
-      if (!(await this.#master.runs().catch(() => true))) return;
+      if (!(await this.#mayRun())) return;
       await this.#markUnread(files);
       throw error;
     }

@@ -76,10 +76,6 @@ export class SiteFiles {
     await writeDurably(unreadFile(path), "", mode);
   }
 
-  async remove({ path }: FileState): Promise<void> {
-    await effect("site.remove", () => rm(path, { force: true }), path);
-  }
-
   /** nginx has read these files, so nothing needs to be kept. */
   async forget(files: FileState[]): Promise<void> {
     for (const { path } of files) {

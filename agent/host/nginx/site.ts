@@ -1,20 +1,20 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import type { Config } from "../../../shared/config.ts";
+import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import { portOf } from "../../../shared/config-site.ts";
 import type { ListenAddress } from "../../../shared/config-values.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Clock } from "../../contracts/ports.ts";
-import type { SitePart, SiteRequest } from "../../contracts/privileged.ts";
+import type { SitePart, SiteRequest, UpstreamServers } from "../../contracts/privileged.ts";
 import { isSecure, type PermittedSite, permittedSite, servedSite } from "../../host-policy.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
 import { tcpSockets } from "../net/proc-net.ts";
 import { listenedPorts, takenAddresses } from "../net/taken-addresses.ts";
 import { appLayout } from "../store/layout.ts";
 import { readIfExists } from "../store/read-if-exists.ts";
-import { assertDomainsFree, domainsOf } from "./domains.ts";
+import { assertDomainsFree, domainsOf, namesIn } from "./domains.ts";
 import { Nginx } from "./nginx.ts";
 import { acmeUrl } from "./server-block.ts";
 import { renderSite, siteFileName } from "./site-config.ts";
@@ -66,10 +66,10 @@ export class Sites {
   }
 
   /** Checks that no other app has a domain of this site. @throws CutoverError domain_taken */
-  async checkDomains(config: Config, settings: AppSettings): Promise<void> {
+  async checkDomains(config: Config, settings: AppSettings, site = permittedSite(config, settings)): Promise<void> {
     if (config.site === "none") return;
     const preview = { listen: previewListen(config), serverNames: [] };
-    const wanted = [permittedSite(config, settings), preview].flatMap(domainsOf);
+    const wanted = [site, preview].flatMap(domainsOf);
     await assertDomainsFree(this.#settings.nginx.conf_dir, settings, wanted);
   }
 
@@ -90,7 +90,23 @@ export class Sites {
     if (strange !== undefined) throw addressInUse(strange, previewListen(config).includes(strange), settings);
   }
 
+  /**
+   * If the host's file has given the app a name that another app has by now, the site goes on with the names that it has: a
+   * start of the agent, or a way back, must not fail for that, and each of the two keeps its visitors.
+   */
   async write(settings: AppSettings, request: SiteRequest): Promise<{ changed: boolean }> {
+    const { app } = settings;
+    try {
+      return await this.#write(settings, request);
+    } catch (thrown) {
+      const present = await this.#present(app);
+      const taken = thrown instanceof CutoverError && thrown.code === "domain_taken";
+      if (!taken || present === undefined || (await this.#isFirst(app))) throw thrown;
+      return this.#write({ ...settings, domains: namesIn(present) }, request);
+    }
+  }
+
+  async #write(settings: AppSettings, request: SiteRequest): Promise<{ changed: boolean }> {
     const { app } = settings;
     const { main, preview } = request;
     const upstreams = [
@@ -105,7 +121,7 @@ export class Sites {
         text: upstreams.length === 0 ? undefined : renderUpstreams(upstreams),
       },
     ];
-    return this.#nginx.write(files, () => this.#checkFirst(settings, main));
+    return this.#nginx.write(files, () => this.#checkNames(settings, main));
   }
 
   /**
@@ -142,15 +158,25 @@ export class Sites {
   }
 
   /**
-   * Two apps may have been accepted with one domain while neither had a site. Only for an app's first site: a way back to what
-   * was served before must not fail for what another app has done since.
+   * Two apps may have been accepted with one domain while neither had it. For a site that is there, only the names that the
+   * host's file gives it are asked for: a way back to what a release names itself must not fail for what another app has done.
    */
-  async #checkFirst(settings: AppSettings, main: SitePart | null): Promise<void> {
-    const { main: servers } = await this.servers(settings.app);
-    if (main !== null && servers.length === 0) await this.checkDomains(main.config, settings);
+  async #checkNames(settings: AppSettings, main: SitePart | null): Promise<void> {
+    if (main === null) return;
+    if (await this.#isFirst(settings.app)) await this.checkDomains(main.config, settings);
+    else if (siteOf(main.config).server_name === undefined)
+      await this.checkDomains(main.config, settings, servedSite(main.config, settings));
   }
 
-  async servers(app: string): Promise<{ main: string[]; preview: string[] }> {
+  async #isFirst(app: string): Promise<boolean> {
+    return (await this.#servers(app)).main.length === 0;
+  }
+
+  async servers(app: string): Promise<UpstreamServers> {
+    return { ...(await this.#servers(app)), unread: await this.#nginx.isUnread(upstreamFileName(app)) };
+  }
+
+  async #servers(app: string): Promise<Omit<UpstreamServers, "unread">> {
     const text = (await readIfExists(join(this.#settings.nginx.conf_dir, upstreamFileName(app)))) ?? "";
     return { main: serversOf(text, mainUpstream(app)), preview: serversOf(text, previewUpstream(app)) };
   }

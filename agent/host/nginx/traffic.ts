@@ -60,6 +60,10 @@ export class NginxTraffic implements Traffic {
     return counts;
   }
 
+  async unread(app: string): Promise<boolean> {
+    return (await this.#privileged.upstreamServers(app)).unread;
+  }
+
   /** With sockets at once, because nginx follows the link at each connect; with ports when the old workers are gone. */
   async settled(_app: string, { ports }: { ports: boolean }): Promise<boolean> {
     return !ports || !(await this.#privileged.oldWorkers());

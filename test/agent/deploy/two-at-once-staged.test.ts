@@ -133,3 +133,20 @@ test("C12: a canary older than all remembered deployments can be aborted after a
   expect(await next.abort(id)).toMatchObject({ outcome: "aborted" });
   expect(host.disk.slots).toBe(`${v1}:60`);
 });
+
+test("an abort of what is staged does not write over a deployment that stayed open", async () => {
+  const { host, agent, id } = await staged();
+  host.answers.set(`${v2}.2`, sick);
+  const down = new CutoverError("supervisor_unreachable", "supervisord is down");
+  host.failing.set(`programs.remove ${v2}.2`, down);
+  const open = await ended(agent, agent.redeploy("shop", v2, call));
+  expect(open.failure?.unchanged).toContain("not undone to the end yet");
+  await expect(agent.abort(id)).rejects.toMatchObject({ code: "app_held" });
+  expect((await stateOf(host)).journal?.deployment.id).toBe(open.id);
+  host.failing.clear();
+  expect(await agent.abort(id)).toMatchObject({ outcome: "aborted" });
+  const { journal, history } = await stateOf(host);
+  expect(journal).toBe(null);
+  expect(history.map((view) => view.id)).toEqual(expect.arrayContaining([id, open.id]));
+  expect([...host.disk.programs]).toEqual([v1]);
+});

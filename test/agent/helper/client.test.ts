@@ -143,9 +143,9 @@ test("without use the connection ends, and the helper with it", async () => {
   await noHelper();
   const brief = new HelperClient({ path: join(host.directory, "helper.sock"), version, idleMs: 50 });
   const asked = new RemotePrivileged(brief);
-  expect(await asked.upstreamServers("shop")).toEqual({ main: [], preview: [] });
+  expect(await asked.upstreamServers("shop")).toEqual({ main: [], preview: [], unread: false });
   await noHelper();
-  expect(await asked.upstreamServers("shop")).toEqual({ main: [], preview: [] });
+  expect(await asked.upstreamServers("shop")).toEqual({ main: [], preview: [], unread: false });
   await noHelper();
 });
 

@@ -52,7 +52,7 @@ test.each<[HelperMethod, unknown]>([
   ["processes", [{ run: release, process: "worker", stopMs: 10, programs: [{ ...status, signalled: false }] }]],
   ["commandEnvironment", { release, directory: "/app", env: { A: "b" }, uid: 1000, gid: 1000 }],
   ["commandEnvironment", { release, directory: "/app", env: {} }],
-  ["upstreamServers", { main: [], preview: [] }],
+  ["upstreamServers", { main: [], preview: [], unread: true }],
   ["runCommand", 0],
 ])("%s answers %j", (method, result) => {
   const sent = JSON.parse(JSON.stringify({ result })).result;

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startEmbedded } from "../../../agent/host/embedded/embedded.ts";
@@ -209,7 +209,7 @@ test("the site is written by what the host allows, and an app is removed as a wh
   await privileged.startPrograms(spec);
   await healthy(privileged, spec);
   const site = { main: { config: spec.config, slots: new Array<null>(60).fill(null) }, preview: null };
-  expect(await privileged.upstreamServers("shop")).toEqual({ main: [], preview: [] });
+  expect(await privileged.upstreamServers("shop")).toEqual({ main: [], preview: [], unread: false });
   expect(await privileged.writeSite("shop", site)).toEqual({ changed: true });
   expect(await privileged.writeSite("shop", site)).toEqual({ changed: false });
   const { home } = appLayout(embedded.settings.data, "shop");
@@ -222,6 +222,11 @@ test("the site is written by what the host allows, and an app is removed as a wh
   await expect(privileged.writeSite("shop", { ...site, main: { ...site.main, config: asking } })).rejects.toMatchObject(
     { code: "listen_not_allowed" },
   );
+  const theirs = join(embedded.settings.nginx.conf_dir, "theirs.conf");
+  writeFileSync(theirs, "nonsense;");
+  await expect(privileged.removeApp("shop")).rejects.toMatchObject({ code: "nginx_config_broken" });
+  expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("hello");
+  rmSync(theirs);
   await privileged.removeApp("shop");
   expect(existsSync(appLayout(embedded.settings.data, "shop").home)).toBe(false);
   expect(readdirSync(embedded.settings.nginx.conf_dir)).toEqual([]);

@@ -220,6 +220,15 @@ test("the status shows each process of every run, without connections and slots"
   ]);
 });
 
+test("an app whose removal is refused keeps all that has visitors", async () => {
+  const { host, agent } = await hostWith([v1]);
+  const refused = new CutoverError("nginx_config_broken", "nginx refuses its configuration");
+  host.failing.set("app.remove", refused);
+  const there = structuredClone(host.disk);
+  await expect(agent.removeApp("shop")).rejects.toBe(refused);
+  expect(host.disk).toEqual(there);
+});
+
 test("an app that is removed takes its processes with it", async () => {
   const { host, agent } = await hostWith([v1]);
   await agent.removeApp("shop");

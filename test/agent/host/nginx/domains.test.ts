@@ -77,6 +77,27 @@ test("C17: of two first deploys at once the second is refused, and visitors stil
   ]);
 });
 
+test("a name that the host's files give to two apps goes to one of them, and the other site keeps the name that it has", async () => {
+  const domains = (app: string) => ({ domains: [`${app}.example.com`] });
+  const host = await hostOfTwo(domains("shop"), domains("blog"));
+  const apps = ["shop", "blog"];
+  const instances = await Promise.all(apps.map((app) => backend(saying(app))));
+  await host.privileged.prepareApp("blog");
+  const routeBoth = () => Promise.all(apps.map((app, n) => route(host, app, {}, instances[n] as Instance)));
+  await routeBoth();
+  const listen = [`127.0.0.1:${host.port}`];
+  host.allow({ listen, domains: ["both.example.com"] });
+  const blog = join(embeddedLayout(host.dir).apps, "blog.yml");
+  writeFileSync(blog, stringify({ listen, domains: ["both.example.com"] }));
+  // As a start of the agent does it for all apps at once.
+  await routeBoth();
+  const answer = async (name: string) => (await ask(host.port, "/", { headers: { host: name } })).text;
+  const first = await answer("both.example.com");
+  const other = apps.find((app) => app !== first);
+  expect([await answer(`${other}.example.com`), apps.includes(first)]).toEqual([other, true]);
+  expect((await routeBoth()).map(({ reloaded }) => reloaded)).toEqual([false, false]);
+});
+
 test("what is written and what is wanted are compared by one notation", () => {
   expect(
     domainsOf({ listen: [80, "0.0.0.0:80", "443 ssl", "localhost:80", "[::0001]:80"], serverNames: ["a"] }).map(

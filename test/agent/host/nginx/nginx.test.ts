@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
@@ -130,8 +130,24 @@ test("a crash between the write and the reload is made good by the next write of
   await nginx.write(one(answering(port, "old")));
   writeFileSync(`${file}.before`, answering(port, "old"));
   writeFileSync(file, answering(port, "new"));
+  expect(await nginx.isUnread(name)).toBe(true);
   expect(await nginx.write(one(answering(port, "new")))).toEqual({ changed: true });
-  expect(await said(port)).toBe("new");
+  expect([await said(port), await nginx.isUnread(name)]).toEqual(["new", false]);
+  expect(readdirSync(confDir)).toEqual([name]);
+});
+
+test("a kill on the way back to the old text leaves a mark: nginx may have read the new one in between", async () => {
+  const { conf, confDir, nginx, port, file } = await host();
+  await nginx.write(one(answering(port, "old")));
+  writeFileSync(`${file}.before`, answering(port, "old"));
+  writeFileSync(file, answering(port, "new"));
+  const clock = { ...systemClock, sleep: () => new Promise<void>(() => undefined) };
+  const killed = new Nginx({ binary: nginxProgram(), conf, confDir, clock });
+  void killed.write(one(answering(port, "old")));
+  await eventually(async () => readFileSync(file, "utf8") === answering(port, "old"));
+  expect(await nginx.isUnread(name)).toBe(true);
+  expect(await nginx.write(one(answering(port, "old")))).toEqual({ changed: true });
+  expect([await said(port), await nginx.isUnread(name)]).toEqual(["old", false]);
   expect(readdirSync(confDir)).toEqual([name]);
 });
 
@@ -149,6 +165,32 @@ test("an nginx that does not run, does not exist or does not read the directory"
   process.kill(master, "SIGTERM");
   await eventually(async () => !(await processRuns(master)));
   await expect(nginx.write(one(answering(port, "x")))).rejects.toMatchObject({ code: "nginx_unreachable" });
+  expect(readdirSync(confDir)).toEqual([]);
+});
+
+test("a removal that nginx refuses leaves the site as it was, and the next one removes it", async () => {
+  const { nginx, port, confDir } = await host();
+  await nginx.write([
+    { name, text: answering(port, "old") },
+    { name: second, text: "" },
+  ]);
+  writeFileSync(join(confDir, "theirs.conf"), "nonsense;");
+  await expect(nginx.remove([name, second])).rejects.toMatchObject({ code: "nginx_config_broken" });
+  expect(readdirSync(confDir).toSorted()).toEqual([name, second, "theirs.conf"]);
+  expect(await said(port)).toBe("old");
+  rmSync(join(confDir, "theirs.conf"));
+  await nginx.remove([name, second]);
+  expect(readdirSync(confDir)).toEqual([]);
+  await expect(ask(port)).rejects.toThrow();
+});
+
+test("a removal needs no nginx that runs", async () => {
+  const { nginx, port, confDir, dir } = await host();
+  await nginx.write(one(answering(port, "old")));
+  const master = (await readPidFile(join(dir, "nginx.pid"))) ?? 0;
+  process.kill(master, "SIGTERM");
+  await eventually(async () => !(await processRuns(master)));
+  await nginx.remove([name]);
   expect(readdirSync(confDir)).toEqual([]);
 });
 

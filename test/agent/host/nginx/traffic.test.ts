@@ -49,7 +49,8 @@ class FakeNginx implements Pick<Privileged, "writeSite" | "upstreamServers" | "o
   }
 
   async upstreamServers(app: string) {
-    return { main: serversOf(this.text, mainUpstream(app)), preview: serversOf(this.text, previewUpstream(app)) };
+    const [main, preview] = [mainUpstream(app), previewUpstream(app)].map((name) => serversOf(this.text, name));
+    return { main: main ?? [], preview: preview ?? [], unread: false };
   }
 
   async oldWorkers(): Promise<boolean> {
