@@ -24492,6 +24492,14 @@ const reportedStates = deploymentStates.filter((state) => state !== "cutting_ove
 function reportedAfter(state) {
 	return reportedStates[reportedStates.indexOf(state) + 1];
 }
+// shared/own-text.ts
+/**
+* The same text in memory of its own. A part of a string is only a reference into the whole, so a line that is kept would keep
+* the megabytes that it came from.
+*/
+function ownText(part) {
+	return Buffer.from(part, "utf16le").toString("utf16le");
+}
 // shared/problem.ts
 /**
 * Why something failed, for a person. `code` is one of shared/errors.ts, kept open so that an older client reads a
@@ -25357,11 +25365,11 @@ function cutText(hosts) {
 	return `${cut} ${cut === 1 ? "request" : "requests"} cut`;
 }
 // action/runner/log.ts
-const longestLine = 4e3;
+const longestLine$1 = 4e3;
 /** Makes text one line of a log, without escape sequences and control characters: a carriage return would start a line. */
 function cleanLine(text) {
 	const clean = text.replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|.)/g, "").replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/g, "");
-	return clean.length > longestLine ? `${clean.slice(0, longestLine)} [...]` : clean;
+	return clean.length > longestLine$1 ? `${clean.slice(0, longestLine$1)} [...]` : clean;
 }
 function cleanLines(text) {
 	return text.split(/\r\n|[\n\r\u0085\u2028\u2029]/).map(cleanLine);
@@ -44581,7 +44589,7 @@ function innermost(lines, projectFile) {
 		const [, path, line] = frameLine.exec(text) ?? [];
 		const file = path === void 0 ? void 0 : projectFile(path);
 		return file === void 0 ? [] : [{
-			file,
+			file: ownText(file),
 			line: Number(line)
 		}];
 	}).at(-1);
@@ -44595,6 +44603,8 @@ function lastPart(name) {
 }
 // shared/causes/cause.ts
 const longest = 300;
+/** More of a line is not looked at: what went wrong stands at its beginning. */
+const longestLine = 2e3;
 /** What servers and tools put in front of a line. */
 const prefixes = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[[A-Z]+\] |\[\d{4}-\d\d-\d\d [\d:,]+: [A-Z]+\/[\w-]+\] |(?:ERROR|CRITICAL): {3,}|cutover: cannot start: )/;
 /** `django.db.utils.OperationalError` is known by its last part. */
@@ -44614,7 +44624,7 @@ function fileBelow(directory) {
 }
 /** @returns undefined if the output does not say */
 function findCause(output, options) {
-	const lines = output.slice(-262144).split(/\r?\n/);
+	const lines = output.slice(-65536).split(/\r?\n/).map((line) => line.slice(0, longestLine));
 	const raised = lastTraceback(lines, options.projectFile);
 	const said = raised?.exception ?? plainLine(lines, options.lastLine ?? false);
 	const found = said === void 0 ? void 0 : hints.find((each) => each.pattern.test(said));
@@ -44665,7 +44675,7 @@ function frameOf(raised) {
 	return raised?.frame === void 0 ? {} : { frame: raised.frame };
 }
 function cut(text) {
-	return text.length > longest ? `${text.slice(0, 296)} ...` : text;
+	return ownText(text.length > longest ? `${text.slice(0, 296)} ...` : text);
 }
 // shared/startable-program.ts
 /** Words that only a shell knows. */
