@@ -209,6 +209,8 @@ export class LocalPrivileged implements Privileged {
   }
 
   async removeApp(app: string): Promise<void> {
+    // The site goes before its instances. If supervisord cannot stop them, the site must not go either.
+    for (const run of await this.runs(appName.parse(app))) await this.programs(app, run);
     await this.#sites.remove(appName.parse(app));
     for (const run of await this.runs(app)) await this.removePrograms(app, run);
     await this.#directories.remove(this.#layout(app));

@@ -139,6 +139,14 @@ async function changeSettings(agent: EmbeddedAgent, settings: z.input<typeof age
   await agent.start();
 }
 
+/** @throws Error if the file has no process id */
+export async function pidIn(file: string): Promise<number> {
+  const pid = Number(await readFile(file, "utf8"));
+  // A signal to 0 would go to the processes of the tests themselves.
+  if (!Number.isInteger(pid) || pid <= 1) throw new Error(`${file} has no process id`);
+  return pid;
+}
+
 /** A visitor who comes back all the time. `seen` has each different answer once, also failures. */
 export function watchSite(site: string): { seen(): string[]; stop(): Promise<void> } {
   const seen = new Set<string>();

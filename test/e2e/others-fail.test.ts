@@ -13,7 +13,7 @@ import type { ShopOptions } from "../fixtures/shop.ts";
 import { deployProject } from "../harness/deploy.ts";
 import { processId, waitForEnd } from "../harness/processes.ts";
 import { startLoadProcess } from "../load/process.ts";
-import { BadHost, watchSite } from "./bad-host.ts";
+import { BadHost, pidIn, watchSite } from "./bad-host.ts";
 import { exhaust } from "./exhaust.ts";
 import { versionSeen } from "./host-snapshot.ts";
 
@@ -26,13 +26,6 @@ afterAll(() => host?.[Symbol.asyncDispose]());
 
 const layout = () => embeddedLayout(host.agent.directory);
 const shared = (name: string) => join(layout().data, "apps/shop/shared", name);
-
-async function pidIn(file: string): Promise<number> {
-  const pid = Number(await readFile(file, "utf8"));
-  // A signal to 0 would go to the processes of the tests themselves.
-  if (!Number.isInteger(pid) || pid <= 1) throw new Error(`${file} has no process id`);
-  return pid;
-}
 
 /** Deploys over the admin socket. @returns how it ended, or why it was refused at once */
 async function deploy(options: ShopOptions): Promise<DeploymentView | { outcome: "refused"; failure: Failure }> {

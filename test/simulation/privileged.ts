@@ -264,6 +264,7 @@ export class SimPrivileged implements Privileged {
   }
 
   async removeApp(app: string): Promise<void> {
+    for (const run of await this.runs(app)) await this.programs(app, run);
     await this.#nginx.remove(app);
     for (const run of await this.runs(app)) await this.removePrograms(app, run);
     await this.#effects.do("app.remove", app, () => this.#host.disk(app).remove());
