@@ -35,7 +35,7 @@ export async function snapshotHost(agent: EmbeddedAgent, site: string, app = "sh
     programFiles: readTexts(supervisor.confDir),
     sites: readTexts(nginx.confDir),
     slots: linkTarget(join(data, "apps", app, "slots")),
-    processes: processesOf(agent),
+    processes: await lastingProcesses(agent),
     visitorsSee,
   };
 }
@@ -101,6 +101,13 @@ async function settledState(data: string, app: string): Promise<HostSnapshot["st
 function readTexts(directory: string): Record<string, string> {
   const names = readdirSync(directory).sort();
   return Object.fromEntries(names.map((name) => [name, readFileSync(join(directory, name), "utf8")]));
+}
+
+/** Commands of a moment, such as `nginx -t`, are left out: what stays behind is there in two looks. */
+async function lastingProcesses(agent: EmbeddedAgent): Promise<string[]> {
+  const first = new Set(processesOf(agent));
+  await sleep(200);
+  return processesOf(agent).filter((each) => first.has(each));
 }
 
 /**
