@@ -1,6 +1,7 @@
-#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=1 --expose-gc
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=1 --expose-gc --optimize-for-size
 // The agent shares small hosts with the apps, also while a bundle of a gigabyte streams through it: a small young generation
-// is collected often, which frees the buffers that passed, and few arenas keep little of what was freed. Neither costs time.
+// is collected often, which frees the buffers that passed, and few arenas keep little of what was freed. A collector that works
+// for size gives empty pages back. None of it costs time that can be measured.
 // The collector can be called: see agent/observe/small-heap.ts.
 //
 // This file joins the parts of the agent: settings -> ports (agent/host) -> deployments (agent/deploy) -> HTTP (agent/http).

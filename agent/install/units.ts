@@ -58,7 +58,7 @@ export function renderAgentUnit({ node, programs }: Installation): string {
       "Type=notify",
       "# systemd-notify reports for node, which cannot send to systemd's socket itself.",
       "NotifyAccess=all",
-      `ExecStart=${node} --max-semi-space-size=1 --expose-gc ${programs}/cutover-agent.mjs`,
+      `ExecStart=${node} --max-semi-space-size=1 --expose-gc --optimize-for-size ${programs}/cutover-agent.mjs`,
       "Environment=MALLOC_ARENA_MAX=2",
       `User=${agentUser}`,
       `Group=${agentUser}`,

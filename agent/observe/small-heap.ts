@@ -1,11 +1,11 @@
 /** In bytes: how much may be added before it is collected. */
-const slack = 6 * 1024 * 1024;
+const slack = 3 * 1024 * 1024;
 
 /**
- * Collects garbage when half a second has brought much of it. By itself the collector waits until the heap is half as large again,
- * and then keeps the room: on a small host that is the apps'. It needs some 20 ms. Without `--expose-gc` nothing happens.
+ * Collects garbage when a tenth of a second has brought much of it. By itself the collector waits until the heap is half as large
+ * again, and then keeps the room: on a small host that is the apps'. It needs some 20 ms. Without `--expose-gc` nothing happens.
  */
-export function keepHeapSmall(everyMs = 500): Disposable {
+export function keepHeapSmall(everyMs = 100): Disposable {
   const collect = globalThis.gc;
   let kept = process.memoryUsage().heapUsed;
   const timer = setInterval(() => {
