@@ -16,6 +16,8 @@ const { values, positionals } = parseArgs({
     markdown: { type: "boolean", default: false },
     /** Sizes that only show that all parts work. */
     tiny: { type: "boolean", default: false },
+    /** The file for the picture of a part that has one: an SVG. */
+    picture: { type: "string" },
     /** The file for the figures. */
     results: { type: "string", default: join(repository, "bench-results.json") },
   },
@@ -39,9 +41,10 @@ async function bench(names: string[]): Promise<void> {
     const part = parts[name];
     if (part === undefined) throw new Error(`there is no part ${name}; there are ${Object.keys(parts).join(", ")}`);
     heading(part.what);
-    const { figures, table } = await part.measure(values.tiny ? tinySizes : fullSizes);
+    const { figures, table, picture } = await part.measure(values.tiny ? tinySizes : fullSizes);
     results[name] = figures;
     tables.push(table);
+    if (values.picture !== undefined && picture !== undefined) writeFileSync(values.picture, picture);
     write(machine, results);
   }
   for (const table of tables) print(`\n${renderText(table)}`);

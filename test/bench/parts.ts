@@ -1,6 +1,8 @@
 import { deployTable, measureDeploys } from "./deploy.ts";
 import { grayTable, measureGray } from "./gray.ts";
 import { manyFilesTable, measureManyFiles } from "./many-files.ts";
+import { measurePeers, peersTable } from "./peers/peers.ts";
+import { peersPicture } from "./peers/picture.ts";
 import type { Sizes } from "./sizes.ts";
 import type { Table } from "./table.ts";
 import { measureTraffic, trafficTable } from "./traffic.ts";
@@ -9,19 +11,20 @@ import { measureWorker, workerTable } from "./worker.ts";
 
 export interface Part {
   what: string;
-  measure(sizes: Sizes): Promise<{ figures: object; table: Table }>;
+  measure(sizes: Sizes): Promise<{ figures: object; table: Table; picture?: string }>;
 }
 
 function part<F extends object>(
   what: string,
   measure: (sizes: Sizes) => Promise<F>,
   table: (figures: F) => Table,
+  picture?: (figures: F) => string,
 ): Part {
   return {
     what,
     async measure(sizes) {
       const figures = await measure(sizes);
-      return { figures, table: table(figures) };
+      return { figures, table: table(figures), ...(picture !== undefined && { picture: picture(figures) }) };
     },
   };
 }
@@ -34,4 +37,5 @@ export const parts: Record<string, Part> = {
   gray: part("A gray release", measureGray, grayTable),
   unpack: part("A bundle of 1 GB", measureUnpack, unpackTable),
   worker: part("Deploys under a stream of jobs", measureWorker, workerTable),
+  peers: part("Other ways to deploy, under load", measurePeers, peersTable, peersPicture),
 };

@@ -12,6 +12,7 @@ export interface Sizes {
   gray: { weights: number[]; requests: number; rate: number; quietMs: number };
   unpack: { rounds: number; idleMs: number; afterMs: number; content: BigBundleScale };
   worker: { deploys: number; quietMs: number; pauseMs: number };
+  peers: { deploys: number; rate: number; quietMs: number; pauseMs: number; project: ProjectScale };
 }
 
 /** What the Django project consists of: Django apps, what each of them has, and large files beside them. */
@@ -42,6 +43,11 @@ export const fullProject: ProjectScale = {
   largeBytes: 2_400_000,
 };
 
+const tinyProject: ProjectScale = {
+  ...{ apps: 1, modules: 2, pages: 2, images: 2, scripts: 2 },
+  ...{ largeFiles: 1, largeBytes: 10_000 },
+};
+
 /** What the published figures are measured with. */
 export const fullSizes: Sizes = {
   idleMs: 60_000,
@@ -57,16 +63,14 @@ export const fullSizes: Sizes = {
     content: { pictures: { count: 1000, bytes: 1_010_000 }, sources: { count: 2000, lines: 500 } },
   },
   worker: { deploys: 10, quietMs: 20_000, pauseMs: 3000 },
+  peers: { deploys: 5, rate: 100, quietMs: 10_000, pauseMs: 3000, project: fullProject },
 };
 
 /** Enough to see that every part works: its figures say nothing. */
 export const tinySizes: Sizes = {
   idleMs: 0,
   shop: quickShop,
-  deploy: {
-    rounds: 1,
-    project: { apps: 1, modules: 2, pages: 2, images: 2, scripts: 2, largeFiles: 1, largeBytes: 10_000 },
-  },
+  deploy: { rounds: 1, project: tinyProject },
   manyFiles: { rounds: 1, counts: [30, 100] },
   load: { deploys: 1, rate: 20, quietMs: 500, pauseMs: 0 },
   gray: { weights: [50], requests: 300, rate: 20, quietMs: 500 },
@@ -75,4 +79,5 @@ export const tinySizes: Sizes = {
     content: { pictures: { count: 10, bytes: 100_000 }, sources: { count: 20, lines: 50 } },
   },
   worker: { deploys: 1, quietMs: 500, pauseMs: 0 },
+  peers: { deploys: 1, rate: 20, quietMs: 500, pauseMs: 500, project: tinyProject },
 };
