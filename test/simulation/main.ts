@@ -41,6 +41,8 @@ const usage = `npm run simulate -- [options]
 const tolerated: string[] = [...values.tolerate, ...(values.known ? knownFaults.map(({ shows }) => shows) : [])];
 const options: PlayOptions = { tolerated };
 
+const progressEvery = 10_000;
+
 async function main(): Promise<number> {
   if (values.help) {
     process.stdout.write(usage);
@@ -78,6 +80,8 @@ async function search(first: number, count: number, minutes: number): Promise<nu
     const seed = first + histories;
     const outcome = await play(historyOf(seed), options);
     histories++;
+    // A run of hours that is ended early has said how far it came.
+    if (histories % progressEvery === 0) console.log(`${histories} histories, ${failed} broke an invariant`);
     deployments += outcome.deployments;
     steps += outcome.steps;
     const { broken } = outcome;
