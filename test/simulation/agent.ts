@@ -40,6 +40,7 @@ export class Agent {
     this.#life = life;
     this.stopping = false;
     this.service = new Deployments({ ports: portsFor(host, effects, this.uploads), log: silent(host, life), newId });
+    host.watcher.started();
     host.note("the agent starts");
     this.service.recoverAll().catch((thrown: unknown) => host.note(`recoverAll failed: ${thrown}`));
   }
@@ -69,6 +70,7 @@ export class Agent {
       this.#life = undefined;
       this.service = undefined;
       this.stopping = false;
+      this.#host.watcher.gone();
       this.#host.note("the agent has stopped");
       this.onDeath();
     };

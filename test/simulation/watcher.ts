@@ -67,6 +67,8 @@ export class Watcher {
   readonly #addresses = new Map<string, Set<string>>();
   readonly #lost = new Map<string, number>();
   readonly #wellAt = new Map<string, number>();
+  /** When this agent began; undefined while there is none. */
+  #upSince: number | undefined;
   readonly #host: Host;
 
   constructor(host: Host) {
@@ -102,10 +104,14 @@ export class Watcher {
     this.#wellAt.set(address, this.#host.timeline.elapsed);
   }
 
-  /** I1: whatever moves slots moves them to what is up. */
-  moved(app?: string): void {
-    const apps = app === undefined ? this.#host.apps.keys() : [app];
-    for (const name of apps) this.#movedApp(name);
+  /** I1: whatever moves slots moves them to what is up. The agent has moved those of one app. */
+  moved(app: string): void {
+    this.#movedApp(app, true);
+  }
+
+  /** The same when nginx has read its files. */
+  reloaded(askedFor: ReadonlySet<string>): void {
+    for (const app of this.#host.apps.keys()) this.#movedApp(app, askedFor.has(app));
   }
 
   /** A deployment has its turn, and has not had any effect yet. */
@@ -171,7 +177,19 @@ export class Watcher {
     }
   }
 
+  /** An agent runs. */
+  started(): void {
+    this.#upSince = this.#host.timeline.elapsed;
+  }
+
+  /** The agent has had the time to see what the one before it left, and to take it back. */
+  get #hasLooked(): boolean {
+    if (this.#upSince === undefined) return false;
+    return this.#host.timeline.elapsed - this.#upSince > 2000 + this.#host.faults.slowedSince(this.#upSince);
+  }
+
   killed(): void {
+    this.gone();
     this.kills++;
     for (const app of this.removing.apps()) this.isGone(app);
     for (const app of this.#host.apps.keys()) {
@@ -180,6 +198,11 @@ export class Watcher {
       if (!journal.onward) this.#paused.delete(journal.id);
       if (this.#hasAll(app, journal.run)) this.#moved.add(journal.id);
     }
+  }
+
+  /** Also by itself. */
+  gone(): void {
+    this.#upSince = undefined;
   }
 
   /** Whether a removal of the app has removed everything, also if it was killed at its end. Then the app is a new one. */
@@ -227,7 +250,7 @@ export class Watcher {
     }
   }
 
-  #movedApp(app: string): void {
+  #movedApp(app: string, own: boolean): void {
     const before = this.#addresses.get(app) ?? new Set();
     const { timeline, nginx, faults } = this.#host;
     // What moves while nginx is down has moved for the one that comes back.
@@ -235,8 +258,10 @@ export class Watcher {
     this.#addresses.set(app, now);
     for (const address of before) if (!now.has(address)) this.#lost.set(address, timeline.elapsed);
     if (this.removing.has(app)) return;
-    // What a killed agent left half written is read at another's reload, and without the app's settings nobody may take it back.
-    if (!this.#host.settings.has(app) && isUnread(nginx.appFiles(app).upstream)) return;
+    // What a killed agent left half written is read at another's reload. The next agent needs a moment to take it back, and
+    // without the app's settings nobody may.
+    const mayTakeBack = this.#host.settings.has(app) && (own || this.#hasLooked);
+    if (!mayTakeBack && isUnread(nginx.appFiles(app).upstream)) return;
     const left = [...before].filter((address) => !now.has(address));
     // What a canary gives back, and what is undone, goes to the live run, whatever that answers.
     const { live } = this.facts(app);
