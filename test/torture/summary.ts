@@ -5,9 +5,10 @@ import type { Result } from "./strike.ts";
 export type BoundResult = Result & { bind: Bind };
 
 /** The line of one point, and below it what was wrong. */
-export function describeResult({ bind, operation, strike, struck, faults, recoveryMs, requests }: BoundResult): string {
+export function describeResult(result: BoundResult): string {
+  const { bind, operation, strike, afterMs = 0, struck, faults, recoveryMs, requests } = result;
   const time = strike?.time === undefined || strike.time === 1 ? "" : ` ${strike.time}`;
-  const effect = strike === undefined ? "any time" : `${strike.effect}${time}`;
+  const effect = strike === undefined ? `after ${Math.round(afterMs)} ms` : `${strike.effect}${time}`;
   const how = strike?.fault ?? "kill";
   const verdict = faults.length > 0 ? "NOT WELL" : struck ? "well" : "not reached";
   const columns = [bind.padEnd(6), operation.padEnd(23), effect.padEnd(25), how.padEnd(15), verdict.padEnd(11)];
