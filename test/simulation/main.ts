@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type History, historyOf } from "./history.ts";
 import { knownFaults } from "./known.ts";
@@ -79,6 +80,8 @@ async function search(first: number, count: number, minutes: number): Promise<nu
   while (histories < count && performance.now() - begun < minutes * 60_000) {
     const seed = first + histories;
     const outcome = await play(historyOf(seed), options);
+    // What Node keeps about signals that are gone is removed only when a history is not playing.
+    await setImmediate();
     histories++;
     // A run of hours that is ended early has said how far it came.
     if (histories % progressEvery === 0) console.log(`${histories} histories, ${failed} broke an invariant`);
