@@ -39,8 +39,8 @@ function load(): string {
 }
 
 /** On a busy machine everything takes longer, in proportion to the load of a processor. */
-function allowedMs(): number {
-  return recoveryLimitMs * Math.max(1, Number(load()));
+function allowedMs({ waitsMs = 0 }: Operation): number {
+  return (recoveryLimitMs + waitsMs) * Math.max(1, Number(load()));
 }
 
 /**
@@ -141,7 +141,7 @@ async function around(
     await operation.finish?.(host);
     if (!(await host.settles(patienceMs))) faults.push(`not settled: ${await unsettled(host)}`);
     recoveryMs = performance.now() - began;
-    if (recoveryMs > allowedMs())
+    if (recoveryMs > allowedMs(operation))
       faults.push(`it took ${Math.round(recoveryMs)} ms to recover, at a load of ${load()}`);
     if (!(await host.stepsEnd(patienceMs))) faults.push("a step of the build goes on and on");
     seen = await prober.stop();
@@ -155,6 +155,7 @@ async function around(
     faults.push(...(await atRest(host, { pruned })).filter((left) => !known.has(left)));
     if (!brief) faults.push(...(await unchangedByAnotherStart(host)));
     if (!brief) faults.push(...(await goesOn(host)).filter((left) => !known.has(left.replace(later, ""))));
+    if (operation.leavesUnwell !== undefined) await host.deploy();
   } catch (error) {
     faults.push(`${couldNotGoOn}${(error as Error).message}`);
   } finally {
