@@ -29,6 +29,8 @@ export interface Facts {
     from: string | null;
     state: DeploymentView["state"] | "cutting_over";
     onward: boolean;
+    /** Its release failed, and the traffic goes back. */
+    back: boolean;
   } | null;
   held: string | null;
 }
@@ -63,6 +65,8 @@ export class Watcher {
   readonly #begun = new Map<string, Snapshot>();
   /** Deployments that have begun to start a run of another release than the one that was staged: it makes place for that. */
   readonly #placeMade = new Set<string>();
+  /** The runs that each deployment has started. */
+  readonly #startedIn = new Map<string, Set<string>>();
   /** Where the slots lead, and when an address lost its last slot. */
   readonly #addresses = new Map<string, Set<string>>();
   readonly #lost = new Map<string, number>();
@@ -94,7 +98,15 @@ export class Watcher {
   /** For runs of many deployments, whose memory is measured. @returns how many had ended */
   forgetEnded(): number {
     const { size } = this.ended;
-    for (const known of [this.ended, this.#begun, this.#placeMade, this.#lost, this.#wellAt, this.stopped])
+    for (const known of [
+      this.ended,
+      this.#begun,
+      this.#placeMade,
+      this.#startedIn,
+      this.#lost,
+      this.#wellAt,
+      this.stopped,
+    ])
       known.clear();
     return size;
   }
@@ -143,6 +155,7 @@ export class Watcher {
   starting(app: string, run: string, addresses: string[]): void {
     for (const address of addresses) this.stopped.delete(address);
     const { journal, staged } = this.facts(app);
+    if (journal !== null) this.#startedIn.set(journal.id, (this.#startedIn.get(journal.id) ?? new Set()).add(run));
     const other = staged === null || releaseOfRun(staged.run) !== releaseOfRun(run);
     if (journal !== null && other) this.#placeMade.add(journal.id);
   }
@@ -153,6 +166,7 @@ export class Watcher {
     for (const { file, instance } of supervisord.groups.get(group) ?? []) {
       if (instance?.parts.address === undefined || instance.stopping || this.removing.has(file.app)) continue;
       this.#checkWarm(file.app, file.run);
+      if (instance.well) this.#checkWayBack(file.app, file.run);
       const { address } = instance.parts;
       this.stopped.add(address);
       if (instance.well && this.slots(file.app).includes(address)) {
@@ -186,6 +200,13 @@ export class Watcher {
   get #hasLooked(): boolean {
     if (this.#upSince === undefined) return false;
     return this.#host.timeline.elapsed - this.#upSince > 2000 + this.#host.faults.slowedSince(this.#upSince);
+  }
+
+  /** I3: the traffic goes back to it. One that had to be started for that may be stopped again if it does not become well. */
+  #checkWayBack(app: string, run: string): void {
+    const { journal } = this.facts(app);
+    if (journal?.back !== true || journal.from !== run || this.#startedIn.get(journal.id)?.has(run)) return;
+    this.broken("I3", `${run} of ${app} is stopped, and the traffic is to go back to it`);
   }
 
   killed(): void {
@@ -346,6 +367,7 @@ export function factsOf({ live, staged, warm, journal, held }: AppState): Facts 
       from: journal.from,
       state: journal.deployment.state,
       onward: journal.onward !== undefined,
+      back: journal.verdict?.back === true,
     },
     held,
   };

@@ -13,7 +13,8 @@ export function describeResult(result: BoundResult): string {
   const verdict = faults.length > 0 ? "NOT WELL" : struck ? "well" : "not reached";
   const columns = [bind.padEnd(6), operation.padEnd(23), effect.padEnd(25), how.padEnd(15), verdict.padEnd(11)];
   const line = `${columns.join(" ")} ${prettyMs(Math.round(recoveryMs)).padStart(7)} ${String(requests).padStart(5)}`;
-  return [line, ...faults.map((fault) => `       ${fault}`)].join("\n");
+  // An agent that does not answer says so with all of its log.
+  return [line, ...faults.map((fault) => `       ${fault.slice(0, 1000)}`)].join("\n");
 }
 
 /** A table of all points by bind and by fault. */
