@@ -188,6 +188,8 @@ async function finishForward(context: DeployContext, thrown: unknown): Promise<v
       await ports.clock.sleep(pauseMs, stopping).catch(() => {});
     }
   }
+  // That this agent shuts down is no failure of the deployment: the next start goes on.
+  if (stopping.aborted) return;
   deployment.trouble = asCutoverError(reason).message;
   const verdict = state.journal?.verdict;
   deployment.conclude("failed", verdict === undefined ? afterCutover(reason) : notBackYet(verdict, state, reason));

@@ -1,7 +1,8 @@
 import { Deployments } from "../../agent/deploy/deployments.ts";
 import type { Logger } from "../../agent/logger.ts";
-import { Effects, type Life } from "./effects.ts";
+import { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
+import { endLife, type Life } from "./life.ts";
 import { portsFor } from "./ports.ts";
 import type { Upload } from "./unpack.ts";
 
@@ -33,13 +34,14 @@ export class Agent {
   start(): void {
     if (this.service !== undefined) return;
     const host = this.#host;
-    const life: Life = { alive: true, kill: () => this.kill() };
+    const life: Life = { alive: true, listening: new Set(), kill: () => this.kill() };
     const { timeline, chances, faults } = host;
     const effects = new Effects({ timeline, chances, faults, trace: (line) => host.note(line) }, life);
     const newId = () => `sim${String(++this.#ids).padStart(19, "0")}`;
     this.#life = life;
     this.stopping = false;
     this.service = new Deployments({ ports: portsFor(host, effects, this.uploads), log: silent(host, life), newId });
+    host.watcher.started();
     host.note("the agent starts");
     this.service.recoverAll().catch((thrown: unknown) => host.note(`recoverAll failed: ${thrown}`));
   }
@@ -47,7 +49,7 @@ export class Agent {
   /** SIGKILL. */
   kill(): void {
     if (this.#life === undefined) return;
-    this.#life.alive = false;
+    endLife(this.#life);
     this.#life = undefined;
     this.service = undefined;
     this.stopping = false;
@@ -65,10 +67,11 @@ export class Agent {
     this.#host.note("the agent is asked to stop");
     const end = () => {
       if (!life.alive) return;
-      life.alive = false;
+      endLife(life);
       this.#life = undefined;
       this.service = undefined;
       this.stopping = false;
+      this.#host.watcher.gone();
       this.#host.note("the agent has stopped");
       this.onDeath();
     };

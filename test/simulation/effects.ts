@@ -1,5 +1,6 @@
 import type { NamedEffect } from "../../agent/effects.ts";
 import { CutoverError } from "../../shared/errors.ts";
+import { type Life, onAbort } from "./life.ts";
 import type { Chances } from "./random.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -185,12 +186,6 @@ function errorAt(effect: SimEffect, code: string): Error {
   return Object.assign(new Error(`${code}: on purpose, at ${effect}`), { code });
 }
 
-/** One life of the agent's process. */
-export interface Life {
-  alive: boolean;
-  kill(): void;
-}
-
 interface Parts {
   timeline: Timeline;
   chances: Chances;
@@ -232,6 +227,11 @@ export class Effects {
   /** Looks at something that cannot go wrong. */
   look<T>(work: () => T): Promise<T> {
     return this.#settled((resolve) => resolve(work()));
+  }
+
+  /** Calls `stop` when the signal is aborted in this life. @returns what prevents that */
+  onAbort(signal: AbortSignal, stop: () => void): () => void {
+    return onAbort(this.#life, signal, stop);
   }
 
   #settled<T>(begin: (resolve: (value: T) => void, reject: (reason: unknown) => void) => void): Promise<T> {

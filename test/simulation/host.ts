@@ -46,7 +46,7 @@ export class Host {
     };
     this.supervisord = new Supervisord({ ...parts, behaviourOf: (file) => this.#behaviourOf(file) });
     this.watcher = new Watcher(this);
-    this.nginx = new NginxDaemon({ ...parts, onMoved: () => this.watcher.moved() });
+    this.nginx = new NginxDaemon({ ...parts, onMoved: (askedFor) => this.watcher.reloaded(askedFor) });
     this.nginx.boot();
     for (const app of appNames) this.allow(app);
   }

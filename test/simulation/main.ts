@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type History, historyOf } from "./history.ts";
 import { knownFaults } from "./known.ts";
@@ -41,6 +42,8 @@ const usage = `npm run simulate -- [options]
 const tolerated: string[] = [...values.tolerate, ...(values.known ? knownFaults.map(({ shows }) => shows) : [])];
 const options: PlayOptions = { tolerated };
 
+const progressEvery = 10_000;
+
 async function main(): Promise<number> {
   if (values.help) {
     process.stdout.write(usage);
@@ -77,7 +80,11 @@ async function search(first: number, count: number, minutes: number): Promise<nu
   while (histories < count && performance.now() - begun < minutes * 60_000) {
     const seed = first + histories;
     const outcome = await play(historyOf(seed), options);
+    // What Node keeps about signals that are gone is removed only when a history is not playing.
+    await setImmediate();
     histories++;
+    // A run of hours that is ended early has said how far it came.
+    if (histories % progressEvery === 0) console.log(`${histories} histories, ${failed} broke an invariant`);
     deployments += outcome.deployments;
     steps += outcome.steps;
     const { broken } = outcome;

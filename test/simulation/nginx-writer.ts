@@ -147,7 +147,7 @@ export class NginxWriter {
     }
     const before = new Set(nginx.living().map(({ pid }) => pid));
     await this.#effects.do("nginx.reload", app, () => {
-      if (nginx.master === master) nginx.reload();
+      if (nginx.master === master) nginx.reload(app);
     });
     if (!(await this.#newWorkers(master, before, deadline))) throw refused(nginx.log.at(-1) ?? "");
   }

@@ -42,8 +42,8 @@ interface Parts {
   chances: Chances;
   newPid(): number;
   trace(line: string): void;
-  /** Visitors go elsewhere from now on. */
-  onMoved(): void;
+  /** Visitors go elsewhere from now on. Told for which apps the agent has asked for it. */
+  onMoved(askedFor: ReadonlySet<string>): void;
 }
 
 /** nginx: a master that reads its files when it is told, and workers of several generations. */
@@ -58,6 +58,7 @@ export class NginxDaemon {
   /** What the master complains of in its log, since its beginning. */
   log: string[] = [];
   #asked = false;
+  #askedFor = new Set<string>();
   #busy = false;
   readonly #parts: Parts;
 
@@ -96,7 +97,7 @@ export class NginxDaemon {
     this.pidFile = this.master;
     this.#busy = false;
     this.workers = this.#newWorkers();
-    this.#parts.onMoved();
+    this.#parts.onMoved(new Set());
   }
 
   /** @param staysInFile its pid file is still there */
@@ -105,13 +106,15 @@ export class NginxDaemon {
     if (!staysInFile) this.pidFile = 0;
     this.workers = [];
     this.#asked = false;
+    this.#askedFor = new Set();
     this.#busy = false;
   }
 
-  /** SIGHUP. A flag in the master, so several at once are one. */
-  reload(): void {
+  /** SIGHUP. A flag in the master, so several at once are one. @param app for which the agent asks; none for others */
+  reload(app?: string): void {
     if (!this.up) return;
     this.#asked = true;
+    if (app !== undefined) this.#askedFor.add(app);
     if (!this.#busy) this.#reconfigure();
   }
 
@@ -140,7 +143,9 @@ export class NginxDaemon {
     const random = chances.of("nginx");
     const { master } = this;
     const alive = () => this.master === master;
+    const askedFor = this.#askedFor;
     this.#asked = false;
+    this.#askedFor = new Set();
     this.#busy = true;
     const done = () => {
       this.#busy = false;
@@ -164,7 +169,7 @@ export class NginxDaemon {
         timeline.after(100, () => {
           if (!alive()) return;
           for (const worker of old) worker.serving = false;
-          this.#parts.onMoved();
+          this.#parts.onMoved(askedFor);
           done();
         });
       });

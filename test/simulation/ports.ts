@@ -82,10 +82,10 @@ function sleep(host: Host, effects: Effects, ms: number, signal?: AbortSignal): 
       reject(signal?.reason);
     };
     const cancel = host.timeline.after(ms, () => {
-      signal?.removeEventListener("abort", stop);
+      forget?.();
       if (effects.alive) resolve();
     });
-    signal?.addEventListener("abort", stop, { once: true });
+    const forget = signal && effects.onAbort(signal, stop);
   });
 }
 

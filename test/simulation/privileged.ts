@@ -67,13 +67,16 @@ export class SimPrivileged implements Privileged {
     return new Promise<number>((resolve, reject) => {
       const stop = () => reject(command.signal.reason);
       if (command.signal.aborted) return stop();
-      command.signal.addEventListener("abort", stop, { once: true });
+      const forget = this.#effects.onAbort(command.signal, stop);
       const work = () => {
         for (let line = 0; line < this.#host.outputLines; line++) command.onOutput(command.source, `migrating ${line}`);
         return fault === "command" ? 1 : 0;
       };
       const run = this.#effects.wait(this.#host.chances.of("release").int(1500));
-      run.then(() => this.#effects.do("release.command", app, work)).then(resolve, reject);
+      run
+        .then(() => this.#effects.do("release.command", app, work))
+        .finally(forget)
+        .then(resolve, reject);
     });
   }
 

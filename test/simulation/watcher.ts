@@ -29,6 +29,8 @@ export interface Facts {
     from: string | null;
     state: DeploymentView["state"] | "cutting_over";
     onward: boolean;
+    /** Its release failed, and the traffic goes back. */
+    back: boolean;
   } | null;
   held: string | null;
 }
@@ -63,10 +65,14 @@ export class Watcher {
   readonly #begun = new Map<string, Snapshot>();
   /** Deployments that have begun to start a run of another release than the one that was staged: it makes place for that. */
   readonly #placeMade = new Set<string>();
+  /** The runs that each deployment has started. */
+  readonly #startedIn = new Map<string, Set<string>>();
   /** Where the slots lead, and when an address lost its last slot. */
   readonly #addresses = new Map<string, Set<string>>();
   readonly #lost = new Map<string, number>();
   readonly #wellAt = new Map<string, number>();
+  /** When this agent began; undefined while there is none. */
+  #upSince: number | undefined;
   readonly #host: Host;
 
   constructor(host: Host) {
@@ -92,7 +98,15 @@ export class Watcher {
   /** For runs of many deployments, whose memory is measured. @returns how many had ended */
   forgetEnded(): number {
     const { size } = this.ended;
-    for (const known of [this.ended, this.#begun, this.#placeMade, this.#lost, this.#wellAt, this.stopped])
+    for (const known of [
+      this.ended,
+      this.#begun,
+      this.#placeMade,
+      this.#startedIn,
+      this.#lost,
+      this.#wellAt,
+      this.stopped,
+    ])
       known.clear();
     return size;
   }
@@ -102,10 +116,14 @@ export class Watcher {
     this.#wellAt.set(address, this.#host.timeline.elapsed);
   }
 
-  /** I1: whatever moves slots moves them to what is up. */
-  moved(app?: string): void {
-    const apps = app === undefined ? this.#host.apps.keys() : [app];
-    for (const name of apps) this.#movedApp(name);
+  /** I1: whatever moves slots moves them to what is up. The agent has moved those of one app. */
+  moved(app: string): void {
+    this.#movedApp(app, true);
+  }
+
+  /** The same when nginx has read its files. */
+  reloaded(askedFor: ReadonlySet<string>): void {
+    for (const app of this.#host.apps.keys()) this.#movedApp(app, askedFor.has(app));
   }
 
   /** A deployment has its turn, and has not had any effect yet. */
@@ -137,6 +155,7 @@ export class Watcher {
   starting(app: string, run: string, addresses: string[]): void {
     for (const address of addresses) this.stopped.delete(address);
     const { journal, staged } = this.facts(app);
+    if (journal !== null) this.#startedIn.set(journal.id, (this.#startedIn.get(journal.id) ?? new Set()).add(run));
     const other = staged === null || releaseOfRun(staged.run) !== releaseOfRun(run);
     if (journal !== null && other) this.#placeMade.add(journal.id);
   }
@@ -147,6 +166,7 @@ export class Watcher {
     for (const { file, instance } of supervisord.groups.get(group) ?? []) {
       if (instance?.parts.address === undefined || instance.stopping || this.removing.has(file.app)) continue;
       this.#checkWarm(file.app, file.run);
+      if (instance.well) this.#checkWayBack(file.app, file.run);
       const { address } = instance.parts;
       this.stopped.add(address);
       if (instance.well && this.slots(file.app).includes(address)) {
@@ -171,7 +191,26 @@ export class Watcher {
     }
   }
 
+  /** An agent runs. */
+  started(): void {
+    this.#upSince = this.#host.timeline.elapsed;
+  }
+
+  /** The agent has had the time to see what the one before it left, and to take it back. */
+  get #hasLooked(): boolean {
+    if (this.#upSince === undefined) return false;
+    return this.#host.timeline.elapsed - this.#upSince > 2000 + this.#host.faults.slowedSince(this.#upSince);
+  }
+
+  /** I3: the traffic goes back to it. One that had to be started for that may be stopped again if it does not become well. */
+  #checkWayBack(app: string, run: string): void {
+    const { journal } = this.facts(app);
+    if (journal?.back !== true || journal.from !== run || this.#startedIn.get(journal.id)?.has(run)) return;
+    this.broken("I3", `${run} of ${app} is stopped, and the traffic is to go back to it`);
+  }
+
   killed(): void {
+    this.gone();
     this.kills++;
     for (const app of this.removing.apps()) this.isGone(app);
     for (const app of this.#host.apps.keys()) {
@@ -180,6 +219,11 @@ export class Watcher {
       if (!journal.onward) this.#paused.delete(journal.id);
       if (this.#hasAll(app, journal.run)) this.#moved.add(journal.id);
     }
+  }
+
+  /** Also by itself. */
+  gone(): void {
+    this.#upSince = undefined;
   }
 
   /** Whether a removal of the app has removed everything, also if it was killed at its end. Then the app is a new one. */
@@ -227,7 +271,7 @@ export class Watcher {
     }
   }
 
-  #movedApp(app: string): void {
+  #movedApp(app: string, own: boolean): void {
     const before = this.#addresses.get(app) ?? new Set();
     const { timeline, nginx, faults } = this.#host;
     // What moves while nginx is down has moved for the one that comes back.
@@ -235,8 +279,10 @@ export class Watcher {
     this.#addresses.set(app, now);
     for (const address of before) if (!now.has(address)) this.#lost.set(address, timeline.elapsed);
     if (this.removing.has(app)) return;
-    // What a killed agent left half written is read at another's reload, and without the app's settings nobody may take it back.
-    if (!this.#host.settings.has(app) && isUnread(nginx.appFiles(app).upstream)) return;
+    // What a killed agent left half written is read at another's reload. The next agent needs a moment to take it back, and
+    // without the app's settings nobody may.
+    const mayTakeBack = this.#host.settings.has(app) && (own || this.#hasLooked);
+    if (!mayTakeBack && isUnread(nginx.appFiles(app).upstream)) return;
     const left = [...before].filter((address) => !now.has(address));
     // What a canary gives back, and what is undone, goes to the live run, whatever that answers.
     const { live } = this.facts(app);
@@ -321,6 +367,7 @@ export function factsOf({ live, staged, warm, journal, held }: AppState): Facts 
       from: journal.from,
       state: journal.deployment.state,
       onward: journal.onward !== undefined,
+      back: journal.verdict?.back === true,
     },
     held,
   };

@@ -97,12 +97,12 @@ export class TortureHost implements AsyncDisposable {
     return takeEffectLog(join(this.#faults.path, "effects"));
   }
 
-  get #stateFile(): string {
+  get stateFile(): string {
     return join(this.data, "apps", "shop", "state.json");
   }
 
   async state(): Promise<AppState> {
-    return loadState({ load: async () => JSON.parse(readFileSync(this.#stateFile, "utf8")) }, "shop");
+    return loadState({ load: async () => JSON.parse(readFileSync(this.stateFile, "utf8")) }, "shop");
   }
 
   /** @throws Error unless it succeeds */
@@ -153,11 +153,11 @@ export class TortureHost implements AsyncDisposable {
   async hold(): Promise<void> {
     const state = await this.state();
     const journal = state.journal && { ...state.journal, attempts: 3 };
-    writeFileSync(this.#stateFile, JSON.stringify({ ...state, journal, held: "it could not be undone 3 times" }));
+    writeFileSync(this.stateFile, JSON.stringify({ ...state, journal, held: "it could not be undone 3 times" }));
   }
 
   tearState(): void {
-    writeFileSync(this.#stateFile, readFileSync(this.#stateFile, "utf8").slice(0, 200));
+    writeFileSync(this.stateFile, readFileSync(this.stateFile, "utf8").slice(0, 200));
   }
 
   /** Another site's file that nginx refuses. */

@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import prettyMs from "pretty-ms";
 import { type Effect, effects } from "../../agent/effects.ts";
 import { type Bind, binds } from "./bundles.ts";
+import { keepEvidence } from "./evidence.ts";
 import { TortureHost } from "./host.ts";
 import { type Operation, operations } from "./operations.ts";
 import { namesIn, pointsOf, type Recording, record } from "./points.ts";
@@ -36,6 +37,8 @@ const { values } = parseArgs({
     random: { type: "string" },
     /** Instead: does each operation without a fault, and writes its effects into reached.json. */
     record: { type: "boolean", default: false },
+    /** A directory for what explains each point that was not well. */
+    evidence: { type: "string" },
     /** A directory for the journals of kill points, for test/agent/deploy/recovery/journals.test.ts. */
     journals: { type: "string" },
     /** Instead: this many deploys in a row, each under five hundred requests; every tenth broken, every fifth killed. */
@@ -105,9 +108,13 @@ async function allOf(bind: Bind, host: TortureHost, tasks: Task[]): Promise<void
   /** @returns whether a point has broken the host, which then must not be used for others */
   const work = async (own: TortureHost): Promise<boolean> => {
     for (let task = left.shift(); task !== undefined; task = left.shift()) {
+      // Those of the points before.
+      own.takeEffects();
       const result = { bind, ...(await task(own)) };
       results.push(result);
       console.log(describeResult(result));
+      if (values.evidence !== undefined && result.faults.length > 0)
+        console.log(`       kept in ${await keepEvidence(values.evidence, own, result)}`);
       if (result.faults.some((fault) => fault.startsWith(couldNotGoOn))) return true;
     }
     return false;

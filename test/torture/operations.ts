@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { checkEveryMs, failuresInARow } from "../../agent/deploy/watch/run-health.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import { type Strike, succeeded, type TortureHost } from "./host.ts";
 import { programsRun } from "./leftovers.ts";
@@ -12,6 +13,10 @@ export interface Operation {
   run(host: TortureHost): Promise<unknown>;
   /** What a person does if it did not end well; nothing if it did. The agent runs again by then. */
   finish?(host: TortureHost): Promise<void>;
+  /** What takes this long in it besides the recovery, in milliseconds: a watch of the agent, or a pause of supervisord. */
+  waitsMs?: number;
+  /** Why what it leaves live is no host for another point: then a good release is deployed after it. */
+  leavesUnwell?: string;
   /** Whether the agent does not run when it begins. */
   starts?: boolean;
   /** Why a reboot in its middle proves nothing. */
@@ -118,6 +123,9 @@ export const operations: Operation[] = [
     run: (host) => host.tryDeploy({ config: { ...unwell("once"), watch: "20s" } }),
     // If the agent was killed, the release may stay live: it is not watched again.
     finish: programsRun,
+    // supervisord pauses before it starts a program again, and calls it running a second later.
+    waitsMs: 3000,
+    leavesUnwell: "a redeploy or a rollback would have a new run of it, of which an instance ends too",
   },
   {
     name: "canary that fails",
@@ -126,6 +134,8 @@ export const operations: Operation[] = [
       await host.activate(await stagedRelease(host), 50);
       await Promise.race([canaryIsGone(host), host.agent.ended]);
     },
+    // As many failed checks as end a canary; a start of the agent begins to count again.
+    waitsMs: failuresInARow * checkEveryMs,
     // If the agent was killed before the release had traffic, nothing makes it fail.
     finish: async (host) => ((await host.state()).staged?.weight === 0 ? undefined : canaryIsGone(host)),
   },

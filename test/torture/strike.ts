@@ -11,6 +11,8 @@ import { Prober, releaseOf, type Seen } from "./prober.ts";
 export interface Result {
   operation: string;
   strike: Strike | undefined;
+  /** Of a kill at any time: how long after the operation's begin, in milliseconds. */
+  afterMs: number | undefined;
   /** Whether the operation reached the effect. */
   struck: boolean;
   /** What was wrong afterwards; empty if nothing was. */
@@ -37,8 +39,8 @@ function load(): string {
 }
 
 /** On a busy machine everything takes longer, in proportion to the load of a processor. */
-function allowedMs(): number {
-  return recoveryLimitMs * Math.max(1, Number(load()));
+function allowedMs({ waitsMs = 0 }: Operation): number {
+  return (recoveryLimitMs + waitsMs) * Math.max(1, Number(load()));
 }
 
 /**
@@ -78,7 +80,7 @@ async function endsSoon(host: TortureHost): Promise<boolean> {
 
 /** Does the operation and kills the agent some time after its begin. */
 export async function killDuring(host: TortureHost, operation: Operation, afterMs: number): Promise<Result> {
-  return around({ host, operation }, async () => {
+  return around({ host, operation, afterMs }, async () => {
     const running = operation.run(host).catch(() => undefined);
     await Promise.race([running, sleep(afterMs)]);
     await host.agent.kill();
@@ -109,11 +111,12 @@ interface Around {
   host: TortureHost;
   operation: Operation;
   strike?: Strike;
+  afterMs?: number;
   brief?: boolean;
 }
 
 async function around(
-  { host, operation, strike, brief = false }: Around,
+  { host, operation, strike, afterMs, brief = false }: Around,
   act: (around: { prober: Prober; faults: string[]; before: string[] }) => Promise<boolean>,
 ): Promise<Result> {
   const faults: string[] = [];
@@ -138,7 +141,7 @@ async function around(
     await operation.finish?.(host);
     if (!(await host.settles(patienceMs))) faults.push(`not settled: ${await unsettled(host)}`);
     recoveryMs = performance.now() - began;
-    if (recoveryMs > allowedMs())
+    if (recoveryMs > allowedMs(operation))
       faults.push(`it took ${Math.round(recoveryMs)} ms to recover, at a load of ${load()}`);
     if (!(await host.stepsEnd(patienceMs))) faults.push("a step of the build goes on and on");
     seen = await prober.stop();
@@ -152,13 +155,14 @@ async function around(
     faults.push(...(await atRest(host, { pruned })).filter((left) => !known.has(left)));
     if (!brief) faults.push(...(await unchangedByAnotherStart(host)));
     if (!brief) faults.push(...(await goesOn(host)).filter((left) => !known.has(left.replace(later, ""))));
+    if (operation.leavesUnwell !== undefined) await host.deploy();
   } catch (error) {
     faults.push(`${couldNotGoOn}${(error as Error).message}`);
   } finally {
     await prober.stop();
     host.disarm();
   }
-  return { operation: operation.name, strike, struck, faults, recoveryMs, requests: seen.requests, journal };
+  return { operation: operation.name, strike, afterMs, struck, faults, recoveryMs, requests: seen.requests, journal };
 }
 
 /** The releases that visitors may get: the live one, and a canary. */

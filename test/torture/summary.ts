@@ -5,14 +5,16 @@ import type { Result } from "./strike.ts";
 export type BoundResult = Result & { bind: Bind };
 
 /** The line of one point, and below it what was wrong. */
-export function describeResult({ bind, operation, strike, struck, faults, recoveryMs, requests }: BoundResult): string {
+export function describeResult(result: BoundResult): string {
+  const { bind, operation, strike, afterMs = 0, struck, faults, recoveryMs, requests } = result;
   const time = strike?.time === undefined || strike.time === 1 ? "" : ` ${strike.time}`;
-  const effect = strike === undefined ? "any time" : `${strike.effect}${time}`;
+  const effect = strike === undefined ? `after ${Math.round(afterMs)} ms` : `${strike.effect}${time}`;
   const how = strike?.fault ?? "kill";
   const verdict = faults.length > 0 ? "NOT WELL" : struck ? "well" : "not reached";
   const columns = [bind.padEnd(6), operation.padEnd(23), effect.padEnd(25), how.padEnd(15), verdict.padEnd(11)];
   const line = `${columns.join(" ")} ${prettyMs(Math.round(recoveryMs)).padStart(7)} ${String(requests).padStart(5)}`;
-  return [line, ...faults.map((fault) => `       ${fault}`)].join("\n");
+  // An agent that does not answer says so with all of its log.
+  return [line, ...faults.map((fault) => `       ${fault.slice(0, 1000)}`)].join("\n");
 }
 
 /** A table of all points by bind and by fault. */

@@ -4,8 +4,12 @@ import { slotCount } from "../../../shared/slots.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, dropIntent, reach, saveIntent } from "../context.ts";
 import { rememberPrevious, setLive } from "../state.ts";
+import { healthFault } from "../watch/run-health.ts";
 import { waitHealthy } from "./health.ts";
-import { routeFor } from "./route.ts";
+import { restoreTraffic, routeFor } from "./route.ts";
+
+/** How long a run that had begun to take over may take to answer before nginx's files lead back to the live one. */
+const firstAnswerMs = 1000;
 
 /**
  * Moves all of the traffic to a run. Static files come first, so that a page from either release finds its assets at every
@@ -44,13 +48,26 @@ export async function moveTraffic(
  */
 async function assertStillHealthy(context: DeployContext, spec: RunSpec): Promise<void> {
   // Files that nginx may not have read prove nothing.
-  if (!(await context.ports.traffic.unread(spec.app)) && (await hasAllTraffic(context, spec))) return;
+  const unread = await context.ports.traffic.unread(spec.app);
+  if (!unread && (await hasAllTraffic(context, spec))) return;
   try {
+    if (unread) await takeBackUnlessWell(context, spec);
     await waitHealthy(context, spec);
   } catch (thrown) {
     await dropIntent(context);
     throw thrown;
   }
+}
+
+/**
+ * A reload for another app or by another program reads the files that the killed agent left, and they lead to the run. While
+ * that is waited for they lead to the live one.
+ */
+async function takeBackUnlessWell(context: DeployContext, spec: RunSpec): Promise<void> {
+  const { ports, settings, state, log } = context;
+  if ((await healthFault(ports, settings, spec, firstAnswerMs)) === undefined) return;
+  // If nginx refuses or does not run, the files lead back all the same.
+  await restoreTraffic({ ports, state }).catch((err: unknown) => log.warn({ err }, "nginx was not reloaded"));
 }
 
 /** A canary had a part of the traffic before, so only all of it proves that the traffic has moved. */

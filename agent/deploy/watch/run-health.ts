@@ -100,10 +100,15 @@ export async function failureReason(
   });
 }
 
-/** What is wrong with a run by what its instances answer. */
-export async function healthFault(ports: Ports, settings: AppSettings, spec: RunSpec): Promise<string | undefined> {
+/** What is wrong with a run by what its instances answer in time. */
+export async function healthFault(
+  ports: Ports,
+  settings: AppSettings,
+  spec: RunSpec,
+  timeoutMs = checkMs,
+): Promise<string | undefined> {
   const { path, expect } = spec.config.health;
-  const request = { path, host: healthHost(spec.config, settings), timeoutMs: checkMs };
+  const request = { path, host: healthHost(spec.config, settings), timeoutMs };
   const instances = await ports.privileged.instances(spec);
   if (instances.length === 0) return noPorts;
   // All at once: the times of those that hang must not add up.

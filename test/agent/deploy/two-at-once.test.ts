@@ -37,6 +37,10 @@ describe("C1: a way back that is delayed", () => {
       for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
       expect((await stateOf(host)).journal?.verdict?.back).toBe(true);
       expect([...host.disk.programs]).toContain(v1);
+      // One that was retired would be started again by the next attempt.
+      expect(
+        host.effects.filter((effect) => effect.endsWith(` ${v1}`) && /programs\.(remove|start)/.test(effect)),
+      ).toEqual([`programs.start ${v1}`]);
     } finally {
       vi.useRealTimers();
     }
