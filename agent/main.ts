@@ -72,8 +72,18 @@ async function serve(host: Host): Promise<void> {
   const events = new ObservedEvents(new EventFilesOnDisk(settings.data));
 
   const { ports, closePorts } = await openPorts(host, { events, version });
-  const deployments = new Deployments({ ports, log: logger, onCut: (app, requests) => metrics.cut(app, requests) });
-  const { metrics, audit, closeObservers } = observe(settings, { version, events, deployments, ports, logger });
+  const deployments = new Deployments({
+    ...{ ports, log: logger },
+    onCut: (app, requests) => metrics.cut(app, requests),
+    onInstances: (report) => webhooks.report(report),
+  });
+  const { metrics, audit, webhooks, closeObservers } = observe(settings, {
+    version,
+    events,
+    deployments,
+    ports,
+    logger,
+  });
 
   // From here on, since a deployment that is recovered may be asked to stop at once.
   const stopSignal = nextSignal();
@@ -86,6 +96,7 @@ async function serve(host: Host): Promise<void> {
   const systemd = new SystemdNotifier(process.env, (err) => logger.warn({ err }, "systemd-notify failed"));
   try {
     await Promise.race([deployments.recoverAll(), stopSignal]);
+    deployments.supervision.start();
     const network = await openNetwork(settings, { ...calls, spent, credentials: process.env.CREDENTIALS_DIRECTORY });
     servers.unshift(network);
     servers.push(...(await openMetrics(settings, calls)));

@@ -36,11 +36,13 @@ export const webhook = z
       .default("json")
       .describe('`json`: the deployment; `slack`: a message as `{"text"}`.'),
     events: z
-      .array(z.enum(["succeeded", "staged", "failed", "aborted"]))
+      .array(z.enum(["succeeded", "staged", "failed", "aborted", "instances_down", "instances_up"]))
       .min(1)
       // The Action stages each release before it activates it, which is of interest to few.
-      .default(["succeeded", "failed", "aborted"])
-      .describe("Which ends of a deployment are sent: of those and `staged`."),
+      .default(["succeeded", "failed", "aborted", "instances_down", "instances_up"])
+      .describe(
+        "What is sent: how deployments end (of those and `staged`), and when live instances do not run (`instances_down`) and run again (`instances_up`).",
+      ),
     secret_file: hostPath
       .optional()
       .describe("The absolute path of a file with a secret. What is sent is signed with it."),

@@ -109,6 +109,14 @@ export interface Privileged {
   /** The run's web instances; undefined if supervisor does not know the run. @throws CutoverError supervisor_unreachable */
   programs(app: string, run: string): Promise<ProgramStatus[] | undefined>;
   /**
+   * Starts again those programs of a run, web instances and processes, that supervisord gave up on, and those for whose next
+   * try it would wait long.
+   * @param stopped also those that somebody has stopped
+   * @returns all of them, as they were before; undefined if supervisor does not know the run
+   * @throws CutoverError supervisor_unreachable
+   */
+  revivePrograms(app: string, run: string, stopped: boolean): Promise<ProgramStatus[] | undefined>;
+  /**
    * Writes the launch files and programs of one process of a run, and starts those that do not run. Idempotent.
    * @throws CutoverError supervisor_unreachable, supervisor_config_broken
    */

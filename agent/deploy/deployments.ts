@@ -12,6 +12,7 @@ import type {
   RepairView,
   VerifyView,
 } from "../../shared/protocol.ts";
+import type { InstancesReport } from "../contracts/instances-report.ts";
 import type { Ports } from "../contracts/ports.ts";
 import type {
   ActivateRequest,
@@ -33,7 +34,7 @@ import { findSameBundle } from "./queue/idempotency.ts";
 import { leaseOf } from "./queue/lease.ts";
 import { DeployQueue, forActivation, forNextStep, type Start } from "./queue/queue.ts";
 import { DeploymentRegistry } from "./queue/registry.ts";
-import { abortStaged, tooLate } from "./recovery/abort-staged.ts";
+import { abortedOrTooLate, abortStaged, tooLate } from "./recovery/abort-staged.ts";
 import { OpenDeployments } from "./recovery/open-deployments.ts";
 import { resumeAll, resumeApp } from "./recovery/resume.ts";
 import { WarmRetirement } from "./retention/warm-retirement.ts";
@@ -42,6 +43,7 @@ import { deployResumePoint } from "./state-format.ts";
 import { acceptBundle } from "./steps/acceptance.ts";
 import { activateTarget, redeployTarget, rollbackRun, type Target } from "./steps/target.ts";
 import { CanaryWatch } from "./watch/canary-watch.ts";
+import { LiveSupervision } from "./watch/live-supervision.ts";
 
 /** How long a start waits for recoveries: an old worker may need an hour for its job, and its app stays locked until then. */
 const recoveryPatienceMs = 60_000;
@@ -51,14 +53,10 @@ interface Parts {
   log: Logger;
   /** Called when requests were cut after their deployment had ended, because its warm run was retired. */
   onCut?: (app: string, requests: number) => void;
+  /** Called when live instances do not run, and when they run again. */
+  onInstances?: (report: InstancesReport) => void;
   /** The id of a new deployment; random unless given. Who knows it may follow the deployment. */
   newId?: () => string;
-}
-
-/** @throws CutoverError already_cut_over if it has ended in another way, in the moment of the abort */
-function abortedOrTooLate(view: DeploymentView): DeploymentView {
-  if (view.outcome === "succeeded") throw tooLate(view.id);
-  return view;
 }
 
 /**
@@ -66,6 +64,7 @@ function abortedOrTooLate(view: DeploymentView): DeploymentView {
  * deploy, or an activation) runs in the background, and the caller follows its events.
  */
 export class Deployments implements Service {
+  readonly supervision: LiveSupervision;
   readonly #ports: Ports;
   readonly #log: Logger;
   readonly #states: AppStates;
@@ -78,7 +77,7 @@ export class Deployments implements Service {
   /** Aborted when nothing more happens in this process: followers of a deployment look for it at the next start. */
   readonly #closed = new AbortController();
 
-  constructor({ ports, log, onCut = () => {}, newId = newDeploymentId }: Parts) {
+  constructor({ ports, log, onCut = () => {}, onInstances = () => {}, newId = newDeploymentId }: Parts) {
     this.#ports = ports;
     this.#log = log;
     this.#states = new AppStates(ports);
@@ -92,6 +91,7 @@ export class Deployments implements Service {
     this.#open = new OpenDeployments({ ports, log, queue: this.#queue, stateOf, resume, onFree });
     this.#operations = new AppOperations({ ports, log, states: this.#states, queue: this.#queue, resume });
     this.#warm = new WarmRetirement({ ports, locks: this.#queue.locks, log, stateOf, onCut });
+    this.supervision = new LiveSupervision({ ports, log, locks: this.#queue.locks, stateOf, onReport: onInstances });
     this.#canaries = new CanaryWatch({ ports, log, stateOf, fail: (id, reason) => this.#failCanary(id, reason) });
   }
 
@@ -106,6 +106,7 @@ export class Deployments implements Service {
 
   /** Leaves what runs at its next safe point, from which the next start goes on. A bundle that is still coming is refused. */
   async close(): Promise<void> {
+    this.supervision.close();
     this.#warm.close();
     this.#canaries.close();
     this.#open.close();
@@ -277,13 +278,10 @@ export class Deployments implements Service {
 
   /** Housekeeping between the deployments. Called whenever the app is free. */
   async #schedule(app: string): Promise<void> {
-    await this.#warm.schedule(app).catch((err: unknown) => this.#log.error({ err, app }, "retire was not scheduled"));
-    await this.#canaries
-      .schedule(app)
-      .catch((err: unknown) => this.#log.error({ err, app }, "the canary is not watched"));
-    await this.#open
-      .schedule(app)
-      .catch((err: unknown) => this.#log.error({ err, app }, "an open deployment is not tried again"));
+    const log = (what: string) => (err: unknown) => this.#log.error({ err, app }, what);
+    await this.#warm.schedule(app).catch(log("retire was not scheduled"));
+    await this.#canaries.schedule(app).catch(log("the canary is not watched"));
+    await this.#open.schedule(app).catch(log("an open deployment is not tried again"));
   }
 
   async #failCanary(id: string, reason: CutoverError): Promise<void> {

@@ -8,6 +8,7 @@ import { defaultServer } from "./checks/default-server.ts";
 import { directories } from "./checks/directories.ts";
 import { disk } from "./checks/disk.ts";
 import { helper } from "./checks/helper.ts";
+import { instances } from "./checks/instances.ts";
 import { leftovers } from "./checks/leftovers.ts";
 import { nginxInclude } from "./checks/nginx-include.ts";
 import { nginxLimits } from "./checks/nginx-limits.ts";
@@ -49,6 +50,7 @@ export const checks: Record<string, Check> = {
   "supervisor-include": supervisorInclude,
   "second-supervisord": secondSupervisord,
   "supervisor-limits": supervisorLimits,
+  instances,
   pythons,
   certificates,
   webhooks,

@@ -48,6 +48,9 @@ export const methods = {
   removePrograms: method(ofRun, done, ({ privileged }, { app, run }) => privileged.removePrograms(app, run)),
   runs: method(ofApp, shape.runs, ({ privileged }, { app }) => privileged.runs(app)),
 
+  revivePrograms: method(shape.revival, shape.programs, ({ privileged }, { app, run, stopped }) =>
+    privileged.revivePrograms(app, run, stopped),
+  ),
   startProcess: method(processSpec, done, (host, { spec, process }) =>
     host.ifShared(spec, () => host.privileged.startProcess(spec, process)),
   ),

@@ -72,6 +72,10 @@ export class RemotePrivileged implements Privileged {
     return this.#helper.call("programs", { app, run });
   }
 
+  revivePrograms(app: string, run: string, stopped: boolean): Promise<ProgramStatus[] | undefined> {
+    return this.#helper.call("revivePrograms", { app, run, stopped });
+  }
+
   startProcess(spec: RunSpec, process: string): Promise<void> {
     return this.#helper.call("startProcess", { spec: plain(spec), process });
   }

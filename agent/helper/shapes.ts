@@ -17,6 +17,7 @@ export const ofApp = z.strictObject({ app: appName });
 export const ofRun = z.strictObject({ app: appName, run: runId });
 export const ofRelease = z.strictObject({ app: appName, release: releaseId });
 export const ofProcess = z.strictObject({ app: appName, run: runId, process: processName });
+export const revival = z.strictObject({ app: appName, run: runId, stopped: z.boolean() });
 
 export const runSpec = z
   .strictObject({ app: appName, run: runId, release: releaseId, config: configSchema })

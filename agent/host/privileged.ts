@@ -159,6 +159,10 @@ export class LocalPrivileged implements Privileged {
     return this.#programs.programs(app, run);
   }
 
+  revivePrograms(app: string, run: string, stopped: boolean): Promise<ProgramStatus[] | undefined> {
+    return this.#programs.revive(app, run, stopped);
+  }
+
   async startProcess(spec: RunSpec, name: string): Promise<void> {
     await this.#programs.startProcess(await this.#ownApp(spec.app), spec, name);
   }

@@ -17,6 +17,7 @@ const gaugeNames = {
   release: ["cutover_release_info", "The live release and the staged one."],
   up: ["cutover_instances_up", "Instances and processes that supervisor reports as RUNNING."],
   wanted: ["cutover_instances_wanted", "Instances and processes that should run."],
+  down: ["cutover_instances_down", "Instances and processes of the live release that do not run."],
   connections: ["cutover_connections", "Open requests on instances."],
   slots: ["cutover_slots", "Slots of the app's upstream that lead to instances."],
   weight: ["cutover_canary_weight_percent", "The share of the traffic that the canary has, in percent."],
@@ -73,6 +74,7 @@ function describeInstances(gauges: AppGauges, { app, live, staged, warm, instanc
     const labels = { app, role, ...(process !== "" && { process }) };
     gauges.set("up", labels, group.filter(({ state }) => state === "RUNNING").length);
     gauges.set("wanted", labels, group.length);
+    if (role === "live") gauges.set("down", labels, group.filter(({ state }) => !isUp.has(state)).length);
     if (process !== "") continue;
     gauges.set(
       "connections",
@@ -86,6 +88,9 @@ function describeInstances(gauges: AppGauges, { app, live, staged, warm, instanc
     );
   }
 }
+
+/** One that has just started is up for visitors, if not yet for supervisord. */
+const isUp = new Set(["RUNNING", "STARTING"]);
 
 function sumOf<T>(items: T[], count: (item: T) => number): number {
   return items.reduce((total, item) => total + count(item), 0);

@@ -1,6 +1,8 @@
 import { createHmac } from "node:crypto";
 import prettyMs from "pretty-ms";
+import { releaseOfRun } from "../../shared/names.ts";
 import type { DeploymentView } from "../../shared/protocol.ts";
+import type { InstancesReport } from "../contracts/instances-report.ts";
 
 /** What a receiver gets when a deployment ends. It has no evidence: that is output of the app, and may hold its secrets. */
 export function jsonBody(view: DeploymentView, host: string): string {
@@ -56,6 +58,22 @@ export function slackBody(view: DeploymentView, host: string): string {
     ...(failure?.unchanged === undefined ? [] : [slackText(failure.unchanged)]),
   ];
   return JSON.stringify({ text: lines.join("\n") });
+}
+
+/** What a receiver gets when live instances do not run, and when they run again. */
+export function jsonReport({ event, app, run, instances, since }: InstancesReport, host: string): string {
+  return JSON.stringify({ event, host, app, run, release: releaseOfRun(run), since, instances });
+}
+
+/** The same as one message. */
+export function slackReport({ event, app, run, instances, since }: InstancesReport, host: string): string {
+  const names = instances.map(({ name, state }) => `\`${slackText(name)}\` (${state})`).join(", ");
+  const where = `of *${slackText(app)}* on ${slackText(host)}`;
+  const line =
+    event === "instances_down"
+      ? `:rotating_light: ${names} ${where}: *down* since ${since}`
+      : `:white_check_mark: All live instances ${where} run again. Down since ${since}: ${names}`;
+  return JSON.stringify({ text: `${line}\nRelease \`${slackText(releaseOfRun(run))}\`` });
 }
 
 /** HMAC-SHA256 in hex, over the timestamp, a dot and the body. A receiver computes it again from the bytes that it got. */

@@ -4,10 +4,11 @@ import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import pRetry, { AbortError } from "p-retry";
 import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
+import type { InstancesReport } from "../contracts/instances-report.ts";
 import type { Apps } from "../contracts/ports.ts";
 import type { Logger } from "../logger.ts";
 import { isLoopback, type Webhook } from "../settings-values.ts";
-import { jsonBody, signature, slackBody } from "./webhook-body.ts";
+import { jsonBody, jsonReport, signature, slackBody, slackReport } from "./webhook-body.ts";
 
 interface WebhooksParts {
   /** Those of agent.yml: they get the deployments of every app. */
@@ -33,9 +34,18 @@ export interface WebhookLimits {
 
 const defaultLimits: WebhookLimits = { attemptMs: 10_000, retries: 4, pauseMs: 1000, atOnce: 100 };
 
+/** What one webhook tells. */
+interface Message {
+  app: string;
+  event: DeploymentView["outcome"] | InstancesReport["event"];
+  /** For the log. */
+  about: object;
+  body(kind: Webhook["kind"], host: string): string;
+}
+
 /**
- * Tells others how deployments ended. It works in the background, so that no deployment waits for a webhook or fails with
- * one. Webhooks that are under way when the agent stops are given up.
+ * Tells others how deployments ended, and which live instances do not run. It works in the background, so that no deployment
+ * waits for a webhook or fails with one. Webhooks that are under way when the agent stops are given up.
  */
 export class Webhooks {
   readonly #parts: WebhooksParts;
@@ -50,7 +60,27 @@ export class Webhooks {
 
   event(_app: string, event: DeploymentEvent): void {
     if (event.type !== "end" || this.#closing.signal.aborted) return;
-    const notifying: Promise<void> = this.#notify(event.deployment).finally(() => this.#underway.delete(notifying));
+    const view = event.deployment;
+    this.#begin({
+      app: view.app,
+      event: view.outcome,
+      about: { deployment: view.id },
+      body: (kind, host) => (kind === "slack" ? slackBody(view, host) : jsonBody(view, host)),
+    });
+  }
+
+  /** Live instances do not run, or run again. */
+  report(report: InstancesReport): void {
+    if (this.#closing.signal.aborted) return;
+    const { app, event } = report;
+    this.#begin({
+      ...{ app, event, about: { event } },
+      body: (kind, host) => (kind === "slack" ? slackReport(report, host) : jsonReport(report, host)),
+    });
+  }
+
+  #begin(message: Message): void {
+    const notifying: Promise<void> = this.#notify(message).finally(() => this.#underway.delete(notifying));
     this.#underway.add(notifying);
   }
 
@@ -67,23 +97,24 @@ export class Webhooks {
     this.#closing.abort(new Error("the agent stops"));
   }
 
-  async #notify(view: DeploymentView): Promise<void> {
+  async #notify(message: Message): Promise<void> {
     const { apps, webhooks, log } = this.#parts;
-    const own = await apps.settings(view.app).then(
+    const { app, event } = message;
+    const own = await apps.settings(app).then(
       (settings) => settings.webhooks,
       () => [],
     );
     const named = [
       ...webhooks.map((hook, index) => ({ hook, name: `agent.yml webhooks[${index}]` })),
-      ...own.map((hook, index) => ({ hook, name: `apps/${view.app}.yml webhooks[${index}]` })),
-    ].filter(({ hook }) => view.outcome !== "running" && hook.events.includes(view.outcome));
+      ...own.map((hook, index) => ({ hook, name: `apps/${app}.yml webhooks[${index}]` })),
+    ].filter(({ hook }) => event !== "running" && hook.events.includes(event));
     await Promise.all(
       named.map(async ({ hook, name }) => {
         // The place in the file, never the address: whoever knows the address may write to the chat.
-        const about = { app: view.app, deployment: view.id, webhook: name };
+        const about = { app, ...message.about, webhook: name };
         try {
           if (this.#underway.size > this.#limits.atOnce) throw new Undelivered("too many webhooks are under way");
-          await this.#deliver(hook, view);
+          await this.#deliver(hook, message);
           this.#parts.onResult("delivered");
           log.debug(about, "webhook delivered");
         } catch (thrown) {
@@ -94,13 +125,13 @@ export class Webhooks {
     );
   }
 
-  async #deliver(hook: Webhook, view: DeploymentView): Promise<void> {
+  async #deliver(hook: Webhook, message: Message): Promise<void> {
     const { host } = this.#parts;
     const { retries, pauseMs } = this.#limits;
     const url = await addressOf(hook);
-    const body = hook.kind === "slack" ? slackBody(view, host) : jsonBody(view, host);
+    const body = message.body(hook.kind, host);
     const delivery = randomUUID();
-    const headers = { "cutover-event": view.outcome, "cutover-delivery": delivery };
+    const headers = { "cutover-event": message.event, "cutover-delivery": delivery };
     await pRetry(async () => this.#post(url, { ...headers, ...(await signed(hook, body)) }, body), {
       retries,
       factor: 3,

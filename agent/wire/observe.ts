@@ -43,6 +43,7 @@ export function observe(settings: AgentSettings, { version, events, deployments,
   return {
     metrics,
     audit,
+    webhooks,
     async closeObservers(): Promise<void> {
       await webhooks.close(graceMs);
       await files.close();

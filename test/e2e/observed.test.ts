@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { appendFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -9,7 +9,8 @@ import { embeddedLayout } from "../../agent/host/embedded/files.ts";
 import type { AuditEntry } from "../../shared/protocol.ts";
 import { readMetrics } from "../agent/observe/format.ts";
 import { freePorts } from "../harness/ports.ts";
-import { BadHost } from "./bad-host.ts";
+import { runProgram } from "../harness/run.ts";
+import { BadHost, pidIn } from "./bad-host.ts";
 
 let host: BadHost;
 let metricsPort = 0;
@@ -122,3 +123,58 @@ test("a refused call is in the history with its reason", async () => {
   expect(refused).toMatchObject({ what: "rollback", code: "unauthorized", reason: expect.any(String) });
   expect(JSON.stringify(refused)).not.toContain("eyJ");
 });
+
+test("H2 H4 a database that is late for longer than supervisord's tries, and a stopped instance: all is named, and comes back", async () => {
+  const { data, supervisor } = embeddedLayout(host.agent.directory);
+  const { live } = await host.agent.appView();
+  const database = join(host.agent.scratch.path, "database");
+  // From now on the instances end at once unless the database is there.
+  for (const name of ["web-0", "web-1"]) {
+    const launch = join(data, "apps/shop/launch", live ?? "", `${name}.json`);
+    const { argv, ...rest } = JSON.parse(readFileSync(launch, "utf8"));
+    const late = ["/bin/sh", "-c", 'test -e "$0" && exec "$@"', database, ...argv];
+    writeFileSync(launch, JSON.stringify({ ...rest, argv: late }));
+  }
+  const events = () => got.map(({ body }) => JSON.parse(body)).filter(({ event }) => event.startsWith("instances_"));
+  const instancesOf = async () => {
+    const { code, stdout } = await host.agent.cutover("doctor", "--json");
+    const { findings } = JSON.parse(stdout) as { findings: { check: string; what: string }[] };
+    return { code, what: findings.filter(({ check }) => check === "instances").map(({ what }) => what) };
+  };
+  const status = () => fetch(host.site).then((answer) => answer.status);
+  expect((await instancesOf()).what).toEqual([]);
+
+  // As systemd does with a host's supervisord: it is killed and comes again.
+  const pids = (await host.agent.appView()).instances.map(({ pid }) => pid ?? 0);
+  expect(pids.every((pid) => pid > 1)).toBe(true);
+  for (const pid of [await pidIn(supervisor.pidFile), ...pids]) process.kill(pid, "SIGKILL");
+  await host.agent.kill();
+  await host.agent.start();
+  await expect.poll(() => events().length, { timeout: 30_000 }).toBe(1);
+  const [down] = events();
+  expect(down).toMatchObject({ event: "instances_down", app: "shop", run: live });
+  expect(down.instances.map(({ name }: { name: string }) => name).toSorted()).toEqual(["web-0", "web-1"]);
+  expect(host.agent.log).toContain("live instances do not run; they are started again for as long as it takes");
+  expect(await status()).toBe(502);
+  expect(await instancesOf()).toEqual({ code: 1, what: [expect.stringContaining("2 of 2 do not run: web-0 is ")] });
+  expect((await host.agent.cutover("status", "shop")).stdout).toMatch(/^ {2}down {6}web-0 \(/m);
+  const metrics = readMetrics(await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text());
+  expect(metrics.get('cutover_instances_down{app="shop",role="live"}')).toBe(2);
+  // Longer than three tries of one, two and three seconds.
+  await sleep(8000);
+  writeFileSync(database, "");
+  await expect.poll(status, { timeout: 40_000 }).toBe(200);
+  await expect.poll(() => events().length, { timeout: 40_000 }).toBe(2);
+  expect(events()[1]).toMatchObject({ event: "instances_up", since: down.since });
+  expect((await instancesOf()).what).toEqual([]);
+
+  const group = `cutover-shop-${live}`;
+  const { code } = await runProgram(["supervisorctl", "-c", supervisor.conf, "stop", `${group}:web-1`]);
+  expect(code).toBe(0);
+  expect(await instancesOf()).toEqual({
+    code: 1,
+    what: [expect.stringContaining("1 of 2 do not run: web-1 is STOPPED")],
+  });
+  const states = async () => (await host.agent.appView()).instances.map(({ state }) => state);
+  await expect.poll(states, { timeout: 40_000 }).toEqual(["RUNNING", "RUNNING"]);
+}, 180_000);

@@ -10,6 +10,7 @@ import type { Manifest } from "../../shared/manifest.ts";
 import type { DeploymentEvent, MaintenanceView } from "../../shared/protocol.ts";
 import { FakeClock } from "./clock.ts";
 import { digestOf, requestOf } from "./deploy-request.ts";
+import { memoryMaintenance } from "./maintenance.ts";
 import { type FakeProcess, processGroup } from "./processes.ts";
 import { memoryStates } from "./states.ts";
 
@@ -30,8 +31,12 @@ export class FakeHost {
   /** supervisor's word for programs of a release; RUNNING unless set. */
   readonly programStates = new Map<string, ProgramState>();
   readonly connections = new Map<string, number>();
+  /** Addresses on which nobody listens. */
+  readonly silent = new Set<string>();
   /** The process id of a run's first instance; 100 unless set. */
   readonly pids = new Map<string, number>();
+  /** For how long a run's instances have been up, in milliseconds; 1 unless set. */
+  readonly uptimes = new Map<string, number>();
   /** supervisor's word for a run's process, by `run process`; RUNNING unless set. */
   readonly processStates = new Map<string, ProgramState>();
   /** How often a run's process was restarted, by `run process`. */
@@ -49,7 +54,6 @@ export class FakeHost {
     maintenance: undefined as MaintenanceView | undefined,
   };
   settings = appSettingsSchema.parse({ domains: ["shop.example.com"] });
-  /** Those that the host has. */
   apps = ["shop"];
   releaseCommandCode = 0;
   /** The run on whose ports another user's process listens. */
@@ -177,6 +181,10 @@ export class FakeHost {
           disk.programs.add(run);
         },
         programs: async (_app, run) => (disk.programs.has(run) ? this.#programs(run) : undefined),
+        revivePrograms: async (_app, run, stopped) => {
+          await this.effect(`programs.revive ${run}${stopped ? " stopped" : ""}`);
+          return disk.programs.has(run) ? this.#programs(run) : undefined;
+        },
         startProcess: async ({ run, config }, process) => {
           const { instances, stop_timeout } = config.processes[process] ?? {};
           if (instances === undefined || stop_timeout === undefined) throw new Error(`no process ${process}`);
@@ -235,6 +243,7 @@ export class FakeHost {
       },
       connections: {
         count: async (sockets) => new Map(sockets.map((path) => [path, this.connections.get(path) ?? 0])),
+        listening: async (sockets) => new Set(sockets.filter((path) => !this.silent.has(path))),
       },
       logs: {
         tail: async (_app, run) =>
@@ -249,18 +258,11 @@ export class FakeHost {
         prune: async () => {},
       },
       system: { view: async () => ({ machine: "x86_64", glibc: "2.36", pythons: ["3.11"] }) },
-      maintenance: {
-        state: async () => this.disk.maintenance,
-        begin: async (_app, allow) => {
-          await this.effect(`maintenance.begin ${allow.join(" ")}`);
-          this.disk.maintenance = { since: new Date(this.#now).toISOString(), allow };
-          return this.disk.maintenance;
-        },
-        end: async () => {
-          await this.effect("maintenance.end");
-          this.disk.maintenance = undefined;
-        },
-      },
+      maintenance: memoryMaintenance(
+        disk,
+        () => this.#now,
+        (name) => this.effect(name),
+      ),
     };
   }
 
@@ -271,8 +273,8 @@ export class FakeHost {
 
   #programs(run: string): ProgramStatus[] {
     const state = this.programStates.get(run) ?? "RUNNING";
-    const first = this.pids.get(run) ?? 100;
-    return ["web-0", "web-1"].map((name, index) => ({ name, state, pid: first + index, uptime: 1, detail: "" }));
+    const [first, uptime] = [this.pids.get(run) ?? 100, this.uptimes.get(run) ?? 1];
+    return ["web-0", "web-1"].map((name, index) => ({ name, state, pid: first + index, uptime, detail: "" }));
   }
 
   #process(process: FakeProcess): ProcessGroup {

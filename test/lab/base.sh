@@ -6,7 +6,7 @@ set -eu
 target=$1
 bare=systemd,systemd-sysv,dbus,iproute2
 # What cutover-agent depends on, and nothing that Debian only recommends.
-depends="nginx supervisor python3-venv python3-pip acl"
+depends="nginx supervisor python3-venv acl"
 
 stamp=$(sha256sum <"$0")
 if [ "$(cat "$target/complete" 2>/dev/null)" = "$stamp" ]; then exit 0; fi

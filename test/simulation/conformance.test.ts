@@ -108,7 +108,7 @@ async function real(): Promise<Supervised> {
     write: (group, kind) => {
       const head = `[group:${group}]\nprograms=${group}-x\n[program:${group}-x]\nprocess_name=x\n`;
       const rest =
-        "startsecs=1\nautorestart=true\nstopasgroup=true\nkillasgroup=true\nstdout_logfile=NONE\nredirect_stderr=true\n";
+        "startsecs=1\nstartretries=1000000000\nautorestart=true\nstopasgroup=true\nkillasgroup=true\nstdout_logfile=NONE\nredirect_stderr=true\n";
       const text = `${head}command=${commands[kind]}\nstopwaitsecs=${stopMs / 1000}\n${rest}`;
       writeFileSync(join(confDir, `${group}.conf`), text);
     },
@@ -177,15 +177,17 @@ const histories: Record<string, (host: Supervised) => Promise<unknown>> = {
     await host.reload();
     return { added, up, early, stopped, end, removed: await host.remove("g"), left: await host.look("g") };
   },
-  "one that ends at once is given up after three more tries": async (host) => {
+  "one that ends at once is tried again, later each time, and never given up": async (host) => {
     host.write("g", "exits");
     await host.reload();
     await host.add("g");
     await host.start("g");
-    const soon = await until(host, "g", "BACKOFF");
-    const end = await until(host, "g", "FATAL");
-    await host.start("g");
-    return { soon, end, again: await until(host, "g", "BACKOFF") };
+    const { states } = await course(host, "g", 11_000);
+    return {
+      soon: states.includes("BACKOFF"),
+      end: states.includes("FATAL"),
+      again: await until(host, "g", "BACKOFF"),
+    };
   },
   "one that ends later, or is killed, is started again": async (host) => {
     host.write("g", "exits-later");

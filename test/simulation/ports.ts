@@ -57,6 +57,8 @@ export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, 
     connections: {
       count: (addresses) =>
         effects.look(() => new Map(addresses.map((address) => [address, host.listener(address)?.open() ?? 0]))),
+      listening: (addresses) =>
+        effects.look(() => new Set(addresses.filter((address) => host.listener(address)?.listens === true))),
     },
     logs: {
       tail: (app, run) =>

@@ -118,6 +118,14 @@ export class SimPrivileged implements Privileged {
     );
   }
 
+  /** By agent/host/supervisor/revive.ts. */
+  async revivePrograms(app: string, run: string, stopped: boolean): Promise<ProgramStatus[] | undefined> {
+    const before = await this.programs(app, run);
+    if (before === undefined) return undefined;
+    await this.#effects.do("programs.start", app, () => this.#host.supervisord.revive(groupName(app, run), stopped));
+    return before;
+  }
+
   async startProcess(spec: RunSpec, name: string): Promise<void> {
     const { app, run, config } = spec;
     const entry = config.processes[name];

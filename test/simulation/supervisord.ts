@@ -34,7 +34,6 @@ export interface Program {
 }
 
 const startMs = 1000;
-const startRetries = 3;
 /** supervisord's loop turns at least this often. */
 const turnMs = 1000;
 
@@ -48,7 +47,8 @@ interface Parts {
 
 /**
  * supervisord, by its source (4.2.5) and its manual: a program goes STOPPED -> STARTING -> RUNNING; one that ends before
- * `startsecs` goes to BACKOFF, and after `startretries` to FATAL; one that ends later goes to EXITED and is started again.
+ * `startsecs` goes to BACKOFF, where it waits longer after each try, and with our `startretries` never to FATAL; one that
+ * ends later goes to EXITED and is started again.
  */
 export class Supervisord {
   /** The files in its include directory: these outlive it. */
@@ -89,6 +89,17 @@ export class Supervisord {
   startProcessGroup(group: string): void {
     this.#assertUp();
     this.#startGroup(group);
+  }
+
+  /** `startProcess` for each program of a run that it gave up on, and with `stopped` for those that were stopped. */
+  revive(web: string, stopped: boolean): void {
+    this.#assertUp();
+    for (const program of [...this.groups.values()].flat()) {
+      if (program.group !== web && !program.group.startsWith(`${web}+`)) continue;
+      if (program.state !== "FATAL" && !(stopped && program.state === "STOPPED")) continue;
+      program.backoff = 0;
+      this.#spawn(program);
+    }
   }
 
   stopProcessGroup(group: string): boolean {
@@ -208,9 +219,8 @@ export class Supervisord {
     if (program.state === "STARTING") {
       program.backoff++;
       program.detail = "Exited too quickly (process log may have details)";
-      program.state = program.backoff > startRetries ? "FATAL" : "BACKOFF";
-      const again = () => program.state === "BACKOFF" && this.#spawn(program);
-      if (program.state === "BACKOFF") this.#later(program.backoff * 1000, again);
+      program.state = "BACKOFF";
+      this.#later(program.backoff * 1000, () => program.state === "BACKOFF" && this.#spawn(program));
       return;
     }
     program.state = "EXITED";

@@ -17,6 +17,9 @@ function facts(view: AppView, options: ViewOptions): string[] {
   return rows.map(([name, value]) => `  ${name.padEnd(9)} ${value}`);
 }
 
+/** STOPPING is a process that finishes its job. */
+const upStates = new Set(["RUNNING", "STARTING", "STOPPING"]);
+
 type Row = [name: string, value: string];
 
 function runRows({ live, staged, weight, warm, previous }: AppView, { style, now }: ViewOptions): Row[] {
@@ -42,8 +45,13 @@ function siteRows({ urls, maintenance }: AppView, { style, now }: ViewOptions): 
   return [...rows, ["closed", style("yellow", closed)]];
 }
 
-function troubleRows({ held, problem }: AppView, { style }: ViewOptions): Row[] {
+function troubleRows({ held, problem, live, instances }: AppView, { style }: ViewOptions): Row[] {
   const rows: Row[] = [];
+  const down = instances.filter(({ run, state }) => run === live && !upStates.has(state));
+  if (down.length > 0 && problem === undefined) {
+    const names = down.map(({ name, state }) => `${safe(name)} (${safe(state)})`).join(", ");
+    rows.push(["down", style("red", `${names}; the agent starts them again for as long as it takes`)]);
+  }
   if (held !== undefined) rows.push(["held", style("red", safe(held))]);
   if (problem !== undefined) rows.push(["problem", style("red", safe(problem))]);
   return rows;

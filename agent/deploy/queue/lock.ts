@@ -13,6 +13,12 @@ export class AppLocks {
     this.#clock = clock;
   }
 
+  /** Whether something other than a deployment changes the app now, such as its removal. */
+  inHousekeeping(app: string): boolean {
+    const holder = this.#holders.get(app);
+    return holder !== undefined && holder.view() === undefined;
+  }
+
   /** @returns what frees the lock, or undefined when it is held. `holder` is undefined for housekeeping. */
   tryAcquire(app: string, holder: () => DeploymentView | undefined): (() => void) | undefined {
     if (this.#holders.has(app)) return undefined;

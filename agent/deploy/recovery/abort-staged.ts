@@ -50,6 +50,12 @@ export async function abortStaged(
   }
 }
 
+/** @throws CutoverError already_cut_over if it has ended in another way, in the moment of the abort */
+export function abortedOrTooLate(view: DeploymentView): DeploymentView {
+  if (view.outcome === "succeeded") throw tooLate(view.id);
+  return view;
+}
+
 export function tooLate(id: string): CutoverError {
   return new CutoverError("already_cut_over", `Deployment ${id} has ended or has cut over, so it cannot be aborted.`, {
     unchanged: "Nothing was changed.",

@@ -1,6 +1,16 @@
 import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 import { includesDirectory } from "../supervisor-conf.ts";
+import { restartCost } from "./supervisor-limits.ts";
+
+/** A second section replaces the first, and with it all programs of others. */
+function includeFix({ path, ini }: NonNullable<HostFacts["supervisor"]["conf"]>, directory: string): string {
+  const pattern = `${directory}/*.conf`;
+  const files = ini.get("include")?.get("files")?.split(/\s+/).filter(Boolean).join(" ");
+  return files === undefined && !ini.has("include")
+    ? `Write \`[include]\` and under it \`files = ${pattern}\` into ${path}.`
+    : `In the [include] of ${path} change the line \`files\` to \`files = ${[files, pattern].join(" ").trim()}\`; a second [include] would replace it.`;
+}
 
 /** supervisord reads the programs that cutover writes, and listens only on its socket. */
 export function supervisorInclude({ supervisor, settings }: HostFacts): Finding[] {
@@ -22,7 +32,7 @@ export function supervisorInclude({ supervisor, settings }: HostFacts): Finding[
       error("supervisor-include", {
         what: `${conf.path} has no [include] of ${directory}/*.conf.`,
         why: "supervisord would never start the programs that cutover writes, not even after a reboot.",
-        fix: `Write \`[include]\` and under it \`files = ${directory}/*.conf\` into ${conf.path}, then \`supervisorctl reload\`.`,
+        fix: `${includeFix(conf, directory)} Then run \`supervisorctl update\`, which restarts nothing of others.`,
       }),
     );
   }
@@ -31,7 +41,7 @@ export function supervisorInclude({ supervisor, settings }: HostFacts): Finding[
       error("supervisor-include", {
         what: `${conf.path} has no [unix_http_server] with a \`file\`.`,
         why: "The agent controls supervisord over that socket.",
-        fix: `Write \`[unix_http_server]\` with \`file=${socket}\` and \`chmod=0700\`, then restart supervisord.`,
+        fix: `Write \`[unix_http_server]\` with \`file=${socket}\` and \`chmod=0700\`, then restart supervisord. ${restartCost}`,
       }),
     );
   }

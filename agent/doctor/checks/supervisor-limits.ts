@@ -5,6 +5,9 @@ import { error, type Finding, warning } from "../finding.ts";
 /** How many files supervisord opens for one program: pipes and a log. */
 const filesOfProgram = 5;
 
+/** Only a restart of supervisord takes these settings over. */
+export const restartCost = "That stops all its programs, of others too, and starts them again: choose a quiet time.";
+
 /** Programs inherit supervisord's limits. They must suffice for all instances twice, since a deploy has old and new ones. */
 export function supervisorLimits({ apps, supervisor }: HostFacts): Finding[] {
   const { daemon, conf } = supervisor;
@@ -19,7 +22,7 @@ export function supervisorLimits({ apps, supervisor }: HostFacts): Finding[] {
       error("supervisor-limits", {
         what: `supervisord may have ${daemon.openFiles} open files, but ${programs} programs during a deploy need about ${files}.`,
         why: "It could not start the last instances of a new release, and not restart one that died.",
-        fix: `Set \`minfds=${files * 2}\` under [supervisord] in ${where}, and restart supervisord.`,
+        fix: `Set \`minfds=${files * 2}\` under [supervisord] in ${where}, and restart supervisord. ${restartCost}`,
       }),
     );
   }
@@ -29,7 +32,7 @@ export function supervisorLimits({ apps, supervisor }: HostFacts): Finding[] {
       error("supervisor-limits", {
         what: `A user may have ${daemon.processes} processes under supervisord, but an app needs ${processes} during a deploy.`,
         why: "fork fails with `Resource temporarily unavailable`, and instances start without their workers.",
-        fix: `Set \`minprocs=${processes * 2}\` under [supervisord] in ${where}, and restart supervisord.`,
+        fix: `Set \`minprocs=${processes * 2}\` under [supervisord] in ${where}, and restart supervisord. ${restartCost}`,
       }),
     );
   }
@@ -38,7 +41,7 @@ export function supervisorLimits({ apps, supervisor }: HostFacts): Finding[] {
       warning("supervisor-limits", {
         what: `supervisord runs with the umask ${daemon.umask.toString(8).padStart(3, "0")}.`,
         why: "Other users may write to files that it creates, such as logs.",
-        fix: `Set \`umask=022\` under [supervisord] in ${where}, and restart supervisord.`,
+        fix: `Set \`umask=022\` under [supervisord] in ${where}, and restart supervisord. ${restartCost}`,
       }),
     );
   }

@@ -44,7 +44,7 @@ export function supervisorRuns({ supervisor, settings }: HostFacts): Finding[] {
         error("supervisor-runs", {
           what: `The program that listens on ${socket} does not answer as supervisord does.`,
           why,
-          fix: `Read supervisord's log, restart it, and check supervisor.socket in agent.yml.${other}`,
+          fix: `Read supervisord's log, and check supervisor.socket in agent.yml.${other}`,
         }),
       ];
   }

@@ -1,8 +1,9 @@
 import { readFile, readlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type Config, configSchema } from "../../../shared/config.ts";
+import { configSchema } from "../../../shared/config.ts";
 import { envFileFaults } from "../../../shared/env-file.ts";
 import { CutoverError } from "../../../shared/errors.ts";
+import { releaseId } from "../../../shared/names.ts";
 import { parseJson } from "../../../shared/plain-json.ts";
 import { groupSharers } from "../../host/ownership/own-group.ts";
 import { AppsDirectory } from "../../host/store/apps-dir.ts";
@@ -39,20 +40,22 @@ async function factsOfApp(app: string, apps: AppsDirectory, appsDir: string, age
       entry: await entryOf(env),
       faults: envFileFaults(await readFile(env, "utf8").catch(() => "")),
     },
-    live: await liveConfig(layout),
+    ...(await liveFacts(layout)),
     home: layout.home,
     ways: await Promise.all([layout.home, ...files].map(wayTo)),
   };
 }
 
-/** undefined without a live release, and if its configuration cannot be read. */
-async function liveConfig({ home, published, config }: AppLayout): Promise<Config | undefined> {
+/** `live` is undefined also if its configuration cannot be read. */
+async function liveFacts({ home, published, config }: AppLayout): Promise<Pick<AppFacts, "live" | "release">> {
+  const target = await readlink(published("current")).catch(() => undefined);
+  const release = releaseId.safeParse(basename(target ?? "")).data;
+  if (release === undefined) return { live: undefined, release };
   try {
-    const release = basename(await readlink(published("current")));
     const bytes = await readSafely(home, config(release), readLimits.config);
-    return configSchema.safeParse(parseJson(bytes.toString("utf8"))).data;
+    return { live: configSchema.safeParse(parseJson(bytes.toString("utf8"))).data, release };
   } catch {
-    return undefined;
+    return { live: undefined, release };
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Config } from "../../../shared/config.ts";
 import type { VerifyView } from "../../../shared/protocol.ts";
+import type { ProgramState } from "../../contracts/privileged.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
 import type { Directive } from "../nginx-config.ts";
 import type { Entry, Identity } from "../permissions.ts";
@@ -66,6 +67,8 @@ export interface AppFacts {
   env: { path: string; named: boolean; entry: Entry | undefined; faults: { line: number; message: string }[] };
   /** The configuration of the live release. */
   live: Config | undefined;
+  /** The id of the live release. */
+  release: string | undefined;
   home: string;
   /** To its directory, its published files, and the sockets of its runs. */
   ways: Way[];
@@ -106,6 +109,8 @@ export interface SupervisorFacts {
   /** Its configuration, if it was found and can be read. */
   conf: { path: string; ini: Ini } | undefined;
   files: string[] | undefined;
+  /** All programs of the supervisord that answers, whoever wrote them. */
+  programs: { group: string; name: string; state: ProgramState; detail: string }[];
 }
 
 export interface CertificateFacts {

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
+import { toStatus } from "../../host/supervisor/program-group.ts";
 import { Supervisor } from "../../host/supervisor/supervisor.ts";
 import type { AgentSettings } from "../../settings.ts";
 import { expanded, type Ini, includesDirectory, parseIni } from "../supervisor-conf.ts";
@@ -12,7 +13,8 @@ const usualFiles = ["/etc/supervisor/supervisord.conf", "/etc/supervisord.conf"]
 
 export async function supervisorFacts({ supervisor }: AgentSettings): Promise<SupervisorFacts> {
   const { socket, conf_dir: confDir } = supervisor;
-  const answer = await new Supervisor({ socket, confDir, timeoutMs: 5000 }).pid().catch(stateOf);
+  const client = new Supervisor({ socket, confDir, timeoutMs: 5000 });
+  const answer = await client.pid().catch(stateOf);
   const running = await supervisords();
   const daemons = await Promise.all(
     running.map(async (daemon) => ({ ...daemon, ...(await placesOf(daemon.conf, confDir)) })),
@@ -34,7 +36,13 @@ export async function supervisorFacts({ supervisor }: AgentSettings): Promise<Su
     daemons,
     conf: await firstIni(candidates),
     files: await namesIn(confDir),
+    programs: pid === undefined ? [] : await programsOf(client),
   };
+}
+
+async function programsOf(client: Supervisor): Promise<SupervisorFacts["programs"]> {
+  const programs = await client.getAllProcessInfo().catch(() => []);
+  return programs.map((program) => ({ group: program.group, ...toStatus(program) }));
 }
 
 function stateOf(error: unknown): Exclude<SupervisorFacts["socket"], "answers"> {

@@ -21,6 +21,13 @@ export function countConnections(table: string, sockets: string[]): Map<string, 
   return counts;
 }
 
+/** Those of these paths on which somebody listens: a line with the flag of a listener (`__SO_ACCEPTCON`). */
+export function unixListeners(table: string, sockets: string[]): Set<string> {
+  const wanted = new Set(sockets);
+  const paths = [...table.matchAll(/^\S+ \S+ \S+ 0001\d{4} \S+ \S+ +\d+ (.+)$/gm)].map(([, path = ""]) => path);
+  return new Set(paths.filter((path) => wanted.has(path)));
+}
+
 export interface TcpSocket {
   /** The address of this end as the kernel writes it: hex, each word in the machine's byte order. */
   address: string;
@@ -91,12 +98,7 @@ export function countTcpConnections(sockets: TcpSocket[], ports: number[]): Map<
 /** Counts in the kernel's own tables, which do not depend on what a process says about itself. */
 export class ProcNetConnections implements Connections {
   async count(addresses: string[]): Promise<Map<string, number>> {
-    const sockets: string[] = [];
-    const ports: number[] = [];
-    for (const place of addresses.map(parseAddress)) {
-      if ("socket" in place) sockets.push(place.socket);
-      else ports.push(place.port);
-    }
+    const { sockets, ports } = placesOf(addresses);
     const bySocket = sockets.length === 0 ? undefined : countConnections(await unixTable(), sockets);
     const byPort = ports.length === 0 ? undefined : countTcpConnections(await tcpSockets(), ports);
     return new Map(
@@ -107,6 +109,29 @@ export class ProcNetConnections implements Connections {
       }),
     );
   }
+
+  async listening(addresses: string[]): Promise<Set<string>> {
+    const { sockets, ports } = placesOf(addresses);
+    const paths = sockets.length === 0 ? undefined : unixListeners(await unixTable(), sockets);
+    const listeners = ports.length === 0 ? [] : (await tcpSockets()).filter(({ state }) => state === tcpStates.listen);
+    const open = new Set(listeners.map(({ port }) => port));
+    const isOpen = (address: string) => {
+      const place = parseAddress(address);
+      return "socket" in place ? paths?.has(place.socket) === true : open.has(place.port);
+    };
+    return new Set(addresses.filter(isOpen));
+  }
+}
+
+/** The paths of sockets among these addresses, and the ports. */
+function placesOf(addresses: string[]): { sockets: string[]; ports: number[] } {
+  const sockets: string[] = [];
+  const ports: number[] = [];
+  for (const place of addresses.map(parseAddress)) {
+    if ("socket" in place) sockets.push(place.socket);
+    else ports.push(place.port);
+  }
+  return { sockets, ports };
 }
 
 function unixTable(): Promise<string> {

@@ -25,6 +25,7 @@ import {
   renderPrograms,
   runOfProgramsFile,
 } from "./programs-file.ts";
+import { revive } from "./revive.ts";
 import { syncRunDirectories, writeInstanceLaunchFiles, writeProcessLaunchFiles } from "./run-launch-files.ts";
 import type { Supervisor } from "./supervisor.ts";
 
@@ -93,6 +94,10 @@ export class AppPrograms {
 
   programs(app: string, run: string): Promise<ProgramStatus[] | undefined> {
     return programStatus(this.#programs(app, run));
+  }
+
+  revive(app: string, run: string, stopped: boolean): Promise<ProgramStatus[] | undefined> {
+    return revive(this.#programs(app, run), stopped);
   }
 
   processes(app: string): Promise<ProcessGroup[]> {

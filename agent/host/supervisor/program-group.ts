@@ -50,8 +50,8 @@ export async function programStatus({ app, run, supervisor }: ProgramGroup): Pro
 }
 
 /**
- * What supervisor says about a program. One that ends before `startsecs` is in BACKOFF (`Exited too quickly`), is started
- * again after 1, 2 and 3 s, and then stays FATAL. One that ends later is EXITED until the next turn of supervisor's loop.
+ * What supervisor says about a program. One that ends before `startsecs` is in BACKOFF (`Exited too quickly`), and is started
+ * again after 1 s, 2 s, 3 s and so on. One of an earlier release of cutover stays FATAL after the third time. One that ends later is EXITED until the next turn of supervisor's loop.
  */
 export function toStatus({ name, statename, pid, start, now, spawnerr }: ProcessInfo): ProgramStatus {
   const up = statename === "RUNNING" || statename === "STARTING" || statename === "STOPPING";

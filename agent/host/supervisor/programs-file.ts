@@ -110,6 +110,8 @@ export function renderPrograms(input: ProgramsInput): string {
     "autostart=true",
     "autorestart=true",
     "startsecs=1",
+    // A database may be late for days. supervisord waits longer after each try, and never gives up.
+    "startretries=1000000000",
     `stopsignal=${stop.signal}`,
     `stopwaitsecs=${stop.seconds}`,
     `stopasgroup=${stop.asGroup}`,

@@ -14,6 +14,12 @@ export function isFault(error: unknown, code: number): boolean {
   return cause instanceof XmlRpcFault && cause.faultCode === code;
 }
 
+/** Whether supervisord answered, and would not do it. */
+export function isRefusal(error: unknown): boolean {
+  const { cause } = error as { cause?: unknown };
+  return cause instanceof XmlRpcFault && cause.faultCode !== faultCodes.shutdown;
+}
+
 /** Why a call failed, for a person: supervisord cannot read its files, refused, or did not answer. */
 export async function explainFailure(
   error: unknown,
@@ -49,7 +55,7 @@ export function groupNotIncluded(group: string, confDir: string, cause: unknown)
     `supervisord has read its configuration, but did not find ${group} in it.`,
     {
       unchanged: "supervisord keeps running the programs that it has.",
-      fix: `supervisord.conf needs an [include] section with \`files = ${confDir}/*.conf\`, and agent.yml must name its socket and its directory (supervisor.socket, supervisor.conf_dir). Check that no second supervisord answers.`,
+      fix: `supervisord.conf needs \`${confDir}/*.conf\` in the \`files\` of its one [include], and after that \`supervisorctl update\`; agent.yml must name its socket and its directory (supervisor.socket, supervisor.conf_dir). Check that no second supervisord answers.`,
       cause,
     },
   );

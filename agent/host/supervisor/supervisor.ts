@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { programStates } from "../../contracts/privileged.ts";
 import { type Effect, effect } from "../../effects.ts";
-import { explainFailure, faultCodes, groupNotIncluded, isFault } from "./supervisor-errors.ts";
+import { explainFailure, faultCodes, groupNotIncluded, isFault, isRefusal } from "./supervisor-errors.ts";
 import { callXmlRpc, type XmlRpcValue } from "./xml-rpc.ts";
 
 const processInfo = z.object({
@@ -11,6 +11,8 @@ const processInfo = z.object({
   pid: z.int(),
   /** Seconds since the epoch, by supervisord's clock. */
   start: z.int(),
+  /** When it last ended, likewise; 0 if it never did. */
+  stop: z.int().default(0),
   now: z.int(),
   spawnerr: z.string(),
   exitstatus: z.int(),
@@ -24,6 +26,8 @@ const effectOf: Record<string, Effect> = {
   reloadConfig: "programs.reload",
   addProcessGroup: "programs.add",
   startProcessGroup: "programs.start",
+  startProcess: "programs.start",
+  stopProcess: "programs.stop",
   stopProcessGroup: "programs.stop",
   removeProcessGroup: "programs.remove",
 };
@@ -77,6 +81,16 @@ export class Supervisor {
     await this.#call(z.unknown(), "startProcessGroup", name, false);
   }
 
+  /** Starts one program, and does not wait. @returns false if supervisord refuses: it runs already, is gone, or has no file */
+  async startProcess(group: string, name: string): Promise<boolean> {
+    return this.#accepted(this.#call(z.unknown(), "startProcess", `${group}:${name}`, false));
+  }
+
+  /** Stops one program, and does not wait. @returns false if supervisord refuses: it does not run, or is gone */
+  async stopProcess(group: string, name: string): Promise<boolean> {
+    return this.#accepted(this.#call(z.unknown(), "stopProcess", `${group}:${name}`, false));
+  }
+
   /** Sends each process of the group its stop signal, and does not wait. @returns false if there is no such group */
   async stopProcessGroup(name: string): Promise<boolean> {
     return this.#known(this.#call(z.unknown(), "stopProcessGroup", name, false));
@@ -113,6 +127,16 @@ export class Supervisor {
       return true;
     } catch (error) {
       if (isFault(error, faultCodes.badName)) return false;
+      throw error;
+    }
+  }
+
+  async #accepted(call: Promise<unknown>): Promise<boolean> {
+    try {
+      await call;
+      return true;
+    } catch (error) {
+      if (isRefusal(error)) return false;
       throw error;
     }
   }

@@ -195,6 +195,7 @@ test("secrets, left-over files, a Python that does not exist", async () => {
   const findings = await found();
   expect(findings).toEqual([
     finding("secrets", /shop\.env holds secrets.*0640/),
+    finding("instances", /supervisord has no programs of 20261121T103000Z-3f2c1ab/),
     finding("pythons", /no Python 3\.4 .*shop needs it/),
     finding("secrets", /gone\.env/, "warning"),
     finding("leftovers", /nginx\/conf\.d\/cutover-gone\.conf/, "warning"),

@@ -1,4 +1,4 @@
-import type { AppFacts, HelperFacts, HostFacts } from "../../../agent/doctor/facts/facts.ts";
+import type { AppFacts, HelperFacts, HostFacts, SupervisorFacts } from "../../../agent/doctor/facts/facts.ts";
 import { parseNginxDump } from "../../../agent/doctor/nginx-config.ts";
 import { parseIni } from "../../../agent/doctor/supervisor-conf.ts";
 import { agentSettingsSchema, appSettingsSchema } from "../../../agent/settings.ts";
@@ -49,6 +49,7 @@ export function appFacts(parts: Partial<AppFacts> = {}): AppFacts {
     group: { name: "shop", members: [] },
     env: env({}),
     live: liveConfig(),
+    release: "20261121T103000Z-3f2c1ab",
     home,
     ways: [
       { to: home, entries: [entry("/", 0o40755), entry("/var", 0o40755), entry(home, 0o40711)] },
@@ -79,6 +80,10 @@ export function helperFacts(parts: Partial<HelperFacts> = {}): HelperFacts {
   };
 }
 
+export function program(name: string, parts: Partial<SupervisorFacts["programs"][number]> = {}) {
+  return { group: "cutover-shop-20261121T103000Z-3f2c1ab", name, state: "RUNNING" as const, detail: "", ...parts };
+}
+
 /** A host on which there is nothing to find. */
 export function healthyHost(parts: Partial<HostFacts> = {}): HostFacts {
   return {
@@ -106,6 +111,7 @@ export function healthyHost(parts: Partial<HostFacts> = {}): HostFacts {
       daemons: [{ pid: 200, conf: "/etc/supervisor/supervisord.conf", socket: "/run/supervisor.sock", includes: true }],
       conf: { path: "/etc/supervisor/supervisord.conf", ini: parseIni(supervisorConf) },
       files: ["cutover-shop-20261121T103000Z-3f2c1ab.conf", "celery.conf"],
+      programs: [program("web-0"), program("web-1")],
     },
     certificates: [],
     webhookFiles: [],

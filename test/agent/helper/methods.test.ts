@@ -15,7 +15,7 @@ test("the methods of the last release are all there, by their names", () => {
       "programs",
       "removePrograms",
     ],
-    "runs",
+    ...["runs", "revivePrograms"],
     ...["startProcess", "processes", "stopProcess", "removeProcess", "runCommand", "maskSecrets", "commandEnvironment"],
     ...["checkSite", "writeSite", "upstreamServers", "oldWorkers", "buildEnvironment", "compileBytecode"],
     ...["environmentPresent", "collectEnvironments", "sealRelease", "removeRelease", "collectLogs"],

@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { expect, test } from "vitest";
-import { jsonBody, signature, slackBody } from "../../../agent/observe/webhook-body.ts";
+import { jsonBody, jsonReport, signature, slackBody, slackReport } from "../../../agent/observe/webhook-body.ts";
 import type { DeploymentView } from "../../../shared/protocol.ts";
 
 const view: DeploymentView = {
@@ -62,6 +62,19 @@ test("Slack gets a message, in which no text is a link, a mention or a command",
   expect(text).toContain("`health_failed` &lt;!channel&gt; &amp; 'web-0' answered 500.");
   const odd = { ...view, by: { subject: "<@U1>", run_url: "https://x.example/a|b>c" } };
   expect(JSON.parse(slackBody(odd, "h")).text).toContain("By &lt;@U1&gt;: <https://x.example/a%7Cb%3Ec|run>");
+});
+
+test("instances that do not run are named, and those that run again", () => {
+  const instances = [{ name: "web-0", state: "FATAL" as const, detail: "Exited too quickly" }];
+  const about = { app: "shop", run: "20261121T103000Z-3f2c1ab.2", instances, since: "2026-11-21T10:30:00.000Z" };
+  expect(JSON.parse(jsonReport({ event: "instances_down", ...about }, "web1:7070"))).toEqual({
+    ...{ event: "instances_down", host: "web1:7070", ...about, release: "20261121T103000Z-3f2c1ab" },
+  });
+  const text = (event: "instances_down" | "instances_up") => JSON.parse(slackReport({ event, ...about }, "h")).text;
+  expect(text("instances_down")).toBe(
+    ":rotating_light: `web-0` (FATAL) of *shop* on h: *down* since 2026-11-21T10:30:00.000Z\nRelease `20261121T103000Z-3f2c1ab`",
+  );
+  expect(text("instances_up")).toContain(":white_check_mark: All live instances of *shop* on h run again.");
 });
 
 test("a signature is the HMAC over the timestamp, a dot and the body", () => {

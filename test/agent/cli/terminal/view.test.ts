@@ -67,6 +67,14 @@ test("status of an app that serves, with a staged release and one that is warm",
 `);
 });
 
+test("H4 live instances that do not run are named", () => {
+  const view = fakeAppView();
+  const instances = view.instances.map((one, index) => (index === 0 ? { ...one, state: "FATAL" } : one));
+  expect(renderStatus({ ...view, instances }, options)).toContain(
+    "  down      web-0 (FATAL); the agent starts them again for as long as it takes\n",
+  );
+});
+
 test("while supervisord does not answer, why is said, and no instance counts as down", () => {
   const view = { ...fakeAppView(), problem: "supervisord is not running." };
   expect(renderStatus(view, options)).toContain("  problem   supervisord is not running.\n");

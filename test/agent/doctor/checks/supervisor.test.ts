@@ -1,7 +1,38 @@
-import { appFacts, liveConfig, supervisorConf } from "../facts.ts";
+import { expect, test } from "vitest";
+import { judge } from "../../../../agent/doctor/checks.ts";
+import { appFacts, liveConfig, program, supervisorConf } from "../facts.ts";
 import { conf, host, nginx, second, supervisor, testTraps } from "./traps.ts";
 
 testTraps([
+  [
+    "H4 an instance of the live release that is stopped",
+    supervisor({ programs: [program("web-0"), program("web-1", { state: "STOPPED" })] }),
+    "instances",
+    "error",
+    /Of 20261121T103000Z-3f2c1ab, the live release of shop, 1 of 2 do not run: web-1 is STOPPED\./,
+    /cutover logs shop/,
+  ],
+  [
+    "H4 a live release that is wholly dead, with its worker",
+    supervisor({
+      programs: [
+        program("web-0", { state: "FATAL", detail: "Exited too quickly" }),
+        program("worker-0", { group: `${program("").group}+worker`, state: "BACKOFF" }),
+      ],
+    }),
+    "instances",
+    "error",
+    /2 of 2 do not run: web-0 is FATAL \(Exited too quickly\), worker-0 is BACKOFF\./,
+    /cutover redeploy shop/,
+  ],
+  [
+    "H4 a live release that supervisord does not have",
+    supervisor({ programs: [program("web-0", { group: "cutover-shop-20261120T103000Z-3f2c1ab" })] }),
+    "instances",
+    "error",
+    /no programs of 20261121T103000Z-3f2c1ab/,
+    /cutover redeploy shop/,
+  ],
   [
     "no supervisord",
     supervisor({ socket: "absent", daemon: undefined, daemons: [] }),
@@ -48,7 +79,7 @@ testTraps([
     "supervisor-include",
     "error",
     /no \[include\]/,
-    /supervisorctl reload/,
+    /files = \/etc\/supervisor\/other\.d\/\*\.conf \/etc\/supervisor\/conf\.d\/\*\.conf`; a second \[include\] would replace it\. Then run `supervisorctl update`/,
   ],
   [
     "no socket",
@@ -165,3 +196,18 @@ testTraps([
     /remove/,
   ],
 ]);
+
+test("H8 no advice makes supervisord restart what others run, unless it says so", () => {
+  const faulty = [
+    supervisor({ conf: conf("[unix_http_server]\nfile=/run/s.sock\n") }),
+    supervisor({ conf: conf("[include]\nfiles = /etc/x/*.conf\n") }),
+    supervisor({ daemon: { pid: 200, openFiles: 8, processes: 1, umask: 0 } }),
+    supervisor({ socket: "broken", daemon: undefined }),
+  ];
+  const fixes = faulty.flatMap((facts) => judge(facts)).map(({ fix }) => fix);
+  expect(fixes.length).toBeGreaterThan(5);
+  for (const fix of fixes) {
+    expect(fix).not.toMatch(/supervisorctl reload/);
+    if (/restart supervisord/.test(fix)) expect(fix).toContain("stops all its programs");
+  }
+});

@@ -27,6 +27,20 @@ test("only accepted and waiting connections of exactly these paths count", () =>
   );
 });
 
+test("who listens is seen at once, on a socket and on a port, and when nobody does any more", async () => {
+  const socket = join(scratch(), "a b.sock");
+  const [local, network] = [createServer().listen(socket), createServer().listen(0, "127.0.0.1")];
+  await Promise.all([once(local, "listening"), once(network, "listening")]);
+  onTestFinished(() => void network.close());
+  const open = `127.0.0.1:${(network.address() as AddressInfo).port}`;
+  const addresses = [`unix:${socket}`, `unix:${socket}.2`, open, "127.0.0.1:1"];
+  const listening = () => new ProcNetConnections().listening(addresses);
+  expect(await listening()).toEqual(new Set([`unix:${socket}`, open]));
+  local.close();
+  await once(local, "close");
+  expect(await listening()).toEqual(new Set([open]));
+});
+
 test("the kernel's table shows each open connection until it is closed", async () => {
   const socket = join(scratch(), "a.sock");
   const accepted: Socket[] = [];
