@@ -12,6 +12,7 @@ export function renderCutoverYml(plan: Plan): string {
     ...serverLines(plan),
     ...pythonLines(plan),
     ...staticLines(plan),
+    ...sharedLines(plan),
     ...siteLines(plan),
     ...releaseLines(plan),
     ...processLines(plan.processes),
@@ -21,13 +22,16 @@ export function renderCutoverYml(plan: Plan): string {
 }
 
 function serverLines({ server, why }: Plan): Line[] {
-  const { kind, app, command, bind, workers, threads, interface: spoken } = server;
+  const { kind, app, command, bind, workers, threads, config_file: own, interface: spoken } = server;
   const lines: (Line | undefined)[] = [
     ["server:", "what answers the requests"],
     [`  kind: ${kind}`, why],
     app === undefined ? undefined : [`  app: ${scalar(app)}`, "the module, and the application in it"],
     command === undefined ? undefined : [`  command: ${scalar(command)}`, "run without a shell"],
     bind === undefined ? undefined : [`  bind: ${bind}`, "the instances listen on ports"],
+    own === undefined
+      ? undefined
+      : [`  config_file: ${scalar(own)}`, "the server's own file; what cutover decides does not count"],
     spoken === undefined ? undefined : [`  interface: ${spoken}`, "what the application speaks"],
     ["  instances: 2", "how many instances run; they share the 60 slots"],
     workers === undefined
@@ -60,6 +64,15 @@ function staticLines({ static: entry }: Plan): Line[] {
     [`    collect: ${scalar(entry.collect)}`, "run by the Action before packing"],
     [`    from: ${scalar(entry.from)}`, "Django's STATIC_ROOT, in the project"],
   ];
+}
+
+function sharedLines({ shared }: Plan): Line[] {
+  if (shared.length === 0) return [];
+  const entries = shared.flatMap(({ path, url, why }): Line[] => [
+    [`  - path: ${scalar(path)}`, why],
+    ...(url === undefined ? [] : [[`    url: ${scalar(url)}`, "where visitors find it"] as Line]),
+  ]);
+  return [["shared:", "what the site writes: it outlives releases, on each host by itself"], ...entries];
 }
 
 function siteLines({ domain, upgrade }: Plan): Line[] {

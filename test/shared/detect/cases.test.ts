@@ -44,11 +44,11 @@ const wanted: Record<string, Wanted> = {
   "07-static-root-missing": { file: mysite, without: ["static"], says: /mysite.settings has no STATIC_ROOT/ },
   // What gunicorn.conf.py may decide is the instances' business: it deploys.
   "09-gunicorn-conf-reuse-port": { file: mysite },
-  "10-gunicorn-conf-daemon": { file: mysite, says: /gunicorn\.conf\.py:2: daemon = True/, exit: 1 },
+  "10-gunicorn-conf-daemon": { file: mysite, says: /gunicorn\.conf\.py:2: daemon = True does not count: supervisor/ },
   "11-sqlite-in-the-project": {
     // Without a database Django refuses to migrate: the other cases have no release command.
-    file: { ...mysite, release: { command: "python manage.py migrate --noinput" } },
-    says: /db\.sqlite3, the SQLite database .*CUTOVER_SHARED/,
+    file: { ...mysite, release: { command: "python manage.py migrate --noinput" }, shared: [{ path: "db.sqlite3" }] },
+    says: /db\.sqlite3: the SQLite database .*\n(?:.*\n)*.*For more hosts use a database server/,
   },
   "13-pyproject-and-lock-only": { file: { server: { kind: "uvicorn", app: "app.main:app" } }, python: "3.12" },
   // The top has the requirements, so it is the project; nothing has to be run in another folder.
@@ -77,7 +77,9 @@ const wanted: Record<string, Wanted> = {
     },
   },
   "21-bottle": { file: gunicorn("app:app") },
-  "22-uwsgi-ini-wsgi-file-and-callable": { file: { server: { kind: "uwsgi", app: "run:app", workers: 4 } } },
+  "22-uwsgi-ini-wsgi-file-and-callable": {
+    file: { server: { kind: "uwsgi", app: "run:app", config_file: "uwsgi.ini" } },
+  },
   "24-tornado-script-of-another-name": {
     file: { server: { kind: "tornado", command: "python blog.py --port={port}", bind: "port" } },
     says: /--ports 9000-9099/,
@@ -97,7 +99,7 @@ const wanted: Record<string, Wanted> = {
   "34-first-deploy-fails": { file: mysite },
   "35-no-static-file-at-all": { file: { static: [{ url: "/static/", from: "staticfiles" }] } },
   "36-import-error-under-uvicorn": { file: { server: { kind: "uvicorn", app: "main:app" } } },
-  "38-database-committed": { file: mysite, says: /db\.sqlite3, the SQLite database/ },
+  "38-database-committed": { file: { ...mysite, shared: [{ path: "db.sqlite3" }] } },
   "40-wheel-built-on-the-runner": { file: { server: { kind: "uwsgi", app: "mysite.wsgi:application" } } },
 };
 
