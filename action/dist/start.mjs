@@ -18812,7 +18812,7 @@ function members(proto, table) {
 	}
 }
 /** Shadows a prototype member with an own value, so a getter that builds from the instance runs once. */
-function own(inst, key, value, enumerable = true) {
+function own$1(inst, key, value, enumerable = true) {
 	Object.defineProperty(inst, key, {
 		configurable: true,
 		writable: true,
@@ -18823,7 +18823,7 @@ function own(inst, key, value, enumerable = true) {
 }
 /** Like {@link own}, for a member that was never an own data property and has to stay out of `Object.keys`. */
 function hide(inst, key, value) {
-	return own(inst, key, value, false);
+	return own$1(inst, key, value, false);
 }
 /** Adds members a table derives from the instance: each builds on first read and shadows as own data, and assignment shadows the same way, as when these were own properties. */
 /* @__NO_SIDE_EFFECTS__ */
@@ -18834,10 +18834,10 @@ function derived(computes, table) {
 			configurable: true,
 			enumerable: true,
 			get() {
-				return own(this, key, compute(this));
+				return own$1(this, key, compute(this));
 			},
 			set(value) {
-				own(this, key, value);
+				own$1(this, key, value);
 			}
 		});
 	}
@@ -18847,10 +18847,10 @@ function defineBound(proto, key, fn) {
 	Object.defineProperty(proto, key, {
 		configurable: true,
 		get() {
-			return this == null ? fn : own(this, key, fn.bind(this));
+			return this == null ? fn : own$1(this, key, fn.bind(this));
 		},
 		set(value) {
-			own(this, key, value);
+			own$1(this, key, value);
 		}
 	});
 }
@@ -19865,7 +19865,7 @@ const $ZodType = /*@__PURE__*/ $constructor("$ZodType", (inst, def) => {
 		return hide(this, "~standard", standardProps(this));
 	},
 	set "~standard"(value) {
-		own(this, "~standard", value);
+		own$1(this, "~standard", value);
 	}
 });
 /** The Standard Schema surface for `inst`. Shared so wrappers can extend it without forcing it. */
@@ -23579,7 +23579,7 @@ const ZodType = /*@__PURE__*/ $constructor("ZodType", (inst, def) => {
 		});
 	},
 	set "~standard"(value) {
-		own(this, "~standard", value);
+		own$1(this, "~standard", value);
 	},
 	parse: function _parse(data, params) {
 		return parse$5(this, data, params, { callee: _parse });
@@ -23597,7 +23597,7 @@ const ZodType = /*@__PURE__*/ $constructor("ZodType", (inst, def) => {
 		return this?.safeParseAsync;
 	},
 	set spa(value) {
-		own(this, "spa", value);
+		own$1(this, "spa", value);
 	},
 	validate(data, params) {
 		return validate(this, data, params);
@@ -28420,6 +28420,104 @@ function joined$1(folder, path) {
 	for (const part of `${folder}${path}`.split("/")) if (part === "..") parts.pop();
 	else if (part !== "." && part !== "") parts.push(part);
 	return parts.join("/");
+}
+// shared/startable-program.ts
+/** Words that only a shell knows. */
+const shellWords = /* @__PURE__ */ new Set([
+	"cd",
+	"export",
+	"source",
+	".",
+	"set",
+	"if",
+	"for",
+	"while",
+	"ulimit",
+	"&&",
+	"||",
+	";"
+]);
+function isShellWord(word) {
+	return shellWords.has(word);
+}
+/**
+* The file of a program that the system can start: found as a shell finds it, executable, and in a format that it knows.
+* @param path the value of PATH
+* @throws Error whose message says in one line why there is none
+*/
+function startableProgram(name, path, cwd) {
+	const program = findProgram(name, path, cwd);
+	if (program === void 0) throw new Error(whyNone(name, cwd));
+	checkFormat(program, name, cwd);
+	return program;
+}
+function whyNone(name, cwd) {
+	if (shellWords.has(name)) return `no shell reads the command, and ${name} is a word of a shell`;
+	if (/^\w+=/.test(name)) return `no shell reads the command, and ${name} would set a variable in a shell`;
+	if (!name.includes("/")) return `there is no program ${name} on its PATH`;
+	const kind = statSync(resolve(cwd, name), { throwIfNoEntry: false });
+	if (kind?.isFile() === true) return `${name} is not executable`;
+	return kind === void 0 ? `there is no file ${name}` : `${name} is not a file`;
+}
+/** What the kernel would not start. process.execve would not throw then, but abort with a core dump. */
+function checkFormat(program, name, cwd) {
+	const head = Buffer.alloc(256);
+	const file = openSync(program, "r");
+	try {
+		readSync(file, head, 0, head.length, 0);
+	} finally {
+		closeSync(file);
+	}
+	const text = head.toString("latin1");
+	if (text.startsWith("ELF")) return;
+	const [, interpreter] = /^#![ \t]*([^\s]+)/.exec(text) ?? [];
+	if (interpreter === void 0) throw new Error(`${name} is neither a program nor a script that begins with #!`);
+	if (/^#![^\n]*\r\n/.test(text)) throw new Error(`${name} has Windows line ends`);
+	if (findProgram(interpreter, "", cwd) === void 0) throw new Error(`${name} needs ${interpreter}, which does not exist here`);
+}
+// shared/project-commands.ts
+function commandFaults(config, project) {
+	return commandsOf$1(config).flatMap(([path, command]) => {
+		const message = shellFault(command) ?? missingScript(command, project);
+		return message === void 0 ? [] : [{
+			path,
+			message
+		}];
+	});
+}
+function commandsOf$1({ server, release, static: folders, processes }) {
+	return [
+		[["server", "command"], server.command],
+		[["release", "command"], release?.command],
+		...folders.map(({ collect }, index) => [[
+			"static",
+			index,
+			"collect"
+		], collect]),
+		...Object.entries(processes).map(([name, { command }]) => [[
+			"processes",
+			name,
+			"command"
+		], command])
+	].filter((pair) => pair[1] !== void 0);
+}
+/** Words between which a shell would start several programs, or send their output elsewhere. */
+const operator = /^(?:&&|&|\|\||\|&?|;|\d?>>?(?:&\d)?|&>|<)$|.;$/;
+function shellFault(command) {
+	const [first = ""] = argv(command);
+	const variable = /^([A-Za-z_]\w*)=/.exec(first)?.[1];
+	if (variable !== void 0) return `no shell runs this, and ${first} would set a variable in a shell: write ${variable} into \`env\` of cutover.yml`;
+	if (isShellWord(first)) return `no shell runs this, and ${first} is a word of a shell: write it as \`sh -c '...'\``;
+	if (typeof command !== "string") return void 0;
+	const word = command.replace(/'[^']*'|"[^"]*"/g, "''").split(/\s+/).find((each) => operator.test(each));
+	if (word === void 0) return void 0;
+	if (word === "&") return "ends with &, and what supervisor starts must stay in the foreground: take it away";
+	return `no shell runs this, and ${word} is a word of a shell: write it as \`sh -c '...'\`, or as a list if the program itself wants that word`;
+}
+/** The file of the project that a command starts with Python. */
+function missingScript(command, project) {
+	const [program = "", script = ""] = argv(command);
+	return /^python[\d.]*$/.test(program) && /^[^-{/][^{]*\.py$/.test(script) && !project.exists(script) ? `the project has no ${script}` : void 0;
 }
 // shared/detect/applications.ts
 const usualFiles = /(?:^|\/)(?:wsgi|asgi|app|main|server|application|run|api|web|site|index|manage|__init__|start|backend|webapp)\.py$/;
@@ -42489,7 +42587,7 @@ function assignments(text) {
 	return [...text.matchAll(/"?([A-Za-z_]\w*)=(?:"([^"]*)"|'([^']*)'|([^\s,"]*))/g)].map(([, name = "", a, b, c]) => [name, a ?? b ?? c ?? ""]);
 }
 // shared/detect/websockets.ts
-const packages = [
+const packages$1 = [
 	"flask-socketio",
 	"flask-sock",
 	"flask-sockets",
@@ -42499,7 +42597,7 @@ const packages = [
 /** Where a project's first WebSocket is: a handler, a route, or a library for them. */
 function firstWebSocket({ modules, clues, files }) {
 	for (const [file, module] of Object.entries(modules.scan.modules)) if (module.websocket !== null && serves(Object.values(module.imports), files.read(file) ?? "")) return at$1(file, module.websocket);
-	const name = packages.find((each) => clues.names?.has(each));
+	const name = packages$1.find((each) => clues.names?.has(each));
 	return name === void 0 ? void 0 : `${clues.where} (${name})`;
 }
 function serves(imports, text) {
@@ -42953,7 +43051,7 @@ function djangoHints(config, project, django) {
 	}
 	const settings = project.djangoSettings?.(path, module);
 	if (settings === void 0) return [];
-	return [...staticHints(config, settings, module), ...databaseHints(config, settings)];
+	return [...staticHints(config, settings, module), ...databaseHints$1(config, settings)];
 }
 /** A module of the requirements cannot be looked at: only one whose package is the project's own can be missing. */
 function isMissing(module, path, project) {
@@ -42982,7 +43080,7 @@ function staticHints(config, { staticfiles, staticRoot, staticUrl, where, inside
 	return [warning$1(["static"], message)];
 }
 /** A release is read-only and new at each deploy. */
-function databaseHints(config, { sqlite, inside, where }) {
+function databaseHints$1(config, { sqlite, inside, where }) {
 	const linked = config.shared.flatMap((each) => "path" in each && typeof each.path === "string" ? [each.path] : []);
 	return sqlite.map(inside).filter((file) => file !== void 0).filter((file) => !linked.some((path) => file === path || file.startsWith(`${path}/`))).map((file) => warning$1(["app"], `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`));
 }
@@ -43131,7 +43229,7 @@ function missingServerApp({ server, python, env }, project) {
 function projectFaults(config, project) {
 	return [
 		...serverAppFaults(config, project),
-		...commandFaults(config, project),
+		...commandFaults(config, project).map(({ path, message }) => error(path, message)),
 		...staticFaults(config, project),
 		...requirementsFaults(config, project),
 		...pythonFaults(config, project),
@@ -43155,26 +43253,6 @@ function serverAppFaults(config, project) {
 	if (missing === void 0) return [];
 	const message = missing.what === "module" ? `${missing.app}: the project has neither ${missing.candidates.join(" nor ")}` : `${missing.app}: ${missing.file} has no \`${missing.name}\``;
 	return [error(["server", "app"], message)];
-}
-/** The file of the project that a command starts with Python. */
-function commandFaults(config, project) {
-	return [
-		[["server", "command"], config.server.command],
-		[["release", "command"], config.release?.command],
-		...config.static.map(({ collect }, index) => [[
-			"static",
-			index,
-			"collect"
-		], collect]),
-		...Object.entries(config.processes).map(([name, { command }]) => [[
-			"processes",
-			name,
-			"command"
-		], command])
-	].flatMap(([path, command]) => {
-		const [program = "", script = ""] = command === void 0 ? [] : argv(command);
-		return /^python[\d.]*$/.test(program) && /^[^-{/][^{]*\.py$/.test(script) && !project.exists(script) ? [error(path, `the project has no ${script}`)] : [];
-	});
 }
 function staticFaults(config, project) {
 	return config.static.flatMap(({ from, collect }, index) => {
@@ -44299,12 +44377,371 @@ function checkRunner({ effects }) {
 		fix: "Write `runs-on: ubuntu-latest` for this job in the workflow. The commands activate, redeploy and rollback run anywhere."
 	});
 }
+// shared/causes/database-hints.ts
+const migrate = "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml.";
+const address = "See `cutover env list {app}` and `env` in cutover.yml.";
+/** Of PostgreSQL, MySQL, SQLite and Redis, by way of their Python libraries. */
+const databaseHints = [
+	{
+		id: "database-password",
+		pattern: /password authentication failed for user "([^"]+)"|Access denied for user '([^']+)'|no password supplied/,
+		fix: "The database does not take this user's password: set the right one with `cutover env set {app} NAME`, where NAME is the variable that the settings read (often DATABASE_URL).",
+		example: "OperationalError: connection to server at \"127.0.0.1\", port 54329 failed: FATAL:  password authentication failed for user \"shop\""
+	},
+	{
+		id: "database-missing",
+		pattern: /database "([^"]+)" does not exist|Unknown database '([^']+)'/,
+		fix: `Create the database {1} there, or correct its name. ${address}`,
+		example: "OperationalError: connection to server at \"127.0.0.1\", port 54329 failed: FATAL:  database \"shoop\" does not exist"
+	},
+	{
+		id: "database-no-host",
+		pattern: /connection to server on socket "([^"]+)" failed/,
+		fix: `The settings name no database host, so a socket of this machine is tried: set the host. ${address}`,
+		example: "OperationalError: connection to server on socket \"/var/run/postgresql/.s.PGSQL.5432\" failed: No such file or directory"
+	},
+	{
+		id: "database-tls",
+		pattern: /server does not support SSL|no pg_hba\.conf entry for host/,
+		fix: `The database wants another kind of connection: correct \`sslmode\` in its address, or allow this host in its pg_hba.conf. ${address}`,
+		example: "OperationalError: connection to server at \"127.0.0.1\", port 54329 failed: server does not support SSL, but SSL was required"
+	},
+	{
+		id: "database-connections",
+		pattern: /too many connections|too many clients|remaining connection slots/i,
+		fix: "Old and new instances run together during a deploy: raise the database's limit of connections, or lower `server.instances`, `server.workers` or CONN_MAX_AGE.",
+		example: "OperationalError: connection to server at \"127.0.0.1\", port 54329 failed: FATAL:  too many connections for role \"shop\""
+	},
+	{
+		id: "database-permission",
+		pattern: /permission denied for (?:table|schema|sequence|relation|database) (\S+)/,
+		fix: "The app's database user lacks rights on {1}: GRANT them as the database's owner. Since PostgreSQL 15 a new user may not make tables in the schema public.",
+		example: "InsufficientPrivilege: permission denied for schema public"
+	},
+	{
+		id: "table-exists",
+		pattern: /relation "([^"]+)" already exists|table "?([\w.]+)"? already exists|Table '([^']+)' already exists/,
+		fix: "{1} was made without its migration being recorded: mark that migration as applied, `cutover exec {app} -- python manage.py migrate --fake APP NUMBER`, then deploy again.",
+		example: "DuplicateTable: relation \"item\" already exists"
+	},
+	{
+		id: "pending-migrations",
+		pattern: /no such table: (\S+)|relation "([^"]+)" does not exist|Table '([^']+)' doesn't exist|no such column: (\S+)|column "?([\w.]+)"? does not exist|Unknown column '([^']+)'/,
+		fix: migrate,
+		example: "OperationalError: no such table: auth_user"
+	},
+	{
+		id: "sqlite-locked",
+		pattern: /database is locked/,
+		fix: "Several processes write to one SQLite file: set `OPTIONS: {timeout: 20}` in DATABASES, lower `server.workers`, or use a database server.",
+		example: "OperationalError: database is locked"
+	},
+	{
+		id: "database-unreachable",
+		pattern: /OperationalError.*(?:onnection refused|could not connect|Can't connect|could not translate host name|onnection timed out|timeout expired)/,
+		fix: "Start the database, or correct its address: see `cutover env list {app}` and `env` in cutover.yml. The host must reach it.",
+		example: "OperationalError: connection to server at \"127.0.0.1\", port 9 failed: Connection refused"
+	},
+	{
+		id: "redis-password",
+		pattern: /AuthenticationError: |WRONGPASS|NOAUTH/,
+		fix: `Redis does not take the password: correct its address, such as redis://:PASSWORD@host:6379/0. ${address}`,
+		example: "ResponseError: WRONGPASS invalid username-password pair or user is disabled."
+	},
+	{
+		id: "alembic-revision",
+		pattern: /Can't locate revision identified by '([^']+)'/,
+		fix: "The database is at migration {1}, which this release does not have: commit that migration, or deploy a release that has it.",
+		example: "FAILED: Can't locate revision identified by 'abc123'"
+	},
+	{
+		id: "alembic-heads",
+		pattern: /Multiple head revisions are present/,
+		fix: "Two migrations follow the same one: run `alembic merge heads` (with Flask `flask db merge heads`), commit and push.",
+		example: "FAILED: Multiple head revisions are present for given argument 'head'; please specify a specific target revision, '<branchname>@head' to narrow to a specific head, or 'heads' for all heads"
+	}
+];
+// shared/causes/framework-hints.ts
+/** Of Django and Flask, apart from what both sides have in common. */
+const frameworkHints = [
+	{
+		id: "migrations-conflict",
+		pattern: /Conflicting migrations detected/,
+		fix: "Two branches have each added a migration: run `python manage.py makemigrations --merge`, commit and push.",
+		example: "CommandError: Conflicting migrations detected; multiple leaf nodes in the migration graph: (0001_a, 0001_b in shopapp)."
+	},
+	{
+		id: "migration-missing",
+		pattern: /NodeNotFoundError: Migration \S+ dependencies reference nonexistent parent node \(([^)]+)\)/,
+		fix: "The repository lacks the migration {1}: commit it. See .gitignore, and `exclude` in cutover.yml.",
+		example: "NodeNotFoundError: Migration shopapp.0001_a dependencies reference nonexistent parent node ('shopapp', '0009_gone')"
+	},
+	{
+		id: "system-check",
+		pattern: /^\S+: \(\w+\.E\d+\) .+/,
+		anywhere: "always",
+		fix: "Correct what Django's own check says. `python manage.py check` says the same before you push.",
+		example: "shopapp.Item.name: (fields.E120) CharFields must define a 'max_length' attribute."
+	},
+	{
+		id: "django-unconfigured",
+		pattern: /settings are not configured/,
+		fix: "Set DJANGO_SETTINGS_MODULE in `env` of cutover.yml, such as `shop.settings`.",
+		example: "ImproperlyConfigured: Requested setting INSTALLED_APPS, but settings are not configured. You must either define the environment variable DJANGO_SETTINGS_MODULE or call settings.configure() before accessing settings."
+	},
+	{
+		id: "apps-not-ready",
+		pattern: /AppRegistryNotReady/,
+		fix: "Models are imported before Django is set up: in wsgi.py or asgi.py call `get_wsgi_application()` or `get_asgi_application()` before such imports; in a script, `django.setup()`.",
+		example: "AppRegistryNotReady: Apps aren't loaded yet."
+	},
+	{
+		id: "database-engine",
+		pattern: /'([\w.]+)' isn't an available database backend/,
+		fix: "Correct ENGINE in DATABASES of the settings: django.db.backends.postgresql, mysql, oracle or sqlite3, or the module of a package in the requirements.",
+		example: "ImproperlyConfigured: 'django.db.backends.postgres' isn't an available database backend or couldn't be imported."
+	},
+	{
+		id: "template-missing",
+		pattern: /TemplateDoesNotExist: (\S+)/,
+		fix: "The release has no template {1}: correct its name (Linux tells capital letters apart), commit it, and see TEMPLATES, INSTALLED_APPS and `exclude` in cutover.yml.",
+		example: "TemplateDoesNotExist: shop/home.html"
+	},
+	{
+		id: "no-such-url",
+		pattern: /NoReverseMatch: (?:Reverse for '([^']*)'|'([^']+)' is not a registered namespace)/,
+		fix: "No URL has the name {1}: correct it in the view or the template, or add it to urls.py.",
+		example: "NoReverseMatch: Reverse for 'home' not found. 'home' is not a valid view function or pattern name."
+	},
+	{
+		id: "urls-empty",
+		pattern: /The included URLconf '(?:<module ')?([^']+)'.* does not appear to have any patterns/,
+		fix: "{1} has no list `urlpatterns`, or imports itself in a circle: correct that module.",
+		example: "ImproperlyConfigured: The included URLconf '<module 'shopapp.urls' from '/srv/app/shopapp/urls.py'>' does not appear to have any patterns in it."
+	},
+	{
+		id: "static-reference",
+		pattern: /The file '([^']+)' could not be found with </,
+		fix: "A style sheet or a script refers to {1}, which is not among the static files: correct the reference, add the file, or build the front end before `collect`.",
+		example: "ValueError: The file 'gone.png' could not be found with <django.contrib.staticfiles.storage.ManifestStaticFilesStorage object at 0x7f3fbbbcdad0>."
+	},
+	{
+		id: "fixture-missing",
+		pattern: /No fixture named '([^']+)' found/,
+		fix: "The release has no fixture {1}: commit it, or correct its name.",
+		example: "CommandError: No fixture named 'first' found."
+	},
+	{
+		id: "superuser",
+		pattern: /Superuser creation skipped due to not running in a TTY/,
+		anywhere: "if nothing else",
+		fix: "Make it once by hand on the host: `cutover exec {app} -- python manage.py createsuperuser`.",
+		example: "Superuser creation skipped due to not running in a TTY. You can run `manage.py createsuperuser` in your project to create one manually."
+	},
+	{
+		id: "flask-app",
+		pattern: /^Error: (?:Could not import '([^']+)'|Could not locate a Flask application)/,
+		fix: "Flask does not find the application: set FLASK_APP in `env` of cutover.yml to the module that has it.",
+		example: "Error: Could not import 'nomod'."
+	},
+	{
+		id: "click-command",
+		pattern: /^Error: No such command '([^']+)'/,
+		fix: "Correct the command, or add the package that has {1} to the requirements (Flask-Migrate has `db`).",
+		example: "Error: No such command 'db'."
+	}
+];
+// shared/causes/server-hints.ts
+const own = "the release's directory, its user and its log are set already.";
+/** Of gunicorn, uvicorn, uWSGI, hypercorn, waitress and Celery. */
+const serverHints = [
+	{
+		id: "gunicorn-chdir",
+		pattern: /can't chdir to '([^']+)'/,
+		fix: `Remove \`chdir\` from gunicorn.conf.py: ${own}`,
+		example: "Error: can't chdir to '/srv/nowhere'"
+	},
+	{
+		id: "gunicorn-user",
+		pattern: /^Error: No such (?:user|group): '([^']+)'/,
+		fix: `Remove \`user\` and \`group\` from gunicorn.conf.py: ${own}`,
+		example: "Error: No such user: 'nosuchuser'"
+	},
+	{
+		id: "gunicorn-pidfile",
+		pattern: /Can't create pidfile/,
+		fix: "Remove `pidfile` from gunicorn.conf.py: supervisor keeps the process.",
+		example: "Error: /run/nowhere doesn't exist. Can't create pidfile."
+	},
+	{
+		id: "gunicorn-logfile",
+		pattern: /Error: '([^']+)' isn't writable/,
+		fix: `Remove \`errorlog\` and \`accesslog\` from gunicorn.conf.py: ${own}`,
+		example: "Error: Error: '/var/log/nowhere/e.log' isn't writable [FileNotFoundError(2, 'No such file or directory')]"
+	},
+	{
+		id: "gunicorn-worker-class",
+		pattern: /(gevent|eventlet) worker requires |class uri '([^']+)' invalid or not found/,
+		fix: "Add the package that has the worker class {1} to the requirements, or correct `worker_class` in gunicorn.conf.py.",
+		example: "RuntimeError: gevent worker requires gevent 1.4 or higher"
+	},
+	{
+		id: "connection-in-use",
+		pattern: /Connection in use: (.+)/,
+		anywhere: "always",
+		fix: "Another program has that address: remove `bind` from gunicorn.conf.py, since the instance gets its address from cutover.",
+		example: "[2026-11-26 21:52:45 +0000] [17303] [ERROR] Connection in use: ('127.0.0.1', 54327)"
+	},
+	{
+		id: "celery-option-place",
+		pattern: /Error: No such option: -A/,
+		fix: "Since Celery 5 the application comes before the command: `celery -A MODULE worker`.",
+		example: "Error: No such option: -A"
+	},
+	{
+		id: "click-option",
+		pattern: /Error: No such option: (\S+)/,
+		fix: "The program does not know {1}: correct the command, or pin the version that does.",
+		example: "Error: No such option: --nope Did you mean --loop?"
+	},
+	{
+		id: "hypercorn-application",
+		pattern: /^NoAppError/,
+		fix: "Correct `server.app` in cutover.yml: hypercorn does not find that module, or the name in it.",
+		example: "NoAppError"
+	},
+	{
+		id: "waitress-module",
+		pattern: /^\d+\. No module named '([^']+)'/,
+		anywhere: "always",
+		fix: "Correct `server.app` in cutover.yml, or add the package that has {1} to the requirements.",
+		example: "1. No module named 'nomod'"
+	},
+	{
+		id: "uwsgi-plugin",
+		pattern: /UNABLE to load uWSGI plugin: (\S+)/,
+		anywhere: "always",
+		fix: "The host's uWSGI has no such plugin: use uWSGI from the requirements, which has Python in it, or install uwsgi-plugin-python3 on the host.",
+		example: "!!! UNABLE to load uWSGI plugin: /usr/lib/uwsgi/plugins/python39_plugin.so: cannot open shared object file: No such file or directory !!!"
+	},
+	{
+		id: "uwsgi-application",
+		pattern: /callable not found or import error/,
+		anywhere: "if nothing else",
+		fix: "Correct `server.app` in cutover.yml: it is `module:name`, and the module must define that name.",
+		example: "unable to load app 0 (mountpoint='') (callable not found or import error)"
+	},
+	{
+		id: "worker-timeout",
+		pattern: /WORKER TIMEOUT \(pid:\d+\)/,
+		anywhere: "if nothing else",
+		cause: "gunicorn ended a worker that was busy for longer than its `timeout`: {line}",
+		fix: "Find what the import of the app, or the request, waits for; or raise `timeout` in gunicorn.conf.py.",
+		example: "[2026-11-26 21:52:20 +0000] [15908] [CRITICAL] WORKER TIMEOUT (pid:15909)"
+	},
+	{
+		id: "worker-signal",
+		pattern: /was terminated due to signal (?:11|6|4|7)\b/,
+		anywhere: "if nothing else",
+		cause: "Its workers crash in C code: {line}",
+		fix: "A package with C code crashes: pin the version that worked before. PYTHONFAULTHANDLER: \"1\" in `env` of cutover.yml shows where.",
+		example: "[2026-11-26 21:13:46 +0000] [3225] [WARNING] Worker with pid 3246 was terminated due to signal 11"
+	},
+	{
+		id: "worker-exits",
+		pattern: /Reason: Worker failed to boot/,
+		anywhere: "if nothing else",
+		cause: "Its worker ended by itself with exit code 3 and printed nothing",
+		fix: "Look for `os._exit`, `sys.exit` or a crash in C code: `cutover exec {app} -- python -c 'import MODULE'` shows it.",
+		example: "[2026-11-26 21:43:33 +0000] [25732] [INFO] Reason: Worker failed to boot."
+	}
+];
+// shared/causes/system-hints.ts
+/** Of Python, the shell and the system below them. */
+const systemHints = [
+	{
+		id: "circular-import",
+		pattern: /partially initialized module '([^']+)'/,
+		fix: "{1} and another module import each other: move one of the imports into the function that needs it.",
+		example: "ImportError: cannot import name 'y' from partially initialized module 'a' (most likely due to a circular import)"
+	},
+	{
+		id: "glibc-too-new",
+		pattern: /version `(GLIBC(?:XX)?_[\d.]+)' not found/,
+		cause: "A wheel or program was built for a newer system than the host ({1}): {line}",
+		fix: "Build on a system that is not newer than the host: choose `runs-on` of the job accordingly, or use manylinux wheels.",
+		example: "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /srv/app/x.so)"
+	},
+	{
+		id: "shared-library",
+		pattern: /(lib[\w.+-]+\.so[\w.]*): cannot open shared object file/,
+		fix: "The host lacks the system library {1}: install its package there (`apt-file search {1}` names it), or use a wheel that brings it, such as psycopg[binary].",
+		example: "ImportError: libmariadb.so.3: cannot open shared object file: No such file or directory"
+	},
+	{
+		id: "not-a-library",
+		pattern: /(\S+\.so\S*): (?:invalid ELF header|file too short|wrong ELF class)/,
+		fix: "{1} is no library for this machine: build it on the host's system. If it is in the repository, check that Git LFS files are fetched (`lfs: true` of actions/checkout).",
+		example: "ImportError: /srv/app/native.so: file too short"
+	},
+	{
+		id: "open-files",
+		pattern: /Too many open files/,
+		fix: "Raise `minfds` in /etc/supervisor/supervisord.conf on the host and restart supervisor, or close files and connections in the app.",
+		example: "OSError: [Errno 24] Too many open files: '/dev/null'"
+	},
+	{
+		id: "locale",
+		pattern: /unsupported locale setting/,
+		fix: "The host lacks this locale: add it with `dpkg-reconfigure locales`, or take `locale.setlocale` out of the app.",
+		example: "Error: unsupported locale setting"
+	},
+	{
+		id: "memory",
+		pattern: /^MemoryError/,
+		fix: "The process got no more memory: load less at its start, lower `server.workers` or `server.instances`, or add memory.",
+		example: "MemoryError"
+	},
+	{
+		id: "empty-number",
+		pattern: /invalid literal for int\(\) with base 10: ''/,
+		cause: "A variable of the environment is empty where the code wants a number: {line}",
+		fix: "Set it with `cutover env set {app} NAME`, or in `env` of cutover.yml. `cutover env list {app}` shows what is set.",
+		example: "ValueError: invalid literal for int() with base 10: ''"
+	},
+	{
+		id: "no-such-script",
+		pattern: /can't open file '([^']+)'/,
+		fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or correct the command. Its path counts from the project's top.",
+		example: "/usr/bin/python3: can't open file '/srv/app/manage.py': [Errno 2] No such file or directory"
+	},
+	{
+		id: "unbound-variable",
+		pattern: /(\w+): (?:unbound variable|parameter not set)/,
+		anywhere: "if nothing else",
+		cause: "The environment has no variable {1}: {line}",
+		fix: "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.",
+		example: "start.sh: line 3: NOPE: unbound variable"
+	},
+	{
+		id: "no-such-folder",
+		pattern: /cd: (?:can't cd to )?([^:\s]+)(?:: No such file or directory)?$/,
+		fix: "The release has no folder {1}. A command starts in the project's top, so the script needs no absolute path.",
+		example: "start.sh: line 1: cd: /srv/nope: No such file or directory"
+	},
+	{
+		id: "shell-syntax",
+		pattern: /^(\S+): line \d+: syntax error/,
+		fix: "Correct {1}: `bash -n {1}` checks it without running it.",
+		example: "start.sh: line 3: syntax error: unexpected end of file"
+	}
+];
 /** Of shells, pip, git and npm. */
 const toolHints = [
 	{
 		id: "windows-line-ends",
 		pattern: /\^M: bad interpreter|\$'\\r': command not found|has Windows line ends/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "Write `*.sh text eol=lf` into .gitattributes, run `git add --renormalize .`, commit and push.",
 		example: "cutover: cannot start: ./start.sh has Windows line ends"
 	},
@@ -44342,28 +44779,67 @@ const toolHints = [
 	{
 		id: "pip-hash",
 		pattern: /THESE PACKAGES DO NOT MATCH THE HASHES/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "A package differs from its hash in the requirements: make the lock file again, and see which index it came from.",
 		example: "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, please update the hashes."
 	},
 	{
 		id: "pip-conflict",
 		pattern: /ERROR: Cannot install .+ because these package versions have conflicting dependencies/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "Change one of the pinned versions in the requirements, so that they fit together.",
 		example: "ERROR: Cannot install a==1 and b==1 because these package versions have conflicting dependencies."
 	},
 	{
+		id: "pip-header",
+		pattern: /fatal error: (\S+\.h\w*): No such file or directory/,
+		anywhere: "first",
+		fix: "The package is compiled and needs {1}: install the -dev package that has it in a step before this one, or pin a version that has a wheel.",
+		example: "c.c:1:10: fatal error: nope.h: No such file or directory"
+	},
+	{
+		id: "pip-config-program",
+		pattern: /(pg_config|mysql_config|pkg-config)\b.*(?:not found|is required)/,
+		anywhere: "first",
+		fix: "The package is compiled and needs {1}: depend on a wheel (psycopg[binary] or psycopg2-binary for PostgreSQL), or install its -dev package in a step before this one.",
+		example: "RuntimeError: pg_config executable not found"
+	},
+	{
+		id: "pip-python",
+		pattern: /requires a different Python: (\S+) not in/,
+		fix: "The package is not for Python {1}: pin a version that is, or change `python.version` in cutover.yml, which hosts and setup-python must have.",
+		example: "ERROR: Package 'delta' requires a different Python: 3.11.2 not in '>=3.99'"
+	},
+	{
+		id: "pip-platform",
+		pattern: /ERROR: (\S+) is not a supported wheel on this platform/,
+		fix: "{1} is for another system or Python: name the package instead of the file, or a wheel that fits.",
+		example: "ERROR: epsilon-1-cp27-cp27m-win32.whl is not a supported wheel on this platform."
+	},
+	{
+		id: "pip-no-file",
+		pattern: /Could not open requirements file: .*'([^']+)'/,
+		fix: "The project has no {1}: correct `python.requirements` in cutover.yml, or the `-r` line that names it.",
+		example: "ERROR: Could not open requirements file: [Errno 2] No such file or directory: 'nope.txt'"
+	},
+	{
+		id: "pip-git-unreachable",
+		pattern: /fatal: unable to access '([^']+)'|ssh: connect to host (\S+) port/,
+		anywhere: "always",
+		fix: "This machine does not reach {1}: check the address, a proxy and a firewall.",
+		example: "fatal: unable to access 'https://127.0.0.1:9/acme/x.git/': Failed to connect to 127.0.0.1 port 9 after 0 ms: Couldn't connect to server"
+	},
+	{
 		id: "pip-compiler",
 		pattern: /error: command '(\S+)' failed|unable to execute '(\S+)'|Failed building wheel for (\S+)/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "The package has no wheel for this Python and is compiled: install a compiler and its headers in a step before this one, or pin a version that has a wheel.",
 		example: "error: command 'gcc' failed: No such file or directory"
 	},
 	{
 		id: "pip-git",
 		pattern: /could not read Username for '([^']+)'|Permission denied \(publickey\)/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "Git cannot log in there: give the workflow a token for that repository, or depend on a released package.",
 		example: "fatal: could not read Username for 'https://github.com': terminal prompts disabled"
 	},
@@ -44382,19 +44858,49 @@ const toolHints = [
 	{
 		id: "npm-script",
 		pattern: /npm (?:ERR!|error) Missing script: "?([\w:-]+)"?/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "package.json has no script \"{1}\": correct `collect` in cutover.yml, or add the script.",
 		example: "npm ERR! Missing script: \"biuld\""
+	},
+	{
+		id: "npm-no-package",
+		pattern: /npm (?:ERR!|error) enoent .*package\.json/,
+		anywhere: "always",
+		fix: "There is no package.json where the command runs, the project's top: write the folder into `collect`, such as `npm --prefix frontend run build`.",
+		example: "npm error enoent Could not read package.json: Error: ENOENT: no such file or directory, open '/srv/app/package.json'"
+	},
+	{
+		id: "npm-no-lock",
+		pattern: /can only install with an existing package-lock\.json/,
+		anywhere: "always",
+		fix: "Commit package-lock.json, or use `npm install` instead of `npm ci`.",
+		example: "npm error The `npm ci` command can only install with an existing package-lock.json or"
+	},
+	{
+		id: "node-module",
+		pattern: /Cannot find module '([^']+)'/,
+		fix: "Run `npm ci` in a step before this one, or add {1} to package.json.",
+		example: "Error: Cannot find module 'left-pad'"
+	},
+	{
+		id: "node-memory",
+		pattern: /JavaScript heap out of memory/,
+		anywhere: "always",
+		fix: "Give Node more memory: NODE_OPTIONS: --max-old-space-size=4096 in `env` of this step.",
+		example: "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory"
 	}
 ];
 // shared/causes/hints.ts
 const write = "Write in $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
-const database = "Start the database, or correct its address: see `cutover env list {app}` and `env` in cutover.yml. The host must reach it.";
 const network = "The machine cannot reach that address: check the name, its DNS, a firewall and a proxy.";
 const asgi = "This is an ASGI application: set `server.kind: uvicorn` in cutover.yml.";
 const variable = "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.";
 const runnerVariable = "Give the settings a default for it, or set it in `env` of this step: the command runs in the workflow.";
-const hints = [...[
+/**
+* The first hint that matches is used, so the exact ones come first. Each example stands in the tests' recorded outputs of the
+* real programs.
+*/
+const pythonHints = [
 	{
 		id: "database-driver",
 		pattern: /ImproperlyConfigured: Error loading (psycopg2?|MySQLdb|psycopg2 or psycopg) module/,
@@ -44457,6 +44963,7 @@ const hints = [...[
 		id: "no-such-command",
 		pattern: /(?:^|: )([\w./-]+): (?:command )?not found$/,
 		fix: "Install {1}, or correct the command. Programs of the requirements are in the release's environment.",
+		runnerFix: "Install {1} in a step before this one (`npm ci` for what package.json names), or correct the command.",
 		example: "sh: 1: no_such_tool: not found"
 	},
 	{
@@ -44475,7 +44982,7 @@ const hints = [...[
 	{
 		id: "missing-module",
 		pattern: /^(?:ModuleNotFoundError: |ImportError: )?.*No module named '?([\w.]+)'?/,
-		fix: "Add the package that has {1} to the requirements. If {1} is the project's own, correct its name, or see `exclude` in cutover.yml.",
+		fix: "Add {package} to the requirements. If {1} is the project's own, correct its name, or see `exclude` in cutover.yml.",
 		runnerFix: "Install the project's requirements in a step before this one: the command runs in the workflow. If {1} is the project's own, correct its name.",
 		example: "ModuleNotFoundError: No module named 'stripe'"
 	},
@@ -44487,23 +44994,11 @@ const hints = [...[
 		example: "ImportError: Couldn't import Django. Are you sure it's installed and available on your PYTHONPATH environment variable? Did you forget to activate a virtual environment?"
 	},
 	{
-		id: "pending-migrations",
-		pattern: /no such table: (\S+)|relation "([^"]+)" does not exist|Table '([^']+)' doesn't exist/,
-		fix: "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml.",
-		example: "OperationalError: no such table: auth_user"
-	},
-	{
 		id: "readonly-database",
 		pattern: /unable to open database file|attempt to write a readonly database/,
 		cause: "A release is read-only, and its database lies in it: {line}",
 		fix: write,
 		example: "OperationalError: unable to open database file"
-	},
-	{
-		id: "database-unreachable",
-		pattern: /OperationalError.*(?:onnection refused|could not connect|Can't connect|could not translate host name|Connection timed out)/,
-		fix: database,
-		example: "OperationalError: connection to server at \"127.0.0.1\", port 9 failed: Connection refused"
 	},
 	{
 		id: "manifest-entry",
@@ -44547,13 +45042,6 @@ const hints = [...[
 		example: "PermissionError: [Errno 13] Permission denied: '/proc/version'"
 	},
 	{
-		id: "glibc-too-new",
-		pattern: /version `(GLIBC_[\d.]+)' not found/,
-		cause: "A wheel or program was built for a newer system than the host ({1}): {line}",
-		fix: "Build on a system that is not newer than the host: choose `runs-on` of the job accordingly, or use manylinux wheels.",
-		example: "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /srv/app/x.so)"
-	},
-	{
 		id: "prompt",
 		pattern: /EOFError: EOF when reading a line/,
 		cause: "The command asks a question, and nobody can answer: {line}",
@@ -44581,7 +45069,7 @@ const hints = [...[
 	{
 		id: "killed-workers",
 		pattern: /was (?:terminated due to signal 9|sent SIGKILL)|DAMN ! worker .* died, killed by signal 9|Killed$/,
-		anywhere: true,
+		anywhere: "always",
 		cause: "Its workers are killed by signal 9: {line}",
 		fix: "The host has too little memory for them: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.",
 		example: "[2026-11-26 18:13:34 +0000] [21649] [WARNING] Worker with pid 21844 was terminated due to signal 9"
@@ -44589,16 +45077,70 @@ const hints = [...[
 	{
 		id: "disk-full",
 		pattern: /No space left on device/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "Free disk space, then run it again.",
 		example: "OSError: [Errno 28] No space left on device"
 	}
-], ...toolHints];
+];
+const hints = [
+	...systemHints,
+	...databaseHints,
+	...frameworkHints,
+	...serverHints,
+	...pythonHints,
+	...toolHints
+];
+// shared/causes/packages.ts
+/** Packages whose name on PyPI is another than that of the module which people import. */
+const packages = {
+	allauth: "django-allauth",
+	bs4: "beautifulsoup4",
+	corsheaders: "django-cors-headers",
+	crispy_forms: "django-crispy-forms",
+	cv2: "opencv-python-headless",
+	dateutil: "python-dateutil",
+	debug_toolbar: "django-debug-toolbar",
+	decouple: "python-decouple",
+	dj_database_url: "dj-database-url",
+	django_celery_beat: "django-celery-beat",
+	django_extensions: "django-extensions",
+	django_filters: "django-filter",
+	dotenv: "python-dotenv",
+	environ: "django-environ",
+	flask_cors: "Flask-Cors",
+	flask_login: "Flask-Login",
+	flask_migrate: "Flask-Migrate",
+	flask_sqlalchemy: "Flask-SQLAlchemy",
+	import_export: "django-import-export",
+	jose: "python-jose",
+	jwt: "PyJWT",
+	magic: "python-magic",
+	multipart: "python-multipart",
+	MySQLdb: "mysqlclient",
+	PIL: "Pillow",
+	psycopg2: "psycopg2-binary",
+	rest_framework: "djangorestframework",
+	rest_framework_simplejwt: "djangorestframework-simplejwt",
+	sentry_sdk: "sentry-sdk",
+	sklearn: "scikit-learn",
+	storages: "django-storages",
+	uvicorn_worker: "uvicorn-worker",
+	whitenoise: "whitenoise",
+	yaml: "PyYAML"
+};
+/** The package that has a module, for a sentence. */
+function packageOf(module) {
+	const [top = ""] = module.split(".");
+	return Object.hasOwn(packages, top) ? `${packages[top]}` : `the package that has ${module}`;
+}
 // shared/causes/traceback.ts
-const start$1 = /Traceback \(most recent call last\):\s*$/;
+/** pip puts what a package's build printed behind spaces. */
+const start$1 = /^(\s*)(?:.*\S )?Traceback \(most recent call last\):\s*$/;
 const frameLine = /^\s*File "(.+)", line (\d+)/;
 /** At the beginning of a line: a class's name, with the modules that it is from. */
 const raisedLine = /^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(: .*)?$/;
+/** The line that starts the whole program: what it raises comes from elsewhere. */
+const launch = /^\s*(?:main\(\)|execute_from_command_line\(|\w+ = get_[aw]sgi_application\(\))/;
 /** How a server ends its own processes: they follow from another failure, or from a stop. */
 const passing = /* @__PURE__ */ new Set([
 	"KeyboardInterrupt",
@@ -44610,10 +45152,32 @@ const passing = /* @__PURE__ */ new Set([
 /** The last traceback of a log. Of exceptions that caused each other Python prints the last one last. */
 function lastTraceback(lines, projectFile) {
 	for (let index = lines.length - 1; index >= 0; index--) {
-		if (!start$1.test(lines[index] ?? "")) continue;
-		const raised = parse$1(lines.slice(index + 1), projectFile);
+		const [, indent] = start$1.exec(lines[index] ?? "") ?? [];
+		if (indent === void 0) continue;
+		const raised = parse$1(lines.slice(index + 1).map((line) => line.startsWith(indent) ? line.slice(indent.length) : line), projectFile);
 		if (raised !== void 0 && !passing.has(shortName(raised.exception))) return raised;
 	}
+	return syntaxError(lines, projectFile) ?? headless(lines, projectFile);
+}
+/** The end of a traceback whose beginning is not among the last lines of a log. */
+function headless(lines, projectFile) {
+	const end = lines.findLastIndex((line, index) => {
+		const [, name] = raisedLine.exec(line) ?? [];
+		if (name === void 0 || !/^[A-Z]\w+$/.test(lastPart(name)) || passing.has(lastPart(name))) return false;
+		return lines.slice(Math.max(0, index - 3), index).some((above) => frameLine.test(above));
+	});
+	if (end === -1) return void 0;
+	const above = lines.slice(0, end).findLastIndex((line) => line !== "" && !/^\s/.test(line));
+	return parse$1(lines.slice(above + 1), projectFile);
+}
+/** Python prints no heading above what is wrong with the very file that it was told to run. */
+function syntaxError(lines, projectFile) {
+	const end = lines.findLastIndex((line) => /^(?:SyntaxError|IndentationError|TabError): /.test(line));
+	const frame = innermost(lines.slice(Math.max(0, end - 4), Math.max(0, end)), projectFile);
+	return frame === void 0 ? void 0 : {
+		exception: lines[end] ?? "",
+		frame
+	};
 }
 function parse$1(lines, projectFile) {
 	const end = lines.findIndex((line) => line !== "" && !/^\s/.test(line));
@@ -44628,8 +45192,9 @@ function parse$1(lines, projectFile) {
 	};
 }
 function innermost(lines, projectFile) {
-	return lines.flatMap((text) => {
+	return lines.flatMap((text, index) => {
 		const [, path, line] = frameLine.exec(text) ?? [];
+		if (launch.test(lines[index + 1] ?? "")) return [];
 		const file = path === void 0 ? void 0 : projectFile(path);
 		return file === void 0 ? [] : [{
 			file: ownText(file),
@@ -44670,14 +45235,27 @@ function findCause(output, options) {
 	const lines = output.slice(-65536).split(/\r?\n/).map((line) => line.slice(0, longestLine));
 	const raised = lastTraceback(lines, options.projectFile);
 	const said = raised?.exception ?? plainLine(lines, options.lastLine ?? false);
+	const byLine = (wanted) => anywhere(lines, raised, wanted, options);
+	const first = byLine("first");
+	if (first !== void 0) return first;
 	const found = said === void 0 ? void 0 : hints.find((each) => each.pattern.test(said));
 	if (found !== void 0 && said !== void 0) return explained$1(said, found, raised, options);
+	const told = byLine("always");
+	if (told !== void 0) return told;
+	if (said === void 0) return byLine("if nothing else");
+	if (raised !== void 0 || looksLikeError.test(said)) return unexplained(said, raised);
+	return byLine("if nothing else") ?? {
+		...unexplained(said, raised),
+		vague: true
+	};
+}
+/** A hint whose line is not the last one. */
+function anywhere(lines, raised, wanted, options) {
 	for (const hint of hints) {
-		if (hint.anywhere !== true) continue;
+		if (hint.anywhere !== wanted) continue;
 		const line = lines.findLast((each) => hint.pattern.test(each));
 		if (line !== void 0) return explained$1(withoutPrefix(line), hint, raised, options);
 	}
-	return said === void 0 ? void 0 : unexplained(said, raised);
 }
 /** The last line that says what went wrong. pip says it first and what follows from it later, so its first ERROR counts. */
 function plainLine(lines, lastLine) {
@@ -44691,8 +45269,13 @@ function withoutPrefix(line) {
 function explained$1(said, hint, raised, { app, where }) {
 	const [, ...groups] = hint.pattern.exec(said) ?? [];
 	const group = groups.find((each) => each !== void 0) ?? "";
-	const line = withFrame(said, raised);
-	const fill = (text) => text.replace(/\{(1|app|line)\}/g, (_, name) => name === "1" ? group : name === "app" ? app : line);
+	const values = {
+		"{1}": group,
+		"{app}": app,
+		"{line}": withFrame(said, raised),
+		"{package}": packageOf(group)
+	};
+	const fill = (text) => text.replace(/\{(?:1|app|line|package)\}/g, (name) => values[name] ?? name);
 	const fix = where === "runner" ? hint.runnerFix ?? hint.fix : hint.fix;
 	return {
 		line: cut(fill(hint.cause ?? "{line}")),
@@ -44719,57 +45302,6 @@ function frameOf(raised) {
 }
 function cut(text) {
 	return ownText(text.length > longest ? `${text.slice(0, 296)} ...` : text);
-}
-// shared/startable-program.ts
-/** Words that only a shell knows. */
-const shellWords = /* @__PURE__ */ new Set([
-	"cd",
-	"export",
-	"source",
-	".",
-	"set",
-	"if",
-	"for",
-	"while",
-	"ulimit",
-	"&&",
-	"||",
-	";"
-]);
-/**
-* The file of a program that the system can start: found as a shell finds it, executable, and in a format that it knows.
-* @param path the value of PATH
-* @throws Error whose message says in one line why there is none
-*/
-function startableProgram(name, path, cwd) {
-	const program = findProgram(name, path, cwd);
-	if (program === void 0) throw new Error(whyNone(name, cwd));
-	checkFormat(program, name, cwd);
-	return program;
-}
-function whyNone(name, cwd) {
-	if (shellWords.has(name)) return `no shell reads the command, and ${name} is a word of a shell`;
-	if (/^\w+=/.test(name)) return `no shell reads the command, and ${name} would set a variable in a shell`;
-	if (!name.includes("/")) return `there is no program ${name} on its PATH`;
-	const kind = statSync(resolve(cwd, name), { throwIfNoEntry: false });
-	if (kind?.isFile() === true) return `${name} is not executable`;
-	return kind === void 0 ? `there is no file ${name}` : `${name} is not a file`;
-}
-/** What the kernel would not start. process.execve would not throw then, but abort with a core dump. */
-function checkFormat(program, name, cwd) {
-	const head = Buffer.alloc(256);
-	const file = openSync(program, "r");
-	try {
-		readSync(file, head, 0, head.length, 0);
-	} finally {
-		closeSync(file);
-	}
-	const text = head.toString("latin1");
-	if (text.startsWith("ELF")) return;
-	const [, interpreter] = /^#![ \t]*([^\s]+)/.exec(text) ?? [];
-	if (interpreter === void 0) throw new Error(`${name} is neither a program nor a script that begins with #!`);
-	if (/^#![^\n]*\r\n/.test(text)) throw new Error(`${name} has Windows line ends`);
-	if (findProgram(interpreter, "", cwd) === void 0) throw new Error(`${name} needs ${interpreter}, which does not exist here`);
 }
 // shared/dependencies/find-dependencies.ts
 /** The places in which projects say what they need, in the order in which they are believed. */
