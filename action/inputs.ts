@@ -83,6 +83,10 @@ const release = z
   })
   .transform((text) => (text === "" ? undefined : text));
 
+/** GitHub replaces a variable that is not set with nothing, and says so nowhere. */
+const noHosts =
+  "must name at least one agent, and is empty. Is the variable that it names set, in this repository or in the job's `environment`? `gh variable list --env production` shows those of an environment, which only a job with that `environment` gets";
+
 const longestWaitMs = maxWaitSeconds * 1000;
 
 /** A timer of Node ends at once if it is longer than 2^31 ms. */
@@ -128,7 +132,7 @@ const schema = z
   .superRefine(({ hosts, "dry-run": dryRun }, context) => {
     const issue = (message: string) => context.addIssue({ code: "custom", path: ["hosts"], message });
     const names = hosts.map((url) => url.host);
-    if (names.length === 0 && !dryRun) issue("must name at least one agent");
+    if (names.length === 0 && !dryRun) issue(noHosts);
     for (const name of new Set(names.filter((each, index) => names.indexOf(each) !== index))) {
       issue(`${name} is named twice`);
     }

@@ -1,4 +1,3 @@
-import { argv } from "./command.ts";
 import type { Config } from "./config.ts";
 import { parseSource } from "./dependencies/form.ts";
 import { readDependencies } from "./dependencies/read-dependencies.ts";
@@ -7,6 +6,7 @@ import { hasServer } from "./detect/server-choice.ts";
 import { type EnvValues, reservedNames } from "./env-file.ts";
 import { CutoverError } from "./errors.ts";
 import { type ProjectFiles, requirementNames } from "./project-clues.ts";
+import { commandFaults } from "./project-commands.ts";
 import { projectHints } from "./project-hints.ts";
 import { admitsPython, requiredPython } from "./python-version.ts";
 import { missingServerApp } from "./server-app.ts";
@@ -30,7 +30,7 @@ export interface ProjectFault {
 export function projectFaults(config: Config, project: Project): ProjectFault[] {
   return [
     ...serverAppFaults(config, project),
-    ...commandFaults(config, project),
+    ...commandFaults(config, project).map(({ path, message }) => error(path, message)),
     ...staticFaults(config, project),
     ...requirementsFaults(config, project),
     ...pythonFaults(config, project),
@@ -52,24 +52,6 @@ function serverAppFaults(config: Config, project: Project): ProjectFault[] {
       ? `${missing.app}: the project has neither ${missing.candidates.join(" nor ")}`
       : `${missing.app}: ${missing.file} has no \`${missing.name}\``;
   return [error(["server", "app"], message)];
-}
-
-/** The file of the project that a command starts with Python. */
-function commandFaults(config: Config, project: Project): ProjectFault[] {
-  const commands: [YamlPath, string | string[] | undefined][] = [
-    [["server", "command"], config.server.command],
-    [["release", "command"], config.release?.command],
-    ...config.static.map(({ collect }, index): [YamlPath, typeof collect] => [["static", index, "collect"], collect]),
-    ...Object.entries(config.processes).map(([name, { command }]): [YamlPath, typeof command] => [
-      ["processes", name, "command"],
-      command,
-    ]),
-  ];
-  return commands.flatMap(([path, command]) => {
-    const [program = "", script = ""] = command === undefined ? [] : argv(command);
-    const own = /^python[\d.]*$/.test(program) && /^[^-{/][^{]*\.py$/.test(script);
-    return own && !project.exists(script) ? [error(path, `the project has no ${script}`)] : [];
-  });
 }
 
 function staticFaults(config: Config, project: Project): ProjectFault[] {

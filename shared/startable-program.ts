@@ -5,6 +5,10 @@ import { findProgram } from "./find-program.ts";
 /** Words that only a shell knows. */
 const shellWords = new Set(["cd", "export", "source", ".", "set", "if", "for", "while", "ulimit", "&&", "||", ";"]);
 
+export function isShellWord(word: string): boolean {
+  return shellWords.has(word);
+}
+
 /**
  * The file of a program that the system can start: found as a shell finds it, executable, and in a format that it knows.
  * @param path the value of PATH

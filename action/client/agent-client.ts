@@ -19,6 +19,7 @@ import {
   clockAhead,
   explain,
   hangsUp,
+  incompatible,
   isAway,
   isPassing,
   knowsNoPath,
@@ -26,6 +27,7 @@ import {
   neverArrived,
   pathTooMany,
   Refusal,
+  sameMajor,
   wantsTls,
 } from "./agent-errors.ts";
 import { type AttemptOptions, attempts } from "./attempts.ts";
@@ -114,15 +116,7 @@ export class AgentClient {
     const health = calls.health.answer.safeParse(parseJson(answer)).data;
     this.#known = health !== undefined;
     if (health?.protocol === protocolVersion) return;
-    const what =
-      health === undefined
-        ? `What answers at ${this.host} is not a cutover agent.`
-        : `The agent at ${this.host} is version ${health.version}, with protocol ${health.protocol}; this Action speaks protocol ${protocolVersion}.`;
-    throw new CutoverError("agent_incompatible", what, {
-      unchanged: "Nothing was sent to this host.",
-      fix:
-        health === undefined ? "Check the address in hosts." : "Use an Action and an agent of the same major version.",
-    });
+    throw incompatible(this.host, health);
   }
 
   /** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
@@ -262,7 +256,13 @@ export class AgentClient {
     const status = answer.statusCode ?? 0;
     // Only a question that says what it has is answered with 304.
     if ((status >= 200 && status < 300) || status === 304) return answer;
-    throw new Refusal(status, await readText(answer), clockAhead(answer.headers?.date));
+    const { authorization = "" } = request.headers ?? {};
+    const { date, location } = answer.headers ?? {};
+    throw new Refusal(status, await readText(answer), {
+      aheadMs: clockAhead(date),
+      authorization,
+      location: `${location ?? ""}`,
+    });
   }
 
   #parse<S extends z.ZodType>(schema: S, text: string): z.output<S> {
@@ -273,9 +273,7 @@ export class AgentClient {
     throw new CutoverError(
       "agent_incompatible",
       `The agent at ${this.host} gave an answer that this Action cannot read.`,
-      {
-        fix: "Use an Action and an agent of the same major version.",
-      },
+      { fix: sameMajor },
     );
   }
 }

@@ -2,7 +2,10 @@ import prettyMs from "pretty-ms";
 import { CutoverError } from "../../shared/errors.ts";
 import { parseJson } from "../../shared/plain-json.ts";
 import { fromProblem } from "../../shared/problem.ts";
-import { type Failure, failure } from "../../shared/protocol.ts";
+import { type Failure, failure, protocolVersion } from "../../shared/protocol.ts";
+import { type TokenFacts, tokenFacts } from "../tokens/token-facts.ts";
+import { explainNetwork, nothingChanged } from "./network-fault.ts";
+import { explainProxy } from "./proxy-answer.ts";
 
 /** An answer with an error status, before it is known whether another attempt may help. */
 export class Refusal extends Error {
@@ -11,11 +14,19 @@ export class Refusal extends Error {
   readonly problem: Failure | undefined;
   /** How far this machine's clock is ahead of the host's, in milliseconds; 0 if the answer does not say. */
   readonly aheadMs: number;
+  /** What the call's token says of this job. */
+  readonly sent: TokenFacts;
+  readonly text: string;
+  /** Where a redirect leads; empty if the answer is none. */
+  readonly location: string;
 
-  constructor(status: number, text: string, aheadMs = 0) {
+  constructor(status: number, text: string, { aheadMs = 0, authorization = "", location = "" } = {}) {
     super(`HTTP ${status}`);
+    this.text = text;
+    this.location = location;
     this.status = status;
     this.aheadMs = aheadMs;
+    this.sent = tokenFacts(authorization.replace(/^Bearer /, ""));
     this.problem = failure.safeParse(parseJson(text)).data;
   }
 }
@@ -100,9 +111,6 @@ function codeOf(thrown: unknown): string {
 /** A call failed, and may have worked. */
 export class UnsureError extends CutoverError {}
 
-/** What a call that did nothing says. */
-export const nothingChanged = "Nothing was changed on this host by this call.";
-
 /**
  * Turns whatever a call threw into an error for a person.
  * @param unsure an attempt of this call may have worked
@@ -122,13 +130,6 @@ export function explain(thrown: unknown, host: string, unsure = false): CutoverE
 function explained(thrown: unknown, host: string): CutoverError {
   if (thrown instanceof CutoverError) return thrown;
   if (thrown instanceof Refusal) return explainRefusal(thrown, host);
-  if (isTlsFault(thrown)) {
-    return new CutoverError("agent_unreachable", `No secure connection to ${host}: ${messageOf(thrown)}.`, {
-      unchanged: nothingChanged,
-      fix: "Give the agent a certificate for this name. For a certificate authority of your own, set NODE_EXTRA_CA_CERTS in `env` of the job. An agent without TLS has an address that starts with http://.",
-      cause: thrown,
-    });
-  }
   if (isOtherProtocol(thrown)) {
     return new CutoverError("agent_incompatible", `What answers at ${host} does not speak HTTP.`, {
       unchanged: nothingChanged,
@@ -136,10 +137,22 @@ function explained(thrown: unknown, host: string): CutoverError {
       cause: thrown,
     });
   }
-  return new CutoverError("agent_unreachable", `No agent answers at ${host}: ${messageOf(thrown)}.`, {
-    unchanged: nothingChanged,
-    fix: "Check that cutover-agent runs there, that it listens on this address and port, and that the firewall lets this runner through.",
-    cause: thrown,
+  return explainNetwork({ code: codeOf(thrown), message: messageOf(thrown), host }, thrown);
+}
+
+export const sameMajor = "Use an Action and an agent of the same major version.";
+const noAgent =
+  "Check the address in hosts, and above all its port: the agent listens on 7070, unless `listen` in /etc/cutover/agent.yml names another one; 80 and 443 are usually nginx.";
+
+/** @param health what answered there said of itself; undefined if that is not an agent's answer */
+export function incompatible(host: string, health: { version: string; protocol: number } | undefined): CutoverError {
+  const what =
+    health === undefined
+      ? `What answers at ${host} is not a cutover agent.`
+      : `The agent at ${host} is version ${health.version}, with protocol ${health.protocol}; this Action speaks protocol ${protocolVersion}.`;
+  return new CutoverError("agent_incompatible", what, {
+    unchanged: "Nothing was sent to this host.",
+    fix: health === undefined ? noAgent : sameMajor,
   });
 }
 
@@ -164,24 +177,36 @@ export function lost(host: string, cause: unknown): CutoverError {
 /** A token is valid for minutes, so a clock that is wrong by more than this may be why it was refused. */
 const clockMs = 60_000;
 
-function explainRefusal({ status, problem, aheadMs }: Refusal, host: string): CutoverError {
+function explainRefusal({ status, problem, aheadMs, sent, text, location }: Refusal, host: string): CutoverError {
   if (problem !== undefined) {
     const error = fromProblem(problem);
-    return error.code === "unauthorized" && Math.abs(aheadMs) > clockMs ? wrongClock(error, host, aheadMs) : error;
+    const { code } = error;
+    const told = code === "unauthorized" || code === "forbidden" ? withFacts(error, sent) : error;
+    return code === "unauthorized" && Math.abs(aheadMs) > clockMs ? wrongClock(told, host, aheadMs) : told;
   }
-  const lost = status === 502 || status === 503 || status === 504;
-  const code = lost ? "agent_unreachable" : "agent_incompatible";
-  return new CutoverError(code, `What answers at ${host} is not the agent: HTTP ${status}.`, {
-    unchanged: nothingChanged,
-    fix: lost
-      ? "Check that cutover-agent runs behind the proxy that answers at this address."
-      : "Check the address, and the proxy in front of the agent if there is one: it must pass on /healthz and /v1/ unchanged.",
-  });
+  const { code, message, fix } = explainProxy({ status, text, location, host });
+  return new CutoverError(code, message, { unchanged: nothingChanged, fix });
 }
 
 function messageOf(thrown: unknown): string {
   if (thrown instanceof AggregateError) return thrown.errors.map(messageOf).join("; ");
   return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/**
+ * The host tells nobody which claim it refused. So this job says what it has claimed, to be compared with the host's settings.
+ * A genuine caller knows the rule already.
+ */
+function withFacts(error: CutoverError, { told, advice }: TokenFacts): CutoverError {
+  if (told === "") return error;
+  const { code, message, unchanged, fix, cause } = error;
+  const hint = code === "unauthorized" ? [advice] : [];
+  const what = [...hint, fix].filter((text) => text !== undefined).join(" ");
+  return new CutoverError(code, `${message} This job's token says: ${told}.`, {
+    ...(unchanged !== undefined && { unchanged }),
+    ...(what !== "" && { fix: what }),
+    cause,
+  });
 }
 
 function wrongClock({ code, message, unchanged, cause }: CutoverError, host: string, aheadMs: number): CutoverError {

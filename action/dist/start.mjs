@@ -18812,7 +18812,7 @@ function members(proto, table) {
 	}
 }
 /** Shadows a prototype member with an own value, so a getter that builds from the instance runs once. */
-function own(inst, key, value, enumerable = true) {
+function own$1(inst, key, value, enumerable = true) {
 	Object.defineProperty(inst, key, {
 		configurable: true,
 		writable: true,
@@ -18823,7 +18823,7 @@ function own(inst, key, value, enumerable = true) {
 }
 /** Like {@link own}, for a member that was never an own data property and has to stay out of `Object.keys`. */
 function hide(inst, key, value) {
-	return own(inst, key, value, false);
+	return own$1(inst, key, value, false);
 }
 /** Adds members a table derives from the instance: each builds on first read and shadows as own data, and assignment shadows the same way, as when these were own properties. */
 /* @__NO_SIDE_EFFECTS__ */
@@ -18834,10 +18834,10 @@ function derived(computes, table) {
 			configurable: true,
 			enumerable: true,
 			get() {
-				return own(this, key, compute(this));
+				return own$1(this, key, compute(this));
 			},
 			set(value) {
-				own(this, key, value);
+				own$1(this, key, value);
 			}
 		});
 	}
@@ -18847,10 +18847,10 @@ function defineBound(proto, key, fn) {
 	Object.defineProperty(proto, key, {
 		configurable: true,
 		get() {
-			return this == null ? fn : own(this, key, fn.bind(this));
+			return this == null ? fn : own$1(this, key, fn.bind(this));
 		},
 		set(value) {
-			own(this, key, value);
+			own$1(this, key, value);
 		}
 	});
 }
@@ -19865,7 +19865,7 @@ const $ZodType = /*@__PURE__*/ $constructor("$ZodType", (inst, def) => {
 		return hide(this, "~standard", standardProps(this));
 	},
 	set "~standard"(value) {
-		own(this, "~standard", value);
+		own$1(this, "~standard", value);
 	}
 });
 /** The Standard Schema surface for `inst`. Shared so wrappers can extend it without forcing it. */
@@ -23579,7 +23579,7 @@ const ZodType = /*@__PURE__*/ $constructor("ZodType", (inst, def) => {
 		});
 	},
 	set "~standard"(value) {
-		own(this, "~standard", value);
+		own$1(this, "~standard", value);
 	},
 	parse: function _parse(data, params) {
 		return parse$5(this, data, params, { callee: _parse });
@@ -23597,7 +23597,7 @@ const ZodType = /*@__PURE__*/ $constructor("ZodType", (inst, def) => {
 		return this?.safeParseAsync;
 	},
 	set spa(value) {
-		own(this, "spa", value);
+		own$1(this, "spa", value);
 	},
 	validate(data, params) {
 		return validate(this, data, params);
@@ -24426,7 +24426,7 @@ const units = {
 };
 const pattern$1 = /^(\d{1,6})(ms|s|m|h|d)$/;
 /** A duration as nginx writes it: 500ms, 30s, 10m, 24h, 30d. Kept as text, so that a checked file checks again. */
-const duration = string().regex(pattern$1, "a duration such as 30s, 10m or 24h");
+const duration = string({ error: ({ input }) => `a duration has a unit${typeof input === "number" ? `: write ${input}s` : ", such as 30s, 10m or 24h"}` }).regex(pattern$1, "a duration such as 30s, 10m or 24h");
 /** Milliseconds of a checked duration. */
 function milliseconds(text) {
 	const [, count, unit] = pattern$1.exec(text) ?? [];
@@ -24465,7 +24465,48 @@ function formatOperation(operation) {
 	}
 }
 const deploymentId = string().regex(/^[A-Za-z0-9_-]{22}$/);
-union([releaseId, literal("live")]);
+const argument = {
+	deploy: digest$1,
+	activate: releaseId,
+	redeploy: union([releaseId, literal("live")]),
+	abort: deploymentId,
+	rollback: _undefined(),
+	read: _undefined()
+};
+/** The audience in its parts, or undefined when the text is not exactly one. */
+function parseAudience(text) {
+	const match = /^cutover\/v1\/([^/\s]{1,255})\/([^/]+)\/([a-z]+)(?:\/([^/]+))?$/.exec(text);
+	if (match === null) return void 0;
+	const [, host, app, name, value] = match;
+	if (host === void 0 || name === void 0 || !(name in argument)) return void 0;
+	if (!appName.safeParse(app).success) return void 0;
+	if (!argument[name].safeParse(value).success) return void 0;
+	const operation = toOperation(name, value ?? "");
+	return {
+		host,
+		app: app ?? "",
+		operation
+	};
+}
+function toOperation(name, value) {
+	switch (name) {
+		case "deploy": return {
+			name,
+			digest: value
+		};
+		case "activate":
+		case "redeploy": return {
+			name,
+			release: value
+		};
+		case "abort": return {
+			name,
+			deployment: value
+		};
+		case "rollback":
+		case "read": return { name };
+	}
+}
 /** In the order in which a deployment reaches them; it may leave some out. */
 const deploymentStates = Object.keys({
 	received: "undo",
@@ -25106,6 +25147,8 @@ function quoted(text) {
 	return JSON.stringify(text.replace(/\/\/[^/@]*@/, "//***@"));
 }
 const release = string().refine((text) => text === "" || releaseId.safeParse(text).success, { error: "is not a release id; they look like 20261121T103000Z-3f2c1ab" }).transform((text) => text === "" ? void 0 : text);
+/** GitHub replaces a variable that is not set with nothing, and says so nowhere. */
+const noHosts = "must name at least one agent, and is empty. Is the variable that it names set, in this repository or in the job's `environment`? `gh variable list --env production` shows those of an environment, which only a job with that `environment` gets";
 const longestWaitMs = maxWaitSeconds * 1e3;
 /** A timer of Node ends at once if it is longer than 2^31 ms. */
 const longestTimeoutMs = 20736e5;
@@ -25135,7 +25178,7 @@ const schema = object({
 		message
 	});
 	const names = hosts.map((url) => url.host);
-	if (names.length === 0 && !dryRun) issue("must name at least one agent");
+	if (names.length === 0 && !dryRun) issue(noHosts);
 	for (const name of new Set(names.filter((each, index) => names.indexOf(each) !== index))) issue(`${name} is named twice`);
 }).superRefine((value, context) => {
 	const issue = (name, message) => context.addIssue({
@@ -25698,11 +25741,11 @@ const expires = string().regex(/^(?:\d{1,6}(?:ms|s|m|h|d)|max|off)$/, "a duratio
 const packageRequirement = plain(255).regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._, -]+\])?(?: ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+(?:, ?(?:[<>=!~]=?|===?)[A-Za-z0-9.*+!-]+)*)?$/, "a package, such as gunicorn or gunicorn>=20, without options and addresses");
 /** A host name as nginx's server_name takes it, without its regular expressions and variables. */
 const serverName = string().max(253).regex(/^(?:_|(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)$/, "a host name in lower case, or *.example.com");
-const port = int().min(1).max(65535);
+const port$1 = int().min(1).max(65535);
 const portText = "(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])";
 const hostAndPort = `(?:(?:\\d{1,3}(?:\\.\\d{1,3}){3}|\\[[0-9a-f:]+\\]|localhost):)?${portText}`;
 /** A port, or address:port; with `ssl` after it if nginx ends TLS there. The words are those of nginx's listen. */
-const listenAddress = union([port, string().regex(new RegExp(`^${hostAndPort}(?: ssl)?$`), "a port, address:port, or either with ssl, such as \"443 ssl\"")]);
+const listenAddress = union([port$1, string().regex(new RegExp(`^${hostAndPort}(?: ssl)?$`), "a port, address:port, or either with ssl, such as \"443 ssl\"")]);
 /** Another host's server as nginx's upstream takes it: name or address, and port. */
 const serverAddress = string().max(255).regex(new RegExp(`^(?:[a-z0-9-]+(?:\\.[a-z0-9-]+)*|\\[[0-9a-f:]+\\]):${portText}$`), "host:port, such as 10.0.0.11:8000");
 /** nginx's size: bytes, or with k, m or g after it. 0 is no limit. */
@@ -28387,6 +28430,104 @@ function joined$1(folder, path) {
 	for (const part of `${folder}${path}`.split("/")) if (part === "..") parts.pop();
 	else if (part !== "." && part !== "") parts.push(part);
 	return parts.join("/");
+}
+// shared/startable-program.ts
+/** Words that only a shell knows. */
+const shellWords = /* @__PURE__ */ new Set([
+	"cd",
+	"export",
+	"source",
+	".",
+	"set",
+	"if",
+	"for",
+	"while",
+	"ulimit",
+	"&&",
+	"||",
+	";"
+]);
+function isShellWord(word) {
+	return shellWords.has(word);
+}
+/**
+* The file of a program that the system can start: found as a shell finds it, executable, and in a format that it knows.
+* @param path the value of PATH
+* @throws Error whose message says in one line why there is none
+*/
+function startableProgram(name, path, cwd) {
+	const program = findProgram(name, path, cwd);
+	if (program === void 0) throw new Error(whyNone(name, cwd));
+	checkFormat(program, name, cwd);
+	return program;
+}
+function whyNone(name, cwd) {
+	if (shellWords.has(name)) return `no shell reads the command, and ${name} is a word of a shell`;
+	if (/^\w+=/.test(name)) return `no shell reads the command, and ${name} would set a variable in a shell`;
+	if (!name.includes("/")) return `there is no program ${name} on its PATH`;
+	const kind = statSync(resolve(cwd, name), { throwIfNoEntry: false });
+	if (kind?.isFile() === true) return `${name} is not executable`;
+	return kind === void 0 ? `there is no file ${name}` : `${name} is not a file`;
+}
+/** What the kernel would not start. process.execve would not throw then, but abort with a core dump. */
+function checkFormat(program, name, cwd) {
+	const head = Buffer.alloc(256);
+	const file = openSync(program, "r");
+	try {
+		readSync(file, head, 0, head.length, 0);
+	} finally {
+		closeSync(file);
+	}
+	const text = head.toString("latin1");
+	if (text.startsWith("ELF")) return;
+	const [, interpreter] = /^#![ \t]*([^\s]+)/.exec(text) ?? [];
+	if (interpreter === void 0) throw new Error(`${name} is neither a program nor a script that begins with #!`);
+	if (/^#![^\n]*\r\n/.test(text)) throw new Error(`${name} has Windows line ends`);
+	if (findProgram(interpreter, "", cwd) === void 0) throw new Error(`${name} needs ${interpreter}, which does not exist here`);
+}
+// shared/project-commands.ts
+function commandFaults(config, project) {
+	return commandsOf$1(config).flatMap(([path, command]) => {
+		const message = shellFault(command) ?? missingScript(command, project);
+		return message === void 0 ? [] : [{
+			path,
+			message
+		}];
+	});
+}
+function commandsOf$1({ server, release, static: folders, processes }) {
+	return [
+		[["server", "command"], server.command],
+		[["release", "command"], release?.command],
+		...folders.map(({ collect }, index) => [[
+			"static",
+			index,
+			"collect"
+		], collect]),
+		...Object.entries(processes).map(([name, { command }]) => [[
+			"processes",
+			name,
+			"command"
+		], command])
+	].filter((pair) => pair[1] !== void 0);
+}
+/** Words between which a shell would start several programs, or send their output elsewhere. */
+const operator = /^(?:&&|&|\|\||\|&?|;|\d?>>?(?:&\d)?|&>|<)$|.;$/;
+function shellFault(command) {
+	const [first = ""] = argv(command);
+	const variable = /^([A-Za-z_]\w*)=/.exec(first)?.[1];
+	if (variable !== void 0) return `no shell runs this, and ${first} would set a variable in a shell: write ${variable} into \`env\` of cutover.yml`;
+	if (isShellWord(first)) return `no shell runs this, and ${first} is a word of a shell: write it as \`sh -c '...'\``;
+	if (typeof command !== "string") return void 0;
+	const word = command.replace(/'[^']*'|"[^"]*"/g, "''").split(/\s+/).find((each) => operator.test(each));
+	if (word === void 0) return void 0;
+	if (word === "&") return "ends with &, and what supervisor starts must stay in the foreground: take it away";
+	return `no shell runs this, and ${word} is a word of a shell: write it as \`sh -c '...'\`, or as a list if the program itself wants that word`;
+}
+/** The file of the project that a command starts with Python. */
+function missingScript(command, project) {
+	const [program = "", script = ""] = argv(command);
+	return /^python[\d.]*$/.test(program) && /^[^-{/][^{]*\.py$/.test(script) && !project.exists(script) ? `the project has no ${script}` : void 0;
 }
 // shared/detect/applications.ts
 const usualFiles = /(?:^|\/)(?:wsgi|asgi|app|main|server|application|run|api|web|site|index|manage|__init__|start|backend|webapp)\.py$/;
@@ -42463,7 +42604,7 @@ function assignments(text) {
 	return [...text.matchAll(/"?([A-Za-z_]\w*)=(?:"([^"]*)"|'([^']*)'|([^\s,"]*))/g)].map(([, name = "", a, b, c]) => [name, a ?? b ?? c ?? ""]);
 }
 // shared/detect/websockets.ts
-const packages = [
+const packages$1 = [
 	"flask-socketio",
 	"flask-sock",
 	"flask-sockets",
@@ -42473,7 +42614,7 @@ const packages = [
 /** Where a project's first WebSocket is: a handler, a route, or a library for them. */
 function firstWebSocket({ modules, clues, files }) {
 	for (const [file, module] of Object.entries(modules.scan.modules)) if (module.websocket !== null && serves(Object.values(module.imports), files.read(file) ?? "")) return at$1(file, module.websocket);
-	const name = packages.find((each) => clues.names?.has(each));
+	const name = packages$1.find((each) => clues.names?.has(each));
 	return name === void 0 ? void 0 : `${clues.where} (${name})`;
 }
 function serves(imports, text) {
@@ -42980,7 +43121,7 @@ function djangoHints(config, project, django) {
 	}
 	const settings = project.djangoSettings?.(path, module);
 	if (settings === void 0) return [];
-	return [...staticHints(config, settings, module), ...databaseHints(config, settings)];
+	return [...staticHints(config, settings, module), ...databaseHints$1(config, settings)];
 }
 /** A module of the requirements cannot be looked at: only one whose package is the project's own can be missing. */
 function isMissing(module, path, project) {
@@ -43009,7 +43150,7 @@ function staticHints(config, { staticfiles, staticRoot, staticUrl, where, inside
 	return [warning$1(["static"], message)];
 }
 /** A release is read-only and new at each deploy. */
-function databaseHints(config, { sqlite, inside, where }) {
+function databaseHints$1(config, { sqlite, inside, where }) {
 	const linked = config.shared.flatMap((each) => "path" in each && typeof each.path === "string" ? [each.path] : []);
 	return sqlite.map(inside).filter((file) => file !== void 0).filter((file) => !linked.some((path) => file === path || file.startsWith(`${path}/`))).map((file) => warning$1(["app"], `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: write \`shared: [{ path: ${file} }]\`, or let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`));
 }
@@ -43163,7 +43304,7 @@ function missingServerApp({ server, python, env }, project) {
 function projectFaults(config, project) {
 	return [
 		...serverAppFaults(config, project),
-		...commandFaults(config, project),
+		...commandFaults(config, project).map(({ path, message }) => error(path, message)),
 		...staticFaults(config, project),
 		...requirementsFaults(config, project),
 		...pythonFaults(config, project),
@@ -43188,26 +43329,6 @@ function serverAppFaults(config, project) {
 	if (missing === void 0) return [];
 	const message = missing.what === "module" ? `${missing.app}: the project has neither ${missing.candidates.join(" nor ")}` : `${missing.app}: ${missing.file} has no \`${missing.name}\``;
 	return [error(["server", "app"], message)];
-}
-/** The file of the project that a command starts with Python. */
-function commandFaults(config, project) {
-	return [
-		[["server", "command"], config.server.command],
-		[["release", "command"], config.release?.command],
-		...config.static.map(({ collect }, index) => [[
-			"static",
-			index,
-			"collect"
-		], collect]),
-		...Object.entries(config.processes).map(([name, { command }]) => [[
-			"processes",
-			name,
-			"command"
-		], command])
-	].flatMap(([path, command]) => {
-		const [program = "", script = ""] = command === void 0 ? [] : argv(command);
-		return /^python[\d.]*$/.test(program) && /^[^-{/][^{]*\.py$/.test(script) && !project.exists(script) ? [error(path, `the project has no ${script}`)] : [];
-	});
 }
 function staticFaults(config, project) {
 	return config.static.flatMap(({ from, collect }, index) => {
@@ -44511,12 +44632,371 @@ function checkRunner({ effects }) {
 		fix: "Write `runs-on: ubuntu-latest` for this job in the workflow. The commands activate, redeploy and rollback run anywhere."
 	});
 }
+// shared/causes/database-hints.ts
+const migrate = "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml.";
+const address = "See `cutover env list {app}` and `env` in cutover.yml.";
+/** Of PostgreSQL, MySQL, SQLite and Redis, by way of their Python libraries. */
+const databaseHints = [
+	{
+		id: "database-password",
+		pattern: /password authentication failed for user "([^"]+)"|Access denied for user '([^']+)'|no password supplied/,
+		fix: "The database does not take this user's password: set the right one with `cutover env set {app} NAME`, where NAME is the variable that the settings read (often DATABASE_URL).",
+		example: "OperationalError: connection to server at \"127.0.0.1\", port 54329 failed: FATAL:  password authentication failed for user \"shop\""
+	},
+	{
+		id: "database-missing",
+		pattern: /database "([^"]+)" does not exist|Unknown database '([^']+)'/,
+		fix: `Create the database {1} there, or correct its name. ${address}`,
+		example: "OperationalError: connection to server at \"127.0.0.1\", port 54329 failed: FATAL:  database \"shoop\" does not exist"
+	},
+	{
+		id: "database-no-host",
+		pattern: /connection to server on socket "([^"]+)" failed/,
+		fix: `The settings name no database host, so a socket of this machine is tried: set the host. ${address}`,
+		example: "OperationalError: connection to server on socket \"/var/run/postgresql/.s.PGSQL.5432\" failed: No such file or directory"
+	},
+	{
+		id: "database-tls",
+		pattern: /server does not support SSL|no pg_hba\.conf entry for host/,
+		fix: `The database wants another kind of connection: correct \`sslmode\` in its address, or allow this host in its pg_hba.conf. ${address}`,
+		example: "OperationalError: connection to server at \"127.0.0.1\", port 54329 failed: server does not support SSL, but SSL was required"
+	},
+	{
+		id: "database-connections",
+		pattern: /too many connections|too many clients|remaining connection slots/i,
+		fix: "Old and new instances run together during a deploy: raise the database's limit of connections, or lower `server.instances`, `server.workers` or CONN_MAX_AGE.",
+		example: "OperationalError: connection to server at \"127.0.0.1\", port 54329 failed: FATAL:  too many connections for role \"shop\""
+	},
+	{
+		id: "database-permission",
+		pattern: /permission denied for (?:table|schema|sequence|relation|database) (\S+)/,
+		fix: "The app's database user lacks rights on {1}: GRANT them as the database's owner. Since PostgreSQL 15 a new user may not make tables in the schema public.",
+		example: "InsufficientPrivilege: permission denied for schema public"
+	},
+	{
+		id: "table-exists",
+		pattern: /relation "([^"]+)" already exists|table "?([\w.]+)"? already exists|Table '([^']+)' already exists/,
+		fix: "{1} was made without its migration being recorded: mark that migration as applied, `cutover exec {app} -- python manage.py migrate --fake APP NUMBER`, then deploy again.",
+		example: "DuplicateTable: relation \"item\" already exists"
+	},
+	{
+		id: "pending-migrations",
+		pattern: /no such table: (\S+)|relation "([^"]+)" does not exist|Table '([^']+)' doesn't exist|no such column: (\S+)|column "?([\w.]+)"? does not exist|Unknown column '([^']+)'/,
+		fix: migrate,
+		example: "OperationalError: no such table: auth_user"
+	},
+	{
+		id: "sqlite-locked",
+		pattern: /database is locked/,
+		fix: "Several processes write to one SQLite file: set `OPTIONS: {timeout: 20}` in DATABASES, lower `server.workers`, or use a database server.",
+		example: "OperationalError: database is locked"
+	},
+	{
+		id: "database-unreachable",
+		pattern: /OperationalError.*(?:onnection refused|could not connect|Can't connect|could not translate host name|onnection timed out|timeout expired)/,
+		fix: "Start the database, or correct its address: see `cutover env list {app}` and `env` in cutover.yml. The host must reach it.",
+		example: "OperationalError: connection to server at \"127.0.0.1\", port 9 failed: Connection refused"
+	},
+	{
+		id: "redis-password",
+		pattern: /AuthenticationError: |WRONGPASS|NOAUTH/,
+		fix: `Redis does not take the password: correct its address, such as redis://:PASSWORD@host:6379/0. ${address}`,
+		example: "ResponseError: WRONGPASS invalid username-password pair or user is disabled."
+	},
+	{
+		id: "alembic-revision",
+		pattern: /Can't locate revision identified by '([^']+)'/,
+		fix: "The database is at migration {1}, which this release does not have: commit that migration, or deploy a release that has it.",
+		example: "FAILED: Can't locate revision identified by 'abc123'"
+	},
+	{
+		id: "alembic-heads",
+		pattern: /Multiple head revisions are present/,
+		fix: "Two migrations follow the same one: run `alembic merge heads` (with Flask `flask db merge heads`), commit and push.",
+		example: "FAILED: Multiple head revisions are present for given argument 'head'; please specify a specific target revision, '<branchname>@head' to narrow to a specific head, or 'heads' for all heads"
+	}
+];
+// shared/causes/framework-hints.ts
+/** Of Django and Flask, apart from what both sides have in common. */
+const frameworkHints = [
+	{
+		id: "migrations-conflict",
+		pattern: /Conflicting migrations detected/,
+		fix: "Two branches have each added a migration: run `python manage.py makemigrations --merge`, commit and push.",
+		example: "CommandError: Conflicting migrations detected; multiple leaf nodes in the migration graph: (0001_a, 0001_b in shopapp)."
+	},
+	{
+		id: "migration-missing",
+		pattern: /NodeNotFoundError: Migration \S+ dependencies reference nonexistent parent node \(([^)]+)\)/,
+		fix: "The repository lacks the migration {1}: commit it. See .gitignore, and `exclude` in cutover.yml.",
+		example: "NodeNotFoundError: Migration shopapp.0001_a dependencies reference nonexistent parent node ('shopapp', '0009_gone')"
+	},
+	{
+		id: "system-check",
+		pattern: /^\S+: \(\w+\.E\d+\) .+/,
+		anywhere: "always",
+		fix: "Correct what Django's own check says. `python manage.py check` says the same before you push.",
+		example: "shopapp.Item.name: (fields.E120) CharFields must define a 'max_length' attribute."
+	},
+	{
+		id: "django-unconfigured",
+		pattern: /settings are not configured/,
+		fix: "Set DJANGO_SETTINGS_MODULE in `env` of cutover.yml, such as `shop.settings`.",
+		example: "ImproperlyConfigured: Requested setting INSTALLED_APPS, but settings are not configured. You must either define the environment variable DJANGO_SETTINGS_MODULE or call settings.configure() before accessing settings."
+	},
+	{
+		id: "apps-not-ready",
+		pattern: /AppRegistryNotReady/,
+		fix: "Models are imported before Django is set up: in wsgi.py or asgi.py call `get_wsgi_application()` or `get_asgi_application()` before such imports; in a script, `django.setup()`.",
+		example: "AppRegistryNotReady: Apps aren't loaded yet."
+	},
+	{
+		id: "database-engine",
+		pattern: /'([\w.]+)' isn't an available database backend/,
+		fix: "Correct ENGINE in DATABASES of the settings: django.db.backends.postgresql, mysql, oracle or sqlite3, or the module of a package in the requirements.",
+		example: "ImproperlyConfigured: 'django.db.backends.postgres' isn't an available database backend or couldn't be imported."
+	},
+	{
+		id: "template-missing",
+		pattern: /TemplateDoesNotExist: (\S+)/,
+		fix: "The release has no template {1}: correct its name (Linux tells capital letters apart), commit it, and see TEMPLATES, INSTALLED_APPS and `exclude` in cutover.yml.",
+		example: "TemplateDoesNotExist: shop/home.html"
+	},
+	{
+		id: "no-such-url",
+		pattern: /NoReverseMatch: (?:Reverse for '([^']*)'|'([^']+)' is not a registered namespace)/,
+		fix: "No URL has the name {1}: correct it in the view or the template, or add it to urls.py.",
+		example: "NoReverseMatch: Reverse for 'home' not found. 'home' is not a valid view function or pattern name."
+	},
+	{
+		id: "urls-empty",
+		pattern: /The included URLconf '(?:<module ')?([^']+)'.* does not appear to have any patterns/,
+		fix: "{1} has no list `urlpatterns`, or imports itself in a circle: correct that module.",
+		example: "ImproperlyConfigured: The included URLconf '<module 'shopapp.urls' from '/srv/app/shopapp/urls.py'>' does not appear to have any patterns in it."
+	},
+	{
+		id: "static-reference",
+		pattern: /The file '([^']+)' could not be found with </,
+		fix: "A style sheet or a script refers to {1}, which is not among the static files: correct the reference, add the file, or build the front end before `collect`.",
+		example: "ValueError: The file 'gone.png' could not be found with <django.contrib.staticfiles.storage.ManifestStaticFilesStorage object at 0x7f3fbbbcdad0>."
+	},
+	{
+		id: "fixture-missing",
+		pattern: /No fixture named '([^']+)' found/,
+		fix: "The release has no fixture {1}: commit it, or correct its name.",
+		example: "CommandError: No fixture named 'first' found."
+	},
+	{
+		id: "superuser",
+		pattern: /Superuser creation skipped due to not running in a TTY/,
+		anywhere: "if nothing else",
+		fix: "Make it once by hand on the host: `cutover exec {app} -- python manage.py createsuperuser`.",
+		example: "Superuser creation skipped due to not running in a TTY. You can run `manage.py createsuperuser` in your project to create one manually."
+	},
+	{
+		id: "flask-app",
+		pattern: /^Error: (?:Could not import '([^']+)'|Could not locate a Flask application)/,
+		fix: "Flask does not find the application: set FLASK_APP in `env` of cutover.yml to the module that has it.",
+		example: "Error: Could not import 'nomod'."
+	},
+	{
+		id: "click-command",
+		pattern: /^Error: No such command '([^']+)'/,
+		fix: "Correct the command, or add the package that has {1} to the requirements (Flask-Migrate has `db`).",
+		example: "Error: No such command 'db'."
+	}
+];
+// shared/causes/server-hints.ts
+const own = "the release's directory, its user and its log are set already.";
+/** Of gunicorn, uvicorn, uWSGI, hypercorn, waitress and Celery. */
+const serverHints = [
+	{
+		id: "gunicorn-chdir",
+		pattern: /can't chdir to '([^']+)'/,
+		fix: `Remove \`chdir\` from gunicorn.conf.py: ${own}`,
+		example: "Error: can't chdir to '/srv/nowhere'"
+	},
+	{
+		id: "gunicorn-user",
+		pattern: /^Error: No such (?:user|group): '([^']+)'/,
+		fix: `Remove \`user\` and \`group\` from gunicorn.conf.py: ${own}`,
+		example: "Error: No such user: 'nosuchuser'"
+	},
+	{
+		id: "gunicorn-pidfile",
+		pattern: /Can't create pidfile/,
+		fix: "Remove `pidfile` from gunicorn.conf.py: supervisor keeps the process.",
+		example: "Error: /run/nowhere doesn't exist. Can't create pidfile."
+	},
+	{
+		id: "gunicorn-logfile",
+		pattern: /Error: '([^']+)' isn't writable/,
+		fix: `Remove \`errorlog\` and \`accesslog\` from gunicorn.conf.py: ${own}`,
+		example: "Error: Error: '/var/log/nowhere/e.log' isn't writable [FileNotFoundError(2, 'No such file or directory')]"
+	},
+	{
+		id: "gunicorn-worker-class",
+		pattern: /(gevent|eventlet) worker requires |class uri '([^']+)' invalid or not found/,
+		fix: "Add the package that has the worker class {1} to the requirements, or correct `worker_class` in gunicorn.conf.py.",
+		example: "RuntimeError: gevent worker requires gevent 1.4 or higher"
+	},
+	{
+		id: "connection-in-use",
+		pattern: /Connection in use: (.+)/,
+		anywhere: "always",
+		fix: "Another program has that address: remove `bind` from gunicorn.conf.py, since the instance gets its address from cutover.",
+		example: "[2026-11-26 21:52:45 +0000] [17303] [ERROR] Connection in use: ('127.0.0.1', 54327)"
+	},
+	{
+		id: "celery-option-place",
+		pattern: /Error: No such option: -A/,
+		fix: "Since Celery 5 the application comes before the command: `celery -A MODULE worker`.",
+		example: "Error: No such option: -A"
+	},
+	{
+		id: "click-option",
+		pattern: /Error: No such option: (\S+)/,
+		fix: "The program does not know {1}: correct the command, or pin the version that does.",
+		example: "Error: No such option: --nope Did you mean --loop?"
+	},
+	{
+		id: "hypercorn-application",
+		pattern: /^NoAppError/,
+		fix: "Correct `server.app` in cutover.yml: hypercorn does not find that module, or the name in it.",
+		example: "NoAppError"
+	},
+	{
+		id: "waitress-module",
+		pattern: /^\d+\. No module named '([^']+)'/,
+		anywhere: "always",
+		fix: "Correct `server.app` in cutover.yml, or add the package that has {1} to the requirements.",
+		example: "1. No module named 'nomod'"
+	},
+	{
+		id: "uwsgi-plugin",
+		pattern: /UNABLE to load uWSGI plugin: (\S+)/,
+		anywhere: "always",
+		fix: "The host's uWSGI has no such plugin: use uWSGI from the requirements, which has Python in it, or install uwsgi-plugin-python3 on the host.",
+		example: "!!! UNABLE to load uWSGI plugin: /usr/lib/uwsgi/plugins/python39_plugin.so: cannot open shared object file: No such file or directory !!!"
+	},
+	{
+		id: "uwsgi-application",
+		pattern: /callable not found or import error/,
+		anywhere: "if nothing else",
+		fix: "Correct `server.app` in cutover.yml: it is `module:name`, and the module must define that name.",
+		example: "unable to load app 0 (mountpoint='') (callable not found or import error)"
+	},
+	{
+		id: "worker-timeout",
+		pattern: /WORKER TIMEOUT \(pid:\d+\)/,
+		anywhere: "if nothing else",
+		cause: "gunicorn ended a worker that was busy for longer than its `timeout`: {line}",
+		fix: "Find what the import of the app, or the request, waits for; or raise `timeout` in gunicorn.conf.py.",
+		example: "[2026-11-26 21:52:20 +0000] [15908] [CRITICAL] WORKER TIMEOUT (pid:15909)"
+	},
+	{
+		id: "worker-signal",
+		pattern: /was terminated due to signal (?:11|6|4|7)\b/,
+		anywhere: "if nothing else",
+		cause: "Its workers crash in C code: {line}",
+		fix: "A package with C code crashes: pin the version that worked before. PYTHONFAULTHANDLER: \"1\" in `env` of cutover.yml shows where.",
+		example: "[2026-11-26 21:13:46 +0000] [3225] [WARNING] Worker with pid 3246 was terminated due to signal 11"
+	},
+	{
+		id: "worker-exits",
+		pattern: /Reason: Worker failed to boot/,
+		anywhere: "if nothing else",
+		cause: "Its worker ended by itself with exit code 3 and printed nothing",
+		fix: "Look for `os._exit`, `sys.exit` or a crash in C code: `cutover exec {app} -- python -c 'import MODULE'` shows it.",
+		example: "[2026-11-26 21:43:33 +0000] [25732] [INFO] Reason: Worker failed to boot."
+	}
+];
+// shared/causes/system-hints.ts
+/** Of Python, the shell and the system below them. */
+const systemHints = [
+	{
+		id: "circular-import",
+		pattern: /partially initialized module '([^']+)'/,
+		fix: "{1} and another module import each other: move one of the imports into the function that needs it.",
+		example: "ImportError: cannot import name 'y' from partially initialized module 'a' (most likely due to a circular import)"
+	},
+	{
+		id: "glibc-too-new",
+		pattern: /version `(GLIBC(?:XX)?_[\d.]+)' not found/,
+		cause: "A wheel or program was built for a newer system than the host ({1}): {line}",
+		fix: "Build on a system that is not newer than the host: choose `runs-on` of the job accordingly, or use manylinux wheels.",
+		example: "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /srv/app/x.so)"
+	},
+	{
+		id: "shared-library",
+		pattern: /(lib[\w.+-]+\.so[\w.]*): cannot open shared object file/,
+		fix: "The host lacks the system library {1}: install its package there (`apt-file search {1}` names it), or use a wheel that brings it, such as psycopg[binary].",
+		example: "ImportError: libmariadb.so.3: cannot open shared object file: No such file or directory"
+	},
+	{
+		id: "not-a-library",
+		pattern: /(\S+\.so\S*): (?:invalid ELF header|file too short|wrong ELF class)/,
+		fix: "{1} is no library for this machine: build it on the host's system. If it is in the repository, check that Git LFS files are fetched (`lfs: true` of actions/checkout).",
+		example: "ImportError: /srv/app/native.so: file too short"
+	},
+	{
+		id: "open-files",
+		pattern: /Too many open files/,
+		fix: "Raise `minfds` in /etc/supervisor/supervisord.conf on the host and restart supervisor, or close files and connections in the app.",
+		example: "OSError: [Errno 24] Too many open files: '/dev/null'"
+	},
+	{
+		id: "locale",
+		pattern: /unsupported locale setting/,
+		fix: "The host lacks this locale: add it with `dpkg-reconfigure locales`, or take `locale.setlocale` out of the app.",
+		example: "Error: unsupported locale setting"
+	},
+	{
+		id: "memory",
+		pattern: /^MemoryError/,
+		fix: "The process got no more memory: load less at its start, lower `server.workers` or `server.instances`, or add memory.",
+		example: "MemoryError"
+	},
+	{
+		id: "empty-number",
+		pattern: /invalid literal for int\(\) with base 10: ''/,
+		cause: "A variable of the environment is empty where the code wants a number: {line}",
+		fix: "Set it with `cutover env set {app} NAME`, or in `env` of cutover.yml. `cutover env list {app}` shows what is set.",
+		example: "ValueError: invalid literal for int() with base 10: ''"
+	},
+	{
+		id: "no-such-script",
+		pattern: /can't open file '([^']+)'/,
+		fix: "The release has no such file: commit it, see `exclude` in cutover.yml, or correct the command. Its path counts from the project's top.",
+		example: "/usr/bin/python3: can't open file '/srv/app/manage.py': [Errno 2] No such file or directory"
+	},
+	{
+		id: "unbound-variable",
+		pattern: /(\w+): (?:unbound variable|parameter not set)/,
+		anywhere: "if nothing else",
+		cause: "The environment has no variable {1}: {line}",
+		fix: "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.",
+		example: "start.sh: line 3: NOPE: unbound variable"
+	},
+	{
+		id: "no-such-folder",
+		pattern: /cd: (?:can't cd to )?([^:\s]+)(?:: No such file or directory)?$/,
+		fix: "The release has no folder {1}. A command starts in the project's top, so the script needs no absolute path.",
+		example: "start.sh: line 1: cd: /srv/nope: No such file or directory"
+	},
+	{
+		id: "shell-syntax",
+		pattern: /^(\S+): line \d+: syntax error/,
+		fix: "Correct {1}: `bash -n {1}` checks it without running it.",
+		example: "start.sh: line 3: syntax error: unexpected end of file"
+	}
+];
 /** Of shells, pip, git and npm. */
 const toolHints = [
 	{
 		id: "windows-line-ends",
 		pattern: /\^M: bad interpreter|\$'\\r': command not found|has Windows line ends/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "Write `*.sh text eol=lf` into .gitattributes, run `git add --renormalize .`, commit and push.",
 		example: "cutover: cannot start: ./start.sh has Windows line ends"
 	},
@@ -44554,28 +45034,67 @@ const toolHints = [
 	{
 		id: "pip-hash",
 		pattern: /THESE PACKAGES DO NOT MATCH THE HASHES/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "A package differs from its hash in the requirements: make the lock file again, and see which index it came from.",
 		example: "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, please update the hashes."
 	},
 	{
 		id: "pip-conflict",
 		pattern: /ERROR: Cannot install .+ because these package versions have conflicting dependencies/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "Change one of the pinned versions in the requirements, so that they fit together.",
 		example: "ERROR: Cannot install a==1 and b==1 because these package versions have conflicting dependencies."
 	},
 	{
+		id: "pip-header",
+		pattern: /fatal error: (\S+\.h\w*): No such file or directory/,
+		anywhere: "first",
+		fix: "The package is compiled and needs {1}: install the -dev package that has it in a step before this one, or pin a version that has a wheel.",
+		example: "c.c:1:10: fatal error: nope.h: No such file or directory"
+	},
+	{
+		id: "pip-config-program",
+		pattern: /(pg_config|mysql_config|pkg-config)\b.*(?:not found|is required)/,
+		anywhere: "first",
+		fix: "The package is compiled and needs {1}: depend on a wheel (psycopg[binary] or psycopg2-binary for PostgreSQL), or install its -dev package in a step before this one.",
+		example: "RuntimeError: pg_config executable not found"
+	},
+	{
+		id: "pip-python",
+		pattern: /requires a different Python: (\S+) not in/,
+		fix: "The package is not for Python {1}: pin a version that is, or change `python.version` in cutover.yml, which hosts and setup-python must have.",
+		example: "ERROR: Package 'delta' requires a different Python: 3.11.2 not in '>=3.99'"
+	},
+	{
+		id: "pip-platform",
+		pattern: /ERROR: (\S+) is not a supported wheel on this platform/,
+		fix: "{1} is for another system or Python: name the package instead of the file, or a wheel that fits.",
+		example: "ERROR: epsilon-1-cp27-cp27m-win32.whl is not a supported wheel on this platform."
+	},
+	{
+		id: "pip-no-file",
+		pattern: /Could not open requirements file: .*'([^']+)'/,
+		fix: "The project has no {1}: correct `python.requirements` in cutover.yml, or the `-r` line that names it.",
+		example: "ERROR: Could not open requirements file: [Errno 2] No such file or directory: 'nope.txt'"
+	},
+	{
+		id: "pip-git-unreachable",
+		pattern: /fatal: unable to access '([^']+)'|ssh: connect to host (\S+) port/,
+		anywhere: "always",
+		fix: "This machine does not reach {1}: check the address, a proxy and a firewall.",
+		example: "fatal: unable to access 'https://127.0.0.1:9/acme/x.git/': Failed to connect to 127.0.0.1 port 9 after 0 ms: Couldn't connect to server"
+	},
+	{
 		id: "pip-compiler",
 		pattern: /error: command '(\S+)' failed|unable to execute '(\S+)'|Failed building wheel for (\S+)/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "The package has no wheel for this Python and is compiled: install a compiler and its headers in a step before this one, or pin a version that has a wheel.",
 		example: "error: command 'gcc' failed: No such file or directory"
 	},
 	{
 		id: "pip-git",
 		pattern: /could not read Username for '([^']+)'|Permission denied \(publickey\)/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "Git cannot log in there: give the workflow a token for that repository, or depend on a released package.",
 		example: "fatal: could not read Username for 'https://github.com': terminal prompts disabled"
 	},
@@ -44594,19 +45113,49 @@ const toolHints = [
 	{
 		id: "npm-script",
 		pattern: /npm (?:ERR!|error) Missing script: "?([\w:-]+)"?/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "package.json has no script \"{1}\": correct `collect` in cutover.yml, or add the script.",
 		example: "npm ERR! Missing script: \"biuld\""
+	},
+	{
+		id: "npm-no-package",
+		pattern: /npm (?:ERR!|error) enoent .*package\.json/,
+		anywhere: "always",
+		fix: "There is no package.json where the command runs, the project's top: write the folder into `collect`, such as `npm --prefix frontend run build`.",
+		example: "npm error enoent Could not read package.json: Error: ENOENT: no such file or directory, open '/srv/app/package.json'"
+	},
+	{
+		id: "npm-no-lock",
+		pattern: /can only install with an existing package-lock\.json/,
+		anywhere: "always",
+		fix: "Commit package-lock.json, or use `npm install` instead of `npm ci`.",
+		example: "npm error The `npm ci` command can only install with an existing package-lock.json or"
+	},
+	{
+		id: "node-module",
+		pattern: /Cannot find module '([^']+)'/,
+		fix: "Run `npm ci` in a step before this one, or add {1} to package.json.",
+		example: "Error: Cannot find module 'left-pad'"
+	},
+	{
+		id: "node-memory",
+		pattern: /JavaScript heap out of memory/,
+		anywhere: "always",
+		fix: "Give Node more memory: NODE_OPTIONS: --max-old-space-size=4096 in `env` of this step.",
+		example: "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory"
 	}
 ];
 // shared/causes/hints.ts
 const write = "Write in $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
-const database = "Start the database, or correct its address: see `cutover env list {app}` and `env` in cutover.yml. The host must reach it.";
 const network = "The machine cannot reach that address: check the name, its DNS, a firewall and a proxy.";
 const asgi = "This is an ASGI application: set `server.kind: uvicorn` in cutover.yml.";
 const variable = "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.";
 const runnerVariable = "Give the settings a default for it, or set it in `env` of this step: the command runs in the workflow.";
-const hints = [...[
+/**
+* The first hint that matches is used, so the exact ones come first. Each example stands in the tests' recorded outputs of the
+* real programs.
+*/
+const pythonHints = [
 	{
 		id: "database-driver",
 		pattern: /ImproperlyConfigured: Error loading (psycopg2?|MySQLdb|psycopg2 or psycopg) module/,
@@ -44669,6 +45218,7 @@ const hints = [...[
 		id: "no-such-command",
 		pattern: /(?:^|: )([\w./-]+): (?:command )?not found$/,
 		fix: "Install {1}, or correct the command. Programs of the requirements are in the release's environment.",
+		runnerFix: "Install {1} in a step before this one (`npm ci` for what package.json names), or correct the command.",
 		example: "sh: 1: no_such_tool: not found"
 	},
 	{
@@ -44687,7 +45237,7 @@ const hints = [...[
 	{
 		id: "missing-module",
 		pattern: /^(?:ModuleNotFoundError: |ImportError: )?.*No module named '?([\w.]+)'?/,
-		fix: "Add the package that has {1} to the requirements. If {1} is the project's own, correct its name, or see `exclude` in cutover.yml.",
+		fix: "Add {package} to the requirements. If {1} is the project's own, correct its name, or see `exclude` in cutover.yml.",
 		runnerFix: "Install the project's requirements in a step before this one: the command runs in the workflow. If {1} is the project's own, correct its name.",
 		example: "ModuleNotFoundError: No module named 'stripe'"
 	},
@@ -44699,23 +45249,11 @@ const hints = [...[
 		example: "ImportError: Couldn't import Django. Are you sure it's installed and available on your PYTHONPATH environment variable? Did you forget to activate a virtual environment?"
 	},
 	{
-		id: "pending-migrations",
-		pattern: /no such table: (\S+)|relation "([^"]+)" does not exist|Table '([^']+)' doesn't exist/,
-		fix: "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml.",
-		example: "OperationalError: no such table: auth_user"
-	},
-	{
 		id: "readonly-database",
 		pattern: /unable to open database file|attempt to write a readonly database/,
 		cause: "A release is read-only, and its database lies in it: {line}",
 		fix: write,
 		example: "OperationalError: unable to open database file"
-	},
-	{
-		id: "database-unreachable",
-		pattern: /OperationalError.*(?:onnection refused|could not connect|Can't connect|could not translate host name|Connection timed out)/,
-		fix: database,
-		example: "OperationalError: connection to server at \"127.0.0.1\", port 9 failed: Connection refused"
 	},
 	{
 		id: "manifest-entry",
@@ -44759,13 +45297,6 @@ const hints = [...[
 		example: "PermissionError: [Errno 13] Permission denied: '/proc/version'"
 	},
 	{
-		id: "glibc-too-new",
-		pattern: /version `(GLIBC_[\d.]+)' not found/,
-		cause: "A wheel or program was built for a newer system than the host ({1}): {line}",
-		fix: "Build on a system that is not newer than the host: choose `runs-on` of the job accordingly, or use manylinux wheels.",
-		example: "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /srv/app/x.so)"
-	},
-	{
 		id: "prompt",
 		pattern: /EOFError: EOF when reading a line/,
 		cause: "The command asks a question, and nobody can answer: {line}",
@@ -44793,7 +45324,7 @@ const hints = [...[
 	{
 		id: "killed-workers",
 		pattern: /was (?:terminated due to signal 9|sent SIGKILL)|DAMN ! worker .* died, killed by signal 9|Killed$/,
-		anywhere: true,
+		anywhere: "always",
 		cause: "Its workers are killed by signal 9: {line}",
 		fix: "The host has too little memory for them: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.",
 		example: "[2026-11-26 18:13:34 +0000] [21649] [WARNING] Worker with pid 21844 was terminated due to signal 9"
@@ -44801,16 +45332,70 @@ const hints = [...[
 	{
 		id: "disk-full",
 		pattern: /No space left on device/,
-		anywhere: true,
+		anywhere: "always",
 		fix: "Free disk space, then run it again.",
 		example: "OSError: [Errno 28] No space left on device"
 	}
-], ...toolHints];
+];
+const hints = [
+	...systemHints,
+	...databaseHints,
+	...frameworkHints,
+	...serverHints,
+	...pythonHints,
+	...toolHints
+];
+// shared/causes/packages.ts
+/** Packages whose name on PyPI is another than that of the module which people import. */
+const packages = {
+	allauth: "django-allauth",
+	bs4: "beautifulsoup4",
+	corsheaders: "django-cors-headers",
+	crispy_forms: "django-crispy-forms",
+	cv2: "opencv-python-headless",
+	dateutil: "python-dateutil",
+	debug_toolbar: "django-debug-toolbar",
+	decouple: "python-decouple",
+	dj_database_url: "dj-database-url",
+	django_celery_beat: "django-celery-beat",
+	django_extensions: "django-extensions",
+	django_filters: "django-filter",
+	dotenv: "python-dotenv",
+	environ: "django-environ",
+	flask_cors: "Flask-Cors",
+	flask_login: "Flask-Login",
+	flask_migrate: "Flask-Migrate",
+	flask_sqlalchemy: "Flask-SQLAlchemy",
+	import_export: "django-import-export",
+	jose: "python-jose",
+	jwt: "PyJWT",
+	magic: "python-magic",
+	multipart: "python-multipart",
+	MySQLdb: "mysqlclient",
+	PIL: "Pillow",
+	psycopg2: "psycopg2-binary",
+	rest_framework: "djangorestframework",
+	rest_framework_simplejwt: "djangorestframework-simplejwt",
+	sentry_sdk: "sentry-sdk",
+	sklearn: "scikit-learn",
+	storages: "django-storages",
+	uvicorn_worker: "uvicorn-worker",
+	whitenoise: "whitenoise",
+	yaml: "PyYAML"
+};
+/** The package that has a module, for a sentence. */
+function packageOf(module) {
+	const [top = ""] = module.split(".");
+	return Object.hasOwn(packages, top) ? `${packages[top]}` : `the package that has ${module}`;
+}
 // shared/causes/traceback.ts
-const start$1 = /Traceback \(most recent call last\):\s*$/;
+/** pip puts what a package's build printed behind spaces. */
+const start$1 = /^(\s*)(?:.*\S )?Traceback \(most recent call last\):\s*$/;
 const frameLine = /^\s*File "(.+)", line (\d+)/;
 /** At the beginning of a line: a class's name, with the modules that it is from. */
 const raisedLine = /^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(: .*)?$/;
+/** The line that starts the whole program: what it raises comes from elsewhere. */
+const launch = /^\s*(?:main\(\)|execute_from_command_line\(|\w+ = get_[aw]sgi_application\(\))/;
 /** How a server ends its own processes: they follow from another failure, or from a stop. */
 const passing = /* @__PURE__ */ new Set([
 	"KeyboardInterrupt",
@@ -44822,10 +45407,32 @@ const passing = /* @__PURE__ */ new Set([
 /** The last traceback of a log. Of exceptions that caused each other Python prints the last one last. */
 function lastTraceback(lines, projectFile) {
 	for (let index = lines.length - 1; index >= 0; index--) {
-		if (!start$1.test(lines[index] ?? "")) continue;
-		const raised = parse$1(lines.slice(index + 1), projectFile);
+		const [, indent] = start$1.exec(lines[index] ?? "") ?? [];
+		if (indent === void 0) continue;
+		const raised = parse$1(lines.slice(index + 1).map((line) => line.startsWith(indent) ? line.slice(indent.length) : line), projectFile);
 		if (raised !== void 0 && !passing.has(shortName(raised.exception))) return raised;
 	}
+	return syntaxError(lines, projectFile) ?? headless(lines, projectFile);
+}
+/** The end of a traceback whose beginning is not among the last lines of a log. */
+function headless(lines, projectFile) {
+	const end = lines.findLastIndex((line, index) => {
+		const [, name] = raisedLine.exec(line) ?? [];
+		if (name === void 0 || !/^[A-Z]\w+$/.test(lastPart(name)) || passing.has(lastPart(name))) return false;
+		return lines.slice(Math.max(0, index - 3), index).some((above) => frameLine.test(above));
+	});
+	if (end === -1) return void 0;
+	const above = lines.slice(0, end).findLastIndex((line) => line !== "" && !/^\s/.test(line));
+	return parse$1(lines.slice(above + 1), projectFile);
+}
+/** Python prints no heading above what is wrong with the very file that it was told to run. */
+function syntaxError(lines, projectFile) {
+	const end = lines.findLastIndex((line) => /^(?:SyntaxError|IndentationError|TabError): /.test(line));
+	const frame = innermost(lines.slice(Math.max(0, end - 4), Math.max(0, end)), projectFile);
+	return frame === void 0 ? void 0 : {
+		exception: lines[end] ?? "",
+		frame
+	};
 }
 function parse$1(lines, projectFile) {
 	const end = lines.findIndex((line) => line !== "" && !/^\s/.test(line));
@@ -44840,8 +45447,9 @@ function parse$1(lines, projectFile) {
 	};
 }
 function innermost(lines, projectFile) {
-	return lines.flatMap((text) => {
+	return lines.flatMap((text, index) => {
 		const [, path, line] = frameLine.exec(text) ?? [];
+		if (launch.test(lines[index + 1] ?? "")) return [];
 		const file = path === void 0 ? void 0 : projectFile(path);
 		return file === void 0 ? [] : [{
 			file: ownText(file),
@@ -44882,14 +45490,27 @@ function findCause(output, options) {
 	const lines = output.slice(-65536).split(/\r?\n/).map((line) => line.slice(0, longestLine));
 	const raised = lastTraceback(lines, options.projectFile);
 	const said = raised?.exception ?? plainLine(lines, options.lastLine ?? false);
+	const byLine = (wanted) => anywhere(lines, raised, wanted, options);
+	const first = byLine("first");
+	if (first !== void 0) return first;
 	const found = said === void 0 ? void 0 : hints.find((each) => each.pattern.test(said));
 	if (found !== void 0 && said !== void 0) return explained$1(said, found, raised, options);
+	const told = byLine("always");
+	if (told !== void 0) return told;
+	if (said === void 0) return byLine("if nothing else");
+	if (raised !== void 0 || looksLikeError.test(said)) return unexplained(said, raised);
+	return byLine("if nothing else") ?? {
+		...unexplained(said, raised),
+		vague: true
+	};
+}
+/** A hint whose line is not the last one. */
+function anywhere(lines, raised, wanted, options) {
 	for (const hint of hints) {
-		if (hint.anywhere !== true) continue;
+		if (hint.anywhere !== wanted) continue;
 		const line = lines.findLast((each) => hint.pattern.test(each));
 		if (line !== void 0) return explained$1(withoutPrefix(line), hint, raised, options);
 	}
-	return said === void 0 ? void 0 : unexplained(said, raised);
 }
 /** The last line that says what went wrong. pip says it first and what follows from it later, so its first ERROR counts. */
 function plainLine(lines, lastLine) {
@@ -44903,8 +45524,13 @@ function withoutPrefix(line) {
 function explained$1(said, hint, raised, { app, where }) {
 	const [, ...groups] = hint.pattern.exec(said) ?? [];
 	const group = groups.find((each) => each !== void 0) ?? "";
-	const line = withFrame(said, raised);
-	const fill = (text) => text.replace(/\{(1|app|line)\}/g, (_, name) => name === "1" ? group : name === "app" ? app : line);
+	const values = {
+		"{1}": group,
+		"{app}": app,
+		"{line}": withFrame(said, raised),
+		"{package}": packageOf(group)
+	};
+	const fill = (text) => text.replace(/\{(?:1|app|line|package)\}/g, (name) => values[name] ?? name);
 	const fix = where === "runner" ? hint.runnerFix ?? hint.fix : hint.fix;
 	return {
 		line: cut(fill(hint.cause ?? "{line}")),
@@ -44931,57 +45557,6 @@ function frameOf(raised) {
 }
 function cut(text) {
 	return ownText(text.length > longest ? `${text.slice(0, 296)} ...` : text);
-}
-// shared/startable-program.ts
-/** Words that only a shell knows. */
-const shellWords = /* @__PURE__ */ new Set([
-	"cd",
-	"export",
-	"source",
-	".",
-	"set",
-	"if",
-	"for",
-	"while",
-	"ulimit",
-	"&&",
-	"||",
-	";"
-]);
-/**
-* The file of a program that the system can start: found as a shell finds it, executable, and in a format that it knows.
-* @param path the value of PATH
-* @throws Error whose message says in one line why there is none
-*/
-function startableProgram(name, path, cwd) {
-	const program = findProgram(name, path, cwd);
-	if (program === void 0) throw new Error(whyNone(name, cwd));
-	checkFormat(program, name, cwd);
-	return program;
-}
-function whyNone(name, cwd) {
-	if (shellWords.has(name)) return `no shell reads the command, and ${name} is a word of a shell`;
-	if (/^\w+=/.test(name)) return `no shell reads the command, and ${name} would set a variable in a shell`;
-	if (!name.includes("/")) return `there is no program ${name} on its PATH`;
-	const kind = statSync(resolve(cwd, name), { throwIfNoEntry: false });
-	if (kind?.isFile() === true) return `${name} is not executable`;
-	return kind === void 0 ? `there is no file ${name}` : `${name} is not a file`;
-}
-/** What the kernel would not start. process.execve would not throw then, but abort with a core dump. */
-function checkFormat(program, name, cwd) {
-	const head = Buffer.alloc(256);
-	const file = openSync(program, "r");
-	try {
-		readSync(file, head, 0, head.length, 0);
-	} finally {
-		closeSync(file);
-	}
-	const text = head.toString("latin1");
-	if (text.startsWith("ELF")) return;
-	const [, interpreter] = /^#![ \t]*([^\s]+)/.exec(text) ?? [];
-	if (interpreter === void 0) throw new Error(`${name} is neither a program nor a script that begins with #!`);
-	if (/^#![^\n]*\r\n/.test(text)) throw new Error(`${name} has Windows line ends`);
-	if (findProgram(interpreter, "", cwd) === void 0) throw new Error(`${name} needs ${interpreter}, which does not exist here`);
 }
 // shared/dependencies/find-dependencies.ts
 /** The places in which projects say what they need, in the order in which they are believed. */
@@ -51047,6 +51622,1063 @@ function endedBadly(view) {
 	if (view.failure !== void 0) return fromProblem(view.failure);
 	return new CutoverError(view.outcome === "aborted" ? "aborted" : "internal", `The deployment ended as ${view.outcome}, after the state ${view.state}.`, { fix: "Look at the agent's log on the host." });
 }
+// node_modules/jose/dist/webapi/lib/buffer_utils.js
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: !0 });
+function concat(...buffers) {
+	const size = buffers.reduce((acc, { length }) => acc + length, 0), buf = new Uint8Array(size);
+	let i = 0;
+	for (const buffer of buffers) buf.set(buffer, i), i += buffer.length;
+	return buf;
+}
+const NON_ASCII = /[^\x00-\x7f]/;
+function encode$1(string) {
+	if (typeof string == "string" && string.length >= 128) {
+		if (NON_ASCII.test(string)) throw new TypeError("non-ASCII string encountered in encode()");
+		return encoder.encode(string);
+	}
+	const bytes = new Uint8Array(string.length);
+	for (let i = 0; i < string.length; i++) {
+		const code = string.charCodeAt(i);
+		if (code > 127) throw new TypeError("non-ASCII string encountered in encode()");
+		bytes[i] = code;
+	}
+	return bytes;
+}
+function encodeBase64(input, url = !1) {
+	if (Uint8Array.prototype.toBase64) return input.toBase64({
+		alphabet: url ? "base64url" : "base64",
+		omitPadding: url
+	});
+	const CHUNK_SIZE = 32768, arr = [];
+	for (let i = 0; i < input.length; i += CHUNK_SIZE) arr.push(String.fromCharCode.apply(null, input.subarray(i, i + CHUNK_SIZE)));
+	const encoded = btoa(arr.join(""));
+	return url ? encoded.replace(/=/g, "").replace(/\+/g, "-").replace(/\//g, "_") : encoded;
+}
+function decodeBase64(encoded, url = !1) {
+	if (Uint8Array.fromBase64) return Uint8Array.fromBase64(encoded, { alphabet: url ? "base64url" : "base64" });
+	if (url) {
+		if (encoded.includes("+") || encoded.includes("/")) throw new TypeError("Invalid base64url");
+		encoded = encoded.replace(/-/g, "+").replace(/_/g, "/");
+	}
+	const binary = atob(encoded), bytes = new Uint8Array(binary.length);
+	for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+	return bytes;
+}
+async function digest(algorithm, data) {
+	const subtleDigest = `SHA-${algorithm.slice(-3)}`;
+	return new Uint8Array(await crypto.subtle.digest(subtleDigest, data));
+}
+// node_modules/jose/dist/webapi/util/errors.js
+var JOSEError = class extends Error {
+	static code = "ERR_JOSE_GENERIC";
+	code = "ERR_JOSE_GENERIC";
+	constructor(message, options) {
+		super(message, options), this.name = this.constructor.name, Error.captureStackTrace?.(this, this.constructor);
+	}
+};
+var JOSENotSupported = class extends JOSEError {
+	static code = "ERR_JOSE_NOT_SUPPORTED";
+	code = "ERR_JOSE_NOT_SUPPORTED";
+};
+var JWSInvalid = class extends JOSEError {
+	static code = "ERR_JWS_INVALID";
+	code = "ERR_JWS_INVALID";
+};
+var JWTInvalid = class extends JOSEError {
+	static code = "ERR_JWT_INVALID";
+	code = "ERR_JWT_INVALID";
+};
+var JWKInvalid = class extends JOSEError {
+	static code = "ERR_JWK_INVALID";
+	code = "ERR_JWK_INVALID";
+};
+// node_modules/jose/dist/webapi/util/base64url.js
+const invalid = "The input to be decoded is not correctly encoded.";
+function decode(input) {
+	try {
+		return decodeBase64(typeof input == "string" ? input : decoder.decode(input), !0);
+	} catch (cause) {
+		throw new TypeError(invalid, { cause });
+	}
+}
+function encode(input) {
+	return encodeBase64(typeof input == "string" ? encoder.encode(input) : input, !0);
+}
+// node_modules/jose/dist/webapi/lib/validate.js
+function isObject(input) {
+	if (typeof input != "object" || input === null || Object.prototype.toString.call(input) !== "[object Object]") return !1;
+	const prototype = Object.getPrototypeOf(input);
+	return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+function isDisjoint(...headers) {
+	const parameters = /* @__PURE__ */ new Set();
+	for (const header of headers) if (header) for (const parameter of Object.keys(header)) {
+		if (parameters.has(parameter)) return !1;
+		parameters.add(parameter);
+	}
+	return !0;
+}
+function assertNotSet(value, name) {
+	if (value !== void 0) throw new TypeError(`${name} can only be called once`);
+}
+function parseJoseHeader(encodedProtectedHeader, ErrorClass, message) {
+	let parsed;
+	try {
+		parsed = JSON.parse(strictDecoder.decode(decode(encodedProtectedHeader)));
+	} catch (cause) {
+		throw new ErrorClass(message, { cause });
+	}
+	if (!isObject(parsed)) throw new ErrorClass(message);
+	return parsed;
+}
+const JWS_RECOGNIZED = {
+	__proto__: null,
+	b64: !0
+};
+function validateCritDuplicates(Err, protectedHeader) {
+	const { crit } = protectedHeader ?? {};
+	if (Array.isArray(crit) && new Set(crit).size !== crit.length) throw new Err("\"crit\" (Critical) Header Parameter MUST NOT contain duplicate values");
+}
+function validateCrit(Err, recognizedDefault, recognizedOption, protectedHeader, joseHeader) {
+	if (joseHeader.crit !== void 0 && protectedHeader?.crit === void 0) throw new Err("\"crit\" (Critical) Header Parameter MUST be integrity protected");
+	if (!protectedHeader || protectedHeader.crit === void 0) return [];
+	if (!Array.isArray(protectedHeader.crit) || protectedHeader.crit.length === 0 || protectedHeader.crit.some((input) => typeof input != "string" || input.length === 0)) throw new Err("\"crit\" (Critical) Header Parameter MUST be an array of non-empty strings when present");
+	const recognized = recognizedOption === void 0 ? recognizedDefault : {
+		__proto__: null,
+		...recognizedOption,
+		...recognizedDefault
+	};
+	for (const parameter of protectedHeader.crit) {
+		if (!(parameter in recognized)) throw new JOSENotSupported(`Extension Header Parameter "${parameter}" is not recognized`);
+		if (!Object.hasOwn(joseHeader, parameter) || joseHeader[parameter] === void 0) throw new Err(`Extension Header Parameter "${parameter}" is missing`);
+		if (recognized[parameter] && (!Object.hasOwn(protectedHeader, parameter) || protectedHeader[parameter] === void 0)) throw new Err(`Extension Header Parameter "${parameter}" MUST be integrity protected`);
+	}
+	return protectedHeader.crit;
+}
+function validateB64(protectedHeader, extensions) {
+	if (extensions.includes("b64")) {
+		const b64 = protectedHeader.b64;
+		if (typeof b64 != "boolean") throw new JWSInvalid("The \"b64\" (base64url-encode payload) Header Parameter must be a boolean");
+		return b64;
+	}
+	return !0;
+}
+function serializeJoseHeader(Err, header) {
+	let serialized, parsed;
+	try {
+		serialized = JSON.stringify(header), parsed = JSON.parse(serialized);
+	} catch (cause) {
+		throw new Err("JOSE Header is not valid JSON", { cause });
+	}
+	if (!isObject(parsed)) throw new Err("JOSE Header is not a JSON object");
+	return [parsed, serialized];
+}
+// node_modules/jose/dist/webapi/lib/key.js
+const tag = (key) => key[Symbol.toStringTag];
+const jwkMatchesOp = (entry, key, usage) => {
+	const { alg } = entry;
+	if (key.use !== void 0) {
+		const expected = usage === "sign" || usage === "verify" ? "sig" : "enc";
+		if (key.use !== expected) throw new TypeError(`Invalid key for this operation, its "use" must be "${expected}" when present`);
+	}
+	if (key.alg !== void 0 && key.alg !== alg) throw new TypeError(`Invalid key for this operation, its "alg" must be "${alg}" when present`);
+	if (Array.isArray(key.key_ops)) {
+		const expectedKeyOp = usage === "encrypt" || usage === "decrypt" ? entry.ops?.[usage === "encrypt" ? 0 : 1] : usage;
+		if (expectedKeyOp && !key.key_ops.includes(expectedKeyOp)) throw new TypeError(`Invalid key for this operation, its "key_ops" must include "${expectedKeyOp}" when present`);
+	}
+};
+async function prepareKey(entry, key, usage) {
+	const { alg, secret } = entry, requiresPrivateKey = usage === "decrypt" || usage === "sign";
+	if (secret && key instanceof Uint8Array) return key;
+	let normalized, keyObject;
+	if (isObject(key)) {
+		if (normalized = normalizeJwk(key), typeof normalized.kty != "string") throw invalidKeyType(alg, key, secret);
+		if (!(secret ? normalized.kty === "oct" && typeof normalized.k == "string" : normalized.kty !== "oct" && (requiresPrivateKey ? normalized.kty === "AKP" && typeof normalized.priv == "string" || typeof normalized.d == "string" : normalized.d === void 0 && normalized.priv === void 0))) throw new TypeError(secret ? "JSON Web Key for symmetric algorithms must have JWK \"kty\" (Key Type) equal to \"oct\" and the JWK \"k\" (Key Value) present" : `JSON Web Key for this operation must be a ${requiresPrivateKey ? "private" : "public"} JWK`);
+		if (jwkMatchesOp(entry, normalized, usage), normalized.kty === "oct") return decode(normalized.k);
+		if (!Object.isFrozen(key)) {
+			const { key_ops } = key;
+			Array.isArray(key_ops) && Object.freeze(key_ops), Object.freeze(key);
+		}
+	} else {
+		if (!isKeyLike(key)) throw invalidKeyType(alg, key, secret);
+		const expectedType = secret ? "secret" : requiresPrivateKey ? "private" : "public";
+		if (key.type !== expectedType && (secret || [
+			"secret",
+			"public",
+			"private"
+		].includes(key.type))) throw new TypeError(`${tag(key)} instances must be of type "${expectedType}" for the ${alg} algorithm`);
+		if (isCryptoKey(key)) return key;
+		if (keyObject = key, keyObject.type === "secret") return keyObject.export();
+	}
+	cache ||= /* @__PURE__ */ new WeakMap();
+	const cacheKey = key;
+	let cached = cache.get(cacheKey);
+	if (cached?.[alg]) return cached[alg];
+	if (cached || cache.set(cacheKey, cached = {}), keyObject && typeof keyObject.toCryptoKey == "function") {
+		const isPublic = keyObject.type === "public", crv = nist[keyObject.asymmetricKeyDetails?.namedCurve], params = entry.resolve?.({
+			crv,
+			asymmetricKeyType: keyObject.asymmetricKeyType
+		}) ?? entry.subtle;
+		return cached[alg] = keyObject.toCryptoKey(params, isPublic, entry.usages[isPublic ? 0 : 1]);
+	}
+	return normalized ??= keyObject.export({ format: "jwk" }), normalized.alg = alg, cached[alg] = await jwkToKey(entry, normalized);
+}
+let cache;
+const nist = {
+	__proto__: null,
+	prime256v1: "P-256",
+	secp384r1: "P-384",
+	secp521r1: "P-521"
+};
+const isCryptoKey = (key) => {
+	if (key?.[Symbol.toStringTag] === "CryptoKey") return !0;
+	try {
+		return key instanceof CryptoKey;
+	} catch {
+		return !1;
+	}
+};
+const isKeyObject = (key) => key?.[Symbol.toStringTag] === "KeyObject";
+const isKeyLike = (key) => isCryptoKey(key) || isKeyObject(key);
+function message(msg, actual, ...types) {
+	if (types.length > 2) {
+		const last = types.pop();
+		msg += `one of type ${types.join(", ")}, or ${last}.`;
+	} else types.length === 2 ? msg += `one of type ${types[0]} or ${types[1]}.` : msg += `of type ${types[0]}.`;
+	return actual == null ? msg += ` Received ${actual}` : typeof actual == "function" && actual.name ? msg += ` Received function ${actual.name}` : typeof actual == "object" && actual != null && actual.constructor?.name && (msg += ` Received an instance of ${actual.constructor.name}`), msg;
+}
+const invalidKeyInput = (actual, ...types) => message("Key must be ", actual, ...types);
+function invalidKeyType(alg, actual, secret) {
+	const types = [
+		"CryptoKey",
+		"KeyObject",
+		"JSON Web Key"
+	];
+	return secret && types.push("Uint8Array"), new TypeError(message(`Key for the ${alg} algorithm must be `, actual, ...types));
+}
+const unusable = (name, prop = "algorithm.name") => /* @__PURE__ */ new TypeError(`CryptoKey does not support this operation, its ${prop} must be ${name}`);
+function checkUsage(key, usage) {
+	if (usage && !key.usages.includes(usage)) throw new TypeError(`CryptoKey does not support this operation, its usages must include ${usage}.`);
+}
+function checkModulusLength(alg, key) {
+	const { modulusLength } = key.algorithm;
+	if (typeof modulusLength != "number" || modulusLength < 2048) throw new TypeError(`${alg} requires key modulusLength to be 2048 bits or larger`);
+}
+function checkCryptoKey(key, expected, usage) {
+	const algorithm = key.algorithm;
+	if (algorithm.name !== expected.name) throw unusable(expected.name);
+	if (expected.hash && algorithm.hash?.name !== expected.hash) throw unusable(expected.hash, "algorithm.hash");
+	if (expected.namedCurve && algorithm.namedCurve !== expected.namedCurve) throw unusable(expected.namedCurve, "algorithm.namedCurve");
+	if (expected.length !== void 0 && algorithm.length !== expected.length) throw unusable(expected.length, "algorithm.length");
+	checkUsage(key, usage);
+}
+function snapshotJwk(jwk) {
+	return {
+		__proto__: null,
+		...jwk
+	};
+}
+function normalizeJwk(jwk) {
+	const normalized = snapshotJwk(jwk);
+	if (normalized.ext !== void 0 && typeof normalized.ext != "boolean") throw new TypeError("\"ext\" (Extractable) Parameter must be a boolean");
+	if (normalized.key_ops !== void 0) {
+		const value = normalized.key_ops, keyOps = Array.isArray(value) ? [...value] : void 0;
+		if (!keyOps || keyOps.some((operation) => typeof operation != "string") || new Set(keyOps).size !== keyOps.length) throw new TypeError("\"key_ops\" (Key Operations) Parameter must be an array of unique strings");
+		normalized.key_ops = keyOps;
+	}
+	return normalized;
+}
+function validateExtractableOption(extractable) {
+	if (extractable !== void 0 && typeof extractable != "boolean") throw new TypeError("\"extractable\" option must be a boolean");
+	return extractable;
+}
+async function jwkToKey(entry, jwk, extractable) {
+	if (!entry.kty.includes(jwk.kty)) throw new JOSENotSupported("Invalid or unsupported JWK \"alg\" (Algorithm) Parameter value");
+	const algorithm = entry.resolve?.({
+		kty: jwk.kty,
+		crv: jwk.crv
+	}) ?? entry.subtle, isPrivate = !!(jwk.d || jwk.priv), keyData = {
+		...jwk,
+		ext: extractable ?? jwk.ext
+	};
+	return keyData.kty !== "AKP" && delete keyData.alg, delete keyData.use, crypto.subtle.importKey("jwk", keyData, algorithm, keyData.ext ?? !isPrivate, jwk.key_ops ?? entry.usages[isPrivate ? 1 : 0]);
+}
+async function rawKey(key, expected, usage, extractable = !1) {
+	return key instanceof Uint8Array && (key = await crypto.subtle.importKey("raw", key, expected, extractable, [usage])), checkCryptoKey(key, expected, usage), key;
+}
+// node_modules/jose/dist/webapi/lib/key_descriptor.js
+function table(entries) {
+	const out = { __proto__: null };
+	for (const alg in entries) out[alg] = {
+		...entries[alg],
+		alg
+	};
+	return out;
+}
+// node_modules/jose/dist/webapi/lib/jwe_algorithms.js
+const wrap = [["encrypt", "wrapKey"], ["decrypt", "unwrapKey"]];
+const derive = [[], ["deriveBits"]];
+const none = [[], []];
+function rsaes(bits) {
+	return {
+		kty: ["RSA"],
+		mode: "key-encryption",
+		subtle: {
+			name: "RSA-OAEP",
+			hash: `SHA-${bits}`
+		},
+		usages: wrap,
+		ops: ["wrapKey", "unwrapKey"]
+	};
+}
+function ecdh(mode) {
+	return {
+		kty: ["EC", "OKP"],
+		mode,
+		subtle: { name: "ECDH" },
+		resolve: ({ kty, crv, asymmetricKeyType }) => {
+			if (crv === "X25519" || asymmetricKeyType === "x25519") return { name: "X25519" };
+			if (kty === "OKP") throw new JOSENotSupported("Invalid or unsupported JWK \"alg\" (Algorithm) Parameter value");
+			return {
+				name: "ECDH",
+				namedCurve: crv
+			};
+		},
+		usages: derive,
+		ops: [void 0, "deriveBits"]
+	};
+}
+function aeskw(bits, gcm = !1) {
+	return {
+		kty: ["oct"],
+		mode: "key-wrapping",
+		secret: !0,
+		subtle: {
+			name: gcm ? "AES-GCM" : "AES-KW",
+			length: bits
+		},
+		usages: none,
+		ops: gcm ? ["encrypt", "decrypt"] : ["wrapKey", "unwrapKey"]
+	};
+}
+function pbes2() {
+	return {
+		kty: ["oct"],
+		mode: "key-wrapping",
+		secret: !0,
+		subtle: { name: "PBKDF2" },
+		usages: none,
+		ops: ["deriveBits", "deriveBits"]
+	};
+}
+const JWE = table({
+	dir: {
+		kty: ["oct"],
+		mode: "direct-encryption",
+		secret: !0,
+		subtle: { name: "AES-GCM" },
+		usages: none,
+		ops: ["encrypt", "decrypt"]
+	},
+	"RSA-OAEP": rsaes(1),
+	"RSA-OAEP-256": rsaes(256),
+	"RSA-OAEP-384": rsaes(384),
+	"RSA-OAEP-512": rsaes(512),
+	"ECDH-ES": ecdh("direct-key-agreement"),
+	"ECDH-ES+A128KW": ecdh("key-agreement-with-key-wrapping"),
+	"ECDH-ES+A192KW": ecdh("key-agreement-with-key-wrapping"),
+	"ECDH-ES+A256KW": ecdh("key-agreement-with-key-wrapping"),
+	A128KW: aeskw(128),
+	A192KW: aeskw(192),
+	A256KW: aeskw(256),
+	A128GCMKW: aeskw(128, !0),
+	A192GCMKW: aeskw(192, !0),
+	A256GCMKW: aeskw(256, !0),
+	"PBES2-HS256+A128KW": pbes2(),
+	"PBES2-HS384+A192KW": pbes2(),
+	"PBES2-HS512+A256KW": pbes2()
+});
+const contentOps = ["encrypt", "decrypt"];
+function contentEncryption(bits, cbc = !1) {
+	return {
+		kty: ["oct"],
+		secret: !0,
+		subtle: {
+			name: cbc ? "AES-CBC" : "AES-GCM",
+			length: bits
+		},
+		usages: none,
+		ops: contentOps,
+		cekBits: bits,
+		ivBits: cbc ? 128 : 96,
+		cbc
+	};
+}
+table({
+	A128GCM: contentEncryption(128),
+	A192GCM: contentEncryption(192),
+	A256GCM: contentEncryption(256),
+	"A128CBC-HS256": contentEncryption(256, !0),
+	"A192CBC-HS384": contentEncryption(384, !0),
+	"A256CBC-HS512": contentEncryption(512, !0)
+});
+// node_modules/jose/dist/webapi/lib/jws_algorithms.js
+const sig = [["verify"], ["sign"]];
+function hmac(bits) {
+	const subtle = {
+		name: "HMAC",
+		hash: `SHA-${bits}`
+	};
+	return {
+		kty: ["oct"],
+		secret: !0,
+		subtle,
+		signing: subtle,
+		usages: sig
+	};
+}
+function rsa(bits, saltLength) {
+	const subtle = {
+		name: saltLength ? "RSA-PSS" : "RSASSA-PKCS1-v1_5",
+		hash: `SHA-${bits}`
+	};
+	return {
+		kty: ["RSA"],
+		subtle,
+		signing: saltLength ? {
+			...subtle,
+			saltLength
+		} : subtle,
+		usages: sig,
+		minRsaBits: 2048
+	};
+}
+function ecdsa(crv, bits) {
+	return {
+		kty: ["EC"],
+		crv,
+		subtle: {
+			name: "ECDSA",
+			namedCurve: crv
+		},
+		signing: {
+			name: "ECDSA",
+			hash: `SHA-${bits}`
+		},
+		usages: sig
+	};
+}
+function eddsa() {
+	const subtle = { name: "Ed25519" };
+	return {
+		kty: ["OKP"],
+		crv: "Ed25519",
+		subtle,
+		signing: subtle,
+		usages: sig
+	};
+}
+function mldsa(parameterSet) {
+	const subtle = { name: `ML-DSA-${parameterSet}` };
+	return {
+		kty: ["AKP"],
+		subtle,
+		signing: subtle,
+		usages: sig
+	};
+}
+const JWS = table({
+	HS256: hmac(256),
+	HS384: hmac(384),
+	HS512: hmac(512),
+	RS256: rsa(256),
+	RS384: rsa(384),
+	RS512: rsa(512),
+	PS256: rsa(256, 32),
+	PS384: rsa(384, 48),
+	PS512: rsa(512, 64),
+	ES256: ecdsa("P-256", 256),
+	ES384: ecdsa("P-384", 384),
+	ES512: ecdsa("P-521", 512),
+	EdDSA: eddsa(),
+	Ed25519: eddsa(),
+	"ML-DSA-44": mldsa(44),
+	"ML-DSA-65": mldsa(65),
+	"ML-DSA-87": mldsa(87)
+});
+function jwsAlgorithm(alg) {
+	const entry = typeof alg == "string" ? JWS[alg] : void 0;
+	if (!entry) throw new JOSENotSupported(`alg ${alg} is not supported either by JOSE or your javascript runtime`);
+	return entry;
+}
+// node_modules/jose/dist/webapi/lib/jwt_claims_set.js
+const epoch = (date) => Math.floor(date.getTime() / 1e3);
+const multipliers = {
+	s: 1,
+	m: 60,
+	h: 3600,
+	d: 86400,
+	w: 604800,
+	y: 31557600
+};
+const REGEX = /^(\+|\-)? ?(\d+|\d+\.\d+) ?(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w|years?|yrs?|y)(?: (ago|from now))?$/i;
+function invalidDuration() {
+	throw new TypeError("Invalid time period format");
+}
+function secs(str) {
+	typeof str != "string" && invalidDuration();
+	const matched = REGEX.exec(str);
+	(!matched || matched[4] && matched[1]) && invalidDuration();
+	const value = parseFloat(matched[2]), durationSeconds = Math.round(value * multipliers[matched[3][0].toLowerCase()]);
+	return Number.isFinite(durationSeconds) || invalidDuration(), matched[1] === "-" || matched[4] === "ago" ? -durationSeconds : durationSeconds;
+}
+function validateInput(label, input) {
+	if (!Number.isFinite(input)) throw new TypeError(`Invalid ${label} input`);
+	return input;
+}
+function validateStringClaim(claim, value) {
+	if (typeof value != "string") throw new TypeError(`"${claim}" claim must be a string`);
+}
+function validateAudienceClaim(value) {
+	if (typeof value != "string" && (!Array.isArray(value) || Array.from(value).some((member) => typeof member != "string"))) throw new TypeError("\"aud\" claim must be a string or an array of strings");
+}
+function numericDate(value, label) {
+	return typeof value == "number" ? validateInput(label, value) : value instanceof Date ? validateInput(label, epoch(value)) : epoch(/* @__PURE__ */ new Date()) + secs(value);
+}
+let producerClaimsSets;
+function producerClaimsSet(producer) {
+	return producerClaimsSets.get(producer);
+}
+function jwtClaimsSetBytes(producer) {
+	const claimsSet = producerClaimsSet(producer);
+	for (const claim of [
+		"iat",
+		"nbf",
+		"exp"
+	]) {
+		const value = claimsSet[claim];
+		if (typeof value == "number" && !Number.isFinite(value)) throw new TypeError(`"${claim}" claim must be a finite number`);
+	}
+	return encoder.encode(JSON.stringify(claimsSet));
+}
+var JWTClaimsBuilder = class {
+	constructor(claimsSet = {}) {
+		if (!isObject(claimsSet)) throw new TypeError("JWT Claims Set MUST be an object");
+		(producerClaimsSets ||= /* @__PURE__ */ new WeakMap()).set(this, structuredClone(claimsSet));
+	}
+	setIssuer(value) {
+		return validateStringClaim("iss", value), producerClaimsSet(this).iss = value, this;
+	}
+	setSubject(value) {
+		return validateStringClaim("sub", value), producerClaimsSet(this).sub = value, this;
+	}
+	setAudience(value) {
+		return validateAudienceClaim(value), producerClaimsSet(this).aud = value, this;
+	}
+	setJti(value) {
+		return validateStringClaim("jti", value), producerClaimsSet(this).jti = value, this;
+	}
+	setNotBefore(value) {
+		return producerClaimsSet(this).nbf = numericDate(value, "setNotBefore"), this;
+	}
+	setExpirationTime(value) {
+		return producerClaimsSet(this).exp = numericDate(value, "setExpirationTime"), this;
+	}
+	setIssuedAt(value) {
+		const claimsSet = producerClaimsSet(this);
+		return value === void 0 ? claimsSet.iat = epoch(/* @__PURE__ */ new Date()) : typeof value == "string" ? claimsSet.iat = validateInput("setIssuedAt", epoch(/* @__PURE__ */ new Date()) + secs(value)) : claimsSet.iat = numericDate(value, "setIssuedAt"), this;
+	}
+};
+// node_modules/jose/dist/webapi/lib/jws_sign.js
+async function createSignature(input, key, rejectUnencoded) {
+	let [payload, protectedHeader, unprotectedHeader, crit] = input, encodedProtectedHeader = "";
+	if (protectedHeader !== void 0) {
+		const normalized = serializeJoseHeader(JWSInvalid, protectedHeader);
+		protectedHeader = normalized[0], encodedProtectedHeader = encode(normalized[1]);
+	}
+	if (unprotectedHeader !== void 0 && (unprotectedHeader = serializeJoseHeader(JWSInvalid, unprotectedHeader)[0]), !protectedHeader && !unprotectedHeader) throw new JWSInvalid("either setProtectedHeader or setUnprotectedHeader must be called before #sign()");
+	if (!isDisjoint(protectedHeader, unprotectedHeader)) throw new JWSInvalid("JWS Protected and JWS Unprotected Header Parameter names must be disjoint");
+	const joseHeader = {
+		...protectedHeader,
+		...unprotectedHeader
+	};
+	validateCritDuplicates(JWSInvalid, protectedHeader);
+	const b64 = validateB64(protectedHeader, validateCrit(JWSInvalid, JWS_RECOGNIZED, crit, protectedHeader, joseHeader));
+	b64 || rejectUnencoded?.();
+	const { alg } = joseHeader;
+	if (typeof alg != "string" || !alg) throw new JWSInvalid("JWS \"alg\" (Algorithm) Header Parameter missing or invalid");
+	const entry = jwsAlgorithm(alg);
+	let encodedPayload = "", signingPayload = payload, signingInput;
+	if (b64) {
+		const encodedPayloadCache = input[4];
+		encodedPayloadCache ? (encodedPayload = encodedPayloadCache[0] ??= encode(payload), signingPayload = encodedPayloadCache[1] ??= encode$1(encodedPayload)) : (encodedPayload = encode(payload), signingInput = encoder.encode(`${encodedProtectedHeader}.${encodedPayload}`));
+	}
+	signingInput ??= concat(encode$1(encodedProtectedHeader), encode$1("."), signingPayload);
+	const signingKey = await rawKey(await prepareKey(entry, key, "sign"), entry.subtle, "sign");
+	entry.minRsaBits && checkModulusLength(entry.alg, signingKey);
+	const jws = {
+		signature: encode(new Uint8Array(await crypto.subtle.sign(entry.signing, signingKey, signingInput))),
+		payload: encodedPayload
+	};
+	return protectedHeader && (jws.protected = encodedProtectedHeader), unprotectedHeader && (jws.header = unprotectedHeader), [jws, b64];
+}
+async function createCompactSignature(payload, protectedHeader, crit, key, rejectUnencoded) {
+	const [jws] = await createSignature([
+		payload,
+		protectedHeader,
+		void 0,
+		crit
+	], key, rejectUnencoded);
+	return `${jws.protected}.${jws.payload}.${jws.signature}`;
+}
+// node_modules/jose/dist/webapi/jwt/sign.js
+const SignJWT_base = JWTClaimsBuilder;
+var SignJWT = class extends SignJWT_base {
+	#protectedHeader;
+	setProtectedHeader(protectedHeader) {
+		return assertNotSet(this.#protectedHeader, "setProtectedHeader"), this.#protectedHeader = protectedHeader, this;
+	}
+	async sign(key, options) {
+		return createCompactSignature(jwtClaimsSetBytes(this), this.#protectedHeader, options?.crit, key, () => {
+			throw new JWTInvalid("JWTs MUST NOT use unencoded payload");
+		});
+	}
+};
+// node_modules/jose/dist/webapi/lib/key_algorithm.js
+const algArgument = "\"alg\" (Algorithm)";
+function unsupportedAlg(source = "JWK \"alg\" (Algorithm) Parameter") {
+	throw new JOSENotSupported(`Invalid or unsupported ${source} value`);
+}
+function keyAlgorithm$1(alg, source) {
+	return (typeof alg == "string" ? JWS[alg] ?? JWE[alg] : void 0) ?? unsupportedAlg(source);
+}
+// node_modules/jose/dist/webapi/lib/asn1.js
+const bytesEqual = (a, b) => {
+	if (a.byteLength !== b.length) return !1;
+	for (let i = 0; i < a.byteLength; i++) if (a[i] !== b[i]) return !1;
+	return !0;
+};
+const createASN1State = (data) => ({
+	data,
+	pos: 0
+});
+const readByte = (state) => {
+	const byte = state.data[state.pos++];
+	if (byte === void 0) throw new Error("Unexpected end of ASN.1 input");
+	return byte;
+};
+const parseLength = (state) => {
+	const first = readByte(state);
+	if (first & 128) {
+		const lengthOfLen = first & 127;
+		let length = 0;
+		for (let i = 0; i < lengthOfLen; i++) length = length << 8 | readByte(state);
+		return length;
+	}
+	return first;
+};
+const expectTag = (state, expectedTag, errorMessage) => {
+	if (readByte(state) !== expectedTag) throw new Error(errorMessage);
+};
+const getSubarray = (state, length) => {
+	if (length < 0 || state.pos + length > state.data.length) throw new Error("Unexpected end of ASN.1 input");
+	const result = state.data.subarray(state.pos, state.pos + length);
+	return state.pos += length, result;
+};
+const parseAlgorithmOID = (state) => {
+	expectTag(state, 6, "Expected algorithm OID");
+	const oidLen = parseLength(state);
+	return getSubarray(state, oidLen);
+};
+function parseKeyHeader(state, keyFormat) {
+	if (expectTag(state, 48, `Invalid ${keyFormat === "spki" ? "SPKI" : "PKCS#8"} structure`), parseLength(state), keyFormat === "pkcs8") {
+		expectTag(state, 2, "Expected version field");
+		const length = parseLength(state);
+		state.pos += length;
+	}
+	expectTag(state, 48, "Expected algorithm identifier"), parseLength(state);
+}
+const parseECAlgorithmIdentifier = (state) => {
+	const algOid = parseAlgorithmOID(state);
+	if (bytesEqual(algOid, [
+		43,
+		101,
+		110
+	])) return "X25519";
+	if (!bytesEqual(algOid, [
+		42,
+		134,
+		72,
+		206,
+		61,
+		2,
+		1
+	])) throw new Error("Unsupported key algorithm");
+	expectTag(state, 6, "Expected curve OID");
+	const curveOidLen = parseLength(state), curveOid = getSubarray(state, curveOidLen);
+	if (bytesEqual(curveOid, [
+		42,
+		134,
+		72,
+		206,
+		61,
+		3,
+		1,
+		7
+	])) return "P-256";
+	if (bytesEqual(curveOid, [
+		43,
+		129,
+		4,
+		0,
+		34
+	])) return "P-384";
+	if (bytesEqual(curveOid, [
+		43,
+		129,
+		4,
+		0,
+		35
+	])) return "P-521";
+	throw new Error("Unsupported named curve");
+};
+const genericImport = async (keyFormat, keyData, alg, options) => {
+	const extractable = validateExtractableOption(options?.extractable), entry = keyAlgorithm$1(alg, algArgument);
+	entry.secret && unsupportedAlg("\"alg\" (Algorithm)");
+	const isPublic = keyFormat === "spki";
+	let algorithm;
+	if (entry.resolve) try {
+		const state = createASN1State(keyData);
+		parseKeyHeader(state, keyFormat), algorithm = entry.resolve({ crv: parseECAlgorithmIdentifier(state) });
+	} catch (cause) {
+		throw new JOSENotSupported("Invalid or unsupported key format", { cause });
+	}
+	else algorithm = entry.subtle;
+	return crypto.subtle.importKey(keyFormat, keyData, algorithm, extractable ?? isPublic, entry.usages[isPublic ? 0 : 1]);
+};
+const processPEMData = (pem, pattern) => decodeBase64(pem.replace(pattern, ""));
+const fromPKCS8 = (pem, alg, options) => {
+	const keyData = processPEMData(pem, /(?:-----(?:BEGIN|END) PRIVATE KEY-----|\s)/g);
+	return genericImport("pkcs8", keyData, alg, options);
+};
+// node_modules/jose/dist/webapi/key/export.js
+async function exportJWK(key) {
+	if (isKeyObject(key)) if (key.type === "secret") key = key.export();
+	else return key.export({ format: "jwk" });
+	if (key instanceof Uint8Array) return {
+		kty: "oct",
+		k: encode(key)
+	};
+	if (!isCryptoKey(key)) throw new TypeError(invalidKeyInput(key, "CryptoKey", "KeyObject", "Uint8Array"));
+	if (!key.extractable) throw new TypeError("non-extractable CryptoKey cannot be exported as a JWK");
+	const jwk = await crypto.subtle.exportKey("jwk", key);
+	delete jwk.ext, delete jwk.key_ops, delete jwk.use, jwk.kty !== "AKP" && delete jwk.alg;
+	for (const parameter of Object.keys(jwk)) jwk[parameter] === void 0 && delete jwk[parameter];
+	return jwk;
+}
+// node_modules/jose/dist/webapi/jwk/thumbprint.js
+const check = (value, description) => {
+	if (typeof value != "string" || !value) throw new JWKInvalid(`${description} missing or invalid`);
+};
+async function calculateJwkThumbprint(key, digestAlgorithm) {
+	let jwk;
+	if (isObject(key)) {
+		if (jwk = snapshotJwk(key), typeof jwk.kty != "string") throw new TypeError(invalidKeyInput(key, "CryptoKey", "KeyObject", "JSON Web Key"));
+	} else if (isKeyLike(key)) jwk = snapshotJwk(await exportJWK(key));
+	else throw new TypeError(invalidKeyInput(key, "CryptoKey", "KeyObject", "JSON Web Key"));
+	if (digestAlgorithm ??= "sha256", digestAlgorithm !== "sha256" && digestAlgorithm !== "sha384" && digestAlgorithm !== "sha512") throw new TypeError("digestAlgorithm must one of \"sha256\", \"sha384\", or \"sha512\"");
+	let requiredMembers;
+	switch (jwk.kty) {
+		case "AKP":
+			check(jwk.alg, "\"alg\" (Algorithm) Parameter"), check(jwk.pub, "\"pub\" (Public key) Parameter"), requiredMembers = {
+				alg: jwk.alg,
+				kty: jwk.kty,
+				pub: jwk.pub
+			};
+			break;
+		case "EC":
+			check(jwk.crv, "\"crv\" (Curve) Parameter"), check(jwk.x, "\"x\" (X Coordinate) Parameter"), check(jwk.y, "\"y\" (Y Coordinate) Parameter"), requiredMembers = {
+				crv: jwk.crv,
+				kty: jwk.kty,
+				x: jwk.x,
+				y: jwk.y
+			};
+			break;
+		case "OKP":
+			check(jwk.crv, "\"crv\" (Subtype of Key Pair) Parameter"), check(jwk.x, "\"x\" (Public Key) Parameter"), requiredMembers = {
+				crv: jwk.crv,
+				kty: jwk.kty,
+				x: jwk.x
+			};
+			break;
+		case "RSA":
+			check(jwk.e, "\"e\" (Exponent) Parameter"), check(jwk.n, "\"n\" (Modulus) Parameter"), requiredMembers = {
+				e: jwk.e,
+				kty: jwk.kty,
+				n: jwk.n
+			};
+			break;
+		case "oct":
+			if (typeof jwk.k != "string") throw new JWKInvalid("\"k\" (Key Value) Parameter missing or invalid");
+			requiredMembers = {
+				k: jwk.k,
+				kty: jwk.kty
+			};
+			break;
+		default: throw new JOSENotSupported("\"kty\" (Key Type) Parameter missing or unsupported");
+	}
+	const thumbprintInput = encode$1(JSON.stringify(requiredMembers));
+	return encode(await digest(digestAlgorithm, thumbprintInput));
+}
+// node_modules/jose/dist/webapi/key/import.js
+async function importPKCS8(pkcs8, alg, options) {
+	if (typeof pkcs8 != "string" || pkcs8.indexOf("-----BEGIN PRIVATE KEY-----") !== 0) throw new TypeError("\"pkcs8\" must be PKCS#8 formatted string");
+	return fromPKCS8(pkcs8, alg, options);
+}
+// node_modules/jose/dist/webapi/util/decode_protected_header.js
+function decodeProtectedHeader(token) {
+	let encodedProtectedHeader;
+	if (typeof token == "string") {
+		const parts = token.split(".");
+		(parts.length === 3 || parts.length === 5) && ([encodedProtectedHeader] = parts);
+	} else if (typeof token == "object" && token) if ("protected" in token) encodedProtectedHeader = token.protected;
+	else throw new TypeError("Token does not contain a Protected Header");
+	const invalid = "Invalid Token or Protected Header formatting";
+	if (typeof encodedProtectedHeader != "string" || !encodedProtectedHeader) throw new TypeError(invalid);
+	return parseJoseHeader(encodedProtectedHeader, TypeError, invalid);
+}
+// node_modules/jose/dist/webapi/util/decode_jwt.js
+function decodeJwt(jwt) {
+	if (typeof jwt != "string") throw new JWTInvalid("JWTs must use Compact JWS serialization, JWT must be a string");
+	const { 1: encodedPayload, length } = jwt.split(".");
+	if (length === 5) throw new JWTInvalid("Only JWTs using Compact JWS serialization can be decoded");
+	if (length !== 3) throw new JWTInvalid("Invalid JWT");
+	if (!encodedPayload) throw new JWTInvalid("JWTs must contain a payload");
+	let claimsSetBytes;
+	try {
+		claimsSetBytes = decode(encodedPayload);
+	} catch (cause) {
+		throw new JWTInvalid("Failed to base64url decode the payload", { cause });
+	}
+	let claimsSet;
+	try {
+		claimsSet = JSON.parse(strictDecoder.decode(claimsSetBytes));
+	} catch (cause) {
+		throw new JWTInvalid("Failed to parse the decoded payload as JSON", { cause });
+	}
+	if (!isObject(claimsSet)) throw new JWTInvalid("Invalid JWT Claims Set");
+	return claimsSet;
+}
+// shared/key.ts
+/**
+* Tokens signed with a key of your own, for hosts that cannot reach GitHub, and for curl. The private half is a PEM
+* (PKCS #8) file, so that openssl reads it too; the public half is one line, `ed25519:<43 characters>`, for a trust
+* file.
+*/
+const keyIssuer = "cutover";
+const keyAlgorithm = "EdDSA";
+function publicLineOf({ x }) {
+	return `ed25519:${x ?? ""}`;
+}
+/** @throws CutoverError signing_key_invalid; no message contains the text itself */
+async function importPrivateKey(pem) {
+	try {
+		const key = await importPKCS8(pem.trim(), keyAlgorithm, { extractable: true });
+		const { kty, crv, x } = await exportJWK(key);
+		const publicJwk = {
+			kty: kty ?? "",
+			crv: crv ?? "",
+			x: x ?? ""
+		};
+		return {
+			key,
+			kid: await calculateJwkThumbprint(publicJwk),
+			publicLine: publicLineOf(publicJwk)
+		};
+	} catch {
+		throw new CutoverError("signing_key_invalid", "The signing key is not an Ed25519 private key in PEM.", {
+			unchanged: "Nothing was sent.",
+			fix: "Make one with `cutover keygen` and store the whole file, with its BEGIN and END lines, as the secret."
+		});
+	}
+}
+/** A token for one call. `audience` is the text of `formatAudience`; `now` in milliseconds. */
+async function signToken(signer, audience, claims, now = Date.now()) {
+	const seconds = Math.floor(now / 1e3);
+	return new SignJWT({ ...claims }).setProtectedHeader({
+		alg: keyAlgorithm,
+		kid: signer.kid,
+		typ: "JWT"
+	}).setIssuer(keyIssuer).setAudience(audience).setIssuedAt(seconds).setNotBefore(seconds).setExpirationTime(seconds + 300).setJti(randomUUID()).sign(signer.key);
+}
+// action/tokens/token-facts.ts
+/** What of a token's claims a host compares with its settings. Who reads the workflow's log may know all of it. */
+const told = [
+	["repository", "repository"],
+	["environment", "environment"],
+	["event_name", "event"],
+	["ref", "ref"],
+	["job_workflow_ref", "workflow"],
+	["runner_environment", "runner"],
+	["run_id", "run"]
+];
+/** For a person who must find out why a host refused the token. Nothing of the signature is in it. */
+function tokenFacts(token) {
+	try {
+		const claims = decodeJwt(token);
+		const key = claims.iss === "cutover" ? [`key ${decodeProtectedHeader(token).kid}`] : [];
+		const advice = adviceOf(claims);
+		return {
+			told: [
+				...callOf(claims),
+				...key,
+				...signerOf(claims)
+			].join(", "),
+			...advice !== void 0 && { advice }
+		};
+	} catch {
+		return { told: "" };
+	}
+}
+function adviceOf({ iss, event_name: event, environment }) {
+	if (iss === "cutover") return void 0;
+	if (event === "pull_request" || event === "pull_request_target") return `A host takes nothing from ${event} unless \`events\` of its trust entry names it: deploy on push.`;
+	if (typeof environment === "string") return void 0;
+	return "If the host's trust entry names an environment, write `environment:` with that name into this job.";
+}
+function callOf({ aud }) {
+	const audience = typeof aud === "string" ? parseAudience(aud) : void 0;
+	if (audience === void 0) return [];
+	return [
+		`host ${audience.host}`,
+		`app ${audience.app}`,
+		`call ${audience.operation.name}`
+	];
+}
+function signerOf(claims) {
+	return told.flatMap(([claim, word]) => {
+		const value = claims[claim];
+		if (typeof value === "string" && value !== "") return [`${word} ${value}`];
+		return claim === "environment" && claims.iss !== "cutover" ? ["no environment"] : [];
+	});
+}
+// action/client/network-fault.ts
+/** What a call that did nothing says. */
+const nothingChanged = "Nothing was changed on this host by this call.";
+const name = ({ host }) => host.replace(/:\d+$/, "");
+const port = ({ host }) => /:(\d+)$/.exec(host)?.[1] ?? "443";
+const ownAuthority = "set NODE_EXTRA_CA_CERTS in `env` of the job to a file with the certificate of your own authority, or give the agent one of a public authority (`tls` in /etc/cutover/agent.yml)";
+/** The first whose pattern matches code and message. */
+const faults = [
+	[/wrong version number|WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|packet length too long|HTTP_REQUEST/i, {
+		code: "agent_incompatible",
+		message: ({ host }) => `What answers at ${host} speaks plain HTTP, and the address says https.`,
+		fix: ({ host }) => `Give the agent a certificate (\`tls\` in /etc/cutover/agent.yml), or write the address in hosts as http://${host}.`
+	}],
+	[/CERT_HAS_EXPIRED/, {
+		message: ({ host }) => `The certificate of ${host} has expired.`,
+		fix: () => "Renew it on the host, where `tls` in /etc/cutover/agent.yml names it."
+	}],
+	[/CERT_NOT_YET_VALID/, {
+		message: ({ host }) => `The certificate of ${host} is not valid yet, or this runner's clock is behind.`,
+		fix: () => "Look at `date` on both machines, and at the certificate's dates."
+	}],
+	[/ERR_TLS_CERT_ALTNAME_INVALID/, {
+		message: (fault) => `The certificate at ${fault.host} is for other names than ${name(fault)}.`,
+		fix: (fault) => `Write one of its names into hosts, or give the agent a certificate for ${name(fault)}.`
+	}],
+	[/SELF_SIGNED|UNABLE_TO_|CERT_(?!HAS|NOT)/, {
+		message: ({ host, code }) => `This runner does not know who signed the certificate of ${host} (${code}).`,
+		fix: () => `If it is yours, ${ownAuthority}.`
+	}],
+	[/ERR_TLS|ERR_SSL|EPROTO/, {
+		message: ({ host, message }) => `No secure connection to ${host}: ${message}.`,
+		fix: () => `Give the agent a certificate for this name. If it has one, ${ownAuthority}.`
+	}],
+	[/ENOTFOUND/, {
+		message: (fault) => `The name ${name(fault)} does not resolve (ENOTFOUND).`,
+		fix: () => "Correct it in hosts, or add it to DNS. A name of a private network resolves only on a runner in that network."
+	}],
+	[/EAI_AGAIN/, {
+		message: (fault) => `This runner's DNS did not answer for ${name(fault)} (EAI_AGAIN).`,
+		fix: () => "Run the job again. If it stays so, look at the name servers of the runner."
+	}],
+	[/tunneling socket could not be established/, {
+		message: ({ host, message }) => `The proxy of this runner makes no connection to ${host}: ${/statusCode=\d+/.exec(message)?.[0] ?? message}.`,
+		fix: (fault) => `Let the proxy of https_proxy pass connections to port ${port(fault)}, or name ${name(fault)} in no_proxy.`
+	}],
+	[/ECONNREFUSED/, {
+		message: ({ host, message }) => `No agent answers at ${host}: ${message}.`,
+		fix: (fault) => `On the host, \`systemctl status cutover-agent\` says whether it runs, and \`listen\` in /etc/cutover/agent.yml where: it must be an address that others reach, with port ${port(fault)}, and the firewall must let this runner through.`
+	}]
+];
+const other = {
+	message: ({ host, message }) => `No agent answers at ${host}: ${message}.`,
+	fix: (fault) => `Check that cutover-agent runs there, that it listens on this address and port, and that the firewall lets this runner through to port ${port(fault)}.`
+};
+/** @param message of the error, or of all that belong to it */
+function explainNetwork(fault, cause) {
+	const text = `${fault.code} ${fault.message}`;
+	const words = faults.find(([pattern]) => pattern.test(text))?.[1] ?? other;
+	const clean = {
+		...fault,
+		message: fault.message.replace(/:(?:\.\.\/)*deps\/openssl\/.*$/s, "").trim()
+	};
+	return new CutoverError(words.code ?? "agent_unreachable", words.message(clean), {
+		unchanged: nothingChanged,
+		fix: words.fix(clean),
+		cause
+	});
+}
+// action/client/proxy-answer.ts
+const pass = "it must pass on /healthz and /v1/ unchanged";
+/** What answers instead of an agent, and what to do about it. */
+function explainProxy({ status, text, location, host }) {
+	const notAgent = `What answers at ${host} is not the agent: HTTP ${status}`;
+	const code = "agent_incompatible";
+	if (status === 400 && /plain HTTP request was sent to HTTPS|speaking plain HTTP to an SSL|HTTP request to an HTTPS/.test(text)) return {
+		code,
+		message: `What answers at ${host} wants TLS.`,
+		fix: `Write the address in hosts as https://${host}.`
+	};
+	switch (status) {
+		case 301:
+		case 302:
+		case 303:
+		case 307:
+		case 308: return {
+			code,
+			message: `${notAgent}, a redirect${location === "" ? "" : ` to ${cleanLine(location).slice(0, 200)}`}.`,
+			fix: "Write the address of the agent itself into hosts. If a proxy in front of it redirects to https:// or to a login, write https://, or let it pass on /healthz and /v1/."
+		};
+		case 401:
+		case 403:
+		case 407: return {
+			code,
+			message: `${notAgent}. A proxy or a firewall in front of it refuses this runner.`,
+			fix: `Let it through there: the agent checks each call's token itself, and ${pass}.`
+		};
+		case 413: return {
+			code,
+			message: `A proxy in front of the agent at ${host} takes no upload of this size (HTTP 413).`,
+			fix: "Raise the proxy's limit; in nginx that is `client_max_body_size 0;`."
+		};
+		case 502:
+		case 503:
+		case 504: return {
+			code: "agent_unreachable",
+			message: `A proxy answers at ${host}, and does not reach the agent: HTTP ${status}.`,
+			fix: "On the host, `systemctl status cutover-agent` says whether the agent runs. The proxy must pass to the address of `listen` in /etc/cutover/agent.yml."
+		};
+		default: return {
+			code,
+			message: `${notAgent}.`,
+			fix: `Check the address and its port, and the proxy in front of the agent if there is one: ${pass}.`
+		};
+	}
+}
 // action/client/agent-errors.ts
 /** An answer with an error status, before it is known whether another attempt may help. */
 var Refusal = class extends Error {
@@ -51055,10 +52687,18 @@ var Refusal = class extends Error {
 	problem;
 	/** How far this machine's clock is ahead of the host's, in milliseconds; 0 if the answer does not say. */
 	aheadMs;
-	constructor(status, text, aheadMs = 0) {
+	/** What the call's token says of this job. */
+	sent;
+	text;
+	/** Where a redirect leads; empty if the answer is none. */
+	location;
+	constructor(status, text, { aheadMs = 0, authorization = "", location = "" } = {}) {
 		super(`HTTP ${status}`);
+		this.text = text;
+		this.location = location;
 		this.status = status;
 		this.aheadMs = aheadMs;
+		this.sent = tokenFacts(authorization.replace(/^Bearer /, ""));
 		this.problem = failure$1.safeParse(parseJson$1(text)).data;
 	}
 };
@@ -51132,8 +52772,6 @@ function codeOf(thrown) {
 }
 /** A call failed, and may have worked. */
 var UnsureError = class extends CutoverError {};
-/** What a call that did nothing says. */
-const nothingChanged = "Nothing was changed on this host by this call.";
 /**
 * Turns whatever a call threw into an error for a person.
 * @param unsure an attempt of this call may have worked
@@ -51152,20 +52790,24 @@ function explain(thrown, host, unsure = false) {
 function explained(thrown, host) {
 	if (thrown instanceof CutoverError) return thrown;
 	if (thrown instanceof Refusal) return explainRefusal(thrown, host);
-	if (isTlsFault(thrown)) return new CutoverError("agent_unreachable", `No secure connection to ${host}: ${messageOf$1(thrown)}.`, {
-		unchanged: nothingChanged,
-		fix: "Give the agent a certificate for this name. For a certificate authority of your own, set NODE_EXTRA_CA_CERTS in `env` of the job. An agent without TLS has an address that starts with http://.",
-		cause: thrown
-	});
 	if (isOtherProtocol(thrown)) return new CutoverError("agent_incompatible", `What answers at ${host} does not speak HTTP.`, {
 		unchanged: nothingChanged,
 		fix: "Check the address in hosts, and the port.",
 		cause: thrown
 	});
-	return new CutoverError("agent_unreachable", `No agent answers at ${host}: ${messageOf$1(thrown)}.`, {
-		unchanged: nothingChanged,
-		fix: "Check that cutover-agent runs there, that it listens on this address and port, and that the firewall lets this runner through.",
-		cause: thrown
+	return explainNetwork({
+		code: codeOf(thrown),
+		message: messageOf$1(thrown),
+		host
+	}, thrown);
+}
+const sameMajor = "Use an Action and an agent of the same major version.";
+const noAgent = "Check the address in hosts, and above all its port: the agent listens on 7070, unless `listen` in /etc/cutover/agent.yml names another one; 80 and 443 are usually nginx.";
+/** @param health what answered there said of itself; undefined if that is not an agent's answer */
+function incompatible(host, health) {
+	return new CutoverError("agent_incompatible", health === void 0 ? `What answers at ${host} is not a cutover agent.` : `The agent at ${host} is version ${health.version}, with protocol ${health.protocol}; this Action speaks protocol 1.`, {
+		unchanged: "Nothing was sent to this host.",
+		fix: health === void 0 ? noAgent : sameMajor
 	});
 }
 /** The address begins with http://, and TLS answers there. */
@@ -51186,20 +52828,41 @@ function lost(host, cause) {
 }
 /** A token is valid for minutes, so a clock that is wrong by more than this may be why it was refused. */
 const clockMs = 6e4;
-function explainRefusal({ status, problem, aheadMs }, host) {
+function explainRefusal({ status, problem, aheadMs, sent, text, location }, host) {
 	if (problem !== void 0) {
 		const error = fromProblem(problem);
-		return error.code === "unauthorized" && Math.abs(aheadMs) > clockMs ? wrongClock(error, host, aheadMs) : error;
+		const { code } = error;
+		const told = code === "unauthorized" || code === "forbidden" ? withFacts(error, sent) : error;
+		return code === "unauthorized" && Math.abs(aheadMs) > clockMs ? wrongClock(told, host, aheadMs) : told;
 	}
-	const lost = status === 502 || status === 503 || status === 504;
-	return new CutoverError(lost ? "agent_unreachable" : "agent_incompatible", `What answers at ${host} is not the agent: HTTP ${status}.`, {
+	const { code, message, fix } = explainProxy({
+		status,
+		text,
+		location,
+		host
+	});
+	return new CutoverError(code, message, {
 		unchanged: nothingChanged,
-		fix: lost ? "Check that cutover-agent runs behind the proxy that answers at this address." : "Check the address, and the proxy in front of the agent if there is one: it must pass on /healthz and /v1/ unchanged."
+		fix
 	});
 }
 function messageOf$1(thrown) {
 	if (thrown instanceof AggregateError) return thrown.errors.map(messageOf$1).join("; ");
 	return thrown instanceof Error ? thrown.message : String(thrown);
+}
+/**
+* The host tells nobody which claim it refused. So this job says what it has claimed, to be compared with the host's settings.
+* A genuine caller knows the rule already.
+*/
+function withFacts(error, { told, advice }) {
+	if (told === "") return error;
+	const { code, message, unchanged, fix, cause } = error;
+	const what = [...code === "unauthorized" ? [advice] : [], fix].filter((text) => text !== void 0).join(" ");
+	return new CutoverError(code, `${message} This job's token says: ${told}.`, {
+		...unchanged !== void 0 && { unchanged },
+		...what !== "" && { fix: what },
+		cause
+	});
 }
 function wrongClock({ code, message, unchanged, cause }, host, aheadMs) {
 	const way = aheadMs > 0 ? "ahead of" : "behind";
@@ -52638,853 +54301,6 @@ function unanswered(thrown, host) {
 		cause: thrown
 	});
 }
-// node_modules/jose/dist/webapi/lib/buffer_utils.js
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-new TextDecoder("utf-8", { fatal: !0 });
-function concat(...buffers) {
-	const size = buffers.reduce((acc, { length }) => acc + length, 0), buf = new Uint8Array(size);
-	let i = 0;
-	for (const buffer of buffers) buf.set(buffer, i), i += buffer.length;
-	return buf;
-}
-const NON_ASCII = /[^\x00-\x7f]/;
-function encode$1(string) {
-	if (typeof string == "string" && string.length >= 128) {
-		if (NON_ASCII.test(string)) throw new TypeError("non-ASCII string encountered in encode()");
-		return encoder.encode(string);
-	}
-	const bytes = new Uint8Array(string.length);
-	for (let i = 0; i < string.length; i++) {
-		const code = string.charCodeAt(i);
-		if (code > 127) throw new TypeError("non-ASCII string encountered in encode()");
-		bytes[i] = code;
-	}
-	return bytes;
-}
-function encodeBase64(input, url = !1) {
-	if (Uint8Array.prototype.toBase64) return input.toBase64({
-		alphabet: url ? "base64url" : "base64",
-		omitPadding: url
-	});
-	const CHUNK_SIZE = 32768, arr = [];
-	for (let i = 0; i < input.length; i += CHUNK_SIZE) arr.push(String.fromCharCode.apply(null, input.subarray(i, i + CHUNK_SIZE)));
-	const encoded = btoa(arr.join(""));
-	return url ? encoded.replace(/=/g, "").replace(/\+/g, "-").replace(/\//g, "_") : encoded;
-}
-function decodeBase64(encoded, url = !1) {
-	if (Uint8Array.fromBase64) return Uint8Array.fromBase64(encoded, { alphabet: url ? "base64url" : "base64" });
-	if (url) {
-		if (encoded.includes("+") || encoded.includes("/")) throw new TypeError("Invalid base64url");
-		encoded = encoded.replace(/-/g, "+").replace(/_/g, "/");
-	}
-	const binary = atob(encoded), bytes = new Uint8Array(binary.length);
-	for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
-	return bytes;
-}
-async function digest(algorithm, data) {
-	const subtleDigest = `SHA-${algorithm.slice(-3)}`;
-	return new Uint8Array(await crypto.subtle.digest(subtleDigest, data));
-}
-// node_modules/jose/dist/webapi/util/errors.js
-var JOSEError = class extends Error {
-	static code = "ERR_JOSE_GENERIC";
-	code = "ERR_JOSE_GENERIC";
-	constructor(message, options) {
-		super(message, options), this.name = this.constructor.name, Error.captureStackTrace?.(this, this.constructor);
-	}
-};
-var JOSENotSupported = class extends JOSEError {
-	static code = "ERR_JOSE_NOT_SUPPORTED";
-	code = "ERR_JOSE_NOT_SUPPORTED";
-};
-var JWSInvalid = class extends JOSEError {
-	static code = "ERR_JWS_INVALID";
-	code = "ERR_JWS_INVALID";
-};
-var JWTInvalid = class extends JOSEError {
-	static code = "ERR_JWT_INVALID";
-	code = "ERR_JWT_INVALID";
-};
-var JWKInvalid = class extends JOSEError {
-	static code = "ERR_JWK_INVALID";
-	code = "ERR_JWK_INVALID";
-};
-// node_modules/jose/dist/webapi/util/base64url.js
-const invalid = "The input to be decoded is not correctly encoded.";
-function decode(input) {
-	try {
-		return decodeBase64(typeof input == "string" ? input : decoder.decode(input), !0);
-	} catch (cause) {
-		throw new TypeError(invalid, { cause });
-	}
-}
-function encode(input) {
-	return encodeBase64(typeof input == "string" ? encoder.encode(input) : input, !0);
-}
-// node_modules/jose/dist/webapi/lib/validate.js
-function isObject(input) {
-	if (typeof input != "object" || input === null || Object.prototype.toString.call(input) !== "[object Object]") return !1;
-	const prototype = Object.getPrototypeOf(input);
-	return prototype === null || Object.getPrototypeOf(prototype) === null;
-}
-function isDisjoint(...headers) {
-	const parameters = /* @__PURE__ */ new Set();
-	for (const header of headers) if (header) for (const parameter of Object.keys(header)) {
-		if (parameters.has(parameter)) return !1;
-		parameters.add(parameter);
-	}
-	return !0;
-}
-function assertNotSet(value, name) {
-	if (value !== void 0) throw new TypeError(`${name} can only be called once`);
-}
-const JWS_RECOGNIZED = {
-	__proto__: null,
-	b64: !0
-};
-function validateCritDuplicates(Err, protectedHeader) {
-	const { crit } = protectedHeader ?? {};
-	if (Array.isArray(crit) && new Set(crit).size !== crit.length) throw new Err("\"crit\" (Critical) Header Parameter MUST NOT contain duplicate values");
-}
-function validateCrit(Err, recognizedDefault, recognizedOption, protectedHeader, joseHeader) {
-	if (joseHeader.crit !== void 0 && protectedHeader?.crit === void 0) throw new Err("\"crit\" (Critical) Header Parameter MUST be integrity protected");
-	if (!protectedHeader || protectedHeader.crit === void 0) return [];
-	if (!Array.isArray(protectedHeader.crit) || protectedHeader.crit.length === 0 || protectedHeader.crit.some((input) => typeof input != "string" || input.length === 0)) throw new Err("\"crit\" (Critical) Header Parameter MUST be an array of non-empty strings when present");
-	const recognized = recognizedOption === void 0 ? recognizedDefault : {
-		__proto__: null,
-		...recognizedOption,
-		...recognizedDefault
-	};
-	for (const parameter of protectedHeader.crit) {
-		if (!(parameter in recognized)) throw new JOSENotSupported(`Extension Header Parameter "${parameter}" is not recognized`);
-		if (!Object.hasOwn(joseHeader, parameter) || joseHeader[parameter] === void 0) throw new Err(`Extension Header Parameter "${parameter}" is missing`);
-		if (recognized[parameter] && (!Object.hasOwn(protectedHeader, parameter) || protectedHeader[parameter] === void 0)) throw new Err(`Extension Header Parameter "${parameter}" MUST be integrity protected`);
-	}
-	return protectedHeader.crit;
-}
-function validateB64(protectedHeader, extensions) {
-	if (extensions.includes("b64")) {
-		const b64 = protectedHeader.b64;
-		if (typeof b64 != "boolean") throw new JWSInvalid("The \"b64\" (base64url-encode payload) Header Parameter must be a boolean");
-		return b64;
-	}
-	return !0;
-}
-function serializeJoseHeader(Err, header) {
-	let serialized, parsed;
-	try {
-		serialized = JSON.stringify(header), parsed = JSON.parse(serialized);
-	} catch (cause) {
-		throw new Err("JOSE Header is not valid JSON", { cause });
-	}
-	if (!isObject(parsed)) throw new Err("JOSE Header is not a JSON object");
-	return [parsed, serialized];
-}
-// node_modules/jose/dist/webapi/lib/key.js
-const tag = (key) => key[Symbol.toStringTag];
-const jwkMatchesOp = (entry, key, usage) => {
-	const { alg } = entry;
-	if (key.use !== void 0) {
-		const expected = usage === "sign" || usage === "verify" ? "sig" : "enc";
-		if (key.use !== expected) throw new TypeError(`Invalid key for this operation, its "use" must be "${expected}" when present`);
-	}
-	if (key.alg !== void 0 && key.alg !== alg) throw new TypeError(`Invalid key for this operation, its "alg" must be "${alg}" when present`);
-	if (Array.isArray(key.key_ops)) {
-		const expectedKeyOp = usage === "encrypt" || usage === "decrypt" ? entry.ops?.[usage === "encrypt" ? 0 : 1] : usage;
-		if (expectedKeyOp && !key.key_ops.includes(expectedKeyOp)) throw new TypeError(`Invalid key for this operation, its "key_ops" must include "${expectedKeyOp}" when present`);
-	}
-};
-async function prepareKey(entry, key, usage) {
-	const { alg, secret } = entry, requiresPrivateKey = usage === "decrypt" || usage === "sign";
-	if (secret && key instanceof Uint8Array) return key;
-	let normalized, keyObject;
-	if (isObject(key)) {
-		if (normalized = normalizeJwk(key), typeof normalized.kty != "string") throw invalidKeyType(alg, key, secret);
-		if (!(secret ? normalized.kty === "oct" && typeof normalized.k == "string" : normalized.kty !== "oct" && (requiresPrivateKey ? normalized.kty === "AKP" && typeof normalized.priv == "string" || typeof normalized.d == "string" : normalized.d === void 0 && normalized.priv === void 0))) throw new TypeError(secret ? "JSON Web Key for symmetric algorithms must have JWK \"kty\" (Key Type) equal to \"oct\" and the JWK \"k\" (Key Value) present" : `JSON Web Key for this operation must be a ${requiresPrivateKey ? "private" : "public"} JWK`);
-		if (jwkMatchesOp(entry, normalized, usage), normalized.kty === "oct") return decode(normalized.k);
-		if (!Object.isFrozen(key)) {
-			const { key_ops } = key;
-			Array.isArray(key_ops) && Object.freeze(key_ops), Object.freeze(key);
-		}
-	} else {
-		if (!isKeyLike(key)) throw invalidKeyType(alg, key, secret);
-		const expectedType = secret ? "secret" : requiresPrivateKey ? "private" : "public";
-		if (key.type !== expectedType && (secret || [
-			"secret",
-			"public",
-			"private"
-		].includes(key.type))) throw new TypeError(`${tag(key)} instances must be of type "${expectedType}" for the ${alg} algorithm`);
-		if (isCryptoKey(key)) return key;
-		if (keyObject = key, keyObject.type === "secret") return keyObject.export();
-	}
-	cache ||= /* @__PURE__ */ new WeakMap();
-	const cacheKey = key;
-	let cached = cache.get(cacheKey);
-	if (cached?.[alg]) return cached[alg];
-	if (cached || cache.set(cacheKey, cached = {}), keyObject && typeof keyObject.toCryptoKey == "function") {
-		const isPublic = keyObject.type === "public", crv = nist[keyObject.asymmetricKeyDetails?.namedCurve], params = entry.resolve?.({
-			crv,
-			asymmetricKeyType: keyObject.asymmetricKeyType
-		}) ?? entry.subtle;
-		return cached[alg] = keyObject.toCryptoKey(params, isPublic, entry.usages[isPublic ? 0 : 1]);
-	}
-	return normalized ??= keyObject.export({ format: "jwk" }), normalized.alg = alg, cached[alg] = await jwkToKey(entry, normalized);
-}
-let cache;
-const nist = {
-	__proto__: null,
-	prime256v1: "P-256",
-	secp384r1: "P-384",
-	secp521r1: "P-521"
-};
-const isCryptoKey = (key) => {
-	if (key?.[Symbol.toStringTag] === "CryptoKey") return !0;
-	try {
-		return key instanceof CryptoKey;
-	} catch {
-		return !1;
-	}
-};
-const isKeyObject = (key) => key?.[Symbol.toStringTag] === "KeyObject";
-const isKeyLike = (key) => isCryptoKey(key) || isKeyObject(key);
-function message(msg, actual, ...types) {
-	if (types.length > 2) {
-		const last = types.pop();
-		msg += `one of type ${types.join(", ")}, or ${last}.`;
-	} else types.length === 2 ? msg += `one of type ${types[0]} or ${types[1]}.` : msg += `of type ${types[0]}.`;
-	return actual == null ? msg += ` Received ${actual}` : typeof actual == "function" && actual.name ? msg += ` Received function ${actual.name}` : typeof actual == "object" && actual != null && actual.constructor?.name && (msg += ` Received an instance of ${actual.constructor.name}`), msg;
-}
-const invalidKeyInput = (actual, ...types) => message("Key must be ", actual, ...types);
-function invalidKeyType(alg, actual, secret) {
-	const types = [
-		"CryptoKey",
-		"KeyObject",
-		"JSON Web Key"
-	];
-	return secret && types.push("Uint8Array"), new TypeError(message(`Key for the ${alg} algorithm must be `, actual, ...types));
-}
-const unusable = (name, prop = "algorithm.name") => /* @__PURE__ */ new TypeError(`CryptoKey does not support this operation, its ${prop} must be ${name}`);
-function checkUsage(key, usage) {
-	if (usage && !key.usages.includes(usage)) throw new TypeError(`CryptoKey does not support this operation, its usages must include ${usage}.`);
-}
-function checkModulusLength(alg, key) {
-	const { modulusLength } = key.algorithm;
-	if (typeof modulusLength != "number" || modulusLength < 2048) throw new TypeError(`${alg} requires key modulusLength to be 2048 bits or larger`);
-}
-function checkCryptoKey(key, expected, usage) {
-	const algorithm = key.algorithm;
-	if (algorithm.name !== expected.name) throw unusable(expected.name);
-	if (expected.hash && algorithm.hash?.name !== expected.hash) throw unusable(expected.hash, "algorithm.hash");
-	if (expected.namedCurve && algorithm.namedCurve !== expected.namedCurve) throw unusable(expected.namedCurve, "algorithm.namedCurve");
-	if (expected.length !== void 0 && algorithm.length !== expected.length) throw unusable(expected.length, "algorithm.length");
-	checkUsage(key, usage);
-}
-function snapshotJwk(jwk) {
-	return {
-		__proto__: null,
-		...jwk
-	};
-}
-function normalizeJwk(jwk) {
-	const normalized = snapshotJwk(jwk);
-	if (normalized.ext !== void 0 && typeof normalized.ext != "boolean") throw new TypeError("\"ext\" (Extractable) Parameter must be a boolean");
-	if (normalized.key_ops !== void 0) {
-		const value = normalized.key_ops, keyOps = Array.isArray(value) ? [...value] : void 0;
-		if (!keyOps || keyOps.some((operation) => typeof operation != "string") || new Set(keyOps).size !== keyOps.length) throw new TypeError("\"key_ops\" (Key Operations) Parameter must be an array of unique strings");
-		normalized.key_ops = keyOps;
-	}
-	return normalized;
-}
-function validateExtractableOption(extractable) {
-	if (extractable !== void 0 && typeof extractable != "boolean") throw new TypeError("\"extractable\" option must be a boolean");
-	return extractable;
-}
-async function jwkToKey(entry, jwk, extractable) {
-	if (!entry.kty.includes(jwk.kty)) throw new JOSENotSupported("Invalid or unsupported JWK \"alg\" (Algorithm) Parameter value");
-	const algorithm = entry.resolve?.({
-		kty: jwk.kty,
-		crv: jwk.crv
-	}) ?? entry.subtle, isPrivate = !!(jwk.d || jwk.priv), keyData = {
-		...jwk,
-		ext: extractable ?? jwk.ext
-	};
-	return keyData.kty !== "AKP" && delete keyData.alg, delete keyData.use, crypto.subtle.importKey("jwk", keyData, algorithm, keyData.ext ?? !isPrivate, jwk.key_ops ?? entry.usages[isPrivate ? 1 : 0]);
-}
-async function rawKey(key, expected, usage, extractable = !1) {
-	return key instanceof Uint8Array && (key = await crypto.subtle.importKey("raw", key, expected, extractable, [usage])), checkCryptoKey(key, expected, usage), key;
-}
-// node_modules/jose/dist/webapi/lib/key_descriptor.js
-function table(entries) {
-	const out = { __proto__: null };
-	for (const alg in entries) out[alg] = {
-		...entries[alg],
-		alg
-	};
-	return out;
-}
-// node_modules/jose/dist/webapi/lib/jwe_algorithms.js
-const wrap = [["encrypt", "wrapKey"], ["decrypt", "unwrapKey"]];
-const derive = [[], ["deriveBits"]];
-const none = [[], []];
-function rsaes(bits) {
-	return {
-		kty: ["RSA"],
-		mode: "key-encryption",
-		subtle: {
-			name: "RSA-OAEP",
-			hash: `SHA-${bits}`
-		},
-		usages: wrap,
-		ops: ["wrapKey", "unwrapKey"]
-	};
-}
-function ecdh(mode) {
-	return {
-		kty: ["EC", "OKP"],
-		mode,
-		subtle: { name: "ECDH" },
-		resolve: ({ kty, crv, asymmetricKeyType }) => {
-			if (crv === "X25519" || asymmetricKeyType === "x25519") return { name: "X25519" };
-			if (kty === "OKP") throw new JOSENotSupported("Invalid or unsupported JWK \"alg\" (Algorithm) Parameter value");
-			return {
-				name: "ECDH",
-				namedCurve: crv
-			};
-		},
-		usages: derive,
-		ops: [void 0, "deriveBits"]
-	};
-}
-function aeskw(bits, gcm = !1) {
-	return {
-		kty: ["oct"],
-		mode: "key-wrapping",
-		secret: !0,
-		subtle: {
-			name: gcm ? "AES-GCM" : "AES-KW",
-			length: bits
-		},
-		usages: none,
-		ops: gcm ? ["encrypt", "decrypt"] : ["wrapKey", "unwrapKey"]
-	};
-}
-function pbes2() {
-	return {
-		kty: ["oct"],
-		mode: "key-wrapping",
-		secret: !0,
-		subtle: { name: "PBKDF2" },
-		usages: none,
-		ops: ["deriveBits", "deriveBits"]
-	};
-}
-const JWE = table({
-	dir: {
-		kty: ["oct"],
-		mode: "direct-encryption",
-		secret: !0,
-		subtle: { name: "AES-GCM" },
-		usages: none,
-		ops: ["encrypt", "decrypt"]
-	},
-	"RSA-OAEP": rsaes(1),
-	"RSA-OAEP-256": rsaes(256),
-	"RSA-OAEP-384": rsaes(384),
-	"RSA-OAEP-512": rsaes(512),
-	"ECDH-ES": ecdh("direct-key-agreement"),
-	"ECDH-ES+A128KW": ecdh("key-agreement-with-key-wrapping"),
-	"ECDH-ES+A192KW": ecdh("key-agreement-with-key-wrapping"),
-	"ECDH-ES+A256KW": ecdh("key-agreement-with-key-wrapping"),
-	A128KW: aeskw(128),
-	A192KW: aeskw(192),
-	A256KW: aeskw(256),
-	A128GCMKW: aeskw(128, !0),
-	A192GCMKW: aeskw(192, !0),
-	A256GCMKW: aeskw(256, !0),
-	"PBES2-HS256+A128KW": pbes2(),
-	"PBES2-HS384+A192KW": pbes2(),
-	"PBES2-HS512+A256KW": pbes2()
-});
-const contentOps = ["encrypt", "decrypt"];
-function contentEncryption(bits, cbc = !1) {
-	return {
-		kty: ["oct"],
-		secret: !0,
-		subtle: {
-			name: cbc ? "AES-CBC" : "AES-GCM",
-			length: bits
-		},
-		usages: none,
-		ops: contentOps,
-		cekBits: bits,
-		ivBits: cbc ? 128 : 96,
-		cbc
-	};
-}
-table({
-	A128GCM: contentEncryption(128),
-	A192GCM: contentEncryption(192),
-	A256GCM: contentEncryption(256),
-	"A128CBC-HS256": contentEncryption(256, !0),
-	"A192CBC-HS384": contentEncryption(384, !0),
-	"A256CBC-HS512": contentEncryption(512, !0)
-});
-// node_modules/jose/dist/webapi/lib/jws_algorithms.js
-const sig = [["verify"], ["sign"]];
-function hmac(bits) {
-	const subtle = {
-		name: "HMAC",
-		hash: `SHA-${bits}`
-	};
-	return {
-		kty: ["oct"],
-		secret: !0,
-		subtle,
-		signing: subtle,
-		usages: sig
-	};
-}
-function rsa(bits, saltLength) {
-	const subtle = {
-		name: saltLength ? "RSA-PSS" : "RSASSA-PKCS1-v1_5",
-		hash: `SHA-${bits}`
-	};
-	return {
-		kty: ["RSA"],
-		subtle,
-		signing: saltLength ? {
-			...subtle,
-			saltLength
-		} : subtle,
-		usages: sig,
-		minRsaBits: 2048
-	};
-}
-function ecdsa(crv, bits) {
-	return {
-		kty: ["EC"],
-		crv,
-		subtle: {
-			name: "ECDSA",
-			namedCurve: crv
-		},
-		signing: {
-			name: "ECDSA",
-			hash: `SHA-${bits}`
-		},
-		usages: sig
-	};
-}
-function eddsa() {
-	const subtle = { name: "Ed25519" };
-	return {
-		kty: ["OKP"],
-		crv: "Ed25519",
-		subtle,
-		signing: subtle,
-		usages: sig
-	};
-}
-function mldsa(parameterSet) {
-	const subtle = { name: `ML-DSA-${parameterSet}` };
-	return {
-		kty: ["AKP"],
-		subtle,
-		signing: subtle,
-		usages: sig
-	};
-}
-const JWS = table({
-	HS256: hmac(256),
-	HS384: hmac(384),
-	HS512: hmac(512),
-	RS256: rsa(256),
-	RS384: rsa(384),
-	RS512: rsa(512),
-	PS256: rsa(256, 32),
-	PS384: rsa(384, 48),
-	PS512: rsa(512, 64),
-	ES256: ecdsa("P-256", 256),
-	ES384: ecdsa("P-384", 384),
-	ES512: ecdsa("P-521", 512),
-	EdDSA: eddsa(),
-	Ed25519: eddsa(),
-	"ML-DSA-44": mldsa(44),
-	"ML-DSA-65": mldsa(65),
-	"ML-DSA-87": mldsa(87)
-});
-function jwsAlgorithm(alg) {
-	const entry = typeof alg == "string" ? JWS[alg] : void 0;
-	if (!entry) throw new JOSENotSupported(`alg ${alg} is not supported either by JOSE or your javascript runtime`);
-	return entry;
-}
-// node_modules/jose/dist/webapi/lib/jwt_claims_set.js
-const epoch = (date) => Math.floor(date.getTime() / 1e3);
-const multipliers = {
-	s: 1,
-	m: 60,
-	h: 3600,
-	d: 86400,
-	w: 604800,
-	y: 31557600
-};
-const REGEX = /^(\+|\-)? ?(\d+|\d+\.\d+) ?(seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w|years?|yrs?|y)(?: (ago|from now))?$/i;
-function invalidDuration() {
-	throw new TypeError("Invalid time period format");
-}
-function secs(str) {
-	typeof str != "string" && invalidDuration();
-	const matched = REGEX.exec(str);
-	(!matched || matched[4] && matched[1]) && invalidDuration();
-	const value = parseFloat(matched[2]), durationSeconds = Math.round(value * multipliers[matched[3][0].toLowerCase()]);
-	return Number.isFinite(durationSeconds) || invalidDuration(), matched[1] === "-" || matched[4] === "ago" ? -durationSeconds : durationSeconds;
-}
-function validateInput(label, input) {
-	if (!Number.isFinite(input)) throw new TypeError(`Invalid ${label} input`);
-	return input;
-}
-function validateStringClaim(claim, value) {
-	if (typeof value != "string") throw new TypeError(`"${claim}" claim must be a string`);
-}
-function validateAudienceClaim(value) {
-	if (typeof value != "string" && (!Array.isArray(value) || Array.from(value).some((member) => typeof member != "string"))) throw new TypeError("\"aud\" claim must be a string or an array of strings");
-}
-function numericDate(value, label) {
-	return typeof value == "number" ? validateInput(label, value) : value instanceof Date ? validateInput(label, epoch(value)) : epoch(/* @__PURE__ */ new Date()) + secs(value);
-}
-let producerClaimsSets;
-function producerClaimsSet(producer) {
-	return producerClaimsSets.get(producer);
-}
-function jwtClaimsSetBytes(producer) {
-	const claimsSet = producerClaimsSet(producer);
-	for (const claim of [
-		"iat",
-		"nbf",
-		"exp"
-	]) {
-		const value = claimsSet[claim];
-		if (typeof value == "number" && !Number.isFinite(value)) throw new TypeError(`"${claim}" claim must be a finite number`);
-	}
-	return encoder.encode(JSON.stringify(claimsSet));
-}
-var JWTClaimsBuilder = class {
-	constructor(claimsSet = {}) {
-		if (!isObject(claimsSet)) throw new TypeError("JWT Claims Set MUST be an object");
-		(producerClaimsSets ||= /* @__PURE__ */ new WeakMap()).set(this, structuredClone(claimsSet));
-	}
-	setIssuer(value) {
-		return validateStringClaim("iss", value), producerClaimsSet(this).iss = value, this;
-	}
-	setSubject(value) {
-		return validateStringClaim("sub", value), producerClaimsSet(this).sub = value, this;
-	}
-	setAudience(value) {
-		return validateAudienceClaim(value), producerClaimsSet(this).aud = value, this;
-	}
-	setJti(value) {
-		return validateStringClaim("jti", value), producerClaimsSet(this).jti = value, this;
-	}
-	setNotBefore(value) {
-		return producerClaimsSet(this).nbf = numericDate(value, "setNotBefore"), this;
-	}
-	setExpirationTime(value) {
-		return producerClaimsSet(this).exp = numericDate(value, "setExpirationTime"), this;
-	}
-	setIssuedAt(value) {
-		const claimsSet = producerClaimsSet(this);
-		return value === void 0 ? claimsSet.iat = epoch(/* @__PURE__ */ new Date()) : typeof value == "string" ? claimsSet.iat = validateInput("setIssuedAt", epoch(/* @__PURE__ */ new Date()) + secs(value)) : claimsSet.iat = numericDate(value, "setIssuedAt"), this;
-	}
-};
-// node_modules/jose/dist/webapi/lib/jws_sign.js
-async function createSignature(input, key, rejectUnencoded) {
-	let [payload, protectedHeader, unprotectedHeader, crit] = input, encodedProtectedHeader = "";
-	if (protectedHeader !== void 0) {
-		const normalized = serializeJoseHeader(JWSInvalid, protectedHeader);
-		protectedHeader = normalized[0], encodedProtectedHeader = encode(normalized[1]);
-	}
-	if (unprotectedHeader !== void 0 && (unprotectedHeader = serializeJoseHeader(JWSInvalid, unprotectedHeader)[0]), !protectedHeader && !unprotectedHeader) throw new JWSInvalid("either setProtectedHeader or setUnprotectedHeader must be called before #sign()");
-	if (!isDisjoint(protectedHeader, unprotectedHeader)) throw new JWSInvalid("JWS Protected and JWS Unprotected Header Parameter names must be disjoint");
-	const joseHeader = {
-		...protectedHeader,
-		...unprotectedHeader
-	};
-	validateCritDuplicates(JWSInvalid, protectedHeader);
-	const b64 = validateB64(protectedHeader, validateCrit(JWSInvalid, JWS_RECOGNIZED, crit, protectedHeader, joseHeader));
-	b64 || rejectUnencoded?.();
-	const { alg } = joseHeader;
-	if (typeof alg != "string" || !alg) throw new JWSInvalid("JWS \"alg\" (Algorithm) Header Parameter missing or invalid");
-	const entry = jwsAlgorithm(alg);
-	let encodedPayload = "", signingPayload = payload, signingInput;
-	if (b64) {
-		const encodedPayloadCache = input[4];
-		encodedPayloadCache ? (encodedPayload = encodedPayloadCache[0] ??= encode(payload), signingPayload = encodedPayloadCache[1] ??= encode$1(encodedPayload)) : (encodedPayload = encode(payload), signingInput = encoder.encode(`${encodedProtectedHeader}.${encodedPayload}`));
-	}
-	signingInput ??= concat(encode$1(encodedProtectedHeader), encode$1("."), signingPayload);
-	const signingKey = await rawKey(await prepareKey(entry, key, "sign"), entry.subtle, "sign");
-	entry.minRsaBits && checkModulusLength(entry.alg, signingKey);
-	const jws = {
-		signature: encode(new Uint8Array(await crypto.subtle.sign(entry.signing, signingKey, signingInput))),
-		payload: encodedPayload
-	};
-	return protectedHeader && (jws.protected = encodedProtectedHeader), unprotectedHeader && (jws.header = unprotectedHeader), [jws, b64];
-}
-async function createCompactSignature(payload, protectedHeader, crit, key, rejectUnencoded) {
-	const [jws] = await createSignature([
-		payload,
-		protectedHeader,
-		void 0,
-		crit
-	], key, rejectUnencoded);
-	return `${jws.protected}.${jws.payload}.${jws.signature}`;
-}
-// node_modules/jose/dist/webapi/jwt/sign.js
-const SignJWT_base = JWTClaimsBuilder;
-var SignJWT = class extends SignJWT_base {
-	#protectedHeader;
-	setProtectedHeader(protectedHeader) {
-		return assertNotSet(this.#protectedHeader, "setProtectedHeader"), this.#protectedHeader = protectedHeader, this;
-	}
-	async sign(key, options) {
-		return createCompactSignature(jwtClaimsSetBytes(this), this.#protectedHeader, options?.crit, key, () => {
-			throw new JWTInvalid("JWTs MUST NOT use unencoded payload");
-		});
-	}
-};
-// node_modules/jose/dist/webapi/lib/key_algorithm.js
-const algArgument = "\"alg\" (Algorithm)";
-function unsupportedAlg(source = "JWK \"alg\" (Algorithm) Parameter") {
-	throw new JOSENotSupported(`Invalid or unsupported ${source} value`);
-}
-function keyAlgorithm$1(alg, source) {
-	return (typeof alg == "string" ? JWS[alg] ?? JWE[alg] : void 0) ?? unsupportedAlg(source);
-}
-// node_modules/jose/dist/webapi/lib/asn1.js
-const bytesEqual = (a, b) => {
-	if (a.byteLength !== b.length) return !1;
-	for (let i = 0; i < a.byteLength; i++) if (a[i] !== b[i]) return !1;
-	return !0;
-};
-const createASN1State = (data) => ({
-	data,
-	pos: 0
-});
-const readByte = (state) => {
-	const byte = state.data[state.pos++];
-	if (byte === void 0) throw new Error("Unexpected end of ASN.1 input");
-	return byte;
-};
-const parseLength = (state) => {
-	const first = readByte(state);
-	if (first & 128) {
-		const lengthOfLen = first & 127;
-		let length = 0;
-		for (let i = 0; i < lengthOfLen; i++) length = length << 8 | readByte(state);
-		return length;
-	}
-	return first;
-};
-const expectTag = (state, expectedTag, errorMessage) => {
-	if (readByte(state) !== expectedTag) throw new Error(errorMessage);
-};
-const getSubarray = (state, length) => {
-	if (length < 0 || state.pos + length > state.data.length) throw new Error("Unexpected end of ASN.1 input");
-	const result = state.data.subarray(state.pos, state.pos + length);
-	return state.pos += length, result;
-};
-const parseAlgorithmOID = (state) => {
-	expectTag(state, 6, "Expected algorithm OID");
-	const oidLen = parseLength(state);
-	return getSubarray(state, oidLen);
-};
-function parseKeyHeader(state, keyFormat) {
-	if (expectTag(state, 48, `Invalid ${keyFormat === "spki" ? "SPKI" : "PKCS#8"} structure`), parseLength(state), keyFormat === "pkcs8") {
-		expectTag(state, 2, "Expected version field");
-		const length = parseLength(state);
-		state.pos += length;
-	}
-	expectTag(state, 48, "Expected algorithm identifier"), parseLength(state);
-}
-const parseECAlgorithmIdentifier = (state) => {
-	const algOid = parseAlgorithmOID(state);
-	if (bytesEqual(algOid, [
-		43,
-		101,
-		110
-	])) return "X25519";
-	if (!bytesEqual(algOid, [
-		42,
-		134,
-		72,
-		206,
-		61,
-		2,
-		1
-	])) throw new Error("Unsupported key algorithm");
-	expectTag(state, 6, "Expected curve OID");
-	const curveOidLen = parseLength(state), curveOid = getSubarray(state, curveOidLen);
-	if (bytesEqual(curveOid, [
-		42,
-		134,
-		72,
-		206,
-		61,
-		3,
-		1,
-		7
-	])) return "P-256";
-	if (bytesEqual(curveOid, [
-		43,
-		129,
-		4,
-		0,
-		34
-	])) return "P-384";
-	if (bytesEqual(curveOid, [
-		43,
-		129,
-		4,
-		0,
-		35
-	])) return "P-521";
-	throw new Error("Unsupported named curve");
-};
-const genericImport = async (keyFormat, keyData, alg, options) => {
-	const extractable = validateExtractableOption(options?.extractable), entry = keyAlgorithm$1(alg, algArgument);
-	entry.secret && unsupportedAlg("\"alg\" (Algorithm)");
-	const isPublic = keyFormat === "spki";
-	let algorithm;
-	if (entry.resolve) try {
-		const state = createASN1State(keyData);
-		parseKeyHeader(state, keyFormat), algorithm = entry.resolve({ crv: parseECAlgorithmIdentifier(state) });
-	} catch (cause) {
-		throw new JOSENotSupported("Invalid or unsupported key format", { cause });
-	}
-	else algorithm = entry.subtle;
-	return crypto.subtle.importKey(keyFormat, keyData, algorithm, extractable ?? isPublic, entry.usages[isPublic ? 0 : 1]);
-};
-const processPEMData = (pem, pattern) => decodeBase64(pem.replace(pattern, ""));
-const fromPKCS8 = (pem, alg, options) => {
-	const keyData = processPEMData(pem, /(?:-----(?:BEGIN|END) PRIVATE KEY-----|\s)/g);
-	return genericImport("pkcs8", keyData, alg, options);
-};
-// node_modules/jose/dist/webapi/key/export.js
-async function exportJWK(key) {
-	if (isKeyObject(key)) if (key.type === "secret") key = key.export();
-	else return key.export({ format: "jwk" });
-	if (key instanceof Uint8Array) return {
-		kty: "oct",
-		k: encode(key)
-	};
-	if (!isCryptoKey(key)) throw new TypeError(invalidKeyInput(key, "CryptoKey", "KeyObject", "Uint8Array"));
-	if (!key.extractable) throw new TypeError("non-extractable CryptoKey cannot be exported as a JWK");
-	const jwk = await crypto.subtle.exportKey("jwk", key);
-	delete jwk.ext, delete jwk.key_ops, delete jwk.use, jwk.kty !== "AKP" && delete jwk.alg;
-	for (const parameter of Object.keys(jwk)) jwk[parameter] === void 0 && delete jwk[parameter];
-	return jwk;
-}
-// node_modules/jose/dist/webapi/jwk/thumbprint.js
-const check = (value, description) => {
-	if (typeof value != "string" || !value) throw new JWKInvalid(`${description} missing or invalid`);
-};
-async function calculateJwkThumbprint(key, digestAlgorithm) {
-	let jwk;
-	if (isObject(key)) {
-		if (jwk = snapshotJwk(key), typeof jwk.kty != "string") throw new TypeError(invalidKeyInput(key, "CryptoKey", "KeyObject", "JSON Web Key"));
-	} else if (isKeyLike(key)) jwk = snapshotJwk(await exportJWK(key));
-	else throw new TypeError(invalidKeyInput(key, "CryptoKey", "KeyObject", "JSON Web Key"));
-	if (digestAlgorithm ??= "sha256", digestAlgorithm !== "sha256" && digestAlgorithm !== "sha384" && digestAlgorithm !== "sha512") throw new TypeError("digestAlgorithm must one of \"sha256\", \"sha384\", or \"sha512\"");
-	let requiredMembers;
-	switch (jwk.kty) {
-		case "AKP":
-			check(jwk.alg, "\"alg\" (Algorithm) Parameter"), check(jwk.pub, "\"pub\" (Public key) Parameter"), requiredMembers = {
-				alg: jwk.alg,
-				kty: jwk.kty,
-				pub: jwk.pub
-			};
-			break;
-		case "EC":
-			check(jwk.crv, "\"crv\" (Curve) Parameter"), check(jwk.x, "\"x\" (X Coordinate) Parameter"), check(jwk.y, "\"y\" (Y Coordinate) Parameter"), requiredMembers = {
-				crv: jwk.crv,
-				kty: jwk.kty,
-				x: jwk.x,
-				y: jwk.y
-			};
-			break;
-		case "OKP":
-			check(jwk.crv, "\"crv\" (Subtype of Key Pair) Parameter"), check(jwk.x, "\"x\" (Public Key) Parameter"), requiredMembers = {
-				crv: jwk.crv,
-				kty: jwk.kty,
-				x: jwk.x
-			};
-			break;
-		case "RSA":
-			check(jwk.e, "\"e\" (Exponent) Parameter"), check(jwk.n, "\"n\" (Modulus) Parameter"), requiredMembers = {
-				e: jwk.e,
-				kty: jwk.kty,
-				n: jwk.n
-			};
-			break;
-		case "oct":
-			if (typeof jwk.k != "string") throw new JWKInvalid("\"k\" (Key Value) Parameter missing or invalid");
-			requiredMembers = {
-				k: jwk.k,
-				kty: jwk.kty
-			};
-			break;
-		default: throw new JOSENotSupported("\"kty\" (Key Type) Parameter missing or unsupported");
-	}
-	const thumbprintInput = encode$1(JSON.stringify(requiredMembers));
-	return encode(await digest(digestAlgorithm, thumbprintInput));
-}
-// node_modules/jose/dist/webapi/key/import.js
-async function importPKCS8(pkcs8, alg, options) {
-	if (typeof pkcs8 != "string" || pkcs8.indexOf("-----BEGIN PRIVATE KEY-----") !== 0) throw new TypeError("\"pkcs8\" must be PKCS#8 formatted string");
-	return fromPKCS8(pkcs8, alg, options);
-}
-// shared/key.ts
-/**
-* Tokens signed with a key of your own, for hosts that cannot reach GitHub, and for curl. The private half is a PEM
-* (PKCS #8) file, so that openssl reads it too; the public half is one line, `ed25519:<43 characters>`, for a trust
-* file.
-*/
-const keyIssuer = "cutover";
-const keyAlgorithm = "EdDSA";
-function publicLineOf({ x }) {
-	return `ed25519:${x ?? ""}`;
-}
-/** @throws CutoverError signing_key_invalid; no message contains the text itself */
-async function importPrivateKey(pem) {
-	try {
-		const key = await importPKCS8(pem.trim(), keyAlgorithm, { extractable: true });
-		const { kty, crv, x } = await exportJWK(key);
-		const publicJwk = {
-			kty: kty ?? "",
-			crv: crv ?? "",
-			x: x ?? ""
-		};
-		return {
-			key,
-			kid: await calculateJwkThumbprint(publicJwk),
-			publicLine: publicLineOf(publicJwk)
-		};
-	} catch {
-		throw new CutoverError("signing_key_invalid", "The signing key is not an Ed25519 private key in PEM.", {
-			unchanged: "Nothing was sent.",
-			fix: "Make one with `cutover keygen` and store the whole file, with its BEGIN and END lines, as the secret."
-		});
-	}
-}
-/** A token for one call. `audience` is the text of `formatAudience`; `now` in milliseconds. */
-async function signToken(signer, audience, claims, now = Date.now()) {
-	const seconds = Math.floor(now / 1e3);
-	return new SignJWT({ ...claims }).setProtectedHeader({
-		alg: keyAlgorithm,
-		kid: signer.kid,
-		typ: "JWT"
-	}).setIssuer(keyIssuer).setAudience(audience).setIssuedAt(seconds).setNotBefore(seconds).setExpirationTime(seconds + 300).setJti(randomUUID()).sign(signer.key);
-}
 // action/tokens/key-tokens.ts
 /** Tokens that this job signs with the key of the input `signing-key`. @throws CutoverError signing_key_invalid */
 async function keyTokens({ signingKey, env, now, mask }) {
@@ -54168,10 +54984,7 @@ var AgentClient = class {
 		const health = calls$1.health.answer.safeParse(parseJson$1(answer)).data;
 		this.#known = health !== void 0;
 		if (health?.protocol === 1) return;
-		throw new CutoverError("agent_incompatible", health === void 0 ? `What answers at ${this.host} is not a cutover agent.` : `The agent at ${this.host} is version ${health.version}, with protocol ${health.protocol}; this Action speaks protocol 1.`, {
-			unchanged: "Nothing was sent to this host.",
-			fix: health === void 0 ? "Check the address in hosts." : "Use an Action and an agent of the same major version."
-		});
+		throw incompatible(this.host, health);
 	}
 	/** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
 	async upload(upload) {
@@ -54383,13 +55196,19 @@ var AgentClient = class {
 		});
 		const status = answer.statusCode ?? 0;
 		if (status >= 200 && status < 300 || status === 304) return answer;
-		throw new Refusal(status, await readText(answer), clockAhead(answer.headers?.date));
+		const { authorization = "" } = request.headers ?? {};
+		const { date, location } = answer.headers ?? {};
+		throw new Refusal(status, await readText(answer), {
+			aheadMs: clockAhead(date),
+			authorization,
+			location: `${location ?? ""}`
+		});
 	}
 	#parse(schema, text) {
 		return schema.safeParse(parseJson$1(text)).data ?? this.#unreadable();
 	}
 	#unreadable() {
-		throw new CutoverError("agent_incompatible", `The agent at ${this.host} gave an answer that this Action cannot read.`, { fix: "Use an Action and an agent of the same major version." });
+		throw new CutoverError("agent_incompatible", `The agent at ${this.host} gave an answer that this Action cannot read.`, { fix: sameMajor });
 	}
 };
 async function bearer(token, signal) {

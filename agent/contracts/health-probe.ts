@@ -3,12 +3,12 @@ import type { Instance } from "./privileged.ts";
 
 /**
  * `body` is the beginning of the answer's body, at most 2,048 bytes; `location` is the header of a redirect; `cookie` whether
- * the answer sets one. `how` an instance did not answer: it does not listen, it accepted and said nothing in time, or it closed
- * the connection.
+ * the answer sets one. `how` an instance did not answer: it does not listen, it has not accepted the connection, it
+ * accepted and said nothing in time, or it closed the connection.
  */
 export type HealthAnswer =
   | { kind: "status"; status: number; body: string; location: string | undefined; cookie?: true }
-  | { kind: "unreachable"; reason: string; how?: "absent" | "silent" | "closed" };
+  | { kind: "unreachable"; reason: string; how?: "absent" | "waiting" | "silent" | "closed" };
 
 export interface HealthProbe {
   /** Sends one request to one instance, in the protocol that the instance speaks. Never throws for what the instance does. */

@@ -87,6 +87,8 @@ export interface Privileged {
    * @throws CutoverError port_taken if a process of another user listens on one of the run's ports
    */
   listening(spec: RunSpec): Promise<string[]>;
+  /** Where else the processes of a run's web instances listen by TCP, such as `0.0.0.0:5057`: for the reason of a failure. */
+  strayListeners(spec: RunSpec): Promise<string[]>;
   /**
    * Runs a command of the repository in the release, as the app's user, with the release's environment. Values of the app's
    * secrets are masked in its output.

@@ -43,6 +43,7 @@ export const methods = {
 
   instances: method(runSpec, shape.instances, ({ privileged }, spec) => privileged.instances(spec)),
   listening: method(runSpec, shape.addresses, ({ privileged }, spec) => privileged.listening(spec)),
+  strayListeners: method(runSpec, shape.addresses, ({ privileged }, spec) => privileged.strayListeners(spec)),
   startPrograms: method(runSpec, done, (host, spec) => host.ifShared(spec, () => host.privileged.startPrograms(spec))),
   programs: method(ofRun, shape.programs, ({ privileged }, { app, run }) => privileged.programs(app, run)),
   removePrograms: method(ofRun, done, ({ privileged }, { app, run }) => privileged.removePrograms(app, run)),

@@ -47,6 +47,10 @@ export class RemotePrivileged implements Privileged {
     return this.#helper.call("listening", plain(spec));
   }
 
+  strayListeners(spec: RunSpec): Promise<string[]> {
+    return this.#helper.call("strayListeners", plain(spec));
+  }
+
   runCommand(spec: RunSpec, { argv, timeoutMs, signal, onOutput }: CommandRequest): Promise<number> {
     const params = { spec: plain(spec), argv, timeoutMs };
     return this.#helper.call("runCommand", params, { signal, onOutput });

@@ -20,6 +20,7 @@ import type { HostApp } from "./exec/host-app.ts";
 import type { StepRunner } from "./exec/step.ts";
 import { ownListeners } from "./net/listeners.ts";
 import { tcpSockets } from "./net/proc-net.ts";
+import { strayListeners } from "./net/stray-listeners.ts";
 import { Sites } from "./nginx/site.ts";
 import { AppDirectories } from "./ownership/app-directories.ts";
 import { assertOwnGroup } from "./ownership/own-group.ts";
@@ -100,6 +101,14 @@ export class LocalPrivileged implements Privileged {
     const { user } = await this.#app(spec.app);
     const uid = user.other?.uid ?? process.geteuid?.() ?? 0;
     return ownListeners(await this.instances(spec), await tcpSockets(), uid);
+  }
+
+  async strayListeners(spec: RunSpec): Promise<string[]> {
+    const programs = (await this.programs(spec.app, spec.run)) ?? [];
+    return strayListeners(
+      programs.map(({ pid }) => pid).filter((pid) => pid !== 0),
+      await this.instances(spec),
+    );
   }
 
   async runCommand(spec: RunSpec, command: CommandRequest): Promise<number> {

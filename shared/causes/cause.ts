@@ -1,6 +1,7 @@
 import { ownText } from "../own-text.ts";
 import type { Hint } from "./hint.ts";
 import { hints } from "./hints.ts";
+import { packageOf } from "./packages.ts";
 import { type Frame, lastTraceback, type ProjectFile, type Raised } from "./traceback.ts";
 
 /** Why a program failed, found in what it printed. All of it is untrusted text. */
@@ -11,6 +12,8 @@ export interface Cause {
   frame?: Frame;
   /** What to do; undefined if the line says nothing that is known. */
   fix?: string;
+  /** Only the last thing that the program said: it does not look like an error. */
+  vague?: true;
 }
 
 export interface CauseOptions {
@@ -62,14 +65,31 @@ export function findCause(output: string, options: CauseOptions): Cause | undefi
     .map((line) => line.slice(0, longestLine));
   const raised = lastTraceback(lines, options.projectFile);
   const said = raised?.exception ?? plainLine(lines, options.lastLine ?? false);
+  const byLine = (wanted: Hint["anywhere"]) => anywhere(lines, raised, wanted, options);
+  const first = byLine("first");
+  if (first !== undefined) return first;
   const found = said === undefined ? undefined : hints.find((each) => each.pattern.test(said));
   if (found !== undefined && said !== undefined) return explained(said, found, raised, options);
+  const told = byLine("always");
+  if (told !== undefined) return told;
+  if (said === undefined) return byLine("if nothing else");
+  if (raised !== undefined || looksLikeError.test(said)) return unexplained(said, raised);
+  return byLine("if nothing else") ?? { ...unexplained(said, raised), vague: true };
+}
+
+/** A hint whose line is not the last one. */
+function anywhere(
+  lines: string[],
+  raised: Raised | undefined,
+  wanted: Hint["anywhere"],
+  options: CauseOptions,
+): Cause | undefined {
   for (const hint of hints) {
-    if (hint.anywhere !== true) continue;
+    if (hint.anywhere !== wanted) continue;
     const line = lines.findLast((each) => hint.pattern.test(each));
     if (line !== undefined) return explained(withoutPrefix(line), hint, raised, options);
   }
-  return said === undefined ? undefined : unexplained(said, raised);
+  return undefined;
 }
 
 /** The last line that says what went wrong. pip says it first and what follows from it later, so its first ERROR counts. */
@@ -92,8 +112,8 @@ function explained(said: string, hint: Hint, raised: Raised | undefined, { app, 
   const [, ...groups] = hint.pattern.exec(said) ?? [];
   const group = groups.find((each) => each !== undefined) ?? "";
   const line = withFrame(said, raised);
-  const fill = (text: string) =>
-    text.replace(/\{(1|app|line)\}/g, (_, name) => (name === "1" ? group : name === "app" ? app : line));
+  const values: Record<string, string> = { "{1}": group, "{app}": app, "{line}": line, "{package}": packageOf(group) };
+  const fill = (text: string) => text.replace(/\{(?:1|app|line|package)\}/g, (name) => values[name] ?? name);
   const fix = where === "runner" ? (hint.runnerFix ?? hint.fix) : hint.fix;
   return { line: cut(fill(hint.cause ?? "{line}")), fix: cut(fill(fix)), ...frameOf(raised) };
 }

@@ -3,11 +3,14 @@ export interface Hint {
   id: string;
   /** Matched against the cause's line and, if `anywhere` is set, against each line of the output. */
   pattern: RegExp;
-  /** The pattern is looked for in the whole output: the line that says it is not the last one. */
-  anywhere?: true;
+  /**
+   * The line that says it is not the last one: looked for in the whole output, before that line is looked
+   * at, always, or only if no line looks like an error.
+   */
+  anywhere?: "first" | "always" | "if nothing else";
   /** Says it in better words than the line. `{1}` is the pattern's first group. */
   cause?: string;
-  /** The next thing to do. `{1}` is the pattern's first group, `{app}` the app's name. */
+  /** The next thing to do. `{1}` is the pattern's first group, `{package}` what has that module, `{app}` the app's name. */
   fix: string;
   /** The same on the machine that runs the workflow. */
   runnerFix?: string;

@@ -1,10 +1,12 @@
+import { databaseHints } from "./database-hints.ts";
+import { frameworkHints } from "./framework-hints.ts";
 import type { Hint } from "./hint.ts";
+import { serverHints } from "./server-hints.ts";
+import { systemHints } from "./system-hints.ts";
 import { toolHints } from "./tool-hints.ts";
 
 const write =
   "Write in $CUTOVER_SHARED, which outlives releases, or link the file with `shared:` and `path:` in cutover.yml.";
-const database =
-  "Start the database, or correct its address: see `cutover env list {app}` and `env` in cutover.yml. The host must reach it.";
 const network = "The machine cannot reach that address: check the name, its DNS, a firewall and a proxy.";
 const asgi = "This is an ASGI application: set `server.kind: uvicorn` in cutover.yml.";
 const variable = "Set it on the host with `cutover env set {app} {1}`, or in `env` of cutover.yml if it is no secret.";
@@ -82,6 +84,7 @@ const pythonHints: Hint[] = [
     id: "no-such-command",
     pattern: /(?:^|: )([\w./-]+): (?:command )?not found$/,
     fix: "Install {1}, or correct the command. Programs of the requirements are in the release's environment.",
+    runnerFix: "Install {1} in a step before this one (`npm ci` for what package.json names), or correct the command.",
     example: "sh: 1: no_such_tool: not found",
   },
   {
@@ -100,7 +103,7 @@ const pythonHints: Hint[] = [
   {
     id: "missing-module",
     pattern: /^(?:ModuleNotFoundError: |ImportError: )?.*No module named '?([\w.]+)'?/,
-    fix: "Add the package that has {1} to the requirements. If {1} is the project's own, correct its name, or see `exclude` in cutover.yml.",
+    fix: "Add {package} to the requirements. If {1} is the project's own, correct its name, or see `exclude` in cutover.yml.",
     runnerFix:
       "Install the project's requirements in a step before this one: the command runs in the workflow. If {1} is the project's own, correct its name.",
     example: "ModuleNotFoundError: No module named 'stripe'",
@@ -114,24 +117,11 @@ const pythonHints: Hint[] = [
       "ImportError: Couldn't import Django. Are you sure it's installed and available on your PYTHONPATH environment variable? Did you forget to activate a virtual environment?",
   },
   {
-    id: "pending-migrations",
-    pattern: /no such table: (\S+)|relation "([^"]+)" does not exist|Table '([^']+)' doesn't exist/,
-    fix: "Apply the migrations at each deploy: write `release: {command: python manage.py migrate --noinput}` into cutover.yml.",
-    example: "OperationalError: no such table: auth_user",
-  },
-  {
     id: "readonly-database",
     pattern: /unable to open database file|attempt to write a readonly database/,
     cause: "A release is read-only, and its database lies in it: {line}",
     fix: write,
     example: "OperationalError: unable to open database file",
-  },
-  {
-    id: "database-unreachable",
-    pattern:
-      /OperationalError.*(?:onnection refused|could not connect|Can't connect|could not translate host name|Connection timed out)/,
-    fix: database,
-    example: 'OperationalError: connection to server at "127.0.0.1", port 9 failed: Connection refused',
   },
   {
     id: "manifest-entry",
@@ -176,13 +166,6 @@ const pythonHints: Hint[] = [
     example: "PermissionError: [Errno 13] Permission denied: '/proc/version'",
   },
   {
-    id: "glibc-too-new",
-    pattern: /version `(GLIBC_[\d.]+)' not found/,
-    cause: "A wheel or program was built for a newer system than the host ({1}): {line}",
-    fix: "Build on a system that is not newer than the host: choose `runs-on` of the job accordingly, or use manylinux wheels.",
-    example: "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /srv/app/x.so)",
-  },
-  {
     id: "prompt",
     pattern: /EOFError: EOF when reading a line/,
     cause: "The command asks a question, and nobody can answer: {line}",
@@ -211,7 +194,7 @@ const pythonHints: Hint[] = [
   {
     id: "killed-workers",
     pattern: /was (?:terminated due to signal 9|sent SIGKILL)|DAMN ! worker .* died, killed by signal 9|Killed$/,
-    anywhere: true,
+    anywhere: "always",
     cause: "Its workers are killed by signal 9: {line}",
     fix: "The host has too little memory for them: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.",
     example: "[2026-11-26 18:13:34 +0000] [21649] [WARNING] Worker with pid 21844 was terminated due to signal 9",
@@ -219,10 +202,17 @@ const pythonHints: Hint[] = [
   {
     id: "disk-full",
     pattern: /No space left on device/,
-    anywhere: true,
+    anywhere: "always",
     fix: "Free disk space, then run it again.",
     example: "OSError: [Errno 28] No space left on device",
   },
 ];
 
-export const hints: Hint[] = [...pythonHints, ...toolHints];
+export const hints: Hint[] = [
+  ...systemHints,
+  ...databaseHints,
+  ...frameworkHints,
+  ...serverHints,
+  ...pythonHints,
+  ...toolHints,
+];

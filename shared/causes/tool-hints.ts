@@ -7,7 +7,7 @@ export const toolHints: Hint[] = [
   {
     id: "windows-line-ends",
     pattern: /\^M: bad interpreter|\$'\\r': command not found|has Windows line ends/,
-    anywhere: true,
+    anywhere: "always",
     fix: "Write `*.sh text eol=lf` into .gitattributes, run `git add --renormalize .`, commit and push.",
     example: "cutover: cannot start: ./start.sh has Windows line ends",
   },
@@ -45,7 +45,7 @@ export const toolHints: Hint[] = [
   {
     id: "pip-hash",
     pattern: /THESE PACKAGES DO NOT MATCH THE HASHES/,
-    anywhere: true,
+    anywhere: "always",
     fix: "A package differs from its hash in the requirements: make the lock file again, and see which index it came from.",
     example:
       "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, please update the hashes.",
@@ -53,21 +53,61 @@ export const toolHints: Hint[] = [
   {
     id: "pip-conflict",
     pattern: /ERROR: Cannot install .+ because these package versions have conflicting dependencies/,
-    anywhere: true,
+    anywhere: "always",
     fix: "Change one of the pinned versions in the requirements, so that they fit together.",
     example: "ERROR: Cannot install a==1 and b==1 because these package versions have conflicting dependencies.",
   },
   {
+    id: "pip-header",
+    pattern: /fatal error: (\S+\.h\w*): No such file or directory/,
+    anywhere: "first",
+    fix: "The package is compiled and needs {1}: install the -dev package that has it in a step before this one, or pin a version that has a wheel.",
+    example: "c.c:1:10: fatal error: nope.h: No such file or directory",
+  },
+  {
+    id: "pip-config-program",
+    pattern: /(pg_config|mysql_config|pkg-config)\b.*(?:not found|is required)/,
+    anywhere: "first",
+    fix: "The package is compiled and needs {1}: depend on a wheel (psycopg[binary] or psycopg2-binary for PostgreSQL), or install its -dev package in a step before this one.",
+    example: "RuntimeError: pg_config executable not found",
+  },
+  {
+    id: "pip-python",
+    pattern: /requires a different Python: (\S+) not in/,
+    fix: "The package is not for Python {1}: pin a version that is, or change `python.version` in cutover.yml, which hosts and setup-python must have.",
+    example: "ERROR: Package 'delta' requires a different Python: 3.11.2 not in '>=3.99'",
+  },
+  {
+    id: "pip-platform",
+    pattern: /ERROR: (\S+) is not a supported wheel on this platform/,
+    fix: "{1} is for another system or Python: name the package instead of the file, or a wheel that fits.",
+    example: "ERROR: epsilon-1-cp27-cp27m-win32.whl is not a supported wheel on this platform.",
+  },
+  {
+    id: "pip-no-file",
+    pattern: /Could not open requirements file: .*'([^']+)'/,
+    fix: "The project has no {1}: correct `python.requirements` in cutover.yml, or the `-r` line that names it.",
+    example: "ERROR: Could not open requirements file: [Errno 2] No such file or directory: 'nope.txt'",
+  },
+  {
+    id: "pip-git-unreachable",
+    pattern: /fatal: unable to access '([^']+)'|ssh: connect to host (\S+) port/,
+    anywhere: "always",
+    fix: "This machine does not reach {1}: check the address, a proxy and a firewall.",
+    example:
+      "fatal: unable to access 'https://127.0.0.1:9/acme/x.git/': Failed to connect to 127.0.0.1 port 9 after 0 ms: Couldn't connect to server",
+  },
+  {
     id: "pip-compiler",
     pattern: /error: command '(\S+)' failed|unable to execute '(\S+)'|Failed building wheel for (\S+)/,
-    anywhere: true,
+    anywhere: "always",
     fix: "The package has no wheel for this Python and is compiled: install a compiler and its headers in a step before this one, or pin a version that has a wheel.",
     example: "error: command 'gcc' failed: No such file or directory",
   },
   {
     id: "pip-git",
     pattern: /could not read Username for '([^']+)'|Permission denied \(publickey\)/,
-    anywhere: true,
+    anywhere: "always",
     fix: "Git cannot log in there: give the workflow a token for that repository, or depend on a released package.",
     example: "fatal: could not read Username for 'https://github.com': terminal prompts disabled",
   },
@@ -86,8 +126,36 @@ export const toolHints: Hint[] = [
   {
     id: "npm-script",
     pattern: /npm (?:ERR!|error) Missing script: "?([\w:-]+)"?/,
-    anywhere: true,
+    anywhere: "always",
     fix: 'package.json has no script "{1}": correct `collect` in cutover.yml, or add the script.',
     example: 'npm ERR! Missing script: "biuld"',
+  },
+  {
+    id: "npm-no-package",
+    pattern: /npm (?:ERR!|error) enoent .*package\.json/,
+    anywhere: "always",
+    fix: "There is no package.json where the command runs, the project's top: write the folder into `collect`, such as `npm --prefix frontend run build`.",
+    example:
+      "npm error enoent Could not read package.json: Error: ENOENT: no such file or directory, open '/srv/app/package.json'",
+  },
+  {
+    id: "npm-no-lock",
+    pattern: /can only install with an existing package-lock\.json/,
+    anywhere: "always",
+    fix: "Commit package-lock.json, or use `npm install` instead of `npm ci`.",
+    example: "npm error The `npm ci` command can only install with an existing package-lock.json or",
+  },
+  {
+    id: "node-module",
+    pattern: /Cannot find module '([^']+)'/,
+    fix: "Run `npm ci` in a step before this one, or add {1} to package.json.",
+    example: "Error: Cannot find module 'left-pad'",
+  },
+  {
+    id: "node-memory",
+    pattern: /JavaScript heap out of memory/,
+    anywhere: "always",
+    fix: "Give Node more memory: NODE_OPTIONS: --max-old-space-size=4096 in `env` of this step.",
+    example: "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
   },
 ];

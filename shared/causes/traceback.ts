@@ -17,21 +17,45 @@ export interface Frame {
 /** Tells which file of the project a path on this machine is; undefined for a file of somebody else. */
 export type ProjectFile = (path: string) => string | undefined;
 
-const start = /Traceback \(most recent call last\):\s*$/;
+/** pip puts what a package's build printed behind spaces. */
+const start = /^(\s*)(?:.*\S )?Traceback \(most recent call last\):\s*$/;
 const frameLine = /^\s*File "(.+)", line (\d+)/;
 /** At the beginning of a line: a class's name, with the modules that it is from. */
 const raisedLine = /^((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(: .*)?$/;
+/** The line that starts the whole program: what it raises comes from elsewhere. */
+const launch = /^\s*(?:main\(\)|execute_from_command_line\(|\w+ = get_[aw]sgi_application\(\))/;
 /** How a server ends its own processes: they follow from another failure, or from a stop. */
 const passing = new Set(["KeyboardInterrupt", "CancelledError", "SystemExit", "HaltServer", "GeneratorExit"]);
 
 /** The last traceback of a log. Of exceptions that caused each other Python prints the last one last. */
 export function lastTraceback(lines: string[], projectFile: ProjectFile): Raised | undefined {
   for (let index = lines.length - 1; index >= 0; index--) {
-    if (!start.test(lines[index] ?? "")) continue;
-    const raised = parse(lines.slice(index + 1), projectFile);
+    const [, indent] = start.exec(lines[index] ?? "") ?? [];
+    if (indent === undefined) continue;
+    const rest = lines.slice(index + 1).map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line));
+    const raised = parse(rest, projectFile);
     if (raised !== undefined && !passing.has(shortName(raised.exception))) return raised;
   }
-  return undefined;
+  return syntaxError(lines, projectFile) ?? headless(lines, projectFile);
+}
+
+/** The end of a traceback whose beginning is not among the last lines of a log. */
+function headless(lines: string[], projectFile: ProjectFile): Raised | undefined {
+  const end = lines.findLastIndex((line, index) => {
+    const [, name] = raisedLine.exec(line) ?? [];
+    if (name === undefined || !/^[A-Z]\w+$/.test(lastPart(name)) || passing.has(lastPart(name))) return false;
+    return lines.slice(Math.max(0, index - 3), index).some((above) => frameLine.test(above));
+  });
+  if (end === -1) return undefined;
+  const above = lines.slice(0, end).findLastIndex((line) => line !== "" && !/^\s/.test(line));
+  return parse(lines.slice(above + 1), projectFile);
+}
+
+/** Python prints no heading above what is wrong with the very file that it was told to run. */
+function syntaxError(lines: string[], projectFile: ProjectFile): Raised | undefined {
+  const end = lines.findLastIndex((line) => /^(?:SyntaxError|IndentationError|TabError): /.test(line));
+  const frame = innermost(lines.slice(Math.max(0, end - 4), Math.max(0, end)), projectFile);
+  return frame === undefined ? undefined : { exception: lines[end] ?? "", frame };
 }
 
 function parse(lines: string[], projectFile: ProjectFile): Raised | undefined {
@@ -46,8 +70,9 @@ function parse(lines: string[], projectFile: ProjectFile): Raised | undefined {
 }
 
 function innermost(lines: string[], projectFile: ProjectFile): Frame | undefined {
-  const frames = lines.flatMap((text) => {
+  const frames = lines.flatMap((text, index) => {
     const [, path, line] = frameLine.exec(text) ?? [];
+    if (launch.test(lines[index + 1] ?? "")) return [];
     const file = path === undefined ? undefined : projectFile(path);
     return file === undefined ? [] : [{ file: ownText(file), line: Number(line) }];
   });

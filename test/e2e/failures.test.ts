@@ -39,10 +39,8 @@ const wanted: Record<string, Wanted> = {
     says: ["The server speaks WSGI, and the application is ASGI", "`server.kind: uvicorn`"],
   },
   "command-crlf-script": { code: "instance_died", says: ["./start.sh has Windows line ends", ".gitattributes"] },
-  "command-env-prefix": { code: "instance_died", says: ["no shell reads the command", "DEBUG=0", "`sh -c '...'`"] },
   "command-exits-0-silent": { code: "instance_died", says: ["printed nothing", "stay in the foreground"] },
   "command-not-executable": { code: "instance_died", says: ["git update-index --chmod=+x ./start.sh"] },
-  "command-shell-syntax": { code: "instance_died", says: ["cd is a word of a shell", "`sh -c '...'`"] },
   "django-db-down": { code: "health_failed", says: ["OperationalError: unable to open database file"] },
   "django-migrations-pending": {
     code: "health_failed",
@@ -70,6 +68,10 @@ const wanted: Record<string, Wanted> = {
   },
   "django-syntax-error-view": { code: "health_failed", says: ["SyntaxError: "], at: "shop/views.py:17" },
   "flask-factory": { code: "health_failed", says: ["a function that makes the application", "`module:create_app()`"] },
+  "flask-run-at-import": {
+    code: "health_timeout",
+    says: ["web-0 listens on 127.0.0.1:5057 instead of its socket", "out of the module"],
+  },
   "listens-but-hangs": { code: "health_timeout", says: ["accepted the connection and did not answer GET / within 6s"] },
   "manage-no-exec-collect": { code: "collect_failed", says: ["git update-index --chmod=+x ./manage.py"] },
   "release-timeout": { code: "timed_out", says: ["The release command took longer than 3s (release.timeout)"] },

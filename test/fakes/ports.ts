@@ -168,6 +168,7 @@ export class FakeHost {
           if (spec.run !== this.taken) return (await instances(spec)).map(({ address }) => address);
           throw new CutoverError("port_taken", "A process of user 5 listens on port 9000.", { fix: "End it." });
         },
+        strayListeners: async () => [],
         commandEnvironment: async ({ release }) => ({ release, directory: "/", env: {} }),
         maskSecrets: async (_app, texts) => texts,
         runCommand: async ({ release }, { argv, onOutput, source }) => {

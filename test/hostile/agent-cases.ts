@@ -291,6 +291,12 @@ export const refusedRequests: HostileCase[] = [
       params: { ...withConfig({ app: "nobodys" }), app: "nobodys" },
       refused: "app_not_found",
     },
+    {
+      name: "where else another app's processes listen",
+      method: "strayListeners",
+      params: withConfig({ app: "blog" }),
+      refused: "helper_refused",
+    },
   ],
 ];
 

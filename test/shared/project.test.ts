@@ -101,6 +101,27 @@ test.each([
   expect(faults(config, there as Record<string, string>).join("\n")).toMatch(new RegExp(expected.source, "m"));
 });
 
+test.each([
+  ["gunicorn -b {socket} shop.wsgi &", "ends with &, and what supervisor starts must stay in the foreground"],
+  ["cd shop && python app.py {socket}", "cd is a word of a shell: write it as `sh -c '...'`"],
+  ["python app.py {socket} > out.log 2>&1", "> is a word of a shell"],
+  ["python app.py {socket} | tee out.log", "| is a word of a shell"],
+  ["python a.py {socket}; python b.py", "a.py {socket};"],
+  ["DEBUG=0 python app.py {socket}", "DEBUG=0 would set a variable in a shell: write DEBUG into `env`"],
+])("a command for a shell, %s, is told before anything is packed", (command, message) => {
+  const told = faults({ server: { kind: "command", command } }, { ...good, "app.py": "", "a.py": "" });
+  expect(told).toEqual([expect.stringContaining("error server.command: ")]);
+  if (!message.includes(";")) expect(told[0]).toContain(message);
+});
+
+test.each([
+  ["sh -c 'cd shop && exec python app.py {socket} 2>&1'"],
+  [["serve", "&", "{socket}"]],
+  ["serve --filter='a|b' --url=http://x/?a=1&b=2 {socket}"],
+])("a command that only looks like one for a shell, %s, is no fault", (command) => {
+  expect(faults({ server: { kind: "command", command } })).toEqual([]);
+});
+
 test("a server that python.extra adds needs no other requirements", () => {
   expect(faults({ python: { extra: ["gunicorn>=20"] } }, { ...good, "requirements.txt": "Django\n" })).toEqual([]);
   expect(faults({ python: { extra: ["gunicorn"] } }, { "shop/wsgi.py": "application = 1" })).toEqual([]);

@@ -53,6 +53,14 @@ test.each([
     ['4:21 release.command.1: expected string, received number; write "3" in quotes'],
   ],
   [
+    "a duration without a unit",
+    "watch: 30\nhealth: { timeout: [] }",
+    [
+      "3:1 watch: a duration has a unit: write 30s",
+      "4:11 health.timeout: a duration has a unit, such as 30s, 10m or 24h",
+    ],
+  ],
+  [
     "a command of no type",
     "release: { command: 5 }",
     ['3:12 release.command: expected string or array, received number; write "5" in quotes'],

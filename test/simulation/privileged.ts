@@ -88,6 +88,10 @@ export class SimPrivileged implements Privileged {
     return (await this.instances(spec)).map(({ address }) => address);
   }
 
+  async strayListeners(): Promise<string[]> {
+    return [];
+  }
+
   async commandEnvironment({ release }: RunSpec): Promise<CommandEnvironment> {
     return { release, directory: "/", env: {} };
   }

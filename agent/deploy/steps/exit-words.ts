@@ -37,6 +37,12 @@ export function causeIn(app: string, logs: Evidence[], failed = true): Cause | u
  * @param printed whether it printed anything
  */
 export function exitWords(program: string, how: string, cause: Cause | undefined, printed: boolean): Words {
+  if (cause?.vague === true) {
+    return {
+      message: sentence(`${program} exited during startup. The last that it printed: ${cause.line}`),
+      fix: foreground,
+    };
+  }
   if (cause !== undefined) {
     const message = sentence(`${program} exited during startup: ${cause.line}`);
     return { message, fix: cause.fix ?? readLog, frame: cause.frame };

@@ -6,6 +6,7 @@ import type { DeployContext } from "../context.ts";
 import { lastLogLines, maskedEvidence } from "../watch/run-health.ts";
 import { djangoSays, isDjangoError } from "./django-request.ts";
 import { causeIn, exitWords, readLog, sentence, type Words, wordsOf } from "./exit-words.ts";
+import { noAnswer } from "./no-answer.ts";
 
 /** What an instance was asked, and in what time it was to answer. */
 export interface Asked {
@@ -60,7 +61,7 @@ export async function explainStartFailure(
     case "answered":
       return answered(context, spec, fault, { cause, logs });
     case "no answer":
-      return failure("health_timeout", noAnswer(fault, cause), logs);
+      return failure("health_timeout", await unanswered(context, spec, fault, cause), logs);
   }
 }
 
@@ -139,35 +140,13 @@ function fixFor({ status, location, body }: Status, { host, path }: Asked): stri
   return "Set `health.path` in cutover.yml to a page that answers as expected, or widen `health.expect`.";
 }
 
-function noAnswer(
+async function unanswered(
+  { ports }: DeployContext,
+  spec: RunSpec,
   { instance, answer, asked }: Extract<StartFault, { kind: "no answer" }>,
   cause: Cause | undefined,
-): Words {
+): Promise<Words> {
+  const strays = await ports.privileged.strayListeners(spec).catch(() => []);
   const { path, timeout } = asked;
-  const why = cause === undefined ? "" : ` ${cause.line}`;
-  const longer = "If the app needs longer to start, raise `health.timeout`.";
-  switch (answer.how) {
-    case "silent":
-      return {
-        message: sentence(
-          `${instance.name} accepted the connection and did not answer GET ${path} within ${timeout}.${why}`,
-        ),
-        fix: cause?.fix ?? `Find what its first request waits for: a database, a lock, another service. ${longer}`,
-        frame: cause?.frame,
-      };
-    case "closed":
-      return {
-        message: sentence(
-          `${instance.name} closes the connection without an answer to GET ${path} (${answer.reason}).${why}`,
-        ),
-        fix: cause?.fix ?? "Its worker ends at each request: read the app's log, which is with this message.",
-        frame: cause?.frame,
-      };
-    default:
-      return {
-        message: sentence(`${instance.name} did not answer GET ${path} within ${timeout} (${answer.reason}).${why}`),
-        fix: cause?.fix ?? `See that it listens where \`{socket}\` or \`{port}\` of its command says. ${longer}`,
-        frame: cause?.frame,
-      };
-  }
+  return noAnswer({ instance: instance.name, answer, path, timeout, server: spec.config.server, cause, strays });
 }

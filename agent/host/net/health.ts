@@ -4,6 +4,7 @@ import type { HealthAnswer, HealthProbe, HealthRequest, Visit } from "../../cont
 import type { Instance } from "../../contracts/privileged.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { readAnswer } from "./health-answer.ts";
+import { hasBacklog } from "./proc-net.ts";
 import { UwsgiExchange, uwsgiPacket, uwsgiVariables } from "./uwsgi-exchange.ts";
 import { visit } from "./visit.ts";
 
@@ -48,7 +49,7 @@ export class SocketProbe implements HealthProbe {
         }),
       );
       call.on("error", (error: NodeJS.ErrnoException) => {
-        if (signal.aborted) unreachable(`no answer within ${timeoutMs} ms`, "silent");
+        if (signal.aborted) void noAnswer(instance, timeoutMs).then(resolve);
         else unreachable(explain(error, instance), notAnswered[error.code ?? ""]);
       });
       call.end();
@@ -92,6 +93,14 @@ const notAnswered: Record<string, NotAnswered> = {
   ECONNRESET: "closed",
   EPIPE: "closed",
 };
+
+/** A process that is still busy with its start has not even accepted the connection. */
+async function noAnswer({ address }: Instance, timeoutMs: number): Promise<HealthAnswer> {
+  const waits = await hasBacklog(address).catch(() => false);
+  return waits
+    ? { kind: "unreachable", reason: `nothing accepted the connection within ${timeoutMs} ms`, how: "waiting" }
+    : { kind: "unreachable", reason: `no answer within ${timeoutMs} ms`, how: "silent" };
+}
 
 function explain(error: NodeJS.ErrnoException, { address, protocol }: Instance): string {
   switch (error.code) {

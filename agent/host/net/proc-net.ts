@@ -36,23 +36,32 @@ export interface TcpSocket {
   state: string;
   /** Bytes that the other end has not confirmed. */
   unsent: number;
+  /** Of a listener: connections that no process has accepted yet. */
+  waiting: number;
   /** The user who made it. In another user namespace than the host's the kernel shows only those that it knows there. */
   uid: number;
+  /** By which /proc/<pid>/fd names it. */
+  inode: number;
 }
 
 /**
- * Parses /proc/net/tcp and tcp6: `sl local_address rem_address st tx_queue:rx_queue tr:when retrnsmt uid ...`. Closed connections (06, TIME_WAIT)
+ * Parses /proc/net/tcp and tcp6: `sl local_address rem_address st tx_queue:rx_queue tr:when retrnsmt uid timeout inode ...`. Closed connections (06, TIME_WAIT)
  * are left out: no process holds them, and behind a proxy there are tens of thousands.
  */
 export function parseTcpTable(table: string): TcpSocket[] {
-  const line = /^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ (?!06)([0-9A-F]{2}) ([0-9A-F]+):\S+ +\S+ +\S+ +(\d+)/gm;
-  return [...table.matchAll(line)].map(([, address = "", port = "", state = "", unsent = "", uid = ""]) => ({
-    address,
-    port: Number.parseInt(port, 16),
-    state,
-    unsent: Number.parseInt(unsent, 16),
-    uid: Number(uid),
-  }));
+  const line =
+    /^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ (?!06)([0-9A-F]{2}) ([0-9A-F]+):([0-9A-F]+) +\S+ +\S+ +(\d+) +\d+ +(\d+)/gm;
+  return [...table.matchAll(line)].map(
+    ([, address = "", port = "", state = "", unsent = "", waiting = "", uid = "", inode = ""]) => ({
+      address,
+      port: Number.parseInt(port, 16),
+      state,
+      unsent: Number.parseInt(unsent, 16),
+      waiting: Number.parseInt(waiting, 16),
+      uid: Number(uid),
+      inode: Number(inode),
+    }),
+  );
 }
 
 /** All TCP sockets of this machine. A protocol that the machine does not have gives none. */
@@ -93,6 +102,19 @@ export function countTcpConnections(sockets: TcpSocket[], ports: number[]): Map<
     if (isOpen || (state === finWait1 && unsent > 0)) counts.set(port, count + 1);
   }
   return counts;
+}
+
+/** Whether connections to this listener wait for a process to accept them. */
+export async function hasBacklog(address: string): Promise<boolean> {
+  const place = parseAddress(address);
+  if ("port" in place) {
+    const { listen } = tcpStates;
+    return (await tcpSockets()).some(
+      ({ port, state, waiting }) => port === place.port && state === listen && waiting > 0,
+    );
+  }
+  const lines = (await unixTable()).split("\n");
+  return lines.some((line) => line.endsWith(` ${place.socket}`) && /^\S+ \S+ \S+ \S+ \S+ 02 /.test(line));
 }
 
 /** Counts in the kernel's own tables, which do not depend on what a process says about itself. */

@@ -271,7 +271,8 @@ export function signerMayDoThis(known: Identified): Granted {
   const { name } = known.call.wanted;
   const { matched } = known.identity;
   const granted = matched.find(({ allow }) => allow.includes(name));
-  if (granted === undefined) throw new Refusal("grant_missing", { allow: matched.flatMap(({ allow }) => allow) });
+  const allow = matched.flatMap((each) => each.allow);
+  if (granted === undefined) throw new Refusal("grant_missing", { wanted: name, allow });
   return { ...known, granted };
 }
 

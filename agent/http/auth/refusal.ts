@@ -66,16 +66,38 @@ export function unauthorized(cause?: unknown): CutoverError {
   );
 }
 
-function forbidden(cause: unknown): CutoverError {
-  return new CutoverError(
-    "forbidden",
-    "The token is genuine, but either its signer may not make this call, or the token was used before. A token is good for one call.",
-    {
-      unchanged: "Nothing was changed.",
-      fix: "Make a new token for each call. `allow` in the app's settings file on the host says what a signer may do. The agent's log has the exact reason.",
-      cause,
-    },
-  );
+/** The signature holds, and the app trusts the signer: so it may know which rule refused the call. */
+function forbidden(refusal: Refusal): CutoverError {
+  const { message, fix } = rule(refusal.reason, refusal.details);
+  return new CutoverError("forbidden", `The token is genuine, but ${message}`, {
+    unchanged: "Nothing was changed.",
+    fix,
+    cause: refusal,
+  });
+}
+
+function rule(reason: RefusalReason, details: Record<string, unknown>): { message: string; fix: string } {
+  switch (reason) {
+    case "spent":
+      return {
+        message: "it was used before: a token is good for one call.",
+        fix: "Make a new token for each call, as the Action does.",
+      };
+    case "clock_behind":
+      return {
+        message: "the host cannot tell whether it was used before: its clock was or is wrong.",
+        fix: "Set the host's clock (timedatectl set-ntp true), wait ten minutes, then run this again.",
+      };
+    default:
+      return {
+        message: `its signer may not make the call ${details.wanted}; allowed here: ${allowedOf(details)}.`,
+        fix: `If it should, add ${details.wanted} to \`allow\` of its trust entry in the app's settings file on the host.`,
+      };
+  }
+}
+
+function allowedOf({ allow }: Record<string, unknown>): string {
+  return Array.isArray(allow) && allow.length > 0 ? [...new Set(allow)].join(", ") : "nothing";
 }
 
 /** A claim or a header for the log: a string cut to a length, or the type of any other value. */

@@ -11,6 +11,7 @@ test("the methods of the last release are all there, by their names", () => {
       "removeApp",
       "instances",
       "listening",
+      "strayListeners",
       "startPrograms",
       "programs",
       "removePrograms",

@@ -3,9 +3,16 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fileBelow, findCause, releaseFile } from "../../../shared/causes/cause.ts";
 import { hints } from "../../../shared/causes/hints.ts";
+import { packageOf } from "../../../shared/causes/packages.ts";
 
 /** What gunicorn, uvicorn, uWSGI, Celery, Django, pip and a shell printed when they failed. */
 const outputs = join(import.meta.dirname, "../../fixtures/outputs");
+
+/** On which machine each of the others was printed, and how the line and the fix begin that a person reads. */
+const recorded = readFileSync(join(outputs, "causes.tsv"), "utf8")
+  .trimEnd()
+  .split("\n")
+  .map((row) => row.split("\t") as [name: string, where: "host" | "runner", line: string, fix: string]);
 
 const onHost = { app: "shop", where: "host", projectFile: releaseFile, lastLine: true } as const;
 
@@ -85,7 +92,15 @@ test("each recorded output has a row", () => {
       .filter((file) => file.endsWith(".txt"))
       .map((file) => file.replace(/\.txt$/, ""))
       .toSorted(),
-  ).toEqual(Object.keys(causes).toSorted());
+  ).toEqual([...Object.keys(causes), ...recorded.map(([name]) => name)].toSorted());
+});
+
+test.each(recorded)("the output of %s, printed on a %s, has its cause and its fix", (name, where, line, fix) => {
+  const projectFile =
+    where === "host" ? releaseFile : fileBelow("/var/lib/cutover/apps/shop/releases/20261126T101500Z-abc1234/app");
+  const cause = findCause(readFileSync(join(outputs, `${name}.txt`), "utf8"), { ...onHost, where, projectFile });
+  expect(cause?.line.slice(0, line.length)).toBe(line);
+  expect(cause?.fix?.slice(0, fix.length)).toBe(fix);
 });
 
 test.each(Object.entries(causes))("the output of %s has its cause in one line", (name, { line, fix }) => {
@@ -104,7 +119,7 @@ describe("the table of hints", () => {
   test.each(hints)("the example of $id leads to its own fix", ({ example, fix, pattern }) => {
     const [, ...groups] = pattern.exec(example) ?? expect.fail("the pattern does not match its example");
     const group = groups.find((each) => each !== undefined) ?? "";
-    const wanted = fix.replaceAll("{1}", group).replaceAll("{app}", "shop");
+    const wanted = fix.replaceAll("{1}", group).replaceAll("{app}", "shop").replaceAll("{package}", packageOf(group));
     expect(findCause(example, onHost)?.fix).toBe(wanted.length > 300 ? `${wanted.slice(0, 296)} ...` : wanted);
   });
 });

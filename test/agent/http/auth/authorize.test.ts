@@ -121,7 +121,10 @@ test("a token is good once", async () => {
   expect((await post("/v1/apps/shop/releases", authorization)).status).toBe(202);
   const second = await post("/v1/apps/shop/releases", authorization);
   expect(second.status).toBe(403);
-  expect(await second.json()).toMatchObject({ code: "forbidden" });
+  expect(await second.json()).toMatchObject({
+    code: "forbidden",
+    detail: "The token is genuine, but it was used before: a token is good for one call.",
+  });
   expect(agent.log()).toContain('"reason":"spent"');
   expect(agent.service.calls).toHaveLength(1);
 });
@@ -135,6 +138,10 @@ test("a key may do only what it is allowed, and a refused token is not used up",
       headers: { authorization: `Bearer ${await token()}` },
     });
     expect(response.status).toBe(403);
+    expect(await response.json()).toMatchObject({
+      detail: "The token is genuine, but its signer may not make the call deploy; allowed here: read.",
+      fix: "If it should, add deploy to `allow` of its trust entry in the app's settings file on the host.",
+    });
     expect(limited.log()).toContain('"reason":"grant_missing"');
     expect(limited.service.calls).toEqual([]);
     expect(limited.spent.ids.size).toBe(0);

@@ -1,0 +1,111 @@
+import type { Hint } from "./hint.ts";
+
+const own = "the release's directory, its user and its log are set already.";
+const exits =
+  "Look for `os._exit`, `sys.exit` or a crash in C code: `cutover exec {app} -- python -c 'import MODULE'` shows it.";
+
+/** Of gunicorn, uvicorn, uWSGI, hypercorn, waitress and Celery. */
+export const serverHints: Hint[] = [
+  {
+    id: "gunicorn-chdir",
+    pattern: /can't chdir to '([^']+)'/,
+    fix: `Remove \`chdir\` from gunicorn.conf.py: ${own}`,
+    example: "Error: can't chdir to '/srv/nowhere'",
+  },
+  {
+    id: "gunicorn-user",
+    pattern: /^Error: No such (?:user|group): '([^']+)'/,
+    fix: `Remove \`user\` and \`group\` from gunicorn.conf.py: ${own}`,
+    example: "Error: No such user: 'nosuchuser'",
+  },
+  {
+    id: "gunicorn-pidfile",
+    pattern: /Can't create pidfile/,
+    fix: "Remove `pidfile` from gunicorn.conf.py: supervisor keeps the process.",
+    example: "Error: /run/nowhere doesn't exist. Can't create pidfile.",
+  },
+  {
+    id: "gunicorn-logfile",
+    pattern: /Error: '([^']+)' isn't writable/,
+    fix: `Remove \`errorlog\` and \`accesslog\` from gunicorn.conf.py: ${own}`,
+    example:
+      "Error: Error: '/var/log/nowhere/e.log' isn't writable [FileNotFoundError(2, 'No such file or directory')]",
+  },
+  {
+    id: "gunicorn-worker-class",
+    pattern: /(gevent|eventlet) worker requires |class uri '([^']+)' invalid or not found/,
+    fix: "Add the package that has the worker class {1} to the requirements, or correct `worker_class` in gunicorn.conf.py.",
+    example: "RuntimeError: gevent worker requires gevent 1.4 or higher",
+  },
+  {
+    id: "connection-in-use",
+    pattern: /Connection in use: (.+)/,
+    anywhere: "always",
+    fix: "Another program has that address: remove `bind` from gunicorn.conf.py, since the instance gets its address from cutover.",
+    example: "[2026-11-26 21:52:45 +0000] [17303] [ERROR] Connection in use: ('127.0.0.1', 54327)",
+  },
+  {
+    id: "celery-option-place",
+    pattern: /Error: No such option: -A/,
+    fix: "Since Celery 5 the application comes before the command: `celery -A MODULE worker`.",
+    example: "Error: No such option: -A",
+  },
+  {
+    id: "click-option",
+    pattern: /Error: No such option: (\S+)/,
+    fix: "The program does not know {1}: correct the command, or pin the version that does.",
+    example: "Error: No such option: --nope Did you mean --loop?",
+  },
+  {
+    id: "hypercorn-application",
+    pattern: /^NoAppError/,
+    fix: "Correct `server.app` in cutover.yml: hypercorn does not find that module, or the name in it.",
+    example: "NoAppError",
+  },
+  {
+    id: "waitress-module",
+    pattern: /^\d+\. No module named '([^']+)'/,
+    anywhere: "always",
+    fix: "Correct `server.app` in cutover.yml, or add the package that has {1} to the requirements.",
+    example: "1. No module named 'nomod'",
+  },
+  {
+    id: "uwsgi-plugin",
+    pattern: /UNABLE to load uWSGI plugin: (\S+)/,
+    anywhere: "always",
+    fix: "The host's uWSGI has no such plugin: use uWSGI from the requirements, which has Python in it, or install uwsgi-plugin-python3 on the host.",
+    example:
+      "!!! UNABLE to load uWSGI plugin: /usr/lib/uwsgi/plugins/python39_plugin.so: cannot open shared object file: No such file or directory !!!",
+  },
+  {
+    id: "uwsgi-application",
+    pattern: /callable not found or import error/,
+    anywhere: "if nothing else",
+    fix: "Correct `server.app` in cutover.yml: it is `module:name`, and the module must define that name.",
+    example: "unable to load app 0 (mountpoint='') (callable not found or import error)",
+  },
+  {
+    id: "worker-timeout",
+    pattern: /WORKER TIMEOUT \(pid:\d+\)/,
+    anywhere: "if nothing else",
+    cause: "gunicorn ended a worker that was busy for longer than its `timeout`: {line}",
+    fix: "Find what the import of the app, or the request, waits for; or raise `timeout` in gunicorn.conf.py.",
+    example: "[2026-11-26 21:52:20 +0000] [15908] [CRITICAL] WORKER TIMEOUT (pid:15909)",
+  },
+  {
+    id: "worker-signal",
+    pattern: /was terminated due to signal (?:11|6|4|7)\b/,
+    anywhere: "if nothing else",
+    cause: "Its workers crash in C code: {line}",
+    fix: 'A package with C code crashes: pin the version that worked before. PYTHONFAULTHANDLER: "1" in `env` of cutover.yml shows where.',
+    example: "[2026-11-26 21:13:46 +0000] [3225] [WARNING] Worker with pid 3246 was terminated due to signal 11",
+  },
+  {
+    id: "worker-exits",
+    pattern: /Reason: Worker failed to boot/,
+    anywhere: "if nothing else",
+    cause: "Its worker ended by itself with exit code 3 and printed nothing",
+    fix: exits,
+    example: "[2026-11-26 21:43:33 +0000] [25732] [INFO] Reason: Worker failed to boot.",
+  },
+];
