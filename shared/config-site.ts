@@ -168,8 +168,8 @@ export const siteSchema = z
     upgrade: z.boolean().default(false).describe("Pass WebSocket upgrades on."),
     gzip: z
       .boolean()
-      .default(false)
-      .describe("Compress text of 1 kB and more; `false` leaves it to the host's nginx.conf."),
+      .optional()
+      .meta({ description: "Compress text of 1 kB and more.", absent: "what the host's nginx.conf says" }),
     add_header: z
       .record(z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue)
       .default({})

@@ -25946,7 +25946,10 @@ const siteSchema = strictObject({
 	proxy_request_buffering: boolean().default(true).describe("`false`: an instance gets an upload while it comes in. Such an upload ends with the release that it began with."),
 	proxy_intercept_errors: boolean().default(false).describe("The error page also replaces what the app itself answers with 500 and above."),
 	upgrade: boolean().default(false).describe("Pass WebSocket upgrades on."),
-	gzip: boolean().default(false).describe("Compress text of 1 kB and more; `false` leaves it to the host's nginx.conf."),
+	gzip: boolean().optional().meta({
+		description: "Compress text of 1 kB and more.",
+		absent: "what the host's nginx.conf says"
+	}),
 	add_header: record(string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}).describe("Names and values of headers that every response gets, also errors and files."),
 	error_page: servedPath.optional().meta({
 		description: "A page of the project. It is shown with the original status for 502, 503, 504 and during maintenance.",

@@ -58,6 +58,7 @@ function nginxTexts(config: Config): string {
     home: "/h",
     logDir: "/l",
     nginx: { version: [1, 22, 1] as const, modules: new Set([]) },
+    front: { trusted: [], proxyProtocol: [] },
   };
   const permitted = { tls: undefined, acmeChallenge: undefined };
   const main = { config, listen: site.listen ?? [80], serverNames: site.server_name ?? [], ...permitted };

@@ -3,6 +3,8 @@ import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import { type Shared, type Site, sharedPlace } from "../../../shared/config-site.ts";
 import { milliseconds } from "../../../shared/duration.ts";
+import type { NginxFeatures } from "./features.ts";
+import { type Visitor, visitorHeaders } from "./front.ts";
 import type { Names } from "./names.ts";
 import { block, plain, quoted, quotedText, quotedWith } from "./values.ts";
 
@@ -25,13 +27,13 @@ export function staticLocations(
   home: string,
   entry: Static,
   index: number,
-  { releases, site }: { releases: string[]; site: Site },
+  { releases, site, nginx }: { releases: string[]; site: Site; nginx: NginxFeatures },
 ): string[] {
   const { url, expires, immutable, gzip_static: gzipStatic } = entry;
   const name = (turn: number, kind: string) => `@cutover_static_${index}_${turn}${kind}`;
   const common = (turn: number) => [
     ...inRelease(home, releases[turn] ?? "", "/static"),
-    ...(gzipStatic ? ["gzip_static on;"] : []),
+    ...(gzipStatic || nginx.modules.has("http_gzip_static_module") ? [`gzip_static ${onOff(gzipStatic)};`] : []),
   ];
   const tries = (turn: number, kind: string) =>
     `try_files $uri ${turn + 1 < releases.length ? name(turn + 1, kind) : "=404"};`;
@@ -89,6 +91,8 @@ export function sharedLocation(home: string, shared: Shared): string[] {
   ]);
 }
 
+const onOff = (on: boolean) => (on ? "on" : "off");
+
 /** nginx counts `expires` in whole seconds. */
 function expiresDirective(expires: string): string[] {
   if (expires === "off") return [];
@@ -96,18 +100,21 @@ function expiresDirective(expires: string): string[] {
   return [`expires ${plain(seconds)};`];
 }
 
+interface ProxyContext {
+  names: Names;
+  visitor: Visitor;
+}
+
 /** Passes requests to the instances, in the protocol that they speak. */
-export function proxyPass(config: Config, upstream: string, names: Names): string[] {
+export function proxyPass(config: Config, upstream: string, { names, visitor }: ProxyContext): string[] {
   const site = siteOf(config);
   return protocolOf(config.server) === "uwsgi"
-    ? [`uwsgi_pass ${upstream};`, ...uwsgiParams, "uwsgi_next_upstream error;", ...exchange("uwsgi", site)]
+    ? [`uwsgi_pass ${upstream};`, ...uwsgiParams(visitor), "uwsgi_next_upstream error;", ...exchange("uwsgi", site)]
     : [
         `proxy_pass http://${upstream};`,
         "proxy_http_version 1.1;",
         "proxy_set_header Host $http_host;",
-        "proxy_set_header X-Real-IP $remote_addr;",
-        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-        "proxy_set_header X-Forwarded-Proto $scheme;",
+        ...visitorHeaders(visitor).map(([name, value]) => `proxy_set_header ${name} ${value};`),
         ...(site.upgrade
           ? ["proxy_set_header Upgrade $http_upgrade;", `proxy_set_header Connection ${names.connection};`]
           : []),
@@ -122,29 +129,32 @@ function exchange(kind: "proxy" | "uwsgi", site: Site): string[] {
     `${kind}_connect_timeout ${plain(site.proxy_connect_timeout)};`,
     `${kind}_read_timeout ${plain(site.proxy_read_timeout)};`,
     `${kind}_send_timeout ${plain(site.proxy_send_timeout)};`,
-    ...(site.proxy_buffering ? [] : [`${kind}_buffering off;`]),
-    ...(site.proxy_request_buffering ? [] : [`${kind}_request_buffering off;`]),
-    ...(site.proxy_intercept_errors ? [`${kind}_intercept_errors on;`] : []),
+    // Both ways: nginx.conf may have another default for all sites.
+    `${kind}_buffering ${onOff(site.proxy_buffering)};`,
+    `${kind}_request_buffering ${onOff(site.proxy_request_buffering)};`,
+    `${kind}_intercept_errors ${onOff(site.proxy_intercept_errors)};`,
   ];
 }
 
 /** The content of uwsgi_params, which not every nginx has, and what HTTP instances get in headers. */
-const uwsgiParams = [
-  "QUERY_STRING $query_string",
-  "REQUEST_METHOD $request_method",
-  "CONTENT_TYPE $content_type",
-  "CONTENT_LENGTH $content_length",
-  "REQUEST_URI $request_uri",
-  "PATH_INFO $document_uri",
-  "DOCUMENT_ROOT $document_root",
-  "SERVER_PROTOCOL $server_protocol",
-  "REQUEST_SCHEME $scheme",
-  "HTTPS $https if_not_empty",
-  "REMOTE_ADDR $remote_addr",
-  "REMOTE_PORT $remote_port",
-  "SERVER_PORT $server_port",
-  "SERVER_NAME $server_name",
-  "HTTP_X_REAL_IP $remote_addr",
-  "HTTP_X_FORWARDED_FOR $proxy_add_x_forwarded_for",
-  "HTTP_X_FORWARDED_PROTO $scheme",
-].map((param) => `uwsgi_param ${param};`);
+const uwsgiParams = ({ scheme, https }: Visitor): string[] =>
+  [
+    "QUERY_STRING $query_string",
+    "REQUEST_METHOD $request_method",
+    "CONTENT_TYPE $content_type",
+    "CONTENT_LENGTH $content_length",
+    "REQUEST_URI $request_uri",
+    "PATH_INFO $document_uri",
+    "DOCUMENT_ROOT $document_root",
+    "SERVER_PROTOCOL $server_protocol",
+    `REQUEST_SCHEME ${scheme}`,
+    `HTTPS ${https} if_not_empty`,
+    "REMOTE_ADDR $remote_addr",
+    "REMOTE_PORT $remote_port",
+    "SERVER_PORT $server_port",
+    "SERVER_NAME $server_name",
+    // A parameter that begins with HTTP_ takes the place of the header, also where it is empty.
+    ...visitorHeaders({ scheme, https }).map(
+      ([name, value]) => `HTTP_${name.toUpperCase().replaceAll("-", "_")} ${value} if_not_empty`,
+    ),
+  ].map((param) => `uwsgi_param ${param};`);

@@ -4,6 +4,7 @@ import type { ListenAddress } from "../../../shared/config-values.ts";
 import { isSecure, type PermittedSite } from "../../host-policy.ts";
 import { errorPage, errorPages } from "./error-pages.ts";
 import { atLeast, type NginxFeatures } from "./features.ts";
+import { type Front, realIp, type Visitor } from "./front.ts";
 import { headers, proxyPass, sharedLocation, staticLocations } from "./locations.ts";
 import type { Names, Places } from "./names.ts";
 import { mainUpstream, previewUpstream } from "./upstream-config.ts";
@@ -22,6 +23,8 @@ export interface ServerContext extends Places {
   app: string;
   nginx: NginxFeatures;
   names: Names;
+  front: Front;
+  visitor: Visitor;
 }
 
 /** The site: one server block, or one for TLS and one that redirects to it. */
@@ -31,8 +34,25 @@ export function mainServers(context: ServerContext & { chosen: boolean }, main: 
   const open = listen.filter((address) => !isSecure(address));
   const redirects = siteOf(config).https_redirect && secure.length > 0 && open.length > 0;
   return redirects
-    ? [redirectServer(context, main, open, secure), siteServer(context, main, secure)]
-    : [siteServer(context, main, listen)];
+    ? [
+        ...byProtocol(context, open, (some) => redirectServer(context, main, some, secure)),
+        ...byProtocol(context, secure, (some) => siteServer(context, main, some)),
+      ]
+    : byProtocol(context, listen, (some) => siteServer(context, main, some));
+}
+
+/** A server for the addresses that speak the PROXY protocol, and one for the others: each learns of its visitors in one way. */
+function byProtocol(
+  context: ServerContext,
+  listen: ListenAddress[],
+  server: (some: ListenAddress[]) => string[],
+): string[][] {
+  const groups = [false, true].map((protocol) => listen.filter((one) => speaksProtocol(context, one) === protocol));
+  return groups.filter((some) => some.length > 0).map(server);
+}
+
+function speaksProtocol({ front }: ServerContext, address: ListenAddress): boolean {
+  return front.proxyProtocol.includes(portOf(address));
 }
 
 function siteServer(
@@ -94,11 +114,12 @@ function redirectServer(
 }
 
 function listenDirectives(
-  { app, nginx }: ServerContext,
+  context: ServerContext,
   listen: ListenAddress[],
   serverNames: string[],
   tls: PermittedSite["tls"],
 ): string[] {
+  const { app, nginx, front } = context;
   const isDefault = serverNames.length === 0;
   const http2 = listen.some(isSecure) && nginx.modules.has("http_v2_module");
   // Since 1.25.1 it is a directive, before that a word of `listen`.
@@ -108,6 +129,7 @@ function listenDirectives(
     const words = [
       plain(place),
       ...(isDefault ? ["default_server"] : []),
+      ...(speaksProtocol(context, address) ? ["proxy_protocol"] : []),
       ...(ssl === undefined ? [] : ["ssl", ...(http2 && !http2Directive ? ["http2"] : [])]),
     ];
     return `listen ${words.join(" ")};`;
@@ -115,6 +137,10 @@ function listenDirectives(
   return [
     ...lines,
     `server_name ${isDefault ? "_" : serverNames.map(plain).join(" ")};`,
+    ...realIp(
+      front,
+      listen.some((address) => speaksProtocol(context, address)),
+    ),
     ...(http2Directive ? ["http2 on;"] : []),
     ...(tls === undefined || !listen.some(isSecure)
       ? []
@@ -140,7 +166,7 @@ function optionDirectives({ nginx }: ServerContext, config: Config): string[] {
     `client_body_timeout ${plain(site.client_body_timeout)};`,
     // nginx would remember files by their path, and the path of a release's file leads through a link that moves.
     "open_file_cache off;",
-    ...(site.gzip ? gzip : []),
+    ...(site.gzip === undefined ? [] : site.gzip ? gzip : ["gzip off;"]),
     // A reload closes idle connections; with this only those that have been idle for some time.
     ...(config.server.bind === "port" && atLeast(nginx, 1, 27, 4) ? ["keepalive_min_timeout 5s;"] : []),
     ...headers(site),
@@ -191,13 +217,14 @@ interface Served {
 
 function locations(context: ServerContext, config: Config, { upstream, releases, closed }: Served): string[] {
   const site = siteOf(config);
+  const files = { releases, site, nginx: context.nginx };
   return [
-    ...config.static.flatMap((one, index) => ["", ...staticLocations(context.home, one, index, { releases, site })]),
+    ...config.static.flatMap((one, index) => ["", ...staticLocations(context.home, one, index, files)]),
     ...config.shared.flatMap((one) => (one.url === undefined ? [] : ["", ...sharedLocation(context.home, one)])),
     "",
     ...block("location /", [
       ...(closed === undefined ? [] : block(`if (${closed})`, ["return 503;"])),
-      ...proxyPass(config, upstream, context.names),
+      ...proxyPass(config, upstream, context),
     ]),
     "",
     ...errorPage(context.home, config, releases, closed),

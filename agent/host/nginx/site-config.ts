@@ -1,6 +1,7 @@
 import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import type { NginxFeatures } from "./features.ts";
+import { type Front, frontMaps, visitorOf } from "./front.ts";
 import { type Names, names, type Places } from "./names.ts";
 import { type MainServer, mainServers, type PreviewServer, previewServer } from "./server-block.ts";
 import { previewUpstream } from "./upstream-config.ts";
@@ -12,6 +13,7 @@ export interface SiteInput extends Places {
   main: MainServer | null;
   preview: PreviewServer | null;
   nginx: NginxFeatures;
+  front: Front;
 }
 
 export function siteFileName(app: string): string {
@@ -22,18 +24,18 @@ export function siteFileName(app: string): string {
  * The exact text of an app's site; undefined if there is no server block to write.
  * @throws CutoverError config_invalid for a value that nginx could read as something other than a value
  */
-export function renderSite({ app, home, logDir, main, preview, nginx }: SiteInput): string | undefined {
+export function renderSite({ app, home, logDir, main, preview, nginx, front }: SiteInput): string | undefined {
   const own = main?.config.site === "none" ? null : main;
   const known = names(app);
   const choice = own === null ? [] : previewChoice(known, own.config, preview?.config);
-  const context = { app, home, logDir, nginx, names: known };
+  const context = { app, home, logDir, nginx, front, names: known, visitor: visitorOf(front, known) };
   const servers = [
     ...(own === null ? [] : mainServers({ ...context, chosen: choice.length > 0 }, own)),
     ...(preview === null ? [] : previewServer(context, preview)),
   ];
   if (servers.length === 0) return undefined;
   const upgrades = [own, preview].some((server) => server !== null && siteOf(server.config).upgrade);
-  const blocks = [...(upgrades ? [connectionMap(known)] : []), ...choice, ...servers];
+  const blocks = [...frontMaps(front, known), ...(upgrades ? [connectionMap(known)] : []), ...choice, ...servers];
   return `# Written by cutover. Changes are lost.\n${blocks.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }
 

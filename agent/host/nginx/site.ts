@@ -150,6 +150,7 @@ export class Sites {
       main: main && { config: main.config, ...(await permitted(main.config)) },
       preview: preview && { config: preview.config, ...(await permitted(preview.config)) },
       nginx: await this.#nginx.features(),
+      front: { trusted: this.#settings.trusted_proxies, proxyProtocol: this.#settings.proxy_protocol },
     });
   }
 

@@ -16,6 +16,7 @@ export const input: SiteInput = {
   home: "/var/lib/cutover/apps/shop",
   logDir: "/var/log/nginx",
   nginx: { version: [1, 22, 1], modules: new Set(["http_v2_module"]) },
+  front: { trusted: [], proxyProtocol: [] },
   main: main(),
   preview: null,
 };
@@ -34,3 +35,20 @@ export const maintenance = `
         set $cutover_shop_shut 0;
     }
 `;
+
+/** Of the visitor's own, nothing of this kind reaches the instances. */
+export const nothingOwn = [
+  ...["Forwarded", "X-Forwarded-By", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix"],
+  ...["X-Forwarded-Protocol", "X-Forwarded-Scheme", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Client-IP"],
+  ...[
+    "X-Cluster-Client-IP",
+    "True-Client-IP",
+    "CF-Connecting-IP",
+    "X-Scheme",
+    "X-Url-Scheme",
+    "X-Script-Name",
+    "Proxy",
+  ],
+]
+  .map((name) => `        proxy_set_header ${name} "";\n`)
+  .join("");
