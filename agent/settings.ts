@@ -4,6 +4,7 @@ import { listenAddress, port, serverAddress, serverName } from "../shared/config
 import { manifestLimits } from "../shared/manifest.ts";
 import { trusted } from "./settings-trust.ts";
 import {
+  access,
   githubDotCom,
   githubIssuer,
   hostPath,
@@ -229,6 +230,7 @@ export const appSettingsSchema = z.strictObject({
     .describe(
       "certbot's webroot directory. Files in it under `.well-known/acme-challenge/` are served over plain HTTP, even if everything else is redirected to https, and during maintenance.",
     ),
+  access: access.optional(),
   preview: z
     .array(listenAddress)
     .default([])

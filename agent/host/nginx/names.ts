@@ -26,6 +26,12 @@ export function names(app: string) {
     proto: variable(app, "proto"),
     /** `on` if the visitor came by HTTPS, behind proxies. */
     https: variable(app, "https"),
+    /** The link of the slot that answered, for the log. */
+    slot: variable(app, "slot"),
+    /** The release that answered, for the log. */
+    run: variable(app, "run"),
+    /** The Strict-Transport-Security of this request, or nothing. */
+    hsts: variable(app, "hsts"),
     /** The link to the release whose static files are tried first. */
     release: variable(app, "files"),
   };

@@ -234,6 +234,7 @@ test("an app of the longest name with the most peers: nginx's tables take all of
   const site = renderSite({
     ...{ app, home: host.home, logDir, nginx: await nginx.features() },
     front: { trusted: [], proxyProtocol: [] },
+    access: undefined,
     main: { config, listen, serverNames: [], tls: undefined, acmeChallenge: undefined },
     preview: { config, tls: undefined },
   });

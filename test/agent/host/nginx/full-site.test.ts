@@ -174,6 +174,7 @@ server {
     server_name a.example *.b.example;
     access_log off;
     error_log "/var/log/nginx/cutover-shop.error.log";
+    server_tokens off;
     ${header}
 
     location ^~ "/.well-known/acme-challenge/" {
@@ -197,6 +198,7 @@ server {
     ssl_session_timeout 1d;
     access_log off;
     error_log "/var/log/nginx/cutover-shop.error.log";
+    server_tokens off;
     client_max_body_size 4g;
     client_body_timeout 10s;
     open_file_cache off;
@@ -221,6 +223,7 @@ server {
     server_name _;
     access_log off;
     error_log "/var/log/nginx/cutover-shop.preview.error.log";
+    server_tokens off;
     client_max_body_size 4g;
     client_body_timeout 10s;
     open_file_cache off;

@@ -1,15 +1,17 @@
 import { expect, test } from "vitest";
 import { renderSite } from "../../../../agent/host/nginx/site-config.ts";
 import { testConfig } from "../scratch.ts";
-import { closed, input, main, maintenance, nothingOwn, unavailable } from "./site-input.ts";
+import { closed, input, logFormat, main, maintenance, nothingOwn, unavailable } from "./site-input.ts";
 
 test("a plain site, exactly", () => {
   expect(renderSite(input)).toBe(`# Written by cutover. Changes are lost.
-server {
+${logFormat}server {
     listen 80;
     server_name shop.example.com;
-    access_log "/var/log/nginx/cutover-shop.access.log";
+    root $cutover_shop_slot;
+    access_log "/var/log/nginx/cutover-shop.access.log" cutover-shop;
     error_log "/var/log/nginx/cutover-shop.error.log";
+    server_tokens off;
     client_max_body_size 50m;
     client_body_timeout 60s;
     open_file_cache off;
