@@ -39,7 +39,7 @@ export function permittedSite(config: Pick<Config, "site">, settings: AppSetting
   const preview = site.preview?.listen === undefined ? [] : [site.preview.listen];
   permitAll(settings, "listen", own.map(String), { code: "listen_not_allowed", what: "to listen on" });
   permitAll(settings, "preview", preview.map(String), { code: "listen_not_allowed", what: "a preview on" });
-  permitNames(settings, site.server_name ?? []);
+  permitNames(settings, [...(site.server_name ?? []), ...Object.keys(site.redirects)]);
   const secure = [...own, ...preview].find(isSecure);
   if (secure !== undefined && settings.tls === undefined) throw certificateMissing(settings, secure);
   return served;
@@ -56,7 +56,7 @@ export function servedSite(config: Pick<Config, "site">, settings: AppSettings):
   permitAll(settings, "peers", peers, { code: "peer_not_allowed", what: "to pass requests to" });
   return {
     listen: site.listen ?? settings.listen,
-    serverNames: site.server_name ?? settings.domains.filter((domain) => domain !== "*"),
+    serverNames: (site.server_name ?? settings.domains).filter((name) => name !== "*" && !(name in site.redirects)),
     tls: settings.tls,
     acmeChallenge: settings.acme_challenge,
   };

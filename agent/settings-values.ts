@@ -133,3 +133,31 @@ export function parsePortRange(text: string): { first: number; last: number } {
   const [first = Number.NaN, last = Number.NaN] = text.split("-").map(Number);
   return { first, last };
 }
+
+/** Who may see a site, for example one for staging. */
+export const access = z
+  .strictObject({
+    password_file: hostPath
+      .optional()
+      .describe(
+        "Names and passwords, as `htpasswd` writes them. nginx's workers must be able to read it, and nobody else should.",
+      ),
+    realm: z
+      .string()
+      .regex(/^[A-Za-z0-9 ._-]{1,64}$/, "letters, digits, spaces and ._-")
+      .default("Restricted")
+      .describe("What browsers show when they ask for a password."),
+    allow: z
+      .array(network)
+      .max(256)
+      .default([])
+      .describe("Addresses and networks that may come, and no others: `[10.0.0.0/8]`."),
+    deny: z.array(network).max(256).default([]).describe("Addresses and networks that may not."),
+    satisfy: z
+      .enum(["all", "any"])
+      .default("all")
+      .describe("With `password_file` and addresses: whether both are asked for, or one is enough."),
+  })
+  .refine(({ password_file: file, allow, deny }) => file !== undefined || allow.length + deny.length > 0, {
+    error: "needs `password_file`, `allow` or `deny`",
+  });

@@ -1,9 +1,10 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
-import { listenAddress, serverAddress, serverName } from "../shared/config-values.ts";
+import { listenAddress, port, serverAddress, serverName } from "../shared/config-values.ts";
 import { manifestLimits } from "../shared/manifest.ts";
 import { trusted } from "./settings-trust.ts";
 import {
+  access,
   githubDotCom,
   githubIssuer,
   hostPath,
@@ -46,6 +47,15 @@ const agentSettings = z.strictObject({
   allow: z.array(network).default([]).meta({
     description: "From where connections to `listen` are accepted: addresses and networks such as `10.0.0.0/8`.",
     absent: "from everywhere",
+  }),
+  trusted_proxies: z.array(network).max(256).default([]).meta({
+    description:
+      "What stands in front of nginx, such as a load balancer: `[10.0.0.5, 10.1.0.0/16]`. What these say of a visitor's address and protocol is believed: see [behind a load balancer](host/nginx/README.md#behind-a-load-balancer).",
+    absent: "none: what visitors say of themselves reaches no app",
+  }),
+  proxy_protocol: z.array(port).max(64).default([]).meta({
+    description: "The ports of nginx at which they speak the PROXY protocol (version 1 or 2): `[80, 443]`.",
+    absent: "none",
   }),
   data: z.string().default("/var/lib/cutover").describe("The directory of releases, environments and state."),
   socket: z.string().default("/run/cutover/agent.sock").describe("The admin socket, for commands on this host."),
@@ -167,14 +177,16 @@ const agentSettings = z.strictObject({
   log_level: z.enum(["debug", "info", "warn", "error"]).default("info").describe("`debug`, `info`, `warn` or `error`."),
 });
 
-export const agentSettingsSchema = agentSettings.refine(
-  ({ listen, tls, insecure }) => tls !== undefined || insecure || isLoopback(new URL(`http://${listen}`)),
-  {
+export const agentSettingsSchema = agentSettings
+  .refine(({ trusted_proxies, proxy_protocol }) => proxy_protocol.length === 0 || trusted_proxies.length > 0, {
+    path: ["proxy_protocol"],
+    error: "anybody could name any address: write in `trusted_proxies` who speaks the PROXY protocol",
+  })
+  .refine(({ listen, tls, insecure }) => tls !== undefined || insecure || isLoopback(new URL(`http://${listen}`)), {
     path: ["listen"],
     error:
       "plain HTTP goes only to this host itself: write `tls`, or listen on 127.0.0.1 behind nginx; `insecure: true` says otherwise",
-  },
-);
+  });
 export type AgentSettings = z.output<typeof agentSettingsSchema>;
 
 /** apps/<app>.yml: what the host's owner says about one app. */
@@ -218,6 +230,7 @@ export const appSettingsSchema = z.strictObject({
     .describe(
       "certbot's webroot directory. Files in it under `.well-known/acme-challenge/` are served over plain HTTP, even if everything else is redirected to https, and during maintenance.",
     ),
+  access: access.optional(),
   preview: z
     .array(listenAddress)
     .default([])

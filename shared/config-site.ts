@@ -9,18 +9,32 @@ import {
   serverAddress,
   serverName,
   size,
+  staticUrl,
 } from "./config-values.ts";
+import { accessLog, hsts, redirects, requestLimit } from "./config-visits.ts";
 import { duration } from "./duration.ts";
 
 /** A path in nginx's configuration, which has no escape for the $ of a variable. */
 const servedPath = relativePath.regex(/^[^$]*$/, "no $, which nginx would read as a variable");
 
-export const staticSchema = z.strictObject({
-  url: folderUrl.describe("The URL path, such as `/static/`."),
+const staticFields = z.strictObject({
+  url: staticUrl.describe(
+    "The URL path: of a folder, such as `/static/`, of one file, such as `/favicon.ico`, or `/`: what is no file goes to the app.",
+  ),
   collect: command
     .optional()
     .describe("The command that collects the files. The Action runs it in the project before packing."),
-  from: relativePath.describe("The folder in the project that holds the files."),
+  from: relativePath.describe("The folder in the project that holds the files, or the file."),
+  fallback: servedPath
+    .optional()
+    .describe(
+      "For a single-page app: the file below `from`, such as `index.html`, that is shown wherever there is no other. With `/` as `url` the app gets what `except` names.",
+    ),
+  except: z
+    .array(folderUrl)
+    .max(16)
+    .default([])
+    .describe("URL paths below `url` that go to the app all the same: `[/api/, /admin/]`."),
   expires: expires.default("off").describe("nginx's `expires`: a duration, `max` or `off`."),
   immutable: z
     .boolean()
@@ -34,6 +48,14 @@ export const staticSchema = z.strictObject({
     .describe(
       "Serve `name.gz`, if it is next to `name`, to clients that accept gzip. Refused if the host's nginx cannot do it.",
     ),
+});
+
+export const staticSchema = staticFields.superRefine(({ url, fallback, except }, context) => {
+  const fault = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });
+  if (!url.endsWith("/") && fallback !== undefined) fault(["fallback"], "is for folders, and `url` is one file");
+  for (const [index, one] of except.entries()) {
+    if (!one.startsWith(url) || one === url) fault(["except", index], `does not lie below ${url}`);
+  }
 });
 
 /** A file, or with a slash at its end a folder, of the project. */
@@ -61,12 +83,19 @@ export const sharedSchema = z
       absent: "`path`",
     }),
     expires: expires.default("off").describe("As for static files."),
+    internal: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Only for the app's answers: nginx sends the file that `X-Accel-Redirect` names, and visitors who ask for it get 404.",
+      ),
   })
-  .superRefine(({ path, url, from }, context) => {
+  .superRefine(({ path, url, from, internal }, context) => {
     const fault = (key: string[], message: string) => context.addIssue({ code: "custom", path: key, message });
     if (path === undefined && url === undefined) fault([], "needs `path`, `url` or both");
     else if (path === undefined && from === undefined)
       fault([], "needs `from`, or the `path` of a folder of the project");
+    if (internal && url === undefined) fault(["internal"], "needs `url`");
     if (path !== undefined && url !== undefined && !path.endsWith("/")) {
       fault(["path"], "must end with / where nginx serves it: it is a folder");
     }
@@ -168,8 +197,8 @@ export const siteSchema = z
     upgrade: z.boolean().default(false).describe("Pass WebSocket upgrades on."),
     gzip: z
       .boolean()
-      .default(false)
-      .describe("Compress text of 1 kB and more; `false` leaves it to the host's nginx.conf."),
+      .optional()
+      .meta({ description: "Compress text of 1 kB and more.", absent: "what the host's nginx.conf says" }),
     add_header: z
       .record(z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue)
       .default({})
@@ -179,7 +208,10 @@ export const siteSchema = z
         "A page of the project. It is shown with the original status for 502, 503, 504 and during maintenance.",
       absent: "cutover's own",
     }),
-    access_log: z.boolean().default(true).describe("`false`: no access log."),
+    access_log: accessLog,
+    redirects,
+    hsts,
+    limit_req: requestLimit,
     balance: z
       .enum(["round_robin", "ip_hash", "least_conn", "url_hash"])
       .default("round_robin")
@@ -193,12 +225,16 @@ export const siteSchema = z
     peers: z.array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well."),
     preview: preview.optional().describe("How the staged release is seen before it has traffic."),
   })
-  .superRefine(({ balance, peers, preview, listen }, context) => {
+  .superRefine(({ balance, peers, preview, listen, redirects, server_name: names }, context) => {
     const fault = (path: (string | number)[], message: string) => context.addIssue({ code: "custom", path, message });
     for (const [index, { backup }] of peers.entries()) {
       if (backup && balance !== "round_robin" && balance !== "least_conn") {
         fault(["peers", index, "backup"], `nginx has no backup servers with \`balance: ${balance}\``);
       }
+    }
+    for (const [name, target] of Object.entries(redirects)) {
+      if (target in redirects) fault(["redirects", name], `leads to ${target}, which is sent on too`);
+      else if (names?.includes(name)) fault(["redirects", name], "stands in `server_name` too");
     }
     if (preview !== undefined && Object.values(preview).every((way) => way === undefined)) {
       fault(["preview"], "needs `listen`, `cookie` or `header`");

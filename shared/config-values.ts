@@ -42,6 +42,12 @@ export const folderUrl = plain(255).regex(
   "a URL path such as /static/, with a slash at both ends and no .. in it",
 );
 
+/** The URL of static files: a folder, the top, or one file. */
+export const staticUrl = plain(255).regex(
+  /^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)*(?:(?!\.{1,2}$)[A-Za-z0-9._~-]+)?$/,
+  "a URL path such as /static/, /favicon.ico or /",
+);
+
 /** How long a browser may keep a file, in the words of nginx's `expires`. */
 export const expires = z
   .string()

@@ -158,7 +158,10 @@ export const configSchema = z
   })
   .superRefine((config, context) => {
     const places = [
-      ...config.static.map(({ url }, index) => ({ url, path: ["static", index, "url"] })),
+      ...config.static.flatMap(({ url, except }, index) => [
+        { url, path: ["static", index, "url"] },
+        ...except.map((one, at) => ({ url: one, path: ["static", index, "except", at] })),
+      ]),
       ...config.shared.flatMap(({ url }, index) =>
         url === undefined ? [] : [{ url, path: ["shared", index, "url"] }],
       ),

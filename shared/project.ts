@@ -10,6 +10,7 @@ import { commandFaults } from "./project-commands.ts";
 import { projectHints } from "./project-hints.ts";
 import { admitsPython, requiredPython } from "./python-version.ts";
 import { missingServerApp } from "./server-app.ts";
+import { timeoutHints } from "./timeouts.ts";
 import type { YamlPath } from "./yaml-faults.ts";
 
 /** A project's files. `exists` says yes to folders too. */
@@ -38,6 +39,7 @@ export function projectFaults(config: Config, project: Project): ProjectFault[] 
     ...errorPageFaults(config, project),
     ...reservedFaults(config.env),
     ...projectHints(config, project),
+    ...timeoutHints(config, project),
   ];
 }
 
@@ -55,13 +57,19 @@ function serverAppFaults(config: Config, project: Project): ProjectFault[] {
 }
 
 function staticFaults(config: Config, project: Project): ProjectFault[] {
-  return config.static.flatMap(({ from, collect }, index) => {
+  return config.static.flatMap(({ url, from, collect, fallback }, index) => {
     const path = ["static", index, "from"];
     if (/^(?:\.\/*)+$/.test(from))
       return [error(path, "is the whole project; name the folder of the static files alone")];
-    if (collect !== undefined || project.exists(from)) return [];
+    if (collect !== undefined) return [];
+    const page = fallback === undefined ? undefined : `${from.replace(/\/+$/, "")}/${fallback}`;
+    if (project.exists(from)) {
+      const none = page !== undefined && !project.exists(page);
+      return none ? [error(["static", index, "fallback"], `the project has no ${page}`)] : [];
+    }
+    const what = url.endsWith("/") ? "folder" : "file";
     return [
-      error(path, `the project has no folder ${from}; correct it, or give the command that makes it as \`collect\``),
+      error(path, `the project has no ${what} ${from}; correct it, or give the command that makes it as \`collect\``),
     ];
   });
 }

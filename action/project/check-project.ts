@@ -1,6 +1,9 @@
 import { posix } from "node:path";
+import prettyMilliseconds from "pretty-ms";
+import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { type ProjectFault, projectFaults } from "../../shared/project.ts";
+import { waitLimits } from "../../shared/timeouts.ts";
 import { yamlRefusal } from "../../shared/yaml-file.ts";
 import type { Job } from "../job.ts";
 import { projectFiles } from "./project-files.ts";
@@ -29,7 +32,7 @@ export function checkProject(job: Job): void {
     .toSorted((a, b) => a.line - b.line || a.column - b.column);
   const errors = placed.filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw nothingSent(yamlRefusal("config_invalid", inputs.config, errors));
-  warnOf(job, [...placed, ...ownSharedDirectories(job)]);
+  warnOf(job, [...placed, ...ownSharedDirectories(job), ...shortJob(job)]);
 }
 
 function worded({ path, message }: ProjectFault): string {
@@ -48,6 +51,14 @@ function ownSharedDirectories({ config, inputs, at }: Job): Warning[] {
     const message = `shared.${index}.path: each of the ${inputs.hosts.length} hosts has a ${path} of its own; with several hosts use a database server, and a network file system or an object store for uploads`;
     return [{ ...at(["shared", index, "path"]), message }];
   });
+}
+
+/** A job that ends before its deploy has ended undoes it, although nothing is wrong. */
+function shortJob({ config, inputs, at }: Job): Warning[] {
+  const short = waitLimits(config).find(({ limit }) => milliseconds(limit) >= inputs.timeoutMs);
+  if (short === undefined) return [];
+  const message = `${short.path.join(".")} is ${short.limit}, and the input timeout ends the job after ${prettyMilliseconds(inputs.timeoutMs)}: write a longer \`timeout\` below \`with:\``;
+  return [{ ...at(short.path), message }];
 }
 
 /** Shows warnings next to the lines that they are about. */

@@ -95,6 +95,11 @@ export function staticFiles(config: Config, directory: string): PackFile[] {
   for (const entry of entries) {
     const from = join(directory, staticFolder(config, entry));
     const stats = reading(entry.from, () => statSync(from, { throwIfNoEntry: false }));
+    if (!entry.url.endsWith("/")) {
+      const file = singleFile(config, entry, directory);
+      files.set(file.path, file);
+      continue;
+    }
     if (stats?.isDirectory() !== true) throw missingFolder(config, entry);
     const area = posix.join("static", entry.url).replace(/\/$/, "");
     for (const file of walkFiles({ root: directory, directory: from, area, exclude: [".DS_Store"] })) {
@@ -104,9 +109,27 @@ export function staticFiles(config: Config, directory: string): PackFile[] {
   return [...files.values()];
 }
 
+/** An entry that is one file, such as `/favicon.ico`. It may have another name in the project. */
+function singleFile(config: Config, entry: StaticEntry, directory: string): PackFile {
+  const from = posix.normalize(entry.from);
+  const exclude = ["/*", `!/${escaped(posix.basename(from))}`];
+  const folder = join(directory, posix.dirname(from));
+  if (reading(entry.from, () => statSync(join(directory, from), { throwIfNoEntry: false }))?.isFile() === true) {
+    const [file] = walkFiles({ root: directory, directory: folder, area: "static", exclude });
+    if (file !== undefined) return { ...file, path: posix.join("static", entry.url) };
+  }
+  throw configFault(
+    `static.${config.static.indexOf(entry)}.from`,
+    `the project has no file ${entry.from}, and \`url\` is one file`,
+    "Correct it, or end `url` with a slash if it is a folder.",
+  );
+}
+
+const escaped = (path: string) => path.replace(/[\\*?[\]!# ]/g, "\\$&");
+
 /** Patterns that keep the collected folders out of app/: the agent puts a symlink to the static files in their place. */
 export function collectedFolders(config: Config): string[] {
-  return config.static.map((entry) => `/${staticFolder(config, entry).replace(/[\\*?[\]!# ]/g, "\\$&")}/`);
+  return config.static.map((entry) => `/${escaped(staticFolder(config, entry))}/`);
 }
 
 function staticFolder(config: Config, entry: StaticEntry): string {

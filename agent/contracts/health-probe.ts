@@ -11,6 +11,8 @@ export type HealthAnswer =
   | { kind: "unreachable"; reason: string; how?: "absent" | "waiting" | "silent" | "closed" };
 
 export interface HealthProbe {
+  /** Whether something stands in front of nginx, such as a load balancer that ends TLS. */
+  readonly behindProxies?: boolean;
   /** Sends one request to one instance, in the protocol that the instance speaks. Never throws for what the instance does. */
   check(instance: Instance, request: HealthRequest): Promise<HealthAnswer>;
   /** Sends one request to nginx on this host, as a visitor does, and follows no redirect. Never throws for what comes back. */

@@ -41,7 +41,7 @@ export async function openPorts(
     clock: systemClock,
     states: new StateFiles(data),
     traffic: new NginxTraffic(data, privileged),
-    probe: new SocketProbe(version),
+    probe: new SocketProbe(version, host.settings),
     connections: new ProcNetConnections(),
     maintenance: new MaintenanceFiles(data),
     system: new PythonSystem(host.settings.python_path),

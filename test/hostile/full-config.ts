@@ -22,7 +22,10 @@ function common(app: string): Record<string, unknown> {
     app,
     health: { path: "/healthpath", host: "healthhost.example", expect: "201-298", timeout: "71s" },
     python: { version: "3.19", wheels: "none", requirements: "reqfile.txt", extra: ["extrapackage"] },
-    static: [{ url: "/staticurl/", collect: ["collectwords"], from: "staticfrom", expires: "72h", gzip_static: false }],
+    static: [
+      { url: "/staticurl/", collect: ["collectwords"], from: "staticfrom", expires: "72h", gzip_static: false },
+      { url: "/spaurl/", from: "spafrom", fallback: "fallbackpage.html", except: ["/spaurl/api/"] },
+    ],
     shared: [{ path: "sharedpath/", url: "/sharedurl/", from: "sharedfrom", expires: "73h" }],
     site: {
       listen: ["127.0.0.1:4711", "4712"],
@@ -33,6 +36,10 @@ function common(app: string): Record<string, unknown> {
       proxy_read_timeout: "77s",
       proxy_send_timeout: "78s",
       add_header: { "X-Marked": "headervalue" },
+      redirects: { "redirectname.example": "redirecttarget.example" },
+      hsts: { max_age: "86d" },
+      limit_req: { rate: "87r/s" },
+      access_log: "json",
       error_page: "errorpage.html",
       balance: "least_conn",
       peers: [{ server: "127.0.0.9:4713", weight: 1 }],
@@ -56,7 +63,7 @@ export interface Place {
   text: string;
 }
 
-const named = ["processes", "env", "add_header"];
+const named = ["processes", "env", "add_header", "redirects"];
 
 /** Every text in a configuration, and every name of the reader's own. */
 export function placesIn(value: unknown, path: (string | number)[] = []): Place[] {

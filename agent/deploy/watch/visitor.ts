@@ -93,15 +93,24 @@ class Visitor {
       }
       const listening = this.#addressOf(next);
       if (listening === undefined) {
-        this.#context.deployment.warning(
-          `${url.href} sends every visitor to ${next.href}, and the site does not listen there on this host`,
-        );
+        this.#warnOfNobody(url, next);
         return undefined;
       }
       address = listening;
       url = next;
     }
     return undefined;
+  }
+
+  /** Behind a load balancer that ends TLS, a plain request of this host itself is sent to https, and the visitors' are not. */
+  #warnOfNobody({ href }: URL, next: URL): void {
+    const { deployment, ports } = this.#context;
+    const secure = next.protocol === "https:";
+    if (secure && ports.probe.behindProxies === true) return;
+    const text = `${href} sends every visitor to ${next.href}, and the site does not listen there on this host`;
+    const advice =
+      ". If a load balancer in front of it ends TLS, write its address into agent.yml: trusted_proxies: [...]";
+    deployment.warning(secure ? `${text}${advice}` : text);
   }
 
   #isOwn({ hostname }: URL): boolean {

@@ -1,5 +1,6 @@
 import type { Config } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
+import type { AgentSettings } from "../../settings.ts";
 import type { AppFacts, HostFacts } from "../facts/facts.ts";
 import { error, type Finding } from "../finding.ts";
 
@@ -7,7 +8,7 @@ interface Need {
   what: string;
   /** Whether an nginx with these configure arguments lacks the module. */
   lacks(built: string): boolean;
-  neededBy(app: AppFacts): boolean;
+  neededBy(app: AppFacts, settings: AgentSettings): boolean;
 }
 
 const without = (option: string) => (built: string) => built.includes(option);
@@ -25,6 +26,11 @@ const needs: Need[] = [
     what: "ngx_http_ssl_module, for addresses with ssl",
     lacks: notWith("--with-http_ssl_module"),
     neededBy: ({ settings }) => settings?.listen.some((address) => String(address).endsWith(" ssl")) ?? false,
+  },
+  {
+    what: "ngx_http_realip_module, for trusted_proxies in agent.yml",
+    lacks: notWith("--with-http_realip_module"),
+    neededBy: ({ settings }, { trusted_proxies: proxies }) => settings !== undefined && proxies.length > 0,
   },
   {
     what: "ngx_http_uwsgi_module, for the uwsgi protocol",
@@ -49,9 +55,9 @@ const needs: Need[] = [
 ];
 
 /** nginx has the modules that the apps use. */
-export function nginxModules({ nginx, apps }: HostFacts): Finding[] {
+export function nginxModules({ nginx, apps, settings }: HostFacts): Finding[] {
   return needs.flatMap(({ what, lacks, neededBy }) => {
-    const users = apps.filter(neededBy).map(({ app }) => app);
+    const users = apps.filter((one) => neededBy(one, settings)).map(({ app }) => app);
     if (users.length === 0 || !lacks(nginx.built)) return [];
     return [
       error("nginx-modules", {

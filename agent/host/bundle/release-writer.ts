@@ -83,7 +83,7 @@ export class ReleaseWriter {
     for (const { url, from } of entries) {
       const target = posix.normalize(`static${url}`).replace(/\/$/, "");
       const link = posix.normalize(`app/${from}`).replace(/\/$/, "");
-      if (!target.startsWith("static/") || !link.startsWith("app/")) continue;
+      if ((target !== "static" && !target.startsWith("static/")) || !link.startsWith("app/")) continue;
       if (this.#kind(target) !== "directory" || this.#kind(link) !== undefined) continue;
       if (!this.#makeParents(link)) continue;
       symlinkSync(relative(dirname(link), target), join(this.#root, link));

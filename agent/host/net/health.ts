@@ -2,18 +2,30 @@ import { type ClientRequest, type RequestOptions, request } from "node:http";
 import { connect } from "node:net";
 import type { HealthAnswer, HealthProbe, HealthRequest, Visit } from "../../contracts/ports.ts";
 import type { Instance } from "../../contracts/privileged.ts";
+import type { AgentSettings } from "../../settings.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { readAnswer } from "./health-answer.ts";
 import { hasBacklog } from "./proc-net.ts";
 import { UwsgiExchange, uwsgiPacket, uwsgiVariables } from "./uwsgi-exchange.ts";
 import { visit } from "./visit.ts";
 
+type FrontSettings = Pick<AgentSettings, "trusted_proxies" | "proxy_protocol">;
+
+const noFront: FrontSettings = { trusted_proxies: [], proxy_protocol: [] };
+
 /** Sends a GET directly to an instance, as nginx would for a visitor who came by HTTPS: over HTTP or uwsgi. */
 export class SocketProbe implements HealthProbe {
+  readonly behindProxies: boolean;
   readonly #userAgent: string;
+  readonly #proxyProtocol: readonly number[];
 
-  /** @param version of cutover, for the User-Agent */
-  constructor(version: string) {
+  /**
+   * @param version of cutover, for the User-Agent
+   * @param front what stands in front of nginx: who it is, and the ports at which nginx expects the PROXY protocol
+   */
+  constructor(version: string, { trusted_proxies: proxies, proxy_protocol: ports }: FrontSettings = noFront) {
+    this.behindProxies = proxies.length > 0;
+    this.#proxyProtocol = ports;
     this.#userAgent = `cutover-health/${version}`;
   }
 
@@ -59,7 +71,10 @@ export class SocketProbe implements HealthProbe {
   visit(wanted: Visit): Promise<HealthAnswer> {
     return visit(
       { ...wanted, path: asciiPath(wanted.path) },
-      this.#userAgent.replace("cutover-health", "cutover-visitor"),
+      {
+        userAgent: this.#userAgent.replace("cutover-health", "cutover-visitor"),
+        proxyProtocol: this.#proxyProtocol,
+      },
     );
   }
 

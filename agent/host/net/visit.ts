@@ -3,22 +3,32 @@ import { request as requestHttps } from "node:https";
 import { portOf } from "../../../shared/config-site.ts";
 import type { HealthAnswer, Visit } from "../../contracts/ports.ts";
 import { type Answered, readAnswer } from "./health-answer.ts";
+import { proxyConnection } from "./proxy-protocol.ts";
+
+export interface Visiting {
+  userAgent: string;
+  /** The ports of nginx at which it expects the PROXY protocol. */
+  proxyProtocol: readonly number[];
+}
 
 /**
  * Asks nginx on this host as a visitor's browser does: over the address where the site listens, with its name. Certificates are
  * not judged: the visitor's name may not lead here yet, and doctor looks at them.
  */
-export function visit({ address, host, path, timeoutMs }: Visit, userAgent: string): Promise<HealthAnswer> {
+export function visit({ address, host, path, timeoutMs }: Visit, by: Visiting): Promise<HealthAnswer> {
   const secure = isSecure(address);
   const port = portOf(address);
   const signal = AbortSignal.timeout(timeoutMs);
   const options: RequestOptions & { rejectUnauthorized: boolean; servername: string } = {
-    ...{ host: localHost(address), port, path, signal, agent: false },
+    ...{ host: localHost(address), port, path, signal },
+    ...(by.proxyProtocol.includes(port)
+      ? { createConnection: proxyConnection({ host: localHost(address), port }, secure ? host : undefined) }
+      : { agent: false }),
     rejectUnauthorized: false,
     servername: host,
     headers: {
       Host: port === (secure ? 443 : 80) ? host : `${host}:${port}`,
-      "User-Agent": userAgent,
+      "User-Agent": by.userAgent,
       Accept: "text/html,*/*",
       Connection: "close",
     },

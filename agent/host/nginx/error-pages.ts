@@ -19,10 +19,22 @@ export function errorPages({ error_page: file, proxy_intercept_errors: intercept
   return [`error_page ${codes.join(" ")} ${file === undefined ? ownPage : projectPage};`];
 }
 
-/** The locations of the error page. @param closed the variable that is 1 while the site is closed for maintenance */
-export function errorPage(home: string, config: Config, releases: string[], closed: string | undefined): string[] {
+interface PageContext {
+  home: string;
+  releases: string[];
+  /** The variable that is 1 while the site is closed for maintenance. */
+  closed: string | undefined;
+  hsts: string | undefined;
+}
+
+/** The locations of the error page. */
+export function errorPage(config: Config, { home, releases, closed, hsts }: PageContext): string[] {
   const site = siteOf(config);
-  const common = ["default_type text/html;", ...headers(site), `add_header Retry-After ${plain(retrySeconds)} always;`];
+  const common = [
+    "default_type text/html;",
+    ...headers(site, hsts),
+    `add_header Retry-After ${plain(retrySeconds)} always;`,
+  ];
   const own = block(`location ${ownPage}`, [
     // Otherwise it would have the type of the requested file.
     "types { }",

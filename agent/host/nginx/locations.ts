@@ -3,69 +3,17 @@ import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import { type Shared, type Site, sharedPlace } from "../../../shared/config-site.ts";
 import { milliseconds } from "../../../shared/duration.ts";
+import { type Visitor, visitorHeaders } from "./front.ts";
 import type { Names } from "./names.ts";
 import { block, plain, quoted, quotedText, quotedWith } from "./values.ts";
 
-type Static = Config["static"][number];
-
-/** A location with headers of its own loses those of its server, so they must be in both. */
-export function headers({ add_header: all }: Site): string[] {
-  return Object.entries(all).map(([name, value]) => `add_header ${plain(name)} ${quotedText(value)} always;`);
-}
-
-/** At least 12 hex digits before the extension, or before two of them, such as app.1a2b3c4d5e6f.js.map. */
-const hashedName = String.raw`[/._-][0-9a-f]{12,}(?:\.[A-Za-z0-9]+){1,2}$`;
-
 /**
- * Static files: of the live release, then of the canary, then of the previous one, for pages loaded just before a cutover.
- * Each release has a location of its own, since `disable_symlinks` takes one trusted path.
- * @param index of the entry: no two entries of a server have the same
+ * A location with headers of its own loses those of its server, so they must be in both.
+ * @param hsts the variable with Strict-Transport-Security; undefined if the site has none
  */
-export function staticLocations(
-  home: string,
-  entry: Static,
-  index: number,
-  { releases, site }: { releases: string[]; site: Site },
-): string[] {
-  const { url, expires, immutable, gzip_static: gzipStatic } = entry;
-  const name = (turn: number, kind: string) => `@cutover_static_${index}_${turn}${kind}`;
-  const common = (turn: number) => [
-    ...inRelease(home, releases[turn] ?? "", "/static"),
-    ...(gzipStatic ? ["gzip_static on;"] : []),
-  ];
-  const tries = (turn: number, kind: string) =>
-    `try_files $uri ${turn + 1 < releases.length ? name(turn + 1, kind) : "=404"};`;
-  const first = block(`location ^~ ${quoted(url)}`, [
-    ...common(0),
-    tries(0, ""),
-    ...expiresDirective(expires),
-    ...(immutable
-      ? [
-          "",
-          ...block(`location ~ "${hashedName}"`, [
-            tries(0, "_hashed"),
-            ...(expires === "off" ? [] : ["expires off;"]),
-            ...forGood(site),
-          ]),
-        ]
-      : []),
-  ]);
-  const other = (turn: number, kind: string, more: string[]) => [
-    "",
-    ...block(`location ${name(turn, kind)}`, [...common(turn), tries(turn, kind), ...more]),
-  ];
-  const others = releases
-    .slice(1)
-    .flatMap((_, before) => [
-      ...other(before + 1, "", expiresDirective(expires)),
-      ...(immutable ? other(before + 1, "_hashed", forGood(site)) : []),
-    ]);
-  return [...first, ...others];
-}
-
-/** The headers of a file whose name changes with its content. */
-function forGood(site: Site): string[] {
-  return [...headers(site), 'add_header Cache-Control "public, max-age=31536000, immutable";'];
+export function headers({ add_header: all }: Site, hsts: string | undefined): string[] {
+  const lines = Object.entries(all).map(([name, value]) => `add_header ${plain(name)} ${quotedText(value)} always;`);
+  return hsts === undefined ? lines : [...lines, `add_header Strict-Transport-Security ${hsts} always;`];
 }
 
 /**
@@ -79,40 +27,55 @@ export function inRelease(home: string, link: string, below: string): string[] {
 
 /** Files that outlive releases. A symlink among them may only lead to files of its own owner. */
 export function sharedLocation(home: string, shared: Shared): string[] {
-  const { url, expires } = shared;
+  const { url, expires, internal } = shared;
   if (url === undefined) return [];
   const directory = `${join(home, "shared", sharedPlace(shared)).replace(/\/$/, "")}/`;
   return block(`location ^~ ${quoted(url)}`, [
     `alias ${quotedText(directory)};`,
     `disable_symlinks if_not_owner ${quoted(`from=${home}/shared/`)};`,
+    ...(internal ? ["internal;"] : []),
     ...expiresDirective(expires),
   ]);
 }
 
+export const onOff = (on: boolean) => (on ? "on" : "off");
+
 /** nginx counts `expires` in whole seconds. */
-function expiresDirective(expires: string): string[] {
+export function expiresDirective(expires: string): string[] {
   if (expires === "off") return [];
   const seconds = expires.endsWith("ms") ? `${Math.ceil(milliseconds(expires) / 1000)}s` : expires;
   return [`expires ${plain(seconds)};`];
 }
 
+interface ProxyContext {
+  names: Names;
+  visitor: Visitor;
+  hsts: string | undefined;
+}
+
 /** Passes requests to the instances, in the protocol that they speak. */
-export function proxyPass(config: Config, upstream: string, names: Names): string[] {
+export function proxyPass(config: Config, upstream: string, { names, visitor, hsts }: ProxyContext): string[] {
   const site = siteOf(config);
+  const hidden = hsts === undefined ? [] : ["Strict-Transport-Security"];
   return protocolOf(config.server) === "uwsgi"
-    ? [`uwsgi_pass ${upstream};`, ...uwsgiParams, "uwsgi_next_upstream error;", ...exchange("uwsgi", site)]
+    ? [
+        `uwsgi_pass ${upstream};`,
+        ...uwsgiParams(visitor),
+        "uwsgi_next_upstream error;",
+        ...hidden.map((name) => `uwsgi_hide_header ${name};`),
+        ...exchange("uwsgi", site),
+      ]
     : [
         `proxy_pass http://${upstream};`,
         "proxy_http_version 1.1;",
         "proxy_set_header Host $http_host;",
-        "proxy_set_header X-Real-IP $remote_addr;",
-        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-        "proxy_set_header X-Forwarded-Proto $scheme;",
+        ...visitorHeaders(visitor).map(([name, value]) => `proxy_set_header ${name} ${value};`),
         ...(site.upgrade
           ? ["proxy_set_header Upgrade $http_upgrade;", `proxy_set_header Connection ${names.connection};`]
           : []),
         "proxy_redirect off;",
         "proxy_next_upstream error;",
+        ...hidden.map((name) => `proxy_hide_header ${name};`),
         ...exchange("proxy", site),
       ];
 }
@@ -122,29 +85,32 @@ function exchange(kind: "proxy" | "uwsgi", site: Site): string[] {
     `${kind}_connect_timeout ${plain(site.proxy_connect_timeout)};`,
     `${kind}_read_timeout ${plain(site.proxy_read_timeout)};`,
     `${kind}_send_timeout ${plain(site.proxy_send_timeout)};`,
-    ...(site.proxy_buffering ? [] : [`${kind}_buffering off;`]),
-    ...(site.proxy_request_buffering ? [] : [`${kind}_request_buffering off;`]),
-    ...(site.proxy_intercept_errors ? [`${kind}_intercept_errors on;`] : []),
+    // Both ways: nginx.conf may have another default for all sites.
+    `${kind}_buffering ${onOff(site.proxy_buffering)};`,
+    `${kind}_request_buffering ${onOff(site.proxy_request_buffering)};`,
+    `${kind}_intercept_errors ${onOff(site.proxy_intercept_errors)};`,
   ];
 }
 
 /** The content of uwsgi_params, which not every nginx has, and what HTTP instances get in headers. */
-const uwsgiParams = [
-  "QUERY_STRING $query_string",
-  "REQUEST_METHOD $request_method",
-  "CONTENT_TYPE $content_type",
-  "CONTENT_LENGTH $content_length",
-  "REQUEST_URI $request_uri",
-  "PATH_INFO $document_uri",
-  "DOCUMENT_ROOT $document_root",
-  "SERVER_PROTOCOL $server_protocol",
-  "REQUEST_SCHEME $scheme",
-  "HTTPS $https if_not_empty",
-  "REMOTE_ADDR $remote_addr",
-  "REMOTE_PORT $remote_port",
-  "SERVER_PORT $server_port",
-  "SERVER_NAME $server_name",
-  "HTTP_X_REAL_IP $remote_addr",
-  "HTTP_X_FORWARDED_FOR $proxy_add_x_forwarded_for",
-  "HTTP_X_FORWARDED_PROTO $scheme",
-].map((param) => `uwsgi_param ${param};`);
+const uwsgiParams = ({ scheme, https }: Visitor): string[] =>
+  [
+    "QUERY_STRING $query_string",
+    "REQUEST_METHOD $request_method",
+    "CONTENT_TYPE $content_type",
+    "CONTENT_LENGTH $content_length",
+    "REQUEST_URI $request_uri",
+    "PATH_INFO $document_uri",
+    "DOCUMENT_ROOT $document_root",
+    "SERVER_PROTOCOL $server_protocol",
+    `REQUEST_SCHEME ${scheme}`,
+    `HTTPS ${https} if_not_empty`,
+    "REMOTE_ADDR $remote_addr",
+    "REMOTE_PORT $remote_port",
+    "SERVER_PORT $server_port",
+    "SERVER_NAME $server_name",
+    // A parameter that begins with HTTP_ takes the place of the header, also where it is empty.
+    ...visitorHeaders({ scheme, https }).map(
+      ([name, value]) => `HTTP_${name.toUpperCase().replaceAll("-", "_")} ${value} if_not_empty`,
+    ),
+  ].map((param) => `uwsgi_param ${param};`);

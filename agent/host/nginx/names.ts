@@ -20,6 +20,18 @@ export function names(app: string) {
     upstream: variable(app, "to"),
     /** The upstream by the header alone, if a cookie may choose too. */
     header: variable(app, "via"),
+    /** 1 if a trusted proxy passed the request on. */
+    front: variable(app, "front"),
+    /** How the visitor came, behind proxies: `http` or `https`. */
+    proto: variable(app, "proto"),
+    /** `on` if the visitor came by HTTPS, behind proxies. */
+    https: variable(app, "https"),
+    /** The link of the slot that answered, for the log. */
+    slot: variable(app, "slot"),
+    /** The release that answered, for the log. */
+    run: variable(app, "run"),
+    /** The Strict-Transport-Security of this request, or nothing. */
+    hsts: variable(app, "hsts"),
     /** The link to the release whose static files are tried first. */
     release: variable(app, "files"),
   };

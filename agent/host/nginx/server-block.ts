@@ -1,13 +1,17 @@
 import { type Config, siteOf } from "../../../shared/config.ts";
-import { portOf, type Site } from "../../../shared/config-site.ts";
+import { portOf } from "../../../shared/config-site.ts";
 import type { ListenAddress } from "../../../shared/config-values.ts";
 import { isSecure, type PermittedSite } from "../../host-policy.ts";
+import { logDirectives } from "./access-log.ts";
 import { errorPage, errorPages } from "./error-pages.ts";
 import { atLeast, type NginxFeatures } from "./features.ts";
-import { headers, proxyPass, sharedLocation, staticLocations } from "./locations.ts";
+import { type Front, realIp, type Visitor } from "./front.ts";
+import { headers, proxyPass, sharedLocation } from "./locations.ts";
 import type { Names, Places } from "./names.ts";
+import { appLocation, staticLocations } from "./static-locations.ts";
 import { mainUpstream, previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted, quotedWith } from "./values.ts";
+import { type Access, accessDirectives, limitDirectives, openAccess } from "./visits.ts";
 
 export interface MainServer extends PermittedSite {
   config: Config;
@@ -22,6 +26,11 @@ export interface ServerContext extends Places {
   app: string;
   nginx: NginxFeatures;
   names: Names;
+  front: Front;
+  visitor: Visitor;
+  access: Access;
+  /** The variable with Strict-Transport-Security; undefined if the site has none. */
+  hsts: string | undefined;
 }
 
 /** The site: one server block, or one for TLS and one that redirects to it. */
@@ -30,9 +39,59 @@ export function mainServers(context: ServerContext & { chosen: boolean }, main: 
   const secure = listen.filter(isSecure);
   const open = listen.filter((address) => !isSecure(address));
   const redirects = siteOf(config).https_redirect && secure.length > 0 && open.length > 0;
-  return redirects
-    ? [redirectServer(context, main, open, secure), siteServer(context, main, secure)]
-    : [siteServer(context, main, listen)];
+  const names = byProtocol(context, listen, (some) => some).flatMap((some) => nameServers(context, main, some));
+  const site = redirects
+    ? [
+        ...byProtocol(context, open, (some) => redirectServer(context, main, some, secure)),
+        ...byProtocol(context, secure, (some) => siteServer(context, main, some)),
+      ]
+    : byProtocol(context, listen, (some) => siteServer(context, main, some));
+  return [...site, ...names];
+}
+
+/** One server for each name that others are sent on to, at these addresses. */
+function nameServers(
+  context: ServerContext,
+  { config, listen: all, tls, acmeChallenge }: MainServer,
+  listen: ListenAddress[],
+): string[][] {
+  const site = siteOf(config);
+  const targets = Map.groupBy(Object.entries(site.redirects), ([, target]) => target);
+  return [...targets].map(([target, sources]) => {
+    const from = sources.map(([name]) => name);
+    const [scheme, port] = originOf(context, all, site.https_redirect);
+    return block("server", [
+      ...listenDirectives(context, listen, from, tls),
+      ...logDirectives(context.logDir, site, context.app, context.names),
+      "server_tokens off;",
+      ...headers(site, context.hsts),
+      ...(listen.every(isSecure) ? [] : acmeLocation(context, acmeChallenge)),
+      "",
+      ...block("location /", [`return 301 ${scheme}://${plain(target)}${port}$request_uri;`]),
+    ]);
+  });
+}
+
+/** How visitors are sent on to a name of this site: the scheme, and the port after the name. Proxies in front know the port. */
+function originOf({ front, visitor }: ServerContext, listen: ListenAddress[], redirect: boolean): [string, string] {
+  const ports = listen.filter(isSecure).map(portOf);
+  const secure = ports.includes(443) ? 443 : ports[0];
+  const port = (usual: number, one = usual) => (one === usual ? "" : `:${one}`);
+  if (front.trusted.length > 0) return [secure !== undefined && redirect ? "https" : visitor.scheme, ""];
+  if (secure !== undefined && redirect) return ["https", port(443, secure)];
+  const open = listen.filter((one) => !isSecure(one)).map(portOf);
+  if (secure === undefined) return ["http", port(80, open.includes(80) ? 80 : open[0])];
+  return ["$scheme", ""];
+}
+
+/** A server for the addresses that speak the PROXY protocol, and one for the others: each learns of its visitors in one way. */
+function byProtocol<T>(context: ServerContext, listen: ListenAddress[], server: (some: ListenAddress[]) => T): T[] {
+  const groups = [false, true].map((protocol) => listen.filter((one) => speaksProtocol(context, one) === protocol));
+  return groups.filter((some) => some.length > 0).map(server);
+}
+
+function speaksProtocol({ front }: ServerContext, address: ListenAddress): boolean {
+  return front.proxyProtocol.includes(portOf(address));
 }
 
 function siteServer(
@@ -43,11 +102,13 @@ function siteServer(
   const { names, chosen } = context;
   return block("server", [
     ...listenDirectives(context, listen, serverNames, tls),
-    ...logDirectives(context, siteOf(config), context.app),
+    ...logDirectives(context.logDir, siteOf(config), context.app, context.names),
+    "server_tokens off;",
+    ...accessDirectives(context.access),
     ...optionDirectives(context, config),
     ...maintenanceDirectives(context),
     ...errorPages(siteOf(config)),
-    ...(listen.every(isSecure) ? [] : acmeLocation(acmeChallenge)),
+    ...(listen.every(isSecure) ? [] : acmeLocation(context, acmeChallenge)),
     ...locations(context, config, {
       upstream: chosen ? names.upstream : mainUpstream(context.app),
       releases: [...(chosen ? [`/${names.release}`] : []), "/current", "/canary", "/previous"],
@@ -57,12 +118,16 @@ function siteServer(
 }
 
 /** The staged release, or the live one while none is staged. Maintenance does not close it: it shows what comes next. */
-export function previewServer(context: ServerContext, { config, tls }: PreviewServer): string[][] {
+export function previewServer(shown: ServerContext, { config, tls }: PreviewServer): string[][] {
   const site = siteOf(config);
   if (site.preview?.listen === undefined) return [];
+  // Browsers would take it for the whole name, whatever the port.
+  const context = { ...shown, hsts: undefined };
   const server = block("server", [
     ...listenDirectives(context, [site.preview.listen], [], tls),
-    ...logDirectives(context, site, previewUpstream(context.app)),
+    ...logDirectives(context.logDir, site, previewUpstream(context.app), context.names),
+    "server_tokens off;",
+    ...accessDirectives(context.access),
     ...optionDirectives(context, config),
     ...errorPages(site),
     ...locations(context, config, {
@@ -85,20 +150,22 @@ function redirectServer(
   const port = ports.includes(443) ? 443 : ports[0];
   return block("server", [
     ...listenDirectives(context, open, serverNames, tls),
-    ...logDirectives(context, siteOf(config), context.app),
-    ...headers(siteOf(config)),
-    ...acmeLocation(acmeChallenge),
+    ...logDirectives(context.logDir, siteOf(config), context.app, context.names),
+    "server_tokens off;",
+    ...headers(siteOf(config), context.hsts),
+    ...acmeLocation(context, acmeChallenge),
     "",
     ...block("location /", [`return 301 https://$host${port === 443 ? "" : `:${port}`}$request_uri;`]),
   ]);
 }
 
 function listenDirectives(
-  { app, nginx }: ServerContext,
+  context: ServerContext,
   listen: ListenAddress[],
   serverNames: string[],
   tls: PermittedSite["tls"],
 ): string[] {
+  const { app, nginx, front } = context;
   const isDefault = serverNames.length === 0;
   const http2 = listen.some(isSecure) && nginx.modules.has("http_v2_module");
   // Since 1.25.1 it is a directive, before that a word of `listen`.
@@ -108,6 +175,7 @@ function listenDirectives(
     const words = [
       plain(place),
       ...(isDefault ? ["default_server"] : []),
+      ...(speaksProtocol(context, address) ? ["proxy_protocol"] : []),
       ...(ssl === undefined ? [] : ["ssl", ...(http2 && !http2Directive ? ["http2"] : [])]),
     ];
     return `listen ${words.join(" ")};`;
@@ -115,6 +183,10 @@ function listenDirectives(
   return [
     ...lines,
     `server_name ${isDefault ? "_" : serverNames.map(plain).join(" ")};`,
+    ...realIp(
+      front,
+      listen.some((address) => speaksProtocol(context, address)),
+    ),
     ...(http2Directive ? ["http2 on;"] : []),
     ...(tls === undefined || !listen.some(isSecure)
       ? []
@@ -128,22 +200,17 @@ function listenDirectives(
   ];
 }
 
-function logDirectives({ logDir }: ServerContext, { access_log: access }: Site, name: string): string[] {
-  const file = (kind: string) => quoted(`${logDir}/cutover-${name}.${kind}.log`);
-  return [`access_log ${access ? file("access") : "off"};`, `error_log ${file("error")};`];
-}
-
-function optionDirectives({ nginx }: ServerContext, config: Config): string[] {
+function optionDirectives({ nginx, hsts }: ServerContext, config: Config): string[] {
   const site = siteOf(config);
   return [
     `client_max_body_size ${plain(site.client_max_body_size)};`,
     `client_body_timeout ${plain(site.client_body_timeout)};`,
     // nginx would remember files by their path, and the path of a release's file leads through a link that moves.
     "open_file_cache off;",
-    ...(site.gzip ? gzip : []),
+    ...(site.gzip === undefined ? [] : site.gzip ? gzip : ["gzip off;"]),
     // A reload closes idle connections; with this only those that have been idle for some time.
     ...(config.server.bind === "port" && atLeast(nginx, 1, 27, 4) ? ["keepalive_min_timeout 5s;"] : []),
-    ...headers(site),
+    ...headers(site, hsts),
   ];
 }
 
@@ -170,12 +237,13 @@ function maintenanceDirectives({ home, names: { closed } }: ServerContext): stri
 export const acmeUrl = "/.well-known/acme-challenge/";
 
 /** ACME challenges come over plain HTTP, even if everything else is redirected to https. */
-function acmeLocation(directory: string | undefined): string[] {
+function acmeLocation({ access }: ServerContext, directory: string | undefined): string[] {
   if (directory === undefined) return [];
   return [
     "",
     ...block(`location ^~ ${quoted(acmeUrl)}`, [
       `root ${quoted(directory)};`,
+      ...openAccess(access),
       "default_type text/plain;",
       "try_files $uri =404;",
     ]),
@@ -191,15 +259,23 @@ interface Served {
 
 function locations(context: ServerContext, config: Config, { upstream, releases, closed }: Served): string[] {
   const site = siteOf(config);
-  return [
-    ...config.static.flatMap((one, index) => ["", ...staticLocations(context.home, one, index, { releases, site })]),
-    ...config.shared.flatMap((one) => (one.url === undefined ? [] : ["", ...sharedLocation(context.home, one)])),
+  const { home, nginx, hsts, names } = context;
+  const files = { home, releases, site, nginx, hsts };
+  const pass = (head: string) => [
     "",
-    ...block("location /", [
+    ...block(head, [
       ...(closed === undefined ? [] : block(`if (${closed})`, ["return 503;"])),
-      ...proxyPass(config, upstream, context.names),
+      ...limitDirectives(names, site),
+      ...proxyPass(config, upstream, context),
     ]),
+  ];
+  const top = config.static.find(({ url }) => url === "/");
+  return [
+    ...config.static.flatMap((one, index) => ["", ...staticLocations(one, index, files)]),
+    ...config.static.flatMap(({ except }) => except.flatMap((url) => pass(`location ^~ ${quoted(url)}`))),
+    ...config.shared.flatMap((one) => (one.url === undefined ? [] : ["", ...sharedLocation(context.home, one)])),
+    ...(top?.fallback === undefined ? pass(`location ${top === undefined ? "/" : appLocation}`) : []),
     "",
-    ...errorPage(context.home, config, releases, closed),
+    ...errorPage(config, { home, releases, closed, hsts }),
   ];
 }

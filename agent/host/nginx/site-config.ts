@@ -1,10 +1,13 @@
 import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
+import { logBlocks } from "./access-log.ts";
 import type { NginxFeatures } from "./features.ts";
+import { type Front, frontMaps, visitorOf } from "./front.ts";
 import { type Names, names, type Places } from "./names.ts";
 import { type MainServer, mainServers, type PreviewServer, previewServer } from "./server-block.ts";
 import { previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted } from "./values.ts";
+import { type Access, hstsMap, limitZone } from "./visits.ts";
 
 /** What a site's text is made of. Rendering checks every value again. */
 export interface SiteInput extends Places {
@@ -12,6 +15,8 @@ export interface SiteInput extends Places {
   main: MainServer | null;
   preview: PreviewServer | null;
   nginx: NginxFeatures;
+  front: Front;
+  access: Access;
 }
 
 export function siteFileName(app: string): string {
@@ -22,18 +27,30 @@ export function siteFileName(app: string): string {
  * The exact text of an app's site; undefined if there is no server block to write.
  * @throws CutoverError config_invalid for a value that nginx could read as something other than a value
  */
-export function renderSite({ app, home, logDir, main, preview, nginx }: SiteInput): string | undefined {
+export function renderSite({ main, preview, ...given }: SiteInput): string | undefined {
   const own = main?.config.site === "none" ? null : main;
+  const { app, home, front } = given;
   const known = names(app);
   const choice = own === null ? [] : previewChoice(known, own.config, preview?.config);
-  const context = { app, home, logDir, nginx, names: known };
+  const visitor = visitorOf(front, known);
+  const site = own === null ? undefined : siteOf(own.config);
+  const hsts = site?.hsts === undefined ? undefined : known.hsts;
+  const context = { ...given, names: known, visitor, hsts };
   const servers = [
     ...(own === null ? [] : mainServers({ ...context, chosen: choice.length > 0 }, own)),
     ...(preview === null ? [] : previewServer(context, preview)),
   ];
   if (servers.length === 0) return undefined;
-  const upgrades = [own, preview].some((server) => server !== null && siteOf(server.config).upgrade);
-  const blocks = [...(upgrades ? [connectionMap(known)] : []), ...choice, ...servers];
+  const sites = [own, preview].flatMap((server) => (server === null ? [] : [siteOf(server.config)]));
+  const blocks = [
+    ...frontMaps(front, known),
+    ...(sites.some(({ upgrade }) => upgrade) ? [connectionMap(known)] : []),
+    ...(site === undefined ? [] : hstsMap(known, site, visitor)),
+    ...limitZone(known, sites),
+    ...logBlocks(home, known, sites),
+    ...choice,
+    ...servers,
+  ];
   return `# Written by cutover. Changes are lost.\n${blocks.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }
 

@@ -49,6 +49,7 @@ export class Sites {
     const permitted = permittedSite(config, settings);
     const preview = previewListen(config);
     if ([...permitted.listen, ...preview].some(isSecure) && config.site !== "none") await checkCertificate(settings);
+    await checkPasswords(settings);
     if (config.static.some(({ gzip_static: wanted }) => wanted)) await this.#checkGzipStatic(config.app);
     return permitted;
   }
@@ -69,7 +70,9 @@ export class Sites {
   async checkDomains(config: Config, settings: AppSettings, site = permittedSite(config, settings)): Promise<void> {
     if (config.site === "none") return;
     const preview = { listen: previewListen(config), serverNames: [] };
-    const wanted = [site, preview].flatMap(domainsOf);
+    const names = Object.keys(siteOf(config).redirects);
+    const sent = names.length === 0 ? [] : [{ listen: site.listen, serverNames: names }];
+    const wanted = [site, preview, ...sent].flatMap(domainsOf);
     await assertDomainsFree(this.#settings.nginx.conf_dir, settings, wanted);
   }
 
@@ -139,10 +142,11 @@ export class Sites {
   }
 
   async #render(
-    { app }: AppSettings,
+    settings: AppSettings,
     { main, preview }: SiteRequest,
     permitted: (config: Config) => Promise<PermittedSite>,
   ): Promise<string | undefined> {
+    const { app } = settings;
     return renderSite({
       app,
       home: appLayout(this.#settings.data, app).home,
@@ -150,6 +154,8 @@ export class Sites {
       main: main && { config: main.config, ...(await permitted(main.config)) },
       preview: preview && { config: preview.config, ...(await permitted(preview.config)) },
       nginx: await this.#nginx.features(),
+      front: { trusted: this.#settings.trusted_proxies, proxyProtocol: this.#settings.proxy_protocol },
+      access: settings.access,
     });
   }
 
@@ -231,4 +237,20 @@ async function checkCertificate({ app, file, tls }: AppSettings): Promise<void> 
       });
     }
   }
+}
+
+/** nginx answers 403 to everybody without it. @throws CutoverError host_settings_invalid */
+async function checkPasswords({ app, file, access: asked }: AppSettings): Promise<void> {
+  const path = asked?.password_file;
+  if (
+    path === undefined ||
+    (await access(path)
+      .then(() => true)
+      .catch(() => false))
+  )
+    return;
+  throw new CutoverError("host_settings_invalid", `The password file of ${app} does not exist: ${path}`, {
+    unchanged: "Nothing was unpacked; the live release goes on serving.",
+    fix: `Make it on the host, such as with \`htpasswd -c ${path} NAME\`, or correct access.password_file in ${file}.`,
+  });
 }

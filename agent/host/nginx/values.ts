@@ -16,6 +16,11 @@ export function plain(value: string | number): string {
   return text;
 }
 
+/** An address, or a network as 10.0.0.0/8. @throws CutoverError config_invalid */
+export function plainNetwork(value: string): string {
+  return value.split("/").map(plain).join("/");
+}
+
 /** A path or an address of this host in quotes. Inside them nginx reads only variables. @throws CutoverError config_invalid */
 export function quoted(value: string): string {
   if (/["'\\]/.test(value)) throw refused(value);

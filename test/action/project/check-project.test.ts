@@ -34,6 +34,14 @@ describe("before anything is packed", () => {
     ]);
   });
 
+  it("a limit that is longer than the job's own is a warning", () => {
+    using space = new Workspace(wsgi);
+    const console = new RecordedConsole();
+    const config = { python: { wheels: "none" }, release: { command: "true", timeout: "30m" } };
+    checkProject(jobIn(space, { config, console }));
+    expect(console.taken[0]?.text).toContain("release.timeout is 30m, and the input timeout ends the job after 20m");
+  });
+
   it("several hosts with files of their own are a warning", () => {
     using space = new Workspace(wsgi);
     const console = new RecordedConsole();

@@ -51,6 +51,30 @@ describe("static files", () => {
     expect(lines.at(-1)).toBe("/static/: there are no static files.");
   });
 
+  it("are one file at the top, under another name if need be, and / has what lies below it", async () => {
+    using space = new Workspace({
+      "web/img/f[1].ico": "icon",
+      "web/robots.txt": "",
+      "dist/index.html": "",
+      "dist/a/b": "",
+    });
+    const entries = [
+      { url: "/favicon.ico", from: "web/img/f[1].ico" },
+      { url: "/robots.txt", from: "./web/robots.txt" },
+      { url: "/", from: "dist", fallback: "index.html" },
+    ];
+    const config = configOf({ static: entries });
+    const packed = staticFiles(config, space.path).map(({ path, source }) => [path, source.slice(space.path.length)]);
+    expect(packed.toSorted()).toEqual([
+      ["static/a/b", "/dist/a/b"],
+      ["static/favicon.ico", "/web/img/f[1].ico"],
+      ["static/index.html", "/dist/index.html"],
+      ["static/robots.txt", "/web/robots.txt"],
+    ]);
+    const folder = configOf({ static: [{ url: "/robots.txt", from: "web" }] });
+    expect((await refusal(() => staticFiles(folder, space.path))).message).toContain("`url` is one file");
+  });
+
   it("without a command must be there, and may not be the whole project", async () => {
     using space = new Workspace();
     const config = configOf({ static: [{ url: "/s/", from: "assets" }] });

@@ -1,3 +1,4 @@
+import { agentSettingsSchema } from "../../../../agent/settings.ts";
 import { appFacts, appSettings, configuration, entry, healthyHost, liveConfig } from "../facts.ts";
 import { app, nginx, testTraps } from "./traps.ts";
 
@@ -149,6 +150,14 @@ testTraps([
     "error",
     /ngx_http_ssl_module/,
     /Install/,
+  ],
+  [
+    "an nginx without real_ip, and a load balancer in front",
+    healthyHost({ settings: agentSettingsSchema.parse({ trusted_proxies: ["10.0.0.5"] }) }),
+    "nginx-modules",
+    "error",
+    /ngx_http_realip_module.*shop/,
+    /nginx-full/,
   ],
   [
     "another default server",

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { renderSite } from "../../../../agent/host/nginx/site-config.ts";
 import { testConfig } from "../scratch.ts";
-import { closed, input, main, maintenance, unavailable } from "./site-input.ts";
+import { closed, input, main, maintenance, nothingOwn, unavailable } from "./site-input.ts";
 
 const everything = {
   static: [
@@ -114,9 +114,9 @@ ${next
         proxy_http_version 1.1;
         proxy_set_header Host $http_host;
         proxy_set_header X-Real-IP $remote_addr;
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-For $remote_addr;
         proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_set_header Upgrade $http_upgrade;
+${nothingOwn}        proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection $cutover_shop_conn;
         proxy_redirect off;
         proxy_next_upstream error;
@@ -174,6 +174,7 @@ server {
     server_name a.example *.b.example;
     access_log off;
     error_log "/var/log/nginx/cutover-shop.error.log";
+    server_tokens off;
     ${header}
 
     location ^~ "/.well-known/acme-challenge/" {
@@ -197,6 +198,7 @@ server {
     ssl_session_timeout 1d;
     access_log off;
     error_log "/var/log/nginx/cutover-shop.error.log";
+    server_tokens off;
     client_max_body_size 4g;
     client_body_timeout 10s;
     open_file_cache off;
@@ -221,6 +223,7 @@ server {
     server_name _;
     access_log off;
     error_log "/var/log/nginx/cutover-shop.preview.error.log";
+    server_tokens off;
     client_max_body_size 4g;
     client_body_timeout 10s;
     open_file_cache off;

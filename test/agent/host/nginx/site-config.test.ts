@@ -1,15 +1,17 @@
 import { expect, test } from "vitest";
 import { renderSite } from "../../../../agent/host/nginx/site-config.ts";
 import { testConfig } from "../scratch.ts";
-import { closed, input, main, maintenance, unavailable } from "./site-input.ts";
+import { closed, input, logFormat, main, maintenance, nothingOwn, unavailable } from "./site-input.ts";
 
 test("a plain site, exactly", () => {
   expect(renderSite(input)).toBe(`# Written by cutover. Changes are lost.
-server {
+${logFormat}server {
     listen 80;
     server_name shop.example.com;
-    access_log "/var/log/nginx/cutover-shop.access.log";
+    root $cutover_shop_slot;
+    access_log "/var/log/nginx/cutover-shop.access.log" cutover-shop;
     error_log "/var/log/nginx/cutover-shop.error.log";
+    server_tokens off;
     client_max_body_size 50m;
     client_body_timeout 60s;
     open_file_cache off;
@@ -23,13 +25,16 @@ ${maintenance}    error_page 502 503 504 @cutover_unavailable;
         proxy_http_version 1.1;
         proxy_set_header Host $http_host;
         proxy_set_header X-Real-IP $remote_addr;
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-For $remote_addr;
         proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_redirect off;
+${nothingOwn}        proxy_redirect off;
         proxy_next_upstream error;
         proxy_connect_timeout 60s;
         proxy_read_timeout 60s;
         proxy_send_timeout 60s;
+        proxy_buffering on;
+        proxy_request_buffering on;
+        proxy_intercept_errors off;
     }
 
     location @cutover_unavailable {
@@ -64,10 +69,10 @@ test("an instance that speaks uwsgi, exactly", () => {
         uwsgi_param REMOTE_PORT $remote_port;
         uwsgi_param SERVER_PORT $server_port;
         uwsgi_param SERVER_NAME $server_name;
-        uwsgi_param HTTP_X_REAL_IP $remote_addr;
-        uwsgi_param HTTP_X_FORWARDED_FOR $proxy_add_x_forwarded_for;
-        uwsgi_param HTTP_X_FORWARDED_PROTO $scheme;
-        uwsgi_next_upstream error;
+        uwsgi_param HTTP_X_REAL_IP $remote_addr if_not_empty;
+        uwsgi_param HTTP_X_FORWARDED_FOR $remote_addr if_not_empty;
+        uwsgi_param HTTP_X_FORWARDED_PROTO $scheme if_not_empty;
+${nothingOwn.replace(/proxy_set_header (\S+) "";/g, (_, name) => `uwsgi_param HTTP_${name.toUpperCase().replaceAll("-", "_")} "" if_not_empty;`)}        uwsgi_next_upstream error;
         uwsgi_connect_timeout 60s;
         uwsgi_read_timeout 60s;
         uwsgi_send_timeout 60s;

@@ -33,6 +33,8 @@ export function nginxProgram(): string {
 }
 
 interface HostOptions {
+  /** More keys of agent.yml. @param port where the app may listen */
+  agent?: (port: number) => object;
   /** More keys for `nginx` in agent.yml than embedded mode writes. */
   nginx?: object;
   /** What becomes of embedded mode's nginx.conf. */
@@ -42,7 +44,12 @@ interface HostOptions {
 }
 
 /** A real nginx of one test, with the code that writes its sites, and no supervisord. */
-export async function siteHost({ nginx = {}, conf: change = (text) => text, pidFile }: HostOptions = {}) {
+export async function siteHost({
+  agent = () => ({}),
+  nginx = {},
+  conf: change = (text) => text,
+  pidFile,
+}: HostOptions = {}) {
   const dir = scratch();
   const layout = embeddedLayout(dir);
   for (const made of [layout.apps, layout.data, layout.log, layout.temporary, layout.nginx.confDir]) {
@@ -50,14 +57,15 @@ export async function siteHost({ nginx = {}, conf: change = (text) => text, pidF
   }
   writeFileSync(layout.nginx.conf, change(renderNginxConf(layout, process.geteuid?.() === 0)));
   const { conf, confDir } = layout.nginx;
+  const port = await freePort();
   const settings = agentSettingsSchema.parse({
+    ...agent(port),
     data: layout.data,
     nginx: { conf, conf_dir: confDir, log_dir: layout.log, ...nginx },
   });
   const apps = new AppsDirectory(layout.apps);
   const privileged = new LocalPrivileged({ settings, apps, launcher: launcherFile(), ownUser: true });
   const traffic = new NginxTraffic(settings.data, privileged);
-  const port = await freePort();
   const { home } = appLayout(settings.data, "shop");
   mkdirSync(home, { recursive: true });
 
@@ -101,7 +109,7 @@ function part(config: Config, instances: Instance[]): RoutePart {
   return { config, shares: [{ run: "r", instances: speaking, slots: 60 }] };
 }
 
-async function startNginx(
+export async function startNginx(
   pidFile: string,
   conf: string,
   { binary, prefix }: { binary: string; prefix?: string | undefined },

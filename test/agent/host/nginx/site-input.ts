@@ -16,6 +16,8 @@ export const input: SiteInput = {
   home: "/var/lib/cutover/apps/shop",
   logDir: "/var/log/nginx",
   nginx: { version: [1, 22, 1], modules: new Set(["http_v2_module"]) },
+  front: { trusted: [], proxyProtocol: [] },
+  access: undefined,
   main: main(),
   preview: null,
 };
@@ -33,4 +35,36 @@ export const maintenance = `
     if (-f "/var/lib/cutover/apps/shop/maintenance/allow/$remote_addr") {
         set $cutover_shop_shut 0;
     }
+`;
+
+/** Of the visitor's own, nothing of this kind reaches the instances. */
+export const nothingOwn = [
+  ...["Forwarded", "X-Forwarded-By", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix"],
+  ...["X-Forwarded-Protocol", "X-Forwarded-Scheme", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Client-IP"],
+  ...[
+    "X-Cluster-Client-IP",
+    "True-Client-IP",
+    "CF-Connecting-IP",
+    "X-Scheme",
+    "X-Url-Scheme",
+    "X-Script-Name",
+    "Proxy",
+  ],
+]
+  .map((name) => `        proxy_set_header ${name} "";\n`)
+  .join("");
+
+/** The blocks of an access log in the usual format. */
+export const logFormat = `map $upstream_addr $cutover_shop_slot {
+    default "/var/lib/cutover/apps/shop/current";
+    "~unix:(/[^,: ]+/\\d\\d)$" $1;
+}
+
+map $realpath_root $cutover_shop_run {
+    default "";
+    "~/(?:run|releases)/(\\d{8}T\\d{6}Z-[0-9a-f]{7})" $1;
+}
+
+log_format cutover-shop '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" release="$cutover_shop_run" upstream="$upstream_addr" time=$request_time upstream_time="$upstream_response_time"';
+
 `;

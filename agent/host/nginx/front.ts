@@ -1,0 +1,87 @@
+import type { Names } from "./names.ts";
+import { block, plainNetwork } from "./values.ts";
+
+/**
+ * What stands in front of nginx: a load balancer, a CDN, another host of cutover. Only what such a proxy says of a visitor is
+ * believed; from everybody else nothing of the kind reaches the app.
+ */
+export interface Front {
+  /** Addresses and networks of the proxies; empty if there are none. */
+  trusted: readonly string[];
+  /** The ports at which they speak the PROXY protocol. */
+  proxyProtocol: readonly number[];
+}
+
+/** The words by which nginx knows how the visitor came. */
+export interface Visitor {
+  /** `http` or `https`. */
+  scheme: string;
+  /** `on`, or nothing. */
+  https: string;
+}
+
+export function visitorOf({ trusted }: Front, { proto, https }: Names): Visitor {
+  return trusted.length === 0 ? { scheme: "$scheme", https: "$https" } : { scheme: proto, https };
+}
+
+/**
+ * The variables of a site behind proxies. The TCP address decides who is trusted: the visitor's own one may be anything. A
+ * proxy that speaks the PROXY protocol passes headers on unread, so they count for nothing there; its visitor came by HTTPS if
+ * the port that he asked for was 443.
+ */
+export function frontMaps({ trusted, proxyProtocol }: Front, { front, proto, https }: Names): string[][] {
+  if (trusted.length === 0) return [];
+  const port = proxyProtocol.length === 0 ? "" : "$proxy_protocol_server_port";
+  return [
+    block(`geo $realip_remote_addr ${front}`, ["default 0;", ...trusted.map((one) => `${plainNetwork(one)} 1;`)]),
+    block(`map "${front}:${port}:$http_x_forwarded_proto" ${proto}`, [
+      "default $scheme;",
+      ...(port === "" ? [] : ['"~^1:443:" https;']),
+      '"1::https" https;',
+      '"1::http" http;',
+    ]),
+    block(`map ${proto} ${https}`, ['default "";', "https on;"]),
+  ];
+}
+
+/** Makes the visitor's address the one that a trusted proxy names. @param protocol whether the server's ports speak PROXY */
+export function realIp({ trusted }: Front, protocol: boolean): string[] {
+  if (trusted.length === 0) return [];
+  return [
+    ...trusted.map((one) => `set_real_ip_from ${plainNetwork(one)};`),
+    `real_ip_header ${protocol ? "proxy_protocol" : "X-Forwarded-For"};`,
+    "real_ip_recursive on;",
+  ];
+}
+
+/** What instances get in headers: who the visitor is and how he came. */
+export function visitorHeaders({ scheme }: Visitor): [name: string, value: string][] {
+  return [
+    ["X-Real-IP", "$remote_addr"],
+    // The address alone: whatever the visitor or a proxy wrote before it, servers read from different ends.
+    ["X-Forwarded-For", "$remote_addr"],
+    ["X-Forwarded-Proto", scheme],
+    ...visitorsOwn.map((name): [string, string] => [name, '""']),
+  ];
+}
+
+/** Other headers in which servers and frameworks look for the same, and which a visitor can send. */
+const visitorsOwn = [
+  "Forwarded",
+  "X-Forwarded-By",
+  "X-Forwarded-Host",
+  "X-Forwarded-Port",
+  "X-Forwarded-Prefix",
+  "X-Forwarded-Protocol",
+  "X-Forwarded-Scheme",
+  "X-Forwarded-Server",
+  "X-Forwarded-Ssl",
+  "X-Client-IP",
+  "X-Cluster-Client-IP",
+  "True-Client-IP",
+  "CF-Connecting-IP",
+  "X-Scheme",
+  "X-Url-Scheme",
+  "X-Script-Name",
+  "Proxy",
+];
