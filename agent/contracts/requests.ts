@@ -21,8 +21,11 @@ export interface Requests {
   read(app: string): Promise<void>;
   /** What came in a window. Without `to`, up to now. */
   counted(app: string, window: { from: number; to?: number }): CountedRequests;
-  /** Since lines were first read, on this host, also by earlier agents: for counters that never go back. */
-  total(app: string): RequestTotals;
+  /**
+   * All requests since lines were first read on this host, also by earlier agents, by who answered: for counters that never go
+   * back. Roles with no request are left out.
+   */
+  totals(app: string): Partial<Record<RequestRole, Counts>>;
 }
 
 /** The upper bounds of the latency buckets in milliseconds, inclusive. A last bucket has what took longer. */
@@ -73,11 +76,9 @@ export interface Counts {
   bytes: number;
 }
 
-export interface RequestTotals {
-  /** By run; only the runs of the last hour. The others are summed up in `earlier`. */
-  runs: (Counts & { run: string | null })[];
-  earlier: Counts;
-}
+/** Who had the slot of a request: the live run or the canary, at that time. `none`: no run answered it, or nobody knows which. */
+export const requestRoles = ["live", "canary", "none"] as const;
+export type RequestRole = (typeof requestRoles)[number];
 
 export function noCounts(): Counts {
   return {

@@ -11,6 +11,7 @@ import type { DeploymentEvent, MaintenanceView } from "../../shared/protocol.ts"
 import { FakeClock } from "./clock.ts";
 import { digestOf, requestOf } from "./deploy-request.ts";
 import { type FakeProcess, processGroup } from "./processes.ts";
+import { noRequests } from "./requests.ts";
 import { memoryStates } from "./states.ts";
 
 const ok: HealthAnswer = { kind: "status", status: 200, body: "", location: undefined };
@@ -68,7 +69,6 @@ export class FakeHost {
   get #now(): number {
     return this.#clock.now;
   }
-
   async effect(name: string): Promise<void> {
     await setImmediate();
     const failure = this.failing.get(name);
@@ -206,6 +206,7 @@ export class FakeHost {
         checkSite: async () => {},
         writeSite: async () => ({ changed: false }),
         upstreamServers: async () => ({ main: [], preview: [], unread: false }),
+        rotateRequests: async () => {},
         oldWorkers: async () => false,
         removeApp: async () => {
           await this.effect("app.remove");
@@ -248,6 +249,7 @@ export class FakeHost {
         },
         prune: async () => {},
       },
+      requests: noRequests,
       system: { view: async () => ({ machine: "x86_64", glibc: "2.36", pythons: ["3.11"] }) },
       maintenance: {
         state: async () => this.disk.maintenance,

@@ -6,6 +6,7 @@ import { errorPage, errorPages } from "./error-pages.ts";
 import { atLeast, type NginxFeatures } from "./features.ts";
 import { headers, proxyPass, sharedLocation, staticLocations } from "./locations.ts";
 import type { Names, Places } from "./names.ts";
+import { requestLog } from "./request-log.ts";
 import { mainUpstream, previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted, quotedWith } from "./values.ts";
 
@@ -43,8 +44,9 @@ function siteServer(
   const { names, chosen } = context;
   return block("server", [
     ...listenDirectives(context, listen, serverNames, tls),
-    ...logDirectives(context, siteOf(config), context.app),
+    ...logDirectives(context, siteOf(config), context.app, { counted: true }),
     ...optionDirectives(context, config),
+    ...requestLog(context.app, context.requests, names, chosen ? previewUpstream(context.app) : undefined),
     ...maintenanceDirectives(context),
     ...errorPages(siteOf(config)),
     ...(listen.every(isSecure) ? [] : acmeLocation(acmeChallenge)),
@@ -128,9 +130,16 @@ function listenDirectives(
   ];
 }
 
-function logDirectives({ logDir }: ServerContext, { access_log: access }: Site, name: string): string[] {
+/** @param counted the server has a log of its own besides, which `access_log off` would end too */
+function logDirectives(
+  { logDir }: ServerContext,
+  { access_log: access }: Site,
+  name: string,
+  { counted = false } = {},
+): string[] {
   const file = (kind: string) => quoted(`${logDir}/cutover-${name}.${kind}.log`);
-  return [`access_log ${access ? file("access") : "off"};`, `error_log ${file("error")};`];
+  const log = access ? [`access_log ${file("access")};`] : counted ? [] : ["access_log off;"];
+  return [...log, `error_log ${file("error")};`];
 }
 
 function optionDirectives({ nginx }: ServerContext, config: Config): string[] {

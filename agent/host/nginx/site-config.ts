@@ -2,6 +2,7 @@ import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import type { NginxFeatures } from "./features.ts";
 import { type Names, names, type Places } from "./names.ts";
+import { requestLogFormat } from "./request-log.ts";
 import { type MainServer, mainServers, type PreviewServer, previewServer } from "./server-block.ts";
 import { previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted } from "./values.ts";
@@ -22,18 +23,23 @@ export function siteFileName(app: string): string {
  * The exact text of an app's site; undefined if there is no server block to write.
  * @throws CutoverError config_invalid for a value that nginx could read as something other than a value
  */
-export function renderSite({ app, home, logDir, main, preview, nginx }: SiteInput): string | undefined {
+export function renderSite({ app, home, logDir, requests, main, preview, nginx }: SiteInput): string | undefined {
   const own = main?.config.site === "none" ? null : main;
   const known = names(app);
   const choice = own === null ? [] : previewChoice(known, own.config, preview?.config);
-  const context = { app, home, logDir, nginx, names: known };
+  const context = { app, home, logDir, requests, nginx, names: known };
   const servers = [
     ...(own === null ? [] : mainServers({ ...context, chosen: choice.length > 0 }, own)),
     ...(preview === null ? [] : previewServer(context, preview)),
   ];
   if (servers.length === 0) return undefined;
   const upgrades = [own, preview].some((server) => server !== null && siteOf(server.config).upgrade);
-  const blocks = [...(upgrades ? [connectionMap(known)] : []), ...choice, ...servers];
+  const blocks = [
+    ...(upgrades ? [connectionMap(known)] : []),
+    ...choice,
+    ...(own === null ? [] : requestLogFormat(known)),
+    ...servers,
+  ];
   return `# Written by cutover. Changes are lost.\n${blocks.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }
 

@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import { renderSite } from "../../../../agent/host/nginx/site-config.ts";
 import { testConfig } from "../scratch.ts";
-import { closed, input, main, maintenance, unavailable } from "./site-input.ts";
+import { closed, input, main, maintenance, requestFormat, requestLines, unavailable } from "./site-input.ts";
 
 test("a plain site, exactly", () => {
   expect(renderSite(input)).toBe(`# Written by cutover. Changes are lost.
+${requestFormat}
 server {
     listen 80;
     server_name shop.example.com;
@@ -13,7 +14,7 @@ server {
     client_max_body_size 50m;
     client_body_timeout 60s;
     open_file_cache off;
-${maintenance}    error_page 502 503 504 @cutover_unavailable;
+${requestLines()}${maintenance}    error_page 502 503 504 @cutover_unavailable;
 
     location / {
         if ($cutover_shop_shut) {
