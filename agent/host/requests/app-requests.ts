@@ -47,7 +47,7 @@ export class AppRequests {
       Object.entries(data?.totals ?? {}).map(([role, tally]) => [role, Tally.from(tally)]),
     );
     this.#bins = TimeBins.from(data?.bins ?? []);
-    if (data !== undefined && data.at > now + aheadMs) this.clockSet(now, data.at);
+    if (data !== undefined && data.at > now + aheadMs) this.clockSet(now);
   }
 
   saved(at: number): z.infer<typeof savedRequests> {
@@ -86,11 +86,11 @@ export class AppRequests {
     return bytes;
   }
 
-  /** Somebody has set the clock, which was at `old`: what was counted was counted at other times. */
-  clockSet(now: number, old: number): void {
+  /** Somebody has set the clock: what was counted was counted at other times. */
+  clockSet(now: number): void {
     this.#bins = new TimeBins();
     this.history.forgetTimes();
-    this.gaps.add({ from: 0, to: Math.max(now, Math.min(old, now)) + 1000, why: clockWasSet });
+    this.gaps.forget({ from: 0, to: now + 1000, why: clockWasSet });
     this.#readUntil = 0;
     this.changed = true;
   }

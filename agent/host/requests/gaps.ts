@@ -28,6 +28,11 @@ export class Gaps {
     else Object.assign(same, { from: Math.min(same.from, gap.from), to: Math.max(same.to, gap.to) });
   }
 
+  /** The times of all gaps mean nothing any more: this one is in their place. */
+  forget(gap: Gap): void {
+    this.#gaps = [gap];
+  }
+
   /** Why counts of this window may not be whole. */
   in({ from, to }: { from: number; to: number }): string | undefined {
     return this.#gaps.find((gap) => gap.from < to && gap.to > from)?.why;

@@ -167,8 +167,11 @@ async function readFile(file: Followed, { most, take }: Part, result: ReadLines)
     const newline = buffer.lastIndexOf(10, bytesRead - 1);
     if (newline === -1 && bytesRead < pieceSize) break;
     const used = newline === -1 ? bytesRead : newline + 1;
-    if (newline === -1) Object.assign(file, { torn: true });
-    else takeLines(file, buffer.toString("latin1", 0, newline), take);
+    if (newline === -1) {
+      file.torn = true;
+      // Too long for a line: its taker sees that something came.
+      take("");
+    } else takeLines(file, buffer.toString("latin1", 0, newline), take);
     file.offset += used;
     file.end = buffer.toString("latin1", Math.max(0, used - 100), used);
     result.bytes += used;

@@ -83,7 +83,12 @@ export class RequestCounts implements Requests {
 
   async read(app: string): Promise<void> {
     if (this.#ended) return;
-    await this.#queue.run(async () => this.#readApp(await this.#of(app), mostOfApp));
+    await this.#queue
+      .run(async () => {
+        this.#checkClock();
+        await this.#readApp(await this.#of(app), mostOfApp);
+      })
+      .catch((err: unknown) => this.#trouble(err, app));
   }
 
   counted(app: string, { from, to }: { from: number; to?: number }): CountedRequests {
@@ -140,7 +145,7 @@ export class RequestCounts implements Requests {
   async #work(): Promise<void> {
     const { clock, places } = this.#options;
     const [now, elapsed] = [clock.now(), clock.elapsed()];
-    this.#checkClock(now, elapsed);
+    this.#checkClock();
     if (elapsed >= this.#next.look) await this.#look(now);
     let left = mostOfAll;
     for (const app of this.#apps.values()) left -= await this.#readApp(app, Math.min(left, mostOfApp));
@@ -154,11 +159,13 @@ export class RequestCounts implements Requests {
     for (const app of this.#apps.values()) await this.#save(app);
   }
 
-  #checkClock(now: number, elapsed: number): void {
+  #checkClock(): void {
+    const { clock } = this.#options;
+    const [now, elapsed] = [clock.now(), clock.elapsed()];
     const { now: then, elapsed: at } = this.#clockAt ?? { now, elapsed };
     this.#clockAt = { now, elapsed };
     if (Math.abs(now - then - (elapsed - at)) < clockToleranceMs) return;
-    for (const app of this.#apps.values()) app.clockSet(now, then);
+    for (const app of this.#apps.values()) app.clockSet(now);
   }
 
   #everyGap(now: number, why: string): void {

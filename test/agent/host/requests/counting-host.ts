@@ -44,6 +44,8 @@ export async function counting(host: SiteHost, { clock = systemClock, trouble = 
     },
     /** Requests and answers of 5xx by run, of all times. */
     async counts(): Promise<Record<string, [requests: number, failed: number]>> {
+      // nginx logs a request a moment after its answer.
+      await setTimeout(100);
       await requests.read("shop");
       const { runs } = requests.counted("shop", { from: 0 });
       return Object.fromEntries(runs.map(({ run, requests: all, classes }) => [run ?? "none", [all, classes["5xx"]]]));
