@@ -24541,6 +24541,65 @@ function fromProblem({ code, detail, unchanged, fix, evidence, frame }) {
 function isErrorCode(code) {
 	return Object.hasOwn(errorCodes, code);
 }
+/** Visitors' requests of one run, in the time of the whole view. */
+const runRequests = object({
+	role: _enum([
+		"live",
+		"canary",
+		"old",
+		"none"
+	]).catch("none"),
+	run: runId.nullable(),
+	release: releaseId.nullable(),
+	requests: int(),
+	/** Answers of 5xx. */
+	failed: int(),
+	/** Of the latency, in milliseconds; absent without answers. */
+	p50: number$2().optional(),
+	p95: number$2().optional(),
+	/** The paths with most answers of 5xx, without their queries: untrusted text. */
+	failing: array(object({
+		path: string(),
+		count: int()
+	}))
+});
+const requestsView = object({
+	/** The time that was counted. */
+	seconds: number$2(),
+	/** Why requests may be missing; absent if all were counted. */
+	gap: string().optional(),
+	/** The live run first, then the canary. */
+	runs: array(runRequests)
+});
+/** What visitors saw of the release that a deployment brought, and of the one before it. */
+const deploymentRequests = object({
+	requests: int(),
+	failed: int(),
+	p95: number$2().optional(),
+	before: object({
+		requests: int(),
+		failed: int(),
+		p95: number$2().optional()
+	}).optional()
+});
+/** `1,204 requests by the new release: 0.0 % 5xx, p95 84 ms; before: 0.1 %, 80 ms` */
+function requestsWords(seen) {
+	const count = `${seen.requests.toLocaleString("en-US")} ${seen.requests === 1 ? "request" : "requests"}`;
+	const now = [`${failedShare(seen)} 5xx`, ...latencyWords("p95 ", seen)].join(", ");
+	const { before } = seen;
+	return `${count} by the new release: ${now}${before === void 0 ? "" : `; before: ${[failedShare(before), ...latencyWords("", before)].join(", ")}`}`;
+}
+/** The share of 5xx, such as `0.1 %`. */
+function failedShare({ requests, failed }) {
+	return `${(failed / Math.max(requests, 1) * 100).toFixed(1)} %`;
+}
+/** A latency in milliseconds, as precise as its bucket lets it be. */
+function latencyText(ms) {
+	return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms).toLocaleString("en-US")} ms`;
+}
+function latencyWords(before, { p95 }) {
+	return p95 === void 0 ? [] : [`${before}${latencyText(p95)}`];
+}
 // shared/deployment-view.ts
 const reportedState = _enum(reportedStates);
 /** `staged`: healthy, without traffic, and at rest until it is activated, aborted or replaced. */
@@ -24595,6 +24654,8 @@ const deploymentView = object({
 	cut: int().optional(),
 	/** Requests that were open on the old instances when the traffic left them, and that ended by themselves. */
 	drained: int().optional(),
+	/** What visitors saw after the cutover; absent if nobody came, or if not all requests could be counted. */
+	requests: deploymentRequests.optional(),
 	failure: failure$1.optional()
 });
 const eventBase = {
@@ -24703,6 +24764,8 @@ const appView = object({
 	maintenance: maintenanceView.optional(),
 	/** Set if supervisord does not answer, so that nothing is known of the instances' processes. */
 	problem: string().optional(),
+	/** What visitors saw in the last minute; absent if nginx writes no lines of requests for this app. */
+	requests: requestsView.optional(),
 	instances: array(instanceView),
 	releases: array(releaseView),
 	deployment: deploymentView.nullable(),
@@ -25018,6 +25081,14 @@ const calls$1 = {
 		}),
 		answer: logsView
 	},
+	/** What visitors saw in the last seconds; nothing (204) if nginx writes no lines of requests for this app. */
+	requests: {
+		method: "GET",
+		path: "/v1/apps/:app/requests",
+		who: "operator",
+		query: strictObject({ seconds: seconds$1.min(1).default(60) }),
+		answer: requestsView.optional()
+	},
 	/** The last `limit` lines of the audit log. */
 	history: {
 		method: "GET",
@@ -25209,7 +25280,7 @@ function newJobReport(command, started) {
 }
 /** The output `result`: plain JSON by host. */
 function resultByHost(hosts) {
-	return Object.fromEntries(hosts.map(({ host, outcome, release, phases, cut, failure, note }) => [host, {
+	return Object.fromEntries(hosts.map(({ host, outcome, release, phases, cut, visitors, failure, note }) => [host, {
 		outcome,
 		release,
 		phases: phases.map(({ name, took }) => ({
@@ -25217,6 +25288,7 @@ function resultByHost(hosts) {
 			took: Math.round(took)
 		})),
 		cut,
+		visitors,
 		note,
 		error: failure && {
 			code: failure.code,
@@ -25532,11 +25604,12 @@ function hostTable(hosts) {
 		...more
 	].join("")}</table>`;
 }
-function outcomeCell({ outcome, failure, cut, note }) {
+function outcomeCell({ outcome, failure, cut, visitors, note }) {
 	const lines = [`<b>${outcomeNames[outcome]}</b>`];
 	if (failure !== void 0) lines.push(`${failure.code}: ${escapeHtml(short(failure.message))}`);
 	if (failure?.fix !== void 0) lines.push(escapeHtml(short(failure.fix)));
 	if (cut !== void 0 && cut > 0) lines.push(`${cut} open requests were cut`);
+	if (visitors !== void 0) lines.push(escapeHtml(visitors));
 	if (note !== void 0) lines.push(escapeHtml(short(note)));
 	return lines.join("<br>");
 }
@@ -25632,7 +25705,7 @@ function annotateFailures(report, log) {
 function failedHosts({ hosts }) {
 	return hosts.filter(({ failure }) => failure !== void 0);
 }
-function closingLines({ host, outcome, release, failure, cut, note }, log) {
+function closingLines({ host, outcome, release, failure, cut, visitors, note }, log) {
 	if (failure !== void 0) explainFailure(host, failure, log);
 	const facts = [
 		`${host}: ${outcome}`,
@@ -25641,6 +25714,7 @@ function closingLines({ host, outcome, release, failure, cut, note }, log) {
 	];
 	if (cut !== void 0 && cut > 0) facts.push(`${cut} open requests were cut`);
 	log.line(facts.filter((fact) => fact !== void 0).join(", "));
+	if (visitors !== void 0) log.line(`${host}: ${visitors}`);
 }
 function explainFailure(where, failure, log) {
 	log.startGroup(`${where}: ${failure.code}`);
@@ -51290,6 +51364,7 @@ var HostProgress = class {
 		for await (const event of this.#app.events(deployment, signal)) {
 			if (event.type === "end") {
 				if (event.deployment.cut !== void 0) this.#report.cut = event.deployment.cut;
+				if (event.deployment.requests !== void 0) this.#report.visitors = requestsWords(event.deployment.requests);
 				return event.deployment;
 			}
 			this.#show(event);

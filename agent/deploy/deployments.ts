@@ -10,6 +10,7 @@ import type {
   MaintenanceView,
   ReleaseView,
   RepairView,
+  RequestsView,
   VerifyView,
 } from "../../shared/protocol.ts";
 import type { Ports } from "../contracts/ports.ts";
@@ -33,7 +34,7 @@ import { findSameBundle } from "./queue/idempotency.ts";
 import { leaseOf } from "./queue/lease.ts";
 import { DeployQueue, forActivation, forNextStep, type Start } from "./queue/queue.ts";
 import { DeploymentRegistry } from "./queue/registry.ts";
-import { abortStaged, tooLate } from "./recovery/abort-staged.ts";
+import { abortedOrTooLate, abortStaged, tooLate } from "./recovery/abort-staged.ts";
 import { OpenDeployments } from "./recovery/open-deployments.ts";
 import { resumeAll, resumeApp } from "./recovery/resume.ts";
 import { WarmRetirement } from "./retention/warm-retirement.ts";
@@ -53,12 +54,6 @@ interface Parts {
   onCut?: (app: string, requests: number) => void;
   /** The id of a new deployment; random unless given. Who knows it may follow the deployment. */
   newId?: () => string;
-}
-
-/** @throws CutoverError already_cut_over if it has ended in another way, in the moment of the abort */
-function abortedOrTooLate(view: DeploymentView): DeploymentView {
-  if (view.outcome === "succeeded") throw tooLate(view.id);
-  return view;
 }
 
 /**
@@ -208,6 +203,10 @@ export class Deployments implements Service {
 
   logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]> {
     return this.#operations.logs(app, lines, run);
+  }
+
+  requests(app: string, seconds: number): Promise<RequestsView | undefined> {
+    return this.#operations.requests(app, seconds);
   }
 
   environment(app: string): Promise<CommandEnvironment> {

@@ -56,3 +56,9 @@ export function tooLate(id: string): CutoverError {
     fix: "Use `rollback` to go back to the release before.",
   });
 }
+
+/** @throws CutoverError already_cut_over if it has ended in another way, in the moment of the abort */
+export function abortedOrTooLate(view: DeploymentView): DeploymentView {
+  if (view.outcome === "succeeded") throw tooLate(view.id);
+  return view;
+}
