@@ -61,6 +61,8 @@ const named = [
   "site.remove",
   "nginx.reload",
   "nginx.forget",
+  "requests.rotate",
+  "requests.save",
   "maintenance.allow",
   "maintenance.begin",
   "maintenance.end",

@@ -71,7 +71,7 @@ async function serve(host: Host): Promise<void> {
   const logger = createLogger(settings.log_level);
   const events = new ObservedEvents(new EventFilesOnDisk(settings.data));
 
-  const { ports, closePorts } = await openPorts(host, { events, version });
+  const { ports, requests, closePorts } = await openPorts(host, { events, version, logger });
   const deployments = new Deployments({
     ...{ ports, log: logger },
     onCut: (app, requests) => metrics.cut(app, requests),
@@ -95,6 +95,7 @@ async function serve(host: Host): Promise<void> {
   const spent = await UsedTokensFile.open(join(settings.data, "spent-tokens"));
   const systemd = new SystemdNotifier(process.env, (err) => logger.warn({ err }, "systemd-notify failed"));
   try {
+    await requests.start();
     await Promise.race([deployments.recoverAll(), stopSignal]);
     deployments.supervision.start();
     const network = await openNetwork(settings, { ...calls, spent, credentials: process.env.CREDENTIALS_DIRECTORY });
@@ -113,6 +114,7 @@ async function serve(host: Host): Promise<void> {
     await Promise.all(closed);
     await closeObservers();
     await spent.close();
+    await requests.close();
     closePorts();
     logger.info("stopped");
   }

@@ -3,6 +3,7 @@ import { deploymentId } from "./audience.ts";
 import { deploymentView, workflowRun } from "./deployment-view.ts";
 import type { ManifestFile } from "./manifest.ts";
 import { appName, digest, releaseId, runId } from "./names.ts";
+import { requestsView } from "./requests-view.ts";
 
 export const releaseState = z.enum(["unpacked", "staged", "live", "good", "rolled_back", "failed"]);
 export type ReleaseState = z.output<typeof releaseState>;
@@ -72,6 +73,8 @@ export const appView = z.object({
   maintenance: maintenanceView.optional(),
   /** Set if supervisord does not answer, so that nothing is known of the instances' processes. */
   problem: z.string().optional(),
+  /** What visitors saw in the last minute; absent if nginx writes no lines of requests for this app. */
+  requests: requestsView.optional(),
   instances: z.array(instanceView),
   releases: z.array(releaseView),
   deployment: deploymentView.nullable(),

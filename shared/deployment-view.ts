@@ -3,6 +3,7 @@ import { deploymentId } from "./audience.ts";
 import { reportedStates } from "./deployment-states.ts";
 import { appName, releaseId } from "./names.ts";
 import { failure } from "./problem.ts";
+import { deploymentRequests } from "./requests-view.ts";
 
 const reportedState = z.enum(reportedStates);
 
@@ -49,6 +50,8 @@ export const deploymentView = z.object({
   cut: z.int().optional(),
   /** Requests that were open on the old instances when the traffic left them, and that ended by themselves. */
   drained: z.int().optional(),
+  /** What visitors saw after the cutover; absent if nobody came, or if not all requests could be counted. */
+  requests: deploymentRequests.optional(),
   failure: failure.optional(),
 });
 export type DeploymentView = z.output<typeof deploymentView>;

@@ -12,11 +12,13 @@ import {
   trustView,
   verifyView,
 } from "./operator-views.ts";
+import { requestsView } from "./requests-view.ts";
 
 export * from "./app-view.ts";
 export * from "./deployment-view.ts";
 export * from "./operator-views.ts";
 export * from "./problem.ts";
+export * from "./requests-view.ts";
 
 /**
  * What the agent and its callers say to each other. Times are ISO 8601 in UTC, durations milliseconds unless a name
@@ -172,6 +174,14 @@ export const calls = {
     who: "operator",
     query: z.strictObject({ lines: lines.default(100), run: runId.optional() }),
     answer: logsView,
+  },
+  /** What visitors saw in the last seconds; nothing (204) if nginx writes no lines of requests for this app. */
+  requests: {
+    method: "GET",
+    path: "/v1/apps/:app/requests",
+    who: "operator",
+    query: z.strictObject({ seconds: seconds.min(1).default(60) }),
+    answer: requestsView.optional(),
   },
   /** The last `limit` lines of the audit log. */
   history: {

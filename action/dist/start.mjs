@@ -17950,7 +17950,7 @@ var core_exports = /* @__PURE__ */ __exportAll({
 	toPlatformPath: () => toPlatformPath,
 	toPosixPath: () => toPosixPath,
 	toWin32Path: () => toWin32Path,
-	warning: () => warning$2
+	warning: () => warning$3
 });
 var __awaiter = function(thisArg, _arguments, P, generator) {
 	function adopt(value) {
@@ -18153,7 +18153,7 @@ function error$2(message, properties = {}) {
 * @param message warning issue message. Errors will be converted to string via toString()
 * @param properties optional properties to add to the annotation.
 */
-function warning$2(message, properties = {}) {
+function warning$3(message, properties = {}) {
 	issueCommand("warning", toCommandProperties(properties), message instanceof Error ? message.toString() : message);
 }
 /**
@@ -24582,6 +24582,65 @@ function fromProblem({ code, detail, unchanged, fix, evidence, frame }) {
 function isErrorCode(code) {
 	return Object.hasOwn(errorCodes, code);
 }
+/** Visitors' requests of one run, in the time of the whole view. */
+const runRequests = object({
+	role: _enum([
+		"live",
+		"canary",
+		"old",
+		"none"
+	]).catch("none"),
+	run: runId.nullable(),
+	release: releaseId.nullable(),
+	requests: int(),
+	/** Answers of 5xx. */
+	failed: int(),
+	/** Of the latency, in milliseconds; absent without answers. */
+	p50: number$2().optional(),
+	p95: number$2().optional(),
+	/** The paths with most answers of 5xx, without their queries: untrusted text. */
+	failing: array(object({
+		path: string(),
+		count: int()
+	}))
+});
+const requestsView = object({
+	/** The time that was counted. */
+	seconds: number$2(),
+	/** Why requests may be missing; absent if all were counted. */
+	gap: string().optional(),
+	/** The live run first, then the canary. */
+	runs: array(runRequests)
+});
+/** What visitors saw of the release that a deployment brought, and of the one before it. */
+const deploymentRequests = object({
+	requests: int(),
+	failed: int(),
+	p95: number$2().optional(),
+	before: object({
+		requests: int(),
+		failed: int(),
+		p95: number$2().optional()
+	}).optional()
+});
+/** `1,204 requests by the new release: 0.0 % 5xx, p95 84 ms; before: 0.1 %, 80 ms` */
+function requestsWords(seen) {
+	const count = `${seen.requests.toLocaleString("en-US")} ${seen.requests === 1 ? "request" : "requests"}`;
+	const now = [`${failedShare(seen)} 5xx`, ...latencyWords("p95 ", seen)].join(", ");
+	const { before } = seen;
+	return `${count} by the new release: ${now}${before === void 0 ? "" : `; before: ${[failedShare(before), ...latencyWords("", before)].join(", ")}`}`;
+}
+/** The share of 5xx, such as `0.1 %`. */
+function failedShare({ requests, failed }) {
+	return `${(failed / Math.max(requests, 1) * 100).toFixed(1)} %`;
+}
+/** A latency in milliseconds, as precise as its bucket lets it be. */
+function latencyText(ms) {
+	return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms).toLocaleString("en-US")} ms`;
+}
+function latencyWords(before, { p95 }) {
+	return p95 === void 0 ? [] : [`${before}${latencyText(p95)}`];
+}
 // shared/deployment-view.ts
 const reportedState = _enum(reportedStates);
 /** `staged`: healthy, without traffic, and at rest until it is activated, aborted or replaced. */
@@ -24636,6 +24695,8 @@ const deploymentView = object({
 	cut: int().optional(),
 	/** Requests that were open on the old instances when the traffic left them, and that ended by themselves. */
 	drained: int().optional(),
+	/** What visitors saw after the cutover; absent if nobody came, or if not all requests could be counted. */
+	requests: deploymentRequests.optional(),
 	failure: failure$1.optional()
 });
 const eventBase = {
@@ -24744,6 +24805,8 @@ const appView = object({
 	maintenance: maintenanceView.optional(),
 	/** Set if supervisord does not answer, so that nothing is known of the instances' processes. */
 	problem: string().optional(),
+	/** What visitors saw in the last minute; absent if nginx writes no lines of requests for this app. */
+	requests: requestsView.optional(),
 	instances: array(instanceView),
 	releases: array(releaseView),
 	deployment: deploymentView.nullable(),
@@ -25059,6 +25122,14 @@ const calls$1 = {
 		}),
 		answer: logsView
 	},
+	/** What visitors saw in the last seconds; nothing (204) if nginx writes no lines of requests for this app. */
+	requests: {
+		method: "GET",
+		path: "/v1/apps/:app/requests",
+		who: "operator",
+		query: strictObject({ seconds: seconds$1.min(1).default(60) }),
+		answer: requestsView.optional()
+	},
 	/** The last `limit` lines of the audit log. */
 	history: {
 		method: "GET",
@@ -25252,7 +25323,7 @@ function newJobReport(command, started) {
 }
 /** The output `result`: plain JSON by host. */
 function resultByHost(hosts) {
-	return Object.fromEntries(hosts.map(({ host, outcome, release, phases, cut, failure, note }) => [host, {
+	return Object.fromEntries(hosts.map(({ host, outcome, release, phases, cut, visitors, failure, note }) => [host, {
 		outcome,
 		release,
 		phases: phases.map(({ name, took }) => ({
@@ -25260,6 +25331,7 @@ function resultByHost(hosts) {
 			took: Math.round(took)
 		})),
 		cut,
+		visitors,
 		note,
 		error: failure && {
 			code: failure.code,
@@ -25575,11 +25647,12 @@ function hostTable(hosts) {
 		...more
 	].join("")}</table>`;
 }
-function outcomeCell({ outcome, failure, cut, note }) {
+function outcomeCell({ outcome, failure, cut, visitors, note }) {
 	const lines = [`<b>${outcomeNames[outcome]}</b>`];
 	if (failure !== void 0) lines.push(`${failure.code}: ${escapeHtml(short(failure.message))}`);
 	if (failure?.fix !== void 0) lines.push(escapeHtml(short(failure.fix)));
 	if (cut !== void 0 && cut > 0) lines.push(`${cut} open requests were cut`);
+	if (visitors !== void 0) lines.push(escapeHtml(visitors));
 	if (note !== void 0) lines.push(escapeHtml(short(note)));
 	return lines.join("<br>");
 }
@@ -25675,7 +25748,7 @@ function annotateFailures(report, log) {
 function failedHosts({ hosts }) {
 	return hosts.filter(({ failure }) => failure !== void 0);
 }
-function closingLines({ host, outcome, release, failure, cut, note }, log) {
+function closingLines({ host, outcome, release, failure, cut, visitors, note }, log) {
 	if (failure !== void 0) explainFailure(host, failure, log);
 	const facts = [
 		`${host}: ${outcome}`,
@@ -25684,6 +25757,7 @@ function closingLines({ host, outcome, release, failure, cut, note }, log) {
 	];
 	if (cut !== void 0 && cut > 0) facts.push(`${cut} open requests were cut`);
 	log.line(facts.filter((fact) => fact !== void 0).join(", "));
+	if (visitors !== void 0) log.line(`${host}: ${visitors}`);
 }
 function explainFailure(where, failure, log) {
 	log.startGroup(`${where}: ${failure.code}`);
@@ -25735,6 +25809,8 @@ const projectOrAbove = plain(1024).regex(/^(?:\.\.\/){0,3}(?!\/)(?!\.\.(?:\/|$))
 const urlPath = plain(1024).regex(/^\/(?:(?![\s"'\\$;{}<>#])[!-~])*$/, "a URL path that starts with /, with other than plain characters as %XX");
 /** The URL of a location that files are served below. */
 const folderUrl = plain(255).regex(/^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)+$/, "a URL path such as /static/, with a slash at both ends and no .. in it");
+/** The URL of static files: a folder, the top, or one file. */
+const staticUrl = plain(255).regex(/^\/(?:(?!\.{1,2}\/)[A-Za-z0-9._~-]+\/)*(?:(?!\.{1,2}$)[A-Za-z0-9._~-]+)?$/, "a URL path such as /static/, /favicon.ico or /");
 /** How long a browser may keep a file, in the words of nginx's `expires`. */
 const expires = string().regex(/^(?:\d{1,6}(?:ms|s|m|h|d)|max|off)$/, "a duration such as 24h, or max, or off");
 /** One package as pip takes it, such as `gunicorn>=20` or `uvicorn[standard]`: no option, no address, no path. */
@@ -25925,16 +26001,41 @@ function placeholderFaults(command, bind) {
 		message: `must contain {${wanted}}, ${bind === "socket" ? "the path" : "the port"} that the instance listens on`
 	}];
 }
+// shared/config-visits.ts
+/** Keys of `site` about who comes how, and what is written down of it. */
+/** A whole name, which can be asked for and redirected to. */
+const wholeName = string().max(253).regex(/^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/, "a whole host name in lower case, such as www.example.com");
+const redirects = record(wholeName, wholeName).default({}).describe("Names that are sent on to another one, with the path: `{ www.example.com: example.com }`. The host must allow the names, and its certificate must have them.");
+const hsts = strictObject({
+	max_age: duration.describe("How long browsers go on to use https alone for this name, such as `365d`."),
+	include_subdomains: boolean().default(false).describe("For all subdomains as well."),
+	preload: boolean().default(false).describe("Ask for a place in the browsers' own lists.")
+}).optional().describe("`Strict-Transport-Security` for visitors who come by https; the app's own is dropped.");
+const requestLimit = strictObject({
+	rate: string().regex(/^[1-9]\d{0,5}r\/[sm]$/, "a rate such as 10r/s or 30r/m").describe("Requests of one address on average: `10r/s` or `30r/m`."),
+	burst: int().min(0).max(1e4).default(20).describe("How many more at once.")
+}).optional().describe("More requests of one address than that get 429 and do not reach the app. Files are not counted.");
+const accessLog = union([boolean(), _enum(["json", "combined"])]).default(true).describe("`true`: nginx's usual line, with release, upstream and times after it; `json`: the same as JSON; `combined`: nginx's usual line alone; `false`: no access log. See [logs](../agent/host/nginx/README.md#the-access-log).");
 // shared/config-site.ts
 /** A path in nginx's configuration, which has no escape for the $ of a variable. */
 const servedPath = relativePath.regex(/^[^$]*$/, "no $, which nginx would read as a variable");
 const staticSchema = strictObject({
-	url: folderUrl.describe("The URL path, such as `/static/`."),
+	url: staticUrl.describe("The URL path: of a folder, such as `/static/`, of one file, such as `/favicon.ico`, or `/`: what is no file goes to the app."),
 	collect: command.optional().describe("The command that collects the files. The Action runs it in the project before packing."),
-	from: relativePath.describe("The folder in the project that holds the files."),
+	from: relativePath.describe("The folder in the project that holds the files, or the file."),
+	fallback: servedPath.optional().describe("For a single-page app: the file below `from`, such as `index.html`, that is shown wherever there is no other. With `/` as `url` the app gets what `except` names."),
+	except: array(folderUrl).max(16).default([]).describe("URL paths below `url` that go to the app all the same: `[/api/, /admin/]`."),
 	expires: expires.default("off").describe("nginx's `expires`: a duration, `max` or `off`."),
 	immutable: boolean().default(true).describe("Browsers may keep files with 12 or more hex digits before the extension, such as `app.1a2b3c4d5e6f.css`, for a year without asking again."),
 	gzip_static: boolean().default(false).describe("Serve `name.gz`, if it is next to `name`, to clients that accept gzip. Refused if the host's nginx cannot do it.")
+}).superRefine(({ url, fallback, except }, context) => {
+	const fault = (path, message) => context.addIssue({
+		code: "custom",
+		path,
+		message
+	});
+	if (!url.endsWith("/") && fallback !== void 0) fault(["fallback"], "is for folders, and `url` is one file");
+	for (const [index, one] of except.entries()) if (!one.startsWith(url) || one === url) fault(["except", index], `does not lie below ${url}`);
 });
 /** Files that outlive releases, such as uploads: below `shared/` on the host. */
 const sharedSchema = strictObject({
@@ -25944,8 +26045,9 @@ const sharedSchema = strictObject({
 		description: "The place below the app's shared directory (`CUTOVER_SHARED`). nginx follows a symlink there only to a file of the same owner.",
 		absent: "`path`"
 	}),
-	expires: expires.default("off").describe("As for static files.")
-}).superRefine(({ path, url, from }, context) => {
+	expires: expires.default("off").describe("As for static files."),
+	internal: boolean().default(false).describe("Only for the app's answers: nginx sends the file that `X-Accel-Redirect` names, and visitors who ask for it get 404.")
+}).superRefine(({ path, url, from, internal }, context) => {
 	const fault = (key, message) => context.addIssue({
 		code: "custom",
 		path: key,
@@ -25953,6 +26055,7 @@ const sharedSchema = strictObject({
 	});
 	if (path === void 0 && url === void 0) fault([], "needs `path`, `url` or both");
 	else if (path === void 0 && from === void 0) fault([], "needs `from`, or the `path` of a folder of the project");
+	if (internal && url === void 0) fault(["internal"], "needs `url`");
 	if (path !== void 0 && url !== void 0 && !path.endsWith("/")) fault(["path"], "must end with / where nginx serves it: it is a folder");
 });
 /** Where a shared file or folder lies below the app's shared directory, without a slash at its end. */
@@ -25999,13 +26102,19 @@ const siteSchema = strictObject({
 	proxy_request_buffering: boolean().default(true).describe("`false`: an instance gets an upload while it comes in. Such an upload ends with the release that it began with."),
 	proxy_intercept_errors: boolean().default(false).describe("The error page also replaces what the app itself answers with 500 and above."),
 	upgrade: boolean().default(false).describe("Pass WebSocket upgrades on."),
-	gzip: boolean().default(false).describe("Compress text of 1 kB and more; `false` leaves it to the host's nginx.conf."),
+	gzip: boolean().optional().meta({
+		description: "Compress text of 1 kB and more.",
+		absent: "what the host's nginx.conf says"
+	}),
 	add_header: record(string().regex(/^[A-Za-z][A-Za-z0-9-]{0,127}$/, "a header's name"), headerValue).default({}).describe("Names and values of headers that every response gets, also errors and files."),
 	error_page: servedPath.optional().meta({
 		description: "A page of the project. It is shown with the original status for 502, 503, 504 and during maintenance.",
 		absent: "cutover's own"
 	}),
-	access_log: boolean().default(true).describe("`false`: no access log."),
+	access_log: accessLog,
+	redirects,
+	hsts,
+	limit_req: requestLimit,
 	balance: _enum([
 		"round_robin",
 		"ip_hash",
@@ -26015,7 +26124,7 @@ const siteSchema = strictObject({
 	weight: int().min(1).max(100).default(1).describe("The weight of this host's instances together, next to the weights of `peers`."),
 	peers: array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well."),
 	preview: preview.optional().describe("How the staged release is seen before it has traffic.")
-}).superRefine(({ balance, peers, preview, listen }, context) => {
+}).superRefine(({ balance, peers, preview, listen, redirects, server_name: names }, context) => {
 	const fault = (path, message) => context.addIssue({
 		code: "custom",
 		path,
@@ -26026,6 +26135,8 @@ const siteSchema = strictObject({
 		index,
 		"backup"
 	], `nginx has no backup servers with \`balance: ${balance}\``);
+	for (const [name, target] of Object.entries(redirects)) if (target in redirects) fault(["redirects", name], `leads to ${target}, which is sent on too`);
+	else if (names?.includes(name)) fault(["redirects", name], "stands in `server_name` too");
 	if (preview !== void 0 && Object.values(preview).every((way) => way === void 0)) fault(["preview"], "needs `listen`, `cookie` or `header`");
 	const previewPort = preview?.listen === void 0 ? void 0 : portOf(preview.listen);
 	if (previewPort !== void 0 && listen?.some((address) => portOf(address) === previewPort)) fault(["preview", "listen"], "is an address of the site itself");
@@ -26109,14 +26220,22 @@ const configSchema = strictObject({
 	watch: duration.default("30s").describe("How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch."),
 	exclude: array(plain(1024)).max(256).default([]).describe("What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` includes one again.")
 }).superRefine((config, context) => {
-	const places = [...config.static.map(({ url }, index) => ({
+	const places = [...config.static.flatMap(({ url, except }, index) => [{
 		url,
 		path: [
 			"static",
 			index,
 			"url"
 		]
-	})), ...config.shared.flatMap(({ url }, index) => url === void 0 ? [] : [{
+	}, ...except.map((one, at) => ({
+		url: one,
+		path: [
+			"static",
+			index,
+			"except",
+			at
+		]
+	}))]), ...config.shared.flatMap(({ url }, index) => url === void 0 ? [] : [{
 		url,
 		path: [
 			"shared",
@@ -43092,7 +43211,7 @@ const gunicornReplaced = {
 	threads: "cutover.yml has server.threads"
 };
 // shared/project-hints.ts
-const warning$1 = (path, message) => ({
+const warning$2 = (path, message) => ({
 	severity: "warning",
 	path,
 	message
@@ -43138,21 +43257,21 @@ function staticHints(config, { staticfiles, staticRoot, staticUrl, where, inside
 	const url = staticUrl === void 0 ? void 0 : folderUrlOf(staticUrl);
 	const root = typeof staticRoot === "string" ? inside(staticRoot) : void 0;
 	const served = config.static.findIndex(({ from }) => from.replace(/\/$/, "") === root);
-	if (served >= 0 && url !== void 0 && config.static[served]?.url !== url) return [warning$1([
+	if (served >= 0 && url !== void 0 && config.static[served]?.url !== url) return [warning$2([
 		"static",
 		served,
 		"url"
 	], `is ${config.static[served]?.url}, and STATIC_URL is ${url} (${where.STATIC_URL})`)];
 	if (config.static.some(({ collect }) => collect !== void 0) || config.static.some((each) => each.url === url)) return [];
-	if (staticRoot === void 0) return [warning$1(["static"], `${module} has no STATIC_ROOT, so no static files are collected and pages have no style: write \`STATIC_ROOT = BASE_DIR / "staticfiles"\` and run \`cutover init\` again`)];
+	if (staticRoot === void 0) return [warning$2(["static"], `${module} has no STATIC_ROOT, so no static files are collected and pages have no style: write \`STATIC_ROOT = BASE_DIR / "staticfiles"\` and run \`cutover init\` again`)];
 	if (typeof staticRoot !== "string" || root !== void 0) return [];
 	const message = `STATIC_ROOT is ${staticRoot} (${where.STATIC_ROOT}), outside of the project, so no static files are packed: write \`STATIC_ROOT = BASE_DIR / "staticfiles"\``;
-	return [warning$1(["static"], message)];
+	return [warning$2(["static"], message)];
 }
 /** A release is read-only and new at each deploy. */
 function databaseHints$1(config, { sqlite, inside, where }) {
 	const linked = config.shared.flatMap((each) => "path" in each && typeof each.path === "string" ? [each.path] : []);
-	return sqlite.map(inside).filter((file) => file !== void 0).filter((file) => !linked.some((path) => file === path || file.startsWith(`${path}/`))).map((file) => warning$1(["app"], `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: write \`shared: [{ path: ${file} }]\`, or let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`));
+	return sqlite.map(inside).filter((file) => file !== void 0).filter((file) => !linked.some((path) => file === path || file.startsWith(`${path}/`))).map((file) => warning$2(["app"], `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: write \`shared: [{ path: ${file} }]\`, or let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`));
 }
 /** What gunicorn.conf.py says and cutover decides. The instance's log has the same, with what is computed. */
 function gunicornHints({ server }, project) {
@@ -43167,12 +43286,12 @@ function gunicornHints({ server }, project) {
 		const [, name = "", value = ""] = /^(\w+)\s*=\s*([^#]*)/.exec(text) ?? [];
 		const reason = Object.hasOwn(reasons, name) ? reasons[name] : void 0;
 		if (reason === void 0 || /^(?:None|False)\s*$/.test(value)) return [];
-		return [warning$1(["server", "kind"], `${file}:${index + 1}: ${name} = ${value.trim()} does not count: ${reason}`)];
+		return [warning$2(["server", "kind"], `${file}:${index + 1}: ${name} = ${value.trim()} does not count: ${reason}`)];
 	});
 }
 function websocketHints(config, websockets) {
 	if (websockets === void 0 || config.site === "none" || siteOf(config).upgrade) return [];
-	return [warning$1(["site"], `${websockets} has WebSockets, and without \`upgrade: true\` nginx does not pass them on`)];
+	return [warning$2(["site"], `${websockets} has WebSockets, and without \`upgrade: true\` nginx does not pass them on`)];
 }
 // shared/repository-top.ts
 /** So far above a project its repository is looked at. */
@@ -43299,6 +43418,43 @@ function missingServerApp({ server, python, env }, project) {
 		name
 	};
 }
+// shared/timeouts.ts
+const warning$1 = (path, message) => ({
+	severity: "warning",
+	path,
+	message
+});
+/** What nginx waits unless somebody asks for more. */
+const usualRead = milliseconds(siteSchema.parse({}).proxy_read_timeout);
+/** gunicorn kills a worker that has been busy with one request for longer. */
+const gunicornSeconds = 30;
+/** Time limits that contradict each other: the shorter one ends what the longer one allows. */
+function timeoutHints(config, project) {
+	const { drain, server } = config;
+	const { proxy_read_timeout: read, proxy_connect_timeout: connect } = siteOf(config);
+	const long = milliseconds(read) > usualRead;
+	const hints = [];
+	if (config.site === "none") return hints;
+	if (long && milliseconds(drain.timeout) < milliseconds(read)) hints.push(warning$1(["drain", "timeout"], `is ${drain.timeout}, and site.proxy_read_timeout ${read}: a deploy cuts requests that nginx would wait for; write \`drain: { timeout: ${read} }\``));
+	if (milliseconds(connect) > 75e3) hints.push(warning$1(["site", "proxy_connect_timeout"], `is ${connect}, and the system gives up after about 75s in any case`));
+	const own = project.read("gunicorn.conf.py") ?? "";
+	if (long && server.kind === "gunicorn" && server.threads === 1 && !/^timeout\s*=/m.test(own)) hints.push(warning$1(["site", "proxy_read_timeout"], `is ${read}, and gunicorn kills a worker after ${gunicornSeconds}s with one request: write \`timeout = ${Math.ceil(milliseconds(read) / 1e3)}\` into gunicorn.conf.py`));
+	return hints;
+}
+/** Limits of what a deploy waits for, by key. */
+function waitLimits({ release, processes }) {
+	return [...release === void 0 ? [] : [{
+		path: ["release", "timeout"],
+		limit: release.timeout
+	}], ...Object.entries(processes).map(([name, { stop_timeout: limit }]) => ({
+		path: [
+			"processes",
+			name,
+			"stop_timeout"
+		],
+		limit
+	}))];
+}
 // shared/project.ts
 /** Everything that a valid configuration gets wrong about the project. Runs nothing. */
 function projectFaults(config, project) {
@@ -43311,7 +43467,8 @@ function projectFaults(config, project) {
 		...configFileFaults(config, project),
 		...errorPageFaults(config, project),
 		...reservedFaults(config.env),
-		...projectHints(config, project)
+		...projectHints(config, project),
+		...timeoutHints(config, project)
 	];
 }
 const error = (path, message) => ({
@@ -43331,15 +43488,22 @@ function serverAppFaults(config, project) {
 	return [error(["server", "app"], message)];
 }
 function staticFaults(config, project) {
-	return config.static.flatMap(({ from, collect }, index) => {
+	return config.static.flatMap(({ url, from, collect, fallback }, index) => {
 		const path = [
 			"static",
 			index,
 			"from"
 		];
 		if (/^(?:\.\/*)+$/.test(from)) return [error(path, "is the whole project; name the folder of the static files alone")];
-		if (collect !== void 0 || project.exists(from)) return [];
-		return [error(path, `the project has no folder ${from}; correct it, or give the command that makes it as \`collect\``)];
+		if (collect !== void 0) return [];
+		const page = fallback === void 0 ? void 0 : `${from.replace(/\/+$/, "")}/${fallback}`;
+		if (project.exists(from)) return page !== void 0 && !project.exists(page) ? [error([
+			"static",
+			index,
+			"fallback"
+		], `the project has no ${page}`)] : [];
+		const what = url.endsWith("/") ? "folder" : "file";
+		return [error(path, `the project has no ${what} ${from}; correct it, or give the command that makes it as \`collect\``)];
 	});
 }
 /** The server comes from the requirements, like everything else that the app imports. */
@@ -44586,7 +44750,11 @@ function checkProject(job) {
 	})).toSorted((a, b) => a.line - b.line || a.column - b.column);
 	const errors = placed.filter(({ severity }) => severity === "error");
 	if (errors.length > 0) throw nothingSent(yamlRefusal("config_invalid", inputs.config, errors));
-	warnOf(job, [...placed, ...ownSharedDirectories(job)]);
+	warnOf(job, [
+		...placed,
+		...ownSharedDirectories(job),
+		...shortJob(job)
+	]);
 }
 function worded({ path, message }) {
 	return `${path.join(".")}: ${message}`;
@@ -44612,6 +44780,16 @@ function ownSharedDirectories({ config, inputs, at }) {
 			message
 		}];
 	});
+}
+/** A job that ends before its deploy has ended undoes it, although nothing is wrong. */
+function shortJob({ config, inputs, at }) {
+	const short = waitLimits(config).find(({ limit }) => milliseconds(limit) >= inputs.timeoutMs);
+	if (short === void 0) return [];
+	const message = `${short.path.join(".")} is ${short.limit}, and the input timeout ends the job after ${prettyMilliseconds(inputs.timeoutMs)}: write a longer \`timeout\` below \`with:\``;
+	return [{
+		...at(short.path),
+		message
+	}];
 }
 /** Shows warnings next to the lines that they are about. */
 function warnOf({ inputs, effects }, warnings) {
@@ -46572,7 +46750,13 @@ function staticFiles(config, directory) {
 	const entries = config.static.toSorted((a, b) => a.url.length - b.url.length);
 	for (const entry of entries) {
 		const from = join(directory, staticFolder(config, entry));
-		if (reading(entry.from, () => statSync(from, { throwIfNoEntry: false }))?.isDirectory() !== true) throw missingFolder(config, entry);
+		const stats = reading(entry.from, () => statSync(from, { throwIfNoEntry: false }));
+		if (!entry.url.endsWith("/")) {
+			const file = singleFile(config, entry, directory);
+			files.set(file.path, file);
+			continue;
+		}
+		if (stats?.isDirectory() !== true) throw missingFolder(config, entry);
 		const area = posix.join("static", entry.url).replace(/\/$/, "");
 		for (const file of walkFiles({
 			root: directory,
@@ -46583,9 +46767,29 @@ function staticFiles(config, directory) {
 	}
 	return [...files.values()];
 }
+/** An entry that is one file, such as `/favicon.ico`. It may have another name in the project. */
+function singleFile(config, entry, directory) {
+	const from = posix.normalize(entry.from);
+	const exclude = ["/*", `!/${escaped(posix.basename(from))}`];
+	const folder = join(directory, posix.dirname(from));
+	if (reading(entry.from, () => statSync(join(directory, from), { throwIfNoEntry: false }))?.isFile() === true) {
+		const [file] = walkFiles({
+			root: directory,
+			directory: folder,
+			area: "static",
+			exclude
+		});
+		if (file !== void 0) return {
+			...file,
+			path: posix.join("static", entry.url)
+		};
+	}
+	throw configFault(`static.${config.static.indexOf(entry)}.from`, `the project has no file ${entry.from}, and \`url\` is one file`, "Correct it, or end `url` with a slash if it is a folder.");
+}
+const escaped = (path) => path.replace(/[\\*?[\]!# ]/g, "\\$&");
 /** Patterns that keep the collected folders out of app/: the agent puts a symlink to the static files in their place. */
 function collectedFolders(config) {
-	return config.static.map((entry) => `/${staticFolder(config, entry).replace(/[\\*?[\]!# ]/g, "\\$&")}/`);
+	return config.static.map((entry) => `/${escaped(staticFolder(config, entry))}/`);
 }
 function staticFolder(config, entry) {
 	const folder = posix.normalize(entry.from).replace(/\/$/, "");
@@ -53219,6 +53423,7 @@ var HostProgress = class {
 		for await (const event of this.#app.events(deployment, signal)) {
 			if (event.type === "end") {
 				if (event.deployment.cut !== void 0) this.#report.cut = event.deployment.cut;
+				if (event.deployment.requests !== void 0) this.#report.visitors = requestsWords(event.deployment.requests);
 				return event.deployment;
 			}
 			this.#show(event);

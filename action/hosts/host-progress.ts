@@ -1,6 +1,6 @@
 import { type ReportedState, reportedAfter } from "../../shared/deployment-states.ts";
 import { CutoverError } from "../../shared/errors.ts";
-import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
+import { type DeploymentEvent, type DeploymentView, requestsWords } from "../../shared/protocol.ts";
 import type { HostReport } from "../report/job-report.ts";
 import type { HostApp } from "./host-app.ts";
 import { activities, type HostLog } from "./host-log.ts";
@@ -50,6 +50,7 @@ export class HostProgress {
     for await (const event of this.#app.events(deployment, signal)) {
       if (event.type === "end") {
         if (event.deployment.cut !== undefined) this.#report.cut = event.deployment.cut;
+        if (event.deployment.requests !== undefined) this.#report.visitors = requestsWords(event.deployment.requests);
         return event.deployment;
       }
       this.#show(event);

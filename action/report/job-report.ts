@@ -21,6 +21,8 @@ export interface HostReport {
   phases: Phase[];
   /** Requests that were still open on the old instances when they were stopped. */
   cut?: number;
+  /** What visitors saw after the cutover. */
+  visitors?: string;
   failure?: CutoverError;
   /** What a person should know, apart from the outcome. */
   note?: string;
@@ -51,13 +53,14 @@ export function newJobReport(command: Command, started: number): JobReport {
 /** The output `result`: plain JSON by host. */
 export function resultByHost(hosts: HostReport[]): Record<string, object> {
   return Object.fromEntries(
-    hosts.map(({ host, outcome, release, phases, cut, failure, note }) => [
+    hosts.map(({ host, outcome, release, phases, cut, visitors, failure, note }) => [
       host,
       {
         outcome,
         release,
         phases: phases.map(({ name, took }) => ({ name, took: Math.round(took) })),
         cut,
+        visitors,
         note,
         error: failure && { code: failure.code, message: failure.message, fix: failure.fix },
       },

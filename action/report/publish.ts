@@ -54,11 +54,12 @@ export function failedHosts({ hosts }: JobReport): HostReport[] {
   return hosts.filter(({ failure }) => failure !== undefined);
 }
 
-function closingLines({ host, outcome, release, failure, cut, note }: HostReport, log: Log): void {
+function closingLines({ host, outcome, release, failure, cut, visitors, note }: HostReport, log: Log): void {
   if (failure !== undefined) explainFailure(host, failure, log);
   const facts = [`${host}: ${outcome}`, release, note];
   if (cut !== undefined && cut > 0) facts.push(`${cut} open requests were cut`);
   log.line(facts.filter((fact) => fact !== undefined).join(", "));
+  if (visitors !== undefined) log.line(`${host}: ${visitors}`);
 }
 
 function explainFailure(where: string, failure: CutoverError, log: Log): void {

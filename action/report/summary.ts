@@ -65,11 +65,12 @@ function hostTable(hosts: HostReport[]): string {
   return `<table>${[head, ...rows, ...more].join("")}</table>`;
 }
 
-function outcomeCell({ outcome, failure, cut, note }: HostReport): string {
+function outcomeCell({ outcome, failure, cut, visitors, note }: HostReport): string {
   const lines = [`<b>${outcomeNames[outcome]}</b>`];
   if (failure !== undefined) lines.push(`${failure.code}: ${escapeHtml(short(failure.message))}`);
   if (failure?.fix !== undefined) lines.push(escapeHtml(short(failure.fix)));
   if (cut !== undefined && cut > 0) lines.push(`${cut} open requests were cut`);
+  if (visitors !== undefined) lines.push(escapeHtml(visitors));
   if (note !== undefined) lines.push(escapeHtml(short(note)));
   return lines.join("<br>");
 }

@@ -13,6 +13,7 @@ import { maintenanceCommand } from "./commands/maintenance.ts";
 import { moveCommands } from "./commands/moves.ts";
 import { setupCommand } from "./commands/setup.ts";
 import { statusCommands } from "./commands/status.ts";
+import { topCommand } from "./commands/top.ts";
 import { upkeepCommands } from "./commands/upkeep.ts";
 import { type SetExit, withGlobalOptions } from "./context.ts";
 import { renderFailure } from "./terminal/events.ts";
@@ -68,6 +69,7 @@ export function createProgram(terminal: Terminal, version: string, setExit: SetE
     .addHelpText("after", "\nExample:\n  $ cutover status\n  $ cutover help redeploy");
   const commands = [
     ...statusCommands(terminal),
+    topCommand(terminal),
     ...moveCommands(terminal, setExit),
     ...upkeepCommands(terminal, setExit),
     ...inspectCommands(terminal, setExit),

@@ -13,6 +13,7 @@ import type {
 import type { AppSettings } from "../settings.ts";
 import type { HealthProbe } from "./health-probe.ts";
 import type { Instance, OutputListener, Privileged } from "./privileged.ts";
+import type { Requests } from "./requests.ts";
 
 export type { HealthAnswer, HealthProbe, HealthRequest, Visit } from "./health-probe.ts";
 
@@ -34,6 +35,7 @@ export interface Ports {
   logs: InstanceLogs;
   events: EventFiles;
   maintenance: Maintenance;
+  requests: Requests;
   system: HostSystem;
 }
 

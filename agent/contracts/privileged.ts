@@ -150,6 +150,12 @@ export interface Privileged {
    * @throws CutoverError nginx_config_broken, nginx_unreachable; domain_taken for the app's first site
    */
   writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }>;
+  /**
+   * Makes nginx begin another file of the lines of an app's requests, if the present one is large or was taken away. What was
+   * rotated before is removed then. Idempotent.
+   * @throws CutoverError nginx_unreachable
+   */
+  rotateRequests(app: string): Promise<void>;
   /** By the upstreams' file. */
   upstreamServers(app: string): Promise<UpstreamServers>;
   /** Whether nginx workers from before the last reload still serve. They may open connections to an instance without slots. */

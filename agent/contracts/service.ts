@@ -9,6 +9,7 @@ import type {
   MaintenanceView,
   ReleaseView,
   RepairView,
+  RequestsView,
   VerifyView,
 } from "../../shared/protocol.ts";
 
@@ -38,6 +39,8 @@ export interface Service {
   files(app: string, release: string | "live"): Promise<FilesView>;
   /** The last lines of each instance of a run; of the live run unless given. `source` is the instance's name. */
   logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]>;
+  /** What visitors saw in the last seconds; undefined if nginx writes no lines of requests for this app. */
+  requests(app: string, seconds: number): Promise<RequestsView | undefined>;
   /** How a command of the live release runs, for `cutover exec`. It holds the app's secrets, so only for the admin socket. */
   environment(app: string): Promise<CommandEnvironment>;
   /**

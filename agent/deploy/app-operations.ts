@@ -6,6 +6,7 @@ import type {
   MaintenanceView,
   ReleaseView,
   RepairView,
+  RequestsView,
   StoreFault,
   VerifyView,
 } from "../../shared/protocol.ts";
@@ -17,6 +18,7 @@ import { viewApp } from "./app-view.ts";
 import { runSpec } from "./context.ts";
 import type { DeployQueue } from "./queue/queue.ts";
 import { heldState, repair } from "./recovery/repair.ts";
+import { viewRequests } from "./requests-view.ts";
 import { findRelease, pinRelease } from "./state.ts";
 import { assertServable, nothingLive, servableRelease } from "./steps/target.ts";
 
@@ -68,6 +70,12 @@ export class AppOperations implements Operations {
     const wanted = run ?? state.live;
     if (wanted === null) throw nothingLive(app);
     return this.#ports.logs.tail(app, wanted, lines);
+  }
+
+  async requests(app: string, seconds: number): Promise<RequestsView | undefined> {
+    await this.#ports.apps.settings(app);
+    const { requests, clock } = this.#ports;
+    return viewRequests(requests, await this.#states.of(app), { seconds, now: clock.now() });
   }
 
   async environment(app: string): Promise<CommandEnvironment> {

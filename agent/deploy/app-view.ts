@@ -8,6 +8,7 @@ import type { Ports } from "../contracts/ports.ts";
 import type { ProcessGroup } from "../contracts/privileged.ts";
 import type { AppSettings } from "../settings.ts";
 import { runSpec } from "./context.ts";
+import { viewRequests } from "./requests-view.ts";
 import { type AppState, openDeployment, rollbackTarget } from "./state.ts";
 
 interface Parts {
@@ -32,6 +33,7 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
   for (const group of processes ?? []) instances.push(...viewProcess(group));
   const live = state.live === null ? undefined : await runSpec({ ports, state }, state.live);
   const maintenance = await ports.maintenance.state(state.app);
+  const requests = await viewRequests(ports.requests, state, { seconds: 60, now: ports.clock.now() });
   const open = running === undefined ? openView(state) : undefined;
   const blocked = state.held ?? open?.why;
   return {
@@ -46,6 +48,7 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
     ...(blocked !== undefined && { held: blocked }),
     ...(maintenance !== undefined && { maintenance }),
     ...(supervisord.problem !== undefined && { problem: supervisord.problem }),
+    ...(requests !== undefined && { requests }),
     instances,
     releases: state.releases.toReversed(),
     deployment: running ?? open?.deployment ?? state.history[0] ?? null,

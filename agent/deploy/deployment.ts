@@ -5,6 +5,7 @@ import {
   type Actor,
   type DeploymentEvent,
   type DeploymentKind,
+  type DeploymentRequests,
   type DeploymentView,
   type Outcome,
   toFailure,
@@ -190,6 +191,11 @@ export class Deployment {
 
   drained(requests: number): void {
     this.#record.drained = (this.#record.drained ?? 0) + requests;
+  }
+
+  /** What visitors saw of its release. */
+  seen(requests: DeploymentRequests): void {
+    this.#record.requests = requests;
   }
 
   /** How it ended. Followers hear of it from `announce`, when it is on disk. */

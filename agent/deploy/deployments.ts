@@ -10,6 +10,7 @@ import type {
   MaintenanceView,
   ReleaseView,
   RepairView,
+  RequestsView,
   VerifyView,
 } from "../../shared/protocol.ts";
 import type { InstancesReport } from "../contracts/instances-report.ts";
@@ -92,7 +93,8 @@ export class Deployments implements Service {
     this.#operations = new AppOperations({ ports, log, states: this.#states, queue: this.#queue, resume });
     this.#warm = new WarmRetirement({ ports, locks: this.#queue.locks, log, stateOf, onCut });
     this.supervision = new LiveSupervision({ ports, log, locks: this.#queue.locks, stateOf, onReport: onInstances });
-    this.#canaries = new CanaryWatch({ ports, log, stateOf, fail: (id, reason) => this.#failCanary(id, reason) });
+    const fail = async (id: string, why: CutoverError) => this.#abortStaged(await this.deployment(id), why);
+    this.#canaries = new CanaryWatch({ ports, log, stateOf, fail });
   }
 
   /** At start: goes on with what was left at a safe point, and finishes or undoes what was interrupted. */
@@ -211,6 +213,10 @@ export class Deployments implements Service {
     return this.#operations.logs(app, lines, run);
   }
 
+  requests(app: string, seconds: number): Promise<RequestsView | undefined> {
+    return this.#operations.requests(app, seconds);
+  }
+
   environment(app: string): Promise<CommandEnvironment> {
     return this.#operations.environment(app);
   }
@@ -282,10 +288,6 @@ export class Deployments implements Service {
     await this.#warm.schedule(app).catch(log("retire was not scheduled"));
     await this.#canaries.schedule(app).catch(log("the canary is not watched"));
     await this.#open.schedule(app).catch(log("an open deployment is not tried again"));
-  }
-
-  async #failCanary(id: string, reason: CutoverError): Promise<void> {
-    await this.#abortStaged(await this.deployment(id), reason);
   }
 
   async #abortStaged(view: DeploymentView, reason: CutoverError): Promise<DeploymentView> {

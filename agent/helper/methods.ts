@@ -78,6 +78,7 @@ export const methods = {
     await privileged.checkSite(app, config);
   }),
   writeSite: method(shape.site, shape.changed, (host, { app, site }) => host.writeSite(app, site)),
+  rotateRequests: method(ofApp, done, ({ privileged }, { app }) => privileged.rotateRequests(app)),
   upstreamServers: method(ofApp, shape.servers, ({ privileged }, { app }) => privileged.upstreamServers(app)),
   oldWorkers: method(none, shape.yes, ({ privileged }) => privileged.oldWorkers()),
 

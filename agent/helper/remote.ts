@@ -112,6 +112,10 @@ export class RemotePrivileged implements Privileged {
     return this.#helper.call("writeSite", { app, site });
   }
 
+  rotateRequests(app: string): Promise<void> {
+    return this.#helper.call("rotateRequests", { app });
+  }
+
   upstreamServers(app: string): Promise<UpstreamServers> {
     return this.#helper.call("upstreamServers", { app });
   }

@@ -210,7 +210,12 @@ export class LocalPrivileged implements Privileged {
   }
 
   async writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }> {
+    await this.#directories.ensureRequests();
     return this.#sites.write(await this.#options.apps.settings(app), site);
+  }
+
+  async rotateRequests(app: string): Promise<void> {
+    await this.#sites.rotateRequests(appName.parse(app));
   }
 
   async upstreamServers(app: string): Promise<UpstreamServers> {

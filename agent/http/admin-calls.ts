@@ -40,6 +40,12 @@ export function addAdminCalls(app: HttpApp, options: AdminCallsOptions): void {
     return json(c, calls.logs, { logs: await service.logs(name, lines, run) });
   });
 
+  answer(app, calls.requests, async (c) => {
+    const name = params.appParam(c.req.param("app"));
+    const view = await service.requests(name, params.queryOf(calls.requests, c).seconds);
+    return view === undefined ? c.body(null, 204) : json(c, calls.requests, view);
+  });
+
   answer(app, calls.environment, async (c) => {
     const environment = await service.environment(params.appParam(c.req.param("app")));
     return json(c, calls.environment, environment, 200, { "cache-control": "no-store" });

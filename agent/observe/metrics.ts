@@ -1,12 +1,16 @@
 import { X509Certificate } from "node:crypto";
 import { asCutoverError } from "../../shared/errors.ts";
 import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
+import type { Requests } from "../contracts/requests.ts";
 import type { Service } from "../contracts/service.ts";
 import { AppGauges, describeApp } from "./app-gauges.ts";
 import { Counter, type Family, gauge, Histogram, renderMetrics, type Sample } from "./prometheus.ts";
+import { requestFamilies } from "./request-metrics.ts";
 
 interface MetricsParts {
   service: Pick<Service, "apps" | "app">;
+  /** Without it the metrics have no visitors' requests. */
+  requests?: Pick<Requests, "totals">;
   version: string;
   /** Free bytes on the file system of the releases. */
   freeBytes(): Promise<number>;
@@ -16,7 +20,8 @@ interface MetricsParts {
 const phaseBounds = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
 
 /**
- * The agent's metrics. Counters start at zero when the agent starts, as Prometheus expects; gauges are read at each request.
+ * The agent's metrics. Counters start at zero when the agent starts, as Prometheus expects, but for those of visitors' requests,
+ * which go on; gauges are read at each request.
  * Labels are apps, words of closed sets, and processes of cutover.yml. Only `cutover_release_info` names releases.
  */
 export class Metrics {
@@ -86,11 +91,12 @@ export class Metrics {
   }
 
   async #render(): Promise<string> {
-    const { service, version } = this.#parts;
+    const { service, requests, version } = this.#parts;
     const free = await this.#parts.freeBytes().catch(() => undefined);
     const gauges = new AppGauges();
+    const apps = await service.apps();
     // An app whose state or programs cannot be read must not hide the others.
-    for (const app of await service.apps()) {
+    for (const app of apps) {
       try {
         describeApp(gauges, await service.app(app));
       } catch (thrown) {
@@ -136,6 +142,7 @@ export class Metrics {
       ...certificateGauges(this.#certificate),
       ...counters.map(([name, help, samples]): Family => ({ name, help, type: "counter", samples })),
       phases,
+      ...(requests === undefined ? [] : requestFamilies(requests, apps)),
       ...gauges.families(),
     ]);
   }

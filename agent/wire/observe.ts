@@ -17,13 +17,14 @@ interface Observed {
   version: string;
   events: ObservedEvents;
   deployments: Deployments;
-  ports: Pick<Ports, "apps">;
+  ports: Pick<Ports, "apps" | "requests">;
   logger: Logger;
 }
 
 /** Metrics, the audit log and webhooks: they follow the events of all deployments. */
 export function observe(settings: AgentSettings, { version, events, deployments, ports, logger }: Observed) {
-  const metrics = new Metrics({ service: deployments, version, freeBytes: () => freeBytes(settings.data) });
+  const { requests } = ports;
+  const metrics = new Metrics({ service: deployments, requests, version, freeBytes: () => freeBytes(settings.data) });
   const onError = (err: unknown) => logger.error({ err }, "the audit log could not be written");
   const files = new AuditFiles(settings.data, { onError });
   const audit = new AuditWithRefusals(files, (reason) => metrics.refused(reason));

@@ -9,20 +9,24 @@ import { MaintenanceFiles } from "../host/nginx/maintenance.ts";
 import { NginxTraffic } from "../host/nginx/traffic.ts";
 import { PythonSystem } from "../host/python/host-system.ts";
 import { ReleaseEnvironments } from "../host/python/release-environments.ts";
+import { RequestCounts } from "../host/requests/request-counts.ts";
 import { AppsDirectory } from "../host/store/apps-dir.ts";
+import { requestPlaces } from "../host/store/layout.ts";
 import { StateFiles } from "../host/store/state-file.ts";
+import type { Logger } from "../logger.ts";
 import type { Host } from "./host.ts";
 
 interface PortParts {
   events: EventFiles;
   version: string;
+  logger: Logger;
 }
 
 /** All that the deploy code needs of this host. */
 export async function openPorts(
   host: Host,
-  { events, version }: PortParts,
-): Promise<{ ports: Ports; closePorts(): void }> {
+  { events, version, logger }: PortParts,
+): Promise<{ ports: Ports; requests: RequestCounts; closePorts(): void }> {
   const { data, limits } = host.settings;
   const apps = new AppsDirectory(host.appsDir);
   const needsHelper = !host.embedded && process.geteuid?.() !== 0;
@@ -32,6 +36,13 @@ export async function openPorts(
     closePorts,
     ...rest
   } = needsHelper ? await throughHelper(host, version) : inThisProcess(host, apps);
+  const requests = new RequestCounts({
+    places: requestPlaces(data),
+    clock: systemClock,
+    apps: () => apps.names(),
+    rotate: (app) => privileged.rotateRequests(app),
+    onTrouble: (err, message) => logger.warn({ err }, message),
+  });
   const ports: Ports = {
     ...rest,
     privileged,
@@ -40,13 +51,14 @@ export async function openPorts(
     events,
     clock: systemClock,
     states: new StateFiles(data),
-    traffic: new NginxTraffic(data, privileged),
+    traffic: new NginxTraffic(data, privileged, requests),
     probe: new SocketProbe(version, host.settings),
     connections: new ProcNetConnections(),
     maintenance: new MaintenanceFiles(data),
+    requests,
     system: new PythonSystem(host.settings.python_path),
   };
-  return { ports, closePorts };
+  return { ports, requests, closePorts };
 }
 
 /** An agent with a user of its own asks the helper, which is root. */

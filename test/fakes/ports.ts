@@ -12,6 +12,8 @@ import { FakeClock } from "./clock.ts";
 import { digestOf, requestOf } from "./deploy-request.ts";
 import { memoryMaintenance } from "./maintenance.ts";
 import { type FakeProcess, processGroup } from "./processes.ts";
+import { noRequests } from "./requests.ts";
+import { assignedSlots } from "./slots.ts";
 import { memoryStates } from "./states.ts";
 
 const ok: HealthAnswer = { kind: "status", status: 200, body: "", location: undefined };
@@ -72,7 +74,6 @@ export class FakeHost {
   get #now(): number {
     return this.#clock.now;
   }
-
   async effect(name: string): Promise<void> {
     await setImmediate();
     const failure = this.failing.get(name);
@@ -215,6 +216,7 @@ export class FakeHost {
         checkSite: async () => {},
         writeSite: async () => ({ changed: false }),
         upstreamServers: async () => ({ main: [], preview: [], unread: false }),
+        rotateRequests: async () => {},
         oldWorkers: async () => false,
         removeApp: async () => {
           await this.effect("app.remove");
@@ -229,7 +231,7 @@ export class FakeHost {
           disk.slots = text;
           return { reloaded: false };
         },
-        assigned: async () => this.#assigned(),
+        assigned: async () => assignedSlots(this.disk.slots),
         unread: async () => false,
         settled: async () => true,
         tidy: async () => {},
@@ -258,6 +260,7 @@ export class FakeHost {
         },
         prune: async () => {},
       },
+      requests: noRequests,
       system: { view: async () => ({ machine: "x86_64", glibc: "2.36", pythons: ["3.11"] }) },
       maintenance: memoryMaintenance(
         disk,
@@ -286,13 +289,6 @@ export class FakeHost {
       state: this.processStates.get(key) ?? "RUNNING",
       restarts: this.restarts.get(key) ?? 0,
     });
-  }
-
-  /** As if each run had one instance in its traffic. */
-  #assigned(): Map<string, number> {
-    const shares = this.disk.slots.split(" ").flatMap((text) => /^(.+):(\d+)$/.exec(text) ?? []);
-    const at = shares.flatMap((_, index) => (index % 3 === 0 ? [index] : []));
-    return new Map(at.map((first) => [`unix:${shares[first + 1]}/web-0.sock`, Number(shares[first + 2])]));
   }
 
   request(release: string, settings: object = {}, more: Partial<DeployRequest> = {}): DeployRequest {

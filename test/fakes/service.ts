@@ -15,6 +15,7 @@ import type {
   MaintenanceView,
   ReleaseView,
   RepairView,
+  RequestsView,
   StoreFault,
   VerifyView,
 } from "../../shared/protocol.ts";
@@ -148,6 +149,10 @@ export class FakeService implements Service {
     this.calls.push({ method: "logs", app, detail: { lines, run } });
     this.#view(app);
     return this.output.get(app) ?? [];
+  }
+
+  async requests(app: string): Promise<RequestsView | undefined> {
+    return this.#view(app).requests;
   }
 
   async environment(app: string): Promise<CommandEnvironment> {

@@ -57,6 +57,10 @@ const withConfig = (parts: object) => ({ ...spec, config: { ...config, ...parts 
 
 export const refusedRequests: HostileCase[] = [
   ...each("an app that is no name:", appNames, (app) => ({ method: "prepareApp", params: { app } })),
+  ...each("lines to rotate of an app that is no name:", appNames, (app) => ({
+    method: "rotateRequests",
+    params: { app },
+  })),
   ...each("an app to remove that is no name:", appNames, (app) => ({ method: "removeApp", params: { app } })),
   ...each("a release to seal that is no release:", ids, (id) => ({
     method: "sealRelease",

@@ -95,7 +95,7 @@ test("agent/observe/README.md lists every metric, and no other", () => {
   const listed = [...page.matchAll(/^\| (`cutover_[^|]+) \|/gm)].flatMap(([, cell = ""]) =>
     [...cell.matchAll(/`(cutover_[a-z_]+)`/g)].map(([, name = ""]) => name),
   );
-  const sources = ["agent/observe/metrics.ts", "agent/observe/app-gauges.ts"];
+  const sources = ["metrics", "app-gauges", "request-metrics"].map((name) => `agent/observe/${name}.ts`);
   const source = sources.map((file) => readFileSync(file, "utf8")).join("");
   const rendered = [...source.matchAll(/"(cutover_[a-z_]+)"/g)].map(([, name = ""]) => name);
   expect(rendered.length).toBeGreaterThan(20);

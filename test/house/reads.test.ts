@@ -44,6 +44,7 @@ const allowed: Record<string, string> = {
   // Not below an app's directory.
   "agent/host/store/read-if-exists.ts": "see `plainReaders`",
   "agent/host/trust/pinned-repositories.ts": own,
+  "agent/host/requests/line-files.ts": "what nginx wrote into a directory of root's, without following a link",
   "agent/host/trust/issuer-keys.ts": own,
   "agent/host/embedded/detached.ts": "output of its own nginx and supervisord",
   "agent/host/exec/environment.ts": etc,

@@ -21,7 +21,8 @@ test("terminal.ts writes nothing that it has not made safe", () => {
   const text = readFileSync("agent/cli/terminal/terminal.ts", "utf8");
   const written = [...text.matchAll(/\.write\(([^\n]*)\);/g)].map(([, what]) => what);
   expect(written.length).toBeGreaterThan(3);
-  for (const what of written) expect(what).toMatch(/^(?:shown|jsonText)\(/);
+  for (const what of written) expect(what).toMatch(/^(?:shown|drawn|jsonText)\(/);
+  expect(text).toMatch(/function drawn\(text: string[^;]*\$\{shown\(text\)/);
 });
 
 test.each(["stdout.write(x)", "terminal.stderr.write(x)", "console.log(x)", "child.stdout.pipe(stdout)"])(

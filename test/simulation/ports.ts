@@ -3,6 +3,7 @@ import type { AppState } from "../../agent/deploy/state.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { DeploymentEvent, MaintenanceView } from "../../shared/protocol.ts";
 import { SerialQueue } from "../../shared/serial-queue.ts";
+import { noRequests } from "../fakes/requests.ts";
 import type { Effects } from "./effects.ts";
 import type { Host } from "./host.ts";
 import { SimPrivileged } from "./privileged.ts";
@@ -22,6 +23,7 @@ export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, 
     releases: releases(host, effects, uploads),
     environments: environments(host, effects),
     maintenance: maintenance(host, effects),
+    requests: noRequests,
     system: { view: async () => ({ machine: "x86_64", glibc: "2.36", pythons: ["3.11"] }) },
     clock: {
       now: () => timeline.wall,

@@ -273,6 +273,9 @@ export class SimPrivileged implements Privileged {
     });
   }
 
+  /** No request of the simulation is counted. */
+  async rotateRequests(): Promise<void> {}
+
   async oldWorkers(app = ""): Promise<boolean> {
     const { nginx } = this.#host;
     return this.#effects.ask("ask.workers", app, () => nginx.living().some(({ serving }) => !serving));

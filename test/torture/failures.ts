@@ -70,6 +70,8 @@ const failures: Record<NamedEffect, readonly Failure[]> = {
   // The signal arrives, but what the new workers log is read from files.
   "nginx.reload": ["lose", "fail-EMFILE"],
   "nginx.forget": removing,
+  "requests.rotate": writing,
+  "requests.save": whole,
   "maintenance.allow": writing,
   "maintenance.begin": whole,
   "maintenance.end": removing,

@@ -1,11 +1,14 @@
 import { releaseOfRun } from "../../../shared/names.ts";
-import type { AppView, DeploymentView, ReleaseView } from "../../../shared/protocol.ts";
+import type { AppView, DeploymentView, ReleaseView, RequestsView } from "../../../shared/protocol.ts";
 import { shortTime, stateWords, type ViewOptions } from "./events.ts";
+import { renderRequests } from "./requests.ts";
 import { renderTable } from "./table.ts";
 import { safe } from "./terminal.ts";
 
 export function renderStatus(view: AppView, { style, now }: ViewOptions): string {
   const lines = [style("bold", view.app), ...facts(view, { style, now })];
+  const { requests } = view;
+  if (requests !== undefined && requests.runs.length > 0) lines.push("", renderVisitors(requests, { style, now }));
   if (view.instances.length > 0) lines.push("", renderInstances(view, { style, now }));
   if (view.releases.length > 0) lines.push("", renderReleases(view, { style, now }));
   return `${lines.join("\n")}\n`;
@@ -64,6 +67,11 @@ function deploymentLine(view: DeploymentView, { style, now }: ViewOptions): stri
   const colour =
     view.outcome === "failed" || view.outcome === "aborted" ? "red" : view.outcome === "running" ? "yellow" : "green";
   return `${view.kind} ${style(colour, word)}, ${shortTime(now - began)} ago, by ${by} (${view.id})`;
+}
+
+function renderVisitors(view: RequestsView, { style, now }: ViewOptions): string {
+  const gap = view.gap === undefined ? "" : `\n${style("yellow", `some may be missing: ${safe(view.gap)}`)}`;
+  return indent(`${renderRequests(view, { style, now })}${gap}`);
 }
 
 function renderInstances({ instances }: AppView, { style }: ViewOptions): string {

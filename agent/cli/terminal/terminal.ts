@@ -54,6 +54,16 @@ export function print(terminal: Terminal, text: string): void {
   terminal.stdout.write(shown(text.endsWith("\n") ? text : `${text}\n`));
 }
 
+/** Draws the whole screen again. @param first the screen still shows something else */
+export function redraw(terminal: Terminal, text: string, { first }: { first: boolean }): void {
+  terminal.stdout.write(drawn(text, first));
+}
+
+/** From the top: each line to its end, then what was below. So nothing flickers, and the last line scrolls nothing away. */
+function drawn(text: string, first: boolean): string {
+  return `${first ? "\u001b[2J" : ""}\u001b[H${shown(text).replaceAll("\n", "\u001b[K\n")}\u001b[J`;
+}
+
 /** Text with its own newlines, on standard error. */
 export function printError(terminal: Terminal, text: string): void {
   terminal.stderr.write(shown(text));

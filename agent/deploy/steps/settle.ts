@@ -4,6 +4,7 @@ import { type DeployContext, reach, runSpec } from "../context.ts";
 import { findRelease } from "../state.ts";
 import { isJudged, isWatched, judge, watchLive } from "../watch/live-watch.ts";
 import { revertTraffic } from "../watch/revert.ts";
+import { tellSeen } from "../watch/seen-by-visitors.ts";
 import { visitorFault } from "../watch/visitor.ts";
 import { drainRun } from "./drain.ts";
 import { reconcileProcesses } from "./processes.ts";
@@ -11,12 +12,14 @@ import { reconcileProcesses } from "./processes.ts";
 /** What follows the cutover, all at once: the old instances drain, the processes are handed over, the new run is watched. */
 export async function settle(context: DeployContext, spec: RunSpec): Promise<void> {
   const { deployment } = context;
+  const since = context.ports.clock.now();
   const goingBack = new AbortController();
   const stopping = AbortSignal.any([context.stopping, goingBack.signal]);
   const tell = (message: string) => deployment.notice(message);
   const handedOver = reconcileProcesses(context, spec, { tell, signal: stopping });
   const others = Promise.allSettled([drainOld({ ...context, stopping }, spec), handedOver]);
   const [watched] = await Promise.allSettled([watch(context, spec)]);
+  await tellSeen(context, spec, since);
   if (context.state.journal?.verdict?.back === true) goingBack.abort(new Error("the traffic goes back"));
   const ends = [watched, ...(await others)];
   if (goingBack.signal.aborted) return;

@@ -11,7 +11,7 @@ interface Parts {
   log: Logger;
   stateOf(app: string): Promise<AppState>;
   /** Takes the canary of this deployment back. */
-  fail(deployment: string, reason: CutoverError): Promise<void>;
+  fail(deployment: string, reason: CutoverError): Promise<unknown>;
 }
 
 /** Follows the health of each canary while it has a part of the traffic, also when the job that gave it that has ended. */

@@ -37,14 +37,25 @@ export function logBlocks(home: string, names: Names, sites: Site[]): string[][]
   ];
 }
 
-/** For a server. Its root is for the log: files have roots of their own. @param name of the files */
-export function logDirectives(logDir: string, site: Site, name: string, names: Names): string[] {
-  const file = (kind: string) => quoted(`${logDir}/cutover-${name}.${kind}.log`);
+/**
+ * For a server. Its root is for the log: files have roots of their own.
+ * @param fileName the files' name without its ending
+ * @param counted the server has a log of its own besides, which `access_log off` would end too
+ */
+export function logDirectives(
+  logDir: string,
+  site: Site,
+  fileName: string,
+  names: Names,
+  { counted = false } = {},
+): string[] {
+  const file = (kind: string) => quoted(`${logDir}/cutover-${fileName}.${kind}.log`);
   const format = formatOf(site);
-  const access = site.access_log === false ? "off" : file("access");
+  const off = counted ? [] : ["access_log off;"];
+  const name = format === undefined ? "" : ` ${formatName(names, format)}`;
   return [
     ...(format === undefined ? [] : [`root ${names.slot};`]),
-    `access_log ${access}${format === undefined ? "" : ` ${formatName(names, format)}`};`,
+    ...(site.access_log === false ? off : [`access_log ${file("access")}${name};`]),
     `error_log ${file("error")};`,
   ];
 }

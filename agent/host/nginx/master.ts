@@ -62,6 +62,14 @@ export class NginxMaster {
     return all.length > serving.length;
   }
 
+  /** Makes all masters open their logs again. None is no error. */
+  async reopenLogs(): Promise<void> {
+    const place = this.#place ?? (await this.#findPlace());
+    for (const master of [await masterAt(place), await oldMasterAt(place)]) {
+      if (master !== undefined) process.kill(master, "SIGUSR1");
+    }
+  }
+
   /** Whether it runs where it was found before. */
   async runs(): Promise<boolean> {
     return this.#place !== undefined && (await masterAt(this.#place)) !== undefined;

@@ -1,11 +1,20 @@
 import { plain } from "./values.ts";
 
+/** Where nginx writes lines of requests, and where it looks whether somebody reads them. */
+export interface RequestPlaces {
+  /** The directory of the lines of all apps. Root's, since nginx's master opens the files as root. */
+  lines: string;
+  /** The agent's: it has a file for each period in which nginx may write. */
+  periods: string;
+}
+
 /** The directories of a host that a site refers to. */
 export interface Places {
   /** The app's directory on the host. */
   home: string;
   /** The directory of the site's logs. */
   logDir: string;
+  requests: RequestPlaces;
 }
 
 /** The names of the variables in an app's site. No two apps have the same. */
@@ -32,6 +41,14 @@ export function names(app: string) {
     run: variable(app, "run"),
     /** The Strict-Transport-Security of this request, or nothing. */
     hsts: variable(app, "hsts"),
+    /** Whether the agent reads lines of requests now, and the period that says so. */
+    logged: variable(app, "log"),
+    period: variable(app, "time"),
+    /** The path of a request without its query, and the same only for one that failed. */
+    path: variable(app, "path"),
+    failed: variable(app, "fail"),
+    /** The format of the lines of requests. */
+    lines: `cutover_${plain(app).replaceAll("-", "_")}`,
     /** The link to the release whose static files are tried first. */
     release: variable(app, "files"),
   };

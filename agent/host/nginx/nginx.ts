@@ -43,6 +43,11 @@ export class Nginx {
     return this.#queue.run(async () => (await this.#files.stateOf({ name, text: undefined })).unread);
   }
 
+  /** Makes it open its logs again. An nginx that does not run opens them when it starts. */
+  reopenLogs(): Promise<void> {
+    return this.#queue.run(() => this.#master.reopenLogs());
+  }
+
   // Each test of the configuration has its turn: while another app's site is tried, nginx may refuse the files.
 
   /** Whether workers from before the last reload still finish their requests. */

@@ -8,6 +8,7 @@ import { atLeast, type NginxFeatures } from "./features.ts";
 import { type Front, realIp, type Visitor } from "./front.ts";
 import { headers, proxyPass, sharedLocation } from "./locations.ts";
 import type { Names, Places } from "./names.ts";
+import { requestLog } from "./request-log.ts";
 import { appLocation, staticLocations } from "./static-locations.ts";
 import { mainUpstream, previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted, quotedWith } from "./values.ts";
@@ -102,10 +103,11 @@ function siteServer(
   const { names, chosen } = context;
   return block("server", [
     ...listenDirectives(context, listen, serverNames, tls),
-    ...logDirectives(context.logDir, siteOf(config), context.app, context.names),
+    ...logDirectives(context.logDir, siteOf(config), context.app, context.names, { counted: true }),
     "server_tokens off;",
     ...accessDirectives(context.access),
     ...optionDirectives(context, config),
+    ...requestLog(context.app, context.requests, names, chosen ? previewUpstream(context.app) : undefined),
     ...maintenanceDirectives(context),
     ...errorPages(siteOf(config)),
     ...(listen.every(isSecure) ? [] : acmeLocation(context, acmeChallenge)),

@@ -4,6 +4,7 @@ import { logBlocks } from "./access-log.ts";
 import type { NginxFeatures } from "./features.ts";
 import { type Front, frontMaps, visitorOf } from "./front.ts";
 import { type Names, names, type Places } from "./names.ts";
+import { requestLogFormat } from "./request-log.ts";
 import { type MainServer, mainServers, type PreviewServer, previewServer } from "./server-block.ts";
 import { previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted } from "./values.ts";
@@ -49,6 +50,7 @@ export function renderSite({ main, preview, ...given }: SiteInput): string | und
     ...limitZone(known, sites),
     ...logBlocks(home, known, sites),
     ...choice,
+    ...(own === null ? [] : requestLogFormat(known)),
     ...servers,
   ];
   return `# Written by cutover. Changes are lost.\n${blocks.map((lines) => lines.join("\n")).join("\n\n")}\n`;

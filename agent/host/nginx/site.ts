@@ -12,10 +12,13 @@ import { isSecure, type PermittedSite, permittedSite, servedSite } from "../../h
 import type { AgentSettings, AppSettings } from "../../settings.ts";
 import { tcpSockets } from "../net/proc-net.ts";
 import { listenedPorts, takenAddresses } from "../net/taken-addresses.ts";
-import { appLayout } from "../store/layout.ts";
+import { appLayout, requestPlaces } from "../store/layout.ts";
 import { readIfExists } from "../store/read-if-exists.ts";
 import { assertDomainsFree, domainsOf, namesIn } from "./domains.ts";
+import { names } from "./names.ts";
 import { Nginx } from "./nginx.ts";
+import { requestFile, requestLogFormat } from "./request-log.ts";
+import { removeRequestFiles, rotateFile } from "./request-rotation.ts";
 import { acmeUrl } from "./server-block.ts";
 import { renderSite, siteFileName } from "./site-config.ts";
 import type { SiteFile } from "./site-files.ts";
@@ -121,7 +124,7 @@ export class Sites {
       {
         name: upstreamFileName(app),
         effect: "upstream.write",
-        text: upstreams.length === 0 ? undefined : renderUpstreams(upstreams),
+        text: upstreams.length === 0 ? undefined : renderUpstreams(upstreams, formatForOwner(app, main)),
       },
     ];
     return this.#nginx.write(files, () => this.#checkNames(settings, main));
@@ -151,6 +154,7 @@ export class Sites {
       app,
       home: appLayout(this.#settings.data, app).home,
       logDir: this.#settings.nginx.log_dir,
+      requests: requestPlaces(this.#settings.data),
       main: main && { config: main.config, ...(await permitted(main.config)) },
       preview: preview && { config: preview.config, ...(await permitted(preview.config)) },
       nginx: await this.#nginx.features(),
@@ -191,8 +195,15 @@ export class Sites {
     return this.#nginx.oldWorkers();
   }
 
-  remove(app: string): Promise<void> {
-    return this.#nginx.remove([siteFileName(app), upstreamFileName(app)]);
+  async remove(app: string): Promise<void> {
+    await this.#nginx.remove([siteFileName(app), upstreamFileName(app)]);
+    await removeRequestFiles(requestFile(requestPlaces(this.#settings.data), app));
+  }
+
+  /** Rotates the lines of an app's requests if there are many, or if their file is gone. */
+  async rotateRequests(app: string): Promise<void> {
+    const file = requestFile(requestPlaces(this.#settings.data), app);
+    if (await rotateFile(file)) await this.#nginx.reopenLogs();
   }
 
   #upstream(app: string, which: "main" | "preview", part: SitePart): UpstreamInput {
@@ -209,6 +220,11 @@ export class Sites {
       fix: "Remove `gzip_static` from cutover.yml, or install an nginx that was built --with-http_gzip_static_module.",
     });
   }
+}
+
+/** The server block of `site: none` is the owner's, and may have this app's lines of requests. */
+function formatForOwner(app: string, main: SitePart | null): string[][] {
+  return main?.config.site === "none" ? requestLogFormat(names(app)) : [];
 }
 
 function previewListen({ site }: Config) {

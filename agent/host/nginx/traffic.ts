@@ -2,9 +2,18 @@ import { protocolOf } from "../../../shared/config-server.ts";
 import type { Route, RoutePart, Traffic } from "../../contracts/ports.ts";
 import type { Privileged, SitePart } from "../../contracts/privileged.ts";
 import { parseAddress, socketAddress } from "../net/address.ts";
+import type { Leading } from "../requests/run-history.ts";
 import { type SlotLink, SlotLinks, slotAddresses, slotLink } from "./slots.ts";
 
 type Border = Pick<Privileged, "writeSite" | "upstreamServers" | "oldWorkers">;
+
+/** Is told where the traffic goes, so that requests get their release. Neither throws. */
+export interface TrafficHistory {
+  /** Before it moves; it is about to lead there. */
+  moving(app: string, leading: Leading): Promise<void>;
+  /** @param always nothing had to be moved: it has led there before */
+  moved(app: string, how: { always: boolean }): Promise<void>;
+}
 
 /**
  * Moves visitors. A slot is a server of nginx's upstream: a link to an instance's socket, which a rename moves; or an
@@ -13,16 +22,25 @@ type Border = Pick<Privileged, "writeSite" | "upstreamServers" | "oldWorkers">;
 export class NginxTraffic implements Traffic {
   readonly #links: SlotLinks;
   readonly #privileged: Border;
+  readonly #history: TrafficHistory | undefined;
 
   /** @param data the agent's data directory */
-  constructor(data: string, privileged: Border) {
+  constructor(data: string, privileged: Border, history?: TrafficHistory) {
     this.#links = new SlotLinks(data);
     this.#privileged = privileged;
+    this.#history = history;
   }
 
   async route(app: string, route: Route): Promise<{ reloaded: boolean }> {
     const main = route.main === null ? null : planned(route.main, "main");
     const preview = route.preview === null ? null : planned(route.preview, "preview");
+    if (main !== null) await this.#history?.moving(app, leadingOf(main, this.#base(app, main.link)));
+    const { changed, moved } = await this.#route(app, main, preview);
+    if (main !== null) await this.#history?.moved(app, { always: !changed && !moved });
+    return { reloaded: changed };
+  }
+
+  async #route(app: string, main: Plan | null, preview: Plan | null): Promise<{ changed: boolean; moved: boolean }> {
     const servers = await this.#privileged.upstreamServers(app);
     const used = [...servers.main, ...servers.preview];
     const early: Move[] = [];
@@ -39,7 +57,7 @@ export class NginxTraffic implements Traffic {
     const request = { main: main?.part ?? null, preview: preview?.part ?? null };
     const { changed } = await this.#privileged.writeSite(app, request);
     for (const move of late) await move();
-    return { reloaded: changed };
+    return { changed, moved: early.length + late.length > 0 };
   }
 
   async assigned(app: string): Promise<Map<string, number>> {
@@ -85,6 +103,24 @@ interface Plan {
   link: SlotLink;
   /** The socket of each slot; undefined if all of them are ports. */
   sockets: string[] | undefined;
+  /** The run of each slot, and all of them in the order of their shares. */
+  runs: string[];
+  order: string[];
+}
+
+/** @param base what the addresses of slots begin with */
+function leadingOf({ part, runs, order }: Plan, base: string): Leading {
+  const indexes = runs.map((run) => order.indexOf(run));
+  const ports = part.slots.flatMap((port, slot) =>
+    port === null ? [] : [[String(port), indexes[slot] ?? 0] as const],
+  );
+  const links = part.slots.includes(null);
+  return {
+    runs: order,
+    links: links ? base : "",
+    slots: links ? indexes.join("") : "",
+    ports: Object.fromEntries(ports),
+  };
 }
 
 function planned({ config, shares }: RoutePart, upstream: "main" | "preview"): Plan {
@@ -94,5 +130,9 @@ function planned({ config, shares }: RoutePart, upstream: "main" | "preview"): P
   const any = addresses.find((address) => "socket" in address);
   // A slot that is a port today may be a link tomorrow, so its link leads to a socket of the route too.
   const sockets = any && addresses.map((address) => ("socket" in address ? address.socket : any.socket));
-  return { part: { config, slots }, link, sockets };
+  const owners = new Map(
+    shares.flatMap(({ run, instances }) => instances.map(({ address }) => [address, run] as const)),
+  );
+  const runs = slotAddresses(shares).map((address) => owners.get(address) ?? "");
+  return { part: { config, slots }, link, sockets, runs, order: shares.map(({ run }) => run) };
 }

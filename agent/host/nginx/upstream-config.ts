@@ -30,10 +30,11 @@ export function previewUpstream(app: string): string {
   return `${app}.preview`;
 }
 
-/** The text of an app's upstreams. @throws CutoverError config_invalid for a value that nginx could read as something other than a value */
-export function renderUpstreams(upstreams: UpstreamInput[]): string {
-  const blocks = upstreams.map((input) => block(`upstream ${plain(input.name)}`, upstream(input)).join("\n"));
-  return `# Written by cutover. Changes are lost.\n${blocks.join("\n\n")}\n`;
+/** The text of an app's upstreams. @param more other blocks of the http block @throws CutoverError config_invalid for a value that nginx could read as something other than a value */
+export function renderUpstreams(upstreams: UpstreamInput[], more: string[][] = []): string {
+  const blocks = upstreams.map((input) => block(`upstream ${plain(input.name)}`, upstream(input)));
+  const texts = [...blocks, ...more].map((lines) => lines.join("\n"));
+  return `# Written by cutover. Changes are lost.\n${texts.join("\n\n")}\n`;
 }
 
 function upstream({ name, part, links, peers }: UpstreamInput): string[] {

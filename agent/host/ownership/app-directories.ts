@@ -4,11 +4,11 @@ import { appName, runId } from "../../../shared/names.ts";
 import { slotCount } from "../../../shared/slots.ts";
 import { effect } from "../../effects.ts";
 import type { AgentSettings } from "../../settings.ts";
-import { type AppLayout, appLayout } from "../store/layout.ts";
+import { type AppLayout, appLayout, requestPlaces } from "../store/layout.ts";
 import { listIfExists } from "../store/read-if-exists.ts";
 import { checkSocketPath } from "../supervisor/instances.ts";
-import { assertOwnDirectory, makeDirectory } from "./directory.ts";
-import { admitToDirectory, admitToSockets } from "./socket-access.ts";
+import { assertOwnDirectory, isOwnDirectory, makeDirectory } from "./directory.ts";
+import { admitThrough, admitToDirectory, admitToSockets } from "./socket-access.ts";
 import { type Owner, removeTree } from "./trees.ts";
 import { type AppUser, groupId } from "./users.ts";
 
@@ -35,7 +35,25 @@ export class AppDirectories {
   /** For an agent that starts. @throws CutoverError host_settings_invalid */
   async prepareHost(): Promise<void> {
     await this.#prepareData();
+    await this.#prepareRequests();
     if (this.#agent !== undefined) await this.#admitToRuns(this.#agent);
+  }
+
+  /** nginx refuses a site whose log has no directory. @throws CutoverError host_settings_invalid */
+  async ensureRequests(): Promise<void> {
+    if (!isOwnDirectory(requestPlaces(this.#settings.data).lines)) await this.#prepareRequests();
+  }
+
+  /**
+   * The directory of the lines of requests. Its files are nginx's, which opens them to everybody: so only nginx's workers and
+   * the agent may pass the directory.
+   */
+  async #prepareRequests(): Promise<void> {
+    const { lines } = requestPlaces(this.#settings.data);
+    const gid = await groupId(this.#settings.nginx.group);
+    const owner = gid === undefined ? undefined : { uid: process.geteuid?.() ?? 0, gid };
+    await makeDirectory(lines, { mode: 0o710, owner, untrusted: this.#agent?.uid });
+    if (this.#agent !== undefined) await admitThrough(lines, this.#agent.uid);
   }
 
   /** The data directory itself, where the agent has its audit log and the used tokens. */

@@ -28,6 +28,16 @@ export async function admitToDirectory(path: string, uid: number): Promise<void>
   }
 }
 
+/** A user may pass the directory, and not list it. @throws CutoverError host_settings_invalid */
+export async function admitThrough(path: string, uid: number): Promise<void> {
+  const directory = openSync(path, place);
+  try {
+    await modify(directory, `u:${uid}:x`, path);
+  } finally {
+    closeSync(directory);
+  }
+}
+
 /**
  * The same for a run that an earlier release started, with the sockets that are there. Nothing if there is no such directory.
  * @throws CutoverError host_settings_invalid

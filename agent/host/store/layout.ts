@@ -60,3 +60,14 @@ export function appLayout(data: string, app: string) {
 }
 
 export type AppLayout = ReturnType<typeof appLayout>;
+
+/** Where requests of all apps are counted: the lines that nginx writes are root's, the rest is the agent's. */
+export function requestPlaces(data: string) {
+  const counts = join(data, "request-counts");
+  return {
+    lines: join(data, "requests"),
+    counts,
+    /** While one of a period is here, nginx writes lines. */
+    periods: join(counts, "periods"),
+  };
+}

@@ -24,6 +24,9 @@ describe("the job summary", () => {
     const phases = [{ name: "cut over", start: 3000, took: 1200 }];
     const text = renderSummary(report([{ host: "web1:7070", outcome: "succeeded", release: "r1", phases }]));
     expect(text).toContain("<td>web1&#58;7070</td><td><code>r1</code></td><td><b>live</b></td><td>cut over 1.2s</td>");
+    const visitors = "1,204 requests by the new release: 0.0 % 5xx, p95 84 ms";
+    const seen = renderSummary(report([{ host: "web1:7070", outcome: "succeeded", release: "r1", phases, visitors }]));
+    expect(seen).toContain("<b>live</b><br>1,204 requests by the new release&#58; 0.0 % 5xx, p95 84 ms</td>");
     expect(text).toContain("```mermaid\ngantt\n");
     expect(text).toContain("  section web1 7070\n  cut over (1.2s) :2000, 3200\n```");
   });

@@ -18,7 +18,15 @@ test("the methods of the last release are all there, by their names", () => {
     ],
     ...["runs", "revivePrograms"],
     ...["startProcess", "processes", "stopProcess", "removeProcess", "runCommand", "maskSecrets", "commandEnvironment"],
-    ...["checkSite", "writeSite", "upstreamServers", "oldWorkers", "buildEnvironment", "compileBytecode"],
+    ...[
+      "checkSite",
+      "writeSite",
+      "rotateRequests",
+      "upstreamServers",
+      "oldWorkers",
+      "buildEnvironment",
+      "compileBytecode",
+    ],
     ...["environmentPresent", "collectEnvironments", "sealRelease", "removeRelease", "collectLogs"],
   ]);
 });

@@ -6,6 +6,7 @@ import { ObservedEvents } from "../../../agent/observe/observed-events.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Accepted } from "../../../shared/protocol.ts";
 import { FakeHost } from "../../fakes/ports.ts";
+import { runCounts } from "../../fakes/request-counts.ts";
 import { FakeService } from "../../fakes/service.ts";
 import { makeCertificate } from "../../harness/certificate.ts";
 import { scratch } from "../host/scratch.ts";
@@ -151,4 +152,22 @@ test("when the agent's certificate expires, and whether a renewal is broken", as
   expect((await read()).get("cutover_certificate_readable")).toBe(0);
   metrics.certificate(certificate);
   expect((await read()).get("cutover_certificate_readable")).toBe(1);
+});
+
+test("visitors' requests, by who had their slot at that time", async () => {
+  const service = new FakeService();
+  const requests = {
+    totals: () => ({ live: runCounts(null, 10, { failed: 2, ms: 40 }), canary: runCounts(null, 1, { ms: 90_000 }) }),
+  };
+  const metrics = new Metrics({ service, requests, version: "1.2.3", freeBytes: async () => 5000 });
+  const samples = readMetrics(await metrics.render());
+  const value = (name: string) => samples.get(name);
+  expect(value('cutover_requests_total{app="shop",role="live",class="2xx"}')).toBe(8);
+  expect(value('cutover_requests_total{app="shop",role="live",class="5xx"}')).toBe(2);
+  expect(value('cutover_request_duration_seconds_bucket{app="shop",role="live",le="0.03"}')).toBe(0);
+  expect(value('cutover_request_duration_seconds_bucket{app="shop",role="live",le="0.05"}')).toBe(10);
+  expect(value('cutover_request_duration_seconds_sum{app="shop",role="live"}')).toBe(0.4);
+  expect(value('cutover_request_duration_seconds_bucket{app="shop",role="canary",le="30"}')).toBe(0);
+  expect(value('cutover_request_duration_seconds_bucket{app="shop",role="canary",le="+Inf"}')).toBe(1);
+  expect(value('cutover_requests_total{app="shop",role="none",class="2xx"}')).toBe(undefined);
 });

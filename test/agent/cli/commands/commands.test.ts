@@ -65,6 +65,7 @@ test("every command has help with an example that fits 80 columns, and takes --j
     "activate",
     "abort",
     "logs",
+    "top",
     "exec",
     "pin",
     "unpin",
@@ -187,6 +188,19 @@ test("logs shows what each instance wrote, without its control characters", asyn
   host.service.output.set("shop", [{ source: "web-0", text: "one\n\u001b]0;title\u0007two\r\n" }]);
   expect((await host.run(["logs", "shop", "-n", "5", "--run", `${release}.2`])).out).toBe("==> web-0 <==\none\ntwo\n");
   expect(host.service.calls).toEqual([{ method: "logs", app: "shop", detail: { lines: 5, run: `${release}.2` } }]);
+});
+
+test("top shows what visitors see once, if its output is no terminal", async () => {
+  await host.startAgent();
+  const run = { role: "live" as const, run: release, release, requests: 20, failed: 1, failing: [] };
+  host.service.views.set("shop", { ...fakeAppView(), requests: { seconds: 10, runs: [run] } });
+  expect((await host.run(["top", "shop"])).out).toMatch(
+    /2\.0 requests\/s\n\napp .*\nshop {2}live .* 2\.0 {2}5\.0 %\n$/s,
+  );
+  expect(JSON.parse((await host.run(["top", "--json"])).out)).toMatchObject([
+    { app: "shop", requests: { seconds: 10 } },
+  ]);
+  expect((await host.run(["top", "--seconds", "0"])).exit).toBe(2);
 });
 
 /** The release that the agent says is live, as it is on the host. */

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -7,6 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { Nginx } from "../../../../agent/host/nginx/nginx.ts";
 import { renderSite } from "../../../../agent/host/nginx/site-config.ts";
 import { renderUpstreams } from "../../../../agent/host/nginx/upstream-config.ts";
+import { requestPlaces } from "../../../../agent/host/store/layout.ts";
 import { eventually, freePort, testConfig } from "../scratch.ts";
 import {
   ask,
@@ -231,8 +232,9 @@ test("an app of the longest name with the most peers: nginx's tables take all of
   const config = testConfig({ app, site: { upgrade: true, preview, balance: "least_conn", peers } });
   const listen = [`127.0.0.1:${host.port}`];
   const nginx = new Nginx({ binary, conf, confDir });
+  mkdirSync(requestPlaces(host.settings.data).lines);
   const site = renderSite({
-    ...{ app, home: host.home, logDir, nginx: await nginx.features() },
+    ...{ app, home: host.home, logDir, nginx: await nginx.features(), requests: requestPlaces(host.settings.data) },
     front: { trusted: [], proxyProtocol: [] },
     access: undefined,
     main: { config, listen, serverNames: [], tls: undefined, acmeChallenge: undefined },

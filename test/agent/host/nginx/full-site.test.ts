@@ -1,7 +1,16 @@
 import { expect, test } from "vitest";
 import { renderSite } from "../../../../agent/host/nginx/site-config.ts";
 import { testConfig } from "../scratch.ts";
-import { closed, input, main, maintenance, nothingOwn, unavailable } from "./site-input.ts";
+import {
+  closed,
+  input,
+  main,
+  maintenance,
+  nothingOwn,
+  requestFormat,
+  requestLines,
+  unavailable,
+} from "./site-input.ts";
 
 const everything = {
   static: [
@@ -168,6 +177,7 @@ map $cutover_shop_to $cutover_shop_files {
     "shop.preview" staged;
 }
 
+${requestFormat}
 server {
     listen 80;
     listen [::]:80;
@@ -196,14 +206,13 @@ server {
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_session_cache shared:cutover-shop:2m;
     ssl_session_timeout 1d;
-    access_log off;
     error_log "/var/log/nginx/cutover-shop.error.log";
     server_tokens off;
     client_max_body_size 4g;
     client_body_timeout 10s;
     open_file_cache off;
 ${gzip}    ${header}
-${maintenance}    ${errors}
+${requestLines({ preview: true })}${maintenance}    ${errors}
 
 ${files(["$cutover_shop_files", "current", "canary", "previous"])}
     location / {

@@ -1,11 +1,22 @@
 import { expect, test } from "vitest";
 import { renderSite } from "../../../../agent/host/nginx/site-config.ts";
 import { testConfig } from "../scratch.ts";
-import { closed, input, logFormat, main, maintenance, nothingOwn, unavailable } from "./site-input.ts";
+import {
+  closed,
+  input,
+  logFormat,
+  main,
+  maintenance,
+  nothingOwn,
+  requestFormat,
+  requestLines,
+  unavailable,
+} from "./site-input.ts";
 
 test("a plain site, exactly", () => {
   expect(renderSite(input)).toBe(`# Written by cutover. Changes are lost.
-${logFormat}server {
+${logFormat}${requestFormat}
+server {
     listen 80;
     server_name shop.example.com;
     root $cutover_shop_slot;
@@ -15,7 +26,7 @@ ${logFormat}server {
     client_max_body_size 50m;
     client_body_timeout 60s;
     open_file_cache off;
-${maintenance}    error_page 502 503 504 @cutover_unavailable;
+${requestLines()}${maintenance}    error_page 502 503 504 @cutover_unavailable;
 
     location / {
         if ($cutover_shop_shut) {

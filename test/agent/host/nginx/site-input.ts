@@ -1,5 +1,6 @@
 import type { MainServer } from "../../../../agent/host/nginx/server-block.ts";
 import type { SiteInput } from "../../../../agent/host/nginx/site-config.ts";
+import { requestPlaces } from "../../../../agent/host/store/layout.ts";
 import { testConfig } from "../scratch.ts";
 
 export const main = (parts: object = {}, more: Partial<MainServer> = {}): MainServer => ({
@@ -15,6 +16,7 @@ export const input: SiteInput = {
   app: "shop",
   home: "/var/lib/cutover/apps/shop",
   logDir: "/var/log/nginx",
+  requests: requestPlaces("/var/lib/cutover"),
   nginx: { version: [1, 22, 1], modules: new Set(["http_v2_module"]) },
   front: { trusted: [], proxyProtocol: [] },
   access: undefined,
@@ -67,4 +69,40 @@ map $realpath_root $cutover_shop_run {
 
 log_format cutover-shop '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" release="$cutover_shop_run" upstream="$upstream_addr" time=$request_time upstream_time="$upstream_response_time"';
 
+`;
+
+/** The http block's part of the lines of requests. */
+export const requestFormat = `map $msec $cutover_shop_time {
+    default "";
+    "~^([0-9]+)[0-9][0-9][.]" $1;
+}
+
+map $request_uri $cutover_shop_path {
+    default "";
+    "~^([^?]{0,200})" $1;
+}
+
+map $status $cutover_shop_fail {
+    default "";
+    ~^5 $cutover_shop_path;
+}
+
+log_format cutover_shop '$msec $status $request_time $bytes_sent "$upstream_status" "$upstream_response_time" "$upstream_addr" "$cutover_shop_fail"';
+`;
+
+/** The server block's. @param preview whether visitors may choose the preview */
+export const requestLines = ({ preview = false } = {}) => `
+    uninitialized_variable_warn off;
+    set $cutover_shop_log 0;
+    if (-f "/var/lib/cutover/request-counts/periods/$cutover_shop_time") {
+        set $cutover_shop_log 1;
+    }
+${
+  preview
+    ? `    if ($cutover_shop_to = "shop.preview") {
+        set $cutover_shop_log 0;
+    }
+`
+    : ""
+}    access_log "/var/lib/cutover/requests/shop.log" cutover_shop if=$cutover_shop_log;
 `;
