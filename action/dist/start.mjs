@@ -26122,7 +26122,7 @@ const siteSchema = strictObject({
 		"url_hash"
 	]).default("round_robin").describe("`round_robin`, `ip_hash`, `least_conn` or `url_hash`."),
 	weight: int().min(1).max(100).default(1).describe("The weight of this host's instances together, next to the weights of `peers`."),
-	peers: array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well."),
+	peers: array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well, unless the host's file says that with `pass_to`: see [several hosts](../agent/host/nginx/README.md#several-hosts)."),
 	preview: preview.optional().describe("How the staged release is seen before it has traffic.")
 }).superRefine(({ balance, peers, preview, listen, redirects, server_name: names }, context) => {
 	const fault = (path, message) => context.addIssue({
