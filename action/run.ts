@@ -7,15 +7,16 @@ import { pack } from "./bundle/pack.ts";
 import { checkFailed, raiseCanary } from "./hosts/canary.ts";
 import { HostApp } from "./hosts/host-app.ts";
 import { HostDeploy } from "./hosts/host-deploy.ts";
-import { HostLog } from "./hosts/host-log.ts";
-import { activateAll, deployAll, oneByOne, stageAll } from "./hosts/rollout.ts";
+import { HostLog, type LogMode } from "./hosts/host-log.ts";
+import { activateAll, deployAll, onAll, stageAll } from "./hosts/rollout.ts";
+import { planOf } from "./hosts/waves.ts";
 import { builtHere, checkWheels } from "./hosts/wheel-fit.ts";
 import type { Inputs } from "./inputs.ts";
 import { type Effects, inPhase, type Job } from "./job.ts";
 import { checkProject } from "./project/check-project.ts";
 import { readConfig, siteUrl } from "./project/config.ts";
 import type { VendoredWheels } from "./python/wheels.ts";
-import type { JobReport } from "./report/job-report.ts";
+import { type JobReport, manyHosts } from "./report/job-report.ts";
 import { withoutSecrets } from "./runner/secrets.ts";
 import { githubTokens } from "./tokens/github-tokens.ts";
 import { keyTokens } from "./tokens/key-tokens.ts";
@@ -72,11 +73,16 @@ async function connect(job: Job): Promise<HostDeploy[]> {
       allowOlder: inputs.allowOlder,
       manifests,
     });
-    const log = new HostLog(effects.log, client.host, inputs.hosts.length === 1);
+    const log = new HostLog(effects.log, client.host, logMode(inputs.hosts.length));
     return new HostDeploy({ app, log, now: effects.now, time: effects.time });
   });
   job.report.hosts = hosts.map((host) => host.report);
   return hosts;
+}
+
+/** One host's lines are printed as they come, and of many hosts only what is not as usual. */
+function logMode(hosts: number): LogMode {
+  return hosts === 1 ? "live" : hosts > manyHosts ? "quiet" : "groups";
 }
 
 async function tokensFor({ inputs, effects }: Job): Promise<TokenSource> {
@@ -107,24 +113,27 @@ function sendsBundle({ command }: Inputs): boolean {
 /** Does what the input `command` says, on all hosts. */
 async function carryOut(hosts: HostDeploy[], job: Job, pack: typeof packFor): Promise<void> {
   const { inputs, effects, report, config } = job;
-  const { signal } = effects;
+  const { signal, log } = effects;
+  const plan = planOf(config.rollout);
+  const say = (line: string) => log.line(line);
+  const options = { signal, ending: effects, plan, say };
   const releaseCommand = config.release !== undefined;
   const { release = "" } = inputs;
   switch (inputs.command) {
     case "deploy": {
       const raise = inputs.canary.length > 0 ? (all: HostDeploy[]) => raiseInSteps(job, all) : undefined;
-      return deployAll(hosts, { bundle: await pack(job, hosts), releaseCommand, raise, signal, ending: effects });
+      return deployAll(hosts, { bundle: await pack(job, hosts), releaseCommand, raise, ...options });
     }
     case "stage":
-      return stageAll(hosts, { bundle: await pack(job, hosts), releaseCommand, signal, ending: effects });
+      return stageAll(hosts, { bundle: await pack(job, hosts), releaseCommand, ...options });
     case "activate":
       report.release = release;
-      if (inputs.weight === 100) return activateAll(hosts, release, signal, effects);
-      return oneByOne(hosts, (host) => host.shift(release, inputs.weight, signal), signal, effects);
+      if (inputs.weight === 100) return activateAll(hosts, release, options);
+      return onAll(hosts, (host) => host.shift(release, inputs.weight, signal), options);
     case "redeploy":
-      return oneByOne(hosts, (host) => host.redeploy(inputs.release, signal), signal, effects);
+      return onAll(hosts, (host) => host.redeploy(inputs.release, signal), options);
     case "rollback":
-      return oneByOne(hosts, (host) => host.rollback(signal), signal, effects);
+      return onAll(hosts, (host) => host.rollback(signal), options);
   }
 }
 
@@ -160,7 +169,7 @@ async function checkFit(
 }
 
 /** Raises the canary step by step. After each step's time the workflow's own check decides whether it goes on. */
-function raiseInSteps({ inputs, effects, report, directory }: Job, hosts: HostDeploy[]): Promise<void> {
+function raiseInSteps({ inputs, effects, report, config, directory }: Job, hosts: HostDeploy[]): Promise<void> {
   const { signal, log, env, time } = effects;
   const release = report.release ?? "";
   const check = async (weight: number) => {
@@ -175,7 +184,9 @@ function raiseInSteps({ inputs, effects, report, directory }: Job, hosts: HostDe
     });
     if (!ok) throw checkFailed(weight, how, output);
   };
-  return raiseCanary(hosts, { release, steps: inputs.canary, check, say: (line) => log.line(line), signal, time });
+  const { parallel } = planOf(config.rollout);
+  const say = (line: string) => log.line(line);
+  return raiseCanary(hosts, { release, steps: inputs.canary, check, say, signal, time, parallel });
 }
 
 /** Looks for the command now: the canary's visitors must not wait for a typing error. @throws CutoverError input_invalid */

@@ -1,4 +1,6 @@
 import { type Config, siteOf } from "../shared/config.ts";
+import { protocolOf } from "../shared/config-server.ts";
+import type { Site } from "../shared/config-site.ts";
 import type { ListenAddress } from "../shared/config-values.ts";
 import { CutoverError, type ErrorCode } from "../shared/errors.ts";
 import type { AppSettings } from "./settings.ts";
@@ -29,6 +31,25 @@ const runsAtOnce = 3;
 export function assertHostPolicy(config: Pick<Config, "site" | "server">, settings: AppSettings): void {
   permittedSite(config, settings);
   permittedPorts(config, settings);
+  assertPeersSpeak(config, settings);
+}
+
+/** The hosts of an app that this host's nginx passes requests to, and the weight of its own instances next to them. */
+export function peersOf(site: Pick<Site, "peers" | "weight">, settings: AppSettings): Pick<Site, "peers" | "weight"> {
+  return { peers: settings.pass_to ?? site.peers, weight: settings.weight ?? site.weight };
+}
+
+/**
+ * nginx passes to one upstream in one protocol, and the nginx of another host does not take uwsgi.
+ * @throws CutoverError config_invalid
+ */
+function assertPeersSpeak({ site, server }: Pick<Config, "site" | "server">, settings: AppSettings): void {
+  if (protocolOf(server) !== "uwsgi" || peersOf(siteOf({ site }), settings).peers.length === 0) return;
+  throw new CutoverError(
+    "config_invalid",
+    `${settings.app} speaks uwsgi with nginx, and its requests are passed to other hosts as well, whose nginx speaks HTTP.`,
+    { unchanged, fix: "In cutover.yml, write `protocol: http` below `server`: uWSGI speaks HTTP too." },
+  );
 }
 
 /** @throws CutoverError listen_not_allowed, domain_not_allowed, peer_not_allowed, certificate_missing */
@@ -52,7 +73,7 @@ export function permittedSite(config: Pick<Config, "site">, settings: AppSetting
  */
 export function servedSite(config: Pick<Config, "site">, settings: AppSettings): PermittedSite {
   const site = siteOf(config);
-  const peers = site.peers.map(({ server }) => server);
+  const peers = settings.pass_to === undefined ? site.peers.map(({ server }) => server) : [];
   permitAll(settings, "peers", peers, { code: "peer_not_allowed", what: "to pass requests to" });
   return {
     listen: site.listen ?? settings.listen,

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { z } from "zod";
-import { listenAddress, port, serverAddress, serverName } from "../shared/config-values.ts";
+import { peer } from "../shared/config-site.ts";
+import { listenAddress, plain, port, serverAddress, serverName } from "../shared/config-values.ts";
 import { manifestLimits } from "../shared/manifest.ts";
 import { trusted } from "./settings-trust.ts";
 import {
@@ -239,6 +240,24 @@ export const appSettingsSchema = z.strictObject({
     .array(serverAddress)
     .default([])
     .meta({ description: 'Servers that the app may pass requests to: `["10.0.0.11:8000"]`.', absent: "none" }),
+  drain_path: plain(255)
+    .regex(
+      /^\/(?:(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+\/)*[A-Za-z0-9_~][A-Za-z0-9._~-]*$/,
+      "a URL path such as /balancer",
+    )
+    .optional()
+    .describe(
+      "A URL path for a load balancer: 200, and 503 while the site is closed for maintenance, so that it sends visitors elsewhere.",
+    ),
+  pass_to: z.array(peer).max(32).optional().meta({
+    description:
+      "Other hosts of the app to which this host's nginx passes requests as well: see [several hosts](host/nginx/README.md#several-hosts).",
+    absent: "`site.peers` of cutover.yml",
+  }),
+  weight: z.int().min(1).max(100).optional().meta({
+    description: "The weight of this host's own instances together, next to those of `pass_to`.",
+    absent: "`site.weight` of cutover.yml",
+  }),
   env_file: z.string().optional().meta({
     description: "The app's secrets, relative to this file: lines `NAME=value`, which override `env` of cutover.yml.",
     absent: "`<app>.env`",

@@ -148,7 +148,7 @@ const preview = z.strictObject({
     .describe('`"Name: value"`: the same with a request header.'),
 });
 
-const peer = z.strictObject({
+export const peer = z.strictObject({
   server: serverAddress.describe(
     "host:port of another host's instance or nginx, among those the host allows. It speaks the same protocol.",
   ),
@@ -222,7 +222,13 @@ export const siteSchema = z
       .max(100)
       .default(1)
       .describe("The weight of this host's instances together, next to the weights of `peers`."),
-    peers: z.array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well."),
+    peers: z
+      .array(peer)
+      .max(32)
+      .default([])
+      .describe(
+        "Other hosts that nginx passes requests to as well, unless the host's file says that with `pass_to`: see [several hosts](../agent/host/nginx/README.md#several-hosts).",
+      ),
     preview: preview.optional().describe("How the staged release is seen before it has traffic."),
   })
   .superRefine(({ balance, peers, preview, listen, redirects, server_name: names }, context) => {

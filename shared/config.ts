@@ -62,6 +62,25 @@ const python = z.strictObject({
   system_site_packages: z.boolean().default(false).describe("Let the release see the distribution's packages."),
 });
 
+/** How the hosts of one job get a release. The Action alone does it. */
+const rollout = z.strictObject({
+  parallel: z
+    .union([z.int().min(1).max(1000), z.literal("all")])
+    .default(1)
+    .describe("How many hosts get the traffic at the same time, or `all`."),
+  canary_hosts: z.int().min(0).max(1000).default(0).describe("So many hosts, the first ones, come before all others."),
+  pause: duration.default("0s").describe("How long the job looks at the hosts between two waves."),
+  max_failures: z
+    .int()
+    .min(0)
+    .max(1000)
+    .default(0)
+    .describe(
+      "So many hosts may fail: they are undone, the others go on, and the job fails in the end. With one more all go back.",
+    ),
+});
+export type Rollout = z.output<typeof rollout>;
+
 /** A process that serves no HTTP: a queue's worker, a scheduler. */
 const process = z
   .strictObject({
@@ -126,6 +145,7 @@ export const configSchema = z
       .record(processName, process)
       .default({})
       .describe("Processes that serve no HTTP, such as queue workers, by name."),
+    rollout: rollout.optional().describe("How several hosts get a release: see [waves](../action/README.md#waves)."),
     env: z
       .record(environmentName, environmentValue)
       .default({})

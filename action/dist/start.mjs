@@ -24930,11 +24930,11 @@ const leaseHeader = "cutover-lease";
 string().regex(/^[A-Za-z0-9_-]{43}$/, "43 characters of A-Z, a-z, 0-9, _ and -");
 /** Of the instances' logs and of the history, in one answer. */
 const maxLines = 1e4;
-const seconds$1 = number$1().int().min(0).max(maxWaitSeconds);
+const seconds$2 = number$1().int().min(0).max(maxWaitSeconds);
 const yesOrNo = _enum(["true", "false"]).transform((text) => text === "true");
 const lines$1 = number$1().int().min(1).max(maxLines);
 /** `wait`: seconds to wait while another deployment of the app runs. */
-const waiting = strictObject({ wait: seconds$1.default(0) });
+const waiting = strictObject({ wait: seconds$2.default(0) });
 /**
 * Every call of the HTTP interface, for the agent, the Action and the command line. An error is answered with a
 * `problem`.
@@ -24971,7 +24971,7 @@ const calls$1 = {
 			/** false: another host of the same deploy has run the release command. */
 			release_command: yesOrNo.default(true),
 			/** Seconds for which a staged release keeps the app for its activation, from the last time its holder asked for it. */
-			lease: seconds$1.max(maxLeaseSeconds).default(0),
+			lease: seconds$2.max(maxLeaseSeconds).default(0),
 			/** The release over which the bundle is thin. */
 			base: releaseId.optional()
 		}),
@@ -25127,7 +25127,7 @@ const calls$1 = {
 		method: "GET",
 		path: "/v1/apps/:app/requests",
 		who: "operator",
-		query: strictObject({ seconds: seconds$1.min(1).default(60) }),
+		query: strictObject({ seconds: seconds$2.min(1).default(60) }),
 		answer: requestsView.optional()
 	},
 	/** The last `limit` lines of the audit log. */
@@ -25712,7 +25712,7 @@ const annotationsShown = 10;
 /** Writes the outputs, the last lines of the log and the summary, whether the job succeeded or failed. */
 async function publish(report, log, to) {
 	setOutputs(report, to);
-	for (const host of report.hosts) closingLines(host, log);
+	closing(report.hosts, log);
 	if (report.failure !== void 0 && !failedHosts(report).some((host) => host.failure === report.failure)) explainFailure("the reason", report.failure, log);
 	log.endGroup();
 	const sentence = outcomeSentence(report, Date.now());
@@ -25747,6 +25747,17 @@ function annotateFailures(report, log) {
 /** Hosts that have an annotation of their own, so that the job needs no other. */
 function failedHosts({ hosts }) {
 	return hosts.filter(({ failure }) => failure !== void 0);
+}
+/** Of many hosts those that are as they should be have one line together. */
+function closing(hosts, log) {
+	const usual = (host) => host.failure === void 0 && host.note === void 0 && !(Number(host.cut) > 0);
+	const together = hosts.length > 20 ? hosts.filter(usual) : [];
+	for (const host of hosts) if (!together.includes(host)) closingLines(host, log);
+	for (const [outcome, some] of Map.groupBy(together, (host) => host.outcome)) {
+		const [first] = some;
+		const names = some.length <= 20 ? some.map(({ host }) => host).join(", ") : `${some.length} hosts`;
+		log.line([`${names}: ${outcome}`, first?.release].filter((fact) => fact !== void 0).join(", "));
+	}
 }
 function closingLines({ host, outcome, release, failure, cut, visitors, note }, log) {
 	if (failure !== void 0) explainFailure(host, failure, log);
@@ -26122,7 +26133,7 @@ const siteSchema = strictObject({
 		"url_hash"
 	]).default("round_robin").describe("`round_robin`, `ip_hash`, `least_conn` or `url_hash`."),
 	weight: int().min(1).max(100).default(1).describe("The weight of this host's instances together, next to the weights of `peers`."),
-	peers: array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well."),
+	peers: array(peer).max(32).default([]).describe("Other hosts that nginx passes requests to as well, unless the host's file says that with `pass_to`: see [several hosts](../agent/host/nginx/README.md#several-hosts)."),
 	preview: preview.optional().describe("How the staged release is seen before it has traffic.")
 }).superRefine(({ balance, peers, preview, listen, redirects, server_name: names }, context) => {
 	const fault = (path, message) => context.addIssue({
@@ -26176,6 +26187,13 @@ const python$1 = strictObject({
 	extra: array(packageRequirement).max(32).optional().describe("Packages that are installed besides the project's own, such as a server: `[gunicorn]`."),
 	system_site_packages: boolean().default(false).describe("Let the release see the distribution's packages.")
 });
+/** How the hosts of one job get a release. The Action alone does it. */
+const rollout = strictObject({
+	parallel: union([int().min(1).max(1e3), literal("all")]).default(1).describe("How many hosts get the traffic at the same time, or `all`."),
+	canary_hosts: int().min(0).max(1e3).default(0).describe("So many hosts, the first ones, come before all others."),
+	pause: duration.default("0s").describe("How long the job looks at the hosts between two waves."),
+	max_failures: int().min(0).max(1e3).default(0).describe("So many hosts may fail: they are undone, the others go on, and the job fails in the end. With one more all go back.")
+});
 /** A process that serves no HTTP: a queue's worker, a scheduler. */
 const process$1 = strictObject({
 	command: command.describe("What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` distinguishes the new one from the old one, `{shared}` is the app's shared directory. It runs without a shell."),
@@ -26213,6 +26231,7 @@ const configSchema = strictObject({
 		timeout: duration.default("10m").describe("Its time limit.")
 	}).optional().describe("What runs once for a deploy, before any instance starts."),
 	processes: record(processName, process$1).default({}).describe("Processes that serve no HTTP, such as queue workers, by name."),
+	rollout: rollout.optional().describe("How several hosts get a release: see [waves](../action/README.md#waves)."),
 	env: record(environmentName, environmentValue).default({}).describe("Plain environment of instances and commands. The host's secrets override it."),
 	drain: strictObject({ timeout: duration.default("30s").describe("How long old instances may finish requests.") }).prefault({}).describe("How old instances end."),
 	keep: int().min(2).max(100).default(5).describe("Good releases that stay on the host, at least 2. At most as many that were rolled back stay too."),
@@ -51653,16 +51672,109 @@ async function unlessAborted(work, signal) {
 		work.catch(() => void 0);
 	}
 }
+// action/hosts/waves.ts
+/** Host by host, and none may fail. */
+const usualPlan = {
+	parallel: 1,
+	canaryHosts: 0,
+	pauseMs: 0,
+	maxFailures: 0
+};
+function planOf(rollout) {
+	if (rollout === void 0) return usualPlan;
+	const { parallel, canary_hosts: canaryHosts, pause, max_failures: maxFailures } = rollout;
+	return {
+		parallel: parallel === "all" ? Number.POSITIVE_INFINITY : parallel,
+		canaryHosts,
+		pauseMs: milliseconds(pause),
+		maxFailures
+	};
+}
+/** The canary hosts, and then the others, so many at a time. */
+function wavesOf(hosts, { parallel, canaryHosts }) {
+	const first = hosts.slice(0, canaryHosts);
+	const rest = hosts.slice(canaryHosts);
+	const size = Math.min(parallel, Math.max(1, rest.length));
+	const waves = Array.from({ length: Math.ceil(rest.length / size) }, (_, wave) => rest.slice(wave * size, (wave + 1) * size));
+	return first.length === 0 ? waves : [first, ...waves];
+}
+/** The hosts that have failed. More than may fail end the job. */
+var Failures = class {
+	#max;
+	#tooMany = new AbortController();
+	#failed = /* @__PURE__ */ new Map();
+	constructor(max) {
+		this.#max = max;
+	}
+	/** Aborted with the failure that was one too many. */
+	get tooMany() {
+		return this.#tooMany.signal;
+	}
+	get hosts() {
+		return [...this.#failed.keys()];
+	}
+	add(host, thrown) {
+		this.#failed.set(host, thrown);
+		if (this.#failed.size > this.#max) this.#tooMany.abort(thrown);
+	}
+	has(host) {
+		return this.#failed.has(host);
+	}
+	/** @throws the first failure, if there is one */
+	throwFirst() {
+		for (const thrown of this.#failed.values()) throw thrown;
+	}
+};
+/**
+* Does something on all hosts, wave by wave. A wave ends when all of its hosts have.
+* @throws what stopped the job, or the failure that was one too many
+*/
+async function inWaves(hosts, { plan, failures, signal, time, say }, each) {
+	const waves = wavesOf(hosts, plan);
+	let done = 0;
+	for (const [index, wave] of waves.entries()) {
+		const start = time.elapsed();
+		await oneWave(wave, {
+			failures,
+			signal
+		}, each);
+		done += wave.length;
+		if (plan === usualPlan || waves.length === 1) continue;
+		const failed = failures.hosts.length === 0 ? "" : `, ${failures.hosts.length} failed`;
+		say(`wave ${index + 1} of ${waves.length}: ${done} of ${hosts.length} hosts done${failed}, ${seconds$1(time.elapsed() - start)}`);
+		if (plan.pauseMs > 0 && index + 1 < waves.length) await sleep(time, plan.pauseMs, AbortSignal.any([signal, failures.tooMany]));
+	}
+}
+async function oneWave(wave, { failures, signal }, each) {
+	signal.throwIfAborted();
+	const ends = await Promise.allSettled(wave.map((host) => each(host)));
+	for (const [place, end] of ends.entries()) {
+		const host = wave[place];
+		if (end.status === "fulfilled" || host === void 0) continue;
+		if (signal.aborted) throw signal.reason;
+		failures.add(host, end.reason);
+	}
+	failures.tooMany.throwIfAborted();
+}
+const seconds$1 = (ms) => `${(ms / 1e3).toFixed(1)} s`;
 // action/hosts/canary.ts
+/** Waits for all, so that nothing runs while it is undone. @throws the first failure */
+async function settled(work) {
+	const failed = (await Promise.allSettled(work)).find((end) => end.status === "rejected");
+	if (failed !== void 0) throw failed.reason;
+}
 const lookEveryMs = 5e3;
 /**
 * Gives the staged release more and more of the traffic on all hosts. Each agent watches the health of its own canary;
 * the job asks all of them, every few seconds, whether theirs is still staged.
 * @throws CutoverError canary_failed and what `check` throws
 */
-async function raiseCanary(hosts, { release, steps, check, say, signal, time = realTime }) {
+async function raiseCanary(hosts, { release, steps, check, say, signal, time = realTime, parallel = 1 }) {
 	for (const { weight, holdMs } of steps) {
-		for (const host of hosts) await host.shift(release, weight, signal);
+		for (const wave of wavesOf(hosts, {
+			parallel,
+			canaryHosts: 0
+		})) await settled(wave.map((host) => host.shift(release, weight, signal)));
 		say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1e3} s`}.`);
 		const end = time.elapsed() + holdMs;
 		for (;;) {
@@ -53311,6 +53423,8 @@ const activities = {
 	done: "finish"
 };
 const progressEveryMs = 2e3;
+/** So many lines of a quiet host are kept for its failure. */
+const keptLines = 40;
 /**
 * One host's part of the log: a group for each phase. Groups cannot interleave, so with several hosts the lines of a
 * phase are kept until it ends; with one host they are printed as they come.
@@ -53319,18 +53433,21 @@ var HostLog = class {
 	#log;
 	#host;
 	#live;
+	#quiet;
 	#lines = [];
 	#open = false;
 	#progressAt = Number.NEGATIVE_INFINITY;
-	constructor(log, host, live) {
+	constructor(log, host, mode) {
 		this.#log = log;
 		this.#host = host;
-		this.#live = live;
+		this.#live = mode === "live";
+		this.#quiet = mode === "quiet";
 	}
 	/** @param activity the phase that the line belongs to: the heading, if the line opens a group */
 	output(activity, text) {
 		if (!this.#live) {
 			this.#lines.push(text);
+			if (this.#quiet && this.#lines.length > keptLines) this.#lines.shift();
 			return;
 		}
 		if (!this.#open) this.#log.startGroup(`${this.#host}: ${activity}`);
@@ -53339,6 +53456,7 @@ var HostLog = class {
 	}
 	/** The progress of an upload: at most one line in two seconds, and one at the end. */
 	progress(sent, size) {
+		if (this.#quiet) return;
 		const now = performance.now();
 		if (now - this.#progressAt < progressEveryMs && sent < size) return;
 		this.#progressAt = now;
@@ -53348,6 +53466,7 @@ var HostLog = class {
 	}
 	/** Ends the phase. @param note untrusted */
 	phase(activity, took, note) {
+		if (this.#quiet) return;
 		const time = prettyMilliseconds(took);
 		if (!this.#open) {
 			this.#log.startGroup(`${this.#host}: ${activity} (${time})`);
@@ -53705,7 +53824,12 @@ var HostDeploy = class {
 			if (leaseMs > 0) this.#lease.keep(leaseMs, renew);
 		});
 	}
-	async #send(bundle, { releaseCommand, leaseMs, signal }) {
+	async #send(bundle, { gate, ...options }) {
+		return gate === void 0 ? this.#sendNow(bundle, options) : gate.through(() => this.#sendNow(bundle, options));
+	}
+	async #sendNow(bundle, { releaseCommand, leaseMs, signal }) {
+		if (signal.aborted) this.report.outcome = "not_started";
+		signal.throwIfAborted();
 		this.#progress.begin("upload");
 		const start = this.#now();
 		const deployment = await this.#begun(signal, {
@@ -53877,6 +54001,26 @@ var HostDeploy = class {
 		this.report.failure = failure;
 	}
 };
+// action/hosts/gate.ts
+/** Lets so many in at a time; the others wait, in their order. */
+var Gate = class {
+	#free;
+	#waiting = [];
+	constructor(places) {
+		this.#free = places;
+	}
+	async through(work) {
+		if (this.#free === 0) await new Promise((resolve) => this.#waiting.push(resolve));
+		else this.#free--;
+		try {
+			return await work();
+		} finally {
+			const next = this.#waiting.shift();
+			if (next === void 0) this.#free++;
+			else next();
+		}
+	}
+};
 // action/hosts/rollout.ts
 const usualEnding = {
 	cancelled: new AbortController().signal,
@@ -53884,92 +54028,147 @@ const usualEnding = {
 };
 /** Long enough for a busy host, short enough for the next job if this one is killed. */
 const leaseMs = 6e4;
-/** Stages the release on all hosts, then moves the traffic: first in steps if there are any, then host by host. */
+/** As many uploads at the same time: each fills buffers of its own. */
+const uploadsAtOnce = 32;
+/** Stages the release on all hosts, then moves the traffic: first in steps if there are any, then in waves. */
 async function deployAll(hosts, request) {
-	await stageAll(hosts, request, leaseMs);
+	const { bundle, signal, ending, plan, say } = request;
+	const failures = new Failures(plan?.maxFailures ?? 0);
+	const staged = await stageOn(hosts, request, failures, leaseMs);
 	try {
-		await request.raise?.(hosts);
+		await request.raise?.(staged);
 	} catch (thrown) {
-		await undoAll(hosts, request.signal, request.ending);
+		await undoAll(staged, signal, ending);
 		throw thrown;
 	}
-	await activateAll(hosts, request.bundle.release, request.signal, request.ending);
+	await activateOn(staged, bundle.release, {
+		signal,
+		failures,
+		...plan && { plan },
+		...say && { say },
+		...ending && { ending }
+	});
 }
 /**
 * Makes the release ready on every host, or on none.
 * @param leaseMs how long each host keeps the app for this job's activation; renewed while the job runs; 0 for no lease
 */
 async function stageAll(hosts, request, leaseMs = 0) {
-	const { bundle, releaseCommand, signal, ending } = request;
+	const failures = new Failures(request.plan?.maxFailures ?? 0);
+	await stageOn(hosts, request, failures, leaseMs);
+	failures.throwFirst();
+}
+/** @returns the hosts that have it staged. @throws the failure that was one too many, or that of the release command's host */
+async function stageOn(hosts, request, failures, leaseMs) {
+	const { bundle, releaseCommand, signal, ending, say } = request;
 	const others = new AbortController();
-	const stop = AbortSignal.any([signal, others.signal]);
+	const stop = AbortSignal.any([
+		signal,
+		others.signal,
+		failures.tooMany
+	]);
+	const gate = new Gate(uploadsAtOnce);
 	const started = [];
+	let ready = 0;
 	const start = (host, withCommand, onReleased) => {
 		const onState = (state) => {
 			if (isAtLeast(state, "released")) onReleased?.();
+			if (state === "healthy" && hosts.length > 20 && ++ready % 50 === 0) say?.(`ready on ${ready} of ${hosts.length} hosts`);
 		};
-		started.push(host.stage(bundle, {
+		const staging = host.stage(bundle, {
 			releaseCommand: withCommand,
 			leaseMs,
 			signal: stop,
-			onState
-		}));
+			onState,
+			gate
+		});
+		started.push(staging);
+		return staging.catch((thrown) => {
+			if (!stop.aborted) failures.add(host, thrown);
+			if (withCommand || stop.aborted) throw thrown;
+		});
 	};
+	const all = [];
 	try {
 		const [first, ...rest] = hosts;
 		if (first !== void 0 && releaseCommand) {
 			const released = Promise.withResolvers();
-			start(first, true, released.resolve);
-			await Promise.race([released.promise, ...started]);
-			for (const host of rest) start(host, false);
-		} else for (const host of hosts) start(host, false);
-		await Promise.all(started);
+			const leading = start(first, true, released.resolve);
+			all.push(leading);
+			await Promise.race([released.promise, leading]);
+			all.push(...rest.map((host) => start(host, false)));
+		} else all.push(...hosts.map((host) => start(host, false)));
+		await Promise.all(all);
 	} catch (thrown) {
 		others.abort(thrown);
-		await Promise.allSettled(started);
+		await Promise.allSettled([...started, ...all]);
 		await undoAll(hosts, signal, ending);
 		throw thrown;
 	}
+	if (failures.hosts.length > 0) await undoAll(failures.hosts, signal, ending);
+	return hosts.filter((host) => !failures.has(host));
 }
 /**
-* Moves the traffic host by host. If one fails, or if the time is over, the hosts before it go back and the hosts
-* after it are aborted. The same happens if a host's own watch fails later.
+* Moves the traffic in waves; host by host unless the plan says otherwise. If more hosts fail than may, or if the time is over,
+* those that have it go back and the others are aborted. The same happens if a host's own watch fails later.
 */
-async function activateAll(hosts, release, signal, ending) {
+function activateAll(hosts, release, options) {
+	return activateOn(hosts, release, {
+		...options,
+		failures: new Failures(options.plan?.maxFailures ?? 0)
+	});
+}
+async function activateOn(hosts, release, { signal, ending = usualEnding, plan = usualPlan, say = silent, failures }) {
 	const finishing = [];
-	let unwell;
+	const before = new Set(failures.hosts);
 	try {
-		for (const host of hosts) {
-			if (unwell !== void 0) throw unwell;
+		await inWaves(hosts, {
+			plan,
+			failures,
+			signal,
+			time: ending.time,
+			say
+		}, async (host) => {
 			const { finished } = await host.activate(release, signal);
 			finished.catch((thrown) => {
-				if (failedWatch(thrown)) unwell ??= thrown;
+				if (failedWatch(thrown)) failures.add(host, thrown);
 			});
 			finishing.push(finished);
-		}
-		await Promise.all(finishing.map((finished) => finished.catch(throwFailedWatch)));
+		});
+		await unlessAborted(Promise.allSettled(finishing), failures.tooMany);
+		failures.tooMany.throwIfAborted();
 	} catch (thrown) {
 		await undoAll(hosts, signal, ending, true);
 		throw thrown;
 	}
+	const unable = failures.hosts.filter((host) => !before.has(host));
+	if (unable.length > 0) await undoAll(unable, signal, ending);
+	failures.throwFirst();
 	const failed = (await Promise.allSettled(finishing)).find((end) => end.status === "rejected");
 	if (failed !== void 0) throw failed.reason;
 }
+const silent = () => {};
 /** The host went back by itself. After any other late failure it serves the new release, like the others. */
 function failedWatch(thrown) {
 	return thrown instanceof CutoverError && thrown.code === "watch_failed";
 }
-function throwFailedWatch(thrown) {
-	if (failedWatch(thrown)) throw thrown;
-}
-/** One host after the other. The first failure leaves the hosts after it as they are. */
-async function oneByOne(hosts, each, signal, ending) {
+/** In waves, without a way back: too many failures leave the hosts after them as they are. */
+async function onAll(hosts, each, { signal, ending = usualEnding, plan = usualPlan, say = silent }) {
+	const failures = new Failures(plan.maxFailures);
 	try {
-		for (const host of hosts) await each(host);
+		await inWaves(hosts, {
+			plan,
+			failures,
+			signal,
+			time: ending.time,
+			say
+		}, each);
 	} catch (thrown) {
 		await undoAll(hosts, signal, ending);
 		throw thrown;
 	}
+	if (failures.hosts.length > 0) await undoAll(failures.hosts, signal, ending);
+	failures.throwFirst();
 }
 const abortMs = 6e4;
 const revertMs = 3e5;
@@ -54595,13 +54794,17 @@ async function connect$1(job) {
 				allowOlder: inputs.allowOlder,
 				manifests
 			}),
-			log: new HostLog(effects.log, client.host, inputs.hosts.length === 1),
+			log: new HostLog(effects.log, client.host, logMode(inputs.hosts.length)),
 			now: effects.now,
 			time: effects.time
 		});
 	});
 	job.report.hosts = hosts.map((host) => host.report);
 	return hosts;
+}
+/** One host's lines are printed as they come, and of many hosts only what is not as usual. */
+function logMode(hosts) {
+	return hosts === 1 ? "live" : hosts > 20 ? "quiet" : "groups";
 }
 async function tokensFor({ inputs, effects }) {
 	const { env, now, log } = effects;
@@ -54632,7 +54835,15 @@ function sendsBundle({ command }) {
 /** Does what the input `command` says, on all hosts. */
 async function carryOut(hosts, job, pack) {
 	const { inputs, effects, report, config } = job;
-	const { signal } = effects;
+	const { signal, log } = effects;
+	const plan = planOf(config.rollout);
+	const say = (line) => log.line(line);
+	const options = {
+		signal,
+		ending: effects,
+		plan,
+		say
+	};
 	const releaseCommand = config.release !== void 0;
 	const { release = "" } = inputs;
 	switch (inputs.command) {
@@ -54642,22 +54853,20 @@ async function carryOut(hosts, job, pack) {
 				bundle: await pack(job, hosts),
 				releaseCommand,
 				raise,
-				signal,
-				ending: effects
+				...options
 			});
 		}
 		case "stage": return stageAll(hosts, {
 			bundle: await pack(job, hosts),
 			releaseCommand,
-			signal,
-			ending: effects
+			...options
 		});
 		case "activate":
 			report.release = release;
-			if (inputs.weight === 100) return activateAll(hosts, release, signal, effects);
-			return oneByOne(hosts, (host) => host.shift(release, inputs.weight, signal), signal, effects);
-		case "redeploy": return oneByOne(hosts, (host) => host.redeploy(inputs.release, signal), signal, effects);
-		case "rollback": return oneByOne(hosts, (host) => host.rollback(signal), signal, effects);
+			if (inputs.weight === 100) return activateAll(hosts, release, options);
+			return onAll(hosts, (host) => host.shift(release, inputs.weight, signal), options);
+		case "redeploy": return onAll(hosts, (host) => host.redeploy(inputs.release, signal), options);
+		case "rollback": return onAll(hosts, (host) => host.rollback(signal), options);
 	}
 }
 /**
@@ -54689,7 +54898,7 @@ async function checkFit({ effects }, hosts, { wheels, version }) {
 	effects.log.line(`Built on this runner, so they need ${libc} or later on the hosts: ${built.join(", ")}.`);
 }
 /** Raises the canary step by step. After each step's time the workflow's own check decides whether it goes on. */
-function raiseInSteps({ inputs, effects, report, directory }, hosts) {
+function raiseInSteps({ inputs, effects, report, config, directory }, hosts) {
 	const { signal, log, env, time } = effects;
 	const release = report.release ?? "";
 	const check = async (weight) => {
@@ -54710,13 +54919,16 @@ function raiseInSteps({ inputs, effects, report, directory }, hosts) {
 		});
 		if (!ok) throw checkFailed(weight, how, output);
 	};
+	const { parallel } = planOf(config.rollout);
+	const say = (line) => log.line(line);
 	return raiseCanary(hosts, {
 		release,
 		steps: inputs.canary,
 		check,
-		say: (line) => log.line(line),
+		say,
 		signal,
-		time
+		time,
+		parallel
 	});
 }
 /** Looks for the command now: the canary's visitors must not wait for a typing error. @throws CutoverError input_invalid */

@@ -2,6 +2,7 @@ import { CutoverError } from "../../shared/errors.ts";
 import { realTime, sleep, type Time } from "../runner/time.ts";
 import type { CanaryStep } from "./canary-steps.ts";
 import type { HostDeploy } from "./host-deploy.ts";
+import { wavesOf } from "./waves.ts";
 
 export interface CanaryRequest {
   release: string;
@@ -12,6 +13,14 @@ export interface CanaryRequest {
   say(line: string): void;
   signal: AbortSignal;
   time?: Time;
+  /** Hosts at the same time. */
+  parallel?: number;
+}
+
+/** Waits for all, so that nothing runs while it is undone. @throws the first failure */
+async function settled(work: Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find((end) => end.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
 }
 
 const lookEveryMs = 5000;
@@ -23,10 +32,12 @@ const lookEveryMs = 5000;
  */
 export async function raiseCanary(
   hosts: HostDeploy[],
-  { release, steps, check, say, signal, time = realTime }: CanaryRequest,
+  { release, steps, check, say, signal, time = realTime, parallel = 1 }: CanaryRequest,
 ): Promise<void> {
   for (const { weight, holdMs } of steps) {
-    for (const host of hosts) await host.shift(release, weight, signal);
+    for (const wave of wavesOf(hosts, { parallel, canaryHosts: 0 })) {
+      await settled(wave.map((host) => host.shift(release, weight, signal)));
+    }
     say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1000} s`}.`);
     const end = time.elapsed() + holdMs;
     for (;;) {

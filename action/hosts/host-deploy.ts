@@ -7,6 +7,7 @@ import type { Begun } from "../client/agent-client.ts";
 import type { HostReport } from "../report/job-report.ts";
 import { realTime, type Time } from "../runner/time.ts";
 import { endedBadly, hasTakenBack } from "./deployment-end.ts";
+import type { Gate } from "./gate.ts";
 import { goBack, ownDeploymentMs } from "./go-back.ts";
 import type { HostApp } from "./host-app.ts";
 import type { HostLog } from "./host-log.ts";
@@ -25,6 +26,8 @@ export interface HostDeployParts {
 
 export interface StageOptions extends SendOptions {
   onState?(state: ReportedState): void;
+  /** Only so many hosts upload at the same time. */
+  gate?: Gate;
 }
 
 /** An activation has two ends: the traffic has moved, and the old instances are gone. */
@@ -92,7 +95,13 @@ export class HostDeploy {
     });
   }
 
-  async #send(bundle: Bundle, { releaseCommand, leaseMs, signal }: SendOptions): Promise<string> {
+  async #send(bundle: Bundle, { gate, ...options }: StageOptions): Promise<string> {
+    return gate === undefined ? this.#sendNow(bundle, options) : gate.through(() => this.#sendNow(bundle, options));
+  }
+
+  async #sendNow(bundle: Bundle, { releaseCommand, leaseMs, signal }: SendOptions): Promise<string> {
+    if (signal.aborted) this.report.outcome = "not_started";
+    signal.throwIfAborted();
     this.#progress.begin("upload");
     const start = this.#now();
     const deployment = await this.#begun(signal, { kind: "deploy", release: bundle.release }, () =>

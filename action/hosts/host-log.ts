@@ -21,6 +21,15 @@ export const activities: Record<ReportedState, string> = {
 const progressEveryMs = 2000;
 
 /**
+ * `live`: lines are printed as they come. `groups`: a group for each phase, when it ends. `quiet`: of many hosts, nobody reads
+ * the phases of each; what a host said last is printed if it fails.
+ */
+export type LogMode = "live" | "groups" | "quiet";
+
+/** So many lines of a quiet host are kept for its failure. */
+const keptLines = 40;
+
+/**
  * One host's part of the log: a group for each phase. Groups cannot interleave, so with several hosts the lines of a
  * phase are kept until it ends; with one host they are printed as they come.
  */
@@ -28,20 +37,23 @@ export class HostLog {
   readonly #log: Log;
   readonly #host: string;
   readonly #live: boolean;
+  readonly #quiet: boolean;
   #lines: string[] = [];
   #open = false;
   #progressAt = Number.NEGATIVE_INFINITY;
 
-  constructor(log: Log, host: string, live: boolean) {
+  constructor(log: Log, host: string, mode: LogMode) {
     this.#log = log;
     this.#host = host;
-    this.#live = live;
+    this.#live = mode === "live";
+    this.#quiet = mode === "quiet";
   }
 
   /** @param activity the phase that the line belongs to: the heading, if the line opens a group */
   output(activity: string, text: string): void {
     if (!this.#live) {
       this.#lines.push(text);
+      if (this.#quiet && this.#lines.length > keptLines) this.#lines.shift();
       return;
     }
     if (!this.#open) this.#log.startGroup(`${this.#host}: ${activity}`);
@@ -51,6 +63,7 @@ export class HostLog {
 
   /** The progress of an upload: at most one line in two seconds, and one at the end. */
   progress(sent: number, size: number): void {
+    if (this.#quiet) return;
     const now = performance.now();
     if (now - this.#progressAt < progressEveryMs && sent < size) return;
     this.#progressAt = now;
@@ -62,6 +75,7 @@ export class HostLog {
 
   /** Ends the phase. @param note untrusted */
   phase(activity: string, took: number, note?: string): void {
+    if (this.#quiet) return;
     const time = prettyMilliseconds(took);
     if (!this.#open) {
       this.#log.startGroup(`${this.#host}: ${activity} (${time})`);

@@ -1,15 +1,26 @@
 import { isAtLeast, type ReportedState } from "../../shared/deployment-states.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Bundle } from "../bundle/bundle.ts";
-import { deadline, realTime, type Time } from "../runner/time.ts";
+import { manyHosts } from "../report/job-report.ts";
+import { deadline, realTime, type Time, unlessAborted } from "../runner/time.ts";
+import { Gate } from "./gate.ts";
 import type { HostDeploy } from "./host-deploy.ts";
+import { Failures, inWaves, type Plan, usualPlan } from "./waves.ts";
 
 /**
  * The order in which the hosts are done. Each function throws the first failure, after it has undone what it had begun
  * on other hosts. The reports of the hosts say what happened on each.
  */
 
-export interface StageRequest {
+/** The order and the limits of a job on several hosts. */
+export interface RolloutOptions {
+  /** Host by host unless given. */
+  plan?: Plan;
+  /** A line for the log of a job on many hosts. */
+  say?(line: string): void;
+}
+
+export interface StageRequest extends RolloutOptions {
   bundle: Bundle;
   /** The app has a release command: it runs on the first host alone, before the others begin. */
   releaseCommand: boolean;
@@ -34,16 +45,27 @@ export interface DeployRequest extends StageRequest {
 /** Long enough for a busy host, short enough for the next job if this one is killed. */
 const leaseMs = 60_000;
 
-/** Stages the release on all hosts, then moves the traffic: first in steps if there are any, then host by host. */
+/** As many uploads at the same time: each fills buffers of its own. */
+const uploadsAtOnce = 32;
+
+/** Stages the release on all hosts, then moves the traffic: first in steps if there are any, then in waves. */
 export async function deployAll(hosts: HostDeploy[], request: DeployRequest): Promise<void> {
-  await stageAll(hosts, request, leaseMs);
+  const { bundle, signal, ending, plan, say } = request;
+  const failures = new Failures(plan?.maxFailures ?? 0);
+  const staged = await stageOn(hosts, request, failures, leaseMs);
   try {
-    await request.raise?.(hosts);
+    await request.raise?.(staged);
   } catch (thrown) {
-    await undoAll(hosts, request.signal, request.ending);
+    await undoAll(staged, signal, ending);
     throw thrown;
   }
-  await activateAll(hosts, request.bundle.release, request.signal, request.ending);
+  await activateOn(staged, bundle.release, {
+    signal,
+    failures,
+    ...(plan && { plan }),
+    ...(say && { say }),
+    ...(ending && { ending }),
+  });
 }
 
 /**
@@ -51,89 +73,125 @@ export async function deployAll(hosts: HostDeploy[], request: DeployRequest): Pr
  * @param leaseMs how long each host keeps the app for this job's activation; renewed while the job runs; 0 for no lease
  */
 export async function stageAll(hosts: HostDeploy[], request: StageRequest, leaseMs = 0): Promise<void> {
-  const { bundle, releaseCommand, signal, ending } = request;
+  const failures = new Failures(request.plan?.maxFailures ?? 0);
+  await stageOn(hosts, request, failures, leaseMs);
+  failures.throwFirst();
+}
+
+/** @returns the hosts that have it staged. @throws the failure that was one too many, or that of the release command's host */
+async function stageOn(
+  hosts: HostDeploy[],
+  request: StageRequest,
+  failures: Failures,
+  leaseMs: number,
+): Promise<HostDeploy[]> {
+  const { bundle, releaseCommand, signal, ending, say } = request;
   const others = new AbortController();
-  const stop = AbortSignal.any([signal, others.signal]);
+  const stop = AbortSignal.any([signal, others.signal, failures.tooMany]);
+  const gate = new Gate(uploadsAtOnce);
   const started: Promise<void>[] = [];
+  let ready = 0;
   const start = (host: HostDeploy, withCommand: boolean, onReleased?: () => void) => {
     const onState = (state: ReportedState) => {
       if (isAtLeast(state, "released")) onReleased?.();
+      if (state === "healthy" && hosts.length > manyHosts && ++ready % 50 === 0)
+        say?.(`ready on ${ready} of ${hosts.length} hosts`);
     };
-    started.push(host.stage(bundle, { releaseCommand: withCommand, leaseMs, signal: stop, onState }));
+    const staging = host.stage(bundle, { releaseCommand: withCommand, leaseMs, signal: stop, onState, gate });
+    started.push(staging);
+    return staging.catch((thrown: unknown) => {
+      if (!stop.aborted) failures.add(host, thrown);
+      if (withCommand || stop.aborted) throw thrown;
+    });
   };
+  const all: Promise<void>[] = [];
   try {
     const [first, ...rest] = hosts;
     if (first !== undefined && releaseCommand) {
       const released = Promise.withResolvers<void>();
-      start(first, true, released.resolve);
-      await Promise.race([released.promise, ...started]);
-      for (const host of rest) start(host, false);
+      const leading = start(first, true, released.resolve);
+      all.push(leading);
+      await Promise.race([released.promise, leading]);
+      all.push(...rest.map((host) => start(host, false)));
     } else {
-      for (const host of hosts) start(host, false);
+      all.push(...hosts.map((host) => start(host, false)));
     }
-    await Promise.all(started);
+    await Promise.all(all);
   } catch (thrown) {
     others.abort(thrown);
-    await Promise.allSettled(started);
+    await Promise.allSettled([...started, ...all]);
     await undoAll(hosts, signal, ending);
     throw thrown;
   }
+  if (failures.hosts.length > 0) await undoAll(failures.hosts, signal, ending);
+  return hosts.filter((host) => !failures.has(host));
+}
+
+interface ActivateOptions extends RolloutOptions {
+  signal: AbortSignal;
+  ending?: Ending;
 }
 
 /**
- * Moves the traffic host by host. If one fails, or if the time is over, the hosts before it go back and the hosts
- * after it are aborted. The same happens if a host's own watch fails later.
+ * Moves the traffic in waves; host by host unless the plan says otherwise. If more hosts fail than may, or if the time is over,
+ * those that have it go back and the others are aborted. The same happens if a host's own watch fails later.
  */
-export async function activateAll(
+export function activateAll(hosts: HostDeploy[], release: string, options: ActivateOptions): Promise<void> {
+  return activateOn(hosts, release, { ...options, failures: new Failures(options.plan?.maxFailures ?? 0) });
+}
+
+async function activateOn(
   hosts: HostDeploy[],
   release: string,
-  signal: AbortSignal,
-  ending?: Ending,
+  { signal, ending = usualEnding, plan = usualPlan, say = silent, failures }: ActivateOptions & { failures: Failures },
 ): Promise<void> {
   const finishing: Promise<void>[] = [];
-  let unwell: unknown;
+  const before = new Set(failures.hosts);
   try {
-    for (const host of hosts) {
-      if (unwell !== undefined) throw unwell;
+    await inWaves(hosts, { plan, failures, signal, time: ending.time, say }, async (host) => {
       const { finished } = await host.activate(release, signal);
       // It is awaited below. Until then it must not count as unhandled.
       finished.catch((thrown: unknown) => {
-        if (failedWatch(thrown)) unwell ??= thrown;
+        if (failedWatch(thrown)) failures.add(host, thrown);
       });
       finishing.push(finished);
-    }
-    await Promise.all(finishing.map((finished) => finished.catch(throwFailedWatch)));
+    });
+    await unlessAborted(Promise.allSettled(finishing), failures.tooMany);
+    failures.tooMany.throwIfAborted();
   } catch (thrown) {
     await undoAll(hosts, signal, ending, true);
     throw thrown;
   }
+  const unable = failures.hosts.filter((host) => !before.has(host));
+  if (unable.length > 0) await undoAll(unable, signal, ending);
+  failures.throwFirst();
   const ends = await Promise.allSettled(finishing);
   const failed = ends.find((end) => end.status === "rejected");
   if (failed !== undefined) throw failed.reason;
 }
+
+const silent = () => {};
 
 /** The host went back by itself. After any other late failure it serves the new release, like the others. */
 function failedWatch(thrown: unknown): boolean {
   return thrown instanceof CutoverError && thrown.code === "watch_failed";
 }
 
-function throwFailedWatch(thrown: unknown): void {
-  if (failedWatch(thrown)) throw thrown;
-}
-
-/** One host after the other. The first failure leaves the hosts after it as they are. */
-export async function oneByOne(
+/** In waves, without a way back: too many failures leave the hosts after them as they are. */
+export async function onAll(
   hosts: HostDeploy[],
   each: (host: HostDeploy) => Promise<void>,
-  signal: AbortSignal,
-  ending?: Ending,
+  { signal, ending = usualEnding, plan = usualPlan, say = silent }: ActivateOptions,
 ): Promise<void> {
+  const failures = new Failures(plan.maxFailures);
   try {
-    for (const host of hosts) await each(host);
+    await inWaves(hosts, { plan, failures, signal, time: ending.time, say }, each);
   } catch (thrown) {
     await undoAll(hosts, signal, ending);
     throw thrown;
   }
+  if (failures.hosts.length > 0) await undoAll(failures.hosts, signal, ending);
+  failures.throwFirst();
 }
 
 const abortMs = 60_000;

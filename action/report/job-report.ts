@@ -28,6 +28,9 @@ export interface HostReport {
   note?: string;
 }
 
+/** With more hosts than this nobody reads what is as usual on each. */
+export const manyHosts = 20;
+
 /** What is known of the job. It is filled step by step, so that a failed job can be reported too. */
 export interface JobReport {
   command: Command;

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import type { CutoverError } from "../../shared/errors.ts";
 import type { Log } from "../runner/log.ts";
-import { type HostReport, type JobReport, resultByHost } from "./job-report.ts";
+import { type HostReport, type JobReport, manyHosts, resultByHost } from "./job-report.ts";
 import { outcomeSentence } from "./outcome.ts";
 import { renderSummary } from "./summary.ts";
 
@@ -17,7 +17,7 @@ const annotationsShown = 10;
 /** Writes the outputs, the last lines of the log and the summary, whether the job succeeded or failed. */
 export async function publish(report: JobReport, log: Log, to: Publication): Promise<void> {
   setOutputs(report, to);
-  for (const host of report.hosts) closingLines(host, log);
+  closing(report.hosts, log);
   if (report.failure !== undefined && !failedHosts(report).some((host) => host.failure === report.failure)) {
     explainFailure("the reason", report.failure, log);
   }
@@ -52,6 +52,18 @@ export function annotateFailures(report: JobReport, log: Log): void {
 /** Hosts that have an annotation of their own, so that the job needs no other. */
 export function failedHosts({ hosts }: JobReport): HostReport[] {
   return hosts.filter(({ failure }) => failure !== undefined);
+}
+
+/** Of many hosts those that are as they should be have one line together. */
+function closing(hosts: HostReport[], log: Log): void {
+  const usual = (host: HostReport) => host.failure === undefined && host.note === undefined && !(Number(host.cut) > 0);
+  const together = hosts.length > manyHosts ? hosts.filter(usual) : [];
+  for (const host of hosts) if (!together.includes(host)) closingLines(host, log);
+  for (const [outcome, some] of Map.groupBy(together, (host) => host.outcome)) {
+    const [first] = some;
+    const names = some.length <= manyHosts ? some.map(({ host }) => host).join(", ") : `${some.length} hosts`;
+    log.line([`${names}: ${outcome}`, first?.release].filter((fact) => fact !== undefined).join(", "));
+  }
 }
 
 function closingLines({ host, outcome, release, failure, cut, visitors, note }: HostReport, log: Log): void {

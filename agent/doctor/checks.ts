@@ -14,6 +14,7 @@ import { nginxInclude } from "./checks/nginx-include.ts";
 import { nginxLimits } from "./checks/nginx-limits.ts";
 import { nginxModules } from "./checks/nginx-modules.ts";
 import { nginxRuns } from "./checks/nginx-runs.ts";
+import { nginxTuning } from "./checks/nginx-tuning.ts";
 import { pythons } from "./checks/pythons.ts";
 import { releases } from "./checks/releases.ts";
 import { secondSupervisord } from "./checks/second-supervisord.ts";
@@ -44,6 +45,7 @@ export const checks: Record<string, Check> = {
   "nginx-include": nginxInclude,
   "nginx-limits": nginxLimits,
   "nginx-modules": nginxModules,
+  "nginx-tuning": nginxTuning,
   "default-server": defaultServer,
   "socket-ways": socketWays,
   "supervisor-runs": supervisorRuns,

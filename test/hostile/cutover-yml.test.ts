@@ -60,6 +60,8 @@ function nginxTexts(config: Config): string {
     nginx: { version: [1, 22, 1] as const, modules: new Set([]) },
     front: { trusted: [], proxyProtocol: [] },
     access: undefined,
+    passes: false,
+    drainPath: undefined,
   };
   const permitted = { tls: undefined, acmeChallenge: undefined };
   const main = { config, listen: site.listen ?? [80], serverNames: site.server_name ?? [], ...permitted };

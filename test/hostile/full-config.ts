@@ -47,6 +47,7 @@ function common(app: string): Record<string, unknown> {
     },
     release: { command: ["releasewords"], timeout: "79m" },
     processes: { procname: { command: ["processwords"], stop_signal: "QUIT", stop_timeout: "81s", stay_up: "82s" } },
+    rollout: { parallel: "all", pause: "88s" },
     env: { ENVNAME: "envvalue" },
     drain: { timeout: "83s" },
     keep_warm: "84s",

@@ -30,6 +30,8 @@ export interface HostFacts {
   pythons: PythonFacts[];
   /** The ports that the kernel gives to outgoing connections. */
   ephemeral: { first: number; last: number } | undefined;
+  /** How many the host has. */
+  processors: number;
   /** undefined if the file system of the data directory does not report it. */
   disk: { path: string; free: number; inodes: number } | undefined;
 }

@@ -1,4 +1,5 @@
 import { readFile, statfs } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { groupId } from "../../host/ownership/users.ts";
 import { Interpreters, pipVersion } from "../../host/python/interpreter.ts";
 import type { AgentSettings } from "../../settings.ts";
@@ -44,6 +45,7 @@ export async function hostFacts({ settings, appsDir, agent, version, now }: Host
     directories: await directoryFacts(settings, apps),
     pythons,
     ephemeral: await ephemeralPorts(),
+    processors: availableParallelism(),
     disk,
   };
 }

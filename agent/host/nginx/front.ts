@@ -1,5 +1,6 @@
+import { acmeUrl } from "./acme-url.ts";
 import type { Names } from "./names.ts";
-import { block, plainNetwork } from "./values.ts";
+import { block, plain, plainNetwork } from "./values.ts";
 
 /**
  * What stands in front of nginx: a load balancer, a CDN, another host of cutover. Only what such a proxy says of a visitor is
@@ -29,7 +30,7 @@ export function visitorOf({ trusted }: Front, { proto, https }: Names): Visitor 
  * proxy that speaks the PROXY protocol passes headers on unread, so they count for nothing there; its visitor came by HTTPS if
  * the port that he asked for was 443.
  */
-export function frontMaps({ trusted, proxyProtocol }: Front, { front, proto, https }: Names): string[][] {
+export function frontMaps({ trusted, proxyProtocol }: Front, { front, proto, https, sent }: Names): string[][] {
   if (trusted.length === 0) return [];
   const port = proxyProtocol.length === 0 ? "" : "$proxy_protocol_server_port";
   return [
@@ -41,6 +42,7 @@ export function frontMaps({ trusted, proxyProtocol }: Front, { front, proto, htt
       '"1::http" http;',
     ]),
     block(`map ${proto} ${https}`, ['default "";', "https on;"]),
+    block(`map "${proto}:$uri" ${sent}`, ["default 1;", '"~^https:" 0;', `"~:${acmeUrl}" 0;`]),
   ];
 }
 
@@ -85,3 +87,14 @@ const visitorsOwn = [
   "X-Script-Name",
   "Proxy",
 ];
+
+/** What nginx tells a peer that it passes a request to. A visitor who says it gets an answer of this host. */
+const passedHeader = "X-Cutover-Passed";
+
+/** A request that a peer has passed on is answered here: two hosts that pass to each other are no ring. */
+export function passedMap(app: string, own: string, { own: name }: Names): string[] {
+  const variable = `$http_${passedHeader.toLowerCase().replaceAll("-", "_")}`;
+  return block(`map ${variable} ${name}`, [`default ${plain(own)};`, `"" ${plain(app)};`]);
+}
+
+export const passedDirective = `proxy_set_header ${passedHeader} 1;`;

@@ -3,7 +3,7 @@ import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import { type Shared, type Site, sharedPlace } from "../../../shared/config-site.ts";
 import { milliseconds } from "../../../shared/duration.ts";
-import { type Visitor, visitorHeaders } from "./front.ts";
+import { passedDirective, type Visitor, visitorHeaders } from "./front.ts";
 import type { Names } from "./names.ts";
 import { block, plain, quoted, quotedText, quotedWith } from "./values.ts";
 
@@ -51,10 +51,11 @@ interface ProxyContext {
   names: Names;
   visitor: Visitor;
   hsts: string | undefined;
+  passes: boolean;
 }
 
 /** Passes requests to the instances, in the protocol that they speak. */
-export function proxyPass(config: Config, upstream: string, { names, visitor, hsts }: ProxyContext): string[] {
+export function proxyPass(config: Config, upstream: string, { names, visitor, hsts, passes }: ProxyContext): string[] {
   const site = siteOf(config);
   const hidden = hsts === undefined ? [] : ["Strict-Transport-Security"];
   return protocolOf(config.server) === "uwsgi"
@@ -73,6 +74,7 @@ export function proxyPass(config: Config, upstream: string, { names, visitor, hs
         ...(site.upgrade
           ? ["proxy_set_header Upgrade $http_upgrade;", `proxy_set_header Connection ${names.connection};`]
           : []),
+        ...(passes ? [passedDirective] : []),
         "proxy_redirect off;",
         "proxy_next_upstream error;",
         ...hidden.map((name) => `proxy_hide_header ${name};`),

@@ -29,6 +29,10 @@ export function names(app: string) {
     upstream: variable(app, "to"),
     /** The upstream by the header alone, if a cookie may choose too. */
     header: variable(app, "via"),
+    /** The upstream of a request that may have come from a peer. */
+    own: variable(app, "own"),
+    /** 1 if a visitor who came by plain HTTP is sent to https, behind proxies. */
+    sent: variable(app, "sent"),
     /** 1 if a trusted proxy passed the request on. */
     front: variable(app, "front"),
     /** How the visitor came, behind proxies: `http` or `https`. */

@@ -3,6 +3,7 @@ import { portOf } from "../../../shared/config-site.ts";
 import type { ListenAddress } from "../../../shared/config-values.ts";
 import { isSecure, type PermittedSite } from "../../host-policy.ts";
 import { logDirectives } from "./access-log.ts";
+import { acmeUrl } from "./acme-url.ts";
 import { errorPage, errorPages } from "./error-pages.ts";
 import { atLeast, type NginxFeatures } from "./features.ts";
 import { type Front, realIp, type Visitor } from "./front.ts";
@@ -12,7 +13,7 @@ import { requestLog } from "./request-log.ts";
 import { appLocation, staticLocations } from "./static-locations.ts";
 import { mainUpstream, previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted, quotedWith } from "./values.ts";
-import { type Access, accessDirectives, limitDirectives, openAccess } from "./visits.ts";
+import { type Access, accessDirectives, drainLocation, limitDirectives, openAccess } from "./visits.ts";
 
 export interface MainServer extends PermittedSite {
   config: Config;
@@ -32,6 +33,10 @@ export interface ServerContext extends Places {
   access: Access;
   /** The variable with Strict-Transport-Security; undefined if the site has none. */
   hsts: string | undefined;
+  /** Whether requests are passed to peers as well. */
+  passes: boolean;
+  /** Where a load balancer asks whether the host takes visitors. */
+  drainPath: string | undefined;
 }
 
 /** The site: one server block, or one for TLS and one that redirects to it. */
@@ -43,7 +48,11 @@ export function mainServers(context: ServerContext & { chosen: boolean }, main: 
   const names = byProtocol(context, listen, (some) => some).flatMap((some) => nameServers(context, main, some));
   const site = redirects
     ? [
-        ...byProtocol(context, open, (some) => redirectServer(context, main, some, secure)),
+        ...byProtocol(context, open, (some) =>
+          context.front.trusted.length === 0
+            ? redirectServer(context, main, some, secure)
+            : siteServer(context, main, some, httpsPort(secure)),
+        ),
         ...byProtocol(context, secure, (some) => siteServer(context, main, some)),
       ]
     : byProtocol(context, listen, (some) => siteServer(context, main, some));
@@ -75,14 +84,11 @@ function nameServers(
 
 /** How visitors are sent on to a name of this site: the scheme, and the port after the name. Proxies in front know the port. */
 function originOf({ front, visitor }: ServerContext, listen: ListenAddress[], redirect: boolean): [string, string] {
-  const ports = listen.filter(isSecure).map(portOf);
-  const secure = ports.includes(443) ? 443 : ports[0];
-  const port = (usual: number, one = usual) => (one === usual ? "" : `:${one}`);
-  if (front.trusted.length > 0) return [secure !== undefined && redirect ? "https" : visitor.scheme, ""];
-  if (secure !== undefined && redirect) return ["https", port(443, secure)];
-  const open = listen.filter((one) => !isSecure(one)).map(portOf);
-  if (secure === undefined) return ["http", port(80, open.includes(80) ? 80 : open[0])];
-  return ["$scheme", ""];
+  const secure = listen.filter(isSecure);
+  if (front.trusted.length > 0) return [secure.length > 0 && redirect ? "https" : visitor.scheme, ""];
+  if (secure.length > 0) return redirect ? ["https", httpsPort(secure)] : ["$scheme", ""];
+  const open = listen.map(portOf);
+  return ["http", open.includes(80) ? "" : `:${open[0]}`];
 }
 
 /** A server for the addresses that speak the PROXY protocol, and one for the others: each learns of its visitors in one way. */
@@ -99,8 +105,10 @@ function siteServer(
   context: ServerContext & { chosen: boolean },
   { config, serverNames, tls, acmeChallenge }: MainServer,
   listen: ListenAddress[],
+  /** Behind proxies only who came by plain HTTP is sent to https, so the address serves the others. */
+  redirect?: string,
 ): string[] {
-  const { names, chosen } = context;
+  const { names, chosen, passes } = context;
   return block("server", [
     ...listenDirectives(context, listen, serverNames, tls),
     ...logDirectives(context.logDir, siteOf(config), context.app, context.names, { counted: true }),
@@ -110,9 +118,13 @@ function siteServer(
     ...requestLog(context.app, context.requests, names, chosen ? previewUpstream(context.app) : undefined),
     ...maintenanceDirectives(context),
     ...errorPages(siteOf(config)),
+    ...(redirect === undefined
+      ? []
+      : block(`if (${names.sent})`, [`return 301 https://$host${redirect}$request_uri;`])),
     ...(listen.every(isSecure) ? [] : acmeLocation(context, acmeChallenge)),
+    ...drainLocation(context.home, context.drainPath),
     ...locations(context, config, {
-      upstream: chosen ? names.upstream : mainUpstream(context.app),
+      upstream: chosen ? names.upstream : passes ? names.own : mainUpstream(context.app),
       releases: [...(chosen ? [`/${names.release}`] : []), "/current", "/canary", "/previous"],
       closed: names.closed,
     }),
@@ -148,8 +160,6 @@ function redirectServer(
   open: ListenAddress[],
   secure: ListenAddress[],
 ): string[] {
-  const ports = secure.map(portOf);
-  const port = ports.includes(443) ? 443 : ports[0];
   return block("server", [
     ...listenDirectives(context, open, serverNames, tls),
     ...logDirectives(context.logDir, siteOf(config), context.app, context.names),
@@ -157,8 +167,14 @@ function redirectServer(
     ...headers(siteOf(config), context.hsts),
     ...acmeLocation(context, acmeChallenge),
     "",
-    ...block("location /", [`return 301 https://$host${port === 443 ? "" : `:${port}`}$request_uri;`]),
+    ...block("location /", [`return 301 https://$host${httpsPort(secure)}$request_uri;`]),
   ]);
+}
+
+/** The port of https as a URL has it: nothing for 443, which is taken if there are several. */
+function httpsPort(secure: ListenAddress[]): string {
+  const ports = secure.map(portOf);
+  return ports.includes(443) ? "" : `:${ports[0]}`;
 }
 
 function listenDirectives(
@@ -234,9 +250,6 @@ function maintenanceDirectives({ home, names: { closed } }: ServerContext): stri
     ...set(quotedWith(`${home}/maintenance/allow/`, "$remote_addr"), 0),
   ];
 }
-
-/** The URL of ACME challenges. */
-export const acmeUrl = "/.well-known/acme-challenge/";
 
 /** ACME challenges come over plain HTTP, even if everything else is redirected to https. */
 function acmeLocation({ access }: ServerContext, directory: string | undefined): string[] {

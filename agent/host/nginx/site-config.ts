@@ -2,11 +2,11 @@ import { type Config, siteOf } from "../../../shared/config.ts";
 import { protocolOf } from "../../../shared/config-server.ts";
 import { logBlocks } from "./access-log.ts";
 import type { NginxFeatures } from "./features.ts";
-import { type Front, frontMaps, visitorOf } from "./front.ts";
+import { type Front, frontMaps, passedMap, visitorOf } from "./front.ts";
 import { type Names, names, type Places } from "./names.ts";
 import { requestLogFormat } from "./request-log.ts";
 import { type MainServer, mainServers, type PreviewServer, previewServer } from "./server-block.ts";
-import { previewUpstream } from "./upstream-config.ts";
+import { ownUpstream, previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted } from "./values.ts";
 import { type Access, hstsMap, limitZone } from "./visits.ts";
 
@@ -18,6 +18,10 @@ export interface SiteInput extends Places {
   nginx: NginxFeatures;
   front: Front;
   access: Access;
+  /** Whether the main upstream has peers. */
+  passes: boolean;
+  /** Where a load balancer asks whether the host takes visitors. */
+  drainPath: string | undefined;
 }
 
 export function siteFileName(app: string): string {
@@ -30,9 +34,10 @@ export function siteFileName(app: string): string {
  */
 export function renderSite({ main, preview, ...given }: SiteInput): string | undefined {
   const own = main?.config.site === "none" ? null : main;
-  const { app, home, front } = given;
+  const { app, home, front, passes } = given;
   const known = names(app);
-  const choice = own === null ? [] : previewChoice(known, own.config, preview?.config);
+  const choice =
+    own === null ? [] : previewChoice(known, own.config, { shown: preview?.config, usual: passes ? known.own : app });
   const visitor = visitorOf(front, known);
   const site = own === null ? undefined : siteOf(own.config);
   const hsts = site?.hsts === undefined ? undefined : known.hsts;
@@ -47,6 +52,7 @@ export function renderSite({ main, preview, ...given }: SiteInput): string | und
     ...frontMaps(front, known),
     ...(sites.some(({ upgrade }) => upgrade) ? [connectionMap(known)] : []),
     ...(site === undefined ? [] : hstsMap(known, site, visitor)),
+    ...(passes ? [passedMap(app, ownUpstream(app), known)] : []),
     ...limitZone(known, sites),
     ...logBlocks(home, known, sites),
     ...choice,
@@ -65,13 +71,17 @@ function connectionMap({ connection }: Names): string[] {
  * Passes visitors with the preview's cookie or header to its upstream. By regular expressions, because a map ignores the case
  * of strings.
  */
-function previewChoice({ app, upstream, header, release }: Names, live: Config, shown: Config | undefined): string[][] {
+function previewChoice(
+  { app, upstream, header, release }: Names,
+  live: Config,
+  { shown, usual }: { shown: Config | undefined; usual: string },
+): string[][] {
   const preview = shown && siteOf(shown).preview;
   if (shown === undefined || preview === undefined || protocolOf(shown.server) !== protocolOf(live.server)) return [];
   const chosen = previewUpstream(app);
   const maps: string[][] = [];
   // If there are two ways, the second starts with what the first has found.
-  let found: string = app;
+  let found: string = usual;
   if (preview.header !== undefined) {
     const [name = "", value = ""] = preview.header.split(": ");
     const to = preview.cookie === undefined ? upstream : header;

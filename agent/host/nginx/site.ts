@@ -8,23 +8,24 @@ import type { ListenAddress } from "../../../shared/config-values.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Clock } from "../../contracts/ports.ts";
 import type { SitePart, SiteRequest, UpstreamServers } from "../../contracts/privileged.ts";
-import { isSecure, type PermittedSite, permittedSite, servedSite } from "../../host-policy.ts";
+import { isSecure, type PermittedSite, peersOf, permittedSite, servedSite } from "../../host-policy.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
 import { tcpSockets } from "../net/proc-net.ts";
 import { listenedPorts, takenAddresses } from "../net/taken-addresses.ts";
 import { appLayout, requestPlaces } from "../store/layout.ts";
 import { readIfExists } from "../store/read-if-exists.ts";
+import { acmeUrl } from "./acme-url.ts";
 import { assertDomainsFree, domainsOf, namesIn } from "./domains.ts";
 import { names } from "./names.ts";
 import { Nginx } from "./nginx.ts";
 import { requestFile, requestLogFormat } from "./request-log.ts";
 import { removeRequestFiles, rotateFile } from "./request-rotation.ts";
-import { acmeUrl } from "./server-block.ts";
 import { renderSite, siteFileName } from "./site-config.ts";
 import type { SiteFile } from "./site-files.ts";
 import { SlotLinks, slotLink } from "./slots.ts";
 import {
   mainUpstream,
+  ownUpstream,
   previewUpstream,
   renderUpstreams,
   serversOf,
@@ -116,7 +117,7 @@ export class Sites {
     const { app } = settings;
     const { main, preview } = request;
     const upstreams = [
-      ...(main === null ? [] : [this.#upstream(app, "main", main)]),
+      ...(main === null ? [] : this.#mainUpstreams(settings, main)),
       ...(preview === null ? [] : [this.#upstream(app, "preview", preview)]),
     ];
     const files: SiteFile[] = [
@@ -160,6 +161,8 @@ export class Sites {
       nginx: await this.#nginx.features(),
       front: { trusted: this.#settings.trusted_proxies, proxyProtocol: this.#settings.proxy_protocol },
       access: settings.access,
+      drainPath: settings.drain_path,
+      passes: main !== null && peersOf(siteOf(main.config), settings).peers.length > 0,
     });
   }
 
@@ -210,6 +213,17 @@ export class Sites {
     const links = new SlotLinks(this.#settings.data).path(app, slotLink(which, protocolOf(part.config.server)));
     const name = which === "main" ? mainUpstream(app) : previewUpstream(app);
     return { name, part, links, peers: which === "main" };
+  }
+
+  /** With peers there is a second one without them: what a peer passed on goes no further. */
+  #mainUpstreams(settings: AppSettings, main: SitePart): UpstreamInput[] {
+    const whole = this.#upstream(settings.app, "main", main);
+    const host = peersOf(siteOf(main.config), settings);
+    if (host.peers.length === 0) return [{ ...whole, host }];
+    return [
+      { ...whole, host },
+      { ...whole, name: ownUpstream(settings.app), peers: false },
+    ];
   }
 
   async #checkGzipStatic(app: string): Promise<void> {

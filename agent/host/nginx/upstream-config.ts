@@ -14,6 +14,8 @@ export interface UpstreamInput {
   links: string;
   /** Whether the peers of the configuration are in it too. A preview shows only this host. */
   peers: boolean;
+  /** What the host's file says of them, in the place of the configuration. */
+  host?: Pick<Site, "peers" | "weight">;
 }
 
 export function upstreamFileName(app: string): string {
@@ -30,6 +32,11 @@ export function previewUpstream(app: string): string {
   return `${app}.preview`;
 }
 
+/** The name of the upstream of this host's instances alone, for requests that came from a peer. */
+export function ownUpstream(app: string): string {
+  return `${app}.own`;
+}
+
 /** The text of an app's upstreams. @param more other blocks of the http block @throws CutoverError config_invalid for a value that nginx could read as something other than a value */
 export function renderUpstreams(upstreams: UpstreamInput[], more: string[][] = []): string {
   const blocks = upstreams.map((input) => block(`upstream ${plain(input.name)}`, upstream(input)));
@@ -37,8 +44,8 @@ export function renderUpstreams(upstreams: UpstreamInput[], more: string[][] = [
   return `# Written by cutover. Changes are lost.\n${texts.join("\n\n")}\n`;
 }
 
-function upstream({ name, part, links, peers }: UpstreamInput): string[] {
-  const site = siteOf(part.config);
+function upstream({ name, part, links, peers, host }: UpstreamInput): string[] {
+  const site = { ...siteOf(part.config), ...host };
   const { slot, peer } = weights(peers ? site : { ...site, peers: [] });
   const slots = part.slots.map((port, index) => ({ server: serverName(port, links, index), weight: slot }));
   const others = (peers ? site.peers : []).map((one, index) => ({ ...one, weight: peer[index] ?? 1 }));

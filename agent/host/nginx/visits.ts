@@ -59,3 +59,19 @@ function hstsValue({ max_age: age, include_subdomains: subdomains, preload }: Hs
   if (preload) parts.push("preload");
   return parts.join("; ");
 }
+
+/** Where a load balancer asks whether this host takes visitors. It asks every second or so, so nothing is logged. */
+export function drainLocation(home: string, path: string | undefined): string[] {
+  if (path === undefined) return [];
+  return [
+    "",
+    ...block(`location = ${quoted(path)}`, [
+      "access_log off;",
+      "auth_basic off;",
+      "allow all;",
+      "default_type text/plain;",
+      ...block(`if (-f ${quoted(`${home}/maintenance/on`)})`, ['return 503 "leaves\n";']),
+      'return 200 "takes visitors\\n";',
+    ]),
+  ];
+}

@@ -30,7 +30,7 @@ export async function fleet(...options: FakeAgentOptions[]) {
     onTestFinished(() => agent.close());
     agents.push(agent);
     const client = new AgentClient(agent.url, { timing: quick });
-    const hostLog = new HostLog(new Log(log), client.host, options.length === 1);
+    const hostLog = new HostLog(new Log(log), client.host, options.length === 1 ? "live" : "groups");
     const app = new HostApp({ app: "shop", client, tokens, waitMs: 0, allowOlder: false, manifests: noManifests });
     hosts.push(new HostDeploy({ app, log: hostLog, now: Date.now }));
   }

@@ -7,7 +7,7 @@ describe("a host's part of the log", () => {
   it("is a group for each phase, whole, when several hosts speak at the same time", () => {
     const console = new RecordedConsole();
     const log = new Log(console);
-    const [a, b] = [new HostLog(log, "a", false), new HostLog(log, "b", false)];
+    const [a, b] = [new HostLog(log, "a", "groups"), new HostLog(log, "b", "groups")];
     a.output("build the environment", "pip of a");
     b.output("build the environment", "pip of b");
     expect(console.lines).toEqual([]);
@@ -20,7 +20,7 @@ describe("a host's part of the log", () => {
 
   it("is printed as it comes when there is one host", () => {
     const console = new RecordedConsole();
-    const host = new HostLog(new Log(console), "a", true);
+    const host = new HostLog(new Log(console), "a", "live");
     host.output("build the environment", "Collecting django");
     expect(console.taken).toEqual([{ command: "group", text: "a: build the environment" }]);
     expect(console.lines).toContain("Collecting django");
@@ -30,7 +30,7 @@ describe("a host's part of the log", () => {
 
   it("shows also what a phase said that did not end", () => {
     const console = new RecordedConsole();
-    const host = new HostLog(new Log(console), "a", false);
+    const host = new HostLog(new Log(console), "a", "groups");
     host.output("health check", "waiting for web-0");
     host.flush("health check");
     expect(console.taken[0]).toEqual({ command: "group", text: "a: health check (not finished)" });
@@ -39,7 +39,7 @@ describe("a host's part of the log", () => {
 
   it("tells how far an upload is, at its end in any case, and not at each piece", () => {
     const console = new RecordedConsole();
-    const host = new HostLog(new Log(console), "a", false);
+    const host = new HostLog(new Log(console), "a", "groups");
     for (let sent = 0; sent <= 1000; sent++) host.progress(sent * 1000, 1_000_000);
     expect(console.lines).toEqual(["a: upload 0 % (0 B of 1 MB)", "a: upload 100 % (1 MB of 1 MB)"]);
   });

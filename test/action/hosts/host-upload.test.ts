@@ -63,7 +63,7 @@ async function uploadsTo(...options: FakeAgentOptions[]) {
     agents.push(agent);
     const timing = each.refuseFiles === "silence" ? { ...quick, filesMs: silenceMs } : quick;
     const client = new AgentClient(agent.url, { timing });
-    const hostLog = new HostLog(shown, "web", options.length === 1);
+    const hostLog = new HostLog(shown, "web", options.length === 1 ? "live" : "groups");
     const app = new HostApp({ app: "shop", client, tokens, waitMs: 0, allowOlder: false, manifests: noManifests });
     uploads.push(new HostUpload(app, hostLog));
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type CanaryRequest, checkFailed, raiseCanary } from "../../../action/hosts/canary.ts";
 import type { HostDeploy } from "../../../action/hosts/host-deploy.ts";
-import { activateAll, deployAll, oneByOne, stageAll } from "../../../action/hosts/rollout.ts";
+import { activateAll, deployAll, onAll, stageAll } from "../../../action/hosts/rollout.ts";
 import { realTime } from "../../../action/runner/time.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { never, refusal } from "../workspace.ts";
@@ -146,8 +146,12 @@ describe("a deploy to several hosts", () => {
   it("aborts what has not cut over when the job is cancelled", async () => {
     const { journal, hosts, bundle } = await fleet({}, { holdAt: { kind: "deploy", state: "started" } });
     const cancel = new AbortController();
-    setTimeout(() => cancel.abort(new CutoverError("aborted", "The job was cancelled.")), 150);
-    const error = await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: cancel.signal }));
+    const deployed = refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: cancel.signal }));
+    await expect
+      .poll(() => ["a deploy healthy", "b deploy released"].every((line) => journal.includes(line)))
+      .toBe(true);
+    cancel.abort(new CutoverError("aborted", "The job was cancelled."));
+    const error = await deployed;
     expect(error.code).toBe("aborted");
     expect(outcomes(hosts)).toEqual(["aborted", "aborted"]);
     expect(journal.filter((line) => line.includes("abort")).toSorted()).toEqual(["a abort deploy", "b abort deploy"]);
@@ -156,10 +160,10 @@ describe("a deploy to several hosts", () => {
   it("undoes also a cutover that was asked for and has not happened when the job is cancelled", async () => {
     const { journal, hosts, bundle } = await fleet({ holdAt: { kind: "activate", state: "cut_over" } });
     const cancel = new AbortController();
-    setTimeout(() => cancel.abort(new CutoverError("timed_out", "The limit was reached.")), 150);
-    expect((await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: cancel.signal }))).code).toBe(
-      "timed_out",
-    );
+    const deployed = refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: cancel.signal }));
+    await expect.poll(() => journal.includes("a activate")).toBe(true);
+    cancel.abort(new CutoverError("timed_out", "The limit was reached."));
+    expect((await deployed).code).toBe("timed_out");
     expect(journal.slice(-2)).toEqual(["a abort activate", "a abort deploy"]);
     expect(outcomes(hosts)).toEqual(["aborted"]);
   });
@@ -229,7 +233,7 @@ describe("A9: a canary that was taken back", () => {
 describe("the other commands", () => {
   it("stop at the first host that fails", async () => {
     const { hosts } = await fleet({}, { failAt: { kind: "rollback", state: "healthy", failure } }, {});
-    await refusal(() => oneByOne(hosts, (host) => host.rollback(never), never));
+    await refusal(() => onAll(hosts, (host) => host.rollback(never), { signal: never }));
     expect(outcomes(hosts)).toEqual(["succeeded", "failed", "not_started"]);
   });
 
@@ -237,7 +241,7 @@ describe("the other commands", () => {
     const { hosts, bundle, journal } = await fleet({});
     await stageAll(hosts, { bundle, releaseCommand: true, signal: never });
     expect(outcomes(hosts)).toEqual(["staged"]);
-    await activateAll(hosts, bundle.release, never);
+    await activateAll(hosts, bundle.release, { signal: never });
     expect(outcomes(hosts)).toEqual(["succeeded"]);
     expect(journal.at(-1)).toBe("a activate done");
   });

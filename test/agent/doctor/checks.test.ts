@@ -68,3 +68,25 @@ test("the table of traps names checks that exist", () => {
   expect(named.length).toBeGreaterThan(10);
   for (const name of named) expect(Object.keys(checks)).toContain(name);
 });
+
+/** What the five stacks set in their nginx.conf and in their sites. */
+const tuned = `worker_processes use_epoll multi_accept worker_connections gzip gzip_types gzip_min_length include server_tokens
+  proxy_intercept_errors client_max_body_size proxy_next_upstream error_page ip_hash hash weight backup least_conn uwsgi_params
+  worker_rlimit_nofile sendfile tcp_nopush tcp_nodelay keepalive_timeout client_header_timeout client_body_timeout send_timeout
+  reset_timedout_connection expires proxy_pass_header proxy_redirect proxy_set_header access_log error_log add_header
+  proxy_read_timeout max_fails fail_timeout proxy_buffering`;
+
+test("the page on nginx.conf has every directive that the five stacks tune, and names checks that exist", () => {
+  const page = readFileSync("agent/host/nginx/README.md", "utf8").split("## What stays in your nginx.conf")[1] ?? "";
+  const rows = page.split("\n").filter((line) => line.startsWith("| "));
+  const directives = rows.map((row) => row.split("|")[1] ?? "").join(" ");
+  const missing = tuned
+    .split(/\s+/)
+    .filter((name) => !new RegExp(`\\b${name.replace("use_epoll", "use epoll")}\\b`).test(directives));
+  expect(missing).toEqual([]);
+  const named = rows.flatMap((row) =>
+    [...(row.split("|")[4] ?? "").matchAll(/`([a-z-]+)`/g)].map(([, name = ""]) => name),
+  );
+  expect(named.length).toBeGreaterThan(10);
+  for (const name of named) expect(Object.keys(checks)).toContain(name);
+});

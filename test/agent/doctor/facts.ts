@@ -113,6 +113,7 @@ export function healthyHost(parts: Partial<HostFacts> = {}): HostFacts {
       files: ["cutover-shop-20261121T103000Z-3f2c1ab.conf", "celery.conf"],
       programs: [program("web-0"), program("web-1")],
     },
+    processors: 1,
     certificates: [],
     webhookFiles: [],
     directories: [],

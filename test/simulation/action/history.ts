@@ -156,7 +156,7 @@ export async function runHistory(history: History, limitMs: number): Promise<Tol
     });
     return new HostDeploy({
       app,
-      log: new HostLog(job.effects.log, client.host, false),
+      log: new HostLog(job.effects.log, client.host, "groups"),
       now: () => time.elapsed(),
       time,
     });

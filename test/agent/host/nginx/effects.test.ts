@@ -237,6 +237,8 @@ test("an app of the longest name with the most peers: nginx's tables take all of
     ...{ app, home: host.home, logDir, nginx: await nginx.features(), requests: requestPlaces(host.settings.data) },
     front: { trusted: [], proxyProtocol: [] },
     access: undefined,
+    passes: false,
+    drainPath: undefined,
     main: { config, listen, serverNames: [], tls: undefined, acmeChallenge: undefined },
     preview: { config, tls: undefined },
   });

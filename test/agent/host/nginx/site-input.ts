@@ -20,6 +20,8 @@ export const input: SiteInput = {
   nginx: { version: [1, 22, 1], modules: new Set(["http_v2_module"]) },
   front: { trusted: [], proxyProtocol: [] },
   access: undefined,
+  passes: false,
+  drainPath: undefined,
   main: main(),
   preview: null,
 };

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { MaintenanceFiles } from "../../../../agent/host/nginx/maintenance.ts";
 import { configSchema } from "../../../../shared/config.ts";
 import { makeCertificate } from "../../../harness/certificate.ts";
 import { eventually, freePort, scratch, testConfig } from "../scratch.ts";
@@ -197,4 +198,16 @@ test("access_log: each line says which release answered, by which slot, in what 
   await ask(shop.port, "/fourth");
   await eventually(async () => log().includes("fourth"));
   expect(log().trim().split("\n").at(-1)).toMatch(/"-" "-"$/);
+});
+
+test("drain_path: a load balancer is told while the site is closed, and by 200 that the host takes visitors", async () => {
+  const shop = await siteHost();
+  shop.allow({ drain_path: "/balancer", access: { deny: ["127.0.0.1"] } });
+  await shop.serve({}, [await backend(saying("v1"))]);
+  expect(await ask(shop.port, "/balancer")).toMatchObject({ status: 200, text: "takes visitors\n" });
+  const files = new MaintenanceFiles(shop.settings.data);
+  await files.begin("shop", ["127.0.0.1"]);
+  expect((await ask(shop.port, "/balancer")).status).toBe(503);
+  await files.end("shop");
+  expect((await ask(shop.port, "/balancer")).status).toBe(200);
 });

@@ -1,0 +1,2 @@
+/** The URL of ACME challenges. */
+export const acmeUrl = "/.well-known/acme-challenge/";
