@@ -1,6 +1,7 @@
 import { serverKinds } from "./config-server.ts";
 import { type Detection, detectKind, type GivenServer } from "./detect/detect.ts";
 import type { Candidate } from "./detect/findings.ts";
+import { usualUwsgiFile } from "./detect/server-settings.ts";
 import { CutoverError } from "./errors.ts";
 import type { ProjectFiles } from "./project-clues.ts";
 
@@ -23,7 +24,7 @@ export function completeServer(value: unknown, files: ProjectFiles): Completed {
   const complete = given.kind !== undefined && (given.app !== undefined || given.command !== undefined);
   // A kind that does not exist, or an application that is not a text, is an error and not something to complete.
   const wrong = Object.keys(given).length < ["kind", "app", "command", "bind"].filter((key) => key in server).length;
-  if (complete || wrong) return { value };
+  if (complete || wrong) return { value: withUwsgiFile(value, server, files) };
   const { requirements, system_site_packages: system } = isMap(python) ? python : {};
   const detection = detectKind(files, given, {
     ...(typeof requirements === "string" && { requirements }),
@@ -40,6 +41,12 @@ export function completeServer(value: unknown, files: ProjectFiles): Completed {
     },
     detection,
   };
+}
+
+/** As gunicorn reads its own file by itself. */
+function withUwsgiFile(value: Record<string, unknown>, server: Record<string, unknown>, files: ProjectFiles): unknown {
+  const file = server.kind === "uwsgi" && !("config_file" in server) ? usualUwsgiFile(files) : undefined;
+  return file === undefined ? value : { ...value, server: { ...server, config_file: file } };
 }
 
 /** A map of cutover.yml with what was found; what the file says itself is kept, and what is no map is left to the schema. */

@@ -1,6 +1,9 @@
 import { z } from "zod";
-import { command, plain } from "./config-values.ts";
+import { command, plain, relativePath } from "./config-values.ts";
 import { slotCount } from "./slots.ts";
+
+/** Inside one instance. */
+export const mostWorkers = 64;
 
 export const serverKinds = [
   "gunicorn",
@@ -39,17 +42,22 @@ export const serverSchema = z
       ),
     instances: z.int().min(1).max(slotCount).default(2).describe("How many instances run; they share the 60 slots."),
     workers: z
-      .int()
-      .min(1)
-      .max(64)
-      .default(2)
-      .describe("Worker processes inside one instance of gunicorn, uwsgi, uvicorn, hypercorn or granian."),
-    threads: z
-      .int()
-      .min(1)
-      .max(128)
-      .default(1)
-      .describe("Threads inside one worker of gunicorn or uwsgi, or in an instance of waitress."),
+      .union([z.int().min(1).max(mostWorkers), z.literal("auto")])
+      .optional()
+      .meta({
+        description:
+          "Worker processes inside one instance of gunicorn, uwsgi, uvicorn, hypercorn or granian. `auto`: two for each core of the host.",
+        absent: "what the server's own file says, else `2`",
+      }),
+    threads: z.int().min(1).max(128).optional().meta({
+      description: "Threads inside one worker of gunicorn or uwsgi, or in an instance of waitress.",
+      absent: "what the server's own file says, else `1`",
+    }),
+    config_file: relativePath.optional().meta({
+      description:
+        "For `gunicorn` and `uwsgi`: the server's own file in the project. See [the server's own file](#the-servers-own-file).",
+      absent: "`gunicorn.conf.py`; for uwsgi `uwsgi.ini` or `uwsgi.yaml`",
+    }),
     bind: z
       .enum(["socket", "port"])
       .default("socket")
@@ -67,6 +75,11 @@ export const serverSchema = z
     for (const { path, message } of serverFaults(server)) context.addIssue({ code: "custom", path, message });
   });
 export type Server = z.output<typeof serverSchema>;
+
+/** How many workers an instance has on a host with so many cores, if the server's own file does not say. */
+export function workersOf({ workers = 2 }: Pick<Server, "workers">, cores: number): number {
+  return workers === "auto" ? Math.min(2 * cores, mostWorkers) : workers;
+}
 
 export function protocolOf({ kind, protocol }: Pick<Server, "kind" | "protocol">): Protocol {
   return protocol ?? (kind === "uwsgi" ? "uwsgi" : "http");
@@ -122,13 +135,16 @@ const threaded: readonly ServerKind[] = ["gunicorn", "uwsgi", "waitress"];
 
 /** What a kind cannot do. */
 function capabilityFaults(server: Server): Fault[] {
-  const { kind, threads, interface: spoken, protocol } = server;
+  const { kind, threads, interface: spoken, protocol, config_file: file } = server;
   const faults: Fault[] = [];
   const fault = (path: string[], message: string) => faults.push({ path, message });
   const call = callFault(server);
   if (call !== undefined) fault(["app"], call);
-  if (threads !== 1 && !threaded.includes(kind)) {
+  if (threads !== undefined && threads !== 1 && !threaded.includes(kind)) {
     fault(["threads"], `kind ${kind} has no threads; only gunicorn, uwsgi and waitress have`);
+  }
+  if (file !== undefined && kind !== "gunicorn" && kind !== "uwsgi") {
+    fault(["config_file"], `kind ${kind} has no such file; only gunicorn and uwsgi have`);
   }
   if (spoken !== undefined && kind !== "granian") {
     fault(["interface"], `kind ${kind} speaks what it speaks; only granian is told`);

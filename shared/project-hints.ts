@@ -3,6 +3,7 @@ import { survey } from "./detect/detect.ts";
 import type { Django } from "./detect/django.ts";
 import { type DjangoSettings, folderUrlOf } from "./detect/django-settings.ts";
 import type { ProjectFiles } from "./project-clues.ts";
+import { gunicornRefused, gunicornReplaced } from "./server-file-rules.ts";
 import type { YamlPath } from "./yaml-faults.ts";
 
 export interface ProjectHint {
@@ -96,14 +97,21 @@ function databaseHints(config: Config, { sqlite, inside, where }: DjangoSettings
     );
 }
 
+/** What gunicorn.conf.py says and cutover decides. The instance's log has the same, with what is computed. */
 function gunicornHints({ server }: Config, project: ProjectFiles): ProjectHint[] {
   if (server.kind !== "gunicorn") return [];
-  const text = project.read("gunicorn.conf.py") ?? "";
-  const found = /^daemon\s*=\s*True\b/m.exec(text);
-  if (found === null) return [];
-  const line = text.slice(0, found.index).split("\n").length;
-  const message = `gunicorn.conf.py:${line}: daemon = True takes gunicorn out of supervisor's sight, so no instance stays up: remove it`;
-  return [{ severity: "error", path: ["server", "kind"], message }];
+  const file = server.config_file ?? "gunicorn.conf.py";
+  const reasons = {
+    ...gunicornRefused,
+    ...(server.workers !== undefined && { workers: gunicornReplaced.workers }),
+    ...(server.threads !== undefined && { threads: gunicornReplaced.threads }),
+  };
+  return (project.read(file) ?? "").split(/\r?\n/).flatMap((text, index) => {
+    const [, name = "", value = ""] = /^(\w+)\s*=\s*([^#]*)/.exec(text) ?? [];
+    const reason = Object.hasOwn(reasons, name) ? reasons[name as keyof typeof reasons] : undefined;
+    if (reason === undefined || /^(?:None|False)\s*$/.test(value)) return [];
+    return [warning(["server", "kind"], `${file}:${index + 1}: ${name} = ${value.trim()} does not count: ${reason}`)];
+  });
 }
 
 function websocketHints(config: Config, websockets: string | undefined): ProjectHint[] {

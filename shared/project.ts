@@ -34,6 +34,7 @@ export function projectFaults(config: Config, project: Project): ProjectFault[] 
     ...staticFaults(config, project),
     ...requirementsFaults(config, project),
     ...pythonFaults(config, project),
+    ...configFileFaults(config, project),
     ...errorPageFaults(config, project),
     ...reservedFaults(config.env),
     ...projectHints(config, project),
@@ -127,6 +128,11 @@ function pythonFaults({ python }: Config, project: Project): ProjectFault[] {
   if (required === undefined || python.version === undefined) return [];
   if (admitsPython(required.range, python.version)) return [];
   return [warning(["python", "version"], `is ${python.version}, but ${required.file} requires ${required.range}`)];
+}
+
+function configFileFaults({ server: { config_file: file } }: Config, project: Project): ProjectFault[] {
+  if (file === undefined || project.exists(file)) return [];
+  return [error(["server", "config_file"], `the project has no ${file}`)];
 }
 
 function errorPageFaults({ site }: Config, project: Project): ProjectFault[] {

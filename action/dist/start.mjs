@@ -25709,7 +25709,6 @@ const serverAddress = string().max(255).regex(new RegExp(`^(?:[a-z0-9-]+(?:\\.[a
 const size = string().regex(/^\d{1,6}[kKmMgG]?$/, "a size such as 50m");
 const environmentName = string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "letters, digits and _, and no digit first");
 const environmentValue = string({ error: "a text; put numbers and yes/no in quotes" }).max(65536).refine((value) => !value.includes("\0"), "no NUL character").refine(wellFormed, "no half of a Unicode pair");
-// shared/config-server.ts
 const serverKinds = [
 	"gunicorn",
 	"uwsgi",
@@ -25733,8 +25732,18 @@ const serverSchema = strictObject({
 	}),
 	command: command.optional().describe("For `tornado`, `aiohttp` and `command`: the command line, with `{socket}` or `{port}`, `{instance}`, `{workers}`, `{shared}`. It runs without a shell, and `python` is the release's own."),
 	instances: int().min(1).max(60).default(2).describe("How many instances run; they share the 60 slots."),
-	workers: int().min(1).max(64).default(2).describe("Worker processes inside one instance of gunicorn, uwsgi, uvicorn, hypercorn or granian."),
-	threads: int().min(1).max(128).default(1).describe("Threads inside one worker of gunicorn or uwsgi, or in an instance of waitress."),
+	workers: union([int().min(1).max(64), literal("auto")]).optional().meta({
+		description: "Worker processes inside one instance of gunicorn, uwsgi, uvicorn, hypercorn or granian. `auto`: two for each core of the host.",
+		absent: "what the server's own file says, else `2`"
+	}),
+	threads: int().min(1).max(128).optional().meta({
+		description: "Threads inside one worker of gunicorn or uwsgi, or in an instance of waitress.",
+		absent: "what the server's own file says, else `1`"
+	}),
+	config_file: relativePath.optional().meta({
+		description: "For `gunicorn` and `uwsgi`: the server's own file in the project. See [the server's own file](#the-servers-own-file).",
+		absent: "`gunicorn.conf.py`; for uwsgi `uwsgi.ini` or `uwsgi.yaml`"
+	}),
 	bind: _enum(["socket", "port"]).default("socket").describe("`socket` or `port`: see [sockets or ports](../agent/host/README.md#sockets-or-ports)."),
 	interface: _enum([
 		"asgi",
@@ -25829,7 +25838,7 @@ const threaded = [
 ];
 /** What a kind cannot do. */
 function capabilityFaults(server) {
-	const { kind, threads, interface: spoken, protocol } = server;
+	const { kind, threads, interface: spoken, protocol, config_file: file } = server;
 	const faults = [];
 	const fault = (path, message) => faults.push({
 		path,
@@ -25837,7 +25846,8 @@ function capabilityFaults(server) {
 	});
 	const call = callFault(server);
 	if (call !== void 0) fault(["app"], call);
-	if (threads !== 1 && !threaded.includes(kind)) fault(["threads"], `kind ${kind} has no threads; only gunicorn, uwsgi and waitress have`);
+	if (threads !== void 0 && threads !== 1 && !threaded.includes(kind)) fault(["threads"], `kind ${kind} has no threads; only gunicorn, uwsgi and waitress have`);
+	if (file !== void 0 && kind !== "gunicorn" && kind !== "uwsgi") fault(["config_file"], `kind ${kind} has no such file; only gunicorn and uwsgi have`);
 	if (spoken !== void 0 && kind !== "granian") fault(["interface"], `kind ${kind} speaks what it speaks; only granian is told`);
 	if (protocol === "uwsgi" && kind !== "uwsgi" && kind !== "command") fault(["protocol"], `kind ${kind} speaks http; only uwsgi and command can speak uwsgi`);
 	return faults;
@@ -36387,17 +36397,13 @@ function uwsgiSettings(file, { files, modules }) {
 		kind: "uwsgi",
 		app,
 		...located.path === "" ? {} : { env: { PYTHONPATH: located.path } },
-		...counts(get),
+		config_file: file,
 		why: [`there is ${file}`]
 	};
 }
-function counts(get) {
-	const number = (text) => /^[1-9]\d?$/.test(text ?? "") ? Number(text) : void 0;
-	const [workers, threads] = [number(get("processes", "workers")), number(get("threads"))];
-	return {
-		...workers !== void 0 && workers <= 64 && { workers },
-		...threads !== void 0 && { threads }
-	};
+/** The file that counts for kind uwsgi if cutover.yml names none. */
+function usualUwsgiFile(files) {
+	return usual.slice(0, 4).find((file) => read(file, files.read(file) ?? "").size > 0);
 }
 /** uWSGI runs a file under its own name; its module is the same. */
 function moduleOfFile(path, files, modules) {
@@ -36486,9 +36492,9 @@ function ofNamed(given, settings, found, why, sources) {
 	const [app, caution] = asItIs(given, located.file, sources);
 	const env = {
 		...server.env,
-		...settingsVariable(settings, server),
 		...located.path !== "" && { PYTHONPATH: located.path }
 	};
+	const own = settings !== void 0 && settings !== "gunicorn.conf.py" && { config_file: settings };
 	const parts = {
 		app,
 		...Object.keys(env).length > 0 && { env },
@@ -36500,13 +36506,9 @@ function ofNamed(given, settings, found, why, sources) {
 	return [{
 		...server,
 		...parts,
+		...own,
 		why: [why]
 	}];
-}
-/** gunicorn reads ./gunicorn.conf.py by itself; another file is named by its variable. */
-function settingsVariable(file, { kind, env }) {
-	if (kind !== "gunicorn" || file === void 0 || file === "gunicorn.conf.py") return {};
-	return { GUNICORN_CMD_ARGS: [`--config ${file}`, env?.GUNICORN_CMD_ARGS].filter(Boolean).join(" ") };
 }
 /** The application as it can be started: `create_app` is a function, so it is called. */
 function asItIs(app, file, { modules }) {
@@ -42880,6 +42882,45 @@ function folderUrlOf(url) {
 	const plain = `/${url.replace(/^\/+/, "").replace(/\/*$/, "")}/`;
 	return plain === "//" ? void 0 : plain;
 }
+// shared/server-file-rules.ts
+/**
+* What a server's own file in the project may not decide, since cutover does: each setting with the reason. Everything else
+* in the file counts.
+*/
+const listening = "each instance listens where cutover says";
+const supervised = "supervisor starts and stops the instances";
+const owner = "the host says which user the app runs as";
+const place = "an instance runs in its release's directory";
+const unchanging = "a release never changes";
+const ends = "nginx ends TLS";
+const logged = "the output is the instance's log";
+/** Settings of gunicorn.conf.py that never reach gunicorn. */
+const gunicornRefused = {
+	daemon: supervised,
+	pidfile: supervised,
+	user: owner,
+	group: owner,
+	initgroups: owner,
+	chdir: place,
+	reuse_port: listening,
+	proxy_protocol: "nginx sends plain HTTP",
+	protocol: "nginx sends plain HTTP",
+	certfile: ends,
+	keyfile: ends,
+	reload: unchanging,
+	check_config: supervised,
+	print_config: supervised,
+	control_socket: "there is none: all instances would share one"
+};
+/** Settings of gunicorn.conf.py that cutover's own options replace. */
+const gunicornReplaced = {
+	bind: listening,
+	umask: listening,
+	proc_name: "it is the instance's name",
+	errorlog: logged,
+	workers: "cutover.yml has server.workers",
+	threads: "cutover.yml has server.threads"
+};
 // shared/project-hints.ts
 const warning$1 = (path, message) => ({
 	severity: "warning",
@@ -42943,16 +42984,21 @@ function databaseHints(config, { sqlite, inside, where }) {
 	const linked = config.shared.flatMap((each) => "path" in each && typeof each.path === "string" ? [each.path] : []);
 	return sqlite.map(inside).filter((file) => file !== void 0).filter((file) => !linked.some((path) => file === path || file.startsWith(`${path}/`))).map((file) => warning$1(["app"], `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`));
 }
+/** What gunicorn.conf.py says and cutover decides. The instance's log has the same, with what is computed. */
 function gunicornHints({ server }, project) {
 	if (server.kind !== "gunicorn") return [];
-	const text = project.read("gunicorn.conf.py") ?? "";
-	const found = /^daemon\s*=\s*True\b/m.exec(text);
-	if (found === null) return [];
-	return [{
-		severity: "error",
-		path: ["server", "kind"],
-		message: `gunicorn.conf.py:${text.slice(0, found.index).split("\n").length}: daemon = True takes gunicorn out of supervisor's sight, so no instance stays up: remove it`
-	}];
+	const file = server.config_file ?? "gunicorn.conf.py";
+	const reasons = {
+		...gunicornRefused,
+		...server.workers !== void 0 && { workers: gunicornReplaced.workers },
+		...server.threads !== void 0 && { threads: gunicornReplaced.threads }
+	};
+	return (project.read(file) ?? "").split(/\r?\n/).flatMap((text, index) => {
+		const [, name = "", value = ""] = /^(\w+)\s*=\s*([^#]*)/.exec(text) ?? [];
+		const reason = Object.hasOwn(reasons, name) ? reasons[name] : void 0;
+		if (reason === void 0 || /^(?:None|False)\s*$/.test(value)) return [];
+		return [warning$1(["server", "kind"], `${file}:${index + 1}: ${name} = ${value.trim()} does not count: ${reason}`)];
+	});
 }
 function websocketHints(config, websockets) {
 	if (websockets === void 0 || config.site === "none" || siteOf(config).upgrade) return [];
@@ -43092,6 +43138,7 @@ function projectFaults(config, project) {
 		...staticFaults(config, project),
 		...requirementsFaults(config, project),
 		...pythonFaults(config, project),
+		...configFileFaults(config, project),
 		...errorPageFaults(config, project),
 		...reservedFaults(config.env),
 		...projectHints(config, project)
@@ -43186,6 +43233,10 @@ function pythonFaults({ python }, project) {
 	if (required === void 0 || python.version === void 0) return [];
 	if (admitsPython(required.range, python.version)) return [];
 	return [warning(["python", "version"], `is ${python.version}, but ${required.file} requires ${required.range}`)];
+}
+function configFileFaults({ server: { config_file: file } }, project) {
+	if (file === void 0 || project.exists(file)) return [];
+	return [error(["server", "config_file"], `the project has no ${file}`)];
 }
 function errorPageFaults({ site }, project) {
 	const page = site === "none" ? void 0 : site.error_page;
@@ -44840,7 +44891,7 @@ function completeServer(value, files) {
 		"command",
 		"bind"
 	].filter((key) => key in server).length;
-	if (complete || wrong) return { value };
+	if (complete || wrong) return { value: withUwsgiFile(value, server, files) };
 	const { requirements, system_site_packages: system } = isMap(python) ? python : {};
 	const detection = detectKind(files, given, {
 		...typeof requirements === "string" && { requirements },
@@ -44862,6 +44913,17 @@ function completeServer(value, files) {
 			...completed("env", env, needed)
 		},
 		detection
+	};
+}
+/** As gunicorn reads its own file by itself. */
+function withUwsgiFile(value, server, files) {
+	const file = server.kind === "uwsgi" && !("config_file" in server) ? usualUwsgiFile(files) : void 0;
+	return file === void 0 ? value : {
+		...value,
+		server: {
+			...server,
+			config_file: file
+		}
 	};
 }
 /** A map of cutover.yml with what was found; what the file says itself is kept, and what is no map is left to the schema. */

@@ -8,6 +8,8 @@ export interface Candidate {
   bind?: "port";
   workers?: number;
   threads?: number;
+  /** The server's own file, if the server does not read it by itself. */
+  config_file?: string;
   interface?: Exclude<Server["interface"], undefined>;
   /** Variables that it needs, such as PYTHONPATH. */
   env?: Record<string, string>;

@@ -81,21 +81,15 @@ function ofNamed(given: string, settings: string | undefined, found: ServerComma
   const [app, caution] = asItIs(given, located.file, sources);
   const env = {
     ...server.env,
-    ...settingsVariable(settings, server),
     ...(located.path !== "" && { PYTHONPATH: located.path }),
   };
+  const own = settings !== undefined && settings !== "gunicorn.conf.py" && { config_file: settings };
   const parts = { app, ...(Object.keys(env).length > 0 && { env }), ...(caution !== undefined && { caution }) };
   const speaks = appearance(app, located.file, sources);
   // gunicorn with uvicorn's workers may say so in its settings alone.
   const other = speaks === "asgi" && (server.kind === "gunicorn" || server.kind === "uwsgi");
   if (developing || other) return served(speaks, parts, why, sources);
-  return [{ ...server, ...parts, why: [why] }];
-}
-
-/** gunicorn reads ./gunicorn.conf.py by itself; another file is named by its variable. */
-function settingsVariable(file: string | undefined, { kind, env }: Pick<Candidate, "kind" | "env">) {
-  if (kind !== "gunicorn" || file === undefined || file === "gunicorn.conf.py") return {};
-  return { GUNICORN_CMD_ARGS: [`--config ${file}`, env?.GUNICORN_CMD_ARGS].filter(Boolean).join(" ") };
+  return [{ ...server, ...parts, ...own, why: [why] }];
 }
 
 /** The application as it can be started: `create_app` is a function, so it is called. */

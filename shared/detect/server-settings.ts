@@ -50,16 +50,12 @@ export function uwsgiSettings(file: string, { files, modules }: Look): Candidate
   const located = modules.locate(module, folders as string[]);
   if (located === undefined) return undefined;
   const path = located.path === "" ? {} : { env: { PYTHONPATH: located.path } };
-  return { kind: "uwsgi", app, ...path, ...counts(get), why: [`there is ${file}`] };
+  return { kind: "uwsgi", app, ...path, config_file: file, why: [`there is ${file}`] };
 }
 
-function counts(get: (...names: string[]) => string | undefined): Pick<Partial<Candidate>, "workers" | "threads"> {
-  const number = (text: string | undefined) => (/^[1-9]\d?$/.test(text ?? "") ? Number(text) : undefined);
-  const [workers, threads] = [number(get("processes", "workers")), number(get("threads"))];
-  return {
-    ...(workers !== undefined && workers <= 64 && { workers }),
-    ...(threads !== undefined && { threads }),
-  };
+/** The file that counts for kind uwsgi if cutover.yml names none. */
+export function usualUwsgiFile(files: ProjectFiles): string | undefined {
+  return usual.slice(0, 4).find((file) => read(file, files.read(file) ?? "").size > 0);
 }
 
 /** uWSGI runs a file under its own name; its module is the same. */

@@ -14,6 +14,7 @@ const effects: Record<string, [file: string, title: string]> = {
   "server.instances": ["test/e2e/other-ways.test.ts", "any program that serves HTTP on a socket"],
   "server.workers": [`${host}/server-kinds.test.ts`, "$name on a $bind answers, comes back when it is killed"],
   "server.threads": [`${host}/server-kinds.test.ts`, "$name on a $bind answers, comes back when it is killed"],
+  "server.config_file": [`${host}/server-files.test.ts`, "uwsgi.ini counts, but not where it listens"],
   "server.bind": ["test/e2e/server-kinds.test.ts", "from a socket to a port, and back"],
   "server.interface": [`${host}/supervisor/servers.test.ts`, "granian: what it speaks"],
   "server.protocol": ["test/e2e/server-kinds.test.ts", "from HTTP to the uwsgi protocol, and back"],

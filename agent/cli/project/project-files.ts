@@ -21,13 +21,16 @@ export function renderCutoverYml(plan: Plan): string {
 }
 
 function serverLines({ server, why }: Plan): Line[] {
-  const { kind, app, command, bind, workers, threads, interface: spoken } = server;
+  const { kind, app, command, bind, workers, threads, config_file: own, interface: spoken } = server;
   const lines: (Line | undefined)[] = [
     ["server:", "what answers the requests"],
     [`  kind: ${kind}`, why],
     app === undefined ? undefined : [`  app: ${scalar(app)}`, "the module, and the application in it"],
     command === undefined ? undefined : [`  command: ${scalar(command)}`, "run without a shell"],
     bind === undefined ? undefined : [`  bind: ${bind}`, "the instances listen on ports"],
+    own === undefined
+      ? undefined
+      : [`  config_file: ${scalar(own)}`, "the server's own file; what cutover decides does not count"],
     spoken === undefined ? undefined : [`  interface: ${spoken}`, "what the application speaks"],
     ["  instances: 2", "how many instances run; they share the 60 slots"],
     workers === undefined

@@ -1,8 +1,12 @@
+import { mostWorkers } from "../../../shared/config-server.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { StartFailure } from "./start-failure.ts";
 
 /** The server itself lives on and starts its workers again and again, or waits for them for ever. Only its log shows it. */
+
+/** What gunicorn-program.ts says if it has another number than the usual one. */
+const counted = /^cutover: gunicorn has (\d+) workers$/m;
 
 const pollMs = 1000;
 const logLines = 400;
@@ -26,17 +30,22 @@ const signs: Record<string, { line: RegExp; tooMany(workers: number): number } |
  */
 export async function watchWorkers(ports: Ports, spec: RunSpec, instance: string, signal: AbortSignal): Promise<never> {
   const { kind, workers } = spec.config.server;
+  let most = typeof workers === "number" ? workers : undefined;
   const sign = kind === undefined ? undefined : signs[kind];
   const count = async () => {
     if (sign === undefined) return 0;
     const tails = await ports.logs.tail(spec.app, spec.run, logLines).catch(() => []);
     const text = tails.find(({ source }) => source === instance)?.text ?? "";
+    most ??= Number(text.match(counted)?.[1] ?? 0) || undefined;
     return text.match(sign.line)?.length ?? 0;
   };
   const before = await count();
   for (;;) {
     await ports.clock.sleep(pollMs, signal);
-    if (sign !== undefined && (await count()) - before >= sign.tooMany(workers)) {
+    if (
+      sign !== undefined &&
+      (await count()) - before >= sign.tooMany(most ?? (workers === "auto" ? mostWorkers : 2))
+    ) {
       throw new StartFailure({ kind: "workers end", instance });
     }
   }

@@ -1,4 +1,6 @@
+import { availableParallelism } from "node:os";
 import type { Config } from "../../../shared/config.ts";
+import { workersOf } from "../../../shared/config-server.ts";
 import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
@@ -50,6 +52,6 @@ function programsOf({ server, processes }: Config): number {
 }
 
 function processesOf(config: Config): number {
-  const { instances, workers, threads } = config.server;
-  return programsOf(config) + instances * workers * threads;
+  const { instances, threads = 1 } = config.server;
+  return programsOf(config) + instances * workersOf(config.server, availableParallelism()) * threads;
 }

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { argv } from "../../../shared/command.ts";
 import type { Process } from "../../../shared/config.ts";
@@ -22,9 +23,11 @@ export async function writeInstanceLaunchFiles(app: HostApp, spec: RunSpec, inst
   const directory = layout.app(releaseId.parse(spec.release));
   const venv = layout.releaseVenv(spec.release);
   const ownUwsgi = existsSync(join(venv, "bin", "uwsgi"));
+  const cores = availableParallelism();
   for (const [index, { name, address }] of instances.entries()) {
     const before = instances[index - 1];
-    const place = { directory, venv, address: parseAddress(address), instance: name, ownUwsgi, shared: layout.shared };
+    const { shared } = layout;
+    const place = { directory, venv, address: parseAddress(address), instance: name, ownUwsgi, shared, cores };
     const launch = {
       argv: serverArguments(spec.config, place),
       env: await specEnvironment(app, spec, name),

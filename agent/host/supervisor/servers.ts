@@ -1,7 +1,11 @@
 import { argv } from "../../../shared/command.ts";
 import type { Config } from "../../../shared/config.ts";
-import { protocolOf } from "../../../shared/config-server.ts";
+import { protocolOf, workersOf } from "../../../shared/config-server.ts";
+import { milliseconds } from "../../../shared/duration.ts";
+import { uwsgiReplaced } from "../../../shared/server-file-rules.ts";
 import type { Address } from "../net/address.ts";
+import { gunicornProgram } from "./gunicorn-program.ts";
+import { uwsgiProgram } from "./uwsgi-program.ts";
 
 export interface ServerPlace {
   /** The release's project directory, by its real path. */
@@ -15,6 +19,8 @@ export interface ServerPlace {
   ownUwsgi: boolean;
   /** The app's shared directory. */
   shared: string;
+  /** The host's cores, for `workers: auto`. */
+  cores: number;
 }
 
 type Server = Config["server"];
@@ -23,10 +29,10 @@ type Server = Config["server"];
  * The argument list that starts one instance. The first word is a path, or a name in the instance's PATH. Instances listen
  * only on 127.0.0.1: visitors come through nginx.
  */
-export function serverArguments({ server }: Config, place: ServerPlace): string[] {
+export function serverArguments({ server, health }: Config, place: ServerPlace): string[] {
   switch (server.kind) {
     case "gunicorn":
-      return gunicorn(server, place);
+      return gunicorn(server, place, milliseconds(health.timeout));
     case "uwsgi":
       return uwsgi(server, place);
     case "uvicorn":
@@ -47,17 +53,19 @@ export function serverArguments({ server }: Config, place: ServerPlace): string[
   }
 }
 
-function gunicorn(server: Server, { venv, address, instance }: ServerPlace): string[] {
+const usualThreads = 1;
+
+/** @param bootMs how long a worker may import; gunicorn's own time-out is for requests */
+function gunicorn(server: Server, { venv, address, instance, cores }: ServerPlace, bootMs: number): string[] {
+  const { workers, threads, config_file: file } = server;
   return [
-    `${venv}/bin/python`,
-    "-m",
-    "gunicorn",
+    ...[`${venv}/bin/python`, "-c", gunicornProgram],
+    ...[String(bootMs / 1000), String(workersOf({}, cores)), String(usualThreads)],
+    ...(file === undefined ? [] : [`--config=${file}`]),
     "--bind",
     "socket" in address ? `unix:${address.socket}` : hostAndPort(address),
-    "--workers",
-    String(server.workers),
-    "--threads",
-    String(server.threads),
+    ...(workers === undefined ? [] : ["--workers", String(workersOf(server, cores))]),
+    ...(threads === undefined ? [] : ["--threads", String(threads)]),
     // gunicorn gives the socket its own group, not nginx's. So the directory decides who gets in (the app's user and
     // nginx's group), and the socket is open to all.
     "--umask",
@@ -73,7 +81,16 @@ function gunicorn(server: Server, { venv, address, instance }: ServerPlace): str
 /** How many bytes of a request's line and headers uWSGI reads: as many as nginx takes by default. */
 const uwsgiBuffer = 32_768;
 
-function uwsgi(server: Server, { venv, address, ownUwsgi }: ServerPlace): string[] {
+/** The project's own file comes last, so that its numbers replace the usual ones. */
+function uwsgi(server: Server, place: ServerPlace): string[] {
+  const { config_file: file, workers, threads } = server;
+  const started = uwsgiArguments(server, place);
+  if (file === undefined) return started;
+  const given = [workers && uwsgiReplaced.workers, threads && uwsgiReplaced.threads].filter(Boolean).join("|");
+  return [`${place.venv}/bin/python`, "-I", "-S", "-c", uwsgiProgram, file, given, ...started];
+}
+
+function uwsgiArguments(server: Server, { venv, address, ownUwsgi, cores }: ServerPlace): string[] {
   const listen = protocolOf(server) === "http" ? "--http-socket" : "--socket";
   return [
     // pip builds Python into uwsgi. Debian's uwsgi loads it as a plugin.
@@ -90,9 +107,9 @@ function uwsgi(server: Server, { venv, address, ownUwsgi }: ServerPlace): string
     "--single-interpreter",
     "--enable-threads",
     "--processes",
-    String(server.workers),
+    String(workersOf(server, cores)),
     "--threads",
-    String(server.threads),
+    String(server.threads ?? usualThreads),
     "--buffer-size",
     String(uwsgiBuffer),
     // nginx has the access log.
@@ -104,14 +121,15 @@ function uwsgi(server: Server, { venv, address, ownUwsgi }: ServerPlace): string
   ];
 }
 
-function uvicorn(server: Server, { venv, address }: ServerPlace): string[] {
+function uvicorn(server: Server, { venv, address, cores }: ServerPlace): string[] {
+  const workers = workersOf(server, cores);
   return [
     `${venv}/bin/python`,
     "-m",
     "uvicorn",
     ...("socket" in address ? ["--uds", address.socket] : ["--host", "127.0.0.1", "--port", String(address.port)]),
     // With one worker there is no second process that only watches.
-    ...(server.workers === 1 ? [] : ["--workers", String(server.workers)]),
+    ...(workers === 1 ? [] : ["--workers", String(workers)]),
     // Only nginx gets here, and it knows the visitor's address and scheme.
     "--proxy-headers",
     "--forwarded-allow-ips",
@@ -128,10 +146,11 @@ function called({ app = "" }: Server, option: string): string[] {
   return plain === app ? [app] : [option, plain];
 }
 
-function hypercorn(server: Server, { venv, address }: ServerPlace): string[] {
+function hypercorn(server: Server, { venv, address, cores }: ServerPlace): string[] {
   const listen = "socket" in address ? `unix:${address.socket}` : hostAndPort(address);
   // As with gunicorn, the directory decides who gets in.
-  const options = ["--bind", listen, "--umask", "0", "--workers", String(server.workers), "--error-logfile", "-"];
+  const workers = String(workersOf(server, cores));
+  const options = ["--bind", listen, "--umask", "0", "--workers", workers, "--error-logfile", "-"];
   return [`${venv}/bin/python`, "-m", "hypercorn", ...options, server.app ?? ""];
 }
 
@@ -142,10 +161,11 @@ function daphne({ app = "" }: Server, { venv, address }: ServerPlace): string[] 
   return [`${venv}/bin/python`, "-m", "daphne", ...listen, ...nginx, app];
 }
 
-function granian(server: Server, { venv, address }: ServerPlace): string[] {
+function granian(server: Server, { venv, address, cores }: ServerPlace): string[] {
   const listen =
     "socket" in address ? ["--uds", address.socket] : ["--host", "127.0.0.1", "--port", String(address.port)];
-  const options = ["--interface", server.interface ?? "asgi", "--workers", String(server.workers), "--no-access-log"];
+  const workers = String(workersOf(server, cores));
+  const options = ["--interface", server.interface ?? "asgi", "--workers", workers, "--no-access-log"];
   return [`${venv}/bin/python`, "-m", "granian", ...listen, ...options, ...called(server, "--factory")];
 }
 
@@ -161,7 +181,7 @@ function waitress(server: Server, { venv, address }: ServerPlace): string[] {
     "--trusted-proxy-headers=x-forwarded-for x-forwarded-proto",
     "--clear-untrusted-proxy-headers",
   ];
-  const threads = `--threads=${server.threads}`;
+  const threads = `--threads=${server.threads ?? usualThreads}`;
   return [`${venv}/bin/python`, "-m", "waitress", ...listen, ...nginx, threads, ...called(server, "--call")];
 }
 
@@ -187,9 +207,10 @@ function aiohttp(server: Server, { venv, address }: ServerPlace): string[] {
 }
 
 /** `python` is the one of the environment, whose programs come first in the instance's PATH. */
-function command(server: Server, { address, instance, shared }: ServerPlace): string[] {
+function command(server: Server, { address, instance, shared, cores }: ServerPlace): string[] {
   const place = "socket" in address ? { socket: address.socket } : { port: String(address.port) };
-  const values: Record<string, string> = { ...place, instance, shared, workers: String(server.workers) };
+  const workers = String(workersOf(server, cores));
+  const values: Record<string, string> = { ...place, instance, shared, workers };
   return argv(server.command ?? []).map((word) =>
     // One pass, so that braces inside a value are never replaced again.
     word.replace(/\{(socket|port|instance|workers|shared)\}/g, (whole, name: string) => values[name] ?? whole),

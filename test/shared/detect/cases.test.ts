@@ -44,7 +44,7 @@ const wanted: Record<string, Wanted> = {
   "07-static-root-missing": { file: mysite, without: ["static"], says: /mysite.settings has no STATIC_ROOT/ },
   // What gunicorn.conf.py may decide is the instances' business: it deploys.
   "09-gunicorn-conf-reuse-port": { file: mysite },
-  "10-gunicorn-conf-daemon": { file: mysite, says: /gunicorn\.conf\.py:2: daemon = True/, exit: 1 },
+  "10-gunicorn-conf-daemon": { file: mysite, says: /gunicorn\.conf\.py:2: daemon = True does not count: supervisor/ },
   "11-sqlite-in-the-project": {
     // Without a database Django refuses to migrate: the other cases have no release command.
     file: { ...mysite, release: { command: "python manage.py migrate --noinput" } },
@@ -77,7 +77,9 @@ const wanted: Record<string, Wanted> = {
     },
   },
   "21-bottle": { file: gunicorn("app:app") },
-  "22-uwsgi-ini-wsgi-file-and-callable": { file: { server: { kind: "uwsgi", app: "run:app", workers: 4 } } },
+  "22-uwsgi-ini-wsgi-file-and-callable": {
+    file: { server: { kind: "uwsgi", app: "run:app", config_file: "uwsgi.ini" } },
+  },
   "24-tornado-script-of-another-name": {
     file: { server: { kind: "tornado", command: "python blog.py --port={port}", bind: "port" } },
     says: /--ports 9000-9099/,

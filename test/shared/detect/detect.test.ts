@@ -86,7 +86,7 @@ test.each<[string, Record<string, string>, object]>([
   [
     "uwsgi.ini",
     { "uwsgi.ini": "[uwsgi]\nmodule = shop.wsgi:app\n", "shop/wsgi.py": "app = 1\n" },
-    { kind: "uwsgi", app: "shop.wsgi:app" },
+    { kind: "uwsgi", app: "shop.wsgi:app", config_file: "uwsgi.ini" },
   ],
   ["Flask", { "app.py": flask, "requirements.txt": "flask\ngunicorn" }, { kind: "gunicorn", app: "app:app" }],
   [

@@ -178,7 +178,7 @@ const written: Row[] = [
   [
     "uwsgi.ini with a comment behind the value",
     { "web.py": flask, "uwsgi.ini": "[uwsgi]\nmodule = web:app   ; the site\nprocesses = 2\nthreads = 4\n" },
-    { kind: "uwsgi", app: "web:app", workers: 2, threads: 4 },
+    { kind: "uwsgi", app: "web:app", config_file: "uwsgi.ini" },
   ],
   [
     "uwsgi.ini with a module and a callable",
@@ -193,7 +193,7 @@ const written: Row[] = [
   [
     "uwsgi.yaml",
     { "web.py": flask, "uwsgi.yaml": "uwsgi:\n  wsgi-file: web.py\n  callable: app\n  processes: 3\n" },
-    { kind: "uwsgi", app: "web:app", workers: 3 },
+    { kind: "uwsgi", app: "web:app", config_file: "uwsgi.yaml" },
   ],
   [
     "gunicorn.conf.py with the application",
@@ -203,8 +203,7 @@ const written: Row[] = [
   [
     "a gunicorn configuration of another name",
     { "web.py": flask, "conf/gunicorn.py": "workers = 2\n", Procfile: "web: gunicorn -c conf/gunicorn.py web:app\n" },
-    { kind: "gunicorn", app: "web:app" },
-    { env: { GUNICORN_CMD_ARGS: "--config conf/gunicorn.py" } },
+    { kind: "gunicorn", app: "web:app", config_file: "conf/gunicorn.py" },
   ],
   [
     "a task of pyproject.toml",

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
+import { gunicornProgram } from "../../../../agent/host/supervisor/gunicorn-program.ts";
 import { instanceNames } from "../../../../agent/host/supervisor/instances.ts";
 import { serverArguments } from "../../../../agent/host/supervisor/servers.ts";
+import { uwsgiProgram } from "../../../../agent/host/supervisor/uwsgi-program.ts";
 import { testConfig } from "../scratch.ts";
 
 const place = {
@@ -10,15 +12,44 @@ const place = {
   instance: "web-1",
   ownUwsgi: false,
   shared: "/srv/shared",
+  cores: 4,
 };
 
 test("gunicorn", () => {
   const config = testConfig({ server: { kind: "gunicorn", app: "shop.wsgi:application", workers: 3, threads: 4 } });
   expect(serverArguments(config, place)).toEqual([
-    ...["/r/venv/bin/python", "-m", "gunicorn", "--bind", "unix:/run/web-1.sock", "--workers", "3", "--threads", "4"],
+    ...["/r/venv/bin/python", "-c", gunicornProgram, "30", "2", "1"],
+    ...["--bind", "unix:/run/web-1.sock", "--workers", "3", "--threads", "4"],
     ...["--umask", "0", "--name", "web-1", "--error-logfile", "-", "shop.wsgi:application"],
   ]);
   expect(instanceNames(config)).toEqual(["web-0", "web-1"]);
+});
+
+test("gunicorn has the numbers of its own file unless cutover.yml gives them, and a worker may import as long as health.timeout", () => {
+  const server = { kind: "gunicorn", app: "shop:app", config_file: "conf/gunicorn.py" };
+  const args = serverArguments(testConfig({ server, health: { timeout: "2m" } }), place);
+  expect(args.slice(3, 9)).toEqual(["120", "2", "1", "--config=conf/gunicorn.py", "--bind", "unix:/run/web-1.sock"]);
+  expect(args).not.toContain("--workers");
+});
+
+test("workers: auto is two for each core of the host, for every kind", () => {
+  for (const kind of ["gunicorn", "uvicorn", "hypercorn", "granian"]) {
+    const args = serverArguments(testConfig({ server: { kind, app: "shop:app", workers: "auto" } }), place);
+    expect(args[args.indexOf("--workers") + 1], kind).toBe("8");
+  }
+  const uwsgi = serverArguments(testConfig({ server: { kind: "uwsgi", app: "shop:app", workers: "auto" } }), {
+    ...place,
+    cores: 100,
+  });
+  expect(uwsgi[uwsgi.indexOf("--processes") + 1]).toBe("64");
+});
+
+test("uwsgi with its own file: what cutover.yml gives replaces what the file says", () => {
+  const server = { kind: "uwsgi", app: "shop:app", config_file: "uwsgi.ini", workers: 3 };
+  expect(serverArguments(testConfig({ server }), place).slice(0, 9)).toEqual([
+    ...["/r/venv/bin/python", "-I", "-S", "-c", uwsgiProgram, "uwsgi.ini", "processes|workers|cheaper.*"],
+    ...["uwsgi", "--plugin"],
+  ]);
 });
 
 const onPort = { ...place, address: { port: 9001 } };
