@@ -1,5 +1,6 @@
 import type { DjangoSettings } from "./detect/django-settings.ts";
 import type { PythonScan } from "./detect/python-scan.ts";
+import type { Written } from "./detect/write-scan.ts";
 
 /** The files of a project that show what serves it. Paths are relative, with `/`. */
 export interface ProjectFiles {
@@ -12,6 +13,8 @@ export interface ProjectFiles {
   paths?(): string[];
   /** What Python's own parser finds in the project's Python files. */
   python?(): PythonScan;
+  /** What the project's Python files write, such as SQLite files and logs. */
+  writes?(): Written[];
   /**
    * What Django's settings say, read and not imported; undefined if they cannot be read.
    * @param folder that of manage.py

@@ -92,7 +92,7 @@ function databaseHints(config: Config, { sqlite, inside, where }: DjangoSettings
     .map((file) =>
       warning(
         ["app"],
-        `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`,
+        `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: write \`shared: [{ path: ${file} }]\`, or let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`,
       ),
     );
 }

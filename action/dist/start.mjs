@@ -2,7 +2,7 @@ import { t as withoutSecrets } from "./main.mjs";
 import { createRequire } from "node:module";
 import Br, { accessSync, closeSync, constants, createReadStream, createWriteStream, existsSync, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, realpathSync, stat, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import Pr, { basename, delimiter, dirname, isAbsolute, join, posix, relative, resolve, sep, win32 } from "node:path";
+import Pr, { basename, delimiter, dirname, isAbsolute, join, normalize, posix, relative, resolve, sep, win32 } from "node:path";
 import * as os$2 from "os";
 import os, { EOL } from "os";
 import * as crypto$1 from "crypto";
@@ -29210,7 +29210,12 @@ const managed = {
 };
 function celery(args, words) {
 	const has = (word) => args.includes(word);
-	if (has("beat") || has("worker") && (has("-B") || has("--beat"))) return {
+	if (has("beat")) return {
+		name: "beat",
+		overlap: false,
+		command: outside(words)
+	};
+	if (has("worker") && (has("-B") || has("--beat"))) return {
 		name: "beat",
 		overlap: false
 	};
@@ -29219,6 +29224,16 @@ function celery(args, words) {
 		...!hostname(args) && { command: named$3(words) }
 	};
 	return has("flower") ? { name: "flower" } : void 0;
+}
+/** beat keeps its schedule, and older ones a pid, in files where it runs, and a release is read-only. */
+function outside(words) {
+	const has = (option) => words.some((word) => option.test(word));
+	const schedule = has(/^(?:-s|--schedule|-S|--scheduler)(?:=|$)/) ? [] : ["--schedule", "{shared}/celerybeat-schedule"];
+	return joined([
+		...words,
+		...schedule,
+		...has(/^--pidfile/) ? [] : ["--pidfile="]
+	]);
 }
 const hostname = (args) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));
 /** Two workers at once, as in a hand-over, need two names. */
@@ -42661,16 +42676,13 @@ function lookedFor({ names, where }) {
 }
 // shared/detect/settings-program.ts
 /**
-* What `python3 -I` runs to read Django's settings without importing them: it follows `from .base import *`, and works out
-* paths and texts as far as they stand in the files. It gets the directory, the folder of manage.py and the settings module,
-* and prints one JSON object; a value that cannot be told is left out.
+* What works out paths and texts of Python files as far as they stand there. Nothing is imported. It gets the directory and
+* the folder of manage.py.
 */
-const settingsProgram = `
+const readerProgram = `
 import ast, json, os, sys
 
-root, folder, module = sys.argv[1:4]
-WANTED = ("STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "STATICFILES_STORAGE", "STORAGES", "STATICFILES_DIRS",
-          "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING")
+root, folder = sys.argv[1:3]
 UNKNOWN = object()
 started = os.path.join(root, folder)
 
@@ -42786,8 +42798,8 @@ class Reader(ast.NodeVisitor):
         if name in ("join", "joinpath", "path") and UNKNOWN not in args:
             base = [self.value(node.func.value, path)] if name == "joinpath" else []
             return os.path.normpath(os.path.join(*[str(each) for each in base + args]))
-        if name in ("get", "getenv", "config", "env", "str", "bool", "Env", "url"):
-            return keywords.get("default", args[1] if len(args) > 1 else UNKNOWN)
+        if name in ("get", "getenv", "config", "env", "str", "bool", "Env", "url", "db", "parse"):
+            return keywords.get("default", args[1] if len(args) > 1 else args[0] if name == "parse" else UNKNOWN)
         if name in ("list", "tuple"):
             return args[0]
         return UNKNOWN
@@ -42799,7 +42811,15 @@ def plain(value):
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
     return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
-
+`;
+/**
+* What `python3 -I` runs to read Django's settings without importing them: it follows `from .base import *`. It gets the
+* settings module, and prints one JSON object; a value that cannot be told is left out.
+*/
+const settingsProgram = `${readerProgram}
+module = sys.argv[3]
+WANTED = ("STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "STATICFILES_STORAGE", "STORAGES", "STATICFILES_DIRS",
+          "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING")
 
 reader, error = Reader(), None
 try:
@@ -42818,7 +42838,7 @@ const output = object({
 	named: array(string()),
 	lines: record(string(), tuple([string(), int()]))
 });
-const limitMs$1 = 3e4;
+const limitMs$2 = 3e4;
 /** Reads the settings' text with Python's own parser; nothing is imported. @returns undefined without python3 */
 function readSettings(directory, folder, module) {
 	const argv = [
@@ -42831,7 +42851,7 @@ function readSettings(directory, folder, module) {
 		module
 	];
 	const { status, stdout } = spawnSync("python3", argv, {
-		timeout: limitMs$1,
+		timeout: limitMs$2,
 		maxBuffer: 8388608,
 		cwd: "/"
 	});
@@ -42861,14 +42881,23 @@ function settingsFrom(printed, directory, folder) {
 		staticfiles: apps.some((app) => /^(?:django\.contrib\.staticfiles|whitenoise)/.test(String(app))),
 		databases: named.includes("DATABASES") && JSON.stringify(values.DATABASES ?? "unknown") !== "{}",
 		sqlite: sqliteFiles(values.DATABASES),
+		logs: logFiles(values.LOGGING),
 		inside: (path) => insideProject(directory, path, folder),
 		where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`]))
 	};
 }
 function sqliteFiles(databases) {
 	return (typeof databases === "object" && databases !== null ? Object.values(databases) : []).flatMap((each) => {
+		if (typeof each === "string") return /^sqlite:\/\/\/(.+)/.exec(each)?.[1] ?? [];
 		const { ENGINE: engine, NAME: name } = each ?? {};
 		return String(engine).includes("sqlite3") && typeof name === "string" && name !== ":memory:" ? [name] : [];
+	});
+}
+function logFiles(logging) {
+	const { handlers } = logging ?? {};
+	return (typeof handlers === "object" && handlers !== null ? Object.values(handlers) : []).flatMap((each) => {
+		const { filename } = each ?? {};
+		return typeof filename === "string" && filename !== "" ? [filename] : [];
 	});
 }
 function insideProject(directory, path, folder) {
@@ -42982,7 +43011,7 @@ function staticHints(config, { staticfiles, staticRoot, staticUrl, where, inside
 /** A release is read-only and new at each deploy. */
 function databaseHints(config, { sqlite, inside, where }) {
 	const linked = config.shared.flatMap((each) => "path" in each && typeof each.path === "string" ? [each.path] : []);
-	return sqlite.map(inside).filter((file) => file !== void 0).filter((file) => !linked.some((path) => file === path || file.startsWith(`${path}/`))).map((file) => warning$1(["app"], `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`));
+	return sqlite.map(inside).filter((file) => file !== void 0).filter((file) => !linked.some((path) => file === path || file.startsWith(`${path}/`))).map((file) => warning$1(["app"], `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: write \`shared: [{ path: ${file} }]\`, or let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`));
 }
 /** What gunicorn.conf.py says and cutover decides. The instance's log has the same, with what is computed. */
 function gunicornHints({ server }, project) {
@@ -44076,7 +44105,7 @@ const nothing = {
 };
 /** How much processor time Python may take: on a busy machine it finds the same. The files that matter come first. */
 const budgetSeconds = .7;
-const limitMs = 3e4;
+const limitMs$1 = 3e4;
 /**
 * Has Python parse the files of a project. Nothing of the project is imported, and its directory is not on Python's path.
 * @param paths in the order of their weight
@@ -44097,7 +44126,7 @@ function scanPython(directory, paths) {
 	];
 	const options = {
 		input: paths.join("\n"),
-		timeout: limitMs,
+		timeout: limitMs$1,
 		maxBuffer: 67108864,
 		cwd: "/"
 	};
@@ -44108,6 +44137,174 @@ function scanPython(directory, paths) {
 	} catch {
 		return nothing;
 	}
+}
+// shared/detect/writes-program.ts
+/**
+* What `python3 -I` runs to find the files that a project's Python files write: SQLite files, log files, folders of uploads,
+* Flask's instance folder. It gets the directory and an empty word, and on standard input the paths to read; it prints a JSON
+* list of what it found, with the path as far as the text shows it.
+*/
+const writesProgram = `${readerProgram}
+DATABASES = {"connect", "SqliteDatabase", "SqliteExtDatabase", "CSqliteExtDatabase", "TinyDB"}
+LOGS = {"FileHandler", "RotatingFileHandler", "TimedRotatingFileHandler", "WatchedFileHandler", "ConcurrentRotatingFileHandler"}
+FOLDER = ("UPLOAD_FOLDER", "UPLOAD_DIR", "UPLOAD_DIRECTORY", "UPLOADS_DIR", "UPLOAD_PATH", "UPLOADS_FOLDER", "MEDIA_ROOT", "MEDIA_DIR",
+          "UPLOADED_FILES_DEST", "UPLOADED_PHOTOS_DEST", "UPLOADS_DEFAULT_DEST", "UPLOADED_IMAGES_DEST", "FILE_UPLOAD_DIR")
+found, others = [], {}
+
+
+class Writes(Reader):
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def read(self):
+        with open(self.path, "rb") as opened:
+            text = opened.read()
+        if not any(word in text for word in (b"sqlite", b"Sqlite", b"FileHandler", b"filename", b"instance", b"upload", b"UPLOAD", b"MEDIA", b"logger.add", b"TinyDB")):
+            return
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                self.imported(node)
+        self.run(tree.body, self.path, "")
+        nodes = list(ast.walk(tree))
+        for node in nodes:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id not in self.values:
+                self.values[node.targets[0].id] = self.value(node.value, self.path)
+        for node in nodes:
+            self.look(node)
+
+    def imported(self, node):
+        path = find(node.module)
+        if path is None or path == self.path:
+            return
+        if path not in others:
+            others[path] = Reader()
+            try:
+                others[path].file(node.module)
+            except Exception:
+                pass
+        for alias in node.names:
+            if alias.name in others[path].values:
+                self.values[alias.asname or alias.name] = others[path].values[alias.name]
+
+    def look(self, node):
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                self.named(self.key(target), node.value, node)
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values):
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    self.named(key.value, value, node)
+        elif isinstance(node, ast.Call):
+            self.called(node)
+
+    def key(self, target):
+        if isinstance(target, ast.Subscript):
+            inner = target.slice.value if type(target.slice).__name__ == "Index" else target.slice
+            return inner if isinstance(inner, str) else getattr(inner, "value", "")
+        return getattr(target, "id", getattr(target, "attr", ""))
+
+    def named(self, name, node, at):
+        value = self.value(node, self.path)
+        if not isinstance(value, str):
+            return
+        if value.startswith("sqlite") and ":///" in value:
+            self.add("flask" if name.startswith("SQLALCHEMY") else "sqlite", value.split(":///", 1)[1].split("?")[0], at)
+        elif name.upper() in FOLDER:
+            self.add("folder", value, at)
+        elif name == "DATABASE" and value.endswith((".db", ".sqlite", ".sqlite3")):
+            self.add("sqlite", value, at)
+
+    def called(self, node):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        owner = getattr(getattr(node.func, "value", None), "id", "")
+        for each in node.keywords:
+            if each.arg == "instance_relative_config" and self.value(each.value, self.path) is True:
+                self.add("folder", self.instance(), node)
+            elif each.arg:
+                self.named(each.arg, each.value, node)
+        args = [self.value(arg, self.path) for arg in node.args]
+        keywords = {each.arg: self.value(each.value, self.path) for each in node.keywords}
+        first = args[0] if args else keywords.get("filename", keywords.get("database", UNKNOWN))
+        if name in ("create_engine", "create_async_engine", "Database", "SQLAlchemyJobStore") and isinstance(first, str):
+            self.named("", node.args[0] if node.args else node.keywords[0].value, node)
+        elif name in DATABASES and (name != "connect" or owner in ("sqlite3", "aiosqlite", "apsw")):
+            self.add("sqlite", first, node)
+        elif name in LOGS or (name == "basicConfig" and "filename" in keywords) or (name == "add" and owner == "logger" and isinstance(first, str)):
+            self.add("log", keywords.get("filename", first), node)
+
+    def work_out(self, node, path):
+        if isinstance(node, ast.Attribute) and node.attr == "instance_path":
+            return self.instance()
+        if isinstance(node, ast.Attribute) and node.attr == "root_path":
+            return os.path.dirname(self.path)
+        return super().work_out(node, path)
+
+    def instance(self):
+        """Next to the package or the module, as Flask has it."""
+        place = os.path.dirname(self.path)
+        while os.path.isfile(os.path.join(place, "__init__.py")) and place != root:
+            place = os.path.dirname(place)
+        return os.path.join(place, "instance")
+
+    def add(self, kind, value, node):
+        if isinstance(value, str) and value and value != ":memory:":
+            found.append({"kind": kind, "value": value, "file": os.path.relpath(self.path, root), "line": node.lineno})
+
+
+for path in sys.stdin.read().split("\\n"):
+    try:
+        Writes(os.path.join(root, path)).read()
+    except Exception:
+        pass
+json.dump(found, sys.stdout)
+`;
+// shared/detect/write-scan.ts
+const writes = array(object({
+	/** `flask`: the address of a database that Flask-SQLAlchemy opens. */
+	kind: _enum([
+		"sqlite",
+		"flask",
+		"log",
+		"folder"
+	]),
+	/** A path as it is written, or as far as it can be worked out. */
+	value: string(),
+	file: string(),
+	line: int()
+}));
+const limitMs = 3e4;
+/** What Python files write, as far as their text shows it. @returns nothing without python3 */
+function scanWrites(directory, paths) {
+	const argv = [
+		"-I",
+		"-S",
+		"-c",
+		writesProgram,
+		resolve(directory),
+		""
+	];
+	const options = {
+		input: paths.join("\n"),
+		timeout: limitMs,
+		maxBuffer: 8388608,
+		cwd: "/"
+	};
+	const { status, stdout } = spawnSync("python3", argv, options);
+	if (status !== 0) return [];
+	try {
+		return writes.parse(JSON.parse(stdout.toString("utf8"))).map((one) => ({
+			...one,
+			value: within(directory, one)
+		}));
+	} catch {
+		return [];
+	}
+}
+/** Relative to the project where that is possible. A process of a release runs there. */
+function within(directory, { value }) {
+	return isAbsolute(value) ? relative(resolve(directory), value) || "." : normalize(value);
 }
 // shared/detect/project-tree.ts
 /** Folders that hold no application: other people's code, tests, what is built. */
@@ -44149,17 +44346,24 @@ const notApplications = /(?:^|\/)(?:test_[^/]*|[^/]*_test|conftest|setup|noxfile
 function lazily(directory) {
 	let paths;
 	let scan;
+	let written;
 	const settings = /* @__PURE__ */ new Map();
 	const list = () => {
 		paths ??= listProject$1(directory);
 		return paths;
 	};
+	const files = () => {
+		return list().filter((path) => path.endsWith(".py") && !notApplications.test(path)).slice(0, mostPython);
+	};
 	return {
 		paths: list,
 		python: () => {
-			const files = () => list().filter((path) => path.endsWith(".py") && !notApplications.test(path));
-			scan ??= scanPython(directory, files().slice(0, mostPython));
+			scan ??= scanPython(directory, files());
 			return scan;
+		},
+		writes: () => {
+			written ??= scanWrites(directory, files());
+			return written;
 		},
 		djangoSettings: (folder, module) => {
 			const key = `${folder} ${module}`;

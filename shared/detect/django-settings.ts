@@ -23,6 +23,8 @@ export interface DjangoSettings {
   databases: boolean;
   /** Files of SQLite databases. */
   sqlite: string[];
+  /** Files that `LOGGING` writes to. */
+  logs: string[];
   /** A path of the settings as one in the project: relative, with `/`; undefined if it lies elsewhere. */
   inside(path: string): string | undefined;
   /** Where each setting stands: `shop/settings.py:12`. */
@@ -60,6 +62,7 @@ export function settingsFrom(printed: unknown, directory: string, folder: string
     staticfiles: apps.some((app) => /^(?:django\.contrib\.staticfiles|whitenoise)/.test(String(app))),
     databases: named.includes("DATABASES") && JSON.stringify(values.DATABASES ?? "unknown") !== "{}",
     sqlite: sqliteFiles(values.DATABASES),
+    logs: logFiles(values.LOGGING),
     inside: (path) => insideProject(directory, path, folder),
     where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`])),
   };
@@ -68,8 +71,19 @@ export function settingsFrom(printed: unknown, directory: string, folder: string
 function sqliteFiles(databases: unknown): string[] {
   const all = typeof databases === "object" && databases !== null ? Object.values(databases) : [];
   return all.flatMap((each: unknown) => {
+    // As dj_database_url and django-environ have it: an address.
+    if (typeof each === "string") return /^sqlite:\/\/\/(.+)/.exec(each)?.[1] ?? [];
     const { ENGINE: engine, NAME: name } = (each ?? {}) as Record<string, unknown>;
     return String(engine).includes("sqlite3") && typeof name === "string" && name !== ":memory:" ? [name] : [];
+  });
+}
+
+function logFiles(logging: unknown): string[] {
+  const { handlers } = (logging ?? {}) as { handlers?: unknown };
+  const all = typeof handlers === "object" && handlers !== null ? Object.values(handlers) : [];
+  return all.flatMap((each: unknown) => {
+    const { filename } = (each ?? {}) as { filename?: unknown };
+    return typeof filename === "string" && filename !== "" ? [filename] : [];
   });
 }
 

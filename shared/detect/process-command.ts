@@ -53,9 +53,19 @@ const managed: Record<string, Known> = {
 
 function celery(args: string[], words: string[]): Known | undefined {
   const has = (word: string) => args.includes(word);
-  if (has("beat") || (has("worker") && (has("-B") || has("--beat")))) return { name: "beat", overlap: false };
+  if (has("beat")) return { name: "beat", overlap: false, command: outside(words) };
+  if (has("worker") && (has("-B") || has("--beat"))) return { name: "beat", overlap: false };
   if (has("worker")) return { ...worker, ...(!hostname(args) && { command: named(words) }) };
   return has("flower") ? { name: "flower" } : undefined;
+}
+
+/** beat keeps its schedule, and older ones a pid, in files where it runs, and a release is read-only. */
+function outside(words: string[]): string {
+  const has = (option: RegExp) => words.some((word) => option.test(word));
+  const schedule = has(/^(?:-s|--schedule|-S|--scheduler)(?:=|$)/)
+    ? []
+    : ["--schedule", "{shared}/celerybeat-schedule"];
+  return joined([...words, ...schedule, ...(has(/^--pidfile/) ? [] : ["--pidfile="])]);
 }
 
 const hostname = (args: string[]) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));

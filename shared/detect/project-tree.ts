@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { ProjectFiles } from "../project-clues.ts";
 import { type DjangoSettings, readSettings } from "./django-settings.ts";
 import { type PythonScan, scanPython } from "./python-scan.ts";
+import { scanWrites, type Written } from "./write-scan.ts";
 
 /** Folders that hold no application: other people's code, tests, what is built. */
 const ignored = new Set(
@@ -54,20 +55,30 @@ function entries(directory: string, folder: string): { name: string; path: strin
 const notApplications = /(?:^|\/)(?:test_[^/]*|[^/]*_test|conftest|setup|noxfile|fabfile|__version__)\.py$/;
 
 /** The part of a project's files that takes time to get: it is got when it is asked for, and once. */
-export function lazily(directory: string): Pick<Required<ProjectFiles>, "paths" | "python" | "djangoSettings"> {
+export function lazily(
+  directory: string,
+): Pick<Required<ProjectFiles>, "paths" | "python" | "writes" | "djangoSettings"> {
   let paths: string[] | undefined;
   let scan: PythonScan | undefined;
+  let written: Written[] | undefined;
   const settings = new Map<string, DjangoSettings | undefined>();
   const list = () => {
     paths ??= listProject(directory);
     return paths;
   };
+  const files = () => {
+    const python = list().filter((path) => path.endsWith(".py") && !notApplications.test(path));
+    return python.slice(0, mostPython);
+  };
   return {
     paths: list,
     python: () => {
-      const files = () => list().filter((path) => path.endsWith(".py") && !notApplications.test(path));
-      scan ??= scanPython(directory, files().slice(0, mostPython));
+      scan ??= scanPython(directory, files());
       return scan;
+    },
+    writes: () => {
+      written ??= scanWrites(directory, files());
+      return written;
     },
     djangoSettings: (folder, module) => {
       const key = `${folder} ${module}`;

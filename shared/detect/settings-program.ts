@@ -1,14 +1,11 @@
 /**
- * What `python3 -I` runs to read Django's settings without importing them: it follows `from .base import *`, and works out
- * paths and texts as far as they stand in the files. It gets the directory, the folder of manage.py and the settings module,
- * and prints one JSON object; a value that cannot be told is left out.
+ * What works out paths and texts of Python files as far as they stand there. Nothing is imported. It gets the directory and
+ * the folder of manage.py.
  */
-export const settingsProgram = `
+export const readerProgram = `
 import ast, json, os, sys
 
-root, folder, module = sys.argv[1:4]
-WANTED = ("STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "STATICFILES_STORAGE", "STORAGES", "STATICFILES_DIRS",
-          "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING")
+root, folder = sys.argv[1:3]
 UNKNOWN = object()
 started = os.path.join(root, folder)
 
@@ -124,8 +121,8 @@ class Reader(ast.NodeVisitor):
         if name in ("join", "joinpath", "path") and UNKNOWN not in args:
             base = [self.value(node.func.value, path)] if name == "joinpath" else []
             return os.path.normpath(os.path.join(*[str(each) for each in base + args]))
-        if name in ("get", "getenv", "config", "env", "str", "bool", "Env", "url"):
-            return keywords.get("default", args[1] if len(args) > 1 else UNKNOWN)
+        if name in ("get", "getenv", "config", "env", "str", "bool", "Env", "url", "db", "parse"):
+            return keywords.get("default", args[1] if len(args) > 1 else args[0] if name == "parse" else UNKNOWN)
         if name in ("list", "tuple"):
             return args[0]
         return UNKNOWN
@@ -137,7 +134,16 @@ def plain(value):
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
     return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
+`;
 
+/**
+ * What `python3 -I` runs to read Django's settings without importing them: it follows `from .base import *`. It gets the
+ * settings module, and prints one JSON object; a value that cannot be told is left out.
+ */
+export const settingsProgram = `${readerProgram}
+module = sys.argv[3]
+WANTED = ("STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "STATICFILES_STORAGE", "STORAGES", "STATICFILES_DIRS",
+          "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING")
 
 reader, error = Reader(), None
 try:

@@ -4,6 +4,7 @@ import { dependencyFiles } from "../../../shared/detect/dependencies.ts";
 import { type Survey, survey } from "../../../shared/detect/detect.ts";
 import { type DjangoSettings, folderUrlOf } from "../../../shared/detect/django-settings.ts";
 import type { Candidate, FoundProcess } from "../../../shared/detect/findings.ts";
+import { type WrittenPath, writtenPaths } from "../../../shared/detect/written-files.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import type { Project } from "../../../shared/project.ts";
 import { appNameFor } from "./app-name.ts";
@@ -33,6 +34,8 @@ export interface Plan {
   /** Absent if there is nothing to collect. */
   static?: { url: string; collect: string; from: string; why: string };
   release?: { command: string | string[]; why: string };
+  /** What the site writes into the project. */
+  shared: WrittenPath[];
   processes: FoundProcess[];
   /** Where the first WebSocket is. */
   upgrade?: string;
@@ -75,6 +78,7 @@ export async function planFor(
   const found = survey(project);
   const { why, extra = [], env = {}, caution: _, ...server } = given.server ?? (await chosen(directory, found, choose));
   const repository = repositoryNameOf(projectIn(root));
+  const fromProject = filesPart(directory, project, found);
   const plan: Plan = {
     app: given.name ?? appNameFor(directory, root, repository),
     server,
@@ -82,7 +86,7 @@ export async function planFor(
     extra,
     env: Object.entries(env).map(([name, value]) => ({ name, value, why: envReason(name) })),
     ...requirementsPart(project),
-    ...djangoPart(directory, project, found),
+    ...fromProject,
     processes: found.processes,
     ...(found.websockets !== undefined && { upgrade: found.websockets }),
     ...(given.domain !== undefined && { domain: given.domain }),
@@ -125,15 +129,22 @@ function requirementsPart(project: Project): Pick<Plan, "requirements"> {
   return found === undefined ? {} : { requirements: found };
 }
 
-/** Static files, as Django itself says if it can be imported here, or else as the settings' text does. */
-function djangoPart(directory: string, project: Project, { django }: Survey): Pick<Plan, "static" | "release"> {
+/** Files that nginx serves and files that the site writes: as Django itself says if it can be imported here, or as the text does. */
+function filesPart(
+  directory: string,
+  project: Project,
+  { django, names }: Survey,
+): Pick<Plan, "static" | "release" | "shared"> {
   const settings = django?.settings;
-  if (django === undefined || settings === undefined) return {};
+  if (django === undefined || settings === undefined) return { shared: writtenPaths(project, names, undefined) };
   const read = project.djangoSettings?.(django.path, settings.module);
   const asked = askDjango(directory, django.path, settings.module) ?? read;
   const entry = asked === undefined ? undefined : staticEntry(asked, django.manage, read);
   const migrate = `python ${django.manage} migrate --noinput`;
+  const shared =
+    asked === undefined ? [] : writtenPaths(project, names, asked, entry === undefined ? [] : [entry.from]);
   return {
+    shared,
     ...(entry !== undefined && { static: entry }),
     ...(asked?.databases !== false && { release: { command: migrate, why: "the old release serves while it runs" } }),
   };

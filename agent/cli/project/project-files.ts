@@ -12,6 +12,7 @@ export function renderCutoverYml(plan: Plan): string {
     ...serverLines(plan),
     ...pythonLines(plan),
     ...staticLines(plan),
+    ...sharedLines(plan),
     ...siteLines(plan),
     ...releaseLines(plan),
     ...processLines(plan.processes),
@@ -63,6 +64,15 @@ function staticLines({ static: entry }: Plan): Line[] {
     [`    collect: ${scalar(entry.collect)}`, "run by the Action before packing"],
     [`    from: ${scalar(entry.from)}`, "Django's STATIC_ROOT, in the project"],
   ];
+}
+
+function sharedLines({ shared }: Plan): Line[] {
+  if (shared.length === 0) return [];
+  const entries = shared.flatMap(({ path, url, why }): Line[] => [
+    [`  - path: ${scalar(path)}`, why],
+    ...(url === undefined ? [] : [[`    url: ${scalar(url)}`, "where visitors find it"] as Line]),
+  ]);
+  return [["shared:", "what the site writes: it outlives releases, on each host by itself"], ...entries];
 }
 
 function siteLines({ domain, upgrade }: Plan): Line[] {

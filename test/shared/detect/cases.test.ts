@@ -47,8 +47,8 @@ const wanted: Record<string, Wanted> = {
   "10-gunicorn-conf-daemon": { file: mysite, says: /gunicorn\.conf\.py:2: daemon = True does not count: supervisor/ },
   "11-sqlite-in-the-project": {
     // Without a database Django refuses to migrate: the other cases have no release command.
-    file: { ...mysite, release: { command: "python manage.py migrate --noinput" } },
-    says: /db\.sqlite3, the SQLite database .*CUTOVER_SHARED/,
+    file: { ...mysite, release: { command: "python manage.py migrate --noinput" }, shared: [{ path: "db.sqlite3" }] },
+    says: /db\.sqlite3: the SQLite database .*\n(?:.*\n)*.*For more hosts use a database server/,
   },
   "13-pyproject-and-lock-only": { file: { server: { kind: "uvicorn", app: "app.main:app" } }, python: "3.12" },
   // The top has the requirements, so it is the project; nothing has to be run in another folder.
@@ -99,7 +99,7 @@ const wanted: Record<string, Wanted> = {
   "34-first-deploy-fails": { file: mysite },
   "35-no-static-file-at-all": { file: { static: [{ url: "/static/", from: "staticfiles" }] } },
   "36-import-error-under-uvicorn": { file: { server: { kind: "uvicorn", app: "main:app" } } },
-  "38-database-committed": { file: mysite, says: /db\.sqlite3, the SQLite database/ },
+  "38-database-committed": { file: { ...mysite, shared: [{ path: "db.sqlite3" }] } },
   "40-wheel-built-on-the-runner": { file: { server: { kind: "uwsgi", app: "mysite.wsgi:application" } } },
 };
 

@@ -268,7 +268,12 @@ test("what prepares a release and what works behind it comes with what serves", 
       stopTimeout: "10m",
       why: "Procfile:3",
     },
-    { name: "beat", command: "celery -A site1 beat", overlap: false, why: "Procfile:4" },
+    {
+      name: "beat",
+      command: "celery -A site1 beat --schedule {shared}/celerybeat-schedule --pidfile=",
+      overlap: false,
+      why: "Procfile:4",
+    },
     {
       name: "huey",
       command: "python manage.py run_huey",
