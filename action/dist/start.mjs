@@ -24654,6 +24654,8 @@ const releaseView = object({
 	commanded: boolean().optional(),
 	/** Kept on the host until it is unpinned. */
 	pinned: boolean().optional(),
+	/** false: it came to another host of its fleet than the first, so its processes with `hosts: first` do not run here. */
+	first_host: boolean().optional(),
 	/** It failed during its watch, and there was nothing to go back to. */
 	unwell: boolean().optional()
 });
@@ -26027,6 +26029,10 @@ const process$1 = strictObject({
 	command: command.describe("What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` distinguishes the new one from the old one, `{shared}` is the app's shared directory. It runs without a shell."),
 	instances: int().min(1).max(60).default(1).describe("How many programs of it run."),
 	overlap: boolean().default(true).describe("The new one starts before the old one is asked to stop; `false`: never two at once, and one instance."),
+	hosts: _enum(["all", "first"]).optional().meta({
+		description: "`first`: it runs on one host of the fleet, the first of the Action's `hosts`; `all`: on each of them.",
+		absent: "`first` with `overlap: false`, else `all`"
+	}),
 	stop_signal: _enum([
 		"TERM",
 		"INT",
@@ -51837,17 +51843,13 @@ var HostDeploy = class {
 			if (leaseMs > 0) this.#lease.keep(leaseMs, renew);
 		});
 	}
-	async #send(bundle, { releaseCommand, leaseMs, signal }) {
+	async #send(bundle, options) {
 		this.#progress.begin("upload");
 		const start = this.#now();
-		const deployment = await this.#begun(signal, {
+		const deployment = await this.#begun(options.signal, {
 			kind: "deploy",
 			release: bundle.release
-		}, () => this.upload.send(bundle, {
-			releaseCommand,
-			leaseMs,
-			signal
-		}));
+		}, () => this.upload.send(bundle, options));
 		this.#progress.phase("upload", start, this.#now() - start);
 		return deployment;
 	}
@@ -52042,6 +52044,7 @@ async function stageAll(hosts, request, leaseMs = 0) {
 		};
 		started.push(host.stage(bundle, {
 			releaseCommand: withCommand,
+			firstHost: host === hosts[0],
 			leaseMs,
 			signal: stop,
 			onState
@@ -54130,6 +54133,15 @@ const usualTiming = {
 	eventsIdleMs: 6e4,
 	lostAfterMs: 12e4
 };
+// action/client/upload.ts
+/** What an older agent does not look at. */
+function uploadHeaders({ leaseSecret, allowOlder, firstHost }) {
+	return {
+		[leaseHeader]: leaseSecret,
+		...allowOlder && { ["cutover-allow-older"]: "true" },
+		...!firstHost && { ["cutover-first-host"]: "false" }
+	};
+}
 // action/client/agent-client.ts
 /** One agent, at the address that the workflow gave. Every method throws CutoverError. */
 var AgentClient = class {
@@ -54175,7 +54187,7 @@ var AgentClient = class {
 	}
 	/** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
 	async upload(upload) {
-		const { app, archive, releaseCommand, leaseMs, leaseSecret, waitMs, token, onProgress, signal } = upload;
+		const { app, archive, releaseCommand, leaseMs, waitMs, token, onProgress, signal } = upload;
 		const { size } = archive;
 		const query = {
 			activate: false,
@@ -54192,10 +54204,7 @@ var AgentClient = class {
 			onProgress: (sent) => onProgress(sent, size)
 		};
 		const path = pathOf(calls$1.deploy, { app }, query);
-		const headers = {
-			[leaseHeader]: leaseSecret,
-			...upload.allowOlder && { ["cutover-allow-older"]: "true" }
-		};
+		const headers = uploadHeaders(upload);
 		return this.#begin(calls$1.deploy, path, {
 			headers,
 			body,

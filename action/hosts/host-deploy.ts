@@ -92,11 +92,11 @@ export class HostDeploy {
     });
   }
 
-  async #send(bundle: Bundle, { releaseCommand, leaseMs, signal }: SendOptions): Promise<string> {
+  async #send(bundle: Bundle, options: SendOptions): Promise<string> {
     this.#progress.begin("upload");
     const start = this.#now();
-    const deployment = await this.#begun(signal, { kind: "deploy", release: bundle.release }, () =>
-      this.upload.send(bundle, { releaseCommand, leaseMs, signal }),
+    const deployment = await this.#begun(options.signal, { kind: "deploy", release: bundle.release }, () =>
+      this.upload.send(bundle, options),
     );
     this.#progress.phase("upload", start, this.#now() - start);
     return deployment;

@@ -59,7 +59,9 @@ export async function stageAll(hosts: HostDeploy[], request: StageRequest, lease
     const onState = (state: ReportedState) => {
       if (isAtLeast(state, "released")) onReleased?.();
     };
-    started.push(host.stage(bundle, { releaseCommand: withCommand, leaseMs, signal: stop, onState }));
+    started.push(
+      host.stage(bundle, { releaseCommand: withCommand, firstHost: host === hosts[0], leaseMs, signal: stop, onState }),
+    );
   };
   try {
     const [first, ...rest] = hosts;
