@@ -23,6 +23,8 @@ export const releaseView = z.object({
   commanded: z.boolean().optional(),
   /** Kept on the host until it is unpinned. */
   pinned: z.boolean().optional(),
+  /** false: it came to another host of its fleet than the first, so its processes with `hosts: first` do not run here. */
+  first_host: z.boolean().optional(),
   /** It failed during its watch, and there was nothing to go back to. */
   unwell: z.boolean().optional(),
 });

@@ -94,6 +94,11 @@ const process = z
       .describe(
         "The new one starts before the old one is asked to stop; `false`: never two at once, and one instance.",
       ),
+    hosts: z.enum(["all", "first"]).optional().meta({
+      description:
+        "`first`: it runs on one host of the fleet, the first of the Action's `hosts`; `all`: on each of them.",
+      absent: "`first` with `overlap: false`, else `all`",
+    }),
     stop_signal: z
       .enum(["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"])
       .default("TERM")
@@ -109,6 +114,11 @@ const process = z
     context.addIssue({ code: "custom", path: ["instances"], message });
   });
 export type Process = z.output<typeof process>;
+
+/** Whether a process runs on the first host of a fleet alone, such as a scheduler. */
+export function onFirstHost({ hosts, overlap }: Pick<Process, "hosts" | "overlap">): boolean {
+  return hosts === undefined ? !overlap : hosts === "first";
+}
 
 export const processName = z
   .string()

@@ -41,6 +41,11 @@ export const leaseSecret = z.string().regex(/^[A-Za-z0-9_-]{43}$/, "43 character
  * older agent refuses a query that it does not know.
  */
 export const allowOlderHeader = "cutover-allow-older";
+/**
+ * The header with which a deploy comes to another host than the first of its fleet: `false`. Processes with `hosts: first`
+ * do not run there. An older agent does not look at it.
+ */
+export const firstHostHeader = "cutover-first-host";
 /** Of the instances' logs and of the history, in one answer. */
 export const maxLines = 10_000;
 

@@ -6,14 +6,12 @@ import { parseJson } from "../../shared/plain-json.ts";
 import {
   type Accepted,
   type AppView,
-  allowOlderHeader,
   calls,
   type DeploymentEvent,
   type DeploymentView,
   leaseHeader,
   protocolVersion,
 } from "../../shared/protocol.ts";
-import type { Archive } from "../bundle/bundle.ts";
 import { realTime, sleep, type Time, unlessAborted } from "../runner/time.ts";
 import {
   clockAhead,
@@ -35,26 +33,7 @@ import { type CallBody, call, type HttpAnswer, type HttpCall, readText, type Tra
 import { filesHeaders, type KnownManifests, type LiveFiles, noManifests, readFilesAnswer } from "./live-files.ts";
 import { speaksTls } from "./speaks-tls.ts";
 import { type ClientTiming, usualTiming } from "./timing.ts";
-
-export interface Upload {
-  app: string;
-  archive: Pick<Archive, "path" | "size" | "base">;
-  releaseCommand: boolean;
-  /**
-   * How long the host keeps the app for this deployment after it is staged, from the last time that somebody asked for
-   * it.
-   */
-  leaseMs: number;
-  /** Renews the lease: only who has it does. An older agent does not look at it. */
-  leaseSecret: string;
-  /** Also if a later run of the same workflow has brought the live release. */
-  allowOlder: boolean;
-  waitMs: number;
-  /** Called for each attempt: an agent accepts a token only once. */
-  token(): Promise<string>;
-  onProgress(sent: number, size: number): void;
-  signal: AbortSignal;
-}
+import { type Upload, uploadHeaders } from "./upload.ts";
 
 /** The answer to a call that begins a deployment. */
 export interface Begun extends Accepted {
@@ -121,7 +100,7 @@ export class AgentClient {
 
   /** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
   async upload(upload: Upload): Promise<Begun> {
-    const { app, archive, releaseCommand, leaseMs, leaseSecret, waitMs, token, onProgress, signal } = upload;
+    const { app, archive, releaseCommand, leaseMs, waitMs, token, onProgress, signal } = upload;
     const { size } = archive;
     const query = {
       activate: false,
@@ -138,7 +117,7 @@ export class AgentClient {
       onProgress: (sent) => onProgress(sent, size),
     };
     const path = pathOf(calls.deploy, { app }, query);
-    const headers = { [leaseHeader]: leaseSecret, ...(upload.allowOlder && { [allowOlderHeader]: "true" }) };
+    const headers = uploadHeaders(upload);
     return this.#begin(calls.deploy, path, { headers, body, token, signal, waitMs, repeat: isPassing });
   }
 

@@ -2,8 +2,9 @@ import { randomBytes } from "node:crypto";
 import type { Operation } from "../../shared/audience.ts";
 import type { BodyOf, PathNames } from "../../shared/call.ts";
 import { type AppView, calls, type DeploymentEvent, type DeploymentView } from "../../shared/protocol.ts";
-import type { AgentClient, Begun, CommandCall, Upload } from "../client/agent-client.ts";
+import type { AgentClient, Begun, CommandCall } from "../client/agent-client.ts";
 import type { KnownManifests, LiveFiles } from "../client/live-files.ts";
+import type { Upload } from "../client/upload.ts";
 import type { TokenSource } from "../tokens/token-source.ts";
 
 export interface HostAppParts {
@@ -17,7 +18,10 @@ export interface HostAppParts {
   manifests: KnownManifests;
 }
 
-export type BundleUpload = Pick<Upload, "archive" | "releaseCommand" | "leaseMs" | "onProgress" | "signal"> & {
+export type BundleUpload = Pick<
+  Upload,
+  "archive" | "releaseCommand" | "firstHost" | "leaseMs" | "onProgress" | "signal"
+> & {
   /** Of the manifest. */
   digest: string;
 };

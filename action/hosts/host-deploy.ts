@@ -99,13 +99,14 @@ export class HostDeploy {
     return gate === undefined ? this.#sendNow(bundle, options) : gate.through(() => this.#sendNow(bundle, options));
   }
 
-  async #sendNow(bundle: Bundle, { releaseCommand, leaseMs, signal }: SendOptions): Promise<string> {
+  async #sendNow(bundle: Bundle, options: SendOptions): Promise<string> {
+    const { signal } = options;
     if (signal.aborted) this.report.outcome = "not_started";
     signal.throwIfAborted();
     this.#progress.begin("upload");
     const start = this.#now();
     const deployment = await this.#begun(signal, { kind: "deploy", release: bundle.release }, () =>
-      this.upload.send(bundle, { releaseCommand, leaseMs, signal }),
+      this.upload.send(bundle, options),
     );
     this.#progress.phase("upload", start, this.#now() - start);
     return deployment;

@@ -7,6 +7,7 @@ import type { HostLog } from "./host-log.ts";
 
 export interface SendOptions {
   releaseCommand: boolean;
+  firstHost: boolean;
   leaseMs: number;
   signal: AbortSignal;
 }

@@ -97,7 +97,9 @@ async function stageOn(
       if (state === "healthy" && hosts.length > manyHosts && ++ready % 50 === 0)
         say?.(`ready on ${ready} of ${hosts.length} hosts`);
     };
-    const staging = host.stage(bundle, { releaseCommand: withCommand, leaseMs, signal: stop, onState, gate });
+    const firstHost = host === hosts[0];
+    const options = { releaseCommand: withCommand, firstHost, leaseMs, signal: stop, onState, gate };
+    const staging = host.stage(bundle, options);
     started.push(staging);
     return staging.catch((thrown: unknown) => {
       if (!stop.aborted) failures.add(host, thrown);

@@ -97,6 +97,8 @@ export interface DeployRequest extends CallRequest {
   activate: boolean;
   /** Also if a later run of the same workflow has brought the live release. @throws CutoverError older_than_live without it */
   allowOlder?: boolean;
+  /** false: processes with `hosts: first` run on another host of the same deploy. */
+  firstHost?: boolean;
   /** false: another host of the same deploy has already run it. */
   releaseCommand: boolean;
   /**

@@ -1,3 +1,4 @@
+import { type Config, onFirstHost } from "../../shared/config.ts";
 import type { ReportedState } from "../../shared/deployment-states.ts";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { Ports } from "../contracts/ports.ts";
@@ -5,7 +6,7 @@ import type { RunSpec } from "../contracts/privileged.ts";
 import type { Logger } from "../logger.ts";
 import type { AppSettings } from "../settings.ts";
 import type { Deployment } from "./deployment.ts";
-import { type AppState, updateJournal } from "./state.ts";
+import { type AppState, findRelease, updateJournal } from "./state.ts";
 
 /** What every step of a deployment has at hand. Only the holder of the app's lock has one. */
 export interface DeployContext {
@@ -79,5 +80,12 @@ export async function assertNoIntent(context: JournalContext): Promise<void> {
 export async function runSpec({ ports, state }: Pick<DeployContext, "ports" | "state">, run: string): Promise<RunSpec> {
   const release = releaseOfRun(run);
   const config = await ports.releases.config(state.app, release);
-  return { app: state.app, run, release, config };
+  const here = findRelease(state, release)?.first_host === false ? elsewhere(config) : config;
+  return { app: state.app, run, release, config: here };
+}
+
+/** On another host than the fleet's first: without what runs there alone. */
+function elsewhere(config: Config): Config {
+  const here = Object.entries(config.processes).filter(([, process]) => !onFirstHost(process));
+  return { ...config, processes: Object.fromEntries(here) };
 }

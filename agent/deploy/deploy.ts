@@ -1,7 +1,7 @@
 import type { Manifest } from "../../shared/manifest.ts";
 import type { RunSpec } from "../contracts/privileged.ts";
 import type { DeployRequest } from "../contracts/service.ts";
-import { type DeployContext, interruption, reach } from "./context.ts";
+import { type DeployContext, interruption, reach, runSpec } from "./context.ts";
 import { isPause } from "./recovery/pause.ts";
 import { build } from "./steps/build.ts";
 import { moveTraffic } from "./steps/cutover.ts";
@@ -24,9 +24,8 @@ export async function deploy(
   manifest: Manifest,
   { activate, releaseCommand }: Pick<DeployRequest, "activate" | "releaseCommand">,
 ): Promise<"succeeded" | "staged"> {
-  const { deployment, state } = context;
-  const { release, config } = manifest;
-  const spec: RunSpec = { app: state.app, run: release, release, config };
+  const { deployment } = context;
+  const spec = await runSpec(context, manifest.release);
   if (!deployment.isAtLeast("built")) await build(context, manifest);
   if (!deployment.isAtLeast("released")) {
     await seedShared(context, spec);

@@ -55,13 +55,21 @@ export function openDeployment({ deployment }: Journal): string {
 
 /**
  * A bundle was accepted. A release that failed and comes again with the same id replaces its record.
- * @param run of the workflow that brought it; undefined if nothing said so
+ * @param from the run of the workflow that brought it, undefined if nothing said so; and whether this is its fleet's first host
  */
-export function addRelease(state: AppState, manifest: Manifest, manifestDigest: string, run?: WorkflowRun): void {
+export function addRelease(
+  state: AppState,
+  manifest: Manifest,
+  manifestDigest: string,
+  { run, firstHost = true }: { run?: WorkflowRun | undefined; firstHost?: boolean | undefined } = {},
+): void {
   const { release: id, commit, repository, created } = manifest;
   const others = state.releases.filter((record) => record.id !== id);
   const record = { id, state: "unpacked" as const, digest: manifestDigest, commit, repository, created };
-  change(state).releases = [...others, { ...record, ...(run !== undefined && { run }) }];
+  change(state).releases = [
+    ...others,
+    { ...record, ...(run !== undefined && { run }), ...(!firstHost && { first_host: false }) },
+  ];
 }
 
 /** Its release command has run, at least in part. */

@@ -4,7 +4,7 @@ import type { Operation } from "../../shared/audience.ts";
 import { pathOf } from "../../shared/call.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { toProblem } from "../../shared/problem.ts";
-import { type Accepted, allowOlderHeader, calls, protocolVersion } from "../../shared/protocol.ts";
+import { type Accepted, allowOlderHeader, calls, firstHostHeader, protocolVersion } from "../../shared/protocol.ts";
 import type { CallRequest } from "../contracts/service.ts";
 import type { Logger } from "../logger.ts";
 import { type AdminCallsOptions, addAdminCalls } from "./admin-calls.ts";
@@ -81,6 +81,7 @@ function addCommands(app: HttpApp, options: HttpAppOptions): void {
       leaseMs: query.lease * 1000,
       leaseSecret,
       allowOlder: c.req.header(allowOlderHeader) === "true",
+      firstHost: c.req.header(firstHostHeader) !== "false",
       length: params.lengthHeader(c.req.header("content-length")),
     });
     return acceptedResponse(c, result);

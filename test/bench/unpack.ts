@@ -100,6 +100,7 @@ async function throughAgent(agent: EmbeddedAgent, key: Key, { path, digest }: Bi
       app: bigApp,
       archive: { path, size: statSync(path).size, base: undefined },
       releaseCommand: false,
+      firstHost: true,
       leaseMs: 0,
       leaseSecret: "x".repeat(43),
       allowOlder: false,

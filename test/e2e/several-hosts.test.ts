@@ -40,6 +40,35 @@ test("all hosts become live, and the release command runs once, on the first", a
   ]);
 });
 
+test("a process for the first host runs on no other, also after a redeploy, a rollback and a start of the agent", async () => {
+  const tick = { command: "sh -c 'exec sleep 1000'", overlap: false, stay_up: "100ms" };
+  const each = { command: "sh -c 'exec sleep 1001'", stay_up: "100ms" };
+  const processes = { processes: { tick, each } };
+  const running = () =>
+    Promise.all(
+      fleet.hosts.map(async ({ agent }) => {
+        const { instances } = await agent.appView();
+        return instances.flatMap(({ process, state }) =>
+          process !== undefined && state === "RUNNING" ? [process] : [],
+        );
+      }),
+    );
+  const wanted = [["each", "tick"], ["each"]];
+  const now = async () => (await running()).map((names) => names.toSorted());
+  await fleet.deploy({ version: "v1", config: { ...migrate, ...processes, keep_warm: "0s" } });
+  expect(await now()).toEqual(wanted);
+  expect((await fleet.action({ command: "redeploy" })).exitCode).toBe(0);
+  expect(await now()).toEqual(wanted);
+  await fleet.deploy({ version: "v2", config: { ...migrate, ...processes, keep_warm: "0s" } });
+  expect((await fleet.action({ command: "rollback" })).exitCode).toBe(0);
+  expect(await now()).toEqual(wanted);
+  for (const { agent } of fleet.hosts) {
+    await agent.kill();
+    await agent.start();
+  }
+  expect(await now()).toEqual(wanted);
+});
+
 test("if one host fails before, none activates, and nothing is left on the others", async () => {
   const [, second] = fleet.hosts;
   const file = join(second?.agent.directory ?? "", "etc/apps/shop.yml");

@@ -82,6 +82,7 @@ const effects: Record<string, [file: string, title: string]> = {
   "processes.*.command": ["test/e2e/processes.test.ts", "no job is lost or cut over several deploys"],
   "processes.*.instances": [`${host}/supervisor/processes.test.ts`, "a process runs as the web instances do"],
   "processes.*.overlap": ["test/e2e/processes.test.ts", "beat is never there twice"],
+  "processes.*.hosts": ["test/e2e/several-hosts.test.ts", "a process for the first host runs on no other"],
   "processes.*.stop_signal": [`${host}/supervisor/programs-file.test.ts`, "the file of a process, exactly"],
   "processes.*.stop_timeout": [`${host}/supervisor/processes.test.ts`, "a process that does not end in time is killed"],
   "processes.*.stay_up": ["test/agent/deploy/steps/processes.test.ts", "new processes are proven before the cutover"],

@@ -30,7 +30,7 @@ export async function acceptBundle(context: DeployContext, request: DeployReques
       acceptManifest(context, request, manifest, digest);
       await assertReady(context, manifest.release, manifest.config);
       await ports.privileged.prepareApp(state.app);
-      addRelease(state, manifest, digest, request.by.run);
+      addRelease(state, manifest, digest, { run: request.by.run, firstHost: request.firstHost });
       openJournal(state, deployment.record, { run: manifest.release, ownsRelease: true });
       await reach(context, "verified");
     },

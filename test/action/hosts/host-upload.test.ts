@@ -32,7 +32,7 @@ afterEach(async () => {
 
 const project = { "shop/a.py": "a = 1\n", "shop/wsgi.py": "application = 2\n", "shop/z.py": "z = 1\n" };
 const all = Object.keys(project).map((name) => `app/${name}`);
-const sendOptions = { releaseCommand: false, leaseMs: 0, signal: never };
+const sendOptions = { releaseCommand: false, firstHost: true, leaseMs: 0, signal: never };
 
 /** What a host says that has a release of these files. */
 function live(release: string, files: Record<string, string>): FilesView {

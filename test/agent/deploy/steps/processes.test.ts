@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { CutoverError } from "../../../../shared/errors.ts";
-import type { FakeHost } from "../../../fakes/ports.ts";
+import { FakeHost } from "../../../fakes/ports.ts";
 import {
   agentOn,
   beat,
@@ -233,4 +233,27 @@ test("an app that is removed takes its processes with it", async () => {
   const { host, agent } = await hostWith([v1]);
   await agent.removeApp("shop");
   expect([...host.disk.processes]).toEqual([]);
+});
+
+test("what runs on the first host alone runs on no other one: over a redeploy, a rollback and a start of the agent", async () => {
+  const everywhere = { command: "python tick.py", overlap: false, hosts: "all" };
+  const settings = { ...warm, processes: { worker, beat, tick: everywhere, solo: { ...worker, hosts: "first" } } };
+  const host = new FakeHost();
+  const agent = agentOn(host);
+  const bring = (release: string) => agent.deploy("shop", host.request(release, settings, { firstHost: false }));
+  await ended(agent, bring(v1));
+  expect(running(host)).toEqual([`${v1} tick`, `${v1} worker`]);
+  await ended(agent, bring(v2));
+  expect(running(host)).toEqual([`${v2} tick`, `${v2} worker`]);
+  await ended(agent, agent.redeploy("shop", "live", call));
+  expect(running(host)).toEqual([`${v2}.2 tick`, `${v2}.2 worker`]);
+  await ended(agent, agent.rollback("shop", call));
+  expect(running(host).filter((name) => !/ (?:tick|worker)$/.test(name))).toEqual([]);
+  // What a reboot leaves: the files, and nothing that runs.
+  host.disk.processes.clear();
+  await agentOn(host).recoverAll();
+  expect(running(host).map((name) => name.split(" ")[1])).toEqual(["tick", "worker"]);
+  // The fleet's order has changed: this host is the first now.
+  await ended(agent, agent.deploy("shop", host.request(v3, settings)));
+  expect(running(host)).toEqual([`${v3} beat`, `${v3} solo`, `${v3} tick`, `${v3} worker`]);
 });
