@@ -23,6 +23,7 @@ import { supervisorInclude } from "./checks/supervisor-include.ts";
 import { supervisorLimits } from "./checks/supervisor-limits.ts";
 import { supervisorRuns } from "./checks/supervisor-runs.ts";
 import { trustedIssuers } from "./checks/trusted-issuers.ts";
+import { units } from "./checks/units.ts";
 import { webhooks } from "./checks/webhooks.ts";
 import type { HostFacts } from "./facts/facts.ts";
 import type { Finding } from "./finding.ts";
@@ -34,6 +35,7 @@ export type Check = (facts: HostFacts) => Finding[];
 export const checks: Record<string, Check> = {
   agent,
   helper,
+  units,
   "app-settings": appSettings,
   "trusted-issuers": trustedIssuers,
   "app-users": appUsers,

@@ -17,6 +17,8 @@ export interface HostFacts {
   apps: AppFacts[];
   /** undefined if the agent has no helper. */
   helper: HelperFacts | undefined;
+  /** The units of an installation, as systemd has them. */
+  units: UnitFacts[];
   /** Files of secrets in apps/ that belong to no app. */
   strayEnvFiles: string[];
   nginx: NginxFacts;
@@ -50,6 +52,15 @@ export interface HelperFacts {
   settings: Entry[];
   /** The directories that exist in which the agent may create entries. */
   directories: Entry[];
+}
+
+export interface UnitFacts {
+  name: string;
+  /** Directories that it may write to, without systemd's prefixes. */
+  writable: string[];
+  /** It has a /tmp and a /var/tmp of its own. */
+  privateTmp: boolean;
+  seesHome: boolean;
 }
 
 export interface AppFacts {

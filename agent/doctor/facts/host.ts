@@ -1,4 +1,5 @@
 import { readFile, statfs } from "node:fs/promises";
+import { dirname } from "node:path";
 import { groupId } from "../../host/ownership/users.ts";
 import { Interpreters, pipVersion } from "../../host/python/interpreter.ts";
 import type { AgentSettings } from "../../settings.ts";
@@ -9,6 +10,7 @@ import { helperFacts } from "./helper.ts";
 import { nginxFacts } from "./nginx.ts";
 import { entryOf } from "./paths.ts";
 import { supervisorFacts } from "./supervisor.ts";
+import { unitFacts } from "./units.ts";
 import { webhookFileFacts } from "./webhooks.ts";
 
 export interface HostFactsOptions {
@@ -35,6 +37,7 @@ export async function hostFacts({ settings, appsDir, agent, version, now }: Host
     agent,
     apps,
     helper: await helperFacts(settings, appsDir, apps),
+    units: await unitFacts(dirname(appsDir)),
     strayEnvFiles: await strayEnvFiles(appsDir, apps),
     nginx,
     ownGroup: await nginxGroup(settings),

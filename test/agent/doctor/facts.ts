@@ -93,6 +93,7 @@ export function healthyHost(parts: Partial<HostFacts> = {}): HostFacts {
     agent: { socket: "/run/cutover/agent.sock", version: "1.2.3" },
     apps: [appFacts()],
     helper: undefined,
+    units: [],
     strayEnvFiles: [],
     nginx: {
       test: { ok: true, output: "nginx: configuration file /etc/nginx/nginx.conf test is successful\n" },
