@@ -10,6 +10,7 @@ import { disk } from "./checks/disk.ts";
 import { helper } from "./checks/helper.ts";
 import { instances } from "./checks/instances.ts";
 import { leftovers } from "./checks/leftovers.ts";
+import { listenOutside } from "./checks/listen-outside.ts";
 import { nginxInclude } from "./checks/nginx-include.ts";
 import { nginxLimits } from "./checks/nginx-limits.ts";
 import { nginxModules } from "./checks/nginx-modules.ts";
@@ -53,6 +54,7 @@ export const checks: Record<string, Check> = {
   "second-supervisord": secondSupervisord,
   "supervisor-limits": supervisorLimits,
   instances,
+  "listen-outside": listenOutside,
   pythons,
   certificates,
   webhooks,

@@ -73,7 +73,9 @@ describeLab("the package on a host with another layout", () => {
       const said = await host().check("apt-get", "install", "-s", "-o", "APT::Install-Recommends=true", file);
       const packages = [...said.matchAll(/^Inst (\S+)/gm)].map(([, name]) => name);
       expect(packages).toEqual(expect.arrayContaining(["nginx", "supervisor", "python3-venv"]));
-      expect(packages.filter((name) => /^(?:gcc|g\+\+|build-essential|python3-pip)/.test(name ?? ""))).toEqual([]);
+      expect(
+        packages.filter((name) => /^(?:gcc|gcc-\d+|g\+\+.*|make|build-essential|python3-pip)$/.test(name ?? "")),
+      ).toEqual([]);
       await fleet.install(host(), await fleet.package());
       await fleet.addShop(host());
     },
@@ -134,7 +136,7 @@ describeLab("the package on a host with another layout", () => {
       const late = `import json, sys
 for path in sys.argv[1:]:
     launch = json.load(open(path))
-    launch["argv"] = ["/bin/sh", "-c", 'test -e /var/tmp/database && exec "$@"', "sh"] + launch["argv"]
+    launch["argv"] = ["/bin/sh", "-c", 'test -e /srv/database && exec "$@"', "sh"] + launch["argv"]
     json.dump(launch, open(path, "w"))
 `;
       await host().check("python3", "-c", late, `${launch}/web-0.json`, `${launch}/web-1.json`);
@@ -142,12 +144,15 @@ for path in sys.argv[1:]:
       const journal = () => host().check("journalctl", "-b", "-u", "cutover-agent", "-o", "cat");
       await expect.poll(journal, { timeout: minutes, interval: 1000 }).toContain("live instances do not run");
       await expect(fleet.visit(host())).rejects.toThrow("502");
-      expect((await findings()).filter(({ check }) => check === "instances")).toHaveLength(1);
-      expect(await host().check("cutover", "status", "shop")).toMatch(/^ {2}down {6}web-0 /m);
-      await host().check("touch", "/var/tmp/database");
+      // Each of them is STARTING for a moment again and again.
+      const down = async () => (await findings()).filter(({ check }) => check === "instances").length;
+      await expect.poll(down, { timeout: minutes }).toBe(1);
+      const status = () => host().check("cutover", "status", "shop");
+      await expect.poll(status, { timeout: minutes }).toMatch(/^ {2}down {6}web-[01] \(/m);
+      await host().check("touch", "/srv/database");
       expect(await fleet.firstVisit(host())).toMatchObject({ release });
       await expect.poll(journal, { timeout: minutes, interval: 1000 }).toContain("all live instances run again");
-      expect((await findings()).filter(({ check }) => check === "instances")).toEqual([]);
+      await expect.poll(down, { timeout: minutes }).toBe(0);
     },
     4 * minutes,
   );
@@ -158,11 +163,11 @@ for path in sys.argv[1:]:
       const { release } = await fleet.visit(host());
       await host().check("apt-get", "remove", "-y", "cutover-agent");
       const removed = await host().check("apt-get", "autoremove", "-y");
-      expect(removed).not.toMatch(/^Removing (?:nginx|supervisor|python3)/m);
-      expect(await host().check("dpkg-query", "-W", "-f", "${Status}\n", "nginx", "supervisor")).toBe(
-        "install ok installed\ninstall ok installed\n",
-      );
-      await host().reboot();
+      expect(removed).toMatch(/^Removing acl /m);
+      expect(removed).not.toMatch(/^Removing (?:nginx|supervisor|python3|python3\.\d+) /m);
+      const status = await host().check("dpkg", "--status", "nginx", "supervisor");
+      expect(status.match(/^Status: install ok installed$/gm)).toHaveLength(2);
+      await host().check("systemctl", "restart", "supervisor");
       expect(await fleet.firstVisit(host())).toMatchObject({ release });
       await fleet.install(host(), await fleet.package());
       const shared = "/var/lib/cutover/apps/shop/shared";

@@ -80,6 +80,8 @@ export interface AppFacts {
   live: Config | undefined;
   /** The id of the live release. */
   release: string | undefined;
+  /** Where processes of its user listen to the network, such as `0.0.0.0:9000`. */
+  outside: string[];
   home: string;
   /** To its directory, its published files, and the sockets of its runs. */
   ways: Way[];

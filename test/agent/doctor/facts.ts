@@ -50,6 +50,7 @@ export function appFacts(parts: Partial<AppFacts> = {}): AppFacts {
     env: env({}),
     live: liveConfig(),
     release: "20261121T103000Z-3f2c1ab",
+    outside: [],
     home,
     ways: [
       { to: home, entries: [entry("/", 0o40755), entry("/var", 0o40755), entry(home, 0o40711)] },
