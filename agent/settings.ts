@@ -220,6 +220,12 @@ export const appSettingsSchema = z.strictObject({
         'Ports of 127.0.0.1 for instances with `bind: port`: a range such as `"9000-9099"`, or a list of ranges. See [sockets or ports](host/README.md#sockets-or-ports).',
       absent: "none: sockets only",
     }),
+  listen_outside: z
+    .enum(["warn", "refuse"])
+    .default("warn")
+    .describe(
+      "What happens to a release whose instances, with `bind: port`, listen to the network and not only to this host, where visitors pass nginx by: `warn`, or `refuse`.",
+    ),
   tls: z
     .strictObject({
       certificate: hostPath.describe("The certificate with its chain, for addresses with ssl: a PEM file."),

@@ -154,7 +154,14 @@ export const calls = {
   },
 
   apps: { method: "GET", path: "/v1/apps", who: "operator", answer: appsView },
-  removeApp: { method: "DELETE", path: "/v1/apps/:app", who: "operator", answer: z.undefined() },
+  /** `data`: also what outlives releases, such as uploads, which otherwise stays unless there is nothing. */
+  removeApp: {
+    method: "DELETE",
+    path: "/v1/apps/:app",
+    who: "operator",
+    query: z.strictObject({ data: yesOrNo.default(false) }),
+    answer: z.undefined(),
+  },
   repair: { method: "POST", path: "/v1/apps/:app/repair", who: "operator", answer: repairView },
   /** Hashes all files of the app's releases again. What differs in the store is not used any more. */
   verify: { method: "POST", path: "/v1/apps/:app/verify", who: "operator", answer: verifyView },

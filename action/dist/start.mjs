@@ -25053,10 +25053,12 @@ const calls$1 = {
 		who: "operator",
 		answer: appsView
 	},
+	/** `data`: also what outlives releases, such as uploads, which otherwise stays unless there is nothing. */
 	removeApp: {
 		method: "DELETE",
 		path: "/v1/apps/:app",
 		who: "operator",
+		query: strictObject({ data: yesOrNo.default(false) }),
 		answer: _undefined()
 	},
 	repair: {

@@ -228,6 +228,8 @@ export interface Connections {
   count(addresses: string[]): Promise<Map<string, number>>;
   /** Those of the addresses on which somebody listens. It asks no process, and costs a millisecond. */
   listening(addresses: string[]): Promise<Set<string>>;
+  /** Those of the addresses, on ports, whose port is open to the network too: by address, what listens, such as `0.0.0.0:9000`. */
+  outside(addresses: string[]): Promise<Map<string, string>>;
 }
 
 export interface InstanceLogs {

@@ -163,9 +163,10 @@ export interface Privileged {
   /**
    * Removes the app's site, its runs and its directories. Idempotent. The site goes first: while nginx sends visitors to the
    * app, no instance is stopped, and no port becomes free for another app.
+   * @param data also what its releases share, such as uploads; otherwise that stays unless there is nothing
    * @throws CutoverError nginx_config_broken, nginx_unreachable: then nothing was removed
    */
-  removeApp(app: string): Promise<void>;
+  removeApp(app: string, data?: boolean): Promise<void>;
 }
 
 /** The servers of the 60 slots of each upstream, in nginx's notation, in no certain order; empty if there is no such upstream. */

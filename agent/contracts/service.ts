@@ -59,8 +59,11 @@ export interface Service {
   repair(app: string): Promise<RepairView>;
   /** Hashes all files of the app's releases again, and says what differs. It waits for no deployment, and none waits for it. */
   verify(app: string): Promise<VerifyView>;
-  /** Stops and removes everything of an app except its settings file. */
-  removeApp(app: string): Promise<void>;
+  /**
+   * Stops and removes everything of an app except its settings file.
+   * @param data also what it shares between releases, such as uploads; otherwise that stays unless there is nothing
+   */
+  removeApp(app: string, data?: boolean): Promise<void>;
 }
 
 export interface CallRequest {

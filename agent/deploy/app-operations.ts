@@ -150,10 +150,10 @@ export class AppOperations implements Operations {
     };
   }
 
-  async removeApp(app: string): Promise<void> {
+  async removeApp(app: string, data: boolean): Promise<void> {
     const unlock = await this.#queue.lock(app);
     try {
-      await this.#ports.privileged.removeApp(app);
+      await this.#ports.privileged.removeApp(app, data);
     } finally {
       // Also if only a part of it could be removed: what is left is read again.
       this.#states.forget(app);

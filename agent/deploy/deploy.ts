@@ -6,6 +6,7 @@ import { isPause } from "./recovery/pause.ts";
 import { build } from "./steps/build.ts";
 import { moveTraffic } from "./steps/cutover.ts";
 import { assertRunning, waitHealthy } from "./steps/health.ts";
+import { assertInside } from "./steps/listeners.ts";
 import { startProcessesOrGiveBack } from "./steps/processes.ts";
 import { runReleaseCommand } from "./steps/release-command.ts";
 import { retireOld, retireOthers } from "./steps/retire-others.ts";
@@ -55,6 +56,7 @@ export async function bringUp(context: DeployContext, spec: RunSpec): Promise<vo
 
 async function becomeHealthy(context: DeployContext, spec: RunSpec): Promise<void> {
   await waitHealthy(context, spec);
+  await assertInside(context, spec);
   await reach(context, "healthy");
 }
 

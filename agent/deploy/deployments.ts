@@ -237,8 +237,8 @@ export class Deployments implements Service {
     return this.#operations.verify(app);
   }
 
-  removeApp(app: string): Promise<void> {
-    return this.#operations.removeApp(app);
+  removeApp(app: string, data = false): Promise<void> {
+    return this.#operations.removeApp(app, data);
   }
 
   /**

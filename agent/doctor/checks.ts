@@ -10,6 +10,7 @@ import { disk } from "./checks/disk.ts";
 import { helper } from "./checks/helper.ts";
 import { instances } from "./checks/instances.ts";
 import { leftovers } from "./checks/leftovers.ts";
+import { listenOutside } from "./checks/listen-outside.ts";
 import { nginxInclude } from "./checks/nginx-include.ts";
 import { nginxLimits } from "./checks/nginx-limits.ts";
 import { nginxModules } from "./checks/nginx-modules.ts";
@@ -24,6 +25,7 @@ import { supervisorInclude } from "./checks/supervisor-include.ts";
 import { supervisorLimits } from "./checks/supervisor-limits.ts";
 import { supervisorRuns } from "./checks/supervisor-runs.ts";
 import { trustedIssuers } from "./checks/trusted-issuers.ts";
+import { units } from "./checks/units.ts";
 import { webhooks } from "./checks/webhooks.ts";
 import type { HostFacts } from "./facts/facts.ts";
 import type { Finding } from "./finding.ts";
@@ -35,6 +37,7 @@ export type Check = (facts: HostFacts) => Finding[];
 export const checks: Record<string, Check> = {
   agent,
   helper,
+  units,
   "app-settings": appSettings,
   "trusted-issuers": trustedIssuers,
   "app-users": appUsers,
@@ -53,6 +56,7 @@ export const checks: Record<string, Check> = {
   "second-supervisord": secondSupervisord,
   "supervisor-limits": supervisorLimits,
   instances,
+  "listen-outside": listenOutside,
   pythons,
   certificates,
   webhooks,

@@ -8,9 +8,24 @@ export interface Finding {
   /** Why it matters. */
   why: string;
   fix: string;
+  /** What `cutover doctor --fix` can do about it without a risk to others. Its `fix` says the same. */
+  mend?: Mend;
+}
+
+/** Files that are written, then commands that are run, as root. */
+export interface Mend {
+  /** For the question whether to do it. */
+  what: string;
+  writes: { path: string; text: string }[];
+  commands: string[][];
 }
 
 type Parts = Omit<Finding, "check" | "severity">;
 
 export const error = (check: string, parts: Parts): Finding => ({ severity: "error", check, ...parts });
 export const warning = (check: string, parts: Parts): Finding => ({ severity: "warning", check, ...parts });
+
+/** Of a directory that is missing. */
+export function mkdir(path: string): Pick<Finding, "mend"> {
+  return { mend: { what: `make the directory ${path}`, writes: [], commands: [["mkdir", "-p", path]] } };
+}

@@ -39,7 +39,9 @@ export const methods = {
   prepareHost: method(none, done, ({ privileged }) => privileged.prepareHost()),
   // Not while the app is removed, which shuts the agent out: this lets it in again.
   prepareApp: method(ofApp, done, (host, { app }) => host.inTurn(app, () => host.privileged.prepareApp(app))),
-  removeApp: method(ofApp, done, (host, { app }) => host.inTurn(app, () => host.privileged.removeApp(app))),
+  removeApp: method(shape.removal, done, (host, { app, data }) =>
+    host.inTurn(app, () => host.privileged.removeApp(app, data)),
+  ),
 
   instances: method(runSpec, shape.instances, ({ privileged }, spec) => privileged.instances(spec)),
   listening: method(runSpec, shape.addresses, ({ privileged }, spec) => privileged.listening(spec)),

@@ -35,8 +35,8 @@ export class RemotePrivileged implements Privileged {
     return this.#helper.call("prepareApp", { app });
   }
 
-  removeApp(app: string): Promise<void> {
-    return this.#helper.call("removeApp", { app });
+  removeApp(app: string, data = false): Promise<void> {
+    return this.#helper.call("removeApp", { app, data });
   }
 
   instances(spec: RunSpec): Promise<Instance[]> {

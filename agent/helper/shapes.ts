@@ -14,6 +14,7 @@ import { programStates } from "../contracts/privileged.ts";
 
 export const none = z.strictObject({});
 export const ofApp = z.strictObject({ app: appName });
+export const removal = z.strictObject({ app: appName, data: z.boolean().default(false) });
 export const ofRun = z.strictObject({ app: appName, run: runId });
 export const ofRelease = z.strictObject({ app: appName, release: releaseId });
 export const ofProcess = z.strictObject({ app: appName, run: runId, process: processName });

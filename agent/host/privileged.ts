@@ -29,6 +29,7 @@ import { isOpened, openRelease, type ReleaseAccess } from "./ownership/release-a
 import { Scratches } from "./ownership/scratches.ts";
 import type { Owner } from "./ownership/trees.ts";
 import { type AppUser, appUser, assertNotAgent, groupId } from "./ownership/users.ts";
+import { assertWritable } from "./ownership/writable.ts";
 import type { BuildOwner } from "./python/environments.ts";
 import { type AppLayout, appLayout } from "./store/layout.ts";
 import { AppPrograms } from "./supervisor/app-programs.ts";
@@ -82,6 +83,8 @@ export class LocalPrivileged implements Privileged {
 
   async prepareApp(app: string): Promise<void> {
     const { layout, user } = await this.#ownApp(app);
+    const { nginx, supervisor } = this.#options.settings;
+    await assertWritable([supervisor.conf_dir, nginx.conf_dir, nginx.log_dir]);
     await this.#directories.prepare(layout, user);
   }
 
@@ -226,12 +229,12 @@ export class LocalPrivileged implements Privileged {
     return this.#sites.oldWorkers();
   }
 
-  async removeApp(app: string): Promise<void> {
+  async removeApp(app: string, data = false): Promise<void> {
     // The site goes before its instances. If supervisord cannot stop them, the site must not go either.
     for (const run of await this.runs(appName.parse(app))) await this.programs(app, run);
     await this.#sites.remove(appName.parse(app));
     for (const run of await this.runs(app)) await this.removePrograms(app, run);
-    await this.#directories.remove(this.#layout(app));
+    await this.#directories.remove(this.#layout(app), data);
   }
 
   async #app(app: string): Promise<HostApp> {

@@ -87,8 +87,9 @@ export function addAdminCalls(app: HttpApp, options: AdminCallsOptions): void {
 
   answer(app, calls.removeApp, async (c) => {
     const name = params.appParam(c.req.param("app"));
+    const { data } = params.queryOf(calls.removeApp, c);
     c.get("audit").asks({ what: "remove_app", app: name, by: operator });
-    await service.removeApp(name);
+    await service.removeApp(name, data);
     await options.trust?.forget(name);
     return c.body(null, 204);
   });

@@ -50,7 +50,7 @@ export function renderAgentUnit({ node, programs }: Installation): string {
       "Description=cutover agent: takes releases and moves the traffic to them",
       "Documentation=man:cutover-agent(8)",
       `Wants=network-online.target ${helperSocketUnit}`,
-      `After=network-online.target nginx.service supervisor.service ${helperSocketUnit}`,
+      `After=network-online.target nginx.service openresty.service supervisor.service ${helperSocketUnit}`,
       "# Restart= never gives up.",
       "StartLimitIntervalSec=0",
     ],

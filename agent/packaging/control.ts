@@ -32,11 +32,24 @@ Version: ${debianVersion(version)}
 Architecture: ${architecture}
 Maintainer: The cutover authors <cutover@users.noreply.github.com>
 Installed-Size: ${installedSize}
-Depends: libc6 (>= 2.28), libstdc++6 (>= 9), init-system-helpers (>= 1.54), systemd (>= 247), default-dbus-system-bus | dbus-system-bus, nginx | openresty, supervisor, python3-venv, python3-pip, acl
+Depends: libc6 (>= 2.28), libstdc++6 (>= 9), init-system-helpers (>= 1.54), systemd (>= 247), default-dbus-system-bus | dbus-system-bus, nginx | openresty, supervisor, python3-venv, acl
 Section: admin
 Priority: optional
 Homepage: https://github.com/cutover/cutover
 Description: ${description}
+`;
+}
+
+/**
+ * What the live apps run with, so that `apt autoremove` leaves it when the agent is removed: apt has installed it only for the
+ * agent. A conffile stays until the purge, which removes the apps too. An upgrade of the distribution leaves the Python of the
+ * environments that exist.
+ */
+export function renderAptConf(): string {
+  const kept = ["nginx", "openresty", "supervisor", "python3[.][0-9]+"];
+  return `// What the apps of cutover run with. \`apt purge cutover-agent\` removes this file.
+APT::NeverAutoRemove {
+${kept.map((name) => `  "^${name}$";\n`).join("")}};
 `;
 }
 

@@ -12,6 +12,7 @@ import { agentSettingsSchema, appSettingsSchema } from "../settings.ts";
 import {
   type PackageFile,
   packageName,
+  renderAptConf,
   renderChangelog,
   renderCommand,
   renderConffiles,
@@ -99,6 +100,7 @@ async function filesOf({ version, architecture, date }: PackageOptions): Promise
     ...programs.map((name) => local(`${lib}/${name}`, `agent/dist/${name}`)),
     { ...text("usr/bin/cutover", renderCommand("cutover.mjs")), mode: 0o755 },
     ...installedFiles(installation, packagePlaces).map(({ path, text: content }) => text(path.slice(1), content)),
+    text("etc/apt/apt.conf.d/50cutover-agent", renderAptConf()),
     zipped("usr/share/man/man8/cutover.8.gz", renderManPage(command, { section: 8, version })),
     zipped(`usr/share/man/man8/${packageName}.8.gz`, await readFile("agent/packaging/debian/cutover-agent.8", "utf8")),
     ...settingsPages.map((page) =>

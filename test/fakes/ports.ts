@@ -9,6 +9,7 @@ import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import type { DeploymentEvent, MaintenanceView } from "../../shared/protocol.ts";
 import { FakeClock } from "./clock.ts";
+import { fakeConnections } from "./connections.ts";
 import { digestOf, requestOf } from "./deploy-request.ts";
 import { memoryMaintenance } from "./maintenance.ts";
 import { type FakeProcess, processGroup } from "./processes.ts";
@@ -33,6 +34,8 @@ export class FakeHost {
   /** supervisor's word for programs of a release; RUNNING unless set. */
   readonly programStates = new Map<string, ProgramState>();
   readonly connections = new Map<string, number>();
+  /** What listens to the network, by address. */
+  readonly outside = new Map<string, string>();
   /** Addresses on which nobody listens. */
   readonly silent = new Set<string>();
   /** The process id of a run's first instance; 100 unless set. */
@@ -244,10 +247,7 @@ export class FakeHost {
           return this.answers.get(run) ?? ok;
         },
       },
-      connections: {
-        count: async (sockets) => new Map(sockets.map((path) => [path, this.connections.get(path) ?? 0])),
-        listening: async (sockets) => new Set(sockets.filter((path) => !this.silent.has(path))),
-      },
+      connections: fakeConnections(this),
       logs: {
         tail: async (_app, run) =>
           ["web-0", "worker-0", "beat-0"].map((source) => ({ source, text: `log of ${source} of ${run}` })),

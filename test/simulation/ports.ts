@@ -59,6 +59,7 @@ export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, 
     connections: {
       count: (addresses) =>
         effects.look(() => new Map(addresses.map((address) => [address, host.listener(address)?.open() ?? 0]))),
+      outside: () => effects.look(() => new Map<string, string>()),
       listening: (addresses) =>
         effects.look(() => new Set(addresses.filter((address) => host.listener(address)?.listens === true))),
     },

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import type { Command } from "commander";
 import { asCutoverError } from "../../../shared/errors.ts";
@@ -59,23 +60,57 @@ function removeCommand(terminal: Terminal): Command {
   )
     .argument("<app>", "the app")
     .option("--yes", "do not ask")
-    .action(async (app: string, options: { yes?: boolean }, command: Command) => {
+    .option("--delete-data", "also what its visitors left: uploads and all else in shared/, which is kept otherwise")
+    .action(async (app: string, { yes = false, deleteData: data = false }: RemoveOptions, command: Command) => {
       const context = contextOf(command, terminal);
       const client = await context.client();
       await client.call(calls.app, { app });
-      if (options.yes !== true && !(await confirmed(context, app))) {
+      const shared = await context.places.shared(app);
+      if (!yes && !(await confirmed(context, app, data ? shared : undefined))) {
         context.show({ app, removed: false }, () => "Nothing was removed.");
         return;
       }
-      await client.call(calls.removeApp, { app });
-      const file = context.places.appFile(app);
-      await rm(file, { force: true });
-      context.show({ app, removed: true, file }, () => `Removed ${app} with its releases, its site and ${file}.`);
+      await client.call(calls.removeApp, { app }, data ? { query: { data } } : {});
+      const removed = await removeFiles(context, app, shared);
+      context.show({ app, removed: true, ...removed }, () => removedText(app, removed));
     });
 }
 
-async function confirmed({ terminal }: Context, app: string): Promise<boolean> {
+interface Removed {
+  file: string;
+  /** Its file of secrets. */
+  env?: string;
+  /** What its visitors left, if that is still there. */
+  kept?: string;
+}
+
+/** The files that the host's owner has for an app. */
+async function removeFiles({ places }: Context, app: string, shared: string): Promise<Removed> {
+  const [file, env] = [places.appFile(app), places.envFile(app)];
+  const secrets = existsSync(env);
+  for (const path of [file, env]) await rm(path, { force: true });
+  return { file, ...(secrets && { env }), ...(existsSync(shared) && { kept: shared }) };
+}
+
+function removedText(app: string, { file, env, kept }: Removed): string {
+  const secrets = env === undefined ? "" : ` and its secrets, ${env}`;
+  const lines = [`Removed ${app} with its releases, its environments and its site, ${file}${secrets}.`];
+  if (kept !== undefined)
+    lines.push(`Kept ${kept}, which holds what its visitors left. If nobody needs it: \`rm -r ${kept}\`.`);
+  return lines.join("\n");
+}
+
+interface RemoveOptions {
+  yes?: boolean;
+  deleteData?: boolean;
+}
+
+/** @param data what its visitors left, if that is deleted too */
+async function confirmed({ terminal }: Context, app: string, data: string | undefined): Promise<boolean> {
   if (terminal.stdin.isTTY !== true)
     throw usageError(`This stops ${app} and deletes it. There is no terminal to ask on: confirm with --yes.`);
-  return confirm(terminal, `Stop ${app} and delete its releases, environments and site from this host?`);
+  const uploads = data === undefined ? " What its visitors left (shared/) is kept." : "";
+  const also = data === undefined ? "" : `, and all that its visitors left (${data})`;
+  const what = `its releases, environments, site, settings and secrets${also}`;
+  return confirm(terminal, `Stop ${app} and delete ${what} from this host?${uploads}`);
 }

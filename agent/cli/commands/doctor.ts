@@ -9,22 +9,39 @@ import { contextOf, newCommand, type SetExit } from "../context.ts";
 
 import type { GlobalOptions } from "../host-files/places.ts";
 import { type Style, safe, type Terminal } from "../terminal/terminal.ts";
+import { mendAll } from "./doctor-fix.ts";
 
-/** `doctor`: finds what would make a deploy or a site fail on this host. It works without the agent, and changes nothing. */
+interface Options {
+  verify?: boolean;
+  check?: string;
+  fix?: boolean;
+  yes?: boolean;
+}
+
+/** `doctor`: finds what would make a deploy or a site fail on this host. It works without the agent, and changes nothing but with --fix. */
 export function doctorCommand(terminal: Terminal, setExit: SetExit, version: string): Command {
-  return newCommand("doctor", "find what is wrong with this host, and how to fix it", "cutover doctor")
+  return newCommand("doctor", "find what is wrong with this host, and how to fix it", "cutover doctor --fix")
     .option("--verify", "also hash all files of all releases again, as `cutover verify` does")
-    .action(async ({ verify = false }: { verify?: boolean }, command: Command) => {
+    .option("--check <name>", "only what this check finds, such as units")
+    .option("--fix", "do what can be done without a risk to others, after a question for each")
+    .option("--yes", "with --fix: do not ask")
+    .action(async (options: Options, command: Command) => {
       const context = contextOf(command, terminal);
       const { socket: given } = command.optsWithGlobals<GlobalOptions>();
-      const findings = await examine({
-        config: context.places.config,
-        version,
-        now: terminal.now(),
-        askAgent: (socket) => askAgent(given ?? socket, verify),
-      });
+      const look = async () => {
+        const findings = await examine({
+          config: context.places.config,
+          version,
+          now: terminal.now(),
+          askAgent: (socket) => askAgent(given ?? socket, options.verify === true),
+        });
+        return findings.filter(({ check }) => options.check === undefined || check === options.check);
+      };
+      let findings = await look();
+      if (options.fix === true && (await mendAll(context, findings, options.yes === true))) findings = await look();
       const ok = findings.every(({ severity }) => severity !== "error");
-      context.show({ ok, findings }, () => render(findings, context.style));
+      const shown = findings.map(({ mend, ...finding }) => finding);
+      context.show({ ok, findings: shown }, () => render(findings, context.style));
       setExit(ok ? 0 : 1);
     });
 }

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { parseYamlFile } from "../../../shared/yaml-file.ts";
-import { agentSettingsSchema } from "../../settings.ts";
+import { type AgentSettings, agentSettingsSchema } from "../../settings.ts";
 
 /** The options that every command takes, before or after its name. */
 export interface GlobalOptions {
@@ -38,14 +38,27 @@ export class Places {
     return join(this.config, "apps", `${app}.yml`);
   }
 
+  envFile(app: string): string {
+    return join(this.config, "apps", `${app}.env`);
+  }
+
+  /** What the releases of an app share. @throws CutoverError host_settings_invalid */
+  async shared(app: string): Promise<string> {
+    return join((await this.#settings()).data, "apps", app, "shared");
+  }
+
   /** The path from --socket, or that of the embedded agent, or the one in agent.yml. @throws CutoverError host_settings_invalid */
   async socket(): Promise<string> {
     if (this.#options.socket !== undefined) return resolve(this.#options.socket);
     if (this.#embedded !== undefined) return join(resolve(this.#embedded), "agent.sock");
+    return (await this.#settings()).socket;
+  }
+
+  /** An operator may use the socket without being allowed to read the settings; then these are the defaults. */
+  async #settings(): Promise<AgentSettings> {
     const file = join(this.config, "agent.yml");
-    // An operator may use the socket without being allowed to read the settings; then the default path is used.
     const text = await readFile(file, "utf8").catch(() => "");
     const errors = { notYaml: "host_settings_invalid", invalid: "host_settings_invalid" } as const;
-    return parseYamlFile(text, file, agentSettingsSchema, errors).socket;
+    return parseYamlFile(text, file, agentSettingsSchema, errors);
   }
 }

@@ -1,5 +1,5 @@
 import type { HostFacts } from "../facts/facts.ts";
-import { error, type Finding } from "../finding.ts";
+import { error, type Finding, mkdir } from "../finding.ts";
 
 const typeBits = 0o170000;
 const directory = 0o040000;
@@ -11,6 +11,7 @@ export function directories({ directories }: HostFacts): Finding[] {
       what: `${path} (${named}) ${entry === undefined ? "does not exist" : "is not a directory"}.`,
       why: purpose,
       fix: `\`mkdir -p ${path}\`, or set another directory.`,
+      ...(entry === undefined && mkdir(path)),
     });
   });
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { HostFacts } from "../facts/facts.ts";
-import { error, type Finding } from "../finding.ts";
+import { error, type Finding, mkdir } from "../finding.ts";
 import { matchesGlob } from "../globs.ts";
 import { find, includePath } from "../nginx-config.ts";
 
@@ -14,6 +14,7 @@ export function nginxInclude({ nginx, settings }: HostFacts): Finding[] {
         what: `${directory}, the directory for nginx's sites, does not exist or is not a directory.`,
         why: "The first deploy of an app writes its site there, so it fails.",
         fix: `Make it (\`mkdir -p ${directory}\`), or set nginx.conf_dir in agent.yml.`,
+        ...mkdir(directory),
       }),
     ];
   }

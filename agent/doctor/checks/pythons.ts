@@ -30,7 +30,7 @@ function pipFindings({ path, pip }: NonNullable<Python["found"]>): Finding[] {
       why: `A release with requirements needs pip ${oldestPip.join(".")} or later of this Python to build its environment.`,
       fix:
         pip === undefined
-          ? "Install it: `apt-get install python3-pip`."
+          ? "Install it: `apt-get install python3-venv` brings pip's wheel, and no compiler as python3-pip does."
           : "Upgrade pip, or use a Python with a later pip.",
     }),
   ];

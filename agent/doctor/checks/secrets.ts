@@ -29,6 +29,11 @@ export function secrets({ apps, strayEnvFiles }: HostFacts): Finding[] {
           what: `${env.path} holds secrets, and others than its owner may read or change it (${described(env.entry)}).`,
           why: "Other users and apps of this host could read the passwords.",
           fix: `\`chmod 0600 ${env.path}\`. If others had access to this host, change the passwords too.`,
+          mend: {
+            what: `chmod 0600 ${env.path}`,
+            writes: [],
+            commands: [["chmod", "0600", env.path]],
+          },
         }),
       ];
     }),

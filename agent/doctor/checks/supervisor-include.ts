@@ -1,5 +1,5 @@
 import type { HostFacts } from "../facts/facts.ts";
-import { error, type Finding, warning } from "../finding.ts";
+import { error, type Finding, mkdir, warning } from "../finding.ts";
 import { includesDirectory } from "../supervisor-conf.ts";
 import { restartCost } from "./supervisor-limits.ts";
 
@@ -23,6 +23,7 @@ export function supervisorInclude({ supervisor, settings }: HostFacts): Finding[
         what: `${directory}, the directory for supervisor's programs, does not exist or is not a directory.`,
         why: "A deploy writes the programs of its release there, so it fails.",
         fix: `Make it (\`mkdir -p ${directory}\`), or set supervisor.conf_dir in agent.yml.`,
+        ...mkdir(directory),
       }),
     );
   }

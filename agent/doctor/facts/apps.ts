@@ -5,6 +5,7 @@ import { envFileFaults } from "../../../shared/env-file.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { releaseId } from "../../../shared/names.ts";
 import { parseJson } from "../../../shared/plain-json.ts";
+import { listenerText, outsideListeners, tcpSockets } from "../../host/net/proc-net.ts";
 import { groupSharers } from "../../host/ownership/own-group.ts";
 import { AppsDirectory } from "../../host/store/apps-dir.ts";
 import { type AppLayout, appLayout } from "../../host/store/layout.ts";
@@ -41,9 +42,15 @@ async function factsOfApp(app: string, apps: AppsDirectory, appsDir: string, age
       faults: envFileFaults(await readFile(env, "utf8").catch(() => "")),
     },
     ...(await liveFacts(layout)),
+    outside: user === undefined || user.uid === 0 ? [] : await outsideOf(user.uid),
     home: layout.home,
     ways: await Promise.all([layout.home, ...files].map(wayTo)),
   };
+}
+
+async function outsideOf(uid: number): Promise<string[]> {
+  const own = outsideListeners(await tcpSockets()).filter((socket) => socket.uid === uid);
+  return [...new Set(own.map(listenerText))];
 }
 
 /** `live` is undefined also if its configuration cannot be read. */

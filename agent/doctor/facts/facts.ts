@@ -17,6 +17,8 @@ export interface HostFacts {
   apps: AppFacts[];
   /** undefined if the agent has no helper. */
   helper: HelperFacts | undefined;
+  /** The units of an installation, as systemd has them. */
+  units: UnitFacts[];
   /** Files of secrets in apps/ that belong to no app. */
   strayEnvFiles: string[];
   nginx: NginxFacts;
@@ -54,6 +56,15 @@ export interface HelperFacts {
   directories: Entry[];
 }
 
+export interface UnitFacts {
+  name: string;
+  /** Directories that it may write to, without systemd's prefixes. */
+  writable: string[];
+  /** It has a /tmp and a /var/tmp of its own. */
+  privateTmp: boolean;
+  seesHome: boolean;
+}
+
 export interface AppFacts {
   app: string;
   file: string;
@@ -71,6 +82,8 @@ export interface AppFacts {
   live: Config | undefined;
   /** The id of the live release. */
   release: string | undefined;
+  /** Where processes of its user listen to the network, such as `0.0.0.0:9000`. */
+  outside: string[];
   home: string;
   /** To its directory, its published files, and the sockets of its runs. */
   ways: Way[];

@@ -1,5 +1,6 @@
 import { readFile, statfs } from "node:fs/promises";
 import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
 import { groupId } from "../../host/ownership/users.ts";
 import { Interpreters, pipVersion } from "../../host/python/interpreter.ts";
 import type { AgentSettings } from "../../settings.ts";
@@ -10,6 +11,7 @@ import { helperFacts } from "./helper.ts";
 import { nginxFacts } from "./nginx.ts";
 import { entryOf } from "./paths.ts";
 import { supervisorFacts } from "./supervisor.ts";
+import { unitFacts } from "./units.ts";
 import { webhookFileFacts } from "./webhooks.ts";
 
 export interface HostFactsOptions {
@@ -36,6 +38,7 @@ export async function hostFacts({ settings, appsDir, agent, version, now }: Host
     agent,
     apps,
     helper: await helperFacts(settings, appsDir, apps),
+    units: await unitFacts(dirname(appsDir)),
     strayEnvFiles: await strayEnvFiles(appsDir, apps),
     nginx,
     ownGroup: await nginxGroup(settings),

@@ -117,6 +117,21 @@ export async function hasBacklog(address: string): Promise<boolean> {
   return lines.some((line) => line.endsWith(` ${place.socket}`) && /^\S+ \S+ \S+ \S+ \S+ 02 /.test(line));
 }
 
+/** Those that listen to more than this host: not on 127.0.0.0/8 and not on ::1. */
+export function outsideListeners(sockets: TcpSocket[]): TcpSocket[] {
+  const inside = /^(?:[0-9A-F]{6}7F|0000000000000000FFFF0000[0-9A-F]{6}7F|0{24}01000000)$/;
+  return sockets.filter(({ state, address }) => state === tcpStates.listen && !inside.test(address));
+}
+
+/** As `ss` shows it: `0.0.0.0:9000`, `[::]:9000`. */
+export function listenerText({ address, port }: TcpSocket): string {
+  // Each word is in the order of a little-endian machine.
+  const bytes = (address.match(/.{8}/g) ?? []).flatMap((word) => (word.match(/../g) ?? []).toReversed());
+  if (bytes.length === 4) return `${bytes.map((byte) => Number.parseInt(byte, 16)).join(".")}:${port}`;
+  const groups = (bytes.join("").match(/.{4}/g) ?? []).join(":");
+  return `${new URL(`http://[${groups}]`).hostname}:${port}`;
+}
+
 /** Counts in the kernel's own tables, which do not depend on what a process says about itself. */
 export class ProcNetConnections implements Connections {
   async count(addresses: string[]): Promise<Map<string, number>> {
@@ -142,6 +157,18 @@ export class ProcNetConnections implements Connections {
       return "socket" in place ? paths?.has(place.socket) === true : open.has(place.port);
     };
     return new Set(addresses.filter(isOpen));
+  }
+
+  async outside(addresses: string[]): Promise<Map<string, string>> {
+    const { ports } = placesOf(addresses);
+    const listeners = ports.length === 0 ? [] : outsideListeners(await tcpSockets());
+    return new Map(
+      addresses.flatMap((address) => {
+        const place = parseAddress(address);
+        const found = "port" in place && listeners.find(({ port }) => port === place.port);
+        return found ? [[address, listenerText(found)] as const] : [];
+      }),
+    );
   }
 }
 

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { lstat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { appName, runId } from "../../../shared/names.ts";
 import { slotCount } from "../../../shared/slots.ts";
 import { effect } from "../../effects.ts";
@@ -113,11 +114,13 @@ export class AppDirectories {
     await this.#make(layout.runLogs(run), 0o750, 0o750);
   }
 
-  async remove({ home }: AppLayout): Promise<void> {
+  /** @param data also what the releases share, such as uploads */
+  async remove({ home, shared }: AppLayout, data: boolean): Promise<void> {
     await effect("app.remove", async () => {
       // First closed to the agent: else it could put something into the place of what is gone, while the rest is removed.
       if (existsSync(home)) await this.#make(home, 0o711);
-      await removeTree(home);
+      if (data || !(await holdsData(shared))) return removeTree(home);
+      for (const name of await listIfExists(home)) if (name !== basename(shared)) await removeTree(join(home, name));
     });
   }
 
@@ -127,4 +130,10 @@ export class AppDirectories {
     const owner = { uid: 0, gid: shared === undefined ? 0 : this.#agent.gid };
     await makeDirectory(path, { mode: shared ?? own, owner, untrusted: this.#agent.uid });
   }
+}
+
+/** A link in its place holds none. */
+async function holdsData(shared: string): Promise<boolean> {
+  const found = await lstat(shared).catch(() => undefined);
+  return found?.isDirectory() === true && (await listIfExists(shared)).length > 0;
 }

@@ -25,6 +25,11 @@ const answer = z.object({ real: z.string(), base: z.string(), version: z.string(
 const question = `import json, os, platform, sys
 print(json.dumps({"real": os.path.realpath(sys.executable), "base": sys._base_executable, "version": platform.python_version(), "cacheTag": sys.implementation.cache_tag}))`;
 
+/** Without the package, the wheel from which `venv` installs pip. */
+const pipQuestion = `try: from pip import __version__ as found
+except ImportError: import ensurepip; found = ensurepip.version()
+print(found)`;
+
 /** The whole environment of interpreters and pip. Nothing of the agent's own environment is in it. */
 export const interpreterEnvironment = { PATH: "/usr/local/bin:/usr/bin:/bin", LANG: "C.UTF-8", HOME: "/nonexistent" };
 
@@ -74,11 +79,11 @@ export class Interpreters {
   }
 }
 
-/** The version (major, minor) of an interpreter's pip; undefined if it has none. */
+/** The version (major, minor) of an interpreter's pip; undefined if it has neither pip nor its wheel. */
 export async function pipVersion({ path }: Interpreter): Promise<[number, number] | undefined> {
   try {
-    const { stdout } = await run(path, ["-I", "-m", "pip", "--version"], { env: interpreterEnvironment });
-    const [, major, minor] = /^pip (\d+)\.(\d+)/.exec(stdout) ?? [];
+    const { stdout } = await run(path, ["-I", "-c", pipQuestion], { env: interpreterEnvironment });
+    const [, major, minor] = /^(\d+)\.(\d+)/.exec(stdout) ?? [];
     return major === undefined || minor === undefined ? undefined : [Number(major), Number(minor)];
   } catch {
     return undefined;

@@ -6,7 +6,10 @@ export interface VenvWork {
   /** The environment's path. */
   directory: string;
   systemSitePackages: boolean;
-  /** pip's words; unset if nothing is installed. `REQUIREMENTS` among them stands for the file of the lines below. */
+  /**
+   * pip's words; unset if nothing is installed. `PIP` among them stands for how this Python runs pip, and `REQUIREMENTS` for the
+   * file of the lines below.
+   */
   pip?: string[];
   requirements?: string;
   /** Where pip runs: a directory in the release. */
@@ -20,14 +23,15 @@ export interface VenvWork {
 
 /**
  * Makes an environment and installs into it, as one step: systemd gives each step a user of its own. It runs isolated, and
- * pip is a process of its own.
+ * pip is a process of its own. A Python without pip has a wheel of it, from which `venv` installs pip: Debian's python3-venv
+ * brings it, and no compiler, which python3-pip recommends.
  *
  * Of a copied release only the environment is kept. `setup.py develop`, which pip uses for old projects with `-e`, leaves the
  * project's metadata in the project, so it is copied. Other files that a build writes there are lost. Where the environment
  * needs them, since it leads to the project (`-e`), they are named.
  */
 export const venvProgram = `
-import filecmp, glob, itertools, json, os, shutil, signal, subprocess, sys, tempfile
+import filecmp, glob, importlib.util, itertools, json, os, shutil, signal, subprocess, sys, sysconfig, tempfile
 
 def copied(source, target):
     os.makedirs(target, exist_ok=True)
@@ -79,6 +83,18 @@ def lost(source, target):
             if not os.path.exists(known) or not filecmp.cmp(known, path, shallow=False):
                 yield os.path.relpath(path, target)
 
+def run_pip():
+    if importlib.util.find_spec("pip"):
+        return ["-m", "pip"]
+    places = [sysconfig.get_config_var("WHEEL_PKG_DIR")]
+    if importlib.util.find_spec("ensurepip"):
+        import ensurepip
+        places.append(os.path.join(os.path.dirname(ensurepip.__file__), "_bundled"))
+    for place in filter(None, places):
+        for wheel in glob.glob(os.path.join(glob.escape(place), "pip-*.whl")):
+            return [os.path.join(wheel, "pip")]
+    return ["-m", "pip"]
+
 def build(work, own):
     environment, copy, cwd = work["directory"], work.get("copy"), work["cwd"]
     import venv
@@ -92,7 +108,8 @@ def build(work, own):
     requirements = os.path.join(own, "requirements.txt")
     with open(requirements, "w") as file:
         file.write(work.get("requirements", ""))
-    words = [requirements if word == "REQUIREMENTS" else word for word in work["pip"]]
+    meant = {"REQUIREMENTS": [requirements], "PIP": run_pip()}
+    words = [word for each in work["pip"] for word in meant.get(each, [each])]
     code = subprocess.run(words, cwd=cwd, stdin=subprocess.DEVNULL).returncode
     if code == 0 and copy:
         finish(environment, copy, target)

@@ -81,7 +81,7 @@ function originals({ home }: AppLayout): string {
 function pipWords({ interpreter, directory }: VenvRequest, options: string[]): string[] {
   const target = ["--python", join(directory, "bin", "python")];
   const quiet = ["--no-input", "--disable-pip-version-check", "--no-cache-dir", "--progress-bar", "off"];
-  return [interpreter.path, "-I", "-m", "pip", ...target, "install", ...quiet, ...options];
+  return [interpreter.path, "-I", "PIP", ...target, "install", ...quiet, ...options];
 }
 
 /**
@@ -115,7 +115,7 @@ async function refuseOldPip(interpreter: Interpreter, cause: unknown): Promise<v
   const found = version === undefined ? "has no pip" : `has pip ${major}.${minor}`;
   throw new CutoverError("environment_failed", `${interpreter.path} ${found}; cutover needs ${oldestPip.join(".")}.`, {
     unchanged,
-    fix: "Install pip on the host (Debian: apt install python3-pip), or use `python.wheels: none`.",
+    fix: "Install pip on the host (Debian: apt install python3-venv, which brings pip's wheel), or use `python.wheels: none`.",
     cause,
   });
 }

@@ -43,7 +43,7 @@ export async function explainFailure(
   }
   return new CutoverError("supervisor_unreachable", `${reason(error)} (socket ${socket}).`, {
     unchanged: "The programs that supervisord runs were not changed.",
-    fix: fixFor(error),
+    fix: `${fixFor(error)}${privateTmp(error, socket)}`,
     cause: error,
   });
 }
@@ -106,6 +106,12 @@ function reason(error: unknown): string {
   if (name === "AbortError" || name === "TimeoutError") return "supervisord did not answer in time";
   if (error instanceof XmlRpcFault) return "supervisord is shutting down";
   return `supervisord's answer was not understood: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+/** The service has a /tmp of its own, in which a socket of the host's is not. */
+function privateTmp(error: unknown, socket: string): string {
+  if ((error as NodeJS.ErrnoException).code !== "ENOENT" || !/^\/(?:var\/)?tmp\//.test(socket)) return "";
+  return " The agent's service has a /tmp of its own: let supervisord make its socket in /run, or run `cutover doctor --fix` on the host.";
 }
 
 function fixFor(error: unknown): string {

@@ -50,6 +50,7 @@ export function appFacts(parts: Partial<AppFacts> = {}): AppFacts {
     env: env({}),
     live: liveConfig(),
     release: "20261121T103000Z-3f2c1ab",
+    outside: [],
     home,
     ways: [
       { to: home, entries: [entry("/", 0o40755), entry("/var", 0o40755), entry(home, 0o40711)] },
@@ -93,6 +94,7 @@ export function healthyHost(parts: Partial<HostFacts> = {}): HostFacts {
     agent: { socket: "/run/cutover/agent.sock", version: "1.2.3" },
     apps: [appFacts()],
     helper: undefined,
+    units: [],
     strayEnvFiles: [],
     nginx: {
       test: { ok: true, output: "nginx: configuration file /etc/nginx/nginx.conf test is successful\n" },

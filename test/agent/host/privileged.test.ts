@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startEmbedded } from "../../../agent/host/embedded/embedded.ts";
@@ -227,7 +227,13 @@ test("the site is written by what the host allows, and an app is removed as a wh
   await expect(privileged.removeApp("shop")).rejects.toMatchObject({ code: "nginx_config_broken" });
   expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("hello");
   rmSync(theirs);
+  const upload = join(appLayout(embedded.settings.data, "shop").shared, "photo");
+  writeFileSync(upload, "of a visitor");
   await privileged.removeApp("shop");
+  // H6
+  expect(readFileSync(upload, "utf8")).toBe("of a visitor");
+  expect(readdirSync(home)).toEqual(["shared"]);
+  await privileged.removeApp("shop", true);
   expect(existsSync(appLayout(embedded.settings.data, "shop").home)).toBe(false);
   expect(readdirSync(embedded.settings.nginx.conf_dir)).toEqual([]);
   expect(await supervisorOf(host).getAllProcessInfo()).toEqual([]);

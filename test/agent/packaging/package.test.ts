@@ -36,7 +36,7 @@ test("the package belongs to root, has its own node, and no file that another us
   expect(lines.some((line) => line.endsWith(" ./usr/lib/cutover/node"))).toBe(true);
   const { stdout: control } = await runProgram(["dpkg-deb", "--field", file]);
   expect(control).toMatch(/^Package: cutover-agent\nVersion: 1\.2\.3\n/);
-  expect(control).toMatch(/^Depends: .*nginx \| openresty, supervisor, python3-venv, python3-pip, acl$/m);
+  expect(control).toMatch(/^Depends: .*nginx \| openresty, supervisor, python3-venv, acl$/m);
   const { stdout: conffiles } = await runProgram(["dpkg-deb", "--info", file, "conffiles"]);
-  expect(conffiles).toBe("/etc/cutover/agent.yml\n");
+  expect(conffiles).toBe("/etc/cutover/agent.yml\n/etc/apt/apt.conf.d/50cutover-agent\n");
 });

@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { appSettingsSchema } from "../../../../agent/settings.ts";
 import { generateKey } from "../../../../shared/key.ts";
@@ -173,6 +173,23 @@ test("app list shows every app, also one that has an error", async () => {
   expect((await host.run(["app", "list"])).out).toBe(
     "app   live                      running  last deployment\nshop  20261121T103000Z-3f2c1ab  2 of 2\n",
   );
+});
+
+test("H6 app remove says what it deletes and what it keeps", async () => {
+  await host.startAgent();
+  await host.run(["app", "add", "shop"]);
+  const [env, shared] = [host.path("etc/apps/shop.env"), host.path("data/apps/shop/shared")];
+  await writeFile(env, "A=b\n");
+  await mkdir(shared, { recursive: true });
+  await writeFile(host.path("etc/agent.yml"), `data: ${host.path("data")}\n`);
+  const asked = await host.run(["app", "remove", "shop", "--delete-data"], { typed: "n" });
+  expect(asked.out).toContain(`and all that its visitors left (${shared})`);
+  const removed = await host.run(["app", "remove", "shop"], { typed: "y" });
+  expect(removed.out).toContain("What its visitors left (shared/) is kept.");
+  expect(removed.out).toContain(`and its secrets, ${env}.`);
+  expect(removed.out).toContain(`Kept ${shared}`);
+  await expect(stat(env)).rejects.toThrow();
+  expect(host.service.calls.filter(({ method }) => method === "removeApp")).toHaveLength(1);
 });
 
 test("app remove asks first, and asks nobody without a terminal", async () => {

@@ -3,6 +3,14 @@ import { app, host, root, testTraps } from "./traps.ts";
 
 testTraps([
   [
+    "H10 a process of the app's user that listens to the network",
+    app({ outside: ["0.0.0.0:9000", "[::]:9001"] }),
+    "listen-outside",
+    "warning",
+    /of shop, the user of shop, listens to the network.*: 0\.0\.0\.0:9000, \[::\]:9001/,
+    /listen_outside: refuse/,
+  ],
+  [
     "settings of an app with a fault",
     app({ settings: undefined, faults: ["shop.yml:3:1: usr: unknown key"] }),
     "app-settings",

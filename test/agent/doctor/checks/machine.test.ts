@@ -30,7 +30,7 @@ testTraps([
     "pythons",
     "warning",
     /no pip/,
-    /python3-pip/,
+    /python3-venv/,
   ],
   [
     "an old pip",

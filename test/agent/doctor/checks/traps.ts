@@ -25,7 +25,9 @@ export type Trap = [name: string, facts: HostFacts, check: string, severity: str
 /** One test for each. */
 export function testTraps(traps: Trap[]): void {
   test.each(traps)("%s", (_, facts, check, severity, what, fix) => {
-    const found = judge(facts).filter((finding) => finding.check === check);
+    const found = judge(facts)
+      .filter((finding) => finding.check === check)
+      .map(({ mend, ...finding }) => finding);
     expect(found).toEqual([
       {
         check,

@@ -59,6 +59,27 @@ test("the kernel's table shows each open connection until it is closed", async (
   await eventually(async () => (await count()) === 0);
 });
 
+test("H10 a port that is open to the network is told from one of this host", async () => {
+  const listen = async (host: string) => {
+    const server = createServer().listen(0, host);
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    return (server.address() as AddressInfo).port;
+  };
+  const [all, v6, inside, alias] = [
+    await listen("0.0.0.0"),
+    await listen("::"),
+    await listen("127.0.0.1"),
+    await listen("127.0.0.9"),
+  ];
+  const addresses = [all, v6, inside, alias].map((port) => `127.0.0.1:${port}`);
+  const outside = await new ProcNetConnections().outside([...addresses, "unix:/run/a.sock"]);
+  expect([...outside]).toEqual([
+    [`127.0.0.1:${all}`, `0.0.0.0:${all}`],
+    [`127.0.0.1:${v6}`, `[::]:${v6}`],
+  ]);
+});
+
 test("of TCP the listener's end counts, while something may still come over it", () => {
   const head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
   const line = (local: string, state: string, unsent = "00000000") =>

@@ -1,5 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
@@ -57,6 +67,14 @@ const vendored = (files: BundleInput["files"] = {}): BundleInput => ({
 });
 
 describe("an environment", () => {
+  test("H7 gets its wheels by the pip that python3-venv brings, where there is no python3-pip", async () => {
+    const directory = scratch();
+    execFileSync("/usr/bin/python3", ["-m", "venv", "--without-pip", directory]);
+    const { build, python } = host([join(directory, "bin")]);
+    await build(vendored());
+    expect(python(first, "-c", "import greeting_kit; print(greeting_kit.WORD)")).toBe("good day\n");
+  });
+
   test("gets the vendored wheels, and only those", async () => {
     const { build, python, layout, lines } = host();
     const { key, reused } = await build(vendored());
@@ -196,14 +214,18 @@ describe("a build is refused", () => {
     });
   });
 
-  test("for a host whose Python has no pip, and says so", async () => {
+  test("for a host whose Python has neither pip nor its wheel, and says so", async () => {
     const directory = scratch();
     execFileSync("/usr/bin/python3", ["-m", "venv", "--without-pip", directory]);
+    const hidden =
+      'import sys, sysconfig; sys.modules["ensurepip"] = None; sysconfig.get_config_var = lambda name, own=sysconfig.get_config_var: None if name == "WHEEL_PKG_DIR" else own(name)\n';
+    const [site = ""] = globSync("lib/python3*/site-packages", { cwd: directory });
+    writeFileSync(join(directory, site, "hidden.pth"), hidden);
     const { build } = host([join(directory, "bin")]);
     await expect(build(vendored())).rejects.toMatchObject({
       code: "environment_failed",
       message: expect.stringContaining("has no pip"),
-      fix: expect.stringContaining("python3-pip"),
+      fix: expect.stringContaining("python3-venv"),
     });
   });
 
