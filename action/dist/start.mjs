@@ -24687,6 +24687,8 @@ const deploymentView = object({
 	outcome,
 	by: actor,
 	started: datetime(),
+	/** The release that was live when it began; null if there was none. An older agent does not say. */
+	before: releaseId.nullable().optional(),
 	finished: datetime().optional(),
 	/** For an activation: the part of the traffic that the release was given, in percent. */
 	weight: int().optional(),
@@ -25313,6 +25315,10 @@ function refusal(error) {
 	});
 }
 // action/report/job-report.ts
+/** Takes over what a deployment found live. Of several of a job the first one counts. */
+function noteBefore(report, before) {
+	if (report.before === void 0 && before !== void 0) report.before = before;
+}
 function newJobReport(command, started) {
 	return {
 		command,
@@ -25339,6 +25345,61 @@ function resultByHost(hosts) {
 			fix: failure.fix
 		}
 	}]));
+}
+// action/report/evidence.ts
+/** What programs printed, without what they printed several times: instances that fail in the same way say the same. */
+/** Of a text that is longer nobody reads the repetitions. */
+const longest$2 = 131072;
+/**
+* Evidence with repeated tracebacks left out, and without what another program said in the same words. What has a traceback
+* comes first.
+*/
+function withoutRepeats(evidence) {
+	const said = /* @__PURE__ */ new Map();
+	const telling = evidence.find(({ text }) => text.includes("Traceback (most recent call last)"));
+	return (telling === void 0 ? evidence : [telling, ...evidence.filter((each) => each !== telling)]).map(({ source, text }) => {
+		const short = onceEach$1(text);
+		const key = alike(short);
+		const earlier = said.get(key);
+		if (earlier !== void 0) return {
+			source,
+			text: `[the same as ${earlier}]`
+		};
+		said.set(key, source);
+		return {
+			source,
+			text: short
+		};
+	});
+}
+const heading$1 = /Traceback \(most recent call last\):\s*$/;
+/** The same traceback once. */
+function onceEach$1(text) {
+	if (text.length > longest$2) return text;
+	const seen = /* @__PURE__ */ new Set();
+	const kept = [];
+	const lines = text.split("\n");
+	for (let index = 0; index < lines.length;) {
+		const end = heading$1.test(lines[index] ?? "") ? tracebackEnd(lines, index) : index + 1;
+		const block = lines.slice(index, end);
+		index = end;
+		const key = alike(block.join("\n"));
+		const isRepeated = block.length > 1 && seen.has(key);
+		if (block.length > 1) seen.add(key);
+		if (!isRepeated) kept.push(...block);
+		else if (kept.at(-1) !== again) kept.push(again);
+	}
+	return kept.join("\n");
+}
+const again = "[the same traceback again]";
+/** Behind the line that names what was raised. */
+function tracebackEnd(lines, start) {
+	const length = lines.slice(start + 1).findIndex((line) => line !== "" && !/^\s/.test(line));
+	return length === -1 ? lines.length : start + length + 2;
+}
+/** A text without what differs each time: dates, process ids, addresses in memory, the names of instances. */
+function alike(text) {
+	return text.replace(/\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[^\]\s]*(?: [+-]\d{4})?\]?/g, "").replace(/\b0x[0-9a-f]+|\bweb-\d+|\d+/g, "N");
 }
 // node_modules/pretty-ms/index.js
 const isZero = (value) => value === 0 || value === 0n;
@@ -25453,31 +25514,74 @@ function prettyMilliseconds(milliseconds, options) {
 	return /[1-9]/v.test(output) ? sign + output : output;
 }
 // action/report/outcome.ts
+/** For people, everywhere. */
+const outcomeNames = {
+	not_started: "not started",
+	unknown: "unknown",
+	staged: "staged",
+	succeeded: "live",
+	failed: "failed",
+	aborted: "aborted",
+	rolled_back: "rolled back"
+};
+/** Of a job on many hosts, so many are named. */
+const namedHosts = 10;
 /**
-* How the job ended, in one sentence: the last line of the log, and the first of the summary. undefined for a failure, which
-* has a text of its own.
+* How the job ended, in one sentence, or in one for each host: the last lines of the log, and the first of the summary.
 * @param now in milliseconds since the epoch
 */
 function outcomeSentence(report, now) {
-	const { failure, app = "The app", release, hosts, url, started, dryRun } = report;
-	if (failure !== void 0) return void 0;
+	const { app = "The app", hosts, failure, started, dryRun, command } = report;
 	const took = prettyMilliseconds(Math.max(0, now - started));
-	if (dryRun === true) return `Dry run: ${app} was checked and packed in ${took}. Nothing was sent.`;
+	if (failure === void 0 && dryRun === true) return `Dry run: ${app} was checked and packed in ${took}. Nothing was sent.`;
+	if (hosts.length === 0) return void 0;
+	const same = hosts.every(({ outcome }) => outcome === hosts[0]?.outcome);
+	if (failure === void 0 && same) return success(report, app, took);
+	const shown = hosts.slice(0, namedHosts).map((host) => `${host.host}: ${standing(host)}`);
+	const more = hosts.length > namedHosts ? [`and ${hosts.length - namedHosts} more`] : [];
+	return `${app}: ${command} ${failure === void 0 ? "ended differently on its hosts" : `did not succeed (${failure.code})`}, ${took}. ${[...shown, ...more].join("; ")}.`;
+}
+function success({ release, hosts, url }, app, took) {
 	const [first] = hosts;
-	if (first === void 0 || !hosts.every(({ outcome }) => outcome === first.outcome)) return void 0;
+	if (first === void 0) return void 0;
 	const where = hosts.length === 1 ? first.host : `${hosts.length} hosts`;
 	const what = [
-		first.release ?? release,
+		`${first.release ?? release}${beforeText(hosts)}`,
 		cutText(hosts),
 		took
-	].filter((part) => part !== void 0).join(", ");
+	].join(", ");
 	if (first.outcome === "staged") return `${app} is staged on ${where}, without traffic: ${what}.`;
 	if (first.outcome !== "succeeded") return void 0;
 	return `${app} is live on ${where}${url === void 0 || url === "" ? "" : ` at ${url}`}: ${what}.`;
 }
+/** What was live before; nothing if hosts differ, or if their agents do not say. */
+function beforeText(hosts) {
+	const [first] = hosts;
+	if (first?.before === void 0 || hosts.some(({ before }) => before !== first.before)) return "";
+	return first.before === null ? " (the first release)" : ` (before: ${first.before})`;
+}
 function cutText(hosts) {
 	const cut = hosts.flatMap(({ cut }) => cut ?? []).reduce((sum, each) => sum + each, 0);
 	return `${cut} ${cut === 1 ? "request" : "requests"} cut`;
+}
+/** What a visitor of this host gets now. */
+function standing({ outcome, release, before, note }) {
+	switch (outcome) {
+		case "succeeded": return `${release} is live`;
+		case "rolled_back": return `${release} is live again`;
+		case "not_started": return "nothing was changed";
+		case "unknown": return note === void 0 ? "not known, see `cutover status` there" : bare(note);
+		case "staged": return note === void 0 ? `${release} is staged, without traffic` : bare(note);
+		case "failed":
+		case "aborted": return note === void 0 ? stays(before) : bare(note);
+	}
+}
+function stays(before) {
+	if (before === void 0) return "what was live stays live";
+	return before === null ? "nothing is live yet" : `${before} stays live`;
+}
+function bare(note) {
+	return note.replace(/\.$/, "");
 }
 // action/runner/log.ts
 const longestLine$1 = 4e3;
@@ -25501,6 +25605,8 @@ var Log = class {
 	#console;
 	#stopped;
 	#grouped = false;
+	/** The title of a group that begins with the first text from elsewhere. */
+	#pending;
 	constructor(console) {
 		this.#console = console;
 	}
@@ -25512,8 +25618,14 @@ var Log = class {
 	}
 	/** Text from a host, from pip, from the project's own commands. */
 	untrusted(text) {
+		if (this.#pending !== void 0) this.startGroup(this.#pending);
 		this.#stopCommands();
 		for (const line of cleanLines(text)) this.#console.info(line);
+	}
+	/** A group for what is printed until it ends, if that is anything. */
+	groupIfPrinted(title) {
+		this.endGroup();
+		this.#pending = title;
 	}
 	/** Groups do not nest: an open one is ended first. */
 	startGroup(title) {
@@ -25522,6 +25634,7 @@ var Log = class {
 		this.#grouped = true;
 	}
 	endGroup() {
+		this.#pending = void 0;
 		this.#resumeCommands();
 		if (this.#grouped) this.#console.endGroup();
 		this.#grouped = false;
@@ -25571,15 +25684,6 @@ function at$3({ file, line, column }) {
 const budget = 524288;
 const longestEvidence = 16384;
 const shownHosts = 200;
-const outcomeNames = {
-	not_started: "not started",
-	unknown: "unknown",
-	staged: "staged",
-	succeeded: "live",
-	failed: "failed",
-	aborted: "aborted",
-	rolled_back: "rolled back"
-};
 /**
 * The job summary, as Markdown with HTML in it. All text from elsewhere is escaped, and no HTML contains an
 * empty line, after which Markdown would begin again.
@@ -25587,33 +25691,36 @@ const outcomeNames = {
 function renderSummary(report, now = Date.now()) {
 	const sentence = outcomeSentence(report, now);
 	const said = sentence === void 0 ? [] : [`<p>${escapeHtml(sentence)}</p>`];
-	const parts = [
+	let text = `${[
 		heading(report),
 		...said,
+		link(report),
 		...failureOf(report),
 		hostTable(report.hosts),
 		gantt(report)
-	];
-	const details = report.hosts.flatMap(evidenceOf);
-	let text = `${parts.filter((part) => part !== "").join("\n\n")}\n`;
-	for (const detail of details) {
-		if (Buffer.byteLength(text) + Buffer.byteLength(detail) > budget) break;
-		text += `\n${detail}\n`;
+	].filter((part) => part !== "").join("\n\n")}\n`;
+	let first = true;
+	for (const host of report.hosts) for (const detail of evidenceOf(host)) {
+		const shown = first ? detail.replace("<details>", "<details open>") : detail;
+		if (Buffer.byteLength(text) + Buffer.byteLength(shown) > budget) return text;
+		text += `\n${shown}\n`;
+		first = false;
 	}
 	return text;
 }
-function heading({ command, app, release, url }) {
-	const what = [
+function heading({ command, app, release }) {
+	return `<h2>cutover: ${[
 		command,
 		app,
 		release
-	].filter((part) => part !== void 0).map((part) => escapeHtml(part));
-	const link = url === void 0 || url === "" ? "" : `\n\n<a href="${escapeHtml(url)}">${escapeHtml(url)}</a>`;
-	return `<h2>cutover: ${what.join(" ")}</h2>${link}`;
+	].filter((part) => part !== void 0).map((part) => escapeHtml(part)).join(" ")}</h2>`;
+}
+function link({ url }) {
+	return url === void 0 || url === "" ? "" : `<a href="${escapeHtml(url)}">${escapeHtml(url)}</a>`;
 }
 function failureOf({ failure, hosts }) {
 	if (failure === void 0 || hosts.some((host) => host.failure === failure)) return [];
-	const evidence = failure.evidence.map(({ source, text }) => pre(`${source}\n${text}`));
+	const evidence = shortened(failure.evidence).map(({ source, text }) => pre(`${source}\n${text}`));
 	const lines = [
 		failure.message,
 		failure.unchanged,
@@ -25627,13 +25734,13 @@ function hostTable(hosts) {
 		"Host",
 		"Release",
 		"Outcome",
-		"Phases"
+		"Time"
 	]);
 	const rows = hosts.slice(0, shownHosts).map((host) => row("td", [
 		escapeHtml(host.host),
 		host.release === void 0 ? "" : `<code>${escapeHtml(host.release)}</code>`,
 		outcomeCell(host),
-		host.phases.slice(0, 40).map(phaseText).join("<br>")
+		timeOf(host.phases)
 	]));
 	const more = hosts.length > shownHosts ? [row("td", [
 		`and ${hosts.length - shownHosts} more`,
@@ -25656,8 +25763,12 @@ function outcomeCell({ outcome, failure, cut, visitors, note }) {
 	if (note !== void 0) lines.push(escapeHtml(short(note)));
 	return lines.join("<br>");
 }
-function phaseText({ name, took }) {
-	return `${escapeHtml(name)} ${prettyMilliseconds(took)}`;
+/** From the first to the last of the host's phases. The chart has each of them. */
+function timeOf(phases) {
+	if (phases.length === 0) return "";
+	const start = Math.min(...phases.map((phase) => phase.start));
+	const end = Math.max(...phases.map((phase) => phase.start + phase.took));
+	return prettyMilliseconds(Math.max(0, end - start));
 }
 function row(cell, cells) {
 	return `<tr>${cells.map((text) => `<${cell}>${text}</${cell}>`).join("")}</tr>`;
@@ -25689,10 +25800,16 @@ function ganttTask({ name, start, took }, started) {
 	return `  ${escapeMermaid(name)} (${prettyMilliseconds(took)}) :${from}, ${to}`;
 }
 function evidenceOf({ host, failure }) {
-	return (failure?.evidence ?? []).map(({ source, text }) => `<details><summary>${escapeHtml(host)}: ${escapeHtml(source)}</summary>${pre(text)}</details>`);
+	return shortened(failure?.evidence ?? []).map(({ source, text }) => `<details><summary>${escapeHtml(host)}: ${escapeHtml(source)}</summary>${pre(text)}</details>`);
+}
+function shortened(evidence) {
+	return withoutRepeats(evidence.map(({ source, text }) => ({
+		source,
+		text: text.length > longestEvidence ? `[...]\n${text.slice(-16384)}` : text
+	})));
 }
 function pre(text) {
-	return `<pre>${cleanLines(text.length > longestEvidence ? `[...]\n${text.slice(-16384)}` : text).map(escapeHtml).join("&#10;")}</pre>`;
+	return `<pre>${cleanLines(text).map(escapeHtml).join("&#10;")}</pre>`;
 }
 function short(text) {
 	const line = cleanLines(text).join(" ");
@@ -25751,7 +25868,7 @@ function failedHosts({ hosts }) {
 function closingLines({ host, outcome, release, failure, cut, visitors, note }, log) {
 	if (failure !== void 0) explainFailure(host, failure, log);
 	const facts = [
-		`${host}: ${outcome}`,
+		`${host}: ${outcomeNames[outcome]}`,
 		release,
 		note
 	];
@@ -25759,11 +25876,18 @@ function closingLines({ host, outcome, release, failure, cut, visitors, note }, 
 	log.line(facts.filter((fact) => fact !== void 0).join(", "));
 	if (visitors !== void 0) log.line(`${host}: ${visitors}`);
 }
+/** What a person looks for is open: the reason, and the first that a program printed. */
 function explainFailure(where, failure, log) {
-	log.startGroup(`${where}: ${failure.code}`);
+	log.endGroup();
+	log.line(`${where}: ${failure.code}`);
 	log.untrusted(sentences(failure));
-	for (const { source, text } of failure.evidence) {
-		log.untrusted(`--- ${source}`);
+	const [first, ...others] = withoutRepeats(failure.evidence);
+	if (first !== void 0) {
+		log.untrusted(`--- ${first.source}`);
+		log.untrusted(first.text);
+	}
+	for (const { source, text } of others) {
+		log.startGroup(`${where}: ${source}`);
 		log.untrusted(text);
 	}
 	log.endGroup();
@@ -26521,11 +26645,11 @@ function argv(command) {
 	return typeof command === "string" ? parseArgsStringToArgv(command) : command;
 }
 // action/job.ts
-/** Does one step of the Action itself: a group in the log, and a time in the report. */
+/** Does one step of the Action itself: a line in the log, with a group for what it prints, and a time in the report. */
 async function inPhase({ effects, report }, name, work) {
 	const { log, now } = effects;
 	const start = now();
-	log.startGroup(name);
+	log.groupIfPrinted(name);
 	try {
 		return await work();
 	} finally {
@@ -26535,8 +26659,8 @@ async function inPhase({ effects, report }, name, work) {
 			start,
 			took
 		});
-		log.line(`${name} took ${prettyMilliseconds(took)}`);
 		log.endGroup();
+		log.line(`${name} (${prettyMilliseconds(took)})`);
 	}
 }
 // shared/dependencies/requirement.ts
@@ -51678,7 +51802,7 @@ async function raiseCanary(hosts, { release, steps, check, say, signal, time = r
 function checkFailed(weight, how, output) {
 	return new CutoverError("canary_failed", `The command in canary-check failed, with ${weight} % of the traffic on the new release. ${how}`, {
 		unchanged: "Every host was asked to take the canary back; the result shows the outcome on each host.",
-		fix: "Its output is below. Correct it and deploy again.",
+		fix: "Its output is with this message. Correct what it found and deploy again.",
 		evidence: output === "" ? [] : [{
 			source: "canary-check",
 			text: output
@@ -53312,17 +53436,22 @@ const activities = {
 };
 const progressEveryMs = 2e3;
 /**
-* One host's part of the log: a group for each phase. Groups cannot interleave, so with several hosts the lines of a
+* One host's part of the log: a line for each phase, and a group for one that printed something. Groups cannot interleave, so with several hosts the lines of a
 * phase are kept until it ends; with one host they are printed as they come.
 */
 var HostLog = class {
 	#log;
 	#host;
 	#live;
+	#elapsed;
 	#lines = [];
 	#open = false;
 	#progressAt = Number.NEGATIVE_INFINITY;
-	constructor(log, host, live) {
+	/** How large the upload of this phase is. */
+	#sent;
+	/** @param elapsed milliseconds since some moment */
+	constructor(log, host, live, elapsed = () => performance.now()) {
+		this.#elapsed = elapsed;
 		this.#log = log;
 		this.#host = host;
 		this.#live = live;
@@ -53337,25 +53466,34 @@ var HostLog = class {
 		this.#open = true;
 		this.#log.untrusted(text);
 	}
-	/** The progress of an upload: at most one line in two seconds, and one at the end. */
+	/** The progress of an upload: at most one line in two seconds. The phase's own line has the size. */
 	progress(sent, size) {
-		const now = performance.now();
-		if (now - this.#progressAt < progressEveryMs && sent < size) return;
+		this.#sent = prettyBytes(size);
+		const now = this.#elapsed();
+		if (now - this.#progressAt < progressEveryMs) return;
+		const first = this.#progressAt === Number.NEGATIVE_INFINITY;
 		this.#progressAt = now;
-		const text = `${size === 0 ? 100 : Math.floor(sent / size * 100)} % (${prettyBytes(sent)} of ${prettyBytes(size)})`;
-		if (this.#live) this.output("upload", text);
-		else this.#log.line(`${this.#host}: upload ${text}`);
+		if (first || sent >= size) return;
+		const percent = Math.floor(sent / size * 100);
+		this.#log.line(`${this.#host}: upload ${percent} % (${prettyBytes(sent)} of ${prettyBytes(size)})`);
 	}
-	/** Ends the phase. @param note untrusted */
+	/** Ends the phase: a line, or a group if something was printed in it. @param note untrusted */
 	phase(activity, took, note) {
-		const time = prettyMilliseconds(took);
-		if (!this.#open) {
-			this.#log.startGroup(`${this.#host}: ${activity} (${time})`);
-			for (const line of this.#lines) this.#log.untrusted(line);
+		const line = `${this.#host}: ${activity} (${prettyMilliseconds(took)})`;
+		const more = note ?? this.#sent;
+		const said = more === void 0 ? line : `${line}: ${more}`;
+		this.#sent = void 0;
+		if (this.#open) {
+			this.#log.line(said);
+			this.#log.endGroup();
+		} else if (this.#lines.length > 0) {
+			this.#log.startGroup(said);
+			for (const each of this.#lines) this.#log.untrusted(each);
+			this.#log.endGroup();
+		} else {
+			this.#log.endGroup();
+			this.#log.line(said);
 		}
-		if (note !== void 0) this.#log.untrusted(note);
-		this.#log.line(`${this.#host}: ${activity} took ${time}`);
-		this.#log.endGroup();
 		this.#reset();
 	}
 	/** A line of our own between the phases. */
@@ -53422,6 +53560,7 @@ var HostProgress = class {
 		this.#activity = "deploy";
 		for await (const event of this.#app.events(deployment, signal)) {
 			if (event.type === "end") {
+				noteBefore(this.#report, event.deployment.before);
 				if (event.deployment.cut !== void 0) this.#report.cut = event.deployment.cut;
 				if (event.deployment.requests !== void 0) this.#report.visitors = requestsWords(event.deployment.requests);
 				return event.deployment;
@@ -53430,6 +53569,10 @@ var HostProgress = class {
 			if (event.type === "state") onState?.(event.state);
 		}
 		throw new CutoverError("internal", `The events of ${this.#report.host} ended without their last event.`);
+	}
+	/** An activation asks once more what was healthy when it was staged. */
+	#nameOf(state) {
+		return state === "healthy" && this.#prefix === "" && this.#report.phases.some(isHealthCheck) ? "health check before the cutover" : activities[state];
 	}
 	#show(event) {
 		switch (event.type) {
@@ -53441,7 +53584,7 @@ var HostProgress = class {
 				else this.#log.output(this.#activity, event.message);
 				return;
 			case "state":
-				this.phase(activities[event.state], Date.parse(event.at) - event.took, event.took, event.note);
+				this.phase(this.#nameOf(event.state), Date.parse(event.at) - event.took, event.took, event.note);
 				this.#activity = activityAfter(event.state);
 		}
 	}
@@ -53449,6 +53592,9 @@ var HostProgress = class {
 function activityAfter(state) {
 	const next = reportedAfter(state);
 	return next === void 0 ? "finish" : activities[next];
+}
+function isHealthCheck({ name }) {
+	return name === activities.healthy;
 }
 // action/hosts/host-upload.ts
 /**
@@ -53594,7 +53740,9 @@ var OpenDeployments = class {
 	}
 	async #abort(deployment, signal) {
 		try {
-			return standingOf(await this.#app.abort(deployment, signal)) ?? "undone";
+			const view = await this.#app.abort(deployment, signal);
+			noteBefore(this.#report, view.before);
+			return standingOf(view) ?? "undone";
 		} catch (thrown) {
 			const code = thrown instanceof CutoverError ? thrown.code : void 0;
 			if (code === "deployment_not_found") return "undone";

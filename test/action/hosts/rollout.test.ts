@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type CanaryRequest, checkFailed, raiseCanary } from "../../../action/hosts/canary.ts";
 import type { HostDeploy } from "../../../action/hosts/host-deploy.ts";
 import { activateAll, deployAll, oneByOne, stageAll } from "../../../action/hosts/rollout.ts";
@@ -19,6 +19,11 @@ function raising(request: Partial<CanaryRequest> & Pick<CanaryRequest, "release"
   const steps = [5, 25, 50].map((weight) => ({ weight, holdMs: 0 }));
   const check = async () => {};
   return (hosts: HostDeploy[]) => raiseCanary(hosts, { steps, check, say: () => {}, signal: never, ...request });
+}
+
+/** Resolves when all of this has happened. */
+async function noted(journal: string[], ...lines: string[]): Promise<void> {
+  await vi.waitUntil(() => lines.every((line) => journal.includes(line)), { timeout: 30_000 });
 }
 
 describe("a deploy to several hosts", () => {
@@ -146,7 +151,9 @@ describe("a deploy to several hosts", () => {
   it("aborts what has not cut over when the job is cancelled", async () => {
     const { journal, hosts, bundle } = await fleet({}, { holdAt: { kind: "deploy", state: "started" } });
     const cancel = new AbortController();
-    setTimeout(() => cancel.abort(new CutoverError("aborted", "The job was cancelled.")), 150);
+    void noted(journal, "a deploy healthy", "b deploy released").then(() =>
+      cancel.abort(new CutoverError("aborted", "The job was cancelled.")),
+    );
     const error = await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: cancel.signal }));
     expect(error.code).toBe("aborted");
     expect(outcomes(hosts)).toEqual(["aborted", "aborted"]);
@@ -156,7 +163,9 @@ describe("a deploy to several hosts", () => {
   it("undoes also a cutover that was asked for and has not happened when the job is cancelled", async () => {
     const { journal, hosts, bundle } = await fleet({ holdAt: { kind: "activate", state: "cut_over" } });
     const cancel = new AbortController();
-    setTimeout(() => cancel.abort(new CutoverError("timed_out", "The limit was reached.")), 150);
+    void noted(journal, "a activate healthy").then(() =>
+      cancel.abort(new CutoverError("timed_out", "The limit was reached.")),
+    );
     expect((await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: cancel.signal }))).code).toBe(
       "timed_out",
     );
