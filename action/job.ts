@@ -37,17 +37,17 @@ export interface Job {
   directory: string;
 }
 
-/** Does one step of the Action itself: a group in the log, and a time in the report. */
+/** Does one step of the Action itself: a line in the log, with a group for what it prints, and a time in the report. */
 export async function inPhase<T>({ effects, report }: Job, name: string, work: () => Promise<T>): Promise<T> {
   const { log, now } = effects;
   const start = now();
-  log.startGroup(name);
+  log.groupIfPrinted(name);
   try {
     return await work();
   } finally {
     const took = now() - start;
     report.phases.push({ name, start, took });
-    log.line(`${name} took ${prettyMilliseconds(took)}`);
     log.endGroup();
+    log.line(`${name} (${prettyMilliseconds(took)})`);
   }
 }

@@ -42,6 +42,8 @@ export const deploymentView = z.object({
   outcome,
   by: actor,
   started: z.iso.datetime(),
+  /** The release that was live when it began; null if there was none. An older agent does not say. */
+  before: releaseId.nullable().optional(),
   finished: z.iso.datetime().optional(),
   /** For an activation: the part of the traffic that the release was given, in percent. */
   weight: z.int().optional(),

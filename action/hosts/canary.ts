@@ -57,7 +57,7 @@ export function checkFailed(weight: number, how: string, output: string): Cutove
     `The command in canary-check failed, with ${weight} % of the traffic on the new release. ${how}`,
     {
       unchanged: "Every host was asked to take the canary back; the result shows the outcome on each host.",
-      fix: "Its output is below. Correct it and deploy again.",
+      fix: "Its output is with this message. Correct what it found and deploy again.",
       evidence: output === "" ? [] : [{ source: "canary-check", text: output }],
     },
   );

@@ -30,19 +30,24 @@ export type LogMode = "live" | "groups" | "quiet";
 const keptLines = 40;
 
 /**
- * One host's part of the log: a group for each phase. Groups cannot interleave, so with several hosts the lines of a
- * phase are kept until it ends; with one host they are printed as they come.
+ * One host's part of the log: a line for each phase, and a group for one that printed something. Groups cannot interleave, so
+ * with several hosts the lines of a phase are kept until it ends; with one host they are printed as they come.
  */
 export class HostLog {
   readonly #log: Log;
   readonly #host: string;
   readonly #live: boolean;
   readonly #quiet: boolean;
+  readonly #elapsed: () => number;
   #lines: string[] = [];
   #open = false;
   #progressAt = Number.NEGATIVE_INFINITY;
+  /** How large the upload of this phase is. */
+  #sent: string | undefined;
 
-  constructor(log: Log, host: string, mode: LogMode) {
+  /** @param elapsed milliseconds since some moment */
+  constructor(log: Log, host: string, mode: LogMode, elapsed = () => performance.now()) {
+    this.#elapsed = elapsed;
     this.#log = log;
     this.#host = host;
     this.#live = mode === "live";
@@ -61,29 +66,38 @@ export class HostLog {
     this.#log.untrusted(text);
   }
 
-  /** The progress of an upload: at most one line in two seconds, and one at the end. */
+  /** The progress of an upload: at most one line in two seconds. The phase's own line has the size. */
   progress(sent: number, size: number): void {
     if (this.#quiet) return;
-    const now = performance.now();
-    if (now - this.#progressAt < progressEveryMs && sent < size) return;
+    this.#sent = prettyBytes(size);
+    const now = this.#elapsed();
+    if (now - this.#progressAt < progressEveryMs) return;
+    const first = this.#progressAt === Number.NEGATIVE_INFINITY;
     this.#progressAt = now;
-    const percent = size === 0 ? 100 : Math.floor((sent / size) * 100);
-    const text = `${percent} % (${prettyBytes(sent)} of ${prettyBytes(size)})`;
-    if (this.#live) this.output("upload", text);
-    else this.#log.line(`${this.#host}: upload ${text}`);
+    // A small bundle has arrived before anybody asks how far it is.
+    if (first || sent >= size) return;
+    const percent = Math.floor((sent / size) * 100);
+    this.#log.line(`${this.#host}: upload ${percent} % (${prettyBytes(sent)} of ${prettyBytes(size)})`);
   }
 
-  /** Ends the phase. @param note untrusted */
+  /** Ends the phase: a line, or a group if something was printed in it. @param note untrusted */
   phase(activity: string, took: number, note?: string): void {
     if (this.#quiet) return;
-    const time = prettyMilliseconds(took);
-    if (!this.#open) {
-      this.#log.startGroup(`${this.#host}: ${activity} (${time})`);
-      for (const line of this.#lines) this.#log.untrusted(line);
+    const line = `${this.#host}: ${activity} (${prettyMilliseconds(took)})`;
+    const more = note ?? this.#sent;
+    const said = more === undefined ? line : `${line}: ${more}`;
+    this.#sent = undefined;
+    if (this.#open) {
+      this.#log.line(said);
+      this.#log.endGroup();
+    } else if (this.#lines.length > 0) {
+      this.#log.startGroup(said);
+      for (const each of this.#lines) this.#log.untrusted(each);
+      this.#log.endGroup();
+    } else {
+      this.#log.endGroup();
+      this.#log.line(said);
     }
-    if (note !== undefined) this.#log.untrusted(note);
-    this.#log.line(`${this.#host}: ${activity} took ${time}`);
-    this.#log.endGroup();
     this.#reset();
   }
 

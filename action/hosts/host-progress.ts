@@ -1,7 +1,7 @@
 import { type ReportedState, reportedAfter } from "../../shared/deployment-states.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { type DeploymentEvent, type DeploymentView, requestsWords } from "../../shared/protocol.ts";
-import type { HostReport } from "../report/job-report.ts";
+import { type HostReport, noteBefore, type Phase } from "../report/job-report.ts";
 import type { HostApp } from "./host-app.ts";
 import { activities, type HostLog } from "./host-log.ts";
 
@@ -49,6 +49,7 @@ export class HostProgress {
     this.#activity = "deploy";
     for await (const event of this.#app.events(deployment, signal)) {
       if (event.type === "end") {
+        noteBefore(this.#report, event.deployment.before);
         if (event.deployment.cut !== undefined) this.#report.cut = event.deployment.cut;
         if (event.deployment.requests !== undefined) this.#report.visitors = requestsWords(event.deployment.requests);
         return event.deployment;
@@ -57,6 +58,12 @@ export class HostProgress {
       if (event.type === "state") onState?.(event.state);
     }
     throw new CutoverError("internal", `The events of ${this.#report.host} ended without their last event.`);
+  }
+
+  /** An activation asks once more what was healthy when it was staged. */
+  #nameOf(state: ReportedState): string {
+    const again = state === "healthy" && this.#prefix === "" && this.#report.phases.some(isHealthCheck);
+    return again ? "health check before the cutover" : activities[state];
   }
 
   #show(event: Exclude<DeploymentEvent, { type: "end" }>): void {
@@ -69,7 +76,7 @@ export class HostProgress {
         else this.#log.output(this.#activity, event.message);
         return;
       case "state":
-        this.phase(activities[event.state], Date.parse(event.at) - event.took, event.took, event.note);
+        this.phase(this.#nameOf(event.state), Date.parse(event.at) - event.took, event.took, event.note);
         this.#activity = activityAfter(event.state);
     }
   }
@@ -78,4 +85,8 @@ export class HostProgress {
 function activityAfter(state: ReportedState): string {
   const next = reportedAfter(state);
   return next === undefined ? "finish" : activities[next];
+}
+
+function isHealthCheck({ name }: Phase): boolean {
+  return name === activities.healthy;
 }

@@ -3,7 +3,7 @@ import { releaseOfRun } from "../../shared/names.ts";
 import type { Accepted, DeploymentKind, DeploymentView } from "../../shared/protocol.ts";
 import type { Begun } from "../client/agent-client.ts";
 import { UnsureError } from "../client/agent-errors.ts";
-import type { HostReport } from "../report/job-report.ts";
+import { type HostReport, noteBefore } from "../report/job-report.ts";
 import { type Standing, standingOf } from "./deployment-end.ts";
 import type { HostApp } from "./host-app.ts";
 import type { HostLog } from "./host-log.ts";
@@ -84,7 +84,9 @@ export class OpenDeployments {
 
   async #abort(deployment: string, signal: AbortSignal): Promise<Standing> {
     try {
-      return standingOf(await this.#app.abort(deployment, signal)) ?? "undone";
+      const view = await this.#app.abort(deployment, signal);
+      noteBefore(this.#report, view.before);
+      return standingOf(view) ?? "undone";
     } catch (thrown) {
       const code = thrown instanceof CutoverError ? thrown.code : undefined;
       if (code === "deployment_not_found") return "undone";

@@ -18,6 +18,8 @@ export interface HostReport {
   host: string;
   outcome: HostOutcome;
   release?: string;
+  /** What was live when the job began here; null if nothing was, undefined if nothing has said so. */
+  before?: string | null;
   phases: Phase[];
   /** Requests that were still open on the old instances when they were stopped. */
   cut?: number;
@@ -47,6 +49,11 @@ export interface JobReport {
   phases: Phase[];
   hosts: HostReport[];
   failure?: CutoverError;
+}
+
+/** Takes over what a deployment found live. Of several of a job the first one counts. */
+export function noteBefore(report: HostReport, before: string | null | undefined): void {
+  if (report.before === undefined && before !== undefined) report.before = before;
 }
 
 export function newJobReport(command: Command, started: number): JobReport {

@@ -1,8 +1,9 @@
 import { posix } from "node:path";
 import type { CutoverError } from "../../shared/errors.ts";
 import type { Log } from "../runner/log.ts";
+import { withoutRepeats } from "./evidence.ts";
 import { type HostReport, type JobReport, manyHosts, resultByHost } from "./job-report.ts";
-import { outcomeSentence } from "./outcome.ts";
+import { outcomeNames, outcomeSentence } from "./outcome.ts";
 import { renderSummary } from "./summary.ts";
 
 /** Where the result of the job goes, apart from the log. */
@@ -62,23 +63,30 @@ function closing(hosts: HostReport[], log: Log): void {
   for (const [outcome, some] of Map.groupBy(together, (host) => host.outcome)) {
     const [first] = some;
     const names = some.length <= manyHosts ? some.map(({ host }) => host).join(", ") : `${some.length} hosts`;
-    log.line([`${names}: ${outcome}`, first?.release].filter((fact) => fact !== undefined).join(", "));
+    log.line([`${names}: ${outcomeNames[outcome]}`, first?.release].filter((fact) => fact !== undefined).join(", "));
   }
 }
 
 function closingLines({ host, outcome, release, failure, cut, visitors, note }: HostReport, log: Log): void {
   if (failure !== undefined) explainFailure(host, failure, log);
-  const facts = [`${host}: ${outcome}`, release, note];
+  const facts = [`${host}: ${outcomeNames[outcome]}`, release, note];
   if (cut !== undefined && cut > 0) facts.push(`${cut} open requests were cut`);
   log.line(facts.filter((fact) => fact !== undefined).join(", "));
   if (visitors !== undefined) log.line(`${host}: ${visitors}`);
 }
 
+/** What a person looks for is open: the reason, and the first that a program printed. */
 function explainFailure(where: string, failure: CutoverError, log: Log): void {
-  log.startGroup(`${where}: ${failure.code}`);
+  log.endGroup();
+  log.line(`${where}: ${failure.code}`);
   log.untrusted(sentences(failure));
-  for (const { source, text } of failure.evidence) {
-    log.untrusted(`--- ${source}`);
+  const [first, ...others] = withoutRepeats(failure.evidence);
+  if (first !== undefined) {
+    log.untrusted(`--- ${first.source}`);
+    log.untrusted(first.text);
+  }
+  for (const { source, text } of others) {
+    log.startGroup(`${where}: ${source}`);
     log.untrusted(text);
   }
   log.endGroup();

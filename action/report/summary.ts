@@ -1,22 +1,14 @@
 import prettyMilliseconds from "pretty-ms";
+import type { Evidence } from "../../shared/errors.ts";
 import { cleanLine, cleanLines } from "../runner/log.ts";
-import type { HostOutcome, HostReport, JobReport, Phase } from "./job-report.ts";
-import { outcomeSentence } from "./outcome.ts";
+import { withoutRepeats } from "./evidence.ts";
+import type { HostReport, JobReport, Phase } from "./job-report.ts";
+import { outcomeNames, outcomeSentence } from "./outcome.ts";
 
 /** GitHub refuses a summary of more than 1 MiB, and other steps of the job share it with us. */
 const budget = 512 * 1024;
 const longestEvidence = 16 * 1024;
 const shownHosts = 200;
-
-const outcomeNames: Record<HostOutcome, string> = {
-  not_started: "not started",
-  unknown: "unknown",
-  staged: "staged",
-  succeeded: "live",
-  failed: "failed",
-  aborted: "aborted",
-  rolled_back: "rolled back",
-};
 
 /**
  * The job summary, as Markdown with HTML in it. All text from elsewhere is escaped, and no HTML contains an
@@ -25,32 +17,39 @@ const outcomeNames: Record<HostOutcome, string> = {
 export function renderSummary(report: JobReport, now = Date.now()): string {
   const sentence = outcomeSentence(report, now);
   const said = sentence === undefined ? [] : [`<p>${escapeHtml(sentence)}</p>`];
-  const parts = [heading(report), ...said, ...failureOf(report), hostTable(report.hosts), gantt(report)];
-  const details = report.hosts.flatMap(evidenceOf);
+  const parts = [heading(report), ...said, link(report), ...failureOf(report), hostTable(report.hosts), gantt(report)];
   let text = `${parts.filter((part) => part !== "").join("\n\n")}\n`;
-  for (const detail of details) {
-    if (Buffer.byteLength(text) + Buffer.byteLength(detail) > budget) break;
-    text += `\n${detail}\n`;
+  let first = true;
+  for (const host of report.hosts) {
+    for (const detail of evidenceOf(host)) {
+      const shown = first ? detail.replace("<details>", "<details open>") : detail;
+      if (Buffer.byteLength(text) + Buffer.byteLength(shown) > budget) return text;
+      text += `\n${shown}\n`;
+      first = false;
+    }
   }
   return text;
 }
 
-function heading({ command, app, release, url }: JobReport): string {
+function heading({ command, app, release }: JobReport): string {
   const what = [command, app, release].filter((part) => part !== undefined).map((part) => escapeHtml(part));
-  const link = url === undefined || url === "" ? "" : `\n\n<a href="${escapeHtml(url)}">${escapeHtml(url)}</a>`;
-  return `<h2>cutover: ${what.join(" ")}</h2>${link}`;
+  return `<h2>cutover: ${what.join(" ")}</h2>`;
+}
+
+function link({ url }: JobReport): string {
+  return url === undefined || url === "" ? "" : `<a href="${escapeHtml(url)}">${escapeHtml(url)}</a>`;
 }
 
 function failureOf({ failure, hosts }: JobReport): string[] {
   if (failure === undefined || hosts.some((host) => host.failure === failure)) return [];
-  const evidence = failure.evidence.map(({ source, text }) => pre(`${source}\n${text}`));
+  const evidence = shortened(failure.evidence).map(({ source, text }) => pre(`${source}\n${text}`));
   const lines = [failure.message, failure.unchanged, failure.fix].filter((line) => line !== undefined);
   return [`<p><b>${failure.code}</b><br>${lines.map(escapeHtml).join("<br>")}</p>${evidence.join("")}`];
 }
 
 function hostTable(hosts: HostReport[]): string {
   if (hosts.length === 0) return "";
-  const head = row("th", ["Host", "Release", "Outcome", "Phases"]);
+  const head = row("th", ["Host", "Release", "Outcome", "Time"]);
   const rows = hosts
     .slice(0, shownHosts)
     .map((host) =>
@@ -58,7 +57,7 @@ function hostTable(hosts: HostReport[]): string {
         escapeHtml(host.host),
         host.release === undefined ? "" : `<code>${escapeHtml(host.release)}</code>`,
         outcomeCell(host),
-        host.phases.slice(0, 40).map(phaseText).join("<br>"),
+        timeOf(host.phases),
       ]),
     );
   const more = hosts.length > shownHosts ? [row("td", [`and ${hosts.length - shownHosts} more`, "", "", ""])] : [];
@@ -75,8 +74,12 @@ function outcomeCell({ outcome, failure, cut, visitors, note }: HostReport): str
   return lines.join("<br>");
 }
 
-function phaseText({ name, took }: Phase): string {
-  return `${escapeHtml(name)} ${prettyMilliseconds(took)}`;
+/** From the first to the last of the host's phases. The chart has each of them. */
+function timeOf(phases: Phase[]): string {
+  if (phases.length === 0) return "";
+  const start = Math.min(...phases.map((phase) => phase.start));
+  const end = Math.max(...phases.map((phase) => phase.start + phase.took));
+  return prettyMilliseconds(Math.max(0, end - start));
 }
 
 function row(cell: "th" | "td", cells: string[]): string {
@@ -107,16 +110,24 @@ function ganttTask({ name, start, took }: Phase, started: number): string {
 }
 
 function evidenceOf({ host, failure }: HostReport): string[] {
-  return (failure?.evidence ?? []).map(
+  return shortened(failure?.evidence ?? []).map(
     ({ source, text }) =>
       `<details><summary>${escapeHtml(host)}: ${escapeHtml(source)}</summary>${pre(text)}</details>`,
   );
 }
 
+function shortened(evidence: readonly Evidence[]): Evidence[] {
+  return withoutRepeats(
+    evidence.map(({ source, text }) => ({
+      source,
+      text: text.length > longestEvidence ? `[...]\n${text.slice(-longestEvidence)}` : text,
+    })),
+  );
+}
+
 function pre(text: string): string {
-  const kept = text.length > longestEvidence ? `[...]\n${text.slice(-longestEvidence)}` : text;
   // Entities instead of newlines: an empty line would end the HTML and let Markdown begin.
-  return `<pre>${cleanLines(kept).map(escapeHtml).join("&#10;")}</pre>`;
+  return `<pre>${cleanLines(text).map(escapeHtml).join("&#10;")}</pre>`;
 }
 
 function short(text: string): string {

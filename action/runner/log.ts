@@ -42,6 +42,8 @@ export class Log {
   readonly #console: Console;
   #stopped: string | undefined;
   #grouped = false;
+  /** The title of a group that begins with the first text from elsewhere. */
+  #pending: string | undefined;
 
   constructor(console: Console) {
     this.#console = console;
@@ -56,8 +58,15 @@ export class Log {
 
   /** Text from a host, from pip, from the project's own commands. */
   untrusted(text: string): void {
+    if (this.#pending !== undefined) this.startGroup(this.#pending);
     this.#stopCommands();
     for (const line of cleanLines(text)) this.#console.info(line);
+  }
+
+  /** A group for what is printed until it ends, if that is anything. */
+  groupIfPrinted(title: string): void {
+    this.endGroup();
+    this.#pending = title;
   }
 
   /** Groups do not nest: an open one is ended first. */
@@ -68,6 +77,7 @@ export class Log {
   }
 
   endGroup(): void {
+    this.#pending = undefined;
     this.#resumeCommands();
     if (this.#grouped) this.#console.endGroup();
     this.#grouped = false;

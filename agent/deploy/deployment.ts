@@ -147,6 +147,11 @@ export class Deployment {
     this.#record.release = release;
   }
 
+  /** @param live the release that has the traffic now, and that an undo leaves there */
+  beginsWith(live: string | null): void {
+    this.#record.before = live;
+  }
+
   /** Emitted once. A step that is repeated after a restart is not reported again. */
   reached(state: ReportedState, note?: string): void {
     if (this.isAtLeast(state)) return;

@@ -153,7 +153,7 @@ describe("the Action", () => {
     for (const file of ["output", "summary", "temp/x"]) space.write(file, "");
     const inputs = { "dry-run": "true", "pip-arguments": "--no-index --find-links ../house" };
     const { code, outputs, log } = await finish(start(space, inputs), space);
-    expect(log).toContain("::group::collect static files");
+    expect(log).toContain("collect static files (");
     expect(code).toBe(0);
     const read = (name: string) =>
       execFileSync("tar", ["--zstd", "-xOf", outputs.bundle ?? "", name], { encoding: "utf8" });

@@ -16,12 +16,10 @@ function state(name: ReportedState, at: number): DeploymentEvent {
 }
 
 const log = [
-  { at: epoch + 250, line: "::group::wheels" },
-  { at: epoch + 280, line: "wheels took 30ms" },
-  { at: epoch + 290, line: "::group::manifest" },
-  { at: epoch + 400, line: "manifest took 110ms" },
-  { at: epoch + 900, line: "pack took 500ms" },
-  { at: epoch + 1500, line: "127.0.0.1:7070: upload took 600ms" },
+  { at: epoch + 280, line: "wheels (30ms)" },
+  { at: epoch + 400, line: "manifest (110ms)" },
+  { at: epoch + 900, line: "pack (500ms)" },
+  { at: epoch + 1500, line: "127.0.0.1:7070: upload (600ms): 1 MB" },
 ];
 const stage = [state("verified", 950), state("unpacked", 1450), state("built", 1600), state("healthy", 2700)];
 const activate = [state("healthy", 2800), state("cut_over", 2850)];

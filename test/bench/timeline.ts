@@ -34,10 +34,11 @@ export function phasesFrom(start: number, ends: PhaseEnd[]): Phase[] {
  * that staged the release and the one that moved the traffic.
  */
 export function phaseEnds(log: TimedLine[], stage: DeploymentEvent[], activate: DeploymentEvent[]): PhaseEnd[] {
-  const begins = (name: string) => log.find(({ line }) => line === `::group::${name}`)?.at;
-  const ends = (name: string) => log.find(({ line }) => line.startsWith(`${name} took `))?.at;
+  const end = (name: string) => log.find(({ line }) => line.startsWith(`${name} (`));
+  const ends = (name: string) => end(name)?.at;
+  const wheels = end("wheels");
   return [
-    { name: "start the Action, ask for the agent", at: begins("wheels") },
+    { name: "start the Action, ask for the agent", at: wheels && wheels.at - tookOf(wheels.line) },
     { name: "wheels", at: ends("wheels") },
     { name: "collectstatic", at: ends("collect static files") },
     { name: "manifest", at: ends("manifest") },
@@ -50,6 +51,14 @@ export function phaseEnds(log: TimedLine[], stage: DeploymentEvent[], activate: 
     { name: "until all are healthy", at: reachedAt(stage, "healthy") },
     { name: "activate, move all slots", at: reachedAt(activate, "cut_over") },
   ];
+}
+
+const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000 };
+
+/** Milliseconds of a line such as `wheels (1m 2.5s)`. */
+function tookOf(line: string): number {
+  const words = /\(([^)]+)\)/.exec(line)?.[1]?.matchAll(/([\d.]+)(ms|s|m)\b/g) ?? [];
+  return [...words].reduce((sum, [, count, unit = ""]) => sum + Number(count) * (unitMs[unit] ?? 0), 0);
 }
 
 /** When a deployment reached a state, in milliseconds since the epoch. */

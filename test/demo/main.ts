@@ -59,9 +59,10 @@ async function deploy({ agent, key, project }: Stage, version: string, signal: A
   step(styled("bold", `${version} is live`), duration(performance.now() - begun), result.outputs.release);
 }
 
-/** The Action ends each phase with a line `<phase> took <time>`, and a host's phases begin with its address. */
+/** The Action ends each phase with a line `<phase> (<time>)`, and a host's phases begin with its address. */
 function showPhase(line: string): void {
-  const [, host, phase, took] = /^(?:(\S+:\d+): )?([a-z][a-z ]*) took (\S+(?: \S+)?)$/.exec(line) ?? [];
+  const [, host, phase, took] =
+    /^(?:(\S+:\d+): )?([a-z][a-z ]*) \(([\d.]+m?s|[\d.]+m [\d.]+s)\)(?::|$)/.exec(line) ?? [];
   if (phase !== undefined && took !== undefined) step(phase, took, host === undefined ? "runner" : "host");
 }
 

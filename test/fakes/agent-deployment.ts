@@ -17,6 +17,10 @@ export interface DeploymentPlan {
   failAt?: { kind: DeploymentKind; state: ReportedState; failure: Failure };
   /** A deployment of this kind stays before this state until it is aborted. */
   holdAt?: { kind: DeploymentKind; state: ReportedState };
+  /** What was live before; it says nothing of that unless given. */
+  before?: string | null;
+  /** Requests that were cut. */
+  cut?: number;
   /** Printed by each deployment before its third state. */
   output?: string[];
 }
@@ -31,6 +35,7 @@ export class FakeDeployment {
   state: ReportedState = "received";
   outcome: DeploymentView["outcome"] = "running";
   failure: Failure | undefined;
+  #plan: DeploymentPlan = {};
 
   constructor(kind: DeploymentKind, release: string) {
     this.kind = kind;
@@ -57,12 +62,16 @@ export class FakeDeployment {
   get view(): DeploymentView {
     const { id, kind, release, state, outcome, failure } = this;
     const facts = { id, app: "shop", kind, release, state, outcome, by: { subject: "test" }, phases: [] };
-    return { ...facts, started: new Date().toISOString(), ...(failure && { failure }) };
+    const { before, cut } = this.#plan;
+    const said = { ...(before !== undefined && { before }), ...(cut !== undefined && { cut }) };
+    return { ...facts, ...said, started: new Date().toISOString(), ...(failure && { failure }) };
   }
 
   /** Goes through its states, as far as the options let it. @param note takes what happened */
-  async play({ failAt, holdAt, output = [] }: DeploymentPlan, note: (what: string) => void): Promise<void> {
+  async play(plan: DeploymentPlan, note: (what: string) => void): Promise<void> {
+    const { failAt, holdAt, output = [] } = plan;
     const { kind } = this;
+    this.#plan = plan;
     for (const [index, state] of paths[kind].entries()) {
       await new Promise((resolve) => setTimeout(resolve, 2));
       if (this.outcome !== "running") return;

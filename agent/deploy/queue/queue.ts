@@ -11,7 +11,7 @@ import { Deployment } from "../deployment.ts";
 import { lastWritten } from "../event-log.ts";
 import { type Ending, runToEnd } from "../finish.ts";
 import { assertNotHeld, recover } from "../recovery/recover.ts";
-import type { AppState } from "../state.ts";
+import { type AppState, liveRelease } from "../state.ts";
 import type { DeploymentRecord, ResumePoint } from "../state-format.ts";
 import { type Lease, Leases } from "./lease.ts";
 import { AppLocks, inProgress } from "./lock.ts";
@@ -157,6 +157,7 @@ export class DeployQueue {
       ownLog.info({ by: request.by }, "deployment begins");
       await request.begun?.(deployment.id);
       deployment.restartClock();
+      deployment.beginsWith(liveRelease(state));
       return this.#turn({ ports, settings, state, deployment, log: ownLog, stopping: this.stopping }, lease, unlock);
     } catch (thrown) {
       unlock();

@@ -17,12 +17,16 @@ import { configOf, never, Workspace } from "../workspace.ts";
 const quick = { ...usualTiming, firstDelayMs: 5, lostAfterMs: 200 };
 
 /** For the time of a test: hosts named a, b, c with agents that behave as said; what they did, in order, is the journal. */
-export async function fleet(...options: FakeAgentOptions[]) {
+export function fleet(...options: FakeAgentOptions[]) {
+  return fleetWith(new RecordedConsole(), ...options);
+}
+
+/** The same, with what the hosts log in this console. */
+export async function fleetWith<C extends RecordedConsole>(log: C, ...options: FakeAgentOptions[]) {
   const journal: string[] = [];
   const pair = await generateKey();
   const mask = () => {};
   const tokens = await keyTokens({ signingKey: pair.privatePem, env: {}, now: Date.now, mask });
-  const log = new RecordedConsole();
   const agents: FakeAgent[] = [];
   const hosts: HostDeploy[] = [];
   for (const [index, each] of options.entries()) {

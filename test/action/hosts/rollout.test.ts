@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type CanaryRequest, checkFailed, raiseCanary } from "../../../action/hosts/canary.ts";
 import type { HostDeploy } from "../../../action/hosts/host-deploy.ts";
 import { activateAll, deployAll, onAll, stageAll } from "../../../action/hosts/rollout.ts";
@@ -19,6 +19,11 @@ function raising(request: Partial<CanaryRequest> & Pick<CanaryRequest, "release"
   const steps = [5, 25, 50].map((weight) => ({ weight, holdMs: 0 }));
   const check = async () => {};
   return (hosts: HostDeploy[]) => raiseCanary(hosts, { steps, check, say: () => {}, signal: never, ...request });
+}
+
+/** Resolves when all of this has happened. */
+async function noted(journal: string[], ...lines: string[]): Promise<void> {
+  await vi.waitUntil(() => lines.every((line) => journal.includes(line)), { timeout: 30_000 });
 }
 
 describe("a deploy to several hosts", () => {
@@ -146,12 +151,10 @@ describe("a deploy to several hosts", () => {
   it("aborts what has not cut over when the job is cancelled", async () => {
     const { journal, hosts, bundle } = await fleet({}, { holdAt: { kind: "deploy", state: "started" } });
     const cancel = new AbortController();
-    const deployed = refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: cancel.signal }));
-    await expect
-      .poll(() => ["a deploy healthy", "b deploy released"].every((line) => journal.includes(line)))
-      .toBe(true);
-    cancel.abort(new CutoverError("aborted", "The job was cancelled."));
-    const error = await deployed;
+    void noted(journal, "a deploy healthy", "b deploy released").then(() =>
+      cancel.abort(new CutoverError("aborted", "The job was cancelled.")),
+    );
+    const error = await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: cancel.signal }));
     expect(error.code).toBe("aborted");
     expect(outcomes(hosts)).toEqual(["aborted", "aborted"]);
     expect(journal.filter((line) => line.includes("abort")).toSorted()).toEqual(["a abort deploy", "b abort deploy"]);
@@ -160,10 +163,12 @@ describe("a deploy to several hosts", () => {
   it("undoes also a cutover that was asked for and has not happened when the job is cancelled", async () => {
     const { journal, hosts, bundle } = await fleet({ holdAt: { kind: "activate", state: "cut_over" } });
     const cancel = new AbortController();
-    const deployed = refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: cancel.signal }));
-    await expect.poll(() => journal.includes("a activate")).toBe(true);
-    cancel.abort(new CutoverError("timed_out", "The limit was reached."));
-    expect((await deployed).code).toBe("timed_out");
+    void noted(journal, "a activate healthy").then(() =>
+      cancel.abort(new CutoverError("timed_out", "The limit was reached.")),
+    );
+    expect((await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: cancel.signal }))).code).toBe(
+      "timed_out",
+    );
     expect(journal.slice(-2)).toEqual(["a abort activate", "a abort deploy"]);
     expect(outcomes(hosts)).toEqual(["aborted"]);
   });

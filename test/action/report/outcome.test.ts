@@ -26,10 +26,38 @@ describe("the end of a job in one sentence", () => {
     );
   });
 
-  test("promises nothing of a job that failed, or whose hosts ended differently", () => {
+  test("says what was live before", () => {
+    const replacing = (value: string | null) => job([{ ...host("web1:7070", "succeeded", 0), before: value }]);
+    expect(outcomeSentence(replacing("r1"), 3400)).toBe(
+      "shop is live on web1:7070: r2 (before: r1), 0 requests cut, 2.4s.",
+    );
+    expect(outcomeSentence(replacing(null), 3400)).toContain("r2 (the first release)");
+  });
+
+  test("says of a job that failed what is live now on each host", () => {
     const failure = new CutoverError("health_failed", "it failed");
-    expect(outcomeSentence({ ...job([host("web1:7070", "succeeded")]), failure }, 3400)).toBeUndefined();
-    expect(outcomeSentence(job([host("a", "succeeded"), host("b", "staged")]), 3400)).toBeUndefined();
+    const hosts: HostReport[] = [
+      { ...host("web1", "failed"), before: "r1" },
+      { ...host("web2", "aborted"), before: null },
+      { ...host("web3", "rolled_back"), release: "r1" },
+      { ...host("web4", "failed"), note: "r2 has the traffic." },
+      host("web5", "succeeded"),
+      host("web6", "not_started"),
+      host("web7", "unknown"),
+      host("web8", "aborted"),
+    ];
+    expect(outcomeSentence({ ...job(hosts), failure }, 3400)).toBe(
+      "shop: deploy did not succeed (health_failed), 2.4s. web1: r1 stays live; web2: nothing is live yet; web3: r1 is live again; web4: r2 has the traffic; web5: r2 is live; web6: nothing was changed; web7: not known, see `cutover status` there; web8: what was live stays live.",
+    );
+    const many = Array.from({ length: 14 }, (_, index) => host(`web${index}`, "aborted"));
+    expect(outcomeSentence({ ...job(many), failure }, 3400)).toContain("; and 4 more.");
+  });
+
+  test("says of hosts that ended differently how each did, and nothing of a job without hosts", () => {
+    const mixed = job([host("a", "succeeded"), host("b", "staged")]);
+    expect(outcomeSentence(mixed, 3400)).toBe(
+      "shop: deploy ended differently on its hosts, 2.4s. a: r2 is live; b: r2 is staged, without traffic.",
+    );
     expect(outcomeSentence(job([]), 3400)).toBeUndefined();
   });
 });

@@ -20,10 +20,10 @@ function failed(host: string, evidence = hostile): HostReport {
 }
 
 describe("the job summary", () => {
-  it("shows hosts, release, outcome and phases with their times, as a table and as a gantt", () => {
+  it("shows hosts, release, outcome and time as a table, and the phases as a gantt", () => {
     const phases = [{ name: "cut over", start: 3000, took: 1200 }];
     const text = renderSummary(report([{ host: "web1:7070", outcome: "succeeded", release: "r1", phases }]));
-    expect(text).toContain("<td>web1&#58;7070</td><td><code>r1</code></td><td><b>live</b></td><td>cut over 1.2s</td>");
+    expect(text).toContain("<td>web1&#58;7070</td><td><code>r1</code></td><td><b>live</b></td><td>1.2s</td>");
     const visitors = "1,204 requests by the new release: 0.0 % 5xx, p95 84 ms";
     const seen = renderSummary(report([{ host: "web1:7070", outcome: "succeeded", release: "r1", phases, visitors }]));
     expect(seen).toContain("<b>live</b><br>1,204 requests by the new release&#58; 0.0 % 5xx, p95 84 ms</td>");
@@ -45,7 +45,7 @@ describe("the job summary", () => {
   it("leaves no empty line inside of HTML, after which Markdown would begin", () => {
     const text = renderSummary(report([failed("web1")]));
     for (const block of text.split("\n\n").filter((part) => part.startsWith("<"))) {
-      const opened = block.match(/<(table|details|pre)>/g)?.length ?? 0;
+      const opened = block.match(/<(table|details(?: open)?|pre)>/g)?.length ?? 0;
       expect(block.match(/<\/(table|details|pre)>/g)?.length ?? 0).toBe(opened);
     }
   });
@@ -60,5 +60,19 @@ describe("the job summary", () => {
       fix: "Correct this line.",
     });
     expect(renderSummary({ ...report([]), failure })).toContain("<b>config_invalid</b><br>cutover.yml&#58;3&#58;1");
+  });
+
+  it("shows the first output open, and what was printed several times once", () => {
+    const traceback = 'Traceback (most recent call last):\n  File "app.py", line 2, in app\nRuntimeError: boom\n';
+    const web = (pid: number) =>
+      `[2026-11-26 21:14:58 +0000] [${pid}] [ERROR] Error\n${traceback}[2026-11-26 21:14:59 +0000] [${pid}] [ERROR] Error\n${traceback}`;
+    const evidence = ["web-0", "web-1"].map((source, index) => ({ source, text: web(100 + index) }));
+    const failure = new CutoverError("health_failed", "it failed", { evidence });
+    const text = renderSummary(report([{ ...failed("web1"), failure }]));
+    expect(text.match(/RuntimeError/g)).toHaveLength(1);
+    expect(text).toContain("[the same traceback again]".replace("[", "&#91;").replace("]", "&#93;"));
+    expect(text).toContain("the same as web-0");
+    expect(text.match(/<details open>/g)).toHaveLength(1);
+    expect(text.match(/<details>/g)).toHaveLength(1);
   });
 });
