@@ -64,6 +64,8 @@ if (mayMount()) {
         using _ = fillBytes(data());
         await expectDiskFull(project, [/disk/]);
         await expectDiskFull(project, [/disk/]);
+        const [{ requests }] = JSON.parse((await host.agent.cutover("top", "--json")).stdout);
+        expect(requests.gap).toMatch(/^the disk was full|not to their end$/);
       }
       await expectDeploys("v3");
     });

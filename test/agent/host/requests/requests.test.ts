@@ -1,6 +1,10 @@
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { latencyQuantile } from "../../../../agent/contracts/requests.ts";
 import { requestPlaces } from "../../../../agent/host/store/layout.ts";
 import { ask, backend, nobody, saying, uwsgiBackend } from "../nginx/site-host.ts";
 import { eventually, freePort } from "../scratch.ts";
@@ -108,6 +112,74 @@ test("visitors of the preview are left out, by cookie and on its own address", a
   expect((await ask(listen)).text).toBe("v2");
   await askTimes(host.port, 4);
   expect(await counts()).toEqual({ [v1]: [4, 0] });
+});
+
+test("site none: the lines of the docs, in the owner's own block, count", async () => {
+  const { host, route, counts, requests } = await countingHost();
+  const { conf_dir: confDir, conf = "" } = host.settings.nginx;
+  const one = await backend(failing("v1"));
+  await route([{ run: v1, instances: [one], slots: 60 }], { site: "none" });
+  const [, example = ""] =
+    /```nginx\n(set \$cutover_shop_log.*?)```/s.exec(readFileSync("agent/host/README.md", "utf8")) ?? [];
+  const lines = example.replaceAll("/var/lib/cutover", host.settings.data);
+  const own = await freePort();
+  const block = (more: string) =>
+    writeFileSync(
+      join(confDir, "own.conf"),
+      `server { listen 127.0.0.1:${own}; ${more} location / { proxy_pass http://shop; } }\n`,
+    );
+  block("");
+  execFileSync("nginx", ["-c", conf, "-s", "reload"], { stdio: "ignore" });
+  await eventually(() =>
+    ask(own).then(
+      () => true,
+      () => false,
+    ),
+  );
+  expect(await counts()).toEqual({});
+  expect(requests.counted("shop", { from: 0 }).absent).toBe(true);
+  block(lines);
+  execFileSync("nginx", ["-c", conf, "-s", "reload"], { stdio: "ignore" });
+  await eventually(async () => {
+    await ask(own);
+    return (await counts())[v1] !== undefined;
+  });
+  const before = (await counts())[v1]?.[0] ?? 0;
+  await askTimes(own, 5, "/checkout?card=1234");
+  expect(await counts()).toEqual({ [v1]: [before + 5, 5] });
+  expect(requests.counted("shop", { from: 0 }).absent).toBe(undefined);
+});
+
+test("what nginx refuses before it has read it fills no log, and is no request of a release", async () => {
+  const { host, route, counts } = await countingHost();
+  await route([{ run: v1, instances: [await backend(saying("v1"))], slots: 60 }]);
+  for (const text of ["nonsense\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", `GET /${"x".repeat(40_000)} HTTP/1.1\r\n\r\n`]) {
+    const socket = connect(host.port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.write(text);
+    socket.resume();
+    await once(socket, "close");
+  }
+  await askTimes(host.port, 2);
+  expect((await counts())[v1]).toEqual([2, 0]);
+  expect(readFileSync(host.log("cutover-shop.error.log"), "utf8")).not.toContain("uninitialized");
+});
+
+test("a WebSocket is a request, and no slow answer", async () => {
+  const { host, route, counts, requests } = await countingHost();
+  const one = await backend(saying("v1"));
+  one.server.on("upgrade", (_request, socket) => {
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    setTimeout(() => socket.end(), 1500);
+  });
+  await route([{ run: v1, instances: [one], slots: 60 }], { site: { upgrade: true } });
+  const socket = connect(host.port, "127.0.0.1");
+  socket.write("GET / HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  socket.resume();
+  await once(socket, "close");
+  expect(await counts()).toEqual({ [v1]: [1, 0] });
+  const [run] = requests.counted("shop", { from: 0 }).runs;
+  expect([run?.classes["1xx"], latencyQuantile(run ?? { latency: [] }, 0.95)]).toEqual([1, undefined]);
 });
 
 test("over rotation under load, and over a restart of the agent: nothing is lost or counted twice", async () => {
