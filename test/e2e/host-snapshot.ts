@@ -61,8 +61,8 @@ export async function versionSeen(site: string): Promise<string> {
   return `${answer.status} ${version} ${release}`;
 }
 
-/** What may change: events and logs, the history of deployments, the tokens that were used, and the audit log. */
-const kept = new Set(["logs", "state.json", "spent-tokens", "audit"]);
+/** What may change: events and logs, the history of deployments, the tokens that were used, the audit log, counts of visitors. */
+const kept = new Set(["logs", "state.json", "spent-tokens", "audit", "requests", "request-counts"]);
 
 function describeTree(root: string): Record<string, string> {
   const found: Record<string, string> = {};

@@ -85,6 +85,33 @@ test("a deploy is in the history with who did it, and a webhook tells of it", as
   ).toBeGreaterThan(2);
 });
 
+test("what visitors see is told by release: at a deploy's end, in status, top and metrics, and over a kill", async () => {
+  let visits = 0;
+  let going = true;
+  const visitor = (async () => {
+    for (; going; visits++) await fetch(`${host.site}/version`).then((answer) => answer.text());
+  })();
+  await sleep(1500);
+  const { exitCode, stdout } = await host.run(await host.project({ version: "v2b", config: { watch: "3s" } }));
+  expect(exitCode, stdout).toBe(0);
+  expect(stdout).toMatch(/\d+ requests by the new release: 0\.0 % 5xx, p95 .* ms; before: 0\.0 %, .* ms/);
+  await host.agent.kill();
+  await host.agent.start();
+  going = false;
+  await visitor;
+  await sleep(1500);
+  const [{ requests }] = JSON.parse((await host.agent.cutover("top", "--seconds", "600", "--json")).stdout);
+  expect(requests.gap).toBe(undefined);
+  expect(requests.runs[0]).toMatchObject({ role: "live", failed: 0 });
+  expect((await host.agent.cutover("status", "shop")).stdout).toMatch(/live .* 0\.0 % .* ms/);
+  const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  const counted = [...readMetrics(text)].filter(([name]) => name.startsWith('cutover_requests_total{app="shop"'));
+  const all = counted.reduce((sum, [, count]) => sum + count, 0);
+  // The agent's own visits count too: those of this test, and the few that came before it.
+  expect(all).toBeGreaterThanOrEqual(visits);
+  expect(all).toBeLessThan(visits + 60);
+});
+
 test("the history survives a kill: what was begun is there, a torn line is not, and the end comes after it", async () => {
   const release = { command: "sleep 60", timeout: "5m" };
   const running = host.begin(await host.project({ version: "v3", config: { release } }));
