@@ -26109,6 +26109,25 @@ const process$1 = strictObject({
 		message: "a process without overlap is there once, so it has one instance"
 	});
 });
+/** None of the keys has a default here: a manifest that names none of them is one that older agents accept. */
+const judge = strictObject({
+	errors: string().regex(/^(?:100|[1-9]?\d(?:\.\d{1,2})?)%$/, "a share of the requests, such as \"1%\"").refine((text) => Number.parseFloat(text) > 0, "more than 0%").optional().meta({
+		description: "How much more of the requests must answer 5xx than with the release before.",
+		absent: "`1%`"
+	}),
+	latency: string().regex(/^\d{1,3}(?:\.\d{1,2})?x$/, "how many times as long, such as \"2x\"").refine((text) => Number.parseFloat(text) > 1, "more than 1x").optional().meta({
+		description: "How many times as long requests must take: half of them, or the slowest 5 % of them.",
+		absent: "`2x`"
+	}),
+	confidence: string().regex(/^(?:[5-9]\d)(?:\.\d{1,3})?%$/, "from 50% to 99.999%, such as \"99%\"").optional().meta({
+		description: "How sure that must be: with `99%`, at most one of a hundred releases that are no worse is taken back.",
+		absent: "`99%`"
+	}),
+	requests: int().min(10).max(1e6).optional().meta({
+		description: "How many requests each of the two releases needs. With fewer nothing is judged.",
+		absent: "`50`"
+	})
+});
 const processName = string().regex(/^(?!web$)[a-z][a-z0-9-]{0,31}$/, "a name of lower-case letters, digits and -, other than web");
 const configSchema = strictObject({
 	app: appName.describe("The app's name on the hosts: a-z, 0-9 and -, up to 32 characters."),
@@ -26128,6 +26147,7 @@ const configSchema = strictObject({
 	keep: int().min(2).max(100).default(5).describe("Good releases that stay on the host, at least 2. At most as many that were rolled back stay too."),
 	keep_warm: duration.default("60s").describe("How long the old instances stay up after the cutover. They stay up at least as long as `watch`."),
 	watch: duration.default("30s").describe("How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch."),
+	judge: union([literal("off"), judge]).optional().describe("When a release is taken back because its visitors' requests fail or became slow: the keys below, or `off`: see [the judge](../agent/judge/README.md)."),
 	exclude: array(plain(1024)).max(256).default([]).describe("What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` includes one again.")
 }).superRefine((config, context) => {
 	const places = [...config.static.map(({ url }, index) => ({
