@@ -18313,6 +18313,7 @@ const errorCodes = {
 	canary_impossible: "This release cannot get a part of the traffic.",
 	canary_failed: "An instance of the canary failed its checks or was restarted, or `canary-check` failed. Its traffic went back to the live release.",
 	watch_failed: "The release failed during the watch after the cutover.",
+	visitors_failed: "More of the release's visitors got an error, or they waited longer, than with the release before.",
 	environment_failed: "pip could not install the requirements on the host.",
 	shared_failed: "What the project starts with could not be put into the app's shared directory.",
 	release_command_failed: "The release command failed.",
@@ -24636,6 +24637,19 @@ const phase = object({
 	state: reportedState,
 	took: number$2()
 });
+/** `well`: shown to be no worse than the live release. `few`: too few requests. `unjudged`: nothing can be said, now or at all. */
+const canaryView = object({
+	weight: int(),
+	verdict: _enum([
+		"few",
+		"open",
+		"well",
+		"worse",
+		"unjudged"
+	]).catch("unjudged"),
+	/** The same as a sentence for a person, without a full stop. */
+	said: string()
+});
 const deploymentView = object({
 	id: deploymentId,
 	app: appName,
@@ -24656,7 +24670,9 @@ const deploymentView = object({
 	drained: int().optional(),
 	/** What visitors saw after the cutover; absent if nobody came, or if not all requests could be counted. */
 	requests: deploymentRequests.optional(),
-	failure: failure$1.optional()
+	failure: failure$1.optional(),
+	/** For a deployment whose release is a canary now: what is known of its visitors. Agents of older versions do not say it. */
+	canary: canaryView.optional()
 });
 const eventBase = {
 	id: int().min(1),
@@ -50866,9 +50882,13 @@ function standingOf({ outcome, state, failure, weight = 100 }) {
 		case "failed": return isAtLeast(state, "cut_over") && !hasTakenBack(failure) ? "cut over" : "undone";
 	}
 }
+/** Its instances failed, or its visitors. */
+function isWatchFailure(code) {
+	return code === "watch_failed" || code === "visitors_failed";
+}
 /** A release that fails its watch is taken back by the host itself, unless what was live before is not well either. */
 function hasTakenBack(failure) {
-	return failure?.code === "watch_failed" && !/ keeps the traffic\.$/.test(failure.unchanged ?? "");
+	return failure !== void 0 && isWatchFailure(failure.code) && !/ keeps the traffic\.$/.test(failure.unchanged ?? "");
 }
 /** The failure of a deployment that should have ended well. */
 function endedBadly(view) {
@@ -51918,7 +51938,7 @@ async function activateAll(hosts, release, signal, ending) {
 }
 /** The host went back by itself. After any other late failure it serves the new release, like the others. */
 function failedWatch(thrown) {
-	return thrown instanceof CutoverError && thrown.code === "watch_failed";
+	return thrown instanceof CutoverError && isWatchFailure(thrown.code);
 }
 function throwFailedWatch(thrown) {
 	if (failedWatch(thrown)) throw thrown;

@@ -2,6 +2,7 @@ import { isAtLeast, type ReportedState } from "../../shared/deployment-states.ts
 import { CutoverError } from "../../shared/errors.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import { deadline, realTime, type Time } from "../runner/time.ts";
+import { isWatchFailure } from "./deployment-end.ts";
 import type { HostDeploy } from "./host-deploy.ts";
 
 /**
@@ -114,7 +115,7 @@ export async function activateAll(
 
 /** The host went back by itself. After any other late failure it serves the new release, like the others. */
 function failedWatch(thrown: unknown): boolean {
-  return thrown instanceof CutoverError && thrown.code === "watch_failed";
+  return thrown instanceof CutoverError && isWatchFailure(thrown.code);
 }
 
 function throwFailedWatch(thrown: unknown): void {

@@ -12,6 +12,18 @@ export type Verdict =
 /** Errors that came in one moment may have been a database's, so they must have come between so many looks. */
 const failingLooks = 2;
 
+/** From this share of the traffic on, in percent, the limit itself counts; below it more, up to a tenth of the requests. */
+const fullWeight = 50;
+const mostAllowed = 0.1;
+
+/**
+ * How much more of a release's requests may fail if it is shown to be well. A small share of the traffic can only harm few, so
+ * less evidence is enough for its next step.
+ */
+function allowedErrors(limit: number, weight: number): number {
+  return Math.max(limit, Math.min(mostAllowed, (limit * fullWeight) / weight));
+}
+
 export interface JudgeOptions {
   /** How many looks there will be; undefined if nobody knows. */
   looks?: number | undefined;
@@ -30,6 +42,7 @@ export class ReleaseJudge {
   readonly #limits: JudgeLimits;
   readonly #planned: number | undefined;
   #looks = 0;
+  #last: Verdict | undefined;
   #requests = 0;
   #failed = 0;
   #failing = 0;
@@ -42,17 +55,22 @@ export class ReleaseJudge {
   /**
    * @param whole since the release has this share of the traffic
    * @param recent the last part of it, if that is shorter: for what begins late
-   * @param allowed how much more may fail in what is shown to be well, if that is not the limit
+   * @param weight the release's share of the traffic, in percent
    */
-  look(whole: Comparison, recent?: Comparison, allowed = this.#limits.errors): Verdict {
-    const { requests, failed } = whole.candidate;
+  look(whole: Comparison, recent?: Comparison, weight = 100): Verdict {
+    const { requests } = whole.candidate;
     if (!this.#isEnough(whole)) return { kind: "few", comparison: whole };
     // Nothing new was seen, so nothing new can be found.
-    if (requests === this.#requests) return { kind: "open", comparison: whole };
+    if (this.#last !== undefined && requests === this.#requests) return this.#last;
     this.#looks++;
-    if (failed > this.#failed) this.#failing++;
     this.#requests = requests;
-    this.#failed = failed;
+    if (whole.candidate.failed > this.#failed) this.#failing++;
+    this.#failed = whole.candidate.failed;
+    this.#last = this.#verdict(whole, recent, allowedErrors(this.#limits.errors, weight));
+    return this.#last;
+  }
+
+  #verdict(whole: Comparison, recent: Comparison | undefined, allowed: number): Verdict {
     const alpha = this.#spend();
     const windows = recent === undefined || !this.#isEnough(recent) ? [whole] : [whole, recent];
     for (const comparison of windows) {
@@ -65,7 +83,7 @@ export class ReleaseJudge {
 
   /** The release has another share of the traffic now, and its requests are counted from the beginning. */
   restart(): void {
-    this.#requests = 0;
+    this.#last = undefined;
     this.#failed = 0;
     this.#failing = 0;
   }
