@@ -23,6 +23,8 @@ const quietMs = [60 * minute, 30 * minute, 15 * minute, 10 * minute];
 const windows = 30;
 const shortestWindowMs = 10_000;
 
+const judgedAs = { open: "not found worse", well: "no worse", worse: "worse" };
+
 /** A release that was a canary is judged twice: each may spend half of the allowed error. */
 const half = 0.5;
 
@@ -185,8 +187,10 @@ export class VisitorsJudge {
     const { run, baseline, beside, fewest } = this.#judged;
     const last = this.#last;
     if (last.kind === "unjudged") return `${run} is not judged by its visitors: ${last.why}`;
-    if (last.kind !== "few")
-      return `${run} is judged by its visitors: ${compared(last.comparison, this.#baselineWords)}`;
+    if (last.kind !== "few") {
+      const numbers = compared(last.comparison, this.#baselineWords);
+      return `${run} is judged by its visitors, and ${judgedAs[last.kind]}: ${numbers}`;
+    }
     const { candidate, baseline: other } = last.comparison;
     const few =
       candidate.requests < fewest

@@ -92,7 +92,7 @@ describe("after a cutover", () => {
     expect(view).toMatchObject({ outcome: "succeeded" });
     expect(notices(site.host, view)).toContainEqual(
       expect.stringMatching(
-        /is judged by its visitors: 0\.\d % of 6\d\d requests answered 5xx, p95 99 ms; before: 0\.1 %/,
+        /is judged by its visitors, and not found worse: 0\.\d % of 6\d\d requests answered 5xx, p95 99 ms; before: 0\.1 %/,
       ),
     );
     expect(view.watched).toBeGreaterThanOrEqual(30);
