@@ -25119,11 +25119,25 @@ const calls$1 = {
 	}
 };
 // action/hosts/canary-steps.ts
+const auto = /^auto(?:@(\d{1,6}(?:ms|s|m|h|d)))?$/;
+const autoWeights = [
+	1,
+	5,
+	25,
+	50
+];
+/** Four of them fit into the usual time limit of a job. */
+const autoHold = "3m";
 const step = /^(\d{1,3})(?:@(\d{1,6}(?:ms|s|m|h|d)))?$/;
-/** `5@2m, 25@5m, 100`: rising weights, each with the time for which it holds; 100 ends it. Empty for no canary. */
+/**
+* `5@2m, 25@5m, 100`: rising weights, each with the time for which it holds; 100 ends it. `auto`: 1, 5, 25, 50, 100 by evidence;
+* `auto@10m` if each may wait so long for it. Empty for no canary.
+*/
 const canarySteps = string().transform((text, context) => {
 	const parts = text.split(",").map((part) => part.trim());
 	if (text === "") return [];
+	const byEvidence = auto.exec(text.trim());
+	if (byEvidence !== null) return autoSteps(milliseconds(byEvidence[1] ?? autoHold));
 	const fault = (message) => {
 		context.addIssue({
 			code: "custom",
@@ -25134,7 +25148,7 @@ const canarySteps = string().transform((text, context) => {
 	const steps = [];
 	for (const part of parts) {
 		const [, weight, hold] = step.exec(part) ?? [];
-		if (weight === void 0) return fault(`${JSON.stringify(part)} is not a step; write steps as 5@2m, 25@5m, 100`);
+		if (weight === void 0) return fault(`${JSON.stringify(part)} is not a step; write steps as 5@2m, 25@5m, 100, or auto`);
 		steps.push({
 			weight: Number(weight),
 			holdMs: hold === void 0 ? 0 : milliseconds(hold)
@@ -25146,6 +25160,16 @@ const canarySteps = string().transform((text, context) => {
 	if (steps.at(-1)?.weight !== 100) return fault("the last step must be 100");
 	return steps;
 });
+function autoSteps(holdMs) {
+	return [...autoWeights.map((weight) => ({
+		weight,
+		holdMs,
+		early: true
+	})), {
+		weight: 100,
+		holdMs: 0
+	}];
+}
 // action/inputs.ts
 const commands = [
 	"deploy",
@@ -50721,23 +50745,39 @@ async function unlessAborted(work, signal) {
 // action/hosts/canary.ts
 const lookEveryMs = 5e3;
 /**
-* Gives the staged release more and more of the traffic on all hosts. Each agent watches the health of its own canary;
-* the job asks all of them, every few seconds, whether theirs is still staged.
-* @throws CutoverError canary_failed and what `check` throws
+* Gives the staged release more and more of the traffic on all hosts. Each agent watches the health of its own canary and
+* judges it by its visitors; the job asks all of them, every few seconds, whether theirs is still staged.
+* @throws CutoverError canary_failed, visitors_failed and what `check` throws
 */
-async function raiseCanary(hosts, { release, steps, check, say, signal, time = realTime }) {
-	for (const { weight, holdMs } of steps) {
+async function raiseCanary(hosts, request) {
+	const { release, steps, check, say, signal } = request;
+	for (const step of steps) {
+		const { weight, holdMs, early = false } = step;
 		for (const host of hosts) await host.shift(release, weight, signal);
-		say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1e3} s`}.`);
-		const end = time.elapsed() + holdMs;
-		for (;;) {
-			await Promise.all(hosts.map((host) => host.assertStaged(signal)));
-			const left = end - time.elapsed();
-			if (left <= 0) break;
-			await sleep(time, Math.min(left, lookEveryMs), signal);
-		}
+		const hold = `, for ${early ? "at most " : ""}${holdMs / 1e3} s`;
+		say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : hold}.`);
+		await holdStep(hosts, step, request);
 		await check(weight);
 	}
+}
+async function holdStep(hosts, { weight, holdMs, early = false }, { say, signal, time = realTime }) {
+	const end = time.elapsed() + holdMs;
+	for (;;) {
+		const canaries = await Promise.all(hosts.map((host) => host.assertStaged(signal)));
+		const isWell = early && canaries.every((canary) => canary?.weight === weight && canary.verdict === "well");
+		const left = end - time.elapsed();
+		if (left > 0 && !isWell) {
+			await sleep(time, Math.min(left, lookEveryMs), signal);
+			continue;
+		}
+		if (early) sayEvidence(say, hosts, canaries, isWell);
+		return;
+	}
+}
+/** Too few requests are no failure: the step has taken its time, as one without evidence does. */
+function sayEvidence(say, hosts, canaries, isWell) {
+	if (!isWell) say("There is not evidence enough after this time; the canary goes on without it.");
+	for (const [index, canary] of canaries.entries()) say(`${hosts[index]?.report.host}: ${canary?.said ?? "its agent does not judge canaries; a newer one does"}.`);
 }
 /** @param how the command ended, as a sentence */
 function checkFailed(weight, how, output) {
@@ -51750,15 +51790,16 @@ var HostDeploy = class {
 		});
 	}
 	/**
-	* Makes sure that the release is still staged on this host. @throws CutoverError canary_failed, with what the agent
-	* saw
+	* Makes sure that the release is still staged on this host.
+	* @returns what its agent knows of the canary's visitors
+	* @throws CutoverError canary_failed, visitors_failed, with what the agent saw
 	*/
 	async assertStaged(signal) {
 		const deployment = this.#open.staged;
-		if (deployment === void 0) return;
-		await this.#recorded(signal, async () => {
+		if (deployment === void 0) return void 0;
+		return this.#recorded(signal, async () => {
 			const view = await this.#app.deployment(deployment, signal);
-			if (view.outcome === "staged") return;
+			if (view.outcome === "staged") return view.canary;
 			delete this.report.note;
 			this.#open.staged = void 0;
 			throw endedBadly(view);

@@ -31,6 +31,7 @@ export class FakeDeployment {
   state: ReportedState = "received";
   outcome: DeploymentView["outcome"] = "running";
   failure: Failure | undefined;
+  canary: DeploymentView["canary"];
 
   constructor(kind: DeploymentKind, release: string) {
     this.kind = kind;
@@ -57,7 +58,8 @@ export class FakeDeployment {
   get view(): DeploymentView {
     const { id, kind, release, state, outcome, failure } = this;
     const facts = { id, app: "shop", kind, release, state, outcome, by: { subject: "test" }, phases: [] };
-    return { ...facts, started: new Date().toISOString(), ...(failure && { failure }) };
+    const { canary } = this;
+    return { ...facts, started: new Date().toISOString(), ...(failure && { failure }), ...(canary && { canary }) };
   }
 
   /** Goes through its states, as far as the options let it. @param note takes what happened */
