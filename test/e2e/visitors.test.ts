@@ -58,7 +58,7 @@ async function secondsUntilBack(): Promise<number> {
 }
 
 test("a release that is as good as the one before stays", async () => {
-  const { exitCode, stdout } = await host.run(await host.project({ version: "v2", config: { watch: "10s" } }));
+  const { exitCode, stdout } = await host.run(await host.project({ version: "v2", config: { watch: "6s" } }));
   expect(exitCode, stdout).toBe(0);
   expect(stdout).toMatch(/is judged by its visitors, and (?:not found|no) worse: 0\.0 % of \d+ requests answered 5xx/);
   expect(await liveVersion()).toBe("v2");
@@ -97,4 +97,29 @@ test("so is a release that became three times as slow, also if the agent is rest
   });
   expect(await secondsUntilBack()).toBeLessThan(30);
   expect(await liveVersion()).toBe("v2");
+});
+
+test("a canary that is slower than the live release at the same time is taken back while the job waits", async () => {
+  const project = await host.project({ version: "v5", fault: "three-times-as-slow" });
+  const result = await host.run(project, { inputs: { canary: "50@2m, 100" } });
+  expectFailedHost(result, host.name, {
+    code: "visitors_failed",
+    says: [
+      /The canary \S+ failed its visitors: .* p50 \d+ ms, p95 \d+ ms; the live release at the same time: p50 \d+ ms/,
+    ],
+  });
+  expect(await liveVersion()).toBe("v2");
+  // The job does not wait until the canary is drained.
+  await expect.poll(() => host.agent.appView()).toMatchObject({ staged: null, weight: 0 });
+});
+
+test("`canary: auto` brings a quicker one live, and says what was seen at each step", async () => {
+  const project = await host.project({ version: "v6", fault: "quicker", config: { watch: "6s" } });
+  const { exitCode, stdout } = await host.run(project, { inputs: { canary: "auto@2s" } });
+  expect(exitCode, stdout).toBe(0);
+  expect(stdout).toMatch(
+    /has 1 % of the traffic, for at most 2 s\.\n[\s\S]*: \S+ is not judged by its visitors: it had \d+ requests/,
+  );
+  expect(stdout).toMatch(/has 50 % of the traffic[\s\S]*is judged by its visitors, and n/);
+  expect(await liveVersion()).toBe("v6");
 });

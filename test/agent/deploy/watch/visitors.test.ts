@@ -198,7 +198,7 @@ describe("a canary", () => {
     const site = await busySite(500);
     site.visitors.errors.set(v1, 0.2);
     site.visitors.errors.set(v2, 0.2);
-    const id = await canary(site, 50);
+    const id = await canary(site, 50, { judge: { errors: "5%" } });
     const { canary: seen } = await judgedAs(site.agent, id, "well");
     expect(seen).toMatchObject({
       weight: 50,
