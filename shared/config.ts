@@ -119,6 +119,40 @@ export type Process = z.output<typeof process>;
 export function onFirstHost({ hosts, overlap }: Pick<Process, "hosts" | "overlap">): boolean {
   return hosts === undefined ? !overlap : hosts === "first";
 }
+/** None of the keys has a default here: a manifest that names none of them is one that older agents accept. */
+const judge = z.strictObject({
+  errors: z
+    .string()
+    .regex(/^(?:100|[1-9]?\d(?:\.\d{1,2})?)%$/, 'a share of the requests, such as "1%"')
+    .refine((text) => Number.parseFloat(text) > 0, "more than 0%")
+    .optional()
+    .meta({
+      description: "How much more of the requests must answer 5xx than with the release before.",
+      absent: "`1%`",
+    }),
+  latency: z
+    .string()
+    .regex(/^\d{1,3}(?:\.\d{1,2})?x$/, 'how many times as long, such as "2x"')
+    .refine((text) => Number.parseFloat(text) > 1, "more than 1x")
+    .optional()
+    .meta({
+      description: "How many times as long requests must take: half of them, or the slowest 5 % of them.",
+      absent: "`2x`",
+    }),
+  confidence: z
+    .string()
+    .regex(/^(?:[5-9]\d)(?:\.\d{1,3})?%$/, 'from 50% to 99.999%, such as "99%"')
+    .optional()
+    .meta({
+      description:
+        "How sure that must be: with `99%`, at most one of a hundred releases that are no worse is taken back.",
+      absent: "`99%`",
+    }),
+  requests: z.int().min(10).max(1_000_000).optional().meta({
+    description: "How many requests each of the two releases needs. With fewer nothing is judged.",
+    absent: "`50`",
+  }),
+});
 
 export const processName = z
   .string()
@@ -177,6 +211,12 @@ export const configSchema = z
       .default("30s")
       .describe(
         "How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch.",
+      ),
+    judge: z
+      .union([z.literal("off"), judge])
+      .optional()
+      .describe(
+        "When a release is taken back because its visitors' requests fail or became slow: the keys below, or `off`: see [the judge](../agent/judge/README.md).",
       ),
     exclude: z
       .array(plain(1024))

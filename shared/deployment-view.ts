@@ -32,6 +32,14 @@ export type Actor = z.output<typeof actor>;
 
 export const phase = z.object({ state: reportedState, took: z.number() });
 
+/** `well`: shown to be no worse than the live release. `few`: too few requests. `unjudged`: nothing can be said, now or at all. */
+export const canaryView = z.object({
+  weight: z.int(),
+  verdict: z.enum(["few", "open", "well", "worse", "unjudged"]).catch("unjudged"),
+  /** The same as a sentence for a person, without a full stop. */
+  said: z.string(),
+});
+
 export const deploymentView = z.object({
   id: deploymentId,
   app: appName,
@@ -55,6 +63,8 @@ export const deploymentView = z.object({
   /** What visitors saw after the cutover; absent if nobody came, or if not all requests could be counted. */
   requests: deploymentRequests.optional(),
   failure: failure.optional(),
+  /** For a deployment whose release is a canary now: what is known of its visitors. Agents of older versions do not say it. */
+  canary: canaryView.optional(),
 });
 export type DeploymentView = z.output<typeof deploymentView>;
 

@@ -73,6 +73,7 @@ export const errorCodes = {
   canary_failed:
     "An instance of the canary failed its checks or was restarted, or `canary-check` failed. Its traffic went back to the live release.",
   watch_failed: "The release failed during the watch after the cutover.",
+  visitors_failed: "More of the release's visitors got an error, or they waited longer, than with the release before.",
   // Building, starting, moving
   environment_failed: "pip could not install the requirements on the host.",
   shared_failed: "What the project starts with could not be put into the app's shared directory.",

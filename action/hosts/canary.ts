@@ -1,4 +1,5 @@
 import { CutoverError } from "../../shared/errors.ts";
+import type { DeploymentView } from "../../shared/protocol.ts";
 import { realTime, sleep, type Time } from "../runner/time.ts";
 import type { CanaryStep } from "./canary-steps.ts";
 import type { HostDeploy } from "./host-deploy.ts";
@@ -25,28 +26,52 @@ async function settled(work: Promise<void>[]): Promise<void> {
 
 const lookEveryMs = 5000;
 
+type Canary = DeploymentView["canary"];
+
 /**
- * Gives the staged release more and more of the traffic on all hosts. Each agent watches the health of its own canary;
- * the job asks all of them, every few seconds, whether theirs is still staged.
- * @throws CutoverError canary_failed and what `check` throws
+ * Gives the staged release more and more of the traffic on all hosts. Each agent watches the health of its own canary and
+ * judges it by its visitors; the job asks all of them, every few seconds, whether theirs is still staged.
+ * @throws CutoverError canary_failed, visitors_failed and what `check` throws
  */
-export async function raiseCanary(
-  hosts: HostDeploy[],
-  { release, steps, check, say, signal, time = realTime, parallel = 1 }: CanaryRequest,
-): Promise<void> {
-  for (const { weight, holdMs } of steps) {
+export async function raiseCanary(hosts: HostDeploy[], request: CanaryRequest): Promise<void> {
+  const { release, steps, check, say, signal, parallel = 1 } = request;
+  for (const step of steps) {
+    const { weight, holdMs, early = false } = step;
     for (const wave of wavesOf(hosts, { parallel, canaryHosts: 0 })) {
       await settled(wave.map((host) => host.shift(release, weight, signal)));
     }
-    say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1000} s`}.`);
-    const end = time.elapsed() + holdMs;
-    for (;;) {
-      await Promise.all(hosts.map((host) => host.assertStaged(signal)));
-      const left = end - time.elapsed();
-      if (left <= 0) break;
-      await sleep(time, Math.min(left, lookEveryMs), signal);
-    }
+    const hold = `, for ${early ? "at most " : ""}${holdMs / 1000} s`;
+    say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : hold}.`);
+    await holdStep(hosts, step, request);
     await check(weight);
+  }
+}
+
+async function holdStep(
+  hosts: HostDeploy[],
+  { weight, holdMs, early = false }: CanaryStep,
+  { say, signal, time = realTime }: CanaryRequest,
+): Promise<void> {
+  const end = time.elapsed() + holdMs;
+  for (;;) {
+    const canaries = await Promise.all(hosts.map((host) => host.assertStaged(signal)));
+    // What an agent said of the step before says nothing of this one.
+    const isWell = early && canaries.every((canary) => canary?.weight === weight && canary.verdict === "well");
+    const left = end - time.elapsed();
+    if (left > 0 && !isWell) {
+      await sleep(time, Math.min(left, lookEveryMs), signal);
+      continue;
+    }
+    if (early) sayEvidence(say, hosts, canaries, isWell);
+    return;
+  }
+}
+
+/** Too few requests are no failure: the step has taken its time, as one without evidence does. */
+function sayEvidence(say: (line: string) => void, hosts: HostDeploy[], canaries: Canary[], isWell: boolean): void {
+  if (!isWell) say("There is not evidence enough after this time; the canary goes on without it.");
+  for (const [index, canary] of canaries.entries()) {
+    say(`${hosts[index]?.report.host}: ${canary?.said ?? "its agent does not judge canaries; a newer one does"}.`);
   }
 }
 

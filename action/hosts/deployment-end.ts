@@ -25,9 +25,16 @@ export function standingOf({ outcome, state, failure, weight = 100 }: Deployment
   }
 }
 
+/** Its instances failed, or its visitors. */
+export function isWatchFailure(code: string): boolean {
+  return code === "watch_failed" || code === "visitors_failed";
+}
+
 /** A release that fails its watch is taken back by the host itself, unless what was live before is not well either. */
 export function hasTakenBack(failure: { code: string; unchanged?: string | undefined } | undefined): boolean {
-  return failure?.code === "watch_failed" && !/ keeps the traffic\.$/.test(failure.unchanged ?? "");
+  return (
+    failure !== undefined && isWatchFailure(failure.code) && !/ keeps the traffic\.$/.test(failure.unchanged ?? "")
+  );
 }
 
 /** The failure of a deployment that should have ended well. */

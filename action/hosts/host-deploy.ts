@@ -1,7 +1,7 @@
 import type { HostView } from "../../shared/app-view.ts";
 import type { ReportedState } from "../../shared/deployment-states.ts";
 import { asCutoverError, CutoverError } from "../../shared/errors.ts";
-import type { Accepted } from "../../shared/protocol.ts";
+import type { Accepted, DeploymentView } from "../../shared/protocol.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import type { Begun } from "../client/agent-client.ts";
 import type { HostReport } from "../report/job-report.ts";
@@ -168,15 +168,16 @@ export class HostDeploy {
   }
 
   /**
-   * Makes sure that the release is still staged on this host. @throws CutoverError canary_failed, with what the agent
-   * saw
+   * Makes sure that the release is still staged on this host.
+   * @returns what its agent knows of the canary's visitors
+   * @throws CutoverError canary_failed, visitors_failed, with what the agent saw
    */
-  async assertStaged(signal: AbortSignal): Promise<void> {
+  async assertStaged(signal: AbortSignal): Promise<DeploymentView["canary"]> {
     const deployment = this.#open.staged;
-    if (deployment === undefined) return;
-    await this.#recorded(signal, async () => {
+    if (deployment === undefined) return undefined;
+    return this.#recorded(signal, async () => {
       const view = await this.#app.deployment(deployment, signal);
-      if (view.outcome === "staged") return;
+      if (view.outcome === "staged") return view.canary;
       // The host itself has taken the canary back.
       delete this.report.note;
       this.#open.staged = undefined;

@@ -3,6 +3,7 @@ import { CutoverError } from "../../shared/errors.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import { manyHosts } from "../report/job-report.ts";
 import { deadline, realTime, type Time, unlessAborted } from "../runner/time.ts";
+import { isWatchFailure } from "./deployment-end.ts";
 import { Gate } from "./gate.ts";
 import type { HostDeploy } from "./host-deploy.ts";
 import { Failures, inWaves, type Plan, usualPlan } from "./waves.ts";
@@ -176,7 +177,7 @@ const silent = () => {};
 
 /** The host went back by itself. After any other late failure it serves the new release, like the others. */
 function failedWatch(thrown: unknown): boolean {
-  return thrown instanceof CutoverError && thrown.code === "watch_failed";
+  return thrown instanceof CutoverError && isWatchFailure(thrown.code);
 }
 
 /** In waves, without a way back: too many failures leave the hosts after them as they are. */

@@ -184,7 +184,7 @@ export class Deployments implements Service {
 
   async deployment(id: string, leaseSecret?: string): Promise<DeploymentView> {
     this.#queue.renewLease(id, leaseSecret);
-    return this.#registry.view(id);
+    return this.#canaries.judged(await this.#registry.view(id));
   }
 
   async settled(id: string, waitMs: number, signal: AbortSignal, leaseSecret?: string): Promise<DeploymentView> {

@@ -69,6 +69,7 @@ export const statuses: Record<ErrorCode, number> = {
   canary_impossible: 409,
   canary_failed: 422,
   watch_failed: 422,
+  visitors_failed: 422,
   environment_failed: 422,
   shared_failed: 422,
   release_command_failed: 422,

@@ -60,6 +60,8 @@ describe("the inputs", () => {
     [{ ...hosts, INPUT_CANARY: "25, 5, 100" }, "canary: each step must have more"],
     [{ ...hosts, INPUT_CANARY: "5@1m, 25@1m" }, "canary: the last step must be 100"],
     [{ ...hosts, INPUT_CANARY: "5 percent" }, 'canary: "5 percent" is not a step'],
+    [{ ...hosts, INPUT_CANARY: "auto@5m" }, "canary: takes longer than the input timeout"],
+    [{ ...hosts, INPUT_CANARY: "auto, 100" }, 'canary: "auto" is not a step'],
     [{ ...hosts, INPUT_CANARY: "5@20m, 100" }, "canary: takes longer than the input timeout"],
     [{ ...hosts, INPUT_CANARY: "5@1m, 100", INPUT_COMMAND: "stage" }, "canary: is not taken"],
     [{ ...hosts, "INPUT_CANARY-CHECK": "curl x" }, "canary-check: does nothing without canary"],

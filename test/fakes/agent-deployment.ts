@@ -36,6 +36,7 @@ export class FakeDeployment {
   outcome: DeploymentView["outcome"] = "running";
   failure: Failure | undefined;
   #plan: DeploymentPlan = {};
+  canary: DeploymentView["canary"];
 
   constructor(kind: DeploymentKind, release: string) {
     this.kind = kind;
@@ -64,7 +65,8 @@ export class FakeDeployment {
     const facts = { id, app: "shop", kind, release, state, outcome, by: { subject: "test" }, phases: [] };
     const { before, cut } = this.#plan;
     const said = { ...(before !== undefined && { before }), ...(cut !== undefined && { cut }) };
-    return { ...facts, ...said, started: new Date().toISOString(), ...(failure && { failure }) };
+    const more = { ...(failure && { failure }), ...(this.canary && { canary: this.canary }) };
+    return { ...facts, ...said, started: new Date().toISOString(), ...more };
   }
 
   /** Goes through its states, as far as the options let it. @param note takes what happened */

@@ -9,7 +9,13 @@ import { type Audience, formatAudience, type Operation } from "../../shared/audi
 import type { ErrorCode } from "../../shared/errors.ts";
 import { generateKey, importPublicLine, keyAlgorithm, keyIssuer, type TrustedKey } from "../../shared/key.ts";
 import { type Manifest, parseManifest } from "../../shared/manifest.ts";
-import { calls, type DeploymentKind, type FilesView, protocolVersion } from "../../shared/protocol.ts";
+import {
+  calls,
+  type DeploymentKind,
+  type DeploymentView,
+  type FilesView,
+  protocolVersion,
+} from "../../shared/protocol.ts";
 import { json, noSuchCall, problem } from "./agent-answers.ts";
 import { type DeploymentPlan, FakeDeployment } from "./agent-deployment.ts";
 import { entriesOf } from "./archive-entries.ts";
@@ -23,6 +29,8 @@ export interface FakeAgentOptions extends DeploymentPlan {
   refuseUpload?: { status: number; code: ErrorCode; detail: string; times?: number };
   /** What is staged fails as soon as it has this part of the traffic, in percent. */
   canaryFailsAt?: number;
+  /** What it says of a canary's visitors at a weight. */
+  canary?: (weight: number) => DeploymentView["canary"];
   /** Rollbacks are refused with this. */
   refuseRollback?: { status: number; code: ErrorCode; detail: string };
   /** What it says of the live release; without this nothing is live. */
@@ -238,8 +246,9 @@ export class FakeAgent {
     json(response, 202, { deployment: deployment.id, release });
     deployment.reach("healthy");
     deployment.end("succeeded");
-    if (weight !== this.#options.canaryFailsAt) return;
     const staged = [...this.#deployments.values()].find(({ outcome }) => outcome === "staged");
+    if (staged !== undefined) staged.canary = this.#options.canary?.(weight);
+    if (weight !== this.#options.canaryFailsAt) return;
     staged?.end("failed", { code: "canary_failed", detail: "web-0 answered 500 to GET /" });
   }
 

@@ -14,6 +14,7 @@ export const fullConfigs: Record<string, Record<string, unknown>> = {
   "an app that is told its interface": {
     ...common("shopc"),
     server: { kind: "granian", app: "shopthird.main:application", bind: "socket", interface: "rsgi" },
+    judge: "off",
   },
 };
 
@@ -52,6 +53,7 @@ function common(app: string): Record<string, unknown> {
     drain: { timeout: "83s" },
     keep_warm: "84s",
     watch: "85s",
+    judge: { errors: "2.5%", latency: "3.5x", confidence: "98.5%" },
     exclude: ["excludedname"],
   };
 }

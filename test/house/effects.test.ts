@@ -98,6 +98,11 @@ const effects: Record<string, [file: string, title: string]> = {
     "test/agent/deploy/watch/live-watch.test.ts",
     "an instance that was restarted while it is watched counts at once",
   ],
+  judge: ["test/agent/judge/release-judge.test.ts", "the limits of cutover.yml"],
+  "judge.errors": ["test/agent/judge/release-judge.test.ts", "is not worse by less than the limit"],
+  "judge.latency": ["test/agent/judge/release-judge.test.ts", "that is three times as slow is worse"],
+  "judge.confidence": ["test/agent/judge/release-judge.test.ts", "the limits of cutover.yml"],
+  "judge.requests": ["test/agent/judge/release-judge.test.ts", "is not judged by fewer than 50 requests"],
   exclude: ["test/action/project/walk.test.ts", "and what is excluded"],
 };
 

@@ -26,7 +26,9 @@ const rules: [place: string, may: string[]][] = [
   // A program of its own: what supervisor starts, as the app's user.
   ["agent/launch.ts", ["shared/", "agent/host/"]],
 
-  ["agent/deploy/", [...contracts, "agent/host-policy.ts", "agent/logger.ts"]],
+  // Only calculates. What it is told of requests, and what follows from its verdict, is the deploy's.
+  ["agent/judge/", ["shared/", "agent/contracts/"]],
+  ["agent/deploy/", [...contracts, "agent/host-policy.ts", "agent/logger.ts", "agent/judge/"]],
   ["agent/host/", [...contracts, "agent/host-policy.ts", "agent/effects.ts"]],
   ["agent/http/", [...contracts, "agent/logger.ts"]],
   ["agent/observe/", [...contracts, "agent/logger.ts"]],

@@ -64,5 +64,13 @@ export function checkUnchanged(host: Host, watcher: Watcher, { app, view, begun,
 
 /** A staged release may go with a deployment that fails so. */
 const concerning = new Set([
-  ...["health_failed", "health_timeout", "instance_died", "aborted", "agent_stopping", "canary_failed"],
+  ...[
+    "health_failed",
+    "health_timeout",
+    "instance_died",
+    "aborted",
+    "agent_stopping",
+    "canary_failed",
+    "visitors_failed",
+  ],
 ]);

@@ -43,7 +43,14 @@ export async function undo(site: UndoSite): Promise<void> {
 type UndoSite = Pick<DeployContext, "ports" | "state" | "stopping" | "deployment">;
 
 /** Failures that say that the run itself is not well. */
-const ownFaults = ["instance_died", "health_failed", "health_timeout", "port_taken", "canary_failed"];
+const ownFaults = [
+  "instance_died",
+  "health_failed",
+  "health_timeout",
+  "port_taken",
+  "canary_failed",
+  "visitors_failed",
+];
 
 /** An activation of the staged run that failed for another reason leaves it staged, with the share that it had. */
 function staysStaged(state: AppState, journal: Journal, failure: string | undefined): boolean {

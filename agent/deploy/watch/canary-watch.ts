@@ -1,10 +1,12 @@
 import type { CutoverError } from "../../../shared/errors.ts";
+import type { DeploymentView } from "../../../shared/protocol.ts";
 import type { Ports } from "../../contracts/ports.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import type { Logger } from "../../logger.ts";
 import { runSpec } from "../context.ts";
 import type { AppState } from "../state.ts";
-import { answerOf, checkEveryMs, failureReason, failuresInARow, faultOf } from "./run-health.ts";
+import { answerOf, checkEveryMs, failureReason, failuresInARow, faultOf, type RunFault } from "./run-health.ts";
+import { judgeOfCanary, type VisitorsJudge } from "./visitors-judge.ts";
 
 interface Parts {
   ports: Ports;
@@ -14,10 +16,24 @@ interface Parts {
   fail(deployment: string, reason: CutoverError): Promise<unknown>;
 }
 
+/** A canary while it is watched. */
+interface Watched {
+  run: string;
+  deployment: string;
+  stop: AbortController;
+  /** The first pid of each program, and how many checks in a row have failed. */
+  pids: Map<string, number>;
+  failures: number;
+  /** Undefined until it was looked at, and if nothing is to be judged. */
+  visitors?: VisitorsJudge | undefined;
+  /** Since when it has this share of the traffic, in milliseconds since the epoch. */
+  step?: { weight: number; since: number };
+}
+
 /** Follows the health of each canary while it has a part of the traffic, also when the job that gave it that has ended. */
 export class CanaryWatch {
   readonly #parts: Parts;
-  readonly #watched = new Map<string, { run: string; stop: AbortController }>();
+  readonly #watched = new Map<string, Watched>();
   #closed = false;
 
   constructor(parts: Parts) {
@@ -34,9 +50,23 @@ export class CanaryWatch {
     watched?.stop.abort();
     this.#watched.delete(app);
     if (wanted === undefined || staged === null) return;
-    const stop = new AbortController();
-    this.#watched.set(app, { run: wanted, stop });
-    void this.#watch(app, wanted, staged.deployment, stop.signal);
+    const { deployment } = staged;
+    const next = { run: wanted, deployment, stop: new AbortController(), pids: new Map<string, number>(), failures: 0 };
+    this.#watched.set(app, next);
+    void this.#watch(app, next);
+  }
+
+  /** The view with what is known of its visitors, if it is that of a canary. */
+  judged(view: DeploymentView): DeploymentView {
+    const watched = this.#watched.get(view.app);
+    if (view.outcome !== "staged" || watched?.deployment !== view.id || watched.step === undefined) return view;
+    const { visitors, step } = watched;
+    const spent = `${Math.round((this.#parts.ports.clock.now() - step.since) / 1000)}s`;
+    const [verdict, said] =
+      visitors === undefined
+        ? (["unjudged", "cutover.yml says that nothing is judged"] as const)
+        : ([visitors.last.kind, visitors.said(spent)] as const);
+    return { ...view, canary: { weight: step.weight, verdict, said } };
   }
 
   close(): void {
@@ -45,26 +75,37 @@ export class CanaryWatch {
     this.#watched.clear();
   }
 
-  async #watch(app: string, run: string, deployment: string, signal: AbortSignal): Promise<void> {
+  async #watch(app: string, watched: Watched): Promise<void> {
     const { ports, log } = this.#parts;
-    const pids = new Map<string, number>();
-    let failures = 0;
+    const { run, stop } = watched;
     try {
       for (;;) {
-        await ports.clock.sleep(checkEveryMs, signal);
-        // A question that is not answered says nothing of the canary, and does not end its watch.
-        const fault = await answerOf(() => this.#look(app, run, pids), log);
-        signal.throwIfAborted();
-        failures = fault === undefined ? 0 : failures + 1;
-        if (fault !== undefined) log.warn({ app, run, fault, failures }, "the canary's check failed");
-        if (fault !== undefined && failures >= failuresInARow && (await this.#fail(app, run, deployment, fault)))
-          return;
+        await ports.clock.sleep(checkEveryMs, stop.signal);
+        const fault = (await this.#health(app, watched)) ?? (await this.#visitors(app, watched));
+        stop.signal.throwIfAborted();
+        if (fault !== undefined && (await this.#fail(app, watched, fault))) return;
       }
     } catch (err) {
-      if (!signal.aborted) log.error({ err, app, run }, "the canary could not be watched");
+      if (!stop.signal.aborted) log.error({ err, app, run }, "the canary could not be watched");
     } finally {
       if (this.#watched.get(app)?.run === run) this.#watched.delete(app);
     }
+  }
+
+  /** What is wrong with its instances. A question that is not answered says nothing of them, and does not end the watch. */
+  async #health(app: string, watched: Watched): Promise<RunFault | undefined> {
+    const { log } = this.#parts;
+    const { run, pids } = watched;
+    const fault = await answerOf(() => this.#look(app, run, pids), log);
+    watched.failures = fault === undefined ? 0 : watched.failures + 1;
+    if (fault === undefined) return undefined;
+    log.warn({ app, run, fault, failures: watched.failures }, "the canary's check failed");
+    return watched.failures >= failuresInARow ? { text: fault } : undefined;
+  }
+
+  /** What is wrong for its visitors. */
+  #visitors(app: string, watched: Watched): Promise<RunFault | undefined> {
+    return answerOf(() => this.#judge(app, watched), this.#parts.log);
   }
 
   async #look(app: string, run: string, pids: Map<string, number>): Promise<string | undefined> {
@@ -73,8 +114,25 @@ export class CanaryWatch {
     return faultOf(ports, await ports.apps.settings(app), spec, pids);
   }
 
+  async #judge(app: string, watched: Watched): Promise<RunFault | undefined> {
+    const { ports, stateOf } = this.#parts;
+    const state = await stateOf(app);
+    const { staged, live } = state;
+    if (staged?.run !== watched.run || staged.weight === 0) return undefined;
+    if (watched.step?.weight !== staged.weight) {
+      const since = ports.clock.now();
+      const spec = await runSpec({ ports, state }, watched.run);
+      // The looks go on counting, so that more steps take no more of the allowed error.
+      if (watched.visitors === undefined) watched.visitors = judgeOfCanary(ports, { spec, baseline: live, since });
+      else watched.visitors.restart(since);
+      watched.step = { weight: staged.weight, since };
+    }
+    const verdict = await watched.visitors?.look(staged.weight);
+    return verdict?.kind === "worse" ? watched.visitors?.fault(verdict) : undefined;
+  }
+
   /** @returns false if it could not be taken back now, since a deployment holds the app: the watch goes on */
-  async #fail(app: string, run: string, deployment: string, fault: string): Promise<boolean> {
+  async #fail(app: string, { run, deployment }: Watched, fault: RunFault): Promise<boolean> {
     const { ports, log, stateOf, fail } = this.#parts;
     try {
       const spec = await runSpec({ ports, state: await stateOf(app) }, run);
@@ -87,9 +145,13 @@ export class CanaryWatch {
   }
 }
 
-function canaryFailed(ports: Ports, spec: RunSpec, fault: string): Promise<CutoverError> {
+function canaryFailed(ports: Ports, spec: RunSpec, fault: RunFault): Promise<CutoverError> {
   return failureReason(ports, spec, {
-    ...{ code: "canary_failed", said: `The canary ${spec.release} failed its checks`, fault },
+    ...{ code: "canary_failed", said: saidOf(spec, fault), fault },
     unchanged: "All traffic went back to the live release; the canary was drained, stopped and removed.",
   });
+}
+
+function saidOf({ release }: RunSpec, { code }: RunFault): string {
+  return code === undefined ? `The canary ${release} failed its checks` : `The canary ${release} failed its visitors`;
 }

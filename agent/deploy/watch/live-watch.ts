@@ -11,13 +11,18 @@ import {
   healthFault,
   processFault,
   programFault,
+  type RunFault,
 } from "./run-health.ts";
+import { judgeOfWatch, type VisitorsJudge } from "./visitors-judge.ts";
 
 /** Watches the new instances after the cutover, while the old ones are still warm. */
 
 /** supervisor is asked more often than the instances: if one has ended, the traffic must go back at once. */
 const pollMs = 500;
 const steps = checkEveryMs / pollMs;
+/** A watch ends early only if it is shown that visitors fare well; by then it has seen whether the instances stay up, too. */
+const leastShare = 1 / 3;
+const leastMs = 10_000;
 /** The old run may fail a check because of a moment's load, so it is asked more than once. */
 const oldRunChecks = 3;
 
@@ -35,30 +40,37 @@ export function isWatched(context: DeployContext, { config }: RunSpec): boolean 
 }
 
 /**
- * Watches the live run until the end of `watch`, or until a waiting rollback ends it.
+ * Watches the live run until the end of `watch`, until a waiting rollback ends it, or until there is evidence enough that it is
+ * well.
  * @returns what is wrong with the run, or undefined
  */
-export async function watchLive(context: DeployContext, spec: RunSpec): Promise<string | undefined> {
+export async function watchLive(context: DeployContext, spec: RunSpec): Promise<RunFault | undefined> {
   const { ports, deployment, stopping } = context;
   const { watch } = spec.config;
   const signal = AbortSignal.any([stopping, deployment.watchEnded]);
-  const until = ports.clock.elapsed() + milliseconds(watch);
+  const begun = ports.clock.elapsed();
+  const until = begun + milliseconds(watch);
+  const early = begun + Math.max(leastMs, milliseconds(watch) * leastShare);
   const checks = new LiveChecks(context, spec);
   deployment.notice(`${spec.run} is watched for ${watch}: if it fails, the deployment fails`);
   // A check that has begun to fail is repeated until it is clear, also past the end.
   for (let step = 0; (ports.clock.elapsed() < until || checks.failing) && !signal.aborted; step++) {
-    const fault = (await checks.programs()) ?? (step % steps === 0 ? await checks.health() : undefined);
+    const fault = (await checks.programs()) ?? (step % steps === 0 ? await checks.all() : undefined);
     if (fault !== undefined) return fault;
+    if (checks.isWell && ports.clock.elapsed() >= early) break;
     await sleepUntil(signal, () => ports.clock.sleep(pauseBefore(until - ports.clock.elapsed()), signal));
   }
   stopping.throwIfAborted();
-  return undefined;
+  const late = signal.aborted || checks.isWell ? undefined : await checks.visitors();
+  if (late === undefined) checks.tellVisitors(ports.clock.elapsed() - begun);
+  return late;
 }
 
-/** The two checks of a watch. Each returns what is wrong with the run, once that is certain. */
+/** The checks of a watch. Each returns what is wrong with the run, once that is certain. */
 class LiveChecks {
   readonly #context: DeployContext;
   readonly #spec: RunSpec;
+  readonly #visitors: VisitorsJudge | undefined;
   readonly #pids = new Map<string, number>();
   readonly #processes = new Map<string, { pid: number; restarts: number }>();
   #failures = 0;
@@ -66,6 +78,10 @@ class LiveChecks {
   constructor(context: DeployContext, spec: RunSpec) {
     this.#context = context;
     this.#spec = spec;
+    const { ports, state } = context;
+    const run = { spec, baseline: state.journal?.from ?? null, since: ports.clock.now() };
+    const looks = Math.ceil(milliseconds(spec.config.watch) / checkEveryMs) + 1;
+    this.#visitors = judgeOfWatch(ports, run, { looks, wasCanary: (state.journal?.weight ?? 0) > 0 });
   }
 
   /** Whether the last health check failed. */
@@ -73,12 +89,38 @@ class LiveChecks {
     return this.#failures > 0;
   }
 
+  /** Whether it is shown that the run is no worse than the one before. */
+  get isWell(): boolean {
+    return !this.failing && this.#visitors?.last.kind === "well";
+  }
+
   /** If supervisord does not answer, that says nothing of the release; the instances still do. */
-  programs(): Promise<string | undefined> {
+  async programs(): Promise<RunFault | undefined> {
     const { ports, log } = this.#context;
     const look = async () =>
       (await programFault(ports, this.#spec, this.#pids)) ?? (await processFault(ports, this.#spec, this.#processes));
-    return answerOf(look, log);
+    return asFault(await answerOf(look, log));
+  }
+
+  /** What the instances answer, and what their visitors got. */
+  async all(): Promise<RunFault | undefined> {
+    return asFault(await this.health()) ?? (await this.visitors());
+  }
+
+  async visitors(): Promise<RunFault | undefined> {
+    const verdict = await this.#visitors?.look();
+    if (this.#visitors === undefined || verdict?.kind !== "worse") return undefined;
+    return this.#visitors.fault(verdict);
+  }
+
+  /** @param spent how long the run was watched, in milliseconds */
+  tellVisitors(spent: number): void {
+    const { deployment } = this.#context;
+    if (this.#visitors === undefined) return;
+    const seconds = `${Math.round(spent / 1000)}s`;
+    const early = spent < milliseconds(this.#spec.config.watch);
+    if (early && this.isWell) deployment.notice(`the watch ends after ${seconds}: that is evidence enough`);
+    deployment.notice(this.#visitors.said(seconds));
   }
 
   async health(): Promise<string | undefined> {
@@ -91,13 +133,17 @@ class LiveChecks {
   }
 }
 
+function asFault(text: string | undefined): RunFault | undefined {
+  return text === undefined ? undefined : { text };
+}
+
 /** @param left milliseconds to the end of the watch */
 function pauseBefore(left: number): number {
   return left > 0 ? Math.min(pollMs, left) : pollMs;
 }
 
 /** Writes into the journal that the release failed, and whether the traffic goes back. A restart does not decide again. */
-export async function judge(context: DeployContext, spec: RunSpec, fault: string): Promise<{ back: boolean }> {
+export async function judge(context: DeployContext, spec: RunSpec, fault: RunFault): Promise<{ back: boolean }> {
   const { ports, state, deployment } = context;
   if (state.journal === null) return { back: false };
   const { from } = state.journal;
@@ -109,7 +155,7 @@ export async function judge(context: DeployContext, spec: RunSpec, fault: string
   const back = why === undefined;
   recordVerdict(state, toFailure(reason), back);
   await saveJournal(context);
-  deployment.notice(`${spec.run} failed: ${fault}. ${back ? `The traffic goes back to ${from}` : why}`);
+  deployment.notice(`${spec.run} failed: ${fault.text}. ${back ? `The traffic goes back to ${from}` : why}`);
   return { back };
 }
 

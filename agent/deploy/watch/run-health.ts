@@ -9,6 +9,14 @@ import { probeInstance } from "./probe-instance.ts";
 
 /** What can be wrong with a run that serves: a canary, or the run that has just become live. */
 
+/** Why a run that serves is given up. `text` is a clause; it begins with the program's name if it is about one. */
+export interface RunFault {
+  text: string;
+  /** If it is not that of failed checks. */
+  code?: ErrorCode;
+  evidence?: Evidence[];
+}
+
 /** One failed check may be a moment's load; so many in a row are a fault. */
 export const failuresInARow = 3;
 export const checkEveryMs = 2000;
@@ -83,18 +91,19 @@ export async function processFault(
 
 /**
  * The reason of a run that failed after it had been well.
- * @param fault begins with the program's name
+ * @param code if the fault has none of its own
  */
 export async function failureReason(
   ports: Ports,
   spec: RunSpec,
-  { code, said, fault, unchanged }: { code: ErrorCode; said: string; fault: string; unchanged: string },
+  { code, said, fault, unchanged }: { code: ErrorCode; said: string; fault: RunFault; unchanged: string },
 ): Promise<CutoverError> {
-  const evidence = await lastLogLines(ports, spec);
-  const own = evidence.filter(({ source }) => fault.startsWith(`${source} `));
+  const logs = await lastLogLines(ports, spec);
+  const own = logs.filter(({ source }) => fault.text.startsWith(`${source} `));
   const cause = causeIn(spec.app, own, false);
-  const message = sentence(`${said}: ${fault}${cause === undefined ? "" : `: ${cause.line}`}`);
-  return new CutoverError(code, message, {
+  const message = sentence(`${said}: ${fault.text}${cause === undefined ? "" : `: ${cause.line}`}`);
+  const evidence = [...(await maskedEvidence(ports, spec.app, fault.evidence ?? [])), ...logs];
+  return new CutoverError(fault.code ?? code, message, {
     ...{ unchanged, evidence },
     ...wordsOf({ fix: cause?.fix ?? readLog, frame: cause?.frame }),
   });

@@ -119,18 +119,21 @@ describe("a deploy to several hosts", () => {
     expect(journal).toContain("c abort deploy");
   });
 
-  it("goes back everywhere when one host's release fails its watch, and that host has gone back by itself", async () => {
-    const failAt = { kind: "activate", state: "drained", failure: watchFailed } as const;
-    const { journal, hosts, bundle } = await fleet({}, { failAt }, {});
-    const error = await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: never }));
-    expect(error).toMatchObject({ code: "watch_failed", evidence: [{ source: "web-0", text: "Traceback" }] });
-    expect(outcomes(hosts)[1]).toBe("failed");
-    expect(journal).toContain(`a rollback from ${bundle.release}`);
-    expect(outcomes(hosts)[0]).toBe("rolled_back");
-    // By then it had cut over, or it was not asked to.
-    expect(outcomes(hosts)[2]).toMatch(/^(?:rolled_back|aborted)$/);
-    expect(journal.filter((line) => line.startsWith("b rollback"))).toEqual([]);
-  });
+  it.each(["watch_failed", "visitors_failed"])(
+    "goes back everywhere when one host's release ends with %s, and that host has gone back by itself",
+    async (code) => {
+      const failAt = { kind: "activate", state: "drained", failure: { ...watchFailed, code } } as const;
+      const { journal, hosts, bundle } = await fleet({}, { failAt }, {});
+      const error = await refusal(() => deployAll(hosts, { bundle, releaseCommand: false, signal: never }));
+      expect(error).toMatchObject({ code, evidence: [{ source: "web-0", text: "Traceback" }] });
+      expect(outcomes(hosts)[1]).toBe("failed");
+      expect(journal).toContain(`a rollback from ${bundle.release}`);
+      expect(outcomes(hosts)[0]).toBe("rolled_back");
+      // By then it had cut over, or it was not asked to.
+      expect(outcomes(hosts)[2]).toMatch(/^(?:rolled_back|aborted)$/);
+      expect(journal.filter((line) => line.startsWith("b rollback"))).toEqual([]);
+    },
+  );
 
   it("asks no host to go back that its own watch has taken back", async () => {
     const failAt = { kind: "activate", state: "drained", failure: watchFailed } as const;
