@@ -165,7 +165,8 @@ export class Watcher {
     const { supervisord, timeline, faults } = this.#host;
     for (const { file, instance } of supervisord.groups.get(group) ?? []) {
       if (instance?.parts.address === undefined || instance.stopping || this.removing.has(file.app)) continue;
-      this.#checkWarm(file.app, file.run);
+      // A stop that began in time goes on after the clock was set back.
+      if (!this.stopped.has(instance.parts.address)) this.#checkWarm(file.app, file.run);
       if (instance.well) this.#checkWayBack(file.app, file.run);
       const { address } = instance.parts;
       this.stopped.add(address);
