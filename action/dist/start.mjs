@@ -18313,6 +18313,7 @@ const errorCodes = {
 	canary_impossible: "This release cannot get a part of the traffic.",
 	canary_failed: "An instance of the canary failed its checks or was restarted, or `canary-check` failed. Its traffic went back to the live release.",
 	watch_failed: "The release failed during the watch after the cutover.",
+	visitors_failed: "More of the release's visitors got an error, or they waited longer, than with the release before.",
 	environment_failed: "pip could not install the requirements on the host.",
 	shared_failed: "What the project starts with could not be put into the app's shared directory.",
 	release_command_failed: "The release command failed.",
@@ -24677,6 +24678,19 @@ const phase = object({
 	state: reportedState,
 	took: number$2()
 });
+/** `well`: shown to be no worse than the live release. `few`: too few requests. `unjudged`: nothing can be said, now or at all. */
+const canaryView = object({
+	weight: int(),
+	verdict: _enum([
+		"few",
+		"open",
+		"well",
+		"worse",
+		"unjudged"
+	]).catch("unjudged"),
+	/** The same as a sentence for a person, without a full stop. */
+	said: string()
+});
 const deploymentView = object({
 	id: deploymentId,
 	app: appName,
@@ -24687,6 +24701,8 @@ const deploymentView = object({
 	outcome,
 	by: actor,
 	started: datetime(),
+	/** The release that was live when it began; null if there was none. An older agent does not say. */
+	before: releaseId.nullable().optional(),
 	finished: datetime().optional(),
 	/** For an activation: the part of the traffic that the release was given, in percent. */
 	weight: int().optional(),
@@ -24697,7 +24713,9 @@ const deploymentView = object({
 	drained: int().optional(),
 	/** What visitors saw after the cutover; absent if nobody came, or if not all requests could be counted. */
 	requests: deploymentRequests.optional(),
-	failure: failure$1.optional()
+	failure: failure$1.optional(),
+	/** For a deployment whose release is a canary now: what is known of its visitors. Agents of older versions do not say it. */
+	canary: canaryView.optional()
 });
 const eventBase = {
 	id: int().min(1),
@@ -24756,6 +24774,8 @@ const releaseView = object({
 	commanded: boolean().optional(),
 	/** Kept on the host until it is unpinned. */
 	pinned: boolean().optional(),
+	/** false: it came to another host of its fleet than the first, so its processes with `hosts: first` do not run here. */
+	first_host: boolean().optional(),
 	/** It failed during its watch, and there was nothing to go back to. */
 	unwell: boolean().optional()
 });
@@ -25146,11 +25166,25 @@ const calls$1 = {
 	}
 };
 // action/hosts/canary-steps.ts
+const auto = /^auto(?:@(\d{1,6}(?:ms|s|m|h|d)))?$/;
+const autoWeights = [
+	1,
+	5,
+	25,
+	50
+];
+/** Four of them fit into the usual time limit of a job. */
+const autoHold = "3m";
 const step = /^(\d{1,3})(?:@(\d{1,6}(?:ms|s|m|h|d)))?$/;
-/** `5@2m, 25@5m, 100`: rising weights, each with the time for which it holds; 100 ends it. Empty for no canary. */
+/**
+* `5@2m, 25@5m, 100`: rising weights, each with the time for which it holds; 100 ends it. `auto`: 1, 5, 25, 50, 100 by evidence;
+* `auto@10m` if each may wait so long for it. Empty for no canary.
+*/
 const canarySteps = string().transform((text, context) => {
 	const parts = text.split(",").map((part) => part.trim());
 	if (text === "") return [];
+	const byEvidence = auto.exec(text.trim());
+	if (byEvidence !== null) return autoSteps(milliseconds(byEvidence[1] ?? autoHold));
 	const fault = (message) => {
 		context.addIssue({
 			code: "custom",
@@ -25161,7 +25195,7 @@ const canarySteps = string().transform((text, context) => {
 	const steps = [];
 	for (const part of parts) {
 		const [, weight, hold] = step.exec(part) ?? [];
-		if (weight === void 0) return fault(`${JSON.stringify(part)} is not a step; write steps as 5@2m, 25@5m, 100`);
+		if (weight === void 0) return fault(`${JSON.stringify(part)} is not a step; write steps as 5@2m, 25@5m, 100, or auto`);
 		steps.push({
 			weight: Number(weight),
 			holdMs: hold === void 0 ? 0 : milliseconds(hold)
@@ -25173,6 +25207,16 @@ const canarySteps = string().transform((text, context) => {
 	if (steps.at(-1)?.weight !== 100) return fault("the last step must be 100");
 	return steps;
 });
+function autoSteps(holdMs) {
+	return [...autoWeights.map((weight) => ({
+		weight,
+		holdMs,
+		early: true
+	})), {
+		weight: 100,
+		holdMs: 0
+	}];
+}
 // action/inputs.ts
 const commands = [
 	"deploy",
@@ -25315,6 +25359,10 @@ function refusal(error) {
 	});
 }
 // action/report/job-report.ts
+/** Takes over what a deployment found live. Of several of a job the first one counts. */
+function noteBefore(report, before) {
+	if (report.before === void 0 && before !== void 0) report.before = before;
+}
 function newJobReport(command, started) {
 	return {
 		command,
@@ -25341,6 +25389,61 @@ function resultByHost(hosts) {
 			fix: failure.fix
 		}
 	}]));
+}
+// action/report/evidence.ts
+/** What programs printed, without what they printed several times: instances that fail in the same way say the same. */
+/** Of a text that is longer nobody reads the repetitions. */
+const longest$2 = 131072;
+/**
+* Evidence with repeated tracebacks left out, and without what another program said in the same words. What has a traceback
+* comes first.
+*/
+function withoutRepeats(evidence) {
+	const said = /* @__PURE__ */ new Map();
+	const telling = evidence.find(({ text }) => text.includes("Traceback (most recent call last)"));
+	return (telling === void 0 ? evidence : [telling, ...evidence.filter((each) => each !== telling)]).map(({ source, text }) => {
+		const short = onceEach$1(text);
+		const key = alike(short);
+		const earlier = said.get(key);
+		if (earlier !== void 0) return {
+			source,
+			text: `[the same as ${earlier}]`
+		};
+		said.set(key, source);
+		return {
+			source,
+			text: short
+		};
+	});
+}
+const heading$1 = /Traceback \(most recent call last\):\s*$/;
+/** The same traceback once. */
+function onceEach$1(text) {
+	if (text.length > longest$2) return text;
+	const seen = /* @__PURE__ */ new Set();
+	const kept = [];
+	const lines = text.split("\n");
+	for (let index = 0; index < lines.length;) {
+		const end = heading$1.test(lines[index] ?? "") ? tracebackEnd(lines, index) : index + 1;
+		const block = lines.slice(index, end);
+		index = end;
+		const key = alike(block.join("\n"));
+		const isRepeated = block.length > 1 && seen.has(key);
+		if (block.length > 1) seen.add(key);
+		if (!isRepeated) kept.push(...block);
+		else if (kept.at(-1) !== again) kept.push(again);
+	}
+	return kept.join("\n");
+}
+const again = "[the same traceback again]";
+/** Behind the line that names what was raised. */
+function tracebackEnd(lines, start) {
+	const length = lines.slice(start + 1).findIndex((line) => line !== "" && !/^\s/.test(line));
+	return length === -1 ? lines.length : start + length + 2;
+}
+/** A text without what differs each time: dates, process ids, addresses in memory, the names of instances. */
+function alike(text) {
+	return text.replace(/\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[^\]\s]*(?: [+-]\d{4})?\]?/g, "").replace(/\b0x[0-9a-f]+|\bweb-\d+|\d+/g, "N");
 }
 // node_modules/pretty-ms/index.js
 const isZero = (value) => value === 0 || value === 0n;
@@ -25455,31 +25558,74 @@ function prettyMilliseconds(milliseconds, options) {
 	return /[1-9]/v.test(output) ? sign + output : output;
 }
 // action/report/outcome.ts
+/** For people, everywhere. */
+const outcomeNames = {
+	not_started: "not started",
+	unknown: "unknown",
+	staged: "staged",
+	succeeded: "live",
+	failed: "failed",
+	aborted: "aborted",
+	rolled_back: "rolled back"
+};
+/** Of a job on many hosts, so many are named. */
+const namedHosts = 10;
 /**
-* How the job ended, in one sentence: the last line of the log, and the first of the summary. undefined for a failure, which
-* has a text of its own.
+* How the job ended, in one sentence, or in one for each host: the last lines of the log, and the first of the summary.
 * @param now in milliseconds since the epoch
 */
 function outcomeSentence(report, now) {
-	const { failure, app = "The app", release, hosts, url, started, dryRun } = report;
-	if (failure !== void 0) return void 0;
+	const { app = "The app", hosts, failure, started, dryRun, command } = report;
 	const took = prettyMilliseconds(Math.max(0, now - started));
-	if (dryRun === true) return `Dry run: ${app} was checked and packed in ${took}. Nothing was sent.`;
+	if (failure === void 0 && dryRun === true) return `Dry run: ${app} was checked and packed in ${took}. Nothing was sent.`;
+	if (hosts.length === 0) return void 0;
+	const same = hosts.every(({ outcome }) => outcome === hosts[0]?.outcome);
+	if (failure === void 0 && same) return success(report, app, took);
+	const shown = hosts.slice(0, namedHosts).map((host) => `${host.host}: ${standing(host)}`);
+	const more = hosts.length > namedHosts ? [`and ${hosts.length - namedHosts} more`] : [];
+	return `${app}: ${command} ${failure === void 0 ? "ended differently on its hosts" : `did not succeed (${failure.code})`}, ${took}. ${[...shown, ...more].join("; ")}.`;
+}
+function success({ release, hosts, url }, app, took) {
 	const [first] = hosts;
-	if (first === void 0 || !hosts.every(({ outcome }) => outcome === first.outcome)) return void 0;
+	if (first === void 0) return void 0;
 	const where = hosts.length === 1 ? first.host : `${hosts.length} hosts`;
 	const what = [
-		first.release ?? release,
+		`${first.release ?? release}${beforeText(hosts)}`,
 		cutText(hosts),
 		took
-	].filter((part) => part !== void 0).join(", ");
+	].join(", ");
 	if (first.outcome === "staged") return `${app} is staged on ${where}, without traffic: ${what}.`;
 	if (first.outcome !== "succeeded") return void 0;
 	return `${app} is live on ${where}${url === void 0 || url === "" ? "" : ` at ${url}`}: ${what}.`;
 }
+/** What was live before; nothing if hosts differ, or if their agents do not say. */
+function beforeText(hosts) {
+	const [first] = hosts;
+	if (first?.before === void 0 || hosts.some(({ before }) => before !== first.before)) return "";
+	return first.before === null ? " (the first release)" : ` (before: ${first.before})`;
+}
 function cutText(hosts) {
 	const cut = hosts.flatMap(({ cut }) => cut ?? []).reduce((sum, each) => sum + each, 0);
 	return `${cut} ${cut === 1 ? "request" : "requests"} cut`;
+}
+/** What a visitor of this host gets now. */
+function standing({ outcome, release, before, note }) {
+	switch (outcome) {
+		case "succeeded": return `${release} is live`;
+		case "rolled_back": return `${release} is live again`;
+		case "not_started": return "nothing was changed";
+		case "unknown": return note === void 0 ? "not known, see `cutover status` there" : bare(note);
+		case "staged": return note === void 0 ? `${release} is staged, without traffic` : bare(note);
+		case "failed":
+		case "aborted": return note === void 0 ? stays(before) : bare(note);
+	}
+}
+function stays(before) {
+	if (before === void 0) return "what was live stays live";
+	return before === null ? "nothing is live yet" : `${before} stays live`;
+}
+function bare(note) {
+	return note.replace(/\.$/, "");
 }
 // action/runner/log.ts
 const longestLine$1 = 4e3;
@@ -25503,6 +25649,8 @@ var Log = class {
 	#console;
 	#stopped;
 	#grouped = false;
+	/** The title of a group that begins with the first text from elsewhere. */
+	#pending;
 	constructor(console) {
 		this.#console = console;
 	}
@@ -25514,8 +25662,14 @@ var Log = class {
 	}
 	/** Text from a host, from pip, from the project's own commands. */
 	untrusted(text) {
+		if (this.#pending !== void 0) this.startGroup(this.#pending);
 		this.#stopCommands();
 		for (const line of cleanLines(text)) this.#console.info(line);
+	}
+	/** A group for what is printed until it ends, if that is anything. */
+	groupIfPrinted(title) {
+		this.endGroup();
+		this.#pending = title;
 	}
 	/** Groups do not nest: an open one is ended first. */
 	startGroup(title) {
@@ -25524,6 +25678,7 @@ var Log = class {
 		this.#grouped = true;
 	}
 	endGroup() {
+		this.#pending = void 0;
 		this.#resumeCommands();
 		if (this.#grouped) this.#console.endGroup();
 		this.#grouped = false;
@@ -25573,15 +25728,6 @@ function at$3({ file, line, column }) {
 const budget = 524288;
 const longestEvidence = 16384;
 const shownHosts = 200;
-const outcomeNames = {
-	not_started: "not started",
-	unknown: "unknown",
-	staged: "staged",
-	succeeded: "live",
-	failed: "failed",
-	aborted: "aborted",
-	rolled_back: "rolled back"
-};
 /**
 * The job summary, as Markdown with HTML in it. All text from elsewhere is escaped, and no HTML contains an
 * empty line, after which Markdown would begin again.
@@ -25589,33 +25735,36 @@ const outcomeNames = {
 function renderSummary(report, now = Date.now()) {
 	const sentence = outcomeSentence(report, now);
 	const said = sentence === void 0 ? [] : [`<p>${escapeHtml(sentence)}</p>`];
-	const parts = [
+	let text = `${[
 		heading(report),
 		...said,
+		link(report),
 		...failureOf(report),
 		hostTable(report.hosts),
 		gantt(report)
-	];
-	const details = report.hosts.flatMap(evidenceOf);
-	let text = `${parts.filter((part) => part !== "").join("\n\n")}\n`;
-	for (const detail of details) {
-		if (Buffer.byteLength(text) + Buffer.byteLength(detail) > budget) break;
-		text += `\n${detail}\n`;
+	].filter((part) => part !== "").join("\n\n")}\n`;
+	let first = true;
+	for (const host of report.hosts) for (const detail of evidenceOf(host)) {
+		const shown = first ? detail.replace("<details>", "<details open>") : detail;
+		if (Buffer.byteLength(text) + Buffer.byteLength(shown) > budget) return text;
+		text += `\n${shown}\n`;
+		first = false;
 	}
 	return text;
 }
-function heading({ command, app, release, url }) {
-	const what = [
+function heading({ command, app, release }) {
+	return `<h2>cutover: ${[
 		command,
 		app,
 		release
-	].filter((part) => part !== void 0).map((part) => escapeHtml(part));
-	const link = url === void 0 || url === "" ? "" : `\n\n<a href="${escapeHtml(url)}">${escapeHtml(url)}</a>`;
-	return `<h2>cutover: ${what.join(" ")}</h2>${link}`;
+	].filter((part) => part !== void 0).map((part) => escapeHtml(part)).join(" ")}</h2>`;
+}
+function link({ url }) {
+	return url === void 0 || url === "" ? "" : `<a href="${escapeHtml(url)}">${escapeHtml(url)}</a>`;
 }
 function failureOf({ failure, hosts }) {
 	if (failure === void 0 || hosts.some((host) => host.failure === failure)) return [];
-	const evidence = failure.evidence.map(({ source, text }) => pre(`${source}\n${text}`));
+	const evidence = shortened(failure.evidence).map(({ source, text }) => pre(`${source}\n${text}`));
 	const lines = [
 		failure.message,
 		failure.unchanged,
@@ -25629,13 +25778,13 @@ function hostTable(hosts) {
 		"Host",
 		"Release",
 		"Outcome",
-		"Phases"
+		"Time"
 	]);
 	const rows = hosts.slice(0, shownHosts).map((host) => row("td", [
 		escapeHtml(host.host),
 		host.release === void 0 ? "" : `<code>${escapeHtml(host.release)}</code>`,
 		outcomeCell(host),
-		host.phases.slice(0, 40).map(phaseText).join("<br>")
+		timeOf(host.phases)
 	]));
 	const more = hosts.length > shownHosts ? [row("td", [
 		`and ${hosts.length - shownHosts} more`,
@@ -25658,8 +25807,12 @@ function outcomeCell({ outcome, failure, cut, visitors, note }) {
 	if (note !== void 0) lines.push(escapeHtml(short(note)));
 	return lines.join("<br>");
 }
-function phaseText({ name, took }) {
-	return `${escapeHtml(name)} ${prettyMilliseconds(took)}`;
+/** From the first to the last of the host's phases. The chart has each of them. */
+function timeOf(phases) {
+	if (phases.length === 0) return "";
+	const start = Math.min(...phases.map((phase) => phase.start));
+	const end = Math.max(...phases.map((phase) => phase.start + phase.took));
+	return prettyMilliseconds(Math.max(0, end - start));
 }
 function row(cell, cells) {
 	return `<tr>${cells.map((text) => `<${cell}>${text}</${cell}>`).join("")}</tr>`;
@@ -25691,10 +25844,16 @@ function ganttTask({ name, start, took }, started) {
 	return `  ${escapeMermaid(name)} (${prettyMilliseconds(took)}) :${from}, ${to}`;
 }
 function evidenceOf({ host, failure }) {
-	return (failure?.evidence ?? []).map(({ source, text }) => `<details><summary>${escapeHtml(host)}: ${escapeHtml(source)}</summary>${pre(text)}</details>`);
+	return shortened(failure?.evidence ?? []).map(({ source, text }) => `<details><summary>${escapeHtml(host)}: ${escapeHtml(source)}</summary>${pre(text)}</details>`);
+}
+function shortened(evidence) {
+	return withoutRepeats(evidence.map(({ source, text }) => ({
+		source,
+		text: text.length > longestEvidence ? `[...]\n${text.slice(-16384)}` : text
+	})));
 }
 function pre(text) {
-	return `<pre>${cleanLines(text.length > longestEvidence ? `[...]\n${text.slice(-16384)}` : text).map(escapeHtml).join("&#10;")}</pre>`;
+	return `<pre>${cleanLines(text).map(escapeHtml).join("&#10;")}</pre>`;
 }
 function short(text) {
 	const line = cleanLines(text).join(" ");
@@ -25758,13 +25917,13 @@ function closing(hosts, log) {
 	for (const [outcome, some] of Map.groupBy(together, (host) => host.outcome)) {
 		const [first] = some;
 		const names = some.length <= 20 ? some.map(({ host }) => host).join(", ") : `${some.length} hosts`;
-		log.line([`${names}: ${outcome}`, first?.release].filter((fact) => fact !== void 0).join(", "));
+		log.line([`${names}: ${outcomeNames[outcome]}`, first?.release].filter((fact) => fact !== void 0).join(", "));
 	}
 }
 function closingLines({ host, outcome, release, failure, cut, visitors, note }, log) {
 	if (failure !== void 0) explainFailure(host, failure, log);
 	const facts = [
-		`${host}: ${outcome}`,
+		`${host}: ${outcomeNames[outcome]}`,
 		release,
 		note
 	];
@@ -25772,11 +25931,18 @@ function closingLines({ host, outcome, release, failure, cut, visitors, note }, 
 	log.line(facts.filter((fact) => fact !== void 0).join(", "));
 	if (visitors !== void 0) log.line(`${host}: ${visitors}`);
 }
+/** What a person looks for is open: the reason, and the first that a program printed. */
 function explainFailure(where, failure, log) {
-	log.startGroup(`${where}: ${failure.code}`);
+	log.endGroup();
+	log.line(`${where}: ${failure.code}`);
 	log.untrusted(sentences(failure));
-	for (const { source, text } of failure.evidence) {
-		log.untrusted(`--- ${source}`);
+	const [first, ...others] = withoutRepeats(failure.evidence);
+	if (first !== void 0) {
+		log.untrusted(`--- ${first.source}`);
+		log.untrusted(first.text);
+	}
+	for (const { source, text } of others) {
+		log.startGroup(`${where}: ${source}`);
 		log.untrusted(text);
 	}
 	log.endGroup();
@@ -26201,6 +26367,10 @@ const process$1 = strictObject({
 	command: command.describe("What runs next to the web instances, under a name of your own (`worker`). `{instance}` is `worker-0` and so on, `{run}` distinguishes the new one from the old one, `{shared}` is the app's shared directory. It runs without a shell."),
 	instances: int().min(1).max(60).default(1).describe("How many programs of it run."),
 	overlap: boolean().default(true).describe("The new one starts before the old one is asked to stop; `false`: never two at once, and one instance."),
+	hosts: _enum(["all", "first"]).optional().meta({
+		description: "`first`: it runs on one host of the fleet, the first of the Action's `hosts`; `all`: on each of them.",
+		absent: "`first` with `overlap: false`, else `all`"
+	}),
 	stop_signal: _enum([
 		"TERM",
 		"INT",
@@ -26218,6 +26388,25 @@ const process$1 = strictObject({
 		path: ["instances"],
 		message: "a process without overlap is there once, so it has one instance"
 	});
+});
+/** None of the keys has a default here: a manifest that names none of them is one that older agents accept. */
+const judge = strictObject({
+	errors: string().regex(/^(?:100|[1-9]?\d(?:\.\d{1,2})?)%$/, "a share of the requests, such as \"1%\"").refine((text) => Number.parseFloat(text) > 0, "more than 0%").optional().meta({
+		description: "How much more of the requests must answer 5xx than with the release before.",
+		absent: "`1%`"
+	}),
+	latency: string().regex(/^\d{1,3}(?:\.\d{1,2})?x$/, "how many times as long, such as \"2x\"").refine((text) => Number.parseFloat(text) > 1, "more than 1x").optional().meta({
+		description: "How many times as long requests must take: half of them, or the slowest 5 % of them.",
+		absent: "`2x`"
+	}),
+	confidence: string().regex(/^(?:[5-9]\d)(?:\.\d{1,3})?%$/, "from 50% to 99.999%, such as \"99%\"").optional().meta({
+		description: "How sure that must be: with `99%`, at most one of a hundred releases that are no worse is taken back.",
+		absent: "`99%`"
+	}),
+	requests: int().min(10).max(1e6).optional().meta({
+		description: "How many requests each of the two releases needs. With fewer nothing is judged.",
+		absent: "`50`"
+	})
 });
 const processName = string().regex(/^(?!web$)[a-z][a-z0-9-]{0,31}$/, "a name of lower-case letters, digits and -, other than web");
 const configSchema = strictObject({
@@ -26239,6 +26428,7 @@ const configSchema = strictObject({
 	keep: int().min(2).max(100).default(5).describe("Good releases that stay on the host, at least 2. At most as many that were rolled back stay too."),
 	keep_warm: duration.default("60s").describe("How long the old instances stay up after the cutover. They stay up at least as long as `watch`."),
 	watch: duration.default("30s").describe("How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch."),
+	judge: union([literal("off"), judge]).optional().describe("When a release is taken back because its visitors' requests fail or became slow: the keys below, or `off`: see [the judge](../agent/judge/README.md)."),
 	exclude: array(plain(1024)).max(256).default([]).describe("What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` includes one again.")
 }).superRefine((config, context) => {
 	const places = [...config.static.flatMap(({ url, except }, index) => [{
@@ -26542,11 +26732,11 @@ function argv(command) {
 	return typeof command === "string" ? parseArgsStringToArgv(command) : command;
 }
 // action/job.ts
-/** Does one step of the Action itself: a group in the log, and a time in the report. */
+/** Does one step of the Action itself: a line in the log, with a group for what it prints, and a time in the report. */
 async function inPhase({ effects, report }, name, work) {
 	const { log, now } = effects;
 	const start = now();
-	log.startGroup(name);
+	log.groupIfPrinted(name);
 	try {
 		return await work();
 	} finally {
@@ -26556,8 +26746,8 @@ async function inPhase({ effects, report }, name, work) {
 			start,
 			took
 		});
-		log.line(`${name} took ${prettyMilliseconds(took)}`);
 		log.endGroup();
+		log.line(`${name} (${prettyMilliseconds(took)})`);
 	}
 }
 // shared/dependencies/requirement.ts
@@ -51767,32 +51957,48 @@ async function settled(work) {
 }
 const lookEveryMs = 5e3;
 /**
-* Gives the staged release more and more of the traffic on all hosts. Each agent watches the health of its own canary;
-* the job asks all of them, every few seconds, whether theirs is still staged.
-* @throws CutoverError canary_failed and what `check` throws
+* Gives the staged release more and more of the traffic on all hosts. Each agent watches the health of its own canary and
+* judges it by its visitors; the job asks all of them, every few seconds, whether theirs is still staged.
+* @throws CutoverError canary_failed, visitors_failed and what `check` throws
 */
-async function raiseCanary(hosts, { release, steps, check, say, signal, time = realTime, parallel = 1 }) {
-	for (const { weight, holdMs } of steps) {
+async function raiseCanary(hosts, request) {
+	const { release, steps, check, say, signal, parallel = 1 } = request;
+	for (const step of steps) {
+		const { weight, holdMs, early = false } = step;
 		for (const wave of wavesOf(hosts, {
 			parallel,
 			canaryHosts: 0
 		})) await settled(wave.map((host) => host.shift(release, weight, signal)));
-		say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : `, for ${holdMs / 1e3} s`}.`);
-		const end = time.elapsed() + holdMs;
-		for (;;) {
-			await Promise.all(hosts.map((host) => host.assertStaged(signal)));
-			const left = end - time.elapsed();
-			if (left <= 0) break;
-			await sleep(time, Math.min(left, lookEveryMs), signal);
-		}
+		const hold = `, for ${early ? "at most " : ""}${holdMs / 1e3} s`;
+		say(`${release} has ${weight} % of the traffic${holdMs === 0 ? "" : hold}.`);
+		await holdStep(hosts, step, request);
 		await check(weight);
 	}
+}
+async function holdStep(hosts, { weight, holdMs, early = false }, { say, signal, time = realTime }) {
+	const end = time.elapsed() + holdMs;
+	for (;;) {
+		const canaries = await Promise.all(hosts.map((host) => host.assertStaged(signal)));
+		const isWell = early && canaries.every((canary) => canary?.weight === weight && canary.verdict === "well");
+		const left = end - time.elapsed();
+		if (left > 0 && !isWell) {
+			await sleep(time, Math.min(left, lookEveryMs), signal);
+			continue;
+		}
+		if (early) sayEvidence(say, hosts, canaries, isWell);
+		return;
+	}
+}
+/** Too few requests are no failure: the step has taken its time, as one without evidence does. */
+function sayEvidence(say, hosts, canaries, isWell) {
+	if (!isWell) say("There is not evidence enough after this time; the canary goes on without it.");
+	for (const [index, canary] of canaries.entries()) say(`${hosts[index]?.report.host}: ${canary?.said ?? "its agent does not judge canaries; a newer one does"}.`);
 }
 /** @param how the command ended, as a sentence */
 function checkFailed(weight, how, output) {
 	return new CutoverError("canary_failed", `The command in canary-check failed, with ${weight} % of the traffic on the new release. ${how}`, {
 		unchanged: "Every host was asked to take the canary back; the result shows the outcome on each host.",
-		fix: "Its output is below. Correct it and deploy again.",
+		fix: "Its output is with this message. Correct what it found and deploy again.",
 		evidence: output === "" ? [] : [{
 			source: "canary-check",
 			text: output
@@ -51931,9 +52137,13 @@ function standingOf({ outcome, state, failure, weight = 100 }) {
 		case "failed": return isAtLeast(state, "cut_over") && !hasTakenBack(failure) ? "cut over" : "undone";
 	}
 }
+/** Its instances failed, or its visitors. */
+function isWatchFailure(code) {
+	return code === "watch_failed" || code === "visitors_failed";
+}
 /** A release that fails its watch is taken back by the host itself, unless what was live before is not well either. */
 function hasTakenBack(failure) {
-	return failure?.code === "watch_failed" && !/ keeps the traffic\.$/.test(failure.unchanged ?? "");
+	return failure !== void 0 && isWatchFailure(failure.code) && !/ keeps the traffic\.$/.test(failure.unchanged ?? "");
 }
 /** The failure of a deployment that should have ended well. */
 function endedBadly(view) {
@@ -53428,18 +53638,23 @@ const progressEveryMs = 2e3;
 /** So many lines of a quiet host are kept for its failure. */
 const keptLines = 40;
 /**
-* One host's part of the log: a group for each phase. Groups cannot interleave, so with several hosts the lines of a
-* phase are kept until it ends; with one host they are printed as they come.
+* One host's part of the log: a line for each phase, and a group for one that printed something. Groups cannot interleave, so
+* with several hosts the lines of a phase are kept until it ends; with one host they are printed as they come.
 */
 var HostLog = class {
 	#log;
 	#host;
 	#live;
 	#quiet;
+	#elapsed;
 	#lines = [];
 	#open = false;
 	#progressAt = Number.NEGATIVE_INFINITY;
-	constructor(log, host, mode) {
+	/** How large the upload of this phase is. */
+	#sent;
+	/** @param elapsed milliseconds since some moment */
+	constructor(log, host, mode, elapsed = () => performance.now()) {
+		this.#elapsed = elapsed;
 		this.#log = log;
 		this.#host = host;
 		this.#live = mode === "live";
@@ -53456,27 +53671,36 @@ var HostLog = class {
 		this.#open = true;
 		this.#log.untrusted(text);
 	}
-	/** The progress of an upload: at most one line in two seconds, and one at the end. */
+	/** The progress of an upload: at most one line in two seconds. The phase's own line has the size. */
 	progress(sent, size) {
 		if (this.#quiet) return;
-		const now = performance.now();
-		if (now - this.#progressAt < progressEveryMs && sent < size) return;
+		this.#sent = prettyBytes(size);
+		const now = this.#elapsed();
+		if (now - this.#progressAt < progressEveryMs) return;
+		const first = this.#progressAt === Number.NEGATIVE_INFINITY;
 		this.#progressAt = now;
-		const text = `${size === 0 ? 100 : Math.floor(sent / size * 100)} % (${prettyBytes(sent)} of ${prettyBytes(size)})`;
-		if (this.#live) this.output("upload", text);
-		else this.#log.line(`${this.#host}: upload ${text}`);
+		if (first || sent >= size) return;
+		const percent = Math.floor(sent / size * 100);
+		this.#log.line(`${this.#host}: upload ${percent} % (${prettyBytes(sent)} of ${prettyBytes(size)})`);
 	}
-	/** Ends the phase. @param note untrusted */
+	/** Ends the phase: a line, or a group if something was printed in it. @param note untrusted */
 	phase(activity, took, note) {
 		if (this.#quiet) return;
-		const time = prettyMilliseconds(took);
-		if (!this.#open) {
-			this.#log.startGroup(`${this.#host}: ${activity} (${time})`);
-			for (const line of this.#lines) this.#log.untrusted(line);
+		const line = `${this.#host}: ${activity} (${prettyMilliseconds(took)})`;
+		const more = note ?? this.#sent;
+		const said = more === void 0 ? line : `${line}: ${more}`;
+		this.#sent = void 0;
+		if (this.#open) {
+			this.#log.line(said);
+			this.#log.endGroup();
+		} else if (this.#lines.length > 0) {
+			this.#log.startGroup(said);
+			for (const each of this.#lines) this.#log.untrusted(each);
+			this.#log.endGroup();
+		} else {
+			this.#log.endGroup();
+			this.#log.line(said);
 		}
-		if (note !== void 0) this.#log.untrusted(note);
-		this.#log.line(`${this.#host}: ${activity} took ${time}`);
-		this.#log.endGroup();
 		this.#reset();
 	}
 	/** A line of our own between the phases. */
@@ -53543,6 +53767,7 @@ var HostProgress = class {
 		this.#activity = "deploy";
 		for await (const event of this.#app.events(deployment, signal)) {
 			if (event.type === "end") {
+				noteBefore(this.#report, event.deployment.before);
 				if (event.deployment.cut !== void 0) this.#report.cut = event.deployment.cut;
 				if (event.deployment.requests !== void 0) this.#report.visitors = requestsWords(event.deployment.requests);
 				return event.deployment;
@@ -53551,6 +53776,10 @@ var HostProgress = class {
 			if (event.type === "state") onState?.(event.state);
 		}
 		throw new CutoverError("internal", `The events of ${this.#report.host} ended without their last event.`);
+	}
+	/** An activation asks once more what was healthy when it was staged. */
+	#nameOf(state) {
+		return state === "healthy" && this.#prefix === "" && this.#report.phases.some(isHealthCheck) ? "health check before the cutover" : activities[state];
 	}
 	#show(event) {
 		switch (event.type) {
@@ -53562,7 +53791,7 @@ var HostProgress = class {
 				else this.#log.output(this.#activity, event.message);
 				return;
 			case "state":
-				this.phase(activities[event.state], Date.parse(event.at) - event.took, event.took, event.note);
+				this.phase(this.#nameOf(event.state), Date.parse(event.at) - event.took, event.took, event.note);
 				this.#activity = activityAfter(event.state);
 		}
 	}
@@ -53570,6 +53799,9 @@ var HostProgress = class {
 function activityAfter(state) {
 	const next = reportedAfter(state);
 	return next === void 0 ? "finish" : activities[next];
+}
+function isHealthCheck({ name }) {
+	return name === activities.healthy;
 }
 // action/hosts/host-upload.ts
 /**
@@ -53715,7 +53947,9 @@ var OpenDeployments = class {
 	}
 	async #abort(deployment, signal) {
 		try {
-			return standingOf(await this.#app.abort(deployment, signal)) ?? "undone";
+			const view = await this.#app.abort(deployment, signal);
+			noteBefore(this.#report, view.before);
+			return standingOf(view) ?? "undone";
 		} catch (thrown) {
 			const code = thrown instanceof CutoverError ? thrown.code : void 0;
 			if (code === "deployment_not_found") return "undone";
@@ -53829,7 +54063,8 @@ var HostDeploy = class {
 	async #send(bundle, { gate, ...options }) {
 		return gate === void 0 ? this.#sendNow(bundle, options) : gate.through(() => this.#sendNow(bundle, options));
 	}
-	async #sendNow(bundle, { releaseCommand, leaseMs, signal }) {
+	async #sendNow(bundle, options) {
+		const { signal } = options;
 		if (signal.aborted) this.report.outcome = "not_started";
 		signal.throwIfAborted();
 		this.#progress.begin("upload");
@@ -53837,11 +54072,7 @@ var HostDeploy = class {
 		const deployment = await this.#begun(signal, {
 			kind: "deploy",
 			release: bundle.release
-		}, () => this.upload.send(bundle, {
-			releaseCommand,
-			leaseMs,
-			signal
-		}));
+		}, () => this.upload.send(bundle, options));
 		this.#progress.phase("upload", start, this.#now() - start);
 		return deployment;
 	}
@@ -53895,15 +54126,16 @@ var HostDeploy = class {
 		});
 	}
 	/**
-	* Makes sure that the release is still staged on this host. @throws CutoverError canary_failed, with what the agent
-	* saw
+	* Makes sure that the release is still staged on this host.
+	* @returns what its agent knows of the canary's visitors
+	* @throws CutoverError canary_failed, visitors_failed, with what the agent saw
 	*/
 	async assertStaged(signal) {
 		const deployment = this.#open.staged;
-		if (deployment === void 0) return;
-		await this.#recorded(signal, async () => {
+		if (deployment === void 0) return void 0;
+		return this.#recorded(signal, async () => {
 			const view = await this.#app.deployment(deployment, signal);
-			if (view.outcome === "staged") return;
+			if (view.outcome === "staged") return view.canary;
 			delete this.report.note;
 			this.#open.staged = void 0;
 			throw endedBadly(view);
@@ -54077,13 +54309,15 @@ async function stageOn(hosts, request, failures, leaseMs) {
 			if (isAtLeast(state, "released")) onReleased?.();
 			if (state === "healthy" && hosts.length > 20 && ++ready % 50 === 0) say?.(`ready on ${ready} of ${hosts.length} hosts`);
 		};
-		const staging = host.stage(bundle, {
+		const options = {
 			releaseCommand: withCommand,
+			firstHost: host === hosts[0],
 			leaseMs,
 			signal: stop,
 			onState,
 			gate
-		});
+		};
+		const staging = host.stage(bundle, options);
 		started.push(staging);
 		return staging.catch((thrown) => {
 			if (!stop.aborted) failures.add(host, thrown);
@@ -54152,7 +54386,7 @@ async function activateOn(hosts, release, { signal, ending = usualEnding, plan =
 const silent = () => {};
 /** The host went back by itself. After any other late failure it serves the new release, like the others. */
 function failedWatch(thrown) {
-	return thrown instanceof CutoverError && thrown.code === "watch_failed";
+	return thrown instanceof CutoverError && isWatchFailure(thrown.code);
 }
 /** In waves, without a way back: too many failures leave the hosts after them as they are. */
 async function onAll(hosts, each, { signal, ending = usualEnding, plan = usualPlan, say = silent }) {
@@ -55365,6 +55599,15 @@ const usualTiming = {
 	eventsIdleMs: 6e4,
 	lostAfterMs: 12e4
 };
+// action/client/upload.ts
+/** What an older agent does not look at. */
+function uploadHeaders({ leaseSecret, allowOlder, firstHost }) {
+	return {
+		[leaseHeader]: leaseSecret,
+		...allowOlder && { ["cutover-allow-older"]: "true" },
+		...!firstHost && { ["cutover-first-host"]: "false" }
+	};
+}
 // action/client/agent-client.ts
 /** One agent, at the address that the workflow gave. Every method throws CutoverError. */
 var AgentClient = class {
@@ -55407,7 +55650,7 @@ var AgentClient = class {
 	}
 	/** Sends a bundle, to be staged. Repeated if the connection breaks: an agent recognises a bundle that it has. */
 	async upload(upload) {
-		const { app, archive, releaseCommand, leaseMs, leaseSecret, waitMs, token, onProgress, signal } = upload;
+		const { app, archive, releaseCommand, leaseMs, waitMs, token, onProgress, signal } = upload;
 		const { size } = archive;
 		const query = {
 			activate: false,
@@ -55424,10 +55667,7 @@ var AgentClient = class {
 			onProgress: (sent) => onProgress(sent, size)
 		};
 		const path = pathOf(calls$1.deploy, { app }, query);
-		const headers = {
-			[leaseHeader]: leaseSecret,
-			...upload.allowOlder && { ["cutover-allow-older"]: "true" }
-		};
+		const headers = uploadHeaders(upload);
 		return this.#begin(calls$1.deploy, path, {
 			headers,
 			body,
