@@ -34,7 +34,7 @@ export function timeoutHints(config: Config, project: Pick<ProjectFiles, "read">
     );
   }
   const own = project.read("gunicorn.conf.py") ?? "";
-  if (long && server.kind === "gunicorn" && server.threads === 1 && !/^timeout\s*=/m.test(own)) {
+  if (long && server.kind === "gunicorn" && (server.threads ?? 1) === 1 && !/^(?:timeout|threads)\s*=/m.test(own)) {
     hints.push(
       warning(
         ["site", "proxy_read_timeout"],

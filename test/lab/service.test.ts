@@ -286,17 +286,8 @@ describeLab("the Debian package on a bare host", () => {
       expect(await host().check(...setup)).not.toContain("write  ");
       expect(await property("MainPID")).toBe(pid);
       await host().check("sh", "-c", 'printf "listen: 127.0.0.1:7070\\n" >/etc/cutover/agent.yml');
-      await host().check(
-        "node",
-        "/opt/cutover/cutover.mjs",
-        "app",
-        "add",
-        "shop",
-        "--user",
-        "shop",
-        "--domain",
-        "shop.example.com",
-      );
+      const add = "app add shop --user shop --domain shop.example.com".split(" ");
+      await host().check("node", "/opt/cutover/cutover.mjs", ...add);
       live = await app.deploy(host());
       expect(await fleet.visit(host())).toMatchObject({ release: live });
     },

@@ -77,7 +77,7 @@ test.each([
     [
       '4:3 processes.Worker: "Worker" is no name for it; allowed: a name of lower-case letters, digits and -, other than web',
       "5:3 processes.beat.command: is required and missing",
-      "5:11 processes.beat.comand: unknown key; allowed here: command, instances, overlap, stop_signal, stop_timeout, stay_up. Did you mean command?",
+      "5:11 processes.beat.comand: unknown key; allowed here: command, instances, overlap, hosts, stop_signal, stop_timeout, stay_up. Did you mean command?",
       '5:22 processes.beat.stop_signal: "trm" is not allowed; allowed here: one of TERM, INT, QUIT, HUP, USR1, USR2. Did you mean TERM?',
     ],
   ],

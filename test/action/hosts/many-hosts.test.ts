@@ -9,7 +9,7 @@ test("the log of a job on many hosts is short, and has what a failing host said"
   const text = well.log.join("\n");
   expect(text).toContain("wave 1 of 4: 1 of 60 hosts done");
   expect(text).toContain("wave 4 of 4: 60 of 60 hosts done");
-  expect(text).toMatch(/^60 hosts: succeeded, /m);
+  expect(text).toMatch(/^60 hosts: live, /m);
   expect(text).not.toContain("Collecting flask");
   expect(well.log.length).toBeLessThan(40);
   const failure = { code: "health_failed", detail: "web-0 answered 500", fix: "Read the traceback." };
