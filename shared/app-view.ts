@@ -73,6 +73,8 @@ export const appView = z.object({
   held: z.string().optional(),
   /** Absent while the site is open. */
   maintenance: maintenanceView.optional(),
+  /** Set if the environment of the live release is gone, or its Python is gone or another one. `cutover heal` builds it again. */
+  unbuilt: z.boolean().optional(),
   /** Set if supervisord does not answer, so that nothing is known of the instances' processes. */
   problem: z.string().optional(),
   /** What visitors saw in the last minute; absent if nginx writes no lines of requests for this app. */

@@ -47,6 +47,7 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
     urls: urlsOf(live?.config, settings),
     ...(blocked !== undefined && { held: blocked }),
     ...(maintenance !== undefined && { maintenance }),
+    ...((await isUnbuilt(ports, state)) && { unbuilt: true }),
     ...(supervisord.problem !== undefined && { problem: supervisord.problem }),
     ...(requests !== undefined && { requests }),
     instances,
@@ -54,6 +55,12 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
     deployment: running ?? open?.deployment ?? state.history[0] ?? null,
     host: await ports.system.view(),
   };
+}
+
+/** A question that the helper does not answer says nothing of the environment. */
+async function isUnbuilt(ports: Ports, { app, live }: AppState): Promise<boolean> {
+  if (live === null) return false;
+  return !(await ports.environments.present(app, releaseOfRun(live)).catch(() => true));
 }
 
 /** What stayed open, and is tried again, is the app's deployment now. */

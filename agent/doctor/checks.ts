@@ -7,6 +7,7 @@ import { certificates } from "./checks/certificates.ts";
 import { defaultServer } from "./checks/default-server.ts";
 import { directories } from "./checks/directories.ts";
 import { disk } from "./checks/disk.ts";
+import { environments } from "./checks/environments.ts";
 import { helper } from "./checks/helper.ts";
 import { instances } from "./checks/instances.ts";
 import { leftovers } from "./checks/leftovers.ts";
@@ -58,6 +59,7 @@ export const checks: Record<string, Check> = {
   instances,
   "listen-outside": listenOutside,
   pythons,
+  environments,
   certificates,
   webhooks,
   directories,

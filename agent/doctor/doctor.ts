@@ -12,12 +12,14 @@ export interface DoctorOptions {
   config: string;
   version: string;
   now: number;
+  /** Also what an upgrade of the distribution would do. */
+  upgrade?: boolean;
   /** Asks the agent for its version. The agent may be down: doctor needs it for nothing else. */
   askAgent(socket: string): Promise<AgentFacts>;
 }
 
 /** Finds what is wrong with this host. It only looks: a person does what the findings say. */
-export async function examine({ config, version, now, askAgent }: DoctorOptions): Promise<Finding[]> {
+export async function examine({ config, version, now, upgrade = false, askAgent }: DoctorOptions): Promise<Finding[]> {
   const file = join(config, "agent.yml");
   const settings = await readAgentSettings(file).catch((thrown: unknown) => {
     if (thrown instanceof CutoverError) return thrown;
@@ -26,7 +28,7 @@ export async function examine({ config, version, now, askAgent }: DoctorOptions)
   // Without agent.yml nobody knows where everything else is.
   if (settings instanceof CutoverError) return faultsOf(settings);
   const agent = await askAgent((settings satisfies AgentSettings).socket);
-  return judge(await hostFacts({ settings, appsDir: join(config, "apps"), agent, version, now }));
+  return judge(await hostFacts({ settings, appsDir: join(config, "apps"), agent, version, now, upgrade }));
 }
 
 function faultsOf({ message }: CutoverError): Finding[] {

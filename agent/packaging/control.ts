@@ -42,11 +42,11 @@ Description: ${description}
 
 /**
  * What the live apps run with, so that `apt autoremove` leaves it when the agent is removed: apt has installed it only for the
- * agent. A conffile stays until the purge, which removes the apps too. An upgrade of the distribution leaves the Python of the
+ * agent. libstdc++6 is for the node that starts them. A conffile stays until the purge, which removes the apps too. An upgrade of the distribution leaves the Python of the
  * environments that exist.
  */
 export function renderAptConf(): string {
-  const kept = ["nginx", "openresty", "supervisor", "python3[.][0-9]+"];
+  const kept = ["nginx", "openresty", "supervisor", "python3[.][0-9]+", "libstdc[+][+]6"];
   return `// What the apps of cutover run with. \`apt purge cutover-agent\` removes this file.
 APT::NeverAutoRemove {
 ${kept.map((name) => `  "^${name}$";\n`).join("")}};

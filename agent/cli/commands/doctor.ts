@@ -13,6 +13,7 @@ import { mendAll } from "./doctor-fix.ts";
 
 interface Options {
   verify?: boolean;
+  upgrade?: boolean;
   check?: string;
   fix?: boolean;
   yes?: boolean;
@@ -22,6 +23,7 @@ interface Options {
 export function doctorCommand(terminal: Terminal, setExit: SetExit, version: string): Command {
   return newCommand("doctor", "find what is wrong with this host, and how to fix it", "cutover doctor --fix")
     .option("--verify", "also hash all files of all releases again, as `cutover verify` does")
+    .option("--upgrade", "also what an upgrade of the distribution would do to each app")
     .option("--check <name>", "only what this check finds, such as units")
     .option("--fix", "do what can be done without a risk to others, after a question for each")
     .option("--yes", "with --fix: do not ask")
@@ -33,6 +35,7 @@ export function doctorCommand(terminal: Terminal, setExit: SetExit, version: str
           config: context.places.config,
           version,
           now: terminal.now(),
+          upgrade: options.upgrade === true,
           askAgent: (socket) => askAgent(given ?? socket, options.verify === true),
         });
         return findings.filter(({ check }) => options.check === undefined || check === options.check);

@@ -37,7 +37,30 @@ export function moveCommands(terminal: Terminal, setExit: SetExit): Command[] {
         client.call(calls.activate, { app, release }, { query: { wait }, body: { weight } }),
     }),
     abortCommand(terminal, setExit),
+    healCommand(terminal, setExit),
   ];
+}
+
+/** For all apps, since an upgrade of the distribution changes the Python of all. */
+function healCommand(terminal: Terminal, setExit: SetExit): Command {
+  const text =
+    "build the environment of live releases again whose Python is gone or changed, and start fresh instances";
+  return newCommand("heal", text, "cutover heal")
+    .argument("[app]", "the app (default: all)")
+    .action(async (given: string | undefined, _options, command: Command) => {
+      const context = contextOf(command, terminal);
+      const client = await context.client();
+      const names = given === undefined ? (await client.call(calls.apps, {})).apps : [given];
+      const views = await Promise.all(names.map((app) => client.call(calls.app, { app })));
+      const sick = views.filter(({ unbuilt }) => unbuilt === true).map(({ app }) => app);
+      if (sick.length === 0) context.show({ healed: [] }, () => "The environment of each live release is there.");
+      const codes: number[] = [];
+      for (const app of sick) {
+        if (!context.json) print(terminal, app);
+        codes.push(await follow(context, client, await client.call(calls.redeploy, { app }, { body: {} })));
+      }
+      setExit(Math.max(0, ...codes));
+    });
 }
 
 interface Moving {

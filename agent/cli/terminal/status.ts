@@ -48,12 +48,16 @@ function siteRows({ urls, maintenance }: AppView, { style, now }: ViewOptions): 
   return [...rows, ["closed", style("yellow", closed)]];
 }
 
-function troubleRows({ held, problem, live, instances }: AppView, { style }: ViewOptions): Row[] {
+function troubleRows({ app, held, problem, live, instances, unbuilt }: AppView, { style }: ViewOptions): Row[] {
   const rows: Row[] = [];
   const down = instances.filter(({ run, state }) => run === live && !upStates.has(state));
   if (down.length > 0 && problem === undefined) {
     const names = down.map(({ name, state }) => `${safe(name)} (${safe(state)})`).join(", ");
     rows.push(["down", style("red", `${names}; the agent starts them again for as long as it takes`)]);
+  }
+  if (unbuilt === true) {
+    const text = `its environment is gone, or its Python is gone or another one: \`cutover heal ${app}\` builds it again`;
+    rows.push(["unbuilt", style("red", text)]);
   }
   if (held !== undefined) rows.push(["held", style("red", safe(held))]);
   if (problem !== undefined) rows.push(["problem", style("red", safe(problem))]);

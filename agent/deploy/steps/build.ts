@@ -16,7 +16,7 @@ export async function restoreEnvironment(context: DeployContext, { app, release 
   const { ports, deployment } = context;
   await ports.privileged.shareRelease(app, release);
   if (await ports.environments.present(app, release)) return;
-  deployment.notice(`the environment of ${release} was removed; it is built again`);
+  deployment.notice(`the environment of ${release} was removed, or its Python changed; it is built again`);
   const manifest = await ports.releases.manifest(app, release);
   const { key } = await buildFor(context, manifest);
   await reach(context, "built", `environment ${key} made again`);

@@ -7,6 +7,7 @@ import { releaseId } from "../../../shared/names.ts";
 import { parseJson } from "../../../shared/plain-json.ts";
 import { listenerText, outsideListeners, tcpSockets } from "../../host/net/proc-net.ts";
 import { groupSharers } from "../../host/ownership/own-group.ts";
+import { interpreterOf } from "../../host/python/environment-interpreter.ts";
 import { AppsDirectory } from "../../host/store/apps-dir.ts";
 import { type AppLayout, appLayout } from "../../host/store/layout.ts";
 import { readLimits, readSafely } from "../../host/store/safe-read.ts";
@@ -54,15 +55,18 @@ async function outsideOf(uid: number): Promise<string[]> {
 }
 
 /** `live` is undefined also if its configuration cannot be read. */
-async function liveFacts({ home, published, config }: AppLayout): Promise<Pick<AppFacts, "live" | "release">> {
+async function liveFacts(layout: AppLayout): Promise<Pick<AppFacts, "live" | "release" | "environment">> {
+  const { home, published, config } = layout;
   const target = await readlink(published("current")).catch(() => undefined);
   const release = releaseId.safeParse(basename(target ?? "")).data;
-  if (release === undefined) return { live: undefined, release };
+  if (release === undefined) return { live: undefined, release, environment: undefined };
+  const key = await readlink(layout.releaseVenv(release)).catch(() => undefined);
+  const environment = key === undefined ? undefined : interpreterOf(layout.venv(basename(key)));
   try {
     const bytes = await readSafely(home, config(release), readLimits.config);
-    return { live: configSchema.safeParse(parseJson(bytes.toString("utf8"))).data, release };
+    return { live: configSchema.safeParse(parseJson(bytes.toString("utf8"))).data, release, environment };
   } catch {
-    return { live: undefined, release };
+    return { live: undefined, release, environment };
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Config } from "../../../shared/config.ts";
 import type { VerifyView } from "../../../shared/protocol.ts";
 import type { ProgramState } from "../../contracts/privileged.ts";
+import type { EnvironmentInterpreter } from "../../host/python/environment-interpreter.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
 import type { Directive } from "../nginx-config.ts";
 import type { Entry, Identity } from "../permissions.ts";
@@ -12,6 +13,8 @@ export interface HostFacts {
   now: number;
   /** The version of this program. */
   version: string;
+  /** Whether somebody asks before an upgrade of the distribution. */
+  upgrade: boolean;
   settings: AgentSettings;
   agent: AgentFacts;
   apps: AppFacts[];
@@ -82,6 +85,8 @@ export interface AppFacts {
   live: Config | undefined;
   /** The id of the live release. */
   release: string | undefined;
+  /** What the environment of the live release runs on; undefined if it has none. */
+  environment: EnvironmentInterpreter | undefined;
   /** Where processes of its user listen to the network, such as `0.0.0.0:9000`. */
   outside: string[];
   home: string;

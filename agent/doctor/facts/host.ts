@@ -20,10 +20,11 @@ export interface HostFactsOptions {
   agent: AgentFacts;
   version: string;
   now: number;
+  upgrade: boolean;
 }
 
 /** Looks at the host, changes nothing, and judges nothing. */
-export async function hostFacts({ settings, appsDir, agent, version, now }: HostFactsOptions): Promise<HostFacts> {
+export async function hostFacts({ settings, appsDir, ...asked }: HostFactsOptions): Promise<HostFacts> {
   const apps = await appFacts(appsDir, settings);
   const [nginx, supervisor, pythons, disk] = await Promise.all([
     nginxFacts(settings),
@@ -32,10 +33,8 @@ export async function hostFacts({ settings, appsDir, agent, version, now }: Host
     diskFacts(settings.data),
   ]);
   return {
-    now,
-    version,
+    ...asked,
     settings,
-    agent,
     apps,
     helper: await helperFacts(settings, appsDir, apps),
     units: await unitFacts(dirname(appsDir)),

@@ -11,6 +11,7 @@ import { type TakeRequest, takeTree } from "../ownership/take-tree.ts";
 import { removeTree } from "../ownership/trees.ts";
 import { type AppLayout, appLayout } from "../store/layout.ts";
 import { type CompileBytecode, type CompileRequest, compile } from "./compile.ts";
+import { interpreterOf } from "./environment-interpreter.ts";
 import { environmentContent, environmentKey } from "./environment-key.ts";
 import { Interpreters } from "./interpreter.ts";
 import { makeVenv, type VenvRequest } from "./venv.ts";
@@ -168,10 +169,13 @@ async function removeVenv(directory: string): Promise<void> {
   await removeTree(directory);
 }
 
-/** The owner counts too: in releases before this one the app's user could put a marker into an unfinished environment. */
+/**
+ * One whose interpreter has changed or went counts as absent. The owner counts too: in releases before this one the app's user
+ * could put a marker into an unfinished environment.
+ */
 function isFinished(directory: string): boolean {
   const owner = lstatSync(directory, { throwIfNoEntry: false })?.uid;
-  return owner === process.geteuid?.() && existsSync(join(directory, marker));
+  return owner === process.geteuid?.() && existsSync(join(directory, marker)) && interpreterOf(directory).fits;
 }
 
 /** undefined for a link that cutover did not make. */

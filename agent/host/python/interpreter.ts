@@ -16,14 +16,22 @@ export interface Interpreter {
   version: string;
   /** Where its virtual environments' `python` leads. */
   base: string;
+  /** It is one of a virtual environment, with packages of its own. */
+  virtual: boolean;
   /** The part of a .pyc file's name that distinguishes interpreters, such as cpython-311. */
   cacheTag: string;
 }
 
 const run = promisify(execFile);
-const answer = z.object({ real: z.string(), base: z.string(), version: z.string(), cacheTag: z.string() });
+const answer = z.object({
+  real: z.string(),
+  base: z.string(),
+  virtual: z.boolean().default(false),
+  version: z.string(),
+  cacheTag: z.string(),
+});
 const question = `import json, os, platform, sys
-print(json.dumps({"real": os.path.realpath(sys.executable), "base": sys._base_executable, "version": platform.python_version(), "cacheTag": sys.implementation.cache_tag}))`;
+print(json.dumps({"real": os.path.realpath(sys.executable), "base": sys._base_executable, "virtual": sys.prefix != sys.base_prefix, "version": platform.python_version(), "cacheTag": sys.implementation.cache_tag}))`;
 
 /** Without the package, the wheel from which `venv` installs pip. */
 const pipQuestion = `try: from pip import __version__ as found
@@ -77,6 +85,14 @@ export class Interpreters {
     if (interpreter?.real === file.real) this.#answers.set(path, { file: file.state, interpreter });
     return interpreter;
   }
+}
+
+/**
+ * The program that makes an environment, and to which the environment leads. A distribution's `python3` is another version after an
+ * upgrade, while the environment's packages stay those of the old one. So it is the file itself, such as python3.11.
+ */
+export function makerOf({ path, real, virtual }: Interpreter): string {
+  return virtual ? path : real;
 }
 
 /** The version (major, minor) of an interpreter's pip; undefined if it has neither pip nor its wheel. */

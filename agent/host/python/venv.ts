@@ -6,7 +6,7 @@ import type { StepRequest, StepRunner } from "../exec/step.ts";
 import type { ViewMount } from "../exec/step-view.ts";
 import type { AppLayout } from "../store/layout.ts";
 import type { EnvironmentContent } from "./environment-key.ts";
-import { type Interpreter, interpreterEnvironment, pipVersion } from "./interpreter.ts";
+import { type Interpreter, interpreterEnvironment, makerOf, pipVersion } from "./interpreter.ts";
 import { type VenvWork, venvFailed, venvProgram } from "./venv-program.ts";
 import { requirementLines } from "./wheels.ts";
 
@@ -81,7 +81,7 @@ function originals({ home }: AppLayout): string {
 function pipWords({ interpreter, directory }: VenvRequest, options: string[]): string[] {
   const target = ["--python", join(directory, "bin", "python")];
   const quiet = ["--no-input", "--disable-pip-version-check", "--no-cache-dir", "--progress-bar", "off"];
-  return [interpreter.path, "-I", "PIP", ...target, "install", ...quiet, ...options];
+  return [makerOf(interpreter), "-I", "PIP", ...target, "install", ...quiet, ...options];
 }
 
 /**
@@ -124,7 +124,7 @@ async function step(request: VenvRequest, work: VenvWork, { env = {}, network = 
   const { context, layout, runStep, interpreter } = request;
   const last: string[] = [];
   const code = await runStep(context.app, {
-    argv: [interpreter.path, "-I", "-c", venvProgram],
+    argv: [makerOf(interpreter), "-I", "-c", venvProgram],
     cwd: layout.release(context.release),
     network,
     mounts: mounts(request, work),

@@ -50,6 +50,7 @@ export function appFacts(parts: Partial<AppFacts> = {}): AppFacts {
     env: env({}),
     live: liveConfig(),
     release: "20261121T103000Z-3f2c1ab",
+    environment: { named: "/usr/bin/python3.11", real: "/usr/bin/python3.11", made: ["3.11"], fits: true },
     outside: [],
     home,
     ways: [
@@ -90,6 +91,7 @@ export function healthyHost(parts: Partial<HostFacts> = {}): HostFacts {
   return {
     now,
     version: "1.2.3",
+    upgrade: false,
     settings: agentSettingsSchema.parse({}),
     agent: { socket: "/run/cutover/agent.sock", version: "1.2.3" },
     apps: [appFacts()],

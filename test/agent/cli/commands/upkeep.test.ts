@@ -21,6 +21,21 @@ function migrated(): void {
 
 const rolledBack = () => host.service.calls.filter(({ method }) => method === "rollback").length;
 
+test("H3 heal starts fresh instances of each app whose environment is gone, and of no other", async () => {
+  expect((await host.run(["heal"])).out).toBe("The environment of each live release is there.\n");
+  expect(host.service.calls.filter(({ method }) => method === "redeploy")).toEqual([]);
+  host.service.views.set("shop", { ...fakeAppView(), unbuilt: true });
+  expect((await host.run(["status", "shop"])).out).toContain("`cutover heal shop` builds it again");
+  host.service.script = [{ type: "state", state: "healthy", took: 1 }];
+  const onOutput = () => {
+    for (const id of host.service.began) host.service.finish(id, "succeeded");
+  };
+  const { exit, out } = await host.run(["heal"], { onOutput });
+  expect(out).toMatch(/^shop\n/);
+  expect(exit).toBe(0);
+  expect(host.service.calls.filter(({ method }) => method === "redeploy")).toHaveLength(1);
+});
+
 describe("a rollback over a release that ran its release command", () => {
   test("says so before it goes, and asks a person", async () => {
     migrated();

@@ -3,6 +3,41 @@ import { app, host, root, testTraps } from "./traps.ts";
 
 testTraps([
   [
+    "H3 an environment whose Python an upgrade of the distribution has changed",
+    app({ environment: { named: "/usr/bin/python3", real: "/usr/bin/python3.13", made: ["3.11"], fits: false } }),
+    "environments",
+    "error",
+    /has packages for Python 3\.11, but its interpreter \/usr\/bin\/python3 is now \/usr\/bin\/python3\.13/,
+    /cutover heal shop/,
+  ],
+  [
+    "H3 an environment whose Python is gone",
+    app({ environment: { named: "/usr/bin/python3.11", real: undefined, made: ["3.11"], fits: false } }),
+    "environments",
+    "error",
+    /\/usr\/bin\/python3\.11 is gone/,
+    /cutover heal shop/,
+  ],
+  [
+    "H3 before an upgrade, an environment that it would break",
+    {
+      ...app({ environment: { named: "/usr/bin/python3", real: "/usr/bin/python3.11", made: ["3.11"], fits: true } }),
+      upgrade: true,
+    },
+    "environments",
+    "warning",
+    /shop runs on \/usr\/bin\/python3\.11 \(Python 3\.11\), which it reaches as \/usr\/bin\/python3/,
+    /after it: `cutover heal shop`/,
+  ],
+  [
+    "H3 before an upgrade, an environment that goes on",
+    { ...app({}), upgrade: true },
+    "environments",
+    "warning",
+    /shop runs on \/usr\/bin\/python3\.11 \(Python 3\.11\)\./,
+    /After the upgrade/,
+  ],
+  [
     "H10 a process of the app's user that listens to the network",
     app({ outside: ["0.0.0.0:9000", "[::]:9001"] }),
     "listen-outside",

@@ -13,6 +13,7 @@ const interpreter = {
   version: "3.11.2",
   base: "/usr/bin/python3.11",
   cacheTag: "cpython-311",
+  virtual: false,
 };
 
 /** The key in mode index of a release with these files. */
