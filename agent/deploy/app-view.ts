@@ -47,7 +47,7 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
     urls: urlsOf(live?.config, settings),
     ...(blocked !== undefined && { held: blocked }),
     ...(maintenance !== undefined && { maintenance }),
-    ...((await isUnbuilt(ports, state)) && { unbuilt: true }),
+    ...(await unbuilt(ports, state)),
     ...(supervisord.problem !== undefined && { problem: supervisord.problem }),
     ...(requests !== undefined && { requests }),
     instances,
@@ -58,9 +58,9 @@ export async function viewApp({ ports, settings, state, running }: Parts): Promi
 }
 
 /** A question that the helper does not answer says nothing of the environment. */
-async function isUnbuilt(ports: Ports, { app, live }: AppState): Promise<boolean> {
-  if (live === null) return false;
-  return !(await ports.environments.present(app, releaseOfRun(live)).catch(() => true));
+async function unbuilt(ports: Ports, { app, live }: AppState): Promise<Pick<AppView, "unbuilt">> {
+  const isThere = live === null || (await ports.environments.present(app, releaseOfRun(live)).catch(() => true));
+  return isThere ? {} : { unbuilt: true };
 }
 
 /** What stayed open, and is tried again, is the app's deployment now. */
