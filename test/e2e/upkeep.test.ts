@@ -19,7 +19,7 @@ test("a rollback to a release whose environment was pruned builds it again and s
   for (const key of await readdir(layout().venvs)) await rm(layout().venv(key), { recursive: true });
   const { code, stdout } = await host.agent.cutover("rollback", "shop");
   expect(code, stdout).toBe(0);
-  expect(stdout).toContain("was removed; it is built again");
+  expect(stdout).toContain("or its Python changed; it is built again");
   expect((await versionOf(host.site)).version).toBe("v1");
 });
 
