@@ -1,5 +1,6 @@
 import { parseArgsStringToArgv } from "string-argv";
 import { z } from "zod";
+import type { Rollout } from "../shared/config.ts";
 import { duration, milliseconds } from "../shared/duration.ts";
 import { CutoverError } from "../shared/errors.ts";
 import { releaseId } from "../shared/names.ts";
@@ -19,6 +20,10 @@ export const inputDefaults = {
   weight: "100",
   canary: "",
   "canary-check": "",
+  parallel: "",
+  "canary-hosts": "",
+  pause: "",
+  "max-failures": "",
   "signing-key": "",
   "dry-run": "false",
   thin: "true",
@@ -41,6 +46,8 @@ export interface Inputs {
   /** The steps below 100. */
   canary: CanaryStep[];
   canaryCheck: string[];
+  /** What it says takes the place of `rollout` in cutover.yml, key by key. */
+  rollout: Partial<Rollout>;
   signingKey: string;
   dryRun: boolean;
   /** Leave out of the bundle what a host has in its live release. */
@@ -94,6 +101,11 @@ const longestTimeoutMs = 24 * 86_400_000;
 
 const limit = duration.transform(milliseconds);
 
+const hostCount = z
+  .string()
+  .regex(/^\d{0,3}$/, "must be a number of hosts")
+  .transform((text) => (text === "" ? undefined : Number(text)));
+
 const trueOrFalse = z.enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true");
 
 const schema = z
@@ -113,6 +125,13 @@ const schema = z
       .transform(Number),
     canary: canarySteps,
     "canary-check": z.string().transform((text) => parseArgsStringToArgv(text)),
+    parallel: z
+      .string()
+      .regex(/^(?:all|[1-9]\d{0,2}|1000)?$/, "must be a number of hosts, or all")
+      .transform((text) => (text === "" ? undefined : text === "all" ? "all" : Number(text))),
+    "canary-hosts": hostCount,
+    pause: z.union([z.literal(""), duration]).transform((text) => (text === "" ? undefined : text)),
+    "max-failures": hostCount,
     "signing-key": z.string(),
     "dry-run": trueOrFalse,
     thin: trueOrFalse,
@@ -188,6 +207,12 @@ export function readInputs(env: NodeJS.ProcessEnv): Inputs {
     weight: data.weight,
     canary: data.canary.filter(({ weight }) => weight < 100),
     canaryCheck: data["canary-check"],
+    rollout: given({
+      parallel: data.parallel,
+      canary_hosts: data["canary-hosts"],
+      pause: data.pause,
+      max_failures: data["max-failures"],
+    }),
     signingKey: data["signing-key"],
     dryRun: data["dry-run"],
     thin: data.thin,
@@ -197,6 +222,11 @@ export function readInputs(env: NodeJS.ProcessEnv): Inputs {
     pipArguments: data["pip-arguments"],
     indexUrl: data["index-url"],
   };
+}
+
+/** Without the keys that nobody gave. */
+function given<T extends object>(keys: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
+  return Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== undefined)) as never;
 }
 
 function refusal(error: z.ZodError): CutoverError {

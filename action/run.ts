@@ -114,7 +114,7 @@ function sendsBundle({ command }: Inputs): boolean {
 async function carryOut(hosts: HostDeploy[], job: Job, pack: typeof packFor): Promise<void> {
   const { inputs, effects, report, config } = job;
   const { signal, log } = effects;
-  const plan = planOf(config.rollout);
+  const plan = planOf(config.rollout, inputs.rollout);
   const say = (line: string) => log.line(line);
   const options = { signal, ending: effects, plan, say };
   const releaseCommand = config.release !== undefined;
@@ -184,7 +184,7 @@ function raiseInSteps({ inputs, effects, report, config, directory }: Job, hosts
     });
     if (!ok) throw checkFailed(weight, how, output);
   };
-  const { parallel } = planOf(config.rollout);
+  const { parallel } = planOf(config.rollout, inputs.rollout);
   const say = (line: string) => log.line(line);
   return raiseCanary(hosts, { release, steps: inputs.canary, check, say, signal, time, parallel });
 }

@@ -63,7 +63,7 @@ const python = z.strictObject({
 });
 
 /** How the hosts of one job get a release. The Action alone does it. */
-const rollout = z.strictObject({
+export const rolloutSchema = z.strictObject({
   parallel: z
     .union([z.int().min(1).max(1000), z.literal("all")])
     .default(1)
@@ -79,7 +79,7 @@ const rollout = z.strictObject({
       "So many hosts may fail: they are undone, the others go on, and the job fails in the end. With one more all go back.",
     ),
 });
-export type Rollout = z.output<typeof rollout>;
+export type Rollout = z.output<typeof rolloutSchema>;
 
 /** A process that serves no HTTP: a queue's worker, a scheduler. */
 const process = z
@@ -189,7 +189,9 @@ export const configSchema = z
       .record(processName, process)
       .default({})
       .describe("Processes that serve no HTTP, such as queue workers, by name."),
-    rollout: rollout.optional().describe("How several hosts get a release: see [waves](../action/README.md#waves)."),
+    rollout: rolloutSchema
+      .optional()
+      .describe("How several hosts get a release: see [waves](../action/README.md#waves)."),
     env: z
       .record(environmentName, environmentValue)
       .default({})

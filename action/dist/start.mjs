@@ -25237,6 +25237,10 @@ const inputDefaults = {
 	weight: "100",
 	canary: "",
 	"canary-check": "",
+	parallel: "",
+	"canary-hosts": "",
+	pause: "",
+	"max-failures": "",
 	"signing-key": "",
 	"dry-run": "false",
 	thin: "true",
@@ -25272,6 +25276,7 @@ const longestWaitMs = maxWaitSeconds * 1e3;
 /** A timer of Node ends at once if it is longer than 2^31 ms. */
 const longestTimeoutMs = 20736e5;
 const limit = duration.transform(milliseconds);
+const hostCount = string().regex(/^\d{0,3}$/, "must be a number of hosts").transform((text) => text === "" ? void 0 : Number(text));
 const trueOrFalse = _enum(["true", "false"], { error: "must be true or false" }).transform((text) => text === "true");
 const schema = object({
 	hosts: string().transform((text) => text.split(/[\n,]/).map((line) => line.trim())).transform((lines) => lines.filter((line) => line !== "")).pipe(array(host)),
@@ -25282,6 +25287,10 @@ const schema = object({
 	weight: string().regex(/^(?:100|[1-9]\d?)$/, "must be 1 to 100, in percent").transform(Number),
 	canary: canarySteps,
 	"canary-check": string().transform((text) => parseArgsStringToArgv(text)),
+	parallel: string().regex(/^(?:all|[1-9]\d{0,2}|1000)?$/, "must be a number of hosts, or all").transform((text) => text === "" ? void 0 : text === "all" ? "all" : Number(text)),
+	"canary-hosts": hostCount,
+	pause: union([literal(""), duration]).transform((text) => text === "" ? void 0 : text),
+	"max-failures": hostCount,
 	"signing-key": string(),
 	"dry-run": trueOrFalse,
 	thin: trueOrFalse,
@@ -25344,6 +25353,12 @@ function readInputs(env) {
 		weight: data.weight,
 		canary: data.canary.filter(({ weight }) => weight < 100),
 		canaryCheck: data["canary-check"],
+		rollout: given$1({
+			parallel: data.parallel,
+			canary_hosts: data["canary-hosts"],
+			pause: data.pause,
+			max_failures: data["max-failures"]
+		}),
 		signingKey: data["signing-key"],
 		dryRun: data["dry-run"],
 		thin: data.thin,
@@ -25353,6 +25368,10 @@ function readInputs(env) {
 		pipArguments: data["pip-arguments"],
 		indexUrl: data["index-url"]
 	};
+}
+/** Without the keys that nobody gave. */
+function given$1(keys) {
+	return Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== void 0));
 }
 function refusal(error) {
 	return new CutoverError("input_invalid", error.issues.map(({ path, message }) => `Input ${String(path[0])}: ${message}`).join("\n"), {
@@ -26358,7 +26377,7 @@ const python$1 = strictObject({
 	system_site_packages: boolean().default(false).describe("Let the release see the distribution's packages.")
 });
 /** How the hosts of one job get a release. The Action alone does it. */
-const rollout = strictObject({
+const rolloutSchema = strictObject({
 	parallel: union([int().min(1).max(1e3), literal("all")]).default(1).describe("How many hosts get the traffic at the same time, or `all`."),
 	canary_hosts: int().min(0).max(1e3).default(0).describe("So many hosts, the first ones, come before all others."),
 	pause: duration.default("0s").describe("How long the job looks at the hosts between two waves."),
@@ -26424,7 +26443,7 @@ const configSchema = strictObject({
 		timeout: duration.default("10m").describe("Its time limit.")
 	}).optional().describe("What runs once for a deploy, before any instance starts."),
 	processes: record(processName, process$1).default({}).describe("Processes that serve no HTTP, such as queue workers, by name."),
-	rollout: rollout.optional().describe("How several hosts get a release: see [waves](../action/README.md#waves)."),
+	rollout: rolloutSchema.optional().describe("How several hosts get a release: see [waves](../action/README.md#waves)."),
 	env: record(environmentName, environmentValue).default({}).describe("Plain environment of instances and commands. The host's secrets override it."),
 	drain: strictObject({ timeout: duration.default("30s").describe("How long old instances may finish requests.") }).prefault({}).describe("How old instances end."),
 	keep: int().min(2).max(100).default(5).describe("Good releases that stay on the host, at least 2. At most as many that were rolled back stay too."),
@@ -51874,9 +51893,13 @@ const usualPlan = {
 	pauseMs: 0,
 	maxFailures: 0
 };
-function planOf(rollout) {
-	if (rollout === void 0) return usualPlan;
-	const { parallel, canary_hosts: canaryHosts, pause, max_failures: maxFailures } = rollout;
+/** @param over what the step's inputs say, key by key */
+function planOf(rollout, over = {}) {
+	if (rollout === void 0 && Object.keys(over).length === 0) return usualPlan;
+	const { parallel, canary_hosts: canaryHosts, pause, max_failures: maxFailures } = rolloutSchema.parse({
+		...rollout,
+		...over
+	});
 	return {
 		parallel: parallel === "all" ? Number.POSITIVE_INFINITY : parallel,
 		canaryHosts,
@@ -55074,7 +55097,7 @@ function sendsBundle({ command }) {
 async function carryOut(hosts, job, pack) {
 	const { inputs, effects, report, config } = job;
 	const { signal, log } = effects;
-	const plan = planOf(config.rollout);
+	const plan = planOf(config.rollout, inputs.rollout);
 	const say = (line) => log.line(line);
 	const options = {
 		signal,
@@ -55157,7 +55180,7 @@ function raiseInSteps({ inputs, effects, report, config, directory }, hosts) {
 		});
 		if (!ok) throw checkFailed(weight, how, output);
 	};
-	const { parallel } = planOf(config.rollout);
+	const { parallel } = planOf(config.rollout, inputs.rollout);
 	const say = (line) => log.line(line);
 	return raiseCanary(hosts, {
 		release,

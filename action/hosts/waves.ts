@@ -1,4 +1,4 @@
-import type { Rollout } from "../../shared/config.ts";
+import { type Rollout, rolloutSchema } from "../../shared/config.ts";
 import { milliseconds } from "../../shared/duration.ts";
 import { sleep, type Time } from "../runner/time.ts";
 import type { HostDeploy } from "./host-deploy.ts";
@@ -17,9 +17,15 @@ export interface Plan {
 /** Host by host, and none may fail. */
 export const usualPlan: Plan = { parallel: 1, canaryHosts: 0, pauseMs: 0, maxFailures: 0 };
 
-export function planOf(rollout: Rollout | undefined): Plan {
-  if (rollout === undefined) return usualPlan;
-  const { parallel, canary_hosts: canaryHosts, pause, max_failures: maxFailures } = rollout;
+/** @param over what the step's inputs say, key by key */
+export function planOf(rollout: Rollout | undefined, over: Partial<Rollout> = {}): Plan {
+  if (rollout === undefined && Object.keys(over).length === 0) return usualPlan;
+  const {
+    parallel,
+    canary_hosts: canaryHosts,
+    pause,
+    max_failures: maxFailures,
+  } = rolloutSchema.parse({ ...rollout, ...over });
   return {
     parallel: parallel === "all" ? Number.POSITIVE_INFINITY : parallel,
     canaryHosts,

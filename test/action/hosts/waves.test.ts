@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { deployAll, onAll } from "../../../action/hosts/rollout.ts";
 import { planOf, usualPlan, wavesOf } from "../../../action/hosts/waves.ts";
+import { readInputs } from "../../../action/inputs.ts";
 import { configSchema } from "../../../shared/config.ts";
 import { never, refusal } from "../workspace.ts";
 import { fleet, outcomes } from "./fleet.ts";
@@ -19,6 +20,25 @@ describe("waves", () => {
     expect(wavesOf(hosts(3), plan({ parallel: "all" }))).toEqual([[0, 1, 2]]);
     expect(wavesOf(hosts(2), plan({ parallel: "all", canary_hosts: 5 }))).toEqual([[0, 1]]);
     expect(wavesOf([], usualPlan)).toEqual([]);
+  });
+
+  it("are what the inputs say, key by key, before what cutover.yml says", () => {
+    const inputs = readInputs({
+      INPUT_HOSTS: "https://a:1",
+      INPUT_PARALLEL: "7",
+      "INPUT_MAX-FAILURES": "2",
+      INPUT_PAUSE: "5s",
+    });
+    const { rollout } = configSchema.parse({
+      ...{ app: "shop", server: { kind: "gunicorn", app: "a:b" } },
+      rollout: { parallel: 2, canary_hosts: 1 },
+    });
+    expect(planOf(rollout, inputs.rollout)).toEqual({ parallel: 7, canaryHosts: 1, pauseMs: 5000, maxFailures: 2 });
+    expect(planOf(undefined, inputs.rollout)).toMatchObject({ parallel: 7, canaryHosts: 0 });
+    expect(planOf(undefined, readInputs({ INPUT_HOSTS: "https://a:1" }).rollout)).toBe(usualPlan);
+    expect(() => readInputs({ INPUT_HOSTS: "https://a:1", INPUT_PARALLEL: "many" })).toThrow(
+      /Input parallel: .*or all/,
+    );
   });
 
   it("come one after the other, each when the one before has the traffic, and the log says so", async () => {
