@@ -8,11 +8,12 @@ import type { Instance } from "../../../../agent/contracts/privileged.ts";
 import { SocketProbe } from "../../../../agent/host/net/health.ts";
 import { agentSettingsSchema } from "../../../../agent/settings.ts";
 import { makeCertificate } from "../../../harness/certificate.ts";
+import { haproxyInFront } from "../../../harness/haproxy.ts";
 import { eventually, freePort, scratch } from "../scratch.ts";
 import { ask, backend, nginxProgram, saying, seen, siteHost, startNginx, uwsgiBackend } from "./site-host.ts";
 
 /** What stands in front of the host's nginx comes from these addresses, and the visitors from others of this machine. */
-const front = { nginx: "127.0.9.8", haproxy: "127.0.9.9" };
+const nginxAddress = "127.0.9.8";
 const trusting = { trusted_proxies: ["127.0.9.8/31", "fd00::/8"] };
 
 /** Django behind a load balancer, as its documentation says: all plain requests are sent to https. */
@@ -78,7 +79,7 @@ http {
   server {
     listen 127.0.0.1:${own} ssl; ssl_certificate ${certificateFile}; ssl_certificate_key ${keyFile};
     location / {
-      proxy_pass http://127.0.0.1:${port}; proxy_bind ${front.nginx};
+      proxy_pass http://127.0.0.1:${port}; proxy_bind ${nginxAddress};
       proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     }
@@ -86,35 +87,6 @@ http {
 }`,
   );
   await startNginx(join(dir, "nginx.pid"), conf, { binary: nginxProgram() });
-  return own;
-}
-
-/** HAProxy, which ends TLS. @param server more words for its line of the host, and lines before it */
-async function haproxyInFront(port: number, { server = "", lines = [] as string[] } = {}): Promise<number> {
-  const dir = scratch();
-  const own = await freePort();
-  const { certificate, key } = await makeCertificate(dir, "front");
-  writeFileSync(join(dir, "both.pem"), certificate + key);
-  writeFileSync(
-    join(dir, "haproxy.cfg"),
-    `defaults
-  mode http
-  timeout connect 5s
-  timeout client 5s
-  timeout server 5s
-listen shop
-  bind 127.0.0.1:${own} ssl crt ${dir}/both.pem
-  ${lines.join("\n  ")}
-  server host 127.0.0.1:${port} source ${front.haproxy} ${server}
-`,
-  );
-  endsWithTest(spawn("/usr/sbin/haproxy", ["-db", "-f", join(dir, "haproxy.cfg")], { stdio: "ignore" }));
-  const listens = () =>
-    new Promise<boolean>((resolve) => {
-      const socket = connect(own, "127.0.0.1", () => resolve(true)).once("error", () => resolve(false));
-      socket.once("connect", () => socket.destroy());
-    });
-  await eventually(listens);
   return own;
 }
 
