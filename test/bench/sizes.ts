@@ -10,6 +10,7 @@ export interface Sizes {
   manyFiles: { rounds: number; counts: number[] };
   load: { deploys: number; rate: number; quietMs: number; pauseMs: number };
   gray: { weights: number[]; requests: number; rate: number; quietMs: number };
+  requests: { rate: number; seconds: number };
   unpack: { rounds: number; idleMs: number; afterMs: number; content: BigBundleScale };
   worker: { deploys: number; quietMs: number; pauseMs: number };
   peers: { deploys: number; rate: number; quietMs: number; pauseMs: number; project: ProjectScale };
@@ -57,6 +58,7 @@ export const fullSizes: Sizes = {
   // Two-second requests that began during a deploy have ended after the pause.
   load: { deploys: 20, rate: 300, quietMs: 20_000, pauseMs: 3000 },
   gray: { weights: [5, 25, 50], requests: 10_000, rate: 100, quietMs: 10_000 },
+  requests: { rate: 2000, seconds: 60 },
   unpack: {
     ...{ rounds: 3, idleMs: 60_000, afterMs: 30_000 },
     // Together about 1 GB, also packed.
@@ -74,6 +76,7 @@ export const tinySizes: Sizes = {
   manyFiles: { rounds: 1, counts: [30, 100] },
   load: { deploys: 1, rate: 20, quietMs: 500, pauseMs: 0 },
   gray: { weights: [50], requests: 300, rate: 20, quietMs: 500 },
+  requests: { rate: 200, seconds: 1 },
   unpack: {
     ...{ rounds: 1, idleMs: 0, afterMs: 0 },
     content: { pictures: { count: 10, bytes: 100_000 }, sources: { count: 20, lines: 50 } },

@@ -19,6 +19,7 @@ const expected: Record<keyof typeof parts, object> = {
     failed: 0,
     reloads: 0,
   },
+  requests: { counted: { requests: 200 }, total: 200 },
   unpack: { rounds: [{ agent: expect.any(Number) }], ratio: expect.any(Number) },
   peers: {
     tools: [
