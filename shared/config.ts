@@ -212,7 +212,7 @@ export const configSchema = z
     watch: duration
       .default("30s")
       .describe(
-        "How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch.",
+        "How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch. On a busy site it ends early if visitors fare well.",
       ),
     judge: z
       .union([z.literal("off"), judge])

@@ -115,10 +115,10 @@ test("a canary that is slower than the live release at the same time is taken ba
 
 test("`canary: auto` brings a quicker one live, and says what was seen at each step", async () => {
   const project = await host.project({ version: "v6", fault: "quicker", config: { watch: "6s" } });
-  const { exitCode, stdout } = await host.run(project, { inputs: { canary: "auto@2s" } });
+  const { exitCode, stdout } = await host.run(project, { inputs: { canary: "auto@4s" } });
   expect(exitCode, stdout).toBe(0);
   expect(stdout).toMatch(
-    /has 1 % of the traffic, for at most 2 s\.\n[\s\S]*: \S+ is not judged by its visitors: it had \d+ requests/,
+    /has 1 % of the traffic, for at most 4 s\.\n[\s\S]*: \S+ is not judged by its visitors: it had \d+ requests/,
   );
   expect(stdout).toMatch(/has 50 % of the traffic[\s\S]*is judged by its visitors, and n/);
   expect(await liveVersion()).toBe("v6");

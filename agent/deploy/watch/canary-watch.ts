@@ -24,10 +24,17 @@ interface Watched {
   /** The first pid of each program, and how many checks in a row have failed. */
   pids: Map<string, number>;
   failures: number;
-  /** Undefined until it was looked at, and if nothing is to be judged. */
+  /** Its share of the traffic, and since when it has that, in milliseconds since the epoch. */
+  step: Step;
+  /** The step that `visitors` looks at. */
+  judged?: Step;
+  /** Undefined if nothing is to be judged. */
   visitors?: VisitorsJudge | undefined;
-  /** Since when it has this share of the traffic, in milliseconds since the epoch. */
-  step?: { weight: number; since: number };
+}
+
+interface Step {
+  weight: number;
+  since: number;
 }
 
 /** Follows the health of each canary while it has a part of the traffic, also when the job that gave it that has ended. */
@@ -45,13 +52,19 @@ export class CanaryWatch {
     const { staged } = await this.#parts.stateOf(app);
     const wanted = staged !== null && staged.weight > 0 ? staged.run : undefined;
     const watched = this.#watched.get(app);
+    const step = { weight: staged?.weight ?? 0, since: this.#parts.ports.clock.now() };
+    if (watched !== undefined && watched.run === wanted) {
+      if (watched.step.weight !== step.weight) watched.step = step;
+      return;
+    }
     // A deployment that ends while the agent shuts down asks for a watch that nobody would stop. The next start begins it.
-    if (watched?.run === wanted || this.#closed) return;
+    if (this.#closed) return;
     watched?.stop.abort();
     this.#watched.delete(app);
     if (wanted === undefined || staged === null) return;
     const { deployment } = staged;
-    const next = { run: wanted, deployment, stop: new AbortController(), pids: new Map<string, number>(), failures: 0 };
+    const health = { pids: new Map<string, number>(), failures: 0 };
+    const next = { run: wanted, deployment, stop: new AbortController(), ...health, step };
     this.#watched.set(app, next);
     void this.#watch(app, next);
   }
@@ -59,14 +72,15 @@ export class CanaryWatch {
   /** The view with what is known of its visitors, if it is that of a canary. */
   judged(view: DeploymentView): DeploymentView {
     const watched = this.#watched.get(view.app);
-    if (view.outcome !== "staged" || watched?.deployment !== view.id || watched.step === undefined) return view;
-    const { visitors, step } = watched;
-    const spent = `${Math.round((this.#parts.ports.clock.now() - step.since) / 1000)}s`;
-    const [verdict, said] =
-      visitors === undefined
-        ? (["unjudged", "cutover.yml says that nothing is judged"] as const)
-        : ([visitors.last.kind, visitors.said(spent)] as const);
-    return { ...view, canary: { weight: step.weight, verdict, said } };
+    if (view.outcome !== "staged" || watched?.deployment !== view.id) return view;
+    return { ...view, canary: { weight: watched.step.weight, ...this.#found(watched) } };
+  }
+
+  #found({ step, judged, visitors }: Watched): Omit<NonNullable<DeploymentView["canary"]>, "weight"> {
+    if (judged !== step) return { verdict: "few", said: "no requests were counted yet" };
+    if (visitors === undefined) return { verdict: "unjudged", said: "cutover.yml says that nothing is judged" };
+    const spent = this.#parts.ports.clock.now() - step.since;
+    return { verdict: visitors.last.kind, said: visitors.said(`${Math.round(spent / 1000)}s`) };
   }
 
   close(): void {
@@ -119,15 +133,16 @@ export class CanaryWatch {
     const state = await stateOf(app);
     const { staged, live } = state;
     if (staged?.run !== watched.run || staged.weight === 0) return undefined;
-    if (watched.step?.weight !== staged.weight) {
-      const since = ports.clock.now();
+    const { step } = watched;
+    if (watched.judged !== step) {
+      const { since } = step;
       const spec = await runSpec({ ports, state }, watched.run);
       // The looks go on counting, so that more steps take no more of the allowed error.
       if (watched.visitors === undefined) watched.visitors = judgeOfCanary(ports, { spec, baseline: live, since });
       else watched.visitors.restart(since);
-      watched.step = { weight: staged.weight, since };
+      watched.judged = step;
     }
-    const verdict = await watched.visitors?.look(staged.weight);
+    const verdict = await watched.visitors?.look(step.weight);
     return verdict?.kind === "worse" ? watched.visitors?.fault(verdict) : undefined;
   }
 

@@ -23,6 +23,8 @@ const quietMs = [60 * minute, 30 * minute, 15 * minute, 10 * minute];
 const windows = 30;
 const shortestWindowMs = 10_000;
 
+const noneYet = "no requests were counted yet";
+
 const judgedAs = { open: "not found worse", well: "no worse", worse: "worse" };
 
 /** A release that was a canary is judged twice: each may spend half of the allowed error. */
@@ -96,7 +98,7 @@ export class VisitorsJudge {
   readonly #judged: Judged;
   #since: number;
   #before: Baseline | undefined;
-  #last: VisitorsVerdict = { kind: "unjudged", why: "no requests were counted yet" };
+  #last: VisitorsVerdict = { kind: "unjudged", why: noneYet };
 
   constructor(judged: Judged) {
     this.#judged = judged;
@@ -107,7 +109,7 @@ export class VisitorsJudge {
   restart(since: number): void {
     this.#since = since;
     this.#judged.judge.restart();
-    this.#last = { kind: "unjudged", why: "no requests were counted yet" };
+    this.#last = { kind: "unjudged", why: noneYet };
   }
 
   /** What the last look has found. */
@@ -127,9 +129,8 @@ export class VisitorsJudge {
     const { requests, judge, app, run } = this.#judged;
     const { readUntil } = requests.counted(app, { from: this.#since });
     const whole = { from: this.#since, to: readUntil };
-    if (whole.to <= whole.from) return { kind: "unjudged", why: "nginx has written no line of a request since" };
     const counted = requests.counted(app, whole);
-    const why = whyUnjudged(counted);
+    const why = whyUnjudged(counted) ?? (whole.to <= whole.from ? noneYet : undefined);
     if (why !== undefined) return { kind: "unjudged", why };
     const warm = { from: this.#since + warmUpMs, to: readUntil };
     const comparison = this.#comparison(whole, warm);
