@@ -26448,7 +26448,7 @@ const configSchema = strictObject({
 	drain: strictObject({ timeout: duration.default("30s").describe("How long old instances may finish requests.") }).prefault({}).describe("How old instances end."),
 	keep: int().min(2).max(100).default(5).describe("Good releases that stay on the host, at least 2. At most as many that were rolled back stay too."),
 	keep_warm: duration.default("60s").describe("How long the old instances stay up after the cutover. They stay up at least as long as `watch`."),
-	watch: duration.default("30s").describe("How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch."),
+	watch: duration.default("30s").describe("How long the new instances are watched after the cutover. If they fail, the traffic goes back; `0s`: no watch. On a busy site it ends early if visitors fare well."),
 	judge: union([literal("off"), judge]).optional().describe("When a release is taken back because its visitors' requests fail or became slow: the keys below, or `off`: see [the judge](../agent/judge/README.md)."),
 	exclude: array(plain(1024)).max(256).default([]).describe("What not to pack, as in .gitignore. `.git`, caches and virtual environments are left out too, unless a leading `!` includes one again.")
 }).superRefine((config, context) => {
