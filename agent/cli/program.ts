@@ -3,6 +3,7 @@ import { asCutoverError, CutoverError } from "../../shared/errors.ts";
 import { toFailure } from "../../shared/protocol.ts";
 import { appCommand } from "./commands/app.ts";
 import { checkCommand } from "./commands/check.ts";
+import { completionCommand } from "./commands/completion.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { envCommand } from "./commands/env.ts";
 import { historyCommand } from "./commands/history.ts";
@@ -67,23 +68,9 @@ export function createProgram(terminal: Terminal, version: string, setExit: SetE
     .version(version)
     .enablePositionalOptions()
     .addHelpText("after", "\nExample:\n  $ cutover status\n  $ cutover help redeploy");
-  const commands = [
-    ...statusCommands(terminal),
-    topCommand(terminal),
-    ...moveCommands(terminal, setExit),
-    ...upkeepCommands(terminal, setExit),
-    ...inspectCommands(terminal, setExit),
-    historyCommand(terminal),
-    maintenanceCommand(terminal),
-    appCommand(terminal),
-    envCommand(terminal),
-    ...keyCommands(terminal),
-    initCommand(terminal, version, setExit),
-    checkCommand(terminal, setExit),
-    doctorCommand(terminal, setExit, version),
-    setupCommand(terminal),
-  ];
-  for (const command of commands) program.addCommand(command);
+  for (const [group, commands] of commandGroups(terminal, version, setExit, () => program)) {
+    for (const command of commands) program.addCommand(command.helpGroup(group));
+  }
   everyCommand(program, (command) => {
     command.exitOverride();
     command.configureHelp({ minWidthToWrap: 30 });
@@ -98,6 +85,34 @@ export function createProgram(terminal: Terminal, version: string, setExit: SetE
     });
   });
   return program;
+}
+
+/** As the help lists them. */
+function commandGroups(
+  terminal: Terminal,
+  version: string,
+  setExit: SetExit,
+  program: () => Command,
+): [heading: string, commands: Command[]][] {
+  const [status, releases] = statusCommands(terminal);
+  const [logs, exec] = inspectCommands(terminal, setExit);
+  const given = (commands: (Command | undefined)[]) => commands.filter((command) => command !== undefined);
+  return [
+    ["See what runs:", given([status, releases, topCommand(terminal), logs, historyCommand(terminal)])],
+    ["Move the traffic:", [...moveCommands(terminal, setExit), maintenanceCommand(terminal)]],
+    ["Keep releases well:", upkeepCommands(terminal, setExit)],
+    ["Apps and their secrets:", given([appCommand(terminal), envCommand(terminal), exec, ...keyCommands(terminal)])],
+    [
+      "Set up a project or a host:",
+      [
+        initCommand(terminal, version, setExit),
+        checkCommand(terminal, setExit),
+        doctorCommand(terminal, setExit, version),
+        setupCommand(terminal),
+        completionCommand(terminal, program),
+      ],
+    ],
+  ];
 }
 
 function everyCommand(command: Command, act: (command: Command) => void): void {

@@ -26,6 +26,7 @@ export function moveCommands(terminal: Terminal, setExit: SetExit): Command[] {
       release: "[release]",
       begin: (client, { app, release, wait }) =>
         client.call(calls.redeploy, { app }, { query: { wait }, body: release === undefined ? {} : { release } }),
+      before: confirmRedeploy,
     }),
     movingCommand(terminal, setExit, {
       name: "activate",
@@ -124,6 +125,18 @@ async function confirmRollback(context: Context, app: string, { yes }: MovingOpt
   for (const release of over) printError(terminal, `Note: ${notUndone(release)}.\n`);
   if (over.length === 0 || yes === true || context.json || terminal.stdin.isTTY !== true) return true;
   return confirm(terminal, `Roll ${app} back to ${previous}?`);
+}
+
+/** A redeploy takes the place of what is staged. */
+async function confirmRedeploy(context: Context, app: string, { yes }: MovingOptions): Promise<boolean> {
+  const { terminal } = context;
+  const client = await context.client();
+  const { staged, weight } = await client.call(calls.app, { app });
+  if (staged === null) return true;
+  const part = weight > 0 ? `, with ${weight} % of the traffic` : "";
+  printError(terminal, `Note: ${staged} is staged${part}, and a redeploy removes it.\n`);
+  if (yes === true || context.json || terminal.stdin.isTTY !== true) return true;
+  return confirm(terminal, `Redeploy ${app}, and remove what is staged?`);
 }
 
 async function move(context: Context, { begin }: Moving, asked: Asked & MovingOptions): Promise<number> {

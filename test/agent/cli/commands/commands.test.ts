@@ -89,6 +89,7 @@ test("every command has help with an example that fits 80 columns, and takes --j
     "doctor",
     "history",
     "setup",
+    "completion",
   ];
   for (const name of names) {
     const { exit, out } = await host.run([...name.split(" ").filter(Boolean), "--help"]);
