@@ -28,12 +28,17 @@ export function contextOf(command: Command, terminal: Terminal): Context {
     json,
     style,
     client: async () => new AgentClient(await places.socket()),
-    view: () => ({ style, now: terminal.now() }),
+    view: () => ({ style, now: terminal.now(), width: widthOf(terminal) }),
     show(value, text) {
       if (json) printJson(terminal, value);
       else print(terminal, text());
     },
   };
+}
+
+/** A terminal that does not say how wide it is has 80 columns. */
+function widthOf({ stdout }: Terminal): number | undefined {
+  return stdout.isTTY === true ? (stdout.columns ?? 80) : undefined;
 }
 
 /** Called by a command that ends with another exit code than 0. */

@@ -4,7 +4,7 @@ import { duration, milliseconds } from "../../../shared/duration.ts";
 import { type AuditEntry, calls } from "../../../shared/protocol.ts";
 import { contextOf, lineCount, newCommand, usageError } from "../context.ts";
 import type { ViewOptions } from "../terminal/events.ts";
-import { renderTable } from "../terminal/table.ts";
+import { renderFitting } from "../terminal/table.ts";
 import { safe, type Terminal } from "../terminal/terminal.ts";
 
 interface HistoryOptions {
@@ -34,7 +34,7 @@ export function historyCommand(terminal: Terminal): Command {
 }
 
 /** One line for each deployment, call or refusal, newest last. */
-export function renderHistory(entries: AuditEntry[], { style }: Pick<ViewOptions, "style">): string {
+export function renderHistory(entries: AuditEntry[], { style, width }: Pick<ViewOptions, "style" | "width">): string {
   // The begin of a deployment is shown only if its end is not known. A staged deployment that was aborted has ended twice.
   const ended = new Set(entries.filter(({ event }) => event === "ended").map(({ deployment }) => deployment));
   const shown = entries.filter(({ event, deployment }) => event !== "begun" || !ended.has(deployment));
@@ -52,7 +52,8 @@ export function renderHistory(entries: AuditEntry[], { style }: Pick<ViewOptions
       safe(by?.run_url ?? ""),
     ].map((cell) => cell.replaceAll("\n", " "));
   });
-  return renderTable(["time (UTC)", "app", "what", "release", "result", "who", "trusted as", "run"], rows);
+  const head = ["time (UTC)", "app", "what", "release", "result", "who", "trusted as", "run"];
+  return renderFitting(head, rows, width);
 }
 
 function result({ event, outcome, code, took }: AuditEntry, style: ViewOptions["style"]): string {

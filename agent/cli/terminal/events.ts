@@ -8,6 +8,8 @@ export interface ViewOptions {
   style: Style;
   /** Milliseconds since the epoch. */
   now: number;
+  /** Of the terminal, in characters; absent if the text goes elsewhere. */
+  width?: number | undefined;
 }
 
 export const stateWords: Record<ReportedState, string> = {

@@ -2,15 +2,15 @@ import { releaseOfRun } from "../../../shared/names.ts";
 import type { AppView, DeploymentView, ReleaseView, RequestsView } from "../../../shared/protocol.ts";
 import { shortTime, stateWords, type ViewOptions } from "./events.ts";
 import { renderRequests } from "./requests.ts";
-import { renderTable } from "./table.ts";
+import { renderFitting } from "./table.ts";
 import { safe } from "./terminal.ts";
 
-export function renderStatus(view: AppView, { style, now }: ViewOptions): string {
-  const lines = [style("bold", view.app), ...facts(view, { style, now })];
+export function renderStatus(view: AppView, options: ViewOptions): string {
+  const lines = [options.style("bold", view.app), ...facts(view, options)];
   const { requests } = view;
-  if (requests !== undefined && requests.runs.length > 0) lines.push("", renderVisitors(requests, { style, now }));
-  if (view.instances.length > 0) lines.push("", renderInstances(view, { style, now }));
-  if (view.releases.length > 0) lines.push("", renderReleases(view, { style, now }));
+  if (requests !== undefined && requests.runs.length > 0) lines.push("", renderVisitors(requests, options));
+  if (view.instances.length > 0) lines.push("", renderInstances(view, options));
+  if (view.releases.length > 0) lines.push("", renderReleases(view, options));
   return `${lines.join("\n")}\n`;
 }
 
@@ -78,7 +78,7 @@ function renderVisitors(view: RequestsView, { style, now }: ViewOptions): string
   return indent(`${renderRequests(view, { style, now })}${gap}`);
 }
 
-function renderInstances({ instances }: AppView, { style }: ViewOptions): string {
+function renderInstances({ instances }: AppView, { style, width }: ViewOptions): string {
   const rows = instances.map((one) => [
     safe(one.name),
     one.run,
@@ -88,13 +88,15 @@ function renderInstances({ instances }: AppView, { style }: ViewOptions): string
     one.process === undefined ? String(one.slots) : "",
     one.pid === undefined ? "" : String(one.pid),
   ]);
-  return indent(renderTable(["instance", "run", "state", "up", "open", "slots", "pid"], rows, [3, 4, 5, 6]));
+  const head = ["instance", "run", "state", "up", "open", "slots", "pid"];
+  return indent(renderFitting(head, rows, inner(width), [3, 4, 5, 6]));
 }
 
 export function renderReleases({ releases, live }: Pick<AppView, "releases" | "live">, options: ViewOptions): string {
   const current = live === null ? undefined : releaseOfRun(live);
   const rows = releases.map((release) => releaseRow(release, release.id === current, options));
-  return indent(renderTable(["release", "state", "made", "live", "commit", "repository"], rows));
+  const head = ["release", "state", "made", "live", "commit", "repository"];
+  return indent(renderFitting(head, rows, inner(options.width)));
 }
 
 function releaseRow(release: ReleaseView, live: boolean, { style, now }: ViewOptions): string[] {
@@ -123,7 +125,7 @@ export interface AppRow {
   problem?: string;
 }
 
-export function renderApps(rows: AppRow[], { style, now }: ViewOptions): string {
+export function renderApps(rows: AppRow[], { style, now, width }: ViewOptions): string {
   if (rows.length === 0) return "This host has no apps yet. Add one with `cutover app add`; its help has an example.\n";
   const cells = rows.map(({ app, view, problem }) => {
     if (view === undefined)
@@ -141,7 +143,12 @@ export function renderApps(rows: AppRow[], { style, now }: ViewOptions): string 
         : `${deployment.kind} ${deployment.outcome}, ${shortTime(now - Date.parse(deployment.started))} ago`,
     ];
   });
-  return `${renderTable(["app", "live", "running", "last deployment"], cells)}\n`;
+  return `${renderFitting(["app", "live", "running", "last deployment"], cells, width)}\n`;
+}
+
+/** What is left beside the indent. */
+function inner(width: number | undefined): number | undefined {
+  return width === undefined ? undefined : width - 2;
 }
 
 function indent(text: string): string {

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import Table from "cli-table3";
 
 const none = "";
@@ -33,4 +34,44 @@ export function renderTable(head: string[], rows: string[][], alignRight: number
     .split("\n")
     .map((line) => line.trimEnd())
     .join("\n");
+}
+
+/**
+ * The same within a width: the columns that do not fit follow each row, with their names, on lines of their own.
+ * @param width of the terminal; undefined if nobody looks at it, and lines may be of any length
+ */
+export function renderFitting(head: string[], rows: string[][], width: number | undefined, alignRight: number[] = []) {
+  const whole = renderTable(head, rows, alignRight);
+  if (width === undefined || widthOf(whole) <= width) return whole;
+  let columns = head.length - 1;
+  const table = () =>
+    renderTable(
+      head.slice(0, columns),
+      rows.map((row) => row.slice(0, columns)),
+      alignRight,
+    );
+  while (columns > 1 && widthOf(table()) > width) columns--;
+  const [heading = "", ...lines] = table().split("\n");
+  const folded = lines.flatMap((line, index) => [line, ...rest(head, rows[index] ?? [], columns, width)]);
+  return [heading, ...folded].join("\n");
+}
+
+const inset = "    ";
+
+/** The cells behind these columns, as many on a line as fit. */
+function rest(head: string[], row: string[], columns: number, width: number): string[] {
+  const lines: string[] = [];
+  for (const [index, cell] of row.entries()) {
+    if (index < columns || cell === "") continue;
+    const text = `${head[index]}: ${cell}`;
+    const last = lines.at(-1);
+    const joined = `${last}, ${text}`;
+    if (last !== undefined && widthOf(joined) <= width) lines[lines.length - 1] = joined;
+    else lines.push(`${inset}${text}`);
+  }
+  return lines;
+}
+
+function widthOf(text: string): number {
+  return Math.max(...text.split("\n").map((line) => stripVTControlCharacters(line).length));
 }

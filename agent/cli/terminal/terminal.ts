@@ -4,7 +4,7 @@ import { stripVTControlCharacters, styleText } from "node:util";
 /** The streams of a command, so that a test can replace the terminal. */
 export interface Terminal {
   stdin: Readable & { isTTY?: boolean };
-  stdout: Writable & { isTTY?: boolean };
+  stdout: Writable & { isTTY?: boolean; columns?: number };
   stderr: Writable & { isTTY?: boolean };
   env: NodeJS.ProcessEnv;
   /** Milliseconds since the epoch. */
