@@ -1,5 +1,5 @@
 import { dependencyNames } from "./dependencies/read-dependencies.ts";
-import { normalName } from "./dependencies/requirement.ts";
+import { extrasOf, normalName } from "./dependencies/requirement.ts";
 import type { ProjectFiles } from "./project-files.ts";
 
 export type { ProjectFiles };
@@ -17,7 +17,9 @@ export function requirementNames(files: ProjectFiles, file: string): Set<string>
       const included = /^\s*(?:-r|--requirement)[\s=]*([^\s#]+)/.exec(line)?.[1];
       if (included !== undefined) read(joined(folderOf(path), included));
       const name = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)/.exec(line)?.[1];
-      if (name !== undefined) names.add(normalName(name));
+      if (name === undefined) continue;
+      for (const each of [normalName(name), ...extrasOf(line).map((extra) => `${normalName(name)}[${extra}]`)])
+        names.add(each);
     }
   };
   const pyproject = files.read("pyproject.toml");

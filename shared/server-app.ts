@@ -20,8 +20,11 @@ export function missingServerApp({ server, python, env }: Config, project: Proje
   const candidates: [string, string] = [`${stem}.py`, `${stem}/__init__.py`];
   // Folders that the configuration puts on Python's path.
   const folders = ["", ...(env.PYTHONPATH ?? "").split(":").filter((path) => path !== "" && !path.startsWith("/"))];
+  // As Python has it, a package comes before a module of its name.
   const file = folders
-    .flatMap((path) => candidates.map((each) => (path === "" ? each : `${path.replace(/\/+$/, "")}/${each}`)))
+    .flatMap((path) =>
+      candidates.toReversed().map((each) => (path === "" ? each : `${path.replace(/\/+$/, "")}/${each}`)),
+    )
     .find((path) => project.exists(path));
   if (file === undefined) {
     const top = module.split(".", 1)[0] ?? "";

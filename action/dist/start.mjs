@@ -28645,10 +28645,10 @@ function unknownNames(file, unknown) {
 function condaRefused(file) {
 	return requirementsInvalid(`${file} is for conda, whose packages pip cannot install.`, "List what the app needs from PyPI in a requirements.txt: `pip list --format=freeze` in the conda environment is a start.");
 }
-/** The normalized names of all that is installed, as far as the file says it; undefined for a requirements file. */
+/** The normalized names of all that is installed, with extras also `name[extra]`, as far as the file says it; undefined for a requirements file. */
 function dependencyNames$1(project, given) {
-	const dependencies = readDependencies(project, given);
-	return dependencies && new Set(dependencies.requirements.map(({ name }) => name).filter((name) => name !== ""));
+	const named = readDependencies(project, given)?.requirements.filter(({ name }) => name !== "");
+	return named && new Set(named.flatMap(({ name, line }) => [name, ...extrasOf(line).map((extra) => `${name}[${extra}]`)]));
 }
 // shared/detect/server-choice.ts
 /** Packages that bring a server with them. */
@@ -28755,7 +28755,8 @@ function requirementNames(files, file) {
 			const included = /^\s*(?:-r|--requirement)[\s=]*([^\s#]+)/.exec(line)?.[1];
 			if (included !== void 0) read(joined$1(folderOf(path), included));
 			const name = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)/.exec(line)?.[1];
-			if (name !== void 0) names.add(normalName(name));
+			if (name === void 0) continue;
+			for (const each of [normalName(name), ...extrasOf(line).map((extra) => `${normalName(name)}[${extra}]`)]) names.add(each);
 		}
 	};
 	const pyproject = files.read("pyproject.toml");
@@ -28879,6 +28880,76 @@ function shellFault(command) {
 function missingScript(command, project) {
 	const [program = "", script = ""] = argv(command);
 	return /^python[\d.]*$/.test(program) && /^[^-{/][^{]*\.py$/.test(script) && !project.exists(script) ? `the project has no ${script}` : void 0;
+}
+// shared/repository-top.ts
+/** So far above a project its repository is looked at. */
+const highest = 5;
+/**
+* The folders above the project that belong to its repository, the nearest first: `../`, `../../`. None if the project is
+* at the top, or in no repository.
+*/
+function foldersAbove(project) {
+	const folders = [];
+	for (let folder = ""; folders.length <= highest; folder += "../") {
+		if (project.exists(`${folder}.git/HEAD`) || project.exists(`${folder}.git`)) return folders;
+		folders.push(`${folder}../`);
+	}
+	return [];
+}
+// shared/dependencies/find-dependencies.ts
+/** The places in which projects say what they need, in the order in which they are believed. */
+const places = [
+	"requirements.txt",
+	"pylock.toml",
+	"uv.lock",
+	"poetry.lock",
+	"pdm.lock",
+	"Pipfile.lock",
+	"requirements/production.txt",
+	"requirements/prod.txt",
+	"requirements/deploy.txt",
+	"requirements/requirements.txt",
+	"requirements/main.txt",
+	"requirements/base.txt",
+	"requirements/common.txt",
+	"requirements-production.txt",
+	"requirements-prod.txt",
+	"requirements_prod.txt",
+	"requirements/requirements-prod.txt",
+	"pyproject.toml",
+	"Pipfile",
+	"setup.py",
+	"environment.yml",
+	"environment.yaml"
+];
+/** What a workspace has at its top for all of its members. */
+const workspaceLocks = [
+	"uv.lock",
+	"pylock.toml",
+	"pdm.lock"
+];
+/**
+* The file that says what the project needs; undefined if there is none. It may lie above the project, but not above its
+* repository: `startproject` makes two folders, and a workspace has its lock at the top.
+*/
+function findDependencies(project) {
+	const own = places.find((place) => saysSomething(project, place));
+	if (own !== void 0 && own !== "pyproject.toml") return own;
+	for (const [index, folder] of foldersAbove(project).entries()) {
+		const found = (own === void 0 && index === 0 ? places : workspaceLocks).map((place) => `${folder}${place}`).find((place) => saysSomething(project, place));
+		if (found !== void 0) return found;
+	}
+	return own;
+}
+function saysSomething(project, place) {
+	if (!project.exists(place)) return false;
+	if (!place.endsWith("pyproject.toml")) return true;
+	try {
+		const pyproject = readPyproject(project.read(place) ?? "", place);
+		return pyproject.dynamic !== void 0 || pyproject.needs([], []).requirements.length > 0;
+	} catch {
+		return false;
+	}
 }
 // shared/detect/applications.ts
 const usualFiles = /(?:^|\/)(?:wsgi|asgi|app|main|server|application|run|api|web|site|index|manage|__init__|start|backend|webapp)\.py$/;
@@ -29053,7 +29124,7 @@ function namedIn(file, files) {
 	const lines = [...decoded$1(text).matchAll(/^[ \t]*[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?/gm)].map(([name]) => name);
 	return [...requirementNames(files, file) ?? [], ...lines];
 }
-const usual$1 = [
+const usual$2 = [
 	"pyproject.toml",
 	"Pipfile",
 	"setup.cfg",
@@ -29069,7 +29140,7 @@ function dependencyFiles(files, requirements = "requirements.txt") {
 	return [.../* @__PURE__ */ new Set([
 		requirements,
 		...others,
-		...usual$1
+		...usual$2
 	])].filter((path) => files.read(path) !== void 0);
 }
 /** PowerShell's `pip freeze >` writes UTF-16, whose every second byte is a NUL as UTF-8 is read. */
@@ -29700,7 +29771,8 @@ const managed = {
 	scheduler,
 	startscheduler: scheduler
 };
-function celery(args, words) {
+function celery(args, given) {
+	const words = withoutFiles(given);
 	const has = (word) => args.includes(word);
 	if (has("beat")) return {
 		name: "beat",
@@ -29709,13 +29781,19 @@ function celery(args, words) {
 	};
 	if (has("worker") && (has("-B") || has("--beat"))) return {
 		name: "beat",
-		overlap: false
+		overlap: false,
+		command: outside(words)
 	};
 	if (has("worker")) return {
 		...worker,
 		...!hostname(args) && { command: named$3(words) }
 	};
 	return has("flower") ? { name: "flower" } : void 0;
+}
+/** supervisor keeps the log, and a release is read-only. */
+function withoutFiles(words) {
+	const files = /^(?:-f|--logfile|--pidfile|--detach|-D)(?:=|$)/;
+	return words.filter((word, index) => !files.test(word) && !/^(?:-f|--logfile|--pidfile)$/.test(words[index - 1] ?? ""));
 }
 /** beat keeps its schedule, and older ones a pid, in files where it runs, and a release is read-only. */
 function outside(words) {
@@ -29785,6 +29863,8 @@ const empty = {
 };
 /** A chain of names longer than this is a circle, or nobody's. */
 const longest$1 = 8;
+/** What takes an application and is none. */
+const extensions = /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config)$/;
 /** The modules of a project, and what their names mean: names are followed from module to module. */
 var PythonModules = class {
 	scan;
@@ -29793,7 +29873,7 @@ var PythonModules = class {
 	constructor(files) {
 		this.#files = files;
 		this.scan = files.python?.() ?? empty;
-		for (const [file, module] of Object.entries(this.scan.modules)) if (!this.#byName.has(module.module)) this.#byName.set(module.module, [file, module]);
+		for (const [file, module] of Object.entries(this.scan.modules)) if (!this.#byName.has(module.module) || file.endsWith("/__init__.py")) this.#byName.set(module.module, [file, module]);
 	}
 	/** The file of a module, below one of these folders, or below any folder at the top that is no package. */
 	locate(module, folders = []) {
@@ -29806,7 +29886,7 @@ var PythonModules = class {
 		])];
 		for (const path of candidates) {
 			const base = path === "" ? stem : `${path}/${stem}`;
-			const file = [`${base}.py`, `${base}/__init__.py`].find((each) => this.#files.exists(each));
+			const file = [`${base}/__init__.py`, `${base}.py`].find((each) => this.#files.exists(each));
 			if (file !== void 0) return {
 				file,
 				path
@@ -29857,6 +29937,7 @@ var PythonModules = class {
 		if (direct !== void 0 && direct.name !== "WSGI") return direct;
 		const inner = this.#named(file, value.call, depth);
 		if (inner?.factory !== void 0) return inner.framework;
+		if (extensions.test(value.call)) return void 0;
 		return value.args?.flatMap((arg) => arg == null ? [] : this.framework(file, arg, depth + 1) ?? [])[0] ?? direct ?? this.#ofClass(file, value.call);
 	}
 	#plain(meaning) {
@@ -29899,7 +29980,7 @@ var PythonModules = class {
 	/** A script imports what lies next to it, also if its folder is no package. */
 	#neighbour(from, module) {
 		const stem = `${from.includes("/") ? from.slice(0, from.lastIndexOf("/") + 1) : ""}${module.replaceAll(".", "/")}`;
-		for (const file of [`${stem}.py`, `${stem}/__init__.py`]) {
+		for (const file of [`${stem}/__init__.py`, `${stem}.py`]) {
 			const found = this.scan.modules[file];
 			if (found !== void 0) return [file, found];
 		}
@@ -36870,7 +36951,7 @@ function gunicornApp(files, file) {
 	if (app === void 0) return void 0;
 	return app.includes(":") ? app : `${app}:application`;
 }
-const usual = [
+const usual$1 = [
 	"uwsgi.ini",
 	"uWSGI.ini",
 	"uwsgi.yaml",
@@ -36884,7 +36965,7 @@ const usual = [
 /** The uWSGI settings of a project: those of the usual names come first. */
 function uwsgiFiles(files) {
 	const others = (files.paths?.() ?? []).filter((path) => /(?:^|\/)\w*uwsgi\w*\.(?:ini|ya?ml)$/i.test(path));
-	return [.../* @__PURE__ */ new Set([...usual, ...others])].filter((path) => files.exists(path));
+	return [.../* @__PURE__ */ new Set([...usual$1, ...others])].filter((path) => files.exists(path));
 }
 /** What uWSGI's settings serve; undefined if they name no application that the project has. */
 function uwsgiSettings(file, { files, modules }) {
@@ -36910,7 +36991,7 @@ function uwsgiSettings(file, { files, modules }) {
 }
 /** The file that counts for kind uwsgi if cutover.yml names none. */
 function usualUwsgiFile(files) {
-	return usual.slice(0, 4).find((file) => read(file, files.read(file) ?? "").size > 0);
+	return usual$1.slice(0, 4).find((file) => read(file, files.read(file) ?? "").size > 0);
 }
 /** uWSGI runs a file under its own name; its module is the same. */
 function moduleOfFile(path, files, modules) {
@@ -37120,19 +37201,41 @@ function at$1(file, line) {
 const isTable$1 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const largest$3 = 2e5;
 /** The compose files: those of production come first, those for developing and testing last. */
-function composeFiles({ files }) {
-	const found = (files.paths?.() ?? []).filter((path) => {
+function composeFiles(sources) {
+	const found = (sources.files.paths?.() ?? []).filter((path) => {
 		const name = path.slice(path.lastIndexOf("/") + 1);
 		return /^(?:docker-)?compose(?:[._-][\w.-]+)?\.ya?ml$|^(?:production|prod|local|stack)\.yml$/.test(name);
 	});
 	const weight = (path) => path.split("/").length * 4 + (/prod/i.test(path) ? 0 : /dev|test|local|override|debug/i.test(path) ? 2 : 1);
-	return found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 6);
+	return [...found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 6), ...aboveFiles(sources)];
+}
+const usual = [
+	"prod",
+	"production",
+	""
+].flatMap((kind) => ["docker-compose", "compose"].flatMap((name) => ["yml", "yaml"].map((end) => [
+	name,
+	kind,
+	end
+].filter((part) => part !== "").join("."))));
+/** Those of the repository's folders above: their services are built from this one. */
+function aboveFiles({ files }) {
+	return foldersAbove(files).slice(0, 3).flatMap((folder) => usual.map((name) => `${folder}${name}`)).filter((path) => files.exists(path));
+}
+/** Whether a service of a compose file in a folder above is built from the project. Other services are other projects. */
+function isOurs(file, context, { files }) {
+	const above = /^(?:\.\.\/)+/.exec(file)?.[0];
+	if (above === void 0) return true;
+	const folder = posix.normalize(context ?? "").replace(/\/$/, "");
+	if (folder.startsWith(".") || folder.split("/").length !== above.length / 3) return false;
+	const some = (files.paths?.() ?? []).slice(0, 3);
+	return some.length > 0 && some.every((path) => files.read(`${above}${folder}/${path}`) === files.read(path));
 }
 /** What the services run. A service without a command runs its image's, which the Dockerfile shows. */
 function fromCompose(sources) {
 	const all = composeFiles(sources).map((file) => {
 		const text = sources.files.read(file) ?? "";
-		return text.length > largest$3 ? [] : servicesOf(text).map((each) => ofService(file, each, sources));
+		return text.length > largest$3 ? [] : servicesOf(text).filter(({ context }) => isOurs(file, context, sources)).map((each) => ofService(file, each, sources));
 	});
 	return all.find((file) => file.some(({ servers }) => servers.length > 0)) ?? all.find((file) => file.some(({ processes }) => processes.length > 0)) ?? [];
 }
@@ -37152,10 +37255,13 @@ function servicesOf(text) {
 		const words = [service.entrypoint, service.command].filter((each) => each !== void 0 && each !== null && each !== "");
 		const command = words.every(isWords) ? words.flat() : words.map((each) => isWords(each) ? each.join(" ") : String(each)).join(" && ");
 		if (command.length === 0) return [];
+		const line = text.slice(0, Math.max(0, text.search(new RegExp(`^[ \\t]+${name}:`, "m")))).split("\n").length;
+		const built = isTable$1(service.build) ? service.build.context : service.build;
 		return [{
 			name,
-			line: text.slice(0, Math.max(0, text.search(new RegExp(`^[ \\t]+${name}:`, "m")))).split("\n").length,
+			line,
 			command,
+			context: typeof built === "string" ? built : void 0,
 			variables: variablesOf(service.environment)
 		}];
 	});
@@ -42993,7 +43099,7 @@ function look(files, given, options) {
 	const names = dependencyNames(files, requirements);
 	const clues = {
 		names,
-		installed: files.exists(requirements) ? namesIn(files, requirements) : void 0,
+		installed: installedNames(files, options.requirements),
 		where: dependencyFiles(files, requirements)[0] ?? requirements,
 		systemPackages: options.systemPackages ?? false,
 		websockets: false
@@ -43013,6 +43119,12 @@ function look(files, given, options) {
 		websockets,
 		names
 	};
+}
+/** What a release gets: an optional group of pyproject.toml, or a file for developing, is not installed. */
+function installedNames(files, given) {
+	const file = given ?? findDependencies(files);
+	if (file === void 0) return void 0;
+	return files.exists(file) && file.endsWith(".txt") ? namesIn(files, file) : requirementNames(files, file);
 }
 /** What people wrote, source by source, the most trusted first. */
 function writtenIn(sources) {
@@ -43283,7 +43395,8 @@ class Reader(ast.NodeVisitor):
         keywords = {each.arg: self.value(each.value, path) for each in node.keywords}
         if name in ("resolve", "absolute", "as_posix") and isinstance(node.func, ast.Attribute):
             return self.value(node.func.value, path)
-        if name in ("Path", "abspath", "realpath", "str", "normpath", "PurePath", "root", "as_posix", "expanduser"):
+        asked = name == "str" and isinstance(node.func, ast.Attribute)
+        if not asked and name in ("Path", "abspath", "realpath", "str", "normpath", "PurePath", "root", "as_posix", "expanduser"):
             return args[0]
         if name == "dirname":
             return os.path.dirname(args[0])
@@ -43525,21 +43638,6 @@ function websocketHints(config, websockets) {
 	if (websockets === void 0 || config.site === "none" || siteOf(config).upgrade) return [];
 	return [warning$2(["site"], `${websockets} has WebSockets, and without \`upgrade: true\` nginx does not pass them on`)];
 }
-// shared/repository-top.ts
-/** So far above a project its repository is looked at. */
-const highest = 5;
-/**
-* The folders above the project that belong to its repository, the nearest first: `../`, `../../`. None if the project is
-* at the top, or in no repository.
-*/
-function foldersAbove(project) {
-	const folders = [];
-	for (let folder = ""; folders.length <= highest; folder += "../") {
-		if (project.exists(`${folder}.git/HEAD`) || project.exists(`${folder}.git`)) return folders;
-		folders.push(`${folder}../`);
-	}
-	return [];
-}
 // shared/python-version.ts
 /** The version that the project names in one of the usual places, in it or one folder above it in the repository. */
 function namedPython(project) {
@@ -43630,7 +43728,7 @@ function missingServerApp({ server, python, env }, project) {
 	const [module = "", attribute = ""] = app.replace(/\(.*$/, "").split(":");
 	const stem = module.replaceAll(".", "/");
 	const candidates = [`${stem}.py`, `${stem}/__init__.py`];
-	const file = ["", ...(env.PYTHONPATH ?? "").split(":").filter((path) => path !== "" && !path.startsWith("/"))].flatMap((path) => candidates.map((each) => path === "" ? each : `${path.replace(/\/+$/, "")}/${each}`)).find((path) => project.exists(path));
+	const file = ["", ...(env.PYTHONPATH ?? "").split(":").filter((path) => path !== "" && !path.startsWith("/"))].flatMap((path) => candidates.toReversed().map((each) => path === "" ? each : `${path.replace(/\/+$/, "")}/${each}`)).find((path) => project.exists(path));
 	if (file === void 0) {
 		const top = module.split(".", 1)[0] ?? "";
 		const own = project.folders().includes(top) || project.exists(`${top}.py`);
@@ -44811,17 +44909,23 @@ function scanWrites(directory, paths) {
 	const { status, stdout } = spawnSync("python3", argv, options);
 	if (status !== 0) return [];
 	try {
-		return writes.parse(JSON.parse(stdout.toString("utf8"))).map((one) => ({
-			...one,
-			value: within(directory, one)
-		}));
+		return writes.parse(JSON.parse(stdout.toString("utf8"))).map((one) => within(directory, one));
 	} catch {
 		return [];
 	}
 }
 /** Relative to the project where that is possible. A process of a release runs there. */
-function within(directory, { value }) {
-	return isAbsolute(value) ? relative(resolve(directory), value) || "." : normalize(value);
+function within(directory, one) {
+	if (!isAbsolute(one.value)) return {
+		...one,
+		value: normalize(one.value)
+	};
+	const value = relative(resolve(directory), one.value) || ".";
+	return {
+		...one,
+		value,
+		kind: one.kind === "flask" ? "sqlite" : one.kind
+	};
 }
 // shared/detect/project-tree.ts
 /** Folders that hold no application: other people's code, tests, what is built. */
@@ -45967,61 +46071,6 @@ function frameOf(raised) {
 }
 function cut(text) {
 	return ownText(text.length > longest ? `${text.slice(0, 296)} ...` : text);
-}
-// shared/dependencies/find-dependencies.ts
-/** The places in which projects say what they need, in the order in which they are believed. */
-const places = [
-	"requirements.txt",
-	"pylock.toml",
-	"uv.lock",
-	"poetry.lock",
-	"pdm.lock",
-	"Pipfile.lock",
-	"requirements/production.txt",
-	"requirements/prod.txt",
-	"requirements/deploy.txt",
-	"requirements/requirements.txt",
-	"requirements/main.txt",
-	"requirements/base.txt",
-	"requirements/common.txt",
-	"requirements-production.txt",
-	"requirements-prod.txt",
-	"requirements_prod.txt",
-	"requirements/requirements-prod.txt",
-	"pyproject.toml",
-	"Pipfile",
-	"setup.py",
-	"environment.yml",
-	"environment.yaml"
-];
-/** What a workspace has at its top for all of its members. */
-const workspaceLocks = [
-	"uv.lock",
-	"pylock.toml",
-	"pdm.lock"
-];
-/**
-* The file that says what the project needs; undefined if there is none. It may lie above the project, but not above its
-* repository: `startproject` makes two folders, and a workspace has its lock at the top.
-*/
-function findDependencies(project) {
-	const own = places.find((place) => saysSomething(project, place));
-	if (own !== void 0 && own !== "pyproject.toml") return own;
-	for (const [index, folder] of foldersAbove(project).entries()) {
-		const found = (own === void 0 && index === 0 ? places : workspaceLocks).map((place) => `${folder}${place}`).find((place) => saysSomething(project, place));
-		if (found !== void 0) return found;
-	}
-	return own;
-}
-function saysSomething(project, place) {
-	if (!project.exists(place)) return false;
-	if (!place.endsWith("pyproject.toml")) return true;
-	try {
-		const pyproject = readPyproject(project.read(place) ?? "", place);
-		return pyproject.dynamic !== void 0 || pyproject.needs([], []).requirements.length > 0;
-	} catch {
-		return false;
-	}
 }
 // shared/complete-python.ts
 /**

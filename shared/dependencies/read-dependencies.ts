@@ -8,7 +8,7 @@ import { readPipfileLock } from "./pipfile-lock.ts";
 import { readPoetryLock } from "./poetry-lock.ts";
 import { readPylock } from "./pylock.ts";
 import { type Pyproject, readPyproject } from "./pyproject.ts";
-import type { Dependencies, Requirement } from "./requirement.ts";
+import { type Dependencies, extrasOf, type Requirement } from "./requirement.ts";
 import { readUvLock } from "./uv-lock.ts";
 import { requirementsInvalid } from "./values.ts";
 
@@ -135,8 +135,11 @@ function condaRefused(file: string) {
   );
 }
 
-/** The normalized names of all that is installed, as far as the file says it; undefined for a requirements file. */
+/** The normalized names of all that is installed, with extras also `name[extra]`, as far as the file says it; undefined for a requirements file. */
 export function dependencyNames(project: ProjectFiles, given: string): Set<string> | undefined {
   const dependencies = readDependencies(project, given);
-  return dependencies && new Set(dependencies.requirements.map(({ name }) => name).filter((name) => name !== ""));
+  const named = dependencies?.requirements.filter(({ name }) => name !== "");
+  return (
+    named && new Set(named.flatMap(({ name, line }) => [name, ...extrasOf(line).map((extra) => `${name}[${extra}]`)]))
+  );
 }

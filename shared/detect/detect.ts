@@ -1,6 +1,7 @@
 import { argv } from "../command.ts";
 import type { ServerKind } from "../config-server.ts";
-import type { ProjectFiles } from "../project-clues.ts";
+import { findDependencies } from "../dependencies/find-dependencies.ts";
+import { type ProjectFiles, requirementNames } from "../project-clues.ts";
 import { applicationsIn } from "./applications.ts";
 import { dependencyFiles, dependencyNames, namesIn } from "./dependencies.ts";
 import { type Django, djangoCandidates, djangoOf } from "./django.ts";
@@ -77,7 +78,7 @@ function look(files: ProjectFiles, given: GivenServer, options: DetectOptions): 
   const clues: ServerClues = {
     names,
     // The server may stand in another file than the one that is installed.
-    installed: files.exists(requirements) ? namesIn(files, requirements) : undefined,
+    installed: installedNames(files, options.requirements),
     where: dependencyFiles(files, requirements)[0] ?? requirements,
     systemPackages: options.systemPackages ?? false,
     websockets: false,
@@ -97,6 +98,13 @@ function look(files: ProjectFiles, given: GivenServer, options: DetectOptions): 
     websockets,
     names,
   };
+}
+
+/** What a release gets: an optional group of pyproject.toml, or a file for developing, is not installed. */
+function installedNames(files: ProjectFiles, given: string | undefined): ReadonlySet<string> | undefined {
+  const file = given ?? findDependencies(files);
+  if (file === undefined) return undefined;
+  return files.exists(file) && file.endsWith(".txt") ? namesIn(files, file) : requirementNames(files, file);
 }
 
 /** What people wrote, source by source, the most trusted first. */

@@ -51,12 +51,21 @@ const managed: Record<string, Known> = {
   startscheduler: scheduler,
 };
 
-function celery(args: string[], words: string[]): Known | undefined {
+function celery(args: string[], given: string[]): Known | undefined {
+  const words = withoutFiles(given);
   const has = (word: string) => args.includes(word);
   if (has("beat")) return { name: "beat", overlap: false, command: outside(words) };
-  if (has("worker") && (has("-B") || has("--beat"))) return { name: "beat", overlap: false };
+  if (has("worker") && (has("-B") || has("--beat"))) return { name: "beat", overlap: false, command: outside(words) };
   if (has("worker")) return { ...worker, ...(!hostname(args) && { command: named(words) }) };
   return has("flower") ? { name: "flower" } : undefined;
+}
+
+/** supervisor keeps the log, and a release is read-only. */
+function withoutFiles(words: string[]): string[] {
+  const files = /^(?:-f|--logfile|--pidfile|--detach|-D)(?:=|$)/;
+  return words.filter(
+    (word, index) => !files.test(word) && !/^(?:-f|--logfile|--pidfile)$/.test(words[index - 1] ?? ""),
+  );
 }
 
 /** beat keeps its schedule, and older ones a pid, in files where it runs, and a release is read-only. */

@@ -20,6 +20,10 @@ const empty: PythonScan = { modules: {}, skipped: [], complete: true };
 /** A chain of names longer than this is a circle, or nobody's. */
 const longest = 8;
 
+/** What takes an application and is none. */
+const extensions =
+  /(?:^|\.)(?:\w*(?:Group|Manager|Client|Extension|Toolbar|Instrumentator|Instrumentor)|Migrate|SQLAlchemy|MongoEngine|PyMongo|SocketIO|Sock|Api|CORS|Bcrypt|Babel|Bootstrap\d?|Mail|Admin|Limiter|Cache|Moment|CSRFProtect|Celery|JWT|Compress|Talisman|Session|Marshmallow|OAuth|Swagger|FlaskRedis|(?:HTTP|WSGI)?Server|Config)$/;
+
 /** The modules of a project, and what their names mean: names are followed from module to module. */
 export class PythonModules {
   readonly scan: PythonScan;
@@ -30,7 +34,9 @@ export class PythonModules {
     this.#files = files;
     this.scan = files.python?.() ?? empty;
     for (const [file, module] of Object.entries(this.scan.modules)) {
-      if (!this.#byName.has(module.module)) this.#byName.set(module.module, [file, module]);
+      // As Python has it, a package comes before a module of its name.
+      if (!this.#byName.has(module.module) || file.endsWith("/__init__.py"))
+        this.#byName.set(module.module, [file, module]);
     }
   }
 
@@ -40,7 +46,7 @@ export class PythonModules {
     const candidates = [...new Set([...folders, "", "src", ...this.#loose()])];
     for (const path of candidates) {
       const base = path === "" ? stem : `${path}/${stem}`;
-      const file = [`${base}.py`, `${base}/__init__.py`].find((each) => this.#files.exists(each));
+      const file = [`${base}/__init__.py`, `${base}.py`].find((each) => this.#files.exists(each));
       if (file !== undefined) return { file, path };
     }
     return undefined;
@@ -98,6 +104,7 @@ export class PythonModules {
     const inner = this.#named(file, value.call, depth);
     if (inner?.factory !== undefined) return inner.framework;
     // Something that wraps another one, such as `ProxyFix(app)`.
+    if (extensions.test(value.call)) return undefined;
     const wrapped = value.args?.flatMap((arg) => (arg == null ? [] : (this.framework(file, arg, depth + 1) ?? [])))[0];
     return wrapped ?? direct ?? this.#ofClass(file, value.call);
   }
@@ -150,7 +157,7 @@ export class PythonModules {
   #neighbour(from: string, module: string): [string, PythonModule] | undefined {
     const folder = from.includes("/") ? from.slice(0, from.lastIndexOf("/") + 1) : "";
     const stem = `${folder}${module.replaceAll(".", "/")}`;
-    for (const file of [`${stem}.py`, `${stem}/__init__.py`]) {
+    for (const file of [`${stem}/__init__.py`, `${stem}.py`]) {
       const found = this.scan.modules[file];
       if (found !== undefined) return [file, found];
     }

@@ -114,7 +114,8 @@ class Reader(ast.NodeVisitor):
         keywords = {each.arg: self.value(each.value, path) for each in node.keywords}
         if name in ("resolve", "absolute", "as_posix") and isinstance(node.func, ast.Attribute):
             return self.value(node.func.value, path)
-        if name in ("Path", "abspath", "realpath", "str", "normpath", "PurePath", "root", "as_posix", "expanduser"):
+        asked = name == "str" and isinstance(node.func, ast.Attribute)
+        if not asked and name in ("Path", "abspath", "realpath", "str", "normpath", "PurePath", "root", "as_posix", "expanduser"):
             return args[0]
         if name == "dirname":
             return os.path.dirname(args[0])

@@ -24,13 +24,16 @@ export function scanWrites(directory: string, paths: string[]): Written[] {
   const { status, stdout } = spawnSync("python3", argv, options);
   if (status !== 0) return [];
   try {
-    return writes.parse(JSON.parse(stdout.toString("utf8"))).map((one) => ({ ...one, value: within(directory, one) }));
+    return writes.parse(JSON.parse(stdout.toString("utf8"))).map((one) => within(directory, one));
   } catch {
     return [];
   }
 }
 
 /** Relative to the project where that is possible. A process of a release runs there. */
-function within(directory: string, { value }: Written): string {
-  return isAbsolute(value) ? relative(resolve(directory), value) || "." : normalize(value);
+function within(directory: string, one: Written): Written {
+  if (!isAbsolute(one.value)) return { ...one, value: normalize(one.value) };
+  const value = relative(resolve(directory), one.value) || ".";
+  // Flask-SQLAlchemy puts only a relative path into its own folder.
+  return { ...one, value, kind: one.kind === "flask" ? "sqlite" : one.kind };
 }

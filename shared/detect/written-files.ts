@@ -28,7 +28,7 @@ export function writtenPaths(
 ): WrittenPath[] {
   const found = settings === undefined ? ofPython(files, names) : ofDjango(settings);
   const good = found.filter(
-    ({ path }) => sharedSchema.safeParse({ path }).success && !/[{}*%<>]/.test(path) && !isCode(path, files),
+    ({ path }) => sharedSchema.safeParse({ path }).success && !/[{}*%<>:?]/.test(path) && !isCode(path, files),
   );
   const apart = (one: string, other: string) => !`${one}/`.startsWith(`${other.replace(/\/$/, "")}/`);
   const free = good.filter(({ path }) => taken.every((each) => apart(path, each) && apart(each, path)));

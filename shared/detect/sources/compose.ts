@@ -1,4 +1,6 @@
+import { posix } from "node:path";
 import { parse } from "yaml";
+import { foldersAbove } from "../../repository-top.ts";
 import { at, type Findings } from "../findings.ts";
 import { findingsOf, type Sources } from "../resolve.ts";
 
@@ -9,21 +11,47 @@ const isTable = (value: unknown): value is Table =>
 const largest = 200_000;
 
 /** The compose files: those of production come first, those for developing and testing last. */
-function composeFiles({ files }: Sources): string[] {
-  const found = (files.paths?.() ?? []).filter((path) => {
+function composeFiles(sources: Sources): string[] {
+  const found = (sources.files.paths?.() ?? []).filter((path) => {
     const name = path.slice(path.lastIndexOf("/") + 1);
     return /^(?:docker-)?compose(?:[._-][\w.-]+)?\.ya?ml$|^(?:production|prod|local|stack)\.yml$/.test(name);
   });
   const weight = (path: string) =>
     path.split("/").length * 4 + (/prod/i.test(path) ? 0 : /dev|test|local|override|debug/i.test(path) ? 2 : 1);
-  return found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 6);
+  return [...found.toSorted((a, b) => weight(a) - weight(b)).slice(0, 6), ...aboveFiles(sources)];
+}
+
+const usual = ["prod", "production", ""].flatMap((kind) =>
+  ["docker-compose", "compose"].flatMap((name) =>
+    ["yml", "yaml"].map((end) => [name, kind, end].filter((part) => part !== "").join(".")),
+  ),
+);
+
+/** Those of the repository's folders above: their services are built from this one. */
+function aboveFiles({ files }: Sources): string[] {
+  const folders = foldersAbove(files).slice(0, 3);
+  return folders.flatMap((folder) => usual.map((name) => `${folder}${name}`)).filter((path) => files.exists(path));
+}
+
+/** Whether a service of a compose file in a folder above is built from the project. Other services are other projects. */
+function isOurs(file: string, context: string | undefined, { files }: Sources): boolean {
+  const above = /^(?:\.\.\/)+/.exec(file)?.[0];
+  if (above === undefined) return true;
+  const folder = posix.normalize(context ?? "").replace(/\/$/, "");
+  if (folder.startsWith(".") || folder.split("/").length !== above.length / 3) return false;
+  const some = (files.paths?.() ?? []).slice(0, 3);
+  return some.length > 0 && some.every((path) => files.read(`${above}${folder}/${path}`) === files.read(path));
 }
 
 /** What the services run. A service without a command runs its image's, which the Dockerfile shows. */
 export function fromCompose(sources: Sources): Findings[] {
   const all = composeFiles(sources).map((file) => {
     const text = sources.files.read(file) ?? "";
-    return text.length > largest ? [] : servicesOf(text).map((each) => ofService(file, each, sources));
+    return text.length > largest
+      ? []
+      : servicesOf(text)
+          .filter(({ context }) => isOurs(file, context, sources))
+          .map((each) => ofService(file, each, sources));
   });
   // Of several files the first that serves counts; its workers too.
   return (
@@ -37,6 +65,8 @@ interface Service {
   name: string;
   line: number | undefined;
   command: string | string[];
+  /** The folder that its image is built from. */
+  context: string | undefined;
   variables: Record<string, string>;
 }
 
@@ -58,7 +88,9 @@ function servicesOf(text: string): Service[] {
       : words.map((each) => (isWords(each) ? each.join(" ") : String(each))).join(" && ");
     if (command.length === 0) return [];
     const line = text.slice(0, Math.max(0, text.search(new RegExp(`^[ \\t]+${name}:`, "m")))).split("\n").length;
-    return [{ name, line, command, variables: variablesOf(service.environment) }];
+    const built = isTable(service.build) ? service.build.context : service.build;
+    const context = typeof built === "string" ? built : undefined;
+    return [{ name, line, command, context, variables: variablesOf(service.environment) }];
   });
 }
 

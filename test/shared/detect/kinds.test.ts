@@ -1,0 +1,92 @@
+import { expect, test } from "vitest";
+import { projectIn } from "../../../agent/cli/project/project-directory.ts";
+import { configSchema } from "../../../shared/config.ts";
+import { detectKind, survey } from "../../../shared/detect/detect.ts";
+import { projectFaults } from "../../../shared/project.ts";
+import { directoryOf, projectOf } from "./project.ts";
+
+/** Kinds of projects that real ones showed. */
+
+const flask = "from flask import Flask\napp = Flask(__name__)\n";
+const head = { ".git/HEAD": "ref: refs/heads/main\n" };
+
+test("a group of commands that takes the application is none", () => {
+  const files = {
+    "site1/__init__.py": flask,
+    "manage.py": "from flask.cli import FlaskGroup\nfrom site1 import app\ncli = FlaskGroup(app)\n",
+    "requirements.txt": "flask\ngunicorn\n",
+  };
+  expect(detectKind(projectOf(files))).toMatchObject({ found: true, server: { kind: "gunicorn", app: "site1:app" } });
+});
+
+test("a package comes before a module of its name, as in Python", () => {
+  const files = {
+    "cps.py": "from cps.main import main\nmain()\n",
+    "cps/__init__.py": flask,
+    "requirements.txt": "flask\n",
+  };
+  const project = projectOf(files);
+  expect(detectKind(project)).toMatchObject({ found: true, server: { app: "cps:app" } });
+  const config = configSchema.parse({ app: "x", server: { kind: "gunicorn", app: "cps:app" } });
+  expect(projectFaults(config, project).filter(({ severity }) => severity === "error")).toEqual([]);
+});
+
+const compose = (context: string) =>
+  `services:\n  web:\n    build: ${context}\n    command: gunicorn web:app\n  jobs:\n    build:\n      context: ${context}\n    command: celery -A web.jobs worker --logfile=logs/x.log\n  other:\n    build: ./frontend\n    command: celery -A other worker\n`;
+
+test.each([
+  ["services/web", "../../docker-compose.prod.yml", "./services/web"],
+  ["api", "../compose.yaml", "api/"],
+])("a compose file above %s tells how it is served and what works behind it", (folder, file, context) => {
+  const directory = directoryOf({
+    ...head,
+    [file.replace(/^(?:\.\.\/)+/, "")]: compose(context),
+    [`${folder}/web.py`]: flask,
+    [`${folder}/requirements.txt`]: "flask\ngunicorn\ncelery\n",
+  });
+  const { detection, processes } = survey(projectIn(`${directory}/${folder}`));
+  expect(detection).toMatchObject({ found: true, server: { kind: "gunicorn", app: "web:app" } });
+  if (detection.found) expect(detection.why[0]).toContain(`${file}:`);
+  expect(processes).toMatchObject([
+    { name: "jobs", command: "celery -A web.jobs worker --hostname {instance}-{run}@%h" },
+  ]);
+});
+
+test("a compose file above tells nothing of a project that it does not build", () => {
+  const directory = directoryOf({
+    ...head,
+    "docker-compose.yml": compose("./elsewhere"),
+    "elsewhere/web.py": `${flask}# another\n`,
+    "api/web.py": flask,
+    "api/requirements.txt": "flask\ngunicorn\n",
+  });
+  expect(survey(projectIn(`${directory}/api`)).processes).toEqual([]);
+});
+
+test("a server of an optional group is not installed, so it is added", () => {
+  const pyproject =
+    '[project]\nname = "x"\nversion = "1"\ndependencies = ["flask"]\n[project.optional-dependencies]\ndocker = ["gunicorn"]\n';
+  const found = detectKind(projectOf({ "web.py": flask, "pyproject.toml": pyproject }));
+  expect(found).toMatchObject({ found: true, server: { kind: "gunicorn" }, extra: ["gunicorn"] });
+});
+
+test.each([
+  ["pyproject.toml", '[project]\nname = "x"\nversion = "1"\ndependencies = ["fastapi[standard]>=0.114"]\n'],
+  ["requirements.txt", "fastapi[standard]==0.115.0\n"],
+])("an extra of %s brings its server", (file, text) => {
+  const project = projectOf({ "main.py": "from fastapi import FastAPI\napp = FastAPI()\n", [file]: text });
+  expect(detectKind(project)).toMatchObject({ found: true, server: { kind: "uvicorn" }, extra: [] });
+  const config = configSchema.parse({
+    app: "x",
+    server: { kind: "uvicorn", app: "main:app" },
+    python: { requirements: file },
+  });
+  expect(projectFaults(config, project)).toEqual([]);
+});
+
+test("a setting that a helper reads from the environment is its default, not its name", () => {
+  const settings =
+    'import environ\nenv = environ.Env()\nINSTALLED_APPS = ["django.contrib.staticfiles"]\nSTATIC_URL = env.str("SITE_STATIC_URL", default="/s/")\nSTATIC_ROOT = env.str("SITE_STATIC_ROOT")\n';
+  const read = projectOf({ "site1/settings.py": settings }).djangoSettings?.("", "site1.settings");
+  expect(read).toMatchObject({ staticUrl: "/s/", staticRoot: { unknown: true } });
+});
