@@ -1,3 +1,4 @@
+import { argv } from "./command.ts";
 import { type Config, siteOf } from "./config.ts";
 import { survey } from "./detect/detect.ts";
 import type { Django } from "./detect/django.ts";
@@ -21,6 +22,7 @@ export function projectHints(config: Config, project: ProjectFiles): ProjectHint
     ...djangoHints(config, project, django),
     ...gunicornHints(config, project),
     ...websocketHints(config, websockets),
+    ...beatHints(config),
   ];
 }
 
@@ -117,4 +119,18 @@ function gunicornHints({ server }: Config, project: ProjectFiles): ProjectHint[]
 function websocketHints(config: Config, websockets: string | undefined): ProjectHint[] {
   if (websockets === undefined || config.site === "none" || siteOf(config).upgrade) return [];
   return [warning(["site"], `${websockets} has WebSockets, and without \`upgrade: true\` nginx does not pass them on`)];
+}
+
+/** Celery's beat writes its schedule where it runs. */
+function beatHints({ processes, shared }: Config): ProjectHint[] {
+  if (shared.some(({ path }) => path?.includes("celerybeat-schedule"))) return [];
+  return Object.entries(processes).flatMap(([name, { command }]) => {
+    const words = argv(command);
+    const beats = words[0] === "celery" || words.includes("celery") ? words.includes("beat") : false;
+    if (!beats || words.some((word) => /^(?:-s|-S|--schedule|--scheduler)(?:=|$)/.test(word))) return [];
+    const fix = "add `--schedule {shared}/celerybeat-schedule`, unless the app's settings have a place outside of it";
+    return [
+      warning(["processes", name, "command"], `beat keeps its schedule where it runs, which is read-only: ${fix}`),
+    ];
+  });
 }

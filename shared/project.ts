@@ -104,6 +104,11 @@ function installs(names: Set<string>, kind: Config["server"]["kind"]): boolean {
 /** What is wrong with the file itself. */
 function dependencyFaults(requirements: string, project: Project): ProjectFault[] {
   const path = ["python", "requirements"];
+  const phantom = /^pkg[-_]resources==0\.0\.0[ \t]*$/im.exec(project.read(parseSource(requirements).file) ?? "");
+  if (phantom !== null) {
+    const message = `${requirements} has ${phantom[0]}, which is no package: Debian's and Ubuntu's \`pip freeze\` wrote it by mistake. Remove the line`;
+    return [error(path, message)];
+  }
   try {
     return (readDependencies(project, requirements)?.warnings ?? []).map((message) => warning(path, message));
   } catch (thrown) {

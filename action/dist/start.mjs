@@ -43567,7 +43567,8 @@ function projectHints(config, project) {
 	return [
 		...djangoHints(config, project, django),
 		...gunicornHints(config, project),
-		...websocketHints(config, websockets)
+		...websocketHints(config, websockets),
+		...beatHints(config)
 	];
 }
 function djangoHints(config, project, django) {
@@ -43637,6 +43638,19 @@ function gunicornHints({ server }, project) {
 function websocketHints(config, websockets) {
 	if (websockets === void 0 || config.site === "none" || siteOf(config).upgrade) return [];
 	return [warning$2(["site"], `${websockets} has WebSockets, and without \`upgrade: true\` nginx does not pass them on`)];
+}
+/** Celery's beat writes its schedule where it runs. */
+function beatHints({ processes, shared }) {
+	if (shared.some(({ path }) => path?.includes("celerybeat-schedule"))) return [];
+	return Object.entries(processes).flatMap(([name, { command }]) => {
+		const words = argv(command);
+		if (!(words[0] === "celery" || words.includes("celery") ? words.includes("beat") : false) || words.some((word) => /^(?:-s|-S|--schedule|--scheduler)(?:=|$)/.test(word))) return [];
+		return [warning$2([
+			"processes",
+			name,
+			"command"
+		], `beat keeps its schedule where it runs, which is read-only: add \`--schedule {shared}/celerybeat-schedule\`, unless the app's settings have a place outside of it`)];
+	});
 }
 // shared/python-version.ts
 /** The version that the project names in one of the usual places, in it or one folder above it in the repository. */
@@ -43864,6 +43878,11 @@ function installs(names, kind) {
 /** What is wrong with the file itself. */
 function dependencyFaults(requirements, project) {
 	const path = ["python", "requirements"];
+	const phantom = /^pkg[-_]resources==0\.0\.0[ \t]*$/im.exec(project.read(parseSource(requirements).file) ?? "");
+	if (phantom !== null) {
+		const message = `${requirements} has ${phantom[0]}, which is no package: Debian's and Ubuntu's \`pip freeze\` wrote it by mistake. Remove the line`;
+		return [error(path, message)];
+	}
 	try {
 		return (readDependencies(project, requirements)?.warnings ?? []).map((message) => warning(path, message));
 	} catch (thrown) {

@@ -90,3 +90,30 @@ test("a setting that a helper reads from the environment is its default, not its
   const read = projectOf({ "site1/settings.py": settings }).djangoSettings?.("", "site1.settings");
   expect(read).toMatchObject({ staticUrl: "/s/", staticRoot: { unknown: true } });
 });
+
+test("a beat that keeps its schedule in the release is told where to", () => {
+  const of = (command: string, shared: object[] = []) => {
+    const config = configSchema.parse({
+      app: "x",
+      server: { kind: "gunicorn", app: "web:app" },
+      processes: { beat: { command, overlap: false } },
+      shared,
+    });
+    return projectFaults(config, projectOf({ "web.py": flask, "requirements.txt": "gunicorn\n" })).map(
+      ({ message }) => message,
+    );
+  };
+  expect(of("celery -A web beat")).toMatchObject([expect.stringMatching(/add `--schedule \{shared\}/)]);
+  expect(of("celery -A web beat -s {shared}/beat")).toEqual([]);
+  expect(of("celery -A web beat --scheduler django")).toEqual([]);
+  expect(of("celery -A web worker")).toEqual([]);
+  expect(of("celery -A web beat", [{ path: "celerybeat-schedule" }])).toEqual([]);
+});
+
+test("the line that Debian's pip freeze invents is an error with its name", () => {
+  const config = configSchema.parse({ app: "x", server: { kind: "gunicorn", app: "web:app" } });
+  const project = projectOf({ "web.py": flask, "requirements.txt": "gunicorn==20.1.0\npkg_resources==0.0.0\n" });
+  expect(projectFaults(config, project)).toMatchObject([
+    { severity: "error", message: expect.stringMatching(/pkg_resources==0\.0\.0, which is no package/) },
+  ]);
+});
