@@ -29091,212 +29091,334 @@ function isProject(files, folder) {
 function dottedIn(file, path) {
 	return (path === "" ? file : file.slice(path.length + 1)).replace(/\.py$/, "").replace(/\/__init__$/, "").replaceAll("/", ".");
 }
-// shared/detect/dependencies.ts
-/**
-* The names of all packages that a project says it needs, wherever it says so, normalised; undefined if it says so nowhere.
-* They are clues: what is installed is not decided here. With extras also `name[extra]`.
-*/
-function dependencyNames(files, requirements) {
-	const places = dependencyFiles(files, requirements);
-	if (places.length === 0) return void 0;
-	return named$4(places.flatMap((file) => namedIn(file, files)));
+// shared/detect/command-line.ts
+const deepest$1 = 3;
+/** The commands that a line of shell, or a list of words, runs. Scripts of the project are read. */
+function stepsOf(line, files, variables = {}) {
+	return read$1(line, {
+		files,
+		variables: { ...variables },
+		folder: "",
+		depth: 0
+	});
 }
-/** The names in one file, and in what it includes. */
-function namesIn(files, file) {
-	return named$4(namedIn(file, files));
+function read$1(line, shell) {
+	if (shell.depth > deepest$1) return [];
+	if (Array.isArray(line)) return ofWords(line, shell);
+	return commandsOf(line).flatMap((command) => ofWords(wordsOf$1(command, shell.variables), shell));
 }
-function named$4(texts) {
-	const names = /* @__PURE__ */ new Set();
-	for (const text of texts) {
-		const [, name = "", extras = ""] = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?/.exec(text) ?? [];
-		if (name === "") continue;
-		names.add(normal(name));
-		for (const extra of extras.split(",")) if (extra !== "") names.add(`${normal(name)}[${extra.trim()}]`);
+/** Splits at `;`, `&&`, `||`, `|`, `&` and line ends, outside of quotes. */
+function commandsOf(text) {
+	const commands = [];
+	let [quote, command] = ["", ""];
+	for (const [match] of text.replace(/\\\r?\n/g, " ").matchAll(/\\.|&&|\|\||[\s\S]/g)) {
+		if (quote === "" && /^(?:&&|\|\||[;|\n])$/.test(match)) {
+			commands.push(command);
+			command = "";
+			continue;
+		}
+		if (quote === match) quote = "";
+		else if (quote === "" && (match === "'" || match === "\"")) quote = match;
+		command += match;
 	}
-	return names;
+	return [...commands, command].map((each) => each.replace(/(?<!\S)#.*$/, "").replace(/\s&\s*$/, "").trim()).filter((each) => each !== "");
 }
-/** Names with their extras, and what follows them. */
-function namedIn(file, files) {
-	const text = files.read(file) ?? "";
-	if (file.endsWith(".toml") || file === "Pipfile") return ofToml(text);
-	if (/\.ya?ml$/.test(file)) return [...text.matchAll(/^\s*-\s*([A-Za-z][\w.-]*)/gm)].map(([, name = ""]) => name);
-	if (/^setup\.(?:py|cfg)$/.test(file)) return [...text.matchAll(/[A-Za-z][\w.-]*(?:\[[\w,]+\])?(?=\s*[<>=~!"',;\n[])/g)].map(([name]) => name);
-	const lines = [...decoded$1(text).matchAll(/^[ \t]*[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?/gm)].map(([name]) => name);
-	return [...requirementNames(files, file) ?? [], ...lines];
-}
-const usual$2 = [
-	"pyproject.toml",
-	"Pipfile",
-	"setup.cfg",
-	"setup.py",
-	"environment.yml",
-	"environment.yaml"
-];
-const listed$1 = /^(?:requirements?|reqs?)(?:[/_.-](?:base|common|prod|production|main|live|deploy|server|web|app|all|requirements|local|default))?\.(?:txt|in)$|^requirements\/[^/]+\.(?:txt|in)$|^(?:conf|config|deploy|etc|docker)\/requirements\.txt$/;
-const notLive = /(?:^|[/_.-])(?:dev|develop|development|test|tests|testing|docs?|lint|ci)[^/]*\.(?:txt|in)$/;
-/** The files that say what a project needs. */
-function dependencyFiles(files, requirements = "requirements.txt") {
-	const others = (files.paths?.() ?? []).filter((path) => listed$1.test(path) && !notLive.test(path));
-	return [.../* @__PURE__ */ new Set([
-		requirements,
-		...others,
-		...usual$2
-	])].filter((path) => files.read(path) !== void 0);
-}
-/** PowerShell's `pip freeze >` writes UTF-16, whose every second byte is a NUL as UTF-8 is read. */
-function decoded$1(text) {
-	return text.includes("\0") ? text.replaceAll("\0", "") : text;
-}
-const isTable$2 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-const table$1 = (value, ...path) => {
-	const found = path.reduce((each, key) => isTable$2(each) ? each[key] : void 0, value);
-	return isTable$2(found) ? found : {};
-};
-const texts = (value) => Array.isArray(value) ? value.filter((each) => typeof each === "string") : [];
-/** pyproject.toml of PEP 621 and of Poetry, and Pipfile. */
-function ofToml(text) {
-	let value;
+function wordsOf$1(command, variables) {
+	const filled = command.replace(/\$(?:\{(\w+)(?::?[-=]([^}]*))?\}|(\w+))/g, (whole, braced, fallback, bare) => variables[braced ?? bare ?? ""] ?? fallback ?? whole);
 	try {
-		value = parse$4(text);
+		return argv(filled);
 	} catch {
 		return [];
 	}
-	const poetry = table$1(value, "tool", "poetry");
-	const tables = [
-		table$1(poetry, "dependencies"),
-		...Object.values(table$1(poetry, "group")).map((group) => table$1(group, "dependencies")),
-		table$1(value, "packages")
-	];
-	const project = table$1(value, "project");
-	return [
-		...texts(project.dependencies),
-		...Object.values(table$1(project, "optional-dependencies")).flatMap(texts),
-		...Object.values(table$1(value, "dependency-groups")).flatMap(texts),
-		...tables.flatMap((each) => Object.entries(each).map(([name, given]) => withExtras(name, given)))
-	];
 }
-function withExtras(name, given) {
-	const extras = isTable$2(given) ? texts(given.extras) : [];
-	return extras.length === 0 ? name : `${name}[${extras.join(",")}]`;
-}
-function normal(name) {
-	return name.toLowerCase().replace(/[._-]+/g, "-");
-}
-// shared/detect/django.ts
-const variable$1 = "environ.DJANGO_SETTINGS_MODULE";
-/** @returns undefined if there is no manage.py of Django's: other frameworks use the name too */
-function djangoOf({ files, modules }) {
-	const manage = manageFile(files);
-	if (manage === void 0) return void 0;
-	const path = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
-	const own = modules.module(manage)?.strings[variable$1] ?? settingsIn(files.read(manage) ?? "");
-	const packages = [own?.split(".")[0], ...packagesBelow(files, path)].filter((name) => name !== void 0);
-	const gateway = (kind) => gatewayOf(kind, {
-		own,
-		packages,
-		path,
-		files,
-		modules
-	});
-	const [wsgi, asgi] = [gateway("wsgi"), gateway("asgi")];
-	const from = [wsgi?.file, asgi?.file].find((file) => file !== void 0 && settingsOf(file, modules, files) !== void 0);
-	const settings = from === void 0 ? own : settingsOf(from, modules, files);
-	const production = settings === void 0 ? void 0 : productionOf(settings, path, modules);
-	const module = production ?? settings;
-	return {
-		manage,
-		path,
-		...module !== void 0 && { settings: {
-			module,
-			from: from ?? manage,
-			...production !== void 0 && settings !== void 0 && { developing: settings }
-		} },
-		...wsgi && { wsgi },
-		...asgi && { asgi: {
-			...asgi,
-			channels: usesChannels(asgi.file, modules)
-		} }
-	};
-}
-/** The settings of production next to those that are for developing, which a site must not have. */
-function productionOf(settings, path, modules) {
-	const [, base, name = ""] = /^(.*\.)?(\w+)$/.exec(settings) ?? [];
-	if (!/^(?:settings_)?(?:dev|develop|development|local)$/.test(name)) return void 0;
-	const start = name.startsWith("settings_") ? "settings_" : "";
-	return [
-		"production",
-		"prod",
-		"live",
-		"deploy"
-	].map((other) => `${base ?? ""}${start}${other}`).find((module) => modules.locate(module, [path]) !== void 0);
-}
-function manageFile(files) {
-	return ["manage.py", ...(files.paths?.() ?? []).filter((path) => /^(?:[^/]+\/){1,2}manage\.py$/.test(path))].find((path) => /django/i.test(files.read(path) ?? "") && !/flask/i.test(files.read(path) ?? ""));
-}
-function settingsOf(file, modules, files) {
-	return modules.module(file)?.strings[variable$1] ?? settingsIn(files.read(file) ?? "");
-}
-function settingsIn(text) {
-	return /DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']/.exec(text)?.[1];
-}
-function packagesBelow(files, path) {
-	if (path === "") return files.folders();
-	const start = `${path}/`;
-	return [...new Set((files.paths?.() ?? []).flatMap((each) => each.startsWith(start) ? each.slice(start.length).split("/").slice(0, -1)[0] ?? [] : []))];
-}
-/** What the settings name, or the file that startproject makes. */
-function gatewayOf(kind, { own, packages, path, files, modules }) {
-	const named = own === void 0 ? void 0 : settingOf(own, `${kind.toUpperCase()}_APPLICATION`, path, modules);
-	const cut = named?.lastIndexOf(".") ?? -1;
-	if (named !== void 0 && cut > 0) {
-		const located = modules.locate(named.slice(0, cut), [path]);
-		if (located !== void 0) return {
-			app: `${named.slice(0, cut)}:${named.slice(cut + 1)}`,
-			file: located.file
-		};
+const keywords = /* @__PURE__ */ new Set([
+	"then",
+	"do",
+	"else",
+	"exec",
+	"nohup",
+	"time",
+	"!",
+	"{",
+	"("
+]);
+/** Programs that run another one: how many words of their own follow them, besides options. */
+const wrappers = {
+	env: 0,
+	sudo: 0,
+	"dumb-init": 0,
+	tini: 0,
+	"ddtrace-run": 0,
+	"opentelemetry-instrument": 0,
+	gosu: 1,
+	"su-exec": 1,
+	"wait-for-it.sh": 1,
+	"wait-for-it": 1,
+	"wait-for": 1,
+	"newrelic-admin": 1,
+	poetry: 1,
+	uv: 1,
+	pipenv: 1,
+	pdm: 1,
+	hatch: 1,
+	rye: 1,
+	doppler: 1,
+	dotenv: 1,
+	coverage: 1
+};
+/** Runs `run` alone: `poetry install` starts nothing. */
+const runners$1 = /* @__PURE__ */ new Set([
+	"poetry",
+	"uv",
+	"pipenv",
+	"pdm",
+	"hatch",
+	"rye",
+	"doppler",
+	"dotenv",
+	"coverage"
+]);
+function ofWords(words, shell) {
+	const env = {};
+	let rest = words;
+	for (;;) {
+		const [first = "", second = ""] = rest;
+		const assigned = /^([A-Za-z_]\w*)=(.*)$/s.exec(first);
+		if (assigned !== null) env[assigned[1] ?? ""] = assigned[2] ?? "";
+		else if (!keywords.has(first)) {
+			const inner = unwrapped(nameOf(first), second, rest);
+			if (inner === void 0) break;
+			rest = inner;
+			continue;
+		}
+		rest = rest.slice(1);
 	}
-	const base = path === "" ? "" : `${path}/`;
-	const file = [...packages.flatMap((name) => [
-		`${name}/${kind}.py`,
-		`${name}/${kind}/__init__.py`,
-		`${name}/${kind}/production.py`
-	]), `${kind}.py`].find((place) => files.exists(`${base}${place}`));
-	if (file === void 0) return void 0;
+	const [first = "", ...args] = rest;
+	if (first === "") Object.assign(shell.variables, env);
+	return first === "" ? [] : ofProgram(first, args, env, shell);
+}
+/** What a wrapper runs; undefined if it is none. */
+function unwrapped(name, second, words) {
+	const own = wrappers[name];
+	if (own === void 0) return void 0;
+	if (runners$1.has(name) && second !== "run") return [];
+	const separator = words.indexOf("--");
+	if (separator > 0) return words.slice(separator + 1);
+	let index = 1 + own;
+	while (words[index]?.startsWith("-")) index += takesValue$1.test(words[index] ?? "") ? 2 : 1;
+	return words.slice(index);
+}
+const takesValue$1 = /^(?:-u|-p|--with|--extra|--group|--python|--package|--env-file|-t|--service_name)$/;
+function nameOf(program) {
+	return program.slice(program.lastIndexOf("/") + 1);
+}
+function ofProgram(first, args, env, shell) {
+	const name = nameOf(first);
+	const inner = {
+		...shell,
+		depth: shell.depth + 1
+	};
+	if (name === "cd") shell.folder = inProject(args[0] ?? "", shell) ?? shell.folder;
+	if (name === "export") exported(args, shell);
+	if (name === "cd" || name === "export") return [];
+	if (/^(?:ba|da|z|a)?sh$/.test(name)) {
+		const flag = args.findIndex((word) => /^-\w*c$/.test(word));
+		if (flag >= 0) return read$1(args[flag + 1] ?? "", inner);
+		return ofScript$1(args.find((word) => !word.startsWith("-")) ?? "", args.slice(1), inner);
+	}
+	if (/\.(?:sh|bash)$/.test(name) || first.includes("/") && /^(?:entrypoint|start|run|serve)$/.test(name)) return ofScript$1(first, args, inner);
+	if (/^python[\d.]*$/.test(name)) return ofPython$1(args, env, inner);
+	return [{
+		program: name,
+		args,
+		env,
+		folder: shell.folder
+	}];
+}
+function exported(words, { variables }) {
+	for (const word of words) {
+		const [, key, text = ""] = /^(\w+)=(.*)$/s.exec(word) ?? [];
+		if (key !== void 0) variables[key] = text;
+	}
+}
+function ofPython$1(given, env, shell) {
+	const [first, module, ...args] = given.slice(given.findIndex((word) => !/^-[uOBEsI]+$/.test(word)));
+	const { folder } = shell;
+	if (first !== "-m" || module === void 0) return [{
+		program: "python",
+		args: [
+			first?.endsWith(".py") && first.startsWith("/") ? inProject(first, shell) ?? first : first,
+			module,
+			...args
+		].filter((word) => word !== void 0),
+		env,
+		folder
+	}];
+	return wrappers[module] === void 0 ? [{
+		program: module,
+		args,
+		env,
+		folder
+	}] : ofWords([module, ...args], shell);
+}
+/** The commands of a script of the project; of one that ends in `exec "$@"` also what it is given. */
+function ofScript$1(path, args, shell) {
+	const file = inProject(path, shell);
+	const text = file === void 0 ? void 0 : shell.files.read(file);
+	const given = args.length > 0 && (text === void 0 || text.includes("\"$@\"")) ? read$1(args, shell) : [];
+	return [...text === void 0 ? [] : read$1(text.replace(/^#!.*/, ""), shell), ...given];
+}
+/** A path of an image, such as /app/start.sh, as one of the project: the longest end of it that is there. */
+function inProject(path, { files, folder }) {
+	const parts = path.split("/").filter((part) => part !== "" && part !== "." && part !== "..");
+	for (let index = 0; index < parts.length; index++) {
+		const end = parts.slice(index).join("/");
+		const found = [folder === "" ? end : `${folder}/${end}`, end].find((each) => isThere(files, each));
+		if (found !== void 0) return found;
+	}
+}
+function isThere(files, path) {
+	return files.exists(path) || (files.paths?.() ?? []).some((each) => each.startsWith(`${path}/`));
+}
+// shared/detect/process-command.ts
+/** Long enough for most jobs, and told in the comment of what is written. */
+const jobs = "10m";
+const worker = {
+	name: "worker",
+	stopTimeout: jobs
+};
+const scheduler = {
+	name: "scheduler",
+	overlap: false
+};
+const huey = {
+	name: "huey",
+	overlap: false,
+	stopSignal: "INT",
+	stopTimeout: jobs
+};
+const ifWorker = (args) => args.includes("worker") || args.includes("worker-pool") ? worker : void 0;
+/** Workers and schedulers that are known by their program. */
+const programs = {
+	celery: celery$1,
+	rq: ifWorker,
+	rqworker: () => worker,
+	rqscheduler: () => scheduler,
+	huey_consumer: () => huey,
+	"huey_consumer.py": () => huey,
+	"huey.bin.huey_consumer": () => huey,
+	dramatiq: () => worker,
+	periodiq: () => scheduler,
+	arq: () => worker,
+	saq: () => worker,
+	taskiq: (args) => args.includes("scheduler") ? scheduler : ifWorker(args, []),
+	procrastinate: ifWorker,
+	python: ([script, command = ""]) => script?.endsWith("manage.py") ? managed[command] : void 0
+};
+/** Commands of Django's manage.py. */
+const managed = {
+	qcluster: {
+		name: "qcluster",
+		overlap: false,
+		stopTimeout: jobs
+	},
+	run_huey: huey,
+	djangohuey: huey,
+	rqworker: worker,
+	rundramatiq: worker,
+	db_worker: worker,
+	procrastinate: worker,
+	process_tasks: worker,
+	runworker: { name: "channels" },
+	rqscheduler: scheduler,
+	runapscheduler: scheduler,
+	runscheduler: scheduler,
+	scheduler,
+	startscheduler: scheduler
+};
+function celery$1(args, given) {
+	const words = withoutFiles(given);
+	const has = (word) => args.includes(word);
+	if (has("beat")) return {
+		name: "beat",
+		overlap: false,
+		command: outside(words)
+	};
+	if (has("worker") && (has("-B") || has("--beat"))) return {
+		name: "beat",
+		overlap: false,
+		command: outside(words)
+	};
+	if (has("worker")) return {
+		...worker,
+		...!hostname(args) && { command: named$4(words) }
+	};
+	return has("flower") ? { name: "flower" } : void 0;
+}
+/** supervisor keeps the log, and a release is read-only. */
+function withoutFiles(words) {
+	const files = /^(?:-f|--logfile|--pidfile|--detach|-D)(?:=|$)/;
+	return words.filter((word, index) => !files.test(word) && !/^(?:-f|--logfile|--pidfile)$/.test(words[index - 1] ?? ""));
+}
+/** beat keeps its schedule, and older ones a pid, in files where it runs, and a release is read-only. */
+function outside(words) {
+	const has = (option) => words.some((word) => option.test(word));
+	const schedule = has(/^(?:-s|--schedule|-S|--scheduler)(?:=|$)/) ? [] : ["--schedule", "{shared}/celerybeat-schedule"];
+	return joined([
+		...words,
+		...schedule,
+		...has(/^--pidfile/) ? [] : ["--pidfile="]
+	]);
+}
+const hostname = (args) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));
+/** Two workers at once, as in a hand-over, need two names. */
+function named$4(words) {
+	return `${joined(words)} --hostname {instance}-{run}@%h`;
+}
+/** A command line of words: those with spaces and the like in quotes. */
+function joined(words) {
+	return words.map((word) => /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word}'`).join(" ");
+}
+/**
+* The worker or scheduler that a command starts.
+* @param given the name that a Procfile or a compose file gives it; any command under one counts
+*/
+function processOf(step, why, given) {
+	const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
+	if (found === void 0 && given === void 0) return void 0;
+	const { name, command, ...rest } = found ?? { name: given ?? "" };
+	const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
+	const line = command ?? joined([
+		...python,
+		step.program,
+		...step.args
+	]);
+	const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
 	return {
-		app: `${file.replace(/(?:\/__init__)?\.py$/, "").replaceAll("/", ".")}:application`,
-		file: `${base}${file}`
+		name: processNameOf(given ?? name),
+		command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
+		...schedules.test(given ?? "") && { overlap: false },
+		...rest,
+		why
 	};
 }
-/** A text of the settings, also of those that they import with a star. */
-function settingOf(module, name, path, modules, depth = 0) {
-	const file = modules.locate(module, [path])?.file;
-	const found = file === void 0 ? void 0 : modules.module(file);
-	if (found === void 0 || depth > 5) return void 0;
-	const own = found.strings[name];
-	if (own !== void 0) return own;
-	return found.star.map((star) => settingOf(star, name, path, modules, depth + 1)).find((each) => each !== void 0);
+const schedules = /beat|sched|clock|cron/i;
+/** As `processes` in cutover.yml takes it. */
+function processNameOf(name) {
+	const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "").slice(0, 32);
+	return plain === "" || plain === "web" ? "worker" : plain;
 }
-function usesChannels(file, modules) {
-	return Object.values(modules.module(file)?.imports ?? {}).some((name) => name.startsWith("channels.") || name.startsWith("socketio"));
-}
-/** WSGI is what most of Django is written for; ASGI if the project has WebSockets, or no server for the other. */
-function djangoCandidates(django, { clues }) {
-	const { wsgi, asgi, manage, path } = django;
-	const servers = wsgi === void 0 ? [] : serversFor("wsgi", wsgi.app, clues);
-	const asgiServers = asgi === void 0 ? [] : serversFor("asgi", asgi.app, clues);
-	const missing = servers.every(({ extra }) => extra !== void 0);
-	const [application, chosen] = (asgi?.channels === true || wsgi === void 0 || missing && asgiServers.some(({ extra }) => extra === void 0)) && asgi !== void 0 ? [asgi, asgiServers] : [wsgi, servers];
-	if (application === void 0) return [];
-	return chosen.map((server) => ({
-		...server,
-		app: application.app,
-		...path !== "" && { env: { PYTHONPATH: path } },
-		why: [
-			`${manage} is Django's`,
-			application.file,
-			...server.why
-		]
-	}));
+const prepares = [
+	/^python \S*manage\.py migrate\b/,
+	/^(?:python -m )?alembic upgrade\b/,
+	/^(?:python -m )?flask db upgrade\b/,
+	/^django-admin migrate\b/,
+	/^(?:aerich|piccolo migrations) upgrade\b|^tortoise upgrade\b/
+];
+/** The command line of a step that prepares the database, as `release.command` takes it. */
+function preparationOf({ program, args }) {
+	const line = joined([program, ...args]);
+	return prepares.some((pattern) => pattern.test(line)) ? line : void 0;
 }
 // shared/detect/frameworks.ts
 /** In the order in which they are asked for: what wraps others comes first. */
@@ -29525,335 +29647,6 @@ function madeBy(name) {
 /** Which frameworks the requirements name. aiohttp and Tornado may be there as a client or a dependency alone. */
 function requiredFrameworks(names) {
 	return frameworks.filter(({ packages }) => packages.some((name) => names.has(name)));
-}
-// shared/detect/command-line.ts
-const deepest$1 = 3;
-/** The commands that a line of shell, or a list of words, runs. Scripts of the project are read. */
-function stepsOf(line, files, variables = {}) {
-	return read$1(line, {
-		files,
-		variables: { ...variables },
-		folder: "",
-		depth: 0
-	});
-}
-function read$1(line, shell) {
-	if (shell.depth > deepest$1) return [];
-	if (Array.isArray(line)) return ofWords(line, shell);
-	return commandsOf(line).flatMap((command) => ofWords(wordsOf$1(command, shell.variables), shell));
-}
-/** Splits at `;`, `&&`, `||`, `|`, `&` and line ends, outside of quotes. */
-function commandsOf(text) {
-	const commands = [];
-	let [quote, command] = ["", ""];
-	for (const [match] of text.replace(/\\\r?\n/g, " ").matchAll(/\\.|&&|\|\||[\s\S]/g)) {
-		if (quote === "" && /^(?:&&|\|\||[;|\n])$/.test(match)) {
-			commands.push(command);
-			command = "";
-			continue;
-		}
-		if (quote === match) quote = "";
-		else if (quote === "" && (match === "'" || match === "\"")) quote = match;
-		command += match;
-	}
-	return [...commands, command].map((each) => each.replace(/(?<!\S)#.*$/, "").replace(/\s&\s*$/, "").trim()).filter((each) => each !== "");
-}
-function wordsOf$1(command, variables) {
-	const filled = command.replace(/\$(?:\{(\w+)(?::?[-=]([^}]*))?\}|(\w+))/g, (whole, braced, fallback, bare) => variables[braced ?? bare ?? ""] ?? fallback ?? whole);
-	try {
-		return argv(filled);
-	} catch {
-		return [];
-	}
-}
-const keywords = /* @__PURE__ */ new Set([
-	"then",
-	"do",
-	"else",
-	"exec",
-	"nohup",
-	"time",
-	"!",
-	"{",
-	"("
-]);
-/** Programs that run another one: how many words of their own follow them, besides options. */
-const wrappers = {
-	env: 0,
-	sudo: 0,
-	"dumb-init": 0,
-	tini: 0,
-	"ddtrace-run": 0,
-	"opentelemetry-instrument": 0,
-	gosu: 1,
-	"su-exec": 1,
-	"wait-for-it.sh": 1,
-	"wait-for-it": 1,
-	"wait-for": 1,
-	"newrelic-admin": 1,
-	poetry: 1,
-	uv: 1,
-	pipenv: 1,
-	pdm: 1,
-	hatch: 1,
-	rye: 1,
-	doppler: 1,
-	dotenv: 1,
-	coverage: 1
-};
-/** Runs `run` alone: `poetry install` starts nothing. */
-const runners$1 = /* @__PURE__ */ new Set([
-	"poetry",
-	"uv",
-	"pipenv",
-	"pdm",
-	"hatch",
-	"rye",
-	"doppler",
-	"dotenv",
-	"coverage"
-]);
-function ofWords(words, shell) {
-	const env = {};
-	let rest = words;
-	for (;;) {
-		const [first = "", second = ""] = rest;
-		const assigned = /^([A-Za-z_]\w*)=(.*)$/s.exec(first);
-		if (assigned !== null) env[assigned[1] ?? ""] = assigned[2] ?? "";
-		else if (!keywords.has(first)) {
-			const inner = unwrapped(nameOf(first), second, rest);
-			if (inner === void 0) break;
-			rest = inner;
-			continue;
-		}
-		rest = rest.slice(1);
-	}
-	const [first = "", ...args] = rest;
-	if (first === "") Object.assign(shell.variables, env);
-	return first === "" ? [] : ofProgram(first, args, env, shell);
-}
-/** What a wrapper runs; undefined if it is none. */
-function unwrapped(name, second, words) {
-	const own = wrappers[name];
-	if (own === void 0) return void 0;
-	if (runners$1.has(name) && second !== "run") return [];
-	const separator = words.indexOf("--");
-	if (separator > 0) return words.slice(separator + 1);
-	let index = 1 + own;
-	while (words[index]?.startsWith("-")) index += takesValue$1.test(words[index] ?? "") ? 2 : 1;
-	return words.slice(index);
-}
-const takesValue$1 = /^(?:-u|-p|--with|--extra|--group|--python|--package|--env-file|-t|--service_name)$/;
-function nameOf(program) {
-	return program.slice(program.lastIndexOf("/") + 1);
-}
-function ofProgram(first, args, env, shell) {
-	const name = nameOf(first);
-	const inner = {
-		...shell,
-		depth: shell.depth + 1
-	};
-	if (name === "cd") shell.folder = inProject(args[0] ?? "", shell) ?? shell.folder;
-	if (name === "export") exported(args, shell);
-	if (name === "cd" || name === "export") return [];
-	if (/^(?:ba|da|z|a)?sh$/.test(name)) {
-		const flag = args.findIndex((word) => /^-\w*c$/.test(word));
-		if (flag >= 0) return read$1(args[flag + 1] ?? "", inner);
-		return ofScript$1(args.find((word) => !word.startsWith("-")) ?? "", args.slice(1), inner);
-	}
-	if (/\.(?:sh|bash)$/.test(name) || first.includes("/") && /^(?:entrypoint|start|run|serve)$/.test(name)) return ofScript$1(first, args, inner);
-	if (/^python[\d.]*$/.test(name)) return ofPython$1(args, env, inner);
-	return [{
-		program: name,
-		args,
-		env,
-		folder: shell.folder
-	}];
-}
-function exported(words, { variables }) {
-	for (const word of words) {
-		const [, key, text = ""] = /^(\w+)=(.*)$/s.exec(word) ?? [];
-		if (key !== void 0) variables[key] = text;
-	}
-}
-function ofPython$1(given, env, shell) {
-	const [first, module, ...args] = given.slice(given.findIndex((word) => !/^-[uOBEsI]+$/.test(word)));
-	const { folder } = shell;
-	if (first !== "-m" || module === void 0) return [{
-		program: "python",
-		args: [
-			first?.endsWith(".py") && first.startsWith("/") ? inProject(first, shell) ?? first : first,
-			module,
-			...args
-		].filter((word) => word !== void 0),
-		env,
-		folder
-	}];
-	return wrappers[module] === void 0 ? [{
-		program: module,
-		args,
-		env,
-		folder
-	}] : ofWords([module, ...args], shell);
-}
-/** The commands of a script of the project; of one that ends in `exec "$@"` also what it is given. */
-function ofScript$1(path, args, shell) {
-	const file = inProject(path, shell);
-	const text = file === void 0 ? void 0 : shell.files.read(file);
-	const given = args.length > 0 && (text === void 0 || text.includes("\"$@\"")) ? read$1(args, shell) : [];
-	return [...text === void 0 ? [] : read$1(text.replace(/^#!.*/, ""), shell), ...given];
-}
-/** A path of an image, such as /app/start.sh, as one of the project: the longest end of it that is there. */
-function inProject(path, { files, folder }) {
-	const parts = path.split("/").filter((part) => part !== "" && part !== "." && part !== "..");
-	for (let index = 0; index < parts.length; index++) {
-		const end = parts.slice(index).join("/");
-		const found = [folder === "" ? end : `${folder}/${end}`, end].find((each) => isThere(files, each));
-		if (found !== void 0) return found;
-	}
-}
-function isThere(files, path) {
-	return files.exists(path) || (files.paths?.() ?? []).some((each) => each.startsWith(`${path}/`));
-}
-// shared/detect/process-command.ts
-/** Long enough for most jobs, and told in the comment of what is written. */
-const jobs = "10m";
-const worker = {
-	name: "worker",
-	stopTimeout: jobs
-};
-const scheduler = {
-	name: "scheduler",
-	overlap: false
-};
-const huey = {
-	name: "huey",
-	overlap: false,
-	stopSignal: "INT",
-	stopTimeout: jobs
-};
-const ifWorker = (args) => args.includes("worker") || args.includes("worker-pool") ? worker : void 0;
-/** Workers and schedulers that are known by their program. */
-const programs = {
-	celery,
-	rq: ifWorker,
-	rqworker: () => worker,
-	rqscheduler: () => scheduler,
-	huey_consumer: () => huey,
-	"huey_consumer.py": () => huey,
-	"huey.bin.huey_consumer": () => huey,
-	dramatiq: () => worker,
-	periodiq: () => scheduler,
-	arq: () => worker,
-	saq: () => worker,
-	taskiq: (args) => args.includes("scheduler") ? scheduler : ifWorker(args, []),
-	procrastinate: ifWorker,
-	python: ([script, command = ""]) => script?.endsWith("manage.py") ? managed[command] : void 0
-};
-/** Commands of Django's manage.py. */
-const managed = {
-	qcluster: {
-		name: "qcluster",
-		overlap: false,
-		stopTimeout: jobs
-	},
-	run_huey: huey,
-	djangohuey: huey,
-	rqworker: worker,
-	rundramatiq: worker,
-	db_worker: worker,
-	procrastinate: worker,
-	process_tasks: worker,
-	runworker: { name: "channels" },
-	rqscheduler: scheduler,
-	runapscheduler: scheduler,
-	runscheduler: scheduler,
-	scheduler,
-	startscheduler: scheduler
-};
-function celery(args, given) {
-	const words = withoutFiles(given);
-	const has = (word) => args.includes(word);
-	if (has("beat")) return {
-		name: "beat",
-		overlap: false,
-		command: outside(words)
-	};
-	if (has("worker") && (has("-B") || has("--beat"))) return {
-		name: "beat",
-		overlap: false,
-		command: outside(words)
-	};
-	if (has("worker")) return {
-		...worker,
-		...!hostname(args) && { command: named$3(words) }
-	};
-	return has("flower") ? { name: "flower" } : void 0;
-}
-/** supervisor keeps the log, and a release is read-only. */
-function withoutFiles(words) {
-	const files = /^(?:-f|--logfile|--pidfile|--detach|-D)(?:=|$)/;
-	return words.filter((word, index) => !files.test(word) && !/^(?:-f|--logfile|--pidfile)$/.test(words[index - 1] ?? ""));
-}
-/** beat keeps its schedule, and older ones a pid, in files where it runs, and a release is read-only. */
-function outside(words) {
-	const has = (option) => words.some((word) => option.test(word));
-	const schedule = has(/^(?:-s|--schedule|-S|--scheduler)(?:=|$)/) ? [] : ["--schedule", "{shared}/celerybeat-schedule"];
-	return joined([
-		...words,
-		...schedule,
-		...has(/^--pidfile/) ? [] : ["--pidfile="]
-	]);
-}
-const hostname = (args) => args.some((word) => /^(?:-n|--hostname)(?:=|$)/.test(word));
-/** Two workers at once, as in a hand-over, need two names. */
-function named$3(words) {
-	return `${joined(words)} --hostname {instance}-{run}@%h`;
-}
-/** A command line of words: those with spaces and the like in quotes. */
-function joined(words) {
-	return words.map((word) => /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word}'`).join(" ");
-}
-/**
-* The worker or scheduler that a command starts.
-* @param given the name that a Procfile or a compose file gives it; any command under one counts
-*/
-function processOf(step, why, given) {
-	const found = programs[step.program]?.(step.args, [step.program, ...step.args]);
-	if (found === void 0 && given === void 0) return void 0;
-	const { name, command, ...rest } = found ?? { name: given ?? "" };
-	const python = step.program.includes(".") && !/\.(?:py|sh)$/.test(step.program) ? ["python", "-m"] : [];
-	const line = command ?? joined([
-		...python,
-		step.program,
-		...step.args
-	]);
-	const env = Object.entries(step.env).map(([key, value]) => `${key}=${value}`);
-	return {
-		name: processNameOf(given ?? name),
-		command: env.length === 0 ? line : `env ${joined(env)} ${line}`,
-		...schedules.test(given ?? "") && { overlap: false },
-		...rest,
-		why
-	};
-}
-const schedules = /beat|sched|clock|cron/i;
-/** As `processes` in cutover.yml takes it. */
-function processNameOf(name) {
-	const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+|-+$/g, "").slice(0, 32);
-	return plain === "" || plain === "web" ? "worker" : plain;
-}
-const prepares = [
-	/^python \S*manage\.py migrate\b/,
-	/^(?:python -m )?alembic upgrade\b/,
-	/^(?:python -m )?flask db upgrade\b/,
-	/^django-admin migrate\b/,
-	/^(?:aerich|piccolo migrations) upgrade\b|^tortoise upgrade\b/
-];
-/** The command line of a step that prepares the database, as `release.command` takes it. */
-function preparationOf({ program, args }) {
-	const line = joined([program, ...args]);
-	return prepares.some((pattern) => pattern.test(line)) ? line : void 0;
 }
 // shared/detect/python-modules.ts
 const empty = {
@@ -36951,7 +36744,7 @@ function gunicornApp(files, file) {
 	if (app === void 0) return void 0;
 	return app.includes(":") ? app : `${app}:application`;
 }
-const usual$1 = [
+const usual$2 = [
 	"uwsgi.ini",
 	"uWSGI.ini",
 	"uwsgi.yaml",
@@ -36965,7 +36758,7 @@ const usual$1 = [
 /** The uWSGI settings of a project: those of the usual names come first. */
 function uwsgiFiles(files) {
 	const others = (files.paths?.() ?? []).filter((path) => /(?:^|\/)\w*uwsgi\w*\.(?:ini|ya?ml)$/i.test(path));
-	return [.../* @__PURE__ */ new Set([...usual$1, ...others])].filter((path) => files.exists(path));
+	return [.../* @__PURE__ */ new Set([...usual$2, ...others])].filter((path) => files.exists(path));
 }
 /** What uWSGI's settings serve; undefined if they name no application that the project has. */
 function uwsgiSettings(file, { files, modules }) {
@@ -36991,7 +36784,7 @@ function uwsgiSettings(file, { files, modules }) {
 }
 /** The file that counts for kind uwsgi if cutover.yml names none. */
 function usualUwsgiFile(files) {
-	return usual$1.slice(0, 4).find((file) => read(file, files.read(file) ?? "").size > 0);
+	return usual$2.slice(0, 4).find((file) => read(file, files.read(file) ?? "").size > 0);
 }
 /** uWSGI runs a file under its own name; its module is the same. */
 function moduleOfFile(path, files, modules) {
@@ -37187,6 +36980,271 @@ function scriptFile(given, folders, { files, modules }) {
 		});
 	}
 	return modules.locate(given, folders.filter((each) => each !== ""))?.file;
+}
+// shared/detect/background.ts
+/**
+* Workers and schedulers that a project needs by its packages and its code, where nobody wrote down how they start: without
+* them jobs wait for ever.
+*/
+function backgroundOf(sources, django) {
+	const { names, where } = sources.clues;
+	if (names === void 0) return [];
+	const packages = [...inDjango].flatMap(([name, command]) => django !== void 0 && names.has(name) ? [[`python ${django.manage} ${command}`, `${where} has ${name}`]] : []);
+	const commands = (sources.files.paths?.() ?? []).flatMap((path) => {
+		const [, name] = /\/management\/commands\/(runapscheduler|run_scheduler|startscheduler)\.py$/.exec(path) ?? [];
+		return django === void 0 || name === void 0 ? [] : [[`python ${django.manage} ${name}`, path]];
+	});
+	return [
+		...packages,
+		...commands,
+		...names.has("celery") ? celery(sources) : [],
+		...rq(sources, packages)
+	].flatMap(([line, why]) => findingsOf({
+		line,
+		why
+	}, sources).processes);
+}
+/** Each brings a command of manage.py. */
+const inDjango = /* @__PURE__ */ new Map([
+	["django-q", "qcluster"],
+	["django-q2", "qcluster"],
+	["django-rq", "rqworker default"],
+	["django-dramatiq", "rundramatiq"],
+	["django-tasks", "db_worker"],
+	["django-background-tasks", "process_tasks"]
+]);
+/** The application of Celery in the project's files, and its beat if there is a schedule. */
+function celery({ modules, files, clues }) {
+	const found = Object.entries(modules.scan.modules).flatMap(([file, { module, assigned }]) => assigned.filter(({ value }) => value.call?.endsWith(".Celery") === true).map(({ name, line }) => ({
+		file,
+		module,
+		name,
+		line
+	})));
+	const [app] = found;
+	if (app === void 0 || found.some(({ module }) => module !== app.module)) return [];
+	const usual = app.name === "app" || app.name === "celery";
+	const module = app.module.replace(/\.celery$/, "");
+	const start = `celery -A ${usual ? module : `${app.module}:${app.name}`}`;
+	const why = `${app.file}:${app.line} is Celery`;
+	const stored = clues.names?.has("django-celery-beat") === true;
+	const scheduled = Object.keys(modules.scan.modules).find((file) => /\bbeat_schedule\b|\bCELERY_?BEAT_SCHEDULE\b|\badd_periodic_task\(/.test(files.read(file) ?? ""));
+	if (!stored && scheduled === void 0) return [[`${start} worker --loglevel INFO`, why]];
+	const scheduler = stored ? " --scheduler django_celery_beat.schedulers:DatabaseScheduler" : "";
+	return [[`${start} worker --loglevel INFO`, why], [`${start} beat --loglevel INFO${scheduler}`, scheduled === void 0 ? "django-celery-beat" : `a schedule in ${scheduled}`]];
+}
+/** RQ's queues, by the names that the code gives them. */
+function rq({ modules, files, clues }, others) {
+	if (clues.names?.has("rq") !== true || others.some(([line]) => line.includes("rqworker"))) return [];
+	const queues = Object.entries(modules.scan.modules).flatMap(([file, { imports }]) => Object.values(imports).includes("rq.Queue") ? [...(files.read(file) ?? "").matchAll(/\bQueue\(\s*(?:name=)?["']([\w.-]+)["']/g)].map(([, name = ""]) => name) : []);
+	return queues.length === 0 ? [] : [[`rq worker ${[...new Set(queues)].join(" ")}`, "the queues in the code"]];
+}
+// shared/detect/dependencies.ts
+/**
+* The names of all packages that a project says it needs, wherever it says so, normalised; undefined if it says so nowhere.
+* They are clues: what is installed is not decided here. With extras also `name[extra]`.
+*/
+function dependencyNames(files, requirements) {
+	const places = dependencyFiles(files, requirements);
+	if (places.length === 0) return void 0;
+	return named$3(places.flatMap((file) => namedIn(file, files)));
+}
+/** The names in one file, and in what it includes. */
+function namesIn(files, file) {
+	return named$3(namedIn(file, files));
+}
+function named$3(texts) {
+	const names = /* @__PURE__ */ new Set();
+	for (const text of texts) {
+		const [, name = "", extras = ""] = /^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?/.exec(text) ?? [];
+		if (name === "") continue;
+		names.add(normal(name));
+		for (const extra of extras.split(",")) if (extra !== "") names.add(`${normal(name)}[${extra.trim()}]`);
+	}
+	return names;
+}
+/** Names with their extras, and what follows them. */
+function namedIn(file, files) {
+	const text = files.read(file) ?? "";
+	if (file.endsWith(".toml") || file === "Pipfile") return ofToml(text);
+	if (/\.ya?ml$/.test(file)) return [...text.matchAll(/^\s*-\s*([A-Za-z][\w.-]*)/gm)].map(([, name = ""]) => name);
+	if (/^setup\.(?:py|cfg)$/.test(file)) return [...text.matchAll(/[A-Za-z][\w.-]*(?:\[[\w,]+\])?(?=\s*[<>=~!"',;\n[])/g)].map(([name]) => name);
+	const lines = [...decoded$1(text).matchAll(/^[ \t]*[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?/gm)].map(([name]) => name);
+	return [...requirementNames(files, file) ?? [], ...lines];
+}
+const usual$1 = [
+	"pyproject.toml",
+	"Pipfile",
+	"setup.cfg",
+	"setup.py",
+	"environment.yml",
+	"environment.yaml"
+];
+const listed$1 = /^(?:requirements?|reqs?)(?:[/_.-](?:base|common|prod|production|main|live|deploy|server|web|app|all|requirements|local|default))?\.(?:txt|in)$|^requirements\/[^/]+\.(?:txt|in)$|^(?:conf|config|deploy|etc|docker)\/requirements\.txt$/;
+const notLive = /(?:^|[/_.-])(?:dev|develop|development|test|tests|testing|docs?|lint|ci)[^/]*\.(?:txt|in)$/;
+/** The files that say what a project needs. */
+function dependencyFiles(files, requirements = "requirements.txt") {
+	const others = (files.paths?.() ?? []).filter((path) => listed$1.test(path) && !notLive.test(path));
+	return [.../* @__PURE__ */ new Set([
+		requirements,
+		...others,
+		...usual$1
+	])].filter((path) => files.read(path) !== void 0);
+}
+/** PowerShell's `pip freeze >` writes UTF-16, whose every second byte is a NUL as UTF-8 is read. */
+function decoded$1(text) {
+	return text.includes("\0") ? text.replaceAll("\0", "") : text;
+}
+const isTable$2 = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const table$1 = (value, ...path) => {
+	const found = path.reduce((each, key) => isTable$2(each) ? each[key] : void 0, value);
+	return isTable$2(found) ? found : {};
+};
+const texts = (value) => Array.isArray(value) ? value.filter((each) => typeof each === "string") : [];
+/** pyproject.toml of PEP 621 and of Poetry, and Pipfile. */
+function ofToml(text) {
+	let value;
+	try {
+		value = parse$4(text);
+	} catch {
+		return [];
+	}
+	const poetry = table$1(value, "tool", "poetry");
+	const tables = [
+		table$1(poetry, "dependencies"),
+		...Object.values(table$1(poetry, "group")).map((group) => table$1(group, "dependencies")),
+		table$1(value, "packages")
+	];
+	const project = table$1(value, "project");
+	return [
+		...texts(project.dependencies),
+		...Object.values(table$1(project, "optional-dependencies")).flatMap(texts),
+		...Object.values(table$1(value, "dependency-groups")).flatMap(texts),
+		...tables.flatMap((each) => Object.entries(each).map(([name, given]) => withExtras(name, given)))
+	];
+}
+function withExtras(name, given) {
+	const extras = isTable$2(given) ? texts(given.extras) : [];
+	return extras.length === 0 ? name : `${name}[${extras.join(",")}]`;
+}
+function normal(name) {
+	return name.toLowerCase().replace(/[._-]+/g, "-");
+}
+// shared/detect/django.ts
+const variable$1 = "environ.DJANGO_SETTINGS_MODULE";
+/** @returns undefined if there is no manage.py of Django's: other frameworks use the name too */
+function djangoOf({ files, modules }) {
+	const manage = manageFile(files);
+	if (manage === void 0) return void 0;
+	const path = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
+	const own = modules.module(manage)?.strings[variable$1] ?? settingsIn(files.read(manage) ?? "");
+	const packages = [own?.split(".")[0], ...packagesBelow(files, path)].filter((name) => name !== void 0);
+	const gateway = (kind) => gatewayOf(kind, {
+		own,
+		packages,
+		path,
+		files,
+		modules
+	});
+	const [wsgi, asgi] = [gateway("wsgi"), gateway("asgi")];
+	const from = [wsgi?.file, asgi?.file].find((file) => file !== void 0 && settingsOf(file, modules, files) !== void 0);
+	const settings = from === void 0 ? own : settingsOf(from, modules, files);
+	const production = settings === void 0 ? void 0 : productionOf(settings, path, modules);
+	const module = production ?? settings;
+	return {
+		manage,
+		path,
+		...module !== void 0 && { settings: {
+			module,
+			from: from ?? manage,
+			...production !== void 0 && settings !== void 0 && { developing: settings }
+		} },
+		...wsgi && { wsgi },
+		...asgi && { asgi: {
+			...asgi,
+			channels: usesChannels(asgi.file, modules)
+		} }
+	};
+}
+/** The settings of production next to those that are for developing, which a site must not have. */
+function productionOf(settings, path, modules) {
+	const [, base, name = ""] = /^(.*\.)?(\w+)$/.exec(settings) ?? [];
+	if (!/^(?:settings_)?(?:dev|develop|development|local)$/.test(name)) return void 0;
+	const start = name.startsWith("settings_") ? "settings_" : "";
+	return [
+		"production",
+		"prod",
+		"live",
+		"deploy"
+	].map((other) => `${base ?? ""}${start}${other}`).find((module) => modules.locate(module, [path]) !== void 0);
+}
+function manageFile(files) {
+	return ["manage.py", ...(files.paths?.() ?? []).filter((path) => /^(?:[^/]+\/){1,2}manage\.py$/.test(path))].find((path) => /django/i.test(files.read(path) ?? "") && !/flask/i.test(files.read(path) ?? ""));
+}
+function settingsOf(file, modules, files) {
+	return modules.module(file)?.strings[variable$1] ?? settingsIn(files.read(file) ?? "");
+}
+function settingsIn(text) {
+	return /DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']/.exec(text)?.[1];
+}
+function packagesBelow(files, path) {
+	if (path === "") return files.folders();
+	const start = `${path}/`;
+	return [...new Set((files.paths?.() ?? []).flatMap((each) => each.startsWith(start) ? each.slice(start.length).split("/").slice(0, -1)[0] ?? [] : []))];
+}
+/** What the settings name, or the file that startproject makes. */
+function gatewayOf(kind, { own, packages, path, files, modules }) {
+	const named = own === void 0 ? void 0 : settingOf(own, `${kind.toUpperCase()}_APPLICATION`, path, modules);
+	const cut = named?.lastIndexOf(".") ?? -1;
+	if (named !== void 0 && cut > 0) {
+		const located = modules.locate(named.slice(0, cut), [path]);
+		if (located !== void 0) return {
+			app: `${named.slice(0, cut)}:${named.slice(cut + 1)}`,
+			file: located.file
+		};
+	}
+	const base = path === "" ? "" : `${path}/`;
+	const file = [...packages.flatMap((name) => [
+		`${name}/${kind}.py`,
+		`${name}/${kind}/__init__.py`,
+		`${name}/${kind}/production.py`
+	]), `${kind}.py`].find((place) => files.exists(`${base}${place}`));
+	if (file === void 0) return void 0;
+	return {
+		app: `${file.replace(/(?:\/__init__)?\.py$/, "").replaceAll("/", ".")}:application`,
+		file: `${base}${file}`
+	};
+}
+/** A text of the settings, also of those that they import with a star. */
+function settingOf(module, name, path, modules, depth = 0) {
+	const file = modules.locate(module, [path])?.file;
+	const found = file === void 0 ? void 0 : modules.module(file);
+	if (found === void 0 || depth > 5) return void 0;
+	const own = found.strings[name];
+	if (own !== void 0) return own;
+	return found.star.map((star) => settingOf(star, name, path, modules, depth + 1)).find((each) => each !== void 0);
+}
+function usesChannels(file, modules) {
+	return Object.values(modules.module(file)?.imports ?? {}).some((name) => name.startsWith("channels.") || name.startsWith("socketio"));
+}
+/** WSGI is what most of Django is written for; ASGI if the project has WebSockets, or no server for the other. */
+function djangoCandidates(django, { clues }) {
+	const { wsgi, asgi, manage, path } = django;
+	const servers = wsgi === void 0 ? [] : serversFor("wsgi", wsgi.app, clues);
+	const asgiServers = asgi === void 0 ? [] : serversFor("asgi", asgi.app, clues);
+	const missing = servers.every(({ extra }) => extra !== void 0);
+	const [application, chosen] = (asgi?.channels === true || wsgi === void 0 || missing && asgiServers.some(({ extra }) => extra === void 0)) && asgi !== void 0 ? [asgi, asgiServers] : [wsgi, servers];
+	if (application === void 0) return [];
+	return chosen.map((server) => ({
+		...server,
+		app: application.app,
+		...path !== "" && { env: { PYTHONPATH: path } },
+		why: [
+			`${manage} is Django's`,
+			application.file,
+			...server.why
+		]
+	}));
 }
 // shared/detect/findings.ts
 const none$1 = {
@@ -43111,9 +43169,10 @@ function look(files, given, options) {
 	const written = writtenIn(sources);
 	const detection = decide(candidatesFor(given, django, written, sources), given, sources);
 	const all = written.flat();
+	const told = all.flatMap(({ processes }) => processes);
 	return {
 		detection,
-		processes: distinctProcesses(all.flatMap(({ processes }) => processes)),
+		processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django)),
 		release: all.find(({ release }) => release !== void 0)?.release,
 		django,
 		websockets,
@@ -44430,7 +44489,7 @@ root = sys.argv[1]
 # A file without one of these makes no application, and says nothing of one.
 WORDS = [word.encode() for word in (
     "app wsgi asgi erver flask fastapi starlette quart litestar sanic falcon bottle pyramid dash aiohttp tornado cherrypy "
-    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO").split()] + [b"import *"]
+    "DJANGO_SETTINGS _APPLICATION STATIC start_response scope SocketIO Celery( Queue( BEAT_SCHEDULE").split()] + [b"import *"]
 
 
 def module_of(path):

@@ -3,6 +3,7 @@ import type { ServerKind } from "../config-server.ts";
 import { findDependencies } from "../dependencies/find-dependencies.ts";
 import { type ProjectFiles, requirementNames } from "../project-clues.ts";
 import { applicationsIn } from "./applications.ts";
+import { backgroundOf } from "./background.ts";
 import { dependencyFiles, dependencyNames, namesIn } from "./dependencies.ts";
 import { type Django, djangoCandidates, djangoOf } from "./django.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
@@ -90,9 +91,11 @@ function look(files: ProjectFiles, given: GivenServer, options: DetectOptions): 
   const written = writtenIn(sources);
   const detection = decide(candidatesFor(given, django, written, sources), given, sources);
   const all = written.flat();
+  const told = all.flatMap(({ processes }) => processes);
   return {
     detection,
-    processes: distinctProcesses(all.flatMap(({ processes }) => processes)),
+    // What somebody wrote says how they start.
+    processes: distinctProcesses(told.length > 0 ? told : backgroundOf(sources, django)),
     release: all.find(({ release }) => release !== undefined)?.release,
     django,
     websockets,

@@ -117,3 +117,68 @@ test("the line that Debian's pip freeze invents is an error with its name", () =
     { severity: "error", message: expect.stringMatching(/pkg_resources==0\.0\.0, which is no package/) },
   ]);
 });
+
+const manage = {
+  "manage.py":
+    'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "site1.settings")\nfrom django.core.management import execute_from_command_line\n',
+  "site1/wsgi.py":
+    'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "site1.settings")\nfrom django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n',
+  "site1/settings.py": "",
+};
+const celery = 'from celery import Celery\napp = Celery("site1")\n';
+
+test.each<[name: string, files: Record<string, string>, commands: string[]]>([
+  [
+    "Celery's usual file",
+    { ...manage, "site1/celery.py": celery, "requirements.txt": "django\ncelery\n" },
+    ["celery -A site1 worker --loglevel INFO --hostname {instance}-{run}@%h"],
+  ],
+  [
+    "Celery of another name, with a schedule",
+    {
+      "web.py": flask,
+      "jobs.py": 'import celery\nqueue = celery.Celery("x")\nqueue.conf.beat_schedule = {}\n',
+      "requirements.txt": "flask\ncelery\n",
+    },
+    [
+      "celery -A jobs:queue worker --loglevel INFO --hostname {instance}-{run}@%h",
+      "celery -A jobs:queue beat --loglevel INFO --schedule {shared}/celerybeat-schedule --pidfile=",
+    ],
+  ],
+  [
+    "a schedule in Django's database",
+    { ...manage, "site1/celery.py": celery, "requirements.txt": "django\ncelery\ndjango-celery-beat\n" },
+    [
+      "celery -A site1 worker --loglevel INFO --hostname {instance}-{run}@%h",
+      "celery -A site1 beat --loglevel INFO --scheduler django_celery_beat.schedulers:DatabaseScheduler --pidfile=",
+    ],
+  ],
+  ["django-q", { ...manage, "requirements.txt": "django\ndjango-q2\n" }, ["python manage.py qcluster"]],
+  ["django-rq", { ...manage, "requirements.txt": "django\ndjango-rq\nrq\n" }, ["python manage.py rqworker default"]],
+  [
+    "APScheduler as a command",
+    { ...manage, "shop/management/commands/runapscheduler.py": "x = 1\n", "requirements.txt": "django\napscheduler\n" },
+    ["python manage.py runapscheduler"],
+  ],
+  [
+    "RQ's queues",
+    {
+      "web.py": `${flask}from rq import Queue\nqueue = Queue("mails", connection=None)\n`,
+      "requirements.txt": "flask\nrq\n",
+    },
+    ["rq worker mails"],
+  ],
+  [
+    "what somebody wrote counts alone",
+    {
+      "web.py": flask,
+      "jobs.py": celery,
+      Procfile: "web: gunicorn web:app\nworker: celery -A jobs worker -Q a\n",
+      "requirements.txt": "flask\ncelery\n",
+    },
+    ["celery -A jobs worker -Q a --hostname {instance}-{run}@%h"],
+  ],
+  ["a library for tasks that is only there", { "web.py": flask, "requirements.txt": "flask\ncelery\n" }, []],
+])("workers by code and packages: %s", (_, files, commands) => {
+  expect(survey(projectOf(files)).processes.map(({ command }) => command)).toEqual(commands);
+});
