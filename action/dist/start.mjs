@@ -43841,7 +43841,7 @@ function timeoutHints(config, project) {
 	if (long && milliseconds(drain.timeout) < milliseconds(read)) hints.push(warning$1(["drain", "timeout"], `is ${drain.timeout}, and site.proxy_read_timeout ${read}: a deploy cuts requests that nginx would wait for; write \`drain: { timeout: ${read} }\``));
 	if (milliseconds(connect) > 75e3) hints.push(warning$1(["site", "proxy_connect_timeout"], `is ${connect}, and the system gives up after about 75s in any case`));
 	const own = project.read("gunicorn.conf.py") ?? "";
-	if (long && server.kind === "gunicorn" && server.threads === 1 && !/^timeout\s*=/m.test(own)) hints.push(warning$1(["site", "proxy_read_timeout"], `is ${read}, and gunicorn kills a worker after ${gunicornSeconds}s with one request: write \`timeout = ${Math.ceil(milliseconds(read) / 1e3)}\` into gunicorn.conf.py`));
+	if (long && server.kind === "gunicorn" && (server.threads ?? 1) === 1 && !/^(?:timeout|threads)\s*=/m.test(own)) hints.push(warning$1(["site", "proxy_read_timeout"], `is ${read}, and gunicorn kills a worker after ${gunicornSeconds}s with one request: write \`timeout = ${Math.ceil(milliseconds(read) / 1e3)}\` into gunicorn.conf.py`));
 	return hints;
 }
 /** Limits of what a deploy waits for, by key. */

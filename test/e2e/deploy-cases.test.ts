@@ -73,7 +73,10 @@ const elsewhere: Record<string, [file: string, title: string]> = {
   "12-long-server-name": ["test/agent/host/nginx/effects.test.ts", "several addresses, and names"],
   "13-django-startproject": ["test/e2e/shared-paths.test.ts", "starts with the database of the project"],
   "16-gunicorn-26": ["test/agent/host/server-files.test.ts", "gunicorn.conf.py counts"],
-  "21-built-on-runner": ["test/action/hosts/wheel-fit.test.ts", "that were built on a runner with a newer glibc are refused"],
+  "21-built-on-runner": [
+    "test/action/hosts/wheel-fit.test.ts",
+    "that were built on a runner with a newer glibc are refused",
+  ],
   "22-tls-in-front": ["test/agent/host/nginx/front.test.ts", "H11 behind an nginx or an HAProxy that ends TLS"],
   "23-beat-on-two-hosts": ["test/e2e/several-hosts.test.ts", "a process for the first host runs on no other"],
   "24-requirements-forms": ["test/e2e/dependencies.test.ts", "the environment on the host is used again"],

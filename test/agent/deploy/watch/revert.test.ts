@@ -137,7 +137,9 @@ describe("a rollback", () => {
     host.prunedEnvironments.add(v1);
     const view = await ended(agent, agent.rollback("shop", call));
     expect(view).toMatchObject({ outcome: "succeeded", release: v1 });
-    expect(noticesOf(host, view)).toContain(`the environment of ${v1} was removed, or its Python changed; it is built again`);
+    expect(noticesOf(host, view)).toContain(
+      `the environment of ${v1} was removed, or its Python changed; it is built again`,
+    );
     expect(host.effects.slice(0, 2)).toEqual([`environment.build ${v1}`, `programs.start ${v1}`]);
   });
 
