@@ -64,7 +64,7 @@ test("100,000 lines a second: a bounded piece is read, the rest is a gap, and th
   await after(50);
   const from = clock.now();
   const second = line(from).repeat(100_000);
-  for (let n = 1; n <= 3; n++) {
+  for (let n = 1; n <= 6; n++) {
     write(second);
     const began = process.cpuUsage();
     await read(from);
@@ -85,6 +85,20 @@ test("20,000 lines are read whole, over several reads", async () => {
   write(line(from).repeat(20_000));
   for (let n = 0; n < 3; n++) await read(from);
   expect(await read(from)).toEqual({ runs: { [v1]: 20_000 }, gap: undefined });
+});
+
+test("what nginx wrote while the agent was away for two minutes is read in pieces, and nothing is lost", async () => {
+  const first = counting();
+  await first.requests.start();
+  await first.lead(v1);
+  await after(50);
+  const from = first.clock.now();
+  await first.requests.close();
+  first.write(line(from).repeat(200_000));
+  const next = counting(first.data, first.clock);
+  await next.requests.start();
+  for (let n = 0; n < 12; n++) await next.read(from);
+  expect(await next.read(from)).toEqual({ runs: { [v1]: 200_000 }, gap: undefined });
 });
 
 test.each([
