@@ -32,7 +32,7 @@ export function topCommand(terminal: Terminal): Command {
       }
       for (let first = true; ; first = false) {
         const { rows } = terminal.stdout as { rows?: number };
-        redraw(terminal, renderTop(await look(), { ...context.view(), height: rows }), { first });
+        redraw(terminal, renderTop(await look(), { ...context.view(), height: rows || undefined }), { first });
         await sleep(everyMs);
       }
     });

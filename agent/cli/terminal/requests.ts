@@ -20,6 +20,7 @@ export function renderRequests(view: RequestsView, options: ViewOptions): string
 /** The screen of `cutover top`. @param height in lines; without it all is shown */
 export function renderTop(apps: AppRequests[], options: ViewOptions & { height?: number | undefined }): string {
   const { style, now, height = Number.POSITIVE_INFINITY } = options;
+  if (apps.length === 0) return "This host has no apps yet. Add one with `cutover app add`; its help has an example.";
   const counted = apps.flatMap(({ app, view }) => (view === undefined ? [] : [{ app, view }]));
   const rate = counted.reduce((sum, { view }) => sum + rateOf(view.runs, view), 0);
   const title = `cutover top  ${new Date(now).toISOString().slice(11, 19)} UTC  ${style("bold", rateText(rate))} requests/s`;

@@ -41,6 +41,7 @@ shop  none      no instance                      0.4  0.0 %
 
 blog: some requests may be missing: the disk was full
 docs: nginx has written no line of a request yet`);
+  expect(renderTop([], options)).toContain("cutover app add");
   expect(renderTop(apps, { ...options, height: 5 }).split("\n")).toHaveLength(5);
 });
 
