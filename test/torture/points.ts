@@ -15,7 +15,7 @@ export interface Point {
 /** Effects that no operation has, with the reason. */
 export const unreached: Partial<Record<Effect, string>> = {
   "environment.take": "embedded mode builds in place; test/hostile/trust has builds apart",
-  "requests.rotate": "it comes once in four megabytes of lines; request-log.test.ts rotates under load",
+  "requests.rotate": "it comes once in eight megabytes of lines; test/agent/host/requests rotates under load",
   "audit.rotate": "it comes once in four megabytes of lines; audit-files.test.ts rotates small ones",
 };
 
