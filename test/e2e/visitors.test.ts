@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { quickShop } from "../fixtures/shop.ts";
+import { freePortRange } from "../harness/ports.ts";
 import { BadHost, lineSeen } from "./bad-host.ts";
 import { expectFailedHost } from "./bad-result.ts";
 import { versionOf } from "./hosts.ts";
@@ -15,6 +17,7 @@ let visiting: Promise<unknown>;
 beforeAll(async () => {
   host = await BadHost.start({ name: "visitors" });
   // nginx and supervisord go on without the agent.
+  await host.agent.changeAppSettings("shop", { ports: await freePortRange(8) });
   await host.agent.startAsOnHost("games");
   await host.run(await host.project({ version: "v1", config: { watch: "0s" } }));
   visiting = (async () => {
@@ -64,11 +67,11 @@ test("a release that is as good as the one before stays", async () => {
   expect(await liveVersion()).toBe("v2");
 });
 
-test("a release that fails on one page is taken back by its visitors, and the job names the page", async () => {
+test("a release that fails on one page is taken back by its visitors, and the job names the page: uwsgi", async () => {
   const before = await host.agent.appView();
-  const result = await host.run(
-    await host.project({ version: "v3", fault: "one-page-fails", config: { watch: "60s" } }),
-  );
+  const server = { ...quickShop.server, kind: "uwsgi" } as const;
+  const config = { server, watch: "60s" };
+  const result = await host.run(await host.project({ version: "v3", fault: "one-page-fails", config }));
   expectFailedHost(result, host.name, {
     code: "visitors_failed",
     says: [
@@ -82,9 +85,11 @@ test("a release that fails on one page is taken back by its visitors, and the jo
   expect(await host.agent.appView()).toMatchObject({ live: before.live, warm: null, staged: null });
 });
 
-test("so is a release that became three times as slow, also if the agent is restarted in the middle", async () => {
+test("so is one three times as slow, also if the agent is restarted in the middle: on ports", async () => {
   const { onLine, seen } = lineSeen("is watched for 60s");
-  const project = await host.project({ version: "v4", fault: "three-times-as-slow", config: { watch: "60s" } });
+  const server = { ...quickShop.server, bind: "port" } as const;
+  const config = { server, watch: "60s" };
+  const project = await host.project({ version: "v4", fault: "three-times-as-slow", config });
   const { result } = host.begin(project, { onLine });
   await seen;
   await sleep(2000);
