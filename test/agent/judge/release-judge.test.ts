@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it, test } from "vitest";
 import { latencyBounds, latencyBucket } from "../../../agent/contracts/requests.ts";
 import type { Comparison, Observed } from "../../../agent/judge/compare.ts";
@@ -6,7 +7,7 @@ import { limitsOf } from "../../../agent/judge/limits.ts";
 import { ReleaseJudge, type Verdict } from "../../../agent/judge/release-judge.ts";
 import { compared, whyWorse } from "../../../agent/judge/words.ts";
 import { configSchema } from "../../../shared/config.ts";
-import { equal, worse } from "./scenarios.ts";
+import { equal, hard, worse } from "./scenarios.ts";
 import { simulate } from "./simulate.ts";
 
 const limits = { errors: 0.01, latency: 2, alpha: 0.01, requests: 50 };
@@ -159,4 +160,12 @@ describe("over many deployments", () => {
       expect(Math.max(...takenBack)).toBeLessThanOrEqual(30);
     },
   );
+});
+
+test("the judge's page has the table of these scenarios, and what it promises stands there", () => {
+  const rows = readFileSync("agent/judge/README.md", "utf8").matchAll(/^\| ([^|]+) \| [\d.]+ \| ([\d.]+) % \|/gm);
+  const taken = new Map([...rows].map(([, name = "", percent]) => [name, Number(percent)]));
+  expect([...taken.keys()]).toEqual([...equal, ...worse, ...hard].map(({ name }) => name));
+  for (const { name } of equal) expect(taken.get(name), name).toBeLessThanOrEqual(1);
+  for (const { name } of worse) expect(taken.get(name), name).toBeGreaterThanOrEqual(99);
 });
