@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import { type DestinationStream, type Logger as PinoLogger, pino } from "pino";
 import { CutoverError } from "../shared/errors.ts";
 import type { AgentSettings } from "./settings.ts";
@@ -40,8 +41,28 @@ function serializeError(thrown: unknown, depth = 0): SerializedError {
   };
 }
 
+/** Of sd-daemon(3): with it `journalctl -p warning` finds the agent's warnings. The journal takes it off the line. */
+const priorities: Record<string, number> = { trace: 7, debug: 7, info: 6, warn: 4, error: 3, fatal: 2 };
+
+function withPriority(line: string): string {
+  const [, level = "info"] = /"level":"(\w+)"/.exec(line) ?? [];
+  return `<${priorities[level] ?? 6}>${line}`;
+}
+
+/** Whether standard output is the journal's: see JOURNAL_STREAM in systemd.exec(5). */
+function isJournal(): boolean {
+  const stream = process.env.JOURNAL_STREAM;
+  if (stream === undefined) return false;
+  const { dev, ino } = fstatSync(1);
+  return stream === `${dev}:${ino}`;
+}
+
 /** @param destination where the lines go; default: standard output */
-export function createLogger(level: AgentSettings["log_level"] | "silent", destination?: DestinationStream): Logger {
+export function createLogger(
+  level: AgentSettings["log_level"] | "silent",
+  destination?: DestinationStream,
+  journal = destination === undefined && isJournal(),
+): Logger {
   return pino(
     {
       level,
@@ -50,7 +71,7 @@ export function createLogger(level: AgentSettings["log_level"] | "silent", desti
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: secretNames.flatMap((name) => [name, `*.${name}`]), censor: "[secret]" },
       serializers: { err: (thrown: unknown) => serializeError(thrown) },
-      hooks: { streamWrite: mask },
+      hooks: { streamWrite: (line) => (journal ? withPriority(mask(line)) : mask(line)) },
     },
     destination ?? pino.destination({ fd: 1, sync: true }),
   );

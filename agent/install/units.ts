@@ -60,6 +60,7 @@ export function renderAgentUnit({ node, programs }: Installation): string {
       "NotifyAccess=all",
       `ExecStart=${node} --max-semi-space-size=1 --expose-gc --optimize-for-size ${programs}/cutover-agent.mjs`,
       "Environment=MALLOC_ARENA_MAX=2",
+      "SyslogIdentifier=cutover-agent",
       `User=${agentUser}`,
       `Group=${agentUser}`,
       "# Without a supplementary group: a list on each run's directory lets it open the sockets for health checks.",
@@ -138,6 +139,7 @@ export function renderHelperUnit({ node, programs }: Installation): string {
       "StandardInput=socket",
       "StandardOutput=journal",
       "StandardError=journal",
+      "SyslogIdentifier=cutover-helper",
       "# Longer than any step may take. Its lock's guard ends one that hangs, within a minute.",
       "RuntimeMaxSec=31d",
       "TimeoutStopSec=15",
@@ -195,7 +197,8 @@ listen: 127.0.0.1:7070
 # The names of this agent in the workflow's \`hosts\`. A token is good for one of them only.
 # names: [web1.example.com:7070]
 
-# tls: { certificate: /etc/ssl/web1.pem, key: /etc/ssl/web1.key }
+# The certificate's key is a file that only root can read, here /etc/cutover/credentials/web1.key.
+# tls: { certificate: /etc/ssl/web1.pem, key: keys_web1.key }
 `;
 }
 

@@ -46,3 +46,13 @@ test("an error is logged with its code and its causes, and without its evidence"
   });
   expect(text).not.toContain("hunter2");
 });
+
+test("the journal learns how serious a line is, for `journalctl -p warning`", () => {
+  const lines: string[] = [];
+  const logger = createLogger("info", { write: (line) => void lines.push(line) }, true);
+  logger.info("ready");
+  logger.warn("the disk is nearly full");
+  logger.error({ level: 30 }, "it failed");
+  expect(lines.map((line) => line.slice(0, 3))).toEqual(["<6>", "<4>", "<3>"]);
+  expect(JSON.parse(lines[1]?.slice(3) ?? "")).toMatchObject({ level: "warn", msg: "the disk is nearly full" });
+});
