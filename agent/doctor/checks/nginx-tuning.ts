@@ -68,6 +68,15 @@ const advice: ((facts: HostFacts) => Advice | undefined)[] = [
       fix: `Write 60s or less into the http block of ${nginx.main}; slow uploads do not need more, since it counts from one packet to the next.`,
     };
   },
+  function hashes({ nginx }) {
+    const [, name] = /could not build optimal (\w+_hash)/.exec(nginx.test?.output ?? "") ?? [];
+    if (name === undefined) return undefined;
+    return {
+      what: `nginx says that its ${name} is too small for the sites of this host.`,
+      why: "It costs a little at each request, and the line fills nginx's log at each reload.",
+      fix: `Write \`${name}_max_size 8192;\` and \`${name}_bucket_size 128;\` into the http block of ${nginx.main}.`,
+    };
+  },
   function oldWorkers({ nginx, apps }) {
     const open = apps.filter(({ live }) => live !== undefined && live.site !== "none" && live.site.upgrade);
     const reloads = open.filter(({ live }) => live?.server.bind === "port");

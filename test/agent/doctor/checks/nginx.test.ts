@@ -214,6 +214,14 @@ testTraps([
     /60s or less/,
   ],
   [
+    "more sites than nginx's tables are made for",
+    nginx({ test: { ok: true, output: "nginx: [warn] could not build optimal variables_hash, you should increase" } }),
+    "nginx-tuning",
+    "warning",
+    /variables_hash is too small/,
+    /variables_hash_max_size 8192/,
+  ],
+  [
     "old workers that WebSockets keep",
     app({ live: liveConfig({ server: { kind: "gunicorn", app: "a:b", bind: "port" }, site: { upgrade: true } }) }),
     "nginx-tuning",
