@@ -12,6 +12,9 @@ export interface WrittenPath {
   why: string;
 }
 
+/** A database that only tests have, such as `data-test.sqlite`. */
+const ofTests = /(?:^|[/._-])tests?(?:ing)?[._-][^/]*$/;
+
 /** Code that no visitor starts. */
 const besides = /(?:^|\/)(?:tests?|examples?|docs?|scripts?|tools?|benchmarks?|notebooks?|migrations|alembic)\//i;
 
@@ -72,7 +75,9 @@ function logPath(file: string | undefined, where: string): WrittenPath[] {
 
 function ofPython(files: ProjectFiles, names: ReadonlySet<string> | undefined): WrittenPath[] {
   const found = (files.writes?.() ?? []).filter(({ file }) => !besides.test(file));
-  return found.filter(({ value }) => !value.startsWith("..")).flatMap((one) => ofWritten(one, names));
+  return found
+    .filter(({ value }) => !value.startsWith("..") && !ofTests.test(value))
+    .flatMap((one) => ofWritten(one, names));
 }
 
 function ofWritten({ kind, value, file, line }: Written, names: ReadonlySet<string> | undefined): WrittenPath[] {

@@ -72,6 +72,14 @@ const python: [name: string, files: Record<string, string>, paths: string[], nam
   ["a place outside of the project", { "main.py": "UPLOAD_FOLDER = '/srv/uploads'\nX = 'sqlite:////var/x.db'\n" }, []],
   ["a database of tests", { "tests/db.py": "import sqlite3\ndb = sqlite3.connect('t.db')\n" }, []],
   [
+    "a test's database of the settings",
+    {
+      "config.py":
+        "import os\nbase = os.path.dirname(__file__)\nA = 'sqlite:///' + os.path.join(base, 'data-test.sqlite')\nB = 'sqlite:///data.sqlite'\n",
+    },
+    ["data.sqlite"],
+  ],
+  [
     "what lies in a folder that is shared as a whole",
     { "main.py": "UPLOAD_FOLDER = 'data'\nimport sqlite3\ndb = sqlite3.connect('data/x.db')\n" },
     ["data/"],
