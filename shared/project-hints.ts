@@ -40,7 +40,12 @@ function djangoHints(config: Config, project: ProjectFiles, django: Django | und
   }
   const settings = project.djangoSettings?.(path, module);
   if (settings === undefined) return [];
-  return [...staticHints(config, settings, module), ...databaseHints(config, settings)];
+  return [
+    ...staticHints(config, settings, module),
+    ...databaseHints(config, settings),
+    ...logHints(config, settings),
+    ...debugHints(settings),
+  ];
 }
 
 /** A module of the requirements cannot be looked at: only one whose package is the project's own can be missing. */
@@ -84,19 +89,37 @@ function staticHints(
   return [warning(["static"], message)];
 }
 
-/** A release is read-only and new at each deploy. */
-function databaseHints(config: Config, { sqlite, inside, where }: DjangoSettings): ProjectHint[] {
+/** Which of these files lie in the release, which is read-only and new at each deploy. */
+function unlinked(config: Config, files: string[], inside: DjangoSettings["inside"]): string[] {
   const linked = config.shared.flatMap((each) => ("path" in each && typeof each.path === "string" ? [each.path] : []));
-  return sqlite
+  return files
     .map(inside)
     .filter((file) => file !== undefined)
-    .filter((file) => !linked.some((path) => file === path || file.startsWith(`${path}/`)))
-    .map((file) =>
-      warning(
-        ["app"],
-        `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: write \`shared: [{ path: ${file} }]\`, or let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`,
-      ),
-    );
+    .filter((file) => !linked.some((path) => file === path || file.startsWith(`${path}/`)));
+}
+
+function logHints(config: Config, { logs, inside, where }: DjangoSettings): ProjectHint[] {
+  return unlinked(config, logs, inside).map((file) => {
+    const folder = file.includes("/") ? file.slice(0, file.lastIndexOf("/")) : file;
+    const message = `${file}, the log file of ${where.LOGGING}, lies in the release, which is read-only and new at each deploy: log to the console, which \`cutover logs\` shows, or write \`shared: [{ path: ${folder} }]\``;
+    return warning(["app"], message);
+  });
+}
+
+/** Every visitor who meets an error would see the settings. */
+function debugHints({ debug, where }: DjangoSettings): ProjectHint[] {
+  if (!debug) return [];
+  const message = `DEBUG is True (${where.DEBUG}), so visitors see the source and the settings at each error: write \`DEBUG = os.environ.get("DEBUG") == "1"\``;
+  return [warning(["app"], message)];
+}
+
+function databaseHints(config: Config, { sqlite, inside, where }: DjangoSettings): ProjectHint[] {
+  return unlinked(config, sqlite, inside).map((file) =>
+    warning(
+      ["app"],
+      `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: write \`shared: [{ path: ${file} }]\`, or let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`,
+    ),
+  );
 }
 
 /** What gunicorn.conf.py says and cutover decides. The instance's log has the same, with what is computed. */

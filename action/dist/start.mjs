@@ -43546,6 +43546,7 @@ function settingsFrom(printed, directory, folder) {
 		databases: named.includes("DATABASES") && JSON.stringify(values.DATABASES ?? "unknown") !== "{}",
 		sqlite: sqliteFiles(values.DATABASES),
 		logs: logFiles(values.LOGGING),
+		debug: values.DEBUG === true,
 		inside: (path) => insideProject(directory, path, folder),
 		where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`]))
 	};
@@ -43645,7 +43646,12 @@ function djangoHints(config, project, django) {
 	}
 	const settings = project.djangoSettings?.(path, module);
 	if (settings === void 0) return [];
-	return [...staticHints(config, settings, module), ...databaseHints$1(config, settings)];
+	return [
+		...staticHints(config, settings, module),
+		...databaseHints$1(config, settings),
+		...logHints(config, settings),
+		...debugHints(settings)
+	];
 }
 /** A module of the requirements cannot be looked at: only one whose package is the project's own can be missing. */
 function isMissing(module, path, project) {
@@ -43673,10 +43679,26 @@ function staticHints(config, { staticfiles, staticRoot, staticUrl, where, inside
 	const message = `STATIC_ROOT is ${staticRoot} (${where.STATIC_ROOT}), outside of the project, so no static files are packed: write \`STATIC_ROOT = BASE_DIR / "staticfiles"\``;
 	return [warning$2(["static"], message)];
 }
-/** A release is read-only and new at each deploy. */
-function databaseHints$1(config, { sqlite, inside, where }) {
+/** Which of these files lie in the release, which is read-only and new at each deploy. */
+function unlinked(config, files, inside) {
 	const linked = config.shared.flatMap((each) => "path" in each && typeof each.path === "string" ? [each.path] : []);
-	return sqlite.map(inside).filter((file) => file !== void 0).filter((file) => !linked.some((path) => file === path || file.startsWith(`${path}/`))).map((file) => warning$2(["app"], `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: write \`shared: [{ path: ${file} }]\`, or let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`));
+	return files.map(inside).filter((file) => file !== void 0).filter((file) => !linked.some((path) => file === path || file.startsWith(`${path}/`)));
+}
+function logHints(config, { logs, inside, where }) {
+	return unlinked(config, logs, inside).map((file) => {
+		const folder = file.includes("/") ? file.slice(0, file.lastIndexOf("/")) : file;
+		const message = `${file}, the log file of ${where.LOGGING}, lies in the release, which is read-only and new at each deploy: log to the console, which \`cutover logs\` shows, or write \`shared: [{ path: ${folder} }]\``;
+		return warning$2(["app"], message);
+	});
+}
+/** Every visitor who meets an error would see the settings. */
+function debugHints({ debug, where }) {
+	if (!debug) return [];
+	const message = `DEBUG is True (${where.DEBUG}), so visitors see the source and the settings at each error: write \`DEBUG = os.environ.get("DEBUG") == "1"\``;
+	return [warning$2(["app"], message)];
+}
+function databaseHints$1(config, { sqlite, inside, where }) {
+	return unlinked(config, sqlite, inside).map((file) => warning$2(["app"], `${file}, the SQLite database of ${where.DATABASES}, lies in the release, which is read-only and new at each deploy: write \`shared: [{ path: ${file} }]\`, or let its NAME be os.path.join(os.environ.get("CUTOVER_SHARED", BASE_DIR), "${file.slice(file.lastIndexOf("/") + 1)}")`));
 }
 /** What gunicorn.conf.py says and cutover decides. The instance's log has the same, with what is computed. */
 function gunicornHints({ server }, project) {

@@ -25,6 +25,8 @@ export interface DjangoSettings {
   sqlite: string[];
   /** Files that `LOGGING` writes to. */
   logs: string[];
+  /** DEBUG is True in the text, whatever the environment says. */
+  debug: boolean;
   /** A path of the settings as one in the project: relative, with `/`; undefined if it lies elsewhere. */
   inside(path: string): string | undefined;
   /** Where each setting stands: `shop/settings.py:12`. */
@@ -63,6 +65,7 @@ export function settingsFrom(printed: unknown, directory: string, folder: string
     databases: named.includes("DATABASES") && JSON.stringify(values.DATABASES ?? "unknown") !== "{}",
     sqlite: sqliteFiles(values.DATABASES),
     logs: logFiles(values.LOGGING),
+    debug: values.DEBUG === true,
     inside: (path) => insideProject(directory, path, folder),
     where: Object.fromEntries(Object.entries(lines).map(([name, [file, line]]) => [name, `${file}:${line}`])),
   };

@@ -100,7 +100,8 @@ export async function failureReason(
 ): Promise<CutoverError> {
   const logs = await lastLogLines(ports, spec);
   const own = logs.filter(({ source }) => fault.text.startsWith(`${source} `));
-  const cause = causeIn(spec.app, own, false);
+  // What a program said last counts only if it has ended.
+  const cause = causeIn(spec.app, own, /exited|restarted|BACKOFF|FATAL|EXITED/.test(fault.text));
   const message = sentence(`${said}: ${fault.text}${cause === undefined ? "" : `: ${cause.line}`}`);
   const evidence = [...(await maskedEvidence(ports, spec.app, fault.evidence ?? [])), ...logs];
   return new CutoverError(fault.code ?? code, message, {

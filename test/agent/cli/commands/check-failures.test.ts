@@ -30,6 +30,7 @@ test.each<[name: string, says: string, files?: Record<string, string>]>([
   ["error-page-missing", "site.error_page: the project has no templates/502.html"],
   ["gunicorn-not-in-requirements", "requirements.txt does not name gunicorn, which the instances run on"],
   ["user-sqlite-in-project", "db.sqlite3, the SQLite database of shop/settings.py:35, lies in the release"],
+  ["user-log-file-in-project", "logs/app.log, the log file of shop/settings.py:35, lies in the release"],
   [
     "flask-run-at-import",
     "gunicorn.conf.py:1: daemon = True does not count",
@@ -37,4 +38,11 @@ test.each<[name: string, says: string, files?: Record<string, string>]>([
   ],
 ])("%s: %s", async (name, says, files) => {
   expect(await checked(name, files)).toContain(says);
+});
+
+test("DEBUG = True is told", async () => {
+  const settings = 'DEBUG = True\nSECRET_KEY = "x"\nINSTALLED_APPS = []\nROOT_URLCONF = "shop.urls"\n';
+  expect(await checked("user-sqlite-in-project", { "shop/settings.py": settings })).toContain(
+    "DEBUG is True (shop/settings.py:1), so visitors see the source and the settings",
+  );
 });
