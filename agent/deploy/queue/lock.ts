@@ -70,7 +70,11 @@ export function inProgress(app: string, view: DeploymentView | undefined): Cutov
   const since = view === undefined ? "" : `, since ${view.started}, ${now}`;
   return new CutoverError("deployment_in_progress", `${app} is held by ${who}${run}${since}.`, {
     unchanged,
-    fix: "Run it again when that one has ended, or let it wait: input `wait` of the Action, `--wait` of the command, `?wait=` of the call.",
+    fix: `Run it again when that one has ended, or let it wait: input \`wait\` of the Action, \`--wait\` of the command, \`?wait=\` of the call.${
+      view?.outcome === "staged"
+        ? ` If its job is gone: \`cutover abort ${app}\` on the host, or wait a few minutes until its lease ends.`
+        : ""
+    }`,
   });
 }
 
