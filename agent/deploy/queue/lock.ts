@@ -72,7 +72,7 @@ export function inProgress(app: string, view: DeploymentView | undefined): Cutov
     unchanged,
     fix: `Run it again when that one has ended, or let it wait: input \`wait\` of the Action, \`--wait\` of the command, \`?wait=\` of the call.${
       view?.outcome === "staged"
-        ? ` If its job is gone: \`cutover abort ${app}\` on the host, or wait a few minutes until its lease ends.`
+        ? ` If its job is gone: \`cutover abort ${app}\` on the host, or wait until its lease ends, a minute after the job last asked.`
         : ""
     }`,
   });
