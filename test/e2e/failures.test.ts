@@ -38,6 +38,10 @@ const wanted: Record<string, Wanted> = {
     code: "health_failed",
     says: ["The server speaks WSGI, and the application is ASGI", "`server.kind: uvicorn`"],
   },
+  "celery-dies-after-stayup-watch": {
+    code: "watch_failed",
+    says: ["worker-0 exited and was restarted 2 times: lost the broker", "There is no release to go back to"],
+  },
   "command-crlf-script": { code: "instance_died", says: ["./start.sh has Windows line ends", ".gitattributes"] },
   "command-exits-0-silent": { code: "instance_died", says: ["printed nothing", "stay in the foreground"] },
   "command-not-executable": { code: "instance_died", says: ["git update-index --chmod=+x ./start.sh"] },
