@@ -45525,7 +45525,7 @@ const serverHints = [
 	{
 		id: "worker-exits",
 		pattern: /Reason: Worker failed to boot/,
-		anywhere: "if nothing else",
+		anywhere: "if silent",
 		cause: "Its worker ended by itself with exit code 3 and printed nothing",
 		fix: "Look for `os._exit`, `sys.exit` or a crash in C code: `cutover exec {app} -- python -c 'import MODULE'` shows it.",
 		example: "[2026-11-26 21:43:33 +0000] [25732] [INFO] Reason: Worker failed to boot."
@@ -46117,7 +46117,7 @@ function findCause(output, options) {
 	if (found !== void 0 && said !== void 0) return explained$1(said, found, raised, options);
 	const told = byLine("always");
 	if (told !== void 0) return told;
-	if (said === void 0) return byLine("if nothing else");
+	if (said === void 0) return byLine("if nothing else") ?? byLine("if silent");
 	if (raised !== void 0 || looksLikeError.test(said)) return unexplained(said, raised);
 	return byLine("if nothing else") ?? {
 		...unexplained(said, raised),

@@ -72,7 +72,7 @@ export function findCause(output: string, options: CauseOptions): Cause | undefi
   if (found !== undefined && said !== undefined) return explained(said, found, raised, options);
   const told = byLine("always");
   if (told !== undefined) return told;
-  if (said === undefined) return byLine("if nothing else");
+  if (said === undefined) return byLine("if nothing else") ?? byLine("if silent");
   if (raised !== undefined || looksLikeError.test(said)) return unexplained(said, raised);
   return byLine("if nothing else") ?? { ...unexplained(said, raised), vague: true };
 }

@@ -5,9 +5,9 @@ export interface Hint {
   pattern: RegExp;
   /**
    * The line that says it is not the last one: looked for in the whole output, before that line is looked
-   * at, always, or only if no line looks like an error.
+   * at, always, only if no line looks like an error, or only if there is no other line.
    */
-  anywhere?: "first" | "always" | "if nothing else";
+  anywhere?: "first" | "always" | "if nothing else" | "if silent";
   /** Says it in better words than the line. `{1}` is the pattern's first group. */
   cause?: string;
   /** The next thing to do. `{1}` is the pattern's first group, `{package}` what has that module, `{app}` the app's name. */

@@ -103,7 +103,7 @@ export const serverHints: Hint[] = [
   {
     id: "worker-exits",
     pattern: /Reason: Worker failed to boot/,
-    anywhere: "if nothing else",
+    anywhere: "if silent",
     cause: "Its worker ended by itself with exit code 3 and printed nothing",
     fix: exits,
     example: "[2026-11-26 21:43:33 +0000] [25732] [INFO] Reason: Worker failed to boot.",

@@ -37,15 +37,10 @@ export function causeIn(app: string, logs: Evidence[], failed = true): Cause | u
  * @param printed whether it printed anything
  */
 export function exitWords(program: string, how: string, cause: Cause | undefined, printed: boolean): Words {
-  if (cause?.vague === true) {
-    return {
-      message: sentence(`${program} exited during startup. The last that it printed: ${cause.line}`),
-      fix: foreground,
-    };
-  }
   if (cause !== undefined) {
     const message = sentence(`${program} exited during startup: ${cause.line}`);
-    return { message, fix: cause.fix ?? readLog, frame: cause.frame };
+    const known = cause.vague === true ? `If that does not say why: ${lowerFirst(foreground)}` : readLog;
+    return { message, fix: cause.fix ?? known, frame: cause.frame };
   }
   if (printed) return { message: `${program} exited during startup (${how}).`, fix: readLog };
   return { message: `${program} exited during startup and printed nothing (${how}).`, fix: foreground };
@@ -53,4 +48,8 @@ export function exitWords(program: string, how: string, cause: Cause | undefined
 
 export function sentence(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+function lowerFirst(text: string): string {
+  return `${text.charAt(0).toLowerCase()}${text.slice(1)}`;
 }

@@ -154,3 +154,10 @@ test("what is longer than a line of a summary is cut, and a log of megabytes cos
   const noise = `${"INFO line of a log that does not end\n".repeat(100_000)}KeyError: 'SECRET_KEY'`;
   expect(findCause(noise, onHost)?.fix).toContain("env set shop SECRET_KEY");
 });
+
+test("what a program said last goes before the server's word for its end", () => {
+  const log = `shop: no licence, so it ends
+[2026-11-26 21:43:33 +0000] [25732] [INFO] Shutting down: Master
+[2026-11-26 21:43:33 +0000] [25732] [INFO] Reason: Worker failed to boot.`;
+  expect(findCause(log, onHost)).toEqual({ line: "shop: no licence, so it ends", vague: true });
+});
