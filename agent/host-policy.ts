@@ -4,15 +4,15 @@ import type { Site } from "../shared/config-site.ts";
 import type { ListenAddress } from "../shared/config-values.ts";
 import { CutoverError, type ErrorCode } from "../shared/errors.ts";
 import type { AppSettings } from "./settings.ts";
-import { parsePortRange } from "./settings-values.ts";
+import { parsePortRange, type TlsFiles } from "./settings-values.ts";
 
 /** Where an app's site listens, which names it answers to, and what it needs of the host for that. */
 export interface PermittedSite {
   listen: ListenAddress[];
   /** Empty: it is the default server of its addresses. */
   serverNames: string[];
-  /** The certificate for addresses with ssl; undefined if the host has none for the app. */
-  tls: AppSettings["tls"];
+  /** The certificate for addresses with ssl: `auto` if the agent gets it, undefined if the host has none for the app. */
+  tls: TlsFiles | "auto" | undefined;
   /** The directory of ACME challenges. */
   acmeChallenge: string | undefined;
 }
@@ -63,6 +63,8 @@ export function permittedSite(config: Pick<Config, "site">, settings: AppSetting
   permitNames(settings, [...(site.server_name ?? []), ...Object.keys(site.redirects)]);
   const secure = [...own, ...preview].find(isSecure);
   if (secure !== undefined && settings.tls === undefined) throw certificateMissing(settings, secure);
+  if (secure !== undefined && settings.tls === "auto")
+    assertObtainable(served.listen, certifiedNames(config, settings), settings);
   return served;
 }
 
@@ -81,6 +83,12 @@ export function servedSite(config: Pick<Config, "site">, settings: AppSettings):
     tls: settings.tls,
     acmeChallenge: settings.acme_challenge,
   };
+}
+
+/** The names that a certificate of the site is for: its own, and those that are sent on to them. */
+export function certifiedNames(config: Pick<Config, "site">, settings: AppSettings): string[] {
+  const { serverNames } = servedSite(config, settings);
+  return [...serverNames.filter((name) => name !== "_"), ...Object.keys(siteOf(config).redirects)];
 }
 
 /** All ports that the host's owner allows an app's instances, in the order of the settings. */
@@ -137,7 +145,8 @@ function permitAll(
   );
 }
 
-function permitNames(settings: AppSettings, names: string[]): void {
+/** @throws CutoverError domain_not_allowed */
+export function permitNames(settings: Pick<AppSettings, "app" | "file" | "domains">, names: string[]): void {
   const name = names.find((wanted) => !settings.domains.some((allowed) => covers(allowed, wanted)));
   if (name === undefined) return;
   const domains = [...settings.domains, name].map((domain) => JSON.stringify(domain));
@@ -148,6 +157,30 @@ function permitNames(settings: AppSettings, names: string[]): void {
   );
 }
 
+/** An authority asks each name over plain HTTP for the answer to its challenge. @throws CutoverError certificate_missing */
+function assertObtainable(listen: ListenAddress[], names: string[], { app, file }: AppSettings): void {
+  const refused = (what: string, fix: string) =>
+    new CutoverError("certificate_missing", `\`tls: auto\` gets no certificate for ${app}: ${what}.`, {
+      unchanged,
+      fix,
+    });
+  const wildcard = names.find((name) => name.startsWith("*."));
+  if (names.length === 0)
+    throw refused("its site has no name", `In ${file} on the host, write: domains: [shop.example.com]`);
+  if (wildcard !== undefined) {
+    throw refused(
+      `${wildcard} can be proven by DNS alone`,
+      `Write each name into site.server_name of cutover.yml; or get the certificate with another client, and name its files under tls in ${file}.`,
+    );
+  }
+  if (listen.every(isSecure)) {
+    throw refused(
+      "its site has no address without ssl, where the authority asks",
+      `In ${file} on the host, write: listen: [${[80, ...listen].join(", ")}]`,
+    );
+  }
+}
+
 function certificateMissing({ app, file }: AppSettings, address: ListenAddress): CutoverError {
   const live = "/etc/letsencrypt/live/NAME";
   return new CutoverError(
@@ -155,7 +188,7 @@ function certificateMissing({ app, file }: AppSettings, address: ListenAddress):
     `The host has no certificate for ${app}, which listens on ${address}.`,
     {
       unchanged,
-      fix: `In ${file} on the host, write: tls: { certificate: ${live}/fullchain.pem, key: ${live}/privkey.pem }`,
+      fix: `In ${file} on the host, write: tls: auto; or name the files of another client: tls: { certificate: ${live}/fullchain.pem, key: ${live}/privkey.pem }`,
     },
   );
 }

@@ -24,6 +24,7 @@ import { createLogger } from "./logger.ts";
 import { ObservedEvents } from "./observe/observed-events.ts";
 import { keepHeapSmall } from "./observe/small-heap.ts";
 import { SystemdNotifier } from "./systemd-notify.ts";
+import { certificateManager } from "./wire/certificates.ts";
 import { type Host, type HostOptions, openHost } from "./wire/host.ts";
 import { openAdminSocket, openMetrics, openNetwork } from "./wire/http.ts";
 import { names } from "./wire/listen.ts";
@@ -77,18 +78,14 @@ async function serve(host: Host): Promise<void> {
     onCut: (app, requests) => metrics.cut(app, requests),
     onInstances: (report) => webhooks.report(report),
   });
-  const { metrics, audit, webhooks, closeObservers } = observe(settings, {
-    version,
-    events,
-    deployments,
-    ports,
-    logger,
-  });
+  const observers = { version, events, deployments, ports, logger };
+  const { metrics, audit, webhooks, closeObservers } = observe(settings, observers);
+  const certificates = certificateManager(settings, { ...observers, metrics, webhooks });
 
   // From here on, since a deployment that is recovered may be asked to stop at once.
   const stopSignal = nextSignal();
   const learnt = new PinnedRepositoriesFile(settings.data);
-  const calls = { deployments, ports, metrics, audit, learnt, logger, version };
+  const calls = { deployments, ports, metrics, audit, learnt, certificates, logger, version };
   // First, since it refuses to start when another agent runs: two agents must not recover the same apps.
   const admin = await openAdminSocket(settings, calls);
   const servers = [admin];
@@ -103,10 +100,12 @@ async function serve(host: Host): Promise<void> {
     servers.push(...(await openMetrics(settings, calls)));
     logger.info({ version, listen: network.address, names: names(settings), socket: admin.address }, "ready");
     void systemd.ready();
+    certificates.start();
     const signal = await stopSignal;
     logger.info({ signal }, "stopping");
   } finally {
     await systemd.stopping();
+    certificates.close();
     const closed = servers.map((server) => server.close(graceMs));
     const patience = sleep(safePointMs, "late", { ref: false });
     const late = (await Promise.race([deployments.close(), patience])) === "late";

@@ -10,6 +10,13 @@ export const hostPath = z
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
   .regex(/^\/[^\u0000-\u001f\u007f$"'\\]*$/, "an absolute path without $, quotes and backslashes");
 
+/** A certificate with its key, as PEM files of the host that nginx reads. */
+export const tlsFiles = z.strictObject({
+  certificate: hostPath.describe("The certificate with its chain, for addresses with ssl: a PEM file."),
+  key: hostPath.describe("Its key: a PEM file."),
+});
+export type TlsFiles = z.output<typeof tlsFiles>;
+
 /** On the network where the agent listens: `address:port`. */
 export const networkAddress = /^(?:\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/;
 
@@ -36,12 +43,14 @@ export const webhook = z
       .default("json")
       .describe('`json`: the deployment; `slack`: a message as `{"text"}`.'),
     events: z
-      .array(z.enum(["succeeded", "staged", "failed", "aborted", "instances_down", "instances_up"]))
+      .array(
+        z.enum(["succeeded", "staged", "failed", "aborted", "instances_down", "instances_up", "certificate_failed"]),
+      )
       .min(1)
       // The Action stages each release before it activates it, which is of interest to few.
-      .default(["succeeded", "failed", "aborted", "instances_down", "instances_up"])
+      .default(["succeeded", "failed", "aborted", "instances_down", "instances_up", "certificate_failed"])
       .describe(
-        "What is sent: how deployments end (of those and `staged`), and when live instances do not run (`instances_down`) and run again (`instances_up`).",
+        "What is sent: how deployments end (of those and `staged`), and when live instances do not run (`instances_down`) and run again (`instances_up`); and that `tls: auto` got no certificate (`certificate_failed`).",
       ),
     secret_file: hostPath
       .optional()
@@ -83,6 +92,19 @@ export const githubIssuer = z.strictObject({
   keys_age: duration.default("3d").describe("How long its keys are used while the issuer cannot be reached."),
 });
 export type GithubIssuer = z.output<typeof githubIssuer>;
+
+/** The certificate authority for `tls: auto`. */
+export const acme = z.strictObject({
+  directory: trustedUrl
+    .default("https://acme-v02.api.letsencrypt.org/directory")
+    .describe("The authority's directory (RFC 8555). `tls: auto` agrees to its terms of service."),
+  email: z.email().optional().describe("Where the authority may write to about a new account."),
+  ca: hostPath.optional().meta({
+    description: "For a private authority: a PEM file with the root of its own https.",
+    absent: "public roots",
+  }),
+});
+export type AcmeSettings = z.output<typeof acme>;
 
 export const githubDotCom = {
   issuer: "https://token.actions.githubusercontent.com",

@@ -6,6 +6,7 @@ import { manifestLimits } from "../shared/manifest.ts";
 import { trusted } from "./settings-trust.ts";
 import {
   access,
+  acme,
   githubDotCom,
   githubIssuer,
   hostPath,
@@ -14,6 +15,7 @@ import {
   networkAddress,
   portRange,
   tlsFile,
+  tlsFiles,
   userName,
   webhook,
 } from "./settings-values.ts";
@@ -161,6 +163,7 @@ const agentSettings = z.strictObject({
       environment_files: z.int().min(1000).default(500_000).describe("Files and directories of a Python environment."),
     })
     .prefault({}),
+  acme: acme.prefault({}),
   github: z.array(githubIssuer).prefault([githubDotCom]).meta({
     description: "Which GitHubs sign tokens that count; the first one if an app's trust names none.",
     absent: "github.com",
@@ -227,11 +230,13 @@ export const appSettingsSchema = z.strictObject({
       "What happens to a release whose instances, with `bind: port`, listen to the network and not only to this host, where visitors pass nginx by: `warn`, or `refuse`.",
     ),
   tls: z
-    .strictObject({
-      certificate: hostPath.describe("The certificate with its chain, for addresses with ssl: a PEM file."),
-      key: hostPath.describe("Its key: a PEM file."),
-    })
-    .optional(),
+    .union([z.literal("auto"), tlsFiles], { error: "auto, or the files `certificate` and `key`" })
+    .optional()
+    .meta({
+      description:
+        "The certificate for addresses with ssl: `auto`, or two files. See [certificates](#certificates-by-themselves).",
+      absent: "none",
+    }),
   acme_challenge: hostPath
     .optional()
     .describe(

@@ -54,6 +54,7 @@ export const errorCodes = {
   ports_exhausted: "The app's range of ports has too few free ports.",
   peer_not_allowed: "The host does not allow this app to pass requests to that server.",
   certificate_missing: "The host has no certificate for an address that uses ssl.",
+  certificate_failed: "The certificate authority gave no certificate, or the host cannot use what it gave.",
   socket_path_too_long: "A socket path would be longer than the kernel allows.",
   app_not_found: "The host has no such app.",
   app_exists: "The host already has an app of this name.",

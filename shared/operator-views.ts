@@ -40,6 +40,32 @@ export const environmentView = z.object({
   gid: z.int().optional(),
 });
 
+/**
+ * The certificate of a site with `tls: auto`. `waits`: why none is ordered yet. `renews`: when it will be renewed, `next`: the
+ * earliest time of the next order. `served`: whether nginx has it.
+ */
+export const certificateView = z.object({
+  app: appName,
+  names: z.array(z.string()),
+  certificate: z
+    .object({
+      names: z.array(z.string()),
+      issuer: z.string(),
+      begins: z.iso.datetime(),
+      expires: z.iso.datetime(),
+      served: z.boolean(),
+    })
+    .optional(),
+  renews: z.iso.datetime().optional(),
+  /** Orders that failed since the last one that did not, and the last of them. */
+  failures: z.int(),
+  failed: z.object({ at: z.iso.datetime(), reason: z.string() }).optional(),
+  next: z.iso.datetime().optional(),
+  waits: z.string().optional(),
+});
+export type CertificateView = z.output<typeof certificateView>;
+export const certificatesView = z.object({ certificates: z.array(certificateView) });
+
 /** Whom an app trusts. A repository's ids were learnt at `learnt`, or come from the app's settings. */
 export const trustView = z.object({
   app: appName,

@@ -5,6 +5,8 @@ import { accepted, deploymentEvent, deploymentView } from "./deployment-view.ts"
 import { appName, releaseId, runId } from "./names.ts";
 import {
   appsView,
+  certificatesView,
+  certificateView,
   environmentView,
   historyView,
   logsView,
@@ -176,6 +178,15 @@ export const calls = {
     answer: maintenanceView,
   },
   openSite: { method: "DELETE", path: "/v1/apps/:app/maintenance", who: "operator", answer: z.undefined() },
+  /** Of the sites with `tls: auto`. */
+  certificates: { method: "GET", path: "/v1/certificates", who: "operator", answer: certificatesView },
+  /** Orders a site's certificate now, and answers when it is there. */
+  renewCertificate: {
+    method: "POST",
+    path: "/v1/apps/:app/certificate",
+    who: "operator",
+    answer: certificateView,
+  },
   trust: { method: "GET", path: "/v1/apps/:app/trust", who: "operator", answer: trustView },
   /** Holds the app's secrets. */
   environment: { method: "GET", path: "/v1/apps/:app/environment", who: "operator", answer: environmentView },

@@ -50,7 +50,7 @@ wanted="supervisor python3 python3-venv python3-pip python3-django gunicorn pyth
 if [ "${1-}" != demo ]; then
   wanted="$wanted uwsgi-core uwsgi-plugin-python3 python3-tornado python3-aiohttp python3-uvicorn python3-fastapi"
   wanted="$wanted python3-flask python3-hypercorn python3-daphne python3-waitress haproxy"
-  wanted="$wanted celery pipenv python3-redis redis-server debootstrap systemd-container iproute2 curl git xz-utils bzip2 lz4"
+  wanted="$wanted celery pipenv python3-redis redis-server pebble debootstrap systemd-container iproute2 curl git xz-utils bzip2 lz4"
   # Other ways to deploy, which the benchmark measures as well.
   wanted="$wanted rsync capistrano openssh-server openssh-client"
 fi

@@ -18295,6 +18295,7 @@ const errorCodes = {
 	ports_exhausted: "The app's range of ports has too few free ports.",
 	peer_not_allowed: "The host does not allow this app to pass requests to that server.",
 	certificate_missing: "The host has no certificate for an address that uses ssl.",
+	certificate_failed: "The certificate authority gave no certificate, or the host cannot use what it gave.",
 	socket_path_too_long: "A socket path would be longer than the kernel allows.",
 	app_not_found: "The host has no such app.",
 	app_exists: "The host already has an app of this name.",
@@ -24888,6 +24889,31 @@ const environmentView = object({
 	uid: int().optional(),
 	gid: int().optional()
 });
+/**
+* The certificate of a site with `tls: auto`. `waits`: why none is ordered yet. `renews`: when it will be renewed, `next`: the
+* earliest time of the next order. `served`: whether nginx has it.
+*/
+const certificateView = object({
+	app: appName,
+	names: array(string()),
+	certificate: object({
+		names: array(string()),
+		issuer: string(),
+		begins: datetime(),
+		expires: datetime(),
+		served: boolean()
+	}).optional(),
+	renews: datetime().optional(),
+	/** Orders that failed since the last one that did not, and the last of them. */
+	failures: int(),
+	failed: object({
+		at: datetime(),
+		reason: string()
+	}).optional(),
+	next: datetime().optional(),
+	waits: string().optional()
+});
+const certificatesView = object({ certificates: array(certificateView) });
 /** Whom an app trusts. A repository's ids were learnt at `learnt`, or come from the app's settings. */
 const trustView = object({
 	app: appName,
@@ -25121,6 +25147,20 @@ const calls$1 = {
 		path: "/v1/apps/:app/maintenance",
 		who: "operator",
 		answer: _undefined()
+	},
+	/** Of the sites with `tls: auto`. */
+	certificates: {
+		method: "GET",
+		path: "/v1/certificates",
+		who: "operator",
+		answer: certificatesView
+	},
+	/** Orders a site's certificate now, and answers when it is there. */
+	renewCertificate: {
+		method: "POST",
+		path: "/v1/apps/:app/certificate",
+		who: "operator",
+		answer: certificateView
 	},
 	trust: {
 		method: "GET",

@@ -14,6 +14,7 @@ import { maintenanceCommand } from "./commands/maintenance.ts";
 import { moveCommands } from "./commands/moves.ts";
 import { setupCommand } from "./commands/setup.ts";
 import { statusCommands } from "./commands/status.ts";
+import { tlsCommand } from "./commands/tls.ts";
 import { topCommand } from "./commands/top.ts";
 import { upkeepCommands } from "./commands/upkeep.ts";
 import { type SetExit, withGlobalOptions } from "./context.ts";
@@ -101,7 +102,10 @@ function commandGroups(
     ["See what runs:", given([status, releases, topCommand(terminal), logs, historyCommand(terminal)])],
     ["Move the traffic:", [...moveCommands(terminal, setExit), maintenanceCommand(terminal)]],
     ["Keep releases well:", upkeepCommands(terminal, setExit)],
-    ["Apps and their secrets:", given([appCommand(terminal), envCommand(terminal), exec, ...keyCommands(terminal)])],
+    [
+      "Apps and their secrets:",
+      given([appCommand(terminal), envCommand(terminal), tlsCommand(terminal), exec, ...keyCommands(terminal)]),
+    ],
     [
       "Set up a project or a host:",
       [

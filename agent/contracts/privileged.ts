@@ -156,6 +156,18 @@ export interface Privileged {
    * @throws CutoverError nginx_unreachable
    */
   rotateRequests(app: string): Promise<void>;
+  /**
+   * Makes a key for the site, which stays there, and a request for a certificate that it signs (PKCS #10, PEM).
+   * @throws CutoverError domain_not_allowed; host_settings_invalid without `tls: auto`
+   */
+  certificateRequest(app: string, names: string[]): Promise<string>;
+  /**
+   * Takes the chain (PEM) for the key of the last request. The site has it after the next `writeSite`. Idempotent.
+   * @throws CutoverError certificate_failed if it cannot be used, host_settings_invalid without `tls: auto`
+   */
+  installCertificate(app: string, chain: string): Promise<void>;
+  /** The chain (PEM) that came last; undefined if none has come. */
+  certificate(app: string): Promise<string | undefined>;
   /** By the upstreams' file. */
   upstreamServers(app: string): Promise<UpstreamServers>;
   /** Whether nginx workers from before the last reload still serve. They may open connections to an instance without slots. */

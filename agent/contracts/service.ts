@@ -3,6 +3,7 @@ import type {
   Accepted,
   Actor,
   AppView,
+  CertificateView,
   DeploymentEvent,
   DeploymentView,
   FilesView,
@@ -64,6 +65,13 @@ export interface Service {
    * @param data also what it shares between releases, such as uploads; otherwise that stays unless there is nothing
    */
   removeApp(app: string, data?: boolean): Promise<void>;
+}
+
+/** The certificates of sites with `tls: auto`. */
+export interface CertificateService {
+  views(): Promise<CertificateView[]>;
+  /** Orders one now. @throws CutoverError certificate_failed, host_settings_invalid, app_not_found */
+  renew(app: string): Promise<CertificateView>;
 }
 
 export interface CallRequest {

@@ -1,5 +1,7 @@
+import type { Config } from "../../shared/config.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { manifestName } from "../../shared/manifest.ts";
+import { releaseOfRun } from "../../shared/names.ts";
 import type {
   AppView,
   FilesView,
@@ -20,6 +22,7 @@ import type { DeployQueue } from "./queue/queue.ts";
 import { heldState, repair } from "./recovery/repair.ts";
 import { viewRequests } from "./requests-view.ts";
 import { findRelease, pinRelease } from "./state.ts";
+import { restoreTraffic } from "./steps/route.ts";
 import { assertServable, nothingLive, servableRelease } from "./steps/target.ts";
 
 /** How many files that differ one answer names. */
@@ -94,6 +97,27 @@ export class AppOperations implements Operations {
     // An app that was never deployed has no directory yet.
     await privileged.prepareApp(app);
     return maintenance.begin(app, closed.allow);
+  }
+
+  /** undefined before the first deploy. */
+  async liveConfig(app: string): Promise<Config | undefined> {
+    const { live } = await this.#states.of(app);
+    return live === null ? undefined : this.#ports.releases.config(app, releaseOfRun(live));
+  }
+
+  /**
+   * Writes the site's text again, for example since the host has a new certificate for it. Nothing happens if it is the same.
+   * @throws CutoverError deployment_in_progress, nginx_*
+   */
+  async refreshSite(app: string): Promise<void> {
+    const unlock = await this.#queue.lock(app);
+    try {
+      const state = await this.#states.of(app);
+      await this.#queue.assertFree(state);
+      await restoreTraffic({ ports: this.#ports, state });
+    } finally {
+      unlock();
+    }
   }
 
   async pin(app: string, release: string, pinned: boolean): Promise<ReleaseView> {

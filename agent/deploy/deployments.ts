@@ -74,7 +74,7 @@ export class Deployments implements Service {
   readonly #warm: WarmRetirement;
   readonly #canaries: CanaryWatch;
   readonly #open: OpenDeployments;
-  readonly #operations: AppOperations;
+  readonly operations: AppOperations;
   /** Aborted when nothing more happens in this process: followers of a deployment look for it at the next start. */
   readonly #closed = new AbortController();
 
@@ -90,7 +90,7 @@ export class Deployments implements Service {
     const resume = (app: string, unlock: () => void) =>
       resumeApp({ ...parts, queue: this.#queue, onFree }, app, unlock);
     this.#open = new OpenDeployments({ ports, log, queue: this.#queue, stateOf, resume, onFree });
-    this.#operations = new AppOperations({ ports, log, states: this.#states, queue: this.#queue, resume });
+    this.operations = new AppOperations({ ports, log, states: this.#states, queue: this.#queue, resume });
     this.#warm = new WarmRetirement({ ports, locks: this.#queue.locks, log, stateOf, onCut });
     this.supervision = new LiveSupervision({ ports, log, locks: this.#queue.locks, stateOf, onReport: onInstances });
     const fail = async (id: string, why: CutoverError) => this.#abortStaged(await this.deployment(id), why);
@@ -202,43 +202,43 @@ export class Deployments implements Service {
   }
 
   app(app: string): Promise<AppView> {
-    return this.#operations.app(app);
+    return this.operations.app(app);
   }
 
   files(app: string, release: string | "live"): Promise<FilesView> {
-    return this.#operations.files(app, release);
+    return this.operations.files(app, release);
   }
 
   logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]> {
-    return this.#operations.logs(app, lines, run);
+    return this.operations.logs(app, lines, run);
   }
 
   requests(app: string, seconds: number): Promise<RequestsView | undefined> {
-    return this.#operations.requests(app, seconds);
+    return this.operations.requests(app, seconds);
   }
 
   environment(app: string): Promise<CommandEnvironment> {
-    return this.#operations.environment(app);
+    return this.operations.environment(app);
   }
 
   maintain(app: string, closed: { allow: string[] } | null): Promise<MaintenanceView | undefined> {
-    return this.#operations.maintain(app, closed);
+    return this.operations.maintain(app, closed);
   }
 
   pin(app: string, release: string, pinned: boolean): Promise<ReleaseView> {
-    return this.#operations.pin(app, release, pinned);
+    return this.operations.pin(app, release, pinned);
   }
 
   async repair(app: string): Promise<RepairView> {
-    return this.#operations.repair(app).finally(() => this.#schedule(app));
+    return this.operations.repair(app).finally(() => this.#schedule(app));
   }
 
   verify(app: string): Promise<VerifyView> {
-    return this.#operations.verify(app);
+    return this.operations.verify(app);
   }
 
   removeApp(app: string, data = false): Promise<void> {
-    return this.#operations.removeApp(app, data);
+    return this.operations.removeApp(app, data);
   }
 
   /**

@@ -25,6 +25,7 @@ import { socketWays } from "./checks/socket-ways.ts";
 import { supervisorInclude } from "./checks/supervisor-include.ts";
 import { supervisorLimits } from "./checks/supervisor-limits.ts";
 import { supervisorRuns } from "./checks/supervisor-runs.ts";
+import { tlsAuto } from "./checks/tls-auto.ts";
 import { trustedIssuers } from "./checks/trusted-issuers.ts";
 import { units } from "./checks/units.ts";
 import { webhooks } from "./checks/webhooks.ts";
@@ -61,6 +62,7 @@ export const checks: Record<string, Check> = {
   pythons,
   environments,
   certificates,
+  "tls-auto": tlsAuto,
   webhooks,
   directories,
   disk,

@@ -82,6 +82,13 @@ export const methods = {
   writeSite: method(shape.site, shape.changed, (host, { app, site }) => host.writeSite(app, site)),
   rotateRequests: method(ofApp, done, ({ privileged }, { app }) => privileged.rotateRequests(app)),
   upstreamServers: method(ofApp, shape.servers, ({ privileged }, { app }) => privileged.upstreamServers(app)),
+  certificateRequest: method(shape.namesOfApp, shape.pem, (host, { app, names }) =>
+    host.inTurn(app, () => host.privileged.certificateRequest(app, names)),
+  ),
+  installCertificate: method(shape.chainOfApp, done, (host, { app, chain }) =>
+    host.inTurn(app, () => host.privileged.installCertificate(app, chain)),
+  ),
+  certificate: method(ofApp, shape.pem.optional(), ({ privileged }, { app }) => privileged.certificate(app)),
   oldWorkers: method(none, shape.yes, ({ privileged }) => privileged.oldWorkers()),
 
   buildEnvironment: method(ofRelease, shape.environment, (host, params, context) =>

@@ -108,6 +108,18 @@ export class RemotePrivileged implements Privileged {
     return this.#helper.call("checkSite", { app, config });
   }
 
+  certificateRequest(app: string, names: string[]): Promise<string> {
+    return this.#helper.call("certificateRequest", { app, names });
+  }
+
+  installCertificate(app: string, chain: string): Promise<void> {
+    return this.#helper.call("installCertificate", { app, chain });
+  }
+
+  certificate(app: string): Promise<string | undefined> {
+    return this.#helper.call("certificate", { app });
+  }
+
   writeSite(app: string, site: SiteRequest): Promise<{ changed: boolean }> {
     return this.#helper.call("writeSite", { app, site });
   }

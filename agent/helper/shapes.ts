@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { configSchema, processName } from "../../shared/config.ts";
+import { serverName } from "../../shared/config-values.ts";
 import { pathFault } from "../../shared/manifest.ts";
 import { appName, releaseId, releaseOfRun, runId } from "../../shared/names.ts";
 import { slotCount } from "../../shared/slots.ts";
@@ -43,6 +44,11 @@ export const site = z.strictObject({
   app: appName,
   site: z.strictObject({ main: sitePart.nullable(), preview: sitePart.nullable() }),
 });
+
+const hostName = serverName.refine((name) => !/[*_]/.test(name), "a name without wildcard");
+/** As many as Let's Encrypt puts into one certificate. */
+export const namesOfApp = z.strictObject({ app: appName, names: z.array(hostName).min(1).max(100) });
+export const chainOfApp = z.strictObject({ app: appName, chain: z.string().max(65_536) });
 
 const sourcePath = z.string().refine((path) => pathFault(path) === undefined && path.endsWith(".py"), "no source");
 /** `version` is that of `python.version` in cutover.yml. */
@@ -90,6 +96,7 @@ export const commandEnvironment = z.object({
   gid: z.int().exactOptional(),
 });
 
+export const pem = z.string();
 export const servers = z.object({ main: z.array(z.string()), preview: z.array(z.string()), unread: z.boolean() });
 export const runs = z.array(z.string());
 export const addresses = z.array(z.string());

@@ -1,4 +1,5 @@
 import type { Config } from "../../shared/config.ts";
+import { CutoverError } from "../../shared/errors.ts";
 import { appName, releaseId } from "../../shared/names.ts";
 import type { Apps, Clock } from "../contracts/ports.ts";
 import type {
@@ -12,7 +13,9 @@ import type {
   UpstreamServers,
 } from "../contracts/privileged.ts";
 import type { CommandEnvironment } from "../contracts/service.ts";
-import type { AgentSettings } from "../settings.ts";
+import { permitNames } from "../host-policy.ts";
+import type { AgentSettings, AppSettings } from "../settings.ts";
+import { SiteCertificates } from "./certificates/site-certificates.ts";
 import { systemClock } from "./clock.ts";
 import { commandEnvironment, runCommand, secretsMask } from "./exec/app-commands.ts";
 import { AppSteps } from "./exec/app-steps.ts";
@@ -57,6 +60,7 @@ export class LocalPrivileged implements Privileged {
   readonly #scratches: Scratches;
   readonly #steps: AppSteps;
   readonly #sites: Sites;
+  readonly #certificates: SiteCertificates;
   /** By app and run. */
   readonly #looking = new Map<string, Promise<string[]>>();
 
@@ -74,7 +78,8 @@ export class LocalPrivileged implements Privileged {
     });
     this.#scratches = new Scratches(agent);
     this.#steps = new AppSteps({ settings, launcher, scratches: this.#scratches });
-    this.#sites = new Sites(settings, clock);
+    this.#certificates = new SiteCertificates(data, agent);
+    this.#sites = new Sites(settings, this.#certificates, clock);
   }
 
   prepareHost(): Promise<void> {
@@ -225,6 +230,19 @@ export class LocalPrivileged implements Privileged {
     return this.#sites.servers(appName.parse(app));
   }
 
+  async certificateRequest(app: string, names: string[]): Promise<string> {
+    permitNames(await this.#autoApp(app), names);
+    return this.#certificates.request(app, names);
+  }
+
+  async installCertificate(app: string, chain: string): Promise<void> {
+    await this.#certificates.install((await this.#autoApp(app)).app, chain);
+  }
+
+  async certificate(app: string): Promise<string | undefined> {
+    return this.#certificates.chain(appName.parse(app));
+  }
+
   oldWorkers(): Promise<boolean> {
     return this.#sites.oldWorkers();
   }
@@ -235,6 +253,16 @@ export class LocalPrivileged implements Privileged {
     await this.#sites.remove(appName.parse(app));
     for (const run of await this.runs(app)) await this.removePrograms(app, run);
     await this.#directories.remove(this.#layout(app), data);
+  }
+
+  /** @throws CutoverError host_settings_invalid if the app's file has its own certificate, or none */
+  async #autoApp(app: string): Promise<AppSettings> {
+    const settings = await this.#options.apps.settings(app);
+    if (settings.tls === "auto") return settings;
+    throw new CutoverError("host_settings_invalid", `${settings.file} does not say \`tls: auto\`.`, {
+      unchanged: "Nothing was changed.",
+      fix: `Write \`tls: auto\` into ${settings.file} if the agent is to get the certificate.`,
+    });
   }
 
   async #app(app: string): Promise<HostApp> {

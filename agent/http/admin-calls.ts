@@ -1,6 +1,6 @@
 import { calls } from "../../shared/protocol.ts";
 import type { AuditLog } from "../contracts/ports.ts";
-import type { Service } from "../contracts/service.ts";
+import type { CertificateService, Service } from "../contracts/service.ts";
 import type { TrustBook } from "./auth/trust-view.ts";
 import { answer, type Call, type HttpApp, json } from "./call.ts";
 import * as params from "./params.ts";
@@ -11,6 +11,8 @@ export interface AdminCallsOptions {
   audit?: AuditLog;
   /** Without it the agent does not say whom an app trusts. */
   trust?: Pick<TrustBook, "view" | "forget">;
+  /** Without it the agent gets no certificates. */
+  certificates?: CertificateService;
 }
 
 /** Everybody who may open the admin socket. */
@@ -55,6 +57,9 @@ export function addAdminCalls(app: HttpApp, options: AdminCallsOptions): void {
   if (trust !== undefined)
     answer(app, calls.trust, async (c) => json(c, calls.trust, await trust.view(params.appParam(c.req.param("app")))));
 
+  const { certificates } = options;
+  if (certificates !== undefined) addCertificateCalls(app, certificates);
+
   answer(app, calls.closeSite, async (c) => {
     const name = params.appParam(c.req.param("app"));
     c.get("audit").asks({ what: "maintenance_on", app: name, by: operator });
@@ -92,5 +97,17 @@ export function addAdminCalls(app: HttpApp, options: AdminCallsOptions): void {
     await service.removeApp(name, data);
     await options.trust?.forget(name);
     return c.body(null, 204);
+  });
+}
+
+function addCertificateCalls(app: HttpApp, certificates: CertificateService): void {
+  answer(app, calls.certificates, async (c) =>
+    json(c, calls.certificates, { certificates: await certificates.views() }),
+  );
+
+  answer(app, calls.renewCertificate, async (c) => {
+    const name = params.appParam(c.req.param("app"));
+    c.get("audit").asks({ what: "renew_certificate", app: name, by: operator });
+    return json(c, calls.renewCertificate, await certificates.renew(name));
   });
 }

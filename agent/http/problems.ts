@@ -51,6 +51,7 @@ export const statuses: Record<ErrorCode, number> = {
   ports_exhausted: 503,
   peer_not_allowed: 403,
   certificate_missing: 403,
+  certificate_failed: 502,
   socket_path_too_long: 500,
   app_not_found: 404,
   app_exists: 409,

@@ -33,6 +33,9 @@ export class Metrics {
   readonly #cut = new Counter();
   readonly #refused = new Counter();
   readonly #webhooks = new Counter();
+  readonly #orders = new Counter();
+  /** When the certificate of each site with `tls: auto` expires, in seconds. */
+  readonly #siteCertificates = new Map<string, number>();
   /** What was counted for the last deployments, since some end twice: a staged one that is aborted, one whose undo is tried again. */
   readonly #ended = new Map<string, { outcome: string; cut: number; drained: number }>();
   #certificate: { expires: number; readable: boolean } | undefined;
@@ -63,6 +66,15 @@ export class Metrics {
   /** The renewed certificate cannot be used, so the agent goes on with the old one. */
   certificateBroken(): void {
     if (this.#certificate !== undefined) this.#certificate.readable = false;
+  }
+
+  /** @param expires of the certificate that a site has from now on, in milliseconds since the epoch */
+  siteCertificate(app: string, expires: number): void {
+    this.#siteCertificates.set(app, expires / 1000);
+  }
+
+  certificateOrder(app: string, result: "issued" | "failed"): void {
+    this.#orders.add({ app, result });
   }
 
   webhook(result: "delivered" | "failed"): void {
@@ -123,6 +135,7 @@ export class Metrics {
       ],
       ["cutover_refused_calls_total", "Calls whose token was refused, by reason.", this.#refused.samples()],
       ["cutover_webhooks_total", "Webhooks, by result.", this.#webhooks.samples()],
+      ["cutover_certificate_orders_total", "Certificates that sites were to get, by result.", this.#orders.samples()],
     ];
     const phases: Family = {
       name: "cutover_deployment_phase_seconds",
@@ -140,6 +153,11 @@ export class Metrics {
             ]),
           ]),
       ...certificateGauges(this.#certificate),
+      gauge(
+        "cutover_site_certificate_expiry_timestamp_seconds",
+        "When the certificate of a site that the agent gets it for expires.",
+        [...this.#siteCertificates].map(([app, value]) => ({ labels: { app }, value })),
+      ),
       ...counters.map(([name, help, samples]): Family => ({ name, help, type: "counter", samples })),
       phases,
       ...(requests === undefined ? [] : requestFamilies(requests, apps)),

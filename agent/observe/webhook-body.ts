@@ -2,6 +2,7 @@ import { createHmac } from "node:crypto";
 import prettyMs from "pretty-ms";
 import { releaseOfRun } from "../../shared/names.ts";
 import type { DeploymentView } from "../../shared/protocol.ts";
+import type { CertificateFailure } from "../contracts/certificates.ts";
 import type { InstancesReport } from "../contracts/instances-report.ts";
 
 /** What a receiver gets when a deployment ends. It has no evidence: that is output of the app, and may hold its secrets. */
@@ -74,6 +75,21 @@ export function slackReport({ event, app, run, instances, since }: InstancesRepo
       ? `:rotating_light: ${names} ${where}: *down* since ${since}`
       : `:white_check_mark: All live instances ${where} run again. Down since ${since}: ${names}`;
   return JSON.stringify({ text: `${line}\nRelease \`${slackText(releaseOfRun(run))}\`` });
+}
+
+/** A certificate that did not come, with the authority's words. */
+export function certificateMessage(failure: CertificateFailure, kind: "json" | "slack", host: string): string {
+  const { app, names, reason, failures, expires } = failure;
+  const code = "certificate_failed";
+  if (kind === "json") {
+    return JSON.stringify({ event: code, host, app, names, failures, expires, failure: { code, detail: reason } });
+  }
+  const left = expires === undefined ? "The site has none yet." : `The present one expires on ${expires.slice(0, 10)}.`;
+  const lines = [
+    `:warning: No certificate for *${slackText(app)}* (${slackText(names.join(", "))}) on ${slackText(host)}. ${left}`,
+    slackText(reason),
+  ];
+  return JSON.stringify({ text: lines.join("\n") });
 }
 
 /** HMAC-SHA256 in hex, over the timestamp, a dot and the body. A receiver computes it again from the bytes that it got. */

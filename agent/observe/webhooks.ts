@@ -3,12 +3,13 @@ import { readFile } from "node:fs/promises";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import pRetry, { AbortError } from "p-retry";
-import type { DeploymentEvent, DeploymentView } from "../../shared/protocol.ts";
+import type { DeploymentEvent } from "../../shared/protocol.ts";
+import type { CertificateFailure } from "../contracts/certificates.ts";
 import type { InstancesReport } from "../contracts/instances-report.ts";
 import type { Apps } from "../contracts/ports.ts";
 import type { Logger } from "../logger.ts";
 import { isLoopback, type Webhook } from "../settings-values.ts";
-import { jsonBody, jsonReport, signature, slackBody, slackReport } from "./webhook-body.ts";
+import { certificateMessage, jsonBody, jsonReport, signature, slackBody, slackReport } from "./webhook-body.ts";
 
 interface WebhooksParts {
   /** Those of agent.yml: they get the deployments of every app. */
@@ -37,7 +38,7 @@ const defaultLimits: WebhookLimits = { attemptMs: 10_000, retries: 4, pauseMs: 1
 /** What one webhook tells. */
 interface Message {
   app: string;
-  event: DeploymentView["outcome"] | InstancesReport["event"];
+  event: Webhook["events"][number] | "running";
   /** For the log. */
   about: object;
   body(kind: Webhook["kind"], host: string): string;
@@ -76,6 +77,18 @@ export class Webhooks {
     this.#begin({
       ...{ app, event, about: { event } },
       body: (kind, host) => (kind === "slack" ? slackReport(report, host) : jsonReport(report, host)),
+    });
+  }
+
+  /** A site with `tls: auto` did not get its certificate. */
+  certificateFailed(failure: CertificateFailure): void {
+    if (this.#closing.signal.aborted) return;
+    const event = "certificate_failed";
+    this.#begin({
+      app: failure.app,
+      event,
+      about: { event },
+      body: (kind, host) => certificateMessage(failure, kind, host),
     });
   }
 

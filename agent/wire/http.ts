@@ -1,5 +1,5 @@
 import type { AuditLog, Ports } from "../contracts/ports.ts";
-import type { Service } from "../contracts/service.ts";
+import type { CertificateService, Service } from "../contracts/service.ts";
 import type { PinnedRepositories, UsedTokens } from "../contracts/token-stores.ts";
 import { IssuerKeyFiles } from "../host/trust/issuer-keys.ts";
 import { startAdminServer } from "../http/admin-server.ts";
@@ -21,17 +21,19 @@ interface CallParts {
   metrics: Metrics;
   audit: AuditLog;
   learnt: PinnedRepositories;
+  certificates: CertificateService;
   logger: Logger;
   version: string;
 }
 
 /** For local operators: all calls, without a token. @throws AnotherAgent, CutoverError host_settings_invalid */
 export function openAdminSocket(settings: AgentSettings, parts: CallParts): Promise<RunningServer> {
-  const { deployments, ports, metrics, audit, learnt, logger, version } = parts;
+  const { deployments, ports, metrics, audit, learnt, certificates, logger, version } = parts;
   const app = createHttpApp({
     ...{ service: deployments, logger, version, audit },
     authorize: localOperator(),
     admin: true,
+    certificates,
     trust: new TrustBook(ports.apps, learnt, settings.github),
     metrics: () => metrics.render(),
   });

@@ -69,19 +69,19 @@ test.each([
     { listen: ["443 ssl"] },
     { listen: ["443 ssl"] },
     "certificate_missing",
-    "tls: { certificate: /etc/letsencrypt/live/NAME/fullchain.pem, key: /etc/letsencrypt/live/NAME/privkey.pem }",
+    "tls: auto; or name the files of another client: tls: { certificate: /etc/letsencrypt/live/NAME/fullchain.pem, key: /etc/letsencrypt/live/NAME/privkey.pem }",
   ],
   [
     {},
     { listen: [80, "443 ssl"] },
     "certificate_missing",
-    "tls: { certificate: /etc/letsencrypt/live/NAME/fullchain.pem, key: /etc/letsencrypt/live/NAME/privkey.pem }",
+    "tls: auto; or name the files of another client: tls: { certificate: /etc/letsencrypt/live/NAME/fullchain.pem, key: /etc/letsencrypt/live/NAME/privkey.pem }",
   ],
   [
     { listen: [80], preview: { listen: "12001 ssl" } },
     { preview: ["12001 ssl"] },
     "certificate_missing",
-    "tls: { certificate: /etc/letsencrypt/live/NAME/fullchain.pem, key: /etc/letsencrypt/live/NAME/privkey.pem }",
+    "tls: auto; or name the files of another client: tls: { certificate: /etc/letsencrypt/live/NAME/fullchain.pem, key: /etc/letsencrypt/live/NAME/privkey.pem }",
   ],
 ])("site %j on a host with %j: %s", (site, host, code, wanted) => {
   expect(() => permittedSite(config({ site }), settings(host))).toThrow(

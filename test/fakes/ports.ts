@@ -8,6 +8,7 @@ import { milliseconds } from "../../shared/duration.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import type { Manifest } from "../../shared/manifest.ts";
 import type { DeploymentEvent, MaintenanceView } from "../../shared/protocol.ts";
+import { noCertificates } from "./certificates.ts";
 import { FakeClock } from "./clock.ts";
 import { fakeConnections } from "./connections.ts";
 import { digestOf, requestOf } from "./deploy-request.ts";
@@ -220,6 +221,7 @@ export class FakeHost {
         writeSite: async () => ({ changed: false }),
         upstreamServers: async () => ({ main: [], preview: [], unread: false }),
         rotateRequests: async () => {},
+        ...noCertificates,
         oldWorkers: async () => false,
         removeApp: async () => {
           await this.effect("app.remove");

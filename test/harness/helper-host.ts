@@ -114,7 +114,7 @@ export class HelperHost implements AsyncDisposable {
       };
       writeFileSync(join(host.etc, "agent.yml"), stringify(agent));
       host.writeApp("shop", { user: users.app, ports: "21000-21009" });
-      host.writeApp("other", { user: users.otherApp });
+      host.writeApp("other", { user: users.otherApp, tls: "auto", domains: ["other.example.com"] });
       host.socket = await listenForHelper(host.scratch, host.directory);
       return host;
     } catch (error) {

@@ -23,6 +23,6 @@ test.each(names)("%s is imported by what runs", (name) => {
   );
   const importing = sources
     .filter((file) => file.endsWith(".ts"))
-    .filter((file) => new RegExp(`from "${name}(?:/[^"]*)?"`).test(readFileSync(file, "utf8")));
+    .filter((file) => new RegExp(`(?:from |import\\()"${name}(?:/[^"]*)?"`).test(readFileSync(file, "utf8")));
   expect(importing.length).toBeGreaterThan(0);
 });

@@ -32,6 +32,7 @@ const rules: [place: string, may: string[]][] = [
   ["agent/host/", [...contracts, "agent/host-policy.ts", "agent/effects.ts"]],
   ["agent/http/", [...contracts, "agent/logger.ts"]],
   ["agent/observe/", [...contracts, "agent/logger.ts"]],
+  ["agent/certificates/", [...contracts, "agent/host-policy.ts", "agent/logger.ts"]],
   // Of agent/host the command line has what writes a file durably, and what `exec` and `app add` must not ask the agent for.
   [
     "agent/cli/",
@@ -43,7 +44,7 @@ const rules: [place: string, may: string[]][] = [
     ],
   ],
   // Looks at the host with the hands of agent/host, and decides nothing of a deploy.
-  ["agent/doctor/", [...contracts, "agent/host/"]],
+  ["agent/doctor/", [...contracts, "agent/host/", "agent/host-policy.ts"]],
   // What a host has besides the programs; the Debian package is made with it too.
   ["agent/install/", ["shared/", "agent/host/store/durable.ts", "agent/host/exec/run-tool.ts"]],
   // Makes the Debian package and the generated docs; nothing of it runs on a host.
@@ -53,7 +54,11 @@ const rules: [place: string, may: string[]][] = [
   // Joins them all, with the agent's main.ts.
   [
     "agent/wire/",
-    [...contracts, "agent/logger.ts", "agent/deploy/", "agent/helper/", "agent/host/", "agent/http/", "agent/observe/"],
+    [
+      ...contracts,
+      ...["agent/logger.ts", "agent/certificates/", "agent/deploy/", "agent/helper/", "agent/host/", "agent/http/"],
+      "agent/observe/",
+    ],
   ],
   ["agent/main.ts", ["shared/", "agent/", "package.json"]],
 ];

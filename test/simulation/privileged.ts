@@ -232,6 +232,15 @@ export class SimPrivileged implements Privileged {
   }
 
   /** By agent/host/nginx/site.ts: a site that is there keeps its names if another app has the new ones. */
+  // No app of the simulation has `tls: auto`.
+  async certificateRequest(): Promise<string> {
+    return "";
+  }
+
+  async installCertificate(): Promise<void> {}
+
+  async certificate(): Promise<undefined> {}
+
   async writeSite(app: string, request: SiteRequest): Promise<{ changed: boolean }> {
     const settings = this.#settings(app);
     try {

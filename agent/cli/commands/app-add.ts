@@ -26,6 +26,7 @@ interface AddOptions {
   issuer?: string;
   listen?: string[];
   domain?: string[];
+  tls?: string;
   ports?: string[];
 }
 
@@ -59,6 +60,7 @@ export function appAddCommand(terminal: Terminal): Command {
     .option("--expires <date>", "the last day on which the repository or the keys count, such as 2027-06-30")
     .option("--listen <address>", "a port or address:port on which its site may listen; repeatable", collect)
     .option("--domain <name>", "a domain that the app may serve; repeatable", collect)
+    .option("--tls <auto>", "auto: the agent gets the certificate for addresses with ssl, and renews it")
     .option("--ports <range>", "ports for its instances with `bind: port`, such as 9000-9099; repeatable", collect)
     .action(async (app: string, options: AddOptions, command: Command) => {
       const context = contextOf(command, terminal);
@@ -78,7 +80,7 @@ async function assertUser({ app, file, user }: { app: string; file: string; user
 }
 
 function settingsOf(app: string, options: AddOptions): AppFile {
-  const { user, key, listen, domain, ports } = options;
+  const { user, key, listen, domain, tls, ports } = options;
   if (!appName.safeParse(app).success)
     throw usageError(`${app} is not a valid app name: it has 1 to 32 characters of a-z, 0-9 and -.`);
   const github = githubOf(options);
@@ -89,6 +91,7 @@ function settingsOf(app: string, options: AddOptions): AppFile {
     trust: entries.map((entry) => ({ ...entry, ...until })),
     ...(listen !== undefined && { listen: listen.map((text) => (/^\d+$/.test(text) ? Number(text) : text)) }),
     ...(domain !== undefined && { domains: domain }),
+    ...(tls !== undefined && { tls: onlyAuto(tls) }),
     ...(ports !== undefined && { ports: ports.length === 1 ? ports[0] : ports }),
   };
   const result = appSettingsSchema.safeParse(settings);
@@ -119,6 +122,12 @@ function settingsOf(app: string, options: AddOptions): AppFile {
     return `${flags[(first === "trust" ? (name ?? kind) : first) ?? ""] ?? ""}: ${reasonOf(issue)}`;
   });
   throw usageError([...new Set(faults)].join("\n"));
+}
+
+/** Files are written into the settings file by hand: they come with a client of their own. */
+function onlyAuto(tls: string): "auto" {
+  if (tls !== "auto") throw usageError("--tls takes auto; for files of another client write `tls` into the file.");
+  return tls;
 }
 
 function githubOf(options: AddOptions): NonNullable<NonNullable<AppFile["trust"]>[number]["github"]> | undefined {

@@ -33,7 +33,7 @@ export async function writeAppFile(app: string, file: string, text: string): Pro
 }
 
 /** The text of a new apps/<app>.yml, with a comment for each key. Values are JSON strings, which are valid YAML. */
-export function renderAppFile(app: string, { user, trust = [], listen, domains, ports }: AppFile): string {
+export function renderAppFile(app: string, { user, trust = [], listen, domains, tls, ports }: AppFile): string {
   const quoted = (values: (string | number)[]) => `[${values.map((value) => JSON.stringify(value)).join(", ")}]`;
   const keys = trust.flatMap(({ key, github, expires, comment }) => [
     ...(github === undefined ? [`  - key: ${JSON.stringify(key)}`] : ["  - github:", ...githubLines(github)]),
@@ -55,6 +55,9 @@ export function renderAppFile(app: string, { user, trust = [], listen, domains, 
     "",
     "# The domains that it may serve. Without any it may be the default server of its addresses.",
     domains === undefined ? '# domains: ["shop.example.com", "*.shop.example.com"]' : `domains: ${quoted(domains)}`,
+    "",
+    "# The certificate for addresses with ssl: `auto`, or `{ certificate: FILE, key: FILE }`.",
+    tls === "auto" ? "tls: auto" : "# tls: auto",
     "",
     "# Ports of 127.0.0.1 for its instances, if its cutover.yml has `bind: port`.",
     ports === undefined

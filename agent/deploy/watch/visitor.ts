@@ -24,11 +24,20 @@ export async function visitorFault(context: DeployContext, spec: RunSpec): Promi
   if (site === undefined) return undefined;
   const { listen, serverNames } = site;
   const visitor = new Visitor(context, { listen, names: serverNames, host: healthHost(spec.config, settings) });
-  for (const address of listen) {
+  for (const address of await servedAddresses(context, site)) {
     const fault = await visitor.faultAt(address, spec.config.health.path);
     if (fault !== undefined) return fault;
   }
   return undefined;
+}
+
+/** Before the first certificate of `tls: auto`, nginx does not listen on the addresses with ssl. */
+async function servedAddresses(
+  { ports, state }: DeployContext,
+  { listen, tls }: PermittedSite,
+): Promise<ListenAddress[]> {
+  if (tls !== "auto" || (await ports.privileged.certificate(state.app)) !== undefined) return listen;
+  return listen.filter((address) => !isSecure(address));
 }
 
 /** The host's owner may have changed what the app may have since the cutover began. That says nothing of the release. */

@@ -8,8 +8,9 @@ const why = "Browsers and the Action refuse a certificate that is not valid, and
 
 type Certificate = HostFacts["certificates"][number];
 
-export function certificates({ certificates, now }: HostFacts): Finding[] {
-  return certificates.flatMap((one) => [...unusable(one), ...expiring(one, now), ...openKey(one)]);
+export function certificates({ certificates, now, settings }: HostFacts): Finding[] {
+  const own = `${settings.data}/apps/`;
+  return certificates.flatMap((one) => [...unusable(one), ...expiring(one, now, own), ...openKey(one)]);
 }
 
 function unusable({ problem, named }: Certificate): Finding[] {
@@ -18,13 +19,15 @@ function unusable({ problem, named }: Certificate): Finding[] {
   return [error("certificates", { what: `${problem} (${named}).`, why, fix })];
 }
 
-function expiring({ certificate, named, expires }: Certificate, now: number): Finding[] {
+/** @param own where the certificates of `tls: auto` are */
+function expiring({ certificate, named, expires }: Certificate, now: number, own: string): Finding[] {
   const left = expires === undefined ? undefined : Math.floor((expires - now) / day);
   if (left === undefined || left >= 14) return [];
   const make = left < 0 ? error : warning;
   const when = left < 0 ? `expired ${-left} days ago` : `expires in ${left} days`;
-  const fix =
-    "Renew it now and reload nginx; the agent reads it by itself. Then find out why it was not renewed automatically (`certbot renew --dry-run`).";
+  const fix = certificate.startsWith(own)
+    ? "`cutover tls status` says why the agent did not renew it; `cutover tls renew` tries again now."
+    : "Renew it now and reload nginx; the agent reads it by itself. Then find out why it was not renewed automatically (`certbot renew --dry-run`).";
   return [make("certificates", { what: `${certificate} ${when} (${named}).`, why, fix })];
 }
 

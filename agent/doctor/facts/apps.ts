@@ -5,6 +5,8 @@ import { envFileFaults } from "../../../shared/env-file.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { releaseId } from "../../../shared/names.ts";
 import { parseJson } from "../../../shared/plain-json.ts";
+import { siteRecord } from "../../contracts/certificates.ts";
+import { CertificateRecordFiles } from "../../host/certificates/record-files.ts";
 import { listenerText, outsideListeners, tcpSockets } from "../../host/net/proc-net.ts";
 import { groupSharers } from "../../host/ownership/own-group.ts";
 import { interpreterOf } from "../../host/python/environment-interpreter.ts";
@@ -44,6 +46,7 @@ async function factsOfApp(app: string, apps: AppsDirectory, appsDir: string, age
     },
     ...(await liveFacts(layout)),
     outside: user === undefined || user.uid === 0 ? [] : await outsideOf(user.uid),
+    order: settings?.tls === "auto" ? await failedOrder(agent.data, app) : undefined,
     home: layout.home,
     ways: await Promise.all([layout.home, ...files].map(wayTo)),
   };
@@ -52,6 +55,11 @@ async function factsOfApp(app: string, apps: AppsDirectory, appsDir: string, age
 async function outsideOf(uid: number): Promise<string[]> {
   const own = outsideListeners(await tcpSockets()).filter((socket) => socket.uid === uid);
   return [...new Set(own.map(listenerText))];
+}
+
+async function failedOrder(data: string, app: string): Promise<AppFacts["order"]> {
+  const { failures, failed } = siteRecord.safeParse(await new CertificateRecordFiles(data).load(app)).data ?? {};
+  return failures === undefined || failed === undefined ? undefined : { failures, reason: failed.reason };
 }
 
 /** `live` is undefined also if its configuration cannot be read. */

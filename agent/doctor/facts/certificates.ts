@@ -30,7 +30,7 @@ export async function certificateFacts(
 
 function ofApp({ app, settings }: AppFacts): Named[] {
   const tls = settings?.tls;
-  return tls === undefined ? [] : [{ named: `tls in apps/${app}.yml`, ...tls }];
+  return tls === undefined || tls === "auto" ? [] : [{ named: `tls in apps/${app}.yml`, ...tls }];
 }
 
 /** Certificates of nginx's server blocks, also of sites that cutover does not write, since visitors use those too. */

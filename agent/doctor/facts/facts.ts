@@ -89,6 +89,8 @@ export interface AppFacts {
   environment: EnvironmentInterpreter | undefined;
   /** Where processes of its user listen to the network, such as `0.0.0.0:9000`. */
   outside: string[];
+  /** The last order of its certificate, if that failed. The reason is partly the authority's text. */
+  order: { failures: number; reason: string } | undefined;
   home: string;
   /** To its directory, its published files, and the sockets of its runs. */
   ways: Way[];

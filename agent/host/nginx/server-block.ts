@@ -2,8 +2,9 @@ import { type Config, siteOf } from "../../../shared/config.ts";
 import { portOf } from "../../../shared/config-site.ts";
 import type { ListenAddress } from "../../../shared/config-values.ts";
 import { isSecure, type PermittedSite } from "../../host-policy.ts";
+import type { TlsFiles } from "../../settings-values.ts";
 import { logDirectives } from "./access-log.ts";
-import { acmeUrl } from "./acme-url.ts";
+import { acmeLocations, type ChallengeDirectories } from "./acme-locations.ts";
 import { errorPage, errorPages } from "./error-pages.ts";
 import { atLeast, type NginxFeatures } from "./features.ts";
 import { type Front, realIp, type Visitor } from "./front.ts";
@@ -13,13 +14,18 @@ import { requestLog } from "./request-log.ts";
 import { appLocation, staticLocations } from "./static-locations.ts";
 import { mainUpstream, previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted, quotedWith } from "./values.ts";
-import { type Access, accessDirectives, drainLocation, limitDirectives, openAccess } from "./visits.ts";
+import { type Access, accessDirectives, drainLocation, limitDirectives } from "./visits.ts";
 
-export interface MainServer extends PermittedSite {
+/** What the host gives a site, with the files of a certificate, if there is one by now. */
+export interface ServedSite extends Omit<PermittedSite, "tls">, ChallengeDirectories {
+  tls: TlsFiles | undefined;
+}
+
+export interface MainServer extends ServedSite {
   config: Config;
 }
 
-export interface PreviewServer extends Pick<PermittedSite, "tls"> {
+export interface PreviewServer extends Pick<ServedSite, "tls"> {
   config: Config;
 }
 
@@ -60,11 +66,8 @@ export function mainServers(context: ServerContext & { chosen: boolean }, main: 
 }
 
 /** One server for each name that others are sent on to, at these addresses. */
-function nameServers(
-  context: ServerContext,
-  { config, listen: all, tls, acmeChallenge }: MainServer,
-  listen: ListenAddress[],
-): string[][] {
+function nameServers(context: ServerContext, main: MainServer, listen: ListenAddress[]): string[][] {
+  const { config, listen: all, tls } = main;
   const site = siteOf(config);
   const targets = Map.groupBy(Object.entries(site.redirects), ([, target]) => target);
   return [...targets].map(([target, sources]) => {
@@ -75,7 +78,7 @@ function nameServers(
       ...logDirectives(context.logDir, site, context.app, context.names),
       "server_tokens off;",
       ...headers(site, context.hsts),
-      ...(listen.every(isSecure) ? [] : acmeLocation(context, acmeChallenge)),
+      ...(listen.every(isSecure) ? [] : acmeLocations(context.access, main)),
       "",
       ...block("location /", [`return 301 ${scheme}://${plain(target)}${port}$request_uri;`]),
     ]);
@@ -103,11 +106,12 @@ function speaksProtocol({ front }: ServerContext, address: ListenAddress): boole
 
 function siteServer(
   context: ServerContext & { chosen: boolean },
-  { config, serverNames, tls, acmeChallenge }: MainServer,
+  main: MainServer,
   listen: ListenAddress[],
   /** Behind proxies only who came by plain HTTP is sent to https, so the address serves the others. */
   redirect?: string,
 ): string[] {
+  const { config, serverNames, tls } = main;
   const { names, chosen, passes } = context;
   return block("server", [
     ...listenDirectives(context, listen, serverNames, tls),
@@ -121,7 +125,7 @@ function siteServer(
     ...(redirect === undefined
       ? []
       : block(`if (${names.sent})`, [`return 301 https://$host${redirect}$request_uri;`])),
-    ...(listen.every(isSecure) ? [] : acmeLocation(context, acmeChallenge)),
+    ...(listen.every(isSecure) ? [] : acmeLocations(context.access, main)),
     ...drainLocation(context.home, context.drainPath),
     ...locations(context, config, {
       upstream: chosen ? names.upstream : passes ? names.own : mainUpstream(context.app),
@@ -134,7 +138,8 @@ function siteServer(
 /** The staged release, or the live one while none is staged. Maintenance does not close it: it shows what comes next. */
 export function previewServer(shown: ServerContext, { config, tls }: PreviewServer): string[][] {
   const site = siteOf(config);
-  if (site.preview?.listen === undefined) return [];
+  // One with TLS waits for the first certificate.
+  if (site.preview?.listen === undefined || (isSecure(site.preview.listen) && tls === undefined)) return [];
   // Browsers would take it for the whole name, whatever the port.
   const context = { ...shown, hsts: undefined };
   const server = block("server", [
@@ -156,16 +161,17 @@ export function previewServer(shown: ServerContext, { config, tls }: PreviewServ
 /** Redirects to https, on nginx's TLS port; on 443 if there are several. */
 function redirectServer(
   context: ServerContext,
-  { config, serverNames, tls, acmeChallenge }: MainServer,
+  main: MainServer,
   open: ListenAddress[],
   secure: ListenAddress[],
 ): string[] {
+  const { config, serverNames, tls } = main;
   return block("server", [
     ...listenDirectives(context, open, serverNames, tls),
     ...logDirectives(context.logDir, siteOf(config), context.app, context.names),
     "server_tokens off;",
     ...headers(siteOf(config), context.hsts),
-    ...acmeLocation(context, acmeChallenge),
+    ...acmeLocations(context.access, main),
     "",
     ...block("location /", [`return 301 https://$host${httpsPort(secure)}$request_uri;`]),
   ]);
@@ -181,7 +187,7 @@ function listenDirectives(
   context: ServerContext,
   listen: ListenAddress[],
   serverNames: string[],
-  tls: PermittedSite["tls"],
+  tls: ServedSite["tls"],
 ): string[] {
   const { app, nginx, front } = context;
   const isDefault = serverNames.length === 0;
@@ -248,20 +254,6 @@ function maintenanceDirectives({ home, names: { closed } }: ServerContext): stri
     `set ${closed} 0;`,
     ...set(quoted(`${home}/maintenance/on`), 1),
     ...set(quotedWith(`${home}/maintenance/allow/`, "$remote_addr"), 0),
-  ];
-}
-
-/** ACME challenges come over plain HTTP, even if everything else is redirected to https. */
-function acmeLocation({ access }: ServerContext, directory: string | undefined): string[] {
-  if (directory === undefined) return [];
-  return [
-    "",
-    ...block(`location ^~ ${quoted(acmeUrl)}`, [
-      `root ${quoted(directory)};`,
-      ...openAccess(access),
-      "default_type text/plain;",
-      "try_files $uri =404;",
-    ]),
   ];
 }
 

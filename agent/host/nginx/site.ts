@@ -1,4 +1,3 @@
-import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { type Config, siteOf } from "../../../shared/config.ts";
@@ -10,16 +9,21 @@ import type { Clock } from "../../contracts/ports.ts";
 import type { SitePart, SiteRequest, UpstreamServers } from "../../contracts/privileged.ts";
 import { isSecure, type PermittedSite, peersOf, permittedSite, servedSite } from "../../host-policy.ts";
 import type { AgentSettings, AppSettings } from "../../settings.ts";
+import { challengesDirectory } from "../certificates/challenges.ts";
+import type { SiteCertificates } from "../certificates/site-certificates.ts";
 import { tcpSockets } from "../net/proc-net.ts";
 import { listenedPorts, takenAddresses } from "../net/taken-addresses.ts";
 import { appLayout, requestPlaces } from "../store/layout.ts";
 import { readIfExists } from "../store/read-if-exists.ts";
 import { acmeUrl } from "./acme-url.ts";
+import { checkCertificate } from "./certificate-files.ts";
+import { certificateIn } from "./certificate-in.ts";
 import { assertDomainsFree, domainsOf, namesIn } from "./domains.ts";
 import { names } from "./names.ts";
 import { Nginx } from "./nginx.ts";
 import { requestFile, requestLogFormat } from "./request-log.ts";
 import { removeRequestFiles, rotateFile } from "./request-rotation.ts";
+import type { ServedSite } from "./server-block.ts";
 import { renderSite, siteFileName } from "./site-config.ts";
 import type { SiteFile } from "./site-files.ts";
 import { SlotLinks, slotLink } from "./slots.ts";
@@ -36,10 +40,12 @@ import {
 /** An app's nginx files: its server blocks and its upstreams, from what cutover.yml asks for and the host allows. */
 export class Sites {
   readonly #settings: AgentSettings;
+  readonly #certificates: SiteCertificates;
   readonly #nginx: Nginx;
 
-  constructor(settings: AgentSettings, clock: Clock) {
+  constructor(settings: AgentSettings, certificates: SiteCertificates, clock: Clock) {
     this.#settings = settings;
+    this.#certificates = certificates;
     const { binary, conf, conf_dir: confDir, prefix } = settings.nginx;
     this.#nginx = new Nginx({ binary, confDir, conf, prefix, clock });
   }
@@ -61,12 +67,13 @@ export class Sites {
   /** Checks that no files of the app are where the host answers ACME challenges. @throws CutoverError config_invalid */
   checkUrls(config: Config, settings: AppSettings): void {
     const { acmeChallenge, listen } = permittedSite(config, settings);
-    if (config.site === "none" || acmeChallenge === undefined || listen.every(isSecure)) return;
+    const answers = acmeChallenge !== undefined || settings.tls === "auto";
+    if (config.site === "none" || !answers || listen.every(isSecure)) return;
     const taken = [...config.static, ...config.shared].find(({ url }) => url?.startsWith(acmeUrl));
     if (taken === undefined) return;
     throw new CutoverError("config_invalid", `${config.app} has files at ${taken.url}, where the host answers ACME.`, {
       unchanged: "Nothing was unpacked; the live release goes on serving.",
-      fix: `Choose another \`url\` in cutover.yml, or remove acme_challenge from ${settings.file} on the host.`,
+      fix: `Choose another \`url\` in cutover.yml, or remove acme_challenge and \`tls: auto\` from ${settings.file} on the host.`,
     });
   }
 
@@ -156,14 +163,26 @@ export class Sites {
       home: appLayout(this.#settings.data, app).home,
       logDir: this.#settings.nginx.log_dir,
       requests: requestPlaces(this.#settings.data),
-      main: main && { config: main.config, ...(await permitted(main.config)) },
-      preview: preview && { config: preview.config, ...(await permitted(preview.config)) },
+      main: main && { config: main.config, ...(await this.#served(app, await permitted(main.config))) },
+      preview: preview && { config: preview.config, ...(await this.#served(app, await permitted(preview.config))) },
       nginx: await this.#nginx.features(),
       front: { trusted: this.#settings.trusted_proxies, proxyProtocol: this.#settings.proxy_protocol },
       access: settings.access,
       drainPath: settings.drain_path,
       passes: main !== null && peersOf(siteOf(main.config), settings).peers.length > 0,
     });
+  }
+
+  /** Until the agent has got the first certificate, the site is served over plain HTTP, with the answers to challenges. */
+  async #served(app: string, { tls, listen, ...site }: PermittedSite): Promise<ServedSite> {
+    if (tls !== "auto") return { ...site, listen, tls };
+    const files = (await this.#certificates.files(app)) ?? (await certificateIn(await this.#present(app)));
+    return {
+      ...site,
+      listen: files === undefined ? listen.filter((address) => !isSecure(address)) : listen,
+      tls: files,
+      ownChallenges: challengesDirectory(this.#settings.data),
+    };
   }
 
   #present(app: string): Promise<string | undefined> {
@@ -251,22 +270,6 @@ function addressInUse(address: ListenAddress, preview: boolean, { app, file }: A
     unchanged: "Nothing was unpacked; the live release goes on serving.",
     fix: `Find it with \`ss -ltnp\` on the host. Stop it, or choose another address in cutover.yml, one that ${file} allows: ${hostKey}: [...]`,
   });
-}
-
-/** nginx's master reads them, as the same user as this process. @throws CutoverError certificate_missing */
-async function checkCertificate({ app, file, tls }: AppSettings): Promise<void> {
-  for (const [key, path] of Object.entries(tls ?? {})) {
-    try {
-      await access(path, constants.R_OK);
-    } catch (cause) {
-      const reason = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "does not exist" : "cannot be read";
-      throw new CutoverError("certificate_missing", `The ${key} of ${app} ${reason}: ${path}`, {
-        unchanged: "Nothing was unpacked; the live release goes on serving.",
-        fix: `Put the file there, or correct it in ${file} on the host: tls: { certificate: FILE, key: FILE }`,
-        cause,
-      });
-    }
-  }
 }
 
 /** nginx answers 403 to everybody without it. @throws CutoverError host_settings_invalid */

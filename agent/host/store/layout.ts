@@ -46,6 +46,8 @@ export function appLayout(data: string, app: string) {
     runPorts: (runId: string) => join(ports, `${runId}.json`),
     /** A symlink to a release, through which nginx finds its static files. */
     published: (link: "current" | "canary" | "previous" | "staged") => join(home, link),
+    /** The certificates of `tls: auto`, with their keys. Only root, or the agent of embedded mode, may enter it. */
+    tls: join(home, "tls"),
     /** Files that outlive releases, such as uploads. */
     shared: join(home, "shared"),
     /** nginx looks here at each request to see whether the site is closed for maintenance. */

@@ -52,6 +52,7 @@ export function appFacts(parts: Partial<AppFacts> = {}): AppFacts {
     release: "20261121T103000Z-3f2c1ab",
     environment: { named: "/usr/bin/python3.11", real: "/usr/bin/python3.11", made: ["3.11"], fits: true },
     outside: [],
+    order: undefined,
     home,
     ways: [
       { to: home, entries: [entry("/", 0o40755), entry("/var", 0o40755), entry(home, 0o40711)] },

@@ -18,15 +18,9 @@ test("the methods of the last release are all there, by their names", () => {
     ],
     ...["runs", "revivePrograms"],
     ...["startProcess", "processes", "stopProcess", "removeProcess", "runCommand", "maskSecrets", "commandEnvironment"],
-    ...[
-      "checkSite",
-      "writeSite",
-      "rotateRequests",
-      "upstreamServers",
-      "oldWorkers",
-      "buildEnvironment",
-      "compileBytecode",
-    ],
+    ...["checkSite", "writeSite", "rotateRequests", "upstreamServers"],
+    ...["certificateRequest", "installCertificate", "certificate"],
+    ...["oldWorkers", "buildEnvironment", "compileBytecode"],
     ...["environmentPresent", "collectEnvironments", "sealRelease", "removeRelease", "collectLogs"],
   ]);
 });
@@ -62,6 +56,7 @@ test.each<[HelperMethod, unknown]>([
   ["commandEnvironment", { release, directory: "/app", env: { A: "b" }, uid: 1000, gid: 1000 }],
   ["commandEnvironment", { release, directory: "/app", env: {} }],
   ["upstreamServers", { main: [], preview: [], unread: true }],
+  ["certificate", undefined],
   ["runCommand", 0],
 ])("%s answers %j", (method, result) => {
   const sent = JSON.parse(JSON.stringify({ result })).result;

@@ -16,6 +16,7 @@ function answered(admin: boolean): string[] {
     version: "1.2.3",
     authorize: localOperator(),
     trust: { view: async () => ({ app: "shop", trust: [] }), forget: async () => undefined },
+    certificates: { views: async () => [], renew: async (app) => ({ app, names: [], failures: 0 }) },
     metrics: async () => "",
     admin,
   });

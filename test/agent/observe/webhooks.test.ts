@@ -107,6 +107,32 @@ test("those of agent.yml and of the app's file are sent, each for the events tha
   expect(failures.got.map(({ body }) => JSON.parse(body).text)).toEqual([expect.stringContaining("It answered 500.")]);
 });
 
+test("a certificate that did not come is told to those who want to know, unless their file says otherwise", async () => {
+  const json = await receiver(200);
+  const chat = await receiver(200);
+  const other = await receiver(200);
+  const { sender: webhooks } = sender({
+    agent: [{ url: json.url }, { url: other.url, events: ["failed"] }],
+    app: [{ url: chat.url, kind: "slack", events: ["certificate_failed"] }],
+  });
+  const reason = "could not prove <shop.example.com>";
+  webhooks.certificateFailed({ app: "shop", names: ["shop.example.com"], reason, failures: 2, expires: undefined });
+  await webhooks.settled();
+  expect(json.got.map(({ headers, body }) => [headers["cutover-event"], JSON.parse(body)])).toEqual([
+    [
+      "certificate_failed",
+      {
+        ...{ event: "certificate_failed", host: "web1:7070", app: "shop", names: ["shop.example.com"], failures: 2 },
+        failure: { code: "certificate_failed", detail: reason },
+      },
+    ],
+  ]);
+  expect(chat.got.map(({ body }) => JSON.parse(body).text)).toEqual([
+    ":warning: No certificate for *shop* (shop.example.com) on web1:7070. The site has none yet.\ncould not prove &lt;shop.example.com&gt;",
+  ]);
+  expect(other.got).toEqual([]);
+});
+
 test("a receiver that fails is asked again, with the same delivery's id", async () => {
   const { url, got } = await receiver(503, 429, 200);
   const { sender: webhooks, results } = sender({ agent: [{ url }] });

@@ -48,6 +48,20 @@ test("app add writes a file that the agent reads, once", async () => {
   expect(await readFile(host.path("etc/apps/blog.yml"), "utf8")).toBe(text);
 });
 
+test("app add --tls auto has the agent get the certificate", async () => {
+  const argv = ["app", "add", "blog", "--listen", "80", "--listen", "443 ssl", "--tls"];
+  expect(await host.run([...argv, "/etc/blog.pem"])).toMatchObject({
+    exit: 2,
+    err: expect.stringContaining("--tls takes auto"),
+  });
+  expect((await host.run([...argv, "auto"])).exit).toBe(0);
+  const text = await readFile(host.path("etc/apps/blog.yml"), "utf8");
+  expect(parseYamlFile(text, "blog.yml", appSettingsSchema, errors)).toMatchObject({
+    listen: [80, "443 ssl"],
+    tls: "auto",
+  });
+});
+
 test("app add for a repository says what is learnt and what the job needs", async () => {
   const argv = ["app", "add", "blog", "--github", "acme/blog", "--environment", "production"];
   const added = await host.run(argv);

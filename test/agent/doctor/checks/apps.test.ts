@@ -87,6 +87,22 @@ testTraps([
     /groupadd --force --system shop && usermod --gid shop shop/,
   ],
   [
+    "a certificate that the authority did not give",
+    app({ settings: appSettings({ tls: "auto" }), order: { failures: 3, reason: "shop.example.com: no such name" } }),
+    "tls-auto",
+    "error",
+    /last 3 orders of a certificate for shop failed: shop\.example\.com: no such name/,
+    /cutover tls renew shop/,
+  ],
+  [
+    "a site with `tls: auto` that no authority can ask",
+    app({ settings: appSettings({ tls: "auto", listen: [8080, "443 ssl"] }) }),
+    "tls-auto",
+    "warning",
+    /does not listen on port 80/,
+    /Add 80 to `listen`/,
+  ],
+  [
     "an app's user that does not exist",
     app({ user: undefined }),
     "app-users",

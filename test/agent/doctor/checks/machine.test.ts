@@ -49,6 +49,22 @@ testTraps([
     /certbot/,
   ],
   [
+    "a certificate of `tls: auto` that expires",
+    healthyHost({
+      certificates: [
+        {
+          ...certificate,
+          certificate: "/var/lib/cutover/apps/shop/tls/20261121-0/fullchain.pem",
+          expires: now + 5 * day,
+        },
+      ],
+    }),
+    "certificates",
+    "warning",
+    /fullchain\.pem expires in 5 days/,
+    /cutover tls status/,
+  ],
+  [
     "a certificate that has expired",
     healthyHost({ certificates: [{ ...certificate, expires: now - 2 * day }] }),
     "certificates",

@@ -109,7 +109,9 @@ test("without a certificate nothing is written, and it is told which line is mis
   host.allow({ listen });
   await expect(privileged.checkSite("shop", testConfig())).rejects.toMatchObject({
     code: "certificate_missing",
-    fix: expect.stringMatching(/shop\.yml on the host, write: tls: \{ certificate: \S+, key: \S+ \}$/),
+    fix: expect.stringMatching(
+      /shop\.yml on the host, write: tls: auto; or name the files of another client: tls: \{ certificate: \S+, key: \S+ \}$/,
+    ),
   });
   // Without a TLS address no certificate is needed, nor with a server block of one's own.
   await privileged.checkSite("shop", testConfig({ site: { listen: [`127.0.0.1:${host.port}`] } }));
