@@ -77,16 +77,23 @@ export class LabFleet implements AsyncDisposable {
     this.#tokens = await LabTokens.start(this.lab);
   }
 
-  /** What the owner of a host does once: its address and name for the agent, a user and settings for the app. */
-  async addShop(host: LabHost): Promise<void> {
+  /** Where the agent listens and by which name it is known; it speaks plain HTTP. @param more keys of agent.yml */
+  async writeAgentYml(host: LabHost, more: object = {}): Promise<void> {
     const address = `${host.address}:7070`;
     const github = this.#tokens && [{ issuer: this.#tokens.issuer, server: "https://github.com" }];
-    const settings = { listen: address, names: [address], insecure: true, ...(github && { github }) };
+    const settings = { listen: address, names: [address], insecure: true, ...(github && { github }), ...more };
     await host.write("/etc/cutover/agent.yml", stringify(settings));
+  }
+
+  /** What the owner of a host does once: its address and name for the agent, a user and settings for the app. */
+  async addShop(host: LabHost): Promise<void> {
+    await this.writeAgentYml(host);
     await host.check("systemctl", "restart", "cutover-agent");
     await host.check("useradd", "--system", "shop");
     const signer =
-      github === undefined ? ["--key", this.#key.publicLine] : ["--github", "acme/shop", "--environment", "production"];
+      this.#tokens === undefined
+        ? ["--key", this.#key.publicLine]
+        : ["--github", "acme/shop", "--environment", "production"];
     const site = ["--user", "shop", "--listen", "80", "--domain", siteName];
     await host.check("cutover", "app", "add", "shop", ...signer, ...site);
   }
