@@ -8,7 +8,7 @@ import { socketAddress } from "../../agent/host/net/address.ts";
 import { SocketProbe } from "../../agent/host/net/health.ts";
 import { renderSite } from "../../agent/host/nginx/site-config.ts";
 import { mainUpstream, previewUpstream, renderUpstreams } from "../../agent/host/nginx/upstream-config.ts";
-import { appLayout } from "../../agent/host/store/layout.ts";
+import { appLayout, requestPlaces } from "../../agent/host/store/layout.ts";
 import { type Config, configSchema, siteOf } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { readYaml } from "../../shared/yaml-file.ts";
@@ -57,7 +57,8 @@ function nginxTexts(config: Config): string {
     app: config.app,
     home: "/h",
     logDir: "/l",
-    nginx: { version: [1, 22, 1] as const, modules: new Set([]) },
+    requests: requestPlaces("/d"),
+    nginx: { version: [1, 22, 1] as [number, number, number], modules: new Set<never>() },
     front: { trusted: [], proxyProtocol: [] },
     access: undefined,
     passes: false,
@@ -69,7 +70,7 @@ function nginxTexts(config: Config): string {
   const preview = { config, listen: listen ?? 1, ...permitted };
   const links = protocolOf(config.server) === "http" ? "/h/slots" : "/h/slots-uwsgi";
   return [
-    renderSite({ ...context, main, preview } as never),
+    renderSite({ ...context, main, preview }),
     renderUpstreams([
       { name: mainUpstream(config.app), part, links, peers: true },
       { name: previewUpstream(config.app), part, links, peers: false },
@@ -132,7 +133,9 @@ test("the real nginx takes all of them together", () => {
   const sites = accepted.filter(({ place }) => !name(place).includes("listen") && place.path[0] !== "app");
   const texts = sites.map(({ config }, index) => {
     const site = { ...siteOf(config), preview: undefined, listen: [4711] };
-    return nginxTexts({ ...config, app: `a${index}`, site } as Config).replaceAll("/l/", `${dir}/`);
+    return nginxTexts({ ...config, app: `a${index}`, site } as Config)
+      .replaceAll("/l/", `${dir}/`)
+      .replaceAll("/d/requests/", `${dir}/`);
   });
   const head = `daemon off;\npid ${dir}/pid;\nerror_log ${dir}/log;\nevents {}\nhttp {\nserver_names_hash_bucket_size 512;\nvariables_hash_max_size 65536;\n`;
   // nginx looks for a variable among all others, so the time grows with the square of their number.

@@ -5,7 +5,10 @@
 export const fullConfigs: Record<string, Record<string, unknown>> = {
   "an app by its module": {
     ...common("shopa"),
-    server: { kind: "gunicorn", app: "shopmodule.wsgi:application", bind: "socket", protocol: "http" },
+    server: {
+      ...{ kind: "gunicorn", app: "shopmodule.wsgi:application", bind: "socket", protocol: "http" },
+      ...{ workers: "auto", config_file: "gunicornfile.py" },
+    },
   },
   "an app by its command": {
     ...common("shopb"),
@@ -47,7 +50,12 @@ function common(app: string): Record<string, unknown> {
       preview: { listen: "127.0.0.1:4714", cookie: "cookiename=cookievalue", header: "X-Headername: headermark" },
     },
     release: { command: ["releasewords"], timeout: "79m" },
-    processes: { procname: { command: ["processwords"], stop_signal: "QUIT", stop_timeout: "81s", stay_up: "82s" } },
+    processes: {
+      procname: {
+        ...{ command: ["processwords"], hosts: "first", stop_signal: "QUIT" },
+        ...{ stop_timeout: "81s", stay_up: "82s" },
+      },
+    },
     rollout: { parallel: "all", pause: "88s" },
     env: { ENVNAME: "envvalue" },
     drain: { timeout: "83s" },
