@@ -54,7 +54,7 @@ describe("a job that is cancelled", () => {
   it("while an instance does not even answer leaves nothing", async () => {
     const project = await host.project({ ...unwell, fault: "never-answers" });
     const result = await host.unchangedBy(async () => {
-      const { onLine, seen } = lineSeen("start the instances took");
+      const { onLine, seen } = lineSeen("start the instances (");
       const action = host.begin(project, { onLine });
       await seen;
       return action.cancel();

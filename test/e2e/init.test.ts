@@ -8,7 +8,10 @@ import { offlinePip } from "../harness/places.ts";
 import { freePorts } from "../harness/ports.ts";
 import { Scratch } from "../harness/scratch.ts";
 
-/** Projects as they are, which `init` describes and the built Action deploys: the first push goes live. */
+/**
+ * Projects as they are, which `init` describes and the built Action deploys: the first push goes live. All at once: a deploy as
+ * `init` writes it is watched for half a minute.
+ */
 
 let agent: EmbeddedAgent;
 let key: Key;
@@ -49,22 +52,22 @@ async function copyOf(name: string): Promise<string> {
   return directory;
 }
 
-test("Django whose requirements name no server goes live with the server that init adds, and with its style", async () => {
+test.concurrent("Django whose requirements name no server goes live with the server that init adds, and with its style", async () => {
   const { url, text } = await live("plain", await copyOf("01-django-requirements-without-server"));
   expect(text).toBe("v1");
   expect(await (await fetch(`${url}/static/site.css`)).text()).toContain("color: green");
 });
 
-test("Django whose manage.py lies in a folder below the requirements goes live from the top", async () => {
+test.concurrent("Django whose manage.py lies in a folder below the requirements goes live from the top", async () => {
   expect((await live("outer", await copyOf("15-manage-py-in-a-folder-requirements-above"))).text).toBe("v1");
 });
 
-test("Django without a static file goes live, and the log says that there are none", async () => {
+test.concurrent("Django without a static file goes live, and the log says that there are none", async () => {
   const { text, log } = await live("api", await copyOf("35-no-static-file-at-all"));
   expect([text, log]).toEqual(["v1", expect.stringContaining("/static/: there are no static files.")]);
 });
 
-test("an application in src that a Dockerfile names goes live, though nothing else says what it is", async () => {
+test.concurrent("an application in src that a Dockerfile names goes live, though nothing else says what it is", async () => {
   const directory = join(scratch.path, "srcapp");
   const files = {
     "src/hello/entry.py":

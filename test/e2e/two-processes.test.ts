@@ -93,7 +93,8 @@ test("a rollback, an agent that was killed, and the removal of the app leave wha
   expect((await versionOf(site)).version).toBe("v2");
   const removed = await agent.cutover("app", "remove", "shop", "--yes");
   expect(removed.code, `${removed.stdout}${removed.stderr}`).toBe(0);
-  expect(existsSync(home())).toBe(false);
+  // What visitors left stays.
+  expect(await readdir(home())).toEqual(["shared"]);
   expect(await readdir(join(agent.directory, "etc/supervisor/conf.d"))).toEqual([]);
   expect(await readdir(join(agent.directory, "etc/nginx/conf.d"))).toEqual([]);
 });

@@ -69,7 +69,7 @@ describeLab("three hosts with systemd and the Debian package", () => {
       const [first, second, third] = hosts();
       const old = await fleet.versions();
       const loads = await Promise.all([first, third].map((host) => fleet.load(host)));
-      const reboot = after(1, `${second.address}:7070: start the instances took`, () => second.reboot());
+      const reboot = after(1, `${second.address}:7070: start the instances (`, () => second.reboot());
       const result = await fleet.deploy({ version: "v3" }, { onLine: reboot.onLine });
       await reboot.done;
       for (const load of loads) expectNoFailure(await load.stop());
@@ -105,7 +105,7 @@ describeLab("three hosts with systemd and the Debian package", () => {
       const [first, second, third] = hosts();
       const old = await fleet.versions();
       const loads = await Promise.all([first, second].map((host) => fleet.load(host)));
-      const cut = after(3, "health check took", () => third.cutNetwork());
+      const cut = after(3, "health check (", () => third.cutNetwork());
       const result = await fleet.deploy({ version: "v5" }, { onLine: cut.onLine });
       await cut.done;
       for (const load of loads) expectNoFailure(await load.stop());

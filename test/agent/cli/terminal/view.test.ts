@@ -153,6 +153,9 @@ trust:
 # The domains that it may serve. Without any it may be the default server of its addresses.
 domains: ["shop.example.com"]
 
+# The certificate for addresses with ssl: \`auto\`, or \`{ certificate: FILE, key: FILE }\`.
+# tls: auto
+
 # Ports of 127.0.0.1 for its instances, if its cutover.yml has \`bind: port\`.
 ports: ["9000-9049", "9100-9149"]
 
