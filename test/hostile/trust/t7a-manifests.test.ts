@@ -37,8 +37,15 @@ beforeAll(() => {
   collect = runInNewContext("gc") as () => void;
 });
 
-/** The megabytes that the process has more at its peak. The collector has its turn before and after. */
+/**
+ * The megabytes that the process has more at its peak. The collector has its turn before and after. On a busy machine it falls
+ * behind in between, which only adds: so the least of three is what the work needs.
+ */
 function peakOf(work: () => unknown): number {
+  return Math.min(...[1, 2, 3].map(() => onePeakOf(work)));
+}
+
+function onePeakOf(work: () => unknown): number {
   collect();
   const before = process.memoryUsage();
   let peak = 0;
