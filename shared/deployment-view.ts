@@ -27,8 +27,15 @@ export const actor = z.object({
   run: workflowRun.optional(),
   /** The entry of the app's `trust` that let the call in: a repository with its conditions, or the beginning of a key. */
   trust: z.string().optional(),
+  /** Of a local operator: the name that their command says. The socket proves no more than that they may open it. */
+  user: z.string().optional(),
 });
 export type Actor = z.output<typeof actor>;
+
+/** Who it was, for a person: a repository, or a name. Untrusted text. */
+export function actorName({ repository, user, subject }: Actor): string {
+  return repository ?? (user === undefined ? subject : `${user} (${subject})`);
+}
 
 export const phase = z.object({ state: reportedState, took: z.number() });
 

@@ -48,6 +48,13 @@ export const allowOlderHeader = "cutover-allow-older";
  * do not run there. An older agent does not look at it.
  */
 export const firstHostHeader = "cutover-first-host";
+/**
+ * The header with which a local operator's command says who they are on the host, for the audit log. Only the admin socket
+ * looks at it.
+ */
+export const operatorHeader = "cutover-operator";
+/** As Debian's `adduser` takes a name, and a little more. */
+export const operatorName = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}$/);
 /** Of the instances' logs and of the history, in one answer. */
 export const maxLines = 10_000;
 

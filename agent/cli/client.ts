@@ -6,14 +6,17 @@ import { CutoverError } from "../../shared/errors.ts";
 import { followEvents, type StreamFailure } from "../../shared/follow-events.ts";
 import { parseJson } from "../../shared/plain-json.ts";
 import { fromProblem } from "../../shared/problem.ts";
-import { calls, type DeploymentEvent, problem } from "../../shared/protocol.ts";
+import { calls, type DeploymentEvent, operatorHeader, operatorName, problem } from "../../shared/protocol.ts";
 
 /** Calls the agent of this host over its admin socket. Every method throws CutoverError. */
 export class AgentClient {
   readonly #socket: string;
+  readonly #user: string | undefined;
 
-  constructor(socket: string) {
+  /** @param user who calls, for the audit log */
+  constructor(socket: string, { user }: { user?: string | undefined } = {}) {
     this.#socket = socket;
+    this.#user = user;
   }
 
   /** @throws CutoverError agent_unreachable, agent_incompatible, and what the agent answers */
@@ -47,6 +50,7 @@ export class AgentClient {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const headers = {
       host: "localhost",
+      ...(this.#user !== undefined && { [operatorHeader]: this.#user }),
       ...(body !== undefined && { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
     };
     const call = request({ socketPath: this.#socket, method, path, headers, agent: false }, resolve);
@@ -92,4 +96,9 @@ async function textOf(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString("utf8");
+}
+
+/** Who runs the command, also through sudo; undefined if nothing says so. */
+export function userOf({ SUDO_USER, LOGNAME, USER }: NodeJS.ProcessEnv): string | undefined {
+  return operatorName.safeParse(SUDO_USER ?? LOGNAME ?? USER).data;
 }

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import { maxLines } from "../../shared/protocol.ts";
-import { AgentClient } from "./client.ts";
+import { AgentClient, userOf } from "./client.ts";
 import { type GlobalOptions, Places } from "./host-files/places.ts";
 import type { ViewOptions } from "./terminal/events.ts";
 import { print, printJson, type Style, styleFor, type Terminal } from "./terminal/terminal.ts";
@@ -27,7 +27,7 @@ export function contextOf(command: Command, terminal: Terminal): Context {
     places,
     json,
     style,
-    client: async () => new AgentClient(await places.socket()),
+    client: async () => new AgentClient(await places.socket(), { user: userOf(terminal.env) }),
     view: () => ({ style, now: terminal.now(), width: widthOf(terminal) }),
     show(value, text) {
       if (json) printJson(terminal, value);

@@ -1,6 +1,7 @@
-import { calls } from "../../shared/protocol.ts";
+import { calls, operatorHeader } from "../../shared/protocol.ts";
 import type { AuditLog } from "../contracts/ports.ts";
 import type { CertificateService, Service } from "../contracts/service.ts";
+import { operatorActor } from "./auth/operator.ts";
 import type { TrustBook } from "./auth/trust-view.ts";
 import { answer, type Call, type HttpApp, json } from "./call.ts";
 import * as params from "./params.ts";
@@ -15,16 +16,13 @@ export interface AdminCallsOptions {
   certificates?: CertificateService;
 }
 
-/** Everybody who may open the admin socket. */
-const operator = { subject: "local operator" };
-
 /** The calls for local operators alone: they show secrets, or do what no token allows. */
 export function addAdminCalls(app: HttpApp, options: AdminCallsOptions): void {
   const { service } = options;
   const pin = async (c: Call, pinned: boolean) => {
     const name = params.appParam(c.req.param("app"));
     const release = params.releaseParam(c.req.param("release"));
-    c.get("audit").asks({ what: pinned ? "pin" : "unpin", app: name, release, by: operator });
+    c.get("audit").asks({ what: pinned ? "pin" : "unpin", app: name, release, by: operatorOf(c) });
     return json(c, calls.pin, await service.pin(name, release, pinned));
   };
 
@@ -62,14 +60,14 @@ export function addAdminCalls(app: HttpApp, options: AdminCallsOptions): void {
 
   answer(app, calls.closeSite, async (c) => {
     const name = params.appParam(c.req.param("app"));
-    c.get("audit").asks({ what: "maintenance_on", app: name, by: operator });
+    c.get("audit").asks({ what: "maintenance_on", app: name, by: operatorOf(c) });
     const { allow } = await params.bodyOf(calls.closeSite, c);
     return c.json(await service.maintain(name, { allow }));
   });
 
   answer(app, calls.openSite, async (c) => {
     const name = params.appParam(c.req.param("app"));
-    c.get("audit").asks({ what: "maintenance_off", app: name, by: operator });
+    c.get("audit").asks({ what: "maintenance_off", app: name, by: operatorOf(c) });
     await service.maintain(name, null);
     return c.body(null, 204);
   });
@@ -80,20 +78,20 @@ export function addAdminCalls(app: HttpApp, options: AdminCallsOptions): void {
 
   answer(app, calls.repair, async (c) => {
     const name = params.appParam(c.req.param("app"));
-    c.get("audit").asks({ what: "repair", app: name, by: operator });
+    c.get("audit").asks({ what: "repair", app: name, by: operatorOf(c) });
     return json(c, calls.repair, await service.repair(name));
   });
 
   answer(app, calls.verify, async (c) => {
     const name = params.appParam(c.req.param("app"));
-    c.get("audit").asks({ what: "verify", app: name, by: operator });
+    c.get("audit").asks({ what: "verify", app: name, by: operatorOf(c) });
     return json(c, calls.verify, await service.verify(name));
   });
 
   answer(app, calls.removeApp, async (c) => {
     const name = params.appParam(c.req.param("app"));
     const { data } = params.queryOf(calls.removeApp, c);
-    c.get("audit").asks({ what: "remove_app", app: name, by: operator });
+    c.get("audit").asks({ what: "remove_app", app: name, by: operatorOf(c) });
     await service.removeApp(name, data);
     await options.trust?.forget(name);
     return c.body(null, 204);
@@ -107,7 +105,11 @@ function addCertificateCalls(app: HttpApp, certificates: CertificateService): vo
 
   answer(app, calls.renewCertificate, async (c) => {
     const name = params.appParam(c.req.param("app"));
-    c.get("audit").asks({ what: "renew_certificate", app: name, by: operator });
+    c.get("audit").asks({ what: "renew_certificate", app: name, by: operatorOf(c) });
     return json(c, calls.renewCertificate, await certificates.renew(name));
   });
+}
+
+function operatorOf(c: Call) {
+  return operatorActor(c.req.header(operatorHeader));
 }

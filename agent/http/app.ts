@@ -4,7 +4,14 @@ import type { Operation } from "../../shared/audience.ts";
 import { pathOf } from "../../shared/call.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { toProblem } from "../../shared/problem.ts";
-import { type Accepted, allowOlderHeader, calls, firstHostHeader, protocolVersion } from "../../shared/protocol.ts";
+import {
+  type Accepted,
+  allowOlderHeader,
+  calls,
+  firstHostHeader,
+  operatorHeader,
+  protocolVersion,
+} from "../../shared/protocol.ts";
 import type { CallRequest } from "../contracts/service.ts";
 import type { Logger } from "../logger.ts";
 import { type AdminCallsOptions, addAdminCalls } from "./admin-calls.ts";
@@ -193,7 +200,7 @@ async function authorize(options: HttpAppOptions, c: Call, app: string, wanted: 
   audit.asks({ what: wanted.name, app, ...("release" in wanted && { release: wanted.release }) });
   const good = options.limiter?.tries(addressOf(c));
   const allowed = await options
-    .authorize({ app, wanted, authorization: c.req.header("authorization") })
+    .authorize({ app, wanted, authorization: c.req.header("authorization"), operator: c.req.header(operatorHeader) })
     .catch((thrown: unknown) => {
       // A genuine token that does not allow this call is not a guess.
       if (!(thrown instanceof CutoverError) || thrown.code !== "unauthorized") good?.();

@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import prettyMs from "pretty-ms";
 import { releaseOfRun } from "../../shared/names.ts";
-import type { DeploymentView } from "../../shared/protocol.ts";
+import { actorName, type DeploymentView } from "../../shared/protocol.ts";
 import type { CertificateFailure } from "../contracts/certificates.ts";
 import type { InstancesReport } from "../contracts/instances-report.ts";
 
@@ -53,7 +53,7 @@ export function slackBody(view: DeploymentView, host: string): string {
   const lines = [
     `${icon[outcome]} ${what}${part}: *${outcome}*${time}`,
     ...(release === undefined ? [] : [`Release \`${slackText(release)}\``]),
-    `By ${slackText(by.repository ?? by.subject)}${by.run_url === undefined ? "" : `: <${slackLink(by.run_url)}|run>`}`,
+    `By ${slackText(actorName(by))}${by.run_url === undefined ? "" : `: <${slackLink(by.run_url)}|run>`}`,
     ...(cut === 0 ? [] : [`${cut} requests were cut`]),
     ...(failure === undefined ? [] : [`\`${slackText(failure.code)}\` ${slackText(failure.detail)}`]),
     ...(failure?.unchanged === undefined ? [] : [slackText(failure.unchanged)]),

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import prettyMs from "pretty-ms";
 import { duration, milliseconds } from "../../../shared/duration.ts";
-import { type AuditEntry, calls } from "../../../shared/protocol.ts";
+import { type AuditEntry, actorName, calls } from "../../../shared/protocol.ts";
 import { contextOf, lineCount, newCommand, usageError } from "../context.ts";
 import type { ViewOptions } from "../terminal/events.ts";
 import { renderFitting } from "../terminal/table.ts";
@@ -47,7 +47,7 @@ export function renderHistory(entries: AuditEntry[], { style, width }: Pick<View
       safe(what),
       safe(release ?? ""),
       result(entry, style),
-      safe(by === undefined ? `nobody known: ${reason ?? "no token"}` : (by.repository ?? by.subject)),
+      safe(by === undefined ? `nobody known: ${reason ?? "no token"}` : actorName(by)),
       safe(by?.trust ?? ""),
       safe(by?.run_url ?? ""),
     ].map((cell) => cell.replaceAll("\n", " "));

@@ -1,5 +1,11 @@
 import { releaseOfRun } from "../../../shared/names.ts";
-import type { AppView, DeploymentView, ReleaseView, RequestsView } from "../../../shared/protocol.ts";
+import {
+  type AppView,
+  actorName,
+  type DeploymentView,
+  type ReleaseView,
+  type RequestsView,
+} from "../../../shared/protocol.ts";
 import { shortTime, stateWords, type ViewOptions } from "./events.ts";
 import { renderRequests } from "./requests.ts";
 import { renderFitting } from "./table.ts";
@@ -66,7 +72,7 @@ function troubleRows({ app, held, problem, live, instances, unbuilt }: AppView, 
 
 function deploymentLine(view: DeploymentView, { style, now }: ViewOptions): string {
   const began = Date.parse(view.started);
-  const by = safe(view.by.repository ?? view.by.subject);
+  const by = safe(actorName(view.by));
   const word = view.outcome === "running" ? `${view.outcome}, ${stateWords[view.state]}` : view.outcome;
   const colour =
     view.outcome === "failed" || view.outcome === "aborted" ? "red" : view.outcome === "running" ? "yellow" : "green";

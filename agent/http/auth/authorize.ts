@@ -3,6 +3,7 @@ import type { Actor } from "../../../shared/protocol.ts";
 import type { Logger } from "../../logger.ts";
 import { type Call, type CheckParts, verify } from "./checks.ts";
 import type { GithubParts } from "./github-signer.ts";
+import { operatorActor } from "./operator.ts";
 import { publicError, Refusal } from "./refusal.ts";
 
 export type { Wanted } from "./checks.ts";
@@ -48,7 +49,7 @@ export function tokenAuthorizer({ logger, now = Date.now, github, ...options }: 
 
 /** For the admin socket: whoever may open it may call. */
 export function localOperator(): Authorize {
-  return async () => ({ actor: { subject: "local operator" }, operation: undefined });
+  return async ({ operator }) => ({ actor: operatorActor(operator), operation: undefined });
 }
 
 const refusalStepMs = 25;

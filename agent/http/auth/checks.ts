@@ -27,6 +27,8 @@ export interface Call {
   wanted: Wanted;
   /** The Authorization header as it came. */
   authorization: string | undefined;
+  /** The header with a local operator's name as it came. On the network nobody looks at it. */
+  operator?: string | undefined;
 }
 
 export interface CheckParts {

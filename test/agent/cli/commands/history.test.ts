@@ -57,6 +57,20 @@ test("history shows who did what, when and with which result", async () => {
   expect(host.audit.queries).toEqual([{ app: "shop", limit: 200 }]);
 });
 
+test.each([
+  ["sudo's user", { SUDO_USER: "anna", LOGNAME: "root", USER: "root" }, "anna (local operator)"],
+  ["the one who logged in", { LOGNAME: "ben" }, "ben (local operator)"],
+  ["nobody whose name could be text of its own", { SUDO_USER: "anna\u001b[2J\nroot" }, "local operator"],
+])("a command on the host is recorded as %s", async (_, env, who) => {
+  await host.run(["rollback", "shop", "--no-follow"], { env });
+  await host.run(["maintenance", "on", "shop"], { env });
+  const { out } = await host.run(["history", "shop"]);
+  const name = who.split(" (")[0];
+  const by = { ...operator, ...(who !== operator.subject && { user: name }) };
+  expect(host.service.calls.find(({ method }) => method === "rollback")?.by).toEqual(by);
+  expect(out.trimEnd().endsWith(`  ${who}`)).toBe(true);
+});
+
 test("history takes a time, a number of lines and --json", async () => {
   record({ event: "done", what: "maintenance_off", app: "shop", by: operator });
   const { out } = await host.run(["history", "--since", "10m", "-n", "5", "--json"]);
