@@ -24673,7 +24673,9 @@ const actor = object({
 	/** Which run of which workflow; absent if the token does not say. */
 	run: workflowRun.optional(),
 	/** The entry of the app's `trust` that let the call in: a repository with its conditions, or the beginning of a key. */
-	trust: string().optional()
+	trust: string().optional(),
+	/** Of a local operator: the name that their command says. The socket proves no more than that they may open it. */
+	user: string().optional()
 });
 const phase = object({
 	state: reportedState,
@@ -24976,6 +24978,7 @@ const maxLeaseSeconds = 300;
 */
 const leaseHeader = "cutover-lease";
 string().regex(/^[A-Za-z0-9_-]{43}$/, "43 characters of A-Z, a-z, 0-9, _ and -");
+string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}$/);
 /** Of the instances' logs and of the history, in one answer. */
 const maxLines = 1e4;
 const seconds$2 = number$1().int().min(0).max(maxWaitSeconds);

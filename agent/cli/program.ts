@@ -16,6 +16,7 @@ import { setupCommand } from "./commands/setup.ts";
 import { statusCommands } from "./commands/status.ts";
 import { tlsCommand } from "./commands/tls.ts";
 import { topCommand } from "./commands/top.ts";
+import { uiCommand } from "./commands/ui.ts";
 import { upkeepCommands } from "./commands/upkeep.ts";
 import { type SetExit, withGlobalOptions } from "./context.ts";
 import { renderFailure } from "./terminal/events.ts";
@@ -99,7 +100,10 @@ function commandGroups(
   const [logs, exec] = inspectCommands(terminal, setExit);
   const given = (commands: (Command | undefined)[]) => commands.filter((command) => command !== undefined);
   return [
-    ["See what runs:", given([status, releases, topCommand(terminal), logs, historyCommand(terminal)])],
+    [
+      "See what runs:",
+      given([status, releases, topCommand(terminal), uiCommand(terminal, version), logs, historyCommand(terminal)]),
+    ],
     ["Move the traffic:", [...moveCommands(terminal, setExit), maintenanceCommand(terminal)]],
     ["Keep releases well:", upkeepCommands(terminal, setExit)],
     [

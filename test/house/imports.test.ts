@@ -40,9 +40,11 @@ const rules: [place: string, may: string[]][] = [
       ...contracts,
       ...["agent/host/store/durable.ts", "agent/host/exec/live-command.ts", "agent/host/exec/own-session.ts"],
       ...["agent/host/exec/run-tool.ts", "agent/host/ownership/"],
-      ...["agent/doctor/", "agent/install/", "package.json"],
+      ...["agent/doctor/", "agent/install/", "agent/ui/", "package.json"],
     ],
   ],
+  // The page of `cutover ui`: like the other commands it knows of the agent only what the admin socket says.
+  ["agent/ui/", ["shared/", "agent/cli/client.ts", "agent/cli/terminal/", "agent/doctor/finding.ts"]],
   // Looks at the host with the hands of agent/host, and decides nothing of a deploy.
   ["agent/doctor/", [...contracts, "agent/host/", "agent/host-policy.ts"]],
   // What a host has besides the programs; the Debian package is made with it too.

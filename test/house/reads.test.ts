@@ -58,6 +58,7 @@ const allowed: Record<string, string> = {
   "agent/host/nginx/master-process.ts": proc,
   "agent/host/supervisor/leftovers.ts": proc,
   "agent/observe/webhooks.ts": etc,
+  "agent/ui/page.ts": "its own script and style sheet",
   "agent/doctor/facts/apps.ts": "files of secrets of the host's owner",
   "agent/doctor/facts/certificates.ts": etc,
   "agent/doctor/facts/supervisor.ts": etc,

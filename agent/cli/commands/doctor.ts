@@ -5,7 +5,7 @@ import { examine } from "../../doctor/doctor.ts";
 import type { AgentFacts } from "../../doctor/facts/facts.ts";
 import type { Finding } from "../../doctor/finding.ts";
 import { AgentClient } from "../client.ts";
-import { contextOf, newCommand, type SetExit } from "../context.ts";
+import { type Context, contextOf, newCommand, type SetExit } from "../context.ts";
 
 import type { GlobalOptions } from "../host-files/places.ts";
 import { type Style, safe, type Terminal } from "../terminal/terminal.ts";
@@ -31,12 +31,11 @@ export function doctorCommand(terminal: Terminal, setExit: SetExit, version: str
       const context = contextOf(command, terminal);
       const { socket: given } = command.optsWithGlobals<GlobalOptions>();
       const look = async () => {
-        const findings = await examine({
-          config: context.places.config,
+        const findings = await findingsOf(context, {
           version,
-          now: terminal.now(),
+          verify: options.verify === true,
           upgrade: options.upgrade === true,
-          askAgent: (socket) => askAgent(given ?? socket, options.verify === true),
+          ...(given !== undefined && { socket: given }),
         });
         return findings.filter(({ check }) => options.check === undefined || check === options.check);
       };
@@ -47,6 +46,28 @@ export function doctorCommand(terminal: Terminal, setExit: SetExit, version: str
       context.show({ ok, findings: shown }, () => render(findings, context.style));
       setExit(ok ? 0 : 1);
     });
+}
+
+export interface Look {
+  version: string;
+  /** Another socket than that of agent.yml. */
+  socket?: string;
+  /** Also hash all files of all releases again. */
+  verify?: boolean;
+  /** Also what an upgrade of the distribution would do to each app. */
+  upgrade?: boolean;
+}
+
+/** What is wrong with this host. */
+export function findingsOf({ places, terminal }: Context, look: Look): Promise<Finding[]> {
+  const { version, socket: given, verify = false, upgrade = false } = look;
+  return examine({
+    config: places.config,
+    version,
+    now: terminal.now(),
+    upgrade,
+    askAgent: (socket) => askAgent(given ?? socket, verify),
+  });
 }
 
 async function askAgent(socket: string, verify: boolean): Promise<AgentFacts> {

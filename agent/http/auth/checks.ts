@@ -25,9 +25,8 @@ export type Wanted = { name: "deploy" } | { name: "redeploy" } | Exclude<Operati
 export interface Call {
   app: string;
   wanted: Wanted;
-  /** The Authorization header as it came. */
+  /** The headers as they came: Authorization, and a local operator's name, at which nobody looks on the network. */
   authorization: string | undefined;
-  /** The header with a local operator's name as it came. On the network nobody looks at it. */
   operator?: string | undefined;
 }
 

@@ -66,6 +66,7 @@ test("every command has help with an example that fits 80 columns, and takes --j
     "abort",
     "logs",
     "top",
+    "ui",
     "exec",
     "pin",
     "unpin",

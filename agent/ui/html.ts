@@ -1,0 +1,19 @@
+import { html } from "hono/html";
+import { safe } from "../cli/terminal/terminal.ts";
+
+/** Markup whose every value was escaped by `html`. */
+export type Html = ReturnType<typeof html>;
+export { html };
+
+/**
+ * The text that is sent. Releases, paths and output come from apps: like a terminal, the page shows no control characters
+ * and no marks that change the direction of writing.
+ */
+export async function rendered(markup: Html): Promise<string> {
+  return safe(String(await markup));
+}
+
+/** Nothing where there is nothing to say. */
+export function when(condition: boolean, markup: () => Html): Html | string {
+  return condition ? markup() : "";
+}

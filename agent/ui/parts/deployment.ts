@@ -1,0 +1,87 @@
+import { deploymentStates, isAtLeast, reportedAfter, reportedStates } from "../../../shared/deployment-states.ts";
+import { actorName, type DeploymentView, requestsWords } from "../../../shared/protocol.ts";
+import { shortTime } from "../../cli/terminal/events.ts";
+import { type Html, html, when } from "../html.ts";
+import type { AppLook } from "../look.ts";
+
+/** Whether an abort still helps: it has not cut over. */
+export function canAbort({ outcome, state }: DeploymentView): boolean {
+  return outcome === "running" && !isAtLeast(state, "cut_over");
+}
+
+/** The last deployment in one sentence; a screen reader says it when it changes. */
+export function deploymentSentence({ view: { deployment }, words }: AppLook): string {
+  if (deployment === null) return "";
+  const { kind, release = "", outcome, state } = deployment;
+  const now = outcome === "running" ? words.states[state] : words.outcomes[outcome];
+  return `${words.kinds[kind]} ${release}: ${now}`;
+}
+
+/** The running deployment step by step, or the last one with its end. */
+export function deploymentPart(look: AppLook): Html {
+  const { view, words, now, lines } = look;
+  const { deployment } = view;
+  if (deployment === null) return html`<p class="dim">${words.noDeployment}</p>`;
+  const { id, by, outcome, failure, started, canary, requests } = deployment;
+  const colour = { running: "busy", succeeded: "good", staged: "info", failed: "bad", aborted: "bad" }[outcome];
+  return html`
+    <p>
+      <strong class="${colour}">${deploymentSentence(look)}</strong>
+      <span class="dim">${words.by(actorName(by))}, ${words.ago(shortTime(now - Date.parse(started)))}${runLink(by.run_url)}</span>
+      ${when(
+        canAbort(deployment),
+        () =>
+          html`<a class="button" id="abort-running" href="/apps/${view.app}/ask/abort?deployment=${id}">${words.abort}</a>`,
+      )}
+    </p>
+    <ol class="steps">${steps(deployment, look)}</ol>
+    ${when(canary !== undefined, () => html`<p>${words.judged}: <span lang="en">${canary?.said}</span></p>`)}
+    ${requests === undefined ? "" : html`<p>${words.judged}: <span lang="en">${requestsWords(requests)}</span></p>`}
+    ${failure === undefined ? "" : failureBox(failure, look)}
+    ${when(
+      lines.length > 0,
+      () =>
+        html`<details id="output"><summary id="output-summary">${words.output}</summary><pre lang="en" tabindex="0" id="output-text" aria-label="${words.output}">${lines.join("\n")}</pre></details>`,
+    )}`;
+}
+
+/** Steps that it has left out are not shown; those that come next are, while it runs. */
+function steps({ phases, state, outcome }: DeploymentView, { words }: AppLook): Html[] {
+  const done = phases.map(
+    ({ state: reached, took }) =>
+      html`<li class="done">${words.states[reached]} <span class="dim">${shortTime(took)}</span></li>`,
+  );
+  if (outcome !== "running") return done;
+  const next = reportedAfter(state);
+  const rest = reportedStates.filter(
+    (other) => next !== undefined && deploymentStates.indexOf(other) >= deploymentStates.indexOf(next),
+  );
+  return [
+    ...done,
+    ...rest.map((other) =>
+      other === next
+        ? html`<li class="current" aria-current="step">${words.states[other]} <span class="dim">${words.now}</span></li>`
+        : html`<li class="dim">${words.states[other]}</li>`,
+    ),
+  ];
+}
+
+/** What happened, what did not change, what to do, and the evidence: all in the agent's words. */
+function failureBox(failure: NonNullable<DeploymentView["failure"]>, { words }: AppLook): Html {
+  const { code, detail, unchanged, fix, evidence = [] } = failure;
+  return html`<div class="problem" lang="en">
+    <p><strong>${detail}</strong> <code>${code}</code></p>
+    ${unchanged === undefined ? "" : html`<p>${unchanged}</p>`}
+    ${fix === undefined ? "" : html`<p><span lang="${words.language}">${words.fix}</span>: ${fix}</p>`}
+    ${evidence.map(
+      ({ source, text }, index) =>
+        html`<details id="evidence-${index}"><summary id="evidence-summary-${index}">${source}</summary><pre tabindex="0" id="evidence-text-${index}" aria-label="${source}">${text}</pre></details>`,
+    )}
+  </div>`;
+}
+
+/** Only what a browser opens as a page. */
+function runLink(url: string | undefined): Html | string {
+  if (url === undefined || !/^https?:\/\//.test(url)) return "";
+  return html`, <a id="run-link" href="${url}" rel="noreferrer noopener">run</a>`;
+}
