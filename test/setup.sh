@@ -51,6 +51,8 @@ if [ "${1-}" != demo ]; then
   wanted="$wanted uwsgi-core uwsgi-plugin-python3 python3-tornado python3-aiohttp python3-uvicorn python3-fastapi"
   wanted="$wanted python3-flask python3-hypercorn python3-daphne python3-waitress haproxy"
   wanted="$wanted celery pipenv python3-redis redis-server pebble debootstrap systemd-container iproute2 curl git xz-utils bzip2 lz4"
+  # The page of `cutover ui` is looked at in it.
+  wanted="$wanted chromium"
   # Other ways to deploy, which the benchmark measures as well.
   wanted="$wanted rsync capistrano openssh-server openssh-client"
 fi

@@ -90,7 +90,7 @@ export async function makePackage(options: PackageOptions): Promise<string> {
 async function filesOf({ version, architecture, date }: PackageOptions): Promise<PackageFile[]> {
   const node = await nodeFor(architecture);
   const installation = { node: `/${lib}/node`, programs: `/${lib}` };
-  const programs = (await readdir("agent/dist")).filter((name) => /\.(?:mjs|js|css)$/.test(name));
+  const programs = (await readdir("agent/dist")).filter((name) => /\.(?:mjs|js|css|svg)$/.test(name));
   const { env, stdin, stdout, stderr } = process;
   const command = createProgram({ env, stdin, stdout, stderr, now: () => date * 1000 }, version, () => undefined);
   const license = (await readFile("LICENSE", "utf8")).trim().split("\n").slice(4);

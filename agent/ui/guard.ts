@@ -20,6 +20,7 @@ const policy = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self'",
+  "img-src 'self'",
   "connect-src 'self'",
   "form-action 'self'",
   "base-uri 'none'",
@@ -57,7 +58,7 @@ export function guard(sessions: Sessions): MiddlewareHandler<PageEnv> {
 
 /** These say nothing of the host. */
 function isOpen({ req }: PageCall): boolean {
-  return req.method === "GET" && (req.path === "/enter" || req.path === "/page.css");
+  return req.method === "GET" && ["/enter", "/page.css", "/icon.svg"].includes(req.path);
 }
 
 function assertOwnHost({ req }: PageCall): void {

@@ -25,6 +25,12 @@ export interface PageOptions {
   looks: Looks;
 }
 
+/** Next to this file, in the sources as in agent/dist. */
+const assets = {
+  "page.css": "text/css; charset=utf-8",
+  "page.js": "text/javascript; charset=utf-8",
+  "icon.svg": "image/svg+xml",
+};
 const logLines = 200;
 const historyLines = 200;
 
@@ -61,12 +67,10 @@ export function createPage({ source, sessions, looks }: PageOptions): Hono<PageE
     return show(c, { title: c.get("words").failedPage, main: problemPart(error, c.get("words")) }, 404);
   });
 
-  page.get("/page.css", async (c) =>
-    c.body(await asset("page.css"), 200, { "content-type": "text/css; charset=utf-8" }),
-  );
-  page.get("/page.js", async (c) =>
-    c.body(await asset("page.js"), 200, { "content-type": "text/javascript; charset=utf-8" }),
-  );
+  for (const [name, type] of Object.entries(assets)) {
+    const file = new URL(`./${name}`, import.meta.url);
+    page.get(`/${name}`, async (c) => c.body(await readFile(file, "utf8"), 200, { "content-type": type }));
+  }
 
   page.get("/enter", (c) => {
     const words = c.get("words");
@@ -165,9 +169,4 @@ function statusOf(code: ErrorCode): 400 | 401 | 403 | 404 | 409 | 500 | 502 {
     agent_unreachable: 502,
   } as const;
   return statuses[code as keyof typeof statuses] ?? 409;
-}
-
-/** Next to this file, in the sources as in agent/dist. */
-function asset(name: "page.css" | "page.js"): Promise<string> {
-  return readFile(new URL(`./${name}`, import.meta.url), "utf8");
 }

@@ -9,7 +9,7 @@ import type { Words } from "../words.ts";
 export function appsPart(lines: AppLine[], { words, now }: { words: Words; now: number }): Html {
   if (lines.length === 0) return html`<p>${words.noApps}</p>`;
   const titles = [words.app, words.live, words.running, words.rate, words.failed, words.p95, words.lastDeployment];
-  return html`<div class="scroll" role="region" tabindex="0" id="apps-table" aria-label="${words.apps}"><table>
+  return html`<div class="scroll" role="group" tabindex="0" id="apps-table" aria-label="${words.apps}"><table>
     <thead><tr>${titles.map((title) => html`<th scope="col">${title}</th>`)}</tr></thead>
     <tbody>${lines.map((line) => row(line, { words, now }))}</tbody>
   </table></div>`;

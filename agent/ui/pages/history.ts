@@ -10,7 +10,7 @@ export function historyPart(entries: AuditEntry[], words: Words): Html {
   const shown = entries.filter(({ event, deployment }) => event !== "begun" || !ended.has(deployment)).toReversed();
   if (shown.length === 0) return html`<p>${words.noHistory}</p>`;
   const titles = [words.time, words.app, words.what, words.release, words.result, words.who];
-  return html`<div class="scroll" role="region" tabindex="0" aria-label="${words.history}"><table>
+  return html`<div class="scroll" role="group" tabindex="0" aria-label="${words.history}"><table>
     <thead><tr>${titles.map((title) => html`<th scope="col">${title}</th>`)}</tr></thead>
     <tbody>${shown.map((entry) => row(entry, words))}</tbody>
   </table></div>`;

@@ -23,7 +23,7 @@ export function layout({ language, host, title, main, live, here = "/" }: PagePa
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <meta name="color-scheme" content="light dark">
   <title>${title} - cutover, ${host}</title>
-  <link rel="icon" href="data:,">
+  <link rel="icon" href="/icon.svg">
   <link rel="stylesheet" href="/page.css">
   ${when(live !== undefined, () => html`<script src="/page.js" defer></script><noscript><meta http-equiv="refresh" content="10"></noscript>`)}
 </head>

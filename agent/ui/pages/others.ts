@@ -45,7 +45,7 @@ export function enteredPage(words: Words): Html {
   return html`<!doctype html>
 <html lang="${words.language}">
 <head><meta charset="utf-8"><title>cutover</title><meta http-equiv="refresh" content="0; url=/">
-<link rel="stylesheet" href="/page.css"></head>
+<link rel="icon" href="/icon.svg"><link rel="stylesheet" href="/page.css"></head>
 <body><main><p>${words.entering} <a href="/">${words.open}</a></p></main></body>
 </html>`;
 }

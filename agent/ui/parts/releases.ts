@@ -16,7 +16,7 @@ export function releasesPart(look: AppLook): Html {
       () =>
         html`<p><a class="button" id="rollback" href="/apps/${app}/ask/rollback">${words.rollback}: ${previous}</a></p>`,
     )}
-    <div class="scroll" role="region" tabindex="0" id="releases-table" aria-label="${words.releases}"><table>
+    <div class="scroll" role="group" tabindex="0" id="releases-table" aria-label="${words.releases}"><table>
       <thead><tr>${titles.map(column)}</tr></thead>
       <tbody>${view.releases.map((release) => row(release, look))}</tbody>
     </table></div>`;

@@ -24,7 +24,7 @@ export function visitorsPart(look: AppLook): Html {
     </tr>`;
   return html`
     ${when(view.gap !== undefined, () => html`<p class="warn">${words.gap}: <span lang="en">${view.gap}</span></p>`)}
-    <div class="scroll" role="region" tabindex="0" id="visitors-table" aria-label="${words.visitors}"><table>
+    <div class="scroll" role="group" tabindex="0" id="visitors-table" aria-label="${words.visitors}"><table>
       <thead><tr>
         <th scope="col">${words.release}</th><th scope="col">${words.role}</th>
         <th scope="col" class="number">${words.rate}</th><th scope="col" class="number">${words.failed}</th>

@@ -1,0 +1,145 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import axe, { type AxeResults } from "axe-core";
+import puppeteer, { type Browser, type Page } from "puppeteer-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Scratch } from "../../harness/scratch.ts";
+import { canary, live, withCanary } from "./canary-host.ts";
+import type { PageHost } from "./visitor.ts";
+
+/** Pictures for the docs stay where this says. */
+const pictures = process.env.CUTOVER_PICTURES;
+
+let browser: Browser;
+let scratch: Scratch;
+let host: PageHost;
+let page: Page;
+/** What the browser did not want to do, and what it asked for elsewhere. */
+const complaints: string[] = [];
+
+beforeAll(async () => {
+  scratch = new Scratch("chromium");
+  browser = await puppeteer.launch({
+    executablePath: "/usr/bin/chromium",
+    // In a container nobody may make the namespaces of its sandbox.
+    args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    userDataDir: scratch.path,
+  });
+  host = await withCanary();
+  page = await browser.newPage();
+  page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => {
+    const { protocol, origin } = new URL(request.url());
+    if (protocol !== "data:" && origin !== host.origin) complaints.push(request.url());
+  });
+  await page.setViewport({ width: 1200, height: 900 });
+  await page.goto(host.page.newAddress());
+  await page.waitForSelector("#apps table");
+});
+afterAll(async () => {
+  await browser?.close();
+  await host?.[Symbol.asyncDispose]();
+  await scratch?.[Symbol.asyncDispose]();
+});
+
+async function picture(name: string): Promise<void> {
+  if (pictures === undefined) return;
+  await mkdir(pictures, { recursive: true });
+  await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
+}
+
+/** By axe-core, also its checks of colours. */
+async function faults(): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const found = (await page.evaluate("axe.run()")) as AxeResults;
+  return found.violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
+}
+
+/** What has the focus. */
+const focused = () => page.evaluate("document.activeElement.id || document.activeElement.textContent");
+
+test.each(["light", "dark"])("nobody is kept out of any page, %s", async (scheme) => {
+  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+  for (const path of [
+    "/",
+    "/apps/shop",
+    "/apps/shop/ask/rollback",
+    "/apps/shop/logs",
+    "/history",
+    "/doctor",
+    "/nowhere",
+  ]) {
+    await page.goto(`${host.origin}${path}`);
+    expect([path, await faults()]).toEqual([path, []]);
+    await picture(`${scheme}${path.replaceAll("/", "-")}`);
+  }
+  await page.goto(`${host.origin}/apps/shop?lang=zh`);
+  expect(await faults()).toEqual([]);
+  await picture(`${scheme}-chinese`);
+  await page.goto(`${host.origin}/apps/shop?lang=en`);
+});
+
+test("what changes on the host changes on the page, and the focus stays", async () => {
+  await page.goto(`${host.origin}/apps/shop`);
+  await page.focus("#rollback");
+  const { service } = host.host;
+  const view = await service.app("shop");
+  service.views.set("shop", { ...view, weight: 50, held: "an operator has to look", previous: view.previous });
+  await page.waitForFunction("document.getElementById('facts').textContent.includes('an operator has to look')");
+  const [first, ...others] = view.releases;
+  if (first === undefined) throw new Error("a release");
+  service.views.set("shop", { ...view, releases: [{ ...first, pinned: true }, ...others] });
+  await page.waitForFunction("document.getElementById('releases').textContent.includes('pinned')");
+  expect(await focused()).toBe("rollback");
+});
+
+test("by the keyboard alone: past the navigation, to the question, and back by its answer", async () => {
+  await page.goto(`${host.origin}/apps/shop`);
+  await page.keyboard.press("Tab");
+  expect(await focused()).toBe("To the content");
+  await page.keyboard.press("Enter");
+  expect(await focused()).toBe("content");
+  await page.focus(`#redeploy-${live}`);
+  await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+  expect(await page.$eval("h1", ({ textContent }) => textContent)).toContain(live);
+  await page.focus("#yes");
+  await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+  expect(page.url()).toBe(`${host.origin}/apps/shop`);
+  expect(host.host.service.calls.at(-1)).toMatchObject({ method: "redeploy", by: { user: "anna" } });
+});
+
+test("a rollback and a larger canary by click", async () => {
+  await Promise.all([page.waitForNavigation(), page.click("#rollback")]);
+  await Promise.all([page.waitForNavigation(), page.click("#yes")]);
+  expect(host.host.service.calls.at(-1)).toMatchObject({ method: "rollback", by: { user: "anna" } });
+  await Promise.all([page.waitForNavigation(), page.click(`#activate-${canary}`)]);
+  await page.$eval("#weight", (input) => input.setAttribute("value", "25"));
+  await Promise.all([page.waitForNavigation(), page.click("#yes")]);
+  expect(host.host.service.calls.at(-1)).toMatchObject({ method: "activate", detail: canary });
+});
+
+test("another site's page cannot act with the browser's cookie", async () => {
+  const before = host.host.service.calls.length;
+  const other = await browser.newPage();
+  await other.goto("data:text/html,<title>other</title>");
+  await other.setContent(
+    `<form method="post" action="${host.origin}/apps/shop/do/rollback"><input name="from" value="${live}"></form>`,
+  );
+  await Promise.all([other.waitForNavigation(), other.evaluate("document.forms[0].submit()")]);
+  expect(await other.$eval("body", ({ textContent }) => textContent)).toMatch(/Another page|not from this page/);
+  expect(host.host.service.calls).toHaveLength(before);
+  await other.close();
+});
+
+test("an agent that is gone is said on the page", async () => {
+  await page.goto(`${host.origin}/apps/shop`);
+  await host.host.stopAgent();
+  await page.waitForFunction("document.getElementById('lost').hidden === false");
+  await host.host.startAgent();
+  await page.waitForFunction("document.getElementById('lost').hidden === true");
+});
+
+test("the browser had nothing to complain about, and asked for nothing elsewhere", () => {
+  expect(complaints.filter((text) => !/status of (?:404|409)/.test(text))).toEqual([]);
+});
