@@ -1,36 +1,48 @@
 // @ts-check
 /** Puts what the server sends into the page. All markup is made and escaped by the server. */
 
-/** Parts that came while the person had marked text in them. @type {Map<string, string>} */
-const waiting = new Map();
-
 /** @param {string} id @param {string} markup */
 function put(id, markup) {
   const part = document.getElementById(id);
   if (part === null) return;
-  if (isMarked(part)) {
-    waiting.set(id, markup);
-    return;
-  }
-  waiting.delete(id);
   const focused = part.contains(document.activeElement) ? document.activeElement?.id : undefined;
-  const open = [...part.querySelectorAll("details[open]")].map((details) => details.id);
-  const scrolled = [...part.querySelectorAll("pre, .scroll")].map(({ id, scrollTop, scrollLeft }) => ({
-    id,
-    scrollTop,
-    scrollLeft,
-  }));
-  part.innerHTML = markup;
-  for (const name of open) document.getElementById(name)?.setAttribute("open", "");
-  for (const { id: name, scrollTop, scrollLeft } of scrolled)
-    document.getElementById(name)?.scrollTo(scrollLeft, scrollTop);
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  const fresh = document.createElement("template");
+  fresh.innerHTML = markup;
+  adopt(part, fresh.content);
+  if (focused && document.activeElement?.id !== focused)
+    document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
-/** @param {Element} part */
-function isMarked(part) {
-  const selection = getSelection();
-  return selection !== null && !selection.isCollapsed && part.contains(selection.anchorNode);
+/**
+ * Changes only what differs. An element that stays the same element keeps its focus, its place, what is marked in it, and a
+ * click that has begun.
+ * @param {Element} part @param {Element | DocumentFragment} fresh
+ */
+function adopt(part, fresh) {
+  const before = [...part.childNodes];
+  const after = [...fresh.childNodes];
+  for (const [index, node] of after.entries()) {
+    const old = before[index];
+    if (old === undefined) part.append(node);
+    else if (!change(old, node)) old.replaceWith(node);
+  }
+  for (const old of before.slice(after.length)) old.remove();
+}
+
+/** @param {ChildNode} old @param {ChildNode} node @returns {boolean} whether it could become the other one */
+function change(old, node) {
+  if (old instanceof Text && node instanceof Text) {
+    if (old.data !== node.data) old.data = node.data;
+    return true;
+  }
+  if (!(old instanceof Element && node instanceof Element)) return false;
+  if (old.tagName !== node.tagName || old.id !== node.id) return false;
+  for (const { name, value } of node.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  // What the person has opened stays open.
+  for (const { name } of [...old.attributes])
+    if (name !== "open" && !node.hasAttribute(name)) old.removeAttribute(name);
+  adopt(old, node);
+  return true;
 }
 
 /** @param {string} text why what is seen is old; empty: it is not */
@@ -54,6 +66,3 @@ if (live) {
   source.addEventListener("error", () => showLost(ended));
   addEventListener("pagehide", () => source.close());
 }
-document.addEventListener("selectionchange", () => {
-  for (const [id, markup] of waiting) put(id, markup);
-});

@@ -13,8 +13,8 @@ export function appParts(look: AppLook): Record<string, Html> {
     facts: factsPart(look),
     said: html`${deploymentSentence(look)}`,
     slots: slotsPart(look),
-    visitors: visitorsPart(look),
     deployment: deploymentPart(look),
+    visitors: visitorsPart(look),
     releases: releasesPart(look),
     instances: instancesPart(look),
   };
@@ -29,8 +29,8 @@ export function appPage(look: AppLook): Html {
     <div id="facts">${parts.facts}</div>
     <p id="said" class="hidden" role="status">${parts.said}</p>
     ${section("slots", words.slots)}
-    ${section("visitors", words.visitors)}
     ${section("deployment", words.deployment)}
+    ${section("visitors", words.visitors)}
     ${section("releases", words.releases)}
     ${section("instances", words.instances)}
     <p><a href="/history?app=${view.app}">${words.history}: ${view.app}</a></p>`;

@@ -12,9 +12,10 @@ export function canAbort({ outcome, state }: DeploymentView): boolean {
 /** The last deployment in one sentence; a screen reader says it when it changes. */
 export function deploymentSentence({ view: { deployment }, words }: AppLook): string {
   if (deployment === null) return "";
-  const { kind, release = "", outcome, state } = deployment;
+  const { kind, release = "", outcome, state, weight = 100 } = deployment;
   const now = outcome === "running" ? words.states[state] : words.outcomes[outcome];
-  return `${words.kinds[kind]} ${release}: ${now}`;
+  const part = weight === 100 ? "" : ` ${weight} %`;
+  return `${words.kinds[kind]} ${release}${part}: ${now}`;
 }
 
 /** The running deployment step by step, or the last one with its end. */
@@ -28,13 +29,13 @@ export function deploymentPart(look: AppLook): Html {
     <p>
       <strong class="${colour}">${deploymentSentence(look)}</strong>
       <span class="dim">${words.by(actorName(by))}, ${words.ago(shortTime(now - Date.parse(started)))}${runLink(by.run_url)}</span>
-      ${when(
-        canAbort(deployment),
-        () =>
-          html`<a class="button" id="abort-running" href="/apps/${view.app}/ask/abort?deployment=${id}">${words.abort}</a>`,
-      )}
     </p>
     <ol class="steps">${steps(deployment, look)}</ol>
+    ${when(
+      canAbort(deployment),
+      () =>
+        html`<p><a class="button" id="abort-running" href="/apps/${view.app}/ask/abort?deployment=${id}">${words.abort}</a></p>`,
+    )}
     ${when(canary !== undefined, () => html`<p>${words.judged}: <span lang="en">${canary?.said}</span></p>`)}
     ${requests === undefined ? "" : html`<p>${words.judged}: <span lang="en">${requestsWords(requests)}</span></p>`}
     ${failure === undefined ? "" : failureBox(failure, look)}

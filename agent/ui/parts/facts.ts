@@ -25,9 +25,10 @@ function siteLink(url: string, index: number): Html {
 }
 
 export function instancesPart({ view, words }: AppLook): Html {
-  const titles = [words.instance, words.release, words.state, words.up, words.connections, words.slots];
+  const titles = [words.instance, words.release, words.state, words.up];
+  const numbers = [words.connections, words.slots];
   return html`<div class="scroll" role="group" tabindex="0" id="instances-table" aria-label="${words.instances}"><table>
-    <thead><tr>${titles.map((title) => html`<th scope="col">${title}</th>`)}<th scope="col">${words.logs}</th></tr></thead>
+    <thead><tr>${titles.map((title) => html`<th scope="col">${title}</th>`)}${numbers.map((title) => html`<th scope="col" class="number">${title}</th>`)}<th scope="col">${words.logs}</th></tr></thead>
     <tbody>${view.instances.map((one, index) => instanceRow(one, { app: view.app, index, logs: words.logs }))}</tbody>
   </table></div>`;
 }

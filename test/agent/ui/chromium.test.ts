@@ -1,14 +1,10 @@
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import axe, { type AxeResults } from "axe-core";
-import puppeteer, { type Browser, type Page } from "puppeteer-core";
+import type { Browser, Page } from "puppeteer-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Scratch } from "../../harness/scratch.ts";
+import { openBrowser, takePicture } from "./browser.ts";
 import { canary, live, withCanary } from "./canary-host.ts";
 import type { PageHost } from "./visitor.ts";
-
-/** Pictures for the docs stay where this says. */
-const pictures = process.env.CUTOVER_PICTURES;
 
 let browser: Browser;
 let scratch: Scratch;
@@ -19,12 +15,7 @@ const complaints: string[] = [];
 
 beforeAll(async () => {
   scratch = new Scratch("chromium");
-  browser = await puppeteer.launch({
-    executablePath: "/usr/bin/chromium",
-    // In a container nobody may make the namespaces of its sandbox.
-    args: ["--no-sandbox", "--disable-dev-shm-usage"],
-    userDataDir: scratch.path,
-  });
+  browser = await openBrowser(scratch);
   host = await withCanary();
   page = await browser.newPage();
   page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`));
@@ -42,12 +33,6 @@ afterAll(async () => {
   await host?.[Symbol.asyncDispose]();
   await scratch?.[Symbol.asyncDispose]();
 });
-
-async function picture(name: string): Promise<void> {
-  if (pictures === undefined) return;
-  await mkdir(pictures, { recursive: true });
-  await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-}
 
 /** By axe-core, also its checks of colours. */
 async function faults(): Promise<string[]> {
@@ -72,11 +57,11 @@ test.each(["light", "dark"])("nobody is kept out of any page, %s", async (scheme
   ]) {
     await page.goto(`${host.origin}${path}`);
     expect([path, await faults()]).toEqual([path, []]);
-    await picture(`${scheme}${path.replaceAll("/", "-")}`);
+    await takePicture(page, `${scheme}${path.replaceAll("/", "-")}`);
   }
   await page.goto(`${host.origin}/apps/shop?lang=zh`);
   expect(await faults()).toEqual([]);
-  await picture(`${scheme}-chinese`);
+  await takePicture(page, `${scheme}-chinese`);
   await page.goto(`${host.origin}/apps/shop?lang=en`);
 });
 
@@ -92,6 +77,28 @@ test("what changes on the host changes on the page, and the focus stays", async 
   service.views.set("shop", { ...view, releases: [{ ...first, pinned: true }, ...others] });
   await page.waitForFunction("document.getElementById('releases').textContent.includes('pinned')");
   expect(await focused()).toBe("rollback");
+});
+
+test("a click during which the page changes is a click, and what the person has opened and marked stays so", async () => {
+  const { service } = host.host;
+  const { deployment } = service.begin("shop", "deploy", canary);
+  service.emit(deployment, { type: "notice", message: "a first notice" });
+  const view = await service.app("shop");
+  const running = await service.deployment(deployment);
+  service.views.set("shop", { ...view, deployment: running });
+  await page.waitForSelector("#output");
+  await page.click("#output-summary");
+  await page.evaluate("getSelection().selectAllChildren(document.getElementById('output-text'))");
+  const abort = await page.$("#abort-running");
+  await abort?.hover();
+  await page.mouse.down();
+  service.emit(deployment, { type: "notice", message: "a second notice" });
+  await page.waitForFunction("document.getElementById('output-text').textContent.includes('a second notice')");
+  expect(await page.evaluate("document.getElementById('output').open")).toBe(true);
+  expect(await page.evaluate("String(getSelection())")).toContain("a first notice");
+  await Promise.all([page.waitForNavigation(), page.mouse.up()]);
+  expect(await page.$eval("h1", ({ textContent }) => textContent)).toBe("Abort the deployment of shop?");
+  service.views.set("shop", view);
 });
 
 test("by the keyboard alone: past the navigation, to the question, and back by its answer", async () => {

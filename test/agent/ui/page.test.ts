@@ -113,7 +113,7 @@ test("the parts of an open page come as they change; an agent that is gone is sa
     );
   const first = await parts();
   expect(first.map(({ id }) => id)).toEqual([
-    ...["facts", "said", "slots", "visitors", "deployment", "releases", "instances", "lost"],
+    ...["facts", "said", "slots", "deployment", "visitors", "releases", "instances", "lost"],
   ]);
   await page.host.stopAgent();
   expect(await parts()).toEqual([{ id: "lost", html: expect.stringContaining("No agent answers on") }]);
