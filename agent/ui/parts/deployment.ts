@@ -36,6 +36,7 @@ export function deploymentPart(look: AppLook): Html {
       () =>
         html`<p><a class="button" id="abort-running" href="/apps/${view.app}/ask/abort?deployment=${id}">${words.abort}</a></p>`,
     )}
+    ${when(outcome === "running" && lines.length > 0, () => html`<p class="dim" lang="en">${lines.at(-1)}</p>`)}
     ${when(canary !== undefined, () => html`<p>${words.judged}: <span lang="en">${canary?.said}</span></p>`)}
     ${requests === undefined ? "" : html`<p>${words.judged}: <span lang="en">${requestsWords(requests)}</span></p>`}
     ${failure === undefined ? "" : failureBox(failure, look)}
