@@ -37,7 +37,7 @@ const historyLines = 200;
 /** The page: GET shows, and only a POST from one of its own forms changes anything. */
 export function createPage({ source, sessions, looks }: PageOptions): Hono<PageEnv> {
   const { agent, host, now } = source;
-  const streams = new Streams();
+  const streams = new Streams(sessions);
   const page = new Hono<PageEnv>();
   const show = (
     c: PageCall,
@@ -48,9 +48,9 @@ export function createPage({ source, sessions, looks }: PageOptions): Hono<PageE
   page.use(safeHeaders);
   page.use(async (c, next) => {
     c.set("words", languages[languageFor(c)]);
-    const { lang } = c.req.query();
-    if (isLanguage(lang)) setCookie(c, "lang", lang, { httpOnly: true, sameSite: "Strict", path: "/" });
     await next();
+    const { lang } = c.req.query();
+    if (isLanguage(lang) && c.res.ok) setCookie(c, "lang", lang, { httpOnly: true, sameSite: "Strict", path: "/" });
   });
   page.use(guard(sessions));
   page.use(bodyLimit({ maxSize: 4096 }));

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { getCookie } from "hono/cookie";
 import { streamSSE } from "hono/streaming";
 import { asCutoverError } from "../../shared/errors.ts";
 import type { PageCall } from "./guard.ts";
 import { type Html, html, rendered } from "./html.ts";
+import type { Sessions } from "./session.ts";
 
 const everyMs = 1000;
 /** A browser holds one for each tab. */
@@ -12,14 +14,24 @@ const most = 24;
 export class Streams {
   #open = 0;
 
-  /** @param look the parts now, by the ids of their elements */
+  readonly #sessions: Sessions;
+
+  constructor(sessions: Sessions) {
+    this.#sessions = sessions;
+  }
+
+  /**
+   * Until the tab is closed, or its session ends.
+   * @param look the parts now, by the ids of their elements
+   */
   answer(c: PageCall, look: () => Promise<Record<string, Html>>): Response {
+    const secret = getCookie(c, this.#sessions.cookie);
     if (this.#open >= most) return c.text("Too many tabs are open.", 503);
     this.#open += 1;
     const response = streamSSE(c, async (stream) => {
       const sent = new Map<string, string>();
       try {
-        while (!stream.aborted && !stream.closed) {
+        while (!stream.aborted && !stream.closed && this.#sessions.has(secret)) {
           for (const [id, markup] of Object.entries(await partsOf(look))) {
             const text = await rendered(markup);
             if (sent.get(id) === text) continue;

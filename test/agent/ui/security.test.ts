@@ -36,8 +36,13 @@ test("a session ends after twelve hours", async () => {
   await page.enter();
   page.clock.now += sessionMs - 1;
   expect((await page.ask("/")).status).toBe(200);
+  const { promise: opened, resolve } = Promise.withResolvers<void>();
+  const stream = page.ask("/apps/shop/live", { onFirst: resolve });
+  await opened;
   page.clock.now += 1;
   expect((await page.ask("/")).status).toBe(401);
+  // It ends by itself, also where a tab stays open.
+  expect((await stream).status).toBe(200);
 });
 
 test("without a session nothing is shown and nothing done, whatever the path", async () => {

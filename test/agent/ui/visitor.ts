@@ -15,6 +15,8 @@ export interface Asked {
   method?: string;
   headers?: Record<string, string>;
   body?: Record<string, string>;
+  /** Called with the first parts of a stream, which is then read to its end; without it, the first are enough. */
+  onFirst?: () => void;
 }
 
 /** A host whose agent answers, with a page over it, and whoever opens the page. */
@@ -59,7 +61,7 @@ export class PageHost implements AsyncDisposable {
   }
 
   /** With the cookie, unless the headers have another one. */
-  async ask(path: string, { method = "GET", headers = {}, body }: Asked = {}): Promise<Answer> {
+  async ask(path: string, { method = "GET", headers = {}, body, onFirst }: Asked = {}): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const form = body === undefined ? undefined : String(new URLSearchParams(body));
     const sent = {
@@ -71,9 +73,8 @@ export class PageHost implements AsyncDisposable {
       let text = "";
       response.setEncoding("utf8").on("data", (chunk: string) => {
         text += chunk;
-        // A stream of events does not end by itself: its first parts are enough.
-        if (response.headers["content-type"]?.startsWith("text/event-stream") && text.includes('"id":"lost"'))
-          response.destroy();
+        if (!response.headers["content-type"]?.startsWith("text/event-stream")) return;
+        if (text.includes('"id":"lost"')) (onFirst ?? (() => response.destroy()))();
       });
       response.once("close", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }));
     });
