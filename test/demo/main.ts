@@ -112,7 +112,9 @@ async function demo(exit: boolean, signal: AbortSignal): Promise<void> {
   await summarize(load);
   heading("Have a look");
   fact(`${styled("bold", `${stage.site}/`)}  the shop; leave it open while you deploy`);
-  fact(`CUTOVER_EMBEDDED=${stage.agent.directory} node_modules/.bin/node agent/dist/cutover.mjs status`);
+  const command = `CUTOVER_EMBEDDED=${stage.agent.directory} node_modules/.bin/node agent/dist/cutover.mjs`;
+  fact(`${command} status`);
+  fact(`${command} ui  a page with slots, visitors and releases`);
   if (exit) return;
   print(`\n${styled("dim", "Running until Ctrl-C.")}`);
   if (!signal.aborted) await once(signal, "abort");

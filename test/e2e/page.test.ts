@@ -53,7 +53,7 @@ const says = (id: string, text: string) =>
   page.waitForFunction(
     `document.getElementById(${JSON.stringify(id)})?.textContent.includes(${JSON.stringify(text)})`,
     {
-      timeout: 30_000,
+      timeout: 60_000,
     },
   );
 const click = (selector: string) => Promise.all([page.waitForNavigation(), page.click(selector)]);
