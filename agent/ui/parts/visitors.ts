@@ -63,6 +63,6 @@ function failingPaths(runs: RunRequests[], { colours, words }: AppLook): Html | 
       </tr>`,
     );
   return html`<h3>${words.failing}</h3>
-    <table><thead><tr><th scope="col" class="number">${words.count}</th><th scope="col">${words.release}</th>
-      <th scope="col">${words.path}</th></tr></thead><tbody>${rows}</tbody></table>`;
+    <div class="scroll" role="group" tabindex="0" id="failing-table" aria-label="${words.failing}"><table><thead><tr><th scope="col" class="number">${words.count}</th><th scope="col">${words.release}</th>
+      <th scope="col">${words.path}</th></tr></thead><tbody>${rows}</tbody></table></div>`;
 }

@@ -79,6 +79,17 @@ test("what changes on the host changes on the page, and the focus stays", async 
   expect(await focused()).toBe("rollback");
 });
 
+test("on a narrow screen nothing is beyond the edge but what scrolls by itself", async () => {
+  await page.setViewport({ width: 320, height: 800 });
+  for (const path of ["/", "/apps/shop", "/apps/shop/ask/rollback", "/history", "/doctor"]) {
+    await page.goto(`${host.origin}${path}`);
+    expect([path, await page.evaluate("document.documentElement.scrollWidth")]).toEqual([path, 320]);
+  }
+  await takePicture(page, "narrow");
+  await page.setViewport({ width: 1200, height: 900 });
+  await page.goto(`${host.origin}/apps/shop`);
+});
+
 test("a click during which the page changes is a click, and what the person has opened and marked stays so", async () => {
   const { service } = host.host;
   const { deployment } = service.begin("shop", "deploy", canary);
