@@ -77,8 +77,13 @@ function invalid(message: string): CutoverError {
   });
 }
 
+export interface Reader {
+  words: Words;
+  user: string;
+}
+
 /** The question before anything happens, as a form. */
-export function questionPart(name: string, view: AppView, asked: Fields, words: Words): Html {
+export function questionPart(name: string, view: AppView, asked: Fields, { words, user }: Reader): Html {
   const { app, live, staged } = view;
   const isStaged = asked.release !== undefined && staged !== null && releaseOfRun(staged) === asked.release;
   const hidden = { ...asked, ...(name === "rollback" && live !== null && { from: releaseOfRun(live) }) };
@@ -92,7 +97,7 @@ export function questionPart(name: string, view: AppView, asked: Fields, words: 
           <input id="weight" name="weight" type="number" min="1" max="100" value="100" required aria-describedby="weight-hint">
           <span id="weight-hint" class="dim">${words.weightHint}</span></p>`,
       )}
-      <p class="dim">${words.recorded}</p>
+      <p class="dim">${words.recorded(user)}</p>
       <p><button id="yes">${words.yes}: ${words[name as "rollback"]}</button> <a class="button" href="/apps/${app}">${words.no}</a></p>
     </form>`;
 }

@@ -100,7 +100,7 @@ export function createPage({ source, sessions, looks }: PageOptions): Hono<PageE
     const asked = fieldsOf(c.req.query());
     const view = await agent.call(calls.app, { app: appOf(c) });
     const title = actionOf(name).question(view, asked, c.get("words"));
-    return show(c, { title, main: questionPart(name, view, asked, c.get("words")) });
+    return show(c, { title, main: questionPart(name, view, asked, { words: c.get("words"), user: source.user }) });
   });
   page.post("/apps/:app/do/:action", async (c) => {
     const app = appOf(c);

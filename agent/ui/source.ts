@@ -10,4 +10,6 @@ export interface PageSource {
   now(): number;
   /** The host's name, for the title. */
   host: string;
+  /** In whose name the agent is called, for the questions. */
+  user: string;
 }

@@ -120,7 +120,7 @@ export const english = {
   askActivate: (app: string, release: string) => `Give the traffic of ${app} to ${release}?`,
   askAbort: (app: string) => `Abort the deployment of ${app}?`,
   askRedeploy: (app: string, release: string) => `Start ${release} of ${app} again on fresh instances?`,
-  recorded: "The audit log will say that it was you.",
+  recorded: (who: string) => `The audit log will say that it was ${who}.`,
   weight: "Share of the traffic, in percent",
   weightHint: "Below 100, only a staged release: it becomes a canary.",
   yes: "Yes",

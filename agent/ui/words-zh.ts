@@ -76,7 +76,7 @@ export const chinese: Words = {
   askActivate: (app, release) => `把 ${app} 的流量交给 ${release}？`,
   askAbort: (app) => `中止 ${app} 的部署？`,
   askRedeploy: (app, release) => `用全新的实例重新启动 ${app} 的 ${release}？`,
-  recorded: "审计日志会记下是您操作的。",
+  recorded: (who) => `审计日志会记下是 ${who} 操作的。`,
   weight: "流量占比（百分比）",
   weightHint: "小于 100 只适用于待启用的版本：它会成为灰度版本。",
   yes: "是",

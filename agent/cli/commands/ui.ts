@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { createInterface } from "node:readline";
 import { type Command, Option } from "commander";
 import type { RunningPage } from "../../ui/server.ts";
+import { userOf } from "../client.ts";
 import { contextOf, newCommand, usageError } from "../context.ts";
 import type { GlobalOptions } from "../host-files/places.ts";
 import { print, printJson, type Terminal } from "../terminal/terminal.ts";
@@ -20,7 +21,8 @@ export function uiCommand(terminal: Terminal, version: string): Command {
       const { startPage } = await import("../../ui/server.ts");
       const agent = await context.client();
       const doctor = () => findingsOf(context, { version, ...(socket !== undefined && { socket }) });
-      const page = await startPage({ agent, doctor, now: terminal.now, host: hostname() }, port);
+      const user = userOf(terminal.env) ?? "local operator";
+      const page = await startPage({ agent, doctor, now: terminal.now, host: hostname(), user }, port);
       if (context.json) printJson(terminal, { address: page.newAddress() });
       else print(terminal, welcome(page));
       await new Promise<void>((resolve) => {

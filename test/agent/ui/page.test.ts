@@ -62,6 +62,7 @@ test.each([
   expect(question.text).toContain(`<form method="post" action="/apps/shop/do/${action}">`);
   for (const [name, value] of Object.entries(fields))
     expect(question.text).toContain(name === "weight" ? 'name="weight"' : `name="${name}" value="${value}"`);
+  expect(words(question.text)).toContain("The audit log will say that it was anna.");
   expect(page.host.service.calls.filter(({ method }) => method === action)).toEqual([]);
   const done = await page.send(`/apps/shop/do/${action}`, { ...fields });
   expect([done.status, done.headers.location]).toEqual([303, "/apps/shop"]);

@@ -41,7 +41,7 @@ export class PageHost implements AsyncDisposable {
     const findings: Finding[] = [];
     const clock = { now: Date.parse(fakeTimes.later) };
     const agent = new AgentClient(host.path("agent.sock"), { user: "anna" });
-    const source = { agent, doctor: async () => findings, now: () => clock.now, host: "web1" };
+    const source = { agent, doctor: async () => findings, now: () => clock.now, host: "web1", user: "anna" };
     return new PageHost(host, await startPage(source, 0), { findings, clock });
   }
 
