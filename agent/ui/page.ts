@@ -112,7 +112,7 @@ export function createPage({ source, sessions, looks }: PageOptions): Hono<PageE
     const app = appOf(c);
     const { data: run } = runId.optional().safeParse(c.req.query("run"));
     const { logs } = await agent.call(calls.logs, { app }, { query: { lines: logLines, run } });
-    const { words } = { words: c.get("words") };
+    const words = c.get("words");
     return show(c, { title: `${words.logs}: ${app}`, main: logsPart({ app, lines: logLines, logs }, words) });
   });
 

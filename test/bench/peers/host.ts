@@ -105,9 +105,13 @@ export class PeerHost implements AsyncDisposable {
     return `nginx -c ${this.path("nginx.conf")} -s reload`;
   }
 
-  /** The upstream of nginx, where the sockets of a group are. */
+  /**
+   * The upstream of nginx, where the sockets of a group are. With `max_fails=0` nginx tries again at once; by its default it would
+   * keep away from instances that restart for ten seconds more, which is no fault of the tool.
+   */
   upstreamOf(group: string): string {
-    return `upstream app { server unix:${this.#socket(group, 0)}; server unix:${this.#socket(group, 1)}; }\n`;
+    const servers = [0, 1].map((index) => `server unix:${this.#socket(group, index)} max_fails=0;`);
+    return `upstream app { ${servers.join(" ")} }\n`;
   }
 
   get upstreamFile(): string {

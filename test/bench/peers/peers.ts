@@ -128,7 +128,7 @@ export function peersTable({ deploys, rate, files, tools: measured }: PeersFigur
     ]),
     notes: [
       "Each with its own nginx and supervisord on this machine, two gunicorns, pip and collectstatic at each deploy; times are medians.",
-      "Live after: until the first visitor had the change. Sent: over ssh, git or HTTP, both ways. cutover waits for what it watches.",
+      "Live after: until the first visitor had the change. Sent: over ssh, git or HTTP, both ways. p99 is of requests that succeeded.",
     ],
   };
 }
