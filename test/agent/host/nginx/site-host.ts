@@ -125,9 +125,14 @@ export async function startNginx(
     nginx.kill("SIGTERM");
     await gone;
   });
+  let workers = 0;
   await eventually(async () => {
     const pid = await readPidFile(pidFile);
-    return pid !== undefined && pid === nginx.pid && (await processRuns(pid)) && (await childrenOf(pid)).length > 0;
+    if (pid === undefined || pid !== nginx.pid || !(await processRuns(pid))) return false;
+    // It starts them one after the other: all are there if no more have come.
+    const before = workers;
+    workers = (await childrenOf(pid)).length;
+    return workers > 0 && workers === before;
   });
 }
 
