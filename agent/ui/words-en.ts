@@ -1,21 +1,8 @@
 import type { ReleaseState } from "../../shared/app-view.ts";
-import type { ReportedState } from "../../shared/deployment-states.ts";
 import type { DeploymentKind, Outcome } from "../../shared/deployment-view.ts";
 import type { RunRequests } from "../../shared/requests-view.ts";
+import { stateWords as states } from "../cli/terminal/events.ts";
 
-const states: Record<ReportedState, string> = {
-  received: "received",
-  verified: "bundle verified",
-  unpacked: "unpacked",
-  built: "environment built",
-  released: "release command done",
-  started: "instances started",
-  healthy: "all instances healthy",
-  cut_over: "traffic moved",
-  drained: "old instances drained",
-  retired: "old release retired",
-  done: "done",
-};
 const outcomes: Record<Outcome, string> = {
   running: "running",
   succeeded: "succeeded",
