@@ -5,8 +5,8 @@ import type { AppLocks } from "../queue/lock.ts";
 import { type AppState, forgetWarm } from "../state.ts";
 import { prune, retire } from "./retire.ts";
 
-/** A longer timer of Node would fire at once; the check when it fires sets the next. */
-const longestTimerMs = 2 ** 31 - 1;
+/** So soon it is seen that somebody has set the host's clock, by which `until` is written. The check sets the next timer. */
+const longestTimerMs = 30_000;
 
 interface Parts {
   ports: Ports;
