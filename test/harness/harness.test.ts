@@ -122,6 +122,21 @@ describe("helpers", () => {
     server.close();
   });
 
+  it("hands out no port of another process's, and none twice", async () => {
+    const harness = new URL("ports.ts", import.meta.url);
+    const script = `const { freePortRange, freePorts } = await import("${harness}");
+      console.log(await freePortRange(200), ...(await freePorts(100)));`;
+    const own = (await freePorts(100)).map(String);
+    const others = await Promise.all([1, 2].map(() => runProgram([process.execPath, "-e", script])));
+    const all = others.flatMap(({ stdout }) => {
+      const [range = "", ...ports] = stdout.trim().split(" ");
+      const [first = 0] = range.split("-").map(Number);
+      return [...Array.from({ length: 200 }, (_, index) => String(first + index)), ...ports];
+    });
+    expect(all).toHaveLength(600);
+    expect(new Set([...own, ...all]).size).toBe(700);
+  });
+
   it("tells a program's exit code and output, and -1 for a signal", async () => {
     expect(await runProgram(["sh", "-c", "echo out; echo err >&2; exit 3"])).toEqual({
       code: 3,

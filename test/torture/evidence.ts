@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -26,6 +27,9 @@ export async function keepEvidence(into: string, host: TortureHost, result: Boun
     "journal.json": () => JSON.stringify(result.journal ?? null, null, 2),
     "effects.txt": () => effects.join("\n"),
     "processes.txt": () => JSON.stringify(processesIn(agent.directory), null, 2),
+    // Also those of other hosts and of other test runs, which may have taken a port.
+    "listeners.txt": () =>
+      execFileSync("ss", ["--listening", "--tcp", "--unix", "--processes", "--numeric"], { encoding: "utf8" }),
   };
   for (const [file, text] of Object.entries(kept)) await writeFile(join(folder, file), tailOf(text));
   return folder;
