@@ -66,26 +66,28 @@ async function end(context: DeployContext, ending: Ending): Promise<void> {
   await close(context);
 }
 
-/** What cannot be removed at the second try either is left to the next prune: the deployment itself is done. */
 async function tidyAfterCutover(context: DeployContext): Promise<void> {
-  const { ports, state, log } = context;
-  const keep = state.live === null ? Number.POSITIVE_INFINITY : (await runSpec(context, state.live)).config.keep;
-  const tidied = () => prune({ ports, state }, keep);
-  await tidied()
-    .catch(tidied)
-    .catch((err: unknown) => log.warn({ err }, "prune failed"));
+  await pruneFor(context, Number.POSITIVE_INFINITY);
 }
 
 /** Only a success prunes otherwise, so a failure prunes too. */
 async function collectFailed(context: DeployContext): Promise<void> {
+  if (context.state.journal !== null) await pruneFor(context, failedKept);
+}
+
+/**
+ * What cannot be removed at the second try either is left to the next prune: the deployment itself has ended.
+ * @param keepWithoutLive how many releases stay if none is live, which otherwise says it
+ */
+async function pruneFor(context: DeployContext, keepWithoutLive: number): Promise<void> {
   const { ports, state, log } = context;
-  if (state.journal === null) return;
-  try {
-    const keep = state.live === null ? failedKept : (await runSpec(context, state.live)).config.keep;
+  const tidied = async () => {
+    const keep = state.live === null ? keepWithoutLive : (await runSpec(context, state.live)).config.keep;
     await prune({ ports, state }, keep);
-  } catch (err) {
-    log.warn({ err }, "what failed deployments left was not collected");
-  }
+  };
+  await tidied()
+    .catch(tidied)
+    .catch((err: unknown) => log.warn({ err }, "prune failed"));
 }
 
 async function tidySlots({ ports, state, log }: DeployContext): Promise<void> {

@@ -134,6 +134,20 @@ test("a prune that fails once is done at the second try, and one that fails twic
   expect((await last.app("shop")).releases.map(({ id }) => id)).toEqual([v4, v3]);
 });
 
+test("a prune after a failed deployment that fails once is done at the second try, too", async () => {
+  const host = hostFailingOnce();
+  const { releases } = host.ports;
+  const tries: string[] = [];
+  const prune = async (app: string) => {
+    tries.push(app);
+    if (tries.length === 1) throw disk();
+  };
+  const agent = agentOn({ ...host.ports, releases: { ...releases, prune } });
+  host.failing.set(`programs.start ${v1}`, disk());
+  expect(await ended(agent, agent.deploy("shop", host.request(v1, cold)))).toMatchObject({ outcome: "failed" });
+  expect(tries).toEqual(["shop", "shop"]);
+});
+
 test("a retire whose save fails twice is tried again until it is in the file", async () => {
   const host = new FakeHost();
   const first = agentOn(host.ports);
