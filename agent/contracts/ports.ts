@@ -200,6 +200,8 @@ export interface Route {
   main: RoutePart | null;
   /** The staged release, or the live one while nothing is staged; null if no preview is configured. */
   preview: RoutePart | null;
+  /** For what visitors must come back to: if the release may not have its names, the site keeps those that it has. */
+  keepNames?: boolean | undefined;
 }
 
 /** Moves visitors from one run to another: by links to sockets, without a reload, or by ports in nginx's upstream, with one. */
@@ -207,7 +209,7 @@ export interface Traffic {
   /**
    * Makes nginx send visitors there: all of them, or none if it fails. Idempotent.
    * @returns whether nginx was reloaded
-   * @throws CutoverError nginx_config_broken, nginx_unreachable, certificate_missing, *_not_allowed
+   * @throws CutoverError nginx_config_broken, nginx_unreachable, certificate_missing, *_not_allowed, domain_taken
    */
   route(app: string, route: Route): Promise<{ reloaded: boolean }>;
   /** How many slots lead to each address. An address without slots is not in the map. */

@@ -205,6 +205,8 @@ export interface SiteRequest {
   main: SitePart | null;
   /** null if no preview is configured. */
   preview: SitePart | null;
+  /** If the app may not have the names that it asks for, the site keeps those that it has, instead of a failure. */
+  keepNames?: boolean | undefined;
 }
 
 /** One upstream and its server block. */

@@ -42,7 +42,7 @@ const slot = z.int().min(1).max(65535).nullable();
 const sitePart = z.strictObject({ config: configSchema, slots: z.array(slot).length(slotCount) });
 export const site = z.strictObject({
   app: appName,
-  site: z.strictObject({ main: sitePart.nullable(), preview: sitePart.nullable() }),
+  site: z.strictObject({ main: sitePart.nullable(), preview: sitePart.nullable(), keepNames: z.boolean().optional() }),
 });
 
 const hostName = serverName.refine((name) => !/[*_]/.test(name), "a name without wildcard");

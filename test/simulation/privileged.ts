@@ -10,11 +10,12 @@ import type {
   UpstreamServers,
 } from "../../agent/contracts/privileged.ts";
 import type { CommandEnvironment } from "../../agent/contracts/service.ts";
+import { isAboutNames, withoutNames } from "../../agent/host/nginx/domains.ts";
 import { instanceNames } from "../../agent/host/supervisor/instances.ts";
 import { groupName, processPrograms, processStop } from "../../agent/host/supervisor/programs-file.ts";
 import { permittedPorts, permittedSite, servedSite } from "../../agent/host-policy.ts";
 import type { AppSettings } from "../../agent/settings.ts";
-import { type Config, siteOf } from "../../shared/config.ts";
+import type { Config } from "../../shared/config.ts";
 import { protocolOf } from "../../shared/config-server.ts";
 import { CutoverError } from "../../shared/errors.ts";
 import { type AppDisk, socketOf } from "./disk.ts";
@@ -205,7 +206,7 @@ export class SimPrivileged implements Privileged {
     const { nginx } = this.#host;
     await this.#effects.ask("ask.site", app, () => {
       permittedSite(config, this.#settings(app));
-      this.#assertDomainsFree(config, this.#settings(app), true);
+      this.#assertDomainsFree(config, this.#settings(app), permittedSite);
       if (!nginx.up) throw new CutoverError("nginx_unreachable", "nginx is not running.");
     });
     // An address that nginx has already, and that this app's own file does not name: all of the configuration is read.
@@ -215,11 +216,11 @@ export class SimPrivileged implements Privileged {
   }
 
   /** By agent/host/nginx/domains.ts, which reads them in the sites' texts. */
-  #assertDomainsFree(config: Config, settings: AppSettings, first: boolean): void {
+  #assertDomainsFree(config: Config, settings: AppSettings, siteFor: typeof servedSite): void {
     if (config.site === "none") return;
     const { app } = settings;
     const own = this.#domainsIn(app);
-    const site = (first ? permittedSite : servedSite)(config, settings);
+    const site = siteFor(config, settings);
     const wanted = site.serverNames.filter((name) => !own.includes(name));
     for (const other of this.#host.nginx.files.keys()) {
       const taken = other === app ? undefined : this.#domainsIn(other).find((name) => wanted.includes(name));
@@ -231,7 +232,6 @@ export class SimPrivileged implements Privileged {
     return namesIn(this.#host.nginx.appFiles(app).site.present);
   }
 
-  /** By agent/host/nginx/site.ts: a site that is there keeps its names if another app has the new ones. */
   // No app of the simulation has `tls: auto`.
   async certificateRequest(): Promise<string> {
     return "";
@@ -241,15 +241,15 @@ export class SimPrivileged implements Privileged {
 
   async certificate(): Promise<undefined> {}
 
+  /** By agent/host/nginx/site.ts: a way back keeps the names that the site has if it may not have others. */
   async writeSite(app: string, request: SiteRequest): Promise<{ changed: boolean }> {
     const settings = this.#settings(app);
     try {
       return await this.#writeSite(settings, request);
     } catch (thrown) {
-      const domains = this.#domainsIn(app);
-      const taken = thrown instanceof CutoverError && thrown.code === "domain_taken";
-      if (!taken || this.#host.nginx.appFiles(app).site.present === undefined) throw thrown;
-      return this.#writeSite({ ...settings, domains }, request);
+      if (request.keepNames !== true || !isAboutNames(thrown)) throw thrown;
+      if (this.#host.nginx.appFiles(app).site.present === undefined) throw thrown;
+      return this.#writeSite({ ...settings, domains: this.#domainsIn(app) }, withoutNames(request));
     }
   }
 
@@ -267,9 +267,7 @@ export class SimPrivileged implements Privileged {
       site !== undefined && site === this.#host.nginx.appFiles(app).site.present ? servedSite : permittedSite;
     for (const part of [main, preview]) if (part !== null) permit(part.config, settings);
     return this.#nginx.write(app, { site, upstream }, () => {
-      const first = this.#host.nginx.appFiles(app).site.present === undefined;
-      const named = siteOf(main?.config ?? { site: "none" }).server_name !== undefined;
-      if (main !== null && (first || !named)) this.#assertDomainsFree(main.config, settings, first);
+      if (main !== null) this.#assertDomainsFree(main.config, settings, servedSite);
     });
   }
 

@@ -37,6 +37,7 @@ export class SimTraffic implements Traffic {
     const { changed } = await this.#privileged.writeSite(app, {
       main: main?.part ?? null,
       preview: preview?.part ?? null,
+      keepNames: route.keepNames === true,
     });
     for (const move of late) await move();
     return { reloaded: changed };

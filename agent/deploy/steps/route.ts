@@ -39,7 +39,7 @@ export async function routeFor(site: Site, holders: Holders): Promise<Route> {
 export async function restoreTraffic(site: Site): Promise<void> {
   const { ports, state } = site;
   const route = await findRoute(site, state);
-  if (route !== undefined) await ports.traffic.route(state.app, route);
+  if (route !== undefined) await ports.traffic.route(state.app, { ...route, keepNames: true });
 }
 
 /** undefined if the live run has no ports. A staged run without ports is left out. */

@@ -1,4 +1,4 @@
-import { asCutoverError } from "../../../shared/errors.ts";
+import { asCutoverError, CutoverError } from "../../../shared/errors.ts";
 import { notUndone } from "../../../shared/release-commands.ts";
 import type { RunSpec } from "../../contracts/privileged.ts";
 import { type DeployContext, runSpec, saveJournal } from "../context.ts";
@@ -23,7 +23,8 @@ export async function revertTraffic(context: DeployContext, spec: RunSpec): Prom
   await ports.releases.publish(spec.app, { current: old.release, ...leaving });
   // What is staged now is the same release on other instances: all of the traffic goes back, also from its canary.
   weighStaged(state, 0);
-  await ports.traffic.route(spec.app, await routeFor(context, { live: from, staged: state.staged }));
+  const route = await routeFor(context, { live: from, staged: state.staged });
+  await ports.traffic.route(spec.app, { ...route, keepNames: true });
   if (state.live !== from) {
     const now = new Date(ports.clock.now());
     setLive(state, from, { now, warmUntil: now, rollback: true });
@@ -46,12 +47,7 @@ export async function revert(context: DeployContext, spec: RunSpec): Promise<boo
   if (from === null) return false;
   // The verdict may not be in the file yet, and nothing moves back without it: a kill would leave that unexplained.
   await saveJournal(context);
-  const why = state.live === from ? undefined : await whyNotServing(context, await runSpec(context, from));
-  if (why !== undefined) {
-    await keepTraffic(context, spec, `${from} cannot serve any more (${why}): ${spec.run} keeps the traffic.`);
-    return false;
-  }
-  const old = await revertTraffic(context, spec);
+  const old = await movedBack(context, spec, from);
   if (old === undefined) return false;
   const tell = (message: string) => deployment.notice(message);
   await reconcileProcesses(context, old, { tell, signal: stopping });
@@ -63,6 +59,32 @@ export async function revert(context: DeployContext, spec: RunSpec): Promise<boo
   if (state.warm?.run === spec.run) forgetWarm(state);
   await ports.states.save(spec.app, state);
   return true;
+}
+
+/** @returns undefined if the run before cannot have the traffic */
+async function movedBack(context: DeployContext, spec: RunSpec, from: string): Promise<RunSpec | undefined> {
+  const asked = context.state.live !== from;
+  let why = asked ? await whyNotServing(context, await runSpec(context, from)) : undefined;
+  if (why === undefined) {
+    try {
+      return await revertTraffic(context, spec);
+    } catch (thrown) {
+      if (!isForbidden(thrown)) throw thrown;
+      why = reasonOf(thrown);
+    }
+  }
+  await keepTraffic(context, spec, `${from} cannot serve any more (${why}): ${spec.run} keeps the traffic.`);
+  return undefined;
+}
+
+/** The host's owner has changed what the app may have: another try would get the same answer. */
+function isForbidden(thrown: unknown): thrown is CutoverError {
+  const codes = ["listen_not_allowed", "domain_not_allowed", "peer_not_allowed", "certificate_missing"];
+  return thrown instanceof CutoverError && codes.includes(thrown.code);
+}
+
+function reasonOf(thrown: unknown): string {
+  return asCutoverError(thrown).message.replace(/\.$/, "");
 }
 
 /**
@@ -82,7 +104,7 @@ async function whyNotServing(context: DeployContext, old: RunSpec): Promise<stri
   } catch (thrown) {
     context.stopping.throwIfAborted();
     await ports.privileged.removePrograms(old.app, old.run);
-    return asCutoverError(thrown).message.replace(/\.$/, "");
+    return reasonOf(thrown);
   }
 }
 

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { ListenAddress } from "../../../shared/config-values.ts";
 import { CutoverError } from "../../../shared/errors.ts";
+import type { SitePart, SiteRequest } from "../../contracts/privileged.ts";
 import type { PermittedSite } from "../../host-policy.ts";
 import type { AppSettings } from "../../settings.ts";
 import { listIfExists, readIfExists } from "../store/read-if-exists.ts";
@@ -48,6 +49,7 @@ export async function assertDomainsFree(
   confDir: string,
   { app, file }: Pick<AppSettings, "app" | "file">,
   wanted: Domain[],
+  unchanged: string,
 ): Promise<void> {
   const own = domainsIn((await readIfExists(join(confDir, siteFileName(app)))) ?? "");
   const asked = wanted.filter((domain) => !own.some((present) => isSame(present, domain)));
@@ -58,21 +60,38 @@ export async function assertDomainsFree(
     const path = join(confDir, name);
     const theirs = domainsIn((await readIfExists(path)) ?? "");
     const taken = asked.find((domain) => theirs.some((present) => isSame(present, domain)));
-    if (taken !== undefined) throw domainTaken({ app, file }, taken, { app: other, file: path });
+    if (taken !== undefined) {
+      throw domainTaken({ app, file }, taken, { app: other, file: path, unchanged });
+    }
   }
+}
+
+/** Whether the host's file, or another app, keeps a site from the names that it asks for. */
+export function isAboutNames(thrown: unknown): boolean {
+  return thrown instanceof CutoverError && ["domain_taken", "domain_not_allowed"].includes(thrown.code);
+}
+
+/** Without the names that a release asks for itself, the site has those that the host's file gives it. */
+export function withoutNames({ main, preview }: SiteRequest): SiteRequest {
+  const without = ({ config, slots }: SitePart): SitePart => {
+    if (config.site === "none") return { config, slots };
+    const { server_name: _, ...site } = config.site;
+    return { config: { ...config, site: { ...site, redirects: {} } }, slots };
+  };
+  return { main: main && without(main), preview: preview && without(preview) };
 }
 
 function domainTaken(
   { app, file }: Pick<AppSettings, "app" | "file">,
   { address, name }: Domain,
-  other: { app: string; file: string },
+  other: { app: string; file: string; unchanged: string },
 ): CutoverError {
   const what = name === "_" ? `the place of the default server on ${address}` : `the domain ${name} on ${address}`;
   return new CutoverError(
     "domain_taken",
     `${app} asks for ${what}, which the app ${other.app} has already (${other.file}).`,
     {
-      unchanged: "Nothing was unpacked; the live release goes on serving.",
+      unchanged: other.unchanged,
       fix: `Give ${app} a domain or an address of its own, in cutover.yml or in ${file} on the host; or take it from ${other.app} and deploy that first.`,
     },
   );

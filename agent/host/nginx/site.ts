@@ -18,7 +18,7 @@ import { readIfExists } from "../store/read-if-exists.ts";
 import { acmeUrl } from "./acme-url.ts";
 import { checkCertificate } from "./certificate-files.ts";
 import { certificateIn } from "./certificate-in.ts";
-import { assertDomainsFree, domainsOf, namesIn } from "./domains.ts";
+import { assertDomainsFree, domainsOf, isAboutNames, namesIn, withoutNames } from "./domains.ts";
 import { names } from "./names.ts";
 import { Nginx } from "./nginx.ts";
 import { requestFile, requestLogFormat } from "./request-log.ts";
@@ -78,13 +78,22 @@ export class Sites {
   }
 
   /** Checks that no other app has a domain of this site. @throws CutoverError domain_taken */
-  async checkDomains(config: Config, settings: AppSettings, site = permittedSite(config, settings)): Promise<void> {
+  async checkDomains(config: Config, settings: AppSettings): Promise<void> {
+    const unchanged = "Nothing was unpacked; the live release goes on serving.";
+    await this.#assertDomainsFree(config, settings, { site: permittedSite(config, settings), unchanged });
+  }
+
+  async #assertDomainsFree(
+    config: Config,
+    settings: AppSettings,
+    { site, unchanged }: { site: Pick<PermittedSite, "listen" | "serverNames">; unchanged: string },
+  ): Promise<void> {
     if (config.site === "none") return;
     const preview = { listen: previewListen(config), serverNames: [] };
     const names = Object.keys(siteOf(config).redirects);
     const sent = names.length === 0 ? [] : [{ listen: site.listen, serverNames: names }];
     const wanted = [site, preview, ...sent].flatMap(domainsOf);
-    await assertDomainsFree(this.#settings.nginx.conf_dir, settings, wanted);
+    await assertDomainsFree(this.#settings.nginx.conf_dir, settings, wanted, unchanged);
   }
 
   /**
@@ -105,18 +114,19 @@ export class Sites {
   }
 
   /**
-   * If the host's file has given the app a name that another app has by now, the site goes on with the names that it has: a
-   * start of the agent, or a way back, must not fail for that, and each of the two keeps its visitors.
+   * A start of the agent, or a way back, must not fail because the host's file forbids a name by now, or because another app
+   * has it: the site goes on with the names that it has, and each app keeps its visitors. A release that comes gets all of its
+   * names, or is refused.
+   * @throws CutoverError domain_taken, nginx_*, and what `check` throws
    */
   async write(settings: AppSettings, request: SiteRequest): Promise<{ changed: boolean }> {
-    const { app } = settings;
     try {
       return await this.#write(settings, request);
     } catch (thrown) {
-      const present = await this.#present(app);
-      const taken = thrown instanceof CutoverError && thrown.code === "domain_taken";
-      if (!taken || present === undefined || (await this.#isFirst(app))) throw thrown;
-      return this.#write({ ...settings, domains: namesIn(present) }, request);
+      if (request.keepNames !== true || !isAboutNames(thrown)) throw thrown;
+      const present = await this.#present(settings.app);
+      if (present === undefined || (await this.#isFirst(settings.app))) throw thrown;
+      return this.#write({ ...settings, domains: namesIn(present) }, withoutNames(request));
     }
   }
 
@@ -189,15 +199,11 @@ export class Sites {
     return readIfExists(join(this.#settings.nginx.conf_dir, siteFileName(app)));
   }
 
-  /**
-   * Two apps may have been accepted with one domain while neither had it. For a site that is there, only the names that the
-   * host's file gives it are asked for: a way back to what a release names itself must not fail for what another app has done.
-   */
+  /** Two apps may have been accepted with one domain while neither had it. */
   async #checkNames(settings: AppSettings, main: SitePart | null): Promise<void> {
     if (main === null) return;
-    if (await this.#isFirst(settings.app)) await this.checkDomains(main.config, settings);
-    else if (siteOf(main.config).server_name === undefined)
-      await this.checkDomains(main.config, settings, servedSite(main.config, settings));
+    const unchanged = "Visitors of both apps go where they went.";
+    await this.#assertDomainsFree(main.config, settings, { site: servedSite(main.config, settings), unchanged });
   }
 
   async #isFirst(app: string): Promise<boolean> {

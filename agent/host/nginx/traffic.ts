@@ -35,12 +35,17 @@ export class NginxTraffic implements Traffic {
     const main = route.main === null ? null : planned(route.main, "main");
     const preview = route.preview === null ? null : planned(route.preview, "preview");
     if (main !== null) await this.#history?.moving(app, leadingOf(main, this.#base(app, main.link)));
-    const { changed, moved } = await this.#route(app, main, preview);
+    const { changed, moved } = await this.#route(app, main, preview, route);
     if (main !== null) await this.#history?.moved(app, { always: !changed && !moved });
     return { reloaded: changed };
   }
 
-  async #route(app: string, main: Plan | null, preview: Plan | null): Promise<{ changed: boolean; moved: boolean }> {
+  async #route(
+    app: string,
+    main: Plan | null,
+    preview: Plan | null,
+    { keepNames }: Route,
+  ): Promise<{ changed: boolean; moved: boolean }> {
     const servers = await this.#privileged.upstreamServers(app);
     const used = [...servers.main, ...servers.preview];
     const early: Move[] = [];
@@ -54,7 +59,8 @@ export class NginxTraffic implements Traffic {
         (used.some((server) => server.startsWith(this.#base(app, plan.link))) ? late : early).push(move);
     }
     for (const move of early) await move();
-    const request = { main: main?.part ?? null, preview: preview?.part ?? null };
+    const parts = { main: main?.part ?? null, preview: preview?.part ?? null };
+    const request = keepNames === true ? { ...parts, keepNames } : parts;
     const { changed } = await this.#privileged.writeSite(app, request);
     for (const move of late) await move();
     return { changed, moved: early.length + late.length > 0 };

@@ -11,6 +11,8 @@ import { ask, backend, type SiteHost, saying, siteHost } from "./site-host.ts";
 
 const configOf = (app: string, site: unknown) => configSchema.parse({ ...testConfig({}), app, site });
 
+const listenOn = (host: SiteHost) => ({ listen: [`127.0.0.1:${host.port}`] });
+
 /** A host with a site of `shop`, and with the settings of an app `blog` that may have the same. */
 async function hostOfTwo(shop: object = {}, blog: object = {}) {
   const host = await siteHost();
@@ -20,10 +22,11 @@ async function hostOfTwo(shop: object = {}, blog: object = {}) {
   return host;
 }
 
-const route = (host: SiteHost, app: string, site: unknown, instance: Instance) =>
+const route = (host: SiteHost, app: string, site: unknown, instance: Instance, keepNames = false) =>
   host.traffic.route(app, {
     main: { config: configOf(app, site), shares: [{ run: "r", instances: [instance], slots: 60 }] },
     preview: null,
+    keepNames,
   });
 
 test("C17: an app cannot have a domain that another app has at the same address", async () => {
@@ -83,7 +86,7 @@ test("a name that the host's files give to two apps goes to one of them, and the
   const apps = ["shop", "blog"];
   const instances = await Promise.all(apps.map((app) => backend(saying(app))));
   await host.privileged.prepareApp("blog");
-  const routeBoth = () => Promise.all(apps.map((app, n) => route(host, app, {}, instances[n] as Instance)));
+  const routeBoth = () => Promise.all(apps.map((app, n) => route(host, app, {}, instances[n] as Instance, true)));
   await routeBoth();
   const listen = [`127.0.0.1:${host.port}`];
   host.allow({ listen, domains: ["both.example.com"] });
@@ -96,6 +99,43 @@ test("a name that the host's files give to two apps goes to one of them, and the
   const other = apps.find((app) => app !== first);
   expect([await answer(`${other}.example.com`), apps.includes(first)]).toEqual([other, true]);
   expect((await routeBoth()).map(({ reloaded }) => reloaded)).toEqual([false, false]);
+});
+
+test("of two releases at once that ask for one name the second is refused, also if its app has a site already", async () => {
+  const host = await hostOfTwo({ domains: ["shop.example.com", "new.example.com"] }, { domains: ["*"] });
+  const apps = ["shop", "blog"];
+  const instances = await Promise.all(apps.map((app) => backend(saying(app))));
+  await host.privileged.prepareApp("blog");
+  const name = (app: string) => ({ server_name: [`${app}.example.com`] });
+  for (const [n, app] of apps.entries()) await route(host, app, name(app), instances[n] as Instance);
+  const site = { server_name: ["new.example.com"] };
+  for (const app of apps) await host.privileged.checkSite(app, configOf(app, site));
+  const ends = await Promise.allSettled(apps.map((app, n) => route(host, app, site, instances[n] as Instance)));
+  const other = apps.find((_, n) => ends[n]?.status === "rejected");
+  expect(ends.filter(({ status }) => status === "rejected")).toMatchObject([
+    { reason: { code: "domain_taken", unchanged: "Visitors of both apps go where they went." } },
+  ]);
+  expect((await ask(host.port, "/", { headers: { host: `${other}.example.com` } })).text).toBe(other);
+});
+
+test.each([
+  ["the host's file forbids", (host: SiteHost) => host.allow({ ...listenOn(host), domains: ["shop.example.com"] })],
+  [
+    "another app has",
+    async (host: SiteHost) =>
+      void (await route(host, "blog", { server_name: ["old.example.com"] }, await backend(saying("blog")))),
+  ],
+])("a way back to a release whose name %s by now keeps the site's present name", async (_, lose) => {
+  const host = await hostOfTwo();
+  await host.privileged.prepareApp("blog");
+  const [old, now] = [await backend(saying("old")), await backend(saying("now"))];
+  const wanted = { server_name: ["old.example.com"], redirects: { "www.example.com": "old.example.com" } };
+  await route(host, "shop", wanted, old);
+  await route(host, "shop", { server_name: ["shop.example.com"] }, now);
+  await lose(host);
+  await expect(route(host, "shop", wanted, old)).rejects.toMatchObject({ code: /^domain_/ });
+  await route(host, "shop", wanted, old, true);
+  expect((await ask(host.port, "/", { headers: { host: "shop.example.com" } })).text).toBe("old");
 });
 
 test("what is written and what is wanted are compared by one notation", () => {
