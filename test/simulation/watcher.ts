@@ -225,6 +225,8 @@ export class Watcher {
   /** Also by itself. */
   gone(): void {
     this.#upSince = undefined;
+    // What answers late has happened, though nobody waits for the answer any more.
+    for (const app of this.removing.apps()) this.isGone(app);
   }
 
   /** Whether a removal of the app has removed everything, also if it was killed at its end. Then the app is a new one. */
