@@ -213,7 +213,6 @@ export class Watcher {
   killed(): void {
     this.gone();
     this.kills++;
-    for (const app of this.removing.apps()) this.isGone(app);
     for (const app of this.#host.apps.keys()) {
       const { journal } = this.facts(app);
       if (journal === null) continue;
