@@ -136,8 +136,9 @@ export const operations: Operation[] = [
     },
     // As many failed checks as end a canary; a start of the agent begins to count again.
     waitsMs: failuresInARow * checkEveryMs,
-    // If the agent was killed before the release had traffic, nothing makes it fail.
-    finish: async (host) => ((await host.state()).staged?.weight === 0 ? undefined : canaryIsGone(host)),
+    // If the agent was killed before it wrote that the release has traffic, nothing makes it fail. A visitor may have come to it
+    // all the same, and the instance that ended for that comes back.
+    finish: async (host) => ((await host.state()).staged?.weight === 0 ? programsRun(host) : canaryIsGone(host)),
   },
   {
     name: "prune",
