@@ -1,5 +1,6 @@
 import prettyMilliseconds from "pretty-ms";
 import type { Config } from "../shared/config.ts";
+import type { ReadFile } from "./bundle/read-files.ts";
 import type { AgentClient } from "./client/agent-client.ts";
 import type { Inputs } from "./inputs.ts";
 import type { ReadConfig } from "./project/config.ts";
@@ -35,6 +36,8 @@ export interface Job {
   at: ReadConfig["at"];
   /** The project. */
   directory: string;
+  /** Files of it that were read before anything was built. One that has changed since then is read again. */
+  early: ReadFile[];
 }
 
 /** Does one step of the Action itself: a line in the log, with a group for what it prints, and a time in the report. */

@@ -3,7 +3,7 @@ import { CutoverError } from "../shared/errors.ts";
 import { findProgram } from "../shared/find-program.ts";
 import type { Bundle } from "./bundle/bundle.ts";
 import { ManifestCache } from "./bundle/manifest-cache.ts";
-import { pack } from "./bundle/pack.ts";
+import { pack, readEarly } from "./bundle/pack.ts";
 import { checkFailed, raiseCanary } from "./hosts/canary.ts";
 import { HostApp } from "./hosts/host-app.ts";
 import { HostDeploy } from "./hosts/host-deploy.ts";
@@ -28,7 +28,7 @@ import type { TokenSource } from "./tokens/token-source.ts";
  */
 export async function run(inputs: Inputs, effects: Effects, report: JobReport): Promise<void> {
   const job = await readJob(inputs, effects, report);
-  if (sendsBundle(inputs)) checkProject(job);
+  if (sendsBundle(inputs)) job.early = await checkProject(job, () => readEarly(job));
   if (inputs.dryRun) {
     const bundle = await pack(job);
     await inPhase(job, "pack", () => bundle.archive());
@@ -54,7 +54,7 @@ async function readJob(inputs: Inputs, effects: Effects, report: JobReport): Pro
   const { config, at } = await readConfig(directory, inputs.config, (line) => effects.log.line(line));
   report.app = config.app;
   report.url = siteUrl(config);
-  return { inputs, effects, report, config, at, directory };
+  return { inputs, effects, report, config, at, directory, early: [] };
 }
 
 /** One HostDeploy for each host. Nothing is sent yet. */

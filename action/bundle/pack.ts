@@ -82,13 +82,13 @@ async function withWheels(job: Job): Promise<VendoredWheels> {
  * @returns what was read; files that the commands change are read again later
  */
 async function collectWhileReading(job: Job, config: Config, wheels?: VendoredWheels): Promise<ReadFile[]> {
-  if (config.static.every(({ collect }) => collect === undefined)) return [];
+  if (config.static.every(({ collect }) => collect === undefined)) return job.early;
   return inPhase(job, "collect static files", async () => {
     const context = wheelsContext(job);
     const bin = wheels && (await programsFor(config, wheels, context));
     // The first command has started when this returns. Reading blocks this process, but not the command.
     const collecting = collectStatic(config, { ...context, bin });
-    const early = readEarly(config, job.directory, wheels?.files ?? []);
+    const early = readEarly(job, wheels?.files);
     await collecting;
     return early;
   });
@@ -122,15 +122,13 @@ function startsPython(command: string | string[]): boolean {
   return /^(?:.*\/)?python[\d.]*$|\.py$/.test(program);
 }
 
-/**
- * A file that cannot be read now, since the command is changing it, is read after the command. Only then is it an
- * error.
- */
-function readEarly(config: Config, directory: string, wheels: PackFile[]): ReadFile[] {
+/** A file that cannot be read now, since a command is changing it or is yet to make it, is read later. Only then is it an error. */
+export function readEarly({ config, directory, early }: Job, wheels: PackFile[] = []): ReadFile[] {
   try {
     const kept = config.static.every(({ from }) => existsSync(join(directory, from)));
     // Static files of an earlier run: most of them will come out the same.
-    return readForBundle(kept ? listFiles(config, directory, wheels) : [...listProject(config, directory), ...wheels]);
+    const files = kept ? listFiles(config, directory, wheels) : [...listProject(config, directory), ...wheels];
+    return readForBundle(files, early);
   } catch {
     return [];
   }

@@ -29,7 +29,7 @@ import * as child$1 from "child_process";
 import { setTimeout as setTimeout$1 } from "timers";
 import ro, { mkdir, readFile, readdir, rm, stat as stat$1, writeFile } from "node:fs/promises";
 import { Buffer as Buffer$1 } from "buffer";
-import { spawn, spawnSync } from "node:child_process";
+import { execFile, spawn, spawnSync } from "node:child_process";
 import { pipeline } from "node:stream/promises";
 import { StringDecoder as StringDecoder$1 } from "node:string_decoder";
 import en, * as Ps from "zlib";
@@ -44874,7 +44874,31 @@ function scanPython(directory, paths) {
 		...nothing,
 		complete: true
 	};
-	const argv = [
+	const { status, stdout } = spawnSync("python3", argvFor(directory), {
+		...options,
+		input: paths.join("\n")
+	});
+	return status === 0 ? parsed(stdout.toString("utf8")) : nothing;
+}
+/** The same while this process does something else: Python has started when this returns its promise, which never rejects. */
+function startPythonScan(directory, paths) {
+	if (paths.length === 0) return Promise.resolve({
+		...nothing,
+		complete: true
+	});
+	return new Promise((resolve) => {
+		execFile("python3", argvFor(directory), options, (error, stdout) => {
+			resolve(error === null ? parsed(stdout) : nothing);
+		}).stdin?.on("error", () => {}).end(paths.join("\n"));
+	});
+}
+const options = {
+	timeout: limitMs$1,
+	maxBuffer: 67108864,
+	cwd: "/"
+};
+function argvFor(directory) {
+	return [
 		"-I",
 		"-S",
 		"-c",
@@ -44882,16 +44906,10 @@ function scanPython(directory, paths) {
 		resolve(directory),
 		String(budgetSeconds)
 	];
-	const options = {
-		input: paths.join("\n"),
-		timeout: limitMs$1,
-		maxBuffer: 67108864,
-		cwd: "/"
-	};
-	const { status, stdout } = spawnSync("python3", argv, options);
-	if (status !== 0) return nothing;
+}
+function parsed(printed) {
 	try {
-		return pythonScan.parse(JSON.parse(stdout.toString("utf8")));
+		return pythonScan.parse(JSON.parse(printed));
 	} catch {
 		return nothing;
 	}
@@ -45112,19 +45130,23 @@ function entries(directory, folder) {
 	}
 }
 const notApplications = /(?:^|\/)(?:test_[^/]*|[^/]*_test|conftest|setup|noxfile|fabfile|__version__)\.py$/;
-/** The part of a project's files that takes time to get: it is got when it is asked for, and once. */
-function lazily(directory) {
-	let paths;
-	let scan;
+/** The Python files of a project that may say what serves it, in the order of their weight. */
+function pythonFilesIn(paths) {
+	return paths.filter((path) => path.endsWith(".py") && !notApplications.test(path)).slice(0, mostPython);
+}
+/**
+* The part of a project's files that takes time to get: it is got when it is asked for, and once.
+* @param known what somebody has got before
+*/
+function lazily(directory, known = {}) {
+	let { paths, scan } = known;
 	let written;
 	const settings = /* @__PURE__ */ new Map();
 	const list = () => {
 		paths ??= listProject$1(directory);
 		return paths;
 	};
-	const files = () => {
-		return list().filter((path) => path.endsWith(".py") && !notApplications.test(path)).slice(0, mostPython);
-	};
+	const files = () => pythonFilesIn(list());
 	return {
 		paths: list,
 		python: () => {
@@ -45171,14 +45193,22 @@ function reading(path, read) {
 }
 // action/project/project-files.ts
 /** A project on this machine. Its functions throw CutoverError path_not_allowed for what cannot be read. */
-function projectFiles(directory) {
+function projectFiles(directory, known = {}) {
 	const stats = (path) => reading(path, () => statSync(join(directory, path), { throwIfNoEntry: false }));
 	return {
-		...lazily(directory),
+		...lazily(directory, known),
 		exists: (path) => stats(path) !== void 0,
 		read: (path) => stats(path)?.isFile() === true ? decodeText(reading(path, () => readFileSync(join(directory, path)))) : void 0,
 		folders: () => reading(directory, () => readdirSync(directory, { withFileTypes: true })).flatMap((entry) => entry.isDirectory() ? [entry.name] : []).toSorted()
 	};
+}
+/** The same, with what Python finds in it. Python has started when this returns its promise. */
+async function scannedProject(directory) {
+	const paths = listProject$1(directory);
+	return projectFiles(directory, {
+		paths,
+		scan: await startPythonScan(directory, pythonFilesIn(paths))
+	});
 }
 // action/project/server-app.ts
 /**
@@ -45222,13 +45252,16 @@ function checkServerAppPacked(config, directory, files) {
 // action/project/check-project.ts
 /**
 * All that `cutover check` says, before anything is built or sent: faults stop the job, warnings become annotations.
+* @param meanwhile what this process does while Python reads the project
 * @throws CutoverError runner_unsupported, server_app_not_found, config_invalid
 */
-function checkProject(job) {
+async function checkProject(job, meanwhile) {
 	const { config, directory, inputs, at } = job;
 	checkRunner(job);
 	checkServerApp(config, directory);
-	const placed = projectFaults(config, projectFiles(directory)).map((fault) => ({
+	const scanning = scannedProject(directory);
+	const done = meanwhile();
+	const placed = projectFaults(config, await scanning).map((fault) => ({
 		...at(fault.path),
 		severity: fault.severity,
 		message: worded(fault)
@@ -45240,6 +45273,7 @@ function checkProject(job) {
 		...ownSharedDirectories(job),
 		...shortJob(job)
 	]);
+	return done;
 }
 function worded({ path, message }) {
 	return `${path.join(".")}: ${message}`;
@@ -51943,7 +51977,7 @@ async function withWheels(job) {
 * @returns what was read; files that the commands change are read again later
 */
 async function collectWhileReading(job, config, wheels) {
-	if (config.static.every(({ collect }) => collect === void 0)) return [];
+	if (config.static.every(({ collect }) => collect === void 0)) return job.early;
 	return inPhase(job, "collect static files", async () => {
 		const context = wheelsContext(job);
 		const bin = wheels && await programsFor(config, wheels, context);
@@ -51951,7 +51985,7 @@ async function collectWhileReading(job, config, wheels) {
 			...context,
 			bin
 		});
-		const early = readEarly(config, job.directory, wheels?.files ?? []);
+		const early = readEarly(job, wheels?.files);
 		await collecting;
 		return early;
 	});
@@ -51978,13 +52012,10 @@ function startsPython(command) {
 	const [program = ""] = argv(command);
 	return /^(?:.*\/)?python[\d.]*$|\.py$/.test(program);
 }
-/**
-* A file that cannot be read now, since the command is changing it, is read after the command. Only then is it an
-* error.
-*/
-function readEarly(config, directory, wheels) {
+/** A file that cannot be read now, since a command is changing it or is yet to make it, is read later. Only then is it an error. */
+function readEarly({ config, directory, early }, wheels = []) {
 	try {
-		return readForBundle(config.static.every(({ from }) => existsSync(join(directory, from))) ? listFiles(config, directory, wheels) : [...listProject(config, directory), ...wheels]);
+		return readForBundle(config.static.every(({ from }) => existsSync(join(directory, from))) ? listFiles(config, directory, wheels) : [...listProject(config, directory), ...wheels], early);
 	} catch {
 		return [];
 	}
@@ -55203,7 +55234,7 @@ function given(values) {
 */
 async function run(inputs, effects, report) {
 	const job = await readJob(inputs, effects, report);
-	if (sendsBundle(inputs)) checkProject(job);
+	if (sendsBundle(inputs)) job.early = await checkProject(job, () => readEarly(job));
 	if (inputs.dryRun) {
 		const bundle = await pack(job);
 		await inPhase(job, "pack", () => bundle.archive());
@@ -55233,7 +55264,8 @@ async function readJob(inputs, effects, report) {
 		report,
 		config,
 		at,
-		directory
+		directory,
+		early: []
 	};
 }
 /** One HostDeploy for each host. Nothing is sent yet. */

@@ -6,7 +6,7 @@ import { type ProjectFault, projectFaults } from "../../shared/project.ts";
 import { waitLimits } from "../../shared/timeouts.ts";
 import { yamlRefusal } from "../../shared/yaml-file.ts";
 import type { Job } from "../job.ts";
-import { projectFiles } from "./project-files.ts";
+import { scannedProject } from "./project-files.ts";
 import { checkServerApp } from "./server-app.ts";
 
 /** What may be intended, and probably is not. */
@@ -20,19 +20,23 @@ export interface Warning {
 
 /**
  * All that `cutover check` says, before anything is built or sent: faults stop the job, warnings become annotations.
+ * @param meanwhile what this process does while Python reads the project
  * @throws CutoverError runner_unsupported, server_app_not_found, config_invalid
  */
-export function checkProject(job: Job): void {
+export async function checkProject<T>(job: Job, meanwhile: () => T): Promise<T> {
   const { config, directory, inputs, at } = job;
   checkRunner(job);
   checkServerApp(config, directory);
-  const faults = projectFaults(config, projectFiles(directory));
+  const scanning = scannedProject(directory);
+  const done = meanwhile();
+  const faults = projectFaults(config, await scanning);
   const placed = faults
     .map((fault) => ({ ...at(fault.path), severity: fault.severity, message: worded(fault) }))
     .toSorted((a, b) => a.line - b.line || a.column - b.column);
   const errors = placed.filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw nothingSent(yamlRefusal("config_invalid", inputs.config, errors));
   warnOf(job, [...placed, ...ownSharedDirectories(job), ...shortJob(job)]);
+  return done;
 }
 
 function worded({ path, message }: ProjectFault): string {

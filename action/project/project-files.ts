@@ -1,15 +1,16 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { decodeText } from "../../shared/decode-text.ts";
-import { lazily } from "../../shared/detect/project-tree.ts";
+import { lazily, listProject, pythonFilesIn } from "../../shared/detect/project-tree.ts";
+import { startPythonScan } from "../../shared/detect/python-scan.ts";
 import type { ProjectFiles } from "../../shared/project-files.ts";
 import { reading } from "./unreadable.ts";
 
 /** A project on this machine. Its functions throw CutoverError path_not_allowed for what cannot be read. */
-export function projectFiles(directory: string): ProjectFiles {
+export function projectFiles(directory: string, known: Parameters<typeof lazily>[1] = {}): ProjectFiles {
   const stats = (path: string) => reading(path, () => statSync(join(directory, path), { throwIfNoEntry: false }));
   return {
-    ...lazily(directory),
+    ...lazily(directory, known),
     exists: (path) => stats(path) !== undefined,
     read: (path) =>
       stats(path)?.isFile() === true ? decodeText(reading(path, () => readFileSync(join(directory, path)))) : undefined,
@@ -18,4 +19,11 @@ export function projectFiles(directory: string): ProjectFiles {
         .flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
         .toSorted(),
   };
+}
+
+/** The same, with what Python finds in it. Python has started when this returns its promise. */
+export async function scannedProject(directory: string): Promise<ProjectFiles> {
+  const paths = listProject(directory);
+  const scan = await startPythonScan(directory, pythonFilesIn(paths));
+  return projectFiles(directory, { paths, scan });
 }

@@ -54,22 +54,27 @@ function entries(directory: string, folder: string): { name: string; path: strin
 
 const notApplications = /(?:^|\/)(?:test_[^/]*|[^/]*_test|conftest|setup|noxfile|fabfile|__version__)\.py$/;
 
-/** The part of a project's files that takes time to get: it is got when it is asked for, and once. */
+/** The Python files of a project that may say what serves it, in the order of their weight. */
+export function pythonFilesIn(paths: string[]): string[] {
+  return paths.filter((path) => path.endsWith(".py") && !notApplications.test(path)).slice(0, mostPython);
+}
+
+/**
+ * The part of a project's files that takes time to get: it is got when it is asked for, and once.
+ * @param known what somebody has got before
+ */
 export function lazily(
   directory: string,
+  known: { paths?: string[]; scan?: PythonScan } = {},
 ): Pick<Required<ProjectFiles>, "paths" | "python" | "writes" | "djangoSettings"> {
-  let paths: string[] | undefined;
-  let scan: PythonScan | undefined;
+  let { paths, scan } = known;
   let written: Written[] | undefined;
   const settings = new Map<string, DjangoSettings | undefined>();
   const list = () => {
     paths ??= listProject(directory);
     return paths;
   };
-  const files = () => {
-    const python = list().filter((path) => path.endsWith(".py") && !notApplications.test(path));
-    return python.slice(0, mostPython);
-  };
+  const files = () => pythonFilesIn(list());
   return {
     paths: list,
     python: () => {

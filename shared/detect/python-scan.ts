@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { pythonProgram } from "./python-program.ts";
@@ -99,12 +99,31 @@ const limitMs = 30_000;
  */
 export function scanPython(directory: string, paths: string[]): PythonScan {
   if (paths.length === 0) return { ...nothing, complete: true };
-  const argv = ["-I", "-S", "-c", pythonProgram, resolve(directory), String(budgetSeconds)];
-  const options = { input: paths.join("\n"), timeout: limitMs, maxBuffer: 64 * 1024 * 1024, cwd: "/" };
-  const { status, stdout } = spawnSync("python3", argv, options);
-  if (status !== 0) return nothing;
+  const { status, stdout } = spawnSync("python3", argvFor(directory), { ...options, input: paths.join("\n") });
+  return status === 0 ? parsed(stdout.toString("utf8")) : nothing;
+}
+
+/** The same while this process does something else: Python has started when this returns its promise, which never rejects. */
+export function startPythonScan(directory: string, paths: string[]): Promise<PythonScan> {
+  if (paths.length === 0) return Promise.resolve({ ...nothing, complete: true });
+  return new Promise((resolve) => {
+    const python = execFile("python3", argvFor(directory), options, (error, stdout) => {
+      resolve(error === null ? parsed(stdout) : nothing);
+    });
+    // Without python3, or if it ends early, the callback says so.
+    python.stdin?.on("error", () => {}).end(paths.join("\n"));
+  });
+}
+
+const options = { timeout: limitMs, maxBuffer: 64 * 1024 * 1024, cwd: "/" };
+
+function argvFor(directory: string): string[] {
+  return ["-I", "-S", "-c", pythonProgram, resolve(directory), String(budgetSeconds)];
+}
+
+function parsed(printed: string): PythonScan {
   try {
-    return pythonScan.parse(JSON.parse(stdout.toString("utf8")));
+    return pythonScan.parse(JSON.parse(printed));
   } catch {
     return nothing;
   }

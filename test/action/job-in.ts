@@ -24,6 +24,7 @@ export function jobIn(space: Workspace, { config = {}, platform = "linux", input
     config: configOf(config),
     at: () => ({ line: 1, column: 1 }),
     directory: space.at("p"),
+    early: [],
     report: newJobReport("deploy", 0),
     effects: {
       env,

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { pack } from "../../../action/bundle/pack.ts";
 import { checkProject } from "../../../action/project/check-project.ts";
 import { jobIn } from "../job-in.ts";
@@ -8,12 +8,14 @@ import { refusal, Workspace } from "../workspace.ts";
 
 const wsgi = { "p/shop/wsgi.py": "application = 1\n" };
 
+const nothing = () => undefined;
+
 describe("before anything is packed", () => {
   it("faults of the project stop the job, with their places in cutover.yml", async () => {
     using space = new Workspace(wsgi);
     const config = { static: [{ url: "/static/", from: "public" }], release: { command: "python manage.py migrate" } };
     const job = { ...jobIn(space, { config }), at: (path: unknown[]) => ({ line: path.length, column: 3 }) };
-    const error = await refusal(() => checkProject(job));
+    const error = await refusal(() => checkProject(job, nothing));
     expect(error).toMatchObject({ code: "config_invalid", unchanged: "Nothing was sent." });
     expect(error.message.split("\n")).toEqual([
       "cutover.yml:2:3: release.command: the project has no manage.py",
@@ -21,11 +23,11 @@ describe("before anything is packed", () => {
     ]);
   });
 
-  it("warnings are annotations next to the line", () => {
+  it("warnings are annotations next to the line", async () => {
     using space = new Workspace({ ...wsgi, "p/requirements.txt": "flask\n" });
     const console = new RecordedConsole();
     const inputs = { "INPUT_DRY-RUN": "true", "INPUT_WORKING-DIRECTORY": "./apps/shop" };
-    checkProject({ ...jobIn(space, { console, inputs }), at: () => ({ line: 7, column: 2 }) });
+    await checkProject({ ...jobIn(space, { console, inputs }), at: () => ({ line: 7, column: 2 }) }, nothing);
     expect(console.taken).toEqual([
       {
         command: "warning",
@@ -34,22 +36,25 @@ describe("before anything is packed", () => {
     ]);
   });
 
-  it("a limit that is longer than the job's own is a warning", () => {
+  it("a limit that is longer than the job's own is a warning", async () => {
     using space = new Workspace(wsgi);
     const console = new RecordedConsole();
     const config = { python: { wheels: "none" }, release: { command: "true", timeout: "30m" } };
-    checkProject(jobIn(space, { config, console }));
+    await checkProject(jobIn(space, { config, console }), nothing);
     expect(console.taken[0]?.text).toContain("release.timeout is 30m, and the input timeout ends the job after 20m");
   });
 
-  it("several hosts with files of their own are a warning", () => {
+  it("several hosts with files of their own are a warning", async () => {
     using space = new Workspace(wsgi);
     const console = new RecordedConsole();
     const config = { python: { wheels: "none" }, shared: [{ path: "db.sqlite3" }] };
     const inputs = { INPUT_HOSTS: "https://web1.example.com:7070\nhttps://web2.example.com:7070" };
-    checkProject(jobIn(space, { config, inputs, console }));
+    await checkProject(jobIn(space, { config, inputs, console }), nothing);
     expect(console.taken[0]?.text).toContain("shared.0.path: each of the 2 hosts has a db.sqlite3 of its own");
-    checkProject(jobIn(space, { config, inputs: { INPUT_HOSTS: "https://web1.example.com:7070" }, console }));
+    await checkProject(
+      jobIn(space, { config, inputs: { INPUT_HOSTS: "https://web1.example.com:7070" }, console }),
+      nothing,
+    );
     expect(console.taken).toHaveLength(1);
   });
 });
@@ -111,4 +116,20 @@ describe("what a project packs by mistake is a warning by name", () => {
     expect(warning).toContain("`lfs: true`");
     expect((await packed({ "p/f g.png": pointer }))[0]).toContain('`exclude: ["/f g.png"]`');
   });
+});
+
+test("Python reads the project while this process does something else, and finds the same", async () => {
+  using space = new Workspace({
+    ...wsgi,
+    "p/requirements.txt": "quart\ngunicorn\n",
+    "p/shop/chat.py":
+      "from quart import Quart\n\napp = Quart(__name__)\n\n@app.websocket('/chat')\nasync def chat():\n    pass\n",
+  });
+  const console = new RecordedConsole();
+  const order: string[] = [];
+  const done = checkProject(jobIn(space, { console }), () => order.push("read")).then(() => order.push("checked"));
+  order.push("goes on");
+  await done;
+  expect(order).toEqual(["read", "goes on", "checked"]);
+  expect(console.taken.map(({ text }) => text).join("\n")).toContain("shop/chat.py:5 has WebSockets");
 });

@@ -202,6 +202,7 @@ function jobOf(history: History, time: VirtualTime, signal: AbortSignal, cancell
     config: configOf(releaseCommand ? { release: { command: "migrate" } } : {}),
     at: () => ({ line: 1, column: 1 }),
     directory: "/",
+    early: [],
     report: newJobReport(command, 0),
     effects: { env: {}, platform: "linux", now: () => time.elapsed(), exec, connect, log, signal, cancelled, time },
   };
