@@ -22,13 +22,16 @@ export interface DeployFigures {
   /** The median of what each deploy took longer than the boot beside it. */
   overhead: number;
   phases: Phase[];
-  /** What the releases on the host take together, environments left out, in bytes. */
-  disk: { releases: number; bytes: number };
+  /** What the releases on the host take together, environments left out, in bytes; and what the first took alone. */
+  disk: { releases: number; bytes: number; alone: number };
 }
 
 export const overheadTarget = 700;
-/** Of five releases, in bytes. */
-export const diskTarget = 50_000_000;
+/**
+ * What five releases may take, as a share of what one takes. The project's 42 MB become 53 MB with the collected static files and
+ * the bytecode, and 61 MB in blocks of 4 KiB.
+ */
+export const diskTarget = 1.25;
 
 /** Deploys of one changed file, each beside a boot of the same app without cutover. */
 export async function measureDeploys({ idleMs, deploy: { rounds, project: scale } }: Sizes): Promise<DeployFigures> {
@@ -40,6 +43,7 @@ export async function measureDeploys({ idleMs, deploy: { rounds, project: scale 
   const { health } = parse(readFileSync(join(directory, "cutover.yml"), "utf8")) as { health: HealthQuestion };
   const { begun, cutOver } = await site.deploy();
   print(`  first deploy: ${time(cutOver - begun)}`);
+  const { bytes: alone } = await site.diskOfReleases();
   const measured: DeployFigures["rounds"] = [];
   for (let round = 0; round < rounds; round++) {
     await untilIdle(idleMs);
@@ -54,7 +58,8 @@ export async function measureDeploys({ idleMs, deploy: { rounds, project: scale 
       `  round ${round + 1} of ${rounds}: deploy ${time(total)}, boot ${time(boot)}, over boot ${time(total - boot)}`,
     );
   }
-  return { project, first: cutOver - begun, rounds: measured, ...summary(measured), disk: await site.diskOfReleases() };
+  const disk = { ...(await site.diskOfReleases()), alone };
+  return { project, first: cutOver - begun, rounds: measured, ...summary(measured), disk };
 }
 
 export function summary(rounds: DeployFigures["rounds"]) {
@@ -75,11 +80,12 @@ export function deployTable({ project, rounds, first, total, boot, overhead, pha
       ["from starting the Action to the last slot moved", time(total)],
       ["the app's own boot, without cutover", time(boot)],
       ["over boot", time(overhead)],
+      ["disk of one release", size(disk.alone)],
       [`disk of ${disk.releases} releases that differ in one file`, size(disk.bytes)],
     ],
     notes: [
       `${verdict(overhead <= overheadTarget, `Target boot + ${time(overheadTarget)}`)};`,
-      `${verdict(disk.bytes <= diskTarget, `at most ${size(diskTarget)} of disk`)}.`,
+      `${verdict(disk.bytes <= disk.alone * diskTarget, `at most ${diskTarget} times the disk of one release`)}.`,
       `Medians of ${rounds.length} deploys, alternating with boots; the first deploy of all took ${time(first)}.`,
     ],
   };
