@@ -27,11 +27,13 @@ export interface DeployFigures {
 }
 
 export const overheadTarget = 700;
+/** Of five releases, in bytes. */
+export const diskTarget = 50_000_000;
 /**
- * What five releases may take, as a share of what one takes. The project's 42 MB become 53 MB with the collected static files and
- * the bytecode, and 61 MB in blocks of 4 KiB.
+ * Of five releases, as a share of what one takes: 50 MB for a release of 40 MB. The project's 42 MB become 53 MB with the collected
+ * static files and the bytecode, and 60 MB in blocks of 4 KiB, so that one release alone misses the target in bytes.
  */
-export const diskTarget = 1.25;
+export const diskShareTarget = 1.25;
 
 /** Deploys of one changed file, each beside a boot of the same app without cutover. */
 export async function measureDeploys({ idleMs, deploy: { rounds, project: scale } }: Sizes): Promise<DeployFigures> {
@@ -85,7 +87,8 @@ export function deployTable({ project, rounds, first, total, boot, overhead, pha
     ],
     notes: [
       `${verdict(overhead <= overheadTarget, `Target boot + ${time(overheadTarget)}`)};`,
-      `${verdict(disk.bytes <= disk.alone * diskTarget, `at most ${diskTarget} times the disk of one release`)}.`,
+      `${verdict(disk.bytes <= diskTarget, `at most ${size(diskTarget)} of disk`)};`,
+      `${verdict(disk.bytes <= disk.alone * diskShareTarget, `at most ${diskShareTarget} times the disk of one release`)}.`,
       `Medians of ${rounds.length} deploys, alternating with boots; the first deploy of all took ${time(first)}.`,
     ],
   };

@@ -147,7 +147,7 @@ async function around(
     seen = await prober.stop();
     const after = await releasesOf(host);
     const shown = await shownByLostReload(host, strike, since);
-    const visible = new Set([...before, ...after, ...shown, ...(await cameLive(host, since))]);
+    const visible = new Set([...before, ...after, ...shown, ...triedIn(journal), ...(await cameLive(host, since))]);
     const bad = seen.failures.filter((failure) => operation.visitorsMaySee?.test(failure) !== true);
     if (bad.length > 0) faults.push(`${bad.length} of ${seen.requests} requests failed: ${bad[0]}`);
     for (const release of seen.releases) if (!visible.has(release)) faults.push(`visitors saw ${release}`);
@@ -169,6 +169,15 @@ async function around(
 async function releasesOf(host: TortureHost): Promise<string[]> {
   const { live, staged, journal } = await host.state();
   return [live, staged?.run, journal?.run].filter((run) => typeof run === "string").map(releaseOfRun);
+}
+
+/**
+ * A kill in the middle of a cutover, which nginx may have read. If the release is not well any more when the agent is back, the
+ * cutover is undone, and visitors have seen what was tried.
+ */
+function triedIn(journal: AppState | undefined): string[] {
+  const { run, deployment } = journal?.journal ?? {};
+  return run !== undefined && deployment?.state === "cutting_over" ? [releaseOfRun(run)] : [];
 }
 
 /** Releases that got traffic for the first time since then, even if it was reverted. */
