@@ -248,8 +248,10 @@ export class SimPrivileged implements Privileged {
       return await this.#writeSite(settings, request);
     } catch (thrown) {
       if (request.keepNames !== true || !isAboutNames(thrown)) throw thrown;
-      if (this.#host.nginx.appFiles(app).site.present === undefined) throw thrown;
-      return this.#writeSite({ ...settings, domains: this.#domainsIn(app) }, withoutNames(request));
+      // A release without a site has no file there.
+      const domains = this.#domainsIn(app);
+      if (domains.length === 0) throw thrown;
+      return this.#writeSite({ ...settings, domains }, withoutNames(request));
     }
   }
 

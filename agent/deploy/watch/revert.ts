@@ -77,9 +77,12 @@ async function movedBack(context: DeployContext, spec: RunSpec, from: string): P
   return undefined;
 }
 
-/** The host's owner has changed what the app may have: another try would get the same answer. */
+/**
+ * The host's owner has changed what the app may have, or another app has got a name that a release without a site had given up:
+ * another try would get the same answer.
+ */
 function isForbidden(thrown: unknown): thrown is CutoverError {
-  const codes = ["listen_not_allowed", "domain_not_allowed", "peer_not_allowed", "certificate_missing"];
+  const codes = ["listen_not_allowed", "domain_not_allowed", "domain_taken", "peer_not_allowed", "certificate_missing"];
   return thrown instanceof CutoverError && codes.includes(thrown.code);
 }
 

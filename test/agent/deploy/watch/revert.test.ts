@@ -110,19 +110,19 @@ describe("a rollback", () => {
     expect(await agent.deployment(deploy.deployment)).toMatchObject({ outcome: "succeeded" });
   });
 
-  test("to a release whose address the host forbids by now is left, and the deployment ends", async () => {
+  test.each([
+    ["whose address the host forbids by now", "listen_not_allowed", "The host does not allow shop to listen on 8080"],
+    ["whose name another app has by now", "domain_taken", "shop asks for the domain a.example.com"],
+  ] as const)("to a release %s is left, and the deployment ends", async (_, code, why) => {
     const { host, agent } = await hostWith([v1], { ...warm, watch: "30s" });
     host.onEffect = (effect) => {
       if (effect !== `slots.swap ${v2}:60`) return;
       host.answers.set(v2, sick);
-      const forbidden = new CutoverError("listen_not_allowed", "The host does not allow shop to listen on 8080.");
-      host.failing.set(`slots.swap ${v1}:60`, forbidden);
+      host.failing.set(`slots.swap ${v1}:60`, new CutoverError(code, `${why}.`));
     };
     const view = await ended(agent, agent.deploy("shop", host.request(v2, { ...warm, watch: "30s" })));
     expect(view).toMatchObject({ outcome: "failed", failure: { code: "watch_failed" } });
-    expect(view.failure?.unchanged).toBe(
-      `${v1} cannot serve any more (The host does not allow shop to listen on 8080): ${v2} keeps the traffic.`,
-    );
+    expect(view.failure?.unchanged).toBe(`${v1} cannot serve any more (${why}): ${v2} keeps the traffic.`);
     expect(await agent.app("shop")).toMatchObject({ live: v2 });
     expect(host.disk.slots).toBe(`${v2}:60`);
   });
