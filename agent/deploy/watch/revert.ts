@@ -111,13 +111,13 @@ async function whyNotServing(context: DeployContext, old: RunSpec): Promise<stri
   }
 }
 
+/** The verdict is written last: until an earlier attempt's part of the way back is undone, a kill or a failure tries again. */
 async function keepTraffic(context: DeployContext, { app, release }: RunSpec, unchanged: string): Promise<void> {
   const { ports, state, deployment } = context;
+  await ports.releases.publish(app, { current: release });
+  await restoreTraffic(context);
   const verdict = state.journal?.verdict;
   if (verdict !== undefined) recordVerdict(state, { ...verdict.failure, unchanged }, false);
   deployment.notice(unchanged);
   await saveJournal(context);
-  // An earlier attempt may have moved a part of it.
-  await ports.releases.publish(app, { current: release });
-  await restoreTraffic(context);
 }
