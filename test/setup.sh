@@ -49,7 +49,7 @@ install_node_modules() {
 wanted="supervisor python3 python3-venv python3-pip python3-django gunicorn python3-setuptools openssl zstd acl"
 if [ "${1-}" != demo ]; then
   wanted="$wanted uwsgi-core uwsgi-plugin-python3 python3-tornado python3-aiohttp python3-uvicorn python3-fastapi"
-  wanted="$wanted python3-flask python3-hypercorn python3-daphne python3-waitress haproxy"
+  wanted="$wanted python3-flask python3-wsproto python3-poetry-core python3-hypercorn python3-daphne python3-waitress haproxy"
   wanted="$wanted celery pipenv python3-redis redis-server pebble debootstrap systemd-container iproute2 curl git xz-utils bzip2 lz4"
   # The page of `cutover ui` is looked at in it.
   wanted="$wanted chromium"

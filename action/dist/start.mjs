@@ -23451,6 +23451,7 @@ const initializer = (inst, issues) => {
 		}
 	});
 };
+const ZodError = /*@__PURE__*/ $constructor("ZodError", initializer);
 const ZodRealError = /*@__PURE__*/ $constructor("ZodError", initializer, void 0, { Parent: Error });
 // node_modules/zod/v4/classic/parse.js
 const parse$5 = /* @__PURE__ */ _parse(ZodRealError);
@@ -43526,7 +43527,8 @@ def plain(value):
 const settingsProgram = `${readerProgram}
 module = sys.argv[3]
 WANTED = ("STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "STATICFILES_STORAGE", "STORAGES", "STATICFILES_DIRS",
-          "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING")
+          "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING", "SECURE_SSL_REDIRECT",
+          "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")
 
 reader, error = Reader(), None
 try:
@@ -43545,7 +43547,7 @@ const output = object({
 	named: array(string()),
 	lines: record(string(), tuple([string(), int()]))
 });
-const limitMs$2 = 3e4;
+const limitMs$3 = 3e4;
 /** Reads the settings' text with Python's own parser; nothing is imported. @returns undefined without python3 */
 function readSettings(directory, folder, module) {
 	const argv = [
@@ -43558,7 +43560,7 @@ function readSettings(directory, folder, module) {
 		module
 	];
 	const { status, stdout } = spawnSync("python3", argv, {
-		timeout: limitMs$2,
+		timeout: limitMs$3,
 		maxBuffer: 8388608,
 		cwd: "/"
 	});
@@ -44863,7 +44865,7 @@ const nothing = {
 };
 /** How much processor time Python may take: on a busy machine it finds the same. The files that matter come first. */
 const budgetSeconds = .7;
-const limitMs$1 = 3e4;
+const limitMs$2 = 3e4;
 /**
 * Has Python parse the files of a project. Nothing of the project is imported, and its directory is not on Python's path.
 * @param paths in the order of their weight
@@ -44893,7 +44895,7 @@ function startPythonScan(directory, paths) {
 	});
 }
 const options = {
-	timeout: limitMs$1,
+	timeout: limitMs$2,
 	maxBuffer: 67108864,
 	cwd: "/"
 };
@@ -45056,7 +45058,7 @@ const writes = array(object({
 	file: string(),
 	line: int()
 }));
-const limitMs = 3e4;
+const limitMs$1 = 3e4;
 /** What Python files write, as far as their text shows it. @returns nothing without python3 */
 function scanWrites(directory, paths) {
 	const argv = [
@@ -45069,7 +45071,7 @@ function scanWrites(directory, paths) {
 	];
 	const options = {
 		input: paths.join("\n"),
-		timeout: limitMs,
+		timeout: limitMs$1,
 		maxBuffer: 8388608,
 		cwd: "/"
 	};
@@ -47266,6 +47268,219 @@ function missingFolder(config, entry) {
 		unchanged: "Nothing was sent.",
 		fix: "`from` must be the folder that the command writes to; for Django, STATIC_ROOT, relative to the project."
 	});
+}
+// action/runner/time.ts
+/** The time of this machine. */
+const realTime = {
+	elapsed: () => performance.now(),
+	after(ms, call, ref = true) {
+		const timer = setTimeout(call, ms);
+		if (!ref) timer.unref();
+		return () => clearTimeout(timer);
+	}
+};
+/** @throws the signal's reason as soon as it is aborted */
+function sleep(time, ms, signal) {
+	return new Promise((resolve, reject) => {
+		if (signal.aborted) return reject(signal.reason);
+		const stop = time.after(ms, () => {
+			signal.removeEventListener("abort", abort);
+			resolve();
+		});
+		const abort = () => {
+			stop();
+			reject(signal.reason);
+		};
+		signal.addEventListener("abort", abort, { once: true });
+	});
+}
+/** A signal that is aborted after so many milliseconds. */
+function deadline(time, ms) {
+	const controller = new AbortController();
+	const expire = () => controller.abort(new DOMException(`the limit of ${ms / 1e3} s was reached`, "TimeoutError"));
+	time.after(ms, expire, false);
+	return controller.signal;
+}
+/** What `work` gives, or the signal's reason if that is aborted first. */
+async function unlessAborted(work, signal) {
+	const { promise, reject } = Promise.withResolvers();
+	const abort = () => reject(signal.reason);
+	if (signal.aborted) abort();
+	signal.addEventListener("abort", abort, { once: true });
+	try {
+		return await Promise.race([work, promise]);
+	} finally {
+		signal.removeEventListener("abort", abort);
+		work.catch(() => void 0);
+	}
+}
+// action/project/deploy-check.ts
+/** A project that takes longer to load is not waited for: this is advice. */
+const limitMs = 2e4;
+/** `manage.py shell` loads the settings as collectstatic does. What a thread of the project still does is not waited for. */
+const program = `
+import json, os, sys
+from django.conf import settings
+from django.core import checks
+found = [each for each in checks.run_checks(include_deployment_checks=True) if not each.is_silenced()]
+names = ["ALLOWED_HOSTS", "SECURE_SSL_REDIRECT", "SECURE_PROXY_SSL_HEADER", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"]
+values = {name: getattr(settings, name, None) for name in names}
+faults = [" ".join(str(each).split()) for each in found if each.level >= checks.ERROR]
+said = {"ids": [each.id for each in found], "faults": faults, "module": settings.SETTINGS_MODULE, "values": values}
+print("\\n@@" + json.dumps(said, default=str), flush=True)
+os._exit(0)
+`;
+const answer$1 = object({
+	ids: array(string().nullable()),
+	faults: array(string()),
+	module: string(),
+	values: object({
+		ALLOWED_HOSTS: array(string()),
+		SECURE_SSL_REDIRECT: boolean(),
+		SECURE_PROXY_SSL_HEADER: unknown(),
+		SESSION_COOKIE_SECURE: boolean(),
+		CSRF_COOKIE_SECURE: boolean()
+	})
+});
+/**
+* What Django's own `check --deploy` and its settings say that visitors would notice, with the place in the settings. Django is
+* asked where it collects static files, so that it can be imported.
+* @returns nothing for a project that is not Django's, or whose settings cannot be loaded here, or not in time
+* @throws the signal's reason if it is aborted
+*/
+async function deployCheck(config, context) {
+	const collect = config.static.map((entry) => argv(entry.collect ?? [])).find((words) => managePlace(words) >= 0);
+	const module = collect && settingsModule(config, context.directory);
+	if (collect === void 0 || module === void 0) return [];
+	const said = await ask(collect, module, config, context);
+	if (said === void 0) return [];
+	const manage = collect[managePlace(collect)] ?? "";
+	const folder = manage.includes("/") ? manage.slice(0, manage.lastIndexOf("/")) : "";
+	const settings = readSettings(context.directory, folder, said.module);
+	const place = (name) => placeOf(context.directory, settings?.where[name]);
+	return [...[
+		...said.ids.includes("security.W018") && settings?.debug !== true ? debugNotice() : [],
+		...hostNotices(config, said),
+		...httpNotices(config, said)
+	].map(({ setting, message }) => ({
+		...place(setting),
+		message
+	})), ...said.faults.slice(0, 3).map((fault) => ({ message: `Django's check fails: ${fault}` }))];
+}
+const managePlace = (words) => words[words.indexOf("collectstatic") - 1]?.endsWith("manage.py") === true ? words.indexOf("collectstatic") - 1 : -1;
+/** The settings that visitors get: manage.py may have others, for developing. */
+function settingsModule(config, directory) {
+	const { DJANGO_SETTINGS_MODULE: given, PYTHONPATH: path = "" } = config.env;
+	if (given !== void 0) return given;
+	const module = config.server.app?.split(":")[0]?.replaceAll(".", "/") ?? "";
+	const file = [
+		path,
+		"",
+		"src"
+	].map((base) => join(directory, base, `${module}.py`)).find((each) => existsSync(each));
+	const text = file === void 0 ? "" : readFileSync(file, "utf8");
+	return /DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']/.exec(text)?.[1];
+}
+async function ask(collect, module, config, { directory, env, bin, exec, time, signal }) {
+	const inherited = withoutSecrets(env);
+	const path = [bin, inherited.PATH].filter((part) => part !== void 0).join(delimiter);
+	const [name = ""] = collect;
+	const found = findProgram(name, path, directory) ?? findProgram("python3", path, directory);
+	if (found === void 0) return void 0;
+	const words = [
+		...collect.slice(1, managePlace(collect) + 1),
+		"shell",
+		"-c",
+		program
+	];
+	const limit = deadline(time, limitMs);
+	try {
+		const { stdout } = await exec({
+			argv: [found, ...words],
+			cwd: directory,
+			env: {
+				...inherited,
+				...config.env,
+				DJANGO_SETTINGS_MODULE: module,
+				PATH: path
+			},
+			signal: AbortSignal.any([signal, limit])
+		});
+		return answer$1.parse(JSON.parse(stdout.split("@@").at(-1) ?? ""));
+	} catch (thrown) {
+		signal.throwIfAborted();
+		if (limit.aborted || thrown instanceof SyntaxError || thrown instanceof ZodError) return void 0;
+		throw thrown;
+	}
+}
+function debugNotice() {
+	return [{
+		setting: "DEBUG",
+		message: `DEBUG is True, so visitors see the source and the settings at each error: let the settings read it from the environment, with False as the default`
+	}];
+}
+function hostNotices(config, { ids, values: { ALLOWED_HOSTS: allowed } }) {
+	const setting = "ALLOWED_HOSTS";
+	const names = (siteOf(config).server_name ?? []).filter((name) => /^[a-z0-9]/.test(name));
+	const refused = names.filter((name) => !allowed.some((pattern) => admitsHost(pattern, name)));
+	if (refused.length > 0) {
+		const fix = `write ${setting} = [${names.map((name) => `"${name}"`).join(", ")}]`;
+		return [{
+			setting,
+			message: `${setting} lacks ${refused.join(", ")}, so Django answers 400 to visitors there: ${fix}`
+		}];
+	}
+	if (names.length > 0 || !ids.includes("security.W020")) return [];
+	return [{
+		setting,
+		message: `${setting} is empty, so Django answers 400 to every visitor: ${`write ${setting} = ["shop.example.com"], with the site's own domain`}`
+	}];
+}
+/** As Django compares them. */
+function admitsHost(pattern, host) {
+	const wanted = pattern.toLowerCase();
+	if (wanted.startsWith(".")) return host === wanted.slice(1) || host.endsWith(wanted);
+	return wanted === "*" || wanted === host;
+}
+/** Servers that tell the app by themselves whether the visitor came by https. */
+const tellsScheme = /* @__PURE__ */ new Set([
+	"gunicorn",
+	"uwsgi",
+	"uvicorn",
+	"daphne",
+	"waitress"
+]);
+function httpNotices(config, { values }) {
+	const setting = "SECURE_SSL_REDIRECT";
+	if (siteOf(config).listen?.every((address) => !/ ssl$/.test(String(address)) && portOf(address) !== 443) === true) {
+		const fix = "add \"443 ssl\" to site.listen";
+		const cookies = ["SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"].filter((name) => values[name]);
+		const none = `the site listens without TLS: ${fix}, unless a load balancer in front of it has the certificate`;
+		return [...values[setting] ? [{
+			setting,
+			message: `${setting} sends every visitor to https, and ${none}`
+		}] : [], ...cookies.map((name) => ({
+			setting: name,
+			message: `${name} is True, so browsers keep no such cookie and nobody can log in, since ${none}`
+		}))];
+	}
+	if (!values[setting] || values.SECURE_PROXY_SSL_HEADER || tellsScheme.has(config.server.kind)) return [];
+	return [{
+		setting,
+		message: `${setting} without SECURE_PROXY_SSL_HEADER sends visitors round in a circle, since TLS ends at nginx: write SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")`
+	}];
+}
+/** A file and a line of `shop/settings.py:12`. */
+function placeOf(directory, where) {
+	const [, file = "", number = ""] = /^(.+):(\d+)$/.exec(where ?? "") ?? [];
+	if (file === "") return { unsure: true };
+	const line = Number(number);
+	const text = readFileSync(join(directory, file), "utf8").split("\n")[line - 1] ?? "";
+	return {
+		file,
+		line,
+		.../environ|getenv|\bconfig\(|\benv\b/.test(text) && { unsure: true }
+	};
 }
 // action/bundle/read-files.ts
 /** How much content is kept in memory from hashing to packing: all of a usual project, a part of a huge one. */
@@ -51985,10 +52200,25 @@ async function collectWhileReading(job, config, wheels) {
 			...context,
 			bin
 		});
+		const failed = new AbortController();
+		const signal = AbortSignal.any([context.signal, failed.signal]);
+		const checking = deployCheck(config, {
+			...context,
+			bin,
+			signal,
+			time: job.effects.time
+		});
 		const early = readEarly(job, wheels?.files);
-		await collecting;
+		collecting.catch((thrown) => failed.abort(thrown));
+		const [noticed] = await Promise.all([checking, collecting]);
+		sayNoticed(job, noticed);
 		return early;
 	});
+}
+/** What the hosts' environment may decide otherwise is no annotation: it would be there at each deploy. */
+function sayNoticed(job, noticed) {
+	warnOf(job, noticed.filter(({ unsure }) => unsure !== true));
+	for (const { message } of noticed.filter(({ unsure }) => unsure === true)) job.effects.log.line(`Unless the environment on the hosts says otherwise: ${message}.`);
 }
 /**
 * The programs of an environment with the app's packages, for the collect commands.
@@ -52068,51 +52298,6 @@ function wheelsContext({ inputs, effects, directory }) {
 		pipArguments: [...inputs.indexUrl === "" ? [] : ["--index-url", inputs.indexUrl], ...inputs.pipArguments],
 		onLine
 	};
-}
-// action/runner/time.ts
-/** The time of this machine. */
-const realTime = {
-	elapsed: () => performance.now(),
-	after(ms, call, ref = true) {
-		const timer = setTimeout(call, ms);
-		if (!ref) timer.unref();
-		return () => clearTimeout(timer);
-	}
-};
-/** @throws the signal's reason as soon as it is aborted */
-function sleep(time, ms, signal) {
-	return new Promise((resolve, reject) => {
-		if (signal.aborted) return reject(signal.reason);
-		const stop = time.after(ms, () => {
-			signal.removeEventListener("abort", abort);
-			resolve();
-		});
-		const abort = () => {
-			stop();
-			reject(signal.reason);
-		};
-		signal.addEventListener("abort", abort, { once: true });
-	});
-}
-/** A signal that is aborted after so many milliseconds. */
-function deadline(time, ms) {
-	const controller = new AbortController();
-	const expire = () => controller.abort(new DOMException(`the limit of ${ms / 1e3} s was reached`, "TimeoutError"));
-	time.after(ms, expire, false);
-	return controller.signal;
-}
-/** What `work` gives, or the signal's reason if that is aborted first. */
-async function unlessAborted(work, signal) {
-	const { promise, reject } = Promise.withResolvers();
-	const abort = () => reject(signal.reason);
-	if (signal.aborted) abort();
-	signal.addEventListener("abort", abort, { once: true });
-	try {
-		return await Promise.race([work, promise]);
-	} finally {
-		signal.removeEventListener("abort", abort);
-		work.catch(() => void 0);
-	}
 }
 // action/hosts/waves.ts
 /** Host by host, and none may fail. */

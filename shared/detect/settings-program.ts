@@ -144,7 +144,8 @@ def plain(value):
 export const settingsProgram = `${readerProgram}
 module = sys.argv[3]
 WANTED = ("STATIC_URL", "STATIC_ROOT", "MEDIA_URL", "MEDIA_ROOT", "STATICFILES_STORAGE", "STORAGES", "STATICFILES_DIRS",
-          "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING")
+          "INSTALLED_APPS", "DATABASES", "ALLOWED_HOSTS", "DEBUG", "LOGGING", "SECURE_SSL_REDIRECT",
+          "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")
 
 reader, error = Reader(), None
 try:

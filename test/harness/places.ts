@@ -11,7 +11,7 @@ export const agentProgram = join(repository, "agent/dist/cutover-agent.mjs");
 export const helperProgram = join(repository, "agent/dist/cutover-helper.mjs");
 export const cutoverProgram = join(repository, "agent/dist/cutover.mjs");
 
-const wheels = join(repository, "test/.cache/wheels");
+const cache = join(repository, "test/.cache");
 
 /** Debian's own programs first: another python3 earlier in PATH would know no Debian package. */
 export const systemPath = "/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin";
@@ -20,10 +20,20 @@ export const systemPath = "/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin";
 export const node = process.execPath;
 
 /** Variables with which pip finds Django and gunicorn without an index. Makes the wheels if the set-up has not. */
-export async function offlinePip(): Promise<Record<string, string>> {
+export function offlinePip(): Promise<Record<string, string>> {
+  return offlineWheels("wheels", ["Django", "gunicorn"]);
+}
+
+/**
+ * Variables with which pip finds these distributions, and what they need, without an index.
+ * @param folder where the wheels are kept from one run to the next
+ * @param names of distributions that Debian's packages installed, without compiled parts
+ */
+export async function offlineWheels(folder: string, names: string[]): Promise<Record<string, string>> {
+  const wheels = join(cache, folder);
   if (!existsSync(join(wheels, "complete"))) {
     const script = join(repository, "test/wheels.py");
-    await promisify(execFile)("/usr/bin/python3", [script, wheels, "Django", "gunicorn"]);
+    await promisify(execFile)("/usr/bin/python3", [script, wheels, ...names]);
   }
   return { PIP_NO_INDEX: "1", PIP_FIND_LINKS: wheels };
 }

@@ -10,8 +10,8 @@ export interface JobStreamOptions {
   url: string;
   /** Jobs a second. */
   rate: number;
-  /** The file that the project's processes write. */
-  journal: string;
+  /** The file that the project's processes write, or that of each host. */
+  journal: string | string[];
 }
 
 /** One line of the journal; `at` in milliseconds since the epoch. */
@@ -115,14 +115,17 @@ export class JobStream implements AsyncDisposable {
   }
 }
 
-export function readJournal(file: string): JournalLine[] {
-  return readFileSync(file, "utf8")
-    .split("\n")
+/** In the order of what happened, from the files of all hosts. */
+export function readJournal(files: string | string[]): JournalLine[] {
+  return [files]
+    .flat()
+    .flatMap((file) => readFileSync(file, "utf8").split("\n"))
     .filter((line) => line !== "")
     .map((line) => {
       const [at = "", what = "", pid = "", release = "", job] = line.split(" ");
       return { at: Number(at) * 1000, what, pid: Number(pid), release, ...(job !== undefined && { job: Number(job) }) };
-    });
+    })
+    .toSorted((a, b) => a.at - b.at);
 }
 
 export function reportJobs(sent: SentJob[], refused: string[], lines: JournalLine[]): JobReport {
