@@ -42,6 +42,7 @@ const named = [
   "programs.reload",
   "programs.add",
   "programs.start",
+  "programs.share",
   "programs.stop",
   "programs.unlink",
   "programs.remove",

@@ -1,10 +1,11 @@
-import { lstatSync, readFileSync, unlinkSync } from "node:fs";
+import { lstatSync, readFileSync, statSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startableProgram } from "../shared/startable-program.ts";
 import { processStatus } from "./host/exec/processes.ts";
 import type { LaunchFile } from "./host/supervisor/launch-files.ts";
 import { type Marks, processesOf, signalEach } from "./host/supervisor/leftovers.ts";
+import { lowerOwnShare, quietMs } from "./host/supervisor/share.ts";
 
 /**
  * What supervisor starts for each instance. It reads the launch file named on the command line, and becomes the program in
@@ -13,7 +14,7 @@ import { type Marks, processesOf, signalEach } from "./host/supervisor/leftovers
  */
 async function launch(file: string | undefined): Promise<never> {
   if (file === undefined) throw new Error("no launch file was named");
-  const { argv, env, directory, umask, socket, after } = JSON.parse(
+  const { argv, env, directory, umask, socket, after, quiet } = JSON.parse(
     readFileSync(file === "-" ? 0 : file, "utf8"),
   ) as LaunchFile;
   process.umask(umask);
@@ -24,6 +25,7 @@ async function launch(file: string | undefined): Promise<never> {
     await endLeftovers(marks);
   }
   if (socket !== undefined) removeStaleSocket(socket);
+  if (quiet === true && file !== "-" && isNew(file)) lowerOwnShare();
   const [name] = argv;
   if (name === undefined || process.execve === undefined) throw new Error("there is no program to start");
   return process.execve(startableProgram(name, env.PATH ?? "", process.cwd()), argv, env);
@@ -73,6 +75,15 @@ async function endLeftovers(marks: Marks): Promise<void> {
     if (performance.now() > deadline) signalEach(pids, "SIGKILL");
     await sleep(20);
   }
+}
+
+/**
+ * Whether this is the first start of a run. One that supervisord starts again, or starts after a reboot, may have visitors. If
+ * the clock jumps, a new run boots at the full share, or a restarted one gets it from the agent, seconds later.
+ */
+function isNew(file: string): boolean {
+  const age = Date.now() - statSync(file).mtimeMs;
+  return age >= -quietMs && age < quietMs;
 }
 
 /** Not every server removes a socket that its killed predecessor left, and then it could not bind. */

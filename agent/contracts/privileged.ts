@@ -119,6 +119,12 @@ export interface Privileged {
    */
   revivePrograms(app: string, run: string, stopped: boolean): Promise<ProgramStatus[] | undefined>;
   /**
+   * Gives the web instances of a run the full share of the processor, less of which they have while they boot. Idempotent, and
+   * nothing happens for instances that do not run.
+   * @throws CutoverError supervisor_unreachable
+   */
+  fullShare(app: string, run: string): Promise<void>;
+  /**
    * Writes the launch files and programs of one process of a run, and starts those that do not run. Idempotent.
    * @throws CutoverError supervisor_unreachable, supervisor_config_broken
    */

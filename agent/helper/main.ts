@@ -6,8 +6,9 @@
 //   something else (StandardOutput=journal, StandardError=journal); its log goes to standard error.
 // - `cutover-helper --config /etc/cutover/agent.yml`. It asks the kernel who connected.
 // - As root, with the capabilities to act for the apps' users: CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER
-//   CAP_FSETID CAP_KILL and CAP_SYS_PTRACE (to see whose a process is). Not with RestrictSUIDSGID: directories of sockets have
-//   the set-group-id bit. If CUTOVER_UNIT names its unit, systemd starts steps and `nginx -t` as units. Otherwise they are its
+//   CAP_FSETID CAP_KILL, CAP_SYS_PTRACE (to see whose a process is) and CAP_SYS_NICE (without it instances boot at the full
+//   share). Not with RestrictSUIDSGID: directories of sockets have the set-group-id bit. If CUTOVER_UNIT names its unit, systemd
+//   starts steps and `nginx -t` as units. Otherwise they are its
 //   children; then it also needs CAP_SETUID CAP_SETGID, CAP_SYS_ADMIN and namespaces (pid, mnt, ipc, net) for steps, and
 //   CAP_NET_BIND_SERVICE (`nginx -t` binds what the sites listen on).
 // - It must be able to write to `data`, nginx's and supervisor's conf_dir, nginx's logs and pid file (for `nginx -t`), and

@@ -54,6 +54,7 @@ export const methods = {
   revivePrograms: method(shape.revival, shape.programs, ({ privileged }, { app, run, stopped }) =>
     privileged.revivePrograms(app, run, stopped),
   ),
+  fullShare: method(ofRun, done, ({ privileged }, { app, run }) => privileged.fullShare(app, run)),
   startProcess: method(processSpec, done, (host, { spec, process }) =>
     host.ifShared(spec, () => host.privileged.startProcess(spec, process)),
   ),

@@ -80,6 +80,10 @@ export class RemotePrivileged implements Privileged {
     return this.#helper.call("revivePrograms", { app, run, stopped });
   }
 
+  fullShare(app: string, run: string): Promise<void> {
+    return this.#helper.call("fullShare", { app, run });
+  }
+
   startProcess(spec: RunSpec, process: string): Promise<void> {
     return this.#helper.call("startProcess", { spec: plain(spec), process });
   }

@@ -180,6 +180,10 @@ export class LocalPrivileged implements Privileged {
     return this.#programs.revive(app, run, stopped);
   }
 
+  async fullShare(app: string, run: string): Promise<void> {
+    await this.#programs.fullShare(await this.#app(app), run);
+  }
+
   async startProcess(spec: RunSpec, name: string): Promise<void> {
     await this.#programs.startProcess(await this.#ownApp(spec.app), spec, name);
   }

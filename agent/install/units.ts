@@ -149,7 +149,7 @@ export function renderHelperUnit({ node, programs }: Installation): string {
       "UMask=0077",
       "",
       "# For files and processes of other users. Build steps and nginx -t are units of their own.",
-      "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SYS_PTRACE",
+      "CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SYS_NICE CAP_SYS_PTRACE",
       ...neverNeeded,
       "PrivateTmp=yes",
       "ProtectProc=invisible",
@@ -160,6 +160,8 @@ export function renderHelperUnit({ node, programs }: Installation): string {
       "IPAddressDeny=any",
       "SystemCallFilter=@system-service",
       "SystemCallFilter=~@keyring @resources",
+      "# An instance that is healthy gets back the share of the processor that it had less of while it booted.",
+      "SystemCallFilter=setpriority",
       "SystemCallErrorNumber=EPERM",
     ],
   });

@@ -3,6 +3,7 @@ import { grayTable, measureGray } from "./gray.ts";
 import { manyFilesTable, measureManyFiles } from "./many-files.ts";
 import { measurePeers, peersTable } from "./peers/peers.ts";
 import { peersPicture } from "./peers/picture.ts";
+import { measureQuiet, quietTable } from "./quiet.ts";
 import { measureRequests, requestsTable } from "./requests.ts";
 import type { Sizes } from "./sizes.ts";
 import type { Table } from "./table.ts";
@@ -35,6 +36,7 @@ export const parts: Record<string, Part> = {
   deploy: part("Deploys of one changed file", measureDeploys, deployTable),
   files: part("Deploys of one changed file in very many", measureManyFiles, manyFilesTable),
   load: part("Deploys under load", measureTraffic, trafficTable),
+  quiet: part("Visitors beside a deploy", measureQuiet, quietTable),
   gray: part("A gray release", measureGray, grayTable),
   requests: part("Counting visitors' requests", measureRequests, requestsTable),
   unpack: part("A bundle of 1 GB", measureUnpack, unpackTable),

@@ -37,6 +37,7 @@ export class Site implements AsyncDisposable {
   readonly url: string;
   readonly #key: Key;
   readonly #pip: Record<string, string>;
+  readonly #through: string[];
   readonly #events: EventFilesOnDisk;
 
   private constructor(parts: {
@@ -46,6 +47,7 @@ export class Site implements AsyncDisposable {
     port: number;
     key: Key;
     pip: Record<string, string>;
+    through: string[];
   }) {
     this.app = parts.app;
     this.agent = parts.agent;
@@ -53,19 +55,21 @@ export class Site implements AsyncDisposable {
     this.url = `http://127.0.0.1:${parts.port}`;
     this.#key = parts.key;
     this.#pip = parts.pip;
+    this.#through = parts.through;
     this.#events = new EventFilesOnDisk(join(parts.agent.directory, "data"));
   }
 
-  static async open(app: string): Promise<Site> {
+  /** @param how words before the agent's command line, and before the Action's */
+  static async open(app: string, how: { before?: string[]; through?: string[] } = {}): Promise<Site> {
     await using stack = new AsyncDisposableStack();
     const project = stack.use(new Scratch("project"));
-    const agent = stack.use(await startAgent({ name: "bench" }));
+    const agent = stack.use(await startAgent({ name: "bench", before: how.before ?? [] }));
     const key = await agent.newKey();
     const [port = 0] = await freePorts(1);
     await agent.addApp({ app, key, ports: [port] });
     const pip = await offlinePip();
     stack.move();
-    return new Site({ app, agent, project, port, key, pip });
+    return new Site({ app, agent, project, port, key, pip, through: how.through ?? [] });
   }
 
   /** Where the launch files of the app's instances are. */
@@ -83,6 +87,7 @@ export class Site implements AsyncDisposable {
       inputs: { hosts: this.agent.url, "signing-key": this.#key.privatePem },
       cwd: this.project.path,
       env: this.#pip,
+      through: this.#through,
       onLine: (line) => log.push({ at: Date.now(), line }),
     });
     const ended = Date.now();

@@ -12,6 +12,7 @@ export interface Sizes {
   gray: { weights: number[]; requests: number; rate: number; quietMs: number };
   requests: { rate: number; seconds: number };
   unpack: { rounds: number; idleMs: number; afterMs: number; content: BigBundleScale };
+  quiet: { deploys: number; rate: number; quietMs: number; pauseMs: number };
   worker: { deploys: number; quietMs: number; pauseMs: number };
   peers: { deploys: number; rate: number; quietMs: number; pauseMs: number; project: ProjectScale };
 }
@@ -64,6 +65,7 @@ export const fullSizes: Sizes = {
     // Together about 1 GB, also packed.
     content: { pictures: { count: 1000, bytes: 1_010_000 }, sources: { count: 2000, lines: 500 } },
   },
+  quiet: { deploys: 15, rate: 300, quietMs: 15_000, pauseMs: 3000 },
   worker: { deploys: 10, quietMs: 20_000, pauseMs: 3000 },
   peers: { deploys: 5, rate: 100, quietMs: 10_000, pauseMs: 3000, project: fullProject },
 };
@@ -81,6 +83,7 @@ export const tinySizes: Sizes = {
     ...{ rounds: 1, idleMs: 0, afterMs: 0 },
     content: { pictures: { count: 10, bytes: 100_000 }, sources: { count: 20, lines: 50 } },
   },
+  quiet: { deploys: 1, rate: 20, quietMs: 500, pauseMs: 500 },
   worker: { deploys: 1, quietMs: 500, pauseMs: 0 },
   peers: { deploys: 1, rate: 20, quietMs: 500, pauseMs: 500, project: tinyProject },
 };

@@ -14,6 +14,7 @@ const expected: Record<keyof typeof parts, object> = {
   },
   files: { sizes: [{ files: 30, unpack: expect.any(Number) }, { files: 100 }] },
   load: { deploys: 1, failed: 0, cut: 0, versions: 2 },
+  quiet: { deploys: 1, quiet: { failed: 0 }, loud: { failed: 0 } },
   gray: {
     steps: [
       { balance: "round_robin", weight: 50 },

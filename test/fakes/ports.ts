@@ -13,8 +13,10 @@ import { FakeClock } from "./clock.ts";
 import { fakeConnections } from "./connections.ts";
 import { digestOf, requestOf } from "./deploy-request.ts";
 import { memoryMaintenance } from "./maintenance.ts";
+import { noNginx } from "./no-nginx.ts";
 import { type FakeProcess, processGroup } from "./processes.ts";
 import { noRequests } from "./requests.ts";
+import { FakeShares } from "./shares.ts";
 import { assignedSlots } from "./slots.ts";
 import { memoryStates } from "./states.ts";
 
@@ -59,6 +61,7 @@ export class FakeHost {
     events: new Map<string, DeploymentEvent[]>(),
     maintenance: undefined as MaintenanceView | undefined,
   };
+  readonly shares = new FakeShares();
   settings = appSettingsSchema.parse({ domains: ["shop.example.com"] });
   apps = ["shop"];
   releaseCommandCode = 0;
@@ -191,6 +194,7 @@ export class FakeHost {
           await this.effect(`programs.revive ${run}${stopped ? " stopped" : ""}`);
           return disk.programs.has(run) ? this.#programs(run) : undefined;
         },
+        fullShare: async (_app, run) => this.shares.give(run),
         startProcess: async ({ run, config }, process) => {
           const { instances, stop_timeout } = config.processes[process] ?? {};
           if (instances === undefined || stop_timeout === undefined) throw new Error(`no process ${process}`);
@@ -217,12 +221,8 @@ export class FakeHost {
         runs: async () => [
           ...new Set([...disk.programs, ...[...disk.processes.values()].map((process) => process.run)]),
         ],
-        checkSite: async () => {},
-        writeSite: async () => ({ changed: false }),
-        upstreamServers: async () => ({ main: [], preview: [], unread: false }),
-        rotateRequests: async () => {},
+        ...noNginx,
         ...noCertificates,
-        oldWorkers: async () => false,
         removeApp: async () => {
           await this.effect("app.remove");
           disk.programs.clear();

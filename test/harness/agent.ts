@@ -23,6 +23,8 @@ export interface AgentOptions {
   env?: Record<string, string>;
   /** `https` where agent.yml will have a certificate: then its log tells that it is ready. */
   scheme?: "http" | "https";
+  /** Words before its command line. */
+  before?: string[];
 }
 
 export interface Key {
@@ -47,7 +49,7 @@ export async function startAgent(options: AgentOptions = {}): Promise<EmbeddedAg
   const [port = 0] = await freePorts(1);
   const agent = new EmbeddedAgent(port, options);
   try {
-    await agent.start();
+    await agent.start(options.before);
     return agent;
   } catch (error) {
     await agent[Symbol.asyncDispose]();
@@ -92,9 +94,9 @@ export class EmbeddedAgent implements AsyncDisposable {
   }
 
   /** Again after `kill` or `end`, over the same directory. @throws Error with its log when it does not answer */
-  async start(): Promise<void> {
+  async start(before: string[] = []): Promise<void> {
     await mkdir(this.directory, { recursive: true });
-    await this.#run(["--embedded", this.directory, "--listen", new URL(this.url).host]);
+    await this.#run(["--embedded", this.directory, "--listen", new URL(this.url).host], before);
   }
 
   /**

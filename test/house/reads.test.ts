@@ -57,6 +57,7 @@ const allowed: Record<string, string> = {
   "agent/host/net/proc-net.ts": proc,
   "agent/host/nginx/master-process.ts": proc,
   "agent/host/supervisor/leftovers.ts": proc,
+  "agent/host/supervisor/share.ts": proc,
   "agent/observe/webhooks.ts": etc,
   "agent/ui/page.ts": "its own script and style sheet",
   "agent/doctor/facts/apps.ts": "files of secrets of the host's owner",

@@ -25,6 +25,7 @@ export const simulated = [
   "programs.reload",
   "programs.add",
   "programs.start",
+  "programs.share",
   "programs.stop",
   "programs.unlink",
   "programs.remove",

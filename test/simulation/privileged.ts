@@ -131,6 +131,11 @@ export class SimPrivileged implements Privileged {
     return before;
   }
 
+  async fullShare(app: string, run: string): Promise<void> {
+    await this.programs(app, run);
+    await this.#effects.do("programs.share", app, () => {});
+  }
+
   async startProcess(spec: RunSpec, name: string): Promise<void> {
     const { app, run, config } = spec;
     const entry = config.processes[name];

@@ -50,6 +50,8 @@ const failures: Record<NamedEffect, readonly Failure[]> = {
   "programs.reload": calling,
   "programs.add": calling,
   "programs.start": calling,
+  // The kernel refuses it, or a table cannot be opened.
+  "programs.share": ["fail-EMFILE"],
   "programs.stop": calling,
   "programs.unlink": removing,
   "programs.remove": calling,

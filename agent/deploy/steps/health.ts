@@ -7,6 +7,7 @@ import { type DeployContext, interruption } from "../context.ts";
 import { probeInstance } from "../watch/probe-instance.ts";
 import { healthHost, noPorts } from "../watch/run-health.ts";
 import { watchWorkers } from "./dying-workers.ts";
+import { giveFullShare } from "./full-share.ts";
 import {
   type Asked,
   explainStartFailure,
@@ -25,7 +26,8 @@ const finalAnswers = 6;
 const notYet: ReadonlySet<number> = new Set([425, 429, 503]);
 
 /**
- * Waits until every instance of the run has answered its health check with an expected status, on its own socket.
+ * Waits until every instance of the run has answered its health check with an expected status, on its own socket. Then they
+ * get the full share of the processor.
  * @throws CutoverError instance_died as soon as one ends, port_taken as soon as another user's process has a port;
  * health_failed if an unexpected answer does not change; health_timeout at the time limit
  */
@@ -39,6 +41,7 @@ export async function waitHealthy(context: DeployContext, spec: RunSpec): Promis
     const watched = watchPrograms(context, spec, signal);
     const probed = Promise.all(instances.map((instance) => becomeHealthy(context, spec, instance, signal)));
     await Promise.race([probed, watched]);
+    await giveFullShare(context.ports, spec, context.log);
   } catch (thrown) {
     interruption(context).throwIfAborted();
     if (thrown instanceof StartFailure) throw await explainStartFailure(context, spec, thrown.fault);

@@ -5,6 +5,7 @@ import type { RunSpec } from "../../contracts/privileged.ts";
 import type { Logger } from "../../logger.ts";
 import { runSpec } from "../context.ts";
 import type { AppState } from "../state.ts";
+import { giveFullShare } from "../steps/full-share.ts";
 import { answerOf, checkEveryMs, failureReason, failuresInARow, faultOf, type RunFault } from "./run-health.ts";
 import { judgeOfCanary, type VisitorsJudge } from "./visitors-judge.ts";
 
@@ -24,6 +25,8 @@ interface Watched {
   /** The first pid of each program, and how many checks in a row have failed. */
   pids: Map<string, number>;
   failures: number;
+  /** It was given the full share of the processor. */
+  shared: boolean;
   /** Its share of the traffic, and since when it has that, in milliseconds since the epoch. */
   step: Step;
   /** The step that `visitors` looks at. */
@@ -63,7 +66,7 @@ export class CanaryWatch {
     this.#watched.delete(app);
     if (wanted === undefined || staged === null) return;
     const { deployment } = staged;
-    const health = { pids: new Map<string, number>(), failures: 0 };
+    const health = { pids: new Map<string, number>(), failures: 0, shared: false };
     const next = { run: wanted, deployment, stop: new AbortController(), ...health, step };
     this.#watched.set(app, next);
     void this.#watch(app, next);
@@ -95,6 +98,8 @@ export class CanaryWatch {
     try {
       for (;;) {
         await ports.clock.sleep(checkEveryMs, stop.signal);
+        // Its visitors compare it with the live run, which has the full share.
+        watched.shared ||= await giveFullShare(ports, { app, run }, log);
         const fault = (await this.#health(app, watched)) ?? (await this.#visitors(app, watched));
         stop.signal.throwIfAborted();
         if (fault !== undefined && (await this.#fail(app, watched, fault))) return;

@@ -7,6 +7,7 @@ import type { Logger } from "../../logger.ts";
 import { runSpec } from "../context.ts";
 import type { AppLocks } from "../queue/lock.ts";
 import { type AppState, mayHaveCutOver } from "../state.ts";
+import { ShareWatch } from "./share-watch.ts";
 
 interface Parts {
   ports: Ports;
@@ -29,6 +30,7 @@ const steadyMs = 10_000;
 interface Watched {
   spec: RunSpec;
   instances: Instance[];
+  share: ShareWatch;
   /** By `elapsed`: when supervisord is asked again even though all instances listen. */
   next: number;
   /** How often supervisord was asked since something is wrong; 0 while all is well. */
@@ -93,6 +95,7 @@ export class LiveSupervision {
     const now = ports.clock.elapsed();
     const isNew = watched.looks === 0 && silent.length > 0;
     const isOver = watched.looks > 0 && silent.length === 0;
+    await watched.share.look(isOver);
     if (!isNew && !isOver && now < watched.next) return;
     if (!(await this.#lookAlone(watched, silent))) return;
     const pause = Math.min(everyMs * 2 ** (watched.looks - 1), longestPauseMs);
@@ -113,7 +116,8 @@ export class LiveSupervision {
     const { since, reported } = known ?? { since: "", reported: new Map<string, DownInstance>() };
     // What was reported of the run before is over when this one runs: so it is asked at once.
     const next = reported.size > 0 ? 0 : ports.clock.elapsed() + nextQuestion(spec);
-    const watched = { spec, instances, ...fresh, next, since, reported };
+    const share = new ShareWatch(ports, spec, this.#parts.log);
+    const watched = { spec, instances, share, ...fresh, next, since, reported };
     this.#watched.set(app, watched);
     return watched;
   }

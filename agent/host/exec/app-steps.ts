@@ -36,7 +36,7 @@ export class AppSteps {
     const { settings } = this.#options;
     // It gets none of the app's secrets, but a requirements file may hold URLs with a password.
     const step = { ...asked, onLine: (line: string) => asked.onLine(maskUrls(line)) };
-    const how = { network: step.network ?? false, limits: settings.limits };
+    const how = { network: step.network ?? false, limits: settings.limits, quiet: true };
     const tools = await sandboxTools();
     if (app.user.other === undefined) return runStep(confined(step, how, tools));
     const { releases } = app.layout;

@@ -16,6 +16,8 @@ export interface Confinement {
   /** For a /tmp of its own, and for its view, where systemd does not make them. */
   mounts?: Omit<StepMounts, "view"> | undefined;
   network: boolean;
+  /** It leaves the processor and the disk to what serves. */
+  quiet?: boolean | undefined;
   limits: Pick<AgentSettings["limits"], "step_memory" | "step_tasks" | "step_file">;
   /** Set if the environment is the repository's: the launcher hands it over, so that nothing that runs as root has it. */
   launcher?: { node: string; file: string } | undefined;
@@ -34,13 +36,26 @@ export interface SandboxTools {
 /** The first process of a namespace ignores signals without a handler, so the step must not be the first one. */
 const first = ["/bin/sh", "-c", '"$@"; exit $?', "sh"];
 
+/**
+ * Lowers the share of what follows. A step has a session of its own, and where the kernel makes a group of each session
+ * (sched_autogroup), the nice value of a process counts only within its group: so the group gets one as well.
+ * A step runs all the same if this fails.
+ */
+const quietWords = [
+  "/bin/sh",
+  "-c",
+  '{ echo 10 >/proc/$$/autogroup; renice -n 10 -p $$; } >/dev/null 2>&1; exec "$@"',
+  "sh",
+];
+
 /** The step with the words in front of it that confine it. No word is a secret: all users can see them. */
 export function confined(step: StepRequest, confinement: Confinement, tools: SandboxTools): StepRequest {
-  const { user, network, limits, launcher, view, mounts } = confinement;
+  const { user, network, limits, launcher, view, mounts, quiet } = confinement;
+  const low = quiet ? quietWords : [];
   const limited = tools.prlimit === undefined ? [] : [tools.prlimit, ...limitOptions(limits, user !== undefined), "--"];
   if (user === undefined) {
     const locked = tools.setpriv === undefined ? [] : [tools.setpriv, "--no-new-privs", "--"];
-    return { ...step, argv: [...locked, ...limited, ...step.argv] };
+    return { ...step, argv: [...low, ...locked, ...limited, ...step.argv] };
   }
   const { argv, cwd, env, ...rest } = step;
   if (tools.systemd !== undefined) return asUnit(step, { ...confinement, user }, tools.systemd.unit);
@@ -50,7 +65,7 @@ export function confined(step: StepRequest, confinement: Confinement, tools: San
   const init = mounts === undefined ? first : mountWords({ ...mounts, view });
   const apart = tools.unshare === undefined ? [] : [tools.unshare, ...namespaceOptions(network), "--", ...init];
   const setpriv = tools.setpriv ?? "setpriv";
-  const outer = [setpriv, "--pdeathsig", "KILL", "--", ...apart, ...limited, setpriv, ...drop, ...bare, "--"];
+  const outer = [...low, setpriv, "--pdeathsig", "KILL", "--", ...apart, ...limited, setpriv, ...drop, ...bare, "--"];
   // The app's user enters the directory, not root: a link could lead root to where that user may not go.
   if (launcher === undefined) return { ...rest, cwd: "/", env, argv: [...outer, "/usr/bin/env", "-C", cwd, ...argv] };
   const launch = encodeLaunchFile({ argv, env, directory: cwd, umask: 0o022 });
@@ -61,11 +76,11 @@ export function confined(step: StepRequest, confinement: Confinement, tools: San
 /** The same by the host's systemd. All users can see the words, so a repository's environment comes by standard input. */
 function asUnit(
   { argv, env, cwd, ...rest }: StepRequest,
-  { user, network, limits, launcher, view }: Confinement & { user: StepUser },
+  { user, network, limits, launcher, view, quiet }: Confinement & { user: StepUser },
   askedBy: string | undefined,
 ): StepRequest {
   const { timeoutMs, graceMs } = rest;
-  const unit = { user, network, limits, timeoutMs, graceMs, askedBy, view };
+  const unit = { user, network, limits, timeoutMs, graceMs, askedBy, view, quiet };
   if (launcher === undefined) {
     return { ...rest, cwd: "/", env: systemdEnvironment, argv: systemdWords({ ...unit, argv, env, cwd }) };
   }

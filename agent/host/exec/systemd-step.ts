@@ -14,6 +14,8 @@ export interface SystemdStep {
   cwd: string;
   user: StepUser;
   network: boolean;
+  /** It leaves the processor and the disk to what serves. */
+  quiet?: boolean | undefined;
   /** What it sees of the data directory; all that its user may see unless given. */
   view?: StepView | undefined;
   limits: Pick<AgentSettings["limits"], "step_memory" | "step_tasks" | "step_file">;
@@ -64,6 +66,7 @@ export function stepProperties({
   user,
   network,
   view,
+  quiet,
   limits,
   timeoutMs,
   graceMs = 3000,
@@ -78,6 +81,8 @@ export function stepProperties({
     // runStep ends it earlier. This limit counts if this process is gone.
     `RuntimeMaxSec=${Math.ceil(timeoutMs / 1000) + 30}`,
     ...(askedBy === undefined ? [] : [`BindsTo=${askedBy}`, `After=${askedBy}`]),
+    // The weights of other units are 100. Where systemd has no control groups to set them in, the nice value counts.
+    ...(quiet ? ["CPUWeight=20", "IOWeight=20", "Nice=10"] : []),
     `MemoryMax=${limits.step_memory}`,
     `TasksMax=${limits.step_tasks}`,
     `LimitFSIZE=${limits.step_file}`,

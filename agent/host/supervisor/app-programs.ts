@@ -27,6 +27,7 @@ import {
 } from "./programs-file.ts";
 import { revive } from "./revive.ts";
 import { syncRunDirectories, writeInstanceLaunchFiles, writeProcessLaunchFiles } from "./run-launch-files.ts";
+import { giveShareBack, hasLowShare } from "./share.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 export interface AppProgramsOptions {
@@ -98,6 +99,17 @@ export class AppPrograms {
 
   revive(app: string, run: string, stopped: boolean): Promise<ProgramStatus[] | undefined> {
     return revive(this.#programs(app, run), stopped);
+  }
+
+  async fullShare({ layout, user, settings }: HostApp, run: string): Promise<void> {
+    const uid = user.other?.uid ?? process.geteuid?.() ?? 0;
+    const programs = (await this.programs(settings.app, run)) ?? [];
+    const low = programs.filter(({ pid }) => pid !== 0 && hasLowShare(pid));
+    if (low.length === 0) return;
+    await effect("programs.share", async () => {
+      for (const { name, pid } of low)
+        giveShareBack({ pid, uid, marks: { shared: layout.shared, run, instance: name } });
+    });
   }
 
   processes(app: string): Promise<ProcessGroup[]> {

@@ -12,6 +12,8 @@ export interface LaunchFile {
   umask: number;
   /** A socket that a killed predecessor may have left. It is removed before the start. */
   socket?: string;
+  /** It boots with a lower share of the processor, if it starts within `quietMs` of this file's last write. */
+  quiet?: boolean;
   /** The web instance before this one. What was left of this one serves until that one listens again. */
   after?: { instance: string; address: Address };
 }

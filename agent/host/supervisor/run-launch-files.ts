@@ -13,6 +13,7 @@ import type { AppLayout } from "../store/layout.ts";
 import { writeLaunchFile } from "./launch-files.ts";
 import { launchFilePath } from "./programs-file.ts";
 import { serverArguments } from "./servers.ts";
+import { canGiveShareBack } from "./share.ts";
 
 /** New files of an app's processes give no rights to others, so only nginx's group can open a socket. */
 const processUmask = 0o007;
@@ -24,6 +25,7 @@ export async function writeInstanceLaunchFiles(app: HostApp, spec: RunSpec, inst
   const venv = layout.releaseVenv(spec.release);
   const ownUwsgi = existsSync(join(venv, "bin", "uwsgi"));
   const cores = availableParallelism();
+  const quiet = canGiveShareBack();
   for (const [index, { name, address }] of instances.entries()) {
     const before = instances[index - 1];
     const { shared } = layout;
@@ -34,6 +36,7 @@ export async function writeInstanceLaunchFiles(app: HostApp, spec: RunSpec, inst
       directory,
       umask: processUmask,
       ...("socket" in place.address && { socket: place.address.socket }),
+      ...(quiet && { quiet }),
       ...(before !== undefined && { after: { instance: before.name, address: parseAddress(before.address) } }),
     };
     await writeLaunchFile(launchFilePath(layout, spec.run, name), launch, user.other && { gid: user.other.gid });

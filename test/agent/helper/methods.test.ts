@@ -16,7 +16,7 @@ test("the methods of the last release are all there, by their names", () => {
       "programs",
       "removePrograms",
     ],
-    ...["runs", "revivePrograms"],
+    ...["runs", "revivePrograms", "fullShare"],
     ...["startProcess", "processes", "stopProcess", "removeProcess", "runCommand", "maskSecrets", "commandEnvironment"],
     ...["checkSite", "writeSite", "rotateRequests", "upstreamServers"],
     ...["certificateRequest", "installCertificate", "certificate"],

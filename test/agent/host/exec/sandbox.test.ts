@@ -65,3 +65,16 @@ test.runIf(process.geteuid?.() === 0)("the kernel holds a step to it", async () 
   expect(await run(daemon)).toBe("0 ");
   expect(runningWith("sleep", nap)).toEqual([]);
 });
+
+test("a build's step leaves the processor to what serves, another step does not", async () => {
+  const shares = async (quiet: boolean) => {
+    lines.length = 0;
+    const code = "import os; print(os.nice(0)); print(*open('/proc/self/autogroup'))";
+    const how = { network: true, limits, quiet };
+    expect(await runStep(confined(step(["/usr/bin/python3", "-c", code]), how, await sandboxTools()))).toBe(0);
+    return [lines[0], /nice (\d+)/.exec(lines[1] ?? "")?.[1]];
+  };
+  const loud = await shares(false);
+  expect(loud[1]).toBe("0");
+  expect(await shares(true)).toEqual([String(Number(loud[0]) + 10), "10"]);
+});

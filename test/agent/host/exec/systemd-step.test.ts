@@ -62,3 +62,9 @@ test("the host's own tools leave the unit of a helper, and of nobody else", () =
   expect(words[0]).toBe("systemd-run");
   expect(words.slice(-2)).toEqual(["nginx", "-T"]);
 });
+
+test("a build's step has less of the processor and the disk than what serves, another step does not", () => {
+  const low = ["CPUWeight=20", "IOWeight=20", "Nice=10"];
+  expect(stepProperties({ ...step, quiet: true })).toEqual(expect.arrayContaining(low));
+  expect(stepProperties(step).filter((text) => low.includes(text))).toEqual([]);
+});
