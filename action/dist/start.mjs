@@ -25633,6 +25633,15 @@ const outcomeNames = {
 	aborted: "aborted",
 	rolled_back: "rolled back"
 };
+/** The outcome on one of the hosts, with the host whose failure caused it: "aborted, since web2:7070 failed". */
+function outcomeText({ outcome, failure }, hosts) {
+	const name = outcomeNames[outcome];
+	if (!(outcome === "aborted" || outcome === "rolled_back" || outcome === "not_started") || failure !== void 0) return name;
+	const [first, ...others] = hosts.filter((host) => host.outcome === "failed" && host.failure !== void 0);
+	if (first === void 0) return name;
+	const more = others.length === 0 ? "" : ` and ${others.length} more`;
+	return `${name}, since ${first.host}${more} failed`;
+}
 /** Of a job on many hosts, so many are named. */
 const namedHosts = 10;
 /**
@@ -25848,7 +25857,7 @@ function hostTable(hosts) {
 	const rows = hosts.slice(0, shownHosts).map((host) => row("td", [
 		escapeHtml(host.host),
 		host.release === void 0 ? "" : `<code>${escapeHtml(host.release)}</code>`,
-		outcomeCell(host),
+		outcomeCell(host, hosts),
 		timeOf(host.phases)
 	]));
 	const more = hosts.length > shownHosts ? [row("td", [
@@ -25863,8 +25872,9 @@ function hostTable(hosts) {
 		...more
 	].join("")}</table>`;
 }
-function outcomeCell({ outcome, failure, cut, visitors, note }) {
-	const lines = [`<b>${outcomeNames[outcome]}</b>`];
+function outcomeCell(host, hosts) {
+	const { failure, cut, visitors, note } = host;
+	const lines = [`<b>${escapeHtml(outcomeText(host, hosts))}</b>`];
 	if (failure !== void 0) lines.push(`${failure.code}: ${escapeHtml(short(failure.message))}`);
 	if (failure?.fix !== void 0) lines.push(escapeHtml(short(failure.fix)));
 	if (cut !== void 0 && cut > 0) lines.push(`${cut} open requests were cut`);
@@ -25978,17 +25988,18 @@ function failedHosts({ hosts }) {
 function closing(hosts, log) {
 	const usual = (host) => host.failure === void 0 && host.note === void 0 && !(Number(host.cut) > 0);
 	const together = hosts.length > 20 ? hosts.filter(usual) : [];
-	for (const host of hosts) if (!together.includes(host)) closingLines(host, log);
-	for (const [outcome, some] of Map.groupBy(together, (host) => host.outcome)) {
+	for (const host of hosts) if (!together.includes(host)) closingLines(host, hosts, log);
+	for (const [outcome, some] of Map.groupBy(together, (host) => outcomeText(host, hosts))) {
 		const [first] = some;
 		const names = some.length <= 20 ? some.map(({ host }) => host).join(", ") : `${some.length} hosts`;
-		log.line([`${names}: ${outcomeNames[outcome]}`, first?.release].filter((fact) => fact !== void 0).join(", "));
+		log.line([`${names}: ${outcome}`, first?.release].filter((fact) => fact !== void 0).join(", "));
 	}
 }
-function closingLines({ host, outcome, release, failure, cut, visitors, note }, log) {
+function closingLines(report, hosts, log) {
+	const { host, release, failure, cut, visitors, note } = report;
 	if (failure !== void 0) explainFailure(host, failure, log);
 	const facts = [
-		`${host}: ${outcomeNames[outcome]}`,
+		`${host}: ${outcomeText(report, hosts)}`,
 		release,
 		note
 	];

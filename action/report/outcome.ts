@@ -12,6 +12,17 @@ export const outcomeNames: Record<HostOutcome, string> = {
   rolled_back: "rolled back",
 };
 
+/** The outcome on one of the hosts, with the host whose failure caused it: "aborted, since web2:7070 failed". */
+export function outcomeText({ outcome, failure }: HostReport, hosts: HostReport[]): string {
+  const name = outcomeNames[outcome];
+  const isUndone = outcome === "aborted" || outcome === "rolled_back" || outcome === "not_started";
+  if (!isUndone || failure !== undefined) return name;
+  const [first, ...others] = hosts.filter((host) => host.outcome === "failed" && host.failure !== undefined);
+  if (first === undefined) return name;
+  const more = others.length === 0 ? "" : ` and ${others.length} more`;
+  return `${name}, since ${first.host}${more} failed`;
+}
+
 /** Of a job on many hosts, so many are named. */
 const namedHosts = 10;
 

@@ -3,7 +3,7 @@ import type { CutoverError } from "../../shared/errors.ts";
 import type { Log } from "../runner/log.ts";
 import { withoutRepeats } from "./evidence.ts";
 import { type HostReport, type JobReport, manyHosts, resultByHost } from "./job-report.ts";
-import { outcomeNames, outcomeSentence } from "./outcome.ts";
+import { outcomeSentence, outcomeText } from "./outcome.ts";
 import { renderSummary } from "./summary.ts";
 
 /** Where the result of the job goes, apart from the log. */
@@ -59,17 +59,18 @@ export function failedHosts({ hosts }: JobReport): HostReport[] {
 function closing(hosts: HostReport[], log: Log): void {
   const usual = (host: HostReport) => host.failure === undefined && host.note === undefined && !(Number(host.cut) > 0);
   const together = hosts.length > manyHosts ? hosts.filter(usual) : [];
-  for (const host of hosts) if (!together.includes(host)) closingLines(host, log);
-  for (const [outcome, some] of Map.groupBy(together, (host) => host.outcome)) {
+  for (const host of hosts) if (!together.includes(host)) closingLines(host, hosts, log);
+  for (const [outcome, some] of Map.groupBy(together, (host) => outcomeText(host, hosts))) {
     const [first] = some;
     const names = some.length <= manyHosts ? some.map(({ host }) => host).join(", ") : `${some.length} hosts`;
-    log.line([`${names}: ${outcomeNames[outcome]}`, first?.release].filter((fact) => fact !== undefined).join(", "));
+    log.line([`${names}: ${outcome}`, first?.release].filter((fact) => fact !== undefined).join(", "));
   }
 }
 
-function closingLines({ host, outcome, release, failure, cut, visitors, note }: HostReport, log: Log): void {
+function closingLines(report: HostReport, hosts: HostReport[], log: Log): void {
+  const { host, release, failure, cut, visitors, note } = report;
   if (failure !== undefined) explainFailure(host, failure, log);
-  const facts = [`${host}: ${outcomeNames[outcome]}`, release, note];
+  const facts = [`${host}: ${outcomeText(report, hosts)}`, release, note];
   if (cut !== undefined && cut > 0) facts.push(`${cut} open requests were cut`);
   log.line(facts.filter((fact) => fact !== undefined).join(", "));
   if (visitors !== undefined) log.line(`${host}: ${visitors}`);

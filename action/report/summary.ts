@@ -3,7 +3,7 @@ import type { Evidence } from "../../shared/errors.ts";
 import { cleanLine, cleanLines } from "../runner/log.ts";
 import { withoutRepeats } from "./evidence.ts";
 import type { HostReport, JobReport, Phase } from "./job-report.ts";
-import { outcomeNames, outcomeSentence } from "./outcome.ts";
+import { outcomeSentence, outcomeText } from "./outcome.ts";
 
 /** GitHub refuses a summary of more than 1 MiB, and other steps of the job share it with us. */
 const budget = 512 * 1024;
@@ -56,7 +56,7 @@ function hostTable(hosts: HostReport[]): string {
       row("td", [
         escapeHtml(host.host),
         host.release === undefined ? "" : `<code>${escapeHtml(host.release)}</code>`,
-        outcomeCell(host),
+        outcomeCell(host, hosts),
         timeOf(host.phases),
       ]),
     );
@@ -64,8 +64,9 @@ function hostTable(hosts: HostReport[]): string {
   return `<table>${[head, ...rows, ...more].join("")}</table>`;
 }
 
-function outcomeCell({ outcome, failure, cut, visitors, note }: HostReport): string {
-  const lines = [`<b>${outcomeNames[outcome]}</b>`];
+function outcomeCell(host: HostReport, hosts: HostReport[]): string {
+  const { failure, cut, visitors, note } = host;
+  const lines = [`<b>${escapeHtml(outcomeText(host, hosts))}</b>`];
   if (failure !== undefined) lines.push(`${failure.code}: ${escapeHtml(short(failure.message))}`);
   if (failure?.fix !== undefined) lines.push(escapeHtml(short(failure.fix)));
   if (cut !== undefined && cut > 0) lines.push(`${cut} open requests were cut`);

@@ -70,7 +70,8 @@ _cutover() {
 ${cases(all, ({ path, words }) => `    "${path}") compadd -- ${words.join(" ")} ;;`)}
   esac
 }
-compdef _cutover cutover
+# From a directory of fpath, zsh runs this whole file as the function, at the first completion.
+if [[ "\${funcstack[1]}" = _cutover ]]; then _cutover; else compdef _cutover cutover; fi
 `;
 }
 

@@ -16,7 +16,7 @@ export function renderStatus(view: AppView, options: ViewOptions): string {
   const { requests } = view;
   if (requests !== undefined && requests.runs.length > 0) lines.push("", renderVisitors(requests, options));
   if (view.instances.length > 0) lines.push("", renderInstances(view, options));
-  if (view.releases.length > 0) lines.push("", renderReleases(view, options));
+  if (view.releases.length > 0) lines.push("", renderFolded(view, options));
   return `${lines.join("\n")}\n`;
 }
 
@@ -103,6 +103,18 @@ export function renderReleases({ releases, live }: Pick<AppView, "releases" | "l
   const rows = releases.map((release) => releaseRow(release, release.id === current, options));
   const head = ["release", "state", "made", "live", "commit", "repository"];
   return indent(renderFitting(head, rows, inner(options.width)));
+}
+
+/** Of several that failed only the newest, so that what has served is not pushed out of sight. */
+function renderFolded({ app, live, releases }: AppView, options: ViewOptions): string {
+  const [newest, ...folded] = releases
+    .filter(({ state, pinned }) => state === "failed" && pinned !== true)
+    .toSorted((a, b) => Date.parse(b.created) - Date.parse(a.created));
+  if (newest === undefined || folded.length === 0) return renderReleases({ releases, live }, options);
+  const shown = releases.filter((release) => !folded.includes(release));
+  const count = folded.length === 1 ? "1 older release that" : `${folded.length} older releases that`;
+  const more = `and ${count} failed: \`cutover releases ${app}\` lists all`;
+  return `${renderReleases({ releases: shown, live }, options)}\n${indent(options.style("dim", more))}`;
 }
 
 function releaseRow(release: ReleaseView, live: boolean, { style, now }: ViewOptions): string[] {

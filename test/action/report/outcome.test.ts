@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type HostReport, newJobReport } from "../../../action/report/job-report.ts";
-import { outcomeSentence } from "../../../action/report/outcome.ts";
+import { outcomeSentence, outcomeText } from "../../../action/report/outcome.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 
 const host = (name: string, outcome: HostReport["outcome"], cut?: number): HostReport => ({
@@ -59,5 +59,17 @@ describe("the end of a job in one sentence", () => {
       "shop: deploy ended differently on its hosts, 2.4s. a: r2 is live; b: r2 is staged, without traffic.",
     );
     expect(outcomeSentence(job([]), 3400)).toBeUndefined();
+  });
+
+  test("says of a host that was undone for another whose failure it was, and of one that failed itself nothing more", () => {
+    const failure = new CutoverError("health_failed", "it failed");
+    const failed = (name: string): HostReport => ({ ...host(name, "failed"), failure });
+    const undone = host("web1", "aborted");
+    expect(outcomeText(undone, [undone, failed("web2")])).toBe("aborted, since web2 failed");
+    expect(outcomeText(host("web1", "rolled_back"), [failed("web2"), failed("web3")])).toBe(
+      "rolled back, since web2 and 1 more failed",
+    );
+    expect(outcomeText(undone, [undone, host("web2", "aborted")])).toBe("aborted");
+    expect(outcomeText(failed("web2"), [undone, failed("web2"), failed("web3")])).toBe("failed");
   });
 });

@@ -114,6 +114,25 @@ test("releases say what they are and when they were live", () => {
   );
 });
 
+test("status folds the releases that failed, except the newest; `releases` lists all", () => {
+  const view = fakeAppView();
+  const failed = Array.from({ length: 4 }, (_, index) => ({
+    ...view.releases[0]!,
+    id: `2026112${index + 2}T090000Z-${"7".repeat(7)}`,
+    state: "failed" as const,
+    created: `2026-11-2${index + 2}T09:00:00.000Z`,
+  }));
+  const releases = [...failed, ...view.releases];
+  const text = renderStatus({ ...view, releases }, options);
+  expect(text.match(/ failed /g)).toHaveLength(1);
+  expect(text).toContain("20261125T090000Z-7777777");
+  expect(text.endsWith("  and 3 older releases that failed: `cutover releases shop` lists all\n")).toBe(true);
+  expect(renderReleases({ ...view, releases }, options).match(/ failed /g)).toHaveLength(4);
+  const [one, two] = failed;
+  expect(renderStatus({ ...view, releases: [one!] }, options)).not.toContain("older");
+  expect(renderStatus({ ...view, releases: [one!, two!] }, options)).toContain("and 1 older release that failed:");
+});
+
 test("what a host or a release says cannot move the cursor, colour the screen or write lines of its own", () => {
   const hostile = "\u001b[2J\u001b]0;owned\u0007a\u009b31mb\u202ec\rd\u0000e\tf";
   expect(safe(hostile)).toBe("abcde    f");
