@@ -46,7 +46,7 @@ describe.skipIf(!asked)("H3 Debian 12 becomes 13 in place", () => {
     async () => {
       const load = await fleet.load(host(), 10);
       const report = await during(load, upgrade);
-      process.stdout.write(`${JSON.stringify({ ...report, failures: report.failures.length })}\n`);
+      process.stdout.write(`${JSON.stringify({ ...report, samples: 0, versions: report.versions.length, failures: report.failures.length })}\n`);
       process.stdout.write(`${JSON.stringify(report.failures.slice(0, 3))}\n`);
       expect(await host().check("cat", "/etc/debian_version")).toMatch(/^13/);
       expect(await host().check("/usr/bin/python3", "--version")).toMatch(/^Python 3\.13/);
