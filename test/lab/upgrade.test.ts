@@ -20,8 +20,21 @@ describe.skipIf(!asked)("H3 Debian 12 becomes 13 in place", () => {
     return (JSON.parse(stdout) as { findings: { severity: string; what: string; fix: string }[] }).findings;
   };
   /** What the live instances are, as the host runs them. */
-  const interpreters = async () =>
-    (await host().check("sh", "-c", "for p in $(pgrep -u shop); do readlink /proc/$p/exe; done | sort -u")).trim();
+  const interpreters = async () => {
+    const { stdout } = await host().run(
+      "find",
+      "/proc",
+      "-maxdepth",
+      "1",
+      "-user",
+      "shop",
+      "-exec",
+      "readlink",
+      "{}/exe",
+      ";",
+    );
+    return [...new Set(stdout.trim().split("\n"))];
+  };
 
   beforeAll(async () => {
     fleet = await LabFleet.start(1, { debian: old, upgrade: next });
@@ -46,13 +59,17 @@ describe.skipIf(!asked)("H3 Debian 12 becomes 13 in place", () => {
     async () => {
       const load = await fleet.load(host(), 10);
       const report = await during(load, upgrade);
-      process.stdout.write(`${JSON.stringify({ ...report, samples: 0, versions: report.versions.length, failures: report.failures.length })}\n`);
-      process.stdout.write(`${JSON.stringify(report.failures.slice(0, 3))}\n`);
+      const [first, last] = [report.failures[0]?.at ?? 0, report.failures.at(-1)?.at ?? 0];
+      const reasons = Object.entries(Object.groupBy(report.failures, ({ reason }) => reason));
+      const counts = reasons.map(([reason, failed]) => `${failed?.length} ${reason}`).join(", ");
+      const figures = `${report.sent} requests in ${report.elapsedMs} ms; failed from ${first} to ${last} ms: ${counts}`;
+      process.stdout.write(`${figures}\n`);
       expect(await host().check("cat", "/etc/debian_version")).toMatch(/^13/);
       expect(await host().check("/usr/bin/python3", "--version")).toMatch(/^Python 3\.13/);
-      expect(report.ok).toBeGreaterThan(report.sent * 0.5);
+      // nginx and supervisord are stopped once each, while their packages are replaced.
+      expect(last - first, figures).toBeLessThan(30_000);
       expect(await fleet.firstVisit(host())).toMatchObject({ version: "v1" });
-      expect(await interpreters()).toContain("python3.11");
+      expect(await interpreters()).toContain("/usr/bin/python3.11");
     },
     20 * minutes,
   );
@@ -72,7 +89,7 @@ describe.skipIf(!asked)("H3 Debian 12 becomes 13 in place", () => {
       expect(await said()).toEqual([]);
       await host().reboot();
       expect(await fleet.firstVisit(host())).toMatchObject({ version: "v1" });
-      expect(await interpreters()).toContain("python3.11");
+      expect(await interpreters()).toContain("/usr/bin/python3.11");
     },
     5 * minutes,
   );
@@ -91,7 +108,7 @@ describe.skipIf(!asked)("H3 Debian 12 becomes 13 in place", () => {
       expect(report.failures, JSON.stringify(report.failures.slice(0, 5))).toEqual([]);
       expect(report.ok).toBeGreaterThan(20);
       expect(await said()).toEqual([]);
-      expect(await interpreters()).toContain("python3.13");
+      expect(await interpreters()).toContain("/usr/bin/python3.13");
       await host().reboot();
       expect(await fleet.firstVisit(host())).toMatchObject({ version: "v1" });
     },
