@@ -117,16 +117,31 @@ make_wheels() {
 }
 
 # The hosts of test/lab start from it. Where there can be none, its tests say that they were left out; in CI they must run.
+# CUTOVER_LAB_DEBIAN says of which Debian; otherwise they are made of each.
+make_lab_bases() {
+  case ${CUTOVER_LAB_DEBIAN-} in
+    12) make_lab_base bookworm ;;
+    13) make_lab_base trixie ;;
+    "") make_lab_base bookworm && make_lab_base trixie ;;
+    *) fail "CUTOVER_LAB_DEBIAN is 12 or 13, not $CUTOVER_LAB_DEBIAN" ;;
+  esac
+  if [ "${CUTOVER_LAB_UPGRADE-}" != 1 ]; then return; fi
+  say "fetching what the lab's upgrade test installs"
+  quietly sh test/lab/upgrade.sh test/.cache/lab/bookworm trixie || fail "the packages of the upgrade could not be fetched"
+}
+
 make_lab_base() {
-  if [ "$(cat test/.cache/lab/complete 2>/dev/null)" = "$(sha256sum <test/lab/base.sh)" ]; then return; fi
-  say "making the base tree of the lab's hosts (debootstrap)"
-  if quietly sh test/lab/base.sh test/.cache/lab; then return; fi
+  base=test/.cache/lab/$1
+  made=$(cat test/lab/base.sh test/lab/apt.sh test/wheels.py | sha256sum)
+  if [ "$(cat "$base/complete" 2>/dev/null)" = "$made" ]; then return; fi
+  say "making the base tree of the lab's hosts (debootstrap $1)"
+  if quietly sh test/lab/base.sh "$base" "$1"; then return; fi
   if [ "${CI-}" = true ]; then fail "the base tree of the lab's hosts could not be made"; fi
-  say "the base tree of the lab's hosts could not be made; the tests on them will be left out"
+  say "the base tree of the lab's hosts could not be made ($1); the tests on them will be left out"
 }
 
 install_node_modules
 install_packages
 build
 make_wheels
-if [ "${1-}" != demo ] && [ "$(id -u)" = 0 ]; then make_lab_base; fi
+if [ "${1-}" != demo ] && [ "$(id -u)" = 0 ]; then make_lab_bases; fi

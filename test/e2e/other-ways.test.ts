@@ -73,6 +73,10 @@ test("curl with tokens: a packed bundle is deployed, followed, read and rolled b
   expect(sse).toContain(`id: ${last.id}\nevent: end\n`);
   const view = JSON.parse(await shell(`curl -sS -H "$(token read)" "http://$HOST/v1/apps/shop"`));
   expect(view.live).toBe(release);
+  const again = JSON.parse(await shell(`curl -sS -H "$(token redeploy)" -X POST "http://$HOST/v1/apps/shop/redeploy"`));
+  expect(again.release).toBe(release);
+  const fresh = JSON.parse(await shell(`curl -sS "http://$HOST/v1/deployments/${again.deployment}?wait=60"`));
+  expect(fresh.outcome).toBe("succeeded");
   const back = JSON.parse(await shell(`curl -sS -H "$(token rollback)" -X POST "http://$HOST/v1/apps/shop/rollback"`));
   const ended = JSON.parse(await shell(`curl -sS "http://$HOST/v1/deployments/${back.deployment}?wait=60"`));
   expect(ended.outcome).toBe("succeeded");

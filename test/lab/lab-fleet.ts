@@ -6,12 +6,12 @@ import { makePackage } from "../../agent/packaging/package.ts";
 import { generateKey } from "../../shared/key.ts";
 import { copyShop, quickShop, type ShopOptions } from "../fixtures/shop.ts";
 import { type ActionResult, type ActionRun, type RunningAction, startAction } from "../harness/action.ts";
-import { node, offlinePip } from "../harness/places.ts";
+import { node } from "../harness/places.ts";
 import { runProgram } from "../harness/run.ts";
 import { Scratch } from "../harness/scratch.ts";
 import type { Load } from "../load/load.ts";
 import { startLoadProcess } from "../load/process.ts";
-import { Lab } from "./lab.ts";
+import { Lab, type LabOptions } from "./lab.ts";
 import type { LabHost } from "./lab-host.ts";
 import { LabTokens } from "./lab-tokens.ts";
 
@@ -42,7 +42,7 @@ export class LabFleet implements AsyncDisposable {
   }
 
   /** Hosts that are up, with nothing of cutover on them yet. */
-  static async start(count: number, options: { bare?: boolean } = {}): Promise<LabFleet> {
+  static async start(count: number, options: LabOptions = {}): Promise<LabFleet> {
     return new LabFleet(await Lab.start(count, options), await generateKey());
   }
 
@@ -107,7 +107,7 @@ export class LabFleet implements AsyncDisposable {
       through: this.lab.namespaces.inNetwork,
       ...run,
       inputs: { hosts, ...(this.#tokens === undefined && { "signing-key": this.#key.privatePem }), ...run.inputs },
-      env: { ...(await offlinePip()), ...this.#tokens?.env, ...run.env },
+      env: { PIP_NO_INDEX: "1", PIP_FIND_LINKS: this.lab.wheels, ...this.#tokens?.env, ...run.env },
     });
   }
 

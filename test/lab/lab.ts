@@ -1,17 +1,30 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { repository, systemPath } from "../harness/places.ts";
+import { type Debian, usualDebian } from "./debian.ts";
 import { LabHost } from "./lab-host.ts";
 import { Namespaces } from "./namespaces.ts";
 
-const base = join(repository, "test/.cache/lab");
+/** What is made of a Debian, once. */
+const baseOf = ({ suite }: Debian) => join(repository, "test/.cache/lab", suite);
+
+export interface LabOptions {
+  /** Without nginx, supervisor and Python: what the agent's package depends on is only in apt's cache. */
+  bare?: boolean;
+  /** What the hosts are, if it is not the usual one. */
+  debian?: Debian;
+  /** They can be upgraded to this Debian: its packages are in apt's cache. */
+  upgrade?: Debian;
+}
 
 /** Why there can be no lab on this machine; undefined where there can. */
-export function labImpossible(): string | undefined {
+export function labImpossible(debian = usualDebian()): string | undefined {
   if (process.getuid?.() !== 0) return "it needs root";
   const missing = ["systemd-nspawn", "debootstrap", "unshare", "nsenter", "ip"].filter((name) => !inPath(name));
   if (missing.length > 0) return `it needs ${missing.join(", ")}`;
-  if (!existsSync(join(base, "complete"))) return "the set-up could not make the hosts' base tree";
+  if (!existsSync(join(baseOf(debian), "complete"))) {
+    return `the set-up has not made the base tree of Debian ${debian.version}`;
+  }
   return undefined;
 }
 
@@ -23,26 +36,27 @@ function inPath(name: string): boolean {
 export class Lab implements AsyncDisposable {
   readonly namespaces: Namespaces;
   readonly hosts: LabHost[];
+  /** A directory with Django, gunicorn and what they need, for the Python of these hosts. */
+  readonly wheels: string;
 
-  private constructor(namespaces: Namespaces, hosts: LabHost[]) {
+  private constructor(namespaces: Namespaces, hosts: LabHost[], wheels: string) {
     this.namespaces = namespaces;
     this.hosts = hosts;
+    this.wheels = wheels;
   }
 
-  /**
-   * Returns when all are up.
-   * @param bare without nginx, supervisor and Python: what the agent's package depends on is only in apt's cache
-   */
-  static async start(count: number, { bare = false } = {}): Promise<Lab> {
+  /** Returns when all are up. */
+  static async start(count: number, { bare = false, debian = usualDebian(), upgrade }: LabOptions = {}): Promise<Lab> {
     const namespaces = await Namespaces.open();
-    const tree = join(base, "tree");
+    const base = baseOf(debian);
+    const layers = [...(upgrade === undefined ? [] : [`to-${upgrade.suite}`]), ...(bare ? [] : ["depends"]), "tree"];
     try {
       const hosts = Array.from({ length: count }, (_, index) => {
         return new LabHost(namespaces, `web${index + 1}`, `192.0.2.${11 + index}`);
       });
-      await Promise.all(hosts.map((host) => host.create(bare ? [tree] : [join(base, "depends"), tree])));
+      await Promise.all(hosts.map((host) => host.create(layers.map((layer) => join(base, layer)))));
       await Promise.all(hosts.map((host) => host.boot()));
-      return new Lab(namespaces, hosts);
+      return new Lab(namespaces, hosts, join(base, "wheels"));
     } catch (error) {
       await namespaces[Symbol.asyncDispose]();
       throw error;

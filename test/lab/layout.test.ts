@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
-import { describeLab } from "./describe-lab.ts";
+import { describeLabs } from "./describe-lab.ts";
 import { LabFleet } from "./lab-fleet.ts";
 import type { LabHost } from "./lab-host.ts";
 import { SmallApp } from "./small-app.ts";
@@ -49,7 +49,7 @@ const paths = {
 };
 
 /** A bare Debian, on which nginx has OpenResty's layout, and supervisord that of its own documentation. */
-describeLab("the package on a host with another layout", () => {
+describeLabs("the package on a host with another layout", (debian) => {
   let fleet: LabFleet;
   const app = new SmallApp();
   const host = () => fleet.hosts[0] as LabHost;
@@ -59,7 +59,7 @@ describeLab("the package on a host with another layout", () => {
   };
 
   beforeAll(async () => {
-    fleet = await LabFleet.start(1, { bare: true });
+    fleet = await LabFleet.start(1, { bare: true, debian });
   });
   afterAll(async () => {
     await fleet?.[Symbol.asyncDispose]();

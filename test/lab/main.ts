@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
 import { endOf } from "../harness/run.ts";
+import { debian, usualDebian } from "./debian.ts";
 import { labImpossible } from "./lab.ts";
 import { LabFleet } from "./lab-fleet.ts";
 
@@ -11,6 +12,8 @@ import { LabFleet } from "./lab-fleet.ts";
 const { values } = parseArgs({
   options: {
     hosts: { type: "string", default: "3" },
+    /** 12 or 13: what they are. */
+    debian: { type: "string", default: usualDebian().version },
     /** Hosts without anything of cutover or of what it needs; the package is in /root. */
     bare: { type: "boolean", default: false },
   },
@@ -19,9 +22,10 @@ const { values } = parseArgs({
 // Ctrl-C is for what runs in the shell.
 process.on("SIGINT", () => undefined);
 
-const reason = labImpossible();
+const release = debian(values.debian);
+const reason = labImpossible(release);
 if (reason !== undefined) throw new Error(`there can be no lab here: ${reason}`);
-await using fleet = await LabFleet.start(Number(values.hosts), { bare: values.bare });
+await using fleet = await LabFleet.start(Number(values.hosts), { bare: values.bare, debian: release });
 const file = await fleet.package();
 await Promise.all(fleet.hosts.map((host) => (values.bare ? fleet.copyPackage(host, file) : fleet.install(host, file))));
 if (!values.bare) await Promise.all(fleet.hosts.map((host) => fleet.addShop(host)));
