@@ -29006,6 +29006,234 @@ function saysSomething(project, place) {
 		return false;
 	}
 }
+// shared/detect/frameworks.ts
+/** In the order in which they are asked for: what wraps others comes first. */
+const frameworks = [
+	{
+		name: "Django",
+		speaks: "asgi",
+		packages: ["channels"],
+		makes: ["django.core.asgi.get_asgi_application", "channels.routing.ProtocolTypeRouter"]
+	},
+	{
+		name: "Django",
+		speaks: "wsgi",
+		packages: ["django"],
+		makes: ["django.core.wsgi.get_wsgi_application", "django.core.handlers.wsgi.WSGIHandler"]
+	},
+	{
+		name: "FastAPI",
+		speaks: "asgi",
+		packages: ["fastapi", "fastapi-slim"],
+		makes: ["fastapi.FastAPI", "fastapi.applications.FastAPI"]
+	},
+	{
+		name: "Quart",
+		speaks: "asgi",
+		packages: ["quart"],
+		makes: ["quart.Quart", "quart.app.Quart"]
+	},
+	{
+		name: "Litestar",
+		speaks: "asgi",
+		packages: ["litestar", "starlite"],
+		makes: [
+			"litestar.Litestar",
+			"litestar.app.Litestar",
+			"starlite.Starlite",
+			"starlite.app.Starlite"
+		]
+	},
+	{
+		name: "Sanic",
+		speaks: "asgi",
+		packages: ["sanic"],
+		makes: ["sanic.Sanic", "sanic.app.Sanic"]
+	},
+	{
+		name: "BlackSheep",
+		speaks: "asgi",
+		packages: ["blacksheep"],
+		makes: [
+			"blacksheep.Application",
+			"blacksheep.server.Application",
+			"blacksheep.server.application.Application"
+		]
+	},
+	{
+		name: "Falcon",
+		speaks: "asgi",
+		packages: [],
+		makes: ["falcon.asgi.App", "falcon.asgi.app.App"]
+	},
+	{
+		name: "Socket.IO",
+		speaks: "asgi",
+		packages: [],
+		makes: ["socketio.ASGIApp", "engineio.ASGIApp"]
+	},
+	{
+		name: "Connexion",
+		speaks: "asgi",
+		packages: [],
+		makes: ["connexion.AsyncApp"]
+	},
+	{
+		name: "Responder",
+		speaks: "asgi",
+		packages: ["responder"],
+		makes: ["responder.API"]
+	},
+	{
+		name: "Emmett",
+		speaks: "asgi",
+		packages: ["emmett"],
+		makes: ["emmett.App"]
+	},
+	{
+		name: "Reflex",
+		speaks: "asgi",
+		packages: [],
+		makes: ["reflex.App"]
+	},
+	{
+		name: "ASGI",
+		speaks: "asgi",
+		packages: ["asgiref"],
+		makes: [
+			"asgiref.wsgi.WsgiToAsgi",
+			"a2wsgi.WSGIMiddleware",
+			"a2wsgi.wsgi.WSGIMiddleware",
+			"asgi"
+		]
+	},
+	{
+		name: "Starlette",
+		speaks: "asgi",
+		packages: ["starlette"],
+		makes: ["starlette.applications.Starlette"]
+	},
+	{
+		name: "Dash",
+		speaks: "wsgi",
+		packages: ["dash"],
+		makes: [
+			"dash.Dash",
+			"dash.dash.Dash",
+			"dash_extensions.enrich.DashProxy"
+		]
+	},
+	{
+		name: "Flask",
+		speaks: "wsgi",
+		packages: ["flask"],
+		makes: [
+			"flask.Flask",
+			"flask.app.Flask",
+			"flask_openapi3.OpenAPI",
+			"apiflask.APIFlask",
+			"connexion.App",
+			"connexion.FlaskApp"
+		]
+	},
+	{
+		name: "Bottle",
+		speaks: "wsgi",
+		packages: ["bottle"],
+		makes: [
+			"bottle.Bottle",
+			"bottle.app",
+			"bottle.default_app"
+		]
+	},
+	{
+		name: "Falcon",
+		speaks: "wsgi",
+		packages: ["falcon"],
+		makes: [
+			"falcon.App",
+			"falcon.API",
+			"falcon.app.App"
+		]
+	},
+	{
+		name: "Pyramid",
+		speaks: "wsgi",
+		packages: ["pyramid"],
+		makes: ["?.make_wsgi_app"]
+	},
+	{
+		name: "CherryPy",
+		speaks: "wsgi",
+		packages: ["cherrypy"],
+		makes: [
+			"cherrypy.Application",
+			"cherrypy.tree.mount",
+			"cherrypy.tree",
+			"cherrypy.tree.graft"
+		]
+	},
+	{
+		name: "web.py",
+		speaks: "wsgi",
+		packages: ["web-py"],
+		makes: ["?.wsgifunc"]
+	},
+	{
+		name: "webapp2",
+		speaks: "wsgi",
+		packages: ["webapp2"],
+		makes: ["webapp2.WSGIApplication"]
+	},
+	{
+		name: "Hug",
+		speaks: "wsgi",
+		packages: ["hug"],
+		makes: []
+	},
+	{
+		name: "WSGI",
+		speaks: "wsgi",
+		packages: [
+			"werkzeug",
+			"webob",
+			"whitenoise"
+		],
+		makes: [
+			"wsgi",
+			"whitenoise.WhiteNoise",
+			"a2wsgi.ASGIMiddleware",
+			"werkzeug.middleware.dispatcher.DispatcherMiddleware",
+			"werkzeug.middleware.proxy_fix.ProxyFix",
+			"tornado.wsgi.WSGIAdapter",
+			"paste.deploy.loadapp",
+			"pyramid.paster.get_app",
+			"socketio.WSGIApp",
+			"socketio.Middleware"
+		]
+	},
+	{
+		name: "aiohttp",
+		speaks: "aiohttp",
+		packages: ["aiohttp"],
+		makes: ["aiohttp.web.Application", "aiohttp.web_app.Application"]
+	},
+	{
+		name: "Tornado",
+		speaks: "own",
+		packages: ["tornado"],
+		makes: ["tornado.web.Application"]
+	}
+];
+const byMaker = new Map(frameworks.flatMap((framework) => framework.makes.map((name) => [name, framework])));
+/** The framework whose application this dotted name makes. */
+function madeBy(name) {
+	return byMaker.get(name);
+}
+/** Which frameworks the requirements name. aiohttp and Tornado may be there as a client or a dependency alone. */
+function requiredFrameworks(names) {
+	return frameworks.filter(({ packages }) => packages.some((name) => names.has(name)));
+}
 // shared/detect/applications.ts
 const usualFiles = /(?:^|\/)(?:wsgi|asgi|app|main|server|application|run|api|web|site|index|manage|__init__|start|backend|webapp)\.py$/;
 const usualNames = [
@@ -29017,6 +29245,7 @@ const usualNames = [
 	"wsgi_app"
 ];
 const usualFactories = /^(?:create|make|build|init|get|setup|new)_?(?:wsgi_|asgi_)?(?:app|application|server|api)?$/;
+const classes = new Set(frameworks.flatMap(({ makes }) => makes));
 /**
 * The applications in a project's Python files. The first is the likeliest; others that are as likely come with it.
 */
@@ -29038,7 +29267,8 @@ function compare(a, b) {
 	return a.map((each, index) => each - (b[index] ?? 0)).find((difference) => difference !== 0) ?? 0;
 }
 function inModule(modules, files, file, module) {
-	const best = preferred([.../* @__PURE__ */ new Set([...module.assigned.map(({ name }) => name), ...Object.keys(module.imports)])].flatMap((name) => ofName(modules, files, file, module, name)).filter((each) => !isImported(module, each.app) || isGateway(file)));
+	const imported = Object.keys(module.imports).filter((name) => !classes.has(module.imports[name] ?? ""));
+	const best = preferred([.../* @__PURE__ */ new Set([...module.assigned.map(({ name }) => name), ...imported])].flatMap((name) => ofName(modules, files, file, module, name)).filter((each) => !isImported(module, each.app) || isGateway(file)));
 	if (best !== void 0) return [best];
 	const factories = module.functions.flatMap(({ name }) => ofName(modules, files, file, module, name));
 	const given = ran(module);
@@ -29123,14 +29353,20 @@ function rankOfPlace(files, file) {
 }
 /** The folder that has to be on Python's path for a file. From the project's top, Python finds folders without __init__.py too. */
 function pathOf$1(files, file, { imports }) {
-	const [top = ""] = file.split("/").slice(0, -1);
+	const folders = file.split("/").slice(0, -1);
+	const [top = ""] = folders;
 	if (top === "" || files.exists(`${top}/__init__.py`)) return "";
-	if (top === "src") return "src";
+	if (top === "src") return sourceRoot(files, folders);
 	const names = Object.values(imports).map((name) => name.split(".", 1)[0] ?? "");
 	const isThere = (place) => isModule(files, place);
 	const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
 	const above = names.some((name) => name === top);
 	return bare || !above && isProject(files, top) ? top : "";
+}
+/** `src`, or the folder in it that holds the package: `src/py`. */
+function sourceRoot(files, [top = "", next, inner]) {
+	if (next === void 0 || inner === void 0 || files.exists(`${top}/${next}/__init__.py`)) return top;
+	return files.exists(`${top}/${next}/${inner}/__init__.py`) ? `${top}/${next}` : top;
 }
 function isModule(files, place) {
 	return files.exists(`${place}.py`) || files.exists(`${place}/__init__.py`);
@@ -29474,234 +29710,6 @@ const prepares = [
 function preparationOf({ program, args }) {
 	const line = joined([program, ...args]);
 	return prepares.some((pattern) => pattern.test(line)) ? line : void 0;
-}
-// shared/detect/frameworks.ts
-/** In the order in which they are asked for: what wraps others comes first. */
-const frameworks = [
-	{
-		name: "Django",
-		speaks: "asgi",
-		packages: ["channels"],
-		makes: ["django.core.asgi.get_asgi_application", "channels.routing.ProtocolTypeRouter"]
-	},
-	{
-		name: "Django",
-		speaks: "wsgi",
-		packages: ["django"],
-		makes: ["django.core.wsgi.get_wsgi_application", "django.core.handlers.wsgi.WSGIHandler"]
-	},
-	{
-		name: "FastAPI",
-		speaks: "asgi",
-		packages: ["fastapi", "fastapi-slim"],
-		makes: ["fastapi.FastAPI", "fastapi.applications.FastAPI"]
-	},
-	{
-		name: "Quart",
-		speaks: "asgi",
-		packages: ["quart"],
-		makes: ["quart.Quart", "quart.app.Quart"]
-	},
-	{
-		name: "Litestar",
-		speaks: "asgi",
-		packages: ["litestar", "starlite"],
-		makes: [
-			"litestar.Litestar",
-			"litestar.app.Litestar",
-			"starlite.Starlite",
-			"starlite.app.Starlite"
-		]
-	},
-	{
-		name: "Sanic",
-		speaks: "asgi",
-		packages: ["sanic"],
-		makes: ["sanic.Sanic", "sanic.app.Sanic"]
-	},
-	{
-		name: "BlackSheep",
-		speaks: "asgi",
-		packages: ["blacksheep"],
-		makes: [
-			"blacksheep.Application",
-			"blacksheep.server.Application",
-			"blacksheep.server.application.Application"
-		]
-	},
-	{
-		name: "Falcon",
-		speaks: "asgi",
-		packages: [],
-		makes: ["falcon.asgi.App", "falcon.asgi.app.App"]
-	},
-	{
-		name: "Socket.IO",
-		speaks: "asgi",
-		packages: [],
-		makes: ["socketio.ASGIApp", "engineio.ASGIApp"]
-	},
-	{
-		name: "Connexion",
-		speaks: "asgi",
-		packages: [],
-		makes: ["connexion.AsyncApp"]
-	},
-	{
-		name: "Responder",
-		speaks: "asgi",
-		packages: ["responder"],
-		makes: ["responder.API"]
-	},
-	{
-		name: "Emmett",
-		speaks: "asgi",
-		packages: ["emmett"],
-		makes: ["emmett.App"]
-	},
-	{
-		name: "Reflex",
-		speaks: "asgi",
-		packages: [],
-		makes: ["reflex.App"]
-	},
-	{
-		name: "ASGI",
-		speaks: "asgi",
-		packages: ["asgiref"],
-		makes: [
-			"asgiref.wsgi.WsgiToAsgi",
-			"a2wsgi.WSGIMiddleware",
-			"a2wsgi.wsgi.WSGIMiddleware",
-			"asgi"
-		]
-	},
-	{
-		name: "Starlette",
-		speaks: "asgi",
-		packages: ["starlette"],
-		makes: ["starlette.applications.Starlette"]
-	},
-	{
-		name: "Dash",
-		speaks: "wsgi",
-		packages: ["dash"],
-		makes: [
-			"dash.Dash",
-			"dash.dash.Dash",
-			"dash_extensions.enrich.DashProxy"
-		]
-	},
-	{
-		name: "Flask",
-		speaks: "wsgi",
-		packages: ["flask"],
-		makes: [
-			"flask.Flask",
-			"flask.app.Flask",
-			"flask_openapi3.OpenAPI",
-			"apiflask.APIFlask",
-			"connexion.App",
-			"connexion.FlaskApp"
-		]
-	},
-	{
-		name: "Bottle",
-		speaks: "wsgi",
-		packages: ["bottle"],
-		makes: [
-			"bottle.Bottle",
-			"bottle.app",
-			"bottle.default_app"
-		]
-	},
-	{
-		name: "Falcon",
-		speaks: "wsgi",
-		packages: ["falcon"],
-		makes: [
-			"falcon.App",
-			"falcon.API",
-			"falcon.app.App"
-		]
-	},
-	{
-		name: "Pyramid",
-		speaks: "wsgi",
-		packages: ["pyramid"],
-		makes: ["?.make_wsgi_app"]
-	},
-	{
-		name: "CherryPy",
-		speaks: "wsgi",
-		packages: ["cherrypy"],
-		makes: [
-			"cherrypy.Application",
-			"cherrypy.tree.mount",
-			"cherrypy.tree",
-			"cherrypy.tree.graft"
-		]
-	},
-	{
-		name: "web.py",
-		speaks: "wsgi",
-		packages: ["web-py"],
-		makes: ["?.wsgifunc"]
-	},
-	{
-		name: "webapp2",
-		speaks: "wsgi",
-		packages: ["webapp2"],
-		makes: ["webapp2.WSGIApplication"]
-	},
-	{
-		name: "Hug",
-		speaks: "wsgi",
-		packages: ["hug"],
-		makes: []
-	},
-	{
-		name: "WSGI",
-		speaks: "wsgi",
-		packages: [
-			"werkzeug",
-			"webob",
-			"whitenoise"
-		],
-		makes: [
-			"wsgi",
-			"whitenoise.WhiteNoise",
-			"a2wsgi.ASGIMiddleware",
-			"werkzeug.middleware.dispatcher.DispatcherMiddleware",
-			"werkzeug.middleware.proxy_fix.ProxyFix",
-			"tornado.wsgi.WSGIAdapter",
-			"paste.deploy.loadapp",
-			"pyramid.paster.get_app",
-			"socketio.WSGIApp",
-			"socketio.Middleware"
-		]
-	},
-	{
-		name: "aiohttp",
-		speaks: "aiohttp",
-		packages: ["aiohttp"],
-		makes: ["aiohttp.web.Application", "aiohttp.web_app.Application"]
-	},
-	{
-		name: "Tornado",
-		speaks: "own",
-		packages: ["tornado"],
-		makes: ["tornado.web.Application"]
-	}
-];
-const byMaker = new Map(frameworks.flatMap((framework) => framework.makes.map((name) => [name, framework])));
-/** The framework whose application this dotted name makes. */
-function madeBy(name) {
-	return byMaker.get(name);
-}
-/** Which frameworks the requirements name. aiohttp and Tornado may be there as a client or a dependency alone. */
-function requiredFrameworks(names) {
-	return frameworks.filter(({ packages }) => packages.some((name) => names.has(name)));
 }
 // shared/detect/python-modules.ts
 const empty = {
@@ -37005,7 +37013,7 @@ function ofScript(found, script, step, why, sources) {
 		}));
 	}
 	const application = applicationOf(modules, files, file);
-	if (application === void 0) return [];
+	if (application === void 0) return step.program === "python" ? ofListener(file, step, why, sources) : [];
 	if (name === void 0) return ofApplication(application, sources, why);
 	const plain = name.replace(/\(.*$/, "");
 	const module = application.app.slice(0, application.app.indexOf(":"));
@@ -37022,6 +37030,27 @@ function ofScript(found, script, step, why, sources) {
 	};
 	return served(meaning?.framework.speaks ?? application.speaks, parts, why, sources);
 }
+/** A script whose framework listens by itself, such as CherryPy or Bottle: the line, or a variable, says on which port. */
+function ofListener(file, { args }, why, { modules, bind }) {
+	const module = modules.module(file);
+	if (bind === "socket" || module === void 0 || !module.runs.some(({ what }) => listening$1.test(what))) return [];
+	const given = /^\$(?:PORT|\{PORT\})$/;
+	if (args.some((word) => given.test(word))) return [{
+		kind: "command",
+		command: ["python", ...args.map((word) => given.test(word) ? "{port}" : word)].join(" "),
+		bind: "port",
+		why: [why]
+	}];
+	const found = listens(file, module, "port");
+	if (found === void 0) return [];
+	return [{
+		kind: "command",
+		command: found.command,
+		bind: "port",
+		why: [why, found.how]
+	}];
+}
+const listening$1 = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$/;
 function scriptFile(given, folders, { files, modules }) {
 	if (given.includes("/") || given.endsWith(".py")) {
 		const path = given.endsWith(".py") ? given : `${given}.py`;
@@ -45110,8 +45139,8 @@ function within(directory, one) {
 // shared/detect/project-tree.ts
 /** Folders that hold no application: other people's code, tests, what is built. */
 const ignored = new Set("node_modules venv env .venv site-packages __pycache__ build dist static staticfiles media templates locale migrations test tests testing docs doc example examples sample samples benchmarks notebooks vendor third_party scripts htmlcov fixtures alembic assets public".split(" "));
-/** Four folders deep: `src/shop/web/app.py`, and one for an outer folder. More is the project's own business. */
-const deepest = 4;
+/** Five folders deep: `src/py/shop/web/app.py`. More is the project's own business. */
+const deepest = 5;
 const mostFiles = 2e4;
 const mostPython = 2500;
 /**

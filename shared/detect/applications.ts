@@ -1,5 +1,5 @@
 import type { ProjectFiles } from "../project-clues.ts";
-import type { Speaks } from "./frameworks.ts";
+import { frameworks, type Speaks } from "./frameworks.ts";
 import type { Meaning, PythonModules } from "./python-modules.ts";
 import type { PythonModule } from "./python-scan.ts";
 
@@ -28,6 +28,8 @@ const usualFiles =
 const usualNames = ["application", "app", "server", "api", "asgi_app", "wsgi_app"];
 const usualFactories = /^(?:create|make|build|init|get|setup|new)_?(?:wsgi_|asgi_)?(?:app|application|server|api)?$/;
 
+const classes = new Set(frameworks.flatMap(({ makes }) => makes));
+
 /**
  * The applications in a project's Python files. The first is the likeliest; others that are as likely come with it.
  */
@@ -55,7 +57,9 @@ function compare(a: number[], b: number[]): number {
 }
 
 function inModule(modules: PythonModules, files: ProjectFiles, file: string, module: PythonModule): Ranked[] {
-  const names = [...new Set([...module.assigned.map(({ name }) => name), ...Object.keys(module.imports)])];
+  // The class that makes applications is none itself, though a file such as asgi.py imports it.
+  const imported = Object.keys(module.imports).filter((name) => !classes.has(module.imports[name] ?? ""));
+  const names = [...new Set([...module.assigned.map(({ name }) => name), ...imported])];
   const objects = names.flatMap((name) => ofName(modules, files, file, module, name));
   const best = preferred(objects.filter((each) => !isImported(module, each.app) || isGateway(file)));
   if (best !== undefined) return [best];
@@ -167,13 +171,19 @@ function pathOf(files: ProjectFiles, file: string, { imports }: PythonModule): s
   const folders = file.split("/").slice(0, -1);
   const [top = ""] = folders;
   if (top === "" || files.exists(`${top}/__init__.py`)) return "";
-  if (top === "src") return "src";
+  if (top === "src") return sourceRoot(files, folders);
   const names = Object.values(imports).map((name) => name.split(".", 1)[0] ?? "");
   const isThere = (place: string) => isModule(files, place);
   // A script in such a folder imports what lies next to it by its bare name.
   const bare = names.some((name) => isThere(`${top}/${name}`) && !isThere(name));
   const above = names.some((name) => name === top);
   return bare || (!above && isProject(files, top)) ? top : "";
+}
+
+/** `src`, or the folder in it that holds the package: `src/py`. */
+function sourceRoot(files: ProjectFiles, [top = "", next, inner]: string[]): string {
+  if (next === undefined || inner === undefined || files.exists(`${top}/${next}/__init__.py`)) return top;
+  return files.exists(`${top}/${next}/${inner}/__init__.py`) ? `${top}/${next}` : top;
 }
 
 function isModule(files: ProjectFiles, place: string): boolean {

@@ -4,7 +4,7 @@ import { inProject, type Step, stepsOf } from "./command-line.ts";
 import type { Candidate, Findings, FoundProcess } from "./findings.ts";
 import { preparationOf, processOf } from "./process-command.ts";
 import { PythonModules } from "./python-modules.ts";
-import { type Bind, needing, ofAiohttp, scriptCandidates } from "./scripts.ts";
+import { type Bind, listens, needing, ofAiohttp, scriptCandidates } from "./scripts.ts";
 import { type ServerClues, serversFor } from "./server-choice.ts";
 import { type ServerCommand, serverOf } from "./server-command.ts";
 import { gunicornApp, uwsgiSettings } from "./server-settings.ts";
@@ -148,7 +148,7 @@ function ofScript(found: ServerCommand, script: string, step: Step, why: string,
     if (running.length > 0) return running.map((each) => ({ ...each, why: [why, ...each.why] }));
   }
   const application = applicationOf(modules, files, file);
-  if (application === undefined) return [];
+  if (application === undefined) return step.program === "python" ? ofListener(file, step, why, sources) : [];
   if (name === undefined) return ofApplication(application, sources, why);
   // `shop:create_app('production')`
   const plain = name.replace(/\(.*$/, "");
@@ -162,6 +162,22 @@ function ofScript(found: ServerCommand, script: string, step: Step, why: string,
   const parts = { app, ...rest, ...(caution !== undefined && { caution }) };
   return served(meaning?.framework.speaks ?? application.speaks, parts, why, sources);
 }
+
+/** A script whose framework listens by itself, such as CherryPy or Bottle: the line, or a variable, says on which port. */
+function ofListener(file: string, { args }: Step, why: string, { modules, bind }: Sources): Candidate[] {
+  const module = modules.module(file);
+  if (bind === "socket" || module === undefined || !module.runs.some(({ what }) => listening.test(what))) return [];
+  const given = /^\$(?:PORT|\{PORT\})$/;
+  if (args.some((word) => given.test(word))) {
+    const words = args.map((word) => (given.test(word) ? "{port}" : word));
+    return [{ kind: "command", command: ["python", ...words].join(" "), bind: "port", why: [why] }];
+  }
+  const found = listens(file, module, "port");
+  if (found === undefined) return [];
+  return [{ kind: "command", command: found.command, bind: "port", why: [why, found.how] }];
+}
+
+const listening = /^(?:cherrypy\.(?:quickstart|engine\.start)|bottle\.run)$/;
 
 function scriptFile(given: string, folders: string[], { files, modules }: Sources): string | undefined {
   if (given.includes("/") || given.endsWith(".py")) {

@@ -86,6 +86,7 @@ async function places(
   context: Context,
 ): Promise<Place[]> {
   const project = projectIn(path);
+  if (asked.server === undefined) mustBeNoTemplate(path, project.folders());
   const itself: Place = { directory: path, base: path, project };
   const found = asked.server === undefined ? subprojects(path, project) : [];
   const [only, another] = found;
@@ -104,6 +105,16 @@ async function places(
   throw new CutoverError("kind_unknown", `${path} holds ${folders.length} projects: ${folders.join(", ")}.`, {
     unchanged: "Nothing was written.",
     fix: `Choose one: ${lines.join("; ")}. Or write the files of each: cutover init ${typed} --all`,
+  });
+}
+
+/** @throws CutoverError kind_unknown for a template: its files become a project only when its tool has filled them in */
+function mustBeNoTemplate(path: string, folders: string[]): void {
+  const folder = folders.find((name) => name.includes("{{"));
+  if (folder === undefined) return;
+  throw new CutoverError("kind_unknown", `${path} is a template, not a project: its folder is named ${folder}.`, {
+    unchanged: "Nothing was written.",
+    fix: "Make a project of it first, with its own tool, such as `cookiecutter` or `copier copy`, and run `cutover init` in that.",
   });
 }
 

@@ -182,3 +182,36 @@ test.each<[name: string, files: Record<string, string>, commands: string[]]>([
 ])("workers by code and packages: %s", (_, files, commands) => {
   expect(survey(projectOf(files)).processes.map(({ command }) => command)).toEqual(commands);
 });
+
+test("an application two folders below src is found, with the folder of its package on the path", () => {
+  const files = {
+    "src/py/shop/__init__.py": "",
+    "src/py/shop/server/__init__.py": "",
+    "src/py/shop/server/asgi.py":
+      "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from litestar import Litestar\n\ndef create_app() -> Litestar:\n    from litestar import Litestar\n    return Litestar([])\n",
+    "pyproject.toml": '[project]\nname = "shop"\ndependencies = ["litestar"]\n',
+  };
+  expect(detectKind(projectIn(directoryOf({ ...head, ...files })))).toMatchObject({
+    found: true,
+    server: { kind: "uvicorn", app: "shop.server.asgi:create_app()" },
+    env: { PYTHONPATH: "src/py" },
+  });
+});
+
+const cherrypy =
+  "import os\nimport cherrypy\ncherrypy.quickstart(object(), '/', {'global': {'server.socket_port': int(os.environ.get('PORT', 80))}})\n";
+const bottle = "import sys\nimport bottle\nbottle.run(port=sys.argv[1])\n";
+
+test.each([
+  ["the line gives the port", "web: python app.py --quiet $PORT\n", bottle, "python app.py --quiet {port}"],
+  ["it reads PORT", "web: python app.py\n", cherrypy, "env PORT={port} python app.py"],
+])("a script whose framework listens by itself is a command: %s", (_, procfile, script, command) => {
+  const files = { Procfile: procfile, "app.py": script, "requirements.txt": "bottle\ncherrypy\n" };
+  const found = detectKind(projectIn(directoryOf({ ...head, ...files })));
+  expect(found).toMatchObject({ found: true, server: { kind: "command", command, bind: "port" }, extra: [] });
+});
+
+test("a script that takes no port is none", () => {
+  const files = { Procfile: "web: python app.py\n", "app.py": bottle, "requirements.txt": "bottle\n" };
+  expect(detectKind(projectIn(directoryOf({ ...head, ...files }))).found).toBe(false);
+});

@@ -260,3 +260,15 @@ test("A21: a directory that is not there is no defect", async () => {
   const file = await host.run(["init", join(shop, "manage.py")]);
   expect([file.exit, file.err]).toEqual([1, expect.stringContaining("cannot be read: ENOTDIR.")]);
 });
+
+test("init says of a template that it is no project", async () => {
+  const folder = "{{cookiecutter.project_slug}}";
+  await mkdir(host.path("template", folder), { recursive: true });
+  await writeFile(host.path("template", folder, "app.py"), "from flask import Flask\napp = Flask(__name__)\n");
+  const { exit, err } = await host.run(["init", host.path("template")]);
+  expect([exit, err]).toEqual([
+    1,
+    expect.stringContaining(`is a template, not a project: its folder is named ${folder}.`),
+  ]);
+  expect(err).toContain("fix: Make a project of it first");
+});
