@@ -148,7 +148,8 @@ function languageFor(c: PageCall): Language {
 /** Without a choice of language. A form's address cannot be opened again. */
 function hereOf({ req }: PageCall): string {
   const query = Object.entries(req.query()).filter(([name]) => name !== "lang" && name !== "token");
-  const path = req.method === "GET" && req.path !== "/enter" ? req.path : "/";
+  // Two slashes at the beginning would lead to another site.
+  const path = req.method === "GET" && req.path !== "/enter" ? req.path.replace(/^\/+/, "/") : "/";
   return query.length === 0 ? path : `${path}?${new URLSearchParams(query)}`;
 }
 

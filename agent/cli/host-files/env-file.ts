@@ -5,6 +5,8 @@ import { changeEnvFile } from "../../../shared/env-file.ts";
 import { CutoverError } from "../../../shared/errors.ts";
 import { appName } from "../../../shared/names.ts";
 import { parseYamlFile } from "../../../shared/yaml-file.ts";
+import { readOwnerFile } from "../../host/ownership/owner-file.ts";
+import { userIds } from "../../host/ownership/users.ts";
 import { syncDirectory } from "../../host/store/durable.ts";
 import { appSettingsSchema } from "../../settings.ts";
 import type { Places } from "./places.ts";
@@ -28,8 +30,16 @@ export async function envFileOf(places: Places, app: string): Promise<string> {
     });
   });
   const errors = { notYaml: "host_settings_invalid", invalid: "host_settings_invalid" } as const;
-  const { env_file: named = `${app}.env` } = parseYamlFile(text, settings, appSettingsSchema, errors);
-  return resolve(dirname(settings), named);
+  const { env_file: named = `${app}.env`, user } = parseYamlFile(text, settings, appSettingsSchema, errors);
+  const path = resolve(dirname(settings), named);
+  // Where the app's user has put a link, root would change another's file.
+  if (process.geteuid?.() === 0 && user !== undefined) {
+    const ids = await userIds(user);
+    await readOwnerFile(path, ids?.uid).catch((thrown: unknown) => {
+      if (thrown instanceof CutoverError) throw thrown;
+    });
+  }
+  return path;
 }
 
 function noSuchName(app: string): CutoverError {

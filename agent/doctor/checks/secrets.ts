@@ -29,11 +29,10 @@ export function secrets({ apps, strayEnvFiles }: HostFacts): Finding[] {
           what: `${env.path} holds secrets, and others than its owner may read or change it (${described(env.entry)}).`,
           why: "Other users and apps of this host could read the passwords.",
           fix: `\`chmod 0600 ${env.path}\`. If others had access to this host, change the passwords too.`,
-          mend: {
-            what: `chmod 0600 ${env.path}`,
-            writes: [],
-            commands: [["chmod", "0600", env.path]],
-          },
+          // Elsewhere it could be a link by then, to a file that all must read.
+          ...(env.rootsAlone && {
+            mend: { what: `chmod 0600 ${env.path}`, writes: [], commands: [["chmod", "0600", env.path]] },
+          }),
         }),
       ];
     }),

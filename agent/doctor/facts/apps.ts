@@ -1,4 +1,4 @@
-import { readFile, readlink } from "node:fs/promises";
+import { readlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { configSchema } from "../../../shared/config.ts";
 import { envFileFaults } from "../../../shared/env-file.ts";
@@ -9,6 +9,7 @@ import { siteRecord } from "../../contracts/certificates.ts";
 import { CertificateRecordFiles } from "../../host/certificates/record-files.ts";
 import { listenerText, outsideListeners, tcpSockets } from "../../host/net/proc-net.ts";
 import { groupSharers } from "../../host/ownership/own-group.ts";
+import { isRootsAlone, readOwnerFile } from "../../host/ownership/owner-file.ts";
 import { interpreterOf } from "../../host/python/environment-interpreter.ts";
 import { AppsDirectory } from "../../host/store/apps-dir.ts";
 import { type AppLayout, appLayout } from "../../host/store/layout.ts";
@@ -42,7 +43,8 @@ async function factsOfApp(app: string, apps: AppsDirectory, appsDir: string, age
       path: env,
       named: settings?.env_file !== undefined,
       entry: await entryOf(env),
-      faults: envFileFaults(await readFile(env, "utf8").catch(() => "")),
+      rootsAlone: await isRootsAlone(env).catch(() => false),
+      faults: envFileFaults(await readOwnerFile(env, user?.uid).catch(() => "")),
     },
     ...(await liveFacts(layout)),
     outside: user === undefined || user.uid === 0 ? [] : await outsideOf(user.uid),

@@ -80,7 +80,14 @@ export interface AppFacts {
   /** The user's primary group, and the other users who have it. */
   group: { name: string; members: string[] } | undefined;
   /** Its file of secrets. `faults` contain no values. */
-  env: { path: string; named: boolean; entry: Entry | undefined; faults: { line: number; message: string }[] };
+  env: {
+    path: string;
+    named: boolean;
+    entry: Entry | undefined;
+    /** Whether nobody but root can put another file there. */
+    rootsAlone: boolean;
+    faults: { line: number; message: string }[];
+  };
   /** The configuration of the live release. */
   live: Config | undefined;
   /** The id of the live release. */

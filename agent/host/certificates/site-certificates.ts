@@ -1,4 +1,5 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
+import { lstatSync } from "node:fs";
 import { readlink, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createSecureContext } from "node:tls";
@@ -50,6 +51,7 @@ export class SiteCertificates {
    */
   async install(app: string, chain: string): Promise<void> {
     const { home, tls } = appLayout(this.#data, app);
+    assertOwnIfThere(tls);
     const certificates = parsed(chain);
     const pem = certificates.map(String).join("");
     const key = await readSafelyIfExists(home, nextKey(tls), limit);
@@ -83,10 +85,19 @@ export class SiteCertificates {
   /** undefined before the first one. */
   async files(app: string): Promise<TlsFiles | undefined> {
     const { tls } = appLayout(this.#data, app);
+    assertOwnIfThere(tls);
     const live = await liveVersion(tls);
     if (live === undefined) return undefined;
     return { certificate: join(tls, live, "fullchain.pem"), key: join(tls, live, "key.pem") };
   }
+}
+
+/**
+ * Where there was no request yet, the agent can make the directory itself, and lead what root writes there elsewhere by links.
+ * @throws CutoverError host_settings_invalid
+ */
+function assertOwnIfThere(tls: string): void {
+  if (lstatSync(tls, { throwIfNoEntry: false }) !== undefined) assertOwnDirectory(tls);
 }
 
 function nextKey(tls: string): string {

@@ -4,7 +4,6 @@ import { releaseId } from "../../../shared/names.ts";
 import type { CommandRequest, RunSpec } from "../../contracts/privileged.ts";
 import type { CommandEnvironment } from "../../contracts/service.ts";
 import { effect } from "../../effects.ts";
-import type { AppSettings } from "../../settings.ts";
 import type { AppSteps } from "./app-steps.ts";
 import { readSecrets, runEnvironment } from "./environment.ts";
 import type { HostApp } from "./host-app.ts";
@@ -34,13 +33,14 @@ export async function commandEnvironment(app: HostApp, spec: RunSpec): Promise<C
 }
 
 /** Masks the values of the app's secrets, and passwords in URLs. @throws CutoverError host_settings_invalid */
-export async function secretsMask({ settings }: HostApp): Promise<Mask> {
-  const mask = maskValues(Object.values(await secretsOf(settings)));
+export async function secretsMask(app: HostApp): Promise<Mask> {
+  const mask = maskValues(Object.values(await secretsOf(app)));
   return (text) => maskUrls(mask(text));
 }
 
-function secretsOf({ app, file, env_file }: AppSettings): Promise<Record<string, string>> {
-  return readSecrets(env_file ?? join(dirname(file), `${app}.env`), env_file !== undefined);
+function secretsOf({ settings, user }: Pick<HostApp, "settings" | "user">): Promise<Record<string, string>> {
+  const { app, file, env_file } = settings;
+  return readSecrets(env_file ?? join(dirname(file), `${app}.env`), env_file !== undefined, user.other?.uid);
 }
 
 /** The environment of a run's commands, or of one of its instances or processes. @throws CutoverError host_settings_invalid */
@@ -54,7 +54,7 @@ export async function specEnvironment({ layout, settings, user }: HostApp, spec:
     home: user.home,
     user: user.name,
     config: spec.config.env,
-    secrets: await secretsOf(settings),
+    secrets: await secretsOf({ settings, user }),
     ...(instance !== undefined && { instance }),
   });
 }

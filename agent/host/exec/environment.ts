@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { environmentName } from "../../../shared/config-values.ts";
 import { parseEnvFile, type reservedNames } from "../../../shared/env-file.ts";
 import { CutoverError } from "../../../shared/errors.ts";
+import { readOwnerFile } from "../ownership/owner-file.ts";
 
 export interface EnvironmentParts {
   app: string;
@@ -47,13 +47,15 @@ export function runEnvironment(parts: EnvironmentParts): Record<string, string> 
 
 /**
  * The values in an env file of the host; none if the file does not exist, unless the settings name it.
+ * @param user the id of the app's user, if that is not the user of this process
  * @throws CutoverError host_settings_invalid, which names the file and never a value
  */
-export async function readSecrets(file: string, required: boolean): Promise<Record<string, string>> {
+export async function readSecrets(file: string, required: boolean, user?: number): Promise<Record<string, string>> {
   let text: string;
   try {
-    text = await readFile(file, "utf8");
+    text = await readOwnerFile(file, user);
   } catch (cause) {
+    if (cause instanceof CutoverError) throw cause;
     if (!required && (cause as NodeJS.ErrnoException).code === "ENOENT") return {};
     throw new CutoverError("host_settings_invalid", `The file with the app's environment cannot be read: ${file}.`, {
       unchanged: "Nothing was changed.",

@@ -35,7 +35,7 @@ export function appSettings(parts: object = {}) {
 
 export function env(parts: Partial<AppFacts["env"]>): AppFacts["env"] {
   const path = "/etc/cutover/apps/shop.env";
-  return { path, named: false, entry: entry(path, 0o100600), faults: [], ...parts };
+  return { path, named: false, entry: entry(path, 0o100600), rootsAlone: true, faults: [], ...parts };
 }
 
 export function appFacts(parts: Partial<AppFacts> = {}): AppFacts {

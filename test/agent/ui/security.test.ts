@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { expect, test } from "vitest";
+import { html, rendered } from "../../../agent/ui/html.ts";
 import { sessionMs, tokenMs } from "../../../agent/ui/session.ts";
 import { PageHost } from "./visitor.ts";
 
@@ -222,3 +223,24 @@ test("what comes from apps, repositories and the network is text, on every page 
     if (/^.(?:apps.shop|apps.shop.(?:live|logs)|history|doctor)$/.test(path)) expect(text).toContain("&lt;script&gt;");
   }
 }, 60_000);
+
+test.each(["\u001b", "\u001b[", "\u001b[1;", "\u009b", "\u001b]0;x", "\u001b]8;;"])(
+  "an escape sequence that a value begins takes no tag away: %j",
+  async (begun) => {
+    const text = async (value: string) => rendered(html`<pre title="${value}">a${value}</pre><a href="/">b</a>`);
+    const [shown, plain] = [await text(begun), await text("x")];
+    expect(shown.match(/<[^>]*>/g)?.map((tag) => tag.slice(0, 3))).toEqual(["<pr", "</p", "<a ", "</a"]);
+    expect(shown).toMatch(/<\/pre><a href="\/">b<\/a>$/);
+    expect(plain).toBe('<pre title="x">ax</pre><a href="/">b</a>');
+  },
+);
+
+test("a link of the page leads to no other site, whatever address was opened", async () => {
+  await using page = await PageHost.start();
+  await page.enter();
+  for (const headers of [{}, { "sec-fetch-site": "cross-site" }]) {
+    const { text } = await page.ask("//attacker.example/x", { headers });
+    expect(text.match(/href="\/[^"]*"/g)).toContain('href="/attacker.example/x?lang=zh"');
+    expect(text).not.toContain('"//');
+  }
+});

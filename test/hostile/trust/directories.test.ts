@@ -1,8 +1,11 @@
 import { execFileSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { certificateRequest } from "../../../agent/host/certificates/certificate-request.ts";
 import { makeBundle } from "../../fixtures/bundle.ts";
+import { openAuthority } from "../../harness/authority.ts";
 import { HelperHost, type Talk } from "../../harness/helper-host.ts";
 import { asAgent, idsOf, users } from "../../harness/two-processes.ts";
 
@@ -81,6 +84,32 @@ describe("T5 a directory that an app's user has made, and the agent moves into t
     expect(statSync(victim)).toMatchObject({ uid: 0, gid: 0 });
     expect(readdirSync(victim)).toEqual([]);
     expect(error).toMatchObject({ code: "host_settings_invalid" });
+  });
+
+  test("no certificate is written by way of a directory that the agent has made for root", async () => {
+    await talk.done("prepareApp", { app: "other" });
+    const { home, tls } = host.layout("other");
+    const victim = join(host.directory, "victim");
+    mkdirSync(victim, { mode: 0o755 });
+    const { key, request } = await certificateRequest(["other.example.com"]);
+    const chain = openAuthority(host.directory).sign(request);
+    const { validFrom, fingerprint256 } = new X509Certificate(chain);
+    const day = new Date(validFrom).toISOString().slice(0, 10).replaceAll("-", "");
+    const version = `${day}-${fingerprint256.replaceAll(":", "").slice(0, 16).toLowerCase()}`;
+    const byAgent = (words: string[], input?: string) =>
+      execFileSync("/usr/bin/setpriv", [...asAgent().slice(1), ...words], input === undefined ? {} : { input });
+    byAgent(["mkdir", tls]);
+    byAgent(["tee", join(tls, "next.key")], key);
+    byAgent(["ln", "-sT", victim, join(tls, version)]);
+    byAgent(["ln", "-sT", version, join(tls, "live")]);
+
+    const { error } = await talk.ask("installCertificate", { app: "other", chain });
+
+    expect(readdirSync(victim)).toEqual([]);
+    expect(statSync(victim).mode & 0o777).toBe(0o755);
+    expect(error).toMatchObject({ code: "host_settings_invalid" });
+    expect((await talk.ask("certificate", { app: "other" })).error).toMatchObject({ code: "host_settings_invalid" });
+    expect(readdirSync(home)).toContain("tls");
   });
 
   test("an app's own directory goes to the user that the app has now", async () => {

@@ -1,0 +1,104 @@
+import { constants, type Stats } from "node:fs";
+import { lstat, open, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import { CutoverError } from "../../../shared/errors.ts";
+import { runTool } from "../exec/run-tool.ts";
+
+/**
+ * Files that the host's owner names, and root reads. Such a file may lie in a directory of an app's user, who could put a link
+ * there to what only root may read, such as another app's secrets, or a pipe to wait for.
+ */
+
+const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+const longest = 4 * 1024 ** 2;
+/** As many as the kernel follows. */
+const mostLinks = 40;
+
+/**
+ * The text of such a file. Nobody can have led root to it but root and the file's owner; or it is the app's user's own.
+ * @param user the id of the app's user, if that is not the user of this process
+ * @throws the system's error if it cannot be opened; CutoverError host_settings_invalid
+ */
+export async function readOwnerFile(path: string, user: number | undefined): Promise<string> {
+  const file = await open(path, flags);
+  try {
+    const status = await file.stat();
+    if (!status.isFile() || status.size > longest) throw refused(path, "it is no regular file, or too large");
+    // After it was opened: a directory of somebody else's that led there cannot have left the way since.
+    if (user !== undefined && status.uid !== user) await assertWay(path, status.uid, user);
+    return await file.readFile("utf8");
+  } finally {
+    await file.close();
+  }
+}
+
+type GroupCounts = (group: number) => Promise<boolean>;
+
+/** Whether root alone decides what is at a path. */
+export async function isRootsAlone(path: string): Promise<boolean> {
+  return (await otherOnTheWay(path, 0, async () => true)) === undefined;
+}
+
+async function assertWay(path: string, owner: number, user: number): Promise<void> {
+  const other = await otherOnTheWay(path, owner, async (group) => (await groupsOf(user)).includes(group));
+  if (other !== undefined) throw refused(path, `others may change ${other}, and so lead elsewhere`);
+}
+
+/** All groups of a user. @throws Error if the host does not say them: then nothing is read */
+async function groupsOf(user: number): Promise<number[]> {
+  const { code, stdout } = await runTool("id", ["-G", "--", String(user)]);
+  if (code !== 0) throw new Error(`the host does not say the groups of user ${user}`);
+  return stdout.trim().split(" ").map(Number);
+}
+
+/**
+ * What is first on the way that others than root and the owner may change.
+ * @param counts whether what a group may change counts
+ */
+async function otherOnTheWay(path: string, owner: number, counts: GroupCounts): Promise<string | undefined> {
+  for await (const { at, status } of wayTo(path)) {
+    if (status.uid !== 0 && status.uid !== owner) return at;
+    if (status.isDirectory() && (await isOpen(status, counts))) return at;
+  }
+  return undefined;
+}
+
+/** Each directory and each link, as the kernel walks, and what is at the end. */
+async function* wayTo(path: string): AsyncGenerator<{ at: string; status: Stats }> {
+  const names = namesOf(path);
+  let links = 0;
+  let at = "/";
+  yield { at, status: await lstat(at) };
+  while (names.length > 0) {
+    const next = join(at, names.shift() ?? "");
+    const status = await lstat(next);
+    yield { at: next, status };
+    if (!status.isSymbolicLink()) {
+      at = next;
+      continue;
+    }
+    if (++links > mostLinks) throw refused(path, "it leads through too many links");
+    const target = await readlink(next);
+    names.unshift(...namesOf(target));
+    if (target.startsWith("/")) at = "/";
+  }
+}
+
+/** In a directory with this bit, others cannot move what is not theirs. */
+const sticky = 0o1000;
+
+async function isOpen({ gid, mode }: Stats, counts: GroupCounts): Promise<boolean> {
+  if ((mode & sticky) !== 0) return false;
+  return (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && (await counts(gid)));
+}
+
+function namesOf(path: string): string[] {
+  return path.split("/").filter((name) => name !== "" && name !== ".");
+}
+
+function refused(path: string, why: string): CutoverError {
+  return new CutoverError("host_settings_invalid", `${path} is not read: ${why}.`, {
+    unchanged: "Nothing was changed.",
+    fix: "Put the file into /etc/cutover/apps, where only root may write; or give it to the app's user.",
+  });
+}
