@@ -32,6 +32,9 @@ export class AcmeAuthority implements CertificateAuthority {
       const client = await this.#client(signal);
       await this.#account(client);
       const order = await this.#newOrder(client, request, signal);
+      // Each one is asked for and waited for.
+      if (order.authorizations.length > request.names.length)
+        throw new Error(`The authority wants ${order.authorizations.length} proofs for ${request.names.length} names.`);
       await this.#prove(client, order);
       const ready = await client.waitForValidStatus(order);
       const finished = await client.finalizeOrder({ ...order, ...ready, url: order.url }, request.request);
@@ -46,8 +49,8 @@ export class AcmeAuthority implements CertificateAuthority {
 
   async renewalWindow(chain: string, signal: AbortSignal): Promise<RenewalWindow | undefined> {
     try {
-      const { directory, ca } = this.#parts.settings;
-      const http = new AuthorityHttp(ca, signal);
+      const { directory } = this.#parts.settings;
+      const http = new AuthorityHttp(this.#parts.settings, signal);
       const { renewalInfo } = JSON.parse((await http.send(directory, { method: "GET" })).text) as Record<
         string,
         unknown
@@ -72,7 +75,7 @@ export class AcmeAuthority implements CertificateAuthority {
     const key = await accountKey(data, settings.directory);
     // Loaded when it is needed: most agents get no certificates, and those that do get one in two months.
     const { axios, Client } = await import("acme-client");
-    const http = new AuthorityHttp(settings.ca, signal);
+    const http = new AuthorityHttp(settings, signal);
     // Its own HTTP repeats what fails for minutes, and does not say why it failed.
     axios.defaults.adapter = async (config) => {
       const { url = "", method = "get", data: body } = config;

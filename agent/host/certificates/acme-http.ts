@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { type RequestOptions, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
+import type { AcmeSettings } from "../../settings-values.ts";
 
 const timeoutMs = 30_000;
 /** Of one answer; the longest is a chain of certificates. */
@@ -28,19 +29,28 @@ export interface AuthorityRequest {
   body?: string | undefined;
 }
 
-/** Speaks HTTP with one authority. It follows no redirect, waits thirty seconds at most, and reads so much and no more. */
+/**
+ * Speaks HTTP with one authority. It follows no redirect, waits thirty seconds at most, and reads so much and no more. The
+ * authority's own answers say which addresses come next: they are asked by https alone, so none is another service of this
+ * host or its network that speaks plain HTTP.
+ */
 export class AuthorityHttp {
   readonly #ca: string | undefined;
+  readonly #plain: string | undefined;
   readonly #signal: AbortSignal;
 
-  /** @param ca a file with the roots to trust instead of the public ones */
-  constructor(ca: string | undefined, signal: AbortSignal) {
+  /** `ca` is a file with the roots to trust instead of the public ones. */
+  constructor({ directory, ca }: Pick<AcmeSettings, "directory" | "ca">, signal: AbortSignal) {
     this.#ca = ca;
+    this.#plain = directory.startsWith("http:") ? new URL(directory).origin : undefined;
     this.#signal = signal;
   }
 
-  /** @throws NotNow */
+  /** @throws NotNow; Error for an address that is not asked */
   async send(url: string, { method, headers = {}, body }: AuthorityRequest): Promise<AuthorityAnswer> {
+    const { protocol, origin } = new URL(url);
+    if (protocol !== "https:" && origin !== this.#plain)
+      throw new Error(`The authority names an address without https: ${url.slice(0, 200)}`);
     const answer = await this.#exchange(url, { method, headers, body }).catch((thrown: NodeJS.ErrnoException) => {
       if (this.#signal.aborted) throw this.#signal.reason;
       const late = thrown.name === "AbortError" || thrown.name === "TimeoutError";

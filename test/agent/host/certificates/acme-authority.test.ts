@@ -1,5 +1,8 @@
 import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { readdirSync, readFileSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { AcmeAuthority } from "../../../../agent/host/certificates/acme-authority.ts";
@@ -83,6 +86,41 @@ test("an authority that is not there, and one whose certificate nobody vouches f
     kind: "refused",
     reason: expect.stringContaining("self-signed certificate"),
   });
+});
+
+test("an authority that names an address of plain HTTP, or wants more proofs than there are names, is not followed", async () => {
+  let asked = 0;
+  const inner = createServer((_, response) => {
+    asked++;
+    response.end();
+  }).listen(0, "127.0.0.1");
+  onTestFinished(() => void inner.close());
+  await once(inner, "listening");
+  const { port } = inner.address() as AddressInfo;
+  let lie: "plain" | "many" = "plain";
+  const { authority, request, serve } = await world({
+    front({ url = "", headers }, response) {
+      const base = `https://${headers.host}`;
+      if (lie === "plain" && url === "/dir") {
+        const inside = `http://127.0.0.1:${port}/`;
+        response.end(JSON.stringify({ newNonce: inside, newAccount: inside, newOrder: inside, renewalInfo: inside }));
+        return true;
+      }
+      if (lie === "many" && url.includes("order-plz")) {
+        response.writeHead(201, { location: `${base}/my-order/x`, "replay-nonce": "bm9uY2U" });
+        const authorizations = Array.from({ length: 1000 }, (_, index) => `http://127.0.0.1:${port}/${index}`);
+        response.end(JSON.stringify({ status: "pending", identifiers: [], authorizations, finalize: `${base}/f` }));
+        return true;
+      }
+      return false;
+    },
+  });
+  await serve({}, [nobody()]);
+  const order = async () => authority.order({ names, request: await request() }, signal);
+  expect(await order()).toMatchObject({ kind: "refused", reason: expect.stringContaining("without https") });
+  lie = "many";
+  expect(await order()).toMatchObject({ kind: "refused", reason: expect.stringContaining("1000 proofs for 2 names") });
+  expect(asked).toBe(0);
 });
 
 test("an authority that limits its callers is asked again when it says", async () => {
