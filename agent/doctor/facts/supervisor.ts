@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CutoverError } from "../../../shared/errors.ts";
+import { readPlainFile } from "../../host/ownership/owner-file.ts";
 import { toStatus } from "../../host/supervisor/program-group.ts";
 import { Supervisor } from "../../host/supervisor/supervisor.ts";
 import type { AgentSettings } from "../../settings.ts";
@@ -61,7 +61,8 @@ function stateOf(error: unknown): Exclude<SupervisorFacts["socket"], "answers"> 
 
 async function firstIni(paths: string[]): Promise<{ path: string; ini: Ini } | undefined> {
   for (const path of paths) {
-    const text = await readFile(path, "utf8").catch(() => undefined);
+    // Any user's process may call itself supervisord, and name a pipe or a device.
+    const text = await readPlainFile(path).catch(() => undefined);
     if (text !== undefined) return { path, ini: parseIni(text) };
   }
   return undefined;

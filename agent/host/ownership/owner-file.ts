@@ -19,13 +19,24 @@ const mostLinks = 40;
  * @param user the id of the app's user, if that is not the user of this process
  * @throws the system's error if it cannot be opened; CutoverError host_settings_invalid
  */
-export async function readOwnerFile(path: string, user: number | undefined): Promise<string> {
+export function readOwnerFile(path: string, user: number | undefined): Promise<string> {
+  return read(path, async ({ uid }) => {
+    // After it was opened: a directory of somebody else's that led there cannot have left the way since.
+    if (user !== undefined && uid !== user) await assertWay(path, uid, user);
+  });
+}
+
+/** The text of a file that anybody may have named. @throws as `readOwnerFile` */
+export function readPlainFile(path: string): Promise<string> {
+  return read(path, async () => undefined);
+}
+
+async function read(path: string, check: (status: Stats) => Promise<void>): Promise<string> {
   const file = await open(path, flags);
   try {
     const status = await file.stat();
     if (!status.isFile() || status.size > longest) throw refused(path, "it is no regular file, or too large");
-    // After it was opened: a directory of somebody else's that led there cannot have left the way since.
-    if (user !== undefined && status.uid !== user) await assertWay(path, status.uid, user);
+    await check(status);
     return await file.readFile("utf8");
   } finally {
     await file.close();
