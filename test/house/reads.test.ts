@@ -60,8 +60,6 @@ const allowed: Record<string, string> = {
   "agent/host/supervisor/share.ts": proc,
   "agent/observe/webhooks.ts": etc,
   "agent/ui/page.ts": "its own script and style sheet",
-  "agent/doctor/facts/certificates.ts": etc,
-  "agent/doctor/facts/webhooks.ts": etc,
   "agent/doctor/facts/host.ts": proc,
   "agent/doctor/facts/processes.ts": proc,
   "agent/install/setup.ts": etc,

@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { tlsPaths } from "../../host/net/tls-files.ts";
+import { readPlainFile } from "../../host/ownership/owner-file.ts";
 import type { AgentSettings } from "../../settings.ts";
 import { type Directive, find } from "../nginx-config.ts";
 import type { AppFacts, CertificateFacts } from "./facts.ts";
@@ -49,10 +49,10 @@ function ofNginx(block: Directive): Named[] {
 async function look({ named, certificate, key }: Named): Promise<CertificateFacts> {
   const facts = { named, certificate, key, keyEntry: key === undefined ? undefined : await entryOf(key) };
   try {
-    const parsed = new X509Certificate(await readFile(certificate));
+    const parsed = new X509Certificate(await readPlainFile(certificate));
     const expires = Date.parse(parsed.validTo);
     if (key === undefined) return { ...facts, expires, problem: undefined };
-    const matches = parsed.checkPrivateKey(createPrivateKey(await readFile(key)));
+    const matches = parsed.checkPrivateKey(createPrivateKey(await readPlainFile(key)));
     return { ...facts, expires, problem: matches ? undefined : `${key} is not the key of ${certificate}` };
   } catch (error) {
     const { code, path } = error as NodeJS.ErrnoException;

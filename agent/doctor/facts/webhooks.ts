@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readPlainFile } from "../../host/ownership/owner-file.ts";
 import type { AgentSettings } from "../../settings.ts";
 import type { Webhook } from "../../settings-values.ts";
 import type { AppFacts, WebhookFileFacts } from "./facts.ts";
@@ -25,7 +25,7 @@ function namedFiles(webhooks: Webhook[], file: string): { named: string; path: s
 async function look(path: string): Promise<Pick<WebhookFileFacts, "problem" | "entry">> {
   const entry = await entryOf(path);
   try {
-    const text = await readFile(path, "utf8");
+    const text = await readPlainFile(path);
     return { entry, problem: text.trim() === "" ? "is empty" : undefined };
   } catch (thrown) {
     return { entry, problem: `cannot be read: ${(thrown as NodeJS.ErrnoException).code}` };

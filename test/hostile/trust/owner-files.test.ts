@@ -2,7 +2,10 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { certificateFacts } from "../../../agent/doctor/facts/certificates.ts";
+import { webhookFileFacts } from "../../../agent/doctor/facts/webhooks.ts";
 import { isRootsAlone } from "../../../agent/host/ownership/owner-file.ts";
+import { agentSettingsSchema } from "../../../agent/settings.ts";
 import { makeBundle } from "../../fixtures/bundle.ts";
 import { HelperHost, type Talk } from "../../harness/helper-host.ts";
 import { cutoverProgram, node, systemPath } from "../../harness/places.ts";
@@ -105,4 +108,16 @@ test("a link of root's leads to a file of root's", async () => {
   symlinkSync(vault, link);
   host.writeApp("shop", { user: users.app, env_file: link });
   expect((await asked()).result).toMatchObject({ env: { VAULT: "1" } });
+});
+
+test("a pipe in the place of a certificate or of a webhook's file does not stop the doctor", async () => {
+  byApp("mkfifo", file);
+  const settings = agentSettingsSchema.parse({
+    tls: { certificate: file, key: file },
+    webhooks: [{ url_file: file }],
+  });
+  const [certificate] = await certificateFacts(settings, [], []);
+  expect(certificate?.problem).toContain("not a valid PEM file");
+  const [webhook] = await webhookFileFacts(settings, []);
+  expect(webhook?.problem).toContain("cannot be read");
 });
