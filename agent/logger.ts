@@ -50,8 +50,8 @@ function withPriority(line: string): string {
 }
 
 /** Whether standard output is the journal's: see JOURNAL_STREAM in systemd.exec(5). */
-function isJournal(): boolean {
-  const stream = process.env.JOURNAL_STREAM;
+export function isJournal(env: NodeJS.ProcessEnv = process.env): boolean {
+  const stream = env.JOURNAL_STREAM;
   if (stream === undefined) return false;
   const { dev, ino } = fstatSync(1);
   return stream === `${dev}:${ino}`;

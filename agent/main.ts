@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
-import { asCutoverError, CutoverError } from "../shared/errors.ts";
+import { CutoverError } from "../shared/errors.ts";
 import { wakeThreadPool } from "../shared/thread-pool.ts";
 import { Deployments } from "./deploy/deployments.ts";
 import { setEffectHook } from "./effects.ts";
@@ -27,6 +27,7 @@ import { SystemdNotifier } from "./systemd-notify.ts";
 import { certificateManager } from "./wire/certificates.ts";
 import { type Host, type HostOptions, openHost } from "./wire/host.ts";
 import { openAdminSocket, openMetrics, openNetwork } from "./wire/http.ts";
+import { lastWords } from "./wire/last-words.ts";
 import { names } from "./wire/listen.ts";
 import { observe } from "./wire/observe.ts";
 import { openPorts } from "./wire/ports.ts";
@@ -145,9 +146,8 @@ function leave(): void {
 try {
   await run(program.parse().opts<HostOptions>());
 } catch (thrown) {
-  const { code, message, unchanged, fix } = asCutoverError(thrown);
-  const lines = [`cutover-agent: ${message} [${code}]`, unchanged, fix].filter((line) => line !== undefined);
-  process.stderr.write(`${lines.join("\n")}\n`);
-  process.exitCode = 1;
+  const { status, text } = lastWords(thrown);
+  process.stderr.write(text);
+  process.exitCode = status;
 }
 leave();

@@ -27,7 +27,7 @@ const health = z.strictObject({
     .optional()
     .meta({
       description: "The `Host` of the check; Django's `ALLOWED_HOSTS` must have it.",
-      absent: "the first site name",
+      absent: "the first site name, or `health.example.com` for `*.example.com`",
     }),
   expect: z
     .string()

@@ -51,7 +51,7 @@ export function renderAgentUnit({ node, programs }: Installation): string {
       "Documentation=man:cutover-agent(8)",
       `Wants=network-online.target ${helperSocketUnit}`,
       `After=network-online.target nginx.service openresty.service supervisor.service ${helperSocketUnit}`,
-      "# Restart= never gives up.",
+      "# Restart= never gives up, except for settings that only a person can correct.",
       "StartLimitIntervalSec=0",
     ],
     Service: [
@@ -70,6 +70,7 @@ export function renderAgentUnit({ node, programs }: Installation): string {
       `LoadCredential=keys:${credentials}`,
       "Restart=always",
       "RestartSec=1",
+      "RestartPreventExitStatus=78",
       "# The agent stops what it has started by itself, at a safe point.",
       "KillMode=mixed",
       "# At its start the agent first finishes or undoes a deployment that a crash interrupted.",

@@ -159,7 +159,14 @@ export async function maskedEvidence(ports: Ports, app: string, evidence: Eviden
 /** The name by which the app is asked for its health: what a visitor would ask for. */
 export function healthHost(config: Config, settings: AppSettings): string {
   const names = [...(siteOf(config).server_name ?? []), ...settings.domains];
-  return config.health.host ?? names.find((name) => name !== "_" && !name.startsWith("*")) ?? "localhost";
+  const whole = names.find((name) => name !== "_" && !name.startsWith("*") && !name.endsWith("*"));
+  return config.health.host ?? whole ?? nameBelow(names) ?? "localhost";
+}
+
+/** A name that a wildcard admits: `*.example.com` alone says that example.com itself is somebody else's. */
+function nameBelow(names: string[]): string | undefined {
+  const wildcard = names.find((name) => name.startsWith("*."));
+  return wildcard === undefined ? undefined : `health${wildcard.slice(1)}`;
 }
 
 /** What cannot be asked just now says nothing of a release. An error that nobody expects is in the log. */

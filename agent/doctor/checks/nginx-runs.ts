@@ -1,3 +1,4 @@
+import { neededHash } from "../../host/nginx/refusal.ts";
 import type { HostFacts } from "../facts/facts.ts";
 import { error, type Finding, warning } from "../finding.ts";
 
@@ -57,6 +58,9 @@ function fixOf(message: string): string {
   if (message.includes("duplicate default server")) {
     return "Remove one `default_server` (on Debian: sites-enabled/default), or give the app a domain in its settings.";
   }
+  const hash = neededHash(message);
+  if (hash !== undefined)
+    return `Write \`${hash}\` into the http block of nginx.conf: a name of a site is too long for nginx's table.`;
   if (message.includes("unknown directive"))
     return "Correct the name, or install the nginx module that has this directive.";
   return "Correct it, then check with `nginx -t`.";

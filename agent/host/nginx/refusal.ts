@@ -31,10 +31,22 @@ function fixFor(message: string): string {
   if (message.includes("duplicate default server")) {
     return "Give the app a domain in its settings, or remove the other default server (on Debian: sites-enabled/default).";
   }
+  const hash = neededHash(message);
+  if (hash !== undefined) {
+    return `A name of the site is too long for nginx's table. Write \`${hash}\` into the http block of nginx.conf, reload nginx, and deploy again.`;
+  }
   if (/open\(\) "[^"]+\.log" failed/.test(message)) {
     return "Create the directory, or set nginx.log_dir in agent.yml to the directory of nginx's logs.";
   }
   return "Correct it, check it with `nginx -t`, and deploy again.";
+}
+
+/** The directive by which nginx has room for a long name, such as a domain of 47 characters or more, or that of a variable. */
+export function neededHash(message: string): string | undefined {
+  const [, name, size] =
+    /could not build (?:the )?(\w+_hash), you should increase (?:either \w+: \d+ or )?\w+: (\d+)/.exec(message) ?? [];
+  // The next sizes that nginx takes: whole lines of the processor's cache.
+  return name === undefined ? undefined : `${name}_bucket_size ${Math.max(128, 2 * Number(size))};`;
 }
 
 /** The error for an nginx that does not run, or cannot be signalled. */

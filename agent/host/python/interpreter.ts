@@ -63,7 +63,7 @@ export class Interpreters {
         if (version === undefined || interpreter.version.startsWith(`${version}.`)) return interpreter;
       }
     }
-    throw await notFound(this.#directories, version);
+    throw await notFound(this.#directories, version, (await this.versions())[0]);
   }
 
   /** The versions that are there (major, minor), each once: that of `python3` first, which a release gets that names none. */
@@ -129,7 +129,12 @@ async function ask(path: string): Promise<Interpreter | undefined> {
   }
 }
 
-async function notFound(directories: string[], version: string | undefined): Promise<CutoverError> {
+/** @param usual the version of the host's python3 */
+async function notFound(
+  directories: string[],
+  version: string | undefined,
+  usual: string | undefined,
+): Promise<CutoverError> {
   const there = (await Promise.all(directories.map(pythonsIn))).flat();
   const wanted = version === undefined ? "python3" : `Python ${version}`;
   const found = there.length === 0 ? "it has none there" : `it has ${there.join(", ")}`;
@@ -138,7 +143,7 @@ async function notFound(directories: string[], version: string | undefined): Pro
     fix:
       version === undefined
         ? "Install python3 on the host, or name its directory under `python_path` in agent.yml."
-        : "Install it on the host, name its directory under `python_path` in agent.yml, or change `python.version`.",
+        : `${usual === undefined ? "" : `Write \`python-version: "${usual}"\` for actions/setup-python in the workflow, which packs the wheels for that version; if cutover.yml or the project names another \`python.version\`, change that too. Or: `}${usual === undefined ? "Install" : "install"} it on the host, or name its directory under \`python_path\` in agent.yml.`,
   });
 }
 

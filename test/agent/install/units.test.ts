@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { installedFiles, localPlaces, packagePlaces } from "../../../agent/install/files.ts";
 import { renderAgentUnit, renderHelperSocket, renderHelperUnit, renderTmpfiles } from "../../../agent/install/units.ts";
+import { settingsStatus } from "../../../agent/wire/last-words.ts";
 
 const installation = { node: "/opt/node", programs: "/opt/cutover" };
 
@@ -50,4 +51,10 @@ test("the package and `cutover setup` install the same texts", () => {
   const local = installedFiles(installation, localPlaces);
   expect(texts(packaged)).toEqual(texts(local));
   expect(local.filter(({ owners }) => owners).map(({ path }) => path)).toEqual(["/etc/cutover/agent.yml"]);
+});
+
+test("systemd does not start the agent again and again with settings that only a person can correct", () => {
+  const lines = renderAgentUnit(installation).split("\n");
+  expect(lines).toContain("Restart=always");
+  expect(lines).toContain(`RestartPreventExitStatus=${settingsStatus}`);
 });

@@ -88,6 +88,18 @@ test("a file that somebody else broke: nothing changes, and its place is named",
   expect(await said(port)).toBe("old");
 });
 
+test("a name that is too long for nginx's table: the fix has the directive, and nginx takes it", async () => {
+  const { nginx, port, conf } = await host();
+  const long = `${"a".repeat(60)}.example.com`;
+  const server = (each: string) => `server { listen 127.0.0.1:${port}; server_name ${each}; return 200 "${each}"; }\n`;
+  const text = `${server(long)}${server("b.example.com")}`;
+  const refused = await nginx.write(one(text)).catch((thrown: unknown) => thrown);
+  expect(refused).toMatchObject({ code: "nginx_config_broken" });
+  const [, directive = ""] = /`(server_names_hash_bucket_size \d+;)`/.exec((refused as { fix: string }).fix) ?? [];
+  writeFileSync(conf, readFileSync(conf, "utf8").replace("http {", `http {\n${directive}`));
+  expect(await nginx.write(one(text))).toEqual({ changed: true });
+});
+
 test("an address that another program has: the old site stays and serves", async () => {
   const { nginx, port, file } = await host();
   await nginx.write(one(answering(port, "old")));

@@ -43,6 +43,8 @@ test("another Python at the same path is asked anew, and one that stands behind 
 test("a version that the host lacks is refused, with those that it has", async () => {
   const refused = await new Interpreters(["/usr/bin"]).find("3.99").catch((error: unknown) => error);
   expect(refused).toMatchObject({ code: "python_not_found", message: expect.stringContaining("3.99") });
+  const [usual] = await new Interpreters(["/usr/bin"]).versions();
+  expect(refused).toMatchObject({ fix: expect.stringContaining(`\`python-version: "${usual}"\``) });
 });
 
 test("the versions of a host are told, that of python3 first", async () => {
