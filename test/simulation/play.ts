@@ -244,7 +244,9 @@ export class Play {
       this.host.timeline.after(ms + 200, () => this.agent.start());
     },
     clock: ({ ms }) => {
-      this.host.timeline.wallOff += ms;
+      const { timeline } = this.host;
+      timeline.wallOff += ms;
+      timeline.wallSetAt = timeline.elapsed;
     },
     sick: ({ app, who, how, ms }) => {
       const facts = this.host.watcher.facts(app);

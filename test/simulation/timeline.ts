@@ -17,6 +17,8 @@ export class Timeline {
   elapsed = 0;
   /** By how much somebody has set the wall clock off, in milliseconds. */
   wallOff = 0;
+  /** When that was, by `elapsed`. */
+  wallSetAt = Number.NEGATIVE_INFINITY;
   /** Called after each event, when everything that follows from it has happened. */
   onStep: () => void = () => {};
   steps = 0;

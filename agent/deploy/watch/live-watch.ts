@@ -9,6 +9,7 @@ import {
   failureReason,
   failuresInARow,
   healthFault,
+  isUp,
   processFault,
   programFault,
   type RunFault,
@@ -166,7 +167,7 @@ async function whyNotBack(context: DeployContext, spec: RunSpec, from: string | 
     return `There is no release to go back to: ${spec.run} keeps the traffic.`;
   }
   // If supervisor does not answer, the answers of the old instances decide.
-  const known = await answerOf(async () => (await ports.privileged.programs(state.app, from)) !== undefined, log);
+  const known = await answerOf(async () => isUp(await ports.privileged.programs(state.app, from)), log);
   if (known === false) {
     return `${from} is no longer up: ${spec.run} keeps the traffic.`;
   }

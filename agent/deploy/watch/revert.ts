@@ -8,7 +8,7 @@ import { drainRun } from "../steps/drain.ts";
 import { waitHealthy } from "../steps/health.ts";
 import { reconcileProcesses } from "../steps/processes.ts";
 import { restoreTraffic, routeFor } from "../steps/route.ts";
-import { healthFault } from "./run-health.ts";
+import { healthFault, isUp } from "./run-health.ts";
 
 /** The way back after a cutover, to the run before, which is still up. Each effect may safely happen twice. */
 
@@ -97,7 +97,9 @@ function reasonOf(thrown: unknown): string {
 async function whyNotServing(context: DeployContext, old: RunSpec): Promise<string | undefined> {
   const { ports, settings, deployment } = context;
   const programs = await ports.privileged.programs(old.app, old.run);
-  if (programs !== undefined) return healthFault(ports, settings, old);
+  if (isUp(programs)) return healthFault(ports, settings, old);
+  // An earlier attempt had begun to retire it.
+  if (programs !== undefined) await ports.privileged.removePrograms(old.app, old.run);
   deployment.notice(`${old.run} is no longer up and is started again`);
   try {
     await restoreEnvironment(context, old);

@@ -1,7 +1,7 @@
 import { type Config, siteOf, statusExpected } from "../../../shared/config.ts";
 import { CutoverError, type ErrorCode, type Evidence } from "../../../shared/errors.ts";
 import type { Ports } from "../../contracts/ports.ts";
-import type { RunSpec } from "../../contracts/privileged.ts";
+import type { ProgramStatus, RunSpec } from "../../contracts/privileged.ts";
 import type { Logger } from "../../logger.ts";
 import type { AppSettings } from "../../settings.ts";
 import { causeIn, readLog, sentence, wordsOf } from "../steps/exit-words.ts";
@@ -53,6 +53,11 @@ export async function programFault(
     if (first !== pid) return `${name} was restarted`;
   }
   return undefined;
+}
+
+/** Whether a run can have visitors: one that is being stopped answers until its stop is over, and then it is gone. */
+export function isUp(programs: ProgramStatus[] | undefined): boolean {
+  return programs?.every(({ state }) => state !== "STOPPING") === true;
 }
 
 /** Of a run that was not started, or is removed already. */
