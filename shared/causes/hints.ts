@@ -119,8 +119,8 @@ const pythonHints: Hint[] = [
   {
     id: "readonly-database",
     pattern: /unable to open database file|attempt to write a readonly database/,
-    cause: "A release is read-only, and its database lies in it: {line}",
-    fix: write,
+    cause: "SQLite cannot open its file for writing: {line}",
+    fix: "See NAME in DATABASES. A release is read-only: put the file into $CUTOVER_SHARED, or link it with `shared:` and `path:` in cutover.yml. Elsewhere on the host, its folder must exist and belong to the app's user.",
     example: "OperationalError: unable to open database file",
   },
   {

@@ -45,7 +45,13 @@ const wanted: Record<string, Wanted> = {
   "command-crlf-script": { code: "instance_died", says: ["./start.sh has Windows line ends", ".gitattributes"] },
   "command-exits-0-silent": { code: "instance_died", says: ["printed nothing", "stay in the foreground"] },
   "command-not-executable": { code: "instance_died", says: ["git update-index --chmod=+x ./start.sh"] },
-  "django-db-down": { code: "health_failed", says: ["OperationalError: unable to open database file"] },
+  "django-db-down": {
+    code: "health_failed",
+    says: [
+      "SQLite cannot open its file for writing: OperationalError: unable to open database file",
+      "folder must exist",
+    ],
+  },
   "django-migrations-pending": {
     code: "health_failed",
     says: ["OperationalError: no such table: auth_user", "python manage.py migrate --noinput"],

@@ -37,7 +37,10 @@ const causes: Record<string, { line: string | RegExp; fix?: string | RegExp }> =
   },
   "gunicorn-badopt": { line: "gunicorn: error: unrecognized arguments: --nope", fix: /does not know --nope/ },
   "gunicorn-chained": { line: "RuntimeError: database is not configured (chained.py:5)", fix: /chained.py, line 5/ },
-  "gunicorn-dbconn": { line: /unable to open database file \(dbconn.py:2\)/, fix: /CUTOVER_SHARED/ },
+  "gunicorn-dbconn": {
+    line: /^SQLite cannot open its file for writing: .*unable to open database file \(dbconn.py:2\)/,
+    fix: /CUTOVER_SHARED.*folder must exist/,
+  },
   "gunicorn-dbtable": { line: "OperationalError: no such table: shop_item (dbtable.py:2)", fix: /migrate --noinput/ },
   "gunicorn-factory": { line: /a function that makes the application/, fix: /create_app\(\)/ },
   "gunicorn-factory0": { line: /a function that makes the application/, fix: /make\(\)/ },
