@@ -154,7 +154,7 @@ const pythonHints: Hint[] = [
   {
     id: "address-in-use",
     pattern: /address already in use/i,
-    fix: "Another program has that address: let the app listen where `{socket}` or `{port}` of `server.command` says, and nowhere else.",
+    fix: "Another program, or the app's other instance, has that address: let the app listen where `{socket}` or `{port}` of `server.command` says, and nowhere else.",
     example: "OSError: [Errno 98] Address already in use",
   },
   {
@@ -196,7 +196,7 @@ const pythonHints: Hint[] = [
     pattern: /was (?:terminated due to signal 9|sent SIGKILL)|DAMN ! worker .* died, killed by signal 9|Killed$/,
     anywhere: "always",
     cause: "Its workers are killed by signal 9: {line}",
-    fix: "The host has too little memory for them: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.",
+    fix: "Most often the host has too little memory for them: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.",
     example: "[2026-11-26 18:13:34 +0000] [21649] [WARNING] Worker with pid 21844 was terminated due to signal 9",
   },
   {

@@ -48,7 +48,7 @@ const causes: Record<string, { line: string | RegExp; fix?: string | RegExp }> =
     line: /no variable SECRET_KEY: KeyError: 'SECRET_KEY' \(keyerror.py:2\)/,
     fix: /`cutover env set shop SECRET_KEY`/,
   },
-  "gunicorn-kill9": { line: /killed by signal 9/, fix: /too little memory/ },
+  "gunicorn-kill9": { line: /killed by signal 9/, fix: /^Most often the host has too little memory/ },
   "gunicorn-missing_module": {
     line: "ModuleNotFoundError: No module named 'stripe' (missing_module.py:1)",
     fix: /has stripe/,
