@@ -69,7 +69,10 @@ const causes: Record<string, { line: string | RegExp; fix?: string | RegExp }> =
   nosuch: { line: "sh: 1: no_such_tool: not found", fix: /Install no_such_tool/ },
   nox: { line: /Permission denied/, fix: /chmod=\+x \.\/nox\.sh/ },
   "pip-invalid": { line: /Invalid requirement: 'foo bar'/, fix: /Correct that line/ },
-  "pip-none": { line: "ERROR: No matching distribution found for nosuchpkg-x==1", fix: /nosuchpkg-x==1.*no wheel for this Python/ },
+  "pip-none": {
+    line: "ERROR: No matching distribution found for nosuchpkg-x==1",
+    fix: /nosuchpkg-x==1.*no wheel for this Python/,
+  },
   "py-dns": { line: /Name or service not known> \(dns.py:2\)/, fix: /DNS/ },
   "py-prompt": { line: /asks a question/, fix: /--noinput/ },
   "py-refused": { line: /Connection refused/, fix: /Nothing listens/ },
