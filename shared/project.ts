@@ -91,7 +91,7 @@ function requirementsFaults({ python, server }: Config, project: Project): Proje
   const told = dependencyFaults(requirements, project);
   if (told.some(({ severity }) => severity === "error") || installs(extraNames, kind)) return told;
   if (installs(requirementNames(project, requirements) ?? new Set(), kind)) return told;
-  return [...told, warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on`)];
+  return [...told, warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on: add it`)];
 }
 
 /** Whether the server is among the packages. A command may start anything. */
