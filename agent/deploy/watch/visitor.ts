@@ -118,7 +118,7 @@ class Visitor {
     if (secure && ports.probe.behindProxies === true) return;
     const text = `${href} sends every visitor to ${next.href}, and the site does not listen there on this host`;
     const advice =
-      ". If a load balancer in front of it ends TLS, write its address into agent.yml: trusted_proxies: [...]";
+      `. Add "${next.port || 443} ssl" to site.listen, or turn that redirect off. If a load balancer in front of it ends TLS, write its address into agent.yml: trusted_proxies: [...]`;
     deployment.warning(secure ? `${text}${advice}` : text);
   }
 
