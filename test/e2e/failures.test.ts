@@ -43,7 +43,7 @@ const wanted: Record<string, Wanted> = {
     says: ["worker-0 exited and was restarted 2 times: lost the broker", "There is no release to go back to"],
   },
   "command-crlf-script": { code: "instance_died", says: ["./start.sh has Windows line ends", ".gitattributes"] },
-  "command-exits-0-silent": { code: "instance_died", says: ["printed nothing", "stay in the foreground"] },
+  "command-exits-0-silent": { code: "instance_died", says: [/printed nothing \([^()]*\)\./, "stay in the foreground"] },
   "command-not-executable": { code: "instance_died", says: ["git update-index --chmod=+x ./start.sh"] },
   "django-db-down": {
     code: "health_failed",
