@@ -89,7 +89,8 @@ const wanted: Record<string, Wanted> = {
   "ssl-redirect-loop": {
     code: null,
     says: [],
-    warns: /sends every visitor to https:\/\/.*the site does not listen there on this host\. Add "\d+ ssl" to site\.listen/,
+    warns:
+      /sends every visitor to https:\/\/.*the site does not listen there on this host\. Add "\d+ ssl" to site\.listen/,
   },
   "static-folder-empty": { code: "health_failed", says: ["Missing staticfiles manifest entry for 'shop/site.css'"] },
   "static-manifest-missing-entry": { code: "health_failed", says: ["collectstatic did not collect shop/nope.css"] },
