@@ -1,3 +1,4 @@
+import { argv } from "./command.ts";
 import type { Config } from "./config.ts";
 import { parseSource } from "./dependencies/form.ts";
 import { readDependencies } from "./dependencies/read-dependencies.ts";
@@ -34,6 +35,7 @@ export function projectFaults(config: Config, project: Project): ProjectFault[] 
     ...commandFaults(config, project).map(({ path, message }) => error(path, message)),
     ...staticFaults(config, project),
     ...requirementsFaults(config, project),
+    ...celeryFaults(config, project),
     ...pythonFaults(config, project),
     ...configFileFaults(config, project),
     ...errorPageFaults(config, project),
@@ -91,7 +93,25 @@ function requirementsFaults({ python, server }: Config, project: Project): Proje
   const told = dependencyFaults(requirements, project);
   if (told.some(({ severity }) => severity === "error") || installs(extraNames, kind)) return told;
   if (installs(requirementNames(project, requirements) ?? new Set(), kind)) return told;
-  return [...told, warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on`)];
+  return [
+    ...told,
+    warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on: add it`),
+  ];
+}
+
+/** A host's own celery would start in the place of the release's, without its packages. */
+function celeryFaults({ python, processes }: Config, project: Project): ProjectFault[] {
+  if (python.wheels === "none" || python.system_site_packages) return [];
+  const { requirements, extra = [] } = python;
+  const names = requirementNames(project, requirements);
+  const all = [...(names ?? []), ...extra];
+  // What brings it has its name, such as django-celery-beat; flower has not.
+  if (names === undefined || all.some((name) => /celery|flower/i.test(name))) return [];
+  return Object.entries(processes).flatMap(([name, { command }]) => {
+    const starts = /^(?:python[\d.]* -m )?celery(?: |$)/.test(argv(command).join(" "));
+    const message = `${requirements} does not name celery, which this starts: add it`;
+    return starts ? [warning(["processes", name, "command"], message)] : [];
+  });
 }
 
 /** Whether the server is among the packages. A command may start anything. */

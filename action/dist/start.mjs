@@ -25702,11 +25702,11 @@ function bare(note) {
 	return note.replace(/\.$/, "");
 }
 // action/runner/log.ts
-const longestLine$1 = 4e3;
+const longestLine$2 = 4e3;
 /** Makes text one line of a log, without escape sequences and control characters: a carriage return would start a line. */
 function cleanLine(text) {
 	const clean = text.replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|.)/g, "").replace(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/g, "");
-	return clean.length > longestLine$1 ? `${clean.slice(0, longestLine$1)} [...]` : clean;
+	return clean.length > longestLine$2 ? `${clean.slice(0, longestLine$2)} [...]` : clean;
 }
 function cleanLines(text) {
 	return text.split(/\r\n|[\n\r\u0085\u2028\u2029]/).map(cleanLine);
@@ -26409,7 +26409,7 @@ const health = strictObject({
 	path: urlPath.default("/").describe("The URL path that each new instance is asked for."),
 	host: plain(253).regex(/^[A-Za-z0-9.:[\]_-]+$/, "a host name").optional().meta({
 		description: "The `Host` of the check; Django's `ALLOWED_HOSTS` must have it.",
-		absent: "the first site name"
+		absent: "the first site name, or `health.example.com` for `*.example.com`"
 	}),
 	expect: string().regex(/^[1-5]\d\d(?:-[1-5]\d\d)?$/, "a status or a range, such as 200-399").default("200-399").describe("The status, or range of statuses, that counts as healthy."),
 	timeout: duration.default("30s").describe("How long a new instance has until it answers.")
@@ -43973,6 +43973,7 @@ function projectFaults(config, project) {
 		...commandFaults(config, project).map(({ path, message }) => error(path, message)),
 		...staticFaults(config, project),
 		...requirementsFaults(config, project),
+		...celeryFaults(config, project),
 		...pythonFaults(config, project),
 		...configFileFaults(config, project),
 		...errorPageFaults(config, project),
@@ -44029,7 +44030,24 @@ function requirementsFaults({ python, server }, project) {
 	const told = dependencyFaults(requirements, project);
 	if (told.some(({ severity }) => severity === "error") || installs(extraNames, kind)) return told;
 	if (installs(requirementNames(project, requirements) ?? /* @__PURE__ */ new Set(), kind)) return told;
-	return [...told, warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on`)];
+	return [...told, warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on: add it`)];
+}
+/** A host's own celery would start in the place of the release's, without its packages. */
+function celeryFaults({ python, processes }, project) {
+	if (python.wheels === "none" || python.system_site_packages) return [];
+	const { requirements, extra = [] } = python;
+	const names = requirementNames(project, requirements);
+	const all = [...names ?? [], ...extra];
+	if (names === void 0 || all.some((name) => /celery|flower/i.test(name))) return [];
+	return Object.entries(processes).flatMap(([name, { command }]) => {
+		const starts = /^(?:python[\d.]* -m )?celery(?: |$)/.test(argv(command).join(" "));
+		const message = `${requirements} does not name celery, which this starts: add it`;
+		return starts ? [warning([
+			"processes",
+			name,
+			"command"
+		], message)] : [];
+	});
 }
 /** Whether the server is among the packages. A command may start anything. */
 function installs(names, kind) {
@@ -45646,7 +45664,7 @@ const serverHints = [
 		pattern: /Reason: Worker failed to boot/,
 		anywhere: "if silent",
 		cause: "Its worker ended by itself with exit code 3 and printed nothing",
-		fix: "Look for `os._exit`, `sys.exit` or a crash in C code: `cutover exec {app} -- python -c 'import MODULE'` shows it.",
+		fix: "Look for `os._exit`, `sys.exit` or a crash in C code in what the app imports: `python -c 'import MODULE'` in the project shows it.",
 		example: "[2026-11-26 21:43:33 +0000] [25732] [INFO] Reason: Worker failed to boot."
 	}
 ];
@@ -45774,7 +45792,7 @@ const toolHints = [
 		id: "pip-hash",
 		pattern: /THESE PACKAGES DO NOT MATCH THE HASHES/,
 		anywhere: "always",
-		fix: "A package differs from its hash in the requirements: make the lock file again, and see which index it came from.",
+		fix: "pip names the package in the log: it differs from its hash in the requirements. Make the lock file again, and see which index it came from.",
 		example: "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, please update the hashes."
 	},
 	{
@@ -45840,7 +45858,7 @@ const toolHints = [
 	{
 		id: "pip-no-match",
 		pattern: /ERROR: No matching distribution found for (.+)/,
-		fix: "Correct the name or the version of {1} in the requirements. If it lies on an index of your own, give `--index-url` in `pip-arguments`.",
+		fix: "Correct the name or the version of {1} in the requirements. It may have no wheel for this Python or system. If it lies on an index of your own, give `--index-url` in `pip-arguments`.",
 		example: "ERROR: No matching distribution found for nosuchpkg-x==1"
 	},
 	{
@@ -45990,8 +46008,8 @@ const pythonHints = [
 	{
 		id: "readonly-database",
 		pattern: /unable to open database file|attempt to write a readonly database/,
-		cause: "A release is read-only, and its database lies in it: {line}",
-		fix: write,
+		cause: "SQLite cannot open its file for writing: {line}",
+		fix: "See NAME in DATABASES. A release is read-only: put the file into $CUTOVER_SHARED, or link it with `shared:` and `path:` in cutover.yml. Elsewhere on the host, its folder must exist and belong to the app's user.",
 		example: "OperationalError: unable to open database file"
 	},
 	{
@@ -46024,7 +46042,7 @@ const pythonHints = [
 	{
 		id: "address-in-use",
 		pattern: /address already in use/i,
-		fix: "Another program has that address: let the app listen where `{socket}` or `{port}` of `server.command` says, and nowhere else.",
+		fix: "Another program, or the app's other instance, has that address: let the app listen where `{socket}` or `{port}` of `server.command` says, and nowhere else.",
 		example: "OSError: [Errno 98] Address already in use"
 	},
 	{
@@ -46065,7 +46083,7 @@ const pythonHints = [
 		pattern: /was (?:terminated due to signal 9|sent SIGKILL)|DAMN ! worker .* died, killed by signal 9|Killed$/,
 		anywhere: "always",
 		cause: "Its workers are killed by signal 9: {line}",
-		fix: "The host has too little memory for them: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.",
+		fix: "Most often the host has too little memory for them: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.",
 		example: "[2026-11-26 18:13:34 +0000] [21649] [WARNING] Worker with pid 21844 was terminated due to signal 9"
 	},
 	{
@@ -46206,7 +46224,7 @@ function lastPart(name) {
 // shared/causes/cause.ts
 const longest = 300;
 /** More of a line is not looked at: what went wrong stands at its beginning. */
-const longestLine = 2e3;
+const longestLine$1 = 2e3;
 /** What servers and tools put in front of a line. */
 const prefixes = /^(?:\[\d{4}-\d\d-\d\d[^\]]*\] \[\d+\] \[[A-Z]+\] |\[\d{4}-\d\d-\d\d [\d:,]+: [A-Z]+\/[\w-]+\] |(?:ERROR|CRITICAL): {3,}|cutover: cannot start: )/;
 /** `django.db.utils.OperationalError` is known by its last part. */
@@ -46226,7 +46244,7 @@ function fileBelow(directory) {
 }
 /** @returns undefined if the output does not say */
 function findCause(output, options) {
-	const lines = output.slice(-65536).split(/\r?\n/).map((line) => line.slice(0, longestLine));
+	const lines = output.slice(-65536).split(/\r?\n/).map((line) => line.slice(0, longestLine$1));
 	const raised = lastTraceback(lines, options.projectFile);
 	const said = raised?.exception ?? plainLine(lines, options.lastLine ?? false);
 	const byLine = (wanted) => anywhere(lines, raised, wanted, options);
@@ -52473,11 +52491,13 @@ function sayEvidence(say, hosts, canaries, isWell) {
 	if (!isWell) say("There is not evidence enough after this time; the canary goes on without it.");
 	for (const [index, canary] of canaries.entries()) say(`${hosts[index]?.report.host}: ${canary?.said ?? "its agent does not judge canaries; a newer one does"}.`);
 }
+const longestLine = 300;
 /** @param how the command ended, as a sentence */
 function checkFailed(weight, how, output) {
-	return new CutoverError("canary_failed", `The command in canary-check failed, with ${weight} % of the traffic on the new release. ${how}`, {
+	const last = output.trimEnd().split(/\r?\n/).at(-1)?.trim() ?? "";
+	return new CutoverError("canary_failed", `The command in canary-check failed, with ${weight} % of the traffic on the new release. ${how} ${last === "" ? "It printed nothing." : `Its last line: ${ownText(last.slice(0, longestLine))}`}`, {
 		unchanged: "Every host was asked to take the canary back; the result shows the outcome on each host.",
-		fix: "Its output is with this message. Correct what it found and deploy again.",
+		fix: "Correct what it found and deploy again.",
 		evidence: output === "" ? [] : [{
 			source: "canary-check",
 			text: output

@@ -1,4 +1,5 @@
 import { CutoverError } from "../../shared/errors.ts";
+import { ownText } from "../../shared/own-text.ts";
 import type { DeploymentView } from "../../shared/protocol.ts";
 import { realTime, sleep, type Time } from "../runner/time.ts";
 import type { CanaryStep } from "./canary-steps.ts";
@@ -75,14 +76,18 @@ function sayEvidence(say: (line: string) => void, hosts: HostDeploy[], canaries:
   }
 }
 
+const longestLine = 300;
+
 /** @param how the command ended, as a sentence */
 export function checkFailed(weight: number, how: string, output: string): CutoverError {
+  const last = output.trimEnd().split(/\r?\n/).at(-1)?.trim() ?? "";
+  const said = last === "" ? "It printed nothing." : `Its last line: ${ownText(last.slice(0, longestLine))}`;
   return new CutoverError(
     "canary_failed",
-    `The command in canary-check failed, with ${weight} % of the traffic on the new release. ${how}`,
+    `The command in canary-check failed, with ${weight} % of the traffic on the new release. ${how} ${said}`,
     {
       unchanged: "Every host was asked to take the canary back; the result shows the outcome on each host.",
-      fix: "Its output is with this message. Correct what it found and deploy again.",
+      fix: "Correct what it found and deploy again.",
       evidence: output === "" ? [] : [{ source: "canary-check", text: output }],
     },
   );

@@ -119,8 +119,8 @@ const pythonHints: Hint[] = [
   {
     id: "readonly-database",
     pattern: /unable to open database file|attempt to write a readonly database/,
-    cause: "A release is read-only, and its database lies in it: {line}",
-    fix: write,
+    cause: "SQLite cannot open its file for writing: {line}",
+    fix: "See NAME in DATABASES. A release is read-only: put the file into $CUTOVER_SHARED, or link it with `shared:` and `path:` in cutover.yml. Elsewhere on the host, its folder must exist and belong to the app's user.",
     example: "OperationalError: unable to open database file",
   },
   {
@@ -154,7 +154,7 @@ const pythonHints: Hint[] = [
   {
     id: "address-in-use",
     pattern: /address already in use/i,
-    fix: "Another program has that address: let the app listen where `{socket}` or `{port}` of `server.command` says, and nowhere else.",
+    fix: "Another program, or the app's other instance, has that address: let the app listen where `{socket}` or `{port}` of `server.command` says, and nowhere else.",
     example: "OSError: [Errno 98] Address already in use",
   },
   {
@@ -196,7 +196,7 @@ const pythonHints: Hint[] = [
     pattern: /was (?:terminated due to signal 9|sent SIGKILL)|DAMN ! worker .* died, killed by signal 9|Killed$/,
     anywhere: "always",
     cause: "Its workers are killed by signal 9: {line}",
-    fix: "The host has too little memory for them: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.",
+    fix: "Most often the host has too little memory for them: look at `dmesg | grep -i oom`, then lower `server.workers` or `server.instances`, or add memory.",
     example: "[2026-11-26 18:13:34 +0000] [21649] [WARNING] Worker with pid 21844 was terminated due to signal 9",
   },
   {

@@ -2,7 +2,7 @@ import type { Hint } from "./hint.ts";
 
 const own = "the release's directory, its user and its log are set already.";
 const exits =
-  "Look for `os._exit`, `sys.exit` or a crash in C code: `cutover exec {app} -- python -c 'import MODULE'` shows it.";
+  "Look for `os._exit`, `sys.exit` or a crash in C code in what the app imports: `python -c 'import MODULE'` in the project shows it.";
 
 /** Of gunicorn, uvicorn, uWSGI, hypercorn, waitress and Celery. */
 export const serverHints: Hint[] = [

@@ -46,7 +46,7 @@ export const toolHints: Hint[] = [
     id: "pip-hash",
     pattern: /THESE PACKAGES DO NOT MATCH THE HASHES/,
     anywhere: "always",
-    fix: "A package differs from its hash in the requirements: make the lock file again, and see which index it came from.",
+    fix: "pip names the package in the log: it differs from its hash in the requirements. Make the lock file again, and see which index it came from.",
     example:
       "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions, please update the hashes.",
   },
@@ -114,7 +114,7 @@ export const toolHints: Hint[] = [
   {
     id: "pip-no-match",
     pattern: /ERROR: No matching distribution found for (.+)/,
-    fix: "Correct the name or the version of {1} in the requirements. If it lies on an index of your own, give `--index-url` in `pip-arguments`.",
+    fix: "Correct the name or the version of {1} in the requirements. It may have no wheel for this Python or system. If it lies on an index of your own, give `--index-url` in `pip-arguments`.",
     example: "ERROR: No matching distribution found for nosuchpkg-x==1",
   },
   {

@@ -43,9 +43,15 @@ const wanted: Record<string, Wanted> = {
     says: ["worker-0 exited and was restarted 2 times: lost the broker", "There is no release to go back to"],
   },
   "command-crlf-script": { code: "instance_died", says: ["./start.sh has Windows line ends", ".gitattributes"] },
-  "command-exits-0-silent": { code: "instance_died", says: ["printed nothing", "stay in the foreground"] },
+  "command-exits-0-silent": { code: "instance_died", says: [/printed nothing \([^()]*\)\./, "stay in the foreground"] },
   "command-not-executable": { code: "instance_died", says: ["git update-index --chmod=+x ./start.sh"] },
-  "django-db-down": { code: "health_failed", says: ["OperationalError: unable to open database file"] },
+  "django-db-down": {
+    code: "health_failed",
+    says: [
+      "SQLite cannot open its file for writing: OperationalError: unable to open database file",
+      "folder must exist",
+    ],
+  },
   "django-migrations-pending": {
     code: "health_failed",
     says: ["OperationalError: no such table: auth_user", "python manage.py migrate --noinput"],
@@ -83,7 +89,8 @@ const wanted: Record<string, Wanted> = {
   "ssl-redirect-loop": {
     code: null,
     says: [],
-    warns: /sends every visitor to https:\/\/.*the site does not listen there/,
+    warns:
+      /sends every visitor to https:\/\/.*the site does not listen there on this host\. Add "\d+ ssl" to site\.listen/,
   },
   "static-folder-empty": { code: "health_failed", says: ["Missing staticfiles manifest entry for 'shop/site.css'"] },
   "static-manifest-missing-entry": { code: "health_failed", says: ["collectstatic did not collect shop/nope.css"] },

@@ -14,7 +14,7 @@ const good = {
   "shop/urls.py": "",
   "shop/wsgi.py": "application = 1",
   "manage.py": "",
-  "requirements.txt": "Django\ngunicorn==20\n",
+  "requirements.txt": "Django\ngunicorn==20\ncelery\n",
 };
 const server = { kind: "gunicorn", app: "shop.wsgi:application" };
 

@@ -43,7 +43,9 @@ export function exitWords(program: string, how: string, cause: Cause | undefined
     return { message, fix: cause.fix ?? known, frame: cause.frame };
   }
   if (printed) return { message: `${program} exited during startup (${how}).`, fix: readLog };
-  return { message: `${program} exited during startup and printed nothing (${how}).`, fix: foreground };
+  // supervisor promises details in a log that is empty.
+  const bare = how.replace(" (process log may have details)", "");
+  return { message: `${program} exited during startup and printed nothing (${bare}).`, fix: foreground };
 }
 
 export function sentence(text: string): string {

@@ -30,7 +30,7 @@ async function watch(context: DeployContext, spec: RunSpec): Promise<void> {
   if (!isJudged(context)) return;
   const refused = await visitorFault(context, spec);
   const watched = async () => (isWatched(context, spec) ? await watchLive(context, spec) : undefined);
-  const fault = refused === undefined ? await watched() : { text: refused };
+  const fault = refused ?? (await watched());
   if (fault === undefined) return;
   const { back } = await judge(context, spec, fault);
   // At once, whatever the processes are still waiting for. If it fails, it is tried again later.

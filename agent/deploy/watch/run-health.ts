@@ -14,6 +14,8 @@ export interface RunFault {
   text: string;
   /** If it is not that of failed checks. */
   code?: ErrorCode;
+  /** If its log does not say more. */
+  fix?: string;
   evidence?: Evidence[];
 }
 
@@ -111,7 +113,7 @@ export async function failureReason(
   const evidence = [...(await maskedEvidence(ports, spec.app, fault.evidence ?? [])), ...logs];
   return new CutoverError(fault.code ?? code, message, {
     ...{ unchanged, evidence },
-    ...wordsOf({ fix: cause?.fix ?? readLog, frame: cause?.frame }),
+    ...wordsOf({ fix: cause?.fix ?? fault.fix ?? readLog, frame: cause?.frame }),
   });
 }
 

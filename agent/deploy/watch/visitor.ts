@@ -6,7 +6,7 @@ import type { RunSpec } from "../../contracts/privileged.ts";
 import { isSecure, type PermittedSite, permittedSite } from "../../host-policy.ts";
 import type { AppSettings } from "../../settings.ts";
 import type { DeployContext } from "../context.ts";
-import { healthHost } from "./run-health.ts";
+import { healthHost, type RunFault } from "./run-health.ts";
 
 /** What a visitor of the site gets through nginx, once the new release has the traffic. */
 
@@ -16,8 +16,12 @@ const tries = 3;
 const pauseMs = 400;
 const longestChain = 5;
 
+/** The agent got an answer from the instances themselves, so their logs do not say why nginx gets none. */
+const noWay =
+  "If the app does not answer so itself, nginx cannot reach the instances, and its error log on the host says why (often /var/log/nginx/error.log). An app that changes the mode of its socket must stop that: nginx's user needs it.";
+
 /** Asks each address of the site once. @returns what is wrong, or undefined */
-export async function visitorFault(context: DeployContext, spec: RunSpec): Promise<string | undefined> {
+export async function visitorFault(context: DeployContext, spec: RunSpec): Promise<RunFault | undefined> {
   const { ports, settings } = context;
   if (spec.config.site === "none" || (await ports.maintenance.state(spec.app)) !== undefined) return undefined;
   const site = siteOf(spec, settings);
@@ -51,8 +55,7 @@ function siteOf({ config }: RunSpec, settings: AppSettings): PermittedSite | und
 }
 
 /** What is wrong for a visitor. An nginx that is down refuses the visitors of every release: nobody is better off with another. */
-interface Fault {
-  text: string;
+interface Fault extends RunFault {
   isDown: boolean;
 }
 
@@ -71,14 +74,14 @@ class Visitor {
     this.#site = site;
   }
 
-  async faultAt(address: ListenAddress, path: string): Promise<string | undefined> {
+  async faultAt(address: ListenAddress, path: string): Promise<RunFault | undefined> {
     let fault: Fault | undefined;
     for (let attempt = 0; attempt < tries; attempt++) {
       if (attempt > 0) await this.#context.ports.clock.sleep(pauseMs, this.#context.stopping);
       fault = await this.#follow(address, path);
       if (fault === undefined) return undefined;
     }
-    if (fault?.isDown !== true) return fault?.text;
+    if (fault?.isDown !== true) return fault;
     this.#context.deployment.warning(`${fault.text}. That is no fault of the release: look at nginx on the host`);
     return undefined;
   }
@@ -117,8 +120,7 @@ class Visitor {
     const secure = next.protocol === "https:";
     if (secure && ports.probe.behindProxies === true) return;
     const text = `${href} sends every visitor to ${next.href}, and the site does not listen there on this host`;
-    const advice =
-      ". If a load balancer in front of it ends TLS, write its address into agent.yml: trusted_proxies: [...]";
+    const advice = `. Add "${next.port || 443} ssl" to site.listen, or turn that redirect off. If a load balancer in front of it ends TLS, write its address into agent.yml: trusted_proxies: [...]`;
     deployment.warning(secure ? `${text}${advice}` : text);
   }
 
@@ -143,7 +145,8 @@ function faultOf(url: URL, answer: HealthAnswer): Fault | undefined {
     return { text, isDown: answer.how === "absent" };
   }
   if (answer.status < 500) return undefined;
-  return { text: `a visitor of ${url.href} gets ${answer.status} through nginx`, isDown: false };
+  const text = `a visitor of ${url.href} gets ${answer.status} through nginx`;
+  return { text, isDown: false, ...([502, 504].includes(answer.status) && { fix: noWay }) };
 }
 
 function locationOf({ status, location }: Extract<HealthAnswer, { kind: "status" }>, url: URL): URL | undefined {

@@ -227,6 +227,7 @@ describe("A9: a canary that was taken back", () => {
     expect(outcomes(hosts)).toEqual(["aborted", "aborted"]);
     expect(hosts.map(({ report }) => report.note)).toEqual([undefined, undefined]);
     expect(error.unchanged).not.toContain("All traffic went back");
+    expect(error.message).toMatch(/ It ended with exit code 1\. It printed nothing\.$/);
   });
 
   it("leaves none on the host that took it back by itself", async () => {

@@ -31,7 +31,7 @@ describe("before anything is packed", () => {
     expect(console.taken).toEqual([
       {
         command: "warning",
-        text: "apps/shop/cutover.yml:7: server.kind: requirements.txt does not name gunicorn, which the instances run on",
+        text: "apps/shop/cutover.yml:7: server.kind: requirements.txt does not name gunicorn, which the instances run on: add it",
       },
     ]);
   });

@@ -37,7 +37,10 @@ const causes: Record<string, { line: string | RegExp; fix?: string | RegExp }> =
   },
   "gunicorn-badopt": { line: "gunicorn: error: unrecognized arguments: --nope", fix: /does not know --nope/ },
   "gunicorn-chained": { line: "RuntimeError: database is not configured (chained.py:5)", fix: /chained.py, line 5/ },
-  "gunicorn-dbconn": { line: /unable to open database file \(dbconn.py:2\)/, fix: /CUTOVER_SHARED/ },
+  "gunicorn-dbconn": {
+    line: /^SQLite cannot open its file for writing: .*unable to open database file \(dbconn.py:2\)/,
+    fix: /CUTOVER_SHARED.*folder must exist/,
+  },
   "gunicorn-dbtable": { line: "OperationalError: no such table: shop_item (dbtable.py:2)", fix: /migrate --noinput/ },
   "gunicorn-factory": { line: /a function that makes the application/, fix: /create_app\(\)/ },
   "gunicorn-factory0": { line: /a function that makes the application/, fix: /make\(\)/ },
@@ -45,7 +48,7 @@ const causes: Record<string, { line: string | RegExp; fix?: string | RegExp }> =
     line: /no variable SECRET_KEY: KeyError: 'SECRET_KEY' \(keyerror.py:2\)/,
     fix: /`cutover env set shop SECRET_KEY`/,
   },
-  "gunicorn-kill9": { line: /killed by signal 9/, fix: /too little memory/ },
+  "gunicorn-kill9": { line: /killed by signal 9/, fix: /^Most often the host has too little memory/ },
   "gunicorn-missing_module": {
     line: "ModuleNotFoundError: No module named 'stripe' (missing_module.py:1)",
     fix: /has stripe/,
@@ -66,7 +69,10 @@ const causes: Record<string, { line: string | RegExp; fix?: string | RegExp }> =
   nosuch: { line: "sh: 1: no_such_tool: not found", fix: /Install no_such_tool/ },
   nox: { line: /Permission denied/, fix: /chmod=\+x \.\/nox\.sh/ },
   "pip-invalid": { line: /Invalid requirement: 'foo bar'/, fix: /Correct that line/ },
-  "pip-none": { line: "ERROR: No matching distribution found for nosuchpkg-x==1", fix: /nosuchpkg-x==1/ },
+  "pip-none": {
+    line: "ERROR: No matching distribution found for nosuchpkg-x==1",
+    fix: /nosuchpkg-x==1.*no wheel for this Python/,
+  },
   "py-dns": { line: /Name or service not known> \(dns.py:2\)/, fix: /DNS/ },
   "py-prompt": { line: /asks a question/, fix: /--noinput/ },
   "py-refused": { line: /Connection refused/, fix: /Nothing listens/ },

@@ -99,7 +99,7 @@ test("a beat that keeps its schedule in the release is told where to", () => {
       processes: { beat: { command, overlap: false } },
       shared,
     });
-    return projectFaults(config, projectOf({ "web.py": flask, "requirements.txt": "gunicorn\n" })).map(
+    return projectFaults(config, projectOf({ "web.py": flask, "requirements.txt": "gunicorn\ncelery\n" })).map(
       ({ message }) => message,
     );
   };

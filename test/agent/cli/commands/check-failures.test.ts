@@ -26,9 +26,13 @@ async function checked(name: string, files: Record<string, string> = {}): Promis
 
 test.each<[name: string, says: string, files?: Record<string, string>]>([
   ["command-env-prefix", "DEBUG=0 would set a variable in a shell: write DEBUG into `env` of cutover.yml"],
+  [
+    "celery-not-installed",
+    "processes.worker.command: requirements.txt does not name celery, which this starts: add it",
+  ],
   ["command-shell-syntax", "cd is a word of a shell: write it as `sh -c '...'`"],
   ["error-page-missing", "site.error_page: the project has no templates/502.html"],
-  ["gunicorn-not-in-requirements", "requirements.txt does not name gunicorn, which the instances run on"],
+  ["gunicorn-not-in-requirements", "requirements.txt does not name gunicorn, which the instances run on: add it"],
   ["user-sqlite-in-project", "db.sqlite3, the SQLite database of shop/settings.py:35, lies in the release"],
   ["user-log-file-in-project", "logs/app.log, the log file of shop/settings.py:35, lies in the release"],
   [
