@@ -24881,10 +24881,14 @@ const auditEntry = object({
 /** Answers that only the admin socket gives. `environmentView` contains the app's secrets. */
 const appsView = object({ apps: array(appName) });
 const historyView = object({ entries: array(auditEntry) });
-const logsView = object({ logs: array(object({
-	source: string(),
-	text: string()
-})) });
+const logsView = object({
+	logs: array(object({
+		source: string(),
+		text: string()
+	})),
+	/** Where the next call goes on; only if the call has `after`. */
+	next: string().optional()
+});
 const environmentView = object({
 	release: releaseId,
 	directory: string(),
@@ -25186,7 +25190,9 @@ const calls$1 = {
 		who: "operator",
 		query: strictObject({
 			lines: lines$1.default(100),
-			run: runId.optional()
+			run: runId.optional(),
+			/** To follow: an empty text at the beginning, then `next` of the answer before. */
+			after: string().max(1e4).optional()
 		}),
 		answer: logsView
 	},
