@@ -31,7 +31,12 @@ export type AuditEntry = z.output<typeof auditEntry>;
 /** Answers that only the admin socket gives. `environmentView` contains the app's secrets. */
 export const appsView = z.object({ apps: z.array(appName) });
 export const historyView = z.object({ entries: z.array(auditEntry) });
-export const logsView = z.object({ logs: z.array(z.object({ source: z.string(), text: z.string() })) });
+export const logsView = z.object({
+  logs: z.array(z.object({ source: z.string(), text: z.string() })),
+  /** Where the next call goes on; only if the call has `after`. */
+  next: z.string().optional(),
+});
+export type LogsView = z.output<typeof logsView>;
 export const environmentView = z.object({
   release: releaseId,
   directory: z.string(),

@@ -77,26 +77,45 @@ function staticFaults(config: Config, project: Project): ProjectFault[] {
 }
 
 /** The server comes from the requirements, like everything else that the app imports. */
-function requirementsFaults({ python, server }: Config, project: Project): ProjectFault[] {
-  if (python.wheels === "none" || python.system_site_packages) return [];
-  const { requirements, extra = [] } = python;
-  const { kind } = server;
-  const extraNames = new Set(extra.map((one) => parseRequirement(one).name));
-  if (!project.exists(parseSource(requirements).file)) {
-    if (extra.length === 0 && (python.wheels !== undefined || requirements !== "requirements.txt")) {
-      return [error(["python", "requirements"], `the project has no ${requirements}`)];
-    }
-    return installs(extraNames, kind)
-      ? []
-      : [warning(["server", "kind"], `the project has no requirements.txt, so ${kind} will not be installed`)];
-  }
+function requirementsFaults(config: Config, project: Project): ProjectFault[] {
+  const { wheels, system_site_packages: system, requirements, extra = [] } = config.python;
+  if (wheels === "none" || system) return [];
+  const { kind } = config.server;
+  const isAdded = installs(new Set(extra.map((one) => parseRequirement(one).name)), kind);
+  if (!project.exists(parseSource(requirements).file)) return withoutRequirements(config, isAdded);
   const told = dependencyFaults(requirements, project);
-  if (told.some(({ severity }) => severity === "error") || installs(extraNames, kind)) return told;
+  if (told.some(({ severity }) => severity === "error") || isAdded) return told;
   if (installs(requirementNames(project, requirements) ?? new Set(), kind)) return told;
-  return [
-    ...told,
-    warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on: add it`),
-  ];
+  const what = `${requirements} does not name ${kind}, which the instances run on; ${addServer(kind, extra)}`;
+  return [...told, (isWhole(requirements, project) ? lacking(config) : warning)(["server", "kind"], what)];
+}
+
+function withoutRequirements(config: Config, isAdded: boolean): ProjectFault[] {
+  const { wheels, requirements, extra = [] } = config.python;
+  if (extra.length === 0 && (wheels !== undefined || requirements !== "requirements.txt")) {
+    return [error(["python", "requirements"], `the project has no ${requirements}`)];
+  }
+  if (isAdded) return [];
+  const { kind } = config.server;
+  const what = `the project has no requirements.txt, so ${kind} will not be installed; ${addServer(kind, extra)}`;
+  return [(extra.length === 0 ? lacking(config) : warning)(["server", "kind"], what)];
+}
+
+/** uWSGI may be the distribution's own, and a command may start another Python: both are outside of the environment. */
+function lacking({ server: { kind, command } }: Config): typeof error {
+  return kind === "uwsgi" || command !== undefined ? warning : error;
+}
+
+/** The line that adds it next to what is added already. */
+function addServer(kind: string, extra: string[]): string {
+  return `add it there, or write \`python: { extra: [${[...extra, kind].join(", ")}] }\``;
+}
+
+/** Whether the file names all that is installed, as locks do, and files with hashes. Elsewhere a package may bring the server. */
+function isWhole(requirements: string, project: Project): boolean {
+  const { form, file } = parseSource(requirements);
+  if (form === "requirements") return /\s--hash[= ]/.test(project.read(file) ?? "");
+  return readDependencies(project, requirements)?.locked === true;
 }
 
 /** A host's own celery would start in the place of the release's, without its packages. */

@@ -202,7 +202,12 @@ export const calls = {
     method: "GET",
     path: "/v1/apps/:app/logs",
     who: "operator",
-    query: z.strictObject({ lines: lines.default(100), run: runId.optional() }),
+    query: z.strictObject({
+      lines: lines.default(100),
+      run: runId.optional(),
+      /** To follow: an empty text at the beginning, then `next` of the answer before. */
+      after: z.string().max(10_000).optional(),
+    }),
     answer: logsView,
   },
   /** What visitors saw in the last seconds; nothing (204) if nginx writes no lines of requests for this app. */

@@ -24881,10 +24881,14 @@ const auditEntry = object({
 /** Answers that only the admin socket gives. `environmentView` contains the app's secrets. */
 const appsView = object({ apps: array(appName) });
 const historyView = object({ entries: array(auditEntry) });
-const logsView = object({ logs: array(object({
-	source: string(),
-	text: string()
-})) });
+const logsView = object({
+	logs: array(object({
+		source: string(),
+		text: string()
+	})),
+	/** Where the next call goes on; only if the call has `after`. */
+	next: string().optional()
+});
 const environmentView = object({
 	release: releaseId,
 	directory: string(),
@@ -25186,7 +25190,9 @@ const calls$1 = {
 		who: "operator",
 		query: strictObject({
 			lines: lines$1.default(100),
-			run: runId.optional()
+			run: runId.optional(),
+			/** To follow: an empty text at the beginning, then `next` of the answer before. */
+			after: string().max(1e4).optional()
 		}),
 		answer: logsView
 	},
@@ -44018,19 +44024,39 @@ function staticFaults(config, project) {
 	});
 }
 /** The server comes from the requirements, like everything else that the app imports. */
-function requirementsFaults({ python, server }, project) {
-	if (python.wheels === "none" || python.system_site_packages) return [];
-	const { requirements, extra = [] } = python;
-	const { kind } = server;
-	const extraNames = new Set(extra.map((one) => parseRequirement(one).name));
-	if (!project.exists(parseSource(requirements).file)) {
-		if (extra.length === 0 && (python.wheels !== void 0 || requirements !== "requirements.txt")) return [error(["python", "requirements"], `the project has no ${requirements}`)];
-		return installs(extraNames, kind) ? [] : [warning(["server", "kind"], `the project has no requirements.txt, so ${kind} will not be installed`)];
-	}
+function requirementsFaults(config, project) {
+	const { wheels, system_site_packages: system, requirements, extra = [] } = config.python;
+	if (wheels === "none" || system) return [];
+	const { kind } = config.server;
+	const isAdded = installs(new Set(extra.map((one) => parseRequirement(one).name)), kind);
+	if (!project.exists(parseSource(requirements).file)) return withoutRequirements(config, isAdded);
 	const told = dependencyFaults(requirements, project);
-	if (told.some(({ severity }) => severity === "error") || installs(extraNames, kind)) return told;
+	if (told.some(({ severity }) => severity === "error") || isAdded) return told;
 	if (installs(requirementNames(project, requirements) ?? /* @__PURE__ */ new Set(), kind)) return told;
-	return [...told, warning(["server", "kind"], `${requirements} does not name ${kind}, which the instances run on: add it`)];
+	const what = `${requirements} does not name ${kind}, which the instances run on; ${addServer(kind, extra)}`;
+	return [...told, (isWhole(requirements, project) ? lacking(config) : warning)(["server", "kind"], what)];
+}
+function withoutRequirements(config, isAdded) {
+	const { wheels, requirements, extra = [] } = config.python;
+	if (extra.length === 0 && (wheels !== void 0 || requirements !== "requirements.txt")) return [error(["python", "requirements"], `the project has no ${requirements}`)];
+	if (isAdded) return [];
+	const { kind } = config.server;
+	const what = `the project has no requirements.txt, so ${kind} will not be installed; ${addServer(kind, extra)}`;
+	return [(extra.length === 0 ? lacking(config) : warning)(["server", "kind"], what)];
+}
+/** uWSGI may be the distribution's own, and a command may start another Python: both are outside of the environment. */
+function lacking({ server: { kind, command } }) {
+	return kind === "uwsgi" || command !== void 0 ? warning : error;
+}
+/** The line that adds it next to what is added already. */
+function addServer(kind, extra) {
+	return `add it there, or write \`python: { extra: [${[...extra, kind].join(", ")}] }\``;
+}
+/** Whether the file names all that is installed, as locks do, and files with hashes. Elsewhere a package may bring the server. */
+function isWhole(requirements, project) {
+	const { form, file } = parseSource(requirements);
+	if (form === "requirements") return /\s--hash[= ]/.test(project.read(file) ?? "");
+	return readDependencies(project, requirements)?.locked === true;
 }
 /** A host's own celery would start in the place of the release's, without its packages. */
 function celeryFaults({ python, processes }, project) {
@@ -45946,6 +45972,14 @@ const pythonHints = [
 		fix: variable,
 		runnerFix: runnerVariable,
 		example: "KeyError: 'SECRET_KEY'"
+	},
+	{
+		id: "variable-in-words",
+		pattern: /^(?=.*\b(?:[Nn]ot|[Mm]issing|[Mm]ust|[Rr]equired|undefined|unset)\b)(?!.*DJANGO_SETTINGS_MODULE)\w*(?:Error|Exception|ImproperlyConfigured): .*?(?:\b([A-Z][A-Z0-9_]{2,})['"`]? (?:environment|env) var|\b(?:[Ee]nvironment|[Ee]nv) var(?:iable)?s?:? ['"`]?([A-Z][A-Z0-9_]{2,})\b)/,
+		cause: "The environment has no variable {1}: {line}",
+		fix: variable,
+		runnerFix: runnerVariable,
+		example: "RuntimeError: Missing required environment variables: SECRET_KEY, DATABASE_URL"
 	},
 	{
 		id: "server-application-module",

@@ -6,6 +6,7 @@ import type {
   DeploymentEvent,
   FilesView,
   HostView,
+  LogsView,
   MaintenanceView,
   ReleaseView,
   StoreFault,
@@ -237,6 +238,11 @@ export interface Connections {
 export interface InstanceLogs {
   /** The last lines of each instance's log, for the reason of a failure. `source` is the instance's name. */
   tail(app: string, run: string, lines: number): Promise<{ source: string; text: string }[]>;
+  /**
+   * The same at the beginning, with an empty `after`; then whole lines, each once, from `next` of the call before on. @throws
+   * CutoverError request_invalid if `after` is no such place
+   */
+  follow(app: string, run: string, lines: number, after: string): Promise<Required<LogsView>>;
   /** Removes the logs of runs other than these. The logs of a run that supervisor has stay. */
   prune(app: string, keptRuns: string[]): Promise<void>;
 }

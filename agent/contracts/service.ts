@@ -7,6 +7,7 @@ import type {
   DeploymentEvent,
   DeploymentView,
   FilesView,
+  LogsView,
   MaintenanceView,
   ReleaseView,
   RepairView,
@@ -38,8 +39,11 @@ export interface Service {
   app(app: string): Promise<AppView>;
   /** The files of a release, so that a bundle can leave out what stays the same. @throws CutoverError nothing_live, release_not_found */
   files(app: string, release: string | "live"): Promise<FilesView>;
-  /** The last lines of each instance of a run; of the live run unless given. `source` is the instance's name. */
-  logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]>;
+  /**
+   * The last lines of each instance of a run; of the live run unless given. `source` is the instance's name.
+   * @param after to follow: an empty text at the beginning, and then `next` of the answer before
+   */
+  logs(app: string, lines: number, run?: string, after?: string): Promise<LogsView>;
   /** What visitors saw in the last seconds; undefined if nginx writes no lines of requests for this app. */
   requests(app: string, seconds: number): Promise<RequestsView | undefined>;
   /** How a command of the live release runs, for `cutover exec`. It holds the app's secrets, so only for the admin socket. */

@@ -5,6 +5,7 @@ import { releaseOfRun } from "../../shared/names.ts";
 import type {
   AppView,
   FilesView,
+  LogsView,
   MaintenanceView,
   ReleaseView,
   RepairView,
@@ -68,11 +69,12 @@ export class AppOperations implements Operations {
     return this.#ports.releases.files(app, servableRelease(await this.#states.of(app), release));
   }
 
-  async logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]> {
+  async logs(app: string, lines: number, run?: string, after?: string): Promise<LogsView> {
+    const { logs } = this.#ports;
     const state = await this.#states.of(app);
     const wanted = run ?? state.live;
     if (wanted === null) throw nothingLive(app);
-    return this.#ports.logs.tail(app, wanted, lines);
+    return after === undefined ? { logs: await logs.tail(app, wanted, lines) } : logs.follow(app, wanted, lines, after);
   }
 
   async requests(app: string, seconds: number): Promise<RequestsView | undefined> {

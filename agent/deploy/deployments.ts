@@ -7,6 +7,7 @@ import type {
   DeploymentEvent,
   DeploymentView,
   FilesView,
+  LogsView,
   MaintenanceView,
   ReleaseView,
   RepairView,
@@ -209,8 +210,8 @@ export class Deployments implements Service {
     return this.operations.files(app, release);
   }
 
-  logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]> {
-    return this.operations.logs(app, lines, run);
+  logs(app: string, lines: number, run?: string, after?: string): Promise<LogsView> {
+    return this.operations.logs(app, lines, run, after);
   }
 
   requests(app: string, seconds: number): Promise<RequestsView | undefined> {

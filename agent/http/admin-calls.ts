@@ -36,8 +36,8 @@ export function addAdminCalls(app: HttpApp, options: AdminCallsOptions): void {
 
   answer(app, calls.logs, async (c) => {
     const name = params.appParam(c.req.param("app"));
-    const { lines, run } = params.queryOf(calls.logs, c);
-    return json(c, calls.logs, { logs: await service.logs(name, lines, run) });
+    const { lines, run, after } = params.queryOf(calls.logs, c);
+    return json(c, calls.logs, await service.logs(name, lines, run, after));
   });
 
   answer(app, calls.requests, async (c) => {

@@ -55,6 +55,16 @@ const pythonHints: Hint[] = [
     example: "KeyError: 'SECRET_KEY'",
   },
   {
+    // As settings say it in their own words: "Missing environment variables: NAME", "NAME env variable must be set".
+    id: "variable-in-words",
+    pattern:
+      /^(?=.*\b(?:[Nn]ot|[Mm]issing|[Mm]ust|[Rr]equired|undefined|unset)\b)(?!.*DJANGO_SETTINGS_MODULE)\w*(?:Error|Exception|ImproperlyConfigured): .*?(?:\b([A-Z][A-Z0-9_]{2,})['"`]? (?:environment|env) var|\b(?:[Ee]nvironment|[Ee]nv) var(?:iable)?s?:? ['"`]?([A-Z][A-Z0-9_]{2,})\b)/,
+    cause: "The environment has no variable {1}: {line}",
+    fix: variable,
+    runnerFix: runnerVariable,
+    example: "RuntimeError: Missing required environment variables: SECRET_KEY, DATABASE_URL",
+  },
+  {
     id: "server-application-module",
     pattern: /Error loading ASGI app\. Could not import module "([^"]+)"/,
     fix: "Correct `server.app` in cutover.yml: it names the module {1}, which the release does not have.",

@@ -253,6 +253,7 @@ export class FakeHost {
       logs: {
         tail: async (_app, run) =>
           ["web-0", "worker-0", "beat-0"].map((source) => ({ source, text: `log of ${source} of ${run}` })),
+        follow: async () => ({ logs: [], next: "" }),
         prune: async () => {},
       },
       events: {

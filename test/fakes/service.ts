@@ -12,6 +12,7 @@ import type {
   DeploymentKind,
   DeploymentView,
   FilesView,
+  LogsView,
   MaintenanceView,
   ReleaseView,
   RepairView,
@@ -37,6 +38,8 @@ export class FakeService implements Service {
   readonly calls: { method: keyof Service; app: string; by?: Actor; waitMs?: number; detail?: unknown }[] = [];
   readonly views = new Map<string, AppView>();
   readonly output = new Map<string, { source: string; text: string }[]>();
+  /** Answers who follows the logs. */
+  followed: ((lines: number, after: string) => Promise<LogsView>) | undefined;
   readonly environments = new Map<string, CommandEnvironment>();
   /** Thrown by the next call that does something. */
   failure: unknown;
@@ -145,10 +148,11 @@ export class FakeService implements Service {
     return { release: wanted, digest: found.digest, files: [file] };
   }
 
-  async logs(app: string, lines: number, run?: string): Promise<{ source: string; text: string }[]> {
+  async logs(app: string, lines: number, run?: string, after?: string): Promise<LogsView> {
     this.calls.push({ method: "logs", app, detail: { lines, run } });
     this.#view(app);
-    return this.output.get(app) ?? [];
+    if (after !== undefined && this.followed !== undefined) return this.followed(lines, after);
+    return { logs: this.output.get(app) ?? [] };
   }
 
   async requests(app: string): Promise<RequestsView | undefined> {

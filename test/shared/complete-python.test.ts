@@ -60,7 +60,7 @@ describe("check", () => {
     expect(faults({ "pyproject.toml": pyproject })).toEqual([]);
     expect(faults({ "Pipfile.lock": '{"default": {"Gunicorn": {"version": "==22"}}}' })).toEqual([]);
     expect(faults({ "Pipfile.lock": '{"default": {"flask": {"version": "==3"}}}' })).toEqual([
-      "warning server.kind: Pipfile.lock does not name gunicorn, which the instances run on: add it",
+      "error server.kind: Pipfile.lock does not name gunicorn, which the instances run on; add it there, or write `python: { extra: [gunicorn] }`",
     ]);
   });
 

@@ -82,13 +82,31 @@ test.each([
     "requirements without the server",
     {},
     { ...good, "requirements.txt": "Django\n" },
-    /^warning server.kind: requirements.txt does not name gunicorn/,
+    /^warning server.kind: requirements.txt does not name gunicorn.*; add it there, or write `python: { extra: \[gunicorn\] }`$/,
+  ],
+  [
+    "requirements with hashes, which are whole, without the server",
+    {},
+    { ...good, "requirements.txt": "django==4.2 --hash=sha256:00\n" },
+    /^error server.kind: requirements.txt does not name gunicorn, .*`python: { extra: \[gunicorn\] }`$/,
   ],
   [
     "no requirements",
     {},
     { ...good, "requirements.txt": undefined },
-    /^warning server.kind: .*gunicorn will not be installed$/,
+    /^error server.kind: .*gunicorn will not be installed; add it there, or write `python: { extra: \[gunicorn\] }`$/,
+  ],
+  [
+    "no requirements, and a uWSGI that may be the distribution's",
+    { server: { kind: "uwsgi", app: "shop.wsgi:application" } },
+    { ...good, "requirements.txt": undefined },
+    /^warning server.kind: .*uwsgi will not be installed/,
+  ],
+  [
+    "no requirements, and other packages that are added",
+    { python: { extra: ["flask"] } },
+    { ...good, "requirements.txt": undefined },
+    /^warning server.kind: .*`python: { extra: \[flask, gunicorn\] }`$/,
   ],
   [
     "an environment that cutover sets",

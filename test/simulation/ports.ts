@@ -66,6 +66,7 @@ export function portsFor(host: Host, effects: Effects, uploads: WeakMap<object, 
     logs: {
       tail: (app, run) =>
         effects.look(() => (host.disk(app).logs.has(run) ? [{ source: "web-0", text: "a log" }] : [])),
+      follow: () => effects.look(() => ({ logs: [], next: "" })),
       prune: async (app, kept) => {
         const programmed = [...host.supervisord.files.values()].map(({ run }) => run);
         const stays = new Set([...kept, ...programmed]);

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
+import { CutoverError } from "../../../shared/errors.ts";
 import { releaseOfRun, runId } from "../../../shared/names.ts";
-import { calls } from "../../../shared/protocol.ts";
+import { calls, type LogsView } from "../../../shared/protocol.ts";
 import type { AgentClient } from "../client.ts";
-import { contextOf, lineCount, newCommand, usageError } from "../context.ts";
+import { type Context, contextOf, lineCount, newCommand, usageError } from "../context.ts";
 import { renderLogs } from "../terminal/events.ts";
-import { print, safe, type Terminal } from "../terminal/terminal.ts";
+import { print, printError, safe, type Terminal } from "../terminal/terminal.ts";
 
 interface LogOptions {
   lines: number;
@@ -13,14 +14,9 @@ interface LogOptions {
   follow?: true;
 }
 
-interface Tail {
-  source: string;
-  text: string;
-}
-
 const followEveryMs = 1000;
-/** Of what an instance wrote within one look: an answer has no more. */
-const mostLines = 1000;
+/** Characters of one instance's lines. With as many, more may wait. */
+const fullAnswer = 8192;
 
 /** `logs`: what the instances of a run wrote. */
 export function logsCommand(terminal: Terminal): Command {
@@ -34,20 +30,66 @@ export function logsCommand(terminal: Terminal): Command {
       const context = contextOf(command, terminal);
       const client = await context.client();
       const run = options.run ?? (release === undefined ? undefined : await runOf(client, app, release));
-      const look = async (lines: number) => (await client.call(calls.logs, { app }, { query: { lines, run } })).logs;
-      const logs = await look(options.lines);
-      context.show(logs, () => renderLogs(logs, context.style));
-      if (options.follow !== true) return;
-      for (let before = await look(mostLines); ; ) {
-        await sleep(followEveryMs);
-        const now = await look(mostLines);
-        for (const { source, line } of newLines(before, now)) {
-          if (context.json) print(terminal, JSON.stringify({ source, line }));
-          else print(terminal, `${context.style("bold", safe(source))} | ${safe(line)}`);
-        }
-        before = now;
-      }
+      const look = (after?: string) =>
+        client.call(
+          calls.logs,
+          { app },
+          { query: { lines: options.lines, run, ...(after !== undefined && { after }) } },
+        );
+      const first = await look(options.follow === true ? "" : undefined).catch((thrown: unknown) => {
+        throw isUnknown(thrown) ? notFollowed() : thrown;
+      });
+      context.show(first.logs, () => renderLogs(first.logs, context.style));
+      if (options.follow === true) await follow(first, look, context);
     });
+}
+
+type Look = (after: string) => Promise<LogsView>;
+
+/** Goes on until Ctrl-C, or until nobody reads the output: `main.ts` ends then. @throws what the agent refuses */
+async function follow({ next }: LogsView, look: Look, context: Context): Promise<never> {
+  if (next === undefined) throw notFollowed();
+  const take = (now: LogsView) => {
+    for (const { source, text } of now.logs) if (text !== "") printLines(source, text, context);
+    next = now.next ?? next;
+    return now.logs.some(({ text }) => text.length >= fullAnswer);
+  };
+  for (let away = false, full = false; ; ) {
+    if (!full) await sleep(followEveryMs);
+    try {
+      full = take(await look(next));
+      away = false;
+    } catch (thrown) {
+      if (!isAway(thrown)) throw thrown;
+      if (!away) printError(context.terminal, "The agent does not answer. The lines go on when it is back.\n");
+      [away, full] = [true, false];
+    }
+  }
+}
+
+function printLines(source: string, text: string, { json, style, terminal }: Context): void {
+  for (const line of text.split("\n")) {
+    if (json) print(terminal, JSON.stringify({ source, line }));
+    else print(terminal, `${style("bold", safe(source))} | ${safe(line)}`);
+  }
+}
+
+/** It restarts, or stops: the answer may break off too. */
+function isAway(thrown: unknown): boolean {
+  if (thrown instanceof CutoverError) return ["agent_unreachable", "agent_stopping"].includes(thrown.code);
+  return (thrown as NodeJS.ErrnoException | undefined)?.code === "ECONNRESET";
+}
+
+/** An older agent refuses what it does not know. */
+function isUnknown(thrown: unknown): boolean {
+  return thrown instanceof CutoverError && thrown.code === "request_invalid" && thrown.message.includes("after");
+}
+
+function notFollowed(): CutoverError {
+  return new CutoverError("agent_incompatible", "The agent that runs is older than `logs --follow` of this version.", {
+    unchanged: "Nothing was changed.",
+    fix: "Restart it: `systemctl restart cutover-agent`.",
+  });
 }
 
 /** The newest run of a release; the release's own id if it has none that is up. */
@@ -61,30 +103,4 @@ async function runOf(client: AgentClient, app: string, release: string): Promise
 
 function numberOf(run: string): number {
   return Number(run.split(".")[1] ?? 0);
-}
-
-/** What each instance wrote between two looks at the end of its log. */
-export function newLines(before: Tail[], now: Tail[]): { source: string; line: string }[] {
-  return now.flatMap(({ source, text }) => {
-    const old = linesOf(before.find((tail) => tail.source === source)?.text ?? "");
-    const all = linesOf(text);
-    return all.slice(overlap(old, all)).map((line) => ({ source, line }));
-  });
-}
-
-/** How many lines of the beginning are the end of what was there before. */
-function overlap(old: string[], all: string[]): number {
-  for (let shift = Math.max(0, old.length - all.length); shift < old.length; shift++) {
-    const kept = old.length - shift;
-    let same = 0;
-    while (same < kept && old[shift + same] === all[same]) same++;
-    if (same === kept) return kept;
-  }
-  return 0;
-}
-
-function linesOf(text: string): string[] {
-  const lines = text.split("\n");
-  if (lines.at(-1) === "") lines.pop();
-  return lines;
 }

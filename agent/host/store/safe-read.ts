@@ -55,7 +55,7 @@ export async function readSafelyIfExists(root: string, path: string, limit: numb
 }
 
 /**
- * A part of a file of any size, and the file's size now.
+ * A part of a file of any size, the file's size now, and its inode.
  * @param from in bytes from its beginning; negative: from its end
  * @throws as `readSafely`
  */
@@ -63,10 +63,10 @@ export async function readPart(
   root: string,
   path: string,
   { from, bytes }: { from: number; bytes: number },
-): Promise<{ part: Buffer; size: number }> {
-  return inTurn(root, path, async (opened, { size }) => {
+): Promise<{ part: Buffer; size: number; inode: number }> {
+  return inTurn(root, path, async (opened, { size, ino: inode }) => {
     const start = Math.min(from < 0 ? Math.max(size + from, 0) : from, size);
-    return { part: await readAt(opened, start, Math.min(bytes, size - start)), size };
+    return { part: await readAt(opened, start, Math.min(bytes, size - start)), size, inode };
   });
 }
 

@@ -19,6 +19,7 @@ describe("before anything is packed", () => {
     expect(error).toMatchObject({ code: "config_invalid", unchanged: "Nothing was sent." });
     expect(error.message.split("\n")).toEqual([
       "cutover.yml:2:3: release.command: the project has no manage.py",
+      "cutover.yml:2:3: server.kind: the project has no requirements.txt, so gunicorn will not be installed; add it there, or write `python: { extra: [gunicorn] }`",
       expect.stringMatching(/^cutover\.yml:3:3: static\.0\.from: the project has no folder public/),
     ]);
   });
@@ -31,7 +32,7 @@ describe("before anything is packed", () => {
     expect(console.taken).toEqual([
       {
         command: "warning",
-        text: "apps/shop/cutover.yml:7: server.kind: requirements.txt does not name gunicorn, which the instances run on: add it",
+        text: "apps/shop/cutover.yml:7: server.kind: requirements.txt does not name gunicorn, which the instances run on; add it there, or write `python: { extra: [gunicorn] }`",
       },
     ]);
   });

@@ -29,6 +29,22 @@ const causes: Record<string, { line: string | RegExp; fix?: string | RegExp }> =
   "dj-pg": { line: /Error loading psycopg2 module/, fix: /psycopg for PostgreSQL/ },
   "dj-static-root": { line: /^ImproperlyConfigured: .*STATIC_ROOT/, fix: /Set STATIC_ROOT/ },
   "dj-table": { line: /no such table: auth_user/, fix: /migrate --noinput/ },
+  "dj-variable-keyerror": {
+    line: /no variable DATABASE_URL: KeyError: .*\(shop\/settings.py:4\)/,
+    fix: /`cutover env set shop DATABASE_URL`/,
+  },
+  "dj-variable-missing": {
+    line: /no variable SECRET_KEY: RuntimeError: .*SECRET_KEY, DATABASE_URL \(shop\/settings.py:6\)/,
+    fix: /`cutover env set shop SECRET_KEY`/,
+  },
+  "dj-variable-must": {
+    line: /ImproperlyConfigured: The environment variable DJANGO_SECRET_KEY must be set/,
+    fix: /`cutover env set shop DJANGO_SECRET_KEY`/,
+  },
+  "dj-variable-not-defined": {
+    line: /ImproperlyConfigured: DATABASE_URL environment variable not defined/,
+    fix: /`cutover env set shop DATABASE_URL`/,
+  },
   "dj-unknown": { line: "Unknown command: 'frobnicate'", fix: /INSTALLED_APPS/ },
   "gunicorn-asgi": { line: /^The server speaks WSGI, and the application is ASGI: /, fix: /kind: uvicorn/ },
   "gunicorn-badconf": {

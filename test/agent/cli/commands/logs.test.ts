@@ -1,5 +1,11 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { newLines } from "../../../../agent/cli/commands/logs.ts";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { appLayout } from "../../../../agent/host/store/layout.ts";
+import { SupervisorLogs } from "../../../../agent/host/supervisor/instance-logs.ts";
 import { fakeAppView } from "../../../fakes/app-view.ts";
 import { TestHost } from "../support.ts";
 
@@ -9,7 +15,13 @@ beforeEach(async () => {
   host = await TestHost.make();
   await host.startAgent();
 });
-afterEach(() => host.close());
+afterEach(async () => {
+  for (const child of started.splice(0)) child.kill("SIGKILL");
+  await host.close();
+});
+
+const started: ChildProcessWithoutNullStreams[] = [];
+const waits = { timeout: 10_000, interval: 50 };
 
 const asked = () => host.service.calls.filter(({ method }) => method === "logs").map(({ detail }) => detail);
 
@@ -30,14 +42,62 @@ test("logs takes a release: its newest run, or the only one of a release that fa
   expect(await host.run(["logs", "shop", "v2"])).toMatchObject({ exit: 2 });
 });
 
-test("what was written between two looks is found, also if the first lines have gone meanwhile", () => {
-  const tail = (...lines: string[]) => [{ source: "web-0", text: `${lines.join("\n")}\n` }];
-  const lines = (before: string[], now: string[]) =>
-    newLines(before.length === 0 ? [] : tail(...before), tail(...now)).map(({ line }) => line);
-  expect(lines(["a", "b"], ["a", "b"])).toEqual([]);
-  expect(lines(["a", "b"], ["a", "b", "c"])).toEqual(["c"]);
-  expect(lines(["a", "b", "c"], ["c", "d", "e"])).toEqual(["d", "e"]);
-  expect(lines(["a", "a"], ["a", "a", "a"])).toEqual(["a"]);
-  expect(lines(["a"], ["x", "y"])).toEqual(["x", "y"]);
-  expect(lines([], ["a"])).toEqual(["a"]);
+/** `cutover logs shop --follow`, and the log of one instance. */
+function follow(): {
+  child: ChildProcessWithoutNullStreams;
+  out: () => string;
+  err: () => string;
+  write(text: string): void;
+} {
+  const layout = appLayout(host.path("data"), "shop");
+  mkdirSync(layout.runLogs(release), { recursive: true });
+  const log = join(layout.runLogs(release), "web-0.log");
+  writeFileSync(log, "0\n1\n");
+  const logs = new SupervisorLogs(host.path("data"), host.path());
+  host.service.followed = (lines, after) => logs.follow("shop", release, lines, after);
+  const argv = [join(import.meta.dirname, "../../../../agent/cli/main.ts"), "logs", "shop", "--follow", "-n", "1"];
+  const child = spawn(process.execPath, argv, { env: { ...process.env, CUTOVER_EMBEDDED: host.directory } });
+  started.push(child);
+  const text = { out: "", err: "" };
+  child.stdout.on("data", (chunk) => {
+    text.out += chunk;
+  });
+  child.stderr.on("data", (chunk) => {
+    text.err += chunk;
+  });
+  return { child, out: () => text.out, err: () => text.err, write: (more) => appendFileSync(log, more) };
+}
+
+test("logs --follow goes on after a restart of the agent, says so once, and shows each line once", async () => {
+  const { child, out, err, write } = follow();
+  await vi.waitFor(() => expect(out()).toBe("==> web-0 <==\n1\n"), waits);
+  write("2\n");
+  await vi.waitFor(() => expect(out()).toContain("web-0 | 2\n"), waits);
+  await host.stopAgent();
+  write("3\n");
+  await vi.waitFor(() => expect(err()).not.toBe(""), waits);
+  await sleep(2200);
+  await host.startAgent();
+  write("4\n");
+  await vi.waitFor(() => expect(out()).toContain("4"), waits);
+  expect(out()).toBe("==> web-0 <==\n1\nweb-0 | 2\nweb-0 | 3\nweb-0 | 4\n");
+  expect(err()).toBe("The agent does not answer. The lines go on when it is back.\n");
+  child.kill("SIGINT");
+  expect(await once(child, "close")).toEqual([null, "SIGINT"]);
+}, 30_000);
+
+test("logs --follow ends with 0 when nobody reads it any more", async () => {
+  const { child, out, err, write } = follow();
+  await vi.waitFor(() => expect(out()).toContain("1"), waits);
+  child.stdout.destroy();
+  write("2\n");
+  expect(await once(child, "close")).toEqual([0, null]);
+  expect(err()).toBe("");
+}, 30_000);
+
+test("an agent that is older than --follow of this version is named", async () => {
+  expect(await host.run(["logs", "shop", "--follow"])).toMatchObject({
+    exit: 1,
+    err: expect.stringContaining("[agent_incompatible]"),
+  });
 });
