@@ -261,7 +261,7 @@ export const appSettingsSchema = z.strictObject({
     )
     .optional()
     .describe(
-      "A URL path for a load balancer: 200, and 503 while the site is closed for maintenance, so that it sends visitors elsewhere.",
+      "A URL path for a load balancer: 200, and 503 while the site is closed for maintenance or the host leaves (`cutover drain on`), so that it sends visitors elsewhere.",
     ),
   pass_to: z.array(peer).max(32).optional().meta({
     description:
