@@ -181,12 +181,15 @@ const agentSettings = z.strictObject({
   log_level: z.enum(["debug", "info", "warn", "error"]).default("info").describe("`debug`, `info`, `warn` or `error`."),
 });
 
+/** Also of what is no address: that has a fault of its own, and is no reason to name this one. */
+const isOwnAddress = (listen: string) => !URL.canParse(`http://${listen}`) || isLoopback(new URL(`http://${listen}`));
+
 export const agentSettingsSchema = agentSettings
   .refine(({ trusted_proxies, proxy_protocol }) => proxy_protocol.length === 0 || trusted_proxies.length > 0, {
     path: ["proxy_protocol"],
     error: "anybody could name any address: write in `trusted_proxies` who speaks the PROXY protocol",
   })
-  .refine(({ listen, tls, insecure }) => tls !== undefined || insecure || isLoopback(new URL(`http://${listen}`)), {
+  .refine(({ listen, tls, insecure }) => tls !== undefined || insecure || isOwnAddress(listen), {
     path: ["listen"],
     error:
       "plain HTTP goes only to this host itself: write `tls`, or listen on 127.0.0.1 behind nginx; `insecure: true` says otherwise",
@@ -258,7 +261,7 @@ export const appSettingsSchema = z.strictObject({
     )
     .optional()
     .describe(
-      "A URL path for a load balancer: 200, and 503 while the site is closed for maintenance, so that it sends visitors elsewhere.",
+      "A URL path for a load balancer: 200, and 503 while the site is closed for maintenance or the host leaves (`cutover drain on`), so that it sends visitors elsewhere.",
     ),
   pass_to: z.array(peer).max(32).optional().meta({
     description:

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { deploymentId } from "./audience.ts";
 import { deploymentView, workflowRun } from "./deployment-view.ts";
 import type { ManifestFile } from "./manifest.ts";
-import { appName, digest, releaseId, runId } from "./names.ts";
+import { appName, digest, releaseId, releaseOfRun, runId } from "./names.ts";
 import { requestsView } from "./requests-view.ts";
 
 export const releaseState = z.enum(["unpacked", "staged", "live", "good", "rolled_back", "failed"]);
@@ -86,6 +86,16 @@ export const appView = z.object({
   host: hostView.optional(),
 });
 export type AppView = z.output<typeof appView>;
+
+/** Whether a rollback leads to the warm run, and needs no start: after a rollback it leads further back. */
+export function rollbackIsImmediate({
+  warm,
+  previous,
+  instances,
+}: Pick<AppView, "warm" | "previous" | "instances">): boolean {
+  if (warm === null || releaseOfRun(warm.run) !== previous) return false;
+  return instances.every(({ run, state }) => run !== warm.run || state === "RUNNING");
+}
 
 /** The files of a release, without its configuration, which may contain its environment. */
 export interface FilesView {

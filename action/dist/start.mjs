@@ -44101,7 +44101,19 @@ function dependencyFaults(requirements, project) {
 	}
 }
 /** The hosts run what `python.version` says, whatever the project requires. */
-function pythonFaults({ python }, project) {
+function pythonFaults(config, project) {
+	return [...tooOldForPip(config, project), ...unlikeRequired(config, project)];
+}
+/** The first minor version of Python 3 that has the pip (22.3) with which hosts install. */
+const firstWithPip = 7;
+function tooOldForPip({ python }, project) {
+	const { version = "3.99", wheels, requirements = "requirements.txt", extra = [] } = python;
+	if (wheels === "none" || Number(version.split(".")[1]) >= firstWithPip) return [];
+	if (extra.length === 0 && !project.exists(parseSource(requirements).file)) return [];
+	const message = `${version} cannot install requirements: hosts install with pip 22.3, which needs Python 3.${firstWithPip}. Take a later Python; or install the packages on the host, and write \`wheels: none\` and \`system_site_packages: true\``;
+	return [error(["python", "version"], message)];
+}
+function unlikeRequired({ python }, project) {
 	const required = requiredPython(project);
 	if (required === void 0 || python.version === void 0) return [];
 	if (admitsPython(required.range, python.version)) return [];

@@ -5,6 +5,7 @@ import { appCommand } from "./commands/app.ts";
 import { checkCommand } from "./commands/check.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { drainCommand } from "./commands/drain.ts";
 import { envCommand } from "./commands/env.ts";
 import { historyCommand } from "./commands/history.ts";
 import { initCommand } from "./commands/init.ts";
@@ -104,7 +105,7 @@ function commandGroups(
       "See what runs:",
       given([status, releases, topCommand(terminal), uiCommand(terminal, version), logs, historyCommand(terminal)]),
     ],
-    ["Move the traffic:", [...moveCommands(terminal, setExit), maintenanceCommand(terminal)]],
+    ["Move the traffic:", [...moveCommands(terminal, setExit), maintenanceCommand(terminal), drainCommand(terminal)]],
     ["Keep releases well:", upkeepCommands(terminal, setExit)],
     [
       "Apps and their secrets:",

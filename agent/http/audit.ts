@@ -38,6 +38,8 @@ export class Audit {
     if (this.#begun || what === undefined) return;
     if (error !== undefined) {
       const reason = refusalOf(error);
+      // Nobody refused it: it asked for what is not there, as each first deploy asks for the live release.
+      if (what === "read" && reason === undefined) return;
       const refused = this.#record({
         event: "refused",
         code: asCutoverError(error).code,

@@ -60,7 +60,7 @@ export const english = {
   running: "Running",
   lastDeployment: "Last deployment",
   withShare: (weight: number) => (weight === 0 ? "without traffic" : `with ${weight} % of the traffic`),
-  warmUntil: (time: string) => `until ${time}: a rollback to it is immediate`,
+  warmUntil: (time: string, immediate: boolean) => `until ${time}${immediate ? ": a rollback to it is immediate" : ""}`,
   of: (part: number, all: number) => `${part} of ${all}`,
   slots: "Slots",
   slotsOf: (count: number, release: string) => `${count} to ${release}`,

@@ -29,7 +29,7 @@ export const chinese: Words = {
   running: "运行中",
   lastDeployment: "最近一次部署",
   withShare: (weight) => (weight === 0 ? "没有流量" : `占 ${weight} % 的流量`),
-  warmUntil: (time) => `保留到 ${time}：回滚到它会立即生效`,
+  warmUntil: (time, immediate) => `保留到 ${time}${immediate ? "：回滚到它会立即生效" : ""}`,
   of: (part, all) => `${all} 个中的 ${part} 个`,
   slots: "Slot",
   slotsOf: (count, release) => `${count} 个指向 ${release}`,

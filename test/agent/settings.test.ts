@@ -1,5 +1,16 @@
 import { expect, test } from "vitest";
 import { agentSettingsSchema } from "../../agent/settings.ts";
+import { parseYamlFile } from "../../shared/yaml-file.ts";
+
+test.each(["7070", "nonsense:", ":"])("an address that is none is a fault, and no defect: %s", (listen) => {
+  expect(agentSettingsSchema.safeParse({ listen }).success).toBe(false);
+});
+
+test("a wrong kind of address is a fault with its line, and no defect", () => {
+  const errors = { notYaml: "host_settings_invalid", invalid: "host_settings_invalid" } as const;
+  const read = () => parseYamlFile("listen: [7070]\n", "agent.yml", agentSettingsSchema, errors);
+  expect(read).toThrow(expect.objectContaining({ code: "host_settings_invalid" }));
+});
 
 test.each([
   ["web1.example.com:7070", true],

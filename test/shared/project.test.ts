@@ -35,6 +35,15 @@ test("a project that has all that its file names", () => {
 });
 
 test.each([
+  [{ version: "3.6" }, good, ["error python.version: 3.6 cannot install requirements"]],
+  [{ version: "3.7" }, good, []],
+  [{ version: "3.6", wheels: "none", system_site_packages: true }, good, []],
+])("a Python that is too old for the hosts' pip: %j", (python, files, wanted) => {
+  const found = faults({ python }, files).filter((fault) => fault.includes("python.version"));
+  expect(found.map((fault) => fault.split(":").slice(0, 2).join(":"))).toEqual(wanted);
+});
+
+test.each([
   [
     "a module that is not there",
     {},

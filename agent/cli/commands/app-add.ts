@@ -68,7 +68,8 @@ export function appAddCommand(terminal: Terminal): Command {
       const file = context.places.appFile(app);
       if (!context.places.isEmbedded) await assertUser({ app, file, user: settings.user });
       await writeAppFile(app, file, renderAppFile(app, settings));
-      context.show({ app, file, ...settings }, () => renderAdded(app, file, settings));
+      const open = context.places.isEmbedded || settings.user !== undefined ? [] : [withoutUser(app, file)];
+      context.show({ app, file, ...settings }, () => renderAdded(app, file, settings, open));
     });
 }
 
@@ -164,8 +165,15 @@ function reasonOf(issue: z.core.$ZodIssue): string {
     : issue.message;
 }
 
-function renderAdded(app: string, file: string, { trust = [], user }: AppFile): string {
+/** An embedded agent runs each app as its own user. */
+function withoutUser(app: string, file: string): string {
+  return `It cannot be deployed yet: the file names no user, and an app must not run as root. Make one with \`adduser --system --group ${app}\`, and write \`user: ${app}\` into ${file}.`;
+}
+
+/** @param open what must be done before a deploy can work */
+function renderAdded(app: string, file: string, { trust = [], user }: AppFile, open: string[]): string {
   const steps = [
+    ...open,
     ...(trust.length === 0
       ? [
           `Nobody may deploy it yet. Add its repository under \`trust\`, or the public line of a key that \`cutover keygen\` made.`,

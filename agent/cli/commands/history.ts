@@ -39,7 +39,7 @@ export function renderHistory(entries: AuditEntry[], { style, width }: Pick<View
   const ended = new Set(entries.filter(({ event }) => event === "ended").map(({ deployment }) => deployment));
   const shown = entries.filter(({ event, deployment }) => event !== "begun" || !ended.has(deployment));
   const rows = shown.map((entry) => {
-    const { at, app, by, release, reason } = entry;
+    const { at, app, by, release } = entry;
     const what = `${entry.what.replaceAll("_", " ")}${entry.weight === undefined ? "" : ` ${entry.weight} %`}`;
     return [
       `${at.slice(0, 10)} ${at.slice(11, 19)}`,
@@ -47,13 +47,24 @@ export function renderHistory(entries: AuditEntry[], { style, width }: Pick<View
       safe(what),
       safe(release ?? ""),
       result(entry, style),
-      safe(by === undefined ? `nobody known: ${reason ?? "no token"}` : actorName(by)),
+      safe(caller(entry)),
       safe(by?.trust ?? ""),
       safe(by?.run_url ?? ""),
     ].map((cell) => cell.replaceAll("\n", " "));
   });
   const head = ["time (UTC)", "app", "what", "release", "result", "who", "trusted as", "run"];
   return renderFitting(head, rows, width);
+}
+
+/** Of a genuine token: its signer is trusted, and one rule refused the call. */
+const refusals: Record<string, string> = {
+  grant_missing: "trusted, but `allow` of the trust entry lacks this call",
+  spent: "trusted, but the token was used before",
+  clock_behind: "trusted, but the host's clock is or was wrong",
+};
+
+function caller({ by, reason = "no token" }: AuditEntry): string {
+  return by === undefined ? (refusals[reason] ?? `nobody known: ${reason}`) : actorName(by);
 }
 
 function result({ event, outcome, code, took }: AuditEntry, style: ViewOptions["style"]): string {

@@ -1,3 +1,4 @@
+import { rollbackIsImmediate } from "../../../shared/app-view.ts";
 import { releaseOfRun } from "../../../shared/names.ts";
 import {
   type AppView,
@@ -31,7 +32,8 @@ const upStates = new Set(["RUNNING", "STARTING", "STOPPING"]);
 
 type Row = [name: string, value: string];
 
-function runRows({ live, staged, weight, warm, previous }: AppView, { style, now }: ViewOptions): Row[] {
+function runRows(view: AppView, { style, now }: ViewOptions): Row[] {
+  const { live, staged, weight, warm, previous } = view;
   const rows: Row[] = [["live", live === null ? style("dim", "nothing yet") : style("green", live)]];
   if (staged !== null) {
     const part = weight === 0 ? "without traffic" : `with ${weight} % of the traffic`;
@@ -39,7 +41,8 @@ function runRows({ live, staged, weight, warm, previous }: AppView, { style, now
   }
   if (warm !== null) {
     const left = Math.max(0, Date.parse(warm.until) - now);
-    rows.push(["warm", `${warm.run}, for another ${shortTime(left)}: a rollback to it is immediate`]);
+    const use = rollbackIsImmediate(view) ? ": a rollback to it is immediate" : "";
+    rows.push(["warm", `${warm.run}, for another ${shortTime(left)}${use}`]);
   }
   if (previous !== null) rows.push(["previous", previous]);
   return rows;

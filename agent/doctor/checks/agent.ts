@@ -23,7 +23,7 @@ function runs({ agent, version }: Pick<HostFacts, "agent" | "version">): Finding
       error("agent", {
         what: agent.failure,
         why: "nginx serves the sites without it, but nobody can deploy, roll back or see the status.",
-        fix: "Start it (`systemctl start cutover-agent`) and read its log (`journalctl -u cutover-agent`).",
+        fix: "`systemctl status cutover-agent` says why it stopped, and what to correct in agent.yml if that is why. Then start it: `systemctl start cutover-agent`.",
       }),
     ];
   }

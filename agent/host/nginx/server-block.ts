@@ -14,7 +14,7 @@ import { requestLog } from "./request-log.ts";
 import { appLocation, staticLocations } from "./static-locations.ts";
 import { mainUpstream, previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted, quotedWith } from "./values.ts";
-import { type Access, accessDirectives, drainLocation, limitDirectives } from "./visits.ts";
+import { type Access, accessDirectives, type DrainPath, drainLocation, limitDirectives } from "./visits.ts";
 
 /** What the host gives a site, with the files of a certificate, if there is one by now. */
 export interface ServedSite extends Omit<PermittedSite, "tls">, ChallengeDirectories {
@@ -42,7 +42,7 @@ export interface ServerContext extends Places {
   /** Whether requests are passed to peers as well. */
   passes: boolean;
   /** Where a load balancer asks whether the host takes visitors. */
-  drainPath: string | undefined;
+  drainPath: DrainPath | undefined;
 }
 
 /** The site: one server block, or one for TLS and one that redirects to it. */

@@ -8,7 +8,7 @@ import { requestLogFormat } from "./request-log.ts";
 import { type MainServer, mainServers, type PreviewServer, previewServer } from "./server-block.ts";
 import { ownUpstream, previewUpstream } from "./upstream-config.ts";
 import { block, plain, quoted } from "./values.ts";
-import { type Access, hstsMap, limitZone } from "./visits.ts";
+import { type Access, type DrainPath, hstsMap, limitZone } from "./visits.ts";
 
 /** What a site's text is made of. Rendering checks every value again. */
 export interface SiteInput extends Places {
@@ -21,7 +21,7 @@ export interface SiteInput extends Places {
   /** Whether the main upstream has peers. */
   passes: boolean;
   /** Where a load balancer asks whether the host takes visitors. */
-  drainPath: string | undefined;
+  drainPath: DrainPath | undefined;
 }
 
 export function siteFileName(app: string): string {

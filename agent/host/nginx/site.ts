@@ -36,6 +36,7 @@ import {
   type UpstreamInput,
   upstreamFileName,
 } from "./upstream-config.ts";
+import { drainPathOf } from "./visits.ts";
 
 /** An app's nginx files: its server blocks and its upstreams, from what cutover.yml asks for and the host allows. */
 export class Sites {
@@ -178,7 +179,7 @@ export class Sites {
       nginx: await this.#nginx.features(),
       front: { trusted: this.#settings.trusted_proxies, proxyProtocol: this.#settings.proxy_protocol },
       access: settings.access,
-      drainPath: settings.drain_path,
+      drainPath: drainPathOf(settings),
       passes: main !== null && peersOf(siteOf(main.config), settings).peers.length > 0,
     });
   }

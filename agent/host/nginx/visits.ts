@@ -1,3 +1,4 @@
+import { dirname, join } from "node:path";
 import type { Site } from "../../../shared/config-site.ts";
 import type { Hsts } from "../../../shared/config-visits.ts";
 import { milliseconds } from "../../../shared/duration.ts";
@@ -60,17 +61,30 @@ function hstsValue({ max_age: age, include_subdomains: subdomains, preload }: Hs
   return parts.join("; ");
 }
 
-/** Where a load balancer asks whether this host takes visitors. It asks every second or so, so nothing is logged. */
-export function drainLocation(home: string, path: string | undefined): string[] {
-  if (path === undefined) return [];
+/** Where a load balancer asks whether this host takes visitors. */
+export interface DrainPath {
+  path: string;
+  /** There while the host's owner wants no new visitors on the host, who are served all the same. */
+  leaves: string;
+}
+
+/** `cutover drain on` makes the file next to agent.yml, so that it works without an agent too. */
+export function drainPathOf({ drain_path: path, file }: AppSettings): DrainPath | undefined {
+  return path === undefined ? undefined : { path, leaves: join(dirname(dirname(file)), "leaves") };
+}
+
+/** A load balancer asks every second or so, so nothing is logged. */
+export function drainLocation(home: string, drain: DrainPath | undefined): string[] {
+  if (drain === undefined) return [];
   return [
     "",
-    ...block(`location = ${quoted(path)}`, [
+    ...block(`location = ${quoted(drain.path)}`, [
       "access_log off;",
       "auth_basic off;",
       "allow all;",
       "default_type text/plain;",
-      ...block(`if (-f ${quoted(`${home}/maintenance/on`)})`, ['return 503 "leaves\n";']),
+      ...block(`if (-f ${quoted(`${home}/maintenance/on`)})`, ['return 503 "leaves\\n";']),
+      ...block(`if (-f ${quoted(drain.leaves)})`, ['return 503 "leaves\\n";']),
       'return 200 "takes visitors\\n";',
     ]),
   ];

@@ -178,7 +178,12 @@ class IssuerKeySet {
   }
 }
 
+/** Of a GitHub Enterprise Server with a certificate of the company's, or of a proxy that opens connections. */
+const unknownAuthority =
+  "the agent does not know who signed its certificate: if it is an authority of yours, run `systemctl edit cutover-agent`, write `[Service]` and `Environment=NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt` (or the file with its certificate), then `systemctl restart cutover-agent`";
+
 function reasonOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
-  return (thrown as NodeJS.ErrnoException).code ?? thrown.message;
+  const { code = thrown.message } = thrown as NodeJS.ErrnoException;
+  return /^(?:SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_)/.test(code) ? `${code}; ${unknownAuthority}` : code;
 }

@@ -1,3 +1,4 @@
+import { rollbackIsImmediate } from "../../../shared/app-view.ts";
 import type { AppView } from "../../../shared/protocol.ts";
 import { shortTime } from "../../cli/terminal/events.ts";
 import { type Html, html, when } from "../html.ts";
@@ -10,7 +11,7 @@ export function factsPart({ view, words }: AppLook): Html {
   return html`<dl class="facts">
     ${row(words.live, live ?? words.nothing)}
     ${staged === null ? "" : row(weight === 0 ? words.staged : words.canary, `${staged}, ${words.withShare(weight)}`)}
-    ${warm === null ? "" : row(words.warm, `${warm.run}, ${words.warmUntil(`${warm.until.slice(11, 16)} UTC`)}`)}
+    ${warm === null ? "" : row(words.warm, `${warm.run}, ${words.warmUntil(`${warm.until.slice(11, 16)} UTC`, rollbackIsImmediate(view))}`)}
     ${previous === null ? "" : row(words.previous, previous)}
     ${when(view.urls.length > 0, () => row(words.serves, html`${view.urls.map(siteLink)}`))}
     ${maintenance === undefined ? "" : row(words.closed, html`<span class="warn">${maintenance.since}</span>`)}

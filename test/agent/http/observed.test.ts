@@ -164,6 +164,19 @@ test("refused calls are in the audit log with the reason, and without the token"
   }
 });
 
+test("a first deploy that asks for the live release is no refusal in the audit log; a token that may not ask is", async () => {
+  const agent = await observedAgent();
+  expect((await fetch(`${agent.url}/v1/apps/shop/releases/live/files`)).status).toBe(409);
+  expect(agent.audit.entries).toEqual([]);
+  const audit = new AuditInMemory();
+  const key = await newKey();
+  const strict = await startTestAgent({ http: { audit }, trust: [{ key: key.publicLine, allow: ["deploy"] }] });
+  onTestFinished(() => strict.close());
+  const token = await signToken(key.signer, `cutover/v1/${hostName}/shop/read`, { sub: "ci" });
+  await fetch(`${strict.url}/v1/apps/shop`, { headers: { authorization: `Bearer ${token}` } });
+  expect(audit.entries).toMatchObject([{ event: "refused", what: "read", reason: "grant_missing" }]);
+});
+
 test("who was let in and is refused for another reason is named", async () => {
   const agent = await observedAgent({ admin: true });
   agent.host.failing.set("app.remove", new Error("the disk is gone"));

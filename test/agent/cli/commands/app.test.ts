@@ -163,6 +163,15 @@ test("app add without anything is a file to fill in", async () => {
   });
 });
 
+test("app add without a user says at once what the deploy would refuse; an embedded agent needs none", async () => {
+  const argv = ["app", "add", "blog", "--config", host.path("real/agent.yml")];
+  const { exit, out } = await host.run(argv, { env: { CUTOVER_EMBEDDED: "" } });
+  expect(exit).toBe(0);
+  expect(out).toContain("cannot be deployed yet: the file names no user");
+  expect(out).toContain(`write \`user: blog\` into ${host.path("real/apps/blog.yml")}`);
+  expect((await host.run(["app", "add", "blog"])).out).not.toContain("names no user");
+});
+
 test("app add reports all faults of its options, and writes nothing", async () => {
   const { exit, err } = await host.run([
     "app",

@@ -57,6 +57,12 @@ test("history shows who did what, when and with which result", async () => {
   expect(host.audit.queries).toEqual([{ app: "shop", limit: 200 }]);
 });
 
+test("history says which rule refused a genuine token", async () => {
+  record({ event: "refused", what: "read", app: "shop", code: "forbidden", reason: "grant_missing" });
+  const { out } = await host.run(["history", "shop"]);
+  expect(out).toContain("refused [forbidden]  trusted, but `allow` of the trust entry lacks this call");
+});
+
 test.each([
   ["sudo's user", { SUDO_USER: "anna", LOGNAME: "root", USER: "root" }, "anna (local operator)"],
   ["the one who logged in", { LOGNAME: "ben" }, "ben (local operator)"],

@@ -10,6 +10,17 @@ const style: Style = (_, text) => text;
 const options = { style, now: Date.parse(fakeTimes.later) };
 const release = "20261121T103000Z-3f2c1ab";
 
+test("status promises an immediate rollback only to a warm run that is up, and to which a rollback leads", () => {
+  const view = fakeAppView();
+  const run = "20261120T090000Z-9d8e7f6";
+  const warm = { run, until: "2026-11-21T10:40:45.000Z" };
+  const fatal = { name: "web-0", run, state: "FATAL", connections: 0, slots: 0 } as const;
+  const shown = (more: object) => renderStatus({ ...view, warm, ...more }, options);
+  expect(shown({})).toContain("is immediate");
+  expect(shown({ previous: "20261119T090000Z-1111111" })).not.toContain("is immediate");
+  expect(shown({ instances: [...view.instances, fatal] })).not.toContain("is immediate");
+});
+
 test("status of an app that serves, with a staged release and one that is warm", () => {
   const view = fakeAppView();
   const text = renderStatus(

@@ -9,7 +9,7 @@ testTraps([
     "agent",
     "error",
     /No agent answers on \/s/,
-    /systemctl start cutover-agent/,
+    /systemctl status cutover-agent.*systemctl start cutover-agent/,
   ],
   [
     "a host without the agent's user",

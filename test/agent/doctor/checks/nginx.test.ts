@@ -56,21 +56,6 @@ testTraps([
     /Remove one `default_server`/,
   ],
   [
-    "a name that is too long",
-    nginx({
-      test: {
-        ok: false,
-        output:
-          "nginx: [emerg] could not build server_names_hash, you should increase server_names_hash_bucket_size: 64\n",
-      },
-      configuration: [],
-    }),
-    "nginx-runs",
-    "error",
-    /could not build server_names_hash/,
-    /server_names_hash_bucket_size 128;/,
-  ],
-  [
     "a name that two sites want",
     nginx({
       test: { ok: true, output: 'nginx: [warn] conflicting server name "a.example.com" on 0.0.0.0:80, ignored\n' },

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { MaintenanceFiles } from "../../../../agent/host/nginx/maintenance.ts";
@@ -209,5 +209,17 @@ test("drain_path: a load balancer is told while the site is closed, and by 200 t
   await files.begin("shop", ["127.0.0.1"]);
   expect((await ask(shop.port, "/balancer")).status).toBe(503);
   await files.end("shop");
+  expect((await ask(shop.port, "/balancer")).status).toBe(200);
+});
+
+test("drain on: the load balancer hears that the host leaves, and visitors who come are served", async () => {
+  const shop = await siteHost();
+  shop.allow({ drain_path: "/balancer" });
+  await shop.serve({}, [await backend(saying("v1"))]);
+  const leaves = join(shop.dir, "etc/leaves");
+  writeFileSync(leaves, "");
+  expect(await ask(shop.port, "/balancer")).toMatchObject({ status: 503, text: "leaves\n" });
+  expect(await ask(shop.port)).toMatchObject({ status: 200, text: "v1" });
+  rmSync(leaves);
   expect((await ask(shop.port, "/balancer")).status).toBe(200);
 });

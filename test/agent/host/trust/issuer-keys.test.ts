@@ -1,6 +1,8 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -9,6 +11,7 @@ import { IssuerKeyFiles, type KeyTimes } from "../../../../agent/host/trust/issu
 import { agentSettingsSchema } from "../../../../agent/settings.ts";
 import type { GithubIssuer } from "../../../../agent/settings-values.ts";
 import { TokenServer } from "../../../fakes/token-server.ts";
+import { makeCertificate } from "../../../harness/certificate.ts";
 import { Scratch } from "../../../harness/scratch.ts";
 
 const minute = 60_000;
@@ -123,6 +126,17 @@ test("an issuer that never answered leaves no key, and is not asked at each call
   server.state = "up";
   now += 6000;
   expect(await kindOf(keys)).toBe("key");
+});
+
+test("an authority that the host does not know: the log says which setting makes it known", async () => {
+  const { certificate: cert, key } = await makeCertificate(scratch.path, "ghes");
+  const secure = createSecureServer({ cert, key }).listen(0, "127.0.0.1");
+  await once(secure, "listening");
+  const url = `https://localhost:${(secure.address() as AddressInfo).port}`;
+  const keys = new IssuerKeyFiles({ data: scratch.path, issuers: [issuer({ issuer: url })] });
+  const found = await keys.find(url, "x");
+  secure.close();
+  expect(found).toMatchObject({ kind: "unavailable", detail: expect.stringContaining("NODE_EXTRA_CA_CERTS") });
 });
 
 test("a clock that is far from when the keys came makes them too old, either way", async () => {
