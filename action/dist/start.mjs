@@ -26415,7 +26415,7 @@ const health = strictObject({
 	path: urlPath.default("/").describe("The URL path that each new instance is asked for."),
 	host: plain(253).regex(/^[A-Za-z0-9.:[\]_-]+$/, "a host name").optional().meta({
 		description: "The `Host` of the check; Django's `ALLOWED_HOSTS` must have it.",
-		absent: "the first site name"
+		absent: "the first site name, or `health.example.com` for `*.example.com`"
 	}),
 	expect: string().regex(/^[1-5]\d\d(?:-[1-5]\d\d)?$/, "a status or a range, such as 200-399").default("200-399").describe("The status, or range of statuses, that counts as healthy."),
 	timeout: duration.default("30s").describe("How long a new instance has until it answers.")
